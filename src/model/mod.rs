@@ -1,0 +1,4 @@
+//! A checkpoint becomes a `Model`: specification, weights by role, tokenizer.
+
+pub mod role;
+pub mod spec;
