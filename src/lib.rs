@@ -1,1 +1,5 @@
+//! llmdbg: gdb for transformer language models.
 
+pub mod answer;
+pub mod engine;
+pub mod model;

@@ -1,0 +1,267 @@
+//! The typed results that commands give.
+//!
+//! A command ends in exactly one [`Answer`]. Everything a person or a program sees of it derives from here: [`text`]
+//! gives the lines that batch, plain mode and the console pane show, [`json`] gives the object of `--json`. Answers hold
+//! host data only, so they can cross threads.
+
+pub mod json;
+pub mod numbers;
+pub mod text;
+
+/// What a command gives.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    /// Plain lines; may be empty.
+    Text(String),
+    /// A tensor, a number or a truth value.
+    Value(ValueView),
+    /// Rows under named columns.
+    Table(Table),
+    /// A two-dimensional value with labels, meant to be seen as a heat map.
+    Map(MapView),
+    /// Tokens with their positions and exact bytes.
+    Tokens(Vec<TokenView>),
+    /// Why and where the program stands now.
+    Stop(StopView),
+    /// The command failed; nothing was changed.
+    Error(ErrorView),
+}
+
+/// A value as it is shown: shape, statistics over all elements, and the elements themselves where they are few.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ValueView {
+    /// Its number in the value history: `$7`.
+    pub number: Option<usize>,
+    /// Length of each axis; empty for a scalar.
+    pub shape: Vec<usize>,
+    /// Name of each axis, such as `head`; empty strings where an axis has no name.
+    pub axes: Vec<String>,
+    /// `f32`, `f64`, `i64` or `bool`.
+    pub dtype: &'static str,
+    /// Statistics over all elements.
+    pub summary: Summary,
+    /// All elements in row-major order where there are at most [`ValueView::DATA_LIMIT`]; otherwise none.
+    pub data: Option<Vec<f64>>,
+    /// What stands on screen for it.
+    pub style: Style,
+    /// Elements for the abbreviated display of large values: the first and last few along each axis, already laid out.
+    pub edge: Vec<String>,
+}
+
+impl ValueView {
+    /// Largest number of elements that are carried whole.
+    pub const DATA_LIMIT: usize = 4096;
+}
+
+/// How a value wants to be printed; chosen by the format letter of `print`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Style {
+    /// One line of summary, then edge items.
+    #[default]
+    Summary,
+    /// Every element, shaped.
+    All,
+    /// One element a line.
+    Raw,
+    /// Integers.
+    Decimal,
+    /// Bit patterns in hexadecimal.
+    Hex,
+    /// Fixed notation.
+    Fixed,
+    /// Scientific notation.
+    Scientific,
+}
+
+/// Everything that one small transfer can tell about a value. `min` to `l2` are over the finite elements and NaN where
+/// there are none.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct Summary {
+    /// Number of elements.
+    pub count: u64,
+    /// How many are NaN.
+    pub nan: u64,
+    /// How many are +inf.
+    pub pos_inf: u64,
+    /// How many are -inf.
+    pub neg_inf: u64,
+    /// How many are 0 (of either sign).
+    pub zeros: u64,
+    /// Smallest finite element.
+    pub min: f64,
+    /// Largest finite element.
+    pub max: f64,
+    /// Mean of the finite elements.
+    pub mean: f64,
+    /// Population standard deviation of the finite elements.
+    pub std: f64,
+    /// Euclidean norm of the finite elements.
+    pub l2: f64,
+    /// Largest magnitude of the finite elements.
+    pub absmax: f64,
+    /// Index of the first element of that magnitude, one number for each axis.
+    pub absmax_index: Vec<usize>,
+}
+
+/// Rows under named columns.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct Table {
+    /// Printed above the table when not empty; not part of the JSON.
+    pub title: String,
+    /// Column names.
+    pub columns: Vec<String>,
+    /// One cell for each column.
+    pub rows: Vec<Vec<Cell>>,
+}
+
+/// One cell of a [`Table`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum Cell {
+    /// A whole number.
+    Int(i64),
+    /// A real number.
+    Num(f64),
+    /// Text.
+    Text(String),
+    /// Yes or no.
+    Bool(bool),
+    /// Nothing.
+    Empty,
+}
+
+/// A two-dimensional value with labels.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MapView {
+    /// Site and slice: `L2.attn.pattern head 1`.
+    pub title: String,
+    /// Number of rows, after pooling.
+    pub rows: usize,
+    /// Number of columns, after pooling.
+    pub columns: usize,
+    /// Elements in row-major order.
+    pub data: Vec<f64>,
+    /// One label a row.
+    pub row_labels: Vec<String>,
+    /// One label a column.
+    pub column_labels: Vec<String>,
+    /// How many elements of the value stand behind one cell, `[rows, columns]`; pooled by largest magnitude.
+    pub pool: [usize; 2],
+    /// Name of the row and column axes.
+    pub axes: [String; 2],
+    /// How values become colours.
+    pub scale: Scale,
+    /// Shape of the value that the map was cut from.
+    pub shape: Vec<usize>,
+    /// Statistics over the elements of the map before pooling.
+    pub summary: Summary,
+}
+
+/// How the values of a map become colours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scale {
+    /// From 0 (or the minimum) up: probabilities, norms.
+    Sequential,
+    /// Symmetric around 0: activations, gradients, differences.
+    Diverging,
+}
+
+/// One token of an input.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TokenView {
+    /// Position in its row.
+    pub pos: usize,
+    /// Row of the batch.
+    pub row: usize,
+    /// Index in the vocabulary.
+    pub id: u32,
+    /// Its bytes as text, with replacement characters where they are no UTF-8.
+    pub text: String,
+    /// Its exact bytes.
+    pub bytes: Vec<u8>,
+    /// Whether the model attends to it; false for padding.
+    pub real: bool,
+}
+
+/// Why the program stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// One or more breakpoints.
+    Breakpoint,
+    /// A watched expression changed.
+    Watchpoint,
+    /// A caught event.
+    Catchpoint,
+    /// A motion ended where it was told to.
+    Step,
+    /// The end of the pass.
+    End,
+    /// The beginning of the pass.
+    Start,
+    /// Ctrl-C.
+    Interrupt,
+}
+
+impl Reason {
+    /// The word in JSON.
+    pub fn word(self) -> &'static str {
+        match self {
+            Reason::Breakpoint => "breakpoint",
+            Reason::Watchpoint => "watchpoint",
+            Reason::Catchpoint => "catchpoint",
+            Reason::Step => "step",
+            Reason::End => "end",
+            Reason::Start => "start",
+            Reason::Interrupt => "interrupt",
+        }
+    }
+}
+
+/// Why and where the program stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StopView {
+    /// Why.
+    pub reason: Reason,
+    /// Numbers of the stop points that fired, ascending.
+    pub ids: Vec<usize>,
+    /// Site of the op just computed; empty at the start.
+    pub site: String,
+    /// Module path of the cursor.
+    pub module: String,
+    /// Index of the op at the cursor.
+    pub op: usize,
+    /// The pass, 0 for the first.
+    pub pass: u32,
+    /// What a person reads, without displays: `Breakpoint 2, blocks.2.attn.pattern (4x15x15) ...`.
+    pub lines: Vec<String>,
+    /// Value of the site just computed, where a motion gives one (`finish`).
+    pub value: Option<ValueView>,
+    /// Displays that are shown at this stop: number, expression, and what it gave.
+    pub displays: Vec<(usize, String, Box<Answer>)>,
+}
+
+/// A failed command.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct ErrorView {
+    /// What is wrong and what to do; may have several lines (a caret under the place).
+    pub message: String,
+    /// Column of the fault in the command, from 1.
+    pub column: Option<usize>,
+    /// Script file it came from.
+    pub file: Option<String>,
+    /// Line in that file, from 1.
+    pub line: Option<usize>,
+    /// What kind of failure it is; decides the exit status.
+    pub fault: Fault,
+}
+
+/// Kinds of failure that have exit statuses of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Fault {
+    /// The command was wrong or could not be done: status 1.
+    #[default]
+    Command,
+    /// An `assert` did not hold: status 3.
+    Assert,
+    /// The model or the device failed: status 4.
+    Model,
+}
