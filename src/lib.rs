@@ -2,4 +2,5 @@
 
 pub mod answer;
 pub mod engine;
+pub mod lang;
 pub mod model;
