@@ -11,6 +11,7 @@ pub mod assign;
 pub mod ast;
 pub mod command;
 pub mod error;
+pub mod eval;
 mod glob;
 mod lexer;
 pub mod location;
