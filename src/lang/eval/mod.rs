@@ -8,6 +8,7 @@
 mod arithmetic;
 mod elementwise;
 mod evaluator;
+mod format;
 mod functions;
 mod index;
 mod model;
@@ -15,12 +16,17 @@ mod order;
 mod reduce;
 mod reshape;
 mod tracked;
+mod uses;
 
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 mod testing;
 
+pub use format::format;
 pub use functions::{FUNCTIONS, Function};
 pub use index::slices;
+pub use uses::{check, sites_used};
 
 use super::Result;
 use super::ast::{Expr, History, SiteRef};
