@@ -7,6 +7,7 @@
 pub use crate::tensor::Summary;
 
 pub mod json;
+pub mod layout;
 pub mod numbers;
 pub mod text;
 
@@ -209,6 +210,17 @@ pub struct StopView {
     pub value: Option<ValueView>,
     /// Displays that are shown at this stop: number, expression, and what it gave.
     pub displays: Vec<(usize, String, Box<Answer>)>,
+}
+
+/// A place in the run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pc {
+    /// Index of the op at the cursor (the next one to run).
+    pub op: usize,
+    /// Site of that op; empty at the end of the pass.
+    pub site: String,
+    /// Pass number.
+    pub pass: u32,
 }
 
 /// A failed command.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+pub use crate::answer::Pc;
 use crate::answer::{Answer, MapView, StopView, Summary, TokenView};
 
 /// From a frontend to the engine.
@@ -89,17 +90,6 @@ pub enum Event {
     },
     /// `quit` was given: leave with this status.
     Quit(i32),
-}
-
-/// A place in the run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pc {
-    /// Index of the op at the cursor (the next one to run).
-    pub op: usize,
-    /// Site of that op; empty at the end of the pass.
-    pub site: String,
-    /// Pass number.
-    pub pass: u32,
 }
 
 /// What the screen needs to know of the session; rebuilt after every change, shared by reference count.

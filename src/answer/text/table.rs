@@ -1,0 +1,142 @@
+//! Tables as text: columns aligned by display width, numbers to the right.
+
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+use super::visible;
+use crate::answer::numbers::short;
+use crate::answer::{Cell, Table};
+
+/// Between two columns.
+const GAP: &str = "  ";
+
+/// A text column is never narrowed below this.
+const NARROWEST: usize = 8;
+
+/// The lines of `table`: title, column names, rows. With a `width`, the widest text columns are cut until the lines fit.
+pub fn lines(table: &Table, width: Option<usize>) -> Vec<String> {
+    let head: Vec<String> = table.columns.iter().map(|name| visible(name)).collect();
+    let rows: Vec<Vec<String>> = table.rows.iter().map(|row| row.iter().map(cell_text).collect()).collect();
+    let columns = rows.iter().map(Vec::len).chain([head.len()]).max().unwrap_or(0);
+    let right: Vec<bool> = (0..columns).map(|i| is_numeric(table, i)).collect();
+    let mut widths: Vec<usize> = (0..columns)
+        .map(|i| rows.iter().chain([&head]).filter_map(|row| row.get(i)).map(|text| text.width()).max().unwrap_or(0))
+        .collect();
+    if let Some(width) = width {
+        narrow(&mut widths, &right, width);
+    }
+    let line = |row: &Vec<String>| {
+        let cells: Vec<String> = widths
+            .iter()
+            .enumerate()
+            .map(|(i, &width)| fit(row.get(i).map_or("", String::as_str), width, right[i]))
+            .collect();
+        cells.join(GAP).trim_end().to_string()
+    };
+    let title = table.title.lines().map(visible);
+    let head = (!head.iter().all(String::is_empty)).then(|| line(&head));
+    title.chain(head).chain(rows.iter().map(line)).collect()
+}
+
+fn cell_text(cell: &Cell) -> String {
+    match cell {
+        Cell::Int(number) => number.to_string(),
+        Cell::Num(number) => short(*number),
+        Cell::Text(text) => visible(text),
+        Cell::Bool(true) => "yes".to_string(),
+        Cell::Bool(false) => "no".to_string(),
+        Cell::Empty => String::new(),
+    }
+}
+
+/// Whether column `i` holds numbers and nothing else.
+fn is_numeric(table: &Table, i: usize) -> bool {
+    let mut numbers = false;
+    for cell in table.rows.iter().filter_map(|row| row.get(i)) {
+        match cell {
+            Cell::Int(_) | Cell::Num(_) => numbers = true,
+            Cell::Empty => {}
+            Cell::Text(_) | Cell::Bool(_) => return false,
+        }
+    }
+    numbers
+}
+
+/// Takes from the widest text column until the line fits `width` or no text column can give any more.
+fn narrow(widths: &mut [usize], right: &[bool], width: usize) {
+    loop {
+        let total = widths.iter().sum::<usize>() + GAP.len() * widths.len().saturating_sub(1);
+        let widest = (0..widths.len()).filter(|&i| !right[i] && widths[i] > NARROWEST).max_by_key(|&i| widths[i]);
+        match widest {
+            Some(i) if total > width => widths[i] -= 1,
+            _ => return,
+        }
+    }
+}
+
+/// `text` in exactly `width` columns, its end replaced by `~` where it is longer.
+fn fit(text: &str, width: usize, right: bool) -> String {
+    let have = text.width();
+    if have <= width {
+        let space = " ".repeat(width - have);
+        return if right { space + text } else { text.to_string() + &space };
+    }
+    let mut cut = String::new();
+    let mut used = 0;
+    for c in text.chars() {
+        let wide = c.width().unwrap_or(0);
+        if used + wide + 1 > width {
+            break;
+        }
+        cut.push(c);
+        used += wide;
+    }
+    cut.push('~');
+    cut + &" ".repeat(width.saturating_sub(used + 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn table() -> Table {
+        let row = |rank, token: &str, value| {
+            vec![Cell::Int(rank), Cell::Text(token.into()), Cell::Num(value), Cell::Bool(rank == 0)]
+        };
+        Table {
+            title: "next token".into(),
+            columns: ["rank", "token", "value", "kept"].map(String::from).to_vec(),
+            rows: vec![row(0, " Mary", 0.91), row(1, " 日本語", 0.012_345), row(10, "\x1b[2J", 1e-9)],
+        }
+    }
+
+    #[test]
+    fn columns_align() {
+        insta::assert_snapshot!(lines(&table(), None).join("\n"), @r"
+        next token
+        rank  token        value  kept
+           0   Mary         0.91  yes
+           1   日本語    0.01235  no
+          10  \u{1b}[2J     1e-9  no
+        ");
+    }
+
+    #[test]
+    fn empty_tables() {
+        assert!(lines(&Table::default(), None).is_empty());
+        let short = Table { columns: vec!["a".into(), "b".into()], rows: vec![vec![Cell::Empty]], ..Table::default() };
+        assert_eq!(lines(&short, None), ["a  b", ""]);
+    }
+
+    proptest! {
+        #[test]
+        fn narrowed_lines_fit(texts in proptest::collection::vec("[a-z日本\u{1b}]{0,40}", 1..5), width in 24_usize..60) {
+            let rows = texts.iter().map(|text| vec![Cell::Int(1), Cell::Text(text.clone()), Cell::Text(text.clone())]).collect();
+            let table = Table { columns: ["n", "a", "b"].map(String::from).to_vec(), rows, ..Table::default() };
+            for line in lines(&table, Some(width)) {
+                prop_assert!(line.width() <= width, "{line:?}");
+            }
+        }
+    }
+}
