@@ -6,6 +6,7 @@
 //! looked at leaves the run as it was.
 
 mod arithmetic;
+mod datum;
 mod elementwise;
 mod evaluator;
 mod format;
@@ -23,6 +24,7 @@ mod properties;
 #[cfg(test)]
 mod testing;
 
+pub use datum::Datum;
 pub use format::format;
 pub use functions::{FUNCTIONS, Function};
 pub use index::slices;
@@ -33,23 +35,8 @@ use super::ast::{Expr, History, SiteRef};
 use super::error::LangError;
 use super::site::SiteTable;
 use super::span::Span;
-use crate::tensor::{Axis, Device, Kind, Value};
+use crate::tensor::{Axis, Device, Value};
 use evaluator::Evaluator;
-
-/// What an expression evaluates to.
-#[derive(Clone, Debug)]
-pub enum Datum {
-    /// A number; what reductions over a whole value give, in 64 bits.
-    Num(f64),
-    /// A truth value.
-    Bool(bool),
-    /// Text.
-    Str(String),
-    /// A tensor, perhaps with one element and no axes.
-    Tensor(Value),
-    /// What a convenience variable holds that was never set.
-    Void,
-}
 
 /// Where an expression finds what it names.
 ///
@@ -138,52 +125,6 @@ pub fn condition(expr: &Expr, scope: &mut dyn Scope) -> Result<bool> {
         );
     }
     Ok(x != 0.0)
-}
-
-impl Datum {
-    /// What it is, in words.
-    pub fn described(&self) -> String {
-        match self {
-            Datum::Num(n) => format!("the number {n}"),
-            Datum::Bool(b) => b.to_string(),
-            Datum::Str(s) => format!("the string {s:?}"),
-            Datum::Tensor(value) if value.shape().is_empty() => format!("a {} scalar", value.kind().name()),
-            Datum::Tensor(value) => format!("a {} value of shape {}", value.kind().name(), value.shape_text()),
-            Datum::Void => "void".to_string(),
-        }
-    }
-
-    /// The number it is; truth values count as 0 and 1, and a tensor with one element is read.
-    pub fn number(&self, span: Span) -> Result<f64> {
-        match self {
-            Datum::Num(n) => Ok(*n),
-            Datum::Bool(b) => Ok(f64::from(u8::from(*b))),
-            Datum::Tensor(value) if value.count() == 1 => value.read_scalar().at(span),
-            other => Err(LangError::new(format!("expected a number, found {}", other.described()), span)),
-        }
-    }
-
-    /// The whole number it is.
-    pub fn integer(&self, span: Span) -> Result<i64> {
-        let n = self.number(span)?;
-        if n.fract() == 0.0 && n.abs() < 9e15 {
-            return Ok(n as i64);
-        }
-        Err(LangError::new(format!("expected a whole number, found {n}"), span))
-    }
-
-    /// As a tensor on `device`; `like` decides whether a whole number becomes an int.
-    pub fn tensor(&self, device: &Device, like: Kind, span: Span) -> Result<Value> {
-        match self {
-            Datum::Tensor(value) => Ok(value.clone()),
-            Datum::Bool(b) => Ok(Value::from_bool(vec![*b], &[], device)),
-            Datum::Num(n) if like == Kind::Int && n.fract() == 0.0 && n.abs() < 2e9 => {
-                Ok(Value::from_i64(vec![*n as i64], &[], device))
-            }
-            Datum::Num(n) => Ok(Value::from_f32(vec![*n as f32], &[], device)),
-            other => Err(LangError::new(format!("expected a number or a value, found {}", other.described()), span)),
-        }
-    }
 }
 
 /// Gives an error of a layer that knows no lines its place in this one.

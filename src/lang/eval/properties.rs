@@ -42,9 +42,15 @@ fn leaf() -> impl Strategy<Value = String> {
     proptest::sample::select(leaves).prop_map(String::from)
 }
 
+/// A call with arguments enough, and sometimes too many.
+fn call(function: usize, args: &[String], more: usize) -> String {
+    let function = &FUNCTIONS[function];
+    let count = (function.required + more).min(args.len());
+    format!("{}({})", function.name, args[..count].join(", "))
+}
+
 fn text() -> impl Strategy<Value = String> {
     leaf().prop_recursive(4, 16, 3, |inner| {
-        let names: Vec<&str> = FUNCTIONS.iter().map(|f| f.name).collect();
         let operator = proptest::sample::select(vec!["+", "-", "*", "/", "**", "==", "<", "&&", "||"]);
         let item = prop_oneof![
             inner.clone(),
@@ -54,7 +60,7 @@ fn text() -> impl Strategy<Value = String> {
             inner.clone().prop_map(|x| format!("pos={x}")),
         ];
         prop_oneof![
-            3 => (proptest::sample::select(names), proptest::collection::vec(inner.clone(), 0..4)).prop_map(|(f, args)| format!("{f}({})", args.join(", "))),
+            4 => (0..FUNCTIONS.len(), proptest::collection::vec(inner.clone(), 4), 0..3usize).prop_map(|(f, args, more)| call(f, &args, more)),
             2 => (inner.clone(), operator, inner.clone()).prop_map(|(a, op, b)| format!("({a} {op} {b})")),
             1 => inner.clone().prop_map(|x| format!("!{x}")),
             2 => (inner, proptest::collection::vec(item, 1..3)).prop_map(|(x, items)| format!("{x}[{}]", items.join(", "))),
