@@ -6,7 +6,7 @@
 mod parse;
 mod resolve;
 
-pub use parse::{parse_break, parse_location, parse_location_prefix};
+pub use parse::{parse_location, parse_location_prefix};
 pub use resolve::resolve;
 
 use super::ast::{IndexItem, SiteRef};
