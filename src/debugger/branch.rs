@@ -61,6 +61,11 @@ impl Branch {
         }
     }
 
+    /// What the ops of its pass read besides values and weights.
+    pub fn context(&self) -> &Context {
+        &self.context
+    }
+
     /// The input as edited.
     pub fn input(&self) -> &Input {
         &self.input

@@ -7,9 +7,11 @@
 mod compile;
 mod interpreter;
 mod kernels;
+mod lens;
 mod names;
 mod op;
 
 pub use compile::compile;
 pub use interpreter::{Context, execute};
+pub use lens::lens;
 pub use op::{Kernel, Module, Op, Program};
