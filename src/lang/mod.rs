@@ -21,6 +21,7 @@ mod postfix;
 mod print;
 pub mod site;
 pub mod span;
+pub mod strings;
 pub mod words;
 
 #[cfg(test)]

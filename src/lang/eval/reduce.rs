@@ -51,14 +51,11 @@ impl Evaluator<'_> {
             }
             datum => {
                 let n = datum.number(x.span)?;
-                let spread = matches!(op, Reduction::Var | Reduction::Std);
-                let size = matches!(op, Reduction::AbsMax | Reduction::Norm);
-                Ok(Datum::Num(if spread {
-                    n - n
-                } else if size {
-                    n.abs()
-                } else {
-                    n
+                Ok(Datum::Num(match op {
+                    Reduction::Var | Reduction::Std if n.is_finite() => 0.0,
+                    Reduction::Var | Reduction::Std => f64::NAN,
+                    Reduction::AbsMax | Reduction::Norm => n.abs(),
+                    _ => n,
                 }))
             }
         }
