@@ -1,5 +1,6 @@
 //! llmdbg: gdb for transformer language models.
 
 pub mod answer;
+pub mod commands;
 pub mod engine;
 pub mod model;
