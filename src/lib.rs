@@ -3,4 +3,6 @@
 pub mod answer;
 pub mod commands;
 pub mod engine;
+pub mod lang;
 pub mod model;
+pub mod tensor;

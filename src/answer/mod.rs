@@ -4,6 +4,8 @@
 //! gives the lines that batch, plain mode and the console pane show, [`json`] gives the object of `--json`. Answers hold
 //! host data only, so they can cross threads.
 
+pub use crate::tensor::Summary;
+
 pub mod json;
 pub mod layout;
 pub mod numbers;
@@ -72,36 +74,6 @@ pub enum Style {
     Fixed,
     /// Scientific notation.
     Scientific,
-}
-
-/// Everything that one small transfer can tell about a value. `min` to `l2` are over the finite elements and NaN where
-/// there are none.
-#[derive(Clone, Debug, PartialEq, Default)]
-pub struct Summary {
-    /// Number of elements.
-    pub count: u64,
-    /// How many are NaN.
-    pub nan: u64,
-    /// How many are +inf.
-    pub pos_inf: u64,
-    /// How many are -inf.
-    pub neg_inf: u64,
-    /// How many are 0 (of either sign).
-    pub zeros: u64,
-    /// Smallest finite element.
-    pub min: f64,
-    /// Largest finite element.
-    pub max: f64,
-    /// Mean of the finite elements.
-    pub mean: f64,
-    /// Population standard deviation of the finite elements.
-    pub std: f64,
-    /// Euclidean norm of the finite elements.
-    pub l2: f64,
-    /// Largest magnitude of the finite elements.
-    pub absmax: f64,
-    /// Index of the first element of that magnitude, one number for each axis.
-    pub absmax_index: Vec<usize>,
 }
 
 /// Rows under named columns.

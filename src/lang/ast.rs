@@ -1,0 +1,234 @@
+//! Expressions as trees.
+//!
+//! A tree says what was written and where, nothing about what it means: whether `attn.z` names a site, whether `k` is an axis
+//! and what `"nurse"` selects is decided when the expression is evaluated. Its `Display` prints text that parses back to the
+//! same tree, so that a breakpoint's condition can be saved and loaded again.
+
+use super::span::{Span, Spanned};
+
+/// An expression and its place in the line.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Expr {
+    /// What it is.
+    pub kind: ExprKind,
+    /// Where it was written.
+    pub span: Span,
+}
+
+/// The forms an expression takes.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ExprKind {
+    /// `1.5`, `0x10`, `inf`, `nan`; never negative, as `-1` is a [`UnaryOp::Neg`].
+    Number(f64),
+    /// `"text"`
+    Str(String),
+    /// `true`, `false`
+    Bool(bool),
+    /// `L5.attn.pattern`, `logits@clean#2`; also an axis name where one is expected
+    Site(SiteRef),
+    /// `$`, `$$`, `$$3`, `$3`
+    History(History),
+    /// `$name`
+    Var(String),
+    /// `$cursor`
+    Cursor,
+    /// `-x`, `!x`
+    Unary(UnaryOp, Box<Expr>),
+    /// `a + b`
+    Binary(BinaryOp, Box<Expr>, Box<Expr>),
+    /// `max(x, axis=k)`
+    Call {
+        /// The function's name.
+        name: Spanned<String>,
+        /// What it is given.
+        args: Vec<Arg>,
+    },
+    /// `x[3, -1, :]`
+    Index {
+        /// What is sliced.
+        base: Box<Expr>,
+        /// The slices, one for each axis that is named or counted.
+        items: Vec<IndexItem>,
+    },
+}
+
+/// A site as it was typed, with the run and the pass it is wanted from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SiteRef {
+    /// The name without `@RUN` and `#PASS`, in whatever spelling.
+    pub text: String,
+    /// After `@`: a run or branch.
+    pub run: Option<String>,
+    /// After `#`: the decode pass, 0 being the prefill.
+    pub pass: Option<u32>,
+    /// Where it was written.
+    pub span: Span,
+}
+
+/// A reference into the value history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum History {
+    /// `$`: the last value; in a condition the value just computed.
+    Last,
+    /// `$$N`: the N-th value before the last; `$$` is `$$1`.
+    Back(u32),
+    /// `$N`
+    Number(u32),
+}
+
+/// Operators in front of an expression.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnaryOp {
+    /// `-`
+    Neg,
+    /// `!`
+    Not,
+}
+
+/// Operators between two expressions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BinaryOp {
+    /// `||`
+    Or,
+    /// `&&`
+    And,
+    /// `==`
+    Eq,
+    /// `!=`
+    Ne,
+    /// `<`
+    Lt,
+    /// `<=`
+    Le,
+    /// `>`
+    Gt,
+    /// `>=`
+    Ge,
+    /// `+`
+    Add,
+    /// `-`
+    Sub,
+    /// `*`
+    Mul,
+    /// `/`
+    Div,
+    /// `**`
+    Pow,
+}
+
+/// One argument of a call.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Arg {
+    /// `axis` of `axis=k`.
+    pub name: Option<Spanned<String>>,
+    /// What is given.
+    pub value: Expr,
+}
+
+/// One slice between brackets.
+#[derive(Clone, Debug, PartialEq)]
+pub struct IndexItem {
+    /// `head` of `head=3`; without it the item stands for the axis at its place.
+    pub axis: Option<Spanned<String>>,
+    /// What is selected.
+    pub kind: IndexKind,
+    /// Where it was written, the axis included.
+    pub span: Span,
+}
+
+/// What a slice selects on its axis.
+#[derive(Clone, Debug, PartialEq)]
+pub enum IndexKind {
+    /// One element, and the axis is gone; a string is the token with that text.
+    At(Expr),
+    /// `start:end:step`, at least one of them given; the axis stays.
+    Range {
+        /// The first element.
+        start: Option<Expr>,
+        /// One past the last.
+        end: Option<Expr>,
+        /// From one to the next; negative goes backwards.
+        step: Option<Expr>,
+    },
+    /// `:`
+    All,
+    /// `...`: as many whole axes as are left over.
+    Rest,
+}
+
+impl BinaryOp {
+    /// How it is written.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Or => "||",
+            Self::And => "&&",
+            Self::Eq => "==",
+            Self::Ne => "!=",
+            Self::Lt => "<",
+            Self::Le => "<=",
+            Self::Gt => ">",
+            Self::Ge => ">=",
+            Self::Add => "+",
+            Self::Sub => "-",
+            Self::Mul => "*",
+            Self::Div => "/",
+            Self::Pow => "**",
+        }
+    }
+
+    /// `==`, `<` and their kin: they give a truth value and do not chain.
+    pub fn is_comparison(self) -> bool {
+        matches!(self, Self::Eq | Self::Ne | Self::Lt | Self::Le | Self::Gt | Self::Ge)
+    }
+}
+
+impl Expr {
+    /// An expression at `span`.
+    pub fn new(kind: ExprKind, span: Span) -> Self {
+        Self { kind, span }
+    }
+
+    /// Visits this expression and everything inside it, in the order of writing.
+    pub fn walk<'a>(&'a self, visit: &mut dyn FnMut(&'a Expr)) {
+        visit(self);
+        match &self.kind {
+            ExprKind::Unary(_, x) => x.walk(visit),
+            ExprKind::Binary(_, a, b) => {
+                a.walk(visit);
+                b.walk(visit);
+            }
+            ExprKind::Call { args, .. } => args.iter().for_each(|arg| arg.value.walk(visit)),
+            ExprKind::Index { base, items } => {
+                base.walk(visit);
+                for item in items {
+                    match &item.kind {
+                        IndexKind::At(x) => x.walk(visit),
+                        IndexKind::Range { start, end, step } => {
+                            [start, end, step].into_iter().flatten().for_each(|x| x.walk(visit));
+                        }
+                        IndexKind::All | IndexKind::Rest => {}
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Every name in it that may be a site, in the order of writing. Axis names given by position are among them.
+    pub fn sites(&self) -> Vec<&SiteRef> {
+        let mut found = Vec::new();
+        self.walk(&mut |e| {
+            if let ExprKind::Site(site) = &e.kind {
+                found.push(site);
+            }
+        });
+        found
+    }
+
+    /// Whether `$` occurs in it.
+    pub fn uses_last(&self) -> bool {
+        let mut found = false;
+        self.walk(&mut |e| found |= matches!(e.kind, ExprKind::History(History::Last)));
+        found
+    }
+}

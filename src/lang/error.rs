@@ -1,0 +1,95 @@
+//! The one error of this layer, and how it is shown under the line it came from.
+
+use super::span::Span;
+use unicode_width::UnicodeWidthChar;
+
+/// Something in a line could not be understood, resolved or evaluated.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct LangError {
+    /// What is wrong: one line, lower case, no full stop, except where gdb's own wording is kept.
+    pub message: String,
+    /// The place in the line.
+    pub span: Span,
+    /// What to do next, when there is something to do.
+    pub help: Option<String>,
+}
+
+impl LangError {
+    /// An error at `span`.
+    pub fn new(message: impl Into<String>, span: Span) -> Self {
+        Self { message: message.into(), span, help: None }
+    }
+
+    /// The same error with advice.
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// The column the place starts at, in characters of `line`, counted from 1.
+    pub fn column(&self, line: &str) -> usize {
+        line.char_indices().take_while(|&(at, _)| at < self.span.start).count() + 1
+    }
+}
+
+/// `line` and, under it, `^~~~` below the place of the error.
+///
+/// Columns of the terminal are counted, not bytes: wide characters take two, combining ones none, and a tab in front of the
+/// place is repeated so that it reaches as far as the one above. Control characters of the line are shown as spaces.
+pub fn caret(line: &str, error: &LangError) -> String {
+    let mut shown = String::with_capacity(line.len());
+    let mut marks = String::new();
+    let mut under = 0; // columns of the place
+    for (at, c) in line.char_indices() {
+        let printed = if c.is_control() && c != '\t' { ' ' } else { c };
+        shown.push(printed);
+        let width = printed.width().unwrap_or(1);
+        if at < error.span.start {
+            match printed {
+                '\t' => marks.push('\t'),
+                _ => marks.extend(std::iter::repeat_n(' ', width)),
+            }
+        } else if at < error.span.end {
+            under += width;
+        }
+    }
+    marks.push('^');
+    marks.extend(std::iter::repeat_n('~', under.saturating_sub(1)));
+    format!("{shown}\n{marks}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(start: usize, end: usize) -> LangError {
+        LangError::new("here", Span::new(start, end))
+    }
+
+    #[test]
+    fn the_caret_stands_under_the_place() {
+        assert_eq!(caret("print max(foo)", &at(10, 13)), "print max(foo)\n          ^~~");
+        assert_eq!(caret("p", &at(1, 1)), "p\n ^");
+    }
+
+    #[test]
+    fn wide_and_combining_characters_are_measured_in_columns() {
+        let line = "p \"日本\" + x";
+        let x = line.find('x').expect("the line has an x");
+        assert_eq!(caret(line, &at(x, x + 1)), "p \"日本\" + x\n           ^");
+        assert_eq!(caret("日本 y", &at(0, 6)), "日本 y\n^~~~");
+        assert_eq!(caret("e\u{301} z", &at(4, 5)), "e\u{301} z\n  ^");
+    }
+
+    #[test]
+    fn a_tab_is_kept_in_the_margin() {
+        assert_eq!(caret("p\tfoo", &at(2, 5)), "p\tfoo\n \t^~~");
+    }
+
+    #[test]
+    fn columns_count_characters_from_one() {
+        assert_eq!(at(0, 1).column("é = 1"), 1);
+        assert_eq!(at(3, 4).column("é = 1"), 3);
+    }
+}

@@ -1,0 +1,167 @@
+//! Patterns over names: `L*.mlp.post`, `blocks.{2,4}.attn.z`, `L{0..3}.resid_post`.
+//!
+//! `*` and `?` stay within one dot-separated part, so that `L*` means layers and not everything below them; `**` crosses dots.
+//! Braces are alternatives, and every one of them has to match something: a layer that does not exist is an error and never a
+//! quietly shorter list.
+
+use super::Result;
+use super::error::LangError;
+use super::site::{SiteTable, canonical};
+use super::span::Span;
+use regex::Regex;
+
+const MAX_ALTERNATIVES: usize = 10_000;
+
+/// Whether `text` is a pattern rather than a name.
+pub fn is_glob(text: &str) -> bool {
+    text.contains(['*', '?', '{', '}'])
+}
+
+/// The names that `glob` matches, in program order, and whether they are modules. Sites come first: modules are matched only by
+/// a pattern that matches no site.
+pub fn matches(glob: &str, span: Span, table: &dyn SiteTable, block: Option<usize>) -> Result<(Vec<String>, bool)> {
+    let alternatives = expand(glob).map_err(|message| LangError::new(message, span))?;
+    let mut wanted = Vec::new();
+    let mut modules = false;
+    for alternative in &alternatives {
+        let text = spell(alternative, table.n_layers()).map_err(|message| LangError::new(message, span))?;
+        let relative = block.map(|b| format!("blocks.{b}.{text}"));
+        let mut found = None;
+        for text in std::iter::once(text).chain(relative) {
+            let pattern = compile(&text).map_err(|message| LangError::new(message, span))?;
+            let any = |names: &[String]| names.iter().any(|n| pattern.is_match(n));
+            if any(table.names()) || any(table.modules()) {
+                modules |= !any(table.names());
+                found = Some(pattern);
+                break;
+            }
+        }
+        let none = || {
+            LangError::new(format!("nothing matches {alternative}"), span)
+                .help("* stays within a part between dots, ** crosses dots; \"info sites\" lists the names")
+        };
+        wanted.push(found.ok_or_else(none)?);
+    }
+    let names = if modules { table.modules() } else { table.names() };
+    let chosen: Vec<String> = names.iter().filter(|n| wanted.iter().any(|p| p.is_match(n))).cloned().collect();
+    if modules && wanted.iter().any(|p| !chosen.iter().any(|n| p.is_match(n))) {
+        return Err(
+            LangError::new(format!("{glob} names sites and modules together"), span).help("ask for one kind at a time")
+        );
+    }
+    Ok((chosen, modules))
+}
+
+/// The canonical spelling of a pattern without braces.
+fn spell(pattern: &str, n_layers: usize) -> std::result::Result<String, String> {
+    let (first, rest) = pattern.split_once('.').map_or((pattern, None), |(first, rest)| (first, Some(rest)));
+    let layers = first
+        .strip_prefix(['L', 'b'])
+        .filter(|l| l.contains(['*', '?']) && l.chars().all(|c| c.is_ascii_digit() || "*?".contains(c)));
+    let Some(layers) = layers else { return Ok(canonical(pattern, n_layers)?.text) };
+    let rest = rest.map(|rest| canonical(rest, n_layers)).transpose()?;
+    Ok(match rest {
+        Some(rest) => format!("blocks.{layers}.{}", rest.text),
+        None => format!("blocks.{layers}"),
+    })
+}
+
+fn compile(pattern: &str) -> std::result::Result<Regex, String> {
+    let mut regex = String::from("^");
+    let mut rest = pattern;
+    while let Some(c) = rest.chars().next() {
+        let (piece, length) = match c {
+            '*' if rest.starts_with("**") => (".*".to_string(), 2),
+            '*' => ("[^.]*".to_string(), 1),
+            '?' => ("[^.]".to_string(), 1),
+            c => (regex::escape(&c.to_string()), c.len_utf8()),
+        };
+        regex.push_str(&piece);
+        rest = &rest[length..];
+    }
+    regex.push('$');
+    Regex::new(&regex).map_err(|_| format!("pattern {pattern} is too large"))
+}
+
+/// The patterns without braces that a pattern with braces stands for.
+fn expand(pattern: &str) -> std::result::Result<Vec<String>, String> {
+    let mut done = Vec::new();
+    let mut open = vec![pattern.to_string()];
+    while let Some(pattern) = open.pop() {
+        if open.len() + done.len() > MAX_ALTERNATIVES {
+            return Err("this pattern has too many alternatives".to_string());
+        }
+        // The innermost group comes first: its contents have no braces of their own.
+        let Some(end) = pattern.find('}') else {
+            if pattern.contains('{') {
+                return Err(format!("{{ without }} in {pattern}"));
+            }
+            done.push(pattern);
+            continue;
+        };
+        let start = pattern[..end].rfind('{').ok_or_else(|| format!("}} without {{ in {pattern}"))?;
+        for choice in choices(&pattern[start + 1..end])? {
+            open.push(format!("{}{choice}{}", &pattern[..start], &pattern[end + 1..]));
+        }
+    }
+    done.reverse();
+    Ok(done)
+}
+
+/// The alternatives between braces: `a,b` or the numbers `2..5`, both ends included.
+fn choices(group: &str) -> std::result::Result<Vec<String>, String> {
+    let range =
+        group.split_once("..").and_then(|(a, b)| Some((a.trim().parse::<i64>().ok()?, b.trim().parse::<i64>().ok()?)));
+    match range {
+        Some((a, b)) if a > b => Err(format!("{{{group}}} counts downwards")),
+        Some((a, b)) if b.abs_diff(a) >= MAX_ALTERNATIVES as u64 => {
+            Err(format!("{{{group}}} has too many alternatives"))
+        }
+        Some((a, b)) => Ok((a..=b).map(|n| n.to_string()).collect()),
+        None => Ok(group.split(',').map(|choice| choice.trim().to_string()).collect()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::site::tests::Small;
+    use super::*;
+
+    fn all(glob: &str, block: Option<usize>) -> Vec<String> {
+        matches(glob, Span::default(), &Small::new(5), block).unwrap_or_else(|e| panic!("{glob}: {e}")).0
+    }
+
+    fn fails(glob: &str) -> String {
+        matches(glob, Span::default(), &Small::new(5), None).expect_err(glob).message
+    }
+
+    #[test]
+    fn stars_stay_within_a_part() {
+        assert_eq!(all("L*.mlp.post", None).len(), 5);
+        assert_eq!(all("blocks.*.hook_resid_pre", None).len(), 5);
+        assert_eq!(all("L3.attn.*", None).len(), 6);
+        assert_eq!(all("L3.**", None).len(), 15);
+        assert_eq!(all("resid_*", Some(2)), ["blocks.2.resid_pre", "blocks.2.resid_mid", "blocks.2.resid_post"]);
+        assert!(fails("L*.post").starts_with("nothing matches"));
+    }
+
+    #[test]
+    fn braces_are_alternatives_in_program_order() {
+        assert_eq!(all("blocks.{4,2}.attn.z", None), ["blocks.2.attn.z", "blocks.4.attn.z"]);
+        assert_eq!(all("L{1..3}.attn.z", None).len(), 3);
+        assert_eq!(
+            all("L{0,-1}.attn.{q,k}", None),
+            ["blocks.0.attn.q", "blocks.0.attn.k", "blocks.4.attn.q", "blocks.4.attn.k"]
+        );
+        assert_eq!(fails("blocks.{2,40}.attn.z"), "no layer 40: model has 0..4");
+        assert!(fails("L{1,2.attn.z").contains("without }"));
+        assert!(fails("L{0..99999999}.attn.z").contains("too many"));
+    }
+
+    #[test]
+    fn a_pattern_that_matches_no_site_may_match_modules() {
+        let (names, modules) = matches("L*.attn", Span::default(), &Small::new(2), None).expect("matches");
+        assert_eq!((names, modules), (vec!["blocks.0.attn".to_string(), "blocks.1.attn".to_string()], true));
+        assert_eq!(all("L*", None).len(), 5);
+    }
+}

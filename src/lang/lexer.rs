@@ -1,0 +1,367 @@
+//! Text to tokens, one at a time and only as far as somebody asks, so that an expression can be followed by something that is
+//! not one.
+//!
+//! Two decisions are made here because only here can they be made. A name swallows its dots and layer signs (`L-1.mlp.post`,
+//! `blocks.-1.attn.z`): no site is called `L` or `b`, so `L-1` cannot be a subtraction. And `@RUN` and `#PASS` belong to a name
+//! only when they touch it.
+
+use super::Result;
+use super::error::LangError;
+use super::span::Span;
+
+/// One token of an expression.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Token {
+    Number(f64),
+    Str(String),
+    Name {
+        text: String,
+        run: Option<String>,
+        pass: Option<u32>,
+    },
+    /// `$` followed by what touches it: empty, digits or a name.
+    Dollar(String),
+    /// `$$` followed by digits or nothing.
+    DollarDollar(String),
+    Punct(&'static str),
+    End,
+}
+
+/// Longest first, as `**` is not two `*`.
+const PUNCTUATION: [&str; 28] = [
+    "...", "**", "==", "!=", "<=", ">=", "&&", "||", "+=", "-=", "*=", "/=", "+", "-", "*", "/", "<", ">", "!", "=",
+    "(", ")", "[", "]", ",", ":", "&", "|",
+];
+
+pub struct Lexer<'a> {
+    text: &'a str,
+    at: usize,
+    offset: usize,
+}
+
+impl<'a> Lexer<'a> {
+    /// A lexer of `text`, which starts at byte `offset` of the line.
+    pub fn new(text: &'a str, offset: usize) -> Self {
+        Self { text, at: 0, offset }
+    }
+
+    pub fn next(&mut self) -> Result<(Token, Span)> {
+        self.at += self.rest().len() - self.rest().trim_start().len();
+        let start = self.at;
+        let token = match self.rest().chars().next() {
+            None => Token::End,
+            Some('"') => Token::Str(self.string()?),
+            Some('$') => self.dollar(),
+            Some(c) if c.is_ascii_digit() => self.number()?,
+            Some('.') if self.rest()[1..].starts_with(|c: char| c.is_ascii_digit()) => self.number()?,
+            Some(c) if is_name_start(c) => self.name()?,
+            Some(c) => self.punctuation(c)?,
+        };
+        Ok((token, Span::new(self.offset + start, self.offset + self.at)))
+    }
+
+    /// How many bytes have been taken.
+    pub fn position(&self) -> usize {
+        self.at
+    }
+
+    fn rest(&self) -> &'a str {
+        &self.text[self.at..]
+    }
+
+    fn error<T>(&self, start: usize, message: impl Into<String>) -> Result<T> {
+        Err(self.mistake(start, message))
+    }
+
+    fn mistake(&self, start: usize, message: impl Into<String>) -> LangError {
+        LangError::new(message, Span::new(self.offset + start, self.offset + self.at))
+    }
+
+    /// Takes the longest run of characters that satisfy `wanted`.
+    fn take(&mut self, wanted: impl Fn(char) -> bool) -> &'a str {
+        let rest = self.rest();
+        let length = rest.find(|c| !wanted(c)).unwrap_or(rest.len());
+        self.at += length;
+        &rest[..length]
+    }
+
+    fn punctuation(&mut self, c: char) -> Result<Token> {
+        if let Some(text) = PUNCTUATION.iter().find(|p| self.rest().starts_with(**p)) {
+            self.at += text.len();
+            return Ok(Token::Punct(text));
+        }
+        let start = self.at;
+        self.at += c.len_utf8();
+        let error = self.mistake(start, format!("unexpected character {c:?}"));
+        Err(match c {
+            '\'' | '`' | '\u{2018}'..='\u{201f}' => error.help("strings are written in double quotes: \"text\""),
+            '#' => error.help("a pass is written at the end of a site, without a space: logits#2"),
+            '@' => error.help("a run is written at the end of a site, without a space: logits@clean"),
+            '^' => error.help("powers are written x ** 2"),
+            _ => error,
+        })
+    }
+
+    fn dollar(&mut self) -> Token {
+        self.at += 1;
+        if self.rest().starts_with('$') {
+            self.at += 1;
+            return Token::DollarDollar(self.take(|c| c.is_ascii_digit()).to_string());
+        }
+        let digits = self.rest().starts_with(|c: char| c.is_ascii_digit());
+        let text = self.take(|c| if digits { c.is_ascii_digit() } else { is_name_part(c) });
+        Token::Dollar(text.to_string())
+    }
+
+    fn number(&mut self) -> Result<Token> {
+        let start = self.at;
+        if self.rest().starts_with("0x") || self.rest().starts_with("0X") {
+            self.at += 2;
+            let digits = self.take(|c| c.is_ascii_hexdigit());
+            return match u64::from_str_radix(digits, 16) {
+                Ok(n) => Ok(Token::Number(n as f64)),
+                Err(_) if digits.is_empty() => self.error(start, "no digits after 0x"),
+                Err(_) => self.error(start, "hexadecimal number above 64 bits"),
+            };
+        }
+        self.take(|c| c.is_ascii_digit());
+        if self.rest().starts_with('.') && !self.rest().starts_with("...") {
+            self.at += 1;
+            self.take(|c| c.is_ascii_digit());
+        }
+        let mantissa_end = self.at;
+        if self.rest().starts_with(['e', 'E']) {
+            self.at += 1;
+            if self.rest().starts_with(['+', '-']) {
+                self.at += 1;
+            }
+            if self.take(|c| c.is_ascii_digit()).is_empty() {
+                self.at = mantissa_end;
+            }
+        }
+        if self.rest().starts_with(is_name_start) {
+            self.take(is_name_part);
+            return self.error(start, format!("{} is neither a number nor a name", &self.text[start..self.at]));
+        }
+        match self.text[start..self.at].parse::<f64>() {
+            Ok(n) if n.is_finite() => Ok(Token::Number(n)),
+            Ok(_) => self.error(start, "number too large").map_err(|e: LangError| e.help("infinity is written inf")),
+            Err(_) => self.error(start, "malformed number"),
+        }
+    }
+
+    fn name(&mut self) -> Result<Token> {
+        let start = self.at;
+        let first = self.take(is_name_part);
+        if matches!(first, "L" | "b") {
+            self.signed_layer();
+        }
+        while self.rest().starts_with('.') {
+            let dot = self.at;
+            self.at += 1;
+            self.signed_layer();
+            self.take(is_name_part);
+            if self.at == dot + 1 {
+                self.at = dot;
+                break;
+            }
+        }
+        let text = self.text[start..self.at].to_string();
+        let run = self.run()?;
+        let pass = self.pass()?;
+        Ok(Token::Name { text, run, pass })
+    }
+
+    /// The minus of a layer counted from the end, and its digits.
+    fn signed_layer(&mut self) {
+        let mut after = self.rest().chars();
+        if after.next() == Some('-') && after.next().is_some_and(|c| c.is_ascii_digit()) {
+            self.at += 1;
+            self.take(is_name_part);
+        }
+    }
+
+    /// The run of `@RUN`, if that is what comes next.
+    pub fn run(&mut self) -> Result<Option<String>> {
+        if !self.rest().starts_with('@') {
+            return Ok(None);
+        }
+        let start = self.at;
+        self.at += 1;
+        if self.rest().starts_with('"') {
+            return self.string().map(Some);
+        }
+        match self.take(is_name_part) {
+            "" => self
+                .error(start, "no run after @")
+                .map_err(|e: LangError| e.help("SITE@RUN, or SITE@\"RUN\" for other names")),
+            name => Ok(Some(name.to_string())),
+        }
+    }
+
+    /// The pass of `#PASS`, if that is what comes next.
+    pub fn pass(&mut self) -> Result<Option<u32>> {
+        if !self.rest().starts_with('#') {
+            return Ok(None);
+        }
+        let start = self.at;
+        self.at += 1;
+        match self.take(|c| c.is_ascii_digit()).parse() {
+            Ok(pass) => Ok(Some(pass)),
+            Err(_) => self
+                .error(start, "no pass number after #")
+                .map_err(|e: LangError| e.help("SITE#PASS, 0 being the prefill")),
+        }
+    }
+
+    /// The string literal that comes next.
+    pub fn string(&mut self) -> Result<String> {
+        let start = self.at;
+        let (bytes, length) = unescape(self.rest()).map_err(|(span, message)| {
+            LangError::new(message, Span::new(self.offset + start + span.start, self.offset + start + span.end))
+        })?;
+        self.at += length;
+        String::from_utf8(bytes).or_else(|_| {
+            self.error(start, "the \\x escapes of this string are no UTF-8")
+                .map_err(|e: LangError| e.help("\\u{e9} is é"))
+        })
+    }
+}
+
+/// The bytes that the string literal at the start of `text` stands for, and how many bytes it takes.
+fn unescape(text: &str) -> std::result::Result<(Vec<u8>, usize), (Span, &'static str)> {
+    let mut bytes = Vec::new();
+    let mut chars = text.char_indices().skip(1);
+    while let Some((at, c)) = chars.next() {
+        match c {
+            '"' => return Ok((bytes, at + 1)),
+            '\\' => {
+                let Some((next, escaped)) = chars.next() else { break };
+                let rest = &text[next..];
+                let skipped = match escaped {
+                    'n' => push(&mut bytes, b"\n", 0),
+                    't' => push(&mut bytes, b"\t", 0),
+                    'r' => push(&mut bytes, b"\r", 0),
+                    '0' => push(&mut bytes, b"\0", 0),
+                    '"' => push(&mut bytes, b"\"", 0),
+                    '\\' => push(&mut bytes, b"\\", 0),
+                    'x' => {
+                        let byte = rest.get(1..3).filter(|d| d.chars().all(|c| c.is_ascii_hexdigit()));
+                        let byte = byte.and_then(|d| u8::from_str_radix(d, 16).ok());
+                        let byte = byte.ok_or((Span::new(at, next + 1), "\\x needs two hexadecimal digits"))?;
+                        push(&mut bytes, &[byte], 2)
+                    }
+                    'u' => {
+                        let end = rest.find('}').filter(|_| rest[1..].starts_with('{'));
+                        let code = end.and_then(|end| u32::from_str_radix(&rest[2..end], 16).ok());
+                        let c = code
+                            .and_then(char::from_u32)
+                            .ok_or((Span::new(at, next + 1), "\\u needs a code point: \\u{e9}"))?;
+                        push(&mut bytes, c.encode_utf8(&mut [0; 4]).as_bytes(), end.unwrap_or_default())
+                    }
+                    _ => {
+                        return Err((
+                            Span::new(at, next + escaped.len_utf8()),
+                            "unknown escape; there are \\n \\t \\r \\0 \\\" \\\\ \\xNN \\u{..}",
+                        ));
+                    }
+                };
+                (0..skipped).for_each(|_| {
+                    chars.next();
+                });
+            }
+            c => bytes.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+        }
+    }
+    Err((Span::new(0, text.len()), "this string has no closing quote"))
+}
+
+/// Appends and gives back how many more characters the escape takes.
+fn push(bytes: &mut Vec<u8>, more: &[u8], skipped: usize) -> usize {
+    bytes.extend_from_slice(more);
+    skipped
+}
+
+fn is_name_start(c: char) -> bool {
+    c.is_alphabetic() || c == '_'
+}
+
+/// Whether `c` may stand inside a name, a variable or an unquoted run.
+pub fn is_name_part(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tokens(text: &str) -> Vec<Token> {
+        let mut lexer = Lexer::new(text, 0);
+        let mut all = Vec::new();
+        loop {
+            match lexer.next().expect("lexes") {
+                (Token::End, _) => return all,
+                (token, _) => all.push(token),
+            }
+        }
+    }
+
+    fn name(text: &str) -> Token {
+        Token::Name { text: text.into(), run: None, pass: None }
+    }
+
+    #[test]
+    fn numbers() {
+        let read = |t: &str| match tokens(t).as_slice() {
+            [Token::Number(n)] => *n,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(["1", "1.5", "1e-3", ".5", "0x1F", "2.", "1E+2"].map(read), [1.0, 1.5, 1e-3, 0.5, 31.0, 2.0, 100.0]);
+        assert!(Lexer::new("1e999", 0).next().is_err());
+        assert!(Lexer::new("5abc", 0).next().is_err());
+        assert!(Lexer::new("0x", 0).next().is_err());
+    }
+
+    #[test]
+    fn a_layer_from_the_end_is_a_name_and_other_minuses_subtract() {
+        assert_eq!(tokens("L-1.mlp.post"), [name("L-1.mlp.post")]);
+        assert_eq!(tokens("blocks.-2.attn.z"), [name("blocks.-2.attn.z")]);
+        assert_eq!(tokens("x-1"), [name("x"), Token::Punct("-"), Token::Number(1.0)]);
+        assert_eq!(tokens("$L-1"), [Token::Dollar("L".into()), Token::Punct("-"), Token::Number(1.0)]);
+    }
+
+    #[test]
+    fn run_and_pass_touch_the_name() {
+        assert_eq!(
+            tokens("logits@clean#2"),
+            [Token::Name { text: "logits".into(), run: Some("clean".into()), pass: Some(2) }]
+        );
+        assert_eq!(
+            tokens("logits@\"my run\""),
+            [Token::Name { text: "logits".into(), run: Some("my run".into()), pass: None }]
+        );
+        assert!(Lexer::new("@clean", 0).next().is_err());
+    }
+
+    #[test]
+    fn strings_and_their_escapes() {
+        assert_eq!(tokens(r#""a\n\t\"\\\x41\u{e9}\xc3\xa9""#), [Token::Str("a\n\t\"\\A\u{e9}\u{e9}".into())]);
+        let error = Lexer::new("\"open", 3).next().expect_err("no closing quote");
+        assert_eq!(error.span, Span::new(3, 8));
+        assert!(Lexer::new(r#""\xff""#, 0).next().is_err());
+        assert!(Lexer::new(r#""\q""#, 0).next().is_err());
+        assert!(Lexer::new(r#""\u{110000}""#, 0).next().is_err());
+    }
+
+    #[test]
+    fn history() {
+        let all = [
+            Token::Dollar("".into()),
+            Token::DollarDollar("".into()),
+            Token::DollarDollar("3".into()),
+            Token::Dollar("3".into()),
+        ];
+        assert_eq!(tokens("$ $$ $$3 $3"), all);
+        assert_eq!(tokens("$bpnum"), [Token::Dollar("bpnum".into())]);
+    }
+}

@@ -1,0 +1,36 @@
+//! The words a user types: text in, trees with spans out, and their evaluation over a scope.
+//!
+//! Everything llmdbg is told arrives here as text: command lines, locations to stop at, expressions to print, targets to
+//! assign to. Each parser takes a piece of a line together with the offset of that piece in the line, so that every tree and
+//! every error points into the line as it was typed, and the place can be underlined wherever the line came from.
+//!
+//! Parsing knows no model. Names become sites only when they are resolved against a [`SiteTable`], and expressions become
+//! values only when they are evaluated over a scope; both are traits, so this layer needs no debugger to be tested.
+
+pub mod assign;
+pub mod ast;
+pub mod command;
+pub mod error;
+mod glob;
+mod lexer;
+pub mod location;
+pub mod parser;
+mod postfix;
+mod print;
+pub mod site;
+pub mod span;
+pub mod words;
+
+#[cfg(test)]
+mod properties;
+
+pub use assign::{AssignOp, Assignment, LValue, parse_assignment};
+pub use ast::{Arg, BinaryOp, Expr, ExprKind, History, IndexItem, IndexKind, SiteRef, UnaryOp};
+pub use error::{LangError, caret};
+pub use location::{Location, Place, Target, When, parse_break, parse_location};
+pub use parser::{parse_expr, parse_expr_prefix, parse_list};
+pub use site::{Resolved, SiteTable};
+pub use span::{Span, Spanned};
+
+/// What every parser of this layer returns.
+pub type Result<T> = std::result::Result<T, LangError>;

@@ -1,0 +1,67 @@
+//! Names of axes.
+
+use std::fmt;
+
+/// What one axis of a value counts. The names are those of the expression language.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum Axis {
+    /// An axis without a name.
+    #[default]
+    None,
+    /// Row of the batch.
+    Row,
+    /// Token position.
+    Pos,
+    /// Query position.
+    Q,
+    /// Key position.
+    K,
+    /// Attention head.
+    Head,
+    /// Feature of the residual stream or of a head.
+    Dim,
+    /// MLP neuron.
+    Neuron,
+    /// Entry of the vocabulary.
+    Vocab,
+    /// Class.
+    Label,
+}
+
+impl Axis {
+    /// Every named axis.
+    pub const NAMED: [Axis; 9] =
+        [Axis::Row, Axis::Pos, Axis::Q, Axis::K, Axis::Head, Axis::Dim, Axis::Neuron, Axis::Vocab, Axis::Label];
+
+    /// The name in expressions; empty for an axis without one.
+    pub fn name(self) -> &'static str {
+        match self {
+            Axis::None => "",
+            Axis::Row => "row",
+            Axis::Pos => "pos",
+            Axis::Q => "q",
+            Axis::K => "k",
+            Axis::Head => "head",
+            Axis::Dim => "dim",
+            Axis::Neuron => "neuron",
+            Axis::Vocab => "vocab",
+            Axis::Label => "label",
+        }
+    }
+
+    /// The axis of that name.
+    pub fn parse(name: &str) -> Option<Axis> {
+        Self::NAMED.into_iter().find(|axis| axis.name() == name)
+    }
+
+    /// Whether its entries are token positions.
+    pub fn is_position(self) -> bool {
+        matches!(self, Axis::Pos | Axis::Q | Axis::K)
+    }
+}
+
+impl fmt::Display for Axis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}

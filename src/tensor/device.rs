@@ -1,0 +1,241 @@
+//! Choosing and opening a device.
+//!
+//! `auto` takes the best wgpu adapter (discrete, then integrated, then virtual), else the CPU, and says which and why. A
+//! software adapter is used only when it is named: it is how the wgpu path is tested without a GPU.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use burn::tensor::DeviceKind;
+use burn::tensor::wgpu::{WgpuBackend, WgpuInitError};
+
+use super::error::TensorError;
+
+/// What the user asked for with `--device`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum DeviceChoice {
+    /// The best adapter, else the CPU.
+    #[default]
+    Auto,
+    /// The n-th hardware adapter of any graphics API.
+    Gpu(usize),
+    /// The n-th Vulkan adapter, software ones included (they come after the hardware).
+    Vulkan(usize),
+    /// The CPU, through burn-flex.
+    Cpu,
+}
+
+impl FromStr for DeviceChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, number) = match text.split_once(':') {
+            Some((name, number)) => {
+                let number = number.parse().map_err(|_| format!("device number {number:?} is not a whole number"))?;
+                (name, Some(number))
+            }
+            None => (text, None),
+        };
+        match (name, number) {
+            ("auto", None) => Ok(DeviceChoice::Auto),
+            ("cpu", None) => Ok(DeviceChoice::Cpu),
+            ("gpu", n) => Ok(DeviceChoice::Gpu(n.unwrap_or(0))),
+            ("vulkan", n) => Ok(DeviceChoice::Vulkan(n.unwrap_or(0))),
+            _ => Err(format!("unknown device {text:?}: use auto, gpu, gpu:N, vulkan, vulkan:N or cpu")),
+        }
+    }
+}
+
+impl fmt::Display for DeviceChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DeviceChoice::Auto => f.write_str("auto"),
+            DeviceChoice::Gpu(n) => write!(f, "gpu:{n}"),
+            DeviceChoice::Vulkan(n) => write!(f, "vulkan:{n}"),
+            DeviceChoice::Cpu => f.write_str("cpu"),
+        }
+    }
+}
+
+/// An open device. Clone is a reference-count bump.
+#[derive(Clone)]
+pub struct Device {
+    burn: burn::tensor::Device,
+    info: Arc<Info>,
+}
+
+struct Info {
+    cpu: bool,
+    name: String,
+    reason: String,
+    max_buffer: u64,
+}
+
+/// Devices opened so far: wgpu runtimes are initialised once in a process.
+static OPENED: Mutex<Vec<(Adapter, Device)>> = Mutex::new(Vec::new());
+
+/// What a wgpu adapter is addressed by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Adapter {
+    kind: DeviceKind,
+    api: WgpuBackend,
+}
+
+impl fmt::Debug for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Device({})", self.info.name)
+    }
+}
+
+impl Device {
+    /// The CPU.
+    pub fn cpu() -> Device {
+        Device::cpu_because("asked for")
+    }
+
+    fn cpu_because(reason: &str) -> Device {
+        Device {
+            burn: burn::tensor::Device::flex(),
+            info: Arc::new(Info {
+                cpu: true,
+                name: "cpu".into(),
+                reason: format!("device: cpu ({reason})"),
+                max_buffer: u64::MAX,
+            }),
+        }
+    }
+
+    /// Opens what was asked for. Opening the same adapter again gives the same device.
+    ///
+    /// # Errors
+    /// If no such adapter can be opened; the message lists what could.
+    pub fn open(choice: DeviceChoice) -> Result<Device, TensorError> {
+        match choice {
+            DeviceChoice::Cpu => Ok(Device::cpu()),
+            DeviceChoice::Auto => Ok(match first_hardware(0) {
+                Ok(device) => device,
+                Err(why) => Device::cpu_because(&format!("no GPU: {why}")),
+            }),
+            DeviceChoice::Gpu(n) => first_hardware(n).map_err(|why| TensorError::Device {
+                message: format!(
+                    "no gpu:{n}: {why}; use --device cpu, or --device vulkan for a software adapter (NVIDIA in a \
+                     container needs NVIDIA_DRIVER_CAPABILITIES=all)"
+                ),
+            }),
+            DeviceChoice::Vulkan(n) => vulkan(n).map_err(|why| TensorError::Device {
+                message: format!(
+                    "no vulkan:{n}: {why}; install a Vulkan driver (Mesa's software one is mesa-vulkan-drivers) or use \
+                     --device cpu"
+                ),
+            }),
+        }
+    }
+
+    /// The device a burn tensor lives on.
+    pub(crate) fn of(burn: burn::tensor::Device) -> Device {
+        let opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
+        match opened.iter().find(|(_, device)| device.burn == burn) {
+            Some((_, device)) => device.clone(),
+            None => Device::cpu(),
+        }
+    }
+
+    /// Whether tensors live in host memory.
+    pub fn is_cpu(&self) -> bool {
+        self.info.cpu
+    }
+
+    /// A short name: `cpu`, or the adapter's own.
+    pub fn name(&self) -> &str {
+        &self.info.name
+    }
+
+    /// One line that says which device was taken and why.
+    pub fn reason(&self) -> &str {
+        &self.info.reason
+    }
+
+    /// Bytes of the largest single tensor it can hold.
+    pub fn max_buffer_bytes(&self) -> u64 {
+        self.info.max_buffer
+    }
+
+    /// Waits until everything asked of it is done.
+    pub fn sync(&self) -> Result<(), TensorError> {
+        self.burn.sync().map_err(|error| TensorError::Read { message: error.to_string() })
+    }
+
+    pub(crate) fn burn(&self) -> &burn::tensor::Device {
+        &self.burn
+    }
+}
+
+fn open_adapter(adapter: Adapter, why: &str) -> Result<Device, WgpuInitError> {
+    let mut opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, device)) = opened.iter().find(|(known, _)| *known == adapter) {
+        return Ok(device.clone());
+    }
+    let (burn, setup) = burn::tensor::Device::wgpu_options()
+        .device_kind(adapter.kind.clone())
+        .graphics_api(adapter.api.clone())
+        .init_with_setup()?;
+    let info = setup.adapter.get_info();
+    let limits = setup.device.limits();
+    let max_buffer = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size);
+    let device = Device {
+        burn,
+        info: Arc::new(Info {
+            cpu: false,
+            name: info.name.clone(),
+            reason: format!("device: {} through {:?} ({why})", info.name, setup.backend),
+            max_buffer,
+        }),
+    };
+    opened.push((adapter, device.clone()));
+    Ok(device)
+}
+
+/// The n-th hardware adapter: discrete ones first, then integrated, then virtual.
+fn first_hardware(n: usize) -> Result<Device, String> {
+    let kinds: [(fn(usize) -> DeviceKind, &str); 3] = [
+        (DeviceKind::DiscreteGpu, "discrete GPU"),
+        (DeviceKind::IntegratedGpu, "integrated GPU"),
+        (DeviceKind::VirtualGpu, "virtual GPU"),
+    ];
+    nth(n, WgpuBackend::Auto, &kinds).map_err(|seen| format!("wgpu finds {seen} hardware adapters"))
+}
+
+/// The n-th Vulkan adapter, hardware first, the software one last.
+fn vulkan(n: usize) -> Result<Device, String> {
+    let kinds: [(fn(usize) -> DeviceKind, &str); 3] = [
+        (DeviceKind::DiscreteGpu, "discrete GPU"),
+        (DeviceKind::IntegratedGpu, "integrated GPU"),
+        (DeviceKind::VirtualGpu, "virtual GPU"),
+    ];
+    let hardware = match nth(n, WgpuBackend::Vulkan, &kinds) {
+        Ok(device) => return Ok(device),
+        Err(seen) => seen,
+    };
+    if n > hardware {
+        return Err(format!("Vulkan has {hardware} hardware adapters and at most one software adapter"));
+    }
+    open_adapter(Adapter { kind: DeviceKind::Cpu, api: WgpuBackend::Vulkan }, "software adapter, as named")
+        .map_err(|error| error.to_string())
+}
+
+/// The n-th adapter over the kinds in order, or how many there are.
+fn nth(n: usize, api: WgpuBackend, kinds: &[(fn(usize) -> DeviceKind, &str)]) -> Result<Device, usize> {
+    let mut seen = 0;
+    for (kind, what) in kinds {
+        let mut index = 0;
+        while let Ok(device) = open_adapter(Adapter { kind: kind(index), api }, what) {
+            if seen == n {
+                return Ok(device);
+            }
+            seen += 1;
+            index += 1;
+        }
+    }
+    Err(seen)
+}

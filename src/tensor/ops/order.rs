@@ -1,0 +1,152 @@
+//! Operations along the last axis that depend on the order or the sum of elements.
+
+use burn::tensor::activation;
+
+use crate::tensor::axes::Axis;
+use crate::tensor::error::TensorError;
+use crate::tensor::value::{Kind, Value};
+use crate::tensor::with_rank;
+
+/// The largest elements of a vector.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TopK {
+    /// Their indices, by falling value; equal values by rising index; NaN last.
+    pub indices: Vec<usize>,
+    /// The elements.
+    pub values: Vec<f64>,
+}
+
+impl Value {
+    /// Softmax over one axis.
+    ///
+    /// # Errors
+    /// If there is no such axis.
+    pub fn softmax(&self, axis: usize) -> Result<Value, TensorError> {
+        self.along(axis, "softmax", |x, _| x)?;
+        let value = self.to_float();
+        let raw = with_rank!(self.shape().len(), D => activation::softmax(value.tensor::<D>(), axis).into_dispatch());
+        Ok(Value::from_parts(raw, self.shape().to_vec(), self.axes().to_vec(), Kind::Float))
+    }
+
+    /// Logarithm of the softmax over one axis.
+    ///
+    /// # Errors
+    /// If there is no such axis.
+    pub fn log_softmax(&self, axis: usize) -> Result<Value, TensorError> {
+        self.along(axis, "log_softmax", |x, _| x)?;
+        let value = self.to_float();
+        let raw =
+            with_rank!(self.shape().len(), D => activation::log_softmax(value.tensor::<D>(), axis).into_dispatch());
+        Ok(Value::from_parts(raw, self.shape().to_vec(), self.axes().to_vec(), Kind::Float))
+    }
+
+    /// Running sums along one axis.
+    ///
+    /// # Errors
+    /// If there is no such axis.
+    pub fn cumsum(&self, axis: usize) -> Result<Value, TensorError> {
+        self.along(axis, "cumsum", |x, _| x)?;
+        let value = self.to_float();
+        let raw = with_rank!(self.shape().len(), D => value.tensor::<D>().cumsum(axis).into_dispatch());
+        Ok(Value::from_parts(raw, self.shape().to_vec(), self.axes().to_vec(), Kind::Float))
+    }
+
+    /// Elements of each line along one axis in rising order, NaN last. Sorted on the host: no backend sorts on the
+    /// device.
+    ///
+    /// # Errors
+    /// If there is no such axis or the device cannot be read.
+    pub fn sort(&self, axis: usize) -> Result<Value, TensorError> {
+        self.along(axis, "sort", |x, _| x)?;
+        let rank = self.shape().len();
+        let mut order: Vec<usize> = (0..rank).collect();
+        order.swap(axis, rank - 1);
+        let turned = self.permute(&order);
+        let mut data = turned.read_f32()?;
+        for line in data.chunks_mut(self.shape()[axis].max(1)) {
+            line.sort_by(f32::total_cmp);
+        }
+        let sorted = Value::from_f32(data, turned.shape(), &self.device()).with_axes(turned.axes());
+        Ok(sorted.permute(&order))
+    }
+
+    /// The `q`-quantile of all elements, linear between the two nearest, `q` in 0..1; NaN if any element is.
+    ///
+    /// # Errors
+    /// If the value is empty or the device cannot be read.
+    pub fn quantile(&self, q: f64) -> Result<f64, TensorError> {
+        let mut data = self.read_f64()?;
+        if data.is_empty() {
+            return Err(TensorError::Empty { op: "quantile".into() });
+        }
+        if data.iter().any(|x| x.is_nan()) {
+            return Ok(f64::NAN);
+        }
+        data.sort_by(f64::total_cmp);
+        let place = q.clamp(0.0, 1.0) * (data.len() - 1) as f64;
+        let (low, high) = (data[place.floor() as usize], data[place.ceil() as usize]);
+        Ok(if low == high { low } else { low + (high - low) * place.fract() })
+    }
+
+    /// The `k` largest of all elements, with indices into the flattened value.
+    ///
+    /// # Errors
+    /// If the device cannot be read.
+    pub fn topk(&self, k: usize) -> Result<TopK, TensorError> {
+        let data = self.read_f64()?;
+        let mut order: Vec<usize> = (0..data.len()).collect();
+        let key = |i: usize| if data[i].is_nan() { f64::NEG_INFINITY } else { data[i] };
+        let by_fall = |&a: &usize, &b: &usize| {
+            let nan = data[a].is_nan().cmp(&data[b].is_nan());
+            nan.then(key(b).total_cmp(&key(a))).then(a.cmp(&b))
+        };
+        let k = k.min(order.len());
+        if k < order.len() && k > 0 {
+            order.select_nth_unstable_by(k - 1, by_fall);
+        }
+        order.truncate(k);
+        order.sort_by(by_fall);
+        Ok(TopK { values: order.iter().map(|&i| data[i]).collect(), indices: order })
+    }
+
+    /// Index of the first largest (or smallest) element along an axis, which disappears; the first NaN wins.
+    ///
+    /// # Errors
+    /// If there is no such axis, it is empty, or the device cannot be read.
+    pub fn arg_extreme(&self, axis: usize, largest: bool) -> Result<Value, TensorError> {
+        self.along(axis, if largest { "argmax" } else { "argmin" }, |x, _| x)?;
+        let len = self.shape()[axis];
+        if len == 0 {
+            return Err(TensorError::Empty { op: if largest { "argmax" } else { "argmin" }.into() });
+        }
+        let data = self.read_f64()?;
+        let inner: usize = self.shape()[axis + 1..].iter().product();
+        let outer: usize = self.shape()[..axis].iter().product();
+        let mut out = Vec::with_capacity(outer * inner);
+        for o in 0..outer {
+            for i in 0..inner {
+                let at = |k: usize| data[(o * len + k) * inner + i];
+                let mut best = 0;
+                for k in 1..len {
+                    let better = if largest { at(k) > at(best) } else { at(k) < at(best) };
+                    if !at(best).is_nan() && (at(k).is_nan() || better) {
+                        best = k;
+                    }
+                }
+                out.push(best as i64);
+            }
+        }
+        let (shape, axes) = super::reduce::without(self, axis);
+        Ok(Value::from_i64(out, &shape, &self.device()).with_axes(&axes))
+    }
+
+    fn along<T>(&self, axis: usize, op: &str, f: impl Fn(usize, Axis) -> T) -> Result<T, TensorError> {
+        match self.shape().get(axis) {
+            Some(&len) => Ok(f(len, self.axes()[axis])),
+            None if self.shape().is_empty() => {
+                Err(TensorError::Rank { op: op.into(), expected: "at least one axis", shape: self.shape_text() })
+            }
+            None => Err(TensorError::Axis { axis: axis.to_string(), axes: self.shape_text() }),
+        }
+    }
+}

@@ -1,0 +1,299 @@
+//! Operations that move elements without changing them.
+
+use burn::tensor::{Bool, Int, Tensor};
+
+use crate::tensor::axes::Axis;
+use crate::tensor::error::{TensorError, shape_text};
+use crate::tensor::value::{Kind, Value, fixed, raw_shape};
+use crate::tensor::{MAX_RANK, with_rank};
+
+/// What is taken of one axis. Indices are resolved: not negative, and within the axis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Slice {
+    /// All of it.
+    All,
+    /// One entry; the axis disappears.
+    At(usize),
+    /// Entries `start, start + step, ...` below `end`.
+    Range {
+        /// First entry.
+        start: usize,
+        /// One past the last entry.
+        end: usize,
+        /// Distance between entries, at least 1.
+        step: usize,
+    },
+}
+
+/// Runs one line for whichever kind of tensor a value holds.
+macro_rules! by_kind {
+    ($value:expr, $D:ident, $x:ident => $body:expr) => {{
+        let rank = $value.shape().len().max(1);
+        match $value.kind() {
+            Kind::Float => with_rank!(rank, $D => { let $x = $value.tensor::<$D>(); $body.into_dispatch() }),
+            Kind::Int => with_rank!(rank, $D => { let $x = $value.int_tensor::<$D>(); $body.into_dispatch() }),
+            Kind::Bool => with_rank!(rank, $D => { let $x = $value.bool_tensor::<$D>(); $body.into_dispatch() }),
+        }
+    }};
+}
+
+impl Value {
+    /// The axis of that name or number (negative counts from the last).
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn axis(&self, name: &str) -> Result<usize, TensorError> {
+        let rank = self.shape().len() as i64;
+        let found = match name.parse::<i64>() {
+            Ok(n) if (-rank..rank).contains(&n) => Some(n.rem_euclid(rank.max(1)) as usize),
+            Ok(_) => None,
+            Err(_) => self.axes().iter().position(|axis| *axis != Axis::None && axis.name() == name),
+        };
+        found.ok_or_else(|| TensorError::Axis { axis: name.into(), axes: self.shape_text() })
+    }
+
+    /// Takes a part of each axis; missing trailing entries mean all of the axis.
+    ///
+    /// # Errors
+    /// If there are more slices than axes, or one lies outside its axis.
+    pub fn slice(&self, slices: &[Slice]) -> Result<Value, TensorError> {
+        if slices.len() > self.shape().len() {
+            return Err(TensorError::Rank {
+                op: format!("a slice with {} indices", slices.len()),
+                expected: "as many axes",
+                shape: self.shape_text(),
+            });
+        }
+        let (mut shape, mut axes) = (Vec::new(), Vec::new());
+        let mut value = self.clone();
+        for (i, &len) in self.shape().iter().enumerate() {
+            let slice = slices.get(i).copied().unwrap_or(Slice::All);
+            let (start, end, step) = match slice {
+                Slice::All => (0, len, 1),
+                Slice::At(at) => (at, at + 1, 1),
+                Slice::Range { start, end, step } => (start, end, step.max(1)),
+            };
+            if end > len || (start > end) || (matches!(slice, Slice::At(_)) && start >= len) {
+                let index = if start >= len { start } else { end } as i64;
+                return Err(TensorError::Index { index, axis: axis_label(self, i), len });
+            }
+            if start != 0 || end != len || step != 1 {
+                value = value.narrow(i, start, end, step);
+            }
+            if !matches!(slice, Slice::At(_)) {
+                shape.push((end - start).div_ceil(step));
+                axes.push(self.axes()[i]);
+            }
+        }
+        Ok(value.reshaped(&shape).with_axes(&axes))
+    }
+
+    /// Entries `start..end` by `step` of one axis, which stays.
+    fn narrow(&self, axis: usize, start: usize, end: usize, step: usize) -> Value {
+        let mut shape = self.shape().to_vec();
+        shape[axis] = (end - start).div_ceil(step);
+        let raw = by_kind!(self, D, x => {
+            let x = x.narrow(axis, start, end - start);
+            if step == 1 { x } else { x.slice_dim(axis, burn::tensor::Slice::new(0, None, step as isize)) }
+        });
+        Value::from_parts(raw, shape, self.axes().to_vec(), self.kind())
+    }
+
+    /// Rows `start..end` of the first axis.
+    ///
+    /// # Panics
+    /// If the range lies outside the axis.
+    pub fn rows(&self, range: std::ops::Range<usize>) -> Value {
+        assert!(range.end <= self.shape()[0], "rows {range:?} of {self:?}");
+        self.narrow(0, range.start, range.end, 1)
+    }
+
+    /// The same elements with `patch` in the place that the slices name (`At` entries are axes the patch lacks). The
+    /// patch broadcasts. Only steps of 1.
+    ///
+    /// # Errors
+    /// If a slice lies outside its axis or the patch does not broadcast to the place.
+    pub fn assign(&self, slices: &[Slice], patch: &Value) -> Result<Value, TensorError> {
+        let target = self.slice(slices)?;
+        let fits = target.shape().len() >= patch.shape().len()
+            && patch.shape().iter().rev().zip(target.shape().iter().rev()).all(|(&p, &t)| p == t || p == 1);
+        if !fits {
+            return Err(TensorError::Shapes {
+                op: "assignment".into(),
+                left: target.shape_text(),
+                right: patch.shape_text(),
+            });
+        }
+        let mut full = Vec::new();
+        let mut ranges = Vec::new();
+        for (i, &len) in self.shape().iter().enumerate() {
+            let range = match slices.get(i).copied().unwrap_or(Slice::All) {
+                Slice::All => 0..len,
+                Slice::At(at) => at..at + 1,
+                Slice::Range { start, end, step: 1 } => start..end,
+                Slice::Range { .. } => {
+                    return Err(TensorError::Rank {
+                        op: "assignment to a slice with a step".into(),
+                        expected: "a contiguous slice",
+                        shape: self.shape_text(),
+                    });
+                }
+            };
+            full.push(range.len());
+            ranges.push(range);
+        }
+        if ranges.is_empty() {
+            ranges.push(0..1);
+        }
+        let patch = patch.expand_to(target.shape()).reshaped(&full);
+        let rank = self.shape().len().max(1);
+        let raw = match self.kind() {
+            Kind::Float => with_rank!(rank, D => {
+                let ranges: [std::ops::Range<usize>; D] = std::array::from_fn(|i| ranges[i].clone());
+                self.tensor::<D>().slice_assign(ranges, patch.to_float().tensor::<D>()).into_dispatch()
+            }),
+            Kind::Int => {
+                if patch.kind() != Kind::Int {
+                    let found = patch.kind().name();
+                    return Err(TensorError::Kind { op: "assignment".into(), expected: "int", found });
+                }
+                with_rank!(rank, D => {
+                    let ranges: [std::ops::Range<usize>; D] = std::array::from_fn(|i| ranges[i].clone());
+                    self.int_tensor::<D>().slice_assign(ranges, patch.int_tensor::<D>()).into_dispatch()
+                })
+            }
+            Kind::Bool => {
+                return Err(TensorError::Kind { op: "assignment".into(), expected: "float or int", found: "bool" });
+            }
+        };
+        Ok(Value::from_parts(raw, self.shape().to_vec(), self.axes().to_vec(), self.kind()))
+    }
+
+    /// The same elements in row-major order under another shape.
+    ///
+    /// # Errors
+    /// If the number of elements differs or there are too many axes.
+    pub fn reshape(&self, shape: &[usize]) -> Result<Value, TensorError> {
+        let needs = shape.iter().product();
+        if needs != self.count() {
+            return Err(TensorError::Reshape {
+                from: self.shape_text(),
+                to: shape_text(shape, &[]),
+                count: self.count(),
+                needs,
+            });
+        }
+        if shape.len() > MAX_RANK {
+            return Err(TensorError::Rank {
+                op: "reshape".into(),
+                expected: "at most 6 axes",
+                shape: shape_text(shape, &[]),
+            });
+        }
+        Ok(self.clone().reshaped(shape))
+    }
+
+    /// The last two axes swapped; a view. A vector stays as it is.
+    pub fn transpose(&self) -> Value {
+        let rank = self.shape().len();
+        if rank < 2 {
+            return self.clone();
+        }
+        let (mut shape, mut axes) = (self.shape().to_vec(), self.axes().to_vec());
+        shape.swap(rank - 2, rank - 1);
+        axes.swap(rank - 2, rank - 1);
+        let raw = by_kind!(self, D, x => x.swap_dims(rank - 2, rank - 1));
+        Value::from_parts(raw, shape, axes, self.kind())
+    }
+
+    /// The axes in another order; a view.
+    ///
+    /// # Panics
+    /// If `order` is no permutation of the axes.
+    pub fn permute(&self, order: &[usize]) -> Value {
+        if self.shape().is_empty() {
+            return self.clone();
+        }
+        let shape = order.iter().map(|&i| self.shape()[i]).collect();
+        let axes = order.iter().map(|&i| self.axes()[i]).collect();
+        let raw = by_kind!(self, D, x => x.permute(fixed::<D>(order)));
+        Value::from_parts(raw, shape, axes, self.kind())
+    }
+
+    /// Values joined along an axis; all other axes must agree, numbers of mixed kinds become floats.
+    ///
+    /// # Errors
+    /// If there are no values, or shapes do not agree.
+    pub fn concat(values: &[Value], axis: usize) -> Result<Value, TensorError> {
+        let [first, rest @ ..] = values else { return Err(TensorError::Empty { op: "concat".into() }) };
+        if first.shape().len() <= axis {
+            return Err(TensorError::Axis { axis: axis.to_string(), axes: first.shape_text() });
+        }
+        for value in rest {
+            let agree = value.shape().len() == first.shape().len()
+                && (0..value.shape().len()).all(|i| i == axis || value.shape()[i] == first.shape()[i]);
+            if !agree {
+                return Err(TensorError::Shapes {
+                    op: "concat".into(),
+                    left: first.shape_text(),
+                    right: value.shape_text(),
+                });
+            }
+        }
+        let mut shape = first.shape().to_vec();
+        shape[axis] = values.iter().map(|value| value.shape()[axis]).sum();
+        let kind = if values.iter().all(|value| value.kind() == first.kind()) { first.kind() } else { Kind::Float };
+        let raw = with_rank!(shape.len(), D => match kind {
+            Kind::Float => {
+                let parts: Vec<Tensor<D>> = values.iter().map(|value| value.to_float().tensor::<D>()).collect();
+                Tensor::cat(parts, axis).into_dispatch()
+            }
+            Kind::Int => {
+                let parts: Vec<Tensor<D, Int>> = values.iter().map(|value| value.int_tensor::<D>()).collect();
+                Tensor::cat(parts, axis).into_dispatch()
+            }
+            Kind::Bool => {
+                let parts: Vec<Tensor<D, Bool>> = values.iter().map(|value| value.bool_tensor::<D>()).collect();
+                Tensor::cat(parts, axis).into_dispatch()
+            }
+        });
+        Ok(Value::from_parts(raw, shape, first.axes().to_vec(), kind))
+    }
+
+    /// A tensor of one number in every place, like this one in shape, axes and device.
+    pub fn full_like(&self, number: f64) -> Value {
+        let device = self.device();
+        let one = Value::from_f32(vec![number as f32], &vec![1; self.shape().len()], &device);
+        one.expand_to(self.shape()).with_axes(self.axes())
+    }
+
+    /// Matrix product of the last two axes; leading axes must agree.
+    ///
+    /// # Errors
+    /// If the shapes do not fit.
+    pub fn matmul(&self, other: &Value) -> Result<Value, TensorError> {
+        let (a, b) = (self.shape(), other.shape());
+        let rank = a.len();
+        if rank < 2 || b.len() != rank || a[rank - 1] != b[rank - 2] || a[..rank - 2] != b[..rank - 2] {
+            return Err(TensorError::Shapes {
+                op: "matmul".into(),
+                left: self.shape_text(),
+                right: other.shape_text(),
+            });
+        }
+        let mut shape = a.to_vec();
+        shape[rank - 1] = b[rank - 1];
+        let mut axes = self.axes().to_vec();
+        axes[rank - 1] = other.axes()[rank - 1];
+        let (x, y) = (self.to_float(), other.to_float());
+        let raw = with_rank!(raw_shape(&shape).len(), D => x.tensor::<D>().matmul(y.tensor::<D>()).into_dispatch());
+        Ok(Value::from_parts(raw, shape, axes, Kind::Float))
+    }
+}
+
+fn axis_label(value: &Value, i: usize) -> String {
+    match value.axes()[i] {
+        Axis::None => i.to_string(),
+        axis => axis.to_string(),
+    }
+}

@@ -1,0 +1,194 @@
+//! Everything about a value that one small transfer can tell.
+
+use burn::tensor::{Bool, Int, Tensor};
+
+use super::error::TensorError;
+use super::value::{Kind, Value};
+
+/// Statistics over all elements of a value, whatever its size. `min` to `l2` are over the finite elements and NaN where
+/// there are none.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct Summary {
+    /// Number of elements.
+    pub count: u64,
+    /// How many are NaN.
+    pub nan: u64,
+    /// How many are +inf.
+    pub pos_inf: u64,
+    /// How many are -inf.
+    pub neg_inf: u64,
+    /// How many are 0 (of either sign).
+    pub zeros: u64,
+    /// Smallest finite element.
+    pub min: f64,
+    /// Largest finite element.
+    pub max: f64,
+    /// Mean of the finite elements.
+    pub mean: f64,
+    /// Population standard deviation of the finite elements.
+    pub std: f64,
+    /// Euclidean norm of the finite elements.
+    pub l2: f64,
+    /// Largest magnitude of the finite elements.
+    pub absmax: f64,
+    /// Index of the first element of that magnitude, one number for each axis.
+    pub absmax_index: Vec<usize>,
+}
+
+impl Summary {
+    /// Summarises elements that lie in host memory, accumulating in 64 bits. `shape` gives `absmax_index`.
+    pub fn of_host(data: impl Iterator<Item = f64> + Clone, shape: &[usize]) -> Summary {
+        let mut summary = Summary { min: f64::INFINITY, max: f64::NEG_INFINITY, ..Summary::default() };
+        let (mut sum, mut squares, mut at) = (0.0, 0.0, None);
+        for (i, x) in data.clone().enumerate() {
+            summary.count += 1;
+            if x.is_nan() {
+                summary.nan += 1;
+            } else if x == f64::INFINITY {
+                summary.pos_inf += 1;
+            } else if x == f64::NEG_INFINITY {
+                summary.neg_inf += 1;
+            } else {
+                summary.zeros += u64::from(x == 0.0);
+                summary.min = summary.min.min(x);
+                summary.max = summary.max.max(x);
+                sum += x;
+                squares += x * x;
+                if at.is_none() || x.abs() > summary.absmax {
+                    summary.absmax = x.abs();
+                    at = Some(i);
+                }
+            }
+        }
+        let finite = summary.finite();
+        summary.mean = sum / finite as f64;
+        let spread: f64 = data.filter(|x| x.is_finite()).map(|x| (x - summary.mean).powi(2)).sum();
+        summary.std = (spread / finite as f64).sqrt();
+        summary.l2 = squares.sqrt();
+        summary.finish(at, shape)
+    }
+
+    /// How many elements are finite.
+    pub fn finite(&self) -> u64 {
+        self.count - self.nan - self.pos_inf - self.neg_inf
+    }
+
+    fn finish(mut self, at: Option<usize>, shape: &[usize]) -> Summary {
+        match at {
+            Some(at) => self.absmax_index = unravel(at, shape),
+            None => {
+                (self.min, self.max, self.mean, self.std) = (f64::NAN, f64::NAN, f64::NAN, f64::NAN);
+                (self.l2, self.absmax) = (f64::NAN, f64::NAN);
+            }
+        }
+        self
+    }
+}
+
+/// The index on each axis of the `flat`-th element in row-major order.
+pub fn unravel(mut flat: usize, shape: &[usize]) -> Vec<usize> {
+    let mut index = vec![0; shape.len()];
+    for (i, len) in shape.iter().enumerate().rev() {
+        index[i] = flat % (*len).max(1);
+        flat /= (*len).max(1);
+    }
+    index
+}
+
+impl Value {
+    /// Statistics over all elements. On the CPU they are computed in place in 64 bits; elsewhere on the device, with one
+    /// transfer of a dozen numbers.
+    ///
+    /// # Errors
+    /// If the device cannot be read.
+    pub fn summary(&self) -> Result<Summary, TensorError> {
+        if let Some(host) = self.host_f32() {
+            return Ok(Summary::of_host(host.as_slice().iter().map(|&x| f64::from(x)), self.shape()));
+        }
+        if self.device().is_cpu() || self.kind() != Kind::Float {
+            let data = self.read_f64()?;
+            return Ok(Summary::of_host(data.iter().copied(), self.shape()));
+        }
+        self.device_summary()
+    }
+
+    fn device_summary(&self) -> Result<Summary, TensorError> {
+        let count = self.count();
+        if count == 0 {
+            return Ok(Summary::default().finish(None, self.shape()));
+        }
+        let x: Tensor<1> = self.clone().reshaped(&[count]).tensor();
+        let finite = x.clone().is_finite();
+        let clean = x.clone().mask_fill(finite.clone().bool_not(), 0.0);
+        let pos = x.clone().equal_scalar(f32::INFINITY);
+        let neg = x.clone().equal_scalar(f32::NEG_INFINITY);
+        let zero = x.clone().equal_scalar(0.0f32);
+        let magnitude = clean.clone().abs().mask_fill(finite.clone().bool_not(), -1.0);
+        let finite_count = count_of(finite.clone());
+        let divisor = finite_count.clone().float();
+        let mean = pairwise_sum(clean.clone()) / divisor.clone();
+        let centred = (clean.clone() - mean.clone()).mask_fill(finite.clone().bool_not(), 0.0);
+        let counts = vec![
+            finite_count,
+            count_of(x.clone().is_nan()),
+            count_of(pos),
+            count_of(neg),
+            count_of(zero),
+            magnitude.clone().argmax(0),
+        ];
+        let parts = vec![
+            x.clone().mask_fill(finite.clone().bool_not(), f32::INFINITY).min_dim(0),
+            x.clone().mask_fill(finite.bool_not(), f32::NEG_INFINITY).max_dim(0),
+            mean,
+            (pairwise_sum(centred.square()) / divisor).sqrt(),
+            pairwise_sum(clean.square()).sqrt(),
+            magnitude.max_dim(0),
+        ];
+        let numbers = Value::float(Tensor::cat(parts, 0));
+        let [min, max, mean, std, l2, absmax] = numbers.read_f64()?[..] else {
+            return Err(TensorError::Read { message: "a summary came back incomplete".into() });
+        };
+        let counts = Value::int(Tensor::cat(counts, 0)).read_i64()?;
+        let [finite, nan, pos_inf, neg_inf, zeros, at] = counts[..] else {
+            return Err(TensorError::Read { message: "a summary came back incomplete".into() });
+        };
+        let summary = Summary {
+            count: count as u64,
+            nan: nan as u64,
+            pos_inf: pos_inf as u64,
+            neg_inf: neg_inf as u64,
+            zeros: zeros as u64,
+            min,
+            max,
+            mean,
+            std,
+            l2,
+            absmax,
+            absmax_index: Vec::new(),
+        };
+        let at = if finite == 0 { None } else { Some(at as usize) };
+        Ok(summary.finish(at, self.shape()))
+    }
+}
+
+fn count_of(mask: Tensor<1, Bool>) -> Tensor<1, Int> {
+    mask.int().sum_dim(0)
+}
+
+/// The sum of all elements as one number on the device, in a tree of sums of at most 256 terms: deterministic (a full
+/// `sum` adds atomically on wgpu) and with an error that grows with the logarithm of the length.
+pub(crate) fn pairwise_sum(x: Tensor<1>) -> Tensor<1> {
+    const WIDTH: usize = 256;
+    let count = x.dims()[0];
+    if count <= WIDTH {
+        return x.sum_dim(0);
+    }
+    let rows = count.div_ceil(WIDTH);
+    let padded = if rows * WIDTH == count {
+        x
+    } else {
+        let padding = Tensor::zeros([rows * WIDTH - count], (&x.device(), x.dtype()));
+        Tensor::cat(vec![x, padding], 0)
+    };
+    pairwise_sum(padded.reshape([rows, WIDTH]).sum_dim(1).reshape([rows]))
+}

@@ -1,0 +1,368 @@
+//! A tensor of any rank and kind, as a handle.
+
+use std::borrow::Cow;
+
+use burn::tensor::{Bool, DType, DispatchTensor, Int, Tensor, TensorData};
+use burn_flex::{Flex, FlexTensor};
+
+use super::axes::Axis;
+use super::device::Device;
+use super::error::{TensorError, shape_text};
+
+/// What the elements of a value are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Floating point.
+    Float,
+    /// Whole numbers.
+    Int,
+    /// Truth values.
+    Bool,
+}
+
+impl Kind {
+    /// The word in messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Float => "float",
+            Kind::Int => "int",
+            Kind::Bool => "bool",
+        }
+    }
+}
+
+/// A tensor of any rank and kind on some device.
+///
+/// Clone is a reference-count bump: a recording is a list of clones. Nothing is read from the device except by the
+/// methods called `read_*` and `host_*`, which wait for it and can fail. A value of shape `[]` is a scalar.
+#[derive(Clone)]
+pub struct Value {
+    raw: DispatchTensor,
+    shape: Vec<usize>,
+    axes: Vec<Axis>,
+    kind: Kind,
+}
+
+impl std::fmt::Debug for Value {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Value({} {})", self.dtype_name(), shape_text(&self.shape, &self.axes))
+    }
+}
+
+impl Value {
+    // Making values ------------------------------------------------------------------------------------------------
+
+    /// Uploads 32-bit floats in row-major order. On the CPU the vector becomes the tensor's memory without a copy.
+    ///
+    /// # Panics
+    /// If the vector does not have as many elements as the shape.
+    pub fn from_f32(data: Vec<f32>, shape: &[usize], device: &Device) -> Value {
+        assert_eq!(data.len(), shape.iter().product::<usize>(), "elements for shape {shape:?}");
+        let count = data.len();
+        let raw = Tensor::<1>::from_data(TensorData::new(data, [count]), (device.burn(), DType::F32)).into_dispatch();
+        Value { raw, shape: vec![count], axes: Vec::new(), kind: Kind::Float }.reshaped(shape)
+    }
+
+    /// Uploads whole numbers in row-major order.
+    ///
+    /// # Panics
+    /// If the vector does not have as many elements as the shape.
+    pub fn from_i64(data: Vec<i64>, shape: &[usize], device: &Device) -> Value {
+        assert_eq!(data.len(), shape.iter().product::<usize>(), "elements for shape {shape:?}");
+        let raw = if device.is_cpu() {
+            Tensor::<1, Int>::from_data(TensorData::from(data.as_slice()), (device.burn(), DType::I64)).into_dispatch()
+        } else {
+            // 32 bits are what every adapter has; ids and indices fit.
+            let narrow: Vec<i32> = data.iter().map(|&x| x as i32).collect();
+            Tensor::<1, Int>::from_data(TensorData::from(narrow.as_slice()), (device.burn(), DType::I32))
+                .into_dispatch()
+        };
+        Value { raw, shape: vec![data.len()], axes: Vec::new(), kind: Kind::Int }.reshaped(shape)
+    }
+
+    /// Uploads truth values in row-major order.
+    ///
+    /// # Panics
+    /// If the vector does not have as many elements as the shape.
+    pub fn from_bool(data: Vec<bool>, shape: &[usize], device: &Device) -> Value {
+        assert_eq!(data.len(), shape.iter().product::<usize>(), "elements for shape {shape:?}");
+        let count = data.len();
+        let raw = Tensor::<1, Bool>::from_data(TensorData::new(data, [count]), device.burn()).into_dispatch();
+        Value { raw, shape: vec![count], axes: Vec::new(), kind: Kind::Bool }.reshaped(shape)
+    }
+
+    /// Wraps a float tensor.
+    pub fn float<const D: usize>(tensor: Tensor<D>) -> Value {
+        let shape = tensor.dims().to_vec();
+        Value { raw: tensor.into_dispatch(), axes: vec![Axis::None; shape.len()], shape, kind: Kind::Float }
+    }
+
+    /// Wraps an int tensor.
+    pub fn int<const D: usize>(tensor: Tensor<D, Int>) -> Value {
+        let shape = tensor.dims().to_vec();
+        Value { raw: tensor.into_dispatch(), axes: vec![Axis::None; shape.len()], shape, kind: Kind::Int }
+    }
+
+    /// Wraps a bool tensor.
+    pub fn boolean<const D: usize>(tensor: Tensor<D, Bool>) -> Value {
+        let shape = tensor.dims().to_vec();
+        Value { raw: tensor.into_dispatch(), axes: vec![Axis::None; shape.len()], shape, kind: Kind::Bool }
+    }
+
+    /// The same value with names for its axes.
+    ///
+    /// # Panics
+    /// If the number of names is not the number of axes.
+    pub fn with_axes(mut self, axes: &[Axis]) -> Value {
+        assert_eq!(axes.len(), self.shape.len(), "axis names for shape {:?}", self.shape);
+        self.axes = axes.to_vec();
+        self
+    }
+
+    /// The same elements under another shape of the same size; axis names are lost. For internal use where the sizes
+    /// are known to agree.
+    pub(crate) fn reshaped(self, shape: &[usize]) -> Value {
+        debug_assert_eq!(self.count(), shape.iter().product::<usize>());
+        let to = raw_shape(shape);
+        let raw = match self.kind {
+            Kind::Float => {
+                super::with_rank!(self.raw_rank(), A => super::with_rank!(to.len(), B =>
+                    Tensor::<A>::from_dispatch(self.raw).reshape::<B, _>(fixed::<B>(&to)).into_dispatch()))
+            }
+            Kind::Int => super::with_rank!(self.raw_rank(), A => super::with_rank!(to.len(), B =>
+                Tensor::<A, Int>::from_dispatch(self.raw).reshape::<B, _>(fixed::<B>(&to)).into_dispatch())),
+            Kind::Bool => super::with_rank!(self.raw_rank(), A => super::with_rank!(to.len(), B =>
+                Tensor::<A, Bool>::from_dispatch(self.raw).reshape::<B, _>(fixed::<B>(&to)).into_dispatch())),
+        };
+        Value { raw, shape: shape.to_vec(), axes: vec![Axis::None; shape.len()], kind: self.kind }
+    }
+
+    // Looking at them without reading -------------------------------------------------------------------------------
+
+    /// Length of each axis; empty for a scalar.
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// Name of each axis.
+    pub fn axes(&self) -> &[Axis] {
+        &self.axes
+    }
+
+    /// Number of elements.
+    pub fn count(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// What the elements are.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Bytes of device memory that its elements take, without what it may share.
+    pub fn bytes(&self) -> u64 {
+        let size = match (self.kind, self.dtype()) {
+            (Kind::Bool, _) => 1,
+            (_, DType::F64 | DType::I64) => 8,
+            (_, DType::F16 | DType::BF16) => 2,
+            _ => 4,
+        };
+        (self.count() * size) as u64
+    }
+
+    fn dtype(&self) -> DType {
+        match self.kind {
+            Kind::Float => Tensor::<1>::from_dispatch(self.raw.clone()).dtype(),
+            Kind::Int => Tensor::<1, Int>::from_dispatch(self.raw.clone()).dtype(),
+            Kind::Bool => Tensor::<1, Bool>::from_dispatch(self.raw.clone()).dtype(),
+        }
+    }
+
+    /// The element type as it is shown: whole numbers are `i64` whatever the device holds.
+    pub fn dtype_name(&self) -> &'static str {
+        match self.kind {
+            Kind::Int => "i64",
+            Kind::Bool => "bool",
+            Kind::Float => match self.dtype() {
+                DType::F64 => "f64",
+                DType::F16 => "f16",
+                DType::BF16 => "bf16",
+                _ => "f32",
+            },
+        }
+    }
+
+    /// Shape with axis names: `[head=4, q=15, k=15]`.
+    pub fn shape_text(&self) -> String {
+        shape_text(&self.shape, &self.axes)
+    }
+
+    /// The device it lives on.
+    pub fn device(&self) -> Device {
+        let burn = match self.kind {
+            Kind::Float => Tensor::<1>::from_dispatch(self.raw.clone()).device(),
+            Kind::Int => Tensor::<1, Int>::from_dispatch(self.raw.clone()).device(),
+            Kind::Bool => Tensor::<1, Bool>::from_dispatch(self.raw.clone()).device(),
+        };
+        Device::of(burn)
+    }
+
+    // Taking the tensor out ----------------------------------------------------------------------------------------
+
+    fn raw_rank(&self) -> usize {
+        self.shape.len().max(1)
+    }
+
+    /// The float tensor of rank `D` (rank 1 for a scalar).
+    ///
+    /// # Panics
+    /// If the value has another rank or kind; callers check with `shape` and `kind`.
+    pub fn tensor<const D: usize>(&self) -> Tensor<D> {
+        assert!(
+            self.kind == Kind::Float && self.raw_rank() == D,
+            "a float tensor of rank {D} was expected, found {self:?}"
+        );
+        Tensor::from_dispatch(self.raw.clone())
+    }
+
+    /// The int tensor of rank `D` (rank 1 for a scalar).
+    ///
+    /// # Panics
+    /// If the value has another rank or kind.
+    pub fn int_tensor<const D: usize>(&self) -> Tensor<D, Int> {
+        assert!(
+            self.kind == Kind::Int && self.raw_rank() == D,
+            "an int tensor of rank {D} was expected, found {self:?}"
+        );
+        Tensor::from_dispatch(self.raw.clone())
+    }
+
+    /// The bool tensor of rank `D` (rank 1 for a scalar).
+    ///
+    /// # Panics
+    /// If the value has another rank or kind.
+    pub fn bool_tensor<const D: usize>(&self) -> Tensor<D, Bool> {
+        assert!(
+            self.kind == Kind::Bool && self.raw_rank() == D,
+            "a bool tensor of rank {D} was expected, found {self:?}"
+        );
+        Tensor::from_dispatch(self.raw.clone())
+    }
+
+    /// As floats: whole numbers and truth values (0 and 1) are converted on the device.
+    pub fn to_float(&self) -> Value {
+        let raw = match self.kind {
+            Kind::Float => return self.clone(),
+            Kind::Int => super::with_rank!(self.raw_rank(), D =>
+                Tensor::<D, Int>::from_dispatch(self.raw.clone()).float().into_dispatch()),
+            Kind::Bool => super::with_rank!(self.raw_rank(), D =>
+                Tensor::<D, Bool>::from_dispatch(self.raw.clone()).float().into_dispatch()),
+        };
+        Value { raw, shape: self.shape.clone(), axes: self.axes.clone(), kind: Kind::Float }
+    }
+
+    // Reading ------------------------------------------------------------------------------------------------------
+
+    /// All elements as 32-bit floats in row-major order; waits for the device.
+    pub fn read_f32(&self) -> Result<Vec<f32>, TensorError> {
+        match self.kind {
+            Kind::Float => Tensor::<1>::from_dispatch(self.flat_raw()).try_into_vec_as::<f32>().map_err(read_error),
+            _ => Ok(self.read_f64()?.into_iter().map(|x| x as f32).collect()),
+        }
+    }
+
+    /// All elements as 64-bit floats in row-major order (truth values as 0 and 1); waits for the device.
+    pub fn read_f64(&self) -> Result<Vec<f64>, TensorError> {
+        match self.kind {
+            Kind::Float => Tensor::<1>::from_dispatch(self.flat_raw()).try_into_vec_as::<f64>().map_err(read_error),
+            Kind::Int => Ok(self.read_i64()?.into_iter().map(|x| x as f64).collect()),
+            Kind::Bool => Ok(self.read_bool()?.into_iter().map(|x| if x { 1.0 } else { 0.0 }).collect()),
+        }
+    }
+
+    /// All elements as whole numbers; floats are refused.
+    pub fn read_i64(&self) -> Result<Vec<i64>, TensorError> {
+        match self.kind {
+            Kind::Int => Tensor::<1, Int>::from_dispatch(self.flat_raw()).try_into_vec_as::<i64>().map_err(read_error),
+            Kind::Bool => Ok(self.read_bool()?.into_iter().map(i64::from).collect()),
+            Kind::Float => Err(TensorError::Kind { op: "read".into(), expected: "int", found: "float" }),
+        }
+    }
+
+    /// All elements as truth values; other kinds are refused.
+    pub fn read_bool(&self) -> Result<Vec<bool>, TensorError> {
+        match self.kind {
+            Kind::Bool => {
+                Tensor::<1, Bool>::from_dispatch(self.flat_raw()).try_into_vec_as::<bool>().map_err(read_error)
+            }
+            kind => Err(TensorError::Kind { op: "read".into(), expected: "bool", found: kind.name() }),
+        }
+    }
+
+    /// The only element of a value that has one.
+    pub fn read_scalar(&self) -> Result<f64, TensorError> {
+        match self.read_f64()?.as_slice() {
+            [x] => Ok(*x),
+            _ => Err(TensorError::Rank { op: "scalar".into(), expected: "one element", shape: self.shape_text() }),
+        }
+    }
+
+    /// Elements of a 32-bit float value as they lie in host memory, if they do: on the CPU nothing is copied unless the
+    /// value is a strided view.
+    pub fn host_f32(&self) -> Option<HostF32> {
+        if self.kind != Kind::Float {
+            return None;
+        }
+        let tensor = Tensor::<1>::from_dispatch(self.raw.clone()).try_into_primitive::<Flex>().ok()?;
+        if tensor.dtype() != DType::F32 {
+            return None;
+        }
+        Some(HostF32 { tensor: if tensor.is_contiguous() { tensor } else { tensor.to_contiguous() } })
+    }
+
+    fn flat_raw(&self) -> DispatchTensor {
+        self.clone().reshaped(&[self.count()]).raw
+    }
+
+    pub(crate) fn from_parts(raw: DispatchTensor, shape: Vec<usize>, axes: Vec<Axis>, kind: Kind) -> Value {
+        debug_assert_eq!(shape.len(), axes.len());
+        Value { raw, shape, axes, kind }
+    }
+}
+
+/// Host memory of a CPU value.
+pub struct HostF32 {
+    tensor: FlexTensor,
+}
+
+impl HostF32 {
+    /// The elements in row-major order.
+    pub fn as_slice(&self) -> &[f32] {
+        self.tensor.as_slice::<f32>().unwrap_or(&[])
+    }
+}
+
+fn read_error(error: impl std::fmt::Display) -> TensorError {
+    TensorError::Read { message: error.to_string() }
+}
+
+/// The shape burn sees: a scalar is one element on one axis.
+pub(crate) fn raw_shape(shape: &[usize]) -> Vec<usize> {
+    if shape.is_empty() { vec![1] } else { shape.to_vec() }
+}
+
+pub(crate) fn fixed<const D: usize>(shape: &[usize]) -> [usize; D] {
+    let mut out = [1; D];
+    out.copy_from_slice(shape);
+    out
+}
+
+/// The bytes of `value` for an exact comparison: equal vectors mean equal bits.
+pub fn bits(value: &Value) -> Result<Cow<'static, [u64]>, TensorError> {
+    let bits = match value.kind() {
+        Kind::Float => value.read_f64()?.into_iter().map(f64::to_bits).collect(),
+        Kind::Int => value.read_i64()?.into_iter().map(|x| x as u64).collect(),
+        Kind::Bool => value.read_bool()?.into_iter().map(u64::from).collect(),
+    };
+    Ok(Cow::Owned(bits))
+}
