@@ -1,5 +1,6 @@
 //! Everything that passes between the engine thread and a frontend.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 pub use crate::answer::Pc;
@@ -17,6 +18,16 @@ pub enum Request {
         /// Where it comes from.
         source: Source,
     },
+    /// A script file to run; answered by an [`Event::ScriptAnswer`] for each of its commands and then one
+    /// [`Event::Answer`]. The command `source FILE` does the same.
+    Script {
+        /// Chosen by the frontend.
+        id: u64,
+        /// The file.
+        file: PathBuf,
+        /// Whether commands after a failed one run too.
+        keep_going: bool,
+    },
     /// Data for the value pane; answered by [`Event::Panel`]. Not a command: changes nothing, is not journalled.
     Panel(PanelRequest),
     /// Candidates for completing `line` at byte `cursor`; answered by [`Event::Completions`].
@@ -33,8 +44,10 @@ pub enum Request {
 /// Where a command line comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// A person at a prompt or key.
+    /// A person at a prompt or key. An empty line repeats the last repeatable command.
     Prompt,
+    /// An empty line at a prompt: the last repeatable command again. `x` and `list` go on from where they ended.
+    Repeat,
     /// `-ex`.
     Option,
     /// A script: file name and line from 1.
@@ -55,6 +68,21 @@ pub enum Event {
     LoadFailed(String),
     /// The answer of the command `id`.
     Answer {
+        /// The `id` of the request.
+        id: u64,
+        /// The command line.
+        line: String,
+        /// What it gave.
+        answer: Answer,
+        /// Where the cursor stands now, if a run is live.
+        at: Option<Pc>,
+        /// Milliseconds it took.
+        ms: f64,
+        /// Text for `echo`-like output that comes before the answer.
+        printed: Vec<String>,
+    },
+    /// The answer of one command of a script that runs for the request `id`; its errors name file and line.
+    ScriptAnswer {
         /// The `id` of the request.
         id: u64,
         /// The command line.
