@@ -1,6 +1,30 @@
 //! Commands: one table, a file per group; each handler turns arguments into one typed answer.
+//!
+//! The table in [`table`] is the only place that knows which commands there are: dispatch, abbreviations, help, completion
+//! and the manual read it.
+
+mod breakpoints;
+mod complete;
+mod console;
+mod data;
+mod dump;
+mod edits;
+mod fail;
+mod files;
+mod help;
+mod info;
+mod motion;
+mod panel;
+mod places;
+mod snapshot;
+mod stopview;
+mod table;
+mod values;
 
 use crate::answer::Answer;
+
+pub use console::Console;
+pub use table::{COMMANDS, Command};
 
 /// What one command line did.
 #[derive(Clone, Debug, PartialEq)]
@@ -13,13 +37,13 @@ pub struct Outcome {
     pub changed: bool,
     /// Set by `quit`.
     pub quit: Option<i32>,
-    /// Whether an empty line at a prompt repeats this command.
-    pub repeatable: bool,
+    /// What an empty line at a prompt runs next; nothing for commands that are not repeated.
+    pub repeat: Option<String>,
 }
 
 impl Outcome {
     /// An answer that changed nothing and is not repeated by an empty line.
     pub fn of(answer: Answer) -> Self {
-        Outcome { answer, printed: Vec::new(), changed: false, quit: None, repeatable: false }
+        Outcome { answer, printed: Vec::new(), changed: false, quit: None, repeat: None }
     }
 }

@@ -175,6 +175,14 @@ impl Run {
         Ok(self.branches[self.current].value(&self.program, op)?)
     }
 
+    /// The value that an op has or will have as the edits stand, wherever the cursor is.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn peek(&mut self, op: usize) -> Result<Value, RunError> {
+        Ok(self.branches[self.current].value(&self.program, op)?)
+    }
+
     /// The same in another timeline, wherever its cursor would be.
     ///
     /// # Errors

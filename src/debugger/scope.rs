@@ -107,7 +107,7 @@ impl Scope for RunScope<'_> {
         let index = match entry {
             History::Last if held == 0 => return Ok(Datum::Void),
             History::Last => Some(held - 1),
-            History::Prev(n) => held.checked_sub(1 + n as usize),
+            History::Back(n) => held.checked_sub(1 + n as usize),
             History::Number(n) => (n as usize).checked_sub(1),
         };
         match index.and_then(|index| self.session.history.get(index)) {

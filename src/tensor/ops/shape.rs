@@ -267,6 +267,17 @@ impl Value {
         one.expand_to(self.shape()).with_axes(self.axes())
     }
 
+    /// A single number repeated to a shape.
+    ///
+    /// # Errors
+    /// If the value has more than one element.
+    pub fn full_shape(&self, shape: &[usize]) -> Result<Value, TensorError> {
+        if self.count() != 1 {
+            return Err(TensorError::Rank { op: "repeat".into(), expected: "one element", shape: self.shape_text() });
+        }
+        Ok(self.clone().reshaped(&vec![1; shape.len()]).expand_to(shape))
+    }
+
     /// Matrix product of the last two axes; leading axes must agree.
     ///
     /// # Errors
