@@ -1,6 +1,7 @@
 //! llmdbg: gdb for transformer language models.
 
 pub mod answer;
+pub mod cli;
 pub mod commands;
 pub mod engine;
 pub mod frontend;
