@@ -4,6 +4,7 @@ pub mod answer;
 pub mod cli;
 pub mod commands;
 pub mod engine;
+pub mod export;
 pub mod frontend;
 pub mod lang;
 pub mod model;
