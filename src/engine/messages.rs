@@ -116,7 +116,7 @@ pub enum Event {
         /// Sorted candidates.
         candidates: Vec<String>,
     },
-    /// `quit` was given: leave with this status.
+    /// `quit` was given: leave with this status. Sent before the answer of that command, the last event.
     Quit(i32),
 }
 

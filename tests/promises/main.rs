@@ -1,0 +1,4 @@
+//! One module for each promise to the user, in one binary so that the crate is linked once.
+
+mod layers;
+mod starting;
