@@ -3,9 +3,11 @@
 pub mod answer;
 pub mod cli;
 pub mod commands;
+pub mod debugger;
 pub mod engine;
 pub mod export;
 pub mod frontend;
 pub mod lang;
 pub mod model;
+pub mod program;
 pub mod tensor;

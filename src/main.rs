@@ -10,7 +10,8 @@ use std::sync::{Arc, Mutex};
 use color_eyre::eyre::WrapErr;
 use llmdbg::cli::{self, Frontend, Invocation, Options, Surroundings};
 use llmdbg::engine::history::History;
-use llmdbg::engine::{Interpreter, Progress, thread};
+use llmdbg::engine::thread;
+use llmdbg::model::bundled::BUNDLED;
 use llmdbg::frontend::Action;
 use llmdbg::frontend::batch::{self, Batch};
 use llmdbg::frontend::plain::{self, Input, Plain};
@@ -33,21 +34,12 @@ fn main() -> color_eyre::Result<ExitCode> {
     let engine = {
         let (options, interrupt) = (options.clone(), interrupt.clone());
         let flag = interrupt.clone();
-        thread::spawn(move |progress| open_session(&options, flag, progress), interrupt)
+        thread::spawn(move |progress| cli::open::open(&options, flag, progress), interrupt)
             .wrap_err("cannot start the engine thread")?
     };
     let status = show(engine, &options, interrupt).wrap_err("cannot listen to Ctrl-C")?;
     // The system keeps the low byte of a status, so `quit -1` is 255.
     Ok(ExitCode::from(status as u8))
-}
-
-/// Opens the model and prepares a session; runs on the engine thread.
-fn open_session(
-    _options: &Options,
-    _interrupt: Arc<AtomicBool>,
-    _progress: Progress<'_>,
-) -> Result<Box<dyn Interpreter>, String> {
-    Err("this build cannot open models".to_string())
 }
 
 /// Runs the session on the frontend that fits; gives the exit status.
@@ -86,18 +78,13 @@ fn show(engine: thread::Handle, options: &Options, interrupt: Arc<AtomicBool>) -
 /// Prints the names that can be given for a model.
 fn list_models() -> color_eyre::Result<ExitCode> {
     let mut out = io::stdout();
-    for (name, about) in bundled_models() {
-        match writeln!(out, "{name:16} {about}") {
+    for model in BUNDLED {
+        match writeln!(out, "{:16} {}", model.name, model.description) {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => break,
             written => written?,
         }
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// Names and descriptions of the bundled models.
-fn bundled_models() -> Vec<(String, String)> {
-    Vec::new()
 }
 
 /// Diagnostics go to `file`, never to the screen.

@@ -12,6 +12,7 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, ValueEnum};
 use crate::frontend::Action;
 use crate::tensor::DeviceChoice;
 
+pub mod open;
 mod size;
 
 /// Options that gdb spells with one dash and more than one letter.

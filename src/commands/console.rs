@@ -33,8 +33,9 @@ impl Console {
         Console { session, model_name: model_name.into(), dump: None, displays: 0, printed: Vec::new(), listing, shown_stop: None }
     }
 
-    /// Runs one command line.
-    pub fn execute(&mut self, line: &str, progress: Progress<'_>) -> Outcome {
+    /// Runs one command line. A repeated `x` goes on where the last one ended.
+    pub fn execute(&mut self, line: &str, repeated: bool, progress: Progress<'_>) -> Outcome {
+        let line = if repeated && self.dump.is_some() && Self::is_dump(line) { "x" } else { line };
         let Some(call) = split_command(line) else { return Outcome::of(Answer::Text(String::new())) };
         let names: Vec<&str> = COMMANDS.iter().map(|command| command.name).collect();
         let vocabulary = Vocabulary { of: "", names: &names, short: SHORT };
@@ -53,11 +54,11 @@ impl Console {
             Ok(answer) => (answer, None),
             Err(fail) => (Answer::Error(fail.view(line)), None),
         };
-        let repeat = command.repeats.then(|| match command.name {
-            "x" => "x".to_string(),
-            _ => line.to_string(),
-        });
-        Outcome { answer, printed, changed: command.changes, quit, repeat }
+        Outcome { answer, printed, changed: command.changes, quit, repeatable: command.repeats }
+    }
+
+    fn is_dump(line: &str) -> bool {
+        split_command(line).and_then(|call| Self::command(call.word)).is_some_and(|command| command.name == "x")
     }
 
     /// The command of that name or abbreviation.

@@ -37,10 +37,7 @@ fn set_prompt(console: &mut Console, text: &str, line: &str) -> Done {
         false => text.to_string(),
     };
     let model = console.session.run.model.clone();
-    let Some(tokenizer) = &model.tokenizer else {
-        return Err(Fail::because("the model has no tokenizer: start with --tokens, or set tokens[N] = ID"));
-    };
-    let input = Input::from_texts(&[text], tokenizer, &model.spec).map_err(|error| Fail::because(error.to_string()))?;
+    let input = Input::from_texts(&model, &[text], true).map_err(|error| Fail::because(error.to_string()))?;
     console.session.focus.row = 0;
     console.session.focus.pos = None;
     console.apply(Edit { target: Target::Input, change: Change::Input(input), text: line.to_string() })

@@ -5,7 +5,7 @@ use super::fail::Fail;
 use super::table::Call;
 use super::{breakpoints, edits, places};
 use crate::answer::{Answer, Cell, Table, TokenView};
-use crate::lang::command::{Vocabulary, split_command};
+use crate::lang::command::Vocabulary;
 use crate::lang::location::{Choice, parse_location};
 use crate::lang::{LangError, Span};
 use crate::tensor::Axis;
@@ -70,7 +70,15 @@ fn model(console: &Console) -> Answer {
     if !spec.labels().is_empty() {
         lines.push(format!("classes: {}", spec.labels().join(", ")));
     }
-    lines.extend(run.model.report.lines());
+    let report = &run.model.report;
+    lines.push(format!("{} parameters, {}", report.parameters, bytes(report.bytes)));
+    for (file, size) in &report.files {
+        lines.push(format!("read {file}, {}", bytes(*size)));
+    }
+    let dtypes: Vec<String> = report.dtypes.iter().map(|(dtype, count)| format!("{count} tensors of {dtype}")).collect();
+    lines.push(format!("stored as {}; computed in f32", dtypes.join(", ")));
+    lines.extend(report.ignored.iter().map(|(name, why)| format!("not used: {name} ({why})")));
+    lines.extend(report.notes.iter().cloned());
     lines.push(device.reason().to_string());
     Answer::Text(lines.join("\n"))
 }
@@ -119,7 +127,7 @@ fn sites(console: &Console) -> Answer {
 fn weights(console: &Console) -> Answer {
     let run = &console.session.run;
     let rows = run.model.weights.files().iter().map(|file| {
-        let roles: Vec<String> = file.uses.iter().map(|used| used.id.to_string()).collect();
+        let roles: Vec<String> = file.uses.iter().map(|used| used.to_string()).collect();
         let shape: Vec<String> = file.shape.iter().map(usize::to_string).collect();
         let what = match &file.ignored {
             Some(reason) => format!("ignored: {reason}"),

@@ -37,13 +37,13 @@ pub struct Outcome {
     pub changed: bool,
     /// Set by `quit`.
     pub quit: Option<i32>,
-    /// What an empty line at a prompt runs next; nothing for commands that are not repeated.
-    pub repeat: Option<String>,
+    /// Whether an empty line at a prompt repeats this command.
+    pub repeatable: bool,
 }
 
 impl Outcome {
     /// An answer that changed nothing and is not repeated by an empty line.
     pub fn of(answer: Answer) -> Self {
-        Outcome { answer, printed: Vec::new(), changed: false, quit: None, repeat: None }
+        Outcome { answer, printed: Vec::new(), changed: false, quit: None, repeatable: false }
     }
 }

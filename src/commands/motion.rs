@@ -11,7 +11,7 @@ use crate::lang::words::{parse_count, words};
 pub fn run(console: &mut Console, call: Call<'_, '_>) -> Done {
     no_arguments(&call)?;
     let start = console.session.start();
-    if let Some(stop) = console.session.fired_here() {
+    if let Some(stop) = console.session.fired() {
         return console.arrived(stop);
     }
     console.session.last_stop = Some(start);

@@ -7,6 +7,8 @@ use super::edit::{Change, Edit, Target};
 use super::names::Names;
 use crate::model::Model;
 use crate::model::input::Input;
+use crate::model::role::WeightId;
+use crate::model::weights::Weights;
 use crate::program::{Context, Program};
 use crate::tensor::{Device, TensorError, Value};
 
@@ -256,7 +258,7 @@ impl Run {
     fn make(&self, branch: &mut Branch, edit: Edit) -> Result<usize, RunError> {
         let changed = Branch::first_changed(&self.program, &edit.target);
         if let (Target::Weight(id), change) = (&edit.target, &edit.change) {
-            branch.weights = branch.weights.edited(*id, |value| change.apply(value))?;
+            branch.weights = changed_weights(&branch.weights, *id, change)?;
         }
         if let Some(input) = Branch::change_of_input(&edit.change) {
             branch.context = Context::new(&self.model.spec, input, &self.device);
@@ -344,7 +346,7 @@ impl Run {
             next.weights = self.model.weights.clone();
             for edit in &edits {
                 if let Target::Weight(id) = edit.target {
-                    next.weights = next.weights.edited(id, |value| edit.change.apply(value))?;
+                    next.weights = changed_weights(&next.weights, id, &edit.change)?;
                 }
             }
         }
@@ -375,4 +377,13 @@ impl Run {
         let taken = |name: &String| self.branches.iter().any(|branch| branch.name == *name);
         (1..).map(|n| format!("edit{n}")).find(|name| !taken(name)).expect("there are numbers enough")
     }
+}
+
+/// The weights with one of them changed.
+fn changed_weights(weights: &Weights, id: WeightId, change: &Change) -> Result<Weights, TensorError> {
+    let Some(weight) = weights.get(id) else { return Err(TensorError::Empty { op: id.to_string() }) };
+    let changed = change.apply(&weight.whole()?)?;
+    let mut weights = weights.clone();
+    weights.replace(id, changed)?;
+    Ok(weights)
 }

@@ -134,7 +134,7 @@ impl Session {
     }
 
     /// The stop at the current position, if a stop point fires here.
-    pub(super) fn fired(&mut self) -> Option<Stop> {
+    pub fn fired(&mut self) -> Option<Stop> {
         let here = self.stops.at(self.run.cursor);
         if here.is_empty() {
             return None;

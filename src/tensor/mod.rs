@@ -15,7 +15,7 @@ mod value;
 pub use axes::Axis;
 pub use device::{Device, DeviceChoice};
 pub use error::{TensorError, shape_text};
-pub use summary::Summary;
+pub use summary::{Summary, unravel};
 pub use value::{HostF32, Kind, Value, bits};
 
 /// Runs `body` with the constant `D` bound to a rank known only at run time (1 to 6).
