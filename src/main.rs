@@ -11,10 +11,10 @@ use color_eyre::eyre::WrapErr;
 use llmdbg::cli::{self, Frontend, Invocation, Options, Surroundings};
 use llmdbg::engine::history::History;
 use llmdbg::engine::thread;
-use llmdbg::model::bundled::BUNDLED;
 use llmdbg::frontend::Action;
 use llmdbg::frontend::batch::{self, Batch};
 use llmdbg::frontend::plain::{self, Input, Plain};
+use llmdbg::model::bundled::BUNDLED;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::prelude::*;
 

@@ -16,7 +16,11 @@ use crate::tensor::Device;
 ///
 /// # Errors
 /// A message for the user: no such device, what is wrong with the checkpoint, or with the input.
-pub fn open(options: &Options, interrupt: Arc<AtomicBool>, progress: Progress<'_>) -> Result<Box<dyn Interpreter>, String> {
+pub fn open(
+    options: &Options,
+    interrupt: Arc<AtomicBool>,
+    progress: Progress<'_>,
+) -> Result<Box<dyn Interpreter>, String> {
     let device = Device::open(options.device).map_err(|error| error.to_string())?;
     progress(device.reason(), 0, 0);
     let (source, name, bundled) = source_of(options.model.as_deref());

@@ -14,7 +14,8 @@ impl Console {
         let cursor = (0..=cursor.min(line.len())).rev().find(|&i| line.is_char_boundary(i)).unwrap_or(0);
         let before = &line[..cursor];
         let is_word = |c: char| c.is_alphanumeric() || matches!(c, '.' | '_' | '-' | '$');
-        let start = before.rfind(|c: char| !is_word(c)).map_or(0, |i| i + before[i..].chars().next().map_or(1, char::len_utf8));
+        let start =
+            before.rfind(|c: char| !is_word(c)).map_or(0, |i| i + before[i..].chars().next().map_or(1, char::len_utf8));
         let word = &before[start..];
         let first = before[..start].trim().is_empty();
         let mut found: Vec<String> = Vec::new();

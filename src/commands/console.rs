@@ -30,7 +30,15 @@ impl Console {
     /// A console on a session.
     pub fn new(session: Session, model_name: impl Into<String>) -> Console {
         let listing = super::snapshot::Listing::of(&session);
-        Console { session, model_name: model_name.into(), dump: None, displays: 0, printed: Vec::new(), listing, shown_stop: None }
+        Console {
+            session,
+            model_name: model_name.into(),
+            dump: None,
+            displays: 0,
+            printed: Vec::new(),
+            listing,
+            shown_stop: None,
+        }
     }
 
     /// Runs one command line. A repeated `x` goes on where the last one ended.

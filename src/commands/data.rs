@@ -33,7 +33,9 @@ pub fn output(console: &mut Console, call: Call<'_, '_>) -> Done {
 pub fn printf(console: &mut Console, call: Call<'_, '_>) -> Done {
     let args = parse_list(call.args.rest, call.args.offset)?;
     let Some((first, rest)) = args.split_first() else {
-        return Err(Fail::At(LangError::new("expected a format", Span::at(call.args.offset)).help("printf \"%f\\n\", EXPR")));
+        return Err(Fail::At(
+            LangError::new("expected a format", Span::at(call.args.offset)).help("printf \"%f\\n\", EXPR"),
+        ));
     };
     let Datum::Str(template) = console.evaluate(first)? else {
         return Err(Fail::At(LangError::new("the format must be a string", first.span)));
@@ -99,7 +101,13 @@ pub fn whatis(console: &mut Console, call: Call<'_, '_>) -> Done {
     let datum = console.evaluate(&parse_expr(call.args.rest, call.args.offset)?)?;
     Ok(Answer::Text(match &datum {
         Datum::Tensor(value) => {
-            format!("{} {} on {}, {} bytes", value.dtype_name(), value.shape_text(), value.device().name(), value.bytes())
+            format!(
+                "{} {} on {}, {} bytes",
+                value.dtype_name(),
+                value.shape_text(),
+                value.device().name(),
+                value.bytes()
+            )
         }
         datum => datum.described(),
     }))
@@ -110,7 +118,11 @@ pub fn assert(console: &mut Console, call: Call<'_, '_>) -> Done {
     let (expr, message) = match args.as_slice() {
         [expr] => (expr, None),
         [expr, message] => (expr, Some(message)),
-        _ => return Err(Fail::At(LangError::new("expected a condition", Span::at(call.args.offset)).help("assert EXPR, \"MESSAGE\""))),
+        _ => {
+            return Err(Fail::At(
+                LangError::new("expected a condition", Span::at(call.args.offset)).help("assert EXPR, \"MESSAGE\""),
+            ));
+        }
     };
     let holds = eval::condition(expr, &mut RunScope::new(&mut console.session))?;
     if holds {

@@ -54,7 +54,9 @@ pub fn examine(console: &mut Console, call: Call<'_, '_>) -> Done {
         console.dump = Some(Dump { text, value, at: 0, count: COUNT, style: Style::Raw });
     }
     let Some(dump) = &mut console.dump else {
-        return Err(Fail::At(LangError::new("expected an expression", Span::at(call.args.offset)).help("x/8 L0.attn.q")));
+        return Err(Fail::At(
+            LangError::new("expected an expression", Span::at(call.args.offset)).help("x/8 L0.attn.q"),
+        ));
     };
     dump.count = count.unwrap_or(dump.count).max(1);
     dump.style = style.unwrap_or(dump.style);

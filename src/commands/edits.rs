@@ -9,10 +9,10 @@ use crate::answer::{Answer, Cell, Table};
 use crate::debugger::{Applied, Change, Edit, RunScope, Target, params};
 use crate::lang::ast::{IndexItem, SiteRef};
 use crate::lang::eval::{self, Datum};
+use crate::lang::location::parse_location_prefix;
 use crate::lang::location::{self, When};
 use crate::lang::words::words;
 use crate::lang::{AssignOp, Assignment, LValue, LangError, Location, Span, parse_assignment, site};
-use crate::lang::location::parse_location_prefix;
 use crate::model::input::Input;
 use crate::program::shape_of;
 use crate::tensor::ops::{BinaryOp, Reduction, Slice};
@@ -20,7 +20,9 @@ use crate::tensor::{Axis, Kind, Value};
 
 pub fn set(console: &mut Console, call: Call<'_, '_>) -> Done {
     let (rest, offset) = (call.args.rest, call.args.offset);
-    if let Some(text) = rest.strip_prefix("prompt").filter(|text| text.is_empty() || text.starts_with(char::is_whitespace)) {
+    if let Some(text) =
+        rest.strip_prefix("prompt").filter(|text| text.is_empty() || text.starts_with(char::is_whitespace))
+    {
         return set_prompt(console, text.trim(), call.line);
     }
     let assignment = parse_assignment(rest, offset)?;
@@ -67,7 +69,9 @@ fn set_variable(console: &mut Console, name: &str, assignment: &Assignment) -> D
 pub fn ablate(console: &mut Console, call: Call<'_, '_>) -> Done {
     let (rest, offset) = (call.args.rest, call.args.offset);
     if rest.is_empty() {
-        return Err(Fail::At(LangError::new("expected a location", Span::at(offset)).help("ablate L1H0, ablate L2.mlp")));
+        return Err(Fail::At(
+            LangError::new("expected a location", Span::at(offset)).help("ablate L1H0, ablate L2.mlp"),
+        ));
     }
     let (location, end) = parse_location_prefix(rest, offset)?;
     let left = words(&rest[end - offset..], end)?;
@@ -205,11 +209,17 @@ impl Console {
 
     fn op_of_site(&self, site: &SiteRef) -> Result<usize, Fail> {
         if site.run.is_some() || site.pass.is_some_and(|pass| pass != 0) {
-            return Err(Fail::At(LangError::new("only the current run can be edited; checkout the branch first", site.span)));
+            return Err(Fail::At(LangError::new(
+                "only the current run can be edited; checkout the branch first",
+                site.span,
+            )));
         }
         let resolved = site::resolve(site, &*self.session.run.names, self.session.block())?;
         self.session.run.program.op_of(&resolved.name).ok_or_else(|| {
-            Fail::At(LangError::new(format!("{} is computed when asked for; it cannot be edited", resolved.name), site.span))
+            Fail::At(LangError::new(
+                format!("{} is computed when asked for; it cannot be edited", resolved.name),
+                site.span,
+            ))
         })
     }
 
@@ -252,7 +262,10 @@ impl Console {
             && patch.shape().iter().rev().zip(place.shape().iter().rev()).all(|(&p, &t)| p == t || p == 1);
         if !fits {
             let (found, wanted) = (patch.shape_text(), place.shape_text());
-            let error = LangError::new(format!("a value of shape {found} does not fit a place of shape {wanted}"), assignment.value.span);
+            let error = LangError::new(
+                format!("a value of shape {found} does not fit a place of shape {wanted}"),
+                assignment.value.span,
+            );
             return Err(Fail::At(error));
         }
         Ok(patch)
@@ -277,7 +290,14 @@ impl Console {
         Ok(Value::from_i64(vec![id], &[], &device))
     }
 
-    fn weight_edit(&mut self, name: &str, span: Span, index: &[IndexItem], assignment: &Assignment, text: String) -> Result<Edit, Fail> {
+    fn weight_edit(
+        &mut self,
+        name: &str,
+        span: Span,
+        index: &[IndexItem],
+        assignment: &Assignment,
+        text: String,
+    ) -> Result<Edit, Fail> {
         let (spec, weights) = {
             let run = &self.session.run;
             (run.model.spec.clone(), run.branch().weights().clone())
@@ -289,7 +309,9 @@ impl Console {
                 Err(error) => error.to_string(),
             };
             let error = LangError::new(message, span);
-            return Err(Fail::At(error.help("roles: W_E, blocks.0.attn.W_Q, L0.mlp.W_in, ...; info weights lists them")));
+            return Err(Fail::At(
+                error.help("roles: W_E, blocks.0.attn.W_Q, L0.mlp.W_in, ...; info weights lists them"),
+            ));
         };
         let own = params::whole(id, &weights)?;
         let shown = params::shown(id, &own, &spec);
@@ -362,7 +384,9 @@ impl Console {
                 }
                 How::Resample => {
                     if rows < 2 {
-                        return Err(Fail::because("resample takes the value from the next row, and there is one row only: give -p twice"));
+                        return Err(Fail::because(
+                            "resample takes the value from the next row, and there is one row only: give -p twice",
+                        ));
                     }
                     all[0] = Slice::At((row + 1) % rows);
                     let value = self.session.run.peek(op)?.slice(&all)?;

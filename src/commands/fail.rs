@@ -28,16 +28,16 @@ impl Fail {
     /// As it is shown, with the place underlined in `line`.
     pub fn view(&self, line: &str) -> ErrorView {
         match self {
-            Fail::At(error) => ErrorView {
-                message: caret(line, error),
-                column: Some(error.column(line)),
-                ..ErrorView::default()
-            },
+            Fail::At(error) => {
+                ErrorView { message: caret(line, error), column: Some(error.column(line)), ..ErrorView::default() }
+            }
             Fail::Because(message) => ErrorView { message: message.clone(), ..ErrorView::default() },
             Fail::Assert(message) => {
                 ErrorView { message: message.clone(), fault: Fault::Assert, ..ErrorView::default() }
             }
-            Fail::Device(message) => ErrorView { message: message.clone(), fault: Fault::Model, ..ErrorView::default() },
+            Fail::Device(message) => {
+                ErrorView { message: message.clone(), fault: Fault::Model, ..ErrorView::default() }
+            }
         }
     }
 }

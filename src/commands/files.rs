@@ -17,10 +17,15 @@ const USAGE: &str = "save activations FILE.safetensors [SITES] [-all-rows]";
 
 /// `save activations FILE [SITES] [-all-rows]`.
 pub fn save(console: &mut Console, call: Call<'_, '_>) -> Done {
-    let (given, left) = take_options(words(call.args.rest, call.args.offset)?, &[OptionSpec { name: "-all-rows", takes_value: false }])?;
+    let (given, left) = take_options(
+        words(call.args.rest, call.args.offset)?,
+        &[OptionSpec { name: "-all-rows", takes_value: false }],
+    )?;
     let all_rows = given.iter().any(|option| option.name == "-all-rows");
     let [what, file, patterns @ ..] = left.as_slice() else {
-        return Err(Fail::At(LangError::new("expected what to save and a file", Span::at(call.args.offset)).help(USAGE)));
+        return Err(Fail::At(
+            LangError::new("expected what to save and a file", Span::at(call.args.offset)).help(USAGE),
+        ));
     };
     if !"activations".starts_with(&what.text) || what.text.is_empty() {
         return Err(Fail::At(LangError::new(format!("cannot save {}", what.text), what.span).help(USAGE)));

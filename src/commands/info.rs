@@ -61,8 +61,14 @@ fn model(console: &Console) -> Answer {
     let run = &console.session.run;
     let (spec, device) = (&run.model.spec, run.device());
     let mut lines = vec![
-        format!("{}: {} with {} layers, {} heads of width {}", console.model_name, spec.family, spec.n_layers, spec.n_heads, spec.head_dim),
-        format!("width {}, MLP {}, vocabulary {}, {} positions", spec.d_model, spec.d_mlp, spec.vocab, spec.max_positions),
+        format!(
+            "{}: {} with {} layers, {} heads of width {}",
+            console.model_name, spec.family, spec.n_layers, spec.n_heads, spec.head_dim
+        ),
+        format!(
+            "width {}, MLP {}, vocabulary {}, {} positions",
+            spec.d_model, spec.d_mlp, spec.vocab, spec.max_positions
+        ),
     ];
     if spec.n_kv_heads != spec.n_heads {
         lines.push(format!("{} key/value heads", spec.n_kv_heads));
@@ -75,7 +81,8 @@ fn model(console: &Console) -> Answer {
     for (file, size) in &report.files {
         lines.push(format!("read {file}, {}", bytes(*size)));
     }
-    let dtypes: Vec<String> = report.dtypes.iter().map(|(dtype, count)| format!("{count} tensors of {dtype}")).collect();
+    let dtypes: Vec<String> =
+        report.dtypes.iter().map(|(dtype, count)| format!("{count} tensors of {dtype}")).collect();
     lines.push(format!("stored as {}; computed in f32", dtypes.join(", ")));
     lines.extend(report.ignored.iter().map(|(name, why)| format!("not used: {name} ({why})")));
     lines.extend(report.notes.iter().cloned());
@@ -98,11 +105,20 @@ fn record(console: &Console) -> Answer {
     let status = run.branch().status();
     let total: u64 = run.branches.iter().map(|branch| branch.status().bytes).sum();
     let mut lines = vec![
-        format!("branch {}: {} of {} ops computed, {} kept, {}", run.branch().name, status.computed, run.program.ops.len(), status.kept, bytes(status.bytes)),
+        format!(
+            "branch {}: {} of {} ops computed, {} kept, {}",
+            run.branch().name,
+            status.computed,
+            run.program.ops.len(),
+            status.kept,
+            bytes(status.bytes)
+        ),
         format!("all branches: {} of a budget of {}", bytes(total), bytes(run.budget())),
     ];
     if status.kept < status.computed {
-        lines.push("over the budget: block boundaries are kept, the inside of a block is computed again when asked for".into());
+        lines.push(
+            "over the budget: block boundaries are kept, the inside of a block is computed again when asked for".into(),
+        );
     }
     if status.recomputed > 0 {
         lines.push(format!("{} values have been computed again, with the same bits", status.recomputed));

@@ -2,8 +2,8 @@
 
 use super::console::Console;
 use super::fail::Fail;
-use crate::answer::view::{Panel, PanelContent, PanelRequest, PanelView};
 use crate::answer::Scale;
+use crate::answer::view::{Panel, PanelContent, PanelRequest, PanelView};
 use crate::tensor::ops::Slice;
 use crate::tensor::{Axis, Value};
 
@@ -49,7 +49,9 @@ impl Console {
             _ => {
                 let data = slice.read_f64()?;
                 let pool = data.len().div_ceil(request.cells.1.max(1)).max(1);
-                let largest = |part: &[f64]| part.iter().copied().fold(0.0, |a: f64, b| if b.abs() > a.abs() || b.is_nan() { b } else { a });
+                let largest = |part: &[f64]| {
+                    part.iter().copied().fold(0.0, |a: f64, b| if b.abs() > a.abs() || b.is_nan() { b } else { a })
+                };
                 let axis = slice.axes().last().copied().unwrap_or_default().to_string();
                 PanelContent::Vector { axis, data: data.chunks(pool).map(largest).collect(), pool }
             }
@@ -57,10 +59,19 @@ impl Console {
         Ok(Panel { op: request.op, title, shape: shape.join("x"), summary: value.summary()?, content })
     }
 
-    fn heat(&self, title: &str, whole: &Value, plane: &Value, site: &str, cells: (usize, usize), pos: usize) -> Result<PanelContent, Fail> {
+    fn heat(
+        &self,
+        title: &str,
+        whole: &Value,
+        plane: &Value,
+        site: &str,
+        cells: (usize, usize),
+        pos: usize,
+    ) -> Result<PanelContent, Fail> {
         let mut map = self.map(title.to_string(), plane, cells)?;
         let attention = site.ends_with(".attn.scores") || site.ends_with(".attn.pattern");
-        map.scale = if whole.axes().contains(&Axis::K) && site.ends_with("pattern") { Scale::Sequential } else { map.scale };
+        map.scale =
+            if whole.axes().contains(&Axis::K) && site.ends_with("pattern") { Scale::Sequential } else { map.scale };
         let mut masked = vec![false; map.data.len()];
         if attention {
             let causal = self.session.run.model.spec.attention.causal;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::console::Console;
-use crate::answer::{Answer, StopView};
 use crate::answer::view::{Breakpoint, Focus, ModuleLine, OpFlags, OpLine, Snapshot};
+use crate::answer::{Answer, StopView};
 use crate::debugger::{Session, Target};
 use crate::program::shape_of;
 
@@ -28,7 +28,13 @@ impl Listing {
         };
         let module = |module: &crate::program::Module| ModuleLine {
             path: module.path.clone(),
-            label: module.path.rsplit('.').next().filter(|last| last.parse::<usize>().is_err()).unwrap_or(&module.path).to_string(),
+            label: module
+                .path
+                .rsplit('.')
+                .next()
+                .filter(|last| last.parse::<usize>().is_err())
+                .unwrap_or(&module.path)
+                .to_string(),
             depth: module.depth,
             parent: module.parent,
             start: module.start,
@@ -53,7 +59,9 @@ impl Listing {
                     flags[*op].edited = true;
                     changed.push(*op);
                 }
-                Target::Weight(id) => changed.extend((0..program.ops.len()).filter(|&i| program.ops[i].weights.contains(id))),
+                Target::Weight(id) => {
+                    changed.extend((0..program.ops.len()).filter(|&i| program.ops[i].weights.contains(id)))
+                }
                 Target::Input => {
                     flags[0].edited = true;
                     changed.push(0);

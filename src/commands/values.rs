@@ -94,7 +94,9 @@ impl Console {
             2 => value.clone(),
             _ => {
                 let shape = value.shape_text();
-                return Err(Fail::because(format!("a heat map needs two axes, found {shape}: take a slice, such as [head=0]")));
+                return Err(Fail::because(format!(
+                    "a heat map needs two axes, found {shape}: take a slice, such as [head=0]"
+                )));
             }
         };
         let data = value.read_f64()?;

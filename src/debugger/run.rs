@@ -16,7 +16,9 @@ use crate::tensor::{Device, TensorError, Value};
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum RunError {
     /// The value does not exist yet.
-    #[error("{site} has not been computed: the cursor is at op {cursor} of {ops}, {site} is op {op}; use \"until {site}\" or \"continue\"")]
+    #[error(
+        "{site} has not been computed: the cursor is at op {cursor} of {ops}, {site} is op {op}; use \"until {site}\" or \"continue\""
+    )]
     NotComputed {
         /// The site asked for.
         site: String,
@@ -89,7 +91,14 @@ pub struct Run {
 
 impl Run {
     /// A run that has not started.
-    pub fn new(model: Arc<Model>, program: Arc<Program>, names: Arc<Names>, input: Input, device: Device, budget: u64) -> Run {
+    pub fn new(
+        model: Arc<Model>,
+        program: Arc<Program>,
+        names: Arc<Names>,
+        input: Input,
+        device: Device,
+        budget: u64,
+    ) -> Run {
         let context = Context::new(&model.spec, &input, &device);
         let branch = Branch::new("main", input.clone(), context, model.weights.clone(), program.ops.len());
         Run {
