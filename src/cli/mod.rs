@@ -234,8 +234,8 @@ struct Arguments {
     #[arg(long)]
     ascii: bool,
 
-    /// When to use colours
-    #[arg(long, value_name = "WHEN", value_enum, default_value_t)]
+    /// When to use colours: auto, always or never
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t, hide_possible_values = true)]
     color: ColorChoice,
 }
 
