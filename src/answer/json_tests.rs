@@ -226,7 +226,7 @@ proptest! {
     #[test]
     fn any_text_is_one_line(cmd in any::<String>(), text in any::<String>()) {
         let pc = Pc { op: 1, site: cmd.clone(), pass: 2 };
-        let object = check(&cmd, &Answer::Text(text.clone()), Some(&pc), &[text.clone()]);
+        let object = check(&cmd, &Answer::Text(text.clone()), Some(&pc), std::slice::from_ref(&text));
         prop_assert_eq!(&object["text"], &json!(text));
         check(&cmd, &Answer::Error(ErrorView { message: text + ".", ..ErrorView::default() }), None, &[]);
     }
