@@ -69,7 +69,7 @@ fn show(engine: thread::Handle, options: &Options, interrupt: Arc<AtomicBool>) -
             } else {
                 Input::Lines(&mut stdin)
             };
-            let plain = Plain { actions: &actions, banner: !options.quiet };
+            let plain = Plain { actions: &actions, banner: !options.quiet, progress: err.is_terminal() };
             Ok(plain::run(engine, plain, input, &mut out, &mut err))
         }
     }

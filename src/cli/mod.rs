@@ -129,14 +129,13 @@ pub struct Surroundings {
 impl Options {
     /// The frontend for these options.
     pub fn frontend(&self, around: Surroundings) -> Frontend {
+        let terminal = around.stdin_is_terminal && around.stdout_is_terminal;
         if self.batch || self.json {
             Frontend::Batch
-        } else if !around.stdout_is_terminal || !around.stdin_is_terminal || self.tui == Some(false) {
-            Frontend::Plain
-        } else if around.dumb && self.tui != Some(true) {
-            Frontend::Plain
-        } else {
+        } else if terminal && self.tui.unwrap_or(!around.dumb) {
             Frontend::Tui
+        } else {
+            Frontend::Plain
         }
     }
 
@@ -235,8 +234,8 @@ struct Arguments {
     #[arg(long)]
     ascii: bool,
 
-    /// When to use colours
-    #[arg(long, value_name = "WHEN", value_enum, default_value_t)]
+    /// When to use colours: auto, always or never
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t, hide_possible_values = true)]
     color: ColorChoice,
 }
 

@@ -36,6 +36,8 @@ pub struct Plain<'a> {
     pub actions: &'a [Action],
     /// Say what was loaded.
     pub banner: bool,
+    /// Show on the error output, which is a terminal then, what is being loaded.
+    pub progress: bool,
 }
 
 /// Where lines come from.
@@ -109,7 +111,18 @@ struct Session<'a> {
 
 impl Session<'_> {
     fn run(&mut self, plain: &Plain<'_>, lines: &mut dyn Lines) -> io::Result<i32> {
-        let ready = self.client.borrow_mut().ready(|_, _, _| {});
+        let mut shown = 0;
+        let ready = self.client.borrow_mut().ready(|what, done, total| {
+            if plain.progress {
+                let line = format!("{what} {}%", done * 100 / total.max(1));
+                // Progress is for the eye; that it cannot be shown is no reason to stop.
+                _ = write!(self.err, "\r{line:shown$}").and_then(|()| self.err.flush());
+                shown = line.len();
+            }
+        });
+        if shown > 0 {
+            write!(self.err, "\r{:shown$}\r", "")?;
+        }
         match ready {
             Ok(snapshot) if plain.banner => writeln!(self.out, "{}", banner(&snapshot))?,
             Ok(_) => {}
@@ -269,7 +282,7 @@ mod tests {
     fn plain(actions: &[Action], banner: bool, input: &str) -> (i32, String, String) {
         let (mut out, mut err) = (Vec::new(), Vec::new());
         let mut input = io::Cursor::new(input.to_string());
-        let plain = Plain { actions, banner };
+        let plain = Plain { actions, banner, progress: false };
         let status = run(engine(), plain, Input::Lines(&mut input), &mut out, &mut err);
         (status, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
     }

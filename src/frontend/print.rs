@@ -8,7 +8,7 @@ use crate::answer::{Answer, ErrorView, json, text};
 /// Writes what a command printed and answered, as lines of text. Errors are left to [`error`].
 pub fn answer(out: &mut dyn Write, answered: &Answered) -> io::Result<()> {
     for line in &answered.printed {
-        writeln!(out, "{line}")?;
+        writeln!(out, "{}", text::visible_line(line))?;
     }
     if !matches!(answered.answer, Answer::Error(_)) {
         for line in text::lines(&answered.answer, None) {
