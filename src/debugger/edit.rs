@@ -59,9 +59,7 @@ impl Change {
                 };
                 value.assign(slices, &patch)
             }
-            Change::Many(changes) => {
-                changes.iter().try_fold(value.clone(), |value, change| change.apply(&value))
-            }
+            Change::Many(changes) => changes.iter().try_fold(value.clone(), |value, change| change.apply(&value)),
             Change::Input(_) => Ok(value.clone()),
         }
     }

@@ -23,7 +23,7 @@ impl Names {
             let Some((path, _)) = file.name.rsplit_once('.') else { continue };
             // A fused projection feeds several sites; the module's own output is none of them alone.
             let [only] = file.uses.as_slice() else { continue };
-            let id = only.id;
+            let id = *only;
             let prefix = id.layer.map(|layer| format!("blocks.{layer}.")).unwrap_or_default();
             let gated = program.op_of(&format!("{prefix}mlp.pre_linear")).is_some();
             let site = format!("{prefix}{}", output_of(id.role, gated));

@@ -2,7 +2,7 @@
 
 use crate::model::role::{Role, WeightId};
 use crate::model::spec::ModelSpec;
-use crate::model::weights::{Weight, Weights};
+use crate::model::weights::Weights;
 use crate::tensor::{Axis, TensorError, Value};
 
 /// What is wrong with a weight's name.
@@ -29,7 +29,9 @@ pub fn view(name: &str, weights: &Weights, spec: &ModelSpec) -> Result<Value, Pa
     if let Some(id) = resolve(name, weights, spec) {
         return Ok(shown(id, &whole(id, weights)?, spec));
     }
-    if let Some(value) = weights.file_view(name)? {
+    if let Some(file) = weights.file(name)
+        && let Some(value) = weights.as_in_file(file)?
+    {
         return Ok(value);
     }
     Err(unknown(name, weights))
@@ -54,8 +56,7 @@ pub fn resolve(name: &str, weights: &Weights, spec: &ModelSpec) -> Option<Weight
 /// If the pieces of a vocabulary matrix do not fit into one tensor of the device.
 pub fn whole(id: WeightId, weights: &Weights) -> Result<Value, TensorError> {
     match weights.get(id) {
-        Some(Weight::Dense(value)) => Ok(value.clone()),
-        Some(Weight::Rows(rows)) => Value::concat(rows.chunks(), 0),
+        Some(weight) => weight.whole(),
         None => Err(TensorError::Empty { op: id.to_string() }),
     }
 }
@@ -115,7 +116,7 @@ pub fn head_results(z: &Value, weights: &Weights, layer: usize) -> Result<Value,
 }
 
 fn unknown(name: &str, weights: &Weights) -> ParamError {
-    let roles = weights.ids().map(|id| id.to_string());
+    let roles = weights.ids().into_iter().map(|id| id.to_string());
     let files = weights.files().iter().map(|file| file.name.clone());
     let mut scored: Vec<(f64, String)> =
         roles.chain(files).map(|known| (strsim::jaro_winkler(name, &known), known)).collect();

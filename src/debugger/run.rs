@@ -7,6 +7,8 @@ use super::edit::{Change, Edit, Target};
 use super::names::Names;
 use crate::model::Model;
 use crate::model::input::Input;
+use crate::model::role::WeightId;
+use crate::model::weights::Weights;
 use crate::program::{Context, Program};
 use crate::tensor::{Device, TensorError, Value};
 
@@ -14,7 +16,9 @@ use crate::tensor::{Device, TensorError, Value};
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum RunError {
     /// The value does not exist yet.
-    #[error("{site} has not been computed: the cursor is at op {cursor} of {ops}, {site} is op {op}; use \"until {site}\" or \"continue\"")]
+    #[error(
+        "{site} has not been computed: the cursor is at op {cursor} of {ops}, {site} is op {op}; use \"until {site}\" or \"continue\""
+    )]
     NotComputed {
         /// The site asked for.
         site: String,
@@ -87,7 +91,14 @@ pub struct Run {
 
 impl Run {
     /// A run that has not started.
-    pub fn new(model: Arc<Model>, program: Arc<Program>, names: Arc<Names>, input: Input, device: Device, budget: u64) -> Run {
+    pub fn new(
+        model: Arc<Model>,
+        program: Arc<Program>,
+        names: Arc<Names>,
+        input: Input,
+        device: Device,
+        budget: u64,
+    ) -> Run {
         let context = Context::new(&model.spec, &input, &device);
         let branch = Branch::new("main", input.clone(), context, model.weights.clone(), program.ops.len());
         Run {
@@ -175,6 +186,14 @@ impl Run {
         Ok(self.branches[self.current].value(&self.program, op)?)
     }
 
+    /// The value that an op has or will have as the edits stand, wherever the cursor is.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn peek(&mut self, op: usize) -> Result<Value, RunError> {
+        Ok(self.branches[self.current].value(&self.program, op)?)
+    }
+
     /// The same in another timeline, wherever its cursor would be.
     ///
     /// # Errors
@@ -248,7 +267,7 @@ impl Run {
     fn make(&self, branch: &mut Branch, edit: Edit) -> Result<usize, RunError> {
         let changed = Branch::first_changed(&self.program, &edit.target);
         if let (Target::Weight(id), change) = (&edit.target, &edit.change) {
-            branch.weights = branch.weights.edited(*id, |value| change.apply(value))?;
+            branch.weights = changed_weights(&branch.weights, *id, change)?;
         }
         if let Some(input) = Branch::change_of_input(&edit.change) {
             branch.context = Context::new(&self.model.spec, input, &self.device);
@@ -336,7 +355,7 @@ impl Run {
             next.weights = self.model.weights.clone();
             for edit in &edits {
                 if let Target::Weight(id) = edit.target {
-                    next.weights = next.weights.edited(id, |value| edit.change.apply(value))?;
+                    next.weights = changed_weights(&next.weights, id, &edit.change)?;
                 }
             }
         }
@@ -367,4 +386,13 @@ impl Run {
         let taken = |name: &String| self.branches.iter().any(|branch| branch.name == *name);
         (1..).map(|n| format!("edit{n}")).find(|name| !taken(name)).expect("there are numbers enough")
     }
+}
+
+/// The weights with one of them changed.
+fn changed_weights(weights: &Weights, id: WeightId, change: &Change) -> Result<Weights, TensorError> {
+    let Some(weight) = weights.get(id) else { return Err(TensorError::Empty { op: id.to_string() }) };
+    let changed = change.apply(&weight.whole()?)?;
+    let mut weights = weights.clone();
+    weights.replace(id, changed)?;
+    Ok(weights)
 }

@@ -107,7 +107,7 @@ impl Scope for RunScope<'_> {
         let index = match entry {
             History::Last if held == 0 => return Ok(Datum::Void),
             History::Last => Some(held - 1),
-            History::Prev(n) => held.checked_sub(1 + n as usize),
+            History::Back(n) => held.checked_sub(1 + n as usize),
             History::Number(n) => (n as usize).checked_sub(1),
         };
         match index.and_then(|index| self.session.history.get(index)) {
@@ -225,7 +225,11 @@ impl Scope for RunScope<'_> {
         let run = &self.session.run;
         let (layers, heads) = (run.program.n_layers(), run.program.n_heads());
         if layer >= layers || head >= heads {
-            return Err(format!("no head L{layer}H{head}: model has layers 0..{} with heads 0..{}", layers - 1, heads - 1));
+            return Err(format!(
+                "no head L{layer}H{head}: model has layers 0..{} with heads 0..{}",
+                layers - 1,
+                heads - 1
+            ));
         }
         let site = format!("blocks.{layer}.attn.result");
         let site = SiteRef { text: site, run: None, pass: None, span: crate::lang::Span::new(0, 0) };

@@ -22,8 +22,8 @@ pub struct Settings {
     pub record_budget: u64,
 }
 
-/// What is called while a pass runs, with the op about to run and the number of ops.
-pub type ProgressFn<'a> = dyn FnMut(&str, u64, u64) + Send + 'a;
+/// What is called before each op of a motion: the site about to be computed, its op, and the number of ops.
+pub type Progress<'a> = &'a mut dyn FnMut(&str, u64, u64);
 
 /// Everything a user has set up.
 pub struct Session {
@@ -43,7 +43,6 @@ pub struct Session {
     pub interrupt: Arc<AtomicBool>,
     /// Where the last motion ended.
     pub last_stop: Option<Stop>,
-    progress: Option<Box<ProgressFn<'static>>>,
 }
 
 impl Session {
@@ -61,7 +60,6 @@ impl Session {
             displays: Vec::new(),
             interrupt,
             last_stop: None,
-            progress: None,
         }
     }
 
@@ -69,18 +67,6 @@ impl Session {
     pub fn start(&mut self) -> Stop {
         self.run.restart();
         self.stop_at(Reason::Start)
-    }
-
-    /// Says what to call before each op; none to be quiet.
-    pub fn on_progress(&mut self, progress: Option<Box<ProgressFn<'static>>>) {
-        self.progress = progress;
-    }
-
-    pub(super) fn report_progress(&mut self) {
-        if let Some(progress) = &mut self.progress {
-            let (op, total) = (self.run.cursor, self.run.program.ops.len());
-            progress(&self.run.program.ops[op].site, op as u64, total as u64);
-        }
     }
 
     /// Adds a value to the history and returns its number.

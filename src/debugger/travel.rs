@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 
 use super::run::RunError;
 use super::scope::RunScope;
-use super::session::Session;
+use super::session::{Progress, Session};
 use super::stops::Crossing;
 use crate::lang::eval;
 use crate::lang::location::Choice;
@@ -75,7 +75,7 @@ impl Session {
     /// # Errors
     /// If there is nothing in that direction but an error to report (the end of the pass, going forward), or the device
     /// fails.
-    pub fn travel(&mut self, motion: &Motion, direction: Direction) -> Result<Stop, RunError> {
+    pub fn travel(&mut self, motion: &Motion, direction: Direction, progress: Progress<'_>) -> Result<Stop, RunError> {
         if !self.run.live {
             return Err(RunError::NotRunning);
         }
@@ -95,7 +95,7 @@ impl Session {
                 Motion::To(_) => Direction::Forward,
                 _ => direction,
             };
-            stop = self.go(target, direction)?;
+            stop = self.go(target, direction, progress)?;
             if stop.reason != Reason::Step {
                 break;
             }
@@ -104,7 +104,7 @@ impl Session {
     }
 
     /// Goes op by op until the target, an end, a stop point or an interrupt.
-    fn go(&mut self, target: Option<usize>, direction: Direction) -> Result<Stop, RunError> {
+    fn go(&mut self, target: Option<usize>, direction: Direction, progress: Progress<'_>) -> Result<Stop, RunError> {
         let end = self.run.program.ops.len();
         if target == Some(self.run.cursor) {
             return Ok(self.stop_at(Reason::Step));
@@ -117,7 +117,8 @@ impl Session {
                 Direction::Forward if self.run.cursor == end => return Ok(self.stop_at(Reason::End)),
                 Direction::Backward if self.run.cursor == 0 => return Ok(self.stop_at(Reason::Start)),
                 Direction::Forward => {
-                    self.report_progress();
+                    let op = self.run.cursor;
+                    progress(&self.run.program.ops[op].site, op as u64, end as u64);
                     self.run.advance()?;
                 }
                 Direction::Backward => self.run.cursor -= 1,
@@ -133,7 +134,7 @@ impl Session {
     }
 
     /// The stop at the current position, if a stop point fires here.
-    pub(super) fn fired(&mut self) -> Option<Stop> {
+    pub fn fired(&mut self) -> Option<Stop> {
         let here = self.stops.at(self.run.cursor);
         if here.is_empty() {
             return None;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::commands::Outcome;
 
+mod console;
 pub mod history;
 pub mod messages;
 pub mod script;

@@ -163,8 +163,8 @@ impl Engine {
                 }
                 Request::Shutdown => return,
             };
-            if let Some(status) = quit {
-                return self.send(Event::Quit(status));
+            if quit.is_some() {
+                return;
             }
         }
     }
@@ -195,6 +195,9 @@ impl Engine {
     fn finish(&mut self, id: u64, line: String, done: Done) -> Option<i32> {
         self.moved(&done.outcome);
         let Done { outcome: Outcome { answer, printed, quit, .. }, at, ms } = done;
+        if let Some(status) = quit {
+            self.send(Event::Quit(status));
+        }
         self.send(Event::Answer { id, line, answer, at, ms, printed });
         quit
     }

@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use crate::tensor::{Device, Value};
 
+use super::bundled;
 use super::checkpoint::{Checkpoint, CheckpointFiles, hub};
 use super::config::{HfConfig, parse_json};
 use super::error::LoadError;
@@ -43,13 +44,19 @@ pub enum ModelSource {
 }
 
 impl ModelSource {
-    /// What a user means: something on disk if it exists, else a hub name (`org/name` or `org/name@revision`).
+    /// What a user means: something on disk if it exists, else a bundled model, else a hub name (`org/name` or
+    /// `org/name@revision`).
     pub fn parse(text: &str) -> ModelSource {
         let path = Path::new(text);
         let (repo, revision) = match text.split_once('@') {
             Some((repo, revision)) => (repo, Some(revision.to_owned())),
             None => (text, None),
         };
+        if !path.exists()
+            && let Some(bundled) = bundled::find(text)
+        {
+            return bundled.source();
+        }
         if !path.exists() && hub::is_hub_name(repo) && !text.ends_with(".safetensors") {
             return ModelSource::Hub { repo: repo.to_owned(), revision };
         }

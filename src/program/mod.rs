@@ -10,8 +10,10 @@ mod kernels;
 mod lens;
 mod names;
 mod op;
+mod shape;
 
 pub use compile::compile;
 pub use interpreter::{Context, execute};
 pub use lens::lens;
 pub use op::{Kernel, Module, Op, Program};
+pub use shape::shape_of;

@@ -4,6 +4,8 @@
 //! pieces, and each piece is given back before the next one is touched: loading holds the converted weights and a few
 //! megabytes, never the file as well.
 
+#![allow(unsafe_code, reason = "mapping a file is unsafe: another process may change it while it is read")]
+
 use std::fs::File;
 use std::ops::Range;
 use std::path::Path;

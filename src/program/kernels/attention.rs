@@ -47,8 +47,7 @@ pub fn frequencies(rope: &Rope) -> Vec<f64> {
                 } else if wavelength < original_max / high_freq_factor {
                     w
                 } else {
-                    let share =
-                        (original_max / wavelength - low_freq_factor) / (high_freq_factor - low_freq_factor);
+                    let share = (original_max / wavelength - low_freq_factor) / (high_freq_factor - low_freq_factor);
                     (1.0 - share) * w / factor + share * w
                 }
             })
