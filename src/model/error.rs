@@ -155,6 +155,14 @@ pub enum LoadError {
         /// What is there instead and what to do about it.
         hint: String,
     },
+    /// A file that is named as the model and holds no safetensors.
+    #[error("{path} is no .safetensors file: {hint}")]
+    NotWeights {
+        /// The file.
+        path: String,
+        /// What to do instead.
+        hint: &'static str,
+    },
     /// Fewer bytes than even the length of the header takes.
     #[error("{path} is truncated: {size} bytes, a safetensors file starts with 8 bytes of header length; get it again")]
     TooShort {

@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use crate::tensor::{Device, Value};
 
+use super::bundled;
 use super::checkpoint::{Checkpoint, CheckpointFiles, hub};
 use super::config::{HfConfig, parse_json};
 use super::error::LoadError;
@@ -43,13 +44,19 @@ pub enum ModelSource {
 }
 
 impl ModelSource {
-    /// What a user means: something on disk if it exists, else a hub name (`org/name` or `org/name@revision`).
+    /// What a user means: something on disk if it exists, else a bundled model, else a hub name (`org/name` or
+    /// `org/name@revision`).
     pub fn parse(text: &str) -> ModelSource {
         let path = Path::new(text);
         let (repo, revision) = match text.split_once('@') {
             Some((repo, revision)) => (repo, Some(revision.to_owned())),
             None => (text, None),
         };
+        if !path.exists()
+            && let Some(bundled) = bundled::find(text)
+        {
+            return bundled.source();
+        }
         if !path.exists() && hub::is_hub_name(repo) && !text.ends_with(".safetensors") {
             return ModelSource::Hub { repo: repo.to_owned(), revision };
         }
@@ -189,7 +196,7 @@ fn read(
         if !progress(Progress { tensor: &load.name, bytes_done, bytes_total }) {
             return Err(LoadError::Cancelled { loaded: index, tensors: found.len() });
         }
-        let buffers = file.read_f32(entry, &runs(spec, load, device))?;
+        let buffers = file.read_f32(entry, &runs(spec, load, device.max_buffer_bytes()))?;
         upload(spec, load, buffers, device, &mut weights)?;
         bytes_done += entry.bytes() as u64;
     }
@@ -202,13 +209,14 @@ fn chunked(load: &Load) -> bool {
     matches!(load.parts.as_slice(), [(id, _)] if matches!(id.role, Role::W_E | Role::W_U))
 }
 
-/// How the elements of a tensor are dealt out to buffers as they are read.
-fn runs(spec: &ModelSpec, load: &Load, device: &Device) -> Vec<usize> {
+/// How the elements of a tensor are dealt out to buffers as they are read, none of more than `max` bytes where a tensor can
+/// be split.
+fn runs(spec: &ModelSpec, load: &Load, max: u64) -> Vec<usize> {
     let shape = file_shape(spec, load);
     let count: usize = shape.iter().product();
     if chunked(load) {
         let width = shape[1];
-        let rows = RowChunks::rows_per_chunk(width, device.max_buffer_bytes()).min(shape[0]);
+        let rows = RowChunks::rows_per_chunk(width, max).min(shape[0]);
         return (0..shape[0]).step_by(rows.max(1)).map(|start| rows.min(shape[0] - start) * width).collect();
     }
     if load.parts.len() == 1 {
@@ -341,5 +349,28 @@ impl Model {
             self.spec.vocab,
             self.report.parameters
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn vocabulary_matrices_are_split_by_rows_and_fused_ones_by_parts() {
+        let fixture = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/models/gpt2");
+        let spec = load(&ModelSource::Path(fixture.into()), &Device::cpu(), &mut |_| true).unwrap().spec;
+        let one = |id, layout, size| Load { name: "x".into(), layout, parts: vec![(id, size)] };
+        let embedding = one(WeightId::global(Role::W_E), Layout::Table, 0);
+        assert_eq!(runs(&spec, &embedding, u64::MAX), [384 * 32]);
+        assert_eq!(runs(&spec, &embedding, 100 * 32 * 4), [3200, 3200, 3200, 2688]);
+        assert_eq!(runs(&spec, &embedding, 128 * 32 * 4 + 1), [4096, 4096, 4096]);
+        let positions = one(WeightId::global(Role::W_pos), Layout::Table, 0);
+        assert_eq!(runs(&spec, &positions, 1), [64 * 32]);
+        let id = |role| WeightId::block(0, role);
+        let parts = vec![(id(Role::W_Q), 32), (id(Role::W_K), 32), (id(Role::W_V), 32)];
+        let fused = |layout| Load { name: "x".into(), layout, parts: parts.clone() };
+        assert_eq!(runs(&spec, &fused(Layout::InOut), u64::MAX), [32, 32, 32]);
+        assert_eq!(runs(&spec, &fused(Layout::OutIn), u64::MAX), [1024, 1024, 1024]);
     }
 }

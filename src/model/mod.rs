@@ -18,3 +18,6 @@ pub use input::{Input, Row};
 pub use load::{LoadReport, Model, ModelSource, Progress, load};
 pub use tokenizer::{SpecialTokens, Token, Tokenizer};
 pub use weights::{FileTensor, Overlay, RowChunks, Weight, Weights};
+
+#[cfg(test)]
+mod tests;

@@ -33,7 +33,10 @@ impl CheckpointFiles {
         let shown = path.display().to_string();
         let place = match fs::metadata(path) {
             Ok(found) if found.is_dir() => Place::Directory(path.to_owned()),
-            Ok(_) => Place::File(path.to_owned()),
+            Ok(_) => match not_weights(path) {
+                Some(hint) => return Err(LoadError::NotWeights { path: shown, hint }),
+                None => Place::File(path.to_owned()),
+            },
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(LoadError::NotFound { path: shown }),
             Err(source) => return Err(LoadError::Io { path: shown, source }),
         };
@@ -142,5 +145,18 @@ impl CheckpointFiles {
             return format!("; it has {gguf}, and GGUF is not supported: get the safetensors of the original model");
         }
         "; get the weights too".into()
+    }
+}
+
+/// What to do about a file that is no weights file, going by its name.
+fn not_weights(path: &Path) -> Option<&'static str> {
+    match path.extension().and_then(|extension| extension.to_str()) {
+        Some("safetensors") => None,
+        Some("gguf") => Some("GGUF is not supported: get the safetensors of the original model"),
+        Some("bin" | "pt" | "pth" | "ckpt") => Some(
+            "a pickle can run code when it is loaded: convert it with transformers' save_pretrained(..), which writes \
+             safetensors",
+        ),
+        _ => Some("name the directory that holds the model, or its .safetensors file"),
     }
 }

@@ -273,9 +273,9 @@ mod tests {
             )
         );
         assert_eq!(
-            message(b"PK\x03\x04 not a safetensors file".to_vec()),
-            "m.safetensors is truncated or no safetensors file: its header should be 8029464466371595088 bytes long, the \
-             file has 27 bytes; get it again"
+            message(b"\xFF\0\0\0\0\0\0\x01 no safetensors file".to_vec()),
+            "m.safetensors is truncated or no safetensors file: its header should be 72057594037928191 bytes long, the \
+             file has 28 bytes; get it again"
         );
     }
 
