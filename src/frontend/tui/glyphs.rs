@@ -32,7 +32,7 @@ pub struct Glyphs {
     pub newline: &'static str,
     /// A tab inside a token.
     pub tab: &'static str,
-    /// A cell that a mask covers.
+    /// A cell that a mask covers; no glyph of [`RAMP`].
     pub masked: &'static str,
     /// In front of the focused row of a map.
     pub focus: &'static str,
@@ -90,7 +90,7 @@ pub const ASCII: Glyphs = Glyphs {
     space: "_",
     newline: "\\n",
     tab: "\\t",
-    masked: ".",
+    masked: "'",
     focus: ">",
     bars: [" ", " ", "_", "_", ".", ":", ":", "|", "#"],
     plus_minus: "+-",

@@ -175,9 +175,9 @@ fn picture(state: &State, scale: Scale, cells: (Cell, Cell), plan: &Plan) -> (St
     let width = plan.cell;
     match cells {
         (Cell::Absent, Cell::Absent) => (" ".repeat(width), Style::new()),
-        (Cell::Special(letter), _) | (_, Cell::Special(letter)) => (format!("{letter:^width$}"), reverse),
+        (Cell::Special(letter), _) | (_, Cell::Special(letter)) => (placed(&letter.to_string(), width), reverse),
         (Cell::Masked, Cell::Masked | Cell::Absent) => {
-            (format!("{:^width$}", state.glyphs.masked), state.theme.style(Role::Masked))
+            (placed(state.glyphs.masked, width), state.theme.style(Role::Masked))
         }
         (Cell::Level(t), Cell::Absent) if !plan.half => match state.theme.colors_values() {
             true => (" ".repeat(width), state.theme.heat_fill(scale, t)),
@@ -199,8 +199,13 @@ fn glyph(t: f64, width: usize) -> String {
     let index = (t.abs() * last as f64).round() as usize;
     let symbol = RAMP[index.min(last)];
     let sign = if t < 0.0 && index > 0 { '-' } else { ' ' };
-    let padding = " ".repeat(width.saturating_sub(2));
-    format!("{padding}{sign}{symbol}")
+    placed(&format!("{sign}{symbol}"), width)
+}
+
+/// `symbols` within a cell: at its end, with a gap behind where there is room for one.
+fn placed(symbols: &str, width: usize) -> String {
+    let gap = usize::from(width > 2);
+    format!("{symbols:>width$}", width = width - gap) + &" ".repeat(gap)
 }
 
 fn draw_column_labels(state: &State, map: &MapView, chosen: usize, plan: &Plan, area: Rect, buffer: &mut Buffer) {
@@ -218,7 +223,9 @@ fn draw_column_labels(state: &State, map: &MapView, chosen: usize, plan: &Plan, 
             continue;
         }
         let label = map.column_labels.get(column).map_or("", String::as_str);
-        let label = text::take(&text::label(label, state.glyphs), plan.cell - usize::from(plan.cell > 2));
+        let label = text::take(&text::label(label, state.glyphs), plan.cell - 1);
+        let label = text::right(&label, plan.cell - 1, state.glyphs);
+        let place = place + usize::from(plan.cell == 2);
         paint::put(buffer, area, place, 0, &label, style);
     }
     if plan.cell == 1 && (plan.first.1..plan.first.1 + plan.shown.1).contains(&chosen) {
