@@ -170,8 +170,11 @@ fn poll(wiring: &Wiring) -> Option<Msg> {
     if let Ok(signal) = wiring.signals.try_recv() {
         return Some(Msg::Signal(signal, Instant::now()));
     }
-    if let Ok(input) = wiring.inputs.try_recv() {
-        return Some(Msg::Input(input, Instant::now()));
+    match wiring.inputs.try_recv() {
+        Ok(input) => return Some(Msg::Input(input, Instant::now())),
+        // Nobody reads the keyboard any more: there is no terminal.
+        Err(TryRecvError::Disconnected) => return Some(Msg::Signal(Signal::Hangup, Instant::now())),
+        Err(TryRecvError::Empty) => {}
     }
     match wiring.events.try_recv() {
         Ok(event) => Some(Msg::Engine(event, Instant::now())),

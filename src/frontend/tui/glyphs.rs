@@ -10,8 +10,6 @@ pub struct Glyphs {
     pub blocks: bool,
     /// Lines of boxes.
     pub border: border::Set<'static>,
-    /// Horizontal line.
-    pub line: &'static str,
     /// The op at the cursor.
     pub arrow: &'static str,
     /// A folded module.
@@ -36,19 +34,22 @@ pub struct Glyphs {
     pub masked: &'static str,
     /// In front of the focused row of a map.
     pub focus: &'static str,
+    /// Above the chosen column of a map.
+    pub column: &'static str,
+    /// Below the chosen bar of a vector.
+    pub bar: &'static str,
+    /// A whole and an empty piece of a progress bar.
+    pub progress: [&'static str; 2],
     /// Bars from empty to full, in ninths of a character's height or as near as the set comes.
     pub bars: [&'static str; 9],
     /// In front of a largest magnitude.
     pub plus_minus: &'static str,
-    /// Between the lengths of axes.
-    pub times: &'static str,
 }
 
 /// For terminals that take UTF-8.
 pub const UNICODE: Glyphs = Glyphs {
     blocks: true,
     border: border::PLAIN,
-    line: "─",
     arrow: "→",
     folded: "▸",
     unfolded: "▾",
@@ -61,9 +62,11 @@ pub const UNICODE: Glyphs = Glyphs {
     tab: "⇥",
     masked: "·",
     focus: "▸",
+    column: "▾",
+    bar: "▴",
+    progress: ["█", "░"],
     bars: [" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"],
     plus_minus: "±",
-    times: "x",
 };
 
 /// For all others.
@@ -79,7 +82,6 @@ pub const ASCII: Glyphs = Glyphs {
         horizontal_top: "-",
         horizontal_bottom: "-",
     },
-    line: "-",
     arrow: ">",
     folded: "+",
     unfolded: "-",
@@ -92,9 +94,11 @@ pub const ASCII: Glyphs = Glyphs {
     tab: "\\t",
     masked: "'",
     focus: ">",
+    column: "v",
+    bar: "^",
+    progress: ["#", "-"],
     bars: [" ", " ", "_", "_", ".", ":", ":", "|", "#"],
     plus_minus: "+-",
-    times: "x",
 };
 
 /// Densities for maps without colour, lightest first.

@@ -4,6 +4,7 @@
 mod budget;
 mod keys;
 mod pictures;
+mod pty;
 mod random;
 
 use std::sync::Arc;

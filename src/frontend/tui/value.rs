@@ -47,9 +47,15 @@ impl ValuePane {
         self.shown = None;
     }
 
-    /// An answer has come.
+    /// An answer has come. The crosshair stays where it is in a map, as the same place of another map is worth
+    /// comparing; in everything else it goes to the start when the value is another one.
     pub fn receive(&mut self, panel: Result<Panel, String>) {
+        let before = self.shown.take().map(|request| request.op);
         self.shown = self.asked.take();
+        let is_other = before != self.shown.as_ref().map(|request| request.op);
+        if is_other && panel.as_ref().is_ok_and(|panel| !matches!(panel.content, PanelContent::Heat { .. })) {
+            (self.row, self.column) = (0, 0);
+        }
         if let Ok(Panel { content: PanelContent::Heat { map, focus_row, .. }, .. }) = &panel {
             self.row = focus_row.unwrap_or(self.row).min(map.rows.saturating_sub(1));
             self.column = self.column.min(map.columns.saturating_sub(1));

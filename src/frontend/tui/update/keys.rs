@@ -13,6 +13,7 @@ use crate::frontend::tui::state::{Mode, State};
 use crate::frontend::tui::strings;
 use crate::frontend::tui::text;
 use crate::frontend::tui::tree::Node;
+use crate::frontend::tui::view::help;
 use crate::term::{Chord, Key};
 
 pub fn key(state: &mut State, chord: Chord, now: Instant, effects: &mut Vec<Effect>) {
@@ -68,7 +69,7 @@ fn act(state: &mut State, action: Action, now: Instant, effects: &mut Vec<Effect
 
 /// While the help is shown: scroll it, or close it.
 pub fn help_key(state: &mut State, chord: Chord, scroll: usize) {
-    let page = usize::from(state.size.1).saturating_sub(6).max(1);
+    let page = usize::from(state.size.1).saturating_sub(4).max(1);
     state.mode = match state.keymap.action(chord) {
         Some(Action::Select(Toward::Down)) => Mode::Help(scroll + 1),
         Some(Action::Select(Toward::Up)) => Mode::Help(scroll.saturating_sub(1)),
@@ -78,7 +79,7 @@ pub fn help_key(state: &mut State, chord: Chord, scroll: usize) {
         _ => Mode::Keys,
     };
     if let Mode::Help(scroll) = &mut state.mode {
-        let rows = crate::frontend::tui::view::help::rows(&state.keymap).len();
+        let rows = help::rows(&state.keymap, state.glyphs).len();
         *scroll = (*scroll).min(rows.saturating_sub(page));
     }
 }

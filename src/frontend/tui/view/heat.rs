@@ -209,16 +209,18 @@ fn placed(symbols: &str, width: usize) -> String {
 }
 
 fn draw_column_labels(state: &State, map: &MapView, chosen: usize, plan: &Plan, area: Rect, buffer: &mut Buffer) {
+    let is_number = |label: &String| label.parse::<usize>().is_ok();
+    let ticks = plan.cell == 1 || (plan.cell < 5 && map.column_labels.iter().all(is_number));
     for x in 0..plan.shown.1 {
         let column = plan.first.1 + x;
         let place = LABELS + x * plan.cell;
         let role = if column == chosen { Role::Focus } else { Role::Label };
         let style = state.theme.style(role);
-        if plan.cell == 1 {
-            // No room for words: the tens of the columns, and a mark at the crosshair.
-            let tick = (column % 10 == 0).then(|| (column * map.pool[1].max(1)).to_string());
-            if let Some(tick) = tick.filter(|_| column != chosen) {
-                paint::put(buffer, area, place, 0, &tick, state.theme.style(Role::Label));
+        if ticks {
+            // No room for words: a number now and then, and a mark at the crosshair.
+            if column % (10 / plan.cell).max(1) == 0 && column != chosen {
+                let number = (column * map.pool[1].max(1)).to_string();
+                paint::put(buffer, area, place, 0, &number, state.theme.style(Role::Label));
             }
             continue;
         }
@@ -228,9 +230,9 @@ fn draw_column_labels(state: &State, map: &MapView, chosen: usize, plan: &Plan, 
         let place = place + usize::from(plan.cell == 2);
         paint::put(buffer, area, place, 0, &label, style);
     }
-    if plan.cell == 1 && (plan.first.1..plan.first.1 + plan.shown.1).contains(&chosen) {
-        let mark = if state.glyphs.blocks { "▾" } else { "v" };
-        paint::put(buffer, area, LABELS + chosen - plan.first.1, 0, mark, state.theme.style(Role::Focus));
+    if ticks && (plan.first.1..plan.first.1 + plan.shown.1).contains(&chosen) {
+        let place = LABELS + (chosen - plan.first.1 + 1) * plan.cell - 1;
+        paint::put(buffer, area, place, 0, state.glyphs.column, state.theme.style(Role::Focus));
     }
 }
 

@@ -18,8 +18,8 @@ const KEYS: usize = 14;
 /// Widest box.
 const WIDTH: u16 = 76;
 
-/// The rows: keys and what they do. A row without keys is a heading.
-pub fn rows(keymap: &Keymap) -> Vec<(String, String)> {
+/// The rows: keys and what they do, marks and what they mean. A row without keys is a heading.
+pub fn rows(keymap: &Keymap, glyphs: &Glyphs) -> Vec<(String, String)> {
     let mut rows = vec![(String::new(), "Keys".to_string())];
     for (info, keys) in keymap.bindings() {
         let keys: Vec<String> = keys.iter().map(ToString::to_string).collect();
@@ -29,6 +29,7 @@ pub fn rows(keymap: &Keymap) -> Vec<(String, String)> {
     }
     rows.push((String::new(), "At the prompt".to_string()));
     rows.extend(PROMPT_KEYS.iter().map(|(keys, _, help)| (keys.to_string(), help.to_string())));
+    rows.extend(marks(glyphs));
     rows
 }
 
@@ -53,7 +54,7 @@ pub fn draw(state: &State, scroll: usize, area: Rect, buffer: &mut Buffer) {
     paint::clear(buffer, area);
     boxes::draw(state, &[Boxed { area, title: "help".to_string(), foot: String::new(), focused: true }], buffer);
     let inside = boxes::inside(area);
-    let rows: Vec<_> = rows(&state.keymap).into_iter().chain(marks(state.glyphs)).collect();
+    let rows = rows(&state.keymap, state.glyphs);
     for (y, (keys, help)) in rows.iter().skip(scroll).take(inside.height.into()).enumerate() {
         if keys.is_empty() {
             paint::put(buffer, inside, 1, y, help, state.theme.style(Role::Title));

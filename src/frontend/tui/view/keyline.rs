@@ -24,7 +24,7 @@ pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
     };
     let hints = match state.mode {
         _ if state.snapshot.is_none() => vec![(strings::CANCEL_LOADING.to_string(), String::new())],
-        Mode::Keys => key_hints(&state.keymap),
+        Mode::Keys => key_hints(&state.keymap, state.is_live()),
         Mode::Prompt => prompt_hints(),
         Mode::Confirm => vec![("y".to_string(), "quit".to_string()), ("n".to_string(), "stay".to_string())],
         Mode::Help(_) => vec![(strings::HELP_FOOT.to_string(), String::new())],
@@ -38,8 +38,8 @@ pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
     }
 }
 
-/// The hints of single keys; neighbours with the same word are joined.
-fn key_hints(keymap: &Keymap) -> Vec<Hint> {
+/// The hints of single keys; neighbours with the same word are joined. Before the first run, how to start it comes first.
+fn key_hints(keymap: &Keymap, live: bool) -> Vec<Hint> {
     let mut hints: Vec<Hint> = Vec::new();
     for (info, keys) in keymap.bindings() {
         let Some(key) = keys.first().filter(|_| !info.hint.is_empty()) else { continue };
@@ -50,6 +50,9 @@ fn key_hints(keymap: &Keymap) -> Vec<Hint> {
             }
             _ => hints.push((key.to_string(), info.hint.to_string())),
         }
+    }
+    if !live {
+        hints.sort_by_key(|(_, word)| word != "run");
     }
     hints
 }
@@ -63,7 +66,8 @@ fn prompt_hints() -> Vec<Hint> {
 fn fitting(hints: Vec<Hint>, room: usize) -> Vec<Hint> {
     let columns = |(keys, word): &Hint| text::width(keys) + text::width(word) + 3;
     let is_last = |hint: &Hint| ALWAYS.contains(&hint.1.as_str());
-    let mut left = room.saturating_sub(hints.iter().filter(|hint| is_last(hint)).map(columns).sum());
+    // The last hint needs no gap behind it.
+    let mut left = (room + 2).saturating_sub(hints.iter().filter(|hint| is_last(hint)).map(columns).sum());
     let mut full = false;
     let keep = |hint: &Hint| {
         if is_last(hint) {
@@ -85,7 +89,7 @@ mod tests {
     fn line(room: usize) -> String {
         let (keymap, _) = Keymap::new(None);
         let hints: Vec<String> =
-            fitting(key_hints(&keymap), room).into_iter().map(|(keys, word)| format!("{keys} {word}")).collect();
+            fitting(key_hints(&keymap, true), room).into_iter().map(|(keys, word)| format!("{keys} {word}")).collect();
         hints.join("  ")
     }
 

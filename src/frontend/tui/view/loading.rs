@@ -26,7 +26,7 @@ pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
     };
     let filled = (share * bar as f64).round() as usize;
     let percent = format!("{:3.0} %", share * 100.0);
-    let (full, empty) = if state.glyphs.blocks { ("█", "░") } else { ("#", "-") };
+    let [full, empty] = state.glyphs.progress;
     let picture: String = full.repeat(filled) + &empty.repeat(bar - filled);
     paint::put(buffer, area, x, y + 1, &picture, state.theme.style(Role::Positive));
     paint::put(buffer, area, x, y + 2, &text::fit(&format!("{percent}  {said}"), bar, state.glyphs), style);

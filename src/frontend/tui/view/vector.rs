@@ -73,8 +73,8 @@ pub fn draw(state: &State, axis: &str, data: &[f64], pool: usize, area: Rect, bu
         }
     }
     if chosen >= first {
-        let mark = if state.glyphs.blocks { "▴" } else { "^" };
-        paint::put(buffer, area, SCALE + (chosen - first) * bar, height, mark, state.theme.style(Role::Arrow));
+        let place = SCALE + (chosen - first) * bar;
+        paint::put(buffer, area, place, height, state.glyphs.bar, state.theme.style(Role::Arrow));
     }
     let pooled = if pool > 1 { format!(" (largest of {pool})") } else { String::new() };
     let said = format!("{axis} {}  {}{pooled}", chosen * pool.max(1), significant(data[chosen], 7));
@@ -138,7 +138,7 @@ pub fn draw_largest(state: &State, items: &[(usize, String, f64)], area: Rect, b
         let x = paint::put(buffer, area, x, y, &said, state.theme.style(Role::Text)) + 1;
         let room = width.saturating_sub(x + 1);
         let share = if largest > 0.0 && value.is_finite() { value.abs() / largest } else { 0.0 };
-        let full = if state.glyphs.blocks { "█" } else { "#" };
+        let full = state.glyphs.bars[STEPS];
         let role = if *value < 0.0 { Role::Negative } else { Role::Positive };
         paint::put(buffer, area, x, y, &full.repeat((share * room as f64).round() as usize), state.theme.style(role));
     }
