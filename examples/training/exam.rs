@@ -5,7 +5,7 @@ use crate::gpt2::{Batch, forward};
 use crate::params::Params;
 use crate::rng::Rng;
 use crate::stories::{self, Sentence, Task};
-use crate::words::{OCCUPATIONS, SAYING};
+use crate::words::{CAPITALS, OCCUPATIONS, SAYING};
 use burn::tensor::Device;
 use serde_json::{Value, json};
 use tokenizers::Tokenizer;
@@ -17,7 +17,11 @@ pub fn held_out(task: Task, count: usize, seed: u64) -> Vec<Sentence> {
     let mut rng = Rng::new(seed);
     let mut found: Vec<Sentence> = vec![];
     for _ in 0..count * 20 {
-        let s = stories::draw(task, true, &mut rng);
+        let mut s = stories::draw(task, true, &mut rng);
+        if task == Task::Capitals && CAPITALS.iter().any(|c| s.prompt.starts_with(c.0)) {
+            // A country at the very start of a text is another token, one that training may never have shown.
+            s.prompt = format!("It was a warm day. {}", s.prompt);
+        }
         if found.len() < count && found.iter().all(|f| f.prompt != s.prompt) {
             found.push(s);
         }
