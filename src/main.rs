@@ -22,6 +22,7 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::prelude::*;
 
 fn main() -> color_eyre::Result<ExitCode> {
+    quiet_vulkan_layer();
     color_eyre::config::HookBuilder::default().display_env_section(false).install()?;
     let options = match cli::parse(std::env::args_os()) {
         Ok(Invocation::Debug(options)) => *options,
@@ -136,4 +137,16 @@ fn log_to(file: &Path) -> io::Result<()> {
 fn usage(message: &str) -> color_eyre::Result<ExitCode> {
     writeln!(io::stderr(), "llmdbg: {message}")?;
     Ok(ExitCode::from(2))
+}
+
+/// Mesa's layer that sorts Vulkan devices asks the Wayland display, and the Wayland library complains on the error output
+/// where there cannot be one. Devices are chosen by kind here, so the layer has nothing to do.
+fn quiet_vulkan_layer() {
+    if std::env::var_os("XDG_RUNTIME_DIR").is_none() {
+        #[allow(unsafe_code, reason = "no safe form; it is sound as no other thread has started")]
+        // SAFETY: the first thing that the program does, on its only thread.
+        unsafe {
+            std::env::set_var("NODEVICE_SELECT", "1");
+        }
+    }
 }

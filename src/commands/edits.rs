@@ -320,15 +320,18 @@ impl Console {
             (run.model.spec.clone(), run.branch().weights().clone())
         };
         let Some(id) = params::resolve(name, &weights, &spec) else {
-            let known = params::view(name, &weights, &spec);
-            let message = match known {
-                Ok(_) => format!("{name} is edited by its role"),
-                Err(error) => error.to_string(),
+            let error = match weights.file(name).filter(|file| !file.uses.is_empty()) {
+                Some(file) => {
+                    let roles: Vec<String> = file.uses.iter().map(|id| format!("param(\"{id}\")")).collect();
+                    LangError::new(format!("{name} is edited by its role: {}", roles.join(", ")), span)
+                }
+                None => {
+                    let unknown = params::view(name, &weights, &spec).err().map(|error| error.to_string());
+                    LangError::new(unknown.unwrap_or_else(|| format!("{name} is not used by the model")), span)
+                        .help("\"info weights\" lists the weights")
+                }
             };
-            let error = LangError::new(message, span);
-            return Err(Fail::At(
-                error.help("roles: W_E, blocks.0.attn.W_Q, L0.mlp.W_in, ...; info weights lists them"),
-            ));
+            return Err(Fail::At(error));
         };
         let own = params::whole(id, &weights)?;
         let shown = params::shown(id, &own, &spec);
