@@ -26,7 +26,7 @@ const TWICE: Duration = Duration::from_secs(1);
 pub fn update(state: &mut State, msg: Msg) -> Vec<Effect> {
     let mut effects = Vec::new();
     match msg {
-        Msg::Engine(event, now) => engine::event(state, event, now, &mut effects),
+        Msg::Engine(event, now) => engine::event(state, *event, now, &mut effects),
         Msg::EngineGone => effects.push(Effect::Leave { status: 4, error: strings::ENGINE_GONE.to_string() }),
         Msg::Input(input, now) => take_input(state, input, now, &mut effects),
         Msg::Signal(signal, now) => take_signal(state, signal, now, &mut effects),
