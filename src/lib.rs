@@ -1,10 +1,14 @@
 //! llmdbg: gdb for transformer language models.
 
 pub mod answer;
+pub mod cli;
 pub mod commands;
+pub mod debugger;
 pub mod engine;
+pub mod export;
 pub mod frontend;
 pub mod lang;
 pub mod model;
+pub mod program;
 pub mod tensor;
 pub mod term;

@@ -1,1 +1,103 @@
-fn main() {}
+//! Command line -> engine -> frontend -> exit status.
+
+use std::fs::File;
+use std::io::{self, IsTerminal, Write};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
+
+use color_eyre::eyre::WrapErr;
+use llmdbg::cli::{self, Frontend, Invocation, Options, Surroundings};
+use llmdbg::engine::history::History;
+use llmdbg::engine::thread;
+use llmdbg::frontend::Action;
+use llmdbg::frontend::batch::{self, Batch};
+use llmdbg::frontend::plain::{self, Input, Plain};
+use llmdbg::model::bundled::BUNDLED;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::prelude::*;
+
+fn main() -> color_eyre::Result<ExitCode> {
+    color_eyre::config::HookBuilder::default().display_env_section(false).install()?;
+    let options = match cli::parse(std::env::args_os()) {
+        Ok(Invocation::Debug(options)) => *options,
+        Ok(Invocation::Models) => return list_models(),
+        Err(error) => error.exit(),
+    };
+    if let Some(file) = &options.log
+        && let Err(error) = log_to(file)
+    {
+        return usage(&format!("cannot write the log {}: {error}", file.display()));
+    }
+    let interrupt = Arc::new(AtomicBool::new(false));
+    let engine = {
+        let (options, interrupt) = (options.clone(), interrupt.clone());
+        let flag = interrupt.clone();
+        thread::spawn(move |progress| cli::open::open(&options, flag, progress), interrupt)
+            .wrap_err("cannot start the engine thread")?
+    };
+    let status = show(engine, &options, interrupt).wrap_err("cannot listen to Ctrl-C")?;
+    // The system keeps the low byte of a status, so `quit -1` is 255.
+    Ok(ExitCode::from(status as u8))
+}
+
+/// Runs the session on the frontend that fits; gives the exit status.
+fn show(engine: thread::Handle, options: &Options, interrupt: Arc<AtomicBool>) -> io::Result<i32> {
+    let (mut out, mut err) = (io::stdout(), io::stderr());
+    let mut stdin = io::stdin().lock();
+    let init = cli::init_file().filter(|_| options.init).map(Action::Script);
+    let actions: Vec<Action> = init.into_iter().chain(options.actions.iter().cloned()).collect();
+    let around = Surroundings {
+        stdin_is_terminal: stdin.is_terminal(),
+        stdout_is_terminal: out.is_terminal(),
+        dumb: std::env::var_os("TERM").is_some_and(|term| term == "dumb"),
+    };
+    match options.frontend(around) {
+        Frontend::Batch => {
+            let input = options.reads_input_in_batch().then_some(&mut stdin as _);
+            let batch = Batch { actions: &actions, input, json: options.json, keep_going: options.keep_going };
+            Ok(batch::run(engine, batch, &mut out, &mut err))
+        }
+        Frontend::Plain | Frontend::Tui => {
+            let history = History::default_file();
+            let input = if around.stdin_is_terminal {
+                // The line editor reads the terminal itself; a held lock would keep it waiting.
+                drop(stdin);
+                signal_hook::flag::register(signal_hook::consts::SIGINT, interrupt)?;
+                Input::Keyboard { history: history.as_deref() }
+            } else {
+                Input::Lines(&mut stdin)
+            };
+            let plain = Plain { actions: &actions, banner: !options.quiet, progress: err.is_terminal() };
+            Ok(plain::run(engine, plain, input, &mut out, &mut err))
+        }
+    }
+}
+
+/// Prints the names that can be given for a model.
+fn list_models() -> color_eyre::Result<ExitCode> {
+    let mut out = io::stdout();
+    for model in BUNDLED {
+        match writeln!(out, "{:16} {}", model.name, model.description) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => break,
+            written => written?,
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Diagnostics go to `file`, never to the screen.
+fn log_to(file: &Path) -> io::Result<()> {
+    let file = File::create(file)?;
+    let levels = Targets::new().with_default(LevelFilter::INFO).with_target("llmdbg", LevelFilter::DEBUG);
+    let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(Mutex::new(file));
+    tracing_subscriber::registry().with(lines.with_filter(levels)).init();
+    Ok(())
+}
+
+/// A mistake on the command line that only shows when it is tried.
+fn usage(message: &str) -> color_eyre::Result<ExitCode> {
+    writeln!(io::stderr(), "llmdbg: {message}")?;
+    Ok(ExitCode::from(2))
+}

@@ -10,6 +10,7 @@ pub mod json;
 pub mod layout;
 pub mod numbers;
 pub mod text;
+pub mod view;
 
 /// What a command gives.
 #[derive(Clone, Debug, PartialEq)]

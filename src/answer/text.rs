@@ -15,13 +15,13 @@ mod value;
 /// are. Without one, nothing is cut.
 pub fn lines(answer: &Answer, width: Option<usize>) -> Vec<String> {
     match answer {
-        Answer::Text(text) => text.lines().map(visible).collect(),
+        Answer::Text(text) => text.lines().map(visible_line).collect(),
         Answer::Value(view) => value::lines(view),
         Answer::Table(table) => table::lines(table, width),
         Answer::Map(map) => map::lines(map),
         Answer::Tokens(tokens) => token_lines(tokens, width),
         Answer::Stop(stop) => stop_lines(stop, width),
-        Answer::Error(error) => error.message.lines().map(visible).collect(),
+        Answer::Error(error) => error.message.lines().map(visible_line).collect(),
     }
 }
 
@@ -35,6 +35,11 @@ pub fn visible(text: &str) -> String {
         }
         out
     })
+}
+
+/// The same for a line of running text, whose tabs stay: the caret under a fault is aligned by them.
+pub fn visible_line(line: &str) -> String {
+    line.split('\t').map(visible).collect::<Vec<_>>().join("\t")
 }
 
 /// Characters that would change how their neighbours are shown: controls and the marks that turn the direction of text.
@@ -87,7 +92,7 @@ fn token_word(token: &TokenView) -> String {
 }
 
 fn stop_lines(stop: &StopView, width: Option<usize>) -> Vec<String> {
-    let mut lines: Vec<String> = stop.lines.iter().map(|line| visible(line)).collect();
+    let mut lines: Vec<String> = stop.lines.iter().map(|line| visible_line(line)).collect();
     if let Some(view) = &stop.value {
         let mut value = value::lines(view);
         if let Some(first) = value.first_mut() {
@@ -130,8 +135,8 @@ mod tests {
     #[test]
     fn text_and_errors_show_no_control_characters() {
         assert_eq!(lines(&Answer::Text("a\nb\x1b[31m\u{202e}c".into()), None), ["a", "b\\u{1b}[31m\\u{202e}c"]);
-        let error = ErrorView { message: "no site\n  foo\x07\n  ^".into(), ..ErrorView::default() };
-        assert_eq!(lines(&Answer::Error(error), None), ["no site", "  foo\\u{7}", "  ^"]);
+        let error = ErrorView { message: "no site\n\tfoo\x07\n\t^".into(), ..ErrorView::default() };
+        assert_eq!(lines(&Answer::Error(error), None), ["no site", "\tfoo\\u{7}", "\t^"]);
         assert!(lines(&Answer::Text(String::new()), None).is_empty());
     }
 

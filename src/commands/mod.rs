@@ -1,6 +1,30 @@
 //! Commands: one table, a file per group; each handler turns arguments into one typed answer.
+//!
+//! The table in [`table`] is the only place that knows which commands there are: dispatch, abbreviations, help, completion
+//! and the manual read it.
+
+mod breakpoints;
+mod complete;
+mod console;
+mod data;
+mod dump;
+mod edits;
+mod fail;
+mod files;
+mod help;
+mod info;
+mod motion;
+mod panel;
+mod places;
+mod snapshot;
+mod stopview;
+mod table;
+mod values;
 
 use crate::answer::Answer;
+
+pub use console::Console;
+pub use table::{COMMANDS, Command};
 
 /// What one command line did.
 #[derive(Clone, Debug, PartialEq)]

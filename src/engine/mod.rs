@@ -1,3 +1,43 @@
 //! The engine thread and what passes between it and the frontends.
+//!
+//! Tensors never cross threads: the thread that [`thread::spawn`] starts builds the session, owns it and runs every
+//! command on it. Frontends hold the two ends of a channel and see answers and snapshots only.
 
+use std::sync::Arc;
+
+use crate::commands::Outcome;
+
+mod console;
+pub mod history;
 pub mod messages;
+pub mod script;
+pub mod thread;
+
+#[cfg(test)]
+pub(crate) mod testing;
+
+use messages::{Panel, PanelRequest, Pc, Snapshot, Source};
+
+/// Told what is being done, how much of it is done, and how much there is: bytes when loading, ops when running.
+pub type Progress<'a> = &'a mut dyn FnMut(&str, u64, u64);
+
+/// A session as the engine thread drives it.
+///
+/// `source`, `echo` and repetition by an empty line never reach it; block commands (see [`script::Reader`]) come as one
+/// text of several lines.
+pub trait Interpreter {
+    /// Runs one command. Mistakes are answers ([`crate::answer::Answer::Error`]), never panics.
+    fn execute(&mut self, line: &str, source: &Source, progress: Progress<'_>) -> Outcome;
+
+    /// What the screen needs to know now.
+    fn snapshot(&mut self) -> Arc<Snapshot>;
+
+    /// Data for the value pane.
+    fn panel(&mut self, request: &PanelRequest) -> Result<Panel, String>;
+
+    /// Candidates for the text before byte `cursor` of `line`, and the byte at which they replace it.
+    fn complete(&mut self, line: &str, cursor: usize) -> (usize, Vec<String>);
+
+    /// Where the cursor stands, if a run is live.
+    fn place(&self) -> Option<Pc>;
+}

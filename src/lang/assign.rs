@@ -156,7 +156,7 @@ impl Display for LValue {
             }
             Self::Param { name, index } => {
                 f.write_str("param(")?;
-                super::print::quote(&name.value, f)?;
+                super::strings::quote(&name.value, f)?;
                 f.write_str(")")?;
                 index
             }

@@ -138,22 +138,34 @@ impl<'a> Vocabulary<'a> {
     }
 }
 
-/// The letters and numbers of a format such as `20f` or `t`: how many, and in which format.
-pub fn parse_format(format: &str, span: Span) -> Result<(Option<u32>, Option<Spanned<char>>)> {
-    let digits = format.len() - format.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-    let count = match &format[..digits] {
+/// A format such as `20t`, `4fw` or `-3f`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Format {
+    /// How many; a negative count goes backwards.
+    pub count: Option<i32>,
+    /// Which format and, for `x`, which unit.
+    pub letters: Vec<Spanned<char>>,
+}
+
+/// Takes a format apart. Which letters mean something is the command's business.
+pub fn parse_format(format: &str, span: Span) -> Result<Format> {
+    let length = format.find(|c: char| !c.is_ascii_digit() && c != '-').unwrap_or(format.len());
+    let count = match &format[..length] {
         "" => None,
-        number => Some(number.parse().map_err(|_| LangError::new("this count is too large", span))?),
-    };
-    let mut letters = format[digits..].char_indices();
-    match (letters.next(), letters.next()) {
-        (None, _) => Ok((count, None)),
-        (Some((at, letter)), None) if letter.is_ascii_alphabetic() => {
-            let start = span.start + digits + at;
-            Ok((count, Some(Spanned::new(letter, Span::new(start, start + letter.len_utf8())))))
+        number => {
+            let wrong = || LangError::new(format!("{number} is no count"), Span::new(span.start, span.start + length));
+            Some(number.parse().map_err(|_| wrong())?)
         }
-        _ => Err(LangError::new(format!("a format is a count and a letter, found /{format}"), span)),
-    }
+    };
+    let letters = format[length..].char_indices().map(|(at, letter)| {
+        let start = span.start + length + at;
+        let place = Span::new(start, start + letter.len_utf8());
+        match letter.is_ascii_alphabetic() {
+            true => Ok(Spanned::new(letter, place)),
+            false => Err(LangError::new(format!("{letter:?} is no format; a format is a count and letters"), place)),
+        }
+    });
+    Ok(Format { count, letters: letters.collect::<Result<_>>()? })
 }
 
 #[cfg(test)]
@@ -233,9 +245,17 @@ mod tests {
 
     #[test]
     fn formats() {
-        assert_eq!(parse_format("20f", Span::new(2, 5)), Ok((Some(20), Some(Spanned::new('f', Span::new(4, 5))))));
-        assert_eq!(parse_format("t", Span::new(2, 3)).map(|f| f.0), Ok(None));
-        assert!(parse_format("ff", Span::new(2, 4)).is_err());
-        assert!(parse_format("99999999999", Span::new(2, 13)).is_err());
+        let read = |text: &str| {
+            let format = parse_format(text, Span::new(2, 2 + text.len()))?;
+            Ok((format.count, format.letters.iter().map(|l| l.value).collect::<String>()))
+        };
+        assert_eq!(read("20t"), Ok((Some(20), "t".to_string())));
+        assert_eq!(read("-3fw"), Ok((Some(-3), "fw".to_string())));
+        assert_eq!(read("h"), Ok((None, "h".to_string())));
+        assert_eq!(read(""), Ok((None, String::new())));
+        let wrong = |result: Result<(Option<i32>, String)>| result.expect_err("wrong").span;
+        assert_eq!(wrong(read("4$")), Span::new(3, 4));
+        assert_eq!(wrong(read("99999999999f")), Span::new(2, 13));
+        assert_eq!(wrong(read("-f")), Span::new(2, 3));
     }
 }

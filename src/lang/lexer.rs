@@ -8,6 +8,7 @@
 use super::Result;
 use super::error::LangError;
 use super::span::Span;
+use super::strings;
 
 /// One token of an expression.
 #[derive(Clone, Debug, PartialEq)]
@@ -216,70 +217,10 @@ impl<'a> Lexer<'a> {
 
     /// The string literal that comes next.
     pub fn string(&mut self) -> Result<String> {
-        let start = self.at;
-        let (bytes, length) = unescape(self.rest()).map_err(|(span, message)| {
-            LangError::new(message, Span::new(self.offset + start + span.start, self.offset + start + span.end))
-        })?;
+        let (text, length) = strings::literal(self.rest(), self.offset + self.at)?;
         self.at += length;
-        String::from_utf8(bytes).or_else(|_| {
-            self.error(start, "the \\x escapes of this string are no UTF-8")
-                .map_err(|e: LangError| e.help("\\u{e9} is é"))
-        })
+        Ok(text)
     }
-}
-
-/// The bytes that the string literal at the start of `text` stands for, and how many bytes it takes.
-fn unescape(text: &str) -> std::result::Result<(Vec<u8>, usize), (Span, &'static str)> {
-    let mut bytes = Vec::new();
-    let mut chars = text.char_indices().skip(1);
-    while let Some((at, c)) = chars.next() {
-        match c {
-            '"' => return Ok((bytes, at + 1)),
-            '\\' => {
-                let Some((next, escaped)) = chars.next() else { break };
-                let rest = &text[next..];
-                let skipped = match escaped {
-                    'n' => push(&mut bytes, b"\n", 0),
-                    't' => push(&mut bytes, b"\t", 0),
-                    'r' => push(&mut bytes, b"\r", 0),
-                    '0' => push(&mut bytes, b"\0", 0),
-                    '"' => push(&mut bytes, b"\"", 0),
-                    '\\' => push(&mut bytes, b"\\", 0),
-                    'x' => {
-                        let byte = rest.get(1..3).filter(|d| d.chars().all(|c| c.is_ascii_hexdigit()));
-                        let byte = byte.and_then(|d| u8::from_str_radix(d, 16).ok());
-                        let byte = byte.ok_or((Span::new(at, next + 1), "\\x needs two hexadecimal digits"))?;
-                        push(&mut bytes, &[byte], 2)
-                    }
-                    'u' => {
-                        let end = rest.find('}').filter(|_| rest[1..].starts_with('{'));
-                        let code = end.and_then(|end| u32::from_str_radix(&rest[2..end], 16).ok());
-                        let c = code
-                            .and_then(char::from_u32)
-                            .ok_or((Span::new(at, next + 1), "\\u needs a code point: \\u{e9}"))?;
-                        push(&mut bytes, c.encode_utf8(&mut [0; 4]).as_bytes(), end.unwrap_or_default())
-                    }
-                    _ => {
-                        return Err((
-                            Span::new(at, next + escaped.len_utf8()),
-                            "unknown escape; there are \\n \\t \\r \\0 \\\" \\\\ \\xNN \\u{..}",
-                        ));
-                    }
-                };
-                (0..skipped).for_each(|_| {
-                    chars.next();
-                });
-            }
-            c => bytes.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
-        }
-    }
-    Err((Span::new(0, text.len()), "this string has no closing quote"))
-}
-
-/// Appends and gives back how many more characters the escape takes.
-fn push(bytes: &mut Vec<u8>, more: &[u8], skipped: usize) -> usize {
-    bytes.extend_from_slice(more);
-    skipped
 }
 
 fn is_name_start(c: char) -> bool {

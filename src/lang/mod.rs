@@ -9,8 +9,10 @@
 
 pub mod assign;
 pub mod ast;
+pub mod clauses;
 pub mod command;
 pub mod error;
+pub mod eval;
 mod glob;
 mod lexer;
 pub mod location;
@@ -19,6 +21,7 @@ mod postfix;
 mod print;
 pub mod site;
 pub mod span;
+pub mod strings;
 pub mod words;
 
 #[cfg(test)]
@@ -26,8 +29,9 @@ mod properties;
 
 pub use assign::{AssignOp, Assignment, LValue, parse_assignment};
 pub use ast::{Arg, BinaryOp, Expr, ExprKind, History, IndexItem, IndexKind, SiteRef, UnaryOp};
+pub use clauses::{parse_break, parse_trace, parse_watch};
 pub use error::{LangError, caret};
-pub use location::{Location, Place, Target, When, parse_break, parse_location};
+pub use location::{Location, Place, Target, When, parse_location};
 pub use parser::{parse_expr, parse_expr_prefix, parse_list};
 pub use site::{Resolved, SiteTable};
 pub use span::{Span, Spanned};

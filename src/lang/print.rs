@@ -2,6 +2,7 @@
 
 use super::ast::{Arg, BinaryOp, Expr, ExprKind, History, IndexItem, IndexKind, SiteRef, UnaryOp};
 use super::lexer::is_name_part;
+use super::strings::quote;
 use std::fmt::{self, Display, Formatter};
 
 const UNARY: u8 = 6;
@@ -132,23 +133,6 @@ fn within(x: &Expr, tightness: u8, f: &mut Formatter<'_>) -> fmt::Result {
 
 fn separated<T: Display>(items: &[T], f: &mut Formatter<'_>) -> fmt::Result {
     items.iter().enumerate().try_for_each(|(i, item)| write!(f, "{}{item}", if i == 0 { "" } else { ", " }))
-}
-
-/// Writes `text` as a string literal of the language.
-pub(super) fn quote(text: &str, f: &mut Formatter<'_>) -> fmt::Result {
-    f.write_str("\"")?;
-    for c in text.chars() {
-        match c {
-            '"' => f.write_str("\\\"")?,
-            '\\' => f.write_str("\\\\")?,
-            '\n' => f.write_str("\\n")?,
-            '\t' => f.write_str("\\t")?,
-            '\r' => f.write_str("\\r")?,
-            c if c.is_control() => write!(f, "\\u{{{:x}}}", u32::from(c))?,
-            c => write!(f, "{c}")?,
-        }
-    }
-    f.write_str("\"")
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use super::words::{leading_options, parse_numbers, take_options, words};
 use super::{
     LangError, caret, parse_assignment, parse_break, parse_expr, parse_expr_prefix, parse_list, parse_location,
 };
+use super::{parse_trace, parse_watch};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -221,6 +222,8 @@ proptest! {
         check(parse_list(&line, 0).err());
         check(parse_assignment(&line, 0).err());
         check(parse_break(&line, 0).err());
+        check(parse_watch(&line, 0).err());
+        check(parse_trace(&line, 0).err());
         check(parse_location_prefix(&line, 0).err());
         check(words(&line, 0).and_then(|all| take_options(all, &[])).err());
         check(leading_options(&line, 0, &[]).err());

@@ -1,4 +1,23 @@
 //! A checkpoint becomes a `Model`: specification, weights by role, tokenizer.
 
+pub mod bundled;
+pub mod checkpoint;
+pub mod config;
+mod error;
+pub mod families;
+pub mod input;
+mod load;
+mod plan;
 pub mod role;
 pub mod spec;
+pub mod tokenizer;
+pub mod weights;
+
+pub use error::{InputError, LoadError};
+pub use input::{Input, Row};
+pub use load::{LoadReport, Model, ModelSource, Progress, load};
+pub use tokenizer::{SpecialTokens, Token, Tokenizer};
+pub use weights::{FileTensor, Overlay, RowChunks, Weight, Weights};
+
+#[cfg(test)]
+mod tests;

@@ -15,41 +15,8 @@ mod value;
 pub use axes::Axis;
 pub use device::{Device, DeviceChoice};
 pub use error::{TensorError, shape_text};
-pub use summary::Summary;
+pub use summary::{Summary, unravel};
 pub use value::{HostF32, Kind, Value, bits};
-
-/// Runs `body` with the constant `D` bound to a rank known only at run time (1 to 6).
-macro_rules! with_rank {
-    ($rank:expr, $D:ident => $body:expr) => {
-        match $rank {
-            1 => {
-                const $D: usize = 1;
-                $body
-            }
-            2 => {
-                const $D: usize = 2;
-                $body
-            }
-            3 => {
-                const $D: usize = 3;
-                $body
-            }
-            4 => {
-                const $D: usize = 4;
-                $body
-            }
-            5 => {
-                const $D: usize = 5;
-                $body
-            }
-            _ => {
-                const $D: usize = 6;
-                $body
-            }
-        }
-    };
-}
-pub(crate) use with_rank;
 
 /// Most axes a value can have.
 pub const MAX_RANK: usize = 6;

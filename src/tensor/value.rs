@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 
-use burn::tensor::{Bool, DType, DispatchTensor, Int, Tensor, TensorData};
+use burn::tensor::{Bool, DType, DispatchTensor, Int, Shape, Tensor, TensorData};
 use burn_flex::{Flex, FlexTensor};
 
+use super::MAX_RANK;
 use super::axes::Axis;
 use super::device::Device;
 use super::error::{TensorError, shape_text};
@@ -123,16 +124,12 @@ impl Value {
     /// are known to agree.
     pub(crate) fn reshaped(self, shape: &[usize]) -> Value {
         debug_assert_eq!(self.count(), shape.iter().product::<usize>());
-        let to = raw_shape(shape);
+        let to = Shape::from(raw_shape(shape));
+        // A reshape given as a `Shape` looks at run-time shapes only, so rank 1 stands for every rank here.
         let raw = match self.kind {
-            Kind::Float => {
-                super::with_rank!(self.raw_rank(), A => super::with_rank!(to.len(), B =>
-                    Tensor::<A>::from_dispatch(self.raw).reshape::<B, _>(fixed::<B>(&to)).into_dispatch()))
-            }
-            Kind::Int => super::with_rank!(self.raw_rank(), A => super::with_rank!(to.len(), B =>
-                Tensor::<A, Int>::from_dispatch(self.raw).reshape::<B, _>(fixed::<B>(&to)).into_dispatch())),
-            Kind::Bool => super::with_rank!(self.raw_rank(), A => super::with_rank!(to.len(), B =>
-                Tensor::<A, Bool>::from_dispatch(self.raw).reshape::<B, _>(fixed::<B>(&to)).into_dispatch())),
+            Kind::Float => Tensor::<1>::from_dispatch(self.raw).reshape::<1, _>(to).into_dispatch(),
+            Kind::Int => Tensor::<1, Int>::from_dispatch(self.raw).reshape::<1, _>(to).into_dispatch(),
+            Kind::Bool => Tensor::<1, Bool>::from_dispatch(self.raw).reshape::<1, _>(to).into_dispatch(),
         };
         Value { raw, shape: shape.to_vec(), axes: vec![Axis::None; shape.len()], kind: self.kind }
     }
@@ -253,10 +250,8 @@ impl Value {
     pub fn to_float(&self) -> Value {
         let raw = match self.kind {
             Kind::Float => return self.clone(),
-            Kind::Int => super::with_rank!(self.raw_rank(), D =>
-                Tensor::<D, Int>::from_dispatch(self.raw.clone()).float().into_dispatch()),
-            Kind::Bool => super::with_rank!(self.raw_rank(), D =>
-                Tensor::<D, Bool>::from_dispatch(self.raw.clone()).float().into_dispatch()),
+            Kind::Int => Tensor::<1, Int>::from_dispatch(self.raw.clone()).float().into_dispatch(),
+            Kind::Bool => Tensor::<1, Bool>::from_dispatch(self.raw.clone()).float().into_dispatch(),
         };
         Value { raw, shape: self.shape.clone(), axes: self.axes.clone(), kind: Kind::Float }
     }
@@ -320,13 +315,22 @@ impl Value {
         Some(HostF32 { tensor: if tensor.is_contiguous() { tensor } else { tensor.to_contiguous() } })
     }
 
-    fn flat_raw(&self) -> DispatchTensor {
-        self.clone().reshaped(&[self.count()]).raw
+    /// The value with leading axes of length 1 up to [`MAX_RANK`]: what operations on any rank work on.
+    pub(crate) fn padded(&self) -> Value {
+        let mut shape = vec![1; MAX_RANK - self.shape.len()];
+        shape.extend_from_slice(&self.shape);
+        self.clone().reshaped(&shape)
     }
 
-    pub(crate) fn from_parts(raw: DispatchTensor, shape: Vec<usize>, axes: Vec<Axis>, kind: Kind) -> Value {
-        debug_assert_eq!(shape.len(), axes.len());
-        Value { raw, shape, axes, kind }
+    /// The value as `[outer, axis, inner]`: what operations along one axis work on.
+    pub(crate) fn along(&self, axis: usize) -> Value {
+        let (outer, rest) = self.shape.split_at(axis);
+        let (len, inner) = (rest[0], &rest[1..]);
+        self.clone().reshaped(&[outer.iter().product(), len, inner.iter().product()])
+    }
+
+    fn flat_raw(&self) -> DispatchTensor {
+        self.clone().reshaped(&[self.count()]).raw
     }
 }
 

@@ -10,10 +10,10 @@ pub fn lines(view: &ValueView) -> Vec<String> {
     if view.style == Style::Raw {
         return raw_lines(view);
     }
-    if view.shape.is_empty() {
-        if let Some(&[x]) = view.data.as_deref() {
-            return vec![format!("{name}{}", element(x, view.dtype, view.style, SCALAR_DIGITS))];
-        }
+    if view.shape.is_empty()
+        && let Some(&[x]) = view.data.as_deref()
+    {
+        return vec![format!("{name}{}", element(x, view.dtype, view.style, SCALAR_DIGITS))];
     }
     let mut lines = vec![format!("{name}{}  {}", shape_text(view), summary_text(view))];
     lines.extend(element_lines(view));
@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn a_scalar_is_one_short_line() {
-        let mut scalar = view(&[], &[], vec![f64::from(0.831_234_56_f32)]);
+        let mut scalar = view(&[], &[], vec![f64::from(0.831_234_6_f32)]);
         assert_eq!(lines(&scalar), ["$1 = 0.831235"]);
         scalar.style = Style::Hex;
         assert_eq!(lines(&scalar), ["$1 = 0x3f54cbca"]);

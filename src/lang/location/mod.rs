@@ -6,8 +6,8 @@
 mod parse;
 mod resolve;
 
-pub use parse::{parse_break, parse_location, parse_location_prefix};
-pub use resolve::resolve;
+pub use parse::{parse_location, parse_location_prefix};
+pub use resolve::{resolve, resolve_sites};
 
 use super::ast::{IndexItem, SiteRef};
 use super::span::{Span, Spanned};
@@ -124,7 +124,7 @@ impl Display for Location {
                 Some(Choice::Index(n)) => write!(f, " {key}={n}")?,
                 Some(Choice::Text(text)) => {
                     write!(f, " {key}=")?;
-                    super::print::quote(text, f)?;
+                    super::strings::quote(text, f)?;
                 }
                 None => {}
             }

@@ -4,10 +4,9 @@
 
 use super::resolve::compile;
 use super::{Choice, Location, What, When};
-use crate::lang::ast::Expr;
 use crate::lang::error::LangError;
 use crate::lang::lexer::Lexer;
-use crate::lang::parser::{Parser, parse_expr};
+use crate::lang::parser::Parser;
 use crate::lang::span::{Span, Spanned};
 use crate::lang::{Result, glob};
 
@@ -27,38 +26,6 @@ pub fn parse_location_prefix(text: &str, offset: usize) -> Result<(Location, usi
     let mut scanner = Scanner { text, at: 0, offset };
     let location = scanner.location()?;
     Ok((location, offset + scanner.at))
-}
-
-/// Parses the arguments of `break`: a location, a condition after `if`, both or neither.
-pub fn parse_break(text: &str, offset: usize) -> Result<(Option<Location>, Option<Expr>)> {
-    let start = text.len() - text.trim_start().len();
-    let (location, at) = match condition_at(&text[start..]) {
-        _ if text[start..].is_empty() => return Ok((None, None)),
-        Some(_) => (None, start),
-        None => {
-            let (location, end) = parse_location_prefix(text, offset)?;
-            (Some(location), end - offset)
-        }
-    };
-    let rest = &text[at..];
-    match condition_at(rest) {
-        Some(skip) => Ok((location, Some(parse_expr(&rest[skip..], offset + at + skip)?))),
-        None if rest.trim().is_empty() => Ok((location, None)),
-        None => {
-            let rest = rest.trim_end();
-            Err(LangError::new(
-                format!("unexpected {rest} after the location"),
-                Span::new(offset + at, offset + at + rest.len()),
-            )
-            .help("break LOCATION [head=N] [pos=N] [row=N] [if EXPR]"))
-        }
-    }
-}
-
-/// The length of the word `if`, when `text` starts with it.
-fn condition_at(text: &str) -> Option<usize> {
-    let after = text.strip_prefix("if")?;
-    after.chars().next().is_none_or(|c| c.is_whitespace() || c == '(').then_some(2)
 }
 
 struct Scanner<'a> {
@@ -325,20 +292,6 @@ mod tests {
         assert!(fails("/abc").message.contains("closing /"));
         assert!(fails("").message.contains("expected a location"));
         assert!(fails("+").message.contains("number of ops"));
-    }
-
-    #[test]
-    fn break_takes_a_location_and_a_condition() {
-        let (location, condition) = parse_break("L5.attn.pattern head=3 if max(entropy($)) < 0.1", 6).expect("parses");
-        assert_eq!(location.expect("has one").to_string(), "L5.attn.pattern head=3");
-        let condition = condition.expect("has one");
-        assert_eq!(condition.to_string(), "max(entropy($)) < 0.1");
-        assert_eq!(condition.span.start, 6 + 26);
-        let (location, condition) = parse_break("if $x > 1", 6).expect("parses");
-        assert!(location.is_none() && condition.is_some());
-        assert_eq!(parse_break("  ", 6).expect("nothing"), (None, None));
-        assert!(parse_break("L5 when x", 0).expect_err("no if").help.is_some());
-        assert!(parse_break("L5 if", 0).is_err());
     }
 
     #[test]

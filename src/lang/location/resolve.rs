@@ -54,6 +54,32 @@ pub fn resolve(location: &Location, table: &dyn SiteTable, block: Option<usize>)
     targets.into_iter().map(|target| place(target, location, head, table)).collect()
 }
 
+/// The sites that `location` names, in program order, for commands that look at values: a module stands for every site in it, and
+/// a site that is computed when asked for may be named.
+pub fn resolve_sites(location: &Location, table: &dyn SiteTable, block: Option<usize>) -> Result<Vec<String>> {
+    if let What::Name(name) = &location.what {
+        let site = SiteRef { text: name.value.clone(), run: None, pass: None, span: name.span };
+        let resolved = resolve_name(&site, table, block)?;
+        if resolved.kind == NameKind::OnRequest {
+            return Ok(vec![resolved.name]);
+        }
+    }
+    let mut wanted = Vec::new();
+    for place in resolve(location, table, block)? {
+        match place.target {
+            Target::Site(name) => wanted.push(name),
+            Target::Module(name) => {
+                let prefix = format!("{name}.");
+                wanted.extend(table.names().iter().filter(|n| n.starts_with(&prefix)).cloned());
+            }
+            Target::Offset(_) | Target::Pass(_) => {
+                return Err(LangError::new("a site is needed here, not a distance or a pass", location.span));
+            }
+        }
+    }
+    Ok(wanted)
+}
+
 fn place(target: Target, location: &Location, mut head: Option<usize>, table: &dyn SiteTable) -> Result<Place> {
     let (usual, layer) = match &target {
         Target::Site(name) => (When::After, layer_of(name)),
@@ -136,5 +162,17 @@ mod tests {
         assert_eq!(fails("/nothing/").message, "no site matches /nothing/");
         assert_eq!(fails("L40").message, "no layer 40: model has 0..31");
         assert!(fails("L5.attn.result").message.contains("computed when asked for"));
+    }
+
+    #[test]
+    fn values_are_looked_at_by_site() {
+        let sites = |text: &str| {
+            let location = parse_location(text, 0).unwrap_or_else(|e| panic!("{text}: {e}"));
+            resolve_sites(&location, &Small::new(2), None)
+        };
+        assert_eq!(sites("L1.attn.result"), Ok(vec!["blocks.1.attn.result".to_string()]));
+        assert_eq!(sites("L1.mlp").expect("a module"), ["blocks.1.mlp.pre", "blocks.1.mlp.post", "blocks.1.mlp.out"]);
+        assert_eq!(sites("L*.resid_post").expect("a pattern").len(), 2);
+        assert!(sites("+3").is_err());
     }
 }

@@ -1,11 +1,11 @@
 //! Operations on each element alone.
 
-use burn::tensor::{Bool, Int, Tensor, activation};
+use burn::tensor::{Int, Tensor, activation};
 
+use crate::tensor::MAX_RANK;
 use crate::tensor::axes::Axis;
 use crate::tensor::error::{TensorError, shape_text};
-use crate::tensor::value::{Kind, Value, fixed, raw_shape};
-use crate::tensor::with_rank;
+use crate::tensor::value::{Kind, Value, fixed};
 
 /// A function of one element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,46 +103,36 @@ impl Value {
     /// If the function does not take elements of this kind.
     pub fn unary(&self, op: UnaryOp) -> Result<Value, TensorError> {
         let (shape, axes) = (self.shape().to_vec(), self.axes().to_vec());
-        let rank = shape.len().max(1);
-        if op == UnaryOp::Not {
-            if self.kind() != Kind::Bool {
-                return Err(TensorError::Kind { op: "!".into(), expected: "bool", found: self.kind().name() });
+        let flat = self.clone().reshaped(&[self.count()]);
+        let out = match (op, self.kind()) {
+            (UnaryOp::Not, Kind::Bool) => Value::boolean(flat.bool_tensor::<1>().bool_not()),
+            (UnaryOp::Not, kind) => {
+                return Err(TensorError::Kind { op: "!".into(), expected: "bool", found: kind.name() });
             }
-            let raw = with_rank!(rank, D => self.bool_tensor::<D>().bool_not().into_dispatch());
-            return Ok(Value::from_parts(raw, shape, axes, Kind::Bool));
-        }
-        if self.kind() == Kind::Int && matches!(op, UnaryOp::Neg | UnaryOp::Abs | UnaryOp::Sign | UnaryOp::Round) {
-            let raw = with_rank!(rank, D => {
-                let x = self.int_tensor::<D>();
+            (UnaryOp::Neg, Kind::Int) => Value::int(flat.int_tensor::<1>().neg()),
+            (UnaryOp::Abs, Kind::Int) => Value::int(flat.int_tensor::<1>().abs()),
+            (UnaryOp::Sign, Kind::Int) => Value::int(flat.int_tensor::<1>().sign()),
+            (UnaryOp::Round, Kind::Int) => flat,
+            _ => {
+                let x = flat.to_float().tensor::<1>();
                 match op {
-                    UnaryOp::Neg => x.neg(),
-                    UnaryOp::Abs => x.abs(),
-                    UnaryOp::Sign => x.sign(),
-                    _ => x,
-                }.into_dispatch()
-            });
-            return Ok(Value::from_parts(raw, shape, axes, Kind::Int));
-        }
-        let x = self.to_float();
-        let (raw, kind) = with_rank!(rank, D => {
-            let x = x.tensor::<D>();
-            match op {
-                UnaryOp::IsNan => (x.is_nan().into_dispatch(), Kind::Bool),
-                UnaryOp::IsInf => (x.is_inf().into_dispatch(), Kind::Bool),
-                UnaryOp::IsFinite => (x.is_finite().into_dispatch(), Kind::Bool),
-                UnaryOp::Neg => (x.neg().into_dispatch(), Kind::Float),
-                UnaryOp::Abs => (x.abs().into_dispatch(), Kind::Float),
-                UnaryOp::Sqrt => (x.sqrt().into_dispatch(), Kind::Float),
-                UnaryOp::Exp => (x.exp().into_dispatch(), Kind::Float),
-                UnaryOp::Log => (x.log().into_dispatch(), Kind::Float),
-                UnaryOp::Tanh => (x.tanh().into_dispatch(), Kind::Float),
-                UnaryOp::Relu => (activation::relu(x).into_dispatch(), Kind::Float),
-                UnaryOp::Sign => (x.sign().into_dispatch(), Kind::Float),
-                UnaryOp::Round => (x.round().into_dispatch(), Kind::Float),
-                UnaryOp::Not => unreachable!("handled above"),
+                    UnaryOp::IsNan => Value::boolean(x.is_nan()),
+                    UnaryOp::IsInf => Value::boolean(x.is_inf()),
+                    UnaryOp::IsFinite => Value::boolean(x.is_finite()),
+                    UnaryOp::Neg => Value::float(x.neg()),
+                    UnaryOp::Abs => Value::float(x.abs()),
+                    UnaryOp::Sqrt => Value::float(x.sqrt()),
+                    UnaryOp::Exp => Value::float(x.exp()),
+                    UnaryOp::Log => Value::float(x.log()),
+                    UnaryOp::Tanh => Value::float(x.tanh()),
+                    UnaryOp::Relu => Value::float(activation::relu(x)),
+                    UnaryOp::Sign => Value::float(x.sign()),
+                    UnaryOp::Round => Value::float(x.round()),
+                    UnaryOp::Not => unreachable!("handled above"),
+                }
             }
-        });
-        Ok(Value::from_parts(raw, shape, axes, kind))
+        };
+        Ok(out.reshaped(&shape).with_axes(&axes))
     }
 
     /// Combines two values element by element, with numpy's broadcasting. Arithmetic between an int and a float is done
@@ -152,36 +142,31 @@ impl Value {
     /// If the shapes do not broadcast, or a logical operator meets numbers.
     pub fn binary(&self, op: BinaryOp, other: &Value) -> Result<Value, TensorError> {
         let (shape, axes) = broadcast(op.symbol(), self, other)?;
-        let (a, b) = (self.expand_to(&shape), other.expand_to(&shape));
-        let rank = shape.len().max(1);
+        let count = shape.iter().product();
+        let flat = |value: &Value| value.expand_to(&shape).reshaped(&[count]);
+        let (a, b) = (flat(self), flat(other));
         let logical = matches!(op, BinaryOp::And | BinaryOp::Or);
         let compares = matches!(op, BinaryOp::Eq | BinaryOp::Ne);
-        if logical || (compares && a.kind() == Kind::Bool && b.kind() == Kind::Bool) {
+        let out = if logical || (compares && a.kind() == Kind::Bool && b.kind() == Kind::Bool) {
             for side in [&a, &b] {
                 if side.kind() != Kind::Bool {
                     let found = side.kind().name();
                     return Err(TensorError::Kind { op: op.symbol().into(), expected: "bool", found });
                 }
             }
-            let raw = with_rank!(rank, D => {
-                let (a, b) = (a.bool_tensor::<D>(), b.bool_tensor::<D>());
-                match op {
-                    BinaryOp::And => a.bool_and(b),
-                    BinaryOp::Or => a.bool_or(b),
-                    BinaryOp::Eq => a.equal(b),
-                    _ => a.not_equal(b),
-                }.into_dispatch()
-            });
-            return Ok(Value::from_parts(raw, shape, axes, Kind::Bool));
-        }
-        let whole = a.kind() == Kind::Int && b.kind() == Kind::Int && !matches!(op, BinaryOp::Div | BinaryOp::Pow);
-        let (raw, kind) = if whole {
-            with_rank!(rank, D => whole_numbers(op, a.int_tensor::<D>(), b.int_tensor::<D>()))
+            let (a, b) = (a.bool_tensor::<1>(), b.bool_tensor::<1>());
+            Value::boolean(match op {
+                BinaryOp::And => a.bool_and(b),
+                BinaryOp::Or => a.bool_or(b),
+                BinaryOp::Eq => a.equal(b),
+                _ => a.not_equal(b),
+            })
+        } else if a.kind() == Kind::Int && b.kind() == Kind::Int && !matches!(op, BinaryOp::Div | BinaryOp::Pow) {
+            whole_numbers(op, a.int_tensor(), b.int_tensor())
         } else {
-            let (a, b) = (a.to_float(), b.to_float());
-            with_rank!(rank, D => real_numbers(op, a.tensor::<D>(), b.tensor::<D>()))
+            real_numbers(op, a.to_float().tensor(), b.to_float().tensor())
         };
-        Ok(Value::from_parts(raw, shape, axes, kind))
+        Ok(out.reshaped(&shape).with_axes(&axes))
     }
 
     /// Elements of `a` where the condition holds, of `b` elsewhere; all three broadcast.
@@ -195,13 +180,11 @@ impl Value {
         let (shape, _) = broadcast("where", a, b)?;
         let widest = a.expand_to(&shape);
         let (shape, axes) = broadcast("where", &widest, condition)?;
-        let (mask, a, b) =
-            (condition.expand_to(&shape), a.expand_to(&shape).to_float(), b.expand_to(&shape).to_float());
-        let raw = with_rank!(shape.len().max(1), D => b
-            .tensor::<D>()
-            .mask_where(mask.bool_tensor::<D>(), a.tensor::<D>())
-            .into_dispatch());
-        Ok(Value::from_parts(raw, shape, axes, Kind::Float))
+        let count = shape.iter().product();
+        let flat = |value: &Value| value.expand_to(&shape).reshaped(&[count]);
+        let (mask, a, b) = (flat(condition), flat(a).to_float(), flat(b).to_float());
+        let out = b.tensor::<1>().mask_where(mask.bool_tensor::<1>(), a.tensor::<1>());
+        Ok(Value::float(out).reshaped(&shape).with_axes(&axes))
     }
 
     /// The value repeated to `shape`; the caller has checked that it broadcasts.
@@ -209,29 +192,21 @@ impl Value {
         if self.shape() == shape {
             return self.clone();
         }
-        let mut padded = vec![1; shape.len() - self.shape().len()];
-        padded.extend_from_slice(self.shape());
-        let same_rank = self.clone().reshaped(&padded);
-        let to = raw_shape(shape);
-        let raw = match self.kind() {
-            Kind::Float => {
-                with_rank!(to.len(), D => same_rank.tensor::<D>().expand::<D, _>(fixed::<D>(&to)).into_dispatch())
-            }
-            Kind::Int => {
-                with_rank!(to.len(), D => same_rank.int_tensor::<D>().expand::<D, _>(fixed::<D>(&to)).into_dispatch())
-            }
-            Kind::Bool => {
-                with_rank!(to.len(), D => same_rank.bool_tensor::<D>().expand::<D, _>(fixed::<D>(&to)).into_dispatch())
-            }
+        let padded = self.padded();
+        let mut to = vec![1; MAX_RANK - shape.len()];
+        to.extend_from_slice(shape);
+        let to = fixed::<MAX_RANK>(&to);
+        let out = match self.kind() {
+            Kind::Float => Value::float(padded.tensor::<MAX_RANK>().expand::<MAX_RANK, _>(to)),
+            Kind::Int => Value::int(padded.int_tensor::<MAX_RANK>().expand::<MAX_RANK, _>(to)),
+            Kind::Bool => Value::boolean(padded.bool_tensor::<MAX_RANK>().expand::<MAX_RANK, _>(to)),
         };
-        Value::from_parts(raw, shape.to_vec(), vec![Axis::None; shape.len()], self.kind())
+        out.reshaped(shape)
     }
 }
 
-type Raw = burn::tensor::DispatchTensor;
-
-fn whole_numbers<const D: usize>(op: BinaryOp, a: Tensor<D, Int>, b: Tensor<D, Int>) -> (Raw, Kind) {
-    let truth = |x: Tensor<D, Bool>| (x.into_dispatch(), Kind::Bool);
+fn whole_numbers(op: BinaryOp, a: Tensor<1, Int>, b: Tensor<1, Int>) -> Value {
+    let truth = Value::boolean::<1>;
     match op {
         BinaryOp::Eq => truth(a.equal(b)),
         BinaryOp::Ne => truth(a.not_equal(b)),
@@ -239,18 +214,18 @@ fn whole_numbers<const D: usize>(op: BinaryOp, a: Tensor<D, Int>, b: Tensor<D, I
         BinaryOp::Le => truth(a.lower_equal(b)),
         BinaryOp::Gt => truth(a.greater(b)),
         BinaryOp::Ge => truth(a.greater_equal(b)),
-        BinaryOp::Add => (a.add(b).into_dispatch(), Kind::Int),
-        BinaryOp::Sub => (a.sub(b).into_dispatch(), Kind::Int),
-        BinaryOp::Mul => (a.mul(b).into_dispatch(), Kind::Int),
-        BinaryOp::Min => (a.min_pair(b).into_dispatch(), Kind::Int),
-        BinaryOp::Max => (a.max_pair(b).into_dispatch(), Kind::Int),
+        BinaryOp::Add => Value::int(a.add(b)),
+        BinaryOp::Sub => Value::int(a.sub(b)),
+        BinaryOp::Mul => Value::int(a.mul(b)),
+        BinaryOp::Min => Value::int(a.min_pair(b)),
+        BinaryOp::Max => Value::int(a.max_pair(b)),
         BinaryOp::Div | BinaryOp::Pow | BinaryOp::And | BinaryOp::Or => unreachable!("not for whole numbers"),
     }
 }
 
-fn real_numbers<const D: usize>(op: BinaryOp, a: Tensor<D>, b: Tensor<D>) -> (Raw, Kind) {
-    let truth = |x: Tensor<D, Bool>| (x.into_dispatch(), Kind::Bool);
-    let number = |x: Tensor<D>| (x.into_dispatch(), Kind::Float);
+fn real_numbers(op: BinaryOp, a: Tensor<1>, b: Tensor<1>) -> Value {
+    let truth = Value::boolean::<1>;
+    let number = Value::float::<1>;
     match op {
         BinaryOp::Eq => truth(a.equal(b)),
         BinaryOp::Ne => truth(a.not_equal(b)),

@@ -1,11 +1,9 @@
 //! Operations along the last axis that depend on the order or the sum of elements.
 
-use burn::tensor::activation;
+use burn::tensor::{Tensor, activation};
 
-use crate::tensor::axes::Axis;
 use crate::tensor::error::TensorError;
-use crate::tensor::value::{Kind, Value};
-use crate::tensor::with_rank;
+use crate::tensor::value::Value;
 
 /// The largest elements of a vector.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,10 +20,7 @@ impl Value {
     /// # Errors
     /// If there is no such axis.
     pub fn softmax(&self, axis: usize) -> Result<Value, TensorError> {
-        self.along(axis, "softmax", |x, _| x)?;
-        let value = self.to_float();
-        let raw = with_rank!(self.shape().len(), D => activation::softmax(value.tensor::<D>(), axis).into_dispatch());
-        Ok(Value::from_parts(raw, self.shape().to_vec(), self.axes().to_vec(), Kind::Float))
+        self.lines(axis, "softmax", |x| activation::softmax(x, 1))
     }
 
     /// Logarithm of the softmax over one axis.
@@ -33,11 +28,7 @@ impl Value {
     /// # Errors
     /// If there is no such axis.
     pub fn log_softmax(&self, axis: usize) -> Result<Value, TensorError> {
-        self.along(axis, "log_softmax", |x, _| x)?;
-        let value = self.to_float();
-        let raw =
-            with_rank!(self.shape().len(), D => activation::log_softmax(value.tensor::<D>(), axis).into_dispatch());
-        Ok(Value::from_parts(raw, self.shape().to_vec(), self.axes().to_vec(), Kind::Float))
+        self.lines(axis, "log_softmax", |x| activation::log_softmax(x, 1))
     }
 
     /// Running sums along one axis.
@@ -45,10 +36,7 @@ impl Value {
     /// # Errors
     /// If there is no such axis.
     pub fn cumsum(&self, axis: usize) -> Result<Value, TensorError> {
-        self.along(axis, "cumsum", |x, _| x)?;
-        let value = self.to_float();
-        let raw = with_rank!(self.shape().len(), D => value.tensor::<D>().cumsum(axis).into_dispatch());
-        Ok(Value::from_parts(raw, self.shape().to_vec(), self.axes().to_vec(), Kind::Float))
+        self.lines(axis, "cumsum", |x| x.cumsum(1))
     }
 
     /// Elements of each line along one axis in rising order, NaN last. Sorted on the host: no backend sorts on the
@@ -57,7 +45,7 @@ impl Value {
     /// # Errors
     /// If there is no such axis or the device cannot be read.
     pub fn sort(&self, axis: usize) -> Result<Value, TensorError> {
-        self.along(axis, "sort", |x, _| x)?;
+        self.check_axis(axis, "sort")?;
         let rank = self.shape().len();
         let mut order: Vec<usize> = (0..rank).collect();
         order.swap(axis, rank - 1);
@@ -114,7 +102,7 @@ impl Value {
     /// # Errors
     /// If there is no such axis, it is empty, or the device cannot be read.
     pub fn arg_extreme(&self, axis: usize, largest: bool) -> Result<Value, TensorError> {
-        self.along(axis, if largest { "argmax" } else { "argmin" }, |x, _| x)?;
+        self.check_axis(axis, if largest { "argmax" } else { "argmin" })?;
         let len = self.shape()[axis];
         if len == 0 {
             return Err(TensorError::Empty { op: if largest { "argmax" } else { "argmin" }.into() });
@@ -140,13 +128,18 @@ impl Value {
         Ok(Value::from_i64(out, &shape, &self.device()).with_axes(&axes))
     }
 
-    fn along<T>(&self, axis: usize, op: &str, f: impl Fn(usize, Axis) -> T) -> Result<T, TensorError> {
-        match self.shape().get(axis) {
-            Some(&len) => Ok(f(len, self.axes()[axis])),
-            None if self.shape().is_empty() => {
-                Err(TensorError::Rank { op: op.into(), expected: "at least one axis", shape: self.shape_text() })
-            }
-            None => Err(TensorError::Axis { axis: axis.to_string(), axes: self.shape_text() }),
+    /// Runs a function of `[outer, axis, inner]` that keeps the shape.
+    fn lines(&self, axis: usize, op: &str, f: impl Fn(Tensor<3>) -> Tensor<3>) -> Result<Value, TensorError> {
+        self.check_axis(axis, op)?;
+        let out = f(self.along(axis).to_float().tensor::<3>());
+        Ok(Value::float(out).reshaped(self.shape()).with_axes(self.axes()))
+    }
+
+    fn check_axis(&self, axis: usize, op: &str) -> Result<(), TensorError> {
+        match self.shape().len() {
+            0 => Err(TensorError::Rank { op: op.into(), expected: "at least one axis", shape: self.shape_text() }),
+            rank if axis >= rank => Err(TensorError::Axis { axis: axis.to_string(), axes: self.shape_text() }),
+            _ => Ok(()),
         }
     }
 }

@@ -9,8 +9,7 @@ use burn::tensor::Tensor;
 use crate::tensor::axes::Axis;
 use crate::tensor::error::TensorError;
 use crate::tensor::summary::pairwise_sum;
-use crate::tensor::value::{Kind, Value};
-use crate::tensor::with_rank;
+use crate::tensor::value::Value;
 
 /// A function of many elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,29 +135,28 @@ impl Value {
             }
             return Ok(Value::from_f32(out, &shape, &self.device()).with_axes(&axes));
         }
-        let value = self.to_float();
-        let raw = with_rank!(self.shape().len(), D => {
-            let x = value.tensor::<D>();
-            match op {
-                Reduction::Sum => x.sum_dim(axis),
-                Reduction::Mean => x.mean_dim(axis),
-                Reduction::Norm => x.square().sum_dim(axis).sqrt(),
-                Reduction::Var | Reduction::Std => {
-                    let mean = x.clone().mean_dim(axis);
-                    let var = (x - mean).square().mean_dim(axis);
-                    if op == Reduction::Std { var.sqrt() } else { var }
-                }
-                Reduction::Min => x.min_dim(axis),
-                Reduction::Max => x.max_dim(axis),
-                Reduction::AbsMax => x.abs().max_dim(axis),
+        let x = self.along(axis).to_float().tensor::<3>();
+        let out = match op {
+            Reduction::Sum => x.sum_dim(1),
+            Reduction::Mean => x.mean_dim(1),
+            Reduction::Norm => x.square().sum_dim(1).sqrt(),
+            Reduction::Var | Reduction::Std => {
+                let mean = x.clone().mean_dim(1);
+                let var = (x - mean).square().mean_dim(1);
+                if op == Reduction::Std { var.sqrt() } else { var }
             }
-            .into_dispatch()
-        });
-        let mut kept = self.shape().to_vec();
-        kept[axis] = 1;
-        let rank = kept.len();
-        Ok(Value::from_parts(raw, kept, vec![Axis::None; rank], Kind::Float).reshaped(&shape).with_axes(&axes))
+            Reduction::Min => lines_with_nan(x.clone(), x.min_dim(1)),
+            Reduction::Max => lines_with_nan(x.clone(), x.max_dim(1)),
+            Reduction::AbsMax => lines_with_nan(x.clone(), x.abs().max_dim(1)),
+        };
+        Ok(Value::float(out).reshaped(&shape).with_axes(&axes))
     }
+}
+
+/// The extremes of lines along the middle axis, NaN where a line has one.
+fn lines_with_nan(x: Tensor<3>, extreme: Tensor<3>) -> Tensor<3> {
+    let any = x.is_nan().int().sum_dim(1).greater_scalar(0);
+    extreme.mask_fill(any, f32::NAN)
 }
 
 /// burn's extremes may skip NaN; ours never do.

@@ -2,10 +2,10 @@
 
 use burn::tensor::{Bool, Int, Tensor};
 
+use crate::tensor::MAX_RANK;
 use crate::tensor::axes::Axis;
 use crate::tensor::error::{TensorError, shape_text};
-use crate::tensor::value::{Kind, Value, fixed, raw_shape};
-use crate::tensor::{MAX_RANK, with_rank};
+use crate::tensor::value::{Kind, Value};
 
 /// What is taken of one axis. Indices are resolved: not negative, and within the axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,18 +23,6 @@ pub enum Slice {
         /// Distance between entries, at least 1.
         step: usize,
     },
-}
-
-/// Runs one line for whichever kind of tensor a value holds.
-macro_rules! by_kind {
-    ($value:expr, $D:ident, $x:ident => $body:expr) => {{
-        let rank = $value.shape().len().max(1);
-        match $value.kind() {
-            Kind::Float => with_rank!(rank, $D => { let $x = $value.tensor::<$D>(); $body.into_dispatch() }),
-            Kind::Int => with_rank!(rank, $D => { let $x = $value.int_tensor::<$D>(); $body.into_dispatch() }),
-            Kind::Bool => with_rank!(rank, $D => { let $x = $value.bool_tensor::<$D>(); $body.into_dispatch() }),
-        }
-    }};
 }
 
 impl Value {
@@ -92,11 +80,14 @@ impl Value {
     fn narrow(&self, axis: usize, start: usize, end: usize, step: usize) -> Value {
         let mut shape = self.shape().to_vec();
         shape[axis] = (end - start).div_ceil(step);
-        let raw = by_kind!(self, D, x => {
-            let x = x.narrow(axis, start, end - start);
-            if step == 1 { x } else { x.slice_dim(axis, burn::tensor::Slice::new(0, None, step as isize)) }
-        });
-        Value::from_parts(raw, shape, self.axes().to_vec(), self.kind())
+        let lines = self.along(axis);
+        let part = burn::tensor::Slice::new(start as isize, Some(end as isize), step as isize);
+        let out = match self.kind() {
+            Kind::Float => Value::float(lines.tensor::<3>().slice_dim(1, part)),
+            Kind::Int => Value::int(lines.int_tensor::<3>().slice_dim(1, part)),
+            Kind::Bool => Value::boolean(lines.bool_tensor::<3>().slice_dim(1, part)),
+        };
+        out.reshaped(&shape).with_axes(self.axes())
     }
 
     /// Rows `start..end` of the first axis.
@@ -142,31 +133,28 @@ impl Value {
             full.push(range.len());
             ranges.push(range);
         }
-        if ranges.is_empty() {
-            ranges.push(0..1);
-        }
-        let patch = patch.expand_to(target.shape()).reshaped(&full);
-        let rank = self.shape().len().max(1);
-        let raw = match self.kind() {
-            Kind::Float => with_rank!(rank, D => {
-                let ranges: [std::ops::Range<usize>; D] = std::array::from_fn(|i| ranges[i].clone());
-                self.tensor::<D>().slice_assign(ranges, patch.to_float().tensor::<D>()).into_dispatch()
-            }),
+        let missing = MAX_RANK - ranges.len();
+        let ranges: [std::ops::Range<usize>; MAX_RANK] =
+            std::array::from_fn(|i| if i < missing { 0..1 } else { ranges[i - missing].clone() });
+        let patch = patch.expand_to(target.shape()).reshaped(&full).padded();
+        let out = match self.kind() {
+            Kind::Float => {
+                let patch = patch.to_float().tensor::<MAX_RANK>();
+                Value::float(self.padded().tensor::<MAX_RANK>().slice_assign(ranges, patch))
+            }
+            Kind::Int if patch.kind() == Kind::Int => {
+                let patch = patch.int_tensor::<MAX_RANK>();
+                Value::int(self.padded().int_tensor::<MAX_RANK>().slice_assign(ranges, patch))
+            }
             Kind::Int => {
-                if patch.kind() != Kind::Int {
-                    let found = patch.kind().name();
-                    return Err(TensorError::Kind { op: "assignment".into(), expected: "int", found });
-                }
-                with_rank!(rank, D => {
-                    let ranges: [std::ops::Range<usize>; D] = std::array::from_fn(|i| ranges[i].clone());
-                    self.int_tensor::<D>().slice_assign(ranges, patch.int_tensor::<D>()).into_dispatch()
-                })
+                let found = patch.kind().name();
+                return Err(TensorError::Kind { op: "assignment".into(), expected: "int", found });
             }
             Kind::Bool => {
                 return Err(TensorError::Kind { op: "assignment".into(), expected: "float or int", found: "bool" });
             }
         };
-        Ok(Value::from_parts(raw, self.shape().to_vec(), self.axes().to_vec(), self.kind()))
+        Ok(out.reshaped(self.shape()).with_axes(self.axes()))
     }
 
     /// The same elements in row-major order under another shape.
@@ -199,11 +187,9 @@ impl Value {
         if rank < 2 {
             return self.clone();
         }
-        let (mut shape, mut axes) = (self.shape().to_vec(), self.axes().to_vec());
-        shape.swap(rank - 2, rank - 1);
-        axes.swap(rank - 2, rank - 1);
-        let raw = by_kind!(self, D, x => x.swap_dims(rank - 2, rank - 1));
-        Value::from_parts(raw, shape, axes, self.kind())
+        let mut order: Vec<usize> = (0..rank).collect();
+        order.swap(rank - 2, rank - 1);
+        self.permute(&order)
     }
 
     /// The axes in another order; a view.
@@ -214,10 +200,29 @@ impl Value {
         if self.shape().is_empty() {
             return self.clone();
         }
-        let shape = order.iter().map(|&i| self.shape()[i]).collect();
-        let axes = order.iter().map(|&i| self.axes()[i]).collect();
-        let raw = by_kind!(self, D, x => x.permute(fixed::<D>(order)));
-        Value::from_parts(raw, shape, axes, self.kind())
+        let axes: Vec<Axis> = order.iter().map(|&i| self.axes()[i]).collect();
+        // By rank, not padded: padding a view would copy it, and weights are views.
+        let out = match (self.kind(), order) {
+            (Kind::Float, [a, b]) => Value::float(self.tensor::<2>().permute([*a, *b])),
+            (Kind::Float, [a, b, c]) => Value::float(self.tensor::<3>().permute([*a, *b, *c])),
+            (Kind::Float, [a, b, c, d]) => Value::float(self.tensor::<4>().permute([*a, *b, *c, *d])),
+            _ => self.permuted_padded(order),
+        };
+        out.with_axes(&axes)
+    }
+
+    fn permuted_padded(&self, order: &[usize]) -> Value {
+        let missing = MAX_RANK - order.len();
+        let shape: Vec<usize> = order.iter().map(|&i| self.shape()[i]).collect();
+        let order: [usize; MAX_RANK] =
+            std::array::from_fn(|i| if i < missing { i } else { order[i - missing] + missing });
+        let padded = self.padded();
+        let out = match self.kind() {
+            Kind::Float => Value::float(padded.tensor::<MAX_RANK>().permute(order)),
+            Kind::Int => Value::int(padded.int_tensor::<MAX_RANK>().permute(order)),
+            Kind::Bool => Value::boolean(padded.bool_tensor::<MAX_RANK>().permute(order)),
+        };
+        out.reshaped(&shape)
     }
 
     /// Values joined along an axis; all other axes must agree, numbers of mixed kinds become floats.
@@ -243,21 +248,22 @@ impl Value {
         let mut shape = first.shape().to_vec();
         shape[axis] = values.iter().map(|value| value.shape()[axis]).sum();
         let kind = if values.iter().all(|value| value.kind() == first.kind()) { first.kind() } else { Kind::Float };
-        let raw = with_rank!(shape.len(), D => match kind {
+        let lines = values.iter().map(|value| value.along(axis));
+        let out = match kind {
             Kind::Float => {
-                let parts: Vec<Tensor<D>> = values.iter().map(|value| value.to_float().tensor::<D>()).collect();
-                Tensor::cat(parts, axis).into_dispatch()
+                let parts: Vec<Tensor<3>> = lines.map(|value| value.to_float().tensor()).collect();
+                Value::float(Tensor::cat(parts, 1))
             }
             Kind::Int => {
-                let parts: Vec<Tensor<D, Int>> = values.iter().map(|value| value.int_tensor::<D>()).collect();
-                Tensor::cat(parts, axis).into_dispatch()
+                let parts: Vec<Tensor<3, Int>> = lines.map(|value| value.int_tensor()).collect();
+                Value::int(Tensor::cat(parts, 1))
             }
             Kind::Bool => {
-                let parts: Vec<Tensor<D, Bool>> = values.iter().map(|value| value.bool_tensor::<D>()).collect();
-                Tensor::cat(parts, axis).into_dispatch()
+                let parts: Vec<Tensor<3, Bool>> = lines.map(|value| value.bool_tensor()).collect();
+                Value::boolean(Tensor::cat(parts, 1))
             }
-        });
-        Ok(Value::from_parts(raw, shape, first.axes().to_vec(), kind))
+        };
+        Ok(out.reshaped(&shape).with_axes(first.axes()))
     }
 
     /// A tensor of one number in every place, like this one in shape, axes and device.
@@ -265,6 +271,17 @@ impl Value {
         let device = self.device();
         let one = Value::from_f32(vec![number as f32], &vec![1; self.shape().len()], &device);
         one.expand_to(self.shape()).with_axes(self.axes())
+    }
+
+    /// A single number repeated to a shape.
+    ///
+    /// # Errors
+    /// If the value has more than one element.
+    pub fn full_shape(&self, shape: &[usize]) -> Result<Value, TensorError> {
+        if self.count() != 1 {
+            return Err(TensorError::Rank { op: "repeat".into(), expected: "one element", shape: self.shape_text() });
+        }
+        Ok(self.clone().reshaped(&vec![1; shape.len()]).expand_to(shape))
     }
 
     /// Matrix product of the last two axes; leading axes must agree.
@@ -285,9 +302,13 @@ impl Value {
         shape[rank - 1] = b[rank - 1];
         let mut axes = self.axes().to_vec();
         axes[rank - 1] = other.axes()[rank - 1];
-        let (x, y) = (self.to_float(), other.to_float());
-        let raw = with_rank!(raw_shape(&shape).len(), D => x.tensor::<D>().matmul(y.tensor::<D>()).into_dispatch());
-        Ok(Value::from_parts(raw, shape, axes, Kind::Float))
+        let outer: usize = a[..rank - 2].iter().product();
+        let flat = |value: &Value| {
+            let (rows, columns) = (value.shape()[rank - 2], value.shape()[rank - 1]);
+            let value = value.to_float();
+            if rank == 3 { value.tensor::<3>() } else { value.reshaped(&[outer, rows, columns]).tensor::<3>() }
+        };
+        Ok(Value::float(flat(self).matmul(flat(other))).reshaped(&shape).with_axes(&axes))
     }
 }
 

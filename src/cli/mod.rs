@@ -1,0 +1,348 @@
+//! The command line: what to debug, what to run first, and on which frontend.
+//!
+//! The spellings are gdb's where gdb has the option: `-batch -ex -x -nx -q` with one dash, and the same with two. `-ex`
+//! and `-x` run in the order in which they are given.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::error::ErrorKind;
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, ValueEnum};
+
+use crate::frontend::Action;
+use crate::tensor::DeviceChoice;
+
+pub mod open;
+mod size;
+
+/// Options that gdb spells with one dash and more than one letter.
+const ONE_DASH: [&str; 3] = ["batch", "ex", "nx"];
+
+/// Options whose next argument is theirs, whatever it looks like.
+const WITH_VALUE: [&str; 15] = [
+    "-p",
+    "--prompt",
+    "--prompt-file",
+    "--tokens",
+    "--pair",
+    "--pad-to",
+    "-ex",
+    "--ex",
+    "-x",
+    "--x",
+    "--device",
+    "--dtype",
+    "--record-budget",
+    "--log",
+    "--color",
+];
+
+/// What the user wants.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Invocation {
+    /// Debug a model.
+    Debug(Box<Options>),
+    /// List the models that can be opened by name.
+    Models,
+}
+
+/// How to debug a model.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Options {
+    /// Directory, file or name; the bundled default without it.
+    pub model: Option<String>,
+    /// What the model reads.
+    pub input: Input,
+    /// What to run first, in order.
+    pub actions: Vec<Action>,
+    /// No terminal interface: run the actions and leave.
+    pub batch: bool,
+    /// Objects instead of text.
+    pub json: bool,
+    /// Go on after a failed command.
+    pub keep_going: bool,
+    /// Where to compute.
+    pub device: DeviceChoice,
+    /// Bytes that a recording may hold.
+    pub record_budget: u64,
+    /// Read the user's init file.
+    pub init: bool,
+    /// No banner.
+    pub quiet: bool,
+    /// The full-screen interface wanted (`--tui`) or not (`--no-tui`).
+    pub tui: Option<bool>,
+    /// File for diagnostics.
+    pub log: Option<PathBuf>,
+    /// Draw with ASCII characters only.
+    pub ascii: bool,
+    /// When to use colours.
+    pub color: ColorChoice,
+}
+
+/// What the model reads. Empty: the model's own example.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Input {
+    /// Texts, one for each row of the batch.
+    pub prompts: Vec<String>,
+    /// Token ids, one list for each row of the batch; instead of texts.
+    pub tokens: Vec<Vec<u32>>,
+    /// The second sentence of a pair; there is exactly one text then.
+    pub pair: Option<String>,
+    /// Pad every row to this many tokens, the padding masked.
+    pub pad_to: Option<usize>,
+}
+
+/// When to use colours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ColorChoice {
+    /// As many as the terminal announces.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// The ways to show a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Frontend {
+    /// Run commands and leave.
+    Batch,
+    /// A prompt, line by line.
+    Plain,
+    /// The full screen.
+    Tui,
+}
+
+/// What decides the frontend besides the options.
+#[derive(Clone, Copy, Debug)]
+pub struct Surroundings {
+    /// Whether the input is a terminal.
+    pub stdin_is_terminal: bool,
+    /// Whether the output is a terminal.
+    pub stdout_is_terminal: bool,
+    /// Whether `TERM` is `dumb`.
+    pub dumb: bool,
+}
+
+impl Options {
+    /// The frontend for these options.
+    pub fn frontend(&self, around: Surroundings) -> Frontend {
+        let terminal = around.stdin_is_terminal && around.stdout_is_terminal;
+        if self.batch || self.json {
+            Frontend::Batch
+        } else if terminal && self.tui.unwrap_or(!around.dumb) {
+            Frontend::Tui
+        } else {
+            Frontend::Plain
+        }
+    }
+
+    /// Whether commands are read from the input in batch: with `--json` alone, when nothing else says what to run.
+    pub fn reads_input_in_batch(&self) -> bool {
+        self.json && !self.batch && self.actions.is_empty()
+    }
+}
+
+/// gdb for transformer language models: stop inside a forward pass, look, change, go on.
+#[derive(Parser, Debug)]
+#[command(
+    name = "llmdbg",
+    version,
+    max_term_width = 100,
+    override_usage = "llmdbg [OPTIONS] [MODEL]\n       llmdbg models"
+)]
+#[command(after_help = "`llmdbg models` lists the models that can be opened by name.")]
+struct Arguments {
+    /// Model directory, file or name [default: a small bundled one]
+    model: Option<String>,
+
+    /// Text for the model to read; several make a batch
+    #[arg(short, long, value_name = "TEXT", allow_hyphen_values = true, conflicts_with = "tokens")]
+    prompt: Vec<String>,
+
+    /// File that holds such a text
+    #[arg(long, value_name = "FILE", conflicts_with = "tokens")]
+    prompt_file: Vec<PathBuf>,
+
+    /// Token ids for the model to read, such as 1,2,3; several make a batch
+    #[arg(long, value_name = "IDS")]
+    tokens: Vec<TokenIds>,
+
+    /// Second sentence of a pair, after the one of --prompt
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true, conflicts_with = "tokens")]
+    pair: Option<String>,
+
+    /// Pad every row to N tokens; the padding is masked
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pad_to: Option<u32>,
+
+    /// Run a command first (-ex CMD); runs in order with -x
+    #[arg(long = "ex", value_name = "CMD", allow_hyphen_values = true)]
+    ex: Vec<String>,
+
+    /// Run a script of commands first
+    #[arg(short, long = "x", value_name = "FILE")]
+    x: Vec<PathBuf>,
+
+    /// Run the commands, print, leave with a status (-batch)
+    #[arg(long)]
+    batch: bool,
+
+    /// Print one JSON object for each command
+    #[arg(long)]
+    json: bool,
+
+    /// Do not stop at the first failed command
+    #[arg(long)]
+    keep_going: bool,
+
+    /// Where to compute: auto, gpu[:N], vulkan[:N] or cpu
+    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    device: DeviceChoice,
+
+    /// Type to compute in
+    #[arg(long, value_name = "TYPE", default_value = "f32", value_parser = dtype)]
+    dtype: String,
+
+    /// Memory that a recording may take, such as 512MiB
+    #[arg(long, value_name = "SIZE", default_value = "2GiB", value_parser = size::parse)]
+    record_budget: u64,
+
+    /// Do not read the init file (-nx)
+    #[arg(long)]
+    nx: bool,
+
+    /// No banner
+    #[arg(short, long = "q", alias = "quiet")]
+    q: bool,
+
+    /// Full-screen interface, also on a dumb terminal
+    #[arg(long, conflicts_with_all = ["no_tui", "batch", "json"])]
+    tui: bool,
+
+    /// A prompt instead of the full-screen interface
+    #[arg(long)]
+    no_tui: bool,
+
+    /// Write diagnostics to a file
+    #[arg(long, value_name = "FILE")]
+    log: Option<PathBuf>,
+
+    /// Draw with ASCII characters only
+    #[arg(long)]
+    ascii: bool,
+
+    /// When to use colours: auto, always or never
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t, hide_possible_values = true)]
+    color: ColorChoice,
+}
+
+/// Token ids of one row.
+#[derive(Clone, Debug)]
+struct TokenIds(Vec<u32>);
+
+impl std::str::FromStr for TokenIds {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let id = |word: &str| word.trim().parse().map_err(|_| format!("{word:?} is not a token id"));
+        text.split(',').map(id).collect::<Result<_, _>>().map(TokenIds)
+    }
+}
+
+fn dtype(text: &str) -> Result<String, String> {
+    match text {
+        "f32" => Ok(text.to_string()),
+        "f16" => Err("computing in f16 is not supported yet: statistics and comparisons are specified for f32 only \
+                      (weights in f16 or bf16 can be loaded; they are converted)"
+            .to_string()),
+        _ => Err("use f32".to_string()),
+    }
+}
+
+/// Reads the arguments, the program's name first. An error knows how to print itself and its exit status: 2 for a
+/// mistake, 0 for `--help` and `--version`.
+pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation, clap::Error> {
+    let arguments = two_dashes(arguments);
+    if arguments.len() == 2 && arguments[1] == "models" {
+        return Ok(Invocation::Models);
+    }
+    let matches = Arguments::command().try_get_matches_from(arguments)?;
+    let given = Arguments::from_arg_matches(&matches)?;
+    Ok(Invocation::Debug(Box::new(options(given, &matches)?)))
+}
+
+/// Puts a second dash before gdb's long one-dash options, leaving values alone.
+fn two_dashes(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+    let mut value = false;
+    let mut rest = false;
+    let rewrite = |argument: OsString| {
+        let Some(text) = argument.to_str().filter(|_| !value && !rest) else {
+            value = false;
+            return argument;
+        };
+        rest = text == "--";
+        value = WITH_VALUE.contains(&text);
+        let name = text.strip_prefix('-').map(|name| name.split_once('=').map_or(name, |(name, _)| name));
+        if name.is_some_and(|name| ONE_DASH.contains(&name)) { format!("-{text}").into() } else { argument }
+    };
+    arguments.into_iter().map(rewrite).collect()
+}
+
+fn options(given: Arguments, matches: &ArgMatches) -> Result<Options, clap::Error> {
+    let wrong = |message: String| Arguments::command().error(ErrorKind::ValueValidation, message);
+    let texts = given.prompt_file.iter().map(|file| {
+        let text = std::fs::read_to_string(file);
+        let text = text.map_err(|error| wrong(format!("cannot read {}: {error}", file.display())))?;
+        // Editors end a file with a line break that nobody means as part of the prompt.
+        Ok(text.strip_suffix("\r\n").or(text.strip_suffix('\n')).unwrap_or(&text).to_string())
+    });
+    let texts: Vec<String> = texts.collect::<Result<_, clap::Error>>()?;
+    let prompts = in_order(matches, ("prompt", given.prompt), ("prompt_file", texts));
+    if given.pair.is_some() && prompts.len() != 1 {
+        return Err(wrong(format!("--pair goes with exactly one --prompt, not {}", prompts.len())));
+    }
+    let commands = given.ex.into_iter().map(Action::Command).collect();
+    let scripts = given.x.into_iter().map(Action::Script).collect();
+    Ok(Options {
+        model: given.model,
+        input: Input {
+            prompts,
+            tokens: given.tokens.into_iter().map(|row| row.0).collect(),
+            pair: given.pair,
+            pad_to: given.pad_to.map(|n| n as usize),
+        },
+        actions: in_order(matches, ("ex", commands), ("x", scripts)),
+        batch: given.batch,
+        json: given.json,
+        keep_going: given.keep_going,
+        device: given.device,
+        record_budget: given.record_budget,
+        init: !given.nx,
+        quiet: given.q,
+        tui: if given.tui { Some(true) } else { given.no_tui.then_some(false) },
+        log: given.log,
+        ascii: given.ascii,
+        color: given.color,
+    })
+}
+
+/// The values of two options, in the order in which they stand on the command line.
+fn in_order<T>(matches: &ArgMatches, a: (&str, Vec<T>), b: (&str, Vec<T>)) -> Vec<T> {
+    let places = |name| matches.indices_of(name).into_iter().flatten();
+    let mut values: Vec<(usize, T)> = places(a.0).zip(a.1).chain(places(b.0).zip(b.1)).collect();
+    values.sort_by_key(|(place, _)| *place);
+    values.into_iter().map(|(_, value)| value).collect()
+}
+
+/// The user's init file, if there is one: `init.ldb` in the configuration folder.
+pub fn init_file() -> Option<PathBuf> {
+    let file = directories::ProjectDirs::from("", "", "llmdbg")?.config_dir().join("init.ldb");
+    file.is_file().then_some(file)
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

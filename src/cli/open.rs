@@ -1,0 +1,72 @@
+//! From options to a session: the device is opened, the model loaded, the input prepared.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::{Input as GivenInput, Options};
+use crate::commands::Console;
+use crate::debugger::{Session, Settings};
+use crate::engine::{Interpreter, Progress};
+use crate::model::bundled::{self, Bundled};
+use crate::model::{Input, Model, ModelSource, load};
+use crate::tensor::Device;
+
+/// Opens the model and prepares a session; runs on the engine thread, which keeps it.
+///
+/// # Errors
+/// A message for the user: no such device, what is wrong with the checkpoint, or with the input.
+pub fn open(
+    options: &Options,
+    interrupt: Arc<AtomicBool>,
+    progress: Progress<'_>,
+) -> Result<Box<dyn Interpreter>, String> {
+    let device = Device::open(options.device).map_err(|error| error.to_string())?;
+    progress(device.reason(), 0, 0);
+    let (source, name, bundled) = source_of(options.model.as_deref());
+    let cancel = interrupt.clone();
+    let model = load(&source, &device, &mut |at| {
+        progress(&format!("loading {}", at.tensor), at.bytes_done, at.bytes_total);
+        !cancel.swap(false, Ordering::Relaxed)
+    })
+    .map_err(|error| error.to_string())?;
+    let input = input_of(&options.input, &model, bundled)?;
+    let settings = Settings { record_budget: options.record_budget };
+    let session = Session::new(model, input, device, &settings, interrupt);
+    Ok(Box::new(Console::new(session, name)))
+}
+
+/// Where the model comes from, its short name, and the bundled model it is, if it is one.
+fn source_of(model: Option<&str>) -> (ModelSource, String, Option<&'static Bundled>) {
+    let wanted = model.unwrap_or(bundled::DEFAULT);
+    let on_disk = Path::new(wanted).exists();
+    if let Some(found) = bundled::find(wanted).filter(|_| !on_disk || model.is_none()) {
+        return (found.source(), found.name.to_string(), Some(found));
+    }
+    let name = Path::new(wanted).file_name().map_or(wanted.to_string(), |name| name.to_string_lossy().into_owned());
+    (ModelSource::parse(wanted), name, None)
+}
+
+/// The input that was given, or the model's own example.
+fn input_of(given: &GivenInput, model: &Model, bundled: Option<&Bundled>) -> Result<Input, String> {
+    let text = |error: crate::model::InputError| error.to_string();
+    let mut input = match (&given.prompts[..], &given.tokens[..], &given.pair) {
+        ([], [], None) => match bundled {
+            Some(bundled) => Input::from_texts(model, &[bundled.example_prompt], true).map_err(text)?,
+            None => return Input::from_tokens(model, vec![vec![first_token(model)]]).map_err(text),
+        },
+        ([], tokens, _) => Input::from_tokens(model, tokens.to_vec()).map_err(text)?,
+        ([first, ..], _, Some(second)) => Input::from_pairs(model, &[(first, second)]).map_err(text)?,
+        (prompts, _, None) => Input::from_texts(model, prompts, true).map_err(text)?,
+    };
+    if let Some(length) = given.pad_to {
+        input.pad_to(&model.spec, length).map_err(text)?;
+    }
+    Ok(input)
+}
+
+/// What a pass starts from when nothing was given: the token that begins a text, else the first of the vocabulary.
+fn first_token(model: &Model) -> u32 {
+    let special = &model.special;
+    special.bos.or(special.cls).or(special.eos.first().copied()).unwrap_or(0)
+}

@@ -1,0 +1,79 @@
+//! The session as commands see it.
+
+use super::dump::Dump;
+use super::fail::Fail;
+use super::table::{COMMANDS, Call, SHORT};
+use super::{Command, Outcome};
+use crate::answer::Answer;
+use crate::debugger::{Progress, Session};
+use crate::lang::command::{Vocabulary, split_command};
+
+/// A session, and what commands keep between each other.
+pub struct Console {
+    /// Everything the user has set up.
+    pub session: Session,
+    /// A short name of the model.
+    pub model_name: String,
+    /// Where the last `x` ended.
+    pub(super) dump: Option<Dump>,
+    /// Highest display number given.
+    pub(super) displays: usize,
+    pub(super) printed: Vec<String>,
+    pub(super) listing: super::snapshot::Listing,
+    pub(super) shown_stop: Option<crate::answer::StopView>,
+}
+
+/// What a handler gives.
+pub type Done = Result<Answer, Fail>;
+
+impl Console {
+    /// A console on a session.
+    pub fn new(session: Session, model_name: impl Into<String>) -> Console {
+        let listing = super::snapshot::Listing::of(&session);
+        Console {
+            session,
+            model_name: model_name.into(),
+            dump: None,
+            displays: 0,
+            printed: Vec::new(),
+            listing,
+            shown_stop: None,
+        }
+    }
+
+    /// Runs one command line. A repeated `x` goes on where the last one ended.
+    pub fn execute(&mut self, line: &str, repeated: bool, progress: Progress<'_>) -> Outcome {
+        let line = if repeated && self.dump.is_some() && Self::is_dump(line) { "x" } else { line };
+        let Some(call) = split_command(line) else { return Outcome::of(Answer::Text(String::new())) };
+        let names: Vec<&str> = COMMANDS.iter().map(|command| command.name).collect();
+        let vocabulary = Vocabulary { of: "", names: &names, short: SHORT };
+        let command = match vocabulary.resolve(call.word, call.span) {
+            Ok(name) => COMMANDS.iter().find(|command| command.name == name),
+            Err(error) => return Outcome::of(Answer::Error(Fail::At(error).view(line))),
+        };
+        let Some(command) = command else { return Outcome::of(Answer::Text(String::new())) };
+        let done = (command.run)(self, Call { line, args: &call, progress });
+        let printed = std::mem::take(&mut self.printed);
+        if let Ok(answer) = &done {
+            self.keep_stop(answer);
+        }
+        let (answer, quit) = match done {
+            Ok(Answer::Text(text)) if command.name == "quit" => (Answer::Text(String::new()), text.parse().ok()),
+            Ok(answer) => (answer, None),
+            Err(fail) => (Answer::Error(fail.view(line)), None),
+        };
+        Outcome { answer, printed, changed: command.changes, quit, repeatable: command.repeats }
+    }
+
+    fn is_dump(line: &str) -> bool {
+        split_command(line).and_then(|call| Self::command(call.word)).is_some_and(|command| command.name == "x")
+    }
+
+    /// The command of that name or abbreviation.
+    pub fn command(word: &str) -> Option<&'static Command> {
+        let names: Vec<&str> = COMMANDS.iter().map(|command| command.name).collect();
+        let vocabulary = Vocabulary { of: "", names: &names, short: SHORT };
+        let name = vocabulary.resolve(word, crate::lang::Span::new(0, word.len())).ok()?;
+        COMMANDS.iter().find(|command| command.name == name)
+    }
+}

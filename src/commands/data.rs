@@ -1,0 +1,226 @@
+//! Commands that look at values.
+
+use super::console::{Console, Done};
+use super::fail::Fail;
+use super::table::Call;
+use crate::answer::{Answer, Cell, Style, Table};
+use crate::debugger::RunScope;
+use crate::lang::command::{Format, parse_format};
+use crate::lang::eval::{self, Datum};
+use crate::lang::words::parse_numbers;
+use crate::lang::{Expr, LangError, Span, parse_expr, parse_list, strings};
+
+/// Rows of `print/t` where no count is given.
+const TOP: usize = 10;
+
+pub fn print(console: &mut Console, call: Call<'_, '_>) -> Done {
+    let format = format(&call)?;
+    let rest = if call.args.rest.is_empty() { "$" } else { call.args.rest };
+    let datum = console.evaluate(&parse_expr(rest, call.args.offset)?)?;
+    if matches!(datum, Datum::Void) {
+        return console.show(&datum, None, Style::Summary);
+    }
+    let number = console.session.remember(datum.clone());
+    console.formatted(rest, &datum, Some(number), &format)
+}
+
+pub fn output(console: &mut Console, call: Call<'_, '_>) -> Done {
+    let format = format(&call)?;
+    let datum = console.evaluate(&parse_expr(call.args.rest, call.args.offset)?)?;
+    console.formatted(call.args.rest, &datum, None, &format)
+}
+
+pub fn printf(console: &mut Console, call: Call<'_, '_>) -> Done {
+    let args = parse_list(call.args.rest, call.args.offset)?;
+    let Some((first, rest)) = args.split_first() else {
+        return Err(Fail::At(
+            LangError::new("expected a format", Span::at(call.args.offset)).help("printf \"%f\\n\", EXPR"),
+        ));
+    };
+    let Datum::Str(template) = console.evaluate(first)? else {
+        return Err(Fail::At(LangError::new("the format must be a string", first.span)));
+    };
+    let mut values = Vec::new();
+    for expr in rest {
+        values.push((console.evaluate(expr)?, expr.span));
+    }
+    let text = eval::format(&template, first.span, &values)?;
+    Ok(Answer::Text(text.strip_suffix('\n').unwrap_or(&text).to_string()))
+}
+
+pub fn echo(_console: &mut Console, call: Call<'_, '_>) -> Done {
+    let text = strings::unescaped(call.args.rest, call.args.offset)?;
+    Ok(Answer::Text(text.strip_suffix('\n').unwrap_or(&text).to_string()))
+}
+
+pub fn display(console: &mut Console, call: Call<'_, '_>) -> Done {
+    if call.args.rest.is_empty() {
+        let rows = console.displays();
+        if rows.is_empty() {
+            return Err(Fail::because("there are no displays; display EXPR adds one"));
+        }
+        for (number, text, answer) in rows {
+            console.printed.push(format!("{number}: {text}"));
+            console.printed.extend(crate::answer::text::lines(&answer, None));
+        }
+        return Ok(Answer::Text(String::new()));
+    }
+    let format = call.args.format.map(|(text, _)| text.to_string()).unwrap_or_default();
+    self::format(&call)?;
+    let expr = parse_expr(call.args.rest, call.args.offset)?;
+    eval::check(&expr, &*console.session.run.names, console.session.block())?;
+    console.displays += 1;
+    let number = console.displays;
+    console.session.displays.push((number, format, call.args.rest.to_string()));
+    let answer = console.one_display(call.args.rest, console.session.displays.len() - 1);
+    match answer {
+        Answer::Error(_) => Ok(Answer::Text(format!("{number}: {} (not computed yet)", call.args.rest))),
+        answer => {
+            console.printed.push(format!("{number}: {}", call.args.rest));
+            Ok(answer)
+        }
+    }
+}
+
+pub fn undisplay(console: &mut Console, call: Call<'_, '_>) -> Done {
+    if call.args.rest.is_empty() {
+        console.session.displays.clear();
+        return Ok(Answer::Text(String::new()));
+    }
+    for number in parse_numbers(call.args.rest, call.args.offset, &|_| None)? {
+        let before = console.session.displays.len();
+        console.session.displays.retain(|(n, _, _)| *n != number.value as usize);
+        if console.session.displays.len() == before {
+            return Err(Fail::At(LangError::new(format!("no display {}", number.value), number.span)));
+        }
+    }
+    Ok(Answer::Text(String::new()))
+}
+
+pub fn whatis(console: &mut Console, call: Call<'_, '_>) -> Done {
+    let datum = console.evaluate(&parse_expr(call.args.rest, call.args.offset)?)?;
+    Ok(Answer::Text(match &datum {
+        Datum::Tensor(value) => {
+            format!(
+                "{} {} on {}, {} bytes",
+                value.dtype_name(),
+                value.shape_text(),
+                value.device().name(),
+                value.bytes()
+            )
+        }
+        datum => datum.described(),
+    }))
+}
+
+pub fn assert(console: &mut Console, call: Call<'_, '_>) -> Done {
+    let args = parse_list(call.args.rest, call.args.offset)?;
+    let (expr, message) = match args.as_slice() {
+        [expr] => (expr, None),
+        [expr, message] => (expr, Some(message)),
+        _ => {
+            return Err(Fail::At(
+                LangError::new("expected a condition", Span::at(call.args.offset)).help("assert EXPR, \"MESSAGE\""),
+            ));
+        }
+    };
+    let holds = eval::condition(expr, &mut RunScope::new(&mut console.session))?;
+    if holds {
+        return Ok(Answer::Text(String::new()));
+    }
+    let said = match message {
+        Some(message) => match console.evaluate(message)? {
+            Datum::Str(text) => format!(": {text}"),
+            _ => return Err(Fail::At(LangError::new("the message must be a string", message.span))),
+        },
+        None => String::new(),
+    };
+    Err(Fail::Assert(format!("assertion failed: {expr}{said}")))
+}
+
+/// What follows the slash of a command.
+fn format(call: &Call<'_, '_>) -> Result<Format, Fail> {
+    match call.args.format {
+        Some((text, span)) => {
+            let format = parse_format(text, span)?;
+            for letter in &format.letters {
+                if !"sthardxfe".contains(letter.value) {
+                    let error = LangError::new(format!("no format {}", letter.value), letter.span);
+                    let help = "s summary, t top-k, h heat map, a all, r raw, d x f e numbers";
+                    return Err(Fail::At(error.help(help)));
+                }
+            }
+            Ok(format)
+        }
+        None => Ok(Format { count: None, letters: Vec::new() }),
+    }
+}
+
+impl Console {
+    /// Evaluates an expression in the session.
+    pub(super) fn evaluate(&mut self, expr: &Expr) -> Result<Datum, Fail> {
+        Ok(eval::evaluate(expr, &mut RunScope::new(&mut self.session))?)
+    }
+
+    /// A value in the format that a letter asks for.
+    pub(super) fn formatted(&self, text: &str, datum: &Datum, number: Option<usize>, format: &Format) -> Done {
+        let letter = format.letters.first().map(|letter| letter.value);
+        let count = format.count.map_or(TOP, |count| count.unsigned_abs() as usize);
+        let tensor = |what: &str| match datum {
+            Datum::Tensor(value) => Ok(value.clone()),
+            datum => Err(Fail::because(format!("{what} needs a tensor, found {}", datum.described()))),
+        };
+        let style = match letter {
+            Some('t') => {
+                let mut table = self.top(&tensor("top-k")?, count)?;
+                table.title = number.map_or(String::new(), |n| format!("${n} ="));
+                return Ok(Answer::Table(table));
+            }
+            Some('h') => return self.text_map(text, &tensor("a heat map")?),
+            Some('a') => Style::All,
+            Some('r') => Style::Raw,
+            Some('d') => Style::Decimal,
+            Some('x') => Style::Hex,
+            Some('f') => Style::Fixed,
+            Some('e') => Style::Scientific,
+            _ => Style::Summary,
+        };
+        self.show(datum, number, style)
+    }
+
+    /// All displays, evaluated now.
+    pub(super) fn displays(&mut self) -> Vec<(usize, String, Box<Answer>)> {
+        let texts: Vec<(usize, String)> =
+            self.session.displays.iter().map(|(number, _, text)| (*number, text.clone())).collect();
+        let mut all = Vec::new();
+        for (i, (number, text)) in texts.into_iter().enumerate() {
+            let answer = self.one_display(&text, i);
+            all.push((number, text, Box::new(answer)));
+        }
+        all
+    }
+
+    fn one_display(&mut self, text: &str, index: usize) -> Answer {
+        let letters = self.session.displays.get(index).map(|(_, format, _)| format.clone()).unwrap_or_default();
+        let done = parse_format(&letters, Span::at(0)).map_err(Fail::from).and_then(|format| {
+            let datum = self.evaluate(&parse_expr(text, 0)?)?;
+            self.formatted(text, &datum, None, &format)
+        });
+        match done {
+            Ok(answer) => answer,
+            Err(fail) => Answer::Error(fail.view(text)),
+        }
+    }
+
+    /// The answer of `info display`.
+    pub(super) fn display_table(&self) -> Answer {
+        if self.session.displays.is_empty() {
+            return Answer::Text("There are no displays.".into());
+        }
+        let rows = self.session.displays.iter().map(|(number, format, text)| {
+            vec![Cell::Int(*number as i64), Cell::Text(format.clone()), Cell::Text(text.clone())]
+        });
+        let columns = ["Num", "Format", "Expression"].map(String::from).to_vec();
+        Answer::Table(Table { title: String::new(), columns, rows: rows.collect() })
+    }
+}

@@ -1,0 +1,80 @@
+//! Commands that write files.
+
+use std::path::Path;
+
+use super::console::{Console, Done};
+use super::fail::Fail;
+use super::table::Call;
+use crate::answer::Answer;
+use crate::export::safetensors::{HostData, write};
+use crate::lang::location::{parse_location, resolve_sites};
+use crate::lang::words::{OptionSpec, take_options, words};
+use crate::lang::{LangError, Span};
+use crate::tensor::Kind;
+use crate::tensor::ops::Slice;
+
+const USAGE: &str = "save activations FILE.safetensors [SITES] [-all-rows]";
+
+/// `save activations FILE [SITES] [-all-rows]`.
+pub fn save(console: &mut Console, call: Call<'_, '_>) -> Done {
+    let (given, left) = take_options(
+        words(call.args.rest, call.args.offset)?,
+        &[OptionSpec { name: "-all-rows", takes_value: false }],
+    )?;
+    let all_rows = given.iter().any(|option| option.name == "-all-rows");
+    let [what, file, patterns @ ..] = left.as_slice() else {
+        return Err(Fail::At(
+            LangError::new("expected what to save and a file", Span::at(call.args.offset)).help(USAGE),
+        ));
+    };
+    if !"activations".starts_with(&what.text) || what.text.is_empty() {
+        return Err(Fail::At(LangError::new(format!("cannot save {}", what.text), what.span).help(USAGE)));
+    }
+    if !file.text.ends_with(".safetensors") {
+        let error = LangError::new(format!("{} is no .safetensors file", file.text), file.span);
+        return Err(Fail::At(error.help("activations are written as safetensors; name the file FILE.safetensors")));
+    }
+    let cursor = console.session.run.cursor;
+    let program = console.session.run.program.clone();
+    let mut sites = Vec::new();
+    for pattern in patterns {
+        let location = parse_location(&pattern.text, pattern.span.start)?;
+        for site in resolve_sites(&location, &*console.session.run.names, console.session.block())? {
+            if !sites.contains(&site) {
+                sites.push(site);
+            }
+        }
+    }
+    let chosen = !patterns.is_empty();
+    if !chosen {
+        sites = program.ops[..cursor].iter().map(|op| op.site.clone()).collect();
+    }
+    if sites.is_empty() {
+        return Err(Fail::because("nothing has been computed yet: run first"));
+    }
+    let mut entries = Vec::new();
+    let row = console.session.focus.row;
+    for site in &sites {
+        let value = match program.op_of(site) {
+            Some(op) => console.session.run.value(op)?,
+            None => {
+                let expr = crate::lang::parse_expr(&format!("all({site})"), 0)?;
+                match console.evaluate(&expr)? {
+                    crate::lang::eval::Datum::Tensor(value) => value,
+                    _ => return Err(Fail::because(format!("{site} is no tensor"))),
+                }
+            }
+        };
+        let value = if all_rows { value } else { value.slice(&[Slice::At(row)])? };
+        let data = match value.kind() {
+            Kind::Float => HostData::F32(value.read_f32()?),
+            _ => HostData::I64(value.read_i64()?),
+        };
+        entries.push((site.clone(), value.shape().to_vec(), data));
+    }
+    let count = entries.len();
+    write(Path::new(&file.text), entries).map_err(Fail::because)?;
+    let rest = program.ops.len() - cursor;
+    let missing = if !chosen && rest > 0 { format!(" ({rest} more are not computed yet)") } else { String::new() };
+    Ok(Answer::Text(format!("Wrote {count} sites to {}{missing}", file.text)))
+}

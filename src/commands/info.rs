@@ -1,0 +1,295 @@
+//! Commands that tell about the session.
+
+use super::console::{Console, Done};
+use super::fail::Fail;
+use super::table::Call;
+use super::{breakpoints, edits, places};
+use crate::answer::{Answer, Cell, Table, TokenView};
+use crate::lang::command::Vocabulary;
+use crate::lang::location::{Choice, parse_location};
+use crate::lang::{LangError, Span};
+use crate::tensor::Axis;
+
+const SUBJECTS: [&str; 10] =
+    ["breakpoints", "branches", "display", "edits", "model", "modules", "record", "sites", "tokens", "weights"];
+
+/// Ops listed around a place.
+const LISTED: usize = 10;
+
+pub fn info(console: &mut Console, call: Call<'_, '_>) -> Done {
+    let Some(subject) = call.args.subcommand() else {
+        let error = LangError::new("expected what to tell about", Span::at(call.args.offset));
+        return Err(Fail::At(error.help(format!("one of: {}", SUBJECTS.join(", ")))));
+    };
+    let vocabulary = Vocabulary { of: "info", names: &SUBJECTS, short: &[("b", "breakpoints")] };
+    Ok(match vocabulary.resolve(subject.word, subject.span)? {
+        "breakpoints" => breakpoints::table(console),
+        "branches" => branches(console),
+        "display" => console.display_table(),
+        "edits" => edits::table(console),
+        "model" => model(console),
+        "modules" => modules(console),
+        "record" => record(console),
+        "sites" => sites(console),
+        "tokens" => Answer::Tokens(console.tokens()),
+        _ => weights(console),
+    })
+}
+
+fn branches(console: &Console) -> Answer {
+    let run = &console.session.run;
+    let rows = run.branches.iter().enumerate().map(|(i, branch)| {
+        let from = match branch.parent {
+            Some((parent, op)) => format!("{} at {}", run.branches[parent].name, run.program.ops[op].site),
+            None => String::new(),
+        };
+        let mark = if i == run.current { "*" } else { "" };
+        let edits: Vec<&str> = branch.edits.iter().map(|edit| edit.text.as_str()).collect();
+        vec![
+            Cell::Text(mark.into()),
+            Cell::Text(branch.name.clone()),
+            Cell::Text(from),
+            Cell::Int(branch.status().computed as i64),
+            Cell::Text(edits.join("; ")),
+        ]
+    });
+    let columns = ["", "Name", "From", "Ops", "Edits"].map(String::from).to_vec();
+    Answer::Table(Table { title: String::new(), columns, rows: rows.collect() })
+}
+
+fn model(console: &Console) -> Answer {
+    let run = &console.session.run;
+    let (spec, device) = (&run.model.spec, run.device());
+    let mut lines = vec![
+        format!(
+            "{}: {} with {} layers, {} heads of width {}",
+            console.model_name, spec.family, spec.n_layers, spec.n_heads, spec.head_dim
+        ),
+        format!(
+            "width {}, MLP {}, vocabulary {}, {} positions",
+            spec.d_model, spec.d_mlp, spec.vocab, spec.max_positions
+        ),
+    ];
+    if spec.n_kv_heads != spec.n_heads {
+        lines.push(format!("{} key/value heads", spec.n_kv_heads));
+    }
+    if !spec.labels().is_empty() {
+        lines.push(format!("classes: {}", spec.labels().join(", ")));
+    }
+    let report = &run.model.report;
+    lines.push(format!("{} parameters, {}", report.parameters, bytes(report.bytes)));
+    for (file, size) in &report.files {
+        lines.push(format!("read {file}, {}", bytes(*size)));
+    }
+    let dtypes: Vec<String> =
+        report.dtypes.iter().map(|(dtype, count)| format!("{count} tensors of {dtype}")).collect();
+    lines.push(format!("stored as {}; computed in f32", dtypes.join(", ")));
+    lines.extend(report.ignored.iter().map(|(name, why)| format!("not used: {name} ({why})")));
+    lines.extend(report.notes.iter().cloned());
+    lines.push(device.reason().to_string());
+    Answer::Text(lines.join("\n"))
+}
+
+fn modules(console: &Console) -> Answer {
+    let program = &console.session.run.program;
+    let rows = program.modules.iter().skip(1).map(|module| {
+        let name = format!("{}{}", "  ".repeat(module.depth - 1), module.path);
+        vec![Cell::Text(name), Cell::Int(module.start as i64), Cell::Int(module.end as i64 - 1)]
+    });
+    let columns = ["Module", "First op", "Last op"].map(String::from).to_vec();
+    Answer::Table(Table { title: String::new(), columns, rows: rows.collect() })
+}
+
+fn record(console: &Console) -> Answer {
+    let run = &console.session.run;
+    let status = run.branch().status();
+    let total: u64 = run.branches.iter().map(|branch| branch.status().bytes).sum();
+    let mut lines = vec![
+        format!(
+            "branch {}: {} of {} ops computed, {} kept, {}",
+            run.branch().name,
+            status.computed,
+            run.program.ops.len(),
+            status.kept,
+            bytes(status.bytes)
+        ),
+        format!("all branches: {} of a budget of {}", bytes(total), bytes(run.budget())),
+    ];
+    if status.kept < status.computed {
+        lines.push(
+            "over the budget: block boundaries are kept, the inside of a block is computed again when asked for".into(),
+        );
+    }
+    if status.recomputed > 0 {
+        lines.push(format!("{} values have been computed again, with the same bits", status.recomputed));
+    }
+    Answer::Text(lines.join("\n"))
+}
+
+fn bytes(n: u64) -> String {
+    match n {
+        n if n >= 1 << 30 => format!("{:.2} GiB", n as f64 / (1u64 << 30) as f64),
+        n if n >= 1 << 20 => format!("{:.1} MiB", n as f64 / (1u64 << 20) as f64),
+        n if n >= 1 << 10 => format!("{:.1} KiB", n as f64 / 1024.0),
+        n => format!("{n} bytes"),
+    }
+}
+
+fn sites(console: &Console) -> Answer {
+    let ops = 0..console.session.run.program.ops.len();
+    Answer::Table(console.op_table(ops))
+}
+
+fn weights(console: &Console) -> Answer {
+    let run = &console.session.run;
+    let rows = run.model.weights.files().iter().map(|file| {
+        let roles: Vec<String> = file.uses.iter().map(|used| used.to_string()).collect();
+        let shape: Vec<String> = file.shape.iter().map(usize::to_string).collect();
+        let what = match &file.ignored {
+            Some(reason) => format!("ignored: {reason}"),
+            None => roles.join(", "),
+        };
+        vec![
+            Cell::Text(file.name.clone()),
+            Cell::Text(what),
+            Cell::Text(shape.join("x")),
+            Cell::Text(file.dtype.to_string()),
+        ]
+    });
+    let columns = ["Name", "Role", "Shape", "Stored"].map(String::from).to_vec();
+    Answer::Table(Table { title: String::new(), columns, rows: rows.collect() })
+}
+
+/// The modules around the cursor, innermost first.
+pub fn backtrace(console: &mut Console, _call: Call<'_, '_>) -> Done {
+    let run = &console.session.run;
+    let program = &run.program;
+    let mut rows = Vec::new();
+    let mut frame = |name: String, at: String| {
+        let number = rows.len() as i64;
+        rows.push(vec![Cell::Int(number), Cell::Text(name), Cell::Text(at)]);
+    };
+    let mut module = Some(program.module_at(run.cursor.saturating_sub(usize::from(run.cursor == program.ops.len()))));
+    match run.cursor.checked_sub(1) {
+        Some(op) => {
+            frame(program.ops[op].site.clone(), format!("op {op}, just computed"));
+            module = Some(program.ops[op].module);
+        }
+        None => frame("start of the pass".into(), "nothing computed".into()),
+    }
+    while let Some(i) = module {
+        let at = &program.modules[i];
+        if at.parent.is_some() {
+            frame(at.path.clone(), format!("ops {}..{}", at.start, at.end - 1));
+        }
+        module = at.parent;
+    }
+    let next = program.ops.get(run.cursor).map_or("end of the pass".to_string(), |op| format!("next: {}", op.site));
+    frame(console.model_name.clone(), format!("pass 0, op {} of {}, {next}", run.cursor, program.ops.len()));
+    let columns = ["#", "Module", "At"].map(String::from).to_vec();
+    Ok(Answer::Table(Table { title: String::new(), columns, rows }))
+}
+
+/// Ops around the cursor or a location.
+pub fn list(console: &mut Console, call: Call<'_, '_>) -> Done {
+    let ops = console.session.run.program.ops.len();
+    let middle = match call.args.rest {
+        "" => console.session.run.cursor,
+        text => {
+            let location = parse_location(text, call.args.offset)?;
+            let found = places::places(&console.session, &location)?;
+            places::position_of(&console.session, &found[0])?
+        }
+    };
+    let start = middle.saturating_sub(LISTED / 2).min(ops.saturating_sub(LISTED));
+    Ok(Answer::Table(console.op_table(start..(start + LISTED).min(ops))))
+}
+
+/// `focus [row=N] [pos=N] [head=N]`.
+pub fn focus(console: &mut Console, call: Call<'_, '_>) -> Done {
+    if !call.args.rest.is_empty() {
+        // The words after a location have the same form: borrow a location's parser.
+        let text = format!("tokens {}", call.args.rest);
+        let shift = call.args.offset.saturating_sub("tokens ".len());
+        let location = parse_location(&text, shift)?;
+        let rows = console.session.run.branch().input().rows.len();
+        let session = &mut console.session;
+        let within = |choice: &Choice, len: usize, what: &str, span: Span| match choice {
+            Choice::Index(n) => {
+                let wanted = if *n < 0 { n + len as i64 } else { *n };
+                usize::try_from(wanted).ok().filter(|i| *i < len).ok_or_else(|| {
+                    Fail::At(LangError::new(format!("no {what} {n}: there is 0..{}", len.saturating_sub(1)), span))
+                })
+            }
+            Choice::Text(_) => Err(Fail::At(LangError::new(format!("a {what} is a number"), span))),
+        };
+        let mut next = session.focus;
+        if let Some(row) = &location.row {
+            next.row = within(&row.value, rows, "row", row.span)?;
+            next.pos = None;
+        }
+        if let Some(head) = &location.head {
+            next.head = within(&head.value, session.run.program.n_heads(), "head", head.span)?;
+        }
+        if let Some(pos) = &location.pos {
+            let row_before = std::mem::replace(&mut session.focus.row, next.row);
+            let found = match &pos.value {
+                Choice::Text(token) => match session.positions_of(token)[..] {
+                    [only] => Ok(only),
+                    [] => Err(Fail::At(LangError::new(format!("no token {token:?} in this row"), pos.span))),
+                    ref many => {
+                        let at: Vec<String> = many.iter().map(usize::to_string).collect();
+                        let message = format!("{token:?} stands at positions {}: name one", at.join(", "));
+                        Err(Fail::At(LangError::new(message, pos.span)))
+                    }
+                },
+                choice => within(choice, session.row_length(), "position", pos.span),
+            };
+            session.focus.row = row_before;
+            next.pos = Some(found?);
+        }
+        session.focus = next;
+    }
+    let session = &console.session;
+    let pos = session.focus_pos();
+    let token = console.name_of(Axis::Pos, pos);
+    Ok(Answer::Text(format!("row {}, pos {pos} {token:?}, head {}", session.focus.row, session.focus.head)))
+}
+
+impl Console {
+    /// Tokens of the focused row.
+    pub(super) fn tokens(&self) -> Vec<TokenView> {
+        let run = &self.session.run;
+        let row_index = self.session.focus.row;
+        let Some(row) = run.branch().input().rows.get(row_index) else { return Vec::new() };
+        let token = |pos: usize| {
+            let id = row.ids[pos];
+            let (text, bytes) = match &run.model.tokenizer {
+                Some(tokenizer) => (tokenizer.token_text(id), tokenizer.token_bytes(id)),
+                None => (format!("{id}"), Vec::new()),
+            };
+            TokenView { pos, row: row_index, id, text, bytes, real: row.mask[pos] }
+        };
+        (0..row.ids.len()).map(token).collect()
+    }
+
+    fn op_table(&self, ops: std::ops::Range<usize>) -> Table {
+        let run = &self.session.run;
+        let marks = self.listing.flags(&self.session);
+        let rows = ops.map(|i| {
+            let pointer = if i == run.cursor { "->" } else { "" };
+            let flags = marks.get(i).copied().unwrap_or_default();
+            let flags = super::snapshot::letters(flags);
+            let shape = self.listing.ops[i].shape.clone();
+            vec![
+                Cell::Text(pointer.into()),
+                Cell::Int(i as i64),
+                Cell::Text(run.program.ops[i].site.clone()),
+                Cell::Text(shape),
+                Cell::Text(flags),
+            ]
+        });
+        let columns = ["", "Op", "Site", "Shape", "Flags"].map(String::from).to_vec();
+        Table { title: String::new(), columns, rows: rows.collect() }
+    }
+}

@@ -1,0 +1,140 @@
+//! Commands that move the cursor.
+
+use super::console::{Console, Done};
+use super::fail::Fail;
+use super::places;
+use super::table::Call;
+use crate::answer::Answer;
+use crate::debugger::{Direction, Motion, Reason};
+use crate::lang::words::{parse_count, words};
+
+pub fn run(console: &mut Console, call: Call<'_, '_>) -> Done {
+    no_arguments(&call)?;
+    let start = console.session.start();
+    if let Some(stop) = console.session.fired() {
+        return console.arrived(stop);
+    }
+    console.session.last_stop = Some(start);
+    travel(console, call, Motion::Continue, Direction::Forward)
+}
+
+pub fn start(console: &mut Console, call: Call<'_, '_>) -> Done {
+    no_arguments(&call)?;
+    let stop = console.session.start();
+    console.arrived(stop)
+}
+
+pub fn step(console: &mut Console, call: Call<'_, '_>) -> Done {
+    let count = count(&call)?.unwrap_or(1);
+    travel(console, call, Motion::Step(count), Direction::Forward)
+}
+
+pub fn next(console: &mut Console, call: Call<'_, '_>) -> Done {
+    let count = count(&call)?.unwrap_or(1);
+    travel(console, call, Motion::Next(count), Direction::Forward)
+}
+
+pub fn finish(console: &mut Console, call: Call<'_, '_>) -> Done {
+    no_arguments(&call)?;
+    let module = console.session.run.program.module_at(console.session.run.cursor);
+    let end = console.session.run.program.modules[module].end;
+    let stop = console.session.travel(&Motion::Finish, Direction::Forward, call.progress)?;
+    let arrived = stop.position == end && matches!(stop.reason, Reason::Step | Reason::End);
+    let value = if arrived { Some(console.output_of_last_op()?) } else { None };
+    let mut answer = console.arrived(stop)?;
+    if let (Answer::Stop(view), Some(value)) = (&mut answer, value) {
+        if let Some(number) = value.number {
+            view.lines.push(format!("Value returned is ${number}"));
+        }
+        view.value = Some(value);
+    }
+    Ok(answer)
+}
+
+pub fn until(console: &mut Console, call: Call<'_, '_>) -> Done {
+    let position = places::position(&console.session, call.args.rest, call.args.offset)?;
+    if !console.session.run.live {
+        console.session.start();
+    }
+    travel(console, call, Motion::To(position), Direction::Forward)
+}
+
+pub fn go_on(console: &mut Console, call: Call<'_, '_>) -> Done {
+    if let Some(times) = count(&call)? {
+        let ids = console.session.last_stop.as_ref().map(|stop| stop.ids.clone()).unwrap_or_default();
+        if ids.is_empty() {
+            return Err(Fail::because("not stopped at a breakpoint: a count to \"continue\" has nothing to ignore"));
+        }
+        for id in ids {
+            if let Some(point) = console.session.stops.get_mut(id) {
+                point.ignore = times.saturating_sub(1);
+                let ignored = point.ignore;
+                console.printed.push(format!("Will ignore next {ignored} crossings of breakpoint {id}."));
+            }
+        }
+    }
+    travel(console, call, Motion::Continue, Direction::Forward)
+}
+
+pub fn layer(console: &mut Console, call: Call<'_, '_>) -> Done {
+    match count(&call)? {
+        None => travel(console, call, Motion::Layer, Direction::Forward),
+        Some(layer) => {
+            let layers = console.session.run.program.n_layers();
+            let module = console.session.run.program.module_of(&format!("blocks.{layer}"));
+            let Some(module) = module else {
+                return Err(Fail::because(format!("no layer {layer}: model has 0..{}", layers.saturating_sub(1))));
+            };
+            let position = console.session.run.program.modules[module].start;
+            travel(console, call, Motion::To(position), Direction::Forward)
+        }
+    }
+}
+
+pub fn reverse_step(console: &mut Console, call: Call<'_, '_>) -> Done {
+    let count = count(&call)?.unwrap_or(1);
+    travel(console, call, Motion::Step(count), Direction::Backward)
+}
+
+pub fn reverse_next(console: &mut Console, call: Call<'_, '_>) -> Done {
+    let count = count(&call)?.unwrap_or(1);
+    travel(console, call, Motion::Next(count), Direction::Backward)
+}
+
+pub fn reverse_finish(console: &mut Console, call: Call<'_, '_>) -> Done {
+    no_arguments(&call)?;
+    travel(console, call, Motion::Finish, Direction::Backward)
+}
+
+pub fn reverse_continue(console: &mut Console, call: Call<'_, '_>) -> Done {
+    no_arguments(&call)?;
+    travel(console, call, Motion::Continue, Direction::Backward)
+}
+
+pub fn reverse_layer(console: &mut Console, call: Call<'_, '_>) -> Done {
+    no_arguments(&call)?;
+    travel(console, call, Motion::Layer, Direction::Backward)
+}
+
+fn travel(console: &mut Console, call: Call<'_, '_>, motion: Motion, direction: Direction) -> Done {
+    let stop = console.session.travel(&motion, direction, call.progress)?;
+    console.arrived(stop)
+}
+
+/// The one count that a motion may be given.
+fn count(call: &Call<'_, '_>) -> Result<Option<u64>, Fail> {
+    let words = words(call.args.rest, call.args.offset)?;
+    match words.as_slice() {
+        [] => Ok(None),
+        [word] => Ok(Some(parse_count(word)?)),
+        [_, extra, ..] => Err(Fail::At(crate::lang::LangError::new("expected one count", extra.span))),
+    }
+}
+
+pub(super) fn no_arguments(call: &Call<'_, '_>) -> Result<(), Fail> {
+    if call.args.rest.is_empty() {
+        return Ok(());
+    }
+    let span = crate::lang::Span::new(call.args.offset, call.args.offset + call.args.rest.len());
+    Err(Fail::At(crate::lang::LangError::new(format!("{} takes no argument", call.args.word), span)))
+}

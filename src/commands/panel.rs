@@ -1,0 +1,142 @@
+//! Data for the value pane: the slice of a value that the focus looks at.
+
+use super::console::Console;
+use super::fail::Fail;
+use crate::answer::Scale;
+use crate::answer::view::{Panel, PanelContent, PanelRequest, PanelView};
+use crate::tensor::ops::Slice;
+use crate::tensor::{Axis, Value};
+
+/// Rows of a top-k view.
+const TOP: usize = 40;
+
+impl Console {
+    /// Answers the value pane. Nothing changes.
+    ///
+    /// # Errors
+    /// In a sentence, if the op has no value yet or the device fails.
+    pub fn panel(&mut self, request: &PanelRequest) -> Result<Panel, String> {
+        self.panel_of(request).map_err(|fail| fail.view("").message)
+    }
+
+    fn panel_of(&mut self, request: &PanelRequest) -> Result<Panel, Fail> {
+        let program = self.session.run.program.clone();
+        let Some(op) = program.ops.get(request.op) else {
+            return Err(Fail::because("no such op"));
+        };
+        let focus = self.session.focus;
+        let value = self.session.run.value(request.op)?.slice(&[Slice::At(focus.row)])?;
+        let site = op.site.strip_prefix("blocks.").map_or(op.site.clone(), |rest| format!("L{rest}"));
+        let pos = self.session.focus_pos();
+        let view = match request.view {
+            PanelView::Auto => natural(&value),
+            view => view,
+        };
+        let (slice, title) = match view {
+            PanelView::Heat => self.plane(&value, &site)?,
+            _ => self.line(&value, &site, pos)?,
+        };
+        let shape: Vec<String> = value.shape().iter().map(usize::to_string).collect();
+        let content = match view {
+            _ if slice.shape().is_empty() => PanelContent::Scalar(slice.read_scalar()?),
+            PanelView::Heat => self.heat(&title, &value, &slice, op.site.as_str(), request.cells, pos)?,
+            PanelView::TopK => {
+                let axis = slice.axes().last().copied().unwrap_or_default();
+                let top = slice.topk(TOP.min(request.cells.0.max(1)))?;
+                let entry = |(&i, &x): (&usize, &f64)| (i, self.name_of(axis, i), x);
+                PanelContent::TopK(top.indices.iter().zip(&top.values).map(entry).collect())
+            }
+            _ => {
+                let data = slice.read_f64()?;
+                let pool = data.len().div_ceil(request.cells.1.max(1)).max(1);
+                let largest = |part: &[f64]| {
+                    part.iter().copied().fold(0.0, |a: f64, b| if b.abs() > a.abs() || b.is_nan() { b } else { a })
+                };
+                let axis = slice.axes().last().copied().unwrap_or_default().to_string();
+                PanelContent::Vector { axis, data: data.chunks(pool).map(largest).collect(), pool }
+            }
+        };
+        Ok(Panel { op: request.op, title, shape: shape.join("x"), summary: value.summary()?, content })
+    }
+
+    fn heat(
+        &self,
+        title: &str,
+        whole: &Value,
+        plane: &Value,
+        site: &str,
+        cells: (usize, usize),
+        pos: usize,
+    ) -> Result<PanelContent, Fail> {
+        let mut map = self.map(title.to_string(), plane, cells)?;
+        let attention = site.ends_with(".attn.scores") || site.ends_with(".attn.pattern");
+        map.scale =
+            if whole.axes().contains(&Axis::K) && site.ends_with("pattern") { Scale::Sequential } else { map.scale };
+        let mut masked = vec![false; map.data.len()];
+        if attention {
+            let causal = self.session.run.model.spec.attention.causal;
+            let input = self.session.run.branch().input();
+            let real = &input.rows[self.session.focus.row].mask;
+            for r in 0..map.rows {
+                // A pooled cell is masked if the mask covers all that it stands for.
+                let last_q = ((r + 1) * map.pool[0]).min(real.len()) - 1;
+                for c in 0..map.columns {
+                    let keys = c * map.pool[1]..((c + 1) * map.pool[1]).min(real.len());
+                    masked[r * map.columns + c] = keys.clone().all(|k| (causal && k > last_q) || !real[k]);
+                }
+            }
+        }
+        let rows_are_positions = plane.axes().first().is_some_and(|axis| axis.is_position());
+        let focus_row = rows_are_positions.then(|| pos / map.pool[0]);
+        Ok(PanelContent::Heat { map, masked, focus_row })
+    }
+
+    /// The two-dimensional slice at the focus, and its title.
+    fn plane(&self, value: &Value, site: &str) -> Result<(Value, String), Fail> {
+        let head = self.session.focus.head;
+        let Some(axis) = value.axes().iter().position(|axis| *axis == Axis::Head) else {
+            return Ok((value.clone(), site.to_string()));
+        };
+        if value.shape().len() < 3 {
+            return Ok((value.clone(), site.to_string()));
+        }
+        let head = head.min(value.shape()[axis] - 1);
+        let mut slices = vec![Slice::All; axis];
+        slices.push(Slice::At(head));
+        Ok((value.slice(&slices)?, format!("{site} head {head}")))
+    }
+
+    /// The vector at the focused position (and head), and its title.
+    fn line(&self, value: &Value, site: &str, pos: usize) -> Result<(Value, String), Fail> {
+        let (mut slices, mut title) = (Vec::new(), site.to_string());
+        let rank = value.shape().len();
+        for (i, axis) in value.axes().iter().enumerate().take(rank.saturating_sub(1)) {
+            let len = value.shape()[i];
+            slices.push(match axis {
+                Axis::Head => {
+                    let head = self.session.focus.head.min(len - 1);
+                    title.push_str(&format!(" head {head}"));
+                    Slice::At(head)
+                }
+                Axis::Pos | Axis::Q => {
+                    let pos = pos.min(len - 1);
+                    title.push_str(&format!(" {axis} {pos}"));
+                    Slice::At(pos)
+                }
+                _ => Slice::At(0),
+            });
+        }
+        let line = value.slice(&slices)?;
+        let single = line.shape() == [1];
+        Ok((if single { line.reshape(&[])? } else { line }, title))
+    }
+}
+
+/// What suits a value.
+fn natural(value: &Value) -> PanelView {
+    match (value.shape().len(), value.axes().last()) {
+        (_, Some(Axis::Vocab | Axis::Label)) => PanelView::TopK,
+        (0 | 1, _) => PanelView::Vector,
+        _ => PanelView::Heat,
+    }
+}

@@ -1,0 +1,149 @@
+//! What a screen needs to know of the session.
+
+use std::sync::Arc;
+
+use super::console::Console;
+use crate::answer::view::{Breakpoint, Focus, ModuleLine, OpFlags, OpLine, Snapshot};
+use crate::answer::{Answer, StopView};
+use crate::debugger::{Session, Target};
+use crate::program::shape_of;
+
+/// The listing of a program: the same while program and input length are.
+pub struct Listing {
+    pub(super) ops: Arc<Vec<OpLine>>,
+    modules: Arc<Vec<ModuleLine>>,
+    length: usize,
+}
+
+impl Listing {
+    /// The listing of a session's program for its input.
+    pub fn of(session: &Session) -> Listing {
+        let run = &session.run;
+        let length = run.branch().input().rows.first().map_or(0, |row| row.ids.len());
+        let line = |op: &crate::program::Op| {
+            let shape = shape_of(op, &run.model.spec, 1, length);
+            let shape: Vec<String> = shape[1..].iter().map(usize::to_string).collect();
+            let label = op.label(&run.program.modules[op.module].path).to_string();
+            OpLine { site: op.site.clone(), label, module: op.module, shape: shape.join("x") }
+        };
+        let module = |module: &crate::program::Module| ModuleLine {
+            path: module.path.clone(),
+            label: module
+                .path
+                .rsplit('.')
+                .next()
+                .filter(|last| last.parse::<usize>().is_err())
+                .unwrap_or(&module.path)
+                .to_string(),
+            depth: module.depth,
+            parent: module.parent,
+            start: module.start,
+            end: module.end,
+        };
+        Listing {
+            ops: Arc::new(run.program.ops.iter().map(line).collect()),
+            modules: Arc::new(run.program.modules.iter().map(module).collect()),
+            length,
+        }
+    }
+
+    /// The state of each op.
+    pub(super) fn flags(&self, session: &Session) -> Vec<OpFlags> {
+        let run = &session.run;
+        let program = &run.program;
+        let mut changed = Vec::new();
+        let mut flags = vec![OpFlags::default(); program.ops.len()];
+        for edit in &run.branch().edits {
+            match &edit.target {
+                Target::Op(op) => {
+                    flags[*op].edited = true;
+                    changed.push(*op);
+                }
+                Target::Weight(id) => {
+                    changed.extend((0..program.ops.len()).filter(|&i| program.ops[i].weights.contains(id)))
+                }
+                Target::Input => {
+                    flags[0].edited = true;
+                    changed.push(0);
+                }
+            }
+        }
+        let affected = program.affected_by(&changed);
+        for (i, flag) in flags.iter_mut().enumerate() {
+            flag.computed = i < run.cursor;
+            flag.affected = affected[i] && !flag.edited;
+        }
+        for point in session.stops.iter() {
+            for crossing in &point.crossings {
+                // The mark stands on the op whose value stops, or on the op before which the cursor stops.
+                let after = !point.location.starts_with("-before") && program.op_of(&point.location).is_some();
+                let on_site = after || crossing.position == program.ops.len() || crossing.head.is_some();
+                let op = if on_site { crossing.position.saturating_sub(1) } else { crossing.position };
+                let mark = Breakpoint { hit: point.hits > 0, enabled: point.enabled };
+                flags[op].breakpoint = Some(match flags[op].breakpoint {
+                    Some(other) => Breakpoint { hit: other.hit || mark.hit, enabled: other.enabled || mark.enabled },
+                    None => mark,
+                });
+            }
+        }
+        flags
+    }
+}
+
+/// Flags as letters, for listings.
+pub(super) fn letters(flags: OpFlags) -> String {
+    let mut text = String::new();
+    for (set, letter) in [(flags.computed, '*'), (flags.edited, 'E'), (flags.affected, '~'), (flags.nonfinite, '!')] {
+        if set {
+            text.push(letter);
+        }
+    }
+    if let Some(mark) = flags.breakpoint {
+        text.push(if mark.hit { 'B' } else { 'b' });
+        text.push(if mark.enabled { '+' } else { '-' });
+    }
+    text
+}
+
+impl Console {
+    /// What a screen needs to know now.
+    pub fn snapshot(&mut self) -> Arc<Snapshot> {
+        let length = self.session.run.branch().input().rows.first().map_or(0, |row| row.ids.len());
+        if length != self.listing.length {
+            self.listing = Listing::of(&self.session);
+        }
+        let flags = self.listing.flags(&self.session);
+        let session = &self.session;
+        let (run, spec) = (&session.run, &session.run.model.spec);
+        let branch = run.branch();
+        let name = if run.current == 0 { "main".to_string() } else { format!("main/{}", branch.name) };
+        Arc::new(Snapshot {
+            model: self.model_name.clone(),
+            dimensions: format!("{}L {}H d{} f32", spec.n_layers, spec.n_heads, spec.d_model),
+            device: run.device().name().to_string(),
+            branch: name,
+            pass: 0,
+            live: run.live,
+            cursor: run.cursor,
+            ops: self.listing.ops.clone(),
+            modules: self.listing.modules.clone(),
+            flags,
+            tokens: self.tokens(),
+            rows: branch.input().rows.len(),
+            focus: Focus { row: session.focus.row, pos: Some(session.focus_pos()), head: session.focus.head },
+            heads: spec.n_heads,
+            layers: spec.n_layers,
+            breakpoints: session.stops.len(),
+            edits: branch.edits.len(),
+            recorded: branch.status().bytes,
+            stop: self.shown_stop.clone(),
+        })
+    }
+
+    /// Remembers the last stop for the screen.
+    pub(super) fn keep_stop(&mut self, answer: &Answer) {
+        if let Answer::Stop(stop) = answer {
+            self.shown_stop = Some(StopView::clone(stop));
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! A run under control: cursor, stop conditions, recording, time travel, branches and edits.
+//!
+//! The one idea: a run is its model, its input and its edits; everything else follows. Each op is a pure function, so a
+//! value is either recorded or computed again with the same bits, and going back in time is moving the cursor.
+
+mod branch;
+mod edit;
+mod focus;
+mod names;
+pub mod params;
+mod run;
+mod scope;
+mod session;
+mod stops;
+mod travel;
+
+pub use branch::{Branch, RecordStatus};
+pub use edit::{Change, Edit, Target};
+pub use focus::Focus;
+pub use names::Names;
+pub use run::{Applied, Run, RunError};
+pub use scope::RunScope;
+pub use session::{Progress, Session, Settings};
+pub use stops::{Condition, Crossing, Disposition, StopPoint, StopPoints};
+pub use travel::{Direction, Motion, Reason, Stop};

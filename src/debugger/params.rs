@@ -1,0 +1,126 @@
+//! Weights as they are shown, and back: by role in the field's shapes, by file name in the file's layout.
+
+use crate::model::role::{Role, WeightId};
+use crate::model::spec::ModelSpec;
+use crate::model::weights::Weights;
+use crate::tensor::{Axis, TensorError, Value};
+
+/// What is wrong with a weight's name.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum ParamError {
+    /// No such weight.
+    #[error("no weight {name}; nearest: {nearest}")]
+    Unknown {
+        /// What was asked for.
+        name: String,
+        /// The three most similar names.
+        nearest: String,
+    },
+    /// Tensors did not fit.
+    #[error(transparent)]
+    Tensor(#[from] TensorError),
+}
+
+/// A weight by role (`blocks.0.attn.W_Q`, as `H d h`) or by its name in the file (in the file's layout).
+///
+/// # Errors
+/// If there is no weight of that name.
+pub fn view(name: &str, weights: &Weights, spec: &ModelSpec) -> Result<Value, ParamError> {
+    if let Some(id) = resolve(name, weights, spec) {
+        return Ok(shown(id, &whole(id, weights)?, spec));
+    }
+    if let Some(file) = weights.file(name)
+        && let Some(value) = weights.as_in_file(file)?
+    {
+        return Ok(value);
+    }
+    Err(unknown(name, weights))
+}
+
+/// The role that a name means, if the model has it.
+pub fn resolve(name: &str, weights: &Weights, spec: &ModelSpec) -> Option<WeightId> {
+    let negative = name.strip_prefix("L-").and_then(|rest| rest.split_once('.'));
+    let id = match negative {
+        Some((back, part)) => {
+            let layer = spec.n_layers.checked_sub(back.parse().ok()?)?;
+            WeightId::parse(&format!("blocks.{layer}.{part}"))
+        }
+        None => WeightId::parse(name),
+    }?;
+    weights.get(id).is_some().then_some(id)
+}
+
+/// A weight in one piece, in its own layout.
+///
+/// # Errors
+/// If the pieces of a vocabulary matrix do not fit into one tensor of the device.
+pub fn whole(id: WeightId, weights: &Weights) -> Result<Value, TensorError> {
+    match weights.get(id) {
+        Some(weight) => weight.whole(),
+        None => Err(TensorError::Empty { op: id.to_string() }),
+    }
+}
+
+/// From the layout of computation to the one that is shown.
+pub fn shown(id: WeightId, value: &Value, spec: &ModelSpec) -> Value {
+    let h = spec.head_dim;
+    let heads = |n: usize| [value.shape()[0], n, h];
+    let split = |n: usize, order: [usize; 3]| value.reshape(&heads(n)).map(|value| value.permute(&order));
+    let result = match id.role {
+        Role::W_Q => split(spec.n_heads, [1, 0, 2]).map(|v| v.with_axes(&[Axis::Head, Axis::None, Axis::Dim])),
+        Role::W_K | Role::W_V => {
+            split(spec.n_kv_heads, [1, 0, 2]).map(|v| v.with_axes(&[Axis::Head, Axis::None, Axis::Dim]))
+        }
+        Role::W_O => value
+            .reshape(&[spec.n_heads, h, value.shape()[1]])
+            .map(|v| v.with_axes(&[Axis::Head, Axis::None, Axis::Dim])),
+        Role::b_Q => value.reshape(&[spec.n_heads, h]).map(|v| v.with_axes(&[Axis::Head, Axis::Dim])),
+        Role::b_K | Role::b_V => value.reshape(&[spec.n_kv_heads, h]).map(|v| v.with_axes(&[Axis::Head, Axis::Dim])),
+        Role::W_U => Ok(value.transpose().with_axes(&[Axis::Dim, Axis::Vocab])),
+        Role::W_E => Ok(value.clone().with_axes(&[Axis::Vocab, Axis::Dim])),
+        Role::W_pos => Ok(value.clone().with_axes(&[Axis::Pos, Axis::Dim])),
+        Role::W_in | Role::W_gate => Ok(value.clone().with_axes(&[Axis::Dim, Axis::Neuron])),
+        Role::W_out => Ok(value.clone().with_axes(&[Axis::Neuron, Axis::Dim])),
+        Role::b_in | Role::b_gate => Ok(value.clone().with_axes(&[Axis::Neuron])),
+        _ => Ok(value.clone()),
+    };
+    result.unwrap_or_else(|_| value.clone())
+}
+
+/// From the layout that is shown back to the one of computation.
+///
+/// # Errors
+/// If the shape is not the shown one.
+pub fn unshown(id: WeightId, value: &Value, own_shape: &[usize]) -> Result<Value, TensorError> {
+    match id.role {
+        Role::W_Q | Role::W_K | Role::W_V => value.permute(&[1, 0, 2]).reshape(own_shape),
+        Role::W_U => Ok(value.transpose()),
+        _ => value.reshape(own_shape),
+    }
+}
+
+/// What each head adds to the residual stream, without the bias: `z[head] W_O[head]`, `[B, T, H, d]`.
+///
+/// # Errors
+/// If the device fails.
+pub fn head_results(z: &Value, weights: &Weights, layer: usize) -> Result<Value, TensorError> {
+    let w_o = whole(WeightId::block(layer, Role::W_O), weights)?; // [H h, d]
+    let [rows, length, heads, h] = *z.shape() else {
+        return Err(TensorError::Rank { op: "attn.result".into(), expected: "4 axes", shape: z.shape_text() });
+    };
+    let d = w_o.shape()[1];
+    let z = z.permute(&[2, 0, 1, 3]).reshape(&[heads, rows * length, h])?; // [H, B T, h]
+    let result = z.matmul(&w_o.reshape(&[heads, h, d])?)?; // [H, B T, d]
+    let result = result.reshape(&[heads, rows, length, d])?.permute(&[1, 2, 0, 3]); // [B, T, H, d]
+    Ok(result.with_axes(&[Axis::Row, Axis::Pos, Axis::Head, Axis::Dim]))
+}
+
+fn unknown(name: &str, weights: &Weights) -> ParamError {
+    let roles = weights.ids().into_iter().map(|id| id.to_string());
+    let files = weights.files().iter().map(|file| file.name.clone());
+    let mut scored: Vec<(f64, String)> =
+        roles.chain(files).map(|known| (strsim::jaro_winkler(name, &known), known)).collect();
+    scored.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let nearest: Vec<String> = scored.into_iter().take(3).map(|(_, known)| known).collect();
+    ParamError::Unknown { name: name.into(), nearest: nearest.join(", ") }
+}

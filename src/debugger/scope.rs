@@ -1,0 +1,272 @@
+//! What expressions see of a session.
+
+use super::params;
+use super::run::RunError;
+use super::session::Session;
+use crate::lang::eval::{Datum, Scope};
+use crate::lang::{History, SiteRef, SiteTable};
+use crate::program::lens;
+use crate::tensor::ops::Slice;
+use crate::tensor::{Axis, Device, TensorError, Value};
+
+/// The scope of one expression: a session, and in a condition what `$` stands for.
+pub struct RunScope<'a> {
+    session: &'a mut Session,
+    /// In a condition: the head that the value just computed is cut to.
+    condition: Option<Option<usize>>,
+}
+
+impl<'a> RunScope<'a> {
+    /// For commands: `$` is the last value of the history.
+    pub fn new(session: &'a mut Session) -> Self {
+        RunScope { session, condition: None }
+    }
+
+    /// For conditions: `$` is the value just computed, or one head of it.
+    pub fn at_stop(session: &'a mut Session, head: Option<usize>) -> Self {
+        RunScope { session, condition: Some(head) }
+    }
+
+    fn just_computed(&mut self, head: Option<usize>) -> Result<Value, String> {
+        let run = &self.session.run;
+        let Some(op) = run.cursor.checked_sub(1) else {
+            return Err("nothing has been computed: the cursor is at the start of the pass".into());
+        };
+        let value = self.focused_row(op)?;
+        let Some(head) = head else { return Ok(value) };
+        let Some(axis) = value.axes().iter().position(|axis| *axis == Axis::Head) else { return Ok(value) };
+        let mut slices = vec![Slice::All; axis];
+        slices.push(Slice::At(head));
+        value.slice(&slices).map_err(text)
+    }
+
+    fn focused_row(&mut self, op: usize) -> Result<Value, String> {
+        let value = self.session.run.value(op).map_err(text)?;
+        value.slice(&[Slice::At(self.session.focus.row)]).map_err(text)
+    }
+
+    /// A site's value for all rows, from the run or a branch of it.
+    fn whole(&mut self, site: &SiteRef) -> Result<Value, String> {
+        if site.pass.is_some_and(|pass| pass != 0) {
+            return Err(format!("there is no pass {}: this run has pass 0 only", site.pass.unwrap_or_default()));
+        }
+        let branch = match &site.run {
+            Some(name) => self.session.run.branch_named(name).ok_or_else(|| {
+                let names: Vec<&str> = self.session.run.branches.iter().map(|branch| branch.name.as_str()).collect();
+                format!("no run or branch {name}: there is {}", names.join(", "))
+            })?,
+            None => self.session.run.current,
+        };
+        let run = &mut self.session.run;
+        if let Some(layer) = site.text.strip_suffix(".attn.result").and_then(|block| block.rsplit('.').next()) {
+            let layer: usize = layer.parse().map_err(|_| format!("no site {}", site.text))?;
+            let z = run.program.op_of(&format!("blocks.{layer}.attn.z")).ok_or("the model has no attention")?;
+            let z = run.value_in(branch, z).map_err(text)?;
+            return params::head_results(&z, run.branches[branch].weights(), layer).map_err(text);
+        }
+        let op = run.program.op_of(&site.text).ok_or_else(|| format!("no site {}", site.text))?;
+        run.value_in(branch, op).map_err(text)
+    }
+}
+
+fn text(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}
+
+impl Scope for RunScope<'_> {
+    fn device(&self) -> Device {
+        self.session.run.device().clone()
+    }
+
+    fn table(&self, _run: Option<&str>) -> Result<&dyn SiteTable, String> {
+        Ok(&*self.session.run.names)
+    }
+
+    fn block(&self) -> Option<usize> {
+        self.session.block()
+    }
+
+    fn site(&mut self, site: &SiteRef) -> Result<Value, String> {
+        let whole = self.whole(site)?;
+        whole.slice(&[Slice::At(self.session.focus.row)]).map_err(text)
+    }
+
+    fn all_rows(&mut self, site: &SiteRef) -> Result<Value, String> {
+        self.whole(site)
+    }
+
+    fn grad(&mut self, site: &SiteRef) -> Result<Value, String> {
+        Err(format!("there is no gradient at {}: this version has no backward pass", site.text))
+    }
+
+    fn history(&mut self, entry: History) -> Result<Datum, String> {
+        if let (Some(head), History::Last) = (self.condition, entry) {
+            return self.just_computed(head).map(Datum::Tensor);
+        }
+        let held = self.session.history.len();
+        let index = match entry {
+            History::Last if held == 0 => return Ok(Datum::Void),
+            History::Last => Some(held - 1),
+            History::Back(n) => held.checked_sub(1 + n as usize),
+            History::Number(n) => (n as usize).checked_sub(1),
+        };
+        match index.and_then(|index| self.session.history.get(index)) {
+            Some(datum) => Ok(datum.clone()),
+            None => Err(format!("history has not yet reached that value: it has {held}")),
+        }
+    }
+
+    fn variable(&mut self, name: &str) -> Datum {
+        self.session.variable(name)
+    }
+
+    fn cursor(&mut self) -> Result<Value, String> {
+        self.just_computed(None)
+    }
+
+    fn param(&mut self, name: &str) -> Result<Value, String> {
+        let run = &self.session.run;
+        params::view(name, run.branch().weights(), &run.model.spec).map_err(text)
+    }
+
+    fn token_positions(&mut self, token: &str, axis: Axis) -> Vec<usize> {
+        if axis.is_position() { self.session.positions_of(token) } else { Vec::new() }
+    }
+
+    fn token_id(&mut self, token: &str) -> Result<usize, String> {
+        let Some(tokenizer) = &self.session.run.model.tokenizer else {
+            return Err("the model has no tokenizer: name the token by its number".into());
+        };
+        if let Some(id) = tokenizer.id_of(token) {
+            return Ok(id as usize);
+        }
+        let with_space = format!(" {token}");
+        let hint = match tokenizer.id_of(&with_space) {
+            Some(_) => format!("; {with_space:?} is one"),
+            None => String::new(),
+        };
+        Err(format!("{token:?} is not one token of this vocabulary{hint}"))
+    }
+
+    fn token_text(&mut self, id: usize) -> Result<String, String> {
+        let vocab = self.session.run.model.spec.vocab;
+        match &self.session.run.model.tokenizer {
+            _ if id >= vocab => Err(format!("no token {id}: the vocabulary has 0..{}", vocab - 1)),
+            Some(tokenizer) => Ok(tokenizer.token_text(id as u32)),
+            None => Err("the model has no tokenizer".into()),
+        }
+    }
+
+    fn label_index(&mut self, label: &str) -> Result<usize, String> {
+        let labels = self.session.run.model.spec.labels();
+        match labels.iter().position(|known| known == label) {
+            Some(index) => Ok(index),
+            None if labels.is_empty() => Err("the model has no classes".into()),
+            None => Err(format!("no class {label:?}: there is {}", labels.join(", "))),
+        }
+    }
+
+    fn logits(&mut self) -> Result<Value, String> {
+        let program = self.session.run.program.clone();
+        let op = program.op_of("logits").ok_or("the model has no logits: it has no head")?;
+        let row = self.focused_row(op)?;
+        if row.axes().first() == Some(&Axis::Pos) {
+            return row.slice(&[Slice::At(self.session.focus_pos())]).map_err(text);
+        }
+        Ok(row)
+    }
+
+    fn loss(&mut self) -> Result<Datum, String> {
+        let run = &self.session.run;
+        if !run.model.spec.is_causal_lm() {
+            return Err("only a causal language model has a loss of its own; use -logprob(...)".into());
+        }
+        let op = run.program.op_of("logits").ok_or("the model has no logits")?;
+        let input = run.branch().input().rows[self.session.focus.row].clone();
+        let tokens = self.focused_row(0)?.read_i64().map_err(text)?;
+        let real = input.mask.iter().rposition(|real| *real).map_or(0, |last| last + 1);
+        if real < 2 {
+            return Err("a loss needs at least two tokens".into());
+        }
+        let logprobs = self.focused_row(op)?.log_softmax(1).map_err(text)?;
+        let vocab = logprobs.shape()[1];
+        let mut sum = 0.0;
+        for pos in 0..real - 1 {
+            let next = tokens[pos + 1] as usize;
+            if next >= vocab {
+                return Err(format!("no token {next}: the vocabulary has 0..{}", vocab - 1));
+            }
+            let one = logprobs.slice(&[Slice::At(pos), Slice::At(next)]).map_err(text)?;
+            sum -= one.read_scalar().map_err(text)?;
+        }
+        Ok(Datum::Num(sum / (real - 1) as f64))
+    }
+
+    fn lens(&mut self, x: &Value) -> Result<Value, String> {
+        let run = &self.session.run;
+        let width = run.model.spec.d_model;
+        if x.shape().last() != Some(&width) {
+            return Err(format!("lens needs a last axis of {width}, found {}", x.shape_text()));
+        }
+        let count = x.count() / width;
+        let flat = x.reshape(&[count, width]).map_err(text)?;
+        let branch = run.branch();
+        let logits = lens(&run.program, &flat, branch.weights(), branch.context())
+            .ok_or("lens needs a model that predicts tokens")?;
+        let mut shape = x.shape().to_vec();
+        let mut axes = x.axes().to_vec();
+        if let (Some(len), Some(axis)) = (shape.last_mut(), axes.last_mut()) {
+            (*len, *axis) = (logits.shape()[1], Axis::Vocab);
+        }
+        Ok(logits.reshape(&shape).map_err(text)?.with_axes(&axes))
+    }
+
+    fn result(&mut self, layer: usize, head: usize) -> Result<Value, String> {
+        let run = &self.session.run;
+        let (layers, heads) = (run.program.n_layers(), run.program.n_heads());
+        if layer >= layers || head >= heads {
+            return Err(format!(
+                "no head L{layer}H{head}: model has layers 0..{} with heads 0..{}",
+                layers - 1,
+                heads - 1
+            ));
+        }
+        let site = format!("blocks.{layer}.attn.result");
+        let site = SiteRef { text: site, run: None, pass: None, span: crate::lang::Span::new(0, 0) };
+        self.site(&site)?.slice(&[Slice::All, Slice::At(head)]).map_err(text)
+    }
+}
+
+impl Session {
+    /// The block that the value just computed belongs to, or the op at the cursor.
+    pub fn block(&self) -> Option<usize> {
+        let run = &self.run;
+        run.cursor.checked_sub(1).and_then(|op| run.program.layer_at(op)).or_else(|| run.program.layer_at(run.cursor))
+    }
+
+    /// A convenience variable; those that the session sets itself included.
+    pub fn variable(&self, name: &str) -> Datum {
+        match (self.variables.get(name), name) {
+            (Some(datum), _) => datum.clone(),
+            (None, "bpnum") => Datum::Num(self.stops.last_number() as f64),
+            (None, "_hit_bpnum") => match self.last_stop.as_ref().and_then(|stop| stop.ids.first()) {
+                Some(number) => Datum::Num(*number as f64),
+                None => Datum::Void,
+            },
+            (None, "_exitcode") if self.run.live && self.run.cursor == self.run.program.ops.len() => Datum::Num(0.0),
+            (None, _) => Datum::Void,
+        }
+    }
+}
+
+impl From<RunError> for String {
+    fn from(error: RunError) -> String {
+        error.to_string()
+    }
+}
+
+impl From<TensorError> for String {
+    fn from(error: TensorError) -> String {
+        error.to_string()
+    }
+}

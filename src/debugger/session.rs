@@ -1,0 +1,105 @@
+//! Everything a user has set up: the run, stop points, focus, value history, variables, displays.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use super::focus::Focus;
+use super::names::Names;
+use super::run::Run;
+use super::stops::StopPoints;
+use super::travel::{Reason, Stop};
+use crate::lang::eval::Datum;
+use crate::model::Model;
+use crate::model::input::Input;
+use crate::program::compile;
+use crate::tensor::Device;
+
+/// What can be chosen at start.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Bytes that recordings may take.
+    pub record_budget: u64,
+}
+
+/// What is called before each op of a motion: the site about to be computed, its op, and the number of ops.
+pub type Progress<'a> = &'a mut dyn FnMut(&str, u64, u64);
+
+/// Everything a user has set up.
+pub struct Session {
+    /// The run under control.
+    pub run: Run,
+    /// Breakpoints.
+    pub stops: StopPoints,
+    /// What commands default to.
+    pub focus: Focus,
+    /// Values printed so far: `$1` is the first.
+    pub history: Vec<Datum>,
+    /// Convenience variables.
+    pub variables: BTreeMap<String, Datum>,
+    /// Expressions shown at each stop: number, format and text.
+    pub displays: Vec<(usize, String, String)>,
+    /// Set from another thread to pause at the next op.
+    pub interrupt: Arc<AtomicBool>,
+    /// Where the last motion ended.
+    pub last_stop: Option<Stop>,
+}
+
+impl Session {
+    /// A session on a model and an input. The input must fit the model (`Input` checks that).
+    pub fn new(model: Model, input: Input, device: Device, settings: &Settings, interrupt: Arc<AtomicBool>) -> Session {
+        let program = Arc::new(compile(&model.spec));
+        let names = Arc::new(Names::new(&program, &model.weights));
+        let run = Run::new(Arc::new(model), program, names, input, device, settings.record_budget);
+        Session {
+            run,
+            stops: StopPoints::default(),
+            focus: Focus::default(),
+            history: Vec::new(),
+            variables: BTreeMap::new(),
+            displays: Vec::new(),
+            interrupt,
+            last_stop: None,
+        }
+    }
+
+    /// Starts the pass from its beginning and stops there.
+    pub fn start(&mut self) -> Stop {
+        self.run.restart();
+        self.stop_at(Reason::Start)
+    }
+
+    /// Adds a value to the history and returns its number.
+    pub fn remember(&mut self, datum: Datum) -> usize {
+        self.history.push(datum);
+        self.history.len()
+    }
+
+    /// Positions in each row of the batch.
+    pub fn row_length(&self) -> usize {
+        self.run.branch().input().rows.get(self.focus.row).map_or(0, |row| row.ids.len())
+    }
+
+    /// The focused position: as chosen, or the last real token of the focused row.
+    pub fn focus_pos(&self) -> usize {
+        let row = self.run.branch().input().rows.get(self.focus.row);
+        let last = row.and_then(|row| row.mask.iter().rposition(|real| *real)).unwrap_or(0);
+        self.focus.pos.unwrap_or(last)
+    }
+
+    /// Where the token with exactly this text stands in the focused row.
+    pub fn positions_of(&self, text: &str) -> Vec<usize> {
+        let Some(tokenizer) = &self.run.model.tokenizer else { return Vec::new() };
+        let input = self.run.branch().input();
+        let Some(row) = input.rows.get(self.focus.row) else { return Vec::new() };
+        let is_it = |id: u32| {
+            let token = tokenizer.token_text(id);
+            token == text || token.trim_start_matches(' ') == text
+        };
+        let exact: Vec<usize> = (0..row.ids.len()).filter(|&i| tokenizer.token_text(row.ids[i]) == text).collect();
+        match exact.is_empty() {
+            true => (0..row.ids.len()).filter(|&i| is_it(row.ids[i])).collect(),
+            false => exact,
+        }
+    }
+}

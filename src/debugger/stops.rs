@@ -1,0 +1,179 @@
+//! Breakpoints: where to stop, under which condition, and how often it came to that.
+
+use crate::lang::{Expr, location::Choice};
+
+/// What becomes of a stop point that has stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Disposition {
+    /// It stays.
+    Keep,
+    /// It is deleted.
+    Delete,
+    /// It is disabled.
+    Disable,
+}
+
+impl Disposition {
+    /// The word in `info breakpoints`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Disposition::Keep => "keep",
+            Disposition::Delete => "del",
+            Disposition::Disable => "dis",
+        }
+    }
+}
+
+/// One place where a stop point stops.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Crossing {
+    /// The cursor position: the index of the op that runs next.
+    pub position: usize,
+    /// The head that `$` and the focus are bound to.
+    pub head: Option<usize>,
+    /// The token position that the focus is moved to.
+    pub pos: Option<Choice>,
+    /// The row that the focus is moved to.
+    pub row: Option<i64>,
+}
+
+/// A condition, and its text as it was typed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Condition {
+    /// As typed.
+    pub text: String,
+    /// As parsed; spans point into `text`.
+    pub expr: Expr,
+}
+
+/// A breakpoint.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StopPoint {
+    /// Its number; never used twice.
+    pub number: usize,
+    /// The location as typed.
+    pub location: String,
+    /// Where that is in the program, by rising position.
+    pub crossings: Vec<Crossing>,
+    /// Stops only if this holds.
+    pub condition: Option<Condition>,
+    /// How often it was crossed with its condition true.
+    pub hits: u64,
+    /// So many more hits do not stop.
+    pub ignore: u64,
+    /// What becomes of it after stopping.
+    pub disposition: Disposition,
+    /// So many more stops before the disposition acts; none means at the next.
+    pub left: Option<u64>,
+    /// Whether it is looked at at all.
+    pub enabled: bool,
+}
+
+/// All stop points of a session, in number order.
+#[derive(Clone, Debug, Default)]
+pub struct StopPoints {
+    points: Vec<StopPoint>,
+    last: usize,
+}
+
+impl StopPoints {
+    /// In number order.
+    pub fn iter(&self) -> impl Iterator<Item = &StopPoint> {
+        self.points.iter()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.points.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.points.is_empty()
+    }
+
+    /// The number given last; 0 before the first.
+    pub fn last_number(&self) -> usize {
+        self.last
+    }
+
+    /// Adds one and returns its number.
+    pub fn add(
+        &mut self,
+        location: String,
+        crossings: Vec<Crossing>,
+        condition: Option<Condition>,
+        disposition: Disposition,
+    ) -> usize {
+        self.last += 1;
+        let number = self.last;
+        self.points.push(StopPoint {
+            number,
+            location,
+            crossings,
+            condition,
+            hits: 0,
+            ignore: 0,
+            disposition,
+            left: None,
+            enabled: true,
+        });
+        number
+    }
+
+    /// The one of that number.
+    pub fn get_mut(&mut self, number: usize) -> Option<&mut StopPoint> {
+        self.points.iter_mut().find(|point| point.number == number)
+    }
+
+    /// Deletes one; false if there is none of that number.
+    pub fn remove(&mut self, number: usize) -> bool {
+        let before = self.points.len();
+        self.points.retain(|point| point.number != number);
+        self.points.len() < before
+    }
+
+    /// Deletes all.
+    pub fn clear(&mut self) {
+        self.points.clear();
+    }
+
+    /// The enabled ones that stop at a position, with the crossing, in number order.
+    pub fn at(&self, position: usize) -> Vec<(usize, Crossing)> {
+        let crosses = |point: &StopPoint| point.crossings.iter().find(|c| c.position == position).cloned();
+        self.points
+            .iter()
+            .filter(|point| point.enabled)
+            .filter_map(|point| crosses(point).map(|crossing| (point.number, crossing)))
+            .collect()
+    }
+
+    /// Counts a hit whose condition held. Returns whether it stops, and whether it is gone by that.
+    pub fn hit(&mut self, number: usize) -> (bool, bool) {
+        let Some(point) = self.get_mut(number) else { return (false, false) };
+        point.hits += 1;
+        if point.ignore > 0 {
+            point.ignore -= 1;
+            return (false, false);
+        }
+        if let Some(left) = &mut point.left {
+            *left = left.saturating_sub(1);
+            if *left > 0 {
+                return (true, false);
+            }
+            point.left = None;
+        }
+        match point.disposition {
+            Disposition::Keep => (true, false),
+            Disposition::Disable => {
+                point.enabled = false;
+                point.disposition = Disposition::Keep;
+                (true, false)
+            }
+            Disposition::Delete => {
+                self.remove(number);
+                (true, true)
+            }
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! The console of commands, as the engine thread drives it.
+
+use std::sync::Arc;
+
+use super::messages::{Panel, PanelRequest, Pc, Snapshot, Source};
+use super::{Interpreter, Progress};
+use crate::commands::{Console, Outcome};
+
+impl Interpreter for Console {
+    fn execute(&mut self, line: &str, source: &Source, progress: Progress<'_>) -> Outcome {
+        Console::execute(self, line, *source == Source::Repeat, progress)
+    }
+
+    fn snapshot(&mut self) -> Arc<Snapshot> {
+        Console::snapshot(self)
+    }
+
+    fn panel(&mut self, request: &PanelRequest) -> Result<Panel, String> {
+        Console::panel(self, request)
+    }
+
+    fn complete(&mut self, line: &str, cursor: usize) -> (usize, Vec<String>) {
+        Console::complete(self, line, cursor)
+    }
+
+    fn place(&self) -> Option<Pc> {
+        let run = &self.session.run;
+        let site = run.program.ops.get(run.cursor).map(|op| op.site.clone()).unwrap_or_default();
+        run.live.then_some(Pc { op: run.cursor, site, pass: 0 })
+    }
+}

@@ -1,0 +1,116 @@
+//! A session of a few made-up commands, for tests of the engine thread and of the frontends.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use super::messages::{Focus, Panel, PanelRequest, Pc, Snapshot, Source};
+use super::thread::{Handle, spawn};
+use super::{Interpreter, Progress};
+use crate::answer::{Answer, ErrorView, Fault, Reason, StopView};
+use crate::commands::Outcome;
+
+/// A program of ten ops without a model.
+pub struct Fake {
+    op: usize,
+    interrupt: Arc<AtomicBool>,
+    lines: Vec<String>,
+}
+
+/// An engine thread with a [`Fake`] session.
+pub fn engine() -> Handle {
+    let interrupt = Arc::new(AtomicBool::new(false));
+    engine_with(interrupt)
+}
+
+/// The same, with a flag that the caller can set.
+pub fn engine_with(interrupt: Arc<AtomicBool>) -> Handle {
+    let flag = interrupt.clone();
+    spawn(move |_| Ok(Box::new(Fake { op: 0, interrupt: flag, lines: Vec::new() })), interrupt).unwrap()
+}
+
+impl Interpreter for Fake {
+    fn execute(&mut self, line: &str, source: &Source, progress: Progress<'_>) -> Outcome {
+        self.lines.push(line.to_string());
+        let (word, rest) = line.split_once([' ', '\n']).unwrap_or((line, ""));
+        let text = |text: &str| Outcome::of(Answer::Text(text.to_string()));
+        let error = |message: &str, fault| {
+            Outcome::of(Answer::Error(ErrorView { message: message.into(), fault, ..ErrorView::default() }))
+        };
+        match word {
+            "step" => {
+                self.op += 1;
+                Outcome { changed: true, repeatable: true, ..text(&format!("at op {}", self.op)) }
+            }
+            "say" => text(rest),
+            "source?" => text(&format!("{source:?}")),
+            "commands" => text(&format!("block of {} lines", line.lines().count())),
+            "assert" => error("assertion failed", Fault::Assert),
+            "lose" => error("device lost", Fault::Model),
+            "panic" => panic!("kernel {rest} went wrong"),
+            "quit" => Outcome { quit: Some(rest.parse().unwrap_or(0)), ..text("") },
+            "loop" => self.wait_for_interrupt(progress),
+            _ => error(&format!("undefined command {word:?}"), Fault::Command),
+        }
+    }
+
+    fn snapshot(&mut self) -> Arc<Snapshot> {
+        Arc::new(Snapshot {
+            model: "fake".into(),
+            dimensions: "1L 1H d1 f32".into(),
+            device: "cpu".into(),
+            branch: "main".into(),
+            pass: 0,
+            live: self.op > 0,
+            cursor: self.op,
+            ops: Arc::default(),
+            modules: Arc::default(),
+            flags: Vec::new(),
+            tokens: Vec::new(),
+            rows: 1,
+            focus: Focus::default(),
+            heads: 1,
+            layers: 1,
+            breakpoints: 0,
+            edits: 0,
+            recorded: 0,
+            stop: None,
+        })
+    }
+
+    fn panel(&mut self, request: &PanelRequest) -> Result<Panel, String> {
+        assert!(request.op < 10, "no such op");
+        Err(format!("op {} has no value yet", request.op))
+    }
+
+    fn complete(&mut self, line: &str, cursor: usize) -> (usize, Vec<String>) {
+        let words = ["say", "step"];
+        (0, words.into_iter().filter(|word| word.starts_with(&line[..cursor])).map(String::from).collect())
+    }
+
+    fn place(&self) -> Option<Pc> {
+        (self.op > 0).then(|| Pc { op: self.op, site: format!("op{}", self.op), pass: 0 })
+    }
+}
+
+impl Fake {
+    fn wait_for_interrupt(&mut self, progress: Progress<'_>) -> Outcome {
+        let start = Instant::now();
+        while !self.interrupt.swap(false, Ordering::SeqCst) {
+            assert!(start.elapsed() < Duration::from_secs(20), "nobody interrupted");
+            progress("blocks.0.attn.scores", 3, 10);
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Outcome::of(Answer::Stop(StopView {
+            reason: Reason::Interrupt,
+            ids: vec![],
+            site: String::new(),
+            module: String::new(),
+            op: self.op,
+            pass: 0,
+            lines: vec!["Interrupted.".into()],
+            value: None,
+            displays: vec![],
+        }))
+    }
+}

@@ -1,0 +1,331 @@
+//! The engine thread: builds the session, runs commands and scripts on it, and outlives their panics.
+
+use std::any::Any;
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Once};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, unbounded};
+
+use super::history::Repeat;
+use super::messages::{Event, Pc, Request, Source};
+use super::script::{self, Builtin};
+use super::{Interpreter, Progress};
+use crate::answer::{Answer, ErrorView, Fault, Reason};
+use crate::commands::Outcome;
+
+/// Progress is reported at most this often.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Room for deep recursion in expression evaluation and in kernels.
+const STACK: usize = 32 << 20;
+
+/// The ends of the channels to an engine thread. The thread ends with [`Request::Shutdown`], after `quit`, or when every
+/// sender of requests is gone.
+pub struct Handle {
+    /// To the engine.
+    pub requests: Sender<Request>,
+    /// From the engine.
+    pub events: Receiver<Event>,
+    /// The thread.
+    pub join: std::thread::JoinHandle<()>,
+}
+
+/// Starts the engine thread. `open` runs on it and builds the session; setting `interrupt` asks a running model to pause
+/// at its next op (the session looks at the flag; it is cleared before each request).
+pub fn spawn<F>(open: F, interrupt: Arc<AtomicBool>) -> std::io::Result<Handle>
+where
+    F: FnOnce(Progress<'_>) -> Result<Box<dyn Interpreter>, String> + Send + 'static,
+{
+    quiet_panics_of_the_engine();
+    let (request_sender, requests) = unbounded();
+    let (event_sender, events) = unbounded();
+    let join = std::thread::Builder::new().name("engine".into()).stack_size(STACK).spawn(move || {
+        ON_ENGINE.set(true);
+        let mut meter = Meter::new(event_sender.clone());
+        let opened = guard(|| open(&mut |what, done, total| meter.report(what, done, total)));
+        match opened.unwrap_or_else(Err) {
+            Ok(interpreter) => {
+                let engine = Engine {
+                    interpreter,
+                    events: event_sender,
+                    interrupt,
+                    repeat: Repeat::default(),
+                    running: Vec::new(),
+                };
+                engine.serve(&requests);
+            }
+            Err(message) => _ = event_sender.send(Event::LoadFailed(message)),
+        }
+    })?;
+    Ok(Handle { requests: request_sender, events, join })
+}
+
+thread_local! {
+    static ON_ENGINE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether the calling thread is an engine thread, whose panics are caught and answered. Panic hooks that restore the
+/// terminal ask this first.
+pub fn on_engine_thread() -> bool {
+    ON_ENGINE.get()
+}
+
+/// Panics of the engine go to the log instead of the screen; those of other threads to the hook that was there before.
+fn quiet_panics_of_the_engine() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let others = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if on_engine_thread() {
+                tracing::error!("panic in the engine: {info}\n{}", std::backtrace::Backtrace::force_capture());
+            } else {
+                others(info);
+            }
+        }));
+    });
+}
+
+/// Runs `f`; a panic in it becomes an error message.
+fn guard<T>(f: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(f)).map_err(|payload| {
+        format!("internal error: {} (please report; the session continues)", panic_message(payload.as_ref()))
+    })
+}
+
+fn panic_message(payload: &(dyn Any + Send)) -> &str {
+    let text = payload.downcast_ref::<&str>().copied();
+    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("panic")
+}
+
+/// Passes progress on, but not more often than a person can read it.
+struct Meter {
+    events: Sender<Event>,
+    last: Instant,
+}
+
+impl Meter {
+    fn new(events: Sender<Event>) -> Meter {
+        Meter { events, last: Instant::now() }
+    }
+
+    fn report(&mut self, what: &str, done: u64, total: u64) {
+        if self.last.elapsed() >= PROGRESS_INTERVAL {
+            self.last = Instant::now();
+            _ = self.events.send(Event::Progress { what: what.to_string(), done, total });
+        }
+    }
+}
+
+/// A command that was carried out.
+struct Done {
+    outcome: Outcome,
+    at: Option<Pc>,
+    ms: f64,
+}
+
+struct Engine {
+    interpreter: Box<dyn Interpreter>,
+    events: Sender<Event>,
+    interrupt: Arc<AtomicBool>,
+    repeat: Repeat,
+    /// The script files that are running, outermost first.
+    running: Vec<PathBuf>,
+}
+
+impl Engine {
+    fn serve(mut self, requests: &Receiver<Request>) {
+        match guard(|| self.interpreter.snapshot()) {
+            Ok(snapshot) => self.send(Event::Ready(snapshot)),
+            Err(message) => return self.send(Event::LoadFailed(message)),
+        }
+        for request in requests {
+            self.interrupt.store(false, Ordering::SeqCst);
+            let quit = match request {
+                Request::Command { id, line, source } => self.command(id, line, source),
+                Request::Script { id, file, keep_going } => {
+                    let done = self.timed(|engine| engine.script(id, &file, keep_going));
+                    self.finish(id, format!("source {}", file.display()), done)
+                }
+                Request::Panel(request) => {
+                    let panel = guard(|| self.interpreter.panel(&request)).unwrap_or_else(Err);
+                    self.send(Event::Panel(panel));
+                    None
+                }
+                Request::Complete { line, cursor } => {
+                    let none = |_| (cursor, Vec::new());
+                    let (start, candidates) = guard(|| self.interpreter.complete(&line, cursor)).unwrap_or_else(none);
+                    self.send(Event::Completions { start, candidates });
+                    None
+                }
+                Request::Shutdown => return,
+            };
+            if quit.is_some() {
+                return;
+            }
+        }
+    }
+
+    /// The frontend may be gone already; then there is nobody to tell.
+    fn send(&self, event: Event) {
+        _ = self.events.send(event);
+    }
+
+    fn command(&mut self, id: u64, line: String, source: Source) -> Option<i32> {
+        let (line, source) = match source {
+            Source::Prompt if line.trim().is_empty() => {
+                (self.repeat.line().unwrap_or_default().to_string(), Source::Repeat)
+            }
+            _ => (line, source),
+        };
+        if line.trim().is_empty() {
+            return self.finish(id, line, self.nothing());
+        }
+        let done = self.timed(|engine| engine.execute(id, &line, &source, false));
+        if source == Source::Prompt {
+            self.repeat.note(&line, done.outcome.repeatable);
+        }
+        self.finish(id, line, done)
+    }
+
+    /// Tells the frontend about a finished request. Gives the status that `quit` asked for.
+    fn finish(&mut self, id: u64, line: String, done: Done) -> Option<i32> {
+        self.moved(&done.outcome);
+        let Done { outcome: Outcome { answer, printed, quit, .. }, at, ms } = done;
+        if let Some(status) = quit {
+            self.send(Event::Quit(status));
+        }
+        self.send(Event::Answer { id, line, answer, at, ms, printed });
+        quit
+    }
+
+    fn moved(&mut self, outcome: &Outcome) {
+        if outcome.changed {
+            match guard(|| self.interpreter.snapshot()) {
+                Ok(snapshot) => self.send(Event::Moved(snapshot)),
+                Err(message) => tracing::error!("no snapshot: {message}"),
+            }
+        }
+    }
+
+    fn timed(&mut self, run: impl FnOnce(&mut Self) -> Outcome) -> Done {
+        let start = Instant::now();
+        let outcome = run(self);
+        let ms = start.elapsed().as_secs_f64() * 1000.0;
+        Done { outcome, at: self.place(), ms }
+    }
+
+    fn nothing(&self) -> Done {
+        Done { outcome: Outcome::of(Answer::Text(String::new())), at: self.place(), ms: 0.0 }
+    }
+
+    fn place(&self) -> Option<Pc> {
+        guard(|| self.interpreter.place()).unwrap_or_default()
+    }
+
+    /// Carries out one command line, nested scripts included.
+    fn execute(&mut self, id: u64, line: &str, source: &Source, keep_going: bool) -> Outcome {
+        match script::builtin(line) {
+            Some(Builtin::Source("")) => failure("source needs a file name", Fault::Command),
+            Some(Builtin::Source(name)) => {
+                let folder = match source {
+                    Source::Script { file, .. } => Path::new(file).parent(),
+                    _ => None,
+                };
+                self.script(id, &script::resolve(name, folder), keep_going)
+            }
+            Some(Builtin::Echo(text)) => {
+                Outcome { printed: script::echo(text), ..Outcome::of(Answer::Text(String::new())) }
+            }
+            None => {
+                let mut meter = Meter::new(self.events.clone());
+                let interpreter = &mut self.interpreter;
+                guard(|| interpreter.execute(line, source, &mut |what, done, total| meter.report(what, done, total)))
+                    .unwrap_or_else(|message| Outcome { changed: true, ..failure(&message, Fault::Model) })
+            }
+        }
+    }
+
+    /// Runs a script file, guarded against running itself. The outcome sums its commands up.
+    fn script(&mut self, id: u64, file: &Path, keep_going: bool) -> Outcome {
+        let name = file.display().to_string();
+        let (text, identity) = match std::fs::read_to_string(file).and_then(|text| Ok((text, file.canonicalize()?))) {
+            Ok(read) => read,
+            Err(error) => return failure(&format!("cannot read {name}: {error}"), Fault::Command),
+        };
+        if self.running.contains(&identity) {
+            return failure(&format!("{name} is running already: a script cannot source itself"), Fault::Command);
+        }
+        self.running.push(identity);
+        let outcome = self.script_commands(id, &name, &text, keep_going);
+        self.running.pop();
+        outcome
+    }
+
+    fn script_commands(&mut self, id: u64, name: &str, text: &str, keep_going: bool) -> Outcome {
+        let commands = match script::parse(text) {
+            Ok(commands) => commands,
+            Err((line, message)) => return located(failure(&message, Fault::Command), name, line),
+        };
+        let total = commands.len();
+        let mut failed = None;
+        let mut failures = 0;
+        for command in commands {
+            if self.interrupt.load(Ordering::SeqCst) {
+                return failure(&format!("{name}: interrupted before line {}", command.line), Fault::Command);
+            }
+            let source = Source::Script { file: name.to_string(), line: command.line };
+            let mut done = self.timed(|engine| engine.execute(id, &command.text, &source, keep_going));
+            done.outcome = located(done.outcome, name, command.line);
+            self.moved(&done.outcome);
+            let Outcome { answer, printed, quit, .. } = done.outcome;
+            let fault = fault_of(&answer);
+            let interrupted = matches!(&answer, Answer::Stop(stop) if stop.reason == Reason::Interrupt);
+            self.send(Event::ScriptAnswer { id, line: command.text, answer, at: done.at, ms: done.ms, printed });
+            if quit.is_some() {
+                return Outcome { quit, ..Outcome::of(Answer::Text(String::new())) };
+            }
+            if interrupted {
+                return failure(&format!("{name}: interrupted at line {}", command.line), Fault::Command);
+            }
+            if let Some(fault) = fault {
+                failures += 1;
+                failed = failed.or(Some(fault));
+                if !keep_going {
+                    return failure(&format!("{name}: stopped at line {}", command.line), fault);
+                }
+            }
+        }
+        match failed {
+            None => Outcome::of(Answer::Text(String::new())),
+            Some(fault) => failure(&format!("{name}: {failures} of {total} commands failed"), fault),
+        }
+    }
+}
+
+fn failure(message: &str, fault: Fault) -> Outcome {
+    Outcome::of(Answer::Error(ErrorView { message: message.to_string(), fault, ..ErrorView::default() }))
+}
+
+fn fault_of(answer: &Answer) -> Option<Fault> {
+    match answer {
+        Answer::Error(error) => Some(error.fault),
+        _ => None,
+    }
+}
+
+/// Notes in an error which line of which script it comes from, unless it comes from a nested one.
+fn located(mut outcome: Outcome, name: &str, line: usize) -> Outcome {
+    if let Answer::Error(error) = &mut outcome.answer {
+        error.file.get_or_insert_with(|| name.to_string());
+        error.line.get_or_insert(line);
+    }
+    outcome
+}
+
+#[cfg(test)]
+#[path = "thread_tests.rs"]
+mod tests;

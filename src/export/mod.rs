@@ -1,0 +1,3 @@
+//! Values and answers to files.
+
+pub mod safetensors;

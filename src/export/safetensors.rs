@@ -1,0 +1,184 @@
+//! Values to a safetensors file, one tensor for each name.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use safetensors::tensor::{Dtype, View};
+
+/// Elements of a value, in row-major order.
+#[derive(Clone, Debug, PartialEq)]
+pub enum HostData {
+    /// Real numbers.
+    F32(Vec<f32>),
+    /// Whole numbers.
+    I64(Vec<i64>),
+}
+
+impl HostData {
+    fn len(&self) -> usize {
+        match self {
+            HostData::F32(elements) => elements.len(),
+            HostData::I64(elements) => elements.len(),
+        }
+    }
+}
+
+/// Writes `entries`, each a name, a shape and its elements, to `path`.
+///
+/// A file that stands there is replaced only when the new one is complete. The elements of all entries are in memory at
+/// once, their encoding one entry at a time.
+pub fn write(path: &Path, entries: impl IntoIterator<Item = (String, Vec<usize>, HostData)>) -> Result<(), String> {
+    let failed = |what: &dyn std::fmt::Display| format!("cannot write {}: {what}", path.display());
+    let mut names = BTreeSet::new();
+    let mut tensors = Vec::new();
+    for (name, shape, data) in entries {
+        if shape.iter().product::<usize>() != data.len() {
+            return Err(failed(&format!("{name} has shape {shape:?} and {} elements", data.len())));
+        }
+        if !names.insert(name.clone()) {
+            return Err(failed(&format!("there are two values called {name}")));
+        }
+        tensors.push((name, Entry { shape, data }));
+    }
+    let partial = Partial::beside(path).ok_or_else(|| failed(&"it is not the name of a file"))?;
+    safetensors::serialize_to_file(tensors, None, &partial.0).map_err(|error| failed(&error))?;
+    fs::rename(&partial.0, path).map_err(|error| failed(&error))
+}
+
+/// An unfinished file. Removed when it goes out of scope, unless it has been renamed by then.
+struct Partial(PathBuf);
+
+impl Partial {
+    /// In the folder of `path`, so that renaming never copies.
+    fn beside(path: &Path) -> Option<Partial> {
+        let mut name = OsString::from(".");
+        name.push(path.file_name()?);
+        name.push(format!(".{}.partial", std::process::id()));
+        Some(Partial(path.with_file_name(name)))
+    }
+}
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        // It is gone already when all went well.
+        _ = fs::remove_file(&self.0);
+    }
+}
+
+struct Entry {
+    shape: Vec<usize>,
+    data: HostData,
+}
+
+impl View for Entry {
+    fn dtype(&self) -> Dtype {
+        match self.data {
+            HostData::F32(_) => Dtype::F32,
+            HostData::I64(_) => Dtype::I64,
+        }
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        match &self.data {
+            HostData::F32(elements) => elements.iter().flat_map(|x| x.to_le_bytes()).collect(),
+            HostData::I64(elements) => elements.iter().flat_map(|x| x.to_le_bytes()).collect(),
+        }
+    }
+
+    fn data_len(&self) -> usize {
+        match &self.data {
+            HostData::F32(elements) => elements.len() * 4,
+            HostData::I64(elements) => elements.len() * 8,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use safetensors::SafeTensors;
+
+    use super::*;
+
+    fn entry(name: &str, shape: &[usize], data: HostData) -> (String, Vec<usize>, HostData) {
+        (name.to_string(), shape.to_vec(), data)
+    }
+
+    /// Everything in a file: name, shape, elements; by name.
+    fn read(path: &Path) -> Vec<(String, Vec<usize>, HostData)> {
+        let bytes = fs::read(path).unwrap();
+        let mut entries: Vec<_> = SafeTensors::deserialize(&bytes)
+            .unwrap()
+            .iter()
+            .map(|(name, view)| {
+                let data = match view.dtype() {
+                    Dtype::F32 => HostData::F32(
+                        view.data().chunks(4).map(|x| f32::from_le_bytes(x.try_into().unwrap())).collect(),
+                    ),
+                    Dtype::I64 => HostData::I64(
+                        view.data().chunks(8).map(|x| i64::from_le_bytes(x.try_into().unwrap())).collect(),
+                    ),
+                    other => panic!("unexpected {other:?}"),
+                };
+                entry(name, view.shape(), data)
+            })
+            .collect();
+        entries.sort_by(|a, b| a.0.cmp(&b.0));
+        entries
+    }
+
+    fn files(folder: &Path) -> Vec<String> {
+        fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap()).collect()
+    }
+
+    #[test]
+    fn reads_back_and_leaves_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.safetensors");
+        fs::write(&path, "older").unwrap();
+        let entries = vec![
+            entry("blocks.0.attn.pattern", &[1, 2, 2], HostData::F32(vec![1.0, 0.0, -0.0, f32::NEG_INFINITY])),
+            entry("empty", &[0, 3], HostData::F32(vec![])),
+            entry("scalar", &[], HostData::F32(vec![0.5])),
+            entry("tokens", &[2], HostData::I64(vec![-1, i64::MAX])),
+        ];
+        write(&path, entries.clone()).unwrap();
+        assert_eq!(read(&path), entries);
+        assert_eq!(files(folder.path()), ["a.safetensors"]);
+    }
+
+    #[test]
+    fn failures_name_the_file_and_leave_it_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.safetensors");
+        fs::write(&path, "older").unwrap();
+        let one = || entry("x", &[1], HostData::I64(vec![1]));
+        let wrong = write(&path, [entry("x", &[3], HostData::I64(vec![1]))]).unwrap_err();
+        assert!(wrong.ends_with("a.safetensors: x has shape [3] and 1 elements"), "{wrong}");
+        assert!(write(&path, [one(), one()]).unwrap_err().ends_with("there are two values called x"));
+        let nowhere = folder.path().join("no/such/folder/a");
+        assert!(write(&nowhere, [one()]).unwrap_err().contains("no/such/folder/a: "));
+        assert!(write(Path::new("/"), [one()]).unwrap_err().contains("cannot write /: it is not the name of a file"));
+        assert_eq!(fs::read_to_string(&path).unwrap(), "older");
+        assert_eq!(files(folder.path()), ["a.safetensors"]);
+    }
+
+    proptest! {
+        #[test]
+        fn every_bit_survives(bits in proptest::collection::vec(any::<u32>(), 0..50)) {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("bits");
+            let elements: Vec<f32> = bits.iter().map(|&bits| f32::from_bits(bits)).collect();
+            write(&path, [entry("x", &[bits.len()], HostData::F32(elements))]).unwrap();
+            let HostData::F32(back) = &read(&path)[0].2 else { panic!("not f32") };
+            prop_assert_eq!(back.iter().map(|x| x.to_bits()).collect::<Vec<_>>(), bits);
+        }
+    }
+}

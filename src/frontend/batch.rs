@@ -1,0 +1,157 @@
+//! No terminal: run commands, print what they answer, leave with a status.
+//!
+//! Answers go to the output as lines of text, or with `--json` as one object for each command. Errors go to the error
+//! output, and with `--json` to both. The first error ends the run unless `keep_going` is set; the status is that of the
+//! first failure either way, and `quit N` overrides it.
+
+use std::io::{self, BufRead, Write};
+
+use super::client::{Answered, Client, Ended};
+use super::{Action, MODEL_FAILED, print};
+use crate::answer::{Answer, ErrorView, Fault};
+use crate::engine::messages::Source;
+use crate::engine::script::Reader;
+use crate::engine::thread::Handle;
+
+/// What to run and how to print it.
+pub struct Batch<'a> {
+    /// Commands and scripts, in order.
+    pub actions: &'a [Action],
+    /// More commands, one a line, after the actions.
+    pub input: Option<&'a mut dyn BufRead>,
+    /// Objects instead of text.
+    pub json: bool,
+    /// Go on after a failed command.
+    pub keep_going: bool,
+}
+
+/// Runs `batch` on the engine and gives the exit status: 0 all commands succeeded, 1 one failed, 3 an `assert` failed,
+/// 4 the model or the device failed, or that of `quit`.
+///
+/// A reader of the output that has gone away is not a failure.
+pub fn run(handle: Handle, batch: Batch<'_>, out: &mut dyn Write, err: &mut dyn Write) -> i32 {
+    let mut client = Client::new(handle);
+    let mut run = Run { json: batch.json, keep_going: batch.keep_going, out, err, status: 0 };
+    let status = match run.all(&mut client, batch) {
+        Ok(status) => status,
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
+        Err(error) => {
+            // The error output may be the one that failed; there is nobody else to tell.
+            _ = writeln!(run.err, "llmdbg: cannot write: {error}");
+            1
+        }
+    };
+    client.shut_down();
+    status
+}
+
+struct Run<'a> {
+    json: bool,
+    keep_going: bool,
+    out: &'a mut dyn Write,
+    err: &'a mut dyn Write,
+    /// That of the first failure so far.
+    status: i32,
+}
+
+impl Run<'_> {
+    fn all(&mut self, client: &mut Client, batch: Batch<'_>) -> io::Result<i32> {
+        if let Err(ended) = client.ready(|_, _, _| {}) {
+            return self.end(ended);
+        }
+        // A block may be given over several `-ex`, as in gdb.
+        let mut reader = Reader::default();
+        for (i, action) in batch.actions.iter().enumerate() {
+            let ended = match action {
+                Action::Command(line) => match reader.push(i + 1, line) {
+                    Some(command) => self.command(client, &command.text)?,
+                    None => None,
+                },
+                Action::Script(file) => {
+                    let mut shown = false;
+                    client.script(file, self.keep_going, |answered| self.print(&answered, true, &mut shown))?
+                }
+            };
+            if let Some(ended) = ended {
+                return self.end(ended);
+            }
+            if self.is_over() {
+                return Ok(self.status);
+            }
+        }
+        for line in batch.input.into_iter().flat_map(BufRead::lines) {
+            let Some(command) = reader.push(0, &line?) else { continue };
+            if let Some(ended) = self.command(client, &command.text)? {
+                return self.end(ended);
+            }
+            if self.is_over() {
+                return Ok(self.status);
+            }
+        }
+        if let Some(block) = reader.abandon() {
+            let first = block.text.lines().next().unwrap_or_default();
+            let message = format!("`{first}` has no `end`");
+            self.fail(&ErrorView { message, ..ErrorView::default() })?;
+        }
+        Ok(self.status)
+    }
+
+    fn command(&mut self, client: &mut Client, line: &str) -> io::Result<Option<Ended>> {
+        let mut shown = false;
+        client.command(line, Source::Option, |answered| self.print(&answered, false, &mut shown))
+    }
+
+    fn is_over(&self) -> bool {
+        self.status != 0 && !self.keep_going
+    }
+
+    /// The status when the engine has ended.
+    fn end(&mut self, ended: Ended) -> io::Result<i32> {
+        match ended {
+            Ended::Quit(status) => Ok(status),
+            Ended::Failed(message) => {
+                let fault = Fault::Model;
+                self.fail(&ErrorView { message, fault, ..ErrorView::default() })?;
+                Ok(self.status)
+            }
+        }
+    }
+
+    /// Prints one answer. `script` says that the request was a script file of the command line, which is no command of
+    /// its own; `shown` whether an error of this request has been printed, of which the request's own error is a summary.
+    fn print(&mut self, answered: &Answered, script: bool, shown: &mut bool) -> io::Result<()> {
+        let error = match &answered.answer {
+            Answer::Error(error) => Some(error),
+            _ => None,
+        };
+        let summary = !answered.in_script && *shown;
+        let silent = script && !answered.in_script && (summary || error.is_none());
+        if self.json && !silent {
+            print::object(self.out, answered)?;
+        } else if !self.json {
+            print::answer(self.out, answered)?;
+        }
+        if let Some(error) = error {
+            if !summary {
+                self.fail(error)?;
+            }
+            *shown = true;
+        }
+        Ok(())
+    }
+
+    fn fail(&mut self, error: &ErrorView) -> io::Result<()> {
+        if self.status == 0 {
+            self.status = match error.fault {
+                Fault::Command => 1,
+                Fault::Assert => 3,
+                Fault::Model => MODEL_FAILED,
+            };
+        }
+        print::error(self.err, error, "llmdbg: ")
+    }
+}
+
+#[cfg(test)]
+#[path = "batch_tests.rs"]
+mod tests;

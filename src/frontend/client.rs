@@ -1,0 +1,137 @@
+//! One request at a time: the engine as batch and plain mode see it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::answer::{Answer, Pc};
+use crate::engine::messages::{Event, Request, Snapshot, Source};
+use crate::engine::thread::Handle;
+
+/// A command that was answered.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answered {
+    /// The command line.
+    pub line: String,
+    /// What it gave.
+    pub answer: Answer,
+    /// Where the cursor stands, if a run is live.
+    pub at: Option<Pc>,
+    /// Milliseconds it took.
+    pub ms: f64,
+    /// What it wrote before its answer.
+    pub printed: Vec<String>,
+    /// Whether it stands in a script that the request runs.
+    pub in_script: bool,
+}
+
+/// Why there is no engine to ask.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// `quit` with this status.
+    Quit(i32),
+    /// Loading failed, or the thread is gone.
+    Failed(String),
+}
+
+/// The engine, asked one thing at a time.
+pub struct Client {
+    handle: Handle,
+    next: u64,
+}
+
+impl Client {
+    /// Takes over a fresh engine.
+    pub fn new(handle: Handle) -> Client {
+        Client { handle, next: 1 }
+    }
+
+    /// Waits until the session stands ready. `progress` is told what is being loaded.
+    pub fn ready(&mut self, mut progress: impl FnMut(&str, u64, u64)) -> Result<Arc<Snapshot>, Ended> {
+        loop {
+            match self.handle.events.recv() {
+                Ok(Event::Ready(snapshot)) => return Ok(snapshot),
+                Ok(Event::Progress { what, done, total }) => progress(&what, done, total),
+                Ok(Event::LoadFailed(message)) => return Err(Ended::Failed(message)),
+                Ok(_) => {}
+                Err(_) => return Err(gone()),
+            }
+        }
+    }
+
+    /// Runs a command line. Every answer goes to `each`: those of the commands of a script it runs, then its own.
+    pub fn command<E>(
+        &mut self,
+        line: &str,
+        source: Source,
+        each: impl FnMut(Answered) -> Result<(), E>,
+    ) -> Result<Option<Ended>, E> {
+        let id = self.id();
+        self.ask(Request::Command { id, line: line.to_string(), source }, id, each)
+    }
+
+    /// Runs a script file.
+    pub fn script<E>(
+        &mut self,
+        file: &Path,
+        keep_going: bool,
+        each: impl FnMut(Answered) -> Result<(), E>,
+    ) -> Result<Option<Ended>, E> {
+        let id = self.id();
+        self.ask(Request::Script { id, file: file.to_path_buf(), keep_going }, id, each)
+    }
+
+    /// Candidates for the text before byte `cursor` of `line`.
+    pub fn complete(&mut self, line: &str, cursor: usize) -> (usize, Vec<String>) {
+        let request = Request::Complete { line: line.to_string(), cursor };
+        if self.handle.requests.send(request).is_ok() {
+            while let Ok(event) = self.handle.events.recv() {
+                if let Event::Completions { start, candidates } = event {
+                    return (start, candidates);
+                }
+            }
+        }
+        (cursor, Vec::new())
+    }
+
+    /// Ends the engine and waits for its end.
+    pub fn shut_down(self) {
+        // Both fail only when the engine has ended already.
+        _ = self.handle.requests.send(Request::Shutdown);
+        _ = self.handle.join.join();
+    }
+
+    fn id(&mut self) -> u64 {
+        self.next += 1;
+        self.next
+    }
+
+    fn ask<E>(
+        &mut self,
+        request: Request,
+        wanted: u64,
+        mut each: impl FnMut(Answered) -> Result<(), E>,
+    ) -> Result<Option<Ended>, E> {
+        if self.handle.requests.send(request).is_err() {
+            return Ok(Some(gone()));
+        }
+        let mut quit = None;
+        loop {
+            match self.handle.events.recv() {
+                Ok(Event::ScriptAnswer { line, answer, at, ms, printed, .. }) => {
+                    each(Answered { line, answer, at, ms, printed, in_script: true })?;
+                }
+                Ok(Event::Answer { id, line, answer, at, ms, printed }) if id == wanted => {
+                    each(Answered { line, answer, at, ms, printed, in_script: false })?;
+                    return Ok(quit);
+                }
+                Ok(Event::Quit(status)) => quit = Some(Ended::Quit(status)),
+                Ok(_) => {}
+                Err(_) => return Ok(Some(quit.unwrap_or_else(gone))),
+            }
+        }
+    }
+}
+
+fn gone() -> Ended {
+    Ended::Failed("the engine thread has ended unexpectedly".to_string())
+}

@@ -1,0 +1,275 @@
+//! The functions of the language: one table for evaluation, help, completion and the manual.
+
+use super::Datum;
+use super::evaluator::Evaluator;
+use crate::lang::Result;
+use crate::lang::ast::{Arg, Expr};
+use crate::lang::error::LangError;
+use crate::lang::span::Span;
+use crate::tensor::ops::{Reduction as R, UnaryOp as U};
+
+/// A function of the language.
+pub struct Function {
+    /// Its name.
+    pub name: &'static str,
+    /// Its parameters in order; each may be given by name.
+    pub params: &'static [&'static str],
+    /// How many of them must be given.
+    pub required: usize,
+    /// Whether any number of arguments may follow the last parameter.
+    pub variadic: bool,
+    /// Whether it may be written without brackets.
+    pub bare: bool,
+    /// One line about it.
+    pub about: &'static str,
+    pub(super) call: fn(&mut Evaluator<'_>, &Bound<'_>) -> Result<Datum>,
+}
+
+type Body = fn(&mut Evaluator<'_>, &Bound<'_>) -> Result<Datum>;
+
+const fn function(
+    name: &'static str,
+    params: &'static [&'static str],
+    required: usize,
+    about: &'static str,
+    call: Body,
+) -> Function {
+    Function { name, params, required, variadic: false, bare: false, about, call }
+}
+
+const fn bare(f: Function) -> Function {
+    Function { bare: true, ..f }
+}
+
+const fn variadic(f: Function) -> Function {
+    Function { variadic: true, ..f }
+}
+
+const X: &[&str] = &["x"];
+const X_AXIS: &[&str] = &["x", "axis"];
+const A_B_AXIS: &[&str] = &["a", "b", "axis"];
+const TOKEN: &[&str] = &["token"];
+const SITE: &[&str] = &["site"];
+
+/// Every function, by subject.
+pub static FUNCTIONS: &[Function] = &[
+    function("abs", X, 1, "magnitude of each element", |e, b| e.map(b, U::Abs, f64::abs)),
+    function("sqrt", X, 1, "square root of each element", |e, b| e.map(b, U::Sqrt, f64::sqrt)),
+    function("exp", X, 1, "e to the power of each element", |e, b| e.map(b, U::Exp, f64::exp)),
+    function("log", X, 1, "natural logarithm of each element", |e, b| e.map(b, U::Log, f64::ln)),
+    function("tanh", X, 1, "hyperbolic tangent of each element", |e, b| e.map(b, U::Tanh, f64::tanh)),
+    function("relu", X, 1, "each element, negative ones as 0", |e, b| {
+        e.map(b, U::Relu, |x| if x < 0.0 { 0.0 } else { x })
+    }),
+    function("sign", X, 1, "-1, 0 or 1 for each element", |e, b| {
+        e.map(b, U::Sign, |x| if x == 0.0 { 0.0 } else { x.signum() })
+    }),
+    function("round", X, 1, "nearest whole number, halves to even", |e, b| e.map(b, U::Round, f64::round_ties_even)),
+    function("nan", X, 1, "where elements are NaN", |e, b| e.mask(b, U::IsNan, f64::is_nan)),
+    function("inf", X, 1, "where elements are infinite", |e, b| e.mask(b, U::IsInf, f64::is_infinite)),
+    function("finite", X, 1, "where elements are neither NaN nor infinite", |e, b| {
+        e.mask(b, U::IsFinite, f64::is_finite)
+    }),
+    function("min", X_AXIS, 1, "smallest element, of all or along an axis; or the smaller of two values", |e, b| {
+        e.extreme(b, R::Min)
+    }),
+    function("max", X_AXIS, 1, "largest element, of all or along an axis; or the larger of two values", |e, b| {
+        e.extreme(b, R::Max)
+    }),
+    function("mean", X_AXIS, 1, "mean of all elements or along an axis", |e, b| e.reduction(b, R::Mean)),
+    variadic(function("mean_over", X_AXIS, 2, "mean along one axis or several", |e, b| e.mean_over(b))),
+    function("sum", X_AXIS, 1, "sum of all elements or along an axis", |e, b| e.reduction(b, R::Sum)),
+    function("std", X_AXIS, 1, "population standard deviation", |e, b| e.reduction(b, R::Std)),
+    function("var", X_AXIS, 1, "population variance", |e, b| e.reduction(b, R::Var)),
+    function("absmax", X_AXIS, 1, "largest magnitude", |e, b| e.reduction(b, R::AbsMax)),
+    function("norm", X_AXIS, 1, "Euclidean norm", |e, b| e.reduction(b, R::Norm)),
+    function("argmax", X_AXIS, 1, "index of the first largest element", |e, b| e.arg_extreme(b, true)),
+    function("argmin", X_AXIS, 1, "index of the first smallest element", |e, b| e.arg_extreme(b, false)),
+    function("any", X_AXIS, 1, "whether some element is true, or not zero", |e, b| e.any(b)),
+    function(
+        "all",
+        X_AXIS,
+        1,
+        "whether every element is true, or not zero; of a bare site: its value for every row",
+        |e, b| e.all(b),
+    ),
+    function("count", X_AXIS, 1, "how many elements are true, or not zero", |e, b| e.count(b)),
+    function("dot", A_B_AXIS, 2, "sum of products", |e, b| e.dot(b)),
+    function("cos", A_B_AXIS, 2, "cosine of the angle between two values", |e, b| e.cos(b)),
+    function("dist", A_B_AXIS, 2, "Euclidean distance", |e, b| e.dist(b)),
+    function("softmax", X_AXIS, 1, "softmax along the last axis or another", |e, b| e.softmax(b, false)),
+    function("log_softmax", X_AXIS, 1, "logarithm of the softmax", |e, b| e.softmax(b, true)),
+    function(
+        "entropy",
+        &["p", "axis"],
+        1,
+        "entropy in nats of the distributions along the last axis or another",
+        |e, b| e.entropy(b),
+    ),
+    function("kl", &["p", "q", "axis"], 2, "Kullback-Leibler divergence of q from p, in nats", |e, b| e.kl(b)),
+    function("topk", &["x", "k"], 2, "the k largest elements along the last axis, falling", |e, b| e.topk(b)),
+    function("sort", X_AXIS, 1, "elements in rising order along the last axis or another, NaN last", |e, b| e.sort(b)),
+    function("quantile", &["x", "q", "axis"], 2, "the q-quantile, 0.5 being the median", |e, b| e.quantile(b)),
+    function("cumsum", X_AXIS, 1, "running sums along the last axis or another", |e, b| e.cumsum(b)),
+    function("shape", X, 1, "length of each axis", |e, b| e.shape(b)),
+    function("transpose", X, 1, "the last two axes swapped", |e, b| e.transpose(b)),
+    variadic(function(
+        "reshape",
+        &["x", "length"],
+        2,
+        "the same elements on axes of other lengths, one of which may be -1",
+        |e, b| e.reshape(b),
+    )),
+    variadic(function(
+        "concat",
+        &["a", "b"],
+        2,
+        "values joined along an axis, which comes last; without one along the first",
+        |e, b| e.concat(b),
+    )),
+    function("where", &["c", "a", "b"], 3, "elements of a where c holds, of b elsewhere", |e, b| e.choose(b)),
+    function("tok", &["text"], 1, "id of the token with this text", |e, b| e.tok(b)),
+    function("text", &["id"], 1, "text of the token with this id", |e, b| e.text(b)),
+    function("label", &["name"], 1, "index of a class by its name", |e, b| e.label(b)),
+    bare(function("logit", TOKEN, 0, "logit of a token at the focused position; without one, of all", |e, b| {
+        e.logit(b)
+    })),
+    bare(function("prob", TOKEN, 0, "probability of a token at the focused position; without one, of all", |e, b| {
+        e.prob(b)
+    })),
+    bare(function("logprob", TOKEN, 0, "logarithm of the probability", |e, b| e.logprob(b))),
+    bare(function("rank", TOKEN, 0, "how many tokens are more likely at the focused position", |e, b| e.rank(b))),
+    bare(function("loss", &[], 0, "loss of the pass", |e, b| e.loss(b))),
+    function("param", &["name"], 1, "a weight by its name in the file, or by role", |e, b| e.param(b)),
+    function("lens", X, 1, "final norm and unembedding of a residual stream", |e, b| e.lens(b)),
+    function("result", &["layer", "head"], 2, "what one head adds to the residual stream", |e, b| e.result(b)),
+    function("grad", SITE, 1, "gradient at a site, after backward", |e, b| e.grad(b)),
+];
+
+impl Function {
+    /// `max(x [, axis])`
+    pub fn usage(&self) -> String {
+        let (must, may) = self.params.split_at(self.required);
+        let may: String =
+            may.iter().map(|p| if must.is_empty() { format!("[{p}]") } else { format!(" [, {p}]") }).collect();
+        format!("{}({}{may}{})", self.name, must.join(", "), if self.variadic { ", ..." } else { "" })
+    }
+}
+
+/// A call as it was written.
+pub struct Call<'e> {
+    pub name: &'e str,
+    pub name_span: Span,
+    pub span: Span,
+    pub args: &'e [Arg],
+}
+
+/// A call whose arguments have found their parameters.
+pub struct Bound<'e> {
+    pub function: &'static Function,
+    pub span: Span,
+    /// One entry a parameter.
+    pub args: Vec<Option<&'e Expr>>,
+    /// What follows the last parameter of a variadic function.
+    pub more: Vec<&'e Expr>,
+}
+
+/// The function that is called.
+pub fn function_of(call: &Call<'_>) -> Result<&'static Function> {
+    if let Some(found) = FUNCTIONS.iter().find(|f| f.name == call.name) {
+        return Ok(found);
+    }
+    let error = LangError::new(format!("no function {}", call.name), call.name_span);
+    let near = FUNCTIONS.iter().map(|f| (strsim::normalized_damerau_levenshtein(call.name, f.name), f.name));
+    Err(match near.max_by(|a, b| a.0.total_cmp(&b.0)) {
+        Some((likeness, name)) if likeness >= 0.5 => error.help(format!("did you mean {name}?")),
+        _ => error.help("\"help functions\" lists them"),
+    })
+}
+
+impl<'e> Call<'e> {
+    /// Gives each argument its parameter.
+    pub fn bind(&self, function: &'static Function) -> Result<Bound<'e>> {
+        let usage = || function.usage();
+        let mut args = vec![None; function.params.len()];
+        let mut more = Vec::new();
+        let mut next = 0;
+        for arg in self.args {
+            let place = match &arg.name {
+                None => {
+                    next += 1;
+                    next - 1
+                }
+                // The axis of a variadic function comes after its values, like one given by place.
+                Some(name) if function.variadic && name.value == "axis" => args.len(),
+                Some(name) => function.params.iter().position(|p| *p == name.value).ok_or_else(|| {
+                    LangError::new(format!("{} takes no argument {}", function.name, name.value), name.span)
+                        .help(usage())
+                })?,
+            };
+            match args.get_mut(place) {
+                Some(slot @ None) => *slot = Some(&arg.value),
+                Some(Some(_)) => {
+                    let message = format!("{} is given twice", function.params[place]);
+                    return Err(LangError::new(message, arg.value.span).help(usage()));
+                }
+                None if function.variadic => more.push(&arg.value),
+                None => {
+                    let message = format!("{} takes at most {} arguments", function.name, function.params.len());
+                    return Err(LangError::new(message, arg.value.span).help(usage()));
+                }
+            }
+        }
+        match args[..function.required].iter().position(Option::is_none) {
+            Some(missing) => {
+                let message = format!("{} needs {}", function.name, function.params[missing]);
+                Err(LangError::new(message, self.span).help(usage()))
+            }
+            None => Ok(Bound { function, span: self.span, args, more }),
+        }
+    }
+}
+
+impl<'e> Bound<'e> {
+    /// The argument at a place that is required.
+    pub fn required(&self, place: usize) -> &'e Expr {
+        self.args[place].expect("a required argument was bound")
+    }
+
+    /// The argument at a place that may be left out.
+    pub fn optional(&self, place: usize) -> Option<&'e Expr> {
+        self.args[place]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lang::eval::testing::{fails, num, numbers};
+
+    #[test]
+    fn names_are_unique_and_described() {
+        for (i, f) in FUNCTIONS.iter().enumerate() {
+            assert!(FUNCTIONS[..i].iter().all(|g| g.name != f.name), "{}", f.name);
+            assert!(!f.about.is_empty() && f.required <= f.params.len(), "{}", f.name);
+        }
+    }
+
+    #[test]
+    fn arguments_find_their_parameters() {
+        assert_eq!(numbers("max(axis=pos, x=m)"), [4.0, 5.0, 6.0]);
+        assert_eq!(num("quantile(v, q=0.5)"), 1.0);
+        let error = fails("max(m, pos, 3)");
+        assert_eq!((error.message.as_str(), error.span.start), ("max takes at most 2 arguments", 12));
+        assert_eq!(error.help.as_deref(), Some("max(x [, axis])"));
+        assert_eq!(fails("max()").message, "max needs x");
+        assert_eq!(fails("max(m, x=m)").message, "x is given twice");
+        assert_eq!(fails("max(m, dim=3)").message, "max takes no argument dim");
+        assert_eq!(
+            function_of(&Call { name: "prob", name_span: Span::default(), span: Span::default(), args: &[] })
+                .expect("exists")
+                .usage(),
+            "prob([token])"
+        );
+    }
+}

@@ -1,0 +1,272 @@
+//! Slices: numpy's rules, with axis names, and with tokens for indices.
+
+use super::evaluator::Evaluator;
+use super::{At, Datum, Scope};
+use crate::lang::Result;
+use crate::lang::ast::{Expr, ExprKind, IndexItem, IndexKind};
+use crate::lang::error::LangError;
+use crate::lang::span::Span;
+use crate::tensor::ops::Slice;
+use crate::tensor::{Axis, Kind, Value};
+
+/// What is taken of one axis, and whether it is then turned round.
+#[derive(Clone, Copy)]
+struct Selection {
+    slice: Slice,
+    backwards: bool,
+}
+
+/// The part of `value` that `items` name, one entry an axis: what an assignment to it changes.
+pub fn slices(items: &[IndexItem], value: &Value, scope: &mut dyn Scope) -> Result<Vec<Slice>> {
+    let selections = Evaluator { scope }.selections(items, value)?;
+    match selections.iter().zip(items).find(|(s, _)| s.backwards) {
+        Some((_, item)) => Err(LangError::new("only forward slices can be assigned to", item.span)),
+        None => Ok(selections.into_iter().map(|s| s.slice).collect()),
+    }
+}
+
+impl Evaluator<'_> {
+    pub fn index(&mut self, base: Datum, span: Span, items: &[IndexItem]) -> Result<Datum> {
+        let Datum::Tensor(value) = base else {
+            return Err(LangError::new(format!("{} has no axes to slice", base.described()), span));
+        };
+        let selections = self.selections(items, &value)?;
+        let forward: Vec<Slice> = selections.iter().map(|s| s.slice).collect();
+        let mut part = value.slice(&forward).at(span)?;
+        let left = selections.iter().filter(|s| !matches!(s.slice, Slice::At(_)));
+        for (axis, _) in left.enumerate().filter(|(_, s)| s.backwards) {
+            part = backwards(&part, axis).at(span)?;
+        }
+        Ok(Datum::Tensor(part))
+    }
+
+    fn selections(&mut self, items: &[IndexItem], value: &Value) -> Result<Vec<Selection>> {
+        let rank = value.shape().len();
+        let mut chosen: Vec<Option<Selection>> = vec![None; rank];
+        let counted = items.iter().filter(|i| i.axis.is_none() && i.kind != IndexKind::Rest).count();
+        let mut next = 0;
+        let mut rest = false;
+        for item in items {
+            if item.kind == IndexKind::Rest {
+                if rest {
+                    return Err(LangError::new("... can stand for the other axes only once", item.span));
+                }
+                rest = true;
+                next += rank.saturating_sub(counted);
+                continue;
+            }
+            let axis = match &item.axis {
+                Some(name) => value.axis(&name.value).at(name.span)?,
+                None => {
+                    next += 1;
+                    next - 1
+                }
+            };
+            let Some(slot) = chosen.get(axis) else {
+                let error =
+                    LangError::new(format!("too many indices: the value has shape {}", value.shape_text()), item.span);
+                return Err(error);
+            };
+            if slot.is_some() {
+                return Err(LangError::new(format!("axis {} is sliced twice", axis_name(value, axis)), item.span));
+            }
+            chosen[axis] = Some(self.selection(item, value, axis)?);
+        }
+        let all = Selection { slice: Slice::All, backwards: false };
+        Ok(chosen.into_iter().map(|s| s.unwrap_or(all)).collect())
+    }
+
+    fn selection(&mut self, item: &IndexItem, value: &Value, axis: usize) -> Result<Selection> {
+        let len = value.shape()[axis] as i64;
+        let forward = |slice| Ok(Selection { slice, backwards: false });
+        match &item.kind {
+            IndexKind::All | IndexKind::Rest => forward(Slice::All),
+            IndexKind::At(expr) => {
+                let at = self.element(expr, value, axis)?;
+                let index = if at < 0 { at + len } else { at };
+                if !(0..len).contains(&index) {
+                    let message =
+                        format!("index {at} is out of range: axis {} has {}", axis_name(value, axis), extent(len));
+                    return Err(LangError::new(message, expr.span));
+                }
+                forward(Slice::At(index as usize))
+            }
+            IndexKind::Range { start, end, step } => {
+                let step_by = match step {
+                    Some(expr) => self.eval(expr)?.integer(expr.span)?,
+                    None => 1,
+                };
+                if step_by == 0 {
+                    return Err(LangError::new("a step of 0 goes nowhere", item.span));
+                }
+                let mut bound = |expr: &Option<Expr>| -> Result<Option<i64>> {
+                    let at = expr.as_ref().map(|expr| self.element(expr, value, axis)).transpose()?;
+                    Ok(at.map(|at| if at < 0 { at + len } else { at }))
+                };
+                let (start, end) = (bound(start)?, bound(end)?);
+                let taken = range(start, end, step_by, len);
+                taken.ok_or_else(|| {
+                    let message = format!("this slice is empty: axis {} has {}", axis_name(value, axis), extent(len));
+                    LangError::new(message, item.span)
+                })
+            }
+        }
+    }
+
+    /// An index: a whole number, or the text of a token, or a label.
+    fn element(&mut self, expr: &Expr, value: &Value, axis: usize) -> Result<i64> {
+        let text = match self.eval(expr)? {
+            Datum::Str(text) => text,
+            datum @ (Datum::Num(_) | Datum::Tensor(_)) => return datum.integer(expr.span),
+            other => return Err(LangError::new(format!("expected an index, found {}", other.described()), expr.span)),
+        };
+        match value.axes()[axis] {
+            Axis::Vocab => self.scope.token_id(&text).at(expr.span).map(|id| id as i64),
+            Axis::Label => self.scope.label_index(&text).at(expr.span).map(|at| at as i64),
+            name if name.is_position() => match self.scope.token_positions(&text, name).as_slice() {
+                [at] => Ok(*at as i64),
+                [] => Err(LangError::new(format!("no token {text:?} on axis {name}"), expr.span)
+                    .help("\"info tokens\" lists them")),
+                several => {
+                    let positions: Vec<String> = several.iter().map(usize::to_string).collect();
+                    let message = format!("token {text:?} is ambiguous: it stands at {}", positions.join(", "));
+                    Err(LangError::new(message, expr.span))
+                }
+            },
+            _ => {
+                let what = if matches!(expr.kind, ExprKind::Str(_)) { "a token's text" } else { "a string" };
+                let message = format!("axis {} has no tokens, so {what} is no index on it", axis_name(value, axis));
+                Err(LangError::new(message, expr.span))
+            }
+        }
+    }
+}
+
+/// The elements of `start:end:step` on an axis of `len`, bounds clamped as in numpy; none if there are none.
+fn range(start: Option<i64>, end: Option<i64>, step: i64, len: i64) -> Option<Selection> {
+    if step > 0 {
+        let (start, end) = (start.unwrap_or(0).clamp(0, len), end.unwrap_or(len).clamp(0, len));
+        let slice = Slice::Range { start: start as usize, end: end as usize, step: step as usize };
+        return (start < end).then_some(Selection { slice, backwards: false });
+    }
+    let (first, stop) = (start.unwrap_or(len - 1).clamp(-1, len - 1), end.unwrap_or(-1).clamp(-1, len - 1));
+    if first <= stop {
+        return None;
+    }
+    let step = step.unsigned_abs() as usize;
+    let steps = (first - stop - 1) as usize / step;
+    let slice = Slice::Range { start: first as usize - steps * step, end: first as usize + 1, step };
+    Some(Selection { slice, backwards: true })
+}
+
+/// The same elements with one axis turned round: joined from single entries while a gradient may be wanted of few, and through
+/// the host where there are many.
+fn backwards(value: &Value, axis: usize) -> std::result::Result<Value, crate::tensor::TensorError> {
+    const FEW: usize = 64;
+    let len = value.shape()[axis];
+    if len <= FEW {
+        let entry = |i| {
+            let mut slices = vec![Slice::All; axis];
+            slices.push(Slice::Range { start: i, end: i + 1, step: 1 });
+            value.slice(&slices)
+        };
+        let entries: Vec<Value> = (0..len).rev().map(entry).collect::<std::result::Result<_, _>>()?;
+        return Value::concat(&entries, axis).map(|v| v.with_axes(value.axes()));
+    }
+    let inner: usize = value.shape()[axis + 1..].iter().product();
+    let outer: usize = value.shape()[..axis].iter().product();
+    let place = |flat: usize| {
+        let (o, rest) = (flat / (len * inner), flat % (len * inner));
+        (o * len + len - 1 - rest / inner) * inner + rest % inner
+    };
+    let order = 0..outer * len * inner;
+    let device = value.device();
+    let turned = match value.kind() {
+        Kind::Float => {
+            let data = value.read_f32()?;
+            Value::from_f32(order.map(|i| data[place(i)]).collect(), value.shape(), &device)
+        }
+        Kind::Int => {
+            let data = value.read_i64()?;
+            Value::from_i64(order.map(|i| data[place(i)]).collect(), value.shape(), &device)
+        }
+        Kind::Bool => {
+            let data = value.read_bool()?;
+            Value::from_bool(order.map(|i| data[place(i)]).collect(), value.shape(), &device)
+        }
+    };
+    Ok(turned.with_axes(value.axes()))
+}
+
+/// The name of an axis, or its number.
+pub fn axis_name(value: &Value, axis: usize) -> String {
+    match value.axes()[axis] {
+        Axis::None => axis.to_string(),
+        name => name.to_string(),
+    }
+}
+
+fn extent(len: i64) -> String {
+    crate::lang::site::extent(len.max(0) as usize)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lang::eval::testing::{Small, fails, num, numbers, shape};
+    use crate::lang::parse_expr;
+
+    #[test]
+    fn slices_are_numpys() {
+        assert_eq!(num("m[1, -1]"), 6.0);
+        assert_eq!(numbers("m[0]"), [1.0, 2.0, 3.0]);
+        assert_eq!(numbers("m[:, 1:]"), [2.0, 3.0, 5.0, 6.0]);
+        assert_eq!(numbers("m[..., 0]"), [1.0, 4.0]);
+        assert_eq!(numbers("long[-4:]"), [96.0, 97.0, 98.0, 99.0]);
+        assert_eq!(numbers("long[90:200:4]"), [90.0, 94.0, 98.0]);
+        assert_eq!(numbers("long[5:2:-1]"), [5.0, 4.0, 3.0]);
+        assert_eq!(numbers("long[:-6:-2]"), [99.0, 97.0, 95.0]);
+        assert_eq!(numbers("long[::-1]")[..2], [99.0, 98.0]);
+        assert_eq!(numbers("m[::-1, ::-1]"), [6.0, 5.0, 4.0, 3.0, 2.0, 1.0]);
+        assert_eq!(shape("L0.attn.z[:, 0]"), [4, 2]);
+        assert_eq!(num("(m * 2)[0, 1]"), 4.0);
+    }
+
+    #[test]
+    fn axes_have_names_and_positions_have_tokens() {
+        assert_eq!(numbers("m[dim=1]"), [2.0, 5.0]);
+        assert_eq!(numbers("L0.attn.pattern[head=1, q=\" and\"]"), numbers("L0.attn.pattern[1, 2]"));
+        assert_eq!(num("logits[-1, \" and\"]"), num("logits[3, 2]"));
+        assert_eq!(num("logits[pos=0, vocab=tok(\" and\")]"), num("logits[0, 2]"));
+        assert_eq!(numbers("tokens[\" and\":]"), [2.0, 1.0]);
+        assert_eq!(fails("logits[\" Mary\"]").message, "token \" Mary\" is ambiguous: it stands at 1, 3");
+        assert_eq!(fails("logits[\"nurse\"]").message, "no token \"nurse\" on axis pos");
+        assert!(fails("v[\"nurse\"]").message.contains("axis dim has no tokens"));
+    }
+
+    #[test]
+    fn mistakes_name_the_axis_and_its_range() {
+        let error = fails("m[0, 3]");
+        assert_eq!(error.message, "index 3 is out of range: axis dim has 0..2");
+        assert_eq!((error.span.start, error.span.end), (5, 6));
+        assert_eq!(fails("m[-3]").message, "index -3 is out of range: axis pos has 0..1");
+        assert_eq!(fails("m[head=0]").message, "no axis head: the value has [pos=2, dim=3]");
+        assert_eq!(fails("m[0, 0, 0]").message, "too many indices: the value has shape [pos=2, dim=3]");
+        assert_eq!(fails("m[0, pos=1]").message, "axis pos is sliced twice");
+        assert_eq!(fails("long[5:5]").message, "this slice is empty: axis 0 has 0..99");
+        assert!(fails("m[0.5]").message.contains("whole number"));
+        assert!(fails("m[::0]").message.contains("step of 0"));
+        assert!(fails("m[true]").message.contains("expected an index"));
+        assert_eq!(fails("3[0]").message, "the number 3 has no axes to slice");
+    }
+
+    #[test]
+    fn an_assignment_gets_its_slices() {
+        let mut scope = Small::default();
+        let expr = parse_expr("m[-1, 0:2]", 0).expect("parses");
+        let ExprKind::Index { items, .. } = expr.kind else { panic!("no index") };
+        let value = scope.named("m");
+        let found = slices(&items, &value, &mut scope).expect("resolves");
+        assert_eq!(found, [Slice::At(1), Slice::Range { start: 0, end: 2, step: 1 }]);
+    }
+}

@@ -1,0 +1,159 @@
+//! Expressions to values.
+//!
+//! Evaluation asks a [`Scope`] for everything that is not in the expression itself: sites, history, tokens, the model's head. It
+//! runs on the device of the values it meets; what leaves the device is one number for a reduction over everything, and
+//! what the host has to order (`sort`, `topk`, `quantile`). Nothing is cached and nothing changes: an expression that is only
+//! looked at leaves the run as it was.
+
+mod arithmetic;
+mod datum;
+mod elementwise;
+mod evaluator;
+mod format;
+mod functions;
+mod index;
+mod model;
+mod order;
+mod reduce;
+mod reshape;
+mod tracked;
+mod uses;
+
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod testing;
+
+pub use datum::Datum;
+pub use format::format;
+pub use functions::{FUNCTIONS, Function};
+pub use index::slices;
+pub use uses::{check, sites_used};
+
+use super::Result;
+use super::ast::{Expr, History, SiteRef};
+use super::error::LangError;
+use super::site::SiteTable;
+use super::span::Span;
+use crate::tensor::{Axis, Device, Value};
+use evaluator::Evaluator;
+
+/// Where an expression finds what it names.
+///
+/// Sites come with canonical names in [`SiteRef::text`]: spellings, layers and the block at the cursor are resolved before. Errors
+/// are plain sentences; evaluation adds the place in the line.
+pub trait Scope {
+    /// Where new values are made.
+    fn device(&self) -> Device;
+    /// The names of the program of `run`, or of the current one.
+    fn table(&self, run: Option<&str>) -> std::result::Result<&dyn SiteTable, String>;
+    /// The block that bare names are relative to.
+    fn block(&self) -> Option<usize>;
+    /// A site's value for the focused row, without a row axis.
+    fn site(&mut self, site: &SiteRef) -> std::result::Result<Value, String>;
+    /// A site's value for the whole batch, its first axis being the row.
+    fn all_rows(&mut self, site: &SiteRef) -> std::result::Result<Value, String>;
+    /// The gradient at a site, for the focused row, after `backward`.
+    fn grad(&mut self, site: &SiteRef) -> std::result::Result<Value, String>;
+    /// An entry of the value history. In a condition, `$` is the value just computed.
+    fn history(&mut self, entry: History) -> std::result::Result<Datum, String>;
+    /// A convenience variable; [`Datum::Void`] if it was never set.
+    fn variable(&mut self, name: &str) -> Datum;
+    /// The value that the op before the cursor has just computed, for the focused row.
+    fn cursor(&mut self) -> std::result::Result<Value, String>;
+    /// A weight, by its name in the file or by role.
+    fn param(&mut self, name: &str) -> std::result::Result<Value, String>;
+    /// Where on `axis` (`pos`, `q` or `k`) the token with this text stands in the focused row: none, one or several indices.
+    fn token_positions(&mut self, text: &str, axis: Axis) -> Vec<usize>;
+    /// The id of the one token that `text` is.
+    fn token_id(&mut self, text: &str) -> std::result::Result<usize, String>;
+    /// The text of a token.
+    fn token_text(&mut self, id: usize) -> std::result::Result<String, String>;
+    /// The index of a class by its name.
+    fn label_index(&mut self, text: &str) -> std::result::Result<usize, String>;
+    /// The logits at the focused position: a vector over the vocabulary or the labels.
+    fn logits(&mut self) -> std::result::Result<Value, String>;
+    /// The loss of the pass.
+    fn loss(&mut self) -> std::result::Result<Datum, String>;
+    /// Final norm and unembedding of `x`, whose last axis is the residual stream.
+    fn lens(&mut self, x: &Value) -> std::result::Result<Value, String>;
+    /// What head `head` of block `layer` adds to the residual stream, at every position.
+    fn result(&mut self, layer: usize, head: usize) -> std::result::Result<Value, String>;
+    /// Whether the result has to stay connected to the values it came from, because a gradient will be taken. Then every
+    /// reduction gives a tensor without axes instead of a number, and functions that order on the host refuse.
+    fn tracked(&self) -> bool {
+        false
+    }
+}
+
+/// Evaluates `expr`.
+pub fn evaluate(expr: &Expr, scope: &mut dyn Scope) -> Result<Datum> {
+    Evaluator { scope }.eval(expr)
+}
+
+/// Evaluates `expr` to a number.
+pub fn number(expr: &Expr, scope: &mut dyn Scope) -> Result<f64> {
+    let datum = evaluate(expr, scope)?;
+    datum.number(expr.span)
+}
+
+/// Evaluates `expr` as a condition: a truth value, or a number that is not zero.
+pub fn condition(expr: &Expr, scope: &mut dyn Scope) -> Result<bool> {
+    let datum = evaluate(expr, scope)?;
+    if let Datum::Tensor(value) = &datum
+        && !value.shape().is_empty()
+    {
+        let help = format!("any({expr}) holds if one element does, all({expr}) if every one does");
+        return Err(LangError::new(
+            format!("a condition needs one truth value, found shape {}", value.shape_text()),
+            expr.span,
+        )
+        .help(help));
+    }
+    let x = match &datum {
+        Datum::Str(_) | Datum::Void => {
+            return Err(LangError::new(
+                format!("a condition needs a truth value, found {}", datum.described()),
+                expr.span,
+            ));
+        }
+        datum => datum.number(expr.span)?,
+    };
+    if x.is_nan() {
+        return Err(
+            LangError::new("the condition is NaN, neither true nor false", expr.span).help("any(nan(x)) asks for NaN")
+        );
+    }
+    Ok(x != 0.0)
+}
+
+/// Gives an error of a layer that knows no lines its place in this one.
+trait At<T> {
+    fn at(self, span: Span) -> Result<T>;
+}
+
+impl<T, E: std::fmt::Display> At<T> for std::result::Result<T, E> {
+    fn at(self, span: Span) -> Result<T> {
+        self.map_err(|error| LangError::new(error.to_string(), span))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::{fails, holds};
+
+    #[test]
+    fn a_condition_is_one_truth_value() {
+        assert!(holds("max(v) > 2"));
+        assert!(!holds("v[0] > 2"));
+        assert!(holds("sum(v)"));
+        assert!(holds("any(v > 2) && !all(v > 2)"));
+        let error = fails("v > 2");
+        assert_eq!(error.message, "a condition needs one truth value, found shape [dim=3]");
+        assert!(error.help.expect("advice").starts_with("any(v > 2)"));
+        assert!(fails("0 / 0").message.contains("NaN"));
+        assert!(fails("log(-1)").message.contains("NaN"));
+        assert_eq!(fails("\"x\"").message, "a condition needs a truth value, found the string \"x\"");
+        assert_eq!(fails("$unset").message, "a condition needs a truth value, found void");
+    }
+}

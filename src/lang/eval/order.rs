@@ -1,0 +1,137 @@
+//! Functions along an axis that keep it: softmax, running sums, and whatever puts elements in order.
+
+use super::evaluator::Evaluator;
+use super::functions::Bound;
+use super::{At, Datum};
+use crate::lang::Result;
+use crate::lang::error::LangError;
+use crate::tensor::{Axis, TensorError, Value};
+
+impl Evaluator<'_> {
+    pub fn softmax(&mut self, call: &Bound<'_>, log: bool) -> Result<Datum> {
+        let x = self.value(call.required(0))?;
+        let axis = self.axis_or_last(call.optional(1), &x, call)?;
+        let y = if log { x.log_softmax(axis) } else { x.softmax(axis) };
+        y.at(call.span).map(Datum::Tensor)
+    }
+
+    pub fn cumsum(&mut self, call: &Bound<'_>) -> Result<Datum> {
+        let x = self.value(call.required(0))?;
+        let axis = self.axis_or_last(call.optional(1), &x, call)?;
+        x.cumsum(axis).at(call.span).map(Datum::Tensor)
+    }
+
+    pub fn sort(&mut self, call: &Bound<'_>) -> Result<Datum> {
+        self.ordered_on_host(call)?;
+        let x = self.value(call.required(0))?;
+        let axis = self.axis_or_last(call.optional(1), &x, call)?;
+        x.sort(axis).at(call.span).map(Datum::Tensor)
+    }
+
+    pub fn topk(&mut self, call: &Bound<'_>) -> Result<Datum> {
+        self.ordered_on_host(call)?;
+        let x = self.value(call.required(0))?;
+        let axis = self.axis_or_last(None, &x, call)?;
+        let wanted = call.required(1);
+        let k = self.eval(wanted)?.integer(wanted.span)?;
+        let len = x.shape()[axis];
+        if k < 1 || k > len as i64 {
+            return Err(LangError::new(
+                format!("topk: k is {k}, the last axis of {} has {len} elements", x.shape_text()),
+                wanted.span,
+            ));
+        }
+        let mut top = Vec::new();
+        for line in lines(&x, axis).at(call.span)? {
+            top.extend(line.topk(k as usize).at(call.span)?.values.into_iter().map(|v| v as f32));
+        }
+        let (mut shape, mut axes) = (x.shape().to_vec(), x.axes().to_vec());
+        shape[axis] = k as usize;
+        axes[axis] = Axis::None;
+        Ok(Datum::Tensor(Value::from_f32(top, &shape, &x.device()).with_axes(&axes)))
+    }
+
+    pub fn quantile(&mut self, call: &Bound<'_>) -> Result<Datum> {
+        self.ordered_on_host(call)?;
+        let x = self.value(call.required(0))?;
+        let q = self.eval(call.required(1))?.number(call.required(1).span)?;
+        if !(0.0..=1.0).contains(&q) {
+            return Err(LangError::new(format!("quantile: q is {q}, it lies between 0 and 1"), call.required(1).span));
+        }
+        let axis = call.optional(2).map(|axis| self.axis(axis, &x)).transpose()?;
+        let Some(axis) = axis.filter(|_| x.shape().len() > 1) else {
+            return x.quantile(q).at(call.span).map(Datum::Num);
+        };
+        let mut order: Vec<usize> = (0..x.shape().len()).filter(|&i| i != axis).collect();
+        let shape: Vec<usize> = order.iter().map(|&i| x.shape()[i]).collect();
+        let axes: Vec<Axis> = order.iter().map(|&i| x.axes()[i]).collect();
+        order.push(axis);
+        let turned = x.permute(&order);
+        let mut found = Vec::new();
+        for line in lines(&turned, shape.len()).at(call.span)? {
+            found.push(line.quantile(q).at(call.span)? as f32);
+        }
+        Ok(Datum::Tensor(Value::from_f32(found, &shape, &x.device()).with_axes(&axes)))
+    }
+
+    /// Refuses where a gradient is wanted.
+    pub fn ordered_on_host(&self, call: &Bound<'_>) -> Result<()> {
+        if !self.scope.tracked() {
+            return Ok(());
+        }
+        Err(LangError::new(format!("{} orders elements and has no gradient", call.function.name), call.span))
+    }
+}
+
+/// The lines of a value along its last axis, read once.
+fn lines(x: &Value, last: usize) -> std::result::Result<Vec<Value>, TensorError> {
+    let len = x.shape()[last];
+    if len == 0 {
+        return Ok(Vec::new());
+    }
+    let host = crate::tensor::Device::cpu();
+    let data = x.read_f32()?;
+    Ok(data.chunks(len).map(|line| Value::from_f32(line.to_vec(), &[len], &host)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::lang::eval::testing::{fails, near, num, numbers};
+
+    #[test]
+    fn softmax_along_any_axis() {
+        let total: f64 = [1.0f64, -2.0, 3.0].iter().map(|x| x.exp()).sum();
+        near("softmax(v)", &[1f64.exp() / total, (-2f64).exp() / total, 3f64.exp() / total]);
+        near("log_softmax(v)", &[1.0 - total.ln(), -2.0 - total.ln(), 3.0 - total.ln()]);
+        near("sum(softmax(m, pos), pos)", &[1.0, 1.0, 1.0]);
+        near("softmax(m, pos)[1]", &[1.0 / (1.0 + (-3f64).exp()); 3]);
+        assert!(fails("softmax(1)").message.contains("at least one axis"));
+    }
+
+    #[test]
+    fn running_sums() {
+        assert_eq!(numbers("cumsum(v)"), [1.0, -1.0, 2.0]);
+        assert_eq!(numbers("cumsum(m, pos)"), [1.0, 2.0, 3.0, 5.0, 7.0, 9.0]);
+    }
+
+    #[test]
+    fn order() {
+        assert_eq!(numbers("sort(v)"), [-2.0, 1.0, 3.0]);
+        assert_eq!(numbers("sort(-m, pos)"), [-4.0, -5.0, -6.0, -1.0, -2.0, -3.0]);
+        assert_eq!(numbers("topk(v, 2)"), [3.0, 1.0]);
+        assert_eq!(numbers("topk(m, 1)"), [3.0, 6.0]);
+        assert_eq!(num("topk(odd, 1)[0]"), f64::INFINITY);
+        assert_eq!(fails("topk(v, 4)").message, "topk: k is 4, the last axis of [dim=3] has 3 elements");
+    }
+
+    #[test]
+    fn quantiles_are_linear_between_elements() {
+        assert_eq!(num("quantile(m, 0.5)"), 3.5);
+        assert_eq!(num("quantile(v, 0)"), -2.0);
+        assert_eq!(num("quantile(v, 0.75)"), 2.0);
+        assert_eq!(numbers("quantile(m, 0.5, pos)"), [2.5, 3.5, 4.5]);
+        assert_eq!(numbers("quantile(m, 0.5, axis=dim)"), [2.0, 5.0]);
+        assert!(num("quantile(odd, 0.5)").is_nan());
+        assert!(fails("quantile(v, 2)").message.contains("between 0 and 1"));
+    }
+}

@@ -1,0 +1,113 @@
+//! Reductions that keep their value connected to its elements.
+//!
+//! Ordinary reductions read what they reduce, in 64 bits where they can, and end the graph that a gradient would follow back.
+//! These are made of products, selections and sums of tensors only.
+
+use crate::tensor::ops::{BinaryOp, Reduction, Slice, UnaryOp};
+use crate::tensor::{TensorError, Value};
+
+/// Reduces all of `x`, or one axis of it, to a tensor.
+pub fn reduce(op: Reduction, x: &Value, axis: Option<usize>) -> Result<Value, TensorError> {
+    let x = x.to_float();
+    let Some(axis) = axis else {
+        return reduce(op, &x.reshape(&[x.count()])?, Some(0));
+    };
+    match op {
+        Reduction::Sum => sum(&x, axis),
+        Reduction::Mean => mean(&x, axis),
+        Reduction::Norm => sum(&x.binary(BinaryOp::Mul, &x)?, axis)?.unary(UnaryOp::Sqrt),
+        Reduction::Var => variance(&x, axis),
+        Reduction::Std => variance(&x, axis)?.unary(UnaryOp::Sqrt),
+        Reduction::Min => selected(&x, axis, &x.arg_extreme(axis, false)?),
+        Reduction::Max => selected(&x, axis, &x.arg_extreme(axis, true)?),
+        Reduction::AbsMax => reduce(Reduction::Max, &x.unary(UnaryOp::Abs)?, Some(axis)),
+    }
+}
+
+fn sum(x: &Value, axis: usize) -> Result<Value, TensorError> {
+    let rank = x.shape().len();
+    let len = x.shape()[axis];
+    let mut order: Vec<usize> = (0..rank).filter(|&i| i != axis).collect();
+    let shape: Vec<usize> = order.iter().map(|&i| x.shape()[i]).collect();
+    let axes: Vec<_> = order.iter().map(|&i| x.axes()[i]).collect();
+    order.push(axis);
+    let lines = x.permute(&order).reshape(&[shape.iter().product(), len])?; // [others, len]
+    let ones = Value::from_f32(vec![1.0; len], &[len, 1], &x.device());
+    Ok(lines.matmul(&ones)?.reshape(&shape)?.with_axes(&axes))
+}
+
+fn mean(x: &Value, axis: usize) -> Result<Value, TensorError> {
+    let sum = sum(x, axis)?;
+    let len = sum.full_like(x.shape()[axis] as f64);
+    sum.binary(BinaryOp::Div, &len)
+}
+
+fn variance(x: &Value, axis: usize) -> Result<Value, TensorError> {
+    let mut kept = x.shape().to_vec();
+    kept[axis] = 1;
+    let centred = x.binary(BinaryOp::Sub, &mean(x, axis)?.reshape(&kept)?)?;
+    mean(&centred.binary(BinaryOp::Mul, &centred)?, axis)
+}
+
+/// The element of each line at the index that `at` holds for it.
+fn selected(x: &Value, axis: usize, at: &Value) -> Result<Value, TensorError> {
+    let len = x.shape()[axis];
+    if x.shape().len() == 1 {
+        return x.slice(&[Slice::At(at.read_scalar()? as usize)]);
+    }
+    let (mut kept, mut counting) = (x.shape().to_vec(), vec![1; x.shape().len()]);
+    kept[axis] = 1;
+    counting[axis] = len;
+    let counted = Value::from_i64((0..len as i64).collect(), &counting, &x.device());
+    let chosen = counted.binary(BinaryOp::Eq, &at.reshape(&kept)?)?;
+    let only = Value::choose(&chosen, x, &x.full_like(0.0))?;
+    Ok(sum(&only, axis)?.with_axes(at.axes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::lang::eval::testing::{Small, evaluated};
+    use crate::lang::eval::{Datum, Scope};
+
+    #[test]
+    fn tracked_and_plain_reductions_agree() {
+        for text in [
+            "sum(m)",
+            "mean(m, pos)",
+            "norm(m, dim)",
+            "var(m)",
+            "std(m, pos)",
+            "min(m, dim)",
+            "max(m)",
+            "absmax(v)",
+            "dot(v, v)",
+            "cos(m, m, dim)",
+            "entropy(L0.attn.pattern)",
+            "mean_over(m, pos, dim)",
+            "logprob(\" and\")",
+            "loss * 2 + sum(v)",
+            "max(L0.attn.pattern, q)",
+        ] {
+            let mut tracked = Small::for_gradients();
+            assert!(tracked.tracked());
+            let Datum::Tensor(with) = evaluated(text, &mut tracked).expect(text) else {
+                panic!("{text} left the device")
+            };
+            let plain = match evaluated(text, &mut Small::default()).expect(text) {
+                Datum::Tensor(value) => value.read_f64().expect("reads"),
+                other => vec![other.number(Default::default()).expect("a number")],
+            };
+            let with = with.read_f64().expect("reads");
+            assert_eq!(with.len(), plain.len(), "{text}");
+            assert!(with.iter().zip(&plain).all(|(a, b)| (a - b).abs() < 1e-5), "{text}: {with:?} {plain:?}");
+        }
+    }
+
+    #[test]
+    fn what_the_host_orders_cannot_be_tracked() {
+        for text in ["sort(v)", "topk(v, 2)", "quantile(v, 0.5)", "rank(\" and\")"] {
+            let mut tracked = Small::for_gradients();
+            assert!(evaluated(text, &mut tracked).expect_err(text).message.contains("has no gradient"), "{text}");
+        }
+    }
+}

@@ -1,0 +1,329 @@
+//! One safetensors file, mapped into memory or part of the executable.
+//!
+//! A mapped file counts towards the memory of the process as far as it has been touched. Tensors are therefore read in
+//! pieces, and each piece is given back before the next one is touched: loading holds the converted weights and a few
+//! megabytes, never the file as well.
+
+#![allow(unsafe_code, reason = "mapping a file is unsafe: another process may change it while it is read")]
+
+use std::fs::File;
+use std::ops::Range;
+use std::path::Path;
+
+use memmap2::Mmap;
+use safetensors::SafeTensors;
+use safetensors::tensor::{Dtype, SafeTensorError};
+
+use super::super::error::LoadError;
+
+/// Bytes that are read before mapped memory is given back. A multiple of every element size and of every page size.
+pub(super) const PIECE: usize = 4 << 20;
+
+/// Bytes in front of the header that give its length.
+const LENGTH_BYTES: usize = 8;
+
+/// Name, type, shape and place of one tensor.
+#[derive(Clone, Debug)]
+pub struct TensorEntry {
+    /// The name in the file.
+    pub name: String,
+    /// Element type in the file.
+    pub dtype: Dtype,
+    /// Shape in the file.
+    pub shape: Vec<usize>,
+    /// Bytes of the whole file that it takes.
+    range: Range<usize>,
+}
+
+impl TensorEntry {
+    /// Bytes it takes in the file.
+    pub fn bytes(&self) -> usize {
+        self.range.len()
+    }
+
+    /// Number of elements.
+    pub fn count(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// The element type as it is shown: `f32`, `bf16`.
+    pub fn dtype_name(&self) -> String {
+        format!("{:?}", self.dtype).to_lowercase()
+    }
+}
+
+/// One weight file: its table of tensors and its bytes.
+#[derive(Debug)]
+pub struct SafetensorsFile {
+    path: String,
+    bytes: Bytes,
+    entries: Vec<TensorEntry>,
+}
+
+#[derive(Debug)]
+enum Bytes {
+    Mapped(Mmap),
+    Static(&'static [u8]),
+    #[cfg(test)]
+    Owned(Vec<u8>),
+}
+
+impl Bytes {
+    fn all(&self) -> &[u8] {
+        match self {
+            Bytes::Mapped(map) => map,
+            Bytes::Static(bytes) => bytes,
+            #[cfg(test)]
+            Bytes::Owned(bytes) => bytes,
+        }
+    }
+}
+
+impl SafetensorsFile {
+    /// Maps a file and reads its header.
+    pub fn open(path: &Path) -> Result<Self, LoadError> {
+        let shown = path.display().to_string();
+        let io = |source| LoadError::Io { path: shown.clone(), source };
+        let file = File::open(path).map_err(io)?;
+        if file.metadata().map_err(io)?.len() == 0 {
+            return Err(LoadError::TooShort { path: shown, size: 0 });
+        }
+        // SAFETY: the map is only read, and only as bytes, of which every value is valid. Another process that writes to
+        // the file while it is loaded can change what is read, one that shortens it can end this process; the same holds
+        // for every program that maps its input.
+        let map = unsafe { Mmap::map(&file) }.map_err(io)?;
+        SafetensorsFile::parse(shown, Bytes::Mapped(map))
+    }
+
+    /// Reads the header of a file that is part of the executable.
+    pub fn from_static(path: &str, bytes: &'static [u8]) -> Result<Self, LoadError> {
+        SafetensorsFile::parse(path.to_owned(), Bytes::Static(bytes))
+    }
+
+    #[cfg(test)]
+    pub fn from_vec(path: &str, bytes: Vec<u8>) -> Result<Self, LoadError> {
+        SafetensorsFile::parse(path.to_owned(), Bytes::Owned(bytes))
+    }
+
+    fn parse(path: String, bytes: Bytes) -> Result<Self, LoadError> {
+        let all = bytes.all();
+        let header = header(&path, all)?;
+        let data_start = LENGTH_BYTES + header.len();
+        let (_, metadata) = SafeTensors::read_metadata(all).map_err(|error| explain(&path, all, data_start, error))?;
+        let mut entries = Vec::new();
+        for (name, info) in metadata.tensors() {
+            let (begin, end) = info.data_offsets;
+            let range = data_start.checked_add(begin).zip(data_start.checked_add(end)).map(|(begin, end)| begin..end);
+            let Some(range) = range.filter(|range| all.get(range.clone()).is_some()) else {
+                let available = (all.len() - data_start) as u64;
+                return Err(LoadError::TensorBeyondFile {
+                    path,
+                    tensor: name,
+                    begin: begin as u64,
+                    end: end as u64,
+                    available,
+                });
+            };
+            entries.push(TensorEntry { name, dtype: info.dtype, shape: info.shape.clone(), range });
+        }
+        entries.sort_by_key(|entry| entry.range.start);
+        Ok(SafetensorsFile { path, bytes, entries })
+    }
+
+    /// Where it is, for messages.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Its tensors, in the order of their bytes.
+    pub fn entries(&self) -> &[TensorEntry] {
+        &self.entries
+    }
+
+    /// Size of the whole file.
+    pub fn size(&self) -> usize {
+        self.bytes.all().len()
+    }
+
+    /// The bytes of a tensor, a few megabytes at a time; what was given before is given back to the system.
+    pub fn pieces<'a>(&'a self, entry: &'a TensorEntry) -> impl Iterator<Item = &'a [u8]> {
+        let all = &self.bytes.all()[entry.range.clone()];
+        let start = entry.range.start;
+        all.chunks(PIECE).enumerate().map(move |(i, piece)| {
+            if i > 0 {
+                self.release_range(start + (i - 1) * PIECE..start + i * PIECE);
+            }
+            piece
+        })
+    }
+
+    /// Gives the memory of a tensor back to the system. Its bytes can still be read; they come from the file again.
+    pub fn release(&self, entry: &TensorEntry) {
+        self.release_range(entry.range.clone());
+    }
+
+    #[cfg(unix)]
+    fn release_range(&self, range: Range<usize>) {
+        let Bytes::Mapped(map) = &self.bytes else { return };
+        // SAFETY: the map is of a file and never written to, so pages that are dropped come back from the file with the
+        // same bytes when they are touched again. memmap2 aligns the range to pages. Failing costs only memory.
+        let _ = unsafe { map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, range.start, range.len()) };
+    }
+
+    #[cfg(not(unix))]
+    fn release_range(&self, _range: Range<usize>) {}
+}
+
+/// The header's bytes, if the file is long enough for what it says about its length.
+fn header<'a>(path: &str, all: &'a [u8]) -> Result<&'a [u8], LoadError> {
+    let size = all.len() as u64;
+    let Some((length, rest)) = all.split_first_chunk::<LENGTH_BYTES>() else {
+        return Err(LoadError::TooShort { path: path.to_owned(), size });
+    };
+    let length = u64::from_le_bytes(*length);
+    usize::try_from(length).ok().and_then(|length| rest.get(..length)).ok_or_else(|| LoadError::HeaderBeyondFile {
+        path: path.to_owned(),
+        header: length,
+        size,
+    })
+}
+
+/// Says what the crate found wrong in terms of the file: above all which tensor a truncated file cuts off.
+fn explain(path: &str, all: &[u8], data_start: usize, error: SafeTensorError) -> LoadError {
+    let available = (all.len() - data_start) as u64;
+    if matches!(error, SafeTensorError::MetadataIncompleteBuffer) {
+        let last = last_tensor(&all[LENGTH_BYTES..data_start]);
+        return match last {
+            Some((tensor, begin, end)) if end > available => {
+                LoadError::TensorBeyondFile { path: path.to_owned(), tensor, begin, end, available }
+            }
+            Some((_, _, end)) => LoadError::BadHeader {
+                path: path.to_owned(),
+                message: format!("its tensors end at byte {end} of the data, the file has {available}"),
+            },
+            None => LoadError::BadHeader {
+                path: path.to_owned(),
+                message: format!("it lists no tensors, but the file has {available} bytes of data"),
+            },
+        };
+    }
+    let message = match error {
+        SafeTensorError::InvalidOffset(name) => format!("tensor {name:?} does not start where the one before ends"),
+        other => other.to_string(),
+    };
+    LoadError::BadHeader { path: path.to_owned(), message }
+}
+
+/// The tensor with the largest end offset.
+fn last_tensor(header: &[u8]) -> Option<(String, u64, u64)> {
+    let header: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(header).ok()?;
+    header
+        .into_iter()
+        .filter_map(|(name, info)| {
+            let offsets = info.get("data_offsets")?;
+            Some((name, offsets.get(0)?.as_u64()?, offsets.get(1)?.as_u64()?))
+        })
+        .max_by_key(|(_, _, end)| *end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn file(header: &str, data: usize) -> Vec<u8> {
+        let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+        bytes.extend(header.as_bytes());
+        bytes.resize(bytes.len() + data, 0);
+        bytes
+    }
+
+    fn message(bytes: Vec<u8>) -> String {
+        SafetensorsFile::from_vec("m.safetensors", bytes).unwrap_err().to_string()
+    }
+
+    const TWO: &str = r#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"F16","shape":[3],"data_offsets":[8,14]}}"#;
+
+    #[test]
+    fn entries_are_in_the_order_of_their_bytes() {
+        let file = SafetensorsFile::from_vec("m.safetensors", file(TWO, 14)).unwrap();
+        let seen: Vec<_> =
+            file.entries().iter().map(|e| (e.name.as_str(), e.dtype_name(), e.count(), e.bytes())).collect();
+        assert_eq!(seen, [("a", "f32".to_owned(), 2, 8), ("b", "f16".to_owned(), 3, 6)]);
+    }
+
+    #[test]
+    fn a_truncated_file_names_the_tensor_that_is_cut_off() {
+        assert_eq!(
+            message(file(TWO, 11)),
+            "m.safetensors is truncated: tensor \"b\" takes bytes 8..14 of the data, the file has 11; get it again"
+        );
+    }
+
+    #[test]
+    fn a_header_longer_than_the_file_gives_both_sizes() {
+        let mut bytes = file(TWO, 14);
+        bytes.truncate(40);
+        assert_eq!(
+            message(bytes),
+            format!(
+                "m.safetensors is truncated or no safetensors file: its header should be {} bytes long, the file has 40 \
+                 bytes; get it again",
+                TWO.len()
+            )
+        );
+        assert_eq!(
+            message(b"\xFF\0\0\0\0\0\0\x01 no safetensors file".to_vec()),
+            "m.safetensors is truncated or no safetensors file: its header should be 72057594037928191 bytes long, the \
+             file has 28 bytes; get it again"
+        );
+    }
+
+    #[test]
+    fn too_few_bytes_for_a_length() {
+        assert_eq!(
+            message(vec![1, 2, 3]),
+            "m.safetensors is truncated: 3 bytes, a safetensors file starts with 8 bytes of header length; get it again"
+        );
+    }
+
+    #[test]
+    fn a_header_that_is_no_json_or_lies_about_offsets() {
+        assert_eq!(
+            message(file("not json", 0)),
+            "m.safetensors: the safetensors header cannot be read: invalid JSON in header: expected ident at line 1 column \
+             2; get the file again"
+        );
+        assert_eq!(
+            message(file(TWO, 20)),
+            "m.safetensors: the safetensors header cannot be read: its tensors end at byte 14 of the data, the file has 20; \
+             get the file again"
+        );
+        assert_eq!(
+            message(file(r#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}}"#, 12)),
+            "m.safetensors: the safetensors header cannot be read: tensor \"a\" does not start where the one before ends; \
+             get the file again"
+        );
+        assert!(
+            message(file(r#"{"a":{"dtype":"F32","shape":[3],"data_offsets":[0,8]}}"#, 8)).contains("invalid shape")
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn random_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+            let _ = SafetensorsFile::from_vec("random", bytes);
+        }
+
+        #[test]
+        fn random_headers_never_panic(
+            begin in any::<u64>(), end in any::<u64>(), a in any::<u64>(), b in any::<u64>(), data in 0usize..64, cut in 0usize..200,
+        ) {
+            let header = format!(r#"{{"a":{{"dtype":"F32","shape":[{a},{b}],"data_offsets":[{begin},{end}]}}}}"#);
+            let mut bytes = file(&header, data);
+            let _ = SafetensorsFile::from_vec("random", bytes.clone());
+            bytes.truncate(cut);
+            let _ = SafetensorsFile::from_vec("random", bytes);
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! Weights in several files, with an index that says which tensor is where.
+
+use std::collections::{BTreeMap, HashSet};
+
+use super::super::config::parse_object;
+use super::super::error::LoadError;
+use super::files::CheckpointFiles;
+use super::{Checkpoint, SafetensorsFile};
+
+/// Name of the index.
+pub const INDEX: &str = "model.safetensors.index.json";
+
+/// Opens the shards that the index names, and only those: repositories can hold stray duplicates. The index and the
+/// headers of the shards must agree.
+pub fn open(files: &CheckpointFiles, index_text: &[u8]) -> Result<Checkpoint, LoadError> {
+    let index = files.path_of(INDEX);
+    let shards = tensors_by_shard(&index, index_text)?;
+    let mut opened = Vec::new();
+    for (shard, listed) in &shards {
+        let file = files.open_weights(shard)?.ok_or_else(|| LoadError::MissingShard {
+            index: index.clone(),
+            shard: shard.clone(),
+            shards: shards.len(),
+        })?;
+        agree(&index, shard, listed, &file)?;
+        opened.push(file);
+    }
+    Ok(Checkpoint::new(files.path().to_owned(), opened))
+}
+
+fn tensors_by_shard(index: &str, text: &[u8]) -> Result<BTreeMap<String, Vec<String>>, LoadError> {
+    let root = parse_object(index, text)?;
+    let Some(map) = root.get("weight_map").and_then(|map| map.as_object()) else {
+        return Err(LoadError::MissingKey { path: index.to_owned(), key: "weight_map".into(), aliases: Vec::new() });
+    };
+    let mut shards: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (tensor, shard) in map {
+        let Some(shard) = shard.as_str() else {
+            return Err(LoadError::WrongType {
+                path: index.to_owned(),
+                key: format!("weight_map.{tensor}"),
+                found: shard.to_string(),
+                expected: "the name of a shard",
+            });
+        };
+        shards.entry(shard.to_owned()).or_default().push(tensor.clone());
+    }
+    Ok(shards)
+}
+
+fn agree(index: &str, shard: &str, listed: &[String], file: &SafetensorsFile) -> Result<(), LoadError> {
+    let (names, there): (HashSet<&str>, HashSet<&str>) =
+        (listed.iter().map(String::as_str).collect(), file.entries().iter().map(|entry| entry.name.as_str()).collect());
+    if let Some(tensor) = listed.iter().find(|name| !there.contains(name.as_str())) {
+        return Err(LoadError::NotInShard { index: index.into(), shard: shard.into(), tensor: tensor.clone() });
+    }
+    if let Some(entry) = file.entries().iter().find(|entry| !names.contains(entry.name.as_str())) {
+        return Err(LoadError::NotInIndex { index: index.into(), shard: shard.into(), tensor: entry.name.clone() });
+    }
+    Ok(())
+}

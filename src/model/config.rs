@@ -1,0 +1,324 @@
+//! `config.json` with typed getters that know the keys' many names.
+//!
+//! Configurations are diffs against the defaults of a class and have changed names over the years, so every getter takes
+//! all names of a setting, and a `null` counts as absent.
+
+use serde_json::{Map, Value};
+
+use super::error::LoadError;
+
+/// A `config.json` and where it comes from.
+#[derive(Clone, Debug)]
+pub struct HfConfig {
+    path: String,
+    root: Map<String, Value>,
+}
+
+/// Names of the width of the residual stream.
+pub const D_MODEL: &[&str] = &["hidden_size", "n_embd", "dim", "d_model", "n_embed"];
+/// Names of the number of blocks.
+pub const N_LAYERS: &[&str] = &["num_hidden_layers", "n_layer", "num_layers", "n_layers"];
+/// Names of the number of query heads.
+pub const N_HEADS: &[&str] = &["num_attention_heads", "n_head", "num_heads", "n_heads"];
+/// Names of the number of key/value heads.
+pub const N_KV_HEADS: &[&str] = &["num_key_value_heads", "num_kv_heads"];
+/// Names of the width of the MLP.
+pub const D_MLP: &[&str] = &["intermediate_size", "n_inner", "ffn_dim", "hidden_dim", "ffn_hidden_size"];
+/// Names of the number of positions.
+pub const MAX_POSITIONS: &[&str] = &["max_position_embeddings", "n_positions", "max_seq_len", "seq_length", "n_ctx"];
+/// Names of the activation function.
+pub const ACT: &[&str] = &["hidden_activation", "hidden_act", "activation_function", "activation", "afn"];
+/// Names of the epsilon of the norms.
+pub const EPS: &[&str] = &["rms_norm_eps", "layer_norm_eps", "layer_norm_epsilon", "norm_epsilon", "norm_eps"];
+
+impl HfConfig {
+    /// Parses the text of a configuration; `path` is for messages.
+    pub fn parse(path: &str, text: &[u8]) -> Result<Self, LoadError> {
+        Ok(HfConfig { path: path.to_owned(), root: parse_object(path, text)? })
+    }
+
+    /// The file, for messages.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The whole configuration as it is in the file.
+    pub fn json(&self) -> &Map<String, Value> {
+        &self.root
+    }
+
+    /// `model_type`, which decides the family.
+    pub fn model_type(&self) -> Result<&str, LoadError> {
+        self.str(&["model_type"])?.ok_or_else(|| self.missing(&["model_type"]))
+    }
+
+    /// First entry of `architectures`, which decides the head.
+    pub fn architecture(&self) -> Result<Option<&str>, LoadError> {
+        match self.find(&["architectures"]) {
+            None => Ok(None),
+            Some((key, Value::Array(list))) => match list.first() {
+                None => Ok(None),
+                Some(Value::String(name)) => Ok(Some(name)),
+                Some(other) => Err(self.wrong(key, other, "a list of names")),
+            },
+            Some((key, other)) => Err(self.wrong(key, other, "a list of names")),
+        }
+    }
+
+    /// The first of these keys that is present and not null, with its value.
+    pub fn find<'a>(&'a self, keys: &[&'a str]) -> Option<(&'a str, &'a Value)> {
+        keys.iter().find_map(|&key| self.root.get(key).filter(|value| !value.is_null()).map(|value| (key, value)))
+    }
+
+    /// A whole number that must be there and above zero.
+    pub fn size(&self, keys: &[&str]) -> Result<usize, LoadError> {
+        self.opt_size(keys)?.ok_or_else(|| self.missing(keys))
+    }
+
+    /// A whole number above zero, if it is there.
+    pub fn opt_size(&self, keys: &[&str]) -> Result<Option<usize>, LoadError> {
+        match self.opt_count(keys)? {
+            Some(0) => {
+                let key = self.find(keys).map_or(keys[0], |(key, _)| key);
+                Err(LoadError::BadConfig { path: self.path.clone(), message: format!("{key:?} is 0") })
+            }
+            other => Ok(other),
+        }
+    }
+
+    /// A whole number, zero included, if it is there.
+    pub fn opt_count(&self, keys: &[&str]) -> Result<Option<usize>, LoadError> {
+        let Some((key, value)) = self.find(keys) else { return Ok(None) };
+        whole(value).map(Some).ok_or_else(|| self.wrong(key, value, "a whole number"))
+    }
+
+    /// A number, or the default of the family.
+    pub fn number(&self, keys: &[&str], default: f64) -> Result<f64, LoadError> {
+        let Some((key, value)) = self.find(keys) else { return Ok(default) };
+        value.as_f64().ok_or_else(|| self.wrong(key, value, "a number"))
+    }
+
+    /// A truth value, or the default of the family.
+    pub fn flag(&self, keys: &[&str], default: bool) -> Result<bool, LoadError> {
+        let Some((key, value)) = self.find(keys) else { return Ok(default) };
+        value.as_bool().ok_or_else(|| self.wrong(key, value, "true or false"))
+    }
+
+    /// A string, if it is there.
+    pub fn str<'a>(&'a self, keys: &[&'a str]) -> Result<Option<&'a str>, LoadError> {
+        let Some((key, value)) = self.find(keys) else { return Ok(None) };
+        value.as_str().map(Some).ok_or_else(|| self.wrong(key, value, "a string"))
+    }
+
+    /// An object, if it is there.
+    pub fn object<'a>(&'a self, keys: &[&'a str]) -> Result<Option<Section<'a>>, LoadError> {
+        let Some((key, value)) = self.find(keys) else { return Ok(None) };
+        let map = value.as_object().ok_or_else(|| self.wrong(key, value, "an object"))?;
+        Ok(Some(Section { config: self, name: key, map }))
+    }
+
+    /// Token ids under a key that holds one or a list of them.
+    pub fn token_ids(&self, key: &str) -> Vec<u32> {
+        let one = |value: &Value| value.as_u64().and_then(|id| u32::try_from(id).ok());
+        match self.root.get(key) {
+            Some(Value::Array(list)) => list.iter().filter_map(one).collect(),
+            Some(value) => one(value).into_iter().collect(),
+            None => Vec::new(),
+        }
+    }
+
+    /// Names of the classes in order: `id2label`, or `LABEL_i` for `num_labels` of them (2 by default).
+    pub fn labels(&self) -> Result<Vec<String>, LoadError> {
+        let Some(section) = self.object(&["id2label"])? else {
+            let count = self.opt_size(&["num_labels", "_num_labels"])?.unwrap_or(2);
+            return Ok((0..count).map(|i| format!("LABEL_{i}")).collect());
+        };
+        let count = section.map.len();
+        let mut labels = vec![None; count];
+        for (key, value) in section.map {
+            let slot = key.parse().ok().and_then(|i: usize| labels.get_mut(i));
+            let Some(slot) = slot else {
+                let message = format!("\"id2label\" has the key {key:?}, expected 0 to {}", count.saturating_sub(1));
+                return Err(LoadError::BadConfig { path: self.path.clone(), message });
+            };
+            *slot = Some(value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+        }
+        if count == 0 {
+            return Err(LoadError::BadConfig { path: self.path.clone(), message: "\"id2label\" is empty".into() });
+        }
+        Ok(labels.into_iter().enumerate().map(|(i, label)| label.unwrap_or_else(|| format!("LABEL_{i}"))).collect())
+    }
+
+    /// An error for a key that is not there.
+    pub fn missing(&self, keys: &[&str]) -> LoadError {
+        LoadError::MissingKey {
+            path: self.path.clone(),
+            key: keys.first().map(|&key| key.to_owned()).unwrap_or_default(),
+            aliases: keys.iter().skip(1).map(|&key| key.to_owned()).collect(),
+        }
+    }
+
+    /// An error for a setting with a meaning that is not supported.
+    pub fn unsupported(&self, key: &str, value: impl ToString, why: impl Into<String>) -> LoadError {
+        LoadError::UnsupportedSetting {
+            path: self.path.clone(),
+            key: key.to_owned(),
+            value: value.to_string(),
+            why: why.into(),
+        }
+    }
+
+    /// An error for values that contradict each other.
+    pub fn bad(&self, message: impl Into<String>) -> LoadError {
+        LoadError::BadConfig { path: self.path.clone(), message: message.into() }
+    }
+
+    fn wrong(&self, key: &str, value: &Value, expected: &'static str) -> LoadError {
+        LoadError::WrongType { path: self.path.clone(), key: key.to_owned(), found: describe(value), expected }
+    }
+}
+
+/// An object inside a configuration.
+#[derive(Clone, Copy, Debug)]
+pub struct Section<'a> {
+    config: &'a HfConfig,
+    name: &'a str,
+    map: &'a Map<String, Value>,
+}
+
+impl<'a> Section<'a> {
+    /// The key it stands under.
+    pub fn name(&self) -> &'a str {
+        self.name
+    }
+
+    fn find(&self, keys: &[&'a str]) -> Option<(&'a str, &'a Value)> {
+        keys.iter().find_map(|&key| self.map.get(key).filter(|value| !value.is_null()).map(|value| (key, value)))
+    }
+
+    /// A number, if it is there.
+    pub fn opt_number(&self, keys: &[&'a str]) -> Result<Option<f64>, LoadError> {
+        let Some((key, value)) = self.find(keys) else { return Ok(None) };
+        value.as_f64().map(Some).ok_or_else(|| self.wrong(key, value, "a number"))
+    }
+
+    /// A number that must be there.
+    pub fn number(&self, keys: &[&'a str]) -> Result<f64, LoadError> {
+        self.opt_number(keys)?.ok_or_else(|| {
+            let nested: Vec<String> = keys.iter().map(|key| format!("{}.{key}", self.name)).collect();
+            self.config.missing(&nested.iter().map(String::as_str).collect::<Vec<_>>())
+        })
+    }
+
+    /// A string, if it is there.
+    pub fn str(&self, keys: &[&'a str]) -> Result<Option<&'a str>, LoadError> {
+        let Some((key, value)) = self.find(keys) else { return Ok(None) };
+        value.as_str().map(Some).ok_or_else(|| self.wrong(key, value, "a string"))
+    }
+
+    fn wrong(&self, key: &str, value: &Value, expected: &'static str) -> LoadError {
+        self.config.wrong(&format!("{}.{key}", self.name), value, expected)
+    }
+}
+
+/// Parses a JSON file whose outermost value is an object.
+pub fn parse_object(path: &str, text: &[u8]) -> Result<Map<String, Value>, LoadError> {
+    match parse_json(path, text)? {
+        Value::Object(map) => Ok(map),
+        other => Err(LoadError::NotAnObject { path: path.to_owned(), found: kind(&other) }),
+    }
+}
+
+/// Parses a JSON file.
+pub fn parse_json(path: &str, text: &[u8]) -> Result<Value, LoadError> {
+    serde_json::from_slice(text).map_err(|error| {
+        let said = error.to_string();
+        let message = said.rsplit_once(" at line ").map_or(said.as_str(), |(message, _)| message).to_owned();
+        LoadError::Json { path: path.to_owned(), line: error.line(), column: error.column(), message }
+    })
+}
+
+fn whole(value: &Value) -> Option<usize> {
+    let number =
+        value.as_u64().or_else(|| value.as_f64().filter(|x| *x >= 0.0 && x.fract() == 0.0).map(|x| x as u64))?;
+    usize::try_from(number).ok()
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a truth value",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}
+
+/// A value for a message: its kind, and the value itself where it is short.
+fn describe(value: &Value) -> String {
+    match value {
+        Value::Bool(_) | Value::Number(_) | Value::String(_) => format!("{} ({value})", kind(value)),
+        _ => kind(value).to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(text: &str) -> HfConfig {
+        HfConfig::parse("dir/config.json", text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn aliases_are_tried_in_order_and_null_is_absent() {
+        let config = config(r#"{"n_inner": null, "n_embd": 32, "num_key_value_heads": 2.0}"#);
+        assert_eq!(config.size(D_MODEL).unwrap(), 32);
+        assert_eq!(config.opt_size(D_MLP).unwrap(), None);
+        assert_eq!(config.opt_size(N_KV_HEADS).unwrap(), Some(2));
+    }
+
+    #[test]
+    fn errors_name_file_key_and_found_type() {
+        let config = config(r#"{"n_embd": "wide", "n_layer": 0, "rope_scaling": {"factor": []}, "tie": 1}"#);
+        assert_eq!(
+            config.size(D_MODEL).unwrap_err().to_string(),
+            r#"dir/config.json: "n_embd" is a string ("wide"), expected a whole number"#
+        );
+        assert_eq!(config.size(N_LAYERS).unwrap_err().to_string(), r#"dir/config.json: "n_layer" is 0"#);
+        assert_eq!(
+            config.size(&["num_attention_heads", "n_head"]).unwrap_err().to_string(),
+            "dir/config.json has no \"num_attention_heads\" (or n_head); add it from the model's original configuration"
+        );
+        assert_eq!(
+            config.flag(&["tie"], true).unwrap_err().to_string(),
+            r#"dir/config.json: "tie" is a number (1), expected true or false"#
+        );
+        let section = config.object(&["rope_scaling"]).unwrap().unwrap();
+        assert_eq!(
+            section.number(&["factor"]).unwrap_err().to_string(),
+            r#"dir/config.json: "rope_scaling.factor" is a list, expected a number"#
+        );
+    }
+
+    #[test]
+    fn faults_in_the_json_are_located() {
+        assert_eq!(
+            HfConfig::parse("config.json", b"{\"a\": 1,\n \"b\" 2}").unwrap_err().to_string(),
+            "config.json is not valid JSON: line 2, column 6: expected `:`; get the file again"
+        );
+        assert_eq!(
+            HfConfig::parse("config.json", b"[1]").unwrap_err().to_string(),
+            "config.json holds a list, not an object; get the file again"
+        );
+    }
+
+    #[test]
+    fn labels_have_defaults() {
+        assert_eq!(config(r#"{"id2label": {"1": "b", "0": "a"}}"#).labels().unwrap(), ["a", "b"]);
+        assert_eq!(config(r#"{"num_labels": 3}"#).labels().unwrap(), ["LABEL_0", "LABEL_1", "LABEL_2"]);
+        assert_eq!(config("{}").labels().unwrap(), ["LABEL_0", "LABEL_1"]);
+        assert!(config(r#"{"id2label": {"7": "b"}}"#).labels().is_err());
+    }
+}

@@ -1,0 +1,405 @@
+//! What can go wrong between a name on the command line and a model in memory, or a prompt and its tokens.
+//!
+//! Every message names the file, what was found in it and what to do next.
+
+use std::io;
+
+/// A checkpoint that cannot be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    // Finding the checkpoint
+    /// Nothing is there.
+    #[error(
+        "no model at {path:?}: no such file or directory; give a directory with config.json and model.safetensors, a \
+         .safetensors file, or the name of a model in the Hugging Face cache"
+    )]
+    NotFound {
+        /// What was asked for.
+        path: String,
+    },
+    /// A hub name that is not in the local cache.
+    #[error(
+        "{repo:?} is neither a file or directory nor in the Hugging Face cache at {cache}; get it with \"hf download \
+         {repo}\", or set HF_HUB_CACHE to where it is"
+    )]
+    NotCached {
+        /// The name, `org/name`.
+        repo: String,
+        /// Where was looked.
+        cache: String,
+    },
+    /// The repository is in the cache, but not this revision of it.
+    #[error("revision {revision:?} of {repo:?} is not in the Hugging Face cache at {cache}; cached: {found}")]
+    NoRevision {
+        /// The name, `org/name`.
+        repo: String,
+        /// What was asked for.
+        revision: String,
+        /// Where was looked.
+        cache: String,
+        /// Revisions that are there.
+        found: String,
+    },
+    /// A file that is there but cannot be read.
+    #[error("cannot read {path}: {source}; check its permissions")]
+    Io {
+        /// The file.
+        path: String,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
+
+    // config.json
+    /// A directory without `config.json`, or a weights file without one beside it.
+    #[error("no config.json in {path}; it names the architecture: copy it from where the weights come from")]
+    NoConfig {
+        /// The directory.
+        path: String,
+    },
+    /// A file that should be JSON and is not.
+    #[error("{path} is not valid JSON: line {line}, column {column}: {message}; get the file again")]
+    Json {
+        /// The file.
+        path: String,
+        /// Line of the fault.
+        line: usize,
+        /// Column of the fault.
+        column: usize,
+        /// What the parser says.
+        message: String,
+    },
+    /// A JSON file whose outermost value is no object.
+    #[error("{path} holds {found}, not an object; get the file again")]
+    NotAnObject {
+        /// The file.
+        path: String,
+        /// What is there.
+        found: &'static str,
+    },
+    /// A key without which the arithmetic is unknown.
+    #[error("{path} has no {key:?}{}; add it from the model's original configuration", also(.aliases))]
+    MissingKey {
+        /// The file.
+        path: String,
+        /// The usual key.
+        key: String,
+        /// Other keys that would do.
+        aliases: Vec<String>,
+    },
+    /// A key with a value of another type.
+    #[error("{path}: {key:?} is {found}, expected {expected}")]
+    WrongType {
+        /// The file.
+        path: String,
+        /// The key, with its parents.
+        key: String,
+        /// What is there.
+        found: String,
+        /// What it should be.
+        expected: &'static str,
+    },
+    /// Values that contradict each other or make no sense.
+    #[error("{path}: {message}")]
+    BadConfig {
+        /// The file.
+        path: String,
+        /// What is wrong.
+        message: String,
+    },
+
+    // Architectures
+    /// A `model_type` that no family file describes.
+    #[error("{path}: model_type {model_type:?} is not supported{}; supported: {supported}", because(.why))]
+    UnknownModelType {
+        /// The file.
+        path: String,
+        /// The type.
+        model_type: String,
+        /// Why it cannot be, where that is known.
+        why: Option<&'static str>,
+        /// Types that are supported.
+        supported: String,
+    },
+    /// A supported family with a head that is not.
+    #[error("{path}: architecture {architecture:?} is not supported; of {model_type} there are {supported}")]
+    UnsupportedHead {
+        /// The file.
+        path: String,
+        /// Entry of `architectures`.
+        architecture: String,
+        /// The family.
+        model_type: String,
+        /// Heads that are supported.
+        supported: String,
+    },
+    /// A setting that would change the arithmetic in a way that cannot be described yet.
+    #[error("{path}: {key} = {value} is not supported: {why}")]
+    UnsupportedSetting {
+        /// The file.
+        path: String,
+        /// The key.
+        key: String,
+        /// Its value.
+        value: String,
+        /// What there is instead.
+        why: String,
+    },
+
+    // Weight files
+    /// A checkpoint without weights in a format that can be read.
+    #[error("no model.safetensors or model.safetensors.index.json in {path}{hint}")]
+    NoWeights {
+        /// The directory.
+        path: String,
+        /// What is there instead and what to do about it.
+        hint: String,
+    },
+    /// A file that is named as the model and holds no safetensors.
+    #[error("{path} is no .safetensors file: {hint}")]
+    NotWeights {
+        /// The file.
+        path: String,
+        /// What to do instead.
+        hint: &'static str,
+    },
+    /// Fewer bytes than even the length of the header takes.
+    #[error("{path} is truncated: {size} bytes, a safetensors file starts with 8 bytes of header length; get it again")]
+    TooShort {
+        /// The file.
+        path: String,
+        /// Its size.
+        size: u64,
+    },
+    /// The header would end behind the end of the file.
+    #[error(
+        "{path} is truncated or no safetensors file: its header should be {header} bytes long, the file has {size} bytes; \
+         get it again"
+    )]
+    HeaderBeyondFile {
+        /// The file.
+        path: String,
+        /// Header length that the first 8 bytes give.
+        header: u64,
+        /// Size of the file.
+        size: u64,
+    },
+    /// The header does not describe tensors.
+    #[error("{path}: the safetensors header cannot be read: {message}; get the file again")]
+    BadHeader {
+        /// The file.
+        path: String,
+        /// What the parser says.
+        message: String,
+    },
+    /// A tensor would end behind the end of the file.
+    #[error(
+        "{path} is truncated: tensor {tensor:?} takes bytes {begin}..{end} of the data, the file has {available}; get it \
+         again"
+    )]
+    TensorBeyondFile {
+        /// The file.
+        path: String,
+        /// The tensor.
+        tensor: String,
+        /// First byte.
+        begin: u64,
+        /// End of its bytes.
+        end: u64,
+        /// Bytes of data in the file.
+        available: u64,
+    },
+    /// The index names a file that is not there.
+    #[error("{index} names the shard {shard:?}, which is not there; get it again, all {shards} shards are needed")]
+    MissingShard {
+        /// The index file.
+        index: String,
+        /// The shard.
+        shard: String,
+        /// Number of shards that the index names.
+        shards: usize,
+    },
+    /// The index puts a tensor into a shard that does not have it.
+    #[error("{index} puts tensor {tensor:?} into {shard:?}, which does not have it; get the index and the shard again")]
+    NotInShard {
+        /// The index file.
+        index: String,
+        /// The shard.
+        shard: String,
+        /// The tensor.
+        tensor: String,
+    },
+    /// A shard has a tensor that the index does not list there.
+    #[error(
+        "shard {shard:?} has tensor {tensor:?}, which {index} does not list for it; get the index and the shard again"
+    )]
+    NotInIndex {
+        /// The index file.
+        index: String,
+        /// The shard.
+        shard: String,
+        /// The tensor.
+        tensor: String,
+    },
+
+    // Tensors
+    /// Another shape than the configuration asks for.
+    #[error("tensor {tensor:?} has shape {found:?}, {config} asks for {expected:?} ({what})")]
+    WrongShape {
+        /// The tensor.
+        tensor: String,
+        /// Its shape in the file.
+        found: Vec<usize>,
+        /// The shape it should have.
+        expected: Vec<usize>,
+        /// What the model uses it as.
+        what: String,
+        /// The configuration file.
+        config: String,
+    },
+    /// Tensors the architecture needs and the files do not have, or have and nobody needs.
+    #[error("the tensors of {path} do not fit the architecture {architecture}{}{}", some_missing(.missing), some_leftover(.leftover))]
+    TensorsDisagree {
+        /// The checkpoint.
+        path: String,
+        /// The architecture.
+        architecture: String,
+        /// Names that are missing.
+        missing: Vec<String>,
+        /// Names nobody asked for.
+        leftover: Vec<String>,
+    },
+    /// A dtype that cannot be computed with.
+    #[error(
+        "tensor {tensor:?} of {path} is {dtype}; only f32, f16, bf16 and f64 can be loaded: convert the checkpoint"
+    )]
+    UnsupportedDtype {
+        /// The file.
+        path: String,
+        /// The tensor.
+        tensor: String,
+        /// Its type.
+        dtype: String,
+    },
+    /// A tensor larger than the largest buffer of the device.
+    #[error("tensor {tensor:?} takes {bytes} bytes, the device's largest buffer is {max}; use --device cpu")]
+    TooBig {
+        /// The tensor.
+        tensor: String,
+        /// Bytes it takes as f32.
+        bytes: u64,
+        /// What the device allows.
+        max: u64,
+    },
+
+    // Tokenizer
+    /// `tokenizer.json` is there but cannot be used.
+    #[error("{path} is no usable tokenizer: {message}; get it again, or move it away and give token ids with --tokens")]
+    Tokenizer {
+        /// The file.
+        path: String,
+        /// What the parser says.
+        message: String,
+    },
+
+    // The user
+    /// Loading was interrupted.
+    #[error("loading was cancelled after {loaded} of {tensors} tensors")]
+    Cancelled {
+        /// Tensors loaded so far.
+        loaded: usize,
+        /// Tensors in all.
+        tensors: usize,
+    },
+}
+
+/// An input that the model cannot run.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum InputError {
+    /// Text for a model without a tokenizer.
+    #[error("the model has no tokenizer.json, so text cannot be tokenised: give token ids with --tokens")]
+    NoTokenizer,
+    /// The tokenizer refused the text.
+    #[error("cannot tokenise {text:?}: {message}")]
+    Tokenizer {
+        /// The text.
+        text: String,
+        /// What the tokenizer says.
+        message: String,
+    },
+    /// No rows, or a row without tokens.
+    #[error("the prompt is empty: it has no tokens to run; give some text, or token ids with --tokens")]
+    Empty,
+    /// More tokens than positions.
+    #[error("the prompt has {tokens} tokens, the model has positions for {max}: shorten it")]
+    TooLong {
+        /// Tokens of the prompt.
+        tokens: usize,
+        /// Positions of the model.
+        max: usize,
+    },
+    /// A token id outside the vocabulary.
+    #[error("token id {id} at position {position} is out of range: the vocabulary has 0..{}", .vocab.saturating_sub(1))]
+    IdOutOfRange {
+        /// The id.
+        id: u32,
+        /// Its position in the row.
+        position: usize,
+        /// Rows of the token embedding.
+        vocab: usize,
+    },
+    /// A token type outside the table.
+    #[error("token type {type_id} at position {position} is out of range: the model has {types} token types")]
+    TypeOutOfRange {
+        /// The type.
+        type_id: u32,
+        /// Its position in the row.
+        position: usize,
+        /// Rows of the token-type table.
+        types: usize,
+    },
+    /// Another number of token types than tokens.
+    #[error("{types} token types for {tokens} tokens: give one for each token")]
+    TypeCount {
+        /// Types given.
+        types: usize,
+        /// Tokens given.
+        tokens: usize,
+    },
+    /// A pair for a model that knows no second text.
+    #[error("a pair of texts needs a model with token types, such as bert; {family} has none: give one text")]
+    PairUnsupported {
+        /// The family of the model.
+        family: String,
+    },
+}
+
+fn also(aliases: &[String]) -> String {
+    if aliases.is_empty() { String::new() } else { format!(" (or {})", aliases.join(", ")) }
+}
+
+fn because(why: &Option<&'static str>) -> String {
+    why.map(|why| format!(": {why}")).unwrap_or_default()
+}
+
+/// Names shown of a long list.
+const SHOWN: usize = 10;
+
+fn first_names(names: &[String]) -> String {
+    let shown = names.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+    if names.len() > SHOWN { format!("{shown}, and {} more", names.len() - SHOWN) } else { shown }
+}
+
+fn some_missing(names: &[String]) -> String {
+    match names.len() {
+        0 => String::new(),
+        n => format!("; {n} missing: {}", first_names(names)),
+    }
+}
+
+fn some_leftover(names: &[String]) -> String {
+    match names.len() {
+        0 => String::new(),
+        n => format!("; {n} unknown: {}", first_names(names)),
+    }
+}

@@ -1,0 +1,157 @@
+//! What a model is run on: one or more rows of tokens, all of one length.
+
+use super::error::InputError;
+use super::load::Model;
+use super::spec::ModelSpec;
+use super::tokenizer::{Token, Tokenizer};
+
+/// One row of a batch.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Row {
+    /// Token ids, padding included.
+    pub ids: Vec<u32>,
+    /// Whether each token is real; padding is not.
+    pub mask: Vec<bool>,
+    /// Token types; zeros where the model has none.
+    pub type_ids: Vec<u32>,
+    /// The text it was made from, if it was made from text.
+    pub text: Option<String>,
+    /// The second text of a pair.
+    pub second_text: Option<String>,
+}
+
+impl Row {
+    fn of_tokens(tokens: Vec<Token>, types: bool) -> Row {
+        Row {
+            ids: tokens.iter().map(|token| token.id).collect(),
+            mask: vec![true; tokens.len()],
+            type_ids: tokens.iter().map(|token| if types { token.type_id } else { 0 }).collect(),
+            text: None,
+            second_text: None,
+        }
+    }
+
+    /// Tokens that are not padding.
+    pub fn len(&self) -> usize {
+        self.mask.iter().filter(|real| **real).count()
+    }
+
+    /// Whether there is nothing but padding.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// What a model is run on. Rows have one length; shorter ones are filled up on the right.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Input {
+    /// The rows.
+    pub rows: Vec<Row>,
+    filler: u32,
+}
+
+impl Input {
+    /// One row for each text, with the tokens that the model expects around it unless `add_special` is false.
+    pub fn from_texts(model: &Model, texts: &[impl AsRef<str>], add_special: bool) -> Result<Input, InputError> {
+        let tokenizer = tokenizer(model)?;
+        let row = |text: &str| {
+            let row = Row::of_tokens(tokenizer.encode(text, add_special)?, model.takes_pairs());
+            Ok(Row { text: Some(text.to_owned()), ..row })
+        };
+        Input::checked(model, texts.iter().map(|text| row(text.as_ref())).collect::<Result<_, _>>()?)
+    }
+
+    /// One row for each pair of texts.
+    pub fn from_pairs(model: &Model, pairs: &[(impl AsRef<str>, impl AsRef<str>)]) -> Result<Input, InputError> {
+        if !model.takes_pairs() {
+            return Err(InputError::PairUnsupported { family: model.spec.family.clone() });
+        }
+        let tokenizer = tokenizer(model)?;
+        let row = |first: &str, second: &str| {
+            let row = Row::of_tokens(tokenizer.encode_pair(first, second, true)?, true);
+            Ok(Row { text: Some(first.to_owned()), second_text: Some(second.to_owned()), ..row })
+        };
+        Input::checked(model, pairs.iter().map(|(a, b)| row(a.as_ref(), b.as_ref())).collect::<Result<_, _>>()?)
+    }
+
+    /// One row for each list of token ids, as they are.
+    pub fn from_tokens(model: &Model, rows: Vec<Vec<u32>>) -> Result<Input, InputError> {
+        let row =
+            |ids: Vec<u32>| Row { mask: vec![true; ids.len()], type_ids: vec![0; ids.len()], ids, ..Row::default() };
+        Input::checked(model, rows.into_iter().map(row).collect())
+    }
+
+    /// Rows made elsewhere: checked against the model, then filled up to the longest.
+    pub fn from_rows(model: &Model, rows: Vec<Row>) -> Result<Input, InputError> {
+        Input::checked(model, rows)
+    }
+
+    fn checked(model: &Model, rows: Vec<Row>) -> Result<Input, InputError> {
+        if rows.is_empty() {
+            return Err(InputError::Empty);
+        }
+        rows.iter().try_for_each(|row| check(&model.spec, row))?;
+        let mut input = Input { rows, filler: model.special.filler(model.spec.vocab) };
+        let longest = input.rows.iter().map(|row| row.ids.len()).max().unwrap_or(0);
+        input.fill(longest);
+        Ok(input)
+    }
+
+    /// Fills every row up to `length` tokens; longer inputs stay as they are.
+    ///
+    /// # Errors
+    /// If the model has fewer positions.
+    pub fn pad_to(&mut self, spec: &ModelSpec, length: usize) -> Result<(), InputError> {
+        if length > spec.max_positions {
+            return Err(InputError::TooLong { tokens: length, max: spec.max_positions });
+        }
+        self.fill(length);
+        Ok(())
+    }
+
+    fn fill(&mut self, length: usize) {
+        for row in &mut self.rows {
+            let length = length.max(row.ids.len());
+            row.ids.resize(length, self.filler);
+            row.mask.resize(length, false);
+            row.type_ids.resize(length, 0);
+        }
+    }
+
+    /// Tokens of each row, padding included.
+    pub fn length(&self) -> usize {
+        self.rows.first().map_or(0, |row| row.ids.len())
+    }
+
+    /// Whether any row has padding.
+    pub fn is_padded(&self) -> bool {
+        self.rows.iter().any(|row| row.mask.contains(&false))
+    }
+}
+
+fn tokenizer(model: &Model) -> Result<&Tokenizer, InputError> {
+    model.tokenizer.as_ref().ok_or(InputError::NoTokenizer)
+}
+
+fn check(spec: &ModelSpec, row: &Row) -> Result<(), InputError> {
+    let tokens = row.ids.len();
+    if row.is_empty() {
+        return Err(InputError::Empty);
+    }
+    if tokens > spec.max_positions {
+        return Err(InputError::TooLong { tokens, max: spec.max_positions });
+    }
+    if let Some((position, &id)) = row.ids.iter().enumerate().find(|(_, id)| **id as usize >= spec.vocab) {
+        return Err(InputError::IdOutOfRange { id, position, vocab: spec.vocab });
+    }
+    for types in [row.type_ids.len(), row.mask.len()] {
+        if types != tokens {
+            return Err(InputError::TypeCount { types, tokens });
+        }
+    }
+    let types = spec.embed.token_types.max(1);
+    match row.type_ids.iter().enumerate().find(|(_, type_id)| **type_id as usize >= types) {
+        Some((position, &type_id)) => Err(InputError::TypeOutOfRange { type_id, position, types }),
+        None => Ok(()),
+    }
+}

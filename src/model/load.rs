@@ -1,0 +1,376 @@
+//! Loading: files to a [`Model`], tensor by tensor.
+//!
+//! Each tensor is converted straight into the memory that the model keeps, so the host never holds more than the weights
+//! and the piece of file that is being read.
+
+use std::collections::{BTreeMap, HashMap};
+use std::env;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use crate::tensor::{Device, Value};
+
+use super::bundled;
+use super::checkpoint::{Checkpoint, CheckpointFiles, hub};
+use super::config::{HfConfig, parse_json};
+use super::error::LoadError;
+use super::families::{self, Layout, Sources};
+use super::plan::{Load, file_shape, plan, shape_of};
+use super::role::{Role, WeightId};
+use super::spec::{Head, ModelSpec};
+use super::tokenizer::{SpecialTokens, Tokenizer};
+use super::weights::{RowChunks, Weight, Weights};
+
+/// Where a model comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ModelSource {
+    /// A directory, or a `.safetensors` file with `config.json` beside it.
+    Path(PathBuf),
+    /// A hub name, looked up in the local cache.
+    Hub {
+        /// `org/name`.
+        repo: String,
+        /// Branch, tag or commit.
+        revision: Option<String>,
+    },
+    /// Files that are part of the executable.
+    Memory {
+        /// Name for messages.
+        name: &'static str,
+        /// File names and contents.
+        files: &'static [(&'static str, &'static [u8])],
+    },
+}
+
+impl ModelSource {
+    /// What a user means: something on disk if it exists, else a bundled model, else a hub name (`org/name` or
+    /// `org/name@revision`).
+    pub fn parse(text: &str) -> ModelSource {
+        let path = Path::new(text);
+        let (repo, revision) = match text.split_once('@') {
+            Some((repo, revision)) => (repo, Some(revision.to_owned())),
+            None => (text, None),
+        };
+        if !path.exists()
+            && let Some(bundled) = bundled::find(text)
+        {
+            return bundled.source();
+        }
+        if !path.exists() && hub::is_hub_name(repo) && !text.ends_with(".safetensors") {
+            return ModelSource::Hub { repo: repo.to_owned(), revision };
+        }
+        ModelSource::Path(path.to_owned())
+    }
+
+    fn files(&self) -> Result<CheckpointFiles, LoadError> {
+        match self {
+            ModelSource::Path(path) => CheckpointFiles::at(path),
+            ModelSource::Hub { repo, revision } => {
+                let cache = hub::cache_directory(|name| env::var_os(name));
+                CheckpointFiles::at(&hub::find(&cache, repo, revision.as_deref())?)
+            }
+            ModelSource::Memory { name, files } => Ok(CheckpointFiles::in_memory(name, files)),
+        }
+    }
+}
+
+impl fmt::Display for ModelSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ModelSource::Path(path) => write!(f, "{}", path.display()),
+            ModelSource::Hub { repo, revision: Some(revision) } => write!(f, "{repo}@{revision}"),
+            ModelSource::Hub { repo, revision: None } => f.write_str(repo),
+            ModelSource::Memory { name, .. } => f.write_str(name),
+        }
+    }
+}
+
+/// A model in memory.
+#[derive(Clone, Debug)]
+pub struct Model {
+    /// What decides its arithmetic.
+    pub spec: ModelSpec,
+    /// Its weights.
+    pub weights: Weights,
+    /// Its tokenizer, if there was one.
+    pub tokenizer: Option<Tokenizer>,
+    /// Tokens with a meaning of their own.
+    pub special: SpecialTokens,
+    /// `config.json` as it was.
+    pub config: HfConfig,
+    /// Where it comes from.
+    pub origin: ModelSource,
+    /// The device that the weights are on.
+    pub device: Device,
+    /// How loading went.
+    pub report: LoadReport,
+}
+
+/// How loading went.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LoadReport {
+    /// The weight files and their sizes.
+    pub files: Vec<(String, u64)>,
+    /// Numbers in the weights; tied ones count once.
+    pub parameters: u64,
+    /// Bytes of device memory of the weights.
+    pub bytes: u64,
+    /// Element types of the tensors used, with their number.
+    pub dtypes: Vec<(String, usize)>,
+    /// Tensors that are not used, with the reason.
+    pub ignored: Vec<(String, String)>,
+    /// What a user may want to know.
+    pub notes: Vec<String>,
+    /// How long it took.
+    pub seconds: f64,
+}
+
+/// How far loading is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress<'a> {
+    /// The tensor that is read next; empty at the end.
+    pub tensor: &'a str,
+    /// Bytes of the files read so far.
+    pub bytes_done: u64,
+    /// Bytes of the files to read.
+    pub bytes_total: u64,
+}
+
+/// Loads a model. `progress` is called before each tensor and at the end; loading stops if it returns `false`.
+///
+/// # Errors
+/// Whatever is wrong with the files, before any of their bytes are converted if it can be known by then.
+pub fn load(
+    source: &ModelSource,
+    device: &Device,
+    progress: &mut dyn FnMut(Progress) -> bool,
+) -> Result<Model, LoadError> {
+    let start = Instant::now();
+    let files = source.files()?;
+    let config = HfConfig::parse(&files.path_of("config.json"), &files.read_config()?)?;
+    let family = families::find(&config)?;
+    let checkpoint = files.open_checkpoint()?;
+    let (mean_pooling, mut notes) = pooling(&files)?;
+    let from = Sources { config: &config, checkpoint: &checkpoint, mean_pooling };
+    let spec = family.spec(&from)?;
+    let names = family.names(&spec, &from)?;
+    let architecture = config.architecture()?.unwrap_or(&spec.family);
+    let plan = plan(&spec, &names, &checkpoint, config.path(), architecture)?;
+    let loaded = read(&spec, &plan.loads, &checkpoint, device, progress)?;
+
+    notes.extend(names.notes);
+    let dtypes = dtypes(&plan.loads, &checkpoint);
+    notes.extend(conversions(&dtypes));
+    let weights = Weights::new(loaded, plan.files, names.tied);
+    let tokenizer = tokenizer(&files)?;
+    if tokenizer.is_none() {
+        notes.push(format!("no tokenizer.json in {}: prompts must be token ids (--tokens)", files.path()));
+    }
+    let special = SpecialTokens::read(&files, &config, tokenizer.as_ref())?;
+    let report = LoadReport {
+        files: checkpoint.files().iter().map(|file| (file.path().to_owned(), file.size() as u64)).collect(),
+        parameters: plan.loads.iter().map(|load| file_shape(&spec, load).iter().product::<usize>() as u64).sum(),
+        bytes: weights.loaded_bytes(),
+        dtypes,
+        ignored: names.ignored.into_iter().map(|ignored| (ignored.name, ignored.reason.to_owned())).collect(),
+        notes,
+        seconds: start.elapsed().as_secs_f64(),
+    };
+    let (origin, device) = (source.clone(), device.clone());
+    Ok(Model { spec, weights, tokenizer, special, config, origin, device, report })
+}
+
+fn read(
+    spec: &ModelSpec,
+    loads: &[Load],
+    checkpoint: &Checkpoint,
+    device: &Device,
+    progress: &mut dyn FnMut(Progress) -> bool,
+) -> Result<HashMap<WeightId, Weight>, LoadError> {
+    let found: Vec<_> = loads.iter().filter_map(|load| Some((load, checkpoint.find(&load.name)?))).collect();
+    let bytes_total = found.iter().map(|(_, (_, entry))| entry.bytes() as u64).sum();
+    let mut bytes_done = 0;
+    let mut weights = HashMap::new();
+    for (index, (load, (file, entry))) in found.iter().enumerate() {
+        if !progress(Progress { tensor: &load.name, bytes_done, bytes_total }) {
+            return Err(LoadError::Cancelled { loaded: index, tensors: found.len() });
+        }
+        let buffers = file.read_f32(entry, &runs(spec, load, device.max_buffer_bytes()))?;
+        upload(spec, load, buffers, device, &mut weights)?;
+        bytes_done += entry.bytes() as u64;
+    }
+    progress(Progress { tensor: "", bytes_done, bytes_total });
+    Ok(weights)
+}
+
+/// Whether a weight is kept in row chunks.
+fn chunked(load: &Load) -> bool {
+    matches!(load.parts.as_slice(), [(id, _)] if matches!(id.role, Role::W_E | Role::W_U))
+}
+
+/// How the elements of a tensor are dealt out to buffers as they are read, none of more than `max` bytes where a tensor can
+/// be split.
+fn runs(spec: &ModelSpec, load: &Load, max: u64) -> Vec<usize> {
+    let shape = file_shape(spec, load);
+    let count: usize = shape.iter().product();
+    if chunked(load) {
+        let width = shape[1];
+        let rows = RowChunks::rows_per_chunk(width, max).min(shape[0]);
+        return (0..shape[0]).step_by(rows.max(1)).map(|start| rows.min(shape[0] - start) * width).collect();
+    }
+    if load.parts.len() == 1 {
+        return vec![count];
+    }
+    let along = |size: usize| if load.layout == Layout::OutIn { size * shape[1] } else { size };
+    load.parts.iter().map(|(_, size)| along(*size)).collect()
+}
+
+fn upload(
+    spec: &ModelSpec,
+    load: &Load,
+    buffers: Vec<Vec<f32>>,
+    device: &Device,
+    weights: &mut HashMap<WeightId, Weight>,
+) -> Result<(), LoadError> {
+    let max = device.max_buffer_bytes();
+    let fits = |buffer: &Vec<f32>| match buffer.len() as u64 * 4 {
+        bytes if bytes > max => Err(LoadError::TooBig { tensor: load.name.clone(), bytes, max }),
+        _ => Ok(()),
+    };
+    buffers.iter().try_for_each(fits)?;
+    if chunked(load) {
+        let (id, width) = (load.parts[0].0, file_shape(spec, load)[1]);
+        let chunks = buffers.into_iter().map(|data| {
+            let rows = data.len() / width;
+            Value::from_f32(data, &[rows, width], device)
+        });
+        weights.insert(id, Weight::Rows(RowChunks::new(chunks.collect())));
+        return Ok(());
+    }
+    for ((id, _), data) in load.parts.iter().zip(buffers) {
+        let mut shape = shape_of(spec, id.role);
+        let value = if load.layout == Layout::OutIn {
+            shape.reverse();
+            Value::from_f32(data, &shape, device).transpose()
+        } else {
+            Value::from_f32(data, &shape, device)
+        };
+        weights.insert(*id, Weight::Dense(value));
+    }
+    Ok(())
+}
+
+fn dtypes(loads: &[Load], checkpoint: &Checkpoint) -> Vec<(String, usize)> {
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    for (_, entry) in loads.iter().filter_map(|load| checkpoint.find(&load.name)) {
+        *counts.entry(entry.dtype_name()).or_default() += 1;
+    }
+    counts.into_iter().collect()
+}
+
+fn conversions(dtypes: &[(String, usize)]) -> Vec<String> {
+    dtypes
+        .iter()
+        .filter(|(dtype, _)| dtype != "f32")
+        .map(|(dtype, count)| match dtype.as_str() {
+            "f64" => format!("{count} tensors rounded from f64 to f32"),
+            _ => format!("{count} tensors widened from {dtype} to f32, exactly"),
+        })
+        .collect()
+}
+
+fn tokenizer(files: &CheckpointFiles) -> Result<Option<Tokenizer>, LoadError> {
+    let Some(bytes) = files.read("tokenizer.json")? else { return Ok(None) };
+    Tokenizer::from_bytes(&files.path_of("tokenizer.json"), &bytes).map(Some)
+}
+
+/// What sentence-transformers does after the model: whether it takes the mean over tokens, and what of it is left out.
+fn pooling(files: &CheckpointFiles) -> Result<(bool, Vec<String>), LoadError> {
+    let Some(text) = files.read("modules.json")? else { return Ok((false, Vec::new())) };
+    let modules = parse_json(&files.path_of("modules.json"), &text)?;
+    let (mut mean, mut notes) = (false, Vec::new());
+    for module in modules.as_array().into_iter().flatten() {
+        let text = |key: &str| module.get(key).and_then(|value| value.as_str()).unwrap_or_default();
+        let kind = text("type").rsplit('.').next().unwrap_or_default();
+        match kind {
+            "Transformer" => {}
+            "Pooling" => {
+                let name = format!("{}/config.json", text("path"));
+                mean = match files.read(&name)? {
+                    Some(config) => takes_mean(&HfConfig::parse(&files.path_of(&name), &config)?)?,
+                    None => false,
+                };
+                if !mean {
+                    notes.push("modules.json asks for a pooling other than the mean over tokens: not applied".into());
+                }
+            }
+            other => notes.push(format!("modules.json asks for a {other} step after the model: not applied")),
+        }
+    }
+    Ok((mean, notes))
+}
+
+/// Whether the mean over tokens is the only pooling that is asked for.
+fn takes_mean(config: &HfConfig) -> Result<bool, LoadError> {
+    if let Some(mode) = config.str(&["pooling_mode"])? {
+        return Ok(mode == "mean");
+    }
+    let asked: Vec<&String> = config
+        .json()
+        .iter()
+        .filter(|(key, v)| key.starts_with("pooling_mode_") && **v == true)
+        .map(|(k, _)| k)
+        .collect();
+    Ok(asked == ["pooling_mode_mean_tokens"])
+}
+
+impl Model {
+    /// Whether the model takes two texts at once.
+    pub fn takes_pairs(&self) -> bool {
+        self.spec.embed.token_types > 1
+    }
+
+    /// A line for listings: family, head and size.
+    pub fn summary(&self) -> String {
+        let head = match &self.spec.head {
+            Head::CausalLm { .. } => "causal LM".to_owned(),
+            Head::MaskedLm { .. } => "masked LM".to_owned(),
+            Head::SequenceClassification { labels } => format!("{} classes", labels.len()),
+            Head::Bare { sentence: true } => "sentence embedding".to_owned(),
+            Head::Bare { sentence: false } => "no head".to_owned(),
+        };
+        format!(
+            "{} {head}: {} layers, {} heads, width {}, vocabulary {}, {} parameters",
+            self.spec.family,
+            self.spec.n_layers,
+            self.spec.n_heads,
+            self.spec.d_model,
+            self.spec.vocab,
+            self.report.parameters
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn vocabulary_matrices_are_split_by_rows_and_fused_ones_by_parts() {
+        let fixture = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/models/gpt2");
+        let spec = load(&ModelSource::Path(fixture.into()), &Device::cpu(), &mut |_| true).unwrap().spec;
+        let one = |id, layout, size| Load { name: "x".into(), layout, parts: vec![(id, size)] };
+        let embedding = one(WeightId::global(Role::W_E), Layout::Table, 0);
+        assert_eq!(runs(&spec, &embedding, u64::MAX), [384 * 32]);
+        assert_eq!(runs(&spec, &embedding, 100 * 32 * 4), [3200, 3200, 3200, 2688]);
+        assert_eq!(runs(&spec, &embedding, 128 * 32 * 4 + 1), [4096, 4096, 4096]);
+        let positions = one(WeightId::global(Role::W_pos), Layout::Table, 0);
+        assert_eq!(runs(&spec, &positions, 1), [64 * 32]);
+        let id = |role| WeightId::block(0, role);
+        let parts = vec![(id(Role::W_Q), 32), (id(Role::W_K), 32), (id(Role::W_V), 32)];
+        let fused = |layout| Load { name: "x".into(), layout, parts: parts.clone() };
+        assert_eq!(runs(&spec, &fused(Layout::InOut), u64::MAX), [32, 32, 32]);
+        assert_eq!(runs(&spec, &fused(Layout::OutIn), u64::MAX), [1024, 1024, 1024]);
+    }
+}

@@ -1,0 +1,73 @@
+//! Tokens with a meaning of their own, from wherever a checkpoint says what they are.
+
+use super::super::checkpoint::CheckpointFiles;
+use super::super::config::{HfConfig, parse_object};
+use super::super::error::LoadError;
+use super::Tokenizer;
+
+/// Tokens with a meaning of their own. What the configuration says wins over what the tokenizer's files say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SpecialTokens {
+    /// Begins a text.
+    pub bos: Option<u32>,
+    /// Any of these ends a text.
+    pub eos: Vec<u32>,
+    /// Fills rows up.
+    pub pad: Option<u32>,
+    /// To be filled in by a masked LM.
+    pub mask: Option<u32>,
+    /// Stands for the whole text.
+    pub cls: Option<u32>,
+    /// Separates texts.
+    pub sep: Option<u32>,
+    /// Stands for what the vocabulary lacks.
+    pub unk: Option<u32>,
+}
+
+impl SpecialTokens {
+    /// Reads `config.json`, `generation_config.json`, `tokenizer_config.json` and `special_tokens_map.json`.
+    pub fn read(
+        files: &CheckpointFiles,
+        config: &HfConfig,
+        tokenizer: Option<&Tokenizer>,
+    ) -> Result<SpecialTokens, LoadError> {
+        let mut maps = Vec::new();
+        for name in ["tokenizer_config.json", "special_tokens_map.json"] {
+            if let Some(text) = files.read(name)? {
+                maps.push(parse_object(&files.path_of(name), &text)?);
+            }
+        }
+        let named = |key: &str| {
+            let tokenizer = tokenizer?;
+            maps.iter().find_map(|map| {
+                let entry = map.get(key)?;
+                tokenizer.spelled(entry.as_str().or_else(|| entry.get("content")?.as_str())?)
+            })
+        };
+        let first = |key: &str| config.token_ids(&format!("{key}_id")).first().copied().or_else(|| named(key));
+        let mut eos = config.token_ids("eos_token_id");
+        if let Some(text) = files.read("generation_config.json")? {
+            let generation = HfConfig::parse(&files.path_of("generation_config.json"), &text)?;
+            eos.extend(generation.token_ids("eos_token_id"));
+        }
+        if eos.is_empty() {
+            eos.extend(named("eos_token"));
+        }
+        eos.sort_unstable();
+        eos.dedup();
+        Ok(SpecialTokens {
+            bos: first("bos_token"),
+            eos,
+            pad: first("pad_token"),
+            mask: first("mask_token"),
+            cls: first("cls_token"),
+            sep: first("sep_token"),
+            unk: first("unk_token"),
+        })
+    }
+
+    /// What fills rows up: the pad token, else one that ends a text, else token 0. What it computes is masked out.
+    pub fn filler(&self, vocab: usize) -> u32 {
+        self.pad.or(self.eos.first().copied()).filter(|&id| (id as usize) < vocab).unwrap_or(0)
+    }
+}

@@ -1,0 +1,362 @@
+//! The weights of a model by what they do, and the file's own view of them.
+//!
+//! What was loaded is never written to: an edit is a handle in an [`Overlay`] above it, so clones of [`Weights`] are cheap
+//! and a branch keeps its own.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::tensor::{TensorError, Value};
+
+use super::families::Layout;
+use super::role::{Role, WeightId};
+
+/// One weight.
+#[derive(Clone, Debug)]
+pub enum Weight {
+    /// One tensor.
+    Dense(Value),
+    /// A vocabulary matrix, possibly in several tensors.
+    Rows(RowChunks),
+}
+
+impl Weight {
+    /// Length of each axis.
+    pub fn shape(&self) -> Vec<usize> {
+        match self {
+            Weight::Dense(value) => value.shape().to_vec(),
+            Weight::Rows(chunks) => vec![chunks.rows(), chunks.width()],
+        }
+    }
+
+    /// The tensor, where there is only one.
+    pub fn dense(&self) -> Option<&Value> {
+        match self {
+            Weight::Dense(value) => Some(value),
+            Weight::Rows(chunks) => match chunks.chunks() {
+                [only] => Some(only),
+                _ => None,
+            },
+        }
+    }
+
+    /// The whole weight as one tensor: a handle, or a joined copy of the chunks.
+    ///
+    /// # Errors
+    /// If the chunks cannot be joined on their device.
+    pub fn whole(&self) -> Result<Value, TensorError> {
+        match self {
+            Weight::Dense(value) => Ok(value.clone()),
+            Weight::Rows(chunks) => match chunks.chunks() {
+                [only] => Ok(only.clone()),
+                many => Value::concat(many, 0),
+            },
+        }
+    }
+
+    /// Bytes of device memory.
+    pub fn bytes(&self) -> u64 {
+        match self {
+            Weight::Dense(value) => value.bytes(),
+            Weight::Rows(chunks) => chunks.chunks().iter().map(Value::bytes).sum(),
+        }
+    }
+}
+
+/// A matrix `[rows, width]` split by rows so that each piece fits the device's largest buffer. One chunk on the CPU.
+#[derive(Clone, Debug)]
+pub struct RowChunks {
+    chunks: Arc<[Value]>,
+    rows: usize,
+    width: usize,
+}
+
+impl RowChunks {
+    /// Joins chunks in order.
+    ///
+    /// # Panics
+    /// If there are none, or they are no matrices of one width.
+    pub fn new(chunks: Vec<Value>) -> Self {
+        let width = match chunks.first().map(Value::shape) {
+            Some([_, width]) => *width,
+            other => panic!("row chunks must be matrices, found {other:?}"),
+        };
+        assert!(chunks.iter().all(|chunk| matches!(chunk.shape(), [_, w] if *w == width)), "chunks of one width");
+        let rows = chunks.iter().map(|chunk| chunk.shape()[0]).sum();
+        RowChunks { chunks: chunks.into(), rows, width }
+    }
+
+    /// The chunks, first rows first.
+    pub fn chunks(&self) -> &[Value] {
+        &self.chunks
+    }
+
+    /// Rows of all chunks.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Width of each row.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Rows of a chunk that takes at most `max` bytes as 32-bit floats; at least one.
+    pub fn rows_per_chunk(width: usize, max: u64) -> usize {
+        let row = (width as u64 * 4).max(1);
+        usize::try_from((max / row).max(1)).unwrap_or(usize::MAX)
+    }
+}
+
+/// Edited weights: handles that stand in front of the loaded ones. Clone is cheap.
+#[derive(Clone, Debug, Default)]
+pub struct Overlay(Arc<HashMap<WeightId, Weight>>);
+
+impl Overlay {
+    /// The edited weight, if it is edited.
+    pub fn get(&self, id: WeightId) -> Option<&Weight> {
+        self.0.get(&id)
+    }
+
+    /// Puts a weight in front of the loaded one.
+    pub fn set(&mut self, id: WeightId, weight: Weight) {
+        Arc::make_mut(&mut self.0).insert(id, weight);
+    }
+
+    /// Takes an edit away; whether there was one.
+    pub fn remove(&mut self, id: WeightId) -> bool {
+        self.0.contains_key(&id) && Arc::make_mut(&mut self.0).remove(&id).is_some()
+    }
+
+    /// Which weights are edited, in the order of the model.
+    pub fn ids(&self) -> Vec<WeightId> {
+        let mut ids: Vec<_> = self.0.keys().copied().collect();
+        ids.sort();
+        ids
+    }
+
+    /// Whether nothing is edited.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// A tensor of the checkpoint's files and what became of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FileTensor {
+    /// Its name.
+    pub name: String,
+    /// Its shape in the file.
+    pub shape: Vec<usize>,
+    /// Its element type in the file: `f32`, `bf16`.
+    pub dtype: String,
+    /// Bytes it takes in the file.
+    pub bytes: u64,
+    /// How it lies there, if it is used.
+    pub layout: Option<Layout>,
+    /// The weights it holds, in the order of its parts; empty if it is ignored.
+    pub uses: Vec<WeightId>,
+    /// Why it is not used, if it is not.
+    pub ignored: Option<String>,
+}
+
+/// All weights of a model. Clone is cheap.
+#[derive(Clone, Debug)]
+pub struct Weights {
+    loaded: Arc<HashMap<WeightId, Weight>>,
+    overlay: Overlay,
+    files: Arc<Vec<FileTensor>>,
+    tied: bool,
+}
+
+impl Weights {
+    /// Weights by their ids, with the file's own view. With `tied`, the unembedding is the token embedding.
+    pub fn new(mut loaded: HashMap<WeightId, Weight>, files: Vec<FileTensor>, tied: bool) -> Self {
+        if tied && let Some(embedding) = loaded.get(&WeightId::global(Role::W_E)).cloned() {
+            loaded.insert(WeightId::global(Role::W_U), embedding);
+        }
+        Weights { loaded: Arc::new(loaded), overlay: Overlay::default(), files: Arc::new(files), tied }
+    }
+
+    /// A weight as it is now: edited if it is edited. Linear weights are `[in, out]`, `W_U` is `[V, d]`.
+    pub fn get(&self, id: WeightId) -> Option<&Weight> {
+        self.overlay.get(id).or_else(|| self.loaded.get(&id))
+    }
+
+    /// A weight as it was loaded.
+    pub fn loaded(&self, id: WeightId) -> Option<&Weight> {
+        self.loaded.get(&id)
+    }
+
+    /// Every weight there is, in the order of the model.
+    pub fn ids(&self) -> Vec<WeightId> {
+        let mut ids: Vec<_> = self.loaded.keys().copied().collect();
+        ids.sort_by_key(|id| (order(id.role), *id));
+        ids
+    }
+
+    /// Whether `W_U` is `W_E` as loaded. An edit of one does not change the other.
+    pub fn tied(&self) -> bool {
+        self.tied
+    }
+
+    /// The edits.
+    pub fn overlay(&self) -> &Overlay {
+        &self.overlay
+    }
+
+    /// The same loaded weights behind other edits.
+    pub fn with_overlay(&self, overlay: Overlay) -> Weights {
+        Weights { overlay, ..self.clone() }
+    }
+
+    /// Edits a weight. A vocabulary matrix is split as the loaded one is.
+    ///
+    /// # Errors
+    /// If there is no such weight, or the value has another shape.
+    pub fn replace(&mut self, id: WeightId, value: Value) -> Result<(), TensorError> {
+        let weight = match self.loaded.get(&id) {
+            Some(loaded) if loaded.shape() == value.shape() => match loaded {
+                Weight::Dense(_) => Weight::Dense(value),
+                Weight::Rows(chunks) => Weight::Rows(split_like(chunks, &value)),
+            },
+            loaded => {
+                let right = loaded.map_or("no such weight".into(), |loaded| format!("{:?}", loaded.shape()));
+                return Err(TensorError::Shapes { op: id.to_string(), left: format!("{:?}", value.shape()), right });
+            }
+        };
+        self.overlay.set(id, weight);
+        Ok(())
+    }
+
+    /// The tensors of the files, used or not.
+    pub fn files(&self) -> &[FileTensor] {
+        &self.files
+    }
+
+    /// A tensor of the files by its name.
+    pub fn file(&self, name: &str) -> Option<&FileTensor> {
+        self.files.iter().find(|file| file.name == name)
+    }
+
+    /// The tensor of the files that holds a weight.
+    pub fn file_of(&self, id: WeightId) -> Option<&FileTensor> {
+        let id = if self.tied && id.role == Role::W_U { WeightId::global(Role::W_E) } else { id };
+        self.files.iter().find(|file| file.uses.contains(&id))
+    }
+
+    /// A tensor as it lies in its file (edits included), put together from the weights that it holds. `None` for a tensor
+    /// that is not used.
+    ///
+    /// # Errors
+    /// If its parts cannot be joined on their device.
+    pub fn as_in_file(&self, file: &FileTensor) -> Result<Option<Value>, TensorError> {
+        let Some(layout) = file.layout else { return Ok(None) };
+        let mut parts = Vec::new();
+        for id in &file.uses {
+            let Some(weight) = self.get(*id) else { return Ok(None) };
+            let value = weight.whole()?;
+            parts.push(if layout == Layout::OutIn { value.transpose() } else { value });
+        }
+        match parts.as_slice() {
+            [] => Ok(None),
+            [only] => Ok(Some(only.clone())),
+            many => Value::concat(many, usize::from(layout == Layout::InOut)).map(Some),
+        }
+    }
+
+    /// Bytes of device memory of what was loaded; shared handles count once.
+    pub fn loaded_bytes(&self) -> u64 {
+        let shared = |id: &WeightId| self.tied && id.role == Role::W_U;
+        self.loaded.iter().filter(|(id, _)| !shared(id)).map(|(_, weight)| weight.bytes()).sum()
+    }
+}
+
+fn split_like(chunks: &RowChunks, value: &Value) -> RowChunks {
+    let mut start = 0;
+    let pieces = chunks.chunks().iter().map(|chunk| {
+        let end = start + chunk.shape()[0];
+        let piece = value.rows(start..end);
+        start = end;
+        piece
+    });
+    RowChunks::new(pieces.collect())
+}
+
+/// Embeddings first, blocks, then what follows them.
+fn order(role: Role) -> u8 {
+    match role {
+        Role::W_E | Role::W_pos | Role::W_type | Role::EmbedLnW | Role::EmbedLnB => 0,
+        Role::LnFinalW
+        | Role::LnFinalB
+        | Role::W_U
+        | Role::b_U
+        | Role::MlmW
+        | Role::MlmB
+        | Role::MlmLnW
+        | Role::MlmLnB
+        | Role::PoolerW
+        | Role::PoolerB
+        | Role::ClassifierW
+        | Role::ClassifierB => 2,
+        _ => 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tensor::Device;
+
+    fn matrix(from: f32, rows: usize, width: usize) -> Value {
+        let data = (0..rows * width).map(|i| from + i as f32).collect();
+        Value::from_f32(data, &[rows, width], &Device::cpu())
+    }
+
+    fn weights() -> Weights {
+        let embedding = RowChunks::new(vec![matrix(0.0, 2, 3), matrix(6.0, 1, 3)]);
+        let id = WeightId::block(0, Role::W_Q);
+        let loaded = [(WeightId::global(Role::W_E), Weight::Rows(embedding)), (id, Weight::Dense(matrix(0.0, 3, 3)))];
+        Weights::new(loaded.into_iter().collect(), Vec::new(), true)
+    }
+
+    #[test]
+    fn an_edit_stands_in_front_and_can_be_taken_away() {
+        let mut edited = weights();
+        let id = WeightId::block(0, Role::W_Q);
+        let before = edited.clone();
+        edited.replace(id, matrix(100.0, 3, 3)).unwrap();
+        let first = |weights: &Weights| weights.get(id).unwrap().whole().unwrap().read_f32().unwrap()[0];
+        assert_eq!((first(&before), first(&edited)), (0.0, 100.0));
+        assert_eq!(edited.overlay().ids(), [id]);
+        let mut overlay = edited.overlay().clone();
+        assert!(overlay.remove(id) && !overlay.remove(id));
+        assert_eq!(first(&edited.with_overlay(overlay)), 0.0);
+    }
+
+    #[test]
+    fn vocabulary_matrices_stay_split() {
+        let mut weights = weights();
+        let id = WeightId::global(Role::W_U);
+        weights.replace(id, matrix(50.0, 3, 3)).unwrap();
+        let Some(Weight::Rows(chunks)) = weights.get(id) else { panic!() };
+        assert_eq!(chunks.chunks().iter().map(|chunk| chunk.shape()[0]).collect::<Vec<_>>(), [2, 1]);
+        assert_eq!(weights.get(id).unwrap().whole().unwrap().read_f32().unwrap()[8], 58.0);
+        assert_eq!(weights.get(WeightId::global(Role::W_E)).unwrap().whole().unwrap().read_f32().unwrap()[8], 8.0);
+    }
+
+    #[test]
+    fn a_value_of_another_shape_is_refused() {
+        assert_eq!(
+            weights().replace(WeightId::block(0, Role::W_Q), matrix(0.0, 2, 3)).unwrap_err().to_string(),
+            "blocks.0.attn.W_Q: shapes [2, 3] and [3, 3] do not fit together"
+        );
+    }
+
+    #[test]
+    fn chunks_fit_the_largest_buffer() {
+        assert_eq!(RowChunks::rows_per_chunk(768, 128 << 20), 43690);
+        assert_eq!(RowChunks::rows_per_chunk(768, u64::MAX), (u64::MAX / 3072) as usize);
+        assert_eq!(RowChunks::rows_per_chunk(768, 10), 1);
+    }
+}

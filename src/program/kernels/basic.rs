@@ -1,0 +1,144 @@
+//! Embeddings, linear layers, activations and sums.
+
+use burn::tensor::{Tensor, activation as act};
+
+use crate::model::spec::Act;
+use crate::program::Context;
+use crate::tensor::Value;
+
+/// Rows of the token table for each id, chunk by chunk of the table.
+pub fn embed(tokens: &Value, chunks: &[Value]) -> Value {
+    let ids = tokens.int_tensor::<2>(); // [B, T]
+    let [rows, length] = ids.dims();
+    let ids = ids.reshape([rows * length]); // [B T]
+    if let [table] = chunks {
+        let width = table.shape()[1];
+        return Value::float(table.tensor::<2>().select(0, ids).reshape([rows, length, width])); // [B, T, d]
+    }
+    let mut start = 0i64;
+    let mut sum: Option<Tensor<2>> = None;
+    for chunk in chunks {
+        let count = chunk.shape()[0] as i64;
+        let local = ids.clone().sub_scalar(start).clamp(0, count - 1);
+        let outside = ids.clone().lower_scalar(start).bool_or(ids.clone().greater_equal_scalar(start + count));
+        let picked = chunk.tensor::<2>().select(0, local); // [B T, d]
+        let [n, width] = picked.dims();
+        let picked = picked.mask_fill(outside.reshape([n, 1]).expand([n, width]), 0.0);
+        sum = Some(match sum {
+            Some(sum) => sum + picked,
+            None => picked,
+        });
+        start += count;
+    }
+    let sum = sum.expect("a vocabulary has at least one chunk");
+    let width = sum.dims()[1];
+    Value::float(sum.reshape([rows, length, width]))
+}
+
+/// The first `T` rows of the position table, the same for each row of the batch.
+pub fn position_embed(table: &Value, context: &Context) -> Value {
+    let (rows, length) = (context.rows(), context.length());
+    let table = table.tensor::<2>().narrow(0, 0, length); // [T, d]
+    let width = table.dims()[1];
+    Value::float(table.reshape([1, length, width]).expand([rows, length, width])) // [B, T, d]
+}
+
+/// Rows of the token-type table.
+pub fn type_embed(table: &Value, context: &Context) -> Value {
+    embed(&context.types, std::slice::from_ref(table))
+}
+
+/// The sum of values of one shape, left to right.
+pub fn add(inputs: &[Value]) -> Value {
+    let mut sum = inputs[0].clone();
+    for value in &inputs[1..] {
+        sum = Value::float(sum.tensor::<3>() + value.tensor::<3>()); // [B, T, d]
+    }
+    sum
+}
+
+/// `x W + b` over the last axis of `[B, T, n]`.
+pub fn linear(x: &Value, weight: &Value, bias: Option<&Value>) -> Value {
+    let [rows, length, width] = x.tensor::<3>().dims();
+    let flat = x.tensor::<3>().reshape([rows * length, width]); // [B T, n]
+    let out = affine(flat, weight, bias); // [B T, m]
+    let width = out.dims()[1];
+    Value::float(out.reshape([rows, length, width])) // [B, T, m]
+}
+
+/// `x W + b` of one vector for each row, `[B, n]`.
+pub fn vector_linear(x: &Value, weight: &Value, bias: Option<&Value>) -> Value {
+    Value::float(affine(x.tensor::<2>(), weight, bias)) // [B, m]
+}
+
+fn affine(x: Tensor<2>, weight: &Value, bias: Option<&Value>) -> Tensor<2> {
+    let out = x.matmul(weight.tensor::<2>());
+    match bias {
+        Some(bias) => out + bias.tensor::<1>().reshape([1, bias.shape()[0]]),
+        None => out,
+    }
+}
+
+/// `[B, T, H h]` as `[B, T, H, h]`.
+pub fn split_heads(x: &Value, heads: usize) -> Value {
+    let [rows, length, width] = x.tensor::<3>().dims();
+    Value::float(x.tensor::<3>().reshape([rows, length, heads, width / heads]))
+}
+
+/// `[B, T, H, h]` as `[B, T, H h]`.
+pub fn join_heads(x: &Value) -> Value {
+    let [rows, length, heads, width] = x.tensor::<4>().dims();
+    Value::float(x.tensor::<4>().reshape([rows, length, heads * width]))
+}
+
+/// The first position of each row, `[B, T, d]` to `[B, d]`.
+pub fn first(x: &Value) -> Value {
+    let [rows, _, width] = x.tensor::<3>().dims();
+    Value::float(x.tensor::<3>().narrow(1, 0, 1).reshape([rows, width]))
+}
+
+/// Mean over the positions that are not padding; `real` is 1 or 0, `[B, T, 1]`. A row of padding alone gives NaN.
+pub fn mean_of_real(x: &Value, real: &Tensor<3>) -> Value {
+    let x = x.tensor::<3>(); // [B, T, d]
+    let [rows, _, width] = x.dims();
+    let sum = (x * real.clone()).sum_dim(1); // [B, 1, d]
+    Value::float((sum / real.clone().sum_dim(1)).reshape([rows, width])) // [B, d]
+}
+
+/// An activation function, element by element.
+pub fn activation(x: &Value, function: Act) -> Value {
+    match x.shape().len() {
+        2 => Value::float(apply(x.tensor::<2>(), function)),
+        _ => Value::float(apply(x.tensor::<3>(), function)),
+    }
+}
+
+/// `act(gate) * up`.
+pub fn gated(gate: &Value, up: &Value, function: Act) -> Value {
+    Value::float(apply(gate.tensor::<3>(), function) * up.tensor::<3>())
+}
+
+fn apply<const D: usize>(x: Tensor<D>, function: Act) -> Tensor<D> {
+    match function {
+        Act::Gelu => act::gelu(x),
+        Act::GeluTanh => act::gelu_approximate(x),
+        Act::Silu => act::silu(x),
+        Act::Relu => act::relu(x),
+        Act::Tanh => act::tanh(x),
+    }
+}
+
+/// Products with every row of the vocabulary matrix, chunk by chunk: `[B, T, d]` to `[B, T, V]`.
+pub fn unembed(x: &Value, chunks: &[Value], bias: Option<&Value>) -> Value {
+    let [rows, length, width] = x.tensor::<3>().dims();
+    let flat = x.tensor::<3>().reshape([rows * length, width]); // [B T, d]
+    let mut parts: Vec<Tensor<2>> =
+        chunks.iter().map(|chunk| flat.clone().matmul(chunk.tensor::<2>().transpose())).collect();
+    let logits = if parts.len() == 1 { parts.remove(0) } else { Tensor::cat(parts, 1) }; // [B T, V]
+    let vocab = logits.dims()[1];
+    let logits = match bias {
+        Some(bias) => logits + bias.tensor::<1>().reshape([1, vocab]),
+        None => logits,
+    };
+    Value::float(logits.reshape([rows, length, vocab])) // [B, T, V]
+}

@@ -1,0 +1,6 @@
+//! The arithmetic of each op, written over burn tensors. Shapes stand beside the lines: `B` rows, `T` query positions, `S`
+//! key positions, `d` model width, `H` heads, `K` key/value heads, `h` head width, `G = H / K`.
+
+pub mod attention;
+pub mod basic;
+pub mod norm;

@@ -1,0 +1,8 @@
+//! One module for each promise to the user, in one binary so that the crate is linked once.
+
+#![allow(clippy::unwrap_used, reason = "what is wrong fails the test")]
+
+mod documents;
+mod layers;
+mod parity;
+mod starting;
