@@ -79,9 +79,13 @@ impl Listing {
                 let after = !point.location.starts_with("-before") && program.op_of(&point.location).is_some();
                 let on_site = after || crossing.position == program.ops.len() || crossing.head.is_some();
                 let op = if on_site { crossing.position.saturating_sub(1) } else { crossing.position };
-                let mark = Breakpoint { hit: point.hits > 0, enabled: point.enabled };
+                let mark = Breakpoint { number: point.number, hit: point.hits > 0, enabled: point.enabled };
                 flags[op].breakpoint = Some(match flags[op].breakpoint {
-                    Some(other) => Breakpoint { hit: other.hit || mark.hit, enabled: other.enabled || mark.enabled },
+                    Some(other) => Breakpoint {
+                        number: other.number.min(mark.number),
+                        hit: other.hit || mark.hit,
+                        enabled: other.enabled || mark.enabled,
+                    },
                     None => mark,
                 });
             }

@@ -1,6 +1,8 @@
 //! The two system calls that the standard library has no safe form of, one function each. All of the program's own
 //! unsafe code is here.
 
+#![allow(unsafe_code, reason = "the standard library has no safe form of dup2 and poll")]
+
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 

@@ -10,6 +10,7 @@ use super::console::Kind;
 use super::layout::Pane;
 use super::message::{Effect, Msg};
 use super::prompt::Purpose;
+use super::queue::Job;
 use super::state::{Dirty, HELD, Mode, QUIET, State};
 use super::strings;
 use crate::engine::messages::Source;
@@ -125,12 +126,12 @@ fn confirm(state: &mut State, chord: Chord) {
 
 /// Queues a command as if typed.
 fn send(state: &mut State, line: &str) {
-    state.queue.push(line, Source::Prompt, false);
+    state.queue.push(Job::Line(line.to_string(), Source::Prompt), false);
 }
 
 /// Queues a command whose success shows elsewhere on the screen.
 fn send_quietly(state: &mut State, line: String) {
-    state.queue.push(line, Source::Prompt, true);
+    state.queue.push(Job::Line(line, Source::Prompt), true);
 }
 
 fn open_prompt(state: &mut State, purpose: Purpose, text: &str) {
