@@ -6,3 +6,4 @@ mod documents;
 mod layers;
 mod parity;
 mod starting;
+mod tour;
