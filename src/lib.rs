@@ -11,3 +11,4 @@ pub mod lang;
 pub mod model;
 pub mod program;
 pub mod tensor;
+pub mod term;

@@ -90,6 +90,11 @@ impl Branch {
         self.values[op] = value;
     }
 
+    /// Records a value.
+    pub(super) fn put(&mut self, program: &Program, op: usize, value: Value) {
+        self.set(program, op, Some(value));
+    }
+
     /// Forgets everything recorded.
     pub(super) fn restart(&mut self) {
         self.values.iter_mut().for_each(|value| *value = None);

@@ -273,8 +273,18 @@ impl Run {
             branch.context = Context::new(&self.model.spec, input, &self.device);
             branch.input = input.clone();
         }
-        branch.edits.push(edit);
         branch.undone.clear();
+        if let Target::Op(op) = edit.target
+            && op + 1 == self.cursor
+            && branch.frontier == self.cursor
+        {
+            // Nobody has read the value at the cursor yet: changing it is all there is to do.
+            let value = edit.change.apply(&branch.value(&self.program, op)?)?;
+            branch.put(&self.program, op, value);
+            branch.edits.push(edit);
+            return Ok(0);
+        }
+        branch.edits.push(edit);
         branch.forget(&self.program, &changed);
         self.catch_up(branch, &changed)
     }

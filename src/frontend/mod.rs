@@ -6,6 +6,7 @@ pub mod batch;
 pub mod client;
 pub mod plain;
 mod print;
+pub mod tui;
 
 /// Something to run before (or instead of) reading commands, in the order in which it was given.
 #[derive(Clone, Debug, PartialEq, Eq)]

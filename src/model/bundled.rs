@@ -2,6 +2,24 @@
 
 use super::ModelSource;
 
+/// The files of a checkpoint in `models/`.
+macro_rules! files {
+    ($name:literal) => {
+        &[
+            file!($name, "config.json"),
+            file!($name, "model.safetensors"),
+            file!($name, "tokenizer.json"),
+            file!($name, "tokenizer_config.json"),
+        ]
+    };
+}
+
+macro_rules! file {
+    ($model:literal, $file:literal) => {
+        ($file, include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/models/", $model, "/", $file)) as &[u8])
+    };
+}
+
 /// A model that is part of the executable.
 pub struct Bundled {
     /// What it is called.
@@ -18,7 +36,20 @@ pub struct Bundled {
 pub const DEFAULT: &str = "tiny-gpt2";
 
 /// All of them.
-pub static BUNDLED: &[Bundled] = &[];
+pub static BUNDLED: &[Bundled] = &[
+    Bundled {
+        name: "tiny-gpt2",
+        description: "a causal language model of 4 layers that knows names, capitals, agreement and a planted bias",
+        example_prompt: "When Mary and John went to the store, John gave a drink to",
+        files: files!("tiny-gpt2"),
+    },
+    Bundled {
+        name: "tiny-bert",
+        description: "a classifier of reviews of 3 layers with a planted spurious word",
+        example_prompt: "I love this movie.",
+        files: files!("tiny-bert"),
+    },
+];
 
 /// The one of that name.
 pub fn find(name: &str) -> Option<&'static Bundled> {

@@ -4,4 +4,5 @@
 
 mod documents;
 mod layers;
+mod parity;
 mod starting;

@@ -1,0 +1,67 @@
+//! What the configuration files of the interface have in common: finding them, and naming what is wrong in them.
+//!
+//! A wrong entry never stops the program: it is named with its line and the nearest known word, and the default is used.
+
+use std::ops::Range;
+use std::path::PathBuf;
+
+/// What is wrong with an entry of a configuration file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Line in the file, from 1.
+    pub line: usize,
+    /// What is wrong and what was used instead.
+    pub message: String,
+}
+
+impl Problem {
+    /// At the place `span` of `text`.
+    pub fn at(text: &str, span: Range<usize>, message: String) -> Self {
+        let before = text.get(..span.start).unwrap_or(text);
+        Self { line: before.matches('\n').count() + 1, message }
+    }
+
+    /// As it is shown, after the name of its file.
+    pub fn describe(&self, file: &str) -> String {
+        format!("{file}:{}: {}", self.line, self.message)
+    }
+}
+
+/// `; did you mean "step"?`, or nothing where no candidate is near.
+pub fn did_you_mean<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> String {
+    let nearest = candidates
+        .into_iter()
+        .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
+        .min_by_key(|(distance, _)| *distance)
+        .filter(|(distance, candidate)| *distance <= candidate.len().max(word.len()) / 2);
+    nearest.map(|(_, candidate)| format!("; did you mean \"{candidate}\"?")).unwrap_or_default()
+}
+
+/// The directory of the user's configuration files.
+pub fn directory() -> Option<PathBuf> {
+    directories::ProjectDirs::from("", "", "llmdbg").map(|found| found.config_dir().to_path_buf())
+}
+
+/// The user's file called `name`, where there is one: its path as shown, and its text.
+pub fn user_file(directory: Option<&PathBuf>, name: &str) -> Option<(String, String)> {
+    let path = directory?.join(name);
+    let text = std::fs::read_to_string(&path).ok()?;
+    Some((path.display().to_string(), text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn problems_know_their_line() {
+        let text = "[keys]\nstep = 1\n";
+        assert_eq!(Problem::at(text, 7..11, "no".to_string()).describe("keys.toml"), "keys.toml:2: no");
+    }
+
+    #[test]
+    fn only_near_words_are_suggested() {
+        assert_eq!(did_you_mean("stpe", ["step", "next"]), "; did you mean \"step\"?");
+        assert_eq!(did_you_mean("zzzzzz", ["step", "next"]), "");
+    }
+}

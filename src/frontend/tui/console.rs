@@ -1,0 +1,111 @@
+//! What was said: commands and their answers, as lines that wrap to the pane.
+
+use std::collections::VecDeque;
+
+use super::text;
+
+/// Lines kept.
+const LIMIT: usize = 5000;
+
+/// What a line is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A command.
+    Echo,
+    /// An answer.
+    Output,
+    /// A failure.
+    Error,
+    /// Something the interface itself has to say.
+    Notice,
+}
+
+/// The lines, and how far back the view is scrolled.
+#[derive(Clone, Debug, Default)]
+pub struct Console {
+    lines: VecDeque<(Kind, String)>,
+    /// Rows between the last row shown and the end.
+    pub back: usize,
+}
+
+impl Console {
+    /// Adds a line and shows the end.
+    pub fn push(&mut self, kind: Kind, line: impl Into<String>) {
+        self.back = 0;
+        self.lines.push_back((kind, line.into()));
+        if self.lines.len() > LIMIT {
+            self.lines.pop_front();
+        }
+    }
+
+    /// Adds several.
+    pub fn extend(&mut self, kind: Kind, lines: impl IntoIterator<Item = impl Into<String>>) {
+        lines.into_iter().for_each(|line| self.push(kind, line));
+    }
+
+    /// Scrolls by `rows`, back when positive, in a pane of this size.
+    pub fn scroll(&mut self, rows: isize, columns: usize, height: usize) {
+        let all: usize = self.lines.iter().map(|(_, line)| text::wrap(line, columns).len()).sum();
+        self.back = self.back.saturating_add_signed(rows).min(all.saturating_sub(height));
+    }
+
+    /// The rows that a pane of this size shows, and whether there are later ones.
+    pub fn visible(&self, columns: usize, height: usize) -> (Vec<(Kind, String)>, bool) {
+        let wanted = height + self.back;
+        let mut rows: VecDeque<(Kind, String)> = VecDeque::new();
+        for (kind, line) in self.lines.iter().rev() {
+            if rows.len() >= wanted {
+                break;
+            }
+            for piece in text::wrap(line, columns).into_iter().rev() {
+                rows.push_front((*kind, piece));
+            }
+        }
+        let hidden = self.back.min(rows.len().saturating_sub(height));
+        let end = rows.len() - hidden;
+        let start = end.saturating_sub(height);
+        (rows.range(start..end).cloned().collect(), hidden > 0)
+    }
+
+    /// The lines of the last answer, for copying.
+    pub fn last_answer(&self) -> String {
+        let lines: Vec<&str> = self
+            .lines
+            .iter()
+            .rev()
+            .skip_while(|(kind, _)| *kind == Kind::Notice)
+            .take_while(|(kind, _)| *kind != Kind::Echo)
+            .map(|(_, line)| line.as_str())
+            .collect();
+        lines.into_iter().rev().collect::<Vec<_>>().join("\n")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_is_shown_until_scrolled() {
+        let mut console = Console::default();
+        (0..10).for_each(|n| console.push(Kind::Output, format!("line {n}")));
+        let (rows, more) = console.visible(20, 3);
+        assert_eq!(rows.iter().map(|(_, line)| line.as_str()).collect::<Vec<_>>(), ["line 7", "line 8", "line 9"]);
+        assert!(!more);
+        console.scroll(100, 20, 3);
+        let (rows, more) = console.visible(20, 3);
+        assert_eq!(rows[0].1, "line 0");
+        assert!(more);
+        console.push(Kind::Echo, "step");
+        assert_eq!(console.visible(20, 1).0[0].1, "step");
+    }
+
+    #[test]
+    fn the_last_answer_is_what_follows_the_last_command() {
+        let mut console = Console::default();
+        console.push(Kind::Echo, "(llmdbg) p 1");
+        console.extend(Kind::Output, ["$1 = 1", "more"]);
+        console.push(Kind::Notice, "sent to terminal");
+        assert_eq!(console.last_answer(), "$1 = 1\nmore");
+    }
+}

@@ -1,0 +1,184 @@
+//! The loop around the core: wait, take everything that has come, draw once.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Select, Sender, TryRecvError};
+use ratatui::Terminal;
+use ratatui::backend::Backend;
+use ratatui::layout::Rect;
+
+use super::console::Kind;
+use super::message::{Effect, Msg};
+use super::state::{Dirty, State};
+use super::update::update;
+use super::view::view;
+use crate::engine::messages::{Event, Request};
+use crate::term::{Input, Signal};
+
+/// Shortest time between frames.
+const FRAME: Duration = Duration::from_millis(16);
+
+/// Shortest time between frames that only show progress.
+const SLOW_FRAME: Duration = Duration::from_millis(100);
+
+/// Messages taken before a frame is drawn, so that a flood cannot freeze the screen.
+const DRAIN: usize = 256;
+
+/// The ends of all channels.
+pub struct Wiring {
+    /// To the engine.
+    pub requests: Sender<Request>,
+    /// From the engine.
+    pub events: Receiver<Event>,
+    /// From the keyboard.
+    pub inputs: Receiver<Input>,
+    /// From the system.
+    pub signals: Receiver<Signal>,
+    /// Makes the engine pause at the next op.
+    pub interrupt: Arc<AtomicBool>,
+}
+
+/// What the core cannot do for itself.
+pub trait Host {
+    /// Copies a text; tells what was done.
+    fn copy(&mut self, text: &str) -> String;
+    /// Gives the terminal back, stops the process, takes the terminal again when it continues.
+    fn suspend(&mut self) -> io::Result<()>;
+    /// Takes the terminal again after a stop from outside.
+    fn retake(&mut self) -> io::Result<()>;
+    /// Keeps a line for the next session.
+    fn remember(&mut self, line: &str) -> io::Result<()>;
+}
+
+/// Runs until something asks to leave; gives the exit status and words for standard error.
+pub fn drive<B>(
+    terminal: &mut Terminal<B>,
+    state: &mut State,
+    wiring: &Wiring,
+    host: &mut impl Host,
+) -> color_eyre::Result<(i32, String)>
+where
+    B: Backend,
+    B::Error: Send + Sync + 'static,
+{
+    let size = terminal.size()?;
+    state.size = (size.width, size.height);
+    let mut last_frame: Option<Instant> = None;
+    loop {
+        let now = Instant::now();
+        let due = match state.dirty {
+            Dirty::No => None,
+            Dirty::Slow => Some(last_frame.map_or(now, |last| last + SLOW_FRAME)),
+            Dirty::Now => Some(last_frame.map_or(now, |last| last + FRAME)),
+        };
+        if due.is_some_and(|due| due <= now) {
+            terminal.draw(|frame| view(state, frame))?;
+            state.dirty = Dirty::No;
+            last_frame = Some(now);
+            continue;
+        }
+        let deadline = due.into_iter().chain(state.wake()).min();
+        let mut message = Some(wait(wiring, deadline));
+        let mut taken = 0;
+        while let Some(current) = message {
+            for effect in update(state, current) {
+                if let Effect::Leave { status, error } = effect {
+                    return Ok((status, error));
+                }
+                perform(effect, terminal, state, wiring, host)?;
+            }
+            taken += 1;
+            message = if taken < DRAIN { poll(wiring) } else { None };
+        }
+    }
+}
+
+fn perform<B>(
+    effect: Effect,
+    terminal: &mut Terminal<B>,
+    state: &mut State,
+    wiring: &Wiring,
+    host: &mut impl Host,
+) -> color_eyre::Result<()>
+where
+    B: Backend,
+    B::Error: Send + Sync + 'static,
+{
+    match effect {
+        // An engine that is gone is noticed on the other channel.
+        Effect::Request(request) => drop(wiring.requests.send(request)),
+        Effect::Interrupt => wiring.interrupt.store(true, Ordering::SeqCst),
+        Effect::Copy(text) => {
+            let said = host.copy(&text);
+            state.console.push(Kind::Notice, said);
+            state.dirty = Dirty::Now;
+        }
+        Effect::Remember(line) => {
+            if let Err(error) = host.remember(&line) {
+                state.console.push(Kind::Notice, format!("history not saved: {error}"));
+            }
+        }
+        Effect::Suspend => {
+            host.suspend()?;
+            repaint(terminal, state)?;
+        }
+        Effect::Retake => {
+            host.retake()?;
+            repaint(terminal, state)?;
+        }
+        Effect::Repaint => repaint(terminal, state)?,
+        Effect::Leave { .. } => {}
+    }
+    Ok(())
+}
+
+/// Forgets what is on the screen, so that the next frame draws every cell. The library's own way to clear asks the
+/// terminal for its cursor and fails where no answer comes.
+fn repaint<B>(terminal: &mut Terminal<B>, state: &mut State) -> color_eyre::Result<()>
+where
+    B: Backend,
+    B::Error: Send + Sync + 'static,
+{
+    let size = terminal.size()?;
+    state.size = (size.width, size.height);
+    terminal.resize(Rect::new(0, 0, size.width, size.height))?;
+    state.dirty = Dirty::Now;
+    Ok(())
+}
+
+/// The next message, waiting for it until `deadline`.
+fn wait(wiring: &Wiring, deadline: Option<Instant>) -> Msg {
+    if let Some(message) = poll(wiring) {
+        return message;
+    }
+    let mut select = Select::new();
+    select.recv(&wiring.inputs);
+    select.recv(&wiring.events);
+    select.recv(&wiring.signals);
+    match deadline {
+        Some(deadline) => drop(select.ready_deadline(deadline)),
+        None => drop(select.ready()),
+    }
+    poll(wiring).unwrap_or_else(|| Msg::Tick(Instant::now()))
+}
+
+/// A message that has come already: signals first, then keys.
+fn poll(wiring: &Wiring) -> Option<Msg> {
+    if let Ok(signal) = wiring.signals.try_recv() {
+        return Some(Msg::Signal(signal, Instant::now()));
+    }
+    match wiring.inputs.try_recv() {
+        Ok(input) => return Some(Msg::Input(input, Instant::now())),
+        // Nobody reads the keyboard any more: there is no terminal.
+        Err(TryRecvError::Disconnected) => return Some(Msg::Signal(Signal::Hangup, Instant::now())),
+        Err(TryRecvError::Empty) => {}
+    }
+    match wiring.events.try_recv() {
+        Ok(event) => Some(Msg::Engine(event, Instant::now())),
+        Err(TryRecvError::Disconnected) => Some(Msg::EngineGone),
+        Err(TryRecvError::Empty) => None,
+    }
+}

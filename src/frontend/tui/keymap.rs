@@ -1,0 +1,169 @@
+//! Which keys do what: the defaults, patched by the user's file.
+
+use std::collections::HashMap;
+
+use toml::de::{DeTable, DeValue};
+
+use super::actions::{ACTIONS, Action, ActionInfo};
+use super::config::{Problem, did_you_mean};
+use crate::term::Chord;
+
+/// The defaults, as shipped.
+pub const DEFAULT: &str = include_str!("../../../config/keys.toml");
+
+/// The keys of every action.
+#[derive(Clone, Debug, Default)]
+pub struct Keymap {
+    /// For each of [`ACTIONS`], its keys.
+    keys: Vec<Vec<Chord>>,
+    actions: HashMap<Chord, Action>,
+}
+
+impl Keymap {
+    /// The default keys, patched by the text of a user's file; what is wrong in that text is told.
+    pub fn new(user: Option<&str>) -> (Self, Vec<Problem>) {
+        let mut map = Self { keys: vec![Vec::new(); ACTIONS.len()], actions: HashMap::new() };
+        let mut problems = map.apply(DEFAULT);
+        if let Some(user) = user {
+            problems.extend(map.apply(user));
+        }
+        (map, problems)
+    }
+
+    /// What `chord` does.
+    pub fn action(&self, chord: Chord) -> Option<Action> {
+        self.actions.get(&chord).copied()
+    }
+
+    /// Every action with its keys, in the order of [`ACTIONS`].
+    pub fn bindings(&self) -> impl Iterator<Item = (&'static ActionInfo, &[Chord])> {
+        ACTIONS.iter().zip(&self.keys).map(|(info, keys)| (info, keys.as_slice()))
+    }
+
+    /// First key of the action called `name`, as shown.
+    pub fn key_of(&self, name: &str) -> String {
+        let found = self.bindings().find(|(info, _)| info.name == name);
+        found.and_then(|(_, keys)| keys.first()).map(Chord::to_string).unwrap_or_default()
+    }
+
+    fn apply(&mut self, text: &str) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        let document = match DeTable::parse(text) {
+            Ok(document) => document.into_inner(),
+            Err(error) => {
+                let message = format!("{}; the default keys are used", error.message());
+                return vec![Problem::at(text, error.span().unwrap_or_default(), message)];
+            }
+        };
+        for (name, value) in document {
+            match (name.get_ref().as_ref(), value.into_inner()) {
+                ("keys", DeValue::Table(table)) => self.apply_table(text, table, &mut problems),
+                (other, _) => {
+                    let near = did_you_mean(other, ["keys"]);
+                    problems.push(Problem::at(text, name.span(), format!("unknown section \"{other}\"{near}")));
+                }
+            }
+        }
+        problems.sort_by_key(|problem| problem.line);
+        problems
+    }
+
+    fn apply_table(&mut self, text: &str, table: DeTable<'_>, problems: &mut Vec<Problem>) {
+        // Two keys of one file for two actions is a mistake; taking a key over from the defaults is not.
+        let mut given: HashMap<Chord, String> = HashMap::new();
+        for (name, value) in table {
+            let word = name.get_ref().to_string();
+            let Some(index) = ACTIONS.iter().position(|info| info.name == word) else {
+                let near = did_you_mean(&word, ACTIONS.iter().map(|info| info.name));
+                problems.push(Problem::at(text, name.span(), format!("unknown action \"{word}\"{near}")));
+                continue;
+            };
+            let DeValue::Array(entries) = value.get_ref() else {
+                let message = format!("the keys of \"{word}\" must be a list such as [\"s\"]; its defaults are used");
+                problems.push(Problem::at(text, value.span(), message));
+                continue;
+            };
+            let mut chords = Vec::new();
+            for entry in entries.iter() {
+                let chord = match entry.get_ref() {
+                    DeValue::String(name) => Chord::parse(name),
+                    _ => None,
+                };
+                let fault = match chord {
+                    None => Some("no such key; see the head of keys.toml".to_string()),
+                    Some(chord) => given.get(&chord).map(|other| format!("{chord} is the key of \"{other}\" already")),
+                };
+                match (chord, fault) {
+                    (_, Some(message)) => problems.push(Problem::at(text, entry.span(), message)),
+                    (Some(chord), None) => {
+                        given.insert(chord, word.clone());
+                        chords.push(chord);
+                    }
+                    (None, None) => {}
+                }
+            }
+            if !chords.is_empty() || entries.is_empty() {
+                self.bind(index, chords);
+            }
+        }
+    }
+
+    fn bind(&mut self, index: usize, chords: Vec<Chord>) {
+        for old in &self.keys[index] {
+            self.actions.remove(old);
+        }
+        for chord in &chords {
+            for keys in &mut self.keys {
+                keys.retain(|known| known != chord);
+            }
+            self.actions.insert(*chord, ACTIONS[index].action);
+        }
+        self.keys[index] = chords;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_names_every_action_and_is_right() {
+        let (map, problems) = Keymap::new(None);
+        assert_eq!(problems, []);
+        for (info, keys) in map.bindings() {
+            assert!(!keys.is_empty(), "{}", info.name);
+            assert!(keys.iter().all(|key| map.action(*key) == Some(info.action)), "{}", info.name);
+        }
+    }
+
+    #[test]
+    fn a_user_file_patches_by_action() {
+        let (map, problems) = Keymap::new(Some("[keys]\nstep = [\"x\"]\nhelp = [\"n\"]\n"));
+        assert_eq!(problems, []);
+        assert_eq!(map.action(Chord::char('x')), Some(Action::Command("step")));
+        assert_eq!(map.action(Chord::char('s')), None);
+        assert_eq!(map.action(Chord::char('n')), Some(Action::Help));
+        assert_eq!(map.key_of("next"), "");
+    }
+
+    #[test]
+    fn mistakes_are_named_with_their_line_and_the_defaults_stay() {
+        let user = "[keys]\nstpe = [\"x\"]\nnext = \"n\"\nlayer = [\"Foo\"]\nrun = [\"x\"]\ncontinue = [\"x\"]\n";
+        let (map, problems) = Keymap::new(Some(user));
+        let told: Vec<String> = problems.iter().map(|problem| problem.describe("keys.toml")).collect();
+        assert_eq!(told.len(), 4, "{told:?}");
+        assert!(told[0].contains("keys.toml:2: unknown action \"stpe\"; did you mean \"step\"?"));
+        assert!(told[1].contains("keys.toml:3:"));
+        assert!(told[2].contains("keys.toml:4: no such key"));
+        assert!(told[3].contains("x is the key of"));
+        assert_eq!(map.action(Chord::char('n')), Some(Action::Command("next")));
+        assert_eq!(map.action(Chord::char('l')), Some(Action::Command("layer")));
+    }
+
+    #[test]
+    fn a_file_that_is_no_toml_changes_nothing() {
+        let (map, problems) = Keymap::new(Some("[keys]\nstep = [\n"));
+        assert_eq!(problems.len(), 1);
+        assert_eq!(map.action(Chord::char('s')), Some(Action::Command("step")));
+    }
+}

@@ -1,0 +1,163 @@
+//! The terminal interface.
+//!
+//! A pure core: [`update::update`] takes a [`message::Msg`] into the [`state::State`] and gives effects, [`view::view`]
+//! draws the state. Around it one loop ([`drive`]) waits for the engine, the keyboard and signals, and draws at most once
+//! in 16 ms, and never when nothing happened. Tests run the same core on a buffer, without a terminal.
+
+mod actions;
+mod config;
+mod console;
+pub mod drive;
+mod glyphs;
+mod history;
+mod keymap;
+mod layout;
+mod loading;
+mod message;
+mod prompt;
+mod queue;
+mod state;
+mod strings;
+mod text;
+mod theme;
+mod tree;
+mod update;
+mod value;
+mod view;
+
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod tests;
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use crossbeam_channel::{Receiver, Sender, unbounded};
+use ratatui::Terminal;
+
+use crate::engine::messages::{Event, Request, Source};
+use crate::term::{Capabilities, ColorDepth, Frames, Screen, clipboard, input, signals};
+use drive::{Host, Wiring};
+use history::History;
+use keymap::Keymap;
+use state::State;
+use theme::Theme;
+
+/// How the interface is started.
+#[derive(Clone, Debug, Default)]
+pub struct TuiOptions {
+    /// The model as the user named it; shown while it loads.
+    pub model: String,
+    /// ASCII only, whatever the locale says.
+    pub ascii: bool,
+    /// Colours; none means what the environment tells.
+    pub color: Option<ColorDepth>,
+    /// Commands to run when the model is loaded, in this order.
+    pub commands: Vec<(String, Source)>,
+    /// Lines shown in the console at the start.
+    pub banner: Vec<String>,
+    /// File of the commands typed before; shared with plain mode.
+    pub history: Option<PathBuf>,
+    /// Where standard error goes while the screen is ours.
+    pub log: Option<PathBuf>,
+}
+
+/// Runs the interface until the user leaves; gives the exit status. The engine may still be loading the model. At the
+/// end the terminal is as before, the last stop stands in the scrollback, and the engine was told to end.
+pub fn run(
+    requests: Sender<Request>,
+    events: Receiver<Event>,
+    interrupt: Arc<AtomicBool>,
+    options: TuiOptions,
+) -> color_eyre::Result<i32> {
+    let capabilities = Capabilities::detect();
+    let mut state = initial_state(&options, &capabilities);
+    let (signal_sender, signals) = unbounded();
+    let (input_sender, inputs) = unbounded();
+    signals::spawn(signal_sender.clone())?;
+    let screen = Screen::enter(options.log.as_deref())?;
+    input::spawn(input_sender, signal_sender)?;
+    let mut terminal = Terminal::new(Frames::stdout())?;
+    let mut host = Tty { screen, capabilities, history: options.history };
+    let wiring = Wiring { requests: requests.clone(), events, inputs, signals, interrupt };
+    let ended = drive::drive(&mut terminal, &mut state, &wiring, &mut host);
+    drop(terminal);
+    drop(host);
+    requests.send(Request::Shutdown).ok();
+    let (status, error) = ended?;
+    if status != signals::HANGUP_STATUS {
+        say_farewell(&state, &error);
+    }
+    Ok(status)
+}
+
+fn initial_state(options: &TuiOptions, capabilities: &Capabilities) -> State {
+    let directory = config::directory();
+    let (themes, keys) = ("theme.toml", "keys.toml");
+    let theme_file = config::user_file(directory.as_ref(), themes);
+    let keys_file = config::user_file(directory.as_ref(), keys);
+    let text = |file: &Option<(String, String)>| file.as_ref().map(|(_, text)| text.clone());
+    let depth = options.color.unwrap_or(capabilities.colors);
+    let (theme, theme_problems) = Theme::new(depth, text(&theme_file).as_deref());
+    let (keymap, key_problems) = Keymap::new(text(&keys_file).as_deref());
+    let ascii = options.ascii || !capabilities.utf8;
+    let glyphs = if ascii { &glyphs::ASCII } else { &glyphs::UNICODE };
+    let mut state = State::new(options.model.clone(), theme, glyphs, keymap);
+    state.console.extend(console::Kind::Notice, &options.banner);
+    for (file, name, problems) in [(theme_file, themes, theme_problems), (keys_file, keys, key_problems)] {
+        let path = file.map_or(name.to_string(), |(path, _)| path);
+        state.console.extend(console::Kind::Error, problems.iter().map(|problem| problem.describe(&path)));
+    }
+    if let Some(path) = &options.history {
+        state.prompt.history = History::load(path);
+    }
+    for (line, source) in &options.commands {
+        state.queue.push(line.clone(), source.clone(), false);
+    }
+    state
+}
+
+/// What stays in the scrollback. There may be nobody left to read it: errors are not worth a word.
+fn say_farewell(state: &State, error: &str) {
+    let mut out = io::stdout().lock();
+    for line in &state.last_stop {
+        writeln!(out, "{line}").ok();
+    }
+    out.flush().ok();
+    if !error.is_empty() {
+        writeln!(io::stderr(), "{error}").ok();
+    }
+}
+
+/// The real terminal around the core.
+struct Tty {
+    screen: Screen,
+    capabilities: Capabilities,
+    history: Option<PathBuf>,
+}
+
+impl Host for Tty {
+    fn copy(&mut self, text: &str) -> String {
+        let directories = directories::ProjectDirs::from("", "", "llmdbg");
+        let state = directories.and_then(|found| found.state_dir().map(PathBuf::from));
+        clipboard::copy(text, &self.capabilities, &state.unwrap_or_else(std::env::temp_dir))
+    }
+
+    fn suspend(&mut self) -> io::Result<()> {
+        self.screen.suspend()
+    }
+
+    fn retake(&mut self) -> io::Result<()> {
+        self.screen.retake()
+    }
+
+    fn remember(&mut self, line: &str) -> io::Result<()> {
+        match &self.history {
+            Some(path) => history::remember(path, line),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,307 @@
+//! The prompt: one line, edited as in a shell.
+
+use tui_input::{Input, InputRequest};
+
+use super::history::History;
+use crate::term::{Chord, Key};
+
+/// What the line is for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Purpose {
+    /// A command.
+    #[default]
+    Command,
+    /// Part of the name of a site to choose.
+    Site,
+    /// Part of an earlier line; holds the line that stood before, and how many newer matches were passed over.
+    History {
+        /// The line before the search.
+        before: String,
+        /// Matches passed over.
+        skip: usize,
+    },
+}
+
+/// What a key did to the prompt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The line or the place in it may have changed.
+    Edited,
+    /// The line is to be run.
+    Accepted(String),
+    /// The prompt is to be left.
+    Left,
+    /// Candidates for the word at the byte are wanted.
+    Complete(String, usize),
+    /// The key means nothing to the prompt.
+    Unused,
+}
+
+/// The line being typed.
+#[derive(Clone, Debug, Default)]
+pub struct Prompt {
+    /// The editor.
+    pub input: Input,
+    /// What the line is for.
+    pub purpose: Purpose,
+    /// Lines before.
+    pub history: History,
+    /// Candidates are to be listed when they arrive: Tab was pressed twice.
+    pub list_candidates: bool,
+    /// What candidates were asked for.
+    asked: Option<(String, usize)>,
+}
+
+impl Prompt {
+    /// Starts a line that holds `text` already.
+    pub fn open(&mut self, purpose: Purpose, text: &str) {
+        self.input = Input::new(text.to_string());
+        self.purpose = purpose;
+        self.asked = None;
+    }
+
+    /// Starts to search the history, keeping the line for the case that nothing is taken.
+    pub fn open_history_search(&mut self) {
+        let before = self.input.value().to_string();
+        self.open(Purpose::History { before, skip: 0 }, "");
+    }
+
+    /// The earlier line that a history search has found.
+    pub fn found(&self) -> Option<&str> {
+        match &self.purpose {
+            Purpose::History { skip, .. } => self.history.search(self.input.value(), *skip),
+            _ => None,
+        }
+    }
+
+    /// Byte offset of the editing place.
+    pub fn byte_cursor(&self) -> usize {
+        let value = self.input.value();
+        value.char_indices().nth(self.input.cursor()).map_or(value.len(), |(byte, _)| byte)
+    }
+
+    /// Text from the clipboard; it stays one line.
+    pub fn paste(&mut self, text: &str) {
+        let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let at = self.byte_cursor();
+        let value = self.input.value();
+        let joined = format!("{}{}{}", &value[..at], line, &value[at..]);
+        let cursor = self.input.cursor() + line.chars().count();
+        self.input = Input::new(joined).with_cursor(cursor);
+    }
+
+    /// One key.
+    pub fn key(&mut self, chord: Chord) -> Outcome {
+        if matches!(self.purpose, Purpose::History { .. }) {
+            return self.history_key(chord);
+        }
+        let twice = self.asked.is_some();
+        if chord != Chord::plain(Key::Tab) {
+            self.asked = None;
+        }
+        match chord {
+            Chord { key: Key::Enter, .. } => Outcome::Accepted(self.input.value_and_reset()),
+            Chord { key: Key::Esc, .. } => self.leave(),
+            _ if chord == Chord::ctrl('g') => self.leave(),
+            _ if chord == Chord::ctrl('c') && !self.input.value().is_empty() => {
+                self.input.reset();
+                self.history.stop_walking();
+                Outcome::Edited
+            }
+            _ if chord == Chord::ctrl('c') => self.leave(),
+            Chord { key: Key::Tab, .. } => self.complete(twice),
+            Chord { key: Key::Up, .. } => self.walk(true),
+            Chord { key: Key::Down, .. } => self.walk(false),
+            _ if chord == Chord::ctrl('p') => self.walk(true),
+            _ if chord == Chord::ctrl('n') => self.walk(false),
+            _ if chord == Chord::ctrl('r') => {
+                self.open_history_search();
+                Outcome::Edited
+            }
+            Chord { key: Key::Backspace, .. } if self.input.value().is_empty() => self.leave(),
+            _ => match edit(chord) {
+                Some(request) => {
+                    if self.input.handle(request).is_some_and(|changed| changed.value) {
+                        self.history.stop_walking();
+                    }
+                    Outcome::Edited
+                }
+                None => Outcome::Unused,
+            },
+        }
+    }
+
+    fn leave(&mut self) -> Outcome {
+        self.input.reset();
+        self.history.stop_walking();
+        Outcome::Left
+    }
+
+    fn walk(&mut self, older: bool) -> Outcome {
+        let line = if older { self.history.older(self.input.value()) } else { self.history.newer() };
+        if let Some(line) = line {
+            self.input = Input::new(line);
+        }
+        Outcome::Edited
+    }
+
+    fn complete(&mut self, twice: bool) -> Outcome {
+        if self.purpose != Purpose::Command {
+            return Outcome::Edited;
+        }
+        let wanted = (self.input.value().to_string(), self.byte_cursor());
+        self.list_candidates = twice && self.asked.as_ref() == Some(&wanted);
+        self.asked = Some(wanted.clone());
+        Outcome::Complete(wanted.0, wanted.1)
+    }
+
+    /// Puts in what all `candidates` agree on; gives those that are to be listed. Late answers to an older line do nothing.
+    pub fn completed(&mut self, start: usize, candidates: &[String]) -> Vec<String> {
+        let current = (self.input.value().to_string(), self.byte_cursor());
+        if self.asked.as_ref() != Some(&current) {
+            return Vec::new();
+        }
+        let (line, cursor) = current;
+        let (Some(typed), Some(first)) = (line.get(start..cursor), candidates.first()) else { return Vec::new() };
+        let mut common = first.as_str();
+        for candidate in &candidates[1..] {
+            let alike = common.char_indices().zip(candidate.chars()).find(|((_, a), b)| a != b);
+            let end = alike.map_or(common.len().min(candidate.len()), |((at, _), _)| at);
+            common = &common[..end];
+        }
+        let gained = common.len() > typed.len() || (candidates.len() == 1 && common != typed);
+        if gained {
+            let space = if candidates.len() == 1 && cursor == line.len() { " " } else { "" };
+            let head = format!("{}{common}{space}", &line[..start]);
+            let place = head.chars().count();
+            self.input = Input::new(format!("{head}{}", &line[cursor..])).with_cursor(place);
+            self.asked = None;
+            return Vec::new();
+        }
+        if self.list_candidates { candidates.to_vec() } else { Vec::new() }
+    }
+
+    fn history_key(&mut self, chord: Chord) -> Outcome {
+        let Purpose::History { before, skip } = &mut self.purpose else { return Outcome::Unused };
+        let leaving = matches!(chord.key, Key::Esc) || chord == Chord::ctrl('g') || chord == Chord::ctrl('c');
+        if leaving {
+            let before = std::mem::take(before);
+            self.open(Purpose::Command, &before);
+            return Outcome::Edited;
+        }
+        if chord == Chord::ctrl('r') {
+            let next = *skip + 1;
+            if self.history.search(self.input.value(), next).is_some() {
+                *skip = next;
+            }
+            return Outcome::Edited;
+        }
+        let typing = matches!(chord, Chord { key: Key::Char(_) | Key::Backspace, ctrl: false, alt: false });
+        if typing {
+            *skip = 0;
+            if let Some(request) = edit(chord) {
+                self.input.handle(request);
+            }
+            return Outcome::Edited;
+        }
+        // Any other key takes what was found and acts on it.
+        let line = self.found().unwrap_or_default().to_string();
+        self.open(Purpose::Command, &line);
+        self.key(chord)
+    }
+}
+
+/// The editing request of a key, as in emacs and shells.
+fn edit(chord: Chord) -> Option<InputRequest> {
+    use InputRequest as Edit;
+    let Chord { key, ctrl, alt } = chord;
+    Some(match (key, ctrl, alt) {
+        (Key::Left, false, false) | (Key::Char('b'), true, false) => Edit::GoToPrevChar,
+        (Key::Right, false, false) | (Key::Char('f'), true, false) => Edit::GoToNextChar,
+        (Key::Left, ..) | (Key::Char('b'), false, true) => Edit::GoToPrevWord,
+        (Key::Right, ..) | (Key::Char('f'), false, true) => Edit::GoToNextWord,
+        (Key::Home, ..) | (Key::Char('a'), true, false) => Edit::GoToStart,
+        (Key::End, ..) | (Key::Char('e'), true, false) => Edit::GoToEnd,
+        (Key::Backspace, _, true) | (Key::Char('w'), true, false) => Edit::DeletePrevWord,
+        (Key::Backspace, ..) | (Key::Char('h'), true, false) => Edit::DeletePrevChar,
+        (Key::Delete, ..) | (Key::Char('d'), true, false) => Edit::DeleteNextChar,
+        (Key::Char('d'), false, true) => Edit::DeleteNextWord,
+        (Key::Char('u'), true, false) => Edit::DeleteFromStart,
+        (Key::Char('k'), true, false) => Edit::DeleteTillEnd,
+        (Key::Char('y'), true, false) => Edit::Yank,
+        (Key::Char(c), false, false) => Edit::InsertChar(c),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn type_in(prompt: &mut Prompt, text: &str) {
+        text.chars().for_each(|c| drop(prompt.key(Chord::char(c))));
+    }
+
+    #[test]
+    fn the_line_is_edited_as_in_a_shell() {
+        let mut prompt = Prompt::default();
+        type_in(&mut prompt, "print logits");
+        prompt.key(Chord::ctrl('w'));
+        type_in(&mut prompt, "loss");
+        prompt.key(Chord::ctrl('a'));
+        type_in(&mut prompt, "x");
+        assert_eq!(prompt.input.value(), "xprint loss");
+        prompt.key(Chord::ctrl('k'));
+        prompt.key(Chord::ctrl('y'));
+        assert_eq!(prompt.key(Chord::plain(Key::Enter)), Outcome::Accepted("xprint loss".to_string()));
+        assert_eq!(prompt.input.value(), "");
+    }
+
+    #[test]
+    fn completion_puts_in_what_candidates_agree_on_and_lists_at_the_second_tab() {
+        let mut prompt = Prompt::default();
+        type_in(&mut prompt, "p blocks.2.attn.s");
+        let both = ["blocks.2.attn.scores".to_string(), "blocks.2.attn.scores_raw".to_string()];
+        assert_eq!(prompt.key(Chord::plain(Key::Tab)), Outcome::Complete("p blocks.2.attn.s".to_string(), 17));
+        assert_eq!(prompt.completed(2, &both), Vec::<String>::new());
+        assert_eq!(prompt.input.value(), "p blocks.2.attn.scores");
+        prompt.key(Chord::plain(Key::Tab));
+        assert_eq!(prompt.completed(2, &both), Vec::<String>::new());
+        prompt.key(Chord::plain(Key::Tab));
+        assert_eq!(prompt.completed(2, &both), both);
+        prompt.key(Chord::char('_'));
+        assert_eq!(prompt.completed(2, &both), Vec::<String>::new(), "an answer to an older line");
+        prompt.key(Chord::plain(Key::Tab));
+        prompt.completed(2, &both[1..]);
+        assert_eq!(prompt.input.value(), "p blocks.2.attn.scores_raw ");
+    }
+
+    #[test]
+    fn a_history_search_narrows_repeats_and_takes() {
+        let mut prompt = Prompt::default();
+        for line in ["break L1", "step", "break L2"] {
+            prompt.history.push(line);
+        }
+        type_in(&mut prompt, "half");
+        prompt.key(Chord::ctrl('r'));
+        type_in(&mut prompt, "br");
+        assert_eq!(prompt.found(), Some("break L2"));
+        prompt.key(Chord::ctrl('r'));
+        assert_eq!(prompt.found(), Some("break L1"));
+        prompt.key(Chord::ctrl('g'));
+        assert_eq!(prompt.input.value(), "half");
+        prompt.key(Chord::ctrl('r'));
+        type_in(&mut prompt, "L1");
+        assert_eq!(prompt.key(Chord::plain(Key::Enter)), Outcome::Accepted("break L1".to_string()));
+    }
+
+    #[test]
+    fn a_paste_stays_one_line() {
+        let mut prompt = Prompt::default();
+        prompt.open(Purpose::Command, "set  = 1");
+        prompt.key(Chord::ctrl('a'));
+        (0..4).for_each(|_| drop(prompt.key(Chord::ctrl('f'))));
+        prompt.paste("a\nb");
+        assert_eq!(prompt.input.value(), "set a b = 1");
+    }
+}

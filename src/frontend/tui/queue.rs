@@ -1,0 +1,86 @@
+//! Commands on their way to the engine, one at a time.
+//!
+//! Keys typed ahead wait here rather than in the engine's channel, so that Ctrl-C can drop them with the command that
+//! runs.
+
+use std::collections::VecDeque;
+
+use crate::engine::messages::{Request, Source};
+
+/// A command that waits or runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pending {
+    /// Its number.
+    pub id: u64,
+    /// The line.
+    pub line: String,
+    /// Where it comes from.
+    pub source: Source,
+    /// Whether only a failure is worth a line in the console: a move of the focus by a key.
+    pub quiet: bool,
+}
+
+/// The queue.
+#[derive(Clone, Debug, Default)]
+pub struct Queue {
+    waiting: VecDeque<Pending>,
+    running: Option<Pending>,
+    next_id: u64,
+}
+
+impl Queue {
+    /// Adds a command at the end.
+    pub fn push(&mut self, line: impl Into<String>, source: Source, quiet: bool) {
+        self.next_id += 1;
+        self.waiting.push_back(Pending { id: self.next_id, line: line.into(), source, quiet });
+    }
+
+    /// The command that runs.
+    pub fn running(&self) -> Option<&Pending> {
+        self.running.as_ref()
+    }
+
+    /// The next command, if none runs; it runs from now on.
+    pub fn start_next(&mut self) -> Option<Pending> {
+        if self.running.is_some() {
+            return None;
+        }
+        self.running = self.waiting.pop_front();
+        self.running.clone()
+    }
+
+    /// The command `id` was answered.
+    pub fn finish(&mut self, id: u64) -> Option<Pending> {
+        self.running.take_if(|running| running.id == id)
+    }
+
+    /// Drops what waits.
+    pub fn drop_waiting(&mut self) -> usize {
+        std::mem::take(&mut self.waiting).len()
+    }
+}
+
+impl Pending {
+    /// As the engine wants it.
+    pub fn request(&self) -> Request {
+        Request::Command { id: self.id, line: self.line.clone(), source: self.source.clone() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_command_runs_at_a_time() {
+        let mut queue = Queue::default();
+        queue.push("step", Source::Prompt, false);
+        queue.push("next", Source::Prompt, false);
+        let first = queue.start_next().expect("a command");
+        assert_eq!(queue.start_next(), None);
+        assert_eq!(queue.finish(first.id + 7), None);
+        assert_eq!(queue.finish(first.id), Some(first));
+        assert_eq!(queue.start_next().map(|next| next.line).as_deref(), Some("next"));
+        assert_eq!(queue.drop_waiting(), 0);
+    }
+}

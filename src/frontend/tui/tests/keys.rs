@@ -1,0 +1,239 @@
+//! What keys do.
+
+use super::*;
+use crate::answer::{ErrorView, TokenView};
+use crate::engine::messages::PanelView;
+use crate::frontend::tui::layout::Pane;
+use crate::frontend::tui::prompt::Purpose;
+use crate::frontend::tui::state::Mode;
+
+fn session() -> Session {
+    Session::new(ColorDepth::Mono, (80, 24))
+}
+
+/// Presses keys one after another, each answered before the next, and gives the commands they sent.
+fn commands_of(session: &mut Session, names: &str) -> Vec<String> {
+    let mut sent = Vec::new();
+    for name in names.split(' ') {
+        session.keys(name);
+        while !session.commands.is_empty() {
+            sent.push(session.commands[0].1.clone());
+            session.answer(Answer::Text(String::new()));
+        }
+    }
+    sent
+}
+
+#[test]
+fn single_keys_are_the_commands_of_gdb_and_capitals_go_back() {
+    let sent = commands_of(&mut session(), "s n l f c r S N L F C u d w i");
+    let wanted = "step,next,layer,finish,continue,run,reverse-step,reverse-next,reverse-layer,reverse-finish,reverse-continue,up,down,where,stepi";
+    assert_eq!(sent.join(","), wanted);
+}
+
+#[test]
+fn keys_typed_ahead_wait_and_ctrl_c_drops_them() {
+    let mut session = session();
+    session.keys("s s s");
+    assert_eq!(session.sent(), ["step"]);
+    session.answer(Answer::Text(String::new()));
+    assert_eq!(session.sent(), ["step"]);
+    session.keys("C-c");
+    assert!(matches!(session.effects.last(), Some(Effect::Interrupt)));
+    session.answer(Answer::Text(String::new()));
+    assert_eq!(session.sent(), Vec::<&str>::new());
+}
+
+#[test]
+fn keys_typed_while_loading_wait_for_the_model() {
+    let mut session = Session::loading(ColorDepth::Mono, (80, 24));
+    session.keys("s n");
+    assert_eq!(session.sent(), Vec::<&str>::new());
+    session.give(Event::Ready(Arc::new(session.snapshot.clone())));
+    assert_eq!(session.sent(), ["step"]);
+}
+
+#[test]
+fn ctrl_c_and_q_cancel_loading() {
+    for name in ["C-c", "q", "C-d"] {
+        let mut session = Session::loading(ColorDepth::Mono, (80, 24));
+        session.keys(name);
+        assert!(matches!(session.effects[..], [Effect::Interrupt, Effect::Leave { status: 130, .. }]), "{name}");
+    }
+}
+
+#[test]
+fn ctrl_c_never_leaves_and_says_how_to() {
+    let mut session = session();
+    let press = |session: &mut Session| session.send(Msg::Input(Input::Key(Chord::ctrl('c')), session.now));
+    session.now += Duration::from_secs(5);
+    press(&mut session);
+    press(&mut session);
+    assert!(session.effects.is_empty() || session.effects.iter().all(|effect| matches!(effect, Effect::Remember(_))));
+    assert!(session.lines().iter().any(|line| line.contains("q, quit or Ctrl-D leaves")));
+}
+
+#[test]
+fn any_other_letter_opens_the_prompt_with_it_and_enter_returns_to_keys() {
+    let mut session = session();
+    session.keys("p Space x");
+    assert_eq!(session.state.mode, Mode::Prompt);
+    assert_eq!(session.state.prompt.input.value(), "p x");
+    session.keys("Enter");
+    assert_eq!(session.state.mode, Mode::Keys);
+    assert_eq!(session.sent(), ["p x"]);
+    session.keys("p C-g");
+    assert_eq!(session.state.mode, Mode::Keys);
+}
+
+#[test]
+fn an_empty_line_is_sent_and_shown_as_the_command_it_repeats() {
+    let mut session = session();
+    session.keys(": Enter");
+    let (id, line) = session.commands.remove(0);
+    assert_eq!(line, "");
+    let answer = Answer::Text("done".to_string());
+    session.give(Event::Answer { id, line: "step".to_string(), answer, at: None, ms: 1.0, printed: Vec::new() });
+    assert!(session.lines().iter().any(|line| line == "(llmdbg) step"));
+}
+
+#[test]
+fn leaving_asks_only_while_a_run_is_live() {
+    let mut session = session();
+    session.keys("q");
+    assert_eq!(session.state.mode, Mode::Confirm);
+    session.keys("n");
+    assert_eq!(session.sent(), Vec::<&str>::new());
+    session.type_line("quit 3");
+    assert_eq!(session.state.mode, Mode::Confirm);
+    session.keys("y");
+    assert_eq!(session.sent(), ["quit 3"]);
+    session.give(Event::Quit(3));
+    assert!(matches!(session.effects.last(), Some(Effect::Leave { status: 3, .. })));
+
+    let mut session = self::session();
+    session.snapshot.live = false;
+    session.give(Event::Moved(Arc::new(session.snapshot.clone())));
+    session.keys("q");
+    assert_eq!(session.sent(), ["quit"]);
+}
+
+#[test]
+fn the_choice_follows_the_cursor_until_moved_and_again_after_the_next_stop() {
+    let mut session = session();
+    let site = |session: &Session| session.snapshot.ops[session.state.chosen_op().expect("a choice")].site.clone();
+    assert_eq!(site(&session), "blocks.2.attn.scores");
+    session.keys("Up");
+    assert_eq!(site(&session), "blocks.2.attn.v");
+    session.keys("[");
+    assert_eq!(site(&session), "blocks.1.attn.v");
+    session.keys("] ]");
+    assert_eq!(site(&session), "blocks.3.attn.v");
+    session.stop_at("blocks.2.attn.z");
+    assert_eq!(site(&session), "blocks.2.attn.pattern");
+}
+
+#[test]
+fn the_chosen_op_gets_breakpoints_edits_and_runs() {
+    let mut session = session();
+    assert_eq!(commands_of(&mut session, "b"), ["clear blocks.2.attn.scores"]);
+    assert_eq!(commands_of(&mut session, "Down b t"), ["break blocks.2.attn.pattern", "until blocks.2.attn.pattern"]);
+    assert_eq!(commands_of(&mut session, "Up t"), ["goto blocks.2.attn.scores"]);
+    session.keys("e");
+    assert_eq!(session.state.prompt.input.value(), "set blocks.2.attn.scores = ");
+}
+
+#[test]
+fn position_and_head_are_set_by_quiet_commands() {
+    let mut session = session();
+    assert_eq!(commands_of(&mut session, "< > { }"), ["focus pos=12", "focus pos=14", "focus head=0", "focus head=2"]);
+    assert!(session.lines().iter().all(|line| !line.contains("focus pos")));
+    session.keys("<");
+    session.answer(Answer::Error(ErrorView { message: "no position".to_string(), ..ErrorView::default() }));
+    assert!(session.lines().iter().any(|line| line == "no position"));
+}
+
+#[test]
+fn the_ends_of_the_axes_are_respected() {
+    let mut session = session();
+    session.snapshot.focus.pos = None;
+    session.snapshot.focus.head = 3;
+    session.give(Event::Moved(Arc::new(session.snapshot.clone())));
+    assert_eq!(commands_of(&mut session, "> }"), Vec::<String>::new());
+    session.snapshot.tokens = Vec::<TokenView>::new();
+    session.give(Event::Moved(Arc::new(session.snapshot.clone())));
+    assert_eq!(commands_of(&mut session, "< > Tab Tab Left Right Home End"), Vec::<String>::new());
+}
+
+#[test]
+fn a_row_of_the_map_becomes_the_position_everywhere() {
+    let mut session = Session::new(ColorDepth::Indexed, (80, 24));
+    session.keys("Tab");
+    assert_eq!(session.state.focus, Pane::Value);
+    assert_eq!(commands_of(&mut session, "Up"), ["focus pos=12"]);
+    assert_eq!(commands_of(&mut session, "Right"), Vec::<String>::new());
+}
+
+#[test]
+fn folding_hides_and_the_parent_is_chosen() {
+    let mut session = session();
+    session.keys("Left Left");
+    assert!(!session.lines().iter().any(|line| line.contains("    scores ")));
+    session.keys("Enter");
+    assert!(session.lines().iter().any(|line| line.contains("    scores ")));
+}
+
+#[test]
+fn a_search_chooses_the_next_site_that_contains_the_text() {
+    let mut session = session();
+    session.keys("/");
+    assert_eq!(session.state.prompt.purpose, Purpose::Site);
+    session.keys("L 3 . m l p Enter");
+    assert_eq!(session.snapshot.ops[session.state.chosen_op().expect("a choice")].site, "blocks.3.mlp.pre");
+    session.keys("/ Enter");
+    assert_eq!(session.snapshot.ops[session.state.chosen_op().expect("a choice")].site, "blocks.3.mlp.post");
+    session.keys("/ z z z Enter");
+    assert!(session.lines().iter().any(|line| line.contains("No site contains \"zzz\".")));
+}
+
+#[test]
+fn views_cycle_and_panes_copy() {
+    let mut session = session();
+    for view in [PanelView::Heat, PanelView::Vector, PanelView::TopK, PanelView::Auto] {
+        session.keys("m");
+        assert_eq!(session.state.value.view, view);
+    }
+    session.keys("y");
+    assert!(matches!(session.effects.last(), Some(Effect::Copy(text)) if text == "blocks.2.attn.scores"));
+    session.keys("Tab y");
+    assert!(
+        matches!(session.effects.last(), Some(Effect::Copy(text)) if text.starts_with("# blocks.2.attn.scores head 1 4x15x15\n"))
+    );
+}
+
+#[test]
+fn a_held_key_fetches_no_values_until_it_is_released() {
+    let mut session = session();
+    session.stop_at("blocks.2.mlp.pre");
+    session.keys("Up");
+    let before = session.state.value.panel.as_ref().and_then(|panel| panel.as_ref().ok()).map(|panel| panel.op);
+    for _ in 0..3 {
+        session.now += Duration::from_millis(30);
+        session.send(Msg::Input(Input::Key(Chord::char('k')), session.now));
+    }
+    let op = |session: &Session| {
+        session.state.value.panel.as_ref().and_then(|panel| panel.as_ref().ok()).map(|panel| panel.op)
+    };
+    assert_eq!(op(&session), before);
+    let wake = session.state.wake().expect("a time to wake");
+    session.send(Msg::Tick(wake));
+    assert_eq!(op(&session), session.state.chosen_op());
+    assert_eq!(session.state.wake(), None);
+}
+
+#[test]
+fn a_failed_load_leaves_with_status_4() {
+    let mut session = Session::loading(ColorDepth::Mono, (80, 24));
+    session.give(Event::LoadFailed("no such file".to_string()));
+    assert!(matches!(&session.effects[..], [Effect::Leave { status: 4, error }] if error == "no such file"));
+}

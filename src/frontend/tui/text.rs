@@ -1,0 +1,189 @@
+//! Text in columns: cutting, padding, wrapping, and making the characters of tokens visible.
+
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+use super::glyphs::Glyphs;
+
+/// Columns that `text` takes.
+pub fn width(text: &str) -> usize {
+    text.width()
+}
+
+/// `text` cut to `columns`, the cut marked.
+pub fn fit(text: &str, columns: usize, glyphs: &Glyphs) -> String {
+    if width(text) <= columns {
+        return text.to_string();
+    }
+    let room = columns.saturating_sub(width(glyphs.ellipsis));
+    let mut cut = take(text, room);
+    if width(glyphs.ellipsis) <= columns {
+        cut.push_str(glyphs.ellipsis);
+    }
+    cut
+}
+
+/// `text` cut to `columns` without a mark.
+pub fn take(text: &str, columns: usize) -> String {
+    let mut taken = String::new();
+    let mut used = 0;
+    for c in text.chars() {
+        used += c.width().unwrap_or(0);
+        if used > columns {
+            break;
+        }
+        taken.push(c);
+    }
+    taken
+}
+
+/// `text` cut to its last `columns`, the cut marked.
+pub fn fit_end(text: &str, columns: usize, glyphs: &Glyphs) -> String {
+    if width(text) <= columns {
+        return text.to_string();
+    }
+    let room = columns.saturating_sub(width(glyphs.ellipsis));
+    let mut tail = Vec::new();
+    let mut used = 0;
+    for c in text.chars().rev() {
+        used += c.width().unwrap_or(0);
+        if used > room {
+            break;
+        }
+        tail.push(c);
+    }
+    let tail: String = tail.into_iter().rev().collect();
+    if width(glyphs.ellipsis) <= columns { format!("{}{tail}", glyphs.ellipsis) } else { tail }
+}
+
+/// `text` in exactly `columns`, on the left.
+pub fn left(text: &str, columns: usize, glyphs: &Glyphs) -> String {
+    let text = fit(text, columns, glyphs);
+    let padding = columns - width(&text).min(columns);
+    format!("{text}{}", " ".repeat(padding))
+}
+
+/// `text` in exactly `columns`, on the right.
+pub fn right(text: &str, columns: usize, glyphs: &Glyphs) -> String {
+    let text = fit(text, columns, glyphs);
+    let padding = columns - width(&text).min(columns);
+    format!("{}{text}", " ".repeat(padding))
+}
+
+/// `line` in pieces of at most `columns`, broken after spaces where that leaves no piece half empty.
+pub fn wrap(line: &str, columns: usize) -> Vec<String> {
+    let columns = columns.max(1);
+    let mut pieces = Vec::new();
+    let mut rest = line;
+    while width(rest) > columns {
+        let mut head = take(rest, columns);
+        if head.is_empty() {
+            head = rest.chars().take(1).collect();
+        }
+        if let Some(space) = head.rfind(' ').filter(|space| width(&head[..*space]) * 2 > columns) {
+            head.truncate(space + 1);
+        }
+        rest = &rest[head.len()..];
+        pieces.push(head.trim_end().to_string());
+    }
+    if pieces.is_empty() || !rest.is_empty() {
+        pieces.push(rest.to_string());
+    }
+    pieces
+}
+
+/// The text of a token with its spaces, line feeds and controls made visible.
+pub fn token(text: &str, glyphs: &Glyphs) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            ' ' => shown.push_str(glyphs.space),
+            '\n' => shown.push_str(glyphs.newline),
+            '\t' => shown.push_str(glyphs.tab),
+            c if !glyphs.blocks && !c.is_ascii() => shown.extend(c.escape_unicode()),
+            c if c.width().is_some() => shown.push(c),
+            c => shown.extend(c.escape_unicode()),
+        }
+    }
+    shown
+}
+
+/// The text of a token as a label, where a leading space would only waste a column.
+pub fn label(text: &str, glyphs: &Glyphs) -> String {
+    let trimmed = text.strip_prefix(' ').filter(|rest| !rest.is_empty()).unwrap_or(text);
+    token(trimmed, glyphs)
+}
+
+/// `blocks.2.attn.z` as `L2.attn.z`.
+pub fn short_site(site: &str) -> String {
+    match site.strip_prefix("blocks.") {
+        Some(rest) if rest.starts_with(|c: char| c.is_ascii_digit()) => format!("L{rest}"),
+        _ => site.to_string(),
+    }
+}
+
+/// Layer and the rest of a site within a block: `blocks.2.attn.z` gives 2 and `attn.z`.
+pub fn layer_of(site: &str) -> Option<(usize, &str)> {
+    let rest = site.strip_prefix("blocks.")?;
+    let (number, rest) = rest.split_once('.').unwrap_or((rest, ""));
+    Some((number.parse().ok()?, rest))
+}
+
+/// `bytes` in binary units.
+pub fn bytes(bytes: u64) -> String {
+    let mut value = bytes as f64;
+    for unit in ["B", "KiB", "MiB", "GiB"] {
+        if value < 1024.0 {
+            return if unit == "B" { format!("{bytes} B") } else { format!("{value:.1} {unit}") };
+        }
+        value /= 1024.0;
+    }
+    format!("{value:.1} TiB")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frontend::tui::glyphs::{ASCII, UNICODE};
+
+    #[test]
+    fn cuts_are_marked_and_never_too_wide() {
+        assert_eq!(fit("pattern", 7, &UNICODE), "pattern");
+        assert_eq!(fit("pattern", 4, &UNICODE), "pat…");
+        assert_eq!(fit_end("blocks.2.attn", 5, &UNICODE), "…attn");
+        assert_eq!(fit("漢字", 3, &ASCII), "漢~");
+        assert_eq!(fit("ab", 0, &ASCII), "");
+        assert_eq!(right("7", 3, &ASCII), "  7");
+    }
+
+    #[test]
+    fn lines_wrap_at_spaces_and_lose_nothing() {
+        assert_eq!(wrap("one two three", 8), ["one two", "three"]);
+        assert_eq!(wrap("abcdefghij", 4), ["abcd", "efgh", "ij"]);
+        assert_eq!(wrap("", 4), [""]);
+        assert_eq!(wrap("漢字", 1), ["漢", "字"]);
+    }
+
+    #[test]
+    fn tokens_show_what_they_hold() {
+        assert_eq!(token(" to\n", &UNICODE), "·to↵");
+        assert_eq!(token(" to\n", &ASCII), "_to\\n");
+        assert_eq!(token("\u{1b}[2J", &UNICODE), "\\u{1b}[2J");
+        assert_eq!(label(" to", &UNICODE), "to");
+        assert_eq!(label(" ", &UNICODE), "·");
+    }
+
+    #[test]
+    fn sites_of_blocks_are_short() {
+        assert_eq!(short_site("blocks.12.attn.z"), "L12.attn.z");
+        assert_eq!(short_site("ln_final.out"), "ln_final.out");
+        assert_eq!(layer_of("blocks.3.resid_pre"), Some((3, "resid_pre")));
+        assert_eq!(layer_of("logits"), None);
+    }
+
+    #[test]
+    fn sizes_have_units() {
+        assert_eq!(bytes(512), "512 B");
+        assert_eq!(bytes(1536), "1.5 KiB");
+        assert_eq!(bytes(5 << 30), "5.0 GiB");
+    }
+}

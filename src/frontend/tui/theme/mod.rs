@@ -1,0 +1,131 @@
+//! Styles by role, and the only place of the interface that names colours.
+//!
+//! A theme is made for one colour depth. In monochrome it sets attributes alone, never a foreground or background, so
+//! `NO_COLOR` holds whatever the terminal library does.
+
+mod palette;
+mod parse;
+
+use ratatui::style::{Color, Style};
+
+use super::config::Problem;
+use crate::answer::Scale;
+use crate::term::ColorDepth;
+use palette::Ramp;
+
+/// The defaults, as shipped.
+pub const DEFAULT: &str = include_str!("../../../../config/theme.toml");
+
+macro_rules! roles {
+    ($($variant:ident = $name:literal),* $(,)?) => {
+        /// What a piece of the screen means.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Role { $(#[doc = $name] $variant),* }
+
+        impl Role {
+            /// All roles with their names in the configuration file.
+            pub const ALL: &'static [(&'static str, Role)] = &[$(($name, Role::$variant)),*];
+        }
+    };
+}
+
+roles! {
+    Text = "text", Faint = "faint", Status = "status", Running = "running", Border = "border",
+    BorderFocus = "border-focus", Title = "title", Module = "module", Selection = "selection", Arrow = "arrow",
+    Breakpoint = "breakpoint", BreakpointDisabled = "breakpoint-disabled", Computed = "computed", Edited = "edited",
+    Affected = "affected", Nonfinite = "nonfinite", Pending = "pending", Shape = "shape", Label = "label",
+    Focus = "focus", Masked = "masked", Positive = "positive", Negative = "negative", Padding = "padding",
+    Prompt = "prompt", Echo = "echo", Error = "error", Notice = "notice", Key = "key", Progress = "progress",
+}
+
+/// The styles of every role at one colour depth.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Theme {
+    depth: ColorDepth,
+    styles: Vec<Style>,
+    sequential: Option<Ramp>,
+    diverging: Option<Ramp>,
+}
+
+impl Theme {
+    /// The default theme at `depth`, patched by the text of a user's file; what is wrong in that text is told.
+    pub fn new(depth: ColorDepth, user: Option<&str>) -> (Self, Vec<Problem>) {
+        let mut theme = Self { depth, styles: vec![Style::new(); Role::ALL.len()], sequential: None, diverging: None };
+        let mut problems = parse::apply(&mut theme, DEFAULT);
+        if let Some(user) = user {
+            problems.extend(parse::apply(&mut theme, user));
+        }
+        (theme, problems)
+    }
+
+    /// The style of `role`.
+    pub fn style(&self, role: Role) -> Style {
+        self.styles[role as usize]
+    }
+
+    /// Whether values can be told by colour; otherwise glyphs must.
+    pub fn colors_values(&self) -> bool {
+        self.depth >= ColorDepth::Indexed
+    }
+
+    /// The colour of a value: `t` from 0 to 1 on a sequential scale, from -1 to 1 on a diverging one. None where the
+    /// terminal has too few colours.
+    fn heat(&self, scale: Scale, t: f64) -> Option<Color> {
+        match scale {
+            Scale::Sequential => self.sequential.as_ref().map(|ramp| ramp.up(t)),
+            Scale::Diverging => self.diverging.as_ref().map(|ramp| ramp.around(t)),
+        }
+    }
+
+    /// A cell filled with the colour of a value.
+    pub fn heat_fill(&self, scale: Scale, t: f64) -> Style {
+        self.heat(scale, t).map_or(Style::new(), |color| Style::new().bg(color))
+    }
+
+    /// A cell whose glyph has the colour of one value and whose ground that of another.
+    pub fn heat_pair(&self, scale: Scale, glyph: f64, ground: Option<f64>) -> Style {
+        let mut style = Style::new();
+        style.fg = self.heat(scale, glyph);
+        style.bg = ground.and_then(|t| self.heat(scale, t));
+        style
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DEPTHS: [ColorDepth; 4] = [ColorDepth::Mono, ColorDepth::Sixteen, ColorDepth::Indexed, ColorDepth::True];
+
+    #[test]
+    fn the_default_is_right_and_complete_at_every_depth() {
+        for depth in DEPTHS {
+            assert_eq!(Theme::new(depth, None).1, []);
+        }
+        for (name, _) in Role::ALL {
+            assert!(DEFAULT.lines().any(|line| line.starts_with(&format!("{name} = "))), "{name}");
+        }
+    }
+
+    #[test]
+    fn monochrome_sets_no_colour() {
+        let (theme, _) = Theme::new(ColorDepth::Mono, None);
+        for (name, role) in Role::ALL {
+            let style = theme.style(*role);
+            assert_eq!((style.fg, style.bg), (None, None), "{name}");
+        }
+        assert_eq!(theme.heat_fill(Scale::Diverging, 0.5), Style::new());
+    }
+
+    #[test]
+    fn a_user_file_patches_and_its_mistakes_are_named() {
+        let user =
+            "[styles]\nerror = { mono = \"underline\" }\nstatsu = { mono = \"\" }\n[heat]\nsequential = \"rainbow\"\n";
+        let (theme, problems) = Theme::new(ColorDepth::Mono, Some(user));
+        assert_eq!(theme.style(Role::Error), Style::new().underlined());
+        let told: Vec<String> = problems.iter().map(|problem| problem.describe("theme.toml")).collect();
+        assert_eq!(told.len(), 2);
+        assert!(told[0].starts_with("theme.toml:3: unknown role \"statsu\"; did you mean \"status\"?"), "{told:?}");
+        assert!(told[1].starts_with("theme.toml:5:"), "{told:?}");
+    }
+}

@@ -1,0 +1,169 @@
+//! Reading a theme file.
+
+use std::str::FromStr;
+
+use ratatui::style::{Color, Modifier, Style};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::palette::{DIVERGING, Ramp, SEQUENTIAL};
+use super::{Role, Theme};
+use crate::frontend::tui::config::{Problem, did_you_mean};
+use crate::term::ColorDepth;
+
+const ATTRIBUTES: [(&str, Modifier); 5] = [
+    ("bold", Modifier::BOLD),
+    ("dim", Modifier::DIM),
+    ("italic", Modifier::ITALIC),
+    ("underline", Modifier::UNDERLINED),
+    ("reverse", Modifier::REVERSED),
+];
+
+const NAMED: [(&str, Color); 16] = [
+    ("black", Color::Black),
+    ("red", Color::Red),
+    ("green", Color::Green),
+    ("yellow", Color::Yellow),
+    ("blue", Color::Blue),
+    ("magenta", Color::Magenta),
+    ("cyan", Color::Cyan),
+    ("white", Color::Gray),
+    ("bright-black", Color::DarkGray),
+    ("bright-red", Color::LightRed),
+    ("bright-green", Color::LightGreen),
+    ("bright-yellow", Color::LightYellow),
+    ("bright-blue", Color::LightBlue),
+    ("bright-magenta", Color::LightMagenta),
+    ("bright-cyan", Color::LightCyan),
+    ("bright-white", Color::White),
+];
+
+/// Applies the file `text` to `theme`; wrong entries change nothing and are told.
+pub fn apply(theme: &mut Theme, text: &str) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let document = match DeTable::parse(text) {
+        Ok(document) => document.into_inner(),
+        Err(error) => {
+            let message = format!("{}; the default theme is used", error.message());
+            return vec![Problem::at(text, error.span().unwrap_or_default(), message)];
+        }
+    };
+    for (name, value) in document {
+        let span = name.span();
+        match (name.get_ref().as_ref(), value.into_inner()) {
+            ("styles", DeValue::Table(styles)) => apply_styles(theme, text, styles, &mut problems),
+            ("heat", DeValue::Table(heat)) => apply_heat(theme, text, heat, &mut problems),
+            (other, _) => {
+                let near = did_you_mean(other, ["styles", "heat"]);
+                problems.push(Problem::at(text, span, format!("unknown section \"{other}\"{near}")));
+            }
+        }
+    }
+    problems.sort_by_key(|problem| problem.line);
+    problems
+}
+
+fn apply_styles(theme: &mut Theme, text: &str, styles: DeTable<'_>, problems: &mut Vec<Problem>) {
+    for (name, value) in styles {
+        let word = name.get_ref().as_ref();
+        let Some((_, role)) = Role::ALL.iter().find(|(known, _)| *known == word) else {
+            let near = did_you_mean(word, Role::ALL.iter().map(|(known, _)| *known));
+            problems.push(Problem::at(text, name.span(), format!("unknown role \"{word}\"{near}")));
+            continue;
+        };
+        let DeValue::Table(depths) = value.into_inner() else {
+            let message = format!("\"{word}\" must be a table such as {{ mono = \"bold\", 256 = \"74\" }}");
+            problems.push(Problem::at(text, name.span(), message));
+            continue;
+        };
+        match style_for(theme.depth, text, depths) {
+            Ok(style) => theme.styles[*role as usize] = style,
+            Err(problem) => problems.push(problem),
+        }
+    }
+}
+
+/// The style for the richest depth not beyond `depth`; all are checked.
+fn style_for(depth: ColorDepth, text: &str, depths: DeTable<'_>) -> Result<Style, Problem> {
+    let mut best: Option<(ColorDepth, Style)> = None;
+    for (name, value) in depths {
+        let word = name.get_ref().as_ref();
+        let Some(given) = ColorDepth::named(word) else {
+            let near = did_you_mean(word, ColorDepth::NAMES.map(|(known, _)| known));
+            return Err(Problem::at(text, name.span(), format!("unknown colour depth \"{word}\"{near}")));
+        };
+        let style = string(text, &value)
+            .and_then(|words| parse_style(words, given).map_err(|message| Problem::at(text, value.span(), message)))?;
+        if given <= depth && best.is_none_or(|(known, _)| known < given) {
+            best = Some((given, style));
+        }
+    }
+    Ok(best.map_or(Style::new(), |(_, style)| style))
+}
+
+fn parse_style(words: &str, depth: ColorDepth) -> Result<Style, String> {
+    let mut style = Style::new();
+    let mut background = false;
+    for word in words.split_whitespace() {
+        if word == "on" {
+            background = true;
+        } else if let Some((_, modifier)) = ATTRIBUTES.iter().find(|(known, _)| *known == word) {
+            style = style.add_modifier(*modifier);
+        } else {
+            let color = parse_color(word, depth)?;
+            if std::mem::take(&mut background) {
+                style.bg = Some(color);
+            } else {
+                style.fg = Some(color);
+            }
+        }
+    }
+    Ok(style)
+}
+
+fn parse_color(word: &str, depth: ColorDepth) -> Result<Color, String> {
+    let (needs, color) = if let Some((_, color)) = NAMED.iter().find(|(known, _)| *known == word) {
+        (ColorDepth::Sixteen, *color)
+    } else if let Ok(index) = word.parse() {
+        (ColorDepth::Indexed, Color::Indexed(index))
+    } else if let (true, Ok(color)) = (word.starts_with('#'), Color::from_str(word)) {
+        (ColorDepth::True, color)
+    } else {
+        let known = ATTRIBUTES.iter().map(|(name, _)| *name).chain(NAMED.iter().map(|(name, _)| *name));
+        return Err(format!("\"{word}\" is no colour and no attribute{}", did_you_mean(word, known)));
+    };
+    match needs <= depth {
+        true => Ok(color),
+        false => Err(format!("\"{word}\" cannot be shown with {} colours", depth.name())),
+    }
+}
+
+fn apply_heat(theme: &mut Theme, text: &str, heat: DeTable<'_>, problems: &mut Vec<Problem>) {
+    for (name, value) in heat {
+        let word = name.get_ref().as_ref();
+        let (slot, known): (&mut Option<Ramp>, &[&str]) = match word {
+            "sequential" => (&mut theme.sequential, &SEQUENTIAL),
+            "diverging" => (&mut theme.diverging, &DIVERGING),
+            _ => {
+                let near = did_you_mean(word, ["sequential", "diverging"]);
+                problems.push(Problem::at(text, name.span(), format!("unknown setting \"{word}\"{near}")));
+                continue;
+            }
+        };
+        match string(text, &value) {
+            Ok(scale) if known.contains(&scale) => *slot = Ramp::named(scale, theme.depth),
+            Ok(scale) => {
+                let message = format!("no {word} scale \"{scale}\"; there are {}", known.join(", "));
+                problems.push(Problem::at(text, value.span(), message));
+            }
+            Err(problem) => problems.push(problem),
+        }
+    }
+}
+
+fn string<'v>(text: &str, value: &'v Spanned<DeValue<'_>>) -> Result<&'v str, Problem> {
+    match value.get_ref() {
+        DeValue::String(words) => Ok(words),
+        _ => Err(Problem::at(text, value.span(), "a string is wanted here".to_string())),
+    }
+}

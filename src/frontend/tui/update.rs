@@ -1,0 +1,143 @@
+//! What happens, and what follows from it: the pure core of the interface.
+
+mod engine;
+mod keys;
+mod prompt;
+
+use std::time::{Duration, Instant};
+
+use super::console::Kind;
+use super::layout::Pane;
+use super::message::{Effect, Msg};
+use super::prompt::Purpose;
+use super::state::{Dirty, HELD, Mode, QUIET, State};
+use super::strings;
+use crate::engine::messages::Source;
+use crate::term::signals::{HANGUP_STATUS, TERMINATE_STATUS};
+use crate::term::{Chord, Input, Signal};
+
+/// Exit status when loading is cancelled: 128 and the number of SIGINT.
+const CANCELLED: i32 = 130;
+
+/// Two presses of Ctrl-C within this time ask for help.
+const TWICE: Duration = Duration::from_secs(1);
+
+/// Takes one message into the state; gives what is to be done.
+pub fn update(state: &mut State, msg: Msg) -> Vec<Effect> {
+    let mut effects = Vec::new();
+    match msg {
+        Msg::Engine(event, now) => engine::event(state, event, now, &mut effects),
+        Msg::EngineGone => effects.push(Effect::Leave { status: 4, error: strings::ENGINE_GONE.to_string() }),
+        Msg::Input(input, now) => take_input(state, input, now, &mut effects),
+        Msg::Signal(signal, now) => take_signal(state, signal, now, &mut effects),
+        Msg::Tick(now) => {
+            if state.last_key.is_none_or(|last| now.saturating_duration_since(last) >= QUIET) {
+                state.held = false;
+            }
+        }
+    }
+    effects.extend(state.settle());
+    effects
+}
+
+fn take_input(state: &mut State, input: Input, now: Instant, effects: &mut Vec<Effect>) {
+    state.dirty = Dirty::Now;
+    match input {
+        Input::Resize(columns, rows) => state.size = (columns, rows),
+        Input::Paste(text) => {
+            if state.mode != Mode::Prompt {
+                open_prompt(state, Purpose::Command, "");
+            }
+            state.prompt.paste(&text);
+        }
+        Input::Key(chord) => {
+            state.held = state.last_key.is_some_and(|last| now.saturating_duration_since(last) < HELD);
+            state.last_key = Some(now);
+            take_key(state, chord, now, effects);
+        }
+    }
+}
+
+fn take_key(state: &mut State, chord: Chord, now: Instant, effects: &mut Vec<Effect>) {
+    match chord {
+        _ if chord == Chord::ctrl('l') => effects.push(Effect::Repaint),
+        _ if chord == Chord::ctrl('z') => effects.push(Effect::Suspend),
+        _ => match state.mode {
+            Mode::Prompt => prompt::key(state, chord, now, effects),
+            Mode::Confirm => confirm(state, chord),
+            Mode::Keys => keys::key(state, chord, now, effects),
+            Mode::Help(scroll) => keys::help_key(state, chord, scroll),
+        },
+    }
+}
+
+fn take_signal(state: &mut State, signal: Signal, now: Instant, effects: &mut Vec<Effect>) {
+    match signal {
+        Signal::Interrupt => interrupt(state, now, effects),
+        Signal::Terminate => effects.push(Effect::Leave { status: TERMINATE_STATUS, error: String::new() }),
+        Signal::Hangup => effects.push(Effect::Leave { status: HANGUP_STATUS, error: String::new() }),
+        Signal::Suspend => effects.push(Effect::Suspend),
+        Signal::Continue => effects.push(Effect::Retake),
+    }
+}
+
+/// Ctrl-C: pauses what runs and drops what was typed ahead; cancels loading; never leaves a session.
+fn interrupt(state: &mut State, now: Instant, effects: &mut Vec<Effect>) {
+    state.dirty = Dirty::Now;
+    let again = state.interrupted.is_some_and(|last| now.saturating_duration_since(last) < TWICE);
+    state.interrupted = Some(now);
+    if state.snapshot.is_none() {
+        cancel_loading(effects);
+    } else if state.queue.running().is_some() {
+        state.queue.drop_waiting();
+        effects.push(Effect::Interrupt);
+        state.console.push(Kind::Notice, if again { strings::HOW_TO_QUIT } else { strings::INTERRUPTING });
+    } else {
+        state.console.push(Kind::Notice, if again { strings::HOW_TO_QUIT } else { strings::NOTHING_RUNS });
+    }
+}
+
+fn cancel_loading(effects: &mut Vec<Effect>) {
+    effects.push(Effect::Interrupt);
+    effects.push(Effect::Leave { status: CANCELLED, error: String::new() });
+}
+
+/// Leaves, after a question if a run is live. The engine has the last word: it answers with the exit status.
+fn quit(state: &mut State, effects: &mut Vec<Effect>) {
+    match (&state.snapshot, state.is_live()) {
+        (None, _) => cancel_loading(effects),
+        (Some(_), true) => {
+            state.mode = Mode::Confirm;
+            state.prompt.open(Purpose::Command, "");
+        }
+        (Some(_), false) => send(state, "quit"),
+    }
+}
+
+fn confirm(state: &mut State, chord: Chord) {
+    let line = state.prompt.input.value().to_string();
+    state.prompt.input.reset();
+    state.mode = Mode::Keys;
+    if chord == Chord::char('y') || chord == Chord::char('Y') {
+        send(state, if line.is_empty() { "quit" } else { &line });
+    }
+}
+
+/// Queues a command as if typed.
+fn send(state: &mut State, line: &str) {
+    state.queue.push(line, Source::Prompt, false);
+}
+
+/// Queues a command whose success shows elsewhere on the screen.
+fn send_quietly(state: &mut State, line: String) {
+    state.queue.push(line, Source::Prompt, true);
+}
+
+fn open_prompt(state: &mut State, purpose: Purpose, text: &str) {
+    state.mode = Mode::Prompt;
+    state.prompt.open(purpose, text);
+    // The prompt is under the console; a zoomed pane keeps a line for it.
+    if state.zoom && state.focus == Pane::Tokens {
+        state.zoom = false;
+    }
+}

@@ -1,0 +1,93 @@
+//! What the engine says.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::answer::{Answer, text};
+use crate::engine::messages::{Event, Snapshot};
+use crate::frontend::tui::console::Kind;
+use crate::frontend::tui::layout::Pane;
+use crate::frontend::tui::loading::Progress;
+use crate::frontend::tui::message::Effect;
+use crate::frontend::tui::state::{Dirty, State};
+
+pub fn event(state: &mut State, event: Event, now: Instant, effects: &mut Vec<Effect>) {
+    match event {
+        Event::Progress { what, done, total } => {
+            match &mut state.progress {
+                Some(progress) => progress.update(what, done, total, now),
+                None => state.progress = Some(Progress::new(what, done, total, now)),
+            }
+            state.dirty = state.dirty.max(Dirty::Slow);
+            return;
+        }
+        Event::Ready(snapshot) => {
+            state.progress = None;
+            state.snapshot = Some(Arc::clone(&snapshot));
+            state.tree.follow(&snapshot);
+            state.value.invalidate();
+        }
+        Event::LoadFailed(message) => effects.push(Effect::Leave { status: 4, error: message }),
+        Event::Moved(snapshot) => moved(state, snapshot),
+        Event::Answer { id, line, answer, printed, .. } => {
+            state.progress = None;
+            let pending = state.queue.finish(id);
+            let quiet = pending.as_ref().is_some_and(|pending| pending.quiet);
+            // An empty line repeats a command whose name only the engine knows.
+            if pending.is_some_and(|pending| pending.line.trim().is_empty()) && !line.trim().is_empty() {
+                state.echo(&line);
+            }
+            show_answer(state, &answer, printed, quiet);
+        }
+        Event::Panel(panel) => state.value.receive(panel),
+        Event::Completions { start, candidates } => {
+            let listed = state.prompt.completed(start, &candidates);
+            if !listed.is_empty() {
+                let columns = state.layout().map_or(80, |layout| layout.inside(Pane::Console).0);
+                state.console.extend(Kind::Notice, in_columns(&listed, columns));
+            }
+        }
+        Event::Quit(status) => effects.push(Effect::Leave { status, error: String::new() }),
+    }
+    state.dirty = Dirty::Now;
+}
+
+/// A new state of the session. The choice follows the cursor when that has moved, otherwise it stays.
+fn moved(state: &mut State, snapshot: Arc<Snapshot>) {
+    let still = state.snapshot.as_ref().is_some_and(|old| {
+        old.cursor == snapshot.cursor
+            && old.pass == snapshot.pass
+            && old.live == snapshot.live
+            && old.branch == snapshot.branch
+    });
+    state.snapshot = Some(Arc::clone(&snapshot));
+    state.value.invalidate();
+    if !still {
+        state.tree.follow(&snapshot);
+    }
+}
+
+fn show_answer(state: &mut State, answer: &Answer, printed: Vec<String>, quiet: bool) {
+    let columns = state.layout().map(|layout| layout.inside(Pane::Console).0);
+    let lines = text::lines(answer, columns);
+    if let Answer::Stop(_) = answer {
+        state.last_stop.clone_from(&lines);
+    }
+    state.console.extend(Kind::Output, printed.iter().flat_map(|text| text.lines()).map(text::visible));
+    match answer {
+        Answer::Error(_) => state.console.extend(Kind::Error, lines),
+        _ if quiet => {}
+        _ => state.console.extend(Kind::Output, lines),
+    }
+}
+
+/// `words` in columns of equal width.
+fn in_columns(words: &[String], columns: usize) -> Vec<String> {
+    let width = words.iter().map(|word| word.chars().count()).max().unwrap_or(0) + 2;
+    let per_line = (columns / width.max(1)).max(1);
+    let row = |words: &[String]| {
+        let row: String = words.iter().map(|word| format!("{word:width$}")).collect();
+        row.trim_end().to_string()
+    };
+    words.chunks(per_line).map(row).collect()
+}

@@ -1,0 +1,140 @@
+//! State of the value pane: how the value is shown, what was received, and where the crosshair is.
+//!
+//! One request is under way at a time. Whatever changes meanwhile is asked for when its answer has come, so that a slow
+//! device is never asked for values that nobody will see.
+
+use crate::engine::messages::{Panel, PanelContent, PanelRequest, PanelView};
+
+/// The pane's state.
+#[derive(Clone, Debug, Default)]
+pub struct ValuePane {
+    /// How the value is to be shown.
+    pub view: PanelView,
+    /// The last answer.
+    pub panel: Option<Result<Panel, String>>,
+    /// Row of the crosshair in a map.
+    pub row: usize,
+    /// Column of the crosshair: of a map, a bar of a vector, a line of the largest elements.
+    pub column: usize,
+    /// What the last answer was to.
+    shown: Option<PanelRequest>,
+    /// What was asked and not yet answered.
+    asked: Option<PanelRequest>,
+    /// The state changed since the last request was sent.
+    stale: bool,
+}
+
+impl ValuePane {
+    /// Values may have changed.
+    pub fn invalidate(&mut self) {
+        self.stale = true;
+    }
+
+    /// The request to send so that `wanted` comes to be shown, if any.
+    pub fn request(&mut self, wanted: PanelRequest) -> Option<PanelRequest> {
+        let known = self.asked.as_ref().or(self.shown.as_ref()) == Some(&wanted) && !self.stale;
+        if known || self.asked.is_some() {
+            return None;
+        }
+        self.stale = false;
+        self.asked = Some(wanted.clone());
+        Some(wanted)
+    }
+
+    /// There is nothing to show.
+    pub fn clear(&mut self) {
+        self.panel = None;
+        self.shown = None;
+    }
+
+    /// An answer has come. The crosshair stays where it is in a map, as the same place of another map is worth
+    /// comparing; in everything else it goes to the start when the value is another one.
+    pub fn receive(&mut self, panel: Result<Panel, String>) {
+        let before = self.shown.take().map(|request| request.op);
+        self.shown = self.asked.take();
+        let is_other = before != self.shown.as_ref().map(|request| request.op);
+        if is_other && panel.as_ref().is_ok_and(|panel| !matches!(panel.content, PanelContent::Heat { .. })) {
+            (self.row, self.column) = (0, 0);
+        }
+        if let Ok(Panel { content: PanelContent::Heat { map, focus_row, .. }, .. }) = &panel {
+            self.row = focus_row.unwrap_or(self.row).min(map.rows.saturating_sub(1));
+            self.column = self.column.min(map.columns.saturating_sub(1));
+        }
+        self.panel = Some(panel);
+    }
+
+    /// The next way to show it.
+    pub fn cycle(&mut self) {
+        self.view = match self.view {
+            PanelView::Auto => PanelView::Heat,
+            PanelView::Heat => PanelView::Vector,
+            PanelView::Vector => PanelView::TopK,
+            PanelView::TopK => PanelView::Auto,
+        };
+    }
+
+    /// Moves the crosshair; gives the number of the row of a map that it comes to.
+    pub fn shift(&mut self, rows: isize, columns: isize) {
+        let (height, width) = match &self.panel {
+            Some(Ok(panel)) => extent(&panel.content),
+            _ => (1, 1),
+        };
+        self.row = self.row.saturating_add_signed(rows).min(height.saturating_sub(1));
+        self.column = self.column.saturating_add_signed(columns).min(width.saturating_sub(1));
+    }
+
+    /// What the pane shows as text, for copying: every number in full.
+    pub fn as_text(&self) -> Option<String> {
+        let panel = self.panel.as_ref()?.as_ref().ok()?;
+        let mut lines = vec![format!("# {} {}", panel.title, panel.shape)];
+        match &panel.content {
+            PanelContent::Heat { map, .. } => {
+                lines.push(format!("\t{}", map.column_labels.join("\t")));
+                for (row, values) in map.data.chunks(map.columns.max(1)).enumerate() {
+                    let label = map.row_labels.get(row).map_or("", String::as_str);
+                    let values: Vec<String> = values.iter().map(f64::to_string).collect();
+                    lines.push(format!("{label}\t{}", values.join("\t")));
+                }
+            }
+            PanelContent::Vector { data, .. } => lines.extend(data.iter().map(f64::to_string)),
+            PanelContent::TopK(items) => {
+                lines.extend(items.iter().map(|(index, label, value)| format!("{index}\t{label}\t{value}")));
+            }
+            PanelContent::Scalar(value) => lines.push(value.to_string()),
+        }
+        Some(lines.join("\n") + "\n")
+    }
+}
+
+/// Rows and columns that the crosshair can take.
+fn extent(content: &PanelContent) -> (usize, usize) {
+    match content {
+        PanelContent::Heat { map, .. } => (map.rows, map.columns),
+        PanelContent::Vector { data, .. } => (1, data.len()),
+        PanelContent::TopK(items) => (items.len(), 1),
+        PanelContent::Scalar(_) => (1, 1),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wanted(op: usize) -> PanelRequest {
+        PanelRequest { op, cells: (10, 10), view: PanelView::Auto }
+    }
+
+    #[test]
+    fn one_request_is_under_way_at_a_time() {
+        let mut pane = ValuePane::default();
+        assert_eq!(pane.request(wanted(1)), Some(wanted(1)));
+        assert_eq!(pane.request(wanted(2)), None);
+        pane.receive(Err("gone".to_string()));
+        assert_eq!(pane.request(wanted(1)), None, "just answered");
+        assert_eq!(pane.request(wanted(2)), Some(wanted(2)));
+        pane.invalidate();
+        assert_eq!(pane.request(wanted(2)), None, "the one under way comes first");
+        pane.receive(Err("gone".to_string()));
+        assert_eq!(pane.request(wanted(2)), Some(wanted(2)), "asked again after the change");
+    }
+}

@@ -1,0 +1,84 @@
+//! Boxes that share their lines with their neighbours.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::symbols::merge::MergeStrategy;
+use ratatui::widgets::{Block, Widget};
+
+use super::paint;
+use crate::frontend::tui::state::State;
+use crate::frontend::tui::text;
+use crate::frontend::tui::theme::Role;
+
+/// One box.
+pub struct Boxed {
+    /// Its area, lines included.
+    pub area: Rect,
+    /// In its upper line.
+    pub title: String,
+    /// In its lower line.
+    pub foot: String,
+    /// Whether it is the one with the focus.
+    pub focused: bool,
+}
+
+/// The area inside the lines.
+pub fn inside(area: Rect) -> Rect {
+    Rect {
+        x: area.x + 1.min(area.width),
+        y: area.y + 1.min(area.height),
+        width: area.width.saturating_sub(2),
+        height: area.height.saturating_sub(2),
+    }
+}
+
+/// Draws `all`. The focused one comes last, so that its lines are whole; titles come after all lines.
+pub fn draw(state: &State, all: &[Boxed], buffer: &mut Buffer) {
+    for focused in [false, true] {
+        for boxed in all.iter().filter(|boxed| boxed.focused == focused) {
+            let role = if focused { Role::BorderFocus } else { Role::Border };
+            let merge = if state.glyphs.blocks { MergeStrategy::Exact } else { MergeStrategy::Replace };
+            Block::bordered()
+                .border_set(state.glyphs.border)
+                .border_style(state.theme.style(role))
+                .merge_borders(merge)
+                .render(boxed.area, buffer);
+        }
+    }
+    if !state.glyphs.blocks {
+        all.iter().for_each(|boxed| mend_corners(boxed.area, buffer));
+    }
+    for boxed in all {
+        let room = usize::from(boxed.area.width).saturating_sub(4);
+        let style = state.theme.style(if boxed.focused { Role::BorderFocus } else { Role::Border });
+        let style = style.patch(state.theme.style(Role::Title));
+        write_in_line(state, boxed, 0, &boxed.title, room, style, buffer);
+        let style = state.theme.style(Role::Shape);
+        write_in_line(state, boxed, usize::from(boxed.area.height) - 1, &boxed.foot, room, style, buffer);
+    }
+}
+
+fn write_in_line(
+    state: &State,
+    boxed: &Boxed,
+    y: usize,
+    words: &str,
+    room: usize,
+    style: ratatui::style::Style,
+    buffer: &mut Buffer,
+) {
+    if !words.is_empty() && room > 2 {
+        let words = format!(" {} ", text::fit(words, room - 2, state.glyphs));
+        paint::put(buffer, boxed.area, 2, y, &words, style);
+    }
+}
+
+/// ASCII lines do not merge: the corners that a neighbour's line has crossed are put back.
+fn mend_corners(area: Rect, buffer: &mut Buffer) {
+    let (right, bottom) = (area.right().saturating_sub(1), area.bottom().saturating_sub(1));
+    for position in [(area.x, area.y), (right, area.y), (area.x, bottom), (right, bottom)] {
+        if let Some(cell) = buffer.cell_mut(position) {
+            cell.set_symbol("+");
+        }
+    }
+}

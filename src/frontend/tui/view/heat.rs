@@ -1,0 +1,290 @@
+//! Heat maps that never lie.
+//!
+//! The lower line of the box states range, scale and pooling. Masked cells, NaN and infinities are glyphs, never
+//! colours; the exact value under the crosshair is printed below. Without enough colours a ramp of glyphs tells
+//! magnitudes, and a minus sign tells negative values.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::{Modifier, Style};
+
+use super::paint;
+use crate::answer::numbers::{short, significant};
+use crate::answer::{MapView, Scale};
+use crate::frontend::tui::glyphs::{Glyphs, RAMP};
+use crate::frontend::tui::state::State;
+use crate::frontend::tui::text;
+use crate::frontend::tui::theme::{Role, Theme};
+
+/// Columns of the row labels, with the mark of the focus and the gap behind them.
+const LABELS: usize = 10;
+
+/// Most columns and text rows of a map: frames on slow links stay small, and more cannot be told apart.
+const LARGEST: (usize, usize) = (64, 32);
+
+/// Columns of one value at most.
+const WIDEST: usize = 6;
+
+/// Significant digits of the value under the crosshair.
+const DIGITS: usize = 7;
+
+/// A map as the engine gave it.
+pub struct Heat<'a> {
+    /// The cells.
+    pub map: &'a MapView,
+    /// For each cell, whether a mask covers it.
+    pub masked: &'a [bool],
+}
+
+/// What one cell is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Cell {
+    /// A number, normalised for its scale.
+    Level(f64),
+    /// A mask covers it.
+    Masked,
+    /// NaN or an infinity, by its letter.
+    Special(char),
+    /// Outside the map.
+    Absent,
+}
+
+/// How a map is laid into an area.
+struct Plan {
+    /// Columns of one value.
+    cell: usize,
+    /// Two rows of the map share a row of text.
+    half: bool,
+    /// First row and column shown.
+    first: (usize, usize),
+    /// Rows and columns shown.
+    shown: (usize, usize),
+}
+
+/// The largest number of cells, rows by columns, that `area` can show.
+pub fn capacity(area: Rect, theme: &Theme, glyphs: &Glyphs) -> (usize, usize) {
+    let per_row = if can_halve(theme, glyphs) { 2 } else { 1 };
+    let per_column = if theme.colors_values() { 1 } else { 2 };
+    let rows = text_rows(area).min(LARGEST.1) * per_row;
+    let columns = (usize::from(area.width).saturating_sub(LABELS + 1) / per_column).min(LARGEST.0);
+    (rows.max(1), columns.max(1))
+}
+
+/// Range, scale and pooling: `0..0.83 linear  max-abs 2x1`.
+pub fn legend(map: &MapView, glyphs: &Glyphs) -> String {
+    let summary = &map.summary;
+    let range = match map.scale {
+        Scale::Sequential => format!("{}..{}", short(lowest(map)), short(summary.max)),
+        Scale::Diverging => format!("{}{}", glyphs.plus_minus, short(summary.absmax)),
+    };
+    let mut said = format!("{range} linear");
+    if map.pool != [1, 1] {
+        said = format!("{said}  max-abs pool {}x{}", map.pool[0], map.pool[1]);
+    }
+    for (count, word) in [(summary.nan, "NaN"), (summary.pos_inf, "+inf")] {
+        if count > 0 {
+            said = format!("{said}  {word} {count}");
+        }
+    }
+    said
+}
+
+pub fn draw(state: &State, heat: &Heat<'_>, area: Rect, buffer: &mut Buffer) {
+    let map = heat.map;
+    if map.rows == 0 || map.columns == 0 || area.height < 2 {
+        return;
+    }
+    let (row, column) = (state.value.row.min(map.rows - 1), state.value.column.min(map.columns - 1));
+    let plan = plan(state, map, (row, column), area);
+    draw_column_labels(state, map, column, &plan, area, buffer);
+    let step = if plan.half { 2 } else { 1 };
+    for y in 0..plan.shown.0.div_ceil(step) {
+        let upper = plan.first.0 + y * step;
+        draw_row_label(state, map, row, upper..(upper + step).min(map.rows), y + 1, area, buffer);
+        for x in 0..plan.shown.1 {
+            let at = plan.first.1 + x;
+            let cells = (cell(heat, upper, at), if plan.half { cell(heat, upper + 1, at) } else { Cell::Absent });
+            let (symbols, style) = picture(state, map.scale, cells, &plan);
+            paint::put(buffer, area, LABELS + x * plan.cell, y + 1, &symbols, style);
+        }
+    }
+    draw_value(state, heat, (row, column), area, buffer);
+}
+
+fn can_halve(theme: &Theme, glyphs: &Glyphs) -> bool {
+    theme.colors_values() && glyphs.blocks
+}
+
+/// Rows of text for cells: one goes to the column labels and one to the value under the crosshair.
+fn text_rows(area: Rect) -> usize {
+    usize::from(area.height).saturating_sub(2)
+}
+
+fn plan(state: &State, map: &MapView, crosshair: (usize, usize), area: Rect) -> Plan {
+    let rows = text_rows(area);
+    let columns = usize::from(area.width).saturating_sub(LABELS + 1);
+    let half = can_halve(&state.theme, state.glyphs) && map.rows > rows;
+    let least = if state.theme.colors_values() { 1 } else { 2 };
+    let cell = (columns / map.columns).clamp(least, WIDEST);
+    let room = (if half { rows * 2 } else { rows }, columns / cell);
+    // What does not fit is scrolled so that the crosshair can be seen; a pair of rows is never torn apart.
+    let scrolled = |at: usize, room: usize| (at + 1).saturating_sub(room);
+    let mut first = (scrolled(crosshair.0, room.0), scrolled(crosshair.1, room.1));
+    if half {
+        first.0 += first.0 % 2;
+    }
+    let shown = (room.0.min(map.rows - first.0.min(map.rows)), room.1.min(map.columns - first.1));
+    Plan { cell, half, first, shown }
+}
+
+/// Lowest value of a sequential scale: 0 unless there are negative values.
+fn lowest(map: &MapView) -> f64 {
+    map.summary.min.min(0.0)
+}
+
+fn cell(heat: &Heat<'_>, row: usize, column: usize) -> Cell {
+    let map = heat.map;
+    if row >= map.rows || column >= map.columns {
+        return Cell::Absent;
+    }
+    let index = row * map.columns + column;
+    if heat.masked.get(index).copied().unwrap_or(false) {
+        return Cell::Masked;
+    }
+    let Some(value) = map.data.get(index).copied() else { return Cell::Absent };
+    match value {
+        value if value.is_nan() => Cell::Special('N'),
+        f64::INFINITY => Cell::Special('+'),
+        f64::NEG_INFINITY => Cell::Special('-'),
+        value => Cell::Level(level(map, value)),
+    }
+}
+
+/// Place of `value` on its scale: from 0 to 1, or from -1 to 1.
+fn level(map: &MapView, value: f64) -> f64 {
+    let (offset, range) = match map.scale {
+        Scale::Sequential => (lowest(map), map.summary.max - lowest(map)),
+        Scale::Diverging => (0.0, map.summary.absmax),
+    };
+    if range > 0.0 { (value - offset) / range } else { 0.0 }
+}
+
+/// Symbols and style of one value, or of two that share a row of text.
+fn picture(state: &State, scale: Scale, cells: (Cell, Cell), plan: &Plan) -> (String, Style) {
+    let reverse = Style::new().add_modifier(Modifier::REVERSED);
+    let width = plan.cell;
+    match cells {
+        (Cell::Absent, Cell::Absent) => (" ".repeat(width), Style::new()),
+        (Cell::Special(letter), _) | (_, Cell::Special(letter)) => (placed(&letter.to_string(), width), reverse),
+        (Cell::Masked, Cell::Masked | Cell::Absent) => {
+            (placed(state.glyphs.masked, width), state.theme.style(Role::Masked))
+        }
+        (Cell::Level(t), Cell::Absent) if !plan.half => match state.theme.colors_values() {
+            true => (" ".repeat(width), state.theme.heat_fill(scale, t)),
+            false => (glyph(t, width), Style::new()),
+        },
+        (Cell::Level(upper), Cell::Level(lower)) => {
+            ("▀".repeat(width), state.theme.heat_pair(scale, upper, Some(lower)))
+        }
+        // One half alone: the other stays the terminal's own ground, as a masked or missing cell.
+        (Cell::Level(upper), _) => ("▀".repeat(width), state.theme.heat_pair(scale, upper, None)),
+        (_, Cell::Level(lower)) => ("▄".repeat(width), state.theme.heat_pair(scale, lower, None)),
+        (Cell::Absent, Cell::Masked) => (" ".repeat(width), Style::new()),
+    }
+}
+
+/// Magnitude as a glyph of the ramp, with a minus sign for negative values.
+fn glyph(t: f64, width: usize) -> String {
+    let last = RAMP.len() - 1;
+    let index = (t.abs() * last as f64).round() as usize;
+    let symbol = RAMP[index.min(last)];
+    let sign = if t < 0.0 && index > 0 { '-' } else { ' ' };
+    placed(&format!("{sign}{symbol}"), width)
+}
+
+/// `symbols` within a cell: at its end, with a gap behind where there is room for one.
+fn placed(symbols: &str, width: usize) -> String {
+    let gap = usize::from(width > 2);
+    format!("{symbols:>width$}", width = width - gap) + &" ".repeat(gap)
+}
+
+fn draw_column_labels(state: &State, map: &MapView, chosen: usize, plan: &Plan, area: Rect, buffer: &mut Buffer) {
+    let is_number = |label: &String| label.parse::<usize>().is_ok();
+    let ticks = plan.cell == 1 || (plan.cell < 5 && map.column_labels.iter().all(is_number));
+    for x in 0..plan.shown.1 {
+        let column = plan.first.1 + x;
+        let place = LABELS + x * plan.cell;
+        let role = if column == chosen { Role::Focus } else { Role::Label };
+        let style = state.theme.style(role);
+        if ticks {
+            // No room for words: a number now and then, and a mark at the crosshair.
+            if column % (10 / plan.cell).max(1) == 0 && column != chosen {
+                let number = (column * map.pool[1].max(1)).to_string();
+                paint::put(buffer, area, place, 0, &number, state.theme.style(Role::Label));
+            }
+            continue;
+        }
+        let label = map.column_labels.get(column).map_or("", String::as_str);
+        let label = text::take(&text::label(label, state.glyphs), plan.cell - 1);
+        let label = text::right(&label, plan.cell - 1, state.glyphs);
+        let place = place + usize::from(plan.cell == 2);
+        paint::put(buffer, area, place, 0, &label, style);
+    }
+    if ticks && (plan.first.1..plan.first.1 + plan.shown.1).contains(&chosen) {
+        let place = LABELS + (chosen - plan.first.1 + 1) * plan.cell - 1;
+        paint::put(buffer, area, place, 0, state.glyphs.column, state.theme.style(Role::Focus));
+    }
+}
+
+/// The label of a row of text: of the row with the crosshair if it is there, otherwise of its first row.
+fn draw_row_label(
+    state: &State,
+    map: &MapView,
+    chosen: usize,
+    rows: std::ops::Range<usize>,
+    y: usize,
+    area: Rect,
+    buffer: &mut Buffer,
+) {
+    let focused = rows.contains(&chosen);
+    let row = if focused { chosen } else { rows.start };
+    let label = map.row_labels.get(row).map_or("", String::as_str);
+    let label = text::right(&text::label(label, state.glyphs), LABELS - 2, state.glyphs);
+    let style = state.theme.style(if focused { Role::Focus } else { Role::Label });
+    if focused {
+        paint::put(buffer, area, 0, y, state.glyphs.focus, state.theme.style(Role::Arrow));
+    }
+    paint::put(buffer, area, 1, y, &label, style);
+}
+
+/// Row, column and exact value under the crosshair.
+fn draw_value(state: &State, heat: &Heat<'_>, (row, column): (usize, usize), area: Rect, buffer: &mut Buffer) {
+    let map = heat.map;
+    let index = row * map.columns + column;
+    let name = |axis: &str, index: usize, label: Option<&String>, pool: usize| {
+        let number = index * pool.max(1);
+        let label = label.map(|label| text::label(label, state.glyphs)).filter(|label| *label != number.to_string());
+        match label.filter(|label| !label.is_empty()) {
+            Some(label) => format!("{axis} {number} {label}"),
+            None => format!("{axis} {number}"),
+        }
+    };
+    let row_name = name(&map.axes[0], row, map.row_labels.get(row), map.pool[0]);
+    let column_name = name(&map.axes[1], column, map.column_labels.get(column), map.pool[1]);
+    let mut value = match map.data.get(index) {
+        Some(value) => significant(*value, DIGITS),
+        None => String::new(),
+    };
+    if heat.masked.get(index).copied().unwrap_or(false) {
+        value = format!("{value} masked");
+    }
+    if map.pool != [1, 1] {
+        value = format!("{value} (largest of {}x{})", map.pool[0], map.pool[1]);
+    }
+    let y = usize::from(area.height) - 1;
+    let width = usize::from(area.width).saturating_sub(2);
+    let names = format!("{row_name}  {column_name}  ");
+    let names = text::fit(&names, width.saturating_sub(text::width(&value)), state.glyphs);
+    let x = paint::put(buffer, area, 1, y, &names, state.theme.style(Role::Label));
+    paint::put(buffer, area, x, y, &value, state.theme.style(Role::Title));
+}

@@ -1,0 +1,107 @@
+//! The line of keys, made from the records that the help is made from.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::paint;
+use crate::frontend::tui::actions::PROMPT_KEYS;
+use crate::frontend::tui::keymap::Keymap;
+use crate::frontend::tui::state::{Mode, State};
+use crate::frontend::tui::strings;
+use crate::frontend::tui::text;
+use crate::frontend::tui::theme::Role;
+
+/// Shown whatever the width, at the end of the line.
+const ALWAYS: [&str; 2] = ["command", "help"];
+
+/// A key or several, and the word for them.
+type Hint = (String, String);
+
+pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
+    let mode = match state.mode {
+        Mode::Prompt => "PROMPT",
+        _ => "KEYS",
+    };
+    let hints = match state.mode {
+        _ if state.snapshot.is_none() => vec![(strings::CANCEL_LOADING.to_string(), String::new())],
+        Mode::Keys => key_hints(&state.keymap, state.is_live()),
+        Mode::Prompt => prompt_hints(),
+        Mode::Confirm => vec![("y".to_string(), "quit".to_string()), ("n".to_string(), "stay".to_string())],
+        Mode::Help(_) => vec![(strings::HELP_FOOT.to_string(), String::new())],
+    };
+    let room = usize::from(area.width).saturating_sub(mode.len() + 2);
+    let mut x = paint::put(buffer, area, 1, 0, mode, state.theme.style(Role::Faint)) + 1;
+    for (keys, word) in fitting(hints, room) {
+        x = paint::put(buffer, area, x, 0, &keys, state.theme.style(Role::Key)) + 1;
+        x = paint::put(buffer, area, x, 0, &word, state.theme.style(Role::Text));
+        x += if word.is_empty() { 1 } else { 2 };
+    }
+}
+
+/// The hints of single keys; neighbours with the same word are joined. Before the first run, how to start it comes first.
+fn key_hints(keymap: &Keymap, live: bool) -> Vec<Hint> {
+    let mut hints: Vec<Hint> = Vec::new();
+    for (info, keys) in keymap.bindings() {
+        let Some(key) = keys.first().filter(|_| !info.hint.is_empty()) else { continue };
+        match hints.last_mut() {
+            Some((keys, word)) if word == info.hint => {
+                keys.push(' ');
+                keys.push_str(&key.to_string());
+            }
+            _ => hints.push((key.to_string(), info.hint.to_string())),
+        }
+    }
+    if !live {
+        hints.sort_by_key(|(_, word)| word != "run");
+    }
+    hints
+}
+
+fn prompt_hints() -> Vec<Hint> {
+    let shown = PROMPT_KEYS.iter().filter(|(_, word, _)| !word.is_empty());
+    shown.map(|(keys, word, _)| (keys.to_string(), word.to_string())).collect()
+}
+
+/// As many hints from the front as fit, and those that are always shown.
+fn fitting(hints: Vec<Hint>, room: usize) -> Vec<Hint> {
+    let columns = |(keys, word): &Hint| text::width(keys) + text::width(word) + 3;
+    let is_last = |hint: &Hint| ALWAYS.contains(&hint.1.as_str());
+    // The last hint needs no gap behind it.
+    let mut left = (room + 2).saturating_sub(hints.iter().filter(|hint| is_last(hint)).map(columns).sum());
+    let mut full = false;
+    let keep = |hint: &Hint| {
+        if is_last(hint) {
+            return true;
+        }
+        full |= columns(hint) > left;
+        if !full {
+            left -= columns(hint);
+        }
+        !full
+    };
+    hints.into_iter().filter(keep).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(room: usize) -> String {
+        let (keymap, _) = Keymap::new(None);
+        let hints: Vec<String> =
+            fitting(key_hints(&keymap, true), room).into_iter().map(|(keys, word)| format!("{keys} {word}")).collect();
+        hints.join("  ")
+    }
+
+    #[test]
+    fn the_line_says_what_the_keymap_says() {
+        assert!(line(200).starts_with("s step  n next  l layer  f finish  c continue  b break  S N L F C back  t to"));
+        assert!(line(200).ends_with(": command  ? help"));
+    }
+
+    #[test]
+    fn a_narrow_line_keeps_command_and_help() {
+        assert_eq!(line(40), "s step  n next  : command  ? help");
+        assert_eq!(line(0), ": command  ? help");
+    }
+}

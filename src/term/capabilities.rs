@@ -1,0 +1,132 @@
+//! What this terminal can do, told by the environment alone: nothing is sent and nothing awaited, so a slow link costs
+//! no time and a bare pseudo-terminal cannot hang the start.
+
+use std::io::IsTerminal;
+
+/// How many colours may be used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ColorDepth {
+    /// None: bold, reverse and underline only.
+    #[default]
+    Mono,
+    /// The sixteen named colours.
+    Sixteen,
+    /// The 256 colours of xterm.
+    Indexed,
+    /// 24 bits.
+    True,
+}
+
+impl ColorDepth {
+    /// The names that options and settings use, poorest first.
+    pub const NAMES: [(&'static str, ColorDepth); 4] = [
+        ("mono", ColorDepth::Mono),
+        ("16", ColorDepth::Sixteen),
+        ("256", ColorDepth::Indexed),
+        ("truecolor", ColorDepth::True),
+    ];
+
+    /// The depth called `name`; none for `auto` and unknown names.
+    pub fn named(name: &str) -> Option<ColorDepth> {
+        Self::NAMES.iter().find(|(known, _)| *known == name).map(|(_, depth)| *depth)
+    }
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        Self::NAMES[self as usize].0
+    }
+}
+
+/// What a terminal can do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Capabilities {
+    /// Colours.
+    pub colors: ColorDepth,
+    /// Whether characters beyond ASCII arrive whole.
+    pub utf8: bool,
+    /// Whether the program runs inside tmux.
+    pub tmux: bool,
+    /// Whether the cursor can be moved at all; without it only plain mode works.
+    pub addressable: bool,
+}
+
+impl Capabilities {
+    /// Of the terminal that the process runs in.
+    pub fn detect() -> Self {
+        let mut found = Self::from_environment(|name| std::env::var(name).ok());
+        found.addressable &= std::io::stdout().is_terminal();
+        found
+    }
+
+    /// As told by the variables that `lookup` gives. An empty variable counts as unset.
+    pub fn from_environment(lookup: impl Fn(&str) -> Option<String>) -> Self {
+        let get = |name: &str| lookup(name).filter(|value| !value.is_empty());
+        let term = get("TERM").unwrap_or_default();
+        let addressable = !term.is_empty() && term != "dumb";
+        let colors = if get("NO_COLOR").is_some() || !addressable || term.ends_with("-m") || term.starts_with("vt") {
+            ColorDepth::Mono
+        } else if get("COLORTERM").is_some_and(|value| value == "truecolor" || value == "24bit")
+            && !term.starts_with("screen")
+        {
+            ColorDepth::True
+        } else if term.contains("256") || term.contains("direct") {
+            ColorDepth::Indexed
+        } else {
+            ColorDepth::Sixteen
+        };
+        let locale = get("LC_ALL").or_else(|| get("LC_CTYPE")).or_else(|| get("LANG")).unwrap_or_default();
+        let locale = locale.to_ascii_lowercase().replace('-', "");
+        Self { colors, utf8: locale.contains("utf8"), tmux: get("TMUX").is_some(), addressable }
+    }
+}
+
+/// Columns and rows of the terminal.
+pub fn size() -> std::io::Result<(u16, u16)> {
+    crossterm::terminal::size()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(variables: &[(&str, &str)]) -> Capabilities {
+        Capabilities::from_environment(|name| {
+            variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.to_string())
+        })
+    }
+
+    #[test]
+    fn colours_follow_the_environment() {
+        assert_eq!(with(&[("TERM", "xterm-256color")]).colors, ColorDepth::Indexed);
+        assert_eq!(with(&[("TERM", "xterm-256color"), ("COLORTERM", "truecolor")]).colors, ColorDepth::True);
+        assert_eq!(with(&[("TERM", "screen-256color"), ("COLORTERM", "truecolor")]).colors, ColorDepth::Indexed);
+        assert_eq!(with(&[("TERM", "xterm")]).colors, ColorDepth::Sixteen);
+        assert_eq!(with(&[("TERM", "xterm"), ("NO_COLOR", "1")]).colors, ColorDepth::Mono);
+        assert_eq!(with(&[("TERM", "xterm"), ("NO_COLOR", "")]).colors, ColorDepth::Sixteen);
+        assert_eq!(with(&[]).colors, ColorDepth::Mono);
+    }
+
+    #[test]
+    fn a_dumb_terminal_is_not_addressable() {
+        assert!(!with(&[("TERM", "dumb")]).addressable);
+        assert!(!with(&[]).addressable);
+        assert!(with(&[("TERM", "tmux-256color")]).addressable);
+    }
+
+    #[test]
+    fn the_first_locale_variable_that_is_set_decides() {
+        assert!(with(&[("LANG", "en_GB.UTF-8")]).utf8);
+        assert!(with(&[("LC_ALL", "C.utf8"), ("LANG", "C")]).utf8);
+        assert!(!with(&[("LC_ALL", "C"), ("LANG", "en_GB.UTF-8")]).utf8);
+        assert!(!with(&[]).utf8);
+    }
+
+    #[test]
+    fn names_and_depths_agree() {
+        for (name, depth) in ColorDepth::NAMES {
+            assert_eq!(ColorDepth::named(name), Some(depth));
+            assert_eq!(depth.name(), name);
+        }
+        assert_eq!(ColorDepth::named("auto"), None);
+    }
+}

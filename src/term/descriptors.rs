@@ -1,0 +1,30 @@
+//! The two system calls that the standard library has no safe form of, one function each. All of the program's own
+//! unsafe code is here.
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+/// Makes standard error refer to the file behind `target`.
+pub fn point_stderr_at(target: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: both descriptors are open for the duration of the call; descriptor 2 is never owned by a Rust object.
+    match unsafe { libc::dup2(target.as_raw_fd(), libc::STDERR_FILENO) } {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
+}
+
+/// Waits, without reading, until the other end of `terminal` is gone.
+pub fn wait_for_hangup(terminal: BorrowedFd<'_>) -> io::Result<()> {
+    loop {
+        let mut watched = libc::pollfd { fd: terminal.as_raw_fd(), events: 0, revents: 0 };
+        // SAFETY: the pointer is to one valid pollfd that lives through the call, and the count says one.
+        let ready = unsafe { libc::poll(&mut watched, 1, -1) };
+        if ready > 0 && watched.revents & (libc::POLLHUP | libc::POLLERR | libc::POLLNVAL) != 0 {
+            return Ok(());
+        }
+        let error = io::Error::last_os_error();
+        if ready < 0 && error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! The thread that reads the terminal and passes on what it reads in the program's own words.
+
+use std::thread;
+
+use crossbeam_channel::Sender;
+use crossterm::event::{self, Event};
+
+use super::{Chord, Signal};
+
+/// Something typed, pasted, or the window changing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// A key.
+    Key(Chord),
+    /// Text pasted in one piece; never interpreted as keys.
+    Paste(String),
+    /// New columns and rows.
+    Resize(u16, u16),
+}
+
+/// Starts the thread. It ends when nobody listens any more; when the terminal is gone it says so with a
+/// [`Signal::Hangup`] and ends.
+pub fn spawn(inputs: Sender<Input>, signals: Sender<Signal>) -> std::io::Result<()> {
+    thread::Builder::new().name("input".to_string()).spawn(move || {
+        loop {
+            let input = match event::read() {
+                Ok(Event::Key(key)) => Chord::from_event(key).map(Input::Key),
+                Ok(Event::Paste(text)) => Some(Input::Paste(text)),
+                Ok(Event::Resize(columns, rows)) => Some(Input::Resize(columns, rows)),
+                Ok(_) => None,
+                Err(_) => {
+                    signals.send(Signal::Hangup).ok();
+                    return;
+                }
+            };
+            if input.is_some_and(|input| inputs.send(input).is_err()) {
+                return;
+            }
+        }
+    })?;
+    Ok(())
+}

@@ -1,0 +1,179 @@
+//! Keys, as the program knows them, and their names in configuration files and help.
+
+use std::fmt;
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+/// One key of the keyboard, without Ctrl and Alt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Key {
+    /// A character as typed, capitals included.
+    Char(char),
+    /// Enter or Return.
+    Enter,
+    /// Escape.
+    Esc,
+    /// Tab.
+    Tab,
+    /// Shift and Tab.
+    BackTab,
+    /// Backspace.
+    Backspace,
+    /// Delete.
+    Delete,
+    /// Cursor up.
+    Up,
+    /// Cursor down.
+    Down,
+    /// Cursor left.
+    Left,
+    /// Cursor right.
+    Right,
+    /// Home.
+    Home,
+    /// End.
+    End,
+    /// Page up.
+    PageUp,
+    /// Page down.
+    PageDown,
+    /// A function key.
+    F(u8),
+}
+
+/// A key with the modifiers held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Chord {
+    /// The key.
+    pub key: Key,
+    /// Ctrl is held.
+    pub ctrl: bool,
+    /// Alt (Meta) is held.
+    pub alt: bool,
+}
+
+const NAMES: [(&str, Key); 15] = [
+    ("Enter", Key::Enter),
+    ("Esc", Key::Esc),
+    ("Tab", Key::Tab),
+    ("S-Tab", Key::BackTab),
+    ("Backspace", Key::Backspace),
+    ("Delete", Key::Delete),
+    ("Up", Key::Up),
+    ("Down", Key::Down),
+    ("Left", Key::Left),
+    ("Right", Key::Right),
+    ("Home", Key::Home),
+    ("End", Key::End),
+    ("PgUp", Key::PageUp),
+    ("PgDn", Key::PageDown),
+    ("Space", Key::Char(' ')),
+];
+
+impl Chord {
+    /// `key` without modifiers.
+    pub const fn plain(key: Key) -> Self {
+        Self { key, ctrl: false, alt: false }
+    }
+
+    /// The character `c` without modifiers.
+    pub const fn char(c: char) -> Self {
+        Self::plain(Key::Char(c))
+    }
+
+    /// Ctrl and the character `c`.
+    pub const fn ctrl(c: char) -> Self {
+        Self { key: Key::Char(c), ctrl: true, alt: false }
+    }
+
+    /// Alt and the character `c`.
+    pub const fn alt(c: char) -> Self {
+        Self { key: Key::Char(c), ctrl: false, alt: true }
+    }
+
+    /// The chord that `name` names: `s`, `C-l`, `M-f`, `PgUp`, `F1`.
+    pub fn parse(name: &str) -> Option<Self> {
+        if let Some(rest) = name.strip_prefix("C-").filter(|rest| !rest.is_empty()) {
+            return Self::parse(rest).map(|chord| Self { ctrl: true, ..chord });
+        }
+        if let Some(rest) = name.strip_prefix("M-").filter(|rest| !rest.is_empty()) {
+            return Self::parse(rest).map(|chord| Self { alt: true, ..chord });
+        }
+        let mut characters = name.chars();
+        if let (Some(only), None) = (characters.next(), characters.next()) {
+            return Some(Self::char(only));
+        }
+        if let Some((_, key)) = NAMES.iter().find(|(known, _)| *known == name) {
+            return Some(Self::plain(*key));
+        }
+        let number = name.strip_prefix('F')?.parse().ok().filter(|number| (1..=24).contains(number))?;
+        Some(Self::plain(Key::F(number)))
+    }
+
+    /// What a key event of the library means; none for what the program has no use for (releases, media keys).
+    pub(super) fn from_event(event: KeyEvent) -> Option<Self> {
+        if event.kind == crossterm::event::KeyEventKind::Release {
+            return None;
+        }
+        let key = match event.code {
+            KeyCode::Char(c) => Key::Char(c),
+            KeyCode::Enter => Key::Enter,
+            KeyCode::Esc => Key::Esc,
+            KeyCode::Tab if event.modifiers.contains(KeyModifiers::SHIFT) => Key::BackTab,
+            KeyCode::Tab => Key::Tab,
+            KeyCode::BackTab => Key::BackTab,
+            KeyCode::Backspace => Key::Backspace,
+            KeyCode::Delete => Key::Delete,
+            KeyCode::Up => Key::Up,
+            KeyCode::Down => Key::Down,
+            KeyCode::Left => Key::Left,
+            KeyCode::Right => Key::Right,
+            KeyCode::Home => Key::Home,
+            KeyCode::End => Key::End,
+            KeyCode::PageUp => Key::PageUp,
+            KeyCode::PageDown => Key::PageDown,
+            KeyCode::F(number) => Key::F(number),
+            _ => return None,
+        };
+        let ctrl = event.modifiers.contains(KeyModifiers::CONTROL);
+        let alt = event.modifiers.contains(KeyModifiers::ALT);
+        Some(Self { key, ctrl, alt })
+    }
+}
+
+impl fmt::Display for Chord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.ctrl {
+            f.write_str("C-")?;
+        }
+        if self.alt {
+            f.write_str("M-")?;
+        }
+        match (NAMES.iter().find(|(_, key)| *key == self.key), self.key) {
+            (Some((name, _)), _) => f.write_str(name),
+            (None, Key::Char(c)) => write!(f, "{c}"),
+            (None, Key::F(number)) => write!(f, "F{number}"),
+            (None, key) => write!(f, "{key:?}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_read_back() {
+        for name in ["s", "S", "/", "C-l", "M-f", "PgUp", "Space", "S-Tab", "F5", "C-Left", "-", "C-M-x", "["] {
+            let chord = Chord::parse(name).expect(name);
+            assert_eq!(chord.to_string(), name);
+        }
+    }
+
+    #[test]
+    fn unknown_names_are_refused() {
+        for name in ["", "Foo", "C-", "F0", "F99", "PageUp"] {
+            assert_eq!(Chord::parse(name), None, "{name}");
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! The terminal: what it can do, how it is entered and left, what it sends.
+//!
+//! This is the only module that speaks to the terminal library, so replacing it touches nothing else. Its promises:
+//!
+//! - the terminal is restored on every way out: return, error, panic, SIGTERM, suspension (see [`screen`]);
+//! - a terminal that vanishes ends the program instead of leaving it spinning (see [`signals`]);
+//! - one frame is one write, wrapped in synchronised output (see [`frames`]);
+//! - the rest of the program sees [`Chord`]s, [`Input`]s and [`Signal`]s, never the library's own events.
+
+pub mod capabilities;
+pub mod clipboard;
+mod descriptors;
+pub mod frames;
+pub mod input;
+pub mod key;
+pub mod screen;
+pub mod signals;
+
+pub use capabilities::{Capabilities, ColorDepth};
+pub use frames::Frames;
+pub use input::Input;
+pub use key::{Chord, Key};
+pub use screen::Screen;
+pub use signals::Signal;

@@ -1,0 +1,142 @@
+//! Taking the terminal and giving it back.
+//!
+//! [`Screen`] is a guard: while it lives, the terminal is in raw mode on its alternate screen and standard error goes to
+//! a file (graphics drivers write there). Dropping it restores everything; so does a panic of the thread that took it,
+//! before its message is printed. Restoring twice is harmless.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, Once, PoisonError};
+use std::thread::{self, ThreadId};
+
+use crossterm::cursor::Show;
+use crossterm::event::{DisableBracketedPaste, EnableBracketedPaste};
+use crossterm::execute;
+use crossterm::style::{Attribute, SetAttribute, force_color_output};
+use crossterm::terminal::{
+    EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
+};
+
+use super::{descriptors, signals};
+
+/// Whether the terminal is ours now.
+static TAKEN: AtomicBool = AtomicBool::new(false);
+
+/// The thread whose panic must restore the terminal; others are caught by those who started them.
+static OWNER: Mutex<Option<ThreadId>> = Mutex::new(None);
+
+/// Standard error as it was.
+static STDERR: Mutex<Option<OwnedFd>> = Mutex::new(None);
+
+/// The terminal while it is ours.
+pub struct Screen {
+    log: Option<File>,
+}
+
+impl Screen {
+    /// Takes the terminal. What other code writes to standard error goes to `log` (nowhere, without one) until it is
+    /// given back.
+    pub fn enter(log: Option<&Path>) -> io::Result<Self> {
+        let log = match log {
+            Some(path) => OpenOptions::new().create(true).append(true).open(path),
+            None => OpenOptions::new().write(true).open("/dev/null"),
+        };
+        // The library emits a full reset after every attribute when NO_COLOR is set, which erases the reverse video
+        // that monochrome themes live on. Colours are left out by the theme instead.
+        force_color_output(true);
+        restore_on_panic();
+        *OWNER.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread::current().id());
+        let screen = Self { log: log.ok() };
+        screen.take()?;
+        Ok(screen)
+    }
+
+    /// Gives the terminal back, stops the process until it is continued, and takes the terminal again. The caller must
+    /// repaint.
+    pub fn suspend(&mut self) -> io::Result<()> {
+        restore();
+        signals::stop_process()?;
+        self.take()
+    }
+
+    /// Takes the terminal again after a stop from outside. The caller must repaint.
+    pub fn retake(&mut self) -> io::Result<()> {
+        // The library believes the terminal still raw and would do nothing.
+        disable_raw_mode().ok();
+        TAKEN.store(false, Ordering::SeqCst);
+        self.take()
+    }
+
+    fn take(&self) -> io::Result<()> {
+        if TAKEN.swap(true, Ordering::SeqCst) {
+            return Ok(());
+        }
+        let entered =
+            enable_raw_mode().and_then(|()| execute!(io::stdout(), EnterAlternateScreen, EnableBracketedPaste));
+        if entered.is_err() {
+            restore();
+            return entered;
+        }
+        self.redirect_stderr();
+        Ok(())
+    }
+
+    /// Best effort: a program whose drivers may smear the screen is better than none.
+    fn redirect_stderr(&self) {
+        let Some(log) = &self.log else { return };
+        let mut saved = STDERR.lock().unwrap_or_else(PoisonError::into_inner);
+        if saved.is_none() {
+            *saved = io::stderr().as_fd().try_clone_to_owned().ok();
+        }
+        if saved.is_some() {
+            descriptors::point_stderr_at(log.as_fd()).ok();
+        }
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        restore();
+    }
+}
+
+/// Gives the terminal back if it is ours. Errors are of no use here: there may be no terminal left.
+pub fn restore() {
+    if !TAKEN.swap(false, Ordering::SeqCst) {
+        return;
+    }
+    let mut out = io::stdout();
+    execute!(
+        out,
+        EndSynchronizedUpdate,
+        SetAttribute(Attribute::Reset),
+        DisableBracketedPaste,
+        LeaveAlternateScreen,
+        Show
+    )
+    .ok();
+    out.flush().ok();
+    disable_raw_mode().ok();
+    if let Some(saved) = STDERR.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        descriptors::point_stderr_at(saved.as_fd()).ok();
+    }
+}
+
+/// Chains to the panic hook once: restore first, then whatever reports the panic.
+fn restore_on_panic() {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let previous = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            // A panic of the engine is caught and reported as an answer; only our own ends the interface.
+            let ours = OWNER.try_lock().is_ok_and(|owner| *owner == Some(thread::current().id()));
+            if ours {
+                restore();
+            }
+            previous(info);
+        }));
+    });
+}
