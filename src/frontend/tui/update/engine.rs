@@ -39,6 +39,10 @@ pub fn event(state: &mut State, event: Event, now: Instant, effects: &mut Vec<Ef
             }
             show_answer(state, &answer, printed, quiet);
         }
+        Event::ScriptAnswer { line, answer, printed, .. } => {
+            state.echo(&line);
+            show_answer(state, &answer, printed, false);
+        }
         Event::Panel(panel) => state.value.receive(panel),
         Event::Completions { start, candidates } => {
             let listed = state.prompt.completed(start, &candidates);
