@@ -75,10 +75,7 @@ impl Listing {
         }
         for point in session.stops.iter() {
             for crossing in &point.crossings {
-                // The mark stands on the op whose value stops, or on the op before which the cursor stops.
-                let after = !point.location.starts_with("-before") && program.op_of(&point.location).is_some();
-                let on_site = after || crossing.position == program.ops.len() || crossing.head.is_some();
-                let op = if on_site { crossing.position.saturating_sub(1) } else { crossing.position };
+                let op = crossing.op.min(program.ops.len() - 1);
                 let mark = Breakpoint { hit: point.hits > 0, enabled: point.enabled };
                 flags[op].breakpoint = Some(match flags[op].breakpoint {
                     Some(other) => Breakpoint { hit: other.hit || mark.hit, enabled: other.enabled || mark.enabled },
@@ -121,6 +118,7 @@ impl Console {
             model: self.model_name.clone(),
             dimensions: format!("{}L {}H d{} f32", spec.n_layers, spec.n_heads, spec.d_model),
             device: run.device().name().to_string(),
+            device_reason: run.device().reason().to_string(),
             branch: name,
             pass: 0,
             live: run.live,

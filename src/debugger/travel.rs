@@ -169,7 +169,7 @@ impl Session {
         };
         let text = condition.text.clone();
         let mut scope = RunScope::at_stop(self, crossing.head);
-        eval::condition(&condition.expr, &mut scope).map_err(|error| crate::lang::caret(&text, &error))
+        eval::condition(&condition.expr, &mut scope).map_err(|error| crate::lang::explained(&text, &error))
     }
 
     fn move_focus(&mut self, crossing: &Crossing) {

@@ -33,6 +33,12 @@ impl LangError {
     }
 }
 
+/// What is wrong, where in the line, and what to do.
+pub fn explained(line: &str, error: &LangError) -> String {
+    let help = error.help.as_ref().map(|help| format!("\n{help}")).unwrap_or_default();
+    format!("{}\n{}{help}", error.message, caret(line, error))
+}
+
 /// `line` and, under it, `^~~~` below the place of the error.
 ///
 /// Columns of the terminal are counted, not bytes: wide characters take two, combining ones none, and a tab in front of the

@@ -106,6 +106,7 @@ pub fn snapshot_at(site: &str) -> Snapshot {
         model: "tiny-gpt2".to_string(),
         dimensions: "4L 4H d128 f32".to_string(),
         device: "cpu".to_string(),
+        device_reason: "device: cpu (asked for)".to_string(),
         branch: "main".to_string(),
         pass: 0,
         live: true,

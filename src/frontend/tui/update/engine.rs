@@ -23,6 +23,7 @@ pub fn event(state: &mut State, event: Event, now: Instant, effects: &mut Vec<Ef
         }
         Event::Ready(snapshot) => {
             state.progress = None;
+            state.console.extend(Kind::Notice, [snapshot.device_reason.clone()]);
             state.snapshot = Some(Arc::clone(&snapshot));
             state.tree.follow(&snapshot);
             state.value.invalidate();
