@@ -14,7 +14,6 @@ use llmdbg::engine::thread;
 use llmdbg::frontend::Action;
 use llmdbg::frontend::batch::{self, Batch};
 use llmdbg::frontend::plain::{self, Input, Plain};
-use llmdbg::engine::messages::Source;
 use llmdbg::frontend::tui::{self, TuiOptions};
 use llmdbg::model::bundled::{self, BUNDLED};
 use llmdbg::term::ColorDepth;
@@ -33,30 +32,37 @@ fn main() -> color_eyre::Result<ExitCode> {
     {
         return usage(&format!("cannot write the log {}: {error}", file.display()));
     }
+    let around = Surroundings {
+        stdin_is_terminal: io::stdin().is_terminal(),
+        stdout_is_terminal: io::stdout().is_terminal(),
+        dumb: std::env::var_os("TERM").is_some_and(|term| term == "dumb"),
+    };
+    let frontend = options.frontend(around);
     let interrupt = Arc::new(AtomicBool::new(false));
     let engine = {
         let (options, interrupt) = (options.clone(), interrupt.clone());
-        let flag = interrupt.clone();
-        thread::spawn(move |progress| cli::open::open(&options, flag, progress), interrupt)
+        let (flag, screen) = (interrupt.clone(), matches!(frontend, Frontend::Tui));
+        thread::spawn(move |progress| cli::open::open(&options, flag, screen, progress), interrupt)
             .wrap_err("cannot start the engine thread")?
     };
-    let status = show(engine, &options, interrupt)?;
+    let status = show(engine, &options, frontend, around, interrupt)?;
     // The system keeps the low byte of a status, so `quit -1` is 255.
     Ok(ExitCode::from(status as u8))
 }
 
 /// Runs the session on the frontend that fits; gives the exit status.
-fn show(engine: thread::Handle, options: &Options, interrupt: Arc<AtomicBool>) -> color_eyre::Result<i32> {
+fn show(
+    engine: thread::Handle,
+    options: &Options,
+    frontend: Frontend,
+    around: Surroundings,
+    interrupt: Arc<AtomicBool>,
+) -> color_eyre::Result<i32> {
     let (mut out, mut err) = (io::stdout(), io::stderr());
     let mut stdin = io::stdin().lock();
     let init = cli::init_file().filter(|_| options.init).map(Action::Script);
     let actions: Vec<Action> = init.into_iter().chain(options.actions.iter().cloned()).collect();
-    let around = Surroundings {
-        stdin_is_terminal: stdin.is_terminal(),
-        stdout_is_terminal: out.is_terminal(),
-        dumb: std::env::var_os("TERM").is_some_and(|term| term == "dumb"),
-    };
-    match options.frontend(around) {
+    match frontend {
         Frontend::Batch => {
             let input = options.reads_input_in_batch().then_some(&mut stdin as _);
             let batch = Batch { actions: &actions, input, json: options.json, keep_going: options.keep_going };
@@ -84,18 +90,10 @@ fn show(engine: thread::Handle, options: &Options, interrupt: Arc<AtomicBool>) -
 
 /// How the terminal interface starts: on a pass that stands at its beginning, unless commands were given.
 fn tui_options(options: &Options, actions: &[Action]) -> TuiOptions {
-    let line = |action: &Action| match action {
-        Action::Command(line) => line.clone(),
-        Action::Script(file) => format!("source {}", file.display()),
-    };
-    let mut commands: Vec<(String, Source)> = actions.iter().map(|action| (line(action), Source::Option)).collect();
-    if commands.is_empty() {
-        commands.push(("start".to_string(), Source::Option));
+    let mut actions = actions.to_vec();
+    if actions.is_empty() {
+        actions.push(Action::Command("start".to_string()));
     }
-    let banner = match options.quiet {
-        true => Vec::new(),
-        false => vec![format!("llmdbg {}: s steps, ? helps, q leaves", env!("CARGO_PKG_VERSION"))],
-    };
     TuiOptions {
         model: options.model.clone().unwrap_or_else(|| bundled::DEFAULT.to_string()),
         ascii: options.ascii,
@@ -104,8 +102,9 @@ fn tui_options(options: &Options, actions: &[Action]) -> TuiOptions {
             ColorChoice::Always => Some(ColorDepth::Indexed),
             ColorChoice::Auto => None,
         },
-        commands,
-        banner,
+        actions,
+        keep_going: options.keep_going,
+        banner: !options.quiet,
         history: History::default_file(),
         log: options.log.clone(),
     }

@@ -97,6 +97,8 @@ pub struct OpFlags {
 /// Mark of a stop point on an op, as in gdb's TUI.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Breakpoint {
+    /// Number of the first stop point on the op.
+    pub number: usize,
     /// Hit at least once.
     pub hit: bool,
     /// Enabled.

@@ -76,9 +76,13 @@ impl Listing {
         for point in session.stops.iter() {
             for crossing in &point.crossings {
                 let op = crossing.op.min(program.ops.len() - 1);
-                let mark = Breakpoint { hit: point.hits > 0, enabled: point.enabled };
+                let mark = Breakpoint { number: point.number, hit: point.hits > 0, enabled: point.enabled };
                 flags[op].breakpoint = Some(match flags[op].breakpoint {
-                    Some(other) => Breakpoint { hit: other.hit || mark.hit, enabled: other.enabled || mark.enabled },
+                    Some(other) => Breakpoint {
+                        number: other.number.min(mark.number),
+                        hit: other.hit || mark.hit,
+                        enabled: other.enabled || mark.enabled,
+                    },
                     None => mark,
                 });
             }

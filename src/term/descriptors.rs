@@ -3,6 +3,8 @@
 
 #![allow(unsafe_code, reason = "two system calls that the standard library does not have")]
 
+#![allow(unsafe_code, reason = "the standard library has no safe form of dup2 and poll")]
+
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 

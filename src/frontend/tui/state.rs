@@ -91,6 +91,8 @@ pub struct State {
     pub last_key: Option<Instant>,
     /// A key is held down: text first, values when it is released.
     pub held: bool,
+    /// Whether a word of welcome is said when the model is loaded.
+    pub banner: bool,
     /// Lines of the last stop, left behind in the scrollback.
     pub last_stop: Vec<String>,
     /// Whether a frame is due.
@@ -120,6 +122,7 @@ impl State {
             interrupted: None,
             last_key: None,
             held: false,
+            banner: false,
             last_stop: Vec::new(),
             dirty: Dirty::Now,
         }
@@ -168,8 +171,8 @@ impl State {
         let mut effects = Vec::new();
         let Some(snapshot) = self.snapshot.clone() else { return effects };
         if let Some(next) = self.queue.start_next() {
-            if !next.quiet && !next.line.trim().is_empty() {
-                self.echo(&next.line);
+            if !next.quiet && !next.shown().is_empty() {
+                self.echo(&next.shown());
             }
             effects.push(Effect::Request(next.request()));
         }

@@ -10,6 +10,7 @@ use crate::frontend::tui::layout::Pane;
 use crate::frontend::tui::loading::Progress;
 use crate::frontend::tui::message::Effect;
 use crate::frontend::tui::state::{Dirty, State};
+use crate::frontend::tui::strings;
 
 pub fn event(state: &mut State, event: Event, now: Instant, effects: &mut Vec<Effect>) {
     match event {
@@ -27,6 +28,10 @@ pub fn event(state: &mut State, event: Event, now: Instant, effects: &mut Vec<Ef
             state.snapshot = Some(Arc::clone(&snapshot));
             state.tree.follow(&snapshot);
             state.value.invalidate();
+            if state.banner {
+                let version = env!("CARGO_PKG_VERSION");
+                state.console.push(Kind::Notice, format!("llmdbg {version}. {}", strings::BANNER));
+            }
         }
         Event::LoadFailed(message) => effects.push(Effect::Leave { status: 4, error: message }),
         Event::Moved(snapshot) => moved(state, snapshot),
@@ -35,15 +40,12 @@ pub fn event(state: &mut State, event: Event, now: Instant, effects: &mut Vec<Ef
             let pending = state.queue.finish(id);
             let quiet = pending.as_ref().is_some_and(|pending| pending.quiet);
             // An empty line repeats a command whose name only the engine knows.
-            if pending.is_some_and(|pending| pending.line.trim().is_empty()) && !line.trim().is_empty() {
+            if pending.is_some_and(|pending| pending.shown().is_empty()) && !line.trim().is_empty() {
                 state.echo(&line);
             }
-            show_answer(state, &answer, printed, quiet);
+            show_answer(state, &answer, &printed, quiet);
         }
-        Event::ScriptAnswer { line, answer, printed, .. } => {
-            state.echo(&line);
-            show_answer(state, &answer, printed, false);
-        }
+        Event::ScriptAnswer { answer, printed, .. } => show_answer(state, &answer, &printed, false),
         Event::Panel(panel) => state.value.receive(panel),
         Event::Completions { start, candidates } => {
             let listed = state.prompt.completed(start, &candidates);
@@ -72,7 +74,7 @@ fn moved(state: &mut State, snapshot: Arc<Snapshot>) {
     }
 }
 
-fn show_answer(state: &mut State, answer: &Answer, printed: Vec<String>, quiet: bool) {
+fn show_answer(state: &mut State, answer: &Answer, printed: &[String], quiet: bool) {
     let columns = state.layout().map(|layout| layout.inside(Pane::Console).0);
     let lines = text::lines(answer, columns);
     if let Answer::Stop(_) = answer {

@@ -218,7 +218,7 @@ fn draw_column_labels(state: &State, map: &MapView, chosen: usize, plan: &Plan, 
         let style = state.theme.style(role);
         if ticks {
             // No room for words: a number now and then, and a mark at the crosshair.
-            if column % (10 / plan.cell).max(1) == 0 && column != chosen {
+            if column.is_multiple_of((10 / plan.cell).max(1)) && column != chosen {
                 let number = (column * map.pool[1].max(1)).to_string();
                 paint::put(buffer, area, place, 0, &number, state.theme.style(Role::Label));
             }
