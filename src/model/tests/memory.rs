@@ -11,7 +11,7 @@ use super::*;
 fn status(key: &str) -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix(key)).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+    line.split_whitespace().next().unwrap().parse::<u64>().unwrap() * 1024
 }
 
 /// A bare GPT-2 of zeros whose token embedding takes 200 MB: a file with a hole in it, so that nothing is written.
