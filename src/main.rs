@@ -8,13 +8,15 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 use color_eyre::eyre::WrapErr;
-use llmdbg::cli::{self, Frontend, Invocation, Options, Surroundings};
+use llmdbg::cli::{self, ColorChoice, Frontend, Invocation, Options, Surroundings};
 use llmdbg::engine::history::History;
 use llmdbg::engine::thread;
 use llmdbg::frontend::Action;
 use llmdbg::frontend::batch::{self, Batch};
 use llmdbg::frontend::plain::{self, Input, Plain};
-use llmdbg::model::bundled::BUNDLED;
+use llmdbg::frontend::tui::{self, TuiOptions};
+use llmdbg::model::bundled::{self, BUNDLED};
+use llmdbg::term::ColorDepth;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::prelude::*;
 
@@ -37,13 +39,13 @@ fn main() -> color_eyre::Result<ExitCode> {
         thread::spawn(move |progress| cli::open::open(&options, flag, progress), interrupt)
             .wrap_err("cannot start the engine thread")?
     };
-    let status = show(engine, &options, interrupt).wrap_err("cannot listen to Ctrl-C")?;
+    let status = show(engine, &options, interrupt)?;
     // The system keeps the low byte of a status, so `quit -1` is 255.
     Ok(ExitCode::from(status as u8))
 }
 
 /// Runs the session on the frontend that fits; gives the exit status.
-fn show(engine: thread::Handle, options: &Options, interrupt: Arc<AtomicBool>) -> io::Result<i32> {
+fn show(engine: thread::Handle, options: &Options, interrupt: Arc<AtomicBool>) -> color_eyre::Result<i32> {
     let (mut out, mut err) = (io::stdout(), io::stderr());
     let mut stdin = io::stdin().lock();
     let init = cli::init_file().filter(|_| options.init).map(Action::Script);
@@ -59,7 +61,11 @@ fn show(engine: thread::Handle, options: &Options, interrupt: Arc<AtomicBool>) -
             let batch = Batch { actions: &actions, input, json: options.json, keep_going: options.keep_going };
             Ok(batch::run(engine, batch, &mut out, &mut err))
         }
-        Frontend::Plain | Frontend::Tui => {
+        Frontend::Tui => {
+            drop(stdin);
+            tui::run(engine.requests.clone(), engine.events.clone(), interrupt, tui_options(options, &actions))
+        }
+        Frontend::Plain => {
             let history = History::default_file();
             let input = if around.stdin_is_terminal {
                 // The line editor reads the terminal itself; a held lock would keep it waiting.
@@ -72,6 +78,32 @@ fn show(engine: thread::Handle, options: &Options, interrupt: Arc<AtomicBool>) -
             let plain = Plain { actions: &actions, banner: !options.quiet, progress: err.is_terminal() };
             Ok(plain::run(engine, plain, input, &mut out, &mut err))
         }
+    }
+}
+
+/// How the terminal interface starts: on a pass that stands at its beginning, unless commands were given.
+fn tui_options(options: &Options, actions: &[Action]) -> TuiOptions {
+    let mut actions = actions.to_vec();
+    if actions.is_empty() {
+        actions.push(Action::Command("start".to_string()));
+    }
+    let banner = match options.quiet {
+        true => Vec::new(),
+        false => vec![format!("llmdbg {}: s steps, ? helps, q leaves", env!("CARGO_PKG_VERSION"))],
+    };
+    TuiOptions {
+        model: options.model.clone().unwrap_or_else(|| bundled::DEFAULT.to_string()),
+        ascii: options.ascii,
+        color: match options.color {
+            ColorChoice::Never => Some(ColorDepth::Mono),
+            ColorChoice::Always => Some(ColorDepth::Indexed),
+            ColorChoice::Auto => None,
+        },
+        actions,
+        keep_going: options.keep_going,
+        banner,
+        history: History::default_file(),
+        log: options.log.clone(),
     }
 }
 

@@ -1,5 +1,5 @@
-//! The two system calls that the standard library has no safe form of, one function each. All of the program's own
-//! unsafe code is here.
+//! The two system calls that the standard library has no safe form of, one function each. The only other
+//! unsafe code of the program maps checkpoint files into memory.
 
 #![allow(unsafe_code, reason = "the standard library has no safe form of dup2 and poll")]
 
