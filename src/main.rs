@@ -90,6 +90,10 @@ fn show(
 
 /// How the terminal interface starts: on a pass that stands at its beginning, unless commands were given.
 fn tui_options(options: &Options, actions: &[Action]) -> TuiOptions {
+    let banner = match options.quiet {
+        true => Vec::new(),
+        false => vec![format!("llmdbg {}: s steps, ? helps, q leaves", env!("CARGO_PKG_VERSION"))],
+    };
     let mut actions = actions.to_vec();
     if actions.is_empty() {
         actions.push(Action::Command("start".to_string()));
@@ -104,7 +108,7 @@ fn tui_options(options: &Options, actions: &[Action]) -> TuiOptions {
         },
         actions,
         keep_going: options.keep_going,
-        banner: !options.quiet,
+        banner,
         history: History::default_file(),
         log: options.log.clone(),
     }

@@ -1,7 +1,6 @@
 //! The two system calls that the standard library has no safe form of, one function each. The only other
 //! unsafe code of the program maps checkpoint files into memory.
 
-#![allow(unsafe_code, reason = "two system calls that the standard library does not have")]
 #![allow(unsafe_code, reason = "the standard library has no safe form of dup2 and poll")]
 
 use std::io;

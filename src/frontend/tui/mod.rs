@@ -61,8 +61,8 @@ pub struct TuiOptions {
     pub actions: Vec<Action>,
     /// Whether scripts go on after a failed command.
     pub keep_going: bool,
-    /// A word of welcome when the model is loaded.
-    pub banner: bool,
+    /// Lines shown in the console at the start.
+    pub banner: Vec<String>,
     /// File of the commands typed before; shared with plain mode.
     pub history: Option<PathBuf>,
     /// Where standard error goes while the screen is ours.
@@ -113,7 +113,7 @@ fn initial_state(options: &TuiOptions, capabilities: &Capabilities) -> State {
     let ascii = options.ascii || !capabilities.utf8;
     let glyphs = if ascii { &glyphs::ASCII } else { &glyphs::UNICODE };
     let mut state = State::new(options.model.clone(), theme, glyphs, keymap);
-    state.banner = options.banner;
+    state.console.extend(console::Kind::Notice, &options.banner);
     for (file, name, problems) in [(theme_file, themes, theme_problems), (keys_file, keys, key_problems)] {
         let path = file.map_or(name.to_string(), |(path, _)| path);
         state.console.extend(console::Kind::Error, problems.iter().map(|problem| problem.describe(&path)));

@@ -91,8 +91,6 @@ pub struct State {
     pub last_key: Option<Instant>,
     /// A key is held down: text first, values when it is released.
     pub held: bool,
-    /// Whether a word of welcome is said when the model is loaded.
-    pub banner: bool,
     /// Lines of the last stop, left behind in the scrollback.
     pub last_stop: Vec<String>,
     /// Whether a frame is due.
@@ -122,7 +120,6 @@ impl State {
             interrupted: None,
             last_key: None,
             held: false,
-            banner: false,
             last_stop: Vec::new(),
             dirty: Dirty::Now,
         }

@@ -4,8 +4,6 @@
 pub const PROMPT: &str = "(llmdbg) ";
 /// In front of a search for a site.
 pub const SITE_PROMPT: &str = "site: ";
-/// Said when the model is loaded.
-pub const BANNER: &str = "Type ? for the keys, :help for the commands.";
 /// The window is too small.
 pub const TOO_SMALL: &str = "llmdbg needs 40x10";
 /// Asked before leaving while a run is live.

@@ -10,7 +10,6 @@ use crate::frontend::tui::layout::Pane;
 use crate::frontend::tui::loading::Progress;
 use crate::frontend::tui::message::Effect;
 use crate::frontend::tui::state::{Dirty, State};
-use crate::frontend::tui::strings;
 
 pub fn event(state: &mut State, event: Event, now: Instant, effects: &mut Vec<Effect>) {
     match event {
@@ -28,10 +27,6 @@ pub fn event(state: &mut State, event: Event, now: Instant, effects: &mut Vec<Ef
             state.snapshot = Some(Arc::clone(&snapshot));
             state.tree.follow(&snapshot);
             state.value.invalidate();
-            if state.banner {
-                let version = env!("CARGO_PKG_VERSION");
-                state.console.push(Kind::Notice, format!("llmdbg {version}. {}", strings::BANNER));
-            }
         }
         Event::LoadFailed(message) => effects.push(Effect::Leave { status: 4, error: message }),
         Event::Moved(snapshot) => moved(state, snapshot),
@@ -45,7 +40,10 @@ pub fn event(state: &mut State, event: Event, now: Instant, effects: &mut Vec<Ef
             }
             show_answer(state, &answer, &printed, quiet);
         }
-        Event::ScriptAnswer { answer, printed, .. } => show_answer(state, &answer, &printed, false),
+        Event::ScriptAnswer { line, answer, printed, .. } => {
+            state.echo(&line);
+            show_answer(state, &answer, &printed, false);
+        }
         Event::Panel(panel) => state.value.receive(panel),
         Event::Completions { start, candidates } => {
             let listed = state.prompt.completed(start, &candidates);

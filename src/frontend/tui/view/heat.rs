@@ -281,10 +281,10 @@ fn draw_value(state: &State, heat: &Heat<'_>, (row, column): (usize, usize), are
     if map.pool != [1, 1] {
         value = format!("{value} (largest of {}x{})", map.pool[0], map.pool[1]);
     }
+    // Where there is no room the pooling is cut: the lower line of the box says it too.
     let y = usize::from(area.height) - 1;
-    let width = usize::from(area.width).saturating_sub(2);
     let names = format!("{row_name}  {column_name}  ");
-    let names = text::fit(&names, width.saturating_sub(text::width(&value)), state.glyphs);
     let x = paint::put(buffer, area, 1, y, &names, state.theme.style(Role::Label));
-    paint::put(buffer, area, x, y, &value, state.theme.style(Role::Title));
+    let room = usize::from(area.width).saturating_sub(x + 1);
+    paint::put(buffer, area, x, y, &text::fit(&value, room, state.glyphs), state.theme.style(Role::Title));
 }
