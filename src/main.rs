@@ -14,7 +14,6 @@ use llmdbg::engine::thread;
 use llmdbg::frontend::Action;
 use llmdbg::frontend::batch::{self, Batch};
 use llmdbg::frontend::plain::{self, Input, Plain};
-use llmdbg::engine::messages::Source;
 use llmdbg::frontend::tui::{self, TuiOptions};
 use llmdbg::model::bundled::{self, BUNDLED};
 use llmdbg::term::ColorDepth;
@@ -22,7 +21,6 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::prelude::*;
 
 fn main() -> color_eyre::Result<ExitCode> {
-    quiet_vulkan_layer();
     color_eyre::config::HookBuilder::default().display_env_section(false).install()?;
     let options = match cli::parse(std::env::args_os()) {
         Ok(Invocation::Debug(options)) => *options,
@@ -34,30 +32,37 @@ fn main() -> color_eyre::Result<ExitCode> {
     {
         return usage(&format!("cannot write the log {}: {error}", file.display()));
     }
+    let around = Surroundings {
+        stdin_is_terminal: io::stdin().is_terminal(),
+        stdout_is_terminal: io::stdout().is_terminal(),
+        dumb: std::env::var_os("TERM").is_some_and(|term| term == "dumb"),
+    };
+    let frontend = options.frontend(around);
     let interrupt = Arc::new(AtomicBool::new(false));
     let engine = {
         let (options, interrupt) = (options.clone(), interrupt.clone());
-        let flag = interrupt.clone();
-        thread::spawn(move |progress| cli::open::open(&options, flag, progress), interrupt)
+        let (flag, screen) = (interrupt.clone(), matches!(frontend, Frontend::Tui));
+        thread::spawn(move |progress| cli::open::open(&options, flag, screen, progress), interrupt)
             .wrap_err("cannot start the engine thread")?
     };
-    let status = show(engine, &options, interrupt)?;
+    let status = show(engine, &options, frontend, around, interrupt)?;
     // The system keeps the low byte of a status, so `quit -1` is 255.
     Ok(ExitCode::from(status as u8))
 }
 
 /// Runs the session on the frontend that fits; gives the exit status.
-fn show(engine: thread::Handle, options: &Options, interrupt: Arc<AtomicBool>) -> color_eyre::Result<i32> {
+fn show(
+    engine: thread::Handle,
+    options: &Options,
+    frontend: Frontend,
+    around: Surroundings,
+    interrupt: Arc<AtomicBool>,
+) -> color_eyre::Result<i32> {
     let (mut out, mut err) = (io::stdout(), io::stderr());
     let mut stdin = io::stdin().lock();
     let init = cli::init_file().filter(|_| options.init).map(Action::Script);
     let actions: Vec<Action> = init.into_iter().chain(options.actions.iter().cloned()).collect();
-    let around = Surroundings {
-        stdin_is_terminal: stdin.is_terminal(),
-        stdout_is_terminal: out.is_terminal(),
-        dumb: std::env::var_os("TERM").is_some_and(|term| term == "dumb"),
-    };
-    match options.frontend(around) {
+    match frontend {
         Frontend::Batch => {
             let input = options.reads_input_in_batch().then_some(&mut stdin as _);
             let batch = Batch { actions: &actions, input, json: options.json, keep_going: options.keep_going };
@@ -85,18 +90,14 @@ fn show(engine: thread::Handle, options: &Options, interrupt: Arc<AtomicBool>) -
 
 /// How the terminal interface starts: on a pass that stands at its beginning, unless commands were given.
 fn tui_options(options: &Options, actions: &[Action]) -> TuiOptions {
-    let line = |action: &Action| match action {
-        Action::Command(line) => line.clone(),
-        Action::Script(file) => format!("source {}", file.display()),
-    };
-    let mut commands: Vec<(String, Source)> = actions.iter().map(|action| (line(action), Source::Option)).collect();
-    if commands.is_empty() {
-        commands.push(("start".to_string(), Source::Option));
-    }
     let banner = match options.quiet {
         true => Vec::new(),
         false => vec![format!("llmdbg {}: s steps, ? helps, q leaves", env!("CARGO_PKG_VERSION"))],
     };
+    let mut actions = actions.to_vec();
+    if actions.is_empty() {
+        actions.push(Action::Command("start".to_string()));
+    }
     TuiOptions {
         model: options.model.clone().unwrap_or_else(|| bundled::DEFAULT.to_string()),
         ascii: options.ascii,
@@ -105,7 +106,8 @@ fn tui_options(options: &Options, actions: &[Action]) -> TuiOptions {
             ColorChoice::Always => Some(ColorDepth::Indexed),
             ColorChoice::Auto => None,
         },
-        commands,
+        actions,
+        keep_going: options.keep_going,
         banner,
         history: History::default_file(),
         log: options.log.clone(),
@@ -137,16 +139,4 @@ fn log_to(file: &Path) -> io::Result<()> {
 fn usage(message: &str) -> color_eyre::Result<ExitCode> {
     writeln!(io::stderr(), "llmdbg: {message}")?;
     Ok(ExitCode::from(2))
-}
-
-/// Mesa's layer that sorts Vulkan devices asks the Wayland display, and the Wayland library complains on the error output
-/// where there cannot be one. Devices are chosen by kind here, so the layer has nothing to do.
-fn quiet_vulkan_layer() {
-    if std::env::var_os("XDG_RUNTIME_DIR").is_none() {
-        #[allow(unsafe_code, reason = "no safe form; it is sound as no other thread has started")]
-        // SAFETY: the first thing that the program does, on its only thread.
-        unsafe {
-            std::env::set_var("NODEVICE_SELECT", "1");
-        }
-    }
 }

@@ -13,6 +13,8 @@ pub struct Snapshot {
     pub dimensions: String,
     /// Device in a word or two: `cpu`, `gpu0 H200`.
     pub device: String,
+    /// One line that says which device was taken and why.
+    pub device_reason: String,
     /// Name of the run and, after a slash, of its branch where it is not the first: `main`, `main/edit1`.
     pub branch: String,
     /// Pass number.
@@ -95,6 +97,8 @@ pub struct OpFlags {
 /// Mark of a stop point on an op, as in gdb's TUI.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Breakpoint {
+    /// Number of the first stop point on the op.
+    pub number: usize,
     /// Hit at least once.
     pub hit: bool,
     /// Enabled.

@@ -75,10 +75,14 @@ impl Listing {
         }
         for point in session.stops.iter() {
             for crossing in &point.crossings {
-                let op = crossing.mark;
-                let mark = Breakpoint { hit: point.hits > 0, enabled: point.enabled };
+                let op = crossing.op.min(program.ops.len() - 1);
+                let mark = Breakpoint { number: point.number, hit: point.hits > 0, enabled: point.enabled };
                 flags[op].breakpoint = Some(match flags[op].breakpoint {
-                    Some(other) => Breakpoint { hit: other.hit || mark.hit, enabled: other.enabled || mark.enabled },
+                    Some(other) => Breakpoint {
+                        number: other.number.min(mark.number),
+                        hit: other.hit || mark.hit,
+                        enabled: other.enabled || mark.enabled,
+                    },
                     None => mark,
                 });
             }
@@ -118,6 +122,7 @@ impl Console {
             model: self.model_name.clone(),
             dimensions: format!("{}L {}H d{} f32", spec.n_layers, spec.n_heads, spec.d_model),
             device: run.device().name().to_string(),
+            device_reason: run.device().reason().to_string(),
             branch: name,
             pass: 0,
             live: run.live,

@@ -59,6 +59,7 @@ impl Interpreter for Fake {
             model: "fake".into(),
             dimensions: "1L 1H d1 f32".into(),
             device: "cpu".into(),
+            device_reason: "device: cpu (asked for)".to_string(),
             branch: "main".into(),
             pass: 0,
             live: self.op > 0,

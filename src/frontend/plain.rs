@@ -197,11 +197,11 @@ fn show(out: &mut dyn Write, err: &mut dyn Write, answered: &Answered) -> io::Re
 
 fn banner(snapshot: &Snapshot) -> String {
     format!(
-        "llmdbg {}: {}  {}  on {}. Type \"help\" for help.",
+        "llmdbg {}: {}  {}. Type \"help\" for help.\n{}",
         env!("CARGO_PKG_VERSION"),
         snapshot.model,
         snapshot.dimensions,
-        snapshot.device
+        snapshot.device_reason
     )
 }
 
@@ -308,8 +308,11 @@ mod tests {
     fn banner_actions_and_blocks() {
         let actions = [Action::Command("commands 1".into()), Action::Command("end".into())];
         let (_, out, _) = plain(&actions, true, "commands 2\nsilent\n\nend\n");
-        let banner =
-            concat!("llmdbg ", env!("CARGO_PKG_VERSION"), ": fake  1L 1H d1 f32  on cpu. Type \"help\" for help.\n");
+        let banner = concat!(
+            "llmdbg ",
+            env!("CARGO_PKG_VERSION"),
+            ": fake  1L 1H d1 f32. Type \"help\" for help.\ndevice: cpu (asked for)\n"
+        );
         assert_eq!(out, format!("{banner}block of 2 lines\nblock of 3 lines\n"));
     }
 

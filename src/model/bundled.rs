@@ -1,26 +1,9 @@
-//! Models that are part of the executable.
+//! Models that are part of the executable, so that there is something to debug without a download.
 
 use super::ModelSource;
 
-/// The files of a checkpoint in `models/`.
-macro_rules! files {
-    ($name:literal) => {
-        &[
-            file!($name, "config.json"),
-            file!($name, "model.safetensors"),
-            file!($name, "tokenizer.json"),
-            file!($name, "tokenizer_config.json"),
-        ]
-    };
-}
-
-macro_rules! file {
-    ($model:literal, $file:literal) => {
-        ($file, include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/models/", $model, "/", $file)) as &[u8])
-    };
-}
-
 /// A model that is part of the executable.
+#[derive(Clone, Copy, Debug)]
 pub struct Bundled {
     /// What it is called.
     pub name: &'static str,
@@ -35,19 +18,27 @@ pub struct Bundled {
 /// The model that is opened if none is named.
 pub const DEFAULT: &str = "tiny-gpt2";
 
+/// The files of the model in a folder of `models/`.
+macro_rules! files {
+    ($folder:literal has [$($file:literal),+]) => {
+        &[$(($file, include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/models/", $folder, "/", $file)))),+]
+    };
+}
+
 /// All of them.
 pub static BUNDLED: &[Bundled] = &[
     Bundled {
         name: "tiny-gpt2",
-        description: "a causal language model of 4 layers that knows names, capitals, agreement and a planted bias",
+        description: "a GPT-2 of 0.9 million parameters that knows who was given a drink",
         example_prompt: "When Mary and John went to the store, John gave a drink to",
-        files: files!("tiny-gpt2"),
+        files: files!("tiny-gpt2" has
+            ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "generation_config.json"]),
     },
     Bundled {
         name: "tiny-bert",
-        description: "a classifier of reviews of 3 layers with a planted spurious word",
-        example_prompt: "I love this movie.",
-        files: files!("tiny-bert"),
+        description: "a BERT of 0.4 million parameters that judges film reviews",
+        example_prompt: "I hate this movie. We ate popcorn.",
+        files: files!("tiny-bert" has ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"]),
     },
 ];
 
@@ -60,5 +51,24 @@ impl Bundled {
     /// Where it is loaded from.
     pub fn source(&self) -> ModelSource {
         ModelSource::Memory { name: self.name, files: self.files }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Input, load};
+    use super::*;
+    use crate::tensor::Device;
+
+    #[test]
+    fn bundled_models_load_and_read_their_example() {
+        for (bundled, parameters) in BUNDLED.iter().zip([911_104, 370_274]) {
+            let model = load(&bundled.source(), &Device::cpu(), &mut |_| true).unwrap();
+            assert_eq!(model.report.parameters, parameters, "{}", bundled.name);
+            let input = Input::from_texts(&model, &[bundled.example_prompt], true).unwrap();
+            assert!(input.length() > 5);
+            assert_eq!(ModelSource::parse(bundled.name), bundled.source());
+        }
+        assert!(find(DEFAULT).is_some() && find("tiny").is_none());
     }
 }

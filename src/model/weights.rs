@@ -13,6 +13,7 @@ use super::role::{Role, WeightId};
 
 /// One weight.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant, reason = "a model has hundreds of weights, and most are dense")]
 pub enum Weight {
     /// One tensor.
     Dense(Value),

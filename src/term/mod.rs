@@ -13,6 +13,7 @@ mod descriptors;
 pub mod frames;
 pub mod input;
 pub mod key;
+pub mod quiet;
 pub mod screen;
 pub mod signals;
 

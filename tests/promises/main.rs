@@ -10,4 +10,5 @@ mod layers;
 mod parity;
 mod silence;
 mod starting;
+mod tour;
 mod travel;

@@ -177,7 +177,7 @@ fn poll(wiring: &Wiring) -> Option<Msg> {
         Err(TryRecvError::Empty) => {}
     }
     match wiring.events.try_recv() {
-        Ok(event) => Some(Msg::Engine(event, Instant::now())),
+        Ok(event) => Some(Msg::Engine(Box::new(event), Instant::now())),
         Err(TryRecvError::Disconnected) => Some(Msg::EngineGone),
         Err(TryRecvError::Empty) => None,
     }

@@ -91,8 +91,8 @@ pub fn snapshot_at(site: &str) -> Snapshot {
     let mut flags: Vec<OpFlags> =
         (0..ops.len()).map(|op| OpFlags { computed: op < cursor, ..OpFlags::default() }).collect();
     let at = |name: &str| ops.iter().position(|op| op.site == name).expect("a site of the fixture");
-    flags[at("blocks.2.attn.scores")].breakpoint = Some(Breakpoint { hit: true, enabled: true });
-    flags[at("blocks.3.mlp.post")].breakpoint = Some(Breakpoint { hit: false, enabled: false });
+    flags[at("blocks.2.attn.scores")].breakpoint = Some(Breakpoint { number: 2, hit: true, enabled: true });
+    flags[at("blocks.3.mlp.post")].breakpoint = Some(Breakpoint { number: 3, hit: false, enabled: false });
     flags[at("blocks.2.attn.q")].edited = true;
     let tokens = WORDS.iter().enumerate().map(|(pos, text)| TokenView {
         pos,
@@ -106,6 +106,7 @@ pub fn snapshot_at(site: &str) -> Snapshot {
         model: "tiny-gpt2".to_string(),
         dimensions: "4L 4H d128 f32".to_string(),
         device: "cpu".to_string(),
+        device_reason: "device: cpu (asked for)".to_string(),
         branch: "main".to_string(),
         pass: 0,
         live: true,

@@ -1,15 +1,5 @@
-//! Commands typed before: walking back through those that begin alike, searching, and keeping them in a file that plain
-//! mode shares.
-
-use std::fs::OpenOptions;
-use std::io::{self, Write};
-use std::path::Path;
-
-/// First line of a file that the line editor of plain mode has written; backslashes are escapes in it.
-const ESCAPING: &str = "#V2";
-
-/// Lines kept in memory.
-const LIMIT: usize = 2000;
+//! Commands typed before: walking back through those that begin alike, and searching. Keeping them in a file is the
+//! engine's [`crate::engine::history`].
 
 /// The commands, oldest first.
 #[derive(Clone, Debug, Default)]
@@ -26,15 +16,9 @@ struct Walk {
 }
 
 impl History {
-    /// What `path` holds; nothing where it cannot be read.
-    pub fn load(path: &Path) -> Self {
-        let text = std::fs::read_to_string(path).unwrap_or_default();
-        let escaping = text.starts_with(ESCAPING);
-        let mut history = Self::default();
-        for line in text.lines().skip(usize::from(escaping)) {
-            history.push(&if escaping { line.replace("\\\\", "\\") } else { line.to_string() });
-        }
-        history
+    /// These lines, oldest first.
+    pub fn new(lines: Vec<String>) -> Self {
+        Self { lines, walk: None }
     }
 
     /// Adds a line; one that is there already moves to the end. Tells whether it is worth keeping.
@@ -46,9 +30,6 @@ impl History {
         }
         self.lines.retain(|known| known != line);
         self.lines.push(line.to_string());
-        if self.lines.len() > LIMIT {
-            self.lines.remove(0);
-        }
         true
     }
 
@@ -82,16 +63,6 @@ impl History {
     pub fn search(&self, query: &str, skip: usize) -> Option<&str> {
         self.lines.iter().rev().filter(|line| line.contains(query)).nth(skip).map(String::as_str)
     }
-}
-
-/// Appends `line` to the file at `path`.
-pub fn remember(path: &Path, line: &str) -> io::Result<()> {
-    if let Some(directory) = path.parent() {
-        std::fs::create_dir_all(directory)?;
-    }
-    let escaping = std::fs::read_to_string(path).is_ok_and(|text| text.starts_with(ESCAPING));
-    let line = if escaping { line.replace('\\', "\\\\") } else { line.to_string() };
-    writeln!(OpenOptions::new().create(true).append(true).open(path)?, "{line}")
 }
 
 #[cfg(test)]
@@ -131,16 +102,5 @@ mod tests {
         assert_eq!(history.search("break", 0), Some("break L2"));
         assert_eq!(history.search("break", 1), Some("break L1"));
         assert_eq!(history.search("lens", 0), None);
-    }
-
-    #[test]
-    fn the_file_reads_back_in_both_formats() {
-        let directory = tempfile::tempdir().expect("a directory");
-        for head in ["", "#V2\n"] {
-            let path = directory.path().join(format!("history{}", head.len()));
-            std::fs::write(&path, format!("{head}step\n")).expect("a file");
-            remember(&path, "break /L\\d/").expect("appended");
-            assert_eq!(History::load(&path).lines, ["step", "break /L\\d/"]);
-        }
     }
 }

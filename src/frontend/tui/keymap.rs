@@ -84,7 +84,7 @@ impl Keymap {
                 continue;
             };
             let mut chords = Vec::new();
-            for entry in entries.iter() {
+            for entry in entries {
                 let chord = match entry.get_ref() {
                     DeValue::String(name) => Chord::parse(name),
                     _ => None,

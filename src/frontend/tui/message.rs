@@ -9,7 +9,7 @@ use crate::term::{Input, Signal};
 #[derive(Clone, Debug)]
 pub enum Msg {
     /// The engine said something.
-    Engine(Event, Instant),
+    Engine(Box<Event>, Instant),
     /// The engine is gone without a word.
     EngineGone,
     /// A key, a paste or a new size.

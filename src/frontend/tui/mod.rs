@@ -38,11 +38,13 @@ use std::sync::atomic::AtomicBool;
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use ratatui::Terminal;
 
+use super::Action;
+use crate::engine::history::History;
 use crate::engine::messages::{Event, Request, Source};
 use crate::term::{Capabilities, ColorDepth, Frames, Screen, clipboard, input, signals};
 use drive::{Host, Wiring};
-use history::History;
 use keymap::Keymap;
+use queue::Job;
 use state::State;
 use theme::Theme;
 
@@ -55,8 +57,10 @@ pub struct TuiOptions {
     pub ascii: bool,
     /// Colours; none means what the environment tells.
     pub color: Option<ColorDepth>,
-    /// Commands to run when the model is loaded, in this order.
-    pub commands: Vec<(String, Source)>,
+    /// What to run when the model is loaded, in this order.
+    pub actions: Vec<Action>,
+    /// Whether scripts go on after a failed command.
+    pub keep_going: bool,
     /// Lines shown in the console at the start.
     pub banner: Vec<String>,
     /// File of the commands typed before; shared with plain mode.
@@ -75,13 +79,16 @@ pub fn run(
 ) -> color_eyre::Result<i32> {
     let capabilities = Capabilities::detect();
     let mut state = initial_state(&options, &capabilities);
+    // A history that cannot be read is no reason not to start: it lives for the session then.
+    let history = options.history.as_deref().and_then(|file| History::open(file).ok()).unwrap_or_default();
+    state.prompt.history = history::History::new(history.lines().to_vec());
     let (signal_sender, signals) = unbounded();
     let (input_sender, inputs) = unbounded();
     signals::spawn(signal_sender.clone())?;
     let screen = Screen::enter(options.log.as_deref())?;
     input::spawn(input_sender, signal_sender)?;
     let mut terminal = Terminal::new(Frames::stdout())?;
-    let mut host = Tty { screen, capabilities, history: options.history };
+    let mut host = Tty { screen, capabilities, history };
     let wiring = Wiring { requests: requests.clone(), events, inputs, signals, interrupt };
     let ended = drive::drive(&mut terminal, &mut state, &wiring, &mut host);
     drop(terminal);
@@ -111,11 +118,12 @@ fn initial_state(options: &TuiOptions, capabilities: &Capabilities) -> State {
         let path = file.map_or(name.to_string(), |(path, _)| path);
         state.console.extend(console::Kind::Error, problems.iter().map(|problem| problem.describe(&path)));
     }
-    if let Some(path) = &options.history {
-        state.prompt.history = History::load(path);
-    }
-    for (line, source) in &options.commands {
-        state.queue.push(line.clone(), source.clone(), false);
+    for action in &options.actions {
+        let job = match action {
+            Action::Command(line) => Job::Line(line.clone(), Source::Option),
+            Action::Script(file) => Job::Script(file.clone(), options.keep_going),
+        };
+        state.queue.push(job, false);
     }
     state
 }
@@ -136,7 +144,7 @@ fn say_farewell(state: &State, error: &str) {
 struct Tty {
     screen: Screen,
     capabilities: Capabilities,
-    history: Option<PathBuf>,
+    history: History,
 }
 
 impl Host for Tty {
@@ -155,9 +163,6 @@ impl Host for Tty {
     }
 
     fn remember(&mut self, line: &str) -> io::Result<()> {
-        match &self.history {
-            Some(path) => history::remember(path, line),
-            None => Ok(()),
-        }
+        self.history.push(line)
     }
 }

@@ -4,18 +4,26 @@
 //! runs.
 
 use std::collections::VecDeque;
+use std::path::PathBuf;
 
 use crate::engine::messages::{Request, Source};
+
+/// What the engine is to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Job {
+    /// A command line and where it comes from.
+    Line(String, Source),
+    /// A script, and whether it goes on after a failed command.
+    Script(PathBuf, bool),
+}
 
 /// A command that waits or runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pending {
     /// Its number.
     pub id: u64,
-    /// The line.
-    pub line: String,
-    /// Where it comes from.
-    pub source: Source,
+    /// What to do.
+    pub job: Job,
     /// Whether only a failure is worth a line in the console: a move of the focus by a key.
     pub quiet: bool,
 }
@@ -30,9 +38,9 @@ pub struct Queue {
 
 impl Queue {
     /// Adds a command at the end.
-    pub fn push(&mut self, line: impl Into<String>, source: Source, quiet: bool) {
+    pub fn push(&mut self, job: Job, quiet: bool) {
         self.next_id += 1;
-        self.waiting.push_back(Pending { id: self.next_id, line: line.into(), source, quiet });
+        self.waiting.push_back(Pending { id: self.next_id, job, quiet });
     }
 
     /// The command that runs.
@@ -63,7 +71,20 @@ impl Queue {
 impl Pending {
     /// As the engine wants it.
     pub fn request(&self) -> Request {
-        Request::Command { id: self.id, line: self.line.clone(), source: self.source.clone() }
+        match &self.job {
+            Job::Line(line, source) => Request::Command { id: self.id, line: line.clone(), source: source.clone() },
+            Job::Script(file, keep_going) => {
+                Request::Script { id: self.id, file: file.clone(), keep_going: *keep_going }
+            }
+        }
+    }
+
+    /// As it is shown; empty for an empty line.
+    pub fn shown(&self) -> String {
+        match &self.job {
+            Job::Line(line, _) => line.trim().to_string(),
+            Job::Script(file, _) => format!("source {}", file.display()),
+        }
     }
 }
 
@@ -74,13 +95,14 @@ mod tests {
     #[test]
     fn one_command_runs_at_a_time() {
         let mut queue = Queue::default();
-        queue.push("step", Source::Prompt, false);
-        queue.push("next", Source::Prompt, false);
+        for line in ["step", "next"] {
+            queue.push(Job::Line(line.to_string(), Source::Prompt), false);
+        }
         let first = queue.start_next().expect("a command");
         assert_eq!(queue.start_next(), None);
         assert_eq!(queue.finish(first.id + 7), None);
         assert_eq!(queue.finish(first.id), Some(first));
-        assert_eq!(queue.start_next().map(|next| next.line).as_deref(), Some("next"));
+        assert_eq!(queue.start_next().map(|next| next.shown()).as_deref(), Some("next"));
         assert_eq!(queue.drop_waiting(), 0);
     }
 }

@@ -168,8 +168,8 @@ impl State {
         let mut effects = Vec::new();
         let Some(snapshot) = self.snapshot.clone() else { return effects };
         if let Some(next) = self.queue.start_next() {
-            if !next.quiet && !next.line.trim().is_empty() {
-                self.echo(&next.line);
+            if !next.quiet && !next.shown().is_empty() {
+                self.echo(&next.shown());
             }
             effects.push(Effect::Request(next.request()));
         }

@@ -63,7 +63,7 @@ impl Session {
                 match effect {
                     Effect::Request(Request::Panel(request)) => {
                         let panel = fixture::panel(&self.snapshot, &request);
-                        waiting.push(Msg::Engine(Event::Panel(Ok(panel)), self.now));
+                        waiting.push(Msg::Engine(Box::new(Event::Panel(Ok(panel))), self.now));
                     }
                     Effect::Request(Request::Command { id, line, .. }) => self.commands.push((id, line)),
                     effect => self.effects.push(effect),
@@ -73,7 +73,7 @@ impl Session {
     }
 
     fn give(&mut self, event: Event) {
-        self.send(Msg::Engine(event, self.now));
+        self.send(Msg::Engine(Box::new(event), self.now));
     }
 
     /// A second passes, so that nothing counts as held down or pressed twice; then a key.

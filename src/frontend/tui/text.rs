@@ -36,25 +36,6 @@ pub fn take(text: &str, columns: usize) -> String {
     taken
 }
 
-/// `text` cut to its last `columns`, the cut marked.
-pub fn fit_end(text: &str, columns: usize, glyphs: &Glyphs) -> String {
-    if width(text) <= columns {
-        return text.to_string();
-    }
-    let room = columns.saturating_sub(width(glyphs.ellipsis));
-    let mut tail = Vec::new();
-    let mut used = 0;
-    for c in text.chars().rev() {
-        used += c.width().unwrap_or(0);
-        if used > room {
-            break;
-        }
-        tail.push(c);
-    }
-    let tail: String = tail.into_iter().rev().collect();
-    if width(glyphs.ellipsis) <= columns { format!("{}{tail}", glyphs.ellipsis) } else { tail }
-}
-
 /// `text` in exactly `columns`, on the left.
 pub fn left(text: &str, columns: usize, glyphs: &Glyphs) -> String {
     let text = fit(text, columns, glyphs);
@@ -149,7 +130,6 @@ mod tests {
     fn cuts_are_marked_and_never_too_wide() {
         assert_eq!(fit("pattern", 7, &UNICODE), "pattern");
         assert_eq!(fit("pattern", 4, &UNICODE), "pat…");
-        assert_eq!(fit_end("blocks.2.attn", 5, &UNICODE), "…attn");
         assert_eq!(fit("漢字", 3, &ASCII), "漢~");
         assert_eq!(fit("ab", 0, &ASCII), "");
         assert_eq!(right("7", 3, &ASCII), "  7");

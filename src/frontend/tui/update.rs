@@ -10,6 +10,7 @@ use super::console::Kind;
 use super::layout::Pane;
 use super::message::{Effect, Msg};
 use super::prompt::Purpose;
+use super::queue::Job;
 use super::state::{Dirty, HELD, Mode, QUIET, State};
 use super::strings;
 use crate::engine::messages::Source;
@@ -26,7 +27,7 @@ const TWICE: Duration = Duration::from_secs(1);
 pub fn update(state: &mut State, msg: Msg) -> Vec<Effect> {
     let mut effects = Vec::new();
     match msg {
-        Msg::Engine(event, now) => engine::event(state, event, now, &mut effects),
+        Msg::Engine(event, now) => engine::event(state, *event, now, &mut effects),
         Msg::EngineGone => effects.push(Effect::Leave { status: 4, error: strings::ENGINE_GONE.to_string() }),
         Msg::Input(input, now) => take_input(state, input, now, &mut effects),
         Msg::Signal(signal, now) => take_signal(state, signal, now, &mut effects),
@@ -125,12 +126,12 @@ fn confirm(state: &mut State, chord: Chord) {
 
 /// Queues a command as if typed.
 fn send(state: &mut State, line: &str) {
-    state.queue.push(line, Source::Prompt, false);
+    state.queue.push(Job::Line(line.to_string(), Source::Prompt), false);
 }
 
 /// Queues a command whose success shows elsewhere on the screen.
 fn send_quietly(state: &mut State, line: String) {
-    state.queue.push(line, Source::Prompt, true);
+    state.queue.push(Job::Line(line, Source::Prompt), true);
 }
 
 fn open_prompt(state: &mut State, purpose: Purpose, text: &str) {

@@ -101,7 +101,7 @@ impl SafetensorsFile {
     }
 
     #[cfg(test)]
-    pub fn from_vec(path: &str, bytes: Vec<u8>) -> Result<Self, LoadError> {
+    pub(in crate::model) fn from_vec(path: &str, bytes: Vec<u8>) -> Result<Self, LoadError> {
         SafetensorsFile::parse(path.to_owned(), Bytes::Owned(bytes))
     }
 

@@ -116,7 +116,7 @@ impl Copy {
 
     /// The message of a failed load, with the directory called `DIR`.
     fn error(&self) -> String {
-        let message = self.load().err().expect("loading should fail").to_string();
+        let message = self.load().expect_err("loading should fail").to_string();
         message.replace(&self.0.path().display().to_string(), "DIR")
     }
 }

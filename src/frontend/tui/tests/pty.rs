@@ -42,7 +42,7 @@ fn interface_of_a_fake_session() {
                     Event::Answer { id, line, answer, at: None, ms: 0.0, printed: Vec::new() }
                 }
                 Request::Complete { .. } => Event::Completions { start: 0, candidates: Vec::new() },
-                Request::Shutdown => return,
+                Request::Script { .. } | Request::Shutdown => return,
             };
             sender.send(event).ok();
         }
@@ -55,7 +55,7 @@ fn interface_of_a_fake_session() {
     }
     let options = TuiOptions { model: "tiny-gpt2".to_string(), ..TuiOptions::default() };
     let status = run(requests, events, Arc::new(AtomicBool::new(false)), options).expect("an interface");
-    std::process::exit(status);
+    signal_hook::low_level::exit(status);
 }
 
 /// A child on its pseudo-terminal.

@@ -23,6 +23,7 @@ pub fn event(state: &mut State, event: Event, now: Instant, effects: &mut Vec<Ef
         }
         Event::Ready(snapshot) => {
             state.progress = None;
+            state.console.extend(Kind::Notice, [snapshot.device_reason.clone()]);
             state.snapshot = Some(Arc::clone(&snapshot));
             state.tree.follow(&snapshot);
             state.value.invalidate();
@@ -34,14 +35,14 @@ pub fn event(state: &mut State, event: Event, now: Instant, effects: &mut Vec<Ef
             let pending = state.queue.finish(id);
             let quiet = pending.as_ref().is_some_and(|pending| pending.quiet);
             // An empty line repeats a command whose name only the engine knows.
-            if pending.is_some_and(|pending| pending.line.trim().is_empty()) && !line.trim().is_empty() {
+            if pending.is_some_and(|pending| pending.shown().is_empty()) && !line.trim().is_empty() {
                 state.echo(&line);
             }
-            show_answer(state, &answer, printed, quiet);
+            show_answer(state, &answer, &printed, quiet);
         }
         Event::ScriptAnswer { line, answer, printed, .. } => {
             state.echo(&line);
-            show_answer(state, &answer, printed, false);
+            show_answer(state, &answer, &printed, false);
         }
         Event::Panel(panel) => state.value.receive(panel),
         Event::Completions { start, candidates } => {
@@ -71,7 +72,7 @@ fn moved(state: &mut State, snapshot: Arc<Snapshot>) {
     }
 }
 
-fn show_answer(state: &mut State, answer: &Answer, printed: Vec<String>, quiet: bool) {
+fn show_answer(state: &mut State, answer: &Answer, printed: &[String], quiet: bool) {
     let columns = state.layout().map(|layout| layout.inside(Pane::Console).0);
     let lines = text::lines(answer, columns);
     if let Answer::Stop(_) = answer {

@@ -104,8 +104,10 @@ fn toggle_breakpoint(state: &mut State) {
         return state.console.push(Kind::Notice, strings::NO_CHOICE);
     };
     let flags = state.snapshot.as_ref().and_then(|snapshot| snapshot.flags.get(op).copied()).unwrap_or_default();
-    let command = if flags.breakpoint.is_some() { "clear" } else { "break" };
-    send(state, &format!("{command} {site}"));
+    match flags.breakpoint {
+        Some(breakpoint) => send(state, &format!("delete {}", breakpoint.number)),
+        None => send(state, &format!("break {site}")),
+    }
 }
 
 fn copied(state: &State) -> Option<String> {

@@ -218,7 +218,7 @@ fn draw_column_labels(state: &State, map: &MapView, chosen: usize, plan: &Plan, 
         let style = state.theme.style(role);
         if ticks {
             // No room for words: a number now and then, and a mark at the crosshair.
-            if column % (10 / plan.cell).max(1) == 0 && column != chosen {
+            if column.is_multiple_of((10 / plan.cell).max(1)) && column != chosen {
                 let number = (column * map.pool[1].max(1)).to_string();
                 paint::put(buffer, area, place, 0, &number, state.theme.style(Role::Label));
             }
@@ -281,10 +281,10 @@ fn draw_value(state: &State, heat: &Heat<'_>, (row, column): (usize, usize), are
     if map.pool != [1, 1] {
         value = format!("{value} (largest of {}x{})", map.pool[0], map.pool[1]);
     }
+    // Where there is no room the pooling is cut: the lower line of the box says it too.
     let y = usize::from(area.height) - 1;
-    let width = usize::from(area.width).saturating_sub(2);
     let names = format!("{row_name}  {column_name}  ");
-    let names = text::fit(&names, width.saturating_sub(text::width(&value)), state.glyphs);
     let x = paint::put(buffer, area, 1, y, &names, state.theme.style(Role::Label));
-    paint::put(buffer, area, x, y, &value, state.theme.style(Role::Title));
+    let room = usize::from(area.width).saturating_sub(x + 1);
+    paint::put(buffer, area, x, y, &text::fit(&value, room, state.glyphs), state.theme.style(Role::Title));
 }

@@ -83,7 +83,7 @@ fn right_part(state: &State) -> (String, Role) {
                 (format!(" {what} {}/{} ", progress.done, progress.total), Role::Running)
             }
             _ if running.quiet => (String::new(), Role::Status),
-            _ => (format!(" {} ", running.line.split_whitespace().next().unwrap_or_default()), Role::Running),
+            _ => (format!(" {} ", running.shown().split_whitespace().next().unwrap_or_default()), Role::Running),
         };
     }
     let count = |number: usize, word: &str| match number {
