@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "what is wrong fails the test")]
 
 mod batch;
+mod breakpoints;
 mod common;
 mod documents;
+mod expressions;
 mod files;
 mod layers;
 mod parity;
