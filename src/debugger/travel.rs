@@ -172,7 +172,7 @@ impl Session {
         let text = condition.text.clone();
         let row = crossing.row.map(|row| self.row(row));
         let mut scope = RunScope::at_stop(self, crossing.head, row);
-        eval::condition(&condition.expr, &mut scope).map_err(|error| crate::lang::report(&text, &error))
+        eval::condition(&condition.expr, &mut scope).map_err(|error| crate::lang::explained(&text, &error))
     }
 
     /// The row of that number; negative ones count from the last.
