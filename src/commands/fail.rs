@@ -3,7 +3,7 @@
 use crate::answer::{ErrorView, Fault};
 use crate::debugger::RunError;
 use crate::debugger::params::ParamError;
-use crate::lang::{LangError, explained};
+use crate::lang::{LangError, report};
 use crate::tensor::TensorError;
 
 /// Why a command failed. Nothing was changed.
@@ -29,7 +29,7 @@ impl Fail {
     pub fn view(&self, line: &str) -> ErrorView {
         match self {
             Fail::At(error) => {
-                ErrorView { message: explained(line, error), column: Some(error.column(line)), ..ErrorView::default() }
+                ErrorView { message: report(line, error), column: Some(error.column(line)), ..ErrorView::default() }
             }
             Fail::Because(message) => ErrorView { message: message.clone(), ..ErrorView::default() },
             Fail::Assert(message) => {

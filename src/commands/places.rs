@@ -59,9 +59,11 @@ pub fn crossings(session: &Session, location: &Location) -> Result<Vec<Crossing>
     let mut all = Vec::new();
     for place in places(session, location)? {
         let position = position_of(session, &place)?;
-        let after = place.when == When::After;
-        let op = if after { position.saturating_sub(1) } else { position };
-        all.push(Crossing { position, op, head: place.head, pos: place.pos, row: place.row });
+        let mark = match place.when {
+            When::After => position.saturating_sub(1),
+            When::Before => position.min(session.run.program.ops.len() - 1),
+        };
+        all.push(Crossing { position, mark, head: place.head, pos: place.pos, row: place.row });
     }
     all.sort_by_key(|crossing| crossing.position);
     Ok(all)

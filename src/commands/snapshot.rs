@@ -75,7 +75,7 @@ impl Listing {
         }
         for point in session.stops.iter() {
             for crossing in &point.crossings {
-                let op = crossing.op.min(program.ops.len() - 1);
+                let op = crossing.mark;
                 let mark = Breakpoint { number: point.number, hit: point.hits > 0, enabled: point.enabled };
                 flags[op].breakpoint = Some(match flags[op].breakpoint {
                     Some(other) => Breakpoint {

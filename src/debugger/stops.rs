@@ -30,7 +30,7 @@ pub struct Crossing {
     /// The cursor position: the index of the op that runs next.
     pub position: usize,
     /// The op that a listing marks: the one whose value stops, or the one before which the cursor stops.
-    pub op: usize,
+    pub mark: usize,
     /// The head that `$` and the focus are bound to.
     pub head: Option<usize>,
     /// The token position that the focus is moved to.

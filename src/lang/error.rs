@@ -33,12 +33,6 @@ impl LangError {
     }
 }
 
-/// What is wrong, where in the line, and what to do.
-pub fn explained(line: &str, error: &LangError) -> String {
-    let help = error.help.as_ref().map(|help| format!("\n{help}")).unwrap_or_default();
-    format!("{}\n{}{help}", error.message, caret(line, error))
-}
-
 /// `line` and, under it, `^~~~` below the place of the error.
 ///
 /// Columns of the terminal are counted, not bytes: wide characters take two, combining ones none, and a tab in front of the
@@ -65,6 +59,12 @@ pub fn caret(line: &str, error: &LangError) -> String {
     format!("{shown}\n{marks}")
 }
 
+/// All there is to say about `error`: what is wrong, the place in `line`, and what to do.
+pub fn report(line: &str, error: &LangError) -> String {
+    let help = error.help.as_ref().map_or(String::new(), |help| format!("\n{help}"));
+    format!("{}\n{}{help}", error.message, caret(line, error))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -86,6 +86,12 @@ mod tests {
         assert_eq!(caret(line, &at(x, x + 1)), "p \"日本\" + x\n           ^");
         assert_eq!(caret("日本 y", &at(0, 6)), "日本 y\n^~~~");
         assert_eq!(caret("e\u{301} z", &at(4, 5)), "e\u{301} z\n  ^");
+    }
+
+    #[test]
+    fn a_report_is_the_message_the_place_and_the_help() {
+        assert_eq!(report("p x", &at(2, 3)), "here\np x\n  ^");
+        assert_eq!(report("p x", &at(2, 3).help("try y")), "here\np x\n  ^\ntry y");
     }
 
     #[test]

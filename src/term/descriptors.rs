@@ -1,5 +1,5 @@
-//! The two system calls that the standard library has no safe form of, one function each. The only other
-//! unsafe code of the program maps checkpoint files into memory.
+//! The two system calls that the standard library has no safe form of, one function each. Other
+//! unsafe code of the program maps checkpoint files into memory, and sets an environment variable before any thread is.
 
 #![allow(unsafe_code, reason = "the standard library has no safe form of dup2 and poll")]
 

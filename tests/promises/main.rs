@@ -2,8 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "what is wrong fails the test")]
 
+mod batch;
+mod common;
 mod documents;
+mod files;
 mod layers;
 mod parity;
+mod silence;
 mod starting;
 mod tour;
+mod travel;
