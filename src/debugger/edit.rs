@@ -29,6 +29,7 @@ pub enum Target {
 
 /// How an edit changes its target.
 #[derive(Clone)]
+#[allow(clippy::large_enum_variant, reason = "few exist at a time, and a box would only hide the handle")]
 pub enum Change {
     /// A part of a tensor is replaced, or combined with a patch that broadcasts to it.
     Assign {

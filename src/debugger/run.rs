@@ -346,8 +346,8 @@ impl Run {
         let affected = self.program.affected_by(changed);
         let reached = std::mem::replace(&mut branch.frontier, self.cursor);
         let mut replayed = 0;
-        for op in 0..self.cursor {
-            if affected[op] || op >= reached {
+        for (op, affected) in affected.into_iter().enumerate().take(self.cursor) {
+            if affected || op >= reached {
                 branch.compute(&self.program, op)?;
                 replayed += 1;
                 branch.shrink(&self.program, self.budget, op + 1);
@@ -416,13 +416,7 @@ impl Run {
     }
 
     /// The timeline with the `kept` edits only, without the values that those `taken` back had changed.
-    fn rebuilt(
-        &self,
-        branch: usize,
-        kept: Vec<Edit>,
-        taken: &[Edit],
-        changed: &[usize],
-    ) -> Result<Branch, RunError> {
+    fn rebuilt(&self, branch: usize, kept: Vec<Edit>, taken: &[Edit], changed: &[usize]) -> Result<Branch, RunError> {
         let mut next = self.branches[branch].clone();
         next.forget(&self.program, changed);
         if taken.iter().any(|edit| matches!(edit.target, Target::Weight(_))) {

@@ -124,7 +124,9 @@ impl Bench {
     /// The exact bits of every op of the current timeline, wherever the cursor is, all rows.
     pub fn everything(&mut self) -> Vec<Vec<u64>> {
         let run = &mut self.console.session.run;
-        (0..run.program.ops.len()).map(|op| bits(&run.peek(op).expect("computes")).expect("reads").into_owned()).collect()
+        (0..run.program.ops.len())
+            .map(|op| bits(&run.peek(op).expect("computes")).expect("reads").into_owned())
+            .collect()
     }
 
     pub fn cursor(&self) -> usize {

@@ -121,12 +121,9 @@ fn chosen_sites_are_saved_and_those_not_computed_are_said() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).display().to_string();
     let (some, early) = (path("some.safetensors"), path("early.safetensors"));
-    let saves = [
-        format!("save activations {some} L*.attn.z tokens L1.attn.result"),
-        format!("save activations {early}"),
-    ];
-    let ran =
-        batch("gpt2", &["-p", NURSE, "-ex", "run", "-ex", &saves[0], "-ex", "goto L0.attn.q", "-ex", &saves[1]]);
+    let saves =
+        [format!("save activations {some} L*.attn.z tokens L1.attn.result"), format!("save activations {early}")];
+    let ran = batch("gpt2", &["-p", NURSE, "-ex", "run", "-ex", &saves[0], "-ex", "goto L0.attn.q", "-ex", &saves[1]]);
     assert_eq!((ran.status, ran.err.as_str()), (0, ""));
     assert!(ran.out.contains(&format!("Wrote 4 sites to {some}\n")), "{}", ran.out);
     assert!(ran.out.contains(&format!("Wrote 8 sites to {early} (41 more are not computed yet)\n")), "{}", ran.out);

@@ -254,7 +254,11 @@ fn every_motion_has_a_mirror() {
     let ops = bench.console.session.run.program.ops.len();
     let starts: Vec<usize> = bench.console.session.run.program.modules[1..].iter().map(|module| module.start).collect();
     let everywhere = (0..ops - 5).collect();
-    let each = [("step", "reverse-step", &everywhere), ("step 5", "reverse-step 5", &everywhere), ("next", "reverse-next", &starts)];
+    let each = [
+        ("step", "reverse-step", &everywhere),
+        ("step 5", "reverse-step 5", &everywhere),
+        ("next", "reverse-next", &starts),
+    ];
     for (there, back, positions) in each {
         for &position in positions {
             bench.run("start");
