@@ -4,6 +4,7 @@
 #![cfg(unix)]
 
 use std::io::{Read, Write};
+use std::num::NonZeroU16;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
@@ -24,6 +25,14 @@ struct Terminal {
 
 fn size(rows: u16, cols: u16) -> PtySize {
     PtySize { rows, cols, pixel_width: 0, pixel_height: 0 }
+}
+
+fn cells(n: u16) -> NonZeroU16 {
+    NonZeroU16::new(n).expect("a terminal has cells")
+}
+
+fn parser(rows: u16, cols: u16) -> vt100::Parser {
+    vt100::Parser::new(cells(rows), cells(cols), 0)
 }
 
 impl Terminal {
@@ -47,7 +56,7 @@ impl Terminal {
                 }
             }
         });
-        Terminal { child, master: pair.master, keyboard, output, screen: vt100::Parser::new(24, 80, 0), raw: Vec::new() }
+        Terminal { child, master: pair.master, keyboard, output, screen: parser(24, 80), raw: Vec::new() }
     }
 
     fn contents(&self) -> String {
@@ -72,7 +81,7 @@ impl Terminal {
     }
 
     fn resize(&mut self, rows: u16, cols: u16) {
-        self.screen.screen_mut().set_size(rows, cols);
+        self.screen.screen_mut().set_size(cells(rows), cells(cols));
         self.master.resize(size(rows, cols)).unwrap();
     }
 
@@ -113,7 +122,7 @@ fn the_screen_obeys_keys_at_every_size_and_gives_the_terminal_back() {
     let before = terminal.contents();
     terminal.until("help", |screen| screen != before && screen.to_lowercase().contains("help"));
     terminal.press("\x1b");
-    for (rows, cols) in [(5, 20), (1, 1), (50, 200), (24, 80)] {
+    for (rows, cols) in [(5, 20), (2, 8), (50, 200), (24, 80)] {
         terminal.resize(rows, cols);
         std::thread::sleep(Duration::from_millis(100));
     }
@@ -121,7 +130,13 @@ fn the_screen_obeys_keys_at_every_size_and_gives_the_terminal_back() {
     terminal.press(":");
     terminal.press("print 6 * 7\r");
     terminal.until("the answer of a command", |screen| screen.contains("= 42"));
+    terminal.press("q");
+    terminal.until("the question", |screen| screen.contains("Quit anyway?"));
+    terminal.press("n");
+    terminal.until("no question", |screen| !screen.contains("Quit anyway?"));
     terminal.press(":quit 7\r");
+    terminal.until("the question", |screen| screen.contains("Quit anyway?"));
+    terminal.press("y");
     assert_eq!(terminal.ended(), 7);
 }
 
