@@ -4,6 +4,7 @@
 
 mod documents;
 mod layers;
+mod manual;
 mod parity;
 mod starting;
 mod tour;
