@@ -2,6 +2,8 @@
 //!
 //! `cargo run --release --example train_tiny_bert -- [OUT_DIR] [STEPS]`. One fixed seed decides everything.
 
+#![allow(clippy::print_stdout, reason = "a program that says how training goes")]
+
 #[path = "training/adamw.rs"]
 mod adamw;
 #[path = "training/bert.rs"]

@@ -158,6 +158,7 @@ pub struct Panel {
 
 /// What the value pane draws.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant, reason = "few exist at a time, and a box would only hide the map")]
 pub enum PanelContent {
     /// A heat map. Masked cells (`attn.scores`, `attn.pattern` above the diagonal or at padding) are listed in `masked`.
     Heat {

@@ -5,10 +5,10 @@ use super::fail::Fail;
 use super::places;
 use super::table::Call;
 use crate::answer::{Answer, Cell, Table};
-use crate::debugger::{Condition, Disposition, StopPoint};
+use crate::debugger::{Condition, Crossing, Disposition, Session, StopPoint};
 use crate::lang::eval::check;
 use crate::lang::words::{parse_count, parse_numbers, words};
-use crate::lang::{LangError, Span, parse_break, parse_expr};
+use crate::lang::{Expr, LangError, Span, parse_break, parse_expr};
 
 pub fn set(console: &mut Console, call: Call<'_, '_>) -> Done {
     add(console, &call, Disposition::Keep)
@@ -28,11 +28,11 @@ fn add(console: &mut Console, call: &Call<'_, '_>, disposition: Disposition) -> 
             let position = session.run.cursor;
             let op = session.run.program.ops.get(position);
             let site = op.map_or("the end of the pass".to_string(), |op| format!("-before {}", op.site));
-            (site, vec![crate::debugger::Crossing { position, op: position, head: None, pos: None, row: None }])
+            (site, vec![Crossing { position, op: position, head: None, pos: None, row: None }])
         }
     };
     if let Some(expr) = &condition {
-        check(expr, &*session.run.names, session.block())?;
+        check_at(session, &crossings, expr)?;
     }
     let condition = condition.map(|expr| Condition { text: call.line.to_string(), expr });
     let places = crossings.len();
@@ -40,6 +40,14 @@ fn add(console: &mut Console, call: &Call<'_, '_>, disposition: Disposition) -> 
     let kind = if disposition == Disposition::Delete { "Temporary breakpoint" } else { "Breakpoint" };
     let many = if places > 1 { format!(" ({places} places)") } else { String::new() };
     Ok(Answer::Text(format!("{kind} {number} at {text}{many}")))
+}
+
+/// Checks the names in a condition where it will be evaluated: a bare site means the block of the breakpoint.
+fn check_at(session: &Session, crossings: &[Crossing], expr: &Expr) -> Result<(), Fail> {
+    for crossing in crossings {
+        check(expr, &*session.run.names, session.block_at(crossing.position))?;
+    }
+    Ok(())
 }
 
 pub fn delete(console: &mut Console, call: Call<'_, '_>) -> Done {
@@ -96,7 +104,9 @@ pub fn condition(console: &mut Console, call: Call<'_, '_>) -> Done {
         true => None,
         false => {
             let expr = parse_expr(text, at)?;
-            check(&expr, &*console.session.run.names, console.session.block())?;
+            let point = console.session.stops.iter().find(|point| point.number == number);
+            let crossings = point.map_or(Vec::new(), |point| point.crossings.clone());
+            check_at(&console.session, &crossings, &expr)?;
             Some(Condition { text: call.line.to_string(), expr })
         }
     };

@@ -30,9 +30,10 @@ pub fn set(console: &mut Console, call: Call<'_, '_>) -> Done {
         return set_variable(console, &name.clone(), &assignment);
     }
     let edit = console.edit_of(&assignment, call.line)?;
-    console.apply(edit)
+    console.apply(vec![edit])
 }
 
+/// Another text for the focused row; other rows of the batch stay.
 fn set_prompt(console: &mut Console, text: &str, line: &str) -> Done {
     let text = match text.starts_with('"') {
         true => crate::lang::strings::literal(text, 0)?.0,
@@ -40,9 +41,16 @@ fn set_prompt(console: &mut Console, text: &str, line: &str) -> Done {
     };
     let model = console.session.run.model.clone();
     let input = Input::from_texts(&model, &[text], true).map_err(|error| Fail::because(error.to_string()))?;
-    console.session.focus.row = 0;
-    console.session.focus.pos = None;
-    console.apply(Edit { target: Target::Input, change: Change::Input(input), text: line.to_string() })
+    let mut rows = console.session.run.branch().input().rows.clone();
+    for row in &mut rows {
+        let real = row.mask.iter().rposition(|real| *real).map_or(0, |last| last + 1);
+        row.ids.truncate(real);
+        row.mask.truncate(real);
+        row.type_ids.truncate(real);
+    }
+    rows[console.session.focus.row] = input.rows[0].clone();
+    let input = Input::from_rows(&model, rows).map_err(|error| Fail::because(error.to_string()))?;
+    console.apply(vec![Edit { target: Target::Input, change: Change::Input(input), text: line.to_string() }])
 }
 
 fn set_variable(console: &mut Console, name: &str, assignment: &Assignment) -> Done {
@@ -88,12 +96,19 @@ pub fn ablate(console: &mut Console, call: Call<'_, '_>) -> Done {
         },
         [_, extra, ..] => return Err(Fail::At(LangError::new("unexpected word", extra.span))),
     };
-    let mut answer = None;
+    if let Some(span) = location.pos.as_ref().map(|pos| pos.span).or(location.row.as_ref().map(|row| row.span)) {
+        let error = LangError::new("ablate takes positions as a slice, and changes every row", span);
+        return Err(Fail::At(error.help("ablate L0.attn.z[pos=3]")));
+    }
+    let mut edits = Vec::new();
     for (op, head) in console.ablated_ops(&location)? {
         let change = console.ablation(op, head, &location, how)?;
-        answer = Some(console.apply(Edit { target: Target::Op(op), change, text: call.line.to_string() })?);
+        edits.push(Edit { target: Target::Op(op), change, text: call.line.to_string() });
     }
-    answer.ok_or_else(|| Fail::because("this location has no value to take out"))
+    if edits.is_empty() {
+        return Err(Fail::because("this location has no value to take out"));
+    }
+    console.apply(edits)
 }
 
 /// What an ablated value is replaced by.
@@ -146,15 +161,17 @@ pub fn table(console: &Console) -> Answer {
 }
 
 impl Console {
-    fn apply(&mut self, edit: Edit) -> Done {
-        let what = match &edit.target {
+    fn apply(&mut self, edits: Vec<Edit>) -> Done {
+        let what = |edit: &Edit| match &edit.target {
             Target::Op(op) => self.session.run.program.ops[*op].site.clone(),
             Target::Weight(id) => format!("weight {id}"),
             Target::Input => "the input".into(),
         };
-        let pending = matches!(edit.target, Target::Op(op) if op >= self.session.run.cursor);
-        let Applied { branch, replayed, unchanged } = self.session.run.edit(edit)?;
-        let mut said = vec![format!("Changed {what}")];
+        let what: Vec<String> = edits.iter().map(what).collect();
+        let pending = |edit: &Edit| matches!(edit.target, Target::Op(op) if op >= self.session.run.cursor);
+        let pending = edits.iter().all(pending);
+        let Applied { branch, replayed, unchanged } = self.session.run.edit(edits)?;
+        let mut said = vec![format!("Changed {}", what.join(", "))];
         if pending {
             said.push("takes effect when it is computed".into());
         }
@@ -303,15 +320,18 @@ impl Console {
             (run.model.spec.clone(), run.branch().weights().clone())
         };
         let Some(id) = params::resolve(name, &weights, &spec) else {
-            let known = params::view(name, &weights, &spec);
-            let message = match known {
-                Ok(_) => format!("{name} is edited by its role"),
-                Err(error) => error.to_string(),
+            let error = match weights.file(name).filter(|file| !file.uses.is_empty()) {
+                Some(file) => {
+                    let roles: Vec<String> = file.uses.iter().map(|id| format!("param(\"{id}\")")).collect();
+                    LangError::new(format!("{name} is edited by its role: {}", roles.join(", ")), span)
+                }
+                None => {
+                    let unknown = params::view(name, &weights, &spec).err().map(|error| error.to_string());
+                    LangError::new(unknown.unwrap_or_else(|| format!("{name} is not used by the model")), span)
+                        .help("\"info weights\" lists the weights")
+                }
             };
-            let error = LangError::new(message, span);
-            return Err(Fail::At(
-                error.help("roles: W_E, blocks.0.attn.W_Q, L0.mlp.W_in, ...; info weights lists them"),
-            ));
+            return Err(Fail::At(error));
         };
         let own = params::whole(id, &weights)?;
         let shown = params::shown(id, &own, &spec);

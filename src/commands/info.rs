@@ -218,7 +218,8 @@ pub fn focus(console: &mut Console, call: Call<'_, '_>) -> Done {
             Choice::Index(n) => {
                 let wanted = if *n < 0 { n + len as i64 } else { *n };
                 usize::try_from(wanted).ok().filter(|i| *i < len).ok_or_else(|| {
-                    Fail::At(LangError::new(format!("no {what} {n}: there is 0..{}", len.saturating_sub(1)), span))
+                    let there = if len == 1 { "only 0".to_string() } else { format!("0..{}", len.saturating_sub(1)) };
+                    Fail::At(LangError::new(format!("no {what} {n}: there is {there}"), span))
                 })
             }
             Choice::Text(_) => Err(Fail::At(LangError::new(format!("a {what} is a number"), span))),

@@ -30,9 +30,7 @@ impl Console {
                 lines.push(format!("{kind} {}, {}", ids.join(", "), self.value_line(cursor)?));
             }
             Reason::Interrupt => lines.push(format!("Interrupted, {}", self.value_line(cursor)?)),
-            Reason::Start if cursor == 0 && self.session.last_stop.as_ref().is_some_and(|last| last.position > 0) => {
-                lines.push("No more reverse-execution history.".into());
-            }
+            Reason::Beginning => lines.push("No more reverse-execution history.".into()),
             Reason::Start => {}
             Reason::End => lines.push(format!("Pass finished: {end} ops, {}", self.value_line(cursor)?)),
             Reason::Step => lines.push(self.value_line(cursor)?),
@@ -52,7 +50,7 @@ impl Console {
             Reason::Breakpoint => answer::Reason::Breakpoint,
             Reason::Step => answer::Reason::Step,
             Reason::End => answer::Reason::End,
-            Reason::Start => answer::Reason::Start,
+            Reason::Start | Reason::Beginning => answer::Reason::Start,
             Reason::Interrupt => answer::Reason::Interrupt,
         };
         let displays = self.displays();

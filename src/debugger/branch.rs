@@ -19,8 +19,8 @@ pub struct Branch {
     pub parent: Option<(usize, usize)>,
     /// In the order in which they were made.
     pub edits: Vec<Edit>,
-    /// Edits taken back, the last one first to return.
-    pub undone: Vec<Edit>,
+    /// Edits taken back, command by command; the last one first to return.
+    pub undone: Vec<Vec<Edit>>,
     pub(super) input: Input,
     pub(super) context: Context,
     pub(super) weights: Weights,

@@ -29,6 +29,7 @@ pub enum Target {
 
 /// How an edit changes its target.
 #[derive(Clone)]
+#[allow(clippy::large_enum_variant, reason = "few exist at a time, and a box would only hide the handle")]
 pub enum Change {
     /// A part of a tensor is replaced, or combined with a patch that broadcasts to it.
     Assign {
@@ -46,6 +47,28 @@ pub enum Change {
 }
 
 impl Change {
+    /// Whether it finds its place in a value of `shape`.
+    pub fn fits(&self, shape: &[usize]) -> bool {
+        match self {
+            Change::Assign { slices, patch, .. } => {
+                let mut place = Vec::new();
+                for (i, &len) in shape.iter().enumerate() {
+                    match slices.get(i).copied().unwrap_or(Slice::All) {
+                        Slice::All => place.push(len),
+                        Slice::At(at) if at < len => {}
+                        Slice::Range { start, end, step: 1 } if end <= len => place.push(end - start),
+                        _ => return false,
+                    }
+                }
+                let patch = patch.shape();
+                patch.len() <= place.len()
+                    && patch.iter().rev().zip(place.iter().rev()).all(|(&p, &t)| p == t || p == 1)
+            }
+            Change::Many(changes) => changes.iter().all(|change| change.fits(shape)),
+            Change::Input(_) => true,
+        }
+    }
+
     /// The changed value.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use crate::model::Model;
 use crate::model::input::Input;
 use crate::model::role::WeightId;
 use crate::model::weights::Weights;
-use crate::program::{Context, Program};
+use crate::program::{Context, Program, shape_of};
 use crate::tensor::{Device, TensorError, Value};
 
 /// What can go wrong with a run, beyond the device.
@@ -35,6 +35,14 @@ pub enum RunError {
     /// The cursor is at the end already.
     #[error("the pass is at its end; \"run\" starts it again, \"reverse-continue\" goes back")]
     AtEnd,
+    /// An edit made earlier names positions that the new input lacks.
+    #[error("the edit \"{edit}\" does not fit an input of {length} tokens; take it back with \"undo\" first")]
+    EditDoesNotFit {
+        /// The command that made it.
+        edit: String,
+        /// Tokens of the new input.
+        length: usize,
+    },
     /// There is nothing to take back or to make again.
     #[error("nothing to {0}")]
     NoHistory(&'static str),
@@ -57,9 +65,9 @@ pub struct Applied {
 /// Takes an edit back, or makes it again.
 #[derive(Clone)]
 enum Step {
-    /// The edit stood in place, in this branch.
-    InPlace(usize),
-    /// The edit opened a branch: from, to.
+    /// So many edits stood in place, in this branch.
+    InPlace(usize, usize),
+    /// Edits opened a branch: from, to.
     Branched(usize, usize),
 }
 
@@ -215,28 +223,39 @@ impl Run {
         self.branches.iter().position(|branch| branch.name == name)
     }
 
-    /// Makes an edit. If nothing recorded depends on what it changes, or it changes the value at the cursor that nobody
-    /// has read yet, it stands in this timeline; otherwise a branch is opened, and what depends on the edit is computed
-    /// again up to the cursor.
+    /// Makes the edits of one command. If nothing recorded depends on what they change, or they change only the value at the
+    /// cursor, which nobody has read yet, they stand in this timeline; otherwise a branch is opened, and what depends on
+    /// them is computed again up to the cursor.
     ///
     /// # Errors
-    /// If the change does not fit; nothing is changed then.
-    pub fn edit(&mut self, edit: Edit) -> Result<Applied, RunError> {
+    /// If a change does not fit; nothing is changed then.
+    pub fn edit(&mut self, edits: Vec<Edit>) -> Result<Applied, RunError> {
         let program = self.program.clone();
-        let before = self.probe(&edit)?;
         let branch = &self.branches[self.current];
-        let at_cursor = edit.target == Target::Op(self.cursor.wrapping_sub(1)) && branch.frontier == self.cursor;
-        let stands = at_cursor || !branch.depends_on(&program, &edit.target);
+        let at_cursor = |edit: &Edit| self.is_at_cursor(branch, &edit.target);
+        let stands = edits.iter().all(|edit| at_cursor(edit) || !branch.depends_on(&program, &edit.target));
         let mut next = branch.clone();
         if !stands {
-            let changed = Branch::first_changed(&program, &edit.target).into_iter().min().unwrap_or(0);
+            let changed = edits.iter().flat_map(|edit| Branch::first_changed(&program, &edit.target)).min();
             next.name = self.free_name();
-            next.parent = Some((self.current, changed));
+            next.parent = Some((self.current, changed.unwrap_or(0)));
         }
-        let replayed = self.make(&mut next, edit.clone())?;
+        let count = edits.len();
+        let mut replayed = 0;
+        let mut unchanged = Some(true);
+        for edit in edits {
+            let before = self.probe(&mut next, &edit)?;
+            let target = edit.target.clone();
+            replayed += self.make(&mut next, edit)?;
+            let same = match before {
+                Some(before) => Some(before == self.probed(&mut next, &target)?),
+                None => None,
+            };
+            unchanged = unchanged.and_then(|all| Some(all && same?));
+        }
         let step = if stands {
             self.branches[self.current] = next;
-            Step::InPlace(self.current)
+            Step::InPlace(self.current, count)
         } else {
             self.branches.push(next);
             let from = std::mem::replace(&mut self.current, self.branches.len() - 1);
@@ -244,23 +263,41 @@ impl Run {
         };
         self.done.push(step);
         self.undone.clear();
-        let unchanged = match before {
-            Some((op, old)) => {
-                let new = self.branches[self.current].value(&program, op)?;
-                Some(crate::tensor::bits(&old)? == crate::tensor::bits(&new)?)
-            }
-            None => None,
-        };
         let branch = (!stands).then(|| self.branch().name.clone());
         Ok(Applied { branch, replayed, unchanged })
     }
 
-    /// The value that shows whether the edit changed anything: the edited op's own, where it is computed.
-    fn probe(&mut self, edit: &Edit) -> Result<Option<(usize, Value)>, RunError> {
+    /// Whether the target is the value at the cursor, which nobody has read yet.
+    fn is_at_cursor(&self, branch: &Branch, target: &Target) -> bool {
+        *target == Target::Op(self.cursor.wrapping_sub(1)) && branch.frontier == self.cursor
+    }
+
+    /// What shows whether an edit changes anything, where that is known before the op has run.
+    fn probe(&self, branch: &mut Branch, edit: &Edit) -> Result<Option<Vec<u64>>, RunError> {
         match edit.target {
-            Target::Op(op) if op < self.cursor => Ok(Some((op, self.value(op)?))),
-            _ => Ok(None),
+            Target::Op(op) if op >= self.cursor => Ok(None),
+            _ => self.probed(branch, &edit.target).map(Some),
         }
+    }
+
+    /// The bits of what a target stands for.
+    fn probed(&self, branch: &mut Branch, target: &Target) -> Result<Vec<u64>, RunError> {
+        let bits = match target {
+            Target::Op(op) => crate::tensor::bits(&branch.value(&self.program, *op)?)?.into_owned(),
+            Target::Weight(id) => match branch.weights.get(*id) {
+                Some(weight) => crate::tensor::bits(&weight.whole()?)?.into_owned(),
+                None => Vec::new(),
+            },
+            Target::Input => {
+                let rows = branch.input.rows.iter();
+                rows.flat_map(|row| {
+                    let tokens = row.ids.iter().zip(&row.mask).zip(&row.type_ids);
+                    tokens.flat_map(|((id, real), kind)| [u64::from(*id), u64::from(*real), u64::from(*kind)])
+                })
+                .collect()
+            }
+        };
+        Ok(bits)
     }
 
     /// Applies an edit to a timeline and computes again what depends on it, up to the cursor.
@@ -270,17 +307,18 @@ impl Run {
             branch.weights = changed_weights(&branch.weights, *id, change)?;
         }
         if let Some(input) = Branch::change_of_input(&edit.change) {
+            self.check_fits(branch, input)?;
             branch.context = Context::new(&self.model.spec, input, &self.device);
             branch.input = input.clone();
         }
         branch.undone.clear();
-        if let Target::Op(op) = edit.target
-            && op + 1 == self.cursor
-            && branch.frontier == self.cursor
-        {
-            // Nobody has read the value at the cursor yet: changing it is all there is to do.
-            let value = edit.change.apply(&branch.value(&self.program, op)?)?;
-            branch.put(&self.program, op, value);
+        let at_cursor = self.is_at_cursor(branch, &edit.target);
+        if let (Target::Op(op), true) = (&edit.target, at_cursor) {
+            // Nobody has read the value at the cursor yet: changing it is all there is to do. Values after it may have
+            // been kept from before the cursor went back.
+            let value = edit.change.apply(&branch.value(&self.program, *op)?)?;
+            branch.forget(&self.program, &changed);
+            branch.put(&self.program, *op, value);
             branch.edits.push(edit);
             return Ok(0);
         }
@@ -289,13 +327,27 @@ impl Run {
         self.catch_up(branch, &changed)
     }
 
+    /// Edits of values must still find their place when the input becomes another one.
+    fn check_fits(&self, branch: &Branch, input: &Input) -> Result<(), RunError> {
+        let (rows, length) = (input.rows.len(), input.length());
+        for edit in &branch.edits {
+            if let Target::Op(op) = edit.target {
+                let shape = shape_of(&self.program.ops[op], &self.model.spec, rows, length);
+                if !edit.change.fits(&shape) {
+                    return Err(RunError::EditDoesNotFit { edit: edit.text.clone(), length });
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Computes again, up to the cursor, what depends on `changed` and what the timeline has not reached yet.
     fn catch_up(&self, branch: &mut Branch, changed: &[usize]) -> Result<usize, RunError> {
         let affected = self.program.affected_by(changed);
         let reached = std::mem::replace(&mut branch.frontier, self.cursor);
         let mut replayed = 0;
-        for op in 0..self.cursor {
-            if affected[op] || op >= reached {
+        for (op, affected) in affected.into_iter().enumerate().take(self.cursor) {
+            if affected || op >= reached {
                 branch.compute(&self.program, op)?;
                 replayed += 1;
                 branch.shrink(&self.program, self.budget, op + 1);
@@ -311,15 +363,18 @@ impl Run {
     pub fn undo(&mut self) -> Result<String, RunError> {
         let step = self.done.pop().ok_or(RunError::NoHistory("undo"))?;
         let text = match &step {
-            Step::InPlace(branch) => {
+            Step::InPlace(branch, count) => {
                 self.current = *branch;
                 let mut kept = self.branches[*branch].edits.clone();
-                let edit = kept.pop().ok_or(RunError::NoHistory("undo"))?;
-                let mut rebuilt = self.rebuilt(*branch, kept, &edit.target)?;
-                rebuilt.undone.push(edit.clone());
-                self.catch_up(&mut rebuilt, &Branch::first_changed(&self.program, &edit.target))?;
+                let taken = kept.split_off(kept.len().saturating_sub(*count));
+                let text = taken.last().map(|edit| edit.text.clone()).ok_or(RunError::NoHistory("undo"))?;
+                let changed = taken.iter().flat_map(|edit| Branch::first_changed(&self.program, &edit.target));
+                let changed: Vec<usize> = changed.collect();
+                let mut rebuilt = self.rebuilt(*branch, kept, &taken, &changed)?;
+                rebuilt.undone.push(taken);
+                self.catch_up(&mut rebuilt, &changed)?;
                 self.branches[*branch] = rebuilt;
-                edit.text
+                text
             }
             Step::Branched(from, to) => {
                 let text = self.branches[*to].edits.last().map(|edit| edit.text.clone()).unwrap_or_default();
@@ -338,12 +393,15 @@ impl Run {
     pub fn redo(&mut self) -> Result<String, RunError> {
         let step = self.undone.pop().ok_or(RunError::NoHistory("redo"))?;
         let text = match &step {
-            Step::InPlace(branch) => {
+            Step::InPlace(branch, _) => {
                 self.current = *branch;
                 let mut next = self.branches[*branch].clone();
-                let edit = next.undone.pop().ok_or(RunError::NoHistory("redo"))?;
-                let (rest, text) = (next.undone.clone(), edit.text.clone());
-                self.make(&mut next, edit)?;
+                let edits = next.undone.pop().ok_or(RunError::NoHistory("redo"))?;
+                let rest = next.undone.clone();
+                let text = edits.last().map(|edit| edit.text.clone()).unwrap_or_default();
+                for edit in edits {
+                    self.make(&mut next, edit)?;
+                }
                 next.undone = rest;
                 self.branches[*branch] = next;
                 text
@@ -357,24 +415,24 @@ impl Run {
         Ok(text)
     }
 
-    /// The timeline with other edits, without the values that `dropped` had changed.
-    fn rebuilt(&self, branch: usize, edits: Vec<Edit>, dropped: &Target) -> Result<Branch, RunError> {
+    /// The timeline with the `kept` edits only, without the values that those `taken` back had changed.
+    fn rebuilt(&self, branch: usize, kept: Vec<Edit>, taken: &[Edit], changed: &[usize]) -> Result<Branch, RunError> {
         let mut next = self.branches[branch].clone();
-        next.forget(&self.program, &Branch::first_changed(&self.program, dropped));
-        if let Target::Weight(_) = dropped {
+        next.forget(&self.program, changed);
+        if taken.iter().any(|edit| matches!(edit.target, Target::Weight(_))) {
             next.weights = self.model.weights.clone();
-            for edit in &edits {
+            for edit in &kept {
                 if let Target::Weight(id) = edit.target {
                     next.weights = changed_weights(&next.weights, id, &edit.change)?;
                 }
             }
         }
-        if *dropped == Target::Input {
-            let last = edits.iter().rev().find_map(|edit| Branch::change_of_input(&edit.change));
+        if taken.iter().any(|edit| edit.target == Target::Input) {
+            let last = kept.iter().rev().find_map(|edit| Branch::change_of_input(&edit.change));
             next.input = last.unwrap_or(&self.first_input).clone();
             next.context = Context::new(&self.model.spec, &next.input, &self.device);
         }
-        next.edits = edits;
+        next.edits = kept;
         Ok(next)
     }
 

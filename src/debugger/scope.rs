@@ -14,17 +14,21 @@ pub struct RunScope<'a> {
     session: &'a mut Session,
     /// In a condition: the head that the value just computed is cut to.
     condition: Option<Option<usize>>,
+    /// The row that sites stand for.
+    row: usize,
 }
 
 impl<'a> RunScope<'a> {
     /// For commands: `$` is the last value of the history.
     pub fn new(session: &'a mut Session) -> Self {
-        RunScope { session, condition: None }
+        let row = session.focus.row;
+        RunScope { session, condition: None, row }
     }
 
-    /// For conditions: `$` is the value just computed, or one head of it.
-    pub fn at_stop(session: &'a mut Session, head: Option<usize>) -> Self {
-        RunScope { session, condition: Some(head) }
+    /// For conditions: `$` is the value just computed, or one head of it, in a row of its own or the focused one.
+    pub fn at_stop(session: &'a mut Session, head: Option<usize>, row: Option<usize>) -> Self {
+        let row = row.unwrap_or(session.focus.row);
+        RunScope { session, condition: Some(head), row }
     }
 
     fn just_computed(&mut self, head: Option<usize>) -> Result<Value, String> {
@@ -42,7 +46,7 @@ impl<'a> RunScope<'a> {
 
     fn focused_row(&mut self, op: usize) -> Result<Value, String> {
         let value = self.session.run.value(op).map_err(text)?;
-        value.slice(&[Slice::At(self.session.focus.row)]).map_err(text)
+        value.slice(&[Slice::At(self.row)]).map_err(text)
     }
 
     /// A site's value for all rows, from the run or a branch of it.
@@ -88,7 +92,7 @@ impl Scope for RunScope<'_> {
 
     fn site(&mut self, site: &SiteRef) -> Result<Value, String> {
         let whole = self.whole(site)?;
-        whole.slice(&[Slice::At(self.session.focus.row)]).map_err(text)
+        whole.slice(&[Slice::At(self.row)]).map_err(text)
     }
 
     fn all_rows(&mut self, site: &SiteRef) -> Result<Value, String> {
@@ -182,7 +186,7 @@ impl Scope for RunScope<'_> {
             return Err("only a causal language model has a loss of its own; use -logprob(...)".into());
         }
         let op = run.program.op_of("logits").ok_or("the model has no logits")?;
-        let input = run.branch().input().rows[self.session.focus.row].clone();
+        let input = run.branch().input().rows[self.row].clone();
         let tokens = self.focused_row(0)?.read_i64().map_err(text)?;
         let real = input.mask.iter().rposition(|real| *real).map_or(0, |last| last + 1);
         if real < 2 {
@@ -240,8 +244,13 @@ impl Scope for RunScope<'_> {
 impl Session {
     /// The block that the value just computed belongs to, or the op at the cursor.
     pub fn block(&self) -> Option<usize> {
-        let run = &self.run;
-        run.cursor.checked_sub(1).and_then(|op| run.program.layer_at(op)).or_else(|| run.program.layer_at(run.cursor))
+        self.block_at(self.run.cursor)
+    }
+
+    /// The same if the cursor stood at `position`.
+    pub fn block_at(&self, position: usize) -> Option<usize> {
+        let program = &self.run.program;
+        position.checked_sub(1).and_then(|op| program.layer_at(op)).or_else(|| program.layer_at(position))
     }
 
     /// A convenience variable; those that the session sets itself included.

@@ -84,7 +84,8 @@ impl Session {
     pub fn focus_pos(&self) -> usize {
         let row = self.run.branch().input().rows.get(self.focus.row);
         let last = row.and_then(|row| row.mask.iter().rposition(|real| *real)).unwrap_or(0);
-        self.focus.pos.unwrap_or(last)
+        // An edit of the prompt may have made the row shorter.
+        self.focus.pos.filter(|pos| *pos < self.row_length()).unwrap_or(last)
     }
 
     /// Where the token with exactly this text stands in the focused row.

@@ -48,8 +48,10 @@ pub enum Reason {
     Step,
     /// The end of the pass.
     End,
-    /// The beginning of the pass.
+    /// The beginning of the pass, where a pass starts.
     Start,
+    /// The beginning of the pass, going back: there is nothing before it.
+    Beginning,
     /// It was interrupted.
     Interrupt,
 }
@@ -115,7 +117,7 @@ impl Session {
             }
             match direction {
                 Direction::Forward if self.run.cursor == end => return Ok(self.stop_at(Reason::End)),
-                Direction::Backward if self.run.cursor == 0 => return Ok(self.stop_at(Reason::Start)),
+                Direction::Backward if self.run.cursor == 0 => return Ok(self.stop_at(Reason::Beginning)),
                 Direction::Forward => {
                     let op = self.run.cursor;
                     progress(&self.run.program.ops[op].site, op as u64, end as u64);
@@ -168,14 +170,20 @@ impl Session {
             return Ok(true);
         };
         let text = condition.text.clone();
-        let mut scope = RunScope::at_stop(self, crossing.head);
+        let row = crossing.row.map(|row| self.row(row));
+        let mut scope = RunScope::at_stop(self, crossing.head, row);
         eval::condition(&condition.expr, &mut scope).map_err(|error| crate::lang::explained(&text, &error))
+    }
+
+    /// The row of that number; negative ones count from the last.
+    fn row(&self, row: i64) -> usize {
+        let rows = self.run.branch().input().rows.len() as i64;
+        row.rem_euclid(rows.max(1)) as usize
     }
 
     fn move_focus(&mut self, crossing: &Crossing) {
         if let Some(row) = crossing.row {
-            let rows = self.run.branch().input().rows.len() as i64;
-            self.focus.row = row.rem_euclid(rows.max(1)) as usize;
+            self.focus.row = self.row(row);
         }
         if let Some(head) = crossing.head {
             self.focus.head = head;

@@ -44,6 +44,8 @@ pub fn write(path: &Path, entries: impl IntoIterator<Item = (String, Vec<usize>,
         tensors.push((name, Entry { shape, data }));
     }
     let partial = Partial::beside(path).ok_or_else(|| failed(&"it is not the name of a file"))?;
+    // Tried first, as its error would name the unfinished file.
+    fs::File::create(&partial.0).map_err(|error| failed(&error))?;
     safetensors::serialize_to_file(tensors, None, &partial.0).map_err(|error| failed(&error))?;
     fs::rename(&partial.0, path).map_err(|error| failed(&error))
 }

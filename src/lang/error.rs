@@ -89,6 +89,12 @@ mod tests {
     }
 
     #[test]
+    fn the_message_comes_before_the_place_and_the_help() {
+        assert_eq!(explained("p x", &at(2, 3)), "here\np x\n  ^");
+        assert_eq!(explained("p x", &at(2, 3).help("try y")), "here\np x\n  ^\ntry y");
+    }
+
+    #[test]
     fn a_tab_is_kept_in_the_margin() {
         assert_eq!(caret("p\tfoo", &at(2, 5)), "p\tfoo\n \t^~~");
     }

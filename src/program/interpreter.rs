@@ -18,8 +18,8 @@ pub struct Context {
     pub(super) tokens: Value,
     /// Token types, `[B, T]`.
     pub(super) types: Value,
-    /// True where a score is masked, `[B or 1, 1, T, S]`; none where every query sees every key.
-    pub(super) mask: Option<Tensor<4, burn::tensor::Bool>>,
+    /// Which scores are masked; none where every query sees every key.
+    pub(super) mask: Option<attention::Mask>,
     /// 1 at real tokens, 0 at padding, `[B, T, 1]`.
     pub(super) real: Tensor<3>,
     /// Cosines and sines of the rotation, `[1, T, 1, dim/2]`.

@@ -178,7 +178,7 @@ fn open_adapter(adapter: Adapter, why: &str) -> Result<Device, WgpuInitError> {
     }
     let (burn, setup) = burn::tensor::Device::wgpu_options()
         .device_kind(adapter.kind.clone())
-        .graphics_api(adapter.api.clone())
+        .graphics_api(adapter.api)
         .init_with_setup()?;
     let info = setup.adapter.get_info();
     let limits = setup.device.limits();

@@ -1,25 +1,57 @@
-//! Keeping other people's C code from writing on the screen.
+//! Keeping other people's C code from writing on the screen: standard error goes elsewhere for a while.
+//!
+//! Two sides want that at the same time: whoever opens a device, on the engine's thread, and the [`Screen`] as long as
+//! it lives. So it is counted: the first to ask redirects, the last to let go restores, in whatever order they come.
+//!
+//! [`Screen`]: super::Screen
 
 use std::fs::OpenOptions;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use super::descriptors;
 
-/// Runs `work` while standard error goes to the log file, or nowhere without one. Graphics drivers write there when a
-/// device is opened, past any logger.
-pub fn without_stderr<T>(log: Option<&Path>, work: impl FnOnce() -> T) -> T {
-    let target = log.unwrap_or(Path::new("/dev/null"));
-    let saved = io::stderr().as_fd().try_clone_to_owned().ok();
-    let redirected = saved.is_some()
-        && OpenOptions::new()
-            .append(true)
-            .open(target)
-            .is_ok_and(|file| descriptors::point_stderr_at(file.as_fd()).is_ok());
-    let result = work();
-    if let (true, Some(saved)) = (redirected, saved) {
-        descriptors::point_stderr_at(saved.as_fd()).ok();
+/// Standard error as it was, and how many hold it redirected.
+static REDIRECTED: Mutex<Option<(OwnedFd, usize)>> = Mutex::new(None);
+
+/// While it lives, standard error is redirected.
+pub struct Quiet(());
+
+impl Quiet {
+    /// Sends standard error to `log`, to nowhere without one. Where it goes already, it stays.
+    pub fn begin(log: Option<&Path>) -> io::Result<Quiet> {
+        let mut redirected = REDIRECTED.lock().unwrap_or_else(PoisonError::into_inner);
+        match &mut *redirected {
+            Some((_, holders)) => *holders += 1,
+            None => {
+                let target = log.unwrap_or(Path::new("/dev/null"));
+                let file = OpenOptions::new().create(log.is_some()).append(true).open(target)?;
+                let saved = io::stderr().as_fd().try_clone_to_owned()?;
+                descriptors::point_stderr_at(file.as_fd())?;
+                *redirected = Some((saved, 1));
+            }
+        }
+        Ok(Quiet(()))
     }
-    result
+}
+
+impl Drop for Quiet {
+    fn drop(&mut self) {
+        let mut redirected = REDIRECTED.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some((saved, holders)) = &mut *redirected else { return };
+        *holders -= 1;
+        if *holders == 0 {
+            descriptors::point_stderr_at(saved.as_fd()).ok();
+            *redirected = None;
+        }
+    }
+}
+
+/// Runs `work` while standard error goes to the log file, or nowhere without one. Graphics drivers write there when a
+/// device is opened, past any logger. Best effort: a driver that smears the screen is better than no device.
+pub fn without_stderr<T>(log: Option<&Path>, work: impl FnOnce() -> T) -> T {
+    let _quiet = Quiet::begin(log);
+    work()
 }

@@ -4,10 +4,8 @@
 //! a file (graphics drivers write there). Dropping it restores everything; so does a panic of the thread that took it,
 //! before its message is printed. Restoring twice is harmless.
 
-use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, Once, PoisonError};
 use std::thread::{self, ThreadId};
@@ -20,7 +18,8 @@ use crossterm::terminal::{
     EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
 };
 
-use super::{descriptors, signals};
+use super::quiet::Quiet;
+use super::signals;
 
 /// Whether the terminal is ours now.
 static TAKEN: AtomicBool = AtomicBool::new(false);
@@ -28,28 +27,24 @@ static TAKEN: AtomicBool = AtomicBool::new(false);
 /// The thread whose panic must restore the terminal; others are caught by those who started them.
 static OWNER: Mutex<Option<ThreadId>> = Mutex::new(None);
 
-/// Standard error as it was.
-static STDERR: Mutex<Option<OwnedFd>> = Mutex::new(None);
+/// Held while the terminal is ours: keeps standard error off the screen.
+static QUIET: Mutex<Option<Quiet>> = Mutex::new(None);
 
 /// The terminal while it is ours.
 pub struct Screen {
-    log: Option<File>,
+    log: Option<PathBuf>,
 }
 
 impl Screen {
     /// Takes the terminal. What other code writes to standard error goes to `log` (nowhere, without one) until it is
     /// given back.
     pub fn enter(log: Option<&Path>) -> io::Result<Self> {
-        let log = match log {
-            Some(path) => OpenOptions::new().create(true).append(true).open(path),
-            None => OpenOptions::new().write(true).open("/dev/null"),
-        };
         // The library emits a full reset after every attribute when NO_COLOR is set, which erases the reverse video
         // that monochrome themes live on. Colours are left out by the theme instead.
         force_color_output(true);
         restore_on_panic();
         *OWNER.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread::current().id());
-        let screen = Self { log: log.ok() };
+        let screen = Self { log: log.map(Path::to_path_buf) };
         screen.take()?;
         Ok(screen)
     }
@@ -80,20 +75,9 @@ impl Screen {
             restore();
             return entered;
         }
-        self.redirect_stderr();
+        // Best effort: a program whose drivers may smear the screen is better than none.
+        *QUIET.lock().unwrap_or_else(PoisonError::into_inner) = Quiet::begin(self.log.as_deref()).ok();
         Ok(())
-    }
-
-    /// Best effort: a program whose drivers may smear the screen is better than none.
-    fn redirect_stderr(&self) {
-        let Some(log) = &self.log else { return };
-        let mut saved = STDERR.lock().unwrap_or_else(PoisonError::into_inner);
-        if saved.is_none() {
-            *saved = io::stderr().as_fd().try_clone_to_owned().ok();
-        }
-        if saved.is_some() {
-            descriptors::point_stderr_at(log.as_fd()).ok();
-        }
     }
 }
 
@@ -120,9 +104,7 @@ pub fn restore() {
     .ok();
     out.flush().ok();
     disable_raw_mode().ok();
-    if let Some(saved) = STDERR.lock().unwrap_or_else(PoisonError::into_inner).take() {
-        descriptors::point_stderr_at(saved.as_fd()).ok();
-    }
+    drop(QUIET.lock().unwrap_or_else(PoisonError::into_inner).take());
 }
 
 /// Chains to the panic hook once: restore first, then whatever reports the panic.

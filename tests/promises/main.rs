@@ -2,9 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "what is wrong fails the test")]
 
+mod batch;
+mod common;
 mod documents;
+mod files;
 mod layers;
 mod manual;
 mod parity;
+mod silence;
 mod starting;
 mod tour;
+mod travel;

@@ -9,6 +9,7 @@ use crate::tensor::{Device, Kind, TensorError, Value};
 
 /// What an expression evaluates to.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant, reason = "few exist at a time, and a box would only hide the handle")]
 pub enum Datum {
     /// A number; what reductions over a whole value give, in 64 bits.
     Num(f64),

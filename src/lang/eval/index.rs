@@ -19,9 +19,13 @@ struct Selection {
 /// The part of `value` that `items` name, one entry an axis: what an assignment to it changes.
 pub fn slices(items: &[IndexItem], value: &Value, scope: &mut dyn Scope) -> Result<Vec<Slice>> {
     let selections = Evaluator { scope }.selections(items, value)?;
-    match selections.iter().zip(items).find(|(s, _)| s.backwards) {
-        Some((_, item)) => Err(LangError::new("only forward slices can be assigned to", item.span)),
-        None => Ok(selections.into_iter().map(|s| s.slice).collect()),
+    let plain = |s: &Selection| !s.backwards && !matches!(s.slice, Slice::Range { step, .. } if step > 1);
+    let stepped = |item: &&IndexItem| matches!(item.kind, IndexKind::Range { step: Some(_), .. });
+    match items.iter().find(stepped) {
+        Some(item) if !selections.iter().all(plain) => {
+            Err(LangError::new("only slices with a step of 1 can be assigned to", item.span))
+        }
+        _ => Ok(selections.into_iter().map(|s| s.slice).collect()),
     }
 }
 
@@ -268,5 +272,11 @@ mod tests {
         let value = scope.named("m");
         let found = slices(&items, &value, &mut scope).expect("resolves");
         assert_eq!(found, [Slice::At(1), Slice::Range { start: 0, end: 2, step: 1 }]);
+        for text in ["m[::-1]", "m[dim=::-1]", "m[:, ::2]", "m[dim=::2]"] {
+            let expr = parse_expr(text, 0).expect("parses");
+            let ExprKind::Index { items, .. } = expr.kind else { panic!("no index") };
+            let error = slices(&items, &value, &mut scope).expect_err(text);
+            assert_eq!(error.message, "only slices with a step of 1 can be assigned to");
+        }
     }
 }

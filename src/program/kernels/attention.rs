@@ -1,13 +1,25 @@
 //! Rotation, scores, pattern and mixing.
 
+use std::sync::Arc;
+
 use burn::tensor::{Bool, Tensor, activation};
 
+use super::host;
 use crate::model::input::Input;
 use crate::model::spec::{Rope, RopeScaling};
 use crate::tensor::{Device, Value};
 
-/// True where a score is masked: keys after the query in a causal model, keys that are padding. None if nothing is.
-pub fn mask(causal: bool, input: &Input, device: &Device) -> Option<Tensor<4, Bool>> {
+/// Which scores are masked.
+#[derive(Clone)]
+pub struct Mask {
+    /// True where masked, `[B or 1, 1, T, S]`.
+    tensor: Tensor<4, Bool>,
+    /// The same in host memory.
+    host: Arc<[bool]>,
+}
+
+/// Masks keys after the query in a causal model, and keys that are padding. None if nothing is.
+pub fn mask(causal: bool, input: &Input, device: &Device) -> Option<Mask> {
     let length = input.rows.first().map_or(0, |row| row.ids.len());
     let padded = input.rows.iter().any(|row| row.mask.contains(&false));
     if (!causal || length == 1) && !padded {
@@ -20,7 +32,8 @@ pub fn mask(causal: bool, input: &Input, device: &Device) -> Option<Tensor<4, Bo
             data.extend((0..length).map(|k| (causal && k > q) || !row.mask[k]));
         }
     }
-    Some(Value::from_bool(data, &[rows, 1, length, length], device).bool_tensor())
+    let host = Arc::from(data.as_slice());
+    Some(Mask { tensor: Value::from_bool(data, &[rows, 1, length, length], device).bool_tensor(), host })
 }
 
 /// Cosines and sines `[1, T, 1, dim/2]` of positions 0 to T - 1, computed in 64 bits.
@@ -72,7 +85,10 @@ pub fn rotate(x: &Value, cos: &Tensor<4>, sin: &Tensor<4>) -> Value {
 }
 
 /// Scaled products of queries `[B, T, H, h]` and keys `[B, S, K, h]`, -inf where masked: `[B, H, T, S]`.
-pub fn scores(q: &Value, k: &Value, scale: f64, mask: Option<&Tensor<4, Bool>>) -> Value {
+pub fn scores(q: &Value, k: &Value, scale: f64, mask: Option<&Mask>) -> Value {
+    if let Some(scores) = host::scores(q, k, scale, mask.map(|mask| &*mask.host)) {
+        return scores;
+    }
     let (q, k) = (q.tensor::<4>(), k.tensor::<4>());
     let [rows, length, heads, width] = q.dims();
     let [_, keys, kv, _] = k.dims();
@@ -85,18 +101,24 @@ pub fn scores(q: &Value, k: &Value, scale: f64, mask: Option<&Tensor<4, Bool>>) 
         grouped.matmul(k).reshape([rows, heads, length, keys])
     };
     Value::float(match mask {
-        Some(mask) => scores.mask_fill(mask.clone().expand([rows, heads, length, keys]), f32::NEG_INFINITY),
+        Some(mask) => scores.mask_fill(mask.tensor.clone().expand([rows, heads, length, keys]), f32::NEG_INFINITY),
         None => scores,
     })
 }
 
 /// Softmax over keys. A row that sees no key is NaN.
 pub fn pattern(scores: &Value) -> Value {
+    if let Some(pattern) = host::pattern(scores) {
+        return pattern;
+    }
     Value::float(activation::softmax(scores.tensor::<4>(), 3)) // [B, H, T, S]
 }
 
 /// Pattern `[B, H, T, S]` times values `[B, S, K, h]`: `[B, T, H, h]`.
 pub fn mix(pattern: &Value, v: &Value) -> Value {
+    if let Some(z) = host::mix(pattern, v) {
+        return z;
+    }
     let (pattern, v) = (pattern.tensor::<4>(), v.tensor::<4>());
     let [rows, heads, length, keys] = pattern.dims();
     let [_, _, kv, width] = v.dims();

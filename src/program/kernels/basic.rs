@@ -2,6 +2,7 @@
 
 use burn::tensor::{Tensor, activation as act};
 
+use super::host;
 use crate::model::spec::Act;
 use crate::program::Context;
 use crate::tensor::Value;
@@ -59,6 +60,9 @@ pub fn add(inputs: &[Value]) -> Value {
 
 /// `x W + b` over the last axis of `[B, T, n]`.
 pub fn linear(x: &Value, weight: &Value, bias: Option<&Value>) -> Value {
+    if let Some(out) = host::linear(x, weight, bias) {
+        return out;
+    }
     let [rows, length, width] = x.tensor::<3>().dims();
     let flat = x.tensor::<3>().reshape([rows * length, width]); // [B T, n]
     let out = affine(flat, weight, bias); // [B T, m]
@@ -107,6 +111,14 @@ pub fn mean_of_real(x: &Value, real: &Tensor<3>) -> Value {
 
 /// An activation function, element by element.
 pub fn activation(x: &Value, function: Act) -> Value {
+    let host = match function {
+        Act::GeluTanh => host::gelu_tanh(x),
+        Act::Silu => host::silu(x),
+        Act::Gelu | Act::Relu | Act::Tanh => None,
+    };
+    if let Some(out) = host {
+        return out;
+    }
     match x.shape().len() {
         2 => Value::float(apply(x.tensor::<2>(), function)),
         _ => Value::float(apply(x.tensor::<3>(), function)),
@@ -115,7 +127,7 @@ pub fn activation(x: &Value, function: Act) -> Value {
 
 /// `act(gate) * up`.
 pub fn gated(gate: &Value, up: &Value, function: Act) -> Value {
-    Value::float(apply(gate.tensor::<3>(), function) * up.tensor::<3>())
+    Value::float(activation(gate, function).tensor::<3>() * up.tensor::<3>())
 }
 
 fn apply<const D: usize>(x: Tensor<D>, function: Act) -> Tensor<D> {
@@ -130,6 +142,9 @@ fn apply<const D: usize>(x: Tensor<D>, function: Act) -> Tensor<D> {
 
 /// Products with every row of the vocabulary matrix, chunk by chunk: `[B, T, d]` to `[B, T, V]`.
 pub fn unembed(x: &Value, chunks: &[Value], bias: Option<&Value>) -> Value {
+    if let Some(logits) = host::unembed(x, chunks, bias) {
+        return logits;
+    }
     let [rows, length, width] = x.tensor::<3>().dims();
     let flat = x.tensor::<3>().reshape([rows * length, width]); // [B T, d]
     let mut parts: Vec<Tensor<2>> =

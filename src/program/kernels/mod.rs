@@ -3,4 +3,5 @@
 
 pub mod attention;
 pub mod basic;
+mod host;
 pub mod norm;

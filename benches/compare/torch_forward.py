@@ -1,0 +1,22 @@
+"""Times of single forward passes on demand, for compare.py: GPT-2 small with random weights in PyTorch eager mode, recording
+hidden states and attention patterns. Reads lines `forward LENGTH`, answers each with milliseconds."""
+
+import sys
+import time
+
+import torch
+from transformers import GPT2Config, GPT2LMHeadModel
+
+torch.set_num_threads(int(sys.argv[1]))
+torch.manual_seed(0)
+model = GPT2LMHeadModel(GPT2Config(attn_implementation="eager")).eval()
+
+with torch.no_grad():
+    for line in sys.stdin:
+        length = int(line.split()[-1])
+        tokens = (torch.arange(length) * 37).remainder(50257).unsqueeze(0)
+        begin = time.perf_counter()
+        output = model(tokens, output_hidden_states=True, output_attentions=True, use_cache=False)
+        elapsed = time.perf_counter() - begin
+        assert len(output.hidden_states) == 13 and len(output.attentions) == 12
+        print(f"{elapsed * 1e3:.3f}", flush=True)

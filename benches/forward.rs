@@ -1,0 +1,37 @@
+//! Forward passes over a model of GPT-2 small's shapes with everything recorded; the same with stops, with a condition on
+//! every attention pattern, and through commands; and the summary of one value.
+
+mod gpt2;
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use llmdbg::commands::Console;
+use llmdbg::tensor::{Device, Value};
+
+fn passes(c: &mut Criterion) {
+    let model = gpt2::model();
+    let mut group = c.benchmark_group("forward");
+    group.sample_size(20);
+    for length in [1, 64, 256] {
+        let mut session = gpt2::session(&model, length);
+        group.bench_function(format!("{length} tokens"), |b| b.iter(|| gpt2::forward(&mut session)));
+    }
+    let mut session = gpt2::session(&model, 64);
+    group.bench_function("64 tokens, op by op", |b| b.iter(|| gpt2::steps(&mut session)));
+    let mut console = Console::new(gpt2::session(&model, 64), "random");
+    group.bench_function("64 tokens, step commands", |b| b.iter(|| gpt2::step_commands(&mut console)));
+    let mut console = Console::new(gpt2::session(&model, 64), "random");
+    gpt2::break_on_patterns(&mut console);
+    group.bench_function("64 tokens, false condition on every pattern", |b| {
+        b.iter(|| gpt2::forward(&mut console.session));
+    });
+    group.finish();
+}
+
+fn summaries(c: &mut Criterion) {
+    let data = (0..1 << 20).map(|i| (i as f32 * 0.37).sin()).collect();
+    let value = Value::from_f32(data, &[1 << 10, 1 << 10], &Device::cpu());
+    c.bench_function("summary of a million numbers", |b| b.iter(|| value.summary().expect("host memory")));
+}
+
+criterion_group!(benches, passes, summaries);
+criterion_main!(benches);

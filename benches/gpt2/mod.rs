@@ -1,0 +1,158 @@
+//! A model with the shapes of GPT-2 small and random weights, in memory, and sessions on it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use llmdbg::answer::Answer;
+use llmdbg::commands::Console;
+use llmdbg::debugger::{Direction, Motion, Reason, Session, Settings};
+use llmdbg::model::config::HfConfig;
+use llmdbg::model::role::{Role, WeightId};
+use llmdbg::model::spec::{Act, Attention, Embed, Head, Mlp, ModelSpec, Norm, NormKind, Placement, Positions};
+use llmdbg::model::{Input, LoadReport, Model, ModelSource, RowChunks, SpecialTokens, Weight, Weights};
+use llmdbg::tensor::{Device, Value};
+
+const LAYERS: usize = 12;
+const WIDTH: usize = 768;
+const MLP: usize = 4 * WIDTH;
+const VOCAB: usize = 50257;
+const POSITIONS: usize = 1024;
+
+/// The model. The same weights every time.
+pub fn model() -> Model {
+    let device = Device::cpu();
+    let mut random = Random(0x9E37_79B9_7F4A_7C15);
+    let mut loaded = HashMap::new();
+    let mut tensor = |id: WeightId, shape: &[usize], around: f32, spread: f32| {
+        let data = (0..shape.iter().product()).map(|_| around + spread * random.next()).collect();
+        let value = Value::from_f32(data, shape, &device);
+        let weight = match id.role {
+            Role::W_E => Weight::Rows(RowChunks::new(vec![value])),
+            _ => Weight::Dense(value),
+        };
+        loaded.insert(id, weight);
+    };
+    tensor(WeightId::global(Role::W_E), &[VOCAB, WIDTH], 0.0, 0.035);
+    tensor(WeightId::global(Role::W_pos), &[POSITIONS, WIDTH], 0.0, 0.035);
+    for layer in 0..LAYERS {
+        for (gain, bias) in [(Role::Ln1W, Role::Ln1B), (Role::Ln2W, Role::Ln2B)] {
+            tensor(WeightId::block(layer, gain), &[WIDTH], 1.0, 0.0);
+            tensor(WeightId::block(layer, bias), &[WIDTH], 0.0, 0.0);
+        }
+        for (weight, bias, from, to) in [
+            (Role::W_Q, Role::b_Q, WIDTH, WIDTH),
+            (Role::W_K, Role::b_K, WIDTH, WIDTH),
+            (Role::W_V, Role::b_V, WIDTH, WIDTH),
+            (Role::W_O, Role::b_O, WIDTH, WIDTH),
+            (Role::W_in, Role::b_in, WIDTH, MLP),
+            (Role::W_out, Role::b_out, MLP, WIDTH),
+        ] {
+            tensor(WeightId::block(layer, weight), &[from, to], 0.0, 0.035);
+            tensor(WeightId::block(layer, bias), &[to], 0.0, 0.0);
+        }
+    }
+    tensor(WeightId::global(Role::LnFinalW), &[WIDTH], 1.0, 0.0);
+    tensor(WeightId::global(Role::LnFinalB), &[WIDTH], 0.0, 0.0);
+    Model {
+        spec: spec(),
+        weights: Weights::new(loaded, Vec::new(), true),
+        tokenizer: None,
+        special: SpecialTokens::default(),
+        config: HfConfig::parse("config.json", b"{}").expect("an empty configuration"),
+        origin: ModelSource::Memory { name: "random", files: &[] },
+        device,
+        report: LoadReport {
+            files: Vec::new(),
+            parameters: 0,
+            bytes: 0,
+            dtypes: Vec::new(),
+            ignored: Vec::new(),
+            notes: Vec::new(),
+            seconds: 0.0,
+        },
+    }
+}
+
+fn spec() -> ModelSpec {
+    let n_heads = 12;
+    let head_dim = WIDTH / n_heads;
+    ModelSpec {
+        family: "gpt2".into(),
+        d_model: WIDTH,
+        n_layers: LAYERS,
+        n_heads,
+        n_kv_heads: n_heads,
+        head_dim,
+        d_mlp: MLP,
+        vocab: VOCAB,
+        max_positions: POSITIONS,
+        norm: Norm { kind: NormKind::LayerNorm, eps: 1e-5 },
+        placement: Placement::Pre,
+        embed: Embed { token_types: 0, norm: false },
+        positions: Positions::Learned,
+        attention: Attention {
+            causal: true,
+            scale: vec![1.0 / (head_dim as f64).sqrt(); LAYERS],
+            qkv_bias: true,
+            out_bias: true,
+        },
+        mlp: Mlp { gated: false, act: Act::GeluTanh, bias: true },
+        head: Head::CausalLm { tied: true },
+    }
+}
+
+/// A session on so many tokens, everything recorded.
+pub fn session(model: &Model, length: usize) -> Session {
+    let tokens = (0..length as u32).map(|i| i * 37 % VOCAB as u32).collect();
+    let input = Input::from_tokens(model, vec![tokens]).expect("the tokens fit");
+    let settings = Settings { record_budget: u64::MAX };
+    Session::new(model.clone(), input, Device::cpu(), &settings, Arc::new(AtomicBool::new(false)))
+}
+
+/// The whole pass from the beginning, without a stop.
+pub fn forward(session: &mut Session) {
+    session.start();
+    let stop = session.travel(&Motion::Continue, Direction::Forward, &mut |_, _, _| {}).expect("the pass runs");
+    assert_eq!(stop.reason, Reason::End);
+}
+
+/// The whole pass from the beginning, stopping at each op.
+pub fn steps(session: &mut Session) {
+    session.start();
+    for _ in 0..session.run.program.ops.len() {
+        session.travel(&Motion::Step(1), Direction::Forward, &mut |_, _, _| {}).expect("the pass runs");
+    }
+}
+
+/// Uniform numbers from -1 to 1 (xorshift).
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> f32 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 40) as f32 / (1u64 << 23) as f32 - 1.0
+    }
+}
+
+/// The whole pass from the beginning by the `step` command, which summarises the output of each op.
+pub fn step_commands(console: &mut Console) {
+    run(console, "start");
+    for _ in 0..console.session.run.program.ops.len() {
+        run(console, "step");
+    }
+}
+
+/// A condition that never holds on the attention pattern of every layer.
+pub fn break_on_patterns(console: &mut Console) {
+    for layer in 0..LAYERS {
+        run(console, &format!("break L{layer}.attn.pattern if max($) > 2"));
+    }
+}
+
+fn run(console: &mut Console, line: &str) {
+    let answer = console.execute(line, false, &mut |_, _, _| {}).answer;
+    assert!(!matches!(answer, Answer::Error(_)), "{line}: {answer:?}");
+}

@@ -1,0 +1,118 @@
+//! Scores, pattern and mixing, without copies of permuted values.
+
+use rayon::prelude::*;
+
+use super::elementwise::exp;
+use super::matmul::{Matrix, MatrixMut, product};
+use super::{by_rows, value};
+use crate::tensor::Value;
+
+/// Queries that one task mixes values for.
+const QUERIES: usize = 32;
+
+/// Scaled products of queries `[B, T, H, h]` and keys `[B, S, K, h]`, -inf where `mask`, `[B or 1, T, S]`, is true:
+/// `[B, H, T, S]`.
+pub fn scores(q: &Value, k: &Value, scale: f64, mask: Option<&[bool]>) -> Option<Value> {
+    let (queries, keys) = (q.host_f32()?, k.host_f32()?);
+    let [rows, t, heads, h] = *q.shape() else { return None };
+    let [_, s, kv, _] = *k.shape() else { return None };
+    let mut out = vec![0.0; rows * heads * t * s];
+    if out.is_empty() {
+        return None;
+    }
+    out.par_chunks_mut(t * s).enumerate().for_each(|(i, out)| {
+        let (row, head) = (i / heads, i % heads);
+        let group = head * kv / heads;
+        product(
+            MatrixMut { data: out, shape: (t, s), row_stride: s },
+            Matrix {
+                data: &queries.as_slice()[(row * t * heads + head) * h..],
+                shape: (t, h),
+                strides: (heads * h, 1),
+            },
+            Matrix { data: &keys.as_slice()[(row * s * kv + group) * h..], shape: (h, s), strides: (1, kv * h) },
+            scale as f32,
+            false,
+        );
+        if let Some(mask) = mask {
+            let of_row = if mask.len() > t * s { &mask[row * t * s..] } else { mask };
+            for (x, masked) in out.iter_mut().zip(of_row) {
+                *x = if *masked { f32::NEG_INFINITY } else { *x };
+            }
+        }
+    });
+    Some(value(out, &[rows, heads, t, s]))
+}
+
+/// Softmax over the last axis: `exp(x - max) / sum(exp(x - max))`. A row of -inf alone is NaN.
+pub fn pattern(scores: &Value) -> Option<Value> {
+    let host = scores.host_f32()?;
+    let width = scores.shape().last().copied()?;
+    let mut out = vec![0.0; scores.count()];
+    by_rows(&mut out, host.as_slice(), width, softmax);
+    Some(value(out, scores.shape()))
+}
+
+#[inline(always)]
+fn softmax(out: &mut [f32], x: &[f32]) {
+    const LANES: usize = 16;
+    let mut lanes = [f32::NEG_INFINITY; LANES];
+    let pieces = x.chunks_exact(LANES);
+    let mut max = pieces.remainder().iter().fold(f32::NEG_INFINITY, |max, x| if *x > max { *x } else { max });
+    for piece in pieces {
+        for (lane, x) in lanes.iter_mut().zip(piece) {
+            *lane = if *x > *lane { *x } else { *lane };
+        }
+    }
+    for lane in lanes {
+        max = if lane > max { lane } else { max };
+    }
+    for (out, x) in out.iter_mut().zip(x) {
+        *out = exp(*x - max);
+    }
+    let pieces = out.chunks_exact(LANES);
+    let mut sum: f32 = pieces.remainder().iter().sum();
+    let mut lanes = [0.0f32; LANES];
+    for piece in pieces {
+        for (lane, x) in lanes.iter_mut().zip(piece) {
+            *lane += *x;
+        }
+    }
+    sum += lanes.iter().sum::<f32>();
+    let inverse = 1.0 / sum;
+    for out in out {
+        *out *= inverse;
+    }
+}
+
+/// Pattern `[B, H, T, S]` times values `[B, S, K, h]`: `[B, T, H, h]`.
+pub fn mix(pattern: &Value, v: &Value) -> Option<Value> {
+    let (patterns, values) = (pattern.host_f32()?, v.host_f32()?);
+    let [rows, heads, t, s] = *pattern.shape() else { return None };
+    let [_, _, kv, h] = *v.shape() else { return None };
+    let mut out = vec![0.0; rows * t * heads * h];
+    for (row, out) in out.chunks_exact_mut((t * heads * h).max(1)).enumerate() {
+        out.par_chunks_mut(QUERIES * heads * h).enumerate().for_each(|(i, out)| {
+            let queries = out.len() / (heads * h);
+            for head in 0..heads {
+                let group = head * kv / heads;
+                product(
+                    MatrixMut { data: &mut out[head * h..], shape: (queries, h), row_stride: heads * h },
+                    Matrix {
+                        data: &patterns.as_slice()[((row * heads + head) * t + i * QUERIES) * s..],
+                        shape: (queries, s),
+                        strides: (s, 1),
+                    },
+                    Matrix {
+                        data: &values.as_slice()[(row * s * kv + group) * h..],
+                        shape: (s, h),
+                        strides: (kv * h, 1),
+                    },
+                    1.0,
+                    false,
+                );
+            }
+        });
+    }
+    Some(value(out, &[rows, t, heads, h]))
+}

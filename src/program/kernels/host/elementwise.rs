@@ -1,0 +1,109 @@
+//! Activation functions, through an exponential that the compiler can vectorise.
+
+use super::{PIECE, by_rows, value};
+use crate::tensor::Value;
+
+/// `0.5 x (1 + tanh(u))` with `u = sqrt(2/pi) (x + 0.044715 x^3)`, as `x / (1 + exp(-2u))`, which is the same and does not
+/// cancel for negative `x`.
+pub fn gelu_tanh(x: &Value) -> Option<Value> {
+    const FACTOR: f32 = -2.0 * 0.797_884_6; // -2 sqrt(2/pi)
+    map(
+        x,
+        #[inline(always)]
+        |x| x / (1.0 + exp(FACTOR * (x + 0.044715 * (x * x * x)))),
+    )
+}
+
+/// `x sigmoid(x)`.
+pub fn silu(x: &Value) -> Option<Value> {
+    map(
+        x,
+        #[inline(always)]
+        |x| x / (1.0 + exp(-x)),
+    )
+}
+
+fn map(x: &Value, function: impl Fn(f32) -> f32 + Sync) -> Option<Value> {
+    let host = x.host_f32()?;
+    let mut out = vec![0.0; x.count()];
+    let width = if out.len().is_multiple_of(PIECE) { PIECE } else { out.len() };
+    let width = x.shape().last().copied().unwrap_or(width);
+    by_rows(
+        &mut out,
+        host.as_slice(),
+        width,
+        #[inline(always)]
+        |out, x| {
+            for (out, x) in out.iter_mut().zip(x) {
+                *out = function(*x);
+            }
+        },
+    );
+    Some(value(out, x.shape()))
+}
+
+/// `e^x` to within two units in the last place over the whole range, subnormal results, 0, inf and NaN included. Reduction
+/// to `|r| <= ln(2)/2` and the polynomial are those of Cephes' `expf` (Moshier, 1984).
+#[inline(always)]
+pub(super) fn exp(x: f32) -> f32 {
+    const ROUND: f32 = 12_582_912.0; // 1.5 * 2^23: adding it rounds to a whole number
+    const LN2_HIGH: f32 = 0.693_359_4;
+    const LN2_LOW: f32 = -2.121_944_4e-4;
+    let x = if x < -104.0 { -104.0 } else { x };
+    let x = if x > 89.0 { 89.0 } else { x };
+    let shifted = x * std::f32::consts::LOG2_E + ROUND;
+    let n = shifted - ROUND;
+    let r = (x - n * LN2_HIGH) - n * LN2_LOW;
+    let p = 1.987_569_1e-4 * r + 1.398_199_9e-3;
+    let p = p * r + 8.333_452e-3;
+    let p = p * r + 4.166_579_6e-2;
+    let p = p * r + 0.166_666_65;
+    let p = p * r + 0.5;
+    let p = p * (r * r) + r + 1.0;
+    // 2^n in two factors, each of which is a normal number for n from -151 to 129.
+    let n = (shifted.to_bits() as i32).wrapping_sub(ROUND.to_bits() as i32);
+    let half = n >> 1;
+    let power = |n: i32| f32::from_bits((n.wrapping_add(127) << 23) as u32);
+    p * power(half) * power(n.wrapping_sub(half))
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::activation as act;
+
+    use super::*;
+    use crate::tensor::Device;
+
+    #[test]
+    fn exp_is_exact_to_two_units_in_the_last_place() {
+        let mut x = -104.5f32;
+        while x < 89.5 {
+            let (found, wanted) = (f64::from(exp(x)), f64::from(x).exp());
+            if wanted > f64::from(f32::MAX) {
+                assert_eq!(found, f64::INFINITY, "{x}");
+            } else {
+                let unit = (wanted * 2f64.powi(-23)).max(2f64.powi(-149));
+                assert!((found - wanted).abs() <= 2.0 * unit, "exp({x}) is {wanted:e}, found {found:e}");
+            }
+            x += 0.0037;
+        }
+        assert_eq!((exp(0.0), exp(f32::NEG_INFINITY), exp(f32::INFINITY)), (1.0, 0.0, f32::INFINITY));
+        assert!(exp(f32::NAN).is_nan() && exp(-f32::NAN).is_nan());
+    }
+
+    #[test]
+    fn activations_equal_burns() {
+        let data: Vec<f32> = (0..24_000).map(|i| (i as f32 - 12_000.0) / 1000.0).collect();
+        let x = Value::from_f32(data, &[1, 8, 3000], &Device::cpu());
+        let pairs = [(gelu_tanh(&x), act::gelu_approximate(x.tensor::<3>())), (silu(&x), act::silu(x.tensor::<3>()))];
+        for (found, wanted) in pairs {
+            let (found, wanted) = (found.unwrap().read_f32().unwrap(), Value::float(wanted).read_f32().unwrap());
+            for (found, wanted) in found.iter().zip(&wanted) {
+                assert!((found - wanted).abs() <= 1e-6 * (1.0 + wanted.abs()), "{found} for {wanted}");
+            }
+        }
+        let special = Value::from_f32(vec![f32::INFINITY, f32::NAN, -0.0, 0.0], &[1, 1, 4], &Device::cpu());
+        let found = gelu_tanh(&special).unwrap().read_f32().unwrap();
+        assert!(found[0] == f32::INFINITY && found[1].is_nan() && found[2..] == [0.0, 0.0]);
+    }
+}

@@ -1,0 +1,155 @@
+//! Matrix products of strided matrices, in pieces of columns.
+//!
+//! burn-flex hands a whole product to `gemm`, whose own threads help little at the shapes of a transformer (few rows, wide
+//! weights): a product in pieces of columns, one task each, took half the time. The piece is a multiple of the columns
+//! that a kernel of `gemm` computes at once.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+/// Columns of a piece for several rows, and for a single row, which is bound by memory.
+const COLUMNS: usize = 192;
+const COLUMNS_OF_ONE_ROW: usize = 384;
+
+/// A matrix in memory: element `(i, j)` is `data[i * strides.0 + j * strides.1]`.
+#[derive(Clone, Copy)]
+pub struct Matrix<'a> {
+    pub data: &'a [f32],
+    pub shape: (usize, usize),
+    pub strides: (usize, usize),
+}
+
+impl Matrix<'_> {
+    fn fits(&self) -> bool {
+        fits(self.data.len(), self.shape, self.strides)
+    }
+}
+
+/// A matrix to be written to, rows `row_stride` apart.
+pub struct MatrixMut<'a> {
+    pub data: &'a mut [f32],
+    pub shape: (usize, usize),
+    pub row_stride: usize,
+}
+
+/// Pointer to the output, shared by tasks that write to different columns.
+#[derive(Clone, Copy)]
+struct Output(*mut f32);
+
+#[expect(unsafe_code, reason = "tasks write to different columns of one output, which lie between each other")]
+// SAFETY: see `product`.
+unsafe impl Send for Output {}
+#[expect(unsafe_code, reason = "as above")]
+// SAFETY: see `product`.
+unsafe impl Sync for Output {}
+
+impl Output {
+    fn at(self, offset: usize) -> *mut f32 {
+        self.0.wrapping_add(offset)
+    }
+}
+
+/// `out = factor * a b`, or `out += factor * a b`; in several tasks where it is large.
+pub fn product(out: MatrixMut, a: Matrix, b: Matrix, factor: f32, add: bool) {
+    let (m, k) = a.shape;
+    let n = b.shape.1;
+    assert!(b.shape.0 == k && out.shape == (m, n), "product of {:?} and {:?} in {:?}", a.shape, b.shape, out.shape);
+    assert!(
+        a.fits() && b.fits() && fits(out.data.len(), out.shape, (out.row_stride, 1)),
+        "matrices beyond their memory"
+    );
+    assert!(out.row_stride >= n || m <= 1, "rows of the output overlap");
+    if m == 0 || n == 0 {
+        return;
+    }
+    let into = Output(out.data.as_mut_ptr());
+    let row_stride = out.row_stride;
+    let piece = |columns: Range<usize>| {
+        #[expect(unsafe_code, reason = "gemm takes pointers")]
+        // SAFETY: all elements reached lie inside the slices (asserted above); pieces write to different columns, and rows
+        // of the output do not overlap.
+        unsafe {
+            gemm::gemm(
+                m,
+                columns.len(),
+                k,
+                into.at(columns.start),
+                1,
+                row_stride as isize,
+                add,
+                a.data.as_ptr(),
+                a.strides.1 as isize,
+                a.strides.0 as isize,
+                b.data.as_ptr().wrapping_add(columns.start * b.strides.1),
+                b.strides.1 as isize,
+                b.strides.0 as isize,
+                1.0,
+                factor,
+                false,
+                false,
+                false,
+                gemm::Parallelism::None,
+            );
+        }
+    };
+    let width = if m == 1 { COLUMNS_OF_ONE_ROW } else { COLUMNS };
+    let pieces = n.div_ceil(width);
+    let columns = |i: usize| i * width..((i + 1) * width).min(n);
+    if pieces == 1 {
+        piece(0..n);
+    } else {
+        (0..pieces).into_par_iter().for_each(|i| piece(columns(i)));
+    }
+}
+
+fn fits(len: usize, (rows, columns): (usize, usize), (row, column): (usize, usize)) -> bool {
+    rows == 0 || columns == 0 || (rows - 1) * row + (columns - 1) * column < len
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbers(n: usize, from: f32) -> Vec<f32> {
+        (0..n).map(|i| (from + i as f32 * 0.37).sin()).collect()
+    }
+
+    #[test]
+    fn products_are_sums_of_products_in_any_layout() {
+        for (m, k, n) in [(1, 5, 900), (1, 800, 3), (7, 33, 500), (40, 64, 193), (3, 4, 1)] {
+            let (a, b) = (numbers(m * k, 0.0), numbers(k * n, 1.0));
+            let transposed: Vec<f32> =
+                (0..n).flat_map(|j| (0..k).map(move |i| (i, j))).map(|(i, j)| b[i * n + j]).collect();
+            let stride = n + 2;
+            let before = numbers((m - 1) * stride + n, 2.0);
+            let left = Matrix { data: &a, shape: (m, k), strides: (k, 1) };
+            let right = [
+                Matrix { data: &b, shape: (k, n), strides: (n, 1) },
+                Matrix { data: &transposed, shape: (k, n), strides: (1, k) },
+            ];
+            for (right, add) in right.into_iter().flat_map(|right| [(right, false), (right, true)]) {
+                let mut out = before.clone();
+                product(MatrixMut { data: &mut out, shape: (m, n), row_stride: stride }, left, right, 0.5, add);
+                for (i, (found, before)) in out.iter().zip(&before).enumerate() {
+                    let (row, column) = (i / stride, i % stride);
+                    let wanted = if column < n {
+                        let sum: f64 = (0..k).map(|x| f64::from(a[row * k + x]) * f64::from(b[x * n + column])).sum();
+                        0.5 * sum + if add { f64::from(*before) } else { 0.0 }
+                    } else {
+                        f64::from(*before)
+                    };
+                    assert!((f64::from(*found) - wanted).abs() < 1e-4, "{m} {k} {n}: {found} for {wanted}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "beyond their memory")]
+    fn a_matrix_larger_than_its_memory_is_refused() {
+        let a = Matrix { data: &[1.0; 5], shape: (2, 3), strides: (3, 1) };
+        let b = Matrix { data: &[1.0; 3], shape: (3, 1), strides: (1, 1) };
+        product(MatrixMut { data: &mut [0.0; 2], shape: (2, 1), row_stride: 1 }, a, b, 1.0, false);
+    }
+}
