@@ -83,8 +83,24 @@ pub static COMMANDS: &[Command] = &[
         Repeats,
         motion::finish
     ),
-    command!("until", ["u"], "until LOC", "go to LOC in this pass, in either direction", "until L2.attn.pattern", Changes, motion::until),
-    command!("advance", [], "advance LOC", "go to LOC in this pass, in either direction", "advance L3", Changes, motion::until),
+    command!(
+        "until",
+        ["u"],
+        "until LOC",
+        "go to LOC in this pass, in either direction",
+        "until L2.attn.pattern",
+        Changes,
+        motion::until
+    ),
+    command!(
+        "advance",
+        [],
+        "advance LOC",
+        "go to LOC in this pass, in either direction",
+        "advance L3",
+        Changes,
+        motion::until
+    ),
     command!(
         "continue",
         ["c"],

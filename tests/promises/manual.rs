@@ -81,7 +81,9 @@ fn reference() -> String {
         command.examples.lines().for_each(|example| writeln!(out, "(llmdbg) {example}").unwrap());
         out.push_str("```\n");
     }
-    out.push_str("\n## Functions\n\nAn argument may be given by its name: `max(x, axis=k)`. `logit`, `prob`, `logprob`, ");
+    out.push_str(
+        "\n## Functions\n\nAn argument may be given by its name: `max(x, axis=k)`. `logit`, `prob`, `logprob`, ",
+    );
     out.push_str("`rank` and `loss` need no brackets.\n");
     for function in FUNCTIONS {
         if let Some(title) = group(&FUNCTION_GROUPS, function.name) {
