@@ -177,8 +177,9 @@ fn same(found: &str, wanted: &str) -> bool {
     let number = |word: &str| word.trim_matches(['[', ']', ',']).parse::<f64>();
     let (found, wanted) = (words(found), words(wanted));
     let close = |a: &str, b: &str| match (number(a), number(b)) {
-        (Ok(a), Ok(b)) => a == b || (a - b).abs() <= 1e-3 * b.abs(),
-        _ => a == b,
+        _ if a == b => true,
+        (Ok(a), Ok(b)) => (a - b).abs() <= 1e-3 * b.abs(),
+        _ => false,
     };
     found.len() == wanted.len() && found.iter().zip(&wanted).all(|(a, b)| close(a, b))
 }
