@@ -9,7 +9,7 @@ use std::process::Command;
 
 use llmdbg::commands::COMMANDS;
 use llmdbg::lang::eval::FUNCTIONS;
-use llmdbg::model::bundled::BUNDLED;
+use llmdbg::model::bundled::{BUNDLED, Bundled};
 use llmdbg::model::role::Role;
 use llmdbg::model::{ModelSource, load};
 use llmdbg::program::compile;
@@ -122,7 +122,7 @@ fn section<'a>(page: &'a str, heading: &str) -> &'a str {
 #[test]
 fn the_page_on_sites_names_every_site_and_no_other() {
     let fixtures = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/models");
-    let mut sources: Vec<ModelSource> = BUNDLED.iter().map(|bundled| bundled.source()).collect();
+    let mut sources: Vec<ModelSource> = BUNDLED.iter().map(Bundled::source).collect();
     let folders = fs::read_dir(fixtures).unwrap().map(|entry| entry.unwrap().path());
     sources.extend(folders.filter(|path| path.join("config.json").exists()).map(ModelSource::Path));
     assert!(sources.len() >= 6, "only {} models", sources.len());
