@@ -41,8 +41,8 @@ fn main() -> color_eyre::Result<ExitCode> {
     let interrupt = Arc::new(AtomicBool::new(false));
     let engine = {
         let (options, interrupt) = (options.clone(), interrupt.clone());
-        let (flag, screen) = (interrupt.clone(), matches!(frontend, Frontend::Tui));
-        thread::spawn(move |progress| cli::open::open(&options, flag, screen, progress), interrupt)
+        let flag = interrupt.clone();
+        thread::spawn(move |progress| cli::open::open(&options, flag, progress), interrupt)
             .wrap_err("cannot start the engine thread")?
     };
     let status = show(engine, &options, frontend, around, interrupt)?;

@@ -13,23 +13,17 @@ use crate::model::{Input, Model, ModelSource, load};
 use crate::tensor::Device;
 use crate::term::quiet::without_stderr;
 
-/// Opens the model and prepares a session; runs on the engine thread, which keeps it. `screen` says whether the terminal
-/// interface is up.
+/// Opens the model and prepares a session; runs on the engine thread, which keeps it.
 ///
 /// # Errors
 /// A message for the user: no such device, what is wrong with the checkpoint, or with the input.
 pub fn open(
     options: &Options,
     interrupt: Arc<AtomicBool>,
-    screen: bool,
     progress: Progress<'_>,
 ) -> Result<Box<dyn Interpreter>, String> {
-    let device = match screen {
-        // The screen has sent standard error to the log already.
-        true => Device::open(options.device),
-        false => without_stderr(options.log.as_deref(), || Device::open(options.device)),
-    }
-    .map_err(|error| error.to_string())?;
+    let device =
+        without_stderr(options.log.as_deref(), || Device::open(options.device)).map_err(|error| error.to_string())?;
     progress(device.reason(), 0, 0);
     let (source, name, bundled) = source_of(options.model.as_deref());
     let cancel = interrupt.clone();

@@ -131,11 +131,16 @@ pub fn ignore(console: &mut Console, call: Call<'_, '_>) -> Done {
     if let Some(point) = console.session.stops.get_mut(number) {
         point.ignore = count;
     }
-    Ok(Answer::Text(match count {
+    Ok(Answer::Text(ignored(number, count)))
+}
+
+/// What an ignore count of a breakpoint means, in gdb's words.
+pub(super) fn ignored(number: usize, count: u64) -> String {
+    match count {
         0 => format!("Will stop next time breakpoint {number} is reached."),
         1 => format!("Will ignore next crossing of breakpoint {number}."),
         n => format!("Will ignore next {n} crossings of breakpoint {number}."),
-    }))
+    }
 }
 
 /// The breakpoint numbers in `rest`, or all of them where it is empty; each must exist.

@@ -69,7 +69,9 @@ pub fn go_on(console: &mut Console, call: Call<'_, '_>) -> Done {
             if let Some(point) = console.session.stops.get_mut(id) {
                 point.ignore = times.saturating_sub(1);
                 let ignored = point.ignore;
-                console.printed.push(format!("Will ignore next {ignored} crossings of breakpoint {id}."));
+                if ignored > 0 {
+                    console.printed.push(super::breakpoints::ignored(id, ignored));
+                }
             }
         }
     }

@@ -142,6 +142,7 @@ impl Session {
             return None;
         }
         let mut stop = self.stop_at(Reason::Breakpoint);
+        let mut focus: Option<Crossing> = None;
         for (number, crossing) in here {
             match self.holds(number, &crossing) {
                 Ok(false) => continue,
@@ -156,10 +157,14 @@ impl Session {
                 }
                 Err(message) => stop.errors.push((number, message)),
             }
-            if stop.ids.is_empty() {
-                self.move_focus(&crossing);
+            if crossing.head.is_some() || crossing.pos.is_some() || crossing.row.is_some() {
+                focus.get_or_insert(crossing);
             }
             stop.ids.push(number);
+        }
+        // Only now, so that no condition depends on the breakpoints before it.
+        if let Some(crossing) = focus {
+            self.move_focus(&crossing);
         }
         (!stop.ids.is_empty()).then_some(stop)
     }

@@ -8,6 +8,7 @@
 mod axes;
 pub mod device;
 mod error;
+mod host;
 pub mod ops;
 mod summary;
 mod value;
@@ -15,6 +16,7 @@ mod value;
 pub use axes::Axis;
 pub use device::{Device, DeviceChoice};
 pub use error::{TensorError, shape_text};
+pub(crate) use host::vectorised;
 pub use summary::{Summary, unravel};
 pub use value::{HostF32, Kind, Value, bits};
 

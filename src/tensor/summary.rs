@@ -3,6 +3,7 @@
 use burn::tensor::{Bool, Int, Tensor};
 
 use super::error::TensorError;
+use super::host;
 use super::value::{Kind, Value};
 
 /// Statistics over all elements of a value, whatever its size. `min` to `l2` are over the finite elements and NaN where
@@ -68,6 +69,29 @@ impl Summary {
         summary.finish(at, shape)
     }
 
+    /// The same for 32-bit floats, in two quick passes.
+    pub fn of_f32(data: &[f32], shape: &[usize]) -> Summary {
+        let census = host::census(data);
+        let magnitude = census.max.abs().max(census.min.abs());
+        let mut summary = Summary {
+            count: data.len() as u64,
+            nan: census.nan,
+            pos_inf: census.pos_inf,
+            neg_inf: census.neg_inf,
+            zeros: census.zeros,
+            min: census.min.into(),
+            max: census.max.into(),
+            l2: census.squares.sqrt(),
+            absmax: magnitude.into(),
+            ..Summary::default()
+        };
+        let finite = summary.finite();
+        summary.mean = census.sum / finite as f64;
+        summary.std = (host::spread(data, summary.mean) / finite as f64).sqrt();
+        let at = if finite == 0 { None } else { host::first_of_magnitude(data, magnitude) };
+        summary.finish(at, shape)
+    }
+
     /// How many elements are finite.
     pub fn finite(&self) -> u64 {
         self.count - self.nan - self.pos_inf - self.neg_inf
@@ -103,7 +127,7 @@ impl Value {
     /// If the device cannot be read.
     pub fn summary(&self) -> Result<Summary, TensorError> {
         if let Some(host) = self.host_f32() {
-            return Ok(Summary::of_host(host.as_slice().iter().map(|&x| f64::from(x)), self.shape()));
+            return Ok(Summary::of_f32(host.as_slice(), self.shape()));
         }
         if self.device().is_cpu() || self.kind() != Kind::Float {
             let data = self.read_f64()?;
@@ -191,4 +215,37 @@ pub(crate) fn pairwise_sum(x: Tensor<1>) -> Tensor<1> {
         Tensor::cat(vec![x, padding], 0)
     };
     pairwise_sum(padded.reshape([rows, WIDTH]).sum_dim(1).reshape([rows]))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn same(a: f64, b: f64) -> bool {
+        (a.is_nan() && b.is_nan()) || (a - b).abs() <= 1e-12 * (1.0 + a.abs())
+    }
+
+    proptest! {
+        #[test]
+        fn quick_summaries_are_summaries(numbers in prop::collection::vec(-20i32..20, 0..300)) {
+            let special = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY];
+            let data: Vec<f32> = numbers.iter().map(|n| match n { 15..=17 => special[*n as usize - 15], n => *n as f32 / 8.0 }).collect();
+            let quick = Summary::of_f32(&data, &[data.len()]);
+            let plain = Summary::of_host(data.iter().map(|x| f64::from(*x)), &[data.len()]);
+            prop_assert!(same(quick.mean, plain.mean) && same(quick.std, plain.std) && same(quick.l2, plain.l2));
+            let exact = |s: &Summary| format!("{:?}", Summary { mean: 0.0, std: 0.0, l2: 0.0, ..s.clone() });
+            prop_assert_eq!(exact(&quick), exact(&plain));
+        }
+    }
+
+    #[test]
+    fn a_summary_of_nothing_finite_has_no_numbers() {
+        for data in [&[][..], &[f32::NAN, f32::INFINITY][..]] {
+            let summary = Summary::of_f32(data, &[data.len()]);
+            assert!([summary.min, summary.max, summary.mean, summary.std, summary.l2].iter().all(|x| x.is_nan()));
+            assert!(summary.absmax_index.is_empty());
+        }
+    }
 }

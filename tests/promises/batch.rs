@@ -210,7 +210,7 @@ fn every_command_gives_one_object_of_the_documented_form() {
         ("bogus", "error"),
         ("reverse-step 100", "stop"),
         ("save activations", "error"),
-        ("help", "text"),
+        ("help", "table"),
     ];
     let commands: Vec<&str> = cases.iter().map(|(command, _)| *command).collect();
     let mut arguments = vec!["--keep-going", "-p", "Zoë said: the end 😀"];

@@ -18,7 +18,8 @@ const LIBRARIES: [(&str, &[&str]); 5] = [
     ("burn_wgpu", &["tensor", "program"]),
     ("burn_flex", &["tensor", "program"]),
     ("crossterm", &["term"]),
-    ("ratatui", &["frontend/tui"]),
+    // `term` has the backend that draws frames with the terminal library.
+    ("ratatui", &["frontend/tui", "term"]),
 ];
 
 /// The source without comments.

@@ -3,12 +3,17 @@
 #![allow(clippy::unwrap_used, reason = "what is wrong fails the test")]
 
 mod batch;
+mod breakpoints;
 mod common;
 mod documents;
+mod edits;
+mod expressions;
 mod files;
 mod layers;
 mod manual;
+mod mistakes;
 mod parity;
+mod pty;
 mod silence;
 mod starting;
 mod tour;

@@ -8,6 +8,7 @@ use burn::tensor::Tensor;
 
 use crate::tensor::axes::Axis;
 use crate::tensor::error::TensorError;
+use crate::tensor::host::extremes;
 use crate::tensor::summary::pairwise_sum;
 use crate::tensor::value::Value;
 
@@ -87,7 +88,14 @@ impl Value {
             return Err(TensorError::Empty { op: op.name().into() });
         }
         if let Some(host) = self.host_f32() {
-            return Ok(op.of_host(host.as_slice().iter().map(|&x| f64::from(x))));
+            let data = host.as_slice();
+            let of_extremes = |f: fn((f32, f32)) -> f32| extremes(data).map_or(f64::NAN, |both| f(both).into());
+            return Ok(match op {
+                Reduction::Min => of_extremes(|(min, _)| min),
+                Reduction::Max => of_extremes(|(_, max)| max),
+                Reduction::AbsMax => of_extremes(|(min, max)| min.abs().max(max.abs())),
+                _ => op.of_host(data.iter().map(|&x| f64::from(x))),
+            });
         }
         if self.device().is_cpu() || self.count() == 0 {
             return Ok(op.of_host(self.read_f64()?.into_iter()));

@@ -17,7 +17,7 @@ pub use norm::{centred_over, layer_norm_scale};
 
 use rayon::prelude::*;
 
-use crate::tensor::{Device, Value};
+use crate::tensor::{Device, Value, vectorised};
 
 /// Elements that one task works on where rows do not decide.
 const PIECE: usize = 1 << 14;
@@ -25,11 +25,6 @@ const PIECE: usize = 1 << 14;
 /// A value on the CPU from its elements.
 fn value(data: Vec<f32>, shape: &[usize]) -> Value {
     Value::from_f32(data, shape, &Device::cpu())
-}
-
-/// Runs loops with the widest vectors that this processor has. No operation is fused by it, so the width changes no bit.
-fn vectorised<R>(run: impl FnOnce() -> R) -> R {
-    pulp::Arch::new().dispatch(run)
 }
 
 /// Fills rows of `width` elements of `out` from those of `x`, several rows to a task.

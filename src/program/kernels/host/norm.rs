@@ -1,14 +1,14 @@
 //! Layer norm: statistics of each row in 64 bits.
 
 use super::{by_rows, value};
-use crate::tensor::Value;
+use crate::tensor::{Value, vectorised};
 
 /// `sqrt(var + eps)` over the last axis with the biased variance, in two passes: `[B, T, 1]`.
 pub fn layer_norm_scale(x: &Value, eps: f64) -> Option<Value> {
     let host = x.host_f32()?;
     let [rows, length, width] = *x.shape() else { return None };
     let scale = host.as_slice().chunks_exact(width.max(1)).map(|row| {
-        super::vectorised(
+        vectorised(
             #[inline(always)]
             || {
                 let mean = sum(row, |x| x) / width as f64;
