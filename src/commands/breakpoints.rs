@@ -196,7 +196,7 @@ fn row(point: &StopPoint) -> Vec<Cell> {
         what.push(format!("already hit {} time{}", point.hits, if point.hits == 1 { "" } else { "s" }));
     }
     if point.ignore > 0 {
-        what.push(format!("ignore next {} hits", point.ignore));
+        what.push(format!("ignore next {} hit{}", point.ignore, if point.ignore == 1 { "" } else { "s" }));
     }
     vec![
         Cell::Int(point.number as i64),

@@ -179,7 +179,7 @@ impl Console {
             said.push(format!("branch {branch}"));
         }
         if replayed > 0 {
-            said.push(format!("{replayed} ops computed again"));
+            said.push(format!("{replayed} {} computed again", if replayed == 1 { "op" } else { "ops" }));
         }
         let mut text = format!("{}.", said.join("; "));
         if unchanged == Some(true) {

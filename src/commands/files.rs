@@ -76,5 +76,6 @@ pub fn save(console: &mut Console, call: Call<'_, '_>) -> Done {
     write(Path::new(&file.text), entries).map_err(Fail::because)?;
     let rest = program.ops.len() - cursor;
     let missing = if !chosen && rest > 0 { format!(" ({rest} more are not computed yet)") } else { String::new() };
-    Ok(Answer::Text(format!("Wrote {count} sites to {}{missing}", file.text)))
+    let noun = if count == 1 { "site" } else { "sites" };
+    Ok(Answer::Text(format!("Wrote {count} {noun} to {}{missing}", file.text)))
 }

@@ -5,6 +5,7 @@ use super::fail::Fail;
 use super::table::{COMMANDS, Call};
 use crate::answer::{Answer, Cell, Table};
 use crate::lang::command::split_command;
+use crate::lang::eval::FUNCTIONS;
 use crate::lang::{LangError, Span, parse_expr};
 
 /// All commands, or one.
@@ -20,9 +21,21 @@ pub fn help(_console: &mut Console, call: Call<'_, '_>) -> Done {
         let columns = vec!["command".to_string(), "what it does".to_string()];
         return Ok(Answer::Table(Table { title: String::new(), columns, rows: rows.collect() }));
     };
+    if "functions".starts_with(word.word) && word.word.len() > 3 {
+        let rows =
+            FUNCTIONS.iter().map(|function| vec![Cell::Text(function.usage()), Cell::Text(function.about.into())]);
+        let columns = vec!["function".to_string(), "what it gives".to_string()];
+        return Ok(Answer::Table(Table { title: String::new(), columns, rows: rows.collect() }));
+    }
+    if let Some(function) = FUNCTIONS.iter().find(|function| function.name == word.word) {
+        return Ok(Answer::Text(format!("{}\n  {}", function.usage(), function.about)));
+    }
     let Some(command) = Console::command(word.word) else {
         let span = Span::new(call.args.offset, call.args.offset + call.args.rest.len());
-        return Err(Fail::At(LangError::new(format!("no command {}", word.word), span).help("help alone lists them")));
+        return Err(Fail::At(
+            LangError::new(format!("no command {}", word.word), span)
+                .help("help alone lists them, help functions the functions"),
+        ));
     };
     let mut lines = vec![command.usage.to_string(), format!("  {}", command.about)];
     if !command.short.is_empty() {

@@ -44,7 +44,9 @@ fn branches(console: &Console) -> Answer {
             None => String::new(),
         };
         let mark = if i == run.current { "*" } else { "" };
-        let edits: Vec<&str> = branch.edits.iter().map(|edit| edit.text.as_str()).collect();
+        // One command may have made several edits in a row.
+        let mut edits: Vec<&str> = branch.edits.iter().map(|edit| edit.text.as_str()).collect();
+        edits.dedup();
         vec![
             Cell::Text(mark.into()),
             Cell::Text(branch.name.clone()),

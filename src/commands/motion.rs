@@ -43,9 +43,6 @@ pub fn finish(console: &mut Console, call: Call<'_, '_>) -> Done {
     let value = if arrived { Some(console.output_of_last_op()?) } else { None };
     let mut answer = console.arrived(stop)?;
     if let (Answer::Stop(view), Some(value)) = (&mut answer, value) {
-        if let Some(number) = value.number {
-            view.lines.push(format!("Value returned is ${number}"));
-        }
         view.value = Some(value);
     }
     Ok(answer)

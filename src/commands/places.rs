@@ -2,7 +2,7 @@
 
 use super::fail::Fail;
 use crate::debugger::{Crossing, Session};
-use crate::lang::location::{Place, Target, When, parse_location, resolve};
+use crate::lang::location::{Choice, Place, Target, When, parse_location, resolve};
 use crate::lang::{LangError, Location, Span};
 
 /// The places that a location names.
@@ -59,10 +59,28 @@ pub fn crossings(session: &Session, location: &Location) -> Result<Vec<Crossing>
     let mut all = Vec::new();
     for place in places(session, location)? {
         let position = position_of(session, &place)?;
+        check_focus(session, &place)?;
         let after = place.when == When::After;
         let op = if after { position.saturating_sub(1) } else { position };
         all.push(Crossing { position, op, head: place.head, pos: place.pos, row: place.row });
     }
     all.sort_by_key(|crossing| crossing.position);
     Ok(all)
+}
+
+/// Whether the row and position of a place exist in the input.
+fn check_focus(session: &Session, place: &Place) -> Result<(), Fail> {
+    let rows = session.run.branch().input().rows.len();
+    let pos = match &place.pos {
+        Some(Choice::Index(pos)) => Some(*pos),
+        _ => None,
+    };
+    for (what, asked, len) in [("row", place.row, rows), ("position", pos, session.row_length())] {
+        if let Some(n) = asked
+            && !(-(len as i64)..len as i64).contains(&n)
+        {
+            return Err(Fail::because(format!("no {what} {n}: the input has 0..{}", len.saturating_sub(1))));
+        }
+    }
+    Ok(())
 }

@@ -43,7 +43,9 @@ impl Console {
                 columns.push(if *axis == Axis::None { format!("axis {i}") } else { axis.to_string() });
             }
         }
-        let names = matches!(last, Axis::Vocab | Axis::Label) || last.is_position();
+        let rank = value.shape().len();
+        let first = rank.checked_sub(1).and_then(|axis| self.first_entry(value, axis));
+        let names = first.is_some() && (matches!(last, Axis::Vocab | Axis::Label) || last.is_position());
         if names {
             columns.push(if last == Axis::Label { "label" } else { "token" }.into());
         }
@@ -53,16 +55,33 @@ impl Console {
             let index = crate::tensor::unravel(flat, value.shape());
             let mut row = vec![Cell::Int(rank as i64)];
             if columns.len() > 2 + usize::from(names) {
-                row.extend(index.iter().map(|&i| Cell::Int(i as i64)));
+                let absolute = |(axis, &i): (usize, &usize)| self.first_entry(value, axis).unwrap_or(0) + i;
+                row.extend(index.iter().enumerate().map(|entry| Cell::Int(absolute(entry) as i64)));
             }
             if names {
                 let at = index.last().copied().unwrap_or_default();
-                row.push(Cell::Text(self.name_of(last, at)));
+                row.push(Cell::Text(self.name_of(last, first.unwrap_or(0) + at)));
             }
             row.push(Cell::Num(x));
             rows.push(row);
         }
         Ok(Table { title: String::new(), columns, rows })
+    }
+
+    /// The first entry of an axis within the whole value: known for slices of sites, and for axes of full length. Without
+    /// it entries have numbers only, since a wrong name is worse than none.
+    fn first_entry(&self, value: &Value, axis: usize) -> Option<usize> {
+        let run = &self.session.run;
+        let full = match value.axes()[axis] {
+            Axis::Vocab => Some(run.model.spec.vocab),
+            Axis::Label => Some(run.model.spec.labels().len()),
+            axis if axis.is_position() => Some(self.session.row_length()),
+            _ => None,
+        };
+        match value.origin() {
+            Some(origin) => Some(origin[axis]),
+            None => (full == Some(value.shape()[axis])).then_some(0),
+        }
     }
 
     /// What entry `i` of an axis is called: a token of the vocabulary, the token at a position, a class.
@@ -89,7 +108,8 @@ impl Console {
             0 => value.reshape(&[1, 1])?,
             1 => {
                 let axis = value.axes()[0];
-                value.reshape(&[1, value.count()])?.with_axes(&[Axis::None, axis])
+                let origin = value.origin().map(|origin| vec![0, origin[0]]);
+                value.reshape(&[1, value.count()])?.with_axes(&[Axis::None, axis]).with_origin(origin)
             }
             2 => value.clone(),
             _ => {
@@ -124,19 +144,20 @@ impl Console {
                 pooled.push(best.unwrap_or(f64::NAN));
             }
         }
-        let label = |axis: Axis, i: usize| match axis {
-            Axis::Head | Axis::Dim | Axis::Neuron | Axis::Row | Axis::None => i.to_string(),
-            axis => self.name_of(axis, i),
-        };
         let [row_axis, column_axis] = [value.axes()[0], value.axes()[1]];
+        let label = |axis: usize, i: usize| match (self.first_entry(&value, axis), value.axes()[axis]) {
+            (Some(first), Axis::Head | Axis::Dim | Axis::Neuron | Axis::Row | Axis::None) => (first + i).to_string(),
+            (Some(first), named) => self.name_of(named, first + i),
+            (None, _) => i.to_string(),
+        };
         let scale = if summary.min >= 0.0 { Scale::Sequential } else { Scale::Diverging };
         Ok(MapView {
             title,
             rows: out_rows,
             columns: out_columns,
             data: pooled,
-            row_labels: (0..out_rows).map(|r| label(row_axis, r * pool[0])).collect(),
-            column_labels: (0..out_columns).map(|c| label(column_axis, c * pool[1])).collect(),
+            row_labels: (0..out_rows).map(|r| label(0, r * pool[0])).collect(),
+            column_labels: (0..out_columns).map(|c| label(1, c * pool[1])).collect(),
             pool,
             axes: [row_axis.to_string(), column_axis.to_string()],
             scale,

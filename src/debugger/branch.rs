@@ -1,4 +1,4 @@
-//! One timeline of a run: its edits and what of it is recorded.
+//! One branch of a run: its edits and what of it is recorded.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use crate::model::weights::Weights;
 use crate::program::{Context, Kernel, Program, execute};
 use crate::tensor::{TensorError, Value};
 
-/// A timeline: the model and the input it started with, changed by edits, and the values recorded so far.
+/// A branch: the model and the input it started with, changed by edits, and the values recorded so far.
 ///
 /// Invariant: a recorded value equals, bit for bit, what computing it again from the input and the edits would give.
 #[derive(Clone)]

@@ -82,9 +82,9 @@ pub struct Run {
     pub program: Arc<Program>,
     /// The names of its sites.
     pub names: Arc<Names>,
-    /// Timelines; the first is where the run began.
+    /// Branches; the first is where the run began.
     pub branches: Vec<Branch>,
-    /// The timeline that the cursor is in.
+    /// The branch that the cursor is in.
     pub current: usize,
     /// Index of the op that runs next.
     pub cursor: usize,
@@ -125,7 +125,7 @@ impl Run {
         }
     }
 
-    /// The timeline that the cursor is in.
+    /// The branch that the cursor is in.
     pub fn branch(&self) -> &Branch {
         &self.branches[self.current]
     }
@@ -146,7 +146,7 @@ impl Run {
         self.shrink();
     }
 
-    /// Goes back to the beginning and forgets the values of this timeline; edits stay.
+    /// Goes back to the beginning and forgets the values of this branch; edits stay.
     pub fn restart(&mut self) {
         self.branches[self.current].restart();
         self.cursor = 0;
@@ -174,7 +174,7 @@ impl Run {
         }
         let mut left = self.budget;
         for i in (0..self.branches.len()).filter(|&i| i != self.current) {
-            // Other timelines go first: their values can all be computed again.
+            // Other branches go first: their values can all be computed again.
             let cursor = self.program.ops.len();
             self.branches[i].shrink(&self.program, 0, cursor);
             left = left.saturating_sub(self.branches[i].status().bytes);
@@ -202,10 +202,10 @@ impl Run {
         Ok(self.branches[self.current].value(&self.program, op)?)
     }
 
-    /// The same in another timeline, wherever its cursor would be.
+    /// The same in another branch, wherever its cursor would be.
     ///
     /// # Errors
-    /// If that timeline has not reached the op, or the device fails.
+    /// If that branch has not reached the op, or the device fails.
     pub fn value_in(&mut self, branch: usize, op: usize) -> Result<Value, RunError> {
         if branch == self.current {
             return self.value(op);
@@ -224,7 +224,7 @@ impl Run {
     }
 
     /// Makes the edits of one command. If nothing recorded depends on what they change, or they change only the value at the
-    /// cursor, which nobody has read yet, they stand in this timeline; otherwise a branch is opened, and what depends on
+    /// cursor, which nobody has read yet, they stand in this branch; otherwise a branch is opened, and what depends on
     /// them is computed again up to the cursor.
     ///
     /// # Errors
@@ -300,7 +300,7 @@ impl Run {
         Ok(bits)
     }
 
-    /// Applies an edit to a timeline and computes again what depends on it, up to the cursor.
+    /// Applies an edit to a branch and computes again what depends on it, up to the cursor.
     fn make(&self, branch: &mut Branch, edit: Edit) -> Result<usize, RunError> {
         let changed = Branch::first_changed(&self.program, &edit.target);
         if let (Target::Weight(id), change) = (&edit.target, &edit.change) {
@@ -341,7 +341,7 @@ impl Run {
         Ok(())
     }
 
-    /// Computes again, up to the cursor, what depends on `changed` and what the timeline has not reached yet.
+    /// Computes again, up to the cursor, what depends on `changed` and what the branch has not reached yet.
     fn catch_up(&self, branch: &mut Branch, changed: &[usize]) -> Result<usize, RunError> {
         let affected = self.program.affected_by(changed);
         let reached = std::mem::replace(&mut branch.frontier, self.cursor);
@@ -415,7 +415,7 @@ impl Run {
         Ok(text)
     }
 
-    /// The timeline with the `kept` edits only, without the values that those `taken` back had changed.
+    /// The branch with the `kept` edits only, without the values that those `taken` back had changed.
     fn rebuilt(&self, branch: usize, kept: Vec<Edit>, taken: &[Edit], changed: &[usize]) -> Result<Branch, RunError> {
         let mut next = self.branches[branch].clone();
         next.forget(&self.program, changed);
@@ -436,7 +436,7 @@ impl Run {
         Ok(next)
     }
 
-    /// Moves to another timeline, at the same place of the pass.
+    /// Moves to another branch, at the same place of the pass.
     ///
     /// # Errors
     /// If the device fails.

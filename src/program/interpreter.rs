@@ -105,7 +105,7 @@ pub fn execute(op: &Op, inputs: &[Value], weights: &Weights, context: &Context) 
         Kernel::VectorLinear => basic::vector_linear(&inputs[0], &dense(weights, op.weights[0]), weight(1).as_ref()),
         Kernel::MeanOfReal => basic::mean_of_real(&inputs[0], &context.real),
     };
-    value.with_axes(&op.axes)
+    value.with_axes(&op.axes).whole()
 }
 
 /// A weight that is kept whole. The loader guarantees that every weight of the program is there.

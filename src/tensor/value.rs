@@ -42,6 +42,8 @@ pub struct Value {
     shape: Vec<usize>,
     axes: Vec<Axis>,
     kind: Kind,
+    /// Where each axis begins in the whole value it was cut from; none where that is not known.
+    origin: Option<Vec<usize>>,
 }
 
 impl std::fmt::Debug for Value {
@@ -61,7 +63,7 @@ impl Value {
         assert_eq!(data.len(), shape.iter().product::<usize>(), "elements for shape {shape:?}");
         let count = data.len();
         let raw = Tensor::<1>::from_data(TensorData::new(data, [count]), (device.burn(), DType::F32)).into_dispatch();
-        Value { raw, shape: vec![count], axes: Vec::new(), kind: Kind::Float }.reshaped(shape)
+        Value { raw, shape: vec![count], axes: Vec::new(), kind: Kind::Float, origin: None }.reshaped(shape)
     }
 
     /// Uploads whole numbers in row-major order.
@@ -78,7 +80,7 @@ impl Value {
             Tensor::<1, Int>::from_data(TensorData::from(narrow.as_slice()), (device.burn(), DType::I32))
                 .into_dispatch()
         };
-        Value { raw, shape: vec![data.len()], axes: Vec::new(), kind: Kind::Int }.reshaped(shape)
+        Value { raw, shape: vec![data.len()], axes: Vec::new(), kind: Kind::Int, origin: None }.reshaped(shape)
     }
 
     /// Uploads truth values in row-major order.
@@ -89,25 +91,37 @@ impl Value {
         assert_eq!(data.len(), shape.iter().product::<usize>(), "elements for shape {shape:?}");
         let count = data.len();
         let raw = Tensor::<1, Bool>::from_data(TensorData::new(data, [count]), device.burn()).into_dispatch();
-        Value { raw, shape: vec![count], axes: Vec::new(), kind: Kind::Bool }.reshaped(shape)
+        Value { raw, shape: vec![count], axes: Vec::new(), kind: Kind::Bool, origin: None }.reshaped(shape)
     }
 
     /// Wraps a float tensor.
     pub fn float<const D: usize>(tensor: Tensor<D>) -> Value {
         let shape = tensor.dims().to_vec();
-        Value { raw: tensor.into_dispatch(), axes: vec![Axis::None; shape.len()], shape, kind: Kind::Float }
+        Value {
+            raw: tensor.into_dispatch(),
+            axes: vec![Axis::None; shape.len()],
+            shape,
+            kind: Kind::Float,
+            origin: None,
+        }
     }
 
     /// Wraps an int tensor.
     pub fn int<const D: usize>(tensor: Tensor<D, Int>) -> Value {
         let shape = tensor.dims().to_vec();
-        Value { raw: tensor.into_dispatch(), axes: vec![Axis::None; shape.len()], shape, kind: Kind::Int }
+        Value { raw: tensor.into_dispatch(), axes: vec![Axis::None; shape.len()], shape, kind: Kind::Int, origin: None }
     }
 
     /// Wraps a bool tensor.
     pub fn boolean<const D: usize>(tensor: Tensor<D, Bool>) -> Value {
         let shape = tensor.dims().to_vec();
-        Value { raw: tensor.into_dispatch(), axes: vec![Axis::None; shape.len()], shape, kind: Kind::Bool }
+        Value {
+            raw: tensor.into_dispatch(),
+            axes: vec![Axis::None; shape.len()],
+            shape,
+            kind: Kind::Bool,
+            origin: None,
+        }
     }
 
     /// The same value with names for its axes.
@@ -117,6 +131,23 @@ impl Value {
     pub fn with_axes(mut self, axes: &[Axis]) -> Value {
         assert_eq!(axes.len(), self.shape.len(), "axis names for shape {:?}", self.shape);
         self.axes = axes.to_vec();
+        self
+    }
+
+    /// The same value, known to be whole: its slices know where they begin.
+    pub fn whole(mut self) -> Value {
+        self.origin = Some(vec![0; self.shape.len()]);
+        self
+    }
+
+    /// Where each axis begins in the whole value that this one was cut from, if that is known.
+    pub fn origin(&self) -> Option<&[usize]> {
+        self.origin.as_deref()
+    }
+
+    /// The same value with other beginnings of its axes.
+    pub fn with_origin(mut self, origin: Option<Vec<usize>>) -> Value {
+        self.origin = origin;
         self
     }
 
@@ -131,7 +162,7 @@ impl Value {
             Kind::Int => Tensor::<1, Int>::from_dispatch(self.raw).reshape::<1, _>(to).into_dispatch(),
             Kind::Bool => Tensor::<1, Bool>::from_dispatch(self.raw).reshape::<1, _>(to).into_dispatch(),
         };
-        Value { raw, shape: shape.to_vec(), axes: vec![Axis::None; shape.len()], kind: self.kind }
+        Value { raw, shape: shape.to_vec(), axes: vec![Axis::None; shape.len()], kind: self.kind, origin: None }
     }
 
     // Looking at them without reading -------------------------------------------------------------------------------
@@ -253,7 +284,7 @@ impl Value {
             Kind::Int => Tensor::<1, Int>::from_dispatch(self.raw.clone()).float().into_dispatch(),
             Kind::Bool => Tensor::<1, Bool>::from_dispatch(self.raw.clone()).float().into_dispatch(),
         };
-        Value { raw, shape: self.shape.clone(), axes: self.axes.clone(), kind: Kind::Float }
+        Value { raw, shape: self.shape.clone(), axes: self.axes.clone(), kind: Kind::Float, origin: None }
     }
 
     // Reading ------------------------------------------------------------------------------------------------------

@@ -53,6 +53,7 @@ impl Value {
             });
         }
         let (mut shape, mut axes) = (Vec::new(), Vec::new());
+        let mut origin = self.origin().map(|_| Vec::new());
         let mut value = self.clone();
         for (i, &len) in self.shape().iter().enumerate() {
             let slice = slices.get(i).copied().unwrap_or(Slice::All);
@@ -71,9 +72,16 @@ impl Value {
             if !matches!(slice, Slice::At(_)) {
                 shape.push((end - start).div_ceil(step));
                 axes.push(self.axes()[i]);
+                origin = match (origin, self.origin()) {
+                    (Some(mut cut), Some(whole)) if step == 1 => {
+                        cut.push(whole[i] + start);
+                        Some(cut)
+                    }
+                    _ => None,
+                };
             }
         }
-        Ok(value.reshaped(&shape).with_axes(&axes))
+        Ok(value.reshaped(&shape).with_axes(&axes).with_origin(origin))
     }
 
     /// Entries `start..end` by `step` of one axis, which stays.
