@@ -1,6 +1,8 @@
 //! Times of single passes on demand, for `compare.py`: reads lines `WHAT LENGTH`, answers each with milliseconds. `WHAT` is
 //! `forward`, `steps`, `commands`, `conditions`, or `ops`, which prints the time of each kind of op instead.
 
+#![allow(clippy::print_stdout, reason = "its output is what it is for")]
+
 #[path = "../gpt2/mod.rs"]
 mod gpt2;
 
