@@ -1,11 +1,33 @@
-//! Statistics of numbers in host memory: loops over eight lanes side by side, which the compiler turns into vector
-//! instructions. Sums are kept in 64 bits, one for each lane, so the same numbers give the same bits on every machine.
+//! Statistics of numbers in host memory, as loops that the compiler turns into vector instructions: counts and extremes as
+//! whole numbers (whose order of addition is free), sums in 64 bits over eight lanes side by side. The same numbers give the
+//! same bits on every machine.
+
+use rayon::prelude::*;
 
 const LANES: usize = 8;
 
-/// Runs loops with the widest vectors that this processor has. No operation is fused by it, so the width changes no bit.
+/// Numbers that one task takes.
+const PIECE: usize = 1 << 16;
+
+/// Numbers that stay in the nearest cache from one loop to the next.
+const BLOCK: usize = 1 << 11;
+
+/// Runs loops with 256-bit vectors where the processor has them: the compiler makes a second version of what is inlined into
+/// `run`. No operation is fused by it, so the width changes no bit.
 pub(crate) fn vectorised<R>(run: impl FnOnce() -> R) -> R {
-    pulp::Arch::new().dispatch(run)
+    #[cfg(target_arch = "x86_64")]
+    {
+        #[target_feature(enable = "avx2")]
+        fn wide<R>(run: impl FnOnce() -> R) -> R {
+            run()
+        }
+        if std::arch::is_x86_feature_detected!("avx2") {
+            #[expect(unsafe_code, reason = "a function for a feature that not every processor has")]
+            // SAFETY: the processor has the feature.
+            return unsafe { wide(run) };
+        }
+    }
+    run()
 }
 
 /// What one pass over numbers tells. `min`, `max` and the sums are over the finite ones; without any, `min` is inf and `max`
@@ -22,74 +44,118 @@ pub(super) struct Census {
     pub squares: f64,
 }
 
-/// Counts and extremes, in one pass.
+/// Counts, extremes and sums.
 pub(super) fn census(data: &[f32]) -> Census {
-    vectorised(
-        #[inline(always)]
-        || {
-            let mut lanes = Lanes::default();
-            let (pieces, rest) = data.as_chunks::<LANES>();
-            for piece in pieces {
-                lanes.take(piece);
-            }
-            let mut census = lanes.total();
-            for x in rest {
-                census.take(*x);
-            }
-            census
-        },
-    )
+    if data.len() <= PIECE {
+        return census_of_piece(data);
+    }
+    let pieces: Vec<Census> = data.par_chunks(PIECE).map(census_of_piece).collect();
+    // In the order of the pieces, whichever came first.
+    let none = Census { min: f32::INFINITY, max: f32::NEG_INFINITY, ..Census::default() };
+    pieces.into_iter().fold(none, |a, b| Census {
+        nan: a.nan + b.nan,
+        pos_inf: a.pos_inf + b.pos_inf,
+        neg_inf: a.neg_inf + b.neg_inf,
+        zeros: a.zeros + b.zeros,
+        min: a.min.min(b.min),
+        max: a.max.max(b.max),
+        sum: a.sum + b.sum,
+        squares: a.squares + b.squares,
+    })
+}
+
+fn census_of_piece(data: &[f32]) -> Census {
+    let mut whole = Census { min: f32::INFINITY, max: f32::NEG_INFINITY, ..Census::default() };
+    let (mut sums, mut squares) = ([0.0; LANES], [0.0; LANES]);
+    for block in data.chunks(BLOCK) {
+        vectorised(
+            #[inline(always)]
+            || {
+                let count = |holds: fn(f32) -> bool| u64::from(block.iter().map(|x| u32::from(holds(*x))).sum::<u32>());
+                let min = block.iter().map(|x| if x.is_finite() { key(*x) } else { i32::MAX }).min();
+                let max = block.iter().map(|x| if x.is_finite() { key(*x) } else { i32::MIN }).max();
+                let nonfinite = count(|x| !x.is_finite());
+                if nonfinite > 0 {
+                    whole.nan += count(f32::is_nan);
+                    whole.pos_inf += count(|x| x == f32::INFINITY);
+                    whole.neg_inf += count(|x| x == f32::NEG_INFINITY);
+                }
+                whole.zeros += count(|x| x == 0.0);
+                if nonfinite < block.len() as u64 {
+                    whole.min = whole.min.min(min.map_or(f32::INFINITY, of_key));
+                    whole.max = whole.max.max(max.map_or(f32::NEG_INFINITY, of_key));
+                }
+                let wide = |x: f32| f64::from(if x.is_finite() { x } else { 0.0 });
+                add(&mut sums, block, wide);
+                add(&mut squares, block, |x| wide(x) * wide(x));
+            },
+        );
+    }
+    (whole.sum, whole.squares) = (sums.iter().sum(), squares.iter().sum());
+    whole
+}
+
+/// Adds a function of each number to the lanes, in turn.
+#[inline(always)]
+fn add(lanes: &mut [f64; LANES], data: &[f32], function: impl Fn(f32) -> f64) {
+    let mut sums = *lanes;
+    let (pieces, rest) = data.as_chunks::<LANES>();
+    for piece in pieces {
+        for (sum, x) in sums.iter_mut().zip(piece) {
+            *sum += function(*x);
+        }
+    }
+    for (sum, x) in sums.iter_mut().zip(rest) {
+        *sum += function(*x);
+    }
+    *lanes = sums;
+}
+
+/// A whole number that is ordered as the float is: NaN lies beyond the infinities.
+#[inline(always)]
+fn key(x: f32) -> i32 {
+    let bits = x.to_bits() as i32;
+    bits ^ ((bits >> 31) & i32::MAX)
+}
+
+fn of_key(key: i32) -> f32 {
+    f32::from_bits((key ^ ((key >> 31) & i32::MAX)) as u32)
 }
 
 /// Sum of squared distances of the finite numbers from `mean`.
 pub(super) fn spread(data: &[f32], mean: f64) -> f64 {
-    let square = |x: f32| {
-        let distance = f64::from(x) - mean;
-        if x.is_finite() { distance * distance } else { 0.0 }
-    };
+    if data.len() <= PIECE {
+        return spread_of_piece(data, mean);
+    }
+    let pieces: Vec<f64> = data.par_chunks(PIECE).map(|piece| spread_of_piece(piece, mean)).collect();
+    pieces.into_iter().sum()
+}
+
+fn spread_of_piece(data: &[f32], mean: f64) -> f64 {
+    let mut lanes = [0.0; LANES];
     vectorised(
         #[inline(always)]
         || {
-            let mut lanes = [0.0; LANES];
-            let (pieces, rest) = data.as_chunks::<LANES>();
-            for piece in pieces {
-                for (lane, x) in lanes.iter_mut().zip(piece) {
-                    *lane += square(*x);
-                }
-            }
-            lanes.iter().sum::<f64>() + rest.iter().map(|x| square(*x)).sum::<f64>()
+            add(&mut lanes, data, |x| {
+                let distance = if x.is_finite() { f64::from(x) - mean } else { 0.0 };
+                distance * distance
+            });
         },
-    )
+    );
+    lanes.iter().sum()
 }
 
 /// Smallest and largest of numbers, infinities included; none if there is a NaN or there are no numbers.
 pub(super) fn extremes(data: &[f32]) -> Option<(f32, f32)> {
-    let (min, max, nan) = vectorised(
+    let (min, max) = vectorised(
         #[inline(always)]
         || {
-            let mut lanes = ([f32::INFINITY; LANES], [f32::NEG_INFINITY; LANES], [0u32; LANES]);
-            let mut take = |i: usize, x: f32| {
-                lanes.0[i] = if x < lanes.0[i] { x } else { lanes.0[i] };
-                lanes.1[i] = if x > lanes.1[i] { x } else { lanes.1[i] };
-                lanes.2[i] |= u32::from(x.is_nan());
-            };
-            let (pieces, rest) = data.as_chunks::<LANES>();
-            for piece in pieces {
-                for (i, x) in piece.iter().enumerate() {
-                    take(i, *x);
-                }
-            }
-            for (i, x) in rest.iter().enumerate() {
-                take(i, *x);
-            }
-            (
-                lanes.0.into_iter().fold(f32::INFINITY, f32::min),
-                lanes.1.into_iter().fold(f32::NEG_INFINITY, f32::max),
-                lanes.2.iter().any(|nan| *nan > 0),
-            )
+            let keys = data.iter().map(|x| key(*x));
+            keys.fold((i32::MAX, i32::MIN), |(min, max), key| (min.min(key), max.max(key)))
         },
     );
-    (!nan && !data.is_empty()).then_some((min, max))
+    let numbers = key(f32::NEG_INFINITY)..=key(f32::INFINITY);
+    (numbers.contains(&min) && numbers.contains(&max)).then(|| (of_key(min), of_key(max)))
 }
 
 /// Index of the first number of magnitude `magnitude`.
@@ -104,81 +170,6 @@ pub(super) fn first_of_magnitude(data: &[f32], magnitude: f32) -> Option<usize> 
     let piece = data.chunks(PIECE).position(holds)?;
     let within = data[piece * PIECE..].iter().position(|x| x.abs() == magnitude)?;
     Some(piece * PIECE + within)
-}
-
-struct Lanes {
-    nan: [u32; LANES],
-    pos_inf: [u32; LANES],
-    neg_inf: [u32; LANES],
-    zeros: [u32; LANES],
-    min: [f32; LANES],
-    max: [f32; LANES],
-    sum: [f64; LANES],
-    squares: [f64; LANES],
-}
-
-impl Default for Lanes {
-    fn default() -> Self {
-        let (none, zero) = ([0; LANES], [0.0; LANES]);
-        Lanes {
-            nan: none,
-            pos_inf: none,
-            neg_inf: none,
-            zeros: none,
-            min: [f32::INFINITY; LANES],
-            max: [f32::NEG_INFINITY; LANES],
-            sum: zero,
-            squares: zero,
-        }
-    }
-}
-
-impl Lanes {
-    #[inline(always)]
-    fn take(&mut self, piece: &[f32; LANES]) {
-        for (i, x) in piece.iter().enumerate() {
-            let x = *x;
-            self.nan[i] += u32::from(x.is_nan());
-            self.pos_inf[i] += u32::from(x == f32::INFINITY);
-            self.neg_inf[i] += u32::from(x == f32::NEG_INFINITY);
-            self.zeros[i] += u32::from(x == 0.0);
-            let finite = x.abs() <= f32::MAX;
-            let (low, high) = (if finite { x } else { f32::INFINITY }, if finite { x } else { f32::NEG_INFINITY });
-            self.min[i] = if low < self.min[i] { low } else { self.min[i] };
-            self.max[i] = if high > self.max[i] { high } else { self.max[i] };
-            let wide = f64::from(if finite { x } else { 0.0 });
-            self.sum[i] += wide;
-            self.squares[i] += wide * wide;
-        }
-    }
-
-    fn total(self) -> Census {
-        let count = |lanes: [u32; LANES]| lanes.into_iter().map(u64::from).sum();
-        Census {
-            nan: count(self.nan),
-            pos_inf: count(self.pos_inf),
-            neg_inf: count(self.neg_inf),
-            zeros: count(self.zeros),
-            min: self.min.into_iter().fold(f32::INFINITY, f32::min),
-            max: self.max.into_iter().fold(f32::NEG_INFINITY, f32::max),
-            sum: self.sum.iter().sum(),
-            squares: self.squares.iter().sum(),
-        }
-    }
-}
-
-impl Census {
-    fn take(&mut self, x: f32) {
-        self.nan += u64::from(x.is_nan());
-        self.pos_inf += u64::from(x == f32::INFINITY);
-        self.neg_inf += u64::from(x == f32::NEG_INFINITY);
-        self.zeros += u64::from(x == 0.0);
-        if x.is_finite() {
-            (self.min, self.max) = (self.min.min(x), self.max.max(x));
-            self.sum += f64::from(x);
-            self.squares += f64::from(x) * f64::from(x);
-        }
-    }
 }
 
 #[cfg(test)]
