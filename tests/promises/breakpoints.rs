@@ -181,7 +181,11 @@ fn an_error_in_a_condition_stops_and_is_shown() {
     );
     let stop = b.stop("continue");
     assert_eq!(stop.ids, [2]);
-    assert!(stop.lines[2].starts_with("logits has not been computed: the cursor is at op 34 of 49"), "{:?}", stop.lines);
+    assert!(
+        stop.lines[2].starts_with("logits has not been computed: the cursor is at op 34 of 49"),
+        "{:?}",
+        stop.lines
+    );
     assert_eq!(b.text("condition 1 any($ > 0.5)"), "");
     assert_eq!(b.text("condition 2"), "Breakpoint 2 now unconditional.");
     assert_eq!(stops(&mut b), [(12, vec![1]), (34, vec![2])]);

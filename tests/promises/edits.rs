@@ -22,7 +22,11 @@ fn branches(bench: &mut Bench) -> Vec<(bool, String, String, String)> {
         cell => panic!("{cell:?}"),
     };
     let table = bench.table("info branches");
-    table.rows.iter().map(|row| (row[0] == Cell::Text("*".into()), text(&row[1]), text(&row[2]), text(&row[4]))).collect()
+    table
+        .rows
+        .iter()
+        .map(|row| (row[0] == Cell::Text("*".into()), text(&row[1]), text(&row[2]), text(&row[4])))
+        .collect()
 }
 
 #[test]

@@ -94,7 +94,9 @@ fn the_lens_of_the_last_residual_stream_is_the_logits() {
 
 #[test]
 fn the_heads_of_a_layer_add_up_to_its_output() {
-    for (model, bias) in [("gpt2", " + param(\"L0.attn.b_O\")"), ("llama", ""), ("bert-seqcls", " + param(\"L0.attn.b_O\")")] {
+    for (model, bias) in
+        [("gpt2", " + param(\"L0.attn.b_O\")"), ("llama", ""), ("bert-seqcls", " + param(\"L0.attn.b_O\")")]
+    {
         let mut b = finished(model);
         near(&b.numbers(&format!("sum(L0.attn.result, head){bias}")), &b.numbers("L0.attn.out"));
         assert_eq!(b.bits("result(0, 2)"), b.bits("L0.attn.result[head=2]"));

@@ -11,6 +11,7 @@ mod expressions;
 mod files;
 mod layers;
 mod mistakes;
+mod nonsense;
 mod parity;
 mod pty;
 mod silence;

@@ -47,9 +47,9 @@ fn rewrite(model: &Path, change: impl FnOnce(&mut Vec<(String, Dtype, Vec<usize>
         .map(|(name, view)| (name, view.dtype(), view.shape().to_vec(), view.data().to_vec()))
         .collect();
     change(&mut tensors);
-    let views = tensors.iter().map(|(name, dtype, shape, data)| {
-        (name.clone(), TensorView::new(*dtype, shape.clone(), data).unwrap())
-    });
+    let views = tensors
+        .iter()
+        .map(|(name, dtype, shape, data)| (name.clone(), TensorView::new(*dtype, shape.clone(), data).unwrap()));
     safetensors::serialize_to_file(views, None, &model.join("model.safetensors")).unwrap();
 }
 
@@ -144,8 +144,16 @@ fn an_input_that_the_model_cannot_read() {
     let gpt2 = gpt2.to_str().unwrap();
     let long = "the ".repeat(70);
     cannot_open(gpt2, &["-p", long.trim_end()], "the prompt has 71 tokens, the model has positions for 64: shorten it");
-    cannot_open(gpt2, &["-p", "a", "--pad-to", "99"], "the prompt has 99 tokens, the model has positions for 64: shorten it");
-    cannot_open(gpt2, &["--tokens", "1,2,999"], "token id 999 at position 2 is out of range: the vocabulary has 0..383");
+    cannot_open(
+        gpt2,
+        &["-p", "a", "--pad-to", "99"],
+        "the prompt has 99 tokens, the model has positions for 64: shorten it",
+    );
+    cannot_open(
+        gpt2,
+        &["--tokens", "1,2,999"],
+        "token id 999 at position 2 is out of range: the vocabulary has 0..383",
+    );
     cannot_open(
         gpt2,
         &["-p", "a", "--pair", "b"],
@@ -179,7 +187,9 @@ fn a_device_that_does_not_exist() {
         llmdbg_in(Path::new("."), &["-batch", "-nx", "--device", device, path, "-ex", "run"], Stdio::null())
     };
     let usage = |device: &str, said: &str| {
-        format!("error: invalid value '{device}' for '--device <DEVICE>': {said}\n\nFor more information, try '--help'.\n")
+        format!(
+            "error: invalid value '{device}' for '--device <DEVICE>': {said}\n\nFor more information, try '--help'.\n"
+        )
     };
     let unknown = "unknown device \"tpu\": use auto, gpu, gpu:N, vulkan, vulkan:N or cpu";
     check(&run("tpu"), 2, &usage("tpu", unknown));
@@ -219,10 +229,7 @@ const WRONG: &[(&str, &str)] = &[
     ("p L0.attn.z[foo=1]", "no axis foo: the value has [pos=8, head=4, dim=8]\n~"),
     ("p L0.attn.z[0,0,0,0]", "too many indices: the value has shape [pos=8, head=4, dim=8]\n~"),
     ("p logits[\" zzz\"]", "no token \" zzz\" on axis pos\n~\n\"info tokens\" lists them"),
-    (
-        "p L0.attn.z + L0.attn.pattern",
-        "+: shapes [pos=8, head=4, dim=8] and [head=4, q=8, k=8] do not fit together\n~",
-    ),
+    ("p L0.attn.z + L0.attn.pattern", "+: shapes [pos=8, head=4, dim=8] and [head=4, q=8, k=8] do not fit together\n~"),
     ("p \"a\" + 1", "cannot apply + to the string \"a\" and the number 1\n~"),
     ("p max(", "expected an expression, found the end of the line\n~"),
     ("p/z 1", "no format z\n~\ns summary, t top-k, h heat map, a all, r raw, d x f e numbers"),
@@ -240,15 +247,9 @@ const WRONG: &[(&str, &str)] = &[
     ("set tokens[9] = 1", "index 9 is out of range: axis pos has 0..7\n~"),
     ("set tokens[0] = \" zzz\"", "\" zzz\" is not one token of this vocabulary\n~"),
     ("set tokens[0] = 1.5", "expected a whole number, found 1.5\n~"),
-    (
-        "set param(\"transformer.wte.weight\") = 0",
-        "transformer.wte.weight is edited by its role: param(\"W_E\")\n~",
-    ),
+    ("set param(\"transformer.wte.weight\") = 0", "transformer.wte.weight is edited by its role: param(\"W_E\")\n~"),
     ("ablate L0.attn.z median", "no way to ablate called median\n~\nzero, mean or resample"),
-    (
-        "ablate L0H1 pos=3",
-        "ablate takes positions as a slice, and changes every row\n~\nablate L0.attn.z[pos=3]",
-    ),
+    ("ablate L0H1 pos=3", "ablate takes positions as a slice, and changes every row\n~\nablate L0.attn.z[pos=3]"),
     ("ablate tokens", "tokens cannot be ablated; set tokens[N] = TOKEN changes them"),
     ("undo", "nothing to undo"),
     // Motions and breakpoints
@@ -267,7 +268,10 @@ const WRONG: &[(&str, &str)] = &[
         "Ambiguous command \"re\": reverse-step, reverse-next, reverse-finish, reverse-continue, reverse-layer, redo\n~",
     ),
     ("info foo", "Undefined info command: \"foo\".  Try \"help info\".\n~"),
-    ("save activations x.npz", "x.npz is no .safetensors file\n~\nactivations are written as safetensors; name the file FILE.safetensors"),
+    (
+        "save activations x.npz",
+        "x.npz is no .safetensors file\n~\nactivations are written as safetensors; name the file FILE.safetensors",
+    ),
 ];
 
 #[test]
@@ -332,7 +336,11 @@ fn a_script_stops_at_its_first_error_unless_it_is_told_to_keep_going() {
     check(&ran, 1, &format!("{error}a.ldb:5: assertion failed: 1 > 2\n"));
     assert!(ran.out.ends_with("never\nafter\n"), "{}", ran.out);
     check(&run(&["-x", "none.ldb"]), 1, "llmdbg: cannot read none.ldb: No such file or directory (os error 2)\n");
-    check(&run(&["-ex", "save activations no/such.safetensors", "-ex", "run"]), 1, "llmdbg: nothing has been computed yet: run first\n");
+    check(
+        &run(&["-ex", "save activations no/such.safetensors", "-ex", "run"]),
+        1,
+        "llmdbg: nothing has been computed yet: run first\n",
+    );
     let said = "llmdbg: cannot write no/such.safetensors: No such file or directory (os error 2)\n";
     check(&run(&["-ex", "run", "-ex", "save activations no/such.safetensors"]), 1, said);
 }
