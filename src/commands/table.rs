@@ -62,7 +62,7 @@ enum Flags {
 /// Every command, in the order of the manual.
 pub static COMMANDS: &[Command] = &[
     // Moving
-    command!("run", ["r"], "run", "start the pass and go to the first stop", "run", Changes, motion::run),
+    command!("run", ["r"], "run", "start the pass and go to the first stop; edits stay", "run", Changes, motion::run),
     command!("start", [], "start", "start the pass and stop before its first op", "start", Changes, motion::start),
     command!("step", ["s"], "step [N]", "compute the next op (or N ops)", "step\ns 10", Repeats, motion::step),
     command!(
@@ -83,8 +83,24 @@ pub static COMMANDS: &[Command] = &[
         Repeats,
         motion::finish
     ),
-    command!("until", ["u"], "until LOC", "go to LOC in this pass", "until L2.attn.pattern", Changes, motion::until),
-    command!("advance", [], "advance LOC", "go to LOC in this pass", "advance L3", Changes, motion::until),
+    command!(
+        "until",
+        ["u"],
+        "until LOC",
+        "go to LOC in this pass, in either direction",
+        "until L2.attn.pattern",
+        Changes,
+        motion::until
+    ),
+    command!(
+        "advance",
+        [],
+        "advance LOC",
+        "go to LOC in this pass, in either direction",
+        "advance L3",
+        Changes,
+        motion::until
+    ),
     command!(
         "continue",
         ["c"],
@@ -125,7 +141,7 @@ pub static COMMANDS: &[Command] = &[
         "reverse-next",
         ["rn"],
         "reverse-next [N]",
-        "go back past the previous sibling",
+        "go back past the previous sibling: an op, or a whole module if the cursor is at its end",
         "rn",
         Repeats,
         motion::reverse_next
@@ -152,7 +168,7 @@ pub static COMMANDS: &[Command] = &[
         "reverse-layer",
         ["rl"],
         "reverse-layer",
-        "go back to the start of a block",
+        "go back to the start of this block, or of the one before",
         "rl",
         Repeats,
         motion::reverse_layer
@@ -162,7 +178,7 @@ pub static COMMANDS: &[Command] = &[
         "break",
         ["b"],
         "break LOC [head=N] [pos=N] [if EXPR]",
-        "stop when a site has been computed, or before a module",
+        "stop when a site has been computed, or before a module; without LOC where the cursor stands",
         "break L2.attn.pattern if max($) > 0.5\nb L3",
         Changes,
         breakpoints::set
@@ -170,7 +186,7 @@ pub static COMMANDS: &[Command] = &[
     command!(
         "tbreak",
         ["tb"],
-        "tbreak LOC [if EXPR]",
+        "tbreak LOC [head=N] [pos=N] [if EXPR]",
         "a breakpoint that is deleted when it stops",
         "tbreak L1.mlp.post",
         Changes,
@@ -302,7 +318,7 @@ pub static COMMANDS: &[Command] = &[
         "focus",
         [],
         "focus [row=N] [pos=N] [head=N]",
-        "what panes and commands default to",
+        "the row, position and head that commands and panes default to; alone, tell them",
         "focus pos=\" Mary\" head=1",
         Changes,
         info::focus
@@ -321,7 +337,7 @@ pub static COMMANDS: &[Command] = &[
         "ablate",
         [],
         "ablate LOC [zero|mean|resample]",
-        "take out a head, neurons, a site or a module",
+        "take out a head, neurons, a site or a module: set it to zero, to its mean over positions, or to the next row's",
         "ablate L1H0\nablate L2.mlp.post[neuron=0:64] mean\nablate L3.attn",
         Changes,
         edits::ablate
@@ -332,7 +348,7 @@ pub static COMMANDS: &[Command] = &[
         "checkout",
         [],
         "checkout BRANCH",
-        "go to another timeline, at the same place",
+        "go to another branch, at the same place of the pass",
         "checkout main",
         Changes,
         edits::checkout
@@ -356,7 +372,7 @@ pub static COMMANDS: &[Command] = &[
         Looks,
         help::help
     ),
-    command!("quit", ["q", "exit"], "quit [STATUS]", "leave", "quit", Changes, help::quit),
+    command!("quit", ["q", "exit"], "quit [STATUS]", "leave, with an exit status", "quit", Changes, help::quit),
 ];
 
 /// Reserved short forms, which win over prefixes.

@@ -10,6 +10,7 @@ mod edits;
 mod expressions;
 mod files;
 mod layers;
+mod manual;
 mod mistakes;
 mod nonsense;
 mod parity;
