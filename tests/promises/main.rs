@@ -12,6 +12,7 @@ mod files;
 mod layers;
 mod manual;
 mod mistakes;
+mod nonsense;
 mod parity;
 mod pty;
 mod silence;
