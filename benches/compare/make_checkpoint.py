@@ -2,7 +2,7 @@
 loading takes:
 
     python3 benches/compare/make_checkpoint.py /tmp/gpt2-random
-    python3 benches/compare/peak_memory.py /tmp/gpt2-random
+    /usr/bin/time -v llmdbg /tmp/gpt2-random --tokens 1,2,3 --device cpu --batch --ex "info model"
 """
 
 import json
