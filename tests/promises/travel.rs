@@ -26,9 +26,9 @@ fn stepping_back_to_the_beginning_and_forward_again_meets_the_same_bits_at_every
             }
             assert_eq!(bench.cursor(), 0);
             assert_eq!(bench.stop("reverse-step").lines[0], "No more reverse-execution history.");
-            for op in 0..wanted.len() {
+            for (op, wanted) in wanted.iter().enumerate() {
                 bench.run("step");
-                assert_eq!(last(&mut bench), wanted[op], "{name}, op {op}, going forward");
+                assert_eq!(&last(&mut bench), wanted, "{name}, op {op}, going forward");
             }
         }
     }
