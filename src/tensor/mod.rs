@@ -18,7 +18,7 @@ pub use device::{Device, DeviceChoice};
 pub use error::{TensorError, shape_text};
 pub(crate) use host::vectorised;
 pub use summary::{Summary, unravel};
-pub use value::{HostF32, Kind, Value, bits};
+pub use value::{HostF32, HostMatrix, Kind, Value, bits};
 
 /// Most axes a value can have.
 pub const MAX_RANK: usize = 6;

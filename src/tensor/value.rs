@@ -346,6 +346,19 @@ impl Value {
         Some(HostF32 { tensor: if tensor.is_contiguous() { tensor } else { tensor.to_contiguous() } })
     }
 
+    /// A two-dimensional 32-bit float value as it lies in host memory, if it does; a transposed view is not copied.
+    pub fn host_matrix(&self) -> Option<HostMatrix> {
+        if self.kind != Kind::Float || self.shape.len() != 2 {
+            return None;
+        }
+        let tensor = Tensor::<2>::from_dispatch(self.raw.clone()).try_into_primitive::<Flex>().ok()?;
+        if tensor.dtype() != DType::F32 {
+            return None;
+        }
+        let forward = tensor.layout().strides().iter().all(|stride| *stride >= 0);
+        Some(HostMatrix { tensor: if forward { tensor } else { tensor.to_contiguous() } })
+    }
+
     /// The value with leading axes of length 1 up to [`MAX_RANK`]: what operations on any rank work on.
     pub(crate) fn padded(&self) -> Value {
         let mut shape = vec![1; MAX_RANK - self.shape.len()];
@@ -374,6 +387,24 @@ impl HostF32 {
     /// The elements in row-major order.
     pub fn as_slice(&self) -> &[f32] {
         self.tensor.as_slice::<f32>().unwrap_or(&[])
+    }
+}
+
+/// Host memory of a two-dimensional CPU value: element `(i, j)` is `data[i * strides.0 + j * strides.1]`.
+pub struct HostMatrix {
+    tensor: FlexTensor,
+}
+
+impl HostMatrix {
+    /// Memory from the first element on.
+    pub fn data(&self) -> &[f32] {
+        &self.tensor.storage::<f32>()[self.tensor.layout().start_offset()..]
+    }
+
+    /// Distance between rows and between columns, in elements.
+    pub fn strides(&self) -> (usize, usize) {
+        let strides = self.tensor.layout().strides();
+        (strides[0] as usize, strides[1] as usize)
     }
 }
 

@@ -6,7 +6,7 @@ use crate::tensor::Value;
 
 /// `x W + b` over the last axis of `x`; `W` is `[n, m]`.
 pub fn linear(x: &Value, weight: &Value, bias: Option<&Value>) -> Option<Value> {
-    let (host, weights) = (x.host_f32()?, weight.host_f32()?);
+    let (host, weights) = (x.host_f32()?, weight.host_matrix()?);
     let [n, m] = *weight.shape() else { return None };
     let rows = x.count() / n.max(1);
     let mut out = match bias {
@@ -16,7 +16,7 @@ pub fn linear(x: &Value, weight: &Value, bias: Option<&Value>) -> Option<Value> 
     product(
         MatrixMut { data: &mut out, shape: (rows, m), row_stride: m },
         Matrix { data: host.as_slice(), shape: (rows, n), strides: (n, 1) },
-        Matrix { data: weights.as_slice(), shape: (n, m), strides: (m, 1) },
+        Matrix { data: weights.data(), shape: (n, m), strides: weights.strides() },
         1.0,
         bias.is_some(),
     );

@@ -8,9 +8,13 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-/// Columns of a piece for several rows, and for a single row, which is bound by memory.
+use super::vector::row_times;
+
+/// Columns of a piece.
 const COLUMNS: usize = 192;
-const COLUMNS_OF_ONE_ROW: usize = 384;
+
+/// Numbers of a matrix from which on a single row is multiplied by [`row_times`].
+const LARGE: usize = 1 << 16;
 
 /// A matrix in memory: element `(i, j)` is `data[i * strides.0 + j * strides.1]`.
 #[derive(Clone, Copy)]
@@ -63,6 +67,13 @@ pub fn product(out: MatrixMut, a: Matrix, b: Matrix, factor: f32, add: bool) {
     if m == 0 || n == 0 {
         return;
     }
+    if m == 1
+        && k * n >= LARGE
+        && a.strides.1 == 1
+        && row_times(&mut out.data[..n], &a.data[..k], b, factor, add).is_some()
+    {
+        return;
+    }
     let into = Output(out.data.as_mut_ptr());
     let row_stride = out.row_stride;
     let piece = |columns: Range<usize>| {
@@ -93,9 +104,8 @@ pub fn product(out: MatrixMut, a: Matrix, b: Matrix, factor: f32, add: bool) {
             );
         }
     };
-    let width = if m == 1 { COLUMNS_OF_ONE_ROW } else { COLUMNS };
-    let pieces = n.div_ceil(width);
-    let columns = |i: usize| i * width..((i + 1) * width).min(n);
+    let pieces = n.div_ceil(COLUMNS);
+    let columns = |i: usize| i * COLUMNS..((i + 1) * COLUMNS).min(n);
     if pieces == 1 {
         piece(0..n);
     } else {
@@ -117,7 +127,9 @@ mod tests {
 
     #[test]
     fn products_are_sums_of_products_in_any_layout() {
-        for (m, k, n) in [(1, 5, 900), (1, 800, 3), (7, 33, 500), (40, 64, 193), (3, 4, 1)] {
+        for (m, k, n) in
+            [(1, 5, 900), (1, 800, 3), (7, 33, 500), (40, 64, 193), (3, 4, 1), (1, 301, 431), (1, 97, 1000)]
+        {
             let (a, b) = (numbers(m * k, 0.0), numbers(k * n, 1.0));
             let transposed: Vec<f32> =
                 (0..n).flat_map(|j| (0..k).map(move |i| (i, j))).map(|(i, j)| b[i * n + j]).collect();

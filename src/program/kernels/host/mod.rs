@@ -9,6 +9,7 @@ mod elementwise;
 mod linear;
 mod matmul;
 mod norm;
+mod vector;
 
 pub use attention::{mix, pattern, scores};
 pub use elementwise::{gelu_tanh, silu};
