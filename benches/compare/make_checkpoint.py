@@ -1,8 +1,8 @@
 """Writes a checkpoint with GPT-2 small's shapes and random 32-bit weights (498 MB) into a folder, to measure how much memory
 loading takes:
 
-    python3 benches/compare/make_checkpoint.py /tmp/gpt2-random
-    /usr/bin/time -v llmdbg /tmp/gpt2-random --tokens 1,2,3 --device cpu --batch --ex "info model"
+    python3 benches/compare/make_checkpoint.py FOLDER
+    /usr/bin/time -v llmdbg FOLDER --tokens 1,2,3 --device cpu --batch --ex "info model"
 """
 
 import json

@@ -11,6 +11,7 @@ mod error;
 mod host;
 pub mod ops;
 mod summary;
+mod tree;
 mod value;
 
 pub use axes::Axis;

@@ -1,9 +1,10 @@
 //! Everything about a value that one small transfer can tell.
 
-use burn::tensor::{Bool, Int, Tensor};
+use burn::tensor::Tensor;
 
 use super::error::TensorError;
 use super::host;
+use super::tree;
 use super::value::{Kind, Value};
 
 /// Statistics over all elements of a value, whatever its size. `min` to `l2` are over the finite elements and NaN where
@@ -148,25 +149,28 @@ impl Value {
         let neg = x.clone().equal_scalar(f32::NEG_INFINITY);
         let zero = x.clone().equal_scalar(0.0f32);
         let magnitude = clean.clone().abs().mask_fill(finite.clone().bool_not(), -1.0);
-        let finite_count = count_of(finite.clone());
+        let finite_count = tree::count(finite.clone());
         let divisor = finite_count.clone().float();
-        let mean = pairwise_sum(clean.clone()) / divisor.clone();
+        let number = |x: Tensor<3>| x.reshape([1]);
+        let sum = |x: Tensor<1>| number(tree::sum(tree::line(x)));
+        let absmax = number(tree::max(tree::line(magnitude.clone())));
+        let mean = sum(clean.clone()) / divisor.clone();
         let centred = (clean.clone() - mean.clone()).mask_fill(finite.clone().bool_not(), 0.0);
         let counts = vec![
             finite_count,
-            count_of(x.clone().is_nan()),
-            count_of(pos),
-            count_of(neg),
-            count_of(zero),
-            magnitude.clone().argmax(0),
+            tree::count(x.clone().is_nan()),
+            tree::count(pos),
+            tree::count(neg),
+            tree::count(zero),
+            tree::first(magnitude.clone().equal(absmax.clone().expand([count]))),
         ];
         let parts = vec![
-            x.clone().mask_fill(finite.clone().bool_not(), f32::INFINITY).min_dim(0),
-            x.clone().mask_fill(finite.bool_not(), f32::NEG_INFINITY).max_dim(0),
+            number(tree::min(tree::line(x.clone().mask_fill(finite.clone().bool_not(), f32::INFINITY)))),
+            number(tree::max(tree::line(x.clone().mask_fill(finite.bool_not(), f32::NEG_INFINITY)))),
             mean,
-            (pairwise_sum(centred.square()) / divisor).sqrt(),
-            pairwise_sum(clean.square()).sqrt(),
-            magnitude.max_dim(0),
+            (sum(centred.square()) / divisor).sqrt(),
+            sum(clean.square()).sqrt(),
+            absmax,
         ];
         let numbers = Value::float(Tensor::cat(parts, 0));
         let [min, max, mean, std, l2, absmax] = numbers.read_f64()?[..] else {
@@ -193,28 +197,6 @@ impl Value {
         let at = if finite == 0 { None } else { Some(at as usize) };
         Ok(summary.finish(at, self.shape()))
     }
-}
-
-fn count_of(mask: Tensor<1, Bool>) -> Tensor<1, Int> {
-    mask.int().sum_dim(0)
-}
-
-/// The sum of all elements as one number on the device, in a tree of sums of at most 256 terms: deterministic (a full
-/// `sum` adds atomically on wgpu) and with an error that grows with the logarithm of the length.
-pub(crate) fn pairwise_sum(x: Tensor<1>) -> Tensor<1> {
-    const WIDTH: usize = 256;
-    let count = x.dims()[0];
-    if count <= WIDTH {
-        return x.sum_dim(0);
-    }
-    let rows = count.div_ceil(WIDTH);
-    let padded = if rows * WIDTH == count {
-        x
-    } else {
-        let padding = Tensor::zeros([rows * WIDTH - count], (&x.device(), x.dtype()));
-        Tensor::cat(vec![x, padding], 0)
-    };
-    pairwise_sum(padded.reshape([rows, WIDTH]).sum_dim(1).reshape([rows]))
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 mod batch;
 mod breakpoints;
 mod common;
+mod devices;
 mod documents;
 mod edits;
 mod expressions;

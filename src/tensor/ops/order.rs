@@ -2,7 +2,9 @@
 
 use burn::tensor::{Tensor, activation};
 
+use crate::tensor::device::Device;
 use crate::tensor::error::TensorError;
+use crate::tensor::tree;
 use crate::tensor::value::Value;
 
 /// The largest elements of a vector.
@@ -20,7 +22,14 @@ impl Value {
     /// # Errors
     /// If there is no such axis.
     pub fn softmax(&self, axis: usize) -> Result<Value, TensorError> {
-        self.lines(axis, "softmax", |x| activation::softmax(x, 1))
+        let long = self.is_long_on_device(axis);
+        self.lines(axis, "softmax", |x| match long {
+            true => {
+                let powers = (x.clone() - tree::max(x)).exp();
+                powers.clone() / tree::sum(powers)
+            }
+            false => activation::softmax(x, 1),
+        })
     }
 
     /// Logarithm of the softmax over one axis.
@@ -28,7 +37,14 @@ impl Value {
     /// # Errors
     /// If there is no such axis.
     pub fn log_softmax(&self, axis: usize) -> Result<Value, TensorError> {
-        self.lines(axis, "log_softmax", |x| activation::log_softmax(x, 1))
+        let long = self.is_long_on_device(axis);
+        self.lines(axis, "log_softmax", |x| match long {
+            true => {
+                let below = x.clone() - tree::max(x);
+                below.clone() - tree::sum(below.exp()).log()
+            }
+            false => activation::log_softmax(x, 1),
+        })
     }
 
     /// Running sums along one axis.
@@ -36,6 +52,12 @@ impl Value {
     /// # Errors
     /// If there is no such axis.
     pub fn cumsum(&self, axis: usize) -> Result<Value, TensorError> {
+        if self.is_long_on_device(axis) {
+            // Through the host: burn's own is not to be trusted on such an axis (see `tree`).
+            let host = Value::from_f32(self.read_f32()?, self.shape(), &Device::cpu()).with_axes(self.axes());
+            let sums = host.cumsum(axis)?.read_f32()?;
+            return Ok(Value::from_f32(sums, self.shape(), &self.device()).with_axes(self.axes()));
+        }
         self.lines(axis, "cumsum", |x| x.cumsum(1))
     }
 
@@ -133,6 +155,12 @@ impl Value {
         self.check_axis(axis, op)?;
         let out = f(self.along(axis).to_float().tensor::<3>());
         Ok(Value::float(out).reshaped(self.shape()).with_axes(self.axes()))
+    }
+
+    /// Whether an axis is so long that burn's own operations are not to be trusted with it on this device (see `tree`).
+    fn is_long_on_device(&self, axis: usize) -> bool {
+        const LONG: usize = 1 << 14;
+        !self.device().is_cpu() && self.shape().get(axis).is_some_and(|len| *len > LONG)
     }
 
     fn check_axis(&self, axis: usize, op: &str) -> Result<(), TensorError> {

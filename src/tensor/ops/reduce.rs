@@ -9,7 +9,7 @@ use burn::tensor::Tensor;
 use crate::tensor::axes::Axis;
 use crate::tensor::error::TensorError;
 use crate::tensor::host::extremes;
-use crate::tensor::summary::pairwise_sum;
+use crate::tensor::tree;
 use crate::tensor::value::Value;
 
 /// A function of many elements.
@@ -101,20 +101,8 @@ impl Value {
             return Ok(op.of_host(self.read_f64()?.into_iter()));
         }
         let count = self.count();
-        let x: Tensor<1> = self.to_float().reshaped(&[count]).tensor();
-        let result = match op {
-            Reduction::Sum => pairwise_sum(x),
-            Reduction::Mean => pairwise_sum(x) / count as f64,
-            Reduction::Norm => pairwise_sum(x.square()).sqrt(),
-            Reduction::Var | Reduction::Std => {
-                let mean = pairwise_sum(x.clone()) / count as f64;
-                let var = pairwise_sum((x - mean).square()) / count as f64;
-                if op == Reduction::Std { var.sqrt() } else { var }
-            }
-            Reduction::Min => with_nan(x.clone(), x.min_dim(0)),
-            Reduction::Max => with_nan(x.clone(), x.max_dim(0)),
-            Reduction::AbsMax => with_nan(x.clone(), x.abs().max_dim(0)),
-        };
+        let x = self.to_float().reshaped(&[1, count, 1]).tensor();
+        let result = reduced(op, x, count);
         Value::float(result).read_scalar()
     }
 
@@ -143,34 +131,27 @@ impl Value {
             }
             return Ok(Value::from_f32(out, &shape, &self.device()).with_axes(&axes));
         }
-        let x = self.along(axis).to_float().tensor::<3>();
-        let out = match op {
-            Reduction::Sum => x.sum_dim(1),
-            Reduction::Mean => x.mean_dim(1),
-            Reduction::Norm => x.square().sum_dim(1).sqrt(),
-            Reduction::Var | Reduction::Std => {
-                let mean = x.clone().mean_dim(1);
-                let var = (x - mean).square().mean_dim(1);
-                if op == Reduction::Std { var.sqrt() } else { var }
-            }
-            Reduction::Min => lines_with_nan(x.clone(), x.min_dim(1)),
-            Reduction::Max => lines_with_nan(x.clone(), x.max_dim(1)),
-            Reduction::AbsMax => lines_with_nan(x.clone(), x.abs().max_dim(1)),
-        };
+        let out = reduced(op, self.along(axis).to_float().tensor(), len);
         Ok(Value::float(out).reshaped(&shape).with_axes(&axes))
     }
 }
 
-/// The extremes of lines along the middle axis, NaN where a line has one.
-fn lines_with_nan(x: Tensor<3>, extreme: Tensor<3>) -> Tensor<3> {
-    let any = x.is_nan().int().sum_dim(1).greater_scalar(0);
-    extreme.mask_fill(any, f32::NAN)
-}
-
-/// burn's extremes may skip NaN; ours never do.
-fn with_nan(x: Tensor<1>, extreme: Tensor<1>) -> Tensor<1> {
-    let any = x.is_nan().int().sum_dim(0).greater_scalar(0);
-    extreme.mask_fill(any, f32::NAN)
+/// Reduces the middle axis, which has `len` entries, on the device.
+fn reduced(op: Reduction, x: Tensor<3>, len: usize) -> Tensor<3> {
+    let count = len as f64;
+    match op {
+        Reduction::Sum => tree::sum(x),
+        Reduction::Mean => tree::sum(x) / count,
+        Reduction::Norm => tree::sum(x.square()).sqrt(),
+        Reduction::Var | Reduction::Std => {
+            let mean = tree::sum(x.clone()) / count;
+            let var = tree::sum((x - mean).square()) / count;
+            if op == Reduction::Std { var.sqrt() } else { var }
+        }
+        Reduction::Min => tree::min(x),
+        Reduction::Max => tree::max(x),
+        Reduction::AbsMax => tree::max(x.abs()),
+    }
 }
 
 /// Shape and axes without one of them.

@@ -99,8 +99,9 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
             l3[i] += a[3 * WIDTH + i] * b[3 * WIDTH + i];
         }
     }
-    for i in 0..WIDTH {
-        sum += (lanes[0][i] + lanes[1][i]) + (lanes[2][i] + lanes[3][i]);
+    let [l0, l1, l2, l3] = lanes;
+    for ((l0, l1), (l2, l3)) in l0.iter().zip(&l1).zip(l2.iter().zip(&l3)) {
+        sum += (l0 + l1) + (l2 + l3);
     }
     sum
 }
