@@ -5,9 +5,10 @@ mod gpt2;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use llmdbg::commands::Console;
-use llmdbg::tensor::{Device, Value};
+use llmdbg::tensor::{Device, Value, compute_here};
 
 fn passes(c: &mut Criterion) {
+    compute_here();
     let model = gpt2::model();
     let mut group = c.benchmark_group("forward");
     group.sample_size(20);

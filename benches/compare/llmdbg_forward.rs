@@ -12,8 +12,10 @@ use std::time::Instant;
 
 use llmdbg::commands::Console;
 use llmdbg::debugger::{Direction, Motion, Session};
+use llmdbg::tensor::compute_here;
 
 fn main() -> io::Result<()> {
+    compute_here();
     let model = gpt2::model();
     let mut plain: HashMap<usize, Console> = HashMap::new();
     let mut conditional: HashMap<usize, Console> = HashMap::new();

@@ -26,10 +26,11 @@ pub fn model() -> Model {
     let mut loaded = HashMap::new();
     let mut tensor = |id: WeightId, shape: &[usize], around: f32, spread: f32| {
         let data = (0..shape.iter().product()).map(|_| around + spread * random.next()).collect();
-        let value = Value::from_f32(data, shape, &device);
-        let weight = match id.role {
-            Role::W_E => Weight::Rows(RowChunks::new(vec![value])),
-            _ => Weight::Dense(value),
+        let weight = match (id.role, shape) {
+            (Role::W_E, _) => Weight::Rows(RowChunks::new(vec![Value::from_f32(data, shape, &device)])),
+            // As the loader keeps them.
+            (_, &[from, to]) if id.layer.is_some() => Weight::Dense(Value::linear(data, from, to, &device)),
+            _ => Weight::Dense(Value::from_f32(data, shape, &device)),
         };
         loaded.insert(id, weight);
     };

@@ -109,6 +109,12 @@ impl Branch {
         if let Some(value) = &self.values[op] {
             return Ok(value.clone());
         }
+        let recorded: Option<Vec<Value>> =
+            program.ops[op].inputs.iter().map(|&input| self.values[input].clone()).collect();
+        if let Some(inputs) = recorded {
+            self.recomputed += u64::from(op < self.frontier);
+            return self.edited(op, execute(&program.ops[op], &inputs, &self.weights, &self.context));
+        }
         let mut needed = vec![op];
         let mut seen = vec![false; op + 1];
         seen[op] = true;

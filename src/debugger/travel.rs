@@ -12,6 +12,7 @@ use super::stops::Crossing;
 use crate::lang::eval;
 use crate::lang::location::Choice;
 use crate::program::Program;
+use crate::tensor::awake;
 
 /// Which way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,7 +98,10 @@ impl Session {
                 Motion::To(_) => Direction::Forward,
                 _ => direction,
             };
-            stop = self.go(target, direction, progress)?;
+            stop = match self.run.device().is_cpu() {
+                true => awake(|| self.go(target, direction, progress))?,
+                false => self.go(target, direction, progress)?,
+            };
             if stop.reason != Reason::Step {
                 break;
             }

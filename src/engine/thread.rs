@@ -16,6 +16,7 @@ use super::script::{self, Builtin};
 use super::{Interpreter, Progress};
 use crate::answer::{Answer, ErrorView, Fault, Reason};
 use crate::commands::Outcome;
+use crate::tensor::compute_here;
 
 /// Progress is reported at most this often.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
@@ -45,6 +46,7 @@ where
     let (event_sender, events) = unbounded();
     let join = std::thread::Builder::new().name("engine".into()).stack_size(STACK).spawn(move || {
         ON_ENGINE.set(true);
+        compute_here();
         let mut meter = Meter::new(event_sender.clone());
         let opened = guard(|| open(&mut |what, done, total| meter.report(what, done, total)));
         match opened.unwrap_or_else(Err) {

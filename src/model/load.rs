@@ -9,7 +9,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use crate::tensor::{Device, Value};
+use crate::tensor::{Device, Value, transposed};
 
 use super::bundled;
 use super::checkpoint::{Checkpoint, CheckpointFiles, hub};
@@ -249,12 +249,11 @@ fn upload(
         return Ok(());
     }
     for ((id, _), data) in load.parts.iter().zip(buffers) {
-        let mut shape = shape_of(spec, id.role);
-        let value = if load.layout == Layout::OutIn {
-            shape.reverse();
-            Value::from_f32(data, &shape, device).transpose()
-        } else {
-            Value::from_f32(data, &shape, device)
+        let shape = shape_of(spec, id.role);
+        let value = match (load.layout, &*shape) {
+            (Layout::OutIn, &[from, to]) => Value::linear(data, from, to, device),
+            (Layout::InOut, &[from, to]) => Value::linear(transposed(data, from, to), from, to, device),
+            _ => Value::from_f32(data, &shape, device),
         };
         weights.insert(*id, Weight::Dense(value));
     }

@@ -218,7 +218,7 @@ impl Weights {
     pub fn replace(&mut self, id: WeightId, value: Value) -> Result<(), TensorError> {
         let weight = match self.loaded.get(&id) {
             Some(loaded) if loaded.shape() == value.shape() => match loaded {
-                Weight::Dense(_) => Weight::Dense(value),
+                Weight::Dense(loaded) => Weight::Dense(value.laid_out_like(loaded)?),
                 Weight::Rows(chunks) => Weight::Rows(split_like(chunks, &value)),
             },
             loaded => {

@@ -12,14 +12,27 @@ const PIECE: usize = 1 << 16;
 /// Numbers that stay in the nearest cache from one loop to the next.
 const BLOCK: usize = 1 << 11;
 
-/// Runs loops with 256-bit vectors where the processor has them: the compiler makes a second version of what is inlined into
-/// `run`. No operation is fused by it, so the width changes no bit.
+/// Runs loops with 512-bit or 256-bit vectors where the processor has them: the compiler makes further versions of what is
+/// inlined into `run`. No operation is fused by it, so the width changes no bit.
 pub(crate) fn vectorised<R>(run: impl FnOnce() -> R) -> R {
     #[cfg(target_arch = "x86_64")]
     {
         #[target_feature(enable = "avx2")]
         fn wide<R>(run: impl FnOnce() -> R) -> R {
             run()
+        }
+        #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512bw")]
+        fn widest<R>(run: impl FnOnce() -> R) -> R {
+            run()
+        }
+        if std::arch::is_x86_feature_detected!("avx512f")
+            && std::arch::is_x86_feature_detected!("avx512dq")
+            && std::arch::is_x86_feature_detected!("avx512vl")
+            && std::arch::is_x86_feature_detected!("avx512bw")
+        {
+            #[expect(unsafe_code, reason = "a function for features that not every processor has")]
+            // SAFETY: the processor has the features.
+            return unsafe { widest(run) };
         }
         if std::arch::is_x86_feature_detected!("avx2") {
             #[expect(unsafe_code, reason = "a function for a feature that not every processor has")]
@@ -28,6 +41,27 @@ pub(crate) fn vectorised<R>(run: impl FnOnce() -> R) -> R {
         }
     }
     run()
+}
+
+/// A matrix `[rows, columns]` as `[columns, rows]`.
+pub fn transposed(data: Vec<f32>, rows: usize, columns: usize) -> Vec<f32> {
+    const SQUARE: usize = 16;
+    assert_eq!(data.len(), rows * columns, "elements of a matrix");
+    if data.is_empty() {
+        return data;
+    }
+    let mut out = vec![0.0; data.len()];
+    out.par_chunks_mut(SQUARE * rows).enumerate().for_each(|(i, out)| {
+        for row in (0..rows).step_by(SQUARE) {
+            for (j, out) in out.chunks_exact_mut(rows).enumerate() {
+                let some = &mut out[row..rows.min(row + SQUARE)];
+                for (k, out) in some.iter_mut().enumerate() {
+                    *out = data[(row + k) * columns + i * SQUARE + j];
+                }
+            }
+        }
+    });
+    out
 }
 
 /// What one pass over numbers tells. `min`, `max` and the sums are over the finite ones; without any, `min` is inf and `max`
@@ -187,6 +221,16 @@ mod tests {
             1 => (0..special.len()).prop_map(move |i| special[i]),
         ];
         prop::collection::vec(one, 0..600)
+    }
+
+    #[test]
+    fn transposing_twice_changes_nothing() {
+        for (rows, columns) in [(1, 1), (3, 50), (40, 17), (16, 32)] {
+            let data: Vec<f32> = (0..rows * columns).map(|i| i as f32).collect();
+            let turned = transposed(data.clone(), rows, columns);
+            assert_eq!(turned[rows - 1], data[(rows - 1) * columns]);
+            assert_eq!(transposed(turned, columns, rows), data);
+        }
     }
 
     proptest! {

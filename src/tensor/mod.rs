@@ -9,16 +9,20 @@ mod axes;
 pub mod device;
 mod error;
 mod host;
+mod memory;
 pub mod ops;
 mod summary;
+mod threads;
 mod tree;
 mod value;
 
 pub use axes::Axis;
 pub use device::{Device, DeviceChoice};
 pub use error::{TensorError, shape_text};
+pub use host::transposed;
 pub(crate) use host::vectorised;
 pub use summary::{Summary, unravel};
+pub use threads::{awake, compute_here};
 pub use value::{HostF32, HostMatrix, Kind, Value, bits};
 
 /// Most axes a value can have.

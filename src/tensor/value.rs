@@ -9,6 +9,7 @@ use super::MAX_RANK;
 use super::axes::Axis;
 use super::device::Device;
 use super::error::{TensorError, shape_text};
+use super::host::transposed;
 
 /// What the elements of a value are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -64,6 +65,14 @@ impl Value {
         let count = data.len();
         let raw = Tensor::<1>::from_data(TensorData::new(data, [count]), (device.burn(), DType::F32)).into_dispatch();
         Value { raw, shape: vec![count], axes: Vec::new(), kind: Kind::Float, origin: None }.reshaped(shape)
+    }
+
+    /// Uploads a linear weight `[from, to]` that lies as `[to, from]`: it stays so, which is how products read it fastest.
+    ///
+    /// # Panics
+    /// If the vector does not have as many elements.
+    pub fn linear(data: Vec<f32>, from: usize, to: usize, device: &Device) -> Value {
+        Value::from_f32(data, &[to, from], device).transpose()
     }
 
     /// Uploads whole numbers in row-major order.
@@ -357,6 +366,21 @@ impl Value {
         }
         let forward = tensor.layout().strides().iter().all(|stride| *stride >= 0);
         Some(HostMatrix { tensor: if forward { tensor } else { tensor.to_contiguous() } })
+    }
+
+    /// The same matrix laid out as `other` is, so that products with it take the same steps and round alike: a copy if it
+    /// must be. What is no matrix in host memory stays as it is.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn laid_out_like(self, other: &Value) -> Result<Value, TensorError> {
+        let by_columns = |value: &Value| value.host_matrix().is_some_and(|matrix| matrix.strides().0 == 1);
+        match *self.shape() {
+            [from, to] if from > 1 && by_columns(other) && !by_columns(&self) => {
+                Ok(Value::linear(transposed(self.read_f32()?, from, to), from, to, &self.device()))
+            }
+            _ => Ok(self),
+        }
     }
 
     /// The value with leading axes of length 1 up to [`MAX_RANK`]: what operations on any rank work on.

@@ -35,6 +35,9 @@ pub fn over(x: &Value, scale: &Value) -> Value {
 
 /// `x * gain + bias`.
 pub fn gain(x: &Value, gain: &Value, bias: Option<&Value>) -> Value {
+    if let Some(out) = host::gain(x, gain, bias) {
+        return out;
+    }
     let width = gain.shape()[0];
     let scaled = x.tensor::<3>() * gain.tensor::<1>().reshape([1, 1, width]); // [B, T, d]
     Value::float(match bias {

@@ -1,10 +1,12 @@
 //! Scores, pattern and mixing, without copies of permuted values.
 
+use std::mem::MaybeUninit;
+
 use rayon::prelude::*;
 
 use super::elementwise::exp;
 use super::matmul::{Matrix, MatrixMut, product};
-use super::{by_rows, value};
+use super::{by_rows, filled, value};
 use crate::tensor::Value;
 
 /// Queries that one task mixes values for.
@@ -16,15 +18,14 @@ pub fn scores(q: &Value, k: &Value, scale: f64, mask: Option<&[bool]>) -> Option
     let (queries, keys) = (q.host_f32()?, k.host_f32()?);
     let [rows, t, heads, h] = *q.shape() else { return None };
     let [_, s, kv, _] = *k.shape() else { return None };
-    let mut out = vec![0.0; rows * heads * t * s];
-    if out.is_empty() {
+    if rows * heads * t * s == 0 {
         return None;
     }
-    out.par_chunks_mut(t * s).enumerate().for_each(|(i, out)| {
+    let one = |(i, out): (usize, &mut [MaybeUninit<f32>])| {
         let (row, head) = (i / heads, i % heads);
         let group = head * kv / heads;
         product(
-            MatrixMut { data: out, shape: (t, s), row_stride: s },
+            MatrixMut { data: &mut *out, shape: (t, s), row_stride: s },
             Matrix {
                 data: &queries.as_slice()[(row * t * heads + head) * h..],
                 shape: (t, h),
@@ -32,15 +33,19 @@ pub fn scores(q: &Value, k: &Value, scale: f64, mask: Option<&[bool]>) -> Option
             },
             Matrix { data: &keys.as_slice()[(row * s * kv + group) * h..], shape: (h, s), strides: (1, kv * h) },
             scale as f32,
-            false,
+            None,
         );
         if let Some(mask) = mask {
             let of_row = if mask.len() > t * s { &mask[row * t * s..] } else { mask };
+            #[expect(unsafe_code, reason = "the product has written every element")]
+            // SAFETY: the product has written every element.
+            let out = unsafe { out.assume_init_mut() };
             for (x, masked) in out.iter_mut().zip(of_row) {
                 *x = if *masked { f32::NEG_INFINITY } else { *x };
             }
         }
-    });
+    };
+    let out = filled(rows * heads * t * s, |out| out.par_chunks_mut(t * s).enumerate().for_each(one));
     Some(value(out, &[rows, heads, t, s]))
 }
 
@@ -48,9 +53,7 @@ pub fn scores(q: &Value, k: &Value, scale: f64, mask: Option<&[bool]>) -> Option
 pub fn pattern(scores: &Value) -> Option<Value> {
     let host = scores.host_f32()?;
     let width = scores.shape().last().copied()?;
-    let mut out = vec![0.0; scores.count()];
-    by_rows(&mut out, host.as_slice(), width, softmax);
-    Some(value(out, scores.shape()))
+    Some(value(by_rows(host.as_slice(), width, softmax), scores.shape()))
 }
 
 #[inline(always)]
@@ -90,29 +93,31 @@ pub fn mix(pattern: &Value, v: &Value) -> Option<Value> {
     let (patterns, values) = (pattern.host_f32()?, v.host_f32()?);
     let [rows, heads, t, s] = *pattern.shape() else { return None };
     let [_, _, kv, h] = *v.shape() else { return None };
-    let mut out = vec![0.0; rows * t * heads * h];
-    for (row, out) in out.chunks_exact_mut((t * heads * h).max(1)).enumerate() {
-        out.par_chunks_mut(QUERIES * heads * h).enumerate().for_each(|(i, out)| {
-            let queries = out.len() / (heads * h);
-            for head in 0..heads {
-                let group = head * kv / heads;
-                product(
-                    MatrixMut { data: &mut out[head * h..], shape: (queries, h), row_stride: heads * h },
-                    Matrix {
-                        data: &patterns.as_slice()[((row * heads + head) * t + i * QUERIES) * s..],
-                        shape: (queries, s),
-                        strides: (s, 1),
-                    },
-                    Matrix {
-                        data: &values.as_slice()[(row * s * kv + group) * h..],
-                        shape: (s, h),
-                        strides: (kv * h, 1),
-                    },
-                    1.0,
-                    false,
-                );
-            }
-        });
+    if rows * t * heads * h == 0 {
+        return None;
     }
+    // Several queries of one row of the batch, all heads.
+    let piece = |row: usize, i: usize, out: &mut [MaybeUninit<f32>]| {
+        let queries = out.len() / (heads * h);
+        for head in 0..heads {
+            let group = head * kv / heads;
+            product(
+                MatrixMut { data: &mut out[head * h..], shape: (queries, h), row_stride: heads * h },
+                Matrix {
+                    data: &patterns.as_slice()[((row * heads + head) * t + i * QUERIES) * s..],
+                    shape: (queries, s),
+                    strides: (s, 1),
+                },
+                Matrix { data: &values.as_slice()[(row * s * kv + group) * h..], shape: (s, h), strides: (kv * h, 1) },
+                1.0,
+                None,
+            );
+        }
+    };
+    let out = filled(rows * t * heads * h, |out| {
+        for (row, out) in out.chunks_exact_mut(t * heads * h).enumerate() {
+            out.par_chunks_mut(QUERIES * heads * h).enumerate().for_each(|(i, out)| piece(row, i, out));
+        }
+    });
     Some(value(out, &[rows, t, heads, h]))
 }

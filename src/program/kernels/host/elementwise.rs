@@ -1,6 +1,10 @@
 //! Activation functions, through an exponential that the compiler can vectorise.
 
-use super::{PIECE, by_rows, value};
+use std::mem::MaybeUninit;
+
+use rayon::prelude::*;
+
+use super::{PIECE, by_rows, filled, value};
 use crate::tensor::Value;
 
 /// `0.5 x (1 + tanh(u))` with `u = sqrt(2/pi) (x + 0.044715 x^3)`, as `x / (1 + exp(-2u))`, which is the same and does not
@@ -23,13 +27,28 @@ pub fn silu(x: &Value) -> Option<Value> {
     )
 }
 
+/// `a + b` of one shape.
+pub fn add(a: &Value, b: &Value) -> Option<Value> {
+    let (left, right) = (a.host_f32()?, b.host_f32()?);
+    if a.shape() != b.shape() {
+        return None;
+    }
+    let (left, right) = (left.as_slice(), right.as_slice());
+    let out = filled(left.len(), |out| {
+        let sum = |((out, a), b): ((&mut [MaybeUninit<f32>], &[f32]), &[f32])| {
+            for ((out, a), b) in out.iter_mut().zip(a).zip(b) {
+                out.write(a + b);
+            }
+        };
+        out.par_chunks_mut(PIECE).zip(left.par_chunks(PIECE)).zip(right.par_chunks(PIECE)).for_each(sum);
+    });
+    Some(value(out, a.shape()))
+}
+
 fn map(x: &Value, function: impl Fn(f32) -> f32 + Sync) -> Option<Value> {
     let host = x.host_f32()?;
-    let mut out = vec![0.0; x.count()];
-    let width = if out.len().is_multiple_of(PIECE) { PIECE } else { out.len() };
-    let width = x.shape().last().copied().unwrap_or(width);
-    by_rows(
-        &mut out,
+    let width = x.shape().last().copied().unwrap_or(1);
+    let out = by_rows(
         host.as_slice(),
         width,
         #[inline(always)]

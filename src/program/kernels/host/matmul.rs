@@ -1,20 +1,26 @@
-//! Matrix products of strided matrices, in pieces of columns.
+//! Matrix products of strided matrices, in pieces of columns: a single row, few rows and many rows each in a way of their own.
 //!
 //! burn-flex hands a whole product to `gemm`, whose own threads help little at the shapes of a transformer (few rows, wide
 //! weights): a product in pieces of columns, one task each, took half the time. The piece is a multiple of the columns
 //! that a kernel of `gemm` computes at once.
 
+use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use rayon::prelude::*;
 
+use super::tiles::{Piece, Transposed};
 use super::vector::row_times;
 
 /// Columns of a piece.
 const COLUMNS: usize = 192;
 
-/// Numbers of a matrix from which on a single row is multiplied by [`row_times`].
+/// Numbers of a matrix with contiguous columns, as weights are kept, from which on few rows are multiplied in a way of their
+/// own.
 const LARGE: usize = 1 << 16;
+
+/// Rows up to which such a matrix is multiplied in tiles.
+const TILED: usize = 256;
 
 /// A matrix in memory: element `(i, j)` is `data[i * strides.0 + j * strides.1]`.
 #[derive(Clone, Copy)]
@@ -30,16 +36,16 @@ impl Matrix<'_> {
     }
 }
 
-/// A matrix to be written to, rows `row_stride` apart.
+/// A matrix to be written, rows `row_stride` apart. Its memory may hold anything before.
 pub struct MatrixMut<'a> {
-    pub data: &'a mut [f32],
+    pub data: &'a mut [MaybeUninit<f32>],
     pub shape: (usize, usize),
     pub row_stride: usize,
 }
 
 /// Pointer to the output, shared by tasks that write to different columns.
 #[derive(Clone, Copy)]
-struct Output(*mut f32);
+pub struct Output(*mut f32);
 
 #[expect(unsafe_code, reason = "tasks write to different columns of one output, which lie between each other")]
 // SAFETY: see `product`.
@@ -49,13 +55,13 @@ unsafe impl Send for Output {}
 unsafe impl Sync for Output {}
 
 impl Output {
-    fn at(self, offset: usize) -> *mut f32 {
+    pub fn at(self, offset: usize) -> *mut f32 {
         self.0.wrapping_add(offset)
     }
 }
 
-/// `out = factor * a b`, or `out += factor * a b`; in several tasks where it is large.
-pub fn product(out: MatrixMut, a: Matrix, b: Matrix, factor: f32, add: bool) {
+/// `out = factor * a b`, plus a bias for each column; in several tasks where it is large. Every element of `out` is written.
+pub fn product(out: MatrixMut, a: Matrix, b: Matrix, factor: f32, bias: Option<&[f32]>) {
     let (m, k) = a.shape;
     let n = b.shape.1;
     assert!(b.shape.0 == k && out.shape == (m, n), "product of {:?} and {:?} in {:?}", a.shape, b.shape, out.shape);
@@ -64,22 +70,24 @@ pub fn product(out: MatrixMut, a: Matrix, b: Matrix, factor: f32, add: bool) {
         "matrices beyond their memory"
     );
     assert!(out.row_stride >= n || m <= 1, "rows of the output overlap");
+    assert!(bias.is_none_or(|bias| bias.len() == n), "a bias for each column");
     if m == 0 || n == 0 {
         return;
     }
-    if m == 1
-        && k * n >= LARGE
-        && a.strides.1 == 1
-        && row_times(&mut out.data[..n], &a.data[..k], b, factor, add).is_some()
-    {
+    let weight = k * n >= LARGE && b.strides.0 == 1 && a.strides.1 == 1;
+    if m == 1 && weight {
+        row_times(&mut out.data[..n], &a.data[..k], b, factor, bias);
         return;
     }
-    let into = Output(out.data.as_mut_ptr());
+    let into = Output(out.data.as_mut_ptr().cast());
+    if m <= TILED && weight {
+        return tiled(into, out.row_stride, a, b, factor, bias);
+    }
     let row_stride = out.row_stride;
     let piece = |columns: Range<usize>| {
         #[expect(unsafe_code, reason = "gemm takes pointers")]
         // SAFETY: all elements reached lie inside the slices (asserted above); pieces write to different columns, and rows
-        // of the output do not overlap.
+        // of the output do not overlap. gemm is told not to read the output, so it may be uninitialised.
         unsafe {
             gemm::gemm(
                 m,
@@ -88,7 +96,7 @@ pub fn product(out: MatrixMut, a: Matrix, b: Matrix, factor: f32, add: bool) {
                 into.at(columns.start),
                 1,
                 row_stride as isize,
-                add,
+                false,
                 a.data.as_ptr(),
                 a.strides.1 as isize,
                 a.strides.0 as isize,
@@ -103,6 +111,14 @@ pub fn product(out: MatrixMut, a: Matrix, b: Matrix, factor: f32, add: bool) {
                 gemm::Parallelism::None,
             );
         }
+        let Some(bias) = bias else { return };
+        for row in 0..m {
+            #[expect(unsafe_code, reason = "the piece has just been written, and is in the nearest cache still")]
+            // SAFETY: as above, and gemm has written these elements.
+            let out =
+                unsafe { std::slice::from_raw_parts_mut(into.at(row * row_stride + columns.start), columns.len()) };
+            out.iter_mut().zip(&bias[columns.clone()]).for_each(|(out, bias)| *out += bias);
+        }
     };
     let pieces = n.div_ceil(COLUMNS);
     let columns = |i: usize| i * COLUMNS..((i + 1) * COLUMNS).min(n);
@@ -111,6 +127,16 @@ pub fn product(out: MatrixMut, a: Matrix, b: Matrix, factor: f32, add: bool) {
     } else {
         (0..pieces).into_par_iter().for_each(|i| piece(columns(i)));
     }
+}
+
+/// The product in tiles, for few rows.
+fn tiled(out: Output, stride: usize, a: Matrix, b: Matrix, factor: f32, bias: Option<&[f32]>) {
+    let n = b.shape.1;
+    let x = &Transposed::new(a);
+    (0..n.div_ceil(COLUMNS)).into_par_iter().for_each(|i| {
+        let columns = i * COLUMNS..((i + 1) * COLUMNS).min(n);
+        Piece { x, w: b, out, stride, columns, factor, bias }.run();
+    });
 }
 
 fn fits(len: usize, (rows, columns): (usize, usize), (row, column): (usize, usize)) -> bool {
@@ -127,31 +153,45 @@ mod tests {
 
     #[test]
     fn products_are_sums_of_products_in_any_layout() {
-        for (m, k, n) in
-            [(1, 5, 900), (1, 800, 3), (7, 33, 500), (40, 64, 193), (3, 4, 1), (1, 301, 431), (1, 97, 1000)]
-        {
+        for (m, k, n) in [
+            (1, 5, 900),
+            (1, 800, 3),
+            (7, 33, 500),
+            (40, 64, 193),
+            (3, 4, 1),
+            (1, 301, 431),
+            (1, 97, 1000),
+            (2, 300, 301),
+            (23, 777, 130),
+            (66, 150, 450),
+            (256, 64, 1024),
+            (257, 64, 1024),
+        ] {
             let (a, b) = (numbers(m * k, 0.0), numbers(k * n, 1.0));
             let transposed: Vec<f32> =
                 (0..n).flat_map(|j| (0..k).map(move |i| (i, j))).map(|(i, j)| b[i * n + j]).collect();
+            let bias = numbers(n, 2.0);
             let stride = n + 2;
-            let before = numbers((m - 1) * stride + n, 2.0);
             let left = Matrix { data: &a, shape: (m, k), strides: (k, 1) };
             let right = [
                 Matrix { data: &b, shape: (k, n), strides: (n, 1) },
                 Matrix { data: &transposed, shape: (k, n), strides: (1, k) },
             ];
-            for (right, add) in right.into_iter().flat_map(|right| [(right, false), (right, true)]) {
-                let mut out = before.clone();
-                product(MatrixMut { data: &mut out, shape: (m, n), row_stride: stride }, left, right, 0.5, add);
-                for (i, (found, before)) in out.iter().zip(&before).enumerate() {
+            for (right, bias) in right.into_iter().flat_map(|right| [(right, None), (right, Some(&*bias))]) {
+                let mut out = vec![MaybeUninit::new(7.0); (m - 1) * stride + n];
+                product(MatrixMut { data: &mut out, shape: (m, n), row_stride: stride }, left, right, 0.5, bias);
+                for (i, found) in out.iter().enumerate() {
+                    #[expect(unsafe_code, reason = "initialised above")]
+                    // SAFETY: initialised above.
+                    let found = unsafe { found.assume_init() };
                     let (row, column) = (i / stride, i % stride);
                     let wanted = if column < n {
                         let sum: f64 = (0..k).map(|x| f64::from(a[row * k + x]) * f64::from(b[x * n + column])).sum();
-                        0.5 * sum + if add { f64::from(*before) } else { 0.0 }
+                        0.5 * sum + bias.map_or(0.0, |bias| f64::from(bias[column]))
                     } else {
-                        f64::from(*before)
+                        7.0
                     };
-                    assert!((f64::from(*found) - wanted).abs() < 1e-4, "{m} {k} {n}: {found} for {wanted}");
+                    assert!((f64::from(found) - wanted).abs() < 1e-4, "{m} {k} {n}: {found} for {wanted}");
                 }
             }
         }
@@ -162,6 +202,7 @@ mod tests {
     fn a_matrix_larger_than_its_memory_is_refused() {
         let a = Matrix { data: &[1.0; 5], shape: (2, 3), strides: (3, 1) };
         let b = Matrix { data: &[1.0; 3], shape: (3, 1), strides: (1, 1) };
-        product(MatrixMut { data: &mut [0.0; 2], shape: (2, 1), row_stride: 1 }, a, b, 1.0, false);
+        let out = &mut [MaybeUninit::uninit(); 2];
+        product(MatrixMut { data: out, shape: (2, 1), row_stride: 1 }, a, b, 1.0, None);
     }
 }

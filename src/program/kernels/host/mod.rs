@@ -9,12 +9,15 @@ mod elementwise;
 mod linear;
 mod matmul;
 mod norm;
+mod tiles;
 mod vector;
 
 pub use attention::{mix, pattern, scores};
-pub use elementwise::{gelu_tanh, silu};
+pub use elementwise::{add, gelu_tanh, silu};
 pub use linear::{linear, unembed};
-pub use norm::{centred_over, layer_norm_scale};
+pub use norm::{centred_over, gain, layer_norm_scale};
+
+use std::mem::MaybeUninit;
 
 use rayon::prelude::*;
 
@@ -28,22 +31,43 @@ fn value(data: Vec<f32>, shape: &[usize]) -> Value {
     Value::from_f32(data, shape, &Device::cpu())
 }
 
-/// Fills rows of `width` elements of `out` from those of `x`, several rows to a task.
-fn by_rows(out: &mut [f32], x: &[f32], width: usize, row: impl Fn(&mut [f32], &[f32]) + Sync) {
-    let piece = (PIECE / width.max(1)).max(1) * width.max(1);
-    let run = |(out, x): (&mut [f32], &[f32])| {
+/// Numbers that `fill` writes, without clearing their memory first: for a large product, that would take a tenth of its time.
+/// `fill` must write every one of them, as [`matmul::product`] does.
+fn filled(len: usize, fill: impl FnOnce(&mut [MaybeUninit<f32>])) -> Vec<f32> {
+    let mut out = Vec::with_capacity(len);
+    fill(&mut out.spare_capacity_mut()[..len]);
+    #[expect(unsafe_code, reason = "the numbers have just been written")]
+    // SAFETY: the capacity is there, and `fill` has written every element.
+    unsafe {
+        out.set_len(len);
+    }
+    out
+}
+
+/// Rows of `width` elements made from those of `x`, several rows to a task; `row` finds zeros to write to.
+fn by_rows(x: &[f32], width: usize, row: impl Fn(&mut [f32], &[f32]) + Sync) -> Vec<f32> {
+    let width = width.max(1);
+    let piece = (PIECE / width).max(1) * width;
+    let run = |(out, x): (&mut [MaybeUninit<f32>], &[f32])| {
         vectorised(
             #[inline(always)]
             || {
-                for (out, x) in out.chunks_exact_mut(width.max(1)).zip(x.chunks_exact(width.max(1))) {
-                    row(out, x);
+                for (out, x) in out.chunks_exact_mut(width).zip(x.chunks_exact(width)) {
+                    // Cleared here and not as a whole, a row is in the nearest cache when it is written.
+                    out.fill(MaybeUninit::new(0.0));
+                    #[expect(unsafe_code, reason = "cleared in the line before")]
+                    // SAFETY: every element has just been written.
+                    row(unsafe { out.assume_init_mut() }, x);
                 }
             },
         );
     };
-    if out.len() <= piece {
-        run((out, x));
-    } else {
-        out.par_chunks_mut(piece).zip(x.par_chunks(piece)).for_each(run);
-    }
+    assert!(x.len().is_multiple_of(width), "whole rows");
+    filled(x.len(), |out| {
+        if x.len() <= piece {
+            run((out, x));
+        } else {
+            out.par_chunks_mut(piece).zip(x.par_chunks(piece)).for_each(run);
+        }
+    })
 }

@@ -27,9 +27,7 @@ pub fn centred_over(x: &Value, scale: &Value) -> Option<Value> {
     if scales.as_slice().len() * width != x.count() {
         return None;
     }
-    let mut out = vec![0.0; x.count()];
-    by_rows(
-        &mut out,
+    let mut out = by_rows(
         host.as_slice(),
         width,
         #[inline(always)]
@@ -45,6 +43,35 @@ pub fn centred_over(x: &Value, scale: &Value) -> Option<Value> {
             *x /= *scale;
         }
     }
+    Some(value(out, x.shape()))
+}
+
+/// `x * gain + bias` over the last axis.
+pub fn gain(x: &Value, gain: &Value, bias: Option<&Value>) -> Option<Value> {
+    let (host, gains) = (x.host_f32()?, gain.host_f32()?);
+    let biases = match bias {
+        Some(bias) => Some(bias.host_f32()?),
+        None => None,
+    };
+    let out = by_rows(
+        host.as_slice(),
+        gains.as_slice().len(),
+        #[inline(always)]
+        |out, x| match &biases {
+            Some(biases) => {
+                for ((out, x), (gain, bias)) in
+                    out.iter_mut().zip(x).zip(gains.as_slice().iter().zip(biases.as_slice()))
+                {
+                    *out = x * gain + bias;
+                }
+            }
+            None => {
+                for ((out, x), gain) in out.iter_mut().zip(x).zip(gains.as_slice()) {
+                    *out = x * gain;
+                }
+            }
+        },
+    );
     Some(value(out, x.shape()))
 }
 

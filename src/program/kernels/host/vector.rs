@@ -1,107 +1,86 @@
-//! Products of one row with a matrix: bound by memory, so the matrix is read once, in the order in which it lies.
+//! Products of one row with a matrix whose columns are contiguous: bound by memory, so the matrix is read once, in the order
+//! in which it lies, and asked for some way ahead.
 
+use std::mem::MaybeUninit;
+
+use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::matmul::Matrix;
-use crate::tensor::vectorised;
 
-/// Rows of the matrix that one task adds up where rows are contiguous.
-const ROWS: usize = 96;
+/// Numbers of the matrix that one task takes at least: with less, handing out tasks shows.
+const PIECE: usize = 1 << 15;
 
-/// Columns of the matrix that one task multiplies where columns are contiguous.
-const COLUMNS: usize = 256;
+/// Tasks that a product is cut into at most.
+const TASKS: usize = 24;
 
-/// Partial sums in one vector, and in the four that are added side by side in a product of two rows.
-const WIDTH: usize = 8;
-const LANES: usize = 4 * WIDTH;
+/// How far ahead of the arithmetic memory is asked for, in numbers.
+const AHEAD: usize = 2048;
 
-/// `out = factor * x b`, or `out += factor * x b`; none if neither rows nor columns of `b` are contiguous. The pieces do not
-/// depend on the number of threads and are added in order.
-pub fn row_times(out: &mut [f32], x: &[f32], b: Matrix, factor: f32, add: bool) -> Option<()> {
-    if !add {
-        out.fill(0.0);
-    }
-    match b.strides {
-        (stride, 1) => by_rows(out, x, b, stride, factor),
-        (1, stride) => by_columns(out, x, b, stride, factor),
-        _ => return None,
-    }
-    Some(())
-}
-
-/// Each task adds its rows, weighted by their numbers of `x`.
-fn by_rows(out: &mut [f32], x: &[f32], b: Matrix, stride: usize, factor: f32) {
-    let n = out.len();
-    let row = |i: usize| &b.data[i * stride..i * stride + n];
-    let piece = |(p, x): (usize, &[f32])| {
-        let mut sum = vec![0.0f32; n];
-        vectorised(
-            #[inline(always)]
-            || {
-                for (i, x) in x.chunks(4).enumerate() {
-                    let at = p * ROWS + i * 4;
-                    match *x {
-                        [a, b, c, d] => {
-                            let rows = row(at).iter().zip(row(at + 1)).zip(row(at + 2).iter().zip(row(at + 3)));
-                            for (sum, ((w0, w1), (w2, w3))) in sum.iter_mut().zip(rows) {
-                                *sum += (a * w0 + b * w1) + (c * w2 + d * w3);
-                            }
-                        }
-                        _ => {
-                            for (k, x) in x.iter().enumerate() {
-                                sum.iter_mut().zip(row(at + k)).for_each(|(sum, w)| *sum += x * w);
-                            }
-                        }
-                    }
-                }
-            },
-        );
-        sum
-    };
-    let sums: Vec<Vec<f32>> = x.par_chunks(ROWS).enumerate().map(piece).collect();
-    for sum in sums {
-        out.iter_mut().zip(sum).for_each(|(out, sum)| *out += factor * sum);
-    }
-}
-
-/// Each task multiplies `x` with its columns.
-fn by_columns(out: &mut [f32], x: &[f32], b: Matrix, stride: usize, factor: f32) {
-    out.par_chunks_mut(COLUMNS).enumerate().for_each(|(p, out)| {
-        vectorised(
-            #[inline(always)]
-            || {
-                for (j, out) in out.iter_mut().enumerate() {
-                    let at = (p * COLUMNS + j) * stride;
-                    *out += factor * dot(x, &b.data[at..at + x.len()]);
-                }
-            },
-        );
+/// `out = factor * x b`, plus a bias.
+pub fn row_times(out: &mut [MaybeUninit<f32>], x: &[f32], b: Matrix, factor: f32, bias: Option<&[f32]>) {
+    let stride = b.strides.1;
+    let columns = PIECE.max(x.len() * out.len() / TASKS) / x.len().max(1);
+    out.par_chunks_mut(columns).enumerate().for_each(|(p, out)| {
+        let start = p * columns;
+        let bias = bias.map(|bias| &bias[start..]);
+        Arch::new().dispatch(Columns { out, x, columns: &b.data[start * stride..], stride, factor, bias });
     });
 }
 
+/// `out = factor * x columns`, plus a bias.
+struct Columns<'a> {
+    out: &'a mut [MaybeUninit<f32>],
+    x: &'a [f32],
+    columns: &'a [f32],
+    stride: usize,
+    factor: f32,
+    bias: Option<&'a [f32]>,
+}
+
+impl WithSimd for Columns<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        for (j, out) in self.out.iter_mut().enumerate() {
+            let column = &self.columns[j * self.stride..j * self.stride + self.x.len()];
+            let bias = self.bias.map_or(0.0, |bias| bias[j]);
+            out.write(self.factor * dot(simd, self.x, column) + bias);
+        }
+    }
+}
+
 #[inline(always)]
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let mut lanes = [[0.0f32; WIDTH]; 4];
-    let ((whole_a, rest_a), (whole_b, rest_b)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
-    let mut sum: f32 = rest_a.iter().zip(rest_b).map(|(a, b)| a * b).sum();
-    for (a, b) in whole_a.iter().zip(whole_b) {
-        let [l0, l1, l2, l3] = &mut lanes;
-        for i in 0..WIDTH {
-            l0[i] += a[i] * b[i];
-        }
-        for i in 0..WIDTH {
-            l1[i] += a[WIDTH + i] * b[WIDTH + i];
-        }
-        for i in 0..WIDTH {
-            l2[i] += a[2 * WIDTH + i] * b[2 * WIDTH + i];
-        }
-        for i in 0..WIDTH {
-            l3[i] += a[3 * WIDTH + i] * b[3 * WIDTH + i];
+fn dot<S: Simd>(simd: S, x: &[f32], column: &[f32]) -> f32 {
+    let ((a, rest_a), (b, rest_b)) = (S::as_simd_f32s(x), S::as_simd_f32s(column));
+    let mut sums = [simd.splat_f32s(0.0); 4];
+    let ((a, last_a), (b, last_b)) = (a.as_chunks::<4>(), b.as_chunks::<4>());
+    for (a, b) in a.iter().zip(b) {
+        for i in 0..4 {
+            prefetch((&raw const b[i]).cast::<f32>().wrapping_add(AHEAD));
+            sums[i] = simd.mul_add_f32s(a[i], b[i], sums[i]);
         }
     }
-    let [l0, l1, l2, l3] = lanes;
-    for ((l0, l1), (l2, l3)) in l0.iter().zip(&l1).zip(l2.iter().zip(&l3)) {
-        sum += (l0 + l1) + (l2 + l3);
+    for (a, b) in last_a.iter().zip(last_b) {
+        sums[0] = simd.mul_add_f32s(*a, *b, sums[0]);
     }
-    sum
+    let sum = simd.add_f32s(simd.add_f32s(sums[0], sums[1]), simd.add_f32s(sums[2], sums[3]));
+    rest_a.iter().zip(rest_b).fold(simd.reduce_sum_f32s(sum), |sum, (a, b)| sum + a * b)
+}
+
+/// Asks for the memory at an address. Processors look ahead by themselves only to the end of a page of 4 KiB.
+#[inline(always)]
+pub(super) fn prefetch(at: *const f32) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        #[expect(unsafe_code, reason = "an instruction")]
+        // SAFETY: prefetching reads nothing; any address will do.
+        unsafe {
+            _mm_prefetch::<_MM_HINT_T0>(at.cast());
+        }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = at;
 }
