@@ -1,7 +1,7 @@
 //! The table of commands.
 
 use super::console::{Console, Done};
-use super::{breakpoints, data, dump, edits, files, help, info, motion};
+use super::{ablate, breakpoints, check, data, dump, edits, files, generation, help, info, motion};
 use crate::debugger::Progress;
 use crate::lang::command::CommandLine;
 
@@ -173,6 +173,33 @@ pub static COMMANDS: &[Command] = &[
         Repeats,
         motion::reverse_layer
     ),
+    command!(
+        "token",
+        [],
+        "token [N]",
+        "go to the end of the next pass, which computes one more token, or N passes on",
+        "token\ntoken 3",
+        Repeats,
+        generation::token
+    ),
+    command!(
+        "generate",
+        [],
+        "generate N",
+        "run N more passes, a token each, with stops on the way; then show the text",
+        "generate 10",
+        Changes,
+        generation::generate
+    ),
+    command!(
+        "reverse-token",
+        ["rewind"],
+        "reverse-token [N]",
+        "go back to the end of the pass before, or N passes back",
+        "reverse-token\nrewind 3",
+        Repeats,
+        generation::reverse_token
+    ),
     // Stopping
     command!(
         "break",
@@ -296,6 +323,15 @@ pub static COMMANDS: &[Command] = &[
         data::assert
     ),
     command!(
+        "check",
+        [],
+        "check cache [TOLERANCE]",
+        "whether passes with the key/value cache compute what one pass over the whole text does",
+        "check cache",
+        Looks,
+        check::check
+    ),
+    command!(
         "backtrace",
         ["bt", "where", "w"],
         "backtrace",
@@ -309,7 +345,7 @@ pub static COMMANDS: &[Command] = &[
         "info",
         ["i"],
         "info WHAT",
-        "breakpoints, branches, display, edits, model, modules, record, sites, tokens, weights",
+        "alternatives, breakpoints, branches, display, edits, generation, model, modules, passes, record, sites, tokens, weights",
         "info breakpoints\ni tokens",
         Looks,
         info::info
@@ -327,9 +363,9 @@ pub static COMMANDS: &[Command] = &[
     command!(
         "set",
         [],
-        "set LVALUE = EXPR | set prompt TEXT",
-        "change a site, the input, a weight or a variable; also += -= *= /=",
-        "set L2.attn.pattern[head=0] = 0\nset tokens[1] = \" Paris\"\nset param(\"L0.mlp.W_in\")[0] *= 2\nset $x = 3",
+        "set LVALUE = EXPR | set prompt TEXT | set generation NAME VALUE",
+        "change a site, the input, a weight, the cache, a variable or how tokens are chosen; also += -= *= /=",
+        "set generation temperature 0.8\nset kv(0, v)[pos=0] = 0\nset L2.attn.pattern[head=0] = 0\nset tokens[1] = \" Paris\"\nset param(\"L0.mlp.W_in\")[0] *= 2\nset $x = 3",
         Changes,
         edits::set
     ),
@@ -340,7 +376,7 @@ pub static COMMANDS: &[Command] = &[
         "take out a head, neurons, a site or a module: set it to zero, to its mean over positions, or to the next row's",
         "ablate L1H0\nablate L2.mlp.post[neuron=0:64] mean\nablate L3.attn",
         Changes,
-        edits::ablate
+        ablate::ablate
     ),
     command!("undo", [], "undo", "take the last edit back", "undo", Changes, edits::undo),
     command!("redo", [], "redo", "make the edit again that was taken back", "redo", Changes, edits::redo),
@@ -389,6 +425,7 @@ pub static SHORT: &[(&str, &str)] = &[
     ("rf", "reverse-finish"),
     ("rc", "reverse-continue"),
     ("rl", "reverse-layer"),
+    ("rewind", "reverse-token"),
     ("b", "break"),
     ("tb", "tbreak"),
     ("d", "delete"),

@@ -212,5 +212,5 @@ fn check_examples(name: &str) {
 
 #[test]
 fn the_examples_of_the_manual_print_what_it_says() {
-    ["language.md", "sites.md", "limits.md"].into_iter().for_each(check_examples);
+    ["language.md", "generation.md", "sites.md", "limits.md"].into_iter().for_each(check_examples);
 }

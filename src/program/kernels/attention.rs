@@ -31,7 +31,10 @@ pub fn mask(causal: bool, input: &Input, span: Range<usize>, device: &Device) ->
     let mut data = Vec::with_capacity(rows * span.len() * keys);
     for row in &input.rows[..rows] {
         for q in span.clone() {
-            data.extend((0..keys).map(|k| (causal && k > q) || !row.mask[k]));
+            let seen = if causal { q + 1 } else { keys };
+            // Padding in front of a row sees itself: without any key it would be NaN, and so would all that is mixed of it.
+            let blind = !row.mask[..seen].contains(&true);
+            data.extend((0..keys).map(|k| k >= seen || !(row.mask[k] || blind && k == q)));
         }
     }
     let host = Arc::from(data.as_slice());
