@@ -186,11 +186,11 @@ impl Branch {
         let end = self.span(at.pass).end;
         let since = self.edited_since(at);
         self.fill(program, at.op, since, at.pass)?;
-        let slot = self.cache.slot_mut(at.op, since).expect("filled before");
-        if slot.columns.len() < end {
-            slot.columns.push(&current)?;
+        if self.cache.len(at.op, since) < Some(end) {
+            self.cache.push(at.op, since, &current)?;
         }
-        Ok(slot.columns.first(end).with_axes(current.axes()))
+        let columns = self.cache.columns(at.op, since).expect("filled before");
+        Ok(columns.first(end).with_axes(current.axes()))
     }
 
     /// The cache of an op as the pass `pass` finds it: its columns before that pass, `[B, S, K, h]`. None if there are none.
@@ -204,8 +204,8 @@ impl Branch {
         let since = self.edited_since(Mark { pass, op });
         self.fill(program, op, since, pass)?;
         let length = self.span(pass).start;
-        let slot = self.cache.slot(op, since).expect("filled before");
-        Ok(Some(slot.columns.first(length).with_axes(&program.ops[op].axes)))
+        let columns = self.cache.columns(op, since).expect("filled before");
+        Ok(Some(columns.first(length).with_axes(&program.ops[op].axes)))
     }
 
     /// The last pass up to that of `at` from which on an edit changes the cache of the op; 0 without one.
@@ -217,7 +217,7 @@ impl Branch {
     /// Makes the cache of an op hold its columns before `pass`, as edits up to `since` leave them.
     fn fill(&mut self, program: &Program, op: usize, since: usize, pass: usize) -> Result<(), TensorError> {
         let length = self.span(pass).start;
-        if self.cache.slot(op, since).is_none() {
+        if self.cache.len(op, since).is_none() {
             if since == 0 {
                 let first = self.value(program, Mark::new(0, op))?;
                 self.cache.begin(op, 0, &first, 0);
@@ -225,7 +225,7 @@ impl Branch {
                 let earlier = self.edited_since(Mark { pass: since - 1, op });
                 self.fill(program, op, earlier, since)?;
                 let base = self.span(since).start;
-                let mut value = self.cache.slot(op, earlier).expect("filled before").columns.first(base);
+                let mut value = self.cache.columns(op, earlier).expect("filled before").first(base);
                 let edits = self.edits.iter().filter(|e| e.target == Target::Cache(op) && e.from.pass == since);
                 for edit in edits {
                     value = edit.change.apply(&value)?;
@@ -233,11 +233,9 @@ impl Branch {
                 self.cache.begin(op, since, &value, base);
             }
         }
-        let filled = |branch: &Branch| branch.cache.slot(op, since).map_or(0, |slot| slot.columns.len());
-        while filled(self) < length {
-            let next = self.pass_of(filled(self));
-            let value = self.value(program, Mark { pass: next, op })?;
-            self.cache.slot_mut(op, since).expect("made above").columns.push(&value)?;
+        while let Some(filled) = self.cache.len(op, since).filter(|filled| *filled < length) {
+            let value = self.value(program, Mark { pass: self.pass_of(filled), op })?;
+            self.cache.push(op, since, &value)?;
         }
         Ok(())
     }

@@ -5,36 +5,52 @@
 
 use std::collections::HashMap;
 
-use crate::tensor::{Growing, Value};
+use crate::tensor::{Growing, TensorError, Value};
 
 /// For an op, and the pass from which on the last edit to its cache counts (0 without edits), its columns.
 #[derive(Clone, Default)]
 pub(super) struct Cache {
     slots: HashMap<(usize, usize), Slot>,
+    bytes: u64,
 }
 
 /// Columns of one op as they are read from some pass on.
 #[derive(Clone)]
-pub(super) struct Slot {
+struct Slot {
     /// Columns that an edit replaced; those after them are recorded values.
-    pub base: usize,
+    base: usize,
     /// All columns.
-    pub columns: Growing,
+    columns: Growing,
 }
 
 impl Cache {
-    pub fn slot(&self, op: usize, since: usize) -> Option<&Slot> {
-        self.slots.get(&(op, since))
+    /// The columns of an op as they are read from the pass `since` on.
+    pub fn columns(&self, op: usize, since: usize) -> Option<&Growing> {
+        self.slots.get(&(op, since)).map(|slot| &slot.columns)
     }
 
-    /// A cache of an op as it is read from the pass `since` on, where the first columns, if any, are those of an edit.
-    pub fn begin(&mut self, op: usize, since: usize, first: &Value, base: usize) -> &mut Slot {
-        let slot = Slot { base, columns: Growing::new(first) };
-        self.slots.entry((op, since)).insert_entry(slot).into_mut()
+    /// How many columns of an op there are, if there are any.
+    pub fn len(&self, op: usize, since: usize) -> Option<usize> {
+        self.columns(op, since).map(Growing::len)
     }
 
-    pub fn slot_mut(&mut self, op: usize, since: usize) -> Option<&mut Slot> {
-        self.slots.get_mut(&(op, since))
+    /// Begins with the first columns of an op, of which `base` are those of an edit.
+    pub fn begin(&mut self, op: usize, since: usize, first: &Value, base: usize) {
+        self.slots.insert((op, since), Slot { base, columns: Growing::new(first) });
+        self.count();
+    }
+
+    /// Appends columns.
+    ///
+    /// # Errors
+    /// If they do not fit.
+    pub fn push(&mut self, op: usize, since: usize, value: &Value) -> Result<(), TensorError> {
+        if let Some(slot) = self.slots.get_mut(&(op, since)) {
+            let before = slot.columns.bytes();
+            slot.columns.push(value)?;
+            self.bytes = self.bytes - before + slot.columns.bytes();
+        }
+        Ok(())
     }
 
     /// Forgets the columns of an op from `column` on, in every version of them.
@@ -45,20 +61,27 @@ impl Cache {
                 slot.columns.truncate(column);
             }
         }
+        self.count();
     }
 
     /// Forgets everything.
     pub fn clear(&mut self) {
         self.slots.clear();
+        self.count();
     }
 
     /// Forgets how an op is read from the pass `since` on and later.
     pub fn forget_since(&mut self, op: usize, since: usize) {
         self.slots.retain(|(of, from), _| *of != op || *from < since);
+        self.count();
     }
 
     /// Bytes of device memory.
     pub fn bytes(&self) -> u64 {
-        self.slots.values().map(|slot| slot.columns.bytes()).sum()
+        self.bytes
+    }
+
+    fn count(&mut self) {
+        self.bytes = self.slots.values().map(|slot| slot.columns.bytes()).sum();
     }
 }
