@@ -10,7 +10,7 @@ use crate::lang::location::{Choice, parse_location};
 use crate::lang::{LangError, Span};
 use crate::tensor::Axis;
 
-const SUBJECTS: [&str; 13] = [
+pub(super) const SUBJECTS: [&str; 13] = [
     "alternatives",
     "breakpoints",
     "branches",

@@ -27,7 +27,7 @@ mod values;
 use crate::answer::Answer;
 
 pub use console::Console;
-pub use table::{COMMANDS, Command};
+pub use table::{Command, GROUPS, Group, Takes, commands};
 
 /// What one command line did.
 #[derive(Clone, Debug, PartialEq)]
