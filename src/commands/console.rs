@@ -3,9 +3,9 @@
 use super::dump::Dump;
 use super::fail::Fail;
 use super::table::{Call, find};
-use super::{Command, Outcome};
+use super::{Command, Follow, Outcome};
 use crate::answer::Answer;
-use crate::debugger::{Progress, Session};
+use crate::debugger::{Finding, Progress, Session};
 use crate::lang::command::split_command;
 
 /// A session, and what commands keep between each other.
@@ -50,7 +50,9 @@ impl Console {
             Err(error) => return Outcome::of(Answer::Error(Fail::At(error).view(line))),
         };
         let done = (command.run)(self, Call { line, args: &call, progress });
-        let printed = std::mem::take(&mut self.printed);
+        let mut printed = std::mem::take(&mut self.session.printed);
+        printed.append(&mut self.printed);
+        let then = self.commands_of(&done);
         if let Ok(answer) = &done {
             self.keep_stop(answer);
         }
@@ -59,7 +61,25 @@ impl Console {
             Ok(answer) => (answer, None),
             Err(fail) => (Answer::Error(fail.view(line)), None),
         };
-        Outcome { answer, printed, changed: command.changes, quit, repeatable: command.repeats }
+        Outcome { answer, printed, changed: command.changes, quit, repeatable: command.repeats, then }
+    }
+
+    /// The commands of the stop points that a motion stopped at.
+    fn commands_of(&self, done: &Done) -> Vec<Follow> {
+        let findings = match (done, &self.session.last_stop) {
+            (Ok(Answer::Stop(_)), Some(stop)) => stop.findings.as_slice(),
+            _ => &[],
+        };
+        let with_commands = findings.iter().filter(|finding| !finding.commands.is_empty());
+        let follow = |finding: &Finding| Follow {
+            name: format!("commands of {} {}", finding.kind, finding.number),
+            text: finding
+                .commands
+                .iter()
+                .map(|line| if line == "silent" { "\n".into() } else { format!("{line}\n") })
+                .collect(),
+        };
+        with_commands.map(follow).collect()
     }
 
     fn is_dump(line: &str) -> bool {

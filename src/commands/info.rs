@@ -3,14 +3,14 @@
 use super::console::{Console, Done};
 use super::fail::Fail;
 use super::table::Call;
-use super::{breakpoints, edits, generation, places};
+use super::{breakpoints, edits, generation, places, tracing};
 use crate::answer::{Answer, Cell, Table, TokenView};
 use crate::lang::command::Vocabulary;
 use crate::lang::location::{Choice, parse_location};
 use crate::lang::{LangError, Span};
 use crate::tensor::Axis;
 
-pub(super) const SUBJECTS: [&str; 13] = [
+pub(super) const SUBJECTS: [&str; 14] = [
     "alternatives",
     "breakpoints",
     "branches",
@@ -23,6 +23,7 @@ pub(super) const SUBJECTS: [&str; 13] = [
     "record",
     "sites",
     "tokens",
+    "trace",
     "weights",
 ];
 
@@ -48,6 +49,7 @@ pub fn info(console: &mut Console, call: Call<'_, '_>) -> Done {
         "record" => record(console),
         "sites" => sites(console),
         "tokens" => Answer::Tokens(console.tokens()),
+        "trace" => tracing::info(console, subject.rest, subject.offset)?,
         _ => weights(console),
     })
 }

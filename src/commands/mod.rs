@@ -11,6 +11,7 @@ mod console;
 mod data;
 mod dump;
 mod edits;
+mod events;
 mod fail;
 mod files;
 mod generation;
@@ -19,9 +20,11 @@ mod info;
 mod motion;
 mod panel;
 mod places;
+mod saving;
 mod snapshot;
 mod stopview;
 mod table;
+mod tracing;
 mod values;
 
 use crate::answer::Answer;
@@ -42,11 +45,22 @@ pub struct Outcome {
     pub quit: Option<i32>,
     /// Whether an empty line at a prompt repeats this command.
     pub repeatable: bool,
+    /// What runs next: the commands of the stop points that stopped.
+    pub then: Vec<Follow>,
+}
+
+/// Commands that run after another one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Follow {
+    /// Whose they are, for messages.
+    pub name: String,
+    /// One a line.
+    pub text: String,
 }
 
 impl Outcome {
     /// An answer that changed nothing and is not repeated by an empty line.
     pub fn of(answer: Answer) -> Self {
-        Outcome { answer, printed: Vec::new(), changed: false, quit: None, repeatable: false }
+        Outcome { answer, printed: Vec::new(), changed: false, quit: None, repeatable: false, then: Vec::new() }
     }
 }

@@ -3,8 +3,10 @@
 use super::console::{Console, Done};
 use super::fail::Fail;
 use super::values::summary_line;
+use crate::answer::numbers::short;
 use crate::answer::{self, Answer, StopView};
-use crate::debugger::{Mark, Reason, Stop};
+use crate::debugger::{Finding, Kind, Mark, Reason, Stop};
+use crate::lang::eval::Datum;
 use crate::tensor::ops::Slice;
 
 impl Console {
@@ -22,12 +24,15 @@ impl Console {
         let module = program.modules[program.module_at(cursor)].path.clone();
         let mut lines = Vec::new();
         match stop.reason {
-            Reason::Breakpoint => {
-                let temporary = !stop.temporary.is_empty() && stop.ids.len() == stop.temporary.len();
-                let kind = if temporary { "Temporary breakpoint" } else { "Breakpoint" };
-                let kind = if stop.ids.len() > 1 { "Breakpoints" } else { kind };
-                let ids: Vec<String> = stop.ids.iter().map(usize::to_string).collect();
-                lines.push(format!("{kind} {}, {}", ids.join(", "), self.value_line(stop.at)?));
+            Reason::Stopped => {
+                lines.push(format!("{}, {}", headline(stop), self.value_line(stop.at)?));
+                for finding in &stop.findings {
+                    lines.extend(finding.lines.iter().cloned());
+                    if let Some(change) = &finding.change {
+                        lines.push(format!("Old value = {}", self.in_a_line(&change.old)?));
+                        lines.push(format!("New value = {}", self.in_a_line(&change.new)?));
+                    }
+                }
             }
             Reason::Interrupt => lines.push(format!("Interrupted, {}", self.value_line(stop.at)?)),
             Reason::Beginning => lines.push("No more reverse-execution history.".into()),
@@ -44,7 +49,8 @@ impl Console {
             Reason::Step => lines.push(self.value_line(stop.at)?),
         }
         for (number, error) in &stop.errors {
-            lines.push(format!("Error in testing the condition of breakpoint {number}:"));
+            let kind = self.session.stops.get(*number).map_or("breakpoint", |point| point.kind.word());
+            lines.push(format!("Error in testing the condition of {kind} {number}:"));
             lines.extend(error.lines().map(String::from));
         }
         lines.push(match program.ops.get(cursor) {
@@ -55,15 +61,36 @@ impl Console {
             None => format!("at the end of pass {pass} (op {end} of {end})"),
         });
         let reason = match stop.reason {
-            Reason::Breakpoint => answer::Reason::Breakpoint,
+            Reason::Stopped => {
+                match stop.ids.first().and_then(|id| self.session.stops.get(*id)).map(|point| &point.kind) {
+                    Some(Kind::Watch(_)) => answer::Reason::Watchpoint,
+                    Some(Kind::Catch(_)) => answer::Reason::Catchpoint,
+                    _ => answer::Reason::Breakpoint,
+                }
+            }
             Reason::Step => answer::Reason::Step,
             Reason::End | Reason::Ended => answer::Reason::End,
             Reason::Start | Reason::Beginning => answer::Reason::Start,
             Reason::Interrupt => answer::Reason::Interrupt,
         };
+        // "silent" as the first of its commands keeps a stop point from being told.
+        let silent = |finding: &Finding| finding.commands.first().is_some_and(|line| line == "silent");
+        if !stop.findings.is_empty() && stop.errors.is_empty() && stop.findings.iter().all(silent) {
+            lines.clear();
+        }
         let displays = self.displays();
         let (ids, pass) = (stop.ids.clone(), pass as u32);
         Ok(StopView { reason, ids, site, module, op: cursor, pass, lines, value: None, displays })
+    }
+
+    /// A value in one line.
+    fn in_a_line(&self, datum: &Datum) -> Result<String, Fail> {
+        Ok(match datum {
+            Datum::Tensor(value) => summary_line(value)?,
+            Datum::Num(x) => short(*x),
+            Datum::Void => "not computed yet".into(),
+            datum => datum.described(),
+        })
     }
 
     /// The site just computed and a line about its value; at the beginning of a pass the token that it computes.
@@ -96,4 +123,28 @@ impl Console {
             None => id.to_string(),
         }
     }
+}
+
+/// `Breakpoint 1`, `Breakpoints 1, 3`, `Watchpoint 2 (max($cursor))`: what fired.
+fn headline(stop: &Stop) -> String {
+    let ids: Vec<String> = stop.ids.iter().map(usize::to_string).collect();
+    match stop.findings.as_slice() {
+        [only] if stop.ids.len() == 1 => match only.kind {
+            "watchpoint" => format!("Watchpoint {} ({})", only.number, only.what),
+            "catchpoint" => format!("Catchpoint {} ({})", only.number, only.what),
+            _ if !stop.temporary.is_empty() => format!("Temporary breakpoint {}", only.number),
+            _ => format!("Breakpoint {}", only.number),
+        },
+        findings if stop.ids.len() == findings.len() && findings.iter().any(|f| f.kind != "breakpoint") => {
+            let each = findings.iter().map(|f| format!("{} {}", f.kind, f.number));
+            capital(&each.collect::<Vec<_>>().join(", "))
+        }
+        _ if stop.ids.len() > 1 => format!("Breakpoints {}", ids.join(", ")),
+        _ => format!("Breakpoint {}", ids.join(", ")),
+    }
+}
+
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
 }

@@ -28,5 +28,8 @@ pub use run::{Applied, Run, RunError};
 pub use sampling::Sampling;
 pub use scope::RunScope;
 pub use session::{Progress, Session, Settings};
-pub use stops::{Condition, Crossing, Disposition, StopPoint, StopPoints};
-pub use travel::{Direction, Motion, Reason, Stop};
+pub use stops::{
+    Catch, Condition, Crossing, Disposition, HitCondition, Keep, Kind, Print, StopPoint, StopPoints, Tally, Trace,
+    Watch,
+};
+pub use travel::{Direction, Finding, Motion, Reason, Stop};

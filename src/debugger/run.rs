@@ -122,6 +122,7 @@ pub struct Run {
     /// Whether `run` or `start` was given.
     pub live: bool,
     first_prompt: Input,
+    revision: u64,
     device: Device,
     budget: u64,
     done: Vec<Step>,
@@ -152,6 +153,7 @@ impl Run {
             sampling: Sampling::default(),
             live: false,
             first_prompt: prompt,
+            revision: 0,
             device,
             budget,
             done: Vec::new(),
@@ -162,6 +164,11 @@ impl Run {
     /// The branch that the cursor is in.
     pub fn branch(&self) -> &Branch {
         &self.branches[self.current]
+    }
+
+    /// A number that grows whenever recorded values may have become others.
+    pub fn revision(&self) -> u64 {
+        self.revision
     }
 
     /// Where the cursor stands.
@@ -198,6 +205,7 @@ impl Run {
     /// Goes back to the beginning and forgets the values of this branch and the tokens chosen in it; edits stay.
     pub fn restart(&mut self) {
         self.branches[self.current].restart();
+        self.revision += 1;
         (self.pass, self.cursor, self.goal) = (0, 0, 0);
         self.live = true;
     }

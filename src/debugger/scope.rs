@@ -17,19 +17,47 @@ pub struct RunScope<'a> {
     condition: Option<Option<usize>>,
     /// The row that sites stand for.
     row: usize,
+    /// Whether what this pass has not computed yet is what the pass before had.
+    latest: bool,
+    /// Whether something was asked for that has not been computed.
+    missed: bool,
 }
 
 impl<'a> RunScope<'a> {
     /// For commands: `$` is the last value of the history.
     pub fn new(session: &'a mut Session) -> Self {
         let row = session.focus.row;
-        RunScope { session, condition: None, row }
+        RunScope { session, condition: None, row, latest: false, missed: false }
     }
 
     /// For conditions: `$` is the value just computed, or one head of it, in a row of its own or the focused one.
     pub fn at_stop(session: &'a mut Session, head: Option<usize>, row: Option<usize>) -> Self {
         let row = row.unwrap_or(session.focus.row);
-        RunScope { session, condition: Some(head), row }
+        RunScope { session, condition: Some(head), row, latest: false, missed: false }
+    }
+
+    /// The same, where values that this pass has not computed yet are those of the pass before.
+    pub fn latest(mut self) -> Self {
+        self.latest = true;
+        self
+    }
+
+    /// Whether something was asked for that has not been computed.
+    pub fn missed(&self) -> bool {
+        self.missed
+    }
+
+    /// A value of the current branch for all rows.
+    fn value_at(&mut self, at: Mark) -> Result<Value, String> {
+        let run = &mut self.session.run;
+        let found = match run.value_at(at) {
+            Err(RunError::NotComputed { .. }) if self.latest && at.pass == run.pass && at.pass > 0 => {
+                run.value_at(Mark { pass: at.pass - 1, ..at })
+            }
+            found => found,
+        };
+        self.missed |= matches!(found, Err(RunError::NotComputed { .. }));
+        found.map_err(text)
     }
 
     fn just_computed(&mut self, head: Option<usize>) -> Result<Value, String> {
@@ -46,7 +74,7 @@ impl<'a> RunScope<'a> {
     }
 
     fn focused_row(&mut self, op: usize) -> Result<Value, String> {
-        let value = self.session.run.value(op).map_err(text)?;
+        let value = self.value_at(Mark { pass: self.session.run.pass, op })?;
         value.slice(&[Slice::At(self.row)]).map_err(text)
     }
 
@@ -73,7 +101,12 @@ impl<'a> RunScope<'a> {
             return params::head_results(&z, run.branches[branch].weights(), layer).map_err(text);
         }
         let op = run.program.op_of(&site.text).ok_or_else(|| format!("no site {}", site.text))?;
-        run.value_in(branch, Mark { pass, op }).map_err(text)
+        let at = Mark { pass, op };
+        if branch == self.session.run.current {
+            self.value_at(at)
+        } else {
+            self.session.run.value_in(branch, at).map_err(text)
+        }
     }
 }
 
@@ -184,7 +217,9 @@ impl Scope for RunScope<'_> {
         let pos = self.session.focus_pos();
         let pass = run.branch().pass_of(pos);
         let at = pos - run.branch().span(pass).start;
-        let all = self.session.run.value_at(Mark { pass, op }).map_err(text)?;
+        let all = self.value_at(Mark { pass, op })?;
+        // Those of the pass before end with its last position.
+        let at = at.min(all.shape()[1] - 1);
         all.slice(&[Slice::At(self.row), Slice::At(at)]).map_err(text)
     }
 

@@ -1,13 +1,14 @@
 //! Everything a user has set up: the run, stop points, focus, value history, variables, displays.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use super::focus::Focus;
+use super::mark::Mark;
 use super::names::Names;
 use super::run::Run;
-use super::stops::StopPoints;
+use super::stops::{Health, StopPoints};
 use super::travel::{Reason, Stop};
 use crate::lang::eval::Datum;
 use crate::model::Model;
@@ -43,6 +44,12 @@ pub struct Session {
     pub interrupt: Arc<AtomicBool>,
     /// Where the last motion ended.
     pub last_stop: Option<Stop>,
+    /// Lines printed on the way by `dprintf`, until somebody takes them.
+    pub printed: Vec<String>,
+    /// Places where something was passed on that a catchpoint catches where it is produced: branch and mark.
+    pub passed_on: HashSet<(usize, Mark)>,
+    pub(super) healths: HashMap<(usize, Mark), Health>,
+    pub(super) healths_of: u64,
 }
 
 impl Session {
@@ -60,6 +67,10 @@ impl Session {
             displays: Vec::new(),
             interrupt,
             last_stop: None,
+            printed: Vec::new(),
+            passed_on: HashSet::new(),
+            healths: HashMap::new(),
+            healths_of: 0,
         }
     }
 

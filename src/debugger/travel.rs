@@ -9,7 +9,7 @@ use super::mark::Mark;
 use super::run::RunError;
 use super::scope::RunScope;
 use super::session::{Progress, Session};
-use super::stops::Crossing;
+use super::stops::{Changed, Crossing, Kind};
 use crate::lang::eval;
 use crate::lang::location::Choice;
 use crate::program::Program;
@@ -46,8 +46,8 @@ pub enum Motion {
 /// Why a motion ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
-    /// Stop points fired, or their conditions failed.
-    Breakpoint,
+    /// Stop points fired, or could not be evaluated.
+    Stopped,
     /// It arrived.
     Step,
     /// The end of a pass.
@@ -63,18 +63,37 @@ pub enum Reason {
 }
 
 /// Why and where a motion ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Stop {
     /// Why.
     pub reason: Reason,
     /// Numbers of the stop points that fired, ascending.
     pub ids: Vec<usize>,
+    /// What those that fired found, in the same order.
+    pub findings: Vec<Finding>,
     /// Those of them that are gone by it (`tbreak`).
     pub temporary: Vec<usize>,
     /// Conditions that could not be evaluated: number and message.
     pub errors: Vec<(usize, String)>,
     /// Where the cursor stands.
     pub at: Mark,
+}
+
+/// What a stop point that fired found.
+#[derive(Clone, Debug)]
+pub struct Finding {
+    /// Its number.
+    pub number: usize,
+    /// `breakpoint`, `watchpoint` or `catchpoint`.
+    pub kind: &'static str,
+    /// What it is on: a location, an expression, or what is caught.
+    pub what: String,
+    /// More about it, for people.
+    pub lines: Vec<String>,
+    /// How the value that is watched changed.
+    pub change: Option<Changed>,
+    /// Command lines that it runs.
+    pub commands: Vec<String>,
 }
 
 impl Session {
@@ -209,21 +228,31 @@ impl Session {
         if here.is_empty() {
             return None;
         }
-        let mut stop = self.stop_at(Reason::Breakpoint);
+        let mut stop = self.stop_at(Reason::Stopped);
         let mut focus: Option<Crossing> = None;
         for (number, crossing) in here {
-            match self.holds(number, &crossing) {
-                Ok(false) => continue,
-                Ok(true) => {
-                    let (stops, gone) = self.stops.hit(number);
-                    if !stops {
+            let found = match self.found(number, &crossing) {
+                Ok(None) => continue,
+                // What was counted here before is counted once.
+                Ok(Some(finding)) if self.counted(number) => Ok(finding),
+                Ok(Some(finding)) => {
+                    let (fires, gone) = self.stops.hit(number);
+                    if !fires {
                         continue;
                     }
                     if gone {
                         stop.temporary.push(number);
                     }
+                    Ok(finding)
                 }
-                Err(message) => stop.errors.push((number, message)),
+                Err(message) => Err(message),
+            };
+            let stops = self.stops.get(number).is_none_or(|point| point.kind.stops());
+            let noted = if stops { Ok(()) } else { self.note(number, &crossing) };
+            match (found, noted) {
+                (Ok(_), Ok(())) if !stops => continue,
+                (Ok(finding), Ok(())) => stop.findings.push(finding),
+                (Err(message), _) | (_, Err(message)) => stop.errors.push((number, message)),
             }
             if crossing.head.is_some() || crossing.pos.is_some() || crossing.row.is_some() {
                 focus.get_or_insert(crossing);
@@ -235,6 +264,35 @@ impl Session {
             self.move_focus(&crossing);
         }
         (!stop.ids.is_empty()).then_some(stop)
+    }
+
+    /// Whether a trace has counted the present place already.
+    fn counted(&self, number: usize) -> bool {
+        let key = (self.run.current, self.run.mark());
+        let point = self.stops.get(number);
+        point.is_some_and(|point| matches!(&point.kind, Kind::Trace(trace) if trace.seen.contains_key(&key)))
+    }
+
+    /// What a stop point finds at a crossing: first whether what it is on has happened, then whether its condition holds.
+    fn found(&mut self, number: usize, crossing: &Crossing) -> Result<Option<Finding>, String> {
+        let Some(point) = self.stops.get(number).cloned() else { return Ok(None) };
+        let (mut lines, mut change) = (Vec::new(), None);
+        match &point.kind {
+            Kind::Break | Kind::Trace(_) | Kind::Print(_) => {}
+            Kind::Watch(watch) => match self.changed(&watch.expr, &point.crossings)? {
+                Some(found) => change = Some(found),
+                None => return Ok(None),
+            },
+            Kind::Catch(catch) => match self.caught(catch).map_err(|error| error.to_string())? {
+                Some(found) => lines = found,
+                None => return Ok(None),
+            },
+        }
+        if !self.holds(number, crossing)? {
+            return Ok(None);
+        }
+        let (kind, what, commands) = (point.kind.word(), point.location, point.commands);
+        Ok(Some(Finding { number, kind, what, lines, change, commands }))
     }
 
     /// Whether the condition of a stop point holds; an absent one does.
@@ -249,7 +307,7 @@ impl Session {
     }
 
     /// The row of that number; negative ones count from the last.
-    fn row(&self, row: i64) -> usize {
+    pub(super) fn row(&self, row: i64) -> usize {
         let rows = self.run.branch().text().rows.len() as i64;
         row.rem_euclid(rows.max(1)) as usize
     }
@@ -276,7 +334,7 @@ impl Session {
     }
 
     pub(super) fn stop_at(&self, reason: Reason) -> Stop {
-        Stop { reason, ids: vec![], temporary: vec![], errors: vec![], at: self.run.mark() }
+        Stop { reason, ids: vec![], findings: vec![], temporary: vec![], errors: vec![], at: self.run.mark() }
     }
 }
 

@@ -117,9 +117,9 @@ pub const COMMANDS: &[Command] = &[
     Command {
         name: "info",
         short: &["i"],
-        usage: "info WHAT",
+        usage: "info WHAT\ninfo trace [N...]",
         about: "tell about the session: breakpoints, model, tokens and more",
-        help: "WHAT: alternatives, breakpoints, branches, display, edits, generation, model, modules, passes, record, sites, tokens, weights.",
+        help: "WHAT: alternatives, breakpoints, branches, display, edits, generation, model, modules, passes, record, sites, tokens, trace, weights.",
         examples: &["break L1\ninfo breakpoints", "i tokens"],
         takes: Takes::Words(&info::SUBJECTS),
         run: info::info,

@@ -6,11 +6,15 @@ use super::{CHANGING, Command, PLAIN, Takes};
 pub const COMMANDS: &[Command] = &[
     Command {
         name: "save",
-        usage: "save activations FILE.safetensors [SITES] [-all-rows]",
-        about: "write values under their site names",
+        usage: "save activations FILE.safetensors [SITES] [-all-rows]\nsave breakpoints FILE",
+        about: "write values under their site names, or commands that set all stop points again",
         options: &[("-all-rows", "every row of the batch instead of the focused one")],
-        examples: &["run\nsave activations out.safetensors", "run\nsave activations z.safetensors L*.attn.z"],
-        takes: Takes::Words(&["activations"]),
+        examples: &[
+            "run\nsave activations out.safetensors",
+            "run\nsave activations z.safetensors L*.attn.z",
+            "break L1 if 1 > 0\nsave breakpoints points.ldb",
+        ],
+        takes: Takes::Words(&["activations", "breakpoints"]),
         run: files::save,
         ..PLAIN
     },

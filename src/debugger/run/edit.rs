@@ -70,6 +70,7 @@ impl Run {
             Step::Branched(from, self.current)
         };
         self.move_to(reached);
+        self.revision += 1;
         self.done.push(step);
         self.undone.clear();
         let branch = (!stands).then(|| self.branch().name.clone());

@@ -42,6 +42,7 @@ impl Run {
             }
         };
         self.undone.push(step);
+        self.revision += 1;
         Ok(text)
     }
 
@@ -73,6 +74,7 @@ impl Run {
             }
         };
         self.done.push(step);
+        self.revision += 1;
         Ok(text)
     }
 
