@@ -115,9 +115,14 @@ fn spec() -> ModelSpec {
 
 /// A session on so many tokens, everything recorded.
 pub fn session(model: &Model, length: usize) -> Session {
+    session_within(model, length, u64::MAX)
+}
+
+/// A session on so many tokens, with a budget for the recording.
+pub fn session_within(model: &Model, length: usize, record_budget: u64) -> Session {
     let tokens = (0..length as u32).map(|i| i * 37 % VOCAB as u32).collect();
     let input = Input::from_tokens(model, vec![tokens]).expect("the tokens fit");
-    let settings = Settings { record_budget: u64::MAX };
+    let settings = Settings { record_budget };
     Session::new(model.clone(), input, Device::cpu(), &settings, Arc::new(AtomicBool::new(false)))
 }
 
@@ -126,6 +131,13 @@ pub fn forward(session: &mut Session) {
     session.start();
     let stop = session.travel(&Motion::Continue, Direction::Forward, &mut |_, _, _| {}).expect("the pass runs");
     assert_eq!(stop.reason, Reason::End);
+}
+
+/// A pass over the prompt, and one for each of so many tokens after it.
+pub fn generate(session: &mut Session, tokens: usize) {
+    session.start();
+    let stop = session.travel(&Motion::Pass(tokens as u64), Direction::Forward, &mut |_, _, _| {}).expect("it runs");
+    assert_eq!((stop.reason, stop.at.pass), (Reason::End, tokens));
 }
 
 /// The whole pass from the beginning, stopping at each op.

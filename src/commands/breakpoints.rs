@@ -28,7 +28,7 @@ fn add(console: &mut Console, call: &Call<'_, '_>, disposition: Disposition) -> 
             let position = session.run.cursor;
             let op = session.run.program.ops.get(position);
             let site = op.map_or("the end of the pass".to_string(), |op| format!("-before {}", op.site));
-            (site, vec![Crossing { position, op: position, head: None, pos: None, row: None }])
+            (site, vec![Crossing { pass: None, position, op: position, head: None, pos: None, row: None }])
         }
     };
     if let Some(expr) = &condition {

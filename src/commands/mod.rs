@@ -3,7 +3,9 @@
 //! The table in [`table`] is the only place that knows which commands there are: dispatch, abbreviations, help, completion
 //! and the manual read it.
 
+mod ablate;
 mod breakpoints;
+mod check;
 mod complete;
 mod console;
 mod data;
@@ -11,6 +13,7 @@ mod dump;
 mod edits;
 mod fail;
 mod files;
+mod generation;
 mod help;
 mod info;
 mod motion;
@@ -24,7 +27,7 @@ mod values;
 use crate::answer::Answer;
 
 pub use console::Console;
-pub use table::{COMMANDS, Command};
+pub use table::{Command, GROUPS, Group, Takes, commands};
 
 /// What one command line did.
 #[derive(Clone, Debug, PartialEq)]

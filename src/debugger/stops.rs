@@ -1,5 +1,6 @@
 //! Breakpoints: where to stop, under which condition, and how often it came to that.
 
+use super::mark::Mark;
 use crate::lang::{Expr, location::Choice};
 
 /// What becomes of a stop point that has stopped.
@@ -27,7 +28,9 @@ impl Disposition {
 /// One place where a stop point stops.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Crossing {
-    /// The cursor position: the index of the op that runs next.
+    /// The only pass that it is for; none means every pass.
+    pub pass: Option<usize>,
+    /// The place in a pass: the index of the op that runs next.
     pub position: usize,
     /// The op that a listing marks: the one whose value stops, or the one before which the cursor stops.
     pub op: usize,
@@ -140,9 +143,10 @@ impl StopPoints {
         self.points.clear();
     }
 
-    /// The enabled ones that stop at a position, with the crossing, in number order.
-    pub fn at(&self, position: usize) -> Vec<(usize, Crossing)> {
-        let crosses = |point: &StopPoint| point.crossings.iter().find(|c| c.position == position).cloned();
+    /// The enabled ones that stop at a place, with the crossing, in number order.
+    pub fn at(&self, at: Mark) -> Vec<(usize, Crossing)> {
+        let is_here = |c: &&Crossing| c.position == at.op && c.pass.is_none_or(|pass| pass == at.pass);
+        let crosses = |point: &StopPoint| point.crossings.iter().find(is_here).cloned();
         self.points
             .iter()
             .filter(|point| point.enabled)

@@ -118,6 +118,34 @@ impl Input {
         }
     }
 
+    /// The first columns.
+    pub fn columns(&self, end: usize) -> Input {
+        let mut cut = self.clone();
+        for row in &mut cut.rows {
+            row.ids.truncate(end);
+            row.mask.truncate(end);
+            row.type_ids.truncate(end);
+        }
+        cut
+    }
+
+    /// Appends a token to each row; padding where there is none.
+    ///
+    /// # Errors
+    /// If the model has no position for it.
+    pub fn push_column(&mut self, model: &Model, tokens: &[Option<u32>]) -> Result<(), InputError> {
+        let tokens_then = self.rows.iter().map(|row| row.len() + 1).max().unwrap_or(0);
+        if tokens_then > model.spec.max_positions {
+            return Err(InputError::Full { max: model.spec.max_positions });
+        }
+        for (row, token) in self.rows.iter_mut().zip(tokens) {
+            row.ids.push(token.unwrap_or(self.filler));
+            row.mask.push(token.is_some());
+            row.type_ids.push(0);
+        }
+        Ok(())
+    }
+
     /// Tokens of each row, padding included.
     pub fn length(&self) -> usize {
         self.rows.first().map_or(0, |row| row.ids.len())

@@ -172,12 +172,6 @@ impl Op {
             _ => &self.site,
         }
     }
-
-    /// Whether its value is kept when the recording is over its budget: the inside of a block can be computed again from
-    /// the block's input.
-    pub fn is_boundary(&self) -> bool {
-        self.layer.is_none() || self.site.ends_with(".resid_pre")
-    }
 }
 
 /// A contiguous range of ops under a common name. The first module is the whole model.
@@ -206,6 +200,7 @@ pub struct Program {
     pub(super) module_paths: Vec<String>,
     pub(super) index: HashMap<String, usize>,
     pub(super) readers: Vec<Vec<usize>>,
+    pub(super) cached: Vec<bool>,
     pub(super) n_layers: usize,
     pub(super) n_heads: usize,
 }
@@ -251,19 +246,36 @@ impl Program {
         self.n_heads
     }
 
+    /// Whether the output of `op` is read over all passes: it is part of the key/value cache.
+    pub fn is_cached(&self, op: usize) -> bool {
+        self.cached[op]
+    }
+
+    /// Whether the value of an op is kept when the recording is over its budget. The inside of a block can be computed again
+    /// from the block's input and the key/value cache; of earlier passes, so can all outside blocks but the tokens.
+    pub fn keeps(&self, op: usize, of_earlier_pass: bool) -> bool {
+        match self.ops[op].layer {
+            Some(_) => self.cached[op] || self.ops[op].site.ends_with(".resid_pre"),
+            None => !of_earlier_pass || self.ops[op].kernel == Kernel::Tokens,
+        }
+    }
+
     /// The ops that read the output of `op` directly.
     pub fn readers(&self, op: usize) -> &[usize] {
         &self.readers[op]
     }
 
-    /// For each op, whether its output depends on one of `changed`, those included.
-    pub fn affected_by(&self, changed: &[usize]) -> Vec<bool> {
+    /// For each op, whether its output depends on one of `changed`, those included, or on what another pass `carried` over:
+    /// ops whose values of all passes are read.
+    pub fn affected_by(&self, changed: &[usize], carried: &[bool]) -> Vec<bool> {
         let mut affected = vec![false; self.ops.len()];
         for &op in changed {
             affected[op] = true;
         }
         for i in 0..self.ops.len() {
-            affected[i] |= self.ops[i].inputs.iter().any(|&input| affected[input]);
+            let op = &self.ops[i];
+            affected[i] |= op.inputs.iter().any(|&input| affected[input]);
+            affected[i] |= op.cached.iter().any(|&input| carried.get(input) == Some(&true));
         }
         affected
     }

@@ -221,7 +221,7 @@ const WRONG: &[(&str, &str)] = &[
     ("break L0H9", "no head 9: blocks.0.attn has heads 0..3\n~"),
     ("p result(0, 9)", "no head 9: blocks.0.attn has heads 0..3\n~"),
     ("p logits@nowhere", "no run or branch nowhere: there is main\n~"),
-    ("p logits#3", "there is no pass 3: this run has pass 0 only\n~"),
+    ("p logits#3", "there is no pass 3: this branch has pass 0 only; use \"token\" or \"generate N\"\n~"),
     (
         "p param(\"nope\")",
         "no weight nope; nearest: transformer.ln_f.bias, transformer.wpe.weight, transformer.wte.weight\n~",
@@ -260,7 +260,10 @@ const WRONG: &[(&str, &str)] = &[
     ("step x", "expected a count, found x\n~"),
     ("until L*.attn.z", "this names 2 places; go to one\n~"),
     ("goto +99", "+99 leaves the pass: the cursor is at op 49 of 49"),
-    ("step", "the pass is at its end; \"run\" starts it again, \"reverse-continue\" goes back"),
+    (
+        "step",
+        "the pass is at its end; \"run\" starts it again, \"reverse-continue\" goes back, \"token\" computes the next token",
+    ),
     ("delete 7", "No breakpoint number 7.\n~"),
     ("break L0.attn.result", "blocks.0.attn.result is computed when asked for, so nothing stops there\n~"),
     ("break L0 if enthropy($) > 1", "no function enthropy\n~\ndid you mean entropy?"),
@@ -269,7 +272,7 @@ const WRONG: &[(&str, &str)] = &[
     ("stop", "Undefined command: \"stop\".  Try \"help\".\n~\ndid you mean step?"),
     (
         "re",
-        "Ambiguous command \"re\": reverse-step, reverse-next, reverse-finish, reverse-continue, reverse-layer, redo\n~",
+        "Ambiguous command \"re\": reverse-step, reverse-next, reverse-finish, reverse-continue, reverse-layer, reverse-token, redo\n~",
     ),
     ("info foo", "Undefined info command: \"foo\".  Try \"help info\".\n~"),
     (

@@ -147,6 +147,7 @@ fn finish(mut ops: Vec<Op>, spec: &ModelSpec) -> Program {
     let mut modules = vec![Module { path: String::new(), parent: None, depth: 0, start: 0, end: ops.len() }];
     let mut index = HashMap::new();
     let mut readers = vec![Vec::new(); ops.len()];
+    let mut cached = vec![false; ops.len()];
     for (i, op) in ops.iter_mut().enumerate() {
         index.insert(op.site.clone(), i);
         for &input in &op.inputs {
@@ -154,6 +155,7 @@ fn finish(mut ops: Vec<Op>, spec: &ModelSpec) -> Program {
                 readers[input].push(i);
             }
         }
+        op.cached.iter().for_each(|&input| cached[input] = true);
         for path in names::modules_around(&op.site) {
             let found = modules.iter().rposition(|module| module.path == path);
             op.module = found.unwrap_or_else(|| {
@@ -168,5 +170,5 @@ fn finish(mut ops: Vec<Op>, spec: &ModelSpec) -> Program {
     let sites = ops.iter().map(|op| op.site.clone()).collect();
     let module_paths = modules.iter().skip(1).map(|module| module.path.clone()).collect();
     let (n_layers, n_heads) = (spec.n_layers, spec.n_heads);
-    Program { ops, modules, sites, module_paths, index, readers, n_layers, n_heads }
+    Program { ops, modules, sites, module_paths, index, readers, cached, n_layers, n_heads }
 }
