@@ -9,7 +9,9 @@ use llmdbg::commands::Console;
 use llmdbg::debugger::{Direction, Motion, Reason, Session, Settings};
 use llmdbg::model::config::HfConfig;
 use llmdbg::model::role::{Role, WeightId};
-use llmdbg::model::spec::{Act, Attention, Embed, Head, Mlp, ModelSpec, Norm, NormKind, Placement, Positions};
+use llmdbg::model::spec::{
+    Act, Attention, Blind, Count, Embed, Head, Layer, Logits, Mlp, ModelSpec, Norm, Placement, Positions, Residual,
+};
 use llmdbg::model::{Input, LoadReport, Model, ModelSource, RowChunks, SpecialTokens, Weight, Weights};
 use llmdbg::tensor::{Device, Value};
 
@@ -88,18 +90,26 @@ fn spec() -> ModelSpec {
         d_mlp: MLP,
         vocab: VOCAB,
         max_positions: POSITIONS,
-        norm: Norm { kind: NormKind::LayerNorm, eps: 1e-5 },
+        norm: Norm::layer_norm(1e-5),
         placement: Placement::Pre,
-        embed: Embed { token_types: 0, norm: false },
-        positions: Positions::Learned,
+        final_norm: true,
+        embed: Embed::plain(WIDTH),
+        positions: Positions::Learned { rows: POSITIONS, count: Count::Seen },
+        ropes: Vec::new(),
         attention: Attention {
             causal: true,
-            scale: vec![1.0 / (head_dim as f64).sqrt(); LAYERS],
             qkv_bias: true,
             out_bias: true,
+            qk_norm: None,
+            clip: None,
+            softcap: None,
+            blind: Blind::All,
         },
         mlp: Mlp { gated: false, act: Act::GeluTanh, bias: true },
-        head: Head::CausalLm { tied: true },
+        experts: None,
+        layers: (0..LAYERS).map(|i| Layer::plain(i, 1.0 / (head_dim as f64).sqrt())).collect(),
+        residual: Residual::default(),
+        head: Head::CausalLm(Logits::plain(true)),
     }
 }
 

@@ -173,7 +173,7 @@ impl Console {
         }
         let program = run.program.clone();
         let span = run.branch().span(run.pass);
-        let shape = shape_of(&program.ops[op], &run.model.spec, 1, span.clone());
+        let shape = shape_of(&program.ops[op], 1, span.clone());
         let one = Value::from_f32(vec![0.0], &[], run.device());
         let axes = &program.ops[op].axes[1..];
         Ok(one.full_shape(&shape[1..])?.with_axes(axes).beginning_at(span.start))

@@ -22,7 +22,7 @@ impl Listing {
         let run = &session.run;
         let span = run.branch().span(run.pass);
         let line = |op: &crate::program::Op| {
-            let shape = shape_of(op, &run.model.spec, 1, span.clone());
+            let shape = shape_of(op, 1, span.clone());
             let shape: Vec<String> = shape[1..].iter().map(usize::to_string).collect();
             let label = op.label(&run.program.modules[op.module].path).to_string();
             OpLine { site: op.site.clone(), label, module: op.module, shape: shape.join("x") }

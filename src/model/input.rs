@@ -102,8 +102,8 @@ impl Input {
     /// # Errors
     /// If the model has fewer positions.
     pub fn pad_to(&mut self, spec: &ModelSpec, length: usize) -> Result<(), InputError> {
-        if length > spec.max_positions {
-            return Err(InputError::TooLong { tokens: length, max: spec.max_positions });
+        if let Some(max) = spec.longest_input().filter(|max| length > *max) {
+            return Err(InputError::TooLong { tokens: length, max });
         }
         self.fill(length);
         Ok(())
@@ -166,8 +166,8 @@ fn check(spec: &ModelSpec, row: &Row) -> Result<(), InputError> {
     if row.is_empty() {
         return Err(InputError::Empty);
     }
-    if tokens > spec.max_positions {
-        return Err(InputError::TooLong { tokens, max: spec.max_positions });
+    if let Some(max) = spec.longest_input().filter(|max| tokens > *max) {
+        return Err(InputError::TooLong { tokens, max });
     }
     if let Some((position, &id)) = row.ids.iter().enumerate().find(|(_, id)| **id as usize >= spec.vocab) {
         return Err(InputError::IdOutOfRange { id, position, vocab: spec.vocab });

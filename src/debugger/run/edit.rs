@@ -179,7 +179,7 @@ impl Run {
         let (rows, length) = (prompt.rows.len(), prompt.length());
         for edit in &branch.edits {
             if let (Target::Op(op), 0) = (&edit.target, edit.from.pass) {
-                let shape = shape_of(&self.program.ops[*op], &self.model.spec, rows, 0..length);
+                let shape = shape_of(&self.program.ops[*op], rows, 0..length);
                 if !edit.change.fits(&shape) {
                     return Err(RunError::EditDoesNotFit { edit: edit.text.clone(), length });
                 }
