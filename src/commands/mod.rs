@@ -4,6 +4,7 @@
 //! and the manual read it.
 
 mod ablate;
+mod branching;
 mod breakpoints;
 mod check;
 mod complete;
@@ -12,6 +13,7 @@ mod data;
 mod dump;
 mod edits;
 mod events;
+mod exporting;
 mod fail;
 mod files;
 mod generation;
@@ -22,8 +24,11 @@ mod panel;
 mod places;
 mod saving;
 mod snapshot;
+mod steering;
 mod stopview;
 mod table;
+mod times;
+mod tokens;
 mod tracing;
 mod values;
 

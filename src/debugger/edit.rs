@@ -4,7 +4,7 @@ use super::mark::Mark;
 use crate::model::input::Input;
 use crate::model::role::WeightId;
 use crate::tensor::ops::{BinaryOp, Reduction, Slice};
-use crate::tensor::{Axis, TensorError, Value};
+use crate::tensor::{Axis, TensorError, Value, bits};
 
 /// One change, and the command that made it. A branch is its edits.
 #[derive(Clone)]
@@ -22,6 +22,12 @@ pub struct Edit {
 }
 
 impl Edit {
+    /// Whether it changes the same to the same, bit for bit.
+    pub fn same(&self, other: &Edit) -> bool {
+        (self.from, &self.target, self.lasting) == (other.from, &other.target, other.lasting)
+            && self.change.same(&other.change)
+    }
+
     /// Whether it changes the output of an op in a pass.
     pub fn applies_to(&self, at: Mark) -> bool {
         let pass = if self.lasting { self.from.pass <= at.pass } else { self.from.pass == at.pass };
@@ -81,7 +87,37 @@ pub enum Ablation {
     Resample,
 }
 
+impl Ablation {
+    /// The word for it: `zero`, `mean` or `resample`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Ablation::Zero => "zero",
+            Ablation::Mean => "mean",
+            Ablation::Resample => "resample",
+        }
+    }
+
+    /// What a word means.
+    pub fn parse(word: &str) -> Option<Ablation> {
+        [Ablation::Zero, Ablation::Mean, Ablation::Resample].into_iter().find(|by| by.word() == word)
+    }
+}
+
 impl Change {
+    fn same(&self, other: &Change) -> bool {
+        let same_bits =
+            |a: &Value, b: &Value| a.shape() == b.shape() && matches!((bits(a), bits(b)), (Ok(a), Ok(b)) if a == b);
+        match (self, other) {
+            (Change::Assign { slices, op, patch }, Change::Assign { slices: s, op: o, patch: p }) => {
+                (slices, op) == (s, o) && same_bits(patch, p)
+            }
+            (Change::Ablate { slices, by }, Change::Ablate { slices: s, by: b }) => (slices, by) == (s, b),
+            (Change::Input(a), Change::Input(b)) => a == b,
+            (Change::Tokens(a), Change::Tokens(b)) => a == b,
+            _ => false,
+        }
+    }
+
     /// Whether it finds its place in a value of `shape`.
     pub fn fits(&self, shape: &[usize]) -> bool {
         match self {

@@ -7,8 +7,9 @@ use std::sync::atomic::AtomicBool;
 use super::focus::Focus;
 use super::mark::Mark;
 use super::names::Names;
-use super::run::Run;
+use super::run::{Checkpoint, Run};
 use super::stops::{Health, StopPoints};
+use super::trail::Trail;
 use super::travel::{Reason, Stop};
 use crate::lang::eval::Datum;
 use crate::model::Model;
@@ -44,6 +45,10 @@ pub struct Session {
     pub interrupt: Arc<AtomicBool>,
     /// Where the last motion ended.
     pub last_stop: Option<Stop>,
+    /// Where the cursor has stopped.
+    pub trail: Trail,
+    /// Places to return to, by their numbers; those deleted are gone.
+    pub checkpoints: BTreeMap<usize, Checkpoint>,
     /// Lines printed on the way by `dprintf`, until somebody takes them.
     pub printed: Vec<String>,
     /// Places where something was passed on that a catchpoint catches where it is produced: branch and mark.
@@ -67,6 +72,8 @@ impl Session {
             displays: Vec::new(),
             interrupt,
             last_stop: None,
+            trail: Trail::default(),
+            checkpoints: BTreeMap::new(),
             printed: Vec::new(),
             passed_on: HashSet::new(),
             healths: HashMap::new(),

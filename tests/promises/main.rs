@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "what is wrong fails the test")]
 
 mod batch;
+mod branches;
 mod breakpoints;
 mod common;
 mod devices;
@@ -19,5 +20,6 @@ mod parity;
 mod pty;
 mod silence;
 mod starting;
+mod stops;
 mod tour;
 mod travel;
