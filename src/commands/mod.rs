@@ -19,6 +19,7 @@ mod files;
 mod generation;
 mod help;
 mod info;
+mod lora;
 mod motion;
 mod panel;
 mod places;

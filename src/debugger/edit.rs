@@ -70,6 +70,15 @@ pub enum Change {
         /// What it is replaced by.
         by: Ablation,
     },
+    /// `scale left right` is added to a weight: `[n, r]` and `[r, m]` to `[n, m]`.
+    LowRank {
+        /// The first factor.
+        left: Value,
+        /// The second factor.
+        right: Value,
+        /// What the product is multiplied by.
+        scale: f64,
+    },
     /// The prompt becomes another one.
     Input(Input),
     /// The token of each row becomes this one; none where the row has ended.
@@ -112,6 +121,9 @@ impl Change {
                 (slices, op) == (s, o) && same_bits(patch, p)
             }
             (Change::Ablate { slices, by }, Change::Ablate { slices: s, by: b }) => (slices, by) == (s, b),
+            (Change::LowRank { left, right, scale }, Change::LowRank { left: l, right: r, scale: s }) => {
+                scale == s && same_bits(left, l) && same_bits(right, r)
+            }
             (Change::Input(a), Change::Input(b)) => a == b,
             (Change::Tokens(a), Change::Tokens(b)) => a == b,
             _ => false,
@@ -142,6 +154,7 @@ impl Change {
                     Slice::Range { end, .. } => end <= len,
                 })
             }
+            Change::LowRank { left, right, .. } => *shape == [left.shape()[0], right.shape()[1]],
             Change::Input(_) | Change::Tokens(_) => true,
         }
     }
@@ -160,6 +173,10 @@ impl Change {
                 value.assign(slices, &patch)
             }
             Change::Ablate { slices, by } => ablate(value, slices, *by),
+            Change::LowRank { left, right, scale } => {
+                let scale = Value::from_f32(vec![*scale as f32], &[], &value.device());
+                value.binary(BinaryOp::Add, &left.matmul(right)?.binary(BinaryOp::Mul, &scale)?)
+            }
             Change::Input(_) | Change::Tokens(_) => Ok(value.clone()),
         }
     }

@@ -48,9 +48,47 @@ enum What {
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum How {
-    Assign { slices: Vec<String>, op: Option<String>, shape: Vec<usize>, values: Vec<Number> },
-    Elements { at: Vec<usize>, values: Vec<Number> },
-    Ablate { slices: Vec<String>, by: String },
+    Assign {
+        slices: Vec<String>,
+        op: Option<String>,
+        #[serde(flatten)]
+        patch: Matrix,
+    },
+    Elements {
+        at: Vec<usize>,
+        values: Vec<Number>,
+    },
+    Ablate {
+        slices: Vec<String>,
+        by: String,
+    },
+    LowRank {
+        left: Matrix,
+        right: Matrix,
+        scale: f64,
+    },
+}
+
+/// A tensor.
+#[derive(Serialize, Deserialize)]
+struct Matrix {
+    shape: Vec<usize>,
+    values: Vec<Number>,
+}
+
+impl Matrix {
+    fn of(value: &Value) -> Result<Matrix, RunError> {
+        Ok(Matrix { shape: value.shape().to_vec(), values: value.read_f32()?.into_iter().map(Number::of).collect() })
+    }
+
+    fn value(&self, run: &Run) -> Result<Value, String> {
+        let count = self.shape.iter().try_fold(1usize, |all, n| all.checked_mul(*n));
+        if count != Some(self.values.len()) {
+            return Err(format!("{} values of shape {:?}", self.values.len(), self.shape));
+        }
+        let data = self.values.iter().map(Number::read).collect::<Result<Vec<f32>, _>>()?;
+        Ok(Value::from_f32(data, &self.shape, run.device()))
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -84,10 +122,11 @@ impl EditFile {
                 (Target::Weight(id), change) => {
                     let Some(before) = weights.get(*id).map(|weight| weight.whole()).transpose()? else { continue };
                     let after = change.apply(&before)?;
-                    let how = match How::elements(&before, &after)? {
-                        Some(few) => few,
-                        None => How::of(change)?,
+                    let few = match change {
+                        Change::LowRank { .. } => None,
+                        _ => How::elements(&before, &after)?,
                     };
+                    let how = few.map_or_else(|| How::of(change), Ok)?;
                     weights.replace(*id, after)?;
                     What::Weight(id.to_string(), how)
                 }
@@ -190,7 +229,11 @@ impl Entry {
                     how => how.change(run)?.apply(&before).map_err(|error| words(&error))?,
                 };
                 weights.replace(id, after.clone()).map_err(|error| words(&error))?;
-                (Target::Weight(id), Change::Assign { slices: Vec::new(), op: None, patch: after })
+                let change = match how {
+                    How::LowRank { .. } => how.change(run)?,
+                    _ => Change::Assign { slices: Vec::new(), op: None, patch: after },
+                };
+                (Target::Weight(id), change)
             }
             What::Prompt(rows) => {
                 let rows = rows.iter().map(PromptRow::row).collect::<Result<_, _>>()?;
@@ -223,9 +266,11 @@ impl How {
             Change::Assign { slices, op, patch } => How::Assign {
                 slices: slices.iter().map(slice_text).collect(),
                 op: op.and_then(op_text).map(str::to_string),
-                shape: patch.shape().to_vec(),
-                values: patch.read_f32()?.into_iter().map(Number::of).collect(),
+                patch: Matrix::of(patch)?,
             },
+            Change::LowRank { left, right, scale } => {
+                How::LowRank { left: Matrix::of(left)?, right: Matrix::of(right)?, scale: *scale }
+            }
             Change::Ablate { slices, by } => {
                 How::Ablate { slices: slices.iter().map(slice_text).collect(), by: by.word().into() }
             }
@@ -247,15 +292,16 @@ impl How {
 
     fn change(&self, run: &Run) -> Result<Change, String> {
         match self {
-            How::Assign { slices, op, shape, values } => {
-                let count = shape.iter().try_fold(1usize, |all, n| all.checked_mul(*n));
-                if count != Some(values.len()) {
-                    return Err(format!("{} values of shape {shape:?}", values.len()));
-                }
-                let data = values.iter().map(Number::read).collect::<Result<Vec<f32>, _>>()?;
+            How::Assign { slices, op, patch } => {
                 let op = op.as_deref().map(|op| op_of(op).ok_or_else(|| format!("no operation {op:?}"))).transpose()?;
-                let patch = Value::from_f32(data, shape, run.device());
-                Ok(Change::Assign { slices: slices_of(slices)?, op, patch })
+                Ok(Change::Assign { slices: slices_of(slices)?, op, patch: patch.value(run)? })
+            }
+            How::LowRank { left, right, scale } => {
+                let (left, right) = (left.value(run)?, right.value(run)?);
+                match (left.shape(), right.shape()) {
+                    ([_, a], [b, _]) if a == b => Ok(Change::LowRank { left, right, scale: *scale }),
+                    (a, b) => Err(format!("factors of shapes {a:?} and {b:?}")),
+                }
             }
             How::Ablate { slices, by } => {
                 let by = Ablation::parse(by).ok_or_else(|| format!("no way to ablate called {by:?}"))?;

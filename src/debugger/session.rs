@@ -13,6 +13,7 @@ use super::trail::Trail;
 use super::travel::{Reason, Stop};
 use crate::lang::eval::Datum;
 use crate::model::Model;
+use crate::model::adapter::Adapter;
 use crate::model::input::{Input, Row};
 use crate::program::compile;
 use crate::tensor::Device;
@@ -45,6 +46,8 @@ pub struct Session {
     pub interrupt: Arc<AtomicBool>,
     /// Where the last motion ended.
     pub last_stop: Option<Stop>,
+    /// A LoRA adapter, resolved against the model.
+    pub adapter: Option<Arc<Adapter>>,
     /// Where the cursor has stopped.
     pub trail: Trail,
     /// Places to return to, by their numbers; those deleted are gone.
@@ -72,6 +75,7 @@ impl Session {
             displays: Vec::new(),
             interrupt,
             last_stop: None,
+            adapter: None,
             trail: Trail::default(),
             checkpoints: BTreeMap::new(),
             printed: Vec::new(),

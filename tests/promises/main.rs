@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "what is wrong fails the test")]
 
+mod adapters;
 mod batch;
 mod branches;
 mod breakpoints;

@@ -1,6 +1,6 @@
 //! Commands that change the model, the input or a value.
 
-use super::super::{ablate, branching, edits, steering, tokens};
+use super::super::{ablate, branching, edits, lora, steering, tokens};
 use super::{CHANGING, Command, Takes};
 
 pub const COMMANDS: &[Command] = &[
@@ -106,6 +106,16 @@ pub const COMMANDS: &[Command] = &[
         examples: &["run\nablate L1H0\ncheckout main", "run\nablate L1H0\ncheckout main\ncheckout edit1"],
         takes: Takes::Branch,
         run: branching::checkout,
+        ..CHANGING
+    },
+    Command {
+        name: "lora",
+        usage: "lora\nlora on\nlora off\nlora load DIR",
+        about: "lay a LoRA adapter over the weights in a branch, or go to where it is not",
+        help: "Base and fine-tune are two branches of one load: compare them with SITE@main. Alone it tells about the adapter.",
+        examples: &["lora", "run\ninfo branches\nlora"],
+        takes: Takes::Words(&["on", "off", "load"]),
+        run: lora::lora,
         ..CHANGING
     },
 ];

@@ -1,7 +1,7 @@
 //! Branches as a whole: named, copied, made anew of other edits; and going to any place of any of them.
 
 use super::{Applied, Run, RunError, Step};
-use crate::debugger::branch::Branch;
+use crate::debugger::branch::{Affected, Branch};
 use crate::debugger::edit::Edit;
 use crate::debugger::mark::Mark;
 
@@ -75,7 +75,7 @@ impl Run {
         next.name = self.free_name();
         next.parent = Some((checkpoint.branch, Mark::START));
         let name = next.name.clone();
-        self.add(next, checkpoint.at)?;
+        self.add(next, None, checkpoint.at)?;
         Ok(Some(name))
     }
 
@@ -95,13 +95,35 @@ impl Run {
         }
         self.check_fits(&next, &next.prompt())?;
         let name = next.name.clone();
-        let replayed = self.add(next, self.mark())?;
+        let replayed = self.add(next, None, self.mark())?;
+        Ok(Applied { branch: Some(name), replayed, unchanged: None })
+    }
+
+    /// Opens a branch with more edits than this one, and goes to the same place of it. Its name is `name`, or that with a number.
+    ///
+    /// # Errors
+    /// If an edit does not fit, or the device fails; nothing is changed then.
+    pub fn open_branch(&mut self, name: &str, edits: Vec<Edit>) -> Result<Applied, RunError> {
+        let mut next = self.branch().clone();
+        let names = std::iter::once(name.to_string()).chain((2..).map(|n| format!("{name}{n}")));
+        next.name = names.into_iter().find(|name| self.branch_named(name).is_none()).unwrap_or_default();
+        let changed = edits.iter().flat_map(|edit| next.first_changed(&self.program, edit)).min();
+        next.parent = Some((self.current, changed.unwrap_or_default()));
+        let mut affected = vec![vec![false; self.program.ops.len()]; next.passes()];
+        for edit in edits {
+            for (all, by_this) in affected.iter_mut().zip(self.place(&mut next, edit)?) {
+                all.iter_mut().zip(by_this).for_each(|(all, by_this)| *all |= by_this);
+            }
+        }
+        let (name, live) = (next.name.clone(), self.live);
+        let replayed = self.add(next, Some(&affected), self.mark())?;
+        self.live = live;
         Ok(Applied { branch: Some(name), replayed, unchanged: None })
     }
 
     /// Adds a branch and goes to a place of it; this can be undone. Returns how many ops that computed.
-    fn add(&mut self, mut next: Branch, to: Mark) -> Result<usize, RunError> {
-        let done = self.catch_up(&mut next, None, to)?;
+    fn add(&mut self, mut next: Branch, affected: Option<&Affected>, to: Mark) -> Result<usize, RunError> {
+        let done = self.catch_up(&mut next, affected, to)?;
         self.branches.push(next);
         let from = std::mem::replace(&mut self.current, self.branches.len() - 1);
         self.live = true;
