@@ -24,3 +24,4 @@ mod starting;
 mod stops;
 mod tour;
 mod travel;
+mod words;
