@@ -20,6 +20,7 @@ mod snapshot;
 mod stopview;
 mod table;
 mod values;
+mod weights;
 
 use crate::answer::Answer;
 

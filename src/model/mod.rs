@@ -2,6 +2,7 @@
 
 pub mod bundled;
 pub mod checkpoint;
+pub mod compare;
 pub mod config;
 mod error;
 pub mod families;

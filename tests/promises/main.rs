@@ -5,6 +5,7 @@
 mod batch;
 mod breakpoints;
 mod common;
+mod containers;
 mod devices;
 mod documents;
 mod edits;
