@@ -3,15 +3,29 @@
 use super::console::{Console, Done};
 use super::fail::Fail;
 use super::table::Call;
-use super::{breakpoints, edits, places, weights};
+use super::{breakpoints, edits, generation, places, tracing, weights};
 use crate::answer::{Answer, Cell, Table, TokenView};
 use crate::lang::command::Vocabulary;
 use crate::lang::location::{Choice, parse_location};
 use crate::lang::{LangError, Span};
 use crate::tensor::Axis;
 
-const SUBJECTS: [&str; 10] =
-    ["breakpoints", "branches", "display", "edits", "model", "modules", "record", "sites", "tokens", "weights"];
+pub(super) const SUBJECTS: [&str; 14] = [
+    "alternatives",
+    "breakpoints",
+    "branches",
+    "display",
+    "edits",
+    "generation",
+    "model",
+    "modules",
+    "passes",
+    "record",
+    "sites",
+    "tokens",
+    "trace",
+    "weights",
+];
 
 /// Ops listed around a place.
 const LISTED: usize = 10;
@@ -23,7 +37,10 @@ pub fn info(console: &mut Console, call: Call<'_, '_>) -> Done {
     };
     let vocabulary = Vocabulary { of: "info", names: &SUBJECTS, short: &[("b", "breakpoints")] };
     Ok(match vocabulary.resolve(subject.word, subject.span)? {
+        "alternatives" => generation::alternatives(console)?,
         "breakpoints" => breakpoints::table(console),
+        "generation" => generation::settings(console),
+        "passes" => generation::passes(console)?,
         "branches" => branches(console),
         "display" => console.display_table(),
         "edits" => edits::table(console),
@@ -32,6 +49,7 @@ pub fn info(console: &mut Console, call: Call<'_, '_>) -> Done {
         "record" => record(console),
         "sites" => sites(console),
         "tokens" => Answer::Tokens(console.tokens()),
+        "trace" => tracing::info(console, subject.rest, subject.offset)?,
         _ => weights::info(console, subject, call.progress)?,
     })
 }
@@ -40,7 +58,10 @@ fn branches(console: &Console) -> Answer {
     let run = &console.session.run;
     let rows = run.branches.iter().enumerate().map(|(i, branch)| {
         let from = match branch.parent {
-            Some((parent, op)) => format!("{} at {}", run.branches[parent].name, run.program.ops[op].site),
+            Some((parent, at)) => {
+                let pass = if at.pass > 0 { format!("#{}", at.pass) } else { String::new() };
+                format!("{} at {}{pass}", run.branches[parent].name, run.program.ops[at.op].site)
+            }
             None => String::new(),
         };
         let mark = if i == run.current { "*" } else { "" };
@@ -111,7 +132,7 @@ fn record(console: &Console) -> Answer {
             "branch {}: {} of {} ops computed, {} kept, {}",
             run.branch().name,
             status.computed,
-            run.program.ops.len(),
+            run.program.ops.len() * run.branch().passes(),
             status.kept,
             bytes(status.bytes)
         ),
@@ -167,7 +188,7 @@ pub fn backtrace(console: &mut Console, _call: Call<'_, '_>) -> Done {
         module = at.parent;
     }
     let next = program.ops.get(run.cursor).map_or("end of the pass".to_string(), |op| format!("next: {}", op.site));
-    frame(console.model_name.clone(), format!("pass 0, op {} of {}, {next}", run.cursor, program.ops.len()));
+    frame(console.model_name.clone(), format!("pass {}, op {} of {}, {next}", run.pass, run.cursor, program.ops.len()));
     let columns = ["#", "Module", "At"].map(String::from).to_vec();
     Ok(Answer::Table(Table { title: String::new(), columns, rows }))
 }
@@ -180,7 +201,7 @@ pub fn list(console: &mut Console, call: Call<'_, '_>) -> Done {
         text => {
             let location = parse_location(text, call.args.offset)?;
             let found = places::places(&console.session, &location)?;
-            places::position_of(&console.session, &found[0])?
+            places::position_of(&console.session, &found[0])?.1
         }
     };
     let start = middle.saturating_sub(LISTED / 2).min(ops.saturating_sub(LISTED));
@@ -194,7 +215,7 @@ pub fn focus(console: &mut Console, call: Call<'_, '_>) -> Done {
         let text = format!("tokens {}", call.args.rest);
         let shift = call.args.offset.saturating_sub("tokens ".len());
         let location = parse_location(&text, shift)?;
-        let rows = console.session.run.branch().input().rows.len();
+        let rows = console.session.run.branch().text().rows.len();
         let session = &mut console.session;
         let within = |choice: &Choice, len: usize, what: &str, span: Span| match choice {
             Choice::Index(n) => {
@@ -244,16 +265,14 @@ impl Console {
     pub(super) fn tokens(&self) -> Vec<TokenView> {
         let run = &self.session.run;
         let row_index = self.session.focus.row;
-        let Some(row) = run.branch().input().rows.get(row_index) else { return Vec::new() };
+        let Some(row) = self.session.focused_row() else { return Vec::new() };
         let token = |pos: usize| {
             let id = row.ids[pos];
-            let (text, bytes) = match &run.model.tokenizer {
-                Some(tokenizer) => (tokenizer.token_text(id), tokenizer.token_bytes(id)),
-                None => (format!("{id}"), Vec::new()),
-            };
+            let bytes = run.model.tokenizer.as_ref().map_or_else(Vec::new, |tokenizer| tokenizer.token_bytes(id));
+            let text = self.token_text(id);
             TokenView { pos, row: row_index, id, text, bytes, real: row.mask[pos] }
         };
-        (0..row.ids.len()).map(token).collect()
+        (0..self.session.row_length()).map(token).collect()
     }
 
     fn op_table(&self, ops: std::ops::Range<usize>) -> Table {

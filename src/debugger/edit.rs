@@ -1,30 +1,47 @@
 //! Edits: what was changed, as data that can be applied again.
 
+use super::mark::Mark;
 use crate::model::input::Input;
 use crate::model::role::WeightId;
-use crate::tensor::ops::{BinaryOp, Slice};
-use crate::tensor::{TensorError, Value};
+use crate::tensor::ops::{BinaryOp, Reduction, Slice};
+use crate::tensor::{Axis, TensorError, Value};
 
 /// One change, and the command that made it. A branch is its edits.
 #[derive(Clone)]
 pub struct Edit {
+    /// Where it counts from: the pass of the value that it changes, or from which on it lasts.
+    pub from: Mark,
     /// What is changed.
     pub target: Target,
     /// How.
     pub change: Change,
+    /// Whether it changes the same value in every later pass too.
+    pub lasting: bool,
     /// The command as typed.
     pub text: String,
+}
+
+impl Edit {
+    /// Whether it changes the output of an op in a pass.
+    pub fn applies_to(&self, at: Mark) -> bool {
+        let pass = if self.lasting { self.from.pass <= at.pass } else { self.from.pass == at.pass };
+        self.target == Target::Op(at.op) && pass
+    }
 }
 
 /// What an edit changes.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Target {
-    /// The output of an op.
+    /// The output of an op, in the pass from which the edit counts.
     Op(usize),
-    /// A weight, in its own layout (linear weights `[in, out]`, vocabulary matrices `[V, d]`).
+    /// What the passes from there on find in the key/value cache of an op.
+    Cache(usize),
+    /// A weight, in its own layout (linear weights `[in, out]`, vocabulary matrices `[V, d]`), in all passes.
     Weight(WeightId),
-    /// The whole input.
+    /// The whole prompt.
     Input,
+    /// The token that is computed in the pass from which the edit counts.
+    Token,
 }
 
 /// How an edit changes its target.
@@ -40,10 +57,28 @@ pub enum Change {
         /// The patch.
         patch: Value,
     },
-    /// Several parts are replaced at once, as `ablate` does for a neuron range in every row.
-    Many(Vec<Change>),
-    /// The input becomes another one.
+    /// A part of every row is taken out.
+    Ablate {
+        /// The part, one entry for each axis after the row.
+        slices: Vec<Slice>,
+        /// What it is replaced by.
+        by: Ablation,
+    },
+    /// The prompt becomes another one.
     Input(Input),
+    /// The token of each row becomes this one; none where the row has ended.
+    Tokens(Vec<Option<u32>>),
+}
+
+/// What an ablated value is replaced by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ablation {
+    /// Zero.
+    Zero,
+    /// Its mean over the positions of the pass, in each row.
+    Mean,
+    /// The same part of the next row of the batch.
+    Resample,
 }
 
 impl Change {
@@ -64,8 +99,14 @@ impl Change {
                 patch.len() <= place.len()
                     && patch.iter().rev().zip(place.iter().rev()).all(|(&p, &t)| p == t || p == 1)
             }
-            Change::Many(changes) => changes.iter().all(|change| change.fits(shape)),
-            Change::Input(_) => true,
+            Change::Ablate { slices, .. } => {
+                slices.iter().zip(shape.iter().skip(1)).all(|(slice, &len)| match *slice {
+                    Slice::All => true,
+                    Slice::At(at) => at < len,
+                    Slice::Range { end, .. } => end <= len,
+                })
+            }
+            Change::Input(_) | Change::Tokens(_) => true,
         }
     }
 
@@ -82,8 +123,37 @@ impl Change {
                 };
                 value.assign(slices, &patch)
             }
-            Change::Many(changes) => changes.iter().try_fold(value.clone(), |value, change| change.apply(&value)),
-            Change::Input(_) => Ok(value.clone()),
+            Change::Ablate { slices, by } => ablate(value, slices, *by),
+            Change::Input(_) | Change::Tokens(_) => Ok(value.clone()),
         }
     }
+}
+
+fn ablate(value: &Value, slices: &[Slice], by: Ablation) -> Result<Value, TensorError> {
+    let rows = value.shape()[0];
+    let mut changed = value.clone();
+    for row in 0..rows {
+        let part = |row: usize| {
+            let mut all = vec![Slice::At(row)];
+            all.extend_from_slice(slices);
+            all
+        };
+        let patch = match by {
+            Ablation::Zero => Value::from_f32(vec![0.0], &[], &value.device()),
+            Ablation::Mean => mean(&value.slice(&part(row))?)?,
+            Ablation::Resample => value.slice(&part((row + 1) % rows))?,
+        };
+        changed = changed.assign(&part(row), &patch)?;
+    }
+    Ok(changed)
+}
+
+/// What a part of a value holds on average over its positions; the part itself if it has none.
+fn mean(part: &Value) -> Result<Value, TensorError> {
+    let Some(axis) = part.axes().iter().position(|axis| matches!(axis, Axis::Pos | Axis::Q)) else {
+        return Ok(part.clone());
+    };
+    let mut kept = part.shape().to_vec();
+    kept[axis] = 1;
+    part.reduce_axis(Reduction::Mean, axis)?.reshape(&kept)
 }

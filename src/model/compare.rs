@@ -53,7 +53,7 @@ impl Twin {
     /// If they cannot be opened.
     pub fn open(model: &Model, path: &Path) -> Result<Self, LoadError> {
         let checkpoint = CheckpointFiles::at(path)?.open_checkpoint()?;
-        let from = Sources { config: &model.config, checkpoint: &checkpoint, mean_pooling: false };
+        let from = Sources { config: &model.config, checkpoint: &checkpoint, sentence: None };
         let names = families::find(&model.config)?.names(&model.spec, &from)?;
         let by_use = group(&names).into_iter().map(|load| (uses(&load), load.name)).collect();
         Ok(Twin { checkpoint, by_use })

@@ -159,6 +159,8 @@ pub struct FileTensor {
     pub layout: Option<Layout>,
     /// The weights it holds, in the order of its parts; empty if it is ignored.
     pub uses: Vec<WeightId>,
+    /// How often its parts follow each other: once for each head where the file has the weights of a head side by side.
+    pub rounds: usize,
     /// Why it is not used, if it is not.
     pub ignored: Option<String>,
 }
@@ -201,7 +203,7 @@ impl Weights {
     /// Every weight there is, in the order of the model.
     pub fn ids(&self) -> Vec<WeightId> {
         let mut ids: Vec<_> = self.loaded.keys().copied().collect();
-        ids.sort_by_key(|id| (order(id.role), *id));
+        ids.sort_by_key(|id| (id.role.place(), *id));
         ids
     }
 
@@ -266,12 +268,22 @@ impl Weights {
         for id in &file.uses {
             let Some(weight) = self.get(*id) else { return Ok(None) };
             let value = weight.whole()?;
-            parts.push(if layout == Layout::OutIn { value.transpose() } else { value });
+            parts.push(if matches!(layout, Layout::OutIn | Layout::Stacked) { value.transpose() } else { value });
         }
         match parts.as_slice() {
             [] => Ok(None),
-            [only] => Ok(Some(only.clone())),
-            many => Value::concat(many, usize::from(layout == Layout::InOut)).map(Some),
+            [only] => only.reshape(&file.shape).map(Some),
+            many if file.rounds > 1 => {
+                let inner = file.shape.get(1..).unwrap_or_default();
+                let by_round = |part: &Value| {
+                    let mut shape = vec![file.rounds, part.shape()[0] / file.rounds];
+                    shape.extend_from_slice(inner);
+                    part.reshape(&shape)
+                };
+                let rounds: Vec<Value> = many.iter().map(by_round).collect::<Result<_, _>>()?;
+                Value::concat(&rounds, 1)?.reshape(&file.shape).map(Some)
+            }
+            many => Value::concat(many, usize::from(layout == Layout::InOut))?.reshape(&file.shape).map(Some),
         }
     }
 
@@ -291,26 +303,6 @@ fn split_like(chunks: &RowChunks, value: &Value) -> RowChunks {
         piece
     });
     RowChunks::new(pieces.collect())
-}
-
-/// Embeddings first, blocks, then what follows them.
-fn order(role: Role) -> u8 {
-    match role {
-        Role::W_E | Role::W_pos | Role::W_type | Role::EmbedLnW | Role::EmbedLnB => 0,
-        Role::LnFinalW
-        | Role::LnFinalB
-        | Role::W_U
-        | Role::b_U
-        | Role::MlmW
-        | Role::MlmB
-        | Role::MlmLnW
-        | Role::MlmLnB
-        | Role::PoolerW
-        | Role::PoolerB
-        | Role::ClassifierW
-        | Role::ClassifierB => 2,
-        _ => 1,
-    }
 }
 
 #[cfg(test)]

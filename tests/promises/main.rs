@@ -11,6 +11,7 @@ mod documents;
 mod edits;
 mod expressions;
 mod files;
+mod generation;
 mod layers;
 mod manual;
 mod mistakes;

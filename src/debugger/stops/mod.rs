@@ -1,5 +1,16 @@
-//! Breakpoints: where to stop, under which condition, and how often it came to that.
+//! Stop points: where to stop, on what, under which condition, and how often it came to that.
 
+mod catch;
+mod kind;
+mod trace;
+mod watch;
+
+pub(super) use catch::Health;
+pub use kind::{Catch, Keep, Kind, Print, Trace, Watch};
+pub use trace::Tally;
+pub use watch::Change as Changed;
+
+use super::mark::Mark;
 use crate::lang::{Expr, location::Choice};
 
 /// What becomes of a stop point that has stopped.
@@ -24,10 +35,12 @@ impl Disposition {
     }
 }
 
-/// One place where a stop point stops.
+/// One place where a stop point is looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Crossing {
-    /// The cursor position: the index of the op that runs next.
+    /// The only pass that it is for; none means every pass.
+    pub pass: Option<usize>,
+    /// The place in a pass: the index of the op that runs next.
     pub position: usize,
     /// The op that a listing marks: the one whose value stops, or the one before which the cursor stops.
     pub op: usize,
@@ -39,28 +52,65 @@ pub struct Crossing {
     pub row: Option<i64>,
 }
 
+impl Crossing {
+    /// Where the value of an op has just been computed, in every pass.
+    pub fn after(op: usize) -> Crossing {
+        Crossing { pass: None, position: op + 1, op, head: None, pos: None, row: None }
+    }
+}
+
 /// A condition, and its text as it was typed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Condition {
-    /// As typed.
+    /// The line that spans of the expression point into.
     pub text: String,
-    /// As parsed; spans point into `text`.
+    /// As parsed.
     pub expr: Expr,
 }
 
-/// A breakpoint.
-#[derive(Clone, Debug, PartialEq)]
+/// A comparison of the number of hits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HitCondition {
+    /// How: `>`, `>=`, `<`, `<=`, `==`, `!=`, or `%` for every so many.
+    pub op: &'static str,
+    /// With what.
+    pub count: u64,
+}
+
+impl HitCondition {
+    /// Whether so many hits stop.
+    pub fn holds(self, hits: u64) -> bool {
+        match self.op {
+            ">" => hits > self.count,
+            ">=" => hits >= self.count,
+            "<" => hits < self.count,
+            "<=" => hits <= self.count,
+            "==" => hits == self.count,
+            "!=" => hits != self.count,
+            _ => self.count > 0 && hits.is_multiple_of(self.count),
+        }
+    }
+}
+
+/// A breakpoint, watchpoint, catchpoint, or a place that is traced.
+#[derive(Clone, Debug)]
 pub struct StopPoint {
     /// Its number; never used twice.
     pub number: usize,
-    /// The location as typed.
+    /// A name that stands for the number.
+    pub name: Option<String>,
+    /// What it stops on.
+    pub kind: Kind,
+    /// Its location, or what it watches, as typed.
     pub location: String,
-    /// Where that is in the program, by rising position.
+    /// Where it is looked at, by rising position.
     pub crossings: Vec<Crossing>,
     /// Stops only if this holds.
     pub condition: Option<Condition>,
     /// How often it was crossed with its condition true.
     pub hits: u64,
+    /// Stops only at these hits.
+    pub hit_condition: Option<HitCondition>,
     /// So many more hits do not stop.
     pub ignore: u64,
     /// What becomes of it after stopping.
@@ -69,6 +119,29 @@ pub struct StopPoint {
     pub left: Option<u64>,
     /// Whether it is looked at at all.
     pub enabled: bool,
+    /// Command lines that run when it has stopped.
+    pub commands: Vec<String>,
+}
+
+impl StopPoint {
+    /// One that stops whenever it is crossed. Its number is given when it is added.
+    pub fn new(kind: Kind, location: String, crossings: Vec<Crossing>) -> StopPoint {
+        StopPoint {
+            number: 0,
+            name: None,
+            kind,
+            location,
+            crossings,
+            condition: None,
+            hits: 0,
+            hit_condition: None,
+            ignore: 0,
+            disposition: Disposition::Keep,
+            left: None,
+            enabled: true,
+            commands: Vec::new(),
+        }
+    }
 }
 
 /// All stop points of a session, in number order.
@@ -100,32 +173,25 @@ impl StopPoints {
     }
 
     /// Adds one and returns its number.
-    pub fn add(
-        &mut self,
-        location: String,
-        crossings: Vec<Crossing>,
-        condition: Option<Condition>,
-        disposition: Disposition,
-    ) -> usize {
+    pub fn add(&mut self, point: StopPoint) -> usize {
         self.last += 1;
-        let number = self.last;
-        self.points.push(StopPoint {
-            number,
-            location,
-            crossings,
-            condition,
-            hits: 0,
-            ignore: 0,
-            disposition,
-            left: None,
-            enabled: true,
-        });
-        number
+        self.points.push(StopPoint { number: self.last, ..point });
+        self.last
+    }
+
+    /// The one of that number.
+    pub fn get(&self, number: usize) -> Option<&StopPoint> {
+        self.points.iter().find(|point| point.number == number)
     }
 
     /// The one of that number.
     pub fn get_mut(&mut self, number: usize) -> Option<&mut StopPoint> {
         self.points.iter_mut().find(|point| point.number == number)
+    }
+
+    /// The number of the one of that name.
+    pub fn named(&self, name: &str) -> Option<usize> {
+        self.points.iter().find(|point| point.name.as_deref() == Some(name)).map(|point| point.number)
     }
 
     /// Deletes one; false if there is none of that number.
@@ -140,9 +206,10 @@ impl StopPoints {
         self.points.clear();
     }
 
-    /// The enabled ones that stop at a position, with the crossing, in number order.
-    pub fn at(&self, position: usize) -> Vec<(usize, Crossing)> {
-        let crosses = |point: &StopPoint| point.crossings.iter().find(|c| c.position == position).cloned();
+    /// The enabled ones that are looked at at a place, with the crossing, in number order.
+    pub fn at(&self, at: Mark) -> Vec<(usize, Crossing)> {
+        let is_here = |c: &&Crossing| c.position == at.op && c.pass.is_none_or(|pass| pass == at.pass);
+        let crosses = |point: &StopPoint| point.crossings.iter().find(is_here).cloned();
         self.points
             .iter()
             .filter(|point| point.enabled)
@@ -150,13 +217,20 @@ impl StopPoints {
             .collect()
     }
 
-    /// Counts a hit whose condition held. Returns whether it stops, and whether it is gone by that.
+    /// Counts a hit whose condition held: first the number of hits decides, then the ignore count, then the disposition.
+    /// Returns whether it stops, and whether it is gone by that.
     pub fn hit(&mut self, number: usize) -> (bool, bool) {
         let Some(point) = self.get_mut(number) else { return (false, false) };
         point.hits += 1;
+        if point.hit_condition.is_some_and(|condition| !condition.holds(point.hits)) {
+            return (false, false);
+        }
         if point.ignore > 0 {
             point.ignore -= 1;
             return (false, false);
+        }
+        if !point.kind.stops() {
+            return (true, false);
         }
         if let Some(left) = &mut point.left {
             *left = left.saturating_sub(1);

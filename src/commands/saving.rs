@@ -1,0 +1,61 @@
+//! `save breakpoints`: commands that set all stop points again.
+
+use std::path::Path;
+
+use super::console::{Console, Done};
+use super::fail::Fail;
+use crate::answer::Answer;
+use crate::debugger::{Disposition, HitCondition, Kind, StopPoint};
+use crate::export;
+
+/// Writes a script that sets every stop point as it is, but for its hits.
+pub fn breakpoints(console: &Console, file: &str) -> Done {
+    let stops = &console.session.stops;
+    let lines: Vec<String> = stops.iter().flat_map(lines_of).collect();
+    export::text(Path::new(file), &format!("{}\n", lines.join("\n"))).map_err(Fail::because)?;
+    let noun = if stops.len() == 1 { "stop point" } else { "stop points" };
+    Ok(Answer::Text(format!("Wrote {} {noun} to {file}", stops.len())))
+}
+
+fn lines_of(point: &StopPoint) -> Vec<String> {
+    let temporary = point.disposition == Disposition::Delete && point.left.is_none();
+    let command = match &point.kind {
+        Kind::Break if temporary => "tbreak",
+        Kind::Break => "break",
+        Kind::Watch(_) => "watch",
+        Kind::Catch(_) => "catch",
+        Kind::Trace(_) => "trace",
+        Kind::Print(_) => "dprintf",
+    };
+    let name = point.name.as_ref().map(|name| format!("-name {name} ")).unwrap_or_default();
+    // The filter of a trace is part of what it is called.
+    let condition = match (&point.condition, &point.kind) {
+        (Some(condition), Kind::Break | Kind::Watch(_) | Kind::Catch(_)) => format!(" if {}", condition.expr),
+        _ => String::new(),
+    };
+    let mut lines = vec![format!("{command} {name}{}{condition}", point.location)];
+    if let (Some(condition), Kind::Print(_)) = (&point.condition, &point.kind) {
+        lines.push(format!("condition $bpnum {}", condition.expr));
+    }
+    if let Some(HitCondition { op, count }) = point.hit_condition {
+        lines.push(format!("condition -hits $bpnum {op} {count}"));
+    }
+    if point.ignore > 0 {
+        lines.push(format!("ignore $bpnum {}", point.ignore));
+    }
+    match (point.disposition, point.left) {
+        (Disposition::Disable, Some(left)) => lines.push(format!("enable count {left} $bpnum")),
+        (Disposition::Disable, None) => lines.push("enable once $bpnum".into()),
+        (Disposition::Delete, _) if command != "tbreak" => lines.push("enable delete $bpnum".into()),
+        _ => {}
+    }
+    if !point.enabled {
+        lines.push("disable $bpnum".into());
+    }
+    if !point.commands.is_empty() {
+        lines.push("commands $bpnum".into());
+        lines.extend(point.commands.iter().map(|line| format!("  {line}")));
+        lines.push("end".into());
+    }
+    lines
+}
