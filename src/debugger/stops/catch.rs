@@ -50,7 +50,7 @@ impl Session {
         match catch {
             Catch::Token(_) | Catch::Pass => false,
             Catch::NormJump(_) => op.kernel == Kernel::Add && op.inputs.len() > 1 && op.layer.is_some(),
-            Catch::Saturated(_) => op.kernel == Kernel::Pattern || op.site == "pooler.out",
+            Catch::Saturated(_) => matches!(op.kernel, Kernel::Pattern { .. }) || op.site == "pooler.out",
             _ => op.kernel != Kernel::Same,
         }
     }
@@ -229,7 +229,7 @@ impl Session {
         if self.health(at)?.zero {
             return Ok(Some(vec![format!("{} is zero throughout", op.site)]));
         }
-        if matches!(op.kernel, Kernel::Scores { .. } | Kernel::Pattern) {
+        if matches!(op.kernel, Kernel::Scores { .. } | Kernel::Pattern { .. }) {
             return Ok(None);
         }
         let value = self.run.value_at(at)?;
@@ -266,7 +266,7 @@ impl Session {
     /// A head that looks at one key from every query that sees several, or a tanh at its ends.
     fn saturated(&mut self, at: Mark, op: &Op, share: f64) -> Found {
         let value = self.run.value_at(at)?;
-        if op.kernel != Kernel::Pattern {
+        if !matches!(op.kernel, Kernel::Pattern { .. }) {
             let data = value.read_f64()?;
             let near = data.iter().filter(|x| x.abs() >= share).count();
             let most = near as f64 >= share * data.len() as f64;
