@@ -2,12 +2,13 @@
 """Converts small Hugging Face checkpoints to GGUF as llama.cpp's converter does, for tests.
 
     pip install gguf safetensors numpy torch
-    python tools/make_gguf.py [--type f32|f16|bf16|q8_0|q4_0|q4_1|q5_0|q5_1] [--shards N] [--twin] MODEL... OUT
+    python tools/make_gguf.py [--type f32|f16|bf16|q8_0|q4_0|q4_1|q5_0|q5_1] [--shards N] [--twin | --twin-config] MODEL... OUT
 
 For each directory MODEL it writes OUT/NAME.TYPE.gguf: metadata, names, order of rows and types of tensors are those of
 llama.cpp's convert_hf_to_gguf.py, names by the tables of the `gguf` package. With --twin it also writes OUT/NAME.TYPE/, a
 checkpoint in safetensors that must compute the same as the GGUF file: its weights are what the `gguf` package makes of the
 stored blocks, and its configuration lacks what GGUF has no words for (windows of Mistral and Qwen 2, Gemma's score scale).
+With --twin-config it writes only that configuration, and only where it is another one than MODEL's.
 
 Families that llama.cpp does not have are refused.
 """
@@ -710,6 +711,13 @@ def twin_config(m):
     return config
 
 
+def write_twin_config(m, folder):
+    config = twin_config(m)
+    if config != json.loads((m.source / "config.json").read_text()):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+
+
 def write_twin(m, folder, tensors):
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("tokenizer.json", "tokenizer_config.json", "generation_config.json", "modules.json", "1_Pooling"):
@@ -725,7 +733,7 @@ def write_twin(m, folder, tensors):
 # -- The file ----------------------------------------------------------------------------------------------------------
 
 
-def convert(source: Path, out: Path, wanted: Type, shards: int, twin: bool):
+def convert(source: Path, out: Path, wanted: Type, shards: int, twin: bool, only_config: bool):
     m = Model(source)
     w = gguf.GGUFWriter(None, gguf.MODEL_ARCH_NAMES[m.arch])
     w.add_name(source.name)
@@ -752,6 +760,8 @@ def convert(source: Path, out: Path, wanted: Type, shards: int, twin: bool):
     w.close()
     if twin:
         write_twin(m, out / stem, undone)
+    elif only_config:
+        write_twin_config(m, out / stem)
     print(f"{stem}: {gguf.MODEL_ARCH_NAMES[m.arch]}, {len(written)} tensors")
 
 
@@ -760,11 +770,12 @@ def main():
     parser.add_argument("--type", default="f32", choices=["f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "q5_0", "q5_1"])
     parser.add_argument("--shards", type=int, default=1)
     parser.add_argument("--twin", action="store_true")
+    parser.add_argument("--twin-config", action="store_true")
     parser.add_argument("models", type=Path, nargs="+", metavar="MODEL")
     parser.add_argument("out", type=Path)
     args = parser.parse_args()
     for model in args.models:
-        convert(model, args.out, Type[args.type.upper()], args.shards, args.twin)
+        convert(model, args.out, Type[args.type.upper()], args.shards, args.twin, args.twin_config)
 
 
 if __name__ == "__main__":

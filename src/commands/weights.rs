@@ -7,10 +7,10 @@ use super::console::{Console, Done};
 use super::fail::Fail;
 use crate::answer::{Answer, Cell, Table, numbers};
 use crate::debugger::Progress;
+use crate::lang::LangError;
 use crate::lang::command::CommandLine;
 use crate::lang::glob::name_patterns;
 use crate::lang::words::{OptionSpec, Word, take_options, words};
-use crate::lang::LangError;
 use crate::model::checkpoint::step;
 use crate::model::compare::{Comparison, Twin};
 use crate::model::{FileTensor, Weight};
@@ -23,16 +23,14 @@ const BYTES_IN_LINE: usize = 16;
 
 /// `info weights [PATTERN...]`, `info weights -against FILE [PATTERN...]`, `info weights -block N NAME`.
 pub fn info(console: &mut Console, subject: CommandLine<'_>, progress: Progress<'_>) -> Done {
-    let known = [
-        OptionSpec { name: "-against", takes_value: true },
-        OptionSpec { name: "-block", takes_value: true },
-    ];
+    let known = [OptionSpec { name: "-against", takes_value: true }, OptionSpec { name: "-block", takes_value: true }];
     let (given, patterns) = take_options(words(subject.rest, subject.offset)?, &known)?;
     let chosen = chosen(console, &patterns)?;
     match given.as_slice() {
         [] => list(console, &chosen, progress),
         [only] => {
-            let value = only.value.clone().unwrap_or_else(|| Word { text: String::new(), quoted: false, span: only.span });
+            let value =
+                only.value.clone().unwrap_or_else(|| Word { text: String::new(), quoted: false, span: only.span });
             match only.name {
                 "-against" => against(console, &chosen, &value, progress),
                 _ => block(console, &chosen, &value, &patterns),
@@ -96,13 +94,7 @@ fn list(console: &mut Console, chosen: &[FileTensor], progress: Progress<'_>) ->
 }
 
 /// Tells how far a command is, and stops it if that is asked for.
-fn go_on(
-    console: &Console,
-    done: usize,
-    all: usize,
-    file: &FileTensor,
-    progress: Progress<'_>,
-) -> Result<(), Fail> {
+fn go_on(console: &Console, done: usize, all: usize, file: &FileTensor, progress: Progress<'_>) -> Result<(), Fail> {
     progress(file.file_name(), done as u64, all as u64);
     if console.session.interrupt.swap(false, Ordering::Relaxed) {
         return Err(Fail::because(format!("interrupted after {done} of {all} tensors")));
@@ -145,8 +137,19 @@ fn against(console: &mut Console, chosen: &[FileTensor], path: &Word, progress: 
         }
         rows.push(row);
     }
-    let columns =
-        ["Name", "Stored", "Other", "Max error", "At", "This", "Other value", "RMS error", "Relative", "Step", "Max step"];
+    let columns = [
+        "Name",
+        "Stored",
+        "Other",
+        "Max error",
+        "At",
+        "This",
+        "Other value",
+        "RMS error",
+        "Relative",
+        "Step",
+        "Max step",
+    ];
     Ok(Answer::Table(Table { title: String::new(), columns: columns.map(String::from).to_vec(), rows }))
 }
 

@@ -74,7 +74,12 @@ impl Twin {
             false => twin_entry.shape.clone(),
         };
         if shape != entry.shape {
-            return Err(format!("{} has shape {:?}, {} has {shape:?}", entry.file_name(), entry.shape, twin_entry.name));
+            return Err(format!(
+                "{} has shape {:?}, {} has {shape:?}",
+                entry.file_name(),
+                entry.shape,
+                twin_entry.name
+            ));
         }
         differences(&Side::new(file, entry)?, &Side::new(twin_file, twin_entry)?, turned).map(Some)
     }

@@ -237,7 +237,9 @@ pub enum LoadError {
         message: String,
     },
     /// A GGUF file of an architecture that is not described.
-    #[error("{path} is of the architecture {architecture:?}, of which GGUF files cannot be loaded; supported: {supported}")]
+    #[error(
+        "{path} is of the architecture {architecture:?}, of which GGUF files cannot be loaded; supported: {supported}"
+    )]
     UnknownGgufArchitecture {
         /// The file.
         path: String,

@@ -248,7 +248,10 @@ impl Weights {
 
     /// A tensor of the files by the name that transformers has for it, or by its name in the file.
     pub fn file(&self, name: &str) -> Option<&FileTensor> {
-        self.files.iter().find(|file| file.name == name).or_else(|| self.files.iter().find(|file| file.file_name() == name))
+        self.files
+            .iter()
+            .find(|file| file.name == name)
+            .or_else(|| self.files.iter().find(|file| file.file_name() == name))
     }
 
     /// The tensor of the files that holds a weight.

@@ -18,6 +18,7 @@ mod mistakes;
 mod nonsense;
 mod parity;
 mod pty;
+mod pytorch;
 mod silence;
 mod starting;
 mod tour;

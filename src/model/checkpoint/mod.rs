@@ -28,8 +28,8 @@ use std::collections::HashMap;
 
 use super::error::LoadError;
 
-/// Every tensor of a checkpoint, whatever file it is in.
-#[derive(Debug)]
+/// Every tensor of a checkpoint, whatever file it is in. The default has no files.
+#[derive(Debug, Default)]
 pub struct Checkpoint {
     path: String,
     files: Vec<TensorFile>,
@@ -43,11 +43,7 @@ impl Checkpoint {
     ///
     /// # Errors
     /// If two tensors have the same name.
-    fn new(
-        path: String,
-        files: Vec<TensorFile>,
-        aside: Vec<(TensorEntry, String)>,
-    ) -> Result<Self, LoadError> {
+    fn new(path: String, files: Vec<TensorFile>, aside: Vec<(TensorEntry, String)>) -> Result<Self, LoadError> {
         let mut by_name = HashMap::new();
         for (f, file) in files.iter().enumerate() {
             for (e, entry) in file.entries().iter().enumerate() {

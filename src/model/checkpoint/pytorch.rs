@@ -86,3 +86,23 @@ fn stored(dtype: DType) -> StoredType {
         DType::Bool => StoredType::Other("bool"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of `tools/make_pytorch.py`: 24 numbers, and what can be seen of them.
+    #[test]
+    fn tensors_that_share_storage_are_gathered_as_torch_sees_them() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/pytorch/views.bin");
+        let file = open(Path::new(path)).unwrap();
+        let read = |name: &str| {
+            let entry = file.entries().iter().find(|entry| entry.name == name).unwrap();
+            (entry.shape.clone(), file.read_f32(entry, &[entry.count()]).unwrap().remove(0))
+        };
+        let turned: Vec<f32> = (0..6).flat_map(|column| (0..4).map(move |row| (row * 6 + column) as f32)).collect();
+        assert_eq!(read("turned"), (vec![6, 4], turned));
+        assert_eq!(read("part"), (vec![3, 4], (6..18).map(|x| x as f32).collect()));
+        assert_eq!(read("wide"), (vec![3], vec![0.0; 3]));
+    }
+}

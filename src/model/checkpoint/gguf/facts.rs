@@ -28,7 +28,8 @@ impl<'a> Facts<'a> {
             .flat_map(|file| file.header.tensors.iter().map(move |tensor| (tensor.name.as_str(), (file, tensor))))
             .collect();
         let mut facts = Facts { path: &model.path, architecture: "", first: &model.files[0], tensors };
-        facts.architecture = facts.text("general.architecture")?.ok_or_else(|| facts.missing("general.architecture"))?;
+        facts.architecture =
+            facts.text("general.architecture")?.ok_or_else(|| facts.missing("general.architecture"))?;
         Ok(facts)
     }
 
@@ -116,9 +117,7 @@ impl<'a> Facts<'a> {
 
     /// The numbers of an array; none if it is not there.
     pub fn numbers(&self, key: &str) -> Result<Vec<f64>, LoadError> {
-        self.values(key)?
-            .map(|value| number(&value).ok_or_else(|| self.wrong(key, "a list of numbers")))
-            .collect()
+        self.values(key)?.map(|value| number(&value).ok_or_else(|| self.wrong(key, "a list of numbers"))).collect()
     }
 
     /// A key of the architecture: `block_count` is `llama.block_count`.

@@ -100,7 +100,8 @@ impl GgufModel {
     }
 
     fn renamed(&self) -> LoadError {
-        let message = "it is one of several shards, but is not named NAME-00001-of-0000N.gguf, by which the others are found";
+        let message =
+            "it is one of several shards, but is not named NAME-00001-of-0000N.gguf, by which the others are found";
         LoadError::BadGguf { path: self.path.clone(), message: message.into() }
     }
 

@@ -104,7 +104,8 @@ fn named(
         }
         Done::Stacked => return stacked(tensor, theirs, suffix, numbers).ok_or_else(|| fail("is no stack")),
         Done::Joined(parts) => {
-            return joined(tensor, parts, suffix, numbers).ok_or_else(|| fail("does not hold queries, keys and values"));
+            return joined(tensor, parts, suffix, numbers)
+                .ok_or_else(|| fail("does not hold queries, keys and values"));
         }
     }
     Ok(vec![one])

@@ -92,10 +92,7 @@ pub fn starcoder2(facts: &Facts) -> Result<Description, LoadError> {
         .set("hidden_act", "gelu_pytorch_tanh")
         .set("use_bias", facts.has("blk.0.attn_q.bias"))
         .set("sliding_window", window.map_or(Json::Null, |window| json!(window)))
-        .name(&[
-            ("blk.{}.ffn_up", "model.layers.{}.mlp.c_fc"),
-            ("blk.{}.ffn_down", "model.layers.{}.mlp.c_proj"),
-        ]);
+        .name(&[("blk.{}.ffn_up", "model.layers.{}.mlp.c_fc"), ("blk.{}.ffn_down", "model.layers.{}.mlp.c_proj")]);
     Ok(description)
 }
 

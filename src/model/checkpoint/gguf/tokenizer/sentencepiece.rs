@@ -25,10 +25,7 @@ pub fn json(facts: &Facts, vocabulary: &Vocabulary) -> Result<Result<Json, Strin
     let prefix = facts.flag("tokenizer.ggml.add_space_prefix")?.unwrap_or(true);
     // Nothing in the file says so, but the markers of Phi-3's chats take the space behind them.
     let phi3 = facts.architecture == "phi3" && facts.name().to_lowercase().replace(' ', "-").contains("phi-3");
-    let strip = |token: &str| Strip {
-        left: false,
-        right: phi3 && !matches!(token, "<unk>" | "<s>" | "<|endoftext|>"),
-    };
+    let strip = |token: &str| Strip { left: false, right: phi3 && !matches!(token, "<unk>" | "<s>" | "<|endoftext|>") };
     let model = json!({
         "type": "BPE",
         "dropout": null,
@@ -106,10 +103,7 @@ fn merges(vocabulary: &Vocabulary) -> Vec<Json> {
         let ((a, al, ar), (b, bl, br)) = (rank(a), rank(b));
         b.total_cmp(&a).then(bl.cmp(&al)).then(br.cmp(&ar))
     });
-    merges
-        .into_iter()
-        .map(|(id, at)| json!([vocabulary.tokens[id][..at], vocabulary.tokens[id][at..]]))
-        .collect()
+    merges.into_iter().map(|(id, at)| json!([vocabulary.tokens[id][..at], vocabulary.tokens[id][at..]])).collect()
 }
 
 #[cfg(test)]

@@ -32,12 +32,7 @@ pub fn json(facts: &Facts, vocabulary: &Vocabulary) -> Result<Result<Json, Strin
             "lowercase": !capitals,
         }),
         pre_tokenizer: json!({"type": "BertPreTokenizer"}),
-        post_processor: template(
-            vocabulary,
-            &[first, Part::A, end],
-            &[first, Part::A, end, Part::B, last],
-            true,
-        ),
+        post_processor: template(vocabulary, &[first, Part::A, end], &[first, Part::A, end, Part::B, last], true),
         decoder: json!({"type": "WordPiece", "prefix": "##", "cleanup": true}),
         model: json!({
             "type": "WordPiece",
