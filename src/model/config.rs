@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 
 use super::error::LoadError;
 
+mod sizes;
 mod unread;
 
 /// A `config.json` and where it comes from.
@@ -21,11 +22,6 @@ pub struct HfConfig {
     root: Map<String, Value>,
     read: Arc<Mutex<HashSet<String>>>,
 }
-
-/// Blocks that are believed.
-const MOST_LAYERS: usize = 10_000;
-/// Sizes of anything else that are believed: products of two are numbers still.
-const LARGEST_SIZE: usize = 1 << 31;
 
 /// Names of the width of the residual stream.
 pub const D_MODEL: &[&str] = &["hidden_size", "n_embd", "dim", "d_model", "n_embed"];
@@ -82,20 +78,6 @@ impl HfConfig {
     /// The whole configuration as it is in the file.
     pub fn json(&self) -> &Map<String, Value> {
         &self.root
-    }
-
-    /// Refuses sizes that no model has, before anything is made in them.
-    pub fn check_sizes(&self) -> Result<(), LoadError> {
-        let layers = (N_LAYERS, MOST_LAYERS);
-        let others = [D_MODEL, N_HEADS, N_KV_HEADS, D_MLP, MAX_POSITIONS, &["vocab_size"], &["head_dim"]];
-        for (keys, most) in others.map(|keys| (keys, LARGEST_SIZE)).into_iter().chain([layers]) {
-            for key in keys {
-                if let Some(size) = self.find(&[*key]).and_then(|(_, value)| whole(value)).filter(|size| *size > most) {
-                    return Err(self.bad(format!("{key:?} is {size}, more than any model has")));
-                }
-            }
-        }
-        Ok(())
     }
 
     /// `model_type`, which decides the family.
