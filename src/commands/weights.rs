@@ -124,18 +124,25 @@ fn against(console: &mut Console, chosen: &[FileTensor], path: &Word, progress: 
     let model = &console.session.run.model;
     let twin = Twin::open(model, Path::new(&path.text)).map_err(|error| Fail::because(error.to_string()))?;
     let used: Vec<&FileTensor> = chosen.iter().filter(|file| !file.uses.is_empty()).collect();
-    let mut rows = Vec::new();
+    let (mut rows, mut found) = (Vec::new(), 0);
     for (done, file) in used.iter().enumerate() {
         go_on(console, done, used.len(), file, progress)?;
         let mut row = vec![Cell::Text(file.file_name().to_owned()), Cell::Text(file.dtype.clone())];
         match twin.compare(&model.files, &file.name, &file.uses).map_err(Fail::because)? {
-            Some(comparison) => row.extend(compared(&comparison)),
+            Some(comparison) => {
+                row.extend(compared(&comparison));
+                found += 1;
+            }
             None => {
                 row.push(Cell::Text("not there".into()));
                 row.extend([const { Cell::Empty }; 8]);
             }
         }
         rows.push(row);
+    }
+    if found == 0 {
+        let message = format!("{} has none of these weights: name a file of the same architecture", path.text);
+        return Err(Fail::because(message));
     }
     let columns = [
         "Name",

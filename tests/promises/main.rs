@@ -25,3 +25,4 @@ mod silence;
 mod starting;
 mod tour;
 mod travel;
+mod weights;
