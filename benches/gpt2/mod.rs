@@ -74,6 +74,7 @@ pub fn model() -> Model {
             notes: Vec::new(),
             seconds: 0.0,
         },
+        files: Arc::default(),
     }
 }
 

@@ -3,7 +3,7 @@
 use super::console::{Console, Done};
 use super::fail::Fail;
 use super::table::Call;
-use super::{branching, breakpoints, generation, places, times, tracing};
+use super::{branching, breakpoints, generation, places, times, tracing, weights};
 use crate::answer::{Answer, Cell, Table, TokenView};
 use crate::lang::command::Vocabulary;
 use crate::lang::location::{Choice, parse_location};
@@ -52,7 +52,7 @@ pub fn info(console: &mut Console, call: Call<'_, '_>) -> Done {
         "sites" => sites(console),
         "tokens" => Answer::Tokens(console.tokens()),
         "trace" => tracing::info(console, subject.rest, subject.offset)?,
-        _ => weights(console),
+        _ => weights::info(console, subject, call.progress)?,
     })
 }
 
@@ -137,26 +137,6 @@ pub(super) fn bytes(n: u64) -> String {
 fn sites(console: &Console) -> Answer {
     let ops = 0..console.session.run.program.ops.len();
     Answer::Table(console.op_table(ops))
-}
-
-fn weights(console: &Console) -> Answer {
-    let run = &console.session.run;
-    let rows = run.model.weights.files().iter().map(|file| {
-        let roles: Vec<String> = file.uses.iter().map(|used| used.to_string()).collect();
-        let shape: Vec<String> = file.shape.iter().map(usize::to_string).collect();
-        let what = match &file.ignored {
-            Some(reason) => format!("ignored: {reason}"),
-            None => roles.join(", "),
-        };
-        vec![
-            Cell::Text(file.name.clone()),
-            Cell::Text(what),
-            Cell::Text(shape.join("x")),
-            Cell::Text(file.dtype.to_string()),
-        ]
-    });
-    let columns = ["Name", "Role", "Shape", "Stored"].map(String::from).to_vec();
-    Answer::Table(Table { title: String::new(), columns, rows: rows.collect() })
 }
 
 /// The modules around the cursor, innermost first.

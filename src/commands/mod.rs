@@ -33,6 +33,7 @@ mod times;
 mod tokens;
 mod tracing;
 mod values;
+mod weights;
 
 use crate::answer::Answer;
 

@@ -20,7 +20,6 @@ impl Names {
     pub fn new(program: &Arc<Program>, weights: &Weights) -> Names {
         let mut aliases = HashMap::new();
         for file in weights.files() {
-            let Some((path, _)) = file.name.rsplit_once('.') else { continue };
             // A fused projection feeds several sites; the module's own output is none of them alone.
             let [only] = file.uses.as_slice() else { continue };
             let id = *only;
@@ -33,7 +32,8 @@ impl Names {
             let Some(output) = output_of(id.role, gated) else { continue };
             let site = format!("{prefix}{output}");
             if program.op_of(&site).is_some() {
-                aliases.insert(path.to_string(), site);
+                let paths = [&file.name, file.file_name()].map(|name| name.rsplit_once('.'));
+                aliases.extend(paths.into_iter().flatten().map(|(path, _)| (path.to_string(), site.clone())));
             }
         }
         let on_request = (0..program.n_layers()).map(|layer| format!("blocks.{layer}.attn.result")).collect();

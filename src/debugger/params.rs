@@ -120,7 +120,10 @@ pub fn head_results(z: &Value, weights: &Weights, layer: usize) -> Result<Value,
 
 fn unknown(name: &str, weights: &Weights) -> ParamError {
     let roles = weights.ids().into_iter().map(|id| id.to_string());
-    let files = weights.files().iter().map(|file| file.name.clone());
+    let files = weights.files().iter().flat_map(|file| {
+        let stored = file.stored_as.clone();
+        stored.into_iter().chain([file.name.clone()])
+    });
     let mut scored: Vec<(f64, String)> =
         roles.chain(files).map(|known| (strsim::jaro_winkler(name, &known), known)).collect();
     scored.sort_by(|a, b| b.0.total_cmp(&a.0));

@@ -52,6 +52,20 @@ pub fn matches(glob: &str, span: Span, table: &dyn SiteTable, block: Option<usiz
     Ok((chosen, modules))
 }
 
+/// A pattern over names of any kind: with `*`, `?` and braces, or between slashes a regular expression. A name without any of
+/// them is itself.
+///
+/// # Errors
+/// If it is no pattern.
+pub fn name_patterns(pattern: &str, span: Span) -> Result<Vec<Regex>> {
+    let wrong = |message: String| LangError::new(message, span);
+    if let Some(regex) = pattern.strip_prefix('/').and_then(|rest| rest.strip_suffix('/')) {
+        let regex = Regex::new(regex).map_err(|error| wrong(format!("{pattern} is no regular expression: {error}")))?;
+        return Ok(vec![regex]);
+    }
+    expand(pattern).map_err(wrong)?.iter().map(|alternative| compile(alternative).map_err(wrong)).collect()
+}
+
 /// The canonical spelling of a pattern without braces.
 fn spell(pattern: &str, n_layers: usize) -> std::result::Result<String, String> {
     let (first, rest) = pattern.split_once('.').map_or((pattern, None), |(first, rest)| (first, Some(rest)));

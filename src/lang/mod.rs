@@ -13,7 +13,7 @@ pub mod clauses;
 pub mod command;
 pub mod error;
 pub mod eval;
-mod glob;
+pub mod glob;
 mod lexer;
 pub mod location;
 pub mod parser;

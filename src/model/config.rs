@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 
 use super::error::LoadError;
 
+mod sizes;
 mod unread;
 
 /// A `config.json` and where it comes from.

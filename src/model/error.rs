@@ -4,6 +4,8 @@
 
 use std::io;
 
+use super::checkpoint::LOADABLE;
+
 /// A checkpoint that cannot be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
@@ -11,7 +13,7 @@ pub enum LoadError {
     /// Nothing is there.
     #[error(
         "no model at {path:?}: no such file or directory; give a directory with config.json and model.safetensors, a \
-         .safetensors file, or the name of a model in the Hugging Face cache"
+         .safetensors, .gguf or .bin file, or the name of a model in the Hugging Face cache"
     )]
     NotFound {
         /// What was asked for.
@@ -148,20 +150,37 @@ pub enum LoadError {
 
     // Weight files
     /// A checkpoint without weights in a format that can be read.
-    #[error("no model.safetensors or model.safetensors.index.json in {path}{hint}")]
+    #[error("no model.safetensors, pytorch_model.bin or index of one of them in {path}{hint}")]
     NoWeights {
         /// The directory.
         path: String,
         /// What is there instead and what to do about it.
         hint: String,
     },
-    /// A file that is named as the model and holds no safetensors.
-    #[error("{path} is no .safetensors file: {hint}")]
+    /// A file that is named as the model and holds no weights.
+    #[error(
+        "{path} is no weights file: name the directory that holds the model, or its .safetensors, .gguf, .bin, .pt or .pth \
+         file"
+    )]
     NotWeights {
         /// The file.
         path: String,
-        /// What to do instead.
-        hint: &'static str,
+    },
+    /// A directory with several GGUF models.
+    #[error("{path} has several models: name one of {files}")]
+    SeveralModels {
+        /// The directory.
+        path: String,
+        /// Their files.
+        files: String,
+    },
+    /// A file that is read whole, and is larger than any of its kind.
+    #[error("{path} is larger than {max} bytes, which no such file is; get it again")]
+    TooLarge {
+        /// The file.
+        path: String,
+        /// What is read at most.
+        max: u64,
     },
     /// Fewer bytes than even the length of the header takes.
     #[error("{path} is truncated: {size} bytes, a safetensors file starts with 8 bytes of header length; get it again")]
@@ -208,6 +227,60 @@ pub enum LoadError {
         end: u64,
         /// Bytes of data in the file.
         available: u64,
+    },
+    /// A GGUF file that is cut off or contradicts itself.
+    #[error("{path} is no usable GGUF file: {message}; get it again, or convert it anew")]
+    BadGguf {
+        /// The file.
+        path: String,
+        /// What is wrong.
+        message: String,
+    },
+    /// A GGUF file of an architecture that is not described.
+    #[error(
+        "{path} is of the architecture {architecture:?}, of which GGUF files cannot be loaded; supported: {supported}"
+    )]
+    UnknownGgufArchitecture {
+        /// The file.
+        path: String,
+        /// `general.architecture`.
+        architecture: String,
+        /// Architectures that are.
+        supported: String,
+    },
+    /// A shard of a GGUF model that is not there.
+    #[error("the shard {shard:?} is not there; get it again, all {shards} shards are needed")]
+    MissingGgufShard {
+        /// The file.
+        shard: String,
+        /// Number of shards that its name speaks of.
+        shards: usize,
+    },
+    /// A PyTorch file that cannot be read.
+    #[error("{path} is no usable PyTorch checkpoint: {message}; get it again, or the safetensors of the model")]
+    BadPytorch {
+        /// The file.
+        path: String,
+        /// What the reader says.
+        message: String,
+    },
+    /// The bytes of a tensor that cannot be read, though they should be there.
+    #[error("tensor {tensor:?} of {path} cannot be read: {message}; get the file again")]
+    UnreadableTensor {
+        /// The file.
+        path: String,
+        /// The tensor.
+        tensor: String,
+        /// What the reader says.
+        message: String,
+    },
+    /// Two tensors of one name.
+    #[error("{path} has tensor {tensor:?} twice; get it again")]
+    DuplicateTensor {
+        /// The checkpoint.
+        path: String,
+        /// The name.
+        tensor: String,
     },
     /// The index names a file that is not there.
     #[error("{index} names the shard {shard:?}, which is not there; get it again, all {shards} shards are needed")]
@@ -270,9 +343,7 @@ pub enum LoadError {
         leftover: Vec<String>,
     },
     /// A dtype that cannot be computed with.
-    #[error(
-        "tensor {tensor:?} of {path} is {dtype}; only f32, f16, bf16 and f64 can be loaded: convert the checkpoint"
-    )]
+    #[error("tensor {tensor:?} of {path} is {dtype}; only {LOADABLE} can be loaded: convert the checkpoint")]
     UnsupportedDtype {
         /// The file.
         path: String,
@@ -280,6 +351,21 @@ pub enum LoadError {
         tensor: String,
         /// Its type.
         dtype: String,
+    },
+    /// More weights than there is memory.
+    #[error(
+        "{path} does not fit: its weights take {needed} as 32-bit floats, and {available} of memory are free; up to {fits} \
+         parameters fit here: take a smaller model, or a machine or graphics device with more memory"
+    )]
+    DoesNotFit {
+        /// The checkpoint.
+        path: String,
+        /// What it takes.
+        needed: String,
+        /// What there is.
+        available: String,
+        /// How many parameters that is.
+        fits: String,
     },
     /// A tensor larger than the largest buffer of the device.
     #[error("tensor {tensor:?} takes {bytes} bytes, the device's largest buffer is {max}; use --device cpu")]

@@ -7,18 +7,20 @@ use std::collections::{BTreeMap, HashMap};
 use std::env;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::tensor::{Device, Value, transposed};
 
 use super::bundled;
-use super::checkpoint::{Checkpoint, CheckpointFiles, hub};
+use super::checkpoint::{Checkpoint, CheckpointFiles, StoredType, hub, is_weights_name};
 use super::config::HfConfig;
 use super::error::LoadError;
 use super::families::{self, Layout, Sources};
 use super::needs::shape_of;
 use super::plan::{Load, file_shape, plan};
 use super::role::{Role, WeightId};
+use super::room;
 use super::sentence::sentence;
 use super::spec::ModelSpec;
 use super::tokenizer::{SpecialTokens, Tokenizer};
@@ -27,7 +29,7 @@ use super::weights::{RowChunks, Weight, Weights};
 /// Where a model comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ModelSource {
-    /// A directory, or a `.safetensors` file with `config.json` beside it.
+    /// A directory, a GGUF file, or another weights file with `config.json` beside it.
     Path(PathBuf),
     /// A hub name, looked up in the local cache.
     Hub {
@@ -59,7 +61,7 @@ impl ModelSource {
         {
             return bundled.source();
         }
-        if !path.exists() && hub::is_hub_name(repo) && !text.ends_with(".safetensors") {
+        if !path.exists() && hub::is_hub_name(repo) && !is_weights_name(text) {
             return ModelSource::Hub { repo: repo.to_owned(), revision };
         }
         ModelSource::Path(path.to_owned())
@@ -111,6 +113,8 @@ pub struct Model {
     pub device: Device,
     /// How loading went.
     pub report: LoadReport,
+    /// Its files, which can be read again.
+    pub files: Arc<Checkpoint>,
 }
 
 /// How loading went.
@@ -155,6 +159,7 @@ pub fn load(
     let start = Instant::now();
     let files = source.files()?;
     let config = HfConfig::parse(&files.path_of("config.json"), &files.read_config()?)?;
+    config.check_sizes()?;
     let family = families::find(&config)?;
     let checkpoint = files.open_checkpoint()?;
     let (sentence, mut notes) = sentence(&files)?;
@@ -167,28 +172,40 @@ pub fn load(
     let names = family.names(&spec, &from)?;
     let architecture = config.architecture()?.unwrap_or(&spec.family);
     let plan = plan(&spec, &names, &checkpoint, config.path(), architecture)?;
+    let numbers = plan.loads.iter().map(|load| file_shape(&spec, load).iter().product::<usize>() as u64);
+    if device.is_cpu() {
+        // Other devices do not say what they have left.
+        room::check(checkpoint.path(), numbers.sum::<u64>().saturating_mul(4), room::available())?;
+    }
     let loaded = read(&spec, &plan.loads, &checkpoint, device, progress)?;
 
     notes.extend(names.notes);
-    let dtypes = dtypes(&plan.loads, &checkpoint);
-    notes.extend(conversions(&dtypes));
+    let stored = dtypes(&plan.loads, &checkpoint);
+    notes.extend(conversions(&stored));
+    let unused = plan.files.iter().filter_map(|file| Some((file.file_name().to_owned(), file.ignored.clone()?)));
+    let ignored: Vec<(String, String)> = unused.collect();
     let weights = Weights::new(loaded, plan.files, names.tied);
     let tokenizer = tokenizer(&files)?;
     if tokenizer.is_none() {
-        notes.push(format!("no tokenizer.json in {}: prompts must be token ids (--tokens)", files.path()));
+        let why = match files.gguf().map(|gguf| gguf.why_no_tokenizer()).transpose()?.flatten() {
+            Some(reason) => reason,
+            None => format!("no tokenizer.json in {}", files.path()),
+        };
+        notes.push(format!("{why}: prompts must be token ids (--tokens)"));
     }
     let special = SpecialTokens::read(&files, &config, tokenizer.as_ref())?;
     let report = LoadReport {
-        files: checkpoint.files().iter().map(|file| (file.path().to_owned(), file.size() as u64)).collect(),
+        files: checkpoint.files().iter().map(|file| (file.path().to_owned(), file.size())).collect(),
         parameters: plan.loads.iter().map(|load| file_shape(&spec, load).iter().product::<usize>() as u64).sum(),
         bytes: weights.loaded_bytes(),
-        dtypes,
-        ignored: names.ignored.into_iter().map(|ignored| (ignored.name, ignored.reason)).collect(),
+        dtypes: stored.into_iter().map(|(kind, count)| (kind.name().to_owned(), count)).collect(),
+        ignored,
         notes,
         seconds: start.elapsed().as_secs_f64(),
     };
     let (origin, device) = (source.clone(), device.clone());
-    Ok(Model { spec, weights, tokenizer, special, config, origin, device, report })
+    let files = Arc::new(checkpoint);
+    Ok(Model { spec, weights, tokenizer, special, config, origin, device, report, files })
 }
 
 fn read(
@@ -273,23 +290,25 @@ fn upload(
     Ok(())
 }
 
-fn dtypes(loads: &[Load], checkpoint: &Checkpoint) -> Vec<(String, usize)> {
-    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+fn dtypes(loads: &[Load], checkpoint: &Checkpoint) -> Vec<(StoredType, usize)> {
+    let mut counts: BTreeMap<&str, (StoredType, usize)> = BTreeMap::new();
     for (_, entry) in loads.iter().filter_map(|load| checkpoint.find(&load.name)) {
-        *counts.entry(entry.dtype_name()).or_default() += 1;
+        counts.entry(entry.dtype_name()).or_insert((entry.dtype, 0)).1 += 1;
     }
-    counts.into_iter().collect()
+    counts.into_values().collect()
 }
 
-fn conversions(dtypes: &[(String, usize)]) -> Vec<String> {
-    dtypes
-        .iter()
-        .filter(|(dtype, _)| dtype != "f32")
-        .map(|(dtype, count)| match dtype.as_str() {
-            "f64" => format!("{count} tensors rounded from f64 to f32"),
-            _ => format!("{count} tensors widened from {dtype} to f32, exactly"),
-        })
-        .collect()
+fn conversions(dtypes: &[(StoredType, usize)]) -> Vec<String> {
+    let convert = |(kind, count): &(StoredType, usize)| {
+        let name = kind.name();
+        match kind {
+            StoredType::F32 => None,
+            StoredType::F64 => Some(format!("{count} tensors rounded from f64 to f32")),
+            _ if kind.quantised() => Some(format!("{count} tensors dequantised from {name} to f32")),
+            _ => Some(format!("{count} tensors widened from {name} to f32, exactly")),
+        }
+    };
+    dtypes.iter().filter_map(convert).collect()
 }
 
 fn tokenizer(files: &CheckpointFiles) -> Result<Option<Tokenizer>, LoadError> {

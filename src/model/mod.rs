@@ -3,6 +3,7 @@
 pub mod adapter;
 pub mod bundled;
 pub mod checkpoint;
+pub mod compare;
 pub mod config;
 mod error;
 pub mod families;
@@ -11,6 +12,7 @@ mod load;
 pub mod needs;
 mod plan;
 pub mod role;
+mod room;
 mod sentence;
 pub mod spec;
 pub mod tokenizer;

@@ -43,7 +43,11 @@ pub fn plan(
     config: &str,
     architecture: &str,
 ) -> Result<Plan, LoadError> {
-    let loads = group(names);
+    let mut loads = group(names);
+    for load in &mut loads {
+        let flipped = checkpoint.find(&load.name).is_some_and(|(_, entry)| entry.flipped);
+        load.layout = if flipped { load.layout.turned() } else { load.layout };
+    }
     let ignored: HashMap<&str, &str> = names.ignored.iter().map(|i| (i.name.as_str(), i.reason.as_str())).collect();
     let used: HashMap<&str, &Load> = loads.iter().map(|load| (load.name.as_str(), load)).collect();
     let missing: Vec<String> =
@@ -60,31 +64,41 @@ pub fn plan(
         return Err(LoadError::TensorsDisagree { path, architecture, missing, leftover });
     }
     for load in &loads {
-        if let Some((_, entry)) = checkpoint.find(&load.name) {
+        if let Some((file, entry)) = checkpoint.find(&load.name) {
             check_shape(spec, load, entry, config)?;
+            if entry.dtype.block().is_none() {
+                let (path, tensor) = (file.path().to_owned(), load.name.clone());
+                return Err(LoadError::UnsupportedDtype { path, tensor, dtype: entry.dtype_name().to_owned() });
+            }
         }
     }
-    let files = entries
+    let mut files: Vec<FileTensor> = entries
         .into_iter()
         .map(|entry| {
-            let load = used.get(entry.name.as_str());
-            FileTensor {
-                name: entry.name.clone(),
-                shape: entry.shape.clone(),
-                dtype: entry.dtype_name(),
-                bytes: entry.bytes() as u64,
-                layout: load.map(|load| load.layout),
-                uses: load.map(|load| load.parts.iter().map(|(id, _)| *id).collect()).unwrap_or_default(),
-                rounds: load.map_or(1, |load| load.rounds),
-                ignored: ignored.get(entry.name.as_str()).map(|&reason| reason.to_owned()),
-            }
+            let reason = ignored.get(entry.name.as_str()).map(|&reason| reason.to_owned());
+            file_tensor(entry, used.get(entry.name.as_str()).copied(), reason)
         })
         .collect();
+    files.extend(checkpoint.aside().iter().map(|(entry, reason)| file_tensor(entry, None, Some(reason.clone()))));
     Ok(Plan { loads, files })
 }
 
+fn file_tensor(entry: &TensorEntry, load: Option<&Load>, ignored: Option<String>) -> FileTensor {
+    FileTensor {
+        name: entry.name.clone(),
+        stored_as: entry.stored_as.clone(),
+        shape: entry.shape.clone(),
+        dtype: entry.dtype_name().to_owned(),
+        bytes: entry.bytes() as u64,
+        layout: load.map(|load| load.layout),
+        uses: load.map(|load| load.parts.iter().map(|(id, _)| *id).collect()).unwrap_or_default(),
+        rounds: load.map_or(1, |load| load.rounds),
+        ignored,
+    }
+}
+
 /// One entry for each tensor of the file; the parts of a fused one together.
-fn group(names: &TensorNames) -> Vec<Load> {
+pub fn group(names: &TensorNames) -> Vec<Load> {
     let mut loads: Vec<Load> = Vec::new();
     let mut seen: HashMap<&str, usize> = HashMap::new();
     for wanted in &names.wanted {

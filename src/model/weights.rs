@@ -146,8 +146,10 @@ impl Overlay {
 /// A tensor of the checkpoint's files and what became of it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FileTensor {
-    /// Its name.
+    /// Its name, as transformers has it.
     pub name: String,
+    /// Its name in the file, where it is another.
+    pub stored_as: Option<String>,
     /// Its shape in the file.
     pub shape: Vec<usize>,
     /// Its element type in the file: `f32`, `bf16`.
@@ -162,6 +164,13 @@ pub struct FileTensor {
     pub rounds: usize,
     /// Why it is not used, if it is not.
     pub ignored: Option<String>,
+}
+
+impl FileTensor {
+    /// Its name in the file.
+    pub fn file_name(&self) -> &str {
+        self.stored_as.as_deref().unwrap_or(&self.name)
+    }
 }
 
 /// All weights of a model. Clone is cheap.
@@ -238,9 +247,12 @@ impl Weights {
         &self.files
     }
 
-    /// A tensor of the files by its name.
+    /// A tensor of the files by the name that transformers has for it, or by its name in the file.
     pub fn file(&self, name: &str) -> Option<&FileTensor> {
-        self.files.iter().find(|file| file.name == name)
+        self.files
+            .iter()
+            .find(|file| file.name == name)
+            .or_else(|| self.files.iter().find(|file| file.file_name() == name))
     }
 
     /// The tensor of the files that holds a weight.

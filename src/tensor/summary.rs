@@ -93,6 +93,34 @@ impl Summary {
         summary.finish(at, shape)
     }
 
+    /// The statistics of several parts together, but for `absmax_index`, which is left empty.
+    pub fn of_parts(parts: &[Summary]) -> Summary {
+        let mut all = Summary { min: f64::INFINITY, max: f64::NEG_INFINITY, ..Summary::default() };
+        let (mut sum, mut squares) = (0.0, 0.0);
+        for part in parts {
+            all.count += part.count;
+            all.nan += part.nan;
+            all.pos_inf += part.pos_inf;
+            all.neg_inf += part.neg_inf;
+            all.zeros += part.zeros;
+            if part.finite() > 0 {
+                all.min = all.min.min(part.min);
+                all.max = all.max.max(part.max);
+                all.absmax = all.absmax.max(part.absmax);
+                sum += part.mean * part.finite() as f64;
+                squares += part.l2 * part.l2;
+            }
+        }
+        let finite = all.finite() as f64;
+        all.mean = sum / finite;
+        let about_mean = |part: &Summary| (part.std.powi(2) + (part.mean - all.mean).powi(2)) * part.finite() as f64;
+        let spread: f64 = parts.iter().filter(|part| part.finite() > 0).map(about_mean).sum();
+        all.std = (spread / finite).sqrt();
+        all.l2 = squares.sqrt();
+        let at = (all.finite() > 0).then_some(0);
+        Summary { absmax_index: Vec::new(), ..all.finish(at, &[]) }
+    }
+
     /// How many elements are finite.
     pub fn finite(&self) -> u64 {
         self.count - self.nan - self.pos_inf - self.neg_inf

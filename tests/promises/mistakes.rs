@@ -60,7 +60,7 @@ fn a_model_that_is_not_there() {
         "/no/such/model",
         &[],
         "no model at \"/no/such/model\": no such file or directory; give a directory with config.json and \
-         model.safetensors, a .safetensors file, or the name of a model in the Hugging Face cache",
+         model.safetensors, a .safetensors, .gguf or .bin file, or the name of a model in the Hugging Face cache",
     );
     cannot_open(
         "org/name",
@@ -119,7 +119,10 @@ fn weights_that_are_cut_off_or_no_weights() {
     std::fs::remove_file(&file).unwrap();
     let ran = batch(path, &["-ex", "run"]);
     assert_eq!(ran.status, 4);
-    assert!(ran.err.starts_with(&format!("llmdbg: no model.safetensors or model.safetensors.index.json in {path}")));
+    assert!(
+        ran.err
+            .starts_with(&format!("llmdbg: no model.safetensors, pytorch_model.bin or index of one of them in {path}"))
+    );
 }
 
 #[test]

@@ -41,12 +41,14 @@ fn row(prompt: &Json) -> Row {
 
 /// How far a model's values are from transformers'.
 #[derive(Default)]
-struct Report {
-    sites: usize,
-    worst: f64,
-    worst_site: String,
+pub struct Report {
+    /// Sites compared, over all prompts.
+    pub sites: usize,
+    /// The largest difference, and where it is.
+    pub worst: f64,
+    pub worst_site: String,
     /// What is wrong, in words.
-    faults: Vec<String>,
+    pub faults: Vec<String>,
 }
 
 impl Report {
@@ -64,15 +66,19 @@ fn distance(found: f32, wanted: f32) -> f64 {
     if error.is_nan() { f64::INFINITY } else { error }
 }
 
-/// Runs each prompt of a folder and compares every site, and what the head makes of it.
-fn check(folder: &Path, device: &Device, tolerance: f64) -> Report {
+/// Runs each prompt of a folder and compares every site, and what the head makes of it. The model is loaded from `source`,
+/// which is the folder itself or the same model in another container, which has all that the prompts that are `kept` ask for.
+pub fn check(source: &Path, folder: &Path, kept: &dyn Fn(&Json) -> bool, device: &Device, tolerance: f64) -> Report {
     let mut report = Report::default();
     let text = std::fs::read_to_string(folder.join("reference.json")).expect("reference.json");
     let json: Json = serde_json::from_str(&text).expect("JSON");
     let bytes = std::fs::read(folder.join("reference.safetensors")).expect("reference.safetensors");
     let reference = SafeTensors::deserialize(&bytes).expect("safetensors");
     for (number, prompt) in json["prompts"].as_array().expect("prompts").iter().enumerate() {
-        let model = match load(&ModelSource::Path(folder.to_owned()), device, &mut |_| true) {
+        if !kept(prompt) {
+            continue;
+        }
+        let model = match load(&ModelSource::Path(source.to_owned()), device, &mut |_| true) {
             Ok(model) => model,
             Err(error) => {
                 report.fault(error.to_string());
@@ -173,7 +179,7 @@ fn check_head(report: &mut Report, session: &mut Session, prompt: &Json, number:
 }
 
 /// The references are off float64 by at most 2e-5; another float32 implementation may be as far on its side.
-const CPU: f64 = 5e-5;
+pub const CPU: f64 = 5e-5;
 
 /// GPU reductions run in other orders, and their exponentials are a few units in the last place off.
 const WGPU: f64 = 1e-4;
@@ -185,7 +191,7 @@ fn check_all(folders: &[PathBuf], device: &Device, tolerance: f64) {
     println!("{:24} {:>6}  {:36} {:>9}", "model", "sites", "worst site", "worst");
     for folder in folders {
         let name = folder.file_name().expect("a name").to_string_lossy().into_owned();
-        let report = check(folder, device, tolerance);
+        let report = check(folder, folder, &|_| true, device, tolerance);
         println!("{name:24} {:>6}  {:36} {:>9.1e}", report.sites, report.worst_site, report.worst);
         if report.sites == 0 || !report.faults.is_empty() {
             faults.insert(name, report.faults);

@@ -132,10 +132,22 @@ pub const COMMANDS: &[Command] = &[
     Command {
         name: "info",
         short: &["i"],
-        usage: "info WHAT\ninfo trace [N...]",
+        usage: "info WHAT\ninfo trace [N...]\ninfo weights [PATTERN...] [-against FILE | -block N]",
         about: "tell about the session: breakpoints, model, tokens and more",
-        help: "WHAT: alternatives, breakpoints, branches, display, edits, generation, model, modules, passes, record, sites, tokens, trace, weights.",
-        examples: &["break L1\ninfo breakpoints", "i tokens"],
+        help: "WHAT: alternatives, breakpoints, branches, display, edits, generation, model, modules, passes, record, sites, tokens, trace, weights. Weights are those of the files: name, role, shape, how they are stored, and the range of what was loaded; PATTERN is a name or a role, and * and ** stand for any part of one.",
+        options: &[
+            (
+                "-against FILE",
+                "how far the weights are from the same ones in another file, such as quantised ones from full precision",
+            ),
+            ("-block N", "the bytes of one stored block, and the numbers that they become"),
+        ],
+        examples: &[
+            "break L1\ninfo breakpoints",
+            "i tokens",
+            "info weights blocks.0.attn.W_*",
+            "info weights W_pos -block 0",
+        ],
         takes: Takes::Words(&info::SUBJECTS),
         run: info::info,
         ..PLAIN

@@ -1,16 +1,25 @@
-//! Where the files of a checkpoint are: a directory, one weights file with its configuration beside it, or the
-//! executable itself.
+//! Where the files of a checkpoint are: a directory, one weights file with its configuration beside it, a GGUF file that
+//! holds everything, or the executable itself.
 
 use std::borrow::Cow;
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::super::error::LoadError;
-use super::{Checkpoint, SafetensorsFile, sharded};
+use super::gguf::{self, GgufModel};
+use super::{Checkpoint, FileBytes, TensorFile, pytorch, safetensors, sharded};
 
-/// Name of the weights in a checkpoint of one file.
-const SINGLE: &str = "model.safetensors";
+/// Names of the index and of the only file of weights, in the order in which they are looked for.
+const WEIGHTS: [(&str, &str); 2] =
+    [("model.safetensors.index.json", "model.safetensors"), ("pytorch_model.bin.index.json", "pytorch_model.bin")];
+
+/// Endings of PyTorch's files.
+const PYTORCH: [&str; 4] = ["bin", "pt", "pth", "ckpt"];
+
+/// Largest file that is read whole. The largest tokenizers take some 40 MB.
+const LARGEST: u64 = 1 << 30;
 
 /// The files of one checkpoint, found by their names.
 #[derive(Clone, Debug)]
@@ -24,18 +33,47 @@ enum Place {
     Directory(PathBuf),
     /// One weights file; the others are beside it.
     File(PathBuf),
+    /// One file, which the others are made of.
+    Gguf(PathBuf, Arc<GgufModel>),
     Memory(&'static [(&'static str, &'static [u8])]),
 }
 
+/// Formats of weights files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Format {
+    Safetensors,
+    Pytorch,
+    Gguf,
+}
+
+/// The format of a file by the ending of its name.
+fn format_of(path: &Path) -> Option<Format> {
+    match path.extension()?.to_str()? {
+        "safetensors" => Some(Format::Safetensors),
+        "gguf" => Some(Format::Gguf),
+        ending => PYTORCH.contains(&ending).then_some(Format::Pytorch),
+    }
+}
+
+/// Whether a name is that of a weights file, and so of no model on the hub.
+pub fn is_weights_name(text: &str) -> bool {
+    format_of(Path::new(text)).is_some()
+}
+
 impl CheckpointFiles {
-    /// A directory in the usual layout, or one `.safetensors` file.
+    /// A directory in the usual layout or with one GGUF file, or one weights file.
     pub fn at(path: &Path) -> Result<Self, LoadError> {
         let shown = path.display().to_string();
         let place = match fs::metadata(path) {
-            Ok(found) if found.is_dir() => Place::Directory(path.to_owned()),
-            Ok(_) => match not_weights(path) {
-                Some(hint) => return Err(LoadError::NotWeights { path: shown, hint }),
-                None => Place::File(path.to_owned()),
+            Ok(found) if found.is_dir() => match gguf_in(path)? {
+                Some(file) => return CheckpointFiles::at(&file),
+                None => Place::Directory(path.to_owned()),
+            },
+            Ok(_) => match format_of(path) {
+                Some(Format::Gguf) => Place::Gguf(path.to_owned(), Arc::new(GgufModel::open(path)?)),
+                None if gguf::looks_like(path) => Place::Gguf(path.to_owned(), Arc::new(GgufModel::open(path)?)),
+                Some(_) => Place::File(path.to_owned()),
+                None => return Err(LoadError::NotWeights { path: shown }),
             },
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(LoadError::NotFound { path: shown }),
             Err(source) => return Err(LoadError::Io { path: shown, source }),
@@ -55,16 +93,26 @@ impl CheckpointFiles {
 
     /// Where a file of this name would be, for messages.
     pub fn path_of(&self, name: &str) -> String {
-        self.on_disk(name).map_or_else(|| format!("{}/{name}", self.path), |path| path.display().to_string())
+        match &self.place {
+            Place::Gguf(..) if name == "config.json" => self.path.clone(),
+            Place::Gguf(..) => format!("{} (its {name})", self.path),
+            _ => self.on_disk(name).map_or_else(|| format!("{}/{name}", self.path), |path| path.display().to_string()),
+        }
     }
 
-    /// A small file, if it is there.
+    /// A small file, if it is there. Of a GGUF file it is made of the metadata.
     pub fn read(&self, name: &str) -> Result<Option<Cow<'static, [u8]>>, LoadError> {
-        let Some(path) = self.on_disk(name) else { return Ok(self.bundled(name).map(Cow::Borrowed)) };
-        match fs::read(&path) {
-            Ok(bytes) => Ok(Some(Cow::Owned(bytes))),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(LoadError::Io { path: path.display().to_string(), source }),
+        if let Place::Gguf(path, model) = &self.place {
+            return match model.file(name)? {
+                Some(bytes) => Ok(Some(Cow::Owned(bytes))),
+                // A tokenizer beside the file is better than none.
+                None if name == "tokenizer.json" => whole(&path.with_file_name(name)),
+                None => Ok(None),
+            };
+        }
+        match self.on_disk(name) {
+            Some(path) => whole(&path),
+            None => Ok(self.bundled(name).map(Cow::Borrowed)),
         }
     }
 
@@ -73,28 +121,41 @@ impl CheckpointFiles {
         self.read("config.json")?.ok_or_else(|| LoadError::NoConfig { path: self.directory() })
     }
 
-    /// Its weights: the one file, the shards of the index, or `model.safetensors`.
-    pub fn open_checkpoint(&self) -> Result<Checkpoint, LoadError> {
-        if let Place::File(path) = &self.place {
-            return Ok(Checkpoint::single(SafetensorsFile::open(path)?));
-        }
-        if let Some(index) = self.read(sharded::INDEX)? {
-            return sharded::open(self, &index);
-        }
-        match self.open_weights(SINGLE)? {
-            Some(file) => Ok(Checkpoint::single(file)),
-            None => Err(LoadError::NoWeights { path: self.path.clone(), hint: self.weights_hint() }),
+    /// The GGUF file that everything is made of, if there is one.
+    pub fn gguf(&self) -> Option<&GgufModel> {
+        match &self.place {
+            Place::Gguf(_, model) => Some(model),
+            _ => None,
         }
     }
 
-    /// A weights file by its name, if it is there.
-    pub(super) fn open_weights(&self, name: &str) -> Result<Option<SafetensorsFile>, LoadError> {
-        match self.on_disk(name) {
-            Some(path) if path.exists() => SafetensorsFile::open(&path).map(Some),
-            Some(_) => Ok(None),
-            None => {
-                self.bundled(name).map(|bytes| SafetensorsFile::from_static(&self.path_of(name), bytes)).transpose()
+    /// Its weights: the one file, the shards of the index, or the file of the usual name.
+    pub fn open_checkpoint(&self) -> Result<Checkpoint, LoadError> {
+        match &self.place {
+            Place::Gguf(_, model) => return model.checkpoint(),
+            Place::File(path) => return Checkpoint::single(open(path)?),
+            Place::Directory(_) | Place::Memory(_) => {}
+        }
+        for (index, single) in WEIGHTS {
+            if let Some(text) = self.read(index)? {
+                return sharded::open(self, index, &text);
             }
+            if let Some(file) = self.open_weights(single)? {
+                return Checkpoint::single(file);
+            }
+        }
+        Err(LoadError::NoWeights { path: self.path.clone(), hint: self.weights_hint() })
+    }
+
+    /// A weights file by its name, if it is there.
+    pub(super) fn open_weights(&self, name: &str) -> Result<Option<TensorFile>, LoadError> {
+        match self.on_disk(name) {
+            Some(path) if path.exists() => open(&path).map(Some),
+            Some(_) => Ok(None),
+            None => self
+                .bundled(name)
+                .map(|bytes| safetensors::parse(self.path_of(name), FileBytes::Static(bytes)))
+                .transpose(),
         }
     }
 
@@ -102,7 +163,7 @@ impl CheckpointFiles {
         match &self.place {
             Place::Directory(path) => Some(path.join(name)),
             Place::File(path) => Some(path.with_file_name(name)),
-            Place::Memory(_) => None,
+            Place::Gguf(..) | Place::Memory(_) => None,
         }
     }
 
@@ -123,40 +184,69 @@ impl CheckpointFiles {
         }
     }
 
-    /// What is there instead of weights, and what to do about it.
+    /// What is there instead of weights of the usual names, and what to do about it.
     fn weights_hint(&self) -> String {
         let Place::Directory(path) = &self.place else { return String::new() };
-        let names: Vec<String> = fs::read_dir(path)
-            .into_iter()
-            .flatten()
-            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-            .collect();
-        let ending = |suffix: &str| names.iter().filter(|name| name.ends_with(suffix)).min();
-        if let Some(other) = ending(".safetensors") {
-            return format!("; it has {other}: name that file to load it alone");
+        match names_in(path).iter().filter(|name| is_weights_name(name)).min() {
+            Some(other) => format!("; it has {other}: name that file to load it alone"),
+            None => "; get the weights too".into(),
         }
-        if let Some(pickle) = ending(".bin").or_else(|| ending(".pt")).or_else(|| ending(".pth")) {
-            return format!(
-                "; it has {pickle}, a pickle, which can run code when it is loaded: convert it with transformers' \
-                 save_pretrained(..), which writes safetensors"
-            );
-        }
-        if let Some(gguf) = ending(".gguf") {
-            return format!("; it has {gguf}, and GGUF is not supported: get the safetensors of the original model");
-        }
-        "; get the weights too".into()
     }
 }
 
-/// What to do about a file that is no weights file, going by its name.
-fn not_weights(path: &Path) -> Option<&'static str> {
-    match path.extension().and_then(|extension| extension.to_str()) {
-        Some("safetensors") => None,
-        Some("gguf") => Some("GGUF is not supported: get the safetensors of the original model"),
-        Some("bin" | "pt" | "pth" | "ckpt") => Some(
-            "a pickle can run code when it is loaded: convert it with transformers' save_pretrained(..), which writes \
-             safetensors",
-        ),
-        _ => Some("name the directory that holds the model, or its .safetensors file"),
+fn open(path: &Path) -> Result<TensorFile, LoadError> {
+    match format_of(path) {
+        Some(Format::Pytorch) => pytorch::open(path),
+        _ => safetensors::open(path),
+    }
+}
+
+/// The contents of a file, if it is there.
+fn whole(path: &Path) -> Result<Option<Cow<'static, [u8]>>, LoadError> {
+    let io = |source| LoadError::Io { path: path.display().to_string(), source };
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(io(source)),
+    };
+    let mut bytes = Vec::new();
+    file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(io)?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(LoadError::TooLarge { path: path.display().to_string(), max: LARGEST });
+    }
+    Ok(Some(Cow::Owned(bytes)))
+}
+
+pub(super) fn names_in(directory: &Path) -> Vec<String> {
+    let entries = fs::read_dir(directory).into_iter().flatten();
+    entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect()
+}
+
+/// The GGUF file that a directory is meant for: the only model in it, where there is no other configuration.
+fn gguf_in(directory: &Path) -> Result<Option<PathBuf>, LoadError> {
+    if directory.join("config.json").exists() {
+        return Ok(None);
+    }
+    let names = names_in(directory);
+    match gguf::models_in(&names)[..] {
+        [] => Ok(None),
+        [only] => Ok(Some(directory.join(only))),
+        ref many => {
+            let files = many.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
+            Err(LoadError::SeveralModels { path: directory.display().to_string(), files })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn formats_are_told_by_the_ending() {
+        assert_eq!(format_of(Path::new("a/b.gguf")), Some(Format::Gguf));
+        assert_eq!(format_of(Path::new("pytorch_model.bin")), Some(Format::Pytorch));
+        assert_eq!(format_of(Path::new("m.safetensors")), Some(Format::Safetensors));
+        assert!(is_weights_name("x.pt") && !is_weights_name("org/name") && !is_weights_name("gpt2"));
     }
 }

@@ -1,42 +1,66 @@
 //! The files of a checkpoint: where they are, which tensors they hold, and their bytes.
 //!
 //! [`CheckpointFiles`] finds files by name wherever a checkpoint lives (a directory, one file, the executable itself);
-//! [`Checkpoint`] is one table of tensors over all its weight files. Nothing here knows what a tensor means.
+//! [`Checkpoint`] is one table of tensors over all its weight files, whatever their format. Nothing here knows what a
+//! tensor means.
 
-mod convert;
+mod arrange;
+mod bytes;
+mod decode;
 mod files;
+mod gguf;
 pub mod hub;
+mod pytorch;
+mod read;
 mod safetensors;
 mod sharded;
+mod stored;
+mod tensor_file;
 
-pub use files::CheckpointFiles;
-pub use safetensors::{SafetensorsFile, TensorEntry};
+pub use bytes::FileBytes;
+pub use decode::{decode, step};
+pub use files::{CheckpointFiles, is_weights_name};
+pub use gguf::GgufModel;
+pub use stored::{LOADABLE, StoredType};
+pub use tensor_file::{PIECE, TensorEntry, TensorFile};
 
 use std::collections::HashMap;
 
-/// Every tensor of a checkpoint, whatever file it is in.
-#[derive(Debug)]
+use super::error::LoadError;
+
+/// Every tensor of a checkpoint, whatever file it is in. The default has no files.
+#[derive(Debug, Default)]
 pub struct Checkpoint {
     path: String,
-    files: Vec<SafetensorsFile>,
+    files: Vec<TensorFile>,
     /// File and entry of each name.
     by_name: HashMap<String, (usize, usize)>,
+    aside: Vec<(TensorEntry, String)>,
 }
 
 impl Checkpoint {
-    /// A table over files whose names do not overlap; `path` is for messages.
-    fn new(path: String, files: Vec<SafetensorsFile>) -> Self {
-        let by_name = files
-            .iter()
-            .enumerate()
-            .flat_map(|(f, file)| file.entries().iter().enumerate().map(move |(e, entry)| (entry.name.clone(), (f, e))))
-            .collect();
-        Checkpoint { path, files, by_name }
+    /// A table over files; `path` is for messages, `aside` are tensors that are no weights, with what they are.
+    ///
+    /// # Errors
+    /// If two tensors have the same name.
+    fn new(path: String, files: Vec<TensorFile>, aside: Vec<(TensorEntry, String)>) -> Result<Self, LoadError> {
+        let mut by_name = HashMap::new();
+        for (f, file) in files.iter().enumerate() {
+            for (e, entry) in file.entries().iter().enumerate() {
+                if by_name.insert(entry.name.clone(), (f, e)).is_some() {
+                    return Err(LoadError::DuplicateTensor { path, tensor: entry.name.clone() });
+                }
+            }
+        }
+        Ok(Checkpoint { path, files, by_name, aside })
     }
 
     /// A checkpoint of one file.
-    pub fn single(file: SafetensorsFile) -> Self {
-        Checkpoint::new(file.path().to_owned(), vec![file])
+    ///
+    /// # Errors
+    /// If two of its tensors have the same name.
+    pub fn single(file: TensorFile) -> Result<Self, LoadError> {
+        Checkpoint::new(file.path().to_owned(), vec![file], Vec::new())
     }
 
     /// Where it is, for messages.
@@ -45,8 +69,13 @@ impl Checkpoint {
     }
 
     /// Its weight files.
-    pub fn files(&self) -> &[SafetensorsFile] {
+    pub fn files(&self) -> &[TensorFile] {
         &self.files
+    }
+
+    /// Tensors that are no weights, with what they are.
+    pub fn aside(&self) -> &[(TensorEntry, String)] {
+        &self.aside
     }
 
     /// Whether there is a tensor of this name.
@@ -55,7 +84,7 @@ impl Checkpoint {
     }
 
     /// The file that holds a tensor, and its entry there.
-    pub fn find(&self, name: &str) -> Option<(&SafetensorsFile, &TensorEntry)> {
+    pub fn find(&self, name: &str) -> Option<(&TensorFile, &TensorEntry)> {
         self.by_name.get(name).map(|&(f, e)| (&self.files[f], &self.files[f].entries()[e]))
     }
 
@@ -69,13 +98,17 @@ impl Checkpoint {
     /// Whether two tensors have the same type, shape and bytes.
     pub fn same_values(&self, a: &str, b: &str) -> bool {
         let (Some((file_a, a)), Some((file_b, b))) = (self.find(a), self.find(b)) else { return false };
-        if a.dtype != b.dtype || a.shape != b.shape {
+        if a.dtype != b.dtype || a.shape != b.shape || a.arrange != b.arrange || a.flipped != b.flipped {
             return false;
         }
-        let same = file_a.pieces(a).zip(file_b.pieces(b)).all(|(x, y)| x == y);
-        file_a.release(a);
-        file_b.release(b);
-        same
+        let (Ok(stored_a), Ok(stored_b)) = (file_a.stored_bytes(a), file_b.stored_bytes(b)) else { return false };
+        let same = stored_a.chunks(PIECE).zip(stored_b.chunks(PIECE)).all(|(x, y)| {
+            let same = x == y;
+            file_a.release(a);
+            file_b.release(b);
+            same
+        });
+        same && stored_a.len() == stored_b.len()
     }
 }
 

@@ -1,177 +1,49 @@
-//! One safetensors file, mapped into memory or part of the executable.
-//!
-//! A mapped file counts towards the memory of the process as far as it has been touched. Tensors are therefore read in
-//! pieces, and each piece is given back before the next one is touched: loading holds the converted weights and a few
-//! megabytes, never the file as well.
+//! safetensors files: a header of JSON that places every tensor, and their bytes.
 
-#![allow(unsafe_code, reason = "mapping a file is unsafe: another process may change it while it is read")]
-
-use std::fs::File;
-use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 
-use memmap2::Mmap;
 use safetensors::SafeTensors;
-use safetensors::tensor::{Dtype, SafeTensorError};
+use safetensors::tensor::SafeTensorError;
 
 use super::super::error::LoadError;
-
-/// Bytes that are read before mapped memory is given back. A multiple of every element size and of every page size.
-pub(super) const PIECE: usize = 4 << 20;
+use super::stored::StoredType;
+use super::{FileBytes, TensorEntry, TensorFile};
 
 /// Bytes in front of the header that give its length.
 const LENGTH_BYTES: usize = 8;
 
-/// Name, type, shape and place of one tensor.
-#[derive(Clone, Debug)]
-pub struct TensorEntry {
-    /// The name in the file.
-    pub name: String,
-    /// Element type in the file.
-    pub dtype: Dtype,
-    /// Shape in the file.
-    pub shape: Vec<usize>,
-    /// Bytes of the whole file that it takes.
-    range: Range<usize>,
+/// Maps a file and reads its header.
+pub fn open(path: &Path) -> Result<TensorFile, LoadError> {
+    parse(path.display().to_string(), FileBytes::map(path)?)
 }
 
-impl TensorEntry {
-    /// Bytes it takes in the file.
-    pub fn bytes(&self) -> usize {
-        self.range.len()
+/// Reads the header of a file; `path` is for messages.
+pub fn parse(path: String, bytes: FileBytes) -> Result<TensorFile, LoadError> {
+    let all = bytes.all();
+    let header = header(&path, all)?;
+    let data_start = LENGTH_BYTES + header.len();
+    let (_, metadata) = SafeTensors::read_metadata(all).map_err(|error| explain(&path, all, data_start, error))?;
+    let mut entries = Vec::new();
+    for (name, info) in metadata.tensors() {
+        let (begin, end) = info.data_offsets;
+        let range = data_start.checked_add(begin).zip(data_start.checked_add(end)).map(|(begin, end)| begin..end);
+        let Some(range) = range.filter(|range| all.get(range.clone()).is_some()) else {
+            let available = (all.len() - data_start) as u64;
+            return Err(LoadError::TensorBeyondFile {
+                path,
+                tensor: name,
+                begin: begin as u64,
+                end: end as u64,
+                available,
+            });
+        };
+        let dtype = StoredType::of_safetensors(info.dtype);
+        entries.push((range.start, TensorEntry::new(name, dtype, info.shape.clone(), range)));
     }
-
-    /// Number of elements.
-    pub fn count(&self) -> usize {
-        self.shape.iter().product()
-    }
-
-    /// The element type as it is shown: `f32`, `bf16`.
-    pub fn dtype_name(&self) -> String {
-        format!("{:?}", self.dtype).to_lowercase()
-    }
-}
-
-/// One weight file: its table of tensors and its bytes.
-#[derive(Debug)]
-pub struct SafetensorsFile {
-    path: String,
-    bytes: Bytes,
-    entries: Vec<TensorEntry>,
-}
-
-#[derive(Debug)]
-enum Bytes {
-    Mapped(Mmap),
-    Static(&'static [u8]),
-    #[cfg(test)]
-    Owned(Vec<u8>),
-}
-
-impl Bytes {
-    fn all(&self) -> &[u8] {
-        match self {
-            Bytes::Mapped(map) => map,
-            Bytes::Static(bytes) => bytes,
-            #[cfg(test)]
-            Bytes::Owned(bytes) => bytes,
-        }
-    }
-}
-
-impl SafetensorsFile {
-    /// Maps a file and reads its header.
-    pub fn open(path: &Path) -> Result<Self, LoadError> {
-        let shown = path.display().to_string();
-        let io = |source| LoadError::Io { path: shown.clone(), source };
-        let file = File::open(path).map_err(io)?;
-        if file.metadata().map_err(io)?.len() == 0 {
-            return Err(LoadError::TooShort { path: shown, size: 0 });
-        }
-        // SAFETY: the map is only read, and only as bytes, of which every value is valid. Another process that writes to
-        // the file while it is loaded can change what is read, one that shortens it can end this process; the same holds
-        // for every program that maps its input.
-        let map = unsafe { Mmap::map(&file) }.map_err(io)?;
-        SafetensorsFile::parse(shown, Bytes::Mapped(map))
-    }
-
-    /// Reads the header of a file that is part of the executable.
-    pub fn from_static(path: &str, bytes: &'static [u8]) -> Result<Self, LoadError> {
-        SafetensorsFile::parse(path.to_owned(), Bytes::Static(bytes))
-    }
-
-    #[cfg(test)]
-    pub(in crate::model) fn from_vec(path: &str, bytes: Vec<u8>) -> Result<Self, LoadError> {
-        SafetensorsFile::parse(path.to_owned(), Bytes::Owned(bytes))
-    }
-
-    fn parse(path: String, bytes: Bytes) -> Result<Self, LoadError> {
-        let all = bytes.all();
-        let header = header(&path, all)?;
-        let data_start = LENGTH_BYTES + header.len();
-        let (_, metadata) = SafeTensors::read_metadata(all).map_err(|error| explain(&path, all, data_start, error))?;
-        let mut entries = Vec::new();
-        for (name, info) in metadata.tensors() {
-            let (begin, end) = info.data_offsets;
-            let range = data_start.checked_add(begin).zip(data_start.checked_add(end)).map(|(begin, end)| begin..end);
-            let Some(range) = range.filter(|range| all.get(range.clone()).is_some()) else {
-                let available = (all.len() - data_start) as u64;
-                return Err(LoadError::TensorBeyondFile {
-                    path,
-                    tensor: name,
-                    begin: begin as u64,
-                    end: end as u64,
-                    available,
-                });
-            };
-            entries.push(TensorEntry { name, dtype: info.dtype, shape: info.shape.clone(), range });
-        }
-        entries.sort_by_key(|entry| entry.range.start);
-        Ok(SafetensorsFile { path, bytes, entries })
-    }
-
-    /// Where it is, for messages.
-    pub fn path(&self) -> &str {
-        &self.path
-    }
-
-    /// Its tensors, in the order of their bytes.
-    pub fn entries(&self) -> &[TensorEntry] {
-        &self.entries
-    }
-
-    /// Size of the whole file.
-    pub fn size(&self) -> usize {
-        self.bytes.all().len()
-    }
-
-    /// The bytes of a tensor, a few megabytes at a time; what was given before is given back to the system.
-    pub fn pieces<'a>(&'a self, entry: &'a TensorEntry) -> impl Iterator<Item = &'a [u8]> {
-        let all = &self.bytes.all()[entry.range.clone()];
-        let start = entry.range.start;
-        all.chunks(PIECE).enumerate().map(move |(i, piece)| {
-            if i > 0 {
-                self.release_range(start + (i - 1) * PIECE..start + i * PIECE);
-            }
-            piece
-        })
-    }
-
-    /// Gives the memory of a tensor back to the system. Its bytes can still be read; they come from the file again.
-    pub fn release(&self, entry: &TensorEntry) {
-        self.release_range(entry.range.clone());
-    }
-
-    #[cfg(unix)]
-    fn release_range(&self, range: Range<usize>) {
-        let Bytes::Mapped(map) = &self.bytes else { return };
-        // SAFETY: the map is of a file and never written to, so pages that are dropped come back from the file with the
-        // same bytes when they are touched again. memmap2 aligns the range to pages. Failing costs only memory.
-        let _ = unsafe { map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, range.start, range.len()) };
-    }
-
-    #[cfg(not(unix))]
-    fn release_range(&self, _range: Range<usize>) {}
+    entries.sort_by_key(|(start, _)| *start);
+    let entries = entries.into_iter().map(|(_, entry)| entry).collect();
+    Ok(TensorFile::new(path, all.len() as u64, Arc::new(bytes), entries))
 }
 
 /// The header's bytes, if the file is long enough for what it says about its length.
@@ -238,18 +110,22 @@ mod tests {
         bytes
     }
 
+    fn parse_vec(bytes: Vec<u8>) -> Result<TensorFile, LoadError> {
+        parse("m.safetensors".into(), FileBytes::Owned(bytes))
+    }
+
     fn message(bytes: Vec<u8>) -> String {
-        SafetensorsFile::from_vec("m.safetensors", bytes).unwrap_err().to_string()
+        parse_vec(bytes).unwrap_err().to_string()
     }
 
     const TWO: &str = r#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"F16","shape":[3],"data_offsets":[8,14]}}"#;
 
     #[test]
     fn entries_are_in_the_order_of_their_bytes() {
-        let file = SafetensorsFile::from_vec("m.safetensors", file(TWO, 14)).unwrap();
+        let file = parse_vec(file(TWO, 14)).unwrap();
         let seen: Vec<_> =
             file.entries().iter().map(|e| (e.name.as_str(), e.dtype_name(), e.count(), e.bytes())).collect();
-        assert_eq!(seen, [("a", "f32".to_owned(), 2, 8), ("b", "f16".to_owned(), 3, 6)]);
+        assert_eq!(seen, [("a", "f32", 2, 8), ("b", "f16", 3, 6)]);
     }
 
     #[test]
@@ -312,7 +188,7 @@ mod tests {
     proptest! {
         #[test]
         fn random_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
-            let _ = SafetensorsFile::from_vec("random", bytes);
+            let _ = parse("random".into(), FileBytes::Owned(bytes));
         }
 
         #[test]
@@ -321,9 +197,9 @@ mod tests {
         ) {
             let header = format!(r#"{{"a":{{"dtype":"F32","shape":[{a},{b}],"data_offsets":[{begin},{end}]}}}}"#);
             let mut bytes = file(&header, data);
-            let _ = SafetensorsFile::from_vec("random", bytes.clone());
+            let _ = parse("random".into(), FileBytes::Owned(bytes.clone()));
             bytes.truncate(cut);
-            let _ = SafetensorsFile::from_vec("random", bytes);
+            let _ = parse("random".into(), FileBytes::Owned(bytes));
         }
     }
 }

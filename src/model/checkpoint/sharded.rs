@@ -1,19 +1,17 @@
 //! Weights in several files, with an index that says which tensor is where.
 
 use std::collections::{BTreeMap, HashSet};
+use std::path::{Component, Path};
 
 use super::super::config::parse_object;
 use super::super::error::LoadError;
 use super::files::CheckpointFiles;
-use super::{Checkpoint, SafetensorsFile};
+use super::{Checkpoint, TensorFile};
 
-/// Name of the index.
-pub const INDEX: &str = "model.safetensors.index.json";
-
-/// Opens the shards that the index names, and only those: repositories can hold stray duplicates. The index and the
+/// Opens the shards that the index `name` names, and only those: repositories can hold stray duplicates. The index and the
 /// headers of the shards must agree.
-pub fn open(files: &CheckpointFiles, index_text: &[u8]) -> Result<Checkpoint, LoadError> {
-    let index = files.path_of(INDEX);
+pub fn open(files: &CheckpointFiles, name: &str, index_text: &[u8]) -> Result<Checkpoint, LoadError> {
+    let index = files.path_of(name);
     let shards = tensors_by_shard(&index, index_text)?;
     let mut opened = Vec::new();
     for (shard, listed) in &shards {
@@ -25,7 +23,7 @@ pub fn open(files: &CheckpointFiles, index_text: &[u8]) -> Result<Checkpoint, Lo
         agree(&index, shard, listed, &file)?;
         opened.push(file);
     }
-    Ok(Checkpoint::new(files.path().to_owned(), opened))
+    Checkpoint::new(files.path().to_owned(), opened, Vec::new())
 }
 
 fn tensors_by_shard(index: &str, text: &[u8]) -> Result<BTreeMap<String, Vec<String>>, LoadError> {
@@ -35,12 +33,16 @@ fn tensors_by_shard(index: &str, text: &[u8]) -> Result<BTreeMap<String, Vec<Str
     };
     let mut shards: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (tensor, shard) in map {
-        let Some(shard) = shard.as_str() else {
+        let inside = |shard: &&str| {
+            let mut parts = Path::new(shard).components().peekable();
+            parts.peek().is_some() && parts.all(|part| matches!(part, Component::Normal(_)))
+        };
+        let Some(shard) = shard.as_str().filter(inside) else {
             return Err(LoadError::WrongType {
                 path: index.to_owned(),
                 key: format!("weight_map.{tensor}"),
                 found: shard.to_string(),
-                expected: "the name of a shard",
+                expected: "the name of a shard beside it",
             });
         };
         shards.entry(shard.to_owned()).or_default().push(tensor.clone());
@@ -48,7 +50,7 @@ fn tensors_by_shard(index: &str, text: &[u8]) -> Result<BTreeMap<String, Vec<Str
     Ok(shards)
 }
 
-fn agree(index: &str, shard: &str, listed: &[String], file: &SafetensorsFile) -> Result<(), LoadError> {
+fn agree(index: &str, shard: &str, listed: &[String], file: &TensorFile) -> Result<(), LoadError> {
     let (names, there): (HashSet<&str>, HashSet<&str>) =
         (listed.iter().map(String::as_str).collect(), file.entries().iter().map(|entry| entry.name.as_str()).collect());
     if let Some(tensor) = listed.iter().find(|name| !there.contains(name.as_str())) {

@@ -17,6 +17,17 @@ pub enum Layout {
     Table,
 }
 
+impl Layout {
+    /// The layout of the transposed matrix.
+    pub fn turned(self) -> Layout {
+        match self {
+            Layout::InOut => Layout::OutIn,
+            Layout::OutIn => Layout::InOut,
+            other => other,
+        }
+    }
+}
+
 /// A part of a tensor in which several weights are joined along their output axis.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {

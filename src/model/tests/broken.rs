@@ -9,7 +9,7 @@ fn nothing_there() {
     assert_eq!(
         open(Path::new("no/such/model")).err().unwrap().to_string(),
         "no model at \"no/such/model\": no such file or directory; give a directory with config.json and \
-         model.safetensors, a .safetensors file, or the name of a model in the Hugging Face cache"
+         model.safetensors, a .safetensors, .gguf or .bin file, or the name of a model in the Hugging Face cache"
     );
 }
 
@@ -84,13 +84,10 @@ fn sizes_that_contradict_each_other() {
 fn no_weights() {
     let copy = Copy::of("gpt2");
     fs::remove_file(copy.file("model.safetensors")).unwrap();
-    assert_eq!(copy.error(), "no model.safetensors or model.safetensors.index.json in DIR; get the weights too");
-    fs::write(copy.file("pytorch_model.bin"), "").unwrap();
-    assert_eq!(
-        copy.error(),
-        "no model.safetensors or model.safetensors.index.json in DIR; it has pytorch_model.bin, a pickle, which can run \
-         code when it is loaded: convert it with transformers' save_pretrained(..), which writes safetensors"
-    );
+    let nothing = "no model.safetensors, pytorch_model.bin or index of one of them in DIR";
+    assert_eq!(copy.error(), format!("{nothing}; get the weights too"));
+    fs::write(copy.file("step-100.pt"), "").unwrap();
+    assert_eq!(copy.error(), format!("{nothing}; it has step-100.pt: name that file to load it alone"));
 }
 
 #[test]
@@ -209,8 +206,8 @@ fn a_dtype_that_cannot_be_computed_with() {
     });
     assert_eq!(
         copy.error(),
-        "tensor \"transformer.ln_f.weight\" of DIR/model.safetensors is i8; only f32, f16, bf16 and f64 can be loaded: \
-         convert the checkpoint"
+        "tensor \"transformer.ln_f.weight\" of DIR/model.safetensors is i8; only f32, f16, bf16, f64, q8_0, q4_0, q4_1, q5_0, \
+         q5_1, q2_k, q3_k, q4_k, q5_k, q6_k and q8_k can be loaded: convert the checkpoint"
     );
 }
 
@@ -233,11 +230,17 @@ fn a_file_that_is_no_weights_file() {
     };
     assert_eq!(
         refused("x.gguf"),
-        "DIR/x.gguf is no .safetensors file: GGUF is not supported: get the safetensors of the original model"
+        "DIR/x.gguf is no usable GGUF file: it has 0 bytes, a GGUF file starts with the letters GGUF; get it again, or \
+         convert it anew"
     );
-    assert!(refused("pytorch_model.bin").contains("convert it with transformers"));
+    assert_eq!(
+        refused("pytorch_model.bin"),
+        "DIR/pytorch_model.bin is no usable PyTorch checkpoint: invalid PyTorch file format: not a PyTorch checkpoint: no \
+         ZIP, TAR, legacy or pickle header found; get it again, or the safetensors of the model"
+    );
     assert_eq!(
         refused("notes.txt"),
-        "DIR/notes.txt is no .safetensors file: name the directory that holds the model, or its .safetensors file"
+        "DIR/notes.txt is no weights file: name the directory that holds the model, or its .safetensors, .gguf, .bin, .pt \
+         or .pth file"
     );
 }

@@ -1,0 +1,79 @@
+//! How far apart the numbers are that a stored element can take: twice the error that rounding to it need make.
+
+use half::{bf16, f16};
+
+use super::super::stored::StoredType;
+use super::half;
+use super::k_quants::{q3_scale, scale_and_minimum};
+
+/// Distance between neighbouring values at element `at` of one stored block. For floats that is the distance to the next
+/// larger magnitude; `None` for 32 and 64 bits, which are not rounded, and for what cannot be loaded.
+pub fn step(kind: StoredType, block: &[u8], at: usize) -> Option<f32> {
+    Some(match kind {
+        StoredType::F16 => {
+            let bits = u16::from_le_bytes([block[0], block[1]]) & 0x7FFF;
+            f16::from_bits(bits + 1).to_f32() - f16::from_bits(bits).to_f32()
+        }
+        StoredType::BF16 => {
+            let bits = u16::from_le_bytes([block[0], block[1]]) & 0x7FFF;
+            bf16::from_bits(bits + 1).to_f32() - bf16::from_bits(bits).to_f32()
+        }
+        StoredType::Q4_0 | StoredType::Q4_1 | StoredType::Q5_0 | StoredType::Q5_1 | StoredType::Q8_0 => {
+            half(block, 0).abs()
+        }
+        StoredType::Q2_K => (half(block, 80) * f32::from(block[at / 16] & 15)).abs(),
+        StoredType::Q3_K => (half(block, 108) * f32::from(q3_scale(&block[96..108], at / 16))).abs(),
+        StoredType::Q4_K | StoredType::Q5_K => {
+            (half(block, 0) * f32::from(scale_and_minimum(&block[4..16], at / 32).0)).abs()
+        }
+        StoredType::Q6_K => (half(block, 208) * f32::from(block[192 + at / 16] as i8)).abs(),
+        StoredType::Q8_K => f32::from_le_bytes([block[0], block[1], block[2], block[3]]).abs(),
+        StoredType::F32 | StoredType::F64 | StoredType::Other(_) => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::decode;
+    use super::*;
+
+    /// Adding one to an element's stored number moves it by a step.
+    #[test]
+    fn neighbouring_numbers_are_a_step_apart() {
+        let block: Vec<u8> = (0..292u32).map(|i| (i * 89 % 113) as u8).collect();
+        for (kind, byte, element) in [
+            (StoredType::Q4_0, 2, 0),
+            (StoredType::Q4_1, 4, 0),
+            (StoredType::Q5_0, 6, 0),
+            (StoredType::Q5_1, 8, 0),
+            (StoredType::Q8_0, 2, 0),
+            (StoredType::Q2_K, 16 + 32, 128),
+            (StoredType::Q3_K, 32 + 32 + 16, 128 + 16),
+            (StoredType::Q4_K, 16 + 32, 64),
+            (StoredType::Q5_K, 48 + 96, 192),
+            (StoredType::Q6_K, 64, 128),
+            (StoredType::Q8_K, 4 + 77, 77),
+        ] {
+            let (elements, size) = kind.block().unwrap();
+            let mut block = block[..size].to_vec();
+            let value = |block: &[u8]| {
+                let mut out = vec![0.0; elements];
+                decode(kind, block, &mut out);
+                out[element]
+            };
+            block[byte] &= 0xFC;
+            let before = value(&block);
+            block[byte] |= 1;
+            let (moved, step) = ((value(&block) - before).abs(), step(kind, &block, element).unwrap());
+            assert!(step > 0.0 && (moved - step).abs() <= step * 1e-3, "{kind:?}: {moved} {step}");
+        }
+    }
+
+    #[test]
+    fn steps_of_narrow_floats_grow_with_the_number() {
+        let of = |x: f32| step(StoredType::F16, &f16::from_f32(x).to_le_bytes(), 0).unwrap();
+        assert_eq!((of(1.0), of(-1.5), of(2.0)), (1.0 / 1024.0, 1.0 / 1024.0, 2.0 / 1024.0));
+        assert_eq!(step(StoredType::BF16, &bf16::from_f32(1.0).to_le_bytes(), 0), Some(1.0 / 128.0));
+        assert_eq!(step(StoredType::F32, &[0; 4], 0), None);
+    }
+}

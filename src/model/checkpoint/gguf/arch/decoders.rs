@@ -1,0 +1,192 @@
+//! Decoders whose tensors are named nearly like Llama's and whose rows llama.cpp leaves where they are.
+
+use serde_json::{Value as Json, json};
+
+use super::super::super::super::error::LoadError;
+use super::super::facts::Facts;
+use super::{Description, Done, decoder, layer_eps, layer_types, rms_eps};
+
+/// Qwen 2 and 2.5. The windows that a configuration can ask for are not in the file.
+pub fn qwen2(facts: &Facts) -> Result<Description, LoadError> {
+    let mut description = decoder(facts, "qwen2", "Qwen2ForCausalLM")?;
+    rms_eps(facts, &mut description)?;
+    description.set("hidden_act", "silu").set("use_sliding_window", false);
+    Ok(description)
+}
+
+/// Qwen 3.
+pub fn qwen3(facts: &Facts) -> Result<Description, LoadError> {
+    let mut description = decoder(facts, "qwen3", "Qwen3ForCausalLM")?;
+    rms_eps(facts, &mut description)?;
+    description
+        .set("hidden_act", "silu")
+        .set("attention_bias", facts.has("blk.0.attn_q.bias"))
+        .set("use_sliding_window", false);
+    Ok(description)
+}
+
+/// Phi 1, 1.5 and 2.
+pub fn phi(facts: &Facts) -> Result<Description, LoadError> {
+    let mut description = decoder(facts, "phi", "PhiForCausalLM")?;
+    layer_eps(facts, &mut description, "layer_norm_eps")?;
+    description
+        .set("hidden_act", "gelu_new")
+        .set("partial_rotary_factor", facts.rotary_part()?)
+        .set("qk_layernorm", facts.has("blk.0.attn_q_norm.weight"))
+        .name(&[
+            ("output_norm", "model.final_layernorm"),
+            ("blk.{}.attn_output", "model.layers.{}.self_attn.dense"),
+            ("blk.{}.attn_q_norm", "model.layers.{}.self_attn.q_layernorm"),
+            ("blk.{}.attn_k_norm", "model.layers.{}.self_attn.k_layernorm"),
+            ("blk.{}.ffn_up", "model.layers.{}.mlp.fc1"),
+            ("blk.{}.ffn_down", "model.layers.{}.mlp.fc2"),
+        ]);
+    Ok(description)
+}
+
+/// Phi 3, 3.5 and 4: fused projections as transformers has them.
+pub fn phi3(facts: &Facts) -> Result<Description, LoadError> {
+    let mut description = decoder(facts, "phi3", "Phi3ForCausalLM")?;
+    rms_eps(facts, &mut description)?;
+    let window = facts.arch_size("attention.sliding_window")?.filter(|window| *window > 0);
+    let length = facts.need_size("context_length")?;
+    let original = facts.arch_size("rope.scaling.original_context_length")?.unwrap_or(length);
+    description
+        .set("hidden_act", "silu")
+        .set("attention_bias", false)
+        .set("partial_rotary_factor", facts.rotary_part()?)
+        .set("original_max_position_embeddings", original)
+        .set("sliding_window", window.map_or(Json::Null, |window| json!(window)))
+        .name(&[
+            ("blk.{}.attn_qkv", "model.layers.{}.self_attn.qkv_proj"),
+            ("blk.{}.ffn_up", "model.layers.{}.mlp.gate_up_proj"),
+        ]);
+    Ok(description)
+}
+
+/// StableLM. The norms of the heads, which transformers has one by one, are stacked.
+pub fn stablelm(facts: &Facts) -> Result<Description, LoadError> {
+    let mut description = decoder(facts, "stablelm", "StableLmForCausalLM")?;
+    layer_eps(facts, &mut description, "layer_norm_eps")?;
+    let norms = ["blk.{}.attn_q_norm", "blk.{}.attn_k_norm"];
+    description
+        .set("hidden_act", "silu")
+        .set("partial_rotary_factor", facts.rotary_part()?)
+        .set("use_qkv_bias", facts.has("blk.0.attn_q.bias"))
+        .set("qk_layernorm", facts.has("blk.0.attn_q_norm.weight"))
+        .set("use_parallel_residual", facts.flag(&facts.key("use_parallel_residual"))?.unwrap_or(false))
+        .name(&[
+            (norms[0], "model.layers.{}.self_attn.q_layernorm.norms.{e}"),
+            (norms[1], "model.layers.{}.self_attn.k_layernorm.norms.{e}"),
+        ])
+        .done(&norms, &Done::Stacked);
+    Ok(description)
+}
+
+/// StarCoder 2. The window that a configuration can ask for is not in the file.
+pub fn starcoder2(facts: &Facts) -> Result<Description, LoadError> {
+    let mut description = decoder(facts, "starcoder2", "Starcoder2ForCausalLM")?;
+    layer_eps(facts, &mut description, "norm_epsilon")?;
+    let window = facts.arch_size("attention.sliding_window")?.filter(|window| *window > 0);
+    description
+        .set("hidden_act", "gelu_pytorch_tanh")
+        .set("use_bias", facts.has("blk.0.attn_q.bias"))
+        .set("sliding_window", window.map_or(Json::Null, |window| json!(window)))
+        .name(&[("blk.{}.ffn_up", "model.layers.{}.mlp.c_fc"), ("blk.{}.ffn_down", "model.layers.{}.mlp.c_proj")]);
+    Ok(description)
+}
+
+/// OLMo 2, and OLMo 3 where there are windows.
+pub fn olmo2(facts: &Facts) -> Result<Description, LoadError> {
+    let window = facts.arch_size("attention.sliding_window")?.filter(|window| *window > 0);
+    let (model_type, class) = match window {
+        None => ("olmo2", "Olmo2ForCausalLM"),
+        Some(_) => ("olmo3", "Olmo3ForCausalLM"),
+    };
+    let mut description = decoder(facts, model_type, class)?;
+    rms_eps(facts, &mut description)?;
+    description.set("hidden_act", "silu").set("attention_bias", facts.has("blk.0.attn_q.bias")).name(&[
+        ("blk.{}.post_attention_norm", "model.layers.{}.post_attention_layernorm"),
+        ("blk.{}.post_ffw_norm", "model.layers.{}.post_feedforward_layernorm"),
+    ]);
+    if let Some(window) = window {
+        description.set("sliding_window", window).set("layer_types", olmo3_layers(facts)?);
+    }
+    Ok(description)
+}
+
+/// The pattern of windows: said for each layer, or all but every fourth.
+fn olmo3_layers(facts: &Facts) -> Result<Json, LoadError> {
+    use super::super::reader::Value;
+    let layers = facts.blocks()?;
+    let key = facts.key("attention.sliding_window_pattern");
+    if !matches!(facts.get(&key), Some(Value::Array { .. })) {
+        return Ok(layer_types(layers, 4));
+    }
+    let kind = |value: Value| match value {
+        Value::Bool(true) => Ok("sliding_attention"),
+        Value::Bool(false) => Ok("full_attention"),
+        _ => Err(facts.bad(format!("{key:?} of its metadata is not a list of truth values"))),
+    };
+    Ok(Json::from(facts.values(&key)?.take(layers).map(kind).collect::<Result<Vec<_>, _>>()?))
+}
+
+/// Command R.
+pub fn cohere(facts: &Facts) -> Result<Description, LoadError> {
+    let mut description = decoder(facts, "cohere", "CohereForCausalLM")?;
+    command(facts, &mut description)?;
+    description.set("use_qk_norm", facts.has("blk.0.attn_q_norm.weight"));
+    Ok(description)
+}
+
+/// Command R7B and Command A: a window in three of four layers.
+pub fn cohere2(facts: &Facts) -> Result<Description, LoadError> {
+    let mut description = decoder(facts, "cohere2", "Cohere2ForCausalLM")?;
+    command(facts, &mut description)?;
+    description
+        .set("sliding_window", facts.need_size("attention.sliding_window")?)
+        .set("layer_types", layer_types(facts.blocks()?, 4));
+    Ok(description)
+}
+
+fn command(facts: &Facts, description: &mut Description) -> Result<(), LoadError> {
+    layer_eps(facts, description, "layer_norm_eps")?;
+    description
+        .set("hidden_act", "silu")
+        .set("attention_bias", facts.has("blk.0.attn_q.bias"))
+        .set("logit_scale", facts.need_number("logit_scale")?)
+        .set("tie_word_embeddings", true);
+    Ok(())
+}
+
+/// GLM-4: norms behind attention and MLP, a fused gate.
+pub fn glm4(facts: &Facts) -> Result<Description, LoadError> {
+    let mut description = decoder(facts, "glm4", "Glm4ForCausalLM")?;
+    rms_eps(facts, &mut description)?;
+    if facts.numbers(&facts.key("rope.dimension_sections"))?.iter().any(|section| *section != 0.0) {
+        return Err(facts.bad("its positions have several axes, which cannot be represented"));
+    }
+    description
+        .set("hidden_act", "silu")
+        .set("attention_bias", facts.has("blk.0.attn_q.bias"))
+        .set("partial_rotary_factor", facts.rotary_part()?)
+        .name(&[
+            ("blk.{}.post_attention_norm", "model.layers.{}.post_self_attn_layernorm"),
+            ("blk.{}.post_ffw_norm", "model.layers.{}.post_mlp_layernorm"),
+            ("blk.{}.ffn_up", "model.layers.{}.mlp.gate_up_proj"),
+        ]);
+    Ok(description)
+}
+
+/// Nemotron: gains are stored with the 1 that the model adds.
+pub fn nemotron(facts: &Facts) -> Result<Description, LoadError> {
+    let mut description = decoder(facts, "nemotron", "NemotronForCausalLM")?;
+    layer_eps(facts, &mut description, "norm_eps")?;
+    description
+        .set("hidden_act", "relu2")
+        .set("attention_bias", facts.has("blk.0.attn_q.bias"))
+        .set("mlp_bias", facts.has("blk.0.ffn_down.bias"))
+        .set("partial_rotary_factor", facts.rotary_part()?)
+        .done(&["output_norm", "blk.{}.attn_norm", "blk.{}.ffn_norm"], &Done::OneAdded);
+    Ok(description)
+}

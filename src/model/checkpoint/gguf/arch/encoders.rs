@@ -1,0 +1,186 @@
+//! BERT and its kin, which llama.cpp does not tell apart by name: the tokenizer and the tensors do.
+
+use serde_json::{Value as Json, json};
+
+use super::super::super::super::error::LoadError;
+use super::super::facts::Facts;
+use super::{Description, Done, layer_eps};
+
+/// BERT, DistilBERT, RoBERTa or XLM-RoBERTa.
+pub fn bert(facts: &Facts) -> Result<Description, LoadError> {
+    let tokenizer = facts.text("tokenizer.ggml.model")?.unwrap_or("bert");
+    match tokenizer {
+        "gpt2" => roberta(facts, "roberta", "RobertaModel", "RobertaForSequenceClassification"),
+        "t5" => roberta(facts, "xlm-roberta", "XLMRobertaModel", "XLMRobertaForSequenceClassification"),
+        _ if facts.has("token_types.weight") => plain(facts),
+        _ => distilbert(facts),
+    }
+}
+
+fn plain(facts: &Facts) -> Result<Description, LoadError> {
+    let mut description = common(facts, "bert", "BertModel")?;
+    description.set("max_position_embeddings", positions(facts)?).set("type_vocab_size", token_types(facts));
+    description.aside.insert("cls.output", "a classifier, without the pooler in front of it, which the file lacks");
+    Ok(description)
+}
+
+/// The rows in front of the first real position are left out in the file; they are zeros, as in training.
+fn roberta(facts: &Facts, model_type: &str, body: &str, classifier: &str) -> Result<Description, LoadError> {
+    let classes = facts.axis("cls.output.weight", 0);
+    let mut description = common(facts, model_type, if classes.is_some() { classifier } else { body })?;
+    let pad = facts.size("tokenizer.ggml.padding_token_id")?.unwrap_or(1);
+    let positions = positions(facts)?;
+    let offset = pad.checked_add(1).filter(|offset| *offset <= positions);
+    let offset = offset.ok_or_else(|| facts.bad(format!("its padding token {pad} is out of range")))?;
+    description
+        .set("max_position_embeddings", positions + offset)
+        .set("pad_token_id", pad)
+        .set("type_vocab_size", token_types(facts))
+        .name(&[("cls", "classifier.dense"), ("cls.output", "classifier.out_proj")])
+        .done(&["position_embd"], &Done::Shortened(offset));
+    if let Some(classes) = classes {
+        labels(facts, &mut description, classes)?;
+    }
+    Ok(description)
+}
+
+fn distilbert(facts: &Facts) -> Result<Description, LoadError> {
+    let mut description = Description::default();
+    description
+        .set("model_type", "distilbert")
+        .set("architectures", json!(["DistilBertModel"]))
+        .set("dim", facts.need_size("embedding_length")?)
+        .set("n_layers", facts.blocks()?)
+        .set("n_heads", facts.heads()?.0)
+        .set("hidden_dim", facts.mlp_width()?)
+        .set("max_position_embeddings", positions(facts)?)
+        .set("vocab_size", facts.vocab()?)
+        .set("activation", "gelu")
+        .name(EMBEDDINGS)
+        .name(&[
+            ("blk.{}.attn_q", "transformer.layer.{}.attention.q_lin"),
+            ("blk.{}.attn_k", "transformer.layer.{}.attention.k_lin"),
+            ("blk.{}.attn_v", "transformer.layer.{}.attention.v_lin"),
+            ("blk.{}.attn_output", "transformer.layer.{}.attention.out_lin"),
+            ("blk.{}.attn_output_norm", "transformer.layer.{}.sa_layer_norm"),
+            ("blk.{}.ffn_up", "transformer.layer.{}.ffn.lin1"),
+            ("blk.{}.ffn_down", "transformer.layer.{}.ffn.lin2"),
+            ("blk.{}.layer_output_norm", "transformer.layer.{}.output_layer_norm"),
+        ]);
+    Ok(description)
+}
+
+/// ModernBERT: windows in two of three layers, which have a RoPE base of their own.
+pub fn modernbert(facts: &Facts) -> Result<Description, LoadError> {
+    let layers = facts.blocks()?;
+    let classes = facts.axis("cls.output.weight", 0);
+    let class = if classes.is_some() { "ModernBertForSequenceClassification" } else { "ModernBertModel" };
+    let period = facts.arch_size("attention.sliding_window_pattern")?.filter(|period| *period > 0).unwrap_or(3);
+    let layer = |layer: usize| {
+        if layer.is_multiple_of(period) { "full_attention" } else { "sliding_attention" }
+    };
+    let mut description = Description::default();
+    description
+        .set("model_type", "modernbert")
+        .set("architectures", json!([class]))
+        .set("hidden_size", facts.need_size("embedding_length")?)
+        .set("num_hidden_layers", layers)
+        .set("num_attention_heads", facts.heads()?.0)
+        .set("intermediate_size", facts.mlp_width()?)
+        .set("max_position_embeddings", facts.need_size("context_length")?)
+        .set("vocab_size", facts.vocab()?)
+        .set("hidden_activation", facts.text(&facts.key("hidden_act"))?.unwrap_or("gelu"))
+        .set("local_attention", facts.need_size("attention.sliding_window")?)
+        .set("global_attn_every_n_layers", period)
+        .set("layer_types", (0..layers).map(layer).collect::<Vec<_>>())
+        .set("global_rope_theta", facts.arch_number("rope.freq_base")?.unwrap_or(160_000.0))
+        .set("local_rope_theta", facts.arch_number("rope.freq_base_swa")?.unwrap_or(10_000.0))
+        .set("attention_bias", facts.has("blk.0.attn_qkv.bias"))
+        .set("mlp_bias", facts.has("blk.0.ffn_up.bias"))
+        .set("norm_bias", facts.has("output_norm.bias"))
+        .set("tie_word_embeddings", true)
+        .name(&[
+            ("token_embd", "model.embeddings.tok_embeddings"),
+            ("token_embd_norm", "model.embeddings.norm"),
+            ("output_norm", "model.final_norm"),
+            ("blk.{}.attn_norm", "model.layers.{}.attn_norm"),
+            ("blk.{}.attn_qkv", "model.layers.{}.attn.Wqkv"),
+            ("blk.{}.attn_output", "model.layers.{}.attn.Wo"),
+            ("blk.{}.ffn_norm", "model.layers.{}.mlp_norm"),
+            ("blk.{}.ffn_up", "model.layers.{}.mlp.Wi"),
+            ("blk.{}.ffn_down", "model.layers.{}.mlp.Wo"),
+            ("cls", "head.dense"),
+            ("cls.norm", "head.norm"),
+            ("cls.output", "classifier"),
+        ]);
+    layer_eps(facts, &mut description, "norm_eps")?;
+    if let Some(classes) = classes {
+        labels(facts, &mut description, classes)?;
+        description.set("classifier_pooling", pooling(facts)?);
+    }
+    Ok(description)
+}
+
+/// How a classifier of ModernBERT chooses what it reads.
+fn pooling(facts: &Facts) -> Result<&'static str, LoadError> {
+    Ok(if facts.arch_size("pooling_type")? == Some(1) { "mean" } else { "cls" })
+}
+
+fn common(facts: &Facts, model_type: &str, class: &str) -> Result<Description, LoadError> {
+    let mut description = Description::default();
+    description
+        .set("model_type", model_type)
+        .set("architectures", json!([class]))
+        .set("hidden_size", facts.need_size("embedding_length")?)
+        .set("num_hidden_layers", facts.blocks()?)
+        .set("num_attention_heads", facts.heads()?.0)
+        .set("intermediate_size", facts.mlp_width()?)
+        .set("vocab_size", facts.vocab()?)
+        .set("hidden_act", "gelu")
+        .set("tie_word_embeddings", true)
+        .name(EMBEDDINGS)
+        .name(&[
+            ("blk.{}.attn_q", "encoder.layer.{}.attention.self.query"),
+            ("blk.{}.attn_k", "encoder.layer.{}.attention.self.key"),
+            ("blk.{}.attn_v", "encoder.layer.{}.attention.self.value"),
+            ("blk.{}.attn_output", "encoder.layer.{}.attention.output.dense"),
+            ("blk.{}.attn_output_norm", "encoder.layer.{}.attention.output.LayerNorm"),
+            ("blk.{}.ffn_up", "encoder.layer.{}.intermediate.dense"),
+            ("blk.{}.ffn_down", "encoder.layer.{}.output.dense"),
+            ("blk.{}.layer_output_norm", "encoder.layer.{}.output.LayerNorm"),
+        ])
+        .done(&["token_types"], &Done::Flattened);
+    layer_eps(facts, &mut description, "layer_norm_eps")?;
+    Ok(description)
+}
+
+const EMBEDDINGS: &[(&str, &str)] = &[
+    ("token_embd", "embeddings.word_embeddings"),
+    ("position_embd", "embeddings.position_embeddings"),
+    ("token_types", "embeddings.token_type_embeddings"),
+    ("token_embd_norm", "embeddings.LayerNorm"),
+];
+
+fn positions(facts: &Facts) -> Result<usize, LoadError> {
+    match facts.axis("position_embd.weight", 0) {
+        Some(rows) => Ok(rows),
+        None => facts.need_size("context_length"),
+    }
+}
+
+/// Rows of the token-type table; the only row may have become a vector.
+fn token_types(facts: &Facts) -> usize {
+    match facts.shape("token_types.weight") {
+        Some([rows, _]) => *rows,
+        _ => 1,
+    }
+}
+
+/// Names of the classes: said, or numbers.
+fn labels(facts: &Facts, description: &mut Description, classes: usize) -> Result<(), LoadError> {
+    let said = facts.texts(&facts.key("classifier.output_labels"))?;
+    let label = |i: usize| said.get(i).cloned().unwrap_or_else(|| format!("LABEL_{i}"));
+    let labels: serde_json::Map<String, Json> = (0..classes).map(|i| (i.to_string(), json!(label(i)))).collect();
+    description.set("id2label", labels);
+    Ok(())
+}

@@ -1,0 +1,93 @@
+//! The Gemmas: gains are stored with the 1 that the model adds; soft-caps, windows and two RoPE bases.
+
+use serde_json::{Value as Json, json};
+
+use super::super::super::super::error::LoadError;
+use super::super::facts::Facts;
+use super::{Description, Done, decoder, layer_types, rms_eps};
+
+const NORMS: [&str; 7] = [
+    "output_norm",
+    "blk.{}.attn_norm",
+    "blk.{}.ffn_norm",
+    "blk.{}.post_attention_norm",
+    "blk.{}.post_ffw_norm",
+    "blk.{}.attn_q_norm",
+    "blk.{}.attn_k_norm",
+];
+
+/// Gemma 1.
+pub fn gemma(facts: &Facts) -> Result<Description, LoadError> {
+    let mut description = decoder(facts, "gemma", "GemmaForCausalLM")?;
+    common(facts, &mut description)?;
+    Ok(description)
+}
+
+/// Gemma 2: soft-caps, and a window in every other layer.
+pub fn gemma2(facts: &Facts) -> Result<Description, LoadError> {
+    let mut description = decoder(facts, "gemma2", "Gemma2ForCausalLM")?;
+    common(facts, &mut description)?;
+    post_norms(&mut description);
+    let layers = facts.blocks()?;
+    description
+        .set("attn_logit_softcapping", cap(facts, "attn_logit_softcapping", Some(50.0))?)
+        .set("final_logit_softcapping", cap(facts, "final_logit_softcapping", Some(30.0))?)
+        .set("query_pre_attn_scalar", scalar(facts, 46)?)
+        .set("sliding_window", facts.arch_size("attention.sliding_window")?.unwrap_or(4096))
+        .set("layer_types", layer_types(layers, 2));
+    Ok(description)
+}
+
+/// Gemma 3: a window in five of six layers, which have a RoPE base of their own.
+pub fn gemma3(facts: &Facts) -> Result<Description, LoadError> {
+    let mut description = decoder(facts, "gemma3_text", "Gemma3ForCausalLM")?;
+    common(facts, &mut description)?;
+    post_norms(&mut description);
+    let layers = facts.blocks()?;
+    let window = facts.arch_size("attention.sliding_window")?.filter(|window| *window > 0);
+    let local = facts.arch_number("rope.freq_base_swa")?.unwrap_or(10000.0);
+    description
+        .set("query_pre_attn_scalar", scalar(facts, 62)?)
+        .set("attn_logit_softcapping", Json::Null)
+        .set("final_logit_softcapping", cap(facts, "final_logit_softcapping", None)?)
+        .set("rope_local_base_freq", local)
+        .set("sliding_window", window.map_or(Json::Null, |window| json!(window)))
+        .set("layer_types", layer_types(layers, if window.is_some() { 6 } else { 1 }));
+    Ok(description)
+}
+
+fn common(facts: &Facts, description: &mut Description) -> Result<(), LoadError> {
+    rms_eps(facts, description)?;
+    description
+        .set("hidden_activation", "gelu_pytorch_tanh")
+        .set("hidden_act", "gelu_pytorch_tanh")
+        .set("attention_bias", facts.has("blk.0.attn_q.bias"))
+        .set("tie_word_embeddings", true)
+        .done(&NORMS, &Done::OneAdded);
+    Ok(())
+}
+
+/// Here the norm that Llama has in front of the MLP is behind the attention.
+fn post_norms(description: &mut Description) {
+    description
+        .name(&[
+            ("blk.{}.post_attention_norm", "model.layers.{}.post_attention_layernorm"),
+            ("blk.{}.ffn_norm", "model.layers.{}.pre_feedforward_layernorm"),
+            ("blk.{}.post_ffw_norm", "model.layers.{}.post_feedforward_layernorm"),
+        ])
+        .done(&NORMS, &Done::OneAdded);
+}
+
+fn cap(facts: &Facts, name: &str, usual: Option<f64>) -> Result<Json, LoadError> {
+    let cap = facts.arch_number(name)?.or(usual).filter(|cap| *cap > 0.0);
+    Ok(cap.map_or(Json::Null, |cap| json!(cap)))
+}
+
+/// What scores are divided by the root of. Files do not say; it is the width of a head, but in the model with the most
+/// layers, the 27B, the width of the model by its heads.
+fn scalar(facts: &Facts, most_layers: usize) -> Result<usize, LoadError> {
+    if facts.blocks()? == most_layers {
+        return Ok(facts.need_size("embedding_length")? / facts.heads()?.0);
+    }
+    facts.head_dim()
+}

@@ -1,0 +1,96 @@
+//! Llama and those that llama.cpp converts like it: the rows of queries and keys are reordered, so that features that rotate
+//! together lie side by side.
+
+use serde_json::{Value as Json, json};
+
+use super::super::super::super::error::LoadError;
+use super::super::super::arrange::RowOrder;
+use super::super::facts::Facts;
+use super::{Description, Done, decoder, joined_projections, moe, rms_eps};
+
+/// Llama, Mistral and Mixtral, which llama.cpp does not tell apart.
+pub fn llama(facts: &Facts) -> Result<Description, LoadError> {
+    let experts = facts.arch_size("expert_count")?.unwrap_or(0);
+    let window = facts.arch_size("attention.sliding_window")?.filter(|window| *window > 0);
+    let mut description = match (experts, window) {
+        (0, None) => pairs(facts, "llama", "LlamaForCausalLM")?,
+        (0, Some(_)) => pairs(facts, "mistral", "MistralForCausalLM")?,
+        _ => pairs(facts, "mixtral", "MixtralForCausalLM")?,
+    };
+    if experts > 0 || window.is_some() {
+        description.set("sliding_window", window.map_or(Json::Null, |window| json!(window)));
+    }
+    if experts > 0 {
+        moe::mixtral(facts, &mut description, experts)?;
+    }
+    biases(facts, &mut description);
+    Ok(description)
+}
+
+/// Granite: Llama with multipliers.
+pub fn granite(facts: &Facts) -> Result<Description, LoadError> {
+    let mut description = pairs(facts, "granite", "GraniteForCausalLM")?;
+    for (key, name) in [
+        ("attention_multiplier", "attention.scale"),
+        ("embedding_multiplier", "embedding_scale"),
+        ("residual_multiplier", "residual_scale"),
+        ("logits_scaling", "logit_scale"),
+    ] {
+        if let Some(value) = facts.arch_number(name)? {
+            description.set(key, value);
+        }
+    }
+    biases(facts, &mut description);
+    Ok(description)
+}
+
+/// SmolLM3: every fourth layer has no RoPE, which the file does not say.
+pub fn smollm3(facts: &Facts) -> Result<Description, LoadError> {
+    let mut description = pairs(facts, "smollm3", "SmolLM3ForCausalLM")?;
+    let rotates = |layer: usize| i32::from(!(layer + 1).is_multiple_of(4));
+    description
+        .set("no_rope_layer_interval", 4)
+        .set("no_rope_layers", (0..facts.blocks()?).map(rotates).collect::<Vec<i32>>())
+        .set("use_sliding_window", false);
+    biases(facts, &mut description);
+    Ok(description)
+}
+
+/// Arcee: a plain MLP with squared ReLU.
+pub fn arcee(facts: &Facts) -> Result<Description, LoadError> {
+    let mut description = pairs(facts, "arcee", "ArceeForCausalLM")?;
+    description.set("hidden_act", "relu2");
+    biases(facts, &mut description);
+    Ok(description)
+}
+
+/// OLMo: norms without weights.
+pub fn olmo(facts: &Facts) -> Result<Description, LoadError> {
+    let mut description = decoder(facts, "olmo", "OlmoForCausalLM")?;
+    side_by_side(facts, &mut description)?;
+    description.set("hidden_act", "silu").set("attention_bias", false);
+    let clip = facts.arch_number("attention.clamp_kqv")?.filter(|clip| *clip > 0.0);
+    description.set("clip_qkv", clip.map_or(Json::Null, |clip| json!(clip)));
+    Ok(description)
+}
+
+fn pairs(facts: &Facts, model_type: &str, class: &str) -> Result<Description, LoadError> {
+    let mut description = decoder(facts, model_type, class)?;
+    rms_eps(facts, &mut description)?;
+    side_by_side(facts, &mut description)?;
+    description.set("hidden_act", "silu");
+    Ok(description)
+}
+
+fn side_by_side(facts: &Facts, description: &mut Description) -> Result<(), LoadError> {
+    let (heads, kv_heads) = facts.heads()?;
+    let (queries, keys) = (RowOrder::Pairs { heads }, RowOrder::Pairs { heads: kv_heads });
+    description.done(&["blk.{}.attn_q"], &Done::Reordered(queries));
+    description.done(&["blk.{}.attn_k"], &Done::Reordered(keys));
+    joined_projections(facts, description, queries, keys)
+}
+
+fn biases(facts: &Facts, description: &mut Description) {
+    description.set("attention_bias", facts.has("blk.0.attn_q.bias"));
+    description.set("mlp_bias", facts.has("blk.0.ffn_down.bias"));
+}

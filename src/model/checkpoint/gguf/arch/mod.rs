@@ -1,0 +1,235 @@
+//! Every architecture of llama.cpp that is one of ours: what its metadata means as a `config.json`, what transformers calls
+//! its tensors, and what llama.cpp's converter did to them.
+//!
+//! The families then read a GGUF file like any other checkpoint. Names and changes follow llama.cpp's converter
+//! (`convert_hf_to_gguf.py`) and the `gguf` package's tables of tensor names; what a file does not say (the pattern of
+//! windows, whether expert weights are normalised) follows llama.cpp's own code for the architecture.
+
+mod decoders;
+mod encoders;
+mod gemma;
+mod gpt;
+mod llama;
+mod moe;
+mod rope;
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value as Json, json};
+
+use super::super::super::error::LoadError;
+use super::super::arrange::RowOrder;
+use super::facts::Facts;
+
+/// What a file means.
+#[derive(Debug, Default)]
+pub struct Description {
+    /// Its configuration, in the keys of transformers.
+    pub config: Map<String, Json>,
+    /// What transformers calls its tensors, without `.weight` and `.bias`. Numbers are `{}` for the block, then `{e}`.
+    pub names: BTreeMap<&'static str, Name>,
+    /// Tensors that are not weights: their names, and what they are for.
+    pub aside: BTreeMap<&'static str, &'static str>,
+}
+
+/// What becomes of a tensor.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Name {
+    /// What transformers calls it.
+    pub theirs: &'static str,
+    /// What was done to it.
+    pub done: Done,
+}
+
+/// What the converter did to a tensor.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Done {
+    /// Nothing.
+    Nothing,
+    /// A matrix of GPT-2 was turned from `[in, out]` to `[out, in]`.
+    Transposed,
+    /// Its rows were put into another order.
+    Reordered(RowOrder),
+    /// 1 was added to the gains of a norm.
+    OneAdded,
+    /// Its only row may have become a vector.
+    Flattened,
+    /// Rows in front were left out.
+    Shortened(usize),
+    /// One tensor for each index of the first axis was stacked.
+    Stacked,
+    /// Several matrices were joined by rows: the name, rows and order of each.
+    Joined(Vec<(&'static str, usize, RowOrder)>),
+}
+
+impl Description {
+    /// Names in which nothing was changed.
+    fn name(&mut self, names: &[(&'static str, &'static str)]) -> &mut Self {
+        for &(ours, theirs) in names {
+            self.names.insert(ours, Name { theirs, done: Done::Nothing });
+        }
+        self
+    }
+
+    /// Says what was done to tensors that have names.
+    fn done(&mut self, tensors: &[&'static str], done: &Done) -> &mut Self {
+        for tensor in tensors {
+            if let Some(name) = self.names.get_mut(tensor) {
+                name.done = done.clone();
+            }
+        }
+        self
+    }
+
+    /// Adds to the configuration.
+    fn set(&mut self, key: &str, value: impl Into<Json>) -> &mut Self {
+        self.config.insert(key.into(), value.into());
+        self
+    }
+}
+
+type Describe = fn(&Facts) -> Result<Description, LoadError>;
+
+/// The architectures that can be described.
+const ARCHITECTURES: &[(&str, Describe)] = &[
+    ("arcee", llama::arcee),
+    ("bert", encoders::bert),
+    ("bloom", gpt::bloom),
+    ("cohere2", decoders::cohere2),
+    ("command-r", decoders::cohere),
+    ("falcon", gpt::falcon),
+    ("gemma", gemma::gemma),
+    ("gemma2", gemma::gemma2),
+    ("gemma3", gemma::gemma3),
+    ("glm4", decoders::glm4),
+    ("gpt2", gpt::gpt2),
+    ("gptneox", gpt::gpt_neox),
+    ("granite", llama::granite),
+    ("llama", llama::llama),
+    ("modern-bert", encoders::modernbert),
+    ("mpt", gpt::mpt),
+    ("nemotron", decoders::nemotron),
+    ("olmo", llama::olmo),
+    ("olmo2", decoders::olmo2),
+    ("olmoe", moe::olmoe),
+    ("phi2", decoders::phi),
+    ("phi3", decoders::phi3),
+    ("qwen2", decoders::qwen2),
+    ("qwen2moe", moe::qwen2_moe),
+    ("qwen3", decoders::qwen3),
+    ("qwen3moe", moe::qwen3_moe),
+    ("smollm3", llama::smollm3),
+    ("stablelm", decoders::stablelm),
+    ("starcoder", gpt::gpt_bigcode),
+    ("starcoder2", decoders::starcoder2),
+];
+
+/// What a file means.
+pub fn describe(facts: &Facts) -> Result<Description, LoadError> {
+    let found = ARCHITECTURES.iter().find(|(name, _)| *name == facts.architecture);
+    let Some((_, describe)) = found else {
+        let supported: Vec<&str> = ARCHITECTURES.iter().map(|(name, _)| *name).collect();
+        return Err(LoadError::UnknownGgufArchitecture {
+            path: facts.path.to_owned(),
+            architecture: facts.architecture.to_owned(),
+            supported: supported.join(", "),
+        });
+    };
+    let mut description = describe(facts)?;
+    facts.token_ids(&mut description.config)?;
+    Ok(description)
+}
+
+/// The configuration of a decoder in the keys that most of them share, and the names of its tensors, which are Llama's.
+fn decoder(facts: &Facts, model_type: &str, class: &str) -> Result<Description, LoadError> {
+    let (heads, kv_heads) = facts.heads()?;
+    let mut description = Description::default();
+    description
+        .set("model_type", model_type)
+        .set("architectures", json!([class]))
+        .set("hidden_size", facts.need_size("embedding_length")?)
+        .set("num_hidden_layers", facts.blocks()?)
+        .set("num_attention_heads", heads)
+        .set("num_key_value_heads", kv_heads)
+        .set("head_dim", facts.head_dim()?)
+        .set("intermediate_size", facts.mlp_width()?)
+        .set("max_position_embeddings", facts.need_size("context_length")?)
+        .set("vocab_size", facts.vocab()?)
+        .set("tie_word_embeddings", !facts.has("output.weight"))
+        .name(LLAMA_NAMES);
+    rope::rope(facts, &mut description)?;
+    joined_projections(facts, &mut description, RowOrder::Same, RowOrder::Same)?;
+    Ok(description)
+}
+
+/// The epsilon of RMS norms.
+fn rms_eps(facts: &Facts, description: &mut Description) -> Result<(), LoadError> {
+    description.set("rms_norm_eps", facts.need_number("attention.layer_norm_rms_epsilon")?);
+    Ok(())
+}
+
+/// The epsilon of layer norms, under the key that the family has for it.
+fn layer_eps(facts: &Facts, description: &mut Description, key: &str) -> Result<(), LoadError> {
+    description.set(key, facts.need_number("attention.layer_norm_epsilon")?);
+    Ok(())
+}
+
+/// Some files have the three projections of an attention in one tensor, though transformers has them apart.
+fn joined_projections(
+    facts: &Facts,
+    description: &mut Description,
+    queries: RowOrder,
+    keys: RowOrder,
+) -> Result<(), LoadError> {
+    let ((heads, kv_heads), width) = (facts.heads()?, facts.head_dim()?);
+    let (Some(q), Some(kv)) = (heads.checked_mul(width), kv_heads.checked_mul(width)) else {
+        return Err(facts.bad("its heads are wider than any tensor"));
+    };
+    let parts = vec![
+        ("model.layers.{}.self_attn.q_proj", q, queries),
+        ("model.layers.{}.self_attn.k_proj", kv, keys),
+        ("model.layers.{}.self_attn.v_proj", kv, RowOrder::Same),
+    ];
+    description.names.insert("blk.{}.attn_qkv", Name { theirs: "", done: Done::Joined(parts) });
+    Ok(())
+}
+
+/// Which layers have a window: all but every `period`-th.
+fn layer_types(layers: usize, period: usize) -> Json {
+    let kind = |layer: usize| {
+        if (layer + 1).is_multiple_of(period) { "full_attention" } else { "sliding_attention" }
+    };
+    (0..layers).map(kind).collect()
+}
+
+const LLAMA_NAMES: &[(&str, &str)] = &[
+    ("token_embd", "model.embed_tokens"),
+    ("output_norm", "model.norm"),
+    ("output", "lm_head"),
+    ("blk.{}.attn_norm", "model.layers.{}.input_layernorm"),
+    ("blk.{}.attn_q", "model.layers.{}.self_attn.q_proj"),
+    ("blk.{}.attn_k", "model.layers.{}.self_attn.k_proj"),
+    ("blk.{}.attn_v", "model.layers.{}.self_attn.v_proj"),
+    ("blk.{}.attn_output", "model.layers.{}.self_attn.o_proj"),
+    ("blk.{}.attn_q_norm", "model.layers.{}.self_attn.q_norm"),
+    ("blk.{}.attn_k_norm", "model.layers.{}.self_attn.k_norm"),
+    ("blk.{}.ffn_norm", "model.layers.{}.post_attention_layernorm"),
+    ("blk.{}.ffn_gate", "model.layers.{}.mlp.gate_proj"),
+    ("blk.{}.ffn_up", "model.layers.{}.mlp.up_proj"),
+    ("blk.{}.ffn_down", "model.layers.{}.mlp.down_proj"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn architectures_are_in_order_and_once() {
+        assert!(ARCHITECTURES.is_sorted_by(|a, b| a.0 < b.0));
+    }
+
+    #[test]
+    fn every_period_th_layer_has_no_window() {
+        assert_eq!(layer_types(3, 2), json!(["sliding_attention", "full_attention", "sliding_attention"]));
+    }
+}

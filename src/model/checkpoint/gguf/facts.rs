@@ -1,0 +1,284 @@
+//! What the metadata and the table of tensors of a GGUF file say, with getters that name what is wrong.
+
+use std::collections::HashMap;
+
+use serde_json::{Map, Value as Json, json};
+
+use super::super::super::error::LoadError;
+use super::header::TensorInfo;
+use super::reader::{Kind, Reader, Value};
+use super::{Gguf, GgufModel};
+
+/// The metadata of a model and the tensors of all its files.
+pub struct Facts<'a> {
+    /// Where the model is, for messages.
+    pub path: &'a str,
+    /// `general.architecture`, in front of the keys of the architecture.
+    pub architecture: &'a str,
+    first: &'a Gguf,
+    tensors: HashMap<&'a str, (&'a Gguf, &'a TensorInfo)>,
+}
+
+impl<'a> Facts<'a> {
+    /// The facts of a model.
+    pub fn of(model: &'a GgufModel) -> Result<Self, LoadError> {
+        let tensors = model
+            .files
+            .iter()
+            .flat_map(|file| file.header.tensors.iter().map(move |tensor| (tensor.name.as_str(), (file, tensor))))
+            .collect();
+        let mut facts = Facts { path: &model.path, architecture: "", first: &model.files[0], tensors };
+        facts.architecture =
+            facts.text("general.architecture")?.ok_or_else(|| facts.missing("general.architecture"))?;
+        Ok(facts)
+    }
+
+    /// A complaint about the file.
+    pub fn bad(&self, message: impl Into<String>) -> LoadError {
+        LoadError::BadGguf { path: self.path.to_owned(), message: message.into() }
+    }
+
+    fn missing(&self, key: &str) -> LoadError {
+        self.bad(format!("its metadata has no {key:?}"))
+    }
+
+    fn wrong(&self, key: &str, expected: &str) -> LoadError {
+        self.bad(format!("{key:?} of its metadata is not {expected}"))
+    }
+
+    /// A metadata value.
+    pub fn get(&self, key: &str) -> Option<&'a Value> {
+        self.first.header.metadata.get(key)
+    }
+
+    /// Text, if it is there.
+    pub fn text(&self, key: &str) -> Result<Option<&'a str>, LoadError> {
+        match self.get(key) {
+            None => Ok(None),
+            Some(Value::Text(text)) => Ok(Some(text)),
+            Some(_) => Err(self.wrong(key, "text")),
+        }
+    }
+
+    /// A truth value, if it is there.
+    pub fn flag(&self, key: &str) -> Result<Option<bool>, LoadError> {
+        match self.get(key) {
+            None => Ok(None),
+            Some(Value::Bool(flag)) => Ok(Some(*flag)),
+            Some(_) => Err(self.wrong(key, "true or false")),
+        }
+    }
+
+    /// A whole number, if it is there. An array of equal numbers, one for each block, counts as one.
+    pub fn size(&self, key: &str) -> Result<Option<usize>, LoadError> {
+        let fail = || self.wrong(key, "a whole number, the same for every block");
+        let whole = |value: &Value| match value {
+            Value::Unsigned(n) => usize::try_from(*n).ok(),
+            _ => None,
+        };
+        match self.get(key) {
+            None => Ok(None),
+            Some(Value::Array { .. }) => {
+                let mut all = self.values(key)?.map(|value| whole(&value));
+                let first = all.next().flatten().ok_or_else(fail)?;
+                if all.all(|value| value == Some(first)) { Ok(Some(first)) } else { Err(fail()) }
+            }
+            Some(value) => whole(value).map(Some).ok_or_else(fail),
+        }
+    }
+
+    /// A number, if it is there. A 32-bit one is the shortest decimal that gives it, which is what was written once.
+    pub fn number(&self, key: &str) -> Result<Option<f64>, LoadError> {
+        match self.get(key) {
+            None => Ok(None),
+            Some(value) => number(value).map(Some).ok_or_else(|| self.wrong(key, "a number")),
+        }
+    }
+
+    /// The elements of an array; none if it is not there.
+    pub fn values(&self, key: &str) -> Result<impl Iterator<Item = Value> + use<'a>, LoadError> {
+        let (element, count, start) = match self.get(key) {
+            None => (Kind::U8, 0, 0),
+            Some(Value::Array { element, count, range }) if *element != Kind::Array => (*element, *count, range.start),
+            Some(_) => return Err(self.wrong(key, "a list")),
+        };
+        let mut reader = Reader::new(self.first.bytes.all(), start);
+        Ok((0..count).map_while(move |_| reader.scalar(element, "an element").ok()))
+    }
+
+    /// The strings of an array; none if it is not there.
+    pub fn texts(&self, key: &str) -> Result<Vec<String>, LoadError> {
+        let text = |value| match value {
+            Value::Text(text) => Ok(text),
+            _ => Err(self.wrong(key, "a list of strings")),
+        };
+        self.values(key)?.map(text).collect()
+    }
+
+    /// The numbers of an array; none if it is not there.
+    pub fn numbers(&self, key: &str) -> Result<Vec<f64>, LoadError> {
+        self.values(key)?.map(|value| number(&value).ok_or_else(|| self.wrong(key, "a list of numbers"))).collect()
+    }
+
+    /// A key of the architecture: `block_count` is `llama.block_count`.
+    pub fn key(&self, name: &str) -> String {
+        format!("{}.{name}", self.architecture)
+    }
+
+    /// A whole number of the architecture, if it is there.
+    pub fn arch_size(&self, name: &str) -> Result<Option<usize>, LoadError> {
+        self.size(&self.key(name))
+    }
+
+    /// A whole number of the architecture, above zero.
+    pub fn need_size(&self, name: &str) -> Result<usize, LoadError> {
+        match self.arch_size(name)? {
+            Some(0) => Err(self.bad(format!("{:?} of its metadata is 0", self.key(name)))),
+            Some(size) => Ok(size),
+            None => Err(self.missing(&self.key(name))),
+        }
+    }
+
+    /// A number of the architecture, if it is there.
+    pub fn arch_number(&self, name: &str) -> Result<Option<f64>, LoadError> {
+        self.number(&self.key(name))
+    }
+
+    /// A number of the architecture.
+    pub fn need_number(&self, name: &str) -> Result<f64, LoadError> {
+        self.arch_number(name)?.ok_or_else(|| self.missing(&self.key(name)))
+    }
+
+    /// Whether there is a tensor of this name.
+    pub fn has(&self, tensor: &str) -> bool {
+        self.tensors.contains_key(tensor)
+    }
+
+    /// The shape of a tensor, if it is there.
+    pub fn shape(&self, tensor: &str) -> Option<&'a [usize]> {
+        self.tensors.get(tensor).map(|(_, tensor)| tensor.shape.as_slice())
+    }
+
+    /// Length of one axis of a tensor, if it is there.
+    pub fn axis(&self, tensor: &str, axis: usize) -> Option<usize> {
+        self.shape(tensor)?.get(axis).copied()
+    }
+
+    /// The numbers of a small tensor of 32-bit floats, if it is there.
+    pub fn floats(&self, tensor: &str) -> Result<Option<Vec<f32>>, LoadError> {
+        let Some((file, info)) = self.tensors.get(tensor) else { return Ok(None) };
+        if info.kind.stored != super::StoredType::F32 {
+            return Err(self.bad(format!("tensor {tensor:?} is {}, expected f32", info.kind.stored.name())));
+        }
+        let (floats, _) = file.bytes.all()[info.range.clone()].as_chunks::<4>();
+        Ok(Some(floats.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()))
+    }
+
+    /// Number of blocks. Each has tensors of its own, so there cannot be more than tensors.
+    pub fn blocks(&self) -> Result<usize, LoadError> {
+        let blocks = self.need_size("block_count")?;
+        if blocks > self.tensors.len() {
+            let tensors = self.tensors.len();
+            return Err(self.bad(format!("its metadata speaks of {blocks} blocks, but it has {tensors} tensors")));
+        }
+        Ok(blocks)
+    }
+
+    /// Rows of the token embedding.
+    pub fn vocab(&self) -> Result<usize, LoadError> {
+        match self.axis("token_embd.weight", 0) {
+            Some(rows) => Ok(rows),
+            None => Err(self.bad("it has no tensor \"token_embd.weight\"")),
+        }
+    }
+
+    /// Query heads and key/value heads.
+    pub fn heads(&self) -> Result<(usize, usize), LoadError> {
+        let heads = self.need_size("attention.head_count")?;
+        Ok((heads, self.arch_size("attention.head_count_kv")?.filter(|heads| *heads > 0).unwrap_or(heads)))
+    }
+
+    /// Width of one head.
+    pub fn head_dim(&self) -> Result<usize, LoadError> {
+        if let Some(width) = self.arch_size("attention.key_length")?.filter(|width| *width > 0) {
+            if self.arch_size("attention.value_length")?.is_some_and(|value| value != width) {
+                return Err(self.bad("its keys and values have different widths, which cannot be represented"));
+            }
+            return Ok(width);
+        }
+        Ok(self.need_size("embedding_length")? / self.heads()?.0)
+    }
+
+    /// Features of each head that rotate, as a part of its width.
+    pub fn rotary_part(&self) -> Result<f64, LoadError> {
+        let width = self.head_dim()?;
+        let part = self.arch_size("rope.dimension_count")?.unwrap_or(width);
+        Ok(part as f64 / width.max(1) as f64)
+    }
+
+    /// Width of the MLP. Some converters write four times the width whatever it is, so the tensors come first.
+    pub fn mlp_width(&self) -> Result<usize, LoadError> {
+        match self.axis("blk.0.ffn_down.weight", 1) {
+            Some(width) => Ok(width),
+            None => self.need_size("feed_forward_length"),
+        }
+    }
+
+    /// Ids of special tokens as configurations have them. What llama.cpp calls the beginning and the end of a text are
+    /// BERT's tokens for a class and between texts.
+    pub fn token_ids(&self, config: &mut Map<String, Json>) -> Result<(), LoadError> {
+        let word_pieces = self.text("tokenizer.ggml.model")? == Some("bert");
+        let (bos, eos) = if word_pieces { ("cls_token_id", "sep_token_id") } else { ("bos_token_id", "eos_token_id") };
+        for (key, name) in [
+            ("cls_token_id", "cls_token_id"),
+            (bos, "bos_token_id"),
+            (eos, "eos_token_id"),
+            ("pad_token_id", "padding_token_id"),
+            ("unk_token_id", "unknown_token_id"),
+            ("sep_token_id", "seperator_token_id"),
+            ("mask_token_id", "mask_token_id"),
+        ] {
+            if let Some(id) = self.size(&format!("tokenizer.ggml.{name}"))? {
+                config.insert(key.into(), json!(id));
+            }
+        }
+        Ok(())
+    }
+
+    /// The name of the model, empty if it is not given.
+    pub fn name(&self) -> &'a str {
+        match self.get("general.name") {
+            Some(Value::Text(name)) => name,
+            _ => "",
+        }
+    }
+}
+
+/// A number of any type.
+fn number(value: &Value) -> Option<f64> {
+    match value {
+        Value::Unsigned(n) => Some(*n as f64),
+        Value::Negative(n) => Some(*n as f64),
+        Value::Single(x) => Some(decimal(*x)),
+        Value::Double(x) => Some(*x),
+        _ => None,
+    }
+}
+
+/// The shortest decimal that gives a 32-bit float: 1e-5 for the float next to it.
+pub fn decimal(x: f32) -> f64 {
+    x.to_string().parse().unwrap_or(f64::from(x))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn single_floats_are_the_decimals_that_were_written() {
+        assert_eq!(decimal(1e-5), 1e-5);
+        assert_eq!(decimal(0.1), 0.1);
+        assert_eq!(decimal(10000.0), 10000.0);
+        assert!(decimal(f32::NAN).is_nan());
+    }
+}

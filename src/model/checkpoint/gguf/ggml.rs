@@ -1,0 +1,65 @@
+//! The element types of ggml by their numbers.
+
+use super::super::stored::StoredType;
+
+/// A type, and the elements and bytes of one of its blocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GgmlType {
+    /// What can be done with it.
+    pub stored: StoredType,
+    /// Elements of one block.
+    pub elements: usize,
+    /// Bytes of one block.
+    pub bytes: usize,
+}
+
+/// The type of a number, if it is known. Of the types that cannot be loaded the size is known, so that the other tensors of
+/// their file can be placed, and so that they can be refused by name.
+pub fn ggml_type(id: u32) -> Option<GgmlType> {
+    use StoredType::*;
+    let stored = match id {
+        0 => F32,
+        1 => F16,
+        2 => Q4_0,
+        3 => Q4_1,
+        6 => Q5_0,
+        7 => Q5_1,
+        8 => Q8_0,
+        10 => Q2_K,
+        11 => Q3_K,
+        12 => Q4_K,
+        13 => Q5_K,
+        14 => Q6_K,
+        15 => Q8_K,
+        28 => F64,
+        30 => BF16,
+        _ => return unloadable(id),
+    };
+    stored.block().map(|(elements, bytes)| GgmlType { stored, elements, bytes })
+}
+
+fn unloadable(id: u32) -> Option<GgmlType> {
+    let (name, elements, bytes) = match id {
+        9 => ("q8_1", 32, 36),
+        16 => ("iq2_xxs", 256, 66),
+        17 => ("iq2_xs", 256, 74),
+        18 => ("iq3_xxs", 256, 98),
+        19 => ("iq1_s", 256, 50),
+        20 => ("iq4_nl", 32, 18),
+        21 => ("iq3_s", 256, 110),
+        22 => ("iq2_s", 256, 82),
+        23 => ("iq4_xs", 256, 136),
+        24 => ("i8", 1, 1),
+        25 => ("i16", 1, 2),
+        26 => ("i32", 1, 4),
+        27 => ("i64", 1, 8),
+        29 => ("iq1_m", 256, 56),
+        34 => ("tq1_0", 256, 54),
+        35 => ("tq2_0", 256, 66),
+        39 => ("mxfp4", 32, 17),
+        40 => ("nvfp4", 64, 36),
+        41 => ("q1_0", 128, 18),
+        _ => return None,
+    };
+    Some(GgmlType { stored: StoredType::Other(name), elements, bytes })
+}

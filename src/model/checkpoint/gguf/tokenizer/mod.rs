@@ -1,0 +1,203 @@
+//! The vocabulary of a GGUF file as the `tokenizer.json` that it was made from.
+//!
+//! The file has tokens, scores or merges, and a word for how text is split; what is left out is the same for every model of
+//! a kind, and is put back here.
+
+mod bpe;
+mod pre;
+mod sentencepiece;
+mod unigram;
+mod wordpiece;
+
+use std::collections::HashSet;
+
+use serde_json::{Map, Value as Json, json};
+
+use super::super::super::error::LoadError;
+use super::facts::Facts;
+
+/// What a token is, by ggml's numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum TokenType {
+    Normal,
+    Unknown,
+    Control,
+    UserDefined,
+    Unused,
+    Byte,
+}
+
+impl TokenType {
+    fn of(number: f64) -> TokenType {
+        match number as i64 {
+            2 => TokenType::Unknown,
+            3 => TokenType::Control,
+            4 => TokenType::UserDefined,
+            5 => TokenType::Unused,
+            6 => TokenType::Byte,
+            _ => TokenType::Normal,
+        }
+    }
+}
+
+/// The tokens of a file.
+struct Vocabulary {
+    tokens: Vec<String>,
+    types: Vec<TokenType>,
+    scores: Vec<f32>,
+}
+
+impl Vocabulary {
+    /// Tokens are made different from one another, as llama.cpp does with empty ones: only one of them can be found by its
+    /// text anyway.
+    fn read(facts: &Facts) -> Result<Option<Self>, LoadError> {
+        let mut tokens = facts.texts("tokenizer.ggml.tokens")?;
+        if tokens.is_empty() {
+            return Ok(None);
+        }
+        let mut seen = HashSet::new();
+        for (id, token) in tokens.iter_mut().enumerate() {
+            if token.is_empty() || !seen.insert(token.clone()) {
+                *token = format!("[EMPTY_{id}]");
+                seen.insert(token.clone());
+            }
+        }
+        let mut types: Vec<TokenType> =
+            facts.numbers("tokenizer.ggml.token_type")?.into_iter().map(TokenType::of).collect();
+        types.resize(tokens.len(), TokenType::Normal);
+        let mut scores: Vec<f32> =
+            facts.numbers("tokenizer.ggml.scores")?.into_iter().map(|score| score as f32).collect();
+        scores.resize(tokens.len(), 0.0);
+        Ok(Some(Vocabulary { tokens, types, scores }))
+    }
+
+    fn id(&self, facts: &Facts, name: &str) -> Result<Option<usize>, LoadError> {
+        let id = facts.size(&format!("tokenizer.ggml.{name}_token_id"))?;
+        Ok(id.filter(|id| *id < self.tokens.len()))
+    }
+
+    /// Whether a token only fills the vocabulary up to the rows of the embedding.
+    fn is_filler(&self, id: usize) -> bool {
+        self.types[id] == TokenType::Unused && self.tokens[id] == format!("[PAD{id}]")
+    }
+
+    /// Tokens and their numbers.
+    fn ids(&self) -> Map<String, Json> {
+        let real = (0..self.tokens.len()).filter(|id| !self.is_filler(*id));
+        real.map(|id| (self.tokens[id].clone(), json!(id))).collect()
+    }
+
+    /// Tokens that are found in a text before it is split.
+    fn added(&self, strip: impl Fn(&str) -> Strip) -> Vec<Json> {
+        let is_added =
+            |id: &usize| matches!(self.types[*id], TokenType::Control | TokenType::UserDefined | TokenType::Unknown);
+        (0..self.tokens.len())
+            .filter(is_added)
+            .map(|id| {
+                let Strip { left, right } = strip(&self.tokens[id]);
+                json!({
+                    "id": id,
+                    "content": self.tokens[id],
+                    "single_word": false,
+                    "lstrip": left,
+                    "rstrip": right,
+                    "normalized": false,
+                    "special": self.types[id] != TokenType::UserDefined,
+                })
+            })
+            .collect()
+    }
+}
+
+/// On which sides a token takes spaces with it.
+#[derive(Clone, Copy, Default)]
+struct Strip {
+    left: bool,
+    right: bool,
+}
+
+/// The tokenizer, or why there is none.
+pub fn json(facts: &Facts) -> Result<Result<Json, String>, LoadError> {
+    let kind = facts.text("tokenizer.ggml.model")?.unwrap_or("none");
+    let Some(vocabulary) = Vocabulary::read(facts)? else {
+        return Ok(Err("its metadata has no tokenizer".into()));
+    };
+    match kind {
+        "gpt2" => bpe::json(facts, &vocabulary),
+        "llama" => sentencepiece::json(facts, &vocabulary),
+        "bert" => wordpiece::json(facts, &vocabulary),
+        "t5" => unigram::json(facts, &vocabulary),
+        other => Ok(Err(format!("its tokenizer is of the unknown kind {other:?}"))),
+    }
+}
+
+/// What stands around a text, and around a pair of texts: `$A` and `$B` are the texts, others are tokens by their number.
+#[derive(Clone, Copy)]
+enum Part {
+    A,
+    B,
+    /// A token; and whether it counts to the second text.
+    Token(usize, bool),
+}
+
+/// A post-processor that puts tokens around texts; none if there are none.
+fn template(vocabulary: &Vocabulary, single: &[Part], pair: &[Part], types: bool) -> Json {
+    let mut tokens = Map::new();
+    let mut parts = |parts: &[Part]| -> Json {
+        let one = |part: &Part| match *part {
+            Part::A => json!({"Sequence": {"id": "A", "type_id": 0}}),
+            Part::B => json!({"Sequence": {"id": "B", "type_id": i32::from(types)}}),
+            Part::Token(id, second) => {
+                let token = &vocabulary.tokens[id];
+                tokens.insert(token.clone(), json!({"id": token, "ids": [id], "tokens": [token]}));
+                json!({"SpecialToken": {"id": token, "type_id": i32::from(types && second)}})
+            }
+        };
+        parts.iter().map(one).collect()
+    };
+    let (single, pair) = (parts(single), parts(pair));
+    if tokens.is_empty() {
+        return Json::Null;
+    }
+    json!({"type": "TemplateProcessing", "single": single, "pair": pair, "special_tokens": tokens})
+}
+
+/// A beginning and an end, as the file asks for them.
+fn ends(facts: &Facts, vocabulary: &Vocabulary, bos: bool, eos: bool) -> Result<Json, LoadError> {
+    let bos = facts.flag("tokenizer.ggml.add_bos_token")?.unwrap_or(bos);
+    let eos = facts.flag("tokenizer.ggml.add_eos_token")?.unwrap_or(eos);
+    let token = |wanted: bool, name: &str| -> Result<Vec<Part>, LoadError> {
+        let id = if wanted { vocabulary.id(facts, name)? } else { None };
+        Ok(id.map(|id| Part::Token(id, false)).into_iter().collect())
+    };
+    let (before, after) = (token(bos, "bos")?, token(eos, "eos")?);
+    let single = [&before[..], &[Part::A], &after].concat();
+    let pair = [&before[..], &[Part::A], &after, &before, &[Part::B], &after].concat();
+    Ok(template(vocabulary, &single, &pair, true))
+}
+
+/// The parts of a `tokenizer.json`.
+struct Parts {
+    added: Vec<Json>,
+    normalizer: Json,
+    pre_tokenizer: Json,
+    post_processor: Json,
+    decoder: Json,
+    model: Json,
+}
+
+impl Parts {
+    fn json(self) -> Json {
+        json!({
+            "version": "1.0",
+            "truncation": null,
+            "padding": null,
+            "added_tokens": self.added,
+            "normalizer": self.normalizer,
+            "pre_tokenizer": self.pre_tokenizer,
+            "post_processor": self.post_processor,
+            "decoder": self.decoder,
+            "model": self.model,
+        })
+    }
+}

@@ -1,0 +1,88 @@
+//! SentencePiece unigram models (XLM-RoBERTa): tokens with scores, of which the best sum is taken.
+
+use serde_json::{Value as Json, json};
+
+use super::super::super::super::error::LoadError;
+use super::super::facts::Facts;
+use super::super::reader::Value;
+use super::{Part, Parts, Strip, TokenType, Vocabulary, template};
+
+/// The tokenizer, or why there is none.
+pub fn json(facts: &Facts, vocabulary: &Vocabulary) -> Result<Result<Json, String>, LoadError> {
+    let unknown = (0..vocabulary.tokens.len()).find(|id| vocabulary.types[*id] == TokenType::Unknown);
+    let Some(unknown) = vocabulary.id(facts, "unknown")?.or(unknown) else {
+        return Ok(Err("its vocabulary has no token for what it lacks".into()));
+    };
+    let vocab: Vec<Json> = vocabulary
+        .tokens
+        .iter()
+        .zip(&vocabulary.scores)
+        .map(|(token, score)| json!([token, f64::from(if score.is_finite() { *score } else { 0.0 })]))
+        .collect();
+    let prefix = facts.flag("tokenizer.ggml.add_space_prefix")?.unwrap_or(true);
+    let metaspace = json!({
+        "type": "Metaspace",
+        "replacement": "▁",
+        "prepend_scheme": if prefix { "always" } else { "never" },
+        "split": true,
+    });
+    let bytes: Vec<u8> = facts
+        .values("tokenizer.ggml.precompiled_charsmap")?
+        .filter_map(|value| match value {
+            Value::Unsigned(byte) => u8::try_from(byte).ok(),
+            Value::Negative(byte) => i8::try_from(byte).ok().map(|byte| byte as u8),
+            _ => None,
+        })
+        .collect();
+    let normalizer = match bytes.is_empty() {
+        true => json!({"type": "NFKC"}),
+        false => json!({"type": "Precompiled", "precompiled_charsmap": base64(&bytes)}),
+    };
+    let bos = vocabulary.id(facts, "bos")?;
+    let eos = vocabulary.id(facts, "eos")?;
+    let post_processor = match (bos, eos) {
+        (Some(bos), Some(eos)) => {
+            let (bos, eos) = (Part::Token(bos, false), Part::Token(eos, false));
+            template(vocabulary, &[bos, Part::A, eos], &[bos, Part::A, eos, eos, Part::B, eos], false)
+        }
+        _ => Json::Null,
+    };
+    let strip = |token: &str| Strip { left: token == "<mask>", right: false };
+    let parts = Parts {
+        added: vocabulary.added(strip),
+        normalizer,
+        pre_tokenizer: json!({
+            "type": "Sequence",
+            "pretokenizers": [{"type": "WhitespaceSplit"}, metaspace],
+        }),
+        post_processor,
+        decoder: metaspace,
+        model: json!({"type": "Unigram", "unk_id": unknown, "vocab": vocab, "byte_fallback": false}),
+    };
+    Ok(Ok(parts.json()))
+}
+
+/// Bytes as text, as JSON has them.
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for chunk in bytes.chunks(3) {
+        let bits = chunk.iter().fold(0u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
+        for digit in 0..4 {
+            let value = (bits >> (18 - 6 * digit)) & 63;
+            text.push(if digit <= chunk.len() { char::from(DIGITS[value as usize]) } else { '=' });
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_written_in_base_64() {
+        let texts = [b"".as_slice(), b"f", b"fo", b"foo", b"foob", b"fooba", b"foobar"].map(base64);
+        assert_eq!(texts, ["", "Zg==", "Zm8=", "Zm9v", "Zm9vYg==", "Zm9vYmE=", "Zm9vYmFy"]);
+    }
+}

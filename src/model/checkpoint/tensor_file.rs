@@ -1,0 +1,141 @@
+//! One file of tensors, whatever its format: a table, and the stored bytes behind it.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::io;
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::super::error::LoadError;
+use super::arrange::Arrange;
+use super::bytes::FileBytes;
+use super::stored::StoredType;
+
+/// Bytes that are read before mapped memory is given back. A multiple of every page size.
+pub const PIECE: usize = 4 << 20;
+
+/// Name, type, shape and place of one tensor.
+#[derive(Clone, Debug)]
+pub struct TensorEntry {
+    /// The name that transformers gives it.
+    pub name: String,
+    /// The name in the file, where it is another.
+    pub stored_as: Option<String>,
+    /// Element type in the file.
+    pub dtype: StoredType,
+    /// Shape, first axis first.
+    pub shape: Vec<usize>,
+    /// Whether a matrix lies as `[out, in]` where transformers has `[in, out]` under this name.
+    pub flipped: bool,
+    /// What has to be undone as it is read.
+    pub(super) arrange: Arrange,
+    /// Where its bytes are.
+    pub(super) place: Place,
+}
+
+/// Where the bytes of a tensor are.
+#[derive(Clone)]
+pub(super) enum Place {
+    /// In the file, one after another.
+    Range(Range<usize>),
+    /// Behind a reader of their own, which copies them.
+    Reader { length: usize, read: Arc<dyn Fn() -> io::Result<Vec<u8>> + Send + Sync> },
+}
+
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Place::Range(range) => write!(f, "{range:?}"),
+            Place::Reader { length, .. } => write!(f, "{length} bytes"),
+        }
+    }
+}
+
+impl TensorEntry {
+    /// A tensor as it lies in a range of the file.
+    pub(super) fn new(name: String, dtype: StoredType, shape: Vec<usize>, range: Range<usize>) -> Self {
+        let (stored_as, flipped, arrange) = (None, false, Arrange::SAME);
+        TensorEntry { name, stored_as, dtype, shape, flipped, arrange, place: Place::Range(range) }
+    }
+
+    /// The name in the file.
+    pub fn file_name(&self) -> &str {
+        self.stored_as.as_deref().unwrap_or(&self.name)
+    }
+
+    /// Bytes it takes in the file.
+    pub fn bytes(&self) -> usize {
+        match &self.place {
+            Place::Range(range) => range.len(),
+            Place::Reader { length, .. } => *length,
+        }
+    }
+
+    /// Number of elements.
+    pub fn count(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// The element type as it is shown: `f32`, `q4_k`.
+    pub fn dtype_name(&self) -> &'static str {
+        self.dtype.name()
+    }
+}
+
+/// One file: its table of tensors and its bytes.
+#[derive(Debug)]
+pub struct TensorFile {
+    path: String,
+    size: u64,
+    bytes: Arc<FileBytes>,
+    entries: Vec<TensorEntry>,
+}
+
+impl TensorFile {
+    /// A file whose entries lie in `bytes`, or have readers of their own.
+    pub(super) fn new(path: String, size: u64, bytes: Arc<FileBytes>, entries: Vec<TensorEntry>) -> Self {
+        TensorFile { path, size, bytes, entries }
+    }
+
+    /// Where it is, for messages.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Its tensors, in the order of their bytes.
+    pub fn entries(&self) -> &[TensorEntry] {
+        &self.entries
+    }
+
+    /// Size of the whole file.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// The stored bytes of a tensor: blocks as they are in the file. Nothing is copied where the file is mapped; give them
+    /// back with [`release`](Self::release).
+    pub fn stored_bytes(&self, entry: &TensorEntry) -> Result<Cow<'_, [u8]>, LoadError> {
+        match &entry.place {
+            Place::Range(range) => Ok(Cow::Borrowed(&self.bytes.all()[range.clone()])),
+            Place::Reader { length, read } => {
+                let bytes = read().map_err(|error| self.unreadable(entry, error.to_string()))?;
+                if bytes.len() != *length {
+                    let message = format!("{} bytes where {length} should be", bytes.len());
+                    return Err(self.unreadable(entry, message));
+                }
+                Ok(Cow::Owned(bytes))
+            }
+        }
+    }
+
+    /// Gives the memory of a tensor back to the system. Its bytes can still be read; they come from the file again.
+    pub fn release(&self, entry: &TensorEntry) {
+        if let Place::Range(range) = &entry.place {
+            self.bytes.release(range.clone());
+        }
+    }
+
+    fn unreadable(&self, entry: &TensorEntry, message: String) -> LoadError {
+        LoadError::UnreadableTensor { path: self.path.clone(), tensor: entry.name.clone(), message }
+    }
+}

@@ -1,0 +1,227 @@
+//! How far the weights of one file are from those of another: what quantising them has cost.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use rayon::prelude::*;
+
+use super::checkpoint::{Checkpoint, CheckpointFiles, TensorEntry, TensorFile, step};
+use super::error::LoadError;
+use super::families::{self, Sources};
+use super::load::Model;
+use super::plan::{Load, group};
+use super::role::WeightId;
+
+/// Elements that are decoded and compared at a time; whole blocks of every type.
+const SHARE: usize = 1 << 16;
+
+/// Another file with weights of the same architecture.
+#[derive(Debug)]
+pub struct Twin {
+    checkpoint: Checkpoint,
+    /// The tensor that holds these weights.
+    by_use: HashMap<Vec<WeightId>, String>,
+}
+
+/// What two tensors that should be the same have in common.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Comparison {
+    /// The name of the other tensor in its file.
+    pub name: String,
+    /// Its element type.
+    pub dtype: String,
+    /// Largest difference of two elements; infinite where one of them is no number and the other is.
+    pub max: f64,
+    /// Index of the first element of that difference.
+    pub at: Vec<usize>,
+    /// The two elements there, ours first.
+    pub values: (f32, f32),
+    /// Root of the mean of the squared differences.
+    pub rms: f64,
+    /// `rms`, as a part of the root of the mean square of the other tensor.
+    pub relative: f64,
+    /// Distance of neighbouring numbers at that element, in whichever of the two is stored more coarsely.
+    pub step: Option<f32>,
+    /// The largest such distance anywhere.
+    pub largest_step: Option<f32>,
+}
+
+impl Twin {
+    /// Opens the weights of `path`, in any format, as those of `model`.
+    ///
+    /// # Errors
+    /// If they cannot be opened.
+    pub fn open(model: &Model, path: &Path) -> Result<Self, LoadError> {
+        let checkpoint = CheckpointFiles::at(path)?.open_checkpoint()?;
+        let from = Sources { config: &model.config, checkpoint: &checkpoint, sentence: None };
+        let names = families::find(&model.config)?.names(&model.spec, &from)?;
+        let by_use = group(&names).into_iter().map(|load| (uses(&load), load.name)).collect();
+        Ok(Twin { checkpoint, by_use })
+    }
+
+    /// Compares the tensor `name` of the model's files, which holds the weights `uses`, with that of the twin. `None` where the
+    /// twin has no such tensor.
+    ///
+    /// # Errors
+    /// In words, if the two cannot be compared.
+    pub fn compare(&self, ours: &Checkpoint, name: &str, uses: &[WeightId]) -> Result<Option<Comparison>, String> {
+        let Some((file, entry)) = ours.find(name) else { return Ok(None) };
+        let twin = self.by_use.get(uses).and_then(|name| self.checkpoint.find(name));
+        let Some((twin_file, twin_entry)) = twin else { return Ok(None) };
+        let turned = entry.flipped != twin_entry.flipped && entry.shape.len() == 2;
+        let shape: Vec<usize> = match turned {
+            true => twin_entry.shape.iter().rev().copied().collect(),
+            false => twin_entry.shape.clone(),
+        };
+        if shape != entry.shape {
+            return Err(format!(
+                "{} has shape {:?}, {} has {shape:?}",
+                entry.file_name(),
+                entry.shape,
+                twin_entry.name
+            ));
+        }
+        differences(&Side::new(file, entry)?, &Side::new(twin_file, twin_entry)?, turned).map(Some)
+    }
+}
+
+fn uses(load: &Load) -> Vec<WeightId> {
+    load.parts.iter().map(|(id, _)| *id).collect()
+}
+
+/// One of two tensors.
+struct Side<'a> {
+    file: &'a TensorFile,
+    entry: &'a TensorEntry,
+    stored: std::borrow::Cow<'a, [u8]>,
+}
+
+impl<'a> Side<'a> {
+    fn new(file: &'a TensorFile, entry: &'a TensorEntry) -> Result<Self, String> {
+        let stored = file.stored_bytes(entry).map_err(|error| error.to_string())?;
+        Ok(Side { file, entry, stored })
+    }
+
+    fn decode(&self, start: usize, out: &mut [f32]) -> Result<(), String> {
+        self.file.decode_at(self.entry, &self.stored, start, out).map_err(|error| error.to_string())
+    }
+
+    /// Bits that an element takes.
+    fn bits(&self) -> f64 {
+        self.entry.dtype.block().map_or(f64::INFINITY, |(elements, bytes)| bytes as f64 * 8.0 / elements as f64)
+    }
+
+    /// The stored block of an element, and its place in it.
+    fn block_of(&self, at: usize) -> Option<(&[u8], usize)> {
+        let (elements, bytes) = self.entry.dtype.block()?;
+        let at = self.file.stored_index(self.entry, at)?;
+        let start = at / elements * bytes;
+        Some((self.stored.get(start..start + bytes)?, at % elements))
+    }
+
+    fn step_at(&self, at: usize) -> Option<f32> {
+        let (block, inside) = self.block_of(at)?;
+        step(self.entry.dtype, block, inside)
+    }
+
+    /// The largest step of all its blocks. Scales change every 16 elements at most.
+    fn largest_step(&self) -> Option<f32> {
+        let (elements, bytes) = self.entry.dtype.block()?;
+        let of = |block: &[u8]| {
+            let inside = (0..elements).step_by(16);
+            inside.filter_map(|at| step(self.entry.dtype, block, at)).fold(None, larger)
+        };
+        self.stored.par_chunks_exact(bytes).filter_map(of).reduce_with(f32::max)
+    }
+}
+
+fn larger(best: Option<f32>, step: f32) -> Option<f32> {
+    Some(best.map_or(step, |best| best.max(step)))
+}
+
+/// What has been seen of the differences.
+#[derive(Clone, Copy, Default)]
+struct Seen {
+    max: f64,
+    at: usize,
+    values: (f32, f32),
+    squares: f64,
+    reference: f64,
+    any: bool,
+}
+
+impl Seen {
+    fn take(&mut self, at: usize, ours: f32, theirs: f32) {
+        let same = ours == theirs || (ours.is_nan() && theirs.is_nan());
+        let off = if same { 0.0 } else { (f64::from(ours) - f64::from(theirs)).abs() };
+        let off = if off.is_nan() { f64::INFINITY } else { off };
+        self.squares += off * off;
+        self.reference += f64::from(theirs).powi(2);
+        if !self.any || off > self.max {
+            (self.max, self.at, self.values, self.any) = (off, at, (ours, theirs), true);
+        }
+    }
+
+    /// Of two parts, of which `self` comes first.
+    fn with(mut self, later: Seen) -> Seen {
+        if later.any && (!self.any || later.max > self.max) {
+            (self.max, self.at, self.values, self.any) = (later.max, later.at, later.values, true);
+        }
+        self.squares += later.squares;
+        self.reference += later.reference;
+        self
+    }
+}
+
+fn differences(ours: &Side, theirs: &Side, turned: bool) -> Result<Comparison, String> {
+    let count = ours.entry.count();
+    let shares: Vec<usize> = (0..count).step_by(SHARE).collect();
+    let part = |start: &usize| -> Result<Seen, String> {
+        let length = SHARE.min(count - start);
+        let (mut a, mut b) = (vec![0.0; length], vec![0.0; length]);
+        ours.decode(*start, &mut a)?;
+        match turned {
+            false => theirs.decode(*start, &mut b)?,
+            true => columns(theirs, &ours.entry.shape, *start, &mut b)?,
+        }
+        let mut seen = Seen::default();
+        for (i, (a, b)) in a.into_iter().zip(b).enumerate() {
+            seen.take(start + i, a, b);
+        }
+        Ok(seen)
+    };
+    // Shares are joined in their order, so that the result does not depend on the threads.
+    let parts: Vec<Seen> = shares.par_iter().map(part).collect::<Result<_, _>>()?;
+    let seen = parts.into_iter().fold(Seen::default(), Seen::with);
+    let coarse = if ours.bits() <= theirs.bits() { ours } else { theirs };
+    let at = if turned && std::ptr::eq(coarse, theirs) { turn(seen.at, &ours.entry.shape) } else { seen.at };
+    let rms = (seen.squares / count.max(1) as f64).sqrt();
+    let comparison = Comparison {
+        name: theirs.entry.file_name().to_owned(),
+        dtype: theirs.entry.dtype_name().to_owned(),
+        max: seen.max,
+        at: crate::tensor::unravel(seen.at, &ours.entry.shape),
+        values: seen.values,
+        rms,
+        relative: if seen.squares == 0.0 { 0.0 } else { rms / (seen.reference / count.max(1) as f64).sqrt() },
+        step: if count == 0 { None } else { coarse.step_at(at) },
+        largest_step: coarse.largest_step(),
+    };
+    ours.file.release(ours.entry);
+    theirs.file.release(theirs.entry);
+    Ok(comparison)
+}
+
+/// The index of an element of a matrix of `shape` in its transpose.
+fn turn(at: usize, shape: &[usize]) -> usize {
+    let (rows, width) = (shape[0], shape[1].max(1));
+    at % width * rows + at / width
+}
+
+/// Elements `start..` of a matrix of `shape` from its transpose.
+fn columns(transpose: &Side, shape: &[usize], start: usize, out: &mut [f32]) -> Result<(), String> {
+    for (i, out) in out.iter_mut().enumerate() {
+        transpose.decode(turn(start + i, shape), std::slice::from_mut(out))?;
+    }
+    Ok(())
+}

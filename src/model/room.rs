@@ -1,0 +1,80 @@
+//! Whether a model fits into memory, before it is loaded.
+
+use std::fs;
+
+use super::error::LoadError;
+
+/// Memory that can be taken without swapping, in bytes: what the system says is available, within the limit of the control
+/// group, if there is one. None where that is not known.
+pub fn available() -> Option<u64> {
+    let system = fs::read_to_string("/proc/meminfo").ok().and_then(|text| available_of(&text));
+    let read = |name: &str| fs::read_to_string(format!("/sys/fs/cgroup/{name}")).ok();
+    let group = match (read("memory.max"), read("memory.current"), read("memory.stat")) {
+        (Some(max), Some(current), stat) => left_of_group(&max, &current, &stat.unwrap_or_default()),
+        _ => None,
+    };
+    system.into_iter().chain(group).min()
+}
+
+/// `MemAvailable:   123 kB`.
+fn available_of(meminfo: &str) -> Option<u64> {
+    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
+}
+
+/// What is left of the limit of a control group. Pages of files count as free: they are given back when they are needed.
+fn left_of_group(max: &str, current: &str, stat: &str) -> Option<u64> {
+    let max: u64 = max.trim().parse().ok()?;
+    let current: u64 = current.trim().parse().ok()?;
+    let files = stat.lines().find_map(|line| line.strip_prefix("inactive_file ")).and_then(|n| n.trim().parse().ok());
+    Some(max.saturating_sub(current.saturating_sub(files.unwrap_or(0))))
+}
+
+/// Refuses a model whose weights take more than what is available, and says what fits.
+///
+/// # Errors
+/// If it does not fit.
+pub fn check(path: &str, needed: u64, available: Option<u64>) -> Result<(), LoadError> {
+    match available {
+        Some(available) if needed > available => {
+            Err(LoadError::DoesNotFit { path: path.to_owned(), needed: size(needed), available: size(available), fits: count(available / 4) })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn size(bytes: u64) -> String {
+    let gib = bytes as f64 / (1u64 << 30) as f64;
+    if gib >= 1.0 { format!("{gib:.1} GiB") } else { format!("{:.1} MiB", gib * 1024.0) }
+}
+
+fn count(parameters: u64) -> String {
+    match parameters as f64 {
+        n if n >= 1e9 => format!("{:.1} billion", n / 1e9),
+        n => format!("{:.1} million", n / 1e6),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_that_does_not_fit_is_refused_with_what_does() {
+        assert!(check("m", 4 << 30, Some(4 << 30)).is_ok() && check("m", u64::MAX, None).is_ok());
+        assert_eq!(
+            check("big", 26 << 30, Some(15 << 29)).unwrap_err().to_string(),
+            "big does not fit: its weights take 26.0 GiB as 32-bit floats, and 7.5 GiB of memory are free; up to 2.0 billion \
+             parameters fit here: take a smaller model, or a machine or graphics device with more memory"
+        );
+    }
+
+    #[test]
+    fn memory_is_what_the_system_and_the_control_group_leave() {
+        assert_eq!(available_of("MemTotal: 9 kB\nMemAvailable:   2048 kB\n"), Some(2 << 20));
+        assert_eq!(available_of("nothing"), None);
+        assert_eq!(left_of_group("1000\n", "700\n", "anon 5\ninactive_file 200\n"), Some(500));
+        assert_eq!(left_of_group("max\n", "700\n", ""), None);
+        assert!(available().is_none_or(|bytes| bytes > 0));
+    }
+}
