@@ -24,15 +24,10 @@ pub fn ablate(console: &mut Console, call: Call<'_, '_>) -> Done {
     let left = words(&rest[end - offset..], end)?;
     let how = match left.as_slice() {
         [] => Ablation::Zero,
-        [word] => match word.text.as_str() {
-            "zero" => Ablation::Zero,
-            "mean" => Ablation::Mean,
-            "resample" => Ablation::Resample,
-            other => {
-                let error = LangError::new(format!("no way to ablate called {other}"), word.span);
-                return Err(Fail::At(error.help("zero, mean or resample")));
-            }
-        },
+        [word] => Ablation::parse(&word.text).ok_or_else(|| {
+            let error = LangError::new(format!("no way to ablate called {}", word.text), word.span);
+            Fail::At(error.help("zero, mean or resample"))
+        })?,
         [_, extra, ..] => return Err(Fail::At(LangError::new("unexpected word", extra.span))),
     };
     if let Some(span) = location.pos.as_ref().map(|pos| pos.span).or(location.row.as_ref().map(|row| row.span)) {

@@ -109,6 +109,12 @@ pub(super) fn check_at(session: &Session, crossings: &[Crossing], expr: &Expr) -
 }
 
 pub fn delete(console: &mut Console, call: Call<'_, '_>) -> Done {
+    if let Some(what) = call.args.subcommand()
+        && what.word.len() > 1
+        && "checkpoints".starts_with(what.word)
+    {
+        return super::times::delete(console, what.rest, what.offset);
+    }
     let numbers = numbers(console, call.args.rest, call.args.offset)?;
     let count = numbers.len();
     for number in numbers {

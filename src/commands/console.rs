@@ -18,6 +18,8 @@ pub struct Console {
     pub(super) dump: Option<Dump>,
     /// Highest display number given.
     pub(super) displays: usize,
+    /// Highest checkpoint number given.
+    pub(super) highest_checkpoint: usize,
     pub(super) printed: Vec<String>,
     pub(super) listing: super::snapshot::Listing,
     pub(super) shown_stop: Option<crate::answer::StopView>,
@@ -35,6 +37,7 @@ impl Console {
             model_name: model_name.into(),
             dump: None,
             displays: 0,
+            highest_checkpoint: 0,
             printed: Vec::new(),
             listing,
             shown_stop: None,

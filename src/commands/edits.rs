@@ -2,9 +2,8 @@
 
 use super::console::{Console, Done};
 use super::fail::Fail;
-use super::motion::no_arguments;
 use super::table::Call;
-use crate::answer::{Answer, Cell, Table};
+use crate::answer::Answer;
 use crate::debugger::{Applied, Change, Edit, Mark, RunScope, Target, params};
 use crate::lang::ast::{Expr, IndexItem, SiteRef};
 use crate::lang::eval::{self, CachePart, Datum};
@@ -56,7 +55,7 @@ fn set_prompt(console: &mut Console, text: &str, line: &str) -> Done {
 }
 
 /// The edit that makes the prompt another one.
-fn of_input(prompt: Input, line: &str) -> Edit {
+pub(super) fn of_input(prompt: Input, line: &str) -> Edit {
     let (change, text) = (Change::Input(prompt), line.to_string());
     Edit { from: Mark::START, target: Target::Input, change, lasting: false, text }
 }
@@ -79,58 +78,6 @@ fn set_variable(console: &mut Console, name: &str, assignment: &Assignment) -> D
     };
     console.session.variables.insert(name.to_string(), value);
     Ok(Answer::Text(String::new()))
-}
-
-pub fn undo(console: &mut Console, call: Call<'_, '_>) -> Done {
-    no_arguments(&call)?;
-    let text = console.session.run.undo()?;
-    Ok(Answer::Text(format!("Took back: {text}")))
-}
-
-pub fn redo(console: &mut Console, call: Call<'_, '_>) -> Done {
-    no_arguments(&call)?;
-    let text = console.session.run.redo()?;
-    Ok(Answer::Text(format!("Made again: {text}")))
-}
-
-pub fn checkout(console: &mut Console, call: Call<'_, '_>) -> Done {
-    let name = call.args.rest;
-    let Some(branch) = console.session.run.branch_named(name) else {
-        let names: Vec<&str> = console.session.run.branches.iter().map(|branch| branch.name.as_str()).collect();
-        return Err(Fail::because(format!("no branch {name:?}: there is {}", names.join(", "))));
-    };
-    console.session.run.checkout(branch)?;
-    let run = &console.session.run;
-    let pass = if run.pass > 0 { format!(" of pass {}", run.pass) } else { String::new() };
-    Ok(Answer::Text(format!("On branch {name} at op {}{pass}", run.cursor)))
-}
-
-/// The answer of `info edits`.
-pub fn table(console: &Console) -> Answer {
-    let edits = &console.session.run.branch().edits;
-    if edits.is_empty() {
-        return Answer::Text(format!("No edits in branch {}.", console.session.run.branch().name));
-    }
-    let program = &console.session.run.program;
-    let rows = edits.iter().enumerate().map(|(i, edit)| {
-        let what = match &edit.target {
-            Target::Op(op) | Target::Cache(op) => {
-                let cache = if matches!(edit.target, Target::Cache(_)) { "cache of " } else { "" };
-                let pass = match (edit.from.pass, edit.lasting || !cache.is_empty()) {
-                    (0, _) => String::new(),
-                    (pass, false) => format!("#{pass}"),
-                    (pass, true) => format!("#{pass} and later"),
-                };
-                format!("{cache}{}{pass}", program.ops[*op].site)
-            }
-            Target::Weight(id) => format!("param(\"{id}\")"),
-            Target::Input => "tokens".into(),
-            Target::Token => format!("tokens#{}", edit.from.pass),
-        };
-        vec![Cell::Int(i as i64 + 1), Cell::Text(what), Cell::Text(edit.text.clone())]
-    });
-    let columns = ["Num", "What", "Command"].map(String::from).to_vec();
-    Answer::Table(Table { title: String::new(), columns, rows: rows.collect() })
 }
 
 impl Console {
@@ -179,7 +126,7 @@ impl Console {
         Ok(one.full_shape(&shape[1..])?.with_axes(axes).beginning_at(span.start))
     }
 
-    fn edit_of(&mut self, assignment: &Assignment, line: &str) -> Result<Edit, Fail> {
+    pub(super) fn edit_of(&mut self, assignment: &Assignment, line: &str) -> Result<Edit, Fail> {
         let text = line.to_string();
         match &assignment.target {
             LValue::Site { site, index } => {
@@ -317,19 +264,7 @@ impl Console {
 
     /// The right side, checked against the place it goes to.
     fn patch(&mut self, assignment: &Assignment, place: &Value) -> Result<Value, Fail> {
-        let datum = self.evaluate(&assignment.value)?;
-        let patch = datum.tensor(self.session.run.device(), Kind::Float, assignment.value.span)?.to_float();
-        let fits = patch.shape().len() <= place.shape().len()
-            && patch.shape().iter().rev().zip(place.shape().iter().rev()).all(|(&p, &t)| p == t || p == 1);
-        if !fits {
-            let (found, wanted) = (patch.shape_text(), place.shape_text());
-            let error = LangError::new(
-                format!("a value of shape {found} does not fit a place of shape {wanted}"),
-                assignment.value.span,
-            );
-            return Err(Fail::At(error));
-        }
-        Ok(patch)
+        self.fitting(&assignment.value, place)
     }
 
     fn token_patch(&mut self, assignment: &Assignment) -> Result<Value, Fail> {

@@ -14,7 +14,7 @@ use crate::lang::{LangError, Span};
 use crate::tensor::Kind;
 use crate::tensor::ops::Slice;
 
-const USAGE: &str = "save activations FILE.safetensors [SITES] [-all-rows], save breakpoints FILE";
+const USAGE: &str = "save activations FILE.safetensors [SITES] [-all-rows], save breakpoints FILE, save edits FILE";
 
 /// `save activations FILE [SITES] [-all-rows]`.
 pub fn save(console: &mut Console, call: Call<'_, '_>) -> Done {
@@ -23,15 +23,20 @@ pub fn save(console: &mut Console, call: Call<'_, '_>) -> Done {
         &[OptionSpec { name: "-all-rows", takes_value: false }],
     )?;
     let all_rows = given.iter().any(|option| option.name == "-all-rows");
+    let points = |word: &str| word.len() > 1 && "breakpoints".starts_with(word);
+    let edits = |word: &str| word.len() > 1 && "edits".starts_with(word);
     if let [what, rest @ ..] = left.as_slice()
-        && what.text.len() > 1
-        && "breakpoints".starts_with(&what.text)
+        && (points(&what.text) || edits(&what.text))
     {
         let [file] = rest else {
             let error = LangError::new("expected a file", Span::at(call.args.offset + call.args.rest.len()));
-            return Err(Fail::At(error.help("save breakpoints FILE")));
+            return Err(Fail::At(error.help(USAGE)));
         };
-        return saving::breakpoints(console, &file.text);
+        return if edits(&what.text) {
+            saving::edits(console, &file.text)
+        } else {
+            saving::breakpoints(console, &file.text)
+        };
     }
     let [what, file, patterns @ ..] = left.as_slice() else {
         return Err(Fail::At(

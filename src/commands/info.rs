@@ -3,17 +3,18 @@
 use super::console::{Console, Done};
 use super::fail::Fail;
 use super::table::Call;
-use super::{breakpoints, edits, generation, places, tracing, weights};
+use super::{branching, breakpoints, generation, places, times, tracing, weights};
 use crate::answer::{Answer, Cell, Table, TokenView};
 use crate::lang::command::Vocabulary;
 use crate::lang::location::{Choice, parse_location};
 use crate::lang::{LangError, Span};
 use crate::tensor::Axis;
 
-pub(super) const SUBJECTS: [&str; 14] = [
+pub(super) const SUBJECTS: [&str; 15] = [
     "alternatives",
     "breakpoints",
     "branches",
+    "checkpoints",
     "display",
     "edits",
     "generation",
@@ -41,9 +42,10 @@ pub fn info(console: &mut Console, call: Call<'_, '_>) -> Done {
         "breakpoints" => breakpoints::table(console),
         "generation" => generation::settings(console),
         "passes" => generation::passes(console)?,
-        "branches" => branches(console),
+        "branches" => branching::tree(console),
+        "checkpoints" => times::table(console),
         "display" => console.display_table(),
-        "edits" => edits::table(console),
+        "edits" => branching::edits(console),
         "model" => model(console),
         "modules" => modules(console),
         "record" => record(console),
@@ -52,32 +54,6 @@ pub fn info(console: &mut Console, call: Call<'_, '_>) -> Done {
         "trace" => tracing::info(console, subject.rest, subject.offset)?,
         _ => weights::info(console, subject, call.progress)?,
     })
-}
-
-fn branches(console: &Console) -> Answer {
-    let run = &console.session.run;
-    let rows = run.branches.iter().enumerate().map(|(i, branch)| {
-        let from = match branch.parent {
-            Some((parent, at)) => {
-                let pass = if at.pass > 0 { format!("#{}", at.pass) } else { String::new() };
-                format!("{} at {}{pass}", run.branches[parent].name, run.program.ops[at.op].site)
-            }
-            None => String::new(),
-        };
-        let mark = if i == run.current { "*" } else { "" };
-        // One command may have made several edits in a row.
-        let mut edits: Vec<&str> = branch.edits.iter().map(|edit| edit.text.as_str()).collect();
-        edits.dedup();
-        vec![
-            Cell::Text(mark.into()),
-            Cell::Text(branch.name.clone()),
-            Cell::Text(from),
-            Cell::Int(branch.status().computed as i64),
-            Cell::Text(edits.join("; ")),
-        ]
-    });
-    let columns = ["", "Name", "From", "Ops", "Edits"].map(String::from).to_vec();
-    Answer::Table(Table { title: String::new(), columns, rows: rows.collect() })
 }
 
 fn model(console: &Console) -> Answer {
@@ -149,7 +125,7 @@ fn record(console: &Console) -> Answer {
     Answer::Text(lines.join("\n"))
 }
 
-fn bytes(n: u64) -> String {
+pub(super) fn bytes(n: u64) -> String {
     match n {
         n if n >= 1 << 30 => format!("{:.2} GiB", n as f64 / (1u64 << 30) as f64),
         n if n >= 1 << 20 => format!("{:.1} MiB", n as f64 / (1u64 << 20) as f64),

@@ -4,6 +4,7 @@
 //! and the manual read it.
 
 mod ablate;
+mod branching;
 mod breakpoints;
 mod check;
 mod complete;
@@ -12,18 +13,23 @@ mod data;
 mod dump;
 mod edits;
 mod events;
+mod exporting;
 mod fail;
 mod files;
 mod generation;
 mod help;
 mod info;
+mod lora;
 mod motion;
 mod panel;
 mod places;
 mod saving;
 mod snapshot;
+mod steering;
 mod stopview;
 mod table;
+mod times;
+mod tokens;
 mod tracing;
 mod values;
 mod weights;

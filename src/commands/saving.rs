@@ -1,12 +1,15 @@
-//! `save breakpoints`: commands that set all stop points again.
+//! `save breakpoints`, `save edits`, `load edits`: a session's stop points and edits in files.
 
 use std::path::Path;
 
 use super::console::{Console, Done};
 use super::fail::Fail;
+use super::table::Call;
 use crate::answer::Answer;
-use crate::debugger::{Disposition, HitCondition, Kind, StopPoint};
+use crate::debugger::{Disposition, EditFile, HitCondition, Kind, StopPoint};
 use crate::export;
+use crate::lang::words::words;
+use crate::lang::{LangError, Span};
 
 /// Writes a script that sets every stop point as it is, but for its hits.
 pub fn breakpoints(console: &Console, file: &str) -> Done {
@@ -15,6 +18,38 @@ pub fn breakpoints(console: &Console, file: &str) -> Done {
     export::text(Path::new(file), &format!("{}\n", lines.join("\n"))).map_err(Fail::because)?;
     let noun = if stops.len() == 1 { "stop point" } else { "stop points" };
     Ok(Answer::Text(format!("Wrote {} {noun} to {file}", stops.len())))
+}
+
+/// Writes the edits of this branch as data.
+pub fn edits(console: &Console, file: &str) -> Done {
+    let run = &console.session.run;
+    let edits = run.branch().edits.len();
+    if edits == 0 {
+        return Err(Fail::because(format!("branch {} has no edits", run.branch().name)));
+    }
+    export::text(Path::new(file), &EditFile::of(run)?.text()).map_err(Fail::because)?;
+    let noun = if edits == 1 { "edit" } else { "edits" };
+    Ok(Answer::Text(format!("Wrote {edits} {noun} of branch {} to {file}", run.branch().name)))
+}
+
+/// `load edits FILE`: makes the edits of a file.
+pub fn load(console: &mut Console, call: Call<'_, '_>) -> Done {
+    let given = words(call.args.rest, call.args.offset)?;
+    let [what, file] = given.as_slice() else {
+        let error = LangError::new("expected what to load and a file", Span::at(call.args.offset));
+        return Err(Fail::At(error.help("load edits FILE")));
+    };
+    if what.text.is_empty() || !"edits".starts_with(&what.text) {
+        return Err(Fail::At(LangError::new(format!("cannot load {}", what.text), what.span).help("load edits FILE")));
+    }
+    let named = |error: &dyn std::fmt::Display| Fail::because(format!("{}: {error}", file.text));
+    let text = std::fs::read_to_string(&file.text).map_err(|error| named(&error))?;
+    let edits = EditFile::parse(&text).and_then(|edits| edits.edits(&console.session.run));
+    let edits = edits.map_err(|error| named(&error))?;
+    if edits.is_empty() {
+        return Err(named(&"there are no edits in it"));
+    }
+    console.apply(edits)
 }
 
 fn lines_of(point: &StopPoint) -> Vec<String> {

@@ -13,6 +13,7 @@ impl Console {
     /// The answer of a motion.
     pub(super) fn arrived(&mut self, stop: Stop) -> Done {
         let view = self.stop_view(&stop)?;
+        self.session.trail.visit((self.session.run.current, stop.at));
         self.session.last_stop = Some(stop);
         Ok(Answer::Stop(view))
     }

@@ -4,7 +4,7 @@ use super::mark::Mark;
 use crate::model::input::Input;
 use crate::model::role::WeightId;
 use crate::tensor::ops::{BinaryOp, Reduction, Slice};
-use crate::tensor::{Axis, TensorError, Value};
+use crate::tensor::{Axis, TensorError, Value, bits};
 
 /// One change, and the command that made it. A branch is its edits.
 #[derive(Clone)]
@@ -22,6 +22,12 @@ pub struct Edit {
 }
 
 impl Edit {
+    /// Whether it changes the same to the same, bit for bit.
+    pub fn same(&self, other: &Edit) -> bool {
+        (self.from, &self.target, self.lasting) == (other.from, &other.target, other.lasting)
+            && self.change.same(&other.change)
+    }
+
     /// Whether it changes the output of an op in a pass.
     pub fn applies_to(&self, at: Mark) -> bool {
         let pass = if self.lasting { self.from.pass <= at.pass } else { self.from.pass == at.pass };
@@ -64,6 +70,15 @@ pub enum Change {
         /// What it is replaced by.
         by: Ablation,
     },
+    /// `scale left right` is added to a weight: `[n, r]` and `[r, m]` to `[n, m]`.
+    LowRank {
+        /// The first factor.
+        left: Value,
+        /// The second factor.
+        right: Value,
+        /// What the product is multiplied by.
+        scale: f64,
+    },
     /// The prompt becomes another one.
     Input(Input),
     /// The token of each row becomes this one; none where the row has ended.
@@ -81,7 +96,40 @@ pub enum Ablation {
     Resample,
 }
 
+impl Ablation {
+    /// The word for it: `zero`, `mean` or `resample`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Ablation::Zero => "zero",
+            Ablation::Mean => "mean",
+            Ablation::Resample => "resample",
+        }
+    }
+
+    /// What a word means.
+    pub fn parse(word: &str) -> Option<Ablation> {
+        [Ablation::Zero, Ablation::Mean, Ablation::Resample].into_iter().find(|by| by.word() == word)
+    }
+}
+
 impl Change {
+    fn same(&self, other: &Change) -> bool {
+        let same_bits =
+            |a: &Value, b: &Value| a.shape() == b.shape() && matches!((bits(a), bits(b)), (Ok(a), Ok(b)) if a == b);
+        match (self, other) {
+            (Change::Assign { slices, op, patch }, Change::Assign { slices: s, op: o, patch: p }) => {
+                (slices, op) == (s, o) && same_bits(patch, p)
+            }
+            (Change::Ablate { slices, by }, Change::Ablate { slices: s, by: b }) => (slices, by) == (s, b),
+            (Change::LowRank { left, right, scale }, Change::LowRank { left: l, right: r, scale: s }) => {
+                scale == s && same_bits(left, l) && same_bits(right, r)
+            }
+            (Change::Input(a), Change::Input(b)) => a == b,
+            (Change::Tokens(a), Change::Tokens(b)) => a == b,
+            _ => false,
+        }
+    }
+
     /// Whether it finds its place in a value of `shape`.
     pub fn fits(&self, shape: &[usize]) -> bool {
         match self {
@@ -106,6 +154,7 @@ impl Change {
                     Slice::Range { end, .. } => end <= len,
                 })
             }
+            Change::LowRank { left, right, .. } => *shape == [left.shape()[0], right.shape()[1]],
             Change::Input(_) | Change::Tokens(_) => true,
         }
     }
@@ -124,6 +173,10 @@ impl Change {
                 value.assign(slices, &patch)
             }
             Change::Ablate { slices, by } => ablate(value, slices, *by),
+            Change::LowRank { left, right, scale } => {
+                let scale = Value::from_f32(vec![*scale as f32], &[], &value.device());
+                value.binary(BinaryOp::Add, &left.matmul(right)?.binary(BinaryOp::Mul, &scale)?)
+            }
             Change::Input(_) | Change::Tokens(_) => Ok(value.clone()),
         }
     }

@@ -6,6 +6,7 @@
 mod branch;
 mod cache;
 mod edit;
+mod edit_file;
 mod focus;
 mod mark;
 mod names;
@@ -16,15 +17,17 @@ mod sampling;
 mod scope;
 mod session;
 mod stops;
+mod trail;
 mod travel;
 
 pub use branch::{Branch, RecordStatus};
 pub use edit::{Ablation, Change, Edit, Target};
+pub use edit_file::EditFile;
 pub use focus::Focus;
 pub use mark::Mark;
 pub use names::Names;
 pub use pass::Chosen;
-pub use run::{Applied, Run, RunError};
+pub use run::{Applied, Checkpoint, Run, RunError};
 pub use sampling::Sampling;
 pub use scope::RunScope;
 pub use session::{Progress, Session, Settings};
@@ -32,4 +35,5 @@ pub use stops::{
     Catch, Condition, Crossing, Disposition, HitCondition, Keep, Kind, Print, StopPoint, StopPoints, Tally, Trace,
     Watch,
 };
+pub use trail::Trail;
 pub use travel::{Direction, Finding, Motion, Reason, Stop};

@@ -1,11 +1,13 @@
 //! One model, one prompt, its branches and its cursor.
 
+mod branches;
 mod edit;
 mod generate;
 mod undo;
 
 use std::sync::Arc;
 
+pub use branches::Checkpoint;
 pub use edit::Applied;
 
 use super::branch::Branch;
@@ -75,6 +77,12 @@ pub enum RunError {
     /// There is nothing to take back or to make again.
     #[error("nothing to {0}")]
     NoHistory(&'static str),
+    /// What is no name for a branch.
+    #[error("{0:?} is no name for a branch: letters, digits and _, a letter first")]
+    NoName(String),
+    /// There is a branch of that name.
+    #[error("there is a branch {0} already")]
+    Taken(String),
     /// The tensors did not fit or the device failed.
     #[error(transparent)]
     Tensor(#[from] TensorError),
@@ -348,14 +356,8 @@ impl Run {
     /// # Errors
     /// If the device fails.
     pub fn checkout(&mut self, branch: usize) -> Result<(), RunError> {
-        let mut next = self.branches[branch].clone();
-        let goal = self.mark().min(self.end_of(next.passes() - 1));
-        self.catch_up(&mut next, None, goal)?;
-        self.branches[branch] = next;
-        self.current = branch;
-        self.goal = 0;
-        self.move_to(goal);
-        Ok(())
+        let last = self.branches[branch].passes() - 1;
+        self.jump(branch, self.mark().min(self.end_of(last)))
     }
 
     fn move_to(&mut self, at: Mark) {

@@ -7,11 +7,13 @@ use std::sync::atomic::AtomicBool;
 use super::focus::Focus;
 use super::mark::Mark;
 use super::names::Names;
-use super::run::Run;
+use super::run::{Checkpoint, Run};
 use super::stops::{Health, StopPoints};
+use super::trail::Trail;
 use super::travel::{Reason, Stop};
 use crate::lang::eval::Datum;
 use crate::model::Model;
+use crate::model::adapter::Adapter;
 use crate::model::input::{Input, Row};
 use crate::program::compile;
 use crate::tensor::Device;
@@ -44,6 +46,12 @@ pub struct Session {
     pub interrupt: Arc<AtomicBool>,
     /// Where the last motion ended.
     pub last_stop: Option<Stop>,
+    /// A LoRA adapter, resolved against the model.
+    pub adapter: Option<Arc<Adapter>>,
+    /// Where the cursor has stopped.
+    pub trail: Trail,
+    /// Places to return to, by their numbers; those deleted are gone.
+    pub checkpoints: BTreeMap<usize, Checkpoint>,
     /// Lines printed on the way by `dprintf`, until somebody takes them.
     pub printed: Vec<String>,
     /// Places where something was passed on that a catchpoint catches where it is produced: branch and mark.
@@ -67,6 +75,9 @@ impl Session {
             displays: Vec::new(),
             interrupt,
             last_stop: None,
+            adapter: None,
+            trail: Trail::default(),
+            checkpoints: BTreeMap::new(),
             printed: Vec::new(),
             passed_on: HashSet::new(),
             healths: HashMap::new(),

@@ -333,6 +333,11 @@ impl Session {
         }
     }
 
+    /// A stop at the present place for which no stop point fired.
+    pub fn stop_here(&self, reason: Reason) -> Stop {
+        self.stop_at(reason)
+    }
+
     pub(super) fn stop_at(&self, reason: Reason) -> Stop {
         Stop { reason, ids: vec![], findings: vec![], temporary: vec![], errors: vec![], at: self.run.mark() }
     }

@@ -1,5 +1,6 @@
 //! Values and answers to files.
 
+pub mod model;
 pub mod safetensors;
 
 use std::ffi::OsString;

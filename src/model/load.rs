@@ -66,7 +66,11 @@ impl ModelSource {
         ModelSource::Path(path.to_owned())
     }
 
-    fn files(&self) -> Result<CheckpointFiles, LoadError> {
+    /// The files of the checkpoint.
+    ///
+    /// # Errors
+    /// If they cannot be found.
+    pub fn files(&self) -> Result<CheckpointFiles, LoadError> {
         match self {
             ModelSource::Path(path) => CheckpointFiles::at(path),
             ModelSource::Hub { repo, revision } => {

@@ -1,5 +1,6 @@
 //! A checkpoint becomes a `Model`: specification, weights by role, tokenizer.
 
+pub mod adapter;
 pub mod bundled;
 pub mod checkpoint;
 pub mod compare;

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::tensor::ops::Slice;
 use crate::tensor::{TensorError, Value};
 
 use super::families::Layout;
@@ -288,6 +289,44 @@ impl Weights {
             }
             many => Value::concat(many, usize::from(layout == Layout::InOut))?.reshape(&file.shape).map(Some),
         }
+    }
+
+    /// The weights that a tensor in the layout of its file holds, in their own layouts: what [`Weights::as_in_file`] puts
+    /// together.
+    ///
+    /// # Errors
+    /// If it does not have the shape of the file's, or the file's is not used.
+    pub fn parts_of(&self, file: &FileTensor, value: &Value) -> Result<Vec<(WeightId, Value)>, TensorError> {
+        let empty = || TensorError::Empty { op: file.name.clone() };
+        let layout = file.layout.ok_or_else(empty)?;
+        let shape_of = |id: &WeightId| self.loaded.get(id).map(Weight::shape).ok_or_else(empty);
+        if let [only] = file.uses[..] {
+            let shape = shape_of(&only)?;
+            return Ok(vec![(
+                only,
+                match layout {
+                    Layout::OutIn => value.reshape(&[shape[1], shape[0]])?.transpose(),
+                    Layout::Stacked => value.transpose(),
+                    _ => value.reshape(&shape)?,
+                },
+            )]);
+        }
+        // Outputs first, as `[rounds, outputs of a round, inputs]`.
+        let outputs_first = if layout == Layout::InOut { value.transpose() } else { value.clone() };
+        let (rounds, all) = (file.rounds.max(1), outputs_first.shape().to_vec());
+        let rest: usize = all.iter().skip(1).product();
+        let by_round = outputs_first.reshape(&[rounds, all[0] / rounds, rest])?;
+        let mut begin = 0;
+        let mut parts = Vec::new();
+        for id in &file.uses {
+            let shape = shape_of(id)?;
+            let outputs = shape.last().copied().unwrap_or(0);
+            let slice = Slice::Range { start: begin, end: begin + outputs / rounds, step: 1 };
+            let part = by_round.slice(&[Slice::All, slice])?.reshape(&[outputs, rest])?;
+            parts.push((*id, if shape.len() == 1 { part.reshape(&shape)? } else { part.transpose().reshape(&shape)? }));
+            begin += outputs / rounds;
+        }
+        Ok(parts)
     }
 
     /// Bytes of device memory of what was loaded; shared handles count once.

@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "what is wrong fails the test")]
 
+mod adapters;
 mod batch;
+mod branches;
 mod breakpoints;
 mod common;
 mod containers;
@@ -23,6 +25,7 @@ mod pytorch;
 mod seeds;
 mod silence;
 mod starting;
+mod stops;
 mod tour;
 mod travel;
 mod weights;

@@ -275,7 +275,7 @@ const WRONG: &[(&str, &str)] = &[
     ("stop", "Undefined command: \"stop\".  Try \"help\".\n~\ndid you mean step?"),
     (
         "re",
-        "Ambiguous command \"re\": reverse-step, reverse-next, reverse-finish, reverse-continue, reverse-layer, reverse-token, redo\n~",
+        "Ambiguous command \"re\": reverse-step, reverse-next, reverse-finish, reverse-continue, reverse-layer, rev, restart, reverse-token, return, redo\n~",
     ),
     ("info foo", "Undefined info command: \"foo\".  Try \"help info\".\n~"),
     (

@@ -47,7 +47,7 @@ enum Move {
     Weight(prop::sample::Index, i8),
 }
 
-const FIXED: [&str; 36] = [
+const FIXED: [&str; 54] = [
     "finish",
     "layer",
     "continue",
@@ -84,6 +84,24 @@ const FIXED: [&str; 36] = [
     "set generation temperature 1.5",
     "set generation temperature 0",
     "set generation seed 5",
+    "checkpoint",
+    "checkpoint here",
+    "restart 1",
+    "restart 2",
+    "restart here",
+    "back",
+    "back 3",
+    "forward",
+    "rev step 3",
+    "rev next",
+    "drop edits",
+    "drop edits 1",
+    "drop edits 2",
+    "steer L0.resid_post 0.5",
+    "return 0.25",
+    "tokens insert 1 the",
+    "tokens erase -1",
+    "branch edit9",
 ];
 
 fn moves() -> impl Strategy<Value = Vec<Move>> {
@@ -213,7 +231,7 @@ fn an_edit_at_the_cursor_reaches_values_that_were_computed_earlier() {
 
 /// Breakpoints with conditions that only look.
 fn breakpoints() -> impl Strategy<Value = Vec<(prop::sample::Index, u8)>> {
-    prop::collection::vec((any::<prop::sample::Index>(), 0..8_u8), 1..12)
+    prop::collection::vec((any::<prop::sample::Index>(), 0..14_u8), 1..12)
 }
 
 fn set_breakpoints(bench: &mut Bench, points: &[(prop::sample::Index, u8)]) {
@@ -227,6 +245,12 @@ fn set_breakpoints(bench: &mut Bench, points: &[(prop::sample::Index, u8)]) {
             4 => "break L1.attn".to_string(),
             5 => "break L*.mlp.post if any($ > 1)".to_string(),
             6 => format!("break {site} if nosuchvariable > 1"),
+            7 => format!("watch max({site})"),
+            8 => "watch argmax(resid_mid[pos=-1])".to_string(),
+            9 => "watch L1.mlp.out[pos=2] if max(L1.mlp.out) > 0".to_string(),
+            10 => "catch norm-jump 1.2".to_string(),
+            11 => "catch overflow 2.5".to_string(),
+            12 => "catch dead L0.mlp".to_string(),
             _ => "break L0.attn.pattern head=2 if max($) > 0.5".to_string(),
         };
         bench.outcome(&line);

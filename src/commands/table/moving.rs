@@ -1,7 +1,7 @@
 //! Commands that move the cursor.
 
-use super::super::motion;
-use super::{CHANGING, Command, REPEATED, Takes};
+use super::super::{motion, times};
+use super::{CHANGING, Command, PLAIN, REPEATED, Takes};
 
 pub const COMMANDS: &[Command] = &[
     Command {
@@ -141,5 +141,68 @@ pub const COMMANDS: &[Command] = &[
         examples: &["run\nreverse-layer", "layer 3\nrl"],
         run: motion::reverse_layer,
         ..REPEATED
+    },
+    Command {
+        name: "rev",
+        usage: "rev MOTION [N]",
+        about: "make a motion the other way: rev step is reverse-step",
+        examples: &["run\nrev step 3", "run\nrev layer"],
+        takes: Takes::Words(&["step", "next", "finish", "continue", "layer"]),
+        run: times::reverse,
+        ..REPEATED
+    },
+    Command {
+        name: "back",
+        usage: "back [N]",
+        about: "go back to the place of the last stop, or of the Nth last",
+        help: "Nothing stops on the way. A branch that was left is come back to.",
+        examples: &["until L1\nuntil L3\nback", "run\nrs 20\nback 2"],
+        run: times::back,
+        ..REPEATED
+    },
+    Command {
+        name: "forward",
+        usage: "forward [N]",
+        about: "go forward again to where back came from",
+        examples: &["until L1\nuntil L3\nback\nforward", "run\nrs 20\nback 2\nforward 2"],
+        run: times::forward,
+        ..REPEATED
+    },
+    Command {
+        name: "when",
+        usage: "when",
+        about: "the place in time: op, pass, branch, and where on the trail of stops",
+        examples: &["run\nwhen", "until L2\ncheckpoint\nwhen"],
+        run: times::when,
+        ..PLAIN
+    },
+    Command {
+        name: "checkpoint",
+        usage: "checkpoint [NAME]",
+        about: "keep this place, with the edits that count here, to return to",
+        help: "info checkpoints lists them, delete checkpoint N forgets one.",
+        examples: &["until L2\ncheckpoint\ninfo checkpoints", "run\ncheckpoint whole\ndelete checkpoint 1"],
+        run: times::checkpoint,
+        ..CHANGING
+    },
+    Command {
+        name: "restart",
+        usage: "restart N|NAME",
+        about: "return to a checkpoint, and to the edits as they were then",
+        help: "If the edits of its branch are others by now, a branch is opened that has those of then.",
+        examples: &[
+            "until L2\ncheckpoint\ncontinue\nrestart 1",
+            "start\ncheckpoint first\nset tokens[1] = \" Paul\"\nrestart first",
+        ],
+        run: times::restart,
+        ..CHANGING
+    },
+    Command {
+        name: "kill",
+        usage: "kill",
+        about: "end the run: nothing is computed any more; edits and stop points stay",
+        examples: &["run\nkill", "until L2\nkill\nrun"],
+        run: times::kill,
+        ..CHANGING
     },
 ];

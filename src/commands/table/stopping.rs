@@ -109,9 +109,13 @@ pub const COMMANDS: &[Command] = &[
     Command {
         name: "delete",
         short: &["d"],
-        usage: "delete [N...]",
-        about: "delete breakpoints: those named, or all",
-        examples: &["break L1\nbreak L2\ndelete 2", "break L1\nbreak L2\nbreak L3\nd 1-2"],
+        usage: "delete [N...]\ndelete checkpoint N...",
+        about: "delete breakpoints: those named, or all; or checkpoints",
+        examples: &[
+            "start\ncheckpoint\ndelete checkpoint 1",
+            "break L1\nbreak L2\ndelete 2",
+            "break L1\nbreak L2\nbreak L3\nd 1-2",
+        ],
         run: breakpoints::delete,
         ..CHANGING
     },

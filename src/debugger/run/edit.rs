@@ -119,6 +119,24 @@ impl Run {
 
     /// Applies an edit to a branch and computes again what depends on it, up to the cursor.
     pub(super) fn make(&self, branch: &mut Branch, edit: Edit) -> Result<CaughtUp, RunError> {
+        if let (Target::Op(op), true) = (&edit.target, self.is_at_cursor(branch, &edit)) {
+            // Nobody has read the value at the cursor yet: changing it is all there is to do.
+            let at = Mark { op: *op, ..edit.from };
+            let first = branch.first_changed(&self.program, &edit);
+            let affected = branch.affected(&self.program, &first);
+            let value = edit.change.apply(&branch.value(&self.program, at)?)?;
+            branch.undone.clear();
+            branch.forget(&self.program, &affected);
+            branch.put(&self.program, at, value);
+            branch.edits.push(edit);
+            return Ok(CaughtUp { replayed: 0, reached: self.mark() });
+        }
+        let affected = self.place(branch, edit)?;
+        self.catch_up(branch, Some(&affected), self.mark())
+    }
+
+    /// Adds an edit to a branch and forgets what depends on it.
+    pub(super) fn place(&self, branch: &mut Branch, edit: Edit) -> Result<Affected, RunError> {
         if let (Target::Weight(id), change) = (&edit.target, &edit.change) {
             branch.weights = changed_weights(&branch.weights, *id, change)?;
         }
@@ -128,20 +146,10 @@ impl Run {
         branch.undone.clear();
         let first = branch.first_changed(&self.program, &edit);
         let affected = branch.affected(&self.program, &first);
-        if let (Target::Op(op), true) = (&edit.target, self.is_at_cursor(branch, &edit)) {
-            // Nobody has read the value at the cursor yet: changing it is all there is to do.
-            let at = Mark { op: *op, ..edit.from };
-            let value = edit.change.apply(&branch.value(&self.program, at)?)?;
-            branch.forget(&self.program, &affected);
-            branch.put(&self.program, at, value);
-            branch.edits.push(edit);
-            return Ok(CaughtUp { replayed: 0, reached: self.mark() });
-        }
-        let target = edit.target.clone();
-        let from = edit.from;
+        let (target, from) = (edit.target.clone(), edit.from);
         branch.edits.push(edit);
         self.invalidate(branch, &target, from, &affected);
-        self.catch_up(branch, Some(&affected), self.mark())
+        Ok(affected)
     }
 
     /// Forgets what an edit of a target makes wrong, whether it was just made or just taken away.
@@ -170,12 +178,19 @@ impl Run {
         branch.affected(&self.program, &changed).swap_remove(self.pass)
     }
 
-    fn context_of(&self, prompt: &Input) -> Context {
+    /// How many ops of the current pass have a value that depends on an edit.
+    pub fn affected_by(&self, edit: &Edit) -> usize {
+        let branch = self.branch();
+        let changed = branch.first_changed(&self.program, edit);
+        branch.affected(&self.program, &changed).swap_remove(self.pass).into_iter().filter(|affected| *affected).count()
+    }
+
+    pub(super) fn context_of(&self, prompt: &Input) -> Context {
         Context::new(&self.model.spec, prompt, 0..prompt.length(), &self.device)
     }
 
     /// Edits of values must still find their place when the input becomes another one.
-    fn check_fits(&self, branch: &Branch, prompt: &Input) -> Result<(), RunError> {
+    pub(super) fn check_fits(&self, branch: &Branch, prompt: &Input) -> Result<(), RunError> {
         let (rows, length) = (prompt.rows.len(), prompt.length());
         for edit in &branch.edits {
             if let (Target::Op(op), 0) = (&edit.target, edit.from.pass) {

@@ -154,7 +154,7 @@ impl Session {
             let value = self.run.value_at(Mark { op: input, ..at })?;
             let summary = value.summary()?;
             let place = self.place_name(&value, &summary.absmax_index);
-            lines.push(format!("from {site}: largest magnitude {:.4e} at {place}", summary.absmax));
+            lines.push(format!("from {site}: largest magnitude {} at {place}", magnitude(summary.absmax)));
         }
         for &id in op.weights.iter().take(TOLD) {
             let Some(weight) = self.run.branch().weights().get(id) else { continue };
@@ -171,7 +171,7 @@ impl Session {
                 }
                 None => {
                     let largest = data.iter().fold(0.0f64, |most, x| most.max(x.abs()));
-                    format!("from weight {id}: largest magnitude {largest:.4e}")
+                    format!("from weight {id}: largest magnitude {}", magnitude(largest))
                 }
             });
         }
@@ -308,4 +308,15 @@ fn zero_heads(value: &Value) -> Result<Vec<usize>, TensorError> {
         }
     }
     Ok(zero)
+}
+
+/// Five digits; with an exponent where there would be many zeros.
+fn magnitude(x: f64) -> String {
+    match x {
+        x if x != 0.0 && !(1e-4..1e6).contains(&x) => format!("{x:.4e}"),
+        x => {
+            let whole = x.max(1.0).log10() as usize;
+            format!("{x:.*}", 4_usize.saturating_sub(whole))
+        }
+    }
 }
