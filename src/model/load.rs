@@ -4,7 +4,6 @@
 //! and the piece of file that is being read.
 
 use std::collections::{BTreeMap, HashMap};
-use std::env;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -12,10 +11,11 @@ use std::time::Instant;
 use crate::tensor::{Device, Value, transposed};
 
 use super::bundled;
-use super::checkpoint::{Checkpoint, CheckpointFiles, hub};
+use super::checkpoint::{Checkpoint, CheckpointFiles};
 use super::config::{HfConfig, parse_json};
 use super::error::LoadError;
 use super::families::{self, Layout, Sources};
+use super::hub::{self, HubName};
 use super::plan::{Load, file_shape, plan, shape_of};
 use super::role::{Role, WeightId};
 use super::spec::{Head, ModelSpec};
@@ -27,13 +27,8 @@ use super::weights::{RowChunks, Weight, Weights};
 pub enum ModelSource {
     /// A directory, or a `.safetensors` file with `config.json` beside it.
     Path(PathBuf),
-    /// A hub name, looked up in the local cache.
-    Hub {
-        /// `org/name`.
-        repo: String,
-        /// Branch, tag or commit.
-        revision: Option<String>,
-    },
+    /// A hub name, looked up in the local cache; [`hub::fetch`] sees to it that it is there.
+    Hub(HubName),
     /// Files that are part of the executable.
     Memory {
         /// Name for messages.
@@ -44,31 +39,28 @@ pub enum ModelSource {
 }
 
 impl ModelSource {
-    /// What a user means: something on disk if it exists, else a bundled model, else a hub name (`org/name` or
-    /// `org/name@revision`).
+    /// What a user means: something on disk if it exists, else a bundled model, else a hub name
+    /// (`org/name[@revision][:file]`), unless it ends like a file.
     pub fn parse(text: &str) -> ModelSource {
         let path = Path::new(text);
-        let (repo, revision) = match text.split_once('@') {
-            Some((repo, revision)) => (repo, Some(revision.to_owned())),
-            None => (text, None),
-        };
-        if !path.exists()
-            && let Some(bundled) = bundled::find(text)
-        {
+        if path.exists() {
+            return ModelSource::Path(path.to_owned());
+        }
+        if let Some(bundled) = bundled::find(text) {
             return bundled.source();
         }
-        if !path.exists() && hub::is_hub_name(repo) && !text.ends_with(".safetensors") {
-            return ModelSource::Hub { repo: repo.to_owned(), revision };
+        let like_a_file = [".safetensors", ".gguf", ".bin"].iter().any(|ending| text.ends_with(ending));
+        match HubName::parse(text).filter(|name| name.file.is_some() || !like_a_file) {
+            Some(name) => ModelSource::Hub(name),
+            None => ModelSource::Path(path.to_owned()),
         }
-        ModelSource::Path(path.to_owned())
     }
 
     fn files(&self) -> Result<CheckpointFiles, LoadError> {
         match self {
             ModelSource::Path(path) => CheckpointFiles::at(path),
-            ModelSource::Hub { repo, revision } => {
-                let cache = hub::cache_directory(|name| env::var_os(name));
-                CheckpointFiles::at(&hub::find(&cache, repo, revision.as_deref())?)
+            ModelSource::Hub(name) => {
+                CheckpointFiles::at(&hub::cache::find(&hub::Settings::from_environment().cache, name)?)
             }
             ModelSource::Memory { name, files } => Ok(CheckpointFiles::in_memory(name, files)),
         }
@@ -79,8 +71,7 @@ impl fmt::Display for ModelSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ModelSource::Path(path) => write!(f, "{}", path.display()),
-            ModelSource::Hub { repo, revision: Some(revision) } => write!(f, "{repo}@{revision}"),
-            ModelSource::Hub { repo, revision: None } => f.write_str(repo),
+            ModelSource::Hub(name) => name.fmt(f),
             ModelSource::Memory { name, .. } => f.write_str(name),
         }
     }

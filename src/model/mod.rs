@@ -1,15 +1,18 @@
 //! A checkpoint becomes a `Model`: specification, weights by role, tokenizer.
 
 pub mod bundled;
+
 pub mod checkpoint;
 pub mod config;
 mod error;
 pub mod families;
+pub mod hub;
 pub mod input;
 mod load;
 mod plan;
 pub mod role;
 pub mod spec;
+pub mod text;
 pub mod tokenizer;
 pub mod weights;
 

@@ -10,6 +10,7 @@ mod documents;
 mod edits;
 mod expressions;
 mod files;
+mod hub;
 mod layers;
 mod manual;
 mod mistakes;

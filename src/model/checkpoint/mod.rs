@@ -5,7 +5,6 @@
 
 mod convert;
 mod files;
-pub mod hub;
 mod safetensors;
 mod sharded;
 
