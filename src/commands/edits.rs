@@ -198,7 +198,7 @@ impl Console {
         let program = run.program.clone();
         let input = run.branch().input();
         let length = input.rows.first().map_or(0, |row| row.ids.len());
-        let shape = shape_of(&program.ops[op], &run.model.spec, 1, length);
+        let shape = shape_of(&program.ops[op], &run.model.spec, 1, 0..length);
         let one = Value::from_f32(vec![0.0], &[], run.device());
         let axes = &program.ops[op].axes[1..];
         Ok(one.full_shape(&shape[1..])?.with_axes(axes))

@@ -21,7 +21,7 @@ impl Listing {
         let run = &session.run;
         let length = run.branch().input().rows.first().map_or(0, |row| row.ids.len());
         let line = |op: &crate::program::Op| {
-            let shape = shape_of(op, &run.model.spec, 1, length);
+            let shape = shape_of(op, &run.model.spec, 1, 0..length);
             let shape: Vec<String> = shape[1..].iter().map(usize::to_string).collect();
             let label = op.label(&run.program.modules[op.module].path).to_string();
             OpLine { site: op.site.clone(), label, module: op.module, shape: shape.join("x") }

@@ -109,7 +109,7 @@ impl Run {
         device: Device,
         budget: u64,
     ) -> Run {
-        let context = Context::new(&model.spec, &input, &device);
+        let context = Context::new(&model.spec, &input, 0..input.length(), &device);
         let branch = Branch::new("main", input.clone(), context, model.weights.clone(), program.ops.len());
         Run {
             model,
@@ -310,7 +310,7 @@ impl Run {
         }
         if let Some(input) = Branch::change_of_input(&edit.change) {
             self.check_fits(branch, input)?;
-            branch.context = Context::new(&self.model.spec, input, &self.device);
+            branch.context = Context::new(&self.model.spec, input, 0..input.length(), &self.device);
             branch.input = input.clone();
         }
         branch.undone.clear();
@@ -334,7 +334,7 @@ impl Run {
         let (rows, length) = (input.rows.len(), input.length());
         for edit in &branch.edits {
             if let Target::Op(op) = edit.target {
-                let shape = shape_of(&self.program.ops[op], &self.model.spec, rows, length);
+                let shape = shape_of(&self.program.ops[op], &self.model.spec, rows, 0..length);
                 if !edit.change.fits(&shape) {
                     return Err(RunError::EditDoesNotFit { edit: edit.text.clone(), length });
                 }

@@ -27,7 +27,11 @@ impl Builder<'_> {
         let layer = names::layer_of(&site);
         let mut all = vec![Row];
         all.extend_from_slice(axes);
-        self.ops.push(Op { site, module: 0, kernel, inputs: inputs.to_vec(), weights, axes: all, layer });
+        let cached = match kernel {
+            Kernel::Scores { .. } | Kernel::Mix => vec![inputs[1]],
+            _ => Vec::new(),
+        };
+        self.ops.push(Op { site, module: 0, kernel, inputs: inputs.to_vec(), cached, weights, axes: all, layer });
         self.ops.len() - 1
     }
 

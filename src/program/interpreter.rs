@@ -1,67 +1,14 @@
 //! Runs exactly one op.
 
-use burn::tensor::Tensor;
-
+use super::context::Context;
 use super::kernels::{attention, basic, norm};
 use super::op::{Kernel, Op};
-use crate::model::input::Input;
 use crate::model::role::WeightId;
-use crate::model::spec::{ModelSpec, Positions};
 use crate::model::weights::{Weight, Weights};
-use crate::tensor::{Device, Value};
+use crate::tensor::Value;
 
-/// What the ops of one pass read besides values and weights: everything that follows from the input alone. Clone is a few
-/// reference-count bumps.
-#[derive(Clone)]
-pub struct Context {
-    /// Token ids, `[B, T]`.
-    pub(super) tokens: Value,
-    /// Token types, `[B, T]`.
-    pub(super) types: Value,
-    /// Which scores are masked; none where every query sees every key.
-    pub(super) mask: Option<attention::Mask>,
-    /// 1 at real tokens, 0 at padding, `[B, T, 1]`.
-    pub(super) real: Tensor<3>,
-    /// Cosines and sines of the rotation, `[1, T, 1, dim/2]`.
-    pub(super) rotation: Option<(Tensor<4>, Tensor<4>)>,
-}
-
-impl Context {
-    /// Uploads what an input needs.
-    pub fn new(spec: &ModelSpec, input: &Input, device: &Device) -> Context {
-        let (rows, length) = (input.rows.len(), input.rows.first().map_or(0, |row| row.ids.len()));
-        let of = |f: &dyn Fn(&crate::model::input::Row) -> Vec<i64>| {
-            let data = input.rows.iter().flat_map(f).collect();
-            Value::from_i64(data, &[rows, length], device)
-        };
-        let real = input.rows.iter().flat_map(|row| row.mask.iter().map(|&real| f32::from(u8::from(real)))).collect();
-        let real = Value::from_f32(real, &[rows, length, 1], device);
-        let rotation = match &spec.positions {
-            Positions::Rope(rope) => Some(attention::rotation(rope, length, device)),
-            Positions::Learned => None,
-        };
-        Context {
-            tokens: of(&|row| row.ids.iter().map(|&id| i64::from(id)).collect()),
-            types: of(&|row| row.type_ids.iter().map(|&id| i64::from(id)).collect()),
-            mask: attention::mask(spec.attention.causal, input, device),
-            real: real.tensor(),
-            rotation,
-        }
-    }
-
-    /// Positions in the pass.
-    pub fn length(&self) -> usize {
-        self.tokens.shape()[1]
-    }
-
-    /// Rows in the batch.
-    pub fn rows(&self) -> usize {
-        self.tokens.shape()[0]
-    }
-}
-
-/// Executes one op on the values it reads, which come in the order of `op.inputs`. Pure: the same inputs, weights and
-/// context give the same bits.
+/// Executes one op on the values it reads, which come in the order of `op.inputs`; those of `op.cached` over all passes so
+/// far. Pure: the same inputs, weights and context give the same bits.
 ///
 /// # Panics
 /// If inputs or weights do not have the shapes that the compiler and the loader guarantee.

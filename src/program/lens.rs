@@ -1,6 +1,7 @@
 //! The tail of a program on another hidden state: what the model would predict if it stopped here.
 
-use super::interpreter::{Context, execute};
+use super::context::Context;
+use super::interpreter::execute;
 use super::op::{Kernel, Program};
 use crate::model::weights::Weights;
 use crate::tensor::Value;

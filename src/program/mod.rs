@@ -5,6 +5,7 @@
 //! by bit, and an edit needs only the ops that depend on it.
 
 mod compile;
+mod context;
 mod interpreter;
 mod kernels;
 mod lens;
@@ -13,7 +14,8 @@ mod op;
 mod shape;
 
 pub use compile::compile;
-pub use interpreter::{Context, execute};
+pub use context::Context;
+pub use interpreter::execute;
 pub use lens::lens;
 pub use op::{Kernel, Module, Op, Program};
 pub use shape::shape_of;

@@ -45,14 +45,14 @@ pub enum Kernel {
     },
     /// Rotary embedding of `T H h`.
     Rotate,
-    /// Scaled, masked products of queries `T H h` and keys `T K h`: `H T S`; -inf where masked.
+    /// Scaled, masked products of queries `T H h` and keys `S K h`: `H T S`; -inf where masked.
     Scores {
         /// Factor on the products.
         scale: f64,
     },
     /// Softmax over keys.
     Pattern,
-    /// Pattern times values: `T H h`.
+    /// Pattern `H T S` times values `S K h`: `T H h`.
     Mix,
     /// Heads joined, then `x W + b`: `T d`.
     Output,
@@ -81,6 +81,8 @@ pub struct Op {
     pub kernel: Kernel,
     /// The ops whose outputs it reads, in the order that the kernel expects.
     pub inputs: Vec<usize>,
+    /// Those of them that it reads over all passes so far, joined along positions: the key/value cache.
+    pub cached: Vec<usize>,
     /// The weights it reads, in the order that the kernel expects.
     pub weights: Vec<WeightId>,
     /// Axes of its output, the batch row first.

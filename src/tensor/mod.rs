@@ -8,6 +8,7 @@
 mod axes;
 pub mod device;
 mod error;
+mod growing;
 mod host;
 mod memory;
 pub mod ops;
@@ -19,11 +20,12 @@ mod value;
 pub use axes::Axis;
 pub use device::{Device, DeviceChoice};
 pub use error::{TensorError, shape_text};
+pub use growing::Growing;
 pub use host::transposed;
 pub(crate) use host::vectorised;
 pub use summary::{Summary, unravel};
 pub use threads::{awake, compute_here};
-pub use value::{HostF32, HostMatrix, Kind, Value, bits};
+pub use value::{HostF32, HostView, Kind, Value, bits};
 
 /// Most axes a value can have.
 pub const MAX_RANK: usize = 6;

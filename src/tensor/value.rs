@@ -355,17 +355,17 @@ impl Value {
         Some(HostF32 { tensor: if tensor.is_contiguous() { tensor } else { tensor.to_contiguous() } })
     }
 
-    /// A two-dimensional 32-bit float value as it lies in host memory, if it does; a transposed view is not copied.
-    pub fn host_matrix(&self) -> Option<HostMatrix> {
-        if self.kind != Kind::Float || self.shape.len() != 2 {
+    /// A 32-bit float value as it lies in host memory, if it does: transposed and cut views are not copied.
+    pub fn host_view(&self) -> Option<HostView> {
+        if self.kind != Kind::Float {
             return None;
         }
-        let tensor = Tensor::<2>::from_dispatch(self.raw.clone()).try_into_primitive::<Flex>().ok()?;
+        let tensor = Tensor::<1>::from_dispatch(self.raw.clone()).try_into_primitive::<Flex>().ok()?;
         if tensor.dtype() != DType::F32 {
             return None;
         }
         let forward = tensor.layout().strides().iter().all(|stride| *stride >= 0);
-        Some(HostMatrix { tensor: if forward { tensor } else { tensor.to_contiguous() } })
+        Some(HostView { tensor: if forward { tensor } else { tensor.to_contiguous() } })
     }
 
     /// The same matrix laid out as `other` is, so that products with it take the same steps and round alike: a copy if it
@@ -374,7 +374,7 @@ impl Value {
     /// # Errors
     /// If it cannot be read.
     pub fn laid_out_like(self, other: &Value) -> Result<Value, TensorError> {
-        let by_columns = |value: &Value| value.host_matrix().is_some_and(|matrix| matrix.strides().0 == 1);
+        let by_columns = |value: &Value| value.host_view().is_some_and(|view| view.strides()[0] == 1);
         match *self.shape() {
             [from, to] if from > 1 && by_columns(other) && !by_columns(&self) => {
                 Ok(Value::linear(transposed(self.read_f32()?, from, to), from, to, &self.device()))
@@ -414,21 +414,20 @@ impl HostF32 {
     }
 }
 
-/// Host memory of a two-dimensional CPU value: element `(i, j)` is `data[i * strides.0 + j * strides.1]`.
-pub struct HostMatrix {
+/// Host memory of a CPU value: element `(i, j, ...)` is `data[i * strides[0] + j * strides[1] + ...]`.
+pub struct HostView {
     tensor: FlexTensor,
 }
 
-impl HostMatrix {
+impl HostView {
     /// Memory from the first element on.
     pub fn data(&self) -> &[f32] {
         &self.tensor.storage::<f32>()[self.tensor.layout().start_offset()..]
     }
 
-    /// Distance between rows and between columns, in elements.
-    pub fn strides(&self) -> (usize, usize) {
-        let strides = self.tensor.layout().strides();
-        (strides[0] as usize, strides[1] as usize)
+    /// Distance between neighbours along each axis, in elements.
+    pub fn strides(&self) -> Vec<usize> {
+        self.tensor.layout().strides().iter().map(|stride| *stride as usize).collect()
     }
 }
 

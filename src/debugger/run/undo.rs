@@ -80,7 +80,7 @@ impl Run {
         if taken.iter().any(|edit| edit.target == Target::Input) {
             let last = kept.iter().rev().find_map(|edit| Branch::change_of_input(&edit.change));
             next.input = last.unwrap_or(&self.first_input).clone();
-            next.context = Context::new(&self.model.spec, &next.input, &self.device);
+            next.context = Context::new(&self.model.spec, &next.input, 0..next.input.length(), &self.device);
         }
         next.edits = kept;
         Ok(next)

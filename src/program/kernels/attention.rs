@@ -1,5 +1,6 @@
 //! Rotation, scores, pattern and mixing.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use burn::tensor::{Bool, Tensor, activation};
@@ -18,30 +19,32 @@ pub struct Mask {
     host: Arc<[bool]>,
 }
 
-/// Masks keys after the query in a causal model, and keys that are padding. None if nothing is.
-pub fn mask(causal: bool, input: &Input, device: &Device) -> Option<Mask> {
-    let length = input.rows.first().map_or(0, |row| row.ids.len());
-    let padded = input.rows.iter().any(|row| row.mask.contains(&false));
-    if (!causal || length == 1) && !padded {
+/// Masks keys after the query in a causal model, and keys that are padding, for the queries of `span` and all keys up to its
+/// end. None if nothing is.
+pub fn mask(causal: bool, input: &Input, span: Range<usize>, device: &Device) -> Option<Mask> {
+    let keys = span.end;
+    let padded = input.rows.iter().any(|row| row.mask[..keys].contains(&false));
+    if (!causal || span.len() == 1) && !padded {
         return None;
     }
     let rows = if padded { input.rows.len() } else { 1 };
-    let mut data = Vec::with_capacity(rows * length * length);
+    let mut data = Vec::with_capacity(rows * span.len() * keys);
     for row in &input.rows[..rows] {
-        for q in 0..length {
-            data.extend((0..length).map(|k| (causal && k > q) || !row.mask[k]));
+        for q in span.clone() {
+            data.extend((0..keys).map(|k| (causal && k > q) || !row.mask[k]));
         }
     }
     let host = Arc::from(data.as_slice());
-    Some(Mask { tensor: Value::from_bool(data, &[rows, 1, length, length], device).bool_tensor(), host })
+    Some(Mask { tensor: Value::from_bool(data, &[rows, 1, span.len(), keys], device).bool_tensor(), host })
 }
 
-/// Cosines and sines `[1, T, 1, dim/2]` of positions 0 to T - 1, computed in 64 bits.
-pub fn rotation(rope: &Rope, length: usize, device: &Device) -> (Tensor<4>, Tensor<4>) {
+/// Cosines and sines `[B, T, 1, dim/2]` of the positions of each row, computed in 64 bits.
+pub fn rotation(rope: &Rope, positions: &[Vec<usize>], device: &Device) -> (Tensor<4>, Tensor<4>) {
     let inverse = frequencies(rope);
+    let (rows, length) = (positions.len(), positions.first().map_or(0, Vec::len));
     let angles = |f: fn(f64) -> f64| {
-        let data = (0..length).flat_map(|pos| inverse.iter().map(move |w| f(pos as f64 * w) as f32)).collect();
-        Value::from_f32(data, &[1, length, 1, inverse.len()], device).tensor::<4>()
+        let data = positions.iter().flatten().flat_map(|&pos| inverse.iter().map(move |w| f(pos as f64 * w) as f32));
+        Value::from_f32(data.collect(), &[rows, length, 1, inverse.len()], device).tensor::<4>()
     };
     (angles(f64::cos), angles(f64::sin))
 }

@@ -36,10 +36,13 @@ pub fn embed(tokens: &Value, chunks: &[Value]) -> Value {
     Value::float(sum.reshape([rows, length, width]))
 }
 
-/// The first `T` rows of the position table, the same for each row of the batch.
+/// The row of the position table for each position.
 pub fn position_embed(table: &Value, context: &Context) -> Value {
+    if !context.plain {
+        return embed(&context.positions, std::slice::from_ref(table));
+    }
     let (rows, length) = (context.rows(), context.length());
-    let table = table.tensor::<2>().narrow(0, 0, length); // [T, d]
+    let table = table.tensor::<2>().narrow(0, context.span().start, length); // [T, d]
     let width = table.dims()[1];
     Value::float(table.reshape([1, length, width]).expand([rows, length, width])) // [B, T, d]
 }

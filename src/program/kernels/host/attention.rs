@@ -15,9 +15,10 @@ const QUERIES: usize = 32;
 /// Scaled products of queries `[B, T, H, h]` and keys `[B, S, K, h]`, -inf where `mask`, `[B or 1, T, S]`, is true:
 /// `[B, H, T, S]`.
 pub fn scores(q: &Value, k: &Value, scale: f64, mask: Option<&[bool]>) -> Option<Value> {
-    let (queries, keys) = (q.host_f32()?, k.host_f32()?);
+    let (queries, keys) = (q.host_f32()?, k.host_view()?);
     let [rows, t, heads, h] = *q.shape() else { return None };
     let [_, s, kv, _] = *k.shape() else { return None };
+    let &[of_row, of_key, of_head, 1] = &*keys.strides() else { return None };
     if rows * heads * t * s == 0 {
         return None;
     }
@@ -31,16 +32,16 @@ pub fn scores(q: &Value, k: &Value, scale: f64, mask: Option<&[bool]>) -> Option
                 shape: (t, h),
                 strides: (heads * h, 1),
             },
-            Matrix { data: &keys.as_slice()[(row * s * kv + group) * h..], shape: (h, s), strides: (1, kv * h) },
+            Matrix { data: &keys.data()[row * of_row + group * of_head..], shape: (h, s), strides: (1, of_key) },
             scale as f32,
             None,
         );
         if let Some(mask) = mask {
-            let of_row = if mask.len() > t * s { &mask[row * t * s..] } else { mask };
+            let mask = if mask.len() > t * s { &mask[row * t * s..] } else { mask };
             #[expect(unsafe_code, reason = "the product has written every element")]
             // SAFETY: the product has written every element.
             let out = unsafe { out.assume_init_mut() };
-            for (x, masked) in out.iter_mut().zip(of_row) {
+            for (x, masked) in out.iter_mut().zip(mask) {
                 *x = if *masked { f32::NEG_INFINITY } else { *x };
             }
         }
@@ -90,9 +91,10 @@ fn softmax(out: &mut [f32], x: &[f32]) {
 
 /// Pattern `[B, H, T, S]` times values `[B, S, K, h]`: `[B, T, H, h]`.
 pub fn mix(pattern: &Value, v: &Value) -> Option<Value> {
-    let (patterns, values) = (pattern.host_f32()?, v.host_f32()?);
+    let (patterns, values) = (pattern.host_f32()?, v.host_view()?);
     let [rows, heads, t, s] = *pattern.shape() else { return None };
     let [_, _, kv, h] = *v.shape() else { return None };
+    let &[of_row, of_key, of_head, 1] = &*values.strides() else { return None };
     if rows * t * heads * h == 0 {
         return None;
     }
@@ -108,7 +110,7 @@ pub fn mix(pattern: &Value, v: &Value) -> Option<Value> {
                     shape: (queries, s),
                     strides: (s, 1),
                 },
-                Matrix { data: &values.as_slice()[(row * s * kv + group) * h..], shape: (s, h), strides: (kv * h, 1) },
+                Matrix { data: &values.data()[row * of_row + group * of_head..], shape: (s, h), strides: (of_key, 1) },
                 1.0,
                 None,
             );

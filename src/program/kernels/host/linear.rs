@@ -6,15 +6,16 @@ use crate::tensor::{HostF32, Value};
 
 /// `x W + b` over the last axis of `x`; `W` is `[n, m]`.
 pub fn linear(x: &Value, weight: &Value, bias: Option<&Value>) -> Option<Value> {
-    let (host, weights) = (x.host_f32()?, weight.host_matrix()?);
+    let (host, weights) = (x.host_f32()?, weight.host_view()?);
     let [n, m] = *weight.shape() else { return None };
+    let &[down, across] = &*weights.strides() else { return None };
     let rows = x.count() / n.max(1);
     let bias = on_host(bias)?;
     let out = filled(rows * m, |out| {
         product(
             MatrixMut { data: out, shape: (rows, m), row_stride: m },
             Matrix { data: host.as_slice(), shape: (rows, n), strides: (n, 1) },
-            Matrix { data: weights.data(), shape: (n, m), strides: weights.strides() },
+            Matrix { data: weights.data(), shape: (n, m), strides: (down, across) },
             1.0,
             bias.as_ref().map(HostF32::as_slice),
         );

@@ -1,0 +1,131 @@
+//! A tensor that grows along its positions without being copied each time.
+
+use burn::tensor::{Slice, Tensor};
+
+use super::error::TensorError;
+use super::value::Value;
+
+/// Columns that there is room for beyond those that are there.
+const ROOM: usize = 64;
+
+/// Values `[B, T, K, h]` joined along `T`, in memory with room for more: what a key/value cache is made of.
+///
+/// Clone is a reference-count bump; the next [`push`](Growing::push) to either of the two copies the memory once.
+#[derive(Clone)]
+pub struct Growing {
+    buffer: Tensor<4>,
+    filled: usize,
+}
+
+impl Growing {
+    /// Begins with a value `[B, T, K, h]`.
+    pub fn new(first: &Value) -> Growing {
+        let mut grown = Growing { buffer: first.tensor::<4>(), filled: first.shape()[1] };
+        grown.reserve(grown.filled);
+        grown
+    }
+
+    /// Columns so far.
+    pub fn len(&self) -> usize {
+        self.filled
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.filled == 0
+    }
+
+    /// Bytes of device memory, the room for more included.
+    pub fn bytes(&self) -> u64 {
+        Value::float(self.buffer.clone()).bytes()
+    }
+
+    /// Appends columns.
+    ///
+    /// # Errors
+    /// If the other axes differ.
+    pub fn push(&mut self, value: &Value) -> Result<(), TensorError> {
+        let [rows, room, heads, width] = self.buffer.dims();
+        let count = match *value.shape() {
+            [b, count, k, h] if (b, k, h) == (rows, heads, width) => count,
+            _ => {
+                let left = format!("{:?}", [rows, self.filled, heads, width]);
+                return Err(TensorError::Shapes { op: "cache".into(), left, right: format!("{:?}", value.shape()) });
+            }
+        };
+        if self.filled + count > room {
+            self.reserve(self.filled + count);
+        }
+        let end = self.filled + count;
+        let place = [0..rows, self.filled..end, 0..heads, 0..width].map(Slice::from);
+        // The buffer is taken out so that there is one handle to it, and the columns are written in place.
+        let none = Tensor::empty([0; 4], &self.buffer.device());
+        self.buffer = std::mem::replace(&mut self.buffer, none).slice_assign(place, value.tensor::<4>());
+        self.filled = end;
+        Ok(())
+    }
+
+    /// Forgets the columns from `length` on.
+    pub fn truncate(&mut self, length: usize) {
+        self.filled = self.filled.min(length);
+    }
+
+    /// The first `length` columns, `[B, length, K, h]`: a view that copies nothing on the CPU.
+    ///
+    /// # Panics
+    /// If there are fewer.
+    pub fn first(&self, length: usize) -> Value {
+        assert!(length <= self.filled, "{length} of {} columns", self.filled);
+        Value::float(self.buffer.clone().narrow(1, 0, length))
+    }
+
+    /// Makes room for `columns` and more.
+    fn reserve(&mut self, columns: usize) {
+        let [rows, _, heads, width] = self.buffer.dims();
+        let room = (columns + ROOM).max(columns * 3 / 2);
+        let larger = Tensor::empty([rows, room, heads, width], &self.buffer.device());
+        let place = [0..rows, 0..self.filled, 0..heads, 0..width].map(Slice::from);
+        self.buffer = larger.slice_assign(place, self.buffer.clone().narrow(1, 0, self.filled));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tensor::Device;
+
+    fn columns(from: usize, count: usize) -> Value {
+        let data = (0..2 * count * 3 * 4).map(|i| (from * 1000 + i) as f32).collect();
+        Value::from_f32(data, &[2, count, 3, 4], &Device::cpu())
+    }
+
+    #[test]
+    fn what_was_pushed_is_there_in_order_and_clones_do_not_share() {
+        let parts: Vec<Value> = [5, 1, 1, 70, 1].iter().enumerate().map(|(i, &count)| columns(i, count)).collect();
+        let mut grown = Growing::new(&parts[0]);
+        for part in &parts[1..4] {
+            grown.push(part).unwrap();
+        }
+        let earlier = grown.clone();
+        grown.push(&parts[4]).unwrap();
+        assert_eq!((earlier.len(), grown.len()), (77, 78));
+        let joined = Value::concat(&parts, 1).unwrap();
+        assert_eq!(grown.first(78).read_f32().unwrap(), joined.read_f32().unwrap());
+        let mut other = earlier;
+        other.truncate(6);
+        other.push(&columns(9, 1)).unwrap();
+        let wanted = Value::concat(&[parts[0].clone(), parts[1].clone(), columns(9, 1)], 1).unwrap();
+        assert_eq!(other.first(7).read_f32().unwrap(), wanted.read_f32().unwrap());
+        assert_eq!(grown.first(78).read_f32().unwrap(), joined.read_f32().unwrap());
+    }
+
+    #[test]
+    fn columns_of_another_shape_are_refused() {
+        let mut grown = Growing::new(&columns(0, 2));
+        let wrong = Value::from_f32(vec![0.0; 24], &[1, 2, 3, 4], &Device::cpu());
+        assert_eq!(
+            grown.push(&wrong).unwrap_err().to_string(),
+            "cache: shapes [2, 2, 3, 4] and [1, 2, 3, 4] do not fit together"
+        );
+    }
+}
