@@ -2,6 +2,7 @@
 
 pub mod bundled;
 
+pub mod chat;
 pub mod checkpoint;
 pub mod config;
 mod error;
