@@ -25,6 +25,8 @@ fn passes(c: &mut Criterion) {
     group.bench_function("64 tokens, false condition on every pattern", |b| {
         b.iter(|| gpt2::forward(&mut console.session));
     });
+    let mut session = gpt2::session(&model, 16);
+    group.bench_function("16 tokens and 16 more", |b| b.iter(|| gpt2::generate(&mut session, 16)));
     group.finish();
 }
 

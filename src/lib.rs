@@ -1,5 +1,6 @@
 //! llmdbg: gdb for transformer language models.
 
+pub mod analysis;
 pub mod answer;
 pub mod cli;
 pub mod commands;

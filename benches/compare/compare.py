@@ -35,6 +35,7 @@ class Side:
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
 
     def time(self, what, length):
+        """Milliseconds that the other process took."""
         time.sleep(0.02)  # threads of the other side stop spinning
         self.process.stdin.write(f"{what} {length}\n")
         self.process.stdin.flush()
@@ -60,3 +61,19 @@ for length in [1, 64, 256]:
     ratios = [(name, "forward") for name in ["steps", "conditions", "commands"]]
     ratios += [("forward", "PyTorch")] if "PyTorch" in sides else []
     print("     ratios: " + ", ".join(f"{a}/{b} {best[a] / best[b]:.2f}" for a, b in ratios))
+
+TOKENS = 48
+samples = {"generate": [], "generate-unrecorded": []}
+if "PyTorch" in sides:
+    samples["PyTorch"] = []
+for round in range(max(3, arguments.rounds // 3) + 1):
+    for name in samples:
+        side, what = sides["PyTorch"] if name == "PyTorch" else (llmdbg, name)
+        elapsed = side.time("generate" if name == "PyTorch" else name, TOKENS)
+        if round >= 1:
+            samples[name].append(elapsed)
+rates = {name: (TOKENS + 1) / min(times) * 1e3 for name, times in samples.items()}
+print(f"{TOKENS + 1} passes: " + ", ".join(f"{name} {rate:.1f} tokens/s" for name, rate in rates.items()))
+if "PyTorch" in rates:
+    names = ["generate-unrecorded", "generate"]
+    print("     ratios of rates: " + ", ".join(f"{name}/PyTorch {rates[name] / rates['PyTorch']:.2f}" for name in names))

@@ -1,5 +1,6 @@
 //! Times of single passes on demand, for `compare.py`: reads lines `WHAT LENGTH`, answers each with milliseconds. `WHAT` is
-//! `forward`, `steps`, `commands`, `conditions`, or `ops`, which prints the time of each kind of op instead.
+//! `forward`, `steps`, `commands`, `conditions`, `generate` and `generate-unrecorded` (so many tokens after a prompt of
+//! sixteen), or `ops`, which prints the time of each kind of op instead.
 
 #![allow(clippy::print_stdout, reason = "its output is what it is for")]
 
@@ -14,11 +15,15 @@ use llmdbg::commands::Console;
 use llmdbg::debugger::{Direction, Motion, Session};
 use llmdbg::tensor::compute_here;
 
+/// Tokens of the prompt of a generation.
+const PROMPT: usize = 16;
+
 fn main() -> io::Result<()> {
     compute_here();
     let model = gpt2::model();
     let mut plain: HashMap<usize, Console> = HashMap::new();
     let mut conditional: HashMap<usize, Console> = HashMap::new();
+    let mut generating: HashMap<u64, Session> = HashMap::new();
     for line in io::stdin().lock().lines() {
         let line = line?;
         let (what, length) = line.split_once(' ').unwrap_or(("forward", &line));
@@ -30,6 +35,14 @@ fn main() -> io::Result<()> {
             gpt2::break_on_patterns(&mut console);
             console
         });
+        if let Some(recorded) = what.strip_prefix("generate") {
+            let budget = if recorded.is_empty() { u64::MAX } else { 0 };
+            let session = generating.entry(budget).or_insert_with(|| gpt2::session_within(&model, PROMPT, budget));
+            let begin = Instant::now();
+            gpt2::generate(session, length);
+            answer(begin)?;
+            continue;
+        }
         let begin = Instant::now();
         match what {
             "forward" => gpt2::forward(&mut plain.session),
@@ -39,11 +52,15 @@ fn main() -> io::Result<()> {
             "ops" => by_kind(&mut plain.session),
             _ => {}
         }
-        let mut out = io::stdout().lock();
-        writeln!(out, "{:.3}", begin.elapsed().as_secs_f64() * 1e3)?;
-        out.flush()?;
+        answer(begin)?;
     }
     Ok(())
+}
+
+fn answer(begin: Instant) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{:.3}", begin.elapsed().as_secs_f64() * 1e3)?;
+    out.flush()
 }
 
 /// One pass, with the time of the ops of each name added up over the layers.

@@ -9,7 +9,9 @@ use llmdbg::commands::Console;
 use llmdbg::debugger::{Direction, Motion, Reason, Session, Settings};
 use llmdbg::model::config::HfConfig;
 use llmdbg::model::role::{Role, WeightId};
-use llmdbg::model::spec::{Act, Attention, Embed, Head, Mlp, ModelSpec, Norm, NormKind, Placement, Positions};
+use llmdbg::model::spec::{
+    Act, Attention, Blind, Count, Embed, Head, Layer, Logits, Mlp, ModelSpec, Norm, Placement, Positions, Residual,
+};
 use llmdbg::model::{Input, LoadReport, Model, ModelSource, RowChunks, SpecialTokens, Weight, Weights};
 use llmdbg::tensor::{Device, Value};
 
@@ -88,26 +90,39 @@ fn spec() -> ModelSpec {
         d_mlp: MLP,
         vocab: VOCAB,
         max_positions: POSITIONS,
-        norm: Norm { kind: NormKind::LayerNorm, eps: 1e-5 },
+        norm: Norm::layer_norm(1e-5),
         placement: Placement::Pre,
-        embed: Embed { token_types: 0, norm: false },
-        positions: Positions::Learned,
+        final_norm: true,
+        embed: Embed::plain(WIDTH),
+        positions: Positions::Learned { rows: POSITIONS, count: Count::Seen },
+        ropes: Vec::new(),
         attention: Attention {
             causal: true,
-            scale: vec![1.0 / (head_dim as f64).sqrt(); LAYERS],
             qkv_bias: true,
             out_bias: true,
+            qk_norm: None,
+            clip: None,
+            softcap: None,
+            blind: Blind::All,
         },
         mlp: Mlp { gated: false, act: Act::GeluTanh, bias: true },
-        head: Head::CausalLm { tied: true },
+        experts: None,
+        layers: (0..LAYERS).map(|i| Layer::plain(i, 1.0 / (head_dim as f64).sqrt())).collect(),
+        residual: Residual::default(),
+        head: Head::CausalLm(Logits::plain(true)),
     }
 }
 
 /// A session on so many tokens, everything recorded.
 pub fn session(model: &Model, length: usize) -> Session {
+    session_within(model, length, u64::MAX)
+}
+
+/// A session on so many tokens, with a budget for the recording.
+pub fn session_within(model: &Model, length: usize, record_budget: u64) -> Session {
     let tokens = (0..length as u32).map(|i| i * 37 % VOCAB as u32).collect();
     let input = Input::from_tokens(model, vec![tokens]).expect("the tokens fit");
-    let settings = Settings { record_budget: u64::MAX };
+    let settings = Settings { record_budget };
     Session::new(model.clone(), input, Device::cpu(), &settings, Arc::new(AtomicBool::new(false)))
 }
 
@@ -116,6 +131,13 @@ pub fn forward(session: &mut Session) {
     session.start();
     let stop = session.travel(&Motion::Continue, Direction::Forward, &mut |_, _, _| {}).expect("the pass runs");
     assert_eq!(stop.reason, Reason::End);
+}
+
+/// A pass over the prompt, and one for each of so many tokens after it.
+pub fn generate(session: &mut Session, tokens: usize) {
+    session.start();
+    let stop = session.travel(&Motion::Pass(tokens as u64), Direction::Forward, &mut |_, _, _| {}).expect("it runs");
+    assert_eq!((stop.reason, stop.at.pass), (Reason::End, tokens));
 }
 
 /// The whole pass from the beginning, stopping at each op.

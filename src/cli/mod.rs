@@ -19,7 +19,7 @@ mod size;
 const ONE_DASH: [&str; 3] = ["batch", "ex", "nx"];
 
 /// Options whose next argument is theirs, whatever it looks like.
-const WITH_VALUE: [&str; 15] = [
+const WITH_VALUE: [&str; 16] = [
     "-p",
     "--prompt",
     "--prompt-file",
@@ -32,6 +32,7 @@ const WITH_VALUE: [&str; 15] = [
     "--x",
     "--device",
     "--dtype",
+    "--lora",
     "--record-budget",
     "--log",
     "--color",
@@ -65,6 +66,8 @@ pub struct Options {
     pub device: DeviceChoice,
     /// Bytes that a recording may hold.
     pub record_budget: u64,
+    /// A LoRA adapter to lay over the model.
+    pub lora: Option<PathBuf>,
     /// Read the user's init file.
     pub init: bool,
     /// No banner.
@@ -206,6 +209,10 @@ struct Arguments {
     #[arg(long, value_name = "TYPE", default_value = "f32", value_parser = dtype)]
     dtype: String,
 
+    /// LoRA adapter of PEFT to lay over the model, in a branch of its own
+    #[arg(long, value_name = "DIR")]
+    lora: Option<PathBuf>,
+
     /// Memory that a recording may take, such as 512MiB
     #[arg(long, value_name = "SIZE", default_value = "2GiB", value_parser = size::parse)]
     record_budget: u64,
@@ -320,6 +327,7 @@ fn options(given: Arguments, matches: &ArgMatches) -> Result<Options, clap::Erro
         keep_going: given.keep_going,
         device: given.device,
         record_budget: given.record_budget,
+        lora: given.lora,
         init: !given.nx,
         quiet: given.q,
         tui: if given.tui { Some(true) } else { given.no_tui.then_some(false) },

@@ -42,7 +42,11 @@ pub fn open(
     let input = input_of(&options.input, &model, bundled)?;
     let settings = Settings { record_budget: options.record_budget };
     let session = Session::new(model, input, device, &settings, interrupt);
-    Ok(Box::new(Console::new(session, name)))
+    let console = Console::new(session, name);
+    Ok(Box::new(match &options.lora {
+        Some(folder) => console.with_adapter(folder)?,
+        None => console,
+    }))
 }
 
 /// Where the model comes from, its short name, and the bundled model it is, if it is one.

@@ -1,8 +1,9 @@
-//! Completion: commands, subjects, sites, functions, token texts.
+//! Completion, by what the command of the line takes.
 
 use super::console::Console;
-use super::table::COMMANDS;
+use super::table::{GROUPS, Takes, commands};
 use crate::lang::SiteTable;
+use crate::lang::command::split_command;
 use crate::lang::eval::FUNCTIONS;
 
 /// Most candidates that are given.
@@ -17,42 +18,53 @@ impl Console {
         let start =
             before.rfind(|c: char| !is_word(c)).map_or(0, |i| i + before[i..].chars().next().map_or(1, char::len_utf8));
         let word = &before[start..];
-        let first = before[..start].trim().is_empty();
-        let mut found: Vec<String> = Vec::new();
-        let mut offer = |name: &str| {
-            if name.starts_with(word) {
-                found.push(name.to_string());
+        let mut found: Vec<String> = match split_command(&before[..start]) {
+            None => commands().map(|command| command.name.to_string()).collect(),
+            Some(call) => {
+                let takes = Self::command(call.word).map_or(Takes::Expression, |command| command.takes);
+                self.candidates(takes, call.rest.is_empty())
             }
         };
-        if first {
-            COMMANDS.iter().for_each(|command| offer(command.name));
-            return (start, found);
+        found.retain(|name| name.starts_with(word));
+        if !before[..start].trim().is_empty() {
+            found.sort();
+            found.dedup();
         }
-        if before[..start].trim() == "info" || before[..start].trim() == "i" {
-            ["breakpoints", "branches", "display", "edits", "model", "modules", "record", "sites", "tokens", "weights"]
-                .into_iter()
-                .for_each(&mut offer);
-            return (start, found);
-        }
-        let names = &self.session.run.names;
-        for name in names.names().iter().chain(names.modules()).chain(names.on_request()) {
-            offer(name);
-            if let Some(rest) = name.strip_prefix("blocks.") {
-                offer(&format!("L{rest}"));
-            }
-            let block = self.session.block().map(|block| format!("blocks.{block}."));
-            if let Some(rest) = block.and_then(|block| name.strip_prefix(&block).map(str::to_string)) {
-                offer(&rest);
-            }
-        }
-        FUNCTIONS.iter().for_each(|function| offer(function.name));
-        self.session.variables.keys().for_each(|name| offer(&format!("${name}")));
-        for branch in &self.session.run.branches {
-            offer(&branch.name);
-        }
-        found.sort();
-        found.dedup();
         found.truncate(MOST);
         (start, found)
+    }
+
+    /// What may stand in the arguments of a command; `first` if nothing stands there yet.
+    fn candidates(&self, takes: Takes, first: bool) -> Vec<String> {
+        match takes {
+            Takes::Nothing | Takes::File => Vec::new(),
+            Takes::Words(words) if first => words.iter().map(|word| word.to_string()).collect(),
+            Takes::Location | Takes::Words(_) => self.sites(),
+            Takes::Branch => self.session.run.branches.iter().map(|branch| branch.name.clone()).collect(),
+            Takes::Command => {
+                let names = commands().map(|command| command.name).chain(GROUPS.iter().map(|group| group.name));
+                names.chain(["functions"]).map(String::from).collect()
+            }
+            Takes::Expression => {
+                let mut all = self.sites();
+                all.extend(FUNCTIONS.iter().map(|function| function.name.to_string()));
+                all.extend(self.session.variables.keys().map(|name| format!("${name}")));
+                all.extend(self.session.run.branches.iter().map(|branch| branch.name.clone()));
+                all
+            }
+        }
+    }
+
+    /// Sites and modules, in long and short spelling and relative to the block at the cursor.
+    fn sites(&self) -> Vec<String> {
+        let names = &self.session.run.names;
+        let block = self.session.block().map(|block| format!("blocks.{block}."));
+        let mut all = Vec::new();
+        for name in names.names().iter().chain(names.modules()).chain(names.on_request()) {
+            all.push(name.clone());
+            all.extend(name.strip_prefix("blocks.").map(|rest| format!("L{rest}")));
+            all.extend(block.as_ref().and_then(|block| name.strip_prefix(block)).map(String::from));
+        }
+        all
     }
 }

@@ -2,11 +2,11 @@
 
 use super::dump::Dump;
 use super::fail::Fail;
-use super::table::{COMMANDS, Call, SHORT};
-use super::{Command, Outcome};
+use super::table::{Call, find};
+use super::{Command, Follow, Outcome};
 use crate::answer::Answer;
-use crate::debugger::{Progress, Session};
-use crate::lang::command::{Vocabulary, split_command};
+use crate::debugger::{Finding, Progress, Session};
+use crate::lang::command::split_command;
 
 /// A session, and what commands keep between each other.
 pub struct Console {
@@ -18,6 +18,8 @@ pub struct Console {
     pub(super) dump: Option<Dump>,
     /// Highest display number given.
     pub(super) displays: usize,
+    /// Highest checkpoint number given.
+    pub(super) highest_checkpoint: usize,
     pub(super) printed: Vec<String>,
     pub(super) listing: super::snapshot::Listing,
     pub(super) shown_stop: Option<crate::answer::StopView>,
@@ -35,6 +37,7 @@ impl Console {
             model_name: model_name.into(),
             dump: None,
             displays: 0,
+            highest_checkpoint: 0,
             printed: Vec::new(),
             listing,
             shown_stop: None,
@@ -45,15 +48,14 @@ impl Console {
     pub fn execute(&mut self, line: &str, repeated: bool, progress: Progress<'_>) -> Outcome {
         let line = if repeated && self.dump.is_some() && Self::is_dump(line) { "x" } else { line };
         let Some(call) = split_command(line) else { return Outcome::of(Answer::Text(String::new())) };
-        let names: Vec<&str> = COMMANDS.iter().map(|command| command.name).collect();
-        let vocabulary = Vocabulary { of: "", names: &names, short: SHORT };
-        let command = match vocabulary.resolve(call.word, call.span) {
-            Ok(name) => COMMANDS.iter().find(|command| command.name == name),
+        let command = match find(call.word, call.span) {
+            Ok(command) => command,
             Err(error) => return Outcome::of(Answer::Error(Fail::At(error).view(line))),
         };
-        let Some(command) = command else { return Outcome::of(Answer::Text(String::new())) };
         let done = (command.run)(self, Call { line, args: &call, progress });
-        let printed = std::mem::take(&mut self.printed);
+        let mut printed = std::mem::take(&mut self.session.printed);
+        printed.append(&mut self.printed);
+        let then = self.commands_of(&done);
         if let Ok(answer) = &done {
             self.keep_stop(answer);
         }
@@ -62,7 +64,25 @@ impl Console {
             Ok(answer) => (answer, None),
             Err(fail) => (Answer::Error(fail.view(line)), None),
         };
-        Outcome { answer, printed, changed: command.changes, quit, repeatable: command.repeats }
+        Outcome { answer, printed, changed: command.changes, quit, repeatable: command.repeats, then }
+    }
+
+    /// The commands of the stop points that a motion stopped at.
+    fn commands_of(&self, done: &Done) -> Vec<Follow> {
+        let findings = match (done, &self.session.last_stop) {
+            (Ok(Answer::Stop(_)), Some(stop)) => stop.findings.as_slice(),
+            _ => &[],
+        };
+        let with_commands = findings.iter().filter(|finding| !finding.commands.is_empty());
+        let follow = |finding: &Finding| Follow {
+            name: format!("commands of {} {}", finding.kind, finding.number),
+            text: finding
+                .commands
+                .iter()
+                .map(|line| if line == "silent" { "\n".into() } else { format!("{line}\n") })
+                .collect(),
+        };
+        with_commands.map(follow).collect()
     }
 
     fn is_dump(line: &str) -> bool {
@@ -71,9 +91,6 @@ impl Console {
 
     /// The command of that name or abbreviation.
     pub fn command(word: &str) -> Option<&'static Command> {
-        let names: Vec<&str> = COMMANDS.iter().map(|command| command.name).collect();
-        let vocabulary = Vocabulary { of: "", names: &names, short: SHORT };
-        let name = vocabulary.resolve(word, crate::lang::Span::new(0, word.len())).ok()?;
-        COMMANDS.iter().find(|command| command.name == name)
+        find(word, crate::lang::Span::new(0, word.len())).ok()
     }
 }

@@ -2,20 +2,15 @@
 
 use super::console::{Console, Done};
 use super::fail::Fail;
-use super::motion::no_arguments;
-use super::places;
 use super::table::Call;
-use crate::answer::{Answer, Cell, Table};
-use crate::debugger::{Applied, Change, Edit, RunScope, Target, params};
-use crate::lang::ast::{IndexItem, SiteRef};
-use crate::lang::eval::{self, Datum};
-use crate::lang::location::parse_location_prefix;
-use crate::lang::location::{self, When};
-use crate::lang::words::words;
-use crate::lang::{AssignOp, Assignment, LValue, LangError, Location, Span, parse_assignment, site};
+use crate::answer::Answer;
+use crate::debugger::{Applied, Change, Edit, Mark, RunScope, Target, params};
+use crate::lang::ast::{Expr, IndexItem, SiteRef};
+use crate::lang::eval::{self, CachePart, Datum};
+use crate::lang::{AssignOp, Assignment, LValue, LangError, Span, parse_assignment, site};
 use crate::model::input::Input;
 use crate::program::shape_of;
-use crate::tensor::ops::{BinaryOp, Reduction, Slice};
+use crate::tensor::ops::{BinaryOp, Slice};
 use crate::tensor::{Axis, Kind, Value};
 
 pub fn set(console: &mut Console, call: Call<'_, '_>) -> Done {
@@ -24,6 +19,12 @@ pub fn set(console: &mut Console, call: Call<'_, '_>) -> Done {
         rest.strip_prefix("prompt").filter(|text| text.is_empty() || text.starts_with(char::is_whitespace))
     {
         return set_prompt(console, text.trim(), call.line);
+    }
+    if let Some((word, settings)) = rest.split_once(char::is_whitespace)
+        && word == "generation"
+    {
+        let skipped = rest.len() - settings.len();
+        return super::generation::set(console, settings, offset + skipped);
     }
     let assignment = parse_assignment(rest, offset)?;
     if let LValue::Var(name) = &assignment.target {
@@ -41,7 +42,7 @@ fn set_prompt(console: &mut Console, text: &str, line: &str) -> Done {
     };
     let model = console.session.run.model.clone();
     let input = Input::from_texts(&model, &[text], true).map_err(|error| Fail::because(error.to_string()))?;
-    let mut rows = console.session.run.branch().input().rows.clone();
+    let mut rows = console.session.run.branch().prompt().rows;
     for row in &mut rows {
         let real = row.mask.iter().rposition(|real| *real).map_or(0, |last| last + 1);
         row.ids.truncate(real);
@@ -50,7 +51,13 @@ fn set_prompt(console: &mut Console, text: &str, line: &str) -> Done {
     }
     rows[console.session.focus.row] = input.rows[0].clone();
     let input = Input::from_rows(&model, rows).map_err(|error| Fail::because(error.to_string()))?;
-    console.apply(vec![Edit { target: Target::Input, change: Change::Input(input), text: line.to_string() }])
+    console.apply(vec![of_input(input, line)])
+}
+
+/// The edit that makes the prompt another one.
+pub(super) fn of_input(prompt: Input, line: &str) -> Edit {
+    let (change, text) = (Change::Input(prompt), line.to_string());
+    Edit { from: Mark::START, target: Target::Input, change, lasting: false, text }
 }
 
 fn set_variable(console: &mut Console, name: &str, assignment: &Assignment) -> Done {
@@ -73,102 +80,18 @@ fn set_variable(console: &mut Console, name: &str, assignment: &Assignment) -> D
     Ok(Answer::Text(String::new()))
 }
 
-/// `ablate LOC [zero|mean|resample]`.
-pub fn ablate(console: &mut Console, call: Call<'_, '_>) -> Done {
-    let (rest, offset) = (call.args.rest, call.args.offset);
-    if rest.is_empty() {
-        return Err(Fail::At(
-            LangError::new("expected a location", Span::at(offset)).help("ablate L1H0, ablate L2.mlp"),
-        ));
-    }
-    let (location, end) = parse_location_prefix(rest, offset)?;
-    let left = words(&rest[end - offset..], end)?;
-    let how = match left.as_slice() {
-        [] => How::Zero,
-        [word] => match word.text.as_str() {
-            "zero" => How::Zero,
-            "mean" => How::Mean,
-            "resample" => How::Resample,
-            other => {
-                let error = LangError::new(format!("no way to ablate called {other}"), word.span);
-                return Err(Fail::At(error.help("zero, mean or resample")));
-            }
-        },
-        [_, extra, ..] => return Err(Fail::At(LangError::new("unexpected word", extra.span))),
-    };
-    if let Some(span) = location.pos.as_ref().map(|pos| pos.span).or(location.row.as_ref().map(|row| row.span)) {
-        let error = LangError::new("ablate takes positions as a slice, and changes every row", span);
-        return Err(Fail::At(error.help("ablate L0.attn.z[pos=3]")));
-    }
-    let mut edits = Vec::new();
-    for (op, head) in console.ablated_ops(&location)? {
-        let change = console.ablation(op, head, &location, how)?;
-        edits.push(Edit { target: Target::Op(op), change, text: call.line.to_string() });
-    }
-    if edits.is_empty() {
-        return Err(Fail::because("this location has no value to take out"));
-    }
-    console.apply(edits)
-}
-
-/// What an ablated value is replaced by.
-#[derive(Clone, Copy)]
-enum How {
-    Zero,
-    Mean,
-    Resample,
-}
-
-pub fn undo(console: &mut Console, call: Call<'_, '_>) -> Done {
-    no_arguments(&call)?;
-    let text = console.session.run.undo()?;
-    Ok(Answer::Text(format!("Took back: {text}")))
-}
-
-pub fn redo(console: &mut Console, call: Call<'_, '_>) -> Done {
-    no_arguments(&call)?;
-    let text = console.session.run.redo()?;
-    Ok(Answer::Text(format!("Made again: {text}")))
-}
-
-pub fn checkout(console: &mut Console, call: Call<'_, '_>) -> Done {
-    let name = call.args.rest;
-    let Some(branch) = console.session.run.branch_named(name) else {
-        let names: Vec<&str> = console.session.run.branches.iter().map(|branch| branch.name.as_str()).collect();
-        return Err(Fail::because(format!("no branch {name:?}: there is {}", names.join(", "))));
-    };
-    console.session.run.checkout(branch)?;
-    Ok(Answer::Text(format!("On branch {name} at op {}", console.session.run.cursor)))
-}
-
-/// The answer of `info edits`.
-pub fn table(console: &Console) -> Answer {
-    let edits = &console.session.run.branch().edits;
-    if edits.is_empty() {
-        return Answer::Text(format!("No edits in branch {}.", console.session.run.branch().name));
-    }
-    let program = &console.session.run.program;
-    let rows = edits.iter().enumerate().map(|(i, edit)| {
-        let what = match &edit.target {
-            Target::Op(op) => program.ops[*op].site.clone(),
-            Target::Weight(id) => format!("param(\"{id}\")"),
-            Target::Input => "tokens".into(),
-        };
-        vec![Cell::Int(i as i64 + 1), Cell::Text(what), Cell::Text(edit.text.clone())]
-    });
-    let columns = ["Num", "What", "Command"].map(String::from).to_vec();
-    Answer::Table(Table { title: String::new(), columns, rows: rows.collect() })
-}
-
 impl Console {
-    fn apply(&mut self, edits: Vec<Edit>) -> Done {
+    pub(super) fn apply(&mut self, edits: Vec<Edit>) -> Done {
         let what = |edit: &Edit| match &edit.target {
             Target::Op(op) => self.session.run.program.ops[*op].site.clone(),
+            Target::Cache(op) => format!("the cache of {}", self.session.run.program.ops[*op].site),
             Target::Weight(id) => format!("weight {id}"),
             Target::Input => "the input".into(),
+            Target::Token => "the text".into(),
         };
         let what: Vec<String> = edits.iter().map(what).collect();
-        let pending = |edit: &Edit| matches!(edit.target, Target::Op(op) if op >= self.session.run.cursor);
+        let here = self.session.run.mark();
+        let pending = |edit: &Edit| matches!(edit.target, Target::Op(op) if Mark { op, ..edit.from } >= here);
         let pending = edits.iter().all(pending);
         let Applied { branch, replayed, unchanged } = self.session.run.edit(edits)?;
         let mut said = vec![format!("Changed {}", what.join(", "))];
@@ -189,29 +112,29 @@ impl Console {
     }
 
     /// The value of an op if it is computed, else one of its shape: what slices are resolved against. For the focused row.
-    fn template(&mut self, op: usize) -> Result<Value, Fail> {
+    pub(super) fn template(&mut self, op: usize) -> Result<Value, Fail> {
         let run = &mut self.session.run;
         let row = self.session.focus.row;
         if op < run.cursor {
             return Ok(run.value(op)?.slice(&[Slice::At(row)])?);
         }
         let program = run.program.clone();
-        let input = run.branch().input();
-        let length = input.rows.first().map_or(0, |row| row.ids.len());
-        let shape = shape_of(&program.ops[op], &run.model.spec, 1, 0..length);
+        let span = run.branch().span(run.pass);
+        let shape = shape_of(&program.ops[op], 1, span.clone());
         let one = Value::from_f32(vec![0.0], &[], run.device());
         let axes = &program.ops[op].axes[1..];
-        Ok(one.full_shape(&shape[1..])?.with_axes(axes))
+        Ok(one.full_shape(&shape[1..])?.with_axes(axes).beginning_at(span.start))
     }
 
-    fn edit_of(&mut self, assignment: &Assignment, line: &str) -> Result<Edit, Fail> {
+    pub(super) fn edit_of(&mut self, assignment: &Assignment, line: &str) -> Result<Edit, Fail> {
         let text = line.to_string();
         match &assignment.target {
             LValue::Site { site, index } => {
                 let op = self.op_of_site(site)?;
                 self.op_edit(op, index, assignment, text)
             }
-            LValue::Tokens { index } => self.op_edit(0, index, assignment, text),
+            LValue::Tokens { index } => self.token_edit(index, assignment, text),
+            LValue::Cache { layer, part, index } => self.cache_edit(layer, *part, index, assignment, text),
             LValue::Cursor { index } => {
                 let Some(op) = self.session.run.cursor.checked_sub(1) else {
                     let error = LangError::new("nothing has been computed yet", assignment.target_span);
@@ -225,11 +148,13 @@ impl Console {
     }
 
     fn op_of_site(&self, site: &SiteRef) -> Result<usize, Fail> {
-        if site.run.is_some() || site.pass.is_some_and(|pass| pass != 0) {
-            return Err(Fail::At(LangError::new(
-                "only the current run can be edited; checkout the branch first",
-                site.span,
-            )));
+        if site.run.is_some() {
+            let error = LangError::new("only the current run can be edited; checkout the branch first", site.span);
+            return Err(Fail::At(error));
+        }
+        if site.pass.is_some_and(|pass| pass as usize != self.session.run.pass) {
+            let error = LangError::new(format!("the cursor is in pass {}", self.session.run.pass), site.span);
+            return Err(Fail::At(error.help("goto #N goes to the start of pass N")));
         }
         let resolved = site::resolve(site, &*self.session.run.names, self.session.block())?;
         self.session.run.program.op_of(&resolved.name).ok_or_else(|| {
@@ -244,48 +169,102 @@ impl Console {
         let template = self.template(op)?;
         let slices = eval::slices(index, &template, &mut RunScope::new(&mut self.session))?;
         let place = template.slice(&slices)?;
-        if self.session.run.program.ops[op].site == "tokens" {
-            let patch = self.token_patch(assignment)?;
-            return self.token_edit(&Change::Assign { slices, op: operation(assignment), patch }, text);
-        }
         let patch = self.patch(assignment, &place)?;
         let mut all = vec![Slice::At(self.session.focus.row)];
         all.extend(slices);
         let change = Change::Assign { slices: all, op: operation(assignment), patch };
-        Ok(Edit { target: Target::Op(op), change, text })
+        let from = Mark { pass: self.session.run.pass, op };
+        Ok(Edit { from, target: Target::Op(op), change, lasting: false, text })
     }
 
-    /// Changed ids are another input, so that everything that shows tokens shows the new ones.
-    fn token_edit(&mut self, change: &Change, text: String) -> Result<Edit, Fail> {
+    /// Changed ids of the prompt are another prompt; that of a token chosen later takes another road.
+    fn token_edit(&mut self, index: &[IndexItem], assignment: &Assignment, text: String) -> Result<Edit, Fail> {
         let row = self.session.focus.row;
-        let mut input = self.session.run.branch().input().clone();
-        let ids: Vec<i64> = input.rows[row].ids.iter().map(|&id| i64::from(id)).collect();
-        let tokens = Value::from_i64(ids, &[input.rows[row].ids.len()], self.session.run.device());
-        let vocab = self.session.run.model.spec.vocab as i64;
+        let length = self.session.row_length();
+        let old = self.session.run.branch().text().columns(length);
+        let ids: Vec<i64> = old.rows[row].ids.iter().map(|&id| i64::from(id)).collect();
+        let tokens = Value::from_i64(ids.clone(), &[length], self.session.run.device()).with_axes(&[Axis::Pos]);
+        let slices = eval::slices(index, &tokens, &mut RunScope::new(&mut self.session))?;
+        let patch = self.token_patch(assignment)?;
+        let change = Change::Assign { slices, op: operation(assignment), patch };
         let changed = change.apply(&tokens)?.read_i64()?;
+        let vocab = self.session.run.model.spec.vocab as i64;
         if let Some(id) = changed.iter().find(|id| !(0..vocab).contains(*id)) {
             return Err(Fail::because(format!("no token {id}: the vocabulary has 0..{}", vocab - 1)));
         }
-        input.rows[row].ids = changed.into_iter().map(|id| id as u32).collect();
-        input.rows[row].text = None;
-        Ok(Edit { target: Target::Input, change: Change::Input(input), text })
+        let branch = self.session.run.branch();
+        let prompt = branch.span(0).end;
+        let chosen: Vec<usize> = (prompt..length).filter(|&column| changed[column] != ids[column]).collect();
+        let in_prompt = changed[..prompt] != ids[..prompt] || chosen.is_empty() && !self.only_chosen(&change, prompt);
+        match (&*chosen, in_prompt) {
+            ([], _) => {
+                let mut input = branch.prompt();
+                input.rows[row].ids = changed[..prompt].iter().map(|&id| id as u32).collect();
+                input.rows[row].text = None;
+                Ok(of_input(input, &text))
+            }
+            ([column], false) => {
+                let pass = branch.pass_of(*column);
+                let mut tokens = branch.chosen(pass).map(|chosen| chosen.tokens.clone()).unwrap_or_default();
+                if tokens[row].is_none() {
+                    return Err(Fail::because(format!("row {row} has ended before position {column}")));
+                }
+                tokens[row] = Some(changed[*column] as u32);
+                let change = Change::Tokens(tokens);
+                Ok(Edit { from: Mark::new(pass, 0), target: Target::Token, change, lasting: false, text })
+            }
+            _ => Err(Fail::because(
+                "one token at a time can be changed after the prompt: what follows it is chosen anew",
+            )),
+        }
+    }
+
+    /// Whether a change of tokens names positions after the prompt only.
+    fn only_chosen(&self, change: &Change, prompt: usize) -> bool {
+        match change {
+            Change::Assign { slices, .. } => match slices.first() {
+                Some(Slice::At(at)) => *at >= prompt,
+                Some(Slice::Range { start, .. }) => *start >= prompt,
+                _ => false,
+            },
+            _ => false,
+        }
+    }
+
+    /// An edit of what later passes find in the cache: of this pass and later, or at its end of the next.
+    fn cache_edit(
+        &mut self,
+        layer: &Expr,
+        part: CachePart,
+        index: &[IndexItem],
+        assignment: &Assignment,
+        text: String,
+    ) -> Result<Edit, Fail> {
+        let number = self.evaluate(layer)?.integer(layer.span)?;
+        let layers = self.session.run.program.n_layers() as i64;
+        let wrapped = if number < 0 { number + layers } else { number };
+        let wrapped = usize::try_from(wrapped).unwrap_or(usize::MAX);
+        let op =
+            self.session.cached_op(wrapped, part).map_err(|message| Fail::At(LangError::new(message, layer.span)))?;
+        let Some(all) = self.session.run.cached(op)? else {
+            let message = "nothing is cached yet: the first pass computes all keys and values itself";
+            return Err(Fail::At(LangError::new(message, assignment.target_span)));
+        };
+        let row = self.session.focus.row;
+        let shown = all.slice(&[Slice::At(row)])?;
+        let slices = eval::slices(index, &shown, &mut RunScope::new(&mut self.session))?;
+        let patch = self.patch(assignment, &shown.slice(&slices)?)?;
+        let mut of_row = vec![Slice::At(row)];
+        of_row.extend(slices);
+        let run = &self.session.run;
+        let from = Mark::new(run.pass + usize::from(run.at_end()), 0);
+        let change = Change::Assign { slices: of_row, op: operation(assignment), patch };
+        Ok(Edit { from, target: Target::Cache(op), change, lasting: true, text })
     }
 
     /// The right side, checked against the place it goes to.
     fn patch(&mut self, assignment: &Assignment, place: &Value) -> Result<Value, Fail> {
-        let datum = self.evaluate(&assignment.value)?;
-        let patch = datum.tensor(self.session.run.device(), Kind::Float, assignment.value.span)?.to_float();
-        let fits = patch.shape().len() <= place.shape().len()
-            && patch.shape().iter().rev().zip(place.shape().iter().rev()).all(|(&p, &t)| p == t || p == 1);
-        if !fits {
-            let (found, wanted) = (patch.shape_text(), place.shape_text());
-            let error = LangError::new(
-                format!("a value of shape {found} does not fit a place of shape {wanted}"),
-                assignment.value.span,
-            );
-            return Err(Fail::At(error));
-        }
-        Ok(patch)
+        self.fitting(&assignment.value, place)
     }
 
     fn token_patch(&mut self, assignment: &Assignment) -> Result<Value, Fail> {
@@ -341,82 +320,7 @@ impl Console {
         let changed = Change::Assign { slices, op: operation(assignment), patch }.apply(&shown)?;
         let patch = params::unshown(id, &changed, own.shape())?;
         let change = Change::Assign { slices: Vec::new(), op: None, patch };
-        Ok(Edit { target: Target::Weight(id), change, text })
-    }
-
-    /// The ops whose outputs an ablation replaces. A block is taken out by what it adds to the residual stream.
-    fn ablated_ops(&self, location: &Location) -> Result<Vec<(usize, Option<usize>)>, Fail> {
-        let program = &self.session.run.program;
-        let mut ops = Vec::new();
-        for place in places::places(&self.session, location)? {
-            if place.when == When::Before && location.when.is_some() {
-                return Err(Fail::because("ablate takes a value out; -before has no meaning here"));
-            }
-            match &place.target {
-                location::Target::Site(name) => ops.extend(program.op_of(name).map(|op| (op, place.head))),
-                location::Target::Module(path) => {
-                    let adds = [format!("{path}.attn_out"), format!("{path}.mlp_out")];
-                    let parts: Vec<usize> = adds.iter().filter_map(|site| program.op_of(site)).collect();
-                    match (parts.is_empty(), program.module_of(path)) {
-                        (false, _) => ops.extend(parts.into_iter().map(|op| (op, None))),
-                        (true, Some(module)) => ops.push((program.modules[module].end - 1, None)),
-                        (true, None) => {}
-                    }
-                }
-                _ => return Err(Fail::because("ablate needs a site, a head or a module")),
-            }
-        }
-        if ops.iter().any(|(op, _)| *op == 0) {
-            return Err(Fail::because("tokens cannot be ablated; set tokens[N] = TOKEN changes them"));
-        }
-        Ok(ops)
-    }
-
-    fn ablation(&mut self, op: usize, head: Option<usize>, location: &Location, how: How) -> Result<Change, Fail> {
-        let template = self.template(op)?;
-        let mut slices = eval::slices(&location.index, &template, &mut RunScope::new(&mut self.session))?;
-        if let Some(head) = head {
-            let Some(axis) = template.axes().iter().position(|axis| *axis == Axis::Head) else {
-                return Err(Fail::because(format!("{} has no heads", self.session.run.program.ops[op].site)));
-            };
-            slices.resize(slices.len().max(axis + 1), Slice::All);
-            slices[axis] = Slice::At(head);
-        }
-        let rows = self.session.run.branch().input().rows.len();
-        let device = self.session.run.device().clone();
-        let mut parts = Vec::new();
-        for row in 0..rows {
-            let mut all = vec![Slice::At(row)];
-            all.extend(slices.iter().copied());
-            let patch = match how {
-                How::Zero => Value::from_f32(vec![0.0], &[], &device),
-                How::Mean => {
-                    // Over the positions of the row: what the place holds on average, wherever it stands.
-                    let value = self.session.run.peek(op)?.slice(&all)?;
-                    match value.axes().iter().position(|axis| matches!(axis, Axis::Pos | Axis::Q)) {
-                        Some(axis) => {
-                            let mut kept = value.shape().to_vec();
-                            kept[axis] = 1;
-                            value.reduce_axis(Reduction::Mean, axis)?.reshape(&kept)?
-                        }
-                        None => value,
-                    }
-                }
-                How::Resample => {
-                    if rows < 2 {
-                        return Err(Fail::because(
-                            "resample takes the value from the next row, and there is one row only: give -p twice",
-                        ));
-                    }
-                    all[0] = Slice::At((row + 1) % rows);
-                    let value = self.session.run.peek(op)?.slice(&all)?;
-                    all[0] = Slice::At(row);
-                    value
-                }
-            };
-            parts.push(Change::Assign { slices: all, op: None, patch });
-        }
-        Ok(Change::Many(parts))
+        Ok(Edit { from: Mark::START, target: Target::Weight(id), change, lasting: true, text })
     }
 }
 

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::console::{Console, Done};
 use super::fail::Fail;
+use super::saving;
 use super::table::Call;
 use crate::answer::Answer;
 use crate::export::safetensors::{HostData, write};
@@ -13,7 +14,7 @@ use crate::lang::{LangError, Span};
 use crate::tensor::Kind;
 use crate::tensor::ops::Slice;
 
-const USAGE: &str = "save activations FILE.safetensors [SITES] [-all-rows]";
+const USAGE: &str = "save activations FILE.safetensors [SITES] [-all-rows], save breakpoints FILE, save edits FILE";
 
 /// `save activations FILE [SITES] [-all-rows]`.
 pub fn save(console: &mut Console, call: Call<'_, '_>) -> Done {
@@ -22,6 +23,21 @@ pub fn save(console: &mut Console, call: Call<'_, '_>) -> Done {
         &[OptionSpec { name: "-all-rows", takes_value: false }],
     )?;
     let all_rows = given.iter().any(|option| option.name == "-all-rows");
+    let points = |word: &str| word.len() > 1 && "breakpoints".starts_with(word);
+    let edits = |word: &str| word.len() > 1 && "edits".starts_with(word);
+    if let [what, rest @ ..] = left.as_slice()
+        && (points(&what.text) || edits(&what.text))
+    {
+        let [file] = rest else {
+            let error = LangError::new("expected a file", Span::at(call.args.offset + call.args.rest.len()));
+            return Err(Fail::At(error.help(USAGE)));
+        };
+        return if edits(&what.text) {
+            saving::edits(console, &file.text)
+        } else {
+            saving::breakpoints(console, &file.text)
+        };
+    }
     let [what, file, patterns @ ..] = left.as_slice() else {
         return Err(Fail::At(
             LangError::new("expected what to save and a file", Span::at(call.args.offset)).help(USAGE),

@@ -1,48 +1,97 @@
-//! `help` and `quit`.
+//! `help`, `apropos` and `quit`.
+
+use regex::RegexBuilder;
 
 use super::console::{Console, Done};
 use super::fail::Fail;
-use super::table::{COMMANDS, Call};
+use super::table::{Call, Command, GROUPS, commands, find};
 use crate::answer::{Answer, Cell, Table};
 use crate::lang::command::split_command;
-use crate::lang::eval::FUNCTIONS;
+use crate::lang::eval::{FUNCTIONS, Function};
 use crate::lang::{LangError, Span, parse_expr};
 
-/// All commands, or one.
+/// All commands, those of a group, or one.
 pub fn help(_console: &mut Console, call: Call<'_, '_>) -> Done {
     let Some(word) = split_command(call.args.rest) else {
-        let rows = COMMANDS.iter().map(|command| {
-            let name = match command.short.first() {
-                Some(short) => format!("{} ({short})", command.name),
-                None => command.name.to_string(),
-            };
-            vec![Cell::Text(name), Cell::Text(command.about.into())]
-        });
-        let columns = vec!["command".to_string(), "what it does".to_string()];
-        return Ok(Answer::Table(Table { title: String::new(), columns, rows: rows.collect() }));
+        return Ok(table(commands().map(of_command), "command"));
     };
-    if "functions".starts_with(word.word) && word.word.len() > 3 {
-        let rows =
-            FUNCTIONS.iter().map(|function| vec![Cell::Text(function.usage()), Cell::Text(function.about.into())]);
-        let columns = vec!["function".to_string(), "what it gives".to_string()];
-        return Ok(Answer::Table(Table { title: String::new(), columns, rows: rows.collect() }));
+    let word = word.word;
+    if "functions".starts_with(word) && word.len() > 3 {
+        return Ok(table(FUNCTIONS.iter().map(of_function), "function"));
     }
-    if let Some(function) = FUNCTIONS.iter().find(|function| function.name == word.word) {
+    if let Some(group) = GROUPS.iter().find(|group| group.name == word) {
+        return Ok(table(group.commands.iter().map(of_command), "command"));
+    }
+    if let Some(function) = FUNCTIONS.iter().find(|function| function.name == word) {
         return Ok(Answer::Text(format!("{}\n  {}", function.usage(), function.about)));
     }
-    let Some(command) = Console::command(word.word) else {
-        let span = Span::new(call.args.offset, call.args.offset + call.args.rest.len());
-        return Err(Fail::At(
-            LangError::new(format!("no command {}", word.word), span)
+    let span = Span::new(call.args.offset, call.args.offset + call.args.rest.len());
+    match find(word, span) {
+        Ok(command) => Ok(Answer::Text(page(command))),
+        Err(error) if error.to_string().starts_with("Ambiguous") => Err(Fail::At(error)),
+        Err(_) => Err(Fail::At(
+            LangError::new(format!("no command {word}"), span)
                 .help("help alone lists them, help functions the functions"),
-        ));
-    };
-    let mut lines = vec![command.usage.to_string(), format!("  {}", command.about)];
+        )),
+    }
+}
+
+/// What is said about one command.
+fn page(command: &Command) -> String {
+    let mut lines: Vec<String> = command.usage.lines().map(String::from).collect();
+    lines.push(format!("  {}", command.about));
+    lines.extend(command.help.lines().map(|line| format!("  {line}")));
+    lines.extend(command.options.iter().map(|(option, about)| format!("  {option}  {about}")));
     if !command.short.is_empty() {
         lines.push(format!("  short: {}", command.short.join(", ")));
     }
-    lines.extend(command.examples.lines().map(|example| format!("  (llmdbg) {example}")));
-    Ok(Answer::Text(lines.join("\n")))
+    for example in command.examples {
+        lines.push(String::new());
+        lines.extend(example.lines().map(|line| format!("  (llmdbg) {line}")));
+    }
+    lines.join("\n")
+}
+
+/// Commands and functions that have something to do with a word.
+pub fn apropos(_console: &mut Console, call: Call<'_, '_>) -> Done {
+    let span = Span::new(call.args.offset, call.args.offset + call.args.rest.len());
+    if call.args.rest.is_empty() {
+        return Err(Fail::At(LangError::new("expected what to look for", span).help("apropos breakpoint")));
+    }
+    let pattern = RegexBuilder::new(call.args.rest).case_insensitive(true).size_limit(1 << 20).build();
+    let pattern = pattern.map_err(|error| {
+        let text = error.to_string();
+        Fail::At(LangError::new(format!("no regular expression: {}", text.lines().last().unwrap_or(&text)), span))
+    })?;
+    let of = |command: &&Command| {
+        let texts = [command.name, command.usage, command.about, command.help];
+        texts.iter().chain(command.short).any(|text| pattern.is_match(text))
+    };
+    let found = commands().filter(of).map(of_command);
+    let functions = FUNCTIONS.iter().filter(|f| pattern.is_match(f.name) || pattern.is_match(f.about)).map(of_function);
+    let rows: Vec<_> = found.chain(functions).collect();
+    match rows.is_empty() {
+        true => Ok(Answer::Text("Nothing found.".into())),
+        false => Ok(table(rows.into_iter(), "command or function")),
+    }
+}
+
+fn of_command(command: &Command) -> Vec<Cell> {
+    let name = match command.short.first() {
+        Some(short) => format!("{} ({short})", command.name),
+        None => command.name.to_string(),
+    };
+    vec![Cell::Text(name), Cell::Text(command.about.into())]
+}
+
+fn of_function(function: &Function) -> Vec<Cell> {
+    vec![Cell::Text(function.usage()), Cell::Text(function.about.into())]
+}
+
+fn table(rows: impl Iterator<Item = Vec<Cell>>, what: &str) -> Answer {
+    let does = if what == "function" { "what it gives" } else { "what it does" };
+    let columns = vec![what.to_string(), does.to_string()];
+    Answer::Table(Table { title: String::new(), columns, rows: rows.collect() })
 }
 
 /// The status as text, which the console turns into an exit.

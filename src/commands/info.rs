@@ -3,15 +3,30 @@
 use super::console::{Console, Done};
 use super::fail::Fail;
 use super::table::Call;
-use super::{breakpoints, edits, places};
+use super::{branching, breakpoints, generation, places, times, tracing};
 use crate::answer::{Answer, Cell, Table, TokenView};
 use crate::lang::command::Vocabulary;
 use crate::lang::location::{Choice, parse_location};
 use crate::lang::{LangError, Span};
 use crate::tensor::Axis;
 
-const SUBJECTS: [&str; 10] =
-    ["breakpoints", "branches", "display", "edits", "model", "modules", "record", "sites", "tokens", "weights"];
+pub(super) const SUBJECTS: [&str; 15] = [
+    "alternatives",
+    "breakpoints",
+    "branches",
+    "checkpoints",
+    "display",
+    "edits",
+    "generation",
+    "model",
+    "modules",
+    "passes",
+    "record",
+    "sites",
+    "tokens",
+    "trace",
+    "weights",
+];
 
 /// Ops listed around a place.
 const LISTED: usize = 10;
@@ -23,40 +38,22 @@ pub fn info(console: &mut Console, call: Call<'_, '_>) -> Done {
     };
     let vocabulary = Vocabulary { of: "info", names: &SUBJECTS, short: &[("b", "breakpoints")] };
     Ok(match vocabulary.resolve(subject.word, subject.span)? {
+        "alternatives" => generation::alternatives(console)?,
         "breakpoints" => breakpoints::table(console),
-        "branches" => branches(console),
+        "generation" => generation::settings(console),
+        "passes" => generation::passes(console)?,
+        "branches" => branching::tree(console),
+        "checkpoints" => times::table(console),
         "display" => console.display_table(),
-        "edits" => edits::table(console),
+        "edits" => branching::edits(console),
         "model" => model(console),
         "modules" => modules(console),
         "record" => record(console),
         "sites" => sites(console),
         "tokens" => Answer::Tokens(console.tokens()),
+        "trace" => tracing::info(console, subject.rest, subject.offset)?,
         _ => weights(console),
     })
-}
-
-fn branches(console: &Console) -> Answer {
-    let run = &console.session.run;
-    let rows = run.branches.iter().enumerate().map(|(i, branch)| {
-        let from = match branch.parent {
-            Some((parent, op)) => format!("{} at {}", run.branches[parent].name, run.program.ops[op].site),
-            None => String::new(),
-        };
-        let mark = if i == run.current { "*" } else { "" };
-        // One command may have made several edits in a row.
-        let mut edits: Vec<&str> = branch.edits.iter().map(|edit| edit.text.as_str()).collect();
-        edits.dedup();
-        vec![
-            Cell::Text(mark.into()),
-            Cell::Text(branch.name.clone()),
-            Cell::Text(from),
-            Cell::Int(branch.status().computed as i64),
-            Cell::Text(edits.join("; ")),
-        ]
-    });
-    let columns = ["", "Name", "From", "Ops", "Edits"].map(String::from).to_vec();
-    Answer::Table(Table { title: String::new(), columns, rows: rows.collect() })
 }
 
 fn model(console: &Console) -> Answer {
@@ -111,7 +108,7 @@ fn record(console: &Console) -> Answer {
             "branch {}: {} of {} ops computed, {} kept, {}",
             run.branch().name,
             status.computed,
-            run.program.ops.len(),
+            run.program.ops.len() * run.branch().passes(),
             status.kept,
             bytes(status.bytes)
         ),
@@ -128,7 +125,7 @@ fn record(console: &Console) -> Answer {
     Answer::Text(lines.join("\n"))
 }
 
-fn bytes(n: u64) -> String {
+pub(super) fn bytes(n: u64) -> String {
     match n {
         n if n >= 1 << 30 => format!("{:.2} GiB", n as f64 / (1u64 << 30) as f64),
         n if n >= 1 << 20 => format!("{:.1} MiB", n as f64 / (1u64 << 20) as f64),
@@ -187,7 +184,7 @@ pub fn backtrace(console: &mut Console, _call: Call<'_, '_>) -> Done {
         module = at.parent;
     }
     let next = program.ops.get(run.cursor).map_or("end of the pass".to_string(), |op| format!("next: {}", op.site));
-    frame(console.model_name.clone(), format!("pass 0, op {} of {}, {next}", run.cursor, program.ops.len()));
+    frame(console.model_name.clone(), format!("pass {}, op {} of {}, {next}", run.pass, run.cursor, program.ops.len()));
     let columns = ["#", "Module", "At"].map(String::from).to_vec();
     Ok(Answer::Table(Table { title: String::new(), columns, rows }))
 }
@@ -200,7 +197,7 @@ pub fn list(console: &mut Console, call: Call<'_, '_>) -> Done {
         text => {
             let location = parse_location(text, call.args.offset)?;
             let found = places::places(&console.session, &location)?;
-            places::position_of(&console.session, &found[0])?
+            places::position_of(&console.session, &found[0])?.1
         }
     };
     let start = middle.saturating_sub(LISTED / 2).min(ops.saturating_sub(LISTED));
@@ -214,7 +211,7 @@ pub fn focus(console: &mut Console, call: Call<'_, '_>) -> Done {
         let text = format!("tokens {}", call.args.rest);
         let shift = call.args.offset.saturating_sub("tokens ".len());
         let location = parse_location(&text, shift)?;
-        let rows = console.session.run.branch().input().rows.len();
+        let rows = console.session.run.branch().text().rows.len();
         let session = &mut console.session;
         let within = |choice: &Choice, len: usize, what: &str, span: Span| match choice {
             Choice::Index(n) => {
@@ -264,16 +261,14 @@ impl Console {
     pub(super) fn tokens(&self) -> Vec<TokenView> {
         let run = &self.session.run;
         let row_index = self.session.focus.row;
-        let Some(row) = run.branch().input().rows.get(row_index) else { return Vec::new() };
+        let Some(row) = self.session.focused_row() else { return Vec::new() };
         let token = |pos: usize| {
             let id = row.ids[pos];
-            let (text, bytes) = match &run.model.tokenizer {
-                Some(tokenizer) => (tokenizer.token_text(id), tokenizer.token_bytes(id)),
-                None => (format!("{id}"), Vec::new()),
-            };
+            let bytes = run.model.tokenizer.as_ref().map_or_else(Vec::new, |tokenizer| tokenizer.token_bytes(id));
+            let text = self.token_text(id);
             TokenView { pos, row: row_index, id, text, bytes, real: row.mask[pos] }
         };
-        (0..row.ids.len()).map(token).collect()
+        (0..self.session.row_length()).map(token).collect()
     }
 
     fn op_table(&self, ops: std::ops::Range<usize>) -> Table {

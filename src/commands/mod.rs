@@ -3,28 +3,40 @@
 //! The table in [`table`] is the only place that knows which commands there are: dispatch, abbreviations, help, completion
 //! and the manual read it.
 
+mod ablate;
+mod branching;
 mod breakpoints;
+mod check;
 mod complete;
 mod console;
 mod data;
 mod dump;
 mod edits;
+mod events;
+mod exporting;
 mod fail;
 mod files;
+mod generation;
 mod help;
 mod info;
+mod lora;
 mod motion;
 mod panel;
 mod places;
+mod saving;
 mod snapshot;
+mod steering;
 mod stopview;
 mod table;
+mod times;
+mod tokens;
+mod tracing;
 mod values;
 
 use crate::answer::Answer;
 
 pub use console::Console;
-pub use table::{COMMANDS, Command};
+pub use table::{Command, GROUPS, Group, Takes, commands};
 
 /// What one command line did.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,11 +51,22 @@ pub struct Outcome {
     pub quit: Option<i32>,
     /// Whether an empty line at a prompt repeats this command.
     pub repeatable: bool,
+    /// What runs next: the commands of the stop points that stopped.
+    pub then: Vec<Follow>,
+}
+
+/// Commands that run after another one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Follow {
+    /// Whose they are, for messages.
+    pub name: String,
+    /// One a line.
+    pub text: String,
 }
 
 impl Outcome {
     /// An answer that changed nothing and is not repeated by an empty line.
     pub fn of(answer: Answer) -> Self {
-        Outcome { answer, printed: Vec::new(), changed: false, quit: None, repeatable: false }
+        Outcome { answer, printed: Vec::new(), changed: false, quit: None, repeatable: false, then: Vec::new() }
     }
 }

@@ -5,7 +5,7 @@ use super::fail::Fail;
 use super::places;
 use super::table::Call;
 use crate::answer::Answer;
-use crate::debugger::{Direction, Motion, Reason};
+use crate::debugger::{Direction, Mark, Motion, Reason};
 use crate::lang::words::{parse_count, words};
 
 pub fn run(console: &mut Console, call: Call<'_, '_>) -> Done {
@@ -36,10 +36,13 @@ pub fn next(console: &mut Console, call: Call<'_, '_>) -> Done {
 
 pub fn finish(console: &mut Console, call: Call<'_, '_>) -> Done {
     no_arguments(&call)?;
-    let module = console.session.run.program.module_at(console.session.run.cursor);
-    let end = console.session.run.program.modules[module].end;
+    let run = &console.session.run;
+    let end = match run.at_end() {
+        true => run.end_of(run.pass + 1),
+        false => Mark { pass: run.pass, op: run.program.modules[run.program.module_at(run.cursor)].end },
+    };
     let stop = console.session.travel(&Motion::Finish, Direction::Forward, call.progress)?;
-    let arrived = stop.position == end && matches!(stop.reason, Reason::Step | Reason::End);
+    let arrived = stop.at == end && matches!(stop.reason, Reason::Step | Reason::End);
     let value = if arrived { Some(console.output_of_last_op()?) } else { None };
     let mut answer = console.arrived(stop)?;
     if let (Answer::Stop(view), Some(value)) = (&mut answer, value) {
@@ -49,11 +52,11 @@ pub fn finish(console: &mut Console, call: Call<'_, '_>) -> Done {
 }
 
 pub fn until(console: &mut Console, call: Call<'_, '_>) -> Done {
-    let position = places::position(&console.session, call.args.rest, call.args.offset)?;
+    let to = places::mark(&console.session, call.args.rest, call.args.offset)?;
     if !console.session.run.live {
         console.session.start();
     }
-    travel(console, call, Motion::To(position), Direction::Forward)
+    travel(console, call, Motion::To(to), Direction::Forward)
 }
 
 pub fn go_on(console: &mut Console, call: Call<'_, '_>) -> Done {
@@ -84,8 +87,9 @@ pub fn layer(console: &mut Console, call: Call<'_, '_>) -> Done {
             let Some(module) = module else {
                 return Err(Fail::because(format!("no layer {layer}: model has 0..{}", layers.saturating_sub(1))));
             };
-            let position = console.session.run.program.modules[module].start;
-            travel(console, call, Motion::To(position), Direction::Forward)
+            let op = console.session.run.program.modules[module].start;
+            let to = Mark { pass: console.session.run.pass, op };
+            travel(console, call, Motion::To(to), Direction::Forward)
         }
     }
 }
@@ -115,13 +119,13 @@ pub fn reverse_layer(console: &mut Console, call: Call<'_, '_>) -> Done {
     travel(console, call, Motion::Layer, Direction::Backward)
 }
 
-fn travel(console: &mut Console, call: Call<'_, '_>, motion: Motion, direction: Direction) -> Done {
+pub(super) fn travel(console: &mut Console, call: Call<'_, '_>, motion: Motion, direction: Direction) -> Done {
     let stop = console.session.travel(&motion, direction, call.progress)?;
     console.arrived(stop)
 }
 
 /// The one count that a motion may be given.
-fn count(call: &Call<'_, '_>) -> Result<Option<u64>, Fail> {
+pub(super) fn count(call: &Call<'_, '_>) -> Result<Option<u64>, Fail> {
     let words = words(call.args.rest, call.args.offset)?;
     match words.as_slice() {
         [] => Ok(None),

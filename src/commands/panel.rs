@@ -75,11 +75,12 @@ impl Console {
         let mut masked = vec![false; map.data.len()];
         if attention {
             let causal = self.session.run.model.spec.attention.causal;
-            let input = self.session.run.branch().input();
-            let real = &input.rows[self.session.focus.row].mask;
+            let branch = self.session.run.branch();
+            let span = branch.span(self.session.run.pass);
+            let real = &branch.text().rows[self.session.focus.row].mask[..span.end];
             for r in 0..map.rows {
                 // A pooled cell is masked if the mask covers all that it stands for.
-                let last_q = ((r + 1) * map.pool[0]).min(real.len()) - 1;
+                let last_q = (span.start + (r + 1) * map.pool[0]).min(real.len()) - 1;
                 for c in 0..map.columns {
                     let keys = c * map.pool[1]..((c + 1) * map.pool[1]).min(real.len());
                     masked[r * map.columns + c] = keys.clone().all(|k| (causal && k > last_q) || !real[k]);
@@ -87,7 +88,8 @@ impl Console {
             }
         }
         let rows_are_positions = plane.axes().first().is_some_and(|axis| axis.is_position());
-        let focus_row = rows_are_positions.then(|| pos / map.pool[0]);
+        let start = self.session.run.branch().span(self.session.run.pass).start;
+        let focus_row = pos.checked_sub(start).filter(|_| rows_are_positions).map(|row| row / map.pool[0]);
         Ok(PanelContent::Heat { map, masked, focus_row })
     }
 

@@ -1,7 +1,7 @@
 //! From locations to positions of the cursor.
 
 use super::fail::Fail;
-use crate::debugger::{Crossing, Session};
+use crate::debugger::{Crossing, Mark, Session};
 use crate::lang::location::{Choice, Place, Target, When, parse_location, resolve};
 use crate::lang::{LangError, Location, Span};
 
@@ -10,46 +10,57 @@ pub fn places(session: &Session, location: &Location) -> Result<Vec<Place>, Fail
     Ok(resolve(location, &*session.run.names, session.block())?)
 }
 
-/// The cursor position of a place.
-pub fn position_of(session: &Session, place: &Place) -> Result<usize, Fail> {
+/// Where a place is in a pass, and the only pass that it names, if it names one.
+pub fn position_of(session: &Session, place: &Place) -> Result<(Option<usize>, usize), Fail> {
     let program = &session.run.program;
-    if place.pass.is_some_and(|pass| pass != 0) {
-        return Err(Fail::because("this run has one pass, number 0"));
-    }
     if let Some(run) = &place.run {
         return Err(Fail::because(format!("stops are set in the current run; checkout {run} first")));
     }
+    let pass = place.pass.map(|pass| pass as usize);
     let unknown = |name: &str| Fail::because(format!("no op or module {name}"));
-    match &place.target {
+    let op = match &place.target {
         Target::Site(name) => {
             let op = program.op_of(name).ok_or_else(|| unknown(name))?;
-            Ok(if place.when == When::After { op + 1 } else { op })
+            if place.when == When::After { op + 1 } else { op }
         }
         Target::Module(name) => {
             let module = &program.modules[program.module_of(name).ok_or_else(|| unknown(name))?];
-            Ok(if place.when == When::After { module.end } else { module.start })
+            if place.when == When::After { module.end } else { module.start }
         }
         Target::Offset(ops) => {
             let position = session.run.cursor as i64 + ops;
             usize::try_from(position).ok().filter(|position| *position <= program.ops.len()).ok_or_else(|| {
                 let (cursor, end) = (session.run.cursor, program.ops.len());
                 Fail::because(format!("{ops:+} leaves the pass: the cursor is at op {cursor} of {end}"))
-            })
+            })?
         }
-        Target::Pass(0) => Ok(0),
-        Target::Pass(pass) => Err(Fail::because(format!("no pass {pass}: this run has one pass, number 0"))),
+        Target::Pass(pass) => return Ok((Some(*pass as usize), 0)),
+    };
+    check_pass(session, pass.unwrap_or(0))?;
+    Ok((pass, op))
+}
+
+/// A model that computes its whole text at once has one pass.
+fn check_pass(session: &Session, pass: usize) -> Result<(), Fail> {
+    match pass > 0 && !session.run.generates() {
+        true => Err(Fail::because(format!("no pass {pass}: this model has one pass, number 0"))),
+        false => Ok(()),
     }
 }
 
-/// The position that the argument of `until` and its kin names; it must name one place.
-pub fn position(session: &Session, text: &str, offset: usize) -> Result<usize, Fail> {
+/// The place that the argument of `until` and its kin names; it must name one.
+pub fn mark(session: &Session, text: &str, offset: usize) -> Result<Mark, Fail> {
     if text.is_empty() {
         let error = LangError::new("expected a location", Span::at(offset));
         return Err(Fail::At(error.help("a site (L2.attn.pattern), a module (L2.attn), or +3 ops from here")));
     }
     let location = parse_location(text, offset)?;
     match places(session, &location)?.as_slice() {
-        [only] => position_of(session, only),
+        [only] => {
+            let (pass, op) = position_of(session, only)?;
+            check_pass(session, pass.unwrap_or(0))?;
+            Ok(Mark { pass: pass.unwrap_or(session.run.pass), op })
+        }
         many => Err(Fail::At(LangError::new(format!("this names {} places; go to one", many.len()), location.span))),
     }
 }
@@ -58,19 +69,20 @@ pub fn position(session: &Session, text: &str, offset: usize) -> Result<usize, F
 pub fn crossings(session: &Session, location: &Location) -> Result<Vec<Crossing>, Fail> {
     let mut all = Vec::new();
     for place in places(session, location)? {
-        let position = position_of(session, &place)?;
+        let (pass, position) = position_of(session, &place)?;
+        check_pass(session, pass.unwrap_or(0))?;
         check_focus(session, &place)?;
         let after = place.when == When::After;
         let op = if after { position.saturating_sub(1) } else { position };
-        all.push(Crossing { position, op, head: place.head, pos: place.pos, row: place.row });
+        all.push(Crossing { pass, position, op, head: place.head, pos: place.pos, row: place.row });
     }
-    all.sort_by_key(|crossing| crossing.position);
+    all.sort_by_key(|crossing| (crossing.pass, crossing.position));
     Ok(all)
 }
 
 /// Whether the row and position of a place exist in the input.
 fn check_focus(session: &Session, place: &Place) -> Result<(), Fail> {
-    let rows = session.run.branch().input().rows.len();
+    let rows = session.run.branch().text().rows.len();
     let pos = match &place.pos {
         Some(Choice::Index(pos)) => Some(*pos),
         _ => None,

@@ -1,27 +1,28 @@
 //! What a screen needs to know of the session.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::console::Console;
 use crate::answer::view::{Breakpoint, Focus, ModuleLine, OpFlags, OpLine, Snapshot};
 use crate::answer::{Answer, StopView};
-use crate::debugger::{Session, Target};
+use crate::debugger::{Mark, Session, Target};
 use crate::program::shape_of;
 
 /// The listing of a program: the same while program and input length are.
 pub struct Listing {
     pub(super) ops: Arc<Vec<OpLine>>,
     modules: Arc<Vec<ModuleLine>>,
-    length: usize,
+    span: Range<usize>,
 }
 
 impl Listing {
     /// The listing of a session's program for its input.
     pub fn of(session: &Session) -> Listing {
         let run = &session.run;
-        let length = run.branch().input().rows.first().map_or(0, |row| row.ids.len());
+        let span = run.branch().span(run.pass);
         let line = |op: &crate::program::Op| {
-            let shape = shape_of(op, &run.model.spec, 1, 0..length);
+            let shape = shape_of(op, 1, span.clone());
             let shape: Vec<String> = shape[1..].iter().map(usize::to_string).collect();
             let label = op.label(&run.program.modules[op.module].path).to_string();
             OpLine { site: op.site.clone(), label, module: op.module, shape: shape.join("x") }
@@ -43,7 +44,7 @@ impl Listing {
         Listing {
             ops: Arc::new(run.program.ops.iter().map(line).collect()),
             modules: Arc::new(run.program.modules.iter().map(module).collect()),
-            length,
+            span,
         }
     }
 
@@ -51,24 +52,16 @@ impl Listing {
     pub(super) fn flags(&self, session: &Session) -> Vec<OpFlags> {
         let run = &session.run;
         let program = &run.program;
-        let mut changed = Vec::new();
         let mut flags = vec![OpFlags::default(); program.ops.len()];
         for edit in &run.branch().edits {
             match &edit.target {
-                Target::Op(op) => {
-                    flags[*op].edited = true;
-                    changed.push(*op);
-                }
-                Target::Weight(id) => {
-                    changed.extend((0..program.ops.len()).filter(|&i| program.ops[i].weights.contains(id)))
-                }
-                Target::Input => {
-                    flags[0].edited = true;
-                    changed.push(0);
-                }
+                Target::Op(op) => flags[*op].edited |= edit.applies_to(Mark { pass: run.pass, op: *op }),
+                Target::Input => flags[0].edited |= run.pass == 0,
+                Target::Token => flags[0].edited |= edit.from.pass == run.pass,
+                Target::Weight(_) | Target::Cache(_) => {}
             }
         }
-        let affected = program.affected_by(&changed);
+        let affected = run.affected_by_edits();
         for (i, flag) in flags.iter_mut().enumerate() {
             flag.computed = i < run.cursor;
             flag.affected = affected[i] && !flag.edited;
@@ -109,8 +102,7 @@ pub(super) fn letters(flags: OpFlags) -> String {
 impl Console {
     /// What a screen needs to know now.
     pub fn snapshot(&mut self) -> Arc<Snapshot> {
-        let length = self.session.run.branch().input().rows.first().map_or(0, |row| row.ids.len());
-        if length != self.listing.length {
+        if self.session.run.branch().span(self.session.run.pass) != self.listing.span {
             self.listing = Listing::of(&self.session);
         }
         let flags = self.listing.flags(&self.session);
@@ -124,14 +116,14 @@ impl Console {
             device: run.device().name().to_string(),
             device_reason: run.device().reason().to_string(),
             branch: name,
-            pass: 0,
+            pass: run.pass as u32,
             live: run.live,
             cursor: run.cursor,
             ops: self.listing.ops.clone(),
             modules: self.listing.modules.clone(),
             flags,
             tokens: self.tokens(),
-            rows: branch.input().rows.len(),
+            rows: branch.text().rows.len(),
             focus: Focus { row: session.focus.row, pos: Some(session.focus_pos()), head: session.focus.head },
             heads: spec.n_heads,
             layers: spec.n_layers,

@@ -87,15 +87,12 @@ impl Console {
     /// What entry `i` of an axis is called: a token of the vocabulary, the token at a position, a class.
     pub(super) fn name_of(&self, axis: Axis, i: usize) -> String {
         let run = &self.session.run;
-        let token = |id: u32| match &run.model.tokenizer {
-            Some(tokenizer) => tokenizer.token_text(id),
-            None => id.to_string(),
-        };
+        let token = |id: u32| self.token_text(id);
         match axis {
             Axis::Vocab => token(i as u32),
             Axis::Label => run.model.spec.labels().get(i).cloned().unwrap_or_else(|| i.to_string()),
             axis if axis.is_position() => {
-                let row = run.branch().input().rows.get(self.session.focus.row);
+                let row = self.session.focused_row();
                 row.and_then(|row| row.ids.get(i)).map_or_else(|| i.to_string(), |&id| token(id))
             }
             _ => i.to_string(),
@@ -146,7 +143,9 @@ impl Console {
         }
         let [row_axis, column_axis] = [value.axes()[0], value.axes()[1]];
         let label = |axis: usize, i: usize| match (self.first_entry(&value, axis), value.axes()[axis]) {
-            (Some(first), Axis::Head | Axis::Dim | Axis::Neuron | Axis::Row | Axis::None) => (first + i).to_string(),
+            (Some(first), Axis::Head | Axis::Dim | Axis::Neuron | Axis::Expert | Axis::Row | Axis::None) => {
+                (first + i).to_string()
+            }
             (Some(first), named) => self.name_of(named, first + i),
             (None, _) => i.to_string(),
         };

@@ -1,30 +1,53 @@
 //! Edits: what was changed, as data that can be applied again.
 
+use super::mark::Mark;
 use crate::model::input::Input;
 use crate::model::role::WeightId;
-use crate::tensor::ops::{BinaryOp, Slice};
-use crate::tensor::{TensorError, Value};
+use crate::tensor::ops::{BinaryOp, Reduction, Slice};
+use crate::tensor::{Axis, TensorError, Value, bits};
 
 /// One change, and the command that made it. A branch is its edits.
 #[derive(Clone)]
 pub struct Edit {
+    /// Where it counts from: the pass of the value that it changes, or from which on it lasts.
+    pub from: Mark,
     /// What is changed.
     pub target: Target,
     /// How.
     pub change: Change,
+    /// Whether it changes the same value in every later pass too.
+    pub lasting: bool,
     /// The command as typed.
     pub text: String,
+}
+
+impl Edit {
+    /// Whether it changes the same to the same, bit for bit.
+    pub fn same(&self, other: &Edit) -> bool {
+        (self.from, &self.target, self.lasting) == (other.from, &other.target, other.lasting)
+            && self.change.same(&other.change)
+    }
+
+    /// Whether it changes the output of an op in a pass.
+    pub fn applies_to(&self, at: Mark) -> bool {
+        let pass = if self.lasting { self.from.pass <= at.pass } else { self.from.pass == at.pass };
+        self.target == Target::Op(at.op) && pass
+    }
 }
 
 /// What an edit changes.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Target {
-    /// The output of an op.
+    /// The output of an op, in the pass from which the edit counts.
     Op(usize),
-    /// A weight, in its own layout (linear weights `[in, out]`, vocabulary matrices `[V, d]`).
+    /// What the passes from there on find in the key/value cache of an op.
+    Cache(usize),
+    /// A weight, in its own layout (linear weights `[in, out]`, vocabulary matrices `[V, d]`), in all passes.
     Weight(WeightId),
-    /// The whole input.
+    /// The whole prompt.
     Input,
+    /// The token that is computed in the pass from which the edit counts.
+    Token,
 }
 
 /// How an edit changes its target.
@@ -40,13 +63,73 @@ pub enum Change {
         /// The patch.
         patch: Value,
     },
-    /// Several parts are replaced at once, as `ablate` does for a neuron range in every row.
-    Many(Vec<Change>),
-    /// The input becomes another one.
+    /// A part of every row is taken out.
+    Ablate {
+        /// The part, one entry for each axis after the row.
+        slices: Vec<Slice>,
+        /// What it is replaced by.
+        by: Ablation,
+    },
+    /// `scale left right` is added to a weight: `[n, r]` and `[r, m]` to `[n, m]`.
+    LowRank {
+        /// The first factor.
+        left: Value,
+        /// The second factor.
+        right: Value,
+        /// What the product is multiplied by.
+        scale: f64,
+    },
+    /// The prompt becomes another one.
     Input(Input),
+    /// The token of each row becomes this one; none where the row has ended.
+    Tokens(Vec<Option<u32>>),
+}
+
+/// What an ablated value is replaced by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ablation {
+    /// Zero.
+    Zero,
+    /// Its mean over the positions of the pass, in each row.
+    Mean,
+    /// The same part of the next row of the batch.
+    Resample,
+}
+
+impl Ablation {
+    /// The word for it: `zero`, `mean` or `resample`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Ablation::Zero => "zero",
+            Ablation::Mean => "mean",
+            Ablation::Resample => "resample",
+        }
+    }
+
+    /// What a word means.
+    pub fn parse(word: &str) -> Option<Ablation> {
+        [Ablation::Zero, Ablation::Mean, Ablation::Resample].into_iter().find(|by| by.word() == word)
+    }
 }
 
 impl Change {
+    fn same(&self, other: &Change) -> bool {
+        let same_bits =
+            |a: &Value, b: &Value| a.shape() == b.shape() && matches!((bits(a), bits(b)), (Ok(a), Ok(b)) if a == b);
+        match (self, other) {
+            (Change::Assign { slices, op, patch }, Change::Assign { slices: s, op: o, patch: p }) => {
+                (slices, op) == (s, o) && same_bits(patch, p)
+            }
+            (Change::Ablate { slices, by }, Change::Ablate { slices: s, by: b }) => (slices, by) == (s, b),
+            (Change::LowRank { left, right, scale }, Change::LowRank { left: l, right: r, scale: s }) => {
+                scale == s && same_bits(left, l) && same_bits(right, r)
+            }
+            (Change::Input(a), Change::Input(b)) => a == b,
+            (Change::Tokens(a), Change::Tokens(b)) => a == b,
+            _ => false,
+        }
+    }
+
     /// Whether it finds its place in a value of `shape`.
     pub fn fits(&self, shape: &[usize]) -> bool {
         match self {
@@ -64,8 +147,15 @@ impl Change {
                 patch.len() <= place.len()
                     && patch.iter().rev().zip(place.iter().rev()).all(|(&p, &t)| p == t || p == 1)
             }
-            Change::Many(changes) => changes.iter().all(|change| change.fits(shape)),
-            Change::Input(_) => true,
+            Change::Ablate { slices, .. } => {
+                slices.iter().zip(shape.iter().skip(1)).all(|(slice, &len)| match *slice {
+                    Slice::All => true,
+                    Slice::At(at) => at < len,
+                    Slice::Range { end, .. } => end <= len,
+                })
+            }
+            Change::LowRank { left, right, .. } => *shape == [left.shape()[0], right.shape()[1]],
+            Change::Input(_) | Change::Tokens(_) => true,
         }
     }
 
@@ -82,8 +172,41 @@ impl Change {
                 };
                 value.assign(slices, &patch)
             }
-            Change::Many(changes) => changes.iter().try_fold(value.clone(), |value, change| change.apply(&value)),
-            Change::Input(_) => Ok(value.clone()),
+            Change::Ablate { slices, by } => ablate(value, slices, *by),
+            Change::LowRank { left, right, scale } => {
+                let scale = Value::from_f32(vec![*scale as f32], &[], &value.device());
+                value.binary(BinaryOp::Add, &left.matmul(right)?.binary(BinaryOp::Mul, &scale)?)
+            }
+            Change::Input(_) | Change::Tokens(_) => Ok(value.clone()),
         }
     }
+}
+
+fn ablate(value: &Value, slices: &[Slice], by: Ablation) -> Result<Value, TensorError> {
+    let rows = value.shape()[0];
+    let mut changed = value.clone();
+    for row in 0..rows {
+        let part = |row: usize| {
+            let mut all = vec![Slice::At(row)];
+            all.extend_from_slice(slices);
+            all
+        };
+        let patch = match by {
+            Ablation::Zero => Value::from_f32(vec![0.0], &[], &value.device()),
+            Ablation::Mean => mean(&value.slice(&part(row))?)?,
+            Ablation::Resample => value.slice(&part((row + 1) % rows))?,
+        };
+        changed = changed.assign(&part(row), &patch)?;
+    }
+    Ok(changed)
+}
+
+/// What a part of a value holds on average over its positions; the part itself if it has none.
+fn mean(part: &Value) -> Result<Value, TensorError> {
+    let Some(axis) = part.axes().iter().position(|axis| matches!(axis, Axis::Pos | Axis::Q)) else {
+        return Ok(part.clone());
+    };
+    let mut kept = part.shape().to_vec();
+    kept[axis] = 1;
+    part.reduce_axis(Reduction::Mean, axis)?.reshape(&kept)
 }

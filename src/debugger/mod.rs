@@ -4,22 +4,36 @@
 //! value is either recorded or computed again with the same bits, and going back in time is moving the cursor.
 
 mod branch;
+mod cache;
 mod edit;
+mod edit_file;
 mod focus;
+mod mark;
 mod names;
 pub mod params;
+mod pass;
 mod run;
+mod sampling;
 mod scope;
 mod session;
 mod stops;
+mod trail;
 mod travel;
 
 pub use branch::{Branch, RecordStatus};
-pub use edit::{Change, Edit, Target};
+pub use edit::{Ablation, Change, Edit, Target};
+pub use edit_file::EditFile;
 pub use focus::Focus;
+pub use mark::Mark;
 pub use names::Names;
-pub use run::{Applied, Run, RunError};
+pub use pass::Chosen;
+pub use run::{Applied, Checkpoint, Run, RunError};
+pub use sampling::Sampling;
 pub use scope::RunScope;
 pub use session::{Progress, Session, Settings};
-pub use stops::{Condition, Crossing, Disposition, StopPoint, StopPoints};
-pub use travel::{Direction, Motion, Reason, Stop};
+pub use stops::{
+    Catch, Condition, Crossing, Disposition, HitCondition, Keep, Kind, Print, StopPoint, StopPoints, Tally, Trace,
+    Watch,
+};
+pub use trail::Trail;
+pub use travel::{Direction, Finding, Motion, Reason, Stop};

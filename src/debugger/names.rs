@@ -24,9 +24,14 @@ impl Names {
             // A fused projection feeds several sites; the module's own output is none of them alone.
             let [only] = file.uses.as_slice() else { continue };
             let id = *only;
+            // Nor is the output of one expert, or of the norm of one head, a value of its own.
+            if id.index.is_some() {
+                continue;
+            }
             let prefix = id.layer.map(|layer| format!("blocks.{layer}.")).unwrap_or_default();
             let gated = program.op_of(&format!("{prefix}mlp.pre_linear")).is_some();
-            let site = format!("{prefix}{}", output_of(id.role, gated));
+            let Some(output) = output_of(id.role, gated) else { continue };
+            let site = format!("{prefix}{output}");
             if program.op_of(&site).is_some() {
                 aliases.insert(path.to_string(), site);
             }
@@ -62,9 +67,9 @@ impl SiteTable for Names {
     }
 }
 
-/// The site that the layer holding this weight computes.
-fn output_of(role: Role, gated: bool) -> &'static str {
-    match role {
+/// The site that the module holding this weight computes, if that has one.
+fn output_of(role: Role, gated: bool) -> Option<&'static str> {
+    Some(match role {
         Role::W_E => "embed",
         Role::W_pos => "pos_embed",
         Role::W_type => "type_embed",
@@ -73,16 +78,29 @@ fn output_of(role: Role, gated: bool) -> &'static str {
         Role::W_Q | Role::b_Q => "attn.q",
         Role::W_K | Role::b_K => "attn.k",
         Role::W_V | Role::b_V => "attn.v",
+        Role::QNormW | Role::QNormB => "attn.q_norm",
+        Role::KNormW | Role::KNormB => "attn.k_norm",
         Role::W_O | Role::b_O => "attn.out",
+        Role::AttnPostLnW | Role::AttnPostLnB => "attn_post_ln.out",
         Role::Ln2W | Role::Ln2B => "ln2.out",
+        Role::W_router => "mlp.router",
         Role::W_in | Role::b_in if gated => "mlp.pre_linear",
         Role::W_in | Role::b_in | Role::W_gate | Role::b_gate => "mlp.pre",
         Role::W_out | Role::b_out => "mlp.out",
+        Role::MlpPostLnW | Role::MlpPostLnB => "mlp_post_ln.out",
         Role::LnFinalW | Role::LnFinalB => "ln_final.out",
         Role::W_U | Role::b_U => "logits",
         Role::MlmW | Role::MlmB => "mlm.pre",
         Role::MlmLnW | Role::MlmLnB => "mlm_ln.out",
         Role::PoolerW | Role::PoolerB => "pooler.pre",
+        Role::PoolerLnW | Role::PoolerLnB => "pooler.out",
         Role::ClassifierW | Role::ClassifierB => "logits",
-    }
+        Role::EmbedProjW
+        | Role::EmbedProjB
+        | Role::SharedIn
+        | Role::SharedGate
+        | Role::SharedOut
+        | Role::SharedMix
+        | Role::UnembedProjW => return None,
+    })
 }

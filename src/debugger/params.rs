@@ -47,6 +47,9 @@ pub fn resolve(name: &str, weights: &Weights, spec: &ModelSpec) -> Option<Weight
         }
         None => WeightId::parse(name),
     }?;
+    // Blocks may share the weights of one of them.
+    let layer = id.layer.map(|layer| spec.weights_of(usize::from(layer)) as u16);
+    let id = WeightId { layer, ..id };
     weights.get(id).is_some().then_some(id)
 }
 

@@ -1,17 +1,23 @@
-//! One model, one input, its branches and its cursor.
+//! One model, one prompt, its branches and its cursor.
 
+mod branches;
+mod edit;
+mod generate;
 mod undo;
 
 use std::sync::Arc;
 
+pub use branches::Checkpoint;
+pub use edit::Applied;
+
 use super::branch::Branch;
-use super::edit::{Change, Edit, Target};
+use super::mark::Mark;
 use super::names::Names;
+use super::sampling::Sampling;
+use crate::model::InputError;
 use crate::model::Model;
 use crate::model::input::Input;
-use crate::model::role::WeightId;
-use crate::model::weights::Weights;
-use crate::program::{Context, Program, shape_of};
+use crate::program::{Context, Program};
 use crate::tensor::{Device, TensorError, Value};
 
 /// What can go wrong with a run, beyond the device.
@@ -31,12 +37,35 @@ pub enum RunError {
         /// How many ops there are.
         ops: usize,
     },
+    /// The pass does not exist, or not yet.
+    #[error("there is no pass {pass}: this branch has {}; use \"token\" or \"generate N\"", passes(*.last))]
+    NoPass {
+        /// The pass asked for.
+        pass: usize,
+        /// The last one there is.
+        last: usize,
+    },
     /// No pass has been started.
     #[error("no pass has been started; use \"run\" or \"start\"")]
     NotRunning,
     /// The cursor is at the end already.
-    #[error("the pass is at its end; \"run\" starts it again, \"reverse-continue\" goes back")]
-    AtEnd,
+    #[error("the pass is at its end; \"run\" starts it again, \"reverse-continue\" goes back{}", if *.more { ", \"token\" computes the next token" } else { "" })]
+    AtEnd {
+        /// Whether the model can go on.
+        more: bool,
+    },
+    /// The model does not generate.
+    #[error("{family} predicts no next token: only a causal language model can go on")]
+    NoNextToken {
+        /// Its family and head.
+        family: String,
+    },
+    /// Every row has come to its end.
+    #[error("the text has ended; \"set generation stop off\" goes on after a token that ends a text")]
+    Ended,
+    /// The text is as long as the model can see.
+    #[error(transparent)]
+    Input(#[from] InputError),
     /// An edit made earlier names positions that the new input lacks.
     #[error("the edit \"{edit}\" does not fit an input of {length} tokens; take it back with \"undo\" first")]
     EditDoesNotFit {
@@ -48,20 +77,22 @@ pub enum RunError {
     /// There is nothing to take back or to make again.
     #[error("nothing to {0}")]
     NoHistory(&'static str),
+    /// What is no name for a branch.
+    #[error("{0:?} is no name for a branch: letters, digits and _, a letter first")]
+    NoName(String),
+    /// There is a branch of that name.
+    #[error("there is a branch {0} already")]
+    Taken(String),
     /// The tensors did not fit or the device failed.
     #[error(transparent)]
     Tensor(#[from] TensorError),
 }
 
-/// What an edit did.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Applied {
-    /// The branch that the edit opened, if it changed something that had been used already.
-    pub branch: Option<String>,
-    /// Ops computed again up to the cursor.
-    pub replayed: usize,
-    /// Whether the new value has the same bits as the old one; unknown where nothing was computed yet.
-    pub unchanged: Option<bool>,
+fn passes(last: usize) -> String {
+    match last {
+        0 => "pass 0 only".into(),
+        last => format!("passes 0..{last}"),
+    }
 }
 
 /// Takes an edit back, or makes it again.
@@ -73,10 +104,10 @@ enum Step {
     Branched(usize, usize),
 }
 
-/// One model, one input, its branches, its cursor.
+/// One model, one prompt, its branches, its cursor.
 ///
 /// The cursor stands between ops: everything before it has its value, the op at the cursor has not run. Values at a place
-/// of a branch are a function of the model, the input and the branch's edits, however one got there.
+/// of a branch are a function of the model, the prompt and the branch's edits, however one got there.
 pub struct Run {
     /// The model.
     pub model: Arc<Model>,
@@ -88,11 +119,18 @@ pub struct Run {
     pub branches: Vec<Branch>,
     /// The branch that the cursor is in.
     pub current: usize,
-    /// Index of the op that runs next.
+    /// The pass that the cursor is in.
+    pub pass: usize,
+    /// Index of the op that runs next; the number of ops at the end of the pass.
     pub cursor: usize,
+    /// The last pass that is to be run: `continue` goes to its end.
+    pub goal: usize,
+    /// How tokens are chosen from now on.
+    pub sampling: Sampling,
     /// Whether `run` or `start` was given.
     pub live: bool,
-    first_input: Input,
+    first_prompt: Input,
+    revision: u64,
     device: Device,
     budget: u64,
     done: Vec<Step>,
@@ -105,21 +143,25 @@ impl Run {
         model: Arc<Model>,
         program: Arc<Program>,
         names: Arc<Names>,
-        input: Input,
+        prompt: Input,
         device: Device,
         budget: u64,
     ) -> Run {
-        let context = Context::new(&model.spec, &input, 0..input.length(), &device);
-        let branch = Branch::new("main", input.clone(), context, model.weights.clone(), program.ops.len());
+        let context = Context::new(&model.spec, &prompt, 0..prompt.length(), &device);
+        let branch = Branch::new("main", prompt.clone(), context, model.weights.clone(), program.ops.len());
         Run {
             model,
             program,
             names,
             branches: vec![branch],
             current: 0,
+            pass: 0,
             cursor: 0,
+            goal: 0,
+            sampling: Sampling::default(),
             live: false,
-            first_input: input,
+            first_prompt: prompt,
+            revision: 0,
             device,
             budget,
             done: Vec::new(),
@@ -130,6 +172,26 @@ impl Run {
     /// The branch that the cursor is in.
     pub fn branch(&self) -> &Branch {
         &self.branches[self.current]
+    }
+
+    /// A number that grows whenever recorded values may have become others.
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// Where the cursor stands.
+    pub fn mark(&self) -> Mark {
+        Mark { pass: self.pass, op: self.cursor }
+    }
+
+    /// The end of a pass.
+    pub fn end_of(&self, pass: usize) -> Mark {
+        Mark { pass, op: self.program.ops.len() }
+    }
+
+    /// Whether the cursor is at the end of its pass.
+    pub fn at_end(&self) -> bool {
+        self.cursor == self.program.ops.len()
     }
 
     /// The device it runs on.
@@ -148,76 +210,140 @@ impl Run {
         self.shrink();
     }
 
-    /// Goes back to the beginning and forgets the values of this branch; edits stay.
+    /// Goes back to the beginning and forgets the values of this branch and the tokens chosen in it; edits stay.
     pub fn restart(&mut self) {
         self.branches[self.current].restart();
-        self.cursor = 0;
+        self.revision += 1;
+        (self.pass, self.cursor, self.goal) = (0, 0, 0);
         self.live = true;
     }
 
-    /// Runs the op at the cursor, or takes its recorded value, and moves on.
+    /// Runs the op at the cursor, or takes its recorded value, and moves on; at the end of a pass, goes to the beginning of the
+    /// next one, for which a token is chosen.
     ///
     /// # Errors
-    /// If the device fails.
+    /// If the device fails, or there can be no further pass.
     pub fn advance(&mut self) -> Result<(), RunError> {
-        let op = self.cursor;
-        if op < self.program.ops.len() {
-            self.branches[self.current].compute(&self.program, op)?;
-            self.cursor += 1;
-            self.shrink();
+        if self.at_end() {
+            self.open_pass(self.pass + 1)?;
+            (self.pass, self.cursor) = (self.pass + 1, 0);
+            return Ok(());
         }
+        let at = self.mark();
+        self.branches[self.current].compute(&self.program, at)?;
+        self.cursor += 1;
+        self.shrink();
         Ok(())
     }
 
+    /// Goes back over one op, or from the beginning of a pass to the end of the one before. False at the beginning of the run.
+    pub fn retreat(&mut self) -> bool {
+        match (self.pass, self.cursor) {
+            (0, 0) => return false,
+            (pass, 0) => (self.pass, self.cursor) = (pass - 1, self.program.ops.len()),
+            (_, op) => self.cursor = op - 1,
+        }
+        true
+    }
+
     fn shrink(&mut self) {
-        let total: u64 = self.branches.iter().map(|branch| branch.status().bytes).sum();
+        let total: u64 = self.branches.iter().map(Branch::bytes).sum();
         if total <= self.budget {
             return;
         }
         let mut left = self.budget;
         for i in (0..self.branches.len()).filter(|&i| i != self.current) {
             // Other branches go first: their values can all be computed again.
-            let cursor = self.program.ops.len();
-            self.branches[i].shrink(&self.program, 0, cursor);
-            left = left.saturating_sub(self.branches[i].status().bytes);
+            let end = Mark { pass: self.branches[i].passes() - 1, op: self.program.ops.len() };
+            self.branches[i].shrink(&self.program, 0, end);
+            left = left.saturating_sub(self.branches[i].bytes());
         }
-        self.branches[self.current].shrink(&self.program, left, self.cursor);
+        let cursor = self.mark();
+        self.branches[self.current].shrink(&self.program, left, cursor);
     }
 
-    /// The value of an op before the cursor, for all rows: recorded, or computed again with the same bits.
+    /// The value of an op of the current pass before the cursor, for all rows: recorded, or computed again with the same bits.
     ///
     /// # Errors
     /// If the cursor has not passed it, or the device fails.
     pub fn value(&mut self, op: usize) -> Result<Value, RunError> {
-        if op >= self.cursor {
-            let site = self.program.ops[op].site.clone();
-            return Err(RunError::NotComputed { site, op, cursor: self.cursor, ops: self.program.ops.len() });
-        }
-        Ok(self.branches[self.current].value(&self.program, op)?)
+        self.value_at(Mark { pass: self.pass, op })
     }
 
-    /// The value that an op has or will have as the edits stand, wherever the cursor is.
+    /// The same in any pass that the cursor has reached.
+    ///
+    /// # Errors
+    /// If the cursor has not passed it, or the device fails.
+    pub fn value_at(&mut self, at: Mark) -> Result<Value, RunError> {
+        if at.pass > self.pass {
+            return Err(RunError::NoPass { pass: at.pass, last: self.pass });
+        }
+        if at >= self.mark() {
+            return Err(self.not_computed(at.op, self.cursor));
+        }
+        Ok(self.branches[self.current].value(&self.program, at)?)
+    }
+
+    fn not_computed(&self, op: usize, cursor: usize) -> RunError {
+        let site = self.program.ops[op].site.clone();
+        RunError::NotComputed { site, op, cursor, ops: self.program.ops.len() }
+    }
+
+    /// The value that an op of the current pass has or will have as the edits stand, wherever the cursor is.
     ///
     /// # Errors
     /// If the device fails.
     pub fn peek(&mut self, op: usize) -> Result<Value, RunError> {
-        Ok(self.branches[self.current].value(&self.program, op)?)
+        Ok(self.branches[self.current].value(&self.program, Mark { pass: self.pass, op })?)
     }
 
-    /// The same in another branch, wherever its cursor would be.
+    /// The value of an op in another branch, wherever its cursor would be.
     ///
     /// # Errors
     /// If that branch has not reached the op, or the device fails.
-    pub fn value_in(&mut self, branch: usize, op: usize) -> Result<Value, RunError> {
+    pub fn value_in(&mut self, branch: usize, at: Mark) -> Result<Value, RunError> {
         if branch == self.current {
-            return self.value(op);
+            return self.value_at(at);
         }
-        let reached = self.branches[branch].frontier;
-        if op >= reached {
-            let site = self.program.ops[op].site.clone();
-            return Err(RunError::NotComputed { site, op, cursor: reached, ops: self.program.ops.len() });
+        let last = self.branches[branch].passes() - 1;
+        if at.pass > last {
+            return Err(RunError::NoPass { pass: at.pass, last });
         }
-        Ok(self.branches[branch].value(&self.program, op)?)
+        let reached = self.branches[branch].frontier(at.pass);
+        if at.op >= reached {
+            return Err(self.not_computed(at.op, reached));
+        }
+        Ok(self.branches[branch].value(&self.program, at)?)
+    }
+
+    /// The value of an op in any pass that a branch has come to, wherever the cursor is.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn value_in_any(&mut self, branch: usize, at: Mark) -> Result<Value, RunError> {
+        Ok(self.branches[branch].value(&self.program, at)?)
+    }
+
+    /// The key/value cache of an op as the current pass finds it (at the end of a pass, as the next one will), for all rows:
+    /// `[B, S, K, h]`. None where nothing is cached.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn cached(&mut self, op: usize) -> Result<Option<Value>, RunError> {
+        let program = self.program.clone();
+        let branch = &mut self.branches[self.current];
+        if self.cursor < program.ops.len() || self.pass + 1 < branch.passes() {
+            let pass = self.pass + usize::from(self.cursor == program.ops.len());
+            return Ok(branch.cached(&program, op, pass)?);
+        }
+        let last = branch.value(&program, Mark { pass: self.pass, op })?;
+        Ok(Some(match branch.cached(&program, op, self.pass)? {
+            Some(before) => {
+                let axes = before.axes().to_vec();
+                Value::concat(&[before, last], 1)?.with_axes(&axes)
+            }
+            None => last,
+        }))
     }
 
     /// The branch of that name.
@@ -225,164 +351,17 @@ impl Run {
         self.branches.iter().position(|branch| branch.name == name)
     }
 
-    /// Makes the edits of one command. If nothing recorded depends on what they change, or they change only the value at the
-    /// cursor, which nobody has read yet, they stand in this branch; otherwise a branch is opened, and what depends on
-    /// them is computed again up to the cursor.
-    ///
-    /// # Errors
-    /// If a change does not fit; nothing is changed then.
-    pub fn edit(&mut self, edits: Vec<Edit>) -> Result<Applied, RunError> {
-        let program = self.program.clone();
-        let branch = &self.branches[self.current];
-        let at_cursor = |edit: &Edit| self.is_at_cursor(branch, &edit.target);
-        let stands = edits.iter().all(|edit| at_cursor(edit) || !branch.depends_on(&program, &edit.target));
-        let mut next = branch.clone();
-        if !stands {
-            let changed = edits.iter().flat_map(|edit| Branch::first_changed(&program, &edit.target)).min();
-            next.name = self.free_name();
-            next.parent = Some((self.current, changed.unwrap_or(0)));
-        }
-        let count = edits.len();
-        let mut replayed = 0;
-        let mut unchanged = Some(true);
-        for edit in edits {
-            let before = self.probe(&mut next, &edit)?;
-            let target = edit.target.clone();
-            replayed += self.make(&mut next, edit)?;
-            let same = match before {
-                Some(before) => Some(before == self.probed(&mut next, &target)?),
-                None => None,
-            };
-            unchanged = unchanged.and_then(|all| Some(all && same?));
-        }
-        let step = if stands {
-            self.branches[self.current] = next;
-            Step::InPlace(self.current, count)
-        } else {
-            self.branches.push(next);
-            let from = std::mem::replace(&mut self.current, self.branches.len() - 1);
-            Step::Branched(from, self.current)
-        };
-        self.done.push(step);
-        self.undone.clear();
-        let branch = (!stands).then(|| self.branch().name.clone());
-        Ok(Applied { branch, replayed, unchanged })
-    }
-
-    /// Whether the target is the value at the cursor, which nobody has read yet.
-    fn is_at_cursor(&self, branch: &Branch, target: &Target) -> bool {
-        *target == Target::Op(self.cursor.wrapping_sub(1)) && branch.frontier == self.cursor
-    }
-
-    /// What shows whether an edit changes anything, where that is known before the op has run.
-    fn probe(&self, branch: &mut Branch, edit: &Edit) -> Result<Option<Vec<u64>>, RunError> {
-        match edit.target {
-            Target::Op(op) if op >= self.cursor => Ok(None),
-            _ => self.probed(branch, &edit.target).map(Some),
-        }
-    }
-
-    /// The bits of what a target stands for.
-    fn probed(&self, branch: &mut Branch, target: &Target) -> Result<Vec<u64>, RunError> {
-        let bits = match target {
-            Target::Op(op) => crate::tensor::bits(&branch.value(&self.program, *op)?)?.into_owned(),
-            Target::Weight(id) => match branch.weights.get(*id) {
-                Some(weight) => crate::tensor::bits(&weight.whole()?)?.into_owned(),
-                None => Vec::new(),
-            },
-            Target::Input => {
-                let rows = branch.input.rows.iter();
-                rows.flat_map(|row| {
-                    let tokens = row.ids.iter().zip(&row.mask).zip(&row.type_ids);
-                    tokens.flat_map(|((id, real), kind)| [u64::from(*id), u64::from(*real), u64::from(*kind)])
-                })
-                .collect()
-            }
-        };
-        Ok(bits)
-    }
-
-    /// Applies an edit to a branch and computes again what depends on it, up to the cursor.
-    fn make(&self, branch: &mut Branch, edit: Edit) -> Result<usize, RunError> {
-        let changed = Branch::first_changed(&self.program, &edit.target);
-        if let (Target::Weight(id), change) = (&edit.target, &edit.change) {
-            branch.weights = changed_weights(&branch.weights, *id, change)?;
-        }
-        if let Some(input) = Branch::change_of_input(&edit.change) {
-            self.check_fits(branch, input)?;
-            branch.context = Context::new(&self.model.spec, input, 0..input.length(), &self.device);
-            branch.input = input.clone();
-        }
-        branch.undone.clear();
-        let at_cursor = self.is_at_cursor(branch, &edit.target);
-        if let (Target::Op(op), true) = (&edit.target, at_cursor) {
-            // Nobody has read the value at the cursor yet: changing it is all there is to do. Values after it may have
-            // been kept from before the cursor went back.
-            let value = edit.change.apply(&branch.value(&self.program, *op)?)?;
-            branch.forget(&self.program, &changed);
-            branch.put(&self.program, *op, value);
-            branch.edits.push(edit);
-            return Ok(0);
-        }
-        branch.edits.push(edit);
-        branch.forget(&self.program, &changed);
-        self.catch_up(branch, &changed)
-    }
-
-    /// Edits of values must still find their place when the input becomes another one.
-    fn check_fits(&self, branch: &Branch, input: &Input) -> Result<(), RunError> {
-        let (rows, length) = (input.rows.len(), input.length());
-        for edit in &branch.edits {
-            if let Target::Op(op) = edit.target {
-                let shape = shape_of(&self.program.ops[op], &self.model.spec, rows, 0..length);
-                if !edit.change.fits(&shape) {
-                    return Err(RunError::EditDoesNotFit { edit: edit.text.clone(), length });
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Computes again, up to the cursor, what depends on `changed` and what the branch has not reached yet.
-    fn catch_up(&self, branch: &mut Branch, changed: &[usize]) -> Result<usize, RunError> {
-        let affected = self.program.affected_by(changed);
-        let reached = std::mem::replace(&mut branch.frontier, self.cursor);
-        let mut replayed = 0;
-        for (op, affected) in affected.into_iter().enumerate().take(self.cursor) {
-            if affected || op >= reached {
-                branch.compute(&self.program, op)?;
-                replayed += 1;
-                branch.shrink(&self.program, self.budget, op + 1);
-            }
-        }
-        Ok(replayed)
-    }
-
-    /// Moves to another branch, at the same place of the pass.
+    /// Moves to another branch, at the same place of the run, or to the end of that branch if it has fewer passes.
     ///
     /// # Errors
     /// If the device fails.
     pub fn checkout(&mut self, branch: usize) -> Result<(), RunError> {
-        let mut next = self.branches[branch].clone();
-        let frontier = next.frontier.max(self.cursor);
-        self.catch_up(&mut next, &[])?;
-        next.frontier = frontier;
-        self.branches[branch] = next;
-        self.current = branch;
-        Ok(())
+        let last = self.branches[branch].passes() - 1;
+        self.jump(branch, self.mark().min(self.end_of(last)))
     }
 
-    fn free_name(&self) -> String {
-        let taken = |name: &String| self.branches.iter().any(|branch| branch.name == *name);
-        (1..).map(|n| format!("edit{n}")).find(|name| !taken(name)).expect("there are numbers enough")
+    fn move_to(&mut self, at: Mark) {
+        (self.pass, self.cursor) = (at.pass, at.op);
+        self.goal = self.goal.max(at.pass);
     }
-}
-
-/// The weights with one of them changed.
-fn changed_weights(weights: &Weights, id: WeightId, change: &Change) -> Result<Weights, TensorError> {
-    let Some(weight) = weights.get(id) else { return Err(TensorError::Empty { op: id.to_string() }) };
-    let changed = change.apply(&weight.whole()?)?;
-    let mut weights = weights.clone();
-    weights.replace(id, changed)?;
-    Ok(weights)
 }

@@ -1,9 +1,10 @@
 //! What expressions see of a session.
 
+use super::mark::Mark;
 use super::params;
 use super::run::RunError;
 use super::session::Session;
-use crate::lang::eval::{Datum, Scope};
+use crate::lang::eval::{CachePart, Datum, Scope};
 use crate::lang::{History, SiteRef, SiteTable};
 use crate::program::lens;
 use crate::tensor::ops::Slice;
@@ -16,19 +17,47 @@ pub struct RunScope<'a> {
     condition: Option<Option<usize>>,
     /// The row that sites stand for.
     row: usize,
+    /// Whether what this pass has not computed yet is what the pass before had.
+    latest: bool,
+    /// Whether something was asked for that has not been computed.
+    missed: bool,
 }
 
 impl<'a> RunScope<'a> {
     /// For commands: `$` is the last value of the history.
     pub fn new(session: &'a mut Session) -> Self {
         let row = session.focus.row;
-        RunScope { session, condition: None, row }
+        RunScope { session, condition: None, row, latest: false, missed: false }
     }
 
     /// For conditions: `$` is the value just computed, or one head of it, in a row of its own or the focused one.
     pub fn at_stop(session: &'a mut Session, head: Option<usize>, row: Option<usize>) -> Self {
         let row = row.unwrap_or(session.focus.row);
-        RunScope { session, condition: Some(head), row }
+        RunScope { session, condition: Some(head), row, latest: false, missed: false }
+    }
+
+    /// The same, where values that this pass has not computed yet are those of the pass before.
+    pub fn latest(mut self) -> Self {
+        self.latest = true;
+        self
+    }
+
+    /// Whether something was asked for that has not been computed.
+    pub fn missed(&self) -> bool {
+        self.missed
+    }
+
+    /// A value of the current branch for all rows.
+    fn value_at(&mut self, at: Mark) -> Result<Value, String> {
+        let run = &mut self.session.run;
+        let found = match run.value_at(at) {
+            Err(RunError::NotComputed { .. }) if self.latest && at.pass == run.pass && at.pass > 0 => {
+                run.value_at(Mark { pass: at.pass - 1, ..at })
+            }
+            found => found,
+        };
+        self.missed |= matches!(found, Err(RunError::NotComputed { .. }));
+        found.map_err(text)
     }
 
     fn just_computed(&mut self, head: Option<usize>) -> Result<Value, String> {
@@ -45,31 +74,39 @@ impl<'a> RunScope<'a> {
     }
 
     fn focused_row(&mut self, op: usize) -> Result<Value, String> {
-        let value = self.session.run.value(op).map_err(text)?;
+        let value = self.value_at(Mark { pass: self.session.run.pass, op })?;
         value.slice(&[Slice::At(self.row)]).map_err(text)
     }
 
     /// A site's value for all rows, from the run or a branch of it.
     fn whole(&mut self, site: &SiteRef) -> Result<Value, String> {
-        if site.pass.is_some_and(|pass| pass != 0) {
-            return Err(format!("there is no pass {}: this run has pass 0 only", site.pass.unwrap_or_default()));
-        }
+        let run = &mut self.session.run;
         let branch = match &site.run {
-            Some(name) => self.session.run.branch_named(name).ok_or_else(|| {
-                let names: Vec<&str> = self.session.run.branches.iter().map(|branch| branch.name.as_str()).collect();
+            Some(name) => run.branch_named(name).ok_or_else(|| {
+                let names: Vec<&str> = run.branches.iter().map(|branch| branch.name.as_str()).collect();
                 format!("no run or branch {name}: there is {}", names.join(", "))
             })?,
-            None => self.session.run.current,
+            None => run.current,
         };
-        let run = &mut self.session.run;
+        let pass = match site.pass {
+            Some(pass) => pass as usize,
+            // Another branch may have ended earlier.
+            None if branch != run.current => run.pass.min(run.branches[branch].passes() - 1),
+            None => run.pass,
+        };
         if let Some(layer) = site.text.strip_suffix(".attn.result").and_then(|block| block.rsplit('.').next()) {
             let layer: usize = layer.parse().map_err(|_| format!("no site {}", site.text))?;
             let z = run.program.op_of(&format!("blocks.{layer}.attn.z")).ok_or("the model has no attention")?;
-            let z = run.value_in(branch, z).map_err(text)?;
+            let z = run.value_in(branch, Mark { pass, op: z }).map_err(text)?;
             return params::head_results(&z, run.branches[branch].weights(), layer).map_err(text);
         }
         let op = run.program.op_of(&site.text).ok_or_else(|| format!("no site {}", site.text))?;
-        run.value_in(branch, op).map_err(text)
+        let at = Mark { pass, op };
+        if branch == self.session.run.current {
+            self.value_at(at)
+        } else {
+            self.session.run.value_in(branch, at).map_err(text)
+        }
     }
 }
 
@@ -171,39 +208,54 @@ impl Scope for RunScope<'_> {
     }
 
     fn logits(&mut self) -> Result<Value, String> {
-        let program = self.session.run.program.clone();
-        let op = program.op_of("logits").ok_or("the model has no logits: it has no head")?;
-        let row = self.focused_row(op)?;
-        if row.axes().first() == Some(&Axis::Pos) {
-            return row.slice(&[Slice::At(self.session.focus_pos())]).map_err(text);
+        let run = &self.session.run;
+        let op = run.program.op_of("logits").ok_or("the model has no logits: it has no head")?;
+        if run.program.ops[op].axes.get(1) != Some(&Axis::Pos) {
+            return self.focused_row(op);
         }
-        Ok(row)
+        // Each position has its logits from the pass that computed it.
+        let pos = self.session.focus_pos();
+        let pass = run.branch().pass_of(pos);
+        let at = pos - run.branch().span(pass).start;
+        let all = self.value_at(Mark { pass, op })?;
+        // Those of the pass before end with its last position.
+        let at = at.min(all.shape()[1] - 1);
+        all.slice(&[Slice::At(self.row), Slice::At(at)]).map_err(text)
+    }
+
+    fn cache(&mut self, layer: usize, part: CachePart) -> Result<Value, String> {
+        let op = self.session.cached_op(layer, part)?;
+        match self.session.run.cached(op).map_err(text)? {
+            Some(all) => all.slice(&[Slice::At(self.row)]).map_err(text),
+            None => Err("nothing is cached yet: the first pass computes all keys and values itself".into()),
+        }
     }
 
     fn loss(&mut self) -> Result<Datum, String> {
         let run = &self.session.run;
-        if !run.model.spec.is_causal_lm() {
+        if !run.generates() {
             return Err("only a causal language model has a loss of its own; use -logprob(...)".into());
         }
         let op = run.program.op_of("logits").ok_or("the model has no logits")?;
-        let input = run.branch().input().rows[self.row].clone();
-        let tokens = self.focused_row(0)?.read_i64().map_err(text)?;
-        let real = input.mask.iter().rposition(|real| *real).map_or(0, |last| last + 1);
-        if real < 2 {
+        let end = self.session.row_length();
+        let row = &run.branch().text().rows[self.row];
+        let real: Vec<usize> = (0..end).filter(|&column| row.mask[column]).collect();
+        let ids: Vec<u32> = real.iter().map(|&column| row.ids[column]).collect();
+        if real.len() < 2 {
             return Err("a loss needs at least two tokens".into());
         }
-        let logprobs = self.focused_row(op)?.log_softmax(1).map_err(text)?;
-        let vocab = logprobs.shape()[1];
+        let last = run.branch().pass_of(real[real.len() - 2]);
+        let spans: Vec<_> = (0..=last).map(|pass| run.branch().span(pass)).collect();
         let mut sum = 0.0;
-        for pos in 0..real - 1 {
-            let next = tokens[pos + 1] as usize;
-            if next >= vocab {
-                return Err(format!("no token {next}: the vocabulary has 0..{}", vocab - 1));
+        for (pass, span) in spans.into_iter().enumerate() {
+            let logits = self.session.run.value_at(Mark { pass, op }).map_err(text)?;
+            let logprobs = logits.slice(&[Slice::At(self.row)]).map_err(text)?.log_softmax(1).map_err(text)?;
+            for (column, next) in real.iter().zip(&ids[1..]).filter(|(column, _)| span.contains(column)) {
+                let one = logprobs.slice(&[Slice::At(column - span.start), Slice::At(*next as usize)]).map_err(text)?;
+                sum -= one.read_scalar().map_err(text)?;
             }
-            let one = logprobs.slice(&[Slice::At(pos), Slice::At(next)]).map_err(text)?;
-            sum -= one.read_scalar().map_err(text)?;
         }
-        Ok(Datum::Num(sum / (real - 1) as f64))
+        Ok(Datum::Num(sum / (real.len() - 1) as f64))
     }
 
     fn lens(&mut self, x: &Value) -> Result<Value, String> {
@@ -215,7 +267,7 @@ impl Scope for RunScope<'_> {
         let count = x.count() / width;
         let flat = x.reshape(&[count, width]).map_err(text)?;
         let branch = run.branch();
-        let logits = lens(&run.program, &flat, branch.weights(), branch.context())
+        let logits = lens(&run.program, &flat, branch.weights(), branch.context(run.pass))
             .ok_or("lens needs a model that predicts tokens")?;
         let mut shape = x.shape().to_vec();
         let mut axes = x.axes().to_vec();
@@ -242,6 +294,28 @@ impl Scope for RunScope<'_> {
 }
 
 impl Session {
+    /// The op whose values of all passes are the keys, or the values, that a block's attention reads.
+    ///
+    /// # Errors
+    /// If there is no such block.
+    pub fn cached_op(&self, layer: usize, part: CachePart) -> Result<usize, String> {
+        let program = &self.run.program;
+        let layers = program.n_layers();
+        if layer >= layers {
+            return Err(format!("no layer {layer}: model has 0..{}", layers.saturating_sub(1)));
+        }
+        if !self.run.generates() {
+            return Err("the model has no key/value cache: it computes its whole text in one pass".into());
+        }
+        let reader = match part {
+            CachePart::Keys => "scores",
+            CachePart::Values => "z",
+        };
+        let reader = program.op_of(&format!("blocks.{layer}.attn.{reader}"));
+        let cached = reader.and_then(|op| program.ops[op].cached.first().copied());
+        cached.ok_or_else(|| format!("layer {layer} caches nothing"))
+    }
+
     /// The block that the value just computed belongs to, or the op at the cursor.
     pub fn block(&self) -> Option<usize> {
         self.block_at(self.run.cursor)
@@ -262,7 +336,8 @@ impl Session {
                 Some(number) => Datum::Num(*number as f64),
                 None => Datum::Void,
             },
-            (None, "_exitcode") if self.run.live && self.run.cursor == self.run.program.ops.len() => Datum::Num(0.0),
+            (None, "_exitcode") if self.run.live && self.run.at_end() => Datum::Num(0.0),
+            (None, "_pass") if self.run.live => Datum::Num(self.run.pass as f64),
             (None, _) => Datum::Void,
         }
     }

@@ -1,17 +1,20 @@
 //! Everything a user has set up: the run, stop points, focus, value history, variables, displays.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use super::focus::Focus;
+use super::mark::Mark;
 use super::names::Names;
-use super::run::Run;
-use super::stops::StopPoints;
+use super::run::{Checkpoint, Run};
+use super::stops::{Health, StopPoints};
+use super::trail::Trail;
 use super::travel::{Reason, Stop};
 use crate::lang::eval::Datum;
 use crate::model::Model;
-use crate::model::input::Input;
+use crate::model::adapter::Adapter;
+use crate::model::input::{Input, Row};
 use crate::program::compile;
 use crate::tensor::Device;
 
@@ -43,6 +46,18 @@ pub struct Session {
     pub interrupt: Arc<AtomicBool>,
     /// Where the last motion ended.
     pub last_stop: Option<Stop>,
+    /// A LoRA adapter, resolved against the model.
+    pub adapter: Option<Arc<Adapter>>,
+    /// Where the cursor has stopped.
+    pub trail: Trail,
+    /// Places to return to, by their numbers; those deleted are gone.
+    pub checkpoints: BTreeMap<usize, Checkpoint>,
+    /// Lines printed on the way by `dprintf`, until somebody takes them.
+    pub printed: Vec<String>,
+    /// Places where something was passed on that a catchpoint catches where it is produced: branch and mark.
+    pub passed_on: HashSet<(usize, Mark)>,
+    pub(super) healths: HashMap<(usize, Mark), Health>,
+    pub(super) healths_of: u64,
 }
 
 impl Session {
@@ -60,6 +75,13 @@ impl Session {
             displays: Vec::new(),
             interrupt,
             last_stop: None,
+            adapter: None,
+            trail: Trail::default(),
+            checkpoints: BTreeMap::new(),
+            printed: Vec::new(),
+            passed_on: HashSet::new(),
+            healths: HashMap::new(),
+            healths_of: 0,
         }
     }
 
@@ -75,31 +97,36 @@ impl Session {
         self.history.len()
     }
 
-    /// Positions in each row of the batch.
+    /// The row of the batch that is focused.
+    pub fn focused_row(&self) -> Option<&Row> {
+        self.run.branch().text().rows.get(self.focus.row)
+    }
+
+    /// Columns of the text up to the end of the current pass.
     pub fn row_length(&self) -> usize {
-        self.run.branch().input().rows.get(self.focus.row).map_or(0, |row| row.ids.len())
+        self.run.branch().span(self.run.pass).end
     }
 
     /// The focused position: as chosen, or the last real token of the focused row.
     pub fn focus_pos(&self) -> usize {
-        let row = self.run.branch().input().rows.get(self.focus.row);
-        let last = row.and_then(|row| row.mask.iter().rposition(|real| *real)).unwrap_or(0);
+        let length = self.row_length();
+        let last = self.focused_row().and_then(|row| row.mask[..length].iter().rposition(|real| *real)).unwrap_or(0);
         // An edit of the prompt may have made the row shorter.
-        self.focus.pos.filter(|pos| *pos < self.row_length()).unwrap_or(last)
+        self.focus.pos.filter(|pos| *pos < length).unwrap_or(last)
     }
 
     /// Where the token with exactly this text stands in the focused row.
     pub fn positions_of(&self, text: &str) -> Vec<usize> {
         let Some(tokenizer) = &self.run.model.tokenizer else { return Vec::new() };
-        let input = self.run.branch().input();
-        let Some(row) = input.rows.get(self.focus.row) else { return Vec::new() };
+        let Some(row) = self.focused_row() else { return Vec::new() };
+        let ids = &row.ids[..self.row_length()];
         let is_it = |id: u32| {
             let token = tokenizer.token_text(id);
             token == text || token.trim_start_matches(' ') == text
         };
-        let exact: Vec<usize> = (0..row.ids.len()).filter(|&i| tokenizer.token_text(row.ids[i]) == text).collect();
+        let exact: Vec<usize> = (0..ids.len()).filter(|&i| tokenizer.token_text(ids[i]) == text).collect();
         match exact.is_empty() {
-            true => (0..row.ids.len()).filter(|&i| is_it(row.ids[i])).collect(),
+            true => (0..ids.len()).filter(|&i| is_it(ids[i])).collect(),
             false => exact,
         }
     }

@@ -5,10 +5,11 @@
 
 use std::sync::atomic::Ordering;
 
+use super::mark::Mark;
 use super::run::RunError;
 use super::scope::RunScope;
 use super::session::{Progress, Session};
-use super::stops::Crossing;
+use super::stops::{Changed, Crossing, Kind};
 use crate::lang::eval;
 use crate::lang::location::Choice;
 use crate::program::Program;
@@ -34,21 +35,25 @@ pub enum Motion {
     Finish,
     /// To the next stop.
     Continue,
-    /// To a position, whichever direction that is.
-    To(usize),
+    /// To a place, whichever direction that is.
+    To(Mark),
     /// To the start of the next (backwards: previous) block.
     Layer,
+    /// So many passes on (backwards: back), to the end of one.
+    Pass(u64),
 }
 
 /// Why a motion ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
-    /// Stop points fired, or their conditions failed.
-    Breakpoint,
+    /// Stop points fired, or could not be evaluated.
+    Stopped,
     /// It arrived.
     Step,
-    /// The end of the pass.
+    /// The end of a pass.
     End,
+    /// The beginning of a pass over a token that ends the text.
+    Ended,
     /// The beginning of the pass, where a pass starts.
     Start,
     /// The beginning of the pass, going back: there is nothing before it.
@@ -58,18 +63,37 @@ pub enum Reason {
 }
 
 /// Why and where a motion ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Stop {
     /// Why.
     pub reason: Reason,
     /// Numbers of the stop points that fired, ascending.
     pub ids: Vec<usize>,
+    /// What those that fired found, in the same order.
+    pub findings: Vec<Finding>,
     /// Those of them that are gone by it (`tbreak`).
     pub temporary: Vec<usize>,
     /// Conditions that could not be evaluated: number and message.
     pub errors: Vec<(usize, String)>,
-    /// The cursor: the op that runs next.
-    pub position: usize,
+    /// Where the cursor stands.
+    pub at: Mark,
+}
+
+/// What a stop point that fired found.
+#[derive(Clone, Debug)]
+pub struct Finding {
+    /// Its number.
+    pub number: usize,
+    /// `breakpoint`, `watchpoint` or `catchpoint`.
+    pub kind: &'static str,
+    /// What it is on: a location, an expression, or what is caught.
+    pub what: String,
+    /// More about it, for people.
+    pub lines: Vec<String>,
+    /// How the value that is watched changed.
+    pub change: Option<Changed>,
+    /// Command lines that it runs.
+    pub commands: Vec<String>,
 }
 
 impl Session {
@@ -82,22 +106,24 @@ impl Session {
         if !self.run.live {
             return Err(RunError::NotRunning);
         }
-        if direction == Direction::Forward && self.run.cursor == self.run.program.ops.len() && !is_back(motion, self) {
-            return Err(RunError::AtEnd);
-        }
         let program = self.run.program.clone();
         let times = match motion {
             Motion::Step(n) | Motion::Next(n) => (*n).max(1),
             _ => 1,
         };
         let mut stop = self.stop_at(Reason::Step);
-        for _ in 0..times {
-            let target = target(&program, motion, direction, self.run.cursor);
+        for done in 0..times {
+            let here = self.run.mark();
+            let target = self.target(&program, motion, direction)?;
             let direction = match motion {
-                Motion::To(position) if *position < self.run.cursor => Direction::Backward,
+                Motion::To(to) if *to < here => Direction::Backward,
                 Motion::To(_) => Direction::Forward,
                 _ => direction,
             };
+            if target.is_none() && direction == Direction::Forward {
+                // The end was reached on the way: that is where a repeated motion stops.
+                return if done > 0 { Ok(stop) } else { Err(RunError::AtEnd { more: self.run.generates() }) };
+            }
             stop = match self.run.device().is_cpu() {
                 true => awake(|| self.go(target, direction, progress))?,
                 false => self.go(target, direction, progress)?,
@@ -109,10 +135,10 @@ impl Session {
         Ok(stop)
     }
 
-    /// Goes op by op until the target, an end, a stop point or an interrupt.
-    fn go(&mut self, target: Option<usize>, direction: Direction, progress: Progress<'_>) -> Result<Stop, RunError> {
+    /// Goes op by op until the target, an end, a stop point or an interrupt. Without a target it goes back to the beginning.
+    fn go(&mut self, target: Option<Mark>, direction: Direction, progress: Progress<'_>) -> Result<Stop, RunError> {
         let end = self.run.program.ops.len();
-        if target == Some(self.run.cursor) {
+        if target == Some(self.run.mark()) {
             return Ok(self.stop_at(Reason::Step));
         }
         loop {
@@ -120,46 +146,113 @@ impl Session {
                 return Ok(self.stop_at(Reason::Interrupt));
             }
             match direction {
-                Direction::Forward if self.run.cursor == end => return Ok(self.stop_at(Reason::End)),
-                Direction::Backward if self.run.cursor == 0 => return Ok(self.stop_at(Reason::Beginning)),
                 Direction::Forward => {
                     let op = self.run.cursor;
-                    progress(&self.run.program.ops[op].site, op as u64, end as u64);
+                    if op < end {
+                        progress(&self.run.program.ops[op].site, op as u64, end as u64);
+                    }
                     self.run.advance()?;
                 }
-                Direction::Backward => self.run.cursor -= 1,
+                Direction::Backward => {
+                    if !self.run.retreat() {
+                        return Ok(self.stop_at(Reason::Beginning));
+                    }
+                }
             }
             if let Some(stop) = self.fired() {
                 return Ok(stop);
             }
-            if target == Some(self.run.cursor) {
-                let at_end = direction == Direction::Forward && self.run.cursor == end;
+            let forward = direction == Direction::Forward;
+            if forward && self.run.cursor == 0 && self.run.has_ended(self.run.pass) {
+                self.run.goal = self.run.goal.min(self.run.pass);
+                return Ok(self.stop_at(Reason::Ended));
+            }
+            if target == Some(self.run.mark()) {
+                let at_end = forward && self.run.cursor == end;
                 return Ok(self.stop_at(if at_end { Reason::End } else { Reason::Step }));
             }
         }
     }
 
+    /// Where a motion ends if nothing stops it. None is the beginning of the run going back, and nothing going forward: there
+    /// is nowhere to go.
+    fn target(&mut self, program: &Program, motion: &Motion, direction: Direction) -> Result<Option<Mark>, RunError> {
+        let Mark { pass, op } = self.run.mark();
+        let end = program.ops.len();
+        let last = self.run.goal.max(self.run.branch().passes() - 1);
+        Ok(match (motion, direction) {
+            (Motion::To(to), _) => {
+                if to.pass > last {
+                    return Err(RunError::NoPass { pass: to.pass, last });
+                }
+                Some(*to)
+            }
+            (Motion::Pass(n), Direction::Forward) => {
+                let to = pass + (*n).max(1) as usize;
+                if to > last && !self.run.generates() {
+                    return Err(RunError::NoNextToken { family: self.run.model.spec.family.clone() });
+                }
+                self.run.goal = self.run.goal.max(to);
+                Some(Mark { pass: to, op: end })
+            }
+            (Motion::Pass(n), Direction::Backward) => {
+                pass.checked_sub((*n).max(1) as usize).map(|pass| Mark { pass, op: end })
+            }
+            (Motion::Continue, Direction::Forward) => {
+                let to = Mark { pass: last, op: end };
+                (self.run.mark() < to).then_some(to)
+            }
+            (Motion::Continue, Direction::Backward) => None,
+            // From the end of a pass to the next one, and from the beginning of one to that before.
+            (_, Direction::Forward) if op == end && pass < last => match motion {
+                Motion::Finish => Some(Mark { pass: pass + 1, op: end }),
+                Motion::Layer => block_starts(program).next().map(|op| Mark { pass: pass + 1, op }),
+                _ => Some(Mark { pass: pass + 1, op: 0 }),
+            },
+            (_, Direction::Forward) if op == end => None,
+            (_, Direction::Backward) if op == 0 && pass > 0 => match motion {
+                Motion::Finish => Some(Mark { pass: pass - 1, op: 0 }),
+                Motion::Layer => block_starts(program).last().map(|op| Mark { pass: pass - 1, op }),
+                _ => Some(Mark { pass: pass - 1, op: end }),
+            },
+            _ => match (within(program, motion, direction, op), pass) {
+                (None, pass) if pass > 0 => Some(Mark { pass, op: 0 }),
+                (op, pass) => op.map(|op| Mark { pass, op }),
+            },
+        })
+    }
+
     /// The stop at the current position, if a stop point fires here.
     pub fn fired(&mut self) -> Option<Stop> {
-        let here = self.stops.at(self.run.cursor);
+        let here = self.stops.at(self.run.mark());
         if here.is_empty() {
             return None;
         }
-        let mut stop = self.stop_at(Reason::Breakpoint);
+        let mut stop = self.stop_at(Reason::Stopped);
         let mut focus: Option<Crossing> = None;
         for (number, crossing) in here {
-            match self.holds(number, &crossing) {
-                Ok(false) => continue,
-                Ok(true) => {
-                    let (stops, gone) = self.stops.hit(number);
-                    if !stops {
+            let found = match self.found(number, &crossing) {
+                Ok(None) => continue,
+                // What was counted here before is counted once.
+                Ok(Some(finding)) if self.counted(number) => Ok(finding),
+                Ok(Some(finding)) => {
+                    let (fires, gone) = self.stops.hit(number);
+                    if !fires {
                         continue;
                     }
                     if gone {
                         stop.temporary.push(number);
                     }
+                    Ok(finding)
                 }
-                Err(message) => stop.errors.push((number, message)),
+                Err(message) => Err(message),
+            };
+            let stops = self.stops.get(number).is_none_or(|point| point.kind.stops());
+            let noted = if stops { Ok(()) } else { self.note(number, &crossing) };
+            match (found, noted) {
+                (Ok(_), Ok(())) if !stops => continue,
+                (Ok(finding), Ok(())) => stop.findings.push(finding),
+                (Err(message), _) | (_, Err(message)) => stop.errors.push((number, message)),
             }
             if crossing.head.is_some() || crossing.pos.is_some() || crossing.row.is_some() {
                 focus.get_or_insert(crossing);
@@ -171,6 +264,35 @@ impl Session {
             self.move_focus(&crossing);
         }
         (!stop.ids.is_empty()).then_some(stop)
+    }
+
+    /// Whether a trace has counted the present place already.
+    fn counted(&self, number: usize) -> bool {
+        let key = (self.run.current, self.run.mark());
+        let point = self.stops.get(number);
+        point.is_some_and(|point| matches!(&point.kind, Kind::Trace(trace) if trace.seen.contains_key(&key)))
+    }
+
+    /// What a stop point finds at a crossing: first whether what it is on has happened, then whether its condition holds.
+    fn found(&mut self, number: usize, crossing: &Crossing) -> Result<Option<Finding>, String> {
+        let Some(point) = self.stops.get(number).cloned() else { return Ok(None) };
+        let (mut lines, mut change) = (Vec::new(), None);
+        match &point.kind {
+            Kind::Break | Kind::Trace(_) | Kind::Print(_) => {}
+            Kind::Watch(watch) => match self.changed(&watch.expr, &point.crossings)? {
+                Some(found) => change = Some(found),
+                None => return Ok(None),
+            },
+            Kind::Catch(catch) => match self.caught(catch).map_err(|error| error.to_string())? {
+                Some(found) => lines = found,
+                None => return Ok(None),
+            },
+        }
+        if !self.holds(number, crossing)? {
+            return Ok(None);
+        }
+        let (kind, what, commands) = (point.kind.word(), point.location, point.commands);
+        Ok(Some(Finding { number, kind, what, lines, change, commands }))
     }
 
     /// Whether the condition of a stop point holds; an absent one does.
@@ -185,8 +307,8 @@ impl Session {
     }
 
     /// The row of that number; negative ones count from the last.
-    fn row(&self, row: i64) -> usize {
-        let rows = self.run.branch().input().rows.len() as i64;
+    pub(super) fn row(&self, row: i64) -> usize {
+        let rows = self.run.branch().text().rows.len() as i64;
         row.rem_euclid(rows.max(1)) as usize
     }
 
@@ -211,26 +333,26 @@ impl Session {
         }
     }
 
+    /// A stop at the present place for which no stop point fired.
+    pub fn stop_here(&self, reason: Reason) -> Stop {
+        self.stop_at(reason)
+    }
+
     pub(super) fn stop_at(&self, reason: Reason) -> Stop {
-        Stop { reason, ids: vec![], temporary: vec![], errors: vec![], position: self.run.cursor }
+        Stop { reason, ids: vec![], findings: vec![], temporary: vec![], errors: vec![], at: self.run.mark() }
     }
 }
 
-fn is_back(motion: &Motion, session: &Session) -> bool {
-    matches!(motion, Motion::To(position) if *position <= session.run.cursor)
-}
-
-/// The position where a motion ends if nothing stops it; none is the end of the pass in that direction.
-fn target(program: &Program, motion: &Motion, direction: Direction, cursor: usize) -> Option<usize> {
+/// The place in a pass where a motion within it ends; going back, none is its beginning.
+fn within(program: &Program, motion: &Motion, direction: Direction, cursor: usize) -> Option<usize> {
     let end = program.ops.len();
     match (motion, direction) {
-        (Motion::To(position), _) => Some(*position),
-        (Motion::Step(_), Direction::Forward) => Some((cursor + 1).min(end)),
+        (Motion::Step(_), Direction::Forward) => Some(cursor + 1),
         (Motion::Step(_), Direction::Backward) => cursor.checked_sub(1),
         (Motion::Next(_), Direction::Forward) => {
             // The outermost module that begins here is one step of the module around it.
             let whole = program.modules.iter().skip(1).find(|module| module.start == cursor);
-            Some(whole.map_or((cursor + 1).min(end), |module| module.end))
+            Some(whole.map_or(cursor + 1, |module| module.end))
         }
         (Motion::Next(_), Direction::Backward) => {
             let whole = program.modules.iter().skip(1).find(|module| module.end == cursor);
@@ -244,9 +366,9 @@ fn target(program: &Program, motion: &Motion, direction: Direction, cursor: usiz
             let around = program.module_at(cursor.checked_sub(1)?);
             Some(program.modules[around].start).filter(|start| *start > 0)
         }
-        (Motion::Layer, Direction::Forward) => block_starts(program).find(|start| *start > cursor),
+        (Motion::Layer, Direction::Forward) => Some(block_starts(program).find(|start| *start > cursor).unwrap_or(end)),
         (Motion::Layer, Direction::Backward) => block_starts(program).filter(|start| *start < cursor).last(),
-        (Motion::Continue, _) => None,
+        (Motion::To(_) | Motion::Continue | Motion::Pass(_), _) => None,
     }
 }
 

@@ -26,6 +26,6 @@ impl Interpreter for Console {
     fn place(&self) -> Option<Pc> {
         let run = &self.session.run;
         let site = run.program.ops.get(run.cursor).map(|op| op.site.clone()).unwrap_or_default();
-        run.live.then_some(Pc { op: run.cursor, site, pass: 0 })
+        run.live.then_some(Pc { op: run.cursor, site, pass: run.pass as u32 })
     }
 }

@@ -9,6 +9,7 @@ use crate::commands::Outcome;
 
 mod console;
 pub mod history;
+mod lists;
 pub mod messages;
 pub mod script;
 pub mod thread;

@@ -11,10 +11,11 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use super::history::Repeat;
+use super::lists::failure;
 use super::messages::{Event, Pc, Request, Source};
 use super::script::{self, Builtin};
 use super::{Interpreter, Progress};
-use crate::answer::{Answer, ErrorView, Fault, Reason};
+use crate::answer::{Answer, Fault};
 use crate::commands::Outcome;
 use crate::tensor::compute_here;
 
@@ -123,19 +124,19 @@ impl Meter {
 }
 
 /// A command that was carried out.
-struct Done {
-    outcome: Outcome,
-    at: Option<Pc>,
-    ms: f64,
+pub(super) struct Done {
+    pub(super) outcome: Outcome,
+    pub(super) at: Option<Pc>,
+    pub(super) ms: f64,
 }
 
-struct Engine {
+pub(super) struct Engine {
     interpreter: Box<dyn Interpreter>,
     events: Sender<Event>,
-    interrupt: Arc<AtomicBool>,
+    pub(super) interrupt: Arc<AtomicBool>,
     repeat: Repeat,
     /// The script files that are running, outermost first.
-    running: Vec<PathBuf>,
+    pub(super) running: Vec<PathBuf>,
 }
 
 impl Engine {
@@ -172,7 +173,7 @@ impl Engine {
     }
 
     /// The frontend may be gone already; then there is nobody to tell.
-    fn send(&self, event: Event) {
+    pub(super) fn send(&self, event: Event) {
         _ = self.events.send(event);
     }
 
@@ -186,9 +187,17 @@ impl Engine {
         if line.trim().is_empty() {
             return self.finish(id, line, self.nothing());
         }
-        let done = self.timed(|engine| engine.execute(id, &line, &source, false));
+        let mut done = self.timed(|engine| engine.execute(id, &line, &source, false));
         if source == Source::Prompt {
             self.repeat.note(&line, done.outcome.repeatable);
+        }
+        let then = std::mem::take(&mut done.outcome.then);
+        if !then.is_empty() {
+            let text = line.clone();
+            done = self.timed(|engine| {
+                engine.within(id, text, done);
+                engine.follow(id, then, false)
+            });
         }
         self.finish(id, line, done)
     }
@@ -204,7 +213,7 @@ impl Engine {
         quit
     }
 
-    fn moved(&mut self, outcome: &Outcome) {
+    pub(super) fn moved(&mut self, outcome: &Outcome) {
         if outcome.changed {
             match guard(|| self.interpreter.snapshot()) {
                 Ok(snapshot) => self.send(Event::Moved(snapshot)),
@@ -213,7 +222,7 @@ impl Engine {
         }
     }
 
-    fn timed(&mut self, run: impl FnOnce(&mut Self) -> Outcome) -> Done {
+    pub(super) fn timed(&mut self, run: impl FnOnce(&mut Self) -> Outcome) -> Done {
         let start = Instant::now();
         let outcome = run(self);
         let ms = start.elapsed().as_secs_f64() * 1000.0;
@@ -229,7 +238,7 @@ impl Engine {
     }
 
     /// Carries out one command line, nested scripts included.
-    fn execute(&mut self, id: u64, line: &str, source: &Source, keep_going: bool) -> Outcome {
+    pub(super) fn execute(&mut self, id: u64, line: &str, source: &Source, keep_going: bool) -> Outcome {
         match script::builtin(line) {
             Some(Builtin::Source("")) => failure("source needs a file name", Fault::Command),
             Some(Builtin::Source(name)) => {
@@ -250,82 +259,6 @@ impl Engine {
             }
         }
     }
-
-    /// Runs a script file, guarded against running itself. The outcome sums its commands up.
-    fn script(&mut self, id: u64, file: &Path, keep_going: bool) -> Outcome {
-        let name = file.display().to_string();
-        let (text, identity) = match std::fs::read_to_string(file).and_then(|text| Ok((text, file.canonicalize()?))) {
-            Ok(read) => read,
-            Err(error) => return failure(&format!("cannot read {name}: {error}"), Fault::Command),
-        };
-        if self.running.contains(&identity) {
-            return failure(&format!("{name} is running already: a script cannot source itself"), Fault::Command);
-        }
-        self.running.push(identity);
-        let outcome = self.script_commands(id, &name, &text, keep_going);
-        self.running.pop();
-        outcome
-    }
-
-    fn script_commands(&mut self, id: u64, name: &str, text: &str, keep_going: bool) -> Outcome {
-        let commands = match script::parse(text) {
-            Ok(commands) => commands,
-            Err((line, message)) => return located(failure(&message, Fault::Command), name, line),
-        };
-        let total = commands.len();
-        let mut failed = None;
-        let mut failures = 0;
-        for command in commands {
-            if self.interrupt.load(Ordering::SeqCst) {
-                return failure(&format!("{name}: interrupted before line {}", command.line), Fault::Command);
-            }
-            let source = Source::Script { file: name.to_string(), line: command.line };
-            let mut done = self.timed(|engine| engine.execute(id, &command.text, &source, keep_going));
-            done.outcome = located(done.outcome, name, command.line);
-            self.moved(&done.outcome);
-            let Outcome { answer, printed, quit, .. } = done.outcome;
-            let fault = fault_of(&answer);
-            let interrupted = matches!(&answer, Answer::Stop(stop) if stop.reason == Reason::Interrupt);
-            self.send(Event::ScriptAnswer { id, line: command.text, answer, at: done.at, ms: done.ms, printed });
-            if quit.is_some() {
-                return Outcome { quit, ..Outcome::of(Answer::Text(String::new())) };
-            }
-            if interrupted {
-                return failure(&format!("{name}: interrupted at line {}", command.line), Fault::Command);
-            }
-            if let Some(fault) = fault {
-                failures += 1;
-                failed = failed.or(Some(fault));
-                if !keep_going {
-                    return failure(&format!("{name}: stopped at line {}", command.line), fault);
-                }
-            }
-        }
-        match failed {
-            None => Outcome::of(Answer::Text(String::new())),
-            Some(fault) => failure(&format!("{name}: {failures} of {total} commands failed"), fault),
-        }
-    }
-}
-
-fn failure(message: &str, fault: Fault) -> Outcome {
-    Outcome::of(Answer::Error(ErrorView { message: message.to_string(), fault, ..ErrorView::default() }))
-}
-
-fn fault_of(answer: &Answer) -> Option<Fault> {
-    match answer {
-        Answer::Error(error) => Some(error.fault),
-        _ => None,
-    }
-}
-
-/// Notes in an error which line of which script it comes from, unless it comes from a nested one.
-fn located(mut outcome: Outcome, name: &str, line: usize) -> Outcome {
-    if let Answer::Error(error) = &mut outcome.answer {
-        error.file.get_or_insert_with(|| name.to_string());
-        error.line.get_or_insert(line);
-    }
-    outcome
 }
 
 #[cfg(test)]

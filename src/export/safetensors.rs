@@ -2,11 +2,11 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::ffi::OsString;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use safetensors::tensor::{Dtype, View};
+
+use super::whole;
 
 /// Elements of a value, in row-major order.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,31 +43,7 @@ pub fn write(path: &Path, entries: impl IntoIterator<Item = (String, Vec<usize>,
         }
         tensors.push((name, Entry { shape, data }));
     }
-    let partial = Partial::beside(path).ok_or_else(|| failed(&"it is not the name of a file"))?;
-    // Tried first, as its error would name the unfinished file.
-    fs::File::create(&partial.0).map_err(|error| failed(&error))?;
-    safetensors::serialize_to_file(tensors, None, &partial.0).map_err(|error| failed(&error))?;
-    fs::rename(&partial.0, path).map_err(|error| failed(&error))
-}
-
-/// An unfinished file. Removed when it goes out of scope, unless it has been renamed by then.
-struct Partial(PathBuf);
-
-impl Partial {
-    /// In the folder of `path`, so that renaming never copies.
-    fn beside(path: &Path) -> Option<Partial> {
-        let mut name = OsString::from(".");
-        name.push(path.file_name()?);
-        name.push(format!(".{}.partial", std::process::id()));
-        Some(Partial(path.with_file_name(name)))
-    }
-}
-
-impl Drop for Partial {
-    fn drop(&mut self) {
-        // It is gone already when all went well.
-        _ = fs::remove_file(&self.0);
-    }
+    whole(path, |partial| safetensors::serialize_to_file(tensors, None, partial).map_err(|error| error.to_string()))
 }
 
 struct Entry {
@@ -104,6 +80,8 @@ impl View for Entry {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use proptest::prelude::*;
     use safetensors::SafeTensors;
 

@@ -3,6 +3,7 @@
 use super::Result;
 use super::ast::{BinaryOp, Expr, ExprKind, IndexItem, SiteRef};
 use super::error::LangError;
+use super::eval::CachePart;
 use super::lexer::Token;
 use super::parser::Parser;
 use super::span::{Span, Spanned};
@@ -40,6 +41,15 @@ pub enum LValue {
     Param {
         /// Its name in the file, or its role.
         name: Spanned<String>,
+        /// The part of it.
+        index: Vec<IndexItem>,
+    },
+    /// Keys or values in the cache of a block.
+    Cache {
+        /// The block.
+        layer: Expr,
+        /// Which of them.
+        part: CachePart,
         /// The part of it.
         index: Vec<IndexItem>,
     },
@@ -132,6 +142,13 @@ fn lvalue(target: Expr) -> Result<LValue> {
             },
             _ => Err(LangError::new("param takes one name", base.span)),
         },
+        ExprKind::Call { name, args } if name.value == "kv" => match args.as_slice() {
+            [layer, part] if layer.name.is_none() && part.name.is_none() => {
+                let part = CachePart::of(&part.value)?;
+                Ok(LValue::Cache { layer: layer.value.clone(), part, index })
+            }
+            _ => Err(LangError::new("kv takes a layer and k or v", base.span).help("kv(0, k)")),
+        },
         ExprKind::Index { .. } => {
             Err(LangError::new("a target has one slice", span).help("write x[1, 2] rather than x[1][2]"))
         }
@@ -139,7 +156,7 @@ fn lvalue(target: Expr) -> Result<LValue> {
             Err(LangError::new("the value history cannot be changed", span).help("set $name = ... keeps a value"))
         }
         _ => Err(LangError::new("this cannot be assigned to", span)
-            .help("a target is a site, tokens[...], param(\"...\"), $cursor or $name")),
+            .help("a target is a site, tokens[...], param(\"...\"), kv(L, k), $cursor or $name")),
     }
 }
 
@@ -158,6 +175,10 @@ impl Display for LValue {
                 f.write_str("param(")?;
                 super::strings::quote(&name.value, f)?;
                 f.write_str(")")?;
+                index
+            }
+            Self::Cache { layer, part, index } => {
+                write!(f, "kv({layer}, {})", if *part == CachePart::Keys { "k" } else { "v" })?;
                 index
             }
             Self::Cursor { index } => {
@@ -192,6 +213,7 @@ mod tests {
     fn every_target_prints_as_it_was_typed() {
         for text in [
             "L5.attn.pattern[head=3, q=\"nurse\", :] = 0",
+            "kv(-1, v)[pos=3] = 0",
             "tokens[3] = \" Paris\"",
             "param(\"blocks.0.attn.W_Q\")[0, :] *= 2",
             "$cursor[0] -= 1",

@@ -1,17 +1,25 @@
 //! `config.json` with typed getters that know the keys' many names.
 //!
 //! Configurations are diffs against the defaults of a class and have changed names over the years, so every getter takes
-//! all names of a setting, and a `null` counts as absent.
+//! all names of a setting, and a `null` counts as absent unless the getter says otherwise. The configuration remembers
+//! which keys were read: what nobody asked for is checked in the end, so that no setting that changes arithmetic is passed
+//! over in silence ([`HfConfig::unread`]).
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Map, Value};
 
 use super::error::LoadError;
+
+mod unread;
 
 /// A `config.json` and where it comes from.
 #[derive(Clone, Debug)]
 pub struct HfConfig {
     path: String,
     root: Map<String, Value>,
+    read: Arc<Mutex<HashSet<String>>>,
 }
 
 /// Names of the width of the residual stream.
@@ -26,15 +34,39 @@ pub const N_KV_HEADS: &[&str] = &["num_key_value_heads", "num_kv_heads"];
 pub const D_MLP: &[&str] = &["intermediate_size", "n_inner", "ffn_dim", "hidden_dim", "ffn_hidden_size"];
 /// Names of the number of positions.
 pub const MAX_POSITIONS: &[&str] = &["max_position_embeddings", "n_positions", "max_seq_len", "seq_length", "n_ctx"];
-/// Names of the activation function.
-pub const ACT: &[&str] = &["hidden_activation", "hidden_act", "activation_function", "activation", "afn"];
-/// Names of the epsilon of the norms.
-pub const EPS: &[&str] = &["rms_norm_eps", "layer_norm_eps", "layer_norm_epsilon", "norm_epsilon", "norm_eps"];
 
 impl HfConfig {
     /// Parses the text of a configuration; `path` is for messages.
     pub fn parse(path: &str, text: &[u8]) -> Result<Self, LoadError> {
-        Ok(HfConfig { path: path.to_owned(), root: parse_object(path, text)? })
+        Ok(HfConfig::new(path.to_owned(), parse_object(path, text)?))
+    }
+
+    fn new(path: String, root: Map<String, Value>) -> Self {
+        HfConfig { path, root, read: Arc::default() }
+    }
+
+    /// An object inside the configuration as a configuration of its own.
+    pub fn nested(&self, key: &str) -> Result<Option<HfConfig>, LoadError> {
+        let section = self.object(&[key])?;
+        Ok(section.map(|section| HfConfig::new(format!("{}, {key}", self.path), section.map.clone())))
+    }
+
+    /// The same configuration with a value in one of its sections.
+    pub fn with_entry(&self, section: &str, key: &str, value: &str) -> HfConfig {
+        let mut changed = self.clone();
+        if let Some(Value::Object(section)) = changed.root.get_mut(section) {
+            section.insert(key.to_owned(), value.into());
+        }
+        changed
+    }
+
+    /// The same configuration with numbers for keys that it leaves out.
+    pub fn with_defaults(&self, defaults: &[(&str, usize)]) -> HfConfig {
+        let mut changed = self.clone();
+        for (key, value) in defaults {
+            changed.root.entry(*key).or_insert_with(|| (*value).into());
+        }
+        changed
     }
 
     /// The file, for messages.
@@ -67,7 +99,24 @@ impl HfConfig {
 
     /// The first of these keys that is present and not null, with its value.
     pub fn find<'a>(&'a self, keys: &[&'a str]) -> Option<(&'a str, &'a Value)> {
+        self.note_read(keys);
         keys.iter().find_map(|&key| self.root.get(key).filter(|value| !value.is_null()).map(|value| (key, value)))
+    }
+
+    /// Whether one of these keys is there and null. That is another thing than an absent key where a family has a default.
+    pub fn is_null(&self, keys: &[&str]) -> bool {
+        self.note_read(keys);
+        self.find(keys).is_none() && keys.iter().any(|&key| self.root.contains_key(key))
+    }
+
+    /// Marks keys as known, for settings that have no bearing on this family.
+    pub fn note_read(&self, keys: &[&str]) {
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        for key in keys {
+            if !read.contains(*key) {
+                read.insert((*key).to_owned());
+            }
+        }
     }
 
     /// A whole number that must be there and above zero.
@@ -90,6 +139,29 @@ impl HfConfig {
     pub fn opt_count(&self, keys: &[&str]) -> Result<Option<usize>, LoadError> {
         let Some((key, value)) = self.find(keys) else { return Ok(None) };
         whole(value).map(Some).ok_or_else(|| self.wrong(key, value, "a whole number"))
+    }
+
+    /// A whole number above zero: `default` if the key is absent, none if it is null.
+    pub fn size_or(&self, keys: &[&str], default: Option<usize>) -> Result<Option<usize>, LoadError> {
+        Ok(match self.opt_size(keys)? {
+            None if !self.is_null(keys) => default,
+            found => found,
+        })
+    }
+
+    /// A number: `default` if the key is absent, none if it is null.
+    pub fn number_or(&self, keys: &[&str], default: Option<f64>) -> Result<Option<f64>, LoadError> {
+        match self.find(keys) {
+            None if self.is_null(keys) => Ok(None),
+            None => Ok(default),
+            Some((key, value)) => value.as_f64().map(Some).ok_or_else(|| self.wrong(key, value, "a number")),
+        }
+    }
+
+    /// A list, if it is there.
+    pub fn list<'a>(&'a self, key: &'a str) -> Result<Option<&'a [Value]>, LoadError> {
+        let Some((key, value)) = self.find(&[key]) else { return Ok(None) };
+        value.as_array().map(|list| Some(list.as_slice())).ok_or_else(|| self.wrong(key, value, "a list"))
     }
 
     /// A number, or the default of the family.
@@ -120,6 +192,7 @@ impl HfConfig {
     /// Token ids under a key that holds one or a list of them.
     pub fn token_ids(&self, key: &str) -> Vec<u32> {
         let one = |value: &Value| value.as_u64().and_then(|id| u32::try_from(id).ok());
+        self.note_read(&[key]);
         match self.root.get(key) {
             Some(Value::Array(list)) => list.iter().filter_map(one).collect(),
             Some(value) => one(value).into_iter().collect(),
@@ -192,8 +265,34 @@ impl<'a> Section<'a> {
         self.name
     }
 
-    fn find(&self, keys: &[&'a str]) -> Option<(&'a str, &'a Value)> {
+    /// Its keys and values.
+    pub fn entries(&self) -> impl Iterator<Item = (&'a String, &'a Value)> + use<'a> {
+        self.map.iter()
+    }
+
+    /// A section of the same kind inside this one, if it is there.
+    pub fn section(&self, key: &'a str) -> Result<Option<Section<'a>>, LoadError> {
+        let Some((key, value)) = self.find(&[key]) else { return Ok(None) };
+        let map = value.as_object().ok_or_else(|| self.wrong(key, value, "an object"))?;
+        Ok(Some(Section { config: self.config, name: key, map }))
+    }
+
+    /// The first of these keys that is present and not null, with its value.
+    pub fn find(&self, keys: &[&'a str]) -> Option<(&'a str, &'a Value)> {
         keys.iter().find_map(|&key| self.map.get(key).filter(|value| !value.is_null()).map(|value| (key, value)))
+    }
+
+    /// A truth value, or the default.
+    pub fn flag(&self, keys: &[&'a str], default: bool) -> Result<bool, LoadError> {
+        let Some((key, value)) = self.find(keys) else { return Ok(default) };
+        value.as_bool().ok_or_else(|| self.wrong(key, value, "true or false"))
+    }
+
+    /// A list of numbers that must be there.
+    pub fn numbers(&self, key: &'a str) -> Result<Vec<f64>, LoadError> {
+        let value = self.map.get(key).unwrap_or(&Value::Null);
+        let numbers = value.as_array().and_then(|list| list.iter().map(Value::as_f64).collect());
+        numbers.ok_or_else(|| self.wrong(key, value, "a list of numbers"))
     }
 
     /// A number, if it is there.

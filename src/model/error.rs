@@ -320,6 +320,12 @@ pub enum InputError {
         /// Positions of the model.
         max: usize,
     },
+    /// No position for one more token.
+    #[error("the text has {max} tokens, as many as the model has positions for: it cannot go on")]
+    Full {
+        /// Positions of the model.
+        max: usize,
+    },
     /// A token id outside the vocabulary.
     #[error("token id {id} at position {position} is out of range: the vocabulary has 0..{}", .vocab.saturating_sub(1))]
     IdOutOfRange {

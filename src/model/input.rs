@@ -102,8 +102,8 @@ impl Input {
     /// # Errors
     /// If the model has fewer positions.
     pub fn pad_to(&mut self, spec: &ModelSpec, length: usize) -> Result<(), InputError> {
-        if length > spec.max_positions {
-            return Err(InputError::TooLong { tokens: length, max: spec.max_positions });
+        if let Some(max) = spec.longest_input().filter(|max| length > *max) {
+            return Err(InputError::TooLong { tokens: length, max });
         }
         self.fill(length);
         Ok(())
@@ -116,6 +116,34 @@ impl Input {
             row.mask.resize(length, false);
             row.type_ids.resize(length, 0);
         }
+    }
+
+    /// The first columns.
+    pub fn columns(&self, end: usize) -> Input {
+        let mut cut = self.clone();
+        for row in &mut cut.rows {
+            row.ids.truncate(end);
+            row.mask.truncate(end);
+            row.type_ids.truncate(end);
+        }
+        cut
+    }
+
+    /// Appends a token to each row; padding where there is none.
+    ///
+    /// # Errors
+    /// If the model has no position for it.
+    pub fn push_column(&mut self, model: &Model, tokens: &[Option<u32>]) -> Result<(), InputError> {
+        let tokens_then = self.rows.iter().map(|row| row.len() + 1).max().unwrap_or(0);
+        if tokens_then > model.spec.max_positions {
+            return Err(InputError::Full { max: model.spec.max_positions });
+        }
+        for (row, token) in self.rows.iter_mut().zip(tokens) {
+            row.ids.push(token.unwrap_or(self.filler));
+            row.mask.push(token.is_some());
+            row.type_ids.push(0);
+        }
+        Ok(())
     }
 
     /// Tokens of each row, padding included.
@@ -138,8 +166,8 @@ fn check(spec: &ModelSpec, row: &Row) -> Result<(), InputError> {
     if row.is_empty() {
         return Err(InputError::Empty);
     }
-    if tokens > spec.max_positions {
-        return Err(InputError::TooLong { tokens, max: spec.max_positions });
+    if let Some(max) = spec.longest_input().filter(|max| tokens > *max) {
+        return Err(InputError::TooLong { tokens, max });
     }
     if let Some((position, &id)) = row.ids.iter().enumerate().find(|(_, id)| **id as usize >= spec.vocab) {
         return Err(InputError::IdOutOfRange { id, position, vocab: spec.vocab });

@@ -12,13 +12,15 @@ use crate::tensor::{Device, Value, transposed};
 
 use super::bundled;
 use super::checkpoint::{Checkpoint, CheckpointFiles};
-use super::config::{HfConfig, parse_json};
+use super::config::HfConfig;
 use super::error::LoadError;
 use super::families::{self, Layout, Sources};
 use super::hub::{self, HubName};
-use super::plan::{Load, file_shape, plan, shape_of};
+use super::needs::shape_of;
+use super::plan::{Load, file_shape, plan};
 use super::role::{Role, WeightId};
-use super::spec::{Head, ModelSpec};
+use super::sentence::sentence;
+use super::spec::ModelSpec;
 use super::tokenizer::{SpecialTokens, Tokenizer};
 use super::weights::{RowChunks, Weight, Weights};
 
@@ -56,7 +58,11 @@ impl ModelSource {
         }
     }
 
-    fn files(&self) -> Result<CheckpointFiles, LoadError> {
+    /// The files of the checkpoint.
+    ///
+    /// # Errors
+    /// If they cannot be found.
+    pub fn files(&self) -> Result<CheckpointFiles, LoadError> {
         match self {
             ModelSource::Path(path) => CheckpointFiles::at(path),
             ModelSource::Hub(name) => {
@@ -142,9 +148,13 @@ pub fn load(
     let config = HfConfig::parse(&files.path_of("config.json"), &files.read_config()?)?;
     let family = families::find(&config)?;
     let checkpoint = files.open_checkpoint()?;
-    let (mean_pooling, mut notes) = pooling(&files)?;
-    let from = Sources { config: &config, checkpoint: &checkpoint, mean_pooling };
+    let (sentence, mut notes) = sentence(&files)?;
+    let from = Sources { config: &config, checkpoint: &checkpoint, sentence: sentence.as_ref() };
     let spec = family.spec(&from)?;
+    let unknown = config.unread(&spec.family)?;
+    if !unknown.is_empty() {
+        notes.push(format!("not used of {}: {}", config.path(), unknown.join(", ")));
+    }
     let names = family.names(&spec, &from)?;
     let architecture = config.architecture()?.unwrap_or(&spec.family);
     let plan = plan(&spec, &names, &checkpoint, config.path(), architecture)?;
@@ -164,7 +174,7 @@ pub fn load(
         parameters: plan.loads.iter().map(|load| file_shape(&spec, load).iter().product::<usize>() as u64).sum(),
         bytes: weights.loaded_bytes(),
         dtypes,
-        ignored: names.ignored.into_iter().map(|ignored| (ignored.name, ignored.reason.to_owned())).collect(),
+        ignored: names.ignored.into_iter().map(|ignored| (ignored.name, ignored.reason)).collect(),
         notes,
         seconds: start.elapsed().as_secs_f64(),
     };
@@ -213,7 +223,10 @@ fn runs(spec: &ModelSpec, load: &Load, max: u64) -> Vec<usize> {
     if load.parts.len() == 1 {
         return vec![count];
     }
-    let along = |size: usize| if load.layout == Layout::OutIn { size * shape[1] } else { size };
+    let along = |size: usize| match load.layout {
+        Layout::OutIn | Layout::Stacked => size * shape.last().copied().unwrap_or(1),
+        _ => size,
+    };
     load.parts.iter().map(|(_, size)| along(*size)).collect()
 }
 
@@ -240,9 +253,9 @@ fn upload(
         return Ok(());
     }
     for ((id, _), data) in load.parts.iter().zip(buffers) {
-        let shape = shape_of(spec, id.role);
+        let shape = shape_of(spec, *id);
         let value = match (load.layout, &*shape) {
-            (Layout::OutIn, &[from, to]) => Value::linear(data, from, to, device),
+            (Layout::OutIn | Layout::Stacked, &[from, to]) => Value::linear(data, from, to, device),
             (Layout::InOut, &[from, to]) => Value::linear(transposed(data, from, to), from, to, device),
             _ => Value::from_f32(data, &shape, device),
         };
@@ -275,46 +288,6 @@ fn tokenizer(files: &CheckpointFiles) -> Result<Option<Tokenizer>, LoadError> {
     Tokenizer::from_bytes(&files.path_of("tokenizer.json"), &bytes).map(Some)
 }
 
-/// What sentence-transformers does after the model: whether it takes the mean over tokens, and what of it is left out.
-fn pooling(files: &CheckpointFiles) -> Result<(bool, Vec<String>), LoadError> {
-    let Some(text) = files.read("modules.json")? else { return Ok((false, Vec::new())) };
-    let modules = parse_json(&files.path_of("modules.json"), &text)?;
-    let (mut mean, mut notes) = (false, Vec::new());
-    for module in modules.as_array().into_iter().flatten() {
-        let text = |key: &str| module.get(key).and_then(|value| value.as_str()).unwrap_or_default();
-        let kind = text("type").rsplit('.').next().unwrap_or_default();
-        match kind {
-            "Transformer" => {}
-            "Pooling" => {
-                let name = format!("{}/config.json", text("path"));
-                mean = match files.read(&name)? {
-                    Some(config) => takes_mean(&HfConfig::parse(&files.path_of(&name), &config)?)?,
-                    None => false,
-                };
-                if !mean {
-                    notes.push("modules.json asks for a pooling other than the mean over tokens: not applied".into());
-                }
-            }
-            other => notes.push(format!("modules.json asks for a {other} step after the model: not applied")),
-        }
-    }
-    Ok((mean, notes))
-}
-
-/// Whether the mean over tokens is the only pooling that is asked for.
-fn takes_mean(config: &HfConfig) -> Result<bool, LoadError> {
-    if let Some(mode) = config.str(&["pooling_mode"])? {
-        return Ok(mode == "mean");
-    }
-    let asked: Vec<&String> = config
-        .json()
-        .iter()
-        .filter(|(key, v)| key.starts_with("pooling_mode_") && **v == true)
-        .map(|(k, _)| k)
-        .collect();
-    Ok(asked == ["pooling_mode_mean_tokens"])
-}
-
 impl Model {
     /// Whether the model takes two texts at once.
     pub fn takes_pairs(&self) -> bool {
@@ -323,13 +296,7 @@ impl Model {
 
     /// A line for listings: family, head and size.
     pub fn summary(&self) -> String {
-        let head = match &self.spec.head {
-            Head::CausalLm { .. } => "causal LM".to_owned(),
-            Head::MaskedLm { .. } => "masked LM".to_owned(),
-            Head::SequenceClassification { labels } => format!("{} classes", labels.len()),
-            Head::Bare { sentence: true } => "sentence embedding".to_owned(),
-            Head::Bare { sentence: false } => "no head".to_owned(),
-        };
+        let head = self.spec.head.describe();
         format!(
             "{} {head}: {} layers, {} heads, width {}, vocabulary {}, {} parameters",
             self.spec.family,
@@ -350,7 +317,7 @@ mod tests {
     fn vocabulary_matrices_are_split_by_rows_and_fused_ones_by_parts() {
         let fixture = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/models/gpt2");
         let spec = load(&ModelSource::Path(fixture.into()), &Device::cpu(), &mut |_| true).unwrap().spec;
-        let one = |id, layout, size| Load { name: "x".into(), layout, parts: vec![(id, size)] };
+        let one = |id, layout, size| Load { name: "x".into(), layout, parts: vec![(id, size)], rounds: 1 };
         let embedding = one(WeightId::global(Role::W_E), Layout::Table, 0);
         assert_eq!(runs(&spec, &embedding, u64::MAX), [384 * 32]);
         assert_eq!(runs(&spec, &embedding, 100 * 32 * 4), [3200, 3200, 3200, 2688]);
@@ -359,7 +326,7 @@ mod tests {
         assert_eq!(runs(&spec, &positions, 1), [64 * 32]);
         let id = |role| WeightId::block(0, role);
         let parts = vec![(id(Role::W_Q), 32), (id(Role::W_K), 32), (id(Role::W_V), 32)];
-        let fused = |layout| Load { name: "x".into(), layout, parts: parts.clone() };
+        let fused = |layout| Load { name: "x".into(), layout, parts: parts.clone(), rounds: 1 };
         assert_eq!(runs(&spec, &fused(Layout::InOut), u64::MAX), [32, 32, 32]);
         assert_eq!(runs(&spec, &fused(Layout::OutIn), u64::MAX), [1024, 1024, 1024]);
     }

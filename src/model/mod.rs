@@ -1,5 +1,6 @@
 //! A checkpoint becomes a `Model`: specification, weights by role, tokenizer.
 
+pub mod adapter;
 pub mod bundled;
 
 pub mod chat;
@@ -10,8 +11,10 @@ pub mod families;
 pub mod hub;
 pub mod input;
 mod load;
+pub mod needs;
 mod plan;
 pub mod role;
+mod sentence;
 pub mod spec;
 pub mod text;
 pub mod tokenizer;

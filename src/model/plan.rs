@@ -3,13 +3,14 @@
 //! Every tensor must be used once or be known to be useless. This is the cheapest protection against a model that loads
 //! and computes something else.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use super::checkpoint::{Checkpoint, TensorEntry};
 use super::error::LoadError;
 use super::families::{Layout, TensorNames};
+use super::needs::shape_of;
 use super::role::{Role, WeightId};
-use super::spec::{Head, ModelSpec};
+use super::spec::ModelSpec;
 use super::weights::FileTensor;
 
 /// A tensor of the file and the weights it becomes.
@@ -19,8 +20,10 @@ pub struct Load {
     pub name: String,
     /// How it lies in the file.
     pub layout: Layout,
-    /// The weights in the order of the parts, and the width of each along the output axis.
+    /// The weights in the order of the parts, and the outputs of each that stand side by side.
     pub parts: Vec<(WeightId, usize)>,
+    /// How often the parts follow each other.
+    pub rounds: usize,
 }
 
 /// What to read, in the order of the model, and what the files hold.
@@ -32,36 +35,6 @@ pub struct Plan {
     pub files: Vec<FileTensor>,
 }
 
-/// Shape of a weight as the model uses it: `[in, out]` for linear layers.
-pub fn shape_of(spec: &ModelSpec, role: Role) -> Vec<usize> {
-    use Role::*;
-    let (d, m, v) = (spec.d_model, spec.d_mlp, spec.vocab);
-    let (q, kv) = (spec.n_heads * spec.head_dim, spec.n_kv_heads * spec.head_dim);
-    let labels = match &spec.head {
-        Head::SequenceClassification { labels } => labels.len(),
-        _ => 0,
-    };
-    match role {
-        W_E | W_U => vec![v, d],
-        W_pos => vec![spec.max_positions, d],
-        W_type => vec![spec.embed.token_types, d],
-        W_Q => vec![d, q],
-        W_K | W_V => vec![d, kv],
-        W_O => vec![q, d],
-        b_Q => vec![q],
-        b_K | b_V => vec![kv],
-        W_in | W_gate => vec![d, m],
-        W_out => vec![m, d],
-        b_in | b_gate => vec![m],
-        b_U => vec![v],
-        MlmW | PoolerW => vec![d, d],
-        ClassifierW => vec![d, labels],
-        ClassifierB => vec![labels],
-        EmbedLnW | EmbedLnB | Ln1W | Ln1B | b_O | Ln2W | Ln2B | b_out | LnFinalW | LnFinalB | MlmB | MlmLnW
-        | MlmLnB | PoolerB => vec![d],
-    }
-}
-
 /// Matches names to tensors and checks every shape.
 pub fn plan(
     spec: &ModelSpec,
@@ -71,7 +44,7 @@ pub fn plan(
     architecture: &str,
 ) -> Result<Plan, LoadError> {
     let loads = group(names);
-    let ignored: HashMap<&str, &str> = names.ignored.iter().map(|i| (i.name.as_str(), i.reason)).collect();
+    let ignored: HashMap<&str, &str> = names.ignored.iter().map(|i| (i.name.as_str(), i.reason.as_str())).collect();
     let used: HashMap<&str, &Load> = loads.iter().map(|load| (load.name.as_str(), load)).collect();
     let missing: Vec<String> =
         loads.iter().filter(|load| !checkpoint.has(&load.name)).map(|load| load.name.clone()).collect();
@@ -102,6 +75,7 @@ pub fn plan(
                 bytes: entry.bytes() as u64,
                 layout: load.map(|load| load.layout),
                 uses: load.map(|load| load.parts.iter().map(|(id, _)| *id).collect()).unwrap_or_default(),
+                rounds: load.map_or(1, |load| load.rounds),
                 ignored: ignored.get(entry.name.as_str()).map(|&reason| reason.to_owned()),
             }
         })
@@ -112,31 +86,42 @@ pub fn plan(
 /// One entry for each tensor of the file; the parts of a fused one together.
 fn group(names: &TensorNames) -> Vec<Load> {
     let mut loads: Vec<Load> = Vec::new();
-    let mut seen = HashSet::new();
+    let mut seen: HashMap<&str, usize> = HashMap::new();
     for wanted in &names.wanted {
         let source = &wanted.source;
-        if !seen.insert(source.name.as_str()) {
-            continue;
-        }
-        let mut parts: Vec<_> = names.wanted.iter().filter(|other| other.source.name == source.name).collect();
-        parts.sort_by_key(|part| part.source.part.as_ref().map_or(0, |part| part.index));
-        let parts = parts
-            .into_iter()
-            .map(|part| (part.id, part.source.part.as_ref().map_or(0, |part| part.sizes[part.index])))
-            .collect();
-        loads.push(Load { name: source.name.clone(), layout: source.layout, parts });
+        let (index, size, rounds) = match &source.part {
+            Some(part) => (part.index, part.sizes[part.index], part.rounds),
+            None => (0, 0, 1),
+        };
+        let at = *seen.entry(source.name.as_str()).or_insert_with(|| {
+            loads.push(Load { name: source.name.clone(), layout: source.layout, parts: Vec::new(), rounds });
+            loads.len() - 1
+        });
+        // Parts may be wanted in another order than that of the file.
+        let parts = &mut loads[at].parts;
+        let empty = (wanted.id, 0);
+        parts.resize(parts.len().max(index + 1), empty);
+        parts[index] = (wanted.id, size);
     }
     loads
 }
 
 /// Shape that the tensor must have in the file.
 pub fn file_shape(spec: &ModelSpec, load: &Load) -> Vec<usize> {
-    let shapes: Vec<Vec<usize>> = load.parts.iter().map(|(id, _)| shape_of(spec, id.role)).collect();
+    let shapes: Vec<Vec<usize>> = load.parts.iter().map(|(id, _)| shape_of(spec, *id)).collect();
     let outputs: usize = shapes.iter().filter_map(|shape| shape.last()).sum();
     let inputs = shapes.first().and_then(|shape| shape.first()).copied().unwrap_or(0);
     match load.layout {
         Layout::InOut => vec![inputs, outputs],
         Layout::OutIn => vec![outputs, inputs],
+        Layout::Stacked => {
+            let stacked = match load.parts.first().map(|(id, _)| id.role) {
+                // Gate and up projection of an expert stand one upon the other.
+                Some(Role::W_gate) => shapes.len() / 2,
+                _ => shapes.len(),
+            };
+            vec![stacked, outputs / stacked.max(1), inputs]
+        }
         Layout::Vector => vec![outputs],
         Layout::Table => shapes.into_iter().next().unwrap_or_default(),
     }

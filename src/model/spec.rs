@@ -6,6 +6,14 @@
 
 use serde::{Deserialize, Serialize};
 
+mod head;
+mod layer;
+mod rope;
+
+pub use head::{Classes, Head, Logits, Pool, Pooled, Pooling, Sentence, Transform};
+pub use layer::{Experts, Layer, SharedExpert};
+pub use rope::{Pairing, Rope, RopeScaling};
+
 /// What decides the arithmetic of a model, without its weights. Pure data.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ModelSpec {
@@ -21,121 +29,266 @@ pub struct ModelSpec {
     pub n_kv_heads: usize,
     /// Width of one head, `h`.
     pub head_dim: usize,
-    /// Width of the MLP, `M`.
+    /// Width of a dense MLP, `M`.
     pub d_mlp: usize,
     /// Rows of the token embedding, `V`.
     pub vocab: usize,
-    /// Longest input in tokens that the model has positions for.
+    /// Positions that the model was made for. Only some ways of telling positions end there: see
+    /// [`ModelSpec::longest_input`].
     pub max_positions: usize,
-    /// The norm used everywhere in the model.
+    /// The norm of the embedding, of the blocks, and after the last block.
     pub norm: Norm,
     /// Where the norms of a block stand.
     pub placement: Placement,
+    /// Whether there is a norm after the last block.
+    pub final_norm: bool,
     /// How tokens become vectors.
     pub embed: Embed,
-    /// Where the model knows positions from.
+    /// What is added to embeddings or scores so that the model knows positions.
     pub positions: Positions,
+    /// The rotations of queries and keys that layers may have.
+    pub ropes: Vec<Rope>,
     /// What the attention computes.
     pub attention: Attention,
-    /// What the MLP computes.
+    /// What a dense MLP computes.
     pub mlp: Mlp,
+    /// What the MLP of layers with a mixture of experts computes.
+    pub experts: Option<Experts>,
+    /// What differs between layers.
+    pub layers: Vec<Layer>,
+    /// Where residual connections start, and how what is added to them is scaled.
+    pub residual: Residual,
     /// What turns the last hidden state into an answer.
     pub head: Head,
 }
 
-/// A normalisation of the last axis.
+/// A normalisation of the last axis: `x / scale * gain + bias`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Norm {
     /// Which statistic is divided by.
     pub kind: NormKind,
     /// Added to the variance (or mean square) before the square root.
     pub eps: f64,
+    /// What the normalised input is multiplied by.
+    pub gain: Gain,
+    /// Whether a bias is added.
+    pub bias: bool,
 }
 
-/// Which statistic a [`Norm`] divides by, and whether it has a bias.
+/// Which statistic a [`Norm`] divides by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum NormKind {
-    /// `(x - mean) / sqrt(var + eps) * w + b`, biased variance.
+    /// `(x - mean) / sqrt(var + eps)`, biased variance.
     LayerNorm,
-    /// `x / sqrt(mean(x^2) + eps) * w`.
+    /// `x / sqrt(mean(x^2) + eps)`.
     Rms,
 }
 
-/// Where the norms of a block stand.
+/// What a [`Norm`] multiplies by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Gain {
+    /// Nothing (OLMo).
+    None,
+    /// The weight `w`.
+    Weight,
+    /// `1 + w` (Gemma, Nemotron).
+    OnePlus,
+}
+
+impl Norm {
+    /// A layer norm with weight and bias.
+    pub fn layer_norm(eps: f64) -> Norm {
+        Norm { kind: NormKind::LayerNorm, eps, gain: Gain::Weight, bias: true }
+    }
+
+    /// A root-mean-square norm with a weight.
+    pub fn rms(eps: f64) -> Norm {
+        Norm { kind: NormKind::Rms, eps, gain: Gain::Weight, bias: false }
+    }
+
+    /// The same without a bias.
+    pub fn without_bias(self) -> Norm {
+        Norm { bias: false, ..self }
+    }
+}
+
+/// Where the norms of a block stand: `ln1` and `ln2` in front of attention and MLP or after the residual additions,
+/// `attn_post_ln` and `mlp_post_ln` on what they add.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Placement {
-    /// In front of attention and of the MLP, and once after the last block (GPT-2, Llama).
+    /// `ln1` in front of attention, `ln2` in front of the MLP (GPT-2, Llama).
     Pre,
-    /// After each residual addition, none after the last block (BERT).
+    /// After each residual addition (BERT).
     Post,
+    /// In front, and on what is added (Gemma 2, GLM-4).
+    Sandwich,
+    /// On what is added only (OLMo 2).
+    Output,
+    /// Attention and MLP both read `ln1` of the block's input (GPT-J, Cohere).
+    ParallelOne,
+    /// Both read the block's input, each through a norm of its own (GPT-NeoX, Falcon 40B).
+    ParallelTwo,
+}
+
+impl Placement {
+    /// Whether blocks have `ln1`.
+    pub fn has_ln1(self) -> bool {
+        self != Placement::Output
+    }
+
+    /// Whether blocks have `ln2`.
+    pub fn has_ln2(self) -> bool {
+        !matches!(self, Placement::Output | Placement::ParallelOne)
+    }
+
+    /// Where the norms are, in words.
+    pub fn describe(self) -> &'static str {
+        match self {
+            Placement::Pre => "in front of attention and MLP",
+            Placement::Post => "after each residual addition",
+            Placement::Sandwich => "in front of attention and MLP, and on what they add",
+            Placement::Output => "on what attention and MLP add",
+            Placement::ParallelOne => "one, in front of attention and MLP side by side",
+            Placement::ParallelTwo => "two, in front of attention and MLP side by side",
+        }
+    }
+
+    /// Whether what attention and MLP add passes a norm.
+    pub fn has_post_norms(self) -> bool {
+        matches!(self, Placement::Sandwich | Placement::Output)
+    }
+
+    /// Whether the MLP reads the block's input instead of what attention has added to.
+    pub fn is_parallel(self) -> bool {
+        matches!(self, Placement::ParallelOne | Placement::ParallelTwo)
+    }
 }
 
 /// How tokens become vectors.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Embed {
+    /// Width of the token table; `d_model` unless it is projected.
+    pub width: usize,
+    /// Factor on the token embedding (Gemma, Granite).
+    pub scale: f64,
     /// Rows of the token-type table; 0 where the architecture has none.
     pub token_types: usize,
     /// Whether the sum of embeddings passes a norm of its own (`embed_ln`).
     pub norm: bool,
+    /// Projection of narrow embeddings to the width of the model; position tables are as wide as what they are added to.
+    pub project: Option<Projection>,
 }
 
-/// Where the model knows positions from.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+impl Embed {
+    /// A token table and nothing else.
+    pub fn plain(width: usize) -> Embed {
+        Embed { width, scale: 1.0, token_types: 0, norm: false, project: None }
+    }
+}
+
+/// How narrow embeddings become as wide as the model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Projection {
+    /// The normed sum of all embeddings, with a bias (ELECTRA, ALBERT).
+    OfSum,
+    /// The token embedding alone, without a bias; another projection leads back in front of the unembedding (OPT-350m).
+    OfTokens,
+}
+
+/// What is added so that the model knows positions. Rotations are in [`Layer::rope`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Positions {
-    /// A learned table with one row for each position.
-    Learned,
-    /// Rotation of queries and keys.
-    Rope(Rope),
-}
-
-/// Rotary position embedding: feature `i` is paired with `i + dim/2` (half rotation).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Rope {
-    /// Base of the frequencies, `theta^(-2i/dim)`.
-    pub theta: f64,
-    /// Features of each head that rotate, from the first on; at most `head_dim`.
-    pub dim: usize,
-    /// How the frequencies are stretched for long inputs.
-    pub scaling: RopeScaling,
-}
-
-/// How RoPE frequencies are stretched; the formulas are those of transformers' `modeling_rope_utils`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub enum RopeScaling {
-    /// Frequencies as they are.
+    /// Nothing.
     None,
-    /// All frequencies divided by the factor.
-    Linear {
-        /// The divisor.
-        factor: f64,
+    /// A row of a table to each embedding.
+    Learned {
+        /// Rows of the table.
+        rows: usize,
+        /// Which row.
+        count: Count,
     },
-    /// Low frequencies divided, high ones kept, those between blended.
-    Llama3 {
-        /// The divisor of the low frequencies.
-        factor: f64,
-        /// Wavelengths above `original_max / low_freq_factor` are divided.
-        low_freq_factor: f64,
-        /// Wavelengths below `original_max / high_freq_factor` are kept.
-        high_freq_factor: f64,
-        /// Length in tokens that the model was first trained for.
-        original_max: f64,
+    /// A slope times the position of the key to each score.
+    Alibi(Alibi),
+}
+
+/// Which row of a position table a token gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Count {
+    /// The position that the rest of the model sees too.
+    Seen,
+    /// The number of real tokens before it, plus 2; padding gets row 1 (OPT).
+    RealPlusTwo,
+    /// The number of tokens up to it whose id is not `pad`, plus `pad`; those with the id get row `pad` (RoBERTa).
+    ById {
+        /// The id of padding.
+        pad: u32,
     },
 }
 
-/// What the attention of one block computes.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// Attention with linear biases: three formulas in use. `p` is the position of a key among the real tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Alibi {
+    /// `slope p` is added to the scaled scores.
+    Bloom,
+    /// `slope p`, both and their product rounded to bfloat16, is added before scaling.
+    Falcon,
+    /// `slope (p - p of the last key)` is added to the scaled scores; the slopes of another number of heads than a power of
+    /// two are chosen in another way.
+    Mpt,
+}
+
+/// What the attention of a block computes.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Attention {
     /// Whether position `q` sees only keys up to `q`.
     pub causal: bool,
-    /// Factor on the scores of each block, usually `1/sqrt(h)`; one entry per layer.
-    pub scale: Vec<f64>,
     /// Whether the query, key and value projections have a bias.
     pub qkv_bias: bool,
     /// Whether the output projection has a bias.
     pub out_bias: bool,
+    /// Norm of queries and keys.
+    pub qk_norm: Option<QkNorm>,
+    /// Bound on queries, keys and values, after their norm where they have one.
+    pub clip: Option<f64>,
+    /// `cap tanh(score / cap)`, before masking.
+    pub softcap: Option<f64>,
+    /// What a padding position attends to that sees no key.
+    pub blind: Blind,
 }
 
-/// What the MLP of one block computes.
+/// What a padding position attends to when all keys are masked. transformers masks with the most negative float and not
+/// with -inf, so that its softmax is uniform there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Blind {
+    /// All keys alike.
+    All,
+    /// The keys alike that it would see if they were no padding: two masks are applied, one after the other (GPT-Neo).
+    Visible,
+}
+
+/// A norm of queries and keys.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct QkNorm {
+    /// What is computed.
+    pub norm: Norm,
+    /// Over what.
+    pub over: QkNormOver,
+}
+
+/// Which features of a query or key are normalised together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum QkNormOver {
+    /// Those of each head, all heads with the same weights.
+    Head,
+    /// Those of each head, each head with weights of its own: one tensor `[H, h]` (Cohere).
+    OwnHead,
+    /// The same, but the file has a tensor `[h]` for each head (StableLM).
+    EachHead,
+    /// All heads together (OLMo 2).
+    All,
+}
+
+/// What a dense MLP computes.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Mlp {
     /// `down(act(gate(x)) * up(x))` instead of `out(act(in(x)))`.
@@ -146,6 +299,21 @@ pub struct Mlp {
     pub bias: bool,
 }
 
+/// Where residual connections start, and how what is added is scaled.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Residual {
+    /// Factor on what attention and MLP add (Granite).
+    pub scale: f64,
+    /// Whether they start behind the norms instead of in front (a variant of BLOOM).
+    pub from_norm: bool,
+}
+
+impl Default for Residual {
+    fn default() -> Self {
+        Residual { scale: 1.0, from_norm: false }
+    }
+}
+
 /// An activation function. `gelu` in a configuration is the exact one; most other gelu names mean the tanh approximation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Act {
@@ -153,50 +321,71 @@ pub enum Act {
     Gelu,
     /// `0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))`.
     GeluTanh,
+    /// `x * sigmoid(1.702 x)`.
+    QuickGelu,
     /// `x * sigmoid(x)`.
     Silu,
     /// `max(x, 0)`.
     Relu,
+    /// `max(x, 0)^2`.
+    Relu2,
     /// `tanh(x)`.
     Tanh,
+    /// `1 / (1 + exp(-x))`.
+    Sigmoid,
+    /// `x`.
+    Linear,
 }
 
-/// What turns the last hidden state into an answer.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub enum Head {
-    /// Next-token logits from every position.
-    CausalLm {
-        /// The unembedding is the token embedding.
-        tied: bool,
-    },
-    /// Logits over the vocabulary at every position, after a transform (dense, activation, norm).
-    MaskedLm {
-        /// The activation of the transform.
-        act: Act,
-    },
-    /// One row of class logits from the pooled first token.
-    SequenceClassification {
-        /// Class names in order of their index.
-        labels: Vec<String>,
-    },
-    /// The bare body: the last hidden state is the result.
-    Bare {
-        /// Whether sentence-transformers modules ask for `sentence`, the mean over the real tokens.
-        sentence: bool,
-    },
+impl Act {
+    /// The name in listings.
+    pub fn name(self) -> &'static str {
+        match self {
+            Act::Gelu => "gelu",
+            Act::GeluTanh => "gelu (tanh)",
+            Act::QuickGelu => "quick gelu",
+            Act::Silu => "silu",
+            Act::Relu => "relu",
+            Act::Relu2 => "relu squared",
+            Act::Tanh => "tanh",
+            Act::Sigmoid => "sigmoid",
+            Act::Linear => "none",
+        }
+    }
 }
 
 impl ModelSpec {
     /// Whether the model predicts the next token from every position.
     pub fn is_causal_lm(&self) -> bool {
-        matches!(self.head, Head::CausalLm { .. })
+        matches!(self.head, Head::CausalLm(_))
     }
 
     /// Class names, where the head has classes.
     pub fn labels(&self) -> &[String] {
         match &self.head {
-            Head::SequenceClassification { labels } => labels,
+            Head::Sequence { classes, .. } | Head::Token { classes, .. } => &classes.labels,
             _ => &[],
         }
+    }
+
+    /// Tokens of the longest input that can be computed; none where positions do not end. Beyond [`Self::max_positions`]
+    /// such models compute, but were not made for it.
+    pub fn longest_input(&self) -> Option<usize> {
+        match self.positions {
+            Positions::Learned { rows, count } => Some(match count {
+                Count::Seen => rows,
+                Count::RealPlusTwo => rows.saturating_sub(2),
+                Count::ById { pad } => rows.saturating_sub(pad as usize + 1),
+            }),
+            // MPT has a table of biases, GPT-J one of angles.
+            Positions::Alibi(Alibi::Mpt) => Some(self.max_positions),
+            _ if self.ropes.iter().any(|rope| rope.tabled) => Some(self.max_positions),
+            _ => None,
+        }
+    }
+
+    /// The block whose weights block `layer` uses: another one where blocks share them (ALBERT).
+    pub fn weights_of(&self, layer: usize) -> usize {
+        self.layers.get(layer).map_or(layer, |layer| layer.weights)
     }
 }

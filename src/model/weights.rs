@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::tensor::ops::Slice;
 use crate::tensor::{TensorError, Value};
 
 use super::families::Layout;
@@ -157,6 +158,8 @@ pub struct FileTensor {
     pub layout: Option<Layout>,
     /// The weights it holds, in the order of its parts; empty if it is ignored.
     pub uses: Vec<WeightId>,
+    /// How often its parts follow each other: once for each head where the file has the weights of a head side by side.
+    pub rounds: usize,
     /// Why it is not used, if it is not.
     pub ignored: Option<String>,
 }
@@ -192,7 +195,7 @@ impl Weights {
     /// Every weight there is, in the order of the model.
     pub fn ids(&self) -> Vec<WeightId> {
         let mut ids: Vec<_> = self.loaded.keys().copied().collect();
-        ids.sort_by_key(|id| (order(id.role), *id));
+        ids.sort_by_key(|id| (id.role.place(), *id));
         ids
     }
 
@@ -257,13 +260,61 @@ impl Weights {
         for id in &file.uses {
             let Some(weight) = self.get(*id) else { return Ok(None) };
             let value = weight.whole()?;
-            parts.push(if layout == Layout::OutIn { value.transpose() } else { value });
+            parts.push(if matches!(layout, Layout::OutIn | Layout::Stacked) { value.transpose() } else { value });
         }
         match parts.as_slice() {
             [] => Ok(None),
-            [only] => Ok(Some(only.clone())),
-            many => Value::concat(many, usize::from(layout == Layout::InOut)).map(Some),
+            [only] => only.reshape(&file.shape).map(Some),
+            many if file.rounds > 1 => {
+                let inner = file.shape.get(1..).unwrap_or_default();
+                let by_round = |part: &Value| {
+                    let mut shape = vec![file.rounds, part.shape()[0] / file.rounds];
+                    shape.extend_from_slice(inner);
+                    part.reshape(&shape)
+                };
+                let rounds: Vec<Value> = many.iter().map(by_round).collect::<Result<_, _>>()?;
+                Value::concat(&rounds, 1)?.reshape(&file.shape).map(Some)
+            }
+            many => Value::concat(many, usize::from(layout == Layout::InOut))?.reshape(&file.shape).map(Some),
         }
+    }
+
+    /// The weights that a tensor in the layout of its file holds, in their own layouts: what [`Weights::as_in_file`] puts
+    /// together.
+    ///
+    /// # Errors
+    /// If it does not have the shape of the file's, or the file's is not used.
+    pub fn parts_of(&self, file: &FileTensor, value: &Value) -> Result<Vec<(WeightId, Value)>, TensorError> {
+        let empty = || TensorError::Empty { op: file.name.clone() };
+        let layout = file.layout.ok_or_else(empty)?;
+        let shape_of = |id: &WeightId| self.loaded.get(id).map(Weight::shape).ok_or_else(empty);
+        if let [only] = file.uses[..] {
+            let shape = shape_of(&only)?;
+            return Ok(vec![(
+                only,
+                match layout {
+                    Layout::OutIn => value.reshape(&[shape[1], shape[0]])?.transpose(),
+                    Layout::Stacked => value.transpose(),
+                    _ => value.reshape(&shape)?,
+                },
+            )]);
+        }
+        // Outputs first, as `[rounds, outputs of a round, inputs]`.
+        let outputs_first = if layout == Layout::InOut { value.transpose() } else { value.clone() };
+        let (rounds, all) = (file.rounds.max(1), outputs_first.shape().to_vec());
+        let rest: usize = all.iter().skip(1).product();
+        let by_round = outputs_first.reshape(&[rounds, all[0] / rounds, rest])?;
+        let mut begin = 0;
+        let mut parts = Vec::new();
+        for id in &file.uses {
+            let shape = shape_of(id)?;
+            let outputs = shape.last().copied().unwrap_or(0);
+            let slice = Slice::Range { start: begin, end: begin + outputs / rounds, step: 1 };
+            let part = by_round.slice(&[Slice::All, slice])?.reshape(&[outputs, rest])?;
+            parts.push((*id, if shape.len() == 1 { part.reshape(&shape)? } else { part.transpose().reshape(&shape)? }));
+            begin += outputs / rounds;
+        }
+        Ok(parts)
     }
 
     /// Bytes of device memory of what was loaded; shared handles count once.
@@ -282,26 +333,6 @@ fn split_like(chunks: &RowChunks, value: &Value) -> RowChunks {
         piece
     });
     RowChunks::new(pieces.collect())
-}
-
-/// Embeddings first, blocks, then what follows them.
-fn order(role: Role) -> u8 {
-    match role {
-        Role::W_E | Role::W_pos | Role::W_type | Role::EmbedLnW | Role::EmbedLnB => 0,
-        Role::LnFinalW
-        | Role::LnFinalB
-        | Role::W_U
-        | Role::b_U
-        | Role::MlmW
-        | Role::MlmB
-        | Role::MlmLnW
-        | Role::MlmLnB
-        | Role::PoolerW
-        | Role::PoolerB
-        | Role::ClassifierW
-        | Role::ClassifierB => 2,
-        _ => 1,
-    }
 }
 
 #[cfg(test)]

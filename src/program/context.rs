@@ -1,12 +1,19 @@
 //! What the ops of one pass read besides values and weights.
 
+mod alibi;
+mod mask;
+mod rotation;
+
 use std::ops::Range;
 
 use burn::tensor::Tensor;
 
-use super::kernels::attention::{Mask, mask, rotation};
+pub(super) use alibi::Bias;
+pub(super) use mask::{BlindPattern, Mask};
+pub(super) use rotation::Rotation;
+
 use crate::model::input::{Input, Row};
-use crate::model::spec::{ModelSpec, Positions};
+use crate::model::spec::{Count, Head, ModelSpec, Pool, Positions};
 use crate::tensor::{Device, Value};
 
 /// What the ops of one pass read besides values and weights: everything that follows from the input alone. Clone is a few
@@ -21,43 +28,70 @@ pub struct Context {
     pub(super) tokens: Value,
     /// Token types, `[B, T]`.
     pub(super) types: Value,
-    /// Positions that the model sees, `[B, T]`.
-    pub(super) positions: Value,
-    /// Whether positions are 0, 1, 2, ... in every row.
+    /// Rows of the position table, `[B, T]`.
+    pub(super) table_rows: Value,
+    /// Whether those are the columns of the span in every row.
     pub(super) plain: bool,
-    /// Which scores are masked; none where every query sees every key.
-    pub(super) mask: Option<Mask>,
+    /// What is masked, for each reach of a layer; nothing is where there is none.
+    masks: Vec<(Option<usize>, Mask)>,
+    /// What linear biases add to scores.
+    pub(super) bias: Option<Bias>,
+    /// The rotations of the model.
+    pub(super) rotations: Vec<Rotation>,
     /// 1 at real tokens, 0 at padding, `[B, T, 1]`.
     pub(super) real: Tensor<3>,
-    /// Cosines and sines of the rotation, `[B or 1, T, 1, dim/2]`.
-    pub(super) rotation: Option<(Tensor<4>, Tensor<4>)>,
+    /// The column of the span that a classifier reads, `[B]`.
+    pub(super) chosen: Value,
+    /// The last column of the span that is no padding, `[B]`.
+    pub(super) last_real: Value,
 }
 
 impl Context {
     /// Uploads what a pass over the columns `span` of an input needs.
     pub fn new(spec: &ModelSpec, input: &Input, span: Range<usize>, device: &Device) -> Context {
         let shape = [input.rows.len(), span.len()];
-        let of = |f: &dyn Fn(&Row) -> Vec<i64>| {
-            let data = input.rows.iter().flat_map(|row| f(row)[span.clone()].to_vec()).collect();
+        let ints = |of: &dyn Fn(&Row) -> Vec<i64>| {
+            let data = input.rows.iter().flat_map(|row| of(row)[span.clone()].to_vec()).collect();
             Value::from_i64(data, &shape, device)
+        };
+        let columns = |of: &dyn Fn(&Row) -> usize| {
+            let within = |column: usize| column.clamp(span.start, span.end.max(span.start + 1) - 1) - span.start;
+            let data = input.rows.iter().map(|row| within(of(row)) as i64).collect();
+            Value::from_i64(data, &shape[..1], device)
         };
         let real =
             input.rows.iter().flat_map(|row| row.mask[span.clone()].iter().map(|&real| f32::from(u8::from(real))));
         let real = Value::from_f32(real.collect(), &[shape[0], shape[1], 1], device);
-        let seen: Vec<Vec<usize>> = input.rows.iter().map(|row| positions(spec, row)[span.clone()].to_vec()).collect();
-        let plain = seen.iter().all(|row| row.iter().copied().eq(span.clone()));
-        let rotation = match &spec.positions {
-            Positions::Rope(rope) => Some(rotation(rope, if plain { &seen[..1] } else { &seen }, device)),
-            Positions::Learned => None,
+        let positions: Vec<Vec<usize>> = input.rows.iter().map(|row| positions(spec, row)).collect();
+        let rows_of_table: Vec<Vec<i64>> =
+            input.rows.iter().zip(&positions).map(|(row, positions)| table_rows(spec, row, positions)).collect();
+        let plain = rows_of_table.iter().all(|rows| span.clone().all(|column| rows[column] == column as i64));
+        let table_rows: Vec<i64> = rows_of_table.iter().flat_map(|rows| &rows[span.clone()]).copied().collect();
+        let pad = match &spec.head {
+            Head::Sequence { pooled, .. } => match pooled.pool {
+                Pool::Last { pad } => pad,
+                _ => None,
+            },
+            _ => None,
         };
         Context {
-            tokens: of(&|row| row.ids.iter().map(|&id| i64::from(id)).collect()),
-            types: of(&|row| row.type_ids.iter().map(|&id| i64::from(id)).collect()),
-            positions: Value::from_i64(seen.iter().flatten().map(|&pos| pos as i64).collect(), &shape, device),
+            tokens: ints(&|row| row.ids.iter().map(|&id| i64::from(id)).collect()),
+            types: ints(&|row| row.type_ids.iter().map(|&id| i64::from(id)).collect()),
+            table_rows: Value::from_i64(table_rows, &shape, device),
             plain,
-            mask: mask(spec.attention.causal, input, span.clone(), device),
+            masks: mask::masks(spec, input, &positions, span.clone(), device),
+            bias: match spec.positions {
+                Positions::Alibi(alibi) => Some(alibi::bias(alibi, spec, input, &positions, span.end, device)),
+                _ => None,
+            },
+            rotations: spec
+                .ropes
+                .iter()
+                .map(|rope| rotation::rotation(rope, input, &positions, span.clone(), device))
+                .collect(),
             real: real.tensor(),
-            rotation,
+            chosen: columns(&|row| last_token(row, pad)),
+            last_real: columns(&|row| last_token(row, None)),
             span,
         }
     }
@@ -75,6 +109,11 @@ impl Context {
     /// Rows in the batch.
     pub fn rows(&self) -> usize {
         self.tokens.shape()[0]
+    }
+
+    /// What is masked where attention has that reach.
+    pub(super) fn mask(&self, reach: Option<usize>) -> Option<&Mask> {
+        self.masks.iter().find(|(of, _)| *of == reach).map(|(_, mask)| mask)
     }
 }
 
@@ -98,21 +137,77 @@ fn positions(spec: &ModelSpec, row: &Row) -> Vec<usize> {
     row.mask.iter().enumerate().map(&mut of_column).collect()
 }
 
+/// The row of the position table at each column of a row.
+fn table_rows(spec: &ModelSpec, row: &Row, positions: &[usize]) -> Vec<i64> {
+    let Positions::Learned { count, .. } = spec.positions else {
+        return positions.iter().map(|&position| position as i64).collect();
+    };
+    match count {
+        Count::Seen => positions.iter().map(|&position| position as i64).collect(),
+        Count::RealPlusTwo => {
+            let row_of = |(&real, &position): (&bool, &usize)| if real { position as i64 + 2 } else { 1 };
+            row.mask.iter().zip(positions).map(row_of).collect()
+        }
+        Count::ById { pad } => {
+            let mut counted = 0;
+            let row_of = |&id: &u32| {
+                counted += i64::from(id != pad);
+                if id == pad { i64::from(pad) } else { counted + i64::from(pad) }
+            };
+            row.ids.iter().map(row_of).collect()
+        }
+    }
+}
+
+/// The last column whose token is not `pad`, or without a pad token the last that is no padding; the first if there is none.
+fn last_token(row: &Row, pad: Option<u32>) -> usize {
+    let last = match pad {
+        Some(pad) => row.ids.iter().rposition(|&id| id != pad),
+        None => row.mask.iter().rposition(|&real| real),
+    };
+    last.unwrap_or(0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::model::{ModelSource, load};
 
+    fn spec(name: &str) -> ModelSpec {
+        let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/models");
+        let source = ModelSource::Path(std::path::Path::new(fixtures).join(name));
+        load(&source, &Device::cpu(), &mut |_| true).unwrap().spec
+    }
+
+    fn row(ids: &[u32], mask: &[u8]) -> Row {
+        let mask = mask.iter().map(|&real| real == 1).collect();
+        Row { ids: ids.to_vec(), type_ids: vec![0; ids.len()], mask, ..Row::default() }
+    }
+
     #[test]
     fn a_decoder_counts_real_tokens() {
-        let fixture = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/models/gpt2");
-        let spec = load(&ModelSource::Path(fixture.into()), &Device::cpu(), &mut |_| true).unwrap().spec;
-        let of = |mask: &[u8]| {
-            let mask: Vec<bool> = mask.iter().map(|&real| real == 1).collect();
-            positions(&spec, &Row { ids: vec![0; mask.len()], type_ids: vec![0; mask.len()], mask, ..Row::default() })
-        };
+        let spec = spec("gpt2");
+        let of = |mask: &[u8]| positions(&spec, &row(&vec![0; mask.len()], mask));
         assert_eq!(of(&[1, 1, 1]), [0, 1, 2]);
         assert_eq!(of(&[0, 0, 1, 1]), [0, 0, 0, 1]);
         assert_eq!(of(&[1, 1, 0, 0, 1, 1]), [0, 1, 2, 3, 2, 3]);
+    }
+
+    #[test]
+    fn position_tables_are_counted_in_three_ways() {
+        let of = |name: &str, ids: &[u32], mask: &[u8]| {
+            let (spec, row) = (spec(name), row(ids, mask));
+            table_rows(&spec, &row, &positions(&spec, &row))
+        };
+        assert_eq!(of("bert-mlm", &[2, 5, 3, 0], &[1, 1, 1, 0]), [0, 1, 2, 3]);
+        assert_eq!(of("opt", &[1, 1, 2, 7, 1], &[0, 0, 1, 1, 0]), [1, 1, 2, 3, 1]);
+        // The id counts, not the mask.
+        assert_eq!(of("roberta-seqcls", &[0, 9, 2, 1, 1], &[1, 1, 1, 1, 0]), [2, 3, 4, 1, 1]);
+    }
+
+    #[test]
+    fn a_classifier_goes_by_the_id_of_padding() {
+        let row = row(&[5, 7, 5, 7], &[1, 1, 0, 0]);
+        assert_eq!((last_token(&row, Some(7)), last_token(&row, Some(5)), last_token(&row, None)), (2, 3, 1));
     }
 }

@@ -1,9 +1,12 @@
 //! Runs exactly one op.
 
 use super::context::Context;
-use super::kernels::{attention, basic, norm};
+use super::kernels::attention::Scoring;
+use super::kernels::experts::Mixture;
+use super::kernels::{attention, basic, experts, heads, norm};
 use super::op::{Kernel, Op};
-use crate::model::role::WeightId;
+use crate::model::needs::SHARED;
+use crate::model::role::{Role, WeightId};
 use crate::model::weights::{Weight, Weights};
 use crate::tensor::Value;
 
@@ -14,43 +17,86 @@ use crate::tensor::Value;
 /// If inputs or weights do not have the shapes that the compiler and the loader guarantee.
 pub fn execute(op: &Op, inputs: &[Value], weights: &Weights, context: &Context) -> Value {
     let weight = |i: usize| op.weights.get(i).map(|&id| dense(weights, id));
+    let first = || dense(weights, op.weights[0]);
+    let all = || op.weights.iter().map(|&id| dense(weights, id)).collect::<Vec<Value>>();
     let value = match &op.kernel {
         Kernel::Tokens => context.tokens.clone(),
-        Kernel::Embed => basic::embed(&inputs[0], &rows_of(weights, op.weights[0])),
-        Kernel::PositionEmbed => basic::position_embed(&dense(weights, op.weights[0]), context),
-        Kernel::TypeEmbed => basic::type_embed(&dense(weights, op.weights[0]), context),
+        Kernel::Embed { scale } => basic::scaled_embed(&inputs[0], &rows_of(weights, op.weights[0]), *scale),
+        Kernel::PositionEmbed => basic::position_embed(&first(), context),
+        Kernel::TypeEmbed => basic::type_embed(&first(), context),
         Kernel::Add => basic::add(inputs),
         Kernel::Same => inputs[0].clone(),
+        Kernel::Scale { factor } => basic::scale(inputs[0].clone(), *factor),
+        Kernel::Project => {
+            let mut parts = vec![basic::linear(&inputs[0], &first(), weight(1).as_ref())];
+            parts.extend_from_slice(&inputs[1..]);
+            basic::add(&parts)
+        }
         Kernel::LayerNormScale { eps } => norm::layer_norm_scale(&basic::add(inputs), *eps),
         Kernel::RmsScale { eps } => norm::rms_scale(&basic::add(inputs), *eps),
         Kernel::LayerNormNormalized => norm::centred_over(&basic::add(&inputs[1..]), &inputs[0]),
         Kernel::RmsNormalized => norm::over(&basic::add(&inputs[1..]), &inputs[0]),
-        Kernel::Gain => norm::gain(&inputs[0], &dense(weights, op.weights[0]), weight(1).as_ref()),
-        Kernel::Linear { heads } => {
-            let out = basic::linear(&inputs[0], &dense(weights, op.weights[0]), weight(1).as_ref());
+        Kernel::Gain { one_plus } => norm::gain(&inputs[0], &first(), weight(1).as_ref(), *one_plus),
+        Kernel::Linear { heads, clip } => {
+            let out = basic::bounded(basic::linear(&inputs[0], &first(), weight(1).as_ref()), *clip);
             match heads {
                 Some(heads) => basic::split_heads(&out, *heads),
                 None => out,
             }
         }
-        Kernel::Rotate => match &context.rotation {
-            Some((cos, sin)) => attention::rotate(&inputs[0], cos, sin),
-            None => inputs[0].clone(),
-        },
-        Kernel::Scores { scale } => attention::scores(&inputs[0], &inputs[1], *scale, context.mask.as_ref()),
-        Kernel::Pattern => attention::pattern(&inputs[0]),
-        Kernel::Mix => attention::mix(&inputs[0], &inputs[1]),
-        Kernel::Output => {
-            basic::linear(&basic::join_heads(&inputs[0]), &dense(weights, op.weights[0]), weight(1).as_ref())
+        Kernel::HeadNorm { norm, over, clip } => norm::of_heads(&inputs[0], norm, *over, &all(), *clip),
+        Kernel::Rotate { rope } => attention::rotate(&inputs[0], &context.rotations[*rope]),
+        Kernel::Scores { scale, softcap, reach } => {
+            let (bias, mask) = (context.bias.as_ref(), context.mask(*reach));
+            let scoring = Scoring { scale: *scale, softcap: *softcap, bias, mask };
+            attention::scores(&inputs[0], &inputs[1], scoring)
         }
+        Kernel::Pattern { reach } => attention::pattern(&inputs[0], context.mask(*reach)),
+        Kernel::Mix => attention::mix(&inputs[0], &inputs[1]),
+        Kernel::Output => basic::linear(&basic::join_heads(&inputs[0]), &first(), weight(1).as_ref()),
         Kernel::Activation(act) => basic::activation(&inputs[0], *act),
         Kernel::Gated(act) => basic::gated(&inputs[0], &inputs[1], *act),
-        Kernel::Unembed => basic::unembed(&inputs[0], &rows_of(weights, op.weights[0]), weight(1).as_ref()),
-        Kernel::FirstLinear => {
-            basic::vector_linear(&basic::first(&inputs[0]), &dense(weights, op.weights[0]), weight(1).as_ref())
+        Kernel::TopExperts { chosen } => experts::top(&inputs[0], *chosen),
+        Kernel::ExpertWeights { normalize } => experts::weights(&inputs[0], &inputs[1], *normalize),
+        Kernel::Experts { act, shared } => {
+            let all = all();
+            let (each, rest) = all.split_at(all.len() - if *shared { SHARED.len() } else { 0 });
+            let mixture = Mixture { experts: each, shared: shared.then_some(rest), act: *act };
+            experts::mix(&inputs[0], &inputs[1], &inputs[2], &mixture)
         }
-        Kernel::VectorLinear => basic::vector_linear(&inputs[0], &dense(weights, op.weights[0]), weight(1).as_ref()),
-        Kernel::MeanOfReal => basic::mean_of_real(&inputs[0], &context.real),
+        Kernel::Unembed { project, scale, softcap } => {
+            let hidden = match op.weights.last().filter(|_| *project) {
+                Some(&id) => basic::linear(&inputs[0], &dense(weights, id), None),
+                None => inputs[0].clone(),
+            };
+            let bias = op.weights.get(1).filter(|id| id.role == Role::b_U).map(|&id| dense(weights, id));
+            let logits = basic::unembed(&hidden, &rows_of(weights, op.weights[0]), bias.as_ref());
+            basic::capped(basic::scale(logits, *scale), *softcap)
+        }
+        Kernel::Pool(pool) => {
+            let hidden = match weight(0) {
+                Some(projection) => basic::linear(&inputs[0], &projection, None),
+                None => inputs[0].clone(),
+            };
+            heads::pool(&hidden, *pool, context)
+        }
+        Kernel::PooledLinear(pool) => {
+            basic::vector_linear(&heads::pool(&inputs[0], *pool, context), &first(), weight(1).as_ref())
+        }
+        Kernel::ActivationNorm(act, norm) => heads::activation_norm(&inputs[0], *act, norm.as_ref(), &all()),
+        Kernel::VectorLinear => basic::vector_linear(&inputs[0], &first(), weight(1).as_ref()),
+        Kernel::Classify { project, transform } => {
+            let all = all();
+            let bias = op.weights.last().is_some_and(|id| id.role == Role::ClassifierB);
+            let (front, classifier) = all.split_at(all.len() - 1 - usize::from(bias));
+            let hidden = match (transform, front) {
+                (Some(transform), _) => heads::transform(&inputs[0], transform, front),
+                (None, [projection]) if *project => basic::linear(&inputs[0], projection, None),
+                _ => inputs[0].clone(),
+            };
+            basic::linear(&hidden, &classifier[0], classifier.get(1))
+        }
+        Kernel::Sentence(sentence) => heads::sentence(&inputs[0], sentence, context),
     };
     value.with_axes(&op.axes).whole()
 }

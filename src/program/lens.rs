@@ -9,7 +9,7 @@ use crate::tensor::Value;
 /// Final norm and unembedding (for a masked LM: its transform and unembedding) of hidden states `[N, d]`: logits `[N, V]`.
 /// None if the model predicts no tokens.
 pub fn lens(program: &Program, hidden: &Value, weights: &Weights, context: &Context) -> Option<Value> {
-    let logits = program.op_of("logits").filter(|&op| program.ops[op].kernel == Kernel::Unembed)?;
+    let logits = program.op_of("logits").filter(|&op| matches!(program.ops[op].kernel, Kernel::Unembed { .. }))?;
     let first = program.op_of("mlm.pre").or_else(|| program.op_of("ln_final.scale")).unwrap_or(logits);
     let [count, width] = *hidden.shape() else { return None };
     let rows = hidden.reshape(&[1, count, width]).ok()?;

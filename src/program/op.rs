@@ -3,17 +3,20 @@
 use std::collections::HashMap;
 
 use crate::model::role::WeightId;
-use crate::model::spec::Act;
+use crate::model::spec::{Act, Norm, Pool, QkNormOver, Sentence, Transform};
 use crate::tensor::Axis;
 
-/// The arithmetic of one op. Shapes are given for one row: `T` positions, `d` model width, `H` heads, `K` key/value
-/// heads, `h` head width, `M` MLP width, `V` vocabulary, `C` classes.
+/// The arithmetic of one op. Shapes are given for one row: `T` positions, `S` keys, `d` model width, `H` heads, `K` key/value
+/// heads, `h` head width, `M` MLP width, `E` experts, `V` vocabulary, `C` classes.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Kernel {
     /// The token ids of the pass, `T`.
     Tokens,
-    /// Rows of the token table, `T d`.
-    Embed,
+    /// Rows of the token table times a factor, `T d`.
+    Embed {
+        /// The factor.
+        scale: f64,
+    },
     /// Rows of the position table, `T d`.
     PositionEmbed,
     /// Rows of the token-type table, `T d`.
@@ -22,6 +25,13 @@ pub enum Kernel {
     Add,
     /// Its input, under another name.
     Same,
+    /// Its input times a factor.
+    Scale {
+        /// The factor.
+        factor: f64,
+    },
+    /// `x W + b` of the first input, plus the other inputs: `T d`.
+    Project,
     /// `sqrt(var + eps)` of the last axis, biased variance; `T 1`.
     LayerNormScale {
         /// Added to the variance.
@@ -37,21 +47,45 @@ pub enum Kernel {
     /// `x / scale`.
     RmsNormalized,
     /// `x * gain + bias`, the bias where there is one.
-    Gain,
-    /// `x W + b`, `T n`; split into heads `T H h` where a width is given.
+    Gain {
+        /// Whether the gain is `1 + w`.
+        one_plus: bool,
+    },
+    /// `x W + b`, `T n`, bounded on both sides; split into heads `T H h` where a number is given.
     Linear {
         /// Heads that the last axis is split into.
         heads: Option<usize>,
+        /// Bound on the absolute value.
+        clip: Option<f64>,
+    },
+    /// A norm of queries or keys `T H h`, all three steps of it, bounded on both sides.
+    HeadNorm {
+        /// What is computed.
+        norm: Norm,
+        /// Over which features.
+        over: QkNormOver,
+        /// Bound on the absolute value.
+        clip: Option<f64>,
     },
     /// Rotary embedding of `T H h`.
-    Rotate,
-    /// Scaled, masked products of queries `T H h` and keys `S K h`: `H T S`; -inf where masked.
+    Rotate {
+        /// Which of the model's rotations.
+        rope: usize,
+    },
+    /// Scaled, capped, biased and masked products of queries `T H h` and keys `S K h`: `H T S`; -inf where masked.
     Scores {
         /// Factor on the products.
         scale: f64,
+        /// `cap tanh(score / cap)`.
+        softcap: Option<f64>,
+        /// How far attention sees.
+        reach: Option<usize>,
     },
     /// Softmax over keys.
-    Pattern,
+    Pattern {
+        /// How far attention sees.
+        reach: Option<usize>,
+    },
     /// Pattern `H T S` times values `S K h`: `T H h`.
     Mix,
     /// Heads joined, then `x W + b`: `T d`.
@@ -60,14 +94,49 @@ pub enum Kernel {
     Activation(Act),
     /// `act(gate) * up`.
     Gated(Act),
+    /// The numbers of the largest entries of router logits `T E`, largest first: `T k`.
+    TopExperts {
+        /// How many, `k`.
+        chosen: usize,
+    },
+    /// Probabilities of the chosen experts: softmax of router logits `T E` at `T k`.
+    ExpertWeights {
+        /// Whether they are divided by their sum.
+        normalize: bool,
+    },
+    /// Weighted sum of what the chosen experts make of `T d`; with a shared expert `+ sigmoid(x g) expert(x)`.
+    Experts {
+        /// The activation of their gates.
+        act: Act,
+        /// Whether there is a shared expert.
+        shared: bool,
+    },
     /// Logits over the vocabulary, `T V`, chunk by chunk of the unembedding.
-    Unembed,
-    /// `x[0] W + b`: a dense layer on the first position, `d`.
-    FirstLinear,
-    /// `x W + b` of a single vector, `C`.
+    Unembed {
+        /// Whether the hidden state is projected to the width of a narrow unembedding first.
+        project: bool,
+        /// Factor on the logits.
+        scale: f64,
+        /// `cap tanh(logit / cap)`.
+        softcap: Option<f64>,
+    },
+    /// One vector of `T d`, projected to a narrow width where there is a weight for that: `d`.
+    Pool(Pool),
+    /// The same, then `x W + b`: `d`.
+    PooledLinear(Pool),
+    /// An activation of a vector, and a norm where there is one: `d`.
+    ActivationNorm(Act, Option<Norm>),
+    /// `x W + b` of a vector, `C`.
     VectorLinear,
-    /// Mean over the positions that are not padding, `d`.
-    MeanOfReal,
+    /// Classes at every position, `T C`; what stands in front of them has no name.
+    Classify {
+        /// Whether the hidden state is projected first.
+        project: bool,
+        /// Dense layer, activation and norm in front.
+        transform: Option<Transform>,
+    },
+    /// A sentence embedding, `d` or a multiple of it.
+    Sentence(Sentence),
 }
 
 /// One step of a program.
@@ -87,6 +156,10 @@ pub struct Op {
     pub weights: Vec<WeightId>,
     /// Axes of its output, the batch row first.
     pub axes: Vec<Axis>,
+    /// Length of the head axis, if there is one.
+    pub heads: usize,
+    /// Length of the last axis, if that counts no positions.
+    pub width: usize,
     /// The block it belongs to.
     pub layer: Option<usize>,
 }
@@ -98,12 +171,6 @@ impl Op {
             Some(rest) if !module_path.is_empty() => rest.trim_start_matches('.'),
             _ => &self.site,
         }
-    }
-
-    /// Whether its value is kept when the recording is over its budget: the inside of a block can be computed again from
-    /// the block's input.
-    pub fn is_boundary(&self) -> bool {
-        self.layer.is_none() || self.site.ends_with(".resid_pre")
     }
 }
 
@@ -133,6 +200,7 @@ pub struct Program {
     pub(super) module_paths: Vec<String>,
     pub(super) index: HashMap<String, usize>,
     pub(super) readers: Vec<Vec<usize>>,
+    pub(super) cached: Vec<bool>,
     pub(super) n_layers: usize,
     pub(super) n_heads: usize,
 }
@@ -178,19 +246,36 @@ impl Program {
         self.n_heads
     }
 
+    /// Whether the output of `op` is read over all passes: it is part of the key/value cache.
+    pub fn is_cached(&self, op: usize) -> bool {
+        self.cached[op]
+    }
+
+    /// Whether the value of an op is kept when the recording is over its budget. The inside of a block can be computed again
+    /// from the block's input and the key/value cache; of earlier passes, so can all outside blocks but the tokens.
+    pub fn keeps(&self, op: usize, of_earlier_pass: bool) -> bool {
+        match self.ops[op].layer {
+            Some(_) => self.cached[op] || self.ops[op].site.ends_with(".resid_pre"),
+            None => !of_earlier_pass || self.ops[op].kernel == Kernel::Tokens,
+        }
+    }
+
     /// The ops that read the output of `op` directly.
     pub fn readers(&self, op: usize) -> &[usize] {
         &self.readers[op]
     }
 
-    /// For each op, whether its output depends on one of `changed`, those included.
-    pub fn affected_by(&self, changed: &[usize]) -> Vec<bool> {
+    /// For each op, whether its output depends on one of `changed`, those included, or on what another pass `carried` over:
+    /// ops whose values of all passes are read.
+    pub fn affected_by(&self, changed: &[usize], carried: &[bool]) -> Vec<bool> {
         let mut affected = vec![false; self.ops.len()];
         for &op in changed {
             affected[op] = true;
         }
         for i in 0..self.ops.len() {
-            affected[i] |= self.ops[i].inputs.iter().any(|&input| affected[input]);
+            let op = &self.ops[i];
+            affected[i] |= op.inputs.iter().any(|&input| affected[input]);
+            affected[i] |= op.cached.iter().any(|&input| carried.get(input) == Some(&true));
         }
         affected
     }

@@ -22,6 +22,8 @@ pub enum Axis {
     Dim,
     /// MLP neuron.
     Neuron,
+    /// Expert of a mixture.
+    Expert,
     /// Entry of the vocabulary.
     Vocab,
     /// Class.
@@ -30,8 +32,18 @@ pub enum Axis {
 
 impl Axis {
     /// Every named axis.
-    pub const NAMED: [Axis; 9] =
-        [Axis::Row, Axis::Pos, Axis::Q, Axis::K, Axis::Head, Axis::Dim, Axis::Neuron, Axis::Vocab, Axis::Label];
+    pub const NAMED: [Axis; 10] = [
+        Axis::Row,
+        Axis::Pos,
+        Axis::Q,
+        Axis::K,
+        Axis::Head,
+        Axis::Dim,
+        Axis::Neuron,
+        Axis::Expert,
+        Axis::Vocab,
+        Axis::Label,
+    ];
 
     /// The name in expressions; empty for an axis without one.
     pub fn name(self) -> &'static str {
@@ -44,6 +56,7 @@ impl Axis {
             Axis::Head => "head",
             Axis::Dim => "dim",
             Axis::Neuron => "neuron",
+            Axis::Expert => "expert",
             Axis::Vocab => "vocab",
             Axis::Label => "label",
         }

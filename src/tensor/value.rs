@@ -149,6 +149,13 @@ impl Value {
         self
     }
 
+    /// The same value, known to be whole but for its positions, which begin at a column of the text.
+    pub fn beginning_at(mut self, column: usize) -> Value {
+        let begins = |axis: &Axis| if matches!(axis, Axis::Pos | Axis::Q) { column } else { 0 };
+        self.origin = Some(self.axes.iter().map(begins).collect());
+        self
+    }
+
     /// Where each axis begins in the whole value that this one was cut from, if that is known.
     pub fn origin(&self) -> Option<&[usize]> {
         self.origin.as_deref()

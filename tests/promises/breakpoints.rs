@@ -162,7 +162,10 @@ fn continue_with_a_count_passes_the_breakpoint_stopped_at() {
     assert_eq!(hits(&b, 1), 2);
     b.run("delete");
     b.run("continue");
-    assert_eq!(b.fail("continue"), "the pass is at its end; \"run\" starts it again, \"reverse-continue\" goes back");
+    assert_eq!(
+        b.fail("continue"),
+        "the pass is at its end; \"run\" starts it again, \"reverse-continue\" goes back, \"token\" computes the next token"
+    );
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 
 use llmdbg::answer::{Answer, StopView, Table, text};
 use llmdbg::commands::{Console, Outcome};
-use llmdbg::debugger::{Session, Settings};
+use llmdbg::debugger::{Mark, Session, Settings};
 use llmdbg::model::{Input, Model, ModelSource, bundled, load};
 use llmdbg::tensor::{Device, DeviceChoice, bits};
 
@@ -121,11 +121,13 @@ impl Bench {
         self.numbers(expr).into_iter().map(f64::to_bits).collect()
     }
 
-    /// The exact bits of every op of the current timeline, wherever the cursor is, all rows.
+    /// The exact bits of every op of every pass of the current timeline, wherever the cursor is, all rows.
     pub fn everything(&mut self) -> Vec<Vec<u64>> {
         let run = &mut self.console.session.run;
-        (0..run.program.ops.len())
-            .map(|op| bits(&run.peek(op).expect("computes")).expect("reads").into_owned())
+        let (ops, passes, branch) = (run.program.ops.len(), run.branch().passes(), run.current);
+        (0..ops * passes)
+            .map(|i| run.value_in_any(branch, Mark::new(i / ops, i % ops)).expect("computes"))
+            .map(|value| bits(&value).expect("reads").into_owned())
             .collect()
     }
 

@@ -44,7 +44,7 @@ fn an_edit_of_a_value_that_was_used_makes_a_branch_and_replays_to_the_cursor() {
     assert_eq!(b.bits("L0.attn.z@main"), z);
     assert_eq!(b.bits("L0.attn.q"), b.bits("L0.attn.q@main"), "what does not depend on it is the same");
     let main = (false, "main".to_string(), String::new(), String::new());
-    let edit1 = ("edit1".into(), "main at blocks.0.attn.pattern".into(), "set L0.attn.pattern[head=2] = 0".into());
+    let edit1 = ("└─ edit1".into(), "main at blocks.0.attn.pattern".into(), "set L0.attn.pattern[head=2] = 0".into());
     let edit1 = (true, edit1.0, edit1.1, edit1.2);
     assert_eq!(branches(&mut b), [main.clone(), edit1]);
     assert_eq!(b.text("checkout main"), "On branch main at op 49");

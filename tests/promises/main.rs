@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "what is wrong fails the test")]
 
+mod adapters;
 mod batch;
+mod branches;
 mod breakpoints;
 mod common;
 mod devices;
@@ -10,6 +12,7 @@ mod documents;
 mod edits;
 mod expressions;
 mod files;
+mod generation;
 mod hub;
 mod layers;
 mod manual;
@@ -19,5 +22,6 @@ mod parity;
 mod pty;
 mod silence;
 mod starting;
+mod stops;
 mod tour;
 mod travel;

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::fs;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process;
 
-use llmdbg::commands::COMMANDS;
+use llmdbg::commands::{Command, GROUPS, commands};
 use llmdbg::lang::eval::FUNCTIONS;
 use llmdbg::model::bundled::{BUNDLED, Bundled};
 use llmdbg::model::role::Role;
@@ -15,15 +15,6 @@ use llmdbg::model::{ModelSource, load};
 use llmdbg::program::compile;
 use llmdbg::tensor::Device;
 use regex::Regex;
-
-/// Groups of commands, each with its first one.
-const COMMAND_GROUPS: [(&str, &str); 5] = [
-    ("Moving", "run"),
-    ("Stopping", "break"),
-    ("Looking", "print"),
-    ("Changing", "set"),
-    ("Files and the rest", "save"),
-];
 
 /// Groups of functions, each with its first one.
 const FUNCTION_GROUPS: [(&str, &str); 9] = [
@@ -65,21 +56,33 @@ fn sentence(text: &str) -> String {
     letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).chain(['.']).collect())
 }
 
+/// What the page says of one command.
+fn entry(out: &mut String, command: &Command) {
+    let short: Vec<String> = command.short.iter().map(|short| format!("`{short}`")).collect();
+    let short = if short.is_empty() { String::new() } else { format!(" ({})", short.join(", ")) };
+    let repeats = if command.repeats { " An empty line at a prompt repeats it." } else { "" };
+    write!(out, "\n### {}{short}\n\n```text\n{}\n```\n\n", command.name, command.usage).unwrap();
+    let help = if command.help.is_empty() { String::new() } else { format!(" {}", command.help) };
+    writeln!(out, "{}{help}{repeats}", sentence(command.about)).unwrap();
+    for (option, about) in command.options {
+        write!(out, "\n- `{option}`: {about}").unwrap();
+    }
+    if !command.options.is_empty() {
+        out.push('\n');
+    }
+    for example in command.examples {
+        out.push_str("\n```text\n");
+        example.lines().for_each(|line| writeln!(out, "(llmdbg) {line}").unwrap());
+        out.push_str("```\n");
+    }
+}
+
 /// The page that the tables make.
 fn reference() -> String {
     let mut out = HEAD.to_string();
-    for command in COMMANDS {
-        if let Some(title) = group(&COMMAND_GROUPS, command.name) {
-            write!(out, "\n## {title}\n").unwrap();
-        }
-        let short: Vec<String> = command.short.iter().map(|short| format!("`{short}`")).collect();
-        let short = if short.is_empty() { String::new() } else { format!(" ({})", short.join(", ")) };
-        let repeats = if command.repeats { " An empty line at a prompt repeats it." } else { "" };
-        let usage = command.usage.replace(" | ", "\n");
-        write!(out, "\n### {}{short}\n\n```text\n{usage}\n```\n\n", command.name).unwrap();
-        write!(out, "{}{repeats}\n\n```text\n", sentence(command.about)).unwrap();
-        command.examples.lines().for_each(|example| writeln!(out, "(llmdbg) {example}").unwrap());
-        out.push_str("```\n");
+    for group in GROUPS {
+        write!(out, "\n## {}\n", group.title).unwrap();
+        group.commands.iter().for_each(|command| entry(&mut out, command));
     }
     out.push_str(
         "\n## Functions\n\nAn argument may be given by its name: `max(x, axis=k)`. `logit`, `prob`, `logprob`, ",
@@ -97,7 +100,6 @@ fn reference() -> String {
 #[test]
 fn the_command_reference_is_current() {
     let known = |groups: &[(&str, &str)], name: &dyn Fn(&str) -> bool| groups.iter().all(|(_, first)| name(first));
-    assert!(known(&COMMAND_GROUPS, &|first| COMMANDS.iter().any(|command| command.name == first)));
     assert!(known(&FUNCTION_GROUPS, &|first| FUNCTIONS.iter().any(|function| function.name == first)));
     let wanted = reference();
     if std::env::var_os("UPDATE_DOCS").is_some_and(|set| set == "1") {
@@ -189,7 +191,7 @@ fn check_examples(name: &str) {
     let steps = examples(&read(name));
     assert!(!steps.is_empty(), "{name} has no examples");
     let folder = tempfile::tempdir().unwrap();
-    let mut run = Command::new("sh");
+    let mut run = process::Command::new("sh");
     run.args(["-c", "exec \"$0\" \"$@\" 2>&1", env!("CARGO_BIN_EXE_llmdbg")]).current_dir(folder.path());
     run.args(["-batch", "-nx", "--keep-going", "--device", "cpu"]);
     for (i, (command, _)) in steps.iter().enumerate() {
@@ -212,5 +214,26 @@ fn check_examples(name: &str) {
 
 #[test]
 fn the_examples_of_the_manual_print_what_it_says() {
-    ["language.md", "sites.md", "limits.md"].into_iter().for_each(check_examples);
+    ["language.md", "stops.md", "branches.md", "generation.md", "sites.md", "limits.md"]
+        .into_iter()
+        .for_each(check_examples);
+}
+
+/// Each example of the table, in a session of its own that stands at the start of a pass.
+#[test]
+fn every_example_of_the_command_table_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    for command in commands() {
+        for example in command.examples {
+            let mut run = process::Command::new(env!("CARGO_BIN_EXE_llmdbg"));
+            run.args(["-batch", "-nx", "--device", "cpu", "-ex", "start"]).current_dir(folder.path());
+            example.lines().for_each(|line| {
+                run.arg("-ex").arg(line);
+            });
+            let output = run.output().unwrap();
+            let said = String::from_utf8_lossy(&output.stderr);
+            let wanted = if *example == "quit 3" { 3 } else { 0 };
+            assert_eq!(output.status.code(), Some(wanted), "{}:\n{example}\n{said}", command.name);
+        }
+    }
 }

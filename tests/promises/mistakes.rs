@@ -7,6 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use llmdbg::model::families::FAMILIES;
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::Value;
@@ -84,11 +85,14 @@ fn a_configuration_that_cannot_be_understood() {
     let mut json: Value = serde_json::from_slice(&std::fs::read(&config).unwrap()).unwrap();
     json["model_type"] = "mamba".into();
     std::fs::write(&config, json.to_string()).unwrap();
-    let said = "model_type \"mamba\" is not supported: it has state-space layers instead of attention; supported: gpt2, llama, bert";
+    let types: Vec<&str> = FAMILIES.iter().flat_map(|family| family.model_types()).copied().collect();
+    let supported = format!("supported: {}", types.join(", "));
+    let said =
+        format!("model_type \"mamba\" is not supported: it has state-space layers instead of attention; {supported}");
     cannot_open(path, &[], &format!("{path}/config.json: {said}"));
     json["model_type"] = "abacus".into();
     std::fs::write(&config, json.to_string()).unwrap();
-    let said = "model_type \"abacus\" is not supported; supported: gpt2, llama, bert";
+    let said = format!("model_type \"abacus\" is not supported; {supported}");
     cannot_open(path, &[], &format!("{path}/config.json: {said}"));
     std::fs::write(&config, "{").unwrap();
     let said = "is not valid JSON: line 1, column 1: EOF while parsing an object; get the file again";
@@ -217,7 +221,7 @@ const WRONG: &[(&str, &str)] = &[
     ("break L0H9", "no head 9: blocks.0.attn has heads 0..3\n~"),
     ("p result(0, 9)", "no head 9: blocks.0.attn has heads 0..3\n~"),
     ("p logits@nowhere", "no run or branch nowhere: there is main\n~"),
-    ("p logits#3", "there is no pass 3: this run has pass 0 only\n~"),
+    ("p logits#3", "there is no pass 3: this branch has pass 0 only; use \"token\" or \"generate N\"\n~"),
     (
         "p param(\"nope\")",
         "no weight nope; nearest: transformer.ln_f.bias, transformer.wpe.weight, transformer.wte.weight\n~",
@@ -256,7 +260,10 @@ const WRONG: &[(&str, &str)] = &[
     ("step x", "expected a count, found x\n~"),
     ("until L*.attn.z", "this names 2 places; go to one\n~"),
     ("goto +99", "+99 leaves the pass: the cursor is at op 49 of 49"),
-    ("step", "the pass is at its end; \"run\" starts it again, \"reverse-continue\" goes back"),
+    (
+        "step",
+        "the pass is at its end; \"run\" starts it again, \"reverse-continue\" goes back, \"token\" computes the next token",
+    ),
     ("delete 7", "No breakpoint number 7.\n~"),
     ("break L0.attn.result", "blocks.0.attn.result is computed when asked for, so nothing stops there\n~"),
     ("break L0 if enthropy($) > 1", "no function enthropy\n~\ndid you mean entropy?"),
@@ -265,7 +272,7 @@ const WRONG: &[(&str, &str)] = &[
     ("stop", "Undefined command: \"stop\".  Try \"help\".\n~\ndid you mean step?"),
     (
         "re",
-        "Ambiguous command \"re\": reverse-step, reverse-next, reverse-finish, reverse-continue, reverse-layer, redo\n~",
+        "Ambiguous command \"re\": reverse-step, reverse-next, reverse-finish, reverse-continue, reverse-layer, rev, restart, reverse-token, return, redo\n~",
     ),
     ("info foo", "Undefined info command: \"foo\".  Try \"help info\".\n~"),
     (

@@ -1,7 +1,10 @@
 //! Every site of every fixture model has the value that transformers computes, on the CPU and through wgpu.
+//!
+//! `LLMDBG_FIXTURES=DIR` checks the models of another folder instead, as `tools/make_fixtures.py --out DIR --seed N` makes
+//! them; `--nocapture` shows a table of how far apart the values are.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -9,13 +12,10 @@ use llmdbg::debugger::{Direction, Motion, Session, Settings};
 use llmdbg::model::{Input, Model, ModelSource, Row, load};
 use llmdbg::tensor::{Device, DeviceChoice, Kind};
 use safetensors::SafeTensors;
+use serde_json::Value as Json;
 
 pub fn fixture(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/models").join(name)
-}
-
-pub fn open(name: &str, device: &Device) -> Model {
-    load(&ModelSource::Path(fixture(name)), device, &mut |_| true).expect("the fixture loads")
 }
 
 pub fn session(model: Model, input: Input, device: &Device) -> Session {
@@ -23,64 +23,151 @@ pub fn session(model: Model, input: Input, device: &Device) -> Session {
     Session::new(model, input, device.clone(), &settings, Arc::new(AtomicBool::new(false)))
 }
 
-/// The rows of the fixture's prompts, as transformers was given them.
-fn prompts(name: &str) -> Vec<(Row, Vec<String>)> {
-    let text = std::fs::read_to_string(fixture(name).join("reference.json")).expect("reference.json");
-    let json: serde_json::Value = serde_json::from_str(&text).expect("JSON");
-    let numbers = |value: &serde_json::Value| -> Vec<u32> {
-        value.as_array().into_iter().flatten().map(|n| n.as_u64().expect("a number") as u32).collect()
-    };
-    let prompt = |prompt: &serde_json::Value| {
-        let ids = numbers(&prompt["token_ids"]);
-        let types = numbers(&prompt["token_type_ids"]);
-        let row = Row {
-            mask: numbers(&prompt["attention_mask"]).into_iter().map(|m| m == 1).collect(),
-            type_ids: if types.is_empty() { vec![0; ids.len()] } else { types },
-            ids,
-            ..Row::default()
-        };
-        (row, prompt["sites"].as_object().expect("sites").keys().cloned().collect())
-    };
-    json["prompts"].as_array().expect("prompts").iter().map(prompt).collect()
+fn numbers(value: &Json) -> Vec<u32> {
+    value.as_array().into_iter().flatten().map(|n| n.as_u64().expect("a number") as u32).collect()
 }
 
-/// Runs each prompt and compares every site. Tolerance: |a - b| <= tolerance * (1 + |b|); -inf must be -inf.
-fn check(name: &str, device: &Device, tolerance: f64) {
-    let bytes = std::fs::read(fixture(name).join("reference.safetensors")).expect("reference.safetensors");
+/// The row of a prompt, as transformers was given it.
+fn row(prompt: &Json) -> Row {
+    let ids = numbers(&prompt["token_ids"]);
+    let types = numbers(&prompt["token_type_ids"]);
+    Row {
+        mask: numbers(&prompt["attention_mask"]).into_iter().map(|m| m == 1).collect(),
+        type_ids: if types.is_empty() { vec![0; ids.len()] } else { types },
+        ids,
+        ..Row::default()
+    }
+}
+
+/// How far a model's values are from transformers'.
+#[derive(Default)]
+struct Report {
+    sites: usize,
+    worst: f64,
+    worst_site: String,
+    /// What is wrong, in words.
+    faults: Vec<String>,
+}
+
+impl Report {
+    fn fault(&mut self, text: String) {
+        self.faults.push(text);
+    }
+}
+
+/// `|a - b| / (1 + |b|)`; -inf must be -inf, and NaN is never right.
+fn distance(found: f32, wanted: f32) -> f64 {
+    if found == wanted {
+        return 0.0;
+    }
+    let error = f64::from(found - wanted).abs() / (1.0 + f64::from(wanted).abs());
+    if error.is_nan() { f64::INFINITY } else { error }
+}
+
+/// Runs each prompt of a folder and compares every site, and what the head makes of it.
+fn check(folder: &Path, device: &Device, tolerance: f64) -> Report {
+    let mut report = Report::default();
+    let text = std::fs::read_to_string(folder.join("reference.json")).expect("reference.json");
+    let json: Json = serde_json::from_str(&text).expect("JSON");
+    let bytes = std::fs::read(folder.join("reference.safetensors")).expect("reference.safetensors");
     let reference = SafeTensors::deserialize(&bytes).expect("safetensors");
-    for (number, (row, sites)) in prompts(name).into_iter().enumerate() {
-        let model = open(name, device);
-        let input = Input::from_rows(&model, vec![row]).expect("the prompt fits");
+    for (number, prompt) in json["prompts"].as_array().expect("prompts").iter().enumerate() {
+        let model = match load(&ModelSource::Path(folder.to_owned()), device, &mut |_| true) {
+            Ok(model) => model,
+            Err(error) => {
+                report.fault(error.to_string());
+                return report;
+            }
+        };
+        let input = match Input::from_rows(&model, vec![row(prompt)]) {
+            Ok(input) => input,
+            Err(error) => {
+                report.fault(format!("prompt {number}: {error}"));
+                continue;
+            }
+        };
         let mut session = session(model, input, device);
         session.start();
         session.travel(&Motion::Continue, Direction::Forward, &mut |_, _, _| {}).expect("the pass runs");
-        let ours: Vec<String> = session.run.program.sites().to_vec();
-        assert_eq!(ours, sites, "{name}, prompt {number}: the sites, in program order");
-        let mut worst: BTreeMap<String, f64> = BTreeMap::new();
-        for (op, site) in ours.iter().enumerate() {
-            let view = reference.tensor(&format!("p{number}/{site}")).expect("the reference has the site");
-            let value = session.run.value(op).expect("computed");
-            assert_eq!(&value.shape()[1..], view.shape(), "{name}, {site}: shape");
-            if value.kind() == Kind::Int {
-                let wanted: Vec<i64> =
-                    view.data().chunks_exact(8).map(|b| i64::from_le_bytes(b.try_into().expect("8 bytes"))).collect();
-                assert_eq!(value.read_i64().expect("read"), wanted, "{name}, {site}");
-                continue;
-            }
-            let wanted = view.data().chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().expect("4 bytes")));
-            for (found, wanted) in value.read_f32().expect("read").into_iter().zip(wanted) {
-                let error = if found == wanted {
-                    0.0
-                } else {
-                    f64::from(found - wanted).abs() / (1.0 + f64::from(wanted).abs())
-                };
-                let entry = worst.entry(site.clone()).or_default();
-                // A NaN difference (one side infinite or NaN) must fail, so it must not lose a comparison.
-                *entry = if error.is_nan() { f64::INFINITY } else { entry.max(error) };
-            }
+        check_sites(&mut report, &mut session, &reference, prompt, number, tolerance);
+        check_head(&mut report, &mut session, prompt, number, tolerance);
+    }
+    report
+}
+
+fn check_sites(
+    report: &mut Report,
+    session: &mut Session,
+    reference: &SafeTensors,
+    prompt: &Json,
+    number: usize,
+    tolerance: f64,
+) {
+    let ours: Vec<String> = session.run.program.sites().to_vec();
+    let theirs: Vec<&String> = prompt["sites"].as_object().expect("sites").keys().collect();
+    if theirs != ours.iter().collect::<Vec<_>>() {
+        let missing: Vec<_> = theirs.iter().filter(|site| !ours.contains(site)).collect();
+        let extra: Vec<_> = ours.iter().filter(|site| !theirs.contains(site)).collect();
+        report.fault(format!("prompt {number}: sites missing {missing:?}, sites too many {extra:?}, or another order"));
+    }
+    let mut first = true;
+    for (op, site) in ours.iter().enumerate() {
+        let Ok(view) = reference.tensor(&format!("p{number}/{site}")) else { continue };
+        let value = session.run.value(op).expect("computed");
+        report.sites += 1;
+        if &value.shape()[1..] != view.shape() {
+            report.fault(format!("prompt {number}, {site}: shape {:?}, not {:?}", &value.shape()[1..], view.shape()));
+            continue;
         }
-        for (site, error) in worst {
-            assert!(error <= tolerance, "{name}, prompt {number}, {site}: off by {error:e}");
+        if value.kind() == Kind::Int {
+            let wanted: Vec<i64> =
+                view.data().chunks_exact(8).map(|b| i64::from_le_bytes(b.try_into().expect("8 bytes"))).collect();
+            if value.read_i64().expect("read") != wanted {
+                report.fault(format!("prompt {number}, {site}: other numbers"));
+            }
+            continue;
+        }
+        let wanted = view.data().chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().expect("4 bytes")));
+        let found = value.read_f32().expect("read");
+        let error = found.into_iter().zip(wanted).map(|(found, wanted)| distance(found, wanted)).fold(0.0, f64::max);
+        if error > report.worst {
+            (report.worst, report.worst_site) = (error, site.clone());
+        }
+        // The values after the first wrong one are wrong because of it.
+        if error > tolerance && first {
+            report.fault(format!("prompt {number}, {site}: off by {error:e}"));
+            first = false;
+        }
+    }
+}
+
+/// Classes and the best tokens at masks, as they come from the logits.
+fn check_head(report: &mut Report, session: &mut Session, prompt: &Json, number: usize, tolerance: f64) {
+    let Some(op) = session.run.program.op_of("logits") else { return };
+    let logits = session.run.value(op).expect("computed").read_f32().expect("read");
+    if let Some(classes) = prompt.get("classes") {
+        let best = (0..logits.len()).max_by(|&a, &b| logits[a].total_cmp(&logits[b])).expect("a class");
+        let label = &session.run.model.spec.labels()[best];
+        if classes["label_id"] != best || classes["label"] != label.as_str() {
+            report.fault(format!("prompt {number}: class {label}, not {}", classes["label"]));
+        }
+    }
+    let vocab = session.run.model.spec.vocab;
+    for (position, best) in prompt.get("masked").and_then(Json::as_object).into_iter().flatten() {
+        let position: usize = position.parse().expect("a position");
+        let logits = &logits[position * vocab..(position + 1) * vocab];
+        let mut order: Vec<usize> = (0..vocab).collect();
+        order.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]));
+        for (rank, pair) in best.as_array().expect("five tokens").iter().enumerate() {
+            let (id, logit) = (pair[0].as_u64().expect("an id") as usize, pair[1].as_f64().expect("a logit") as f32);
+            // Near ties may change places.
+            let tied = distance(logits[order[rank]], logit) <= tolerance;
+            if (order[rank] != id && !tied) || distance(logits[id], logit) > tolerance {
+                report.fault(format!(
+                    "prompt {number}, mask {position}: token {} is number {rank}, not {id}",
+                    order[rank]
+                ));
+            }
         }
     }
 }
@@ -91,20 +178,69 @@ const CPU: f64 = 5e-5;
 /// GPU reductions run in other orders, and their exponentials are a few units in the last place off.
 const WGPU: f64 = 1e-4;
 
-const MODELS: [&str; 7] = ["gpt2", "gpt2-f16", "llama", "llama-legacy", "bert-seqcls", "bert-mlm", "bert-sentence"];
+/// Checks folders, prints the table, and fails if anything is wrong.
+#[expect(clippy::print_stdout, reason = "a table for those who ask for it")]
+fn check_all(folders: &[PathBuf], device: &Device, tolerance: f64) {
+    let mut faults: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    println!("{:24} {:>6}  {:36} {:>9}", "model", "sites", "worst site", "worst");
+    for folder in folders {
+        let name = folder.file_name().expect("a name").to_string_lossy().into_owned();
+        let report = check(folder, device, tolerance);
+        println!("{name:24} {:>6}  {:36} {:>9.1e}", report.sites, report.worst_site, report.worst);
+        if report.sites == 0 || !report.faults.is_empty() {
+            faults.insert(name, report.faults);
+        }
+    }
+    let lines = faults.iter().flat_map(|(name, faults)| faults.iter().map(move |fault| format!("{name}: {fault}")));
+    assert!(faults.is_empty(), "{}", lines.collect::<Vec<_>>().join("\n"));
+}
+
+fn all_folders() -> Vec<PathBuf> {
+    let root = match std::env::var_os("LLMDBG_FIXTURES") {
+        Some(folder) => PathBuf::from(folder),
+        None => fixture(""),
+    };
+    let entries = std::fs::read_dir(root).expect("a folder of models").map(|entry| entry.expect("an entry").path());
+    let mut folders: Vec<PathBuf> = entries.filter(|path| path.join("reference.json").exists()).collect();
+    folders.sort();
+    folders
+}
 
 #[test]
 fn every_site_equals_transformers_on_the_cpu() {
-    for name in MODELS {
-        check(name, &Device::cpu(), CPU);
-    }
+    let folders = all_folders();
+    assert!(!folders.is_empty());
+    check_all(&folders, &Device::cpu(), CPU);
 }
+
+/// Models that between them have every kernel.
+const TELLING: [&str; 20] = [
+    "gpt2",
+    "gpt2-f16",
+    "gpt2-seqcls",
+    "llama",
+    "llama-legacy",
+    "gemma2",
+    "gemma3_text",
+    "phi3",
+    "gptj",
+    "bloom",
+    "falcon",
+    "olmo2",
+    "cohere",
+    "granite",
+    "qwen3_moe",
+    "bert-seqcls",
+    "bert-mlm",
+    "bert-sentence",
+    "albert",
+    "modernbert",
+];
 
 #[test]
 fn every_site_equals_transformers_through_wgpu() {
     let device = Device::open(DeviceChoice::Vulkan(0)).expect("a Vulkan adapter (Mesa's software one will do)");
     assert!(!device.is_cpu());
-    for name in MODELS {
-        check(name, &device, WGPU);
-    }
+    let folders: Vec<PathBuf> = TELLING.iter().map(|name| fixture(name)).collect();
+    check_all(&folders, &device, WGPU);
 }

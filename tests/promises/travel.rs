@@ -1,8 +1,10 @@
 //! Promises: however you got to a place, the values there are those that the edits make (Replay), and the stops met going
 //! back are those met going forward, reversed (Mirror).
 
+use std::sync::Arc;
+
 use llmdbg::answer::Reason;
-use llmdbg::debugger::Edit;
+use llmdbg::debugger::{Branch, Edit, Mark, Sampling};
 use llmdbg::tensor::{Device, bits};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
@@ -45,7 +47,7 @@ enum Move {
     Weight(prop::sample::Index, i8),
 }
 
-const FIXED: [&str; 22] = [
+const FIXED: [&str; 54] = [
     "finish",
     "layer",
     "continue",
@@ -68,6 +70,38 @@ const FIXED: [&str; 22] = [
     "checkout edit2",
     "set prompt the dog and the nurse",
     "set prompt The king",
+    "token",
+    "token 2",
+    "generate 3",
+    "reverse-token",
+    "rewind 2",
+    "goto #1",
+    "until logits#2",
+    "set tokens[-1] = 300",
+    "set tokens[-2] = 270",
+    "set kv(0, k)[pos=1] *= 2",
+    "set kv(-1, v)[head=1] = 0",
+    "set generation temperature 1.5",
+    "set generation temperature 0",
+    "set generation seed 5",
+    "checkpoint",
+    "checkpoint here",
+    "restart 1",
+    "restart 2",
+    "restart here",
+    "back",
+    "back 3",
+    "forward",
+    "rev step 3",
+    "rev next",
+    "drop edits",
+    "drop edits 1",
+    "drop edits 2",
+    "steer L0.resid_post 0.5",
+    "return 0.25",
+    "tokens insert 1 the",
+    "tokens erase -1",
+    "branch edit9",
 ];
 
 fn moves() -> impl Strategy<Value = Vec<Move>> {
@@ -101,26 +135,35 @@ impl Move {
     }
 }
 
-/// What a fresh session with the same edits computes.
-fn fresh(name: &str, texts: &[&str], edits: &[Edit]) -> Vec<Vec<u64>> {
+/// What a fresh session with the same edits computes in so many passes, the tokens chosen by the same settings.
+fn fresh(name: &str, texts: &[&str], edits: &[Edit], settings: &[Arc<Sampling>], passes: usize) -> Vec<Vec<u64>> {
     let mut bench = Bench::new(name, texts);
     for edit in edits {
         bench.console.session.run.edit(vec![edit.clone()]).expect("the edit fits as it did");
     }
     bench.run("run");
+    for settings in settings.iter().take(passes - 1) {
+        bench.console.session.run.sampling = (**settings).clone();
+        bench.run("token");
+    }
     bench.everything()
 }
 
+/// The settings by which the tokens of a branch were chosen.
+fn settings_of(branch: &Branch) -> Vec<Arc<Sampling>> {
+    (1..branch.passes()).filter_map(|pass| Some(branch.chosen(pass)?.sampling.clone())).collect()
+}
+
 /// What must not change when a command fails.
-fn state(bench: &Bench) -> (usize, usize, usize, Vec<usize>) {
+fn state(bench: &Bench) -> (Mark, usize, usize, Vec<usize>) {
     let run = &bench.console.session.run;
-    (run.cursor, run.current, run.branches.len(), run.branches.iter().map(|branch| branch.edits.len()).collect())
+    (run.mark(), run.current, run.branches.len(), run.branches.iter().map(|branch| branch.edits.len()).collect())
 }
 
 /// Walks, and compares every value of every timeline with that of a fresh session.
 fn check_replay(name: &str, texts: &[&str], budget: u64, walk: &[Move]) -> Result<(), TestCaseError> {
     let mut bench = Bench::on(name, texts, &Device::cpu(), budget);
-    bench.run("start");
+    bench.script("set generation stop off\nstart");
     let mut lines = Vec::new();
     for step in walk {
         let line = step.line(&bench);
@@ -131,18 +174,24 @@ fn check_replay(name: &str, texts: &[&str], budget: u64, walk: &[Move]) -> Resul
         }
         lines.push(line);
     }
-    for branch in 0..bench.console.session.run.branches.len() {
-        let edits = bench.console.session.run.branches[branch].edits.clone();
-        let wanted = fresh(name, texts, &edits);
-        for (op, wanted) in wanted.iter().enumerate() {
-            let Ok(value) = bench.console.session.run.value_in(branch, op) else { continue };
-            let site = &bench.console.session.run.program.ops[op].site;
+    for number in 0..bench.console.session.run.branches.len() {
+        let branch = &bench.console.session.run.branches[number];
+        let (edits, settings, passes) = (branch.edits.clone(), settings_of(branch), branch.passes());
+        let wanted = fresh(name, texts, &edits, &settings, passes);
+        let ops = bench.console.session.run.program.ops.len();
+        prop_assert_eq!(wanted.len(), ops * passes, "passes of branch {} after {:#?}", number, lines);
+        for (i, wanted) in wanted.iter().enumerate() {
+            let at = Mark::new(i / ops, i % ops);
+            let Ok(value) = bench.console.session.run.value_in(number, at) else { continue };
+            let site = &bench.console.session.run.program.ops[at.op].site;
             let found = bits(&value).unwrap();
-            prop_assert_eq!(found.as_ref(), wanted, "{} of branch {} after {:#?}", site, branch, lines);
+            prop_assert_eq!(found.as_ref(), wanted, "{} at {} of branch {} after {:#?}", site, at, number, lines);
         }
     }
     // And on to the end: nothing stale was kept beyond the cursor.
-    let wanted = fresh(name, texts, &bench.console.session.run.branch().edits.clone());
+    let branch = bench.console.session.run.branch();
+    let (edits, settings, passes) = (branch.edits.clone(), settings_of(branch), branch.passes());
+    let wanted = fresh(name, texts, &edits, &settings, passes);
     prop_assert_eq!(bench.everything(), wanted, "beyond the cursor after {:#?}", lines);
     Ok(())
 }
@@ -176,13 +225,13 @@ fn an_edit_at_the_cursor_reaches_values_that_were_computed_earlier() {
     bench.script("run\ngoto L0.attn.z\nset param(\"W_U\") *= 2\nset $cursor = 0\ncontinue");
     let edits = bench.console.session.run.branch().edits.clone();
     assert_eq!(edits.len(), 2);
-    assert_eq!(bench.everything(), fresh("gpt2", &[NURSE], &edits));
+    assert_eq!(bench.everything(), fresh("gpt2", &[NURSE], &edits, &[], 1));
     assert!(bench.numbers("L0.attn.out - param(\"L0.attn.b_O\")").iter().all(|x| *x == 0.0));
 }
 
 /// Breakpoints with conditions that only look.
 fn breakpoints() -> impl Strategy<Value = Vec<(prop::sample::Index, u8)>> {
-    prop::collection::vec((any::<prop::sample::Index>(), 0..8_u8), 1..12)
+    prop::collection::vec((any::<prop::sample::Index>(), 0..14_u8), 1..12)
 }
 
 fn set_breakpoints(bench: &mut Bench, points: &[(prop::sample::Index, u8)]) {
@@ -196,6 +245,12 @@ fn set_breakpoints(bench: &mut Bench, points: &[(prop::sample::Index, u8)]) {
             4 => "break L1.attn".to_string(),
             5 => "break L*.mlp.post if any($ > 1)".to_string(),
             6 => format!("break {site} if nosuchvariable > 1"),
+            7 => format!("watch max({site})"),
+            8 => "watch argmax(resid_mid[pos=-1])".to_string(),
+            9 => "watch L1.mlp.out[pos=2] if max(L1.mlp.out) > 0".to_string(),
+            10 => "catch norm-jump 1.2".to_string(),
+            11 => "catch overflow 2.5".to_string(),
+            12 => "catch dead L0.mlp".to_string(),
             _ => "break L0.attn.pattern head=2 if max($) > 0.5".to_string(),
         };
         bench.outcome(&line);

@@ -1,9 +1,9 @@
 //! Taking edits back and making them again.
 
-use super::{Run, RunError, Step, changed_weights};
-use crate::debugger::branch::Branch;
+use super::edit::changed_weights;
+use super::{Run, RunError, Step};
 use crate::debugger::edit::{Edit, Target};
-use crate::program::Context;
+use crate::model::weights::Weights;
 
 impl Run {
     /// Takes the last edit back. Returns the command that had made it.
@@ -15,15 +15,24 @@ impl Run {
         let text = match &step {
             Step::InPlace(branch, count) => {
                 self.current = *branch;
-                let mut kept = self.branches[*branch].edits.clone();
-                let taken = kept.split_off(kept.len().saturating_sub(*count));
+                let mut next = self.branches[*branch].clone();
+                let taken = next.edits.split_off(next.edits.len().saturating_sub(*count));
                 let text = taken.last().map(|edit| edit.text.clone()).ok_or(RunError::NoHistory("undo"))?;
-                let changed = taken.iter().flat_map(|edit| Branch::first_changed(&self.program, &edit.target));
-                let changed: Vec<usize> = changed.collect();
-                let mut rebuilt = self.rebuilt(*branch, kept, &taken, &changed)?;
-                rebuilt.undone.push(taken);
-                self.catch_up(&mut rebuilt, &changed)?;
-                self.branches[*branch] = rebuilt;
+                let mut changed = Vec::new();
+                for edit in &taken {
+                    changed.extend(next.first_changed(&self.program, edit));
+                }
+                if taken.iter().any(|edit| matches!(edit.target, Target::Weight(_))) {
+                    next.weights = self.weights_of(&next.edits)?;
+                }
+                let affected = next.affected(&self.program, &changed);
+                for edit in &taken {
+                    self.invalidate(&mut next, &edit.target, edit.from, &affected);
+                }
+                next.undone.push(taken);
+                let reached = self.catch_up(&mut next, Some(&affected), self.mark())?.reached;
+                self.branches[*branch] = next;
+                self.move_to(reached);
                 text
             }
             Step::Branched(from, to) => {
@@ -33,6 +42,7 @@ impl Run {
             }
         };
         self.undone.push(step);
+        self.revision += 1;
         Ok(text)
     }
 
@@ -49,11 +59,13 @@ impl Run {
                 let edits = next.undone.pop().ok_or(RunError::NoHistory("redo"))?;
                 let rest = next.undone.clone();
                 let text = edits.last().map(|edit| edit.text.clone()).unwrap_or_default();
+                let mut reached = self.mark();
                 for edit in edits {
-                    self.make(&mut next, edit)?;
+                    reached = self.make(&mut next, edit)?.reached;
                 }
                 next.undone = rest;
                 self.branches[*branch] = next;
+                self.move_to(reached);
                 text
             }
             Step::Branched(_, to) => {
@@ -62,27 +74,18 @@ impl Run {
             }
         };
         self.done.push(step);
+        self.revision += 1;
         Ok(text)
     }
 
-    /// The branch with the `kept` edits only, without the values that those `taken` back had changed.
-    fn rebuilt(&self, branch: usize, kept: Vec<Edit>, taken: &[Edit], changed: &[usize]) -> Result<Branch, RunError> {
-        let mut next = self.branches[branch].clone();
-        next.forget(&self.program, changed);
-        if taken.iter().any(|edit| matches!(edit.target, Target::Weight(_))) {
-            next.weights = self.model.weights.clone();
-            for edit in &kept {
-                if let Target::Weight(id) = edit.target {
-                    next.weights = changed_weights(&next.weights, id, &edit.change)?;
-                }
+    /// The loaded weights, changed by edits.
+    fn weights_of(&self, edits: &[Edit]) -> Result<Weights, RunError> {
+        let mut weights = self.model.weights.clone();
+        for edit in edits {
+            if let Target::Weight(id) = edit.target {
+                weights = changed_weights(&weights, id, &edit.change)?;
             }
         }
-        if taken.iter().any(|edit| edit.target == Target::Input) {
-            let last = kept.iter().rev().find_map(|edit| Branch::change_of_input(&edit.change));
-            next.input = last.unwrap_or(&self.first_input).clone();
-            next.context = Context::new(&self.model.spec, &next.input, 0..next.input.length(), &self.device);
-        }
-        next.edits = kept;
-        Ok(next)
+        Ok(weights)
     }
 }

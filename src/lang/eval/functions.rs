@@ -143,6 +143,7 @@ pub static FUNCTIONS: &[Function] = &[
     function("param", &["name"], 1, "a weight by its name in the file, or by role", |e, b| e.param(b)),
     function("lens", X, 1, "final norm and unembedding of a residual stream", |e, b| e.lens(b)),
     function("result", &["layer", "head"], 2, "what one head adds to the residual stream", |e, b| e.result(b)),
+    function("kv", &["layer", "part"], 2, "keys (k) or values (v) in the cache of a block", |e, b| e.kv(b)),
     function("grad", SITE, 1, "gradient at a site, after backward", |e, b| e.grad(b)),
 ];
 

@@ -128,7 +128,18 @@ impl Evaluator<'_> {
             Axis::Vocab => self.scope.token_id(&text).at(expr.span).map(|id| id as i64),
             Axis::Label => self.scope.label_index(&text).at(expr.span).map(|at| at as i64),
             name if name.is_position() => match self.scope.token_positions(&text, name).as_slice() {
-                [at] => Ok(*at as i64),
+                [at] => {
+                    // The value may begin later in the text than its first token.
+                    let start = value.origin().map_or(0, |origin| origin[axis]);
+                    let within = at.checked_sub(start).filter(|at| *at < value.shape()[axis]);
+                    within.map(|at| at as i64).ok_or_else(|| {
+                        let here = match value.shape()[axis] {
+                            1 => format!("position {start} only"),
+                            n => format!("positions {start} to {}", start + n - 1),
+                        };
+                        LangError::new(format!("token {text:?} stands at {at}; this value has {here}"), expr.span)
+                    })
+                }
                 [] => Err(LangError::new(format!("no token {text:?} on axis {name}"), expr.span)
                     .help("\"info tokens\" lists them")),
                 several => {

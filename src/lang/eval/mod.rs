@@ -31,12 +31,35 @@ pub use index::slices;
 pub use uses::{check, sites_used};
 
 use super::Result;
-use super::ast::{Expr, History, SiteRef};
+use super::ast::{Expr, ExprKind, History, SiteRef};
 use super::error::LangError;
 use super::site::SiteTable;
 use super::span::Span;
 use crate::tensor::{Axis, Device, Value};
 use evaluator::Evaluator;
+
+/// Which half of a key/value cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CachePart {
+    /// Keys, as scores read them: after rotation where there is one.
+    Keys,
+    /// Values.
+    Values,
+}
+
+impl CachePart {
+    /// What the second argument of `kv` means: `k` or `v`.
+    ///
+    /// # Errors
+    /// If it is anything else.
+    pub fn of(expr: &Expr) -> Result<CachePart> {
+        match &expr.kind {
+            ExprKind::Site(site) if site.text == "k" => Ok(CachePart::Keys),
+            ExprKind::Site(site) if site.text == "v" => Ok(CachePart::Values),
+            _ => Err(LangError::new("kv takes a layer and k or v", expr.span).help("kv(0, k)")),
+        }
+    }
+}
 
 /// Where an expression finds what it names.
 ///
@@ -73,7 +96,9 @@ pub trait Scope {
     fn label_index(&mut self, text: &str) -> std::result::Result<usize, String>;
     /// The logits at the focused position: a vector over the vocabulary or the labels.
     fn logits(&mut self) -> std::result::Result<Value, String>;
-    /// The loss of the pass.
+    /// Keys or values of all positions that the cache of block `layer` holds, for the focused row.
+    fn cache(&mut self, layer: usize, part: CachePart) -> std::result::Result<Value, String>;
+    /// The loss of the text so far.
     fn loss(&mut self) -> std::result::Result<Datum, String>;
     /// Final norm and unembedding of `x`, whose last axis is the residual stream.
     fn lens(&mut self, x: &Value) -> std::result::Result<Value, String>;

@@ -2,7 +2,7 @@
 
 use super::evaluator::Evaluator;
 use super::functions::Bound;
-use super::{At, Datum};
+use super::{At, CachePart, Datum};
 use crate::lang::Result;
 use crate::lang::ast::{Expr, ExprKind};
 use crate::lang::error::LangError;
@@ -106,6 +106,17 @@ impl Evaluator<'_> {
             found.ok_or_else(|| LangError::new(format!("no layer {l}: model has {}", extent(layers)), layer.span))?;
         let h = head_index(h, l, table, head.span)?;
         self.scope.result(l, h).at(call.span).map(Datum::Tensor)
+    }
+
+    pub fn kv(&mut self, call: &Bound<'_>) -> Result<Datum> {
+        let (layer, part) = (call.required(0), call.required(1));
+        let l = self.eval(layer)?.integer(layer.span)?;
+        let layers = self.scope.table(None).at(call.span)?.n_layers();
+        let wanted = if l < 0 { l + layers as i64 } else { l };
+        let l = usize::try_from(wanted).ok().filter(|&l| l < layers);
+        let l =
+            l.ok_or_else(|| LangError::new(format!("no layer {}: model has {}", layer, extent(layers)), layer.span))?;
+        self.scope.cache(l, CachePart::of(part)?).at(call.span).map(Datum::Tensor)
     }
 
     pub fn grad(&mut self, call: &Bound<'_>) -> Result<Datum> {

@@ -1,6 +1,6 @@
 //! A scope of small known values, for the tests of evaluation.
 
-use super::{Datum, Scope, condition, evaluate};
+use super::{CachePart, Datum, Scope, condition, evaluate};
 use crate::lang::ast::{History, SiteRef};
 use crate::lang::error::LangError;
 use crate::lang::parse_expr;
@@ -151,6 +151,10 @@ impl Scope for Small {
     fn logits(&mut self) -> Found<Value> {
         Ok(counted(0, &[4], &[Axis::Vocab]))
     }
+    fn cache(&mut self, _layer: usize, _part: CachePart) -> Found<Value> {
+        Err("nothing is cached yet".into())
+    }
+
     fn loss(&mut self) -> Found<Datum> {
         Ok(Datum::Num(0.25))
     }

@@ -65,7 +65,8 @@ fn predicts(name: &str) -> bool {
 
 /// Whether a bare name may be an axis or a function without arguments.
 fn names_something_else(site: &SiteRef) -> bool {
-    Axis::parse(&site.text).is_some() || predicts(&site.text)
+    // `v` is what `kv` takes besides the axis `k`.
+    Axis::parse(&site.text).is_some() || site.text == "v" || predicts(&site.text)
 }
 
 #[cfg(test)]

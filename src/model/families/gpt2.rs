@@ -1,16 +1,42 @@
 //! GPT-2: pre-norm decoder, learned positions, fused query/key/value stored as `[in, out]`, tied head.
 
-use super::super::config::{D_MLP, D_MODEL, EPS, MAX_POSITIONS, N_HEADS, N_LAYERS};
 use super::super::error::LoadError;
-use super::super::role::{Role, WeightId};
-use super::super::spec::{Act, Attention, Embed, Head, Mlp, ModelSpec, Norm, NormKind, Placement, Positions};
-use super::{Family, Layout, Sources, TensorNames, act, even_head_dim, prefix, tied, unsupported_head};
+use super::super::role::Role::*;
+use super::super::spec::{Act, Count, Layer, Mlp, ModelSpec, Norm, Positions};
+use super::files::{DECODER_HEADS, Entry, Split, both, weight};
+use super::read::{DecoderHead, Rules, Sizes, Task, act, attention_with_bias, decoder, eps};
+use super::{Family, Files, Layout, Sources};
 
 pub struct Gpt2;
+
+static FILES: Files = Files {
+    body: "transformer.",
+    before: &[weight("wte", W_E), weight("wpe", W_pos)],
+    blocks: "h",
+    block: BLOCK,
+    linear: Layout::InOut,
+    after: &[both("ln_f", LnFinalW, LnFinalB)],
+    heads: DECODER_HEADS,
+    elsewhere: &[],
+};
+
+/// The modules of a block; those of GPT-BigCode too.
+pub const BLOCK: &[Entry] = &[
+    both("ln_1", Ln1W, Ln1B),
+    Entry::Qkv("attn.c_attn", Split::Concat),
+    both("attn.c_proj", W_O, b_O),
+    both("ln_2", Ln2W, Ln2B),
+    both("mlp.c_fc", W_in, b_in),
+    both("mlp.c_proj", W_out, b_out),
+];
 
 impl Family for Gpt2 {
     fn model_types(&self) -> &'static [&'static str] {
         &["gpt2"]
+    }
+
+    fn files(&self) -> &'static Files {
+        &FILES
     }
 
     fn spec(&self, from: &Sources) -> Result<ModelSpec, LoadError> {
@@ -18,90 +44,26 @@ impl Family for Gpt2 {
         if config.flag(&["add_cross_attention"], false)? {
             return Err(config.unsupported("add_cross_attention", true, "the model would need an encoder beside it"));
         }
-        let (d_model, n_heads, n_layers) = (config.size(D_MODEL)?, config.size(N_HEADS)?, config.size(N_LAYERS)?);
-        let head_dim = even_head_dim(config, d_model, n_heads)?;
+        let sizes = Sizes::read(config, &Rules { max_positions: 1024, ..Rules::GPT2 })?;
         let scaled = config.flag(&["scale_attn_weights"], true)?;
         let by_layer = config.flag(&["scale_attn_by_inverse_layer_idx"], false)?;
         let scale = |layer: usize| {
-            let scale = if scaled { 1.0 / (head_dim as f64).sqrt() } else { 1.0 };
+            let scale = if scaled { sizes.scale() } else { 1.0 };
             if by_layer { scale / (layer + 1) as f64 } else { scale }
         };
+        let heads = DecoderHead {
+            tied: true,
+            causal: "LMHeadModel",
+            tasks: &[Task::Causal, Task::Sequence, Task::Token, Task::Question, Task::Bare],
+            ..DecoderHead::of("GPT2")
+        };
+        let norm = Norm::layer_norm(eps(config, "layer_norm_epsilon", 1e-5)?);
         Ok(ModelSpec {
-            family: "gpt2".into(),
-            d_model,
-            n_layers,
-            n_heads,
-            n_kv_heads: n_heads,
-            head_dim,
-            d_mlp: config.opt_size(D_MLP)?.unwrap_or(4 * d_model),
-            vocab: config.size(&["vocab_size"])?,
-            max_positions: config.size(MAX_POSITIONS)?,
-            norm: Norm { kind: NormKind::LayerNorm, eps: config.number(EPS, 1e-5)? },
-            placement: Placement::Pre,
-            embed: Embed { token_types: 0, norm: false },
-            positions: Positions::Learned,
-            attention: Attention {
-                causal: true,
-                scale: (0..n_layers).map(scale).collect(),
-                qkv_bias: true,
-                out_bias: true,
-            },
-            mlp: Mlp { gated: false, act: act(config, Act::GeluTanh)?, bias: true },
-            head: head(from)?,
+            positions: Positions::Learned { rows: sizes.max_positions, count: Count::Seen },
+            attention: attention_with_bias(true),
+            mlp: Mlp { gated: false, act: act(config, "activation_function", Act::GeluTanh)?, bias: true },
+            layers: sizes.layers(|i, layer| Layer { scale: scale(i), ..layer }),
+            ..decoder("gpt2", &sizes, norm, heads.read(from, &FILES)?)
         })
-    }
-
-    fn names(&self, spec: &ModelSpec, from: &Sources) -> Result<TensorNames, LoadError> {
-        let Files { body, head, .. } = files(from);
-        let mut names = TensorNames::default();
-        let d = spec.d_model;
-        names.table(Role::W_E, format!("{body}wte.weight"));
-        names.table(Role::W_pos, format!("{body}wpe.weight"));
-        for i in 0..spec.n_layers {
-            let block = format!("{body}h.{i}");
-            let id = |role| WeightId::block(i, role);
-            names.layer_norm(from.checkpoint, id(Role::Ln1W), id(Role::Ln1B), &format!("{block}.ln_1"));
-            let weights = [(id(Role::W_Q), d), (id(Role::W_K), d), (id(Role::W_V), d)];
-            let biases = [(id(Role::b_Q), d), (id(Role::b_K), d), (id(Role::b_V), d)];
-            names.fused(&weights, &format!("{block}.attn.c_attn.weight"), Layout::InOut);
-            names.fused(&biases, &format!("{block}.attn.c_attn.bias"), Layout::Vector);
-            let projection = format!("{block}.attn.c_proj");
-            names.linear(id(Role::W_O), Some(id(Role::b_O)), &projection, Layout::InOut);
-            names.layer_norm(from.checkpoint, id(Role::Ln2W), id(Role::Ln2B), &format!("{block}.ln_2"));
-            names.linear(id(Role::W_in), Some(id(Role::b_in)), &format!("{block}.mlp.c_fc"), Layout::InOut);
-            names.linear(id(Role::W_out), Some(id(Role::b_out)), &format!("{block}.mlp.c_proj"), Layout::InOut);
-        }
-        let ln_final = (WeightId::global(Role::LnFinalW), WeightId::global(Role::LnFinalB));
-        names.layer_norm(from.checkpoint, ln_final.0, ln_final.1, &format!("{body}ln_f"));
-        names.causal_head(spec, from, &head);
-        names.ignore(from.checkpoint, "a stored causal mask, not a weight", |name| {
-            let segments: Vec<&str> = name.rsplit('.').take(4).collect();
-            matches!(segments[..], ["bias" | "masked_bias", "attn", number, "h"] if number.parse::<usize>().is_ok())
-        });
-        Ok(names)
-    }
-}
-
-/// Prefix of the body, and the names of embedding and head.
-struct Files {
-    body: String,
-    embedding: String,
-    head: String,
-}
-
-fn files(from: &Sources) -> Files {
-    let body = prefix(from.checkpoint, "wte.weight", "transformer.");
-    let outer = body.strip_suffix("transformer.").unwrap_or(&body);
-    Files { embedding: format!("{body}wte.weight"), head: format!("{outer}lm_head.weight"), body }
-}
-
-fn head(from: &Sources) -> Result<Head, LoadError> {
-    match from.config.architecture()? {
-        None | Some("GPT2LMHeadModel") => {
-            let files = files(from);
-            Ok(Head::CausalLm { tied: tied(from, true, &files.head, &files.embedding)? })
-        }
-        Some("GPT2Model") => Ok(Head::Bare { sentence: from.mean_pooling }),
-        Some(other) => Err(unsupported_head(from.config, other, "gpt2", "GPT2LMHeadModel and GPT2Model")),
     }
 }

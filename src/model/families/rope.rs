@@ -2,51 +2,267 @@
 
 use super::super::config::{HfConfig, MAX_POSITIONS, Section};
 use super::super::error::LoadError;
-use super::super::spec::{Rope, RopeScaling};
+use super::super::spec::{Pairing, Rope, RopeScaling};
 
-/// Reads `rope_parameters`, or `rope_scaling` with `rope_theta` beside it.
-pub fn rope(config: &HfConfig, head_dim: usize, default_theta: f64) -> Result<Rope, LoadError> {
-    let outer_theta = config.number(&["rope_theta"], default_theta)?;
-    let section = config.object(&["rope_parameters", "rope_scaling"])?;
-    let (mut theta, mut partial, mut scaling) =
-        (outer_theta, config.number(&["partial_rotary_factor"], 1.0)?, RopeScaling::None);
-    if let Some(section) = section {
-        theta = section.opt_number(&["rope_theta"])?.unwrap_or(outer_theta);
-        partial = section.opt_number(&["partial_rotary_factor"])?.unwrap_or(partial);
-        scaling = rope_scaling(config, &section)?;
-    }
-    let dim = (head_dim as f64 * partial) as usize;
-    if theta <= 0.0 || !theta.is_finite() {
-        return Err(config.bad(format!("a RoPE base of {theta} is not above zero")));
-    }
-    if dim == 0 || dim > head_dim || !dim.is_multiple_of(2) {
-        return Err(config.bad(format!("RoPE cannot rotate {dim} of {head_dim} features in pairs")));
-    }
-    Ok(Rope { theta, dim, scaling })
+/// What a family's rotary embeddings are where the configuration does not say, and what it calls things.
+#[derive(Clone, Copy, Debug)]
+pub struct RopeRules {
+    /// Base when none is given.
+    pub theta: f64,
+    /// Old name of the base, outside `rope_parameters`.
+    pub theta_key: &'static str,
+    /// Share of the features that rotate when none is given; none if the family always rotates all.
+    pub partial: Option<f64>,
+    /// Old name of that share.
+    pub partial_key: &'static str,
+    /// Which features form pairs.
+    pub pairing: Pairing,
+    /// Whether an odd number of rotating features is possible (the rotation then takes one more).
+    pub odd: bool,
+    /// Length of first training that is assumed where the key is absent outside `rope_parameters`, whatever stands inside
+    /// (Phi-3).
+    pub original_max: Option<usize>,
 }
 
-fn rope_scaling(config: &HfConfig, section: &Section) -> Result<RopeScaling, LoadError> {
-    let kind = section.str(&["rope_type", "type"])?.unwrap_or("default");
-    let factor = || {
-        let factor = section.number(&["factor"])?;
-        if factor > 0.0 { Ok(factor) } else { Err(config.bad(format!("a RoPE factor of {factor} is not above zero"))) }
+impl RopeRules {
+    /// Half rotation of all features with base 10000: Llama and most others.
+    pub const LLAMA: RopeRules = RopeRules {
+        theta: 10000.0,
+        theta_key: "rope_theta",
+        partial: None,
+        partial_key: "partial_rotary_factor",
+        pairing: Pairing::Half,
+        odd: false,
+        original_max: None,
     };
-    match kind {
-        "default" => Ok(RopeScaling::None),
-        "linear" => Ok(RopeScaling::Linear { factor: factor()? }),
-        "llama3" => Ok(RopeScaling::Llama3 {
-            factor: factor()?,
-            low_freq_factor: section.number(&["low_freq_factor"])?,
-            high_freq_factor: section.number(&["high_freq_factor"])?,
-            original_max: match section.opt_number(&["original_max_position_embeddings"])? {
-                Some(length) => length,
-                None => config.size(MAX_POSITIONS)? as f64,
-            },
-        }),
-        other => {
-            let key = format!("{}.rope_type", section.name());
-            Err(config.unsupported(&key, format!("{other:?}"), "known types are default, linear and llama3"))
+
+    /// The same with another base.
+    pub const fn theta(self, theta: f64) -> RopeRules {
+        RopeRules { theta, ..self }
+    }
+
+    /// The same where only a part of the features rotates.
+    pub const fn partial(self, share: f64) -> RopeRules {
+        RopeRules { partial: Some(share), ..self }
+    }
+
+    /// The same with neighbouring features as pairs.
+    pub const fn interleaved(self) -> RopeRules {
+        RopeRules { pairing: Pairing::Interleaved, ..self }
+    }
+
+    /// The same where an odd number of features may rotate.
+    pub const fn odd(self) -> RopeRules {
+        RopeRules { odd: true, ..self }
+    }
+}
+
+/// Reads `rope_parameters`, or `rope_scaling` with the base beside it.
+pub fn rope(config: &HfConfig, head_dim: usize, rules: &RopeRules) -> Result<Rope, LoadError> {
+    let section = sections(config)?;
+    if let Some(section) = &section {
+        for layer_type in LAYER_TYPES {
+            if section.find(&[layer_type]).is_some() {
+                let key = format!("{}.{layer_type}", section.name());
+                return Err(config.unsupported(&key, "...", "all layers of this family have the same rotation"));
+            }
         }
+    }
+    Reader { config, head_dim, rules, nested: false }.read(section, config.number(&[rules.theta_key], rules.theta)?)
+}
+
+/// One rotation for layers with full attention and one for those with a window.
+pub struct ByLayerType {
+    /// With full attention.
+    pub full: Rope,
+    /// With a window.
+    pub sliding: Rope,
+}
+
+const LAYER_TYPES: [&str; 2] = ["full_attention", "sliding_attention"];
+
+/// What old configurations of families with two rotations say.
+pub struct ByLayerTypeRules {
+    /// Name and default of the base of layers with full attention.
+    pub full: (&'static str, f64),
+    /// The same for layers with a window.
+    pub sliding: (&'static str, f64),
+    /// Whether `rope_scaling` is for layers with a window too.
+    pub scaling_of_both: bool,
+}
+
+/// Reads `rope_parameters` nested by layer type, or the keys before that.
+pub fn by_layer_type(config: &HfConfig, head_dim: usize, rules: &ByLayerTypeRules) -> Result<ByLayerType, LoadError> {
+    let parameters = config.object(&["rope_parameters"])?;
+    let scaling = config.object(&["rope_scaling"])?;
+    if let Some(parameters) = &parameters
+        && !LAYER_TYPES.iter().any(|layer_type| parameters.find(&[layer_type]).is_some())
+        && parameters.entries().next().is_some()
+    {
+        let why = "this family has a rotation for each layer type: nest it under full_attention and sliding_attention";
+        return Err(config.unsupported("rope_parameters", "...", why));
+    }
+    let reader = Reader { config, head_dim, rules: &RopeRules::LLAMA, nested: true };
+    let one = |layer_type, (key, default): (&str, f64), scaled: bool| {
+        let own = match &parameters {
+            Some(parameters) => parameters.section(layer_type)?,
+            None => None,
+        };
+        let base = config.number(&[key], default)?;
+        match own {
+            Some(own) => reader.read(Some(own), base),
+            None => reader.read(scaling.filter(|_| scaled), base),
+        }
+    };
+    Ok(ByLayerType {
+        full: one(LAYER_TYPES[0], rules.full, true)?,
+        sliding: one(LAYER_TYPES[1], rules.sliding, rules.scaling_of_both)?,
+    })
+}
+
+/// `rope_parameters`, or the older `rope_scaling` that means the same.
+fn sections(config: &HfConfig) -> Result<Option<Section<'_>>, LoadError> {
+    config.note_read(&["rope_parameters", "rope_scaling"]);
+    // The older key wins where both are given, as in transformers.
+    config.object(&["rope_scaling", "rope_parameters"])
+}
+
+struct Reader<'a> {
+    config: &'a HfConfig,
+    head_dim: usize,
+    rules: &'a RopeRules,
+    /// Whether the section is one of several, in which outer keys have no say.
+    nested: bool,
+}
+
+impl Reader<'_> {
+    fn read(&self, section: Option<Section>, outer_theta: f64) -> Result<Rope, LoadError> {
+        let (config, rules) = (self.config, self.rules);
+        let (mut theta, mut partial, mut scaling) = (outer_theta, self.outer_partial()?, RopeScaling::None);
+        if let Some(section) = &section {
+            theta = section.opt_number(&["rope_theta"])?.unwrap_or(outer_theta);
+            partial = section.opt_number(&["partial_rotary_factor"])?.unwrap_or(partial);
+        }
+        if partial != 1.0 && rules.partial.is_none() {
+            return Err(config.unsupported("partial_rotary_factor", partial, "this family rotates all features"));
+        }
+        let dim = (self.head_dim as f64 * partial) as usize;
+        if theta <= 0.0 || !theta.is_finite() {
+            return Err(config.bad(format!("a RoPE base of {theta} is not above zero")));
+        }
+        let rotated = dim.next_multiple_of(2);
+        if dim == 0 || rotated > self.head_dim || (rotated != dim && !rules.odd) {
+            return Err(config.bad(format!("RoPE cannot rotate {dim} of {} features in pairs", self.head_dim)));
+        }
+        if let Some(section) = &section {
+            scaling = self.scaling(section, dim)?;
+        }
+        Ok(Rope { theta, dim, pairing: rules.pairing, scaling, tabled: false })
+    }
+
+    fn outer_partial(&self) -> Result<f64, LoadError> {
+        self.config.number(&[self.rules.partial_key], self.rules.partial.unwrap_or(1.0))
+    }
+
+    fn scaling(&self, section: &Section, dim: usize) -> Result<RopeScaling, LoadError> {
+        let config = self.config;
+        let kind = section.str(&["rope_type", "type"])?.unwrap_or("default");
+        match kind {
+            "default" => Ok(RopeScaling::None),
+            "linear" => Ok(RopeScaling::Linear { factor: self.factor(section)? }),
+            "dynamic" => {
+                if dim <= 2 {
+                    return Err(config.bad("dynamic RoPE needs more than one pair of features"));
+                }
+                Ok(RopeScaling::Dynamic { factor: self.factor(section)?, max: self.max_positions()? })
+            }
+            "llama3" => Ok(RopeScaling::Llama3 {
+                factor: self.factor(section)?,
+                low_freq_factor: section.number(&["low_freq_factor"])?,
+                high_freq_factor: section.number(&["high_freq_factor"])?,
+                original_max: self.original_max(section)?,
+            }),
+            "yarn" => self.yarn(section),
+            "longrope" => self.longrope(section, dim),
+            other => {
+                let key = format!("{}.rope_type", section.name());
+                let why = "known types are default, linear, dynamic, yarn, longrope and llama3";
+                Err(config.unsupported(&key, format!("{other:?}"), why))
+            }
+        }
+    }
+
+    fn factor(&self, section: &Section) -> Result<f64, LoadError> {
+        let factor = section.number(&["factor"])?;
+        if factor > 0.0 {
+            Ok(factor)
+        } else {
+            Err(self.config.bad(format!("a RoPE factor of {factor} is not above zero")))
+        }
+    }
+
+    fn max_positions(&self) -> Result<f64, LoadError> {
+        Ok(self.config.size(MAX_POSITIONS)? as f64)
+    }
+
+    /// Length that the model was first trained for; the key outside the section wins.
+    fn original_max(&self, section: &Section) -> Result<f64, LoadError> {
+        const KEY: &str = "original_max_position_embeddings";
+        let outer = if self.nested { None } else { self.config.opt_size(&[KEY])?.or(self.rules.original_max) };
+        match outer {
+            Some(length) => Ok(length as f64),
+            None => match section.opt_number(&[KEY])? {
+                Some(length) => Ok(length),
+                None => self.max_positions(),
+            },
+        }
+    }
+
+    fn yarn(&self, section: &Section) -> Result<RopeScaling, LoadError> {
+        let original_max = self.original_max(section)?;
+        let factor = match section.opt_number(&["factor"])? {
+            Some(_) => self.factor(section)?,
+            None => self.max_positions()? / original_max,
+        };
+        let truncate = section.flag(&["truncate"], true)?;
+        if self.nested && !truncate {
+            let key = format!("{}.truncate", section.name());
+            return Err(self.config.unsupported(&key, truncate, "transformers does not look for it there"));
+        }
+        let mscale = |scale: f64| if factor <= 1.0 { 1.0 } else { 0.1 * scale * factor.ln() + 1.0 };
+        // Zero counts as not given, here and below, as in transformers.
+        let given = |key| Ok::<_, LoadError>(section.opt_number(&[key])?.filter(|x| *x != 0.0));
+        let attention_factor = match section.opt_number(&["attention_factor"])? {
+            Some(factor) => factor,
+            None => match (given("mscale")?, given("mscale_all_dim")?) {
+                (Some(scale), Some(all)) => mscale(scale) / mscale(all),
+                _ => mscale(1.0),
+            },
+        };
+        let (beta_fast, beta_slow) = (given("beta_fast")?.unwrap_or(32.0), given("beta_slow")?.unwrap_or(1.0));
+        Ok(RopeScaling::Yarn { factor, attention_factor, beta_fast, beta_slow, original_max, truncate })
+    }
+
+    fn longrope(&self, section: &Section, dim: usize) -> Result<RopeScaling, LoadError> {
+        let (short, long) = (section.numbers("short_factor")?, section.numbers("long_factor")?);
+        for (name, list) in [("short_factor", &short), ("long_factor", &long)] {
+            if list.len() != dim.div_ceil(2) {
+                let (key, found) = (format!("{}.{name}", section.name()), list.len());
+                let message = format!("{key} has {found} factors, expected {}", dim.div_ceil(2));
+                return Err(self.config.bad(message));
+            }
+        }
+        let original_max = self.original_max(section)?;
+        let factor = match section.opt_number(&["factor"])? {
+            Some(factor) => factor,
+            None => self.max_positions()? / original_max,
+        };
+        let attention_factor = match section.opt_number(&["attention_factor"])? {
+            Some(factor) => factor,
+            None if factor <= 1.0 => 1.0,
+            None => (1.0 + factor.ln() / original_max.ln()).sqrt(),
+        };
+        Ok(RopeScaling::LongRope { short, long, attention_factor, original_max })
     }
 }
 
@@ -54,8 +270,16 @@ fn rope_scaling(config: &HfConfig, section: &Section) -> Result<RopeScaling, Loa
 mod tests {
     use super::*;
 
+    fn config(text: &str) -> HfConfig {
+        HfConfig::parse("config.json", text.as_bytes()).unwrap()
+    }
+
     fn read(text: &str) -> Result<Rope, LoadError> {
-        rope(&HfConfig::parse("config.json", text.as_bytes()).unwrap(), 8, 10000.0)
+        rope(&config(text), 8, &RopeRules::LLAMA)
+    }
+
+    fn plain(theta: f64) -> Rope {
+        Rope { theta, dim: 8, pairing: Pairing::Half, scaling: RopeScaling::None, tabled: false }
     }
 
     #[test]
@@ -63,14 +287,13 @@ mod tests {
         let new = read(r#"{"rope_parameters": {"rope_theta": 5e5, "rope_type": "linear", "factor": 4}}"#).unwrap();
         let old = read(r#"{"rope_theta": 500000, "rope_scaling": {"type": "linear", "factor": 4.0}}"#).unwrap();
         assert_eq!(new, old);
-        assert_eq!(new, Rope { theta: 5e5, dim: 8, scaling: RopeScaling::Linear { factor: 4.0 } });
+        assert_eq!(new, Rope { scaling: RopeScaling::Linear { factor: 4.0 }, ..plain(5e5) });
     }
 
     #[test]
     fn nothing_said_means_the_family_default() {
-        let plain = Rope { theta: 10000.0, dim: 8, scaling: RopeScaling::None };
-        assert_eq!(read(r#"{"rope_scaling": null}"#).unwrap(), plain);
-        assert_eq!(read(r#"{"rope_parameters": {"rope_type": "default"}}"#).unwrap(), plain);
+        assert_eq!(read(r#"{"rope_scaling": null}"#).unwrap(), plain(10000.0));
+        assert_eq!(read(r#"{"rope_parameters": {"rope_type": "default"}}"#).unwrap(), plain(10000.0));
     }
 
     #[test]
@@ -83,14 +306,83 @@ mod tests {
     }
 
     #[test]
+    fn yarn_infers_its_attention_factor() {
+        let yarn = |more: &str| {
+            let text = format!(
+                r#"{{"max_position_embeddings": 64, "rope_scaling": {{"rope_type": "yarn", "factor": 4.0 {more}}}}}"#
+            );
+            match read(&text).unwrap().scaling {
+                RopeScaling::Yarn { attention_factor, beta_fast, original_max, .. } => {
+                    (attention_factor, beta_fast, original_max)
+                }
+                other => panic!("{other:?}"),
+            }
+        };
+        let ln = 4f64.ln();
+        assert_eq!(yarn(""), (0.1 * ln + 1.0, 32.0, 64.0));
+        assert_eq!(yarn(r#", "mscale": 2, "beta_fast": 16"#), (0.1 * ln + 1.0, 16.0, 64.0));
+        assert_eq!(
+            yarn(r#", "mscale": 2, "mscale_all_dim": 0.5, "original_max_position_embeddings": 16"#),
+            ((0.2 * ln + 1.0) / (0.05 * ln + 1.0), 32.0, 16.0)
+        );
+        assert_eq!(yarn(r#", "attention_factor": 1.5"#).0, 1.5);
+    }
+
+    #[test]
+    fn longrope_wants_a_factor_for_each_pair() {
+        let text = r#"{"max_position_embeddings": 64, "original_max_position_embeddings": 16, "rope_scaling":
+            {"rope_type": "longrope", "short_factor": [1, 1, 2, 2], "long_factor": [1, 2, 3, 4]}}"#;
+        let RopeScaling::LongRope { short, attention_factor, original_max, .. } = read(text).unwrap().scaling else {
+            panic!()
+        };
+        assert_eq!((short.len(), original_max), (4, 16.0));
+        assert_eq!(attention_factor, (1.0 + 4f64.ln() / 16f64.ln()).sqrt());
+        assert_eq!(
+            read(&text.replace("[1, 2, 3, 4]", "[1, 2]")).unwrap_err().to_string(),
+            "config.json: rope_scaling.long_factor has 2 factors, expected 4"
+        );
+    }
+
+    #[test]
+    fn a_part_of_the_features_rotates_where_the_family_can() {
+        let of = |text: &str, rules: RopeRules| rope(&config(text), 10, &rules).map(|rope| rope.dim);
+        let half = r#"{"partial_rotary_factor": 0.5}"#;
+        assert_eq!(of("{}", RopeRules::LLAMA.partial(0.4)).unwrap(), 4);
+        assert_eq!(of(half, RopeRules::LLAMA.partial(0.4).odd()).unwrap(), 5);
+        assert!(of(half, RopeRules::LLAMA.partial(0.4)).unwrap_err().to_string().contains("cannot rotate 5 of 10"));
+        assert!(of(half, RopeRules::LLAMA).unwrap_err().to_string().contains("rotates all features"));
+    }
+
+    #[test]
+    fn layers_with_and_without_a_window_may_rotate_differently() {
+        let rules = ByLayerTypeRules {
+            full: ("rope_theta", 1e6),
+            sliding: ("rope_local_base_freq", 1e4),
+            scaling_of_both: false,
+        };
+        let read = |text: &str| by_layer_type(&config(text), 8, &rules);
+        let old = read(r#"{"rope_theta": 5e5, "rope_scaling": {"rope_type": "linear", "factor": 8}}"#).unwrap();
+        assert_eq!(old.full, Rope { scaling: RopeScaling::Linear { factor: 8.0 }, ..plain(5e5) });
+        assert_eq!(old.sliding, plain(1e4));
+        let new = r#"{"rope_parameters": {"full_attention": {"rope_theta": 5e5, "rope_type": "linear", "factor": 8},
+            "sliding_attention": {"rope_type": "default"}}}"#;
+        let new = read(new).unwrap();
+        assert_eq!((new.full, new.sliding), (old.full, old.sliding));
+        assert!(read(r#"{"rope_parameters": {"rope_theta": 5e5}}"#).is_err());
+    }
+
+    #[test]
     fn other_types_are_refused_by_name() {
         assert_eq!(
-            read(r#"{"rope_scaling": {"type": "yarn", "factor": 2}}"#).unwrap_err().to_string(),
-            "config.json: rope_scaling.rope_type = \"yarn\" is not supported: known types are default, linear and llama3"
+            read(r#"{"rope_scaling": {"type": "su", "factor": 2}}"#).unwrap_err().to_string(),
+            "config.json: rope_scaling.rope_type = \"su\" is not supported: known types are default, linear, dynamic, \
+             yarn, longrope and llama3"
         );
         assert_eq!(
             read(r#"{"rope_parameters": {"rope_type": "linear"}}"#).unwrap_err().to_string(),
             "config.json has no \"rope_parameters.factor\"; add it from the model's original configuration"
         );
+        let nested = r#"{"rope_parameters": {"full_attention": {"rope_theta": 1}}}"#;
+        assert!(read(nested).unwrap_err().to_string().contains("the same rotation"));
     }
 }

@@ -18,7 +18,12 @@ use tempfile::TempDir;
 use super::{LoadError, Model, ModelSource, load};
 use crate::tensor::Device;
 
-const FIXTURES: [&str; 7] = ["gpt2", "gpt2-f16", "llama", "llama-legacy", "bert-seqcls", "bert-mlm", "bert-sentence"];
+/// Every fixture.
+fn fixtures() -> Vec<String> {
+    let entries = fs::read_dir(fixture("")).unwrap().map(|entry| entry.unwrap().path());
+    let named = entries.filter(|path| path.join("config.json").exists());
+    named.map(|path| path.file_name().unwrap().to_string_lossy().into_owned()).collect()
+}
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/models").join(name)

@@ -1,120 +1,101 @@
 //! Rotation, scores, pattern and mixing.
 
-use std::ops::Range;
-use std::sync::Arc;
-
-use burn::tensor::{Bool, Tensor, activation};
+use burn::tensor::{Tensor, activation};
 
 use super::host;
-use crate::model::input::Input;
-use crate::model::spec::{Rope, RopeScaling};
-use crate::tensor::{Device, Value};
+use crate::model::spec::Pairing;
+use crate::program::context::{Bias, Mask, Rotation};
+use crate::tensor::Value;
 
-/// Which scores are masked.
-#[derive(Clone)]
-pub struct Mask {
-    /// True where masked, `[B or 1, 1, T, S]`.
-    tensor: Tensor<4, Bool>,
-    /// The same in host memory.
-    host: Arc<[bool]>,
-}
-
-/// Masks keys after the query in a causal model, and keys that are padding, for the queries of `span` and all keys up to its
-/// end. None if nothing is.
-pub fn mask(causal: bool, input: &Input, span: Range<usize>, device: &Device) -> Option<Mask> {
-    let keys = span.end;
-    let padded = input.rows.iter().any(|row| row.mask[..keys].contains(&false));
-    if (!causal || span.len() == 1) && !padded {
-        return None;
+/// Rotates pairs of features of `[B, T, H, h]`; features beyond the last pair pass through.
+pub fn rotate(x: &Value, rotation: &Rotation) -> Value {
+    if let Some(rotated) = host::rotate(x, rotation) {
+        return rotated;
     }
-    let rows = if padded { input.rows.len() } else { 1 };
-    let mut data = Vec::with_capacity(rows * span.len() * keys);
-    for row in &input.rows[..rows] {
-        for q in span.clone() {
-            data.extend((0..keys).map(|k| (causal && k > q) || !row.mask[k]));
-        }
-    }
-    let host = Arc::from(data.as_slice());
-    Some(Mask { tensor: Value::from_bool(data, &[rows, 1, span.len(), keys], device).bool_tensor(), host })
-}
-
-/// Cosines and sines `[B, T, 1, dim/2]` of the positions of each row, computed in 64 bits.
-pub fn rotation(rope: &Rope, positions: &[Vec<usize>], device: &Device) -> (Tensor<4>, Tensor<4>) {
-    let inverse = frequencies(rope);
-    let (rows, length) = (positions.len(), positions.first().map_or(0, Vec::len));
-    let angles = |f: fn(f64) -> f64| {
-        let data = positions.iter().flatten().flat_map(|&pos| inverse.iter().map(move |w| f(pos as f64 * w) as f32));
-        Value::from_f32(data.collect(), &[rows, length, 1, inverse.len()], device).tensor::<4>()
-    };
-    (angles(f64::cos), angles(f64::sin))
-}
-
-/// Radians per position of each pair of features: `theta^(-2i/dim)`, stretched as the specification says.
-pub fn frequencies(rope: &Rope) -> Vec<f64> {
-    let plain = (0..rope.dim / 2).map(|i| rope.theta.powf(-2.0 * i as f64 / rope.dim as f64));
-    match rope.scaling {
-        RopeScaling::None => plain.collect(),
-        RopeScaling::Linear { factor } => plain.map(|w| w / factor).collect(),
-        RopeScaling::Llama3 { factor, low_freq_factor, high_freq_factor, original_max } => plain
-            .map(|w| {
-                let wavelength = 2.0 * std::f64::consts::PI / w;
-                if wavelength > original_max / low_freq_factor {
-                    w / factor
-                } else if wavelength < original_max / high_freq_factor {
-                    w
-                } else {
-                    let share = (original_max / wavelength - low_freq_factor) / (high_freq_factor - low_freq_factor);
-                    (1.0 - share) * w / factor + share * w
-                }
-            })
-            .collect(),
-    }
-}
-
-/// Rotates feature `i` with `i + dim/2`; features from `dim` on pass through.
-pub fn rotate(x: &Value, cos: &Tensor<4>, sin: &Tensor<4>) -> Value {
     let x = x.tensor::<4>(); // [B, T, H, h]
-    let (width, half) = (x.dims()[3], cos.dims()[3]);
-    let a = x.clone().narrow(3, 0, half); // [B, T, H, dim/2]
-    let b = x.clone().narrow(3, half, half);
-    let mut parts = vec![
-        a.clone() * cos.clone() - b.clone() * sin.clone(), //
-        b * cos.clone() + a * sin.clone(),
-    ];
-    if width > 2 * half {
-        parts.push(x.narrow(3, 2 * half, width - 2 * half));
+    let [rows, length, heads, width] = x.dims();
+    let pairs = rotation.cos.dims()[3];
+    let turning = x.clone().narrow(3, 0, 2 * pairs);
+    let turn = |a: Tensor<5>, b: Tensor<5>, axis: usize| {
+        let shape = |t: &Tensor<4>| {
+            let [of, length, one, _] = t.dims();
+            let shape = if axis == 3 { [of, length, one, 1, pairs] } else { [of, length, one, pairs, 1] };
+            t.clone().reshape(shape)
+        };
+        let (cos, sin) = (shape(&rotation.cos), shape(&rotation.sin));
+        let first = a.clone() * cos.clone() - b.clone() * sin.clone();
+        Tensor::cat(vec![first, b * cos + a * sin], axis)
+    };
+    let (shape, axis) = match rotation.pairing {
+        Pairing::Half => ([rows, length, heads, 2, pairs], 3),
+        Pairing::Interleaved => ([rows, length, heads, pairs, 2], 4),
+    };
+    let turning = turning.reshape(shape);
+    let turned = turn(turning.clone().narrow(axis, 0, 1), turning.narrow(axis, 1, 1), axis);
+    let mut parts = vec![turned.reshape([rows, length, heads, 2 * pairs])];
+    if width > 2 * pairs {
+        parts.push(x.narrow(3, 2 * pairs, width - 2 * pairs));
     }
     Value::float(Tensor::cat(parts, 3)) // [B, T, H, h]
 }
 
-/// Scaled products of queries `[B, T, H, h]` and keys `[B, S, K, h]`, -inf where masked: `[B, H, T, S]`.
-pub fn scores(q: &Value, k: &Value, scale: f64, mask: Option<&Mask>) -> Value {
-    if let Some(scores) = host::scores(q, k, scale, mask.map(|mask| &*mask.host)) {
+/// What is done to products of queries and keys.
+#[derive(Clone, Copy)]
+pub struct Scoring<'a> {
+    /// Factor on them.
+    pub scale: f64,
+    /// `cap tanh(score / cap)`.
+    pub softcap: Option<f64>,
+    /// Added for each key.
+    pub bias: Option<&'a Bias>,
+    /// Set to -inf.
+    pub mask: Option<&'a Mask>,
+}
+
+/// Products of queries `[B, T, H, h]` and keys `[B, S, K, h]`, scaled, capped, biased and masked: `[B, H, T, S]`.
+pub fn scores(q: &Value, k: &Value, scoring: Scoring) -> Value {
+    if let Some(scores) = host::scores(q, k, scoring) {
         return scores;
     }
     let (q, k) = (q.tensor::<4>(), k.tensor::<4>());
     let [rows, length, heads, width] = q.dims();
     let [_, keys, kv, _] = k.dims();
-    let q = q.mul_scalar(scale).permute([0, 2, 1, 3]); // [B, H, T, h]
+    let q = q.mul_scalar(scoring.scale).permute([0, 2, 1, 3]); // [B, H, T, h]
     let k = k.permute([0, 2, 3, 1]); // [B, K, h, S]
-    let scores = if heads == kv {
+    let mut scores = if heads == kv {
         q.matmul(k) // [B, H, T, S]
     } else {
         let grouped = q.reshape([rows, kv, heads / kv * length, width]); // [B, K, G T, h]
         grouped.matmul(k).reshape([rows, heads, length, keys])
     };
-    Value::float(match mask {
+    if let Some(cap) = scoring.softcap {
+        scores = scores.div_scalar(cap).tanh().mul_scalar(cap);
+    }
+    if let Some(bias) = scoring.bias {
+        scores = scores + bias.tensor.clone();
+    }
+    Value::float(match scoring.mask {
         Some(mask) => scores.mask_fill(mask.tensor.clone().expand([rows, heads, length, keys]), f32::NEG_INFINITY),
         None => scores,
     })
 }
 
-/// Softmax over keys. A row that sees no key is NaN.
-pub fn pattern(scores: &Value) -> Value {
-    if let Some(pattern) = host::pattern(scores) {
+/// Softmax over keys. A row without a finite score is NaN, but that of a padding position that sees no key is uniform, as in
+/// transformers.
+pub fn pattern(scores: &Value, mask: Option<&Mask>) -> Value {
+    let blind = mask.and_then(|mask| mask.blind.as_ref());
+    if let Some(pattern) = host::pattern(scores, blind) {
         return pattern;
     }
-    Value::float(activation::softmax(scores.tensor::<4>(), 3)) // [B, H, T, S]
+    let pattern = activation::softmax(scores.tensor::<4>(), 3); // [B, H, T, S]
+    Value::float(match blind {
+        Some(blind) => {
+            let shape = pattern.dims();
+            let uniform = blind.pattern_tensor.clone().expand(shape);
+            pattern.mask_where(blind.queries_tensor.clone().expand(shape), uniform)
+        }
+        None => pattern,
+    })
 }
 
 /// Pattern `[B, H, T, S]` times values `[B, S, K, h]`: `[B, T, H, h]`.

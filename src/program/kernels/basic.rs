@@ -7,6 +7,34 @@ use crate::model::spec::Act;
 use crate::program::Context;
 use crate::tensor::Value;
 
+/// Rows of the token table for each id, times a factor.
+pub fn scaled_embed(tokens: &Value, chunks: &[Value], factor: f64) -> Value {
+    scale(embed(tokens, chunks), factor)
+}
+
+/// `x * factor`.
+pub fn scale(x: Value, factor: f64) -> Value {
+    if factor == 1.0 {
+        return x;
+    }
+    host::scale(&x, factor).unwrap_or_else(|| match x.shape().len() {
+        2 => Value::float(x.tensor::<2>().mul_scalar(factor)),
+        _ => Value::float(x.tensor::<3>().mul_scalar(factor)),
+    })
+}
+
+/// `x` between `-bound` and `bound`, `[B, T, n]`.
+pub fn bounded(x: Value, bound: Option<f64>) -> Value {
+    let Some(bound) = bound else { return x };
+    host::bounded(&x, bound).unwrap_or_else(|| Value::float(x.tensor::<3>().clamp(-bound, bound)))
+}
+
+/// `cap tanh(x / cap)`, `[B, T, n]`.
+pub fn capped(x: Value, cap: Option<f64>) -> Value {
+    let Some(cap) = cap else { return x };
+    host::capped(&x, cap).unwrap_or_else(|| Value::float(x.tensor::<3>().div_scalar(cap).tanh().mul_scalar(cap)))
+}
+
 /// Rows of the token table for each id, chunk by chunk of the table.
 pub fn embed(tokens: &Value, chunks: &[Value]) -> Value {
     let ids = tokens.int_tensor::<2>(); // [B, T]
@@ -39,7 +67,7 @@ pub fn embed(tokens: &Value, chunks: &[Value]) -> Value {
 /// The row of the position table for each position.
 pub fn position_embed(table: &Value, context: &Context) -> Value {
     if !context.plain {
-        return embed(&context.positions, std::slice::from_ref(table));
+        return embed(&context.table_rows, std::slice::from_ref(table));
     }
     let (rows, length) = (context.rows(), context.length());
     let table = table.tensor::<2>().narrow(0, context.span().start, length); // [T, d]
@@ -102,26 +130,17 @@ pub fn join_heads(x: &Value) -> Value {
     Value::float(x.tensor::<4>().reshape([rows, length, heads * width]))
 }
 
-/// The first position of each row, `[B, T, d]` to `[B, d]`.
-pub fn first(x: &Value) -> Value {
-    let [rows, _, width] = x.tensor::<3>().dims();
-    Value::float(x.tensor::<3>().narrow(1, 0, 1).reshape([rows, width]))
-}
-
-/// Mean over the positions that are not padding; `real` is 1 or 0, `[B, T, 1]`. A row of padding alone gives NaN.
-pub fn mean_of_real(x: &Value, real: &Tensor<3>) -> Value {
-    let x = x.tensor::<3>(); // [B, T, d]
-    let [rows, _, width] = x.dims();
-    let sum = (x * real.clone()).sum_dim(1); // [B, 1, d]
-    Value::float((sum / real.clone().sum_dim(1)).reshape([rows, width])) // [B, d]
-}
-
 /// An activation function, element by element.
 pub fn activation(x: &Value, function: Act) -> Value {
     let host = match function {
         Act::GeluTanh => host::gelu_tanh(x),
         Act::Silu => host::silu(x),
-        Act::Gelu | Act::Relu | Act::Tanh => None,
+        Act::Gelu => host::gelu(x),
+        Act::QuickGelu => host::quick_gelu(x),
+        Act::Relu => host::relu(x),
+        Act::Relu2 => host::relu_squared(x),
+        Act::Tanh | Act::Sigmoid => None,
+        Act::Linear => Some(x.clone()),
     };
     if let Some(out) = host {
         return out;
@@ -134,6 +153,9 @@ pub fn activation(x: &Value, function: Act) -> Value {
 
 /// `act(gate) * up`.
 pub fn gated(gate: &Value, up: &Value, function: Act) -> Value {
+    if let Some(out) = host::gated(gate, up, function) {
+        return out;
+    }
     Value::float(activation(gate, function).tensor::<3>() * up.tensor::<3>())
 }
 
@@ -141,9 +163,13 @@ fn apply<const D: usize>(x: Tensor<D>, function: Act) -> Tensor<D> {
     match function {
         Act::Gelu => act::gelu(x),
         Act::GeluTanh => act::gelu_approximate(x),
+        Act::QuickGelu => x.clone() * act::sigmoid(x.mul_scalar(1.702)),
         Act::Silu => act::silu(x),
         Act::Relu => act::relu(x),
+        Act::Relu2 => act::relu(x).square(),
         Act::Tanh => act::tanh(x),
+        Act::Sigmoid => act::sigmoid(x),
+        Act::Linear => x,
     }
 }
 

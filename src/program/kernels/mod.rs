@@ -3,5 +3,7 @@
 
 pub mod attention;
 pub mod basic;
+pub mod experts;
+pub mod heads;
 mod host;
 pub mod norm;

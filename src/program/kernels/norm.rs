@@ -1,6 +1,10 @@
-//! Norms in three steps, each a site: the scale, the normalised input, and gain with bias.
+//! Norms in three steps, each a site: the scale, the normalised input, and gain with bias. Those of queries and keys, and of
+//! heads, are one op.
 
-use super::host;
+use burn::tensor::Tensor;
+
+use super::{basic, host};
+use crate::model::spec::{Gain, Norm, NormKind, QkNormOver};
 use crate::tensor::Value;
 
 /// `sqrt(var + eps)` over the last axis with the biased variance, `[B, T, 1]`.
@@ -15,6 +19,9 @@ pub fn layer_norm_scale(x: &Value, eps: f64) -> Value {
 
 /// `sqrt(mean(x^2) + eps)` over the last axis, `[B, T, 1]`.
 pub fn rms_scale(x: &Value, eps: f64) -> Value {
+    if let Some(scale) = host::rms_scale(x, eps) {
+        return scale;
+    }
     Value::float(x.tensor::<3>().square().mean_dim(2).add_scalar(eps).sqrt())
 }
 
@@ -30,18 +37,54 @@ pub fn centred_over(x: &Value, scale: &Value) -> Value {
 
 /// `x / scale`.
 pub fn over(x: &Value, scale: &Value) -> Value {
+    if let Some(normalized) = host::over(x, scale) {
+        return normalized;
+    }
     Value::float(x.tensor::<3>() / scale.tensor::<3>())
 }
 
-/// `x * gain + bias`.
-pub fn gain(x: &Value, gain: &Value, bias: Option<&Value>) -> Value {
-    if let Some(out) = host::gain(x, gain, bias) {
+/// `x * gain + bias`, or with `one_plus` `x * (1 + gain) + bias`.
+pub fn gain(x: &Value, gain: &Value, bias: Option<&Value>, one_plus: bool) -> Value {
+    if let Some(out) = host::gain(x, gain, bias, one_plus) {
         return out;
     }
     let width = gain.shape()[0];
-    let scaled = x.tensor::<3>() * gain.tensor::<1>().reshape([1, 1, width]); // [B, T, d]
+    let gain = if one_plus { gain.tensor::<1>().add_scalar(1.0) } else { gain.tensor::<1>() };
+    let scaled = x.tensor::<3>() * gain.reshape([1, 1, width]); // [B, T, d]
     Value::float(match bias {
         Some(bias) => scaled + bias.tensor::<1>().reshape([1, 1, width]),
         None => scaled,
     })
+}
+
+/// All of a norm of `[B, T, d]`; its weights in the order of gain and bias.
+pub fn whole(x: &Value, norm: &Norm, weights: &[Value]) -> Value {
+    let normalized = match norm.kind {
+        NormKind::LayerNorm => centred_over(x, &layer_norm_scale(x, norm.eps)),
+        NormKind::Rms => over(x, &rms_scale(x, norm.eps)),
+    };
+    match (norm.gain, weights) {
+        (Gain::None, _) | (_, []) => normalized,
+        (gains, [weight, rest @ ..]) => gain(&normalized, weight, rest.first(), gains == Gain::OnePlus),
+    }
+}
+
+/// The norm of queries or keys `[B, T, H, h]`, over each head or over all heads together.
+pub fn of_heads(x: &Value, norm: &Norm, over: QkNormOver, weights: &[Value], clip: Option<f64>) -> Value {
+    let [rows, length, heads, width] = *x.shape() else { panic!("queries and keys have four axes") };
+    let flat = x.clone().reshaped(&match over {
+        QkNormOver::All => [rows, length, heads * width],
+        _ => [rows, length * heads, width],
+    });
+    let out = match over {
+        QkNormOver::Head | QkNormOver::All => whole(&flat, norm, weights).reshaped(&[rows, length, heads * width]),
+        QkNormOver::OwnHead | QkNormOver::EachHead => {
+            // The gains of all heads, one after the other, as of one wide vector.
+            let gains: Vec<Tensor<1>> = weights.iter().map(|w| w.clone().reshaped(&[w.count()]).tensor()).collect();
+            let gains = Value::float(Tensor::cat(gains, 0)); // [H h]
+            let normalized = whole(&flat, norm, &[]).reshaped(&[rows, length, heads * width]);
+            gain(&normalized, &gains, None, norm.gain == Gain::OnePlus)
+        }
+    };
+    basic::bounded(out, clip).reshaped(&[rows, length, heads, width])
 }

@@ -4,17 +4,18 @@ use std::mem::MaybeUninit;
 
 use rayon::prelude::*;
 
-use super::elementwise::exp;
+use super::super::attention::Scoring;
 use super::matmul::{Matrix, MatrixMut, product};
+use super::special::{exp, tanh};
 use super::{by_rows, filled, value};
-use crate::tensor::Value;
+use crate::program::context::BlindPattern;
+use crate::tensor::{Value, vectorised};
 
 /// Queries that one task mixes values for.
 const QUERIES: usize = 32;
 
-/// Scaled products of queries `[B, T, H, h]` and keys `[B, S, K, h]`, -inf where `mask`, `[B or 1, T, S]`, is true:
-/// `[B, H, T, S]`.
-pub fn scores(q: &Value, k: &Value, scale: f64, mask: Option<&[bool]>) -> Option<Value> {
+/// Products of queries `[B, T, H, h]` and keys `[B, S, K, h]`, scaled, capped, biased and masked: `[B, H, T, S]`.
+pub fn scores(q: &Value, k: &Value, scoring: Scoring) -> Option<Value> {
     let (queries, keys) = (q.host_f32()?, k.host_view()?);
     let [rows, t, heads, h] = *q.shape() else { return None };
     let [_, s, kv, _] = *k.shape() else { return None };
@@ -33,14 +34,24 @@ pub fn scores(q: &Value, k: &Value, scale: f64, mask: Option<&[bool]>) -> Option
                 strides: (heads * h, 1),
             },
             Matrix { data: &keys.data()[row * of_row + group * of_head..], shape: (h, s), strides: (1, of_key) },
-            scale as f32,
+            scoring.scale as f32,
             None,
         );
-        if let Some(mask) = mask {
-            let mask = if mask.len() > t * s { &mask[row * t * s..] } else { mask };
-            #[expect(unsafe_code, reason = "the product has written every element")]
-            // SAFETY: the product has written every element.
-            let out = unsafe { out.assume_init_mut() };
+        #[expect(unsafe_code, reason = "the product has written every element")]
+        // SAFETY: the product has written every element.
+        let out = unsafe { out.assume_init_mut() };
+        if let Some(cap) = scoring.softcap {
+            cap_all(out, cap as f32);
+        }
+        if let Some(bias) = scoring.bias {
+            let of_row = if bias.host.len() > heads * s { row } else { 0 };
+            let bias = &bias.host[(of_row * heads + head) * s..][..s];
+            for out in out.chunks_exact_mut(s) {
+                out.iter_mut().zip(bias).for_each(|(x, bias)| *x += bias);
+            }
+        }
+        if let Some(mask) = scoring.mask {
+            let mask = if mask.host.len() > t * s { &mask.host[row * t * s..] } else { &*mask.host };
             for (x, masked) in out.iter_mut().zip(mask) {
                 *x = if *masked { f32::NEG_INFINITY } else { *x };
             }
@@ -50,11 +61,28 @@ pub fn scores(q: &Value, k: &Value, scale: f64, mask: Option<&[bool]>) -> Option
     Some(value(out, &[rows, heads, t, s]))
 }
 
-/// Softmax over the last axis: `exp(x - max) / sum(exp(x - max))`. A row of -inf alone is NaN.
-pub fn pattern(scores: &Value) -> Option<Value> {
+fn cap_all(scores: &mut [f32], cap: f32) {
+    vectorised(
+        #[inline(always)]
+        || scores.iter_mut().for_each(|x| *x = cap * tanh(*x / cap)),
+    );
+}
+
+/// Softmax over the last axis: `exp(x - max) / sum(exp(x - max))`. A row of -inf alone is NaN, or the pattern of padding that
+/// sees no key.
+pub fn pattern(scores: &Value, blind: Option<&BlindPattern>) -> Option<Value> {
     let host = scores.host_f32()?;
-    let width = scores.shape().last().copied()?;
-    Some(value(by_rows(host.as_slice(), width, softmax), scores.shape()))
+    let [_, heads, t, s] = *scores.shape() else { return None };
+    let mut out = by_rows(host.as_slice(), s, softmax);
+    if let Some(blind) = blind {
+        for (i, out) in out.chunks_exact_mut(s.max(1)).enumerate() {
+            let query = i / (heads * t) * t + i % t;
+            if blind.queries[query] {
+                out.copy_from_slice(&blind.pattern[query * s..][..s]);
+            }
+        }
+    }
+    Some(value(out, scores.shape()))
 }
 
 #[inline(always)]

@@ -4,18 +4,25 @@
 //! on with burn. Work is cut into pieces of a size that does not depend on the number of threads, and no sum crosses a
 //! piece, so the same input gives the same bits on every call.
 
+mod activation;
 mod attention;
 mod elementwise;
+mod experts;
 mod linear;
 mod matmul;
 mod norm;
+mod rotation;
+mod special;
 mod tiles;
 mod vector;
 
+pub use activation::{gated, gelu, gelu_tanh, quick_gelu, relu, relu_squared, silu};
 pub use attention::{mix, pattern, scores};
-pub use elementwise::{add, gelu_tanh, silu};
+pub use elementwise::{add, bounded, capped, scale};
+pub use experts::{add_rows, top_experts};
 pub use linear::{linear, unembed};
-pub use norm::{centred_over, gain, layer_norm_scale};
+pub use norm::{centred_over, gain, layer_norm_scale, over, rms_scale};
+pub use rotation::rotate;
 
 use std::mem::MaybeUninit;
 
@@ -27,7 +34,7 @@ use crate::tensor::{Device, Value, vectorised};
 const PIECE: usize = 1 << 14;
 
 /// A value on the CPU from its elements.
-fn value(data: Vec<f32>, shape: &[usize]) -> Value {
+pub fn value(data: Vec<f32>, shape: &[usize]) -> Value {
     Value::from_f32(data, shape, &Device::cpu())
 }
 

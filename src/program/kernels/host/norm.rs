@@ -1,4 +1,4 @@
-//! Layer norm: statistics of each row in 64 bits.
+//! Norms: statistics of each row in 64 bits.
 
 use super::{by_rows, value};
 use crate::tensor::{Value, vectorised};
@@ -18,6 +18,35 @@ pub fn layer_norm_scale(x: &Value, eps: f64) -> Option<Value> {
         )
     });
     Some(value(scale.collect(), &[rows, length, 1]))
+}
+
+/// `sqrt(mean(x^2) + eps)` over the last axis: `[B, T, 1]`.
+pub fn rms_scale(x: &Value, eps: f64) -> Option<Value> {
+    let host = x.host_f32()?;
+    let [rows, length, width] = *x.shape() else { return None };
+    let scale = host.as_slice().chunks_exact(width.max(1)).map(|row| {
+        vectorised(
+            #[inline(always)]
+            || (sum(row, |x| x * x) / width as f64 + eps).sqrt() as f32,
+        )
+    });
+    Some(value(scale.collect(), &[rows, length, 1]))
+}
+
+/// `x / scale` over the last axis.
+pub fn over(x: &Value, scale: &Value) -> Option<Value> {
+    let (host, scales) = (x.host_f32()?, scale.host_f32()?);
+    let width = *x.shape().last()?;
+    if scales.as_slice().len() * width != x.count() {
+        return None;
+    }
+    let mut out = host.as_slice().to_vec();
+    for (row, scale) in out.chunks_exact_mut(width.max(1)).zip(scales.as_slice()) {
+        for x in row {
+            *x /= *scale;
+        }
+    }
+    Some(value(out, x.shape()))
 }
 
 /// `(x - mean) / scale` over the last axis.
@@ -46,27 +75,32 @@ pub fn centred_over(x: &Value, scale: &Value) -> Option<Value> {
     Some(value(out, x.shape()))
 }
 
-/// `x * gain + bias` over the last axis.
-pub fn gain(x: &Value, gain: &Value, bias: Option<&Value>) -> Option<Value> {
+/// `x * gain + bias` over the last axis; with `one_plus` the gain is one more.
+pub fn gain(x: &Value, gain: &Value, bias: Option<&Value>, one_plus: bool) -> Option<Value> {
     let (host, gains) = (x.host_f32()?, gain.host_f32()?);
     let biases = match bias {
         Some(bias) => Some(bias.host_f32()?),
         None => None,
     };
+    let plus_one: Vec<f32>;
+    let gains = if one_plus {
+        plus_one = gains.as_slice().iter().map(|gain| 1.0 + gain).collect();
+        plus_one.as_slice()
+    } else {
+        gains.as_slice()
+    };
     let out = by_rows(
         host.as_slice(),
-        gains.as_slice().len(),
+        gains.len(),
         #[inline(always)]
         |out, x| match &biases {
             Some(biases) => {
-                for ((out, x), (gain, bias)) in
-                    out.iter_mut().zip(x).zip(gains.as_slice().iter().zip(biases.as_slice()))
-                {
+                for ((out, x), (gain, bias)) in out.iter_mut().zip(x).zip(gains.iter().zip(biases.as_slice())) {
                     *out = x * gain + bias;
                 }
             }
             None => {
-                for ((out, x), gain) in out.iter_mut().zip(x).zip(gains.as_slice()) {
+                for ((out, x), gain) in out.iter_mut().zip(x).zip(gains) {
                     *out = x * gain;
                 }
             }

@@ -1,0 +1,62 @@
+//! `check`: does the program compute what it should? A check that fails is a failed command.
+
+use super::console::{Console, Done};
+use super::fail::Fail;
+use super::table::Call;
+use crate::analysis::{Recomputed, recompute};
+use crate::answer::numbers::significant;
+use crate::answer::{Answer, Cell, Table};
+use crate::lang::command::Vocabulary;
+use crate::lang::words::words;
+use crate::lang::{LangError, Span};
+
+/// What two ways to compute the same in 32 bits may differ by, beside 1 + |value|: TransformerLens names 5e-5 for one forward
+/// pass.
+const FLOOR: f64 = 5e-5;
+
+/// Sites listed.
+const LISTED: usize = 10;
+
+const SUBJECTS: [&str; 1] = ["cache"];
+
+/// `check cache [TOLERANCE]`.
+pub fn check(console: &mut Console, call: Call<'_, '_>) -> Done {
+    let given = words(call.args.rest, call.args.offset)?;
+    let Some(what) = given.first() else {
+        let error = LangError::new("expected what to check", Span::at(call.args.offset));
+        return Err(Fail::At(error.help("check cache")));
+    };
+    Vocabulary { of: "check", names: &SUBJECTS, short: &[] }.resolve(&what.text, what.span)?;
+    let floor = match &given[1..] {
+        [] => FLOOR,
+        [word] => word.text.parse::<f64>().ok().filter(|x| *x > 0.0).ok_or_else(|| {
+            Fail::At(LangError::new(format!("{} is no tolerance: a number above 0", word.text), word.span))
+        })?,
+        [_, extra, ..] => return Err(Fail::At(LangError::new("unexpected word", extra.span))),
+    };
+    let mut found = recompute(&mut console.session.run, call.progress).map_err(Fail::because)?;
+    let compared = found.len();
+    found.sort_by(|a, b| b.difference.total_cmp(&a.difference));
+    let passes = found.iter().map(|site| site.pass).max().unwrap_or(0) + 1;
+    let summary = format!(
+        "{compared} values of {passes} passes beside one pass over the whole text, |a - b| / (1 + |b|) against {}",
+        significant(floor, 2)
+    );
+    if let Some(worst) = found.first().filter(|site| site.difference > floor) {
+        let Recomputed { site, pass, difference, at } = worst;
+        return Err(Fail::because(format!(
+            "cached and recomputed values differ: {site}#{pass} by {} at {at:?} (row first); {summary}",
+            significant(*difference, 3)
+        )));
+    }
+    let rows = found.into_iter().take(LISTED).map(|site| {
+        vec![
+            Cell::Text(format!("{}#{}", site.site, site.pass)),
+            Cell::Num(site.difference),
+            Cell::Text(format!("{:?}", site.at)),
+        ]
+    });
+    let columns = ["Site", "Difference", "At"].map(String::from).to_vec();
+    let title = format!("Cached and recomputed values agree: {summary}; the largest are");
+    Ok(Answer::Table(Table { title, columns, rows: rows.collect() }))
+}

@@ -1,0 +1,136 @@
+//! Commands that look at values and at the session.
+
+use super::super::{check, data, dump, info};
+use super::{CHANGING, Command, PLAIN, REPEATED, Takes};
+
+pub const COMMANDS: &[Command] = &[
+    Command {
+        name: "print",
+        short: &["p"],
+        usage: "print[/F] [EXPR]",
+        about: "evaluate an expression; it becomes $N",
+        help: "F: s summary (the default), t top-k, h heat map, a all, r raw, d x f e numbers; 5t shows five.",
+        examples: &["run\np max(L2.attn.pattern)", "run\np/t logits[-1]", "run\np/h L2.attn.pattern[head=0]"],
+        takes: Takes::Expression,
+        run: data::print,
+        ..PLAIN
+    },
+    Command {
+        name: "output",
+        usage: "output[/F] EXPR",
+        about: "print without a number in the history",
+        examples: &["run\noutput mean(L0.resid_pre)", "run\noutput/3t prob"],
+        takes: Takes::Expression,
+        run: data::output,
+        ..PLAIN
+    },
+    Command {
+        name: "printf",
+        usage: "printf \"FORMAT\", EXPR...",
+        about: "print with a format",
+        examples: &["step\nprintf \"max %.3f\\n\", max($cursor)", "run\nprintf \"%d tokens\\n\", shape(tokens)[0]"],
+        takes: Takes::Expression,
+        run: data::printf,
+        ..PLAIN
+    },
+    Command {
+        name: "echo",
+        usage: "echo TEXT",
+        about: "print text; \\n and the like are understood",
+        examples: &["echo here\\n", "echo two\\nlines\\n"],
+        run: data::echo,
+        ..PLAIN
+    },
+    Command {
+        name: "x",
+        usage: "x[/NF] EXPR",
+        about: "dump raw elements; an empty line goes on where it ended",
+        examples: &["run\nx/8 L0.resid_pre[pos=0]", "run\nx/4x L0.attn.z\nx"],
+        takes: Takes::Expression,
+        run: dump::examine,
+        ..REPEATED
+    },
+    Command {
+        name: "display",
+        short: &["disp"],
+        usage: "display[/F] [EXPR]",
+        about: "show an expression at every stop; alone, show all now",
+        examples: &["run\ndisplay/t logits[-1]", "display max($cursor)\nstep"],
+        takes: Takes::Expression,
+        run: data::display,
+        ..CHANGING
+    },
+    Command {
+        name: "undisplay",
+        usage: "undisplay [N...]",
+        about: "no longer show expressions at stops",
+        examples: &["run\ndisplay loss\nundisplay 1", "run\ndisplay loss\ndisplay 1 + 1\nundisplay"],
+        run: data::undisplay,
+        ..CHANGING
+    },
+    Command {
+        name: "whatis",
+        usage: "whatis EXPR",
+        about: "shape, kind and device of a value",
+        examples: &["run\nwhatis L0.attn.q", "whatis param(\"W_E\")"],
+        takes: Takes::Expression,
+        run: data::whatis,
+        ..PLAIN
+    },
+    Command {
+        name: "assert",
+        usage: "assert EXPR [, \"MESSAGE\"]",
+        about: "fail (exit status 3 in batch) unless EXPR holds",
+        examples: &["run\nassert max(L0.attn.pattern) <= 1, \"probabilities\"", "run\nassert !any(nan(logits))"],
+        takes: Takes::Expression,
+        run: data::assert,
+        ..PLAIN
+    },
+    Command {
+        name: "check",
+        usage: "check cache [TOLERANCE]",
+        about: "whether passes with the key/value cache compute what one pass over the whole text does",
+        examples: &["generate 3\ncheck cache", "generate 3\ncheck cache 1e-3"],
+        takes: Takes::Words(&["cache"]),
+        run: check::check,
+        ..PLAIN
+    },
+    Command {
+        name: "backtrace",
+        short: &["bt", "where", "w"],
+        usage: "backtrace",
+        about: "the modules around the cursor",
+        examples: &["until L2.attn.pattern\nbt", "backtrace"],
+        run: info::backtrace,
+        ..PLAIN
+    },
+    Command {
+        name: "list",
+        short: &["l"],
+        usage: "list [LOC]",
+        about: "ops around the cursor or LOC",
+        examples: &["list", "list L2"],
+        takes: Takes::Location,
+        run: info::list,
+        ..PLAIN
+    },
+    Command {
+        name: "info",
+        short: &["i"],
+        usage: "info WHAT\ninfo trace [N...]",
+        about: "tell about the session: breakpoints, model, tokens and more",
+        help: "WHAT: alternatives, breakpoints, branches, display, edits, generation, model, modules, passes, record, sites, tokens, trace, weights.",
+        examples: &["break L1\ninfo breakpoints", "i tokens"],
+        takes: Takes::Words(&info::SUBJECTS),
+        run: info::info,
+        ..PLAIN
+    },
+    Command {
+        name: "focus",
+        usage: "focus [row=N] [pos=N] [head=N]",
+        about: "the row, position and head that commands and panes default to; alone, tell them",
+        examples: &["focus pos=\" Mary\" head=1", "focus"],
+        run: info::focus,
+        ..CHANGING
+    },
+];

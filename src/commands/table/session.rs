@@ -1,0 +1,73 @@
+//! Commands about files and the session itself.
+
+use super::super::{exporting, files, help, saving};
+use super::{CHANGING, Command, PLAIN, Takes};
+
+pub const COMMANDS: &[Command] = &[
+    Command {
+        name: "save",
+        usage: "save activations FILE.safetensors [SITES] [-all-rows]\nsave breakpoints FILE\nsave edits FILE",
+        about: "write values under their site names, commands that set all stop points again, or the edits of this branch",
+        options: &[("-all-rows", "every row of the batch instead of the focused one")],
+        examples: &[
+            "run\nsave activations out.safetensors",
+            "run\nsave activations z.safetensors L*.attn.z",
+            "run\nablate L1H0\nsave edits edits.json",
+            "break L1 if 1 > 0\nsave breakpoints points.ldb",
+        ],
+        takes: Takes::Words(&["activations", "breakpoints", "edits"]),
+        run: files::save,
+        ..PLAIN
+    },
+    Command {
+        name: "load",
+        usage: "load edits FILE",
+        about: "make the edits of a file that save edits has written",
+        help: "They must fit this model and its prompt; each is checked before any is made.",
+        examples: &[
+            "run\nablate L1H0\nsave edits edits.json\ndrop edits\nload edits edits.json",
+            "set param(\"L0.mlp.W_out\")[3] = 0\nsave edits neuron.json\nundo\nload edits neuron.json",
+        ],
+        takes: Takes::Words(&["edits"]),
+        run: saving::load,
+        ..CHANGING
+    },
+    Command {
+        name: "export",
+        usage: "export model DIR",
+        about: "write the model of this branch, with its edited weights, as a checkpoint that transformers opens",
+        help: "Tensors keep the type that they are stored in. DIR must be new or empty.",
+        examples: &["export model copy", "run\nset param(\"L0.mlp.W_out\")[3] = 0\nexport model without_neuron"],
+        takes: Takes::Words(&["model"]),
+        run: exporting::export,
+        ..PLAIN
+    },
+    Command {
+        name: "help",
+        short: &["h"],
+        usage: "help [COMMAND|GROUP|functions|FUNCTION]",
+        about: "what commands there are, or what one does",
+        examples: &["help break", "help functions"],
+        takes: Takes::Command,
+        run: help::help,
+        ..PLAIN
+    },
+    Command {
+        name: "apropos",
+        usage: "apropos REGEX",
+        about: "commands and functions whose name or description has something in it",
+        examples: &["apropos branch", "apropos top-?k"],
+        run: help::apropos,
+        ..PLAIN
+    },
+    Command {
+        name: "quit",
+        short: &["q", "exit"],
+        usage: "quit [STATUS]",
+        about: "leave, with an exit status",
+        examples: &["quit", "quit 3"],
+        takes: Takes::Expression,
+        run: help::quit,
+        ..CHANGING
+    },
+];

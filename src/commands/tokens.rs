@@ -1,0 +1,108 @@
+//! `tokens insert` and `tokens erase`: a prompt with more or fewer tokens.
+
+use super::console::{Console, Done};
+use super::edits::of_input;
+use super::fail::Fail;
+use super::table::Call;
+use crate::lang::command::Vocabulary;
+use crate::lang::words::words;
+use crate::lang::{LangError, Span, strings};
+use crate::model::input::{Input, Row};
+
+const USAGE: &str = "tokens insert POS TEXT, tokens erase POS, tokens erase FROM:TO";
+
+/// `tokens insert POS TEXT`, `tokens erase RANGE`: of the focused row.
+pub fn tokens(console: &mut Console, call: Call<'_, '_>) -> Done {
+    let Some(how) = call.args.subcommand() else {
+        return Err(Fail::At(LangError::new("expected insert or erase", Span::at(call.args.offset)).help(USAGE)));
+    };
+    let vocabulary = Vocabulary { of: "tokens", names: &["insert", "erase"], short: &[] };
+    let word = vocabulary.resolve(how.word, how.span)?;
+    let run = &console.session.run;
+    let mut rows = run.branch().prompt().rows;
+    for row in &mut rows {
+        let real = row.mask.iter().rposition(|real| *real).map_or(0, |last| last + 1);
+        row.ids.truncate(real);
+        row.mask.truncate(real);
+        row.type_ids.truncate(real);
+    }
+    let row = &mut rows[console.session.focus.row];
+    let length = row.ids.len();
+    let given = words(how.rest, how.offset)?;
+    let Some(place) = given.first() else {
+        return Err(Fail::At(LangError::new("expected a position", Span::at(how.offset)).help(USAGE)));
+    };
+    match word {
+        "insert" => {
+            let at = position(&place.text, place.span, length, length)?;
+            let text = how.rest[place.span.end - how.offset..].trim_start();
+            let start = how.offset + how.rest.len() - text.len();
+            let text = match text.starts_with('"') {
+                true => strings::literal(text, start)?.0,
+                false => text.to_string(),
+            };
+            let ids = ids(console, &text, start)?;
+            let near = row.type_ids.get(at).or(row.type_ids.last()).copied().unwrap_or(0);
+            row.ids.splice(at..at, ids.iter().copied());
+            row.mask.splice(at..at, ids.iter().map(|_| true));
+            row.type_ids.splice(at..at, ids.iter().map(|_| near));
+        }
+        _ => {
+            if let Some(extra) = given.get(1) {
+                return Err(Fail::At(LangError::new("expected one position or one range", extra.span).help(USAGE)));
+            }
+            let range = match place.text.split_once(':') {
+                Some((from, to)) => {
+                    let from = if from.is_empty() { 0 } else { position(from, place.span, length, length)? };
+                    let to = if to.is_empty() { length } else { position(to, place.span, length, length)? };
+                    from..to
+                }
+                None => {
+                    let at = position(&place.text, place.span, length, length.saturating_sub(1))?;
+                    at..at + 1
+                }
+            };
+            if range.is_empty() {
+                return Err(Fail::At(LangError::new(format!("{} has no tokens", place.text), place.span)));
+            }
+            row.ids.drain(range.clone());
+            row.mask.drain(range.clone());
+            row.type_ids.drain(range);
+            if row.ids.is_empty() {
+                return Err(Fail::because("nothing would be left of the prompt"));
+            }
+        }
+    }
+    forget_text(row);
+    let model = console.session.run.model.clone();
+    let input = Input::from_rows(&model, rows).map_err(|error| Fail::because(error.to_string()))?;
+    console.apply(vec![of_input(input, call.line)])
+}
+
+/// What the row was made from is no longer what it is.
+fn forget_text(row: &mut Row) {
+    (row.text, row.second_text) = (None, None);
+}
+
+/// A position up to `last`; negative ones count from the end of the row.
+fn position(text: &str, span: Span, length: usize, last: usize) -> Result<usize, Fail> {
+    let number: i64 = text.trim().parse().map_err(|_| {
+        Fail::At(LangError::new(format!("{text} is no position"), span).help("a number; -1 is the last token"))
+    })?;
+    let at = if number < 0 { number + length as i64 } else { number };
+    usize::try_from(at)
+        .ok()
+        .filter(|at| *at <= last)
+        .ok_or_else(|| Fail::At(LangError::new(format!("no position {number}: the row has {length} tokens"), span)))
+}
+
+fn ids(console: &Console, text: &str, at: usize) -> Result<Vec<u32>, Fail> {
+    let Some(tokenizer) = &console.session.run.model.tokenizer else {
+        return Err(Fail::because("this model has no tokenizer, so a text cannot be made into tokens"));
+    };
+    if text.is_empty() {
+        return Err(Fail::At(LangError::new("expected a text", Span::at(at)).help(USAGE)));
+    }
+    let tokens = tokenizer.encode(text, false).map_err(|error| Fail::because(error.to_string()))?;
+    Ok(tokens.into_iter().map(|token| token.id).collect())
+}

@@ -1,0 +1,135 @@
+//! What depends on a change, and forgetting it.
+
+use super::Branch;
+use crate::debugger::edit::{Edit, Target};
+use crate::debugger::mark::Mark;
+use crate::debugger::pass::Pass;
+use crate::model::input::Input;
+use crate::program::{Context, Program};
+
+/// For each pass, for each op, whether its value depends on a change.
+pub(in crate::debugger) type Affected = Vec<Vec<bool>>;
+
+impl Branch {
+    /// Forgets everything recorded, and the tokens chosen.
+    pub(in crate::debugger) fn restart(&mut self) {
+        let prompt = self.prompt();
+        let context = self.passes[0].context.clone();
+        self.begin_with(prompt, context);
+        self.settings.clear();
+    }
+
+    /// Begins again with a prompt, of which nothing is computed.
+    pub(in crate::debugger) fn begin_with(&mut self, prompt: Input, context: Context) {
+        let ops = self.passes[0].values.len();
+        self.text = prompt;
+        self.passes = vec![Pass::new(context, ops, None)];
+        self.cache.clear();
+        (self.held, self.swept) = (0, 0);
+    }
+
+    /// Forgets a pass and those after it, and the tokens chosen for them.
+    pub(in crate::debugger) fn end_before(&mut self, program: &Program, pass: usize) {
+        for pass in pass..self.passes.len() {
+            for op in 0..program.ops.len() {
+                self.set(program, Mark { pass, op }, None);
+            }
+        }
+        let end = self.span(pass - 1).end;
+        let cached: Vec<usize> = program.ops.iter().flat_map(|op| op.cached.iter().copied()).collect();
+        cached.into_iter().for_each(|op| self.cache.truncate(op, end));
+        self.passes.truncate(pass);
+        self.text = self.text.columns(end);
+        self.swept = self.swept.min(pass - 1);
+    }
+
+    /// Takes back that anything from `op` of a pass on was computed; values that are there stay.
+    pub(in crate::debugger) fn limit(&mut self, pass: usize, op: usize) {
+        for (number, later) in self.passes.iter_mut().enumerate().skip(pass) {
+            later.frontier = if number == pass { op } else { 0 };
+        }
+    }
+
+    /// What an edit changes first: marks whose ops must be computed again.
+    pub(in crate::debugger) fn first_changed(&self, program: &Program, edit: &Edit) -> Vec<Mark> {
+        let passes = 0..self.passes.len();
+        let everywhere = |reads: &dyn Fn(usize) -> bool| {
+            let ops: Vec<usize> = (0..program.ops.len()).filter(|&op| reads(op)).collect();
+            passes.clone().flat_map(|pass| ops.iter().map(move |&op| Mark { pass, op })).collect()
+        };
+        match &edit.target {
+            Target::Op(op) if edit.lasting => {
+                (edit.from.pass..self.passes.len()).map(|pass| Mark { pass, op: *op }).collect()
+            }
+            Target::Op(op) if edit.from.pass < self.passes.len() => vec![Mark { pass: edit.from.pass, op: *op }],
+            Target::Op(_) => Vec::new(),
+            Target::Weight(id) => everywhere(&|op| program.ops[op].weights.contains(id)),
+            Target::Input => (0..program.ops.len())
+                .filter(|&op| program.ops[op].inputs.is_empty())
+                .map(|op| Mark::new(0, op))
+                .collect(),
+            Target::Token if edit.from.pass < self.passes.len() => vec![Mark::new(edit.from.pass, 0)],
+            Target::Token => Vec::new(),
+            Target::Cache(cached) => {
+                let reads = |op: &usize| program.ops[*op].cached.contains(cached);
+                let readers: Vec<usize> = (0..program.ops.len()).filter(reads).collect();
+                (edit.from.pass..self.passes.len())
+                    .flat_map(|pass| readers.iter().map(move |&op| Mark { pass, op }))
+                    .collect()
+            }
+        }
+    }
+
+    /// Whether values computed so far depend on what an edit changes.
+    pub(in crate::debugger) fn depends_on(&self, program: &Program, edit: &Edit) -> bool {
+        let computed = |at: &Mark| at.op < self.frontier(at.pass);
+        match edit.target {
+            // A token that is chosen already, even if nothing has been computed with it.
+            Target::Token => edit.from.pass < self.passes.len(),
+            _ => self.first_changed(program, edit).iter().any(computed),
+        }
+    }
+
+    /// What depends on `changed`, those included: in their passes, through keys and values in later ones, and through the
+    /// tokens chosen from logits that changed.
+    pub(in crate::debugger) fn affected(&self, program: &Program, changed: &[Mark]) -> Affected {
+        let mut carried = vec![false; program.ops.len()];
+        let mut chosen_anew = false;
+        let mut all = Vec::with_capacity(self.passes.len());
+        for (number, pass) in self.passes.iter().enumerate() {
+            let mut first: Vec<usize> = changed.iter().filter(|at| at.pass == number).map(|at| at.op).collect();
+            let forced = pass.chosen.as_ref().is_some_and(|chosen| chosen.forced);
+            if chosen_anew && !forced {
+                first.push(0);
+            }
+            let affected = program.affected_by(&first, &carried);
+            for (carried, affected) in carried.iter_mut().zip(&affected) {
+                *carried |= affected;
+            }
+            chosen_anew = program.op_of("logits").is_some_and(|logits| affected[logits]);
+            all.push(affected);
+        }
+        all
+    }
+
+    /// Forgets the values that depend on a change. Where the logits that a token was chosen from are among them, the passes
+    /// after it are gone: another token may follow.
+    pub(in crate::debugger) fn forget(&mut self, program: &Program, affected: &Affected) {
+        for (number, ops) in affected.iter().enumerate() {
+            for op in (0..ops.len()).filter(|&op| ops[op]) {
+                self.set(program, Mark { pass: number, op }, None);
+                self.cache.truncate(op, self.span(number).start);
+            }
+        }
+        let logits = program.op_of("logits");
+        let chosen_anew = affected.iter().position(|ops| logits.is_some_and(|logits| ops[logits]));
+        if let Some(last) = chosen_anew.filter(|pass| pass + 1 < self.passes.len()) {
+            self.end_before(program, last + 1);
+        }
+    }
+
+    /// Forgets how the cache of an op is read from a pass on: its edits changed.
+    pub(in crate::debugger) fn forget_cache_since(&mut self, op: usize, pass: usize) {
+        self.cache.forget_since(op, pass);
+    }
+}

@@ -1,0 +1,73 @@
+//! Recording under a budget.
+
+use super::Branch;
+use crate::debugger::mark::Mark;
+use crate::program::{Kernel, Program};
+use crate::tensor::Value;
+
+/// What a recording holds, for `info record`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RecordStatus {
+    /// Ops computed so far, over all passes.
+    pub computed: usize,
+    /// Of those, the ones whose values are kept.
+    pub kept: usize,
+    /// Bytes that values and the key/value cache take.
+    pub bytes: u64,
+    /// Values computed again because they had been dropped.
+    pub recomputed: u64,
+}
+
+impl Branch {
+    /// What is recorded.
+    pub fn status(&self) -> RecordStatus {
+        let kept = self.passes.iter().map(|pass| pass.values.iter().take(pass.frontier).flatten().count()).sum();
+        let computed = self.passes.iter().map(|pass| pass.frontier).sum();
+        RecordStatus { computed, kept, bytes: self.bytes(), recomputed: self.recomputed }
+    }
+
+    /// Bytes that recorded values and the key/value cache take.
+    pub(in crate::debugger) fn bytes(&self) -> u64 {
+        self.held + self.cache.bytes()
+    }
+
+    /// Keeps a value, or drops it. A value that is only another name for an earlier one takes no memory.
+    pub(super) fn set(&mut self, program: &Program, at: Mark, value: Option<Value>) {
+        let own = program.ops[at.op].kernel != Kernel::Same;
+        let size = |value: &Option<Value>| value.as_ref().filter(|_| own).map_or(0, Value::bytes);
+        let place = &mut self.passes[at.pass].values[at.op];
+        self.held = self.held - size(place) + size(&value);
+        if value.is_some() {
+            self.swept = self.swept.min(at.pass);
+        }
+        *place = value;
+    }
+
+    /// Records a value.
+    pub(in crate::debugger) fn put(&mut self, program: &Program, at: Mark, value: Value) {
+        self.set(program, at, Some(value));
+    }
+
+    /// Drops recorded values until at most `budget` bytes are held: first those of earlier passes, then those of the pass of
+    /// `cursor` that only an earlier part of it read. Inputs of blocks, keys and values stay: all else follows from them.
+    pub(in crate::debugger) fn shrink(&mut self, program: &Program, budget: u64, cursor: Mark) {
+        while self.bytes() > budget && self.swept < cursor.pass {
+            for op in 0..program.ops.len() {
+                if !program.keeps(op, true) && self.passes[self.swept].values[op].is_some() {
+                    self.set(program, Mark { pass: self.swept, op }, None);
+                }
+            }
+            self.swept += 1;
+        }
+        let frontier = self.passes[cursor.pass].frontier;
+        for op in 0..frontier.min(cursor.op) {
+            if self.bytes() <= budget {
+                return;
+            }
+            let alive = program.readers(op).iter().any(|&reader| reader >= cursor.op);
+            if !alive && !program.keeps(op, false) && op + 1 != cursor.op {
+                self.set(program, Mark { pass: cursor.pass, op }, None);
+            }
+        }
+    }
+}

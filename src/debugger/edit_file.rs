@@ -1,0 +1,389 @@
+//! Edits as data: written to JSON, read back and checked against the model.
+//!
+//! An edit of a weight is written as the elements that it changes, if these are few: a whole matrix of a large model would
+//! be no file to keep beside a script.
+
+use serde::{Deserialize, Serialize};
+
+use super::edit::{Ablation, Change, Edit, Target};
+use super::mark::Mark;
+use super::run::{Run, RunError};
+use crate::model::input::{Input, Row};
+use crate::model::role::WeightId;
+use crate::program::shape_of;
+use crate::tensor::Value;
+use crate::tensor::ops::{BinaryOp, Slice};
+
+const FORMAT: &str = "llmdbg edits";
+const VERSION: u32 = 1;
+
+/// Edits in a file.
+#[derive(Serialize, Deserialize)]
+pub struct EditFile {
+    format: String,
+    version: u32,
+    family: String,
+    edits: Vec<Entry>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Entry {
+    command: String,
+    pass: usize,
+    lasting: bool,
+    #[serde(flatten)]
+    what: What,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum What {
+    Site(String, How),
+    Cache(String, How),
+    Weight(String, How),
+    Prompt(Vec<PromptRow>),
+    Tokens(Vec<Option<u32>>),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum How {
+    Assign {
+        slices: Vec<String>,
+        op: Option<String>,
+        #[serde(flatten)]
+        patch: Matrix,
+    },
+    Elements {
+        at: Vec<usize>,
+        values: Vec<Number>,
+    },
+    Ablate {
+        slices: Vec<String>,
+        by: String,
+    },
+    LowRank {
+        left: Matrix,
+        right: Matrix,
+        scale: f64,
+    },
+}
+
+/// A tensor.
+#[derive(Serialize, Deserialize)]
+struct Matrix {
+    shape: Vec<usize>,
+    values: Vec<Number>,
+}
+
+impl Matrix {
+    fn of(value: &Value) -> Result<Matrix, RunError> {
+        Ok(Matrix { shape: value.shape().to_vec(), values: value.read_f32()?.into_iter().map(Number::of).collect() })
+    }
+
+    fn value(&self, run: &Run) -> Result<Value, String> {
+        let count = self.shape.iter().try_fold(1usize, |all, n| all.checked_mul(*n));
+        if count != Some(self.values.len()) {
+            return Err(format!("{} values of shape {:?}", self.values.len(), self.shape));
+        }
+        let data = self.values.iter().map(Number::read).collect::<Result<Vec<f32>, _>>()?;
+        Ok(Value::from_f32(data, &self.shape, run.device()))
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct PromptRow {
+    ids: Vec<u32>,
+    mask: Vec<bool>,
+    type_ids: Vec<u32>,
+}
+
+/// A number, or the name of one that JSON has no number for. In 64 bits, as reading a decimal rounds once.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Number {
+    Finite(f64),
+    Named(String),
+}
+
+impl EditFile {
+    /// The edits of the branch that the cursor is in.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn of(run: &Run) -> Result<EditFile, RunError> {
+        let mut weights = run.model.weights.clone();
+        let site = |op: usize| run.program.ops[op].site.clone();
+        let mut edits = Vec::new();
+        for edit in &run.branch().edits {
+            let what = match (&edit.target, &edit.change) {
+                (Target::Op(op), change) => What::Site(site(*op), How::of(change)?),
+                (Target::Cache(op), change) => What::Cache(site(*op), How::of(change)?),
+                (Target::Weight(id), change) => {
+                    let Some(before) = weights.get(*id).map(|weight| weight.whole()).transpose()? else { continue };
+                    let after = change.apply(&before)?;
+                    let few = match change {
+                        Change::LowRank { .. } => None,
+                        _ => How::elements(&before, &after)?,
+                    };
+                    let how = few.map_or_else(|| How::of(change), Ok)?;
+                    weights.replace(*id, after)?;
+                    What::Weight(id.to_string(), how)
+                }
+                (_, Change::Input(prompt)) => What::Prompt(prompt.rows.iter().map(PromptRow::of).collect()),
+                (_, Change::Tokens(tokens)) => What::Tokens(tokens.clone()),
+                _ => continue,
+            };
+            edits.push(Entry { command: edit.text.clone(), pass: edit.from.pass, lasting: edit.lasting, what });
+        }
+        let family = run.model.spec.family.clone();
+        Ok(EditFile { format: FORMAT.into(), version: VERSION, family, edits })
+    }
+
+    /// Reads a file's text.
+    ///
+    /// # Errors
+    /// If it is none of these files.
+    pub fn parse(text: &str) -> Result<EditFile, String> {
+        let file: EditFile = serde_json::from_str(text).map_err(|error| format!("not a file of edits: {error}"))?;
+        if file.format != FORMAT {
+            return Err(format!("not a file of edits: its format is {:?}, not {FORMAT:?}", file.format));
+        }
+        if file.version != VERSION {
+            return Err(format!("version {} of the format; this program reads version {VERSION}", file.version));
+        }
+        Ok(file)
+    }
+
+    /// As text.
+    pub fn text(&self) -> String {
+        let text = serde_json::to_string(self).unwrap_or_default();
+        // An edit a line, so that files can be compared.
+        text.replace("\"edits\":[{", "\"edits\":[\n{").replace("},{\"command\"", "},\n{\"command\"") + "\n"
+    }
+
+    /// The edits, for a run.
+    ///
+    /// # Errors
+    /// If one does not fit the model or its prompt, with its number.
+    pub fn edits(&self, run: &Run) -> Result<Vec<Edit>, String> {
+        let mut weights = run.branch().weights().clone();
+        let mut prompt = run.branch().prompt();
+        let mut edits = Vec::new();
+        for (number, entry) in self.edits.iter().enumerate() {
+            let edit = entry.edit(run, &mut weights, &mut prompt);
+            edits.push(edit.map_err(|error| format!("edit {}: {error}", number + 1))?);
+        }
+        Ok(edits)
+    }
+}
+
+impl Entry {
+    fn edit(
+        &self,
+        run: &Run,
+        weights: &mut crate::model::weights::Weights,
+        prompt: &mut Input,
+    ) -> Result<Edit, String> {
+        let words = |error: &dyn std::fmt::Display| error.to_string();
+        let op_of = |site: &str| run.program.op_of(site).ok_or_else(|| format!("this model has no site {site}"));
+        let mut from = Mark::new(self.pass, 0);
+        let (target, change) = match &self.what {
+            What::Site(site, how) => {
+                let op = op_of(site)?;
+                if op == 0 {
+                    return Err("tokens are no site that can be assigned to".into());
+                }
+                from.op = op;
+                let change = how.change(run)?;
+                let (rows, length) = (prompt.rows.len(), prompt.length());
+                let span = if self.pass == 0 { 0..length } else { length + self.pass - 1..length + self.pass };
+                let shape = shape_of(&run.program.ops[op], rows, span);
+                if !change.fits(&shape) {
+                    return Err(format!("it does not fit {site}, which is {shape:?} here"));
+                }
+                (Target::Op(op), change)
+            }
+            What::Cache(site, how) => {
+                let op = op_of(site)?;
+                if !run.program.is_cached(op) {
+                    return Err(format!("{site} is not cached"));
+                }
+                (Target::Cache(op), how.change(run)?)
+            }
+            What::Weight(name, how) => {
+                let id = WeightId::parse(name).ok_or_else(|| format!("no weight {name}"))?;
+                let before = weights.get(id).ok_or_else(|| format!("this model has no weight {name}"))?;
+                let before = before.whole().map_err(|error| words(&error))?;
+                let after = match how {
+                    How::Elements { at, values } if at.len() != values.len() => {
+                        return Err(format!("{} places and {} values", at.len(), values.len()));
+                    }
+                    How::Elements { at, values } => {
+                        let mut data = before.read_f32().map_err(|error| words(&error))?;
+                        for (at, value) in at.iter().zip(values) {
+                            *data.get_mut(*at).ok_or_else(|| format!("{name} has no element {at}"))? = value.read()?;
+                        }
+                        Value::from_f32(data, before.shape(), run.device())
+                    }
+                    how => how.change(run)?.apply(&before).map_err(|error| words(&error))?,
+                };
+                weights.replace(id, after.clone()).map_err(|error| words(&error))?;
+                let change = match how {
+                    How::LowRank { .. } => how.change(run)?,
+                    _ => Change::Assign { slices: Vec::new(), op: None, patch: after },
+                };
+                (Target::Weight(id), change)
+            }
+            What::Prompt(rows) => {
+                let rows = rows.iter().map(PromptRow::row).collect::<Result<_, _>>()?;
+                *prompt = Input::from_rows(&run.model, rows).map_err(|error| words(&error))?;
+                (Target::Input, Change::Input(prompt.clone()))
+            }
+            What::Tokens(tokens) => {
+                let vocab = run.model.spec.vocab as u32;
+                if let Some(id) = tokens.iter().flatten().find(|id| **id >= vocab) {
+                    return Err(format!("no token {id}: the vocabulary has 0..{}", vocab - 1));
+                }
+                if tokens.len() != prompt.rows.len() || self.pass == 0 {
+                    return Err(format!(
+                        "{} tokens for {} rows, in pass {}",
+                        tokens.len(),
+                        prompt.rows.len(),
+                        self.pass
+                    ));
+                }
+                (Target::Token, Change::Tokens(tokens.clone()))
+            }
+        };
+        Ok(Edit { from, target, change, lasting: self.lasting, text: self.command.clone() })
+    }
+}
+
+impl How {
+    fn of(change: &Change) -> Result<How, RunError> {
+        Ok(match change {
+            Change::Assign { slices, op, patch } => How::Assign {
+                slices: slices.iter().map(slice_text).collect(),
+                op: op.and_then(op_text).map(str::to_string),
+                patch: Matrix::of(patch)?,
+            },
+            Change::LowRank { left, right, scale } => {
+                How::LowRank { left: Matrix::of(left)?, right: Matrix::of(right)?, scale: *scale }
+            }
+            Change::Ablate { slices, by } => {
+                How::Ablate { slices: slices.iter().map(slice_text).collect(), by: by.word().into() }
+            }
+            Change::Input(_) | Change::Tokens(_) => How::Ablate { slices: Vec::new(), by: String::new() },
+        })
+    }
+
+    /// The elements that differ, if they are few.
+    fn elements(before: &Value, after: &Value) -> Result<Option<How>, RunError> {
+        let (before, after) = (before.read_f32()?, after.read_f32()?);
+        let differ = |(a, b): (&f32, &f32)| a.to_bits() != b.to_bits();
+        let at: Vec<usize> = (0..after.len()).filter(|&i| differ((&before[i], &after[i]))).collect();
+        if at.len() * 4 > after.len() {
+            return Ok(None);
+        }
+        let values = at.iter().map(|&i| Number::of(after[i])).collect();
+        Ok(Some(How::Elements { at, values }))
+    }
+
+    fn change(&self, run: &Run) -> Result<Change, String> {
+        match self {
+            How::Assign { slices, op, patch } => {
+                let op = op.as_deref().map(|op| op_of(op).ok_or_else(|| format!("no operation {op:?}"))).transpose()?;
+                Ok(Change::Assign { slices: slices_of(slices)?, op, patch: patch.value(run)? })
+            }
+            How::LowRank { left, right, scale } => {
+                let (left, right) = (left.value(run)?, right.value(run)?);
+                match (left.shape(), right.shape()) {
+                    ([_, a], [b, _]) if a == b => Ok(Change::LowRank { left, right, scale: *scale }),
+                    (a, b) => Err(format!("factors of shapes {a:?} and {b:?}")),
+                }
+            }
+            How::Ablate { slices, by } => {
+                let by = Ablation::parse(by).ok_or_else(|| format!("no way to ablate called {by:?}"))?;
+                Ok(Change::Ablate { slices: slices_of(slices)?, by })
+            }
+            How::Elements { .. } => Err("single elements are assigned in weights only".into()),
+        }
+    }
+}
+
+impl PromptRow {
+    fn of(row: &Row) -> PromptRow {
+        PromptRow { ids: row.ids.clone(), mask: row.mask.clone(), type_ids: row.type_ids.clone() }
+    }
+
+    fn row(&self) -> Result<Row, String> {
+        let (ids, mask, type_ids) = (self.ids.clone(), self.mask.clone(), self.type_ids.clone());
+        if mask.len() != ids.len() || type_ids.len() != ids.len() {
+            return Err("a row whose ids, mask and type_ids differ in number".into());
+        }
+        Ok(Row { ids, mask, type_ids, text: None, second_text: None })
+    }
+}
+
+impl Number {
+    fn of(x: f32) -> Number {
+        match x {
+            x if x.is_finite() => Number::Finite(x.into()),
+            x if x.is_nan() => Number::Named("nan".into()),
+            x if x > 0.0 => Number::Named("inf".into()),
+            _ => Number::Named("-inf".into()),
+        }
+    }
+
+    fn read(&self) -> Result<f32, String> {
+        match self {
+            Number::Finite(x) => Ok(*x as f32),
+            Number::Named(name) => match name.as_str() {
+                "nan" => Ok(f32::NAN),
+                "inf" => Ok(f32::INFINITY),
+                "-inf" => Ok(f32::NEG_INFINITY),
+                other => Err(format!("{other:?} is no number")),
+            },
+        }
+    }
+}
+
+/// As in numpy: `:`, `3`, `2:8`, `0:8:2`.
+fn slice_text(slice: &Slice) -> String {
+    match *slice {
+        Slice::All => ":".into(),
+        Slice::At(at) => at.to_string(),
+        Slice::Range { start, end, step: 1 } => format!("{start}:{end}"),
+        Slice::Range { start, end, step } => format!("{start}:{end}:{step}"),
+    }
+}
+
+fn slices_of(texts: &[String]) -> Result<Vec<Slice>, String> {
+    let slice = |text: &String| {
+        let wrong = || format!("{text:?} is no slice");
+        if text == ":" {
+            return Ok(Slice::All);
+        }
+        let numbers =
+            text.split(':').map(|number| number.parse().map_err(|_| wrong())).collect::<Result<Vec<usize>, _>>()?;
+        match numbers[..] {
+            [at] => Ok(Slice::At(at)),
+            [start, end] if start <= end => Ok(Slice::Range { start, end, step: 1 }),
+            [start, end, step] if start <= end && step > 0 => Ok(Slice::Range { start, end, step }),
+            _ => Err(wrong()),
+        }
+    };
+    texts.iter().map(slice).collect()
+}
+
+const OPS: [(BinaryOp, &str); 4] =
+    [(BinaryOp::Add, "add"), (BinaryOp::Sub, "sub"), (BinaryOp::Mul, "mul"), (BinaryOp::Div, "div")];
+
+fn op_text(op: BinaryOp) -> Option<&'static str> {
+    OPS.iter().find(|(known, _)| *known == op).map(|(_, text)| *text)
+}
+
+fn op_of(text: &str) -> Option<BinaryOp> {
+    OPS.iter().find(|(_, known)| *known == text).map(|(op, _)| *op)
+}

@@ -1,0 +1,43 @@
+//! One pass of a branch: the columns of the text that it computes, and what is recorded of it.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::sampling::Sampling;
+use crate::program::Context;
+use crate::tensor::Value;
+
+/// A pass. The first computes the prompt, each later one the token chosen at the end of the pass before.
+#[derive(Clone)]
+pub(super) struct Pass {
+    /// What its ops read besides values and weights.
+    pub context: Context,
+    /// Recorded values, one place for each op.
+    pub values: Vec<Option<Value>>,
+    /// Ops that have been computed at least once: values below are recorded or were dropped for the budget.
+    pub frontier: usize,
+    /// How its token was chosen; none for the prompt.
+    pub chosen: Option<Chosen>,
+}
+
+/// How the token of a pass was chosen.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Chosen {
+    /// The token of each row; none for rows that had ended before.
+    pub tokens: Vec<Option<u32>>,
+    /// The settings at that time; choosing again uses the same.
+    pub sampling: Arc<Sampling>,
+    /// Whether an edit says what the token is.
+    pub forced: bool,
+}
+
+impl Pass {
+    pub fn new(context: Context, ops: usize, chosen: Option<Chosen>) -> Pass {
+        Pass { context, values: vec![None; ops], frontier: 0, chosen }
+    }
+
+    /// Columns of the text that it computes.
+    pub fn span(&self) -> Range<usize> {
+        self.context.span()
+    }
+}

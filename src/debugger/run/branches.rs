@@ -1,0 +1,173 @@
+//! Branches as a whole: named, copied, made anew of other edits; and going to any place of any of them.
+
+use super::{Applied, Run, RunError, Step};
+use crate::debugger::branch::{Affected, Branch};
+use crate::debugger::edit::Edit;
+use crate::debugger::mark::Mark;
+
+/// A place in time that can be returned to, whatever is done to its branch later.
+#[derive(Clone)]
+pub struct Checkpoint {
+    /// What the user calls it.
+    pub name: Option<String>,
+    /// The branch it was made in.
+    pub branch: usize,
+    /// The place.
+    pub at: Mark,
+    /// The branch as it was: its edits and how its tokens are chosen, without values.
+    state: Branch,
+}
+
+impl Checkpoint {
+    /// The edits that counted when it was made.
+    pub fn edits(&self) -> &[Edit] {
+        &self.state.edits
+    }
+}
+
+impl Run {
+    /// Goes to a place of a branch without stopping on the way: computed values are taken as they are, others are computed.
+    /// Where the branch's text ends earlier, to its end.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn jump(&mut self, branch: usize, to: Mark) -> Result<(), RunError> {
+        let mut next = self.branches[branch].clone();
+        let reached = self.catch_up(&mut next, None, to)?.reached;
+        self.branches[branch] = next;
+        self.current = branch;
+        self.goal = 0;
+        self.live = true;
+        self.move_to(reached);
+        self.shrink();
+        Ok(())
+    }
+
+    /// Ends the run: nothing is computed any more. Edits stay.
+    pub fn kill(&mut self) {
+        self.restart();
+        self.live = false;
+    }
+
+    /// A checkpoint of the present place.
+    pub fn checkpoint(&self, name: Option<String>) -> Checkpoint {
+        let mut state = self.branch().clone();
+        state.begin_with(state.prompt(), state.context(0).clone());
+        Checkpoint { name, branch: self.current, at: self.mark(), state }
+    }
+
+    /// Goes back to a checkpoint: in its branch if that is still what it was, else in a new one. Returns the name of a new
+    /// branch.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn return_to(&mut self, checkpoint: &Checkpoint) -> Result<Option<String>, RunError> {
+        let branch = &self.branches[checkpoint.branch];
+        let passes = checkpoint.at.pass;
+        let as_chosen = branch.settings.iter().take(passes).eq(checkpoint.state.settings.iter().take(passes));
+        let same = branch.edits.len() == checkpoint.state.edits.len()
+            && branch.edits.iter().zip(&checkpoint.state.edits).all(|(a, b)| a.same(b));
+        if same && as_chosen {
+            self.jump(checkpoint.branch, checkpoint.at)?;
+            return Ok(None);
+        }
+        let mut next = checkpoint.state.clone();
+        next.name = self.free_name();
+        next.parent = Some((checkpoint.branch, Mark::START));
+        let name = next.name.clone();
+        self.add(next, None, checkpoint.at)?;
+        Ok(Some(name))
+    }
+
+    /// Opens a branch with some of the edits of this one, and goes to the same place of it.
+    ///
+    /// # Errors
+    /// If what remains does not fit the prompt that remains, or the device fails; nothing is changed then.
+    pub fn keep_edits(&mut self, keep: &dyn Fn(usize) -> bool) -> Result<Applied, RunError> {
+        let prompt = self.first_prompt.clone();
+        let context = self.context_of(&prompt);
+        let weights = self.model.weights.clone();
+        let mut next = Branch::new(&self.free_name(), prompt, context, weights, self.program.ops.len());
+        next.settings = self.branch().settings.clone();
+        next.parent = Some((self.current, Mark::START));
+        for (_, edit) in self.branch().edits.iter().enumerate().filter(|(number, _)| keep(*number)) {
+            self.place(&mut next, edit.clone())?;
+        }
+        self.check_fits(&next, &next.prompt())?;
+        let name = next.name.clone();
+        let replayed = self.add(next, None, self.mark())?;
+        Ok(Applied { branch: Some(name), replayed, unchanged: None })
+    }
+
+    /// Opens a branch with more edits than this one, and goes to the same place of it. Its name is `name`, or that with a number.
+    ///
+    /// # Errors
+    /// If an edit does not fit, or the device fails; nothing is changed then.
+    pub fn open_branch(&mut self, name: &str, edits: Vec<Edit>) -> Result<Applied, RunError> {
+        let mut next = self.branch().clone();
+        let names = std::iter::once(name.to_string()).chain((2..).map(|n| format!("{name}{n}")));
+        next.name = names.into_iter().find(|name| self.branch_named(name).is_none()).unwrap_or_default();
+        let changed = edits.iter().flat_map(|edit| next.first_changed(&self.program, edit)).min();
+        next.parent = Some((self.current, changed.unwrap_or_default()));
+        let mut affected = vec![vec![false; self.program.ops.len()]; next.passes()];
+        for edit in edits {
+            for (all, by_this) in affected.iter_mut().zip(self.place(&mut next, edit)?) {
+                all.iter_mut().zip(by_this).for_each(|(all, by_this)| *all |= by_this);
+            }
+        }
+        let (name, live) = (next.name.clone(), self.live);
+        let replayed = self.add(next, Some(&affected), self.mark())?;
+        self.live = live;
+        Ok(Applied { branch: Some(name), replayed, unchanged: None })
+    }
+
+    /// Adds a branch and goes to a place of it; this can be undone. Returns how many ops that computed.
+    fn add(&mut self, mut next: Branch, affected: Option<&Affected>, to: Mark) -> Result<usize, RunError> {
+        let done = self.catch_up(&mut next, affected, to)?;
+        self.branches.push(next);
+        let from = std::mem::replace(&mut self.current, self.branches.len() - 1);
+        self.live = true;
+        self.goal = 0;
+        self.move_to(done.reached);
+        self.revision += 1;
+        self.done.push(Step::Branched(from, self.current));
+        self.undone.clear();
+        self.shrink();
+        Ok(done.replayed)
+    }
+
+    /// A branch of that name with the edits and values of this one. The cursor stays where it is.
+    ///
+    /// # Errors
+    /// If there is one of that name, or it is no name.
+    pub fn copy_branch(&mut self, name: &str) -> Result<(), RunError> {
+        self.check_name(name)?;
+        let mut next = self.branch().clone();
+        next.name = name.to_string();
+        next.parent = Some((self.current, self.mark()));
+        self.branches.push(next);
+        Ok(())
+    }
+
+    /// Gives a branch another name.
+    ///
+    /// # Errors
+    /// If there is one of that name, or it is no name.
+    pub fn rename_branch(&mut self, branch: usize, name: &str) -> Result<(), RunError> {
+        self.check_name(name)?;
+        self.branches[branch].name = name.to_string();
+        Ok(())
+    }
+
+    fn check_name(&self, name: &str) -> Result<(), RunError> {
+        let is_name = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        if !is_name {
+            return Err(RunError::NoName(name.to_string()));
+        }
+        match self.branch_named(name) {
+            Some(_) => Err(RunError::Taken(name.to_string())),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! From one pass to the next: a token is chosen from the logits of the last one, and computed.
+
+use std::sync::Arc;
+
+use super::{Run, RunError, Step};
+use crate::debugger::branch::Branch;
+use crate::debugger::edit::{Change, Target};
+use crate::debugger::mark::Mark;
+use crate::debugger::pass::Chosen;
+use crate::debugger::sampling::Sampling;
+use crate::program::Context;
+use crate::tensor::ops::Slice;
+
+impl Run {
+    /// Whether the model can go on after the current pass: it predicts the next token.
+    pub fn generates(&self) -> bool {
+        self.model.spec.is_causal_lm()
+    }
+
+    /// Sees to it that a pass exists, whose predecessor has been computed to its end.
+    pub(super) fn open_pass(&mut self, pass: usize) -> Result<(), RunError> {
+        if pass >= self.branch().passes() {
+            let mut branch = self.branches[self.current].clone();
+            self.open_next(&mut branch)?;
+            self.branches[self.current] = branch;
+        }
+        Ok(())
+    }
+
+    /// Chooses a token for each row from the logits of the last pass of a branch, and begins a pass over it.
+    pub(super) fn open_next(&self, branch: &mut Branch) -> Result<(), RunError> {
+        let spec = &self.model.spec;
+        if !self.generates() {
+            return Err(RunError::NoNextToken { family: spec.family.clone() });
+        }
+        let last = branch.passes() - 1;
+        if branch.settings.len() == last {
+            branch.settings.push(Arc::new(self.sampling.clone()));
+        }
+        let sampling = branch.settings[last].clone();
+        let forced = forced(branch, last + 1);
+        let is_forced = forced.is_some();
+        let tokens = match forced {
+            Some(tokens) => tokens,
+            None => self.choose(branch, last, &sampling)?,
+        };
+        if tokens.iter().all(Option::is_none) {
+            return Err(RunError::Ended);
+        }
+        let mut text = branch.text.clone();
+        text.push_column(&self.model, &tokens)?;
+        let span = branch.span(last).end..text.length();
+        let context = Context::new(spec, &text, span, &self.device);
+        branch.text = text;
+        branch.begin_pass(context, self.program.ops.len(), Chosen { tokens, sampling, forced: is_forced });
+        Ok(())
+    }
+
+    /// The token of each row after the pass `last`; none for rows whose text has ended.
+    fn choose(&self, branch: &mut Branch, last: usize, sampling: &Sampling) -> Result<Vec<Option<u32>>, RunError> {
+        let op = self.program.op_of("logits").expect("a causal language model has logits");
+        let logits = branch.value(&self.program, Mark { pass: last, op })?; // [B, T, V]
+        let span = branch.span(last);
+        let mut tokens = Vec::new();
+        for (number, row) in branch.text.rows.iter().enumerate() {
+            let ended = branch.chosen(last).is_some_and(|chosen| match chosen.tokens[number] {
+                Some(token) => sampling.stop && self.model.special.eos.contains(&token),
+                None => true,
+            });
+            if ended {
+                tokens.push(None);
+                continue;
+            }
+            let real = row.mask[span.clone()].iter().rposition(|real| *real);
+            // A row of an earlier pass that is padded on the right has its last real token before the padding.
+            let at = real.unwrap_or(0);
+            let scores = logits.slice(&[Slice::At(number), Slice::At(at)])?.read_f32()?;
+            let text: Vec<u32> =
+                row.ids[..span.end].iter().zip(&row.mask).filter(|(_, real)| **real).map(|(id, _)| *id).collect();
+            tokens.push(Some(sampling.choose(&scores, &text, number, last)));
+        }
+        Ok(tokens)
+    }
+
+    /// Opens a branch that ends with the current pass, so that other tokens can follow. Returns its name.
+    pub fn fork(&mut self) -> String {
+        let mut next = self.branch().clone();
+        next.name = self.free_name();
+        next.parent = Some((self.current, Mark::new(self.pass + 1, 0)));
+        if next.passes() > self.pass + 1 {
+            next.end_before(&self.program, self.pass + 1);
+        }
+        next.settings.truncate(self.pass);
+        self.branches.push(next);
+        let from = std::mem::replace(&mut self.current, self.branches.len() - 1);
+        self.done.push(Step::Branched(from, self.current));
+        self.undone.clear();
+        self.goal = self.pass;
+        self.branch().name.clone()
+    }
+
+    /// Whether every row of a pass has come to its end: its token ends a text, or it had ended before.
+    pub fn has_ended(&self, pass: usize) -> bool {
+        self.branch().chosen(pass).is_some_and(|chosen| {
+            let ends = |token: &Option<u32>| token.is_none_or(|token| self.model.special.eos.contains(&token));
+            chosen.sampling.stop && chosen.tokens.iter().all(ends)
+        })
+    }
+}
+
+/// The tokens that an edit puts at the beginning of a pass.
+fn forced(branch: &Branch, pass: usize) -> Option<Vec<Option<u32>>> {
+    let mut edits = branch.edits.iter().filter(|edit| edit.target == Target::Token && edit.from.pass == pass);
+    edits.next_back().and_then(|edit| match &edit.change {
+        Change::Tokens(tokens) => Some(tokens.clone()),
+        _ => None,
+    })
+}

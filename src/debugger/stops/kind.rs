@@ -1,0 +1,116 @@
+//! What stop points stop on.
+
+use std::collections::BTreeMap;
+
+use super::super::mark::Mark;
+use super::{Condition, Tally};
+use crate::lang::Expr;
+
+/// What a stop point stops on.
+#[derive(Clone, Debug)]
+pub enum Kind {
+    /// Being there.
+    Break,
+    /// A value that changes.
+    Watch(Watch),
+    /// Something that happens.
+    Catch(Catch),
+    /// Nothing: it counts.
+    Trace(Trace),
+    /// Nothing: it prints.
+    Print(Print),
+}
+
+impl Kind {
+    /// The word in `info breakpoints`.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Kind::Break => "breakpoint",
+            Kind::Watch(_) => "watchpoint",
+            Kind::Catch(_) => "catchpoint",
+            Kind::Trace(_) => "trace",
+            Kind::Print(_) => "dprintf",
+        }
+    }
+
+    /// Whether it can end a motion.
+    pub fn stops(&self) -> bool {
+        !matches!(self, Kind::Trace(_) | Kind::Print(_))
+    }
+}
+
+/// An expression whose change stops.
+#[derive(Clone, Debug)]
+pub struct Watch {
+    /// As parsed, and the line that its spans point into.
+    pub expr: Condition,
+}
+
+/// Something that happens to the value just computed, or to the text.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Catch {
+    /// An op produces NaN: its output has some, none of the values that it reads has.
+    Nan,
+    /// An op produces an infinity in the same sense. Minus infinity in scores is a mask.
+    Inf,
+    /// An op produces a magnitude of at least this, where all that it reads are below.
+    Overflow(f64),
+    /// A position of the residual stream grows by more than this factor over an addition.
+    NormJump(f64),
+    /// A value, or a head of it, is zero throughout, though what it is made of is not.
+    Dead,
+    /// A head whose every query gives this share of its attention to one key, or a tanh with so many of its outputs this near
+    /// to one.
+    Saturated(f64),
+    /// One of these tokens is chosen.
+    Token(Vec<u32>),
+    /// A pass begins after that of the prompt.
+    Pass,
+}
+
+impl Catch {
+    /// The word after `catch`.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Catch::Nan => "nan",
+            Catch::Inf => "inf",
+            Catch::Overflow(_) => "overflow",
+            Catch::NormJump(_) => "norm-jump",
+            Catch::Dead => "dead",
+            Catch::Saturated(_) => "saturated",
+            Catch::Token(_) => "token",
+            Catch::Pass => "pass",
+        }
+    }
+}
+
+/// What a trace keeps.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Keep {
+    /// How often it was crossed.
+    Count,
+    /// A number at each crossing: how often, its smallest, mean and largest.
+    Number(Expr),
+    /// The elements of a value at each crossing, as a histogram.
+    Histogram(Expr),
+}
+
+/// What is counted where a trace is crossed.
+#[derive(Clone, Debug)]
+pub struct Trace {
+    /// What is kept.
+    pub keep: Keep,
+    /// The line that spans point into.
+    pub text: String,
+    /// What was kept at each place, by branch and mark. Crossing a place again, in either direction, replaces it.
+    pub seen: BTreeMap<(usize, Mark), Tally>,
+}
+
+/// What is printed where a dprintf is crossed.
+#[derive(Clone, Debug)]
+pub struct Print {
+    /// The format and its values, as parsed.
+    pub args: Vec<Expr>,
+    /// The line that spans point into.
+    pub text: String,
+}

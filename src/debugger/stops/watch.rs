@@ -1,0 +1,109 @@
+//! Watching an expression.
+//!
+//! A watch belongs to places, not to directions: at each place where the expression can have changed, what it is there is
+//! compared with what it was at the one before, whichever way the cursor came.
+
+use super::super::mark::Mark;
+use super::super::scope::RunScope;
+use super::super::session::Session;
+use super::{Condition, Crossing};
+use crate::lang::eval::{self, Datum, sites_used};
+use crate::lang::{Expr, explained};
+use crate::tensor::bits;
+
+/// What a watched expression was and is, where it changed.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// Before; void where it could not be computed yet.
+    pub old: Datum,
+    /// Now.
+    pub new: Datum,
+}
+
+impl Session {
+    /// Where an expression can change: after the ops that it depends on, in whichever block bare names are looked up.
+    pub fn watched_places(&self, expr: &Expr) -> Vec<Crossing> {
+        let program = &self.run.program;
+        let mut ops: Vec<usize> = Vec::new();
+        for block in (0..program.n_layers()).map(Some).chain([None]) {
+            let sites = sites_used(expr, &*self.run.names, block);
+            ops.extend(sites.iter().filter_map(|site| {
+                let z = site.strip_suffix(".result").map(|path| format!("{path}.z"));
+                program.op_of(z.as_deref().unwrap_or(site))
+            }));
+        }
+        if uses_cursor(expr) {
+            ops = (0..program.ops.len()).collect();
+        }
+        ops.sort_unstable();
+        ops.dedup();
+        ops.into_iter().map(Crossing::after).collect()
+    }
+
+    /// Whether a watched expression is another one here than at the crossing before.
+    ///
+    /// # Errors
+    /// In the words of the line that set it, with a caret, if it cannot be evaluated here.
+    pub(in crate::debugger) fn changed(
+        &mut self,
+        expr: &Condition,
+        crossings: &[Crossing],
+    ) -> Result<Option<Change>, String> {
+        let here = self.run.mark();
+        let new = self.watched(expr, here)?;
+        let old = match before(crossings, here) {
+            Some(before) => self.at_place(before, |session| session.watched(expr, before))?,
+            None => Datum::Void,
+        };
+        let same = same(&old, &new).map_err(|error| error.to_string())?;
+        Ok((!same).then_some(Change { old, new }))
+    }
+
+    /// The expression at a place. What has not been computed in this pass is what it was in the pass before; without one it
+    /// is void.
+    fn watched(&mut self, expr: &Condition, at: Mark) -> Result<Datum, String> {
+        let mut scope = RunScope::new(self).latest();
+        match eval::evaluate(&expr.expr, &mut scope) {
+            Ok(datum) => Ok(datum),
+            Err(_) if scope.missed() || at.op == 0 => Ok(Datum::Void),
+            Err(error) => Err(explained(&expr.text, &error)),
+        }
+    }
+
+    /// Asks something with the cursor at another place, which must not be after it.
+    fn at_place<T>(&mut self, at: Mark, ask: impl FnOnce(&mut Session) -> T) -> T {
+        let here = (self.run.pass, self.run.cursor);
+        (self.run.pass, self.run.cursor) = (at.pass, at.op);
+        let answer = ask(self);
+        (self.run.pass, self.run.cursor) = here;
+        answer
+    }
+}
+
+/// The last crossing before a place, in its pass or the one before.
+fn before(crossings: &[Crossing], here: Mark) -> Option<Mark> {
+    let earlier = crossings.iter().rev().map(|crossing| crossing.position).find(|position| *position < here.op);
+    match (earlier, here.pass.checked_sub(1), crossings.last()) {
+        (Some(op), ..) => Some(Mark { op, ..here }),
+        (None, Some(pass), Some(last)) => Some(Mark { pass, op: last.position }),
+        _ => None,
+    }
+}
+
+fn uses_cursor(expr: &Expr) -> bool {
+    let mut uses = false;
+    expr.walk(&mut |part| uses |= matches!(part.kind, crate::lang::ast::ExprKind::Cursor));
+    uses
+}
+
+/// Whether two values are the same, bit for bit.
+fn same(a: &Datum, b: &Datum) -> Result<bool, crate::tensor::TensorError> {
+    Ok(match (a, b) {
+        (Datum::Tensor(a), Datum::Tensor(b)) => a.shape() == b.shape() && bits(a)? == bits(b)?,
+        (Datum::Num(a), Datum::Num(b)) => a.to_bits() == b.to_bits(),
+        (Datum::Bool(a), Datum::Bool(b)) => a == b,
+        (Datum::Str(a), Datum::Str(b)) => a == b,
+        (Datum::Void, Datum::Void) => true,
+        _ => false,
+    })
+}

@@ -1,0 +1,142 @@
+//! A checkpoint as people share them: `config.json`, `model.safetensors`, and the files of the tokenizer.
+
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::fs;
+use std::path::Path;
+
+use half::{bf16, f16};
+use safetensors::tensor::{Dtype, View};
+use serde_json::{Map, Value as Json};
+
+use super::{text, whole};
+use crate::model::weights::{FileTensor, Weights};
+
+/// A file that goes beside the weights, and its bytes.
+pub type Beside = (String, Vec<u8>);
+
+/// What was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// Tensors.
+    pub tensors: usize,
+    /// Bytes of them.
+    pub bytes: u64,
+    /// Tensors of the original files that are not in the new one.
+    pub left_out: usize,
+    /// Whether tensors that were stored in blocks of few bits are now 32-bit floats.
+    pub widened: bool,
+}
+
+/// Writes a model into a folder that is new or empty. Tensors keep the type that they are stored in, as far as there is one
+/// in safetensors; those stored in blocks of few bits become 32-bit floats.
+///
+/// # Errors
+/// In a sentence that names the file. What was written until then stays.
+pub fn write(
+    folder: &Path,
+    config: &Map<String, Json>,
+    weights: &Weights,
+    beside: &[Beside],
+) -> Result<Written, String> {
+    let failed = |what: &dyn std::fmt::Display| format!("cannot write {}: {what}", folder.display());
+    fs::create_dir_all(folder).map_err(|error| failed(&error))?;
+    if fs::read_dir(folder).map_err(|error| failed(&error))?.next().is_some() {
+        return Err(failed(&"the folder is not empty; name a new one"));
+    }
+    let used: Vec<&FileTensor> = weights.files().iter().filter(|file| file.layout.is_some()).collect();
+    let failure = RefCell::new(None);
+    let tensors: Vec<(String, Entry<'_>)> = used
+        .iter()
+        .map(|file| (file.name.clone(), Entry { file, weights, kind: Kind::of(&file.dtype), failure: &failure }))
+        .collect();
+    let bytes = tensors.iter().map(|(_, entry)| entry.data_len() as u64).sum();
+    let widened = used.iter().any(|file| Kind::of(&file.dtype) == Kind::Single && file.dtype != "f32");
+    let metadata = [("format".to_string(), "pt".to_string())].into_iter().collect();
+    whole(&folder.join("model.safetensors"), |partial| {
+        safetensors::serialize_to_file(tensors, Some(metadata), partial).map_err(|error| error.to_string())?;
+        match failure.take() {
+            Some(failure) => Err(failure),
+            None => Ok(()),
+        }
+    })?;
+    let mut config = config.clone();
+    if widened {
+        for key in ["dtype", "torch_dtype"] {
+            config.entry(key).and_modify(|dtype| *dtype = "float32".into());
+        }
+        config.remove("quantization_config");
+    }
+    let config = serde_json::to_string_pretty(&config).map_err(|error| failed(&error))?;
+    text(&folder.join("config.json"), &format!("{config}\n"))?;
+    for (name, bytes) in beside {
+        let path = folder.join(name);
+        fs::write(&path, bytes).map_err(|error| format!("cannot write {}: {error}", path.display()))?;
+    }
+    Ok(Written { tensors: used.len(), bytes, left_out: weights.files().len() - used.len(), widened })
+}
+
+/// How the elements of a tensor are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Single,
+    Half,
+    Brain,
+}
+
+impl Kind {
+    fn of(stored: &str) -> Kind {
+        match stored.to_ascii_lowercase().as_str() {
+            "f16" => Kind::Half,
+            "bf16" => Kind::Brain,
+            _ => Kind::Single,
+        }
+    }
+}
+
+/// A tensor that is put together when it is written.
+struct Entry<'a> {
+    file: &'a FileTensor,
+    weights: &'a Weights,
+    kind: Kind,
+    failure: &'a RefCell<Option<String>>,
+}
+
+impl View for Entry<'_> {
+    fn dtype(&self) -> Dtype {
+        match self.kind {
+            Kind::Single => Dtype::F32,
+            Kind::Half => Dtype::F16,
+            Kind::Brain => Dtype::BF16,
+        }
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.file.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        let read = || {
+            let value = self.weights.as_in_file(self.file).map_err(|error| error.to_string())?;
+            value.ok_or("it is not used")?.read_f32().map_err(|error| error.to_string())
+        };
+        let elements: Vec<f32> = match read() {
+            Ok(elements) if elements.len() == self.file.shape.iter().product::<usize>() => elements,
+            wrong => {
+                let what = wrong.err().unwrap_or("it has another size".into());
+                self.failure.borrow_mut().get_or_insert(format!("{}: {what}", self.file.name));
+                return vec![0; self.data_len()].into();
+            }
+        };
+        match self.kind {
+            Kind::Single => elements.iter().flat_map(|x| x.to_le_bytes()).collect(),
+            Kind::Half => elements.iter().flat_map(|x| f16::from_f32(*x).to_le_bytes()).collect(),
+            Kind::Brain => elements.iter().flat_map(|x| bf16::from_f32(*x).to_le_bytes()).collect(),
+        }
+    }
+
+    fn data_len(&self) -> usize {
+        let size = if self.kind == Kind::Single { 4 } else { 2 };
+        self.file.shape.iter().product::<usize>() * size
+    }
+}

@@ -1,0 +1,129 @@
+//! `adapter_config.json`: what of it changes the arithmetic, and what of it cannot be applied here.
+
+use regex::Regex;
+use serde_json::{Map, Value as Json};
+
+/// The settings of an adapter that count.
+#[derive(Debug)]
+pub struct AdapterConfig {
+    alpha: f64,
+    alphas: Vec<(Regex, f64)>,
+    root_scaling: bool,
+    /// The model that it was trained on, as its author called it.
+    pub base: Option<String>,
+}
+
+/// Ways to begin that change the base weights too: what is stored is then not all of the difference.
+const CHANGE_THE_BASE: [&str; 4] = ["pissa", "olora", "corda", "loftq"];
+
+/// Settings that say something that is not computed, where they say anything.
+const NOT_COMPUTED: [(&str, &str); 6] = [
+    ("use_dora", "DoRA scales the columns of the weights"),
+    ("use_qalora", "QALoRA pools the input"),
+    ("layer_replication", "it repeats layers"),
+    ("target_parameters", "it adapts parameters inside merged modules"),
+    ("trainable_token_indices", "it replaces single rows of the embedding"),
+    ("alora_invocation_tokens", "it is switched on by tokens of the prompt"),
+];
+
+impl AdapterConfig {
+    /// Reads the text of a configuration.
+    ///
+    /// # Errors
+    /// If it is none, or asks for what is not computed.
+    pub fn parse(text: &[u8]) -> Result<AdapterConfig, String> {
+        let root: Map<String, Json> =
+            serde_json::from_slice(text).map_err(|error| format!("not a configuration: {error}"))?;
+        match root.get("peft_type").and_then(Json::as_str) {
+            Some("LORA") => {}
+            Some(other) => return Err(format!("its type is {other}; only LORA can be applied")),
+            None => return Err("it has no \"peft_type\"; is this an adapter of PEFT?".into()),
+        }
+        for (key, reason) in NOT_COMPUTED {
+            if root.get(key).is_some_and(says_something) {
+                return Err(format!("\"{key}\" is set: {reason}, which is not computed here"));
+            }
+        }
+        let begin = root.get("init_lora_weights").and_then(Json::as_str).unwrap_or_default().to_lowercase();
+        if let Some(way) = CHANGE_THE_BASE.iter().find(|way| begin.starts_with(**way)) {
+            return Err(format!(
+                "\"init_lora_weights\" is {way:?}, which changes the base weights too; save it with \
+                 path_initial_model_for_weight_conversion, which makes it an ordinary LoRA"
+            ));
+        }
+        let alpha = match root.get("lora_alpha") {
+            Some(alpha) => alpha.as_f64().ok_or("\"lora_alpha\" is no number")?,
+            None => 8.0,
+        };
+        Ok(AdapterConfig {
+            alpha,
+            alphas: patterns(root.get("alpha_pattern"))?,
+            root_scaling: root.get("use_rslora").is_some_and(|on| *on == Json::Bool(true)),
+            base: root.get("base_model_name_or_path").and_then(Json::as_str).map(String::from),
+        })
+    }
+
+    /// What the product of a module's two matrices is multiplied by: `alpha / r`, or `alpha / sqrt(r)` with rank-stabilised
+    /// scaling (Kalajdzievski 2023).
+    pub fn scale(&self, module: &str, rank: usize) -> f64 {
+        let alpha =
+            self.alphas.iter().find(|(pattern, _)| pattern.is_match(module)).map_or(self.alpha, |(_, alpha)| *alpha);
+        if self.root_scaling { alpha / (rank as f64).sqrt() } else { alpha / rank as f64 }
+    }
+}
+
+fn says_something(value: &Json) -> bool {
+    match value {
+        Json::Null | Json::Bool(false) => false,
+        Json::Array(entries) => !entries.is_empty(),
+        Json::Object(entries) => !entries.is_empty(),
+        _ => true,
+    }
+}
+
+/// Numbers by the ends of module names, as PEFT matches them: `(.*\.)?(KEY)$`.
+fn patterns(of: Option<&Json>) -> Result<Vec<(Regex, f64)>, String> {
+    let Some(Json::Object(entries)) = of else { return Ok(Vec::new()) };
+    let pattern = |(key, value): (&String, &Json)| {
+        let number = value.as_f64().ok_or_else(|| format!("\"alpha_pattern\" has no number for {key:?}"))?;
+        let regex = Regex::new(&format!(r"^(?:.*\.)?(?:{key})$")).map_err(|error| format!("{key:?}: {error}"))?;
+        Ok((regex, number))
+    };
+    entries.iter().map(pattern).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(rest: &str) -> Result<AdapterConfig, String> {
+        AdapterConfig::parse(format!(r#"{{"peft_type":"LORA","r":4,"lora_alpha":8{rest}}}"#).as_bytes())
+    }
+
+    #[test]
+    fn scales_are_those_of_peft() {
+        assert_eq!(config("").unwrap().scale("layers.0.q_proj", 4), 2.0);
+        assert_eq!(config(r#","use_rslora":true"#).unwrap().scale("x", 4), 4.0);
+        let by_name = config(r#","alpha_pattern":{"q_proj":1,"layers.1.mlp.*":2}"#).unwrap();
+        assert_eq!((by_name.scale("layers.0.q_proj", 4), by_name.scale("layers.1.mlp.up", 4)), (0.25, 0.5));
+        assert_eq!((by_name.scale("layers.0.not_q_proj", 4), by_name.scale("v", 4)), (2.0, 2.0));
+    }
+
+    #[test]
+    fn what_is_not_computed_is_refused_by_name() {
+        for (rest, wanted) in [
+            (r#","use_dora":true"#, "\"use_dora\" is set: DoRA"),
+            (r#","layer_replication":[[0,2],[1,3]]"#, "it repeats layers"),
+            (r#","init_lora_weights":"pissa_niter_4""#, "changes the base weights"),
+            (r#","lora_alpha":"much""#, "\"lora_alpha\" is no number"),
+            (r#","alpha_pattern":{"(":1}"#, "regex"),
+        ] {
+            let message = config(rest).unwrap_err();
+            assert!(message.contains(wanted), "{message}");
+        }
+        assert!(AdapterConfig::parse(b"[]").unwrap_err().starts_with("not a configuration"));
+        assert!(AdapterConfig::parse(b"{}").unwrap_err().contains("no \"peft_type\""));
+        assert!(AdapterConfig::parse(br#"{"peft_type":"IA3"}"#).unwrap_err().contains("its type is IA3"));
+        assert!(config(r#","use_dora":false,"target_parameters":null,"layer_replication":[]"#).is_ok());
+    }
+}

@@ -1,0 +1,260 @@
+//! LoRA adapters of PEFT: low-rank differences to the weights of a model, and the weights that they replace.
+//!
+//! Hu et al. 2021: a linear layer with weight `W` computes with `W + scale B A`. The difference is kept as its two factors; how
+//! it is laid over the weights is the business of edits.
+
+mod config;
+
+use std::collections::{BTreeMap, HashSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use half::{bf16, f16};
+use safetensors::SafeTensors;
+use safetensors::tensor::{Dtype, TensorView};
+
+use self::config::AdapterConfig;
+use super::families::Layout;
+use super::load::Model;
+use super::role::{Role, WeightId};
+use super::weights::FileTensor;
+use crate::tensor::{TensorError, Value};
+
+/// An adapter that cannot be applied to a model.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("cannot apply the adapter {path}: {what}")]
+pub struct AdapterError {
+    /// Its folder or file.
+    pub path: String,
+    /// What is wrong.
+    pub what: String,
+}
+
+/// What an adapter does to one weight.
+#[derive(Clone)]
+#[allow(clippy::large_enum_variant, reason = "few exist, and a box would only hide the handle")]
+pub enum Delta {
+    /// Adds `scale left right`, in the layout of computation: `[n, r]` and `[r, m]`.
+    LowRank {
+        /// The first factor.
+        left: Value,
+        /// The second factor.
+        right: Value,
+        /// What the product is multiplied by.
+        scale: f64,
+    },
+    /// Puts another weight in its place.
+    Replace(Value),
+}
+
+/// An adapter, resolved against a model.
+#[derive(Clone)]
+pub struct Adapter {
+    /// Its folder.
+    pub path: PathBuf,
+    /// The model that it was trained on, as its author called it.
+    pub base: Option<String>,
+    /// What it does, by weight.
+    pub deltas: Vec<(WeightId, Delta)>,
+    /// Numbers in it.
+    pub parameters: usize,
+}
+
+/// Reads the adapter of a folder for a model.
+///
+/// # Errors
+/// If something of it cannot be read, is not computed here, or does not fit the model. Nothing of it is left out.
+pub fn read(folder: &Path, model: &Model) -> Result<Adapter, AdapterError> {
+    read_for(folder, model).map_err(|what| AdapterError { path: folder.display().to_string(), what })
+}
+
+fn read_for(folder: &Path, model: &Model) -> Result<Adapter, String> {
+    let file = |name: &str| fs::read(folder.join(name)).map_err(|error| format!("{name}: {error}"));
+    let config =
+        AdapterConfig::parse(&file("adapter_config.json")?).map_err(|what| format!("adapter_config.json: {what}"))?;
+    if !folder.join("adapter_model.safetensors").exists() && folder.join("adapter_model.bin").exists() {
+        return Err("its weights are in adapter_model.bin; save it again with safe_serialization=True".into());
+    }
+    let bytes = file("adapter_model.safetensors")?;
+    let tensors = SafeTensors::deserialize(&bytes).map_err(|error| format!("adapter_model.safetensors: {error}"))?;
+    let mut modules: BTreeMap<String, BTreeMap<&'static str, TensorView<'_>>> = BTreeMap::new();
+    for (name, view) in tensors.iter() {
+        let (module, part) = parsed(name).ok_or_else(|| format!("{name} is no tensor of a LoRA adapter"))?;
+        modules.entry(module).or_default().insert(part, view);
+    }
+    let mut deltas = Vec::new();
+    let mut parameters = 0;
+    for (module, parts) in &modules {
+        parameters += parts.values().map(|view| view.shape().iter().product::<usize>()).sum::<usize>();
+        let place = |what: String| format!("{module}: {what}");
+        deltas.extend(of_module(module, parts, &config, model).map_err(place)?);
+    }
+    // A weight may be replaced and then added to: embeddings are saved with their adapters.
+    let mut seen = HashSet::new();
+    let kind = |delta: &Delta| matches!(delta, Delta::Replace(_));
+    if let Some((id, _)) = deltas.iter().find(|(id, delta)| !seen.insert((*id, kind(delta)))) {
+        return Err(format!("two of its tensors change {id}"));
+    }
+    deltas.sort_by_key(|(id, _)| (id.role.place(), *id));
+    Ok(Adapter { path: folder.to_path_buf(), base: config.base, deltas, parameters })
+}
+
+/// The module that a tensor belongs to, and which of its parts it is.
+fn parsed(name: &str) -> Option<(String, &'static str)> {
+    let name = name.strip_prefix("base_model.model.").unwrap_or(name);
+    for part in ["lora_A", "lora_B", "lora_embedding_A", "lora_embedding_B"] {
+        // Older files have the name of the adapter in between.
+        if let Some((module, rest)) = name.rsplit_once(&format!(".{part}")) {
+            return match rest.split('.').next_back() {
+                Some("bias") => None,
+                _ => Some((module.to_string(), part)),
+            };
+        }
+    }
+    // Modules that were trained whole, and biases.
+    let name = name.replace(".modules_to_save.default", "").replace(".base_layer", "");
+    ["weight", "bias"].into_iter().find_map(|part| Some((name.strip_suffix(&format!(".{part}"))?.to_string(), part)))
+}
+
+fn of_module(
+    module: &str,
+    parts: &BTreeMap<&'static str, TensorView<'_>>,
+    config: &AdapterConfig,
+    model: &Model,
+) -> Result<Vec<(WeightId, Delta)>, String> {
+    let mut deltas = Vec::new();
+    for part in ["weight", "bias"] {
+        if let Some(view) = parts.get(part) {
+            let file = tensor_of(model, module, part)?;
+            deltas.extend(replaced(&file, view, model)?);
+        }
+    }
+    let matrix = |name| parts.get(name).map(|view| matrix_of(view, model)).transpose();
+    match (matrix("lora_A")?, matrix("lora_B")?) {
+        (Some(a), Some(b)) => deltas.extend(linear(module, &a, &b, config, model)?),
+        (None, None) => {}
+        _ => return Err("it has only one of lora_A and lora_B".into()),
+    }
+    match (matrix("lora_embedding_A")?, matrix("lora_embedding_B")?) {
+        (Some(a), Some(b)) => {
+            let file = tensor_of(model, module, "weight")?;
+            let [id] = file.uses[..] else { return Err("it is no embedding of this model".into()) };
+            // [r, V] and [d, r] of a table [V, d].
+            let scale = config.scale(module, a.shape()[0]);
+            deltas.push(checked(id, a.transpose(), b.transpose(), scale, model)?);
+        }
+        (None, None) => {}
+        _ => return Err("it has only one of lora_embedding_A and lora_embedding_B".into()),
+    }
+    Ok(deltas)
+}
+
+/// A linear layer, `A [r, in]` and `B [out, r]`: for each weight that it holds, its own rows of B.
+fn linear(
+    module: &str,
+    a: &Value,
+    b: &Value,
+    config: &AdapterConfig,
+    model: &Model,
+) -> Result<Vec<(WeightId, Delta)>, String> {
+    let (rank, out) = (a.shape()[0], b.shape()[0]);
+    let scale = config.scale(module, rank);
+    let unembed = WeightId::global(Role::W_U);
+    let file = match tensor_of(model, module, "weight") {
+        Ok(file) => file,
+        // A tied head has no tensor of its own.
+        Err(_) if model.weights.tied() && !module.contains('.') => {
+            return Ok(vec![checked(unembed, b.clone(), a.clone(), scale, model)?]);
+        }
+        Err(error) => return Err(error),
+    };
+    if file.uses == [unembed] {
+        // [V, d], as it is looked up by rows.
+        return Ok(vec![checked(unembed, b.clone(), a.clone(), scale, model)?]);
+    }
+    if !matches!(file.layout, Some(Layout::OutIn | Layout::InOut)) {
+        return Err("it is no linear layer of this model".into());
+    }
+    let left = a.transpose(); // [in, r]
+    let mut begin = 0;
+    let widths: Vec<usize> = file.uses.iter().map(|id| width_of(model, *id)).collect();
+    if widths.iter().sum::<usize>() != out {
+        return Err(format!("lora_B has {out} rows, the module {} outputs", widths.iter().sum::<usize>()));
+    }
+    let mut deltas = Vec::new();
+    for (id, width) in file.uses.iter().zip(widths) {
+        let of_round = width / file.rounds;
+        let rows: Result<Vec<Value>, TensorError> = (0..file.rounds)
+            .map(|round| {
+                let first = round * (out / file.rounds) + begin;
+                Ok(b.rows(first..first + of_round))
+            })
+            .collect();
+        let rows = rows.and_then(|rows| Value::concat(&rows, 0)).map_err(|error| error.to_string())?; // [out of it, r]
+        deltas.push(checked(*id, left.clone(), rows.transpose(), scale, model)?);
+        begin += of_round;
+    }
+    Ok(deltas)
+}
+
+fn width_of(model: &Model, id: WeightId) -> usize {
+    model.weights.loaded(id).and_then(|weight| weight.shape().last().copied()).unwrap_or(0)
+}
+
+fn checked(id: WeightId, left: Value, right: Value, scale: f64, model: &Model) -> Result<(WeightId, Delta), String> {
+    let wanted = model.weights.loaded(id).map(|weight| weight.shape()).unwrap_or_default();
+    let found = [left.shape()[0], right.shape()[1]];
+    if left.shape()[1] != right.shape()[0] || wanted != found {
+        return Err(format!("its matrices make {found:?} for {id}, which is {wanted:?}"));
+    }
+    Ok((id, Delta::LowRank { left, right, scale }))
+}
+
+/// A tensor that takes the place of one of the file.
+fn replaced(file: &FileTensor, view: &TensorView<'_>, model: &Model) -> Result<Vec<(WeightId, Delta)>, String> {
+    if view.shape() != file.shape {
+        return Err(format!("{} is {:?} in the model, and {:?} here", file.name, file.shape, view.shape()));
+    }
+    let whole = value_of(view, model)?;
+    let parts = model.weights.parts_of(file, &whole).map_err(|error| error.to_string())?;
+    Ok(parts.into_iter().map(|(id, value)| (id, Delta::Replace(value))).collect())
+}
+
+/// The tensor of the checkpoint that a module's part is. Checkpoints leave out the outermost names of modules, or have more.
+fn tensor_of(model: &Model, module: &str, part: &str) -> Result<FileTensor, String> {
+    let wanted = format!("{module}.{part}");
+    let used = || model.weights.files().iter().filter(|file| !file.uses.is_empty());
+    if let Some(file) = used().find(|file| file.name == wanted) {
+        return Ok(file.clone());
+    }
+    let ends = |long: &str, short: &str| long.strip_suffix(short).is_some_and(|rest| rest.ends_with('.'));
+    let mut similar: Vec<&FileTensor> =
+        used().filter(|file| ends(&file.name, &wanted) || ends(&wanted, &file.name)).collect();
+    similar.sort_by_key(|file| std::cmp::Reverse(file.name.len()));
+    match similar[..] {
+        [] => Err("the model has no such module".into()),
+        [only] => Ok(only.clone()),
+        // The head of `lm_head.weight` is the longer match of `x.lm_head.weight`.
+        [first, second, ..] if first.name.len() > second.name.len() => Ok(first.clone()),
+        [first, second, ..] => Err(format!("it may be {} or {}", first.name, second.name)),
+    }
+}
+
+fn matrix_of(view: &TensorView<'_>, model: &Model) -> Result<Value, String> {
+    match view.shape() {
+        [_, _] => value_of(view, model),
+        shape => Err(format!("a matrix of shape {shape:?}")),
+    }
+}
+
+/// A tensor on the device of the model, as 32-bit floats.
+fn value_of(view: &TensorView<'_>, model: &Model) -> Result<Value, String> {
+    let bytes = view.data();
+    let data: Vec<f32> = match view.dtype() {
+        Dtype::F32 => bytes.chunks_exact(4).map(|x| f32::from_le_bytes([x[0], x[1], x[2], x[3]])).collect(),
+        Dtype::F16 => bytes.chunks_exact(2).map(|x| f16::from_le_bytes([x[0], x[1]]).to_f32()).collect(),
+        Dtype::BF16 => bytes.chunks_exact(2).map(|x| bf16::from_le_bytes([x[0], x[1]]).to_f32()).collect(),
+        other => return Err(format!("a tensor of type {other:?}; f32, f16 and bf16 can be read")),
+    };
+    Ok(Value::from_f32(data, view.shape(), &model.device))
+}

@@ -1,0 +1,278 @@
+//! What to make of keys that a family did not ask for.
+
+use serde_json::Value;
+
+use super::HfConfig;
+use crate::model::error::LoadError;
+
+/// Keys that have no bearing on what a model computes: training, generation, bookkeeping, and what other files say too.
+const HARMLESS: &[&str] = &[
+    "_attn_implementation",
+    "_attn_implementation_autoset",
+    "_commit_hash",
+    "_name_or_path",
+    "_num_labels",
+    "_remove_final_layer_norm",
+    "adapters",
+    "add_bos_token",
+    "architectures",
+    "attention_probs_dropout_prob",
+    "attention_softmax_in_fp32",
+    "attn_implementation",
+    "attn_pdrop",
+    "auto_map",
+    "aux_loss_alpha",
+    "begin_suppress_tokens",
+    "cache_implementation",
+    "chunk_size_feed_forward",
+    "classifier_dropout",
+    "classifier_dropout_prob",
+    "classifier_proj_size",
+    "directionality",
+    "do_sample",
+    "dropout",
+    "dtype",
+    "early_stopping",
+    "emb_pdrop",
+    "embd_pdrop",
+    "embed_dropout",
+    "embedding_dropout",
+    "encoder_no_repeat_ngram_size",
+    "exponential_decay_length_penalty",
+    "finetuning_task",
+    "forced_bos_token_id",
+    "forced_eos_token_id",
+    "fused_qkv",
+    "gradient_checkpointing",
+    "hidden_dropout",
+    "hidden_dropout_prob",
+    "id2label",
+    "init_device",
+    "init_std",
+    "initializer_cutoff_factor",
+    "initializer_factor",
+    "initializer_range",
+    "interpolate_pos_encoding",
+    "is_encoder_decoder",
+    "keys_to_ignore_at_inference",
+    "label2id",
+    "language",
+    "layer_norm_elementwise_affine_eps",
+    "layerdrop",
+    "length_penalty",
+    "max_length",
+    "min_length",
+    "mlp_dropout",
+    "model_type",
+    "n_ctx",
+    "no_repeat_ngram_size",
+    "num_beam_groups",
+    "num_beams",
+    "num_labels",
+    "num_return_sequences",
+    "output_attentions",
+    "output_hidden_states",
+    "output_past",
+    "output_router_logits",
+    "output_scores",
+    "pooler_fc_size",
+    "pooler_num_attention_heads",
+    "pooler_num_fc_layers",
+    "pooler_size_per_head",
+    "pooler_type",
+    "prefix",
+    "pretraining_tp",
+    "problem_type",
+    "pruned_heads",
+    "qa_dropout",
+    "reference_compile",
+    "remove_invalid_values",
+    "reorder_and_upcast_attn",
+    "repad_logits_with_grad",
+    "repetition_penalty",
+    "resid_dropout",
+    "resid_pdrop",
+    "residual_dropout",
+    "return_dict",
+    "return_dict_in_generate",
+    "router_aux_loss_coef",
+    "router_jitter_noise",
+    "scale_attention_softmax_in_fp32",
+    "sep_token_id",
+    "seq_classif_dropout",
+    "slow_but_exact",
+    "sparse_pred_ignore_index",
+    "sparse_prediction",
+    "summary_activation",
+    "summary_first_dropout",
+    "summary_last_dropout",
+    "summary_proj_to_labels",
+    "summary_type",
+    "summary_use_proj",
+    "suppress_tokens",
+    "task_specific_params",
+    "temperature",
+    "tf_legacy_loss",
+    "tie_encoder_decoder",
+    "tokenizer_class",
+    "top_k",
+    "top_p",
+    "torch_dtype",
+    "torchscript",
+    "transformers_version",
+    "typical_p",
+    "unsloth_fixed",
+    "unsloth_version",
+    "use_bfloat16",
+    "use_cache",
+    "verbose",
+    "vocab_size",
+];
+
+/// Keys that change arithmetic in the families that have them. A family that does not read one of them does not have the
+/// setting, and a checkpoint that has it is not of that family.
+const ARITHMETIC: &[&str] = &[
+    "add_cross_attention",
+    "alibi",
+    "apply_residual_connection_post_layernorm",
+    "attention_bias",
+    "attention_chunk_size",
+    "attention_multiplier",
+    "attn_config",
+    "attn_logit_softcapping",
+    "attn_temperature_tuning",
+    "clip_qkv",
+    "cross_layer_sharing",
+    "decoder_sparse_step",
+    "embedding_multiplier",
+    "embedding_size",
+    "final_logit_softcapping",
+    "first_k_dense_replace",
+    "is_decoder",
+    "kv_lora_rank",
+    "layer_types",
+    "local_attention",
+    "logit_scale",
+    "logits_scaling",
+    "mlp_bias",
+    "moe_intermediate_size",
+    "n_routed_experts",
+    "n_shared_experts",
+    "no_rope_layers",
+    "num_experts",
+    "num_local_experts",
+    "parallel_attn",
+    "partial_rotary_factor",
+    "position_embedding_type",
+    "q_lora_rank",
+    "qk_layernorm",
+    "qk_norm",
+    "quantization_config",
+    "query_pre_attn_scalar",
+    "residual_multiplier",
+    "rope_parameters",
+    "rope_scaling",
+    "rotary_dim",
+    "rotary_pct",
+    "scale_attn_by_inverse_layer_idx",
+    "scale_embedding",
+    "shared_expert_intermediate_size",
+    "sliding_window",
+    "sliding_window_pattern",
+    "use_bidirectional_attention",
+    "use_parallel_residual",
+    "use_qk_norm",
+    "use_qkv_bias",
+    "use_sliding_window",
+    "word_embed_proj_dim",
+];
+
+/// Endings of keys that are harmless.
+const HARMLESS_ENDINGS: &[&str] = &["_dropout", "_pdrop", "_token_id", "_token_index", "_loss_coef", "_token_ids"];
+
+/// Whether a value leaves arithmetic as it is without the setting.
+fn is_neutral(key: &str, value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::Number(number) => number.as_f64().is_some_and(|x| x == 0.0 || x == 1.0),
+        Value::String(text) => matches!(text.as_str(), "absolute" | "none" | ""),
+        Value::Array(list) => list.iter().all(|entry| entry == "full_attention") || list.is_empty(),
+        Value::Object(map) => {
+            let kind = map.get("rope_type").or_else(|| map.get("type")).and_then(Value::as_str);
+            map.is_empty() || (key.starts_with("rope_") && kind == Some("default"))
+        }
+        Value::Bool(true) => false,
+    }
+}
+
+impl HfConfig {
+    /// Looks at the keys that were not read: one that would change arithmetic is refused, and the others that are not known
+    /// are given back, to be told.
+    ///
+    /// # Errors
+    /// If a setting that changes arithmetic was not asked for.
+    pub fn unread(&self, family: &str) -> Result<Vec<String>, LoadError> {
+        let read = self.read.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+        let mut unknown = Vec::new();
+        for (key, value) in self.root.iter().filter(|(key, _)| !read.contains(*key)) {
+            // A window that is switched off says nothing, nor does an embedding as wide as the model.
+            let off = match key.as_str() {
+                "sliding_window" => self.root.get("use_sliding_window") == Some(&Value::Bool(false)),
+                "embedding_size" => self.root.get("hidden_size") == Some(value),
+                _ => false,
+            };
+            if ARITHMETIC.contains(&key.as_str()) {
+                if !is_neutral(key, value) && !off {
+                    let shown = match value {
+                        Value::Object(_) | Value::Array(_) => "...".to_owned(),
+                        other => other.to_string(),
+                    };
+                    let why = if key == "quantization_config" {
+                        "quantised weights can be loaded from GGUF files only".to_owned()
+                    } else {
+                        format!("{family} has no such setting, so the checkpoint computes something else")
+                    };
+                    return Err(self.unsupported(key, shown, why));
+                }
+                continue;
+            }
+            let harmless = HARMLESS.contains(&key.as_str()) || HARMLESS_ENDINGS.iter().any(|end| key.ends_with(end));
+            if !harmless && !value.is_null() {
+                unknown.push(key.clone());
+            }
+        }
+        Ok(unknown)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(text: &str) -> HfConfig {
+        HfConfig::parse("config.json", text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn what_changes_arithmetic_is_never_passed_over() {
+        let refused = |text: &str| config(text).unread("llama").unwrap_err().to_string();
+        assert_eq!(
+            refused(r#"{"attn_logit_softcapping": 50.0}"#),
+            "config.json: attn_logit_softcapping = 50.0 is not supported: llama has no such setting, so the checkpoint \
+             computes something else"
+        );
+        assert!(refused(r#"{"layer_types": ["full_attention", "chunked_attention"]}"#).contains("layer_types = ..."));
+        assert!(refused(r#"{"quantization_config": {"bits": 4}}"#).contains("GGUF"));
+        let read = config(r#"{"attn_logit_softcapping": 50.0}"#);
+        read.number(&["attn_logit_softcapping"], 0.0).unwrap();
+        assert!(read.unread("gemma2").unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_says_nothing_is_let_through_and_what_is_unknown_is_told() {
+        let text = r#"{"sliding_window": 4096, "use_sliding_window": false, "attention_dropout": 0.1, "alibi": false,
+            "rope_scaling": null, "residual_multiplier": 1.0, "pad_token_id": 3, "flux_capacitor": 1.21,
+            "layer_types": ["full_attention"]}"#;
+        assert_eq!(config(text).unread("llama").unwrap(), ["flux_capacitor"]);
+    }
+}

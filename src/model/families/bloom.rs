@@ -1,0 +1,55 @@
+//! BLOOM: linear biases instead of positions, a norm on the embedding.
+
+use super::super::error::LoadError;
+use super::super::role::Role::*;
+use super::super::spec::{Act, Alibi, Embed, Mlp, ModelSpec, Norm, Positions, Residual};
+use super::files::{DECODER_HEADS, Entry, Split, both, weight};
+use super::read::{DecoderHead, Rules, Sizes, attention_with_bias, decoder, eps};
+use super::{Family, Files, Layout, Sources};
+
+pub struct Bloom;
+
+static FILES: Files = Files {
+    body: "transformer.",
+    before: &[weight("word_embeddings", W_E), both("word_embeddings_layernorm", EmbedLnW, EmbedLnB)],
+    blocks: "h",
+    block: &[
+        both("input_layernorm", Ln1W, Ln1B),
+        Entry::Qkv("self_attention.query_key_value", Split::PerHead),
+        both("self_attention.dense", W_O, b_O),
+        both("post_attention_layernorm", Ln2W, Ln2B),
+        both("mlp.dense_h_to_4h", W_in, b_in),
+        both("mlp.dense_4h_to_h", W_out, b_out),
+    ],
+    linear: Layout::OutIn,
+    after: &[both("ln_f", LnFinalW, LnFinalB)],
+    heads: DECODER_HEADS,
+    elsewhere: &[],
+};
+
+impl Family for Bloom {
+    fn model_types(&self) -> &'static [&'static str] {
+        &["bloom"]
+    }
+
+    fn files(&self) -> &'static Files {
+        &FILES
+    }
+
+    fn spec(&self, from: &Sources) -> Result<ModelSpec, LoadError> {
+        let config = from.config;
+        let sizes = Sizes::read(config, &Rules::GPT2)?;
+        let sizes = Sizes { d_mlp: 4 * sizes.d_model, ..sizes };
+        let norm = Norm::layer_norm(eps(config, "layer_norm_epsilon", 1e-5)?);
+        let heads = DecoderHead { tied: true, ..DecoderHead::of("Bloom") };
+        let from_norm = config.flag(&["apply_residual_connection_post_layernorm"], false)?;
+        Ok(ModelSpec {
+            embed: Embed { norm: true, ..Embed::plain(sizes.d_model) },
+            positions: Positions::Alibi(Alibi::Bloom),
+            attention: attention_with_bias(true),
+            mlp: Mlp { gated: false, act: Act::GeluTanh, bias: true },
+            residual: Residual { from_norm, ..Residual::default() },
+            ..decoder("bloom", &sizes, norm, heads.read(from, &FILES)?)
+        })
+    }
+}

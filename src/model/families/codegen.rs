@@ -1,0 +1,46 @@
+//! CodeGen: GPT-J with queries, values and keys in one matrix, in the four shards that it was trained in.
+
+use super::super::error::LoadError;
+use super::super::role::Role::*;
+use super::super::spec::ModelSpec;
+use super::files::{DECODER_HEADS, Entry, Split, both, weight};
+use super::read::Task;
+use super::{Family, Files, Layout, Sources, gptj};
+
+pub struct CodeGen;
+
+static FILES: Files = Files {
+    body: "transformer.",
+    before: &[weight("wte", W_E)],
+    blocks: "h",
+    block: &[
+        both("ln_1", Ln1W, Ln1B),
+        Entry::Qkv("attn.qkv_proj", Split::FourShards),
+        weight("attn.out_proj", W_O),
+        both("mlp.fc_in", W_in, b_in),
+        both("mlp.fc_out", W_out, b_out),
+    ],
+    linear: Layout::OutIn,
+    after: &[both("ln_f", LnFinalW, LnFinalB)],
+    heads: DECODER_HEADS,
+    elsewhere: &[],
+};
+
+impl Family for CodeGen {
+    fn model_types(&self) -> &'static [&'static str] {
+        &["codegen"]
+    }
+
+    fn files(&self) -> &'static Files {
+        &FILES
+    }
+
+    fn spec(&self, from: &Sources) -> Result<ModelSpec, LoadError> {
+        let spec = gptj::spec(from, "codegen", &FILES, "CodeGen", &[Task::Causal, Task::Bare])?;
+        if spec.d_model.is_multiple_of(4) {
+            Ok(spec)
+        } else {
+            Err(from.config.bad(format!("a width of {} cannot be split into the four shards of CodeGen", spec.d_model)))
+        }
+    }
+}

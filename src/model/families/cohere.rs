@@ -1,0 +1,67 @@
+//! Cohere (Command R): attention and MLP side by side behind a layer norm without bias, rotation of neighbouring features,
+//! scaled logits.
+
+use super::super::error::LoadError;
+use super::super::role::Role::*;
+use super::super::spec::{Act, Attention, Head, Layer, Logits, Mlp, ModelSpec, Norm, Placement, QkNorm, QkNormOver};
+use super::files::{Entry, both, weight};
+use super::read::{DecoderHead, Rules, Sizes, Task, act, attention_with_bias, decoder, eps};
+use super::rope::{RopeRules, rope};
+use super::{Family, Files, Sources, llama};
+
+pub struct Cohere;
+
+pub static FILES: Files = llama::files(&[
+    weight("input_layernorm", Ln1W),
+    both("self_attn.q_proj", W_Q, b_Q),
+    both("self_attn.k_proj", W_K, b_K),
+    both("self_attn.v_proj", W_V, b_V),
+    Entry::One("self_attn.q_norm", Some(QNormW), None),
+    Entry::One("self_attn.k_norm", Some(KNormW), None),
+    both("self_attn.o_proj", W_O, b_O),
+    weight("mlp.gate_proj", W_gate),
+    weight("mlp.up_proj", W_in),
+    weight("mlp.down_proj", W_out),
+]);
+
+impl Family for Cohere {
+    fn model_types(&self) -> &'static [&'static str] {
+        &["cohere"]
+    }
+
+    fn files(&self) -> &'static Files {
+        &FILES
+    }
+
+    fn spec(&self, from: &Sources) -> Result<ModelSpec, LoadError> {
+        let config = from.config;
+        let sizes = Sizes::read(config, &Rules { max_positions: 8192, ..Rules::LLAMA })?;
+        let norm = norm(from)?;
+        let normed = config.flag(&["use_qk_norm"], false)?;
+        let qk_norm = normed.then_some(QkNorm { norm, over: QkNormOver::OwnHead });
+        let attention = attention_with_bias(config.flag(&["attention_bias"], false)?);
+        Ok(ModelSpec {
+            placement: Placement::ParallelOne,
+            ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA.theta(5e5).interleaved())?],
+            attention: Attention { qk_norm, ..attention },
+            mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias: false },
+            layers: sizes.layers(|_, layer| Layer { rope: Some(0), ..layer }),
+            ..decoder("cohere", &sizes, norm, head(from, "Cohere")?)
+        })
+    }
+}
+
+/// The norm of Cohere and Cohere2.
+pub fn norm(from: &Sources) -> Result<Norm, LoadError> {
+    Ok(Norm::layer_norm(eps(from.config, "layer_norm_eps", 1e-5)?).without_bias())
+}
+
+/// The head of Cohere and Cohere2: logits times a factor.
+pub fn head(from: &Sources, class: &str) -> Result<Head, LoadError> {
+    let heads = DecoderHead { tied: true, tasks: &[Task::Causal, Task::Bare], ..DecoderHead::of(class) };
+    let scale = from.config.number(&["logit_scale"], 0.0625)?;
+    Ok(match heads.read(from, &FILES)? {
+        Head::CausalLm(logits) => Head::CausalLm(Logits { scale, ..logits }),
+        other => other,
+    })
+}

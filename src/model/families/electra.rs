@@ -1,0 +1,64 @@
+//! ELECTRA: BERT with an embedding that may be narrower than the model; its pretraining tells replaced tokens from real ones.
+
+use super::super::error::LoadError;
+use super::super::role::Role::*;
+use super::super::spec::{Act, Classes, Count, Embed, Head, ModelSpec, Norm, Projection, Transform};
+use super::encoder::{BLOCK, EMBEDDINGS, EncoderHead, encoder, first, only_encoder, transform};
+use super::files::both;
+use super::read::{Rules, Sizes, act, eps};
+use super::{Family, Files, Layout, Sources};
+
+pub struct Electra;
+
+static FILES: Files = Files {
+    body: "electra.",
+    before: EMBEDDINGS,
+    blocks: "encoder.layer",
+    block: BLOCK,
+    linear: Layout::OutIn,
+    after: &[],
+    heads: &[
+        both("generator_predictions.dense", MlmW, MlmB),
+        both("generator_predictions.LayerNorm", MlmLnW, MlmLnB),
+        both("generator_lm_head", W_U, b_U),
+        both("classifier.dense", PoolerW, PoolerB),
+        both("classifier.out_proj", ClassifierW, ClassifierB),
+        both("classifier", ClassifierW, ClassifierB),
+        both("qa_outputs", ClassifierW, ClassifierB),
+        both("discriminator_predictions.dense", PoolerW, PoolerB),
+        both("discriminator_predictions.dense_prediction", ClassifierW, ClassifierB),
+    ],
+    elsewhere: &[],
+};
+
+impl Family for Electra {
+    fn model_types(&self) -> &'static [&'static str] {
+        &["electra"]
+    }
+
+    fn files(&self) -> &'static Files {
+        &FILES
+    }
+
+    fn spec(&self, from: &Sources) -> Result<ModelSpec, LoadError> {
+        let config = from.config;
+        only_encoder(config)?;
+        let sizes = Sizes::read(config, &Rules { fourfold: false, max_positions: 512, ..Rules::GPT2 })?;
+        let act = act(config, "hidden_act", Act::Gelu)?;
+        let norm = Norm::layer_norm(eps(config, "layer_norm_eps", 1e-12)?);
+        let masked = transform(Act::Gelu, norm);
+        let heads = EncoderHead { class: "Electra", masked, bias: true, pooled: first(Act::Gelu), token: None };
+        let head = match config.architecture()? {
+            Some(name) if name.ends_with("ForPreTraining") => {
+                let classes = Classes { labels: vec!["replaced".to_owned()], bias: true };
+                Head::Token { transform: Some(Transform { bias: true, act, norm: None }), classes, question: false }
+            }
+            _ => heads.read(from, &FILES)?,
+        };
+        let spec = encoder("electra", &sizes, norm, act, Count::Seen, head);
+        let width = config.opt_size(&["embedding_size"])?.unwrap_or(128);
+        let project = (width != sizes.d_model).then_some(Projection::OfSum);
+        let token_types = config.opt_size(&["type_vocab_size"])?.unwrap_or(2);
+        Ok(ModelSpec { embed: Embed { width, project, token_types, ..spec.embed }, ..spec })
+    }
+}

@@ -1,0 +1,106 @@
+//! What the encoders that came of BERT have in common: post-norm blocks, position and type tables, heads.
+
+use super::super::config::HfConfig;
+use super::super::error::LoadError;
+use super::super::role::Role::*;
+use super::super::spec::{
+    Act, Attention, Classes, Count, Embed, Head, Logits, Mlp, ModelSpec, Norm, Placement, Pool, Pooled, Positions,
+    Transform,
+};
+use super::files::{Entry, both};
+use super::read::{Sizes, Task, attention_with_bias, decoder, question};
+use super::{Files, Sources};
+
+/// The modules of the embedding in BERT's names.
+pub const EMBEDDINGS: &[Entry] = &[
+    Entry::One("embeddings.word_embeddings", Some(W_E), None),
+    Entry::One("embeddings.position_embeddings", Some(W_pos), None),
+    Entry::One("embeddings.token_type_embeddings", Some(W_type), None),
+    both("embeddings.LayerNorm", EmbedLnW, EmbedLnB),
+    both("embeddings_project", EmbedProjW, EmbedProjB),
+];
+
+/// The modules of a block in BERT's names.
+pub const BLOCK: &[Entry] = &[
+    both("attention.self.query", W_Q, b_Q),
+    both("attention.self.key", W_K, b_K),
+    both("attention.self.value", W_V, b_V),
+    both("attention.output.dense", W_O, b_O),
+    both("attention.output.LayerNorm", Ln1W, Ln1B),
+    both("intermediate.dense", W_in, b_in),
+    both("output.dense", W_out, b_out),
+    both("output.LayerNorm", Ln2W, Ln2B),
+];
+
+/// A post-norm encoder with a position table.
+pub fn encoder(family: &str, sizes: &Sizes, norm: Norm, act: Act, count: Count, head: Head) -> ModelSpec {
+    ModelSpec {
+        placement: Placement::Post,
+        final_norm: false,
+        embed: Embed { norm: true, ..Embed::plain(sizes.d_model) },
+        positions: Positions::Learned { rows: sizes.max_positions, count },
+        attention: Attention { causal: false, ..attention_with_bias(true) },
+        mlp: Mlp { gated: false, act, bias: true },
+        ..decoder(family, sizes, norm, head)
+    }
+}
+
+/// Refuses what would make a decoder of an encoder, or give it other positions.
+pub fn only_encoder(config: &HfConfig) -> Result<(), LoadError> {
+    if let Some(kind) = config.str(&["position_embedding_type"])?.filter(|kind| *kind != "absolute") {
+        let kind = format!("{kind:?}");
+        return Err(config.unsupported("position_embedding_type", kind, "only \"absolute\" is"));
+    }
+    for key in ["is_decoder", "add_cross_attention"] {
+        if config.flag(&[key], false)? {
+            return Err(config.unsupported(key, true, "this family is computed as an encoder only"));
+        }
+    }
+    Ok(())
+}
+
+/// Heads of encoders, of which families say what is their own.
+pub struct EncoderHead<'a> {
+    /// Name of the architectures without their ending, for messages.
+    pub class: &'a str,
+    /// In front of the unembedding of a masked LM.
+    pub masked: Transform,
+    /// Whether the logits of a masked LM have a bias.
+    pub bias: bool,
+    /// How a classifier makes one vector.
+    pub pooled: Pooled,
+    /// In front of the classes of tokens.
+    pub token: Option<Transform>,
+}
+
+impl EncoderHead<'_> {
+    /// Reads the head that the configuration asks for.
+    ///
+    /// # Errors
+    /// If the family has no such head, or its labels cannot be read.
+    pub fn read(&self, from: &Sources, files: &Files) -> Result<Head, LoadError> {
+        let config = from.config;
+        let classes = || Ok::<_, LoadError>(Classes { labels: config.labels()?, bias: true });
+        config.note_read(&["tie_word_embeddings"]);
+        Ok(match Task::read(from, files, self.class, Task::ENCODER, "ForMaskedLM")? {
+            Task::Causal | Task::Masked => Head::MaskedLm {
+                transform: self.masked,
+                logits: Logits { bias: self.bias, ..Logits::plain(files.tied(from, true)?) },
+            },
+            Task::Sequence => Head::Sequence { pooled: self.pooled, classes: classes()? },
+            Task::Token => Head::Token { transform: self.token, classes: classes()?, question: false },
+            Task::Question => question(self.token),
+            Task::Bare => Head::Bare { sentence: from.sentence.cloned() },
+        })
+    }
+}
+
+/// A dense layer on the first position, and an activation.
+pub fn first(act: Act) -> Pooled {
+    Pooled { pool: Pool::First, transform: Some(Transform { bias: true, act, norm: None }) }
+}
+
+/// A dense layer, an activation and a norm.
+pub fn transform(act: Act, norm: Norm) -> Transform {
+    Transform { bias: true, act, norm: Some(norm) }
+}

@@ -1,0 +1,86 @@
+//! Gemma 3: Gemma 2 with norms of queries and keys instead of soft caps, and two rotations: one for layers with a window,
+//! five in six, and one for the others. Of a model that reads images too, the text part.
+
+use super::super::config::HfConfig;
+use super::super::error::LoadError;
+use super::super::spec::{Act, Attention, Head, Layer, Logits, Mlp, ModelSpec, Placement, QkNorm, QkNormOver};
+use super::read::{DecoderHead, Rules, Sizes, act, attention_with_bias, decoder, reach, sliding_layers};
+use super::rope::{ByLayerType, ByLayerTypeRules, by_layer_type};
+use super::{Family, Files, Sources, gemma, gemma2, llama};
+
+pub struct Gemma3;
+
+static FILES: Files = Files {
+    elsewhere: &[
+        ("vision_tower.", IMAGES),
+        ("multi_modal_projector.", IMAGES),
+        ("model.vision_tower.", IMAGES),
+        ("model.multi_modal_projector.", IMAGES),
+    ],
+    ..llama::files(gemma2::BLOCK)
+};
+
+const IMAGES: &str = "for images, which are not computed";
+
+const ROPES: ByLayerTypeRules =
+    ByLayerTypeRules { full: ("rope_theta", 1e6), sliding: ("rope_local_base_freq", 1e4), scaling_of_both: false };
+
+impl Family for Gemma3 {
+    fn model_types(&self) -> &'static [&'static str] {
+        &["gemma3_text", "gemma3"]
+    }
+
+    fn files(&self) -> &'static Files {
+        &FILES
+    }
+
+    fn spec(&self, from: &Sources) -> Result<ModelSpec, LoadError> {
+        let outer = from.config;
+        let Some(text) = outer.nested("text_config")? else { return spec(from, outer) };
+        outer.note_read(&["vision_config", "mm_tokens_per_image"]);
+        let spec = spec(from, &text)?;
+        text.unread(&spec.family)?;
+        Ok(spec)
+    }
+}
+
+/// The specification of the text part, whose configuration may leave out the widths of the 4b model.
+fn spec(from: &Sources, config: &HfConfig) -> Result<ModelSpec, LoadError> {
+    config.note_read(&["hidden_act"]);
+    let config = &config.with_defaults(&[("num_attention_heads", 8), ("vocab_size", 262_208)]);
+    let sizes = Sizes::read(config, &Rules { max_positions: 1 << 17, ..Rules::LLAMA.kv(4).head_dim(256) })?;
+    let window = config.size_or(&["sliding_window"], Some(4096))?;
+    let every = config.opt_size(&["sliding_window_pattern", "_sliding_window_pattern"])?.unwrap_or(6);
+    let sliding = sliding_layers(config, sizes.n_layers, |i| !(i + 1).is_multiple_of(every))?;
+    let causal = !config.flag(&["use_bidirectional_attention"], false)?;
+    // A window in both directions is split between them.
+    let window = if causal { window } else { window.map(|window| window / 2 + 1) };
+    let reach = reach(config, &sliding, window)?;
+    let ByLayerType { full, sliding: local } = by_layer_type(config, sizes.head_dim, &ROPES)?;
+    let scale = 1.0 / config.number(&["query_pre_attn_scalar"], 256.0)?.sqrt();
+    let heads = DecoderHead { tied: true, pad: Some(0), tasks: gemma::TASKS, ..DecoderHead::of("Gemma3") };
+    let head = match heads.read(from, &FILES)? {
+        Head::CausalLm(logits) => {
+            let softcap = config.number_or(&["final_logit_softcapping"], None)?;
+            Head::CausalLm(Logits { softcap, ..logits })
+        }
+        other => other,
+    };
+    config.note_read(&["final_logit_softcapping"]);
+    let norm = gemma::norm(config)?;
+    let attention = attention_with_bias(config.flag(&["attention_bias"], false)?);
+    let softcap = config.number_or(&["attn_logit_softcapping"], None)?;
+    let qk_norm = Some(QkNorm { norm, over: QkNormOver::Head });
+    Ok(ModelSpec {
+        placement: Placement::Sandwich,
+        embed: gemma::embed(&sizes),
+        ropes: vec![full, local],
+        attention: Attention { causal, softcap, qk_norm, ..attention },
+        mlp: Mlp { gated: true, act: act(config, "hidden_activation", Act::GeluTanh)?, bias: false },
+        layers: sizes.layers(|i, layer| {
+            let rope = Some(usize::from(sliding[i]));
+            Layer { rope, reach: reach[i], scale, ..layer }
+        }),
+        ..decoder("gemma3", &sizes, norm, head)
+    })
+}

@@ -1,0 +1,74 @@
+//! GPT-BigCode (SantaCoder, StarCoder): GPT-2 with one key/value head for all queries, weights stored as `[out, in]`.
+
+use super::super::error::LoadError;
+use super::super::role::Role::*;
+use super::super::spec::{Act, Count, Layer, Mlp, ModelSpec, Norm, Positions};
+use super::files::{DECODER_HEADS, Entry, Split, both, weight};
+use super::read::{DecoderHead, Kv, Rules, Sizes, Task, act, attention_with_bias, decoder, eps};
+use super::{Family, Files, Layout, Sources, TensorNames, gpt2};
+
+pub struct GptBigCode;
+
+static FILES: Files = files(gpt2::BLOCK);
+
+/// Without multi-query attention each head has its query, key and value side by side.
+static FILES_MULTI_HEAD: Files = files(&[
+    both("ln_1", Ln1W, Ln1B),
+    Entry::Qkv("attn.c_attn", Split::PerHead),
+    both("attn.c_proj", W_O, b_O),
+    both("ln_2", Ln2W, Ln2B),
+    both("mlp.c_fc", W_in, b_in),
+    both("mlp.c_proj", W_out, b_out),
+]);
+
+const EMBEDDINGS: &[Entry] = &[weight("wte", W_E), weight("wpe", W_pos)];
+const FINAL: &[Entry] = &[both("ln_f", LnFinalW, LnFinalB)];
+
+const fn files(block: &'static [Entry]) -> Files {
+    Files {
+        body: "transformer.",
+        before: EMBEDDINGS,
+        blocks: "h",
+        block,
+        linear: Layout::OutIn,
+        after: FINAL,
+        heads: DECODER_HEADS,
+        elsewhere: &[],
+    }
+}
+
+impl Family for GptBigCode {
+    fn model_types(&self) -> &'static [&'static str] {
+        &["gpt_bigcode"]
+    }
+
+    fn files(&self) -> &'static Files {
+        &FILES
+    }
+
+    fn names(&self, spec: &ModelSpec, from: &Sources) -> Result<TensorNames, LoadError> {
+        let multi_query = from.config.flag(&["multi_query"], true)?;
+        if multi_query { &FILES } else { &FILES_MULTI_HEAD }.names(spec, from)
+    }
+
+    fn spec(&self, from: &Sources) -> Result<ModelSpec, LoadError> {
+        let config = from.config;
+        if config.flag(&["add_cross_attention"], false)? {
+            return Err(config.unsupported("add_cross_attention", true, "the model would need an encoder beside it"));
+        }
+        let kv = if config.flag(&["multi_query"], true)? { Kv::Fixed(1) } else { Kv::Heads };
+        config.note_read(&["num_key_value_heads"]);
+        let sizes = Sizes::read(config, &Rules { kv, max_positions: 1024, ..Rules::GPT2 })?;
+        let scale = if config.flag(&["scale_attn_weights"], true)? { sizes.scale() } else { 1.0 };
+        let tasks = &[Task::Causal, Task::Sequence, Task::Token, Task::Bare];
+        let heads = DecoderHead { tied: true, tasks, ..DecoderHead::of("GPTBigCode") };
+        let norm = Norm::layer_norm(eps(config, "layer_norm_epsilon", 1e-5)?);
+        Ok(ModelSpec {
+            positions: Positions::Learned { rows: sizes.max_positions, count: Count::Seen },
+            attention: attention_with_bias(true),
+            mlp: Mlp { gated: false, act: act(config, "activation_function", Act::GeluTanh)?, bias: true },
+            layers: sizes.layers(|_, layer| Layer { scale, ..layer }),
+            ..decoder("gpt_bigcode", &sizes, norm, heads.read(from, &FILES)?)
+        })
+    }
+}

@@ -1,0 +1,71 @@
+//! GPT-J: attention and MLP side by side behind one norm, rotation of neighbouring features, a bias on the logits.
+
+use super::super::config::HfConfig;
+use super::super::error::LoadError;
+use super::super::role::Role::*;
+use super::super::spec::{Act, Layer, Mlp, ModelSpec, Norm, Pairing, Placement, Rope, RopeScaling};
+use super::files::{DECODER_HEADS, both, weight};
+use super::read::{DecoderHead, Rules, Sizes, Task, act, attention, decoder, eps};
+use super::{Family, Files, Layout, Sources};
+
+pub struct GptJ;
+
+static FILES: Files = Files {
+    body: "transformer.",
+    before: &[weight("wte", W_E)],
+    blocks: "h",
+    block: &[
+        both("ln_1", Ln1W, Ln1B),
+        weight("attn.q_proj", W_Q),
+        weight("attn.k_proj", W_K),
+        weight("attn.v_proj", W_V),
+        weight("attn.out_proj", W_O),
+        both("mlp.fc_in", W_in, b_in),
+        both("mlp.fc_out", W_out, b_out),
+    ],
+    linear: Layout::OutIn,
+    after: &[both("ln_f", LnFinalW, LnFinalB)],
+    heads: DECODER_HEADS,
+    elsewhere: &[],
+};
+
+impl Family for GptJ {
+    fn model_types(&self) -> &'static [&'static str] {
+        &["gptj"]
+    }
+
+    fn files(&self) -> &'static Files {
+        &FILES
+    }
+
+    fn spec(&self, from: &Sources) -> Result<ModelSpec, LoadError> {
+        spec(from, "gptj", &FILES, "GPTJ", &[Task::Causal, Task::Sequence, Task::Question, Task::Bare])
+    }
+}
+
+/// The specification of GPT-J and CodeGen.
+pub fn spec(from: &Sources, family: &str, files: &Files, class: &str, tasks: &[Task]) -> Result<ModelSpec, LoadError> {
+    let config = from.config;
+    let sizes = Sizes::read(config, &Rules::GPT2)?;
+    let heads = DecoderHead { bias: true, tasks, ..DecoderHead::of(class) };
+    let norm = Norm::layer_norm(eps(config, "layer_norm_epsilon", 1e-5)?);
+    Ok(ModelSpec {
+        placement: Placement::ParallelOne,
+        ropes: vec![rope(config, sizes.head_dim)?],
+        attention: attention(),
+        mlp: Mlp { gated: false, act: act(config, "activation_function", Act::GeluTanh)?, bias: true },
+        layers: sizes.layers(|_, layer| Layer { rope: Some(0), ..layer }),
+        ..decoder(family, &sizes, norm, heads.read(from, files)?)
+    })
+}
+
+fn rope(config: &HfConfig, head_dim: usize) -> Result<Rope, LoadError> {
+    let Some(dim) = config.size_or(&["rotary_dim"], Some(64))? else {
+        return Err(config.unsupported("rotary_dim", "null", "say how many features of a head rotate"));
+    };
+    if dim > head_dim || !dim.is_multiple_of(2) {
+        return Err(config.bad(format!("RoPE cannot rotate {dim} of {head_dim} features in pairs")));
+    }
+    let (pairing, scaling) = (Pairing::Interleaved, RopeScaling::None);
+    Ok(Rope { theta: 10000.0, dim, pairing, scaling, tabled: true })
+}

@@ -1,0 +1,54 @@
+//! OLMo 2: norms on what attention and MLP add instead of in front, and of all queries and all keys together.
+
+use super::super::error::LoadError;
+use super::super::role::Role::*;
+use super::super::spec::{Act, Attention, Layer, Mlp, ModelSpec, Norm, Placement, QkNorm, QkNormOver};
+use super::files::{Entry, both, weight};
+use super::read::{DecoderHead, Rules, Sizes, act, attention_with_bias, decoder, eps};
+use super::rope::{RopeRules, rope};
+use super::{Family, Files, Sources, llama, olmo};
+
+pub struct Olmo2;
+
+static FILES: Files = llama::files(BLOCK);
+
+/// The modules of a block; those of OLMo 3 and EXAONE 4 too.
+pub const BLOCK: &[Entry] = &[
+    both("self_attn.q_proj", W_Q, b_Q),
+    both("self_attn.k_proj", W_K, b_K),
+    both("self_attn.v_proj", W_V, b_V),
+    weight("self_attn.q_norm", QNormW),
+    weight("self_attn.k_norm", KNormW),
+    both("self_attn.o_proj", W_O, b_O),
+    weight("post_attention_layernorm", AttnPostLnW),
+    weight("mlp.gate_proj", W_gate),
+    weight("mlp.up_proj", W_in),
+    weight("mlp.down_proj", W_out),
+    weight("post_feedforward_layernorm", MlpPostLnW),
+];
+
+impl Family for Olmo2 {
+    fn model_types(&self) -> &'static [&'static str] {
+        &["olmo2"]
+    }
+
+    fn files(&self) -> &'static Files {
+        &FILES
+    }
+
+    fn spec(&self, from: &Sources) -> Result<ModelSpec, LoadError> {
+        let config = from.config;
+        let sizes = Sizes::read(config, &Rules::LLAMA)?;
+        let norm = Norm::rms(eps(config, "rms_norm_eps", 1e-5)?);
+        let heads = DecoderHead { pad: Some(1), tasks: olmo::TASKS, ..DecoderHead::of("Olmo2") };
+        let attention = attention_with_bias(config.flag(&["attention_bias"], false)?);
+        Ok(ModelSpec {
+            placement: Placement::Output,
+            ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA)?],
+            attention: Attention { qk_norm: Some(QkNorm { norm, over: QkNormOver::All }), ..attention },
+            mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias: false },
+            layers: sizes.layers(|_, layer| Layer { rope: Some(0), ..layer }),
+            ..decoder("olmo2", &sizes, norm, heads.read(from, &FILES)?)
+        })
+    }
+}

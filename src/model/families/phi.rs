@@ -1,0 +1,60 @@
+//! Phi-1, 1.5 and 2: attention and MLP side by side behind one norm, a part of each head rotates, biases everywhere.
+
+use super::super::error::LoadError;
+use super::super::role::Role::*;
+use super::super::spec::{Act, Attention, Layer, Mlp, ModelSpec, Norm, Placement, QkNorm, QkNormOver};
+use super::files::{DECODER_HEADS, both, weight};
+use super::read::{DecoderHead, Rules, Sizes, Task, act, attention_with_bias, decoder, eps};
+use super::rope::{RopeRules, rope};
+use super::{Family, Files, Layout, Sources};
+
+pub struct Phi;
+
+static FILES: Files = Files {
+    body: "model.",
+    before: &[weight("embed_tokens", W_E)],
+    blocks: "layers",
+    block: &[
+        both("input_layernorm", Ln1W, Ln1B),
+        both("self_attn.q_proj", W_Q, b_Q),
+        both("self_attn.k_proj", W_K, b_K),
+        both("self_attn.v_proj", W_V, b_V),
+        both("self_attn.q_layernorm", QNormW, QNormB),
+        both("self_attn.k_layernorm", KNormW, KNormB),
+        both("self_attn.dense", W_O, b_O),
+        both("mlp.fc1", W_in, b_in),
+        both("mlp.fc2", W_out, b_out),
+    ],
+    linear: Layout::OutIn,
+    after: &[both("final_layernorm", LnFinalW, LnFinalB)],
+    heads: DECODER_HEADS,
+    elsewhere: &[],
+};
+
+impl Family for Phi {
+    fn model_types(&self) -> &'static [&'static str] {
+        &["phi"]
+    }
+
+    fn files(&self) -> &'static Files {
+        &FILES
+    }
+
+    fn spec(&self, from: &Sources) -> Result<ModelSpec, LoadError> {
+        let config = from.config;
+        let sizes = Sizes::read(config, &Rules::LLAMA)?;
+        let norm = Norm::layer_norm(eps(config, "layer_norm_eps", 1e-5)?);
+        let normed = config.flag(&["qk_layernorm"], false)?;
+        let qk_norm = normed.then_some(QkNorm { norm, over: QkNormOver::Head });
+        let tasks = &[Task::Causal, Task::Sequence, Task::Token, Task::Bare];
+        let heads = DecoderHead { bias: true, tasks, ..DecoderHead::of("Phi") };
+        Ok(ModelSpec {
+            placement: Placement::ParallelOne,
+            ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA.partial(0.5))?],
+            attention: Attention { qk_norm, ..attention_with_bias(true) },
+            mlp: Mlp { gated: false, act: act(config, "hidden_act", Act::GeluTanh)?, bias: true },
+            layers: sizes.layers(|_, layer| Layer { rope: Some(0), ..layer }),
+            ..decoder("phi", &sizes, norm, heads.read(from, &FILES)?)
+        })
+    }
+}

@@ -1,0 +1,65 @@
+//! RoBERTa, XLM-RoBERTa and CamemBERT: BERT with positions that start behind the id of the pad token, and other heads.
+
+use super::super::error::LoadError;
+use super::super::role::Role::*;
+use super::super::spec::{Act, Count, Embed, ModelSpec, Norm};
+use super::encoder::{BLOCK, EMBEDDINGS, EncoderHead, encoder, first, only_encoder, transform};
+use super::files::{Entry, both};
+use super::read::{Rules, Sizes, act, eps};
+use super::{Family, Files, Layout, Sources};
+
+pub struct Roberta;
+
+static FILES: Files = Files {
+    body: "roberta.",
+    before: EMBEDDINGS,
+    blocks: "encoder.layer",
+    block: BLOCK,
+    linear: Layout::OutIn,
+    after: &[],
+    heads: &[
+        both("lm_head.dense", MlmW, MlmB),
+        both("lm_head.layer_norm", MlmLnW, MlmLnB),
+        Entry::One("lm_head", None, Some(b_U)),
+        both("lm_head.decoder", W_U, b_U),
+        both("classifier.dense", PoolerW, PoolerB),
+        both("classifier.out_proj", ClassifierW, ClassifierB),
+        both("classifier", ClassifierW, ClassifierB),
+        both("qa_outputs", ClassifierW, ClassifierB),
+    ],
+    elsewhere: &[("pooler.dense.", "the pooler, which no architecture of this family uses")],
+};
+
+impl Family for Roberta {
+    fn model_types(&self) -> &'static [&'static str] {
+        &["roberta", "xlm-roberta", "camembert"]
+    }
+
+    fn files(&self) -> &'static Files {
+        &FILES
+    }
+
+    fn spec(&self, from: &Sources) -> Result<ModelSpec, LoadError> {
+        let config = from.config;
+        only_encoder(config)?;
+        let (family, class) = match config.model_type()? {
+            "xlm-roberta" => ("xlm-roberta", "XLMRoberta"),
+            "camembert" => ("camembert", "Camembert"),
+            _ => ("roberta", "Roberta"),
+        };
+        let sizes = Sizes::read(config, &Rules { fourfold: false, max_positions: 512, ..Rules::GPT2 })?;
+        let act = act(config, "hidden_act", Act::Gelu)?;
+        let norm = Norm::layer_norm(eps(config, "layer_norm_eps", 1e-12)?);
+        // The masked-LM head has gelu whatever the blocks have.
+        let masked = transform(Act::Gelu, norm);
+        let heads = EncoderHead { class, masked, bias: true, pooled: first(Act::Tanh), token: None };
+        let pad = config.opt_count(&["pad_token_id"])?.unwrap_or(1);
+        if pad + 1 >= sizes.max_positions {
+            return Err(config.bad(format!("a pad token of {pad} leaves no positions for others")));
+        }
+        let count = Count::ById { pad: pad as u32 };
+        let spec = encoder(family, &sizes, norm, act, count, heads.read(from, &FILES)?);
+        let token_types = config.opt_size(&["type_vocab_size"])?.unwrap_or(2);
+        Ok(ModelSpec { embed: Embed { token_types, ..spec.embed }, ..spec })
+    }
+}

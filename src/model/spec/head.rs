@@ -1,0 +1,144 @@
+//! What turns the last hidden state into an answer.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Act, Norm};
+
+/// What turns the last hidden state into an answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Head {
+    /// Next-token logits from every position.
+    CausalLm(Logits),
+    /// Logits over the vocabulary at every position, after a transform.
+    MaskedLm {
+        /// What comes in front of the unembedding; its output is as wide as the token embedding.
+        transform: Transform,
+        /// The unembedding.
+        logits: Logits,
+    },
+    /// One row of class logits from one vector.
+    Sequence {
+        /// How that vector is made.
+        pooled: Pooled,
+        /// The classes.
+        classes: Classes,
+    },
+    /// Class logits at every position: classes of tokens, or where an answer starts and ends.
+    Token {
+        /// What comes in front of the class weights.
+        transform: Option<Transform>,
+        /// The classes; `start` and `end` for question answering.
+        classes: Classes,
+        /// Whether they are where an answer starts and ends.
+        question: bool,
+    },
+    /// The bare body: the last hidden state is the result.
+    Bare {
+        /// What sentence-transformers makes of it.
+        sentence: Option<Sentence>,
+    },
+}
+
+impl Head {
+    /// In a few words, for listings.
+    pub fn describe(&self) -> String {
+        match self {
+            Head::CausalLm(_) => "causal LM".to_owned(),
+            Head::MaskedLm { .. } => "masked LM".to_owned(),
+            Head::Sequence { classes, .. } => format!("{} classes", classes.labels.len()),
+            Head::Token { question: true, .. } => "question answering".to_owned(),
+            Head::Token { classes, .. } => format!("{} classes of tokens", classes.labels.len()),
+            Head::Bare { sentence: Some(_) } => "sentence embedding".to_owned(),
+            Head::Bare { sentence: None } => "no head".to_owned(),
+        }
+    }
+}
+
+/// An unembedding.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Logits {
+    /// It is the token embedding.
+    pub tied: bool,
+    /// Whether a bias is added.
+    pub bias: bool,
+    /// Factor on the logits (Cohere, Granite).
+    pub scale: f64,
+    /// `cap tanh(logit / cap)` (Gemma 2).
+    pub softcap: Option<f64>,
+}
+
+impl Logits {
+    /// Products with the rows of a matrix, nothing else.
+    pub fn plain(tied: bool) -> Logits {
+        Logits { tied, bias: false, scale: 1.0, softcap: None }
+    }
+}
+
+/// A dense layer, an activation and perhaps a norm.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Transform {
+    /// Whether the dense layer has a bias.
+    pub bias: bool,
+    /// The activation function.
+    pub act: Act,
+    /// The norm after it.
+    pub norm: Option<Norm>,
+}
+
+/// How a classifier makes one vector of a sequence.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Pooled {
+    /// Which positions it reads.
+    pub pool: Pool,
+    /// What it does with them.
+    pub transform: Option<Transform>,
+}
+
+/// Which positions a classifier reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Pool {
+    /// The first.
+    First,
+    /// The mean over those that are not padding.
+    Mean,
+    /// The last whose token is not `pad`, whatever the attention mask says; without a pad token the last real one.
+    Last {
+        /// Id of padding.
+        pad: Option<u32>,
+    },
+}
+
+/// The last linear layer of a classifier.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Classes {
+    /// Class names in order of their index.
+    pub labels: Vec<String>,
+    /// Whether it has a bias.
+    pub bias: bool,
+}
+
+/// What sentence-transformers makes of the last hidden state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sentence {
+    /// Vectors that are put one after the other; usually there is one.
+    pub poolings: Vec<Pooling>,
+    /// Whether the result is divided by its length.
+    pub normalize: bool,
+}
+
+/// One way to make a vector of a sequence, over the positions that are not padding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Pooling {
+    /// The first position.
+    First,
+    /// The largest entry of each feature.
+    Max,
+    /// The mean.
+    Mean,
+    /// The sum over the square root of their number.
+    MeanSqrt,
+    /// The mean, weighted by 1, 2, 3, ...
+    WeightedMean,
+    /// The last one.
+    Last,
+}

@@ -1,0 +1,51 @@
+//! What differs between the layers of one model, and mixtures of experts.
+
+use serde::{Deserialize, Serialize};
+
+/// What differs between layers.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Layer {
+    /// Factor on the scores, usually `1/sqrt(h)`.
+    pub scale: f64,
+    /// How far attention sees, in tokens: to keys at most this far before the query, and in an encoder at most this far
+    /// after it. A sliding window of `w` in a decoder is a reach of `w - 1`.
+    pub reach: Option<usize>,
+    /// Which of the model's rotations queries and keys get.
+    pub rope: Option<usize>,
+    /// Whether there is a norm in front of attention, where the placement has one.
+    pub ln1: bool,
+    /// Whether the MLP is a mixture of experts.
+    pub experts: bool,
+    /// The block whose weights this one uses.
+    pub weights: usize,
+}
+
+impl Layer {
+    /// Layer `index` with full attention, no rotation and a dense MLP.
+    pub fn plain(index: usize, scale: f64) -> Layer {
+        Layer { scale, reach: None, rope: None, ln1: true, experts: false, weights: index }
+    }
+}
+
+/// A mixture of experts: `sum of weight_e expert_e(x)` over the experts with the largest router probabilities, each a gated
+/// MLP without biases.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Experts {
+    /// Experts per layer, `E`.
+    pub count: usize,
+    /// Experts chosen for each token.
+    pub chosen: usize,
+    /// Width of one expert.
+    pub width: usize,
+    /// Whether the chosen weights are divided by their sum.
+    pub normalize: bool,
+    /// An expert that every token passes as well.
+    pub shared: Option<SharedExpert>,
+}
+
+/// An expert that every token passes: `sigmoid(x g) expert(x)` is added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SharedExpert {
+    /// Its width.
+    pub width: usize,
+}

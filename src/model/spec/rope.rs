@@ -1,0 +1,110 @@
+//! Rotary position embeddings, as data.
+
+use serde::{Deserialize, Serialize};
+
+/// Rotary position embedding of the first features of each head.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Rope {
+    /// Base of the frequencies, `theta^(-2i/dim)`.
+    pub theta: f64,
+    /// Features that rotate, from the first on; an odd number stands in the exponent as it is, and rotates one more.
+    pub dim: usize,
+    /// Which features form a pair.
+    pub pairing: Pairing,
+    /// How the frequencies are stretched for long inputs.
+    pub scaling: RopeScaling,
+    /// Whether the architecture looks angles up in a table that ends with its positions.
+    pub tabled: bool,
+}
+
+/// Which features of a head form a pair that rotates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Pairing {
+    /// Feature `i` with `i + dim/2` (GPT-NeoX, Llama).
+    Half,
+    /// Feature `2i` with `2i + 1` (GPT-J, Cohere, GLM).
+    Interleaved,
+}
+
+/// How RoPE frequencies are stretched; the formulas are those of transformers' `modeling_rope_utils`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum RopeScaling {
+    /// Frequencies as they are.
+    None,
+    /// All frequencies divided by the factor.
+    Linear {
+        /// The divisor.
+        factor: f64,
+    },
+    /// The base grows with the length of the input once that exceeds `max`.
+    Dynamic {
+        /// How far it is stretched.
+        factor: f64,
+        /// Length up to which frequencies are as they are.
+        max: f64,
+    },
+    /// High frequencies kept, low ones divided, a ramp between; angles as they are, rotations scaled.
+    Yarn {
+        /// The divisor of the low frequencies.
+        factor: f64,
+        /// Factor on cosine and sine.
+        attention_factor: f64,
+        /// Rotations over the original length above which frequencies are kept.
+        beta_fast: f64,
+        /// Rotations over the original length below which they are divided.
+        beta_slow: f64,
+        /// Length in tokens that the model was first trained for.
+        original_max: f64,
+        /// Whether the ends of the ramp are rounded to whole features.
+        truncate: bool,
+    },
+    /// A divisor for each frequency, from one list or another by the length of the input.
+    LongRope {
+        /// Divisors for inputs up to `original_max`.
+        short: Vec<f64>,
+        /// Divisors for longer inputs.
+        long: Vec<f64>,
+        /// Factor on cosine and sine.
+        attention_factor: f64,
+        /// Length in tokens that the model was first trained for.
+        original_max: f64,
+    },
+    /// Low frequencies divided, high ones kept, those between blended.
+    Llama3 {
+        /// The divisor of the low frequencies.
+        factor: f64,
+        /// Wavelengths above `original_max / low_freq_factor` are divided.
+        low_freq_factor: f64,
+        /// Wavelengths below `original_max / high_freq_factor` are kept.
+        high_freq_factor: f64,
+        /// Length in tokens that the model was first trained for.
+        original_max: f64,
+    },
+}
+
+impl RopeScaling {
+    /// The name that configurations give it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            RopeScaling::None => "default",
+            RopeScaling::Linear { .. } => "linear",
+            RopeScaling::Dynamic { .. } => "dynamic",
+            RopeScaling::Yarn { .. } => "yarn",
+            RopeScaling::LongRope { .. } => "longrope",
+            RopeScaling::Llama3 { .. } => "llama3",
+        }
+    }
+}
+
+impl Rope {
+    /// Whether frequencies depend on the length of the input, so that keys in a cache keep an angle that a pass over the
+    /// whole input would not give them.
+    pub fn depends_on_length(&self) -> bool {
+        matches!(self.scaling, RopeScaling::Dynamic { .. } | RopeScaling::LongRope { .. })
+    }
+
+    /// Pairs of features that rotate.
+    pub fn pairs(&self) -> usize {
+        self.dim.div_ceil(2)
+    }
+}

@@ -1,0 +1,105 @@
+//! What follows the last block.
+
+use super::super::op::Kernel;
+use super::{Builder, Out};
+use crate::model::needs::{last_width, norm_roles};
+use crate::model::role::{Role, WeightId};
+use crate::model::spec::{Head, Logits, Pooled, Projection, Sentence, Transform};
+use crate::tensor::Axis::{Dim, Label, Vocab};
+
+impl Builder<'_> {
+    pub(super) fn head(&mut self, last: usize) {
+        let spec = self.spec;
+        let hidden = match spec.final_norm {
+            true => self.norm("ln_final", &spec.norm, &[last], [Role::LnFinalW, Role::LnFinalB], None, spec.d_model),
+            false => last,
+        };
+        match &spec.head {
+            Head::CausalLm(logits) => self.unembed(hidden, logits, self.projects()),
+            Head::MaskedLm { transform, logits } => {
+                let normed = self.masked(hidden, transform);
+                self.unembed(normed, logits, false);
+            }
+            Head::Sequence { pooled, classes } => {
+                let vector = self.pooled(hidden, pooled);
+                let weights = dense(Role::ClassifierW, Role::ClassifierB, classes.bias);
+                let out = Out::Vector(Label, classes.labels.len());
+                self.push("logits".into(), Kernel::VectorLinear, &[vector], weights, out);
+            }
+            Head::Token { transform, classes, .. } => {
+                let mut weights = transform.as_ref().map(pooler).unwrap_or_default();
+                weights.extend(self.projection());
+                weights.extend(dense(Role::ClassifierW, Role::ClassifierB, classes.bias));
+                let kernel = Kernel::Classify { project: self.projects(), transform: *transform };
+                self.push("logits".into(), kernel, &[hidden], weights, Out::Rows(Label, classes.labels.len()));
+            }
+            Head::Bare { sentence: Some(sentence) } => self.sentence(hidden, sentence),
+            Head::Bare { sentence: None } => {}
+        }
+    }
+
+    /// Whether the hidden state is projected to the width of a narrow embedding before anything reads it.
+    fn projects(&self) -> bool {
+        self.spec.embed.project == Some(Projection::OfTokens)
+    }
+
+    fn projection(&self) -> Option<WeightId> {
+        self.projects().then(|| WeightId::global(Role::UnembedProjW))
+    }
+
+    fn unembed(&mut self, hidden: usize, logits: &Logits, project: bool) {
+        let mut weights = dense(Role::W_U, Role::b_U, logits.bias);
+        weights.extend(self.projection().filter(|_| project));
+        let kernel = Kernel::Unembed { project, scale: logits.scale, softcap: logits.softcap };
+        self.push("logits".into(), kernel, &[hidden], weights, Out::Rows(Vocab, self.spec.vocab));
+    }
+
+    fn masked(&mut self, hidden: usize, transform: &Transform) -> usize {
+        let width = self.spec.embed.width;
+        let rows = || Out::Rows(Dim, width);
+        let linear = Kernel::Linear { heads: None, clip: None };
+        let weights = dense(Role::MlmW, Role::MlmB, transform.bias);
+        let pre = self.push("mlm.pre".into(), linear, &[hidden], weights, rows());
+        let act = self.push("mlm.act".into(), Kernel::Activation(transform.act), &[pre], vec![], rows());
+        match &transform.norm {
+            Some(norm) => self.norm("mlm_ln", norm, &[act], [Role::MlmLnW, Role::MlmLnB], None, width),
+            None => act,
+        }
+    }
+
+    fn pooled(&mut self, hidden: usize, pooled: &Pooled) -> usize {
+        let Some(transform) = &pooled.transform else {
+            let weights = self.projection().into_iter().collect();
+            let out = Out::Vector(Dim, last_width(self.spec));
+            return self.push("pooler.out".into(), Kernel::Pool(pooled.pool), &[hidden], weights, out);
+        };
+        let vector = || Out::Vector(Dim, self.spec.d_model);
+        let (out, pre_out) = (vector(), vector());
+        let weights = dense(Role::PoolerW, Role::PoolerB, transform.bias);
+        let pre = self.push("pooler.pre".into(), Kernel::PooledLinear(pooled.pool), &[hidden], weights, pre_out);
+        let kernel = Kernel::ActivationNorm(transform.act, transform.norm);
+        self.push("pooler.out".into(), kernel, &[pre], norm_weights(transform), out)
+    }
+
+    fn sentence(&mut self, hidden: usize, sentence: &Sentence) {
+        let out = Out::Vector(Dim, self.spec.d_model * sentence.poolings.len());
+        self.push("sentence".into(), Kernel::Sentence(sentence.clone()), &[hidden], vec![], out);
+    }
+}
+
+fn dense(weight: Role, bias: Role, has_bias: bool) -> Vec<WeightId> {
+    let bias = has_bias.then_some(bias);
+    [weight].into_iter().chain(bias).map(WeightId::global).collect()
+}
+
+fn norm_weights(transform: &Transform) -> Vec<WeightId> {
+    let norm = transform.norm.iter();
+    norm.flat_map(|norm| norm_roles(norm, Role::PoolerLnW, Role::PoolerLnB)).map(WeightId::global).collect()
+}
+
+/// The weights in front of the classes of tokens.
+fn pooler(transform: &Transform) -> Vec<WeightId> {
+    let mut weights = dense(Role::PoolerW, Role::PoolerB, transform.bias);
+    weights.extend(norm_weights(transform));
+    weights
+}

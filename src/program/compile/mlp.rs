@@ -1,0 +1,60 @@
+//! The MLP of one block, dense or a mixture of experts.
+
+use super::super::op::Kernel;
+use super::{Builder, Out};
+use crate::model::needs::{EXPERT, SHARED};
+use crate::model::role::{Role, WeightId};
+use crate::model::spec::Experts;
+use crate::tensor::Axis::{Expert, Neuron};
+
+const PLAIN: Kernel = Kernel::Linear { heads: None, clip: None };
+
+impl Builder<'_> {
+    pub(super) fn mlp(&mut self, layer: usize, input: usize) -> usize {
+        let out = match self.spec.experts.filter(|_| self.spec.layers[layer].experts) {
+            Some(experts) => self.experts(layer, input, &experts),
+            None => self.dense(layer, input),
+        };
+        self.added(layer, "mlp", out, [Role::MlpPostLnW, Role::MlpPostLnB])
+    }
+
+    fn dense(&mut self, layer: usize, input: usize) -> usize {
+        let (mlp, weights, width) = (self.spec.mlp, self.spec.weights_of(layer), self.spec.d_mlp);
+        let at = |part: &str| format!("blocks.{layer}.mlp.{part}");
+        let linear = |weight, bias| {
+            let mut ids = vec![WeightId::block(weights, weight)];
+            ids.extend(mlp.bias.then(|| WeightId::block(weights, bias)));
+            ids
+        };
+        let neurons = || Out::Rows(Neuron, width);
+        let post = if mlp.gated {
+            let pre = self.push(at("pre"), PLAIN, &[input], linear(Role::W_gate, Role::b_gate), neurons());
+            let up = self.push(at("pre_linear"), PLAIN, &[input], linear(Role::W_in, Role::b_in), neurons());
+            self.push(at("post"), Kernel::Gated(mlp.act), &[pre, up], vec![], neurons())
+        } else {
+            let pre = self.push(at("pre"), PLAIN, &[input], linear(Role::W_in, Role::b_in), neurons());
+            self.push(at("post"), Kernel::Activation(mlp.act), &[pre], vec![], neurons())
+        };
+        self.push(at("out"), PLAIN, &[post], linear(Role::W_out, Role::b_out), self.stream())
+    }
+
+    fn experts(&mut self, layer: usize, input: usize, experts: &Experts) -> usize {
+        let weights = self.spec.weights_of(layer);
+        let at = |part: &str| format!("blocks.{layer}.mlp.{part}");
+        let id = |role| WeightId::block(weights, role);
+        let router =
+            self.push(at("router"), PLAIN, &[input], vec![id(Role::W_router)], Out::Rows(Expert, experts.count));
+        let top = Kernel::TopExperts { chosen: experts.chosen };
+        let rows = || Out::Rows(Expert, experts.chosen);
+        let chosen = self.push(at("experts"), top, &[router], vec![], rows());
+        let kernel = Kernel::ExpertWeights { normalize: experts.normalize };
+        let shares = self.push(at("expert_weights"), kernel, &[router, chosen], vec![], rows());
+        let mut ids: Vec<WeightId> =
+            (0..experts.count).flat_map(|expert| EXPERT.map(|role| WeightId::part(weights, expert, role))).collect();
+        if experts.shared.is_some() {
+            ids.extend(SHARED.map(id));
+        }
+        let kernel = Kernel::Experts { act: self.spec.mlp.act, shared: experts.shared.is_some() };
+        self.push(at("out"), kernel, &[input, chosen, shares], ids, self.stream())
+    }
+}

@@ -1,0 +1,174 @@
+//! From a specification to ops, in the order of `docs/sites.md`.
+
+mod attention;
+mod block;
+mod head;
+mod mlp;
+
+use std::collections::HashMap;
+
+use super::names;
+use super::op::{Kernel, Module, Op, Program};
+use crate::model::needs::norm_roles;
+use crate::model::role::{Role, WeightId};
+use crate::model::spec::{Gain, ModelSpec, Norm, NormKind, Positions, Projection};
+use crate::tensor::Axis::{self, Dim, Pos, Row};
+
+/// Compiles a specification. The program does not depend on weights or input.
+pub fn compile(spec: &ModelSpec) -> Program {
+    let mut builder = Builder { spec, ops: Vec::new() };
+    let embedded = builder.embedding();
+    let last = (0..spec.n_layers).fold(embedded, |input, layer| builder.block(layer, input));
+    builder.head(last);
+    finish(builder.ops, spec)
+}
+
+struct Builder<'a> {
+    spec: &'a ModelSpec,
+    ops: Vec<Op>,
+}
+
+/// What the output of an op looks like, in one row.
+enum Out {
+    /// A number for each position.
+    Positions,
+    /// So many features of a kind for each position.
+    Rows(Axis, usize),
+    /// The features of so many heads for each position.
+    Heads(usize),
+    /// Queries and keys of each head.
+    Scores,
+    /// So many features of a kind.
+    Vector(Axis, usize),
+}
+
+impl Builder<'_> {
+    fn push(&mut self, site: String, kernel: Kernel, inputs: &[usize], weights: Vec<WeightId>, out: Out) -> usize {
+        let spec = self.spec;
+        let (axes, heads, width) = match out {
+            Out::Positions => (vec![Row, Pos], 1, 1),
+            Out::Rows(axis, width) => (vec![Row, Pos, axis], 1, width),
+            Out::Heads(heads) => (vec![Row, Pos, Axis::Head, Dim], heads, spec.head_dim),
+            Out::Scores => (vec![Row, Axis::Head, Axis::Q, Axis::K], spec.n_heads, 1),
+            Out::Vector(axis, width) => (vec![Row, axis], 1, width),
+        };
+        let cached = match kernel {
+            Kernel::Scores { .. } | Kernel::Mix => vec![inputs[1]],
+            _ => Vec::new(),
+        };
+        let layer = names::layer_of(&site);
+        self.ops.push(Op {
+            site,
+            module: 0,
+            kernel,
+            inputs: inputs.to_vec(),
+            cached,
+            weights,
+            axes,
+            heads,
+            width,
+            layer,
+        });
+        self.ops.len() - 1
+    }
+
+    /// Features of the residual stream.
+    fn stream(&self) -> Out {
+        Out::Rows(Dim, self.spec.d_model)
+    }
+
+    fn embedding(&mut self) -> usize {
+        let spec = self.spec;
+        let global = |role| vec![WeightId::global(role)];
+        let width = spec.embed.width;
+        // Positions and types are as wide as what they are added to.
+        let added = if spec.embed.project == Some(Projection::OfSum) { width } else { spec.d_model };
+        let tokens = self.push("tokens".into(), Kernel::Tokens, &[], vec![], Out::Positions);
+        let embed = Kernel::Embed { scale: spec.embed.scale };
+        let mut parts = vec![self.push("embed".into(), embed, &[tokens], global(Role::W_E), Out::Rows(Dim, width))];
+        if matches!(spec.positions, Positions::Learned { .. }) {
+            let (kernel, weights) = (Kernel::PositionEmbed, global(Role::W_pos));
+            parts.push(self.push("pos_embed".into(), kernel, &[], weights, Out::Rows(Dim, added)));
+        }
+        if spec.embed.token_types > 0 {
+            let (kernel, weights) = (Kernel::TypeEmbed, global(Role::W_type));
+            parts.push(self.push("type_embed".into(), kernel, &[], weights, Out::Rows(Dim, added)));
+        }
+        // The order of addition is transformers': BERT adds types before positions.
+        if let [token, position, types] = parts[..] {
+            parts = vec![token, types, position];
+        }
+        if spec.embed.norm {
+            // The sum has no site of its own: the ops of the norm read its parts.
+            parts = vec![self.norm("embed_ln", &spec.norm, &parts, [Role::EmbedLnW, Role::EmbedLnB], None, added)];
+        }
+        let (kernel, weights) = match (spec.embed.project, &parts[..]) {
+            (Some(Projection::OfSum), _) => {
+                (Kernel::Project, [Role::EmbedProjW, Role::EmbedProjB].map(WeightId::global).to_vec())
+            }
+            (Some(Projection::OfTokens), _) => (Kernel::Project, global(Role::EmbedProjW)),
+            (None, [_]) => (Kernel::Same, vec![]),
+            (None, _) => (Kernel::Add, vec![]),
+        };
+        self.push("blocks.0.resid_pre".into(), kernel, &parts, weights, self.stream())
+    }
+
+    /// The three ops of a norm over the sum of `inputs`; returns its output.
+    fn norm(
+        &mut self,
+        path: &str,
+        norm: &Norm,
+        inputs: &[usize],
+        [gain, bias]: [Role; 2],
+        layer: Option<usize>,
+        width: usize,
+    ) -> usize {
+        let (scale, normalized) = match norm.kind {
+            NormKind::LayerNorm => (Kernel::LayerNormScale { eps: norm.eps }, Kernel::LayerNormNormalized),
+            NormKind::Rms => (Kernel::RmsScale { eps: norm.eps }, Kernel::RmsNormalized),
+        };
+        let id = |role| layer.map_or(WeightId::global(role), |layer| WeightId::block(layer, role));
+        let weights: Vec<WeightId> = norm_roles(norm, gain, bias).map(id).collect();
+        let scale = self.push(format!("{path}.scale"), scale, inputs, vec![], Out::Rows(Axis::None, 1));
+        let mut with_scale = vec![scale];
+        with_scale.extend_from_slice(inputs);
+        let rows = || Out::Rows(Dim, width);
+        let normalized = self.push(format!("{path}.normalized"), normalized, &with_scale, vec![], rows());
+        let gain = match norm.gain {
+            Gain::None => Kernel::Same,
+            gain => Kernel::Gain { one_plus: gain == Gain::OnePlus },
+        };
+        self.push(format!("{path}.out"), gain, &[normalized], weights, rows())
+    }
+}
+
+/// Builds the module tree from the site names and the tables that look things up.
+fn finish(mut ops: Vec<Op>, spec: &ModelSpec) -> Program {
+    let mut modules = vec![Module { path: String::new(), parent: None, depth: 0, start: 0, end: ops.len() }];
+    let mut index = HashMap::new();
+    let mut readers = vec![Vec::new(); ops.len()];
+    let mut cached = vec![false; ops.len()];
+    for (i, op) in ops.iter_mut().enumerate() {
+        index.insert(op.site.clone(), i);
+        for &input in &op.inputs {
+            if readers[input].last() != Some(&i) {
+                readers[input].push(i);
+            }
+        }
+        op.cached.iter().for_each(|&input| cached[input] = true);
+        for path in names::modules_around(&op.site) {
+            let found = modules.iter().rposition(|module| module.path == path);
+            op.module = found.unwrap_or_else(|| {
+                let parent = op.module;
+                let depth = modules[parent].depth + 1;
+                modules.push(Module { path, parent: Some(parent), depth, start: i, end: i + 1 });
+                modules.len() - 1
+            });
+            modules[op.module].end = i + 1;
+        }
+    }
+    let sites = ops.iter().map(|op| op.site.clone()).collect();
+    let module_paths = modules.iter().skip(1).map(|module| module.path.clone()).collect();
+    let (n_layers, n_heads) = (spec.n_layers, spec.n_heads);
+    Program { ops, modules, sites, module_paths, index, readers, cached, n_layers, n_heads }
+}

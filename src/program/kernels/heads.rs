@@ -1,0 +1,90 @@
+//! What heads read of a sequence: one vector of it, or all positions.
+
+use burn::tensor::{Int, Tensor};
+
+use super::{basic, norm};
+use crate::model::spec::{Norm, Pool, Pooling, Sentence, Transform};
+use crate::program::Context;
+use crate::tensor::Value;
+
+/// The vector that a classifier reads: `[B, T, d]` to `[B, d]`.
+pub fn pool(x: &Value, pool: Pool, context: &Context) -> Value {
+    let x = x.tensor::<3>();
+    Value::float(match pool {
+        Pool::First => first(x),
+        Pool::Mean => mean(x, &context.real),
+        Pool::Last { .. } => at(x, &context.chosen),
+    })
+}
+
+/// An activation of a vector, and a norm where there is one: `[B, d]`.
+pub fn activation_norm(x: &Value, function: crate::model::spec::Act, of: Option<&Norm>, weights: &[Value]) -> Value {
+    let out = basic::activation(x, function);
+    let Some(of) = of else { return out };
+    let [rows, width] = *out.shape() else { panic!("a vector for each row") };
+    norm::whole(&out.reshaped(&[1, rows, width]), of, weights).reshaped(&[rows, width])
+}
+
+/// Dense layer, activation and norm at every position, `[B, T, d]`; weights in that order.
+pub fn transform(x: &Value, transform: &Transform, weights: &[Value]) -> Value {
+    let (dense, norm_weights) = weights.split_at(1 + usize::from(transform.bias));
+    let out = basic::linear(x, &dense[0], dense.get(1));
+    let out = basic::activation(&out, transform.act);
+    match &transform.norm {
+        Some(of) => norm::whole(&out, of, norm_weights),
+        None => out,
+    }
+}
+
+/// Sentence embeddings `[B, n d]` of `[B, T, d]`, as sentence-transformers computes them.
+pub fn sentence(x: &Value, sentence: &Sentence, context: &Context) -> Value {
+    let hidden = x.tensor::<3>(); // [B, T, d]
+    let parts = sentence.poolings.iter().map(|pooling| pooled(hidden.clone(), *pooling, context)).collect();
+    let joined: Tensor<2> = Tensor::cat(parts, 1); // [B, n d]
+    Value::float(match sentence.normalize {
+        true => {
+            let length = joined.clone().square().sum_dim(1).sqrt().clamp_min(1e-12); // [B, 1]
+            joined / length
+        }
+        false => joined,
+    })
+}
+
+fn pooled(x: Tensor<3>, pooling: Pooling, context: &Context) -> Tensor<2> {
+    let real = &context.real; // [B, T, 1]
+    let [rows, length, width] = x.dims();
+    let flat = |t: Tensor<3>| t.reshape([rows, width]);
+    match pooling {
+        Pooling::First => first(x),
+        Pooling::Last => at(x, &context.last_real),
+        Pooling::Mean => mean(x, real),
+        Pooling::MeanSqrt => flat((x * real.clone()).sum_dim(1) / real.clone().sum_dim(1).sqrt()),
+        Pooling::Max => {
+            let padding = real.clone().equal_scalar(0.0).expand([rows, length, width]);
+            flat(x.mask_fill(padding, f32::NEG_INFINITY).max_dim(1))
+        }
+        Pooling::WeightedMean => {
+            let counted = Tensor::<1, Int>::arange(1..length as i64 + 1, &x.device()).float();
+            mean(x, &(real.clone() * counted.reshape([1, length, 1])))
+        }
+    }
+}
+
+/// The first position.
+fn first(x: Tensor<3>) -> Tensor<2> {
+    let [rows, _, width] = x.dims();
+    x.narrow(1, 0, 1).reshape([rows, width])
+}
+
+/// Mean with weights `[B, T, 1]`. A row whose weights are zero gives NaN.
+fn mean(x: Tensor<3>, weights: &Tensor<3>) -> Tensor<2> {
+    let [rows, _, width] = x.dims();
+    ((x * weights.clone()).sum_dim(1) / weights.clone().sum_dim(1)).reshape([rows, width])
+}
+
+/// One position of each row, `[B]`.
+fn at(x: Tensor<3>, positions: &Value) -> Tensor<2> {
+    let [rows, _, width] = x.dims();
+    let index = positions.int_tensor::<1>().reshape([rows, 1, 1]).expand([rows, 1, width]);
+    x.gather(1, index).reshape([rows, width])
+}

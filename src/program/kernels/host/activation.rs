@@ -1,0 +1,137 @@
+//! Activation functions.
+
+use super::elementwise::map;
+use super::special::{erf, exp};
+use super::{by_rows, value};
+use crate::model::spec::Act;
+use crate::tensor::{Value, vectorised};
+
+/// `x Phi(x)`, by the error function.
+pub fn gelu(x: &Value) -> Option<Value> {
+    map(x, exact)
+}
+
+#[inline(always)]
+fn exact(x: f32) -> f32 {
+    0.5 * x * (1.0 + erf(x * std::f32::consts::FRAC_1_SQRT_2))
+}
+
+/// `0.5 x (1 + tanh(u))` with `u = sqrt(2/pi) (x + 0.044715 x^3)`, as `x / (1 + exp(-2u))`, which is the same and does not
+/// cancel for negative `x`.
+pub fn gelu_tanh(x: &Value) -> Option<Value> {
+    map(x, approximate)
+}
+
+#[inline(always)]
+fn approximate(x: f32) -> f32 {
+    const FACTOR: f32 = -2.0 * 0.797_884_6; // -2 sqrt(2/pi)
+    x / (1.0 + exp(FACTOR * (x + 0.044715 * (x * x * x))))
+}
+
+/// `x sigmoid(x)`.
+pub fn silu(x: &Value) -> Option<Value> {
+    map(x, swish)
+}
+
+#[inline(always)]
+fn swish(x: f32) -> f32 {
+    x / (1.0 + exp(-x))
+}
+
+/// `x sigmoid(1.702 x)`.
+pub fn quick_gelu(x: &Value) -> Option<Value> {
+    map(
+        x,
+        #[inline(always)]
+        |x| x / (1.0 + exp(-1.702 * x)),
+    )
+}
+
+/// `max(x, 0)`; NaN stays NaN.
+pub fn relu(x: &Value) -> Option<Value> {
+    map(x, positive)
+}
+
+#[inline(always)]
+fn positive(x: f32) -> f32 {
+    if x < 0.0 { 0.0 } else { x }
+}
+
+/// `max(x, 0)^2`; NaN stays NaN.
+pub fn relu_squared(x: &Value) -> Option<Value> {
+    map(
+        x,
+        #[inline(always)]
+        |x| positive(x) * positive(x),
+    )
+}
+
+/// `act(gate) * up`, for the activations that gated MLPs have.
+pub fn gated(gate: &Value, up: &Value, act: Act) -> Option<Value> {
+    match act {
+        Act::Silu => times(gate, up, swish),
+        Act::GeluTanh => times(gate, up, approximate),
+        Act::Gelu => times(gate, up, exact),
+        _ => None,
+    }
+}
+
+#[inline(always)]
+fn times(gate: &Value, up: &Value, function: impl Fn(f32) -> f32 + Sync) -> Option<Value> {
+    let (gates, ups) = (gate.host_f32()?, up.host_f32()?);
+    if gate.shape() != up.shape() {
+        return None;
+    }
+    let width = gate.shape().last().copied().unwrap_or(1);
+    let mut out = by_rows(
+        gates.as_slice(),
+        width,
+        #[inline(always)]
+        |out, x| {
+            for (out, x) in out.iter_mut().zip(x) {
+                *out = function(*x);
+            }
+        },
+    );
+    vectorised(
+        #[inline(always)]
+        || out.iter_mut().zip(ups.as_slice()).for_each(|(out, up)| *out *= up),
+    );
+    Some(value(out, gate.shape()))
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::activation as act;
+
+    use super::*;
+    use crate::tensor::Device;
+
+    #[test]
+    fn activations_equal_burns() {
+        let data: Vec<f32> = (0..24_000).map(|i| (i as f32 - 12_000.0) / 1000.0).collect();
+        let x = Value::from_f32(data, &[1, 8, 3000], &Device::cpu());
+        let tensor = x.tensor::<3>();
+        let squared = act::relu(tensor.clone()).square();
+        let pairs = [
+            (gelu(&x), act::gelu(tensor.clone())),
+            (gelu_tanh(&x), act::gelu_approximate(tensor.clone())),
+            (quick_gelu(&x), tensor.clone() * act::sigmoid(tensor.clone() * 1.702)),
+            (silu(&x), act::silu(tensor.clone())),
+            (relu(&x), act::relu(tensor.clone())),
+            (relu_squared(&x), squared),
+            (gated(&x, &x, Act::Silu), act::silu(tensor.clone()) * tensor.clone()),
+            (gated(&x, &x, Act::Gelu), act::gelu(tensor.clone()) * tensor.clone()),
+            (gated(&x, &x, Act::GeluTanh), act::gelu_approximate(tensor.clone()) * tensor),
+        ];
+        for (found, wanted) in pairs {
+            let (found, wanted) = (found.unwrap().read_f32().unwrap(), Value::float(wanted).read_f32().unwrap());
+            for (found, wanted) in found.iter().zip(&wanted) {
+                assert!((found - wanted).abs() <= 1e-6 * (1.0 + wanted.abs()), "{found} for {wanted}");
+            }
+        }
+        let special = Value::from_f32(vec![f32::INFINITY, f32::NAN, -0.0, 0.0], &[1, 1, 4], &Device::cpu());
+        let found = gelu_tanh(&special).unwrap().read_f32().unwrap();
+        assert!(found[0] == f32::INFINITY && found[1].is_nan() && found[2..] == [0.0, 0.0]);
+    }
+}

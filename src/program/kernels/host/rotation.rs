@@ -1,0 +1,45 @@
+//! Rotary position embeddings.
+
+use super::{filled, value};
+use crate::model::spec::Pairing;
+use crate::program::context::Rotation;
+use crate::tensor::{Value, vectorised};
+
+/// Rotates pairs of features of `[B, T, H, h]`; features beyond the last pair pass through.
+pub fn rotate(x: &Value, rotation: &Rotation) -> Option<Value> {
+    let host = x.host_f32()?;
+    let [rows, length, heads, width] = *x.shape() else { return None };
+    let (cos, sin) = &*rotation.host;
+    let pairs = rotation.cos.dims()[3];
+    if rows * length * heads * width == 0 || pairs == 0 {
+        return None;
+    }
+    let angles = cos.len() / pairs;
+    let out = filled(rows * length * heads * width, |out| {
+        let positions = out.chunks_exact_mut(heads * width).zip(host.as_slice().chunks_exact(heads * width));
+        for (i, (out, x)) in positions.enumerate() {
+            let at = i % angles * pairs;
+            let (cos, sin) = (&cos[at..at + pairs], &sin[at..at + pairs]);
+            vectorised(
+                #[inline(always)]
+                || {
+                    for (out, x) in out.chunks_exact_mut(width).zip(x.chunks_exact(width)) {
+                        out.iter_mut().zip(x).skip(2 * pairs).for_each(|(out, x)| {
+                            out.write(*x);
+                        });
+                        for (pair, (cos, sin)) in cos.iter().zip(sin).enumerate() {
+                            let (i, j) = match rotation.pairing {
+                                Pairing::Half => (pair, pair + pairs),
+                                Pairing::Interleaved => (2 * pair, 2 * pair + 1),
+                            };
+                            let (a, b) = (x[i], x[j]);
+                            out[i].write(a * cos - b * sin);
+                            out[j].write(b * cos + a * sin);
+                        }
+                    }
+                },
+            );
+        }
+    });
+    Some(value(out, x.shape()))
+}
