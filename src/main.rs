@@ -65,7 +65,15 @@ fn show(
     match frontend {
         Frontend::Batch => {
             let input = options.reads_input_in_batch().then_some(&mut stdin as _);
-            let batch = Batch { actions: &actions, input, json: options.json, keep_going: options.keep_going };
+            let loaded = cancel_on_interrupt(interrupt)?;
+            let batch = Batch {
+                actions: &actions,
+                input,
+                json: options.json,
+                keep_going: options.keep_going,
+                progress: err.is_terminal(),
+                loaded: Some(&loaded),
+            };
             Ok(batch::run(engine, batch, &mut out, &mut err))
         }
         Frontend::Tui => {
@@ -74,18 +82,38 @@ fn show(
         }
         Frontend::Plain => {
             let history = History::default_file();
+            let mut loaded = None;
             let input = if around.stdin_is_terminal {
                 // The line editor reads the terminal itself; a held lock would keep it waiting.
                 drop(stdin);
                 signal_hook::flag::register(signal_hook::consts::SIGINT, interrupt)?;
                 Input::Keyboard { history: history.as_deref() }
             } else {
+                loaded = Some(cancel_on_interrupt(interrupt)?);
                 Input::Lines(&mut stdin)
             };
-            let plain = Plain { actions: &actions, banner: !options.quiet, progress: err.is_terminal() };
+            let plain = Plain {
+                actions: &actions,
+                banner: !options.quiet,
+                progress: err.is_terminal(),
+                loaded: loaded.as_deref(),
+            };
             Ok(plain::run(engine, plain, input, &mut out, &mut err))
         }
     }
+}
+
+/// Ctrl-C cancels a download or the loading, so that nothing is left half done, as long as `loaded` is not set; after that,
+/// or a second time, it ends the program as it does by itself.
+fn cancel_on_interrupt(interrupt: Arc<AtomicBool>) -> io::Result<Arc<AtomicBool>> {
+    use signal_hook::consts::SIGINT;
+    use signal_hook::flag::{register, register_conditional_default};
+    let loaded = Arc::new(AtomicBool::new(false));
+    // They are carried out in this order.
+    register_conditional_default(SIGINT, loaded.clone())?;
+    register(SIGINT, loaded.clone())?;
+    register(SIGINT, interrupt)?;
+    Ok(loaded)
 }
 
 /// How the terminal interface starts: on a pass that stands at its beginning, unless commands were given.

@@ -9,7 +9,7 @@ use crate::commands::Console;
 use crate::debugger::{Session, Settings};
 use crate::engine::{Interpreter, Progress};
 use crate::model::bundled::{self, Bundled};
-use crate::model::{Input, Model, ModelSource, load};
+use crate::model::{Input, Model, ModelSource, hub, load};
 use crate::tensor::Device;
 use crate::term::quiet::without_stderr;
 
@@ -27,6 +27,13 @@ pub fn open(
     progress(device.reason(), 0, 0);
     let (source, name, bundled) = source_of(options.model.as_deref());
     let cancel = interrupt.clone();
+    if let ModelSource::Hub(wanted) = &source {
+        hub::fetch(wanted, &hub::Settings::from_environment(), &mut |step| {
+            progress(step.what, step.done, step.total);
+            !cancel.swap(false, Ordering::Relaxed)
+        })
+        .map_err(|error| error.to_string())?;
+    }
     let model = load(&source, &device, &mut |at| {
         progress(&format!("loading {}", at.tensor), at.bytes_done, at.bytes_total);
         !cancel.swap(false, Ordering::Relaxed)

@@ -5,8 +5,11 @@
 //! first failure either way, and `quit N` overrides it.
 
 use std::io::{self, BufRead, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use super::client::{Answered, Client, Ended};
+use super::loading::Line;
 use super::{Action, MODEL_FAILED, print};
 use crate::answer::{Answer, ErrorView, Fault};
 use crate::engine::messages::Source;
@@ -14,6 +17,7 @@ use crate::engine::script::Reader;
 use crate::engine::thread::Handle;
 
 /// What to run and how to print it.
+#[derive(Default)]
 pub struct Batch<'a> {
     /// Commands and scripts, in order.
     pub actions: &'a [Action],
@@ -23,6 +27,10 @@ pub struct Batch<'a> {
     pub json: bool,
     /// Go on after a failed command.
     pub keep_going: bool,
+    /// Show on the error output, which is a terminal then, what is being loaded.
+    pub progress: bool,
+    /// Set when the model is loaded.
+    pub loaded: Option<&'a AtomicBool>,
 }
 
 /// Runs `batch` on the engine and gives the exit status: 0 all commands succeeded, 1 one failed, 3 an `assert` failed,
@@ -56,7 +64,18 @@ struct Run<'a> {
 
 impl Run<'_> {
     fn all(&mut self, client: &mut Client, batch: Batch<'_>) -> io::Result<i32> {
-        if let Err(ended) = client.ready(|_, _, _| {}) {
+        let mut line = Line::default();
+        let ready = client.ready(|what, done, total| {
+            if batch.progress {
+                // Progress is for the eye; that it cannot be shown is no reason to stop.
+                _ = line.show(self.err, what, done, total, Instant::now());
+            }
+        });
+        line.clear(self.err)?;
+        if let Some(loaded) = batch.loaded {
+            loaded.store(true, Ordering::SeqCst);
+        }
+        if let Err(ended) = ready {
             return self.end(ended);
         }
         // A block may be given over several `-ex`, as in gdb.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 pub mod batch;
 pub mod client;
+mod loading;
 pub mod plain;
 mod print;
 pub mod tui;

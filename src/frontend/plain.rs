@@ -7,6 +7,8 @@ use std::cell::RefCell;
 use std::io::{self, BufRead, Write};
 use std::path::Path;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use rustyline::completion::Completer;
 use rustyline::error::ReadlineError;
@@ -17,6 +19,7 @@ use rustyline::validate::Validator;
 use rustyline::{CompletionType, Config, Context, Editor, Helper};
 
 use super::client::{Answered, Client, Ended};
+use super::loading::Line as ProgressLine;
 use super::{Action, MODEL_FAILED, print};
 use crate::answer::Answer;
 use crate::engine::history::History;
@@ -38,6 +41,8 @@ pub struct Plain<'a> {
     pub banner: bool,
     /// Show on the error output, which is a terminal then, what is being loaded.
     pub progress: bool,
+    /// Set when the model is loaded.
+    pub loaded: Option<&'a AtomicBool>,
 }
 
 /// Where lines come from.
@@ -111,17 +116,16 @@ struct Session<'a> {
 
 impl Session<'_> {
     fn run(&mut self, plain: &Plain<'_>, lines: &mut dyn Lines) -> io::Result<i32> {
-        let mut shown = 0;
+        let mut line = ProgressLine::default();
         let ready = self.client.borrow_mut().ready(|what, done, total| {
             if plain.progress {
-                let line = format!("{what} {}%", done * 100 / total.max(1));
                 // Progress is for the eye; that it cannot be shown is no reason to stop.
-                _ = write!(self.err, "\r{line:shown$}").and_then(|()| self.err.flush());
-                shown = line.len();
+                _ = line.show(self.err, what, done, total, Instant::now());
             }
         });
-        if shown > 0 {
-            write!(self.err, "\r{:shown$}\r", "")?;
+        line.clear(self.err)?;
+        if let Some(loaded) = plain.loaded {
+            loaded.store(true, Ordering::SeqCst);
         }
         match ready {
             Ok(snapshot) if plain.banner => writeln!(self.out, "{}", banner(&snapshot))?,
@@ -282,7 +286,7 @@ mod tests {
     fn plain(actions: &[Action], banner: bool, input: &str) -> (i32, String, String) {
         let (mut out, mut err) = (Vec::new(), Vec::new());
         let mut input = io::Cursor::new(input.to_string());
-        let plain = Plain { actions, banner, progress: false };
+        let plain = Plain { actions, banner, progress: false, loaded: None };
         let status = run(engine(), plain, Input::Lines(&mut input), &mut out, &mut err);
         (status, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
     }

@@ -5,6 +5,7 @@
 use std::io;
 
 use super::checkpoint::LOADABLE;
+use super::hub::HubError;
 
 /// A checkpoint that cannot be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -19,29 +20,9 @@ pub enum LoadError {
         /// What was asked for.
         path: String,
     },
-    /// A hub name that is not in the local cache.
-    #[error(
-        "{repo:?} is neither a file or directory nor in the Hugging Face cache at {cache}; get it with \"hf download \
-         {repo}\", or set HF_HUB_CACHE to where it is"
-    )]
-    NotCached {
-        /// The name, `org/name`.
-        repo: String,
-        /// Where was looked.
-        cache: String,
-    },
-    /// The repository is in the cache, but not this revision of it.
-    #[error("revision {revision:?} of {repo:?} is not in the Hugging Face cache at {cache}; cached: {found}")]
-    NoRevision {
-        /// The name, `org/name`.
-        repo: String,
-        /// What was asked for.
-        revision: String,
-        /// Where was looked.
-        cache: String,
-        /// Revisions that are there.
-        found: String,
-    },
+    /// A model of the hub that cannot be had.
+    #[error(transparent)]
+    Hub(#[from] HubError),
     /// A file that is there but cannot be read.
     #[error("cannot read {path}: {source}; check its permissions")]
     Io {

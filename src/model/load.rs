@@ -4,7 +4,6 @@
 //! and the piece of file that is being read.
 
 use std::collections::{BTreeMap, HashMap};
-use std::env;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,10 +12,11 @@ use std::time::Instant;
 use crate::tensor::{Device, Value, transposed};
 
 use super::bundled;
-use super::checkpoint::{Checkpoint, CheckpointFiles, StoredType, hub, is_weights_name};
+use super::checkpoint::{Checkpoint, CheckpointFiles, StoredType, is_weights_name};
 use super::config::HfConfig;
 use super::error::LoadError;
 use super::families::{self, Layout, Sources};
+use super::hub::{self, HubName};
 use super::needs::shape_of;
 use super::plan::{Load, file_shape, plan};
 use super::role::{Role, WeightId};
@@ -31,13 +31,8 @@ use super::weights::{RowChunks, Weight, Weights};
 pub enum ModelSource {
     /// A directory, a GGUF file, or another weights file with `config.json` beside it.
     Path(PathBuf),
-    /// A hub name, looked up in the local cache.
-    Hub {
-        /// `org/name`.
-        repo: String,
-        /// Branch, tag or commit.
-        revision: Option<String>,
-    },
+    /// A hub name, looked up in the local cache; [`hub::fetch`] sees to it that it is there.
+    Hub(HubName),
     /// Files that are part of the executable.
     Memory {
         /// Name for messages.
@@ -48,23 +43,20 @@ pub enum ModelSource {
 }
 
 impl ModelSource {
-    /// What a user means: something on disk if it exists, else a bundled model, else a hub name (`org/name` or
-    /// `org/name@revision`).
+    /// What a user means: something on disk if it exists, else a bundled model, else a hub name
+    /// (`org/name[@revision][:file]`), unless it ends like a file.
     pub fn parse(text: &str) -> ModelSource {
         let path = Path::new(text);
-        let (repo, revision) = match text.split_once('@') {
-            Some((repo, revision)) => (repo, Some(revision.to_owned())),
-            None => (text, None),
-        };
-        if !path.exists()
-            && let Some(bundled) = bundled::find(text)
-        {
+        if path.exists() {
+            return ModelSource::Path(path.to_owned());
+        }
+        if let Some(bundled) = bundled::find(text) {
             return bundled.source();
         }
-        if !path.exists() && hub::is_hub_name(repo) && !is_weights_name(text) {
-            return ModelSource::Hub { repo: repo.to_owned(), revision };
+        match HubName::parse(text).filter(|name| name.file.is_some() || !is_weights_name(text)) {
+            Some(name) => ModelSource::Hub(name),
+            None => ModelSource::Path(path.to_owned()),
         }
-        ModelSource::Path(path.to_owned())
     }
 
     /// The files of the checkpoint.
@@ -74,9 +66,8 @@ impl ModelSource {
     pub fn files(&self) -> Result<CheckpointFiles, LoadError> {
         match self {
             ModelSource::Path(path) => CheckpointFiles::at(path),
-            ModelSource::Hub { repo, revision } => {
-                let cache = hub::cache_directory(|name| env::var_os(name));
-                CheckpointFiles::at(&hub::find(&cache, repo, revision.as_deref())?)
+            ModelSource::Hub(name) => {
+                CheckpointFiles::at(&hub::cache::find(&hub::Settings::from_environment().cache, name)?)
             }
             ModelSource::Memory { name, files } => Ok(CheckpointFiles::in_memory(name, files)),
         }
@@ -87,8 +78,7 @@ impl fmt::Display for ModelSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ModelSource::Path(path) => write!(f, "{}", path.display()),
-            ModelSource::Hub { repo, revision: Some(revision) } => write!(f, "{repo}@{revision}"),
-            ModelSource::Hub { repo, revision: None } => f.write_str(repo),
+            ModelSource::Hub(name) => name.fmt(f),
             ModelSource::Memory { name, .. } => f.write_str(name),
         }
     }

@@ -2,11 +2,14 @@
 
 pub mod adapter;
 pub mod bundled;
+
+pub mod chat;
 pub mod checkpoint;
 pub mod compare;
 pub mod config;
 mod error;
 pub mod families;
+pub mod hub;
 pub mod input;
 mod load;
 pub mod needs;
@@ -15,6 +18,7 @@ pub mod role;
 mod room;
 mod sentence;
 pub mod spec;
+pub mod text;
 pub mod tokenizer;
 pub mod weights;
 

@@ -156,6 +156,7 @@ pub fn llmdbg_in(folder: &Path, arguments: &[&str], stdin: Stdio) -> Ran {
         .env("RUST_BACKTRACE", "1")
         .env("XDG_CONFIG_HOME", "/nonexistent")
         .env("HF_HUB_CACHE", "/nonexistent/hub")
+        .env("HF_HUB_OFFLINE", "1")
         .stdin(stdin)
         .output()
         .unwrap();

@@ -15,6 +15,7 @@ mod expressions;
 mod files;
 mod generation;
 mod hostile;
+mod hub;
 mod layers;
 mod manual;
 mod mistakes;

@@ -12,7 +12,6 @@ mod glyphs;
 mod history;
 mod keymap;
 mod layout;
-mod loading;
 mod message;
 mod prompt;
 mod queue;

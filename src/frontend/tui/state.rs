@@ -8,7 +8,6 @@ use super::console::Console;
 use super::glyphs::Glyphs;
 use super::keymap::Keymap;
 use super::layout::{Layout, Pane};
-use super::loading::Progress;
 use super::message::Effect;
 use super::prompt::Prompt;
 use super::queue::Queue;
@@ -17,6 +16,7 @@ use super::tree::Tree;
 use super::value::ValuePane;
 use super::view::value::capacity;
 use crate::engine::messages::{PanelRequest, Request, Snapshot};
+use crate::frontend::loading::Progress;
 use ratatui::layout::Rect;
 
 /// Keys that follow each other faster than this are taken for one held down.

@@ -116,6 +116,16 @@ impl CheckpointFiles {
         }
     }
 
+    /// Names and files of further chat templates, `additional_chat_templates/NAME.jinja`, sorted.
+    pub fn templates(&self) -> Vec<(String, String)> {
+        const FOLDER: &str = "additional_chat_templates";
+        let files = self.on_disk(FOLDER).and_then(|folder| fs::read_dir(folder).ok()).into_iter().flatten().flatten();
+        let named = |file: String| Some((file.strip_suffix(".jinja")?.to_owned(), format!("{FOLDER}/{file}")));
+        let mut found: Vec<_> = files.filter_map(|entry| named(entry.file_name().into_string().ok()?)).collect();
+        found.sort();
+        found
+    }
+
     /// `config.json`, without which nothing can be done.
     pub fn read_config(&self) -> Result<Cow<'static, [u8]>, LoadError> {
         self.read("config.json")?.ok_or_else(|| LoadError::NoConfig { path: self.directory() })

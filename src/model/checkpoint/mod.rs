@@ -9,7 +9,6 @@ mod bytes;
 mod decode;
 mod files;
 mod gguf;
-pub mod hub;
 mod pytorch;
 mod read;
 mod safetensors;

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::*;
 use crate::model::families::FAMILIES;
+use crate::model::hub::HubName;
 use crate::model::needs::{needed, shape_of};
 use crate::model::role::{Role, WeightId};
 use crate::model::spec::{
@@ -300,11 +301,14 @@ fn progress_counts_bytes_and_can_cancel() {
 #[test]
 fn sources_are_what_they_look_like() {
     let parse = |text: &str| ModelSource::parse(text);
-    assert_eq!(parse("gpt2"), ModelSource::Hub { repo: "gpt2".into(), revision: None });
-    assert_eq!(parse("org/name@v1"), ModelSource::Hub { repo: "org/name".into(), revision: Some("v1".into()) });
+    for name in ["gpt2", "org/name@v1", "org/name:q4.gguf", "org/name@v1:model.safetensors"] {
+        assert_eq!(parse(name), ModelSource::Hub(HubName::parse(name).unwrap()));
+    }
     assert_eq!(parse("src"), ModelSource::Path("src".into()));
     assert_eq!(parse("./nowhere"), ModelSource::Path("./nowhere".into()));
-    assert_eq!(parse("model.safetensors"), ModelSource::Path("model.safetensors".into()));
+    for file in ["model.safetensors", "dir/model.gguf", "pytorch_model.bin"] {
+        assert_eq!(parse(file), ModelSource::Path(file.into()));
+    }
     assert_eq!(parse("org/name@v1").to_string(), "org/name@v1");
 }
 

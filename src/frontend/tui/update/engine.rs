@@ -5,9 +5,9 @@ use std::time::Instant;
 
 use crate::answer::{Answer, text};
 use crate::engine::messages::{Event, Snapshot};
+use crate::frontend::loading::Progress;
 use crate::frontend::tui::console::Kind;
 use crate::frontend::tui::layout::Pane;
-use crate::frontend::tui::loading::Progress;
 use crate::frontend::tui::message::Effect;
 use crate::frontend::tui::state::{Dirty, State};
 

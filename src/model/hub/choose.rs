@@ -1,0 +1,203 @@
+//! Which files of a repository make a model: its configuration, its tokenizer, and one set of weights out of the several
+//! that many repositories hold.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+/// Configuration and tokenizer, in the order in which they are wanted. The first decides whether the rest is of use.
+const COMPANIONS: [&str; 9] = [
+    "config.json",
+    "generation_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "chat_template.jinja",
+    MODULES,
+    "sentence_bert_config.json",
+];
+
+/// Files that a tokenizer can be built from where there is no `tokenizer.json`, or that say why it cannot.
+const VOCABULARIES: [&str; 7] = [
+    "vocab.json",
+    "merges.txt",
+    "vocab.txt",
+    "tokenizer.model",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+    "tekken.json",
+];
+
+/// The steps of a sentence-transformers model.
+pub const MODULES: &str = "modules.json";
+
+/// Folder of further chat templates.
+const TEMPLATES: &str = "additional_chat_templates/";
+
+/// Sets of weights, the best first: an index of shards or one file.
+const WEIGHTS: [(&str, bool); 4] = [
+    ("model.safetensors.index.json", true),
+    ("model.safetensors", false),
+    ("pytorch_model.bin.index.json", true),
+    ("pytorch_model.bin", false),
+];
+
+/// The weights of a model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Weights {
+    /// The shards that an index names.
+    Index(String),
+    /// One file, or the parts of one; the first is what is opened.
+    Files(Vec<String>),
+}
+
+/// Why no weights could be chosen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unclear {
+    /// The file that was named is not there.
+    NotThere,
+    /// There is nothing that looks like weights.
+    Nothing,
+    /// These could all be meant.
+    Several(Vec<String>),
+}
+
+/// Chooses the weights: the file that was named, else safetensors, else `.bin`, else the only GGUF.
+pub fn weights(files: &BTreeSet<String>, named: Option<&str>) -> Result<Weights, Unclear> {
+    if let Some(name) = named {
+        return if files.contains(name) { Ok(Weights::Files(parts(files, name))) } else { Err(Unclear::NotThere) };
+    }
+    if let Some((name, index)) = WEIGHTS.iter().find(|(name, _)| files.contains(*name)) {
+        let name = (*name).to_owned();
+        return Ok(if *index { Weights::Index(name) } else { Weights::Files(vec![name]) });
+    }
+    let ending = |suffix: &str| -> Vec<String> {
+        // Parts of one file count as one: the first.
+        files.iter().filter(|name| name.ends_with(suffix) && parts(files, name)[0] == **name).cloned().collect()
+    };
+    match ending(".gguf").as_slice() {
+        [only] => Ok(Weights::Files(parts(files, only))),
+        // One tensor file by another name is loaded too, but only if it is named: it may be anything.
+        [] => match ending(".safetensors") {
+            none if none.is_empty() => Err(Unclear::Nothing),
+            others => Err(Unclear::Several(others)),
+        },
+        several => Err(Unclear::Several(several.to_vec())),
+    }
+}
+
+/// A GGUF file with all its parts (`NAME-00001-of-00003.gguf`), the first in front; any other file alone.
+fn parts(files: &BTreeSet<String>, name: &str) -> Vec<String> {
+    let split = || {
+        let stem = name.strip_suffix(".gguf")?;
+        let (stem, count) = stem.rsplit_once("-of-")?;
+        let (stem, number) = stem.rsplit_once('-')?;
+        let digits = |text: &str| text.len() == 5 && text.bytes().all(|b| b.is_ascii_digit());
+        (digits(number) && digits(count)).then(|| (format!("{stem}-"), format!("-of-{count}.gguf")))
+    };
+    let Some((start, end)) = split() else { return vec![name.to_owned()] };
+    let part = |other: &&String| other.starts_with(&start) && other.ends_with(&end) && other.len() == name.len();
+    files.iter().filter(part).cloned().collect()
+}
+
+/// What else is wanted of what is there. `folder` is that of the weights, with its slash.
+pub fn companions(files: &BTreeSet<String>, folder: &str) -> Vec<String> {
+    let here = |names: &[&str]| -> Vec<String> {
+        names.iter().map(|name| format!("{folder}{name}")).filter(|name| files.contains(name)).collect()
+    };
+    let mut wanted = here(&COMPANIONS);
+    if !files.contains(&format!("{folder}tokenizer.json")) {
+        wanted.extend(here(&VOCABULARIES));
+    }
+    let templates = format!("{folder}{TEMPLATES}");
+    wanted.extend(files.iter().filter(|name| name.starts_with(&templates) && name.ends_with(".jinja")).cloned());
+    wanted
+}
+
+/// Whether text can be tokenised, or it can be said why not.
+pub fn has_tokenizer(files: &BTreeSet<String>) -> bool {
+    files.contains("tokenizer.json") || VOCABULARIES.iter().any(|name| files.contains(*name))
+}
+
+/// The folder of a file inside a repository, with its slash; empty at the top.
+pub fn folder(file: &str) -> &str {
+    &file[..file.rfind('/').map_or(0, |slash| slash + 1)]
+}
+
+/// The shards that the text of an index names, or what is wrong with it.
+pub fn shards(index: &[u8]) -> Result<BTreeSet<String>, String> {
+    let json: Value = serde_json::from_slice(index).map_err(|error| error.to_string())?;
+    let map = json["weight_map"].as_object().ok_or("it has no \"weight_map\"")?;
+    let name = |value: &Value| value.as_str().map(str::to_owned).ok_or("a shard's name is no string".to_owned());
+    map.values().map(name).collect()
+}
+
+/// The configurations of the steps that the text of `modules.json` names.
+pub fn module_configs(modules: &[u8]) -> Vec<String> {
+    let json: Value = serde_json::from_slice(modules).unwrap_or_default();
+    let paths = json.as_array().into_iter().flatten().filter_map(|module| module["path"].as_str());
+    paths.filter(|path| !path.is_empty()).map(|path| format!("{path}/config.json")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(names: &[&str]) -> BTreeSet<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    fn single(name: &str) -> Result<Weights, Unclear> {
+        Ok(Weights::Files(vec![name.to_owned()]))
+    }
+
+    #[test]
+    fn safetensors_come_before_bin_and_bin_before_gguf() {
+        let all = ["pytorch_model.bin", "model.safetensors", "a.gguf", "consolidated.safetensors", "tf_model.h5"];
+        assert_eq!(weights(&set(&all), None), single("model.safetensors"));
+        assert_eq!(weights(&set(&["pytorch_model.bin", "a.gguf"]), None), single("pytorch_model.bin"));
+        let index = "model.safetensors.index.json".to_owned();
+        assert_eq!(weights(&set(&[&index, "model-00001-of-00002.safetensors"]), None), Ok(Weights::Index(index)));
+        assert_eq!(weights(&set(&["README.md", "a.gguf"]), None), single("a.gguf"));
+        assert_eq!(weights(&set(&["README.md"]), None), Err(Unclear::Nothing));
+        assert_eq!(
+            weights(&set(&["b.gguf", "a.gguf"]), None),
+            Err(Unclear::Several(vec!["a.gguf".into(), "b.gguf".into()]))
+        );
+        assert_eq!(weights(&set(&["lora.safetensors"]), None), Err(Unclear::Several(vec!["lora.safetensors".into()])));
+    }
+
+    #[test]
+    fn a_named_file_is_meant_with_all_its_parts() {
+        let files = ["x-00001-of-00002.gguf", "x-00002-of-00002.gguf", "y.gguf", "model.safetensors"];
+        let both = Ok(Weights::Files(vec![files[0].into(), files[1].into()]));
+        assert_eq!(weights(&set(&files), Some("y.gguf")), single("y.gguf"));
+        assert_eq!(weights(&set(&files), Some(files[0])), both);
+        assert_eq!(weights(&set(&files[..2]), None), both);
+        assert_eq!(weights(&set(&files), Some("z.gguf")), Err(Unclear::NotThere));
+    }
+
+    #[test]
+    fn vocabularies_are_wanted_only_without_a_tokenizer() {
+        let names = ["vocab.json", "merges.txt", "config.json", "model.safetensors", "README.md"];
+        assert_eq!(companions(&set(&names), ""), ["config.json", "vocab.json", "merges.txt"]);
+        let with = set(&[&names[..], &["tokenizer.json", "additional_chat_templates/rag.jinja"]].concat());
+        assert_eq!(companions(&with, ""), ["config.json", "tokenizer.json", "additional_chat_templates/rag.jinja"]);
+        assert_eq!(
+            companions(&set(&["fp16/config.json", "config.json"]), folder("fp16/m.safetensors")),
+            ["fp16/config.json"]
+        );
+        assert!(has_tokenizer(&with) && !has_tokenizer(&set(&["config.json"])));
+    }
+
+    #[test]
+    fn indices_and_modules_name_files() {
+        let index = br#"{"weight_map": {"a": "m-2.safetensors", "b": "m-1.safetensors", "c": "m-2.safetensors"}}"#;
+        assert_eq!(shards(index).unwrap(), set(&["m-1.safetensors", "m-2.safetensors"]));
+        assert!(shards(b"{}").is_err() && shards(b"{").is_err() && shards(br#"{"weight_map": {"a": 1}}"#).is_err());
+        let modules = br#"[{"path": ""}, {"path": "1_Pooling"}, {"path": "2_Normalize"}]"#;
+        assert_eq!(module_configs(modules), ["1_Pooling/config.json", "2_Normalize/config.json"]);
+        assert!(module_configs(b"nonsense").is_empty());
+    }
+}

@@ -1,0 +1,294 @@
+//! A model of the hub onto this machine: from the cache if it is there, else what is missing of it is downloaded.
+//!
+//! The reference of a revision is written last, so that it names a snapshot that is whole. Until then the files that have
+//! arrived are in the snapshot already, and the next start goes on with the others.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use super::super::config::HfConfig;
+use super::super::error::LoadError;
+use super::super::families;
+use super::cache::{self, Cached};
+use super::choose::{self, MODULES, Unclear, Weights};
+use super::error::HubError;
+use super::exchange::Patience;
+use super::name::{HubName, is_inside};
+use super::remote::{Entry, Failure, Listing, Remote};
+use super::settings::Settings;
+use super::transfer::{self, Progress, Wanted, free, patiently};
+
+/// How far a download is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Step<'a> {
+    /// What is being done, such as `downloading model.safetensors (3 of 7)`.
+    pub what: &'a str,
+    /// Bytes that are there.
+    pub done: u64,
+    /// Bytes in all; 0 if not known.
+    pub total: u64,
+}
+
+/// Sees to it that a model is in the cache. `report` is told how far it is, and stops it by giving `false`.
+///
+/// Nothing is asked of the hub if the cache has all that is needed.
+///
+/// # Errors
+/// Why the model cannot be had; or that it would be of no use, once its configuration is there.
+pub fn fetch(name: &HubName, settings: &Settings, report: &mut dyn FnMut(Step<'_>) -> bool) -> Result<(), LoadError> {
+    let found = cache::look(&settings.cache, name)?;
+    if matches!(found, Cached::Complete(_)) {
+        return Ok(());
+    }
+    let usable = matches!(found, Cached::NoTokenizer(_));
+    if let Some(variable) = &settings.offline {
+        let forbidden = Some((variable.as_str(), settings.endpoint.as_str()));
+        return if usable {
+            Ok(())
+        } else {
+            Err(HubError::not_cached(name, &settings.cache, &found, forbidden).into())
+        };
+    }
+    let object = settings.endpoint.clone();
+    let mut meter = Meter { report, verb: "asking", object, base: 0, done: 0, total: 0, go: true };
+    let begun = Download::begin(name, settings, &mut meter).map_err(LoadError::from);
+    match begun.and_then(|download| download.run(&mut meter)) {
+        // Only the tokenizer was wanted, and the hub cannot be asked.
+        Err(LoadError::Hub(HubError::Unreachable { .. } | HubError::Server { .. })) if usable => Ok(()),
+        outcome => outcome,
+    }
+}
+
+/// Counts over all files.
+struct Meter<'a> {
+    report: &'a mut dyn FnMut(Step<'_>) -> bool,
+    verb: &'static str,
+    /// What it is done with: a file, or the hub's address.
+    object: String,
+    /// Bytes of the files before this one.
+    base: u64,
+    done: u64,
+    total: u64,
+    go: bool,
+}
+
+impl Patience for Meter<'_> {
+    fn go_on(&mut self) -> bool {
+        // Sizes that the listing does not have show only as they come.
+        let total = if self.total == 0 { 0 } else { self.total.max(self.done) };
+        let what = format!("{} {}", self.verb, self.object);
+        self.go &= (self.report)(Step { what: &what, done: self.done, total });
+        self.go
+    }
+}
+
+impl Progress for Meter<'_> {
+    fn at(&mut self, done: u64) {
+        self.done = self.base + done;
+    }
+
+    fn verb(&mut self, verb: &'static str) {
+        self.verb = verb;
+    }
+}
+
+struct Download<'a> {
+    name: &'a HubName,
+    settings: &'a Settings,
+    remote: Remote<'a>,
+    listing: Listing,
+    /// Where the files get their names.
+    snapshot: PathBuf,
+}
+
+impl<'a> Download<'a> {
+    fn begin(name: &'a HubName, settings: &'a Settings, meter: &mut Meter<'_>) -> Result<Self, HubError> {
+        let remote = Remote::new(name, settings)?;
+        let listed = patiently(meter, |patience| remote.list(patience).map_err(|failure| (failure, false)));
+        let listing = listed.map_err(|(failure, _)| told(failure, name, "", meter))?;
+        let snapshot = cache::folder(&settings.cache, &name.repo).join("snapshots").join(&listing.commit);
+        Ok(Download { name, settings, remote, listing, snapshot })
+    }
+
+    fn run(&self, meter: &mut Meter<'_>) -> Result<(), LoadError> {
+        let names: BTreeSet<String> = self.listing.files.keys().cloned().collect();
+        let weights = choose::weights(&names, self.name.file.as_deref()).map_err(|why| self.unclear(why, &names))?;
+        let folder = choose::folder(match &weights {
+            Weights::Index(index) => index,
+            Weights::Files(files) => files.first().map_or("", String::as_str),
+        });
+        // The small files first: they say whether the large ones are of any use.
+        let mut small = choose::companions(&names, folder);
+        if let Weights::Index(index) = &weights {
+            small.push(index.clone());
+        }
+        self.get_all(&small, meter)?;
+        let config = format!("{folder}config.json");
+        if small.contains(&config) {
+            families::find(&HfConfig::parse(&format!("{config} of {}", self.name.repo), &self.read(&config)?)?)?;
+        }
+        let modules = format!("{folder}{MODULES}");
+        let mut rest =
+            if small.contains(&modules) { choose::module_configs(&self.read(&modules)?) } else { Vec::new() };
+        rest.retain(|file| names.contains(file));
+        rest.extend(self.weights(weights)?);
+        self.get_all(&rest, meter)?;
+        Ok(self.finish(&names)?)
+    }
+
+    /// The files of the weights.
+    fn weights(&self, weights: Weights) -> Result<Vec<String>, HubError> {
+        let index = match weights {
+            Weights::Files(files) => return Ok(files),
+            Weights::Index(index) => index,
+        };
+        let path = self.snapshot.join(&index).display().to_string();
+        let shards = choose::shards(&self.read(&index)?).map_err(|message| HubError::BadIndex { path, message })?;
+        match shards.iter().find(|shard| !self.listing.files.contains_key(*shard)) {
+            Some(absent) => Err(self.remote.no_file(absent, Vec::new())),
+            None => Ok(shards.into_iter().collect()),
+        }
+    }
+
+    fn unclear(&self, why: Unclear, names: &BTreeSet<String>) -> HubError {
+        let named = self.name.file.as_deref().unwrap_or_default();
+        let ending = |suffix: &str| names.iter().filter(|name| name.ends_with(suffix)).cloned().collect();
+        match why {
+            Unclear::NotThere => {
+                self.remote.no_file(named, ending(named.rsplit_once('.').map_or("", |(_, ending)| ending)))
+            }
+            Unclear::Several(files) => HubError::several(self.name, files),
+            Unclear::Nothing => HubError::NoWeights {
+                name: self.name.repo.clone(),
+                endpoint: self.settings.endpoint.clone(),
+                files: names.iter().cloned().collect(),
+            },
+        }
+    }
+
+    fn read(&self, file: &str) -> Result<Vec<u8>, HubError> {
+        let path = self.snapshot.join(file);
+        fs::read(&path).map_err(|source| HubError::io(&path, source))
+    }
+
+    fn entry(&self, file: &str) -> Entry {
+        self.listing.files.get(file).cloned().unwrap_or_default()
+    }
+
+    /// Gets those files that are not there yet.
+    fn get_all(&self, files: &[String], meter: &mut Meter<'_>) -> Result<(), HubError> {
+        let there = |file: &&String| !transfer::whole(&self.snapshot.join(file), self.entry(file).size);
+        let missing: Vec<&String> = files.iter().filter(there).collect();
+        let bytes: u64 = missing.iter().filter_map(|file| self.entry(file).size).sum();
+        self.check_space(bytes, &missing)?;
+        meter.total += bytes;
+        for (number, file) in missing.iter().enumerate() {
+            let counted =
+                if missing.len() > 1 { format!(" ({} of {})", number + 1, missing.len()) } else { String::new() };
+            (meter.verb, meter.object) = ("downloading", format!("{file}{counted}"));
+            let size = self.get(file, meter).map_err(|failure| told(failure, self.name, file, meter))?;
+            meter.base += size;
+            meter.done = meter.base;
+        }
+        Ok(())
+    }
+
+    /// Gets one file and gives it its name in the snapshot. Gives its size.
+    fn get(&self, file: &str, meter: &mut Meter<'_>) -> Result<u64, Failure> {
+        if !is_inside(file) {
+            let (host, what) = (self.settings.endpoint.clone(), self.name.repo.clone());
+            let message = format!("{file:?} is no name for a file");
+            return Err(Failure::from(HubError::BadAnswer { host, what, message }));
+        }
+        let entry = self.entry(file);
+        let announced = patiently(meter, |patience| {
+            self.remote.announced(file, &entry, patience).map_err(|failure| (failure, false))
+        });
+        let announced = announced.map_err(|(failure, _)| failure)?;
+        if announced.commit.as_ref().is_some_and(|commit| *commit != self.listing.commit) {
+            let (host, what) = (self.settings.endpoint.clone(), file.to_owned());
+            let message = "the model was changed while it was being downloaded; start again".to_owned();
+            return Err(Failure::from(HubError::BadAnswer { host, what, message }));
+        }
+        let folder = cache::folder(&self.settings.cache, &self.name.repo);
+        let wanted = Wanted { file, entry: &entry, announced: &announced };
+        let blob = transfer::transfer(&self.remote, &folder.join("blobs"), &wanted, meter)?;
+        let link = self.snapshot.join(file);
+        put_link(&link, &blob, file).map_err(|source| Failure::from(HubError::io(&link, source)))?;
+        Ok(fs::metadata(&link).map_or(0, |found| found.len()))
+    }
+
+    /// Refuses what cannot fit before the disk is full.
+    fn check_space(&self, needed: u64, files: &[&String]) -> Result<(), HubError> {
+        match free(&self.settings.cache) {
+            Some(free) if free < needed => {
+                let what = match files {
+                    [only] => (*only).clone(),
+                    files => format!("{} files of {}", files.len(), self.name.repo),
+                };
+                Err(HubError::NoSpace { what, folder: self.settings.cache.display().to_string(), needed, free })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Notes what the commit does not have, and lets the revision mean it.
+    fn finish(&self, names: &BTreeSet<String>) -> Result<(), HubError> {
+        let commit = &self.listing.commit;
+        if !choose::has_tokenizer(names) {
+            let note = cache::known_missing(&self.settings.cache, &self.name.repo, commit, "tokenizer.json");
+            write_whole(&note, "").map_err(|source| HubError::io(&note, source))?;
+        }
+        if self.name.revision() != commit {
+            let folder = cache::folder(&self.settings.cache, &self.name.repo);
+            let reference = folder.join("refs").join(self.name.revision());
+            write_whole(&reference, commit).map_err(|source| HubError::io(&reference, source))?;
+        }
+        Ok(())
+    }
+}
+
+/// A failure as the user is told it.
+fn told(failure: Failure, name: &HubName, file: &str, meter: &Meter<'_>) -> HubError {
+    match failure {
+        Failure::Final(error) | Failure::Passing { error, .. } => *error,
+        Failure::Cancelled => {
+            let (name, file) = (name.to_string(), file.to_owned());
+            HubError::Cancelled { name, file, done: meter.done, size: meter.total }
+        }
+    }
+}
+
+/// A link from the snapshot to the blob, as the cache has it everywhere; where links are impossible, the blob itself.
+fn put_link(link: &Path, blob: &Path, file: &str) -> io::Result<()> {
+    if let Some(folder) = link.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    // From the file's folder up to the snapshot, and out of `snapshots/COMMIT`.
+    let up = "../".repeat(file.matches('/').count() + 2);
+    let target = format!("{up}blobs/{}", blob.file_name().unwrap_or_default().to_string_lossy());
+    match fs::remove_file(link) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    match symlink(target, link) {
+        Err(error) if matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported) => {
+            fs::rename(blob, link)
+        }
+        linked => linked,
+    }
+}
+
+/// Writes a small file so that it is there wholly or not at all.
+fn write_whole(path: &Path, text: &str) -> io::Result<()> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let mut aside = path.as_os_str().to_owned();
+    aside.push(format!(".{}", std::process::id()));
+    fs::write(&aside, text)?;
+    fs::rename(&aside, path)
+}

@@ -1,0 +1,331 @@
+//! One file from the hub into the cache.
+//!
+//! What arrives goes to `blobs/HASH.part` and gets its final name when its size and its hash are those announced, so that a
+//! blob under its final name is always whole. What an interrupted download left is gone on from, by this program or the
+//! next.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::digest::{Digest, Expected};
+use super::error::HubError;
+use super::exchange::Patience;
+use super::lock::Lock;
+use super::remote::{Announced, Entry, Failure, Remote, passing};
+
+/// Tries in a row that bring nothing new.
+const TRIES: u32 = 5;
+
+/// Pause after the first failed try; it doubles.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// Longest pause that a server may ask for.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// How long another program may hold a file without getting on.
+const OTHERS_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Bytes that are read at once of what is there already.
+const PIECE: usize = 1 << 20;
+
+/// Told how a file gets on, and asked whether to go on.
+pub trait Progress: Patience {
+    /// So many bytes of the file are there.
+    fn at(&mut self, done: u64);
+    /// What is done with the file, such as `downloading`.
+    fn verb(&mut self, verb: &'static str);
+}
+
+/// A file that is wanted.
+pub struct Wanted<'a> {
+    /// Its name in the repository.
+    pub file: &'a str,
+    /// What the listing says about it.
+    pub entry: &'a Entry,
+    /// Its name in the cache, and its size.
+    pub announced: &'a Announced,
+}
+
+/// Does something again while it fails for reasons that may pass. `attempt` says with its failure whether it got on.
+pub fn patiently<T>(
+    progress: &mut dyn Progress,
+    mut attempt: impl FnMut(&mut dyn Progress) -> Result<T, (Failure, bool)>,
+) -> Result<T, (Failure, u32)> {
+    let mut tries = 0;
+    loop {
+        let (failure, gained) = match attempt(progress) {
+            Ok(done) => return Ok(done),
+            Err(failed) => failed,
+        };
+        tries = if gained { 1 } else { tries + 1 };
+        let wait = match &failure {
+            Failure::Passing { wait, .. } if tries < TRIES => wait.unwrap_or(PAUSE * 2_u32.pow(tries - 1)),
+            _ => return Err((failure, tries)),
+        };
+        if !pause(wait.min(LONGEST_PAUSE), progress) {
+            return Err((Failure::Cancelled, tries));
+        }
+    }
+}
+
+/// Waits, unless the user has had enough.
+fn pause(wait: Duration, patience: &mut dyn Progress) -> bool {
+    let end = Instant::now() + wait;
+    while Instant::now() < end {
+        if !patience.go_on() {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(20).min(wait));
+    }
+    true
+}
+
+/// Gets a file into `blobs`; gives its path there.
+pub fn transfer(
+    remote: &Remote<'_>,
+    blobs: &Path,
+    wanted: &Wanted<'_>,
+    progress: &mut dyn Progress,
+) -> Result<PathBuf, Failure> {
+    let blob = blobs.join(&wanted.announced.etag);
+    let part = blobs.join(format!("{}.part", wanted.announced.etag));
+    let lock = blobs.join(format!("{}.lock", wanted.announced.etag));
+    fs::create_dir_all(blobs).map_err(|source| Failure::from(HubError::io(blobs, source)))?;
+    let Some(_lock) = wait_for(&lock, &part, &blob, wanted, progress)? else { return Ok(blob) };
+    // Another program may have finished while we waited; one that was there before is not touched.
+    if whole(&blob, wanted.announced.size) {
+        return Ok(blob);
+    }
+    let mut again = true;
+    loop {
+        let resumed = fs::metadata(&part).is_ok_and(|found| found.len() > 0);
+        match receive(remote, &part, wanted, progress) {
+            Ok(()) => break,
+            // The beginning may be from another time than the end.
+            Err(Failure::Final(error)) if resumed && again && matches!(*error, HubError::Mismatch { .. }) => {
+                again = false
+            }
+            Err(failure) => return Err(failure),
+        }
+    }
+    fs::rename(&part, &blob).map_err(|source| Failure::from(HubError::io(&blob, source)))?;
+    Ok(blob)
+}
+
+/// Whether a blob is there and, as far as its size tells, whole.
+pub fn whole(blob: &Path, size: Option<u64>) -> bool {
+    fs::metadata(blob).is_ok_and(|found| found.is_file() && size.is_none_or(|size| found.len() == size))
+}
+
+/// Takes the lock; none if the file has come in the meantime.
+fn wait_for(
+    path: &Path,
+    part: &Path,
+    blob: &Path,
+    wanted: &Wanted<'_>,
+    progress: &mut dyn Progress,
+) -> Result<Option<Lock>, Failure> {
+    let length = || fs::metadata(part).map_or(0, |found| found.len());
+    let (mut seen, mut since) = (length(), Instant::now());
+    loop {
+        match Lock::try_take(path) {
+            Ok(Some(lock)) => {
+                return Ok(Some(lock));
+            }
+            Ok(None) => {}
+            Err(source) => return Err(Failure::from(HubError::io(path, source))),
+        }
+        if whole(blob, wanted.announced.size) {
+            return Ok(None);
+        }
+        let now = length();
+        if now != seen {
+            (seen, since) = (now, Instant::now());
+        }
+        if since.elapsed() > OTHERS_PATIENCE {
+            let (file, lock) = (wanted.file.to_owned(), path.display().to_string());
+            return Err(Failure::from(HubError::Busy { file, seconds: OTHERS_PATIENCE.as_secs(), lock }));
+        }
+        progress.verb("waiting for another program that downloads");
+        progress.at(now);
+        if !pause(Duration::from_millis(100), progress) {
+            return Err(Failure::Cancelled);
+        }
+    }
+}
+
+/// Fills the part up to the whole file and checks it.
+fn receive(remote: &Remote<'_>, part: &Path, wanted: &Wanted<'_>, progress: &mut dyn Progress) -> Result<(), Failure> {
+    let expected = Expected::of(wanted.entry.sha256.as_deref(), wanted.entry.blob.as_deref(), &wanted.announced.etag);
+    let size = wanted.announced.size;
+    let mut sink = Sink::open(part, expected.clone(), size, progress)?;
+    let mut host = remote.endpoint().to_owned();
+    progress.verb("downloading");
+    let received = patiently(progress, |progress| {
+        let before = sink.done;
+        let outcome = fill(remote, &mut sink, wanted, &mut host, progress);
+        outcome.map_err(|failure| (failure, sink.done > before))
+    });
+    if let Err((failure, tries)) = received {
+        return Err(told(failure, tries, &sink, wanted, &host));
+    }
+    let mismatch = |found: String, expected: String| {
+        // A part that is wrong would be gone on from for ever.
+        _ = fs::remove_file(part);
+        let (file, host) = (wanted.file.to_owned(), host.clone());
+        Err(Failure::from(HubError::Mismatch { file, host, found, expected }))
+    };
+    if let Some(size) = size.filter(|size| *size != sink.done) {
+        return mismatch(format!("it has {} bytes", sink.done), size.to_string());
+    }
+    sink.file.sync_all().map_err(|source| sink.failed(source, wanted.file))?;
+    match expected.check(sink.digest) {
+        Ok(()) => Ok(()),
+        Err((found, expected)) => mismatch(found, expected),
+    }
+}
+
+/// One try: asks for what is missing and takes what comes.
+fn fill(
+    remote: &Remote<'_>,
+    sink: &mut Sink,
+    wanted: &Wanted<'_>,
+    host: &mut String,
+    progress: &mut dyn Progress,
+) -> Result<(), Failure> {
+    let size = wanted.announced.size;
+    if size == Some(sink.done) {
+        return Ok(());
+    }
+    let (from, answer) = remote.get_from(wanted.file, sink.done, progress)?;
+    *host = from;
+    let Some((answer, begins)) = answer else {
+        // Nothing from there on: what is there is all, or too much.
+        return if size.is_none() { Ok(()) } else { sink.restart(wanted.file) };
+    };
+    if begins != sink.done {
+        // The server sends everything, whatever it was asked for.
+        sink.restart(wanted.file)?;
+        if begins != 0 {
+            let message = "the server sends another part than it was asked for".to_owned();
+            return Err(passing(super::exchange::Trouble::Network(message), host, wanted.file));
+        }
+    }
+    loop {
+        let piece = answer.next(progress).map_err(|trouble| passing(trouble, host, wanted.file))?;
+        let Some(piece) = piece else { break };
+        sink.write(&piece, wanted.file)?;
+        progress.at(sink.done);
+        // More than announced is not written: it would fill the disk.
+        if size.is_some_and(|size| sink.done > size) {
+            return Ok(());
+        }
+    }
+    match size {
+        // The end came early, and nobody said so.
+        Some(size) if sink.done < size => {
+            let message = "the connection ended early".to_owned();
+            Err(passing(super::exchange::Trouble::Network(message), host, wanted.file))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A failure, with what has arrived.
+fn told(failure: Failure, tries: u32, sink: &Sink, wanted: &Wanted<'_>, host: &str) -> Failure {
+    let size = wanted.announced.size.unwrap_or(0);
+    match failure {
+        Failure::Passing { message, wait, .. } if sink.done > 0 => {
+            let (file, host) = (wanted.file.to_owned(), host.to_owned());
+            let error = Box::new(HubError::Cut {
+                file,
+                host,
+                attempts: tries,
+                done: sink.done,
+                size,
+                message: message.clone(),
+            });
+            Failure::Passing { error, message, wait }
+        }
+        other => other,
+    }
+}
+
+/// The part of a file that is there.
+struct Sink {
+    path: PathBuf,
+    file: File,
+    expected: Expected,
+    size: Option<u64>,
+    digest: Digest,
+    done: u64,
+}
+
+impl Sink {
+    /// Opens the part, and hashes what is there already.
+    fn open(path: &Path, expected: Expected, size: Option<u64>, progress: &mut dyn Progress) -> Result<Sink, Failure> {
+        let wrong = |source| Failure::from(HubError::io(path, source));
+        let file = OpenOptions::new().create(true).read(true).append(true).open(path).map_err(wrong)?;
+        let digest = expected.start(size.unwrap_or(0));
+        let mut sink = Sink { path: path.to_owned(), file, expected, size, digest, done: 0 };
+        let there = sink.file.metadata().map_err(wrong)?.len();
+        // Git's hash begins with the size; without it what is there cannot be gone on from.
+        if size.is_none_or(|size| there > size) {
+            sink.restart(&path.display().to_string())?;
+            return Ok(sink);
+        }
+        if there > 0 {
+            progress.verb("checking what is there of");
+        }
+        let mut buffer = vec![0; PIECE];
+        loop {
+            let n = sink.file.read(&mut buffer).map_err(wrong)?;
+            if n == 0 {
+                return Ok(sink);
+            }
+            sink.digest.update(&buffer[..n]);
+            sink.done += n as u64;
+            progress.at(sink.done);
+            if !progress.go_on() {
+                return Err(Failure::Cancelled);
+            }
+        }
+    }
+
+    /// Throws away what is there.
+    fn restart(&mut self, file: &str) -> Result<(), Failure> {
+        self.file.set_len(0).map_err(|source| self.failed(source, file))?;
+        self.digest = self.expected.start(self.size.unwrap_or(0));
+        self.done = 0;
+        Ok(())
+    }
+
+    fn write(&mut self, piece: &[u8], file: &str) -> Result<(), Failure> {
+        self.file.write_all(piece).map_err(|source| self.failed(source, file))?;
+        self.digest.update(piece);
+        self.done += piece.len() as u64;
+        Ok(())
+    }
+
+    fn failed(&self, source: io::Error, file: &str) -> Failure {
+        let full = matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+        Failure::from(match self.path.parent().filter(|_| full) {
+            Some(folder) => HubError::NoSpace {
+                what: file.to_owned(),
+                folder: folder.display().to_string(),
+                needed: self.size.unwrap_or(0).saturating_sub(self.done),
+                free: free(folder).unwrap_or(0),
+            },
+            None => HubError::io(&self.path, source),
+        })
+    }
+}
+
+/// Bytes that are free for us where a folder is, or will be.
+pub fn free(folder: &Path) -> Option<u64> {
+    let there = folder.ancestors().find(|path| path.exists())?;
+    let found = rustix::fs::statvfs(there).ok()?;
+    Some(found.f_bavail.saturating_mul(found.f_frsize))
+}
