@@ -19,6 +19,7 @@ mod mistakes;
 mod nonsense;
 mod parity;
 mod pty;
+mod scripts;
 mod silence;
 mod starting;
 mod stops;

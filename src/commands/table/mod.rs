@@ -6,6 +6,7 @@ mod changing;
 mod generating;
 mod looking;
 mod moving;
+mod scripting;
 mod session;
 mod stopping;
 
@@ -110,6 +111,7 @@ pub static GROUPS: &[Group] = &[
     Group { name: "stopping", title: "Stopping", commands: stopping::COMMANDS },
     Group { name: "looking", title: "Looking", commands: looking::COMMANDS },
     Group { name: "changing", title: "Changing", commands: changing::COMMANDS },
+    Group { name: "scripting", title: "Scripting", commands: scripting::COMMANDS },
     Group { name: "session", title: "The session", commands: session::COMMANDS },
 ];
 
