@@ -4,6 +4,7 @@ use regex::RegexBuilder;
 
 use super::console::{Console, Done};
 use super::fail::Fail;
+use super::table::gdb::COUNTERPARTS;
 use super::table::{Call, Command, GROUPS, commands, find};
 use crate::answer::{Answer, Cell, Table};
 use crate::lang::command::split_command;
@@ -18,6 +19,13 @@ pub fn help(_console: &mut Console, call: Call<'_, '_>) -> Done {
     let word = word.word;
     if "functions".starts_with(word) && word.len() > 3 {
         return Ok(table(FUNCTIONS.iter().map(of_function), "function"));
+    }
+    if word == "gdb" {
+        let rows = COUNTERPARTS
+            .iter()
+            .map(|known| [known.gdb, known.ours, known.differs].map(|text| Cell::Text(text.to_string())).to_vec());
+        let columns = ["gdb", "here", "what differs"].map(String::from).to_vec();
+        return Ok(Answer::Table(Table { title: String::new(), columns, rows: rows.collect() }));
     }
     if let Some(group) = GROUPS.iter().find(|group| group.name == word) {
         return Ok(table(group.commands.iter().map(of_command), "command"));

@@ -25,3 +25,4 @@ mod starting;
 mod stops;
 mod tour;
 mod travel;
+mod words;

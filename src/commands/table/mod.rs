@@ -3,6 +3,7 @@
 //! Each group of commands is a file beside this one.
 
 mod changing;
+pub(super) mod gdb;
 mod generating;
 mod looking;
 mod moving;
@@ -130,7 +131,11 @@ static SHORT: LazyLock<Vec<(&str, &str)>> =
 /// # Errors
 /// With the candidates or the nearest names.
 pub fn find(word: &str, span: Span) -> Result<&'static Command, LangError> {
-    let name = Vocabulary { of: "", names: &NAMES, short: &SHORT }.resolve(word, span)?;
+    let vocabulary = Vocabulary { of: "", names: &NAMES, short: &SHORT };
+    let name = vocabulary.resolve(word, span).map_err(|error| match gdb::instead_of(word) {
+        Some(instead) => error.help(instead),
+        None => error,
+    })?;
     let found = commands().find(|command| command.name == name);
     found.ok_or_else(|| LangError::new(format!("no command {word}"), span))
 }
