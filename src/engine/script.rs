@@ -84,7 +84,7 @@ impl Reader {
     pub fn push(&mut self, number: usize, line: &str) -> Option<Command> {
         let line = line.trim();
         let documents = self.open.last() == Some(&Opener::Document);
-        if (line.is_empty() || line.starts_with('#')) && !(documents && !line.is_empty()) {
+        if line.is_empty() || (line.starts_with('#') && !documents) {
             return None;
         }
         let opens = opener(line).filter(|_| !documents);
