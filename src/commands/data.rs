@@ -4,9 +4,9 @@ use super::console::{Console, Done};
 use super::fail::Fail;
 use super::histogram;
 use super::table::Call;
-use crate::answer::{Answer, Cell, Style, Table};
+use crate::answer::{Answer, Cell, ErrorView, Style, Table};
 use crate::debugger::RunScope;
-use crate::lang::command::{Format, parse_format};
+use crate::lang::command::{Format, parse_format, split_command};
 use crate::lang::eval::{self, Datum};
 use crate::lang::words::parse_numbers;
 use crate::lang::{Expr, ExprKind, LangError, Span, parse_expr, parse_list, site, strings};
@@ -193,6 +193,17 @@ impl Console {
     /// Evaluates an expression in the session.
     pub(super) fn evaluate(&mut self, expr: &Expr) -> Result<Datum, Fail> {
         Ok(eval::evaluate(expr, &mut RunScope::new(&mut self.session))?)
+    }
+
+    /// Whether the condition after the first word of a line, an `if` or `while`, holds.
+    ///
+    /// # Errors
+    /// As it is shown, where there is none or it cannot be evaluated.
+    pub fn condition(&mut self, line: &str) -> Result<bool, ErrorView> {
+        let (rest, offset) = split_command(line).map_or(("", line.len()), |call| (call.rest, call.offset));
+        let truth =
+            parse_expr(rest, offset).and_then(|expr| eval::condition(&expr, &mut RunScope::new(&mut self.session)));
+        truth.map_err(|error| Fail::At(error).view(line))
     }
 
     /// A value in the format that a letter asks for.

@@ -102,6 +102,11 @@ fn table(rows: impl Iterator<Item = Vec<Cell>>, what: &str) -> Answer {
     Answer::Table(Table { title: String::new(), columns, rows: rows.collect() })
 }
 
+/// For commands that whoever runs lists of commands carries out, before they reach a session.
+pub fn elsewhere(_console: &mut Console, call: Call<'_, '_>) -> Done {
+    Err(Fail::At(LangError::new(format!("{} cannot stand here", call.args.word), call.args.span)))
+}
+
 /// The status as text, which the console turns into an exit.
 pub fn quit(console: &mut Console, call: Call<'_, '_>) -> Done {
     if call.args.rest.is_empty() {

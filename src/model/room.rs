@@ -36,9 +36,12 @@ fn left_of_group(max: &str, current: &str, stat: &str) -> Option<u64> {
 /// If it does not fit.
 pub fn check(path: &str, needed: u64, available: Option<u64>) -> Result<(), LoadError> {
     match available {
-        Some(available) if needed > available => {
-            Err(LoadError::DoesNotFit { path: path.to_owned(), needed: size(needed), available: size(available), fits: count(available / 4) })
-        }
+        Some(available) if needed > available => Err(LoadError::DoesNotFit {
+            path: path.to_owned(),
+            needed: size(needed),
+            available: size(available),
+            fits: count(available / 4),
+        }),
         _ => Ok(()),
     }
 }

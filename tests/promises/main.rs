@@ -23,6 +23,7 @@ mod nonsense;
 mod parity;
 mod pty;
 mod pytorch;
+mod scripts;
 mod seeds;
 mod silence;
 mod starting;

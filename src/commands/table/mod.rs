@@ -7,6 +7,7 @@ pub(super) mod gdb;
 mod generating;
 mod looking;
 mod moving;
+mod scripting;
 mod session;
 mod stopping;
 
@@ -111,6 +112,7 @@ pub static GROUPS: &[Group] = &[
     Group { name: "stopping", title: "Stopping", commands: stopping::COMMANDS },
     Group { name: "looking", title: "Looking", commands: looking::COMMANDS },
     Group { name: "changing", title: "Changing", commands: changing::COMMANDS },
+    Group { name: "scripting", title: "Scripting", commands: scripting::COMMANDS },
     Group { name: "session", title: "The session", commands: session::COMMANDS },
 ];
 
