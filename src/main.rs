@@ -10,23 +10,36 @@ use std::sync::{Arc, Mutex};
 use color_eyre::eyre::WrapErr;
 use llmdbg::cli::{self, ColorChoice, Frontend, Invocation, Options, Surroundings};
 use llmdbg::engine::history::History;
+use llmdbg::engine::journal::{self, Journal};
 use llmdbg::engine::thread;
 use llmdbg::frontend::Action;
 use llmdbg::frontend::batch::{self, Batch};
 use llmdbg::frontend::plain::{self, Input, Plain};
 use llmdbg::frontend::tui::{self, TuiOptions};
 use llmdbg::model::bundled::{self, BUNDLED};
+use llmdbg::model::chat::apart;
 use llmdbg::term::ColorDepth;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::prelude::*;
 
 fn main() -> color_eyre::Result<ExitCode> {
     color_eyre::config::HookBuilder::default().display_env_section(false).install()?;
-    let options = match cli::parse(std::env::args_os()) {
+    if std::env::args().nth(1).is_some_and(|first| first == apart::ARGUMENT) {
+        // This program started itself to run a chat template, which may be hostile, under limits.
+        apart::serve(&mut io::stdin().lock(), &mut io::stdout().lock())?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut options = match cli::parse(std::env::args_os()) {
         Ok(Invocation::Debug(options)) => *options,
         Ok(Invocation::Models) => return list_models(),
         Err(error) => error.exit(),
     };
+    if options.resume {
+        options = match resumed(&options) {
+            Ok(options) => options,
+            Err(message) => return usage(&message),
+        };
+    }
     if let Some(file) = &options.log
         && let Err(error) = log_to(file)
     {
@@ -39,15 +52,52 @@ fn main() -> color_eyre::Result<ExitCode> {
     };
     let frontend = options.frontend(around);
     let interrupt = Arc::new(AtomicBool::new(false));
+    let journal = match (frontend, Journal::folder()) {
+        (Frontend::Batch, _) | (_, None) => Journal::Off,
+        // A resumed session goes on in its own.
+        _ if options.resume => Journal::Off,
+        (_, Some(folder)) => Journal::new(&folder, arguments()),
+    };
     let engine = {
         let (options, interrupt) = (options.clone(), interrupt.clone());
         let flag = interrupt.clone();
-        thread::spawn(move |progress| cli::open::open(&options, flag, progress), interrupt)
+        thread::spawn_with(move |progress| cli::open::open(&options, flag, progress), interrupt, journal)
             .wrap_err("cannot start the engine thread")?
     };
     let status = show(engine, &options, frontend, around, interrupt)?;
     // The system keeps the low byte of a status, so `quit -1` is 255.
     Ok(ExitCode::from(status as u8))
+}
+
+/// The command line without the program; what is no UTF-8 is replaced.
+fn arguments() -> Vec<String> {
+    std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned()).collect()
+}
+
+/// The options of the last session, to be taken up as this command line wants it.
+fn resumed(now: &Options) -> Result<Options, String> {
+    let none = || "there is no session to resume: no journal has been written".to_string();
+    let file = Journal::folder().and_then(|folder| journal::last(&folder)).ok_or_else(none)?;
+    let (start, _) = journal::read(&file)?;
+    let program = std::iter::once("llmdbg".to_string());
+    let then = match cli::parse(program.chain(start.arguments).map(Into::into)) {
+        Ok(Invocation::Debug(options)) => *options,
+        _ => return Err(format!("{} was not written by this version", file.display())),
+    };
+    std::env::set_current_dir(&start.folder).map_err(|error| format!("cannot go to {}: {error}", start.folder))?;
+    let mut actions = vec![Action::Command(format!("resume {}", file.display()))];
+    actions.extend(now.actions.iter().cloned());
+    // What was run first then is in the journal.
+    Ok(Options {
+        model: then.model,
+        input: then.input,
+        lora: then.lora,
+        device: then.device,
+        record_budget: then.record_budget,
+        actions,
+        init: false,
+        ..now.clone()
+    })
 }
 
 /// Runs the session on the frontend that fits; gives the exit status.

@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicBool;
 use llmdbg::answer::Answer;
 use llmdbg::commands::Console;
 use llmdbg::debugger::{Direction, Motion, Reason, Session, Settings};
+use llmdbg::model::chat::Templates;
 use llmdbg::model::config::HfConfig;
 use llmdbg::model::role::{Role, WeightId};
 use llmdbg::model::spec::{
@@ -62,6 +63,7 @@ pub fn model() -> Model {
         weights: Weights::new(loaded, Vec::new(), true),
         tokenizer: None,
         special: SpecialTokens::default(),
+        chat: Templates::default(),
         config: HfConfig::parse("config.json", b"{}").expect("an empty configuration"),
         origin: ModelSource::Memory { name: "random", files: &[] },
         device,

@@ -19,13 +19,16 @@ mod size;
 const ONE_DASH: [&str; 3] = ["batch", "ex", "nx"];
 
 /// Options whose next argument is theirs, whatever it looks like.
-const WITH_VALUE: [&str; 16] = [
+const WITH_VALUE: [&str; 19] = [
     "-p",
     "--prompt",
     "--prompt-file",
     "--tokens",
     "--pair",
     "--pad-to",
+    "--chat-template",
+    "--system",
+    "--chat-file",
     "-ex",
     "--ex",
     "-x",
@@ -68,6 +71,8 @@ pub struct Options {
     pub record_budget: u64,
     /// A LoRA adapter to lay over the model.
     pub lora: Option<PathBuf>,
+    /// Take up the last session.
+    pub resume: bool,
     /// Read the user's init file.
     pub init: bool,
     /// No banner.
@@ -93,6 +98,19 @@ pub struct Input {
     pub pair: Option<String>,
     /// Pad every row to this many tokens, the padding masked.
     pub pad_to: Option<usize>,
+    /// Texts are what a user says in a conversation.
+    pub chat: Option<Chat>,
+}
+
+/// How a text becomes a conversation.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Chat {
+    /// A template of the model by its name, or a file; the model's own without it.
+    pub template: Option<String>,
+    /// A message of the system before that of the user.
+    pub system: Option<String>,
+    /// A file with the whole conversation.
+    pub file: Option<PathBuf>,
 }
 
 /// When to use colours.
@@ -177,6 +195,22 @@ struct Arguments {
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true, conflicts_with = "tokens")]
     pair: Option<String>,
 
+    /// Wrap the prompt with the model's chat template, as what a user says
+    #[arg(long, conflicts_with_all = ["tokens", "pair"])]
+    chat: bool,
+
+    /// Chat template to use instead: a name of the model's, or a file
+    #[arg(long, value_name = "NAME|FILE", conflicts_with_all = ["tokens", "pair"])]
+    chat_template: Option<String>,
+
+    /// What the system says first in a chat
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true, conflicts_with_all = ["tokens", "pair"])]
+    system: Option<String>,
+
+    /// Conversation in JSON, as the chat template gets it
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["tokens", "pair", "prompt_file", "system"])]
+    chat_file: Option<PathBuf>,
+
     /// Pad every row to N tokens; the padding is masked
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pad_to: Option<u32>,
@@ -220,6 +254,10 @@ struct Arguments {
     /// Do not read the init file (-nx)
     #[arg(long)]
     nx: bool,
+
+    /// Take up the last session: its model, its input, and every command given
+    #[arg(long, conflicts_with_all = ["batch", "json"])]
+    resume: bool,
 
     /// No banner
     #[arg(short, long = "q", alias = "quiet")]
@@ -313,6 +351,8 @@ fn options(given: Arguments, matches: &ArgMatches) -> Result<Options, clap::Erro
     }
     let commands = given.ex.into_iter().map(Action::Command).collect();
     let scripts = given.x.into_iter().map(Action::Script).collect();
+    let asked = given.chat || given.chat_template.is_some() || given.system.is_some() || given.chat_file.is_some();
+    let chat = asked.then_some(Chat { template: given.chat_template, system: given.system, file: given.chat_file });
     Ok(Options {
         model: given.model,
         input: Input {
@@ -320,6 +360,7 @@ fn options(given: Arguments, matches: &ArgMatches) -> Result<Options, clap::Erro
             tokens: given.tokens.into_iter().map(|row| row.0).collect(),
             pair: given.pair,
             pad_to: given.pad_to.map(|n| n as usize),
+            chat,
         },
         actions: in_order(matches, ("ex", commands), ("x", scripts)),
         batch: given.batch,
@@ -328,6 +369,7 @@ fn options(given: Arguments, matches: &ArgMatches) -> Result<Options, clap::Erro
         device: given.device,
         record_budget: given.record_budget,
         lora: given.lora,
+        resume: given.resume,
         init: !given.nx,
         quiet: given.q,
         tui: if given.tui { Some(true) } else { given.no_tui.then_some(false) },

@@ -4,11 +4,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::{Input as GivenInput, Options};
+use super::{Chat, Input as GivenInput, Options};
 use crate::commands::Console;
 use crate::debugger::{Session, Settings};
 use crate::engine::{Interpreter, Progress};
 use crate::model::bundled::{self, Bundled};
+use crate::model::chat::{ChatError, Conversation, Place};
 use crate::model::{Input, Model, ModelSource, hub, load};
 use crate::tensor::Device;
 use crate::term::quiet::without_stderr;
@@ -34,11 +35,14 @@ pub fn open(
         })
         .map_err(|error| error.to_string())?;
     }
-    let model = load(&source, &device, &mut |at| {
+    let mut model = load(&source, &device, &mut |at| {
         progress(&format!("loading {}", at.tensor), at.bytes_done, at.bytes_total);
         !cancel.swap(false, Ordering::Relaxed)
     })
     .map_err(|error| error.to_string())?;
+    if let Ok(program) = std::env::current_exe() {
+        model.chat.place = Place::Apart(program);
+    }
     let input = input_of(&options.input, &model, bundled)?;
     let settings = Settings { record_budget: options.record_budget };
     let session = Session::new(model, input, device, &settings, interrupt);
@@ -63,6 +67,14 @@ fn source_of(model: Option<&str>) -> (ModelSource, String, Option<&'static Bundl
 /// The input that was given, or the model's own example.
 fn input_of(given: &GivenInput, model: &Model, bundled: Option<&Bundled>) -> Result<Input, String> {
     let text = |error: crate::model::InputError| error.to_string();
+    if let Some(chat) = &given.chat {
+        let texts = conversations(chat, &given.prompts, model)?;
+        let mut input = Input::from_texts(model, &texts, false).map_err(text)?;
+        if let Some(length) = given.pad_to {
+            input.pad_to(&model.spec, length).map_err(text)?;
+        }
+        return Ok(input);
+    }
     let mut input = match (&given.prompts[..], &given.tokens[..], &given.pair) {
         ([], [], None) => match bundled {
             Some(bundled) => Input::from_texts(model, &[bundled.example_prompt], true).map_err(text)?,
@@ -76,6 +88,29 @@ fn input_of(given: &GivenInput, model: &Model, bundled: Option<&Bundled>) -> Res
         input.pad_to(&model.spec, length).map_err(text)?;
     }
     Ok(input)
+}
+
+/// The texts that the chat template makes of a conversation, one for each prompt. Its special tokens are in them.
+fn conversations(chat: &Chat, prompts: &[String], model: &Model) -> Result<Vec<String>, String> {
+    let words = |error: ChatError| error.to_string();
+    let template = model.chat.choose(chat.template.as_deref()).map_err(words)?;
+    let all = match (&chat.file, prompts) {
+        (None, []) => return Err(ChatError::Empty.to_string()),
+        (None, prompts) => prompts.iter().map(|text| Conversation::of_user(text, chat.system.as_deref())).collect(),
+        (Some(file), prompts) => {
+            let path = file.display().to_string();
+            let text = std::fs::read(file).map_err(|error| format!("cannot read {path}: {error}"))?;
+            let conversation = Conversation::parse(&path, &text).map_err(words)?;
+            match prompts {
+                [] => vec![conversation],
+                prompts => prompts.iter().map(|text| conversation.with_user(text)).collect(),
+            }
+        }
+    };
+    let render = |conversation: &Conversation| {
+        model.chat.place.render(&template, conversation, &model.chat.tokens, conversation.awaits_answer())
+    };
+    all.iter().map(render).collect::<Result<_, _>>().map_err(words)
 }
 
 /// What a pass starts from when nothing was given: the token that begins a text, else the first of the vocabulary.

@@ -97,7 +97,7 @@ fn mistakes() {
 
 #[test]
 fn options_that_do_not_exist_are_refused() {
-    for option in ["--chat", "--resume", "-batches", "--return-child-result"] {
+    for option in ["--quantise", "--remote", "-batches", "--return-child-result"] {
         assert!(error_of(&[option]).contains("unexpected argument"), "{option}");
     }
 }

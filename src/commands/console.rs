@@ -85,6 +85,13 @@ impl Console {
         with_commands.map(follow).collect()
     }
 
+    /// Whether a command changes what a later one may depend on: the state that is shown, the history of values, displays.
+    pub fn is_journalled(line: &str) -> bool {
+        let command = split_command(line).and_then(|call| Self::command(call.word));
+        let kept = |name: &str| matches!(name, "print" | "x" | "display" | "undisplay" | "focus");
+        command.is_some_and(|command| (command.changes || kept(command.name)) && command.name != "quit")
+    }
+
     fn is_dump(line: &str) -> bool {
         split_command(line).and_then(|call| Self::command(call.word)).is_some_and(|command| command.name == "x")
     }

@@ -10,7 +10,7 @@ use crate::lang::location::{Choice, parse_location};
 use crate::lang::{LangError, Span};
 use crate::tensor::Axis;
 
-pub(super) const SUBJECTS: [&str; 15] = [
+pub(super) const SUBJECTS: [&str; 16] = [
     "alternatives",
     "breakpoints",
     "branches",
@@ -23,6 +23,7 @@ pub(super) const SUBJECTS: [&str; 15] = [
     "passes",
     "record",
     "sites",
+    "template",
     "tokens",
     "trace",
     "weights",
@@ -51,6 +52,7 @@ pub fn info(console: &mut Console, call: Call<'_, '_>) -> Done {
         "record" => record(console),
         "sites" => sites(console),
         "tokens" => Answer::Tokens(console.tokens()),
+        "template" => template(console),
         "trace" => tracing::info(console, subject.rest, subject.offset)?,
         _ => weights::info(console, subject, call.progress)?,
     })
@@ -270,4 +272,24 @@ impl Console {
         let columns = ["", "Op", "Site", "Shape", "Flags"].map(String::from).to_vec();
         Table { title: String::new(), columns, rows: rows.collect() }
     }
+}
+
+/// The chat templates of the model.
+fn template(console: &Console) -> Answer {
+    let chat = &console.session.run.model.chat;
+    if chat.is_empty() {
+        return Answer::Text("The model has no chat template; --chat-template FILE takes one.".into());
+    }
+    let told = chat.all.iter().map(|template| {
+        format!(
+            "{} (from {}, {} bytes):\n{}",
+            template.name,
+            template.source,
+            template.text.len(),
+            template.text.trim_end()
+        )
+    });
+    let tokens = chat.tokens.iter().map(|(name, text)| format!("{name} is {text:?}"));
+    let lines: Vec<String> = told.chain(tokens).collect();
+    Answer::Text(format!("{}\n--chat takes a prompt as what a user says", lines.join("\n")))
 }

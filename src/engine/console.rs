@@ -16,6 +16,10 @@ impl Interpreter for Console {
         Console::condition(self, line)
     }
 
+    fn is_journalled(&self, line: &str) -> bool {
+        Console::is_journalled(line)
+    }
+
     fn snapshot(&mut self) -> Arc<Snapshot> {
         Console::snapshot(self)
     }

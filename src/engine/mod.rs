@@ -11,8 +11,10 @@ use crate::commands::Outcome;
 mod console;
 mod defined;
 pub mod history;
+pub mod journal;
 mod lists;
 pub mod messages;
+mod resume;
 pub mod script;
 pub mod thread;
 pub mod tree;
@@ -37,6 +39,9 @@ pub trait Interpreter {
 
     /// Whether the condition after the first word of `line`, an `if` or `while`, holds.
     fn condition(&mut self, line: &str) -> Result<bool, ErrorView>;
+
+    /// Whether the command changes what a later one may depend on, so that a journal must have it.
+    fn is_journalled(&self, line: &str) -> bool;
 
     /// What the screen needs to know now.
     fn snapshot(&mut self) -> Arc<Snapshot>;

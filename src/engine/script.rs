@@ -152,9 +152,11 @@ pub enum Builtin<'a> {
     Echo(&'a str),
     /// `alias NAME = COMMAND`.
     Alias(&'a str),
+    /// `resume FILE`.
+    Resume(&'a str),
 }
 
-/// Recognises `source` (short: `so`), `echo` and `alias`.
+/// Recognises `source` (short: `so`), `echo`, `alias` and `resume`.
 pub fn builtin(line: &str) -> Option<Builtin<'_>> {
     let line = line.trim();
     let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
@@ -166,6 +168,8 @@ pub fn builtin(line: &str) -> Option<Builtin<'_>> {
         Some(Builtin::Echo(rest.trim_start()))
     } else if word == "alias" {
         Some(Builtin::Alias(strip_comment(rest).trim()))
+    } else if word == "resume" {
+        Some(Builtin::Resume(rest.trim()))
     } else {
         None
     }

@@ -61,6 +61,10 @@ impl Interpreter for Fake {
         }
     }
 
+    fn is_journalled(&self, line: &str) -> bool {
+        line.starts_with("step")
+    }
+
     fn snapshot(&mut self) -> Arc<Snapshot> {
         Arc::new(Snapshot {
             model: "fake".into(),

@@ -11,12 +11,13 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use super::history::Repeat;
+use super::journal::Journal;
 use super::lists::{failure, fault_of};
 use super::messages::{Event, Pc, Request, Source};
 use super::script::{self, Builtin, Opener, opener};
 use super::user::User;
 use super::{Interpreter, Progress};
-use crate::answer::{Answer, ErrorView, Fault};
+use crate::answer::{self, Answer, ErrorView, Fault};
 use crate::commands::Outcome;
 use crate::tensor::compute_here;
 
@@ -43,6 +44,14 @@ pub fn spawn<F>(open: F, interrupt: Arc<AtomicBool>) -> std::io::Result<Handle>
 where
     F: FnOnce(Progress<'_>) -> Result<Box<dyn Interpreter>, String> + Send + 'static,
 {
+    spawn_with(open, interrupt, Journal::Off)
+}
+
+/// The same with a journal of the commands.
+pub fn spawn_with<F>(open: F, interrupt: Arc<AtomicBool>, journal: Journal) -> std::io::Result<Handle>
+where
+    F: FnOnce(Progress<'_>) -> Result<Box<dyn Interpreter>, String> + Send + 'static,
+{
     quiet_panics_of_the_engine();
     let (request_sender, requests) = unbounded();
     let (event_sender, events) = unbounded();
@@ -64,6 +73,7 @@ where
                     hooks: Vec::new(),
                     depth: 0,
                     verbose: false,
+                    journal,
                 };
                 engine.serve(&requests);
             }
@@ -153,6 +163,8 @@ pub(super) struct Engine {
     pub(super) depth: usize,
     /// Whether commands of scripts are shown before they run.
     pub(super) verbose: bool,
+    /// Where commands that change state are written.
+    pub(super) journal: Journal,
 }
 
 impl Engine {
@@ -256,7 +268,7 @@ impl Engine {
         Done { outcome: Outcome::of(Answer::Text(String::new())), at: self.place(), ms: 0.0 }
     }
 
-    fn place(&self) -> Option<Pc> {
+    pub(super) fn place(&self) -> Option<Pc> {
         guard(|| self.interpreter.place()).unwrap_or_default()
     }
 
@@ -278,6 +290,9 @@ impl Engine {
 
     fn unhooked(&mut self, id: u64, line: &str, source: &Source, keep_going: bool) -> Outcome {
         if matches!(opener(line), Some(Opener::If | Opener::While | Opener::Define | Opener::Document)) {
+            if matches!(opener(line), Some(Opener::Define | Opener::Document)) {
+                self.journal.write(line);
+            }
             return self.block(id, line, source, keep_going);
         }
         if let Some(outcome) = self.own(id, line, keep_going).or_else(|| self.help_of_own(line)) {
@@ -295,13 +310,37 @@ impl Engine {
             Some(Builtin::Echo(text)) => {
                 Outcome { printed: script::echo(text), ..Outcome::of(Answer::Text(String::new())) }
             }
-            Some(Builtin::Alias(rest)) => self.alias(rest),
-            None => {
-                let mut meter = Meter::new(self.events.clone());
-                let interpreter = &mut self.interpreter;
-                guard(|| interpreter.execute(line, source, &mut |what, done, total| meter.report(what, done, total)))
-                    .unwrap_or_else(|message| Outcome { changed: true, ..failure(&message, Fault::Model) })
+            Some(Builtin::Alias(rest)) => {
+                self.journal.write(line);
+                self.alias(rest)
             }
+            Some(Builtin::Resume(file)) => self.resume(id, Path::new(file)),
+            None => {
+                let kept = self.interpreter.is_journalled(line);
+                if kept {
+                    self.journal.write(line);
+                }
+                let outcome = self.interpreted(line, source);
+                if kept && matches!(&outcome.answer, Answer::Stop(stop) if stop.reason == answer::Reason::Interrupt) {
+                    self.journal_place();
+                }
+                outcome
+            }
+        }
+    }
+
+    /// A command as the session carries it out, without hooks and without a trace in the journal.
+    pub(super) fn interpreted(&mut self, line: &str, source: &Source) -> Outcome {
+        let mut meter = Meter::new(self.events.clone());
+        let interpreter = &mut self.interpreter;
+        guard(|| interpreter.execute(line, source, &mut |what, done, total| meter.report(what, done, total)))
+            .unwrap_or_else(|message| Outcome { changed: true, ..failure(&message, Fault::Model) })
+    }
+
+    /// Where a motion was interrupted: made again, it would go to its end.
+    fn journal_place(&mut self) {
+        if let Some(place) = self.place().filter(|place| !place.site.is_empty()) {
+            self.journal.write(&format!("goto -before {}#{}", place.site, place.pass));
         }
     }
 

@@ -12,8 +12,9 @@ use std::time::Instant;
 use crate::tensor::{Device, Value, transposed};
 
 use super::bundled;
+use super::chat::Templates;
 use super::checkpoint::{Checkpoint, CheckpointFiles, StoredType, is_weights_name};
-use super::config::HfConfig;
+use super::config::{HfConfig, parse_object};
 use super::error::LoadError;
 use super::families::{self, Layout, Sources};
 use super::hub::{self, HubName};
@@ -95,6 +96,8 @@ pub struct Model {
     pub tokenizer: Option<Tokenizer>,
     /// Tokens with a meaning of their own.
     pub special: SpecialTokens,
+    /// Its chat templates.
+    pub chat: Templates,
     /// `config.json` as it was.
     pub config: HfConfig,
     /// Where it comes from.
@@ -184,6 +187,7 @@ pub fn load(
         notes.push(format!("{why}: prompts must be token ids (--tokens)"));
     }
     let special = SpecialTokens::read(&files, &config, tokenizer.as_ref())?;
+    let chat = templates(&files)?;
     let report = LoadReport {
         files: checkpoint.files().iter().map(|file| (file.path().to_owned(), file.size())).collect(),
         parameters: plan.loads.iter().map(|load| file_shape(&spec, load).iter().product::<usize>() as u64).sum(),
@@ -195,7 +199,17 @@ pub fn load(
     };
     let (origin, device) = (source.clone(), device.clone());
     let files = Arc::new(checkpoint);
-    Ok(Model { spec, weights, tokenizer, special, config, origin, device, report, files })
+    Ok(Model { spec, weights, tokenizer, special, chat, config, origin, device, report, files })
+}
+
+/// The chat templates, and the words for special tokens that go with them.
+fn templates(files: &CheckpointFiles) -> Result<Templates, LoadError> {
+    let path = files.path_of("tokenizer_config.json");
+    let config = match files.read("tokenizer_config.json")? {
+        Some(text) => parse_object(&path, &text)?,
+        None => serde_json::Map::new(),
+    };
+    Templates::read(files, &config, &path, None)
 }
 
 fn read(

@@ -65,8 +65,9 @@ fn a_model_that_is_not_there() {
     cannot_open(
         "org/name",
         &[],
-        "\"org/name\" is neither a file or directory nor in the Hugging Face cache at /nonexistent/hub; get it with \"hf \
-         download org/name\", or set HF_HUB_CACHE to where it is",
+        "\"org/name\" is neither a file or directory nor in the Hugging Face cache at /nonexistent/hub; \
+         HF_HUB_OFFLINE=1 forbids to download its configuration, tokenizer and weights from https://huggingface.co/org/name: \
+         unset it, or set HF_HUB_CACHE to where the model is",
     );
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().to_str().unwrap();

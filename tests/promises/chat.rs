@@ -1,0 +1,78 @@
+//! Promises: `--chat` gives a model its conversation as its template has it, with its special tokens, and no template can do harm.
+
+use std::path::Path;
+use std::process::Stdio;
+
+use crate::common::{Ran, llmdbg_in};
+use crate::parity::fixture;
+
+/// A copy of the gpt2 fixture with a chat template.
+fn model(template: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for file in std::fs::read_dir(fixture("gpt2")).unwrap() {
+        let file = file.unwrap();
+        let name = file.file_name().into_string().unwrap();
+        if !name.starts_with("reference") {
+            std::fs::copy(file.path(), folder.path().join(name)).unwrap();
+        }
+    }
+    std::fs::write(folder.path().join("chat_template.jinja"), template).unwrap();
+    folder
+}
+
+fn run(folder: &Path, arguments: &[&str]) -> Ran {
+    let mut all = vec!["-batch", "-nx", "--device", "cpu", "."];
+    all.extend(arguments);
+    llmdbg_in(folder, &all, Stdio::null())
+}
+
+const TEMPLATE: &str = "{% for m in messages %}[{{ m.role }}]{{ m.content }}\n{% endfor %}{% if add_generation_prompt %}[assistant]{% endif %}";
+
+#[test]
+fn a_chat_is_the_prompt_that_the_template_makes() {
+    let folder = model(TEMPLATE);
+    let chat = run(
+        folder.path(),
+        &["--chat", "--system", "Be brief.", "-p", "the dog", "-ex", "run", "-ex", "output/r logits[-1]"],
+    );
+    assert_eq!(chat.status, 0, "{}", chat.err);
+    let text = "[system]Be brief.\n[user]the dog\n[assistant]";
+    let plain = run(folder.path(), &["-p", text, "-ex", "run", "-ex", "output/r logits[-1]"]);
+    assert_eq!(chat.out, plain.out);
+    std::fs::write(
+        folder.path().join("chat.json"),
+        r#"[{"role":"user","content":"a"},{"role":"assistant","content":"b"},{"role":"user","content":"c"}]"#,
+    )
+    .unwrap();
+    let turns = run(folder.path(), &["--chat-file", "chat.json", "-ex", "run"]);
+    let plain = run(folder.path(), &["-p", "[user]a\n[assistant]b\n[user]c\n[assistant]", "-ex", "run"]);
+    assert_eq!((turns.status, turns.out), (0, plain.out), "{}", turns.err);
+    let told = run(folder.path(), &["-ex", "info template"]);
+    assert!(told.out.contains("default (from") && told.out.contains("[{{ m.role }}]"), "{}", told.out);
+}
+
+#[test]
+fn what_is_wrong_with_a_chat_is_said_before_anything_runs() {
+    let folder = model("{{ raise_exception('no system here') }}");
+    let refused = run(folder.path(), &["--chat", "-p", "a", "-ex", "run"]);
+    assert_eq!(refused.status, 4);
+    assert!(refused.err.contains("the chat template refuses this conversation: no system here"), "{}", refused.err);
+    let none = llmdbg_in(Path::new("."), &["-batch", "-nx", "--chat", "-p", "a", "-ex", "run"], Stdio::null());
+    assert_eq!(none.status, 4);
+    assert!(none.err.contains("the model has no chat template"), "{}", none.err);
+    let unnamed = run(folder.path(), &["--chat-template", "rag", "-p", "a"]);
+    assert!(unnamed.err.contains("no chat template \"rag\""), "{}", unnamed.err);
+    let empty = run(folder.path(), &["--chat"]);
+    assert!(empty.err.contains("the conversation has no messages"), "{}", empty.err);
+    let both = run(folder.path(), &["--chat", "--tokens", "1,2"]);
+    assert_eq!(both.status, 2);
+}
+
+#[test]
+fn a_hostile_template_is_ended_from_outside() {
+    let loops = "{% for i in range(9999) %}".repeat(3);
+    let folder = model(&format!("{loops}x{}", "{% endfor %}".repeat(3)));
+    let ran = run(folder.path(), &["--chat", "-p", "a", "-ex", "run"]);
+    assert_eq!(ran.status, 4, "{}", ran.out);
+    assert!(ran.err.contains("it is broken or hostile"), "{}", ran.err);
+}

@@ -1,0 +1,119 @@
+//! Promises: whatever happens to the program, `--resume` takes the session up where it was: cursor, stop points, branches, edits,
+//! values and commands of the user's own.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::common::NURSE;
+use crate::parity::fixture;
+
+fn start(state: &Path, arguments: &[&str]) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_llmdbg"))
+        .args(["--no-tui", "-q", "--device", "cpu"])
+        .args(arguments)
+        .env("XDG_STATE_HOME", state)
+        .env("XDG_DATA_HOME", state)
+        .env("XDG_CONFIG_HOME", "/nonexistent")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// The text of the only journal, when it ends with `last`.
+fn journal(state: &Path, last: &str) -> String {
+    let begin = Instant::now();
+    loop {
+        let files = std::fs::read_dir(state.join("llmdbg/journals")).into_iter().flatten().flatten();
+        let text = files.map(|file| std::fs::read_to_string(file.path()).unwrap()).next().unwrap_or_default();
+        if text.trim_end().ends_with(last) {
+            return text;
+        }
+        assert!(begin.elapsed() < Duration::from_secs(60), "no {last:?} in {text:?}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Gives commands to a session that is killed as soon as the last one is in the journal, then resumes and asks.
+fn killed_and_resumed(commands: &str, questions: &str) -> String {
+    let state = tempfile::tempdir().unwrap();
+    let model = fixture("gpt2");
+    let mut child = start(state.path(), &[model.to_str().unwrap(), "-p", NURSE]);
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(commands.as_bytes()).unwrap();
+    input.flush().unwrap();
+    let last = commands.trim_end().lines().last().unwrap();
+    journal(state.path(), last);
+    // SIGKILL: nothing can be tidied up.
+    child.kill().unwrap();
+    child.wait().unwrap();
+    asked(state.path(), questions)
+}
+
+fn asked(state: &Path, questions: &str) -> String {
+    let mut child = start(state, &["--resume"]);
+    child.stdin.take().unwrap().write_all(questions.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    text
+}
+
+/// What the same commands and questions print in one session.
+fn in_one_session(commands: &str, questions: &str) -> String {
+    let state = tempfile::tempdir().unwrap();
+    let model = fixture("gpt2");
+    let mut child = start(state.path(), &[model.to_str().unwrap(), "-p", NURSE]);
+    let marked = format!("{commands}echo @@\n{questions}");
+    child.stdin.take().unwrap().write_all(marked.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.split_once("@@\n").expect("the mark").1.to_string()
+}
+
+const QUESTIONS: &str = "when\ninfo breakpoints\ninfo branches\ninfo edits\ninfo checkpoints\nprint $x\nprint $1\noutput/r L0.resid_post[-1, 0:4]\n";
+
+#[test]
+fn a_session_that_is_killed_is_resumed_with_all_that_was_done() {
+    for commands in [
+        "break L1.attn.pattern if max($) > 0.9\nwatch max(resid_post)\nrun\nset $x = 3 * 2\n",
+        "run\nprint logits[-1]\nablate L0H1\nset L0.mlp.post[0] = $1[0]\nundo\ncheckout main\nablate L0H2\nbranch -m other\n",
+        "run\ncheckpoint here\ntoken 2\nset tokens[-1] = 270\nsteer L0.resid_post 0.25\nlayer 1\nrs 2\nset $x = 7\n",
+        "set prompt the dog and the king\nset param(\"L0.mlp.W_in\")[3] = 0\nrun\ntokens erase 1\nuntil L1.mlp.pre\n",
+    ] {
+        let found = killed_and_resumed(commands, QUESTIONS);
+        let (first, rest) = found.split_once('\n').unwrap();
+        assert!(first.starts_with("Resumed ") && first.contains(" commands"), "{found}");
+        assert_eq!(rest, in_one_session(commands, QUESTIONS), "{commands}");
+    }
+}
+
+#[test]
+fn commands_of_stop_points_blocks_and_scripts_are_resumed_once() {
+    let commands = "define twice\nset $x = $x * 2\nend\nset $x = 1\nbreak L0.attn.z\ncommands\nset $x = $x + 1\nend\nrun\ntwice\n\
+                    if 1 < 2\nset $x = $x + 10\nend\nset $y = 5\n";
+    let found = killed_and_resumed(commands, "print $x\ntwice\nprint $x\ninfo breakpoints\n");
+    // 1, at the stop 2, twice 4, and 10 more.
+    assert!(found.contains("= 14") && found.contains("= 28") && found.contains("already hit 1 time"), "{found}");
+}
+
+#[test]
+fn a_resumed_session_goes_on_in_its_journal() {
+    let state = tempfile::tempdir().unwrap();
+    let model = fixture("gpt2");
+    let mut child = start(state.path(), &[model.to_str().unwrap(), "-p", NURSE]);
+    child.stdin.take().unwrap().write_all(b"run\nset $x = 1\n").unwrap();
+    child.wait().unwrap();
+    assert!(asked(state.path(), "set $x = $x + 1\n").contains("Resumed"));
+    let found = asked(state.path(), "print $x\n");
+    assert!(found.contains("3 commands") && found.contains("= 2"), "{found}");
+    let text = journal(state.path(), "print $x");
+    assert!(text.starts_with("#llmdbg-journal {\"version\":1,"), "{text}");
+    let empty = tempfile::tempdir().unwrap();
+    let none = start(empty.path(), &["--resume"]).wait_with_output().unwrap();
+    assert_eq!(none.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&none.stderr).contains("no session to resume"));
+}
