@@ -8,6 +8,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 use color_eyre::eyre::WrapErr;
+use llmdbg::cli::pages;
 use llmdbg::cli::{self, ColorChoice, Frontend, Invocation, Options, Surroundings};
 use llmdbg::engine::history::History;
 use llmdbg::engine::thread;
@@ -24,7 +25,9 @@ fn main() -> color_eyre::Result<ExitCode> {
     color_eyre::config::HookBuilder::default().display_env_section(false).install()?;
     let options = match cli::parse(std::env::args_os()) {
         Ok(Invocation::Debug(options)) => *options,
-        Ok(Invocation::Models) => return list_models(),
+        Ok(Invocation::Models) => return printed(list_models),
+        Ok(Invocation::Completions(shell)) => return printed(|out| pages::completions(shell, out)),
+        Ok(Invocation::Manual) => return printed(|out| pages::manual(out)),
         Err(error) => error.exit(),
     };
     if let Some(file) = &options.log
@@ -114,16 +117,17 @@ fn tui_options(options: &Options, actions: &[Action]) -> TuiOptions {
     }
 }
 
-/// Prints the names that can be given for a model.
-fn list_models() -> color_eyre::Result<ExitCode> {
-    let mut out = io::stdout();
-    for model in BUNDLED {
-        match writeln!(out, "{:16} {}", model.name, model.description) {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => break,
-            written => written?,
-        }
+/// Prints something and leaves. A reader that has gone away is no failure.
+fn printed(print: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> color_eyre::Result<ExitCode> {
+    match print(&mut io::stdout()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(ExitCode::SUCCESS),
     }
-    Ok(ExitCode::SUCCESS)
+}
+
+/// The names that can be given for a model.
+fn list_models(out: &mut dyn Write) -> io::Result<()> {
+    BUNDLED.iter().try_for_each(|model| writeln!(out, "{:16} {}", model.name, model.description))
 }
 
 /// Diagnostics go to `file`, never to the screen.

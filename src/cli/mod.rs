@@ -13,6 +13,7 @@ use crate::frontend::Action;
 use crate::tensor::DeviceChoice;
 
 pub mod open;
+pub mod pages;
 mod size;
 
 /// Options that gdb spells with one dash and more than one letter.
@@ -45,6 +46,10 @@ pub enum Invocation {
     Debug(Box<Options>),
     /// List the models that can be opened by name.
     Models,
+    /// Print completions for a shell.
+    Completions(pages::Shell),
+    /// Print the manual page.
+    Manual,
 }
 
 /// How to debug a model.
@@ -154,9 +159,12 @@ impl Options {
     name = "llmdbg",
     version,
     max_term_width = 100,
-    override_usage = "llmdbg [OPTIONS] [MODEL]\n       llmdbg models"
+    override_usage = "llmdbg [OPTIONS] [MODEL]\n       llmdbg models | completions SHELL | man"
 )]
-#[command(after_help = "`llmdbg models` lists the models that can be opened by name.")]
+#[command(
+    after_help = "`llmdbg models` lists the models that can be opened by name, `llmdbg man` prints the manual page,\n\
+                  `llmdbg completions bash` (or fish, zsh, elvish, powershell) completions for a shell."
+)]
 struct Arguments {
     /// Model directory, file or name [default: a small bundled one]
     model: Option<String>,
@@ -273,8 +281,15 @@ fn dtype(text: &str) -> Result<String, String> {
 /// mistake, 0 for `--help` and `--version`.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation, clap::Error> {
     let arguments = two_dashes(arguments);
-    if arguments.len() == 2 && arguments[1] == "models" {
-        return Ok(Invocation::Models);
+    let words: Vec<_> = arguments.iter().skip(1).map(|word| word.to_string_lossy()).collect();
+    match words.iter().map(AsRef::as_ref).collect::<Vec<&str>>().as_slice() {
+        ["models"] => return Ok(Invocation::Models),
+        ["man"] => return Ok(Invocation::Manual),
+        ["completions"] => return Err(wrong("which shell? bash, elvish, fish, powershell or zsh".to_string())),
+        ["completions", shell] => {
+            return pages::Shell::from_str(shell, false).map(Invocation::Completions).map_err(wrong);
+        }
+        _ => {}
     }
     let matches = Arguments::command().try_get_matches_from(arguments)?;
     let given = Arguments::from_arg_matches(&matches)?;
@@ -298,8 +313,12 @@ fn two_dashes(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     arguments.into_iter().map(rewrite).collect()
 }
 
+/// A mistake in the arguments.
+fn wrong(message: String) -> clap::Error {
+    Arguments::command().error(ErrorKind::ValueValidation, message)
+}
+
 fn options(given: Arguments, matches: &ArgMatches) -> Result<Options, clap::Error> {
-    let wrong = |message: String| Arguments::command().error(ErrorKind::ValueValidation, message);
     let texts = given.prompt_file.iter().map(|file| {
         let text = std::fs::read_to_string(file);
         let text = text.map_err(|error| wrong(format!("cannot read {}: {error}", file.display())))?;
