@@ -15,6 +15,7 @@ use crate::tensor::DeviceChoice;
 pub mod open;
 pub mod pages;
 mod size;
+pub mod trust;
 
 /// Options that gdb spells with one dash and more than one letter.
 const ONE_DASH: [&str; 3] = ["batch", "ex", "nx"];
@@ -50,6 +51,8 @@ pub enum Invocation {
     Completions(pages::Shell),
     /// Print the manual page.
     Manual,
+    /// Trust the init file of a project.
+    Trust(PathBuf),
 }
 
 /// How to debug a model.
@@ -159,7 +162,7 @@ impl Options {
     name = "llmdbg",
     version,
     max_term_width = 100,
-    override_usage = "llmdbg [OPTIONS] [MODEL]\n       llmdbg models | completions SHELL | man"
+    override_usage = "llmdbg [OPTIONS] [MODEL]\n       llmdbg models | completions SHELL | man | trust [FILE]"
 )]
 #[command(
     after_help = "`llmdbg models` lists the models that can be opened by name, `llmdbg man` prints the manual page,\n\
@@ -285,6 +288,8 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
     match words.iter().map(AsRef::as_ref).collect::<Vec<&str>>().as_slice() {
         ["models"] => return Ok(Invocation::Models),
         ["man"] => return Ok(Invocation::Manual),
+        ["trust"] => return Ok(Invocation::Trust(trust::PROJECT_FILE.into())),
+        ["trust", file] => return Ok(Invocation::Trust(file.into())),
         ["completions"] => return Err(wrong("which shell? bash, elvish, fish, powershell or zsh".to_string())),
         ["completions", shell] => {
             return pages::Shell::from_str(shell, false).map(Invocation::Completions).map_err(wrong);
@@ -364,10 +369,24 @@ fn in_order<T>(matches: &ArgMatches, a: (&str, Vec<T>), b: (&str, Vec<T>)) -> Ve
     values.into_iter().map(|(_, value)| value).collect()
 }
 
-/// The user's init file, if there is one: `init.ldb` in the configuration folder.
-pub fn init_file() -> Option<PathBuf> {
-    let file = directories::ProjectDirs::from("", "", "llmdbg")?.config_dir().join("init.ldb");
-    file.is_file().then_some(file)
+/// The init files to run: `init.ldb` in the configuration folder, then the project's if it is trusted; and what to say of
+/// one that is not.
+pub fn init_files() -> (Vec<PathBuf>, Option<String>) {
+    let dirs = directories::ProjectDirs::from("", "", "llmdbg");
+    let own = dirs.map(|dirs| dirs.config_dir().join("init.ldb")).filter(|file| file.is_file());
+    let mut files: Vec<PathBuf> = own.into_iter().collect();
+    let here = std::env::current_dir().unwrap_or_default();
+    match trust::project(&here, trust::Trust::of_user().as_ref()) {
+        trust::Project::Nothing => (files, None),
+        trust::Project::File(file) => {
+            files.push(file);
+            (files, None)
+        }
+        trust::Project::Untrusted(file) => {
+            let file = file.display();
+            (files, Some(format!("{file} is not trusted as it is now, and is not run: read it, then \"llmdbg trust\"")))
+        }
+    }
 }
 
 #[cfg(test)]

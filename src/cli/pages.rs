@@ -15,10 +15,14 @@ use crate::commands::{GROUPS, commands};
 use crate::model::bundled::BUNDLED;
 
 /// What the program does besides debugging: the first argument, and what it does.
-pub const TOOLS: [(&str, &str); 3] = [
+pub const TOOLS: [(&str, &str); 4] = [
     ("models", "List the models that can be opened by name"),
     ("completions", "Print completions for a shell: bash, elvish, fish, powershell or zsh"),
     ("man", "Print the manual page, as troff"),
+    (
+        "trust",
+        "Let the .llmdbg of this folder, or another file, run when llmdbg is started beside it, until it changes",
+    ),
 ];
 
 /// What an exit status says, as in `docs/scripts.md`.
@@ -94,6 +98,11 @@ pub fn manual(out: &mut dyn Write) -> io::Result<()> {
     }
     page.control("SH", ["FILES"]);
     entry(&mut page, "$XDG_CONFIG_HOME/llmdbg/init.ldb", "commands that run first, unless -nx is given");
+    entry(
+        &mut page,
+        ".llmdbg",
+        "commands of a project, run after those if \"llmdbg trust\" was given for them as they are",
+    );
     entry(&mut page, "$XDG_CONFIG_HOME/llmdbg/keys.toml, theme.toml", "keys and colours of the full screen");
     entry(&mut page, "$XDG_STATE_HOME/llmdbg/history", "lines given at prompts");
     page.to_writer(out)
