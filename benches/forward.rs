@@ -30,11 +30,41 @@ fn passes(c: &mut Criterion) {
     group.finish();
 }
 
+/// What interactive work costs: stops that do not hold, one op back, an edit late in the model.
+fn commands(c: &mut Criterion) {
+    compute_here();
+    let model = gpt2::model();
+    let mut group = c.benchmark_group("commands");
+    group.sample_size(20);
+    let mut plain = Console::new(gpt2::session(&model, 64), "random");
+    group.bench_function("run, 64 tokens", |b| b.iter(|| gpt2::command(&mut plain, "run")));
+    let mut stops = Console::new(gpt2::session(&model, 64), "random");
+    gpt2::hundred_breakpoints(&mut stops);
+    group.bench_function("run with a hundred false conditions", |b| b.iter(|| gpt2::command(&mut stops, "run")));
+    gpt2::command(&mut plain, "run");
+    group.bench_function("reverse-step", |b| {
+        b.iter(|| {
+            gpt2::command(&mut plain, "reverse-step");
+            if plain.session.run.cursor == 0 {
+                plain.session.run.cursor = plain.session.run.program.ops.len();
+            }
+        });
+    });
+    gpt2::command(&mut plain, "run");
+    group.bench_function("edit in layer 10, and its undo", |b| {
+        b.iter(|| {
+            gpt2::command(&mut plain, "ablate L10H3");
+            gpt2::command(&mut plain, "undo");
+        });
+    });
+    group.finish();
+}
+
 fn summaries(c: &mut Criterion) {
     let data = (0..1 << 20).map(|i| (i as f32 * 0.37).sin()).collect();
     let value = Value::from_f32(data, &[1 << 10, 1 << 10], &Device::cpu());
     c.bench_function("summary of a million numbers", |b| b.iter(|| value.summary().expect("host memory")));
 }
 
-criterion_group!(benches, passes, summaries);
+criterion_group!(benches, passes, commands, summaries);
 criterion_main!(benches);

@@ -43,7 +43,7 @@ class Side:
 
 
 llmdbg = Side([newest])
-sides = {what: (llmdbg, what) for what in ["forward", "steps", "conditions", "commands"]}
+sides = {what: (llmdbg, what) for what in ["forward", "steps", "conditions", "hundred", "commands"]}
 if not arguments.without_torch:
     sides["PyTorch"] = (Side([sys.executable, f"{here}/torch_forward.py", str(arguments.threads)]), "forward")
 
@@ -58,9 +58,13 @@ for length in [1, 64, 256]:
     best = {name: min(times) for name, times in samples.items()}
     shown = ", ".join(f"{name} {best[name]:.1f} ({statistics.median(times):.1f})" for name, times in samples.items())
     print(f"{length:4} tokens: {shown}")
-    ratios = [(name, "forward") for name in ["steps", "conditions", "commands"]]
+    ratios = [(name, "forward") for name in ["steps", "conditions", "hundred", "commands"]]
     ratios += [("forward", "PyTorch")] if "PyTorch" in sides else []
     print("     ratios: " + ", ".join(f"{a}/{b} {best[a] / best[b]:.2f}" for a, b in ratios))
+
+for what in ["back", "edit", "forward"]:
+    times = [llmdbg.time(what, 64) for _ in range(arguments.rounds + 2)][2:]
+    print(f"  64 tokens, {what}: {min(times):.2f} ({statistics.median(times):.2f}) ms")
 
 TOKENS = 48
 samples = {"generate": [], "generate-unrecorded": []}

@@ -1,5 +1,6 @@
 //! Times of single passes on demand, for `compare.py`: reads lines `WHAT LENGTH`, answers each with milliseconds. `WHAT` is
-//! `forward`, `steps`, `commands`, `conditions`, `generate` and `generate-unrecorded` (so many tokens after a prompt of
+//! `forward`, `steps`, `commands`, `conditions`, `hundred` (false conditions on a hundred breakpoints), `back` (one op back by its
+//! command), `edit` (a head of layer 10 ablated after a pass, by its command), `generate` and `generate-unrecorded` (so many tokens after a prompt of
 //! sixteen), or `ops`, which prints the time of each kind of op instead.
 
 #![allow(clippy::print_stdout, reason = "its output is what it is for")]
@@ -23,6 +24,8 @@ fn main() -> io::Result<()> {
     let model = gpt2::model();
     let mut plain: HashMap<usize, Console> = HashMap::new();
     let mut conditional: HashMap<usize, Console> = HashMap::new();
+    let mut hundred: HashMap<usize, Console> = HashMap::new();
+    let mut edited: HashMap<usize, Console> = HashMap::new();
     let mut generating: HashMap<u64, Session> = HashMap::new();
     for line in io::stdin().lock().lines() {
         let line = line?;
@@ -35,6 +38,23 @@ fn main() -> io::Result<()> {
             gpt2::break_on_patterns(&mut console);
             console
         });
+        if what == "hundred" {
+            hundred.entry(length).or_insert_with(|| {
+                let mut console = console();
+                gpt2::hundred_breakpoints(&mut console);
+                console
+            });
+        }
+        let edited = edited.entry(length).or_insert_with(console);
+        match what {
+            "back" if edited.session.run.cursor == 0 => gpt2::command(edited, "run"),
+            "edit" => {
+                // A branch for each edit would keep every recording.
+                *edited = console();
+                gpt2::command(edited, "run");
+            }
+            _ => {}
+        }
         if let Some(recorded) = what.strip_prefix("generate") {
             let budget = if recorded.is_empty() { u64::MAX } else { 0 };
             let session = generating.entry(budget).or_insert_with(|| gpt2::session_within(&model, PROMPT, budget));
@@ -49,6 +69,9 @@ fn main() -> io::Result<()> {
             "steps" => gpt2::steps(&mut plain.session),
             "commands" => gpt2::step_commands(plain),
             "conditions" => gpt2::forward(&mut conditional.session),
+            "hundred" => gpt2::forward(&mut hundred.get_mut(&length).expect("made before").session),
+            "back" => gpt2::command(edited, "reverse-step"),
+            "edit" => gpt2::command(edited, "ablate L10H3"),
             "ops" => by_kind(&mut plain.session),
             _ => {}
         }

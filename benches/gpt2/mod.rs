@@ -162,20 +162,34 @@ impl Random {
 
 /// The whole pass from the beginning by the `step` command, which summarises the output of each op.
 pub fn step_commands(console: &mut Console) {
-    run(console, "start");
+    command(console, "start");
     for _ in 0..console.session.run.program.ops.len() {
-        run(console, "step");
+        command(console, "step");
     }
 }
 
 /// A condition that never holds on the attention pattern of every layer.
 pub fn break_on_patterns(console: &mut Console) {
     for layer in 0..LAYERS {
-        run(console, &format!("break L{layer}.attn.pattern if max($) > 2"));
+        command(console, &format!("break L{layer}.attn.pattern if max($) > 2"));
     }
 }
 
-fn run(console: &mut Console, line: &str) {
+/// A hundred breakpoints with conditions that never hold: eight sites of each layer, and four in front.
+pub fn hundred_breakpoints(console: &mut Console) {
+    let sites = ["attn.q", "attn.pattern", "attn.z", "attn.out", "mlp.pre", "mlp.post", "mlp.out", "resid_post"];
+    for layer in 0..LAYERS {
+        for site in sites {
+            command(console, &format!("break L{layer}.{site} if max($) > 1e9"));
+        }
+    }
+    for site in ["embed", "pos_embed", "ln_final.out", "logits"] {
+        command(console, &format!("break {site} if max($) > 1e9"));
+    }
+}
+
+/// A command that succeeds.
+pub fn command(console: &mut Console, line: &str) {
     let answer = console.execute(line, false, &mut |_, _, _| {}).answer;
     assert!(!matches!(answer, Answer::Error(_)), "{line}: {answer:?}");
 }

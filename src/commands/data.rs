@@ -2,13 +2,16 @@
 
 use super::console::{Console, Done};
 use super::fail::Fail;
+use super::histogram;
 use super::table::Call;
-use crate::answer::{Answer, Cell, Style, Table};
+use crate::answer::{Answer, Cell, ErrorView, Style, Table};
 use crate::debugger::RunScope;
-use crate::lang::command::{Format, parse_format};
+use crate::lang::command::{Format, parse_format, split_command};
 use crate::lang::eval::{self, Datum};
 use crate::lang::words::parse_numbers;
-use crate::lang::{Expr, LangError, Span, parse_expr, parse_list, strings};
+use crate::lang::{Expr, ExprKind, LangError, Span, parse_expr, parse_list, site, strings};
+use crate::program::shape_of;
+use crate::tensor::Axis;
 
 /// Rows of `print/t` where no count is given.
 const TOP: usize = 10;
@@ -113,6 +116,36 @@ pub fn whatis(console: &mut Console, call: Call<'_, '_>) -> Done {
     }))
 }
 
+/// `ptype EXPR`: of a site, what it is made of and what reads it; of anything else, what `whatis` says.
+pub fn ptype(console: &mut Console, call: Call<'_, '_>) -> Done {
+    let expr = parse_expr(call.args.rest, call.args.offset)?;
+    let ExprKind::Site(site) = &expr.kind else { return whatis(console, call) };
+    let session = &console.session;
+    let run = &session.run;
+    let name = site::resolve(site, &*run.names, session.block())?.name;
+    let Some(op) = run.program.op_of(&name) else { return whatis(console, call) };
+    let span = run.branch().span(run.pass);
+    let described = |op: usize| {
+        let shape = &shape_of(&run.program.ops[op], 1, span.clone())[1..];
+        let axes = &run.program.ops[op].axes[1..];
+        let entry = |(axis, length): (&Axis, &usize)| match axis.name() {
+            "" => length.to_string(),
+            name => format!("{name}={length}"),
+        };
+        let shape: Vec<String> = axes.iter().zip(shape).map(entry).collect();
+        format!("{} [{}]", run.program.ops[op].site, shape.join(", "))
+    };
+    let mut lines = vec![format!("{}, op {op} of {}", described(op), run.program.ops.len())];
+    lines.extend(run.program.ops[op].inputs.iter().map(|&input| format!("  reads {}", described(input))));
+    for id in &run.program.ops[op].weights {
+        if let Some(weight) = run.branch().weights().get(*id) {
+            lines.push(format!("  reads weight {id} {:?}", weight.shape()));
+        }
+    }
+    lines.extend(run.program.readers(op).iter().map(|&reader| format!("  read by {}", described(reader))));
+    Ok(Answer::Text(lines.join("\n")))
+}
+
 pub fn assert(console: &mut Console, call: Call<'_, '_>) -> Done {
     let args = parse_list(call.args.rest, call.args.offset)?;
     let (expr, message) = match args.as_slice() {
@@ -144,9 +177,9 @@ fn format(call: &Call<'_, '_>) -> Result<Format, Fail> {
         Some((text, span)) => {
             let format = parse_format(text, span)?;
             for letter in &format.letters {
-                if !"sthardxfe".contains(letter.value) {
+                if !"sthgardxfe".contains(letter.value) {
                     let error = LangError::new(format!("no format {}", letter.value), letter.span);
-                    let help = "s summary, t top-k, h heat map, a all, r raw, d x f e numbers";
+                    let help = "s summary, t top-k, h heat map, g histogram, a all, r raw, d x f e numbers";
                     return Err(Fail::At(error.help(help)));
                 }
             }
@@ -162,6 +195,17 @@ impl Console {
         Ok(eval::evaluate(expr, &mut RunScope::new(&mut self.session))?)
     }
 
+    /// Whether the condition after the first word of a line, an `if` or `while`, holds.
+    ///
+    /// # Errors
+    /// As it is shown, where there is none or it cannot be evaluated.
+    pub fn condition(&mut self, line: &str) -> Result<bool, ErrorView> {
+        let (rest, offset) = split_command(line).map_or(("", line.len()), |call| (call.rest, call.offset));
+        let truth =
+            parse_expr(rest, offset).and_then(|expr| eval::condition(&expr, &mut RunScope::new(&mut self.session)));
+        truth.map_err(|error| Fail::At(error).view(line))
+    }
+
     /// A value in the format that a letter asks for.
     pub(super) fn formatted(&self, text: &str, datum: &Datum, number: Option<usize>, format: &Format) -> Done {
         let letter = format.letters.first().map(|letter| letter.value);
@@ -175,6 +219,11 @@ impl Console {
                 let mut table = self.top(&tensor("top-k")?, count)?;
                 table.title = number.map_or(String::new(), |n| format!("${n} ="));
                 return Ok(Answer::Table(table));
+            }
+            Some('g') => {
+                let bins = format.count.map_or(histogram::BINS, |bins| bins.unsigned_abs() as usize).clamp(1, 1000);
+                let title = number.map_or(String::new(), |n| format!("${n} ="));
+                return Ok(Answer::Table(histogram::table(title, &tensor("a histogram")?, bins)?));
             }
             Some('h') => return self.text_map(text, &tensor("a heat map")?),
             Some('a') => Style::All,

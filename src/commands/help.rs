@@ -4,6 +4,7 @@ use regex::RegexBuilder;
 
 use super::console::{Console, Done};
 use super::fail::Fail;
+use super::table::gdb::COUNTERPARTS;
 use super::table::{Call, Command, GROUPS, commands, find};
 use crate::answer::{Answer, Cell, Table};
 use crate::lang::command::split_command;
@@ -18,6 +19,13 @@ pub fn help(_console: &mut Console, call: Call<'_, '_>) -> Done {
     let word = word.word;
     if "functions".starts_with(word) && word.len() > 3 {
         return Ok(table(FUNCTIONS.iter().map(of_function), "function"));
+    }
+    if word == "gdb" {
+        let rows = COUNTERPARTS
+            .iter()
+            .map(|known| [known.gdb, known.ours, known.differs].map(|text| Cell::Text(text.to_string())).to_vec());
+        let columns = ["gdb", "here", "what differs"].map(String::from).to_vec();
+        return Ok(Answer::Table(Table { title: String::new(), columns, rows: rows.collect() }));
     }
     if let Some(group) = GROUPS.iter().find(|group| group.name == word) {
         return Ok(table(group.commands.iter().map(of_command), "command"));
@@ -92,6 +100,11 @@ fn table(rows: impl Iterator<Item = Vec<Cell>>, what: &str) -> Answer {
     let does = if what == "function" { "what it gives" } else { "what it does" };
     let columns = vec![what.to_string(), does.to_string()];
     Answer::Table(Table { title: String::new(), columns, rows: rows.collect() })
+}
+
+/// For commands that whoever runs lists of commands carries out, before they reach a session.
+pub fn elsewhere(_console: &mut Console, call: Call<'_, '_>) -> Done {
+    Err(Fail::At(LangError::new(format!("{} cannot stand here", call.args.word), call.args.span)))
 }
 
 /// The status as text, which the console turns into an exit.

@@ -18,6 +18,7 @@ mod fail;
 mod files;
 mod generation;
 mod help;
+mod histogram;
 mod info;
 mod lora;
 mod motion;
@@ -36,6 +37,7 @@ mod values;
 use crate::answer::Answer;
 
 pub use console::Console;
+pub use table::gdb::{COUNTERPARTS, Counterpart};
 pub use table::{Command, GROUPS, Group, Takes, commands};
 
 /// What one command line did.

@@ -4,11 +4,16 @@ use std::sync::Arc;
 
 use super::messages::{Panel, PanelRequest, Pc, Snapshot, Source};
 use super::{Interpreter, Progress};
+use crate::answer::ErrorView;
 use crate::commands::{Console, Outcome};
 
 impl Interpreter for Console {
     fn execute(&mut self, line: &str, source: &Source, progress: Progress<'_>) -> Outcome {
         Console::execute(self, line, *source == Source::Repeat, progress)
+    }
+
+    fn condition(&mut self, line: &str) -> Result<bool, ErrorView> {
+        Console::condition(self, line)
     }
 
     fn snapshot(&mut self) -> Arc<Snapshot> {

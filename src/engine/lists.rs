@@ -1,18 +1,20 @@
-//! Lists of commands: script files, and the commands of stop points.
+//! Lists of commands: script files, blocks, commands of the user's own, and the commands of stop points.
 
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use super::messages::{Event, Source};
-use super::script;
+use super::script::{self, Command};
 use super::thread::{Done, Engine};
+use super::tree::{Node, NodeKind, tree};
+use super::user::substituted;
 use crate::answer::{Answer, ErrorView, Fault, Reason};
 use crate::commands::{Follow, Outcome};
 
 impl Engine {
     /// Runs a script file, guarded against running itself. The outcome sums its commands up.
-    pub(super) fn script(&mut self, id: u64, file: &Path, keep_going: bool) -> Outcome {
+    pub(super) fn script(&mut self, id: u64, file: &Path, keep_going: bool, verbose: bool) -> Outcome {
         let name = file.display().to_string();
         let (text, identity) = match std::fs::read_to_string(file).and_then(|text| Ok((text, file.canonicalize()?))) {
             Ok(read) => read,
@@ -22,13 +24,17 @@ impl Engine {
             return failure(&format!("{name} is running already: a script cannot source itself"), Fault::Command);
         }
         self.running.push(identity);
+        let outer = self.verbose;
+        self.verbose |= verbose;
         let outcome = self.script_commands(id, &name, &text, keep_going);
+        self.verbose = outer;
         self.running.pop();
         outcome
     }
 
     fn script_commands(&mut self, id: u64, name: &str, text: &str, keep_going: bool) -> Outcome {
-        match self.lines(id, name, text, keep_going, Until::End) {
+        let list = List { id, name, file: Some(name), keep_going, until: Until::End };
+        match self.text(list, text) {
             Ran::Whole(outcome) => *outcome,
             Ran::Moved(then) => self.follow(id, then, keep_going),
         }
@@ -40,7 +46,11 @@ impl Engine {
         let mut lists = VecDeque::from(lists);
         let mut last = Outcome::of(Answer::Text(String::new()));
         while let Some(list) = lists.pop_front() {
-            match self.lines(id, &list.name, &list.text, keep_going, Until::Moved) {
+            let name = list.name.as_str();
+            let outer = self.given.take();
+            let ran = self.text(List { id, name, file: Some(name), keep_going, until: Until::Moved }, &list.text);
+            self.given = outer;
+            match ran {
                 Ran::Whole(outcome) if outcome.quit.is_some() || fault_of(&outcome.answer).is_some() => {
                     return *outcome;
                 }
@@ -51,56 +61,163 @@ impl Engine {
         last
     }
 
-    /// Runs the commands of a text. The outcome sums them up.
-    fn lines(&mut self, id: u64, name: &str, text: &str, keep_going: bool, until: Until) -> Ran {
-        let commands = match script::parse(text) {
-            Ok(commands) => commands,
-            Err((line, message)) => return Ran::whole(located(failure(&message, Fault::Command), name, line)),
-        };
-        let total = commands.len();
-        let mut failed = None;
+    /// Runs the commands of a text.
+    fn text(&mut self, list: List<'_>, text: &str) -> Ran {
+        match script::parse(text).and_then(|commands| tree(&commands)) {
+            Ok(nodes) => self.list(list, &nodes),
+            Err((line, message)) => Ran::whole(located(failure(&message, Fault::Command), list.file, line)),
+        }
+    }
+
+    /// Runs commands. The outcome sums them up.
+    pub(super) fn list(&mut self, list: List<'_>, nodes: &[Node]) -> Ran {
+        match self.nodes(list, nodes) {
+            Flow::Ended(ran) => ran,
+            Flow::On(Some(fault), failures) => {
+                let message = format!("{}: {failures} of {} commands failed", list.name, nodes.len());
+                Ran::whole(failure(&message, fault))
+            }
+            Flow::On(None, _) | Flow::Break | Flow::Continue => Ran::whole(Outcome::of(Answer::Text(String::new()))),
+        }
+    }
+
+    /// Runs commands in order; goes on after failures only where the list says so.
+    fn nodes(&mut self, list: List<'_>, nodes: &[Node]) -> Flow {
+        let mut first = None;
         let mut failures = 0;
-        for command in commands {
-            if self.interrupt.load(Ordering::SeqCst) {
-                let message = format!("{name}: interrupted before line {}", command.line);
-                return Ran::whole(failure(&message, Fault::Command));
+        for node in nodes {
+            if let Some(interrupted) = self.interrupted(list, node.command.line) {
+                return interrupted;
             }
-            let source = Source::Script { file: name.to_string(), line: command.line };
-            let mut done = self.timed(|engine| engine.execute(id, &command.text, &source, keep_going));
-            done.outcome = located(done.outcome, name, command.line);
-            let then = std::mem::take(&mut done.outcome.then);
-            let quit = done.outcome.quit;
-            let fault = fault_of(&done.outcome.answer);
-            let stop = match &done.outcome.answer {
-                Answer::Stop(stop) => Some(stop.reason),
-                _ => None,
-            };
-            self.within(id, command.text, done);
-            if quit.is_some() {
-                return Ran::whole(Outcome { quit, ..Outcome::of(Answer::Text(String::new())) });
-            }
-            if stop == Some(Reason::Interrupt) {
-                return Ran::whole(failure(&format!("{name}: interrupted at line {}", command.line), Fault::Command));
-            }
-            if stop.is_some() && until == Until::Moved {
-                return Ran::Moved(then);
-            }
-            let after = self.follow(id, then, keep_going);
-            if after.quit.is_some() {
-                return Ran::whole(after);
-            }
-            if let Some(fault) = fault.or(fault_of(&after.answer)) {
-                failures += 1;
-                failed = failed.or(Some(fault));
-                if !keep_going {
-                    return Ran::whole(failure(&format!("{name}: stopped at line {}", command.line), fault));
+            match self.node(list, node) {
+                Flow::On(None, _) => {}
+                Flow::On(Some(fault), _) => {
+                    failures += 1;
+                    first = first.or(Some(fault));
+                    if !list.keep_going {
+                        return list.stopped(node.command.line, fault);
+                    }
                 }
+                other => return other,
             }
         }
-        Ran::whole(match failed {
-            None => Outcome::of(Answer::Text(String::new())),
-            Some(fault) => failure(&format!("{name}: {failures} of {total} commands failed"), fault),
+        Flow::On(first, failures)
+    }
+
+    fn interrupted(&self, list: List<'_>, line: usize) -> Option<Flow> {
+        self.interrupt.load(Ordering::SeqCst).then(|| {
+            let message = format!("{}: interrupted before line {line}", list.name);
+            Flow::Ended(Ran::whole(failure(&message, Fault::Command)))
         })
+    }
+
+    fn node(&mut self, list: List<'_>, node: &Node) -> Flow {
+        match &node.kind {
+            NodeKind::Break => Flow::Break,
+            NodeKind::Continue => Flow::Continue,
+            NodeKind::Line => self.line(list, &node.command),
+            NodeKind::If { arms, otherwise } => {
+                for (head, body) in arms {
+                    match self.holds(list, head) {
+                        Ok(true) => return self.nodes(list, body),
+                        Ok(false) => {}
+                        Err(fault) => return Flow::On(Some(fault), 1),
+                    }
+                }
+                self.nodes(list, otherwise)
+            }
+            NodeKind::While(body) => {
+                let mut first = None;
+                loop {
+                    if let Some(interrupted) = self.interrupted(list, node.command.line) {
+                        return interrupted;
+                    }
+                    match self.holds(list, &node.command) {
+                        Ok(true) => {}
+                        Ok(false) => return Flow::On(first, 1),
+                        Err(fault) => return Flow::On(first.or(Some(fault)), 1),
+                    }
+                    match self.nodes(list, body) {
+                        Flow::On(fault, _) => first = first.or(fault),
+                        Flow::Break => return Flow::On(first, 1),
+                        Flow::Continue => {}
+                        ended => return ended,
+                    }
+                }
+            }
+            NodeKind::Define(_) | NodeKind::Document(_) => {
+                let outcome = self.timed(|engine| engine.define(node, list.file));
+                self.told(list, &node.command, outcome)
+            }
+        }
+    }
+
+    /// Whether the condition of a line holds. One that cannot be evaluated is told, and is a failure.
+    fn holds(&mut self, list: List<'_>, head: &Command) -> Result<bool, Fault> {
+        let mut truth = false;
+        let done = self.timed(|engine| match engine.condition(&head.text) {
+            Ok(holds) => {
+                truth = holds;
+                Outcome::of(Answer::Text(String::new()))
+            }
+            Err(error) => Outcome::of(Answer::Error(error)),
+        });
+        match fault_of(&done.outcome.answer) {
+            None => Ok(truth),
+            Some(fault) => {
+                _ = self.told(list, head, done);
+                Err(fault)
+            }
+        }
+    }
+
+    /// Tells what a command did, which runs nothing else.
+    fn told(&mut self, list: List<'_>, command: &Command, mut done: Done) -> Flow {
+        done.outcome = located(done.outcome, list.file, command.line);
+        let fault = fault_of(&done.outcome.answer);
+        self.within(list.id, command.text.clone(), done);
+        Flow::On(fault, 1)
+    }
+
+    fn line(&mut self, list: List<'_>, command: &Command) -> Flow {
+        let text =
+            match self.given.as_deref().map_or(Ok(command.text.clone()), |given| substituted(&command.text, given)) {
+                Ok(text) => text,
+                Err(message) => {
+                    let done = self.timed(|_| failure(&message, Fault::Command));
+                    return self.told(list, command, done);
+                }
+            };
+        let source = list.source(command.line);
+        let mut done = self.timed(|engine| engine.execute(list.id, &text, &source, list.keep_going));
+        if self.verbose {
+            let shown = text.lines().map(|line| format!("+{line}"));
+            done.outcome.printed = shown.chain(std::mem::take(&mut done.outcome.printed)).collect();
+        }
+        done.outcome = located(done.outcome, list.file, command.line);
+        let then = std::mem::take(&mut done.outcome.then);
+        let quit = done.outcome.quit;
+        let fault = fault_of(&done.outcome.answer);
+        let stop = match &done.outcome.answer {
+            Answer::Stop(stop) => Some(stop.reason),
+            _ => None,
+        };
+        self.within(list.id, text, done);
+        if quit.is_some() {
+            return Flow::Ended(Ran::whole(Outcome { quit, ..Outcome::of(Answer::Text(String::new())) }));
+        }
+        if stop == Some(Reason::Interrupt) {
+            let message = format!("{}: interrupted at line {}", list.name, command.line);
+            return Flow::Ended(Ran::whole(failure(&message, Fault::Command)));
+        }
+        if stop.is_some() && list.until == Until::Moved {
+            return Flow::Ended(Ran::Moved(then));
+        }
+        let after = self.follow(list.id, then, list.keep_going);
+        if after.quit.is_some() {
+            return Flow::Ended(Ran::whole(after));
+        }
+        Flow::On(fault.or(fault_of(&after.answer)), 1)
     }
 
     /// Tells about a command that ran within another one.
@@ -111,9 +228,37 @@ impl Engine {
     }
 }
 
+/// What is being run.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct List<'a> {
+    /// Of the request.
+    pub id: u64,
+    /// For messages.
+    pub name: &'a str,
+    /// What errors name; none for what was typed.
+    pub file: Option<&'a str>,
+    /// Whether commands after a failed one run too.
+    pub keep_going: bool,
+    /// How far it runs.
+    pub until: Until,
+}
+
+impl List<'_> {
+    fn source(&self, line: usize) -> Source {
+        match self.file {
+            Some(file) => Source::Script { file: file.to_string(), line },
+            None => Source::Option,
+        }
+    }
+
+    fn stopped(&self, line: usize, fault: Fault) -> Flow {
+        Flow::Ended(Ran::whole(failure(&format!("{}: stopped at line {line}", self.name), fault)))
+    }
+}
+
 /// How far a list of commands runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Until {
+pub(super) enum Until {
     /// To its end.
     End,
     /// To the first that moves the cursor.
@@ -121,7 +266,7 @@ enum Until {
 }
 
 /// How a list of commands ended.
-enum Ran {
+pub(super) enum Ran {
     /// To its end, or to what keeps it from going on.
     Whole(Box<Outcome>),
     /// With a motion; these are the commands of the stop points that it stopped at.
@@ -134,11 +279,23 @@ impl Ran {
     }
 }
 
+/// Where a list goes after a command.
+enum Flow {
+    /// On to the next; with the first failure, and how many there were.
+    On(Option<Fault>, usize),
+    /// Out of the loop.
+    Break,
+    /// To the next round of the loop.
+    Continue,
+    /// Nowhere.
+    Ended(Ran),
+}
+
 pub(super) fn failure(message: &str, fault: Fault) -> Outcome {
     Outcome::of(Answer::Error(ErrorView { message: message.to_string(), fault, ..ErrorView::default() }))
 }
 
-fn fault_of(answer: &Answer) -> Option<Fault> {
+pub(super) fn fault_of(answer: &Answer) -> Option<Fault> {
     match answer {
         Answer::Error(error) => Some(error.fault),
         _ => None,
@@ -146,9 +303,9 @@ fn fault_of(answer: &Answer) -> Option<Fault> {
 }
 
 /// Notes in an error which line of which script it comes from, unless it comes from a nested one.
-fn located(mut outcome: Outcome, name: &str, line: usize) -> Outcome {
-    if let Answer::Error(error) = &mut outcome.answer {
-        error.file.get_or_insert_with(|| name.to_string());
+fn located(mut outcome: Outcome, file: Option<&str>, line: usize) -> Outcome {
+    if let (Answer::Error(error), Some(file)) = (&mut outcome.answer, file) {
+        error.file.get_or_insert_with(|| file.to_string());
         error.line.get_or_insert(line);
     }
     outcome

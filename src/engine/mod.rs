@@ -5,14 +5,18 @@
 
 use std::sync::Arc;
 
+use crate::answer::ErrorView;
 use crate::commands::Outcome;
 
 mod console;
+mod defined;
 pub mod history;
 mod lists;
 pub mod messages;
 pub mod script;
 pub mod thread;
+pub mod tree;
+mod user;
 
 #[cfg(test)]
 pub(crate) mod testing;
@@ -24,11 +28,15 @@ pub type Progress<'a> = &'a mut dyn FnMut(&str, u64, u64);
 
 /// A session as the engine thread drives it.
 ///
-/// `source`, `echo` and repetition by an empty line never reach it; block commands (see [`script::Reader`]) come as one
+/// `source`, `echo`, `alias`, `if`, `while`, `define`, `document`, commands of the user's own and repetition by an empty
+/// line never reach it; other block commands (see [`script::Reader`]) come as one
 /// text of several lines.
 pub trait Interpreter {
     /// Runs one command. Mistakes are answers ([`crate::answer::Answer::Error`]), never panics.
     fn execute(&mut self, line: &str, source: &Source, progress: Progress<'_>) -> Outcome;
+
+    /// Whether the condition after the first word of `line`, an `if` or `while`, holds.
+    fn condition(&mut self, line: &str) -> Result<bool, ErrorView>;
 
     /// What the screen needs to know now.
     fn snapshot(&mut self) -> Arc<Snapshot>;

@@ -6,70 +6,123 @@
 
 use std::path::{Path, PathBuf};
 
-/// Commands that open a block. Blocks nest.
-const OPENERS: [&str; 1] = ["commands"];
+use crate::lang::command::{split_command, strip_comment};
 
-/// A command of a script with the number of its first line, from 1.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What opens a block. Blocks nest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Opener {
+    /// `commands`: those of a stop point.
+    Commands,
+    /// `define`: a new command.
+    Define,
+    /// `document`: what `help` says about one; its lines are text, and open nothing.
+    Document,
+    /// `if`.
+    If,
+    /// `while`.
+    While,
+}
+
+const OPENERS: [(&str, Opener); 5] = [
+    ("commands", Opener::Commands),
+    ("define", Opener::Define),
+    ("document", Opener::Document),
+    ("if", Opener::If),
+    ("while", Opener::While),
+];
+
+/// What a line opens: its first word is an opener, or short for one with four letters or more.
+pub fn opener(line: &str) -> Option<Opener> {
+    let word = word_of(line);
+    let meant = |name: &str| name == word || (word.len() >= 4 && name.starts_with(word));
+    OPENERS.iter().find(|(name, _)| meant(name)).map(|(_, opener)| *opener)
+}
+
+/// The first word of a line; empty without one.
+pub fn word_of(line: &str) -> &str {
+    split_command(line.lines().next().unwrap_or_default()).map_or("", |command| command.word)
+}
+
+/// A command of a script with the numbers of its lines, from 1.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Command {
     /// Number of its first line.
     pub line: usize,
     /// The command without the space around it; a block has its lines up to `end`, joined by `\n`.
     pub text: String,
+    /// The number of each line of the text.
+    pub lines: Vec<usize>,
+}
+
+impl Command {
+    /// The first line alone.
+    pub fn head(&self) -> Command {
+        let text = self.text.lines().next().unwrap_or_default().to_string();
+        Command { line: self.line, text, lines: vec![self.line] }
+    }
+
+    /// The commands between the first line and `end`.
+    pub fn body(&self) -> Vec<Command> {
+        let mut reader = Reader::default();
+        let lines = self.text.lines().zip(&self.lines).skip(1);
+        let inner = self.lines.len().saturating_sub(2);
+        lines.take(inner).filter_map(|(text, line)| reader.push(*line, text)).collect()
+    }
 }
 
 /// Gathers lines into commands.
 #[derive(Debug, Default)]
 pub struct Reader {
     /// The block so far; none outside blocks.
-    open: Option<Command>,
-    /// How many `end` are missing.
-    depth: usize,
+    block: Option<Command>,
+    /// What is open, outermost first.
+    open: Vec<Opener>,
 }
 
 impl Reader {
     /// Takes line `number`. Gives a command when the line completes one.
     pub fn push(&mut self, number: usize, line: &str) -> Option<Command> {
         let line = line.trim();
-        if line.is_empty() || line.starts_with('#') {
+        let documents = self.open.last() == Some(&Opener::Document);
+        if line.is_empty() || (line.starts_with('#') && !documents) {
             return None;
         }
-        let opens = opens_block(line);
-        let Some(block) = &mut self.open else {
-            let command = Command { line: number, text: line.to_string() };
-            if opens {
-                self.depth = 1;
-                self.open = Some(command);
-                return None;
-            }
-            return Some(command);
-        };
-        block.text.push('\n');
-        block.text.push_str(line);
-        if opens {
-            self.depth += 1;
-        } else if line == "end" {
-            self.depth -= 1;
+        let opens = opener(line).filter(|_| !documents);
+        let block = self.block.get_or_insert_default();
+        if block.lines.is_empty() {
+            block.line = number;
+        } else {
+            block.text.push('\n');
         }
-        if self.depth == 0 { self.open.take() } else { None }
+        block.text.push_str(line);
+        block.lines.push(number);
+        match opens {
+            Some(opener) => self.open.push(opener),
+            None if ends(line) => _ = self.open.pop(),
+            None => {}
+        }
+        if self.open.is_empty() { self.block.take() } else { None }
+    }
+
+    /// Takes a text of one line or several, the first of which has `number`; gives the commands that it completes.
+    pub fn push_all(&mut self, number: usize, text: &str) -> Vec<Command> {
+        text.lines().enumerate().filter_map(|(i, line)| self.push(number + i, line)).collect()
     }
 
     /// Whether a block waits for more lines.
     pub fn is_open(&self) -> bool {
-        self.open.is_some()
+        self.block.is_some()
     }
 
     /// Gives up the block that waits for more lines, if there is one.
     pub fn abandon(&mut self) -> Option<Command> {
-        self.depth = 0;
-        self.open.take()
+        self.open.clear();
+        self.block.take()
     }
 }
 
-/// Whether `line` begins a block: its first word is an opener, or short for one with four letters or more.
-fn opens_block(line: &str) -> bool {
-    let word = line.split_whitespace().next().unwrap_or_default();
-    OPENERS.iter().any(|opener| *opener == word || (word.len() >= 4 && opener.starts_with(word)))
+fn ends(line: &str) -> bool {
+    strip_comment(line).trim() == "end"
 }
 
 /// The commands of a script text. An unfinished block is an error at its first line.
@@ -88,20 +141,31 @@ pub fn parse(text: &str) -> Result<Vec<Command>, (usize, String)> {
 /// What the engine does itself with a command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Builtin<'a> {
-    /// `source FILE`.
-    Source(&'a str),
+    /// `source [-v] FILE`.
+    Source {
+        /// The file.
+        name: &'a str,
+        /// Whether each command is shown before it runs.
+        verbose: bool,
+    },
     /// `echo TEXT`.
     Echo(&'a str),
+    /// `alias NAME = COMMAND`.
+    Alias(&'a str),
 }
 
-/// Recognises `source` (short: `so`) and `echo`.
+/// Recognises `source` (short: `so`), `echo` and `alias`.
 pub fn builtin(line: &str) -> Option<Builtin<'_>> {
     let line = line.trim();
     let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
     if word.len() >= 2 && "source".starts_with(word) {
-        Some(Builtin::Source(rest.trim()))
+        let name = rest.trim();
+        let after = name.strip_prefix("-v").filter(|after| after.is_empty() || after.starts_with(char::is_whitespace));
+        Some(Builtin::Source { name: after.unwrap_or(name).trim(), verbose: after.is_some() })
     } else if word == "echo" {
         Some(Builtin::Echo(rest.trim_start()))
+    } else if word == "alias" {
+        Some(Builtin::Alias(strip_comment(rest).trim()))
     } else {
         None
     }
@@ -155,7 +219,7 @@ mod tests {
     use super::*;
 
     fn command(line: usize, text: &str) -> Command {
-        Command { line, text: text.into() }
+        Command { line, text: text.into(), lines: vec![line] }
     }
 
     #[test]
@@ -167,7 +231,9 @@ mod tests {
     #[test]
     fn blocks_are_one_command() {
         let script = "commands 1\n  silent\n# why\n\n  comm 2\n  c\n  end\nend\nrun";
-        assert_eq!(parse(script), Ok(vec![command(1, "commands 1\nsilent\ncomm 2\nc\nend\nend"), command(9, "run")]));
+        let mut block = command(1, "commands 1\nsilent\ncomm 2\nc\nend\nend");
+        block.lines = vec![1, 2, 5, 6, 7, 8];
+        assert_eq!(parse(script), Ok(vec![block, command(9, "run")]));
         assert_eq!(parse("run\ncommands 3\nc\n"), Err((2, "`commands 3` has no `end`".into())));
         assert_eq!(parse("end\ncom 1"), Ok(vec![command(1, "end"), command(2, "com 1")]));
     }
@@ -183,9 +249,9 @@ mod tests {
 
     #[test]
     fn builtins() {
-        assert_eq!(builtin(" source  a b.ldb "), Some(Builtin::Source("a b.ldb")));
-        assert_eq!(builtin("so x"), Some(Builtin::Source("x")));
-        assert_eq!(builtin("source"), Some(Builtin::Source("")));
+        assert_eq!(builtin(" source  a b.ldb "), Some(Builtin::Source { name: "a b.ldb", verbose: false }));
+        assert_eq!(builtin("so -v x"), Some(Builtin::Source { name: "x", verbose: true }));
+        assert_eq!(builtin("source"), Some(Builtin::Source { name: "", verbose: false }));
         assert_eq!(builtin("echo a\\n"), Some(Builtin::Echo("a\\n")));
         for other in ["s", "sources x", "echoes", "print echo", ""] {
             assert_eq!(builtin(other), None, "{other}");
@@ -211,7 +277,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn flat_scripts_keep_every_command(lines in proptest::collection::vec("[a-z]{0,3}( #[0-9])?", 0..20)) {
+        // Without i: `if` opens a block.
+        fn flat_scripts_keep_every_command(lines in proptest::collection::vec("[a-hj-z]{0,3}( #[0-9])?", 0..20)) {
             let commands = parse(&lines.join("\n")).unwrap();
             let want: Vec<Command> = lines
                 .iter()

@@ -54,6 +54,13 @@ impl Interpreter for Fake {
         }
     }
 
+    fn condition(&mut self, line: &str) -> Result<bool, ErrorView> {
+        match line.split_once(' ').and_then(|(_, op)| op.trim().parse::<usize>().ok()) {
+            Some(op) => Ok(self.op < op),
+            None => Err(ErrorView { message: format!("no condition in {line:?}"), ..ErrorView::default() }),
+        }
+    }
+
     fn snapshot(&mut self) -> Arc<Snapshot> {
         Arc::new(Snapshot {
             model: "fake".into(),

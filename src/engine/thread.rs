@@ -11,11 +11,12 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use super::history::Repeat;
-use super::lists::failure;
+use super::lists::{failure, fault_of};
 use super::messages::{Event, Pc, Request, Source};
-use super::script::{self, Builtin};
+use super::script::{self, Builtin, Opener, opener};
+use super::user::User;
 use super::{Interpreter, Progress};
-use crate::answer::{Answer, Fault};
+use crate::answer::{Answer, ErrorView, Fault};
 use crate::commands::Outcome;
 use crate::tensor::compute_here;
 
@@ -58,6 +59,11 @@ where
                     interrupt,
                     repeat: Repeat::default(),
                     running: Vec::new(),
+                    user: User::default(),
+                    given: None,
+                    hooks: Vec::new(),
+                    depth: 0,
+                    verbose: false,
                 };
                 engine.serve(&requests);
             }
@@ -137,6 +143,16 @@ pub(super) struct Engine {
     repeat: Repeat,
     /// The script files that are running, outermost first.
     pub(super) running: Vec<PathBuf>,
+    /// Commands of the user's own.
+    pub(super) user: User,
+    /// The arguments of the one that runs.
+    pub(super) given: Option<Vec<String>>,
+    /// The hooks that are running.
+    pub(super) hooks: Vec<String>,
+    /// How many commands of the user's own run each other.
+    pub(super) depth: usize,
+    /// Whether commands of scripts are shown before they run.
+    pub(super) verbose: bool,
 }
 
 impl Engine {
@@ -150,7 +166,7 @@ impl Engine {
             let quit = match request {
                 Request::Command { id, line, source } => self.command(id, line, source),
                 Request::Script { id, file, keep_going } => {
-                    let done = self.timed(|engine| engine.script(id, &file, keep_going));
+                    let done = self.timed(|engine| engine.script(id, &file, keep_going, false));
                     self.finish(id, format!("source {}", file.display()), done)
                 }
                 Request::Panel(request) => {
@@ -160,7 +176,14 @@ impl Engine {
                 }
                 Request::Complete { line, cursor } => {
                     let none = |_| (cursor, Vec::new());
-                    let (start, candidates) = guard(|| self.interpreter.complete(&line, cursor)).unwrap_or_else(none);
+                    let (start, mut candidates) =
+                        guard(|| self.interpreter.complete(&line, cursor)).unwrap_or_else(none);
+                    if let Some(typed) = line.get(start..cursor)
+                        && line[..start].trim().is_empty()
+                    {
+                        candidates.extend(self.own_names(typed));
+                        candidates.sort();
+                    }
                     self.send(Event::Completions { start, candidates });
                     None
                 }
@@ -237,20 +260,42 @@ impl Engine {
         guard(|| self.interpreter.place()).unwrap_or_default()
     }
 
-    /// Carries out one command line, nested scripts included.
+    /// Carries out one command line, nested scripts and hooks included.
     pub(super) fn execute(&mut self, id: u64, line: &str, source: &Source, keep_going: bool) -> Outcome {
+        let line = &self.user.expanded(line);
+        let Some(name) = self.hooked(line) else { return self.unhooked(id, line, source, keep_going) };
+        if let Some(ended) = self.hook(id, "hook", &name, keep_going) {
+            return ended;
+        }
+        let outcome = self.unhooked(id, line, source, keep_going);
+        if fault_of(&outcome.answer).is_some() || outcome.quit.is_some() {
+            return outcome;
+        }
+        let stopped = matches!(outcome.answer, Answer::Stop(_));
+        let after = stopped.then(|| self.hook(id, "hook", "stop", keep_going)).flatten();
+        after.or_else(|| self.hook(id, "hookpost", &name, keep_going)).unwrap_or(outcome)
+    }
+
+    fn unhooked(&mut self, id: u64, line: &str, source: &Source, keep_going: bool) -> Outcome {
+        if matches!(opener(line), Some(Opener::If | Opener::While | Opener::Define | Opener::Document)) {
+            return self.block(id, line, source, keep_going);
+        }
+        if let Some(outcome) = self.own(id, line, keep_going).or_else(|| self.help_of_own(line)) {
+            return outcome;
+        }
         match script::builtin(line) {
-            Some(Builtin::Source("")) => failure("source needs a file name", Fault::Command),
-            Some(Builtin::Source(name)) => {
+            Some(Builtin::Source { name: "", .. }) => failure("source needs a file name", Fault::Command),
+            Some(Builtin::Source { name, verbose }) => {
                 let folder = match source {
                     Source::Script { file, .. } => Path::new(file).parent(),
                     _ => None,
                 };
-                self.script(id, &script::resolve(name, folder), keep_going)
+                self.script(id, &script::resolve(name, folder), keep_going, verbose)
             }
             Some(Builtin::Echo(text)) => {
                 Outcome { printed: script::echo(text), ..Outcome::of(Answer::Text(String::new())) }
             }
+            Some(Builtin::Alias(rest)) => self.alias(rest),
             None => {
                 let mut meter = Meter::new(self.events.clone());
                 let interpreter = &mut self.interpreter;
@@ -258,6 +303,13 @@ impl Engine {
                     .unwrap_or_else(|message| Outcome { changed: true, ..failure(&message, Fault::Model) })
             }
         }
+    }
+
+    /// Whether the condition of an `if` or `while` line holds.
+    pub(super) fn holds_in_session(&mut self, line: &str) -> Result<bool, ErrorView> {
+        let interpreter = &mut self.interpreter;
+        guard(|| interpreter.condition(line))
+            .unwrap_or_else(|message| Err(ErrorView { message, fault: Fault::Model, ..ErrorView::default() }))
     }
 }
 

@@ -214,3 +214,20 @@ fn an_interrupt_ends_the_script() {
     flag.store(true, Ordering::SeqCst);
     assert!(until_answer(&handle).last().unwrap().ends_with("main.ldb: interrupted at line 1"));
 }
+
+#[test]
+fn an_interrupt_ends_a_loop_without_end() {
+    // The condition of the fake session holds while its op is less than the number.
+    for body in ["say on\n", ""] {
+        let folder = scripts(&[("main.ldb", &format!("say start\nwhile 5\n{body}end\nsay not reached\n"))]);
+        let flag = Arc::new(AtomicBool::new(false));
+        let handle = engine_with(flag.clone());
+        let file = folder.path().join("main.ldb");
+        handle.requests.send(Request::Script { id: 1, file, keep_going: true }).unwrap();
+        while !matches!(handle.events.recv().unwrap(), Event::ScriptAnswer { .. }) {}
+        flag.store(true, Ordering::SeqCst);
+        let seen = until_answer(&handle);
+        assert!(seen.last().unwrap().contains("interrupted before line"), "{:?}", seen.last());
+        assert!(!seen.iter().any(|line| line.contains("not reached")));
+    }
+}

@@ -10,7 +10,7 @@ use super::client::{Answered, Client, Ended};
 use super::{Action, MODEL_FAILED, print};
 use crate::answer::{Answer, ErrorView, Fault};
 use crate::engine::messages::Source;
-use crate::engine::script::Reader;
+use crate::engine::script::{Command, Reader};
 use crate::engine::thread::Handle;
 
 /// What to run and how to print it.
@@ -63,10 +63,7 @@ impl Run<'_> {
         let mut reader = Reader::default();
         for (i, action) in batch.actions.iter().enumerate() {
             let ended = match action {
-                Action::Command(line) => match reader.push(i + 1, line) {
-                    Some(command) => self.command(client, &command.text)?,
-                    None => None,
-                },
+                Action::Command(text) => self.commands(client, reader.push_all(i + 1, text))?,
                 Action::Script(file) => {
                     let mut shown = false;
                     client.script(file, self.keep_going, |answered| self.print(&answered, true, &mut shown))?
@@ -80,8 +77,8 @@ impl Run<'_> {
             }
         }
         for line in batch.input.into_iter().flat_map(BufRead::lines) {
-            let Some(command) = reader.push(0, &line?) else { continue };
-            if let Some(ended) = self.command(client, &command.text)? {
+            let commands = reader.push_all(0, &line?);
+            if let Some(ended) = self.commands(client, commands)? {
                 return self.end(ended);
             }
             if self.is_over() {
@@ -94,6 +91,18 @@ impl Run<'_> {
             self.fail(&ErrorView { message, ..ErrorView::default() })?;
         }
         Ok(self.status)
+    }
+
+    fn commands(&mut self, client: &mut Client, commands: Vec<Command>) -> io::Result<Option<Ended>> {
+        for command in commands {
+            if let Some(ended) = self.command(client, &command.text)? {
+                return Ok(Some(ended));
+            }
+            if self.is_over() {
+                break;
+            }
+        }
+        Ok(None)
     }
 
     fn command(&mut self, client: &mut Client, line: &str) -> io::Result<Option<Ended>> {

@@ -131,10 +131,16 @@ impl Session<'_> {
         let mut reader = Reader::default();
         for action in plain.actions {
             let ended = match action {
-                Action::Command(line) => match reader.push(0, line) {
-                    Some(command) => self.command(&command.text, Source::Option)?,
-                    None => None,
-                },
+                Action::Command(text) => {
+                    let mut ended = None;
+                    for command in reader.push_all(0, text) {
+                        ended = self.command(&command.text, Source::Option)?;
+                        if ended.is_some() {
+                            break;
+                        }
+                    }
+                    ended
+                }
                 Action::Script(file) => {
                     let mut client = self.client.borrow_mut();
                     client.script(file, false, |answered| show(self.out, self.err, &answered))?

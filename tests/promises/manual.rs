@@ -7,7 +7,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process;
 
-use llmdbg::commands::{Command, GROUPS, commands};
+use llmdbg::commands::{COUNTERPARTS, Command, GROUPS, commands};
 use llmdbg::lang::eval::FUNCTIONS;
 use llmdbg::model::bundled::{BUNDLED, Bundled};
 use llmdbg::model::role::Role;
@@ -93,6 +93,12 @@ fn reference() -> String {
             write!(out, "\n### {title}\n\n| function | what it gives |\n|---|---|\n").unwrap();
         }
         writeln!(out, "| `{}` | {} |", function.usage(), function.about).unwrap();
+    }
+    out.push_str("\n## For those who know gdb\n\nA command that only gdb has says what to use instead.\n\n");
+    out.push_str("| gdb | here | what differs |\n|---|---|---|\n");
+    for known in COUNTERPARTS {
+        let ours = if known.ours.is_empty() { String::new() } else { format!("`{}`", known.ours) };
+        writeln!(out, "| `{}` | {ours} | {} |", known.gdb, known.differs).unwrap();
     }
     out
 }

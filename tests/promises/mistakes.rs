@@ -236,7 +236,7 @@ const WRONG: &[(&str, &str)] = &[
     ("p L0.attn.z + L0.attn.pattern", "+: shapes [pos=8, head=4, dim=8] and [head=4, q=8, k=8] do not fit together\n~"),
     ("p \"a\" + 1", "cannot apply + to the string \"a\" and the number 1\n~"),
     ("p max(", "expected an expression, found the end of the line\n~"),
-    ("p/z 1", "no format z\n~\ns summary, t top-k, h heat map, a all, r raw, d x f e numbers"),
+    ("p/z 1", "no format z\n~\ns summary, t top-k, h heat map, g histogram, a all, r raw, d x f e numbers"),
     // Edits
     ("set L0.attn.z = \"a\"", "expected a number or a value, found the string \"a\"\n~"),
     (

@@ -9,8 +9,13 @@ pub const COMMANDS: &[Command] = &[
         short: &["p"],
         usage: "print[/F] [EXPR]",
         about: "evaluate an expression; it becomes $N",
-        help: "F: s summary (the default), t top-k, h heat map, a all, r raw, d x f e numbers; 5t shows five.",
-        examples: &["run\np max(L2.attn.pattern)", "run\np/t logits[-1]", "run\np/h L2.attn.pattern[head=0]"],
+        help: "F: s summary (the default), t top-k, h heat map, g histogram, a all, r raw, d x f e numbers; 5t shows five.",
+        examples: &[
+            "run\np max(L2.attn.pattern)",
+            "run\np/t logits[-1]",
+            "run\np/8g L2.mlp.post",
+            "run\np/h L2.attn.pattern[head=0]",
+        ],
         takes: Takes::Expression,
         run: data::print,
         ..PLAIN
@@ -75,6 +80,16 @@ pub const COMMANDS: &[Command] = &[
         examples: &["run\nwhatis L0.attn.q", "whatis param(\"W_E\")"],
         takes: Takes::Expression,
         run: data::whatis,
+        ..PLAIN
+    },
+    Command {
+        name: "ptype",
+        usage: "ptype EXPR",
+        about: "of a site: its shape, what it is computed from and what reads it; else what whatis says",
+        help: "A site need not be computed yet.",
+        examples: &["ptype L2.attn.pattern", "run\nptype logits[-1]"],
+        takes: Takes::Expression,
+        run: data::ptype,
         ..PLAIN
     },
     Command {

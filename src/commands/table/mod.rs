@@ -3,9 +3,11 @@
 //! Each group of commands is a file beside this one.
 
 mod changing;
+pub(super) mod gdb;
 mod generating;
 mod looking;
 mod moving;
+mod scripting;
 mod session;
 mod stopping;
 
@@ -110,6 +112,7 @@ pub static GROUPS: &[Group] = &[
     Group { name: "stopping", title: "Stopping", commands: stopping::COMMANDS },
     Group { name: "looking", title: "Looking", commands: looking::COMMANDS },
     Group { name: "changing", title: "Changing", commands: changing::COMMANDS },
+    Group { name: "scripting", title: "Scripting", commands: scripting::COMMANDS },
     Group { name: "session", title: "The session", commands: session::COMMANDS },
 ];
 
@@ -128,7 +131,11 @@ static SHORT: LazyLock<Vec<(&str, &str)>> =
 /// # Errors
 /// With the candidates or the nearest names.
 pub fn find(word: &str, span: Span) -> Result<&'static Command, LangError> {
-    let name = Vocabulary { of: "", names: &NAMES, short: &SHORT }.resolve(word, span)?;
+    let vocabulary = Vocabulary { of: "", names: &NAMES, short: &SHORT };
+    let name = vocabulary.resolve(word, span).map_err(|error| match gdb::instead_of(word) {
+        Some(instead) => error.help(instead),
+        None => error,
+    })?;
     let found = commands().find(|command| command.name == name);
     found.ok_or_else(|| LangError::new(format!("no command {word}"), span))
 }

@@ -45,9 +45,10 @@ pub const COMMANDS: &[Command] = &[
     Command {
         name: "help",
         short: &["h"],
-        usage: "help [COMMAND|GROUP|functions|FUNCTION]",
+        usage: "help [COMMAND|GROUP|functions|FUNCTION|gdb]",
         about: "what commands there are, or what one does",
-        examples: &["help break", "help functions"],
+        help: "help gdb maps the commands of gdb to those here.",
+        examples: &["help break", "help functions", "help gdb"],
         takes: Takes::Command,
         run: help::help,
         ..PLAIN

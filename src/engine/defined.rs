@@ -1,0 +1,201 @@
+//! Running the commands of the user's own, their hooks, and blocks given at a prompt.
+
+use super::lists::{List, Ran, Until, failure};
+use super::messages::Source;
+use super::script;
+use super::thread::Engine;
+use super::tree::{Node, NodeKind, tree};
+use super::user::{User, UserCommand, arguments, substituted};
+use crate::answer::{Answer, ErrorView, Fault};
+use crate::commands::{Console, Outcome};
+use crate::lang::command::split_command;
+
+/// Commands of the user's own may run each other this deep, as in gdb.
+const DEEPEST: usize = 256;
+
+impl Engine {
+    /// Whether the condition of an `if` or `while` line holds.
+    pub(super) fn condition(&mut self, line: &str) -> Result<bool, ErrorView> {
+        let line = match &self.given {
+            Some(given) => substituted(line, given).map_err(|message| ErrorView { message, ..ErrorView::default() })?,
+            None => line.to_string(),
+        };
+        self.holds_in_session(&line)
+    }
+
+    /// Carries `define` or `document` out.
+    pub(super) fn define(&mut self, node: &Node, file: Option<&str>) -> Outcome {
+        let wrong = |message: String| failure(&message, Fault::Command);
+        let name = match User::name(&node.command.text) {
+            Ok(name) => name.to_string(),
+            Err(message) => return wrong(message),
+        };
+        if let Some(of) = name.strip_prefix("hook-").or(name.strip_prefix("hookpost-")) {
+            if of != "stop" && self.full_name(of).as_deref() != Some(of) {
+                return wrong(format!("there is no command {of} to hook: give its full name"));
+            }
+        } else if exists(&name) {
+            return wrong(format!("{name} is a command already; hook-{name} and hookpost-{name} run around it"));
+        }
+        match &node.kind {
+            NodeKind::Define(body) => {
+                let about = self.user.commands.get(&name).map(|old| old.about.clone()).unwrap_or_default();
+                let command = UserCommand { body: body.clone(), about, file: file.map(String::from) };
+                self.user.commands.insert(name, command);
+            }
+            NodeKind::Document(lines) => match self.user.commands.get_mut(&name) {
+                Some(command) => command.about = lines.clone(),
+                None => return wrong(format!("{name} is not defined: define it first")),
+            },
+            _ => {}
+        }
+        Outcome::of(Answer::Text(String::new()))
+    }
+
+    /// `alias NAME = COMMAND`; alone it lists them.
+    pub(super) fn alias(&mut self, rest: &str) -> Outcome {
+        if rest.is_empty() {
+            let lines = self.user.aliases.iter().map(|(name, meant)| format!("alias {name} = {meant}"));
+            return Outcome::of(Answer::Text(lines.collect::<Vec<_>>().join("\n")));
+        }
+        let Some((name, meant)) = rest.split_once('=').map(|(name, meant)| (name.trim(), meant.trim())) else {
+            return failure("expected alias NAME = COMMAND", Fault::Command);
+        };
+        if let Err(message) = User::name(&format!("alias {name}")) {
+            return failure(&message, Fault::Command);
+        }
+        if exists(name) || self.user.commands.contains_key(name) {
+            return failure(&format!("{name} is a command already"), Fault::Command);
+        }
+        let meant = self.user.expanded(meant);
+        let word = script::word_of(&meant);
+        if self.full_name(word).is_none() {
+            return failure(&format!("there is no command {word:?} for {name} to stand for"), Fault::Command);
+        }
+        self.user.aliases.insert(name.to_string(), meant);
+        Outcome::of(Answer::Text(String::new()))
+    }
+
+    /// The whole name of the command that a word stands for.
+    fn full_name(&self, word: &str) -> Option<String> {
+        let own = self.user.commands.contains_key(word) || BUILTINS.contains(&word);
+        let known = || Console::command(word).map(|command| command.name.to_string());
+        if own { Some(word.to_string()) } else { known() }
+    }
+
+    /// Runs a block that was given as one text.
+    pub(super) fn block(&mut self, id: u64, text: &str, source: &Source, keep_going: bool) -> Outcome {
+        let head = text.lines().next().unwrap_or_default();
+        let name = format!("`{head}`");
+        let nodes = match script::parse(text).and_then(|commands| tree(&commands)) {
+            Ok(nodes) => nodes,
+            Err((1, message)) => return failure(&message, Fault::Command),
+            Err((line, message)) => return failure(&format!("{message} (line {line} of {name})"), Fault::Command),
+        };
+        let file = match source {
+            Source::Script { file, .. } => Some(file.as_str()),
+            _ => None,
+        };
+        if let [node] = nodes.as_slice()
+            && matches!(node.kind, NodeKind::Define(_) | NodeKind::Document(_))
+        {
+            return self.define(node, file);
+        }
+        self.run_list(List { id, name: &name, file, keep_going, until: Until::End }, &nodes)
+    }
+
+    fn run_list(&mut self, list: List<'_>, nodes: &[Node]) -> Outcome {
+        match self.list(list, nodes) {
+            Ran::Whole(outcome) => *outcome,
+            Ran::Moved(then) => self.follow(list.id, then, list.keep_going),
+        }
+    }
+
+    /// Runs a command of the user's own, if the line names one.
+    pub(super) fn own(&mut self, id: u64, line: &str, keep_going: bool) -> Option<Outcome> {
+        let call = split_command(line)?;
+        let command = self.user.commands.get(call.word)?.clone();
+        Some(self.called(id, call.word, &command, arguments(call.rest), keep_going))
+    }
+
+    fn called(
+        &mut self,
+        id: u64,
+        name: &str,
+        command: &UserCommand,
+        arguments: Vec<String>,
+        keep_going: bool,
+    ) -> Outcome {
+        if self.depth >= DEEPEST {
+            return failure(
+                &format!("{name} runs itself: commands run each other at most {DEEPEST} deep"),
+                Fault::Command,
+            );
+        }
+        let outer = self.given.replace(arguments);
+        self.depth += 1;
+        let file = command.file.as_deref();
+        let outcome =
+            self.run_list(List { id, name, file: file.or(Some(name)), keep_going, until: Until::End }, &command.body);
+        self.depth -= 1;
+        self.given = outer;
+        outcome
+    }
+
+    /// Runs the hook of a command, unless it is running. Its failure keeps the command from running.
+    pub(super) fn hook(&mut self, id: u64, kind: &str, name: &str, keep_going: bool) -> Option<Outcome> {
+        if self.user.commands.is_empty() {
+            return None;
+        }
+        let hook = format!("{kind}-{name}");
+        let command = self.user.commands.get(&hook)?.clone();
+        if self.hooks.contains(&hook) {
+            return None;
+        }
+        self.hooks.push(hook.clone());
+        let outcome = self.called(id, &hook, &command, Vec::new(), keep_going);
+        self.hooks.pop();
+        let ends = outcome.quit.is_some() || matches!(outcome.answer, Answer::Error(_));
+        ends.then_some(outcome)
+    }
+
+    /// The whole name under which the hooks of a line are looked up.
+    pub(super) fn hooked(&self, line: &str) -> Option<String> {
+        if self.user.commands.is_empty() { None } else { self.full_name(script::word_of(line)) }
+    }
+
+    /// What `help` says about a command of the user's own.
+    pub(super) fn help_of_own(&self, line: &str) -> Option<Outcome> {
+        let call = split_command(line)?;
+        if self.full_name(call.word)? != "help" {
+            return None;
+        }
+        let text = if call.rest == "user-defined" {
+            let first = |command: &UserCommand| command.about.first().cloned().unwrap_or("not documented".into());
+            let lines = self.user.commands.iter().map(|(name, command)| format!("{name}  {}", first(command)));
+            lines.collect::<Vec<_>>().join("\n")
+        } else if let Some(meant) = self.user.aliases.get(call.rest) {
+            format!("{} stands for {meant}", call.rest)
+        } else {
+            match self.user.commands.get(call.rest)?.about.join("\n") {
+                about if about.is_empty() => "User-defined.".to_string(),
+                about => about,
+            }
+        };
+        Some(Outcome::of(Answer::Text(text)))
+    }
+
+    /// The commands of the user's own and aliases that begin so.
+    pub(super) fn own_names(&self, start: &str) -> Vec<String> {
+        let names = self.user.commands.keys().chain(self.user.aliases.keys());
+        names.filter(|name| name.starts_with(start) && !name.starts_with("hook")).cloned().collect()
+    }
+}
+
+/// What the engine carries out itself.
+const BUILTINS: [&str; 8] = ["source", "echo", "alias", "define", "document", "if", "while", "commands"];
+
+fn exists(name: &str) -> bool {
+    let named = |command: &crate::commands::Command| command.name == name || command.short.contains(&name);
+    BUILTINS.contains(&name) || crate::commands::commands().any(named)
+}

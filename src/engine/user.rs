@@ -1,0 +1,145 @@
+//! Commands of the user's own: `define`, `document`, hooks, aliases, and the words that stand for their arguments.
+
+use std::collections::BTreeMap;
+
+use super::script::word_of;
+use super::tree::Node;
+use crate::lang::command::split_command;
+
+/// A command that `define` has made.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct UserCommand {
+    /// What it runs.
+    pub body: Vec<Node>,
+    /// What `help` says about it.
+    pub about: Vec<String>,
+    /// Where it was defined, for messages.
+    pub file: Option<String>,
+}
+
+/// The commands of the user's own.
+#[derive(Clone, Debug, Default)]
+pub struct User {
+    /// By name; `hook-NAME` and `hookpost-NAME` are among them.
+    pub commands: BTreeMap<String, UserCommand>,
+    /// What aliases stand for.
+    pub aliases: BTreeMap<String, String>,
+}
+
+impl User {
+    /// The name that `define NAME` or `document NAME` gives.
+    ///
+    /// # Errors
+    /// If it is no name.
+    pub fn name(head: &str) -> Result<&str, String> {
+        let split = split_command(head).ok_or("expected a command")?;
+        let fits = |c: char| c.is_alphanumeric() || c == '-' || c == '_';
+        match split.rest {
+            "" => Err(format!("{} needs a name", split.word)),
+            name if name.chars().all(fits) && name.starts_with(char::is_alphabetic) => Ok(name),
+            name => Err(format!("{name:?} is no name for a command: letters, digits, - and _")),
+        }
+    }
+
+    /// The line with an alias at its start replaced by what it stands for; as it is without one.
+    pub fn expanded(&self, line: &str) -> String {
+        let word = word_of(line);
+        match self.aliases.get(word) {
+            Some(meant) => {
+                let at = line.find(word).unwrap_or_default() + word.len();
+                format!("{meant}{}", &line[at..])
+            }
+            None => line.to_string(),
+        }
+    }
+}
+
+/// The arguments in a text: words between spaces, as they are written; quotes keep spaces and stay.
+pub fn arguments(text: &str) -> Vec<String> {
+    let mut all = Vec::new();
+    let mut word = String::new();
+    let mut quoted = false;
+    let mut escaped = false;
+    for c in text.chars() {
+        if c.is_whitespace() && !quoted {
+            all.extend((!word.is_empty()).then(|| std::mem::take(&mut word)));
+            continue;
+        }
+        quoted ^= c == '"' && !escaped;
+        escaped = c == '\\' && !escaped;
+        word.push(c);
+    }
+    all.extend((!word.is_empty()).then_some(word));
+    all
+}
+
+/// `text` with `$argc`, `$arg0`, `$arg1`... and `$arg*` replaced by what `given` has.
+///
+/// # Errors
+/// With the name of an argument that was not given.
+pub fn substituted(text: &str, given: &[String]) -> Result<String, String> {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("$arg") {
+        out.push_str(&rest[..at]);
+        let after = &rest[at + "$arg".len()..];
+        let digits = after.len() - after.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        let ends = |tail: &str| !tail.starts_with(|c: char| c.is_alphanumeric() || c == '_');
+        let length = if after.starts_with('c') && ends(&after[1..]) {
+            out.push_str(&given.len().to_string());
+            1
+        } else if after.starts_with('*') {
+            out.push_str(&given.join(" "));
+            1
+        } else if digits > 0 && ends(&after[digits..]) {
+            let found = after[..digits].parse().ok().and_then(|i: usize| given.get(i));
+            let missing = || format!("$arg{} was not given: there are {} arguments", &after[..digits], given.len());
+            out.push_str(found.ok_or_else(missing)?);
+            digits
+        } else {
+            out.push_str("$arg");
+            0
+        };
+        rest = &after[length..];
+    }
+    out.push_str(rest);
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn arguments_are_words_and_quotes_keep_spaces() {
+        assert_eq!(arguments("  L1  \" a  b\" é "), ["L1", "\" a  b\"", "é"]);
+        assert_eq!(arguments("\"a \\\" b\" c"), ["\"a \\\" b\"", "c"]);
+        assert_eq!(arguments(""), [] as [&str; 0]);
+    }
+
+    #[test]
+    fn arguments_take_the_place_of_their_words() {
+        let given = ["L1".to_string(), "2".to_string()];
+        assert_eq!(substituted("print $arg0 + $arg1, $argc", &given), Ok("print L1 + 2, 2".into()));
+        assert_eq!(substituted("all $arg* end", &given), Ok("all L1 2 end".into()));
+        assert_eq!(substituted("$args $argument $arg_0 $arg0x", &given), Ok("$args $argument $arg_0 $arg0x".into()));
+        assert_eq!(substituted("x $arg2", &given), Err("$arg2 was not given: there are 2 arguments".into()));
+    }
+
+    #[test]
+    fn names_are_words() {
+        assert_eq!(User::name("define hook-run"), Ok("hook-run"));
+        assert_eq!(User::name("define"), Err("define needs a name".into()));
+        assert_eq!(User::name("define a b").unwrap_err(), "\"a b\" is no name for a command: letters, digits, - and _");
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_can_be_taken_apart(text in "[$argc0-9é\"\\\\ *]{0,30}", given in proptest::collection::vec("[a-z$]{0,4}", 0..3)) {
+            _ = arguments(&text);
+            _ = substituted(&text, &given);
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! Scripts: commands of the user's own, conditions, loops, hooks, aliases, and errors with file and line.
+
+use std::process::Stdio;
+
+use crate::common::{Ran, batch, ex, json, llmdbg_in};
+
+/// Runs a script file on the bundled model.
+fn script(text: &str, more: &[&str]) -> Ran {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("a.ldb"), text).unwrap();
+    let mut all = vec!["-batch", "-nx", "--device", "cpu", "-x", "a.ldb"];
+    all.extend(more);
+    llmdbg_in(folder.path(), &all, Stdio::null())
+}
+
+/// What a script prints that fails nowhere.
+fn prints(text: &str) -> String {
+    let ran = script(text, &[]);
+    assert_eq!((ran.status, ran.err.as_str()), (0, ""), "{text}");
+    ran.out
+}
+
+#[test]
+fn if_takes_the_first_branch_whose_condition_holds() {
+    for (n, word) in [(1, "one"), (2, "two"), (3, "many"), (4, "many")] {
+        let out = prints(&format!(
+            "set $n = {n}\nif $n == 1\n  echo one\\n\nelse if $n == 2\n  echo two\\n\nelse\n  if $n > 0\n    echo many\\n\n  end\nend\n"
+        ));
+        assert_eq!(out, format!("{word}\n"));
+    }
+}
+
+#[test]
+fn conditions_read_the_model() {
+    // A pattern is a distribution over keys: its largest element is at most one.
+    let text = "run\nif max(L1.attn.pattern) > 1.001\necho impossible\\n\nelse\necho fine\\n\nend\nkill\n";
+    assert!(prints(text).contains("fine\n"));
+}
+
+#[test]
+fn while_repeats_and_can_be_left_and_cut_short() {
+    let out = prints(
+        "set $i = 0\nwhile $i < 6\n  set $i += 1\n  if $i == 2\n    loop_continue\n  end\n  if $i == 5\n    loop_break\n  end\n  printf \"%d\\n\", $i\nend\n",
+    );
+    assert_eq!(out, "1\n3\n4\n");
+}
+
+#[test]
+fn commands_of_the_users_own_take_arguments() {
+    let out = prints(
+        "define sum\n  if $argc != 2\n    echo two please\\n\n  else\n    printf \"%d\\n\", $arg0 + $arg1\n  end\nend\nsum 1 2\nsum 3\nsum 10 (4*2)\n",
+    );
+    assert_eq!(out, "3\ntwo please\n18\n");
+}
+
+#[test]
+fn an_argument_that_was_not_given_is_an_error() {
+    let ran = script("define one\n  print $arg0\nend\none\n", &[]);
+    assert_eq!(ran.status, 1);
+    assert_eq!(ran.err, "a.ldb:2: $arg0 was not given: there are 0 arguments\na.ldb:4: one: stopped at line 2\n");
+}
+
+#[test]
+fn help_says_what_document_says() {
+    let out = prints(
+        "define greet\necho hi\\n\nend\ndocument greet\nSays hi.\nif you call it\nend\nhelp greet\nhelp user-defined\n",
+    );
+    assert_eq!(out, "Says hi.\nif you call it\ngreet  Says hi.\n");
+}
+
+#[test]
+fn hooks_run_before_and_after_and_at_stops() {
+    let out = prints(
+        "define hook-echo\nprintf \"before\\n\"\nend\ndefine hookpost-echo\nprintf \"after\\n\"\nend\necho it\\n\n",
+    );
+    assert_eq!(out.lines().filter(|line| ["before", "it", "after"].contains(line)).count(), 3, "{out}");
+    let out = prints("define hook-stop\necho halt\\n\nend\nbreak L1\nrun\n");
+    assert_eq!(out.matches("halt").count(), 1, "{out}");
+    let ran = script("define hook-run\nassert 1 > 2\nend\nrun\n", &[]);
+    assert_eq!(ran.status, 3, "a hook that fails keeps its command from running");
+    assert!(!ran.out.contains("Pass finished"), "{}", ran.out);
+}
+
+#[test]
+fn a_command_that_runs_itself_is_stopped() {
+    let ran = script("define again\nagain\nend\nagain\n", &[]);
+    assert_eq!(ran.status, 1);
+    assert!(ran.err.contains("again runs itself: commands run each other at most 256 deep"), "{}", ran.err);
+}
+
+#[test]
+fn names_of_commands_are_not_taken() {
+    let ran = script("define print\nend\n", &[]);
+    assert_eq!(
+        ran.err.lines().next(),
+        Some("a.ldb:1: print is a command already; hook-print and hookpost-print run around it")
+    );
+    let ran = script("define hook-nothing\nend\n", &[]);
+    assert!(ran.err.contains("there is no command nothing to hook"), "{}", ran.err);
+}
+
+#[test]
+fn aliases_stand_for_a_command_and_its_first_arguments() {
+    assert_eq!(prints("alias say = echo\nsay hello\\n\nalias\n"), "hello\nalias say = echo\n");
+    let ran = script("alias step = next\n", &[]);
+    assert!(ran.err.starts_with("a.ldb:1: step is a command already"), "{}", ran.err);
+}
+
+#[test]
+fn errors_in_blocks_name_the_line_of_the_file() {
+    let ran = script("echo a\\n\n\nif 1\n  # why\n\n  print nothing_there\nend\necho b\\n\n", &[]);
+    assert_eq!((ran.status, ran.out.as_str()), (1, "a\n"));
+    assert!(ran.err.starts_with("a.ldb:6: "), "{}", ran.err);
+    let ran = script("while max(\nend\n", &[]);
+    assert!(ran.err.starts_with("a.ldb:1: "), "{}", ran.err);
+    let ran = script("if 1\necho a\\n\n", &[]);
+    assert_eq!(ran.err.lines().next(), Some("a.ldb:1: `if 1` has no `end`"));
+}
+
+#[test]
+fn with_keep_going_a_loop_goes_on_and_the_status_stays() {
+    let ran =
+        script("set $i = 0\nwhile $i < 2\nset $i += 1\nprint nothing_there\necho on\\n\nend\n", &["--keep-going"]);
+    assert_eq!((ran.status, ran.out.as_str()), (1, "on\non\n"));
+}
+
+#[test]
+fn source_v_shows_commands() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("b.ldb"), "echo hello\\n\nif 1\necho there\\n\nend\n").unwrap();
+    let arguments = ["-batch", "-nx", "--device", "cpu", "-ex", "source -v b.ldb"];
+    let ran = llmdbg_in(folder.path(), &arguments, Stdio::null());
+    assert_eq!(ran.out, "+echo hello\\n\nhello\n+echo there\\n\nthere\n");
+}
+
+#[test]
+fn blocks_come_in_one_option_in_several_or_line_by_line() {
+    let whole = batch("gpt2", &ex(&["break L1", "commands\nsilent\necho in\\n\nend\nrun"]));
+    let parts = batch("gpt2", &ex(&["break L1", "commands", "silent", "echo in\\n", "end", "run"]));
+    assert_eq!((whole.status, &whole.out), (0, &parts.out), "{}", whole.err);
+    assert!(whole.out.ends_with("in\n"), "{}", whole.out);
+    let ran = batch("gpt2", &ex(&["if 1 > 2", "echo no\\n", "else", "echo yes\\n", "end"]));
+    assert_eq!((ran.status, ran.out.as_str()), (0, "yes\n"));
+    let ran = batch("gpt2", &ex(&["define go\necho gone\\n\nend\ngo"]));
+    assert_eq!((ran.status, ran.out.as_str()), (0, "gone\n"));
+    let ran = batch("gpt2", &ex(&["while 1 > 0"]));
+    assert_eq!((ran.status, ran.err.as_str()), (1, "llmdbg: `while 1 > 0` has no `end`\n"));
+}
+
+#[test]
+fn json_has_an_object_for_each_command_of_a_block() {
+    let (objects, ran) = json("gpt2", &ex(&["if 1", "print 1 + 1", "end"]));
+    assert_eq!(ran.status, 0, "{}", ran.err);
+    let lines: Vec<&str> = objects.iter().map(|object| object["cmd"].as_str().unwrap()).collect();
+    assert_eq!(lines, ["print 1 + 1", "if 1\nprint 1 + 1\nend"]);
+}
