@@ -124,6 +124,7 @@ fn errors_stops_and_unusual_values_keep_to_the_schema() {
         "continue",
         "step",
         "finish",
+        "continue",
         "delete",
         "continue",
         "print/3t logits[-1]",
