@@ -14,7 +14,7 @@ use crate::tensor::DeviceChoice;
 
 pub mod open;
 pub mod pages;
-mod size;
+
 pub mod trust;
 
 /// Options that gdb spells with one dash and more than one letter.
@@ -225,7 +225,7 @@ struct Arguments {
     lora: Option<PathBuf>,
 
     /// Memory that a recording may take, such as 512MiB
-    #[arg(long, value_name = "SIZE", default_value = "2GiB", value_parser = size::parse)]
+    #[arg(long, value_name = "SIZE", default_value = "2GiB", value_parser = crate::lang::size::parse)]
     record_budget: u64,
 
     /// Do not read the init file (-nx)

@@ -16,6 +16,10 @@ impl Interpreter for Console {
         Console::condition(self, line)
     }
 
+    fn restoring(&self, setting: &str) -> Result<String, ErrorView> {
+        Console::restoring(self, setting)
+    }
+
     fn snapshot(&mut self) -> Arc<Snapshot> {
         Console::snapshot(self)
     }

@@ -38,6 +38,9 @@ pub trait Interpreter {
     /// Whether the condition after the first word of `line`, an `if` or `while`, holds.
     fn condition(&mut self, line: &str) -> Result<bool, ErrorView>;
 
+    /// The command that makes a setting what it is now, for the setting that `NAME VALUE` names.
+    fn restoring(&self, setting: &str) -> Result<String, ErrorView>;
+
     /// What the screen needs to know now.
     fn snapshot(&mut self) -> Arc<Snapshot>;
 

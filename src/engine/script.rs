@@ -152,9 +152,11 @@ pub enum Builtin<'a> {
     Echo(&'a str),
     /// `alias NAME = COMMAND`.
     Alias(&'a str),
+    /// `with SETTING VALUE -- COMMAND`.
+    With(&'a str),
 }
 
-/// Recognises `source` (short: `so`), `echo` and `alias`.
+/// Recognises `source` (short: `so`), `echo`, `alias` and `with`.
 pub fn builtin(line: &str) -> Option<Builtin<'_>> {
     let line = line.trim();
     let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
@@ -164,6 +166,8 @@ pub fn builtin(line: &str) -> Option<Builtin<'_>> {
         Some(Builtin::Source { name: after.unwrap_or(name).trim(), verbose: after.is_some() })
     } else if word == "echo" {
         Some(Builtin::Echo(rest.trim_start()))
+    } else if word == "with" {
+        Some(Builtin::With(rest.trim()))
     } else if word == "alias" {
         Some(Builtin::Alias(strip_comment(rest).trim()))
     } else {

@@ -22,6 +22,7 @@ mod parity;
 mod pty;
 mod schema;
 mod scripts;
+mod settings;
 mod silence;
 mod starting;
 mod stops;

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process;
 
-use llmdbg::commands::{COUNTERPARTS, Command, GROUPS, commands};
+use llmdbg::commands::{COUNTERPARTS, Command, GROUPS, SETTINGS, Setting, commands};
 use llmdbg::lang::eval::FUNCTIONS;
 use llmdbg::model::bundled::{BUNDLED, Bundled};
 use llmdbg::model::role::Role;
@@ -83,6 +83,10 @@ fn reference() -> String {
     for group in GROUPS {
         write!(out, "\n## {}\n", group.title).unwrap();
         group.commands.iter().for_each(|command| entry(&mut out, command));
+    }
+    out.push_str("\n## Settings\n\n`set NAME VALUE` changes one, `show` tells all.\n\n| setting | takes | at the start | what it does |\n|---|---|---|---|\n");
+    for Setting { name, takes, default, about, .. } in SETTINGS {
+        writeln!(out, "| `{name}` | {takes} | `{default}` | {about} |").unwrap();
     }
     out.push_str(
         "\n## Functions\n\nAn argument may be given by its name: `max(x, axis=k)`. `logit`, `prob`, `logprob`, ",
