@@ -244,7 +244,7 @@ fn assign(console: &mut Console, text: &str, offset: usize) -> Done {
 /// `show [NAME]`.
 pub(super) fn show(console: &mut Console, call: Call<'_, '_>) -> Done {
     let given = words(call.args.rest, call.args.offset)?;
-    if let [] = given.as_slice() {
+    if given.is_empty() {
         return Ok(all(console));
     }
     if let [group] = given.as_slice()
