@@ -8,6 +8,8 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 use color_eyre::eyre::WrapErr;
+use llmdbg::cli::pages;
+use llmdbg::cli::trust::Trust;
 use llmdbg::cli::{self, ColorChoice, Frontend, Invocation, Options, Surroundings};
 use llmdbg::engine::history::History;
 use llmdbg::engine::journal::{self, Journal};
@@ -31,7 +33,10 @@ fn main() -> color_eyre::Result<ExitCode> {
     }
     let mut options = match cli::parse(std::env::args_os()) {
         Ok(Invocation::Debug(options)) => *options,
-        Ok(Invocation::Models) => return list_models(),
+        Ok(Invocation::Models) => return printed(list_models),
+        Ok(Invocation::Completions(shell)) => return printed(|out| pages::completions(shell, out)),
+        Ok(Invocation::Trust(file)) => return trust_file(&file),
+        Ok(Invocation::Manual) => return printed(|out| pages::manual(out)),
         Err(error) => error.exit(),
     };
     if options.resume {
@@ -110,8 +115,11 @@ fn show(
 ) -> color_eyre::Result<i32> {
     let (mut out, mut err) = (io::stdout(), io::stderr());
     let mut stdin = io::stdin().lock();
-    let init = cli::init_file().filter(|_| options.init).map(Action::Script);
-    let actions: Vec<Action> = init.into_iter().chain(options.actions.iter().cloned()).collect();
+    let (init, warning) = if options.init { cli::init_files() } else { (Vec::new(), None) };
+    let actions: Vec<Action> = init.into_iter().map(Action::Script).chain(options.actions.iter().cloned()).collect();
+    if let (Some(warning), true) = (&warning, frontend != Frontend::Tui) {
+        writeln!(err, "llmdbg: {warning}")?;
+    }
     match frontend {
         Frontend::Batch => {
             let input = options.reads_input_in_batch().then_some(&mut stdin as _);
@@ -128,7 +136,7 @@ fn show(
         }
         Frontend::Tui => {
             drop(stdin);
-            tui::run(engine.requests.clone(), engine.events.clone(), interrupt, tui_options(options, &actions))
+            tui::run(engine.requests.clone(), engine.events.clone(), interrupt, tui_options(options, &actions, warning))
         }
         Frontend::Plain => {
             let history = History::default_file();
@@ -167,11 +175,12 @@ fn cancel_on_interrupt(interrupt: Arc<AtomicBool>) -> io::Result<Arc<AtomicBool>
 }
 
 /// How the terminal interface starts: on a pass that stands at its beginning, unless commands were given.
-fn tui_options(options: &Options, actions: &[Action]) -> TuiOptions {
-    let banner = match options.quiet {
+fn tui_options(options: &Options, actions: &[Action], warning: Option<String>) -> TuiOptions {
+    let mut banner = match options.quiet {
         true => Vec::new(),
         false => vec![format!("llmdbg {}: s steps, ? helps, q leaves", env!("CARGO_PKG_VERSION"))],
     };
+    banner.extend(warning);
     let mut actions = actions.to_vec();
     if actions.is_empty() {
         actions.push(Action::Command("start".to_string()));
@@ -192,16 +201,29 @@ fn tui_options(options: &Options, actions: &[Action]) -> TuiOptions {
     }
 }
 
-/// Prints the names that can be given for a model.
-fn list_models() -> color_eyre::Result<ExitCode> {
-    let mut out = io::stdout();
-    for model in BUNDLED {
-        match writeln!(out, "{:16} {}", model.name, model.description) {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => break,
-            written => written?,
+/// Prints something and leaves. A reader that has gone away is no failure.
+fn printed(print: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> color_eyre::Result<ExitCode> {
+    match print(&mut io::stdout()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// Lets a project's init file run from now on.
+fn trust_file(file: &Path) -> color_eyre::Result<ExitCode> {
+    let Some(trust) = Trust::of_user() else { return usage("there is no home folder to note trusted files in") };
+    match trust.add(file) {
+        Ok(path) => printed(|out| writeln!(out, "{} is trusted as it is now", path.display())),
+        Err(message) => {
+            writeln!(io::stderr(), "llmdbg: {message}")?;
+            Ok(ExitCode::FAILURE)
         }
     }
-    Ok(ExitCode::SUCCESS)
+}
+
+/// The names that can be given for a model.
+fn list_models(out: &mut dyn Write) -> io::Result<()> {
+    BUNDLED.iter().try_for_each(|model| writeln!(out, "{:16} {}", model.name, model.description))
 }
 
 /// Diagnostics go to `file`, never to the screen.

@@ -13,7 +13,9 @@ use crate::frontend::Action;
 use crate::tensor::DeviceChoice;
 
 pub mod open;
-mod size;
+pub mod pages;
+
+pub mod trust;
 
 /// Options that gdb spells with one dash and more than one letter.
 const ONE_DASH: [&str; 3] = ["batch", "ex", "nx"];
@@ -48,6 +50,12 @@ pub enum Invocation {
     Debug(Box<Options>),
     /// List the models that can be opened by name.
     Models,
+    /// Print completions for a shell.
+    Completions(pages::Shell),
+    /// Print the manual page.
+    Manual,
+    /// Trust the init file of a project.
+    Trust(PathBuf),
 }
 
 /// How to debug a model.
@@ -172,9 +180,12 @@ impl Options {
     name = "llmdbg",
     version,
     max_term_width = 100,
-    override_usage = "llmdbg [OPTIONS] [MODEL]\n       llmdbg models"
+    override_usage = "llmdbg [OPTIONS] [MODEL]\n       llmdbg models | completions SHELL | man | trust [FILE]"
 )]
-#[command(after_help = "`llmdbg models` lists the models that can be opened by name.")]
+#[command(
+    after_help = "`llmdbg models` lists the models that can be opened by name, `llmdbg man` prints the manual page,\n\
+                  `llmdbg completions bash` (or fish, zsh, elvish, powershell) completions for a shell."
+)]
 struct Arguments {
     /// Model directory, file or name [default: a small bundled one]
     model: Option<String>,
@@ -248,7 +259,7 @@ struct Arguments {
     lora: Option<PathBuf>,
 
     /// Memory that a recording may take, such as 512MiB
-    #[arg(long, value_name = "SIZE", default_value = "2GiB", value_parser = size::parse)]
+    #[arg(long, value_name = "SIZE", default_value = "2GiB", value_parser = crate::lang::size::parse)]
     record_budget: u64,
 
     /// Do not read the init file (-nx)
@@ -311,8 +322,17 @@ fn dtype(text: &str) -> Result<String, String> {
 /// mistake, 0 for `--help` and `--version`.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation, clap::Error> {
     let arguments = two_dashes(arguments);
-    if arguments.len() == 2 && arguments[1] == "models" {
-        return Ok(Invocation::Models);
+    let words: Vec<_> = arguments.iter().skip(1).map(|word| word.to_string_lossy()).collect();
+    match words.iter().map(AsRef::as_ref).collect::<Vec<&str>>().as_slice() {
+        ["models"] => return Ok(Invocation::Models),
+        ["man"] => return Ok(Invocation::Manual),
+        ["trust"] => return Ok(Invocation::Trust(trust::PROJECT_FILE.into())),
+        ["trust", file] => return Ok(Invocation::Trust(file.into())),
+        ["completions"] => return Err(wrong("which shell? bash, elvish, fish, powershell or zsh".to_string())),
+        ["completions", shell] => {
+            return pages::Shell::from_str(shell, false).map(Invocation::Completions).map_err(wrong);
+        }
+        _ => {}
     }
     let matches = Arguments::command().try_get_matches_from(arguments)?;
     let given = Arguments::from_arg_matches(&matches)?;
@@ -336,8 +356,12 @@ fn two_dashes(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     arguments.into_iter().map(rewrite).collect()
 }
 
+/// A mistake in the arguments.
+fn wrong(message: String) -> clap::Error {
+    Arguments::command().error(ErrorKind::ValueValidation, message)
+}
+
 fn options(given: Arguments, matches: &ArgMatches) -> Result<Options, clap::Error> {
-    let wrong = |message: String| Arguments::command().error(ErrorKind::ValueValidation, message);
     let texts = given.prompt_file.iter().map(|file| {
         let text = std::fs::read_to_string(file);
         let text = text.map_err(|error| wrong(format!("cannot read {}: {error}", file.display())))?;
@@ -387,10 +411,24 @@ fn in_order<T>(matches: &ArgMatches, a: (&str, Vec<T>), b: (&str, Vec<T>)) -> Ve
     values.into_iter().map(|(_, value)| value).collect()
 }
 
-/// The user's init file, if there is one: `init.ldb` in the configuration folder.
-pub fn init_file() -> Option<PathBuf> {
-    let file = directories::ProjectDirs::from("", "", "llmdbg")?.config_dir().join("init.ldb");
-    file.is_file().then_some(file)
+/// The init files to run: `init.ldb` in the configuration folder, then the project's if it is trusted; and what to say of
+/// one that is not.
+pub fn init_files() -> (Vec<PathBuf>, Option<String>) {
+    let dirs = directories::ProjectDirs::from("", "", "llmdbg");
+    let own = dirs.map(|dirs| dirs.config_dir().join("init.ldb")).filter(|file| file.is_file());
+    let mut files: Vec<PathBuf> = own.into_iter().collect();
+    let here = std::env::current_dir().unwrap_or_default();
+    match trust::project(&here, trust::Trust::of_user().as_ref()) {
+        trust::Project::Nothing => (files, None),
+        trust::Project::File(file) => {
+            files.push(file);
+            (files, None)
+        }
+        trust::Project::Untrusted(file) => {
+            let file = file.display();
+            (files, Some(format!("{file} is not trusted as it is now, and is not run: read it, then \"llmdbg trust\"")))
+        }
+    }
 }
 
 #[cfg(test)]

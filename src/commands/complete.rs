@@ -22,7 +22,11 @@ impl Console {
             None => commands().map(|command| command.name.to_string()).collect(),
             Some(call) => {
                 let takes = Self::command(call.word).map_or(Takes::Expression, |command| command.takes);
-                self.candidates(takes, call.rest.is_empty())
+                let mut found = self.candidates(takes, call.rest.is_empty());
+                if matches!(takes, Takes::Setting | Takes::Change) {
+                    found.extend(super::settings::candidates(call.rest));
+                }
+                found
             }
         };
         found.retain(|name| name.starts_with(word));
@@ -37,7 +41,7 @@ impl Console {
     /// What may stand in the arguments of a command; `first` if nothing stands there yet.
     fn candidates(&self, takes: Takes, first: bool) -> Vec<String> {
         match takes {
-            Takes::Nothing | Takes::File => Vec::new(),
+            Takes::Nothing | Takes::File | Takes::Setting => Vec::new(),
             Takes::Words(words) if first => words.iter().map(|word| word.to_string()).collect(),
             Takes::Location | Takes::Words(_) => self.sites(),
             Takes::Branch => self.session.run.branches.iter().map(|branch| branch.name.clone()).collect(),
@@ -45,7 +49,7 @@ impl Console {
                 let names = commands().map(|command| command.name).chain(GROUPS.iter().map(|group| group.name));
                 names.chain(["functions"]).map(String::from).collect()
             }
-            Takes::Expression => {
+            Takes::Expression | Takes::Change => {
                 let mut all = self.sites();
                 all.extend(FUNCTIONS.iter().map(|function| function.name.to_string()));
                 all.extend(self.session.variables.keys().map(|name| format!("${name}")));

@@ -16,6 +16,7 @@ pub struct Console {
     pub model_name: String,
     /// Where the last `x` ended.
     pub(super) dump: Option<Dump>,
+    pub(super) chosen: super::settings::Chosen,
     /// Highest display number given.
     pub(super) displays: usize,
     /// Highest checkpoint number given.
@@ -36,6 +37,7 @@ impl Console {
             session,
             model_name: model_name.into(),
             dump: None,
+            chosen: super::settings::Chosen::default(),
             displays: 0,
             highest_checkpoint: 0,
             printed: Vec::new(),

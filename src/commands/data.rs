@@ -13,9 +13,6 @@ use crate::lang::{Expr, ExprKind, LangError, Span, parse_expr, parse_list, site,
 use crate::program::shape_of;
 use crate::tensor::Axis;
 
-/// Rows of `print/t` where no count is given.
-const TOP: usize = 10;
-
 pub fn print(console: &mut Console, call: Call<'_, '_>) -> Done {
     let format = format(&call)?;
     let rest = if call.args.rest.is_empty() { "$" } else { call.args.rest };
@@ -209,7 +206,7 @@ impl Console {
     /// A value in the format that a letter asks for.
     pub(super) fn formatted(&self, text: &str, datum: &Datum, number: Option<usize>, format: &Format) -> Done {
         let letter = format.letters.first().map(|letter| letter.value);
-        let count = format.count.map_or(TOP, |count| count.unsigned_abs() as usize);
+        let count = format.count.map_or(self.chosen.top, |count| count.unsigned_abs() as usize);
         let tensor = |what: &str| match datum {
             Datum::Tensor(value) => Ok(value.clone()),
             datum => Err(Fail::because(format!("{what} needs a tensor, found {}", datum.described()))),

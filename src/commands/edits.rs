@@ -20,11 +20,8 @@ pub fn set(console: &mut Console, call: Call<'_, '_>) -> Done {
     {
         return set_prompt(console, text.trim(), call.line);
     }
-    if let Some((word, settings)) = rest.split_once(char::is_whitespace)
-        && word == "generation"
-    {
-        let skipped = rest.len() - settings.len();
-        return super::generation::set(console, settings, offset + skipped);
+    if let Some(done) = super::settings::set(console, rest, offset) {
+        return done;
     }
     let assignment = parse_assignment(rest, offset)?;
     if let LValue::Var(name) = &assignment.target {

@@ -6,8 +6,7 @@ use super::motion::{count, travel};
 use super::table::Call;
 use crate::answer::numbers::significant;
 use crate::answer::{Answer, Cell, Table};
-use crate::debugger::{Direction, Mark, Motion, Reason, Sampling};
-use crate::lang::words::words;
+use crate::debugger::{Direction, Mark, Motion, Reason};
 use crate::lang::{LangError, Span};
 use crate::tensor::ops::Slice;
 
@@ -65,84 +64,6 @@ fn begin(console: &mut Console) -> Result<(), Fail> {
         console.printed.push(format!("Other settings: what follows is branch {name}."));
     }
     Ok(())
-}
-
-/// The settings of `set generation`, their present values, and what they mean.
-const SETTINGS: [(&str, &str); 7] = [
-    ("temperature", "divides the logits; 0 takes the most likely token"),
-    ("top-k", "only so many of the likeliest tokens; 0 for all"),
-    ("top-p", "only the likeliest tokens with this probability together; 1 for all"),
-    ("min-p", "only tokens with this share of the likeliest one's probability; 0 for all"),
-    ("repetition-penalty", "lowers the logits of tokens that are in the text; 1 for none"),
-    ("seed", "where the random numbers begin"),
-    ("stop", "whether a token that ends a text ends the generation"),
-];
-
-/// `set generation NAME VALUE`.
-pub fn set(console: &mut Console, text: &str, offset: usize) -> Done {
-    let given = words(text, offset)?;
-    let [name, value] = given.as_slice() else {
-        let names: Vec<&str> = SETTINGS.iter().map(|(name, _)| *name).collect();
-        let error = LangError::new("expected a setting and its value", Span::at(offset));
-        return Err(Fail::At(error.help(format!("set generation NAME VALUE, NAME being one of {}", names.join(", ")))));
-    };
-    let wrong = |wanted: &str| {
-        let message = format!("{} is {wanted}, not {}", name.text, value.text);
-        Fail::At(LangError::new(message, value.span))
-    };
-    let number = |low: f64, high: f64, wanted: &str| {
-        let number = value.text.parse::<f64>().ok().filter(|x| (low..=high).contains(x));
-        number.ok_or_else(|| wrong(wanted))
-    };
-    let mut sampling = console.session.run.sampling.clone();
-    match name.text.as_str() {
-        "temperature" => sampling.temperature = number(0.0, 1e6, "a number from 0 on")?,
-        "top-k" => sampling.top_k = value.text.parse().map_err(|_| wrong("a whole number from 0 on"))?,
-        "top-p" => {
-            let share = number(0.0, 1.0, "a number above 0, up to 1")?;
-            sampling.top_p = if share > 0.0 { share } else { return Err(wrong("a number above 0, up to 1")) };
-        }
-        "min-p" => sampling.min_p = number(0.0, 1.0, "a number from 0 to 1")?,
-        "repetition-penalty" => {
-            let factor = number(0.0, 1e6, "a number above 0")?;
-            sampling.repetition_penalty = if factor > 0.0 { factor } else { return Err(wrong("a number above 0")) };
-        }
-        "seed" => sampling.seed = value.text.parse().map_err(|_| wrong("a whole number from 0 on"))?,
-        "stop" => {
-            sampling.stop = match value.text.as_str() {
-                "on" => true,
-                "off" => false,
-                _ => return Err(wrong("on or off")),
-            }
-        }
-        other => {
-            let names: Vec<&str> = SETTINGS.iter().map(|(name, _)| *name).collect();
-            let error = LangError::new(format!("no setting of generation called {other}"), name.span);
-            return Err(Fail::At(error.help(format!("one of {}", names.join(", ")))));
-        }
-    }
-    console.session.run.sampling = sampling;
-    Ok(Answer::Text(String::new()))
-}
-
-/// The answer of `info generation`.
-pub fn settings(console: &Console) -> Answer {
-    let Sampling { temperature, top_k, top_p, min_p, repetition_penalty, seed, stop } = &console.session.run.sampling;
-    let values = [
-        temperature.to_string(),
-        top_k.to_string(),
-        top_p.to_string(),
-        min_p.to_string(),
-        repetition_penalty.to_string(),
-        seed.to_string(),
-        if *stop { "on" } else { "off" }.to_string(),
-    ];
-    let rows = SETTINGS
-        .iter()
-        .zip(values)
-        .map(|((name, about), value)| vec![Cell::Text((*name).into()), Cell::Text(value), Cell::Text((*about).into())]);
-    let columns = ["Setting", "Value", "Meaning"].map(String::from).to_vec();
-    Answer::Table(Table { title: String::new(), columns, rows: rows.collect() })
 }
 
 /// The answer of `info passes`.

@@ -4,6 +4,7 @@ use regex::RegexBuilder;
 
 use super::console::{Console, Done};
 use super::fail::Fail;
+use super::settings::SETTINGS;
 use super::table::gdb::COUNTERPARTS;
 use super::table::{Call, Command, GROUPS, commands, find};
 use crate::answer::{Answer, Cell, Table};
@@ -50,6 +51,12 @@ fn page(command: &Command) -> String {
     lines.push(format!("  {}", command.about));
     lines.extend(command.help.lines().map(|line| format!("  {line}")));
     lines.extend(command.options.iter().map(|(option, about)| format!("  {option}  {about}")));
+    if command.name == "set" {
+        lines.push("  settings:".into());
+        lines.extend(
+            SETTINGS.iter().map(|setting| format!("    {}, {}: {}", setting.name, setting.takes, setting.about)),
+        );
+    }
     if !command.short.is_empty() {
         lines.push(format!("  short: {}", command.short.join(", ")));
     }

@@ -3,14 +3,14 @@
 use super::console::{Console, Done};
 use super::fail::Fail;
 use super::table::Call;
-use super::{branching, breakpoints, generation, places, times, tracing, weights};
+use super::{branching, breakpoints, generation, places, settings, times, tracing, weights};
 use crate::answer::{Answer, Cell, Table, TokenView};
 use crate::lang::command::Vocabulary;
 use crate::lang::location::{Choice, parse_location};
 use crate::lang::{LangError, Span};
 use crate::tensor::Axis;
 
-pub(super) const SUBJECTS: [&str; 16] = [
+pub(super) const SUBJECTS: [&str; 17] = [
     "alternatives",
     "breakpoints",
     "branches",
@@ -22,15 +22,13 @@ pub(super) const SUBJECTS: [&str; 16] = [
     "modules",
     "passes",
     "record",
+    "settings",
     "sites",
     "template",
     "tokens",
     "trace",
     "weights",
 ];
-
-/// Ops listed around a place.
-const LISTED: usize = 10;
 
 pub fn info(console: &mut Console, call: Call<'_, '_>) -> Done {
     let Some(subject) = call.args.subcommand() else {
@@ -41,7 +39,7 @@ pub fn info(console: &mut Console, call: Call<'_, '_>) -> Done {
     Ok(match vocabulary.resolve(subject.word, subject.span)? {
         "alternatives" => generation::alternatives(console)?,
         "breakpoints" => breakpoints::table(console),
-        "generation" => generation::settings(console),
+        "generation" => settings::of_group(console, "generation"),
         "passes" => generation::passes(console)?,
         "branches" => branching::tree(console),
         "checkpoints" => times::table(console),
@@ -50,6 +48,7 @@ pub fn info(console: &mut Console, call: Call<'_, '_>) -> Done {
         "model" => model(console),
         "modules" => modules(console),
         "record" => record(console),
+        "settings" => settings::all(console),
         "sites" => sites(console),
         "tokens" => Answer::Tokens(console.tokens()),
         "template" => template(console),
@@ -182,8 +181,9 @@ pub fn list(console: &mut Console, call: Call<'_, '_>) -> Done {
             places::position_of(&console.session, &found[0])?.1
         }
     };
-    let start = middle.saturating_sub(LISTED / 2).min(ops.saturating_sub(LISTED));
-    Ok(Answer::Table(console.op_table(start..(start + LISTED).min(ops))))
+    let listed = console.chosen.list_size;
+    let start = middle.saturating_sub(listed / 2).min(ops.saturating_sub(listed));
+    Ok(Answer::Table(console.op_table(start..(start + listed).min(ops))))
 }
 
 /// `focus [row=N] [pos=N] [head=N]`.

@@ -25,6 +25,7 @@ mod motion;
 mod panel;
 mod places;
 mod saving;
+mod settings;
 mod snapshot;
 mod steering;
 mod stopview;
@@ -38,6 +39,7 @@ mod weights;
 use crate::answer::Answer;
 
 pub use console::Console;
+pub use settings::{SETTINGS, Setting};
 pub use table::gdb::{COUNTERPARTS, Counterpart};
 pub use table::{Command, GROUPS, Group, Takes, commands};
 

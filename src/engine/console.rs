@@ -20,6 +20,10 @@ impl Interpreter for Console {
         Console::is_journalled(line)
     }
 
+    fn restoring(&self, setting: &str) -> Result<String, ErrorView> {
+        Console::restoring(self, setting)
+    }
+
     fn snapshot(&mut self) -> Arc<Snapshot> {
         Console::snapshot(self)
     }

@@ -43,6 +43,9 @@ pub trait Interpreter {
     /// Whether the command changes what a later one may depend on, so that a journal must have it.
     fn is_journalled(&self, line: &str) -> bool;
 
+    /// The command that makes a setting what it is now, for the setting that `NAME VALUE` names.
+    fn restoring(&self, setting: &str) -> Result<String, ErrorView>;
+
     /// What the screen needs to know now.
     fn snapshot(&mut self) -> Arc<Snapshot>;
 

@@ -154,9 +154,11 @@ pub enum Builtin<'a> {
     Alias(&'a str),
     /// `resume FILE`.
     Resume(&'a str),
+    /// `with SETTING VALUE -- COMMAND`.
+    With(&'a str),
 }
 
-/// Recognises `source` (short: `so`), `echo`, `alias` and `resume`.
+/// Recognises `source` (short: `so`), `echo`, `alias`, `with` and `resume`.
 pub fn builtin(line: &str) -> Option<Builtin<'_>> {
     let line = line.trim();
     let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
@@ -166,6 +168,8 @@ pub fn builtin(line: &str) -> Option<Builtin<'_>> {
         Some(Builtin::Source { name: after.unwrap_or(name).trim(), verbose: after.is_some() })
     } else if word == "echo" {
         Some(Builtin::Echo(rest.trim_start()))
+    } else if word == "with" {
+        Some(Builtin::With(rest.trim()))
     } else if word == "alias" {
         Some(Builtin::Alias(strip_comment(rest).trim()))
     } else if word == "resume" {

@@ -65,6 +65,10 @@ impl Interpreter for Fake {
         line.starts_with("step")
     }
 
+    fn restoring(&self, setting: &str) -> Result<String, ErrorView> {
+        Err(ErrorView { message: format!("no setting {setting}"), ..ErrorView::default() })
+    }
+
     fn snapshot(&mut self) -> Arc<Snapshot> {
         Arc::new(Snapshot {
             model: "fake".into(),

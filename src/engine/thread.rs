@@ -314,6 +314,7 @@ impl Engine {
                 self.journal.write(line);
                 self.alias(rest)
             }
+            Some(Builtin::With(rest)) => self.with(id, rest, source, keep_going),
             Some(Builtin::Resume(file)) => self.resume(id, Path::new(file)),
             None => {
                 let kept = self.interpreter.is_journalled(line);
@@ -342,6 +343,25 @@ impl Engine {
         if let Some(place) = self.place().filter(|place| !place.site.is_empty()) {
             self.journal.write(&format!("goto -before {}#{}", place.site, place.pass));
         }
+    }
+
+    /// Runs a command while a setting is another one.
+    fn with(&mut self, id: u64, rest: &str, source: &Source, keep_going: bool) -> Outcome {
+        let Some((setting, command)) = rest.split_once(" -- ").filter(|(_, command)| !command.trim().is_empty()) else {
+            return failure("expected with SETTING VALUE -- COMMAND", Fault::Command);
+        };
+        let back = match self.interpreter.restoring(setting) {
+            Ok(back) => back,
+            Err(error) => return Outcome::of(Answer::Error(error)),
+        };
+        let set = self.unhooked(id, &format!("set {setting}"), source, keep_going);
+        if fault_of(&set.answer).is_some() {
+            return set;
+        }
+        let outcome = self.execute(id, command, source, keep_going);
+        let restored = self.unhooked(id, &back, source, keep_going);
+        let failed = fault_of(&outcome.answer).is_none() && fault_of(&restored.answer).is_some();
+        if failed { restored } else { outcome }
     }
 
     /// Whether the condition of an `if` or `while` line holds.

@@ -20,6 +20,7 @@ pub mod parser;
 mod postfix;
 mod print;
 pub mod site;
+pub mod size;
 pub mod span;
 pub mod strings;
 pub mod words;

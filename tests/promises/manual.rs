@@ -7,7 +7,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process;
 
-use llmdbg::commands::{COUNTERPARTS, Command, GROUPS, commands};
+use llmdbg::commands::{COUNTERPARTS, Command, GROUPS, SETTINGS, Setting, commands};
 use llmdbg::lang::eval::FUNCTIONS;
 use llmdbg::model::bundled::{BUNDLED, Bundled};
 use llmdbg::model::role::Role;
@@ -39,11 +39,11 @@ A command may be shortened as long as only one begins so; the short forms given 
 there is `source FILE`, which runs a script ([scripts.md](scripts.md)).
 ";
 
-fn page(name: &str) -> PathBuf {
+pub fn page(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs").join(name)
 }
 
-fn read(name: &str) -> String {
+pub fn read(name: &str) -> String {
     fs::read_to_string(page(name)).unwrap_or_default()
 }
 
@@ -83,6 +83,10 @@ fn reference() -> String {
     for group in GROUPS {
         write!(out, "\n## {}\n", group.title).unwrap();
         group.commands.iter().for_each(|command| entry(&mut out, command));
+    }
+    out.push_str("\n## Settings\n\n`set NAME VALUE` changes one, `show` tells all.\n\n| setting | takes | at the start | what it does |\n|---|---|---|---|\n");
+    for Setting { name, takes, default, about, .. } in SETTINGS {
+        writeln!(out, "| `{name}` | {takes} | `{default}` | {about} |").unwrap();
     }
     out.push_str(
         "\n## Functions\n\nAn argument may be given by its name: `max(x, axis=k)`. `logit`, `prob`, `logprob`, ",
@@ -164,7 +168,7 @@ fn the_page_on_the_interface_names_every_key() {
 }
 
 /// The commands of a page and what it says they print.
-fn examples(text: &str) -> Vec<(String, Vec<String>)> {
+pub fn examples(text: &str) -> Vec<(String, Vec<String>)> {
     let mut steps: Vec<(String, Vec<String>)> = Vec::new();
     let mut inside = false;
     for line in text.lines() {
@@ -180,7 +184,7 @@ fn examples(text: &str) -> Vec<(String, Vec<String>)> {
 }
 
 /// Equal word by word; numbers may differ by one part in a thousand, as another processor adds in another order.
-fn same(found: &str, wanted: &str) -> bool {
+pub fn same(found: &str, wanted: &str) -> bool {
     let words = |text: &str| -> Vec<String> { text.split_whitespace().map(String::from).collect() };
     let number = |word: &str| word.trim_matches(['[', ']', ',']).parse::<f64>();
     let (found, wanted) = (words(found), words(wanted));

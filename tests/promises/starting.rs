@@ -60,3 +60,65 @@ fn listing_models() {
     assert!(models.status.success());
     assert!(models.stderr.is_empty());
 }
+
+/// What lies in a folder runs only when its owner has looked at it.
+#[test]
+fn the_init_file_of_a_project_runs_when_it_is_trusted() {
+    let folder = tempfile::tempdir().unwrap();
+    let project = folder.path().join("project");
+    std::fs::create_dir(&project).unwrap();
+    let run = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_llmdbg"))
+            .args(arguments)
+            .current_dir(&project)
+            .env("XDG_CONFIG_HOME", folder.path().join("config"))
+            .env("XDG_STATE_HOME", folder.path().join("state"))
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    let batch = ["-batch", "--device", "cpu", "-ex", "echo own"];
+    assert_eq!(run(&["trust"]).0, Some(1));
+    std::fs::write(project.join(".llmdbg"), "echo project\n").unwrap();
+    let (status, out, err) = run(&batch);
+    assert_eq!((status, out.as_str()), (Some(0), "own\n"));
+    assert!(err.contains(".llmdbg is not trusted as it is now, and is not run"), "{err}");
+    let (status, out, _) = run(&["trust"]);
+    assert!(status == Some(0) && out.ends_with(".llmdbg is trusted as it is now\n"), "{out}");
+    std::fs::create_dir_all(folder.path().join("config/llmdbg")).unwrap();
+    std::fs::write(folder.path().join("config/llmdbg/init.ldb"), "echo user\n").unwrap();
+    assert_eq!(run(&batch), (Some(0), "user\nproject\nown\n".to_string(), String::new()));
+    let without: Vec<&str> = batch.iter().copied().chain(["-nx"]).collect();
+    assert_eq!(run(&without), (Some(0), "own\n".to_string(), String::new()));
+    std::fs::write(project.join(".llmdbg"), "echo changed\n").unwrap();
+    let (status, out, err) = run(&batch);
+    assert_eq!((status, out.as_str()), (Some(0), "user\nown\n"));
+    assert!(err.contains("is not trusted"), "{err}");
+}
+
+#[test]
+fn completions_and_the_manual_page() {
+    let script = llmdbg(&["completions", "bash"]);
+    assert!(script.status.success());
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("llmdbg.bash");
+    std::fs::write(&file, &script.stdout).unwrap();
+    // What bash itself offers with them, for an option and for a command of the debugger.
+    let offer = |words: &str, number: usize| {
+        let line = format!(
+            "source '{}'; COMP_WORDS=({words}); COMP_CWORD={number}; _llmdbg llmdbg \"${{COMP_WORDS[{number}]}}\" \
+             \"${{COMP_WORDS[{}]}}\"; echo \"${{COMPREPLY[@]}}\"",
+            file.display(),
+            number - 1
+        );
+        let output = Command::new("bash").args(["--norc", "-c", &line]).output().unwrap();
+        text(&output.stdout).trim().to_string()
+    };
+    assert_eq!(offer("llmdbg --rec", 1), "--record-budget");
+    assert_eq!(offer("llmdbg --ex reverse-f", 2), "reverse-finish");
+    check_mistake(&["completions"], 2, "which shell?");
+    check_mistake(&["completions", "csh"], 2, "csh");
+    let page = llmdbg(&["man"]);
+    assert!(page.status.success() && text(&page.stdout).contains(".SH COMMANDS"));
+}

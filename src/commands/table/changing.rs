@@ -6,16 +6,17 @@ use super::{CHANGING, Command, Takes};
 pub const COMMANDS: &[Command] = &[
     Command {
         name: "set",
-        usage: "set LVALUE = EXPR\nset prompt TEXT\nset generation NAME VALUE",
-        about: "change a site, the input, a weight, the cache, a variable or how tokens are chosen",
+        usage: "set LVALUE = EXPR\nset prompt TEXT\nset SETTING VALUE",
+        about: "change a site, the input, a weight, the cache, a variable or a setting",
         help: "LVALUE: a site, tokens[N], param(\"NAME\"), kv(L, k), $cursor, each with a slice, or $name. Also += -= *= /=.",
         examples: &[
             "until L2.attn.pattern\nset $cursor[head=0] = 0\ncontinue",
             "set tokens[1] = \" Paul\"\nrun",
             "run\nset param(\"L0.mlp.W_in\")[0] *= 2",
             "set $x = 3\nprint $x * 2",
+            "set record-budget 64MiB\nset generation temperature 0.8",
         ],
-        takes: Takes::Expression,
+        takes: Takes::Change,
         run: edits::set,
         ..CHANGING
     },

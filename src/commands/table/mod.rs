@@ -56,6 +56,10 @@ pub enum Takes {
     Expression,
     /// One of these words first, then perhaps an expression.
     Words(&'static [&'static str]),
+    /// A setting.
+    Setting,
+    /// An assignment, or a setting and its value.
+    Change,
     /// A branch.
     Branch,
     /// A file.

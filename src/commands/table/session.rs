@@ -1,6 +1,6 @@
 //! Commands about files and the session itself.
 
-use super::super::{exporting, files, help, saving};
+use super::super::{exporting, files, help, saving, settings};
 use super::{CHANGING, Command, PLAIN, Takes};
 
 pub const COMMANDS: &[Command] = &[
@@ -40,6 +40,16 @@ pub const COMMANDS: &[Command] = &[
         examples: &["export model copy", "run\nset param(\"L0.mlp.W_out\")[3] = 0\nexport model without_neuron"],
         takes: Takes::Words(&["model"]),
         run: exporting::export,
+        ..PLAIN
+    },
+    Command {
+        name: "show",
+        usage: "show [SETTING]",
+        about: "what a setting is, or what all of them are",
+        help: "set SETTING VALUE changes one.",
+        examples: &["show", "set list-size 4\nshow list-size\nlist"],
+        takes: Takes::Setting,
+        run: settings::show,
         ..PLAIN
     },
     Command {

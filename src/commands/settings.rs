@@ -1,0 +1,303 @@
+//! The settings: one table that `set NAME VALUE`, `show`, `info settings`, `help set`, completion and the manual read.
+
+use super::console::{Console, Done};
+use super::fail::Fail;
+use super::table::Call;
+use crate::answer::{Answer, Cell, Table};
+use crate::lang::words::{Word, words};
+use crate::lang::{LangError, Span, size};
+
+/// Something that can be chosen.
+pub struct Setting {
+    /// One word, or two: the group and the name in it.
+    pub name: &'static str,
+    /// What it takes.
+    pub takes: &'static str,
+    /// What it is at the start.
+    pub default: &'static str,
+    /// What it does.
+    pub about: &'static str,
+    /// Its value, as `set` takes it.
+    pub(super) get: fn(&Console) -> String,
+    /// Applies a value; none if it is not what the setting takes.
+    pub(super) set: fn(&mut Console, &str) -> Option<()>,
+}
+
+/// Settings of the console itself.
+#[derive(Clone, Debug)]
+pub(super) struct Chosen {
+    /// Ops that `list` shows.
+    pub list_size: usize,
+    /// Rows of `print/t` without a count.
+    pub top: usize,
+}
+
+impl Default for Chosen {
+    fn default() -> Chosen {
+        Chosen { list_size: 10, top: 10 }
+    }
+}
+
+/// Every setting, in the order of `show`.
+pub static SETTINGS: &[Setting] = &[
+    Setting {
+        name: "generation temperature",
+        takes: "a number from 0 on",
+        default: "0",
+        about: "divides the logits; 0 takes the most likely token",
+        get: |console| console.session.run.sampling.temperature.to_string(),
+        set: |console, text| {
+            console.session.run.sampling.temperature = number(text, 0.0, 1e6)?;
+            Some(())
+        },
+    },
+    Setting {
+        name: "generation top-k",
+        takes: "a whole number from 0 on",
+        default: "0",
+        about: "only so many of the likeliest tokens; 0 for all",
+        get: |console| console.session.run.sampling.top_k.to_string(),
+        set: |console, text| {
+            console.session.run.sampling.top_k = text.parse().ok()?;
+            Some(())
+        },
+    },
+    Setting {
+        name: "generation top-p",
+        takes: "a number above 0, up to 1",
+        default: "1",
+        about: "only the likeliest tokens with this probability together; 1 for all",
+        get: |console| console.session.run.sampling.top_p.to_string(),
+        set: |console, text| {
+            console.session.run.sampling.top_p = number(text, 0.0, 1.0).filter(|x| *x > 0.0)?;
+            Some(())
+        },
+    },
+    Setting {
+        name: "generation min-p",
+        takes: "a number from 0 to 1",
+        default: "0",
+        about: "only tokens with this share of the likeliest one's probability; 0 for all",
+        get: |console| console.session.run.sampling.min_p.to_string(),
+        set: |console, text| {
+            console.session.run.sampling.min_p = number(text, 0.0, 1.0)?;
+            Some(())
+        },
+    },
+    Setting {
+        name: "generation repetition-penalty",
+        takes: "a number above 0",
+        default: "1",
+        about: "lowers the logits of tokens that are in the text; 1 for none",
+        get: |console| console.session.run.sampling.repetition_penalty.to_string(),
+        set: |console, text| {
+            console.session.run.sampling.repetition_penalty = number(text, 0.0, 1e6).filter(|x| *x > 0.0)?;
+            Some(())
+        },
+    },
+    Setting {
+        name: "generation seed",
+        takes: "a whole number from 0 on",
+        default: "0",
+        about: "where the random numbers begin",
+        get: |console| console.session.run.sampling.seed.to_string(),
+        set: |console, text| {
+            console.session.run.sampling.seed = text.parse().ok()?;
+            Some(())
+        },
+    },
+    Setting {
+        name: "generation stop",
+        takes: "on or off",
+        default: "on",
+        about: "whether a token that ends a text ends the generation",
+        get: |console| if console.session.run.sampling.stop { "on" } else { "off" }.to_string(),
+        set: |console, text| {
+            console.session.run.sampling.stop = switch(text)?;
+            Some(())
+        },
+    },
+    Setting {
+        name: "list-size",
+        takes: "a whole number from 1 on",
+        default: "10",
+        about: "ops that list shows",
+        get: |console| console.chosen.list_size.to_string(),
+        set: |console, text| {
+            console.chosen.list_size = text.parse().ok().filter(|n| *n > 0)?;
+            Some(())
+        },
+    },
+    Setting {
+        name: "record-budget",
+        takes: "a size such as 512MiB",
+        default: "2147483648",
+        about: "bytes that recordings may take; what no longer fits is computed again when asked for",
+        get: |console| console.session.run.budget().to_string(),
+        set: |console, text| {
+            console.session.run.set_budget(size::parse(text).ok()?);
+            Some(())
+        },
+    },
+    Setting {
+        name: "top-rows",
+        takes: "a whole number from 1 on",
+        default: "10",
+        about: "rows of print/t without a count",
+        get: |console| console.chosen.top.to_string(),
+        set: |console, text| {
+            console.chosen.top = text.parse().ok().filter(|n| *n > 0)?;
+            Some(())
+        },
+    },
+];
+
+fn number(text: &str, low: f64, high: f64) -> Option<f64> {
+    text.parse::<f64>().ok().filter(|x| (low..=high).contains(x))
+}
+
+fn switch(text: &str) -> Option<bool> {
+    match text {
+        "on" => Some(true),
+        "off" => Some(false),
+        _ => None,
+    }
+}
+
+impl Setting {
+    /// The group, empty without one, and the name in it.
+    fn parts(&self) -> (&'static str, &'static str) {
+        self.name.split_once(' ').unwrap_or(("", self.name))
+    }
+}
+
+/// Whether a word begins the name of a setting: it is a group, a name, or near enough to one to be meant.
+fn is_meant(word: &str) -> bool {
+    let heads = SETTINGS.iter().map(|setting| setting.name.split(' ').next().unwrap_or_default());
+    heads.into_iter().any(|head| {
+        head == word
+            || word.len() > 2 && (head.starts_with(word) || strsim::normalized_damerau_levenshtein(word, head) > 0.7)
+    })
+}
+
+/// The setting that words name, and how many of them do.
+fn find(given: &[Word], end: usize) -> Result<(&'static Setting, usize), Fail> {
+    let expected = |at: usize| {
+        Fail::At(LangError::new("expected a setting and its value", Span::at(at)).help("show lists the settings"))
+    };
+    let Some(first) = given.first() else { return Err(expected(end)) };
+    let in_group = SETTINGS.iter().any(|setting| setting.parts().0 == first.text);
+    let (group, word, used) = match (in_group, given.get(1)) {
+        (true, Some(second)) => (first.text.as_str(), second, 2),
+        (true, None) => return Err(expected(end)),
+        (false, _) => ("", first, 1),
+    };
+    let of_group: Vec<&Setting> = SETTINGS.iter().filter(|setting| setting.parts().0 == group).collect();
+    let starting: Vec<&&Setting> =
+        of_group.iter().filter(|setting| setting.parts().1.starts_with(&word.text)).collect();
+    let exact = of_group.iter().find(|setting| setting.parts().1 == word.text);
+    match (exact, starting.as_slice()) {
+        (Some(setting), _) => Ok((setting, used)),
+        (None, [setting]) if !word.text.is_empty() => Ok((setting, used)),
+        _ => {
+            let of = if group.is_empty() { String::new() } else { format!(" of {group}") };
+            let names: Vec<&str> = of_group.iter().map(|setting| setting.parts().1).collect();
+            let nearest = names
+                .iter()
+                .max_by(|a, b| strsim::jaro_winkler(&word.text, a).total_cmp(&strsim::jaro_winkler(&word.text, b)));
+            let near = nearest.filter(|name| strsim::jaro_winkler(&word.text, name) > 0.8);
+            let help = match near {
+                Some(name) => format!("did you mean {name}?"),
+                None => format!("one of {}", names.join(", ")),
+            };
+            Err(Fail::At(LangError::new(format!("no setting{of} called {}", word.text), word.span).help(help)))
+        }
+    }
+}
+
+/// `set NAME VALUE`; none if `text` is something else, an assignment for one.
+pub(super) fn set(console: &mut Console, text: &str, offset: usize) -> Option<Done> {
+    let length = text.find(|c: char| !(c.is_ascii_lowercase() || c == '-')).unwrap_or(text.len());
+    let (word, rest) = text.split_at(length);
+    let assigns = ["=", "+=", "-=", "*=", "/=", "["].iter().any(|sign| rest.trim_start().starts_with(sign));
+    if assigns || !(rest.is_empty() || rest.starts_with(char::is_whitespace)) || !is_meant(word) {
+        return None;
+    }
+    Some(assign(console, text, offset))
+}
+
+fn assign(console: &mut Console, text: &str, offset: usize) -> Done {
+    let given = words(text, offset)?;
+    let end = offset + text.len();
+    let (setting, used) = find(&given, end)?;
+    let [value] = &given[used..] else {
+        let error = LangError::new("expected a setting and its value", Span::at(end));
+        return Err(Fail::At(error.help(format!("{} is {}", setting.name, setting.takes))));
+    };
+    (setting.set)(console, &value.text).ok_or_else(|| {
+        let message = format!("{} is {}, not {}", setting.parts().1, setting.takes, value.text);
+        Fail::At(LangError::new(message, value.span))
+    })?;
+    Ok(Answer::Text(String::new()))
+}
+
+/// `show [NAME]`.
+pub(super) fn show(console: &mut Console, call: Call<'_, '_>) -> Done {
+    let given = words(call.args.rest, call.args.offset)?;
+    if given.is_empty() {
+        return Ok(all(console));
+    }
+    if let [group] = given.as_slice()
+        && SETTINGS.iter().any(|setting| setting.parts().0 == group.text)
+    {
+        return Ok(of_group(console, &group.text));
+    }
+    let (setting, used) = find(&given, call.args.offset + call.args.rest.len())?;
+    if let Some(extra) = given.get(used) {
+        return Err(Fail::At(LangError::new("unexpected word", extra.span).help("set NAME VALUE changes a setting")));
+    }
+    Ok(Answer::Text(format!("{} is {}", setting.name, (setting.get)(console))))
+}
+
+/// All settings.
+pub(super) fn all(console: &Console) -> Answer {
+    let text = |text: &str| Cell::Text(text.to_string());
+    let row = |setting: &Setting| {
+        let value = (setting.get)(console);
+        vec![text(setting.name), Cell::Text(value), text(setting.default), text(setting.about)]
+    };
+    let columns = ["Setting", "Value", "Default", "Meaning"].map(String::from).to_vec();
+    Answer::Table(Table { title: String::new(), columns, rows: SETTINGS.iter().map(row).collect() })
+}
+
+/// The settings of one group.
+pub(super) fn of_group(console: &Console, group: &str) -> Answer {
+    let of_group = SETTINGS.iter().filter(|setting| setting.parts().0 == group);
+    let row = |setting: &Setting| {
+        let cells = [setting.parts().1.to_string(), (setting.get)(console), setting.about.to_string()];
+        cells.map(Cell::Text).to_vec()
+    };
+    let columns = ["Setting", "Value", "Meaning"].map(String::from).to_vec();
+    Answer::Table(Table { title: String::new(), columns, rows: of_group.map(row).collect() })
+}
+
+/// What may come next in `set` or `show` after `before`.
+pub(super) fn candidates(before: &str) -> impl Iterator<Item = String> {
+    let left = move |setting: &Setting| match before.trim() {
+        "" => Some(setting.name),
+        before => setting.name.strip_prefix(before)?.strip_prefix(' '),
+    };
+    SETTINGS.iter().filter_map(left).map(|rest| rest.split(' ').next().unwrap_or_default().to_string())
+}
+
+impl Console {
+    /// The command that sets a setting to what it is now, for the setting that `text`, `NAME VALUE`, names.
+    ///
+    /// # Errors
+    /// As it is shown, if there is no such setting.
+    pub fn restoring(&self, text: &str) -> Result<String, crate::answer::ErrorView> {
+        let found = words(text, 0).map_err(Fail::At).and_then(|given| find(&given, text.len()));
+        let (setting, _) = found.map_err(|fail| fail.view(text))?;
+        Ok(format!("set {} {}", setting.name, (setting.get)(self)))
+    }
+}
