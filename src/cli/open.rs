@@ -46,7 +46,8 @@ pub fn open(
     let input = input_of(&options.input, &model, bundled)?;
     let settings = Settings { record_budget: options.record_budget };
     let session = Session::new(model, input, device, &settings, interrupt);
-    let console = Console::new(session, name);
+    let mut console = Console::new(session, name);
+    console.chat = options.input.chat.is_some();
     Ok(Box::new(match &options.lora {
         Some(folder) => console.with_adapter(folder)?,
         None => console,

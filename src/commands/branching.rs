@@ -77,10 +77,27 @@ pub fn drop(console: &mut Console, call: Call<'_, '_>) -> Done {
         return Err(Fail::At(error.help("info edits lists them")));
     }
     let dropped = |edit: usize| numbers.is_empty() || numbers.iter().any(|number| number.value as usize == edit + 1);
+    whole_prompts(console, &dropped)?;
     let done = console.session.run.keep_edits(&|edit| !dropped(edit))?;
     let count = (0..edits).filter(|&edit| dropped(edit)).count();
     let (noun, branch) = (if count == 1 { "edit" } else { "edits" }, done.branch.unwrap_or_default());
     Ok(Answer::Text(format!("Dropped {count} {noun}; branch {branch}; {} ops computed again.", done.replayed)))
+}
+
+/// An edit of the prompt holds all of it, with what edits before it changed: those cannot be dropped alone.
+fn whole_prompts(console: &Console, dropped: &dyn Fn(usize) -> bool) -> Result<(), Fail> {
+    let edits = &console.session.run.branch().edits;
+    let of_prompt = |edit: &usize| edits[*edit].target == Target::Input;
+    let prompts: Vec<usize> = (0..edits.len()).filter(of_prompt).collect();
+    let Some(first) = prompts.iter().position(|edit| dropped(*edit)) else { return Ok(()) };
+    match prompts[first..].iter().find(|edit| !dropped(**edit)) {
+        None => Ok(()),
+        Some(later) => Err(Fail::because(format!(
+            "edit {} is the whole prompt, with edit {} in it; drop both, and make what should stay again",
+            later + 1,
+            prompts[first] + 1
+        ))),
+    }
 }
 
 pub fn undo(console: &mut Console, call: Call<'_, '_>) -> Done {

@@ -14,6 +14,8 @@ pub struct Console {
     pub session: Session,
     /// A short name of the model.
     pub model_name: String,
+    /// Whether the prompts went through a chat template.
+    pub chat: bool,
     /// Where the last `x` ended.
     pub(super) dump: Option<Dump>,
     pub(super) chosen: super::settings::Chosen,
@@ -36,6 +38,7 @@ impl Console {
         Console {
             session,
             model_name: model_name.into(),
+            chat: false,
             dump: None,
             chosen: super::settings::Chosen::default(),
             displays: 0,

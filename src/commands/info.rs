@@ -3,7 +3,7 @@
 use super::console::{Console, Done};
 use super::fail::Fail;
 use super::table::Call;
-use super::{branching, breakpoints, generation, places, settings, times, tracing, weights};
+use super::{branching, breakpoints, generation, places, settings, times, tokenization, tracing, weights};
 use crate::answer::{Answer, Cell, Table, TokenView};
 use crate::lang::command::Vocabulary;
 use crate::lang::location::{Choice, parse_location};
@@ -50,7 +50,7 @@ pub fn info(console: &mut Console, call: Call<'_, '_>) -> Done {
         "record" => record(console),
         "settings" => settings::all(console),
         "sites" => sites(console),
-        "tokens" => Answer::Tokens(console.tokens()),
+        "tokens" => tokenization::info(console),
         "template" => template(console),
         "trace" => tracing::info(console, subject.rest, subject.offset)?,
         _ => weights::info(console, subject, call.progress)?,

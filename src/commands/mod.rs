@@ -31,6 +31,7 @@ mod steering;
 mod stopview;
 mod table;
 mod times;
+mod tokenization;
 mod tokens;
 mod tracing;
 mod values;

@@ -173,6 +173,17 @@ fn dropped_edits_leave_the_others_as_if_they_had_been_made_alone() {
     assert!(bench.fail("drop edits 9").contains("no edit 9: there are 1..3"));
 }
 
+#[test]
+fn an_edit_of_the_prompt_is_not_dropped_from_under_a_later_one() {
+    let mut bench = bench("set tokens[1] = \" the\"\nset tokens[3] = \" the\"\nrun");
+    let message = bench.fail("drop edits 1");
+    assert!(message.contains("edit 2 is the whole prompt, with edit 1 in it"), "{message}");
+    bench.run("drop edits 2");
+    assert_eq!(bench.table("info edits").rows.len(), 1);
+    let mut alone = bench_alone("set tokens[1] = \" the\"");
+    assert_eq!(bench.everything(), alone.everything());
+}
+
 fn bench_alone(line: &str) -> Bench {
     bench(&format!("{line}\nrun"))
 }

@@ -76,3 +76,26 @@ fn a_hostile_template_is_ended_from_outside() {
     assert_eq!(ran.status, 4, "{}", ran.out);
     assert!(ran.err.contains("it is broken or hostile"), "{}", ran.err);
 }
+
+#[test]
+fn tokens_that_look_like_a_mistake_are_warned_about() {
+    let folder = model(TEMPLATE);
+    let told = run(folder.path(), &["-p", "the dog ", "-ex", "info tokens"]);
+    assert!(told.out.contains("warning: the text ends with a space"), "{}", told.out);
+    assert!(told.out.contains("warning: the model has a chat template"), "{}", told.out);
+    let chat = run(folder.path(), &["--chat", "-p", "the dog", "-ex", "info tokens"]);
+    assert!(!chat.out.contains("warning"), "{}", chat.out);
+    let llama = fixture("llama");
+    let arguments = |prompt: &'static str| ["-batch", "-nx", "--device", "cpu", llama.to_str().unwrap(), "-p", prompt];
+    let ran = |prompt| {
+        let mut all = arguments(prompt).to_vec();
+        all.extend(["-ex", "info tokens"]);
+        llmdbg_in(Path::new("."), &all, Stdio::null()).out
+    };
+    let once = ran("the dog");
+    assert!(!once.contains("warning"), "{once}");
+    let begin = once.lines().next().unwrap().split('"').nth(1).unwrap().to_string();
+    let twice: &'static str = Box::leak(format!("{begin}the dog").into_boxed_str());
+    let twice = ran(twice);
+    assert!(twice.contains("twice: the tokenizer adds it"), "{twice}");
+}
