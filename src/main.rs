@@ -18,7 +18,7 @@ use llmdbg::frontend::Action;
 use llmdbg::frontend::batch::{self, Batch};
 use llmdbg::frontend::plain::{self, Input, Plain};
 use llmdbg::frontend::tui::{self, TuiOptions};
-use llmdbg::model::bundled::{self, BUNDLED};
+use llmdbg::model::bundled;
 use llmdbg::model::chat::apart;
 use llmdbg::term::ColorDepth;
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -33,7 +33,7 @@ fn main() -> color_eyre::Result<ExitCode> {
     }
     let mut options = match cli::parse(std::env::args_os()) {
         Ok(Invocation::Debug(options)) => *options,
-        Ok(Invocation::Models) => return printed(list_models),
+        Ok(Invocation::Models) => return printed(cli::models::list),
         Ok(Invocation::Completions(shell)) => return printed(|out| pages::completions(shell, out)),
         Ok(Invocation::Trust(file)) => return trust_file(&file),
         Ok(Invocation::Manual) => return printed(|out| pages::manual(out)),
@@ -219,11 +219,6 @@ fn trust_file(file: &Path) -> color_eyre::Result<ExitCode> {
             Ok(ExitCode::FAILURE)
         }
     }
-}
-
-/// The names that can be given for a model.
-fn list_models(out: &mut dyn Write) -> io::Result<()> {
-    BUNDLED.iter().try_for_each(|model| writeln!(out, "{:16} {}", model.name, model.description))
 }
 
 /// Diagnostics go to `file`, never to the screen.

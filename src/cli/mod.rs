@@ -12,6 +12,7 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, ValueEnum};
 use crate::frontend::Action;
 use crate::tensor::DeviceChoice;
 
+pub mod models;
 pub mod open;
 pub mod pages;
 

@@ -4,7 +4,6 @@ use std::path::Path;
 
 use super::console::{Console, Done};
 use super::fail::Fail;
-use super::info::bytes;
 use super::table::Call;
 use crate::answer::Answer;
 
@@ -12,6 +11,7 @@ use crate::export::model::{Written, write};
 use crate::lang::words::words;
 use crate::lang::{LangError, Span};
 use crate::model::role::{Role, WeightId};
+use crate::model::text::bytes;
 use crate::model::weights::Weights;
 
 /// Files of a checkpoint that say how text becomes tokens and what is generated.

@@ -8,6 +8,7 @@ use crate::answer::{Answer, Cell, Table, TokenView};
 use crate::lang::command::Vocabulary;
 use crate::lang::location::{Choice, parse_location};
 use crate::lang::{LangError, Span};
+use crate::model::text::bytes;
 use crate::tensor::Axis;
 
 pub(super) const SUBJECTS: [&str; 17] = [
@@ -124,15 +125,6 @@ fn record(console: &Console) -> Answer {
         lines.push(format!("{} values have been computed again, with the same bits", status.recomputed));
     }
     Answer::Text(lines.join("\n"))
-}
-
-pub(super) fn bytes(n: u64) -> String {
-    match n {
-        n if n >= 1 << 30 => format!("{:.2} GiB", n as f64 / (1u64 << 30) as f64),
-        n if n >= 1 << 20 => format!("{:.1} MiB", n as f64 / (1u64 << 20) as f64),
-        n if n >= 1 << 10 => format!("{:.1} KiB", n as f64 / 1024.0),
-        n => format!("{n} bytes"),
-    }
 }
 
 fn sites(console: &Console) -> Answer {

@@ -3,6 +3,7 @@
 use std::fs;
 
 use super::error::LoadError;
+use super::text::bytes;
 
 /// Memory that can be taken without swapping, in bytes: what the system says is available, within the limit of the control
 /// group, if there is one. None where that is not known.
@@ -38,17 +39,12 @@ pub fn check(path: &str, needed: u64, available: Option<u64>) -> Result<(), Load
     match available {
         Some(available) if needed > available => Err(LoadError::DoesNotFit {
             path: path.to_owned(),
-            needed: size(needed),
-            available: size(available),
+            needed: bytes(needed),
+            available: bytes(available),
             fits: count(available / 4),
         }),
         _ => Ok(()),
     }
-}
-
-fn size(bytes: u64) -> String {
-    let gib = bytes as f64 / (1u64 << 30) as f64;
-    if gib >= 1.0 { format!("{gib:.1} GiB") } else { format!("{:.1} MiB", gib * 1024.0) }
 }
 
 fn count(parameters: u64) -> String {

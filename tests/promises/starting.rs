@@ -59,6 +59,23 @@ fn listing_models() {
     let models = llmdbg(&["models"]);
     assert!(models.status.success());
     assert!(models.stderr.is_empty());
+    let cache = tempfile::tempdir().unwrap();
+    for (repo, config) in [("org--tiny", "{\"model_type\":\"gpt2\"}"), ("org--odd", "{\"model_type\":\"mamba\"}")] {
+        let folder = cache.path().join(format!("models--{repo}/snapshots/0123456789abcdef"));
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("config.json"), config).unwrap();
+        std::fs::write(folder.join("model.safetensors"), vec![0; 3 << 20]).unwrap();
+    }
+    let listed =
+        Command::new(env!("CARGO_BIN_EXE_llmdbg")).arg("models").env("HF_HUB_CACHE", cache.path()).output().unwrap();
+    let listed = text(&listed.stdout);
+    for wanted in [
+        "tiny-gpt2 ",
+        "org/odd      3.0 MiB  0123456789ab  mamba, which cannot be opened\n",
+        "org/tiny     3.0 MiB  0123456789ab  gpt2\n",
+    ] {
+        assert!(listed.contains(wanted), "{wanted:?} in {listed}");
+    }
 }
 
 /// What lies in a folder runs only when its owner has looked at it.

@@ -1,0 +1,48 @@
+//! `llmdbg models`: what can be opened by name.
+
+use std::env;
+use std::fs;
+use std::io::{self, Write};
+
+use crate::model::bundled::BUNDLED;
+use crate::model::config::HfConfig;
+use crate::model::families;
+use crate::model::hub::Settings;
+use crate::model::hub::cache::{Snapshot, snapshots};
+use crate::model::text::bytes;
+
+/// The bundled models, and those in the cache with size, family and commit.
+///
+/// # Errors
+/// If the output cannot be written.
+pub fn list(out: &mut dyn Write) -> io::Result<()> {
+    BUNDLED.iter().try_for_each(|model| writeln!(out, "{:16} {}", model.name, model.description))?;
+    let cache = Settings::read(|name| env::var_os(name)).cache;
+    let found = snapshots(&cache);
+    if found.is_empty() {
+        return writeln!(out, "\nNo models in the cache at {}.", cache.display());
+    }
+    writeln!(out, "\nIn the cache at {}:", cache.display())?;
+    let width = found.iter().map(|snapshot| snapshot.repo.len()).max().unwrap_or(0);
+    found.iter().try_for_each(|snapshot| {
+        let commit = snapshot.commit.get(..12).unwrap_or(&snapshot.commit);
+        writeln!(out, "{:width$}  {:>10}  {commit:12}  {}", snapshot.repo, bytes(snapshot.bytes), family(snapshot))
+    })
+}
+
+/// The family of a snapshot, or why it cannot be opened.
+fn family(snapshot: &Snapshot) -> String {
+    if let Some(gguf) = snapshot.files.iter().find(|file| file.ends_with(".gguf")) {
+        return format!("GGUF: {gguf}");
+    }
+    let path = snapshot.path.join("config.json");
+    let Ok(text) = fs::read(&path) else { return "no config.json".into() };
+    let Ok(config) = HfConfig::parse(&path.display().to_string(), &text) else {
+        return "config.json cannot be read".into();
+    };
+    match (config.model_type(), families::find(&config)) {
+        (Ok(family), Ok(_)) => family.to_string(),
+        (Ok(family), Err(_)) => format!("{family}, which cannot be opened"),
+        (Err(_), _) => "no model_type in config.json".into(),
+    }
+}
