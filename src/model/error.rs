@@ -1,8 +1,10 @@
-//! What can go wrong between a name on the command line and a model in memory, or a prompt and its tokens.
+//! What can go wrong between a name on the command line and a model in memory.
 //!
 //! Every message names the file, what was found in it and what to do next.
 
 use std::io;
+
+pub use super::input_error::InputError;
 
 use super::checkpoint::LOADABLE;
 use super::hub::HubError;
@@ -377,73 +379,6 @@ pub enum LoadError {
         loaded: usize,
         /// Tensors in all.
         tensors: usize,
-    },
-}
-
-/// An input that the model cannot run.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-pub enum InputError {
-    /// Text for a model without a tokenizer.
-    #[error("the model has no tokenizer.json, so text cannot be tokenised: give token ids with --tokens")]
-    NoTokenizer,
-    /// The tokenizer refused the text.
-    #[error("cannot tokenise {text:?}: {message}")]
-    Tokenizer {
-        /// The text.
-        text: String,
-        /// What the tokenizer says.
-        message: String,
-    },
-    /// No rows, or a row without tokens.
-    #[error("the prompt is empty: it has no tokens to run; give some text, or token ids with --tokens")]
-    Empty,
-    /// More tokens than positions.
-    #[error("the prompt has {tokens} tokens, the model has positions for {max}: shorten it")]
-    TooLong {
-        /// Tokens of the prompt.
-        tokens: usize,
-        /// Positions of the model.
-        max: usize,
-    },
-    /// No position for one more token.
-    #[error("the text has {max} tokens, as many as the model has positions for: it cannot go on")]
-    Full {
-        /// Positions of the model.
-        max: usize,
-    },
-    /// A token id outside the vocabulary.
-    #[error("token id {id} at position {position} is out of range: the vocabulary has 0..{}", .vocab.saturating_sub(1))]
-    IdOutOfRange {
-        /// The id.
-        id: u32,
-        /// Its position in the row.
-        position: usize,
-        /// Rows of the token embedding.
-        vocab: usize,
-    },
-    /// A token type outside the table.
-    #[error("token type {type_id} at position {position} is out of range: the model has {types} token types")]
-    TypeOutOfRange {
-        /// The type.
-        type_id: u32,
-        /// Its position in the row.
-        position: usize,
-        /// Rows of the token-type table.
-        types: usize,
-    },
-    /// Another number of token types than tokens.
-    #[error("{types} token types for {tokens} tokens: give one for each token")]
-    TypeCount {
-        /// Types given.
-        types: usize,
-        /// Tokens given.
-        tokens: usize,
-    },
-    /// A pair for a model that knows no second text.
-    #[error("a pair of texts needs a model with token types, such as bert; {family} has none: give one text")]
-    PairUnsupported {
-        /// The family of the model.
-        family: String,
     },
 }
 

@@ -11,6 +11,7 @@ mod error;
 pub mod families;
 pub mod hub;
 pub mod input;
+mod input_error;
 mod load;
 pub mod needs;
 mod plan;
