@@ -223,6 +223,7 @@ impl Engine {
     /// Tells about a command that ran within another one.
     pub(super) fn within(&mut self, id: u64, line: String, done: Done) {
         self.moved(&done.outcome);
+        self.write_down(&line, &done.outcome);
         let Outcome { answer, printed, .. } = done.outcome;
         self.send(Event::ScriptAnswer { id, line, answer, at: done.at, ms: done.ms, printed });
     }

@@ -17,6 +17,7 @@ pub mod messages;
 mod resume;
 pub mod script;
 pub mod thread;
+mod transcript;
 pub mod tree;
 mod user;
 

@@ -152,13 +152,15 @@ pub enum Builtin<'a> {
     Echo(&'a str),
     /// `alias NAME = COMMAND`.
     Alias(&'a str),
+    /// `transcript FILE`, `transcript off`.
+    Transcript(&'a str),
     /// `resume FILE`.
     Resume(&'a str),
     /// `with SETTING VALUE -- COMMAND`.
     With(&'a str),
 }
 
-/// Recognises `source` (short: `so`), `echo`, `alias`, `with` and `resume`.
+/// Recognises `source` (short: `so`), `echo`, `alias`, `with`, `transcript` and `resume`.
 pub fn builtin(line: &str) -> Option<Builtin<'_>> {
     let line = line.trim();
     let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
@@ -172,6 +174,8 @@ pub fn builtin(line: &str) -> Option<Builtin<'_>> {
         Some(Builtin::With(rest.trim()))
     } else if word == "alias" {
         Some(Builtin::Alias(strip_comment(rest).trim()))
+    } else if word == "transcript" {
+        Some(Builtin::Transcript(strip_comment(rest).trim()))
     } else if word == "resume" {
         Some(Builtin::Resume(rest.trim()))
     } else {

@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::cell::Cell;
+use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -74,6 +75,7 @@ where
                     depth: 0,
                     verbose: false,
                     journal,
+                    transcript: None,
                 };
                 engine.serve(&requests);
             }
@@ -165,6 +167,8 @@ pub(super) struct Engine {
     pub(super) verbose: bool,
     /// Where commands that change state are written.
     pub(super) journal: Journal,
+    /// Where commands and answers are written as they are shown.
+    pub(super) transcript: Option<File>,
 }
 
 impl Engine {
@@ -240,6 +244,7 @@ impl Engine {
     /// Tells the frontend about a finished request. Gives the status that `quit` asked for.
     fn finish(&mut self, id: u64, line: String, done: Done) -> Option<i32> {
         self.moved(&done.outcome);
+        self.write_down(&line, &done.outcome);
         let Done { outcome: Outcome { answer, printed, quit, .. }, at, ms } = done;
         if let Some(status) = quit {
             self.send(Event::Quit(status));
@@ -315,6 +320,7 @@ impl Engine {
                 self.alias(rest)
             }
             Some(Builtin::With(rest)) => self.with(id, rest, source, keep_going),
+            Some(Builtin::Transcript(rest)) => self.transcript(rest),
             Some(Builtin::Resume(file)) => self.resume(id, Path::new(file)),
             None => {
                 let kept = self.interpreter.is_journalled(line);

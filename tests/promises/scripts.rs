@@ -2,7 +2,8 @@
 
 use std::process::Stdio;
 
-use crate::common::{Ran, batch, ex, json, llmdbg_in};
+use crate::common::{NURSE, Ran, batch, ex, json, llmdbg_in};
+use crate::parity::fixture;
 
 /// Runs a script file on the bundled model.
 fn script(text: &str, more: &[&str]) -> Ran {
@@ -153,4 +154,25 @@ fn json_has_an_object_for_each_command_of_a_block() {
     assert_eq!(ran.status, 0, "{}", ran.err);
     let lines: Vec<&str> = objects.iter().map(|object| object["cmd"].as_str().unwrap()).collect();
     assert_eq!(lines, ["print 1 + 1", "if 1\nprint 1 + 1\nend"]);
+}
+
+#[test]
+fn a_transcript_has_commands_and_answers_as_they_are_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("session.txt");
+    let begin = format!("transcript {}", file.display());
+    let model = fixture("gpt2");
+    let mut arguments = vec!["-batch", "-nx", "--device", "cpu", model.to_str().unwrap(), "-p", NURSE];
+    let block = "if 1 < 2\nprint 3\nend";
+    arguments.extend(ex(&[&begin, "print 1 + 1", block, "echo hi", "transcript off", "print 9"]));
+    let ran = llmdbg_in(folder.path(), &arguments, Stdio::null());
+    assert_eq!(ran.status, 0, "{}", ran.err);
+    let text = std::fs::read_to_string(&file).unwrap();
+    for wanted in ["(llmdbg) print 1 + 1\n$1 = 2\n", "(llmdbg) print 3\n$2 = 3\n", "(llmdbg) echo hi\nhi\n"] {
+        assert!(text.contains(wanted), "{wanted:?} in {text}");
+    }
+    assert!(!text.contains("print 9"), "{text}");
+    let nowhere = batch("gpt2", &["-ex", "transcript no/such/folder/x"]);
+    assert!(nowhere.err.contains("cannot write no/such/folder/x"), "{}", nowhere.err);
+    assert!(batch("gpt2", &["-ex", "transcript off"]).err.contains("no transcript is being written"));
 }

@@ -20,6 +20,16 @@ pub const COMMANDS: &[Command] = &[
         ..PLAIN
     },
     Command {
+        name: "transcript",
+        usage: "transcript FILE\ntranscript off",
+        about: "write commands and their answers to a file as they are shown",
+        help: "A file that is there is replaced. Commands of scripts and stop points are in it too.",
+        examples: &["transcript session.txt\nrun\ntranscript off", "transcript session.txt\nbreak L1\nrun"],
+        takes: Takes::File,
+        run: help::elsewhere,
+        ..PLAIN
+    },
+    Command {
         name: "define",
         usage: "define NAME\nCOMMAND\n...\nend",
         about: "make a command of your own out of others",

@@ -1,0 +1,50 @@
+//! `transcript FILE`: what is typed and what is answered, as it is shown, to a file.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+
+use super::lists::failure;
+use super::thread::Engine;
+use crate::answer::{Answer, Fault, text};
+use crate::commands::Outcome;
+
+impl Engine {
+    /// `transcript FILE` begins one, `transcript off` ends it.
+    pub(super) fn transcript(&mut self, rest: &str) -> Outcome {
+        let told = |text: String| Outcome::of(Answer::Text(text));
+        match rest {
+            "" => failure("transcript needs a file name, or off", Fault::Command),
+            "off" => match self.transcript.take() {
+                Some(_) => told("The transcript has ended.".into()),
+                None => failure("no transcript is being written", Fault::Command),
+            },
+            name => match File::create(Path::new(name)) {
+                Ok(file) => {
+                    self.transcript = Some(file);
+                    told(format!("Writing a transcript to {name}."))
+                }
+                Err(error) => failure(&format!("cannot write {name}: {error}"), Fault::Command),
+            },
+        }
+    }
+
+    /// Writes a command and its answer. A file that cannot be written any more is told of in the log, and let go.
+    pub(super) fn write_down(&mut self, line: &str, outcome: &Outcome) {
+        let Some(file) = &mut self.transcript else { return };
+        let mut written = String::new();
+        for (number, line) in line.lines().enumerate() {
+            written.push_str(if number == 0 { "(llmdbg) " } else { "> " });
+            written.push_str(line);
+            written.push('\n');
+        }
+        for line in outcome.printed.iter().cloned().chain(text::lines(&outcome.answer, None)) {
+            written.push_str(&line);
+            written.push('\n');
+        }
+        if let Err(error) = file.write_all(written.as_bytes()) {
+            tracing::warn!("the transcript cannot be written: {error}");
+            self.transcript = None;
+        }
+    }
+}
