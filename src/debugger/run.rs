@@ -357,7 +357,11 @@ impl Run {
     /// If the device fails.
     pub fn checkout(&mut self, branch: usize) -> Result<(), RunError> {
         let last = self.branches[branch].passes() - 1;
-        self.jump(branch, self.mark().min(self.end_of(last)))
+        // A run that has not begun, or is over, stays so.
+        let live = self.live;
+        self.jump(branch, self.mark().min(self.end_of(last)))?;
+        self.live = live;
+        Ok(())
     }
 
     fn move_to(&mut self, at: Mark) {
