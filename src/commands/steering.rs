@@ -40,6 +40,10 @@ pub fn steer(console: &mut Console, call: Call<'_, '_>) -> Done {
                 LangError::new(format!("{name} is computed when asked for; it cannot be steered"), location.span);
             return Err(Fail::At(error));
         };
+        if op == 0 {
+            let error = LangError::new("tokens cannot be steered", location.span);
+            return Err(Fail::At(error.help("set tokens[N] = TOKEN changes them")));
+        }
         edits.push(console.steering(op, place.head, &location, &expr, call.line)?);
     }
     console.apply(edits)

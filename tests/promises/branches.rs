@@ -118,6 +118,7 @@ fn steer_adds_a_vector_at_every_position_of_this_and_later_passes() {
     let wanted: Vec<f64> = sum.iter().zip(&vector).map(|(x, v)| x + v * 2.0).collect();
     close(&bench.numbers("L0.resid_post"), &wanted, 1e-5);
     assert!(bench.fail("steer L0.mlp 1").contains("needs a site"));
+    assert!(bench.fail("steer tokens 1").contains("tokens cannot be steered"));
 }
 
 #[test]
