@@ -13,7 +13,7 @@ use llmdbg::cli::trust::Trust;
 use llmdbg::cli::{self, ColorChoice, Frontend, Invocation, Options, Surroundings};
 use llmdbg::engine::history::History;
 use llmdbg::engine::journal::{self, Journal};
-use llmdbg::engine::thread;
+use llmdbg::engine::thread::{self, Setup};
 use llmdbg::frontend::Action;
 use llmdbg::frontend::batch::{self, Batch};
 use llmdbg::frontend::plain::{self, Input, Plain};
@@ -63,10 +63,11 @@ fn main() -> color_eyre::Result<ExitCode> {
         _ if options.resume => Journal::Off,
         (_, Some(folder)) => Journal::new(&folder, arguments()),
     };
+    let setup = Setup { journal, own_files: cli::own_files() };
     let engine = {
         let (options, interrupt) = (options.clone(), interrupt.clone());
         let flag = interrupt.clone();
-        thread::spawn_with(move |progress| cli::open::open(&options, flag, progress), interrupt, journal)
+        thread::spawn_with(move |progress| cli::open::open(&options, flag, progress), interrupt, setup)
             .wrap_err("cannot start the engine thread")?
     };
     let status = show(engine, &options, frontend, around, interrupt)?;

@@ -62,6 +62,7 @@ pub fn model() -> Model {
         spec: spec(),
         weights: Weights::new(loaded, Vec::new(), true),
         tokenizer: None,
+        no_tokenizer: String::new(),
         special: SpecialTokens::default(),
         chat: Templates::default(),
         config: HfConfig::parse("config.json", b"{}").expect("an empty configuration"),

@@ -112,6 +112,15 @@ fn token(token: &TokenView) -> Value {
     if !token.real {
         object["real"] = json!(false);
     }
+    if token.special {
+        object["special"] = json!(true);
+    }
+    if let Some((start, end)) = token.offsets {
+        object["offsets"] = json!([start, end]);
+    }
+    if let Some(word) = token.word {
+        object["word"] = json!(word);
+    }
     object
 }
 

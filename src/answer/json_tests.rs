@@ -201,7 +201,17 @@ fn every_other_kind() {
     let cells = vec![Cell::Int(0), Cell::Text(" Mary".into()), Cell::Num(0.5), Cell::Bool(true), Cell::Empty];
     let columns = ["rank", "token", "value", "kept", "note"].map(String::from).to_vec();
     let table = Table { title: "next".into(), columns, rows: vec![cells] };
-    let token = TokenView { pos: 3, row: 1, id: 5, text: "\u{fffd}".into(), bytes: vec![0xff], real: false };
+    let token = TokenView {
+        pos: 3,
+        row: 1,
+        id: 5,
+        text: "\u{fffd}".into(),
+        bytes: vec![0xff],
+        real: false,
+        special: true,
+        offsets: Some((2, 3)),
+        word: Some(1),
+    };
     let error = ErrorView {
         message: "no such site\n  ^".into(),
         column: Some(7),
@@ -214,7 +224,7 @@ fn every_other_kind() {
     let tokens = check("info tokens", &Answer::Tokens(vec![token]), None, &[]);
     assert_eq!(
         tokens["tokens"],
-        json!([{"pos": 3, "id": 5, "text": "\u{fffd}", "bytes": [255], "row": 1, "real": false}])
+        json!([{"pos": 3, "id": 5, "text": "\u{fffd}", "bytes": [255], "row": 1, "real": false, "special": true, "offsets": [2, 3], "word": 1}])
     );
     let error = check("x", &Answer::Error(error), None, &[]);
     assert_eq!(error["error"], json!({"message": "no such site\n  ^", "column": 7, "file": "a.ldb", "line": 3}));

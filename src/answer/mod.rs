@@ -154,6 +154,13 @@ pub struct TokenView {
     pub bytes: Vec<u8>,
     /// Whether the model attends to it; false for padding.
     pub real: bool,
+    /// Whether the tokenizer added it or it is no ordinary text.
+    pub special: bool,
+    /// Bytes of the text that it comes from; for the second text of a pair, of that. None where the tokens were given, or
+    /// generated, or changed since.
+    pub offsets: Option<(usize, usize)>,
+    /// Which piece it is of, counted as the tokenizer splits the text before it looks for tokens.
+    pub word: Option<u32>,
 }
 
 /// Why the program stopped.

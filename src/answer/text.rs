@@ -3,9 +3,7 @@
 //! The lines hold no escape sequences: what comes from a model or a file is made visible first (see [`visible`]), so that
 //! a token can never move the cursor or change the terminal.
 
-use unicode_width::UnicodeWidthStr;
-
-use super::{Answer, StopView, TokenView};
+use super::{Answer, Cell, StopView, Table, TokenView};
 
 mod map;
 mod table;
@@ -52,43 +50,36 @@ pub fn quoted(text: &str) -> String {
     format!("\"{}\"", visible(&text.replace('\\', "\\\\").replace('"', "\\\"")))
 }
 
-/// `0 "When" 2215`, as many to a line as fit; without a width one a line. A row of its own for each row of the batch.
+/// A table of the tokens, one a line; columns of which nothing is known are left out.
 fn token_lines(tokens: &[TokenView], width: Option<usize>) -> Vec<String> {
+    type Column = (&'static str, fn(&TokenView) -> Cell);
+    let columns: [Column; 8] = [
+        ("Row", |token| Cell::Int(token.row as i64)),
+        ("Pos", |token| Cell::Int(token.pos as i64)),
+        ("Token", |token| Cell::Text(quoted(&token.text))),
+        ("Id", |token| Cell::Int(i64::from(token.id))),
+        ("Bytes", |token| Cell::Text(hex(&token.bytes))),
+        ("Of text", |token| token.offsets.map_or(Cell::Empty, |(start, end)| Cell::Text(format!("{start}:{end}")))),
+        ("Word", |token| token.word.map_or(Cell::Empty, |word| Cell::Int(i64::from(word)))),
+        ("", |token| match (token.real, token.special) {
+            (false, _) => Cell::Text("padding".into()),
+            (true, true) => Cell::Text("special".into()),
+            (true, false) => Cell::Empty,
+        }),
+    ];
     let many_rows = tokens.iter().any(|token| token.row > 0);
-    let mut lines: Vec<String> = Vec::new();
-    let mut row = None;
-    let mut fresh = true;
-    for token in tokens {
-        if row != Some(token.row) {
-            row = Some(token.row);
-            fresh = true;
-            if many_rows {
-                lines.push(format!("row {}:", token.row));
-            }
-        }
-        let word = token_word(token);
-        match lines.last_mut().filter(|_| !fresh) {
-            Some(line) if width.is_some_and(|width| line.width() + 2 + word.width() <= width) => {
-                line.push_str("  ");
-                line.push_str(&word);
-            }
-            _ => lines.push(word),
-        }
-        fresh = false;
-    }
-    lines
+    let told = |(name, cell): &Column| match *name {
+        "Row" => many_rows,
+        _ => tokens.iter().any(|token| cell(token) != Cell::Empty),
+    };
+    let columns: Vec<Column> = columns.into_iter().filter(told).collect();
+    let rows = tokens.iter().map(|token| columns.iter().map(|(_, cell)| cell(token)).collect()).collect();
+    let columns = columns.iter().map(|(name, _)| (*name).to_string()).collect();
+    table::lines(&Table { title: String::new(), columns, rows }, width)
 }
 
-fn token_word(token: &TokenView) -> String {
-    let mut word = format!("{} {} {}", token.pos, quoted(&token.text), token.id);
-    if token.text.contains(char::REPLACEMENT_CHARACTER) {
-        let bytes: Vec<String> = token.bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        word.push_str(&format!(" bytes {}", bytes.join(" ")));
-    }
-    if !token.real {
-        word.push_str(" (padding)");
-    }
-    word
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(" ")
 }
 
 fn stop_lines(stop: &StopView, width: Option<usize>) -> Vec<String> {
@@ -116,7 +107,8 @@ mod tests {
 
     fn token(pos: usize, row: usize, text: &str) -> TokenView {
         let real = text != "<pad>";
-        TokenView { pos, row, id: 7 + pos as u32, text: text.into(), bytes: text.as_bytes().to_vec(), real }
+        let (special, bytes) = (!real, text.as_bytes().to_vec());
+        TokenView { pos, row, id: 7 + pos as u32, text: text.into(), bytes, real, special, offsets: None, word: None }
     }
 
     fn scalar(number: Option<usize>, x: f64) -> ValueView {
@@ -141,26 +133,33 @@ mod tests {
     }
 
     #[test]
-    fn tokens_wrap() {
+    fn tokens_are_listed_with_their_bytes() {
         let tokens = vec![token(0, 0, "When"), token(1, 0, " \"to\""), token(2, 0, "\n"), token(3, 0, "日本")];
         assert_eq!(
-            lines(&Answer::Tokens(tokens.clone()), None),
-            [r#"0 "When" 7"#, r#"1 " \"to\"" 8"#, r#"2 "\n" 9"#, r#"3 "日本" 10"#]
-        );
-        assert_eq!(
-            lines(&Answer::Tokens(tokens), Some(25)),
-            [r#"0 "When" 7  1 " \"to\"" 8"#, r#"2 "\n" 9  3 "日本" 10"#]
+            lines(&Answer::Tokens(tokens), None),
+            [
+                "Pos  Token      Id  Bytes",
+                "  0  \"When\"      7  57 68 65 6e",
+                "  1  \" \\\"to\\\"\"   8  20 22 74 6f 22",
+                "  2  \"\\n\"        9  0a",
+                "  3  \"日本\"     10  e6 97 a5 e6 9c ac",
+            ]
         );
     }
 
     #[test]
     fn token_rows_padding_and_bytes() {
         let mut broken = token(0, 1, "\u{fffd}");
-        broken.bytes = vec![0xe2, 0x82];
+        (broken.bytes, broken.offsets, broken.word) = (vec![0xe2, 0x82], Some((0, 2)), Some(3));
         let tokens = vec![token(0, 0, "a"), token(1, 0, "<pad>"), broken];
         assert_eq!(
             lines(&Answer::Tokens(tokens), Some(80)),
-            ["row 0:", r#"0 "a" 7  1 "<pad>" 8 (padding)"#, "row 1:", "0 \"\u{fffd}\" 7 bytes e2 82"]
+            [
+                "Row  Pos  Token    Id  Bytes           Of text  Word",
+                "  0    0  \"a\"       7  61",
+                "  0    1  \"<pad>\"   8  3c 70 61 64 3e                 padding",
+                "  1    0  \"\u{fffd}\"       7  e2 82           0:2         3",
+            ]
         );
     }
 

@@ -18,17 +18,27 @@ pub mod pages;
 
 pub mod trust;
 
+/// Where padding stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum PadSide {
+    /// In front of the text
+    Left,
+    /// Behind the text
+    Right,
+}
+
 /// Options that gdb spells with one dash and more than one letter.
 const ONE_DASH: [&str; 3] = ["batch", "ex", "nx"];
 
 /// Options whose next argument is theirs, whatever it looks like.
-const WITH_VALUE: [&str; 19] = [
+const WITH_VALUE: [&str; 20] = [
     "-p",
     "--prompt",
     "--prompt-file",
     "--tokens",
     "--pair",
     "--pad-to",
+    "--pad-side",
     "--chat-template",
     "--system",
     "--chat-file",
@@ -107,6 +117,8 @@ pub struct Input {
     pub pair: Option<String>,
     /// Pad every row to this many tokens, the padding masked.
     pub pad_to: Option<usize>,
+    /// On which side rows are filled up; else as the tokenizer does.
+    pub pad_side: Option<PadSide>,
     /// Texts are what a user says in a conversation.
     pub chat: Option<Chat>,
 }
@@ -226,6 +238,10 @@ struct Arguments {
     /// Pad every row to N tokens; the padding is masked
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pad_to: Option<u32>,
+
+    /// Where shorter rows are filled up; else where the tokenizer's padding_side says
+    #[arg(long, value_name = "SIDE", value_enum)]
+    pad_side: Option<PadSide>,
 
     /// Run a command first (-ex CMD); runs in order with -x
     #[arg(long = "ex", value_name = "CMD", allow_hyphen_values = true)]
@@ -385,6 +401,7 @@ fn options(given: Arguments, matches: &ArgMatches) -> Result<Options, clap::Erro
             tokens: given.tokens.into_iter().map(|row| row.0).collect(),
             pair: given.pair,
             pad_to: given.pad_to.map(|n| n as usize),
+            pad_side: given.pad_side,
             chat,
         },
         actions: in_order(matches, ("ex", commands), ("x", scripts)),
@@ -410,6 +427,17 @@ fn in_order<T>(matches: &ArgMatches, a: (&str, Vec<T>), b: (&str, Vec<T>)) -> Ve
     let mut values: Vec<(usize, T)> = places(a.0).zip(a.1).chain(places(b.0).zip(b.1)).collect();
     values.sort_by_key(|(place, _)| *place);
     values.into_iter().map(|(_, value)| value).collect()
+}
+
+/// Files that may run programs: the folder of the configuration, and the project's init file if it is trusted.
+pub fn own_files() -> Vec<PathBuf> {
+    let dirs = directories::ProjectDirs::from("", "", "llmdbg");
+    let mut own: Vec<PathBuf> = dirs.map(|dirs| dirs.config_dir().to_path_buf()).into_iter().collect();
+    let here = std::env::current_dir().unwrap_or_default();
+    if let trust::Project::File(file) = trust::project(&here, trust::Trust::of_user().as_ref()) {
+        own.push(file);
+    }
+    own
 }
 
 /// The init files to run: `init.ldb` in the configuration folder, then the project's if it is trusted; and what to say of

@@ -4,13 +4,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::{Chat, Input as GivenInput, Options};
+use super::{Chat, Input as GivenInput, Options, PadSide};
 use crate::commands::Console;
 use crate::debugger::{Session, Settings};
 use crate::engine::{Interpreter, Progress};
 use crate::model::bundled::{self, Bundled};
 use crate::model::chat::{ChatError, Conversation, Place};
-use crate::model::{Input, Model, ModelSource, hub, load};
+use crate::model::{Input, Model, ModelSource, Side, hub, load};
 use crate::tensor::Device;
 use crate::term::quiet::without_stderr;
 
@@ -70,13 +70,10 @@ fn input_of(given: &GivenInput, model: &Model, bundled: Option<&Bundled>) -> Res
     let text = |error: crate::model::InputError| error.to_string();
     if let Some(chat) = &given.chat {
         let texts = conversations(chat, &given.prompts, model)?;
-        let mut input = Input::from_texts(model, &texts, false).map_err(text)?;
-        if let Some(length) = given.pad_to {
-            input.pad_to(&model.spec, length).map_err(text)?;
-        }
-        return Ok(input);
+        let input = Input::from_texts(model, &texts, false).map_err(text)?;
+        return padded(input, given, model);
     }
-    let mut input = match (&given.prompts[..], &given.tokens[..], &given.pair) {
+    let input = match (&given.prompts[..], &given.tokens[..], &given.pair) {
         ([], [], None) => match bundled {
             Some(bundled) => Input::from_texts(model, &[bundled.example_prompt], true).map_err(text)?,
             None => return Input::from_tokens(model, vec![vec![first_token(model)]]).map_err(text),
@@ -85,8 +82,16 @@ fn input_of(given: &GivenInput, model: &Model, bundled: Option<&Bundled>) -> Res
         ([first, ..], _, Some(second)) => Input::from_pairs(model, &[(first, second)]).map_err(text)?,
         (prompts, _, None) => Input::from_texts(model, prompts, true).map_err(text)?,
     };
+    padded(input, given, model)
+}
+
+/// The padding as it was asked for.
+fn padded(mut input: Input, given: &GivenInput, model: &Model) -> Result<Input, String> {
+    if let Some(side) = given.pad_side {
+        input.pad_on(if side == PadSide::Left { Side::Left } else { Side::Right });
+    }
     if let Some(length) = given.pad_to {
-        input.pad_to(&model.spec, length).map_err(text)?;
+        input.pad_to(&model.spec, length).map_err(|error| error.to_string())?;
     }
     Ok(input)
 }

@@ -39,15 +39,10 @@ fn set_prompt(console: &mut Console, text: &str, line: &str) -> Done {
     };
     let model = console.session.run.model.clone();
     let input = Input::from_texts(&model, &[text], true).map_err(|error| Fail::because(error.to_string()))?;
-    let mut rows = console.session.run.branch().prompt().rows;
-    for row in &mut rows {
-        let real = row.mask.iter().rposition(|real| *real).map_or(0, |last| last + 1);
-        row.ids.truncate(real);
-        row.mask.truncate(real);
-        row.type_ids.truncate(real);
-    }
+    let prompt = console.session.run.branch().prompt();
+    let mut rows = prompt.texts();
     rows[console.session.focus.row] = input.rows[0].clone();
-    let input = Input::from_rows(&model, rows).map_err(|error| Fail::because(error.to_string()))?;
+    let input = prompt.with_rows(&model, rows).map_err(|error| Fail::because(error.to_string()))?;
     console.apply(vec![of_input(input, line)])
 }
 

@@ -4,7 +4,7 @@ use super::console::{Console, Done};
 use super::fail::Fail;
 use super::table::Call;
 use super::{branching, breakpoints, generation, places, settings, times, tokenization, tracing, weights};
-use crate::answer::{Answer, Cell, Table, TokenView};
+use crate::answer::{Answer, Cell, Table};
 use crate::lang::command::Vocabulary;
 use crate::lang::location::{Choice, parse_location};
 use crate::lang::{LangError, Span};
@@ -231,20 +231,6 @@ pub fn focus(console: &mut Console, call: Call<'_, '_>) -> Done {
 }
 
 impl Console {
-    /// Tokens of the focused row.
-    pub(super) fn tokens(&self) -> Vec<TokenView> {
-        let run = &self.session.run;
-        let row_index = self.session.focus.row;
-        let Some(row) = self.session.focused_row() else { return Vec::new() };
-        let token = |pos: usize| {
-            let id = row.ids[pos];
-            let bytes = run.model.tokenizer.as_ref().map_or_else(Vec::new, |tokenizer| tokenizer.token_bytes(id));
-            let text = self.token_text(id);
-            TokenView { pos, row: row_index, id, text, bytes, real: row.mask[pos] }
-        };
-        (0..self.session.row_length()).map(token).collect()
-    }
-
     fn op_table(&self, ops: std::ops::Range<usize>) -> Table {
         let run = &self.session.run;
         let marks = self.listing.flags(&self.session);

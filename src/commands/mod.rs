@@ -40,7 +40,7 @@ mod weights;
 use crate::answer::Answer;
 
 pub use console::Console;
-pub use settings::{SETTINGS, Setting};
+pub use settings::{Outside, SETTINGS, Setting};
 pub use table::gdb::{COUNTERPARTS, Counterpart};
 pub use table::{Command, GROUPS, Group, Takes, commands};
 

@@ -1,5 +1,7 @@
 //! The settings: one table that `set NAME VALUE`, `show`, `info settings`, `help set`, completion and the manual read.
 
+use std::path::PathBuf;
+
 use super::console::{Console, Done};
 use super::fail::Fail;
 use super::table::Call;
@@ -23,9 +25,28 @@ pub struct Setting {
     pub(super) set: fn(&mut Console, &str) -> Option<()>,
 }
 
+/// What may be done outside the session, see `set shell` and `set logging`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outside {
+    /// Whether any file may run programs.
+    pub shell: bool,
+    /// Where answers are written too.
+    pub log: Option<PathBuf>,
+    /// Whether a log replaces what is there.
+    pub overwrite: bool,
+}
+
 /// Settings of the console itself.
 #[derive(Clone, Debug)]
 pub(super) struct Chosen {
+    /// Whether any file may run programs.
+    pub shell: bool,
+    /// Where a log is written.
+    pub log_file: String,
+    /// Whether it is.
+    pub log: bool,
+    /// Whether it replaces what is there.
+    pub overwrite: bool,
     /// Ops that `list` shows.
     pub list_size: usize,
     /// Rows of `print/t` without a count.
@@ -34,7 +55,7 @@ pub(super) struct Chosen {
 
 impl Default for Chosen {
     fn default() -> Chosen {
-        Chosen { list_size: 10, top: 10 }
+        Chosen { shell: false, log_file: "llmdbg.txt".into(), log: false, overwrite: false, list_size: 10, top: 10 }
     }
 }
 
@@ -129,6 +150,39 @@ pub static SETTINGS: &[Setting] = &[
         },
     },
     Setting {
+        name: "logging enabled",
+        takes: "on or off",
+        default: "off",
+        about: "whether answers are written to a file too",
+        get: |console| if console.chosen.log { "on" } else { "off" }.to_string(),
+        set: |console, text| {
+            console.chosen.log = switch(text)?;
+            Some(())
+        },
+    },
+    Setting {
+        name: "logging file",
+        takes: "a file name",
+        default: "llmdbg.txt",
+        about: "where they are written",
+        get: |console| console.chosen.log_file.clone(),
+        set: |console, text| {
+            console.chosen.log_file = Some(text).filter(|text| !text.is_empty())?.to_string();
+            Some(())
+        },
+    },
+    Setting {
+        name: "logging overwrite",
+        takes: "on or off",
+        default: "off",
+        about: "whether a log replaces what is in the file; else it is added",
+        get: |console| if console.chosen.overwrite { "on" } else { "off" }.to_string(),
+        set: |console, text| {
+            console.chosen.overwrite = switch(text)?;
+            Some(())
+        },
+    },
+    Setting {
         name: "record-budget",
         takes: "a size such as 512MiB",
         default: "2147483648",
@@ -136,6 +190,17 @@ pub static SETTINGS: &[Setting] = &[
         get: |console| console.session.run.budget().to_string(),
         set: |console, text| {
             console.session.run.set_budget(size::parse(text).ok()?);
+            Some(())
+        },
+    },
+    Setting {
+        name: "shell",
+        takes: "on or off",
+        default: "off",
+        about: "whether any script may run programs; what is typed, and the user's own init file, always may",
+        get: |console| if console.chosen.shell { "on" } else { "off" }.to_string(),
+        set: |console, text| {
+            console.chosen.shell = switch(text)?;
             Some(())
         },
     },
@@ -291,6 +356,12 @@ pub(super) fn candidates(before: &str) -> impl Iterator<Item = String> {
 }
 
 impl Console {
+    /// What may be done outside the session.
+    pub fn outside(&self) -> Outside {
+        let Chosen { shell, log, log_file, overwrite, .. } = &self.chosen;
+        Outside { shell: *shell, log: log.then(|| PathBuf::from(log_file)), overwrite: *overwrite }
+    }
+
     /// The command that sets a setting to what it is now, for the setting that `text`, `NAME VALUE`, names.
     ///
     /// # Errors

@@ -1,5 +1,7 @@
 //! `tokens insert` and `tokens erase`: a prompt with more or fewer tokens.
 
+use std::ops::Range;
+
 use super::console::{Console, Done};
 use super::edits::of_input;
 use super::fail::Fail;
@@ -7,7 +9,7 @@ use super::table::Call;
 use crate::lang::command::Vocabulary;
 use crate::lang::words::words;
 use crate::lang::{LangError, Span, strings};
-use crate::model::input::{Input, Row};
+use crate::model::input::Row;
 
 const USAGE: &str = "tokens insert POS TEXT, tokens erase POS, tokens erase FROM:TO";
 
@@ -19,22 +21,20 @@ pub fn tokens(console: &mut Console, call: Call<'_, '_>) -> Done {
     let vocabulary = Vocabulary { of: "tokens", names: &["insert", "erase"], short: &[] };
     let word = vocabulary.resolve(how.word, how.span)?;
     let run = &console.session.run;
-    let mut rows = run.branch().prompt().rows;
-    for row in &mut rows {
-        let real = row.mask.iter().rposition(|real| *real).map_or(0, |last| last + 1);
-        row.ids.truncate(real);
-        row.mask.truncate(real);
-        row.type_ids.truncate(real);
-    }
-    let row = &mut rows[console.session.focus.row];
-    let length = row.ids.len();
+    let prompt = run.branch().prompt();
+    let mut rows = prompt.texts();
+    let focused = console.session.focus.row;
+    // Positions are those that are shown, with the padding in front of the text.
+    let first = prompt.rows[focused].mask.iter().position(|real| *real).unwrap_or(0);
+    let row = &mut rows[focused];
+    let places = first..first + row.ids.len();
     let given = words(how.rest, how.offset)?;
     let Some(place) = given.first() else {
         return Err(Fail::At(LangError::new("expected a position", Span::at(how.offset)).help(USAGE)));
     };
     match word {
         "insert" => {
-            let at = position(&place.text, place.span, length, length)?;
+            let at = position(&place.text, place.span, &places, places.end)?;
             let text = how.rest[place.span.end - how.offset..].trim_start();
             let start = how.offset + how.rest.len() - text.len();
             let text = match text.starts_with('"') {
@@ -53,12 +53,12 @@ pub fn tokens(console: &mut Console, call: Call<'_, '_>) -> Done {
             }
             let range = match place.text.split_once(':') {
                 Some((from, to)) => {
-                    let from = if from.is_empty() { 0 } else { position(from, place.span, length, length)? };
-                    let to = if to.is_empty() { length } else { position(to, place.span, length, length)? };
+                    let from = if from.is_empty() { 0 } else { position(from, place.span, &places, places.end)? };
+                    let to = if to.is_empty() { places.len() } else { position(to, place.span, &places, places.end)? };
                     from..to
                 }
                 None => {
-                    let at = position(&place.text, place.span, length, length.saturating_sub(1))?;
+                    let at = position(&place.text, place.span, &places, places.end.saturating_sub(1))?;
                     at..at + 1
                 }
             };
@@ -75,7 +75,7 @@ pub fn tokens(console: &mut Console, call: Call<'_, '_>) -> Done {
     }
     forget_text(row);
     let model = console.session.run.model.clone();
-    let input = Input::from_rows(&model, rows).map_err(|error| Fail::because(error.to_string()))?;
+    let input = prompt.with_rows(&model, rows).map_err(|error| Fail::because(error.to_string()))?;
     console.apply(vec![of_input(input, call.line)])
 }
 
@@ -84,16 +84,20 @@ fn forget_text(row: &mut Row) {
     (row.text, row.second_text) = (None, None);
 }
 
-/// A position up to `last`; negative ones count from the end of the row.
-fn position(text: &str, span: Span, length: usize, last: usize) -> Result<usize, Fail> {
+/// Where in the text a position up to `last` is; negative ones count from the end. The text stands at `places`.
+fn position(text: &str, span: Span, places: &Range<usize>, last: usize) -> Result<usize, Fail> {
     let number: i64 = text.trim().parse().map_err(|_| {
         Fail::At(LangError::new(format!("{text} is no position"), span).help("a number; -1 is the last token"))
     })?;
-    let at = if number < 0 { number + length as i64 } else { number };
-    usize::try_from(at)
-        .ok()
-        .filter(|at| *at <= last)
-        .ok_or_else(|| Fail::At(LangError::new(format!("no position {number}: the row has {length} tokens"), span)))
+    let at = if number < 0 { number + places.end as i64 } else { number };
+    let place = usize::try_from(at).ok().filter(|at| (places.start..=last).contains(at));
+    place.map(|at| at - places.start).ok_or_else(|| {
+        let why = match places.start {
+            0 => format!("no position {number}: the row has {} tokens", places.len()),
+            first => format!("no token at position {number}: the text stands at {first}:{}", places.end),
+        };
+        Fail::At(LangError::new(why, span))
+    })
 }
 
 fn ids(console: &Console, text: &str, at: usize) -> Result<Vec<u32>, Fail> {

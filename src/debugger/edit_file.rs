@@ -237,7 +237,7 @@ impl Entry {
             }
             What::Prompt(rows) => {
                 let rows = rows.iter().map(PromptRow::row).collect::<Result<_, _>>()?;
-                *prompt = Input::from_rows(&run.model, rows).map_err(|error| words(&error))?;
+                *prompt = prompt.with_rows(&run.model, rows).map_err(|error| words(&error))?;
                 (Target::Input, Change::Input(prompt.clone()))
             }
             What::Tokens(tokens) => {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::messages::{Panel, PanelRequest, Pc, Snapshot, Source};
 use super::{Interpreter, Progress};
 use crate::answer::ErrorView;
-use crate::commands::{Console, Outcome};
+use crate::commands::{Console, Outcome, Outside};
 
 impl Interpreter for Console {
     fn execute(&mut self, line: &str, source: &Source, progress: Progress<'_>) -> Outcome {
@@ -22,6 +22,10 @@ impl Interpreter for Console {
 
     fn restoring(&self, setting: &str) -> Result<String, ErrorView> {
         Console::restoring(self, setting)
+    }
+
+    fn outside(&self) -> Outside {
+        Console::outside(self)
     }
 
     fn snapshot(&mut self) -> Arc<Snapshot> {

@@ -193,7 +193,8 @@ impl Engine {
 }
 
 /// What the engine carries out itself.
-const BUILTINS: [&str; 9] = ["source", "echo", "alias", "with", "define", "document", "if", "while", "commands"];
+const BUILTINS: [&str; 11] =
+    ["source", "echo", "alias", "with", "define", "document", "if", "while", "commands", "shell", "pipe"];
 
 fn exists(name: &str) -> bool {
     let named = |command: &crate::commands::Command| command.name == name || command.short.contains(&name);

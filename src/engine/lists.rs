@@ -9,7 +9,7 @@ use super::script::{self, Command};
 use super::thread::{Done, Engine};
 use super::tree::{Node, NodeKind, tree};
 use super::user::substituted;
-use crate::answer::{Answer, ErrorView, Fault, Reason};
+use crate::answer::{Answer, ErrorView, Fault, Reason, text};
 use crate::commands::{Follow, Outcome};
 
 impl Engine {
@@ -223,6 +223,13 @@ impl Engine {
     /// Tells about a command that ran within another one.
     pub(super) fn within(&mut self, id: u64, line: String, done: Done) {
         self.moved(&done.outcome);
+        if let Some(captured) = &mut self.captured
+            && fault_of(&done.outcome.answer).is_none()
+        {
+            captured.extend(done.outcome.printed);
+            captured.extend(text::lines(&done.outcome.answer, None));
+            return;
+        }
         self.write_down(&line, &done.outcome);
         let Outcome { answer, printed, .. } = done.outcome;
         self.send(Event::ScriptAnswer { id, line, answer, at: done.at, ms: done.ms, printed });

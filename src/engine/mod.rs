@@ -6,16 +6,18 @@
 use std::sync::Arc;
 
 use crate::answer::ErrorView;
-use crate::commands::Outcome;
+use crate::commands::{Outcome, Outside};
 
 mod console;
 mod defined;
 pub mod history;
 pub mod journal;
 mod lists;
+mod log;
 pub mod messages;
 mod resume;
 pub mod script;
+mod shell;
 pub mod thread;
 mod transcript;
 pub mod tree;
@@ -31,7 +33,7 @@ pub type Progress<'a> = &'a mut dyn FnMut(&str, u64, u64);
 
 /// A session as the engine thread drives it.
 ///
-/// `source`, `echo`, `alias`, `if`, `while`, `define`, `document`, commands of the user's own and repetition by an empty
+/// `source`, `echo`, `alias`, `shell`, `pipe`, `if`, `while`, `define`, `document`, commands of the user's own and repetition by an empty
 /// line never reach it; other block commands (see [`script::Reader`]) come as one
 /// text of several lines.
 pub trait Interpreter {
@@ -46,6 +48,9 @@ pub trait Interpreter {
 
     /// The command that makes a setting what it is now, for the setting that `NAME VALUE` names.
     fn restoring(&self, setting: &str) -> Result<String, ErrorView>;
+
+    /// What may be done outside the session.
+    fn outside(&self) -> Outside;
 
     /// What the screen needs to know now.
     fn snapshot(&mut self) -> Arc<Snapshot>;

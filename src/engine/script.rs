@@ -154,13 +154,17 @@ pub enum Builtin<'a> {
     Alias(&'a str),
     /// `transcript FILE`, `transcript off`.
     Transcript(&'a str),
+    /// `shell COMMAND`, `!COMMAND`.
+    Shell(&'a str),
+    /// `pipe COMMAND | SHELL-COMMAND`.
+    Pipe(&'a str),
     /// `resume FILE`.
     Resume(&'a str),
     /// `with SETTING VALUE -- COMMAND`.
     With(&'a str),
 }
 
-/// Recognises `source` (short: `so`), `echo`, `alias`, `with`, `transcript` and `resume`.
+/// Recognises `source` (short: `so`), `echo`, `alias`, `with`, `transcript`, `shell` (`!`), `pipe` (`|`) and `resume`.
 pub fn builtin(line: &str) -> Option<Builtin<'_>> {
     let line = line.trim();
     let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
@@ -176,6 +180,14 @@ pub fn builtin(line: &str) -> Option<Builtin<'_>> {
         Some(Builtin::Alias(strip_comment(rest).trim()))
     } else if word == "transcript" {
         Some(Builtin::Transcript(strip_comment(rest).trim()))
+    } else if word == "shell" {
+        Some(Builtin::Shell(rest.trim()))
+    } else if let Some(command) = line.strip_prefix('!') {
+        Some(Builtin::Shell(command.trim()))
+    } else if let Some(rest) = line.strip_prefix('|') {
+        Some(Builtin::Pipe(rest.trim()))
+    } else if word == "pipe" {
+        Some(Builtin::Pipe(rest.trim()))
     } else if word == "resume" {
         Some(Builtin::Resume(rest.trim()))
     } else {

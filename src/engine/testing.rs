@@ -8,7 +8,7 @@ use super::messages::{Focus, Panel, PanelRequest, Pc, Snapshot, Source};
 use super::thread::{Handle, spawn};
 use super::{Interpreter, Progress};
 use crate::answer::{Answer, ErrorView, Fault, Reason, StopView};
-use crate::commands::Outcome;
+use crate::commands::{Outcome, Outside};
 
 /// A program of ten ops without a model.
 pub struct Fake {
@@ -52,6 +52,10 @@ impl Interpreter for Fake {
             "loop" => self.wait_for_interrupt(progress),
             _ => error(&format!("undefined command {word:?}"), Fault::Command),
         }
+    }
+
+    fn outside(&self) -> Outside {
+        Outside::default()
     }
 
     fn condition(&mut self, line: &str) -> Result<bool, ErrorView> {

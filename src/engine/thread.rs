@@ -14,6 +14,7 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use super::history::Repeat;
 use super::journal::Journal;
 use super::lists::{failure, fault_of};
+use super::log::Log;
 use super::messages::{Event, Pc, Request, Source};
 use super::script::{self, Builtin, Opener, opener};
 use super::user::User;
@@ -45,11 +46,20 @@ pub fn spawn<F>(open: F, interrupt: Arc<AtomicBool>) -> std::io::Result<Handle>
 where
     F: FnOnce(Progress<'_>) -> Result<Box<dyn Interpreter>, String> + Send + 'static,
 {
-    spawn_with(open, interrupt, Journal::Off)
+    spawn_with(open, interrupt, Setup::default())
+}
+
+/// What an engine is given besides its session.
+#[derive(Debug, Default)]
+pub struct Setup {
+    /// Where commands that change state are written.
+    pub journal: Journal,
+    /// Files of the user's own, and folders of such: they may run programs.
+    pub own_files: Vec<PathBuf>,
 }
 
 /// The same with a journal of the commands.
-pub fn spawn_with<F>(open: F, interrupt: Arc<AtomicBool>, journal: Journal) -> std::io::Result<Handle>
+pub fn spawn_with<F>(open: F, interrupt: Arc<AtomicBool>, setup: Setup) -> std::io::Result<Handle>
 where
     F: FnOnce(Progress<'_>) -> Result<Box<dyn Interpreter>, String> + Send + 'static,
 {
@@ -74,8 +84,11 @@ where
                     hooks: Vec::new(),
                     depth: 0,
                     verbose: false,
-                    journal,
+                    journal: setup.journal,
+                    own_files: setup.own_files,
                     transcript: None,
+                    log: None,
+                    captured: None,
                 };
                 engine.serve(&requests);
             }
@@ -149,7 +162,7 @@ pub(super) struct Done {
 }
 
 pub(super) struct Engine {
-    interpreter: Box<dyn Interpreter>,
+    pub(super) interpreter: Box<dyn Interpreter>,
     events: Sender<Event>,
     pub(super) interrupt: Arc<AtomicBool>,
     repeat: Repeat,
@@ -169,6 +182,12 @@ pub(super) struct Engine {
     pub(super) journal: Journal,
     /// Where commands and answers are written as they are shown.
     pub(super) transcript: Option<File>,
+    /// Where answers alone are.
+    pub(super) log: Option<Log>,
+    /// What commands inside a `pipe` have answered so far.
+    pub(super) captured: Option<Vec<String>>,
+    /// Files of the user's own, and folders of such.
+    pub(super) own_files: Vec<PathBuf>,
 }
 
 impl Engine {
@@ -321,13 +340,19 @@ impl Engine {
             }
             Some(Builtin::With(rest)) => self.with(id, rest, source, keep_going),
             Some(Builtin::Transcript(rest)) => self.transcript(rest),
+            Some(Builtin::Shell(command)) => self.shell(command, source),
+            Some(Builtin::Pipe(rest)) => self.pipe(id, rest, source, keep_going),
             Some(Builtin::Resume(file)) => self.resume(id, Path::new(file)),
             None => {
                 let kept = self.interpreter.is_journalled(line);
                 if kept {
                     self.journal.write(line);
                 }
+                let shell = self.interpreter.outside().shell;
                 let outcome = self.interpreted(line, source);
+                if let Some(refused) = self.keep_shell_off(shell, source).or_else(|| self.follow_logging(source)) {
+                    return refused;
+                }
                 if kept && matches!(&outcome.answer, Answer::Stop(stop) if stop.reason == answer::Reason::Interrupt) {
                     self.journal_place();
                 }

@@ -29,8 +29,9 @@ impl Engine {
         }
     }
 
-    /// Writes a command and its answer. A file that cannot be written any more is told of in the log, and let go.
+    /// Writes a command and its answer, and the answer to the log. A file that cannot be written any more is told of in the log, and let go.
     pub(super) fn write_down(&mut self, line: &str, outcome: &Outcome) {
+        self.log_answer(outcome);
         let Some(file) = &mut self.transcript else { return };
         let mut written = String::new();
         for (number, line) in line.lines().enumerate() {

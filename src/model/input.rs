@@ -42,12 +42,23 @@ impl Row {
     }
 }
 
-/// What a model is run on. Rows have one length; shorter ones are filled up on the right.
+/// On which side shorter rows are filled up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Side {
+    /// In front of the text, as batches that are generated from often are.
+    Left,
+    /// Behind the text.
+    #[default]
+    Right,
+}
+
+/// What a model is run on. Rows have one length; shorter ones are filled up on one side.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Input {
     /// The rows.
     pub rows: Vec<Row>,
     filler: u32,
+    side: Side,
 }
 
 impl Input {
@@ -86,12 +97,21 @@ impl Input {
         Input::checked(model, rows)
     }
 
+    /// Other rows in place of these, filled up on the same side.
+    pub fn with_rows(&self, model: &Model, rows: Vec<Row>) -> Result<Input, InputError> {
+        Input::filled(model, rows, self.side)
+    }
+
     fn checked(model: &Model, rows: Vec<Row>) -> Result<Input, InputError> {
+        Input::filled(model, rows, model.special.padding)
+    }
+
+    fn filled(model: &Model, rows: Vec<Row>, side: Side) -> Result<Input, InputError> {
         if rows.is_empty() {
             return Err(InputError::Empty);
         }
         rows.iter().try_for_each(|row| check(&model.spec, row))?;
-        let mut input = Input { rows, filler: model.special.filler(model.spec.vocab) };
+        let mut input = Input { rows, filler: model.special.filler(model.spec.vocab), side };
         let longest = input.rows.iter().map(|row| row.ids.len()).max().unwrap_or(0);
         input.fill(longest);
         Ok(input)
@@ -109,12 +129,41 @@ impl Input {
         Ok(())
     }
 
+    /// Puts the padding of every row on that side.
+    pub fn pad_on(&mut self, side: Side) {
+        let length = self.length();
+        self.rows = self.texts();
+        self.side = side;
+        self.fill(length);
+    }
+
+    /// On which side rows are filled up.
+    pub fn side(&self) -> Side {
+        self.side
+    }
+
+    /// The rows without the padding around them.
+    pub fn texts(&self) -> Vec<Row> {
+        let text = |row: &Row| {
+            let end = row.mask.iter().rposition(|real| *real).map_or(0, |last| last + 1);
+            let real = row.mask.iter().position(|real| *real).unwrap_or(end)..end;
+            Row {
+                ids: row.ids[real.clone()].to_vec(),
+                mask: row.mask[real.clone()].to_vec(),
+                type_ids: row.type_ids[real].to_vec(),
+                ..row.clone()
+            }
+        };
+        self.rows.iter().map(text).collect()
+    }
+
     fn fill(&mut self, length: usize) {
         for row in &mut self.rows {
-            let length = length.max(row.ids.len());
-            row.ids.resize(length, self.filler);
-            row.mask.resize(length, false);
-            row.type_ids.resize(length, 0);
+            let missing = length.saturating_sub(row.ids.len());
+            let at = if self.side == Side::Left { 0 } else { row.ids.len() };
+            row.ids.splice(at..at, std::iter::repeat_n(self.filler, missing));
+            row.mask.splice(at..at, std::iter::repeat_n(false, missing));
+            row.type_ids.splice(at..at, std::iter::repeat_n(0, missing));
         }
     }
 
@@ -158,7 +207,7 @@ impl Input {
 }
 
 fn tokenizer(model: &Model) -> Result<&Tokenizer, InputError> {
-    model.tokenizer.as_ref().ok_or(InputError::NoTokenizer)
+    model.tokenizer.as_ref().ok_or_else(|| InputError::NoTokenizer { why: model.no_tokenizer.clone() })
 }
 
 fn check(spec: &ModelSpec, row: &Row) -> Result<(), InputError> {

@@ -4,8 +4,11 @@
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum InputError {
     /// Text for a model without a tokenizer.
-    #[error("the model has no tokenizer.json, so text cannot be tokenised: give token ids with --tokens")]
-    NoTokenizer,
+    #[error("{why}, so text cannot be tokenised: give token ids with --tokens")]
+    NoTokenizer {
+        /// What is missing, or not known.
+        why: String,
+    },
     /// The tokenizer refused the text.
     #[error("cannot tokenise {text:?}: {message}")]
     Tokenizer {

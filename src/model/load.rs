@@ -24,7 +24,7 @@ use super::role::{Role, WeightId};
 use super::room;
 use super::sentence::sentence;
 use super::spec::ModelSpec;
-use super::tokenizer::{SpecialTokens, Tokenizer};
+use super::tokenizer::{SpecialTokens, Tokenizer, separate};
 use super::weights::{RowChunks, Weight, Weights};
 
 /// Where a model comes from.
@@ -94,6 +94,8 @@ pub struct Model {
     pub weights: Weights,
     /// Its tokenizer, if there was one.
     pub tokenizer: Option<Tokenizer>,
+    /// Why there is none, if there is none.
+    pub no_tokenizer: String,
     /// Tokens with a meaning of their own.
     pub special: SpecialTokens,
     /// Its chat templates.
@@ -178,14 +180,13 @@ pub fn load(
     let unused = plan.files.iter().filter_map(|file| Some((file.file_name().to_owned(), file.ignored.clone()?)));
     let ignored: Vec<(String, String)> = unused.collect();
     let weights = Weights::new(loaded, plan.files, names.tied);
-    let tokenizer = tokenizer(&files)?;
-    if tokenizer.is_none() {
-        let why = match files.gguf().map(|gguf| gguf.why_no_tokenizer()).transpose()?.flatten() {
-            Some(reason) => reason,
-            None => format!("no tokenizer.json in {}", files.path()),
-        };
-        notes.push(format!("{why}: prompts must be token ids (--tokens)"));
-    }
+    let (tokenizer, no_tokenizer) = match tokenizer(&files, &config)? {
+        Ok(tokenizer) => (Some(tokenizer), String::new()),
+        Err(why) => {
+            notes.push(format!("{why}: prompts must be token ids (--tokens)"));
+            (None, why)
+        }
+    };
     let special = SpecialTokens::read(&files, &config, tokenizer.as_ref())?;
     let chat = templates(&files)?;
     let report = LoadReport {
@@ -199,7 +200,7 @@ pub fn load(
     };
     let (origin, device) = (source.clone(), device.clone());
     let files = Arc::new(checkpoint);
-    Ok(Model { spec, weights, tokenizer, special, chat, config, origin, device, report, files })
+    Ok(Model { spec, weights, tokenizer, no_tokenizer, special, chat, config, origin, device, report, files })
 }
 
 /// The chat templates, and the words for special tokens that go with them.
@@ -315,9 +316,18 @@ fn conversions(dtypes: &[(StoredType, usize)]) -> Vec<String> {
     dtypes.iter().filter_map(convert).collect()
 }
 
-fn tokenizer(files: &CheckpointFiles) -> Result<Option<Tokenizer>, LoadError> {
-    let Some(bytes) = files.read("tokenizer.json")? else { return Ok(None) };
-    Tokenizer::from_bytes(&files.path_of("tokenizer.json"), &bytes).map(Some)
+/// The tokenizer, or why there is none.
+fn tokenizer(files: &CheckpointFiles, config: &HfConfig) -> Result<Result<Tokenizer, String>, LoadError> {
+    if let Some(bytes) = files.read("tokenizer.json")? {
+        return Tokenizer::from_bytes(&files.path_of("tokenizer.json"), &bytes).map(Ok);
+    }
+    if let Some(gguf) = files.gguf() {
+        return Ok(Err(gguf.why_no_tokenizer()?.unwrap_or_else(|| format!("no tokenizer.json in {}", files.path()))));
+    }
+    match separate::json(files, config)? {
+        Ok((path, json)) => Tokenizer::from_bytes(&path, json.to_string().as_bytes()).map(Ok),
+        Err(why) => Ok(Err(why)),
+    }
 }
 
 impl Model {

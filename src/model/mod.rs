@@ -24,7 +24,7 @@ pub mod tokenizer;
 pub mod weights;
 
 pub use error::{InputError, LoadError};
-pub use input::{Input, Row};
+pub use input::{Input, Row, Side};
 pub use load::{LoadReport, Model, ModelSource, Progress, load};
 pub use tokenizer::{SpecialTokens, Token, Tokenizer};
 pub use weights::{FileTensor, Overlay, RowChunks, Weight, Weights};

@@ -4,7 +4,17 @@
 use std::io::Write;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
+
+use llmdbg::answer::{Answer, text};
+use llmdbg::cli::{self, Invocation};
+use llmdbg::engine::journal::{self as journals, Journal};
+use llmdbg::engine::messages::{Event, Request, Source};
+use llmdbg::engine::thread::{self, Handle, Setup};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 use crate::common::NURSE;
 use crate::parity::fixture;
@@ -116,4 +126,113 @@ fn a_resumed_session_goes_on_in_its_journal() {
     let none = start(empty.path(), &["--resume"]).wait_with_output().unwrap();
     assert_eq!(none.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&none.stderr).contains("no session to resume"));
+}
+
+/// A session in this process, with or without a journal.
+fn engine(journal: Journal) -> Handle {
+    let model = fixture("gpt2");
+    let arguments = ["llmdbg", model.to_str().unwrap(), "-p", NURSE, "--device", "cpu"];
+    let Ok(Invocation::Debug(options)) = cli::parse(arguments.map(Into::into)) else { panic!("arguments") };
+    let interrupt = Arc::new(AtomicBool::new(false));
+    let flag = interrupt.clone();
+    let setup = Setup { journal, ..Setup::default() };
+    thread::spawn_with(move |progress| cli::open::open(&options, flag, progress), interrupt, setup).unwrap()
+}
+
+/// What a command answers, as text.
+fn answer(engine: &Handle, line: &str) -> String {
+    engine.requests.send(Request::Command { id: 1, line: line.into(), source: Source::Prompt }).unwrap();
+    loop {
+        match engine.events.recv().unwrap() {
+            Event::Answer { answer, .. } => {
+                let kind = if matches!(answer, Answer::Error(_)) { "error: " } else { "" };
+                return format!("{kind}{}", text::lines(&answer, None).join("\n"));
+            }
+            Event::LoadFailed(message) => panic!("{message}"),
+            _ => {}
+        }
+    }
+}
+
+fn command() -> impl Strategy<Value = String> {
+    let site =
+        prop::sample::select(vec!["L0.attn.z", "L1.mlp.post", "L0.resid_post", "L1.attn.pattern", "L1.resid_mid"]);
+    let count = 0..6usize;
+    prop_oneof![
+        3 => prop::sample::select(vec!["run", "start", "continue", "reverse-continue", "next", "finish", "token", "up"])
+            .prop_map(String::from),
+        2 => ("(step|reverse-step|next|layer|reverse-layer)", 1..9usize).prop_map(|(word, n)| format!("{word} {n}")),
+        2 => (site.clone(), -2..3i32).prop_map(|(site, x)| format!("set {site}[-1] = {x}.25")),
+        2 => (0..2usize, 0..4usize).prop_map(|(layer, head)| format!("ablate L{layer}H{head}")),
+        1 => (0..3usize).prop_map(|row| format!("set param(\"L0.mlp.W_in\")[{row}] = 0.5")),
+        1 => site.clone().prop_map(|site| format!("steer {site} 0.5")),
+        2 => prop::sample::select(vec!["undo", "redo", "checkout main", "checkout edit1", "branch b", "checkpoint", "back", "forward"])
+            .prop_map(String::from),
+        1 => count.clone().prop_map(|n| format!("restart {n}")),
+        1 => count.clone().prop_map(|n| format!("tokens erase {n}")),
+        1 => count.clone().prop_map(|n| format!("drop edits {n}")),
+        2 => site.clone().prop_map(|site| format!("break {site}")),
+        1 => site.clone().prop_map(|site| format!("tbreak {site} if max($) > 0.5")),
+        1 => site.prop_map(|site| format!("watch max({site})")),
+        1 => count.clone().prop_map(|n| format!("delete {n}")),
+        1 => count.clone().prop_map(|n| format!("ignore {n} 1")),
+        1 => count.prop_map(|n| format!("set $x = {n}")),
+        1 => Just("print logits[-1, 0:3]".to_string()),
+        1 => Just("generate 2".to_string()),
+        1 => Just("set generation temperature 0.5".to_string()),
+    ]
+}
+
+#[test]
+fn the_replay_of_any_journal_is_the_live_session() {
+    let questions = [
+        "when",
+        "info breakpoints",
+        "info branches",
+        "info edits",
+        "info checkpoints",
+        "info passes",
+        "show",
+        "print $x",
+        "print $1",
+        "info tokens",
+        "output/r L0.resid_post[-1, 0:4]",
+        "output/r logits[-1, 0:4]",
+        "step",
+    ];
+    let run = TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]);
+    let mut runner =
+        TestRunner::new_with_rng(Config { cases: 60, failure_persistence: None, ..Config::default() }, run);
+    runner
+        .run(&prop::collection::vec(command(), 1..16), |commands| {
+            let folder = tempfile::tempdir().unwrap();
+            let live = engine(Journal::new(folder.path(), Vec::new()));
+            let ran: Vec<String> = commands.iter().map(|line| answer(&live, line)).collect();
+            let wanted: Vec<String> = questions.iter().map(|line| answer(&live, line)).collect();
+            // What the questions themselves have added is left out: the journal is that of the commands.
+            let path = journals::last(folder.path());
+            let Some(path) = path else { return Ok(()) };
+            let text = std::fs::read_to_string(&path).unwrap();
+            let asked = ["print $x", "print $1", "step"];
+            let mut lines: Vec<&str> = text.lines().collect();
+            for question in asked.iter().rev() {
+                if lines.last() == Some(question) {
+                    lines.pop();
+                }
+            }
+            std::fs::write(&path, lines.join("\n") + "\n").unwrap();
+            let resumed = engine(Journal::Off);
+            answer(&resumed, &format!("resume {}", path.display()));
+            for (question, wanted) in questions.iter().zip(wanted) {
+                prop_assert_eq!(
+                    answer(&resumed, question),
+                    wanted,
+                    "{} after {:#?}",
+                    question,
+                    commands.iter().zip(&ran).collect::<Vec<_>>()
+                );
+            }
+            Ok(())
+        })
+        .unwrap();
 }

@@ -33,6 +33,7 @@ mod settings;
 mod silence;
 mod starting;
 mod stops;
+mod tokens;
 mod tour;
 mod travel;
 mod weights;

@@ -182,8 +182,8 @@ fn an_input_that_the_model_cannot_read() {
         ),
     );
     std::fs::remove_file(model.join("tokenizer.json")).unwrap();
-    let none = "the model has no tokenizer.json, so text cannot be tokenised: give token ids with --tokens";
-    cannot_open(path, &["-p", "a"], none);
+    let none = format!("no tokenizer.json in {path}, so text cannot be tokenised: give token ids with --tokens");
+    cannot_open(path, &["-p", "a"], &none);
     check(&batch(path, &["--tokens", "1,2", "-ex", "run", "-ex", "info tokens"]), 0, "");
 }
 

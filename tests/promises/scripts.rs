@@ -176,3 +176,90 @@ fn a_transcript_has_commands_and_answers_as_they_are_shown() {
     assert!(nowhere.err.contains("cannot write no/such/folder/x"), "{}", nowhere.err);
     assert!(batch("gpt2", &["-ex", "transcript off"]).err.contains("no transcript is being written"));
 }
+
+#[test]
+fn what_is_typed_may_run_programs_and_get_answers() {
+    let typed = |commands: &[&str]| batch("gpt2", &[&["-p", NURSE][..], &ex(commands)].concat());
+    let ran = typed(&["shell echo a b", "!echo c", "run", "pipe info sites | grep -c attn.z", "| echo x\\n | tr x y"]);
+    assert_eq!(ran.status, 0, "{}", ran.err);
+    let lines: Vec<&str> = ran.out.lines().collect();
+    assert_eq!((&lines[..2], &lines[lines.len() - 2..]), (&["a b", "c"][..], &["2", "y"][..]), "{}", ran.out);
+    let failed = typed(&["shell echo out; exit 7"]);
+    assert_eq!((failed.status, failed.out.as_str()), (1, "out\n"));
+    assert!(failed.err.contains("echo out; exit 7 ended with status 7"), "{}", failed.err);
+    // A command that fails is not piped, and its error is told.
+    let wrong = typed(&["pipe print nothing_such | cat"]);
+    assert_eq!((wrong.status, wrong.out.as_str()), (1, ""));
+    assert!(wrong.err.contains("nothing_such"), "{}", wrong.err);
+}
+
+#[test]
+fn scripts_of_others_may_not_run_programs() {
+    let refused = "a.ldb may not run programs: it is not a file of your configuration\n\
+                   type the command, or \"set shell on\" before";
+    for line in ["shell echo owned", "!echo owned", "pipe echo x | cat", "if 1\nshell echo owned\nend"] {
+        let ran = script(line, &[]);
+        assert_eq!((ran.status, ran.out.as_str()), (1, ""), "{line}");
+        assert!(ran.err.contains(refused), "{}", ran.err);
+    }
+    // Nor by way of what they define, or by lifting the ban themselves.
+    for line in [
+        "set shell on\nshell echo owned",
+        "with shell on -- shell echo owned",
+        "define hook-run\nset shell on\nshell echo owned\nend\nrun",
+        "alias own = set shell\nown on\nshell echo owned",
+    ] {
+        let ran = script(line, &["-ex", "show shell"]);
+        assert!(ran.status != 0 && !ran.out.contains("owned"), "{line}: {}", ran.out);
+    }
+    let defined = script("define sly\nshell echo owned\nend", &["-ex", "sly"]);
+    assert!(defined.status == 1 && !defined.out.contains("owned"), "{}", defined.out);
+    let allowed = |text: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("a.ldb"), text).unwrap();
+        let all = ["-batch", "-nx", "--device", "cpu", "-ex", "set shell on", "-x", "a.ldb"];
+        llmdbg_in(folder.path(), &all, Stdio::null())
+    };
+    assert_eq!(allowed("shell echo fine").out, "fine\n");
+}
+
+#[test]
+fn the_users_own_init_file_may_run_programs() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(folder.path().join("llmdbg")).unwrap();
+    std::fs::write(folder.path().join("llmdbg/init.ldb"), "shell echo mine\n").unwrap();
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_llmdbg"))
+        .args(["-batch", "--device", "cpu"])
+        .env("XDG_CONFIG_HOME", folder.path())
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "mine\n", "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn answers_are_logged_while_logging_is_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = fixture("gpt2");
+    let file = folder.path().join("log.txt");
+    let ran = |commands: &[&str]| {
+        let all =
+            [&["-batch", "-nx", "--device", "cpu", model.to_str().unwrap(), "-p", NURSE][..], &ex(commands)].concat();
+        llmdbg_in(folder.path(), &all, Stdio::null())
+    };
+    ran(&[
+        "set logging file log.txt",
+        "print 1",
+        "set logging enabled on",
+        "print 2",
+        "echo hi\\n",
+        "set logging enabled off",
+        "print 3",
+    ]);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "$2 = 2\nhi\n");
+    ran(&["set logging file log.txt", "set logging enabled on", "print 4"]);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "$2 = 2\nhi\n$1 = 4\n");
+    ran(&["set logging file log.txt", "set logging overwrite on", "set logging enabled on", "print 5"]);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "$1 = 5\n");
+    let wrong = ran(&["set logging file none/x", "set logging enabled on"]);
+    assert!(wrong.status == 1 && wrong.err.contains("cannot write none/x"), "{}", wrong.err);
+}

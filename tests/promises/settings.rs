@@ -8,7 +8,8 @@ use crate::common::{Bench, batch, ex};
 fn each_setting_begins_as_the_manual_says_and_takes_what_it_shows() {
     for setting in SETTINGS {
         let (show, set) = (format!("show {}", setting.name), format!("set {} {}", setting.name, setting.default));
-        let wrong = format!("set {} nonsense", setting.name);
+        let nonsense = if setting.takes == "a file name" { "\"\"" } else { "nonsense" };
+        let wrong = format!("set {} {nonsense}", setting.name);
         let ran = batch("gpt2", &ex(&[&show, &set, &show]));
         let line = format!("{} is {}", setting.name, setting.default);
         assert_eq!((ran.status, ran.out), (0, format!("{line}\n{line}\n")), "{}", ran.err);

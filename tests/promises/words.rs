@@ -140,7 +140,7 @@ fn edits_change_what_they_name() {
     );
     says(
         &["set tokens[1] = \" the\"", "set prompt the king", "run", "info tokens"],
-        &["Changed the input", "Changed the input", "\"ing\" 281"],
+        &["Changed the input", "Changed the input", "\"ing\"  281"],
     );
     says(&["run", "tokens insert 1 \" the\"", "tokens erase 1"], &["Changed the input", "Changed the input"]);
     says(

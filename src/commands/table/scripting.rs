@@ -30,6 +30,28 @@ pub const COMMANDS: &[Command] = &[
         ..PLAIN
     },
     Command {
+        name: "shell",
+        short: &["!"],
+        usage: "shell COMMAND\n!COMMAND",
+        about: "run a command of the system's shell and show what it prints",
+        help: "It has no terminal and reads nothing. Scripts may not do this, unless they lie in the folder of the configuration, are a \
+               trusted .llmdbg, or \"set shell on\" was typed before.",
+        examples: &["shell echo hello", "!printf 'a b'"],
+        run: help::elsewhere,
+        ..PLAIN
+    },
+    Command {
+        name: "pipe",
+        short: &["|"],
+        usage: "pipe COMMAND | SHELL-COMMAND",
+        about: "give what a command answers to a command of the system's shell",
+        help: "The bar stands between spaces. What may run programs is told by \"help shell\".",
+        examples: &["run\npipe info sites | grep pattern", "run\n| print/t prob | head -n 3"],
+        takes: Takes::Command,
+        run: help::elsewhere,
+        ..PLAIN
+    },
+    Command {
         name: "define",
         usage: "define NAME\nCOMMAND\n...\nend",
         about: "make a command of your own out of others",

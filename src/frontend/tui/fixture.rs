@@ -101,6 +101,9 @@ pub fn snapshot_at(site: &str) -> Snapshot {
         text: text.to_string(),
         bytes: text.as_bytes().to_vec(),
         real: true,
+        special: false,
+        offsets: None,
+        word: None,
     });
     Snapshot {
         model: "tiny-gpt2".to_string(),

@@ -1,5 +1,6 @@
 //! Text to tokens and back, and the exact bytes that each token stands for.
 
+pub(super) mod separate;
 mod special;
 mod spelling;
 
@@ -11,7 +12,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use tokenizers::Encoding;
+use tokenizers::{Encoding, OffsetReferential, OffsetType};
 
 use super::error::{InputError, LoadError};
 use spelling::Spelling;
@@ -33,6 +34,8 @@ pub struct Token {
     pub special: bool,
     /// 1 in the second text of a pair, else 0.
     pub type_id: u32,
+    /// Which piece of its text it is of, as the tokenizer splits it before it looks for tokens; none if it was added.
+    pub word: Option<u32>,
 }
 
 /// A tokenizer. Clone is a reference-count bump.
@@ -45,6 +48,19 @@ struct Inner {
     /// Added tokens are spelled literally, whatever the others are.
     added: HashMap<u32, Added>,
     by_bytes: OnceLock<HashMap<Vec<u8>, u32>>,
+    /// Where its file would have it cut a text off, in tokens.
+    cut: Option<usize>,
+}
+
+/// What a tokenizer does to a text before it looks for tokens, see [`Tokenizer::steps`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Steps {
+    /// What the text becomes, if it does not stay as it is: lower-cased, composed, with a space in front.
+    pub normalized: Option<String>,
+    /// Added tokens that stand in the text itself, in order.
+    pub added: Vec<String>,
+    /// Where the tokenizer's file would have it cut a text off, in tokens; here nothing is cut.
+    pub cut: Option<usize>,
 }
 
 struct Added {
@@ -70,6 +86,7 @@ impl Tokenizer {
     pub fn from_bytes(path: &str, bytes: &[u8]) -> Result<Self, LoadError> {
         let fail = |message: String| LoadError::Tokenizer { path: path.to_owned(), message };
         let mut inner = tokenizers::Tokenizer::from_bytes(bytes).map_err(|error| fail(error.to_string()))?;
+        let cut = inner.get_truncation().map(|cut| cut.max_length);
         // A tokenizer saved while it truncated or padded would go on doing so.
         inner.with_truncation(None).map_err(|error| fail(error.to_string()))?;
         inner.with_padding(None);
@@ -79,7 +96,7 @@ impl Tokenizer {
             .map(|(id, token)| (id, Added { content: token.content, special: token.special }))
             .collect();
         let spelling = Spelling::of(&inner);
-        Ok(Tokenizer(Arc::new(Inner { inner, spelling, added, by_bytes: OnceLock::new() })))
+        Ok(Tokenizer(Arc::new(Inner { inner, spelling, added, by_bytes: OnceLock::new(), cut })))
     }
 
     /// The tokens of a text, with those that the model expects around it unless `add_special` is false.
@@ -99,13 +116,32 @@ impl Tokenizer {
     fn tokens(&self, encoding: &Encoding) -> Vec<Token> {
         let parts = encoding.get_ids().iter().zip(encoding.get_offsets()).zip(encoding.get_type_ids());
         parts
-            .zip(encoding.get_special_tokens_mask())
-            .map(|(((&id, &(start, end)), &type_id), &added)| {
+            .zip(encoding.get_special_tokens_mask().iter().zip(encoding.get_word_ids()))
+            .map(|(((&id, &(start, end)), &type_id), (&added, &word))| {
                 let bytes = self.token_bytes(id);
                 let text = display(&bytes);
-                Token { id, text, bytes, offsets: start..end, special: added == 1 || self.is_special(id), type_id }
+                Token {
+                    id,
+                    text,
+                    bytes,
+                    offsets: start..end,
+                    special: added == 1 || self.is_special(id),
+                    type_id,
+                    word,
+                }
             })
             .collect()
+    }
+
+    /// What is done to a text before tokens are looked for in it.
+    pub fn steps(&self, text: &str) -> Steps {
+        let inner = &self.0.inner;
+        let found = inner.get_added_vocabulary().extract_and_normalize(inner.get_normalizer(), text);
+        let pieces = found.get_splits(OffsetReferential::Normalized, OffsetType::Byte);
+        let normalized: String = pieces.iter().map(|(piece, _, _)| *piece).collect();
+        let added = pieces.iter().filter(|(_, _, tokens)| tokens.is_some());
+        let added = added.map(|(piece, _, _)| (*piece).to_owned()).collect();
+        Steps { normalized: (normalized != text).then_some(normalized), added, cut: self.0.cut }
     }
 
     /// The text of tokens, as transformers decodes it. Bytes that are no UTF-8 become U+FFFD.

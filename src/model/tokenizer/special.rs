@@ -3,6 +3,7 @@
 use super::super::checkpoint::CheckpointFiles;
 use super::super::config::{HfConfig, parse_object};
 use super::super::error::LoadError;
+use super::super::input::Side;
 use super::Tokenizer;
 
 /// Tokens with a meaning of their own. What the configuration says wins over what the tokenizer's files say.
@@ -22,6 +23,10 @@ pub struct SpecialTokens {
     pub sep: Option<u32>,
     /// Stands for what the vocabulary lacks.
     pub unk: Option<u32>,
+    /// On which side the tokenizer fills rows up (`padding_side`).
+    pub padding: Side,
+    /// The most tokens that the tokenizer is meant for (`model_max_length`), if it says.
+    pub longest: Option<usize>,
 }
 
 impl SpecialTokens {
@@ -45,6 +50,11 @@ impl SpecialTokens {
             })
         };
         let first = |key: &str| config.token_ids(&format!("{key}_id")).first().copied().or_else(|| named(key));
+        // Tokenizers without a limit say 1e30.
+        let told = maps.iter().find_map(|map| map.get("model_max_length")?.as_f64());
+        let longest = told.filter(|n| (1.0..1e9).contains(n)).map(|n| n as usize);
+        let left = maps.iter().any(|map| map.get("padding_side").is_some_and(|side| side == "left"));
+        let padding = if left { Side::Left } else { Side::Right };
         let mut eos = config.token_ids("eos_token_id");
         if let Some(text) = files.read("generation_config.json")? {
             let generation = HfConfig::parse(&files.path_of("generation_config.json"), &text)?;
@@ -63,6 +73,8 @@ impl SpecialTokens {
             cls: first("cls_token"),
             sep: first("sep_token"),
             unk: first("unk_token"),
+            padding,
+            longest,
         })
     }
 

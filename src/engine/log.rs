@@ -1,0 +1,52 @@
+//! `set logging`: what is answered, as it is shown, goes to a file too.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::PathBuf;
+
+use super::lists::failure;
+use super::messages::Source;
+use super::thread::Engine;
+use crate::answer::{Fault, text};
+use crate::commands::Outcome;
+
+/// A log that is being written.
+pub(super) struct Log {
+    path: PathBuf,
+    file: File,
+}
+
+impl Engine {
+    /// Opens or closes the log as the settings say now. One that cannot be opened is a failure, and switched off again.
+    pub(super) fn follow_logging(&mut self, source: &Source) -> Option<Outcome> {
+        let wanted = self.interpreter.outside().log;
+        if wanted.as_ref() == self.log.as_ref().map(|log| &log.path) {
+            return None;
+        }
+        self.log = None;
+        let path = wanted?;
+        let overwrite = self.interpreter.outside().overwrite;
+        let opened = OpenOptions::new().create(true).write(true).append(!overwrite).truncate(overwrite).open(&path);
+        match opened {
+            Ok(file) => {
+                self.log = Some(Log { path, file });
+                None
+            }
+            Err(error) => {
+                _ = self.interpreted("set logging enabled off", source);
+                Some(failure(&format!("cannot write {}: {error}", path.display()), Fault::Command))
+            }
+        }
+    }
+
+    /// Writes an answer to the log, if there is one. A file that cannot be written any more is told of in the diagnostics.
+    pub(super) fn log_answer(&mut self, outcome: &Outcome) {
+        let Some(log) = &mut self.log else { return };
+        let lines = outcome.printed.iter().map(|line| text::visible_line(line));
+        let written: String = lines.chain(text::lines(&outcome.answer, None)).map(|line| line + "\n").collect();
+        if let Err(error) = log.file.write_all(written.as_bytes()) {
+            tracing::warn!("the log cannot be written: {error}");
+            self.log = None;
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! `shell CMD` and `pipe CMD | SHELL-CMD`: programs of the system, and who may run them.
+//!
+//! What a person types may run them. What stands in a file may not, unless the file is the user's own: somebody else's
+//! script, sent along with a model, must not do more than debug. `set shell on` lifts that, and is refused in such a file.
+
+use std::io::{Read, Write};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
+
+use super::lists::{failure, fault_of};
+use super::messages::Source;
+use super::thread::Engine;
+use crate::answer::{Answer, Fault, text};
+use crate::commands::Outcome;
+
+/// How often a running program is looked at.
+const POLL: Duration = Duration::from_millis(10);
+
+/// How long a program that has ended may leave its output open, by what it started in the background.
+const LINGER: Duration = Duration::from_millis(200);
+
+/// Output beyond this is not kept.
+const LARGEST: usize = 4 << 20;
+
+impl Engine {
+    /// `shell CMD`.
+    pub(super) fn shell(&mut self, command: &str, source: &Source) -> Outcome {
+        if command.is_empty() {
+            return failure("shell needs a command", Fault::Command);
+        }
+        match self.forbidden(source) {
+            Some(refused) => refused,
+            None => told(command, run(command, None, &self.interrupt)),
+        }
+    }
+
+    /// `pipe CMD | SHELL-CMD`: what a command answers, as text, to a program.
+    pub(super) fn pipe(&mut self, id: u64, rest: &str, source: &Source, keep_going: bool) -> Outcome {
+        let Some((line, command)) = parts(rest) else {
+            return failure("expected pipe COMMAND | SHELL-COMMAND", Fault::Command);
+        };
+        if let Some(refused) = self.forbidden(source) {
+            return refused;
+        }
+        let outer = self.captured.replace(Vec::new());
+        let outcome = self.execute(id, line, source, keep_going);
+        let mut lines = std::mem::replace(&mut self.captured, outer).unwrap_or_default();
+        if fault_of(&outcome.answer).is_some() {
+            return outcome;
+        }
+        lines.extend(outcome.printed);
+        lines.extend(text::lines(&outcome.answer, None));
+        let input: String = lines.into_iter().map(|line| line + "\n").collect();
+        let ran = told(command, run(command, Some(input), &self.interrupt));
+        Outcome { changed: outcome.changed, quit: outcome.quit, then: outcome.then, ..ran }
+    }
+
+    /// Why a line from there may not run programs; none if it may.
+    fn forbidden(&self, source: &Source) -> Option<Outcome> {
+        let Source::Script { file, .. } = source else { return None };
+        if self.interpreter.outside().shell || self.is_own(Path::new(file)) {
+            return None;
+        }
+        let help = "type the command, or \"set shell on\" before";
+        let message = format!("{file} may not run programs: it is not a file of your configuration\n{help}");
+        Some(failure(&message, Fault::Command))
+    }
+
+    /// Whether a file is one of the user's own: in the configuration folder, or trusted.
+    fn is_own(&self, file: &Path) -> bool {
+        let Ok(file) = file.canonicalize() else { return false };
+        let own = self.own_files.iter().filter_map(|own| own.canonicalize().ok());
+        own.into_iter().any(|own| file.starts_with(own))
+    }
+
+    /// Takes `set shell on` back where a file that may not run programs has said it.
+    pub(super) fn keep_shell_off(&mut self, before: bool, source: &Source) -> Option<Outcome> {
+        let refused = match self.interpreter.outside().shell {
+            true if !before => match source {
+                Source::Script { file, .. } if !self.is_own(Path::new(file)) => file.clone(),
+                _ => return None,
+            },
+            _ => return None,
+        };
+        _ = self.interpreted("set shell off", source);
+        Some(failure(
+            &format!("{refused} may not allow programs to run: type \"set shell on\" yourself"),
+            Fault::Command,
+        ))
+    }
+}
+
+/// A command and the program that gets its answer: divided at the first `|` between spaces outside quotes, since `||` and
+/// `a|b` may stand in the command.
+fn parts(rest: &str) -> Option<(&str, &str)> {
+    let mut quoted = false;
+    let mut escaped = false;
+    for (at, c) in rest.char_indices() {
+        let divides = c == '|' && !quoted && rest[..at].ends_with(char::is_whitespace);
+        if divides && rest[at + 1..].starts_with(char::is_whitespace) {
+            let (line, command) = (rest[..at].trim(), rest[at + 1..].trim());
+            return (!line.is_empty() && !command.is_empty()).then_some((line, command));
+        }
+        quoted ^= c == '"' && !escaped;
+        escaped = c == '\\' && !escaped;
+    }
+    None
+}
+
+/// How a program ended.
+struct Ran {
+    output: Vec<u8>,
+    status: Option<ExitStatus>,
+    cut: bool,
+}
+
+fn told(command: &str, ran: std::io::Result<Ran>) -> Outcome {
+    let ran = match ran {
+        Ok(ran) => ran,
+        Err(error) => return failure(&format!("cannot run {command}: {error}"), Fault::Command),
+    };
+    let mut printed: Vec<String> = String::from_utf8_lossy(&ran.output).lines().map(String::from).collect();
+    if ran.cut {
+        printed.push(format!("(more than {} MiB; the rest is left out)", LARGEST >> 20));
+    }
+    let outcome = match ran.status {
+        Some(status) if status.success() => Outcome::of(Answer::Text(String::new())),
+        Some(status) => match status.code() {
+            Some(code) => failure(&format!("{command} ended with status {code}"), Fault::Command),
+            None => failure(&format!("{command} was ended by a signal"), Fault::Command),
+        },
+        None => failure(&format!("{command} was interrupted"), Fault::Command),
+    };
+    Outcome { printed, ..outcome }
+}
+
+/// Runs a program through the shell and gathers what it prints. It has no terminal: its input is `input` or nothing.
+fn run(command: &str, input: Option<String>, interrupt: &AtomicBool) -> std::io::Result<Ran> {
+    let (reader, writer) = std::io::pipe()?;
+    let shell =
+        std::env::var_os("SHELL").filter(|shell| !shell.is_empty()).map_or(PathBuf::from("/bin/sh"), Into::into);
+    let mut program = Command::new(shell);
+    program.arg("-c").arg(command).stdout(writer.try_clone()?).stderr(writer);
+    program.stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() });
+    // A group of its own, so that an interrupt ends all that it started.
+    let mut child = program.process_group(0).spawn()?;
+    // The ends for writing must be closed here, or reading never ends.
+    drop(program);
+    if let (Some(mut stdin), Some(input)) = (child.stdin.take(), input) {
+        // A program that does not read to the end is none of our business.
+        std::thread::spawn(move || _ = stdin.write_all(input.as_bytes()));
+    }
+    let chunks = read_all(reader);
+    gather(&mut child, &chunks, interrupt)
+}
+
+fn read_all(mut reader: std::io::PipeReader) -> Receiver<Vec<u8>> {
+    let (sender, chunks) = bounded(16);
+    std::thread::spawn(move || {
+        let mut buffer = vec![0; 64 << 10];
+        while let Ok(count @ 1..) = reader.read(&mut buffer) {
+            if sender.send(buffer[..count].to_vec()).is_err() {
+                return;
+            }
+        }
+    });
+    chunks
+}
+
+fn gather(child: &mut Child, chunks: &Receiver<Vec<u8>>, interrupt: &AtomicBool) -> std::io::Result<Ran> {
+    let mut ran = Ran { output: Vec::new(), status: None, cut: false };
+    let mut open = true;
+    let mut ended: Option<Instant> = None;
+    while open || ran.status.is_none() {
+        match chunks.recv_timeout(POLL) {
+            Ok(chunk) => {
+                let room = LARGEST.saturating_sub(ran.output.len()).min(chunk.len());
+                ran.cut |= room < chunk.len();
+                ran.output.extend_from_slice(&chunk[..room]);
+            }
+            Err(RecvTimeoutError::Timeout) if ended.is_some_and(|at| at.elapsed() > LINGER) => open = false,
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => {
+                open = false;
+                std::thread::sleep(POLL);
+            }
+        }
+        if ran.status.is_none() {
+            ran.status = child.try_wait()?;
+            ended = ran.status.map(|_| Instant::now());
+        }
+        if interrupt.load(Ordering::SeqCst) {
+            if let Some(group) = rustix::process::Pid::from_raw(child.id() as i32) {
+                // It may have ended by itself in between.
+                _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+            }
+            child.wait()?;
+            return Ok(Ran { status: None, ..ran });
+        }
+    }
+    Ok(ran)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pipe_is_divided_at_a_bar_between_spaces() {
+        assert_eq!(parts("info sites | grep q | wc -l"), Some(("info sites", "grep q | wc -l")));
+        assert_eq!(parts(r#"print "a | b" | wc"#), Some((r#"print "a | b""#, "wc")));
+        assert_eq!(parts("print 1 || 0 | cat"), Some(("print 1 || 0", "cat")));
+        for none in ["", "|", "info sites", "info sites |", " | wc", "print 1|2"] {
+            assert_eq!(parts(none), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn output_is_gathered_and_the_status_is_told() {
+        let quiet = AtomicBool::new(false);
+        let outcome = |command: &str, input: Option<&str>| told(command, run(command, input.map(String::from), &quiet));
+        assert_eq!(outcome("echo a; echo b >&2", None).printed, ["a", "b"]);
+        assert_eq!(outcome("cat; echo", Some("x\ny\n")).printed, ["x", "y", ""]);
+        // Nobody reads the input.
+        assert_eq!(outcome("true", Some(&"x".repeat(1 << 20))).answer, Answer::Text(String::new()));
+        let failed = outcome("echo no; exit 3", None);
+        assert_eq!(failed.printed, ["no"]);
+        assert!(
+            matches!(failed.answer, Answer::Error(error) if error.message == "echo no; exit 3 ended with status 3")
+        );
+        let much = outcome("yes | head -c 10000000", None);
+        assert!(much.printed.last().unwrap().contains("the rest is left out"));
+    }
+
+    #[test]
+    fn what_runs_on_in_the_background_does_not_hold_the_prompt() {
+        let start = Instant::now();
+        assert_eq!(told("x", run("sleep 30 & echo on", None, &AtomicBool::new(false))).printed, ["on"]);
+        assert!(start.elapsed() < Duration::from_secs(10));
+    }
+
+    #[test]
+    fn an_interrupt_ends_a_program_and_what_it_started() {
+        let start = Instant::now();
+        let interrupt = AtomicBool::new(true);
+        let ended = told("x", run("sleep 60 | sleep 60", None, &interrupt));
+        assert!(matches!(ended.answer, Answer::Error(error) if error.message == "x was interrupted"));
+        assert!(start.elapsed() < Duration::from_secs(10));
+    }
+}
