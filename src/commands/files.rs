@@ -4,17 +4,18 @@ use std::path::Path;
 
 use super::console::{Console, Done};
 use super::fail::Fail;
-use super::saving;
 use super::table::Call;
+use super::{backward, saving};
 use crate::answer::Answer;
 use crate::export::safetensors::{HostData, write};
 use crate::lang::location::{parse_location, resolve_sites};
 use crate::lang::words::{OptionSpec, take_options, words};
 use crate::lang::{LangError, Span};
-use crate::tensor::Kind;
 use crate::tensor::ops::Slice;
+use crate::tensor::{Kind, Value};
 
-const USAGE: &str = "save activations FILE.safetensors [SITES] [-all-rows], save breakpoints FILE, save edits FILE";
+const USAGE: &str = "save activations FILE.safetensors [SITES] [-all-rows], save gradients FILE.safetensors [SITES] [-all-rows], \
+                     save breakpoints FILE, save edits FILE";
 
 /// `save activations FILE [SITES] [-all-rows]`.
 pub fn save(console: &mut Console, call: Call<'_, '_>) -> Done {
@@ -43,12 +44,13 @@ pub fn save(console: &mut Console, call: Call<'_, '_>) -> Done {
             LangError::new("expected what to save and a file", Span::at(call.args.offset)).help(USAGE),
         ));
     };
-    if !"activations".starts_with(&what.text) || what.text.is_empty() {
+    let gradients = what.text.len() > 1 && "gradients".starts_with(&what.text);
+    if !gradients && (!"activations".starts_with(&what.text) || what.text.is_empty()) {
         return Err(Fail::At(LangError::new(format!("cannot save {}", what.text), what.span).help(USAGE)));
     }
     if !file.text.ends_with(".safetensors") {
         let error = LangError::new(format!("{} is no .safetensors file", file.text), file.span);
-        return Err(Fail::At(error.help("activations are written as safetensors; name the file FILE.safetensors")));
+        return Err(Fail::At(error.help("values are written as safetensors; name the file FILE.safetensors")));
     }
     let cursor = console.session.run.cursor;
     let program = console.session.run.program.clone();
@@ -68,6 +70,10 @@ pub fn save(console: &mut Console, call: Call<'_, '_>) -> Done {
     if sites.is_empty() {
         return Err(Fail::because("nothing has been computed yet: run first"));
     }
+    if gradients {
+        let found = backward::values(console, &sites, all_rows)?;
+        return written(&file.text, found, String::new());
+    }
     let mut entries = Vec::new();
     let row = console.session.focus.row;
     for site in &sites {
@@ -81,17 +87,25 @@ pub fn save(console: &mut Console, call: Call<'_, '_>) -> Done {
                 }
             }
         };
-        let value = if all_rows { value } else { value.slice(&[Slice::At(row)])? };
+        entries.push((site.clone(), if all_rows { value } else { value.slice(&[Slice::At(row)])? }));
+    }
+    let rest = program.ops.len() - cursor;
+    let missing = if !chosen && rest > 0 { format!(" ({rest} more are not computed yet)") } else { String::new() };
+    written(&file.text, entries, missing)
+}
+
+/// Writes values under their names.
+fn written(file: &str, values: Vec<(String, Value)>, missing: String) -> Done {
+    let entry = |(name, value): (String, Value)| -> Result<_, Fail> {
         let data = match value.kind() {
             Kind::Float => HostData::F32(value.read_f32()?),
             _ => HostData::I64(value.read_i64()?),
         };
-        entries.push((site.clone(), value.shape().to_vec(), data));
-    }
+        Ok((name, value.shape().to_vec(), data))
+    };
+    let entries: Vec<_> = values.into_iter().map(entry).collect::<Result<_, _>>()?;
     let count = entries.len();
-    write(Path::new(&file.text), entries).map_err(Fail::because)?;
-    let rest = program.ops.len() - cursor;
-    let missing = if !chosen && rest > 0 { format!(" ({rest} more are not computed yet)") } else { String::new() };
+    write(Path::new(file), entries).map_err(Fail::because)?;
     let noun = if count == 1 { "site" } else { "sites" };
-    Ok(Answer::Text(format!("Wrote {count} {noun} to {}{missing}", file.text)))
+    Ok(Answer::Text(format!("Wrote {count} {noun} to {file}{missing}")))
 }

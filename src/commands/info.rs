@@ -3,7 +3,7 @@
 use super::console::{Console, Done};
 use super::fail::Fail;
 use super::table::Call;
-use super::{branching, breakpoints, generation, places, settings, times, tokenization, tracing, weights};
+use super::{backward, branching, breakpoints, generation, places, settings, times, tokenization, tracing, weights};
 use crate::answer::{Answer, Cell, Table};
 use crate::lang::command::Vocabulary;
 use crate::lang::location::{Choice, parse_location};
@@ -11,7 +11,7 @@ use crate::lang::{LangError, Span};
 use crate::model::text::bytes;
 use crate::tensor::Axis;
 
-pub(super) const SUBJECTS: [&str; 17] = [
+pub(super) const SUBJECTS: [&str; 18] = [
     "alternatives",
     "breakpoints",
     "branches",
@@ -19,6 +19,7 @@ pub(super) const SUBJECTS: [&str; 17] = [
     "display",
     "edits",
     "generation",
+    "gradients",
     "model",
     "modules",
     "passes",
@@ -41,6 +42,7 @@ pub fn info(console: &mut Console, call: Call<'_, '_>) -> Done {
         "alternatives" => generation::alternatives(console)?,
         "breakpoints" => breakpoints::table(console),
         "generation" => settings::of_group(console, "generation"),
+        "gradients" => backward::table(console)?,
         "passes" => generation::passes(console)?,
         "branches" => branching::tree(console),
         "checkpoints" => times::table(console),

@@ -4,6 +4,8 @@
 //! and the manual read it.
 
 mod ablate;
+mod attr;
+mod backward;
 mod branching;
 mod breakpoints;
 mod check;

@@ -159,10 +159,7 @@ impl Branch {
             let recorded = self.passes[at.pass].values[input].clone();
             let value = recorded.or_else(|| scratch.get(&input).cloned());
             let value = value.expect("needed ops are computed in program order");
-            inputs.push(match op.cached.contains(&input) {
-                true => self.joined(program, Mark { op: input, ..at }, value)?,
-                false => value,
-            });
+            inputs.push(self.as_read(program, at, input, value)?);
         }
         let value = execute(op, &inputs, &self.weights, &self.passes[at.pass].context);
         // Positions of a value count from the beginning of the text.
@@ -170,7 +167,26 @@ impl Branch {
         self.edited(at, value)
     }
 
-    fn edited(&self, at: Mark, mut value: Value) -> Result<Value, TensorError> {
+    /// What an op reads of one of its inputs, whose value in this pass is given: of a cached one all passes so far.
+    fn as_read(&mut self, program: &Program, at: Mark, input: usize, value: Value) -> Result<Value, TensorError> {
+        match program.ops[at.op].cached.contains(&input) {
+            true => self.joined(program, Mark { op: input, ..at }, value),
+            false => Ok(value),
+        }
+    }
+
+    /// What an op reads: recorded, or computed again.
+    pub(super) fn inputs(&mut self, program: &Program, at: Mark) -> Result<Vec<Value>, TensorError> {
+        let mut inputs = Vec::new();
+        for &input in &program.ops[at.op].inputs {
+            let value = self.value(program, Mark { op: input, ..at })?;
+            inputs.push(self.as_read(program, at, input, value)?);
+        }
+        Ok(inputs)
+    }
+
+    /// The output of an op as its edits leave it.
+    pub(super) fn edited(&self, at: Mark, mut value: Value) -> Result<Value, TensorError> {
         for edit in self.edits.iter().filter(|edit| edit.applies_to(at)) {
             value = edit.change.apply(&value)?;
         }

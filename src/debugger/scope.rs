@@ -1,5 +1,7 @@
 //! What expressions see of a session.
 
+use std::collections::HashMap;
+
 use super::mark::Mark;
 use super::params;
 use super::run::RunError;
@@ -21,19 +23,30 @@ pub struct RunScope<'a> {
     latest: bool,
     /// Whether something was asked for that has not been computed.
     missed: bool,
+    /// Where a gradient will be taken: values of ops of the current pass, for all rows.
+    given: Option<HashMap<usize, Value>>,
+    /// The row of the text.
+    text_row: usize,
 }
 
 impl<'a> RunScope<'a> {
     /// For commands: `$` is the last value of the history.
     pub fn new(session: &'a mut Session) -> Self {
         let row = session.focus.row;
-        RunScope { session, condition: None, row, latest: false, missed: false }
+        RunScope { session, condition: None, row, latest: false, missed: false, given: None, text_row: row }
     }
 
     /// For conditions: `$` is the value just computed, or one head of it, in a row of its own or the focused one.
     pub fn at_stop(session: &'a mut Session, head: Option<usize>, row: Option<usize>) -> Self {
         let row = row.unwrap_or(session.focus.row);
-        RunScope { session, condition: Some(head), row, latest: false, missed: false }
+        RunScope { session, condition: Some(head), row, latest: false, missed: false, given: None, text_row: row }
+    }
+
+    /// For gradients: ops of the current pass have the values `given`, of which row `row` is read; results stay connected to
+    /// them.
+    pub fn tracked(session: &'a mut Session, given: HashMap<usize, Value>, row: usize) -> Self {
+        let text_row = session.focus.row;
+        RunScope { session, condition: None, row, latest: false, missed: false, given: Some(given), text_row }
     }
 
     /// The same, where values that this pass has not computed yet are those of the pass before.
@@ -50,6 +63,9 @@ impl<'a> RunScope<'a> {
     /// A value of the current branch for all rows.
     fn value_at(&mut self, at: Mark) -> Result<Value, String> {
         let run = &mut self.session.run;
+        if let Some(value) = self.given.as_ref().filter(|_| at.pass == run.pass).and_then(|given| given.get(&at.op)) {
+            return Ok(value.clone());
+        }
         let found = match run.value_at(at) {
             Err(RunError::NotComputed { .. }) if self.latest && at.pass == run.pass && at.pass > 0 => {
                 run.value_at(Mark { pass: at.pass - 1, ..at })
@@ -97,8 +113,12 @@ impl<'a> RunScope<'a> {
         if let Some(layer) = site.text.strip_suffix(".attn.result").and_then(|block| block.rsplit('.').next()) {
             let layer: usize = layer.parse().map_err(|_| format!("no site {}", site.text))?;
             let z = run.program.op_of(&format!("blocks.{layer}.attn.z")).ok_or("the model has no attention")?;
-            let z = run.value_in(branch, Mark { pass, op: z }).map_err(text)?;
-            return params::head_results(&z, run.branches[branch].weights(), layer).map_err(text);
+            let at = Mark { pass, op: z };
+            let z = match branch == self.session.run.current {
+                true => self.value_at(at)?,
+                false => self.session.run.value_in(branch, at).map_err(text)?,
+            };
+            return params::head_results(&z, self.session.run.branches[branch].weights(), layer).map_err(text);
         }
         let op = run.program.op_of(&site.text).ok_or_else(|| format!("no site {}", site.text))?;
         let at = Mark { pass, op };
@@ -137,7 +157,29 @@ impl Scope for RunScope<'_> {
     }
 
     fn grad(&mut self, site: &SiteRef) -> Result<Value, String> {
-        Err(format!("there is no gradient at {}: this version has no backward pass", site.text))
+        if site.run.is_some() || site.pass.is_some_and(|pass| pass as usize != self.session.run.pass) {
+            return Err("gradients are those of the pass and branch that backward was given in".into());
+        }
+        let op = self.session.run.program.op_of(&site.text);
+        let op = op.ok_or_else(|| format!("{} is computed on request, and has no gradient", site.text))?;
+        self.session.gradient(op)?.slice(&[Slice::At(self.row)]).map_err(text)
+    }
+
+    fn grad_param(&mut self, name: &str) -> Result<Value, String> {
+        let run = &self.session.run;
+        let (spec, weights) = (&run.model.spec, run.branch().weights());
+        let Some(id) = params::resolve(name, weights, spec) else {
+            return Err(match params::view(name, weights, spec) {
+                Ok(_) => format!("name the weight by its role for a gradient, as info weights lists it, not {name}"),
+                Err(error) => error.to_string(),
+            });
+        };
+        let gradient = self.session.weight_gradient(id)?;
+        Ok(params::shown(id, &gradient, &self.session.run.model.spec))
+    }
+
+    fn tracked(&self) -> bool {
+        self.given.is_some()
     }
 
     fn history(&mut self, entry: History) -> Result<Datum, String> {
@@ -238,7 +280,7 @@ impl Scope for RunScope<'_> {
         }
         let op = run.program.op_of("logits").ok_or("the model has no logits")?;
         let end = self.session.row_length();
-        let row = &run.branch().text().rows[self.row];
+        let row = &run.branch().text().rows[self.text_row];
         let real: Vec<usize> = (0..end).filter(|&column| row.mask[column]).collect();
         let ids: Vec<u32> = real.iter().map(|&column| row.ids[column]).collect();
         if real.len() < 2 {
@@ -247,13 +289,24 @@ impl Scope for RunScope<'_> {
         let last = run.branch().pass_of(real[real.len() - 2]);
         let spans: Vec<_> = (0..=last).map(|pass| run.branch().span(pass)).collect();
         let mut sum = 0.0;
+        let mut parts = Vec::new();
         for (pass, span) in spans.into_iter().enumerate() {
-            let logits = self.session.run.value_at(Mark { pass, op }).map_err(text)?;
+            let logits = self.value_at(Mark { pass, op })?;
             let logprobs = logits.slice(&[Slice::At(self.row)]).map_err(text)?.log_softmax(1).map_err(text)?;
             for (column, next) in real.iter().zip(&ids[1..]).filter(|(column, _)| span.contains(column)) {
                 let one = logprobs.slice(&[Slice::At(column - span.start), Slice::At(*next as usize)]).map_err(text)?;
-                sum -= one.read_scalar().map_err(text)?;
+                match self.given {
+                    Some(_) => parts.push(one.reshape(&[1]).map_err(text)?),
+                    None => sum -= one.read_scalar().map_err(text)?,
+                }
             }
+        }
+        if self.given.is_some() {
+            let all = Value::concat(&parts, 0).map_err(text)?;
+            let weights =
+                Value::from_f32(vec![-1.0 / parts.len() as f32; parts.len()], &[parts.len(), 1], &self.device());
+            let mean = all.reshape(&[1, parts.len()]).and_then(|all| all.matmul(&weights)).map_err(text)?;
+            return mean.reshape(&[]).map(Datum::Tensor).map_err(text);
         }
         Ok(Datum::Num(sum / (real.len() - 1) as f64))
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use super::focus::Focus;
+use super::gradient::Gradients;
 use super::mark::Mark;
 use super::names::Names;
 use super::run::{Checkpoint, Run};
@@ -52,6 +53,8 @@ pub struct Session {
     pub trail: Trail,
     /// Places to return to, by their numbers; those deleted are gone.
     pub checkpoints: BTreeMap<usize, Checkpoint>,
+    /// What the last `backward` found.
+    pub(super) gradients: Option<Gradients>,
     /// Lines printed on the way by `dprintf`, until somebody takes them.
     pub printed: Vec<String>,
     /// Places where something was passed on that a catchpoint catches where it is produced: branch and mark.
@@ -78,6 +81,7 @@ impl Session {
             adapter: None,
             trail: Trail::default(),
             checkpoints: BTreeMap::new(),
+            gradients: None,
             printed: Vec::new(),
             passed_on: HashSet::new(),
             healths: HashMap::new(),

@@ -242,6 +242,22 @@ impl Weights {
         Ok(())
     }
 
+    /// The weights with `value` in the place of one of them, as it is: a leaf of gradients stays one.
+    ///
+    /// # Panics
+    /// If there is no such weight, or it has another shape.
+    pub fn standing_in(&self, id: WeightId, value: &Value) -> Weights {
+        let loaded = self.loaded.get(&id).expect("a weight that is there");
+        assert_eq!(loaded.shape(), value.shape(), "{id}");
+        let weight = match loaded {
+            Weight::Dense(_) => Weight::Dense(value.clone()),
+            Weight::Rows(chunks) => Weight::Rows(split_like(chunks, value)),
+        };
+        let mut weights = self.clone();
+        weights.overlay.set(id, weight);
+        weights
+    }
+
     /// The tensors of the files, used or not.
     pub fn files(&self) -> &[FileTensor] {
         &self.files

@@ -12,6 +12,7 @@ mod lens;
 mod names;
 mod op;
 mod shape;
+mod vjp;
 
 pub use compile::compile;
 pub use context::Context;
@@ -19,3 +20,4 @@ pub use interpreter::execute;
 pub use lens::lens;
 pub use op::{Kernel, Module, Op, Program};
 pub use shape::shape_of;
+pub use vjp::pull_back;

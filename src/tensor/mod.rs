@@ -8,6 +8,7 @@
 mod axes;
 pub mod device;
 mod error;
+mod gradient;
 mod growing;
 mod host;
 mod memory;
@@ -20,6 +21,7 @@ mod value;
 pub use axes::Axis;
 pub use device::{Device, DeviceChoice};
 pub use error::{TensorError, shape_text};
+pub use gradient::Pulled;
 pub use growing::Growing;
 pub use host::transposed;
 pub(crate) use host::vectorised;

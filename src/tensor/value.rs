@@ -251,6 +251,21 @@ impl Value {
         Device::of(burn)
     }
 
+    /// Its float tensor, where the rank does not matter: it is not looked at by what is done with it.
+    pub(super) fn any_rank(&self) -> Tensor<1> {
+        Tensor::from_dispatch(self.raw.clone())
+    }
+
+    /// The same value with what `change` makes of its float tensor.
+    pub(super) fn with_raw(&self, change: impl FnOnce(Tensor<1>) -> Tensor<1>) -> Value {
+        self.replaced(change(self.any_rank()))
+    }
+
+    /// The same shape and axes with another float tensor of that shape.
+    pub(super) fn replaced(&self, tensor: Tensor<1>) -> Value {
+        Value { raw: tensor.into_dispatch(), ..self.clone() }
+    }
+
     // Taking the tensor out ----------------------------------------------------------------------------------------
 
     fn raw_rank(&self) -> usize {

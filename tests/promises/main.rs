@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "what is wrong fails the test")]
 
 mod adapters;
+mod attribution;
 mod batch;
 mod branches;
 mod breakpoints;
@@ -16,6 +17,7 @@ mod edits;
 mod expressions;
 mod files;
 mod generation;
+mod gradients;
 mod hostile;
 mod hub;
 mod journal;

@@ -224,7 +224,7 @@ fn check_examples(name: &str) {
 
 #[test]
 fn the_examples_of_the_manual_print_what_it_says() {
-    ["language.md", "stops.md", "branches.md", "generation.md", "sites.md", "limits.md"]
+    ["language.md", "stops.md", "branches.md", "generation.md", "sites.md", "limits.md", "attribution.md"]
         .into_iter()
         .for_each(check_examples);
 }

@@ -281,7 +281,7 @@ const WRONG: &[(&str, &str)] = &[
     ("info foo", "Undefined info command: \"foo\".  Try \"help info\".\n~"),
     (
         "save activations x.npz",
-        "x.npz is no .safetensors file\n~\nactivations are written as safetensors; name the file FILE.safetensors",
+        "x.npz is no .safetensors file\n~\nvalues are written as safetensors; name the file FILE.safetensors",
     ),
 ];
 

@@ -3,6 +3,7 @@
 //! Each group of commands is a file beside this one.
 
 mod changing;
+mod explaining;
 pub(super) mod gdb;
 mod generating;
 mod looking;
@@ -115,6 +116,7 @@ pub static GROUPS: &[Group] = &[
     Group { name: "generating", title: "Generating", commands: generating::COMMANDS },
     Group { name: "stopping", title: "Stopping", commands: stopping::COMMANDS },
     Group { name: "looking", title: "Looking", commands: looking::COMMANDS },
+    Group { name: "explaining", title: "Explaining", commands: explaining::COMMANDS },
     Group { name: "changing", title: "Changing", commands: changing::COMMANDS },
     Group { name: "scripting", title: "Scripting", commands: scripting::COMMANDS },
     Group { name: "session", title: "The session", commands: session::COMMANDS },

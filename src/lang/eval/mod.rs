@@ -28,6 +28,7 @@ pub use datum::Datum;
 pub use format::format;
 pub use functions::{FUNCTIONS, Function};
 pub use index::slices;
+pub use tracked::reduce as reduce_tracked;
 pub use uses::{check, sites_used};
 
 use super::Result;
@@ -78,6 +79,8 @@ pub trait Scope {
     fn all_rows(&mut self, site: &SiteRef) -> std::result::Result<Value, String>;
     /// The gradient at a site, for the focused row, after `backward`.
     fn grad(&mut self, site: &SiteRef) -> std::result::Result<Value, String>;
+    /// The gradient at a weight, by its role, after `backward`.
+    fn grad_param(&mut self, name: &str) -> std::result::Result<Value, String>;
     /// An entry of the value history. In a condition, `$` is the value just computed.
     fn history(&mut self, entry: History) -> std::result::Result<Datum, String>;
     /// A convenience variable; [`Datum::Void`] if it was never set.

@@ -123,7 +123,12 @@ impl Evaluator<'_> {
         let x = call.required(0);
         match &x.kind {
             ExprKind::Site(site) => self.site_with(site, |scope, site| scope.grad(site)).map(Datum::Tensor),
-            _ => Err(LangError::new("grad takes a site", x.span).help("slice its result: grad(L5.attn.z)[head=3]")),
+            ExprKind::Call { name, args } if name.value == "param" && args.len() == 1 => {
+                let name = self.string(&args[0].value)?;
+                self.scope.grad_param(&name).at(args[0].value.span).map(Datum::Tensor)
+            }
+            _ => Err(LangError::new("grad takes a site or param(\"...\")", x.span)
+                .help("slice its result: grad(L5.attn.z)[head=3]")),
         }
     }
 

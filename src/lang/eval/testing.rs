@@ -113,6 +113,9 @@ impl Scope for Small {
             name => Ok(self.named(name).full_like(0.5)),
         }
     }
+    fn grad_param(&mut self, name: &str) -> Found<Value> {
+        Ok(self.param(name)?.full_like(0.25))
+    }
     fn history(&mut self, entry: History) -> Found<Datum> {
         Ok(Datum::Num(match entry {
             History::Last => 7.0,

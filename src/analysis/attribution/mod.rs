@@ -1,0 +1,35 @@
+//! How much each element of a site counts for a number, by the methods that Captum has, with its definitions.
+//!
+//! `F` is the number as a function of the site's value `x`; `x'` is a baseline. Sources: Captum 0.9 (`captum.attr`), and the papers
+//! that it names. What samples says so, and takes its random numbers from a seed alone.
+
+mod path;
+mod perturb;
+mod probe;
+mod random;
+mod rule;
+
+pub use path::{Noise, Shap, conductance, gradient_shap, gradient_shap_with, influence, integrated, noise, plain};
+pub use perturb::{ablation, occlusion, shapley_exact, shapley_sampled};
+pub use probe::{Point, Probe, Unexplained};
+pub use rule::{RULES, Rule};
+
+/// What a method found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Attribution {
+    /// One number for each element of the site, in row-major order; for perturbations one for each position.
+    pub values: Vec<f64>,
+    /// `sum(values) - (F(x) - F(x'))`, for methods that promise this to be zero.
+    pub delta: Option<f64>,
+    /// `F(x)`.
+    pub at_input: f64,
+    /// `F(x')`, for methods with a baseline.
+    pub at_baseline: Option<f64>,
+    /// For what samples: the standard error of the sum.
+    pub error: Option<f64>,
+    /// Points of a path that were evaluated.
+    pub steps: usize,
+}
+
+/// What is told of the work: evaluations done, and all.
+pub type Told<'a> = &'a mut dyn FnMut(u64, u64);

@@ -1,0 +1,219 @@
+//! Methods that follow gradients: at the input, along a path from a baseline, or around the input.
+
+use super::probe::{Point, Probe, Unexplained};
+use super::random::Random;
+use super::rule::Rule;
+use super::{Attribution, Told};
+
+type Found<T> = Result<T, Unexplained>;
+
+/// Points of a path are doubled up to so many by `-steps auto`.
+const MOST_STEPS: usize = 3200;
+
+/// The gradient at the input and the elements of the site `of` there: what saliency and input times gradient are made of.
+pub fn plain(probe: &mut Probe<'_>, of: usize, told: Told<'_>) -> Found<Point> {
+    let here = probe.here()?;
+    let mut points = probe.gradients(&[here], of, told)?;
+    points.pop().ok_or_else(|| Unexplained::Because("nothing was evaluated".into()))
+}
+
+fn between(from: &[f32], to: &[f32], at: f64) -> Vec<f32> {
+    from.iter().zip(to).map(|(a, b)| (f64::from(*a) + at * (f64::from(*b) - f64::from(*a))) as f32).collect()
+}
+
+/// `F` at the input and at the baseline.
+fn ends(probe: &mut Probe<'_>, here: &[f32], baseline: &[f32]) -> Found<(f64, f64)> {
+    let ends = probe.numbers(&[here.to_vec(), baseline.to_vec()], &mut |_, _| ())?;
+    Ok((ends[0], ends[1]))
+}
+
+/// Integrated gradients: `(x - x') * sum_k w_k grad F(x' + a_k (x - x'))` (Sundararajan, Taly and Yan 2017). Without a number of
+/// steps it is doubled until the sum is within `tolerance` of `F(x) - F(x')`.
+pub fn integrated(
+    probe: &mut Probe<'_>,
+    baseline: &[f32],
+    rule: Rule,
+    steps: Option<usize>,
+    tolerance: f64,
+    told: Told<'_>,
+) -> Found<Attribution> {
+    let here = probe.here()?;
+    let (at_input, at_baseline) = ends(probe, &here, baseline)?;
+    let mut n = steps.unwrap_or(25);
+    loop {
+        let mut values = vec![0.0; here.len()];
+        let rule_points = rule.points(n);
+        let points: Vec<Vec<f32>> = rule_points.iter().map(|(at, _)| between(baseline, &here, *at)).collect();
+        let at = probe.at;
+        for (point, (_, weight)) in probe.gradients(&points, at, told)?.iter().zip(&rule_points) {
+            for (value, gradient) in values.iter_mut().zip(&point.gradient) {
+                *value += weight * f64::from(*gradient);
+            }
+        }
+        for ((value, x), b) in values.iter_mut().zip(&here).zip(baseline) {
+            *value *= f64::from(*x) - f64::from(*b);
+        }
+        let delta = values.iter().sum::<f64>() - (at_input - at_baseline);
+        if steps.is_some() || delta.abs() <= tolerance || n >= MOST_STEPS {
+            let (delta, at_baseline) = (Some(delta), Some(at_baseline));
+            return Ok(Attribution { values, delta, at_input, at_baseline, error: None, steps: n });
+        }
+        n *= 2;
+    }
+}
+
+/// What gradient SHAP takes at random.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Shap {
+    /// Which baseline.
+    pub baseline: usize,
+    /// Where between the baseline (0) and the input with noise (1).
+    pub at: f64,
+    /// What is added to the input.
+    pub noise: Vec<f32>,
+}
+
+/// Gradient SHAP: the mean of `(x~ - b) * grad F(l x~ + (1 - l) b)` over samples, `x~` being the input with normal noise, `b` one of the
+/// baselines, and `l` uniform on [0, 1] (Lundberg and Lee 2017; Captum's `GradientShap`).
+pub fn gradient_shap(
+    probe: &mut Probe<'_>,
+    baselines: &[Vec<f32>],
+    noise: Noise,
+    told: Told<'_>,
+) -> Found<Attribution> {
+    let len = probe.here()?.len();
+    let mut random = Random::new(noise.seed);
+    let samples: Vec<Shap> = (0..noise.samples)
+        .map(|_| Shap {
+            baseline: random.below(baselines.len()),
+            at: random.uniform(),
+            noise: (0..len).map(|_| (noise.stdev * random.normal()) as f32).collect(),
+        })
+        .collect();
+    gradient_shap_with(probe, baselines, &samples, told)
+}
+
+/// The same with the random choices given.
+pub fn gradient_shap_with(
+    probe: &mut Probe<'_>,
+    baselines: &[Vec<f32>],
+    samples: &[Shap],
+    told: Told<'_>,
+) -> Found<Attribution> {
+    let here = probe.here()?;
+    let noisy: Vec<Vec<f32>> =
+        samples.iter().map(|sample| here.iter().zip(&sample.noise).map(|(x, e)| x + e).collect()).collect();
+    let points: Vec<Vec<f32>> = samples
+        .iter()
+        .zip(&noisy)
+        .map(|(sample, noisy)| between(&baselines[sample.baseline], noisy, sample.at))
+        .collect();
+    let at = probe.at;
+    let found = probe.gradients(&points, at, told)?;
+    let mut all = vec![here.clone()];
+    all.extend(baselines.iter().cloned());
+    let ends = probe.numbers(&all, &mut |_, _| ())?;
+    let mut values = vec![0.0; here.len()];
+    let mut sums = Vec::with_capacity(samples.len());
+    let count = samples.len() as f64;
+    for ((sample, noisy), point) in samples.iter().zip(&noisy).zip(&found) {
+        let baseline = &baselines[sample.baseline];
+        let mut sum = 0.0;
+        for (i, value) in values.iter_mut().enumerate() {
+            let part = (f64::from(noisy[i]) - f64::from(baseline[i])) * f64::from(point.gradient[i]);
+            *value += part / count;
+            sum += part;
+        }
+        sums.push(sum);
+    }
+    let mean = samples.iter().map(|sample| ends[1 + sample.baseline]).sum::<f64>() / count;
+    let delta = Some(values.iter().sum::<f64>() - (ends[0] - mean));
+    let error = standard_error(&sums);
+    Ok(Attribution { values, delta, at_input: ends[0], at_baseline: Some(mean), error, steps: samples.len() })
+}
+
+/// The standard error of the mean of samples; none of fewer than two.
+pub(super) fn standard_error(samples: &[f64]) -> Option<f64> {
+    let n = samples.len() as f64;
+    let mean = samples.iter().sum::<f64>() / n;
+    let variance = samples.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / (n - 1.0);
+    (samples.len() > 1).then(|| (variance / n).sqrt())
+}
+
+/// Random samples.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Noise {
+    /// How many.
+    pub samples: usize,
+    /// Standard deviation of normal noise.
+    pub stdev: f64,
+    /// Where the random numbers begin.
+    pub seed: u64,
+}
+
+/// Gradients with normal noise on the input: their mean (SmoothGrad, Smilkov and others 2017), or with `variance` their variance
+/// (VarGrad).
+pub fn noise(probe: &mut Probe<'_>, noise: Noise, variance: bool, told: Told<'_>) -> Found<Attribution> {
+    let here = probe.here()?;
+    let mut random = Random::new(noise.seed);
+    let points: Vec<Vec<f32>> = (0..noise.samples)
+        .map(|_| here.iter().map(|x| (f64::from(*x) + noise.stdev * random.normal()) as f32).collect())
+        .collect();
+    let at = probe.at;
+    let found = probe.gradients(&points, at, told)?;
+    let at_input = probe.numbers(std::slice::from_ref(&here), &mut |_, _| ())?[0];
+    let count = noise.samples as f64;
+    let values = (0..here.len())
+        .map(|i| {
+            let mean = found.iter().map(|point| f64::from(point.gradient[i])).sum::<f64>() / count;
+            let square = || found.iter().map(|point| f64::from(point.gradient[i]).powi(2)).sum::<f64>() / count;
+            if variance { (square() - mean * mean).max(0.0) } else { mean }
+        })
+        .collect();
+    Ok(Attribution { values, delta: None, at_input, at_baseline: None, error: None, steps: noise.samples })
+}
+
+/// Conductance of a later site `of` along the path of the probe's site: `sum_k (y(a_(k+1)) - y(a_k)) dF/dy(a_k)` over `steps + 1`
+/// points (Dhamdhere, Sundararajan and Yan 2018; Captum's `LayerConductance`, whose sum this is, short ends included).
+pub fn conductance(
+    probe: &mut Probe<'_>,
+    of: usize,
+    baseline: &[f32],
+    rule: Rule,
+    steps: usize,
+    told: Told<'_>,
+) -> Found<Attribution> {
+    let here = probe.here()?;
+    let (at_input, at_baseline) = ends(probe, &here, baseline)?;
+    let points: Vec<Vec<f32>> = rule.points(steps + 1).iter().map(|(at, _)| between(baseline, &here, *at)).collect();
+    let found = probe.gradients(&points, of, told)?;
+    let mut values = vec![0.0; found[0].value.len()];
+    for pair in found.windows(2) {
+        for (i, value) in values.iter_mut().enumerate() {
+            *value += (f64::from(pair[1].value[i]) - f64::from(pair[0].value[i])) * f64::from(pair[0].gradient[i]);
+        }
+    }
+    let delta = Some(values.iter().sum::<f64>() - (at_input - at_baseline));
+    Ok(Attribution { values, delta, at_input, at_baseline: Some(at_baseline), error: None, steps })
+}
+
+/// Internal influence of a later site `of` along the path: `sum_k w_k dF/dy(a_k)` (Leino and others 2018).
+pub fn influence(
+    probe: &mut Probe<'_>,
+    of: usize,
+    baseline: &[f32],
+    rule: Rule,
+    steps: usize,
+    told: Told<'_>,
+) -> Found<Attribution> {
+    let here = probe.here()?;
+    let (at_input, at_baseline) = ends(probe, &here, baseline)?;
+    let weights = rule.points(steps);
+    let points: Vec<Vec<f32>> = weights.iter().map(|(at, _)| between(baseline, &here, *at)).collect();
+    let found = probe.gradients(&points, of, told)?;
+    let mut values = vec![0.0; found[0].gradient.len()];
+    for (point, (_, weight)) in found.iter().zip(&weights) {
+        values.iter_mut().zip(&point.gradient).for_each(|(value, gradient)| *value += weight * f64::from(*gradient));
+    }
+    Ok(Attribution { values, delta: None, at_input, at_baseline: Some(at_baseline), error: None, steps })
+}

@@ -1,0 +1,347 @@
+//! The model as a function of one of its values: the current pass again, with other values at a site, many at a time.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::debugger::{Ablation, Change, Edit, Mark, Session, Target, number_of, ops_of};
+use crate::lang::{Expr, LangError};
+use crate::model::Input;
+use crate::program::{Context, Program, execute, pull_back};
+use crate::tensor::ops::Slice;
+use crate::tensor::{TensorError, Value};
+
+/// Rows are computed together as long as what they hold stays below this.
+const BATCH_BYTES: u64 = 256 << 20;
+
+/// Why something could not be explained.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Unexplained {
+    /// A mistake in the target.
+    At(LangError),
+    /// Something else, in words.
+    Because(String),
+}
+
+impl<E: std::error::Error> From<E> for Unexplained {
+    fn from(error: E) -> Unexplained {
+        Unexplained::Because(error.to_string())
+    }
+}
+
+type Found<T> = Result<T, Unexplained>;
+
+/// A number over the pass of the prompt, as a function of what op `at` gives.
+pub struct Probe<'a> {
+    session: &'a mut Session,
+    program: Arc<Program>,
+    expr: &'a Expr,
+    /// The ops that the number reads.
+    read: Vec<usize>,
+    /// The op whose values vary.
+    pub at: usize,
+    /// Ops that depend on it and that the number depends on, in order.
+    affected: Vec<usize>,
+    edits: Vec<Edit>,
+    /// What the run has there, for the focused row: `[1, ...]`.
+    base: HashMap<usize, Value>,
+    contexts: HashMap<usize, Arc<Context>>,
+    bytes: u64,
+}
+
+impl<'a> Probe<'a> {
+    /// # Errors
+    /// If the run is not in the pass of the prompt, the number does not depend on the site, or edits are in force that cannot be made
+    /// again.
+    pub fn new(session: &'a mut Session, expr: &'a Expr, at: usize) -> Found<Probe<'a>> {
+        let program = session.run.program.clone();
+        if session.run.pass > 0 {
+            let why = "attribution works in the pass of the prompt: go back with \"reverse-token\" or \"goto #0\"";
+            return Err(Unexplained::Because(why.into()));
+        }
+        let read = ops_of(session, expr);
+        let last = read.iter().copied().max().unwrap_or(0);
+        let mut after = vec![false; program.ops.len()];
+        after[at] = true;
+        for op in at + 1..=last {
+            after[op] = program.ops[op].inputs.iter().any(|&input| after[input]);
+        }
+        let mut needed = vec![false; program.ops.len()];
+        for &op in &read {
+            needed[op] = true;
+        }
+        for op in (0..=last).rev().filter(|&op| after[op]) {
+            if needed[op] {
+                program.ops[op].inputs.iter().for_each(|&input| needed[input] = true);
+            }
+        }
+        let affected: Vec<usize> = (at + 1..=last).filter(|&op| after[op] && needed[op]).collect();
+        if !needed[at] {
+            let message = format!("the number does not depend on {}", program.ops[at].site);
+            return Err(Unexplained::Because(message));
+        }
+        let edits = edits(session, &affected)?;
+        let mut probe = Probe {
+            session,
+            program,
+            expr,
+            read,
+            at,
+            affected,
+            edits,
+            base: HashMap::new(),
+            contexts: HashMap::new(),
+            bytes: 0,
+        };
+        for op in probe.affected.clone() {
+            probe.bytes += probe.base(op)?.bytes() * 3;
+        }
+        Ok(probe)
+    }
+
+    /// What the run has at an op, for the focused row: `[1, ...]`.
+    pub fn base(&mut self, op: usize) -> Found<Value> {
+        if let Some(value) = self.base.get(&op) {
+            return Ok(value.clone());
+        }
+        let row = self.session.focus.row;
+        let whole = self.session.run.value_at(Mark { pass: 0, op })?;
+        let value = whole.rows(row..row + 1).with_axes(whole.axes());
+        self.base.insert(op, value.clone());
+        Ok(value)
+    }
+
+    /// The elements of the site in the run.
+    pub fn here(&mut self) -> Found<Vec<f32>> {
+        let at = self.at;
+        Ok(self.base(at)?.read_f32()?)
+    }
+
+    /// How many rows are computed together.
+    fn batch(&self) -> usize {
+        (BATCH_BYTES / self.bytes.max(1)).clamp(1, 64) as usize
+    }
+
+    /// The number for each of these values of the site.
+    pub fn numbers(&mut self, points: &[Vec<f32>], progress: &mut dyn FnMut(u64, u64)) -> Found<Vec<f64>> {
+        let mut found = Vec::with_capacity(points.len());
+        for chunk in points.chunks(self.batch()) {
+            self.tell(found.len(), points.len(), progress)?;
+            let values = self.forward(chunk, self.at)?;
+            let rows = self.rows(&values, chunk.len())?;
+            for row in rows {
+                found.push(row.untracked().read_scalar()?);
+            }
+        }
+        Ok(found)
+    }
+
+    /// The number for each of these values of the site, the values of the op `of` there (the site itself or one after it), and
+    /// the gradient at `of`.
+    pub fn gradients(
+        &mut self,
+        points: &[Vec<f32>],
+        of: usize,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Found<Vec<Point>> {
+        let mut found = Vec::with_capacity(points.len());
+        for chunk in points.chunks(self.batch()) {
+            self.tell(found.len(), points.len(), progress)?;
+            let values = self.forward(chunk, self.at)?;
+            let mut gradients: HashMap<usize, Value> = HashMap::new();
+            let mut numbers = Vec::new();
+            {
+                let leaves: HashMap<usize, Value> = self.targets(&values, chunk.len())?;
+                let mut sum: Option<Value> = None;
+                for row in 0..chunk.len() {
+                    let number = number_of(self.session, self.expr, &leaves, row).map_err(Unexplained::At)?;
+                    numbers.push(number.untracked().read_scalar()?);
+                    let number = number.reshape(&[1])?;
+                    sum = Some(match sum {
+                        Some(sum) => sum.binary(crate::tensor::ops::BinaryOp::Add, &number)?,
+                        None => number,
+                    });
+                }
+                let sum = sum.expect("a chunk has rows");
+                let one = Value::from_f32(vec![1.0], &[1], &sum.untracked().device());
+                let pulled = sum.pull(&one).expect("numbers are tracked");
+                for (op, leaf) in leaves.iter().filter(|(_, leaf)| leaf.is_tracked()) {
+                    gradients.extend(pulled.at(leaf).map(|gradient| (*op, gradient)));
+                }
+            }
+            for op in self.affected.clone().into_iter().rev().take_while(|&op| op > of) {
+                let Some(seed) = gradients.remove(&op) else { continue };
+                let inputs = self.inputs(op, &values, chunk.len())?;
+                let weights = self.session.run.branch().weights().clone();
+                let context = self.context(chunk.len())?;
+                let edits = &self.edits;
+                let after = |value: Value| edited(edits, op, value);
+                let pulled = pull_back(&self.program.ops[op], &inputs, &weights, &context, &after, &seed)?;
+                for (&input, gradient) in self.program.ops[op].inputs.iter().zip(pulled) {
+                    let Some(gradient) = gradient.filter(|_| values.contains_key(&input)) else { continue };
+                    let sum = match gradients.remove(&input) {
+                        Some(sum) => sum.binary(crate::tensor::ops::BinaryOp::Add, &gradient)?,
+                        None => gradient,
+                    };
+                    gradients.insert(input, sum);
+                }
+            }
+            let value = &values[&of];
+            let width = value.count() / chunk.len();
+            let gradient = match gradients.remove(&of) {
+                Some(gradient) => gradient.read_f32()?,
+                None => vec![0.0; value.count()],
+            };
+            let elements = value.read_f32()?;
+            for (i, number) in numbers.into_iter().enumerate() {
+                let part = i * width..(i + 1) * width;
+                let (value, gradient) = (elements[part.clone()].to_vec(), gradient[part].to_vec());
+                found.push(Point { number, value, gradient });
+            }
+        }
+        Ok(found)
+    }
+
+    fn tell(&self, done: usize, all: usize, progress: &mut dyn FnMut(u64, u64)) -> Found<()> {
+        progress(done as u64, all as u64);
+        match self.session.interrupt.load(std::sync::atomic::Ordering::SeqCst) {
+            true => Err(Unexplained::Because(format!("interrupted after {done} of {all} evaluations"))),
+            false => Ok(()),
+        }
+    }
+
+    /// Values of all affected ops for these values of op `at`.
+    fn forward(&mut self, points: &[Vec<f32>], at: usize) -> Found<HashMap<usize, Value>> {
+        let n = points.len();
+        let mut shape = self.base(at)?.shape().to_vec();
+        shape[0] = n;
+        let axes = self.program.ops[at].axes.clone();
+        let device = self.session.run.device().clone();
+        let value = Value::from_f32(points.concat(), &shape, &device).with_axes(&axes).whole();
+        let mut values = HashMap::from([(at, value)]);
+        for op in self.affected.clone() {
+            let inputs = self.inputs(op, &values, n)?;
+            let weights = self.session.run.branch().weights().clone();
+            let context = self.context(n)?;
+            let value = execute(&self.program.ops[op], &inputs, &weights, &context);
+            values.insert(op, edited(&self.edits, op, value)?);
+        }
+        Ok(values)
+    }
+
+    fn inputs(&mut self, op: usize, values: &HashMap<usize, Value>, n: usize) -> Found<Vec<Value>> {
+        let program = self.program.clone();
+        program.ops[op]
+            .inputs
+            .iter()
+            .map(|input| match values.get(input) {
+                Some(value) => Ok(value.clone()),
+                None => self.repeated(*input, n),
+            })
+            .collect()
+    }
+
+    fn repeated(&mut self, op: usize, n: usize) -> Found<Value> {
+        let base = self.base(op)?;
+        let axes = base.axes().to_vec();
+        Ok(if n == 1 { base } else { Value::concat(&vec![base; n], 0)?.with_axes(&axes).whole() })
+    }
+
+    /// The values that the number reads, as leaves where they vary.
+    fn targets(&mut self, values: &HashMap<usize, Value>, n: usize) -> Found<HashMap<usize, Value>> {
+        let read = self.read.clone();
+        read.into_iter()
+            .map(|op| match values.get(&op) {
+                Some(value) => Ok((op, value.leaf())),
+                None => Ok((op, self.repeated(op, n)?)),
+            })
+            .collect()
+    }
+
+    fn rows(&mut self, values: &HashMap<usize, Value>, n: usize) -> Found<Vec<Value>> {
+        let leaves = self.targets(values, n)?;
+        (0..n).map(|row| number_of(self.session, self.expr, &leaves, row).map_err(Unexplained::At)).collect()
+    }
+
+    fn context(&mut self, n: usize) -> Found<Arc<Context>> {
+        if !self.contexts.contains_key(&n) {
+            let run = &self.session.run;
+            let row = run.branch().prompt().rows[self.session.focus.row].clone();
+            let input = Input::from_rows(&run.model, vec![row; n])?;
+            let context = Context::new(&run.model.spec, &input, run.branch().span(0), run.device());
+            self.contexts.insert(n, Arc::new(context));
+        }
+        Ok(self.contexts[&n].clone())
+    }
+
+    /// What the site holds where the model reads these tokens instead: `[1, ...]`'s elements.
+    pub fn of_tokens(&mut self, ids: &[u32]) -> Found<Vec<f32>> {
+        let tokens = self.program.op_of("tokens").ok_or_else(|| Unexplained::Because("no tokens".into()))?;
+        let device = self.session.run.device().clone();
+        let ids: Vec<i64> = ids.iter().map(|&id| i64::from(id)).collect();
+        let value = Value::from_i64(ids.clone(), &[1, ids.len()], &device).with_axes(&self.program.ops[tokens].axes);
+        let mut values = HashMap::from([(tokens, value)]);
+        for op in tokens + 1..=self.at {
+            if !self.program.ops[op].inputs.iter().any(|input| values.contains_key(input)) {
+                continue;
+            }
+            let inputs = self.inputs(op, &values, 1)?;
+            let weights = self.session.run.branch().weights().clone();
+            let context = self.context(1)?;
+            let value = execute(&self.program.ops[op], &inputs, &weights, &context);
+            values.insert(op, value);
+        }
+        match values.get(&self.at) {
+            Some(value) => Ok(value.read_f32()?),
+            None => {
+                Err(Unexplained::Because(format!("{} does not depend on the tokens", self.program.ops[self.at].site)))
+            }
+        }
+    }
+}
+
+/// The number at one point, the values of a site there, and the gradient.
+pub struct Point {
+    /// The number.
+    pub number: f64,
+    /// The elements of the site.
+    pub value: Vec<f32>,
+    /// What the number gains for each.
+    pub gradient: Vec<f32>,
+}
+
+/// The edits of affected values, for a batch of copies of the focused row.
+fn edits(session: &Session, affected: &[usize]) -> Found<Vec<Edit>> {
+    let row = session.focus.row;
+    let rows = session.run.branch().text().rows.len();
+    let mut kept = Vec::new();
+    for edit in &session.run.branch().edits {
+        let Target::Op(op) = edit.target else { continue };
+        if !affected.contains(&op) || !edit.applies_to(Mark { pass: 0, op }) {
+            continue;
+        }
+        let cannot = || Unexplained::Because(format!("the edit \"{}\" cannot be made in every evaluation", edit.text));
+        let change = match &edit.change {
+            Change::Assign { slices, op, patch } => match slices.first() {
+                Some(Slice::At(at)) if *at != row => continue,
+                Some(Slice::At(_)) => {
+                    let mut slices = slices.clone();
+                    slices[0] = Slice::All;
+                    Change::Assign { slices, op: *op, patch: patch.clone() }
+                }
+                _ if rows == 1 => edit.change.clone(),
+                _ => return Err(cannot()),
+            },
+            Change::Ablate { by: Ablation::Resample, .. } => return Err(cannot()),
+            other => other.clone(),
+        };
+        kept.push(Edit { change, ..edit.clone() });
+    }
+    Ok(kept)
+}
+
+fn edited(edits: &[Edit], op: usize, mut value: Value) -> Result<Value, TensorError> {
+    for edit in edits.iter().filter(|edit| edit.target == Target::Op(op)) {
+        value = edit.change.apply(&value)?;
+    }
+    Ok(value)
+}

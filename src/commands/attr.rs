@@ -1,0 +1,216 @@
+//! `attr`: how much each token, or each element of a site, counts for a number.
+
+mod given;
+mod table;
+
+use super::console::{Console, Done};
+use super::fail::Fail;
+use super::table::Call;
+use crate::analysis::attribution::{
+    Attribution, Noise, Probe, Unexplained, ablation, conductance, gradient_shap, influence, integrated, noise,
+    occlusion, plain, shapley_exact, shapley_sampled,
+};
+use crate::lang::eval::Datum;
+use crate::lang::{LangError, Span};
+use crate::program::Kernel;
+use crate::tensor::ops::Reduction;
+use crate::tensor::{Axis, Value};
+use given::{Baseline, Given, Steps};
+
+/// The methods, by the names that they have in Captum.
+pub const METHODS: [&str; 11] = [
+    "saliency",
+    "inputxgradient",
+    "ig",
+    "gradientshap",
+    "smoothgrad",
+    "vargrad",
+    "conductance",
+    "influence",
+    "featureablation",
+    "occlusion",
+    "shapley",
+];
+
+/// Shapley values of so many positions are computed over all subsets, where no number of samples is given.
+const EXACT_UP_TO: usize = 10;
+
+/// The sum of `-steps auto` is within this share of `F(x) - F(x')`.
+const AUTO_SHARE: f64 = 1e-3;
+
+impl From<Unexplained> for Fail {
+    fn from(error: Unexplained) -> Fail {
+        match error {
+            Unexplained::At(error) => Fail::At(error),
+            Unexplained::Because(message) => Fail::because(message),
+        }
+    }
+}
+
+/// `attr METHOD [OPTIONS]`.
+pub fn attr(console: &mut Console, call: Call<'_, '_>) -> Done {
+    let given = Given::read(call.args.rest, call.args.offset)?;
+    let (expr, target) = given.target(console)?;
+    let site = match &given.site {
+        Some((text, span)) => console.op_named(text, *span)?,
+        None => console.op_named("embed", Span::at(call.args.offset))?,
+    };
+    // The layer forms follow a path at the embedding and look at a later site.
+    let layer_form = matches!(given.method, "conductance" | "influence");
+    if layer_form && given.site.is_none() {
+        let error = LangError::new(format!("{} needs a site", given.method), Span::at(call.args.offset));
+        return Err(Fail::At(error.help("attr conductance -at L1.resid_post")));
+    }
+    let at = if layer_form { console.op_named("embed", Span::at(call.args.offset))? } else { site };
+    let perturbs = matches!(given.method, "featureablation" | "occlusion" | "shapley");
+    let axes = console.session.run.program.ops[site].axes[1..].to_vec();
+    if perturbs && axes.first() != Some(&Axis::Pos) {
+        let site = &console.session.run.program.ops[site].site;
+        return Err(Fail::because(format!("{} hides positions, and {site} does not begin with them", given.method)));
+    }
+    let baselines = console.baselines(&given, &expr, at, perturbs)?;
+    let progress = call.progress;
+    let label = format!("attr {}", given.method);
+    let mut told = |done: u64, all: u64| progress(&label, done, all);
+    let mut probe = Probe::new(&mut console.session, &expr, at)?;
+    let shape = probe.base(site)?.shape()[1..].to_vec();
+    let positions = shape.first().copied().unwrap_or(1);
+    let baseline = &baselines[0];
+    let (rule, steps) = (given.rule, given.steps_or(50));
+    let random = |samples: usize, stdev: f64| Noise {
+        samples: given.samples.unwrap_or(samples),
+        stdev: given.stdev.unwrap_or(stdev),
+        seed: given.seed,
+    };
+    let mut exact = false;
+    let found = match given.method {
+        "saliency" | "inputxgradient" => {
+            let point = plain(&mut probe, site, &mut told)?;
+            let values = point.gradient.iter().zip(&point.value).map(|(g, x)| match given.method {
+                "saliency" if given.signed => f64::from(*g),
+                "saliency" => f64::from(g.abs()),
+                _ => f64::from(*g) * f64::from(*x),
+            });
+            let (values, at_input) = (values.collect(), point.number);
+            Attribution { values, delta: None, at_input, at_baseline: None, error: None, steps: 1 }
+        }
+        "ig" => {
+            let exactly = if given.steps == Some(Steps::Auto) { None } else { Some(steps) };
+            let here = probe.here()?;
+            let ends = probe.numbers(&[here, baseline.clone()], &mut |_, _| ())?;
+            let tolerance = AUTO_SHARE * (ends[0] - ends[1]).abs();
+            integrated(&mut probe, baseline, rule, exactly, tolerance, &mut told)?
+        }
+        "gradientshap" => gradient_shap(&mut probe, &baselines, random(5, 0.0), &mut told)?,
+        "smoothgrad" => noise(&mut probe, random(5, 1.0), false, &mut told)?,
+        "vargrad" => noise(&mut probe, random(5, 1.0), true, &mut told)?,
+        "conductance" => conductance(&mut probe, site, baseline, rule, steps, &mut told)?,
+        "influence" => influence(&mut probe, site, baseline, rule, steps, &mut told)?,
+        "featureablation" => ablation(&mut probe, baseline, positions, &mut told)?,
+        "occlusion" => occlusion(&mut probe, baseline, positions, given.window, &mut told)?,
+        _ if given.samples.is_none() && positions <= EXACT_UP_TO => {
+            exact = true;
+            shapley_exact(&mut probe, baseline, positions, &mut told)?
+        }
+        _ => {
+            let samples = given.samples.unwrap_or(25);
+            shapley_sampled(&mut probe, baseline, positions, samples, given.seed, &mut told)?
+        }
+    };
+    let (shape, axes) = if perturbs { (vec![positions], vec![Axis::Pos]) } else { (shape, axes) };
+    let data: Vec<f32> = found.values.iter().map(|x| *x as f32).collect();
+    let value = Value::from_f32(data, &shape, console.session.run.device()).with_axes(&axes).whole();
+    let number = console.session.remember(Datum::Tensor(value.clone()));
+    let lines = table::title(console, &given, &target, site, &found, exact, number);
+    table::answer(console, lines, &value, &found)
+}
+
+impl Console {
+    /// The op of a site by any of its names.
+    fn op_named(&self, text: &str, span: Span) -> Result<usize, Fail> {
+        let site = crate::lang::SiteRef { text: text.to_string(), run: None, pass: None, span };
+        let names = &*self.session.run.names;
+        let resolved = crate::lang::site::resolve(&site, names, self.session.block())?;
+        let op = self.session.run.program.op_of(&resolved.name);
+        op.ok_or_else(|| {
+            Fail::At(LangError::new(format!("{} has no value of its own to attribute to", resolved.name), span))
+        })
+    }
+
+    /// The elements of each baseline at a site.
+    fn baselines(
+        &mut self,
+        given: &Given,
+        expr: &crate::lang::Expr,
+        at: usize,
+        perturbs: bool,
+    ) -> Result<Vec<Vec<f32>>, Fail> {
+        let mut found = Vec::new();
+        for (baseline, span) in &given.baselines {
+            let ids = self.ids_of(baseline, *span, perturbs)?;
+            let site = self.session.run.program.ops[at].site.clone();
+            let mean = if *baseline == Baseline::Mean { Some(self.mean_embedding(&site, *span)?) } else { None };
+            let mut probe = Probe::new(&mut self.session, expr, at)?;
+            let len = probe.here()?.len();
+            found.push(match (ids, mean) {
+                (Some(ids), _) => probe.of_tokens(&ids)?,
+                (None, Some(mean)) => mean.iter().copied().cycle().take(len).collect(),
+                (None, None) => vec![0.0; len],
+            });
+        }
+        Ok(found)
+    }
+
+    /// The tokens that a baseline means; none if it is not made of tokens.
+    fn ids_of(&self, baseline: &Baseline, span: Span, whole: bool) -> Result<Option<Vec<u32>>, Fail> {
+        let run = &self.session.run;
+        let special = &run.model.special;
+        let row = self.session.focused_row().ok_or_else(|| Fail::because("there is no text"))?;
+        let ids = &row.ids[..self.session.row_length()];
+        let filled = |filler: u32| {
+            let keeps = |id: u32| {
+                !whole && ([special.bos, special.cls, special.sep].contains(&Some(id)) && Some(id) != special.pad)
+            };
+            // Where the token that fills rows up also begins or ends texts, it makes no difference.
+            Some(ids.iter().map(|&id| if keeps(id) { id } else { filler }).collect())
+        };
+        Ok(match baseline {
+            Baseline::Zero | Baseline::Mean => None,
+            Baseline::Pad => filled(special.filler(run.model.spec.vocab)),
+            Baseline::Mask => match special.mask {
+                Some(mask) => filled(mask),
+                None => return Err(Fail::At(LangError::new("the model has no mask token", span))),
+            },
+            Baseline::Text(text) => {
+                let tokenizer = run.model.tokenizer.as_ref();
+                let tokenizer =
+                    tokenizer.ok_or_else(|| Fail::At(LangError::new("the model has no tokenizer", span)))?;
+                let tokens = tokenizer.encode(text, !self.chat).map_err(|error| Fail::because(error.to_string()))?;
+                if tokens.len() != ids.len() {
+                    let message = format!("that is {} tokens, and the text has {}", tokens.len(), ids.len());
+                    return Err(Fail::At(LangError::new(message, span)));
+                }
+                Some(tokens.iter().map(|token| token.id).collect())
+            }
+        })
+    }
+
+    /// The mean of all token embeddings, as the model scales them.
+    fn mean_embedding(&mut self, site: &str, span: Span) -> Result<Vec<f32>, Fail> {
+        let run = &self.session.run;
+        if site != "embed" {
+            let message = format!("the mean is that of the token embeddings, which {site} is none of");
+            return Err(Fail::At(LangError::new(message, span)));
+        }
+        let op = run.program.op_of("embed").map(|op| &run.program.ops[op]);
+        let scale = match op.map(|op| &op.kernel) {
+            Some(Kernel::Embed { scale }) => *scale,
+            _ => 1.0,
+        };
+        let Datum::Tensor(table) = self.evaluate(&crate::lang::parse_expr("param(\"W_E\")", 0)?)? else {
+            return Err(Fail::because("the model has no token embeddings"));
+        };
+        let mean = table.reduce_axis(Reduction::Mean, 0)?.read_f64()?;
+        Ok(mean.into_iter().map(|x| (x * scale) as f32).collect())
+    }
+}

@@ -1,0 +1,93 @@
+//! What `attr` prints: what was explained, how well the sum fits, and the parts with signed bars.
+
+use super::super::console::{Console, Done};
+use super::given::Given;
+use crate::analysis::attribution::Attribution;
+use crate::answer::numbers::significant;
+use crate::answer::{Answer, Cell, Table};
+use crate::tensor::{Axis, Value};
+
+/// Characters of the longest bar.
+const BAR: usize = 20;
+
+/// Rows listed where the first axis counts no positions.
+const LISTED: usize = 20;
+
+/// The lines above the table.
+pub fn title(
+    console: &Console,
+    given: &Given,
+    target: &str,
+    site: usize,
+    found: &Attribution,
+    exact: bool,
+    number: usize,
+) -> Vec<String> {
+    let site = &console.session.run.program.ops[site].site;
+    let number_of = |x: f64| significant(x, 6);
+    let mut lines = vec![format!("{} of {target} = {} at {site}: ${number}", given.method, number_of(found.at_input))];
+    let samples = matches!(given.method, "gradientshap" | "smoothgrad" | "vargrad");
+    let kind = match given.method {
+        "shapley" if exact => "measured over all subsets".to_string(),
+        _ if samples || given.method == "shapley" => {
+            let n = match given.method {
+                "shapley" => given.samples.unwrap_or(25),
+                _ => found.steps,
+            };
+            format!("sampled, {n} samples, seed {}", given.seed)
+        }
+        "ig" | "conductance" | "influence" => format!("approximated by {} points, {}", found.steps, given.rule.name()),
+        _ => "measured".to_string(),
+    };
+    let error = found.error.map(|error| format!(", standard error {}", significant(error, 3))).unwrap_or_default();
+    lines.push(format!("{kind}{error}"));
+    if let (Some(delta), Some(baseline)) = (found.delta, found.at_baseline) {
+        let sum: f64 = found.values.iter().sum();
+        lines.push(format!(
+            "sum {} of {} - {} (baseline); delta {}",
+            number_of(sum),
+            number_of(found.at_input),
+            number_of(baseline),
+            significant(delta, 3)
+        ));
+    }
+    lines
+}
+
+/// The table: a row for each position, else for each entry of the first axis, largest first, and at most twenty.
+pub fn answer(console: &Console, lines: Vec<String>, value: &Value, found: &Attribution) -> Done {
+    let axis = value.axes().first().copied().unwrap_or(Axis::None);
+    let entries = value.shape().first().copied().unwrap_or(1);
+    let width = found.values.len() / entries.max(1);
+    let sums: Vec<f64> =
+        (0..entries).map(|entry| found.values[entry * width..(entry + 1) * width].iter().sum()).collect();
+    let largest = sums.iter().fold(0.0f64, |largest, x| largest.max(x.abs()));
+    let mut order: Vec<usize> = (0..entries).collect();
+    if !axis.is_position() {
+        order.sort_by(|a, b| sums[*b].abs().total_cmp(&sums[*a].abs()));
+        order.truncate(LISTED);
+    }
+    let named = axis.is_position() || matches!(axis, Axis::Vocab | Axis::Label);
+    let rows = order.into_iter().map(|entry| {
+        let mut row = vec![Cell::Int(entry as i64)];
+        row.extend(named.then(|| Cell::Text(console.name_of(axis, entry))));
+        row.extend([Cell::Num(sums[entry]), Cell::Text(bar(sums[entry], largest))]);
+        row
+    });
+    let name = if axis == Axis::None { "Entry".to_string() } else { capital(axis.name()) };
+    let mut columns = vec![name];
+    columns.extend(named.then(|| "Token".to_string()));
+    columns.extend(["Value".to_string(), String::new()]);
+    Ok(Answer::Table(Table { title: lines.join("\n"), columns, rows: rows.collect() }))
+}
+
+fn capital(word: &str) -> String {
+    let mut chars = word.chars();
+    chars.next().map(|first| first.to_uppercase().collect::<String>() + chars.as_str()).unwrap_or_default()
+}
+
+/// A bar of `+` or `-`, as long as the number is of the largest.
+fn bar(x: f64, largest: f64) -> String {
+    let length = if largest > 0.0 { (x.abs() / largest * BAR as f64).round() as usize } else { 0 };
+    if x < 0.0 { "-" } else { "+" }.repeat(length)
+}

@@ -1,0 +1,102 @@
+//! `backward`, `info gradients` and `save gradients`.
+
+use super::console::{Console, Done};
+use super::fail::Fail;
+use super::table::Call;
+use crate::answer::numbers::significant;
+use crate::answer::{Answer, Cell, Table};
+use crate::debugger::NoGradient;
+use crate::lang::{LangError, Span, parse_expr};
+use crate::tensor::ops::{Reduction, Slice};
+use crate::tensor::{Kind, Value, unravel};
+
+/// Norms beyond these are marked: the thresholds of torchlens.
+const VANISHING: f64 = 1e-7;
+const EXPLODING: f64 = 1e4;
+
+/// `backward EXPR`.
+pub fn backward(console: &mut Console, call: Call<'_, '_>) -> Done {
+    let text = call.args.rest;
+    if text.is_empty() {
+        let error = LangError::new("expected a number to take the gradient of", Span::at(call.args.offset));
+        return Err(Fail::At(error.help("backward logit(\" Mary\") - logit(\" John\"), backward loss")));
+    }
+    let expr = parse_expr(text, call.args.offset)?;
+    let found = console.session.backward(&expr, text, call.progress).map_err(|error| match error {
+        NoGradient::At(error) => Fail::At(error),
+        NoGradient::Because(message) => Fail::because(message),
+    })?;
+    let mut lines = vec![format!("{} = {}", found.target, significant(found.value, 6))];
+    if found.cut {
+        lines.push(
+            "Gradients end at the key/value cache of earlier passes: what those passes add is not in them.".into(),
+        );
+    }
+    lines.push("grad(SITE) is its gradient at a site, info gradients the norm at each block.".into());
+    Ok(Answer::Text(lines.join("\n")))
+}
+
+/// The answer of `info gradients`: what the stream carries back at each block.
+pub(super) fn table(console: &mut Console) -> Done {
+    let gradients = console.session.gradients().map_err(Fail::because)?;
+    let title = format!("Gradient of {} = {}", gradients.target, significant(gradients.value, 6));
+    let program = console.session.run.program.clone();
+    let row = console.session.focus.row;
+    let streams = |site: &str| site == "embed" || site.ends_with(".resid_pre") || site.ends_with(".resid_post");
+    let mut rows = Vec::new();
+    for (op, site) in program.sites().iter().enumerate().filter(|(_, site)| streams(site)) {
+        let Ok(gradient) = console.session.gradient(op) else { continue };
+        let gradient = gradient.slice(&[Slice::At(row)])?;
+        let norm = gradient.reduce(Reduction::Norm)?;
+        rows.push(vec![
+            Cell::Text(site.clone()),
+            Cell::Num(norm),
+            Cell::Num(gradient.reduce(Reduction::AbsMax)?),
+            Cell::Text(largest(console, &gradient)?),
+            Cell::Text(verdict(norm).into()),
+        ]);
+    }
+    let columns = ["Site", "Norm", "Largest", "At", ""].map(String::from).to_vec();
+    Ok(Answer::Table(Table { title, columns, rows }))
+}
+
+/// What a norm says of the flow of the gradient.
+fn verdict(norm: f64) -> &'static str {
+    match norm {
+        x if x.is_nan() => "NaN",
+        0.0 => "zero",
+        x if x < VANISHING => "vanishing (below 1e-7)",
+        x if x > EXPLODING => "exploding (above 1e4)",
+        _ => "",
+    }
+}
+
+/// The position with the largest element.
+fn largest(console: &Console, gradient: &Value) -> Result<String, Fail> {
+    let data = gradient.read_f32()?;
+    let best = (0..data.len()).max_by(|a, b| data[*a].abs().total_cmp(&data[*b].abs()));
+    let (Some(best), Some(axis)) = (best, gradient.axes().first().filter(|axis| axis.is_position())) else {
+        return Ok(String::new());
+    };
+    let first = gradient.origin().map_or(0, |origin| origin[0]);
+    let pos = first + unravel(best, gradient.shape())[0];
+    Ok(format!("pos {pos} {}", crate::answer::text::quoted(&console.name_of(*axis, pos))))
+}
+
+/// The gradients of sites under their names, of the focused row or of all, and those of sites that have none left out.
+pub(super) fn values(console: &mut Console, sites: &[String], all_rows: bool) -> Result<Vec<(String, Value)>, Fail> {
+    console.session.gradients().map_err(Fail::because)?;
+    let program = console.session.run.program.clone();
+    let row = console.session.focus.row;
+    let mut found = Vec::new();
+    for site in sites {
+        let op = program.op_of(site);
+        let op = op.ok_or_else(|| Fail::because(format!("{site} is computed on request, and has no gradient")))?;
+        if console.session.run.peek(op)?.kind() != Kind::Float {
+            continue;
+        }
+        let gradient = console.session.gradient(op).map_err(Fail::because)?;
+        found.push((site.clone(), if all_rows { gradient } else { gradient.slice(&[Slice::At(row)])? }));
+    }
+    Ok(found)
+}

@@ -1,0 +1,51 @@
+//! Commands that say what a number depends on.
+
+use super::super::{attr, backward};
+use super::{CHANGING, Command, Takes};
+
+pub const COMMANDS: &[Command] = &[
+    Command {
+        name: "backward",
+        short: &["bw"],
+        usage: "backward EXPR",
+        about: "take the gradient of a number over the current pass at every site",
+        help: "Then grad(SITE) and grad(param(\"ROLE\")) are values like any other. Edits in force are part of the function.",
+        examples: &[
+            "run\nbackward logit(\" Mary\") - logit(\" John\")\nprint/3t abs(grad(L2.attn.pattern)[head=3, q=-1])",
+            "run\nbackward loss\ninfo gradients\nprint norm(grad(param(\"L0.mlp.W_in\")))",
+        ],
+        takes: Takes::Expression,
+        run: backward::backward,
+        ..CHANGING
+    },
+    Command {
+        name: "attr",
+        short: &["attribute"],
+        usage: "attr METHOD [-target EXPR] [-baseline B] [-at SITE] [-steps N] [-samples N] [-stdev X] [-seed S] [-rule R] \
+                [-window N]",
+        about: "say how much each token, or each element of a site, counts for a number",
+        help: "METHOD: saliency, inputxgradient, ig, gradientshap, smoothgrad, vargrad, conductance, influence, featureablation, \
+               occlusion, shapley. The target is the most likely token's logit at the focused position, or that of the predicted \
+               class; any number over the pass will do. The result becomes $N, with the shape of the site.",
+        options: &[
+            ("-target EXPR", "the number to explain; in quotes if it has spaces"),
+            ("-baseline B", "zero (the default), pad, mask, mean, or a text of as many tokens"),
+            ("-at SITE", "where it is attributed to, embed by default; a layer's site for the layer forms"),
+            ("-steps N", "points of a path, 50 by default; auto doubles them until the sum fits"),
+            ("-rule R", "gausslegendre (the default), riemann_left, riemann_right, riemann_middle, riemann_trapezoid"),
+            ("-samples N", "random samples: 5 for gradientshap and smoothgrad, 25 for shapley"),
+            ("-stdev X", "standard deviation of the noise"),
+            ("-seed S", "where the random numbers begin, 0 by default"),
+            ("-window N", "tokens that occlusion hides at once, 1 by default"),
+            ("-signed", "keep the sign of saliency"),
+        ],
+        examples: &[
+            "run\nattr ig -target \"logit(\\\" Mary\\\") - logit(\\\" John\\\")\"",
+            "run\nattr gradientshap -baseline mean -samples 20 -seed 1",
+            "run\nattr featureablation -baseline zero",
+        ],
+        takes: Takes::Words(&attr::METHODS),
+        run: attr::attr,
+        ..CHANGING
+    },
+];

@@ -1,0 +1,253 @@
+//! `backward`: the gradient of one number at every site of a pass.
+//!
+//! The pass is gone through backwards, one op at a time: what an op's output is worth is pulled back to its inputs. Only the
+//! tape of one op is held, whatever the size of the model; values come from the recording, or are computed again. Edits are
+//! part of the function: what an assignment has replaced no longer counts.
+
+use std::collections::HashMap;
+use std::sync::atomic::Ordering;
+
+use super::branch::Branch;
+use super::mark::Mark;
+use super::scope::RunScope;
+use super::session::{Progress, Session};
+use crate::lang::ast::ExprKind;
+use crate::lang::eval::{Datum, evaluate, sites_used};
+use crate::lang::{Expr, LangError};
+use crate::model::role::WeightId;
+use crate::program::{Program, pull_back};
+use crate::tensor::ops::{BinaryOp, Slice};
+use crate::tensor::{Kind, TensorError, Value};
+
+/// What `backward` found.
+#[derive(Clone)]
+pub struct Gradients {
+    /// The expression.
+    pub target: String,
+    /// Its value.
+    pub value: f64,
+    /// The pass it was asked in.
+    pub pass: usize,
+    /// Whether attention read the key/value cache of earlier passes, behind which nothing is followed.
+    pub cut: bool,
+    branch: usize,
+    revision: u64,
+    /// By op, for all rows; none where the number does not depend on the site.
+    values: Vec<Option<Value>>,
+}
+
+/// Why there is no gradient.
+#[derive(Clone, Debug, PartialEq)]
+pub enum NoGradient {
+    /// A mistake in the expression.
+    At(LangError),
+    /// Something else, in words.
+    Because(String),
+}
+
+impl<E: std::error::Error> From<E> for NoGradient {
+    fn from(error: E) -> NoGradient {
+        NoGradient::Because(error.to_string())
+    }
+}
+
+/// The ops that an expression reads in the current pass.
+pub fn ops_of(session: &Session, expr: &Expr) -> Vec<usize> {
+    let program = &session.run.program;
+    let mut found: Vec<usize> = sites_used(expr, &*session.run.names, session.block())
+        .iter()
+        .filter_map(|site| match site.strip_suffix(".result") {
+            Some(attention) => program.op_of(&format!("{attention}.z")),
+            None => program.op_of(site),
+        })
+        .collect();
+    let mut cursor = false;
+    expr.walk(&mut |part| cursor |= matches!(part.kind, ExprKind::Cursor));
+    found.extend(session.run.cursor.checked_sub(1).filter(|op| cursor && !found.contains(op)));
+    found
+}
+
+/// The number that an expression is, connected to the values `given` for ops, for all rows of them; of row `row` of those.
+///
+/// # Errors
+/// If it is no single number, or does not depend on any of them.
+pub fn number_of(
+    session: &mut Session,
+    expr: &Expr,
+    given: &HashMap<usize, Value>,
+    row: usize,
+) -> Result<Value, LangError> {
+    let datum = evaluate(expr, &mut RunScope::tracked(session, given.clone(), row))?;
+    match datum {
+        Datum::Tensor(value) if value.count() != 1 => {
+            let message = format!("a gradient is taken of one number, found shape {}", value.shape_text());
+            Err(LangError::new(message, expr.span).help("take an element of it, or sum(...)"))
+        }
+        Datum::Tensor(value) if value.kind() == Kind::Float && value.is_tracked() => Ok(value),
+        Datum::Str(_) | Datum::Void => {
+            Err(LangError::new(format!("expected a number, found {}", datum.described()), expr.span))
+        }
+        _ => Err(LangError::new("this does not depend on any value of the pass", expr.span)
+            .help("logit(\" Mary\") - logit(\" John\"), loss, sum(L2.resid_post[pos=-1])")),
+    }
+}
+
+impl Session {
+    /// Takes the gradient of an expression over the current pass at all of its sites.
+    ///
+    /// # Errors
+    /// If the expression is no number that has a gradient, asks for what has not been computed, or the device fails.
+    pub fn backward(&mut self, expr: &Expr, text: &str, progress: Progress<'_>) -> Result<&Gradients, NoGradient> {
+        let pass = self.run.pass;
+        let ops = ops_of(self, expr);
+        let mut given = HashMap::new();
+        for &op in &ops {
+            given.insert(op, self.run.value_at(Mark { pass, op })?.leaf());
+        }
+        let number = number_of(self, expr, &given, self.focus.row).map_err(NoGradient::At)?;
+        let value = number.untracked().read_scalar()?;
+        let one = Value::from_f32(vec![1.0], &[1], self.run.device());
+        let pulled = number.pull(&one).ok_or_else(|| NoGradient::Because("nothing to follow back".into()))?;
+        let program = self.run.program.clone();
+        let mut values: Vec<Option<Value>> = vec![None; program.ops.len()];
+        for (&op, leaf) in &given {
+            values[op] = pulled.at(leaf);
+        }
+        let last = ops.iter().max().map_or(0, |op| op + 1);
+        let mut cut = false;
+        for op in (0..last).rev() {
+            let Some(seed) = values[op].clone() else { continue };
+            progress(&program.ops[op].site, (last - op) as u64, last as u64);
+            if self.interrupt.load(Ordering::SeqCst) {
+                return Err(NoGradient::Because(format!("interrupted at {}", program.ops[op].site)));
+            }
+            let current = self.run.current;
+            let (found, earlier) = self.run.branches[current].pull_back(&program, Mark { pass, op }, &seed)?;
+            cut |= earlier;
+            for (input, gradient) in found {
+                add(&mut values[input], gradient)?;
+            }
+        }
+        let (branch, revision) = (self.run.current, self.run.revision());
+        self.gradients = Some(Gradients { target: text.to_string(), value, pass, cut, branch, revision, values });
+        Ok(self.gradients.as_ref().expect("just put there"))
+    }
+
+    /// The gradients at hand.
+    ///
+    /// # Errors
+    /// If there are none, or they are those of other values.
+    pub fn gradients(&self) -> Result<&Gradients, String> {
+        let Some(gradients) = &self.gradients else {
+            return Err("there are no gradients yet; \"backward EXPR\" takes them".into());
+        };
+        let now = (self.run.current, self.run.pass, self.run.revision());
+        if now != (gradients.branch, gradients.pass, gradients.revision) {
+            let target = &gradients.target;
+            return Err(format!(
+                "the gradients at hand are those of {target} in another branch or pass, or before an edit; \"backward {target}\" \
+                 takes them again"
+            ));
+        }
+        Ok(gradients)
+    }
+
+    /// The gradient at the output of an op, for all rows; zero where the number does not depend on it.
+    ///
+    /// # Errors
+    /// If there are no gradients, or the site holds whole numbers.
+    pub fn gradient(&mut self, op: usize) -> Result<Value, String> {
+        let found = self.gradients()?.values[op].clone();
+        if let Some(found) = found {
+            return Ok(found);
+        }
+        let value = self.run.peek(op).map_err(|error| error.to_string())?;
+        match value.kind() {
+            Kind::Float => Ok(value.full_like(0.0).with_origin(value.origin().map(<[usize]>::to_vec))),
+            _ => Err(format!("{} holds whole numbers, which have no gradient", self.run.program.ops[op].site)),
+        }
+    }
+
+    /// The gradient at a weight, in its own layout.
+    ///
+    /// # Errors
+    /// If there are no gradients, or the device fails.
+    pub fn weight_gradient(&mut self, id: WeightId) -> Result<Value, String> {
+        let text = |error: TensorError| error.to_string();
+        let gradients = self.gradients()?.clone();
+        let (program, current) = (self.run.program.clone(), self.run.current);
+        let mut sum = None;
+        for op in (0..program.ops.len()).filter(|&op| program.ops[op].weights.contains(&id)) {
+            let Some(seed) = &gradients.values[op] else { continue };
+            let at = Mark { pass: gradients.pass, op };
+            if let Some(found) = self.run.branches[current].pull_weight(&program, at, id, seed).map_err(text)? {
+                add(&mut sum, found).map_err(text)?;
+            }
+        }
+        match sum {
+            Some(sum) => Ok(sum),
+            None => {
+                let weight = self.run.branch().weights().get(id).ok_or_else(|| format!("no weight {id}"))?;
+                weight.whole().map(|weight| weight.full_like(0.0)).map_err(text)
+            }
+        }
+    }
+}
+
+fn add(sum: &mut Option<Value>, more: Value) -> Result<(), TensorError> {
+    *sum = Some(match sum.take() {
+        Some(sum) => {
+            let (axes, origin) = (more.axes().to_vec(), more.origin().map(<[usize]>::to_vec));
+            sum.binary(BinaryOp::Add, &more)?.with_axes(&axes).with_origin(origin)
+        }
+        None => more,
+    });
+    Ok(())
+}
+
+impl Branch {
+    /// What the output of an op is worth, pulled back to the ops it reads; and whether part of it went to earlier passes, by the
+    /// key/value cache, and was dropped.
+    fn pull_back(
+        &mut self,
+        program: &Program,
+        at: Mark,
+        seed: &Value,
+    ) -> Result<(Vec<(usize, Value)>, bool), TensorError> {
+        let op = &program.ops[at.op];
+        let inputs = self.inputs(program, at)?;
+        let span = self.span(at.pass);
+        let after = |value: Value| self.edited(at, value.beginning_at(span.start));
+        let found = pull_back(op, &inputs, self.weights(), self.context(at.pass), &after, seed)?;
+        let mut cut = false;
+        let mut out = Vec::new();
+        for (&input, gradient) in op.inputs.iter().zip(found) {
+            let Some(mut gradient) = gradient else { continue };
+            if op.cached.contains(&input) && span.start > 0 {
+                cut = true;
+                let own = Slice::Range { start: span.start, end: span.end, step: 1 };
+                gradient = gradient.slice(&[Slice::All, own])?;
+            }
+            out.push((input, gradient.with_axes(&program.ops[input].axes).beginning_at(span.start)));
+        }
+        Ok((out, cut))
+    }
+
+    /// The same for one weight of an op; none if the output does not depend on it.
+    fn pull_weight(
+        &mut self,
+        program: &Program,
+        at: Mark,
+        id: WeightId,
+        seed: &Value,
+    ) -> Result<Option<Value>, TensorError> {
+        let op = &program.ops[at.op];
+        let inputs = self.inputs(program, at)?;
+        let Some(weight) = self.weights().get(id) else { return Ok(None) };
+        let leaf = weight.whole()?.leaf();
+        let weights = self.weights().standing_in(id, &leaf);
+        let value = crate::program::execute(op, &inputs, &weights, self.context(at.pass));
+        let out = self.edited(at, value.beginning_at(self.span(at.pass).start))?;
+        Ok(out.pull(seed).and_then(|pulled| pulled.at(&leaf)))
+    }
+}
