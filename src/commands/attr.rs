@@ -7,8 +7,8 @@ use super::console::{Console, Done};
 use super::fail::Fail;
 use super::table::Call;
 use crate::analysis::attribution::{
-    Attribution, Noise, Probe, Unexplained, ablation, conductance, gradient_shap, influence, integrated, noise,
-    occlusion, plain, shapley_exact, shapley_sampled,
+    Attribution, Noise, Probe, Quality, Told, Unexplained, ablation, conductance, gradient_shap, influence, integrated,
+    noise, occlusion, plain, quality, shapley_exact, shapley_sampled,
 };
 use crate::lang::eval::Datum;
 use crate::lang::{LangError, Span};
@@ -69,60 +69,98 @@ pub fn attr(console: &mut Console, call: Call<'_, '_>) -> Done {
         return Err(Fail::because(format!("{} hides positions, and {site} does not begin with them", given.method)));
     }
     let baselines = console.baselines(&given, &expr, at, perturbs)?;
+    if given.quality && (perturbs || layer_form) {
+        let message =
+            format!("-quality is for methods that attribute to their own site by gradients, not {}", given.method);
+        return Err(Fail::because(message));
+    }
     let progress = call.progress;
     let label = format!("attr {}", given.method);
     let mut told = |done: u64, all: u64| progress(&label, done, all);
     let mut probe = Probe::new(&mut console.session, &expr, at)?;
     let shape = probe.base(site)?.shape()[1..].to_vec();
     let positions = shape.first().copied().unwrap_or(1);
-    let baseline = &baselines[0];
-    let (rule, steps) = (given.rule, given.steps_or(50));
-    let random = |samples: usize, stdev: f64| Noise {
-        samples: given.samples.unwrap_or(samples),
-        stdev: given.stdev.unwrap_or(stdev),
-        seed: given.seed,
-    };
-    let mut exact = false;
-    let found = match given.method {
-        "saliency" | "inputxgradient" => {
-            let point = plain(&mut probe, site, &mut told)?;
-            let values = point.gradient.iter().zip(&point.value).map(|(g, x)| match given.method {
-                "saliency" if given.signed => f64::from(*g),
-                "saliency" => f64::from(g.abs()),
-                _ => f64::from(*g) * f64::from(*x),
-            });
-            let (values, at_input) = (values.collect(), point.number);
-            Attribution { values, delta: None, at_input, at_baseline: None, error: None, steps: 1 }
-        }
-        "ig" => {
-            let exactly = if given.steps == Some(Steps::Auto) { None } else { Some(steps) };
-            let here = probe.here()?;
-            let ends = probe.numbers(&[here, baseline.clone()], &mut |_, _| ())?;
-            let tolerance = AUTO_SHARE * (ends[0] - ends[1]).abs();
-            integrated(&mut probe, baseline, rule, exactly, tolerance, &mut told)?
-        }
-        "gradientshap" => gradient_shap(&mut probe, &baselines, random(5, 0.0), &mut told)?,
-        "smoothgrad" => noise(&mut probe, random(5, 1.0), false, &mut told)?,
-        "vargrad" => noise(&mut probe, random(5, 1.0), true, &mut told)?,
-        "conductance" => conductance(&mut probe, site, baseline, rule, steps, &mut told)?,
-        "influence" => influence(&mut probe, site, baseline, rule, steps, &mut told)?,
-        "featureablation" => ablation(&mut probe, baseline, positions, &mut told)?,
-        "occlusion" => occlusion(&mut probe, baseline, positions, given.window, &mut told)?,
-        _ if given.samples.is_none() && positions <= EXACT_UP_TO => {
-            exact = true;
-            shapley_exact(&mut probe, baseline, positions, &mut told)?
-        }
-        _ => {
-            let samples = given.samples.unwrap_or(25);
-            shapley_sampled(&mut probe, baseline, positions, samples, given.seed, &mut told)?
-        }
+    let work = Work { given: &given, site, baselines: &baselines, positions };
+    let found = work.run(&mut probe, &mut told)?;
+    let quality = match given.quality {
+        true => Some(work.quality(&mut probe, &found, &mut told)?),
+        false => None,
     };
     let (shape, axes) = if perturbs { (vec![positions], vec![Axis::Pos]) } else { (shape, axes) };
     let data: Vec<f32> = found.values.iter().map(|x| *x as f32).collect();
     let value = Value::from_f32(data, &shape, console.session.run.device()).with_axes(&axes).whole();
     let number = console.session.remember(Datum::Tensor(value.clone()));
-    let lines = table::title(console, &given, &target, site, &found, exact, number);
+    let mut lines = table::title(console, &given, &target, site, &found, work.is_exact(), number);
+    lines.extend(quality.map(table::quality));
     table::answer(console, lines, &value, &found)
+}
+
+/// One attribution.
+struct Work<'a> {
+    given: &'a Given,
+    site: usize,
+    baselines: &'a [Vec<f32>],
+    positions: usize,
+}
+
+impl Work<'_> {
+    /// Whether Shapley values are computed over all subsets.
+    fn is_exact(&self) -> bool {
+        self.given.method == "shapley" && self.given.samples.is_none() && self.positions <= EXACT_UP_TO
+    }
+
+    fn noise(&self, samples: usize, stdev: f64) -> Noise {
+        let given = self.given;
+        Noise { samples: given.samples.unwrap_or(samples), stdev: given.stdev.unwrap_or(stdev), seed: given.seed }
+    }
+
+    fn run(&self, probe: &mut Probe<'_>, told: Told<'_>) -> Result<Attribution, Unexplained> {
+        let Work { given, site, baselines, positions } = *self;
+        let baseline = &baselines[0];
+        let (rule, steps) = (given.rule, given.steps_or(50));
+        match given.method {
+            "saliency" | "inputxgradient" => {
+                let point = plain(probe, site, told)?;
+                let values = point.gradient.iter().zip(&point.value).map(|(g, x)| match given.method {
+                    "saliency" if given.signed => f64::from(*g),
+                    "saliency" => f64::from(g.abs()),
+                    _ => f64::from(*g) * f64::from(*x),
+                });
+                let (values, at_input) = (values.collect(), point.number);
+                Ok(Attribution { values, delta: None, at_input, at_baseline: None, error: None, steps: 1 })
+            }
+            "ig" => {
+                let exactly = if given.steps == Some(Steps::Auto) { None } else { Some(steps) };
+                let here = probe.here()?;
+                let ends = probe.numbers(&[here, baseline.clone()], &mut |_, _| ())?;
+                integrated(probe, baseline, rule, exactly, AUTO_SHARE * (ends[0] - ends[1]).abs(), told)
+            }
+            "gradientshap" => gradient_shap(probe, baselines, self.noise(5, 0.0), told),
+            "smoothgrad" => noise(probe, self.noise(5, 1.0), false, told),
+            "vargrad" => noise(probe, self.noise(5, 1.0), true, told),
+            "conductance" => conductance(probe, site, baseline, rule, steps, told),
+            "influence" => influence(probe, site, baseline, rule, steps, told),
+            "featureablation" => ablation(probe, baseline, positions, told),
+            "occlusion" => occlusion(probe, baseline, positions, given.window, told),
+            _ if self.is_exact() => shapley_exact(probe, baseline, positions, told),
+            _ => shapley_sampled(probe, baseline, positions, given.samples.unwrap_or(25), given.seed, told),
+        }
+    }
+
+    fn quality(&self, probe: &mut Probe<'_>, found: &Attribution, told: Told<'_>) -> Result<Quality, Unexplained> {
+        let here = probe.here()?;
+        let scale: Option<Vec<f64>> = match self.given.method {
+            "inputxgradient" => Some(here.iter().map(|x| f64::from(*x)).collect()),
+            "ig" | "gradientshap" => {
+                let count = self.baselines.len() as f64;
+                let mean = |i: usize| self.baselines.iter().map(|b| f64::from(b[i])).sum::<f64>() / count;
+                Some(here.iter().enumerate().map(|(i, x)| f64::from(*x) - mean(i)).collect())
+            }
+            _ => None,
+        };
+        let mut again = |probe: &mut Probe<'_>| self.run(probe, &mut |_, _| ()).map(|found| found.values);
+        quality(probe, found, scale.as_deref(), self.given.seed, &mut again, told)
+    }
 }
 
 impl Console {

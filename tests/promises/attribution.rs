@@ -1,6 +1,8 @@
 //! Promises: attributions are captum's, through the command; their sums fit; what samples is repeatable and says so.
 
-use llmdbg::analysis::attribution::{Probe, Shap, conductance, gradient_shap_with};
+use llmdbg::analysis::attribution::{
+    Probe, Rule, Shap, conductance, gradient_shap_with, infidelity, integrated, plain, sensitivity,
+};
 use llmdbg::answer::{Answer, Table};
 use llmdbg::lang::parse_expr;
 use llmdbg::tensor::Device;
@@ -228,7 +230,7 @@ fn conductance_of_the_input_itself_is_integrated_gradients() {
     let expr = parse_expr("logit(0)", 0).unwrap();
     let mut probe = Probe::new(session, &expr, at).unwrap();
     let len = probe.here().unwrap().len();
-    let rule = llmdbg::analysis::attribution::Rule::Left;
+    let rule = Rule::Left;
     let found = conductance(&mut probe, at, &vec![0.0; len], rule, 400, &mut |_, _| ()).unwrap();
     let Answer::Table(_) = b.run("attr ig -target logit(0)") else { panic!("no table") };
     // Both tend to the same integral; the left rule leaves an error of about a step.
@@ -246,4 +248,59 @@ fn the_command_runs_in_batch_and_in_json() {
         "{}",
         ran.out
     );
+}
+
+/// Captum's perturbations are recorded, and used here. Squares of differences double the relative error of a pass.
+#[test]
+fn infidelity_and_sensitivity_are_those_of_captum() {
+    for name in MODELS {
+        let (prompts, bytes) = prompts(name);
+        let tensors = SafeTensors::deserialize(&bytes).unwrap();
+        for (i, prompt) in prompts.as_array().unwrap().iter().enumerate() {
+            let mut b = ran(name, prompt, &Device::cpu());
+            let recorded = |key: &str| -> Vec<f32> {
+                numbers_of(&tensors, &format!("p{i}/{key}")).into_iter().map(|x| x as f32).collect()
+            };
+            let session = &mut b.console.session;
+            let at = session.run.program.op_of("embed").unwrap();
+            let expr = parse_expr(&format!("logit({})", prompt["target"]["index"]), 0).unwrap();
+            let mut probe = Probe::new(session, &expr, at).unwrap();
+            let here = probe.here().unwrap();
+            let rows = |key: &str| recorded(key).chunks(here.len()).map(<[f32]>::to_vec).collect::<Vec<_>>();
+            let close = |found: f64, key: &str| {
+                let wanted = prompt["metrics"][key].as_f64().unwrap();
+                assert!((found - wanted).abs() < 2e-4 * (1e-2 + wanted.abs()), "{name} p{i} {key}: {found} {wanted}");
+            };
+            let gradient = plain(&mut probe, at, &mut |_, _| ()).unwrap();
+            let per_unit: Vec<f64> = gradient.gradient.iter().map(|g| f64::from(*g)).collect();
+            let (raw, normalized) = infidelity(&mut probe, &per_unit, &rows("infidelity.noise")).unwrap();
+            close(raw, "infidelity.gradient");
+            close(normalized, "infidelity.gradient.normalized");
+            let pad = recorded("baseline.pad");
+            let path = integrated(&mut probe, &pad, Rule::GaussLegendre, Some(50), 0.0, &mut |_, _| ()).unwrap();
+            let scaled = path.values.iter().zip(here.iter().zip(&pad));
+            // Where input and baseline are the same the mean gradient cannot be told from the product.
+            if here.iter().zip(&pad).all(|(x, b)| x != b) {
+                let local: Vec<f64> = scaled.map(|(a, (x, b))| a / (f64::from(*x) - f64::from(*b))).collect();
+                let (raw, _) = infidelity(&mut probe, &local, &rows("infidelity.noise")).unwrap();
+                close(raw, "infidelity.integrated_gradients_local.gausslegendre.50.pad");
+            }
+            let nearby = rows("sensitivity.inputs");
+            let mut times_input = false;
+            for key in ["sensitivity_max.saliency", "sensitivity_max.input_x_gradient"] {
+                let found = sensitivity(&mut probe, &nearby, &mut |probe| {
+                    let point = plain(probe, at, &mut |_, _| ())?;
+                    let pairs = point.gradient.iter().zip(&point.value);
+                    Ok(pairs.map(|(g, x)| f64::from(if times_input { g * x } else { g.abs() })).collect())
+                })
+                .unwrap();
+                close(found, key);
+                times_input = true;
+            }
+        }
+    }
+    let mut b = bert();
+    let title = b.table("attr ig -steps 8 -quality").title;
+    assert!(title.contains("infidelity ") && title.contains("sensitivity "), "{title}");
+    assert!(b.fail("attr occlusion -quality").contains("-quality is for methods"));
 }

@@ -6,12 +6,14 @@
 mod path;
 mod perturb;
 mod probe;
+mod quality;
 mod random;
 mod rule;
 
 pub use path::{Noise, Shap, conductance, gradient_shap, gradient_shap_with, influence, integrated, noise, plain};
 pub use perturb::{ablation, occlusion, shapley_exact, shapley_sampled};
 pub use probe::{Point, Probe, Unexplained};
+pub use quality::{Quality, infidelity, quality, sensitivity};
 pub use rule::{RULES, Rule};
 
 /// What a method found.

@@ -46,6 +46,7 @@ pub struct Probe<'a> {
     base: HashMap<usize, Value>,
     contexts: HashMap<usize, Arc<Context>>,
     bytes: u64,
+    elsewhere: Option<Vec<f32>>,
 }
 
 impl<'a> Probe<'a> {
@@ -91,6 +92,7 @@ impl<'a> Probe<'a> {
             base: HashMap::new(),
             contexts: HashMap::new(),
             bytes: 0,
+            elsewhere: None,
         };
         for op in probe.affected.clone() {
             probe.bytes += probe.base(op)?.bytes() * 3;
@@ -110,8 +112,16 @@ impl<'a> Probe<'a> {
         Ok(value)
     }
 
-    /// The elements of the site in the run.
+    /// Looks from elsewhere, or from where the run is again; gives where it looked from before.
+    pub fn move_to(&mut self, elements: Option<Vec<f32>>) -> Option<Vec<f32>> {
+        std::mem::replace(&mut self.elsewhere, elements)
+    }
+
+    /// The elements of the site in the run, or where the probe was moved to.
     pub fn here(&mut self) -> Found<Vec<f32>> {
+        if let Some(elements) = &self.elsewhere {
+            return Ok(elements.clone());
+        }
         let at = self.at;
         Ok(self.base(at)?.read_f32()?)
     }

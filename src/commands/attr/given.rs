@@ -11,7 +11,7 @@ use crate::lang::{Expr, LangError, Span, parse_expr, strings};
 use crate::tensor::{Axis, Value};
 
 /// Options, and whether they have a value.
-const OPTIONS: [(&str, bool); 10] = [
+const OPTIONS: [(&str, bool); 11] = [
     ("-target", true),
     ("-baseline", true),
     ("-at", true),
@@ -22,6 +22,7 @@ const OPTIONS: [(&str, bool); 10] = [
     ("-seed", true),
     ("-window", true),
     ("-signed", false),
+    ("-quality", false),
 ];
 
 /// What is compared with.
@@ -71,6 +72,8 @@ pub struct Given {
     pub window: usize,
     /// Whether saliency keeps its sign.
     pub signed: bool,
+    /// Whether it is said how far it can be trusted.
+    pub quality: bool,
 }
 
 impl Given {
@@ -101,6 +104,7 @@ impl Given {
             seed: 0,
             window: 1,
             signed: false,
+            quality: false,
         };
         for (name, value, at) in options {
             given.take(name, value, offset + at)?;
@@ -143,6 +147,7 @@ impl Given {
                 let stdev = value.parse::<f64>().ok().filter(|x| x.is_finite() && *x >= 0.0);
                 self.stdev = Some(stdev.ok_or_else(|| wrong("a number from 0 on"))?);
             }
+            "-quality" => self.quality = true,
             _ => self.signed = true,
         }
         Ok(())

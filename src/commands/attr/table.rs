@@ -2,7 +2,7 @@
 
 use super::super::console::{Console, Done};
 use super::given::Given;
-use crate::analysis::attribution::Attribution;
+use crate::analysis::attribution::{Attribution, Quality};
 use crate::answer::numbers::significant;
 use crate::answer::{Answer, Cell, Table};
 use crate::tensor::{Axis, Value};
@@ -52,6 +52,17 @@ pub fn title(
         ));
     }
     lines
+}
+
+/// How far it can be trusted, in a line.
+pub fn quality(quality: Quality) -> String {
+    let Quality { infidelity, normalized, sensitivity } = quality;
+    format!(
+        "infidelity {} (normalized {}) under noise of 0.1, sensitivity {} within 0.02; 10 samples each",
+        significant(infidelity, 4),
+        significant(normalized, 4),
+        significant(sensitivity, 4)
+    )
 }
 
 /// The table: a row for each position, else for each entry of the first axis, largest first, and at most twenty.

@@ -38,6 +38,7 @@ pub const COMMANDS: &[Command] = &[
             ("-seed S", "where the random numbers begin, 0 by default"),
             ("-window N", "tokens that occlusion hides at once, 1 by default"),
             ("-signed", "keep the sign of saliency"),
+            ("-quality", "infidelity and sensitivity, as Captum defines them"),
         ],
         examples: &[
             "run\nattr ig -target \"logit(\\\" Mary\\\") - logit(\\\" John\\\")\"",

@@ -1,0 +1,112 @@
+//! Attention heads: what each counts for a number, by its gradient and by taking it out; and attention followed through all blocks.
+
+use super::probe::{Probe, Unexplained};
+use super::Told;
+use crate::debugger::{Mark, Session};
+use crate::lang::Expr;
+use crate::tensor::ops::Slice;
+
+type Found<T> = Result<T, Unexplained>;
+
+/// One head.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HeadScore {
+    /// Its block.
+    pub layer: usize,
+    /// Its number.
+    pub head: usize,
+    /// `sum(z * dF/dz)`: what taking it out would change the number by, were the number linear (Michel, Levy and Neubig 2019, with its
+    /// sign).
+    pub by_gradient: f64,
+    /// `F - F(z = 0)`: what it does change.
+    pub by_ablation: f64,
+    /// `sum(|A * dF/dA|)` of its pattern.
+    pub of_pattern: f64,
+}
+
+/// Every head of every block whose output the number depends on.
+pub fn heads(session: &mut Session, expr: &Expr, told: Told<'_>) -> Found<Vec<HeadScore>> {
+    let program = session.run.program.clone();
+    let layers: Vec<(usize, usize, usize)> = (0..program.n_layers())
+        .filter_map(|layer| {
+            let of = |part: &str| program.op_of(&format!("blocks.{layer}.attn.{part}"));
+            Some((layer, of("z")?, of("pattern")?))
+        })
+        .collect();
+    let mut found = Vec::new();
+    for (number, (layer, z, pattern)) in layers.iter().enumerate() {
+        told(number as u64, layers.len() as u64);
+        let mut probe = match Probe::new(session, expr, *z) {
+            Ok(probe) => probe,
+            // A block that comes after what was asked for counts for nothing.
+            Err(Unexplained::Because(message)) if message.contains("does not depend on") => continue,
+            Err(error) => return Err(error),
+        };
+        let shape = probe.base(*z)?.shape().to_vec();
+        let (heads, width) = (shape[2], shape[3]);
+        let of_head = |i: usize| i / width % heads;
+        let here = probe.here()?;
+        let mut points = vec![here.clone()];
+        points.extend((0..heads).map(|head| {
+            here.iter().enumerate().map(|(i, x)| if of_head(i) == head { 0.0 } else { *x }).collect()
+        }));
+        let numbers = probe.numbers(&points, &mut |_, _| ())?;
+        let point = probe.gradients(&[here], *z, &mut |_, _| ())?.remove(0);
+        let mut by_gradient = vec![0.0; heads];
+        for (i, (x, g)) in point.value.iter().zip(&point.gradient).enumerate() {
+            by_gradient[of_head(i)] += f64::from(*x) * f64::from(*g);
+        }
+        let mut probe = Probe::new(session, expr, *pattern)?;
+        let here = probe.here()?;
+        let point = probe.gradients(&[here], *pattern, &mut |_, _| ())?.remove(0);
+        let each = point.value.len() / heads;
+        for head in 0..heads {
+            let part = head * each..(head + 1) * each;
+            let products = point.value[part.clone()].iter().zip(&point.gradient[part]);
+            found.push(HeadScore {
+                layer: *layer,
+                head,
+                by_gradient: by_gradient[head],
+                by_ablation: numbers[0] - numbers[1 + head],
+                of_pattern: products.map(|(a, g)| (f64::from(*a) * f64::from(*g)).abs()).sum(),
+            });
+        }
+    }
+    match found.is_empty() {
+        true => Err(Unexplained::Because("the number does not depend on any attention head".into())),
+        false => Ok(found),
+    }
+}
+
+/// Attention rollout: the product over blocks of `(mean over heads of A + 1) / 2`, how much of each position's input reaches each
+/// position (Abnar and Zuidema 2020). For the focused row, `[T, T]` in row-major order, and `T`.
+pub fn rollout(session: &mut Session) -> Found<(Vec<f64>, usize)> {
+    let program = session.run.program.clone();
+    if session.run.pass > 0 {
+        return Err(Unexplained::Because("rollout works in the pass of the prompt: go back with \"goto #0\"".into()));
+    }
+    let row = session.focus.row;
+    let mut product: Option<Vec<f64>> = None;
+    let mut length = 0;
+    for layer in 0..program.n_layers() {
+        let Some(op) = program.op_of(&format!("blocks.{layer}.attn.pattern")) else { continue };
+        let pattern = session.run.value_at(Mark { pass: 0, op })?.slice(&[Slice::At(row)])?;
+        let (heads, t) = (pattern.shape()[0], pattern.shape()[1]);
+        let data = pattern.read_f64()?;
+        length = t;
+        let mixed: Vec<f64> = (0..t * t)
+            .map(|i| {
+                let mean = (0..heads).map(|head| data[head * t * t + i]).sum::<f64>() / heads as f64;
+                0.5 * mean + if i / t == i % t { 0.5 } else { 0.0 }
+            })
+            .collect();
+        product = Some(match product {
+            None => mixed,
+            Some(before) => {
+                let cell = |i: usize| (0..t).map(|k| mixed[i / t * t + k] * before[k * t + i % t]).sum();
+                (0..t * t).map(cell).collect()
+            }
+        });
+    }
+    product.map(|product| (product, length)).ok_or_else(|| Unexplained::Because("the model has no attention".into()))
+}
