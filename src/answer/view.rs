@@ -125,6 +125,8 @@ pub struct PanelRequest {
     pub cells: (usize, usize),
     /// How it is to be shown.
     pub view: PanelView,
+    /// Whether it is the gradient at the op that is shown, not its value.
+    pub gradient: bool,
 }
 
 /// How the value pane shows a value.

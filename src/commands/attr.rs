@@ -1,6 +1,7 @@
 //! `attr`: how much each token, or each element of a site, counts for a number.
 
 mod given;
+mod heads;
 mod table;
 
 use super::console::{Console, Done};
@@ -18,7 +19,7 @@ use crate::tensor::{Axis, Value};
 use given::{Baseline, Given, Steps};
 
 /// The methods, by the names that they have in Captum.
-pub const METHODS: [&str; 11] = [
+pub const METHODS: [&str; 13] = [
     "saliency",
     "inputxgradient",
     "ig",
@@ -30,6 +31,8 @@ pub const METHODS: [&str; 11] = [
     "featureablation",
     "occlusion",
     "shapley",
+    "heads",
+    "rollout",
 ];
 
 /// Shapley values of so many positions are computed over all subsets, where no number of samples is given.
@@ -50,6 +53,13 @@ impl From<Unexplained> for Fail {
 /// `attr METHOD [OPTIONS]`.
 pub fn attr(console: &mut Console, call: Call<'_, '_>) -> Done {
     let given = Given::read(call.args.rest, call.args.offset)?;
+    if given.method == "rollout" {
+        return heads::flow(console);
+    }
+    if given.method == "heads" {
+        let progress = call.progress;
+        return heads::importance(console, &given, &mut |done, all| progress("attr heads", done, all));
+    }
     let (expr, target) = given.target(console)?;
     let site = match &given.site {
         Some((text, span)) => console.op_named(text, *span)?,

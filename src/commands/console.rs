@@ -23,6 +23,8 @@ pub struct Console {
     pub(super) displays: usize,
     /// Highest checkpoint number given.
     pub(super) highest_checkpoint: usize,
+    /// The last attribution to positions: what is said of it, and each token's share.
+    pub(super) attributed: Option<(String, Vec<(String, f64)>)>,
     pub(super) printed: Vec<String>,
     pub(super) listing: super::snapshot::Listing,
     pub(super) shown_stop: Option<crate::answer::StopView>,
@@ -43,6 +45,7 @@ impl Console {
             chosen: super::settings::Chosen::default(),
             displays: 0,
             highest_checkpoint: 0,
+            attributed: None,
             printed: Vec::new(),
             listing,
             shown_stop: None,

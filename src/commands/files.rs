@@ -7,6 +7,7 @@ use super::fail::Fail;
 use super::table::Call;
 use super::{backward, saving};
 use crate::answer::Answer;
+use crate::export;
 use crate::export::safetensors::{HostData, write};
 use crate::lang::location::{parse_location, resolve_sites};
 use crate::lang::words::{OptionSpec, take_options, words};
@@ -15,7 +16,7 @@ use crate::tensor::ops::Slice;
 use crate::tensor::{Kind, Value};
 
 const USAGE: &str = "save activations FILE.safetensors [SITES] [-all-rows], save gradients FILE.safetensors [SITES] [-all-rows], \
-                     save breakpoints FILE, save edits FILE";
+                     save attribution FILE.html, save breakpoints FILE, save edits FILE";
 
 /// `save activations FILE [SITES] [-all-rows]`.
 pub fn save(console: &mut Console, call: Call<'_, '_>) -> Done {
@@ -24,6 +25,12 @@ pub fn save(console: &mut Console, call: Call<'_, '_>) -> Done {
         &[OptionSpec { name: "-all-rows", takes_value: false }],
     )?;
     let all_rows = given.iter().any(|option| option.name == "-all-rows");
+    if let [what, file] = left.as_slice()
+        && what.text.len() > 1
+        && "attribution".starts_with(&what.text)
+    {
+        return attribution(console, &file.text, file.span);
+    }
     let points = |word: &str| word.len() > 1 && "breakpoints".starts_with(word);
     let edits = |word: &str| word.len() > 1 && "edits".starts_with(word);
     if let [what, rest @ ..] = left.as_slice()
@@ -92,6 +99,19 @@ pub fn save(console: &mut Console, call: Call<'_, '_>) -> Done {
     let rest = program.ops.len() - cursor;
     let missing = if !chosen && rest > 0 { format!(" ({rest} more are not computed yet)") } else { String::new() };
     written(&file.text, entries, missing)
+}
+
+/// `save attribution FILE.html`.
+fn attribution(console: &Console, file: &str, span: Span) -> Done {
+    if !file.ends_with(".html") {
+        let error = LangError::new(format!("{file} is no .html file"), span);
+        return Err(Fail::At(error.help("attributions are written as pages; --json prints them as objects")));
+    }
+    let Some((title, tokens)) = &console.attributed else {
+        return Err(Fail::because("there is no attribution to tokens yet; \"attr ig\" makes one"));
+    };
+    export::text(Path::new(file), &export::html::tokens(title, tokens)).map_err(Fail::because)?;
+    Ok(Answer::Text(format!("Wrote {} tokens to {file}", tokens.len())))
 }
 
 /// Writes values under their names.

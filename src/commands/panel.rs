@@ -25,8 +25,13 @@ impl Console {
             return Err(Fail::because("no such op"));
         };
         let focus = self.session.focus;
-        let value = self.session.run.value(request.op)?.slice(&[Slice::At(focus.row)])?;
+        let value = match request.gradient {
+            true => self.session.gradient(request.op).map_err(Fail::because)?,
+            false => self.session.run.value(request.op)?,
+        };
+        let value = value.slice(&[Slice::At(focus.row)])?;
         let site = op.site.strip_prefix("blocks.").map_or(op.site.clone(), |rest| format!("L{rest}"));
+        let site = if request.gradient { format!("grad {site}") } else { site };
         let pos = self.session.focus_pos();
         let view = match request.view {
             PanelView::Auto => natural(&value),
@@ -39,7 +44,13 @@ impl Console {
         let shape: Vec<String> = value.shape().iter().map(usize::to_string).collect();
         let content = match view {
             _ if slice.shape().is_empty() => PanelContent::Scalar(slice.read_scalar()?),
-            PanelView::Heat => self.heat(&title, &value, &slice, op.site.as_str(), request.cells, pos)?,
+            PanelView::Heat => {
+                let mut content = self.heat(&title, &value, &slice, op.site.as_str(), request.cells, pos)?;
+                if let (PanelContent::Heat { map, .. }, true) = (&mut content, request.gradient) {
+                    map.scale = Scale::Diverging;
+                }
+                content
+            }
             PanelView::TopK => {
                 let axis = slice.axes().last().copied().unwrap_or_default();
                 let top = slice.topk(TOP.min(request.cells.0.max(1)))?;

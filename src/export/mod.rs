@@ -1,5 +1,6 @@
 //! Values and answers to files.
 
+pub mod html;
 pub mod model;
 pub mod safetensors;
 

@@ -304,3 +304,77 @@ fn infidelity_and_sensitivity_are_those_of_captum() {
     assert!(title.contains("infidelity ") && title.contains("sensitivity "), "{title}");
     assert!(b.fail("attr occlusion -quality").contains("-quality is for methods"));
 }
+
+#[test]
+fn heads_are_ranked_by_what_taking_them_out_does() {
+    let mut b = Bench::new("gpt2", &["The king said that"]);
+    b.run("run");
+    let table = b.table("attr heads -target logit(5) - logit(6)");
+    let number = |row: usize, column: usize| match table.rows[row][column] {
+        llmdbg::answer::Cell::Num(x) => x,
+        ref other => panic!("{other:?}"),
+    };
+    assert_eq!(table.rows.len(), 8);
+    let grid = b.numbers("$");
+    let whole = b.number("logit(5) - logit(6)");
+    b.run("backward logit(5) - logit(6)");
+    for row in 0..8 {
+        let name = text_of(&table.rows[row][0]);
+        let (layer, head): (usize, usize) = (name[1..2].parse().unwrap(), name[3..].parse().unwrap());
+        assert!((grid[layer * 4 + head] - number(row, 1)).abs() < 1e-6);
+        let first = b.number(&format!("dot({name}, grad({name}))"));
+        assert!((first - number(row, 2)).abs() < 1e-5, "{name}: {first} {}", number(row, 2));
+        let of_pattern = format!("sum(abs(L{layer}.attn.pattern[{head}] * grad(L{layer}.attn.pattern)[{head}]))");
+        assert!((b.number(&of_pattern) - number(row, 3)).abs() < 1e-5, "{name}");
+    }
+    for row in [0, 7] {
+        // The same by hand: ablate, look, take back.
+        b.run(&format!("ablate {}", text_of(&table.rows[row][0])));
+        let changed = whole - b.number("logit(5) - logit(6)");
+        b.run("undo");
+        assert!((changed - number(row, 1)).abs() < 1e-5, "{changed} {}", number(row, 1));
+    }
+    assert!(number(0, 1).abs() >= number(7, 1).abs());
+    assert!(b.fail("attr heads -target sum(embed)").contains("does not depend on any attention head"));
+}
+
+fn text_of(cell: &llmdbg::answer::Cell) -> String {
+    match cell {
+        llmdbg::answer::Cell::Text(text) => text.clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn rollout_is_the_product_of_the_mixed_patterns() {
+    let mut b = bert();
+    b.table("attr rollout");
+    let found = b.numbers("$");
+    let (shape, first) = b.value("mean(L0.attn.pattern, head)");
+    let second = b.numbers("mean(L1.attn.pattern, head)");
+    let t = shape[0];
+    let mixed = |a: &[f64], i: usize, j: usize| 0.5 * a[i * t + j] + if i == j { 0.5 } else { 0.0 };
+    for i in 0..t {
+        for j in 0..t {
+            let wanted: f64 = (0..t).map(|k| mixed(&second, i, k) * mixed(&first, k, j)).sum();
+            assert!((found[i * t + j] - wanted).abs() < 1e-6);
+        }
+        let sum: f64 = found[i * t..(i + 1) * t].iter().sum();
+        assert!((sum - 1.0).abs() < 1e-5, "a row of a rollout is a distribution");
+    }
+}
+
+#[test]
+fn the_last_attribution_is_saved_as_a_page() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a.html");
+    let mut b = bert();
+    assert!(b.fail(&format!("save attribution {}", file.display())).contains("no attribution to tokens yet"));
+    b.table("attr ig -steps 4");
+    b.run(&format!("save attribution {}", file.display()));
+    let page = std::fs::read_to_string(&file).unwrap();
+    assert!(page.contains("<title>ig of logit(&quot;negative&quot;)") && page.contains("masterpiece").eq(&false));
+    assert_eq!(page.matches("<td class=\"token\">").count(), 11);
+    assert!(b.fail("save attribution a.png").contains("a.png is no .html file"));
+    assert!(b.fail("save a x.html").contains("no .safetensors file"));
+}

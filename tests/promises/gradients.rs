@@ -237,3 +237,18 @@ fn a_small_record_budget_changes_no_gradient() {
         assert_eq!(whole.bits(&format!("grad({site})")), small.bits(&format!("grad({site})")), "{site}");
     }
 }
+
+#[test]
+fn the_value_pane_shows_gradients_when_asked() {
+    use llmdbg::answer::view::{PanelContent, PanelRequest, PanelView};
+    let mut b = Bench::new("gpt2", &["The king said that"]);
+    b.run("run");
+    let op = b.console.session.run.program.op_of("blocks.1.attn.pattern").unwrap();
+    let request = PanelRequest { op, cells: (40, 40), view: PanelView::Auto, gradient: true };
+    assert!(b.console.panel(&request).unwrap_err().contains("\"backward EXPR\" takes them"));
+    b.run("backward logit(5)");
+    let panel = b.console.panel(&request).unwrap();
+    assert_eq!(panel.title, "grad L1.attn.pattern head 0");
+    let PanelContent::Heat { map, .. } = panel.content else { panic!("no map") };
+    assert_eq!(map.data, b.numbers("grad(L1.attn.pattern)[head=0]"));
+}

@@ -1,7 +1,7 @@
 //! Attention heads: what each counts for a number, by its gradient and by taking it out; and attention followed through all blocks.
 
-use super::probe::{Probe, Unexplained};
 use super::Told;
+use super::probe::{Probe, Unexplained};
 use crate::debugger::{Mark, Session};
 use crate::lang::Expr;
 use crate::tensor::ops::Slice;
@@ -47,9 +47,10 @@ pub fn heads(session: &mut Session, expr: &Expr, told: Told<'_>) -> Found<Vec<He
         let of_head = |i: usize| i / width % heads;
         let here = probe.here()?;
         let mut points = vec![here.clone()];
-        points.extend((0..heads).map(|head| {
-            here.iter().enumerate().map(|(i, x)| if of_head(i) == head { 0.0 } else { *x }).collect()
-        }));
+        points.extend(
+            (0..heads)
+                .map(|head| here.iter().enumerate().map(|(i, x)| if of_head(i) == head { 0.0 } else { *x }).collect()),
+        );
         let numbers = probe.numbers(&points, &mut |_, _| ())?;
         let point = probe.gradients(&[here], *z, &mut |_, _| ())?.remove(0);
         let mut by_gradient = vec![0.0; heads];

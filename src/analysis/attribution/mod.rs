@@ -3,6 +3,7 @@
 //! `F` is the number as a function of the site's value `x`; `x'` is a baseline. Sources: Captum 0.9 (`captum.attr`), and the papers
 //! that it names. What samples says so, and takes its random numbers from a seed alone.
 
+mod heads;
 mod path;
 mod perturb;
 mod probe;
@@ -10,6 +11,7 @@ mod quality;
 mod random;
 mod rule;
 
+pub use heads::{HeadScore, heads, rollout};
 pub use path::{Noise, Shap, conductance, gradient_shap, gradient_shap_with, influence, integrated, noise, plain};
 pub use perturb::{ablation, occlusion, shapley_exact, shapley_sampled};
 pub use probe::{Point, Probe, Unexplained};

@@ -66,13 +66,17 @@ pub fn quality(quality: Quality) -> String {
 }
 
 /// The table: a row for each position, else for each entry of the first axis, largest first, and at most twenty.
-pub fn answer(console: &Console, lines: Vec<String>, value: &Value, found: &Attribution) -> Done {
+pub fn answer(console: &mut Console, lines: Vec<String>, value: &Value, found: &Attribution) -> Done {
     let axis = value.axes().first().copied().unwrap_or(Axis::None);
     let entries = value.shape().first().copied().unwrap_or(1);
     let width = found.values.len() / entries.max(1);
     let sums: Vec<f64> =
         (0..entries).map(|entry| found.values[entry * width..(entry + 1) * width].iter().sum()).collect();
     let largest = sums.iter().fold(0.0f64, |largest, x| largest.max(x.abs()));
+    if axis.is_position() {
+        let tokens = sums.iter().enumerate().map(|(entry, sum)| (console.name_of(axis, entry), *sum)).collect();
+        console.attributed = Some((lines.join("\n"), tokens));
+    }
     let mut order: Vec<usize> = (0..entries).collect();
     if !axis.is_position() {
         order.sort_by(|a, b| sums[*b].abs().total_cmp(&sums[*a].abs()));
@@ -98,7 +102,7 @@ fn capital(word: &str) -> String {
 }
 
 /// A bar of `+` or `-`, as long as the number is of the largest.
-fn bar(x: f64, largest: f64) -> String {
+pub fn bar(x: f64, largest: f64) -> String {
     let length = if largest > 0.0 { (x.abs() / largest * BAR as f64).round() as usize } else { 0 };
     if x < 0.0 { "-" } else { "+" }.repeat(length)
 }

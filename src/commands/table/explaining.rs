@@ -25,10 +25,10 @@ pub const COMMANDS: &[Command] = &[
                 [-window N]",
         about: "say how much each token, or each element of a site, counts for a number",
         help: "METHOD: saliency, inputxgradient, ig, gradientshap, smoothgrad, vargrad, conductance, influence, featureablation, \
-               occlusion, shapley. The target is the most likely token's logit at the focused position, or that of the predicted \
+               occlusion, shapley; heads compares gradients and ablation of every head, rollout follows attention through all blocks. The target is the most likely token's logit at the focused position, or that of the predicted \
                class; any number over the pass will do. The result becomes $N, with the shape of the site.",
         options: &[
-            ("-target EXPR", "the number to explain; in quotes if it has spaces"),
+            ("-target EXPR", "the number to explain"),
             ("-baseline B", "zero (the default), pad, mask, mean, or a text of as many tokens"),
             ("-at SITE", "where it is attributed to, embed by default; a layer's site for the layer forms"),
             ("-steps N", "points of a path, 50 by default; auto doubles them until the sum fits"),
@@ -41,9 +41,11 @@ pub const COMMANDS: &[Command] = &[
             ("-quality", "infidelity and sensitivity, as Captum defines them"),
         ],
         examples: &[
-            "run\nattr ig -target \"logit(\\\" Mary\\\") - logit(\\\" John\\\")\"",
+            "run\nattr ig -target logit(\" Mary\") - logit(\" John\")",
             "run\nattr gradientshap -baseline mean -samples 20 -seed 1",
             "run\nattr featureablation -baseline zero",
+            "run\nattr heads -target logit(\" Mary\") - logit(\" John\")\nprint/h $",
+            "run\nattr rollout",
         ],
         takes: Takes::Words(&attr::METHODS),
         run: attr::attr,

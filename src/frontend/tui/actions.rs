@@ -14,6 +14,8 @@ pub enum Action {
     Edit,
     /// Changes how the value is shown.
     View,
+    /// Shows gradients instead of values, or values again.
+    Gradient,
     /// Copies what the focused pane shows.
     Copy,
     /// Opens the prompt to search a site.
@@ -113,6 +115,7 @@ pub const ACTIONS: &[ActionInfo] = &[
     row("run-to", Action::RunTo, "to", "run to the chosen op"),
     row("edit", Action::Edit, "edit", "assign to the chosen value"),
     row("view", Action::View, "view", "show the value as map, vector or largest elements"),
+    row("gradient", Action::Gradient, "", "show gradients instead of values, or values again; after backward"),
     row("run", Command("run"), "run", "start the pass"),
     row("where", Command("where"), "", "tell where the cursor stands"),
     row("copy", Action::Copy, "", "copy what the pane shows"),

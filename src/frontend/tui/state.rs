@@ -179,7 +179,7 @@ impl State {
         match computed {
             Some(op) if layout.value.is_some() && !self.held => {
                 let cells = capacity(layout.inside(Pane::Value), &self.theme, self.glyphs);
-                let wanted = PanelRequest { op, cells, view: self.value.view };
+                let wanted = PanelRequest { op, cells, view: self.value.view, gradient: self.value.gradient };
                 effects.extend(self.value.request(wanted).map(|request| Effect::Request(Request::Panel(request))));
             }
             Some(_) => {}

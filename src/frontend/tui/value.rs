@@ -10,6 +10,8 @@ use crate::engine::messages::{Panel, PanelContent, PanelRequest, PanelView};
 pub struct ValuePane {
     /// How the value is to be shown.
     pub view: PanelView,
+    /// Whether gradients are shown instead of values.
+    pub gradient: bool,
     /// The last answer.
     pub panel: Option<Result<Panel, String>>,
     /// Row of the crosshair in a map.
@@ -121,7 +123,7 @@ mod tests {
     use super::*;
 
     fn wanted(op: usize) -> PanelRequest {
-        PanelRequest { op, cells: (10, 10), view: PanelView::Auto }
+        PanelRequest { op, cells: (10, 10), view: PanelView::Auto, gradient: false }
     }
 
     #[test]

@@ -203,6 +203,10 @@ fn views_cycle_and_panes_copy() {
         session.keys("m");
         assert_eq!(session.state.value.view, view);
     }
+    session.keys("g");
+    assert!(session.state.value.gradient);
+    session.keys("g");
+    assert!(!session.state.value.gradient);
     session.keys("y");
     assert!(matches!(session.effects.last(), Some(Effect::Copy(text)) if text == "blocks.2.attn.scores"));
     session.keys("Tab y");

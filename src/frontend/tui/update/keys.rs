@@ -38,6 +38,7 @@ fn act(state: &mut State, action: Action, now: Instant, effects: &mut Vec<Effect
             None => state.console.push(Kind::Notice, strings::NO_CHOICE),
         },
         Action::View => state.value.cycle(),
+        Action::Gradient => state.value.gradient = !state.value.gradient,
         Action::Copy => match copied(state) {
             Some(text) if !text.is_empty() => effects.push(Effect::Copy(text)),
             _ => state.console.push(Kind::Notice, strings::NOTHING_TO_COPY),

@@ -57,6 +57,9 @@ pub fn titles(state: &State) -> (String, String) {
     if !view.is_empty() {
         foot = format!("{foot}  [{view}]");
     }
+    if state.value.gradient {
+        foot = format!("{foot}  [gradient]");
+    }
     (title, foot.trim_start().to_string())
 }
 
