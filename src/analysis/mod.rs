@@ -1,6 +1,10 @@
 //! Questions asked of runs. Nothing here changes a run.
 
 pub mod attribution;
+mod difference;
+mod dump;
 mod recompute;
 
+pub use difference::{Difference, Tolerance, difference};
+pub use dump::{Dump, Dumped};
 pub use recompute::{Recomputed, recompute};

@@ -12,6 +12,7 @@ mod check;
 mod complete;
 mod console;
 mod data;
+mod diff;
 mod dump;
 mod edits;
 mod events;

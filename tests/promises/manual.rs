@@ -224,9 +224,18 @@ fn check_examples(name: &str) {
 
 #[test]
 fn the_examples_of_the_manual_print_what_it_says() {
-    ["language.md", "stops.md", "branches.md", "generation.md", "sites.md", "limits.md", "attribution.md"]
-        .into_iter()
-        .for_each(check_examples);
+    [
+        "language.md",
+        "stops.md",
+        "branches.md",
+        "generation.md",
+        "sites.md",
+        "limits.md",
+        "attribution.md",
+        "comparing.md",
+    ]
+    .into_iter()
+    .for_each(check_examples);
 }
 
 /// Each example of the table, in a session of its own that stands at the start of a pass.

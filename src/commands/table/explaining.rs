@@ -1,6 +1,6 @@
-//! Commands that say what a number depends on.
+//! Commands that say what a number depends on, and where two runs part.
 
-use super::super::{attr, backward};
+use super::super::{attr, backward, diff};
 use super::{CHANGING, Command, Takes};
 
 pub const COMMANDS: &[Command] = &[
@@ -50,5 +50,27 @@ pub const COMMANDS: &[Command] = &[
         takes: Takes::Words(&attr::METHODS),
         run: attr::attr,
         ..CHANGING
+    },
+    Command {
+        name: "diff",
+        usage: "diff BRANCH|FILE [BRANCH|FILE] [SITES] [-atol X] [-rtol X] [-all] [-fail] [-prefix TEXT]",
+        about: "say at which site two branches, or a branch and a file of values, part first",
+        help: "Alone, it is what the current branch is compared with. A file is what save activations writes, here or for another model, \
+               or what a script in Python has written under the names of sites or TransformerLens. Elements agree within \
+               atol + rtol |b|, each 5e-5 by default: the floor of one forward pass in f32.",
+        options: &[
+            ("-atol X", "the absolute tolerance"),
+            ("-rtol X", "the relative tolerance"),
+            ("-all", "every site; else those that differ, the first 20"),
+            ("-fail", "fail if anything differs, for scripts and CI"),
+            ("-prefix TEXT", "what the names in the file begin with"),
+        ],
+        examples: &[
+            "run\nablate L1H0\ndiff main",
+            "run\nsave activations before.safetensors\nset tokens[1] = \" Paul\"\nrun\ndiff before.safetensors",
+        ],
+        takes: Takes::Branch,
+        run: diff::diff,
+        ..super::PLAIN
     },
 ];
