@@ -9,7 +9,7 @@ use super::fail::Fail;
 use super::table::Call;
 use crate::analysis::attribution::{
     Attribution, Noise, Probe, Quality, Told, Unexplained, ablation, conductance, gradient_shap, influence, integrated,
-    noise, occlusion, plain, quality, shapley_exact, shapley_sampled,
+    kernel_shap, noise, occlusion, plain, quality, shapley_exact, shapley_sampled,
 };
 use crate::lang::eval::Datum;
 use crate::lang::{LangError, Span};
@@ -19,7 +19,7 @@ use crate::tensor::{Axis, Value};
 use given::{Baseline, Given, Steps};
 
 /// The methods, by the names that they have in Captum.
-pub const METHODS: [&str; 13] = [
+pub const METHODS: [&str; 14] = [
     "saliency",
     "inputxgradient",
     "ig",
@@ -31,12 +31,16 @@ pub const METHODS: [&str; 13] = [
     "featureablation",
     "occlusion",
     "shapley",
+    "kernelshap",
     "heads",
     "rollout",
 ];
 
 /// Shapley values of so many positions are computed over all subsets, where no number of samples is given.
 const EXACT_UP_TO: usize = 10;
+
+/// Subsets that kernel SHAP draws where no number is given; Captum's 25 are too few for most texts.
+const SUBSETS: usize = 200;
 
 /// The sum of `-steps auto` is within this share of `F(x) - F(x')`.
 const AUTO_SHARE: f64 = 1e-3;
@@ -72,7 +76,7 @@ pub fn attr(console: &mut Console, call: Call<'_, '_>) -> Done {
         return Err(Fail::At(error.help("attr conductance -at L1.resid_post")));
     }
     let at = if layer_form { console.op_named("embed", Span::at(call.args.offset))? } else { site };
-    let perturbs = matches!(given.method, "featureablation" | "occlusion" | "shapley");
+    let perturbs = matches!(given.method, "featureablation" | "occlusion" | "shapley" | "kernelshap");
     let axes = console.session.run.program.ops[site].axes[1..].to_vec();
     if perturbs && axes.first() != Some(&Axis::Pos) {
         let site = &console.session.run.program.ops[site].site;
@@ -116,7 +120,9 @@ struct Work<'a> {
 impl Work<'_> {
     /// Whether Shapley values are computed over all subsets.
     fn is_exact(&self) -> bool {
-        self.given.method == "shapley" && self.given.samples.is_none() && self.positions <= EXACT_UP_TO
+        matches!(self.given.method, "shapley" | "kernelshap")
+            && self.given.samples.is_none()
+            && self.positions <= EXACT_UP_TO
     }
 
     fn noise(&self, samples: usize, stdev: f64) -> Noise {
@@ -152,6 +158,10 @@ impl Work<'_> {
             "influence" => influence(probe, site, baseline, rule, steps, told),
             "featureablation" => ablation(probe, baseline, positions, told),
             "occlusion" => occlusion(probe, baseline, positions, given.window, told),
+            "kernelshap" => {
+                let samples = if self.is_exact() { None } else { Some(given.samples.unwrap_or(SUBSETS)) };
+                kernel_shap(probe, baseline, positions, samples, given.seed, told)
+            }
             _ if self.is_exact() => shapley_exact(probe, baseline, positions, told),
             _ => shapley_sampled(probe, baseline, positions, given.samples.unwrap_or(25), given.seed, told),
         }

@@ -378,3 +378,24 @@ fn the_last_attribution_is_saved_as_a_page() {
     assert!(b.fail("save attribution a.png").contains("a.png is no .html file"));
     assert!(b.fail("save a x.html").contains("no .safetensors file"));
 }
+
+/// Over all subsets the regression has the Shapley values as its solution, which captum has computed.
+#[test]
+fn kernel_shap_over_all_subsets_gives_the_shapley_values_of_captum() {
+    for name in MODELS {
+        let (prompts, bytes) = prompts(name);
+        let tensors = SafeTensors::deserialize(&bytes).unwrap();
+        let prompt = &prompts[1];
+        let mut b = ran(name, prompt, &Device::cpu());
+        let command = format!("attr kernelshap -baseline pad -target logit({})", prompt["target"]["index"]);
+        let found = left_by(&mut b, &command);
+        let distance = furthest(&found, &numbers_of(&tensors, "p1/shapley.pad"));
+        assert!(distance < TOLERANCE, "{name}: {distance:e}");
+    }
+    let mut b = bert();
+    let few = b.fail("attr kernelshap -samples 4");
+    assert!(few.contains("11 numbers cannot be fitted to 4 samples"), "{few}");
+    let exact = left_by(&mut b, "attr shapley -baseline pad -samples 300");
+    let sampled = left_by(&mut b, "attr kernelshap -baseline pad -samples 600");
+    assert!(furthest(&sampled, &exact) < 0.05, "{sampled:?} {exact:?}");
+}

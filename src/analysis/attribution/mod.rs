@@ -4,6 +4,7 @@
 //! that it names. What samples says so, and takes its random numbers from a seed alone.
 
 mod heads;
+mod kernel;
 mod path;
 mod perturb;
 mod probe;
@@ -12,6 +13,7 @@ mod random;
 mod rule;
 
 pub use heads::{HeadScore, heads, rollout};
+pub use kernel::kernel_shap;
 pub use path::{Noise, Shap, conductance, gradient_shap, gradient_shap_with, influence, integrated, noise, plain};
 pub use perturb::{ablation, occlusion, shapley_exact, shapley_sampled};
 pub use probe::{Point, Probe, Unexplained};

@@ -8,10 +8,15 @@ use super::{Attribution, Told};
 type Found<T> = Result<T, Unexplained>;
 
 /// So many positions have all their subsets evaluated.
-pub const MOST_EXACT: usize = 12;
+pub(super) const MOST_EXACT: usize = 12;
 
 /// The site with the positions of which `hidden` holds taken from the baseline.
-fn with_hidden(here: &[f32], baseline: &[f32], positions: usize, hidden: impl Fn(usize) -> bool) -> Vec<f32> {
+pub(super) fn with_hidden(
+    here: &[f32],
+    baseline: &[f32],
+    positions: usize,
+    hidden: impl Fn(usize) -> bool,
+) -> Vec<f32> {
     let width = here.len() / positions.max(1);
     let from = |i: usize| if hidden(i / width.max(1)) { baseline[i] } else { here[i] };
     (0..here.len()).map(from).collect()

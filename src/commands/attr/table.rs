@@ -28,8 +28,8 @@ pub fn title(
     let mut lines = vec![format!("{} of {target} = {} at {site}: ${number}", given.method, number_of(found.at_input))];
     let samples = matches!(given.method, "gradientshap" | "smoothgrad" | "vargrad");
     let kind = match given.method {
-        "shapley" if exact => "measured over all subsets".to_string(),
-        _ if samples || given.method == "shapley" => {
+        "shapley" | "kernelshap" if exact => "measured over all subsets".to_string(),
+        _ if samples || matches!(given.method, "shapley" | "kernelshap") => {
             let n = match given.method {
                 "shapley" => given.samples.unwrap_or(25),
                 _ => found.steps,

@@ -25,7 +25,7 @@ pub const COMMANDS: &[Command] = &[
                 [-window N]",
         about: "say how much each token, or each element of a site, counts for a number",
         help: "METHOD: saliency, inputxgradient, ig, gradientshap, smoothgrad, vargrad, conductance, influence, featureablation, \
-               occlusion, shapley; heads compares gradients and ablation of every head, rollout follows attention through all blocks. The target is the most likely token's logit at the focused position, or that of the predicted \
+               occlusion, shapley, kernelshap; heads compares gradients and ablation of every head, rollout follows attention through all blocks. The target is the most likely token's logit at the focused position, or that of the predicted \
                class; any number over the pass will do. The result becomes $N, with the shape of the site.",
         options: &[
             ("-target EXPR", "the number to explain"),
@@ -33,7 +33,7 @@ pub const COMMANDS: &[Command] = &[
             ("-at SITE", "where it is attributed to, embed by default; a layer's site for the layer forms"),
             ("-steps N", "points of a path, 50 by default; auto doubles them until the sum fits"),
             ("-rule R", "gausslegendre (the default), riemann_left, riemann_right, riemann_middle, riemann_trapezoid"),
-            ("-samples N", "random samples: 5 for gradientshap and smoothgrad, 25 for shapley"),
+            ("-samples N", "random samples: 5 for gradientshap and smoothgrad, 25 for shapley, 200 for kernelshap"),
             ("-stdev X", "standard deviation of the noise"),
             ("-seed S", "where the random numbers begin, 0 by default"),
             ("-window N", "tokens that occlusion hides at once, 1 by default"),
