@@ -82,7 +82,7 @@ fn columns(whole: &Value, op: &Op, span: Range<usize>) -> Result<Value, crate::t
     whole.slice(&slices)
 }
 
-fn difference(a: &Value, b: &Value) -> Result<(f64, Vec<usize>), crate::tensor::TensorError> {
+pub(super) fn difference(a: &Value, b: &Value) -> Result<(f64, Vec<usize>), crate::tensor::TensorError> {
     let (left, right) = (a.read_f64()?, b.read_f64()?);
     let mut worst = (0.0, 0);
     for (i, (x, y)) in left.iter().zip(&right).enumerate() {

@@ -3,7 +3,7 @@
 use super::console::{Console, Done};
 use super::fail::Fail;
 use super::table::Call;
-use crate::analysis::{Recomputed, recompute};
+use crate::analysis::{Recomputed, again, alone, recompute};
 use crate::answer::numbers::significant;
 use crate::answer::{Answer, Cell, Table};
 use crate::lang::command::Vocabulary;
@@ -17,35 +17,54 @@ const FLOOR: f64 = 5e-5;
 /// Sites listed.
 const LISTED: usize = 10;
 
-const SUBJECTS: [&str; 1] = ["cache"];
+const SUBJECTS: [&str; 3] = ["batch", "cache", "determinism"];
 
-/// `check cache [TOLERANCE]`.
+/// `check batch`, `check cache`, `check determinism`, with a tolerance where there is one.
 pub fn check(console: &mut Console, call: Call<'_, '_>) -> Done {
     let given = words(call.args.rest, call.args.offset)?;
     let Some(what) = given.first() else {
         let error = LangError::new("expected what to check", Span::at(call.args.offset));
-        return Err(Fail::At(error.help("check cache")));
+        return Err(Fail::At(error.help("check cache, check batch, check determinism")));
     };
-    Vocabulary { of: "check", names: &SUBJECTS, short: &[] }.resolve(&what.text, what.span)?;
+    let subject = Vocabulary { of: "check", names: &SUBJECTS, short: &[] }.resolve(&what.text, what.span)?;
     let floor = match &given[1..] {
         [] => FLOOR,
-        [word] => word.text.parse::<f64>().ok().filter(|x| *x > 0.0).ok_or_else(|| {
+        [word] if subject != "determinism" => word.text.parse::<f64>().ok().filter(|x| *x > 0.0).ok_or_else(|| {
             Fail::At(LangError::new(format!("{} is no tolerance: a number above 0", word.text), word.span))
         })?,
-        [_, extra, ..] => return Err(Fail::At(LangError::new("unexpected word", extra.span))),
+        [extra, ..] => return Err(Fail::At(LangError::new("unexpected word", extra.span))),
     };
-    let mut found = recompute(&mut console.session.run, call.progress).map_err(Fail::because)?;
+    let run = &mut console.session.run;
+    let (found, floor, agree, differ, what) = match subject {
+        "cache" => {
+            let found = recompute(run, call.progress).map_err(Fail::because)?;
+            let passes = found.iter().map(|site| site.pass).max().unwrap_or(0) + 1;
+            let what = format!("values of {passes} passes beside one pass over the whole text");
+            (found, floor, "Cached and recomputed values agree", "cached and recomputed values differ", what)
+        }
+        "batch" => {
+            let found = alone(run, call.progress).map_err(Fail::because)?;
+            let what = "values of rows in the batch beside each row alone".to_string();
+            (found, floor, "Rows compute what they do alone", "a row does not compute what it does alone", what)
+        }
+        _ => {
+            let found = again(run, call.progress).map_err(Fail::because)?;
+            let what = "values of the pass beside the same pass computed anew".to_string();
+            (found, 0.0, "The same bits again", "the pass gives other bits when it is computed anew", what)
+        }
+    };
+    told(found, floor, agree, differ, &what)
+}
+
+/// What was found, the largest first; a failure if one is beyond the tolerance.
+fn told(mut found: Vec<Recomputed>, floor: f64, agree: &str, differ: &str, what: &str) -> Done {
     let compared = found.len();
     found.sort_by(|a, b| b.difference.total_cmp(&a.difference));
-    let passes = found.iter().map(|site| site.pass).max().unwrap_or(0) + 1;
-    let summary = format!(
-        "{compared} values of {passes} passes beside one pass over the whole text, |a - b| / (1 + |b|) against {}",
-        significant(floor, 2)
-    );
+    let summary = format!("{compared} {what}, |a - b| / (1 + |b|) against {}", significant(floor, 2));
     if let Some(worst) = found.first().filter(|site| site.difference > floor) {
         let Recomputed { site, pass, difference, at } = worst;
         return Err(Fail::because(format!(
-            "cached and recomputed values differ: {site}#{pass} by {} at {at:?} (row first); {summary}",
+            "{differ}: {site}#{pass} by {} at {at:?} (row first); {summary}",
             significant(*difference, 3)
         )));
     }
@@ -57,6 +76,6 @@ pub fn check(console: &mut Console, call: Call<'_, '_>) -> Done {
         ]
     });
     let columns = ["Site", "Difference", "At"].map(String::from).to_vec();
-    let title = format!("Cached and recomputed values agree: {summary}; the largest are");
+    let title = format!("{agree}: {summary}; the largest are");
     Ok(Answer::Table(Table { title, columns, rows: rows.collect() }))
 }

@@ -26,6 +26,7 @@ fn left_by(b: &mut Bench, command: &str) -> Vec<f64> {
     b.numbers("$")
 }
 
+#[allow(clippy::print_stdout, reason = "how many is worth seeing")]
 fn on(name: &str, device: &Device, tolerance: f64) {
     let (prompts, bytes) = prompts(name);
     let tensors = SafeTensors::deserialize(&bytes).unwrap();

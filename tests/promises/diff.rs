@@ -161,3 +161,38 @@ fn what_cannot_be_compared_is_told() {
     assert!(b.fail("diff main -atol -1").contains("no tolerance"));
     assert!(b.fail("diff main main L9.attn.z").contains("no layer 9"));
 }
+
+#[test]
+fn rows_compute_in_a_batch_what_they_do_alone() {
+    for (name, side) in [
+        ("gpt2", "left"),
+        ("gpt2", "right"),
+        ("llama", "left"),
+        ("bert-seqcls", "right"),
+        ("mixtral", "left"),
+        ("opt", "left"),
+    ] {
+        let prompts = ["-p", "The king said that", "-p", "the dog", "-p", "and", "--pad-side", side];
+        let ran = batch(name, &[&prompts[..], &ex(&["run", "check batch", "check determinism"])].concat());
+        assert_eq!(ran.status, 0, "{name} {side}: {}", ran.err);
+        assert!(ran.out.contains("Rows compute what they do alone: "), "{}", ran.out);
+        assert!(ran.out.contains("The same bits again: "), "{}", ran.out);
+    }
+}
+
+#[test]
+fn checks_that_cannot_be_made_or_fail_are_told() {
+    let mut b = Bench::new("gpt2", &[NURSE]);
+    assert!(b.fail("check determinism").contains("is not complete"));
+    b.run("run");
+    assert!(b.fail("check batch").contains("there is one row without padding"));
+    assert!(b.fail("check determinism 1").contains("unexpected word"));
+    b.run("ablate L0H1");
+    // Edits are made again.
+    b.run("check determinism");
+    let mut rows = Bench::new("gpt2", &[NURSE, "the dog"]);
+    rows.run("run");
+    assert!(rows.fail("check batch 1e-30").contains("a row does not compute what it does alone"));
+    rows.run("set L0.attn.z[0] = 0");
+    assert!(rows.fail("check batch").contains("is in force, which a row alone cannot repeat"));
+}

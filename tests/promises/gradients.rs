@@ -45,6 +45,7 @@ pub fn furthest(found: &[f64], wanted: &[f64]) -> f64 {
     found.iter().zip(wanted).map(|(a, b)| (a - b).abs() / (1.0 + b.abs())).fold(0.0, f64::max)
 }
 
+#[allow(clippy::print_stdout, reason = "the distances are worth seeing")]
 fn compare(name: &str, device: &Device, tolerance: f64) {
     let (recorded, bytes) = recorded(name);
     let tensors = SafeTensors::deserialize(&bytes).unwrap();

@@ -103,10 +103,11 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         name: "check",
-        usage: "check cache [TOLERANCE]",
-        about: "whether passes with the key/value cache compute what one pass over the whole text does",
-        examples: &["generate 3\ncheck cache", "generate 3\ncheck cache 1e-3"],
-        takes: Takes::Words(&["cache"]),
+        usage: "check cache [TOLERANCE]\ncheck batch [TOLERANCE]\ncheck determinism",
+        about: "whether passes with the key/value cache compute what one pass over the whole text does, rows in a batch what they do \
+                alone, and the same pass the same bits again",
+        examples: &["generate 3\ncheck cache", "generate 3\ncheck cache 1e-3", "run\ncheck determinism"],
+        takes: Takes::Words(&["batch", "cache", "determinism"]),
         run: check::check,
         ..PLAIN
     },

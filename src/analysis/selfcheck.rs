@@ -1,0 +1,86 @@
+//! Does the same pass give the same bits again, and does a row of a batch compute what it does alone?
+
+use super::recompute::{Recomputed, difference};
+use crate::debugger::{Mark, Run, RunError, Target};
+use crate::model::Input;
+use crate::program::{Context, execute};
+use crate::tensor::ops::Slice;
+use crate::tensor::{Axis, Value};
+
+/// The pass of the prompt computed anew, its edits included, beside what is recorded: the bits should be the same.
+///
+/// # Errors
+/// A sentence if the pass is not complete, or what failed on the device.
+pub fn again(run: &mut Run, progress: &mut dyn FnMut(&str, u64, u64)) -> Result<Vec<Recomputed>, String> {
+    complete(run)?;
+    let program = run.program.clone();
+    let input = run.branch().prompt();
+    let context = Context::new(&run.model.spec, &input, 0..input.length(), run.device());
+    let mut found = Vec::new();
+    let mut values: Vec<Value> = Vec::with_capacity(program.ops.len());
+    for (number, op) in program.ops.iter().enumerate() {
+        progress(&op.site, number as u64, program.ops.len() as u64);
+        let at = Mark { pass: 0, op: number };
+        let inputs: Vec<Value> = op.inputs.iter().map(|&input| values[input].clone()).collect();
+        let mut value = execute(op, &inputs, run.branch().weights(), &context);
+        for edit in run.branch().edits.iter().filter(|edit| edit.applies_to(at)) {
+            value = edit.change.apply(&value).map_err(|error| error.to_string())?;
+        }
+        let recorded = run.value_at(at).map_err(|error: RunError| error.to_string())?;
+        let (difference, place) = difference(&value, &recorded).map_err(|error| error.to_string())?;
+        found.push(Recomputed { site: op.site.clone(), pass: 0, difference, at: place });
+        values.push(value);
+    }
+    Ok(found)
+}
+
+/// Each row of the batch computed alone, without its padding, beside its columns in the batch.
+///
+/// # Errors
+/// A sentence if there is one row, the pass is not complete, or edits of values are in force; or what failed on the device.
+pub fn alone(run: &mut Run, progress: &mut dyn FnMut(&str, u64, u64)) -> Result<Vec<Recomputed>, String> {
+    complete(run)?;
+    let prompt = run.branch().prompt();
+    if prompt.rows.len() < 2 && !prompt.is_padded() {
+        return Err("there is one row without padding, which is alone already; give -p twice, or --pad-to".into());
+    }
+    if let Some(edit) = run.branch().edits.iter().find(|edit| matches!(edit.target, Target::Op(_))) {
+        return Err(format!("the edit \"{}\" is in force, which a row alone cannot repeat", edit.text));
+    }
+    let program = run.program.clone();
+    let mut found = Vec::new();
+    let rows = prompt.texts();
+    for (row, text) in rows.iter().enumerate() {
+        progress(&format!("row {row}"), row as u64, rows.len() as u64);
+        let first = prompt.rows[row].mask.iter().position(|real| *real).unwrap_or(0);
+        let columns = first..first + text.ids.len();
+        let input = Input::from_rows(&run.model, vec![text.clone()]).map_err(|error| error.to_string())?;
+        let context = Context::new(&run.model.spec, &input, 0..input.length(), run.device());
+        let mut values: Vec<Value> = Vec::with_capacity(program.ops.len());
+        for (number, op) in program.ops.iter().enumerate() {
+            let inputs: Vec<Value> = op.inputs.iter().map(|&input| values[input].clone()).collect();
+            let value = execute(op, &inputs, run.branch().weights(), &context);
+            let recorded = run.value_at(Mark { pass: 0, op: number }).map_err(|error| error.to_string())?;
+            let slices: Vec<Slice> = op
+                .axes
+                .iter()
+                .map(|axis| match axis {
+                    Axis::Row => Slice::Range { start: row, end: row + 1, step: 1 },
+                    Axis::Pos | Axis::Q | Axis::K => Slice::Range { start: columns.start, end: columns.end, step: 1 },
+                    _ => Slice::All,
+                })
+                .collect();
+            let part = recorded.slice(&slices).map_err(|error| error.to_string())?;
+            let (difference, mut at) = difference(&part, &value).map_err(|error| error.to_string())?;
+            at[0] = row;
+            found.push(Recomputed { site: op.site.clone(), pass: 0, difference, at });
+            values.push(value);
+        }
+    }
+    Ok(found)
+}
+
+fn complete(run: &Run) -> Result<(), String> {
+    let whole = run.live && (run.pass > 0 || run.at_end());
+    if whole { Ok(()) } else { Err("the pass of the prompt is not complete; \"run\" or \"continue\"".into()) }
+}
