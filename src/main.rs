@@ -63,7 +63,7 @@ fn main() -> color_eyre::Result<ExitCode> {
         _ if options.resume => Journal::Off,
         (_, Some(folder)) => Journal::new(&folder, arguments()),
     };
-    let setup = Setup { journal, own_files: cli::own_files() };
+    let setup = Setup { journal, own_files: cli::init::own_files() };
     let engine = {
         let (options, interrupt) = (options.clone(), interrupt.clone());
         let flag = interrupt.clone();
@@ -116,7 +116,7 @@ fn show(
 ) -> color_eyre::Result<i32> {
     let (mut out, mut err) = (io::stdout(), io::stderr());
     let mut stdin = io::stdin().lock();
-    let (init, warning) = if options.init { cli::init_files() } else { (Vec::new(), None) };
+    let (init, warning) = if options.init { cli::init::init_files() } else { (Vec::new(), None) };
     let actions: Vec<Action> = init.into_iter().map(Action::Script).chain(options.actions.iter().cloned()).collect();
     if let (Some(warning), true) = (&warning, frontend != Frontend::Tui) {
         writeln!(err, "llmdbg: {warning}")?;

@@ -11,6 +11,7 @@ mod error;
 mod gradient;
 mod growing;
 mod host;
+mod host_memory;
 mod memory;
 pub mod ops;
 mod summary;
@@ -25,9 +26,10 @@ pub use gradient::Pulled;
 pub use growing::Growing;
 pub use host::transposed;
 pub(crate) use host::vectorised;
+pub use host_memory::{HostF32, HostView};
 pub use summary::{Summary, unravel};
 pub use threads::{awake, compute_here};
-pub use value::{HostF32, HostView, Kind, Value, bits};
+pub use value::{Kind, Value, bits};
 
 /// Most axes a value can have.
 pub const MAX_RANK: usize = 6;

@@ -3,13 +3,14 @@
 use std::borrow::Cow;
 
 use burn::tensor::{Bool, DType, DispatchTensor, Int, Shape, Tensor, TensorData};
-use burn_flex::{Flex, FlexTensor};
+use burn_flex::Flex;
 
 use super::MAX_RANK;
 use super::axes::Axis;
 use super::device::Device;
 use super::error::{TensorError, shape_text};
 use super::host::transposed;
+use super::host_memory::{HostF32, HostView};
 
 /// What the elements of a value are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -374,7 +375,7 @@ impl Value {
         if tensor.dtype() != DType::F32 {
             return None;
         }
-        Some(HostF32 { tensor: if tensor.is_contiguous() { tensor } else { tensor.to_contiguous() } })
+        Some(HostF32::new(if tensor.is_contiguous() { tensor } else { tensor.to_contiguous() }))
     }
 
     /// A 32-bit float value as it lies in host memory, if it does: transposed and cut views are not copied.
@@ -387,7 +388,7 @@ impl Value {
             return None;
         }
         let forward = tensor.layout().strides().iter().all(|stride| *stride >= 0);
-        Some(HostView { tensor: if forward { tensor } else { tensor.to_contiguous() } })
+        Some(HostView::new(if forward { tensor } else { tensor.to_contiguous() }))
     }
 
     /// The same matrix laid out as `other` is, so that products with it take the same steps and round alike: a copy if it
@@ -421,35 +422,6 @@ impl Value {
 
     fn flat_raw(&self) -> DispatchTensor {
         self.clone().reshaped(&[self.count()]).raw
-    }
-}
-
-/// Host memory of a CPU value.
-pub struct HostF32 {
-    tensor: FlexTensor,
-}
-
-impl HostF32 {
-    /// The elements in row-major order.
-    pub fn as_slice(&self) -> &[f32] {
-        self.tensor.as_slice::<f32>().unwrap_or(&[])
-    }
-}
-
-/// Host memory of a CPU value: element `(i, j, ...)` is `data[i * strides[0] + j * strides[1] + ...]`.
-pub struct HostView {
-    tensor: FlexTensor,
-}
-
-impl HostView {
-    /// Memory from the first element on.
-    pub fn data(&self) -> &[f32] {
-        &self.tensor.storage::<f32>()[self.tensor.layout().start_offset()..]
-    }
-
-    /// Distance between neighbours along each axis, in elements.
-    pub fn strides(&self) -> Vec<usize> {
-        self.tensor.layout().strides().iter().map(|stride| *stride as usize).collect()
     }
 }
 
