@@ -15,7 +15,7 @@ use crate::lang::ast::ExprKind;
 use crate::lang::eval::{Datum, evaluate, sites_used};
 use crate::lang::{Expr, LangError};
 use crate::model::role::WeightId;
-use crate::program::{Program, pull_back};
+use crate::program::{After, Program, pull_back};
 use crate::tensor::ops::{BinaryOp, Slice};
 use crate::tensor::{Kind, TensorError, Value};
 
@@ -218,7 +218,9 @@ impl Branch {
         let inputs = self.inputs(program, at)?;
         let span = self.span(at.pass);
         let after = |value: Value| self.edited(at, value.beginning_at(span.start));
-        let found = pull_back(op, &inputs, self.weights(), self.context(at.pass), &after, seed)?;
+        let edits = self.edits.iter().any(|edit| edit.applies_to(at));
+        let after = edits.then_some(&after as After<'_>);
+        let found = pull_back(op, &inputs, self.weights(), self.context(at.pass), after, seed)?;
         let mut cut = false;
         let mut out = Vec::new();
         for (&input, gradient) in op.inputs.iter().zip(found) {

@@ -102,7 +102,7 @@ pub fn execute(op: &Op, inputs: &[Value], weights: &Weights, context: &Context) 
 }
 
 /// A weight that is kept whole. The loader guarantees that every weight of the program is there.
-fn dense(weights: &Weights, id: WeightId) -> Value {
+pub(super) fn dense(weights: &Weights, id: WeightId) -> Value {
     match weights.get(id) {
         Some(Weight::Dense(value)) => value.clone(),
         Some(Weight::Rows(_)) | None => panic!("weight {id} was not loaded"),
@@ -110,7 +110,7 @@ fn dense(weights: &Weights, id: WeightId) -> Value {
 }
 
 /// A vocabulary matrix `[V, d]` in chunks of rows.
-fn rows_of(weights: &Weights, id: WeightId) -> Vec<Value> {
+pub(super) fn rows_of(weights: &Weights, id: WeightId) -> Vec<Value> {
     match weights.get(id) {
         Some(Weight::Rows(chunks)) => chunks.chunks().to_vec(),
         Some(Weight::Dense(value)) => vec![value.clone()],

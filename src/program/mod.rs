@@ -20,4 +20,4 @@ pub use interpreter::execute;
 pub use lens::lens;
 pub use op::{Kernel, Module, Op, Program};
 pub use shape::shape_of;
-pub use vjp::pull_back;
+pub use vjp::{After, pull_back};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::debugger::{Ablation, Change, Edit, Mark, Session, Target, number_of, ops_of};
 use crate::lang::{Expr, LangError};
 use crate::model::Input;
-use crate::program::{Context, Program, execute, pull_back};
+use crate::program::{After, Context, Program, execute, pull_back};
 use crate::tensor::ops::Slice;
 use crate::tensor::{TensorError, Value};
 
@@ -185,7 +185,9 @@ impl<'a> Probe<'a> {
                 let context = self.context(chunk.len())?;
                 let edits = &self.edits;
                 let after = |value: Value| edited(edits, op, value);
-                let pulled = pull_back(&self.program.ops[op], &inputs, &weights, &context, &after, &seed)?;
+                let touched = edits.iter().any(|edit| edit.target == Target::Op(op));
+                let after = touched.then_some(&after as After<'_>);
+                let pulled = pull_back(&self.program.ops[op], &inputs, &weights, &context, after, &seed)?;
                 for (&input, gradient) in self.program.ops[op].inputs.iter().zip(pulled) {
                     let Some(gradient) = gradient.filter(|_| values.contains_key(&input)) else { continue };
                     let sum = match gradients.remove(&input) {
