@@ -26,6 +26,8 @@ pub struct Pending {
     pub job: Job,
     /// Whether only a failure is worth a line in the console: a move of the focus by a key.
     pub quiet: bool,
+    /// Whether its lines are in the console already: those of a block, as they were typed.
+    pub echoed: bool,
 }
 
 /// The queue.
@@ -40,7 +42,14 @@ impl Queue {
     /// Adds a command at the end.
     pub fn push(&mut self, job: Job, quiet: bool) {
         self.next_id += 1;
-        self.waiting.push_back(Pending { id: self.next_id, job, quiet });
+        self.waiting.push_back(Pending { id: self.next_id, job, quiet, echoed: false });
+    }
+
+    /// Adds a block whose lines have been shown as they were typed.
+    pub fn push_block(&mut self, text: String) {
+        self.next_id += 1;
+        let job = Job::Line(text, Source::Prompt);
+        self.waiting.push_back(Pending { id: self.next_id, job, quiet: false, echoed: true });
     }
 
     /// The command that runs.

@@ -16,6 +16,7 @@ use super::tree::Tree;
 use super::value::ValuePane;
 use super::view::value::capacity;
 use crate::engine::messages::{PanelRequest, Request, Snapshot};
+use crate::engine::script::Reader;
 use crate::frontend::loading::Progress;
 use ratatui::layout::Rect;
 
@@ -75,6 +76,8 @@ pub struct State {
     pub console: Console,
     /// The prompt.
     pub prompt: Prompt,
+    /// The block that is being typed.
+    pub block: Reader,
     /// Who gets the keys.
     pub mode: Mode,
     /// The pane that has the focus.
@@ -112,6 +115,7 @@ impl State {
             value: ValuePane::default(),
             console: Console::default(),
             prompt: Prompt::default(),
+            block: Reader::default(),
             mode: Mode::default(),
             focus: Pane::default(),
             zoom: false,
@@ -168,7 +172,7 @@ impl State {
         let mut effects = Vec::new();
         let Some(snapshot) = self.snapshot.clone() else { return effects };
         if let Some(next) = self.queue.start_next() {
-            if !next.quiet && !next.shown().is_empty() {
+            if !next.quiet && !next.echoed && !next.shown().is_empty() {
                 self.echo(&next.shown());
             }
             effects.push(Effect::Request(next.request()));

@@ -2,6 +2,12 @@
 
 /// In front of a command.
 pub const PROMPT: &str = "(llmdbg) ";
+
+/// The prompt inside a block.
+pub const BLOCK_PROMPT: &str = "> ";
+
+/// A block was left before its end.
+pub const NO_BLOCK: &str = "The block is given up.";
 /// In front of a search for a site.
 pub const SITE_PROMPT: &str = "site: ";
 /// The window is too small.

@@ -241,3 +241,25 @@ fn a_failed_load_leaves_with_status_4() {
     session.give(Event::LoadFailed("no such file".to_string()));
     assert!(matches!(&session.effects[..], [Effect::Leave { status: 4, error }] if error == "no such file"));
 }
+
+#[test]
+fn a_block_is_typed_line_by_line_and_can_be_given_up() {
+    let mut session = session();
+    session.type_line("commands 1");
+    for line in ["silent", "", "end"] {
+        assert!(session.state.block.is_open() && session.state.mode == Mode::Prompt);
+        line.chars().for_each(|c| session.press(Chord::char(c)));
+        session.keys("Enter");
+    }
+    assert_eq!(session.sent().last(), Some(&"commands 1\nsilent\nend"));
+    let shown = session.lines().join("\n");
+    for line in ["(llmdbg) commands 1", "> silent", "> end"] {
+        assert_eq!(shown.matches(line).count(), 1, "{line}\n{shown}");
+    }
+    let mut session = self::session();
+    session.type_line("if 1");
+    assert!(session.state.block.is_open());
+    session.keys("Esc");
+    assert!(!session.state.block.is_open());
+    assert!(session.lines().iter().any(|line| line.contains("The block is given up.")));
+}

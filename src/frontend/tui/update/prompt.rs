@@ -4,12 +4,14 @@ use std::time::Instant;
 
 use super::{interrupt, keys, open_prompt, quit, send};
 use crate::engine::messages::Request;
+use crate::engine::script::opener;
 use crate::frontend::tui::actions::Toward;
 use crate::frontend::tui::console::Kind;
 use crate::frontend::tui::layout::Pane;
 use crate::frontend::tui::message::Effect;
 use crate::frontend::tui::prompt::{Outcome, Purpose};
 use crate::frontend::tui::state::{Mode, State};
+use crate::frontend::tui::strings;
 use crate::term::{Chord, Key};
 
 pub fn key(state: &mut State, chord: Chord, now: Instant, effects: &mut Vec<Effect>) {
@@ -29,7 +31,12 @@ pub fn key(state: &mut State, chord: Chord, now: Instant, effects: &mut Vec<Effe
     let purpose = state.prompt.purpose.clone();
     match state.prompt.key(chord) {
         Outcome::Edited | Outcome::Unused => {}
-        Outcome::Left => state.mode = Mode::Keys,
+        Outcome::Left => {
+            state.mode = Mode::Keys;
+            if purpose == Purpose::Command && state.block.abandon().is_some() {
+                state.console.push(Kind::Notice, strings::NO_BLOCK);
+            }
+        }
         Outcome::Complete(line, cursor) => effects.push(Effect::Request(Request::Complete { line, cursor })),
         Outcome::Accepted(line) => {
             state.mode = Mode::Keys;
@@ -45,6 +52,9 @@ fn run(state: &mut State, line: String, effects: &mut Vec<Effect>) {
     if state.prompt.history.push(&line) {
         effects.push(Effect::Remember(line.trim().to_string()));
     }
+    if state.block.is_open() || opener(&line).is_some() {
+        return block(state, &line);
+    }
     let word = line.split_whitespace().next().unwrap_or_default();
     if matches!(word, "q" | "quit" | "exit" | ":q") && state.is_live() {
         // The line may name an exit status: it is kept until the answer.
@@ -53,6 +63,16 @@ fn run(state: &mut State, line: String, effects: &mut Vec<Effect>) {
         return;
     }
     send(state, if word == ":q" { "quit" } else { &line });
+}
+
+/// Takes a line of a block, as it is typed; the last one sends all of them.
+fn block(state: &mut State, line: &str) {
+    let head = if state.block.is_open() { strings::BLOCK_PROMPT } else { strings::PROMPT };
+    state.console.push(Kind::Echo, format!("{head}{line}"));
+    match state.block.push(0, line) {
+        Some(command) => state.queue.push_block(command.text),
+        None => open_prompt(state, Purpose::Command, ""),
+    }
 }
 
 /// Chooses the next op whose site contains `text`; nothing typed means what was sought last.

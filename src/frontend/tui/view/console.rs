@@ -47,7 +47,11 @@ fn draw_prompt(state: &State, area: Rect, y: usize, buffer: &mut Buffer) -> Opti
         paint::put(buffer, area, x, y, state.prompt.found().unwrap_or_default(), state.theme.style(Role::Text));
         return place(area, x, y);
     }
-    let head = if state.prompt.purpose == Purpose::Site { strings::SITE_PROMPT } else { strings::PROMPT };
+    let head = match state.prompt.purpose {
+        Purpose::Site => strings::SITE_PROMPT,
+        _ if state.block.is_open() => strings::BLOCK_PROMPT,
+        _ => strings::PROMPT,
+    };
     let x = paint::put(buffer, area, 0, y, head, state.theme.style(Role::Prompt));
     let room = usize::from(area.width).saturating_sub(x + 1);
     let scroll = input.visual_scroll(room);
