@@ -214,6 +214,11 @@ fn mistakes_say_what_to_do() {
         ("attr ig -baseline \"a\"", "that is 1 tokens, and the text has"),
         ("attr ig -baseline mean -at L0.resid_post", "the mean is that of the token embeddings"),
         ("attr conductance", "conductance needs a site"),
+        (
+            "attr conductance -at L1.attn.z -target sum(L0.resid_post)",
+            "blocks.1.attn.z does not lie between embed and the number",
+        ),
+        ("attr influence -at tokens", "tokens does not lie between embed and the number"),
         ("attr occlusion -at L0.attn.pattern", "hides positions"),
     ] {
         let found = b.fail(line);

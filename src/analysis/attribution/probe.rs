@@ -153,6 +153,10 @@ impl<'a> Probe<'a> {
         of: usize,
         progress: &mut dyn FnMut(u64, u64),
     ) -> Found<Vec<Point>> {
+        if of != self.at && !self.affected.contains(&of) {
+            let (of, at) = (&self.program.ops[of].site, &self.program.ops[self.at].site);
+            return Err(Unexplained::Because(format!("{of} does not lie between {at} and the number")));
+        }
         let mut found = Vec::with_capacity(points.len());
         for chunk in points.chunks(self.batch()) {
             self.tell(found.len(), points.len(), progress)?;
