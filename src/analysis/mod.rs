@@ -1,9 +1,12 @@
 //! Questions asked of runs. Nothing here changes a run.
 
+pub mod attention;
 pub mod attribution;
 mod difference;
 mod dump;
+pub mod lens;
 mod recompute;
+pub mod repeated;
 mod selfcheck;
 
 pub use difference::{Difference, Tolerance, difference};

@@ -47,6 +47,30 @@ pub struct Snapshot {
     pub recorded: u64,
     /// The last stop.
     pub stop: Option<StopView>,
+    /// What the full screen is to show.
+    pub screen: ScreenView,
+}
+
+/// What the full screen is to show.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ScreenView {
+    /// Name of the layout.
+    pub layout: String,
+    /// Name of the theme.
+    pub theme: String,
+    /// Rows of the console pane; 0 leaves it to the layout.
+    pub console_rows: usize,
+    /// What colours the tokens.
+    pub shades: Option<Shades>,
+}
+
+/// A number for each token, as its colour.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Shades {
+    /// What the numbers are.
+    pub title: String,
+    /// One for each position; none where there is none.
+    pub values: Vec<Option<f64>>,
 }
 
 /// One op, as listed.
@@ -127,6 +151,8 @@ pub struct PanelRequest {
     pub view: PanelView,
     /// Whether it is the gradient at the op that is shown, not its value.
     pub gradient: bool,
+    /// First row and column of a part that is shown without pooling; none shows the whole map.
+    pub from: Option<(usize, usize)>,
 }
 
 /// How the value pane shows a value.
@@ -137,8 +163,12 @@ pub enum PanelView {
     Auto,
     /// Heat map of the slice at the focus.
     Heat,
+    /// The numbers of a part of the map.
+    Numbers,
     /// The vector at the focused position.
     Vector,
+    /// A heat map of every head, each of at most `cells` cells.
+    Heads,
     /// Largest elements of the vector at the focused position, with token text on a vocabulary axis.
     TopK,
 }
@@ -170,6 +200,10 @@ pub enum PanelContent {
         masked: Vec<bool>,
         /// Row of the map that the focus is on.
         focus_row: Option<usize>,
+        /// First row and column of the part shown; zeros where the whole is shown.
+        first: (usize, usize),
+        /// Rows and columns of the whole, before pooling.
+        whole: (usize, usize),
     },
     /// A vector as bars.
     Vector {
@@ -180,6 +214,8 @@ pub enum PanelContent {
         /// Elements behind each bar.
         pool: usize,
     },
+    /// A heat map for every head, and for each its masked cells.
+    Heads(Vec<(MapView, Vec<bool>)>),
     /// Largest elements: index, label, value, largest first.
     TopK(Vec<(usize, String, f64)>),
     /// A single number.

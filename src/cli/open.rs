@@ -8,6 +8,7 @@ use super::{Chat, Input as GivenInput, Options, PadSide};
 use crate::commands::Console;
 use crate::debugger::{Session, Settings};
 use crate::engine::{Interpreter, Progress};
+use crate::frontend::tui::{config, panes::Panes};
 use crate::model::bundled::{self, Bundled};
 use crate::model::chat::{ChatError, Conversation, Place};
 use crate::model::{Input, Model, ModelSource, Side, hub, load};
@@ -47,6 +48,8 @@ pub fn open(
     let settings = Settings { record_budget: options.record_budget };
     let session = Session::new(model, input, device, &settings, interrupt);
     let mut console = Console::new(session, name);
+    let own = config::user_file(config::directory().as_ref(), "layouts.toml");
+    console.screen.layouts = Panes::new(own.as_ref().map(|(_, text)| text.as_str())).0.names();
     console.chat = options.input.chat.is_some();
     Ok(Box::new(match &options.lora {
         Some(folder) => console.with_adapter(folder)?,

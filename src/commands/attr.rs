@@ -2,7 +2,7 @@
 
 mod given;
 mod heads;
-mod table;
+pub(super) mod table;
 
 use super::console::{Console, Done};
 use super::fail::Fail;

@@ -4,7 +4,7 @@ use super::dump::Dump;
 use super::fail::Fail;
 use super::table::{Call, find};
 use super::{Command, Follow, Outcome};
-use crate::answer::Answer;
+use crate::answer::{Answer, Table};
 use crate::debugger::{Finding, Progress, Session};
 use crate::lang::command::split_command;
 
@@ -25,6 +25,10 @@ pub struct Console {
     pub(super) highest_checkpoint: usize,
     /// The last attribution to positions: what is said of it, and each token's share.
     pub(super) attributed: Option<(String, Vec<(String, f64)>)>,
+    /// The table of the last `diff`.
+    pub(super) compared: Option<Table>,
+    /// What the full screen shows.
+    pub screen: super::Screen,
     pub(super) printed: Vec<String>,
     pub(super) listing: super::snapshot::Listing,
     pub(super) shown_stop: Option<crate::answer::StopView>,
@@ -46,6 +50,8 @@ impl Console {
             displays: 0,
             highest_checkpoint: 0,
             attributed: None,
+            compared: None,
+            screen: super::Screen::default(),
             printed: Vec::new(),
             listing,
             shown_stop: None,

@@ -258,15 +258,17 @@ impl Console {
         }
     }
 
-    /// The answer of `info display`.
-    pub(super) fn display_table(&self) -> Answer {
+    /// The answer of `info display`: with what each gives now, in a line.
+    pub(super) fn display_table(&mut self) -> Answer {
         if self.session.displays.is_empty() {
             return Answer::Text("There are no displays.".into());
         }
-        let rows = self.session.displays.iter().map(|(number, format, text)| {
-            vec![Cell::Int(*number as i64), Cell::Text(format.clone()), Cell::Text(text.clone())]
+        let formats: Vec<String> = self.session.displays.iter().map(|(_, format, _)| format.clone()).collect();
+        let rows = self.displays().into_iter().zip(formats).map(|((number, text, answer), format)| {
+            let now = crate::answer::text::lines(&answer, None).into_iter().next().unwrap_or_default();
+            vec![Cell::Int(number as i64), Cell::Text(format), Cell::Text(text), Cell::Text(now)]
         });
-        let columns = ["Num", "Format", "Expression"].map(String::from).to_vec();
+        let columns = ["Num", "Format", "Expression", "Now"].map(String::from).to_vec();
         Answer::Table(Table { title: String::new(), columns, rows: rows.collect() })
     }
 }

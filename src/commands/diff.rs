@@ -93,6 +93,7 @@ pub fn diff(console: &mut Console, call: Call<'_, '_>) -> Done {
     if let (Some(message), true) = (beyond, option("-fail").is_some()) {
         return Err(Fail::because(message));
     }
+    console.compared = Some(answer.clone());
     Ok(Answer::Table(answer))
 }
 

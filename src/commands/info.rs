@@ -11,11 +11,13 @@ use crate::lang::{LangError, Span};
 use crate::model::text::bytes;
 use crate::tensor::Axis;
 
-pub(super) const SUBJECTS: [&str; 18] = [
+pub(super) const SUBJECTS: [&str; 20] = [
     "alternatives",
+    "attribution",
     "breakpoints",
     "branches",
     "checkpoints",
+    "difference",
     "display",
     "edits",
     "generation",
@@ -40,12 +42,17 @@ pub fn info(console: &mut Console, call: Call<'_, '_>) -> Done {
     let vocabulary = Vocabulary { of: "info", names: &SUBJECTS, short: &[("b", "breakpoints")] };
     Ok(match vocabulary.resolve(subject.word, subject.span)? {
         "alternatives" => generation::alternatives(console)?,
+        "attribution" => attribution(console)?,
         "breakpoints" => breakpoints::table(console),
         "generation" => settings::of_group(console, "generation"),
         "gradients" => backward::table(console)?,
         "passes" => generation::passes(console)?,
         "branches" => branching::tree(console),
         "checkpoints" => times::table(console),
+        "difference" => match &console.compared {
+            Some(table) => Answer::Table(table.clone()),
+            None => return Err(Fail::because("nothing has been compared yet; \"diff BRANCH\" or \"diff FILE\" does")),
+        },
         "display" => console.display_table(),
         "edits" => branching::edits(console),
         "model" => model(console),
@@ -252,6 +259,20 @@ impl Console {
         let columns = ["", "Op", "Site", "Shape", "Flags"].map(String::from).to_vec();
         Table { title: String::new(), columns, rows: rows.collect() }
     }
+}
+
+/// The last attribution to positions.
+fn attribution(console: &Console) -> Done {
+    let Some((title, parts)) = &console.attributed else {
+        return Err(Fail::because("nothing has been attributed yet; \"attr ig\" does"));
+    };
+    let largest = parts.iter().fold(0.0f64, |largest, (_, share)| largest.max(share.abs()));
+    let rows = parts.iter().enumerate().map(|(pos, (token, share))| {
+        let bar = super::attr::table::bar(*share, largest);
+        vec![Cell::Int(pos as i64), Cell::Text(token.clone()), Cell::Num(*share), Cell::Text(bar)]
+    });
+    let columns = ["Pos", "Token", "Value", ""].map(String::from).to_vec();
+    Ok(Answer::Table(Table { title: title.clone(), columns, rows: rows.collect() }))
 }
 
 /// The chat templates of the model.

@@ -37,15 +37,19 @@ impl Console {
             PanelView::Auto => natural(&value),
             view => view,
         };
+        if view == PanelView::Heads {
+            return self.every_head(request, &value, &site, pos);
+        }
         let (slice, title) = match view {
-            PanelView::Heat => self.plane(&value, &site)?,
+            PanelView::Heat | PanelView::Numbers => self.plane(&value, &site)?,
             _ => self.line(&value, &site, pos)?,
         };
         let shape: Vec<String> = value.shape().iter().map(usize::to_string).collect();
         let content = match view {
             _ if slice.shape().is_empty() => PanelContent::Scalar(slice.read_scalar()?),
-            PanelView::Heat => {
-                let mut content = self.heat(&title, &value, &slice, op.site.as_str(), request.cells, pos)?;
+            PanelView::Heat | PanelView::Numbers => {
+                let part = request.from.map(|from| (from, request.cells));
+                let mut content = self.heat(&title, &value, &slice, op.site.as_str(), request.cells, part, pos)?;
                 if let (PanelContent::Heat { map, .. }, true) = (&mut content, request.gradient) {
                     map.scale = Scale::Diverging;
                 }
@@ -70,6 +74,34 @@ impl Console {
         Ok(Panel { op: request.op, title, shape: shape.join("x"), summary: value.summary()?, content })
     }
 
+    /// All heads of a value `[H, Q, K]`.
+    fn every_head(&self, request: &PanelRequest, value: &Value, site: &str, pos: usize) -> Result<Panel, Fail> {
+        if value.shape().len() != 3 || value.axes()[0] != Axis::Head {
+            return Err(Fail::because(format!("{site} is no map for each head")));
+        }
+        let program = &self.session.run.program;
+        let mut maps = Vec::new();
+        for head in 0..value.shape()[0] {
+            let plane = value.slice(&[Slice::At(head)])?;
+            let name = program.ops[request.op].site.as_str();
+            if let PanelContent::Heat { map, masked, .. } =
+                self.heat(&format!("head {head}"), value, &plane, name, request.cells, None, pos)?
+            {
+                maps.push((map, masked));
+            }
+        }
+        let shape: Vec<String> = value.shape().iter().map(usize::to_string).collect();
+        Ok(Panel {
+            op: request.op,
+            title: site.to_string(),
+            shape: shape.join("x"),
+            summary: value.summary()?,
+            content: PanelContent::Heads(maps),
+        })
+    }
+
+    /// A map of a plane, pooled to `cells`, or a `part` of it: its first row and column, and how many there are at most.
+    #[allow(clippy::too_many_arguments, reason = "all of them say what is to be seen")]
     fn heat(
         &self,
         title: &str,
@@ -77,31 +109,50 @@ impl Console {
         plane: &Value,
         site: &str,
         cells: (usize, usize),
+        part: Option<((usize, usize), (usize, usize))>,
         pos: usize,
     ) -> Result<PanelContent, Fail> {
-        let mut map = self.map(title.to_string(), plane, cells)?;
+        let full = match plane.shape() {
+            [rows, columns] => (*rows, *columns),
+            shape => (1, shape.iter().product()),
+        };
+        let (first, shown) = match part.filter(|_| plane.shape().len() == 2) {
+            Some((from, size)) => {
+                let first = (from.0.min(full.0 - 1), from.1.min(full.1 - 1));
+                let slice = |from: usize, len: usize, end: usize| Slice::Range {
+                    start: from,
+                    end: (from + len).min(end),
+                    step: 1,
+                };
+                (first, plane.slice(&[slice(first.0, size.0, full.0), slice(first.1, size.1, full.1)])?)
+            }
+            None => ((0, 0), plane.clone()),
+        };
+        let mut map = self.map(title.to_string(), &shown, cells)?;
         let attention = site.ends_with(".attn.scores") || site.ends_with(".attn.pattern");
         map.scale =
             if whole.axes().contains(&Axis::K) && site.ends_with("pattern") { Scale::Sequential } else { map.scale };
+        let start = self.session.run.branch().span(self.session.run.pass).start;
         let mut masked = vec![false; map.data.len()];
         if attention {
             let causal = self.session.run.model.spec.attention.causal;
             let branch = self.session.run.branch();
-            let span = branch.span(self.session.run.pass);
-            let real = &branch.text().rows[self.session.focus.row].mask[..span.end];
+            let end = branch.span(self.session.run.pass).end;
+            let real = &branch.text().rows[self.session.focus.row].mask[..end];
             for r in 0..map.rows {
                 // A pooled cell is masked if the mask covers all that it stands for.
-                let last_q = (span.start + (r + 1) * map.pool[0]).min(real.len()) - 1;
+                let last_q = (start + first.0 + (r + 1) * map.pool[0]).min(real.len()) - 1;
                 for c in 0..map.columns {
-                    let keys = c * map.pool[1]..((c + 1) * map.pool[1]).min(real.len());
+                    let from = first.1 + c * map.pool[1];
+                    let keys = from..(from + map.pool[1]).min(real.len());
                     masked[r * map.columns + c] = keys.clone().all(|k| (causal && k > last_q) || !real[k]);
                 }
             }
         }
         let rows_are_positions = plane.axes().first().is_some_and(|axis| axis.is_position());
-        let start = self.session.run.branch().span(self.session.run.pass).start;
-        let focus_row = pos.checked_sub(start).filter(|_| rows_are_positions).map(|row| row / map.pool[0]);
-        Ok(PanelContent::Heat { map, masked, focus_row })
+        let focus = pos.checked_sub(start + first.0).filter(|_| rows_are_positions).map(|row| row / map.pool[0]);
+        let focus_row = focus.filter(|row| *row < map.rows);
+        Ok(PanelContent::Heat { map, masked, focus_row, first, whole: full })
     }
 
     /// The two-dimensional slice at the focus, and its title.

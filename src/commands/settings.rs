@@ -7,7 +7,7 @@ use super::fail::Fail;
 use super::table::Call;
 use crate::answer::{Answer, Cell, Table};
 use crate::lang::words::{Word, words};
-use crate::lang::{LangError, Span, size};
+use crate::lang::{LangError, Span, parse_expr, size};
 
 /// Something that can be chosen.
 pub struct Setting {
@@ -61,6 +61,17 @@ impl Default for Chosen {
 
 /// Every setting, in the order of `show`.
 pub static SETTINGS: &[Setting] = &[
+    Setting {
+        name: "console-rows",
+        takes: "a whole number from 0 on",
+        default: "0",
+        about: "rows of the console in the full screen; 0 leaves it to the layout",
+        get: |console| console.screen.console_rows.to_string(),
+        set: |console, text| {
+            console.screen.console_rows = text.parse().ok().filter(|rows| *rows < 1000)?;
+            Some(())
+        },
+    },
     Setting {
         name: "generation temperature",
         takes: "a number from 0 on",
@@ -139,6 +150,17 @@ pub static SETTINGS: &[Setting] = &[
         },
     },
     Setting {
+        name: "layout",
+        takes: "a layout, see \"layout\"",
+        default: "program",
+        about: "panes of the full screen",
+        get: |console| console.screen.layout.clone(),
+        set: |console, text| {
+            console.screen.layout = console.screen.layouts.iter().find(|name| *name == text)?.clone();
+            Some(())
+        },
+    },
+    Setting {
         name: "list-size",
         takes: "a whole number from 1 on",
         default: "10",
@@ -201,6 +223,32 @@ pub static SETTINGS: &[Setting] = &[
         get: |console| if console.chosen.shell { "on" } else { "off" }.to_string(),
         set: |console, text| {
             console.chosen.shell = switch(text)?;
+            Some(())
+        },
+    },
+    Setting {
+        name: "theme",
+        takes: "dark, light, high-contrast, or mono",
+        default: "dark",
+        about: "colours of the full screen",
+        get: |console| console.screen.theme.clone(),
+        set: |console, text| {
+            console.screen.theme = console.screen.themes.iter().find(|name| *name == text)?.clone();
+            Some(())
+        },
+    },
+    Setting {
+        name: "tokens-by",
+        takes: "off, attribution, or an expression in quotes with a number for each position",
+        default: "attribution",
+        about: "what colours the tokens in the full screen",
+        get: |console| match console.screen.tokens_by.as_str() {
+            plain @ ("off" | "attribution") => plain.to_string(),
+            text => format!("{text:?}"),
+        },
+        set: |console, text| {
+            let known = matches!(text, "off" | "attribution") || parse_expr(text, 0).is_ok();
+            console.screen.tokens_by = Some(text).filter(|_| known)?.to_string();
             Some(())
         },
     },

@@ -106,6 +106,7 @@ impl Console {
             self.listing = Listing::of(&self.session);
         }
         let flags = self.listing.flags(&self.session);
+        let screen = self.screen_view();
         let session = &self.session;
         let (run, spec) = (&session.run, &session.run.model.spec);
         let branch = run.branch();
@@ -131,6 +132,7 @@ impl Console {
             edits: branch.edits.len(),
             recorded: branch.status().bytes,
             stop: self.shown_stop.clone(),
+            screen,
         })
     }
 

@@ -27,31 +27,66 @@ pub struct RunScope<'a> {
     given: Option<HashMap<usize, Value>>,
     /// The row of the text.
     text_row: usize,
+    /// The block that names without a layer belong to, if it is not that of the cursor.
+    block: Option<usize>,
 }
 
 impl<'a> RunScope<'a> {
     /// For commands: `$` is the last value of the history.
     pub fn new(session: &'a mut Session) -> Self {
         let row = session.focus.row;
-        RunScope { session, condition: None, row, latest: false, missed: false, given: None, text_row: row }
+        RunScope {
+            session,
+            condition: None,
+            row,
+            latest: false,
+            missed: false,
+            given: None,
+            text_row: row,
+            block: None,
+        }
     }
 
     /// For conditions: `$` is the value just computed, or one head of it, in a row of its own or the focused one.
     pub fn at_stop(session: &'a mut Session, head: Option<usize>, row: Option<usize>) -> Self {
         let row = row.unwrap_or(session.focus.row);
-        RunScope { session, condition: Some(head), row, latest: false, missed: false, given: None, text_row: row }
+        RunScope {
+            session,
+            condition: Some(head),
+            row,
+            latest: false,
+            missed: false,
+            given: None,
+            text_row: row,
+            block: None,
+        }
     }
 
     /// For gradients: ops of the current pass have the values `given`, of which row `row` is read; results stay connected to
     /// them.
     pub fn tracked(session: &'a mut Session, given: HashMap<usize, Value>, row: usize) -> Self {
         let text_row = session.focus.row;
-        RunScope { session, condition: None, row, latest: false, missed: false, given: Some(given), text_row }
+        RunScope {
+            session,
+            condition: None,
+            row,
+            latest: false,
+            missed: false,
+            given: Some(given),
+            text_row,
+            block: None,
+        }
     }
 
     /// The same, where values that this pass has not computed yet are those of the pass before.
     pub fn latest(mut self) -> Self {
         self.latest = true;
+        self
+    }
+
+    /// The same, where names without a layer belong to block `layer`.
+    pub fn in_block(mut self, layer: usize) -> Self {
+        self.block = Some(layer);
         self
     }
 
@@ -144,7 +179,7 @@ impl Scope for RunScope<'_> {
     }
 
     fn block(&self) -> Option<usize> {
-        self.session.block()
+        self.block.or_else(|| self.session.block())
     }
 
     fn site(&mut self, site: &SiteRef) -> Result<Value, String> {

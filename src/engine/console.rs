@@ -1,10 +1,11 @@
 //! The console of commands, as the engine thread drives it.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::messages::{Panel, PanelRequest, Pc, Snapshot, Source};
 use super::{Interpreter, Progress};
-use crate::answer::ErrorView;
+use crate::answer::{Answer, ErrorView};
 use crate::commands::{Console, Outcome, Outside};
 
 impl Interpreter for Console {
@@ -34,6 +35,14 @@ impl Interpreter for Console {
 
     fn panel(&mut self, request: &PanelRequest) -> Result<Panel, String> {
         Console::panel(self, request)
+    }
+
+    fn query(&mut self, line: &str, progress: Progress<'_>) -> Answer {
+        Console::query(self, line, progress)
+    }
+
+    fn fault_in(&self, line: &str) -> Option<(Range<usize>, String)> {
+        Console::fault_in(self, line).map(|(span, message)| (span.start..span.end, message))
     }
 
     fn complete(&mut self, line: &str, cursor: usize) -> (usize, Vec<String>) {

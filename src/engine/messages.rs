@@ -1,12 +1,14 @@
 //! Everything that passes between the engine thread and a frontend.
 
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::answer::Answer;
 pub use crate::answer::Pc;
 pub use crate::answer::view::{
-    Breakpoint, Focus, ModuleLine, OpFlags, OpLine, Panel, PanelContent, PanelRequest, PanelView, Snapshot,
+    Breakpoint, Focus, ModuleLine, OpFlags, OpLine, Panel, PanelContent, PanelRequest, PanelView, ScreenView, Shades,
+    Snapshot,
 };
 
 /// From a frontend to the engine.
@@ -33,6 +35,16 @@ pub enum Request {
     },
     /// Data for the value pane; answered by [`Event::Panel`]. Not a command: changes nothing, is not journalled.
     Panel(PanelRequest),
+    /// A command that only looks, whose answer fills a pane; answered by [`Event::Queried`]. Nothing changes, nothing is journalled.
+    Query {
+        /// The command.
+        line: String,
+    },
+    /// Whether a line that is being typed is right as far as it can be told; answered by [`Event::Checked`].
+    Check {
+        /// The line so far.
+        line: String,
+    },
     /// Candidates for completing `line` at byte `cursor`; answered by [`Event::Completions`].
     Complete {
         /// The line so far.
@@ -110,8 +122,27 @@ pub enum Event {
     },
     /// The state changed; sent after every command that changed it, before its answer.
     Moved(Arc<Snapshot>),
-    /// Data for the value pane.
-    Panel(Result<Panel, String>),
+    /// Data for the value pane, and what it answers.
+    Panel {
+        /// The request.
+        request: PanelRequest,
+        /// What came of it.
+        panel: Result<Panel, String>,
+    },
+    /// The answer of a command that fills a pane.
+    Queried {
+        /// The command.
+        line: String,
+        /// What it gave.
+        answer: Answer,
+    },
+    /// What is wrong with a line that is being typed.
+    Checked {
+        /// The line.
+        line: String,
+        /// Bytes of the fault, and what it is.
+        fault: Option<(Range<usize>, String)>,
+    },
     /// Completions: byte offset where the replaced text starts, and the candidates.
     Completions {
         /// Byte offset at which candidates replace the line's text up to the cursor.

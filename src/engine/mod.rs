@@ -3,9 +3,10 @@
 //! Tensors never cross threads: the thread that [`thread::spawn`] starts builds the session, owns it and runs every
 //! command on it. Frontends hold the two ends of a channel and see answers and snapshots only.
 
+use std::ops::Range;
 use std::sync::Arc;
 
-use crate::answer::ErrorView;
+use crate::answer::{Answer, ErrorView};
 use crate::commands::{Outcome, Outside};
 
 mod console;
@@ -57,6 +58,12 @@ pub trait Interpreter {
 
     /// Data for the value pane.
     fn panel(&mut self, request: &PanelRequest) -> Result<Panel, String>;
+
+    /// Runs a command that only looks, for a pane; nothing changes, and mistakes are answers.
+    fn query(&mut self, line: &str, progress: Progress<'_>) -> Answer;
+
+    /// What is wrong with a line that has not been run: bytes of the fault, and what it is.
+    fn fault_in(&self, line: &str) -> Option<(Range<usize>, String)>;
 
     /// Candidates for the text before byte `cursor` of `line`, and the byte at which they replace it.
     fn complete(&mut self, line: &str, cursor: usize) -> (usize, Vec<String>);

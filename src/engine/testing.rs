@@ -1,10 +1,11 @@
 //! A session of a few made-up commands, for tests of the engine thread and of the frontends.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::messages::{Focus, Panel, PanelRequest, Pc, Snapshot, Source};
+use super::messages::{Focus, Panel, PanelRequest, Pc, ScreenView, Snapshot, Source};
 use super::thread::{Handle, spawn};
 use super::{Interpreter, Progress};
 use crate::answer::{Answer, ErrorView, Fault, Reason, StopView};
@@ -95,12 +96,21 @@ impl Interpreter for Fake {
             edits: 0,
             recorded: 0,
             stop: None,
+            screen: ScreenView::default(),
         })
     }
 
     fn panel(&mut self, request: &PanelRequest) -> Result<Panel, String> {
         assert!(request.op < 10, "no such op");
         Err(format!("op {} has no value yet", request.op))
+    }
+
+    fn query(&mut self, line: &str, _: Progress<'_>) -> Answer {
+        Answer::Text(format!("asked {line}"))
+    }
+
+    fn fault_in(&self, line: &str) -> Option<(Range<usize>, String)> {
+        line.starts_with("wrong").then(|| (0..5, "not right".to_string()))
     }
 
     fn complete(&mut self, line: &str, cursor: usize) -> (usize, Vec<String>) {

@@ -21,6 +21,7 @@ use super::user::User;
 use super::{Interpreter, Progress};
 use crate::answer::{self, Answer, ErrorView, Fault};
 use crate::commands::Outcome;
+use crate::lang::command::split_command;
 use crate::tensor::compute_here;
 
 /// Progress is reported at most this often.
@@ -206,7 +207,27 @@ impl Engine {
                 }
                 Request::Panel(request) => {
                     let panel = guard(|| self.interpreter.panel(&request)).unwrap_or_else(Err);
-                    self.send(Event::Panel(panel));
+                    self.send(Event::Panel { request, panel });
+                    None
+                }
+                Request::Query { line } => {
+                    let mut meter = Meter::new(self.events.clone());
+                    let mut told = |what: &str, done, total| meter.report(what, done, total);
+                    let answer = guard(|| self.interpreter.query(&line, &mut told));
+                    let answer = answer.unwrap_or_else(|message| failure(&message, Fault::Model).answer);
+                    self.send(Event::Queried { line, answer });
+                    None
+                }
+                Request::Check { line } => {
+                    // Commands of the user's own are known here alone.
+                    let own =
+                        split_command(&line).is_some_and(|call| self.own_names("").contains(&call.word.to_string()));
+                    let builtin = script::builtin(&line).is_some() || opener(&line).is_some();
+                    let fault = match own || builtin {
+                        true => None,
+                        false => guard(|| self.interpreter.fault_in(&line)).unwrap_or_default(),
+                    };
+                    self.send(Event::Checked { line, fault });
                     None
                 }
                 Request::Complete { line, cursor } => {

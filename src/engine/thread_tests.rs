@@ -81,7 +81,7 @@ fn a_panic_is_an_answer_and_the_session_lives_on() {
         ["moved 1", "panic 7: [] Model internal error: kernel 7 went wrong (please report; the session continues)"]
     );
     assert_eq!(prompt(&handle, "step").last().unwrap(), "step: [] at op 2");
-    let panel = PanelRequest { op: 99, cells: (1, 1), view: PanelView::Auto, gradient: false };
+    let panel = PanelRequest { op: 99, cells: (1, 1), view: PanelView::Auto, gradient: false, from: None };
     handle.requests.send(Request::Panel(panel)).unwrap();
     assert!(until_answer(&handle)[0].contains("no such op"));
     assert!(!on_engine_thread());

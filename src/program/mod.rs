@@ -17,7 +17,7 @@ mod vjp;
 pub use compile::compile;
 pub use context::Context;
 pub use interpreter::execute;
-pub use lens::lens;
+pub use lens::{lens, lens_start};
 pub use op::{Kernel, Module, Op, Program};
 pub use shape::shape_of;
 pub use vjp::{After, pull_back};

@@ -245,7 +245,7 @@ fn the_value_pane_shows_gradients_when_asked() {
     let mut b = Bench::new("gpt2", &["The king said that"]);
     b.run("run");
     let op = b.console.session.run.program.op_of("blocks.1.attn.pattern").unwrap();
-    let request = PanelRequest { op, cells: (40, 40), view: PanelView::Auto, gradient: true };
+    let request = PanelRequest { op, cells: (40, 40), view: PanelView::Auto, gradient: true, from: None };
     assert!(b.console.panel(&request).unwrap_err().contains("\"backward EXPR\" takes them"));
     b.run("backward logit(5)");
     let panel = b.console.panel(&request).unwrap();

@@ -18,6 +18,7 @@ pub use path::{Noise, Shap, conductance, gradient_shap, gradient_shap_with, infl
 pub use perturb::{ablation, occlusion, shapley_exact, shapley_sampled};
 pub use probe::{Point, Probe, Unexplained};
 pub use quality::{Quality, infidelity, quality, sensitivity};
+pub use random::Random;
 pub use rule::{RULES, Rule};
 
 /// What a method found.

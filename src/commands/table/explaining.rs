@@ -1,7 +1,7 @@
 //! Commands that say what a number depends on, and where two runs part.
 
-use super::super::{attr, backward, diff};
-use super::{CHANGING, Command, Takes};
+use super::super::{attr, backward, diff, heads, layers, lens};
+use super::{CHANGING, Command, LOOKING, Takes};
 
 pub const COMMANDS: &[Command] = &[
     Command {
@@ -71,6 +71,60 @@ pub const COMMANDS: &[Command] = &[
         ],
         takes: Takes::Branch,
         run: diff::diff,
-        ..super::PLAIN
+        ..CHANGING
+    },
+    Command {
+        name: "lens",
+        usage: "lens [-target TOKEN [-foil TOKEN]] [-pos P] [-top N] [-mid]\nlens -grid\nlens -map [-target TOKEN]",
+        about: "say what the model would predict if it stopped at each block: the logit lens",
+        help: "The final norm and the unembedding on what each block reads; the last row is the model's own prediction. Rank 0 is the \
+               likeliest. -grid names the likeliest token at every position, -map shows the target's probability there.",
+        options: &[
+            (
+                "-target TOKEN",
+                "the token to follow: its text in quotes, or its number; the last row's likeliest by default",
+            ),
+            ("-foil TOKEN", "a second token: by how much the target's logit is above its"),
+            ("-pos P", "the position; the focused one by default"),
+            ("-top N", "tokens named in a row, 3 by default"),
+            ("-mid", "the streams between attention and MLP too"),
+            ("-grid", "the likeliest token at every position"),
+            ("-map", "a heat map over positions"),
+        ],
+        examples: &[
+            "run\nlens -target \" Mary\" -foil \" John\"",
+            "run\nlens -grid",
+            "run\nlens -map -target \" Mary\"",
+        ],
+        takes: Takes::Expression,
+        run: lens::lens,
+        ..LOOKING
+    },
+    Command {
+        name: "heads",
+        usage: "heads [LAYER...] [-sort SCORE] [-grid SCORE] [-repeated N [-seed S]]",
+        about: "say what every attention head looks at: the token before, the first one, copies, and how sharply",
+        help: "SCORE: previous, next, first, duplicate, induction, self, separators, entropy, largest, distance. Shares are of all \
+               attention of the head on this text. A sink is a head that rests on the first token: usual, and no fault.",
+        options: &[
+            ("-sort SCORE", "the largest first"),
+            ("-grid SCORE", "a heat map of layers by heads"),
+            ("-repeated N", "on N random tokens twice, where copying heads show themselves, instead of this text"),
+            ("-seed S", "where the random numbers begin, 0 by default"),
+        ],
+        examples: &["run\nheads L1", "run\nheads -grid first", "heads -repeated 20 -sort induction"],
+        takes: Takes::Location,
+        run: heads::heads,
+        ..LOOKING
+    },
+    Command {
+        name: "layers",
+        usage: "layers [EXPR]",
+        about: "evaluate an expression in every block: a number as bars, a vector as a heat map",
+        help: "Names without a layer are those of each block in turn; alone, the norm of the residual stream at the last position.",
+        examples: &["run\nlayers norm(resid_post[-1])", "run\nlayers max(attn.pattern[q=-1], axis=k)"],
+        takes: Takes::Expression,
+        run: layers::layers,
+        ..LOOKING
     },
 ];

@@ -1,7 +1,7 @@
 //! Commands that look at values and at the session.
 
 use super::super::{check, data, dump, info};
-use super::{CHANGING, Command, PLAIN, REPEATED, Takes};
+use super::{CHANGING, Command, LOOKING, PLAIN, REPEATED, Takes};
 
 pub const COMMANDS: &[Command] = &[
     Command {
@@ -27,7 +27,7 @@ pub const COMMANDS: &[Command] = &[
         examples: &["run\noutput mean(L0.resid_pre)", "run\noutput/3t prob"],
         takes: Takes::Expression,
         run: data::output,
-        ..PLAIN
+        ..LOOKING
     },
     Command {
         name: "printf",
@@ -80,7 +80,7 @@ pub const COMMANDS: &[Command] = &[
         examples: &["run\nwhatis L0.attn.q", "whatis param(\"W_E\")"],
         takes: Takes::Expression,
         run: data::whatis,
-        ..PLAIN
+        ..LOOKING
     },
     Command {
         name: "ptype",
@@ -90,7 +90,7 @@ pub const COMMANDS: &[Command] = &[
         examples: &["ptype L2.attn.pattern", "run\nptype logits[-1]"],
         takes: Takes::Expression,
         run: data::ptype,
-        ..PLAIN
+        ..LOOKING
     },
     Command {
         name: "assert",
@@ -118,7 +118,7 @@ pub const COMMANDS: &[Command] = &[
         about: "the modules around the cursor",
         examples: &["until L2.attn.pattern\nbt", "backtrace"],
         run: info::backtrace,
-        ..PLAIN
+        ..LOOKING
     },
     Command {
         name: "list",
@@ -128,14 +128,14 @@ pub const COMMANDS: &[Command] = &[
         examples: &["list", "list L2"],
         takes: Takes::Location,
         run: info::list,
-        ..PLAIN
+        ..LOOKING
     },
     Command {
         name: "info",
         short: &["i"],
         usage: "info WHAT\ninfo trace [N...]\ninfo weights [PATTERN...] [-against FILE | -block N]",
         about: "tell about the session: breakpoints, model, tokens and more",
-        help: "WHAT: alternatives, breakpoints, branches, display, edits, generation, model, modules, passes, record, sites, tokens, trace, weights. Weights are those of the files: name, role, shape, how they are stored, and the range of what was loaded; PATTERN is a name or a role, and * and ** stand for any part of one.",
+        help: "WHAT: alternatives, attribution, breakpoints, branches, difference, display, edits, generation, model, modules, passes, record, sites, tokens, trace, weights. Weights are those of the files: name, role, shape, how they are stored, and the range of what was loaded; PATTERN is a name or a role, and * and ** stand for any part of one.",
         options: &[
             (
                 "-against FILE",
@@ -151,7 +151,7 @@ pub const COMMANDS: &[Command] = &[
         ],
         takes: Takes::Words(&info::SUBJECTS),
         run: info::info,
-        ..PLAIN
+        ..LOOKING
     },
     Command {
         name: "focus",

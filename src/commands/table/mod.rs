@@ -42,6 +42,8 @@ pub struct Command {
     pub repeats: bool,
     /// Whether it may change what a screen shows.
     pub changes: bool,
+    /// Whether its answer may fill a pane: it changes nothing, writes nothing, and leaves nothing behind.
+    pub fills: bool,
     /// Carries it out.
     pub(super) run: fn(&mut Console, Call<'_, '_>) -> Done,
 }
@@ -91,8 +93,12 @@ const PLAIN: Command = Command {
     takes: Takes::Nothing,
     repeats: false,
     changes: false,
+    fills: false,
     run: |_, _| Err(Fail::Because(String::new())),
 };
+
+/// A command that only looks.
+const LOOKING: Command = Command { fills: true, ..PLAIN };
 
 /// A command that may change what a screen shows.
 const CHANGING: Command = Command { changes: true, ..PLAIN };

@@ -1,7 +1,7 @@
 //! Commands that move the cursor.
 
 use super::super::{motion, times};
-use super::{CHANGING, Command, PLAIN, REPEATED, Takes};
+use super::{CHANGING, Command, LOOKING, REPEATED, Takes};
 
 pub const COMMANDS: &[Command] = &[
     Command {
@@ -174,7 +174,7 @@ pub const COMMANDS: &[Command] = &[
         about: "the place in time: op, pass, branch, and where on the trail of stops",
         examples: &["run\nwhen", "until L2\ncheckpoint\nwhen"],
         run: times::when,
-        ..PLAIN
+        ..LOOKING
     },
     Command {
         name: "checkpoint",

@@ -1,7 +1,7 @@
 //! Commands about files and the session itself.
 
-use super::super::{exporting, files, help, saving, settings};
-use super::{CHANGING, Command, PLAIN, Takes};
+use super::super::{exporting, files, help, saving, screen, settings};
+use super::{CHANGING, Command, LOOKING, PLAIN, Takes};
 
 pub const COMMANDS: &[Command] = &[
     Command {
@@ -45,6 +45,17 @@ pub const COMMANDS: &[Command] = &[
         ..PLAIN
     },
     Command {
+        name: "layout",
+        short: &["la"],
+        usage: "layout [NAME|next|prev]",
+        about: "choose the panes of the full screen; alone, list the layouts",
+        help: "NAME: program, attention, lens, diff, grad, generate, session, or one of layouts.toml. Anywhere else it has no effect that \
+               shows.",
+        examples: &["layout attention", "layout next\nlayout"],
+        run: screen::layout,
+        ..CHANGING
+    },
+    Command {
         name: "show",
         usage: "show [SETTING]",
         about: "what a setting is, or what all of them are",
@@ -52,7 +63,7 @@ pub const COMMANDS: &[Command] = &[
         examples: &["show", "set list-size 4\nshow list-size\nlist"],
         takes: Takes::Setting,
         run: settings::show,
-        ..PLAIN
+        ..LOOKING
     },
     Command {
         name: "help",
@@ -63,7 +74,7 @@ pub const COMMANDS: &[Command] = &[
         examples: &["help break", "help functions", "help gdb"],
         takes: Takes::Command,
         run: help::help,
-        ..PLAIN
+        ..LOOKING
     },
     Command {
         name: "apropos",
@@ -71,7 +82,7 @@ pub const COMMANDS: &[Command] = &[
         about: "commands and functions whose name or description has something in it",
         examples: &["apropos branch", "apropos top-?k"],
         run: help::apropos,
-        ..PLAIN
+        ..LOOKING
     },
     Command {
         name: "quit",

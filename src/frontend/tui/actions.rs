@@ -34,6 +34,14 @@ pub enum Action {
     Head(Step),
     /// Another position.
     Position(Step),
+    /// The heads pane, or back to the program.
+    Heads,
+    /// Another layout: its name, `next` or `prev`.
+    Layout(&'static str),
+    /// Closer to single values, or away from them.
+    Closer(Step),
+    /// Chooses from all commands.
+    Palette,
     /// Opens the prompt.
     Prompt,
     /// Opens the prompt and searches the history.
@@ -81,7 +89,7 @@ pub enum Toward {
 }
 
 /// An action and the words for it.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub struct ActionInfo {
     /// Its name in the configuration file.
     pub name: &'static str,
@@ -115,6 +123,7 @@ pub const ACTIONS: &[ActionInfo] = &[
     row("run-to", Action::RunTo, "to", "run to the chosen op"),
     row("edit", Action::Edit, "edit", "assign to the chosen value"),
     row("view", Action::View, "view", "show the value as map, vector or largest elements"),
+    row("heads", Action::Heads, "heads", "all heads of the layer; again goes back to the program"),
     row("gradient", Action::Gradient, "", "show gradients instead of values, or values again; after backward"),
     row("run", Command("run"), "run", "start the pass"),
     row("where", Command("where"), "", "tell where the cursor stands"),
@@ -131,6 +140,17 @@ pub const ACTIONS: &[ActionInfo] = &[
     row("open", Action::Open, "", "fold or unfold a module; at a prompt, run the line"),
     row("pane-next", Action::Pane(Step::Next), "pane", "next pane"),
     row("pane-previous", Action::Pane(Step::Previous), "", "previous pane"),
+    row("closer", Action::Closer(Step::Next), "", "single values of a pooled map, around the crosshair"),
+    row("farther", Action::Closer(Step::Previous), "", "the whole map again"),
+    row("layout-program", Action::Layout("program"), "", "layout of the program and a value"),
+    row("layout-attention", Action::Layout("attention"), "", "layout with all heads"),
+    row("layout-lens", Action::Layout("lens"), "", "layout with the logit lens"),
+    row("layout-diff", Action::Layout("diff"), "", "layout with what diff found"),
+    row("layout-grad", Action::Layout("grad"), "", "layout with gradients and attribution"),
+    row("layout-generate", Action::Layout("generate"), "", "layout with the tokens generated"),
+    row("layout-session", Action::Layout("session"), "", "layout with displays, branches and memory"),
+    row("layout-next", Action::Layout("next"), "", "next layout"),
+    row("layout-previous", Action::Layout("prev"), "", "previous layout"),
     row("zoom", Action::Zoom, "zoom", "this pane alone, or all panes"),
     row("layer-previous", Action::Layer(Step::Previous), "", "the same op in the previous block"),
     row("layer-next", Action::Layer(Step::Next), "", "the same op in the next block"),
@@ -138,6 +158,7 @@ pub const ACTIONS: &[ActionInfo] = &[
     row("head-next", Action::Head(Step::Next), "", "next head"),
     row("position-previous", Action::Position(Step::Previous), "", "previous position"),
     row("position-next", Action::Position(Step::Next), "", "next position"),
+    row("palette", Action::Palette, "", "find a command by a few letters"),
     row("prompt", Action::Prompt, "command", "type a command; so does any letter without a meaning"),
     row("history-search", Action::HistorySearch, "", "search the commands typed before"),
     row("repaint", Action::Repaint, "", "draw everything again"),
@@ -152,8 +173,9 @@ pub const PROMPT_KEYS: &[(&str, &str, &str)] = &[
     ("Enter", "run", "run the line; an empty one repeats the last command"),
     ("Tab", "complete", "complete the word; again lists the candidates"),
     ("Up Down", "history", "earlier lines that begin like this one"),
-    ("C-r", "search", "search earlier lines"),
+    ("C-r", "search", "search earlier lines by some of their letters"),
     ("Esc C-g", "keys", "back to the keys"),
+    ("Right C-f", "", "at the end: take the rest that is shown, from an earlier line"),
     ("C-a C-e", "", "start and end of the line"),
     ("C-b C-f", "", "one character back or on; with M- one word"),
     ("C-w C-u C-k", "", "delete the word, all before, all behind the cursor"),

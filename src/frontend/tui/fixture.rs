@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use super::glyphs::{ASCII, Glyphs, UNICODE};
 use super::keymap::Keymap;
-use super::state::State;
-use super::theme::Theme;
-use crate::answer::{MapView, Reason, Scale, StopView, Summary, TokenView};
+use super::panes::Panes;
+use super::state::{Colours, State};
+use crate::answer::{Answer, Cell, ErrorView, MapView, Reason, Scale, StopView, Summary, Table, TokenView};
 use crate::engine::messages::{
-    Breakpoint, Focus, ModuleLine, OpFlags, OpLine, Panel, PanelContent, PanelRequest, PanelView, Snapshot,
+    Breakpoint, Focus, ModuleLine, OpFlags, OpLine, Panel, PanelContent, PanelRequest, PanelView, ScreenView, Snapshot,
 };
 use crate::term::ColorDepth;
 
@@ -126,6 +126,7 @@ pub fn snapshot_at(site: &str) -> Snapshot {
         edits: 0,
         recorded: 1 << 20,
         stop: None,
+        screen: ScreenView::default(),
     }
 }
 
@@ -152,18 +153,66 @@ pub fn panel(snapshot: &Snapshot, request: &PanelRequest) -> Panel {
     let op = &snapshot.ops[request.op];
     let square = op.site.ends_with("pattern") || op.site.ends_with("scores");
     let content = match request.view {
-        PanelView::Heat | PanelView::Auto if square => attention(op.site.ends_with("scores"), request.cells),
-        PanelView::Heat | PanelView::Auto if op.site != "logits" => activations(request.cells),
+        PanelView::Heat | PanelView::Numbers | PanelView::Auto if square => {
+            attention(op.site.ends_with("scores"), request.cells)
+        }
+        PanelView::Heat | PanelView::Numbers | PanelView::Auto if op.site != "logits" => activations(request.cells),
+        PanelView::Heads => PanelContent::Heads(
+            (0..4)
+                .filter_map(|_| match attention(op.site.ends_with("scores"), request.cells) {
+                    PanelContent::Heat { map, masked, .. } => Some((map, masked)),
+                    _ => None,
+                })
+                .collect(),
+        ),
         PanelView::TopK | PanelView::Auto => PanelContent::TopK(
             (0..10).map(|rank| (4 * rank, format!(" word{rank}"), 9.5 - 1.25 * rank as f64)).collect(),
         ),
         _ => PanelContent::Vector { axis: "dim".to_string(), data: (0..32).map(wave).collect(), pool: 4 },
+    };
+    let content = match (content, request.from) {
+        (PanelContent::Heat { mut map, masked, focus_row, whole, .. }, Some(from)) => {
+            map.pool = [1, 1];
+            let last = (whole.0.saturating_sub(map.rows), whole.1.saturating_sub(map.columns));
+            PanelContent::Heat { map, masked, focus_row, first: (from.0.min(last.0), from.1.min(last.1)), whole }
+        }
+        (content, _) => content,
     };
     let summary = match &content {
         PanelContent::Heat { map, .. } => map.summary.clone(),
         _ => summary(&(0..32).map(wave).collect::<Vec<_>>()),
     };
     Panel { op: request.op, title: format!("{} head 1", op.site), shape: op.shape.clone(), summary, content }
+}
+
+/// What an engine would answer to a command that fills a pane: a table with bars, a grid, or a text.
+pub fn answer(line: &str) -> Answer {
+    let cells = |n: usize| {
+        vec![
+            Cell::Text(format!("L{n}.resid_pre")),
+            Cell::Text(format!("\" word{n}\" 0.{n}1")),
+            Cell::Num(0.125 * n as f64),
+            Cell::Text(if n % 2 == 0 { "+" } else { "-" }.repeat(2 + n)),
+        ]
+    };
+    match line {
+        _ if line.contains("-grid") => {
+            let data: Vec<f64> = (0..16).map(|index| wave(index).abs()).collect();
+            let names = |start: &str| (0..4).map(|index| format!("{start}{index}")).collect();
+            Answer::Map(map(data, names("L"), names(""), false, ["layer", "head"]))
+        }
+        "info record" => {
+            Answer::Text("branch main: 51 of 86 ops computed, 51 kept, 1.0 MiB\nall branches: 1.0 MiB".into())
+        }
+        "info difference" => {
+            Answer::Error(ErrorView { message: "nothing has been compared yet".into(), ..ErrorView::default() })
+        }
+        _ => Answer::Table(Table {
+            title: format!("{line} at pos 13 \" to\""),
+            columns: ["At", "Likeliest", "Value", ""].map(String::from).to_vec(),
+            rows: (0..5).map(cells).collect(),
+        }),
+    }
 }
 
 fn wave(index: usize) -> f64 {
@@ -189,6 +238,8 @@ fn attention(signed: bool, cells: (usize, usize)) -> PanelContent {
         map: map(data, labels[..rows].to_vec(), labels, signed, ["q", "k"]),
         masked,
         focus_row: Some(13.min(rows - 1)),
+        first: (0, 0),
+        whole: (size, size),
     }
 }
 
@@ -204,7 +255,7 @@ fn activations(cells: (usize, usize)) -> PanelContent {
     let columns = (0..columns).map(|column| (4 * column).to_string()).collect();
     let mut map = map(data, rows, columns, true, ["pos", "dim"]);
     map.pool = [1, 4];
-    PanelContent::Heat { map, masked: Vec::new(), focus_row: Some(0) }
+    PanelContent::Heat { map, masked: Vec::new(), focus_row: Some(0), first: (0, 0), whole: (WORDS.len(), 128) }
 }
 
 fn map(data: Vec<f64>, rows: Vec<String>, columns: Vec<String>, signed: bool, axes: [&str; 2]) -> MapView {
@@ -243,5 +294,6 @@ fn summary(data: &[f64]) -> Summary {
 /// A state before the model is loaded.
 pub fn state(depth: ColorDepth) -> State {
     let glyphs: &'static Glyphs = if depth == ColorDepth::Mono { &ASCII } else { &UNICODE };
-    State::new("tiny-gpt2".to_string(), Theme::new(depth, None).0, glyphs, Keymap::new(None).0)
+    let colours = Colours { depth, user: None };
+    State::new("tiny-gpt2".to_string(), colours, glyphs, Keymap::new(None).0, Panes::new(None).0)
 }

@@ -1,6 +1,8 @@
 //! Commands typed before: walking back through those that begin alike, and searching. Keeping them in a file is the
 //! engine's [`crate::engine::history`].
 
+use super::palette::ranked;
+
 /// The commands, oldest first.
 #[derive(Clone, Debug, Default)]
 pub struct History {
@@ -59,9 +61,16 @@ impl History {
         self.walk = None;
     }
 
-    /// The `skip`-th newest line that contains `query`.
-    pub fn search(&self, query: &str, skip: usize) -> Option<&str> {
-        self.lines.iter().rev().filter(|line| line.contains(query)).nth(skip).map(String::as_str)
+    /// The newest line that begins with `start` and goes on.
+    pub fn newest(&self, start: &str) -> Option<&str> {
+        self.lines.iter().rev().find(|line| line.len() > start.len() && line.starts_with(start)).map(String::as_str)
+    }
+
+    /// The `skip`-th best line for some of its letters in their order; among equals the newest first.
+    pub fn search(&self, query: &str, skip: usize) -> Option<String> {
+        let lines: Vec<&str> = self.lines.iter().rev().map(String::as_str).collect();
+        let found = ranked(lines, query, |line| (*line).to_string(), |line| (*line).to_string());
+        found.into_iter().nth(skip).map(String::from)
     }
 }
 
@@ -99,8 +108,9 @@ mod tests {
     #[test]
     fn search_goes_from_new_to_old() {
         let history = history(&["break L1", "print logits", "break L2"]);
-        assert_eq!(history.search("break", 0), Some("break L2"));
-        assert_eq!(history.search("break", 1), Some("break L1"));
+        assert_eq!(history.search("break", 0).as_deref(), Some("break L2"));
+        assert_eq!(history.search("break", 1).as_deref(), Some("break L1"));
+        assert_eq!(history.search("plgt", 0).as_deref(), Some("print logits"));
         assert_eq!(history.search("lens", 0), None);
     }
 }

@@ -1,6 +1,7 @@
 //! Which keys do what: the defaults, patched by the user's file.
 
 use std::collections::HashMap;
+use std::fmt;
 
 use toml::de::{DeTable, DeValue};
 
@@ -15,8 +16,40 @@ pub const DEFAULT: &str = include_str!("../../../config/keys.toml");
 #[derive(Clone, Debug, Default)]
 pub struct Keymap {
     /// For each of [`ACTIONS`], its keys.
-    keys: Vec<Vec<Chord>>,
-    actions: HashMap<Chord, Action>,
+    keys: Vec<Vec<Keys>>,
+    actions: HashMap<Keys, Action>,
+}
+
+/// One key, or two that are pressed one after the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Keys {
+    /// The key that leads, where there are two.
+    pub lead: Option<Chord>,
+    /// The key.
+    pub last: Chord,
+}
+
+impl Keys {
+    /// One key.
+    pub fn one(last: Chord) -> Self {
+        Self { lead: None, last }
+    }
+
+    fn parse(name: &str) -> Option<Self> {
+        match name.split_once(' ').filter(|(lead, last)| !lead.is_empty() && !last.is_empty()) {
+            Some((lead, last)) => Some(Self { lead: Some(Chord::parse(lead)?), last: Chord::parse(last)? }),
+            None => Chord::parse(name).map(Self::one),
+        }
+    }
+}
+
+impl fmt::Display for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.lead {
+            Some(lead) => write!(f, "{lead} {}", self.last),
+            None => self.last.fmt(f),
+        }
+    }
 }
 
 impl Keymap {
@@ -32,18 +65,29 @@ impl Keymap {
 
     /// What `chord` does.
     pub fn action(&self, chord: Chord) -> Option<Action> {
-        self.actions.get(&chord).copied()
+        self.actions.get(&Keys::one(chord)).copied()
+    }
+
+    /// What `last` does after `lead`.
+    pub fn action_after(&self, lead: Chord, last: Chord) -> Option<Action> {
+        self.actions.get(&Keys { lead: Some(lead), last }).copied()
+    }
+
+    /// What may follow `lead`: keys and actions, in the order of [`ACTIONS`]. Empty if it leads nowhere.
+    pub fn after(&self, lead: Chord) -> Vec<(Chord, &'static ActionInfo)> {
+        let all = self.bindings().flat_map(|(info, keys)| keys.iter().map(move |key| (*key, info)));
+        all.filter(|(keys, _)| keys.lead == Some(lead)).map(|(keys, info)| (keys.last, info)).collect()
     }
 
     /// Every action with its keys, in the order of [`ACTIONS`].
-    pub fn bindings(&self) -> impl Iterator<Item = (&'static ActionInfo, &[Chord])> {
+    pub fn bindings(&self) -> impl Iterator<Item = (&'static ActionInfo, &[Keys])> {
         ACTIONS.iter().zip(&self.keys).map(|(info, keys)| (info, keys.as_slice()))
     }
 
     /// First key of the action called `name`, as shown.
     pub fn key_of(&self, name: &str) -> String {
         let found = self.bindings().find(|(info, _)| info.name == name);
-        found.and_then(|(_, keys)| keys.first()).map(Chord::to_string).unwrap_or_default()
+        found.and_then(|(_, keys)| keys.first()).map(Keys::to_string).unwrap_or_default()
     }
 
     fn apply(&mut self, text: &str) -> Vec<Problem> {
@@ -70,7 +114,7 @@ impl Keymap {
 
     fn apply_table(&mut self, text: &str, table: DeTable<'_>, problems: &mut Vec<Problem>) {
         // Two keys of one file for two actions is a mistake; taking a key over from the defaults is not.
-        let mut given: HashMap<Chord, String> = HashMap::new();
+        let mut given: HashMap<Keys, String> = HashMap::new();
         for (name, value) in table {
             let word = name.get_ref().to_string();
             let Some(index) = ACTIONS.iter().position(|info| info.name == word) else {
@@ -86,12 +130,15 @@ impl Keymap {
             let mut chords = Vec::new();
             for entry in entries {
                 let chord = match entry.get_ref() {
-                    DeValue::String(name) => Chord::parse(name),
+                    DeValue::String(name) => Keys::parse(name),
                     _ => None,
                 };
                 let fault = match chord {
                     None => Some("no such key; see the head of keys.toml".to_string()),
-                    Some(chord) => given.get(&chord).map(|other| format!("{chord} is the key of \"{other}\" already")),
+                    Some(keys) if self.clashes(keys, &word) => {
+                        Some(format!("{} both acts and leads to other keys", keys.lead.unwrap_or(keys.last)))
+                    }
+                    Some(keys) => given.get(&keys).map(|other| format!("{keys} is the key of \"{other}\" already")),
                 };
                 match (chord, fault) {
                     (_, Some(message)) => problems.push(Problem::at(text, entry.span(), message)),
@@ -108,7 +155,16 @@ impl Keymap {
         }
     }
 
-    fn bind(&mut self, index: usize, chords: Vec<Chord>) {
+    /// Whether a key would both do something and lead to other keys. What the action called `word` has now does not count.
+    fn clashes(&self, keys: Keys, word: &str) -> bool {
+        let others = || self.bindings().filter(|(info, _)| info.name != word).flat_map(|(_, keys)| keys);
+        match keys.lead {
+            Some(lead) => others().any(|known| *known == Keys::one(lead)),
+            None => others().any(|known| known.lead == Some(keys.last)),
+        }
+    }
+
+    fn bind(&mut self, index: usize, chords: Vec<Keys>) {
         for old in &self.keys[index] {
             self.actions.remove(old);
         }
@@ -132,7 +188,7 @@ mod tests {
         assert_eq!(problems, []);
         for (info, keys) in map.bindings() {
             assert!(!keys.is_empty(), "{}", info.name);
-            assert!(keys.iter().all(|key| map.action(*key) == Some(info.action)), "{}", info.name);
+            assert!(keys.iter().all(|key| map.actions.get(key) == Some(&info.action)), "{}", info.name);
         }
     }
 
@@ -165,5 +221,17 @@ mod tests {
         let (map, problems) = Keymap::new(Some("[keys]\nstep = [\n"));
         assert_eq!(problems.len(), 1);
         assert_eq!(map.action(Chord::char('s')), Some(Action::Command("step")));
+    }
+
+    #[test]
+    fn two_keys_may_follow_each_other() {
+        let (map, problems) = Keymap::new(Some("[keys]\nlayout-next = [\"Space x\", \"F2\"]\nzoom = [\"s z\"]\n"));
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert!(problems[0].message.contains("s both acts and leads"));
+        let space = Chord::char(' ');
+        assert_eq!(map.action_after(space, Chord::char('x')), Some(Action::Layout("next")));
+        assert_eq!(map.action_after(space, space), None, "the keys given replace the defaults");
+        assert!(map.after(space).iter().any(|(key, info)| (*key, info.name) == (Chord::char('a'), "layout-attention")));
+        assert_eq!(map.after(Chord::char('s')), []);
     }
 }

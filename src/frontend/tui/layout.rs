@@ -4,60 +4,36 @@
 
 use ratatui::layout::Rect;
 
+use super::panes::{Arrangement, Pane};
+
 /// Smallest window, columns and rows.
 pub const MINIMUM: (u16, u16) = (40, 10);
 
-/// Below this many columns, program and value do not fit side by side.
+/// Below this many columns, two panes do not fit side by side.
 const SIDE_BY_SIDE: u16 = 60;
 
+/// From this many columns on there is a left column and a right one with several panes.
+const WIDE: u16 = 100;
+
 /// From this many columns and rows on, tokens and console have boxes of their own.
-const ROOMY: (u16, u16) = (100, 30);
+const ROOMY: (u16, u16) = (WIDE, 30);
 
 /// Rows below which the tokens have no line of their own.
 const TOKENS_FROM: u16 = 20;
 
-/// A part of the screen that can have the focus.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Pane {
-    /// The module tree.
-    #[default]
-    Program,
-    /// The chosen value.
-    Value,
-    /// The tokens of the input.
-    Tokens,
-    /// Commands and answers.
-    Console,
-}
+/// Rows that two panes above each other need.
+const STACKED_FROM: u16 = 18;
 
-impl Pane {
-    /// All panes, in the order of Tab.
-    pub const ALL: [Pane; 4] = [Pane::Program, Pane::Value, Pane::Tokens, Pane::Console];
+/// Columns that a pane in the lower row needs.
+const LOWER: u16 = 38;
 
-    /// Its name.
-    pub fn name(self) -> &'static str {
-        match self {
-            Pane::Program => "program",
-            Pane::Value => "value",
-            Pane::Tokens => "tokens",
-            Pane::Console => "console",
-        }
-    }
-}
-
-/// Where everything is. Panes that are not shown have no area.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// Where everything is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Layout {
     /// The status line.
     pub status: Rect,
-    /// The module tree with its box.
-    pub program: Option<Rect>,
-    /// The value with its box.
-    pub value: Option<Rect>,
-    /// The tokens; with a box where `boxed`.
-    pub tokens: Option<Rect>,
-    /// Console and prompt; with a box where `boxed`.
-    pub console: Option<Rect>,
+    /// The panes that are to be seen, with their boxes, in the order of Tab.
+    pub areas: Vec<(Pane, Rect)>,
     /// The line of keys.
     pub keys: Rect,
     /// Whether tokens and console have boxes.
@@ -65,8 +41,9 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// For a window `area` with the focus on `focus`, which fills it when `zoom` is set. None below [`MINIMUM`].
-    pub fn new(area: Rect, focus: Pane, zoom: bool) -> Option<Self> {
+    /// For a window `area` with the focus on `focus`, which fills it when `zoom` is set; the console has `console_rows` rows if that is
+    /// not 0. None below [`MINIMUM`].
+    pub fn new(area: Rect, arrangement: &Arrangement, focus: Pane, zoom: bool, console_rows: usize) -> Option<Self> {
         let (width, height) = (area.width, area.height);
         if width < MINIMUM.0 || height < MINIMUM.1 {
             return None;
@@ -74,82 +51,119 @@ impl Layout {
         let line = |y: u16| Rect { x: area.x, y: area.y + y, width, height: 1 };
         let rows = |from: u16, to: u16| Rect { x: area.x, y: area.y + from, width, height: to - from };
         let boxed = width >= ROOMY.0 && height >= ROOMY.1;
-        let mut layout = Self { status: line(0), keys: line(height - 1), boxed, ..Self::default() };
+        let mut layout = Self { status: line(0), keys: line(height - 1), boxed, areas: Vec::new() };
         let bottom = height - 1;
         if zoom && focus == Pane::Console {
-            layout.console = Some(rows(1, bottom));
+            layout.areas.push((Pane::Console, rows(1, bottom)));
             return Some(layout);
         }
         if zoom {
             // The prompt stays in reach below the zoomed pane.
             let console = if boxed { 4 } else { 1 };
             let split = bottom - console;
-            layout.console = Some(rows(split, bottom));
-            let large = Some(rows(1, if boxed { split + 1 } else { split }));
-            match focus {
-                Pane::Program => layout.program = large,
-                Pane::Value => layout.value = large,
-                Pane::Tokens => (layout.tokens, layout.boxed) = (large, true),
-                Pane::Console => {}
-            }
+            let large = rows(1, if boxed { split + 1 } else { split });
+            layout.boxed |= focus == Pane::Tokens;
+            layout.areas.extend([(focus, large), (Pane::Console, rows(split, bottom))]);
             return Some(layout);
         }
-        let upper = layout.split_below(height, rows);
-        if width < SIDE_BY_SIDE {
-            match focus {
-                Pane::Value => layout.value = Some(upper),
-                _ => layout.program = Some(upper),
-            }
-            return Some(layout);
-        }
-        let program = match width {
-            0..80 => 26,
-            80..120 => 37,
-            _ => 41,
-        };
-        layout.program = Some(Rect { width: program, ..upper });
-        layout.value = Some(Rect { x: upper.x + program - 1, width: width - program + 1, ..upper });
+        let mut below = Vec::new();
+        let upper = layout.split_below(height, console_rows, rows, &mut below);
+        layout.place(upper, arrangement, focus);
+        layout.areas.append(&mut below);
         Some(layout)
     }
 
-    /// Gives tokens and console their rows; the rest is for program and value.
-    fn split_below(&mut self, height: u16, rows: impl Fn(u16, u16) -> Rect) -> Rect {
+    /// Gives tokens and console their rows; the rest is for the other panes.
+    fn split_below(
+        &mut self,
+        height: u16,
+        console_rows: usize,
+        rows: impl Fn(u16, u16) -> Rect,
+        below: &mut Vec<(Pane, Rect)>,
+    ) -> Rect {
         let bottom = height - 1;
-        if self.boxed {
-            // Boxes overlap by the line they share.
-            let console = (height / 4).max(8);
-            let top = bottom - console;
-            self.console = Some(rows(top, bottom));
-            self.tokens = Some(rows(top - 3, top + 1));
-            return rows(1, top - 2);
-        }
-        let tokens = u16::from(height >= TOKENS_FROM);
-        let console = match height {
+        let tokens = if self.boxed { 3 } else { u16::from(height >= TOKENS_FROM) };
+        let usual = match height {
+            _ if self.boxed => (height / 4).max(8),
             0..14 => 3,
             14..20 => height / 3,
             _ => height * 3 / 8,
         };
+        let chosen = u16::try_from(console_rows).unwrap_or(u16::MAX).saturating_add(if self.boxed { 2 } else { 0 });
+        // Whatever is chosen, the panes above keep five rows.
+        let console = if console_rows == 0 { usual } else { chosen.clamp(2, height.saturating_sub(tokens + 7).max(2)) };
         let top = bottom - console;
-        self.console = Some(rows(top, bottom));
-        self.tokens = (tokens > 0).then(|| rows(top - 1, top));
+        if self.boxed {
+            // Boxes overlap by the line they share.
+            below.extend([(Pane::Tokens, rows(top - 3, top + 1)), (Pane::Console, rows(top, bottom))]);
+            return rows(1, top - 2);
+        }
+        if tokens > 0 {
+            below.push((Pane::Tokens, rows(top - 1, top)));
+        }
+        below.push((Pane::Console, rows(top, bottom)));
         rows(1, top - tokens)
     }
 
-    /// The area of `pane`.
+    /// Places the panes of an arrangement in `upper`.
+    fn place(&mut self, upper: Rect, arrangement: &Arrangement, focus: Pane) {
+        let width = upper.width;
+        if width < SIDE_BY_SIDE {
+            let all = arrangement.panes.iter().chain(&arrangement.narrow);
+            let alone = all.into_iter().find(|pane| **pane == focus).unwrap_or(&arrangement.panes[0]);
+            self.areas.push((*alone, upper));
+            return;
+        }
+        let wide = width >= WIDE;
+        let [left, right] = if wide { [arrangement.panes[0], arrangement.panes[1]] } else { arrangement.narrow };
+        let column = match width {
+            0..80 if left == Pane::Program => 26,
+            80..120 if left == Pane::Program => 37,
+            _ if left == Pane::Program => 41,
+            _ => width / 2,
+        };
+        let others: Vec<Pane> =
+            arrangement.panes.iter().copied().filter(|pane| *pane != left && *pane != right).collect();
+        let stacked = upper.height >= STACKED_FROM && !others.is_empty();
+        // The value keeps the larger part; the lower row shares its line.
+        let split = if stacked { upper.height * 11 / 20 } else { upper.height };
+        let top_height = if stacked { split + 1 } else { split };
+        let left_height = if wide { upper.height } else { top_height };
+        self.areas.push((left, Rect { width: column, height: left_height, ..upper }));
+        let beside = Rect { x: upper.x + column - 1, width: width - column + 1, ..upper };
+        self.areas.push((right, Rect { height: top_height, ..beside }));
+        if !stacked {
+            return;
+        }
+        let lower = if wide { beside } else { upper };
+        let lower = Rect { y: upper.y + split, height: upper.height - split, ..lower };
+        let fitting = usize::from(lower.width / LOWER).clamp(1, others.len());
+        let each = lower.width / fitting as u16;
+        for (at, pane) in others.into_iter().take(fitting).enumerate() {
+            let x = lower.x + each * at as u16 - u16::from(at > 0);
+            let end = if at + 1 == fitting { lower.right() } else { lower.x + each * (at as u16 + 1) };
+            self.areas.push((pane, Rect { x, width: end - x, ..lower }));
+        }
+    }
+
+    /// The area of `pane`, if it is to be seen.
     pub fn area(&self, pane: Pane) -> Option<Rect> {
+        self.areas.iter().find(|(known, _)| *known == pane).map(|(_, area)| *area)
+    }
+
+    /// Whether `pane` has a box.
+    pub fn has_box(&self, pane: Pane) -> bool {
+        let low = self.area(pane).is_some_and(|area| area.height < 3);
         match pane {
-            Pane::Program => self.program,
-            Pane::Value => self.value,
-            Pane::Tokens => self.tokens,
-            Pane::Console => self.console,
+            Pane::Tokens | Pane::Console => self.boxed && !low,
+            _ => true,
         }
     }
 
     /// Columns and rows inside the box of `pane`; of the console, without the prompt.
     pub fn inside(&self, pane: Pane) -> (usize, usize) {
         let Some(area) = self.area(pane) else { return (0, 0) };
-        let boxed = self.boxed || matches!(pane, Pane::Program | Pane::Value);
-        let frame = if boxed { 2 } else { 0 };
+        let frame = if self.has_box(pane) { 2 } else { 0 };
         let prompt = u16::from(pane == Pane::Console);
         (area.width.saturating_sub(frame).into(), area.height.saturating_sub(frame + prompt).into())
     }
@@ -157,24 +171,28 @@ impl Layout {
 
 #[cfg(test)]
 mod tests {
+    use super::super::panes::Panes;
     use super::*;
 
     #[test]
     fn every_size_is_laid_out_inside_the_window() {
-        for width in 0..200 {
-            for height in 0..60 {
-                for focus in Pane::ALL {
-                    for zoom in [false, true] {
+        let (panes, _) = Panes::new(None);
+        for arrangement in &panes.layouts {
+            let focuses = arrangement.panes.iter().chain(&[Pane::Tokens, Pane::Console]);
+            for (focus, zoom) in focuses.flat_map(|focus| [(*focus, false), (*focus, true)]) {
+                for (width, height) in (0..180).step_by(7).flat_map(|w| (0..60).step_by(3).map(move |h| (w, h))) {
+                    for console in [0, 1, 500] {
                         let window = Rect::new(0, 0, width, height);
-                        let Some(layout) = Layout::new(window, focus, zoom) else {
+                        let Some(layout) = Layout::new(window, arrangement, focus, zoom, console) else {
                             assert!(width < MINIMUM.0 || height < MINIMUM.1);
                             continue;
                         };
-                        for area in Pane::ALL.iter().filter_map(|pane| layout.area(*pane)) {
-                            assert_eq!(area, area.intersection(window));
-                            assert!(area.y > 0 && area.bottom() < height && !area.is_empty());
+                        for (pane, area) in &layout.areas {
+                            assert_eq!(*area, area.intersection(window), "{pane:?} {layout:?}");
+                            assert!(area.y > 0 && area.bottom() < height && !area.is_empty(), "{pane:?} {window:?}");
+                            assert_eq!(layout.areas.iter().filter(|(other, _)| other == pane).count(), 1);
                         }
-                        assert!(layout.console.is_some());
+                        assert!(layout.area(Pane::Console).is_some());
                     }
                 }
             }
@@ -182,8 +200,10 @@ mod tests {
     }
 
     #[test]
-    fn eighty_by_twenty_four_keeps_program_value_tokens_and_console() {
-        let layout = Layout::new(Rect::new(0, 0, 80, 24), Pane::Program, false).expect("a layout");
+    fn eighty_by_twenty_four_keeps_two_panes_tokens_and_console() {
+        let (panes, _) = Panes::new(None);
+        let layout = Layout::new(Rect::new(0, 0, 80, 24), panes.layout("program"), Pane::Program, false, 0);
+        let layout = layout.expect("a layout");
         assert_eq!(layout.inside(Pane::Program), (35, 10));
         assert_eq!(layout.inside(Pane::Value), (42, 10));
         assert_eq!(layout.inside(Pane::Tokens), (80, 1));

@@ -5,15 +5,19 @@
 //! in 16 ms, and never when nothing happened. Tests run the same core on a buffer, without a terminal.
 
 mod actions;
-mod config;
+pub mod config;
 mod console;
 pub mod drive;
 mod glyphs;
+mod heads;
 mod history;
 mod keymap;
 mod layout;
 mod message;
+mod palette;
+pub mod panes;
 mod prompt;
+mod query;
 mod queue;
 mod state;
 mod strings;
@@ -43,8 +47,9 @@ use crate::engine::messages::{Event, Request, Source};
 use crate::term::{Capabilities, ColorDepth, Frames, Screen, clipboard, input, signals};
 use drive::{Host, Wiring};
 use keymap::Keymap;
+use panes::Panes;
 use queue::Job;
-use state::State;
+use state::{Colours, State};
 use theme::Theme;
 
 /// How the interface is started.
@@ -102,18 +107,24 @@ pub fn run(
 
 fn initial_state(options: &TuiOptions, capabilities: &Capabilities) -> State {
     let directory = config::directory();
-    let (themes, keys) = ("theme.toml", "keys.toml");
+    let (themes, keys, layouts) = ("theme.toml", "keys.toml", "layouts.toml");
     let theme_file = config::user_file(directory.as_ref(), themes);
     let keys_file = config::user_file(directory.as_ref(), keys);
+    let layouts_file = config::user_file(directory.as_ref(), layouts);
     let text = |file: &Option<(String, String)>| file.as_ref().map(|(_, text)| text.clone());
-    let depth = options.color.unwrap_or(capabilities.colors);
-    let (theme, theme_problems) = Theme::new(depth, text(&theme_file).as_deref());
+    let colours = Colours { depth: options.color.unwrap_or(capabilities.colors), user: text(&theme_file) };
+    let (_, theme_problems) = Theme::new(colours.depth, colours.user.as_deref());
     let (keymap, key_problems) = Keymap::new(text(&keys_file).as_deref());
+    let (panes, layout_problems) = Panes::new(text(&layouts_file).as_deref());
     let ascii = options.ascii || !capabilities.utf8;
     let glyphs = if ascii { &glyphs::ASCII } else { &glyphs::UNICODE };
-    let mut state = State::new(options.model.clone(), theme, glyphs, keymap);
+    let mut state = State::new(options.model.clone(), colours, glyphs, keymap, panes);
     state.console.extend(console::Kind::Notice, &options.banner);
-    for (file, name, problems) in [(theme_file, themes, theme_problems), (keys_file, keys, key_problems)] {
+    for (file, name, problems) in [
+        (theme_file, themes, theme_problems),
+        (keys_file, keys, key_problems),
+        (layouts_file, layouts, layout_problems),
+    ] {
         let path = file.map_or(name.to_string(), |(path, _)| path);
         state.console.extend(console::Kind::Error, problems.iter().map(|problem| problem.describe(&path)));
     }

@@ -1,5 +1,7 @@
 //! The prompt: one line, edited as in a shell.
 
+use std::ops::Range;
+
 use tui_input::{Input, InputRequest};
 
 use super::history::History;
@@ -50,7 +52,14 @@ pub struct Prompt {
     pub list_candidates: bool,
     /// What candidates were asked for.
     asked: Option<(String, usize)>,
+    /// The line that was judged last, and what is wrong with it.
+    judged: (String, Option<Fault>),
+    /// A judgement is under way.
+    judging: bool,
 }
+
+/// What is wrong with a line: bytes of the place, and what it is.
+pub type Fault = (Range<usize>, String);
 
 impl Prompt {
     /// Starts a line that holds `text` already.
@@ -67,11 +76,42 @@ impl Prompt {
     }
 
     /// The earlier line that a history search has found.
-    pub fn found(&self) -> Option<&str> {
+    pub fn found(&self) -> Option<String> {
         match &self.purpose {
             Purpose::History { skip, .. } => self.history.search(self.input.value(), *skip),
             _ => None,
         }
+    }
+
+    /// The rest of the newest earlier line that begins like this one, while the editing place is at the end.
+    pub fn ghost(&self) -> Option<&str> {
+        let value = self.input.value();
+        let at_end = self.byte_cursor() == value.len();
+        if self.purpose != Purpose::Command || value.trim().is_empty() || !at_end {
+            return None;
+        }
+        self.history.newest(value).map(|line| &line[value.len()..]).filter(|rest| !rest.is_empty())
+    }
+
+    /// The line to be judged, if it is another one than was judged last and no judgement is under way.
+    pub fn to_judge(&mut self) -> Option<String> {
+        let line = self.input.value();
+        let due = self.purpose == Purpose::Command && !self.judging && self.judged.0 != line && !line.trim().is_empty();
+        self.judging |= due;
+        due.then(|| line.to_string())
+    }
+
+    /// A judgement has come.
+    pub fn checked(&mut self, line: &str, fault: Option<Fault>) {
+        self.judging = false;
+        self.judged = (line.to_string(), fault);
+    }
+
+    /// What is wrong with the line as it stands. What is wrong at its end may only be unfinished, and is not told.
+    pub fn fault(&self) -> Option<&Fault> {
+        let line = self.input.value();
+        let fault = self.judged.1.as_ref().filter(|_| self.judged.0 == line && self.purpose == Purpose::Command)?;
+        (fault.0.start < line.trim_end().len() && line.is_char_boundary(fault.0.start)).then_some(fault)
     }
 
     /// Byte offset of the editing place.
@@ -119,6 +159,10 @@ impl Prompt {
                 Outcome::Edited
             }
             Chord { key: Key::Backspace, .. } if self.input.value().is_empty() => self.leave(),
+            Chord { key: Key::Right | Key::End, .. } if self.ghost().is_some() => self.take_ghost(),
+            _ if (chord == Chord::ctrl('f') || chord == Chord::ctrl('e')) && self.ghost().is_some() => {
+                self.take_ghost()
+            }
             _ => match edit(chord) {
                 Some(request) => {
                     if self.input.handle(request).is_some_and(|changed| changed.value) {
@@ -129,6 +173,12 @@ impl Prompt {
                 None => Outcome::Unused,
             },
         }
+    }
+
+    fn take_ghost(&mut self) -> Outcome {
+        let line = format!("{}{}", self.input.value(), self.ghost().unwrap_or_default());
+        self.input = Input::new(line);
+        Outcome::Edited
     }
 
     fn leave(&mut self) -> Outcome {
@@ -205,14 +255,14 @@ impl Prompt {
             return Outcome::Edited;
         }
         // Any other key takes what was found and acts on it.
-        let line = self.found().unwrap_or_default().to_string();
+        let line = self.found().unwrap_or_default();
         self.open(Purpose::Command, &line);
         self.key(chord)
     }
 }
 
 /// The editing request of a key, as in emacs and shells.
-fn edit(chord: Chord) -> Option<InputRequest> {
+pub fn edit(chord: Chord) -> Option<InputRequest> {
     use InputRequest as Edit;
     let Chord { key, ctrl, alt } = chord;
     Some(match (key, ctrl, alt) {
@@ -285,9 +335,9 @@ mod tests {
         type_in(&mut prompt, "half");
         prompt.key(Chord::ctrl('r'));
         type_in(&mut prompt, "br");
-        assert_eq!(prompt.found(), Some("break L2"));
+        assert_eq!(prompt.found().as_deref(), Some("break L2"));
         prompt.key(Chord::ctrl('r'));
-        assert_eq!(prompt.found(), Some("break L1"));
+        assert_eq!(prompt.found().as_deref(), Some("break L1"));
         prompt.key(Chord::ctrl('g'));
         assert_eq!(prompt.input.value(), "half");
         prompt.key(Chord::ctrl('r'));
@@ -303,5 +353,39 @@ mod tests {
         (0..4).for_each(|_| drop(prompt.key(Chord::ctrl('f'))));
         prompt.paste("a\nb");
         assert_eq!(prompt.input.value(), "set a b = 1");
+    }
+
+    #[test]
+    fn the_rest_of_an_earlier_line_is_offered_and_taken_at_the_end_only() {
+        let mut prompt = Prompt::default();
+        for line in ["break L1.attn.pattern", "break L2"] {
+            prompt.history.push(line);
+        }
+        type_in(&mut prompt, "break");
+        assert_eq!(prompt.ghost(), Some(" L2"));
+        prompt.key(Chord::ctrl('b'));
+        assert_eq!(prompt.ghost(), None);
+        prompt.key(Chord::plain(Key::Right));
+        assert_eq!(prompt.input.value(), "break");
+        type_in(&mut prompt, " L1");
+        assert_eq!(prompt.ghost(), Some(".attn.pattern"));
+        prompt.key(Chord::plain(Key::Right));
+        assert_eq!(prompt.input.value(), "break L1.attn.pattern");
+        assert_eq!(prompt.ghost(), None);
+    }
+
+    #[test]
+    fn a_judgement_counts_for_its_line_alone() {
+        let mut prompt = Prompt::default();
+        type_in(&mut prompt, "p foo(");
+        assert_eq!(prompt.to_judge().as_deref(), Some("p foo("));
+        assert_eq!(prompt.to_judge(), None, "one at a time");
+        prompt.checked("p foo(", Some((2..5, "no function".into())));
+        assert_eq!(prompt.fault().map(|fault| fault.1.as_str()), Some("no function"));
+        type_in(&mut prompt, "x");
+        assert_eq!(prompt.fault(), None);
+        assert_eq!(prompt.to_judge().as_deref(), Some("p foo(x"));
+        prompt.checked("p foo(x", Some((7..7, "unfinished".into())));
+        assert_eq!(prompt.fault(), None, "the line may go on");
     }
 }

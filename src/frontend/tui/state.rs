@@ -6,18 +6,23 @@ use std::time::{Duration, Instant};
 use super::actions::Step;
 use super::console::Console;
 use super::glyphs::Glyphs;
+use super::heads::HeadsPane;
 use super::keymap::Keymap;
-use super::layout::{Layout, Pane};
+use super::layout::Layout;
 use super::message::Effect;
+use super::palette::Palette;
+use super::panes::{Pane, Panes};
 use super::prompt::Prompt;
+use super::query::QueryPane;
 use super::queue::Queue;
 use super::theme::Theme;
 use super::tree::Tree;
 use super::value::ValuePane;
-use super::view::value::capacity;
-use crate::engine::messages::{PanelRequest, Request, Snapshot};
+use super::view::{heat, multiples, value::capacity};
+use crate::engine::messages::{PanelRequest, PanelView, Request, ScreenView, Snapshot};
 use crate::engine::script::Reader;
 use crate::frontend::loading::Progress;
+use crate::term::{Chord, ColorDepth};
 use ratatui::layout::Rect;
 
 /// Keys that follow each other faster than this are taken for one held down.
@@ -38,6 +43,10 @@ pub enum Mode {
     Confirm,
     /// The help is shown, scrolled by so many rows.
     Help(usize),
+    /// A command is chosen from all of them.
+    Palette,
+    /// The first keys of a sequence have been pressed.
+    Prefix(Chord),
 }
 
 /// Whether the next frame must come.
@@ -52,10 +61,21 @@ pub enum Dirty {
     Now,
 }
 
+/// What themes are made from.
+#[derive(Clone, Debug)]
+pub struct Colours {
+    /// How many colours the terminal has.
+    pub depth: ColorDepth,
+    /// The text of the user's own file.
+    pub user: Option<String>,
+}
+
 /// Everything the interface knows.
 pub struct State {
     /// Styles.
     pub theme: Theme,
+    /// What other themes are made from.
+    pub colours: Colours,
     /// Characters.
     pub glyphs: &'static Glyphs,
     /// Keys.
@@ -72,6 +92,16 @@ pub struct State {
     pub tree: Tree,
     /// Value pane.
     pub value: ValuePane,
+    /// Heads pane.
+    pub heads: HeadsPane,
+    /// Panes and layouts that there are.
+    pub panes: Panes,
+    /// The panes that show answers, as [`Panes::queries`] numbers them.
+    pub queries: Vec<QueryPane>,
+    /// Name of the layout.
+    pub layout_name: String,
+    /// What the session said last of the screen.
+    pub screen: ScreenView,
     /// Console pane.
     pub console: Console,
     /// The prompt.
@@ -84,6 +114,8 @@ pub struct State {
     pub focus: Pane,
     /// Whether that pane fills the window.
     pub zoom: bool,
+    /// What is typed into the palette.
+    pub palette: Palette,
     /// The last site searched.
     pub sought: String,
     /// Commands under way.
@@ -102,9 +134,10 @@ pub struct State {
 
 impl State {
     /// The state before anything has happened.
-    pub fn new(model: String, theme: Theme, glyphs: &'static Glyphs, keymap: Keymap) -> Self {
+    pub fn new(model: String, colours: Colours, glyphs: &'static Glyphs, keymap: Keymap, panes: Panes) -> Self {
         Self {
-            theme,
+            theme: Theme::new(colours.depth, colours.user.as_deref()).0,
+            colours,
             glyphs,
             keymap,
             size: (80, 24),
@@ -113,6 +146,12 @@ impl State {
             progress: None,
             tree: Tree::default(),
             value: ValuePane::default(),
+            heads: HeadsPane::default(),
+            queries: vec![QueryPane::default(); panes.queries.len()],
+            layout_name: panes.layouts[0].name.clone(),
+            panes,
+            screen: ScreenView::default(),
+            palette: Palette::default(),
             console: Console::default(),
             prompt: Prompt::default(),
             block: Reader::default(),
@@ -132,7 +171,69 @@ impl State {
     /// The layout for the window as it is.
     pub fn layout(&self) -> Option<Layout> {
         let (width, height) = self.size;
-        Layout::new(Rect::new(0, 0, width, height), self.focus, self.zoom)
+        let arrangement = self.panes.layout(&self.layout_name);
+        Layout::new(Rect::new(0, 0, width, height), arrangement, self.focus, self.zoom, self.screen.console_rows)
+    }
+
+    /// Takes over what the session says of the screen, where it says something else than before: keys may have chosen
+    /// otherwise meanwhile.
+    pub fn follow(&mut self, screen: &ScreenView) {
+        let before = std::mem::replace(&mut self.screen, screen.clone());
+        if before.theme != screen.theme {
+            self.theme = Theme::named(&screen.theme, self.colours.depth, self.colours.user.as_deref()).0;
+        }
+        if before.layout != screen.layout {
+            self.lay_out(&screen.layout.clone());
+        }
+    }
+
+    /// Shows another layout; the focus goes to its first pane if it has none of the focused one.
+    pub fn lay_out(&mut self, name: &str) {
+        let arrangement = self.panes.layout(name);
+        self.layout_name.clone_from(&arrangement.name);
+        let stays = matches!(self.focus, Pane::Tokens | Pane::Console)
+            || arrangement.panes.contains(&self.focus)
+            || arrangement.narrow.contains(&self.focus);
+        if !stays {
+            self.focus = arrangement.panes[0];
+        }
+        self.keep_focus_in_sight();
+    }
+
+    /// The focus is on a pane that is to be seen.
+    pub fn keep_focus_in_sight(&mut self) {
+        if let Some(layout) = self.layout()
+            && layout.area(self.focus).is_none()
+            && let Some((pane, _)) = layout.areas.first()
+        {
+            self.focus = *pane;
+        }
+    }
+
+    /// Everything shown may have changed.
+    pub fn invalidate(&mut self) {
+        self.value.invalidate();
+        self.heads.invalidate();
+        self.queries.iter_mut().for_each(QueryPane::invalidate);
+    }
+
+    /// The op whose heads the heads pane shows: the chosen one if it has a map for each head, else the pattern of its block, else
+    /// the last pattern that is computed.
+    pub fn heads_op(&self) -> Option<usize> {
+        let snapshot = self.snapshot.as_ref()?;
+        let is_map = |site: &str| site.ends_with(".attn.pattern") || site.ends_with(".attn.scores");
+        let computed = |op: &usize| snapshot.flags.get(*op).is_some_and(|flags| flags.computed);
+        let chosen = self.tree.chosen_op(snapshot);
+        if let Some(op) = chosen.filter(|op| is_map(&snapshot.ops[*op].site)) {
+            return Some(op).filter(computed);
+        }
+        let layer = chosen.and_then(|op| super::text::layer_of(&snapshot.ops[op].site)).map(|(layer, _)| layer);
+        let of_layer = |op: &usize| {
+            let site = &snapshot.ops[*op].site;
+            site.ends_with(".attn.pattern")
+                && layer.is_none_or(|layer| super::text::layer_of(site).is_some_and(|(at, _)| at == layer))
+        };
+        (0..snapshot.ops.len()).rev().filter(of_layer).find(computed)
     }
 
     /// Whether a pass is under way.
@@ -177,19 +278,64 @@ impl State {
             }
             effects.push(Effect::Request(next.request()));
         }
+        if self.mode == Mode::Prompt && !self.block.is_open() {
+            effects.extend(self.prompt.to_judge().map(|line| Effect::Request(Request::Check { line })));
+        }
         let Some(layout) = self.layout() else { return effects };
         self.tree.settle(&snapshot, layout.inside(Pane::Program).1);
         let computed = self.chosen_op().filter(|op| snapshot.flags.get(*op).is_some_and(|flags| flags.computed));
         match computed {
-            Some(op) if layout.value.is_some() && !self.held => {
-                let cells = capacity(layout.inside(Pane::Value), &self.theme, self.glyphs);
-                let wanted = PanelRequest { op, cells, view: self.value.view, gradient: self.value.gradient };
+            Some(op) if layout.area(Pane::Value).is_some() && !self.held => {
+                let mut cells = capacity(layout.inside(Pane::Value), &self.theme, self.glyphs);
+                let numbers = self.value.view == PanelView::Numbers;
+                if numbers {
+                    cells = heat::numbers_capacity(layout.inside(Pane::Value));
+                }
+                let from = self.value.window.or(numbers.then_some((0, 0)));
+                let wanted = PanelRequest { op, cells, view: self.value.view, gradient: self.value.gradient, from };
                 effects.extend(self.value.request(wanted).map(|request| Effect::Request(Request::Panel(request))));
             }
             Some(_) => {}
             None => self.value.clear(),
         }
+        if !self.held {
+            self.ask_for_panes(&layout, &mut effects);
+        }
         effects
+    }
+
+    /// Asks for what the panes to be seen show.
+    fn ask_for_panes(&mut self, layout: &Layout, effects: &mut Vec<Effect>) {
+        for (pane, _) in &layout.areas {
+            match *pane {
+                Pane::Query(number) => {
+                    let (Some(query), Some((_, line))) = (self.queries.get_mut(number), self.panes.queries.get(number))
+                    else {
+                        continue;
+                    };
+                    effects.extend(query.request(line).map(|line| Effect::Request(Request::Query { line })));
+                }
+                Pane::Heads => match self.heads.command() {
+                    Some(line) => {
+                        let line = self.heads.grid.request(&line);
+                        effects.extend(line.map(|line| Effect::Request(Request::Query { line })));
+                    }
+                    None => match self.heads_op() {
+                        Some(op) => {
+                            let count = self.snapshot.as_ref().map_or(1, |snapshot| snapshot.heads);
+                            let plan = multiples::plan(layout.inside(Pane::Heads), count, 0, &self.theme, self.glyphs);
+                            let gradient = self.value.gradient;
+                            let wanted =
+                                PanelRequest { op, cells: plan.cells, view: PanelView::Heads, gradient, from: None };
+                            let request = self.heads.request(wanted);
+                            effects.extend(request.map(|request| Effect::Request(Request::Panel(request))));
+                        }
+                        None => self.heads.clear(),
+                    },
+                },
+                _ => {}
+            }
+        }
     }
 
     /// Writes a command into the console.

@@ -24,6 +24,8 @@ pub const INTERRUPTING: &str = "Interrupting at the next op.";
 pub const NO_RUN: &str = "No run yet: r runs, start stops at the first op.";
 /// The value pane at an op that has not run.
 pub const NOT_COMPUTED: &str = "not computed yet";
+/// The heads pane before a pattern is computed.
+pub const NO_PATTERN: &str = "no attention pattern is computed yet";
 /// The value pane while the value is fetched.
 pub const FETCHING: &str = "reading";
 /// No breakpoint can be set.
@@ -32,6 +34,10 @@ pub const NO_CHOICE: &str = "No op is chosen.";
 pub const NOTHING_TO_COPY: &str = "Nothing to copy here.";
 /// Cancels loading.
 pub const CANCEL_LOADING: &str = "C-c or q cancels";
+/// Keys of the palette.
+pub const PALETTE_FOOT: &str = "Up Down choose, Enter takes, Esc closes";
+/// Keys after the first of a sequence.
+pub const PREFIX_FOOT: &str = "the next key chooses, Esc gives up";
 /// Keys of the help itself.
 pub const HELP_FOOT: &str = "Up Down scroll, any other key closes";
 /// The engine ended without a word.

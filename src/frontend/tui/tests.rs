@@ -63,7 +63,15 @@ impl Session {
                 match effect {
                     Effect::Request(Request::Panel(request)) => {
                         let panel = fixture::panel(&self.snapshot, &request);
-                        waiting.push(Msg::Engine(Box::new(Event::Panel(Ok(panel))), self.now));
+                        waiting.push(Msg::Engine(Box::new(Event::Panel { request, panel: Ok(panel) }), self.now));
+                    }
+                    Effect::Request(Request::Query { line }) => {
+                        let answer = fixture::answer(&line);
+                        waiting.push(Msg::Engine(Box::new(Event::Queried { line, answer }), self.now));
+                    }
+                    Effect::Request(Request::Check { line }) => {
+                        let fault = line.starts_with("wrong").then(|| (0..5, "no such command".to_string()));
+                        waiting.push(Msg::Engine(Box::new(Event::Checked { line, fault }), self.now));
                     }
                     Effect::Request(Request::Command { id, line, .. }) => self.commands.push((id, line)),
                     effect => self.effects.push(effect),

@@ -109,6 +109,13 @@ pub fn layer_of(site: &str) -> Option<(usize, &str)> {
     Some((number.parse().ok()?, rest))
 }
 
+/// Layer and the rest of a site in its short spelling: `L2.attn.z` gives 2 and `attn.z`, `L2` gives 2 and nothing.
+pub fn short_layer(site: &str) -> Option<(usize, &str)> {
+    let rest = site.strip_prefix('L')?;
+    let (number, rest) = rest.split_once('.').unwrap_or((rest, ""));
+    Some((number.parse().ok()?, rest))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -146,8 +153,9 @@ mod tests {
         assert_eq!(short_site("ln_final.out"), "ln_final.out");
         assert_eq!(layer_of("blocks.3.resid_pre"), Some((3, "resid_pre")));
         assert_eq!(layer_of("logits"), None);
+        assert_eq!(
+            (short_layer("L2.attn.z"), short_layer("L2"), short_layer("logits")),
+            (Some((2, "attn.z")), Some((2, "")), None)
+        );
     }
-
-    #[test]
-    fn sizes_have_units() {}
 }

@@ -1,14 +1,16 @@
 //! What happens, and what follows from it: the pure core of the interface.
 
+mod choose;
 mod engine;
 mod keys;
+mod palette;
 mod prompt;
 
 use std::time::{Duration, Instant};
 
 use super::console::Kind;
-use super::layout::Pane;
 use super::message::{Effect, Msg};
+use super::panes::Pane;
 use super::prompt::Purpose;
 use super::queue::Job;
 use super::state::{Dirty, HELD, Mode, QUIET, State};
@@ -44,7 +46,10 @@ pub fn update(state: &mut State, msg: Msg) -> Vec<Effect> {
 fn take_input(state: &mut State, input: Input, now: Instant, effects: &mut Vec<Effect>) {
     state.dirty = Dirty::Now;
     match input {
-        Input::Resize(columns, rows) => state.size = (columns, rows),
+        Input::Resize(columns, rows) => {
+            state.size = (columns, rows);
+            state.keep_focus_in_sight();
+        }
         Input::Paste(text) => {
             if state.mode != Mode::Prompt {
                 open_prompt(state, Purpose::Command, "");
@@ -68,6 +73,8 @@ fn take_key(state: &mut State, chord: Chord, now: Instant, effects: &mut Vec<Eff
             Mode::Confirm => confirm(state, chord),
             Mode::Keys => keys::key(state, chord, now, effects),
             Mode::Help(scroll) => keys::help_key(state, chord, scroll),
+            Mode::Palette => palette::key(state, chord, now, effects),
+            Mode::Prefix(lead) => keys::second_key(state, lead, chord, now, effects),
         },
     }
 }

@@ -18,6 +18,8 @@ pub struct ValuePane {
     pub row: usize,
     /// Column of the crosshair: of a map, a bar of a vector, a line of the largest elements.
     pub column: usize,
+    /// First row and column of the part that is shown without pooling, while the user looks closer.
+    pub window: Option<(usize, usize)>,
     /// What the last answer was to.
     shown: Option<PanelRequest>,
     /// What was asked and not yet answered.
@@ -58,8 +60,12 @@ impl ValuePane {
         if is_other && panel.as_ref().is_ok_and(|panel| !matches!(panel.content, PanelContent::Heat { .. })) {
             (self.row, self.column) = (0, 0);
         }
+        if is_other {
+            self.window = None;
+        }
         if let Ok(Panel { content: PanelContent::Heat { map, focus_row, .. }, .. }) = &panel {
-            self.row = focus_row.unwrap_or(self.row).min(map.rows.saturating_sub(1));
+            let row = if self.window.is_some() { self.row } else { focus_row.unwrap_or(self.row) };
+            self.row = row.min(map.rows.saturating_sub(1));
             self.column = self.column.min(map.columns.saturating_sub(1));
         }
         self.panel = Some(panel);
@@ -69,10 +75,30 @@ impl ValuePane {
     pub fn cycle(&mut self) {
         self.view = match self.view {
             PanelView::Auto => PanelView::Heat,
-            PanelView::Heat => PanelView::Vector,
+            PanelView::Heat => PanelView::Numbers,
+            PanelView::Numbers => PanelView::Vector,
             PanelView::Vector => PanelView::TopK,
-            PanelView::TopK => PanelView::Auto,
+            PanelView::TopK | PanelView::Heads => PanelView::Auto,
         };
+    }
+
+    /// Looks at single values around the crosshair, or at the whole map again.
+    pub fn look_closer(&mut self, closer: bool) {
+        let Some(Ok(Panel { content: PanelContent::Heat { map, first, .. }, .. })) = &self.panel else { return };
+        let element = (first.0 + self.row * map.pool[0].max(1), first.1 + self.column * map.pool[1].max(1));
+        if closer && map.pool != [1, 1] {
+            self.window = Some((element.0.saturating_sub(map.rows / 2), element.1.saturating_sub(map.columns / 2)));
+            let window = self.window.unwrap_or_default();
+            (self.row, self.column) = (element.0 - window.0, element.1 - window.1);
+        } else if !closer {
+            self.window = None;
+        }
+    }
+
+    /// The element of the whole map at the crosshair, in a map.
+    pub fn element(&self) -> Option<(usize, usize)> {
+        let Some(Ok(Panel { content: PanelContent::Heat { map, first, .. }, .. })) = &self.panel else { return None };
+        Some((first.0 + self.row * map.pool[0].max(1), first.1 + self.column * map.pool[1].max(1)))
     }
 
     /// Moves the crosshair; gives the number of the row of a map that it comes to.
@@ -81,6 +107,18 @@ impl ValuePane {
             Some(Ok(panel)) => extent(&panel.content),
             _ => (1, 1),
         };
+        if let Some(Ok(Panel { content: PanelContent::Heat { first, whole, .. }, .. })) = &self.panel
+            && (self.window.is_some() || self.view == PanelView::Numbers)
+        {
+            let to = |at: usize, by: isize, end: usize| at.saturating_add_signed(by).min(end.saturating_sub(1));
+            let element = (to(first.0 + self.row, rows, whole.0), to(first.1 + self.column, columns, whole.1));
+            // The part shown follows the crosshair over its edges.
+            let follow = |from: usize, at: usize, len: usize| from.min(at).max((at + 1).saturating_sub(len));
+            let window = (follow(first.0, element.0, height), follow(first.1, element.1, width));
+            self.window = Some(window);
+            (self.row, self.column) = (element.0 - window.0, element.1 - window.1);
+            return;
+        }
         self.row = self.row.saturating_add_signed(rows).min(height.saturating_sub(1));
         self.column = self.column.saturating_add_signed(columns).min(width.saturating_sub(1));
     }
@@ -90,6 +128,7 @@ impl ValuePane {
         let panel = self.panel.as_ref()?.as_ref().ok()?;
         let mut lines = vec![format!("# {} {}", panel.title, panel.shape)];
         match &panel.content {
+            PanelContent::Heads(_) => return None,
             PanelContent::Heat { map, .. } => {
                 lines.push(format!("\t{}", map.column_labels.join("\t")));
                 for (row, values) in map.data.chunks(map.columns.max(1)).enumerate() {
@@ -114,7 +153,7 @@ fn extent(content: &PanelContent) -> (usize, usize) {
         PanelContent::Heat { map, .. } => (map.rows, map.columns),
         PanelContent::Vector { data, .. } => (1, data.len()),
         PanelContent::TopK(items) => (items.len(), 1),
-        PanelContent::Scalar(_) => (1, 1),
+        PanelContent::Scalar(_) | PanelContent::Heads(_) => (1, 1),
     }
 }
 
@@ -123,7 +162,7 @@ mod tests {
     use super::*;
 
     fn wanted(op: usize) -> PanelRequest {
-        PanelRequest { op, cells: (10, 10), view: PanelView::Auto, gradient: false }
+        PanelRequest { op, cells: (10, 10), view: PanelView::Auto, gradient: false, from: None }
     }
 
     #[test]

@@ -3,22 +3,27 @@
 
 mod boxes;
 mod console;
-mod heat;
+pub mod heat;
 pub mod help;
 mod keyline;
 mod loading;
+pub mod multiples;
 mod paint;
+mod palette;
 mod program;
+mod query;
 mod status;
 mod tokens;
 pub mod value;
 mod vector;
+mod which;
 
 use ratatui::Frame;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 
-use super::layout::{Layout, Pane};
+use super::layout::Layout;
+use super::panes::Pane;
 use super::state::{Mode, State};
 use super::strings;
 use super::theme::Role;
@@ -34,7 +39,7 @@ pub fn view(state: &State, frame: &mut Frame) {
 
 /// Draws the whole screen into `buffer`; gives the place of the terminal's cursor, if it is to be seen.
 pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) -> Option<Position> {
-    let Some(layout) = Layout::new(area, state.focus, state.zoom) else {
+    let Some(layout) = state.layout() else {
         paint::put(buffer, area, 0, 0, strings::TOO_SMALL, state.theme.style(Role::Text));
         return None;
     };
@@ -45,41 +50,44 @@ pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) -> Option<Position> 
         return None;
     }
     draw_boxes(state, &layout, buffer);
-    if let Some(area) = layout.program {
-        program::draw(state, boxes::inside(area), buffer);
-    }
-    if let Some(area) = layout.value {
-        value::draw(state, boxes::inside(area), buffer);
-    }
-    if let Some(area) = layout.tokens {
-        tokens::draw(state, if layout.boxed { boxes::inside(area) } else { area }, buffer);
-    }
     let mut cursor = None;
-    if let Some(area) = layout.console {
-        // A zoomed tokens pane has a box although the line of the prompt below it has none.
-        let boxed = layout.boxed && area.height > 2;
-        cursor = console::draw(state, if boxed { boxes::inside(area) } else { area }, buffer);
+    for (pane, area) in &layout.areas {
+        let inside = if layout.has_box(*pane) { boxes::inside(*area) } else { *area };
+        match *pane {
+            Pane::Program => program::draw(state, inside, buffer),
+            Pane::Value => value::draw(state, inside, buffer),
+            Pane::Heads => multiples::draw(state, inside, buffer),
+            Pane::Tokens => tokens::draw(state, inside, buffer),
+            Pane::Console => cursor = console::draw(state, inside, buffer),
+            Pane::Query(number) => query::draw(state, number, inside, buffer),
+        }
     }
     if let Mode::Help(scroll) = state.mode {
         help::draw(state, scroll, area, buffer);
         cursor = None;
+    }
+    match state.mode {
+        Mode::Palette => cursor = palette::draw(state, area, buffer),
+        Mode::Prefix(lead) => which::draw(state, lead, area, buffer),
+        _ => {}
     }
     cursor
 }
 
 fn draw_boxes(state: &State, layout: &Layout, buffer: &mut Buffer) {
     let mut all = Vec::new();
-    for pane in Pane::ALL {
-        let Some(area) = layout.area(pane) else { continue };
-        let always = matches!(pane, Pane::Program | Pane::Value);
-        if !always && (!layout.boxed || area.height < 3) {
+    for (pane, area) in &layout.areas {
+        if !layout.has_box(*pane) {
             continue;
         }
-        let (title, foot) = match pane {
+        let (title, foot) = match *pane {
             Pane::Value => value::titles(state),
-            _ => (pane.name().to_string(), String::new()),
+            Pane::Heads => multiples::titles(state),
+            Pane::Tokens => tokens::titles(state),
+            Pane::Query(number) => query::titles(state, number),
+            _ => (state.panes.name(*pane).to_string(), String::new()),
         };
-        all.push(Boxed { area, title, foot, focused: state.focus == pane });
+        all.push(Boxed { area: *area, title, foot, focused: state.focus == *pane });
     }
     boxes::draw(state, &all, buffer);
 }

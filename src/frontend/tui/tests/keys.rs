@@ -3,7 +3,7 @@
 use super::*;
 use crate::answer::{ErrorView, TokenView};
 use crate::engine::messages::PanelView;
-use crate::frontend::tui::layout::Pane;
+use crate::frontend::tui::panes::Pane;
 use crate::frontend::tui::prompt::Purpose;
 use crate::frontend::tui::state::Mode;
 
@@ -199,7 +199,7 @@ fn a_search_chooses_the_next_site_that_contains_the_text() {
 #[test]
 fn views_cycle_and_panes_copy() {
     let mut session = session();
-    for view in [PanelView::Heat, PanelView::Vector, PanelView::TopK, PanelView::Auto] {
+    for view in [PanelView::Heat, PanelView::Numbers, PanelView::Vector, PanelView::TopK, PanelView::Auto] {
         session.keys("m");
         assert_eq!(session.state.value.view, view);
     }
@@ -262,4 +262,114 @@ fn a_block_is_typed_line_by_line_and_can_be_given_up() {
     session.keys("Esc");
     assert!(!session.state.block.is_open());
     assert!(session.lines().iter().any(|line| line.contains("The block is given up.")));
+}
+
+#[test]
+fn h_shows_the_heads_and_arrows_choose_one() {
+    let mut session = Session::new(ColorDepth::Indexed, (80, 24));
+    assert_eq!(commands_of(&mut session, "h"), ["layout attention"]);
+    assert_eq!(session.state.focus, Pane::Heads);
+    assert_eq!(commands_of(&mut session, "Right"), ["focus head=2"]);
+    assert_eq!(commands_of(&mut session, "Home"), ["focus head=0"]);
+    session.keys("m");
+    assert!(session.lines().iter().any(|line| line.contains("heads -grid previous")));
+    session.keys("Down Right Right");
+    assert_eq!(commands_of(&mut session, "Enter"), ["focus head=2"]);
+    assert_eq!(session.snapshot.ops[session.state.chosen_op().expect("a choice")].site, "blocks.1.attn.pattern");
+    assert_eq!(commands_of(&mut session, "h"), Vec::<String>::new());
+    assert_ne!(session.state.focus, Pane::Heads);
+}
+
+#[test]
+fn space_shows_what_may_follow_and_a_letter_chooses_a_layout() {
+    let mut session = session();
+    session.keys("Space");
+    let shown = session.lines().join("\n");
+    assert!(shown.contains("layout with the logit lens") && shown.contains("the next key chooses"), "{shown}");
+    assert_eq!(commands_of(&mut session, "l"), ["layout lens"]);
+    assert_eq!(session.state.layout_name, "lens");
+    assert!(session.lines().iter().any(|line| line.contains("lens -top 2")));
+    assert_eq!(commands_of(&mut session, "Space Space"), ["layout diff"]);
+    assert_eq!(commands_of(&mut session, "Space b"), ["layout lens"]);
+    assert_eq!(commands_of(&mut session, "Space Esc"), Vec::<String>::new());
+    assert_eq!(session.state.mode, Mode::Keys);
+    session.keys("Space 9");
+    assert!(session.lines().iter().any(|line| line.contains("Space 9 has no meaning")));
+}
+
+#[test]
+fn a_layout_that_a_command_chooses_is_shown_and_a_key_is_not_undone_by_an_older_state() {
+    let mut session = session();
+    session.snapshot.screen.layout = "grad".into();
+    session.give(Event::Moved(Arc::new(session.snapshot.clone())));
+    assert_eq!(session.state.layout_name, "grad");
+    session.keys("Space p");
+    session.give(Event::Moved(Arc::new(session.snapshot.clone())));
+    assert_eq!(session.state.layout_name, "program", "the state is from before the key");
+}
+
+#[test]
+fn enter_on_a_row_of_an_answer_goes_to_the_site_it_names() {
+    let mut session = session();
+    commands_of(&mut session, "Space l");
+    while session.state.panes.name(session.state.focus) != "lens" {
+        session.keys("Tab");
+    }
+    session.keys("Down Down Enter");
+    assert_eq!(session.snapshot.ops[session.state.chosen_op().expect("a choice")].site, "blocks.2.resid_pre");
+    session.keys("y");
+    assert!(matches!(session.effects.last(), Some(Effect::Copy(text)) if text.contains("L2.resid_pre")));
+}
+
+#[test]
+fn the_palette_finds_runs_and_types() {
+    let mut session = session();
+    session.keys("C-p s t e p Enter");
+    assert_eq!(session.sent(), ["step"]);
+    session.answer(Answer::Text(String::new()));
+    session.keys("C-p l e n s Enter");
+    assert_eq!((session.state.mode, session.state.prompt.input.value()), (Mode::Prompt, "lens "));
+    session.keys("Esc C-p z o o m Enter");
+    assert!(session.state.zoom);
+    session.keys("C-p q q q q Enter Esc");
+    assert_eq!(session.state.mode, Mode::Keys);
+}
+
+#[test]
+fn what_is_wrong_shows_before_enter_and_earlier_lines_are_offered() {
+    let mut session = session();
+    session.type_line("print max(logits)");
+    session.answer(Answer::Text(String::new()));
+    session.keys(": w r o n g Space x");
+    assert!(session.lines().iter().any(|line| line.contains("(llmdbg) wrong x  no such command")));
+    session.keys("C-u p r i");
+    assert!(session.lines().iter().any(|line| line.contains("(llmdbg) print max(logits)")));
+    session.keys("Right Enter");
+    assert_eq!(session.sent(), ["print max(logits)"]);
+}
+
+#[test]
+fn a_pooled_map_is_looked_at_closer_and_followed_over_its_edges() {
+    let mut session = Session::new(ColorDepth::Indexed, (80, 24));
+    session.stop_at("blocks.2.ln2.scale");
+    session.keys("Tab Right Right +");
+    let window = |session: &Session| session.state.value.window;
+    assert!(window(&session).is_some());
+    session.keys("-");
+    assert_eq!(window(&session), None);
+    session.keys("m m");
+    assert_eq!(session.state.value.view, PanelView::Numbers);
+    session.keys("End");
+    assert_eq!(window(&session).map(|from| from.1), Some(128 - 3), "three numbers fit, and the last ones are shown");
+}
+
+#[test]
+fn tokens_are_coloured_by_a_number_for_each_and_without_colours_marked() {
+    let mut session = session();
+    let values = (0..15).map(|pos| Some(if pos == 1 { -2.0 } else { 0.5 * f64::from(pos == 3) })).collect();
+    session.snapshot.focus.pos = Some(0);
+    session.snapshot.screen.shades = Some(crate::engine::messages::Shades { title: "ig of loss".into(), values });
+    session.give(Event::Moved(Arc::new(session.snapshot.clone())));
+    let shown = session.lines().join("\n");
+    assert!(shown.contains("-@1 _Mary") && shown.contains("+:3 _John"), "{shown}");
 }

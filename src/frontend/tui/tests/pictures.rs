@@ -3,7 +3,7 @@
 use super::*;
 use crate::answer::{ErrorView, Fault};
 
-const SIZES: [(u16, u16); 4] = [(80, 24), (120, 40), (60, 24), (40, 10)];
+const SIZES: [(u16, u16); 5] = [(80, 24), (120, 40), (60, 24), (60, 20), (40, 10)];
 
 fn named(name: &str, (width, height): (u16, u16)) -> String {
     format!("{name}_{width}x{height}")
@@ -84,4 +84,42 @@ fn running_editing_failing_and_the_end() {
 fn a_window_too_small_says_so() {
     assert_eq!(Session::new(ColorDepth::Mono, (39, 10)).lines()[0], "llmdbg needs 40x10");
     assert_eq!(Session::new(ColorDepth::Mono, (5, 1)).lines(), ["llmdb"]);
+}
+
+#[test]
+fn every_layout_at_every_size() {
+    for (depth, name) in [(ColorDepth::Mono, "mono"), (ColorDepth::Indexed, "indexed")] {
+        for size in [(120, 40), (80, 24), (60, 20)] {
+            let mut session = Session::new(depth, size);
+            session.stop_at("blocks.2.attn.z");
+            for layout in session.state.panes.names() {
+                if layout == "program" {
+                    continue;
+                }
+                session.state.lay_out(&layout);
+                session.keys("Tab");
+                insta::assert_snapshot!(named(&format!("{name}_{layout}"), size), session.lines().join("\n"));
+            }
+        }
+    }
+}
+
+#[test]
+fn heads_numbers_palette_and_keys_that_follow() {
+    for (depth, name) in [(ColorDepth::Mono, "mono"), (ColorDepth::Indexed, "indexed")] {
+        let mut session = Session::new(depth, (80, 24));
+        session.stop_at("blocks.2.attn.z");
+        session.keys("h");
+        session.answer(Answer::Text(String::new()));
+        session.keys("z");
+        insta::assert_snapshot!(format!("{name}_heads_zoomed"), session.lines().join("\n"));
+        session.keys("m");
+        insta::assert_snapshot!(format!("{name}_heads_grid"), session.lines().join("\n"));
+        session.keys("z h m m");
+        insta::assert_snapshot!(format!("{name}_value_numbers"), session.lines().join("\n"));
+        session.keys("C-p h e a");
+        insta::assert_snapshot!(format!("{name}_palette"), session.lines().join("\n"));
+        session.keys("Esc Space");
+        insta::assert_snapshot!(format!("{name}_keys_that_follow"), session.lines().join("\n"));
+    }
 }

@@ -34,7 +34,15 @@ fn interface_of_a_fake_session() {
         sender.send(Event::Ready(Arc::new(snapshot.clone()))).ok();
         for request in received {
             let event = match request {
-                Request::Panel(request) => Event::Panel(Ok(fixture::panel(&snapshot, &request))),
+                Request::Panel(request) => {
+                    let panel = Ok(fixture::panel(&snapshot, &request));
+                    Event::Panel { request, panel }
+                }
+                Request::Query { line } => {
+                    let answer = fixture::answer(&line);
+                    Event::Queried { line, answer }
+                }
+                Request::Check { line } => Event::Checked { line, fault: None },
                 Request::Command { line, .. } if line.starts_with("quit") => Event::Quit(7),
                 Request::Command { id, line, .. } => {
                     eprintln!("a driver complains");

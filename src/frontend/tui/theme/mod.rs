@@ -13,8 +13,14 @@ use crate::answer::Scale;
 use crate::term::ColorDepth;
 use palette::Ramp;
 
-/// The defaults, as shipped.
+/// The defaults, as shipped: the dark theme.
 pub const DEFAULT: &str = include_str!("../../../../config/theme.toml");
+
+/// What other themes change of it.
+const OTHERS: [(&str, &str); 2] = [
+    ("light", include_str!("../../../../config/theme-light.toml")),
+    ("high-contrast", include_str!("../../../../config/theme-high-contrast.toml")),
+];
 
 macro_rules! roles {
     ($($variant:ident = $name:literal),* $(,)?) => {
@@ -50,8 +56,17 @@ pub struct Theme {
 impl Theme {
     /// The default theme at `depth`, patched by the text of a user's file; what is wrong in that text is told.
     pub fn new(depth: ColorDepth, user: Option<&str>) -> (Self, Vec<Problem>) {
+        Self::named("dark", depth, user)
+    }
+
+    /// The same for the theme called `name`; `mono` has no colours at any depth.
+    pub fn named(name: &str, depth: ColorDepth, user: Option<&str>) -> (Self, Vec<Problem>) {
+        let depth = if name == "mono" { ColorDepth::Mono } else { depth };
         let mut theme = Self { depth, styles: vec![Style::new(); Role::ALL.len()], sequential: None, diverging: None };
         let mut problems = parse::apply(&mut theme, DEFAULT);
+        for (_, text) in OTHERS.iter().filter(|(known, _)| *known == name) {
+            problems.extend(parse::apply(&mut theme, text));
+        }
         if let Some(user) = user {
             problems.extend(parse::apply(&mut theme, user));
         }
@@ -80,6 +95,13 @@ impl Theme {
     /// A cell filled with the colour of a value.
     pub fn heat_fill(&self, scale: Scale, t: f64) -> Style {
         self.heat(scale, t).map_or(Style::new(), |color| Style::new().bg(color))
+    }
+
+    /// Text on the colour of a value, dark on light or light on dark.
+    pub fn heat_ground(&self, scale: Scale, t: f64) -> Style {
+        let Some(color) = self.heat(scale, t) else { return Style::new() };
+        let ink = if palette::is_dark(color) { Color::Indexed(231) } else { Color::Indexed(16) };
+        Style::new().bg(color).fg(ink)
     }
 
     /// A cell whose glyph has the colour of one value and whose ground that of another.
@@ -127,5 +149,20 @@ mod tests {
         assert_eq!(told.len(), 2);
         assert!(told[0].starts_with("theme.toml:3: unknown role \"statsu\"; did you mean \"status\"?"), "{told:?}");
         assert!(told[1].starts_with("theme.toml:5:"), "{told:?}");
+    }
+
+    #[test]
+    fn every_theme_is_right_at_every_depth() {
+        for name in crate::commands::Screen::default().themes {
+            for depth in DEPTHS {
+                let (theme, problems) = Theme::named(&name, depth, None);
+                assert_eq!(problems, [], "{name}");
+                let colours = theme.styles.iter().any(|style| style.fg.is_some() || style.bg.is_some());
+                assert_eq!(colours, name != "mono" && depth != ColorDepth::Mono, "{name} {depth:?}");
+                if name == "mono" {
+                    assert_eq!(theme.heat_ground(Scale::Sequential, 0.5), Style::new());
+                }
+            }
+        }
     }
 }

@@ -35,6 +35,22 @@ const PUOR: &[u32] =
 /// Levels of true-colour scales; odd, so that zero has one of its own.
 const TRUE_LEVELS: usize = 17;
 
+/// Whether light text can be read on a colour better than dark text: its relative luminance (sRGB, without gamma) is below the
+/// middle.
+pub fn is_dark(color: Color) -> bool {
+    let (r, g, b) = match color {
+        Color::Rgb(r, g, b) => (r, g, b),
+        Color::Indexed(grey @ 232..) => (8 + 10 * (grey - 232), 8 + 10 * (grey - 232), 8 + 10 * (grey - 232)),
+        Color::Indexed(index @ 16..) => {
+            let level = |step: u8| if step == 0 { 0 } else { 55 + 40 * step };
+            let cube = index - 16;
+            (level(cube / 36), level(cube / 6 % 6), level(cube % 6))
+        }
+        _ => return false,
+    };
+    0.2126 * f64::from(r) + 0.7152 * f64::from(g) + 0.0722 * f64::from(b) < 115.0
+}
+
 impl Ramp {
     /// The scale called `name` at `depth`; none for an unknown name and where there are too few colours.
     pub fn named(name: &str, depth: ColorDepth) -> Option<Self> {

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::answer::{Answer, text};
-use crate::engine::messages::{Event, Snapshot};
+use crate::engine::messages::{Event, PanelView, Snapshot};
 use crate::frontend::loading::Progress;
 use crate::frontend::tui::console::Kind;
-use crate::frontend::tui::layout::Pane;
 use crate::frontend::tui::message::Effect;
+use crate::frontend::tui::panes::Pane;
 use crate::frontend::tui::state::{Dirty, State};
 
 pub fn event(state: &mut State, event: Event, now: Instant, effects: &mut Vec<Effect>) {
@@ -25,8 +25,9 @@ pub fn event(state: &mut State, event: Event, now: Instant, effects: &mut Vec<Ef
             state.progress = None;
             state.console.extend(Kind::Notice, [snapshot.device_reason.clone()]);
             state.snapshot = Some(Arc::clone(&snapshot));
+            state.follow(&snapshot.screen);
             state.tree.follow(&snapshot);
-            state.value.invalidate();
+            state.invalidate();
         }
         Event::LoadFailed(message) => effects.push(Effect::Leave { status: 4, error: message }),
         Event::Moved(snapshot) => moved(state, snapshot),
@@ -44,7 +45,19 @@ pub fn event(state: &mut State, event: Event, now: Instant, effects: &mut Vec<Ef
             state.echo(&line);
             show_answer(state, &answer, &printed, false);
         }
-        Event::Panel(panel) => state.value.receive(panel),
+        Event::Panel { request, panel } => match request.view {
+            PanelView::Heads => state.heads.receive(panel),
+            _ => state.value.receive(panel),
+        },
+        Event::Queried { line, answer } => {
+            // Reading a pane may have reported progress of its own.
+            if state.queue.running().is_none() {
+                state.progress = None;
+            }
+            state.queries.iter_mut().for_each(|query| query.receive(&line, &answer));
+            state.heads.grid.receive(&line, &answer);
+        }
+        Event::Checked { line, fault } => state.prompt.checked(&line, fault),
         Event::Completions { start, candidates } => {
             let listed = state.prompt.completed(start, &candidates);
             if !listed.is_empty() {
@@ -66,7 +79,8 @@ fn moved(state: &mut State, snapshot: Arc<Snapshot>) {
             && old.branch == snapshot.branch
     });
     state.snapshot = Some(Arc::clone(&snapshot));
-    state.value.invalidate();
+    state.follow(&snapshot.screen);
+    state.invalidate();
     if !still {
         state.tree.follow(&snapshot);
     }

@@ -2,13 +2,14 @@
 
 use std::time::Instant;
 
-use super::{interrupt, keys, open_prompt, quit, send};
+use super::choose::{choose_op, scroll_console};
+use super::{interrupt, open_prompt, quit, send};
 use crate::engine::messages::Request;
 use crate::engine::script::opener;
 use crate::frontend::tui::actions::Toward;
 use crate::frontend::tui::console::Kind;
-use crate::frontend::tui::layout::Pane;
 use crate::frontend::tui::message::Effect;
+use crate::frontend::tui::panes::Pane;
 use crate::frontend::tui::prompt::{Outcome, Purpose};
 use crate::frontend::tui::state::{Mode, State};
 use crate::frontend::tui::strings;
@@ -24,8 +25,8 @@ pub fn key(state: &mut State, chord: Chord, now: Instant, effects: &mut Vec<Effe
         _ if chord == Chord::ctrl('c') && (empty || state.queue.running().is_some()) => {
             interrupt(state, now, effects);
         }
-        Chord { key: Key::PageUp, .. } => return keys::scroll_console(state, Toward::PageUp),
-        Chord { key: Key::PageDown, .. } => return keys::scroll_console(state, Toward::PageDown),
+        Chord { key: Key::PageUp, .. } => return scroll_console(state, Toward::PageUp),
+        Chord { key: Key::PageDown, .. } => return scroll_console(state, Toward::PageDown),
         _ => {}
     }
     let purpose = state.prompt.purpose.clone();
@@ -86,7 +87,7 @@ fn search(state: &mut State, text: &str) {
     let from = state.chosen_op().map_or(0, |op| op + 1);
     let mut order = (from..snapshot.ops.len()).chain(0..from.min(snapshot.ops.len()));
     match order.find(|op| !wanted.is_empty() && snapshot.ops[*op].site.contains(&wanted)) {
-        Some(op) => keys::choose_op(state, op),
+        Some(op) => choose_op(state, op),
         None => state.console.push(Kind::Notice, format!("No site contains \"{wanted}\".")),
     }
     if state.focus == Pane::Console {

@@ -2,6 +2,7 @@
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
+use ratatui::style::Modifier;
 
 use super::paint;
 use crate::frontend::tui::console::Kind;
@@ -44,7 +45,7 @@ fn draw_prompt(state: &State, area: Rect, y: usize, buffer: &mut Buffer) -> Opti
     if let Purpose::History { .. } = state.prompt.purpose {
         let head = format!("(history '{}') ", input.value());
         let x = paint::put(buffer, area, 0, y, &head, state.theme.style(Role::Notice));
-        paint::put(buffer, area, x, y, state.prompt.found().unwrap_or_default(), state.theme.style(Role::Text));
+        paint::put(buffer, area, x, y, &state.prompt.found().unwrap_or_default(), state.theme.style(Role::Text));
         return place(area, x, y);
     }
     let head = match state.prompt.purpose {
@@ -56,7 +57,20 @@ fn draw_prompt(state: &State, area: Rect, y: usize, buffer: &mut Buffer) -> Opti
     let room = usize::from(area.width).saturating_sub(x + 1);
     let scroll = input.visual_scroll(room);
     let skipped = text::take(input.value(), scroll).len();
-    paint::put(buffer, area, x, y, &input.value()[skipped..], state.theme.style(Role::Text));
+    let end = paint::put(buffer, area, x, y, &input.value()[skipped..], state.theme.style(Role::Text));
+    if let Some(rest) = state.prompt.ghost() {
+        paint::put(buffer, area, end, y, rest, state.theme.style(Role::Faint));
+    } else if let Some((place, message)) = state.prompt.fault().filter(|(place, _)| place.start >= skipped) {
+        let line = input.value();
+        let from = x + text::width(&line[skipped..place.start]);
+        let stop =
+            (place.start..=place.end.min(line.len())).rev().find(|at| line.is_char_boundary(*at)).unwrap_or(line.len());
+        let wrong = &line[place.start..stop.max(place.start)];
+        let style = state.theme.style(Role::Error).add_modifier(Modifier::UNDERLINED);
+        paint::put(buffer, area, from, y, wrong, style);
+        let room = usize::from(area.width).saturating_sub(end + 3);
+        paint::put(buffer, area, end + 2, y, &text::fit(message, room, state.glyphs), state.theme.style(Role::Error));
+    }
     place(area, x + input.visual_cursor().saturating_sub(scroll), y)
 }
 

@@ -34,6 +34,10 @@ pub struct Heat<'a> {
     pub map: &'a MapView,
     /// For each cell, whether a mask covers it.
     pub masked: &'a [bool],
+    /// Row and column of the crosshair.
+    pub at: (usize, usize),
+    /// First row and column of the part shown.
+    pub first: (usize, usize),
 }
 
 /// What one cell is.
@@ -94,9 +98,9 @@ pub fn draw(state: &State, heat: &Heat<'_>, area: Rect, buffer: &mut Buffer) {
     if map.rows == 0 || map.columns == 0 || area.height < 2 {
         return;
     }
-    let (row, column) = (state.value.row.min(map.rows - 1), state.value.column.min(map.columns - 1));
+    let (row, column) = (heat.at.0.min(map.rows - 1), heat.at.1.min(map.columns - 1));
     let plan = plan(state, map, (row, column), area);
-    draw_column_labels(state, map, column, &plan, area, buffer);
+    draw_column_labels(state, heat, column, &plan, area, buffer);
     let step = if plan.half { 2 } else { 1 };
     for y in 0..plan.shown.0.div_ceil(step) {
         let upper = plan.first.0 + y * step;
@@ -109,6 +113,50 @@ pub fn draw(state: &State, heat: &Heat<'_>, area: Rect, buffer: &mut Buffer) {
         }
     }
     draw_value(state, heat, (row, column), area, buffer);
+}
+
+/// Columns of a number.
+const NUMBER: usize = 9;
+
+/// The largest number of numbers, rows by columns, that fit.
+pub fn numbers_capacity(inside: (usize, usize)) -> (usize, usize) {
+    let rows = inside.1.saturating_sub(2 + usize::from(inside.1 >= 12));
+    (rows.max(1), (inside.0.saturating_sub(LABELS + 1) / NUMBER).max(1))
+}
+
+/// The numbers themselves, in the colours of a map where there are colours; the one under the crosshair stands out.
+pub fn draw_numbers(state: &State, heat: &Heat<'_>, area: Rect, buffer: &mut Buffer) {
+    let map = heat.map;
+    if map.rows == 0 || map.columns == 0 || area.height < 2 {
+        return;
+    }
+    let at = (heat.at.0.min(map.rows - 1), heat.at.1.min(map.columns - 1));
+    for column in 0..map.columns {
+        let label = map.column_labels.get(column).map_or("", String::as_str);
+        let label = text::right(&text::label(label, state.glyphs), NUMBER - 1, state.glyphs);
+        let role = if column == at.1 { Role::Focus } else { Role::Label };
+        paint::put(buffer, area, LABELS + column * NUMBER, 0, &label, state.theme.style(role));
+    }
+    for row in 0..map.rows.min(text_rows(area)) {
+        draw_row_label(state, map, at.0, row..row + 1, row + 1, area, buffer);
+        for column in 0..map.columns {
+            let said = match cell(heat, row, column) {
+                Cell::Masked => state.glyphs.masked.to_string(),
+                Cell::Absent => String::new(),
+                _ => short(map.data[row * map.columns + column]),
+            };
+            let role = match cell(heat, row, column) {
+                _ if (row, column) == at => Role::Selection,
+                Cell::Special(_) => Role::Nonfinite,
+                Cell::Masked => Role::Masked,
+                Cell::Level(t) if t < 0.0 => Role::Negative,
+                _ => Role::Text,
+            };
+            let said = text::right(&said, NUMBER - 1, state.glyphs);
+            paint::put(buffer, area, LABELS + column * NUMBER, row + 1, &said, state.theme.style(role));
+        }
+    }
+    draw_value(state, heat, at, area, buffer);
 }
 
 fn can_halve(theme: &Theme, glyphs: &Glyphs) -> bool {
@@ -208,7 +256,8 @@ fn placed(symbols: &str, width: usize) -> String {
     format!("{symbols:>width$}", width = width - gap) + &" ".repeat(gap)
 }
 
-fn draw_column_labels(state: &State, map: &MapView, chosen: usize, plan: &Plan, area: Rect, buffer: &mut Buffer) {
+fn draw_column_labels(state: &State, heat: &Heat<'_>, chosen: usize, plan: &Plan, area: Rect, buffer: &mut Buffer) {
+    let map = heat.map;
     let is_number = |label: &String| label.parse::<usize>().is_ok();
     let ticks = plan.cell == 1 || (plan.cell < 5 && map.column_labels.iter().all(is_number));
     for x in 0..plan.shown.1 {
@@ -219,7 +268,7 @@ fn draw_column_labels(state: &State, map: &MapView, chosen: usize, plan: &Plan, 
         if ticks {
             // No room for words: a number now and then, and a mark at the crosshair.
             if column.is_multiple_of((10 / plan.cell).max(1)) && column != chosen {
-                let number = (column * map.pool[1].max(1)).to_string();
+                let number = (heat.first.1 + column * map.pool[1].max(1)).to_string();
                 paint::put(buffer, area, place, 0, &number, state.theme.style(Role::Label));
             }
             continue;
@@ -261,16 +310,16 @@ fn draw_row_label(
 fn draw_value(state: &State, heat: &Heat<'_>, (row, column): (usize, usize), area: Rect, buffer: &mut Buffer) {
     let map = heat.map;
     let index = row * map.columns + column;
-    let name = |axis: &str, index: usize, label: Option<&String>, pool: usize| {
-        let number = index * pool.max(1);
+    let name = |axis: &str, index: usize, label: Option<&String>, pool: usize, first: usize| {
+        let number = first + index * pool.max(1);
         let label = label.map(|label| text::label(label, state.glyphs)).filter(|label| *label != number.to_string());
         match label.filter(|label| !label.is_empty()) {
             Some(label) => format!("{axis} {number} {label}"),
             None => format!("{axis} {number}"),
         }
     };
-    let row_name = name(&map.axes[0], row, map.row_labels.get(row), map.pool[0]);
-    let column_name = name(&map.axes[1], column, map.column_labels.get(column), map.pool[1]);
+    let row_name = name(&map.axes[0], row, map.row_labels.get(row), map.pool[0], heat.first.0);
+    let column_name = name(&map.axes[1], column, map.column_labels.get(column), map.pool[1], heat.first.1);
     let mut value = match map.data.get(index) {
         Some(value) => significant(*value, DIGITS),
         None => String::new(),

@@ -28,6 +28,8 @@ pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
         Mode::Prompt => prompt_hints(),
         Mode::Confirm => vec![("y".to_string(), "quit".to_string()), ("n".to_string(), "stay".to_string())],
         Mode::Help(_) => vec![(strings::HELP_FOOT.to_string(), String::new())],
+        Mode::Palette => vec![(strings::PALETTE_FOOT.to_string(), String::new())],
+        Mode::Prefix(_) => vec![(strings::PREFIX_FOOT.to_string(), String::new())],
     };
     let room = usize::from(area.width).saturating_sub(mode.len() + 2);
     let mut x = paint::put(buffer, area, 1, 0, mode, state.theme.style(Role::Faint)) + 1;

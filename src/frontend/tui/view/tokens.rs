@@ -1,9 +1,15 @@
-//! The tokens pane: positions and texts of the focused row.
+//! The tokens pane: positions and texts of the focused row, coloured by a number for each.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+use ratatui::style::Style;
 
 use super::paint;
+use crate::answer::Scale;
+use crate::answer::numbers::short;
+use crate::engine::messages::Shades;
+use crate::frontend::tui::glyphs::RAMP;
+use crate::frontend::tui::panes::Pane;
 use crate::frontend::tui::state::State;
 use crate::frontend::tui::text;
 use crate::frontend::tui::theme::Role;
@@ -11,14 +17,41 @@ use crate::frontend::tui::theme::Role;
 /// Columns between tokens.
 const GAP: usize = 2;
 
+/// Columns of the word that says what colours the tokens.
+const BY: usize = 14;
+
+/// What stands in the lines of the pane's box.
+pub fn titles(state: &State) -> (String, String) {
+    let shades = state.snapshot.as_ref().and_then(|snapshot| snapshot.screen.shades.as_ref());
+    let Some(shades) = shades else { return ("tokens".into(), String::new()) };
+    let (scale, most) = scale(shades);
+    let range = match (shades.values.is_empty(), scale) {
+        (true, _) => String::new(),
+        (_, Scale::Diverging) => format!("{}{} linear", state.glyphs.plus_minus, short(most)),
+        (_, Scale::Sequential) => format!("0..{} linear", short(most)),
+    };
+    (format!("tokens  by {}", shades.title), range)
+}
+
 pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
     let Some(snapshot) = &state.snapshot else { return };
     let focus = state.position();
+    let shades = snapshot.screen.shades.as_ref().filter(|shades| !shades.values.is_empty());
     let words: Vec<String> = snapshot
         .tokens
         .iter()
-        .map(|token| format!("{} {}", token.pos, text::token(&token.text, state.glyphs)))
+        .enumerate()
+        .map(|(index, token)| {
+            let mark = shades.map_or_else(String::new, |shades| mark(state, shades, index));
+            format!("{mark}{} {}", token.pos, text::token(&token.text, state.glyphs))
+        })
         .collect();
+    // Without a box the line itself says what the colours are, as far as a word can.
+    let boxed = state.layout().is_some_and(|layout| layout.has_box(Pane::Tokens));
+    let by = shades.and_then(|shades| shades.title.split_whitespace().next()).filter(|_| !boxed);
+    let by = by.map_or_else(String::new, |word| format!("by {} ", text::fit(word, BY, state.glyphs)));
+    let area = Rect { x: area.x + paint::put(buffer, area, 0, 0, &by, state.theme.style(Role::Faint)) as u16, ..area };
+    let area = area.intersection(buffer.area);
     let width = usize::from(area.width).saturating_sub(1);
     let lines = broken(&words, width);
     let line_of_focus = lines.iter().position(|line| focus.is_some_and(|focus| line.contains(&focus))).unwrap_or(0);
@@ -27,13 +60,45 @@ pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
     for (y, line) in lines.iter().skip(first).take(height).enumerate() {
         let mut x = 1;
         for index in line.clone() {
-            let role = match &snapshot.tokens[index] {
-                _ if Some(index) == focus => Role::Focus,
-                token if token.real => Role::Text,
-                _ => Role::Padding,
+            let shade = shades.map_or(Style::new(), |shades| shade(state, shades, index));
+            let style = match &snapshot.tokens[index] {
+                _ if Some(index) == focus => state.theme.style(Role::Focus),
+                token if token.real => state.theme.style(Role::Text).patch(shade),
+                _ => state.theme.style(Role::Padding),
             };
-            x = paint::put(buffer, area, x, y, &words[index], state.theme.style(role)) + GAP;
+            x = paint::put(buffer, area, x, y, &words[index], style) + GAP;
         }
+    }
+}
+
+/// The scale of the numbers and its end.
+fn scale(shades: &Shades) -> (Scale, f64) {
+    let finite = || shades.values.iter().flatten().filter(|x| x.is_finite());
+    let scale = if finite().any(|x| *x < 0.0) { Scale::Diverging } else { Scale::Sequential };
+    (scale, finite().fold(0.0, |most: f64, x| most.max(x.abs())))
+}
+
+fn level(shades: &Shades, index: usize) -> Option<(Scale, f64)> {
+    let value = shades.values.get(index).copied().flatten().filter(|x| x.is_finite())?;
+    let (scale, most) = scale(shades);
+    Some((scale, if most > 0.0 { value / most } else { 0.0 }))
+}
+
+/// The ground of a token, where there are colours for values.
+fn shade(state: &State, shades: &Shades, index: usize) -> Style {
+    let Some((scale, t)) = level(shades, index).filter(|_| state.theme.colors_values()) else { return Style::new() };
+    state.theme.heat_ground(scale, t)
+}
+
+/// Without colours: sign and magnitude in front of the token.
+fn mark(state: &State, shades: &Shades, index: usize) -> String {
+    match level(shades, index) {
+        Some((_, t)) if !state.theme.colors_values() => {
+            let last = RAMP.len() - 1;
+            let at = ((t.abs() * last as f64).round() as usize).min(last);
+            if at == 0 { String::new() } else { format!("{}{}", if t < 0.0 { '-' } else { '+' }, RAMP[at]) }
+        }
+        _ => String::new(),
     }
 }
 

@@ -39,7 +39,15 @@ pub fn titles(state: &State) -> (String, String) {
         title = format!("{title}  {}", panel.shape);
     }
     let mut foot = match &panel.content {
-        PanelContent::Heat { map, .. } => heat::legend(map, state.glyphs),
+        PanelContent::Heat { map, first, whole, .. } => {
+            let mut legend = heat::legend(map, state.glyphs);
+            if (map.rows * map.pool[0].max(1), map.columns * map.pool[1].max(1)) < *whole {
+                let last = (first.0 + map.rows - 1, first.1 + map.columns - 1);
+                legend = format!("{legend}  [{}:{}, {}:{}]", first.0, last.0 + 1, first.1, last.1 + 1);
+            }
+            legend
+        }
+        PanelContent::Heads(_) => String::new(),
         PanelContent::Vector { pool, data, .. } => vector::legend(data, *pool),
         PanelContent::TopK(items) => format!("{} largest", items.len()),
         PanelContent::Scalar(_) => String::new(),
@@ -51,6 +59,8 @@ pub fn titles(state: &State) -> (String, String) {
     let view = match state.value.view {
         PanelView::Auto => "",
         PanelView::Heat => "map",
+        PanelView::Numbers => "numbers",
+        PanelView::Heads => "heads",
         PanelView::Vector => "vector",
         PanelView::TopK => "top",
     };
@@ -81,7 +91,15 @@ pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
     };
     let inside = picture(area);
     match &panel.content {
-        PanelContent::Heat { map, masked, .. } => heat::draw(state, &heat::Heat { map, masked }, inside, buffer),
+        PanelContent::Heat { map, masked, first, .. } => {
+            let at = (state.value.row, state.value.column);
+            let heat = heat::Heat { map, masked, at, first: *first };
+            match state.value.view {
+                PanelView::Numbers => heat::draw_numbers(state, &heat, inside, buffer),
+                _ => heat::draw(state, &heat, inside, buffer),
+            }
+        }
+        PanelContent::Heads(_) => {}
         PanelContent::Vector { axis, data, pool } => vector::draw(state, axis, data, *pool, inside, buffer),
         PanelContent::TopK(items) => vector::draw_largest(state, items, inside, buffer),
         PanelContent::Scalar(value) => {

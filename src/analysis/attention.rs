@@ -1,0 +1,192 @@
+//! What an attention head looks at, from its pattern alone.
+//!
+//! The first five scores are shares of all attention: `sum(A * mask) / sum(A)` with the masks of TransformerLens'
+//! `detect_head` (previous token, duplicate token, induction). A head that does what a mask says has a share near 1 where the
+//! mask has something in every row.
+
+/// Scores of one head on one text. Shares are between 0 and 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Scores {
+    /// To the token before.
+    pub previous: f64,
+    /// To the token behind; 0 in a decoder.
+    pub next: f64,
+    /// To the first token: an attention sink, if it is large for a text where that token says nothing.
+    pub first: f64,
+    /// To other places of the same token.
+    pub duplicate: f64,
+    /// To what followed the same token before.
+    pub induction: f64,
+    /// To the token itself.
+    pub own: f64,
+    /// To tokens that begin, separate or end texts.
+    pub separators: f64,
+    /// Mean over queries of `-sum A ln A`, divided by the logarithm of how many keys the query sees: 1 is uniform. Queries that
+    /// see one key count for nothing.
+    pub entropy: f64,
+    /// Mean over queries of the largest weight.
+    pub largest: f64,
+    /// Mean distance in tokens between query and key, weighted by attention.
+    pub distance: f64,
+}
+
+/// The text that a pattern belongs to.
+#[derive(Clone, Copy, Debug)]
+pub struct Text<'a> {
+    /// Tokens up to the last key.
+    pub ids: &'a [u32],
+    /// Whether each is real, not padding.
+    pub real: &'a [bool],
+    /// Whether each begins, separates or ends texts.
+    pub special: &'a [bool],
+    /// Position of the first query.
+    pub start: usize,
+    /// Whether queries see no later key.
+    pub causal: bool,
+    /// How far they see, in tokens.
+    pub reach: Option<usize>,
+}
+
+impl Text<'_> {
+    fn sees(&self, q: usize, k: usize) -> bool {
+        self.real[k] && (!self.causal || k <= q) && self.reach.is_none_or(|reach| q.abs_diff(k) <= reach)
+    }
+}
+
+/// Scores of a pattern `[Q, K]` in row-major order. Queries that are padding do not count.
+pub fn scores(pattern: &[f64], text: Text<'_>) -> Scores {
+    let keys = text.ids.len();
+    let mut scores = Scores::default();
+    let (mut queries, mut unsure) = (0usize, 0usize);
+    let first = text.real.iter().position(|real| *real).unwrap_or(0);
+    for (i, row) in pattern.chunks(keys.max(1)).enumerate() {
+        let q = text.start + i;
+        if !text.real[q] {
+            continue;
+        }
+        queries += 1;
+        let mut entropy = 0.0;
+        let mut largest = 0.0f64;
+        for (k, &a) in row.iter().enumerate() {
+            let when = |holds: bool| if holds { a } else { 0.0 };
+            scores.previous += when(k + 1 == q);
+            scores.next += when(k == q + 1);
+            scores.first += when(k == first);
+            scores.own += when(k == q);
+            // In a decoder later keys have no weight; in an encoder both directions count.
+            scores.duplicate += when(k != q && text.ids[k] == text.ids[q]);
+            scores.induction += when(k > 0 && k <= q && k - 1 != q && text.ids[k - 1] == text.ids[q]);
+            scores.separators += when(text.special[k]);
+            scores.distance += a * q.abs_diff(k) as f64;
+            if a > 0.0 {
+                entropy -= a * a.ln();
+            }
+            largest = largest.max(a);
+        }
+        scores.largest += largest;
+        let visible = (0..keys).filter(|&k| text.sees(q, k)).count();
+        if visible > 1 {
+            scores.entropy += entropy / (visible as f64).ln();
+            unsure += 1;
+        }
+    }
+    let n = queries.max(1) as f64;
+    for share in [
+        &mut scores.previous,
+        &mut scores.next,
+        &mut scores.first,
+        &mut scores.duplicate,
+        &mut scores.induction,
+        &mut scores.own,
+        &mut scores.separators,
+        &mut scores.largest,
+        &mut scores.distance,
+    ] {
+        *share /= n;
+    }
+    scores.entropy /= unsure.max(1) as f64;
+    scores
+}
+
+/// A score by its name.
+pub struct Metric {
+    /// As it is typed.
+    pub name: &'static str,
+    /// What it is.
+    pub about: &'static str,
+    /// Its value.
+    pub of: fn(&Scores) -> f64,
+}
+
+/// Every score.
+pub const METRICS: [Metric; 10] = [
+    Metric { name: "previous", about: "share of attention to the token before", of: |s| s.previous },
+    Metric { name: "next", about: "share to the token behind", of: |s| s.next },
+    Metric { name: "first", about: "share to the first token", of: |s| s.first },
+    Metric { name: "duplicate", about: "share to other places of the same token", of: |s| s.duplicate },
+    Metric { name: "induction", about: "share to what followed the same token before", of: |s| s.induction },
+    Metric { name: "self", about: "share to the token itself", of: |s| s.own },
+    Metric { name: "separators", about: "share to tokens that begin, separate or end texts", of: |s| s.separators },
+    Metric { name: "entropy", about: "entropy beside that of uniform attention", of: |s| s.entropy },
+    Metric { name: "largest", about: "largest weight, mean over queries", of: |s| s.largest },
+    Metric { name: "distance", about: "mean distance in tokens", of: |s| s.distance },
+];
+
+/// What a head is called for its scores, and the threshold it is over. The first that holds counts.
+pub const KINDS: [(&str, fn(&Scores) -> bool, &str); 8] = [
+    ("previous", |s| s.previous > 0.5, "previous > 0.5"),
+    ("next", |s| s.next > 0.5, "next > 0.5"),
+    ("induction", |s| s.induction > 0.3, "induction > 0.3"),
+    ("duplicate", |s| s.duplicate > 0.3, "duplicate > 0.3"),
+    ("separators", |s| s.separators > 0.6, "separators > 0.6"),
+    ("sink", |s| s.first > 0.6, "first > 0.6"),
+    ("uniform", |s| s.entropy > 0.95, "entropy > 0.95"),
+    ("concentrated", |s| s.largest > 0.9, "largest > 0.9"),
+];
+
+/// What a head is called; nothing if no rule holds.
+pub fn kind(scores: &Scores) -> Option<&'static str> {
+    KINDS.iter().find(|(_, holds, _)| holds(scores)).map(|(name, _, _)| *name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text<'a>(ids: &'a [u32], real: &'a [bool], special: &'a [bool]) -> Text<'a> {
+        Text { ids, real, special, start: 0, causal: true, reach: None }
+    }
+
+    #[test]
+    fn pure_heads_have_pure_scores() {
+        let ids = [7, 8, 9, 7, 8, 9];
+        let (real, special) = ([true; 6], [false; 6]);
+        let text = text(&ids, &real, &special);
+        let one_hot = |of: &dyn Fn(usize) -> usize| -> Vec<f64> {
+            (0..36).map(|i| if i % 6 == of(i / 6) { 1.0 } else { 0.0 }).collect()
+        };
+        let previous = scores(&one_hot(&|q| q.saturating_sub(1)), text);
+        assert_eq!((previous.previous, previous.own, previous.largest), (5.0 / 6.0, 1.0 / 6.0, 1.0));
+        assert_eq!((previous.entropy, previous.distance), (0.0, 5.0 / 6.0));
+        // The token after the earlier occurrence of the same token: from the fourth query on.
+        let induction = scores(&one_hot(&|q| if q < 3 { 0 } else { q - 2 }), text);
+        assert_eq!((induction.induction, induction.first), (0.5, 0.5));
+        let duplicate = scores(&one_hot(&|q| if q < 3 { q } else { q - 3 }), text);
+        assert_eq!((duplicate.duplicate, duplicate.own), (0.5, 0.5));
+        let uniform: Vec<f64> = (0..36).map(|i| if i % 6 <= i / 6 { 1.0 / (i / 6 + 1) as f64 } else { 0.0 }).collect();
+        let uniform = scores(&uniform, text);
+        assert!((uniform.entropy - 1.0).abs() < 1e-12);
+        assert_eq!(kind(&uniform), Some("uniform"));
+        assert_eq!(kind(&previous), Some("previous"));
+    }
+
+    #[test]
+    fn padding_counts_for_nothing() {
+        let ids = [0, 0, 7, 8];
+        let (real, special) = ([false, false, true, true], [false; 4]);
+        let mut pattern = vec![0.25; 16];
+        pattern[8..].copy_from_slice(&[0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0, 0.0]);
+        let found = scores(&pattern, text(&ids, &real, &special));
+        assert_eq!((found.first, found.own, found.previous, found.entropy), (1.0, 0.5, 0.5, 0.0));
+    }
+}

@@ -1,0 +1,163 @@
+//! The logit lens: what the model would predict if it stopped at a block (nostalgebraist 2020).
+//!
+//! `logits_l = W_U norm_final(resid_l) + b_U`, where the statistics of the norm are those of `resid_l`. The last point is the
+//! model's own output. For an encoder the head of masked tokens takes the place of norm and unembedding.
+
+use crate::debugger::{Mark, RunError, Session};
+use crate::program::{Program, lens, lens_start};
+use crate::tensor::ops::Slice;
+use crate::tensor::{TensorError, Value};
+
+/// Rows that are unembedded at once: logits are large.
+const CHUNK: usize = 64;
+
+/// One hidden state of a trajectory.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Point {
+    /// `L3.resid_pre`, or `final`.
+    pub name: String,
+    /// The op whose output it is.
+    pub op: usize,
+}
+
+/// The hidden states that a lens is put on, in the order of the program: what every block reads, and what the head reads;
+/// with `middle`, the states between attention and MLP too. Empty if the model predicts no tokens.
+pub fn points(program: &Program, middle: bool) -> Vec<Point> {
+    let Some(head) = lens_start(program) else { return Vec::new() };
+    let mut found = Vec::new();
+    for layer in 0..program.n_layers() {
+        let states: &[&str] = if middle { &["resid_pre", "resid_mid"] } else { &["resid_pre"] };
+        for state in states {
+            if let Some(op) = program.op_of(&format!("blocks.{layer}.{state}")) {
+                found.push(Point { name: format!("L{layer}.{state}"), op });
+            }
+        }
+    }
+    found.extend(program.ops[head].inputs.first().map(|&op| Point { name: "final".into(), op }));
+    found
+}
+
+/// What is predicted from one point.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reading {
+    /// The point.
+    pub name: String,
+    /// Natural logarithms of the probabilities of all tokens.
+    pub logprobs: Vec<f64>,
+}
+
+impl Reading {
+    /// The `k` likeliest tokens, the likeliest first, the lower number first among equals.
+    pub fn top(&self, k: usize) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.logprobs.len()).collect();
+        let by = |a: &usize, b: &usize| self.logprobs[*b].total_cmp(&self.logprobs[*a]).then(a.cmp(b));
+        if k < order.len() {
+            order.select_nth_unstable_by(k, by);
+            order.truncate(k);
+        }
+        order.sort_by(by);
+        order
+    }
+
+    /// How many tokens are likelier than this one.
+    pub fn rank(&self, token: usize) -> usize {
+        self.logprobs.iter().filter(|x| **x > self.logprobs[token]).count()
+    }
+
+    /// `-sum p ln p`, in nats.
+    pub fn entropy(&self) -> f64 {
+        -self.logprobs.iter().filter(|x| x.is_finite()).map(|x| x.exp() * x).sum::<f64>()
+    }
+
+    /// `KL(other || self)` in nats: how far this prediction is from that of `other`.
+    pub fn divergence(&self, other: &Reading) -> f64 {
+        let terms = other.logprobs.iter().zip(&self.logprobs).filter(|(p, _)| p.is_finite());
+        terms.map(|(p, q)| p.exp() * (p - q)).sum()
+    }
+}
+
+/// The trajectory of one position of the focused row, as far as the pass has computed it.
+///
+/// # Errors
+/// If a value cannot be had, or the device fails.
+pub fn trajectory(session: &mut Session, pos: usize, points: &[Point]) -> Result<Vec<Reading>, RunError> {
+    let pass = session.run.branch().pass_of(pos);
+    let at = pos - session.run.branch().span(pass).start;
+    let mut found = Vec::new();
+    for point in points {
+        let Some(state) = state(session, pass, point.op)? else { break };
+        let logprobs = read(session, pass, &state.rows(at..at + 1))?.remove(0);
+        found.push(Reading { name: point.name.clone(), logprobs });
+    }
+    Ok(found)
+}
+
+/// Calls `each` with the number of a point, a position and its log-probabilities, for every position of the current pass of
+/// the focused row and every point that is computed. `told` is told how many points are done.
+///
+/// # Errors
+/// If a value cannot be had, or the device fails.
+pub fn everywhere(
+    session: &mut Session,
+    points: &[Point],
+    told: &mut dyn FnMut(u64, u64),
+    each: &mut dyn FnMut(usize, usize, &[f64]),
+) -> Result<usize, RunError> {
+    let pass = session.run.pass;
+    let start = session.run.branch().span(pass).start;
+    for (number, point) in points.iter().enumerate() {
+        told(number as u64, points.len() as u64);
+        let Some(state) = state(session, pass, point.op)? else { return Ok(number) };
+        let count = state.shape()[0];
+        for from in (0..count).step_by(CHUNK) {
+            let rows = from..(from + CHUNK).min(count);
+            for (i, logprobs) in rows.clone().zip(read(session, pass, &state.rows(rows))?) {
+                each(number, start + i, &logprobs);
+            }
+        }
+    }
+    Ok(points.len())
+}
+
+/// A hidden state of the focused row `[T, d]`; none if the pass has not come to it.
+fn state(session: &mut Session, pass: usize, op: usize) -> Result<Option<Value>, RunError> {
+    match session.run.value_at(Mark { pass, op }) {
+        Ok(value) => Ok(Some(value.slice(&[Slice::At(session.focus.row)])?)),
+        Err(RunError::NotComputed { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Log-probabilities of `[N, d]`, a list for each row.
+fn read(session: &Session, pass: usize, states: &Value) -> Result<Vec<Vec<f64>>, TensorError> {
+    let run = &session.run;
+    let branch = run.branch();
+    let logits = lens(&run.program, states, branch.weights(), branch.context(pass));
+    let logprobs = match logits {
+        Some(logits) => logits.log_softmax(1)?,
+        None => return Ok(vec![Vec::new(); states.shape()[0]]),
+    };
+    let vocab = logprobs.shape()[1];
+    Ok(logprobs.read_f64()?.chunks(vocab).map(<[f64]>::to_vec).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reading(probabilities: &[f64]) -> Reading {
+        Reading { name: "x".into(), logprobs: probabilities.iter().map(|p| p.ln()).collect() }
+    }
+
+    #[test]
+    fn ranks_and_distances_have_their_closed_forms() {
+        let (a, b) = (reading(&[0.5, 0.25, 0.25]), reading(&[0.25, 0.25, 0.5]));
+        assert_eq!((a.top(2), b.top(3)), (vec![0, 1], vec![2, 0, 1]));
+        assert_eq!((a.rank(0), a.rank(1), a.rank(2)), (0, 1, 1));
+        assert!((a.entropy() - 1.5 * 2f64.ln()).abs() < 1e-12);
+        // KL(b || a) = 0.25 ln(0.5) + 0 + 0.5 ln(2).
+        assert!((a.divergence(&b) - 0.25 * 2f64.ln()).abs() < 1e-12);
+        assert_eq!(a.divergence(&a), 0.0);
+        assert_eq!(reading(&[1.0, 0.0]).entropy(), 0.0);
+    }
+}

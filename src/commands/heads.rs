@@ -1,0 +1,182 @@
+//! `heads`: what every attention head looks at.
+
+use super::console::{Console, Done};
+use super::fail::Fail;
+use super::table::Call;
+use crate::analysis::attention::{KINDS, METRICS, Metric, Scores, Text, kind, scores};
+use crate::analysis::repeated::{Repeated, repeated};
+use crate::answer::{Answer, Cell, MapView, Scale, Table};
+use crate::debugger::{Mark, Progress, RunError};
+use crate::lang::words::{OptionSpec, Word, parse_count, take_options, words};
+use crate::lang::{LangError, Span};
+use crate::tensor::Summary;
+use crate::tensor::ops::Slice;
+
+const OPTIONS: [OptionSpec; 4] = [
+    OptionSpec { name: "-sort", takes_value: true },
+    OptionSpec { name: "-grid", takes_value: true },
+    OptionSpec { name: "-repeated", takes_value: true },
+    OptionSpec { name: "-seed", takes_value: true },
+];
+
+/// Names of the scores that `-grid` and `-sort` take.
+pub const HEAD_SCORES: [&str; METRICS.len()] = {
+    let mut names = [""; METRICS.len()];
+    let mut at = 0;
+    while at < METRICS.len() {
+        names[at] = METRICS[at].name;
+        at += 1;
+    }
+    names
+};
+
+/// One head and its scores.
+pub(super) struct Scored {
+    pub layer: usize,
+    pub head: usize,
+    pub scores: Scores,
+}
+
+/// `heads [LAYER...] [-sort SCORE] [-grid SCORE] [-repeated N [-seed S]]`.
+pub fn heads(console: &mut Console, call: Call<'_, '_>) -> Done {
+    let (given, left) = take_options(words(call.args.rest, call.args.offset)?, &OPTIONS)?;
+    let value = |name: &str| given.iter().find(|option| option.name == name).and_then(|option| option.value.as_ref());
+    let sort = value("-sort").map(metric).transpose()?;
+    let grid = value("-grid").map(metric).transpose()?;
+    let layers = left.iter().map(|word| layer(console, word)).collect::<Result<Vec<_>, _>>()?;
+    let seed = value("-seed").map(parse_count).transpose()?.unwrap_or(0);
+    let (mut found, text) = match value("-repeated") {
+        Some(word) => {
+            let n = parse_count(word)? as usize;
+            let of = |error: LangError| Fail::At(LangError { span: word.span, ..error });
+            let session = &console.session;
+            let Repeated { patterns, ids, real, special } =
+                repeated(session, n, seed, call.progress).map_err(|message| of(LangError::new(message, word.span)))?;
+            let causal = session.run.model.spec.attention.causal;
+            let mut found = Vec::new();
+            for (layer, pattern) in patterns {
+                let reach = session.run.model.spec.layers[layer].reach;
+                let text = Text { ids: &ids, real: &real, special: &special, start: 0, causal, reach };
+                for head in 0..pattern.shape()[0] {
+                    let data = pattern.slice(&[Slice::At(head)])?.read_f64()?;
+                    found.push(Scored { layer, head, scores: scores(&data, text) });
+                }
+            }
+            found.retain(|scored| layers.is_empty() || layers.contains(&scored.layer));
+            (found, format!("on {n} random tokens twice, seed {seed}"))
+        }
+        None => (console.head_scores(&layers, call.progress)?, "on this text".to_string()),
+    };
+    if found.is_empty() {
+        return Err(Fail::because("no attention pattern has been computed yet; \"run\" computes all of them"));
+    }
+    if let Some(metric) = grid {
+        return Ok(Answer::Map(layer_by_head(&found, metric, &text)));
+    }
+    if let Some(metric) = sort {
+        found.sort_by(|a, b| (metric.of)(&b.scores).total_cmp(&(metric.of)(&a.scores)));
+    }
+    Ok(Answer::Table(table(console, &found, &text)))
+}
+
+fn table(console: &Console, found: &[Scored], text: &str) -> Table {
+    // Scores that say nothing for this model have no column.
+    let causal = console.session.run.model.spec.attention.causal;
+    let shown: Vec<&Metric> = METRICS.iter().filter(|metric| metric.name != "next" || !causal).collect();
+    let shown: Vec<&Metric> = shown
+        .into_iter()
+        .filter(|metric| metric.name != "separators" || found.iter().any(|one| one.scores.separators > 0.0))
+        .collect();
+    let mut columns = vec!["Head".to_string(), "Kind".into()];
+    columns.extend(shown.iter().map(|metric| metric.name.to_string()));
+    let rows = found.iter().map(|one| {
+        let mut row = vec![
+            Cell::Text(format!("L{}H{}", one.layer, one.head)),
+            Cell::Text(kind(&one.scores).unwrap_or_default().to_string()),
+        ];
+        row.extend(shown.iter().map(|metric| Cell::Num((metric.of)(&one.scores))));
+        row
+    });
+    let rules: Vec<String> = KINDS.iter().map(|(name, _, rule)| format!("{name}: {rule}")).collect();
+    let title = format!("attention heads {text}, by their patterns\n{}", rules.join("; "));
+    Table { title, columns, rows: rows.collect() }
+}
+
+/// One number for each head of each layer.
+fn layer_by_head(found: &[Scored], metric: &Metric, text: &str) -> MapView {
+    let mut layers: Vec<usize> = found.iter().map(|one| one.layer).collect();
+    layers.sort_unstable();
+    layers.dedup();
+    let heads = found.iter().map(|one| one.head + 1).max().unwrap_or(0);
+    let mut data = vec![f64::NAN; layers.len() * heads];
+    for one in found {
+        let row = layers.iter().position(|layer| *layer == one.layer).unwrap_or(0);
+        data[row * heads + one.head] = (metric.of)(&one.scores);
+    }
+    MapView {
+        title: format!("{} {text}: {}", metric.name, metric.about),
+        rows: layers.len(),
+        columns: heads,
+        summary: Summary::of_host(data.iter().copied(), &[layers.len(), heads]),
+        shape: vec![layers.len(), heads],
+        data,
+        row_labels: layers.iter().map(|layer| format!("L{layer}")).collect(),
+        column_labels: (0..heads).map(|head| head.to_string()).collect(),
+        pool: [1, 1],
+        axes: ["layer".into(), "head".into()],
+        scale: Scale::Sequential,
+    }
+}
+
+fn metric(word: &Word) -> Result<&'static Metric, Fail> {
+    METRICS.iter().find(|metric| metric.name == word.text).ok_or_else(|| {
+        let names: Vec<&str> = METRICS.iter().map(|metric| metric.name).collect();
+        Fail::At(
+            LangError::new(format!("no score {}", word.text), word.span).help(format!("one of {}", names.join(", "))),
+        )
+    })
+}
+
+/// `L2` or `2`.
+fn layer(console: &Console, word: &Word) -> Result<usize, Fail> {
+    let count = console.session.run.program.n_layers();
+    let number = word.text.trim_start_matches("blocks.").trim_start_matches('L').parse::<usize>().ok();
+    number.filter(|layer| *layer < count).ok_or_else(|| {
+        let error = LangError::new(format!("no layer {}", word.text), Span::new(word.span.start, word.span.end));
+        Fail::At(error.help(format!("L0 to L{}", count.saturating_sub(1))))
+    })
+}
+
+impl Console {
+    /// Scores of the heads of these layers, of all if there are none, in the current pass of the focused row.
+    pub(super) fn head_scores(&mut self, layers: &[usize], told: Progress<'_>) -> Result<Vec<Scored>, Fail> {
+        let session = &mut self.session;
+        let program = session.run.program.clone();
+        let span = session.run.branch().span(session.run.pass);
+        let row = session.focus.row;
+        let text = &session.run.branch().text().rows[row];
+        let (ids, real) = (text.ids[..span.end].to_vec(), text.mask[..span.end].to_vec());
+        let tokenizer = session.run.model.tokenizer.as_ref();
+        let special: Vec<bool> = ids.iter().map(|id| tokenizer.is_some_and(|known| known.is_special(*id))).collect();
+        let causal = session.run.model.spec.attention.causal;
+        let wanted: Vec<usize> =
+            (0..program.n_layers()).filter(|layer| layers.is_empty() || layers.contains(layer)).collect();
+        let mut found = Vec::new();
+        for (number, &layer) in wanted.iter().enumerate() {
+            let Some(op) = program.op_of(&format!("blocks.{layer}.attn.pattern")) else { continue };
+            told(&program.ops[op].site, number as u64, wanted.len() as u64);
+            let pattern = match session.run.value_at(Mark { pass: session.run.pass, op }) {
+                Ok(pattern) => pattern,
+                Err(RunError::NotComputed { .. }) => break,
+                Err(error) => return Err(error.into()),
+            };
+            let reach = session.run.model.spec.layers[layer].reach;
+            let text = Text { ids: &ids, real: &real, special: &special, start: span.start, causal, reach };
+            for head in 0..pattern.shape()[1] {
+                let data = pattern.slice(&[Slice::At(row), Slice::At(head)])?.read_f64()?;
+                found.push(Scored { layer, head, scores: scores(&data, text) });
+            }
+        }
+        Ok(found)
+    }
+}

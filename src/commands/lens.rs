@@ -1,0 +1,203 @@
+//! `lens`: what would be predicted from the residual stream of every block.
+
+use super::console::{Console, Done};
+use super::fail::Fail;
+use super::table::Call;
+use crate::analysis::lens::{Point, Reading, everywhere, points, trajectory};
+use crate::answer::numbers::significant;
+use crate::answer::text::quoted;
+use crate::answer::{Answer, Cell, MapView, Scale, Table};
+use crate::debugger::RunScope;
+use crate::lang::eval::Scope;
+use crate::lang::words::{Given, OptionSpec, Word, parse_count, take_options, words};
+use crate::lang::{LangError, Span};
+use crate::tensor::{Axis, Summary};
+
+const OPTIONS: [OptionSpec; 7] = [
+    OptionSpec { name: "-target", takes_value: true },
+    OptionSpec { name: "-foil", takes_value: true },
+    OptionSpec { name: "-pos", takes_value: true },
+    OptionSpec { name: "-top", takes_value: true },
+    OptionSpec { name: "-mid", takes_value: false },
+    OptionSpec { name: "-grid", takes_value: false },
+    OptionSpec { name: "-map", takes_value: false },
+];
+
+/// Tokens named in a row.
+const NAMED: usize = 3;
+
+/// `lens [-pos P] [-target TOKEN [-foil TOKEN]] [-top N] [-mid]`, `lens -grid`, `lens -map [-target TOKEN]`.
+pub fn lens(console: &mut Console, call: Call<'_, '_>) -> Done {
+    let (given, left) = take_options(words(call.args.rest, call.args.offset)?, &OPTIONS)?;
+    if let Some(extra) = left.first() {
+        return Err(Fail::At(LangError::new("unexpected word", extra.span).help("lens -target TOKEN -pos P")));
+    }
+    let points = points(&console.session.run.program, given.iter().any(|option| option.name == "-mid"));
+    if points.is_empty() {
+        return Err(Fail::because("lens needs a model that predicts tokens; this one has another head"));
+    }
+    if !console.session.run.live {
+        return Err(Fail::because("no pass has been started; use \"run\" or \"start\""));
+    }
+    let value = |name: &str| given.iter().find(|option| option.name == name).and_then(|option| option.value.clone());
+    let target = value("-target").map(|word| console.token(&word)).transpose()?;
+    let foil = value("-foil").map(|word| console.token(&word)).transpose()?;
+    let has = |given: &[Given], name: &str| given.iter().any(|option| option.name == name);
+    if has(&given, "-map") {
+        return map(console, &points, target, call.progress);
+    }
+    if has(&given, "-grid") {
+        return grid(console, &points, call.progress);
+    }
+    let pos = match value("-pos") {
+        Some(word) => position(console, &word)?,
+        None => console.session.focus_pos(),
+    };
+    let named = match value("-top") {
+        Some(word) => parse_count(&word)? as usize,
+        None => NAMED,
+    };
+    let readings = trajectory(&mut console.session, pos, &points)?;
+    let Some(last) = readings.last() else {
+        return Err(Fail::because("nothing has been computed that a lens could be put on: step past the embedding"));
+    };
+    let complete = readings.len() == points.len();
+    let target = target.unwrap_or_else(|| last.top(1)[0]);
+    let rows = readings.iter().map(|reading| row(console, reading, last, target, foil, named)).collect();
+    let mut columns = vec!["At".to_string(), "Likeliest".into(), "P(target)".into(), "Rank".into()];
+    columns.extend(foil.map(|_| "Over foil".to_string()));
+    columns.extend(["Entropy".to_string(), if complete { "KL to final" } else { "KL to last" }.into()]);
+    let mut title = format!(
+        "logit lens at pos {pos} {}: target {}",
+        quoted(&console.name_of(Axis::Pos, pos)),
+        quoted(&console.name_of(Axis::Vocab, target))
+    );
+    if let Some(foil) = foil {
+        title.push_str(&format!(", foil {}", quoted(&console.name_of(Axis::Vocab, foil))));
+    }
+    if !complete {
+        title.push_str("; the pass has come no further");
+    }
+    Ok(Answer::Table(Table { title, columns, rows }))
+}
+
+fn row(
+    console: &Console,
+    reading: &Reading,
+    last: &Reading,
+    target: usize,
+    foil: Option<usize>,
+    named: usize,
+) -> Vec<Cell> {
+    let tokens: Vec<String> = reading
+        .top(named)
+        .into_iter()
+        .map(|token| {
+            let p = reading.logprobs[token].exp();
+            format!("{} {}", quoted(&console.name_of(Axis::Vocab, token)), significant(p, 2))
+        })
+        .collect();
+    let mut row = vec![
+        Cell::Text(reading.name.clone()),
+        Cell::Text(tokens.join("  ")),
+        Cell::Num(reading.logprobs[target].exp()),
+        Cell::Int(reading.rank(target) as i64),
+    ];
+    row.extend(foil.map(|foil| Cell::Num(reading.logprobs[target] - reading.logprobs[foil])));
+    row.extend([Cell::Num(reading.entropy()), Cell::Num(reading.divergence(last))]);
+    row
+}
+
+/// The likeliest token of every position at every point.
+fn grid(console: &mut Console, points: &[Point], told: crate::debugger::Progress<'_>) -> Done {
+    let span = console.session.run.branch().span(console.session.run.pass);
+    let mut cells = vec![vec![Cell::Empty; span.len()]; points.len()];
+    let mut told = |done: u64, total: u64| told("lens", done, total);
+    let mut best = vec![vec![0usize; span.len()]; points.len()];
+    let reached = everywhere(&mut console.session, points, &mut told, &mut |point, pos, logprobs| {
+        let likeliest = (0..logprobs.len()).max_by(|a, b| logprobs[*a].total_cmp(&logprobs[*b]).then(b.cmp(a)));
+        best[point][pos - span.start] = likeliest.unwrap_or(0);
+    })?;
+    for (row, tokens) in cells.iter_mut().zip(&best) {
+        for (cell, token) in row.iter_mut().zip(tokens) {
+            *cell = Cell::Text(console.name_of(Axis::Vocab, *token).trim().to_string());
+        }
+    }
+    let rows = cells.into_iter().zip(points).take(reached).map(|(row, point)| {
+        let mut all = vec![Cell::Text(point.name.clone())];
+        all.extend(row);
+        all
+    });
+    let mut columns = vec!["At".to_string()];
+    columns.extend(span.map(|pos| format!("{pos} {}", console.name_of(Axis::Pos, pos).trim())));
+    let title = "logit lens: the likeliest next token at every position".to_string();
+    Ok(Answer::Table(Table { title, columns, rows: rows.collect() }))
+}
+
+/// The probability of the target, or of what the model predicts in the end, at every point and position.
+fn map(console: &mut Console, points: &[Point], target: Option<usize>, told: crate::debugger::Progress<'_>) -> Done {
+    let span = console.session.run.branch().span(console.session.run.pass);
+    let (rows, columns) = (points.len(), span.len());
+    let targets: Vec<usize> = match target {
+        Some(target) => vec![target; columns],
+        None => {
+            let end = [points[rows - 1].clone()];
+            let mut found = vec![0; columns];
+            let reached = everywhere(&mut console.session, &end, &mut |_, _| (), &mut |_, pos, logprobs| {
+                let likeliest = (0..logprobs.len()).max_by(|a, b| logprobs[*a].total_cmp(&logprobs[*b]));
+                found[pos - span.start] = likeliest.unwrap_or(0);
+            })?;
+            if reached == 0 {
+                return Err(Fail::because("the pass is not complete: name a -target, or run it to its end"));
+            }
+            found
+        }
+    };
+    let mut data = vec![f64::NAN; rows * columns];
+    let mut told = |done: u64, total: u64| told("lens", done, total);
+    let reached = everywhere(&mut console.session, points, &mut told, &mut |point, pos, logprobs| {
+        data[point * columns + pos - span.start] = logprobs[targets[pos - span.start]].exp();
+    })?;
+    data.truncate(reached * columns);
+    let what = match target {
+        Some(target) => format!("P({})", quoted(&console.name_of(Axis::Vocab, target))),
+        None => "P(what is predicted in the end)".into(),
+    };
+    Ok(Answer::Map(MapView {
+        title: format!("logit lens: {what} by point and position"),
+        rows: reached,
+        columns,
+        summary: Summary::of_host(data.iter().copied(), &[reached, columns]),
+        shape: vec![reached, columns],
+        data,
+        row_labels: points[..reached].iter().map(|point| point.name.clone()).collect(),
+        column_labels: span.map(|pos| console.name_of(Axis::Pos, pos)).collect(),
+        pool: [1, 1],
+        axes: ["at".into(), "pos".into()],
+        scale: Scale::Sequential,
+    }))
+}
+
+fn position(console: &Console, word: &Word) -> Result<usize, Fail> {
+    let length = console.session.row_length();
+    let number = word.text.parse::<i64>().ok().map(|n| if n < 0 { n + length as i64 } else { n });
+    let pos = number.and_then(|n| usize::try_from(n).ok()).filter(|pos| *pos < length);
+    pos.ok_or_else(|| {
+        Fail::At(LangError::new(format!("no position {}: there is 0..{}", word.text, length - 1), word.span))
+    })
+}
+
+impl Console {
+    /// The token of the vocabulary that a word names, by its text or its number.
+    pub(super) fn token(&mut self, word: &Word) -> Result<usize, Fail> {
+        let vocab = self.session.run.model.spec.vocab;
+        let at = |message: String, span: Span| Fail::At(LangError::new(message, span));
+        if let (false, Ok(id)) = (word.quoted, word.text.parse::<usize>()) {
+            return match id < vocab {
+                true => Ok(id),
+                false => Err(at(format!("no token {id}: the vocabulary has 0..{}", vocab - 1), word.span)),
+            };
+        }
+        RunScope::new(&mut self.session).token_id(&word.text).map_err(|message| at(message, word.span))
+    }
+}

@@ -1,0 +1,64 @@
+//! State of the heads pane: the patterns of all heads of a layer as small maps, or one score for every head of every layer.
+
+use super::query::QueryPane;
+use crate::commands::HEAD_SCORES as METRICS;
+use crate::engine::messages::{Panel, PanelRequest};
+
+/// The pane's state.
+#[derive(Clone, Debug, Default)]
+pub struct HeadsPane {
+    /// The score of the grid; none shows patterns.
+    pub metric: Option<usize>,
+    /// The grid of scores.
+    pub grid: QueryPane,
+    /// The last patterns.
+    pub panel: Option<Result<Panel, String>>,
+    shown: Option<PanelRequest>,
+    asked: Option<PanelRequest>,
+    stale: bool,
+}
+
+impl HeadsPane {
+    /// Values may have changed.
+    pub fn invalidate(&mut self) {
+        self.stale = true;
+        self.grid.invalidate();
+    }
+
+    /// The request to send so that `wanted` comes to be shown, if any.
+    pub fn request(&mut self, wanted: PanelRequest) -> Option<PanelRequest> {
+        let known = self.asked.as_ref().or(self.shown.as_ref()) == Some(&wanted) && !self.stale;
+        if known || self.asked.is_some() {
+            return None;
+        }
+        self.stale = false;
+        self.asked = Some(wanted.clone());
+        Some(wanted)
+    }
+
+    /// Takes an answer.
+    pub fn receive(&mut self, panel: Result<Panel, String>) {
+        self.shown = self.asked.take();
+        self.panel = Some(panel);
+    }
+
+    /// There is nothing to show.
+    pub fn clear(&mut self) {
+        self.panel = None;
+        self.shown = None;
+    }
+
+    /// The next way to show heads: patterns, then each score.
+    pub fn cycle(&mut self) {
+        self.metric = match self.metric {
+            None => Some(0),
+            Some(at) if at + 1 < METRICS.len() => Some(at + 1),
+            Some(_) => None,
+        };
+    }
+
+    /// The command of the grid.
+    pub fn command(&self) -> Option<String> {
+        self.metric.map(|at| format!("heads -grid {}", METRICS[at]))
+    }
+}

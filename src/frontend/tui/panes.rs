@@ -1,0 +1,246 @@
+//! The panes there are, and the layouts that arrange them: the defaults, patched by the user's file.
+//!
+//! Five panes are drawn by code of their own. Every other one shows the answer of a command, so a new analysis gets its pane by a
+//! line in `config/layouts.toml`.
+
+use toml::Spanned;
+use toml::de::{DeString, DeTable, DeValue};
+
+use super::config::{Problem, did_you_mean};
+use crate::commands::Console;
+
+/// The defaults, as shipped.
+pub const DEFAULT: &str = include_str!("../../../config/layouts.toml");
+
+/// A part of the screen that can have the focus.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Pane {
+    /// The module tree.
+    #[default]
+    Program,
+    /// The chosen value.
+    Value,
+    /// All heads of a layer, or a grid of layers and heads.
+    Heads,
+    /// The tokens of the input.
+    Tokens,
+    /// Commands and answers.
+    Console,
+    /// The answer of a command: the pane of that number in [`Panes::queries`].
+    Query(usize),
+}
+
+/// Panes with code of their own.
+const BUILT_IN: [(&str, Pane); 5] = [
+    ("program", Pane::Program),
+    ("value", Pane::Value),
+    ("heads", Pane::Heads),
+    ("tokens", Pane::Tokens),
+    ("console", Pane::Console),
+];
+
+/// An arrangement of panes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Arrangement {
+    /// Its name.
+    pub name: String,
+    /// Left column, upper right, and those below it.
+    pub panes: Vec<Pane>,
+    /// The two that a narrower window keeps.
+    pub narrow: [Pane; 2],
+}
+
+/// Every pane and layout.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Panes {
+    /// Names and commands of the panes that show answers.
+    pub queries: Vec<(String, String)>,
+    /// The layouts, in the order of `layout next`.
+    pub layouts: Vec<Arrangement>,
+}
+
+impl Panes {
+    /// The defaults, patched by the text of a user's file; what is wrong in that text is told.
+    pub fn new(user: Option<&str>) -> (Self, Vec<Problem>) {
+        let mut panes = Self::default();
+        let mut problems = panes.apply(DEFAULT);
+        if let Some(user) = user {
+            problems.extend(panes.apply(user));
+        }
+        (panes, problems)
+    }
+
+    /// Names of the layouts.
+    pub fn names(&self) -> Vec<String> {
+        self.layouts.iter().map(|layout| layout.name.clone()).collect()
+    }
+
+    /// The layout called `name`, else the first.
+    pub fn layout(&self, name: &str) -> &Arrangement {
+        let found = self.layouts.iter().find(|layout| layout.name == name);
+        found.unwrap_or(&self.layouts[0])
+    }
+
+    /// The name of a pane.
+    pub fn name(&self, pane: Pane) -> &str {
+        match pane {
+            Pane::Query(number) => self.queries.get(number).map_or("", |(name, _)| name),
+            _ => BUILT_IN.iter().find(|(_, known)| *known == pane).map_or("", |(name, _)| name),
+        }
+    }
+
+    /// The pane of a name.
+    pub fn find(&self, name: &str) -> Option<Pane> {
+        let built_in = BUILT_IN.iter().find(|(known, _)| *known == name).map(|(_, pane)| *pane);
+        built_in.or_else(|| self.queries.iter().position(|(known, _)| known == name).map(Pane::Query))
+    }
+
+    /// The first layout that has a pane.
+    pub fn with(&self, pane: Pane) -> Option<&Arrangement> {
+        self.layouts
+            .iter()
+            .find(|layout| layout.narrow.contains(&pane))
+            .or_else(|| self.layouts.iter().find(|layout| layout.panes.contains(&pane)))
+    }
+
+    fn apply(&mut self, text: &str) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        let document = match DeTable::parse(text) {
+            Ok(document) => document.into_inner(),
+            Err(error) => {
+                let message = format!("{}; the default layouts are used", error.message());
+                return vec![Problem::at(text, error.span().unwrap_or_default(), message)];
+            }
+        };
+        // Panes first, wherever they stand: layouts name them.
+        let (panes, others): (Vec<_>, Vec<_>) = document.into_iter().partition(|(name, _)| name.get_ref() == "panes");
+        for (name, value) in panes.into_iter().chain(others) {
+            match (name.get_ref().as_ref(), value.into_inner()) {
+                ("panes", DeValue::Table(table)) => self.apply_panes(text, table, &mut problems),
+                ("layouts", DeValue::Table(table)) => self.apply_layouts(text, table, &mut problems),
+                (other, _) => {
+                    let near = did_you_mean(other, ["panes", "layouts"]);
+                    problems.push(Problem::at(text, name.span(), format!("unknown section \"{other}\"{near}")));
+                }
+            }
+        }
+        problems.sort_by_key(|problem| problem.line);
+        problems
+    }
+
+    fn apply_panes(&mut self, text: &str, table: DeTable<'_>, problems: &mut Vec<Problem>) {
+        for (name, value) in as_written(table) {
+            let word = name.get_ref().to_string();
+            let mut wrong = |message: String| problems.push(Problem::at(text, value.span(), message));
+            let DeValue::String(command) = value.get_ref() else {
+                wrong(format!("the pane \"{word}\" must be a command in quotes"));
+                continue;
+            };
+            let first = command.split_whitespace().next().unwrap_or_default();
+            if BUILT_IN.iter().any(|(known, _)| *known == word) {
+                wrong(format!("the pane \"{word}\" is built in and takes no command"));
+            } else if !Console::command(first).is_some_and(|found| found.fills) {
+                wrong(format!("\"{first}\" is no command that only looks, so no pane can show it"));
+            } else if let Some(known) = self.queries.iter_mut().find(|(known, _)| *known == word) {
+                known.1 = command.to_string();
+            } else {
+                self.queries.push((word, command.to_string()));
+            }
+        }
+    }
+
+    fn apply_layouts(&mut self, text: &str, table: DeTable<'_>, problems: &mut Vec<Problem>) {
+        for (name, value) in as_written(table) {
+            let word = name.get_ref().to_string();
+            match self.arrangement(&word, value.get_ref()) {
+                Ok(found) => match self.layouts.iter_mut().find(|layout| layout.name == word) {
+                    Some(known) => *known = found,
+                    None => self.layouts.push(found),
+                },
+                Err(message) => problems.push(Problem::at(text, value.span(), message)),
+            }
+        }
+    }
+
+    fn arrangement(&self, name: &str, value: &DeValue<'_>) -> Result<Arrangement, String> {
+        let shape = || format!("the layout \"{name}\" must be {{ panes = [...], narrow = [\"one\", \"another\"] }}");
+        let DeValue::Table(table) = value else { return Err(shape()) };
+        let list = |key: &str| -> Result<Vec<Pane>, String> {
+            let entry = table.iter().find(|(known, _)| known.get_ref() == key).map(|(_, value)| value.get_ref());
+            let Some(DeValue::Array(entries)) = entry else { return Err(shape()) };
+            let pane = |entry: &DeValue<'_>| {
+                let DeValue::String(word) = entry else { return Err(shape()) };
+                let names = BUILT_IN
+                    .iter()
+                    .map(|(known, _)| *known)
+                    .chain(self.queries.iter().map(|(known, _)| known.as_str()));
+                let found = self.find(word).filter(|pane| !matches!(pane, Pane::Tokens | Pane::Console));
+                found.ok_or_else(|| match word.as_ref() {
+                    "tokens" | "console" => format!("{word} is always there and part of no layout"),
+                    _ => format!("no pane \"{word}\"{}", did_you_mean(word, names)),
+                })
+            };
+            entries.iter().map(|entry| pane(entry.get_ref())).collect()
+        };
+        let panes = list("panes")?;
+        let narrow: [Pane; 2] = list("narrow")?.try_into().map_err(|_| shape())?;
+        let distinct = panes.iter().enumerate().all(|(at, pane)| !panes[..at].contains(pane)) && narrow[0] != narrow[1];
+        if panes.len() < 2 || !distinct {
+            return Err(format!("the layout \"{name}\" needs two panes or more, each once"));
+        }
+        Ok(Arrangement { name: name.to_string(), panes, narrow })
+    }
+}
+
+type Entry<'a> = (Spanned<DeString<'a>>, Spanned<DeValue<'a>>);
+
+/// The entries of a table in the order of the file: the library sorts them by name.
+fn as_written(table: DeTable<'_>) -> Vec<Entry<'_>> {
+    let mut entries: Vec<Entry<'_>> = table.into_iter().collect();
+    entries.sort_by_key(|(name, _)| name.span().start);
+    entries
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::Screen;
+
+    #[test]
+    fn the_default_is_right_and_commands_know_its_layouts() {
+        let (panes, problems) = Panes::new(None);
+        assert_eq!(problems, []);
+        assert_eq!(panes.names(), Screen::default().layouts);
+        for (number, (name, _)) in panes.queries.iter().enumerate() {
+            assert_eq!(panes.find(name), Some(Pane::Query(number)));
+            assert_eq!(panes.name(Pane::Query(number)), name);
+        }
+    }
+
+    #[test]
+    fn a_user_file_adds_and_replaces() {
+        let user = "[panes]\nnorms = \"layers norm(resid_post[-1])\"\n\
+                    [layouts]\nmine = { panes = [\"program\", \"norms\"], narrow = [\"value\", \"norms\"] }\n";
+        let (panes, problems) = Panes::new(Some(user));
+        assert_eq!(problems, []);
+        let mine = panes.layout("mine");
+        assert_eq!(panes.name(mine.panes[1]), "norms");
+        assert_eq!(panes.layout("nowhere").name, "program");
+    }
+
+    #[test]
+    fn mistakes_are_named_with_their_line() {
+        let user = "[panes]\nbad = \"step\"\nvalue = \"info sites\"\n[layouts]\na = { panes = [\"progam\", \"value\"], narrow = [\"value\", \"lens\"] }\n\
+                    b = { panes = [\"value\"], narrow = [\"value\", \"lens\"] }\nc = 3\n[layout]\n";
+        let (panes, problems) = Panes::new(Some(user));
+        let told: Vec<String> = problems.iter().map(|problem| problem.describe("layouts.toml")).collect();
+        assert_eq!(told.len(), 6, "{told:?}");
+        assert!(told[0].contains("layouts.toml:2: \"step\" is no command that only looks"));
+        assert!(told[1].contains(":3: the pane \"value\" is built in"));
+        assert!(told[2].contains(":5: no pane \"progam\"; did you mean \"program\"?"));
+        assert!(told[3].contains(":6: the layout \"b\" needs two panes"));
+        assert!(told[4].contains(":7: the layout \"c\" must be"));
+        assert!(told[5].contains(":8: unknown section \"layout\"; did you mean \"layouts\"?"));
+        assert_eq!(panes.names(), Panes::new(None).0.names());
+    }
+}

@@ -1,0 +1,283 @@
+//! Moving the choice in the pane that has the focus, and moving the focus.
+
+use super::{send, send_quietly};
+use crate::answer::Cell;
+use crate::engine::messages::PanelContent;
+use crate::frontend::tui::actions::{Step, Toward};
+use crate::frontend::tui::panes::Pane;
+use crate::frontend::tui::state::State;
+use crate::frontend::tui::text;
+use crate::frontend::tui::tree::Node;
+use crate::frontend::tui::view::multiples;
+
+/// Chooses `op` and makes sure that it can be seen.
+pub fn choose_op(state: &mut State, op: usize) {
+    if let Some(snapshot) = &state.snapshot {
+        state.tree.reveal(snapshot, op);
+        state.tree.chosen = Node::Op(op);
+        state.tree.follows = false;
+    }
+}
+
+/// The next pane of the layout, or the one before. Where there is room for one alone, those that are hidden have their turn.
+pub fn next_pane(state: &mut State, step: Step) {
+    let mut order: Vec<Pane> = match state.layout() {
+        Some(layout) if layout.areas.len() > 3 => layout.areas.iter().map(|(pane, _)| *pane).collect(),
+        _ => {
+            let arrangement = state.panes.layout(&state.layout_name);
+            arrangement.panes.iter().chain(&[Pane::Tokens, Pane::Console]).copied().collect()
+        }
+    };
+    if !order.contains(&state.focus) {
+        order.push(state.focus);
+    }
+    let count = order.len();
+    let here = order.iter().position(|pane| *pane == state.focus).unwrap_or(0);
+    state.focus = order[match step {
+        Step::Next => (here + 1) % count,
+        Step::Previous => (here + count - 1) % count,
+    }];
+}
+
+/// Another layout, at once; the session is told, so that `show layout` is true.
+pub fn layout(state: &mut State, name: &str) {
+    let names = state.panes.names();
+    let at = names.iter().position(|known| *known == state.layout_name).unwrap_or(0);
+    let to = match name {
+        "next" => names[(at + 1) % names.len()].clone(),
+        "prev" => names[(at + names.len() - 1) % names.len()].clone(),
+        name => name.to_string(),
+    };
+    state.zoom = false;
+    state.lay_out(&to);
+    send_quietly(state, format!("layout {to}"));
+}
+
+/// The heads pane, in a layout that has one; from there, back to the program.
+pub fn heads(state: &mut State) {
+    if state.focus == Pane::Heads {
+        state.focus = Pane::Program;
+        return state.keep_focus_in_sight();
+    }
+    let is_seen = state.layout().is_some_and(|layout| layout.area(Pane::Heads).is_some());
+    if let (false, Some(with)) = (is_seen, state.panes.with(Pane::Heads)) {
+        let name = with.name.clone();
+        layout(state, &name);
+    }
+    state.focus = Pane::Heads;
+}
+
+pub fn select(state: &mut State, toward: Toward) {
+    match state.focus {
+        Pane::Heads => select_head(state, toward),
+        Pane::Query(number) => {
+            let (rows, columns) = moves(toward, page(state, state.focus));
+            if let Some(query) = state.queries.get_mut(number) {
+                query.shift(rows, columns);
+            }
+        }
+        Pane::Program => select_row(state, toward),
+        Pane::Value => select_cell(state, toward),
+        Pane::Tokens => select_token(state, toward),
+        Pane::Console => scroll_console(state, toward),
+    }
+}
+
+fn page(state: &State, pane: Pane) -> usize {
+    state.layout().map_or(1, |layout| layout.inside(pane).1.saturating_sub(1)).max(1)
+}
+
+fn select_row(state: &mut State, toward: Toward) {
+    let Some(snapshot) = state.snapshot.clone() else { return };
+    let rows = state.tree.rows(&snapshot);
+    let row = state.tree.chosen_row(&snapshot, &rows);
+    let page = page(state, Pane::Program);
+    let row = match toward {
+        Toward::Up => row.saturating_sub(1),
+        Toward::Down => row + 1,
+        Toward::PageUp => row.saturating_sub(page),
+        Toward::PageDown => row + page,
+        Toward::First => 0,
+        Toward::Last => rows.len(),
+        Toward::Left => return fold(state, true),
+        Toward::Right => return fold(state, false),
+    };
+    state.tree.choose_row(&rows, row);
+}
+
+/// Folds the module at the choice, or around it; or unfolds it.
+fn fold(state: &mut State, folded: bool) {
+    let Some(snapshot) = state.snapshot.clone() else { return };
+    let rows = state.tree.rows(&snapshot);
+    let row = rows.get(state.tree.chosen_row(&snapshot, &rows)).copied();
+    match row.map(|row| (row.node, row.folded)) {
+        Some((Node::Module(module), was)) if was != folded => state.tree.fold(&snapshot, module, Some(folded)),
+        Some((node, _)) if folded => {
+            // Already folded, or an op: go to the module around it.
+            let parent = match node {
+                Node::Module(module) => snapshot.modules[module].parent,
+                Node::Op(op) => snapshot.ops.get(op).map(|op| op.module),
+                Node::End => None,
+            };
+            if let Some(parent) = parent.filter(|parent| *parent > 0) {
+                state.tree.chosen = Node::Module(parent);
+                state.tree.follows = false;
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Enter: folds or unfolds, repeats, or follows what is chosen.
+pub fn open(state: &mut State) {
+    if matches!(state.focus, Pane::Heads | Pane::Query(_)) {
+        return follow(state);
+    }
+    let Some(snapshot) = state.snapshot.clone() else { return };
+    let rows = state.tree.rows(&snapshot);
+    let row = rows.get(state.tree.chosen_row(&snapshot, &rows)).copied();
+    match (state.focus, row.map(|row| row.node)) {
+        (Pane::Program, Some(Node::Module(module))) => {
+            state.tree.chosen = Node::Module(module);
+            state.tree.follows = false;
+            state.tree.fold(&snapshot, module, None);
+        }
+        // An empty line at the prompt repeats the last command.
+        (Pane::Console, _) => send(state, ""),
+        _ => {}
+    }
+}
+
+/// Rows and columns that a key moves a crosshair by.
+fn moves(toward: Toward, page: usize) -> (isize, isize) {
+    let page = page as isize;
+    match toward {
+        Toward::Up => (-1, 0),
+        Toward::Down => (1, 0),
+        Toward::Left => (0, -1),
+        Toward::Right => (0, 1),
+        Toward::PageUp => (-page, 0),
+        Toward::PageDown => (page, 0),
+        Toward::First => (0, isize::MIN),
+        Toward::Last => (0, isize::MAX),
+    }
+}
+
+/// Another head: in the small maps the neighbour in that direction, in the grid the cell.
+fn select_head(state: &mut State, toward: Toward) {
+    if state.heads.metric.is_some() {
+        let (rows, columns) = moves(toward, page(state, Pane::Heads));
+        return state.heads.grid.shift(rows, columns);
+    }
+    let (Some(snapshot), Some(shown)) = (&state.snapshot, state.layout()) else { return };
+    let (head, count) = (snapshot.focus.head, snapshot.heads);
+    let plan = multiples::plan(shown.inside(Pane::Heads), count, head, &state.theme, state.glyphs);
+    let to = match toward {
+        Toward::Left => head.checked_sub(1),
+        Toward::Right => Some(head + 1),
+        Toward::Up | Toward::PageUp => head.checked_sub(plan.columns),
+        Toward::Down | Toward::PageDown => Some(head + plan.columns),
+        Toward::First => Some(0),
+        Toward::Last => Some(count.saturating_sub(1)),
+    };
+    if let Some(to) = to.filter(|to| *to < count && *to != head) {
+        send_quietly(state, format!("focus head={to}"));
+    }
+}
+
+/// Goes where the chosen row or cell of an answer points: to a site, a head, or a position.
+fn follow(state: &mut State) {
+    let mut words: Vec<String> = Vec::new();
+    let mut position = None;
+    match state.focus {
+        Pane::Query(number) => {
+            let Some(query) = state.queries.get(number) else { return };
+            for (column, cell) in query.row() {
+                match (column, cell) {
+                    ("Pos", Cell::Int(pos)) => position = Some(*pos),
+                    (_, Cell::Text(text)) => words.push(text.clone()),
+                    _ => {}
+                }
+            }
+            words.extend(query.cell().map(|(row, _)| row.to_string()));
+        }
+        _ => words.extend(state.heads.grid.cell().map(|(layer, head)| format!("{layer}H{head}"))),
+    }
+    let Some(snapshot) = state.snapshot.clone() else { return };
+    for word in words {
+        if let Some((layer, head)) = head_of(&word) {
+            send_quietly(state, format!("focus head={head}"));
+            let site = format!("blocks.{layer}.attn.pattern");
+            return snapshot.ops.iter().position(|op| op.site == site).into_iter().for_each(|op| choose_op(state, op));
+        }
+        let site = word.split('#').next().unwrap_or_default();
+        let site = match text::short_layer(site) {
+            Some((layer, "")) => format!("blocks.{layer}.resid_pre"),
+            Some((layer, rest)) => format!("blocks.{layer}.{rest}"),
+            None => site.to_string(),
+        };
+        if let Some(op) = snapshot.ops.iter().position(|op| op.site == site) {
+            return choose_op(state, op);
+        }
+    }
+    if let Some(position) = position {
+        send_quietly(state, format!("focus pos={position}"));
+    }
+}
+
+/// `L2H3`.
+fn head_of(word: &str) -> Option<(usize, usize)> {
+    let (layer, head) = word.strip_prefix('L')?.split_once('H')?;
+    Some((layer.parse().ok()?, head.parse().ok()?))
+}
+
+fn select_cell(state: &mut State, toward: Toward) {
+    let (rows, columns) = moves(toward, page(state, Pane::Value));
+    let before = state.value.element().map(|(row, _)| row);
+    state.value.shift(rows, columns);
+    if state.value.element().map(|(row, _)| row) != before {
+        focus_on_row(state);
+    }
+}
+
+/// A row of a map that is a position or a head becomes the focus of all panes.
+fn focus_on_row(state: &mut State) {
+    let Some(Ok(panel)) = &state.value.panel else { return };
+    let PanelContent::Heat { map, .. } = &panel.content else { return };
+    let Some((index, _)) = state.value.element() else { return };
+    let what = match map.axes[0].as_str() {
+        "pos" | "q" => "pos",
+        "head" => "head",
+        _ => return,
+    };
+    send_quietly(state, format!("focus {what}={index}"));
+}
+
+fn select_token(state: &mut State, toward: Toward) {
+    let last = state.snapshot.as_ref().map_or(0, |snapshot| snapshot.tokens.len()).checked_sub(1);
+    let position = match toward {
+        Toward::Up | Toward::Left => state.next_position(Step::Previous),
+        Toward::Down | Toward::Right => state.next_position(Step::Next),
+        Toward::First | Toward::PageUp => last.map(|_| 0),
+        Toward::Last | Toward::PageDown => last,
+    };
+    if let Some(position) = position.filter(|position| Some(*position) != state.position()) {
+        send_quietly(state, format!("focus pos={position}"));
+    }
+}
+
+pub fn scroll_console(state: &mut State, toward: Toward) {
+    let Some(layout) = state.layout() else { return };
+    let (columns, height) = layout.inside(Pane::Console);
+    let page = height.saturating_sub(1).max(1) as isize;
+    let rows = match toward {
+        Toward::Up => 1,
+        Toward::Down => -1,
+        Toward::PageUp => page,
+        Toward::PageDown => -page,
+        Toward::First => isize::MAX,
+        Toward::Last => isize::MIN,
+        Toward::Left | Toward::Right => 0,
+    };
+    state.console.scroll(rows, columns, height);
+}

@@ -1,0 +1,52 @@
+//! Keys while the palette is open.
+
+use std::time::Instant;
+
+use tui_input::InputRequest;
+
+use super::{keys, open_prompt, send};
+use crate::frontend::tui::message::Effect;
+use crate::frontend::tui::palette::{Choice, Palette, entries, found};
+use crate::frontend::tui::prompt::{Purpose, edit};
+use crate::frontend::tui::state::{Mode, State};
+use crate::term::{Chord, Key};
+
+/// Opens the palette with nothing typed.
+pub fn open(state: &mut State) {
+    state.palette = Palette::default();
+    state.mode = Mode::Palette;
+}
+
+pub fn key(state: &mut State, chord: Chord, now: Instant, effects: &mut Vec<Effect>) {
+    let all = || found(entries(&state.keymap), state.palette.input.value());
+    let page = usize::from(state.size.1).saturating_sub(6).max(1);
+    let last = all().len().saturating_sub(1);
+    let chosen = state.palette.chosen.min(last);
+    match chord {
+        Chord { key: Key::Esc, .. } => state.mode = Mode::Keys,
+        _ if chord == Chord::ctrl('g') || chord == Chord::ctrl('c') => state.mode = Mode::Keys,
+        Chord { key: Key::Up, .. } => state.palette.chosen = chosen.saturating_sub(1),
+        Chord { key: Key::Down | Key::Tab, .. } => state.palette.chosen = (chosen + 1).min(last),
+        Chord { key: Key::PageUp, .. } => state.palette.chosen = chosen.saturating_sub(page),
+        Chord { key: Key::PageDown, .. } => state.palette.chosen = (chosen + page).min(last),
+        _ if chord == Chord::ctrl('p') => state.palette.chosen = chosen.saturating_sub(1),
+        _ if chord == Chord::ctrl('n') => state.palette.chosen = (chosen + 1).min(last),
+        Chord { key: Key::Enter, .. } => {
+            let Some(entry) = all().into_iter().nth(chosen) else { return };
+            state.mode = Mode::Keys;
+            match entry.choice {
+                Choice::Act(action) => keys::act(state, action, now, effects),
+                Choice::Run(line) => send(state, line),
+                Choice::Type(name) => open_prompt(state, Purpose::Command, &format!("{name} ")),
+            }
+        }
+        _ => {
+            let request: Option<InputRequest> = edit(chord);
+            if let Some(changed) = request.and_then(|request| state.palette.input.handle(request)) {
+                if changed.value {
+                    state.palette.chosen = 0;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! The heads pane: a small map for each head, side by side, with one scale for all of them.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::{heat, paint};
+use crate::answer::numbers::short;
+use crate::answer::{Answer, MapView, Scale};
+use crate::engine::messages::PanelContent;
+use crate::frontend::tui::glyphs::{Glyphs, RAMP};
+use crate::frontend::tui::state::State;
+use crate::frontend::tui::strings;
+use crate::frontend::tui::text;
+use crate::frontend::tui::theme::{Role, Theme};
+
+/// How small maps are laid into an area.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// Maps side by side.
+    pub columns: usize,
+    /// Columns and rows of text of one map, without label and gap.
+    size: (usize, usize),
+    /// The first head shown.
+    first: usize,
+    /// Rows of maps.
+    rows: usize,
+    /// Largest number of cells of a map, rows by columns.
+    pub cells: (usize, usize),
+}
+
+/// The arrangement of `count` maps in `inside` columns and rows that shows most of each; `focus` is among those shown.
+pub fn plan(inside: (usize, usize), count: usize, focus: usize, theme: &Theme, glyphs: &Glyphs) -> Plan {
+    let (width, height) = inside;
+    let half = theme.colors_values() && glyphs.blocks;
+    let per_row = if half { 2 } else { 1 };
+    let count = count.max(1);
+    let fitting = |columns: usize| {
+        let rows = count.div_ceil(columns).min((height / 2).max(1));
+        let size = ((width / columns).saturating_sub(1).max(1), (height / rows).saturating_sub(1).max(1));
+        (columns, rows, size)
+    };
+    let most = count.min((width / 2).max(1));
+    let good = |(columns, rows, size): &(usize, usize, (usize, usize))| {
+        (columns * rows >= count, size.0.min(size.1 * per_row), size.0)
+    };
+    let (columns, rows, size) = (1..=most).map(fitting).max_by_key(good).unwrap_or((1, 1, (1, 1)));
+    let first = (focus / columns + 1).saturating_sub(rows) * columns;
+    Plan { columns, size, first, rows, cells: (size.1 * per_row, size.0) }
+}
+
+/// What stands in the upper and lower line of the pane's box.
+pub fn titles(state: &State) -> (String, String) {
+    if let Some(line) = state.heads.command() {
+        let foot = match &state.heads.grid.answer {
+            Some(Answer::Map(map)) => heat::legend(map, state.glyphs),
+            _ => String::new(),
+        };
+        return (line, foot);
+    }
+    match &state.heads.panel {
+        Some(Ok(panel)) => {
+            let PanelContent::Heads(maps) = &panel.content else { return (String::new(), String::new()) };
+            let title = format!("all heads  {}  {}", text::short_site(&panel.title), panel.shape);
+            let (low, high) = range(maps);
+            let mut foot = match maps.first().map(|(map, _)| map.scale) {
+                Some(Scale::Diverging) => format!("{}{} linear, one scale", state.glyphs.plus_minus, short(high)),
+                _ => format!("{}..{} linear, one scale", short(low), short(high)),
+            };
+            if let Some((map, _)) = maps.first().filter(|(map, _)| map.pool != [1, 1]) {
+                foot = format!("{foot}  max-abs pool {}x{}", map.pool[0], map.pool[1]);
+            }
+            (title, foot)
+        }
+        _ => ("all heads".to_string(), String::new()),
+    }
+}
+
+/// Ends of the common scale.
+fn range(maps: &[(MapView, Vec<bool>)]) -> (f64, f64) {
+    let diverging = maps.iter().any(|(map, _)| map.scale == Scale::Diverging);
+    let high = maps.iter().map(|(map, _)| if diverging { map.summary.absmax } else { map.summary.max });
+    let low = maps.iter().map(|(map, _)| map.summary.min).fold(0.0, f64::min);
+    (if diverging { 0.0 } else { low }, high.fold(0.0, f64::max))
+}
+
+pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
+    if state.heads.metric.is_some() {
+        return match &state.heads.grid.answer {
+            Some(Answer::Map(map)) => {
+                let heat = heat::Heat { map, masked: &[], at: state.heads.grid.at, first: (0, 0) };
+                heat::draw(state, &heat, area, buffer);
+            }
+            Some(Answer::Error(error)) => say(state, &error.message, Role::Faint, area, buffer),
+            _ => say(state, strings::FETCHING, Role::Faint, area, buffer),
+        };
+    }
+    let maps = match &state.heads.panel {
+        Some(Ok(panel)) => match &panel.content {
+            PanelContent::Heads(maps) => maps,
+            _ => return,
+        },
+        Some(Err(message)) => return say(state, message, Role::Error, area, buffer),
+        None => return say(state, strings::NO_PATTERN, Role::Faint, area, buffer),
+    };
+    let focus = state.snapshot.as_ref().map_or(0, |snapshot| snapshot.focus.head);
+    let plan = plan((area.width.into(), area.height.into()), maps.len(), focus, &state.theme, state.glyphs);
+    let (low, high) = range(maps);
+    for (at, (map, masked)) in maps.iter().enumerate().skip(plan.first).take(plan.columns * plan.rows) {
+        let place = at - plan.first;
+        let (x, y) = (place % plan.columns * (plan.size.0 + 1), place / plan.columns * (plan.size.1 + 1));
+        let role = if at == focus { Role::Focus } else { Role::Label };
+        paint::put(buffer, area, x, y, &text::take(&at.to_string(), plan.size.0), state.theme.style(role));
+        let corner = Rect {
+            x: area.x + x as u16,
+            y: area.y + y as u16 + 1,
+            width: plan.size.0 as u16,
+            height: plan.size.1 as u16,
+        };
+        small(state, (map, masked), (low, high), corner.intersection(area), buffer);
+    }
+}
+
+fn say(state: &State, message: &str, role: Role, area: Rect, buffer: &mut Buffer) {
+    for (y, line) in text::wrap(message, area.width.saturating_sub(2).into()).iter().enumerate() {
+        paint::put(buffer, area, 1, y, line, state.theme.style(role));
+    }
+}
+
+/// One map without labels.
+fn small(state: &State, (map, masked): (&MapView, &[bool]), (low, high): (f64, f64), area: Rect, buffer: &mut Buffer) {
+    let half = state.theme.colors_values() && state.glyphs.blocks;
+    let span = if high > low { high - low } else { 1.0 };
+    let level = |row: usize, column: usize| -> Option<f64> {
+        let index = row * map.columns + column;
+        let value = *map.data.get(index).filter(|_| row < map.rows)?;
+        (value.is_finite() && !masked.get(index).copied().unwrap_or(false)).then(|| (value - low) / span)
+    };
+    let rows_per_line = if half { 2 } else { 1 };
+    for line in 0..usize::from(area.height) {
+        for column in 0..map.columns.min(area.width.into()) {
+            let row = line * rows_per_line;
+            let (upper, lower) = (level(row, column), if half { level(row + 1, column) } else { None });
+            let (symbol, style) = match (upper, lower) {
+                (None, None) => continue,
+                (Some(t), _) if !half && state.theme.colors_values() => {
+                    (" ".to_string(), state.theme.heat_fill(map.scale, t))
+                }
+                (Some(t), _) if !half => {
+                    let last = RAMP.len() - 1;
+                    let index = ((t.abs() * last as f64).round() as usize).min(last);
+                    (RAMP[index].to_string(), ratatui::style::Style::new())
+                }
+                (Some(t), lower) => ("▀".to_string(), state.theme.heat_pair(map.scale, t, lower)),
+                (None, Some(t)) => ("▄".to_string(), state.theme.heat_pair(map.scale, t, None)),
+            };
+            paint::put(buffer, area, column, line, &symbol, style);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frontend::tui::glyphs::UNICODE;
+    use crate::term::ColorDepth;
+
+    #[test]
+    fn every_head_has_its_place_and_the_focused_one_is_to_be_seen() {
+        let (theme, _) = Theme::new(ColorDepth::Indexed, None);
+        for inside in [(76, 12), (38, 9), (20, 4), (2, 2), (150, 50)] {
+            for count in [1, 4, 12, 64, 128] {
+                for focus in [0, count / 2, count - 1] {
+                    let plan = plan(inside, count, focus, &theme, &UNICODE);
+                    assert!(plan.columns * (plan.size.0 + 1) <= inside.0.max(2), "{inside:?} {count} {plan:?}");
+                    assert!(plan.rows * (plan.size.1 + 1) <= inside.1.max(2), "{inside:?} {count} {plan:?}");
+                    let shown = plan.first..plan.first + plan.columns * plan.rows;
+                    assert!(shown.contains(&focus), "{inside:?} {count} {focus} {plan:?}");
+                }
+            }
+        }
+        assert_eq!(plan((76, 12), 12, 0, &theme, &UNICODE).columns, 6);
+    }
+}

@@ -1,0 +1,99 @@
+//! A pane that shows the answer of a command.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::{heat, paint};
+use crate::answer::{Answer, Cell, Table, text as lines_of};
+use crate::frontend::tui::panes::Pane;
+use crate::frontend::tui::query::QueryPane;
+use crate::frontend::tui::state::State;
+use crate::frontend::tui::strings;
+use crate::frontend::tui::text;
+use crate::frontend::tui::theme::Role;
+
+/// What stands in the upper and lower line of the pane's box.
+pub fn titles(state: &State, number: usize) -> (String, String) {
+    let name = state.panes.name(Pane::Query(number)).to_string();
+    let Some(query) = state.queries.get(number) else { return (name, String::new()) };
+    let (said, mut foot) = match &query.answer {
+        Some(Answer::Table(table)) => {
+            let mut lines = table.title.lines();
+            let first = lines.next().unwrap_or_default().to_string();
+            (first, lines.next().unwrap_or_default().to_string())
+        }
+        Some(Answer::Map(map)) => (map.title.clone(), heat::legend(map, state.glyphs)),
+        _ => (String::new(), String::new()),
+    };
+    if query.is_behind() && query.answer.is_some() {
+        foot = format!("{} {foot}", state.glyphs.ellipsis);
+    }
+    let title = if said.is_empty() || said.starts_with(&name) { said } else { format!("{name}  {said}") };
+    (if title.is_empty() { name } else { title }, foot.trim_end().to_string())
+}
+
+pub fn draw(state: &State, number: usize, area: Rect, buffer: &mut Buffer) {
+    let Some(query) = state.queries.get(number) else { return };
+    match &query.answer {
+        None => say(state, strings::FETCHING, Role::Faint, area, buffer),
+        Some(Answer::Error(error)) => say(state, &error.message, Role::Faint, area, buffer),
+        Some(Answer::Map(map)) => {
+            heat::draw(state, &heat::Heat { map, masked: &[], at: query.at, first: (0, 0) }, area, buffer);
+        }
+        Some(Answer::Table(table)) => draw_table(state, query, number, table, area, buffer),
+        Some(answer) => {
+            let lines = lines_of::lines(answer, Some(usize::from(area.width).saturating_sub(1)));
+            let first = (query.at.0 + 1).saturating_sub(area.height.into());
+            for (y, line) in lines.iter().skip(first).take(area.height.into()).enumerate() {
+                let line = text::fit(line, usize::from(area.width).saturating_sub(1), state.glyphs);
+                paint::put(buffer, area, 1, y, &line, state.theme.style(Role::Text));
+            }
+        }
+    }
+}
+
+fn draw_table(state: &State, query: &QueryPane, number: usize, table: &Table, area: Rect, buffer: &mut Buffer) {
+    let width = usize::from(area.width).saturating_sub(1);
+    let bare = Answer::Table(Table { title: String::new(), ..table.clone() });
+    let lines = lines_of::lines(&bare, Some(width));
+    let header = usize::from(lines.len() > table.rows.len());
+    let focused = state.focus == Pane::Query(number);
+    for line in lines.iter().take(header) {
+        let line = text::fit(line, width, state.glyphs);
+        paint::put(buffer, area, 1, 0, &line, state.theme.style(Role::Label));
+    }
+    let room = usize::from(area.height).saturating_sub(header);
+    let first = (query.at.0 + 1).saturating_sub(room);
+    for (y, (row, line)) in lines.iter().skip(header).enumerate().skip(first).take(room).enumerate() {
+        let chosen = focused && row == query.at.0;
+        let line = text::fit(line, width, state.glyphs);
+        let y = y + header;
+        let style = state.theme.style(if chosen { Role::Selection } else { Role::Text });
+        if chosen {
+            paint::row(buffer, area, y, style);
+        }
+        paint::put(buffer, area, 1, y, &line, style);
+        if let (Some(bar), false) = (table.rows.get(row).and_then(|cells| cells.last()).and_then(bar_of), chosen) {
+            // The bar ends the line: it is drawn again in its colour.
+            let length = bar.chars().count();
+            if line.ends_with(bar) {
+                let role = if bar.starts_with('-') { Role::Negative } else { Role::Positive };
+                paint::put(buffer, area, 1 + text::width(&line) - length, y, bar, state.theme.style(role));
+            }
+        }
+    }
+}
+
+/// A bar of plus or minus signs.
+fn bar_of(cell: &Cell) -> Option<&str> {
+    let Cell::Text(bar) = cell else { return None };
+    let same = |sign: char| !bar.is_empty() && bar.chars().all(|c| c == sign);
+    (same('+') || same('-')).then_some(bar)
+}
+
+fn say(state: &State, message: &str, role: Role, area: Rect, buffer: &mut Buffer) {
+    let lines = message.lines().flat_map(|line| text::wrap(line, area.width.saturating_sub(2).into()));
+    for (y, line) in lines.enumerate() {
+        paint::put(buffer, area, 1, y, &line, state.theme.style(role));
+    }
+}
