@@ -36,6 +36,7 @@ fn main() -> color_eyre::Result<ExitCode> {
         Ok(Invocation::Models) => return printed(cli::models::list),
         Ok(Invocation::Completions(shell)) => return printed(|out| pages::completions(shell, out)),
         Ok(Invocation::Trust(file)) => return trust_file(&file),
+        Ok(Invocation::PrintConfig) => return printed(|out| cli::settings::print(out)),
         Ok(Invocation::Manual) => return printed(|out| pages::manual(out)),
         Err(error) => error.exit(),
     };

@@ -3,6 +3,7 @@
 pub mod attention;
 pub mod attribution;
 mod difference;
+pub mod direct;
 mod dump;
 pub mod lens;
 mod recompute;

@@ -49,6 +49,8 @@ pub struct Snapshot {
     pub stop: Option<StopView>,
     /// What the full screen is to show.
     pub screen: ScreenView,
+    /// What is to be said at the start.
+    pub notices: Vec<String>,
 }
 
 /// What the full screen is to show.

@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::error::ErrorKind;
+use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, ValueEnum};
 
 use crate::frontend::Action;
@@ -17,6 +18,7 @@ pub mod open;
 pub mod pages;
 
 pub mod init;
+pub mod settings;
 pub mod trust;
 
 /// Where padding stands.
@@ -66,6 +68,8 @@ pub enum Invocation {
     Completions(pages::Shell),
     /// Print the manual page.
     Manual,
+    /// Print all configuration.
+    PrintConfig,
     /// Trust the init file of a project.
     Trust(PathBuf),
 }
@@ -89,6 +93,8 @@ pub struct Options {
     pub device: DeviceChoice,
     /// Bytes that a recording may hold.
     pub record_budget: u64,
+    /// Whether that was asked for, not the default.
+    pub budget_given: bool,
     /// A LoRA adapter to lay over the model.
     pub lora: Option<PathBuf>,
     /// Take up the last session.
@@ -280,7 +286,7 @@ struct Arguments {
     #[arg(long, value_name = "SIZE", default_value = "2GiB", value_parser = crate::lang::size::parse)]
     record_budget: u64,
 
-    /// Do not read the init file (-nx)
+    /// Read neither the init file nor settings.toml (-nx)
     #[arg(long)]
     nx: bool,
 
@@ -307,6 +313,10 @@ struct Arguments {
     /// Draw with ASCII characters only
     #[arg(long)]
     ascii: bool,
+
+    /// Print all settings with where they come from, keys, layouts and colours, as files to copy
+    #[arg(long)]
+    print_config: bool,
 
     /// When to use colours: auto, always or never
     #[arg(long, value_name = "WHEN", value_enum, default_value_t, hide_possible_values = true)]
@@ -354,6 +364,9 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
     }
     let matches = Arguments::command().try_get_matches_from(arguments)?;
     let given = Arguments::from_arg_matches(&matches)?;
+    if given.print_config {
+        return Ok(Invocation::PrintConfig);
+    }
     Ok(Invocation::Debug(Box::new(options(given, &matches)?)))
 }
 
@@ -411,6 +424,7 @@ fn options(given: Arguments, matches: &ArgMatches) -> Result<Options, clap::Erro
         keep_going: given.keep_going,
         device: given.device,
         record_budget: given.record_budget,
+        budget_given: matches.value_source("record_budget") == Some(ValueSource::CommandLine),
         lora: given.lora,
         resume: given.resume,
         init: !given.nx,

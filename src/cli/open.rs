@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::{Chat, Input as GivenInput, Options, PadSide};
+use super::{Chat, Input as GivenInput, Options, PadSide, settings};
 use crate::commands::Console;
 use crate::debugger::{Session, Settings};
 use crate::engine::{Interpreter, Progress};
@@ -45,11 +45,19 @@ pub fn open(
         model.chat.place = Place::Apart(program);
     }
     let input = input_of(&options.input, &model, bundled)?;
-    let settings = Settings { record_budget: options.record_budget };
-    let session = Session::new(model, input, device, &settings, interrupt);
+    let chosen = Settings { record_budget: options.record_budget };
+    let session = Session::new(model, input, device, &chosen, interrupt);
     let mut console = Console::new(session, name);
     let own = config::user_file(config::directory().as_ref(), "layouts.toml");
     console.screen.layouts = Panes::new(own.as_ref().map(|(_, text)| text.as_str())).0.names();
+    if options.init {
+        let without: &[&str] = if options.budget_given { &["record-budget"] } else { &[] };
+        settings::Given::of_user().apply(&mut console, without);
+    }
+    if options.budget_given {
+        // It is in force already; this says where it comes from.
+        console.configure("record-budget", &options.record_budget.to_string(), "--record-budget")?;
+    }
     console.chat = options.input.chat.is_some();
     Ok(Box::new(match &options.lora {
         Some(folder) => console.with_adapter(folder)?,

@@ -1,5 +1,7 @@
 //! The session as commands see it.
 
+use std::collections::BTreeMap;
+
 use super::dump::Dump;
 use super::fail::Fail;
 use super::table::{Call, find};
@@ -27,6 +29,10 @@ pub struct Console {
     pub(super) attributed: Option<(String, Vec<(String, f64)>)>,
     /// The table of the last `diff`.
     pub(super) compared: Option<Table>,
+    /// What is to be said at the start: mistakes in files of configuration.
+    pub notices: Vec<String>,
+    /// Where settings come from that are not as at the start.
+    pub(super) origins: BTreeMap<&'static str, String>,
     /// What the full screen shows.
     pub screen: super::Screen,
     pub(super) printed: Vec<String>,
@@ -51,6 +57,8 @@ impl Console {
             highest_checkpoint: 0,
             attributed: None,
             compared: None,
+            notices: Vec::new(),
+            origins: BTreeMap::new(),
             screen: super::Screen::default(),
             printed: Vec::new(),
             listing,

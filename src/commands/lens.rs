@@ -50,7 +50,7 @@ pub fn lens(console: &mut Console, call: Call<'_, '_>) -> Done {
         return grid(console, &points, call.progress);
     }
     let pos = match value("-pos") {
-        Some(word) => position(console, &word)?,
+        Some(word) => console.position(&word)?,
         None => console.session.focus_pos(),
     };
     let named = match value("-top") {
@@ -178,16 +178,17 @@ fn map(console: &mut Console, points: &[Point], target: Option<usize>, told: cra
     }))
 }
 
-fn position(console: &Console, word: &Word) -> Result<usize, Fail> {
-    let length = console.session.row_length();
-    let number = word.text.parse::<i64>().ok().map(|n| if n < 0 { n + length as i64 } else { n });
-    let pos = number.and_then(|n| usize::try_from(n).ok()).filter(|pos| *pos < length);
-    pos.ok_or_else(|| {
-        Fail::At(LangError::new(format!("no position {}: there is 0..{}", word.text, length - 1), word.span))
-    })
-}
-
 impl Console {
+    /// The position that a word names; negative ones count from the end.
+    pub(super) fn position(&self, word: &Word) -> Result<usize, Fail> {
+        let length = self.session.row_length();
+        let number = word.text.parse::<i64>().ok().map(|n| if n < 0 { n + length as i64 } else { n });
+        let pos = number.and_then(|n| usize::try_from(n).ok()).filter(|pos| *pos < length);
+        pos.ok_or_else(|| {
+            Fail::At(LangError::new(format!("no position {}: there is 0..{}", word.text, length - 1), word.span))
+        })
+    }
+
     /// The token of the vocabulary that a word names, by its text or its number.
     pub(super) fn token(&mut self, word: &Word) -> Result<usize, Fail> {
         let vocab = self.session.run.model.spec.vocab;

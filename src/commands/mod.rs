@@ -13,6 +13,7 @@ mod complete;
 mod console;
 mod data;
 mod diff;
+mod dla;
 mod dump;
 mod edits;
 mod events;

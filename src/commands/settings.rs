@@ -347,10 +347,9 @@ fn assign(console: &mut Console, text: &str, offset: usize) -> Done {
         let error = LangError::new("expected a setting and its value", Span::at(end));
         return Err(Fail::At(error.help(format!("{} is {}", setting.name, setting.takes))));
     };
-    (setting.set)(console, &value.text).ok_or_else(|| {
-        let message = format!("{} is {}, not {}", setting.parts().1, setting.takes, value.text);
-        Fail::At(LangError::new(message, value.span))
-    })?;
+    console
+        .apply_setting(setting, &value.text, "set")
+        .map_err(|message| Fail::At(LangError::new(message, value.span)))?;
     Ok(Answer::Text(String::new()))
 }
 
@@ -369,7 +368,8 @@ pub(super) fn show(console: &mut Console, call: Call<'_, '_>) -> Done {
     if let Some(extra) = given.get(used) {
         return Err(Fail::At(LangError::new("unexpected word", extra.span).help("set NAME VALUE changes a setting")));
     }
-    Ok(Answer::Text(format!("{} is {}", setting.name, (setting.get)(console))))
+    let (value, from) = ((setting.get)(console), console.origin(setting));
+    Ok(Answer::Text(format!("{} is {value} (from {from}; the default is {})", setting.name, setting.default)))
 }
 
 /// All settings.
@@ -377,9 +377,9 @@ pub(super) fn all(console: &Console) -> Answer {
     let text = |text: &str| Cell::Text(text.to_string());
     let row = |setting: &Setting| {
         let value = (setting.get)(console);
-        vec![text(setting.name), Cell::Text(value), text(setting.default), text(setting.about)]
+        vec![text(setting.name), Cell::Text(value), text(console.origin(setting)), text(setting.about)]
     };
-    let columns = ["Setting", "Value", "Default", "Meaning"].map(String::from).to_vec();
+    let columns = ["Setting", "Value", "From", "Meaning"].map(String::from).to_vec();
     Answer::Table(Table { title: String::new(), columns, rows: SETTINGS.iter().map(row).collect() })
 }
 
@@ -404,6 +404,27 @@ pub(super) fn candidates(before: &str) -> impl Iterator<Item = String> {
 }
 
 impl Console {
+    /// Where a setting comes from: `default`, a file and its line, `set`, or an option of the command line.
+    fn origin(&self, setting: &Setting) -> &str {
+        self.origins.get(setting.name).map_or("default", String::as_str)
+    }
+
+    fn apply_setting(&mut self, setting: &'static Setting, value: &str, from: &str) -> Result<(), String> {
+        let wrong = || format!("{} is {}, not {value}", setting.parts().1, setting.takes);
+        (setting.set)(self, value).ok_or_else(wrong)?;
+        self.origins.insert(setting.name, from.to_string());
+        Ok(())
+    }
+
+    /// Sets the setting called `name` as a file or an option says, `from` there.
+    ///
+    /// # Errors
+    /// In a sentence, if there is no such setting or the value is not what it takes.
+    pub fn configure(&mut self, name: &str, value: &str, from: &str) -> Result<(), String> {
+        let setting = SETTINGS.iter().find(|setting| setting.name == name);
+        self.apply_setting(setting.ok_or_else(|| format!("no setting {name}"))?, value, from)
+    }
+
     /// What may be done outside the session.
     pub fn outside(&self) -> Outside {
         let Chosen { shell, log, log_file, overwrite, .. } = &self.chosen;

@@ -107,6 +107,7 @@ impl Console {
         }
         let flags = self.listing.flags(&self.session);
         let screen = self.screen_view();
+        let notices = std::mem::take(&mut self.notices);
         let session = &self.session;
         let (run, spec) = (&session.run, &session.run.model.spec);
         let branch = run.branch();
@@ -133,6 +134,7 @@ impl Console {
             recorded: branch.status().bytes,
             stop: self.shown_stop.clone(),
             screen,
+            notices,
         })
     }
 

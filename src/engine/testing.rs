@@ -97,6 +97,7 @@ impl Interpreter for Fake {
             recorded: 0,
             stop: None,
             screen: ScreenView::default(),
+            notices: Vec::new(),
         })
     }
 

@@ -75,8 +75,13 @@ impl Run<'_> {
         if let Some(loaded) = batch.loaded {
             loaded.store(true, Ordering::SeqCst);
         }
-        if let Err(ended) = ready {
-            return self.end(ended);
+        match ready {
+            Ok(snapshot) => {
+                for notice in &snapshot.notices {
+                    writeln!(self.err, "llmdbg: {notice}")?;
+                }
+            }
+            Err(ended) => return self.end(ended),
         }
         // A block may be given over several `-ex`, as in gdb.
         let mut reader = Reader::default();

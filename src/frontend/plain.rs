@@ -127,6 +127,11 @@ impl Session<'_> {
         if let Some(loaded) = plain.loaded {
             loaded.store(true, Ordering::SeqCst);
         }
+        if let Ok(snapshot) = &ready {
+            for notice in &snapshot.notices {
+                writeln!(self.err, "llmdbg: {notice}")?;
+            }
+        }
         match ready {
             Ok(snapshot) if plain.banner => writeln!(self.out, "{}", banner(&snapshot))?,
             Ok(_) => {}

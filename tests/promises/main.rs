@@ -21,6 +21,7 @@ mod generation;
 mod gradients;
 mod hostile;
 mod hub;
+mod interpretability;
 mod journal;
 mod layers;
 mod manual;

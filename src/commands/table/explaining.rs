@@ -1,6 +1,6 @@
 //! Commands that say what a number depends on, and where two runs part.
 
-use super::super::{attr, backward, diff, heads, layers, lens};
+use super::super::{attr, backward, diff, dla, heads, layers, lens};
 use super::{CHANGING, Command, LOOKING, Takes};
 
 pub const COMMANDS: &[Command] = &[
@@ -98,6 +98,44 @@ pub const COMMANDS: &[Command] = &[
         ],
         takes: Takes::Expression,
         run: lens::lens,
+        ..LOOKING
+    },
+    Command {
+        name: "dla",
+        usage: "dla [-target TOKEN [-foil TOKEN]] [-pos P] [-by component|head|neuron] [-top N]",
+        about: "split a logit into what every component adds to it: direct logit attribution",
+        help: "Along the direct path from the residual stream to the logit; the scale of every norm on it is held at what it was, so \
+               the parts add up to the logit. By head, it is said by way of which tokens. A component that works through later \
+               ones counts nothing here: attr and ablate measure that.",
+        options: &[
+            ("-target TOKEN", "the token: its text in quotes, or its number; the likeliest one by default"),
+            ("-foil TOKEN", "the difference to this token's logit"),
+            ("-pos P", "the position; the focused one by default"),
+            ("-by PART", "component (the default), head, or neuron"),
+            ("-top N", "heads or neurons listed, 12 by default"),
+        ],
+        examples: &[
+            "run\ndla -target \" Mary\" -foil \" John\"",
+            "run\ndla -by head -target \" Mary\" -foil \" John\"",
+            "run\ndla -by neuron -top 5",
+        ],
+        takes: Takes::Expression,
+        run: dla::dla,
+        ..LOOKING
+    },
+    Command {
+        name: "explain",
+        usage: "explain [-target TOKEN [-foil TOKEN]] [-pos P]",
+        about: "say in one table why a token is predicted: where it becomes the likeliest, what adds to it, and from which tokens",
+        help: "The logit lens, then the components, heads and neurons that add most along the direct path; see lens and dla.",
+        options: &[
+            ("-target TOKEN", "the token: its text in quotes, or its number; the likeliest one by default"),
+            ("-foil TOKEN", "rather than this one"),
+            ("-pos P", "the position; the focused one by default"),
+        ],
+        examples: &["run\nexplain", "run\nexplain -target \" Mary\" -foil \" John\""],
+        takes: Takes::Expression,
+        run: dla::explain,
         ..LOOKING
     },
     Command {

@@ -127,6 +127,7 @@ pub fn snapshot_at(site: &str) -> Snapshot {
         recorded: 1 << 20,
         stop: None,
         screen: ScreenView::default(),
+        notices: Vec::new(),
     }
 }
 

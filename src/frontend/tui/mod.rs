@@ -52,6 +52,11 @@ use queue::Job;
 use state::{Colours, State};
 use theme::Theme;
 
+/// The files of configuration as shipped: name and text.
+pub fn defaults() -> [(&'static str, &'static str); 3] {
+    [("keys.toml", keymap::DEFAULT), ("layouts.toml", panes::DEFAULT), ("theme.toml", theme::DEFAULT)]
+}
+
 /// How the interface is started.
 #[derive(Clone, Debug, Default)]
 pub struct TuiOptions {

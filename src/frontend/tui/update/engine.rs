@@ -24,6 +24,7 @@ pub fn event(state: &mut State, event: Event, now: Instant, effects: &mut Vec<Ef
         Event::Ready(snapshot) => {
             state.progress = None;
             state.console.extend(Kind::Notice, [snapshot.device_reason.clone()]);
+            state.console.extend(Kind::Error, &snapshot.notices);
             state.snapshot = Some(Arc::clone(&snapshot));
             state.follow(&snapshot.screen);
             state.tree.follow(&snapshot);

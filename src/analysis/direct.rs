@@ -1,0 +1,259 @@
+//! Direct logit attribution: a logit as the sum of what every component adds to the residual stream.
+//!
+//! The path from the stream to the logit is affine once the scale of each norm on it is held at what it was: the gradient `g` of the
+//! logit along this path is followed back from the unembedding through norms and sums, and a component that adds `c` counts
+//! `g . c` (Elhage et al. 2021; `logit_attrs` of TransformerLens). A norm with statistics `m`, `s` passes back `(g - mean(g)) / s`,
+//! without a mean `g / s`. Weights stay as they are: nothing is folded or centred. What is left are biases.
+
+use std::collections::BTreeMap;
+
+use crate::debugger::{Mark, RunError, Session};
+use crate::program::{Kernel, Op, pull_back};
+use crate::tensor::ops::Slice;
+use crate::tensor::{TensorError, Value};
+
+/// What adds to a logit.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Component {
+    /// The output of an op: an embedding, an MLP.
+    Site(String),
+    /// A head of a block.
+    Head(usize, usize),
+    /// The bias of an op, and whatever edits have put in its place.
+    Bias(String),
+}
+
+/// What one component counts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Part {
+    /// The component.
+    pub component: Component,
+    /// The block it belongs to.
+    pub layer: Option<usize>,
+    /// What it adds.
+    pub share: f64,
+    /// Of a head: what it adds by way of each key position.
+    pub sources: Vec<f64>,
+}
+
+/// A logit, or a difference of two, and its parts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Direct {
+    /// What is explained; before the cap where the model caps its logits.
+    pub value: f64,
+    /// Whether the model caps its logits.
+    pub capped: bool,
+    /// In program order.
+    pub parts: Vec<Part>,
+    /// Neurons of dense MLPs: block, number, what it adds.
+    pub neurons: Vec<(usize, usize, f64)>,
+}
+
+/// Why there is no such sum.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NoSum(pub String);
+
+impl<E: std::error::Error> From<E> for NoSum {
+    fn from(error: E) -> NoSum {
+        NoSum(error.to_string())
+    }
+}
+
+type Found<T> = Result<T, NoSum>;
+
+/// Explains `sum(factor * logit(token))` at a position of the focused row. `neurons` asks for those too.
+///
+/// # Errors
+/// If the model predicts no tokens or its head is not affine, or the pass has not come to its logits.
+pub fn direct(session: &mut Session, pos: usize, wanted: &[(usize, f64)], neurons: bool) -> Found<Direct> {
+    let pass = session.run.branch().pass_of(pos);
+    let at = pos - session.run.branch().span(pass).start;
+    let program = session.run.program.clone();
+    let logits = program.op_of("logits").filter(|&op| matches!(program.ops[op].kernel, Kernel::Unembed { .. }));
+    let logits = logits.ok_or_else(|| NoSum("the model predicts no tokens, so no logit can be explained".into()))?;
+    let mut walk = Walk { session, pass, at, gradients: BTreeMap::new(), parts: Vec::new(), neurons: Vec::new() };
+    let mut op = program.ops[logits].clone();
+    let mut capped = false;
+    if let Kernel::Unembed { softcap, .. } = &mut op.kernel {
+        capped = softcap.take().is_some();
+    }
+    let hidden = op.inputs[0];
+    let input = walk.here(hidden)?;
+    let vocab = op.width;
+    let mut seed = vec![0.0f32; vocab];
+    wanted.iter().for_each(|(token, factor)| seed[*token] += *factor as f32);
+    let device = walk.session.run.device().clone();
+    let seed = Value::from_f32(seed, &[1, 1, vocab], &device);
+    let pulled = walk.pull(&op, &[input.clone()], &seed)?;
+    let g =
+        pulled[0].as_ref().ok_or_else(|| NoSum("the logit does not depend on the hidden state".into()))?.read_f64()?;
+    // What the head makes of this hidden state, without its cap.
+    let own = {
+        let branch = walk.session.run.branch();
+        let value = crate::program::execute(&op, &[input.clone()], branch.weights(), branch.context(pass));
+        value.read_f64()?
+    };
+    let value: f64 = wanted.iter().map(|(token, factor)| own[*token] * factor).sum();
+    let bias = value - dot(&g, &input.read_f64()?);
+    walk.bias(&op, bias);
+    walk.gradients.insert(hidden, g);
+    while let Some((number, g)) = walk.gradients.pop_last() {
+        walk.op(number, &program.ops[number], g, neurons)?;
+    }
+    if walk.parts.iter().filter(|part| part.layer.is_some()).count() == 0 {
+        return Err(NoSum("the head of this model is not affine: its logits are no sum over components".into()));
+    }
+    let (mut parts, neurons) = (walk.parts, walk.neurons);
+    parts.reverse();
+    Ok(Direct { value, capped, parts, neurons })
+}
+
+struct Walk<'a> {
+    session: &'a mut Session,
+    pass: usize,
+    at: usize,
+    /// Of ops still to be gone through.
+    gradients: BTreeMap<usize, Vec<f64>>,
+    parts: Vec<Part>,
+    neurons: Vec<(usize, usize, f64)>,
+}
+
+impl Walk<'_> {
+    /// The value of an op at the position, `[1, 1, ...]`.
+    fn here(&mut self, op: usize) -> Result<Value, RunError> {
+        let value = self.session.run.value_at(Mark { pass: self.pass, op })?;
+        let row = self.session.focus.row;
+        let one = |at: usize| Slice::Range { start: at, end: at + 1, step: 1 };
+        Ok(value.slice(&[one(row), one(self.at)])?)
+    }
+
+    fn pull(&self, op: &Op, inputs: &[Value], seed: &Value) -> Result<Vec<Option<Value>>, TensorError> {
+        let branch = self.session.run.branch();
+        pull_back(op, inputs, branch.weights(), branch.context(self.pass), None, seed)
+    }
+
+    fn add(&mut self, op: usize, g: Vec<f64>) {
+        match self.gradients.get_mut(&op) {
+            Some(sum) => sum.iter_mut().zip(g).for_each(|(sum, more)| *sum += more),
+            None => drop(self.gradients.insert(op, g)),
+        }
+    }
+
+    fn bias(&mut self, op: &Op, share: f64) {
+        self.push(Component::Bias(op.site.clone()), op.layer, share, Vec::new());
+    }
+
+    fn push(&mut self, component: Component, layer: Option<usize>, share: f64, sources: Vec<f64>) {
+        self.parts.push(Part { component, layer, share, sources });
+    }
+
+    /// Passes a gradient on through an affine op, or counts what the op adds.
+    fn op(&mut self, number: usize, op: &Op, g: Vec<f64>, neurons: bool) -> Found<()> {
+        match &op.kernel {
+            Kernel::Same => self.add(op.inputs[0], g),
+            Kernel::Scale { factor } => self.add(op.inputs[0], g.iter().map(|x| x * factor).collect()),
+            Kernel::Add => op.inputs.iter().for_each(|&input| self.add(input, g.clone())),
+            Kernel::LayerNormNormalized | Kernel::RmsNormalized => {
+                let scale = self.here(op.inputs[0])?.read_f64()?[0];
+                let mean = match op.kernel {
+                    Kernel::LayerNormNormalized => g.iter().sum::<f64>() / g.len() as f64,
+                    _ => 0.0,
+                };
+                let g: Vec<f64> = g.iter().map(|x| (x - mean) / scale).collect();
+                // What is normed is the sum of the other inputs.
+                op.inputs[1..].iter().for_each(|&input| self.add(input, g.clone()));
+            }
+            Kernel::Gain { .. } => {
+                let back = self.back(op, &g)?;
+                let (out, input) = (self.here(number)?.read_f64()?, self.here(op.inputs[0])?.read_f64()?);
+                if op.weights.len() > 1 {
+                    self.bias(op, dot(&g, &out) - dot(&back, &input));
+                }
+                self.add(op.inputs[0], back);
+            }
+            Kernel::Output => self.heads(number, op, &g)?,
+            _ => {
+                let share = dot(&g, &self.here(number)?.read_f64()?);
+                if let (Kernel::Linear { .. }, Some(layer), true) = (&op.kernel, op.layer, neurons) {
+                    self.neurons(op, layer, &g)?;
+                }
+                self.push(Component::Site(op.site.clone()), op.layer, share, Vec::new());
+            }
+        }
+        Ok(())
+    }
+
+    /// The gradient at the first input of an op that acts on each position alone.
+    fn back(&mut self, op: &Op, g: &[f64]) -> Found<Vec<f64>> {
+        let inputs: Vec<Value> = op.inputs.iter().map(|&input| self.here(input)).collect::<Result<_, _>>()?;
+        let device = self.session.run.device().clone();
+        let seed = Value::from_f32(g.iter().map(|x| *x as f32).collect(), &[1, 1, g.len()], &device);
+        let pulled = self.pull(op, &inputs, &seed)?.swap_remove(0);
+        Ok(pulled.ok_or_else(|| NoSum(format!("{} does not depend on its input", op.site)))?.read_f64()?)
+    }
+
+    /// What each head adds, and by way of which keys.
+    fn heads(&mut self, number: usize, op: &Op, g: &[f64]) -> Found<()> {
+        let layer = op.layer.unwrap_or(0);
+        let of_z = self.back(op, g)?;
+        let mix = op.inputs[0];
+        let z = self.here(mix)?;
+        let (heads, width) = (z.shape()[2], z.shape()[3]);
+        let z = z.read_f64()?;
+        let share = dot(g, &self.here(number)?.read_f64()?);
+        let mut sum = 0.0;
+        let sources = self.sources(mix, &of_z, (heads, width))?;
+        for (head, sources) in (0..heads).zip(sources) {
+            let part = head * width..(head + 1) * width;
+            let adds = dot(&of_z[part.clone()], &z[part]);
+            sum += adds;
+            self.push(Component::Head(layer, head), op.layer, adds, sources);
+        }
+        if op.weights.len() > 1 {
+            self.bias(op, share - sum);
+        }
+        Ok(())
+    }
+
+    /// `A[q, k] (g_z . v[k])` of every head and key.
+    fn sources(&mut self, mix: usize, of_z: &[f64], (heads, width): (usize, usize)) -> Found<Vec<Vec<f64>>> {
+        let program = self.session.run.program.clone();
+        let (pattern, v) = (program.ops[mix].inputs[0], program.ops[mix].inputs[1]);
+        let row = self.session.focus.row;
+        let pattern = self.session.run.value_at(Mark { pass: self.pass, op: pattern })?;
+        let pattern = pattern.slice(&[Slice::At(row), Slice::All, Slice::At(self.at)])?;
+        let keys = pattern.shape()[1];
+        let pattern = pattern.read_f64()?;
+        let mut values = Vec::new();
+        let mut kv_heads = 1;
+        // Values of all passes so far, joined along positions.
+        for pass in 0..=self.pass {
+            let part = self.session.run.value_at(Mark { pass, op: v })?.slice(&[Slice::At(row)])?;
+            kv_heads = part.shape()[1];
+            values.extend(part.read_f64()?);
+        }
+        let group = heads / kv_heads.max(1);
+        let mut found = Vec::with_capacity(heads);
+        for head in 0..heads {
+            let g = &of_z[head * width..(head + 1) * width];
+            let of_key = |k: usize| {
+                let start = (k * kv_heads + head / group) * width;
+                pattern[head * keys + k] * dot(g, &values[start..start + width])
+            };
+            found.push((0..keys).map(of_key).collect());
+        }
+        Ok(found)
+    }
+
+    fn neurons(&mut self, op: &Op, layer: usize, g: &[f64]) -> Found<()> {
+        let back = self.back(op, g)?;
+        let post = self.here(op.inputs[0])?.read_f64()?;
+        let adds = back.iter().zip(&post).enumerate().map(|(neuron, (g, x))| (layer, neuron, g * x));
+        self.neurons.extend(adds);
+        Ok(())
+    }
+}
+
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
