@@ -31,8 +31,13 @@ fn main() -> color_eyre::Result<ExitCode> {
         apart::serve(&mut io::stdin().lock(), &mut io::stdout().lock())?;
         return Ok(ExitCode::SUCCESS);
     }
+    let mut tour = false;
     let mut options = match cli::parse(std::env::args_os()) {
         Ok(Invocation::Debug(options)) => *options,
+        Ok(Invocation::Tour(options)) => {
+            tour = true;
+            *options
+        }
         Ok(Invocation::Models) => return printed(cli::models::list),
         Ok(Invocation::Completions(shell)) => return printed(|out| pages::completions(shell, out)),
         Ok(Invocation::Trust(file)) => return trust_file(&file),
@@ -57,6 +62,9 @@ fn main() -> color_eyre::Result<ExitCode> {
         dumb: std::env::var_os("TERM").is_some_and(|term| term == "dumb"),
     };
     let frontend = options.frontend(around);
+    if tour && frontend != Frontend::Tui {
+        return usage("the tour needs the full screen: a terminal that is not dumb; docs/tour.md shows it as text");
+    }
     let interrupt = Arc::new(AtomicBool::new(false));
     let journal = match (frontend, Journal::folder()) {
         (Frontend::Batch, _) | (_, None) => Journal::Off,
@@ -71,7 +79,7 @@ fn main() -> color_eyre::Result<ExitCode> {
         thread::spawn_with(move |progress| cli::open::open(&options, flag, progress), interrupt, setup)
             .wrap_err("cannot start the engine thread")?
     };
-    let status = show(engine, &options, frontend, around, interrupt)?;
+    let status = show(engine, &options, frontend, around, interrupt, tour)?;
     // The system keeps the low byte of a status, so `quit -1` is 255.
     Ok(ExitCode::from(status as u8))
 }
@@ -114,6 +122,7 @@ fn show(
     frontend: Frontend,
     around: Surroundings,
     interrupt: Arc<AtomicBool>,
+    tour: bool,
 ) -> color_eyre::Result<i32> {
     let (mut out, mut err) = (io::stdout(), io::stderr());
     let mut stdin = io::stdin().lock();
@@ -138,7 +147,8 @@ fn show(
         }
         Frontend::Tui => {
             drop(stdin);
-            tui::run(engine.requests.clone(), engine.events.clone(), interrupt, tui_options(options, &actions, warning))
+            let options = TuiOptions { tour, ..tui_options(options, &actions, warning) };
+            tui::run(engine.requests.clone(), engine.events.clone(), interrupt, options)
         }
         Frontend::Plain => {
             let history = History::default_file();
@@ -200,6 +210,7 @@ fn tui_options(options: &Options, actions: &[Action], warning: Option<String>) -
         banner,
         history: History::default_file(),
         log: options.log.clone(),
+        tour: false,
     }
 }
 

@@ -68,6 +68,8 @@ pub enum Invocation {
     Completions(pages::Shell),
     /// Print the manual page.
     Manual,
+    /// Take the tour on the bundled model.
+    Tour(Box<Options>),
     /// Print all configuration.
     PrintConfig,
     /// Trust the init file of a project.
@@ -200,10 +202,10 @@ impl Options {
     name = "llmdbg",
     version,
     max_term_width = 100,
-    override_usage = "llmdbg [OPTIONS] [MODEL]\n       llmdbg models | completions SHELL | man | trust [FILE]"
+    override_usage = "llmdbg [OPTIONS] [MODEL]\n       llmdbg tour | models | completions SHELL | man | trust [FILE]"
 )]
 #[command(
-    after_help = "`llmdbg models` lists the models that can be opened by name, `llmdbg man` prints the manual page,\n\
+    after_help = "`llmdbg tour` shows the program in ten stops, `llmdbg models` lists the models that can be opened by name, `llmdbg man` prints the manual page,\n\
                   `llmdbg completions bash` (or fish, zsh, elvish, powershell) completions for a shell."
 )]
 struct Arguments {
@@ -353,6 +355,11 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
     let words: Vec<_> = arguments.iter().skip(1).map(|word| word.to_string_lossy()).collect();
     match words.iter().map(AsRef::as_ref).collect::<Vec<&str>>().as_slice() {
         ["models"] => return Ok(Invocation::Models),
+        ["tour"] => {
+            let matches = Arguments::command().try_get_matches_from(["llmdbg", "-q", "--nx", "--device", "cpu"])?;
+            let given = Arguments::from_arg_matches(&matches)?;
+            return Ok(Invocation::Tour(Box::new(options(given, &matches)?)));
+        }
         ["man"] => return Ok(Invocation::Manual),
         ["trust"] => return Ok(Invocation::Trust(trust::PROJECT_FILE.into())),
         ["trust", file] => return Ok(Invocation::Trust(file.into())),

@@ -15,7 +15,8 @@ use crate::commands::{GROUPS, commands};
 use crate::model::bundled::BUNDLED;
 
 /// What the program does besides debugging: the first argument, and what it does.
-pub const TOOLS: [(&str, &str); 4] = [
+pub const TOOLS: [(&str, &str); 5] = [
+    ("tour", "Show the program in ten stops on the bundled model"),
     ("models", "List the models that can be opened by name"),
     ("completions", "Print completions for a shell: bash, elvish, fish, powershell or zsh"),
     ("man", "Print the manual page, as troff"),

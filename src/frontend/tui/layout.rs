@@ -114,7 +114,9 @@ impl Layout {
             self.areas.push((*alone, upper));
             return;
         }
-        let wide = width >= WIDE;
+        // Without room for the lower row a wide window keeps the two that say most, as a narrow one does.
+        let low = upper.height < STACKED_FROM && arrangement.panes.len() > 2;
+        let wide = width >= WIDE && !low;
         let [left, right] = if wide { [arrangement.panes[0], arrangement.panes[1]] } else { arrangement.narrow };
         let column = match width {
             0..80 if left == Pane::Program => 26,
@@ -195,6 +197,19 @@ mod tests {
                         assert!(layout.area(Pane::Console).is_some());
                     }
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_layout_is_named_for_is_seen_at_every_size() {
+        let (panes, _) = Panes::new(None);
+        for (name, pane) in [("attention", "heads"), ("lens", "lens"), ("diff", "diff"), ("grad", "grad")] {
+            let pane = panes.find(pane).expect("a pane");
+            for (width, height) in [(60, 20), (80, 24), (100, 24), (120, 40), (200, 60)] {
+                let window = Rect::new(0, 0, width, height);
+                let layout = Layout::new(window, panes.layout(name), Pane::Program, false, 0).expect("a layout");
+                assert!(layout.area(pane).is_some(), "{name} at {width}x{height}");
             }
         }
     }

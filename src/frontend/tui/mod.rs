@@ -23,6 +23,7 @@ mod state;
 mod strings;
 mod text;
 mod theme;
+mod tour;
 mod tree;
 mod update;
 mod value;
@@ -74,6 +75,8 @@ pub struct TuiOptions {
     pub banner: Vec<String>,
     /// File of the commands typed before; shared with plain mode.
     pub history: Option<PathBuf>,
+    /// Whether the tour is given.
+    pub tour: bool,
     /// Where standard error goes while the screen is ours.
     pub log: Option<PathBuf>,
 }
@@ -124,6 +127,7 @@ fn initial_state(options: &TuiOptions, capabilities: &Capabilities) -> State {
     let ascii = options.ascii || !capabilities.utf8;
     let glyphs = if ascii { &glyphs::ASCII } else { &glyphs::UNICODE };
     let mut state = State::new(options.model.clone(), colours, glyphs, keymap, panes);
+    state.tour = options.tour.then(tour::Tour::new);
     state.console.extend(console::Kind::Notice, &options.banner);
     for (file, name, problems) in [
         (theme_file, themes, theme_problems),

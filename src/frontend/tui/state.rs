@@ -8,7 +8,7 @@ use super::console::Console;
 use super::glyphs::Glyphs;
 use super::heads::HeadsPane;
 use super::keymap::Keymap;
-use super::layout::Layout;
+use super::layout::{Layout, MINIMUM};
 use super::message::Effect;
 use super::palette::Palette;
 use super::panes::{Pane, Panes};
@@ -16,6 +16,7 @@ use super::prompt::Prompt;
 use super::query::QueryPane;
 use super::queue::Queue;
 use super::theme::Theme;
+use super::tour::{self, Tour};
 use super::tree::Tree;
 use super::value::ValuePane;
 use super::view::{heat, multiples, value::capacity};
@@ -114,6 +115,8 @@ pub struct State {
     pub focus: Pane,
     /// Whether that pane fills the window.
     pub zoom: bool,
+    /// The tour, while it is given.
+    pub tour: Option<Tour>,
     /// What is typed into the palette.
     pub palette: Palette,
     /// The last site searched.
@@ -151,6 +154,7 @@ impl State {
             layout_name: panes.layouts[0].name.clone(),
             panes,
             screen: ScreenView::default(),
+            tour: None,
             palette: Palette::default(),
             console: Console::default(),
             prompt: Prompt::default(),
@@ -170,9 +174,15 @@ impl State {
 
     /// The layout for the window as it is.
     pub fn layout(&self) -> Option<Layout> {
-        let (width, height) = self.size;
+        let (width, height) = (self.size.0, self.size.1 - self.tour_rows());
         let arrangement = self.panes.layout(&self.layout_name);
         Layout::new(Rect::new(0, 0, width, height), arrangement, self.focus, self.zoom, self.screen.console_rows)
+    }
+
+    /// Rows at the bottom that belong to the tour; none where the rest would be too small.
+    pub fn tour_rows(&self) -> u16 {
+        let fits = self.tour.is_some() && self.size.1 >= MINIMUM.1 + tour::ROWS;
+        if fits { tour::ROWS } else { 0 }
     }
 
     /// Takes over what the session says of the screen, where it says something else than before: keys may have chosen

@@ -34,6 +34,10 @@ pub const NO_CHOICE: &str = "No op is chosen.";
 pub const NOTHING_TO_COPY: &str = "Nothing to copy here.";
 /// Cancels loading.
 pub const CANCEL_LOADING: &str = "C-c or q cancels";
+/// Keys of the tour.
+pub const TOUR_FOOT: &str = "F2 skips, F1 goes back, q leaves";
+/// The tour is over.
+pub const TOUR_END: &str = "That was the tour. ? shows all keys, C-p finds a command by a few letters, help NAME explains one, and llmdbg FOLDER -p TEXT opens a model of yours.";
 /// Keys of the palette.
 pub const PALETTE_FOOT: &str = "Up Down choose, Enter takes, Esc closes";
 /// Keys after the first of a sequence.

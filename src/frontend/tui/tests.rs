@@ -6,6 +6,7 @@ mod keys;
 mod pictures;
 mod pty;
 mod random;
+mod tour;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -17,7 +17,7 @@ use super::state::{Dirty, HELD, Mode, QUIET, State};
 use super::strings;
 use crate::engine::messages::Source;
 use crate::term::signals::{HANGUP_STATUS, TERMINATE_STATUS};
-use crate::term::{Chord, Input, Signal};
+use crate::term::{Chord, Input, Key, Signal};
 
 /// Exit status when loading is cancelled: 128 and the number of SIGINT.
 const CANCELLED: i32 = 130;
@@ -65,6 +65,9 @@ fn take_input(state: &mut State, input: Input, now: Instant, effects: &mut Vec<E
 }
 
 fn take_key(state: &mut State, chord: Chord, now: Instant, effects: &mut Vec<Effect>) {
+    if let (Some(tour), Key::F(number @ (1 | 2))) = (&mut state.tour, chord.key) {
+        return tour.skip(number == 2);
+    }
     match chord {
         _ if chord == Chord::ctrl('l') => effects.push(Effect::Repaint),
         _ if chord == Chord::ctrl('z') => effects.push(Effect::Suspend),
@@ -133,12 +136,21 @@ fn confirm(state: &mut State, chord: Chord) {
 
 /// Queues a command as if typed.
 fn send(state: &mut State, line: &str) {
+    note(state, line);
     state.queue.push(Job::Line(line.to_string(), Source::Prompt), false);
 }
 
 /// Queues a command whose success shows elsewhere on the screen.
 fn send_quietly(state: &mut State, line: String) {
+    note(state, &line);
     state.queue.push(Job::Line(line, Source::Prompt), true);
+}
+
+/// The tour may have waited for this command.
+fn note(state: &mut State, line: &str) {
+    if let Some(tour) = &mut state.tour {
+        tour.note(line);
+    }
 }
 
 fn open_prompt(state: &mut State, purpose: Purpose, text: &str) {

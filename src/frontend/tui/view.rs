@@ -14,6 +14,7 @@ mod program;
 mod query;
 mod status;
 mod tokens;
+mod tour;
 pub mod value;
 mod vector;
 mod which;
@@ -61,6 +62,11 @@ pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) -> Option<Position> 
             Pane::Console => cursor = console::draw(state, inside, buffer),
             Pane::Query(number) => query::draw(state, number, inside, buffer),
         }
+    }
+    let rows = state.tour_rows();
+    if rows > 0 {
+        let y = area.bottom().saturating_sub(rows);
+        tour::draw(state, Rect { y, height: rows, ..area }.intersection(area), buffer);
     }
     if let Mode::Help(scroll) = state.mode {
         help::draw(state, scroll, area, buffer);

@@ -54,8 +54,12 @@ pub fn draw(state: &State, number: usize, area: Rect, buffer: &mut Buffer) {
 
 fn draw_table(state: &State, query: &QueryPane, number: usize, table: &Table, area: Rect, buffer: &mut Buffer) {
     let width = usize::from(area.width).saturating_sub(1);
-    let bare = Answer::Table(Table { title: String::new(), ..table.clone() });
-    let lines = lines_of::lines(&bare, Some(width));
+    let (bare, hidden) = fitting(table, width);
+    let lines = lines_of::lines(&Answer::Table(bare), Some(width));
+    if hidden > 0 {
+        let said = format!(" {hidden} more: {} ", state.keymap.key_of("zoom"));
+        paint::put_right(buffer, area, 0, &said, state.theme.style(Role::Faint));
+    }
     let header = usize::from(lines.len() > table.rows.len());
     let focused = state.focus == Pane::Query(number);
     for line in lines.iter().take(header) {
@@ -82,6 +86,25 @@ fn draw_table(state: &State, query: &QueryPane, number: usize, table: &Table, ar
             }
         }
     }
+}
+
+/// The table without its title, and without columns from the right as long as it is too wide for `width` and more than three
+/// remain; and how many are left out. A column of bars stays, but gives way first if its bars are all that is too wide.
+fn fitting(table: &Table, width: usize) -> (Table, usize) {
+    let mut table = Table { title: String::new(), ..table.clone() };
+    let mut hidden = 0;
+    let wide = |table: &Table| {
+        let lines = lines_of::lines(&Answer::Table(table.clone()), None);
+        lines.iter().map(|line| text::width(line)).max().unwrap_or(0)
+    };
+    while wide(&table) > width && table.columns.len() > 3 {
+        let bars = table.columns.last().is_some_and(String::is_empty);
+        let at = table.columns.len() - 1 - usize::from(bars);
+        table.columns.remove(at);
+        table.rows.iter_mut().filter(|row| row.len() > at).for_each(|row| drop(row.remove(at)));
+        hidden += 1;
+    }
+    (table, hidden)
 }
 
 /// A bar of plus or minus signs.
