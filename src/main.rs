@@ -192,6 +192,12 @@ fn tui_options(options: &Options, actions: &[Action], warning: Option<String>) -
         true => Vec::new(),
         false => vec![format!("llmdbg {}: s steps, ? helps, q leaves", env!("CARGO_PKG_VERSION"))],
     };
+    let history = History::default_file();
+    if !options.quiet && history.as_deref().is_some_and(|file| !file.exists()) {
+        banner.push(
+            "First time here? llmdbg tour shows around in ten stops; C-p finds a command, Space a layout.".into(),
+        );
+    }
     banner.extend(warning);
     let mut actions = actions.to_vec();
     if actions.is_empty() {
@@ -208,7 +214,7 @@ fn tui_options(options: &Options, actions: &[Action], warning: Option<String>) -
         actions,
         keep_going: options.keep_going,
         banner,
-        history: History::default_file(),
+        history,
         log: options.log.clone(),
         tour: false,
     }

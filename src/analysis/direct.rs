@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::debugger::{Mark, RunError, Session};
+use crate::debugger::{Mark, RunError, Session, Target};
 use crate::program::{Kernel, Op, pull_back};
 use crate::tensor::ops::Slice;
 use crate::tensor::{TensorError, Value};
@@ -84,18 +84,20 @@ pub fn direct(session: &mut Session, pos: usize, wanted: &[(usize, f64)], neuron
     wanted.iter().for_each(|(token, factor)| seed[*token] += *factor as f32);
     let device = walk.session.run.device().clone();
     let seed = Value::from_f32(seed, &[1, 1, vocab], &device);
-    let pulled = walk.pull(&op, &[input.clone()], &seed)?;
+    let pulled = walk.pull(&op, std::slice::from_ref(&input), &seed)?;
     let g =
         pulled[0].as_ref().ok_or_else(|| NoSum("the logit does not depend on the hidden state".into()))?.read_f64()?;
     // What the head makes of this hidden state, without its cap.
     let own = {
         let branch = walk.session.run.branch();
-        let value = crate::program::execute(&op, &[input.clone()], branch.weights(), branch.context(pass));
+        let value = crate::program::execute(&op, std::slice::from_ref(&input), branch.weights(), branch.context(pass));
         value.read_f64()?
     };
     let value: f64 = wanted.iter().map(|(token, factor)| own[*token] * factor).sum();
     let bias = value - dot(&g, &input.read_f64()?);
-    walk.bias(&op, bias);
+    if has_bias(&op) {
+        walk.bias(&op, bias);
+    }
     walk.gradients.insert(hidden, g);
     while let Some((number, g)) = walk.gradients.pop_last() {
         walk.op(number, &program.ops[number], g, neurons)?;
@@ -166,7 +168,7 @@ impl Walk<'_> {
             Kernel::Gain { .. } => {
                 let back = self.back(op, &g)?;
                 let (out, input) = (self.here(number)?.read_f64()?, self.here(op.inputs[0])?.read_f64()?);
-                if op.weights.len() > 1 {
+                if has_bias(op) {
                     self.bias(op, dot(&g, &out) - dot(&back, &input));
                 }
                 self.add(op.inputs[0], back);
@@ -209,7 +211,9 @@ impl Walk<'_> {
             sum += adds;
             self.push(Component::Head(layer, head), op.layer, adds, sources);
         }
-        if op.weights.len() > 1 {
+        // An edit of the output stands beside what the heads add.
+        let edited = self.session.run.branch().edits.iter().any(|edit| edit.target == Target::Op(number));
+        if has_bias(op) || edited {
             self.bias(op, share - sum);
         }
         Ok(())
@@ -252,6 +256,12 @@ impl Walk<'_> {
         self.neurons.extend(adds);
         Ok(())
     }
+}
+
+/// Whether an op adds a bias.
+fn has_bias(op: &Op) -> bool {
+    let named = |name: &str| name.rsplit('.').next().is_some_and(|last| last.starts_with('b'));
+    op.weights.iter().any(|weight| named(weight.role.name()))
 }
 
 fn dot(a: &[f64], b: &[f64]) -> f64 {

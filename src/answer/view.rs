@@ -171,6 +171,8 @@ pub enum PanelView {
     Vector,
     /// A heat map of every head, each of at most `cells` cells.
     Heads,
+    /// How the elements of the slice are spread.
+    Histogram,
     /// Largest elements of the vector at the focused position, with token text on a vocabulary axis.
     TopK,
 }

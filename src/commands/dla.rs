@@ -131,14 +131,19 @@ fn settled(readings: &[Reading], target: usize) -> Option<usize> {
 fn heading(console: &Console, question: &Question, found: &Direct) -> String {
     let sum: f64 = found.parts.iter().map(|part| part.share).sum();
     let cap = if found.capped { " before the cap" } else { "" };
+    let left = found.value - sum;
+    // What f32 rounds away is no part.
+    let remainder = match left.abs() <= 1e-5 * (1.0 + found.value.abs()) {
+        true => "nothing left over".to_string(),
+        false => format!("{} left over", significant(left, 3)),
+    };
     format!(
-        "{} = {}{cap} at pos {} {}\nderived: sum of all parts {}, remainder {}; every norm's scale is held at what it was",
+        "{} = {}{cap} at pos {} {}\nderived: the parts add up to {}, {remainder}; every norm's scale is held at what it was",
         question.name(console),
         significant(found.value, 6),
         question.pos,
         quoted(&console.name_of(Axis::Pos, question.pos)),
-        significant(sum, 6),
-        significant(found.value - sum, 2)
+        significant(sum, 6)
     )
 }
 
@@ -203,7 +208,9 @@ fn neurons(found: &Direct, title: String, top: usize) -> Done {
 fn reads(console: &Console, part: &Part) -> String {
     let mut order: Vec<usize> = (0..part.sources.len()).collect();
     order.sort_by(|a, b| part.sources[*b].abs().total_cmp(&part.sources[*a].abs()));
-    let named = order.into_iter().take(SOURCES).map(|k| {
+    // A hundredth of the largest is not worth a name.
+    let least = order.first().map_or(0.0, |k| part.sources[*k].abs() / 100.0);
+    let named = order.into_iter().take(SOURCES).filter(|k| part.sources[*k].abs() > least).map(|k| {
         let token = quoted(&console.name_of(Axis::K, k));
         format!("{k} {token} {}", significant(part.sources[k], 3))
     });

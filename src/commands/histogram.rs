@@ -54,6 +54,17 @@ pub fn table(title: String, value: &Value, bins: usize) -> Result<Table, TensorE
     Ok(Table { title, columns, rows })
 }
 
+/// Least and greatest finite element, and how many elements are in each of so many bins of one width between them.
+///
+/// # Errors
+/// If the device fails.
+pub fn spread(value: &Value, bins: usize) -> Result<(f64, f64, Vec<usize>), TensorError> {
+    let data = value.read_f64()?;
+    let finite = || data.iter().copied().filter(|x| x.is_finite());
+    let (min, max) = finite().fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), x| (a.min(x), b.max(x)));
+    Ok(if min <= max { (min, max, counted(finite(), min, max, bins)) } else { (0.0, 0.0, Vec::new()) })
+}
+
 fn counted(elements: impl Iterator<Item = f64>, min: f64, max: f64, bins: usize) -> Vec<usize> {
     // All elements the same: one bin has them.
     let bins = if min < max { bins.max(1) } else { 1 };

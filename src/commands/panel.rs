@@ -2,13 +2,18 @@
 
 use super::console::Console;
 use super::fail::Fail;
+use super::histogram;
 use crate::answer::Scale;
+use crate::answer::numbers::short;
 use crate::answer::view::{Panel, PanelContent, PanelRequest, PanelView};
 use crate::tensor::ops::Slice;
 use crate::tensor::{Axis, Value};
 
 /// Rows of a top-k view.
 const TOP: usize = 40;
+
+/// Bins of a histogram at most.
+const BINS: usize = 32;
 
 impl Console {
     /// Answers the value pane. Nothing changes.
@@ -40,8 +45,8 @@ impl Console {
         if view == PanelView::Heads {
             return self.every_head(request, &value, &site, pos);
         }
-        let (slice, title) = match view {
-            PanelView::Heat | PanelView::Numbers => self.plane(&value, &site)?,
+        let (slice, mut title) = match view {
+            PanelView::Heat | PanelView::Numbers | PanelView::Histogram => self.plane(&value, &site)?,
             _ => self.line(&value, &site, pos)?,
         };
         let shape: Vec<String> = value.shape().iter().map(usize::to_string).collect();
@@ -54,6 +59,12 @@ impl Console {
                     map.scale = Scale::Diverging;
                 }
                 content
+            }
+            PanelView::Histogram => {
+                let (low, high, counts) = histogram::spread(&slice, request.cells.1.clamp(1, BINS))?;
+                title = format!("{title}  {} to {} in {} bins", short(low), short(high), counts.len());
+                let data = counts.into_iter().map(|count| count as f64).collect();
+                PanelContent::Vector { axis: "bin".into(), data, pool: 1 }
             }
             PanelView::TopK => {
                 let axis = slice.axes().last().copied().unwrap_or_default();

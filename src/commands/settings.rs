@@ -2,12 +2,15 @@
 
 use std::path::PathBuf;
 
+mod list;
+
 use super::console::{Console, Done};
 use super::fail::Fail;
 use super::table::Call;
 use crate::answer::{Answer, Cell, Table};
 use crate::lang::words::{Word, words};
-use crate::lang::{LangError, Span, parse_expr, size};
+use crate::lang::{LangError, Span};
+pub use list::SETTINGS;
 
 /// Something that can be chosen.
 pub struct Setting {
@@ -56,224 +59,6 @@ pub(super) struct Chosen {
 impl Default for Chosen {
     fn default() -> Chosen {
         Chosen { shell: false, log_file: "llmdbg.txt".into(), log: false, overwrite: false, list_size: 10, top: 10 }
-    }
-}
-
-/// Every setting, in the order of `show`.
-pub static SETTINGS: &[Setting] = &[
-    Setting {
-        name: "console-rows",
-        takes: "a whole number from 0 on",
-        default: "0",
-        about: "rows of the console in the full screen; 0 leaves it to the layout",
-        get: |console| console.screen.console_rows.to_string(),
-        set: |console, text| {
-            console.screen.console_rows = text.parse().ok().filter(|rows| *rows < 1000)?;
-            Some(())
-        },
-    },
-    Setting {
-        name: "generation temperature",
-        takes: "a number from 0 on",
-        default: "0",
-        about: "divides the logits; 0 takes the most likely token",
-        get: |console| console.session.run.sampling.temperature.to_string(),
-        set: |console, text| {
-            console.session.run.sampling.temperature = number(text, 0.0, 1e6)?;
-            Some(())
-        },
-    },
-    Setting {
-        name: "generation top-k",
-        takes: "a whole number from 0 on",
-        default: "0",
-        about: "only so many of the likeliest tokens; 0 for all",
-        get: |console| console.session.run.sampling.top_k.to_string(),
-        set: |console, text| {
-            console.session.run.sampling.top_k = text.parse().ok()?;
-            Some(())
-        },
-    },
-    Setting {
-        name: "generation top-p",
-        takes: "a number above 0, up to 1",
-        default: "1",
-        about: "only the likeliest tokens with this probability together; 1 for all",
-        get: |console| console.session.run.sampling.top_p.to_string(),
-        set: |console, text| {
-            console.session.run.sampling.top_p = number(text, 0.0, 1.0).filter(|x| *x > 0.0)?;
-            Some(())
-        },
-    },
-    Setting {
-        name: "generation min-p",
-        takes: "a number from 0 to 1",
-        default: "0",
-        about: "only tokens with this share of the likeliest one's probability; 0 for all",
-        get: |console| console.session.run.sampling.min_p.to_string(),
-        set: |console, text| {
-            console.session.run.sampling.min_p = number(text, 0.0, 1.0)?;
-            Some(())
-        },
-    },
-    Setting {
-        name: "generation repetition-penalty",
-        takes: "a number above 0",
-        default: "1",
-        about: "lowers the logits of tokens that are in the text; 1 for none",
-        get: |console| console.session.run.sampling.repetition_penalty.to_string(),
-        set: |console, text| {
-            console.session.run.sampling.repetition_penalty = number(text, 0.0, 1e6).filter(|x| *x > 0.0)?;
-            Some(())
-        },
-    },
-    Setting {
-        name: "generation seed",
-        takes: "a whole number from 0 on",
-        default: "0",
-        about: "where the random numbers begin",
-        get: |console| console.session.run.sampling.seed.to_string(),
-        set: |console, text| {
-            console.session.run.sampling.seed = text.parse().ok()?;
-            Some(())
-        },
-    },
-    Setting {
-        name: "generation stop",
-        takes: "on or off",
-        default: "on",
-        about: "whether a token that ends a text ends the generation",
-        get: |console| if console.session.run.sampling.stop { "on" } else { "off" }.to_string(),
-        set: |console, text| {
-            console.session.run.sampling.stop = switch(text)?;
-            Some(())
-        },
-    },
-    Setting {
-        name: "layout",
-        takes: "a layout, see \"layout\"",
-        default: "program",
-        about: "panes of the full screen",
-        get: |console| console.screen.layout.clone(),
-        set: |console, text| {
-            console.screen.layout = console.screen.layouts.iter().find(|name| *name == text)?.clone();
-            Some(())
-        },
-    },
-    Setting {
-        name: "list-size",
-        takes: "a whole number from 1 on",
-        default: "10",
-        about: "ops that list shows",
-        get: |console| console.chosen.list_size.to_string(),
-        set: |console, text| {
-            console.chosen.list_size = text.parse().ok().filter(|n| *n > 0)?;
-            Some(())
-        },
-    },
-    Setting {
-        name: "logging enabled",
-        takes: "on or off",
-        default: "off",
-        about: "whether answers are written to a file too",
-        get: |console| if console.chosen.log { "on" } else { "off" }.to_string(),
-        set: |console, text| {
-            console.chosen.log = switch(text)?;
-            Some(())
-        },
-    },
-    Setting {
-        name: "logging file",
-        takes: "a file name",
-        default: "llmdbg.txt",
-        about: "where they are written",
-        get: |console| console.chosen.log_file.clone(),
-        set: |console, text| {
-            console.chosen.log_file = Some(text).filter(|text| !text.is_empty())?.to_string();
-            Some(())
-        },
-    },
-    Setting {
-        name: "logging overwrite",
-        takes: "on or off",
-        default: "off",
-        about: "whether a log replaces what is in the file; else it is added",
-        get: |console| if console.chosen.overwrite { "on" } else { "off" }.to_string(),
-        set: |console, text| {
-            console.chosen.overwrite = switch(text)?;
-            Some(())
-        },
-    },
-    Setting {
-        name: "record-budget",
-        takes: "a size such as 512MiB",
-        default: "2147483648",
-        about: "bytes that recordings may take; what no longer fits is computed again when asked for",
-        get: |console| console.session.run.budget().to_string(),
-        set: |console, text| {
-            console.session.run.set_budget(size::parse(text).ok()?);
-            Some(())
-        },
-    },
-    Setting {
-        name: "shell",
-        takes: "on or off",
-        default: "off",
-        about: "whether any script may run programs; what is typed, and the user's own init file, always may",
-        get: |console| if console.chosen.shell { "on" } else { "off" }.to_string(),
-        set: |console, text| {
-            console.chosen.shell = switch(text)?;
-            Some(())
-        },
-    },
-    Setting {
-        name: "theme",
-        takes: "dark, light, high-contrast, or mono",
-        default: "dark",
-        about: "colours of the full screen",
-        get: |console| console.screen.theme.clone(),
-        set: |console, text| {
-            console.screen.theme = console.screen.themes.iter().find(|name| *name == text)?.clone();
-            Some(())
-        },
-    },
-    Setting {
-        name: "tokens-by",
-        takes: "off, attribution, or an expression in quotes with a number for each position",
-        default: "attribution",
-        about: "what colours the tokens in the full screen",
-        get: |console| match console.screen.tokens_by.as_str() {
-            plain @ ("off" | "attribution") => plain.to_string(),
-            text => format!("{text:?}"),
-        },
-        set: |console, text| {
-            let known = matches!(text, "off" | "attribution") || parse_expr(text, 0).is_ok();
-            console.screen.tokens_by = Some(text).filter(|_| known)?.to_string();
-            Some(())
-        },
-    },
-    Setting {
-        name: "top-rows",
-        takes: "a whole number from 1 on",
-        default: "10",
-        about: "rows of print/t without a count",
-        get: |console| console.chosen.top.to_string(),
-        set: |console, text| {
-            console.chosen.top = text.parse().ok().filter(|n| *n > 0)?;
-            Some(())
-        },
-    },
-];
-
-fn number(text: &str, low: f64, high: f64) -> Option<f64> {
-    text.parse::<f64>().ok().filter(|x| (low..=high).contains(x))
-}
-
-fn switch(text: &str) -> Option<bool> {
-    match text {
-        "on" => Some(true),
-        "off" => Some(false),
-        _ => None,
     }
 }
 
@@ -368,8 +153,12 @@ pub(super) fn show(console: &mut Console, call: Call<'_, '_>) -> Done {
     if let Some(extra) = given.get(used) {
         return Err(Fail::At(LangError::new("unexpected word", extra.span).help("set NAME VALUE changes a setting")));
     }
-    let (value, from) = ((setting.get)(console), console.origin(setting));
-    Ok(Answer::Text(format!("{} is {value} (from {from}; the default is {})", setting.name, setting.default)))
+    let value = (setting.get)(console);
+    let from = match console.origin(setting) {
+        "default" => String::new(),
+        from => format!(" ({from}; the default is {})", setting.default),
+    };
+    Ok(Answer::Text(format!("{} is {value}{from}", setting.name)))
 }
 
 /// All settings.
@@ -406,7 +195,10 @@ pub(super) fn candidates(before: &str) -> impl Iterator<Item = String> {
 impl Console {
     /// Where a setting comes from: `default`, a file and its line, `set`, or an option of the command line.
     fn origin(&self, setting: &Setting) -> &str {
-        self.origins.get(setting.name).map_or("default", String::as_str)
+        match (setting.get)(self) == setting.default {
+            true => "default",
+            false => self.origins.get(setting.name).map_or("default", String::as_str),
+        }
     }
 
     fn apply_setting(&mut self, setting: &'static Setting, value: &str, from: &str) -> Result<(), String> {

@@ -33,6 +33,8 @@ static QUIET: Mutex<Option<Quiet>> = Mutex::new(None);
 /// The terminal while it is ours.
 pub struct Screen {
     log: Option<PathBuf>,
+    /// A stop of our own ended: the signal that continued us is still to be heard of, and tells nothing new.
+    continued: bool,
 }
 
 impl Screen {
@@ -44,7 +46,7 @@ impl Screen {
         force_color_output(true);
         restore_on_panic();
         *OWNER.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread::current().id());
-        let screen = Self { log: log.map(Path::to_path_buf) };
+        let screen = Self { log: log.map(Path::to_path_buf), continued: false };
         screen.take()?;
         Ok(screen)
     }
@@ -54,11 +56,16 @@ impl Screen {
     pub fn suspend(&mut self) -> io::Result<()> {
         restore();
         signals::stop_process()?;
+        self.continued = true;
         self.take()
     }
 
     /// Takes the terminal again after a stop from outside. The caller must repaint.
     pub fn retake(&mut self) -> io::Result<()> {
+        if std::mem::take(&mut self.continued) {
+            // Giving up raw mode even for a moment would change keys that are being typed.
+            return Ok(());
+        }
         // The library believes the terminal still raw and would do nothing.
         disable_raw_mode().ok();
         TAKEN.store(false, Ordering::SeqCst);

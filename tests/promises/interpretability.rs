@@ -116,8 +116,8 @@ fn a_lens_over_positions_agrees_with_the_lens_at_each() {
     for pos in 0..map.columns {
         let alone = b.table(&format!("lens -pos {pos} -target 5 -top 1"));
         let chances = numbers(&alone, "P(target)");
-        for point in 0..map.rows {
-            close(map.data[point * map.columns + pos], chances[point], "map");
+        for (point, chance) in chances.iter().enumerate() {
+            close(map.data[point * map.columns + pos], *chance, "map");
             let likeliest = &texts(&alone, "Likeliest")[point];
             let Cell::Text(named) = &grid.rows[point][1 + pos] else { panic!("no token") };
             assert!(likeliest.contains(named.as_str()), "{likeliest} {named}");

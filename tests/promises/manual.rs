@@ -233,6 +233,7 @@ fn the_examples_of_the_manual_print_what_it_says() {
         "limits.md",
         "attribution.md",
         "comparing.md",
+        "explaining.md",
     ]
     .into_iter()
     .for_each(check_examples);

@@ -37,12 +37,18 @@ fn parser(rows: u16, cols: u16) -> vt100::Parser {
 
 impl Terminal {
     fn start() -> Terminal {
+        Terminal::with(&["-nx", "--device", "cpu"], &[])
+    }
+
+    /// With these arguments, and more of the environment.
+    fn with(arguments: &[&str], environment: &[(&str, &str)]) -> Terminal {
         let pair = native_pty_system().openpty(size(24, 80)).unwrap();
         let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_llmdbg"));
-        command.args(["-nx", "--device", "cpu"]);
+        command.args(arguments);
         command.env("TERM", "xterm-256color");
         command.env("XDG_CONFIG_HOME", "/nonexistent");
         command.env("XDG_STATE_HOME", "/nonexistent");
+        environment.iter().for_each(|(name, value)| command.env(name, value));
         let child = pair.slave.spawn_command(command).unwrap();
         drop(pair.slave);
         let mut reader = pair.master.try_clone_reader().unwrap();
@@ -148,4 +154,145 @@ fn a_signal_to_end_gives_the_terminal_back() {
     let killed = std::process::Command::new("kill").args(["-TERM", &id.to_string()]).status().unwrap();
     assert!(killed.success());
     terminal.ended();
+}
+
+/// Sends a signal to the program.
+fn signal(terminal: &Terminal, name: &str) {
+    let id = terminal.child.process_id().unwrap().to_string();
+    assert!(std::process::Command::new("kill").args([name, &id]).status().unwrap().success());
+}
+
+fn is_ready(screen: &str) -> bool {
+    screen.contains("blocks.0")
+}
+
+#[test]
+fn a_hang_up_ends_it_within_a_second_and_the_journal_has_every_command() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().to_str().unwrap();
+    let mut terminal = Terminal::with(&["-nx", "--device", "cpu"], &[("XDG_STATE_HOME", state)]);
+    terminal.until("the first frame", is_ready);
+    terminal.press("ll");
+    terminal.until("two layers on", |screen| screen.contains("blocks.1"));
+    terminal.press(":break L3.attn.pattern\r");
+    terminal.until("a breakpoint", |screen| screen.contains("Breakpoint 1"));
+    signal(&terminal, "-HUP");
+    let start = Instant::now();
+    while terminal.child.try_wait().unwrap().is_none() {
+        assert!(start.elapsed() < Duration::from_secs(5), "it lives on without a terminal");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert!(start.elapsed() < Duration::from_secs(1), "gone after {:?}", start.elapsed());
+    let journals = std::fs::read_dir(folder.path().join("llmdbg/journals")).unwrap();
+    let text: String = journals.map(|entry| std::fs::read_to_string(entry.unwrap().path()).unwrap()).collect();
+    assert_eq!(text.matches("layer").count(), 2, "{text}");
+    assert!(text.contains("break L3.attn.pattern"), "{text}");
+}
+
+#[test]
+fn it_is_suspended_like_any_program_and_paints_itself_again() {
+    let mut terminal = Terminal::start();
+    terminal.until("the first frame", is_ready);
+    terminal.press("\x1a");
+    let start = Instant::now();
+    let leaves = |raw: &[u8]| String::from_utf8_lossy(raw).matches("\x1b[?1049l").count();
+    while leaves(&terminal.raw) == 0 {
+        assert!(start.elapsed() < PATIENCE, "it is not suspended");
+        terminal.until("anything", |_| true);
+        if let Ok(bytes) = terminal.output.recv_timeout(Duration::from_millis(50)) {
+            terminal.screen.process(&bytes);
+            terminal.raw.extend(bytes);
+        }
+    }
+    // Stopped: the letter T in the process table.
+    let id = terminal.child.process_id().unwrap();
+    let stat = || std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap();
+    let stopped = |stat: String| stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('T'));
+    while !stopped(stat()) {
+        assert!(start.elapsed() < PATIENCE, "it is not stopped: {}", stat());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    signal(&terminal, "-CONT");
+    terminal.until("the screen again", is_ready);
+    terminal.press(":print 6 * 7\r");
+    terminal.until("an answer", |screen| screen.contains("= 42"));
+    terminal.press("qy");
+    assert_eq!(terminal.ended(), 0);
+}
+
+#[test]
+fn a_poor_terminal_gets_what_it_understands() {
+    // Without UTF-8: nothing beyond ASCII.
+    for (term, lang) in [("screen", "C"), ("xterm-256color", "C"), ("vt100", "POSIX")] {
+        let environment = [("TERM", term), ("LANG", lang), ("LC_ALL", lang)];
+        let mut terminal = Terminal::with(&["-nx", "--device", "cpu"], &environment);
+        terminal.until("the first frame", is_ready);
+        terminal.press("sh");
+        terminal.until("the heads", |screen| screen.contains("all heads"));
+        assert!(terminal.raw.is_ascii(), "{term}: beyond ASCII");
+        terminal.press("qy");
+        assert_eq!(terminal.ended(), 0);
+    }
+    // Screen with UTF-8: no true colour is announced, none is sent.
+    let mut terminal = Terminal::with(&["-nx", "--device", "cpu"], &[("TERM", "screen"), ("LANG", "C.UTF-8")]);
+    terminal.until("the first frame", is_ready);
+    assert!(!String::from_utf8_lossy(&terminal.raw).contains("38;2;"));
+    terminal.press("qy");
+    assert_eq!(terminal.ended(), 0);
+    // NO_COLOR: attributes alone.
+    let mut terminal = Terminal::with(&["-nx", "--device", "cpu"], &[("NO_COLOR", "1")]);
+    terminal.until("the first frame", is_ready);
+    terminal.press("s");
+    terminal.until("a step", |screen| screen.contains("at op 1"));
+    let raw = String::from_utf8_lossy(&terminal.raw).into_owned();
+    assert!(!raw.contains("38;5;") && !raw.contains("48;5;") && !raw.contains("38;2;"), "colour is sent");
+    terminal.press("qy");
+    assert_eq!(terminal.ended(), 0);
+}
+
+#[test]
+fn a_dumb_terminal_gets_a_prompt_without_escape_sequences() {
+    let mut terminal = Terminal::with(&["-nx", "--device", "cpu"], &[("TERM", "dumb")]);
+    terminal.until("the prompt", |screen| screen.contains("(llmdbg)"));
+    terminal.press("print 6 * 7\r");
+    terminal.until("an answer", |screen| screen.contains("= 42"));
+    assert!(!String::from_utf8_lossy(&terminal.raw).contains("\x1b[?1049h"));
+    terminal.press("quit 3\r");
+    let start = Instant::now();
+    while terminal.child.try_wait().unwrap().is_none() {
+        assert!(start.elapsed() < PATIENCE);
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn the_tour_starts_by_its_name() {
+    let mut terminal = Terminal::with(&["tour"], &[]);
+    terminal.until("the tour", |screen| screen.contains("tour 1 of 10") && is_ready(screen));
+    terminal.press("s");
+    terminal.until("its second stop", |screen| screen.contains("tour 2 of 10"));
+    terminal.press("qy");
+    assert_eq!(terminal.ended(), 0);
+}
+
+#[test]
+fn settings_of_a_file_count_and_mistakes_in_it_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("llmdbg");
+    std::fs::create_dir(&config).unwrap();
+    std::fs::write(config.join("settings.toml"), "layout = \"lens\"\nlits-size = 3\ntop-rows = 0\n").unwrap();
+    std::fs::write(config.join("layouts.toml"), "[panes]\nlens = \"lens -top 1\"\nbad = \"step\"\n").unwrap();
+    let environment = [("XDG_CONFIG_HOME", folder.path().to_str().unwrap())];
+    let mut terminal = Terminal::with(&["--device", "cpu"], &environment);
+    terminal.resize(40, 120);
+    terminal.until("the layout of the file", |screen| screen.contains("that a lens could be put on"));
+    terminal.until("the mistakes", |screen| {
+        screen.contains("did you mean \"list-size\"?")
+            && screen.contains("top-rows is a whole number from 1 on, not 0")
+            && screen.contains("is no command that only looks")
+    });
+    terminal.press(":show layout\r");
+    terminal.until("where it comes from", |screen| screen.contains("layout is lens (settings.toml:1"));
+    terminal.press("qy");
+    assert_eq!(terminal.ended(), 0);
 }

@@ -1,5 +1,6 @@
 //! Promise: settings come from one table; each can be shown, set, set for one command, and is told of when misspelt.
 
+use llmdbg::answer::Answer;
 use llmdbg::commands::SETTINGS;
 
 use crate::common::{Bench, batch, ex};
@@ -36,10 +37,102 @@ fn settings_do_what_they_say() {
 }
 
 #[test]
+fn a_setting_says_where_it_comes_from() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("llmdbg")).unwrap();
+    let file = folder.path().join("llmdbg/settings.toml");
+    std::fs::write(&file, "list-size = 4\n[generation]\nseed = 7\ntop-p = 9\n").unwrap();
+    let run = |arguments: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_llmdbg"));
+        command.args(arguments).env("XDG_CONFIG_HOME", folder.path());
+        let output = command.output().unwrap();
+        (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    let ask = ["show list-size", "show generation seed", "set list-size 5", "show list-size", "show record-budget"];
+    let mut arguments = vec!["-batch", "--device", "cpu", "--record-budget", "1MiB"];
+    arguments.extend(ask.iter().flat_map(|line| ["-ex", line]));
+    let (out, err) = run(&arguments);
+    assert_eq!(
+        out.lines().collect::<Vec<_>>(),
+        [
+            "list-size is 4 (settings.toml:1; the default is 10)",
+            "generation seed is 7 (settings.toml:3; the default is 0)",
+            "list-size is 5 (set; the default is 10)",
+            "record-budget is 1048576 (--record-budget; the default is 2147483648)",
+        ]
+    );
+    let file = file.display();
+    assert!(
+        err.contains(&format!("{file}:4: top-p is a number above 0, up to 1, not 9; the default is used")),
+        "{err}"
+    );
+    // -nx leaves the file alone, and --print-config shows what it comes to.
+    let (out, err) = run(&["-batch", "-nx", "--device", "cpu", "-ex", "show list-size"]);
+    assert_eq!((out.as_str(), err.as_str()), ("list-size is 10\n", ""));
+    let (out, _) = run(&["--print-config"]);
+    assert!(out.contains("list-size = 4 # settings.toml:1") && out.contains("top-rows = 10 # default"), "{out}");
+}
+
+#[test]
+fn the_screen_is_chosen_by_commands() {
+    let mut b = Bench::new("gpt2", &[crate::common::NURSE]);
+    let screen = |b: &mut Bench| b.console.snapshot().screen.clone();
+    b.script("layout lens\nset theme light\nset console-rows 5");
+    let now = screen(&mut b);
+    assert_eq!((now.layout.as_str(), now.theme.as_str(), now.console_rows), ("lens", "light", 5));
+    b.run("layout next");
+    assert_eq!(screen(&mut b).layout, "diff");
+    b.script("layout prev\nlayout prev");
+    assert_eq!(screen(&mut b).layout, "attention");
+    assert!(b.fail("layout foo").contains("one of program, attention"));
+    assert!(b.fail("set layout foo").contains("layout is a layout"));
+    // Tokens take their colours from an attribution, or from any number for each position.
+    assert_eq!(screen(&mut b).shades, None);
+    b.run("set tokens-by \"norm(L1.resid_post, axis=dim)\"");
+    assert!(screen(&mut b).shades.unwrap().title.ends_with("not computed"));
+    b.run("run");
+    let shades = screen(&mut b).shades.unwrap();
+    let wanted = b.numbers("norm(L1.resid_post, axis=dim)");
+    assert_eq!(shades.values.into_iter().flatten().collect::<Vec<_>>(), wanted);
+    b.script("set tokens-by attribution\nattr saliency");
+    let shades = screen(&mut b).shades.unwrap();
+    assert!(shades.title.starts_with("saliency of") && shades.values.len() == wanted.len(), "{shades:?}");
+    b.run("set tokens[1] = 5");
+    assert_eq!(screen(&mut b).shades, None, "the text is another one");
+}
+
+#[test]
+fn only_what_looks_may_fill_a_pane() {
+    let mut b = Bench::new("gpt2", &[crate::common::NURSE]);
+    b.run("run");
+    let before = (b.everything(), b.console.session.history.len(), b.run("info branches"));
+    for line in ["lens", "heads", "layers", "dla", "explain", "info passes", "list", "output max(logits)", "show"] {
+        assert!(!matches!(b.console.query(line, &mut |_, _, _| {}), Answer::Error(_)), "{line}");
+    }
+    for line in ["step", "print 1", "ablate L0H0", "save edits x.json", "set $a = 1", "shell ls", "nonsense"] {
+        assert!(matches!(b.console.query(line, &mut |_, _, _| {}), Answer::Error(_)), "{line}");
+    }
+    assert_eq!((b.everything(), b.console.session.history.len(), b.run("info branches")), before);
+}
+
+#[test]
+fn what_is_wrong_with_a_line_is_known_before_it_runs() {
+    let b = Bench::new("gpt2", &[crate::common::NURSE]);
+    let fault =
+        |line: &'static str| b.console.fault_in(line).map(|(span, _)| &line[span.start..span.end.min(line.len())]);
+    assert_eq!(fault("prnt logits"), Some("prnt"));
+    assert_eq!(fault("print max(logits) )"), Some(")"));
+    assert_eq!(fault("break L1.attn.pattern if max("), Some(""));
+    for line in ["", "pr", "print", "print max(logits)", "break L1 if 1 > 0", "lens -top 2", "set $x = 3", "step 3"] {
+        assert_eq!(fault(line), None, "{line}");
+    }
+}
+
+#[test]
 fn names_may_be_shortened_and_misspelt_ones_are_told() {
     let mut b = Bench::new("gpt2", &[crate::common::NURSE]);
     b.run("set generation temp 2");
-    assert_eq!(b.text("show generation temp"), "generation temperature is 2");
+    assert_eq!(b.text("show generation temp"), "generation temperature is 2 (set; the default is 0)");
     for (command, part) in [
         ("set list-sise 3", "did you mean list-size?"),
         ("set generation tempreature 3", "did you mean temperature?"),

@@ -122,7 +122,7 @@ pub const ACTIONS: &[ActionInfo] = &[
     row("reverse-continue", Command("reverse-continue"), "back", "back to the previous stop"),
     row("run-to", Action::RunTo, "to", "run to the chosen op"),
     row("edit", Action::Edit, "edit", "assign to the chosen value"),
-    row("view", Action::View, "view", "show the value as map, vector or largest elements"),
+    row("view", Action::View, "view", "show the value as map, numbers, vector, histogram or largest elements"),
     row("heads", Action::Heads, "heads", "all heads of the layer; again goes back to the program"),
     row("gradient", Action::Gradient, "", "show gradients instead of values, or values again; after backward"),
     row("run", Command("run"), "run", "start the pass"),

@@ -193,7 +193,7 @@ pub fn answer(line: &str) -> Answer {
             Cell::Text(format!("L{n}.resid_pre")),
             Cell::Text(format!("\" word{n}\" 0.{n}1")),
             Cell::Num(0.125 * n as f64),
-            Cell::Text(if n % 2 == 0 { "+" } else { "-" }.repeat(2 + n)),
+            Cell::Text(if n.is_multiple_of(2) { "+" } else { "-" }.repeat(2 + n)),
         ]
     };
     match line {

@@ -13,6 +13,7 @@ mod heads;
 mod history;
 mod keymap;
 mod layout;
+pub mod measure;
 mod message;
 mod palette;
 pub mod panes;

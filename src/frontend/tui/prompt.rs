@@ -94,7 +94,7 @@ impl Prompt {
     }
 
     /// The line to be judged, if it is another one than was judged last and no judgement is under way.
-    pub fn to_judge(&mut self) -> Option<String> {
+    pub fn unjudged(&mut self) -> Option<String> {
         let line = self.input.value();
         let due = self.purpose == Purpose::Command && !self.judging && self.judged.0 != line && !line.trim().is_empty();
         self.judging |= due;
@@ -378,13 +378,13 @@ mod tests {
     fn a_judgement_counts_for_its_line_alone() {
         let mut prompt = Prompt::default();
         type_in(&mut prompt, "p foo(");
-        assert_eq!(prompt.to_judge().as_deref(), Some("p foo("));
-        assert_eq!(prompt.to_judge(), None, "one at a time");
+        assert_eq!(prompt.unjudged().as_deref(), Some("p foo("));
+        assert_eq!(prompt.unjudged(), None, "one at a time");
         prompt.checked("p foo(", Some((2..5, "no function".into())));
         assert_eq!(prompt.fault().map(|fault| fault.1.as_str()), Some("no function"));
         type_in(&mut prompt, "x");
         assert_eq!(prompt.fault(), None);
-        assert_eq!(prompt.to_judge().as_deref(), Some("p foo(x"));
+        assert_eq!(prompt.unjudged().as_deref(), Some("p foo(x"));
         prompt.checked("p foo(x", Some((7..7, "unfinished".into())));
         assert_eq!(prompt.fault(), None, "the line may go on");
     }

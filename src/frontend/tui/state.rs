@@ -289,7 +289,7 @@ impl State {
             effects.push(Effect::Request(next.request()));
         }
         if self.mode == Mode::Prompt && !self.block.is_open() {
-            effects.extend(self.prompt.to_judge().map(|line| Effect::Request(Request::Check { line })));
+            effects.extend(self.prompt.unjudged().map(|line| Effect::Request(Request::Check { line })));
         }
         let Some(layout) = self.layout() else { return effects };
         self.tree.settle(&snapshot, layout.inside(Pane::Program).1);

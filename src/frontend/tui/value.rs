@@ -77,7 +77,8 @@ impl ValuePane {
             PanelView::Auto => PanelView::Heat,
             PanelView::Heat => PanelView::Numbers,
             PanelView::Numbers => PanelView::Vector,
-            PanelView::Vector => PanelView::TopK,
+            PanelView::Vector => PanelView::Histogram,
+            PanelView::Histogram => PanelView::TopK,
             PanelView::TopK | PanelView::Heads => PanelView::Auto,
         };
     }

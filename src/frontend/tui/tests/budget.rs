@@ -40,3 +40,20 @@ fn a_move_of_the_choice_costs_little_and_a_step_is_bounded() {
         assert!(stepped <= 16_000, "a step: {stepped} bytes with {depth:?}");
     }
 }
+
+#[test]
+fn a_step_is_bounded_in_every_layout() {
+    for depth in [ColorDepth::Mono, ColorDepth::Indexed, ColorDepth::True] {
+        let mut session = Session::new(depth, (80, 24));
+        for layout in session.state.panes.names() {
+            session.state.lay_out(&layout);
+            let mut terminal = terminal();
+            session.stop_at("blocks.1.attn.q");
+            let first = cost(&mut terminal, &session);
+            session.stop_at("blocks.2.attn.z");
+            let stepped = cost(&mut terminal, &session);
+            assert!(first <= 16_000 && stepped <= 16_000, "{layout}: {first} and {stepped} bytes with {depth:?}");
+            assert_eq!(cost(&mut terminal, &session), 0, "{layout}: nothing changed");
+        }
+    }
+}

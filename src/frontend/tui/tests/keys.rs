@@ -199,7 +199,9 @@ fn a_search_chooses_the_next_site_that_contains_the_text() {
 #[test]
 fn views_cycle_and_panes_copy() {
     let mut session = session();
-    for view in [PanelView::Heat, PanelView::Numbers, PanelView::Vector, PanelView::TopK, PanelView::Auto] {
+    for view in
+        [PanelView::Heat, PanelView::Numbers, PanelView::Vector, PanelView::Histogram, PanelView::TopK, PanelView::Auto]
+    {
         session.keys("m");
         assert_eq!(session.state.value.view, view);
     }

@@ -50,9 +50,9 @@ fn values_of_every_kind() {
         insta::assert_snapshot!(format!("{name}_value_pattern"), session.lines().join("\n"));
         session.stop_at("blocks.2.ln2.scale");
         insta::assert_snapshot!(format!("{name}_value_activations"), session.lines().join("\n"));
-        session.keys("m m Right Right");
+        session.keys("m m m Right Right");
         insta::assert_snapshot!(format!("{name}_value_vector"), session.lines().join("\n"));
-        session.keys("m");
+        session.keys("m m");
         insta::assert_snapshot!(format!("{name}_value_largest"), session.lines().join("\n"));
     }
 }

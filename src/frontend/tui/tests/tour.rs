@@ -3,7 +3,9 @@
 use std::fmt::Write as _;
 
 use super::*;
-use crate::cli::{self, Invocation};
+use crate::commands::Console;
+use crate::debugger::{Session, Settings};
+use crate::engine::Interpreter;
 use crate::engine::messages::Source;
 use crate::engine::thread::{Handle, spawn};
 use crate::frontend::tui::glyphs::UNICODE;
@@ -11,6 +13,8 @@ use crate::frontend::tui::panes::Panes;
 use crate::frontend::tui::state::{Colours, Mode};
 use crate::frontend::tui::tour::Tour;
 use crate::frontend::tui::{keymap::Keymap, queue::Job};
+use crate::model::{Input as Prompt, bundled, load};
+use crate::tensor::Device;
 
 /// Columns and rows of the screens in the manual.
 const SIZE: (u16, u16) = (100, 42);
@@ -29,10 +33,18 @@ struct Live {
 
 impl Live {
     fn new() -> Live {
-        let Ok(Invocation::Tour(options)) = cli::parse(["llmdbg", "tour"].map(Into::into)) else { panic!("no tour") };
         let interrupt = Arc::new(std::sync::atomic::AtomicBool::new(false));
         let flag = interrupt.clone();
-        let engine = spawn(move |progress| cli::open::open(&options, flag, progress), interrupt).unwrap();
+        let open = move |_: crate::engine::Progress<'_>| {
+            let bundled = bundled::find("tiny-gpt2").ok_or("no bundled model")?;
+            let device = Device::cpu();
+            let model = load(&bundled.source(), &device, &mut |_| true).map_err(|error| error.to_string())?;
+            let input =
+                Prompt::from_texts(&model, &[bundled.example_prompt], true).map_err(|error| error.to_string())?;
+            let session = Session::new(model, input, device, &Settings { record_budget: 1 << 30 }, flag);
+            Ok(Box::new(Console::new(session, "tiny-gpt2")) as Box<dyn Interpreter>)
+        };
+        let engine = spawn(open, interrupt).unwrap();
         let colours = Colours { depth: ColorDepth::Mono, user: None };
         let mut state = State::new("tiny-gpt2".into(), colours, &UNICODE, Keymap::new(None).0, Panes::new(None).0);
         state.tour = Some(Tour::new());

@@ -42,10 +42,9 @@ pub fn key(state: &mut State, chord: Chord, now: Instant, effects: &mut Vec<Effe
         }
         _ => {
             let request: Option<InputRequest> = edit(chord);
-            if let Some(changed) = request.and_then(|request| state.palette.input.handle(request)) {
-                if changed.value {
-                    state.palette.chosen = 0;
-                }
+            let changed = request.and_then(|request| state.palette.input.handle(request));
+            if changed.is_some_and(|changed| changed.value) {
+                state.palette.chosen = 0;
             }
         }
     }

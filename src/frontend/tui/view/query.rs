@@ -56,9 +56,10 @@ fn draw_table(state: &State, query: &QueryPane, number: usize, table: &Table, ar
     let width = usize::from(area.width).saturating_sub(1);
     let (bare, hidden) = fitting(table, width);
     let lines = lines_of::lines(&Answer::Table(bare), Some(width));
-    if hidden > 0 {
-        let said = format!(" {hidden} more: {} ", state.keymap.key_of("zoom"));
-        paint::put_right(buffer, area, 0, &said, state.theme.style(Role::Faint));
+    if hidden > 0 && lines.len() < area.height.into() {
+        let columns = if hidden == 1 { "column" } else { "columns" };
+        let said = format!("{hidden} more {columns}: {} zooms", state.keymap.key_of("zoom"));
+        paint::put(buffer, area, 1, usize::from(area.height) - 1, &said, state.theme.style(Role::Faint));
     }
     let header = usize::from(lines.len() > table.rows.len());
     let focused = state.focus == Pane::Query(number);

@@ -62,6 +62,7 @@ pub fn titles(state: &State) -> (String, String) {
         PanelView::Numbers => "numbers",
         PanelView::Heads => "heads",
         PanelView::Vector => "vector",
+        PanelView::Histogram => "histogram",
         PanelView::TopK => "top",
     };
     if !view.is_empty() {

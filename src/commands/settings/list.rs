@@ -1,0 +1,230 @@
+//! The table of settings.
+
+use super::Setting;
+use crate::debugger::RunScope;
+use crate::lang::eval::evaluate;
+use crate::lang::{parse_expr, size};
+
+/// Every setting, in the order of `show`.
+pub static SETTINGS: &[Setting] = &[
+    Setting {
+        name: "console-rows",
+        takes: "a whole number from 0 on",
+        default: "0",
+        about: "rows of the console in the full screen; 0 leaves it to the layout",
+        get: |console| console.screen.console_rows.to_string(),
+        set: |console, text| {
+            console.screen.console_rows = text.parse().ok().filter(|rows| *rows < 1000)?;
+            Some(())
+        },
+    },
+    Setting {
+        name: "generation temperature",
+        takes: "a number from 0 on",
+        default: "0",
+        about: "divides the logits; 0 takes the most likely token",
+        get: |console| console.session.run.sampling.temperature.to_string(),
+        set: |console, text| {
+            console.session.run.sampling.temperature = number(text, 0.0, 1e6)?;
+            Some(())
+        },
+    },
+    Setting {
+        name: "generation top-k",
+        takes: "a whole number from 0 on",
+        default: "0",
+        about: "only so many of the likeliest tokens; 0 for all",
+        get: |console| console.session.run.sampling.top_k.to_string(),
+        set: |console, text| {
+            console.session.run.sampling.top_k = text.parse().ok()?;
+            Some(())
+        },
+    },
+    Setting {
+        name: "generation top-p",
+        takes: "a number above 0, up to 1",
+        default: "1",
+        about: "only the likeliest tokens with this probability together; 1 for all",
+        get: |console| console.session.run.sampling.top_p.to_string(),
+        set: |console, text| {
+            console.session.run.sampling.top_p = number(text, 0.0, 1.0).filter(|x| *x > 0.0)?;
+            Some(())
+        },
+    },
+    Setting {
+        name: "generation min-p",
+        takes: "a number from 0 to 1",
+        default: "0",
+        about: "only tokens with this share of the likeliest one's probability; 0 for all",
+        get: |console| console.session.run.sampling.min_p.to_string(),
+        set: |console, text| {
+            console.session.run.sampling.min_p = number(text, 0.0, 1.0)?;
+            Some(())
+        },
+    },
+    Setting {
+        name: "generation repetition-penalty",
+        takes: "a number above 0",
+        default: "1",
+        about: "lowers the logits of tokens that are in the text; 1 for none",
+        get: |console| console.session.run.sampling.repetition_penalty.to_string(),
+        set: |console, text| {
+            console.session.run.sampling.repetition_penalty = number(text, 0.0, 1e6).filter(|x| *x > 0.0)?;
+            Some(())
+        },
+    },
+    Setting {
+        name: "generation seed",
+        takes: "a whole number from 0 on",
+        default: "0",
+        about: "where the random numbers begin",
+        get: |console| console.session.run.sampling.seed.to_string(),
+        set: |console, text| {
+            console.session.run.sampling.seed = text.parse().ok()?;
+            Some(())
+        },
+    },
+    Setting {
+        name: "generation stop",
+        takes: "on or off",
+        default: "on",
+        about: "whether a token that ends a text ends the generation",
+        get: |console| if console.session.run.sampling.stop { "on" } else { "off" }.to_string(),
+        set: |console, text| {
+            console.session.run.sampling.stop = switch(text)?;
+            Some(())
+        },
+    },
+    Setting {
+        name: "layout",
+        takes: "a layout, see \"layout\"",
+        default: "program",
+        about: "panes of the full screen",
+        get: |console| console.screen.layout.clone(),
+        set: |console, text| {
+            console.screen.layout = console.screen.layouts.iter().find(|name| *name == text)?.clone();
+            Some(())
+        },
+    },
+    Setting {
+        name: "list-size",
+        takes: "a whole number from 1 on",
+        default: "10",
+        about: "ops that list shows",
+        get: |console| console.chosen.list_size.to_string(),
+        set: |console, text| {
+            console.chosen.list_size = text.parse().ok().filter(|n| *n > 0)?;
+            Some(())
+        },
+    },
+    Setting {
+        name: "logging enabled",
+        takes: "on or off",
+        default: "off",
+        about: "whether answers are written to a file too",
+        get: |console| if console.chosen.log { "on" } else { "off" }.to_string(),
+        set: |console, text| {
+            console.chosen.log = switch(text)?;
+            Some(())
+        },
+    },
+    Setting {
+        name: "logging file",
+        takes: "a file name",
+        default: "llmdbg.txt",
+        about: "where they are written",
+        get: |console| console.chosen.log_file.clone(),
+        set: |console, text| {
+            console.chosen.log_file = Some(text).filter(|text| !text.is_empty())?.to_string();
+            Some(())
+        },
+    },
+    Setting {
+        name: "logging overwrite",
+        takes: "on or off",
+        default: "off",
+        about: "whether a log replaces what is in the file; else it is added",
+        get: |console| if console.chosen.overwrite { "on" } else { "off" }.to_string(),
+        set: |console, text| {
+            console.chosen.overwrite = switch(text)?;
+            Some(())
+        },
+    },
+    Setting {
+        name: "record-budget",
+        takes: "a size such as 512MiB",
+        default: "2147483648",
+        about: "bytes that recordings may take; what no longer fits is computed again when asked for",
+        get: |console| console.session.run.budget().to_string(),
+        set: |console, text| {
+            console.session.run.set_budget(size::parse(text).ok()?);
+            Some(())
+        },
+    },
+    Setting {
+        name: "shell",
+        takes: "on or off",
+        default: "off",
+        about: "whether any script may run programs; what is typed, and the user's own init file, always may",
+        get: |console| if console.chosen.shell { "on" } else { "off" }.to_string(),
+        set: |console, text| {
+            console.chosen.shell = switch(text)?;
+            Some(())
+        },
+    },
+    Setting {
+        name: "theme",
+        takes: "dark, light, high-contrast, or mono",
+        default: "dark",
+        about: "colours of the full screen",
+        get: |console| console.screen.theme.clone(),
+        set: |console, text| {
+            console.screen.theme = console.screen.themes.iter().find(|name| *name == text)?.clone();
+            Some(())
+        },
+    },
+    Setting {
+        name: "tokens-by",
+        takes: "off, attribution, or an expression in quotes with a number for each position",
+        default: "attribution",
+        about: "what colours the tokens in the full screen",
+        get: |console| match console.screen.tokens_by.as_str() {
+            plain @ ("off" | "attribution") => plain.to_string(),
+            text => format!("{text:?}"),
+        },
+        set: |console, text| {
+            if !matches!(text, "off" | "attribution") {
+                let expr = parse_expr(text, 0).ok()?;
+                let mut scope = RunScope::new(&mut console.session);
+                // What the pass has not come to yet may be right.
+                let found = evaluate(&expr, &mut scope);
+                Some(()).filter(|()| found.is_ok() || scope.missed())?;
+            }
+            console.screen.tokens_by = text.to_string();
+            Some(())
+        },
+    },
+    Setting {
+        name: "top-rows",
+        takes: "a whole number from 1 on",
+        default: "10",
+        about: "rows of print/t without a count",
+        get: |console| console.chosen.top.to_string(),
+        set: |console, text| {
+            console.chosen.top = text.parse().ok().filter(|n| *n > 0)?;
+            Some(())
+        },
+    },
+];
+
+fn number(text: &str, low: f64, high: f64) -> Option<f64> {
+    text.parse::<f64>().ok().filter(|x| (low..=high).contains(x))
+}
+
+fn switch(text: &str) -> Option<bool> {
+    match text {
+        "on" => Some(true),
+        "off" => Some(false),
+        _ => None,
+    }
+}
