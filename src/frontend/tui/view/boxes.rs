@@ -32,7 +32,7 @@ pub fn inside(area: Rect) -> Rect {
     }
 }
 
-/// Draws `all`. The focused one comes last, so that its lines are whole; titles come after all lines.
+/// Draws `all`. The focused one comes last, so that its lines are whole; feet and titles come after all lines.
 pub fn draw(state: &State, all: &[Boxed], buffer: &mut Buffer) {
     for focused in [false, true] {
         for boxed in all.iter().filter(|boxed| boxed.focused == focused) {
@@ -50,11 +50,22 @@ pub fn draw(state: &State, all: &[Boxed], buffer: &mut Buffer) {
     }
     for boxed in all {
         let room = usize::from(boxed.area.width).saturating_sub(4);
-        let style = state.theme.style(if boxed.focused { Role::BorderFocus } else { Role::Border });
-        let style = style.patch(state.theme.style(Role::Title));
-        write_in_line(state, boxed, 0, &boxed.title, room, style, buffer);
         let style = state.theme.style(Role::Shape);
-        write_in_line(state, boxed, usize::from(boxed.area.height) - 1, &boxed.foot, room, style, buffer);
+        write_in_line(state, boxed, usize::from(boxed.area.height) - 1, (&boxed.foot, true), room, style, buffer);
+    }
+    // The title of a box below stands in the same line, and counts more than a foot.
+    for boxed in all {
+        let room = usize::from(boxed.area.width).saturating_sub(4);
+        let style = state.theme.style(if boxed.focused { Role::BorderFocus } else { Role::Border });
+        write_in_line(
+            state,
+            boxed,
+            0,
+            (&boxed.title, false),
+            room,
+            style.patch(state.theme.style(Role::Title)),
+            buffer,
+        );
     }
 }
 
@@ -62,14 +73,16 @@ fn write_in_line(
     state: &State,
     boxed: &Boxed,
     y: usize,
-    words: &str,
+    (words, at_end): (&str, bool),
     room: usize,
     style: ratatui::style::Style,
     buffer: &mut Buffer,
 ) {
     if !words.is_empty() && room > 2 {
         let words = format!(" {} ", text::fit(words, room - 2, state.glyphs));
-        paint::put(buffer, boxed.area, 2, y, &words, style);
+        // Feet end at the right: at the left the title of the box below begins.
+        let x = if at_end { usize::from(boxed.area.width).saturating_sub(2 + text::width(&words)) } else { 2 };
+        paint::put(buffer, boxed.area, x, y, &words, style);
     }
 }
 

@@ -12,6 +12,9 @@ use crate::frontend::tui::strings;
 use crate::frontend::tui::text;
 use crate::frontend::tui::theme::Role;
 
+/// Bars shorter than this tell nothing.
+const LEAST_BAR: usize = 4;
+
 /// What stands in the upper and lower line of the pane's box.
 pub fn titles(state: &State, number: usize) -> (String, String) {
     let name = state.panes.name(Pane::Query(number)).to_string();
@@ -55,7 +58,7 @@ pub fn draw(state: &State, number: usize, area: Rect, buffer: &mut Buffer) {
 fn draw_table(state: &State, query: &QueryPane, number: usize, table: &Table, area: Rect, buffer: &mut Buffer) {
     let width = usize::from(area.width).saturating_sub(1);
     let (bare, hidden) = fitting(table, width);
-    let lines = lines_of::lines(&Answer::Table(bare), Some(width));
+    let lines = lines_of::lines(&Answer::Table(bare.clone()), Some(width));
     if hidden > 0 && lines.len() < area.height.into() {
         let columns = if hidden == 1 { "column" } else { "columns" };
         let said = format!("{hidden} more {columns}: {} zooms", state.keymap.key_of("zoom"));
@@ -78,12 +81,11 @@ fn draw_table(state: &State, query: &QueryPane, number: usize, table: &Table, ar
             paint::row(buffer, area, y, style);
         }
         paint::put(buffer, area, 1, y, &line, style);
-        if let (Some(bar), false) = (table.rows.get(row).and_then(|cells| cells.last()).and_then(bar_of), chosen) {
+        if let (Some(bar), false) = (bare.rows.get(row).and_then(|cells| cells.last()).and_then(bar_of), chosen) {
             // The bar ends the line: it is drawn again in its colour.
-            let length = bar.chars().count();
             if line.ends_with(bar) {
                 let role = if bar.starts_with('-') { Role::Negative } else { Role::Positive };
-                paint::put(buffer, area, 1 + text::width(&line) - length, y, bar, state.theme.style(role));
+                paint::put(buffer, area, 1 + text::width(&line) - bar.len(), y, bar, state.theme.style(role));
             }
         }
     }
@@ -98,6 +100,7 @@ fn fitting(table: &Table, width: usize) -> (Table, usize) {
         let lines = lines_of::lines(&Answer::Table(table.clone()), None);
         lines.iter().map(|line| text::width(line)).max().unwrap_or(0)
     };
+    shorten_bars(&mut table, width, &wide);
     while wide(&table) > width && table.columns.len() > 3 {
         let bars = table.columns.last().is_some_and(String::is_empty);
         let at = table.columns.len() - 1 - usize::from(bars);
@@ -106,6 +109,26 @@ fn fitting(table: &Table, width: usize) -> (Table, usize) {
         hidden += 1;
     }
     (table, hidden)
+}
+
+/// Scales the bars of the last column so that the table fits, if its other columns leave them room enough to tell anything.
+fn shorten_bars(table: &mut Table, width: usize, wide: &impl Fn(&Table) -> usize) {
+    let last = table.columns.len().saturating_sub(1);
+    let lengths = table.rows.iter().filter_map(|row| row.get(last).and_then(bar_of)).map(str::len);
+    let Some(longest) = lengths.max().filter(|_| wide(table) > width) else { return };
+    let mut bare = table.clone();
+    bare.columns.truncate(last);
+    bare.rows.iter_mut().for_each(|row| row.truncate(last));
+    let room = width.saturating_sub(wide(&bare) + 2);
+    if room < LEAST_BAR {
+        return;
+    }
+    for cell in table.rows.iter_mut().filter_map(|row| row.get_mut(last)) {
+        if let Some(bar) = bar_of(cell) {
+            let length = (bar.len() * room).div_ceil(longest);
+            *cell = Cell::Text(bar[..length.min(bar.len())].to_string());
+        }
+    }
 }
 
 /// A bar of plus or minus signs.
