@@ -5,6 +5,7 @@ pub mod attribution;
 mod difference;
 pub mod direct;
 mod dump;
+pub mod health;
 pub mod lens;
 mod recompute;
 pub mod repeated;

@@ -5,7 +5,6 @@ use super::fail::Fail;
 use super::table::Call;
 use crate::answer::numbers::significant;
 use crate::answer::{Answer, Cell, Table};
-use crate::debugger::NoGradient;
 use crate::lang::{LangError, Span, parse_expr};
 use crate::tensor::ops::{Reduction, Slice};
 use crate::tensor::{Kind, Value, unravel};
@@ -22,10 +21,7 @@ pub fn backward(console: &mut Console, call: Call<'_, '_>) -> Done {
         return Err(Fail::At(error.help("backward logit(\" Mary\") - logit(\" John\"), backward loss")));
     }
     let expr = parse_expr(text, call.args.offset)?;
-    let found = console.session.backward(&expr, text, call.progress).map_err(|error| match error {
-        NoGradient::At(error) => Fail::At(error),
-        NoGradient::Because(message) => Fail::because(message),
-    })?;
+    let found = console.session.backward(&expr, text, call.progress)?;
     let mut lines = vec![format!("{} = {}", found.target, significant(found.value, 6))];
     if found.cut {
         lines.push(

@@ -1,8 +1,8 @@
 //! Why a command failed.
 
 use crate::answer::{ErrorView, Fault};
-use crate::debugger::RunError;
 use crate::debugger::params::ParamError;
+use crate::debugger::{NoGradient, RunError};
 use crate::lang::{LangError, explained};
 use crate::tensor::TensorError;
 
@@ -45,6 +45,15 @@ impl Fail {
 impl From<LangError> for Fail {
     fn from(error: LangError) -> Fail {
         Fail::At(error)
+    }
+}
+
+impl From<NoGradient> for Fail {
+    fn from(error: NoGradient) -> Fail {
+        match error {
+            NoGradient::At(error) => Fail::At(error),
+            NoGradient::Because(message) => Fail::Because(message),
+        }
     }
 }
 

@@ -12,6 +12,7 @@ mod check;
 mod complete;
 mod console;
 mod data;
+mod diagnose;
 mod diff;
 mod dla;
 mod dump;

@@ -83,7 +83,8 @@ fn steps(console: &Console) -> Vec<String> {
     told
 }
 
-fn warnings(console: &Console) -> Vec<String> {
+/// What is unusual about the tokens of the focused row.
+pub(super) fn warnings(console: &Console) -> Vec<String> {
     let session = &console.session;
     let model = &session.run.model;
     let special = &model.special;

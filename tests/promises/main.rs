@@ -12,6 +12,7 @@ mod common;
 mod containers;
 mod cookbook;
 mod devices;
+mod diagnosis;
 mod diff;
 mod documents;
 mod edits;

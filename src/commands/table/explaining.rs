@@ -1,6 +1,6 @@
 //! Commands that say what a number depends on, and where two runs part.
 
-use super::super::{attr, backward, diff, dla, heads, layers, lens};
+use super::super::{attr, backward, diagnose, diff, dla, heads, layers, lens};
 use super::{CHANGING, Command, LOOKING, Takes};
 
 pub const COMMANDS: &[Command] = &[
@@ -99,6 +99,22 @@ pub const COMMANDS: &[Command] = &[
         takes: Takes::Expression,
         run: lens::lens,
         ..LOOKING
+    },
+    Command {
+        name: "diagnose",
+        short: &["doctor"],
+        usage: "diagnose [-deep] [-all] [-fail error|warning|note]",
+        about: "check weights, values, attention, neurons, tokens and prediction of a complete pass, and say what is not normal",
+        help: "Findings are ranked by severity: what was measured, where, what is normal, the command that shows it, and why it matters. \
+               The rules and their limits are in config/diagnose.toml.",
+        options: &[
+            ("-deep", "the checks that compute the pass again, and gradients of the loss too"),
+            ("-all", "every place of a finding; else the three worst"),
+            ("-fail SEVERITY", "fail if there is a finding of this severity or worse, for scripts and CI"),
+        ],
+        examples: &["run\ndiagnose", "run\ndiagnose -deep -fail error"],
+        run: diagnose::diagnose,
+        ..CHANGING
     },
     Command {
         name: "dla",

@@ -1,0 +1,192 @@
+//! What `diagnose` measures: weights, values, attention, neurons, prediction. Rules judge it; nothing here does.
+
+use std::collections::HashMap;
+
+use super::attention::{Text, scores};
+use crate::debugger::{Mark, Progress, RunError, Session};
+use crate::model::input::Row;
+use crate::program::Kernel;
+use crate::tensor::Kind;
+use crate::tensor::ops::Slice;
+
+/// Something measured.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Measured {
+    /// The rule that judges it.
+    pub rule: &'static str,
+    /// Where: a weight, a site, a head.
+    pub at: String,
+    /// The number.
+    pub value: f64,
+}
+
+/// Magnitudes below this share of the largest count as silence of a neuron.
+const SILENT: f64 = 1e-6;
+
+/// A massive activation is at least this large, whatever the median.
+const MASSIVE: f64 = 100.0;
+
+/// Queries that a score of attention needs to say anything.
+const QUERIES: usize = 6;
+
+fn measured(rule: &'static str, at: impl Into<String>, value: f64) -> Measured {
+    Measured { rule, at: at.into(), value }
+}
+
+/// Every weight of the current branch.
+///
+/// # Errors
+/// If the device fails.
+pub fn weights(session: &Session, told: Progress<'_>) -> Result<Vec<Measured>, RunError> {
+    let weights = session.run.branch().weights();
+    let ids = weights.ids();
+    let mut found = Vec::new();
+    for (number, id) in ids.iter().enumerate() {
+        told(&id.to_string(), number as u64, ids.len() as u64);
+        let Some(weight) = weights.get(*id) else { continue };
+        let value = weight.whole()?;
+        let summary = value.summary()?;
+        found.push(measured("weight-nonfinite", id.to_string(), (summary.count - finite(&summary)) as f64));
+        if value.shape().len() > 1 {
+            found.push(measured("weight-zero", id.to_string(), summary.zeros as f64 / summary.count.max(1) as f64));
+        }
+    }
+    Ok(found)
+}
+
+fn finite(summary: &crate::tensor::Summary) -> u64 {
+    summary.count - summary.nan - summary.pos_inf - summary.neg_inf
+}
+
+/// Every value of the complete current pass, in the focused row.
+///
+/// # Errors
+/// If the device fails.
+pub fn values(session: &mut Session, told: Progress<'_>) -> Result<Vec<Measured>, RunError> {
+    let program = session.run.program.clone();
+    let (pass, row) = (session.run.pass, session.focus.row);
+    let mut found = Vec::new();
+    let mut bad = false;
+    let mut norms: HashMap<String, f64> = HashMap::new();
+    for (number, op) in program.ops.iter().enumerate() {
+        told(&op.site, number as u64, program.ops.len() as u64);
+        let value = session.run.value_at(Mark { pass, op: number })?;
+        if value.kind() != Kind::Float {
+            continue;
+        }
+        let value = value.slice(&[Slice::At(row)])?;
+        let summary = value.summary()?;
+        // Masks are minus infinity in scores, and nowhere else.
+        let masked = if matches!(op.kernel, Kernel::Scores { .. }) { summary.neg_inf } else { 0 };
+        let wrong = summary.count - finite(&summary) - masked;
+        if !bad {
+            found.push(measured("nonfinite", &op.site, wrong as f64));
+            bad = wrong > 0;
+        }
+        if wrong > 0 {
+            // What its other numbers say is said by what is wrong.
+            continue;
+        }
+        found.push(measured("overflow", &op.site, summary.absmax));
+        let stream = op.site.ends_with(".resid_pre") || op.site.ends_with(".resid_post");
+        if stream {
+            norms.insert(op.site.clone(), summary.l2);
+            found.push(measured("vanished", &op.site, summary.absmax));
+            let mut magnitudes: Vec<f64> = value.read_f64()?.into_iter().map(f64::abs).collect();
+            magnitudes.sort_by(f64::total_cmp);
+            let median = magnitudes.get(magnitudes.len() / 2).copied().unwrap_or(0.0);
+            if summary.absmax > MASSIVE && median > 0.0 {
+                found.push(measured("massive", &op.site, summary.absmax / median));
+            }
+        }
+        if op.site.ends_with(".mlp.post") {
+            found.push(measured("neurons-dead", &op.site, silent(&value.read_f64()?, value.shape())));
+        }
+    }
+    for layer in 1..program.n_layers() {
+        let norm = |part: &str| norms.get(&format!("blocks.{layer}.{part}")).copied();
+        if let (Some(before), Some(after)) = (norm("resid_pre"), norm("resid_post"))
+            && before > 0.0
+        {
+            found.push(measured("growth", format!("blocks.{layer}.resid_post"), after / before));
+        }
+    }
+    Ok(found)
+}
+
+/// Share of the neurons `[T, M]` that are silent at every position.
+fn silent(data: &[f64], shape: &[usize]) -> f64 {
+    let width = shape.last().copied().unwrap_or(1).max(1);
+    let mut largest = vec![0.0f64; width];
+    data.iter().enumerate().for_each(|(i, x)| largest[i % width] = largest[i % width].max(x.abs()));
+    let most = largest.iter().copied().fold(0.0, f64::max);
+    largest.iter().filter(|x| **x <= SILENT * most).count() as f64 / width as f64
+}
+
+/// Every head of the current pass, in the focused row; nothing for texts too short to tell.
+///
+/// # Errors
+/// If the device fails.
+pub fn attention(session: &mut Session, told: Progress<'_>) -> Result<Vec<Measured>, RunError> {
+    let program = session.run.program.clone();
+    let span = session.run.branch().span(session.run.pass);
+    let row = session.focus.row;
+    let text: Row = session.run.branch().text().rows[row].clone();
+    if span.len() < QUERIES {
+        return Ok(Vec::new());
+    }
+    let special = vec![false; span.end];
+    let causal = session.run.model.spec.attention.causal;
+    let mut found = Vec::new();
+    for layer in 0..program.n_layers() {
+        let Some(op) = program.op_of(&format!("blocks.{layer}.attn.pattern")) else { continue };
+        told(&program.ops[op].site, layer as u64, program.n_layers() as u64);
+        let pattern = session.run.value_at(Mark { pass: session.run.pass, op })?;
+        let reach = session.run.model.spec.layers[layer].reach;
+        let text = Text {
+            ids: &text.ids[..span.end],
+            real: &text.mask[..span.end],
+            special: &special,
+            start: span.start,
+            causal,
+            reach,
+        };
+        for head in 0..pattern.shape()[1] {
+            let data = pattern.slice(&[Slice::At(row), Slice::At(head)])?.read_f64()?;
+            let scores = scores(&data, text);
+            found.push(measured("head-uniform", format!("L{layer}H{head}"), scores.entropy));
+            found.push(measured("head-concentrated", format!("L{layer}H{head}"), scores.largest));
+        }
+    }
+    Ok(found)
+}
+
+/// How flat the prediction at the focused position is: its entropy beside that of guessing. None if the model predicts no tokens.
+///
+/// # Errors
+/// If the device fails.
+pub fn prediction(session: &mut Session) -> Result<Option<Measured>, RunError> {
+    let program = session.run.program.clone();
+    let Some(op) = program.op_of("logits").filter(|&op| matches!(program.ops[op].kernel, Kernel::Unembed { .. }))
+    else {
+        return Ok(None);
+    };
+    let pos = session.focus_pos();
+    let pass = session.run.branch().pass_of(pos);
+    let at = pos - session.run.branch().span(pass).start;
+    let logits = session.run.value_at(Mark { pass, op })?.slice(&[Slice::At(session.focus.row), Slice::At(at)])?;
+    let logprobs = logits.log_softmax(0)?.read_f64()?;
+    let entropy: f64 = -logprobs.iter().filter(|x| x.is_finite()).map(|x| x.exp() * x).sum::<f64>();
+    Ok(Some(measured("prediction-flat", "logits", entropy / (logprobs.len() as f64).ln())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_neuron_is_silent_if_it_is_so_everywhere() {
+        assert_eq!(silent(&[1.0, 0.0, 0.0, 0.0, 0.0, 2.0], &[2, 3]), 1.0 / 3.0);
+        assert_eq!(silent(&[0.0, 0.0], &[1, 2]), 1.0, "nothing at all is said");
+    }
+}

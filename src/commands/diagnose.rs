@@ -1,0 +1,241 @@
+//! `diagnose`: the checks that fit, and what they found, worst first.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use serde::Deserialize;
+
+use super::console::{Console, Done};
+use super::fail::Fail;
+use super::table::Call;
+use super::tokenization;
+use crate::analysis::health::{self, Measured};
+use crate::analysis::{Recomputed, again, alone, recompute};
+use crate::answer::numbers::significant;
+use crate::answer::{Answer, Cell, Table};
+use crate::debugger::RunScope;
+use crate::lang::eval::{Datum, evaluate};
+use crate::lang::words::{OptionSpec, take_options, words};
+use crate::lang::{LangError, parse_expr};
+use crate::tensor::ops::{Reduction, Slice};
+
+const OPTIONS: [OptionSpec; 3] = [
+    OptionSpec { name: "-deep", takes_value: false },
+    OptionSpec { name: "-fail", takes_value: true },
+    OptionSpec { name: "-all", takes_value: false },
+];
+
+/// The rules, as shipped.
+const RULES: &str = include_str!("../../config/diagnose.toml");
+
+/// Findings of one rule that are listed.
+const LISTED: usize = 3;
+
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
+#[serde(rename_all = "lowercase")]
+enum Severity {
+    Note,
+    Warning,
+    Error,
+}
+
+impl Severity {
+    fn word(self) -> &'static str {
+        match self {
+            Severity::Note => "note",
+            Severity::Warning => "warning",
+            Severity::Error => "error",
+        }
+    }
+}
+
+/// A rule.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Rule {
+    severity: Severity,
+    above: Option<f64>,
+    below: Option<f64>,
+    what: String,
+    why: String,
+    look: String,
+}
+
+impl Rule {
+    /// Whether it finds something in a number. NaN is what comes of another finding: it has a rule of its own.
+    fn finds(&self, value: f64) -> bool {
+        self.above.is_some_and(|limit| value > limit) || self.below.is_some_and(|limit| value < limit)
+    }
+
+    fn limit(&self) -> String {
+        match (self.above, self.below) {
+            (Some(limit), _) => format!("at most {}", significant(limit, 3)),
+            (None, Some(limit)) => format!("at least {}", significant(limit, 3)),
+            (None, None) => String::new(),
+        }
+    }
+
+    /// How far beyond its limit a number is, to rank findings of one rule.
+    fn excess(&self, value: f64) -> f64 {
+        if self.above.is_some() { value } else { -value }
+    }
+}
+
+static ALL: LazyLock<BTreeMap<String, Rule>> = LazyLock::new(|| toml::from_str(RULES).unwrap_or_default());
+
+/// `diagnose [-deep] [-all] [-fail SEVERITY]`.
+pub fn diagnose(console: &mut Console, call: Call<'_, '_>) -> Done {
+    let (given, left) = take_options(words(call.args.rest, call.args.offset)?, &OPTIONS)?;
+    if let Some(extra) = left.first() {
+        return Err(Fail::At(LangError::new("unexpected word", extra.span).help("diagnose -deep -fail warning")));
+    }
+    let has = |name: &str| given.iter().any(|option| option.name == name);
+    let fail = given.iter().find(|option| option.name == "-fail").and_then(|option| option.value.as_ref());
+    let fail = fail.map(|word| match word.text.as_str() {
+        "note" => Ok(Severity::Note),
+        "warning" => Ok(Severity::Warning),
+        "error" => Ok(Severity::Error),
+        other => {
+            let error = LangError::new(format!("no severity {other}"), word.span);
+            Err(Fail::At(error.help("error, warning, or note")))
+        }
+    });
+    let fail = fail.transpose()?;
+    if !console.session.run.at_end() {
+        return Err(Fail::because("diagnose looks at a complete pass: \"run\" or \"continue\" to its end first"));
+    }
+    let told = call.progress;
+    let mut found = health::weights(&console.session, &mut *told)?;
+    found.extend(health::values(&mut console.session, &mut *told)?);
+    found.extend(health::attention(&mut console.session, &mut *told)?);
+    found.extend(health::prediction(&mut console.session)?);
+    found.extend(console.loss_beside_guessing());
+    let warnings = tokenization::warnings(console);
+    let ignored = console.session.run.model.report.ignored.clone();
+    found.extend(warnings.iter().map(|warning| Measured { rule: "tokens", at: warning.clone(), value: 1.0 }));
+    found.extend(ignored.iter().map(|(name, _)| Measured { rule: "load", at: name.clone(), value: 1.0 }));
+    if has("-deep") {
+        console.look_deeper(&mut found, &mut *told)?;
+    }
+    let checked = found.len();
+    let (table, worst) = table(found, checked, has("-all"));
+    if let (Some(fail), Some(worst)) = (fail, worst)
+        && worst >= fail
+    {
+        let lines = crate::answer::text::lines(&Answer::Table(table), None);
+        return Err(Fail::because(lines.join("\n")));
+    }
+    Ok(Answer::Table(table))
+}
+
+/// What the rules say of what was measured, and the worst severity.
+fn table(found: Vec<Measured>, checked: usize, all: bool) -> (Table, Option<Severity>) {
+    let mut by_rule: Vec<(&str, &Rule, Vec<Measured>)> = Vec::new();
+    for one in found {
+        let Some((name, rule)) = ALL.get_key_value(one.rule).filter(|(_, rule)| rule.finds(one.value)) else {
+            continue;
+        };
+        match by_rule.iter_mut().find(|(known, ..)| known == name) {
+            Some((_, _, others)) => others.push(one),
+            None => by_rule.push((name, rule, vec![one])),
+        }
+    }
+    by_rule.sort_by_key(|(_, rule, _)| std::cmp::Reverse(rule.severity));
+    let worst = by_rule.first().map(|(_, rule, _)| rule.severity);
+    let mut counts = [0usize; 3];
+    let mut rows = Vec::new();
+    for (_, rule, mut found) in by_rule {
+        counts[rule.severity as usize] += 1;
+        found.sort_by(|a, b| rule.excess(b.value).total_cmp(&rule.excess(a.value)));
+        let more = if all { 0 } else { found.len().saturating_sub(LISTED) };
+        let listed = found.len() - more;
+        for (number, one) in found.into_iter().take(listed).enumerate() {
+            let text = |text: &str| Cell::Text(text.to_string());
+            let at = match (number + 1 == listed, more) {
+                (true, 1..) => format!("{} and {more} more", one.at),
+                _ => one.at.clone(),
+            };
+            rows.push(vec![
+                text(if number == 0 { rule.severity.word() } else { "" }),
+                text(if number == 0 { &rule.what } else { "" }),
+                Cell::Text(at),
+                Cell::Num(one.value),
+                Cell::Text(rule.limit()),
+                Cell::Text(rule.look.replace("{at}", &one.at)),
+                text(if number == 0 { &rule.why } else { "" }),
+            ]);
+        }
+    }
+    let title = match worst {
+        None => format!("{checked} measurements, {} rules: nothing found", ALL.len()),
+        Some(_) => format!(
+            "{checked} measurements, {} rules: errors {}, warnings {}, notes {}",
+            ALL.len(),
+            counts[2],
+            counts[1],
+            counts[0]
+        ),
+    };
+    let columns = ["", "Finding", "Where", "Measured", "Normal", "Look", "Why"].map(String::from).to_vec();
+    (Table { title, columns, rows }, worst)
+}
+
+impl Console {
+    /// The loss in units of that of guessing; none where the model has none on this text.
+    fn loss_beside_guessing(&mut self) -> Option<Measured> {
+        let expr = parse_expr("loss", 0).ok()?;
+        let vocab = self.session.run.model.spec.vocab as f64;
+        match evaluate(&expr, &mut RunScope::new(&mut self.session)) {
+            Ok(Datum::Num(loss)) => Some(Measured { rule: "loss", at: "loss".into(), value: loss / vocab.ln() }),
+            _ => None,
+        }
+    }
+
+    /// The checks that compute the pass again, and gradients of the loss.
+    fn look_deeper(&mut self, found: &mut Vec<Measured>, told: crate::debugger::Progress<'_>) -> Result<(), Fail> {
+        let worst = |rule: &'static str, all: Vec<Recomputed>| {
+            let worst = all.into_iter().max_by(|a, b| a.difference.total_cmp(&b.difference));
+            worst.map(|site| Measured { rule, at: format!("{}#{}", site.site, site.pass), value: site.difference })
+        };
+        let run = &mut self.session.run;
+        // A check that does not fit this session, with one pass or one row, says nothing.
+        found.extend(again(run, &mut *told).ok().and_then(|all| worst("determinism", all)));
+        found.extend(recompute(run, &mut *told).ok().and_then(|all| worst("cache", all)));
+        found.extend(alone(run, &mut *told).ok().and_then(|all| worst("batch", all)));
+        let expr = parse_expr("loss", 0)?;
+        if self.session.run.pass > 0 || self.loss_beside_guessing().is_none() {
+            return Ok(());
+        }
+        self.session.backward(&expr, "loss", told)?;
+        let program = self.session.run.program.clone();
+        let row = self.session.focus.row;
+        for (op, site) in program.sites().iter().enumerate().filter(|(_, site)| site.ends_with(".resid_post")) {
+            let Ok(gradient) = self.session.gradient(op) else { continue };
+            let norm = gradient.slice(&[Slice::At(row)])?.reduce(Reduction::Norm)?;
+            found.push(Measured { rule: "gradient-vanishing", at: site.clone(), value: norm });
+            found.push(Measured { rule: "gradient-exploding", at: site.clone(), value: norm });
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_rule_has_one_limit_and_finds_what_lies_beyond_it() {
+        assert!(ALL.len() >= 18, "{}", ALL.len());
+        for (name, rule) in ALL.iter() {
+            assert!(rule.above.is_some() != rule.below.is_some(), "{name}");
+            let limit = rule.above.or(rule.below).unwrap_or(0.0);
+            let (beyond, within) = match rule.above {
+                Some(_) => (limit + 1.0, limit),
+                None => (limit / 2.0, limit),
+            };
+            assert!(rule.finds(beyond) && !rule.finds(within) && !rule.finds(f64::NAN), "{name}");
+            assert!(!rule.what.is_empty() && !rule.why.is_empty() && !rule.look.is_empty(), "{name}");
+        }
+    }
+}
