@@ -2,11 +2,13 @@
 
 pub mod attention;
 pub mod attribution;
+pub mod bisect;
 mod difference;
 pub mod direct;
 mod dump;
 pub mod health;
 pub mod lens;
+pub mod patching;
 mod recompute;
 pub mod repeated;
 mod selfcheck;

@@ -30,7 +30,7 @@ const OPTIONS: [OptionSpec; 5] = [
 ];
 
 /// One of the two that are compared.
-enum Side {
+pub(super) enum Side {
     /// A branch.
     Branch(usize, String),
     /// A file: names of its tensors by site.
@@ -38,7 +38,7 @@ enum Side {
 }
 
 impl Side {
-    fn name(&self) -> &str {
+    pub(super) fn name(&self) -> &str {
         match self {
             Side::Branch(_, name) | Side::File(_, _, name) => name,
         }
@@ -106,7 +106,7 @@ struct Compared {
 }
 
 impl Console {
-    fn side(&self, word: &Word, prefix: &str) -> Result<Side, Fail> {
+    pub(super) fn side(&self, word: &Word, prefix: &str) -> Result<Side, Fail> {
         if let Some(branch) = self.session.run.branch_named(&word.text) {
             return Ok(Side::Branch(branch, word.text.clone()));
         }

@@ -6,6 +6,7 @@
 mod ablate;
 mod attr;
 mod backward;
+mod bisect;
 mod branching;
 mod breakpoints;
 mod check;
@@ -31,6 +32,7 @@ mod lens;
 mod lora;
 mod motion;
 mod panel;
+mod patch;
 mod places;
 mod saving;
 mod screen;

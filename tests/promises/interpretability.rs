@@ -305,3 +305,82 @@ fn an_expression_is_evaluated_in_every_block() {
     assert!(b.fail("layers attn.pattern").contains("a number or a vector"));
     assert!(b.fail("layers nonsense").contains("nonsense"));
 }
+
+/// Two texts of one length, the second in a branch that is current.
+fn corrupted() -> Bench {
+    let mut b = Bench::new("gpt2", &[crate::common::NURSE]);
+    b.script("run\nset tokens[2] = 77");
+    if !b.console.session.run.at_end() {
+        b.run("continue");
+    }
+    b
+}
+
+const METRIC: &str = "logit(5) - logit(9)";
+
+#[test]
+fn patching_brings_back_what_setting_the_value_by_hand_does() {
+    let mut b = corrupted();
+    let here = b.number(METRIC);
+    let clean = {
+        b.run("checkout main");
+        let clean = b.number(METRIC);
+        b.run("checkout edit1");
+        clean
+    };
+    let before = (b.everything(), b.text("info branches"));
+    let Answer::Map(map) = b.run(&format!("patch main -metric \"{METRIC}\"")) else { panic!("no map") };
+    assert_eq!((b.everything(), b.text("info branches")), before, "the session is as it was");
+    assert_eq!((map.rows, map.columns), (2, 8));
+    // By hand, at some places.
+    for (layer, pos) in [(0, 2), (1, 2), (1, 5), (1, 7), (0, 7)] {
+        let mut hand = corrupted();
+        hand.run(&format!("set L{layer}.resid_pre[pos={pos}] = L{layer}.resid_pre@main[pos={pos}]"));
+        let share = (hand.number(METRIC) - here) / (clean - here);
+        close(map.data[layer * 8 + pos], share, &format!("L{layer} pos {pos}"));
+    }
+    // What the logits of the last position read is all there is.
+    let Answer::Map(map) = b.run(&format!("patch main -metric \"{METRIC}\" -site resid_post")) else {
+        panic!("no map")
+    };
+    close(map.data[8 + 7], 1.0, "the last stream");
+    (0..7).for_each(|pos| close(map.data[8 + pos], 0.0, "other positions"));
+    let Answer::Map(map) = b.run(&format!("patch main -metric \"{METRIC}\" -site attn.z")) else { panic!("no map") };
+    let mut hand = corrupted();
+    hand.run("set L1.attn.z[head=3] = L1.attn.z@main[head=3]");
+    close(map.data[4 + 3], (hand.number(METRIC) - here) / (clean - here), "a head");
+}
+
+#[test]
+fn the_fast_approximation_is_the_gradient_times_the_change() {
+    let mut b = corrupted();
+    let Answer::Map(map) = b.run(&format!("patch main -metric \"{METRIC}\" -approx -site mlp_out")) else {
+        panic!("no map")
+    };
+    let here = b.number(METRIC);
+    b.run("checkout main");
+    let clean = b.number(METRIC);
+    b.run("checkout edit1");
+    b.run(&format!("backward {METRIC}"));
+    for (layer, pos) in [(0, 2), (0, 7), (1, 7)] {
+        let site = format!("L{layer}.mlp_out");
+        let moved = b.number(&format!("sum(grad({site})[pos={pos}] * ({site}@main[pos={pos}] - {site}[pos={pos}]))"));
+        close(map.data[layer * 8 + pos], moved / (clean - here), &site);
+    }
+}
+
+#[test]
+fn what_cannot_be_patched_is_refused_with_what_to_do() {
+    let mut b = corrupted();
+    assert!(b.fail("patch nowhere -metric loss").contains("there is main, edit1"));
+    assert!(b.fail("patch edit1 -metric loss").contains("the current branch"));
+    assert!(b.fail("patch main").contains("-metric"));
+    assert!(b.fail("patch main -metric loss -site ln1.out").contains("one of resid_pre"));
+    assert!(b.fail("patch main -metric 3").contains("does not depend") || !b.fail("patch main -metric 3").is_empty());
+    let mut b = Bench::new("gpt2", &[crate::common::NURSE]);
+    b.script("run\ntokens insert 2 \"a\"");
+    if !b.console.session.run.at_end() {
+        b.run("run");
+    }
+    assert!(b.fail("patch main -metric loss").contains("different lengths"));
+}

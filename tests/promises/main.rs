@@ -5,6 +5,7 @@
 mod adapters;
 mod attribution;
 mod batch;
+mod bisection;
 mod branches;
 mod breakpoints;
 mod chat;

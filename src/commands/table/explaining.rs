@@ -1,6 +1,6 @@
 //! Commands that say what a number depends on, and where two runs part.
 
-use super::super::{attr, backward, diagnose, diff, dla, heads, layers, lens};
+use super::super::{attr, backward, bisect, diagnose, diff, dla, heads, layers, lens, patch};
 use super::{CHANGING, Command, LOOKING, Takes};
 
 pub const COMMANDS: &[Command] = &[
@@ -71,6 +71,26 @@ pub const COMMANDS: &[Command] = &[
         ],
         takes: Takes::Branch,
         run: diff::diff,
+        ..CHANGING
+    },
+    Command {
+        name: "bisect",
+        usage: "bisect BRANCH|FILE [-prefix TEXT] [-all] [-fail]",
+        about: "say which op introduces a difference from a branch or a file of values, and why, as far as a guess explains it",
+        help: "Every op is run with the other side's inputs: what differs then is introduced there, and not inherited. Where a file lacks \
+               an input it is computed from those that it has. Reasons are tried, not inferred: eps, the kind of norm, the gain, the \
+               activation, swapped gate and up, a missing or another bias, a factor, a cap, the order of heads or halves.",
+        options: &[
+            ("-prefix TEXT", "what the names in the file begin with"),
+            ("-all", "every op; else those that introduce something"),
+            ("-fail", "fail if anything is introduced, for scripts and CI"),
+        ],
+        examples: &[
+            "run\nset param(\"L1.mlp.W_out\") *= 1.5\nbisect main",
+            "run\nsave activations sound.safetensors\nset param(\"L2.attn.b_O\") = 1\nbisect sound.safetensors",
+        ],
+        takes: Takes::Branch,
+        run: bisect::run,
         ..CHANGING
     },
     Command {
@@ -153,6 +173,25 @@ pub const COMMANDS: &[Command] = &[
         takes: Takes::Expression,
         run: dla::explain,
         ..LOOKING
+    },
+    Command {
+        name: "patch",
+        usage: "patch BRANCH -metric EXPR [-site SITE] [-approx]",
+        about: "put values of another branch into this one, place by place, and say how much of a number comes back: activation patching",
+        help: "SITE: resid_pre (the default), resid_mid, resid_post, attn_out, mlp_out by layer and position; attn.z, attn.q, attn.k, attn.v by \
+               layer and head. 1 is as in that branch, 0 as here. The texts must have the same number of tokens. The shares become $N.",
+        options: &[
+            ("-metric EXPR", "the number, in quotes if it has spaces"),
+            ("-site SITE", "what is put in"),
+            ("-approx", "by gradients: attribution patching, fast and of first order"),
+        ],
+        examples: &[
+            "run\nset tokens[9] = \" Mary\"\nrun\npatch main -metric \"logit(\\\" Mary\\\") - logit(\\\" John\\\")\"",
+            "run\nset tokens[9] = \" Mary\"\nrun\npatch main -metric logit[5] -site attn.z",
+        ],
+        takes: Takes::Branch,
+        run: patch::patch,
+        ..CHANGING
     },
     Command {
         name: "heads",
