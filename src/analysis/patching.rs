@@ -71,7 +71,7 @@ pub fn sweep(
         };
         let mut numbers = Vec::with_capacity(width);
         if approximate {
-            let point = probe.gradients(&[here.clone()], *op, &mut |_, _| ())?.remove(0);
+            let point = probe.gradients(std::slice::from_ref(&here), *op, &mut |_, _| ())?.remove(0);
             let mut moved = vec![0.0; width];
             for (i, (g, (a, b))) in point.gradient.iter().zip(clean.iter().zip(&here)).enumerate() {
                 moved[part_of(i)] += f64::from(*g) * (f64::from(*a) - f64::from(*b));

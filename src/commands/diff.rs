@@ -137,7 +137,7 @@ impl Console {
         Ok(Side::File(dump, sites, word.text.clone()))
     }
 
-    fn sites_of(&self, wanted: &[Word]) -> Result<Vec<String>, Fail> {
+    pub(super) fn sites_of(&self, wanted: &[Word]) -> Result<Vec<String>, Fail> {
         let program = &self.session.run.program;
         let mut sites = Vec::new();
         for word in wanted {

@@ -23,6 +23,7 @@ mod exporting;
 mod fail;
 mod files;
 mod generation;
+mod golden;
 mod heads;
 mod help;
 mod histogram;

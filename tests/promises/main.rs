@@ -20,6 +20,7 @@ mod edits;
 mod expressions;
 mod files;
 mod generation;
+mod golden;
 mod gradients;
 mod hostile;
 mod hub;

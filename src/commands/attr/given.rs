@@ -25,6 +25,20 @@ const OPTIONS: [(&str, bool); 11] = [
     ("-quality", false),
 ];
 
+/// Methods that people ask for and that are not computed, and why.
+const REFUSED: [(&str, &str); 4] = [
+    (
+        "deeplift",
+        "it has no rule for softmax over scores, for norms and for products; elsewhere it falls back on the plain gradient",
+    ),
+    (
+        "deepliftshap",
+        "it is DeepLift over several baselines, which has no rule for softmax over scores, for norms and for products",
+    ),
+    ("lrp", "the rules for transformers (AttnLRP) are not built yet"),
+    ("lime", "it is not built yet; kernelshap is of the same kind, with weights that have a reason"),
+];
+
 /// What is compared with.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Baseline {
@@ -90,6 +104,10 @@ impl Given {
             let at = offset + extra + method[extra..].len() - method[extra..].trim_start().len();
             let error = LangError::new("unexpected word", Span::new(at, offset + method.len()));
             return Err(Fail::At(error.help("attr METHOD -target EXPR -at SITE -baseline zero")));
+        }
+        if let Some((_, why)) = REFUSED.iter().find(|(known, _)| *known == method) {
+            let error = LangError::new(format!("{method} is not computed: {why}"), span);
+            return Err(Fail::At(error.help("ig with -steps auto is exact in the end, and ablation measures")));
         }
         let method = Vocabulary { of: "attr", names: &METHODS, short: &[] }.resolve(method, span)?;
         let mut given = Given {

@@ -1,6 +1,6 @@
 //! Commands that say what a number depends on, and where two runs part.
 
-use super::super::{attr, backward, bisect, diagnose, diff, dla, heads, layers, lens, patch};
+use super::super::{attr, backward, bisect, diagnose, diff, dla, golden, heads, layers, lens, patch};
 use super::{CHANGING, Command, LOOKING, Takes};
 
 pub const COMMANDS: &[Command] = &[
@@ -92,6 +92,24 @@ pub const COMMANDS: &[Command] = &[
         takes: Takes::Branch,
         run: bisect::run,
         ..CHANGING
+    },
+    Command {
+        name: "golden",
+        usage: "golden write FILE [SITES] [-atol X] [-rtol X]\ngolden check FILE [-atol X] [-rtol X]",
+        about: "keep a summary of a pass that is small enough to commit, and check a later pass against it",
+        help: "Of each site: shape, what is not finite, largest magnitude, norm, mean, and 16 elements. check fails, with the sites that \
+               differ, if one is beyond the tolerance of the file; the text must be the same.",
+        options: &[
+            ("-atol X", "the absolute tolerance, 5e-5 by default"),
+            ("-rtol X", "the relative tolerance, 5e-5 by default"),
+        ],
+        examples: &[
+            "run\ngolden write golden.json L*.resid_post logits\ngolden check golden.json",
+            "run\ngolden write all.json\nset param(\"L1.mlp.W_out\") *= 1.0000001\ngolden check all.json -rtol 1e-3",
+        ],
+        takes: Takes::Words(&["check", "write"]),
+        run: golden::golden,
+        ..super::PLAIN
     },
     Command {
         name: "lens",
