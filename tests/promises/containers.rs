@@ -206,3 +206,20 @@ fn the_tokenizer_of_a_gguf_file_gives_the_same_ids() {
         }
     }
 }
+
+/// transformers knows the width of GPT-2's and CodeGen's MLP by one name alone; tools leave others behind in the file.
+#[test]
+fn a_width_under_a_name_that_the_family_does_not_know_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    for entry in fs::read_dir(fixture("gpt2")).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), folder.path().join(entry.file_name())).unwrap();
+    }
+    let path = folder.path().join("config.json");
+    let mut config: serde_json::Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+    assert!(config["n_inner"].is_null());
+    config["intermediate_size"] = 77.into();
+    fs::write(&path, config.to_string()).unwrap();
+    let model = load(&ModelSource::Path(folder.path().to_path_buf()), &Device::cpu(), &mut |_| true).unwrap();
+    assert_eq!(model.spec.d_mlp, 4 * model.spec.d_model);
+}

@@ -103,10 +103,18 @@ impl Sizes {
             None if d_model.is_multiple_of(n_heads) => d_model / n_heads,
             None => return Err(config.bad(format!("a width of {d_model} cannot be split into {n_heads} heads"))),
         };
-        let d_mlp = match config.opt_size(D_MLP)? {
-            Some(width) => width,
-            None if rules.fourfold => 4 * d_model,
-            None => config.size(D_MLP)?,
+        // A configuration that has `n_inner`, null or not, is of those that know no other name for this width.
+        const N_INNER: &[&str] = &["n_inner"];
+        let absent = usize::MAX;
+        let of_inner = if rules.fourfold { config.size_or(N_INNER, Some(absent))? } else { Some(absent) };
+        let d_mlp = match of_inner {
+            None => 4 * d_model,
+            Some(width) if width != absent => width,
+            Some(_) => match config.opt_size(D_MLP)? {
+                Some(width) => width,
+                None if rules.fourfold => 4 * d_model,
+                None => config.size(D_MLP)?,
+            },
         };
         Ok(Sizes {
             d_model,
