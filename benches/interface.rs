@@ -15,7 +15,7 @@ fn interface(c: &mut Criterion) {
     let sizes: [(&str, Size); 3] =
         [("80x24", || Ok((80, 24))), ("120x40", || Ok((120, 40))), ("200x60", || Ok((200, 60)))];
     for (name, size) in sizes {
-        let mut held = measure::Large::new(size);
+        let mut held = measure::Large::new(size).expect("a size that is given");
         group.bench_function(format!("key to frame, {name}"), |b| b.iter(|| held.key_to_frame()));
         let mut times: Vec<Duration> = (0..2000).map(|_| held.key_to_frame()).collect();
         times.sort();

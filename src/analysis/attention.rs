@@ -4,6 +4,9 @@
 //! `detect_head` (previous token, duplicate token, induction). A head that does what a mask says has a share near 1 where the
 //! mask has something in every row.
 
+use crate::debugger::{Mark, Progress, RunError, Session};
+use crate::tensor::ops::Slice;
+
 /// Scores of one head on one text. Shares are between 0 and 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Scores {
@@ -147,6 +150,51 @@ pub const KINDS: [(&str, fn(&Scores) -> bool, &str); 8] = [
 /// What a head is called; nothing if no rule holds.
 pub fn kind(scores: &Scores) -> Option<&'static str> {
     KINDS.iter().find(|(_, holds, _)| holds(scores)).map(|(name, _, _)| *name)
+}
+
+/// One head and its scores.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Scored {
+    /// Its block.
+    pub layer: usize,
+    /// Its number.
+    pub head: usize,
+    /// What it looks at.
+    pub scores: Scores,
+}
+
+/// Scores of the heads of these layers, of all if there are none, in the current pass of the focused row, as far as it has come.
+///
+/// # Errors
+/// If the device fails.
+pub fn of_session(session: &mut Session, layers: &[usize], told: Progress<'_>) -> Result<Vec<Scored>, RunError> {
+    let program = session.run.program.clone();
+    let span = session.run.branch().span(session.run.pass);
+    let row = session.focus.row;
+    let text = &session.run.branch().text().rows[row];
+    let (ids, real) = (text.ids[..span.end].to_vec(), text.mask[..span.end].to_vec());
+    let tokenizer = session.run.model.tokenizer.as_ref();
+    let special: Vec<bool> = ids.iter().map(|id| tokenizer.is_some_and(|known| known.is_special(*id))).collect();
+    let causal = session.run.model.spec.attention.causal;
+    let wanted: Vec<usize> =
+        (0..program.n_layers()).filter(|layer| layers.is_empty() || layers.contains(layer)).collect();
+    let mut found = Vec::new();
+    for (number, &layer) in wanted.iter().enumerate() {
+        let Some(op) = program.op_of(&format!("blocks.{layer}.attn.pattern")) else { continue };
+        told(&program.ops[op].site, number as u64, wanted.len() as u64);
+        let pattern = match session.run.value_at(Mark { pass: session.run.pass, op }) {
+            Ok(pattern) => pattern,
+            Err(RunError::NotComputed { .. }) => break,
+            Err(error) => return Err(error),
+        };
+        let reach = session.run.model.spec.layers[layer].reach;
+        let text = Text { ids: &ids, real: &real, special: &special, start: span.start, causal, reach };
+        for head in 0..pattern.shape()[1] {
+            let data = pattern.slice(&[Slice::At(row), Slice::At(head)])?.read_f64()?;
+            found.push(Scored { layer, head, scores: scores(&data, text) });
+        }
+    }
+    Ok(found)
 }
 
 #[cfg(test)]

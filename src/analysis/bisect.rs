@@ -192,29 +192,23 @@ fn guesses(
     of_data(ours, theirs, shape, heads, &explains)
 }
 
+/// A norm with each usual epsilon but its own.
+fn epsilons(own: f64, norm: impl Fn(f64) -> Kernel) -> impl Iterator<Item = (Kernel, String)> {
+    const USUAL: [f64; 6] = [1e-5, 1e-6, 1e-12, 1e-8, 1e-7, 0.0];
+    USUAL.into_iter().filter(move |eps| *eps != own).map(move |eps| (norm(eps), format!("eps is {eps:e} there")))
+}
+
 /// Other arithmetic of the same kind.
 fn variants(kernel: &Kernel) -> Vec<(Kernel, String)> {
-    const EPSILONS: [f64; 6] = [1e-5, 1e-6, 1e-12, 1e-8, 1e-7, 0.0];
     const ACTS: [Act; 6] = [Act::Gelu, Act::GeluTanh, Act::QuickGelu, Act::Silu, Act::Relu, Act::Relu2];
-    let epsilon = |x: f64| format!("eps is {x:e} there");
     match kernel {
         Kernel::LayerNormScale { eps } => {
-            let mut all: Vec<(Kernel, String)> = EPSILONS
-                .into_iter()
-                .filter(|other| other != eps)
-                .map(|eps| (Kernel::LayerNormScale { eps }, epsilon(eps)))
-                .collect();
-            all.push((Kernel::RmsScale { eps: *eps }, "the norm is RMS there, without a mean".into()));
-            all
+            let other = (Kernel::RmsScale { eps: *eps }, "the norm is RMS there, without a mean".into());
+            epsilons(*eps, |eps| Kernel::LayerNormScale { eps }).chain([other]).collect()
         }
         Kernel::RmsScale { eps } => {
-            let mut all: Vec<(Kernel, String)> = EPSILONS
-                .into_iter()
-                .filter(|other| other != eps)
-                .map(|eps| (Kernel::RmsScale { eps }, epsilon(eps)))
-                .collect();
-            all.push((Kernel::LayerNormScale { eps: *eps }, "the norm takes the mean off there".into()));
-            all
+            let other = (Kernel::LayerNormScale { eps: *eps }, "the norm takes the mean off there".into());
+            epsilons(*eps, |eps| Kernel::RmsScale { eps }).chain([other]).collect()
         }
         Kernel::LayerNormNormalized => vec![(Kernel::RmsNormalized, "the norm takes no mean off there".into())],
         Kernel::RmsNormalized => vec![(Kernel::LayerNormNormalized, "the norm takes the mean off there".into())],

@@ -2,9 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::attention::{Text, scores};
+use super::attention::{Scored, of_session};
 use crate::debugger::{Mark, Progress, RunError, Session};
-use crate::model::input::Row;
 use crate::program::Kernel;
 use crate::tensor::Kind;
 use crate::tensor::ops::Slice;
@@ -128,35 +127,13 @@ fn silent(data: &[f64], shape: &[usize]) -> f64 {
 /// # Errors
 /// If the device fails.
 pub fn attention(session: &mut Session, told: Progress<'_>) -> Result<Vec<Measured>, RunError> {
-    let program = session.run.program.clone();
-    let span = session.run.branch().span(session.run.pass);
-    let row = session.focus.row;
-    let text: Row = session.run.branch().text().rows[row].clone();
-    if span.len() < QUERIES {
+    if session.run.branch().span(session.run.pass).len() < QUERIES {
         return Ok(Vec::new());
     }
-    let special = vec![false; span.end];
-    let causal = session.run.model.spec.attention.causal;
     let mut found = Vec::new();
-    for layer in 0..program.n_layers() {
-        let Some(op) = program.op_of(&format!("blocks.{layer}.attn.pattern")) else { continue };
-        told(&program.ops[op].site, layer as u64, program.n_layers() as u64);
-        let pattern = session.run.value_at(Mark { pass: session.run.pass, op })?;
-        let reach = session.run.model.spec.layers[layer].reach;
-        let text = Text {
-            ids: &text.ids[..span.end],
-            real: &text.mask[..span.end],
-            special: &special,
-            start: span.start,
-            causal,
-            reach,
-        };
-        for head in 0..pattern.shape()[1] {
-            let data = pattern.slice(&[Slice::At(row), Slice::At(head)])?.read_f64()?;
-            let scores = scores(&data, text);
-            found.push(measured("head-uniform", format!("L{layer}H{head}"), scores.entropy));
-            found.push(measured("head-concentrated", format!("L{layer}H{head}"), scores.largest));
-        }
+    for Scored { layer, head, scores } in of_session(session, &[], told)? {
+        found.push(measured("head-uniform", format!("L{layer}H{head}"), scores.entropy));
+        found.push(measured("head-concentrated", format!("L{layer}H{head}"), scores.largest));
     }
     Ok(found)
 }

@@ -3,10 +3,9 @@
 use super::console::{Console, Done};
 use super::fail::Fail;
 use super::table::Call;
-use crate::analysis::attention::{KINDS, METRICS, Metric, Scores, Text, kind, scores};
+use crate::analysis::attention::{KINDS, METRICS, Metric, Scored, Text, kind, of_session, scores};
 use crate::analysis::repeated::{Repeated, repeated};
 use crate::answer::{Answer, Cell, MapView, Scale, Table};
-use crate::debugger::{Mark, Progress, RunError};
 use crate::lang::words::{OptionSpec, Word, parse_count, take_options, words};
 use crate::lang::{LangError, Span};
 use crate::tensor::Summary;
@@ -29,13 +28,6 @@ pub const HEAD_SCORES: [&str; METRICS.len()] = {
     }
     names
 };
-
-/// One head and its scores.
-pub(super) struct Scored {
-    pub layer: usize,
-    pub head: usize,
-    pub scores: Scores,
-}
 
 /// `heads [LAYER...] [-sort SCORE] [-grid SCORE] [-repeated N [-seed S]]`.
 pub fn heads(console: &mut Console, call: Call<'_, '_>) -> Done {
@@ -65,7 +57,7 @@ pub fn heads(console: &mut Console, call: Call<'_, '_>) -> Done {
             found.retain(|scored| layers.is_empty() || layers.contains(&scored.layer));
             (found, format!("on {n} random tokens twice, seed {seed}"))
         }
-        None => (console.head_scores(&layers, call.progress)?, "on this text".to_string()),
+        None => (of_session(&mut console.session, &layers, call.progress)?, "on this text".to_string()),
     };
     if found.is_empty() {
         return Err(Fail::because("no attention pattern has been computed yet; \"run\" computes all of them"));
@@ -145,38 +137,4 @@ fn layer(console: &Console, word: &Word) -> Result<usize, Fail> {
         let error = LangError::new(format!("no layer {}", word.text), Span::new(word.span.start, word.span.end));
         Fail::At(error.help(format!("L0 to L{}", count.saturating_sub(1))))
     })
-}
-
-impl Console {
-    /// Scores of the heads of these layers, of all if there are none, in the current pass of the focused row.
-    pub(super) fn head_scores(&mut self, layers: &[usize], told: Progress<'_>) -> Result<Vec<Scored>, Fail> {
-        let session = &mut self.session;
-        let program = session.run.program.clone();
-        let span = session.run.branch().span(session.run.pass);
-        let row = session.focus.row;
-        let text = &session.run.branch().text().rows[row];
-        let (ids, real) = (text.ids[..span.end].to_vec(), text.mask[..span.end].to_vec());
-        let tokenizer = session.run.model.tokenizer.as_ref();
-        let special: Vec<bool> = ids.iter().map(|id| tokenizer.is_some_and(|known| known.is_special(*id))).collect();
-        let causal = session.run.model.spec.attention.causal;
-        let wanted: Vec<usize> =
-            (0..program.n_layers()).filter(|layer| layers.is_empty() || layers.contains(layer)).collect();
-        let mut found = Vec::new();
-        for (number, &layer) in wanted.iter().enumerate() {
-            let Some(op) = program.op_of(&format!("blocks.{layer}.attn.pattern")) else { continue };
-            told(&program.ops[op].site, number as u64, wanted.len() as u64);
-            let pattern = match session.run.value_at(Mark { pass: session.run.pass, op }) {
-                Ok(pattern) => pattern,
-                Err(RunError::NotComputed { .. }) => break,
-                Err(error) => return Err(error.into()),
-            };
-            let reach = session.run.model.spec.layers[layer].reach;
-            let text = Text { ids: &ids, real: &real, special: &special, start: span.start, causal, reach };
-            for head in 0..pattern.shape()[1] {
-                let data = pattern.slice(&[Slice::At(row), Slice::At(head)])?.read_f64()?;
-                found.push(Scored { layer, head, scores: scores(&data, text) });
-            }
-        }
-        Ok(found)
-    }
 }

@@ -1,5 +1,7 @@
 //! `patch`: what of another branch, put into this one, brings a number back?
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
 use super::console::{Console, Done};
 use super::fail::Fail;
 use super::table::Call;
@@ -116,8 +118,10 @@ impl Console {
     fn number_in(&mut self, branch: usize, expr: &crate::lang::Expr) -> Result<f64, Fail> {
         // Only where names are looked up changes, and only for the time of this.
         let here = std::mem::replace(&mut self.session.run.current, branch);
-        let found = number(expr, &mut RunScope::new(&mut self.session));
+        let session = &mut self.session;
+        let found = catch_unwind(AssertUnwindSafe(|| number(expr, &mut RunScope::new(session))));
         self.session.run.current = here;
-        Ok(found?)
+        // The engine answers for panics; the session must be on its own branch then.
+        Ok(found.unwrap_or_else(|panic| resume_unwind(panic))?)
     }
 }

@@ -50,32 +50,13 @@ impl<'a> RunScope<'a> {
     /// For conditions: `$` is the value just computed, or one head of it, in a row of its own or the focused one.
     pub fn at_stop(session: &'a mut Session, head: Option<usize>, row: Option<usize>) -> Self {
         let row = row.unwrap_or(session.focus.row);
-        RunScope {
-            session,
-            condition: Some(head),
-            row,
-            latest: false,
-            missed: false,
-            given: None,
-            text_row: row,
-            block: None,
-        }
+        RunScope { condition: Some(head), row, text_row: row, ..RunScope::new(session) }
     }
 
     /// For gradients: ops of the current pass have the values `given`, of which row `row` is read; results stay connected to
     /// them.
     pub fn tracked(session: &'a mut Session, given: HashMap<usize, Value>, row: usize) -> Self {
-        let text_row = session.focus.row;
-        RunScope {
-            session,
-            condition: None,
-            row,
-            latest: false,
-            missed: false,
-            given: Some(given),
-            text_row,
-            block: None,
-        }
+        RunScope { row, given: Some(given), ..RunScope::new(session) }
     }
 
     /// The same, where values that this pass has not computed yet are those of the pass before.

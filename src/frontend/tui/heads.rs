@@ -1,5 +1,6 @@
 //! State of the heads pane: the patterns of all heads of a layer as small maps, or one score for every head of every layer.
 
+use super::asking::Asking;
 use super::query::QueryPane;
 use crate::commands::HEAD_SCORES as METRICS;
 use crate::engine::messages::{Panel, PanelRequest};
@@ -13,39 +14,31 @@ pub struct HeadsPane {
     pub grid: QueryPane,
     /// The last patterns.
     pub panel: Option<Result<Panel, String>>,
-    shown: Option<PanelRequest>,
-    asked: Option<PanelRequest>,
-    stale: bool,
+    asking: Asking<PanelRequest>,
 }
 
 impl HeadsPane {
     /// Values may have changed.
     pub fn invalidate(&mut self) {
-        self.stale = true;
+        self.asking.invalidate();
         self.grid.invalidate();
     }
 
     /// The request to send so that `wanted` comes to be shown, if any.
     pub fn request(&mut self, wanted: PanelRequest) -> Option<PanelRequest> {
-        let known = self.asked.as_ref().or(self.shown.as_ref()) == Some(&wanted) && !self.stale;
-        if known || self.asked.is_some() {
-            return None;
-        }
-        self.stale = false;
-        self.asked = Some(wanted.clone());
-        Some(wanted)
+        self.asking.request(wanted)
     }
 
     /// Takes an answer.
     pub fn receive(&mut self, panel: Result<Panel, String>) {
-        self.shown = self.asked.take();
+        self.asking.answered();
         self.panel = Some(panel);
     }
 
     /// There is nothing to show.
     pub fn clear(&mut self) {
         self.panel = None;
-        self.shown = None;
+        self.asking.shown = None;
     }
 
     /// The next way to show heads: patterns, then each score.

@@ -33,10 +33,13 @@ pub struct Large {
 
 impl Large {
     /// In a window of the size that a function gives.
-    pub fn new(size: fn() -> std::io::Result<(u16, u16)>) -> Large {
+    ///
+    /// # Errors
+    /// If the function fails.
+    pub fn new(size: fn() -> std::io::Result<(u16, u16)>) -> std::io::Result<Large> {
         let colours = Colours { depth: ColorDepth::Indexed, user: None };
         let mut state = State::new("large".into(), colours, &UNICODE, Keymap::new(None).0, Panes::new(None).0);
-        state.size = size().unwrap_or((80, 24));
+        state.size = size()?;
         let now = Instant::now();
         update(&mut state, Msg::Engine(Box::new(Event::Ready(Arc::new(snapshot()))), now));
         state.queue.push(Job::Line("continue".into(), Source::Prompt), false);
@@ -44,8 +47,7 @@ impl Large {
         let terminal = Terminal::new(Frames::new(Vec::new(), size));
         let names = ["Down", "Down", "PgDn", "Up", "]", "[", "z", "z", "Tab", "Down", "S-Tab", "End", "Home"];
         let keys: Vec<Chord> = names.iter().filter_map(|name| Chord::parse(name)).collect();
-        let terminal = terminal.unwrap_or_else(|error| panic!("a terminal that writes into memory: {error}"));
-        Large { state, terminal, keys: keys.into_iter().cycle(), done: 0 }
+        Ok(Large { state, terminal: terminal?, keys: keys.into_iter().cycle(), done: 0 })
     }
 
     /// Presses the next key, while the engine reports progress, and draws; gives the time of both.

@@ -5,6 +5,7 @@
 //! in 16 ms, and never when nothing happened. Tests run the same core on a buffer, without a terminal.
 
 mod actions;
+mod asking;
 pub mod config;
 mod console;
 pub mod drive;

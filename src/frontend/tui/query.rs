@@ -1,5 +1,6 @@
 //! State of a pane that shows the answer of a command: what was received, and which row or cell is chosen.
 
+use super::asking::Asking;
 use crate::answer::{Answer, Cell};
 
 /// The pane's state.
@@ -9,40 +10,29 @@ pub struct QueryPane {
     pub answer: Option<Answer>,
     /// The chosen row, and in a map the chosen column.
     pub at: (usize, usize),
-    /// The command that the last answer is to.
-    shown: Option<String>,
-    /// The command asked and not yet answered.
-    asked: Option<String>,
-    /// The state changed since the last request was sent.
-    stale: bool,
+    asking: Asking<String>,
 }
 
 impl QueryPane {
     /// The answer may be another one now.
     pub fn invalidate(&mut self) {
-        self.stale = true;
+        self.asking.invalidate();
     }
 
     /// Whether a later answer is on its way.
     pub fn is_behind(&self) -> bool {
-        self.stale || self.asked.is_some()
+        self.asking.is_behind()
     }
 
     /// The command to send so that the answer to `line` comes to be shown, if any. One is under way at a time.
     pub fn request(&mut self, line: &str) -> Option<String> {
-        let known = self.asked.as_deref().or(self.shown.as_deref()) == Some(line) && !self.stale;
-        if known || self.asked.is_some() {
-            return None;
-        }
-        self.stale = false;
-        self.asked = Some(line.to_string());
-        self.asked.clone()
+        self.asking.request(line.to_string())
     }
 
     /// Takes the answer, if it is to what this pane asked.
     pub fn receive(&mut self, line: &str, answer: &Answer) {
-        if self.asked.as_deref() == Some(line) {
-            self.shown = self.asked.take();
+        if self.asking.asked.as_deref() == Some(line) {
+            self.asking.answered();
             self.answer = Some(answer.clone());
             self.shift(0, 0);
         }

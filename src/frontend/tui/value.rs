@@ -1,8 +1,6 @@
 //! State of the value pane: how the value is shown, what was received, and where the crosshair is.
-//!
-//! One request is under way at a time. Whatever changes meanwhile is asked for when its answer has come, so that a slow
-//! device is never asked for values that nobody will see.
 
+use super::asking::Asking;
 use crate::engine::messages::{Panel, PanelContent, PanelRequest, PanelView};
 
 /// The pane's state.
@@ -20,43 +18,31 @@ pub struct ValuePane {
     pub column: usize,
     /// First row and column of the part that is shown without pooling, while the user looks closer.
     pub window: Option<(usize, usize)>,
-    /// What the last answer was to.
-    shown: Option<PanelRequest>,
-    /// What was asked and not yet answered.
-    asked: Option<PanelRequest>,
-    /// The state changed since the last request was sent.
-    stale: bool,
+    asking: Asking<PanelRequest>,
 }
 
 impl ValuePane {
     /// Values may have changed.
     pub fn invalidate(&mut self) {
-        self.stale = true;
+        self.asking.invalidate();
     }
 
     /// The request to send so that `wanted` comes to be shown, if any.
     pub fn request(&mut self, wanted: PanelRequest) -> Option<PanelRequest> {
-        let known = self.asked.as_ref().or(self.shown.as_ref()) == Some(&wanted) && !self.stale;
-        if known || self.asked.is_some() {
-            return None;
-        }
-        self.stale = false;
-        self.asked = Some(wanted.clone());
-        Some(wanted)
+        self.asking.request(wanted)
     }
 
     /// There is nothing to show.
     pub fn clear(&mut self) {
         self.panel = None;
-        self.shown = None;
+        self.asking.shown = None;
     }
 
     /// An answer has come. The crosshair stays where it is in a map, as the same place of another map is worth
     /// comparing; in everything else it goes to the start when the value is another one.
     pub fn receive(&mut self, panel: Result<Panel, String>) {
-        let before = self.shown.take().map(|request| request.op);
-        self.shown = self.asked.take();
-        let is_other = before != self.shown.as_ref().map(|request| request.op);
+        let before = self.asking.answered().map(|request| request.op);
+        let is_other = before != self.asking.shown.as_ref().map(|request| request.op);
         if is_other && panel.as_ref().is_ok_and(|panel| !matches!(panel.content, PanelContent::Heat { .. })) {
             (self.row, self.column) = (0, 0);
         }
