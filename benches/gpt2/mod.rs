@@ -14,7 +14,7 @@ use llmdbg::model::spec::{
     Act, Attention, Blind, Count, Embed, Head, Layer, Logits, Mlp, ModelSpec, Norm, Placement, Positions, Residual,
 };
 use llmdbg::model::{Input, LoadReport, Model, ModelSource, RowChunks, SpecialTokens, Weight, Weights};
-use llmdbg::tensor::{Device, Value};
+use llmdbg::tensor::{Device, Precision, Value};
 
 const LAYERS: usize = 12;
 const WIDTH: usize = 768;
@@ -60,7 +60,7 @@ pub fn model() -> Model {
     tensor(WeightId::global(Role::LnFinalB), &[WIDTH], 0.0, 0.0);
     Model {
         spec: spec(),
-        weights: Weights::new(loaded, Vec::new(), true),
+        weights: Weights::new(loaded, Vec::new(), true, Precision::F32),
         tokenizer: None,
         no_tokenizer: String::new(),
         special: SpecialTokens::default(),

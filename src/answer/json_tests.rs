@@ -10,7 +10,7 @@ fn check_value(value: &Value) {
     let shape: Vec<usize> = value["shape"].as_array().unwrap().iter().map(|n| n.as_u64().unwrap() as usize).collect();
     assert_eq!(value["axes"].as_array().unwrap().len(), shape.len());
     assert!(value["axes"].as_array().unwrap().iter().all(Value::is_string));
-    assert!(["f32", "f64", "i64", "bool"].contains(&value["dtype"].as_str().unwrap()));
+    assert!(["f32", "f16", "f64", "i64", "bool"].contains(&value["dtype"].as_str().unwrap()));
     let summary = &value["summary"];
     for key in ["count", "nan", "pos_inf", "neg_inf", "zeros"] {
         assert!(summary[key].is_u64(), "{key}");

@@ -49,6 +49,10 @@ pub fn raw(x: f64, dtype: &str) -> String {
         "bool" => truth(x).to_string(),
         "i64" => format!("{x:.0}"),
         "f32" => shortest(x, format!("{}", x as f32), format!("{:e}", x as f32)),
+        "f16" => {
+            let digits = half_digits(x);
+            shortest(x, format!("{digits}"), format!("{digits:e}"))
+        }
         _ => shortest(x, format!("{x}"), format!("{x:e}")),
     }
 }
@@ -75,10 +79,19 @@ pub fn element(x: f64, dtype: &str, style: Style, digits: usize) -> String {
 fn hex(x: f64, dtype: &str) -> String {
     match dtype {
         "f32" => format!("0x{:08x}", (x as f32).to_bits()),
+        "f16" => format!("0x{:04x}", half::f16::from_f64(x).to_bits()),
         "i64" => format!("0x{:x}", x as i64),
         "bool" => format!("0x{:x}", u8::from(x != 0.0)),
         _ => format!("0x{:016x}", x.to_bits()),
     }
+}
+
+/// The number with the fewest digits that reads back to the same half.
+fn half_digits(x: f64) -> f64 {
+    let half = half::f16::from_f64(x);
+    let rounded = |digits: usize| format!("{:.digits$e}", half.to_f64()).parse::<f64>().unwrap_or(x);
+    // Five digits tell every half from its neighbours.
+    (0..5).map(rounded).find(|&short| half::f16::from_f64(short) == half).unwrap_or(half.to_f64())
 }
 
 fn truth(x: f64) -> &'static str {

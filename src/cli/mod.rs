@@ -11,7 +11,7 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, ValueEnum};
 
 use crate::frontend::Action;
-use crate::tensor::DeviceChoice;
+use crate::tensor::{DeviceChoice, Precision};
 
 pub mod models;
 pub mod open;
@@ -93,6 +93,8 @@ pub struct Options {
     pub keep_going: bool,
     /// Where to compute.
     pub device: DeviceChoice,
+    /// What weights and values are held in.
+    pub precision: Precision,
     /// Bytes that a recording may hold.
     pub record_budget: u64,
     /// Whether that was asked for, not the default.
@@ -276,9 +278,9 @@ struct Arguments {
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     device: DeviceChoice,
 
-    /// Type to compute in
-    #[arg(long, value_name = "TYPE", default_value = "f32", value_parser = dtype)]
-    dtype: String,
+    /// What weights and values are held in: f32, or f16 for half the memory
+    #[arg(long, value_name = "TYPE", default_value = "f32")]
+    dtype: Precision,
 
     /// LoRA adapter of PEFT to lay over the model, in a branch of its own
     #[arg(long, value_name = "DIR")]
@@ -335,16 +337,6 @@ impl std::str::FromStr for TokenIds {
     fn from_str(text: &str) -> Result<Self, String> {
         let id = |word: &str| word.trim().parse().map_err(|_| format!("{word:?} is not a token id"));
         text.split(',').map(id).collect::<Result<_, _>>().map(TokenIds)
-    }
-}
-
-fn dtype(text: &str) -> Result<String, String> {
-    match text {
-        "f32" => Ok(text.to_string()),
-        "f16" => Err("computing in f16 is not supported yet: statistics and comparisons are specified for f32 only \
-                      (weights in f16 or bf16 can be loaded; they are converted)"
-            .to_string()),
-        _ => Err("use f32".to_string()),
     }
 }
 
@@ -430,6 +422,7 @@ fn options(given: Arguments, matches: &ArgMatches) -> Result<Options, clap::Erro
         json: given.json,
         keep_going: given.keep_going,
         device: given.device,
+        precision: given.dtype,
         record_budget: given.record_budget,
         budget_given: matches.value_source("record_budget") == Some(ValueSource::CommandLine),
         lora: given.lora,

@@ -11,7 +11,7 @@ use crate::engine::{Interpreter, Progress};
 use crate::frontend::tui::{config, panes::Panes};
 use crate::model::bundled::{self, Bundled};
 use crate::model::chat::{ChatError, Conversation, Place};
-use crate::model::{Input, Model, ModelSource, Side, hub, load};
+use crate::model::{Input, Model, ModelSource, Side, hub, load_in};
 use crate::tensor::Device;
 use crate::term::quiet::without_stderr;
 
@@ -36,7 +36,7 @@ pub fn open(
         })
         .map_err(|error| error.to_string())?;
     }
-    let mut model = load(&source, &device, &mut |at| {
+    let mut model = load_in(&source, &device, options.precision, &mut |at| {
         progress(&format!("loading {}", at.tensor), at.bytes_done, at.bytes_total);
         !cancel.swap(false, Ordering::Relaxed)
     })

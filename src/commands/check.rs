@@ -9,10 +9,15 @@ use crate::answer::{Answer, Cell, Table};
 use crate::lang::command::Vocabulary;
 use crate::lang::words::words;
 use crate::lang::{LangError, Span};
+use crate::tensor::Precision;
 
 /// What two ways to compute the same in 32 bits may differ by, beside 1 + |value|: TransformerLens names 5e-5 for one forward
 /// pass.
 const FLOOR: f64 = 5e-5;
+
+/// The same of values held in 16 bits: what is 5e-5 apart may be rounded to neighbours, which are 1e-3 apart, and the
+/// difference grows with the ops behind it.
+const FLOOR_OF_HALVES: f64 = 1e-2;
 
 /// Sites listed.
 const LISTED: usize = 10;
@@ -28,6 +33,7 @@ pub fn check(console: &mut Console, call: Call<'_, '_>) -> Done {
     };
     let subject = Vocabulary { of: "check", names: &SUBJECTS, short: &[] }.resolve(&what.text, what.span)?;
     let floor = match &given[1..] {
+        [] if console.session.run.model.weights.precision() == Precision::F16 => FLOOR_OF_HALVES,
         [] => FLOOR,
         [word] if subject != "determinism" => word.text.parse::<f64>().ok().filter(|x| *x > 0.0).ok_or_else(|| {
             Fail::At(LangError::new(format!("{} is no tolerance: a number above 0", word.text), word.span))

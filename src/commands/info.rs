@@ -9,7 +9,7 @@ use crate::lang::command::Vocabulary;
 use crate::lang::location::{Choice, parse_location};
 use crate::lang::{LangError, Span};
 use crate::model::text::bytes;
-use crate::tensor::Axis;
+use crate::tensor::{Axis, Precision};
 
 pub(super) const SUBJECTS: [&str; 20] = [
     "alternatives",
@@ -93,7 +93,14 @@ fn model(console: &Console) -> Answer {
     }
     let dtypes: Vec<String> =
         report.dtypes.iter().map(|(dtype, count)| format!("{count} tensors of {dtype}")).collect();
-    lines.push(format!("stored as {}; computed in f32", dtypes.join(", ")));
+    lines.push(format!(
+        "stored as {}; {}",
+        dtypes.join(", "),
+        match run.model.weights.precision() {
+            Precision::F32 => "computed in f32",
+            Precision::F16 => "held in f16, as all values are; each op is computed in f32 and rounded once",
+        }
+    ));
     lines.extend(report.ignored.iter().map(|(name, why)| format!("not used: {name} ({why})")));
     lines.extend(report.notes.iter().cloned());
     lines.push(device.reason().to_string());

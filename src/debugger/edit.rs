@@ -160,11 +160,15 @@ impl Change {
         }
     }
 
-    /// The changed value.
+    /// The changed value, held as the value is.
     ///
     /// # Errors
     /// If the patch does not fit the place.
     pub fn apply(&self, value: &Value) -> Result<Value, TensorError> {
+        Ok(self.applied(value)?.held_like(value))
+    }
+
+    fn applied(&self, value: &Value) -> Result<Value, TensorError> {
         match self {
             Change::Assign { slices, op, patch } => {
                 let patch = match op {

@@ -12,6 +12,10 @@ use super::hub::HubError;
 /// A checkpoint that cannot be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
+    // The device
+    /// It cannot hold what was asked for.
+    #[error(transparent)]
+    Device(#[from] crate::tensor::TensorError),
     // Finding the checkpoint
     /// Nothing is there.
     #[error(
@@ -337,14 +341,18 @@ pub enum LoadError {
     },
     /// More weights than there is memory.
     #[error(
-        "{path} does not fit: its weights take {needed} as 32-bit floats, and {available} of memory are free; up to {fits} \
-         parameters fit here: take a smaller model, or a machine or graphics device with more memory"
+        "{path} does not fit: its weights take {needed} as {kind}, and {available} of memory are free; up to {fits} \
+         parameters fit here: {advice}a smaller model, or a machine or graphics device with more memory"
     )]
     DoesNotFit {
         /// The checkpoint.
         path: String,
         /// What it takes.
         needed: String,
+        /// Held in what.
+        kind: &'static str,
+        /// What to do, up to the word before the smaller model.
+        advice: &'static str,
         /// What there is.
         available: String,
         /// How many parameters that is.

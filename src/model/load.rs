@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::tensor::{Device, Value, transposed};
+use crate::tensor::{Device, Precision, Value, transposed};
 
 use super::bundled;
 use super::chat::Templates;
@@ -151,6 +151,20 @@ pub fn load(
     device: &Device,
     progress: &mut dyn FnMut(Progress) -> bool,
 ) -> Result<Model, LoadError> {
+    load_in(source, device, Precision::F32, progress)
+}
+
+/// Loads a model whose weights and values are held in `precision`, as [`load`] does.
+///
+/// # Errors
+/// As [`load`], and if the device has no such type.
+pub fn load_in(
+    source: &ModelSource,
+    device: &Device,
+    precision: Precision,
+    progress: &mut dyn FnMut(Progress) -> bool,
+) -> Result<Model, LoadError> {
+    let precision = precision.on(device)?;
     let start = Instant::now();
     let files = source.files()?;
     let config = HfConfig::parse(&files.path_of("config.json"), &files.read_config()?)?;
@@ -170,16 +184,17 @@ pub fn load(
     let numbers = plan.loads.iter().map(|load| file_shape(&spec, load).iter().product::<usize>() as u64);
     if device.is_cpu() {
         // Other devices do not say what they have left.
-        room::check(checkpoint.path(), numbers.sum::<u64>().saturating_mul(4), room::available())?;
+        room::check(checkpoint.path(), numbers.sum(), precision, room::available())?;
     }
-    let loaded = read(&spec, &plan.loads, &checkpoint, device, progress)?;
+    let (loaded, beyond) = read(&spec, &plan.loads, &checkpoint, Place { device, precision }, progress)?;
 
     notes.extend(names.notes);
     let stored = dtypes(&plan.loads, &checkpoint);
-    notes.extend(conversions(&stored));
+    notes.extend(conversions(&stored, precision));
+    notes.extend(beyond);
     let unused = plan.files.iter().filter_map(|file| Some((file.file_name().to_owned(), file.ignored.clone()?)));
     let ignored: Vec<(String, String)> = unused.collect();
-    let weights = Weights::new(loaded, plan.files, names.tied);
+    let weights = Weights::new(loaded, plan.files, names.tied, precision);
     let (tokenizer, no_tokenizer) = match tokenizer(&files, &config)? {
         Ok(tokenizer) => (Some(tokenizer), String::new()),
         Err(why) => {
@@ -217,23 +232,56 @@ fn read(
     spec: &ModelSpec,
     loads: &[Load],
     checkpoint: &Checkpoint,
-    device: &Device,
+    place: Place,
     progress: &mut dyn FnMut(Progress) -> bool,
-) -> Result<HashMap<WeightId, Weight>, LoadError> {
+) -> Result<(HashMap<WeightId, Weight>, Option<String>), LoadError> {
     let found: Vec<_> = loads.iter().filter_map(|load| Some((load, checkpoint.find(&load.name)?))).collect();
     let bytes_total = found.iter().map(|(_, (_, entry))| entry.bytes() as u64).sum();
     let mut bytes_done = 0;
     let mut weights = HashMap::new();
+    let mut beyond: Vec<&str> = Vec::new();
     for (index, (load, (file, entry))) in found.iter().enumerate() {
         if !progress(Progress { tensor: &load.name, bytes_done, bytes_total }) {
             return Err(LoadError::Cancelled { loaded: index, tensors: found.len() });
         }
-        let buffers = file.read_f32(entry, &runs(spec, load, device.max_buffer_bytes()))?;
-        upload(spec, load, buffers, device, &mut weights)?;
+        let buffers = file.read_f32(entry, &runs(spec, load, place.device.max_buffer_bytes()))?;
+        if place.beyond(&buffers) {
+            beyond.push(&load.name);
+        }
+        upload(spec, load, buffers, place, &mut weights)?;
         bytes_done += entry.bytes() as u64;
     }
     progress(Progress { tensor: "", bytes_done, bytes_total });
-    Ok(weights)
+    let note = |first: &&str| {
+        let (count, most) = (beyond.len(), place.precision.largest());
+        format!("{count} tensors have numbers beyond {most}, which {} does not hold: {first} first", place.precision)
+    };
+    let note = beyond.first().map(note);
+    Ok((weights, note))
+}
+
+/// Where weights go, and what they are held in.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    device: &'a Device,
+    precision: Precision,
+}
+
+impl Place<'_> {
+    fn upload(self, data: Vec<f32>, shape: &[usize]) -> Value {
+        Value::from_f32(data, shape, self.device).held_in(self.precision)
+    }
+
+    /// A linear weight `[from, to]` that lies as `[to, from]`: it stays so, which is how products read it fastest.
+    fn linear(self, data: Vec<f32>, from: usize, to: usize) -> Value {
+        self.upload(data, &[to, from]).transpose()
+    }
+
+    /// Whether a finite number would become infinite.
+    fn beyond(self, buffers: &[Vec<f32>]) -> bool {
+        let most = self.precision.largest();
+        most < f32::MAX && buffers.iter().flatten().any(|x| x.is_finite() && x.abs() > most)
+    }
 }
 
 /// Whether a weight is kept in row chunks.
@@ -265,10 +313,10 @@ fn upload(
     spec: &ModelSpec,
     load: &Load,
     buffers: Vec<Vec<f32>>,
-    device: &Device,
+    place: Place,
     weights: &mut HashMap<WeightId, Weight>,
 ) -> Result<(), LoadError> {
-    let max = device.max_buffer_bytes();
+    let max = place.device.max_buffer_bytes();
     let fits = |buffer: &Vec<f32>| match buffer.len() as u64 * 4 {
         bytes if bytes > max => Err(LoadError::TooBig { tensor: load.name.clone(), bytes, max }),
         _ => Ok(()),
@@ -278,7 +326,7 @@ fn upload(
         let (id, width) = (load.parts[0].0, file_shape(spec, load)[1]);
         let chunks = buffers.into_iter().map(|data| {
             let rows = data.len() / width;
-            Value::from_f32(data, &[rows, width], device)
+            place.upload(data, &[rows, width])
         });
         weights.insert(id, Weight::Rows(RowChunks::new(chunks.collect())));
         return Ok(());
@@ -286,9 +334,9 @@ fn upload(
     for ((id, _), data) in load.parts.iter().zip(buffers) {
         let shape = shape_of(spec, *id);
         let value = match (load.layout, &*shape) {
-            (Layout::OutIn | Layout::Stacked, &[from, to]) => Value::linear(data, from, to, device),
-            (Layout::InOut, &[from, to]) => Value::linear(transposed(data, from, to), from, to, device),
-            _ => Value::from_f32(data, &shape, device),
+            (Layout::OutIn | Layout::Stacked, &[from, to]) => place.linear(data, from, to),
+            (Layout::InOut, &[from, to]) => place.linear(transposed(data, from, to), from, to),
+            _ => place.upload(data, &shape),
         };
         weights.insert(*id, Weight::Dense(value));
     }
@@ -303,13 +351,16 @@ fn dtypes(loads: &[Load], checkpoint: &Checkpoint) -> Vec<(StoredType, usize)> {
     counts.into_values().collect()
 }
 
-fn conversions(dtypes: &[(StoredType, usize)]) -> Vec<String> {
+fn conversions(dtypes: &[(StoredType, usize)], precision: Precision) -> Vec<String> {
     let convert = |(kind, count): &(StoredType, usize)| {
         let name = kind.name();
         match kind {
-            StoredType::F32 => None,
-            StoredType::F64 => Some(format!("{count} tensors rounded from f64 to f32")),
-            _ if kind.quantised() => Some(format!("{count} tensors dequantised from {name} to f32")),
+            StoredType::F32 if precision == Precision::F32 => None,
+            StoredType::F16 if precision == Precision::F16 => None,
+            _ if kind.quantised() => Some(format!("{count} tensors dequantised from {name} to {precision}")),
+            _ if *kind == StoredType::F64 || precision == Precision::F16 => {
+                Some(format!("{count} tensors rounded from {name} to {precision}"))
+            }
             _ => Some(format!("{count} tensors widened from {name} to f32, exactly")),
         }
     };

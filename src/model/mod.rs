@@ -25,7 +25,7 @@ pub mod weights;
 
 pub use error::{InputError, LoadError};
 pub use input::{Input, Row, Side};
-pub use load::{LoadReport, Model, ModelSource, Progress, load};
+pub use load::{LoadReport, Model, ModelSource, Progress, load, load_in};
 pub use tokenizer::{SpecialTokens, Token, Tokenizer};
 pub use weights::{FileTensor, Overlay, RowChunks, Weight, Weights};
 

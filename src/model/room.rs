@@ -4,6 +4,7 @@ use std::fs;
 
 use super::error::LoadError;
 use super::text::bytes;
+use crate::tensor::Precision;
 
 /// Memory that can be taken without swapping, in bytes: what the system says is available, within the limit of the control
 /// group, if there is one. None where that is not known.
@@ -31,17 +32,26 @@ fn left_of_group(max: &str, current: &str, stat: &str) -> Option<u64> {
     Some(max.saturating_sub(current.saturating_sub(files.unwrap_or(0))))
 }
 
-/// Refuses a model whose weights take more than what is available, and says what fits.
+/// Refuses a model whose `numbers`, held in `precision`, take more than what is available, and says what fits.
 ///
 /// # Errors
 /// If it does not fit.
-pub fn check(path: &str, needed: u64, available: Option<u64>) -> Result<(), LoadError> {
+pub fn check(path: &str, numbers: u64, precision: Precision, available: Option<u64>) -> Result<(), LoadError> {
+    let needed = numbers.saturating_mul(precision.bytes());
     match available {
         Some(available) if needed > available => Err(LoadError::DoesNotFit {
             path: path.to_owned(),
             needed: bytes(needed),
             available: bytes(available),
-            fits: count(available / 4),
+            kind: match precision {
+                Precision::F32 => "32-bit floats",
+                Precision::F16 => "16-bit floats",
+            },
+            advice: match precision {
+                Precision::F32 if needed / 2 <= available => "take --dtype f16, which halves that, ",
+                _ => "take ",
+            },
+            fits: count(available / precision.bytes()),
         }),
         _ => Ok(()),
     }
@@ -60,12 +70,17 @@ mod tests {
 
     #[test]
     fn a_model_that_does_not_fit_is_refused_with_what_does() {
-        assert!(check("m", 4 << 30, Some(4 << 30)).is_ok() && check("m", u64::MAX, None).is_ok());
+        let (full, half) = (Precision::F32, Precision::F16);
+        assert!(check("m", 1 << 30, full, Some(4 << 30)).is_ok() && check("m", u64::MAX, full, None).is_ok());
+        assert!(check("m", 2 << 30, half, Some(4 << 30)).is_ok());
         assert_eq!(
-            check("big", 26 << 30, Some(15 << 29)).unwrap_err().to_string(),
+            check("big", 26 << 28, full, Some(15 << 29)).unwrap_err().to_string(),
             "big does not fit: its weights take 26.0 GiB as 32-bit floats, and 7.5 GiB of memory are free; up to 2.0 billion \
              parameters fit here: take a smaller model, or a machine or graphics device with more memory"
         );
+        let error = |precision| check("big", 3 << 30, precision, Some(10 << 30)).map_err(|error| error.to_string());
+        assert_eq!(error(half), Ok(()));
+        assert!(error(full).unwrap_err().contains("take --dtype f16, which halves that, a smaller model"));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::tensor::ops::Slice;
-use crate::tensor::{TensorError, Value};
+use crate::tensor::{Precision, TensorError, Value};
 
 use super::families::Layout;
 use super::role::{Role, WeightId};
@@ -180,15 +180,22 @@ pub struct Weights {
     overlay: Overlay,
     files: Arc<Vec<FileTensor>>,
     tied: bool,
+    precision: Precision,
 }
 
 impl Weights {
-    /// Weights by their ids, with the file's own view. With `tied`, the unembedding is the token embedding.
-    pub fn new(mut loaded: HashMap<WeightId, Weight>, files: Vec<FileTensor>, tied: bool) -> Self {
+    /// Weights by their ids, with the file's own view. With `tied`, the unembedding is the token embedding. They are held in
+    /// `precision`, and so is what is computed with them.
+    pub fn new(
+        mut loaded: HashMap<WeightId, Weight>,
+        files: Vec<FileTensor>,
+        tied: bool,
+        precision: Precision,
+    ) -> Self {
         if tied && let Some(embedding) = loaded.get(&WeightId::global(Role::W_E)).cloned() {
             loaded.insert(WeightId::global(Role::W_U), embedding);
         }
-        Weights { loaded: Arc::new(loaded), overlay: Overlay::default(), files: Arc::new(files), tied }
+        Weights { loaded: Arc::new(loaded), overlay: Overlay::default(), files: Arc::new(files), tied, precision }
     }
 
     /// A weight as it is now: edited if it is edited. Linear weights are `[in, out]`, `W_U` is `[V, d]`.
@@ -213,6 +220,11 @@ impl Weights {
         self.tied
     }
 
+    /// What they are held in, and what is computed with them.
+    pub fn precision(&self) -> Precision {
+        self.precision
+    }
+
     /// The edits.
     pub fn overlay(&self) -> &Overlay {
         &self.overlay
@@ -228,6 +240,7 @@ impl Weights {
     /// # Errors
     /// If there is no such weight, or the value has another shape.
     pub fn replace(&mut self, id: WeightId, value: Value) -> Result<(), TensorError> {
+        let value = value.held_in(self.precision);
         let weight = match self.loaded.get(&id) {
             Some(loaded) if loaded.shape() == value.shape() => match loaded {
                 Weight::Dense(loaded) => Weight::Dense(value.laid_out_like(loaded)?),
@@ -377,7 +390,7 @@ mod tests {
         let embedding = RowChunks::new(vec![matrix(0.0, 2, 3), matrix(6.0, 1, 3)]);
         let id = WeightId::block(0, Role::W_Q);
         let loaded = [(WeightId::global(Role::W_E), Weight::Rows(embedding)), (id, Weight::Dense(matrix(0.0, 3, 3)))];
-        Weights::new(loaded.into_iter().collect(), Vec::new(), true)
+        Weights::new(loaded.into_iter().collect(), Vec::new(), true, Precision::F32)
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::model::weights::{Weight, Weights};
 use crate::tensor::Value;
 
 /// Executes one op on the values it reads, which come in the order of `op.inputs`; those of `op.cached` over all passes so
-/// far. Pure: the same inputs, weights and context give the same bits.
+/// far. Pure: the same inputs, weights and context give the same bits. Computed in 32 bits, and held as the weights are.
 ///
 /// # Panics
 /// If inputs or weights do not have the shapes that the compiler and the loader guarantee.
@@ -98,7 +98,7 @@ pub fn execute(op: &Op, inputs: &[Value], weights: &Weights, context: &Context) 
         }
         Kernel::Sentence(sentence) => heads::sentence(&inputs[0], sentence, context),
     };
-    value.with_axes(&op.axes).whole()
+    value.with_axes(&op.axes).whole().held_in(weights.precision())
 }
 
 /// A weight that is kept whole. The loader guarantees that every weight of the program is there.

@@ -20,7 +20,7 @@ pub struct Growing {
 impl Growing {
     /// Begins with a value `[B, T, K, h]`.
     pub fn new(first: &Value) -> Growing {
-        let mut grown = Growing { buffer: first.tensor::<4>(), filled: first.shape()[1] };
+        let mut grown = Growing { buffer: first.held_tensor::<4>(), filled: first.shape()[1] };
         grown.reserve(grown.filled);
         grown
     }
@@ -58,9 +58,10 @@ impl Growing {
         }
         let end = self.filled + count;
         let place = [0..rows, self.filled..end, 0..heads, 0..width].map(Slice::from);
+        let part = value.tensor::<4>().cast(self.buffer.dtype());
         // The buffer is taken out so that there is one handle to it, and the columns are written in place.
-        let none = Tensor::empty([0; 4], &self.buffer.device());
-        self.buffer = std::mem::replace(&mut self.buffer, none).slice_assign(place, value.tensor::<4>());
+        let none = Tensor::empty([0; 4], (&self.buffer.device(), self.buffer.dtype()));
+        self.buffer = std::mem::replace(&mut self.buffer, none).slice_assign(place, part);
         self.filled = end;
         Ok(())
     }
@@ -83,7 +84,7 @@ impl Growing {
     fn reserve(&mut self, columns: usize) {
         let [rows, _, heads, width] = self.buffer.dims();
         let room = (columns + ROOM).max(columns * 3 / 2);
-        let larger = Tensor::empty([rows, room, heads, width], &self.buffer.device());
+        let larger = Tensor::empty([rows, room, heads, width], (&self.buffer.device(), self.buffer.dtype()));
         let place = [0..rows, 0..self.filled, 0..heads, 0..width].map(Slice::from);
         self.buffer = larger.slice_assign(place, self.buffer.clone().narrow(1, 0, self.filled));
     }

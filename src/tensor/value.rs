@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use burn::tensor::{Bool, DType, DispatchTensor, Int, Shape, Tensor, TensorData};
+use burn::tensor::{Bool, DType, DispatchTensor, FloatDType, Int, Shape, Tensor, TensorData};
 use burn_flex::Flex;
 
 use super::MAX_RANK;
@@ -252,9 +252,9 @@ impl Value {
         Device::of(burn)
     }
 
-    /// Its float tensor, where the rank does not matter: it is not looked at by what is done with it.
+    /// Its float tensor in 32 bits, where the rank does not matter: it is not looked at by what is done with it.
     pub(super) fn any_rank(&self) -> Tensor<1> {
-        Tensor::from_dispatch(self.raw.clone())
+        widened(Tensor::from_dispatch(self.raw.clone()))
     }
 
     /// The same value with what `change` makes of its float tensor.
@@ -273,11 +273,19 @@ impl Value {
         self.shape.len().max(1)
     }
 
-    /// The float tensor of rank `D` (rank 1 for a scalar).
+    /// The float tensor of rank `D` (rank 1 for a scalar), in 32 bits: what is computed with.
     ///
     /// # Panics
     /// If the value has another rank or kind; callers check with `shape` and `kind`.
     pub fn tensor<const D: usize>(&self) -> Tensor<D> {
+        widened(self.held_tensor())
+    }
+
+    /// The float tensor of rank `D` as it is held: what elements are moved in.
+    ///
+    /// # Panics
+    /// As [`tensor`](Value::tensor) does.
+    pub(super) fn held_tensor<const D: usize>(&self) -> Tensor<D> {
         assert!(
             self.kind == Kind::Float && self.raw_rank() == D,
             "a float tensor of rank {D} was expected, found {self:?}"
@@ -365,25 +373,25 @@ impl Value {
         }
     }
 
-    /// Elements of a 32-bit float value as they lie in host memory, if they do: on the CPU nothing is copied unless the
-    /// value is a strided view.
+    /// Elements of a float value as they lie in host memory, if they do: on the CPU nothing is copied unless the value is a
+    /// strided view or held in 16 bits.
     pub fn host_f32(&self) -> Option<HostF32> {
         if self.kind != Kind::Float {
             return None;
         }
-        let tensor = Tensor::<1>::from_dispatch(self.raw.clone()).try_into_primitive::<Flex>().ok()?;
+        let tensor = self.any_rank().try_into_primitive::<Flex>().ok()?;
         if tensor.dtype() != DType::F32 {
             return None;
         }
         Some(HostF32::new(if tensor.is_contiguous() { tensor } else { tensor.to_contiguous() }))
     }
 
-    /// A 32-bit float value as it lies in host memory, if it does: transposed and cut views are not copied.
+    /// A float value as it lies in host memory, if it does: transposed and cut views are not copied, what is held in 16 bits is.
     pub fn host_view(&self) -> Option<HostView> {
         if self.kind != Kind::Float {
             return None;
         }
-        let tensor = Tensor::<1>::from_dispatch(self.raw.clone()).try_into_primitive::<Flex>().ok()?;
+        let tensor = self.any_rank().try_into_primitive::<Flex>().ok()?;
         if tensor.dtype() != DType::F32 {
             return None;
         }
@@ -422,6 +430,14 @@ impl Value {
 
     fn flat_raw(&self) -> DispatchTensor {
         self.clone().reshaped(&[self.count()]).raw
+    }
+}
+
+/// In 32 bits, exactly; what is in them already is not touched.
+fn widened<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
+    match tensor.dtype() {
+        DType::F16 | DType::BF16 => tensor.cast(FloatDType::F32),
+        _ => tensor,
     }
 }
 

@@ -31,6 +31,7 @@ mod manual;
 mod mistakes;
 mod nonsense;
 mod parity;
+mod precision;
 mod pty;
 mod pytorch;
 mod schema;

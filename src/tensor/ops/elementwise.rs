@@ -197,7 +197,7 @@ impl Value {
         to.extend_from_slice(shape);
         let to = fixed::<MAX_RANK>(&to);
         let out = match self.kind() {
-            Kind::Float => Value::float(padded.tensor::<MAX_RANK>().expand::<MAX_RANK, _>(to)),
+            Kind::Float => Value::float(padded.held_tensor::<MAX_RANK>().expand::<MAX_RANK, _>(to)),
             Kind::Int => Value::int(padded.int_tensor::<MAX_RANK>().expand::<MAX_RANK, _>(to)),
             Kind::Bool => Value::boolean(padded.bool_tensor::<MAX_RANK>().expand::<MAX_RANK, _>(to)),
         };

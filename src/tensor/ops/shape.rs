@@ -91,7 +91,7 @@ impl Value {
         let lines = self.along(axis);
         let part = burn::tensor::Slice::new(start as isize, Some(end as isize), step as isize);
         let out = match self.kind() {
-            Kind::Float => Value::float(lines.tensor::<3>().slice_dim(1, part)),
+            Kind::Float => Value::float(lines.held_tensor::<3>().slice_dim(1, part)),
             Kind::Int => Value::int(lines.int_tensor::<3>().slice_dim(1, part)),
             Kind::Bool => Value::boolean(lines.bool_tensor::<3>().slice_dim(1, part)),
         };
@@ -211,9 +211,9 @@ impl Value {
         let axes: Vec<Axis> = order.iter().map(|&i| self.axes()[i]).collect();
         // By rank, not padded: padding a view would copy it, and weights are views.
         let out = match (self.kind(), order) {
-            (Kind::Float, [a, b]) => Value::float(self.tensor::<2>().permute([*a, *b])),
-            (Kind::Float, [a, b, c]) => Value::float(self.tensor::<3>().permute([*a, *b, *c])),
-            (Kind::Float, [a, b, c, d]) => Value::float(self.tensor::<4>().permute([*a, *b, *c, *d])),
+            (Kind::Float, [a, b]) => Value::float(self.held_tensor::<2>().permute([*a, *b])),
+            (Kind::Float, [a, b, c]) => Value::float(self.held_tensor::<3>().permute([*a, *b, *c])),
+            (Kind::Float, [a, b, c, d]) => Value::float(self.held_tensor::<4>().permute([*a, *b, *c, *d])),
             _ => self.permuted_padded(order),
         };
         out.with_axes(&axes)
@@ -226,7 +226,7 @@ impl Value {
             std::array::from_fn(|i| if i < missing { i } else { order[i - missing] + missing });
         let padded = self.padded();
         let out = match self.kind() {
-            Kind::Float => Value::float(padded.tensor::<MAX_RANK>().permute(order)),
+            Kind::Float => Value::float(padded.held_tensor::<MAX_RANK>().permute(order)),
             Kind::Int => Value::int(padded.int_tensor::<MAX_RANK>().permute(order)),
             Kind::Bool => Value::boolean(padded.bool_tensor::<MAX_RANK>().permute(order)),
         };
@@ -259,7 +259,9 @@ impl Value {
         let lines = values.iter().map(|value| value.along(axis));
         let out = match kind {
             Kind::Float => {
-                let parts: Vec<Tensor<3>> = lines.map(|value| value.to_float().tensor()).collect();
+                let one_type = values.iter().all(|value| value.dtype_name() == first.dtype_name());
+                let part = |value: Value| if one_type { value.held_tensor() } else { value.to_float().tensor() };
+                let parts: Vec<Tensor<3>> = lines.map(part).collect();
                 Value::float(Tensor::cat(parts, 1))
             }
             Kind::Int => {

@@ -1,0 +1,166 @@
+//! How values are held: the type that weights and activations have in memory.
+//!
+//! Arithmetic is in 32 bits whatever they are held in. In f16 an op reads its inputs and weights widened, exactly, computes, and
+//! what it gives is rounded once: the same on every device, and what a graphics device does whose products of halves are summed
+//! in 32 bits.
+
+use std::fmt;
+use std::str::FromStr;
+
+use burn::tensor::{DType, FloatDType};
+
+use super::device::Device;
+use super::error::TensorError;
+use super::value::{Kind, Value};
+
+/// What weights and activations are held in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Precision {
+    /// 32 bits.
+    #[default]
+    F32,
+    /// 16 bits: half the memory, 11 bits of precision, nothing beyond 65504.
+    F16,
+}
+
+impl Precision {
+    /// Bytes of one number.
+    pub fn bytes(self) -> u64 {
+        match self {
+            Precision::F32 => 4,
+            Precision::F16 => 2,
+        }
+    }
+
+    /// The largest number there is.
+    pub fn largest(self) -> f32 {
+        match self {
+            Precision::F32 => f32::MAX,
+            Precision::F16 => half::f16::MAX.to_f32(),
+        }
+    }
+
+    /// Half the distance between 1 and the next number: the largest relative error of rounding.
+    pub fn rounding(self) -> f64 {
+        match self {
+            Precision::F32 => f64::from(f32::EPSILON) / 2.0,
+            Precision::F16 => half::f16::EPSILON.to_f64() / 2.0,
+        }
+    }
+
+    /// The same, or why values cannot be held so on the device.
+    ///
+    /// # Errors
+    /// If its driver has no such type.
+    pub fn on(self, device: &Device) -> Result<Precision, TensorError> {
+        if self == Precision::F32 || device.burn().supports_dtype(DType::F16) {
+            return Ok(self);
+        }
+        let message = format!(
+            "{} does not hold numbers in f16 (its driver lacks shader-f16); use --dtype f32, or --device cpu",
+            device.name()
+        );
+        Err(TensorError::Device { message })
+    }
+}
+
+impl FromStr for Precision {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "f32" => Ok(Precision::F32),
+            "f16" => Ok(Precision::F16),
+            _ => Err("use f32 or f16".into()),
+        }
+    }
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Precision::F32 => "f32",
+            Precision::F16 => "f16",
+        })
+    }
+}
+
+impl Value {
+    /// The same value as it is held: floats are rounded, to nearest and ties to even, or widened. Whole numbers and truth values
+    /// stay as they are, and so does what is tracked, since rounding has no derivative.
+    pub fn held_in(self, precision: Precision) -> Value {
+        if self.kind() != Kind::Float || self.dtype_name() == precision.to_string() || self.is_tracked() {
+            return self;
+        }
+        let origin = self.origin().map(<[usize]>::to_vec);
+        self.with_raw(|raw| match precision {
+            Precision::F32 => raw,
+            Precision::F16 => raw.cast(FloatDType::F16),
+        })
+        .with_origin(origin)
+    }
+
+    /// The same value held as another one is.
+    pub fn held_like(self, other: &Value) -> Value {
+        self.held_in(if other.dtype_name() == "f16" { Precision::F16 } else { Precision::F32 })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use half::f16;
+    use proptest::prelude::*;
+
+    use super::super::DeviceChoice;
+    use super::super::ops::{BinaryOp, Slice};
+    use super::*;
+
+    fn held(data: &[f32], device: &Device) -> Value {
+        Value::from_f32(data.to_vec(), &[data.len()], device).held_in(Precision::F16)
+    }
+
+    fn devices() -> [Device; 2] {
+        [Device::cpu(), Device::open(DeviceChoice::Vulkan(0)).unwrap()]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+
+        /// Against the crate `half`, which rounds to nearest, ties to even.
+        #[test]
+        fn what_is_held_in_f16_is_rounded_to_the_nearest_half(bits in prop::collection::vec(any::<u32>(), 1..200)) {
+            let device = Device::cpu();
+            let data: Vec<f32> = bits.into_iter().map(f32::from_bits).filter(|x| !x.is_nan()).collect();
+            let wanted: Vec<f32> = data.iter().map(|&x| f16::from_f32(x).to_f32()).collect();
+            prop_assert_eq!(held(&data, &device).read_f32().unwrap(), wanted);
+        }
+    }
+
+    #[test]
+    fn every_device_rounds_alike_and_computes_in_32_bits() {
+        // 2049 lies between two halves; 70000 beyond the largest; 6e-8 is the smallest there is.
+        let data = [0.1, 1.0 / 3.0, 2049.0, 2051.0, 65504.0, 70000.0, -70000.0, 6e-8, 1e-3, f32::NEG_INFINITY];
+        let wanted: Vec<f32> = data.iter().map(|&x| f16::from_f32(x).to_f32()).collect();
+        for device in devices() {
+            assert_eq!(Precision::F16.on(&device).unwrap(), Precision::F16, "{device:?}");
+            let value = held(&data, &device);
+            assert_eq!((value.dtype_name(), value.bytes()), ("f16", 20), "{device:?}");
+            assert_eq!(value.read_f32().unwrap(), wanted, "{device:?}");
+            let sum = value.binary(BinaryOp::Add, &value).unwrap();
+            let doubled: Vec<f32> = wanted.iter().map(|x| x + x).collect();
+            assert_eq!((sum.dtype_name(), sum.read_f32().unwrap()), ("f32", doubled), "{device:?}");
+            let cut = value.slice(&[Slice::Range { start: 1, end: 4, step: 1 }]).unwrap();
+            assert_eq!((cut.dtype_name(), cut.read_f32().unwrap()), ("f16", wanted[1..4].to_vec()), "{device:?}");
+            assert_eq!(value.summary().unwrap().absmax, 65504.0, "{device:?}");
+            assert_eq!(value.summary().unwrap().pos_inf, 1, "{device:?}");
+        }
+    }
+
+    #[test]
+    fn whole_numbers_and_what_is_tracked_stay() {
+        let device = Device::cpu();
+        assert_eq!(Value::from_i64(vec![70000], &[1], &device).held_in(Precision::F16).read_i64().unwrap(), [70000]);
+        let leaf = Value::from_f32(vec![0.1], &[1], &device).leaf();
+        assert_eq!(leaf.held_in(Precision::F16).dtype_name(), "f32");
+    }
+}
