@@ -341,21 +341,17 @@ pub enum LoadError {
     },
     /// More weights than there is memory.
     #[error(
-        "{path} does not fit: its weights take {needed} as {kind}, and {available} of memory are free; up to {fits} \
-         parameters fit here: {advice}a smaller model, or a machine or graphics device with more memory"
+        "{path} does not fit: its weights take {needed}, and {available} of memory are free; {fits} \
+         a smaller model, or a machine or graphics device with more memory"
     )]
     DoesNotFit {
         /// The checkpoint.
         path: String,
         /// What it takes.
         needed: String,
-        /// Held in what.
-        kind: &'static str,
-        /// What to do, up to the word before the smaller model.
-        advice: &'static str,
         /// What there is.
         available: String,
-        /// How many parameters that is.
+        /// How many parameters that is, and what to do, up to the word before the smaller model.
         fits: String,
     },
     /// A tensor larger than the largest buffer of the device.

@@ -41,17 +41,14 @@ pub fn check(path: &str, numbers: u64, precision: Precision, available: Option<u
     match available {
         Some(available) if needed > available => Err(LoadError::DoesNotFit {
             path: path.to_owned(),
-            needed: bytes(needed),
+            needed: format!("{} as {}-bit floats", bytes(needed), precision.bytes() * 8),
             available: bytes(available),
-            kind: match precision {
-                Precision::F32 => "32-bit floats",
-                Precision::F16 => "16-bit floats",
+            fits: {
+                let count = count(available / precision.bytes());
+                let halved = precision == Precision::F32 && needed / 2 <= available;
+                let advice = if halved { "--dtype f16, which halves that, " } else { "" };
+                format!("up to {count} parameters fit here: take {advice}")
             },
-            advice: match precision {
-                Precision::F32 if needed / 2 <= available => "take --dtype f16, which halves that, ",
-                _ => "take ",
-            },
-            fits: count(available / precision.bytes()),
         }),
         _ => Ok(()),
     }
