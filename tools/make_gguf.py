@@ -2,7 +2,7 @@
 """Converts small Hugging Face checkpoints to GGUF as llama.cpp's converter does, for tests.
 
     pip install gguf safetensors numpy torch
-    python tools/make_gguf.py [--type f32|f16|bf16|q8_0|q4_0|q4_1|q5_0|q5_1] [--shards N] [--twin | --twin-config] MODEL... OUT
+    python tools/make_gguf.py [--type f32|f16|bf16|q8_0|q4_0|q4_1|q5_0|q5_1|k] [--shards N] [--twin | --twin-config] MODEL... OUT
 
 For each directory MODEL it writes OUT/NAME.TYPE.gguf: metadata, names, order of rows and types of tensors are those of
 llama.cpp's convert_hf_to_gguf.py, names by the tables of the `gguf` package. With --twin it also writes OUT/NAME.TYPE/, a
@@ -10,10 +10,14 @@ checkpoint in safetensors that must compute the same as the GGUF file: its weigh
 stored blocks, and its configuration lacks what GGUF has no words for (windows of Mistral and Qwen 2, Gemma's score scale).
 With --twin-config it writes only that configuration, and only where it is another one than MODEL's.
 
+With --type k, tensors whose rows are whole blocks are stored as q2_k to q6_k in turn. The `gguf` package reads these and does not
+write them, so their blocks are random bytes with small scales, and only the twin has the same weights.
+
 Families that llama.cpp does not have are refused.
 """
 
 import argparse
+import itertools
 import json
 import math
 import re
@@ -611,6 +615,19 @@ def stored_type(name, data, wanted):
     return wanted if data.shape[-1] % block_size == 0 else Type.F16
 
 
+K_QUANTS = {Type.Q2_K: [80, 82], Type.Q3_K: [108], Type.Q4_K: [0, 2], Type.Q5_K: [0, 2], Type.Q6_K: [208]}
+
+
+def random_blocks(rng, shape, kind):
+    """Blocks of random bytes; at the offsets of `K_QUANTS` are their scales in half precision."""
+    elements, size = gguf.GGML_QUANT_SIZES[kind]
+    data = rng.integers(0, 256, size=(math.prod(shape) // elements, size), dtype=np.uint8)
+    for at in K_QUANTS[kind]:
+        scales = rng.uniform(1e-4, 3e-4, size=(len(data), 1)).astype("<f2")
+        data[:, at : at + 2] = scales.view(np.uint8)
+    return data.reshape(*shape[:-1], -1)
+
+
 # -- Tokenizers --------------------------------------------------------------------------------------------------------
 
 
@@ -733,7 +750,10 @@ def write_twin(m, folder, tensors):
 # -- The file ----------------------------------------------------------------------------------------------------------
 
 
-def convert(source: Path, out: Path, wanted: Type, shards: int, twin: bool, only_config: bool):
+def convert(source: Path, out: Path, word: str, shards: int, twin: bool, only_config: bool):
+    wanted = Type.Q6_K if word == "k" else Type[word.upper()]
+    rng = np.random.default_rng(1)
+    turns = itertools.cycle(K_QUANTS)
     m = Model(source)
     w = gguf.GGUFWriter(None, gguf.MODEL_ARCH_NAMES[m.arch])
     w.add_name(source.name)
@@ -744,11 +764,15 @@ def convert(source: Path, out: Path, wanted: Type, shards: int, twin: bool, only
     undone, written = {}, []
     for name, data, back in convert_tensors(m):
         kind = stored_type(name, data, wanted)
-        stored = gguf.quants.quantize(np.ascontiguousarray(data, dtype=np.float32), kind)
+        if kind in K_QUANTS:
+            kind = next(turns)
+            stored = random_blocks(rng, data.shape, kind)
+        else:
+            stored = gguf.quants.quantize(np.ascontiguousarray(data, dtype=np.float32), kind)
         written.append((name, stored, kind))
         values = gguf.quants.dequantize(stored, kind).reshape(data.shape)
         undone.update({theirs: undo(values) for theirs, undo in back.items()})
-    stem = f"{source.name}.{wanted.name.lower()}"
+    stem = f"{source.name}.{word}"
     out.mkdir(parents=True, exist_ok=True)
     if shards > 1:
         w.split_max_tensors = -(-len(written) // shards)
@@ -767,7 +791,7 @@ def convert(source: Path, out: Path, wanted: Type, shards: int, twin: bool, only
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--type", default="f32", choices=["f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "q5_0", "q5_1"])
+    parser.add_argument("--type", default="f32", choices=["f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "q5_0", "q5_1", "k"])
     parser.add_argument("--shards", type=int, default=1)
     parser.add_argument("--twin", action="store_true")
     parser.add_argument("--twin-config", action="store_true")
@@ -775,7 +799,7 @@ def main():
     parser.add_argument("out", type=Path)
     args = parser.parse_args()
     for model in args.models:
-        convert(model, args.out, Type[args.type.upper()], args.shards, args.twin, args.twin_config)
+        convert(model, args.out, args.type, args.shards, args.twin, args.twin_config)
 
 
 if __name__ == "__main__":

@@ -83,7 +83,6 @@ fn experts(facts: &Facts, model_type: &str, class: &str) -> Result<Description, 
     description
         .set("hidden_act", "silu")
         .set("num_experts", count)
-        .set("num_local_experts", count)
         .set("num_experts_per_tok", facts.need_size("expert_used_count")?)
         .set("decoder_sparse_step", 1)
         .set("mlp_only_layers", json!(dense))
