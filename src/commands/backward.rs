@@ -1,27 +1,44 @@
 //! `backward`, `info gradients` and `save gradients`.
 
+pub(super) mod walking;
+
 use super::console::{Console, Done};
 use super::fail::Fail;
 use super::table::Call;
 use crate::answer::numbers::significant;
 use crate::answer::{Answer, Cell, Table};
+use crate::debugger::is_stream;
 use crate::lang::{LangError, Span, parse_expr};
 use crate::tensor::ops::{Reduction, Slice};
 use crate::tensor::{Kind, Value, unravel};
 
 /// Norms beyond these are marked: the thresholds of torchlens.
-const VANISHING: f64 = 1e-7;
-const EXPLODING: f64 = 1e4;
+pub(super) const VANISHING: f64 = 1e-7;
+pub(super) const EXPLODING: f64 = 1e4;
 
-/// `backward EXPR`.
+/// `backward [-step|-all-at-once] EXPR`, `backward -leave`.
 pub fn backward(console: &mut Console, call: Call<'_, '_>) -> Done {
-    let text = call.args.rest;
-    if text.is_empty() {
-        let error = LangError::new("expected a number to take the gradient of", Span::at(call.args.offset));
-        return Err(Fail::At(error.help("backward logit(\" Mary\") - logit(\" John\"), backward loss")));
+    let (how, text, offset) = way(call.args.rest, call.args.offset);
+    if how == Way::Leave {
+        if console.session.walking().is_none() {
+            return Err(Fail::because("no backward pass is being stepped through"));
+        }
+        console.session.leave_walk();
+        return Ok(Answer::Text("Motions are those of the forward pass again; the gradients so far stay.".into()));
     }
-    let expr = parse_expr(text, call.args.offset)?;
-    let found = console.session.backward(&expr, text, call.progress)?;
+    if text.is_empty() {
+        let error = LangError::new("expected a number to take the gradient of", Span::at(offset));
+        return Err(Fail::At(error.help("backward logit(\" Mary\") - logit(\" John\"), backward -step loss")));
+    }
+    let expr = parse_expr(text, offset)?;
+    let found = match how {
+        Way::Step => {
+            let stop = console.session.walk_backward(&expr, text)?;
+            return walking::arrived(console, stop);
+        }
+        Way::AtOnce => console.session.backward_at_once(&expr, text, call.progress)?,
+        _ => console.session.backward(&expr, text, call.progress)?,
+    };
     let mut lines = vec![format!("{} = {}", found.target, significant(found.value, 6))];
     if found.cut {
         lines.push(
@@ -32,15 +49,38 @@ pub fn backward(console: &mut Console, call: Call<'_, '_>) -> Done {
     Ok(Answer::Text(lines.join("\n")))
 }
 
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    BySegments,
+    AtOnce,
+    Step,
+    Leave,
+}
+
+/// How, and the expression with the byte that it begins at. A minus in front of an expression is no option.
+fn way(text: &str, offset: usize) -> (Way, &str, usize) {
+    for (name, way) in
+        [("-step", Way::Step), ("-all-at-once", Way::AtOnce), ("-leave", Way::Leave), ("--", Way::BySegments)]
+    {
+        let Some(rest) =
+            text.strip_prefix(name).filter(|rest| rest.is_empty() || rest.starts_with(char::is_whitespace))
+        else {
+            continue;
+        };
+        let rest = rest.trim_start();
+        return (way, rest, offset + text.len() - rest.len());
+    }
+    (Way::BySegments, text, offset)
+}
+
 /// The answer of `info gradients`: what the stream carries back at each block.
 pub(super) fn table(console: &mut Console) -> Done {
     let gradients = console.session.gradients().map_err(Fail::because)?;
     let title = format!("Gradient of {} = {}", gradients.target, significant(gradients.value, 6));
     let program = console.session.run.program.clone();
     let row = console.session.focus.row;
-    let streams = |site: &str| site == "embed" || site.ends_with(".resid_pre") || site.ends_with(".resid_post");
     let mut rows = Vec::new();
-    for (op, site) in program.sites().iter().enumerate().filter(|(_, site)| streams(site)) {
+    for (op, site) in program.sites().iter().enumerate().filter(|(_, site)| is_stream(site)) {
         let Ok(gradient) = console.session.gradient(op) else { continue };
         let gradient = gradient.slice(&[Slice::At(row)])?;
         let norm = gradient.reduce(Reduction::Norm)?;

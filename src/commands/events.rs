@@ -1,5 +1,6 @@
 //! Commands that stop on what happens: `watch` and `catch`.
 
+use super::backward::{EXPLODING, VANISHING};
 use super::breakpoints::{check_at, named};
 use super::console::{Console, Done};
 use super::fail::Fail;
@@ -21,7 +22,8 @@ const JUMP: f64 = 10.0;
 const SATURATED: f64 = 0.999;
 
 /// The words after `catch`.
-pub const EVENTS: [&str; 8] = ["nan", "inf", "overflow", "norm-jump", "dead", "saturated", "token", "pass"];
+pub const EVENTS: [&str; 10] =
+    ["nan", "inf", "overflow", "norm-jump", "dead", "saturated", "vanish", "explode", "token", "pass"];
 
 /// `watch EXPR [if EXPR]`.
 pub fn watch(console: &mut Console, call: Call<'_, '_>) -> Done {
@@ -67,6 +69,8 @@ pub fn catch(console: &mut Console, call: Call<'_, '_>) -> Done {
         "overflow" => with_number(after, at, NEAR_OVERFLOW, Catch::Overflow)?,
         "norm-jump" => with_number(after, at, JUMP, Catch::NormJump)?,
         "saturated" => with_number(after, at, SATURATED, Catch::Saturated)?,
+        "vanish" => with_number(after, at, VANISHING, Catch::Vanish)?,
+        "explode" => with_number(after, at, EXPLODING, Catch::Explode)?,
         "pass" => (Catch::Pass, after, at),
         "token" => tokens(console, after, at)?,
         _ => {
@@ -168,7 +172,9 @@ fn tokens<'a>(console: &mut Console, rest: &'a str, offset: usize) -> Result<(Ca
 fn described(catch: &Catch, location: Option<String>) -> String {
     let mut text = catch.word().to_string();
     match catch {
-        Catch::Overflow(x) | Catch::NormJump(x) | Catch::Saturated(x) => text.push_str(&format!(" {x}")),
+        Catch::Overflow(x) | Catch::NormJump(x) | Catch::Saturated(x) | Catch::Vanish(x) | Catch::Explode(x) => {
+            text.push_str(&format!(" {x}"))
+        }
         Catch::Token(ids) => ids.iter().for_each(|id| text.push_str(&format!(" {id}"))),
         _ => {}
     }

@@ -1,5 +1,6 @@
 //! Commands that move the cursor.
 
+use super::backward::walking;
 use super::console::{Console, Done};
 use super::fail::Fail;
 use super::places;
@@ -10,6 +11,7 @@ use crate::lang::words::{parse_count, words};
 
 pub fn run(console: &mut Console, call: Call<'_, '_>) -> Done {
     no_arguments(&call)?;
+    console.session.leave_walk();
     let start = console.session.start();
     if let Some(stop) = console.session.fired() {
         return console.arrived(stop);
@@ -20,21 +22,31 @@ pub fn run(console: &mut Console, call: Call<'_, '_>) -> Done {
 
 pub fn start(console: &mut Console, call: Call<'_, '_>) -> Done {
     no_arguments(&call)?;
+    console.session.leave_walk();
     let stop = console.session.start();
     console.arrived(stop)
 }
 
-pub fn step(console: &mut Console, call: Call<'_, '_>) -> Done {
+pub fn step(console: &mut Console, mut call: Call<'_, '_>) -> Done {
+    if let Some(done) = walking::motion(console, &mut call, "step") {
+        return done;
+    }
     let count = count(&call)?.unwrap_or(1);
     travel(console, call, Motion::Step(count), Direction::Forward)
 }
 
-pub fn next(console: &mut Console, call: Call<'_, '_>) -> Done {
+pub fn next(console: &mut Console, mut call: Call<'_, '_>) -> Done {
+    if let Some(done) = walking::motion(console, &mut call, "next") {
+        return done;
+    }
     let count = count(&call)?.unwrap_or(1);
     travel(console, call, Motion::Next(count), Direction::Forward)
 }
 
-pub fn finish(console: &mut Console, call: Call<'_, '_>) -> Done {
+pub fn finish(console: &mut Console, mut call: Call<'_, '_>) -> Done {
+    if let Some(done) = walking::motion(console, &mut call, "finish") {
+        return done;
+    }
     no_arguments(&call)?;
     let run = &console.session.run;
     let end = match run.at_end() {
@@ -53,13 +65,17 @@ pub fn finish(console: &mut Console, call: Call<'_, '_>) -> Done {
 
 pub fn until(console: &mut Console, call: Call<'_, '_>) -> Done {
     let to = places::mark(&console.session, call.args.rest, call.args.offset)?;
+    console.session.leave_walk();
     if !console.session.run.live {
         console.session.start();
     }
     travel(console, call, Motion::To(to), Direction::Forward)
 }
 
-pub fn go_on(console: &mut Console, call: Call<'_, '_>) -> Done {
+pub fn go_on(console: &mut Console, mut call: Call<'_, '_>) -> Done {
+    if let Some(done) = walking::motion(console, &mut call, "continue") {
+        return done;
+    }
     if let Some(times) = count(&call)? {
         let ids = console.session.last_stop.as_ref().map(|stop| stop.ids.clone()).unwrap_or_default();
         if ids.is_empty() {
@@ -78,7 +94,10 @@ pub fn go_on(console: &mut Console, call: Call<'_, '_>) -> Done {
     travel(console, call, Motion::Continue, Direction::Forward)
 }
 
-pub fn layer(console: &mut Console, call: Call<'_, '_>) -> Done {
+pub fn layer(console: &mut Console, mut call: Call<'_, '_>) -> Done {
+    if let Some(done) = walking::motion(console, &mut call, "layer") {
+        return done;
+    }
     match count(&call)? {
         None => travel(console, call, Motion::Layer, Direction::Forward),
         Some(layer) => {
@@ -94,27 +113,42 @@ pub fn layer(console: &mut Console, call: Call<'_, '_>) -> Done {
     }
 }
 
-pub fn reverse_step(console: &mut Console, call: Call<'_, '_>) -> Done {
+pub fn reverse_step(console: &mut Console, mut call: Call<'_, '_>) -> Done {
+    if let Some(done) = walking::motion(console, &mut call, "reverse-step") {
+        return done;
+    }
     let count = count(&call)?.unwrap_or(1);
     travel(console, call, Motion::Step(count), Direction::Backward)
 }
 
-pub fn reverse_next(console: &mut Console, call: Call<'_, '_>) -> Done {
+pub fn reverse_next(console: &mut Console, mut call: Call<'_, '_>) -> Done {
+    if let Some(done) = walking::motion(console, &mut call, "reverse-next") {
+        return done;
+    }
     let count = count(&call)?.unwrap_or(1);
     travel(console, call, Motion::Next(count), Direction::Backward)
 }
 
-pub fn reverse_finish(console: &mut Console, call: Call<'_, '_>) -> Done {
+pub fn reverse_finish(console: &mut Console, mut call: Call<'_, '_>) -> Done {
+    if let Some(done) = walking::motion(console, &mut call, "reverse-finish") {
+        return done;
+    }
     no_arguments(&call)?;
     travel(console, call, Motion::Finish, Direction::Backward)
 }
 
-pub fn reverse_continue(console: &mut Console, call: Call<'_, '_>) -> Done {
+pub fn reverse_continue(console: &mut Console, mut call: Call<'_, '_>) -> Done {
+    if let Some(done) = walking::motion(console, &mut call, "reverse-continue") {
+        return done;
+    }
     no_arguments(&call)?;
     travel(console, call, Motion::Continue, Direction::Backward)
 }
 
-pub fn reverse_layer(console: &mut Console, call: Call<'_, '_>) -> Done {
+pub fn reverse_layer(console: &mut Console, mut call: Call<'_, '_>) -> Done {
+    if let Some(done) = walking::motion(console, &mut call, "reverse-layer") {
+        return done;
+    }
     no_arguments(&call)?;
     travel(console, call, Motion::Layer, Direction::Backward)
 }

@@ -127,7 +127,7 @@ impl Console {
 }
 
 /// `Breakpoint 1`, `Breakpoints 1, 3`, `Watchpoint 2 (max($cursor))`: what fired.
-fn headline(stop: &Stop) -> String {
+pub(super) fn headline(stop: &Stop) -> String {
     let ids: Vec<String> = stop.ids.iter().map(usize::to_string).collect();
     match stop.findings.as_slice() {
         [only] if stop.ids.len() == 1 => match only.kind {

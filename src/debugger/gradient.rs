@@ -4,8 +4,13 @@
 //! tape of one op is held, whatever the size of the model; values come from the recording, or are computed again. Edits are
 //! part of the function: what an assignment has replaced no longer counts.
 
+mod at_once;
+mod walk;
+
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
+
+pub use walk::Walk;
 
 use super::branch::Branch;
 use super::mark::Mark;
@@ -34,6 +39,17 @@ pub struct Gradients {
     revision: u64,
     /// By op, for all rows; none where the number does not depend on the site.
     values: Vec<Option<Value>>,
+    /// Gradients from this op on are whole; those before still lack what ops not pulled back yet will add.
+    reached: usize,
+    /// Whether it is gone through step by step.
+    walked: bool,
+}
+
+impl Gradients {
+    /// The op whose gradient has become whole last.
+    pub fn at(&self) -> usize {
+        self.reached
+    }
 }
 
 /// Why there is no gradient.
@@ -98,6 +114,24 @@ impl Session {
     /// # Errors
     /// If the expression is no number that has a gradient, asks for what has not been computed, or the device fails.
     pub fn backward(&mut self, expr: &Expr, text: &str, progress: Progress<'_>) -> Result<&Gradients, NoGradient> {
+        let mut found = self.begin_backward(expr, text)?;
+        let last = found.reached;
+        while found.reached > 0 {
+            let site = &self.run.program.ops[found.reached].site;
+            progress(site, (last - found.reached) as u64, last as u64);
+            if self.interrupt.load(Ordering::SeqCst) {
+                return Err(NoGradient::Because(format!("interrupted at {site}")));
+            }
+            self.pull_one(&mut found)?;
+        }
+        Ok(self.gradients.insert(found))
+    }
+
+    /// The gradients at what an expression reads, before anything is pulled back.
+    ///
+    /// # Errors
+    /// As [`backward`](Session::backward).
+    pub(super) fn begin_backward(&mut self, expr: &Expr, text: &str) -> Result<Gradients, NoGradient> {
         let pass = self.run.pass;
         let ops = ops_of(self, expr);
         let mut given = HashMap::new();
@@ -108,29 +142,30 @@ impl Session {
         let value = number.untracked().read_scalar()?;
         let one = Value::from_f32(vec![1.0], &[1], self.run.device());
         let pulled = number.pull(&one).ok_or_else(|| NoGradient::Because("nothing to follow back".into()))?;
-        let program = self.run.program.clone();
-        let mut values: Vec<Option<Value>> = vec![None; program.ops.len()];
+        let mut values: Vec<Option<Value>> = vec![None; self.run.program.ops.len()];
         for (&op, leaf) in &given {
             values[op] = pulled.at(leaf);
         }
-        let last = ops.iter().max().map_or(0, |op| op + 1);
-        let mut cut = false;
-        for op in (0..last).rev() {
-            let Some(seed) = values[op].clone() else { continue };
-            progress(&program.ops[op].site, (last - op) as u64, last as u64);
-            if self.interrupt.load(Ordering::SeqCst) {
-                return Err(NoGradient::Because(format!("interrupted at {}", program.ops[op].site)));
-            }
+        let reached = ops.iter().copied().max().unwrap_or(0);
+        let (branch, revision) = (self.run.current, self.run.revision());
+        let (target, cut, walked) = (text.to_string(), false, false);
+        Ok(Gradients { target, value, pass, cut, branch, revision, values, reached, walked })
+    }
+
+    /// Pulls the gradient that became whole last back to what its op read; the op before it is whole then.
+    pub(super) fn pull_one(&mut self, found: &mut Gradients) -> Result<(), NoGradient> {
+        let (program, op) = (self.run.program.clone(), found.reached);
+        if let Some(seed) = found.values[op].clone() {
             let current = self.run.current;
-            let (found, earlier) = self.run.branches[current].pull_back(&program, Mark { pass, op }, &seed)?;
-            cut |= earlier;
-            for (input, gradient) in found {
-                add(&mut values[input], gradient)?;
+            let at = Mark { pass: found.pass, op };
+            let (pulled, earlier) = self.run.branches[current].pull_back(&program, at, &seed)?;
+            found.cut |= earlier;
+            for (input, gradient) in pulled {
+                add(&mut found.values[input], gradient)?;
             }
         }
-        let (branch, revision) = (self.run.current, self.run.revision());
-        self.gradients = Some(Gradients { target: text.to_string(), value, pass, cut, branch, revision, values });
-        Ok(self.gradients.as_ref().expect("just put there"))
+        found.reached = op.saturating_sub(1);
+        Ok(())
     }
 
     /// The gradients at hand.
@@ -157,7 +192,13 @@ impl Session {
     /// # Errors
     /// If there are no gradients, or the site holds whole numbers.
     pub fn gradient(&mut self, op: usize) -> Result<Value, String> {
-        let found = self.gradients()?.values[op].clone();
+        let gradients = self.gradients()?;
+        if op < gradients.reached {
+            let ops = &self.run.program.ops;
+            let (site, at) = (&ops[op].site, &ops[gradients.reached].site);
+            return Err(format!("the backward pass has not come to {site} yet: it is at {at}; step or continue"));
+        }
+        let found = gradients.values[op].clone();
         if let Some(found) = found {
             return Ok(found);
         }
@@ -178,6 +219,11 @@ impl Session {
         let (program, current) = (self.run.program.clone(), self.run.current);
         let mut sum = None;
         for op in (0..program.ops.len()).filter(|&op| program.ops[op].weights.contains(&id)) {
+            if op < gradients.reached {
+                let at = &program.ops[gradients.reached].site;
+                let site = &program.ops[op].site;
+                return Err(format!("the backward pass has not come to {site}, which reads {id}: it is at {at}"));
+            }
             let Some(seed) = &gradients.values[op] else { continue };
             let at = Mark { pass: gradients.pass, op };
             if let Some(found) = self.run.branches[current].pull_weight(&program, at, id, seed).map_err(text)? {

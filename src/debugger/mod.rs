@@ -25,7 +25,7 @@ pub use branch::{Branch, RecordStatus};
 pub use edit::{Ablation, Change, Edit, Target};
 pub use edit_file::EditFile;
 pub use focus::Focus;
-pub use gradient::{Gradients, NoGradient, number_of, ops_of};
+pub use gradient::{Gradients, NoGradient, Walk, number_of, ops_of};
 pub use mark::Mark;
 pub use names::Names;
 pub use pass::Chosen;
@@ -35,7 +35,7 @@ pub use scope::RunScope;
 pub use session::{Progress, Session, Settings};
 pub use stops::{
     Catch, Condition, Crossing, Disposition, HitCondition, Keep, Kind, Print, StopPoint, StopPoints, Tally, Trace,
-    Watch,
+    Watch, is_stream,
 };
 pub use trail::Trail;
 pub use travel::{Direction, Finding, Motion, Reason, Stop};

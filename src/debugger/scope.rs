@@ -93,11 +93,15 @@ impl<'a> RunScope<'a> {
     }
 
     fn just_computed(&mut self, head: Option<usize>) -> Result<Value, String> {
-        let run = &self.session.run;
-        let Some(op) = run.cursor.checked_sub(1) else {
-            return Err("nothing has been computed: the cursor is at the start of the pass".into());
+        let value = match self.session.walked_gradient(self.row) {
+            Some(gradient) if self.given.is_none() => gradient?,
+            _ => {
+                let Some(op) = self.session.run.cursor.checked_sub(1) else {
+                    return Err("nothing has been computed: the cursor is at the start of the pass".into());
+                };
+                self.focused_row(op)?
+            }
         };
-        let value = self.focused_row(op)?;
         let Some(head) = head else { return Ok(value) };
         let Some(axis) = value.axes().iter().position(|axis| *axis == Axis::Head) else { return Ok(value) };
         let mut slices = vec![Slice::All; axis];

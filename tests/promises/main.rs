@@ -44,5 +44,6 @@ mod stops;
 mod tokens;
 mod tour;
 mod travel;
+mod walking;
 mod weights;
 mod words;

@@ -7,11 +7,21 @@ pub const COMMANDS: &[Command] = &[
     Command {
         name: "backward",
         short: &["bw"],
-        usage: "backward EXPR",
+        usage: "backward EXPR\nbackward -all-at-once EXPR\nbackward -step EXPR\nbackward -leave",
         about: "take the gradient of a number over the current pass at every site",
-        help: "Then grad(SITE) and grad(param(\"ROLE\")) are values like any other. Edits in force are part of the function.",
+        help: "Then grad(SITE) and grad(param(\"ROLE\")) are values like any other. Edits in force are part of the function. One op's tape is held \
+               at a time; -all-at-once holds that of the whole pass, and finds the same. With -step the backward pass is gone through like \
+               the forward one, from the number to the input: step, next, finish and continue are its motions, in conditions $ is \
+               the gradient just made whole, breakpoints stop on sites when their gradient is whole and on modules when that of their \
+               output is, catch nan, inf, overflow, vanish and explode look at gradients. -leave ends that.",
+        options: &[
+            ("-all-at-once", "one tape for the whole pass"),
+            ("-step", "stop before anything is pulled back"),
+            ("-leave", "motions are those of the forward pass again"),
+        ],
         examples: &[
             "run\nbackward logit(\" Mary\") - logit(\" John\")\nprint/3t abs(grad(L2.attn.pattern)[head=3, q=-1])",
+            "run\nbackward -step loss\nnext\nfinish\ncatch vanish 1e-3\ncontinue",
             "run\nbackward loss\ninfo gradients\nprint norm(grad(param(\"L0.mlp.W_in\")))",
         ],
         takes: Takes::Expression,

@@ -51,6 +51,7 @@ impl Session {
             Catch::Token(_) | Catch::Pass => false,
             Catch::NormJump(_) => op.kernel == Kernel::Add && op.inputs.len() > 1 && op.layer.is_some(),
             Catch::Saturated(_) => matches!(op.kernel, Kernel::Pattern { .. }) || op.site == "pooler.out",
+            Catch::Vanish(_) | Catch::Explode(_) => is_stream(&op.site),
             _ => op.kernel != Kernel::Same,
         }
     }
@@ -64,6 +65,8 @@ impl Session {
         match catch {
             Catch::Token(ids) => return Ok(self.chosen_among(ids)),
             Catch::Pass => return Ok((here.op == 0 && here.pass > 0).then(Vec::new)),
+            // These are about gradients, which there are none of going forward.
+            Catch::Vanish(_) | Catch::Explode(_) => return Ok(None),
             _ => {}
         }
         let Some(op) = here.op.checked_sub(1) else { return Ok(None) };
@@ -77,7 +80,7 @@ impl Session {
             Catch::Dead => return self.died(at, &program.ops[op]),
             Catch::NormJump(factor) => return self.jumped(at, &program.ops[op], *factor),
             Catch::Saturated(share) => return self.saturated(at, &program.ops[op], *share),
-            Catch::Token(_) | Catch::Pass => (false, ""),
+            Catch::Vanish(_) | Catch::Explode(_) | Catch::Token(_) | Catch::Pass => (false, ""),
         };
         if !happened {
             return Ok(None);
@@ -293,6 +296,11 @@ impl Session {
         }
         Ok((!found.is_empty()).then_some(found))
     }
+}
+
+/// Whether a site is the residual stream at the edge of a block.
+pub fn is_stream(site: &str) -> bool {
+    site == "embed" || site.ends_with(".resid_pre") || site.ends_with(".resid_post")
 }
 
 /// The heads of a value that are zero throughout.

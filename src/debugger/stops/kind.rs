@@ -62,6 +62,10 @@ pub enum Catch {
     /// A head whose every query gives this share of its attention to one key, or a tanh with so many of its outputs this near
     /// to one.
     Saturated(f64),
+    /// On the way back: a gradient of the residual stream whose norm is below this, where those it comes from are not.
+    Vanish(f64),
+    /// On the way back: one whose norm is above this.
+    Explode(f64),
     /// One of these tokens is chosen.
     Token(Vec<u32>),
     /// A pass begins after that of the prompt.
@@ -78,6 +82,8 @@ impl Catch {
             Catch::NormJump(_) => "norm-jump",
             Catch::Dead => "dead",
             Catch::Saturated(_) => "saturated",
+            Catch::Vanish(_) => "vanish",
+            Catch::Explode(_) => "explode",
             Catch::Token(_) => "token",
             Catch::Pass => "pass",
         }

@@ -1,0 +1,245 @@
+//! The backward pass step by step: a cursor of its own, which goes through the ops in the order in which gradients become whole.
+//!
+//! It stands at an op when all readers of the op have been pulled back, so that the gradient there is whole, and before it is
+//! pulled back itself. Stop points are those of the forward pass: on a site when its gradient is whole, on a module when that of
+//! its output is.
+
+use std::sync::atomic::Ordering;
+
+use super::super::mark::Mark;
+use super::super::scope::RunScope;
+use super::super::session::{Progress, Session};
+use super::super::stops::{Catch, Crossing, Kind, StopPoint, is_stream};
+use super::super::travel::{Finding, Reason, Stop};
+use super::{Gradients, NoGradient};
+use crate::lang::{Expr, eval};
+use crate::program::Program;
+use crate::tensor::Value;
+use crate::tensor::ops::{Reduction, Slice};
+
+/// How far to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Walk {
+    /// So many ops that have a gradient.
+    Step(u64),
+    /// The same, a module whose output is here being one step.
+    Next(u64),
+    /// To the gradient of what the present module read.
+    Finish,
+    /// To the next stop.
+    Continue,
+}
+
+impl Session {
+    /// Begins to walk: at the last op that the expression reads.
+    ///
+    /// # Errors
+    /// As [`Session::backward`].
+    pub fn walk_backward(&mut self, expr: &Expr, text: &str) -> Result<Stop, NoGradient> {
+        let mut found = self.begin_backward(expr, text)?;
+        found.walked = true;
+        self.gradients = Some(found);
+        Ok(self.walk_stop().unwrap_or_else(|| self.walked(Reason::Step)))
+    }
+
+    /// The backward pass that is being walked through, if there is one and what it is of has not changed.
+    pub fn walking(&self) -> Option<&Gradients> {
+        self.gradients().ok().filter(|gradients| gradients.walked)
+    }
+
+    /// Leaves it where it is: motions are those of the forward pass again.
+    pub fn leave_walk(&mut self) {
+        if let Some(gradients) = &mut self.gradients {
+            gradients.walked = false;
+        }
+    }
+
+    /// Goes on.
+    ///
+    /// # Errors
+    /// If the device fails, or an edit does not fit.
+    pub fn walk(&mut self, walk: Walk, progress: Progress<'_>) -> Result<Stop, NoGradient> {
+        let Some(mut found) = self.gradients.take() else {
+            return Err(NoGradient::Because("there is no backward pass".into()));
+        };
+        let stop = self.go_back(&mut found, walk, progress);
+        found.walked &= !matches!(&stop, Ok(stop) if stop.reason == Reason::End);
+        self.gradients = Some(found);
+        stop
+    }
+
+    fn go_back(&mut self, found: &mut Gradients, walk: Walk, progress: Progress<'_>) -> Result<Stop, NoGradient> {
+        let program = self.run.program.clone();
+        let from = found.reached;
+        let times = match walk {
+            Walk::Step(n) | Walk::Next(n) => n.max(1),
+            _ => 1,
+        };
+        for _ in 0..times {
+            let below = target(&program, walk, found.reached);
+            loop {
+                if self.interrupt.swap(false, Ordering::SeqCst) {
+                    return Ok(self.walked_at(found, Reason::Interrupt));
+                }
+                if found.reached == 0 {
+                    return Ok(self.walked_at(found, Reason::End));
+                }
+                progress(&program.ops[found.reached].site, (from - found.reached) as u64, from as u64);
+                self.pull_one(found)?;
+                if found.values[found.reached].is_none() {
+                    continue;
+                }
+                // Conditions and commands look at the gradients so far.
+                self.gradients = Some(found.clone());
+                if let Some(stop) = self.walk_stop() {
+                    return Ok(stop);
+                }
+                if below.is_some_and(|below| found.reached < below) {
+                    break;
+                }
+            }
+        }
+        Ok(self.walked_at(found, Reason::Step))
+    }
+
+    /// The stop at the present op, if a stop point fires there.
+    fn walk_stop(&mut self) -> Option<Stop> {
+        let at = self.gradients.as_ref()?.reached;
+        let program = self.run.program.clone();
+        let mut stop = self.walked(Reason::Stopped);
+        let points: Vec<StopPoint> = self.stops.iter().filter(|point| point.enabled).cloned().collect();
+        for point in points {
+            let Some(crossing) = point.crossings.iter().find(|crossing| meets(&program, crossing, at)) else {
+                continue;
+            };
+            let found = match &point.kind {
+                Kind::Break => Ok(Some(Vec::new())),
+                Kind::Catch(catch) => self.caught_backward(catch, at),
+                // Values do not change on the way back.
+                Kind::Watch(_) | Kind::Trace(_) | Kind::Print(_) => Ok(None),
+            };
+            let held = match (found, &point.condition) {
+                (Ok(Some(lines)), Some(condition)) => {
+                    let row = crossing.row.map(|row| self.row(row));
+                    let mut scope = RunScope::at_stop(self, crossing.head, row);
+                    eval::condition(&condition.expr, &mut scope)
+                        .map(|holds| holds.then_some(lines))
+                        .map_err(|error| crate::lang::explained(&condition.text, &error))
+                }
+                (found, _) => found,
+            };
+            match held {
+                Ok(None) => {}
+                Err(message) => {
+                    stop.errors.push((point.number, message));
+                    stop.ids.push(point.number);
+                }
+                Ok(Some(lines)) => {
+                    let (fires, gone) = self.stops.hit(point.number);
+                    if !fires {
+                        continue;
+                    }
+                    if gone {
+                        stop.temporary.push(point.number);
+                    }
+                    let (kind, what, commands) = (point.kind.word(), point.location, point.commands);
+                    stop.findings.push(Finding { number: point.number, kind, what, lines, change: None, commands });
+                    stop.ids.push(point.number);
+                }
+            }
+        }
+        (!stop.ids.is_empty()).then_some(stop)
+    }
+
+    /// What a catch finds in the gradient at an op; nothing where it was passed on by an op that reads this one.
+    fn caught_backward(&mut self, catch: &Catch, at: usize) -> Result<Option<Vec<String>>, String> {
+        let text = |error: crate::tensor::TensorError| error.to_string();
+        let bad = |value: &Value| -> Result<Option<String>, String> {
+            let norm = || value.reduce(Reduction::Norm).map_err(text);
+            let summary = value.summary().map_err(text)?;
+            Ok(match catch {
+                Catch::Nan if summary.nan > 0 => Some(format!("{} of {} elements are NaN", summary.nan, summary.count)),
+                Catch::Inf if summary.pos_inf + summary.neg_inf > 0 => {
+                    Some(format!("{} of {} elements are infinite", summary.pos_inf + summary.neg_inf, summary.count))
+                }
+                Catch::Overflow(limit) if summary.absmax >= *limit => {
+                    Some(format!("the largest magnitude is {:.4e}", summary.absmax))
+                }
+                Catch::Vanish(limit) => {
+                    let norm = norm()?;
+                    (norm < *limit).then(|| format!("the norm is {norm:.4e}, below {limit:e}"))
+                }
+                Catch::Explode(limit) => {
+                    let norm = norm()?;
+                    (norm > *limit).then(|| format!("the norm is {norm:.4e}, above {limit:e}"))
+                }
+                _ => None,
+            })
+        };
+        let Some(found) = bad(&self.gradient(at)?)? else { return Ok(None) };
+        let program = self.run.program.clone();
+        let gradients = self.gradients()?.clone();
+        let mut readers = Vec::new();
+        // Norms are compared along the residual stream, elements with those of what was pulled back.
+        let stream = matches!(catch, Catch::Vanish(_) | Catch::Explode(_));
+        let later =
+            (at + 1..program.ops.len()).find(|&op| is_stream(&program.ops[op].site) && gradients.values[op].is_some());
+        let before: Vec<usize> = if stream { later.into_iter().collect() } else { program.readers(at).to_vec() };
+        for reader in before {
+            let Some(gradient) = gradients.values[reader].as_ref() else { continue };
+            if bad(gradient)?.is_some() {
+                return Ok(None);
+            }
+            readers.push(program.ops[reader].site.clone());
+        }
+        let site = &program.ops[at].site;
+        let from = match readers.as_slice() {
+            [] if stream => "the first of the residual stream".to_string(),
+            [] => "which the number reads".to_string(),
+            readers if stream => format!("behind {}", readers.join(", ")),
+            readers => format!("pulled back through {}", readers.join(", ")),
+        };
+        Ok(Some(vec![format!("grad({site}), {from}: {found}")]))
+    }
+
+    fn walked(&self, reason: Reason) -> Stop {
+        match &self.gradients {
+            Some(gradients) => self.walked_at(gradients, reason),
+            None => self.stop_here(reason),
+        }
+    }
+
+    fn walked_at(&self, gradients: &Gradients, reason: Reason) -> Stop {
+        Stop { at: Mark { pass: gradients.pass, op: gradients.reached + 1 }, ..self.stop_here(reason) }
+    }
+
+    /// The gradient where the walk stands, of one row, or of one head of it; none if nothing is walked through.
+    pub(in crate::debugger) fn walked_gradient(&mut self, row: usize) -> Option<Result<Value, String>> {
+        let at = self.walking()?.reached;
+        let gradient = self.gradient(at);
+        Some(gradient.and_then(|gradient| gradient.slice(&[Slice::At(row)]).map_err(|error| error.to_string())))
+    }
+}
+
+/// Whether a crossing of the forward pass is met at an op: that of a value at the value, that of a module at its output.
+fn meets(program: &Program, crossing: &Crossing, at: usize) -> bool {
+    if crossing.position == crossing.op + 1 {
+        return crossing.op == at;
+    }
+    let whole = program.modules.iter().skip(1).find(|module| module.start == crossing.position);
+    whole.is_some_and(|module| module.end == at + 1)
+}
+
+/// The walk ends at the first gradient before this op; none means at a stop or the end.
+fn target(program: &Program, walk: Walk, at: usize) -> Option<usize> {
+    match walk {
+        Walk::Continue => None,
+        Walk::Step(_) => Some(at),
+        Walk::Next(_) => {
+            // The outermost module whose output is here is one step.
+            let whole = program.modules.iter().skip(1).find(|module| module.end == at + 1);
+            Some(whole.map_or(at, |module| module.start))
+        }
+        Walk::Finish => Some(program.modules[program.module_at(at)].start),
+    }
+}
