@@ -9,7 +9,7 @@ use super::fail::Fail;
 use super::table::Call;
 use crate::analysis::attribution::{
     Attribution, Noise, Probe, Quality, Told, Unexplained, ablation, conductance, gradient_shap, influence, integrated,
-    kernel_shap, noise, occlusion, plain, quality, shapley_exact, shapley_sampled,
+    kernel_shap, noise, occlusion, plain, quality, relevance, shapley_exact, shapley_sampled,
 };
 use crate::lang::eval::Datum;
 use crate::lang::{LangError, Span};
@@ -19,7 +19,7 @@ use crate::tensor::{Axis, Value};
 use given::{Baseline, Given, Steps};
 
 /// The methods, by the names that they have in Captum.
-pub const METHODS: [&str; 14] = [
+pub const METHODS: [&str; 15] = [
     "saliency",
     "inputxgradient",
     "ig",
@@ -32,6 +32,7 @@ pub const METHODS: [&str; 14] = [
     "occlusion",
     "shapley",
     "kernelshap",
+    "lrp",
     "heads",
     "rollout",
 ];
@@ -151,6 +152,7 @@ impl Work<'_> {
                 let ends = probe.numbers(&[here, baseline.clone()], &mut |_, _| ())?;
                 integrated(probe, baseline, rule, exactly, AUTO_SHARE * (ends[0] - ends[1]).abs(), told)
             }
+            "lrp" => relevance(probe, told),
             "gradientshap" => gradient_shap(probe, baselines, self.noise(5, 0.0), told),
             "smoothgrad" => noise(probe, self.noise(5, 1.0), false, told),
             "vargrad" => noise(probe, self.noise(5, 1.0), true, told),

@@ -11,6 +11,7 @@ mod kernels;
 mod lens;
 mod names;
 mod op;
+mod relevance;
 mod shape;
 mod vjp;
 
@@ -19,5 +20,6 @@ pub use context::Context;
 pub use interpreter::execute;
 pub use lens::{lens, lens_start};
 pub use op::{Kernel, Module, Op, Program};
+pub use relevance::{NoRelevance, pull_relevance};
 pub use shape::shape_of;
 pub use vjp::{After, pull_back};

@@ -405,3 +405,42 @@ fn kernel_shap_over_all_subsets_gives_the_shapley_values_of_captum() {
     let sampled = left_by(&mut b, "attr kernelshap -baseline pad -samples 600");
     assert!(furthest(&sampled, &exact) < 0.05, "{sampled:?} {exact:?}");
 }
+
+#[test]
+fn relevance_is_that_of_transformers_with_the_rules_of_attnlrp() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/attribution/lrp.json");
+    let recorded: Json = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let numbers = |value: &Json| value.as_array().unwrap().iter().map(|x| x.as_f64().unwrap()).collect::<Vec<_>>();
+    for device in [Device::cpu(), vulkan()] {
+        for (name, wanted) in recorded.as_object().unwrap() {
+            let mut b = ran(name, wanted, &device);
+            let command = format!("attr lrp -target logit({})", wanted["target"]);
+            let table = b.table(&command);
+            let width = numbers(&wanted["elements"]).len();
+            let found = b.numbers("$");
+            let sums: Vec<f64> = found.chunks(width).map(|part| part.iter().sum()).collect();
+            // Relative to the largest: transformers rounds some norms to 32 bits as well.
+            let distance = furthest(&sums, &numbers(&wanted["positions"]));
+            assert!(distance < 2e-4, "{name} on {device:?}: {distance:e}");
+            let distance = furthest(&found[found.len() - width..], &numbers(&wanted["elements"]));
+            assert!(distance < 2e-4, "{name} on {device:?}: {distance:e}");
+            assert!(table.title.contains("derived by the rules of AttnLRP"), "{}", table.title);
+        }
+    }
+}
+
+#[test]
+fn without_biases_all_relevance_reaches_what_lies_behind_the_last_softmax() {
+    let mut b = Bench::new("llama", &["The nurse said that"]);
+    b.run("run");
+    let number = b.number("logit(7)");
+    // Softmax keeps relevance too: behind the last one all of it is there.
+    for site in ["L1.resid_mid", "L1.resid_post", "ln_final.out"] {
+        b.run(&format!("attr lrp -target logit(7) -at {site}"));
+        let sum = b.number("sum($)");
+        assert!((sum - number).abs() <= 1e-3 * number.abs().max(1.0), "{site}: {sum}, not {number}");
+    }
+    let mut b = Bench::new("qwen3_moe", &["The nurse said that"]);
+    b.run("run");
+    assert!(b.fail("attr lrp").contains("no rule for the router of a mixture of experts"), "refused by name");
+}

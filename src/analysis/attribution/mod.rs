@@ -14,7 +14,9 @@ mod rule;
 
 pub use heads::{HeadScore, heads, rollout};
 pub use kernel::kernel_shap;
-pub use path::{Noise, Shap, conductance, gradient_shap, gradient_shap_with, influence, integrated, noise, plain};
+pub use path::{
+    Noise, Shap, conductance, gradient_shap, gradient_shap_with, influence, integrated, noise, plain, relevance,
+};
 pub use perturb::{ablation, occlusion, shapley_exact, shapley_sampled};
 pub use probe::{Point, Probe, Unexplained};
 pub use quality::{Quality, infidelity, quality, sensitivity};

@@ -173,6 +173,20 @@ pub fn noise(probe: &mut Probe<'_>, noise: Noise, variance: bool, told: Told<'_>
     Ok(Attribution { values, delta: None, at_input, at_baseline: None, error: None, steps: noise.samples })
 }
 
+/// The relevance of each element by the rules of AttnLRP; `delta` is less what biases, softmax and constants keep of it.
+///
+/// # Errors
+/// If there is no rule for an op on the way.
+pub fn relevance(probe: &mut Probe<'_>, told: Told<'_>) -> Found<Attribution> {
+    probe.propagate_relevance();
+    let at = probe.at;
+    let point = plain(probe, at, told)?;
+    let values: Vec<f64> =
+        point.gradient.iter().zip(&point.value).map(|(g, x)| f64::from(*g) * f64::from(*x)).collect();
+    let delta = Some(values.iter().sum::<f64>() - point.number);
+    Ok(Attribution { values, delta, at_input: point.number, at_baseline: None, error: None, steps: 1 })
+}
+
 /// Conductance of a later site `of` along the path of the probe's site: `sum_k (y(a_(k+1)) - y(a_k)) dF/dy(a_k)` over `steps + 1`
 /// points (Dhamdhere, Sundararajan and Yan 2018; Captum's `LayerConductance`, whose sum this is, short ends included).
 pub fn conductance(

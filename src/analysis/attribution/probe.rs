@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::debugger::{Ablation, Change, Edit, Mark, Session, Target, number_of, ops_of};
 use crate::lang::{Expr, LangError};
 use crate::model::Input;
-use crate::program::{After, Context, Program, execute, pull_back};
+use crate::program::{After, Context, Program, execute, pull_back, pull_relevance};
 use crate::tensor::ops::Slice;
 use crate::tensor::{TensorError, Value};
 
@@ -47,6 +47,8 @@ pub struct Probe<'a> {
     contexts: HashMap<usize, Arc<Context>>,
     bytes: u64,
     elsewhere: Option<Vec<f32>>,
+    /// Whether relevance is propagated, by the rules of AttnLRP, and not gradients.
+    relevance: bool,
 }
 
 impl<'a> Probe<'a> {
@@ -93,6 +95,7 @@ impl<'a> Probe<'a> {
             contexts: HashMap::new(),
             bytes: 0,
             elsewhere: None,
+            relevance: false,
         };
         for op in probe.affected.clone() {
             probe.bytes += probe.base(op)?.bytes() * 3;
@@ -124,6 +127,11 @@ impl<'a> Probe<'a> {
         }
         let at = self.at;
         Ok(self.base(at)?.read_f32()?)
+    }
+
+    /// From now on gradients are those of AttnLRP: an element times its gradient is its relevance.
+    pub fn propagate_relevance(&mut self) {
+        self.relevance = true;
     }
 
     /// How many rows are computed together.
@@ -191,7 +199,11 @@ impl<'a> Probe<'a> {
                 let after = |value: Value| edited(edits, op, value);
                 let touched = edits.iter().any(|edit| edit.target == Target::Op(op));
                 let after = touched.then_some(&after as After<'_>);
-                let pulled = pull_back(&self.program.ops[op], &inputs, &weights, &context, after, &seed)?;
+                let of = &self.program.ops[op];
+                let pulled = match self.relevance {
+                    true => pull_relevance(of, &inputs, &weights, &context, after, &seed)?,
+                    false => pull_back(of, &inputs, &weights, &context, after, &seed)?,
+                };
                 for (&input, gradient) in self.program.ops[op].inputs.iter().zip(pulled) {
                     let Some(gradient) = gradient.filter(|_| values.contains_key(&input)) else { continue };
                     let sum = match gradients.remove(&input) {

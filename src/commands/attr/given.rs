@@ -26,7 +26,7 @@ const OPTIONS: [(&str, bool); 11] = [
 ];
 
 /// Methods that people ask for and that are not computed, and why.
-const REFUSED: [(&str, &str); 4] = [
+const REFUSED: [(&str, &str); 3] = [
     (
         "deeplift",
         "it has no rule for softmax over scores, for norms and for products; elsewhere it falls back on the plain gradient",
@@ -35,7 +35,6 @@ const REFUSED: [(&str, &str); 4] = [
         "deepliftshap",
         "it is DeepLift over several baselines, which has no rule for softmax over scores, for norms and for products",
     ),
-    ("lrp", "the rules for transformers (AttnLRP) are not built yet"),
     ("lime", "it is not built yet; kernelshap is of the same kind, with weights that have a reason"),
 ];
 

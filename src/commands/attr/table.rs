@@ -39,8 +39,18 @@ pub fn title(
         "ig" | "conductance" | "influence" => format!("approximated by {} points, {}", found.steps, given.rule.name()),
         _ => "measured".to_string(),
     };
+    let kind = if given.method == "lrp" { "derived by the rules of AttnLRP".to_string() } else { kind };
     let error = found.error.map(|error| format!(", standard error {}", significant(error, 3))).unwrap_or_default();
     lines.push(format!("{kind}{error}"));
+    if let (Some(delta), None) = (found.delta, found.at_baseline) {
+        let sum: f64 = found.values.iter().sum();
+        let kept = significant(-delta, 3);
+        lines.push(format!(
+            "sum {} of {}: biases, softmax and other constants keep {kept}",
+            number_of(sum),
+            number_of(found.at_input)
+        ));
+    }
     if let (Some(delta), Some(baseline)) = (found.delta, found.at_baseline) {
         let sum: f64 = found.values.iter().sum();
         lines.push(format!(

@@ -21,8 +21,17 @@ pub fn pool(x: &Value, pool: Pool, context: &Context) -> Value {
 pub fn activation_norm(x: &Value, function: crate::model::spec::Act, of: Option<&Norm>, weights: &[Value]) -> Value {
     let out = basic::activation(x, function);
     let Some(of) = of else { return out };
-    let [rows, width] = *out.shape() else { panic!("a vector for each row") };
-    norm::whole(&out.reshaped(&[1, rows, width]), of, weights).reshaped(&[rows, width])
+    of_vector(&out, of, weights, norm::whole)
+}
+
+/// The norm of a vector for each row, `[B, d]`, with a scale that counts as a constant for gradients.
+pub fn norm_of_vector_detached(x: &Value, of: &Norm, weights: &[Value]) -> Value {
+    of_vector(x, of, weights, norm::whole_detached)
+}
+
+fn of_vector(x: &Value, of: &Norm, weights: &[Value], whole: fn(&Value, &Norm, &[Value]) -> Value) -> Value {
+    let [rows, width] = *x.shape() else { panic!("a vector for each row") };
+    whole(&x.clone().reshaped(&[1, rows, width]), of, weights).reshaped(&[rows, width])
 }
 
 /// Dense layer, activation and norm at every position, `[B, T, d]`; weights in that order.

@@ -59,9 +59,19 @@ pub fn gain(x: &Value, gain: &Value, bias: Option<&Value>, one_plus: bool) -> Va
 
 /// All of a norm of `[B, T, d]`; its weights in the order of gain and bias.
 pub fn whole(x: &Value, norm: &Norm, weights: &[Value]) -> Value {
+    by_scale_of(x, x, norm, weights)
+}
+
+/// The same, with a scale that counts as a constant for gradients.
+pub fn whole_detached(x: &Value, norm: &Norm, weights: &[Value]) -> Value {
+    by_scale_of(x, &x.untracked(), norm, weights)
+}
+
+/// A norm whose scale is that of `of`.
+fn by_scale_of(x: &Value, of: &Value, norm: &Norm, weights: &[Value]) -> Value {
     let normalized = match norm.kind {
-        NormKind::LayerNorm => centred_over(x, &layer_norm_scale(x, norm.eps)),
-        NormKind::Rms => over(x, &rms_scale(x, norm.eps)),
+        NormKind::LayerNorm => centred_over(x, &layer_norm_scale(of, norm.eps)),
+        NormKind::Rms => over(x, &rms_scale(of, norm.eps)),
     };
     match (norm.gain, weights) {
         (Gain::None, _) | (_, []) => normalized,
@@ -71,12 +81,29 @@ pub fn whole(x: &Value, norm: &Norm, weights: &[Value]) -> Value {
 
 /// The norm of queries or keys `[B, T, H, h]`, over each head or over all heads together.
 pub fn of_heads(x: &Value, norm: &Norm, over: QkNormOver, weights: &[Value], clip: Option<f64>) -> Value {
+    let shape = x.shape().to_vec();
+    basic::bounded(over_heads(x, norm, over, weights, whole), clip).reshaped(&shape)
+}
+
+/// The same without a bound, with scales that count as constants for gradients.
+pub fn of_heads_detached(x: &Value, norm: &Norm, over: QkNormOver, weights: &[Value]) -> Value {
+    over_heads(x, norm, over, weights, whole_detached).reshaped(x.shape())
+}
+
+/// `[B, T, H h]`, by a norm of vectors.
+fn over_heads(
+    x: &Value,
+    norm: &Norm,
+    over: QkNormOver,
+    weights: &[Value],
+    whole: fn(&Value, &Norm, &[Value]) -> Value,
+) -> Value {
     let [rows, length, heads, width] = *x.shape() else { panic!("queries and keys have four axes") };
     let flat = x.clone().reshaped(&match over {
         QkNormOver::All => [rows, length, heads * width],
         _ => [rows, length * heads, width],
     });
-    let out = match over {
+    match over {
         QkNormOver::Head | QkNormOver::All => whole(&flat, norm, weights).reshaped(&[rows, length, heads * width]),
         QkNormOver::OwnHead | QkNormOver::EachHead => {
             // The gains of all heads, one after the other, as of one wide vector.
@@ -85,6 +112,5 @@ pub fn of_heads(x: &Value, norm: &Norm, over: QkNormOver, weights: &[Value], cli
             let normalized = whole(&flat, norm, &[]).reshaped(&[rows, length, heads * width]);
             gain(&normalized, &gains, None, norm.gain == Gain::OnePlus)
         }
-    };
-    basic::bounded(out, clip).reshaped(&[rows, length, heads, width])
+    }
 }

@@ -1,0 +1,170 @@
+//! Layer-wise relevance, op by op: the rules of AttnLRP (Achtibat and others 2024, "AttnLRP: Attention-Aware Layer-Wise Relevance
+//! Propagation for Transformers").
+//!
+//! The relevance of a value is the value times what is pulled back here, so every rule is a derivative that is taken otherwise:
+//!
+//! - linear ops and sums: as it is (the epsilon rule, epsilon going to 0);
+//! - norms: the scale counts as a constant (the identity rule);
+//! - an activation, a soft-cap or a bound `f`: by the factor `f(x) / x` (the identity rule);
+//! - products of two values, in gates, scores and mixing: half to each (the uniform rule);
+//! - softmax: as it is, which is the Taylor rule of the paper.
+
+use super::context::Context;
+use super::interpreter::{dense, execute};
+use super::kernels::attention::{self, Scoring};
+use super::kernels::{basic, heads, norm};
+use super::op::{Kernel, Op};
+use super::vjp::After;
+use crate::model::spec::Transform;
+use crate::model::weights::Weights;
+use crate::tensor::ops::BinaryOp;
+use crate::tensor::{TensorError, Value};
+
+/// Why relevance cannot be propagated.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum NoRelevance {
+    /// There is no rule for an op.
+    #[error("AttnLRP has no rule for {what} ({site})")]
+    NoRule {
+        /// What it is.
+        what: &'static str,
+        /// The op's site.
+        site: String,
+    },
+    /// The device failed, or an edit did not fit.
+    #[error(transparent)]
+    Tensor(#[from] TensorError),
+}
+
+/// As [`pull_back`](super::pull_back), by the rules above: a value times what is given here is its relevance.
+///
+/// # Errors
+/// If there is no rule for the op, or `after` fails.
+///
+/// # Panics
+/// As [`execute`] does.
+pub fn pull_relevance(
+    op: &Op,
+    inputs: &[Value],
+    weights: &Weights,
+    context: &Context,
+    after: Option<After<'_>>,
+    seed: &Value,
+) -> Result<Vec<Option<Value>>, NoRelevance> {
+    let leaves: Vec<Value> = inputs.iter().map(Value::leaf).collect();
+    let Some(out) = forward(op, &leaves, weights, context)? else { return Ok(vec![None; inputs.len()]) };
+    let out = match after {
+        Some(after) => after(out)?,
+        None => out,
+    };
+    let Some(pulled) = out.pull(seed) else { return Ok(vec![None; inputs.len()]) };
+    Ok(leaves.iter().map(|leaf| if leaf.is_tracked() { pulled.at(leaf) } else { None }).collect())
+}
+
+/// What the op gives, tracked so that its derivative is the rule. None if nothing goes back through it.
+fn forward(op: &Op, x: &[Value], weights: &Weights, context: &Context) -> Result<Option<Value>, NoRelevance> {
+    let no_rule = |what| Err(NoRelevance::NoRule { what, site: op.site.clone() });
+    let all = || op.weights.iter().map(|&id| dense(weights, id)).collect::<Vec<Value>>();
+    Ok(Some(match &op.kernel {
+        Kernel::LayerNormScale { .. } | Kernel::RmsScale { .. } => return Ok(None),
+        Kernel::LayerNormNormalized | Kernel::RmsNormalized => {
+            let mut constant = x.to_vec();
+            constant[0] = x[0].untracked();
+            execute(op, &constant, weights, context)
+        }
+        Kernel::HeadNorm { norm, over, clip: None } => norm::of_heads_detached(&x[0], norm, *over, &all()),
+        Kernel::HeadNorm { .. } => return no_rule("a norm of queries and keys with a bound"),
+        Kernel::Activation(act) => by_factor(&x[0], |x| Ok(basic::activation(x, *act)))?,
+        Kernel::Gated(act) => {
+            let gate = by_factor(&x[0], |x| Ok(basic::activation(x, *act)))?;
+            halves(&gate, &x[1], |a, b| Ok(a.binary(BinaryOp::Mul, b)?))?
+        }
+        Kernel::Linear { clip: Some(_), .. } => {
+            let unbounded = Op { kernel: without_clip(&op.kernel), ..op.clone() };
+            let free = execute(&unbounded, x, weights, context);
+            by_factor(&free, |_| Ok(execute(op, &untracked(x), weights, context)))?
+        }
+        Kernel::Scores { scale, softcap, .. } => {
+            let plain = Scoring { scale: *scale, softcap: None, bias: None, mask: None };
+            let products = halves(&x[0], &x[1], |q, k| Ok(attention::scores(q, k, plain)))?;
+            match softcap {
+                Some(cap) => by_factor(&products, |x| {
+                    let by = |op, x: &Value, number: f64| x.binary(op, &x.full_like(number));
+                    let inner = by(BinaryOp::Div, x, *cap)?.unary(crate::tensor::ops::UnaryOp::Tanh)?;
+                    Ok(by(BinaryOp::Mul, &inner, *cap)?)
+                })?,
+                None => products,
+            }
+        }
+        Kernel::Mix => halves(&x[0], &x[1], |pattern, v| Ok(attention::mix(pattern, v)))?,
+        Kernel::Unembed { softcap: Some(_), .. } => {
+            let Kernel::Unembed { project, scale, .. } = op.kernel else { unreachable!("just matched") };
+            let uncapped = Op { kernel: Kernel::Unembed { project, scale, softcap: None }, ..op.clone() };
+            let free = execute(&uncapped, x, weights, context);
+            by_factor(&free, |_| Ok(execute(op, &untracked(x), weights, context)))?
+        }
+        Kernel::ActivationNorm(act, norm) => {
+            let out = by_factor(&x[0], |x| Ok(basic::activation(x, *act)))?;
+            match norm {
+                Some(norm) => heads::norm_of_vector_detached(&out, norm, &all()),
+                None => out,
+            }
+        }
+        Kernel::Classify { transform: Some(transform), .. } => classified(&x[0], transform, op, &all())?,
+        Kernel::TopExperts { .. } | Kernel::ExpertWeights { .. } | Kernel::Experts { .. } => {
+            return no_rule("the router of a mixture of experts");
+        }
+        Kernel::Sentence(sentence) if sentence.normalize => return no_rule("an embedding of unit length"),
+        _ => execute(op, x, weights, context),
+    }))
+}
+
+/// Dense layer, activation, norm and classifier, as the head of a token classifier has them in one op.
+fn classified(x: &Value, transform: &Transform, op: &Op, all: &[Value]) -> Result<Value, TensorError> {
+    let bias = op.weights.last().is_some_and(|id| id.role == crate::model::role::Role::ClassifierB);
+    let (front, classifier) = all.split_at(all.len() - 1 - usize::from(bias));
+    let (dense, norm_weights) = front.split_at(1 + usize::from(transform.bias));
+    let out = basic::linear(x, &dense[0], dense.get(1));
+    let out = by_factor(&out, |x| Ok(basic::activation(x, transform.act)))?;
+    let out = match &transform.norm {
+        Some(of) => norm::whole_detached(&out, of, norm_weights),
+        None => out,
+    };
+    Ok(basic::linear(&out, &classifier[0], classifier.get(1)))
+}
+
+fn without_clip(kernel: &Kernel) -> Kernel {
+    match kernel {
+        Kernel::Linear { heads, .. } => Kernel::Linear { heads: *heads, clip: None },
+        other => other.clone(),
+    }
+}
+
+fn untracked(values: &[Value]) -> Vec<Value> {
+    values.iter().map(Value::untracked).collect()
+}
+
+/// `f(x)`, whose derivative counts as `f(x) / x`; where `x` is zero, as zero.
+fn by_factor(x: &Value, f: impl Fn(&Value) -> Result<Value, TensorError>) -> Result<Value, TensorError> {
+    let plain = x.untracked();
+    let y = f(&plain)?;
+    let zero = plain.full_like(0.0);
+    let none = plain.binary(BinaryOp::Eq, &zero)?;
+    let divisor = Value::choose(&none, &plain.full_like(1.0), &plain)?;
+    let factor = y.binary(BinaryOp::Div, &divisor)?;
+    let factor = Value::choose(&none, &zero, &factor)?;
+    // The value is f(x) also where x is zero and f is not.
+    let product = x.binary(BinaryOp::Mul, &factor)?;
+    let rest = y.binary(BinaryOp::Sub, &product.untracked())?;
+    product.binary(BinaryOp::Add, &rest)
+}
+
+/// `f(a, b)` of a product, of which half goes back to each.
+fn halves(
+    a: &Value,
+    b: &Value,
+    f: impl Fn(&Value, &Value) -> Result<Value, TensorError>,
+) -> Result<Value, TensorError> {
+    let sum = f(a, &b.untracked())?.binary(BinaryOp::Add, &f(&a.untracked(), b)?)?;
+    sum.binary(BinaryOp::Mul, &sum.untracked().full_like(0.5))
+}
