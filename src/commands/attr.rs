@@ -9,7 +9,7 @@ use super::fail::Fail;
 use super::table::Call;
 use crate::analysis::attribution::{
     Attribution, Noise, Probe, Quality, Told, Unexplained, ablation, conductance, gradient_shap, influence, integrated,
-    kernel_shap, noise, occlusion, plain, quality, relevance, shapley_exact, shapley_sampled,
+    kernel_shap, lime_subsets, lime_with, noise, occlusion, plain, quality, relevance, shapley_exact, shapley_sampled,
 };
 use crate::lang::eval::Datum;
 use crate::lang::{LangError, Span};
@@ -19,7 +19,7 @@ use crate::tensor::{Axis, Value};
 use given::{Baseline, Given, Steps};
 
 /// The methods, by the names that they have in Captum.
-pub const METHODS: [&str; 15] = [
+pub const METHODS: [&str; 16] = [
     "saliency",
     "inputxgradient",
     "ig",
@@ -32,6 +32,7 @@ pub const METHODS: [&str; 15] = [
     "occlusion",
     "shapley",
     "kernelshap",
+    "lime",
     "lrp",
     "heads",
     "rollout",
@@ -40,7 +41,7 @@ pub const METHODS: [&str; 15] = [
 /// Shapley values of so many positions are computed over all subsets, where no number of samples is given.
 const EXACT_UP_TO: usize = 10;
 
-/// Subsets that kernel SHAP draws where no number is given; Captum's 25 are too few for most texts.
+/// Subsets that kernel SHAP and LIME draw where no number is given; Captum's 25 and 50 are too few for most texts.
 const SUBSETS: usize = 200;
 
 /// The sum of `-steps auto` is within this share of `F(x) - F(x')`.
@@ -77,7 +78,7 @@ pub fn attr(console: &mut Console, call: Call<'_, '_>) -> Done {
         return Err(Fail::At(error.help("attr conductance -at L1.resid_post")));
     }
     let at = if layer_form { console.op_named("embed", Span::at(call.args.offset))? } else { site };
-    let perturbs = matches!(given.method, "featureablation" | "occlusion" | "shapley" | "kernelshap");
+    let perturbs = matches!(given.method, "featureablation" | "occlusion" | "shapley" | "kernelshap" | "lime");
     let axes = console.session.run.program.ops[site].axes[1..].to_vec();
     if perturbs && axes.first() != Some(&Axis::Pos) {
         let site = &console.session.run.program.ops[site].site;
@@ -160,6 +161,10 @@ impl Work<'_> {
             "influence" => influence(probe, site, baseline, rule, steps, told),
             "featureablation" => ablation(probe, baseline, positions, told),
             "occlusion" => occlusion(probe, baseline, positions, given.window, told),
+            "lime" => {
+                let shown = lime_subsets(positions, given.samples.unwrap_or(SUBSETS), given.seed);
+                lime_with(probe, baseline, &shown, given.alpha, told)
+            }
             "kernelshap" => {
                 let samples = if self.is_exact() { None } else { Some(given.samples.unwrap_or(SUBSETS)) };
                 kernel_shap(probe, baseline, positions, samples, given.seed, told)

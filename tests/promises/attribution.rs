@@ -1,7 +1,7 @@
 //! Promises: attributions are captum's, through the command; their sums fit; what samples is repeatable and says so.
 
 use llmdbg::analysis::attribution::{
-    Probe, Rule, Shap, conductance, gradient_shap_with, infidelity, integrated, plain, sensitivity,
+    Probe, Rule, Shap, conductance, gradient_shap_with, infidelity, integrated, lime_with, plain, sensitivity,
 };
 use llmdbg::answer::{Answer, Table};
 use llmdbg::lang::parse_expr;
@@ -443,4 +443,36 @@ fn without_biases_all_relevance_reaches_what_lies_behind_the_last_softmax() {
     let mut b = Bench::new("qwen3_moe", &["The nurse said that"]);
     b.run("run");
     assert!(b.fail("attr lrp").contains("no rule for the router of a mixture of experts"), "refused by name");
+}
+
+#[test]
+fn lime_is_that_of_captum_for_the_same_random_choices() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/attribution/lime.json");
+    let recorded: Json = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    for (name, wanted) in recorded.as_object().unwrap() {
+        let mut b = ran(name, wanted, &Device::cpu());
+        let shown: Vec<Vec<bool>> = wanted["shown"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|set| set.as_array().unwrap().iter().map(|x| x == 1).collect())
+            .collect();
+        let expr = parse_expr(&format!("logit({})", wanted["target"]), 0).unwrap();
+        for (alpha, values) in wanted["values"].as_object().unwrap() {
+            let session = &mut b.console.session;
+            let at = session.run.program.op_of("embed").unwrap();
+            let mut probe = Probe::new(session, &expr, at).unwrap();
+            let zeros = vec![0.0; probe.here().unwrap().len()];
+            let alpha: f64 = alpha.parse().unwrap();
+            let found = lime_with(&mut probe, &zeros, &shown, alpha, &mut |_, _| ()).unwrap();
+            let values: Vec<f64> = values.as_array().unwrap().iter().map(|x| x.as_f64().unwrap()).collect();
+            let distance = furthest(&found.values, &values);
+            // Captum's similarities and numbers are in 32 bits.
+            assert!(distance < 1e-4, "{name} {alpha}: {distance:e}");
+        }
+        let title = b.table(&format!("attr lime -target logit({}) -samples 60 -seed 4", wanted["target"])).title;
+        assert!(title.contains("sampled, 60 samples, seed 4"), "{title}");
+    }
+    let mut b = bert();
+    assert!(b.fail("attr lime -alpha -1").contains("-alpha is a number from 0 on"));
 }

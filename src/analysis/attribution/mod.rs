@@ -5,6 +5,7 @@
 
 mod heads;
 mod kernel;
+mod lime;
 mod path;
 mod perturb;
 mod probe;
@@ -14,6 +15,7 @@ mod rule;
 
 pub use heads::{HeadScore, heads, rollout};
 pub use kernel::kernel_shap;
+pub use lime::{lime_subsets, lime_with};
 pub use path::{
     Noise, Shap, conductance, gradient_shap, gradient_shap_with, influence, integrated, noise, plain, relevance,
 };

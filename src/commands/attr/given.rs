@@ -11,7 +11,7 @@ use crate::lang::{Expr, LangError, Span, parse_expr, strings};
 use crate::tensor::{Axis, Value};
 
 /// Options, and whether they have a value.
-const OPTIONS: [(&str, bool); 11] = [
+const OPTIONS: [(&str, bool); 12] = [
     ("-target", true),
     ("-baseline", true),
     ("-at", true),
@@ -21,12 +21,13 @@ const OPTIONS: [(&str, bool); 11] = [
     ("-stdev", true),
     ("-seed", true),
     ("-window", true),
+    ("-alpha", true),
     ("-signed", false),
     ("-quality", false),
 ];
 
 /// Methods that people ask for and that are not computed, and why.
-const REFUSED: [(&str, &str); 3] = [
+const REFUSED: [(&str, &str); 2] = [
     (
         "deeplift",
         "it has no rule for softmax over scores, for norms and for products; elsewhere it falls back on the plain gradient",
@@ -35,7 +36,6 @@ const REFUSED: [(&str, &str); 3] = [
         "deepliftshap",
         "it is DeepLift over several baselines, which has no rule for softmax over scores, for norms and for products",
     ),
-    ("lime", "it is not built yet; kernelshap is of the same kind, with weights that have a reason"),
 ];
 
 /// What is compared with.
@@ -83,6 +83,8 @@ pub struct Given {
     pub seed: u64,
     /// Tokens hidden at once.
     pub window: usize,
+    /// Weight of the penalty of LIME's surrogate.
+    pub alpha: f64,
     /// Whether saliency keeps its sign.
     pub signed: bool,
     /// Whether it is said how far it can be trusted.
@@ -120,6 +122,7 @@ impl Given {
             stdev: None,
             seed: 0,
             window: 1,
+            alpha: 0.01,
             signed: false,
             quality: false,
         };
@@ -163,6 +166,10 @@ impl Given {
             "-stdev" => {
                 let stdev = value.parse::<f64>().ok().filter(|x| x.is_finite() && *x >= 0.0);
                 self.stdev = Some(stdev.ok_or_else(|| wrong("a number from 0 on"))?);
+            }
+            "-alpha" => {
+                let alpha = value.parse::<f64>().ok().filter(|x| x.is_finite() && *x >= 0.0);
+                self.alpha = alpha.ok_or_else(|| wrong("a number from 0 on"))?;
             }
             "-quality" => self.quality = true,
             _ => self.signed = true,

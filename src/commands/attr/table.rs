@@ -26,7 +26,7 @@ pub fn title(
     let site = &console.session.run.program.ops[site].site;
     let number_of = |x: f64| significant(x, 6);
     let mut lines = vec![format!("{} of {target} = {} at {site}: ${number}", given.method, number_of(found.at_input))];
-    let samples = matches!(given.method, "gradientshap" | "smoothgrad" | "vargrad");
+    let samples = matches!(given.method, "gradientshap" | "smoothgrad" | "vargrad" | "lime");
     let kind = match given.method {
         "shapley" | "kernelshap" if exact => "measured over all subsets".to_string(),
         _ if samples || matches!(given.method, "shapley" | "kernelshap") => {

@@ -32,10 +32,10 @@ pub const COMMANDS: &[Command] = &[
         name: "attr",
         short: &["attribute"],
         usage: "attr METHOD [-target EXPR] [-baseline B] [-at SITE] [-steps N] [-samples N] [-stdev X] [-seed S] [-rule R] \
-                [-window N]",
+                [-window N] [-alpha X]",
         about: "say how much each token, or each element of a site, counts for a number",
         help: "METHOD: saliency, inputxgradient, ig, gradientshap, smoothgrad, vargrad, conductance, influence, featureablation, \
-               occlusion, shapley, kernelshap; heads compares gradients and ablation of every head, rollout follows attention through all blocks. The target is the most likely token's logit at the focused position, or that of the predicted \
+               occlusion, shapley, kernelshap, lime, lrp (by the rules of AttnLRP); heads compares gradients and ablation of every head, rollout follows attention through all blocks. The target is the most likely token's logit at the focused position, or that of the predicted \
                class; any number over the pass will do. The result becomes $N, with the shape of the site.",
         options: &[
             ("-target EXPR", "the number to explain"),
@@ -43,10 +43,14 @@ pub const COMMANDS: &[Command] = &[
             ("-at SITE", "where it is attributed to, embed by default; a layer's site for the layer forms"),
             ("-steps N", "points of a path, 50 by default; auto doubles them until the sum fits"),
             ("-rule R", "gausslegendre (the default), riemann_left, riemann_right, riemann_middle, riemann_trapezoid"),
-            ("-samples N", "random samples: 5 for gradientshap and smoothgrad, 25 for shapley, 200 for kernelshap"),
+            (
+                "-samples N",
+                "random samples: 5 for gradientshap and smoothgrad, 25 for shapley, 200 for kernelshap and lime",
+            ),
             ("-stdev X", "standard deviation of the noise"),
             ("-seed S", "where the random numbers begin, 0 by default"),
             ("-window N", "tokens that occlusion hides at once, 1 by default"),
+            ("-alpha X", "weight of the penalty that makes lime's surrogate sparse, 0.01 by default"),
             ("-signed", "keep the sign of saliency"),
             ("-quality", "infidelity and sensitivity, as Captum defines them"),
         ],
