@@ -2,11 +2,17 @@
 
 mod given;
 mod heads;
+mod neuron;
+mod neurons;
+mod side_by_side;
 pub(super) mod table;
+
+use std::path::Path;
 
 use super::console::{Console, Done};
 use super::fail::Fail;
 use super::table::Call;
+use crate::analysis::Dump;
 use crate::analysis::attribution::{
     Attribution, Noise, Probe, Quality, Told, Unexplained, ablation, conductance, gradient_shap, influence, integrated,
     kernel_shap, lime_subsets, lime_with, noise, occlusion, plain, quality, relevance, shapley_exact, shapley_sampled,
@@ -18,8 +24,23 @@ use crate::tensor::ops::Reduction;
 use crate::tensor::{Axis, Value};
 use given::{Baseline, Given, Steps};
 
+/// The values of a site in a file, of one row.
+fn of_file(file: &str, site: &str, len: usize, span: Span) -> Result<Vec<f32>, Fail> {
+    let at = |message: String| Fail::At(LangError::new(message, span));
+    let dump = Dump::open(Path::new(file)).map_err(at)?;
+    if !dump.names().iter().any(|name| name == site) {
+        let some: Vec<&str> = dump.names().iter().take(3).map(String::as_str).collect();
+        return Err(at(format!("{file} has no {site}: it has {} ...", some.join(", "))));
+    }
+    let found = dump.read(site).map_err(at)?;
+    match found.data.len() == len {
+        true => Ok(found.data.into_iter().map(|x| x as f32).collect()),
+        false => Err(at(format!("{site} in {file} has shape {:?}, which is not {len} elements as here", found.shape))),
+    }
+}
+
 /// The methods, by the names that they have in Captum.
-pub const METHODS: [&str; 16] = [
+pub const METHODS: [&str; 19] = [
     "saliency",
     "inputxgradient",
     "ig",
@@ -27,6 +48,8 @@ pub const METHODS: [&str; 16] = [
     "smoothgrad",
     "vargrad",
     "conductance",
+    "neuron",
+    "neurons",
     "influence",
     "featureablation",
     "occlusion",
@@ -36,6 +59,7 @@ pub const METHODS: [&str; 16] = [
     "lrp",
     "heads",
     "rollout",
+    "attnxgradient",
 ];
 
 /// Shapley values of so many positions are computed over all subsets, where no number of samples is given.
@@ -57,14 +81,26 @@ impl From<Unexplained> for Fail {
 }
 
 /// `attr METHOD [OPTIONS]`.
-pub fn attr(console: &mut Console, call: Call<'_, '_>) -> Done {
+pub fn attr(console: &mut Console, mut call: Call<'_, '_>) -> Done {
+    if let Some(done) = side_by_side::several(console, &mut call) {
+        return done;
+    }
     let given = Given::read(call.args.rest, call.args.offset)?;
-    if given.method == "rollout" {
-        return heads::flow(console);
+    one(console, &given, call)
+}
+
+/// One method for one target.
+fn one(console: &mut Console, given: &Given, call: Call<'_, '_>) -> Done {
+    if matches!(given.method, "rollout" | "attnxgradient") {
+        let progress = call.progress;
+        return heads::flow(console, given, &mut |done, all| progress("attr", done, all));
     }
     if given.method == "heads" {
         let progress = call.progress;
-        return heads::importance(console, &given, &mut |done, all| progress("attr heads", done, all));
+        return heads::importance(console, given, &mut |done, all| progress("attr heads", done, all));
+    }
+    if given.method == "neurons" {
+        return neurons::ranked(console, given, call.progress);
     }
     let (expr, target) = given.target(console)?;
     let site = match &given.site {
@@ -84,7 +120,11 @@ pub fn attr(console: &mut Console, call: Call<'_, '_>) -> Done {
         let site = &console.session.run.program.ops[site].site;
         return Err(Fail::because(format!("{} hides positions, and {site} does not begin with them", given.method)));
     }
-    let baselines = console.baselines(&given, &expr, at, perturbs)?;
+    if given.method == "neuron" {
+        let baseline = console.baselines(given, &expr, at, false)?.remove(0);
+        return neuron::conductance(console, given, (&expr, &target), at, &baseline, call.progress);
+    }
+    let baselines = console.baselines(given, &expr, at, perturbs)?;
     if given.quality && (perturbs || layer_form) {
         let message =
             format!("-quality is for methods that attribute to their own site by gradients, not {}", given.method);
@@ -96,7 +136,7 @@ pub fn attr(console: &mut Console, call: Call<'_, '_>) -> Done {
     let mut probe = Probe::new(&mut console.session, &expr, at)?;
     let shape = probe.base(site)?.shape()[1..].to_vec();
     let positions = shape.first().copied().unwrap_or(1);
-    let work = Work { given: &given, site, baselines: &baselines, positions };
+    let work = Work { given, site, baselines: &baselines, positions };
     let found = work.run(&mut probe, &mut told)?;
     let quality = match given.quality {
         true => Some(work.quality(&mut probe, &found, &mut told)?),
@@ -106,7 +146,7 @@ pub fn attr(console: &mut Console, call: Call<'_, '_>) -> Done {
     let data: Vec<f32> = found.values.iter().map(|x| *x as f32).collect();
     let value = Value::from_f32(data, &shape, console.session.run.device()).with_axes(&axes).whole();
     let number = console.session.remember(Datum::Tensor(value.clone()));
-    let mut lines = table::title(console, &given, &target, site, &found, work.is_exact(), number);
+    let mut lines = table::title(console, given, &target, site, &found, work.is_exact(), number);
     lines.extend(quality.map(table::quality));
     table::answer(console, lines, &value, &found)
 }
@@ -217,6 +257,10 @@ impl Console {
             let mean = if *baseline == Baseline::Mean { Some(self.mean_embedding(&site, *span)?) } else { None };
             let mut probe = Probe::new(&mut self.session, expr, at)?;
             let len = probe.here()?.len();
+            if let Baseline::File(file) = baseline {
+                found.push(of_file(file, &site, len, *span)?);
+                continue;
+            }
             found.push(match (ids, mean) {
                 (Some(ids), _) => probe.of_tokens(&ids)?,
                 (None, Some(mean)) => mean.iter().copied().cycle().take(len).collect(),
@@ -240,7 +284,7 @@ impl Console {
             Some(ids.iter().map(|&id| if keeps(id) { id } else { filler }).collect())
         };
         Ok(match baseline {
-            Baseline::Zero | Baseline::Mean => None,
+            Baseline::Zero | Baseline::Mean | Baseline::File(_) => None,
             Baseline::Pad => filled(special.filler(run.model.spec.vocab)),
             Baseline::Mask => match special.mask {
                 Some(mask) => filled(mask),

@@ -8,15 +8,17 @@ use super::table::Call;
 use super::{backward, saving};
 use crate::answer::Answer;
 use crate::export;
+use crate::export::picture::Picture;
 use crate::export::safetensors::{HostData, write};
+use crate::lang::eval::Datum;
 use crate::lang::location::{parse_location, resolve_sites};
 use crate::lang::words::{OptionSpec, take_options, words};
-use crate::lang::{LangError, Span};
+use crate::lang::{LangError, Span, parse_expr};
 use crate::tensor::ops::Slice;
 use crate::tensor::{Kind, Value};
 
 const USAGE: &str = "save activations FILE.safetensors [SITES] [-all-rows], save gradients FILE.safetensors [SITES] [-all-rows], \
-                     save attribution FILE.html, save breakpoints FILE, save edits FILE";
+                     save attribution FILE.html, save picture FILE.png EXPR, save breakpoints FILE, save edits FILE";
 
 /// `save activations FILE [SITES] [-all-rows]`.
 pub fn save(console: &mut Console, call: Call<'_, '_>) -> Done {
@@ -30,6 +32,13 @@ pub fn save(console: &mut Console, call: Call<'_, '_>) -> Done {
         && "attribution".starts_with(&what.text)
     {
         return attribution(console, &file.text, file.span);
+    }
+    if let [what, file, ..] = left.as_slice()
+        && what.text.len() > 1
+        && "picture".starts_with(&what.text)
+    {
+        let text = &call.args.rest[file.span.end - call.args.offset..];
+        return picture(console, &file.text, file.span, text, file.span.end);
     }
     let points = |word: &str| word.len() > 1 && "breakpoints".starts_with(word);
     let edits = |word: &str| word.len() > 1 && "edits".starts_with(word);
@@ -87,9 +96,9 @@ pub fn save(console: &mut Console, call: Call<'_, '_>) -> Done {
         let value = match program.op_of(site) {
             Some(op) => console.session.run.value(op)?,
             None => {
-                let expr = crate::lang::parse_expr(&format!("all({site})"), 0)?;
+                let expr = parse_expr(&format!("all({site})"), 0)?;
                 match console.evaluate(&expr)? {
-                    crate::lang::eval::Datum::Tensor(value) => value,
+                    Datum::Tensor(value) => value,
                     _ => return Err(Fail::because(format!("{site} is no tensor"))),
                 }
             }
@@ -112,6 +121,42 @@ fn attribution(console: &Console, file: &str, span: Span) -> Done {
     };
     export::text(Path::new(file), &export::html::tokens(title, tokens)).map_err(Fail::because)?;
     Ok(Answer::Text(format!("Wrote {} tokens to {file}", tokens.len())))
+}
+
+/// A matrix as a picture.
+fn picture(console: &mut Console, file: &str, span: Span, text: &str, offset: usize) -> Done {
+    if !file.ends_with(".png") && !file.ends_with(".svg") {
+        let error = LangError::new(format!("{file} is no .png or .svg file"), span);
+        return Err(Fail::At(error.help("save picture FILE.png L2.attn.pattern[head=3]")));
+    }
+    let expr = parse_expr(text, offset)?;
+    let Datum::Tensor(value) = console.evaluate(&expr)? else {
+        return Err(Fail::At(LangError::new("a picture is of a matrix", expr.span)));
+    };
+    // A vector is a matrix of one row.
+    let sides: Vec<usize> = value.shape().iter().copied().filter(|side| *side != 1).collect();
+    let shape = match sides[..] {
+        [] => [1, 1],
+        [columns] => [1, columns],
+        [rows, columns] => [rows, columns],
+        _ => {
+            let message = format!("a picture is of a matrix, found shape {}", value.shape_text());
+            return Err(Fail::At(LangError::new(message, expr.span).help("take a slice of it, or mean(X, AXIS)")));
+        }
+    };
+    let data = value.read_f64()?;
+    if data.is_empty() {
+        return Err(Fail::At(LangError::new("there is nothing in it", expr.span)));
+    }
+    let picture = Picture { data: &data, shape };
+    let bytes = if file.ends_with(".png") { picture.png().map_err(Fail::because)? } else { picture.svg().into_bytes() };
+    export::whole(Path::new(file), |partial| std::fs::write(partial, bytes).map_err(|error| error.to_string()))
+        .map_err(Fail::because)?;
+    let largest = crate::answer::numbers::short(picture.largest());
+    Ok(Answer::Text(format!(
+        "Wrote {} by {} elements to {file}; white is 0, full blue {largest}, full orange -{largest}",
+        shape[0], shape[1]
+    )))
 }
 
 /// Writes values under their names.

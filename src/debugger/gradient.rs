@@ -20,7 +20,7 @@ use crate::lang::ast::ExprKind;
 use crate::lang::eval::{Datum, evaluate, sites_used};
 use crate::lang::{Expr, LangError};
 use crate::model::role::WeightId;
-use crate::program::{After, Program, pull_back};
+use crate::program::{After, Program, pull_back, pull_relevance};
 use crate::tensor::ops::{BinaryOp, Slice};
 use crate::tensor::{Kind, TensorError, Value};
 
@@ -43,6 +43,8 @@ pub struct Gradients {
     reached: usize,
     /// Whether it is gone through step by step.
     walked: bool,
+    /// Whether relevance is pulled back, by the rules of AttnLRP.
+    relevance: bool,
 }
 
 impl Gradients {
@@ -127,6 +129,30 @@ impl Session {
         Ok(self.gradients.insert(found))
     }
 
+    /// What of a number each op in the list is worth by the rules of AttnLRP: `sum(x r)` over a row, where `r` is what is pulled back.
+    ///
+    /// # Errors
+    /// As [`backward`](Session::backward), and if there is no rule for an op on the way.
+    pub fn relevance(&mut self, expr: &Expr, ops: &[usize], row: usize) -> Result<Vec<f64>, NoGradient> {
+        let mut found = self.begin_backward(expr, "")?;
+        found.relevance = true;
+        let first = ops.iter().copied().min().unwrap_or(0);
+        while found.reached > first {
+            self.pull_one(&mut found)?;
+        }
+        let mut shares = Vec::with_capacity(ops.len());
+        for &op in ops {
+            let Some(pulled) = &found.values[op] else {
+                shares.push(0.0);
+                continue;
+            };
+            let part = |value: &Value| value.slice(&[Slice::At(row)])?.read_f64();
+            let value = self.run.value_at(Mark { pass: found.pass, op })?;
+            shares.push(part(&value)?.iter().zip(part(pulled)?).map(|(x, r)| x * r).sum());
+        }
+        Ok(shares)
+    }
+
     /// The gradients at what an expression reads, before anything is pulled back.
     ///
     /// # Errors
@@ -148,8 +174,8 @@ impl Session {
         }
         let reached = ops.iter().copied().max().unwrap_or(0);
         let (branch, revision) = (self.run.current, self.run.revision());
-        let (target, cut, walked) = (text.to_string(), false, false);
-        Ok(Gradients { target, value, pass, cut, branch, revision, values, reached, walked })
+        let (target, cut, walked, relevance) = (text.to_string(), false, false, false);
+        Ok(Gradients { target, value, pass, cut, branch, revision, values, reached, walked, relevance })
     }
 
     /// Pulls the gradient that became whole last back to what its op read; the op before it is whole then.
@@ -158,7 +184,7 @@ impl Session {
         if let Some(seed) = found.values[op].clone() {
             let current = self.run.current;
             let at = Mark { pass: found.pass, op };
-            let (pulled, earlier) = self.run.branches[current].pull_back(&program, at, &seed)?;
+            let (pulled, earlier) = self.run.branches[current].pull_back(&program, at, &seed, found.relevance)?;
             found.cut |= earlier;
             for (input, gradient) in pulled {
                 add(&mut found.values[input], gradient)?;
@@ -259,14 +285,19 @@ impl Branch {
         program: &Program,
         at: Mark,
         seed: &Value,
-    ) -> Result<(Vec<(usize, Value)>, bool), TensorError> {
+        relevance: bool,
+    ) -> Result<(Vec<(usize, Value)>, bool), NoGradient> {
         let op = &program.ops[at.op];
         let inputs = self.inputs(program, at)?;
         let span = self.span(at.pass);
         let after = |value: Value| self.edited(at, value.beginning_at(span.start));
         let edits = self.edits.iter().any(|edit| edit.applies_to(at));
         let after = edits.then_some(&after as After<'_>);
-        let found = pull_back(op, &inputs, self.weights(), self.context(at.pass), after, seed)?;
+        let (weights, context) = (self.weights(), self.context(at.pass));
+        let found = match relevance {
+            true => pull_relevance(op, &inputs, weights, context, after, seed)?,
+            false => pull_back(op, &inputs, weights, context, after, seed)?,
+        };
         let mut cut = false;
         let mut out = Vec::new();
         for (&input, gradient) in op.inputs.iter().zip(found) {

@@ -2,6 +2,7 @@
 
 pub mod html;
 pub mod model;
+pub mod picture;
 pub mod safetensors;
 
 use std::ffi::OsString;

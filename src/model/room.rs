@@ -46,8 +46,8 @@ pub fn check(path: &str, numbers: u64, precision: Precision, available: Option<u
             fits: {
                 let count = count(available / precision.bytes());
                 let halved = precision == Precision::F32 && needed / 2 <= available;
-                let advice = if halved { "--dtype f16, which halves that, " } else { "" };
-                format!("up to {count} parameters fit here: take {advice}")
+                let advice = if halved { " --dtype f16, which halves that," } else { "" };
+                format!("up to {count} parameters fit here: take{advice}")
             },
         }),
         _ => Ok(()),

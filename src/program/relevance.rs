@@ -77,7 +77,7 @@ fn forward(op: &Op, x: &[Value], weights: &Weights, context: &Context) -> Result
         Kernel::Activation(act) => by_factor(&x[0], |x| Ok(basic::activation(x, *act)))?,
         Kernel::Gated(act) => {
             let gate = by_factor(&x[0], |x| Ok(basic::activation(x, *act)))?;
-            halves(&gate, &x[1], |a, b| Ok(a.binary(BinaryOp::Mul, b)?))?
+            halves(&gate, &x[1], |a, b| a.binary(BinaryOp::Mul, b))?
         }
         Kernel::Linear { clip: Some(_), .. } => {
             let unbounded = Op { kernel: without_clip(&op.kernel), ..op.clone() };
@@ -91,7 +91,7 @@ fn forward(op: &Op, x: &[Value], weights: &Weights, context: &Context) -> Result
                 Some(cap) => by_factor(&products, |x| {
                     let by = |op, x: &Value, number: f64| x.binary(op, &x.full_like(number));
                     let inner = by(BinaryOp::Div, x, *cap)?.unary(crate::tensor::ops::UnaryOp::Tanh)?;
-                    Ok(by(BinaryOp::Mul, &inner, *cap)?)
+                    by(BinaryOp::Mul, &inner, *cap)
                 })?,
                 None => products,
             }

@@ -2,7 +2,7 @@
 
 use super::context::Context;
 use super::interpreter::{dense, execute, rows_of};
-use super::kernels::basic;
+use super::kernels::{basic, host};
 use super::op::{Kernel, Op};
 use crate::model::weights::Weights;
 use crate::tensor::ops::{BinaryOp, Slice};
@@ -14,8 +14,7 @@ pub type After<'a> = &'a dyn Fn(Value) -> Result<Value, TensorError>;
 /// The gradients of `sum(y * seed)` with respect to each of the inputs, where `y` is the output of the op, or what `after` makes of
 /// it. None for inputs that `y` does not depend on, whole numbers among them.
 ///
-/// Only the tape of this one op is ever held, and of a product with a weight not even that: its derivative is a product with the
-/// transpose, for which there are fast kernels.
+/// Only the tape of this one op is ever held, and of a product with a weight or of an activation not even that.
 ///
 /// # Errors
 /// If `after` fails.
@@ -31,7 +30,7 @@ pub fn pull_back(
     seed: &Value,
 ) -> Result<Vec<Option<Value>>, TensorError> {
     if after.is_none()
-        && let Some(found) = linear(op, inputs, weights, seed)?
+        && let Some(found) = closed(op, inputs, weights, seed)?
     {
         return Ok(found);
     }
@@ -48,8 +47,9 @@ pub fn pull_back(
     Ok(leaves.iter().map(|leaf| if leaf.is_tracked() { pulled.at(leaf) } else { None }).collect())
 }
 
-/// The same for products with weights: of `x W` it is `seed W^T`. None for other ops.
-fn linear(
+/// The same in closed form, without a tape: of a product with a weight `x W` it is `seed W^T`, of an activation `seed f'(x)`. None
+/// for other ops.
+fn closed(
     op: &Op,
     inputs: &[Value],
     weights: &Weights,
@@ -64,7 +64,22 @@ fn linear(
             let rest = inputs[1..].iter().map(|_| Some(seed.clone()));
             [Some(back(seed))].into_iter().chain(rest).collect()
         }
+        Kernel::Activation(act) => match host::pull_activation(&inputs[0], *act, seed) {
+            Some(gradient) => vec![Some(gradient)],
+            None => return Ok(None),
+        },
+        Kernel::Gated(act) => match host::pull_gated(&inputs[0], &inputs[1], *act, seed) {
+            Some((gate, up)) => vec![Some(gate), Some(up)],
+            None => return Ok(None),
+        },
         Kernel::Unembed { project: false, scale, softcap: None } => {
+            if let Some((positions, worth)) = telling(seed) {
+                let found = closed(op, inputs, weights, &worth)?;
+                let found = found.and_then(|mut found| found.pop().flatten());
+                return found
+                    .map(|found| spread(&found, &positions, seed.shape()).map(|all| vec![Some(all)]))
+                    .transpose();
+            }
             let mut start = 0;
             let mut sum: Option<Value> = None;
             for chunk in rows_of(weights, op.weights[0]) {
@@ -85,4 +100,30 @@ fn linear(
         }
         _ => return Ok(None),
     }))
+}
+
+/// The positions of a seed `[B, T, V]` in host memory that are not all zeros, `row * T + position`, and the seed there, `[1, n, V]`;
+/// none where that is not less than half of them. A number mostly reads the logits of one position.
+fn telling(seed: &Value) -> Option<(Vec<usize>, Value)> {
+    let [rows, length, width] = *seed.shape() else { return None };
+    let data = seed.host_f32()?;
+    let lines = data.as_slice().chunks_exact(width.max(1));
+    let positions: Vec<usize> =
+        lines.enumerate().filter(|(_, line)| line.iter().any(|x| *x != 0.0)).map(|(at, _)| at).collect();
+    if positions.is_empty() || 2 * positions.len() > rows * length {
+        return None;
+    }
+    let part: Vec<f32> =
+        positions.iter().flat_map(|at| &data.as_slice()[at * width..(at + 1) * width]).copied().collect();
+    Some((positions.clone(), host::value(part, &[1, positions.len(), width])))
+}
+
+/// Vectors `[1, n, d]` at their positions, zeros at the others: `[B, T, d]`.
+fn spread(found: &Value, positions: &[usize], shape: &[usize]) -> Result<Value, TensorError> {
+    let width = found.shape()[2];
+    let mut all = vec![0.0; shape[0] * shape[1] * width];
+    for (at, line) in positions.iter().zip(found.read_f32()?.chunks_exact(width)) {
+        all[at * width..(at + 1) * width].copy_from_slice(line);
+    }
+    Ok(host::value(all, &[shape[0], shape[1], width]))
 }

@@ -476,3 +476,121 @@ fn lime_is_that_of_captum_for_the_same_random_choices() {
     let mut b = bert();
     assert!(b.fail("attr lime -alpha -1").contains("-alpha is a number from 0 on"));
 }
+
+#[test]
+fn conductance_of_a_neuron_is_that_of_captum() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/attribution/neuron.json");
+    let recorded: Json = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    for (name, wanted) in recorded.as_object().unwrap() {
+        let mut b = ran(name, wanted, &Device::cpu());
+        let through = wanted["through"].as_str().unwrap();
+        let command = format!("attr neuron -target logit({}) -through {through} -steps 20", wanted["target"]);
+        let found = left_by(&mut b, &command);
+        let values: Vec<f64> = wanted["values"].as_array().unwrap().iter().map(|x| x.as_f64().unwrap()).collect();
+        let distance = furthest(&found, &values);
+        assert!(distance < TOLERANCE, "{name}: {distance:e}");
+    }
+    let mut b = bert();
+    assert!(b.fail("attr neuron").contains("needs one"));
+    assert!(b.fail("attr neuron -through L1.mlp.post").contains("one number"));
+    assert!(b.fail("attr neuron -through sum(L1.mlp.post[0])").contains("one element of one site"));
+}
+
+#[test]
+fn attention_times_gradient_is_the_product_of_its_definition() {
+    let mut b = bert();
+    b.table("attr attnxgradient -target logits[0]");
+    let found = b.numbers("$");
+    b.run("backward logits[0]");
+    let mean = |b: &mut Bench, layer: usize| {
+        let product = format!("L{layer}.attn.pattern * grad(L{layer}.attn.pattern)");
+        b.value(&format!("mean(where({product} > 0, {product}, 0), 0)"))
+    };
+    let (shape, first) = mean(&mut b, 0);
+    let (_, second) = mean(&mut b, 1);
+    let t = shape[0];
+    let one = |i: usize, j: usize| if i == j { 1.0 } else { 0.0 };
+    let before: Vec<f64> = (0..t * t).map(|i| one(i / t, i % t) + first[i]).collect();
+    for i in 0..t {
+        for j in 0..t {
+            let added: f64 = (0..t).map(|k| second[i * t + k] * before[k * t + j]).sum();
+            let wanted = before[i * t + j] + added;
+            assert!((found[i * t + j] - wanted).abs() < 1e-5 * (1.0 + wanted.abs()), "{i} {j}");
+        }
+    }
+}
+
+#[test]
+fn a_baseline_may_come_from_a_file_and_a_matrix_becomes_a_picture() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name).display().to_string();
+    let mut b = bert();
+    b.run(&format!("save activations {} embed", file("e.safetensors")));
+    let path = file("e.safetensors");
+    // With the text itself as the baseline nothing is left to attribute.
+    b.run(&format!("attr ig -baseline {path}"));
+    assert_eq!(b.number("max(abs($))"), 0.0);
+    assert!(b.fail(&format!("attr ig -baseline {path} -at L0.resid_mid")).contains("has no blocks.0.resid_mid"));
+    assert!(b.fail("attr ig -baseline none.safetensors").contains("cannot read"));
+    b.run(&format!("save picture {} L1.attn.pattern[head=0]", file("p.png")));
+    b.run(&format!("save picture {} L1.mlp.out", file("p.svg")));
+    assert!(std::fs::read(file("p.png")).unwrap().starts_with(b"\x89PNG"));
+    assert!(std::fs::read_to_string(file("p.svg")).unwrap().starts_with("<svg"));
+    assert!(b.fail(&format!("save picture {} L1.attn.pattern", file("q.png"))).contains("a picture is of a matrix"));
+    assert!(b.fail("save picture p.gif L1.mlp.out").contains("no .png or .svg"));
+}
+
+#[test]
+fn neurons_are_ranked_with_what_feeds_them() {
+    let mut b = Bench::new("gpt2", &["The nurse said that"]);
+    b.run("run");
+    let table = b.table("attr neurons -target logit(7) -samples 4");
+    assert_eq!(table.rows.len(), 4);
+    b.run("backward logit(7)");
+    let products: Vec<f64> = [0, 1]
+        .iter()
+        .flat_map(|layer| b.numbers(&format!("L{layer}.mlp.post * grad(L{layer}.mlp.post)")))
+        .map(f64::abs)
+        .collect();
+    let largest = products.iter().fold(0.0f64, |most, x| most.max(*x));
+    let number = |cell: &llmdbg::answer::Cell| if let llmdbg::answer::Cell::Num(x) = cell { *x } else { f64::NAN };
+    assert!((number(&table.rows[0][4]).abs() - largest).abs() < 1e-6 * largest, "the largest of all comes first");
+    for row in &table.rows {
+        let neuron = text_of(&row[0]);
+        assert!((b.number(&neuron) - number(&row[2])).abs() < 1e-6, "{neuron}");
+        // What is said to feed it is what attr lrp finds there for the neuron.
+        for part in text_of(&row[6]).split(", ") {
+            let (site, share) = part.split_once(' ').unwrap();
+            b.run(&format!("attr lrp -target {neuron} -at {site}"));
+            let wanted = b.number("sum($)");
+            assert!(
+                (share.parse::<f64>().unwrap() - wanted).abs() <= 1e-2 * wanted.abs() + 1e-6,
+                "{neuron}: {part}, not {wanted}"
+            );
+        }
+    }
+    let mut b = Bench::new("mixtral", &["The nurse said that"]);
+    b.run("run");
+    assert!(b.fail("attr neurons").contains("no dense MLP"));
+}
+
+#[test]
+fn methods_and_targets_stand_side_by_side() {
+    let mut b = bert();
+    let ig = left_by(&mut b, "attr ig -steps 10 -target logits[0]");
+    let other = left_by(&mut b, "attr ig -steps 10 -target logits[1]");
+    let table = b.table("attr ig,saliency -steps 10 -target logits[0] -target logits[1]");
+    assert_eq!(table.columns.len(), 2 + 4 * 2, "{:?}", table.columns);
+    assert_eq!(table.columns[2], "ig 1");
+    let width = ig.len() / table.rows.len();
+    for (at, row) in table.rows.iter().enumerate() {
+        let sum = |of: &[f64]| of[at * width..(at + 1) * width].iter().sum::<f64>();
+        for (column, of) in [(2, &ig), (4, &other)] {
+            let llmdbg::answer::Cell::Num(found) = row[column] else { panic!("{row:?}") };
+            assert!((found - sum(of)).abs() < 1e-6, "{at}: {found}");
+        }
+    }
+    assert_eq!(b.table("attr saliency,inputxgradient").columns[4], "inputxgradient");
+    assert!(b.fail("attr ig,heads").contains("heads gives no number for each position"));
+    assert!(b.fail("attr ig,nonsense").contains("nonsense"));
+}

@@ -79,6 +79,44 @@ pub fn heads(session: &mut Session, expr: &Expr, told: Told<'_>) -> Found<Vec<He
     }
 }
 
+/// Attention weighted by its gradient and followed through all blocks: `R <- R + mean_h(max(A dF/dA, 0)) R` from the identity (Chefer,
+/// Gur and Wolf 2021, "Generic Attention-model Explainability", for self-attention). For the focused row, `[T, T]` in row-major
+/// order, and `T`.
+///
+/// # Errors
+/// If the number depends on no pattern.
+pub fn attention_gradient(session: &mut Session, expr: &Expr, told: Told<'_>) -> Found<(Vec<f64>, usize)> {
+    let program = session.run.program.clone();
+    let layers = program.n_layers();
+    let mut flow: Option<(Vec<f64>, usize)> = None;
+    for layer in 0..layers {
+        told(layer as u64, layers as u64);
+        let Some(op) = program.op_of(&format!("blocks.{layer}.attn.pattern")) else { continue };
+        let mut probe = match Probe::new(session, expr, op) {
+            Ok(probe) => probe,
+            Err(Unexplained::Because(message)) if message.contains("does not depend on") => continue,
+            Err(error) => return Err(error),
+        };
+        let shape = probe.base(op)?.shape().to_vec(); // [1, H, T, T]
+        let (heads, t) = (shape[1], shape[2]);
+        let here = probe.here()?;
+        let point = probe.gradients(&[here], op, &mut |_, _| ())?.remove(0);
+        let weighted = |head: usize, i: usize| {
+            let at = head * t * t + i;
+            (f64::from(point.value[at]) * f64::from(point.gradient[at])).max(0.0)
+        };
+        let mean: Vec<f64> =
+            (0..t * t).map(|i| (0..heads).map(|head| weighted(head, i)).sum::<f64>() / heads as f64).collect();
+        let before = flow.take().map_or_else(
+            || (0..t * t).map(|i| if i / t == i % t { 1.0 } else { 0.0 }).collect::<Vec<f64>>(),
+            |(flow, _)| flow,
+        );
+        let added = |i: usize| (0..t).map(|k| mean[i / t * t + k] * before[k * t + i % t]).sum::<f64>();
+        flow = Some(((0..t * t).map(|i| before[i] + added(i)).collect(), t));
+    }
+    flow.ok_or_else(|| Unexplained::Because("the number does not depend on any attention".into()))
+}
+
 /// Attention rollout: the product over blocks of `(mean over heads of A + 1) / 2`, how much of each position's input reaches each
 /// position (Abnar and Zuidema 2020). For the focused row, `[T, T]` in row-major order, and `T`.
 pub fn rollout(session: &mut Session) -> Found<(Vec<f64>, usize)> {

@@ -73,7 +73,8 @@ fn lasso(shown: &[Vec<bool>], numbers: &[f64], weights: &[f64], alpha: f64) -> O
             }
             let before = values[j];
             let pull = mean_of(&|i| x[j][i] * left[i]) + squares[j] * before;
-            let value = pull.signum() * (pull.abs() - alpha).max(0.0) / squares[j];
+            // Plus zero, so that none is minus zero.
+            let value = pull.signum() * (pull.abs() - alpha).max(0.0) / squares[j] + 0.0;
             if value != before {
                 left.iter_mut().zip(&x[j]).for_each(|(left, x)| *left -= (value - before) * x);
                 values[j] = value;

@@ -6,6 +6,7 @@
 mod heads;
 mod kernel;
 mod lime;
+mod neurons;
 mod path;
 mod perturb;
 mod probe;
@@ -13,11 +14,13 @@ mod quality;
 mod random;
 mod rule;
 
-pub use heads::{HeadScore, heads, rollout};
+pub use heads::{HeadScore, attention_gradient, heads, rollout};
 pub use kernel::kernel_shap;
 pub use lime::{lime_subsets, lime_with};
+pub use neurons::{Fed, Neuron, neurons};
 pub use path::{
     Noise, Shap, conductance, gradient_shap, gradient_shap_with, influence, integrated, noise, plain, relevance,
+    through_neuron,
 };
 pub use perturb::{ablation, occlusion, shapley_exact, shapley_sampled};
 pub use probe::{Point, Probe, Unexplained};

@@ -4,6 +4,8 @@ use super::probe::{Point, Probe, Unexplained};
 use super::random::Random;
 use super::rule::Rule;
 use super::{Attribution, Told};
+use crate::debugger::Session;
+use crate::lang::Expr;
 
 type Found<T> = Result<T, Unexplained>;
 
@@ -209,6 +211,39 @@ pub fn conductance(
     }
     let delta = Some(values.iter().sum::<f64>() - (at_input - at_baseline));
     Ok(Attribution { values, delta, at_input, at_baseline: Some(at_baseline), error: None, steps })
+}
+
+/// Conductance of one neuron, element `which` of the op `of`, along the path of the op `at`: `(x - x') sum_k w_k dF/dy dy/dx`
+/// (Dhamdhere and others 2018; Captum's `NeuronConductance`). `numbers` are the number and the neuron as an expression.
+///
+/// # Errors
+/// If one does not depend on the other.
+pub fn through_neuron(
+    session: &mut Session,
+    numbers: (&Expr, &Expr),
+    (at, of, which): (usize, usize, usize),
+    baseline: &[f32],
+    (rule, steps): (Rule, usize),
+    told: Told<'_>,
+) -> Found<Attribution> {
+    let weights = rule.points(steps);
+    let (here, points, outer, at_input, at_baseline) = {
+        let mut probe = Probe::new(session, numbers.0, at)?;
+        let here = probe.here()?;
+        let (at_input, at_baseline) = ends(&mut probe, &here, baseline)?;
+        let points: Vec<Vec<f32>> = weights.iter().map(|(share, _)| between(baseline, &here, *share)).collect();
+        let outer = probe.gradients(&points, of, told)?;
+        (here, points, outer, at_input, at_baseline)
+    };
+    let inner = Probe::new(session, numbers.1, at)?.gradients(&points, at, told)?;
+    let mut values = vec![0.0; here.len()];
+    for ((outer, inner), (_, weight)) in outer.iter().zip(&inner).zip(&weights) {
+        let worth = weight * f64::from(outer.gradient[which]);
+        for (i, value) in values.iter_mut().enumerate() {
+            *value += worth * f64::from(inner.gradient[i]) * (f64::from(here[i]) - f64::from(baseline[i]));
+        }
+    }
+    Ok(Attribution { values, delta: None, at_input, at_baseline: Some(at_baseline), error: None, steps })
 }
 
 /// Internal influence of a later site `of` along the path: `sum_k w_k dF/dy(a_k)` (Leino and others 2018).

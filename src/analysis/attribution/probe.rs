@@ -13,6 +13,10 @@ use crate::tensor::{TensorError, Value};
 /// Rows are computed together as long as what they hold stays below this.
 const BATCH_BYTES: u64 = 256 << 20;
 
+/// And no single value of theirs grows beyond this: larger pieces of memory are given back to the system each time, and clearing
+/// them when they are taken again costs more than a larger batch saves.
+const VALUE_BYTES: u64 = 28 << 20;
+
 /// Why something could not be explained.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Unexplained {
@@ -46,6 +50,7 @@ pub struct Probe<'a> {
     base: HashMap<usize, Value>,
     contexts: HashMap<usize, Arc<Context>>,
     bytes: u64,
+    largest: u64,
     elsewhere: Option<Vec<f32>>,
     /// Whether relevance is propagated, by the rules of AttnLRP, and not gradients.
     relevance: bool,
@@ -94,11 +99,14 @@ impl<'a> Probe<'a> {
             base: HashMap::new(),
             contexts: HashMap::new(),
             bytes: 0,
+            largest: 1,
             elsewhere: None,
             relevance: false,
         };
         for op in probe.affected.clone() {
-            probe.bytes += probe.base(op)?.bytes() * 3;
+            let bytes = probe.base(op)?.bytes();
+            probe.bytes += bytes * 3;
+            probe.largest = probe.largest.max(bytes);
         }
         Ok(probe)
     }
@@ -136,7 +144,7 @@ impl<'a> Probe<'a> {
 
     /// How many rows are computed together.
     fn batch(&self) -> usize {
-        (BATCH_BYTES / self.bytes.max(1)).clamp(1, 64) as usize
+        (BATCH_BYTES / self.bytes.max(1)).min(VALUE_BYTES / self.largest).clamp(1, 64) as usize
     }
 
     /// The number for each of these values of the site.
@@ -169,27 +177,7 @@ impl<'a> Probe<'a> {
         for chunk in points.chunks(self.batch()) {
             self.tell(found.len(), points.len(), progress)?;
             let values = self.forward(chunk, self.at)?;
-            let mut gradients: HashMap<usize, Value> = HashMap::new();
-            let mut numbers = Vec::new();
-            {
-                let leaves: HashMap<usize, Value> = self.targets(&values, chunk.len())?;
-                let mut sum: Option<Value> = None;
-                for row in 0..chunk.len() {
-                    let number = number_of(self.session, self.expr, &leaves, row).map_err(Unexplained::At)?;
-                    numbers.push(number.untracked().read_scalar()?);
-                    let number = number.reshape(&[1])?;
-                    sum = Some(match sum {
-                        Some(sum) => sum.binary(crate::tensor::ops::BinaryOp::Add, &number)?,
-                        None => number,
-                    });
-                }
-                let sum = sum.expect("a chunk has rows");
-                let one = Value::from_f32(vec![1.0], &[1], &sum.untracked().device());
-                let pulled = sum.pull(&one).expect("numbers are tracked");
-                for (op, leaf) in leaves.iter().filter(|(_, leaf)| leaf.is_tracked()) {
-                    gradients.extend(pulled.at(leaf).map(|gradient| (*op, gradient)));
-                }
-            }
+            let (numbers, mut gradients) = self.ends(&values, chunk.len())?;
             for op in self.affected.clone().into_iter().rev().take_while(|&op| op > of) {
                 let Some(seed) = gradients.remove(&op) else { continue };
                 let inputs = self.inputs(op, &values, chunk.len())?;
@@ -227,6 +215,33 @@ impl<'a> Probe<'a> {
             }
         }
         Ok(found)
+    }
+
+    /// The number of each row, and the gradients of each at what it reads. A row has a tape of its own: the gradient of one logit
+    /// is as large as all logits, and those of all rows together would be that again for each row.
+    fn ends(&mut self, values: &HashMap<usize, Value>, n: usize) -> Found<(Vec<f64>, HashMap<usize, Value>)> {
+        let mut numbers = Vec::with_capacity(n);
+        let mut parts: HashMap<usize, Vec<Value>> = HashMap::new();
+        for row in 0..n {
+            let mut leaves = HashMap::new();
+            for op in self.read.clone() {
+                let leaf = match values.get(&op) {
+                    Some(value) => value.rows(row..row + 1).with_axes(value.axes()).whole().leaf(),
+                    None => self.base(op)?,
+                };
+                leaves.insert(op, leaf);
+            }
+            let number = number_of(self.session, self.expr, &leaves, 0).map_err(Unexplained::At)?;
+            numbers.push(number.untracked().read_scalar()?);
+            let one = Value::from_f32(vec![1.0], &[1], &number.untracked().device());
+            let pulled = number.reshape(&[1])?.pull(&one).expect("numbers are tracked");
+            for (op, leaf) in leaves.iter().filter(|(_, leaf)| leaf.is_tracked()) {
+                let gradient = pulled.at(leaf).unwrap_or_else(|| leaf.untracked().full_like(0.0));
+                parts.entry(*op).or_default().push(gradient);
+            }
+        }
+        let joined = parts.into_iter().map(|(op, rows)| Ok((op, Value::concat(&rows, 0)?)));
+        Ok((numbers, joined.collect::<Found<_>>()?))
     }
 
     fn tell(&self, done: usize, all: usize, progress: &mut dyn FnMut(u64, u64)) -> Found<()> {

@@ -11,7 +11,7 @@ use crate::lang::{Expr, LangError, Span, parse_expr, strings};
 use crate::tensor::{Axis, Value};
 
 /// Options, and whether they have a value.
-const OPTIONS: [(&str, bool); 12] = [
+const OPTIONS: [(&str, bool); 13] = [
     ("-target", true),
     ("-baseline", true),
     ("-at", true),
@@ -22,6 +22,7 @@ const OPTIONS: [(&str, bool); 12] = [
     ("-seed", true),
     ("-window", true),
     ("-alpha", true),
+    ("-through", true),
     ("-signed", false),
     ("-quality", false),
 ];
@@ -51,6 +52,8 @@ pub enum Baseline {
     Mean,
     /// Another text.
     Text(String),
+    /// The value of the site in a safetensors file.
+    File(String),
 }
 
 /// Points of a path.
@@ -85,6 +88,8 @@ pub struct Given {
     pub window: usize,
     /// Weight of the penalty of LIME's surrogate.
     pub alpha: f64,
+    /// The neuron that a path goes through, and where it stands.
+    pub through: Option<(String, Span)>,
     /// Whether saliency keeps its sign.
     pub signed: bool,
     /// Whether it is said how far it can be trusted.
@@ -106,6 +111,21 @@ impl Given {
             let error = LangError::new("unexpected word", Span::new(at, offset + method.len()));
             return Err(Fail::At(error.help("attr METHOD -target EXPR -at SITE -baseline zero")));
         }
+        Given::of(method, span, options, offset)
+    }
+
+    /// The same for one method of several, whose options are `text`, and for target number `target` of those that are given.
+    pub fn read_for(method: &str, span: Span, (text, offset): (&str, usize), target: usize) -> Result<Given, Fail> {
+        let mut seen = 0;
+        let wanted = |(name, _, _): &(&str, &str, usize)| {
+            let other = *name == "-target" && seen != target;
+            seen += usize::from(*name == "-target");
+            !other
+        };
+        Given::of(method, span, parts(text).1.into_iter().filter(wanted).collect(), offset)
+    }
+
+    fn of(method: &str, span: Span, options: Vec<(&'static str, &str, usize)>, offset: usize) -> Result<Given, Fail> {
         if let Some((_, why)) = REFUSED.iter().find(|(known, _)| *known == method) {
             let error = LangError::new(format!("{method} is not computed: {why}"), span);
             return Err(Fail::At(error.help("ig with -steps auto is exact in the end, and ablation measures")));
@@ -123,6 +143,7 @@ impl Given {
             seed: 0,
             window: 1,
             alpha: 0.01,
+            through: None,
             signed: false,
             quality: false,
         };
@@ -151,6 +172,7 @@ impl Given {
                 self.target = Some((strings::literal(value, start)?.0, start));
             }
             "-target" => self.target = Some((value.to_string(), start)),
+            "-through" => self.through = Some((value.to_string(), span)),
             "-at" => self.site = Some((value.to_string(), span)),
             "-baseline" => self.baselines.push((baseline(value, start)?, span)),
             "-steps" if value == "auto" => self.steps = Some(Steps::Auto),
@@ -218,13 +240,21 @@ fn baseline(text: &str, at: usize) -> Result<Baseline, Fail> {
         "pad" => Baseline::Pad,
         "mask" => Baseline::Mask,
         "mean" => Baseline::Mean,
+        _ if text.ends_with(".safetensors") => Baseline::File(text.to_string()),
         _ if text.starts_with('"') => Baseline::Text(strings::literal(text, at)?.0),
         _ => {
             let span = Span::new(at, at + text.len());
             let error = LangError::new(format!("no baseline {text}"), span);
-            return Err(Fail::At(error.help("zero, pad, mask, mean, or another text in quotes")));
+            return Err(Fail::At(
+                error.help("zero, pad, mask, mean, another text in quotes, or FILE.safetensors with the site's values"),
+            ));
         }
     })
+}
+
+/// How many targets are given.
+pub fn targets(text: &str) -> usize {
+    parts(text).1.iter().filter(|(name, _, _)| *name == "-target").count()
 }
 
 /// What stands before the first option, and each option with what stands behind it and where that begins. Options stand between

@@ -4,7 +4,7 @@ use super::super::console::{Console, Done};
 use super::super::fail::Fail;
 use super::given::Given;
 use super::table;
-use crate::analysis::attribution::{Told, heads, rollout};
+use crate::analysis::attribution::{Told, attention_gradient, heads, rollout};
 use crate::answer::numbers::significant;
 use crate::answer::{Answer, Cell, Table};
 use crate::lang::eval::Datum;
@@ -47,8 +47,17 @@ pub fn importance(console: &mut Console, given: &Given, told: Told<'_>) -> Done 
 }
 
 /// How much of each position reaches the focused one through attention.
-pub fn flow(console: &mut Console) -> Done {
-    let (data, length) = rollout(&mut console.session).map_err(Fail::from)?;
+pub fn flow(console: &mut Console, given: &Given, told: Told<'_>) -> Done {
+    let weighted = given.method == "attnxgradient";
+    let (found, what) = match weighted {
+        true => {
+            let (expr, target) = given.target(console)?;
+            let found = attention_gradient(&mut console.session, &expr, told).map_err(Fail::from)?;
+            (found, format!(" for {target}"))
+        }
+        false => (rollout(&mut console.session).map_err(Fail::from)?, String::new()),
+    };
+    let (data, length) = found;
     let floats = data.iter().map(|x| *x as f32).collect();
     let value = Value::from_f32(floats, &[length, length], console.session.run.device());
     let value = value.with_axes(&[Axis::Q, Axis::K]).whole();
@@ -68,8 +77,10 @@ pub fn flow(console: &mut Console) -> Done {
     let columns = ["K", "Token", "Value", ""].map(String::from).to_vec();
     let sum = significant(row.iter().sum(), 6);
     let title = format!(
-        "rollout to pos {pos} {:?}: ${number} by query and key\nderived from the patterns alone, sum {sum}: values and MLPs are not in it",
-        console.name_of(Axis::Pos, pos)
+        "{}{what} to pos {pos} {:?}: ${number} by query and key\nderived from the patterns{}, sum {sum}: values and MLPs are not in it",
+        given.method,
+        console.name_of(Axis::Pos, pos),
+        if weighted { " and their gradients" } else { " alone" }
     );
     Ok(Answer::Table(Table { title, columns, rows }))
 }

@@ -31,15 +31,19 @@ pub const COMMANDS: &[Command] = &[
     Command {
         name: "attr",
         short: &["attribute"],
-        usage: "attr METHOD [-target EXPR] [-baseline B] [-at SITE] [-steps N] [-samples N] [-stdev X] [-seed S] [-rule R] \
-                [-window N] [-alpha X]",
+        usage: "attr METHOD[,METHOD]... [-target EXPR] [-baseline B] [-at SITE] [-steps N] [-samples N] [-stdev X] [-seed S] [-rule R] \
+                [-window N] [-alpha X] \
+                [-through NEURON]",
         about: "say how much each token, or each element of a site, counts for a number",
-        help: "METHOD: saliency, inputxgradient, ig, gradientshap, smoothgrad, vargrad, conductance, influence, featureablation, \
-               occlusion, shapley, kernelshap, lime, lrp (by the rules of AttnLRP); heads compares gradients and ablation of every head, rollout follows attention through all blocks. The target is the most likely token's logit at the focused position, or that of the predicted \
-               class; any number over the pass will do. The result becomes $N, with the shape of the site.",
+        help: "METHOD: saliency, inputxgradient, ig, gradientshap, smoothgrad, vargrad, conductance, neuron, influence, featureablation, \
+               occlusion, shapley, kernelshap, lime, lrp (by the rules of AttnLRP); heads compares gradients and ablation of every head, neurons ranks those of all blocks with what feeds them, rollout follows attention through all blocks, attnxgradient weighted by its gradient. The target is the most likely token's logit at the focused position, or that of the predicted \
+               class; any number over the pass will do. The result becomes $N, with the shape of the site. Several methods with commas, or several -target, stand side by side.",
         options: &[
             ("-target EXPR", "the number to explain"),
-            ("-baseline B", "zero (the default), pad, mask, mean, or a text of as many tokens"),
+            (
+                "-baseline B",
+                "zero (the default), pad, mask, mean, a text of as many tokens, or FILE.safetensors with the site's values",
+            ),
             ("-at SITE", "where it is attributed to, embed by default; a layer's site for the layer forms"),
             ("-steps N", "points of a path, 50 by default; auto doubles them until the sum fits"),
             ("-rule R", "gausslegendre (the default), riemann_left, riemann_right, riemann_middle, riemann_trapezoid"),
@@ -50,6 +54,7 @@ pub const COMMANDS: &[Command] = &[
             ("-stdev X", "standard deviation of the noise"),
             ("-seed S", "where the random numbers begin, 0 by default"),
             ("-window N", "tokens that occlusion hides at once, 1 by default"),
+            ("-through NEURON", "the element of a site that neuron conductance goes through"),
             ("-alpha X", "weight of the penalty that makes lime's surrogate sparse, 0.01 by default"),
             ("-signed", "keep the sign of saliency"),
             ("-quality", "infidelity and sensitivity, as Captum defines them"),

@@ -6,18 +6,19 @@ use super::{CHANGING, Command, LOOKING, PLAIN, Takes};
 pub const COMMANDS: &[Command] = &[
     Command {
         name: "save",
-        usage: "save activations FILE.safetensors [SITES] [-all-rows]\nsave gradients FILE.safetensors [SITES] [-all-rows]\nsave attribution FILE.html\nsave breakpoints FILE\nsave edits FILE",
-        about: "write values or gradients under their site names, the last attribution as a page, commands that set all stop points again, or the edits of this branch",
+        usage: "save activations FILE.safetensors [SITES] [-all-rows]\nsave gradients FILE.safetensors [SITES] [-all-rows]\nsave attribution FILE.html\nsave picture FILE.png|FILE.svg EXPR\nsave breakpoints FILE\nsave edits FILE",
+        about: "write values or gradients under their site names, the last attribution as a page, a matrix as a picture, commands that set all stop points again, or the edits of this branch",
         options: &[("-all-rows", "every row of the batch instead of the focused one")],
         examples: &[
             "run\nsave activations out.safetensors",
             "run\nsave activations z.safetensors L*.attn.z",
             "run\nbackward loss\nsave gradients gradients.safetensors",
             "run\nattr ig\nsave attribution tokens.html",
+            "run\nsave picture pattern.png L2.attn.pattern[head=3]",
             "run\nablate L1H0\nsave edits edits.json",
             "break L1 if 1 > 0\nsave breakpoints points.ldb",
         ],
-        takes: Takes::Words(&["activations", "attribution", "breakpoints", "edits", "gradients"]),
+        takes: Takes::Words(&["activations", "attribution", "breakpoints", "edits", "gradients", "picture"]),
         run: files::save,
         ..PLAIN
     },

@@ -5,5 +5,5 @@ pub mod attention;
 pub mod basic;
 pub mod experts;
 pub mod heads;
-mod host;
+pub(super) mod host;
 pub mod norm;

@@ -12,7 +12,7 @@ pub fn gelu(x: &Value) -> Option<Value> {
 }
 
 #[inline(always)]
-fn exact(x: f32) -> f32 {
+pub(super) fn exact(x: f32) -> f32 {
     0.5 * x * (1.0 + erf(x * std::f32::consts::FRAC_1_SQRT_2))
 }
 
@@ -23,7 +23,7 @@ pub fn gelu_tanh(x: &Value) -> Option<Value> {
 }
 
 #[inline(always)]
-fn approximate(x: f32) -> f32 {
+pub(super) fn approximate(x: f32) -> f32 {
     const FACTOR: f32 = -2.0 * 0.797_884_6; // -2 sqrt(2/pi)
     x / (1.0 + exp(FACTOR * (x + 0.044715 * (x * x * x))))
 }
@@ -34,7 +34,7 @@ pub fn silu(x: &Value) -> Option<Value> {
 }
 
 #[inline(always)]
-fn swish(x: f32) -> f32 {
+pub(super) fn swish(x: f32) -> f32 {
     x / (1.0 + exp(-x))
 }
 
@@ -77,7 +77,7 @@ pub fn gated(gate: &Value, up: &Value, act: Act) -> Option<Value> {
 }
 
 #[inline(always)]
-fn times(gate: &Value, up: &Value, function: impl Fn(f32) -> f32 + Sync) -> Option<Value> {
+pub(super) fn times(gate: &Value, up: &Value, function: impl Fn(f32) -> f32 + Sync) -> Option<Value> {
     let (gates, ups) = (gate.host_f32()?, up.host_f32()?);
     if gate.shape() != up.shape() {
         return None;

@@ -12,6 +12,7 @@ mod linear;
 mod matmul;
 mod norm;
 mod rotation;
+mod slope;
 mod special;
 mod tiles;
 mod vector;
@@ -23,6 +24,7 @@ pub use experts::{add_rows, top_experts};
 pub use linear::{linear, unembed};
 pub use norm::{centred_over, gain, layer_norm_scale, over, rms_scale};
 pub use rotation::rotate;
+pub use slope::{pull_activation, pull_gated};
 
 use std::mem::MaybeUninit;
 
