@@ -592,5 +592,6 @@ fn methods_and_targets_stand_side_by_side() {
     }
     assert_eq!(b.table("attr saliency,inputxgradient").columns[4], "inputxgradient");
     assert!(b.fail("attr ig,heads").contains("heads gives no number for each position"));
+    assert!(b.fail("attr ig,").contains("a method is missing"));
     assert!(b.fail("attr ig,nonsense").contains("nonsense"));
 }

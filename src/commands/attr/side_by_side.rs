@@ -24,6 +24,10 @@ fn beside(console: &mut Console, call: &mut Call<'_, '_>, methods: &str, targets
     let mut columns = vec!["Pos".to_string(), "Token".to_string()];
     let mut rows: Vec<Vec<Cell>> = Vec::new();
     for method in methods.split(',') {
+        if method.is_empty() {
+            let error = LangError::new("a method is missing beside a comma", span);
+            return Err(Fail::At(error.help("attr ig,saliency")));
+        }
         if matches!(method, "heads" | "neurons" | "rollout" | "attnxgradient") {
             let error =
                 LangError::new(format!("{method} gives no number for each position to put beside others"), span);
