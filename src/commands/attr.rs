@@ -75,6 +75,7 @@ impl From<Unexplained> for Fail {
     fn from(error: Unexplained) -> Fail {
         match error {
             Unexplained::At(error) => Fail::At(error),
+            Unexplained::Independent(site) => Fail::because(format!("the number does not depend on {site}")),
             Unexplained::Because(message) => Fail::because(message),
         }
     }

@@ -114,7 +114,13 @@ impl Console {
         let name = if run.current == 0 { "main".to_string() } else { format!("main/{}", branch.name) };
         Arc::new(Snapshot {
             model: self.model_name.clone(),
-            dimensions: format!("{}L {}H d{} f32", spec.n_layers, spec.n_heads, spec.d_model),
+            dimensions: format!(
+                "{}L {}H d{} {}",
+                spec.n_layers,
+                spec.n_heads,
+                spec.d_model,
+                branch.weights().precision()
+            ),
             device: run.device().name().to_string(),
             device_reason: run.device().reason().to_string(),
             branch: name,

@@ -296,7 +296,7 @@ impl Session {
     }
 
     /// Whether the condition of a stop point holds; an absent one does.
-    fn holds(&mut self, number: usize, crossing: &Crossing) -> Result<bool, String> {
+    pub(super) fn holds(&mut self, number: usize, crossing: &Crossing) -> Result<bool, String> {
         let Some(condition) = self.stops.get_mut(number).and_then(|point| point.condition.clone()) else {
             return Ok(true);
         };

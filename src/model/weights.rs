@@ -243,7 +243,7 @@ impl Weights {
         let value = value.held_in(self.precision);
         let weight = match self.loaded.get(&id) {
             Some(loaded) if loaded.shape() == value.shape() => match loaded {
-                Weight::Dense(loaded) => Weight::Dense(value.laid_out_like(loaded)?),
+                Weight::Dense(loaded) => Weight::Dense(value.laid_out_like(loaded)?.held_in(self.precision)),
                 Weight::Rows(chunks) => Weight::Rows(split_like(chunks, &value)),
             },
             loaded => {

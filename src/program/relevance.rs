@@ -14,7 +14,7 @@ use super::interpreter::{dense, execute};
 use super::kernels::attention::{self, Scoring};
 use super::kernels::{basic, heads, norm};
 use super::op::{Kernel, Op};
-use super::vjp::After;
+use super::vjp::{After, pulled};
 use crate::model::spec::Transform;
 use crate::model::weights::Weights;
 use crate::tensor::ops::BinaryOp;
@@ -53,12 +53,7 @@ pub fn pull_relevance(
 ) -> Result<Vec<Option<Value>>, NoRelevance> {
     let leaves: Vec<Value> = inputs.iter().map(Value::leaf).collect();
     let Some(out) = forward(op, &leaves, weights, context)? else { return Ok(vec![None; inputs.len()]) };
-    let out = match after {
-        Some(after) => after(out)?,
-        None => out,
-    };
-    let Some(pulled) = out.pull(seed) else { return Ok(vec![None; inputs.len()]) };
-    Ok(leaves.iter().map(|leaf| if leaf.is_tracked() { pulled.at(leaf) } else { None }).collect())
+    Ok(pulled(&leaves, out, after, seed)?)
 }
 
 /// What the op gives, tracked so that its derivative is the rule. None if nothing goes back through it.
@@ -97,9 +92,9 @@ fn forward(op: &Op, x: &[Value], weights: &Weights, context: &Context) -> Result
             }
         }
         Kernel::Mix => halves(&x[0], &x[1], |pattern, v| Ok(attention::mix(pattern, v)))?,
-        Kernel::Unembed { softcap: Some(_), .. } => {
-            let Kernel::Unembed { project, scale, .. } = op.kernel else { unreachable!("just matched") };
-            let uncapped = Op { kernel: Kernel::Unembed { project, scale, softcap: None }, ..op.clone() };
+        Kernel::Unembed { project, scale, softcap: Some(_) } => {
+            let kernel = Kernel::Unembed { project: *project, scale: *scale, softcap: None };
+            let uncapped = Op { kernel, ..op.clone() };
             let free = execute(&uncapped, x, weights, context);
             by_factor(&free, |_| Ok(execute(op, &untracked(x), weights, context)))?
         }

@@ -38,13 +38,22 @@ pub fn pull_back(
     if !leaves.iter().any(Value::is_tracked) {
         return Ok(vec![None; inputs.len()]);
     }
-    let out = execute(op, &leaves, weights, context);
+    pulled(&leaves, execute(op, &leaves, weights, context), after, seed)
+}
+
+/// The gradients at `leaves` of `sum(y * seed)`, where `y` is `out` or what `after` makes of it.
+pub(super) fn pulled(
+    leaves: &[Value],
+    out: Value,
+    after: Option<After<'_>>,
+    seed: &Value,
+) -> Result<Vec<Option<Value>>, TensorError> {
     let out = match after {
         Some(after) => after(out)?,
         None => out,
     };
-    let Some(pulled) = out.pull(seed) else { return Ok(vec![None; inputs.len()]) };
-    Ok(leaves.iter().map(|leaf| if leaf.is_tracked() { pulled.at(leaf) } else { None }).collect())
+    let Some(found) = out.pull(seed) else { return Ok(vec![None; leaves.len()]) };
+    Ok(leaves.iter().map(|leaf| if leaf.is_tracked() { found.at(leaf) } else { None }).collect())
 }
 
 /// The same in closed form, without a tape: of a product with a weight `x W` it is `seed W^T`, of an activation `seed f'(x)`. None

@@ -15,6 +15,7 @@ mod host_memory;
 mod memory;
 pub mod ops;
 mod precision;
+mod reading;
 mod summary;
 mod threads;
 mod tree;
@@ -29,9 +30,10 @@ pub use host::transposed;
 pub(crate) use host::vectorised;
 pub use host_memory::{HostF32, HostView};
 pub use precision::Precision;
+pub use reading::bits;
 pub use summary::{Summary, unravel};
 pub use threads::{awake, compute_here};
-pub use value::{Kind, Value, bits};
+pub use value::{Kind, Value};
 
 /// Most axes a value can have.
 pub const MAX_RANK: usize = 6;

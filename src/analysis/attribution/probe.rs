@@ -22,6 +22,8 @@ const VALUE_BYTES: u64 = 28 << 20;
 pub enum Unexplained {
     /// A mistake in the target.
     At(LangError),
+    /// The number does not depend on this site.
+    Independent(String),
     /// Something else, in words.
     Because(String),
 }
@@ -84,8 +86,7 @@ impl<'a> Probe<'a> {
         }
         let affected: Vec<usize> = (at + 1..=last).filter(|&op| after[op] && needed[op]).collect();
         if !needed[at] {
-            let message = format!("the number does not depend on {}", program.ops[at].site);
-            return Err(Unexplained::Because(message));
+            return Err(Unexplained::Independent(program.ops[at].site.clone()));
         }
         let edits = edits(session, &affected)?;
         let mut probe = Probe {

@@ -7,12 +7,11 @@
 use std::sync::atomic::Ordering;
 
 use super::super::mark::Mark;
-use super::super::scope::RunScope;
 use super::super::session::{Progress, Session};
 use super::super::stops::{Catch, Crossing, Kind, StopPoint, is_stream};
 use super::super::travel::{Finding, Reason, Stop};
 use super::{Gradients, NoGradient};
-use crate::lang::{Expr, eval};
+use crate::lang::Expr;
 use crate::program::Program;
 use crate::tensor::Value;
 use crate::tensor::ops::{Reduction, Slice};
@@ -118,15 +117,9 @@ impl Session {
                 // Values do not change on the way back.
                 Kind::Watch(_) | Kind::Trace(_) | Kind::Print(_) => Ok(None),
             };
-            let held = match (found, &point.condition) {
-                (Ok(Some(lines)), Some(condition)) => {
-                    let row = crossing.row.map(|row| self.row(row));
-                    let mut scope = RunScope::at_stop(self, crossing.head, row);
-                    eval::condition(&condition.expr, &mut scope)
-                        .map(|holds| holds.then_some(lines))
-                        .map_err(|error| crate::lang::explained(&condition.text, &error))
-                }
-                (found, _) => found,
+            let held = match found {
+                Ok(Some(lines)) => self.holds(point.number, crossing).map(|holds| holds.then_some(lines)),
+                found => found,
             };
             match held {
                 Ok(None) => {}
