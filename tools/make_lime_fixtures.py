@@ -22,7 +22,8 @@ ROOT = Path(__file__).parent.parent
 SAMPLES = 60
 
 
-def lime(name):
+def prepared(name):
+    """Prompt, ids, model, logits as a function of embeddings, the embeddings, and the largest logit of a fixture."""
     folder = ROOT / "tests/fixtures/models" / name
     prompt = json.loads((folder / "reference.json").read_text())["prompts"][0]
     kind = AutoModelForSequenceClassification if name.endswith("seqcls") else AutoModelForCausalLM
@@ -36,6 +37,11 @@ def lime(name):
 
     with torch.no_grad():
         target = int(logits(embedded)[0].argmax())
+    return prompt, ids, model, logits, embedded, target
+
+
+def lime(name):
+    prompt, ids, _, logits, embedded, target = prepared(name)
     n = ids.shape[1]
     torch.manual_seed(11)
     masks = torch.bernoulli(torch.full((SAMPLES, n), 0.5)).long()

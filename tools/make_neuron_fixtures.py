@@ -11,9 +11,9 @@ import json
 import sys
 from pathlib import Path
 
-import torch
 from captum.attr import NeuronConductance
-from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
+
+from make_lime_fixtures import prepared
 
 ROOT = Path(__file__).parent.parent
 MODELS = {
@@ -25,18 +25,7 @@ SITES = {"bert-seqcls": "L1.mlp.post", "gpt2": "L1.mlp.post", "llama": "L0.resid
 
 
 def conductance(name):
-    folder = ROOT / "tests/fixtures/models" / name
-    prompt = json.loads((folder / "reference.json").read_text())["prompts"][0]
-    kind = AutoModelForSequenceClassification if name.endswith("seqcls") else AutoModelForCausalLM
-    model = kind.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
-    ids, mask = torch.tensor([prompt["token_ids"]]), torch.tensor([prompt["attention_mask"]])
-    embedded = model.get_input_embeddings()(ids).detach()
-
-    def logits(x):
-        out = model(inputs_embeds=x, attention_mask=mask.expand(len(x), -1), **({} if name.endswith("seqcls") else {"use_cache": False})).logits
-        return out if out.ndim == 2 else out[:, -1]
-
-    target = int(logits(embedded)[0].argmax())
+    prompt, ids, model, logits, embedded, target = prepared(name)
     layer, (pos, neuron) = MODELS[name]
     pos = pos % ids.shape[1]
     method = NeuronConductance(lambda x: logits(x)[:, target], layer(model))

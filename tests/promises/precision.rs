@@ -88,6 +88,10 @@ fn weights_and_recordings_take_half_the_memory() {
         run.branch().status().bytes - tokens
     };
     assert_eq!(recorded(&mut full), 2 * recorded(&mut half));
+    for (bench, held) in [(&mut full, "f32"), (&mut half, "f16")] {
+        let shown = bench.console.snapshot().dimensions.clone();
+        assert!(shown.ends_with(held), "the status line says {shown}");
+    }
     assert!(
         half.text("info model").contains("held in f16, as all values are; each op is computed in f32 and rounded once")
     );
@@ -104,6 +108,11 @@ fn edits_branches_and_the_cache_hold_what_fits_in_16_bits() {
         assert_eq!(bench.number("L1.resid_pre[0,0]"), 0.099_975_585_937_5);
         bench.run("set param(\"L0.mlp.b_in\")[0] = 0.1");
         assert_eq!(bench.number("param(\"L0.mlp.b_in\")[0]"), 0.099_975_585_937_5);
+        bench.run("set param(\"L1.mlp.W_in\") *= 3");
+        assert!(
+            bench.text("print param(\"L1.mlp.W_in\")").contains("= f16["),
+            "an edited weight is held as the others are"
+        );
         bench.run("set L0.mlp.pre[0,1] = 70000");
         assert_eq!(bench.number("L0.mlp.pre[0,1]"), f64::INFINITY, "a half is at most 65504");
         bench.script("undo\ngenerate 4");
