@@ -21,9 +21,9 @@ pub fn ranked(console: &mut Console, given: &Given, progress: crate::debugger::P
     let largest = found.first().map_or(0.0, |neuron| neuron.counts.abs());
     let mut rows = Vec::new();
     for Neuron { site, pos, index, value, slope, counts, fed } in &found {
-        let from = fed.iter().map(|Fed { site, share }| format!("{site} {}", significant(*share, 3)));
+        let from = fed.iter().map(|Fed { site, share }| format!("{} {}", short(site), significant(*share, 3)));
         rows.push(vec![
-            Cell::Text(format!("{site}[{pos}, {index}]")),
+            Cell::Text(format!("{}[{pos},{index}]", short(site))),
             Cell::Text(console.name_of(Axis::Pos, *pos)),
             Cell::Num(*value),
             Cell::Num(*slope),
@@ -39,4 +39,9 @@ pub fn ranked(console: &mut Console, given: &Given, progress: crate::debugger::P
         found.len()
     );
     Ok(Answer::Table(Table { title, columns, rows }))
+}
+
+/// `L0.mlp.post` for `blocks.0.mlp.post`: on a narrow screen the numbers behind it are what tells neurons apart.
+fn short(site: &str) -> String {
+    site.replacen("blocks.", "L", 1)
 }
