@@ -1,70 +1,67 @@
 #!/usr/bin/env python3
-"""Writes the values inside a transformers model for one text, for `diff FILE.safetensors` in llmdbg.
+"""Writes the values inside a transformers model for one text, for `diff FILE` and `load-dump FILE as NAME` in llmdbg.
 
     python tools/dump_hf.py MODEL TEXT OUT.safetensors [--dtype float32]
     python tools/dump_hf.py MODEL --tokens 1,2,3 OUT.safetensors
 
-Needs torch, transformers and safetensors. Values are written under the names of llmdbg's sites: the residual stream before each
-block (`blocks.0.resid_pre`), attention patterns (`blocks.0.attn.pattern`), the token ids and the logits. They are
-those of one row, without a batch axis.
+and then
 
-For a model of your own, `hooked` records what any modules give, under names of your choice:
+    llmdbg MODEL -p TEXT -ex run -ex 'diff OUT.safetensors' -ex 'bisect OUT.safetensors'
 
-    with hooked(model, {"decoder.layers.0.mlp": "blocks.0.mlp.out"}) as values:
-        model(ids)
-    safetensors.torch.save_file(values, "out.safetensors")
+Written are the residual stream before each block, attention patterns, token ids and logits under the names of llmdbg's sites, and
+what every module with weights gives under its path in the model (`model.layers.0.self_attn.q_proj`). Needs torch, transformers and
+safetensors. For a model that is not of transformers see dump_torch.py.
 """
 
 import argparse
-from contextlib import contextmanager
+import sys
+from pathlib import Path
 
-import safetensors.torch
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
 import torch
-
-
-@contextmanager
-def hooked(model, names):
-    """What modules give, by the names that `names` has for their paths; of a tuple the first part, of a batch of one that one."""
-    values, handles = {}, []
-
-    def record(name):
-        def hook(_module, _inputs, output):
-            tensor = output[0] if isinstance(output, (tuple, list)) else output
-            tensor = tensor.detach()
-            values[name] = (tensor[0] if tensor.shape[0] == 1 else tensor).float().contiguous().cpu()
-
-        return hook
-
-    modules = dict(model.named_modules())
-    missing = [path for path in names if path not in modules]
-    if missing:
-        raise KeyError(f"no modules {missing}; there are {list(modules)[:20]} ...")
-    try:
-        for path, name in names.items():
-            handles.append(modules[path].register_forward_hook(record(name)))
-        yield values
-    finally:
-        for handle in handles:
-            handle.remove()
+from dump_torch import recording
 
 
 def dump(model, ids):
-    """Values by site for a row of token ids."""
-    with torch.no_grad():
+    """Values for a row of token ids: sites, and outputs of modules by their paths."""
+    length = len(ids)
+    with torch.no_grad(), recording(model) as values:
         out = model(input_ids=ids[None], output_hidden_states=True, output_attentions=True)
-    values = {"tokens": ids.cpu()}
+    parameters = {name.rsplit(".", 1)[0] for name, _ in model.named_parameters()}
+    heads = [getattr(model.config, key, None) for key in ("num_attention_heads", "n_head", "num_key_value_heads")]
+    for path in list(values):
+        tensor = values[path]
+        # Activations and dropouts have no weights; experts see a part of the tokens.
+        if path not in parameters or (tensor.dim() > 1 and length not in tensor.shape):
+            del values[path]
+        elif tensor.dim() == 3 and tensor.shape[0] in heads and tensor.shape[1] == length:
+            # Norms of queries and keys stand before or behind the exchange of heads and positions.
+            if tensor.shape[0] == length:
+                del values[path]
+            else:
+                values[path] = tensor.transpose(0, 1).contiguous()
+    values["tokens"] = ids.cpu()
     states = out.hidden_states
-    blocks = len(states) - 1
-    for block in range(blocks):
-        # What a block gives is what the next one gets; the last state has been through the final norm already.
-        values[f"blocks.{block}.resid_pre"] = states[block][0]
-    for block, pattern in enumerate(out.attentions or ()):
+    # What a block gives is what the next one gets; the last state has been through the final norm already.
+    for block in range(len(states) - 1):
+        values.take(f"blocks.{block}.resid_pre", states[block])
+    for block, pattern in enumerate(getattr(out, "attentions", None) or ()):
         if pattern is not None:
-            values[f"blocks.{block}.attn.pattern"] = pattern[0]
+            values.take(f"blocks.{block}.attn.pattern", pattern)
     if getattr(out, "logits", None) is not None:
-        values["logits"] = out.logits[0]
-    floats = lambda x: x if not x.is_floating_point() else x.float()
-    return {name: floats(value.detach()).contiguous().cpu().clone() for name, value in values.items()}
+        values.take("logits", out.logits)
+    return values
+
+
+def load(path, dtype):
+    """A model with the head that it was saved with, and attention whose parts can be seen."""
+    import transformers
+
+    config = transformers.AutoConfig.from_pretrained(path)
+    architecture = (config.architectures or ["AutoModel"])[0]
+    kind = getattr(transformers, architecture, transformers.AutoModel)
+    return kind.from_pretrained(path, dtype=dtype, attn_implementation="eager").eval()
 
 
 def main():
@@ -78,10 +75,7 @@ def main():
 
     import transformers
 
-    config = transformers.AutoConfig.from_pretrained(given.model)
-    architecture = (config.architectures or ["AutoModel"])[0]
-    kind = getattr(transformers, architecture, transformers.AutoModel)
-    model = kind.from_pretrained(given.model, dtype=getattr(torch, given.dtype), attn_implementation="eager").eval()
+    model = load(given.model, getattr(torch, given.dtype))
     if given.tokens:
         ids = torch.tensor([int(word) for word in given.tokens.split(",")])
     elif given.text is not None:
@@ -89,7 +83,15 @@ def main():
     else:
         parser.error("give a text or --tokens")
     values = dump(model, ids)
-    safetensors.torch.save_file(values, given.out)
+    values.notes.update(
+        model=given.model,
+        architecture=type(model).__name__,
+        dtype=given.dtype,
+        attention="eager",
+        transformers=transformers.__version__,
+        torch=torch.__version__,
+    )
+    values.save(given.out)
     print(f"wrote {len(values)} values of {len(ids)} tokens to {given.out}")
 
 

@@ -1,7 +1,9 @@
 //! How far two values are apart. All sums are in 64 bits and over all elements; definitions are those of
 //! `numpy.allclose`, llama.cpp (NMSE) and torchlens.
 
-use crate::tensor::unravel;
+use rayon::prelude::*;
+
+use crate::tensor::{unravel, vectorised};
 
 /// When two elements agree: `|a - b| <= absolute + relative |b|`; NaN agrees with NaN, and an infinity with itself.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -46,8 +48,40 @@ pub struct Difference {
     pub count: usize,
 }
 
-/// Compares two values of one shape.
-pub fn difference(a: &[f64], b: &[f64], shape: &[usize], tolerance: Tolerance) -> Difference {
+/// Elements that a task takes.
+const PIECE: usize = 1 << 15;
+
+/// Elements that stay in the nearest cache from one loop to the next.
+const BLOCK: usize = 1 << 10;
+
+const LANES: usize = 8;
+
+/// An element type that values are compared in.
+pub trait Element: Copy + Into<f64> + Sync {
+    /// As a 32-bit float, for counting floats between two.
+    fn single(self) -> f32;
+}
+
+impl Element for f64 {
+    #[inline(always)]
+    fn single(self) -> f32 {
+        self as f32
+    }
+}
+
+impl Element for f32 {
+    #[inline(always)]
+    fn single(self) -> f32 {
+        self
+    }
+}
+
+/// Compares two values of one shape. The same numbers give the same bits on any number of threads.
+pub fn difference<T: Element>(a: &[T], b: &[T], shape: &[usize], tolerance: Tolerance) -> Difference {
+    let pieces = |a: &[T], b: &[T]| -> Vec<Sums> {
+        a.par_chunks(PIECE).zip(b.par_chunks(PIECE)).map(|(a, b)| Sums::of(a, b, tolerance)).collect()
+    };
+    let parts = if a.len() <= PIECE { vec![Sums::of(a, b, tolerance)] } else { pieces(a, b) };
     let mut found = Difference {
         max: 0.0,
         at: Vec::new(),
@@ -61,52 +95,182 @@ pub fn difference(a: &[f64], b: &[f64], shape: &[usize], tolerance: Tolerance) -
         beyond: 0,
         count: a.len(),
     };
-    let (mut squares, mut sum_b, mut finite) = (0.0, 0.0, 0.0);
-    let (mut aa, mut bb, mut ab) = (0.0, 0.0, 0.0);
+    let mut all = Sums::default();
     let mut worst = 0;
-    for (i, (&x, &y)) in a.iter().zip(b).enumerate() {
-        let same = x == y || x.is_nan() && y.is_nan();
-        let both = x.is_finite() && y.is_finite();
-        let off = match (same, both) {
-            (true, _) => 0.0,
-            (false, true) => (x - y).abs(),
-            (false, false) => f64::INFINITY,
+    for (number, part) in parts.iter().enumerate() {
+        if part.max > found.max {
+            (found.max, worst) = (part.max, number);
+        }
+        all.join(part);
+    }
+    found.relative = all.relative;
+    found.broken = (all.broken.0 as usize, all.broken.1 as usize);
+    (found.beyond, found.ulp) = (all.beyond as usize, all.ulp as u64);
+    let piece = a[worst * PIECE..].iter().zip(&b[worst * PIECE..]).take(PIECE);
+    let largest = piece.enumerate().find(|(_, (x, y))| apart((**x).into(), (**y).into()) == found.max);
+    if let Some((at, (x, y))) = largest {
+        (found.pair, found.at) = (((*x).into(), (*y).into()), unravel(worst * PIECE + at, shape));
+    }
+    if all.finite > 0 {
+        let count = all.finite as f64;
+        let mean = all.sum / count;
+        let spread: f64 = match all.squares {
+            0.0 => 0.0,
+            _ => a
+                .par_chunks(PIECE)
+                .zip(b.par_chunks(PIECE))
+                .map(|(a, b)| spread(a, b, mean))
+                .collect::<Vec<_>>()
+                .iter()
+                .sum(),
         };
-        if off > found.max {
-            (found.max, worst) = (off, i);
-        }
-        let agree = same || both && off <= tolerance.absolute + tolerance.relative * y.abs();
-        found.beyond += usize::from(!agree);
-        found.broken.0 += usize::from(!x.is_finite() && y.is_finite());
-        found.broken.1 += usize::from(x.is_finite() && !y.is_finite());
-        if both {
-            squares += off * off;
-            sum_b += y;
-            finite += 1.0;
-            (aa, bb, ab) = (aa + x * x, bb + y * y, ab + x * y);
-            found.ulp = found.ulp.max(ordered(x as f32).abs_diff(ordered(y as f32)));
-            if y != 0.0 {
-                found.relative = found.relative.max(off / y.abs());
-            }
-        } else if !same {
-            found.relative = f64::INFINITY;
-        }
-    }
-    if let (Some(&x), Some(&y)) = (a.get(worst), b.get(worst)) {
-        (found.pair, found.at) = ((x, y), unravel(worst, shape));
-    }
-    if finite > 0.0 {
-        let mean = sum_b / finite;
-        let variance = b.iter().zip(a).filter(|(y, x)| y.is_finite() && x.is_finite());
-        let variance = variance.map(|(y, _)| (y - mean).powi(2)).sum::<f64>() / finite;
-        found.rms = (squares / finite).sqrt();
-        found.nmse = if squares == 0.0 { 0.0 } else { squares / finite / variance };
-        found.cosine = if aa == 0.0 && bb == 0.0 { 1.0 } else { ab / (aa * bb).sqrt() };
+        found.rms = (all.squares / count).sqrt();
+        found.nmse = if all.squares == 0.0 { 0.0 } else { all.squares / spread };
+        found.cosine = if all.aa == 0.0 && all.bb == 0.0 { 1.0 } else { all.ab / (all.aa * all.bb).sqrt() };
     }
     found
 }
 
+/// `|a - b|`; nothing between what is the same, infinite where only one is finite.
+#[inline(always)]
+fn apart(x: f64, y: f64) -> f64 {
+    let same = x == y || x.is_nan() && y.is_nan();
+    let off = (x - y).abs();
+    match same {
+        true => 0.0,
+        // The difference of two numbers may be beyond the largest; of what is none it is no number.
+        false if off.is_nan() => f64::INFINITY,
+        false => off,
+    }
+}
+
+/// Sums over a piece.
+#[derive(Clone, Copy, Default)]
+struct Sums {
+    max: f64,
+    relative: f64,
+    squares: f64,
+    sum: f64,
+    aa: f64,
+    bb: f64,
+    ab: f64,
+    ulp: i64,
+    broken: (u32, u32),
+    beyond: u32,
+    finite: u64,
+}
+
+impl Sums {
+    fn of<T: Element>(a: &[T], b: &[T], tolerance: Tolerance) -> Sums {
+        let mut sums = Sums::default();
+        for (a, b) in a.chunks(BLOCK).zip(b.chunks(BLOCK)) {
+            vectorised(
+                #[inline(always)]
+                || sums.add(a, b, tolerance),
+            );
+        }
+        sums
+    }
+
+    /// Loops over numbers that lie in the cache, each simple enough to become vector instructions.
+    #[inline(always)]
+    fn add<T: Element>(&mut self, a: &[T], b: &[T], tolerance: Tolerance) {
+        let pairs = || a.iter().zip(b).map(|(x, y)| ((*x).into(), (*y).into()));
+        // Whole of finite numbers, as most are, or with exceptions.
+        let finite = |x: f64| x - x == 0.0;
+        let whole = pairs().fold(true, |whole, (x, y)| whole & finite(x) & finite(y));
+        if whole {
+            let mut lanes = [[0.0f64; LANES]; 7];
+            let mut one = |lane: usize, x: f64, y: f64| {
+                let off = (x - y).abs();
+                let relative = if y == 0.0 { 0.0 } else { off / y.abs() };
+                lanes[0][lane] = if off > lanes[0][lane] { off } else { lanes[0][lane] };
+                lanes[1][lane] = if relative > lanes[1][lane] { relative } else { lanes[1][lane] };
+                lanes[2][lane] += off * off;
+                lanes[3][lane] += y;
+                lanes[4][lane] += x * x;
+                lanes[5][lane] += y * y;
+                lanes[6][lane] += x * y;
+            };
+            let (first, first_rest) = a.as_chunks::<LANES>();
+            let (second, second_rest) = b.as_chunks::<LANES>();
+            for (a, b) in first.iter().zip(second) {
+                for lane in 0..LANES {
+                    one(lane, a[lane].into(), b[lane].into());
+                }
+            }
+            for (lane, (x, y)) in first_rest.iter().zip(second_rest).enumerate() {
+                one(lane, (*x).into(), (*y).into());
+            }
+            let largest = |lanes: [f64; LANES]| lanes.into_iter().fold(0.0, f64::max);
+            self.max = self.max.max(largest(lanes[0]));
+            self.relative = self.relative.max(largest(lanes[1]));
+            self.squares += lanes[2].iter().sum::<f64>();
+            self.sum += lanes[3].iter().sum::<f64>();
+            self.aa += lanes[4].iter().sum::<f64>();
+            self.bb += lanes[5].iter().sum::<f64>();
+            self.ab += lanes[6].iter().sum::<f64>();
+            self.finite += a.len() as u64;
+            let beyond = |(x, y): (f64, f64)| (x - y).abs() > tolerance.absolute + tolerance.relative * y.abs();
+            self.beyond += pairs().fold(0u32, |count, pair| count + u32::from(beyond(pair)));
+            let between = |(x, y): (&T, &T)| (ordered(x.single()) - ordered(y.single())).abs();
+            self.ulp = a.iter().zip(b).fold(self.ulp, |most, pair| most.max(between(pair)));
+            return;
+        }
+        for ((x, y), (single, other)) in pairs().zip(a.iter().zip(b)) {
+            let off = apart(x, y);
+            self.max = self.max.max(off);
+            match finite(x) && finite(y) {
+                true => {
+                    self.squares += off * off;
+                    self.sum += y;
+                    self.finite += 1;
+                    (self.aa, self.bb, self.ab) = (self.aa + x * x, self.bb + y * y, self.ab + x * y);
+                    self.ulp = self.ulp.max((ordered(single.single()) - ordered(other.single())).abs());
+                    if y != 0.0 {
+                        self.relative = self.relative.max(off / y.abs());
+                    }
+                    self.beyond += u32::from(off > tolerance.absolute + tolerance.relative * y.abs());
+                }
+                false if off > 0.0 => {
+                    self.relative = f64::INFINITY;
+                    self.beyond += 1;
+                }
+                false => {}
+            }
+            self.broken.0 += u32::from(!finite(x) && finite(y));
+            self.broken.1 += u32::from(finite(x) && !finite(y));
+        }
+    }
+
+    fn join(&mut self, other: &Sums) {
+        self.max = self.max.max(other.max);
+        self.relative = self.relative.max(other.relative);
+        self.squares += other.squares;
+        self.sum += other.sum;
+        (self.aa, self.bb, self.ab) = (self.aa + other.aa, self.bb + other.bb, self.ab + other.ab);
+        self.ulp = self.ulp.max(other.ulp);
+        self.broken = (self.broken.0 + other.broken.0, self.broken.1 + other.broken.1);
+        self.beyond += other.beyond;
+        self.finite += other.finite;
+    }
+}
+
+/// Sum of squared distances from `mean` of the numbers of `b` that are finite in both.
+fn spread<T: Element>(a: &[T], b: &[T], mean: f64) -> f64 {
+    let mut lanes = [0.0f64; LANES];
+    for (a, b) in a.chunks(LANES).zip(b.chunks(LANES)) {
+        for (lane, (x, y)) in a.iter().zip(b).enumerate() {
+            let (x, y): (f64, f64) = ((*x).into(), (*y).into());
+            let both = x - x == 0.0 && y - y == 0.0;
+            lanes[lane] += if both { (y - mean) * (y - mean) } else { 0.0 };
+        }
+    }
+    lanes.iter().sum()
+}
+
 /// The floats in their order, as whole numbers.
+#[inline(always)]
 fn ordered(x: f32) -> i64 {
     let bits = i64::from(x.to_bits() as i32);
     if bits < 0 { i64::from(i32::MIN) - bits } else { bits }
@@ -132,6 +296,25 @@ mod tests {
         assert_eq!(of(&[1.0], &[f64::from(1.0f32.next_up())]).ulp, 1);
         assert_eq!(of(&[f64::from(f32::from_bits(1))], &[-f64::from(f32::from_bits(1))]).ulp, 2);
         assert_eq!(of(&[0.0], &[-0.0]).ulp, 0);
+    }
+
+    /// The same numbers in one piece, in many, and in 32 bits.
+    #[test]
+    fn pieces_and_types_make_no_difference() {
+        let count = 3 * PIECE + 5;
+        let a: Vec<f32> = (0..count).map(|i| ((i * 7919) % 1000) as f32 / 64.0 - 5.0).collect();
+        let mut b = a.clone();
+        (b[PIECE + 17], b[9]) = (100.0, a[9] + 0.25);
+        let wide = |data: &[f32]| data.iter().map(|x| f64::from(*x)).collect::<Vec<f64>>();
+        let narrow = difference(&a, &b, &[count], Tolerance::default());
+        assert_eq!(narrow, difference(&wide(&a), &wide(&b), &[count], Tolerance::default()));
+        assert_eq!((narrow.at.as_slice(), narrow.beyond, narrow.pair.1), (&[PIECE + 17][..], 2, 100.0));
+        let plain: f64 = wide(&a).iter().zip(wide(&b)).map(|(x, y)| (x - y).powi(2)).sum();
+        assert!((narrow.rms - (plain / count as f64).sqrt()).abs() < 1e-12);
+        b[PIECE * 2] = f32::NAN;
+        let broken = difference(&a, &b, &[count], Tolerance::default());
+        assert_eq!((broken.max, broken.broken, broken.beyond, broken.at[0]), (f64::INFINITY, (0, 1), 3, PIECE * 2));
+        assert!((broken.rms - narrow.rms).abs() < 1e-4);
     }
 
     #[test]

@@ -12,11 +12,11 @@ use std::path::Path;
 use super::console::{Console, Done};
 use super::fail::Fail;
 use super::table::Call;
-use crate::analysis::Dump;
 use crate::analysis::attribution::{
     Attribution, Noise, Probe, Quality, Told, Unexplained, ablation, conductance, gradient_shap, influence, integrated,
     kernel_shap, lime_subsets, lime_with, noise, occlusion, plain, quality, relevance, shapley_exact, shapley_sampled,
 };
+use crate::debugger::peers::Tensors;
 use crate::lang::eval::Datum;
 use crate::lang::{LangError, Span};
 use crate::program::Kernel;
@@ -27,7 +27,7 @@ use given::{Baseline, Given, Steps};
 /// The values of a site in a file, of one row.
 fn of_file(file: &str, site: &str, len: usize, span: Span) -> Result<Vec<f32>, Fail> {
     let at = |message: String| Fail::At(LangError::new(message, span));
-    let dump = Dump::open(Path::new(file)).map_err(at)?;
+    let dump = Tensors::open(Path::new(file)).map_err(at)?;
     if !dump.names().iter().any(|name| name == site) {
         let some: Vec<&str> = dump.names().iter().take(3).map(String::as_str).collect();
         return Err(at(format!("{file} has no {site}: it has {} ...", some.join(", "))));

@@ -1,13 +1,12 @@
 //! `bisect`: which op introduces a difference, and why?
 
 use super::console::{Console, Done};
-use super::diff::Side;
 use super::fail::Fail;
 use super::table::Call;
-use crate::analysis::bisect::{Introduced, bisect};
+use crate::analysis::bisect::{Introduced, Live, Other, bisect};
 use crate::answer::numbers::significant;
 use crate::answer::{Answer, Cell, Table};
-use crate::debugger::Mark;
+use crate::debugger::peers::{Has, Side, SideValue};
 use crate::lang::words::{OptionSpec, take_options, words};
 use crate::lang::{LangError, Span};
 
@@ -28,19 +27,27 @@ pub fn run(console: &mut Console, call: Call<'_, '_>) -> Done {
     let (given, left) = take_options(words(call.args.rest, call.args.offset)?, &OPTIONS)?;
     let has = |name: &str| given.iter().any(|option| option.name == name);
     let prefix = given.iter().find(|option| option.name == "-prefix").and_then(|option| option.value.as_ref());
-    let [word] = left.as_slice() else {
+    let own = [console.session.run.branch().name.clone(), console.session.name.clone()];
+    let left = match left.as_slice() {
+        [first, rest @ ..] if !rest.is_empty() && own.contains(&first.text) => rest,
+        all => all,
+    };
+    let [word] = left else {
         let at = left.get(1).map_or(Span::at(call.args.offset), |extra| extra.span);
         let error = LangError::new("expected the side to compare with", at);
-        return Err(Fail::At(error.help("bisect BRANCH, bisect FILE.safetensors")));
+        return Err(Fail::At(
+            error.help("bisect SIDE; the other one is the current branch: \"checkout\" or \"use\" goes to another"),
+        ));
     };
     let side = console.side(word, prefix.map_or("", |word| word.text.as_str()))?;
+    let name = console.session.side_name(&side);
     let found = console.introduced(&side, call.progress)?;
     let culprits: Vec<&Introduced> = found.iter().filter(|one| one.culprit).collect();
     let mut title = vec![format!(
         "{} ops of branch {} run with the inputs of {}",
         found.len(),
         console.session.run.branch().name,
-        side.name()
+        name
     )];
     title.push(match culprits.as_slice() {
         [] => "nothing is introduced beyond rounding".to_string(),
@@ -62,12 +69,13 @@ pub fn run(console: &mut Console, call: Call<'_, '_>) -> Done {
             Cell::Text(one.site.clone()),
             Cell::Num(one.relative),
             Cell::Num(one.difference.max),
+            one.in_double.map_or(Cell::Empty, Cell::Num),
             Cell::Text(if one.culprit { "introduced" } else { "rounding" }.into()),
             Cell::Text(one.reason.clone().unwrap_or_default()),
             Cell::Text(shortened(&one.from)),
         ]
     });
-    let columns = ["Site", "Relative", "Max abs", "", "Reason", "Computed from"].map(String::from).to_vec();
+    let columns = ["Site", "Relative", "Max abs", "In f64", "", "Reason", "Computed from"].map(String::from).to_vec();
     let table = Table { title: title.join("\n"), columns, rows: rows.collect() };
     match (has("-fail"), culprits.first()) {
         (true, Some(first)) => {
@@ -91,34 +99,22 @@ fn shortened(sites: &[String]) -> String {
 
 impl Console {
     fn introduced(&mut self, side: &Side, told: crate::debugger::Progress<'_>) -> Result<Vec<Introduced>, Fail> {
+        self.session.bring(side, told).map_err(Fail::because)?;
         let program = self.session.run.program.clone();
-        let row = self.session.focus.row;
         // Values of the other side are read before the ops are run: both need the session.
-        let mut theirs: Vec<Option<(Vec<usize>, Vec<f64>)>> = Vec::with_capacity(program.ops.len());
-        for (op, known) in program.ops.iter().enumerate() {
-            theirs.push(match side {
-                Side::Branch(branch, _) => match self.session.run.value_in(*branch, Mark { pass: 0, op }) {
-                    Ok(value) => {
-                        let shape = value.shape()[1..].to_vec();
-                        Some((shape, Introduced::of_row(&value, row).map_err(Fail::because)?))
-                    }
-                    Err(_) => None,
-                },
-                Side::File(dump, sites, _) => match sites.iter().find(|(site, _)| *site == known.site) {
-                    Some((_, name)) => {
-                        let dumped = dump.read(name).map_err(Fail::because)?;
-                        Some((dumped.shape, dumped.data))
-                    }
-                    None => None,
-                },
+        let mut theirs: Vec<Option<SideValue>> = Vec::with_capacity(program.ops.len());
+        for op in &program.ops {
+            theirs.push(match self.session.value_of_side(side, &op.site).map_err(Fail::because)? {
+                Has::Value(value) => Some(value),
+                Has::Other(_) | Has::Nothing => None,
             });
         }
-        let mut other = |op: usize, shape: &[usize]| -> Result<Option<Vec<f64>>, String> {
-            let Some((known, data)) = theirs[op].take() else { return Ok(None) };
-            // Files from Python often keep a batch of one.
-            let bare = if known.len() == shape.len() + 1 && known[0] == 1 { &known[1..] } else { &known[..] };
-            Ok((bare == shape).then_some(data))
+        let live = self.session.live(side).map(|run| Live { program: run.0, weights: run.1, spec: run.2 });
+        let mut values = |op: usize, shape: &[usize]| -> Result<Option<Vec<f64>>, String> {
+            let Some(value) = theirs[op].take() else { return Ok(None) };
+            Ok((value.shape == shape).then(|| value.elements.double().into_owned()))
         };
+        let mut other = Other { values: &mut values, live };
         bisect(&self.session, &mut other, told).map_err(Fail::because)
     }
 }

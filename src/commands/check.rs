@@ -3,7 +3,7 @@
 use super::console::{Console, Done};
 use super::fail::Fail;
 use super::table::Call;
-use crate::analysis::{Recomputed, again, alone, recompute};
+use crate::analysis::{Recomputed, again, alone, looked_at, recompute};
 use crate::answer::numbers::significant;
 use crate::answer::{Answer, Cell, Table};
 use crate::lang::command::Vocabulary;
@@ -22,22 +22,24 @@ const FLOOR_OF_HALVES: f64 = 1e-2;
 /// Sites listed.
 const LISTED: usize = 10;
 
-const SUBJECTS: [&str; 3] = ["batch", "cache", "determinism"];
+const SUBJECTS: [&str; 4] = ["batch", "cache", "determinism", "inert"];
 
-/// `check batch`, `check cache`, `check determinism`, with a tolerance where there is one.
+/// `check batch`, `check cache`, `check determinism`, `check inert`, with a tolerance where there is one.
 pub fn check(console: &mut Console, call: Call<'_, '_>) -> Done {
     let given = words(call.args.rest, call.args.offset)?;
     let Some(what) = given.first() else {
         let error = LangError::new("expected what to check", Span::at(call.args.offset));
-        return Err(Fail::At(error.help("check cache, check batch, check determinism")));
+        return Err(Fail::At(error.help("check cache, check batch, check determinism, check inert")));
     };
     let subject = Vocabulary { of: "check", names: &SUBJECTS, short: &[] }.resolve(&what.text, what.span)?;
     let floor = match &given[1..] {
         [] if console.session.run.model.weights.precision() == Precision::F16 => FLOOR_OF_HALVES,
         [] => FLOOR,
-        [word] if subject != "determinism" => word.text.parse::<f64>().ok().filter(|x| *x > 0.0).ok_or_else(|| {
-            Fail::At(LangError::new(format!("{} is no tolerance: a number above 0", word.text), word.span))
-        })?,
+        [word] if matches!(subject, "batch" | "cache") => {
+            word.text.parse::<f64>().ok().filter(|x| *x > 0.0).ok_or_else(|| {
+                Fail::At(LangError::new(format!("{} is no tolerance: a number above 0", word.text), word.span))
+            })?
+        }
         [extra, ..] => return Err(Fail::At(LangError::new("unexpected word", extra.span))),
     };
     let run = &mut console.session.run;
@@ -52,6 +54,11 @@ pub fn check(console: &mut Console, call: Call<'_, '_>) -> Done {
             let found = alone(run, call.progress).map_err(Fail::because)?;
             let what = "values of rows in the batch beside each row alone".to_string();
             (found, floor, "Rows compute what they do alone", "a row does not compute what it does alone", what)
+        }
+        "inert" => {
+            let found = looked_at(run, call.progress).map_err(Fail::because)?;
+            let what = "values of the pass, looked at on the way, beside the pass as it is recorded".to_string();
+            (found, 0.0, "Looking changes no bit", "looking at values changes what is computed", what)
         }
         _ => {
             let found = again(run, call.progress).map_err(Fail::because)?;

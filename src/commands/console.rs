@@ -89,6 +89,12 @@ impl Console {
         Outcome { answer, printed, changed: command.changes, quit, repeatable: command.repeats, then }
     }
 
+    /// Forgets what was shown of another model.
+    pub(super) fn forget_shown(&mut self) {
+        self.listing = super::snapshot::Listing::of(&self.session);
+        (self.dump, self.shown_stop, self.attributed, self.compared) = (None, None, None, None);
+    }
+
     /// The commands of the stop points that a motion stopped at.
     fn commands_of(&self, done: &Done) -> Vec<Follow> {
         let findings = match (done, &self.session.last_stop) {

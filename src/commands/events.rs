@@ -21,9 +21,12 @@ const JUMP: f64 = 10.0;
 /// Share of attention, or distance of a tanh from zero, that counts as all.
 const SATURATED: f64 = 0.999;
 
+/// Distance from the other side, absolute and relative, that stops: the floor of one forward pass in 32 bits (TransformerLens).
+const DIVERGING: f64 = 5e-5;
+
 /// The words after `catch`.
-pub const EVENTS: [&str; 10] =
-    ["nan", "inf", "overflow", "norm-jump", "dead", "saturated", "vanish", "explode", "token", "pass"];
+pub const EVENTS: [&str; 11] =
+    ["nan", "inf", "overflow", "norm-jump", "dead", "saturated", "diverge", "vanish", "explode", "token", "pass"];
 
 /// `watch EXPR [if EXPR]`.
 pub fn watch(console: &mut Console, call: Call<'_, '_>) -> Done {
@@ -69,6 +72,7 @@ pub fn catch(console: &mut Console, call: Call<'_, '_>) -> Done {
         "overflow" => with_number(after, at, NEAR_OVERFLOW, Catch::Overflow)?,
         "norm-jump" => with_number(after, at, JUMP, Catch::NormJump)?,
         "saturated" => with_number(after, at, SATURATED, Catch::Saturated)?,
+        "diverge" => with_number(after, at, DIVERGING, Catch::Diverge)?,
         "vanish" => with_number(after, at, VANISHING, Catch::Vanish)?,
         "explode" => with_number(after, at, EXPLODING, Catch::Explode)?,
         "pass" => (Catch::Pass, after, at),
@@ -79,6 +83,9 @@ pub fn catch(console: &mut Console, call: Call<'_, '_>) -> Done {
         }
     };
     let session = &mut console.session;
+    if matches!(catch, Catch::Diverge(_)) && session.follower().is_none() {
+        return Err(Fail::because("there is no side to diverge from: \"set compare NAME\" says which one follows"));
+    }
     if matches!(catch, Catch::Token(_) | Catch::Pass) && !session.run.generates() {
         return Err(Fail::because("this model computes its text in one pass: no token is chosen"));
     }
@@ -172,9 +179,12 @@ fn tokens<'a>(console: &mut Console, rest: &'a str, offset: usize) -> Result<(Ca
 fn described(catch: &Catch, location: Option<String>) -> String {
     let mut text = catch.word().to_string();
     match catch {
-        Catch::Overflow(x) | Catch::NormJump(x) | Catch::Saturated(x) | Catch::Vanish(x) | Catch::Explode(x) => {
-            text.push_str(&format!(" {x}"))
-        }
+        Catch::Overflow(x)
+        | Catch::NormJump(x)
+        | Catch::Saturated(x)
+        | Catch::Diverge(x)
+        | Catch::Vanish(x)
+        | Catch::Explode(x) => text.push_str(&format!(" {x}")),
         Catch::Token(ids) => ids.iter().for_each(|id| text.push_str(&format!(" {id}"))),
         _ => {}
     }

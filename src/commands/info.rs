@@ -3,7 +3,9 @@
 use super::console::{Console, Done};
 use super::fail::Fail;
 use super::table::Call;
-use super::{backward, branching, breakpoints, generation, places, settings, times, tokenization, tracing, weights};
+use super::{
+    backward, branching, breakpoints, generation, peers, places, settings, times, tokenization, tracing, weights,
+};
 use crate::answer::{Answer, Cell, Table};
 use crate::lang::command::Vocabulary;
 use crate::lang::location::{Choice, parse_location};
@@ -11,7 +13,7 @@ use crate::lang::{LangError, Span};
 use crate::model::text::bytes;
 use crate::tensor::{Axis, Precision};
 
-pub(super) const SUBJECTS: [&str; 20] = [
+pub(super) const SUBJECTS: [&str; 21] = [
     "alternatives",
     "attribution",
     "breakpoints",
@@ -23,6 +25,7 @@ pub(super) const SUBJECTS: [&str; 20] = [
     "generation",
     "gradients",
     "model",
+    "models",
     "modules",
     "passes",
     "record",
@@ -56,6 +59,7 @@ pub fn info(console: &mut Console, call: Call<'_, '_>) -> Done {
         "display" => console.display_table(),
         "edits" => branching::edits(console),
         "model" => model(console),
+        "models" => peers::info(console),
         "modules" => modules(console),
         "record" => record(console),
         "settings" => settings::all(console),

@@ -49,6 +49,9 @@ impl Console {
             }
             Reason::Step => lines.push(self.value_line(stop.at)?),
         }
+        if stop.at.op > 0 {
+            lines.extend(self.beside_lines(stop.at)?);
+        }
         for (number, error) in &stop.errors {
             let kind = self.session.stops.get(*number).map_or("breakpoint", |point| point.kind.word());
             lines.push(format!("Error in testing the condition of {kind} {number}:"));
@@ -82,6 +85,29 @@ impl Console {
         let displays = self.displays();
         let (ids, pass) = (stop.ids.clone(), pass as u32);
         Ok(StopView { reason, ids, site, module, op: cursor, pass, lines, value: None, displays })
+    }
+
+    /// The value of the side that follows, and how far the one just computed is from it.
+    fn beside_lines(&mut self, at: Mark) -> Result<Vec<String>, Fail> {
+        if self.session.follower().is_none() {
+            return Ok(Vec::new());
+        }
+        let op = at.op - 1;
+        let Some((apart, theirs)) = self.session.beside(Mark { op, ..at }, 0.0).map_err(Fail::because)? else {
+            let name = self.session.compare.clone().unwrap_or_default();
+            return Ok(vec![format!("{name} has no value like it")]);
+        };
+        let value = summary_line(&theirs.value())?;
+        let distance = match apart.max {
+            0.0 => "the same numbers".to_string(),
+            max => {
+                let at: Vec<String> =
+                    theirs.axes.iter().zip(&apart.at).map(|(axis, i)| format!("{axis} {i}")).collect();
+                let pair = format!("{} against {}", short(apart.pair.0), short(apart.pair.1));
+                format!("apart by {} at {} ({pair}), rms {}", short(max), at.join(", "), short(apart.rms))
+            }
+        };
+        Ok(vec![format!("{} {value}", apart.name), distance])
     }
 
     /// A value in one line.

@@ -13,6 +13,7 @@ mod mark;
 mod names;
 pub mod params;
 mod pass;
+pub mod peers;
 mod run;
 mod sampling;
 mod scope;

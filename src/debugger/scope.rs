@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::mark::Mark;
 use super::params;
+use super::peers::Peer;
 use super::run::RunError;
 use super::session::Session;
 use crate::lang::eval::{CachePart, Datum, Scope};
@@ -114,6 +115,23 @@ impl<'a> RunScope<'a> {
         value.slice(&[Slice::At(self.row)]).map_err(text)
     }
 
+    /// The other model or dump that a site is of, if it is of one.
+    fn peer(&self, site: &SiteRef) -> Result<Option<usize>, String> {
+        let Some(name) = site.run.as_deref().filter(|name| self.session.run.branch_named(name).is_none()) else {
+            return Ok(None);
+        };
+        let peer = self.session.peer_named(name);
+        if peer.is_none() {
+            return Err(format!("no run or branch {name}: there is {}", self.session.side_names().join(", ")));
+        }
+        match site.pass {
+            Some(pass) if pass as usize != self.session.run.pass => {
+                Err("of another side there is the pass of the cursor".into())
+            }
+            _ => Ok(peer),
+        }
+    }
+
     /// A site's value for all rows, from the run or a branch of it.
     fn whole(&mut self, site: &SiteRef) -> Result<Value, String> {
         let run = &mut self.session.run;
@@ -159,8 +177,12 @@ impl Scope for RunScope<'_> {
         self.session.run.device().clone()
     }
 
-    fn table(&self, _run: Option<&str>) -> Result<&dyn SiteTable, String> {
-        Ok(&*self.session.run.names)
+    fn table(&self, run: Option<&str>) -> Result<&dyn SiteTable, String> {
+        let peer = run.and_then(|name| self.session.peer_named(name));
+        match peer.map(|peer| &self.session.peers[peer].1) {
+            Some(Peer::Model(other)) => Ok(&*other.run.names),
+            _ => Ok(&*self.session.run.names),
+        }
     }
 
     fn block(&self) -> Option<usize> {
@@ -168,11 +190,17 @@ impl Scope for RunScope<'_> {
     }
 
     fn site(&mut self, site: &SiteRef) -> Result<Value, String> {
+        if let Some(peer) = self.peer(site)? {
+            return self.session.value_of_peer(peer, &site.text);
+        }
         let whole = self.whole(site)?;
         whole.slice(&[Slice::At(self.row)]).map_err(text)
     }
 
     fn all_rows(&mut self, site: &SiteRef) -> Result<Value, String> {
+        if self.peer(site)?.is_some() {
+            return Err("all(...) takes the rows of this model; of another side there is the focused row".into());
+        }
         self.whole(site)
     }
 

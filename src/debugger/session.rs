@@ -8,6 +8,7 @@ use super::focus::Focus;
 use super::gradient::Gradients;
 use super::mark::Mark;
 use super::names::Names;
+use super::peers::{Apart, Peer};
 use super::run::{Checkpoint, Run};
 use super::stops::{Health, StopPoints};
 use super::trail::Trail;
@@ -59,6 +60,16 @@ pub struct Session {
     pub printed: Vec<String>,
     /// Places where something was passed on that a catchpoint catches where it is produced: branch and mark.
     pub passed_on: HashSet<(usize, Mark)>,
+    /// Other models and dumps, by their names.
+    pub peers: Vec<(String, Peer)>,
+    /// The side that follows every motion, by its name.
+    pub compare: Option<String>,
+    pub(super) apart: HashMap<(usize, Mark), Option<Apart>>,
+    pub(super) apart_of: (u64, u64),
+    /// What this model is called among them.
+    pub name: String,
+    /// What it is called on the screen.
+    pub title: String,
     pub(super) healths: HashMap<(usize, Mark), Health>,
     pub(super) healths_of: u64,
 }
@@ -84,6 +95,12 @@ impl Session {
             gradients: None,
             printed: Vec::new(),
             passed_on: HashSet::new(),
+            peers: Vec::new(),
+            compare: None,
+            apart: HashMap::new(),
+            apart_of: (0, 0),
+            name: "first".into(),
+            title: String::new(),
             healths: HashMap::new(),
             healths_of: 0,
         }

@@ -1,5 +1,7 @@
 //! Values and answers to files.
 
+pub mod csv;
+pub mod events;
 pub mod html;
 pub mod model;
 pub mod picture;

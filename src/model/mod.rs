@@ -14,6 +14,7 @@ pub mod input;
 mod input_error;
 mod load;
 pub mod needs;
+pub mod npy;
 mod plan;
 pub mod role;
 mod room;

@@ -230,6 +230,11 @@ impl Weights {
         &self.overlay
     }
 
+    /// The same weights where what is computed with them is held in another precision; the weights themselves stay.
+    pub fn computing_in(&self, precision: Precision) -> Weights {
+        Weights { precision, ..self.clone() }
+    }
+
     /// The same loaded weights behind other edits.
     pub fn with_overlay(&self, overlay: Overlay) -> Weights {
         Weights { overlay, ..self.clone() }

@@ -6,7 +6,7 @@ mod rotation;
 
 use std::ops::Range;
 
-use burn::tensor::Tensor;
+use burn::tensor::{FloatDType, Tensor};
 
 pub(super) use alibi::Bias;
 pub(super) use mask::{BlindPattern, Mask};
@@ -49,6 +49,12 @@ pub struct Context {
 impl Context {
     /// Uploads what a pass over the columns `span` of an input needs.
     pub fn new(spec: &ModelSpec, input: &Input, span: Range<usize>, device: &Device) -> Context {
+        Context::shifted(spec, input, span, device, 0)
+    }
+
+    /// The same where every position that the model sees is so many later. Positions before the first are the first; rows of a
+    /// position table beyond its end are its last.
+    pub fn shifted(spec: &ModelSpec, input: &Input, span: Range<usize>, device: &Device, by: i64) -> Context {
         let shape = [input.rows.len(), span.len()];
         let ints = |of: &dyn Fn(&Row) -> Vec<i64>| {
             let data = input.rows.iter().flat_map(|row| of(row)[span.clone()].to_vec()).collect();
@@ -63,8 +69,19 @@ impl Context {
             input.rows.iter().flat_map(|row| row.mask[span.clone()].iter().map(|&real| f32::from(u8::from(real))));
         let real = Value::from_f32(real.collect(), &[shape[0], shape[1], 1], device);
         let positions: Vec<Vec<usize>> = input.rows.iter().map(|row| positions(spec, row)).collect();
-        let rows_of_table: Vec<Vec<i64>> =
-            input.rows.iter().zip(&positions).map(|(row, positions)| table_rows(spec, row, positions)).collect();
+        let last = match spec.positions {
+            Positions::Learned { rows, .. } => rows.saturating_sub(1) as i64,
+            _ => i64::MAX,
+        };
+        let row_of_table = |row: i64| if by == 0 { row } else { (row + by).clamp(0, last) };
+        let rows_of_table: Vec<Vec<i64>> = input
+            .rows
+            .iter()
+            .zip(&positions)
+            .map(|(row, positions)| table_rows(spec, row, positions).into_iter().map(row_of_table).collect())
+            .collect();
+        let later = |position: &usize| position.saturating_add_signed(by as isize);
+        let positions: Vec<Vec<usize>> = positions.iter().map(|row| row.iter().map(later).collect()).collect();
         let plain = rows_of_table.iter().all(|rows| span.clone().all(|column| rows[column] == column as i64));
         let table_rows: Vec<i64> = rows_of_table.iter().flat_map(|rows| &rows[span.clone()]).copied().collect();
         let pad = match &spec.head {
@@ -94,6 +111,30 @@ impl Context {
             last_real: columns(&|row| last_token(row, None)),
             span,
         }
+    }
+
+    /// The same for values in 64 bits.
+    pub fn in_double(&self) -> Context {
+        let mut wide = self.clone();
+        let double = |tensor: &Tensor<4>| tensor.clone().cast(FloatDType::F64);
+        for rotation in &mut wide.rotations {
+            (rotation.cos, rotation.sin) = (double(&rotation.cos), double(&rotation.sin));
+        }
+        if let Some(bias) = &mut wide.bias {
+            bias.tensor = double(&bias.tensor);
+        }
+        for (_, mask) in &mut wide.masks {
+            if let Some(blind) = &mut mask.blind {
+                blind.pattern_tensor = double(&blind.pattern_tensor);
+            }
+        }
+        wide.real = wide.real.cast(FloatDType::F64);
+        wide
+    }
+
+    /// The same without linear biases on scores.
+    pub fn without_bias(&self) -> Context {
+        Context { bias: None, ..self.clone() }
     }
 
     /// Columns of the input that the pass computes.

@@ -7,7 +7,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use burn::tensor::{DType, FloatDType};
+use burn::tensor::{DType, FloatDType, Tensor, TensorData};
 
 use super::device::Device;
 use super::error::TensorError;
@@ -86,6 +86,17 @@ impl fmt::Display for Precision {
 }
 
 impl Value {
+    /// Uploads 64-bit floats in row-major order: for checking what is computed in 32 bits. Devices without the type refuse.
+    ///
+    /// # Panics
+    /// If the vector does not have as many elements as the shape, or the device has no such type; the CPU has.
+    pub fn from_f64(data: Vec<f64>, shape: &[usize], device: &Device) -> Value {
+        assert_eq!(data.len(), shape.iter().product::<usize>(), "elements for shape {shape:?}");
+        let count = data.len();
+        let tensor = Tensor::<1>::from_data(TensorData::new(data, [count]), (device.burn(), DType::F64));
+        Value::float(tensor).reshaped(shape)
+    }
+
     /// The same value as it is held: floats are rounded, to nearest and ties to even, or widened. Whole numbers and truth values
     /// stay as they are, and so does what is tracked, since rounding has no derivative.
     pub fn held_in(self, precision: Precision) -> Value {

@@ -8,6 +8,21 @@ use crate::lang::{parse_expr, size};
 /// Every setting, in the order of `show`.
 pub static SETTINGS: &[Setting] = &[
     Setting {
+        name: "compare",
+        takes: "off, on, or the name of a branch, a model or a dump",
+        default: "off",
+        about: "the side that follows every motion, and is shown at every stop; on is the only one there is",
+        get: |console| console.session.compare.clone().unwrap_or_else(|| "off".into()),
+        set: |console, text| {
+            console.session.compare = match text {
+                "off" => None,
+                "on" => Some(console.session.only_other()?),
+                name => Some(console.session.side_named(name).map(|_| name.to_string())?),
+            };
+            Some(())
+        },
+    },
+    Setting {
         name: "console-rows",
         takes: "a whole number from 0 on",
         default: "0",

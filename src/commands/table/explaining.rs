@@ -72,21 +72,28 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         name: "diff",
-        usage: "diff BRANCH|FILE [BRANCH|FILE] [SITES] [-atol X] [-rtol X] [-all] [-fail] [-prefix TEXT]",
-        about: "say at which site two branches, or a branch and a file of values, part first",
-        help: "Alone, it is what the current branch is compared with. A file is what save activations writes, here or for another model, \
-               or what a script in Python has written under the names of sites or TransformerLens. Elements agree within \
-               atol + rtol |b|, each 5e-5 by default: the floor of one forward pass in f32.",
+        usage: "diff SIDE [SIDE] [SITES] [-atol X] [-rtol X] [-by WHAT] [-all] [-first] [-fail] [-prefix TEXT]\ndiff weights SIDE [SIDE] [-all] [-fail]",
+        about: "say at which site two branches, models, dumps or files of values part first, or which weights of two differ and how",
+        help: "A SIDE is a branch, another model (load MODEL as NAME), a dump (load-dump) or a file: what save activations or \
+               tools/dump_hf.py writes. Alone, it is what the current branch is compared with. Elements agree within \
+               atol + rtol |b|, each 5e-5 by default: the floor of one forward pass in f32. Texts and vocabularies of different lengths are \
+               compared as far as both go. diff weights says what makes one weight of the other: rounded, scaled, shifted, transposed, \
+               rows, columns or heads in another order, another weight, tied, missing.",
         options: &[
             ("-atol X", "the absolute tolerance"),
             ("-rtol X", "the relative tolerance"),
-            ("-all", "every site; else those that differ, the first 20"),
+            ("-by WHAT", "one row for each block, head or pos, or for each of the largest elements (element)"),
+            ("-all", "everything; else what differs, the first rows"),
+            ("-first", "end at the first site that differs"),
             ("-fail", "fail if anything differs, for scripts and CI"),
             ("-prefix TEXT", "what the names in the file begin with"),
         ],
         examples: &[
             "run\nablate L1H0\ndiff main",
             "run\nsave activations before.safetensors\nset tokens[1] = \" Paul\"\nrun\ndiff before.safetensors",
+            "load tiny-gpt2 as half -dtype f16\nrun\ndiff half -by block -atol 1e-2 -rtol 1e-2",
+            "run\nablate L1H0\ndiff main L1.attn.z -by head",
+            "load tiny-gpt2 as other\nset param(\"L1.mlp.W_out\") *= 2\ndiff weights other",
         ],
         takes: Takes::Branch,
         run: diff::diff,
@@ -94,11 +101,14 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         name: "bisect",
-        usage: "bisect BRANCH|FILE [-prefix TEXT] [-all] [-fail]",
-        about: "say which op introduces a difference from a branch or a file of values, and why, as far as a guess explains it",
+        usage: "bisect SIDE [-prefix TEXT] [-all] [-fail]",
+        about: "say which op introduces a difference from a branch, another model, a dump or a file, and why, as far as a guess explains it",
         help: "Every op is run with the other side's inputs: what differs then is introduced there, and not inherited. Where a file lacks \
-               an input it is computed from those that it has. Reasons are tried, not inferred: eps, the kind of norm, the gain, the \
-               activation, swapped gate and up, a missing or another bias, a factor, a cap, the order of heads or halves.",
+               an input it is computed from those that it has. What is left in f64 on the CPU tells a fault from rounding: of two sides that \
+               run here it is the difference of their ops, of a file the distance from the exact value. Reasons are tried, not inferred: \
+               base, style, scaling, direction and width of rotations, positions, masks, scale and cap of scores, biases by position, repeated \
+               key/value heads, eps, kind and gain of norms, activation, gate and up, order of queries, keys and values, fused layouts, heads, \
+               biases, transposed or rounded weights, factors of embeddings and sums, pooling, cap, scale and tying of logits.",
         options: &[
             ("-prefix TEXT", "what the names in the file begin with"),
             ("-all", "every op; else those that introduce something"),
@@ -107,6 +117,7 @@ pub const COMMANDS: &[Command] = &[
         examples: &[
             "run\nset param(\"L1.mlp.W_out\") *= 1.5\nbisect main",
             "run\nsave activations sound.safetensors\nset param(\"L2.attn.b_O\") = 1\nbisect sound.safetensors",
+            "load tiny-gpt2 as other\nrun\nset param(\"L1.attn.W_V\") *= 0.5\nbisect other",
         ],
         takes: Takes::Branch,
         run: bisect::run,

@@ -1,6 +1,6 @@
 //! Commands about files and the session itself.
 
-use super::super::{exporting, files, help, saving, screen, settings};
+use super::super::{exporting, files, help, peers, screen, settings};
 use super::{CHANGING, Command, LOOKING, PLAIN, Takes};
 
 pub const COMMANDS: &[Command] = &[
@@ -24,15 +24,53 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         name: "load",
-        usage: "load edits FILE",
-        about: "make the edits of a file that save edits has written",
-        help: "They must fit this model and its prompt; each is checked before any is made.",
+        usage: "load MODEL as NAME [-device DEVICE] [-dtype f32|f16]\nload edits FILE",
+        about: "another model beside this one, to compare and to go to, or the edits of a file that save edits has written",
+        help: "The other model reads the same tokens, or the same text where its vocabulary is another one; it runs when something is asked \
+               of it. Edits must fit this model and its prompt; each is checked before any is made.",
+        options: &[
+            ("-device DEVICE", "where it computes; else where this model does"),
+            ("-dtype TYPE", "what it is held in; else what this model is"),
+        ],
         examples: &[
+            "load tiny-gpt2 as half -dtype f16\nrun\ndiff half -atol 1e-2",
+            "load tiny-gpt2 as other\nuse other\nrun\nset L1.attn.z = 0\nuse first\nrun\nbisect other",
             "run\nablate L1H0\nsave edits edits.json\ndrop edits\nload edits edits.json",
             "set param(\"L0.mlp.W_out\")[3] = 0\nsave edits neuron.json\nundo\nload edits neuron.json",
         ],
         takes: Takes::Words(&["edits"]),
-        run: saving::load,
+        run: peers::load,
+        ..CHANGING
+    },
+    Command {
+        name: "load-dump",
+        usage: "load-dump FILE as NAME [map MAP.json] [-prefix TEXT]",
+        about: "values that were written elsewhere, as a run that has values and no program",
+        help: "FILE is safetensors or npz. A name in it is a site, a name of TransformerLens, or a module of the checkpoint \
+               (transformer.h.0.attn.c_attn, whose output is cut into queries, keys and values); MAP.json says the rest: \
+               {\"decoder.*.ffn\": \"blocks.*.mlp_out\"}, where * is a number. Batch axes, heads on one axis, and axes in another order are \
+               recognised, and told by diff. tools/dump_hf.py and tools/dump_torch.py write such files.",
+        options: &[("-prefix TEXT", "take a beginning off the names")],
+        examples: &[
+            "run\nsave activations out.safetensors\nload-dump out.safetensors as before\nset L1.attn.z[head=0] = 0\ndiff before",
+            "run\nsave activations out.safetensors\nload-dump out.safetensors as before\nprint absmax(logits - logits@before)",
+        ],
+        takes: Takes::File,
+        run: peers::load_dump,
+        ..CHANGING
+    },
+    Command {
+        name: "use",
+        usage: "use NAME",
+        about: "go to another model of this session",
+        help: "The model that the session began with is called first. Stop points, branches and the cursor are each model's own; the value \
+               history, variables and displays go along.",
+        examples: &[
+            "load tiny-gpt2 as other\nuse other\nrun\nuse first",
+            "load tiny-gpt2 as other\nuse other\ninfo models",
+        ],
+        takes: Takes::Branch,
+        run: peers::switch,
         ..CHANGING
     },
     Command {

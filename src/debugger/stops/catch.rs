@@ -67,6 +67,7 @@ impl Session {
             Catch::Pass => return Ok((here.op == 0 && here.pass > 0).then(Vec::new)),
             // These are about gradients, which there are none of going forward.
             Catch::Vanish(_) | Catch::Explode(_) => return Ok(None),
+            Catch::Diverge(tolerance) => return self.diverged(here, *tolerance),
             _ => {}
         }
         let Some(op) = here.op.checked_sub(1) else { return Ok(None) };
@@ -80,7 +81,7 @@ impl Session {
             Catch::Dead => return self.died(at, &program.ops[op]),
             Catch::NormJump(factor) => return self.jumped(at, &program.ops[op], *factor),
             Catch::Saturated(share) => return self.saturated(at, &program.ops[op], *share),
-            Catch::Vanish(_) | Catch::Explode(_) | Catch::Token(_) | Catch::Pass => (false, ""),
+            Catch::Vanish(_) | Catch::Explode(_) | Catch::Diverge(_) | Catch::Token(_) | Catch::Pass => (false, ""),
         };
         if !happened {
             return Ok(None);
@@ -108,6 +109,31 @@ impl Session {
         let mut lines = vec![self.where_bad(&value, &bad, what)?];
         lines.extend(self.causes(at, &program.ops[op], &bad, what)?);
         Ok(Some(lines))
+    }
+
+    /// Where an op makes a difference to the other side: nothing that it reads has one.
+    fn diverged(&mut self, here: Mark, tolerance: f64) -> Found {
+        let Some(op) = here.op.checked_sub(1) else { return Ok(None) };
+        let at = Mark { op, ..here };
+        let text = |message: String| RunError::Tensor(TensorError::Device { message });
+        let Some(found) = self.diverges(at, tolerance).map_err(text)? else { return Ok(None) };
+        for &input in &self.run.program.ops[op].inputs.clone() {
+            if self.diverges(Mark { op: input, ..at }, tolerance).map_err(text)?.is_some() {
+                self.passed_on.insert((self.run.current, at));
+                return Ok(None);
+            }
+        }
+        let value = self.run.value_at(at)?;
+        let mut index = found.at.clone();
+        index.insert(0, self.focus.row);
+        let place = self.place_name(&value, &index);
+        let line = format!(
+            "{} has {} where {} is here, at {place}",
+            found.name,
+            magnitude(found.pair.1),
+            magnitude(found.pair.0)
+        );
+        Ok(Some(vec![line]))
     }
 
     /// The values that an op reads in a pass, those of the cache in earlier passes included.

@@ -66,6 +66,9 @@ pub enum Catch {
     Vanish(f64),
     /// On the way back: one whose norm is above this.
     Explode(f64),
+    /// An op makes a difference to the side that is compared with: its output is further from its counterpart than this, absolute
+    /// or relative, and nothing that it reads is.
+    Diverge(f64),
     /// One of these tokens is chosen.
     Token(Vec<u32>),
     /// A pass begins after that of the prompt.
@@ -79,6 +82,7 @@ impl Catch {
             Catch::Nan => "nan",
             Catch::Inf => "inf",
             Catch::Overflow(_) => "overflow",
+            Catch::Diverge(_) => "diverge",
             Catch::NormJump(_) => "norm-jump",
             Catch::Dead => "dead",
             Catch::Saturated(_) => "saturated",

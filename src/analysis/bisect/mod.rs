@@ -1,0 +1,258 @@
+//! Which op introduces a difference, and why?
+//!
+//! Each op that the other side has a value of is run with the *other side's* inputs: what differs then was introduced here, what does
+//! not was inherited. Where the other side lacks an input it is computed from those that it has, so a difference is charged to
+//! the stretch of ops between two values that it has.
+//!
+//! What looks like a culprit is repeated in 64 bits: a difference that vanishes there is rounding. Guesses at the reason are tried:
+//! a guess is told only if the op, run as guessed, gives the other side's value.
+
+mod double;
+mod guesses;
+mod masks;
+mod numbers;
+mod outer;
+
+use std::sync::Arc;
+
+use super::difference::{Difference, Tolerance, difference};
+use crate::debugger::{Mark, Session};
+use crate::model::spec::ModelSpec;
+use crate::model::weights::Weights;
+use crate::program::{Context, Program, execute};
+use crate::tensor::ops::Slice;
+use crate::tensor::{Kind, Value};
+pub use double::Double;
+use guesses::Guesses;
+
+/// Relative errors below this are rounding, whatever the others are: sums of some hundred products in f32.
+const FLOOR: f64 = 3e-6;
+
+/// An op that errs so many times more than the usual one is no rounding: weights in f16 make all of them err alike.
+const ABOVE_USUAL: f64 = 20.0;
+
+/// No number format that is computed with rounds as coarsely as this.
+const COARSE: f64 = 1e-2;
+
+/// A guess is right if what it leaves is so much smaller than what was.
+const EXPLAINS: f64 = 0.02;
+
+/// A difference that two sides have in 32 bits and that is so much smaller in 64 is rounding.
+const SHRINKS: f64 = 1e-3;
+
+/// A value that is not so many times further from the exact one than ours is, is rounded as ours is.
+const AS_FAR: f64 = 10.0;
+
+/// What one op introduces.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Introduced {
+    /// The site.
+    pub site: String,
+    /// Its op.
+    pub op: usize,
+    /// Root of the mean square of the difference beside that of the other side's value.
+    pub relative: f64,
+    /// The whole of it.
+    pub difference: Difference,
+    /// The sites of the other side that it was computed from.
+    pub from: Vec<String>,
+    /// Whether it is beyond rounding.
+    pub culprit: bool,
+    /// What explains it, if a guess does.
+    pub reason: Option<String>,
+    /// What is left of it in 64 bits: where both sides can be run the difference of their ops, else how far the other side's value
+    /// is from the exact one. None where it was not repeated.
+    pub in_double: Option<f64>,
+}
+
+/// The other side of a bisection.
+pub struct Other<'a> {
+    /// Its value of an op for the focused row, without the row axis; none if it has none.
+    pub values: Values<'a>,
+    /// What it runs, if it runs here.
+    pub live: Option<Live>,
+}
+
+/// What computes the other side.
+pub struct Live {
+    /// Its program.
+    pub program: Arc<Program>,
+    /// Its weights, edits included.
+    pub weights: Weights,
+    /// Its architecture.
+    pub spec: ModelSpec,
+}
+
+/// Values of the other side by the number of the op, of a shape.
+pub type Values<'a> = &'a mut dyn FnMut(usize, &[usize]) -> Result<Option<Vec<f64>>, String>;
+
+/// Runs every op of the current pass with the other side's inputs. Results come in program order.
+///
+/// # Errors
+/// In a sentence, if nothing can be compared or the device fails.
+pub fn bisect(
+    session: &Session,
+    other: &mut Other<'_>,
+    progress: &mut dyn FnMut(&str, u64, u64),
+) -> Result<Vec<Introduced>, String> {
+    let run = &session.run;
+    if run.pass > 0 {
+        return Err("bisect works in the pass of the prompt: go back with \"goto #0\"".into());
+    }
+    let program = run.program.clone();
+    let row = session.focus.row;
+    let prompt = run.branch().prompt();
+    let alone = prompt.rows.get(row).cloned().ok_or("there is no such row")?;
+    let input = prompt.with_rows(&run.model, vec![alone]).map_err(|error| error.to_string())?;
+    let context = Context::new(&run.model.spec, &input, 0..input.length(), run.device());
+    let weights = run.branch().weights();
+    let mut values: Vec<Option<Value>> = vec![None; program.ops.len()];
+    let mut origins: Vec<Vec<usize>> = vec![Vec::new(); program.ops.len()];
+    let mut found: Vec<Introduced> = Vec::new();
+    let mut suspects: Vec<Suspect> = Vec::new();
+    for (number, op) in program.ops.iter().enumerate() {
+        progress(&op.site, number as u64, program.ops.len() as u64);
+        let inputs: Vec<Value> = op
+            .inputs
+            .iter()
+            .map(|&input| values[input].clone().ok_or("an input is missing"))
+            .collect::<Result<_, _>>()?;
+        let mut own = execute(op, &inputs, weights, &context);
+        // Edits in force are part of what this side computes; those of a batch are for all of its rows.
+        for edit in run.branch().edits.iter().filter(|_| prompt.rows.len() == 1) {
+            if edit.applies_to(Mark { pass: 0, op: number }) {
+                own = edit.change.apply(&own).map_err(|error| error.to_string())?;
+            }
+        }
+        let shape = own.shape()[1..].to_vec();
+        let mut from: Vec<usize> = op.inputs.iter().flat_map(|&input| origins[input].clone()).collect();
+        from.sort_unstable();
+        from.dedup();
+        // Token ids and chosen experts are no numbers to be near to: they are computed, from the other side's values.
+        let theirs = if own.kind() == Kind::Float { (other.values)(number, &shape)? } else { None };
+        let Some(theirs) = theirs else {
+            values[number] = Some(own);
+            origins[number] = from;
+            continue;
+        };
+        let ours = own.read_f64().map_err(|error| error.to_string())?;
+        let relative = beside(&ours, &theirs);
+        // Inputs are kept by reference: what may be a culprit is looked at again when all are known.
+        found.push(Introduced {
+            site: op.site.clone(),
+            op: number,
+            relative,
+            difference: difference(&ours, &theirs, &shape, Tolerance::default()),
+            from: from.iter().map(|&op| program.ops[op].site.clone()).collect(),
+            culprit: false,
+            reason: None,
+            in_double: None,
+        });
+        if !(relative <= FLOOR) {
+            suspects.push(Suspect {
+                found: found.len() - 1,
+                inputs,
+                ours,
+                theirs: theirs.clone(),
+                shape: shape.clone(),
+            });
+        }
+        let mut whole = vec![1];
+        whole.extend(&shape);
+        let data = theirs.iter().map(|x| *x as f32).collect();
+        values[number] = Some(Value::from_f32(data, &whole, run.device()).with_axes(own.axes()));
+        origins[number] = vec![number];
+    }
+    if found.is_empty() {
+        return Err("the other side has no site of this model".into());
+    }
+    // Weights that are stored in fewer bits make every op that reads some err alike.
+    let reads_weights = |one: &&Introduced| !program.ops[one.op].weights.is_empty();
+    let mut usual: Vec<f64> = found.iter().filter(reads_weights).map(|one| one.relative).collect();
+    usual.sort_by(f64::total_cmp);
+    let usual = usual.get(usual.len() / 2).copied().unwrap_or(0.0);
+    // Where most ops are wrong the usual one says nothing.
+    let usual = if usual > COARSE { 0.0 } else { usual };
+    let double = Double::new(&run.model.spec, weights, &input);
+    let at_hand = suspects.len() as u64;
+    for (number, suspect) in suspects.into_iter().enumerate() {
+        let one = &mut found[suspect.found];
+        if one.relative <= ABOVE_USUAL * usual {
+            continue;
+        }
+        let op = &program.ops[one.op];
+        progress(&format!("{} once more", op.site), number as u64, at_hand);
+        one.culprit = true;
+        let edited = run.branch().edits.iter().any(|edit| edit.applies_to(Mark { pass: 0, op: one.op }));
+        if !edited {
+            let theirs = other.live.as_ref().and_then(|live| double.of_other(live, op, &program, &suspect.inputs));
+            let exact = double.of(op, &suspect.inputs)?;
+            one.in_double = Some(match &theirs {
+                Some(theirs) => beside(&exact, theirs),
+                None => beside(&suspect.theirs, &exact),
+            });
+            let own = beside(&suspect.ours, &exact);
+            one.culprit = match (one.in_double, &theirs) {
+                (Some(left), Some(_)) => !(left < SHRINKS * one.relative),
+                (Some(left), None) => !(left <= AS_FAR * own && own < COARSE),
+                (None, _) => true,
+            };
+        }
+        if one.culprit {
+            let guesses = Guesses {
+                op,
+                program: &program,
+                inputs: &suspect.inputs,
+                weights,
+                context: &context,
+                spec: &run.model.spec,
+                input: &input,
+                ours: &suspect.ours,
+                theirs: &suspect.theirs,
+                shape: &suspect.shape,
+                live: other.live.as_ref(),
+            };
+            one.reason = guesses.first();
+        }
+    }
+    Ok(found)
+}
+
+/// An op that may be a culprit, and what it was run with.
+struct Suspect {
+    found: usize,
+    inputs: Vec<Value>,
+    ours: Vec<f64>,
+    theirs: Vec<f64>,
+    shape: Vec<usize>,
+}
+
+/// Root mean square of `a - b` beside that of `b`, over what is finite in both; infinite if other elements are finite.
+pub fn beside(a: &[f64], b: &[f64]) -> f64 {
+    let (mut apart, mut size) = (0.0, 0.0);
+    for (x, y) in a.iter().zip(b) {
+        match (x.is_finite(), y.is_finite()) {
+            (true, true) => {
+                apart += (x - y) * (x - y);
+                size += y * y;
+            }
+            (false, false) => {}
+            // A mask in Python is often the least number there is, not minus infinity.
+            _ if (*x == f64::NEG_INFINITY && *y < -1e4) || (*y == f64::NEG_INFINITY && *x < -1e4) => {}
+            _ => return f64::INFINITY,
+        }
+    }
+    match size {
+        _ if apart == 0.0 => 0.0,
+        // Beside nothing but zeros the difference itself is what there is to say.
+        0.0 => (apart / a.len().max(1) as f64).sqrt(),
+        size => (apart / size).sqrt(),
+    }
+}
+
+impl Introduced {
+    /// The value of the focused row that an op is compared at.
+    pub fn of_row(value: &Value, row: usize) -> Result<Vec<f64>, String> {
+        value.slice(&[Slice::At(row)]).and_then(|value| value.read_f64()).map_err(|error| error.to_string())
+    }
+}

@@ -1,0 +1,98 @@
+//! Guesses that the numbers themselves suggest.
+
+use super::beside;
+
+/// A factor, a vector added everywhere, heads or features in another order.
+pub fn of_numbers(
+    ours: &[f64],
+    theirs: &[f64],
+    shape: &[usize],
+    heads: usize,
+    explains: &dyn Fn(&[f64]) -> bool,
+) -> Option<String> {
+    let both = |x: &f64, y: &f64| x.is_finite() && y.is_finite();
+    let (product, square) = ours
+        .iter()
+        .zip(theirs)
+        .filter(|(x, y)| both(x, y))
+        .fold((0.0, 0.0), |(product, square), (x, y)| (product + x * y, square + x * x));
+    let factor = product / square;
+    if factor.is_finite() && explains(&ours.iter().map(|x| x * factor).collect::<Vec<_>>()) {
+        return Some(format!("theirs is {factor:.6} times ours"));
+    }
+    let width = shape.last().copied().unwrap_or(1).max(1);
+    let rows = ours.len() / width;
+    if rows > 1 {
+        let mut shift = vec![0.0; width];
+        for (i, (x, y)) in ours.iter().zip(theirs).enumerate() {
+            shift[i % width] += (y - x) / rows as f64;
+        }
+        if explains(&ours.iter().enumerate().map(|(i, x)| x + shift[i % width]).collect::<Vec<_>>()) {
+            return Some("theirs has another bias: the same vector is added at every position".into());
+        }
+    }
+    // Positions shifted by one.
+    for (by, words) in [(1, "one position later"), (-1, "one position earlier")] {
+        let place = |i: usize| (i as i64 - by * width as i64 * shape.get(1).map_or(1, |_| 1)) as usize;
+        if shape.len() == 2 && rows > 2 {
+            let guess: Vec<f64> = (0..ours.len()).map(|i| ours.get(place(i)).copied().unwrap_or(theirs[i])).collect();
+            if explains(&guess) {
+                return Some(format!("theirs is ours {words}"));
+            }
+        }
+    }
+    permuted(ours, theirs, shape, heads, explains)
+}
+
+/// Whole heads, or halves and neighbours of the last axis, in another order.
+fn permuted(
+    ours: &[f64],
+    theirs: &[f64],
+    shape: &[usize],
+    heads: usize,
+    explains: &dyn Fn(&[f64]) -> bool,
+) -> Option<String> {
+    let width = shape.last().copied().unwrap_or(1);
+    if shape.len() == 3 && heads > 1 && shape[1] == heads {
+        // For each of their heads, which of ours is it?
+        let head = |data: &[f64], h: usize| -> Vec<f64> {
+            data.chunks(heads * width).flat_map(|row| row[h * width..(h + 1) * width].to_vec()).collect()
+        };
+        let mut order = Vec::new();
+        for wanted in 0..heads {
+            let target = head(theirs, wanted);
+            let best = (0..heads)
+                .min_by(|a, b| beside(&head(ours, *a), &target).total_cmp(&beside(&head(ours, *b), &target)))?;
+            order.push(best);
+        }
+        let guess: Vec<f64> = ours
+            .chunks(heads * width)
+            .flat_map(|row| order.iter().flat_map(|&h| row[h * width..(h + 1) * width].to_vec()).collect::<Vec<_>>())
+            .collect();
+        if order.iter().enumerate().any(|(at, h)| at != *h) && explains(&guess) {
+            return Some(format!("heads stand in another order there: {order:?}"));
+        }
+    }
+    if width.is_multiple_of(2) && width > 2 {
+        let half = width / 2;
+        let orders: [(&str, Box<dyn Fn(usize) -> usize>); 3] = [
+            (
+                "pairs stand beside each other there, halves behind each other here",
+                Box::new(move |i| i / 2 + i % 2 * half),
+            ),
+            (
+                "halves stand behind each other there, pairs beside each other here",
+                Box::new(move |i| i % half * 2 + i / half),
+            ),
+            ("the two halves are swapped there", Box::new(move |i| (i + half) % width)),
+        ];
+        for (words, order) in orders {
+            let guess: Vec<f64> =
+                ours.chunks(width).flat_map(|row| (0..row.len()).map(|i| row[order(i)]).collect::<Vec<_>>()).collect();
+            if explains(&guess) {
+                return Some(words.to_string());
+            }
+        }
+    }
+    None
+}

@@ -1,0 +1,310 @@
+//! `diff`: where do two sides part? Each is a branch, another model, a dump, or a file of values.
+
+mod parts;
+mod told;
+mod weights;
+
+use std::path::Path;
+
+use super::console::{Console, Done};
+use super::fail::Fail;
+use super::table::Call;
+use crate::analysis::{Difference, Tolerance, difference};
+use crate::answer::Answer;
+use crate::answer::text::quoted;
+use crate::debugger::peers::{Change, Elements, Has, Reading, Side, SideValue};
+use crate::lang::location::{parse_location, resolve_sites};
+use crate::lang::words::{OptionSpec, Word, take_options, words};
+use crate::lang::{LangError, Span};
+use crate::tensor::Axis;
+use parts::By;
+
+const USAGE: &str =
+    "diff SIDE, diff SIDE SIDE, diff FILE.safetensors, diff weights SIDE; a side is a branch, a model or a dump";
+
+const OPTIONS: [OptionSpec; 7] = [
+    OptionSpec { name: "-atol", takes_value: true },
+    OptionSpec { name: "-rtol", takes_value: true },
+    OptionSpec { name: "-prefix", takes_value: true },
+    OptionSpec { name: "-by", takes_value: true },
+    OptionSpec { name: "-all", takes_value: false },
+    OptionSpec { name: "-first", takes_value: false },
+    OptionSpec { name: "-fail", takes_value: false },
+];
+
+/// `diff A [B] [SITES]`, `diff weights A [B]`.
+pub fn diff(console: &mut Console, call: Call<'_, '_>) -> Done {
+    let (given, left) = take_options(words(call.args.rest, call.args.offset)?, &OPTIONS)?;
+    let has = |name: &str| given.iter().any(|option| option.name == name);
+    let value = |name: &str| given.iter().find(|option| option.name == name).and_then(|option| option.value.as_ref());
+    let number = |name: &str, default: f64| -> Result<f64, Fail> {
+        let Some(word) = value(name) else { return Ok(default) };
+        word.text.parse().ok().filter(|x: &f64| *x >= 0.0).ok_or_else(|| {
+            Fail::At(LangError::new(format!("{} is no tolerance: a number from 0 on", word.text), word.span))
+        })
+    };
+    let usual = Tolerance::default();
+    let tolerance =
+        Tolerance { absolute: number("-atol", usual.absolute)?, relative: number("-rtol", usual.relative)? };
+    let prefix = value("-prefix").map_or("", |word| word.text.as_str());
+    let by = value("-by").map(By::of).transpose()?;
+    let mut left = left.into_iter().peekable();
+    let of_weights = left.peek().is_some_and(|word| word.text == "weights") && console.side_is_free("weights");
+    if of_weights {
+        left.next();
+    }
+    let Some(first) = left.next() else {
+        return Err(Fail::At(LangError::new("expected what to compare", Span::at(call.args.offset)).help(USAGE)));
+    };
+    if of_weights {
+        return console.diff_weights(&first, &left.collect::<Vec<_>>(), has("-all"), has("-fail"), call.progress);
+    }
+    let first = console.side(&first, prefix)?;
+    let second = match left.peek().map(|word| console.side(word, prefix)) {
+        Some(Ok(side)) => {
+            left.next();
+            Some(side)
+        }
+        _ => None,
+    };
+    // Alone, it is what the current branch is compared with.
+    let (a, b) = match second {
+        Some(second) => (first, second),
+        None => (Side::Branch(console.session.run.current), first),
+    };
+    let wanted: Vec<Word> = left.collect();
+    let sites = console.sites_of(&wanted)?;
+    let beside = if wanted.is_empty() { console.session.sites_beside(&b) } else { Vec::new() };
+    for side in [&a, &b] {
+        console.session.bring(side, call.progress).map_err(Fail::because)?;
+    }
+    let mut comparison = Comparison { tolerance, by, first: has("-first"), ..Comparison::default() };
+    console.compare(&a, &b, &sites, &mut comparison, call.progress)?;
+    comparison.apart.extend(beside.into_iter().map(|site| (site, Lack::Left)));
+    let (answer, beyond) = console.told(&a, &b, &comparison, has("-all"));
+    if let (Some(message), true) = (beyond, has("-fail")) {
+        return Err(Fail::because(message));
+    }
+    console.compared = Some(answer.clone());
+    Ok(Answer::Table(answer))
+}
+
+/// Why a site was not compared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Lack {
+    /// The first side has none.
+    Left,
+    /// The second side has none.
+    Right,
+    /// The values lie in different ways: how.
+    Other(String),
+}
+
+/// A comparison, and what it has found.
+#[derive(Default)]
+struct Comparison {
+    tolerance: Tolerance,
+    by: Option<By>,
+    /// Whether it ends at the first site beyond the tolerance.
+    first: bool,
+    rows: Vec<(String, Difference)>,
+    /// The same, of parts of sites.
+    parts: Vec<(String, Difference)>,
+    /// Sites that were not compared, and why.
+    apart: Vec<(String, Lack)>,
+    changes: Vec<Change>,
+    notes: Vec<String>,
+}
+
+impl Comparison {
+    fn note(&mut self, note: String) {
+        if !self.notes.contains(&note) {
+            self.notes.push(note);
+        }
+    }
+}
+
+impl Console {
+    fn side_is_free(&self, name: &str) -> bool {
+        self.session.side_named(name).is_none()
+    }
+
+    /// The side that a word names: a branch, a model, a dump or a file.
+    pub(super) fn side(&self, word: &Word, prefix: &str) -> Result<Side, Fail> {
+        if let Some(side) = self.session.side_named(&word.text) {
+            return Ok(side);
+        }
+        if word.text == self.session.name {
+            return Ok(Side::Branch(self.session.run.current));
+        }
+        if ![".safetensors", ".npz"].iter().any(|end| word.text.ends_with(end)) {
+            let message = format!("{} is no branch, and no .safetensors or .npz file", word.text);
+            let names = self.session.side_names().join(", ");
+            return Err(Fail::At(LangError::new(message, word.span).help(format!("sides are {names}"))));
+        }
+        let dump = self.session.open_dump(Path::new(&word.text), &Reading { prefix, map: Vec::new() });
+        dump.map(|dump| Side::File(Box::new(dump))).map_err(Fail::because)
+    }
+
+    /// The sites that words name; all without any.
+    pub(super) fn sites_of(&self, wanted: &[Word]) -> Result<Vec<String>, Fail> {
+        let program = &self.session.run.program;
+        let mut sites = Vec::new();
+        for word in wanted {
+            let location = parse_location(&word.text, word.span.start)?;
+            for site in resolve_sites(&location, &*self.session.run.names, self.session.block())? {
+                if program.op_of(&site).is_some() && !sites.contains(&site) {
+                    sites.push(site);
+                }
+            }
+        }
+        match wanted.is_empty() {
+            true => Ok(program.sites().to_vec()),
+            false => Ok(sites),
+        }
+    }
+
+    fn compare(
+        &mut self,
+        a: &Side,
+        b: &Side,
+        sites: &[String],
+        into: &mut Comparison,
+        progress: crate::debugger::Progress<'_>,
+    ) -> Result<(), Fail> {
+        let mut tokens_differ = false;
+        for (number, site) in sites.iter().enumerate() {
+            progress(site, number as u64, sites.len() as u64);
+            if self.session.interrupt.load(std::sync::atomic::Ordering::SeqCst) {
+                return Err(Fail::because(format!("interrupted at {site}")));
+            }
+            let found = [a, b].map(|side| self.session.value_of_side(side, site));
+            let [left, right] = found;
+            let (mut left, mut right) = match (left.map_err(Fail::because)?, right.map_err(Fail::because)?) {
+                (Has::Value(left), Has::Value(right)) => (left, right),
+                (left, right) => {
+                    let lack = match (left, right) {
+                        (Has::Other(why), _) | (_, Has::Other(why)) => Lack::Other(why),
+                        (Has::Nothing, _) => Lack::Left,
+                        _ => Lack::Right,
+                    };
+                    into.apart.push((site.clone(), lack));
+                    continue;
+                }
+            };
+            for value in [&left, &right] {
+                into.changes.extend(value.changes.iter().copied());
+            }
+            if left.shape != right.shape {
+                // Another text, or no text that says which positions are the same.
+                let why = format!("{:?} against {:?}", left.shape, right.shape);
+                let allowed = !tokens_differ && self.looks_back_only();
+                match allowed.then(|| common(&mut left, &mut right)).flatten() {
+                    Some(note) => into.note(note),
+                    None => {
+                        into.apart.push((site.clone(), Lack::Other(why)));
+                        continue;
+                    }
+                }
+            }
+            if site == "logits" {
+                into.notes.extend(self.parting(&left, &right));
+            }
+            let found = apart(&left.elements, &right.elements, &left.shape, into.tolerance);
+            if site == "tokens" && found.beyond > 0 {
+                tokens_differ = true;
+                let note = "the tokens differ: what follows is about two texts, not about two ways to compute one";
+                into.note(note.to_string());
+            }
+            let is_first = into.first && found.beyond > 0;
+            if let Some(by) = into.by {
+                into.parts.extend(by.of_site(site, &left, &right, into.tolerance));
+            }
+            into.rows.push((site.clone(), found));
+            if is_first {
+                break;
+            }
+        }
+        into.changes.sort();
+        into.changes.dedup();
+        if into.rows.is_empty() {
+            let (a, b) = (self.session.side_name(a), self.session.side_name(b));
+            let why = into.apart.iter().find_map(|(site, lack)| match lack {
+                Lack::Other(why) => Some(format!(": {site} is {why}")),
+                Lack::Left | Lack::Right => None,
+            });
+            return Err(Fail::because(format!("{a} and {b} have no site in common{}", why.unwrap_or_default())));
+        }
+        Ok(())
+    }
+
+    /// Whether a position computes the same whatever comes after it.
+    fn looks_back_only(&self) -> bool {
+        self.session.run.model.spec.attention.causal
+    }
+
+    /// The first position where the most likely tokens differ.
+    fn parting(&self, a: &SideValue, b: &SideValue) -> Option<String> {
+        let [length, width] = a.shape[..] else { return None };
+        let (a, b) = (a.elements.double(), b.elements.double());
+        let best = |data: &[f64], pos: usize| {
+            let row = &data[pos * width..(pos + 1) * width];
+            (0..width).fold(0, |best, i| if row[i] > row[best] { i } else { best })
+        };
+        let apart: Vec<usize> = (0..length).filter(|&pos| best(&a, pos) != best(&b, pos)).collect();
+        let first = *apart.first()?;
+        let axis = if self.session.run.model.spec.labels().is_empty() { Axis::Vocab } else { Axis::Label };
+        let name = |data: &[f64]| quoted(&self.name_of(axis, best(data, first)));
+        Some(format!(
+            "the most likely tokens part at {} of {length} positions, first at pos {first}: {} against {}",
+            apart.len(),
+            name(&a),
+            name(&b)
+        ))
+    }
+}
+
+/// How far two values are apart.
+fn apart(a: &Elements, b: &Elements, shape: &[usize], tolerance: Tolerance) -> Difference {
+    match (a, b) {
+        (Elements::Single(a), Elements::Single(b)) => difference(a.as_slice(), b.as_slice(), shape, tolerance),
+        (a, b) => difference(&a.double(), &b.double(), shape, tolerance),
+    }
+}
+
+/// Cuts two values to the positions, and the part of the vocabulary, that both have. A note if that makes them one shape.
+fn common(a: &mut SideValue, b: &mut SideValue) -> Option<String> {
+    if a.shape.len() != b.shape.len() {
+        return None;
+    }
+    let mut note = None;
+    let mut shape = a.shape.clone();
+    for (at, axis) in a.axes.iter().enumerate() {
+        let (ours, theirs) = (a.shape[at], b.shape[at]);
+        if ours == theirs {
+            continue;
+        }
+        shape[at] = ours.min(theirs);
+        let what = match axis {
+            Axis::Pos | Axis::Q | Axis::K => "positions",
+            Axis::Vocab => "tokens of the vocabulary",
+            _ => return None,
+        };
+        note.get_or_insert(format!(
+            "compared over the first {} {what}: one side has {ours}, the other {theirs}",
+            shape[at]
+        ));
+    }
+    for value in [a, b] {
+        value.elements = Elements::Double(cut(&value.elements.double(), &value.shape, &shape));
+        value.shape.clone_from(&shape);
+    }
+    note
+}
+
+/// The first elements along every axis.
+fn cut(data: &[f64], from: &[usize], to: &[usize]) -> Vec<f64> {
+    let [whole, rest_from @ ..] = from else { return data.to_vec() };
+    let each = data.len() / (*whole).max(1);
+    (0..to[0]).flat_map(|i| cut(&data[i * each..(i + 1) * each], rest_from, &to[1..])).collect()
+}

@@ -1,0 +1,234 @@
+//! How a tensor of a file lies, beside the shape that a site has here.
+
+use super::tensors::Found;
+use crate::tensor::Axis;
+
+/// What was done to a tensor so that it lies as the site does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Change {
+    /// Cut out of a fused projection.
+    Split,
+    /// A batch axis was taken off.
+    Row,
+    /// Heads were side by side on one axis.
+    Heads,
+    /// Axes stood in another order.
+    Turned,
+}
+
+impl Change {
+    /// In words, for a note under a table.
+    pub fn words(self) -> &'static str {
+        match self {
+            Change::Split => "fused projections in the file were split",
+            Change::Row => "a batch axis in the file was taken off",
+            Change::Heads => "heads that lie side by side on one axis in the file were split",
+            Change::Turned => "axes that stand in another order in the file were turned",
+        }
+    }
+}
+
+/// A tensor as the site lies, and what was done to it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fitted {
+    /// Shape and elements, without a row axis.
+    pub found: Found,
+    /// In the order of the changes.
+    pub changes: Vec<Change>,
+}
+
+/// Which part of the last axis of a fused projection a site is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// The number of the part.
+    pub index: usize,
+    /// The features of each part.
+    pub widths: Vec<usize>,
+    /// How often the parts follow each other.
+    pub rounds: usize,
+}
+
+impl Part {
+    /// The features of one part, in its own order; none if the last axis is not as wide as all parts together.
+    pub fn cut(&self, whole: &Found) -> Option<Found> {
+        let total: usize = self.widths.iter().sum();
+        if whole.shape.last() != Some(&total) || self.rounds == 0 {
+            return None;
+        }
+        let before: usize = self.widths[..self.index].iter().map(|width| width / self.rounds).sum();
+        let (round, width) = (total / self.rounds, self.widths[self.index] / self.rounds);
+        let rows = whole.data.chunks(total);
+        let data = rows.flat_map(|row| row.chunks(round).flat_map(|one| &one[before..before + width]).copied());
+        let mut shape = whole.shape.clone();
+        *shape.last_mut()? = self.widths[self.index];
+        Some(Found { data: data.collect(), shape })
+    }
+}
+
+/// Lays a tensor as a site lies whose value for one row has the shape `wanted` and the axes `axes`.
+///
+/// Lengths of positions and of the vocabulary may be others: what is compared is then cut to what both have. All other lengths
+/// must be those of the site. Where the order of the file fits as it is, it is taken so.
+///
+/// # Errors
+/// A clause that says why it cannot be.
+pub fn fit(found: Found, wanted: &[usize], axes: &[Axis], row: usize) -> Result<Fitted, String> {
+    let shown = found.shape.clone();
+    let refused = || format!("{shown:?} in the file, {wanted:?} here");
+    let mut fitted = Fitted { found, changes: Vec::new() };
+    for exact in [true, false] {
+        let same = |length: usize, at: usize| wanted[at] == length || !exact && free(axes[at]);
+        if let Some(done) = laid(&fitted.found, wanted, axes, &same) {
+            fitted.found = done.0;
+            fitted.changes.extend(done.1);
+            return Ok(fitted);
+        }
+    }
+    // A batch axis in front.
+    let rows = fitted.found.shape.first().copied().filter(|_| fitted.found.shape.len() > 1).ok_or_else(refused)?;
+    let row = if rows == 1 { 0 } else { row };
+    if row >= rows {
+        return Err(refused());
+    }
+    let each = fitted.found.data.len() / rows.max(1);
+    let alone = Found {
+        shape: fitted.found.shape[1..].to_vec(),
+        data: fitted.found.data[row * each..(row + 1) * each].to_vec(),
+    };
+    for exact in [true, false] {
+        let same = |length: usize, at: usize| wanted[at] == length || !exact && free(axes[at]);
+        if let Some(done) = laid(&alone, wanted, axes, &same) {
+            fitted.found = done.0;
+            fitted.changes.push(Change::Row);
+            fitted.changes.extend(done.1);
+            return Ok(fitted);
+        }
+    }
+    Err(refused())
+}
+
+/// Whether an axis may be longer on one side.
+pub(super) fn free(axis: Axis) -> bool {
+    matches!(axis, Axis::Pos | Axis::Q | Axis::K | Axis::Vocab)
+}
+
+type Same<'a> = &'a dyn Fn(usize, usize) -> bool;
+
+/// The tensor as it is, with its heads split, or with its axes in the only other order that fits.
+fn laid(found: &Found, wanted: &[usize], axes: &[Axis], same: Same<'_>) -> Option<(Found, Option<Change>)> {
+    let fits =
+        |shape: &[usize]| shape.len() == wanted.len() && shape.iter().enumerate().all(|(at, &length)| same(length, at));
+    if fits(&found.shape) {
+        return Some((found.clone(), None));
+    }
+    if let Some(head) = axes.iter().position(|axis| *axis == Axis::Head).filter(|head| head + 1 < wanted.len())
+        && found.shape.len() + 1 == wanted.len()
+        && found.shape[head] == wanted[head] * wanted[head + 1]
+    {
+        let mut shape = found.shape.clone();
+        shape.splice(head..=head, [wanted[head], wanted[head + 1]]);
+        if fits(&shape) {
+            return Some((Found { shape, data: found.data.clone() }, Some(Change::Heads)));
+        }
+    }
+    if found.shape.len() != wanted.len() || wanted.len() > 4 {
+        return None;
+    }
+    let fitting: Vec<Vec<usize>> = orders(wanted.len())
+        .into_iter()
+        .filter(|order| fits(&order.iter().map(|&axis| found.shape[axis]).collect::<Vec<_>>()))
+        .collect();
+    // Features stay last in all code there is; of several orders that remain nothing says which is meant.
+    let usual: Vec<&Vec<usize>> = fitting.iter().filter(|order| order.last() == Some(&(wanted.len() - 1))).collect();
+    let order = match (fitting.as_slice(), usual.as_slice()) {
+        ([only], _) => only,
+        (_, [only]) => *only,
+        _ => return None,
+    };
+    Some((turned(found, order), Some(Change::Turned)))
+}
+
+/// Every order of so many axes.
+fn orders(count: usize) -> Vec<Vec<usize>> {
+    let mut all = vec![Vec::new()];
+    for _ in 0..count {
+        all = all
+            .into_iter()
+            .flat_map(|order: Vec<usize>| {
+                let left = (0..count).filter(|axis| !order.contains(axis)).collect::<Vec<_>>();
+                left.into_iter().map(move |axis| [order.clone(), vec![axis]].concat())
+            })
+            .collect();
+    }
+    all
+}
+
+/// The elements with axes in another order: axis `order[i]` of the file becomes axis `i`.
+fn turned(found: &Found, order: &[usize]) -> Found {
+    let shape: Vec<usize> = order.iter().map(|&axis| found.shape[axis]).collect();
+    let mut strides = vec![1; found.shape.len()];
+    for axis in (1..found.shape.len()).rev() {
+        strides[axis - 1] = strides[axis] * found.shape[axis];
+    }
+    let place = |at: usize| -> usize {
+        crate::tensor::unravel(at, &shape).iter().zip(order).map(|(i, &axis)| i * strides[axis]).sum()
+    };
+    Found { data: (0..found.data.len()).map(|at| found.data[place(at)]).collect(), shape }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(shape: &[usize]) -> Found {
+        Found { shape: shape.to_vec(), data: (0..shape.iter().product()).map(|i: usize| i as f64).collect() }
+    }
+
+    const HEADS: [Axis; 3] = [Axis::Pos, Axis::Head, Axis::Dim];
+
+    #[test]
+    fn layouts_that_python_leaves_are_recognised() {
+        let fitted = |shape: &[usize]| fit(found(shape), &[5, 4, 8], &HEADS, 0);
+        assert_eq!(fitted(&[5, 4, 8]).unwrap().changes, []);
+        assert_eq!(fitted(&[1, 5, 4, 8]).unwrap().changes, [Change::Row]);
+        let flat = fitted(&[1, 5, 32]).unwrap();
+        assert_eq!((flat.changes, flat.found.shape), (vec![Change::Row, Change::Heads], vec![5, 4, 8]));
+        let turned = fitted(&[4, 5, 8]).unwrap();
+        assert_eq!(turned.changes, [Change::Turned]);
+        // Element (pos 1, head 2, dim 3) lies at (2, 1, 3).
+        assert_eq!(turned.found.data[(4 + 2) * 8 + 3], ((2 * 5 + 1) * 8 + 3) as f64);
+        // As many positions as features: heads and positions change places, features stay last.
+        let square = fit(found(&[4, 8, 8]), &[8, 4, 8], &HEADS, 0).unwrap();
+        assert_eq!((square.changes, square.found.data[4 * 8]), (vec![Change::Turned], 8.0));
+        assert!(fitted(&[5, 4, 9]).is_err());
+        assert!(fitted(&[7]).is_err());
+    }
+
+    #[test]
+    fn another_length_of_the_text_is_no_other_layout() {
+        let shorter = fit(found(&[3, 4, 8]), &[5, 4, 8], &HEADS, 0).unwrap();
+        assert_eq!((shorter.changes.len(), shorter.found.shape), (0, vec![3, 4, 8]));
+    }
+
+    #[test]
+    fn an_order_that_nothing_decides_is_taken_as_it_is() {
+        // As many positions as heads: what lies in the file may be either.
+        assert_eq!(fit(found(&[4, 4, 8]), &[4, 4, 8], &HEADS, 0).unwrap().changes, []);
+    }
+
+    #[test]
+    fn the_row_of_a_batch_is_the_focused_one() {
+        let second = fit(found(&[2, 3, 6]), &[3, 6], &[Axis::Pos, Axis::Dim], 1).unwrap();
+        assert_eq!(second.found.data[0], 18.0);
+        assert!(fit(found(&[2, 3, 6]), &[3, 6], &[Axis::Pos, Axis::Dim], 2).is_err());
+    }
+
+    #[test]
+    fn fused_projections_are_cut_as_they_were_put_together() {
+        let whole = found(&[1, 12]);
+        let part = |index, rounds| Part { index, widths: vec![4, 4, 4], rounds }.cut(&whole).unwrap().data;
+        assert_eq!(part(1, 1), [4.0, 5.0, 6.0, 7.0]);
+        assert_eq!(part(1, 2), [2.0, 3.0, 8.0, 9.0]);
+        assert!(Part { index: 0, widths: vec![4, 4], rounds: 1 }.cut(&whole).is_none());
+    }
+}

@@ -1,0 +1,264 @@
+//! What a run is compared with: other models in the same session, and runs that were written elsewhere.
+
+mod dump;
+mod layout;
+mod paths;
+mod tensors;
+mod together;
+
+pub use dump::{Dump, Reading};
+pub use layout::Change;
+pub use tensors::Tensors;
+pub use together::Apart;
+
+use std::borrow::Cow;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::edit::Target;
+use super::mark::Mark;
+use super::session::{Progress, Session};
+use crate::lang::SiteTable;
+use crate::model::spec::ModelSpec;
+use crate::model::weights::Weights;
+use crate::program::{Op, Program, shape_of};
+use crate::tensor::ops::Slice;
+use crate::tensor::{Axis, HostF32, Value};
+
+/// Something beside the run under control.
+pub enum Peer {
+    /// Another model, with a run of its own.
+    Model(Box<Session>),
+    /// A run that was written elsewhere.
+    Dump(Box<Dump>),
+}
+
+/// One of two that are compared.
+pub enum Side {
+    /// A branch of the run under control.
+    Branch(usize),
+    /// Another model, or a dump, by its number in [`Session::peers`].
+    Peer(usize),
+    /// A file that has no name in the session.
+    File(Box<Dump>),
+}
+
+/// The value of a site on one side, for the focused row.
+#[derive(Clone)]
+pub struct SideValue {
+    /// Its shape, without a row axis.
+    pub shape: Vec<usize>,
+    /// The axes of that shape.
+    pub axes: Vec<Axis>,
+    /// Its elements.
+    pub elements: Elements,
+    /// How a value of a file was laid as it is here.
+    pub changes: Vec<Change>,
+}
+
+/// Elements in row-major order.
+#[derive(Clone)]
+pub enum Elements {
+    /// As they lie in memory.
+    Single(Arc<HostF32>),
+    /// As they were read.
+    Double(Vec<f64>),
+}
+
+impl Elements {
+    /// In 64 bits.
+    pub fn double(&self) -> Cow<'_, [f64]> {
+        match self {
+            Elements::Single(host) => Cow::Owned(host.as_slice().iter().map(|x| f64::from(*x)).collect()),
+            Elements::Double(data) => Cow::Borrowed(data),
+        }
+    }
+}
+
+/// What a side has of a site.
+pub enum Has {
+    /// A value.
+    Value(SideValue),
+    /// A value that does not lie as the site does: why.
+    Other(String),
+    /// Nothing.
+    Nothing,
+}
+
+impl Session {
+    /// The branch, the model or the dump of that name.
+    pub fn side_named(&self, name: &str) -> Option<Side> {
+        let branch = self.run.branch_named(name).map(Side::Branch);
+        branch.or_else(|| self.peer_named(name).map(Side::Peer))
+    }
+
+    /// The model or dump of that name beside the run under control.
+    pub fn peer_named(&self, name: &str) -> Option<usize> {
+        self.peers.iter().position(|(known, _)| known == name)
+    }
+
+    /// Every name that a side can be called by.
+    pub fn side_names(&self) -> Vec<String> {
+        let branches = self.run.branches.iter().map(|branch| branch.name.clone());
+        branches.chain(self.peers.iter().map(|(name, _)| name.clone())).collect()
+    }
+
+    /// What a side is called.
+    pub fn side_name(&self, side: &Side) -> String {
+        match side {
+            Side::Branch(branch) => self.run.branches[*branch].name.clone(),
+            Side::Peer(peer) => self.peers[*peer].0.clone(),
+            Side::File(dump) => dump.path().to_string(),
+        }
+    }
+
+    /// Opens a file of values for this model.
+    ///
+    /// # Errors
+    /// In words.
+    pub fn open_dump(&self, path: &Path, reading: &Reading<'_>) -> Result<Dump, String> {
+        let run = &self.run;
+        Dump::open(path, reading, (&run.program, &run.names, &run.model.weights, &run.model.spec.family))
+    }
+
+    /// The sites of a side that the program of the current model has not, in the order of that side.
+    pub fn sites_beside(&self, side: &Side) -> Vec<String> {
+        let missing = |site: &str| self.run.program.op_of(site).is_none();
+        match side {
+            Side::Peer(peer) => match &self.peers[*peer].1 {
+                Peer::Model(other) => other.run.names.names().iter().filter(|site| missing(site)).cloned().collect(),
+                Peer::Dump(_) => Vec::new(),
+            },
+            Side::Branch(_) | Side::File(_) => Vec::new(),
+        }
+    }
+
+    /// Computes what is missing of a side, so that it can be compared with the current pass.
+    ///
+    /// # Errors
+    /// In words: what failed, or that it was interrupted.
+    pub fn bring(&mut self, side: &Side, progress: Progress<'_>) -> Result<(), String> {
+        let (pass, interrupt) = (self.run.pass, self.interrupt.clone());
+        let Side::Peer(peer) = side else { return Ok(()) };
+        let (name, Peer::Model(other)) = &mut self.peers[*peer] else { return Ok(()) };
+        let run = &mut other.run;
+        if !run.live {
+            run.restart();
+        }
+        let ops = run.program.ops.len();
+        let behind = |run: &super::Run| run.branch().frontier(pass.min(run.branch().passes() - 1)) < ops;
+        while behind(run) && !run.at_end() {
+            if interrupt.load(Ordering::SeqCst) {
+                return Err(format!("interrupted at op {} of {name}", run.cursor));
+            }
+            let site = run.program.ops[run.cursor].site.clone();
+            progress(&format!("{name}: {site}"), run.cursor as u64, ops as u64);
+            run.advance().map_err(|error| error.to_string())?;
+        }
+        Ok(())
+    }
+
+    /// What a side has of a site in the current pass, or in the last that the side has.
+    ///
+    /// # Errors
+    /// In words: what failed on a device, or is wrong with a file.
+    pub fn value_of_side(&mut self, side: &Side, site: &str) -> Result<Has, String> {
+        let row = self.focus.row;
+        match side {
+            Side::Branch(branch) => {
+                let Some(op) = self.run.program.op_of(site) else { return Ok(Has::Nothing) };
+                let pass = self.run.pass.min(self.run.branches[*branch].passes() - 1);
+                match self.run.value_in(*branch, Mark { pass, op }) {
+                    Ok(value) => of_row(&value, row).map(Has::Value),
+                    Err(_) => Ok(Has::Nothing),
+                }
+            }
+            Side::Peer(peer) => {
+                let pass = self.run.pass;
+                match &mut self.peers[*peer].1 {
+                    Peer::Model(other) => {
+                        let Some(op) = other.run.program.op_of(site) else { return Ok(Has::Nothing) };
+                        let branch = other.run.current;
+                        let pass = pass.min(other.run.branch().passes() - 1);
+                        if op >= other.run.branch().frontier(pass) {
+                            return Ok(Has::Nothing);
+                        }
+                        let value =
+                            other.run.value_in_any(branch, Mark { pass, op }).map_err(|error| error.to_string())?;
+                        of_row(&value, row.min(value.shape()[0] - 1)).map(Has::Value)
+                    }
+                    Peer::Dump(dump) => of_dump(dump, site, &self.run, row),
+                }
+            }
+            Side::File(dump) => of_dump(dump, site, &self.run, row),
+        }
+    }
+
+    /// What a side runs here: its program, its weights with their edits, its architecture. None of a dump, and of a branch whose
+    /// values were edited by hand.
+    pub fn live(&self, side: &Side) -> Option<(Arc<Program>, Weights, ModelSpec)> {
+        let (run, branch) = match side {
+            Side::Branch(branch) => (&self.run, *branch),
+            Side::Peer(peer) => match &self.peers[*peer].1 {
+                Peer::Model(other) => (&other.run, other.run.current),
+                Peer::Dump(_) => return None,
+            },
+            Side::File(_) => return None,
+        };
+        let branch = &run.branches[branch];
+        let by_hand = branch.edits.iter().any(|edit| matches!(edit.target, Target::Op(_) | Target::Cache(_)));
+        (!by_hand).then(|| (run.program.clone(), branch.weights().clone(), run.model.spec.clone()))
+    }
+
+    /// A value of a peer for expressions, without a row axis, on the device of the current run.
+    ///
+    /// # Errors
+    /// In words.
+    pub fn value_of_peer(&mut self, peer: usize, site: &str) -> Result<Value, String> {
+        let side = Side::Peer(peer);
+        self.bring(&side, &mut |_, _, _| ())?;
+        let name = self.side_name(&side);
+        match self.value_of_side(&side, site)? {
+            Has::Value(value) => {
+                let device = self.run.device();
+                let data = value.elements.double();
+                let made = match site {
+                    "tokens" => Value::from_i64(data.iter().map(|x| *x as i64).collect(), &value.shape, device),
+                    _ => Value::from_f32(data.iter().map(|x| *x as f32).collect(), &value.shape, device),
+                };
+                Ok(made.with_axes(&value.axes))
+            }
+            Has::Other(why) => Err(format!("{site} of {name} lies in another way: {why}")),
+            Has::Nothing => Err(format!("{name} has no {site}")),
+        }
+    }
+}
+
+fn of_row(value: &Value, row: usize) -> Result<SideValue, String> {
+    let text = |error: crate::tensor::TensorError| error.to_string();
+    let value = value.slice(&[Slice::At(row)]).map_err(text)?;
+    Ok(SideValue {
+        shape: value.shape().to_vec(),
+        axes: value.axes().to_vec(),
+        elements: match value.host_f32() {
+            Some(host) => Elements::Single(Arc::new(host)),
+            None => Elements::Double(value.read_f64().map_err(text)?),
+        },
+        changes: Vec::new(),
+    })
+}
+
+fn of_dump(dump: &Dump, site: &str, run: &super::Run, row: usize) -> Result<Has, String> {
+    let Some(op) = run.program.op_of(site) else { return Ok(Has::Nothing) };
+    let op: &Op = &run.program.ops[op];
+    let wanted = shape_of(op, 1, run.branch().span(run.pass));
+    Ok(match dump.value(op, &wanted[1..], row)? {
+        None => Has::Nothing,
+        Some(Err(why)) => Has::Other(why),
+        Some(Ok((found, changes))) => {
+            let elements = Elements::Double(found.data);
+            Has::Value(SideValue { shape: found.shape, axes: op.axes[1..].to_vec(), elements, changes })
+        }
+    })
+}

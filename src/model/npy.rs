@@ -1,0 +1,299 @@
+//! Arrays of numbers to and from NumPy's `.npy` files.
+
+/// Elements of an array, in row-major order.
+pub enum Elements<'a> {
+    /// Real numbers in single precision.
+    F32(&'a [f32]),
+    /// Real numbers in double precision.
+    F64(&'a [f64]),
+    /// Whole numbers.
+    I64(&'a [i64]),
+    /// Truth values.
+    Bool(&'a [bool]),
+}
+
+/// The array as a file of format version 1.0, row-major and little-endian. The product of `shape` is the number of
+/// elements, and there are at most 64 axes, as in NumPy.
+pub fn npy(elements: &Elements<'_>, shape: &[usize]) -> Vec<u8> {
+    let (kind, data): (&str, Vec<u8>) = match elements {
+        Elements::F32(elements) => ("<f4", elements.iter().flat_map(|x| x.to_le_bytes()).collect()),
+        Elements::F64(elements) => ("<f8", elements.iter().flat_map(|x| x.to_le_bytes()).collect()),
+        Elements::I64(elements) => ("<i8", elements.iter().flat_map(|x| x.to_le_bytes()).collect()),
+        Elements::Bool(elements) => ("|b1", elements.iter().map(|x| u8::from(*x)).collect()),
+    };
+    let mut sides = shape.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
+    if shape.len() == 1 {
+        sides.push(',');
+    }
+    let mut header = format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': ({sides}), }}");
+    // The data starts at a multiple of 64 bytes, so that it can be mapped into memory.
+    let before = MAGIC.len() + 4;
+    let padded = (before + header.len() + 1).next_multiple_of(64) - before;
+    header.push_str(&" ".repeat(padded - 1 - header.len()));
+    header.push('\n');
+    let mut file = MAGIC.to_vec();
+    file.extend([1, 0]);
+    file.extend((header.len() as u16).to_le_bytes());
+    file.extend(header.as_bytes());
+    file.extend(data);
+    file
+}
+
+/// An array that was read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Array {
+    /// Its shape. A single number has no axes.
+    pub shape: Vec<usize>,
+    /// Its elements in row-major order; truth values are 0 and 1. Whole numbers beyond 2^53 are the nearest `f64`.
+    pub data: Vec<f64>,
+}
+
+/// Reads a file of format version 1, 2 or 3 with real numbers of 2, 4 or 8 bytes, whole numbers of 1, 2, 4 or 8 bytes,
+/// or truth values, of either byte order and of row-major or column-major order.
+///
+/// # Errors
+/// If the file is not such a file, or does not have exactly the elements of its shape.
+pub fn parse(bytes: &[u8]) -> Result<Array, String> {
+    let rest = bytes.strip_prefix(MAGIC).ok_or("it is not an .npy file: it does not start with \\x93NUMPY")?;
+    let short = "it is cut off within its header";
+    let (version, rest) = rest.split_first_chunk::<2>().ok_or(short)?;
+    let (length, rest) = match version {
+        [1, _] => rest.split_first_chunk::<2>().map(|(length, rest)| (u16::from_le_bytes(*length).into(), rest)),
+        [2 | 3, _] => rest.split_first_chunk::<4>().map(|(length, rest)| (u32::from_le_bytes(*length), rest)),
+        [major, minor] => return Err(format!("its version {major}.{minor} of the .npy format is not 1, 2 or 3")),
+    }
+    .ok_or(short)?;
+    let (header, data) = usize::try_from(length).ok().and_then(|length| rest.split_at_checked(length)).ok_or(short)?;
+    let header = String::from_utf8_lossy(header).replace('"', "'");
+    let (descr, column_major, shape) = entries(&header).ok_or_else(|| {
+        let start: String = header.trim_end().chars().take(200).collect();
+        match start.contains("'descr': [") {
+            true => "it holds records of several fields, not numbers".to_string(),
+            false => format!("its header is not one of an .npy file: {start:?}"),
+        }
+    })?;
+    let (width, number) = kind(descr)?;
+    if shape.len() > MOST_AXES {
+        return Err(format!("it has {} axes, and at most {MOST_AXES} are allowed", shape.len()));
+    }
+    let needed = shape.iter().try_fold(width, |product, side| product.checked_mul(*side));
+    let needed = needed.ok_or_else(|| format!("its shape {shape:?} has more elements than memory can have"))?;
+    if data.len() != needed {
+        return Err(format!(
+            "its shape {shape:?} of {descr:?} needs {needed} bytes, and {} follow the header",
+            data.len()
+        ));
+    }
+    let element = |element: &[u8]| {
+        let mut bytes = [0; 8];
+        bytes[..width].copy_from_slice(element);
+        if descr.starts_with('>') {
+            bytes[..width].reverse();
+        }
+        number(u64::from_le_bytes(bytes))
+    };
+    let mut data: Vec<f64> = data.chunks_exact(width).map(element).collect();
+    if column_major {
+        data = row_major(&data, &shape);
+    }
+    Ok(Array { shape, data })
+}
+
+/// What each file starts with.
+const MAGIC: &[u8] = b"\x93NUMPY";
+
+/// As in NumPy.
+const MOST_AXES: usize = 64;
+
+/// The elements of a column-major array in row-major order.
+fn row_major(data: &[f64], shape: &[usize]) -> Vec<f64> {
+    let element = |number: usize| {
+        let (mut rest, mut place, mut stride) = (number, 0, data.len());
+        for side in shape.iter().rev() {
+            stride /= side;
+            place += rest % side * stride;
+            rest /= side;
+        }
+        data[place]
+    };
+    (0..data.len()).map(element).collect()
+}
+
+/// Bytes of an element, and what number their bits are.
+fn kind(descr: &str) -> Result<(usize, fn(u64) -> f64), String> {
+    let kind: (usize, fn(u64) -> f64) = match descr.strip_prefix(['<', '>', '|']).unwrap_or_default() {
+        "b1" => (1, |bits| f64::from(bits != 0)),
+        "i1" => (1, |bits| f64::from(bits as i8)),
+        "i2" => (2, |bits| f64::from(bits as i16)),
+        "i4" => (4, |bits| f64::from(bits as i32)),
+        "i8" => (8, |bits| bits as i64 as f64),
+        "u1" => (1, |bits| bits as f64),
+        "u2" => (2, |bits| bits as f64),
+        "u4" => (4, |bits| bits as f64),
+        "u8" => (8, |bits| bits as f64),
+        "f2" => (2, |bits| half_to_f64(bits as u16)),
+        "f4" => (4, |bits| f32::from_bits(bits as u32).into()),
+        "f8" => (8, f64::from_bits),
+        other if other.starts_with('O') => return Err("it holds Python objects, not numbers".to_string()),
+        other if other.starts_with(['S', 'U', 'T']) => {
+            return Err(format!("it holds strings ({descr:?}), not numbers"));
+        }
+        _ => return Err(format!("its elements are {descr:?}, neither real nor whole numbers nor truth values")),
+    };
+    Ok(kind)
+}
+
+/// The number that the bits of a half-precision number mean.
+fn half_to_f64(bits: u16) -> f64 {
+    let fraction = f64::from(bits & 0x3ff);
+    let magnitude = match bits >> 10 & 0x1f {
+        0 => fraction * 2f64.powi(-24),
+        31 if fraction == 0.0 => f64::INFINITY,
+        31 => f64::NAN,
+        exponent => (1.0 + fraction / 1024.0) * 2f64.powi(i32::from(exponent) - 15),
+    };
+    if bits >> 15 == 1 { -magnitude } else { magnitude }
+}
+
+/// The kind, whether the order is column-major, and the shape, from the Python dictionary that a header is.
+fn entries(header: &str) -> Option<(&str, bool, Vec<usize>)> {
+    let inside = header.trim().strip_prefix('{')?.strip_suffix('}')?;
+    let value = |key| Some(inside.split_once(key)?.1.trim_start().strip_prefix(':')?.trim_start());
+    let descr = value("'descr'")?.strip_prefix('\'')?.split_once('\'')?.0;
+    let order = value("'fortran_order'")?;
+    let column_major = order.starts_with("True");
+    let known = column_major || order.starts_with("False");
+    let shape = sides(value("'shape'")?.strip_prefix('(')?.split_once(')')?.0)?;
+    known.then_some((descr, column_major, shape))
+}
+
+/// The numbers of a tuple, without its parentheses.
+fn sides(text: &str) -> Option<Vec<usize>> {
+    let text = text.trim();
+    let all = match text.strip_suffix(',') {
+        Some(all) => all,
+        None if text.is_empty() => return Some(Vec::new()),
+        // In Python, one number in parentheses is a tuple only with a comma.
+        None if !text.contains(',') => return None,
+        None => text,
+    };
+    // Python 2 wrote an L after long numbers.
+    all.split(',').map(|side| side.trim().trim_end_matches('L').parse().ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn array(shape: &[usize], data: &[f64]) -> Array {
+        Array { shape: shape.to_vec(), data: data.to_vec() }
+    }
+
+    /// A file of version 1.0 as other programs could make it.
+    fn made(header: &str, data: &[u8]) -> Vec<u8> {
+        [b"\x93NUMPY\x01\x00", &(header.len() as u16).to_le_bytes()[..], header.as_bytes(), data].concat()
+    }
+
+    fn read(kind: &str, shape: &str, data: &[u8]) -> Result<Array, String> {
+        parse(&made(&format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': {shape}, }}\n"), data))
+    }
+
+    /// What `numpy.lib.format.write_array` of NumPy 2.4.6 wrote: the header up to its spaces, how many, and the data.
+    fn numpys() -> [Vec<u8>; 5] {
+        let files: [(&[u8], usize, &[u8]); 5] = [
+            (b"\x93NUMPY\x01\0v\0{'descr': '<f4', 'fortran_order': False, 'shape': (1, 1), }", 58, b"\0\0\xc0?"),
+            (b"\x93NUMPY\x01\0v\0{'descr': '<f8', 'fortran_order': False, 'shape': (), }", 62, b"\0\0\0\0\0\0\x04@"),
+            (b"\x93NUMPY\x01\0v\0{'descr': '|b1', 'fortran_order': False, 'shape': (2,), }", 60, b"\x01\0"),
+            (b"\x93NUMPY\x01\0v\0{'descr': '|u1', 'fortran_order': True, 'shape': (2, 3), }", 59, b"adbecf"),
+            (b"\x93NUMPY\x03\0t\0\0\0{'descr': '<f2', 'fortran_order': False, 'shape': (2,), }", 58, b"\0<\0@"),
+        ];
+        files.map(|(start, spaces, data)| [start, &vec![b' '; spaces], b"\n", data].concat())
+    }
+
+    #[test]
+    fn files_are_those_of_numpy() {
+        let [single, double, truth, ..] = numpys();
+        assert_eq!(npy(&Elements::F32(&[1.5]), &[1, 1]), single);
+        assert_eq!((npy(&Elements::F64(&[2.5]), &[]), npy(&Elements::Bool(&[true, false]), &[2])), (double, truth));
+        for shape in [vec![1; 2], vec![1; 20], vec![1; 21], vec![1; 22], vec![1; 64]] {
+            let file = npy(&Elements::I64(&[-5]), &shape);
+            assert_eq!((file.len() - 8) % 64, 0);
+            assert_eq!(parse(&file).unwrap(), array(&shape, &[-5.0]));
+        }
+    }
+
+    #[test]
+    fn reads_numpys_files() {
+        let [single, double, truth, column_major, half] = numpys().map(|file| parse(&file).unwrap());
+        assert_eq!((single, double), (array(&[1, 1], &[1.5]), array(&[], &[2.5])));
+        assert_eq!((truth, half), (array(&[2], &[1.0, 0.0]), array(&[2], &[1.0, 2.0])));
+        assert_eq!(column_major, array(&[2, 3], &[97.0, 98.0, 99.0, 100.0, 101.0, 102.0]));
+        let header = "{ \"shape\":(2L ,1,), 'fortran_order' :True,\"descr\":'<i2'}";
+        assert_eq!(parse(&made(header, &[1, 0, 2, 0])).unwrap(), array(&[2, 1], &[1.0, 2.0]));
+        assert_eq!(read("<f8", "(3, 0, 5)", b"").unwrap(), array(&[3, 0, 5], &[]));
+    }
+
+    #[test]
+    fn reads_every_kind() {
+        let one = |kind: &str, data: &[u8]| read(kind, "()", data).unwrap().data[0];
+        assert_eq!((one(">f4", &1.5f32.to_be_bytes()), one(">f8", &(-0.1f64).to_be_bytes())), (1.5, -0.1));
+        assert_eq!((one("|i1", &[0x80]), one("|u1", &[0x80])), (-128.0, 128.0));
+        assert_eq!((one("<i2", &[0xfe, 0xff]), one("<u2", &[0xfe, 0xff])), (-2.0, 65534.0));
+        assert_eq!((one("<i4", &[0, 0, 0, 0x80]), one("<u4", &[0, 0, 0, 0x80])), (-2147483648.0, 2147483648.0));
+        assert_eq!((one("<i8", &[0xff; 8]), one("<u8", &[0xff; 8])), (-1.0, 18446744073709551616.0));
+        // NumPy's own halves.
+        let fractions = [0.0999755859375, 6.103515625e-05, 6.097555160522461e-05, 5.960464477539063e-08, 0.0];
+        for (bits, number) in [0x2e66, 0x0400, 0x03ff, 1, 0].into_iter().zip(fractions) {
+            assert_eq!(half_to_f64(bits).to_bits(), f64::to_bits(number));
+            assert_eq!(half_to_f64(bits | 0x8000).to_bits(), f64::to_bits(-number));
+        }
+        assert_eq!([0x7bff, 0xfc00].map(half_to_f64), [65504.0, f64::NEG_INFINITY]);
+        assert!([0x7e00, 0xfc01].into_iter().all(|bits| half_to_f64(bits).is_nan()));
+    }
+
+    #[test]
+    fn what_is_refused_is_told() {
+        let error = |kind: &str, shape: &str, data: &[u8]| read(kind, shape, data).unwrap_err();
+        assert!(error("|O", "()", b"").contains("objects") && error("<U3", "()", b"").contains("strings (\"<U3\")"));
+        assert!(error("<c8", "()", b"12345678").starts_with("its elements are \"<c8\", neither real nor"));
+        let records = made("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (1,), }", b"1234");
+        assert_eq!(parse(&records).unwrap_err(), "it holds records of several fields, not numbers");
+        assert_eq!(error("<i2", "(3,)", b"12345"), "its shape [3] of \"<i2\" needs 6 bytes, and 5 follow the header");
+        assert!(error("<i2", "(3,)", b"1234567").ends_with("and 7 follow the header"));
+        for (kind, shape) in [("|u1", "(4294967296, 4294967296)"), ("<f8", "(2305843009213693952,)")] {
+            assert!(error(kind, shape, b"").ends_with("has more elements than memory can have"));
+        }
+        for shape in ["(3)", "(-1,)", "(,)", "(1,,2)", "(1.0,)", "[3]", "(99999999999999999999,)", "(3,"] {
+            assert!(error("<i2", shape, b"123456").starts_with("its header is not one of an .npy file: "), "{shape}");
+        }
+        assert!(error("|u1", &format!("({})", "1, ".repeat(65)), b"1").starts_with("it has 65 axes"));
+        assert_eq!(parse(b"PK\x03\x04").unwrap_err(), "it is not an .npy file: it does not start with \\x93NUMPY");
+        assert_eq!(parse(b"\x93NUMPY\x04\x00").unwrap_err(), "its version 4.0 of the .npy format is not 1, 2 or 3");
+        assert_eq!(parse(b"\x93NUMPY\x01\x00v\x00{").unwrap_err(), "it is cut off within its header");
+    }
+
+    /// Any bytes are an array with the elements of its shape, or an error.
+    #[test]
+    fn no_bytes_are_too_much() {
+        let check = |bytes: &[u8]| match parse(bytes) {
+            Ok(array) => assert_eq!(array.shape.iter().product::<usize>(), array.data.len()),
+            Err(error) => assert!(error.len() < 3000, "{error}"),
+        };
+        let mut random = 1u64;
+        let mut below = |end: usize| {
+            random = random.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            (random >> 33) as usize % end
+        };
+        for file in numpys() {
+            (0..file.len()).for_each(|end| assert!(parse(&file[..end]).is_err()));
+            for _ in 0..30_000 {
+                let mut mutated = file.clone();
+                for _ in 0..=below(4) {
+                    let (from, to) = (below(file.len()), below(file.len()));
+                    mutated[to] = if below(2) == 0 { mutated[from] } else { below(256) as u8 };
+                }
+                check(&mutated);
+            }
+        }
+    }
+}
