@@ -177,7 +177,7 @@ impl Sums {
     fn add<T: Element>(&mut self, a: &[T], b: &[T], tolerance: Tolerance) {
         let pairs = || a.iter().zip(b).map(|(x, y)| ((*x).into(), (*y).into()));
         // Whole of finite numbers, as most are, or with exceptions.
-        let finite = |x: f64| x - x == 0.0;
+        let finite = |x: f64| x.abs() < f64::INFINITY;
         let whole = pairs().fold(true, |whole, (x, y)| whole & finite(x) & finite(y));
         if whole {
             let mut lanes = [[0.0f64; LANES]; 7];
@@ -262,7 +262,7 @@ fn spread<T: Element>(a: &[T], b: &[T], mean: f64) -> f64 {
     for (a, b) in a.chunks(LANES).zip(b.chunks(LANES)) {
         for (lane, (x, y)) in a.iter().zip(b).enumerate() {
             let (x, y): (f64, f64) = ((*x).into(), (*y).into());
-            let both = x - x == 0.0 && y - y == 0.0;
+            let both = x.is_finite() && y.is_finite();
             lanes[lane] += if both { (y - mean) * (y - mean) } else { 0.0 };
         }
     }

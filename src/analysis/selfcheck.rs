@@ -66,7 +66,7 @@ pub fn looked_at(run: &mut Run, progress: &mut dyn FnMut(&str, u64, u64)) -> Res
         value.slice(&[Slice::At(0)]).and_then(|row| row.read_f64()).map_err(text)?;
         let recorded = run.value_at(at).map_err(|error: RunError| error.to_string())?;
         let (difference, place) = difference(&value, &recorded).map_err(text)?;
-        if !(difference <= found[number].difference) {
+        if difference.is_nan() || difference > found[number].difference {
             found[number] = Recomputed { site: op.site.clone(), pass: 0, difference, at: place };
         }
         values.push(value);

@@ -25,7 +25,7 @@ pub fn run(console: &mut Console, call: Call<'_, '_>) -> Done {
     let device = console.session.run.device().name().to_string();
     let limit = significant(allowed, 2);
     let worst = found.first().map_or(0.0, |one| one.relative);
-    let wrong: Vec<&Tested> = found.iter().filter(|one| !(one.relative <= allowed)).collect();
+    let wrong: Vec<&Tested> = found.iter().filter(|one| one.relative.is_nan() || one.relative > allowed).collect();
     if let Some(first) = wrong.first() {
         let more = if wrong.len() > 1 { format!(" and {} more kinds of op", wrong.len() - 1) } else { String::new() };
         return Err(Fail::because(format!(

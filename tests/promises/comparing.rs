@@ -106,7 +106,7 @@ fn both_cursors_move_together_and_divergence_stops() {
     let mut b = two("");
     b.run("set param(\"L1.attn.b_V\") += 0.25");
     b.run("set compare other");
-    assert_eq!(b.text("show compare").contains("other"), true);
+    assert!(b.text("show compare").contains("other"));
     b.run("start");
     let stop = b.stop("until L0.attn.z");
     assert!(stop.lines.iter().any(|line| line == "the same numbers"), "{:?}", stop.lines);

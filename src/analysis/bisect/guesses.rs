@@ -8,7 +8,7 @@ use crate::model::role::{Role, WeightId};
 use crate::model::spec::{Act, ModelSpec, Pool};
 use crate::model::weights::Weights;
 use crate::program::{Context, Kernel, Op, Program, execute};
-use crate::tensor::{Device, Precision, Value};
+use crate::tensor::{Device, Value};
 
 /// Pairs of heads that are tried in each other's place.
 const PAIRS: usize = 120;
@@ -211,11 +211,9 @@ impl Guesses<'_> {
         {
             return Some(words);
         }
-        for precision in [Precision::F16] {
-            let round = |x: &f32| half::f16::from_f32(*x).to_f32();
-            if op.weights.iter().any(|id| self.with_weight(*id, &|data, _| Some(data.iter().map(round).collect()))) {
-                return Some(format!("the weights are rounded to {precision} there"));
-            }
+        let round = |x: &f32| half::f16::from_f32(*x).to_f32();
+        if op.weights.iter().any(|id| self.with_weight(*id, &|data, _| Some(data.iter().map(round).collect()))) {
+            return Some("the weights are rounded to f16 there".into());
         }
         let round = |x: &f32| half::bf16::from_f32(*x).to_f32();
         op.weights
@@ -296,6 +294,7 @@ impl Guesses<'_> {
         if other.kernel != self.op.kernel || other.weights.len() != self.op.weights.len() {
             return None;
         }
+        let mut told = Vec::new();
         for (ours, theirs) in self.op.weights.iter().zip(&other.weights) {
             let (a, b) = (self.weights.get(*ours)?, live.weights.get(*theirs)?);
             let heads = match ours.role {
@@ -308,13 +307,16 @@ impl Guesses<'_> {
             }
             if x != y {
                 let relation = super::super::weight_difference::related(*ours, (x, y), a.shape(), heads);
-                return Some(match relation {
+                told.push(match relation {
                     Some(relation) => format!("{ours}: {relation}"),
                     None => format!("{ours} has other numbers there"),
                 });
             }
         }
-        None
+        // Of a mixture of experts there may be hundreds.
+        let more = if told.len() > 2 { format!("; and {} more weights", told.len() - 2) } else { String::new() };
+        told.truncate(2);
+        (!told.is_empty()).then(|| told.join("; ") + &more)
     }
 
     /// Where the other side runs here: that its op is another one.

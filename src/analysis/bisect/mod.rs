@@ -148,7 +148,7 @@ pub fn bisect(
             reason: None,
             in_double: None,
         });
-        if !(relative <= FLOOR) {
+        if relative.is_nan() || relative > FLOOR {
             suspects.push(Suspect {
                 found: found.len() - 1,
                 inputs,
@@ -193,8 +193,8 @@ pub fn bisect(
             });
             let own = beside(&suspect.ours, &exact);
             one.culprit = match (one.in_double, &theirs) {
-                (Some(left), Some(_)) => !(left < SHRINKS * one.relative),
-                (Some(left), None) => !(left <= AS_FAR * own && own < COARSE),
+                (Some(left), Some(_)) => left.is_nan() || left >= SHRINKS * one.relative,
+                (Some(left), None) => left.is_nan() || left > AS_FAR * own || own >= COARSE,
                 (None, _) => true,
             };
         }

@@ -135,10 +135,10 @@ impl Guesses<'_> {
         let width = self.spec.d_model as f64;
         let scales = [
             (1.0, "not scaled".to_string()),
+            (scale * scale, "scaled twice".into()),
             (head.powf(-0.5), "divided by the root of the head's width".into()),
             (1.0 / head, "divided by the head's width".into()),
             (width.powf(-0.5), "divided by the root of the model's width".into()),
-            (scale * scale, "scaled twice".into()),
         ];
         for (other, words) in scales {
             if (other - scale).abs() > 1e-9 && tried(&with(other, softcap)) {

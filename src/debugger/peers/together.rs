@@ -126,7 +126,8 @@ fn apart(name: String, ours: &SideValue, theirs: &SideValue, tolerance: f64) -> 
         if off > found.max {
             (found.max, worst) = (off, i);
         }
-        found.beyond |= !(off <= tolerance + tolerance * y.abs());
+        // No number is within a tolerance of one.
+        found.beyond |= off.is_nan() || y.is_nan() || off > tolerance + tolerance * y.abs();
     }
     found.rms = (squares / finite.max(1) as f64).sqrt();
     if let (Some(&x), Some(&y)) = (a.get(worst), b.get(worst)) {
