@@ -208,5 +208,5 @@ fn branches_are_bisected_too_and_what_does_not_fit_is_refused() {
     assert!(b.fail("bisect").contains("expected the side to compare with"));
     assert!(b.fail("bisect nowhere").contains("no branch"));
     b.run("generate 1");
-    assert!(b.fail("bisect main").contains("pass of the prompt"));
+    assert!(b.fail("bisect main").contains("goto #0"));
 }

@@ -272,6 +272,32 @@ fn devices_and_instruments_are_tested_against_themselves() {
 }
 
 #[test]
+fn passes_and_rows_are_those_of_the_cursor() {
+    let mut b = two("");
+    b.run("generate 2");
+    let told = b.fail("diff other");
+    assert!(told.contains("this is pass 2, and other has come to pass 0: go back with \"goto #0\""), "{told}");
+    b.run("use other");
+    b.run("generate 2");
+    assert!(b.table("diff first").title.contains("all agree"));
+    assert!(b.fail("bisect first").contains("pass of the prompt"));
+    // An edit of one row of a batch is found in that row, and not in the other.
+    let mut b = Bench::new("gpt2", &[NURSE, "the dog"]);
+    b.run(&format!("load {} as other", fixture("gpt2").display()));
+    b.run("run");
+    b.run("focus row=1");
+    b.run("set L1.attn.z[head=0] = 0");
+    assert_eq!(
+        culprits(&b.table("bisect other")).iter().map(|one| one.0.as_str()).collect::<Vec<_>>(),
+        ["blocks.1.attn.z"]
+    );
+    assert!(b.table("diff other").title.contains("at blocks.1.attn.z"));
+    b.run("focus row=0");
+    assert_eq!(culprits(&b.table("bisect other")), []);
+    assert!(b.table("diff other").title.contains("all agree"));
+}
+
+#[test]
 fn what_does_not_fit_is_told() {
     let mut b = Bench::new("gpt2", &[NURSE]);
     b.run("run");

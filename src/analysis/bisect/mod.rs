@@ -100,6 +100,7 @@ pub fn bisect(
         return Err("bisect works in the pass of the prompt: go back with \"goto #0\"".into());
     }
     let program = run.program.clone();
+    let text = |error: crate::tensor::TensorError| error.to_string();
     let row = session.focus.row;
     let prompt = run.branch().prompt();
     let alone = prompt.rows.get(row).cloned().ok_or("there is no such row")?;
@@ -118,10 +119,18 @@ pub fn bisect(
             .map(|&input| values[input].clone().ok_or("an input is missing"))
             .collect::<Result<_, _>>()?;
         let mut own = execute(op, &inputs, weights, &context);
-        // Edits in force are part of what this side computes; those of a batch are for all of its rows.
-        for edit in run.branch().edits.iter().filter(|_| prompt.rows.len() == 1) {
+        // Edits in force are part of what this side computes; those of a batch are made for all of its rows.
+        for edit in &run.branch().edits {
             if edit.applies_to(Mark { pass: 0, op: number }) {
-                own = edit.change.apply(&own).map_err(|error| error.to_string())?;
+                let rows = vec![own; prompt.rows.len()];
+                let axes = rows[0].axes().to_vec();
+                let all = if rows.len() == 1 {
+                    rows[0].clone()
+                } else {
+                    Value::concat(&rows, 0).map_err(text)?.with_axes(&axes)
+                };
+                let edited = edit.change.apply(&all).map_err(text)?;
+                own = edited.slice(&[Slice::Range { start: row, end: row + 1, step: 1 }]).map_err(text)?;
             }
         }
         let shape = own.shape()[1..].to_vec();
@@ -164,7 +173,7 @@ pub fn bisect(
         origins[number] = vec![number];
     }
     if found.is_empty() {
-        return Err("the other side has no site of this model".into());
+        return Err("the other side has no value of the shape that a site has here; diff says what it has".into());
     }
     // Weights that are stored in fewer bits make every op that reads some err alike.
     let reads_weights = |one: &&Introduced| !program.ops[one.op].weights.is_empty();

@@ -140,6 +140,20 @@ impl Session {
     /// In words: what failed, or that it was interrupted.
     pub fn bring(&mut self, side: &Side, progress: Progress<'_>) -> Result<(), String> {
         let (pass, interrupt) = (self.run.pass, self.interrupt.clone());
+        let passes = match side {
+            Side::Branch(branch) => self.run.branches[*branch].passes(),
+            Side::Peer(peer) => match &self.peers[*peer].1 {
+                Peer::Model(other) => other.run.branch().passes(),
+                Peer::Dump(_) => pass + 1,
+            },
+            Side::File(_) => pass + 1,
+        };
+        if pass >= passes {
+            let (name, last) = (self.side_name(side), passes - 1);
+            return Err(format!(
+                "this is pass {pass}, and {name} has come to pass {last}: go back with \"goto #{last}\", or let {name} generate as many tokens"
+            ));
+        }
         let Side::Peer(peer) = side else { return Ok(()) };
         let (name, Peer::Model(other)) = &mut self.peers[*peer] else { return Ok(()) };
         let run = &mut other.run;
@@ -147,7 +161,7 @@ impl Session {
             run.restart();
         }
         let ops = run.program.ops.len();
-        let behind = |run: &super::Run| run.branch().frontier(pass.min(run.branch().passes() - 1)) < ops;
+        let behind = |run: &super::Run| run.branch().frontier(pass) < ops;
         while behind(run) && !run.at_end() {
             if interrupt.load(Ordering::SeqCst) {
                 return Err(format!("interrupted at op {} of {name}", run.cursor));
@@ -159,7 +173,7 @@ impl Session {
         Ok(())
     }
 
-    /// What a side has of a site in the current pass, or in the last that the side has.
+    /// What a side has of a site in the current pass.
     ///
     /// # Errors
     /// In words: what failed on a device, or is wrong with a file.
@@ -168,7 +182,7 @@ impl Session {
         match side {
             Side::Branch(branch) => {
                 let Some(op) = self.run.program.op_of(site) else { return Ok(Has::Nothing) };
-                let pass = self.run.pass.min(self.run.branches[*branch].passes() - 1);
+                let pass = self.run.pass;
                 match self.run.value_in(*branch, Mark { pass, op }) {
                     Ok(value) => of_row(&value, row).map(Has::Value),
                     Err(_) => Ok(Has::Nothing),
@@ -180,7 +194,6 @@ impl Session {
                     Peer::Model(other) => {
                         let Some(op) = other.run.program.op_of(site) else { return Ok(Has::Nothing) };
                         let branch = other.run.current;
-                        let pass = pass.min(other.run.branch().passes() - 1);
                         if op >= other.run.branch().frontier(pass) {
                             return Ok(Has::Nothing);
                         }

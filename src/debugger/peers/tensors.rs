@@ -38,6 +38,9 @@ impl Tensors {
     /// In words that name the file.
     pub fn open(path: &Path) -> Result<Tensors, String> {
         let shown = path.display().to_string();
+        if path.is_dir() {
+            return Err(format!("{shown} is a folder: name a file of values in it"));
+        }
         let file = File::open(path).map_err(|error| format!("cannot read {shown}: {error}"))?;
         #[expect(unsafe_code, reason = "mapping a file is how a large one is read in parts")]
         // SAFETY: the file is only read. If another program changes it meanwhile, numbers are wrong, as they would be read in parts.
