@@ -10,6 +10,7 @@ pub mod lens;
 pub mod patching;
 mod recompute;
 pub mod repeated;
+pub mod samples;
 mod selfcheck;
 pub mod selftest;
 mod weight_difference;

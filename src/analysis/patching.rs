@@ -13,6 +13,10 @@ pub enum Part {
     Position,
     /// A head, at every position.
     Head,
+    /// A feature of the last axis, at every position: a neuron.
+    Neuron,
+    /// All of it.
+    Whole,
 }
 
 /// A number for each place: by layer, then by position or head.
@@ -68,6 +72,8 @@ pub fn sweep(
         let (width, part_of): (usize, Box<dyn Fn(usize) -> usize>) = match part {
             Part::Position => (shape[0], Box::new(move |i| i / row_size)),
             Part::Head => (row_size / head_size, Box::new(move |i| i % row_size / head_size)),
+            Part::Neuron => (head_size, Box::new(move |i| i % head_size)),
+            Part::Whole => (1, Box::new(|_| 0)),
         };
         let mut numbers = Vec::with_capacity(width);
         if approximate {

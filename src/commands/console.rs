@@ -29,6 +29,8 @@ pub struct Console {
     pub(super) attributed: Option<(String, Vec<(String, f64)>)>,
     /// The table of the last `diff`.
     pub(super) compared: Option<Table>,
+    /// Commands and what they answered, for tables and reports; the oldest are forgotten.
+    pub(super) record: Vec<(String, Answer)>,
     /// What is to be said at the start: mistakes in files of configuration.
     pub notices: Vec<String>,
     /// Where settings come from that are not as at the start.
@@ -39,6 +41,9 @@ pub struct Console {
     pub(super) listing: super::snapshot::Listing,
     pub(super) shown_stop: Option<crate::answer::StopView>,
 }
+
+/// Commands that are kept for tables and reports.
+const RECORDED: usize = 4096;
 
 /// What a handler gives.
 pub type Done = Result<Answer, Fail>;
@@ -57,6 +62,7 @@ impl Console {
             highest_checkpoint: 0,
             attributed: None,
             compared: None,
+            record: Vec::new(),
             notices: Vec::new(),
             origins: BTreeMap::new(),
             screen: super::Screen::default(),
@@ -81,12 +87,28 @@ impl Console {
         if let Ok(answer) = &done {
             self.keep_stop(answer);
         }
+        self.keep(line, &done, command);
         let (answer, quit) = match done {
             Ok(Answer::Text(text)) if command.name == "quit" => (Answer::Text(String::new()), text.parse().ok()),
             Ok(answer) => (answer, None),
             Err(fail) => (Answer::Error(fail.view(line)), None),
         };
         Outcome { answer, printed, changed: command.changes, quit, repeatable: command.repeats, then }
+    }
+
+    /// Keeps a command and its answer, but for those that write files.
+    fn keep(&mut self, line: &str, done: &Done, command: &Command) {
+        if matches!(command.name, "save" | "quit" | "help") {
+            return;
+        }
+        let answer = match done {
+            Ok(answer) => answer.clone(),
+            Err(fail) => Answer::Error(fail.clone().view(line)),
+        };
+        if self.record.len() >= RECORDED {
+            self.record.drain(..RECORDED / 4);
+        }
+        self.record.push((line.trim().to_string(), answer));
     }
 
     /// Forgets what was shown of another model.

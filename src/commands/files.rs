@@ -5,7 +5,7 @@ use std::path::Path;
 use super::console::{Console, Done};
 use super::fail::Fail;
 use super::table::Call;
-use super::{backward, saving};
+use super::{backward, exports, saving};
 use crate::answer::Answer;
 use crate::export;
 use crate::export::picture::Picture;
@@ -18,7 +18,7 @@ use crate::tensor::ops::Slice;
 use crate::tensor::{Kind, Value};
 
 const USAGE: &str = "save activations FILE.safetensors [SITES] [-all-rows], save gradients FILE.safetensors [SITES] [-all-rows], \
-                     save attribution FILE.html, save picture FILE.png EXPR, save breakpoints FILE, save edits FILE";
+                     save attribution FILE.html, save picture FILE.png EXPR, save value FILE.npy EXPR, save table FILE.csv, save events FOLDER, save report FILE.html, save breakpoints FILE, save edits FILE";
 
 /// `save activations FILE [SITES] [-all-rows]`.
 pub fn save(console: &mut Console, call: Call<'_, '_>) -> Done {
@@ -39,6 +39,17 @@ pub fn save(console: &mut Console, call: Call<'_, '_>) -> Done {
     {
         let text = &call.args.rest[file.span.end - call.args.offset..];
         return picture(console, &file.text, file.span, text, file.span.end);
+    }
+    if let [what, file, rest @ ..] = left.as_slice() {
+        let is = |name: &str| what.text.len() > 1 && name.starts_with(&what.text);
+        let text = &call.args.rest[file.span.end - call.args.offset..];
+        match rest {
+            [] if is("table") => return exports::table(console, &file.text, file.span),
+            [] if is("events") => return exports::events(console, &file.text),
+            [] if is("report") => return exports::report(console, &file.text, file.span),
+            [_, ..] if is("value") => return exports::value(console, &file.text, file.span, text, file.span.end),
+            _ => {}
+        }
     }
     let points = |word: &str| word.len() > 1 && "breakpoints".starts_with(word);
     let edits = |word: &str| word.len() > 1 && "edits".starts_with(word);
@@ -64,9 +75,9 @@ pub fn save(console: &mut Console, call: Call<'_, '_>) -> Done {
     if !gradients && (!"activations".starts_with(&what.text) || what.text.is_empty()) {
         return Err(Fail::At(LangError::new(format!("cannot save {}", what.text), what.span).help(USAGE)));
     }
-    if !file.text.ends_with(".safetensors") {
-        let error = LangError::new(format!("{} is no .safetensors file", file.text), file.span);
-        return Err(Fail::At(error.help("values are written as safetensors; name the file FILE.safetensors")));
+    if !file.text.ends_with(".safetensors") && !file.text.ends_with(".npz") {
+        let error = LangError::new(format!("{} is no .safetensors or .npz file", file.text), file.span);
+        return Err(Fail::At(error.help("values are written as safetensors or npz; name the file FILE.safetensors")));
     }
     let cursor = console.session.run.cursor;
     let program = console.session.run.program.clone();
@@ -161,6 +172,11 @@ fn picture(console: &mut Console, file: &str, span: Span, text: &str, offset: us
 
 /// Writes values under their names.
 fn written(file: &str, values: Vec<(String, Value)>, missing: String) -> Done {
+    if file.ends_with(".npz") {
+        let (count, noun) = (values.len(), if values.len() == 1 { "site" } else { "sites" });
+        exports::arrays(file, values)?;
+        return Ok(Answer::Text(format!("Wrote {count} {noun} to {file}{missing}")));
+    }
     let entry = |(name, value): (String, Value)| -> Result<_, Fail> {
         let data = match value.kind() {
             Kind::Float => HostData::F32(value.read_f32()?),

@@ -79,7 +79,11 @@ impl Session {
     pub fn new(model: Model, input: Input, device: Device, settings: &Settings, interrupt: Arc<AtomicBool>) -> Session {
         let program = Arc::new(compile(&model.spec));
         let names = Arc::new(Names::new(&program, &model.weights));
-        let run = Run::new(Arc::new(model), program, names, input, device, settings.record_budget);
+        Session::of_run(Run::new(Arc::new(model), program, names, input, device, settings.record_budget), interrupt)
+    }
+
+    /// A session on a run.
+    pub fn of_run(run: Run, interrupt: Arc<AtomicBool>) -> Session {
         Session {
             run,
             stops: StopPoints::default(),

@@ -49,7 +49,8 @@ pub fn tokens(title: &str, tokens: &[(String, f64)]) -> String {
     page
 }
 
-fn escaped(text: &str) -> String {
+/// Text as it stands in a page: never markup.
+pub(super) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 

@@ -5,6 +5,7 @@ pub mod events;
 pub mod html;
 pub mod model;
 pub mod picture;
+pub mod report;
 pub mod safetensors;
 
 use std::ffi::OsString;

@@ -9,8 +9,18 @@ use std::process::Command;
 use crate::manual::{examples, page, read, same};
 
 /// The recipes in the order of the page. Scripts of one recipe share a folder, so that one finds what the other wrote.
-const RECIPES: [&[&str]; 7] =
-    [&["nan"], &["blowup"], &["head"], &["steering"], &["redirect"], &["export", "reload"], &["bisect"]];
+const RECIPES: [&[&str]; 10] = [
+    &["nan"],
+    &["blowup"],
+    &["head"],
+    &["steering"],
+    &["redirect"],
+    &["export", "reload"],
+    &["bisect"],
+    &["bias"],
+    &["popcorn"],
+    &["induction"],
+];
 
 /// A command and what it prints.
 type Step = (String, Vec<String>);
@@ -77,6 +87,16 @@ fn with_output(text: &str, mut steps: impl Iterator<Item = Step>) -> String {
     out
 }
 
+/// A folder with the files of prompts that recipes read.
+fn with_prompts() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let prompts = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/prompts");
+    for entry in fs::read_dir(prompts).unwrap().map(|entry| entry.unwrap()) {
+        fs::copy(entry.path(), folder.path().join(entry.file_name())).unwrap();
+    }
+    folder
+}
+
 fn noted(name: &str) -> Vec<Step> {
     examples(&format!("```text\n{}```\n", fs::read_to_string(file(name, "txt")).unwrap_or_default()))
 }
@@ -84,7 +104,7 @@ fn noted(name: &str) -> Vec<Step> {
 fn update() {
     let mut all = Vec::new();
     for recipe in RECIPES {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = with_prompts();
         for name in recipe {
             let steps = steps(folder.path(), name);
             fs::write(file(name, "txt"), transcript(&steps)).unwrap();
@@ -101,7 +121,7 @@ fn the_recipes_of_the_cookbook_work() {
     }
     let mut shown = examples(&read("cookbook.md")).into_iter();
     for recipe in RECIPES {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = with_prompts();
         for name in recipe {
             let (options, commands) = script(name);
             let noted = noted(name);

@@ -34,6 +34,7 @@ mod mistakes;
 mod nonsense;
 mod parity;
 mod precision;
+mod probing;
 mod pty;
 mod pytorch;
 mod schema;

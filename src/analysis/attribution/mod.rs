@@ -11,7 +11,7 @@ mod path;
 mod perturb;
 mod probe;
 mod quality;
-mod random;
+pub mod random;
 mod rule;
 
 pub use heads::{HeadScore, attention_gradient, heads, rollout};

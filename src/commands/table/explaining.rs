@@ -1,7 +1,7 @@
 //! Commands that say what a number depends on, and where two runs part.
 
-use super::super::{attr, backward, bisect, diagnose, diff, dla, golden, heads, layers, lens, patch};
-use super::{CHANGING, Command, LOOKING, Takes};
+use super::super::{attr, backward, bisect, diagnose, diff, dla, golden, heads, layers, lens, patch, probe};
+use super::{CHANGING, Command, LOOKING, PLAIN, Takes};
 
 pub const COMMANDS: &[Command] = &[
     Command {
@@ -69,6 +69,34 @@ pub const COMMANDS: &[Command] = &[
         takes: Takes::Words(&attr::METHODS),
         run: attr::attr,
         ..CHANGING
+    },
+    Command {
+        name: "probe",
+        usage: "probe FILE [-metric EXPR] [-by FIELD] [-carriers|-words] [-limit N] [-seed S]",
+        about: "a number over many prompts, by group, with intervals; what carries the difference of two groups; which words move it",
+        help: "FILE is text with a prompt in each line, where {nurse|pilot} or {who:nurse|pilot} is a slot and each choice a prompt of its own; \
+               or CSV, JSON or JSON lines with prompt (or text) and fields. Each prompt is a pass of its own, with the edits of this branch. EXPR \
+               is evaluated after it, {field} in it standing for what the prompt has; without it, the loss. What looks like a mistake in \
+               prompts is told: unknown tokens, a doubled beginning, too many tokens, copies, groups of different sizes.",
+        options: &[
+            ("-metric EXPR", "the number, in quotes"),
+            ("-by FIELD", "the field that divides the prompts; else each that can"),
+            (
+                "-carriers",
+                "heads, MLPs and (by gradients) neurons of one prompt put into its counterpart in the other group",
+            ),
+            ("-words", "each prompt beside itself without one word"),
+            ("-limit N", "only the first N prompts"),
+            ("-seed S", "of the bootstrap"),
+        ],
+        examples: &[
+            "shell printf 'The {nurse|pilot|teacher} said that\\n' > prompts.txt\nprobe prompts.txt -metric \"logit(\\\" she\\\") - logit(\\\" he\\\")\"",
+            "shell printf 'The {nurse|pilot} said that\\n' > two.txt\nprobe two.txt -metric \"logit(\\\" she\\\")\" -carriers",
+            "shell printf 'Mary went to the store\\nJohn went to the store\\n' > plain.txt\nprobe plain.txt -words",
+        ],
+        takes: Takes::File,
+        run: probe::probe,
+        ..PLAIN
     },
     Command {
         name: "diff",
@@ -139,7 +167,7 @@ pub const COMMANDS: &[Command] = &[
         ],
         takes: Takes::Words(&["check", "write"]),
         run: golden::golden,
-        ..super::PLAIN
+        ..PLAIN
     },
     Command {
         name: "lens",

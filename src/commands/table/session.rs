@@ -6,8 +6,8 @@ use super::{CHANGING, Command, LOOKING, PLAIN, Takes};
 pub const COMMANDS: &[Command] = &[
     Command {
         name: "save",
-        usage: "save activations FILE.safetensors [SITES] [-all-rows]\nsave gradients FILE.safetensors [SITES] [-all-rows]\nsave attribution FILE.html\nsave picture FILE.png|FILE.svg EXPR\nsave breakpoints FILE\nsave edits FILE",
-        about: "write values or gradients under their site names, the last attribution as a page, a matrix as a picture, commands that set all stop points again, or the edits of this branch",
+        usage: "save activations FILE.safetensors [SITES] [-all-rows]\nsave gradients FILE.safetensors [SITES] [-all-rows]\nsave attribution FILE.html\nsave picture FILE.png|FILE.svg EXPR\nsave value FILE.npy|.npz|.safetensors|.csv|.json EXPR\nsave table FILE.csv|.html|.json|.svg|.png\nsave events FOLDER\nsave report FILE.html\nsave breakpoints FILE\nsave edits FILE",
+        about: "write values or gradients under their site names, the last attribution as a page, a matrix as a picture, a value or the last table for other programs, statistics by layer for TensorBoard, the session as a page, commands that set all stop points again, or the edits of this branch",
         options: &[("-all-rows", "every row of the batch instead of the focused one")],
         examples: &[
             "run\nsave activations out.safetensors",
@@ -15,10 +15,25 @@ pub const COMMANDS: &[Command] = &[
             "run\nbackward loss\nsave gradients gradients.safetensors",
             "run\nattr ig\nsave attribution tokens.html",
             "run\nsave picture pattern.png L2.attn.pattern[head=3]",
+            "run\nsave value z.npy L2.attn.z\nsave value top.csv logits[-1]",
+            "run\nheads\nsave table heads.csv",
+            "run\nsave events runs/one",
+            "run\nlens\nsave report session.html",
             "run\nablate L1H0\nsave edits edits.json",
             "break L1 if 1 > 0\nsave breakpoints points.ldb",
         ],
-        takes: Takes::Words(&["activations", "attribution", "breakpoints", "edits", "gradients", "picture"]),
+        takes: Takes::Words(&[
+            "activations",
+            "attribution",
+            "breakpoints",
+            "edits",
+            "events",
+            "gradients",
+            "picture",
+            "report",
+            "table",
+            "value",
+        ]),
         run: files::save,
         ..PLAIN
     },

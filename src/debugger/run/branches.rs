@@ -2,8 +2,9 @@
 
 use super::{Applied, Run, RunError, Step};
 use crate::debugger::branch::{Affected, Branch};
-use crate::debugger::edit::Edit;
+use crate::debugger::edit::{Edit, Target};
 use crate::debugger::mark::Mark;
+use crate::model::input::Input;
 
 /// A place in time that can be returned to, whatever is done to its branch later.
 #[derive(Clone)]
@@ -147,6 +148,30 @@ impl Run {
         next.parent = Some((self.current, self.mark()));
         self.branches.push(next);
         Ok(())
+    }
+
+    /// A run of the same model on other prompts, each in a branch of its own, with the edits of values and weights that the current
+    /// branch has. Nothing is computed yet.
+    ///
+    /// # Errors
+    /// If an edit does not fit a prompt, or there are no prompts.
+    pub fn beside(&self, prompts: &[Input]) -> Result<Run, RunError> {
+        let first = prompts.first().cloned().unwrap_or_else(|| self.branch().prompt());
+        let (model, program, names) = (self.model.clone(), self.program.clone(), self.names.clone());
+        let mut run = Run::new(model, program, names, first, self.device.clone(), self.budget);
+        run.branches.clear();
+        let lasts = |edit: &&Edit| matches!(edit.target, Target::Op(_) | Target::Weight(_)) && edit.from.pass == 0;
+        for (number, prompt) in prompts.iter().enumerate() {
+            let weights = self.branch().weights.clone();
+            let name = format!("prompt{number}");
+            let mut branch =
+                Branch::new(&name, prompt.clone(), self.context_of(prompt), weights, self.program.ops.len());
+            branch.edits = self.branch().edits.iter().filter(lasts).cloned().collect();
+            self.check_fits(&branch, prompt)?;
+            run.branches.push(branch);
+        }
+        run.live = true;
+        Ok(run)
     }
 
     /// Gives a branch another name.

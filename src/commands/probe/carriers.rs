@@ -1,0 +1,108 @@
+//! What carries the difference between two groups? Heads and MLPs of one prompt put into its counterpart.
+
+use super::{Probed, divided, filled, pairs};
+use crate::analysis::patching::{Part, sweep};
+use crate::answer::numbers::significant;
+use crate::answer::{Answer, Cell, Table};
+use crate::commands::console::{Console, Done};
+use crate::commands::fail::Fail;
+use crate::debugger::Progress;
+use crate::lang::parse_expr;
+
+/// Components listed.
+const LISTED: usize = 12;
+
+/// What is put in: the site, how it is cut, whether by gradients, and what a part is called.
+const PARTS: [(&str, Part, bool, &str); 3] = [
+    ("attn.z", Part::Head, false, "H"),
+    ("mlp_out", Part::Whole, false, " mlp"),
+    ("mlp.post", Part::Neuron, true, "N"),
+];
+
+/// A component, and by how much it moved the number, over all pairs.
+struct Carrier {
+    name: String,
+    moved: f64,
+    approximate: bool,
+}
+
+/// The components that bring the number of one group to that of the other.
+pub fn told(
+    console: &mut Console,
+    found: &[Probed],
+    metric: &str,
+    names: &[String],
+    lines: &[String],
+    progress: Progress<'_>,
+) -> Done {
+    let two = |name: &&String| divided(found, name).len() == 2;
+    let [name] = names.iter().filter(two).collect::<Vec<_>>()[..] else {
+        return Err(Fail::because(
+            "carriers are of a difference between two groups: say which field divides them, -by FIELD",
+        ));
+    };
+    let groups = divided(found, name);
+    let (first, second) = (&groups[0].0, &groups[1].0);
+    let pairs = pairs(found, name, first, second);
+    let mut all: Vec<Carrier> = Vec::new();
+    let (mut whole, mut used, mut unequal) = (0.0, 0, 0);
+    for (done, (a, b)) in pairs.iter().enumerate() {
+        progress("patching pairs", done as u64, pairs.len() as u64);
+        if console.session.interrupt.load(std::sync::atomic::Ordering::SeqCst) {
+            return Err(Fail::because(format!("interrupted after {done} of {} pairs", pairs.len())));
+        }
+        let (to, from) = (&found[*b], &found[*a]);
+        let text = filled(metric, &to.case).map_err(Fail::because)?;
+        let expr = parse_expr(&text, 0).map_err(|error| Fail::because(format!("{text}: {}", error.message)))?;
+        let session = console.on_texts(&[&to.case.prompt, &from.case.prompt]).map_err(Fail::because)?;
+        let length = |branch: usize| session.run.branches[branch].prompt().length();
+        if length(0) != length(1) {
+            unequal += 1;
+            continue;
+        }
+        used += 1;
+        whole += from.value - to.value;
+        console.within(session, |console| -> Result<(), Fail> {
+            for (site, part, approximate, letter) in PARTS {
+                // A model without such a site, or a number that depends on none, has no such carriers.
+                let Ok(swept) = sweep(&mut console.session, &expr, site, 1, part, approximate, &mut |_, _| ()) else {
+                    continue;
+                };
+                for (i, number) in swept.numbers.iter().enumerate() {
+                    let (layer, which) = (swept.layers[i / swept.width], i % swept.width);
+                    let name = match part {
+                        Part::Whole => format!("L{layer}{letter}"),
+                        _ => format!("L{layer}{letter}{which}"),
+                    };
+                    let moved = number - swept.here;
+                    match all.iter_mut().find(|known| known.name == name) {
+                        Some(known) => known.moved += moved,
+                        None => all.push(Carrier { name, moved, approximate }),
+                    }
+                }
+            }
+            Ok(())
+        })?;
+    }
+    if used == 0 {
+        let why =
+            if unequal > 0 { "their prompts have different numbers of tokens" } else { "no prompt has a counterpart" };
+        return Err(Fail::because(format!("there are no pairs of {first} and {second}: {why}")));
+    }
+    all.sort_by(|a, b| b.moved.abs().total_cmp(&a.moved.abs()));
+    let rows = all.into_iter().take(LISTED).map(|one| {
+        let moved = one.moved / used as f64;
+        let kind = if one.approximate { "approximate" } else { "measured" };
+        vec![Cell::Text(one.name), Cell::Num(moved), Cell::Num(one.moved / whole), Cell::Text(kind.into())]
+    });
+    let mut title = vec![format!(
+        "what of {first} put into {second} brings {metric} over, {used} pairs whose mean difference is {}",
+        significant(whole / used as f64, 4)
+    )];
+    if unequal > 0 {
+        title.push(format!("{unequal} pairs left out: their prompts have different numbers of tokens"));
+    }
+    title.extend(lines.iter().cloned());
+    let columns = ["Component", "Moves", "Share", ""].map(String::from).to_vec();
+    Ok(Answer::Table(Table { title: title.join("\n"), columns, rows: rows.collect() }))
+}

@@ -1,0 +1,156 @@
+//! Prompts of a file: lines with slots, CSV, JSON or JSON lines.
+
+use std::collections::BTreeMap;
+
+use crate::export::csv;
+
+/// Names under which the text of a prompt stands.
+const TEXTS: [&str; 3] = ["prompt", "text", "sentence"];
+
+/// A prompt, and what is known of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Case {
+    pub prompt: String,
+    pub fields: BTreeMap<String, String>,
+}
+
+/// The cases of a file, by how its name ends; prompts with slots become one for each choice.
+pub fn read(file: &str) -> Result<Vec<Case>, String> {
+    let text = std::fs::read_to_string(file).map_err(|error| format!("cannot read {file}: {error}"))?;
+    parse(&text, file.rsplit_once('.').map_or("", |(_, ending)| ending)).map_err(|error| format!("{file}: {error}"))
+}
+
+fn parse(text: &str, ending: &str) -> Result<Vec<Case>, String> {
+    let rows: Vec<BTreeMap<String, String>> = match ending {
+        "jsonl" => {
+            let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+            let object = |(number, line): (usize, &str)| {
+                let value = serde_json::from_str(line).map_err(|error| format!("line {}: {error}", number + 1))?;
+                fields(value).ok_or_else(|| format!("line {} is no object", number + 1))
+            };
+            lines.map(object).collect::<Result<_, String>>()?
+        }
+        "json" => {
+            let all: Vec<serde_json::Value> = serde_json::from_str(text).map_err(|error| error.to_string())?;
+            all.into_iter().map(|value| fields(value).ok_or("an entry is no object")).collect::<Result<_, _>>()?
+        }
+        "csv" => {
+            let mut rows = csv::parse(text)?.into_iter();
+            let names = rows.next().ok_or("it has no line of names")?;
+            rows.map(|row| names.iter().cloned().zip(row).collect()).collect()
+        }
+        _ => {
+            let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+            lines.map(|line| BTreeMap::from([(TEXTS[0].to_string(), line.to_string())])).collect()
+        }
+    };
+    let mut cases = Vec::new();
+    for (number, mut row) in rows.into_iter().enumerate() {
+        let text = TEXTS.iter().find_map(|name| row.remove(*name));
+        let Some(text) = text else {
+            return Err(format!("entry {} has no {}", number + 1, TEXTS.join(", no ")));
+        };
+        for (prompt, chosen) in choices(&text)? {
+            let mut fields = row.clone();
+            fields.extend(chosen);
+            cases.push(Case { prompt, fields });
+        }
+    }
+    if cases.is_empty() { Err("it has no prompts".into()) } else { Ok(cases) }
+}
+
+fn fields(value: serde_json::Value) -> Option<BTreeMap<String, String>> {
+    let serde_json::Value::Object(object) = value else { return None };
+    let word = |value: serde_json::Value| match value {
+        serde_json::Value::String(text) => text,
+        other => other.to_string(),
+    };
+    Some(object.into_iter().map(|(name, value)| (name, word(value))).collect())
+}
+
+/// Every choice for the slots `{a|b}` or `{name:a|b}` of a text, with what was chosen by the slot's name or number.
+fn choices(text: &str) -> Result<Vec<(String, BTreeMap<String, String>)>, String> {
+    let mut all = vec![(String::new(), BTreeMap::new())];
+    let mut rest = text;
+    let mut number = 0;
+    while let Some((before, after)) = rest.split_once('{') {
+        let (slot, behind) = after.split_once('}').ok_or_else(|| format!("a slot is not closed: {{{after}"))?;
+        number += 1;
+        let (name, options) = match slot.split_once(':') {
+            Some((name, options)) if name.chars().all(|c| c.is_alphanumeric() || c == '_') && !name.is_empty() => {
+                (name.to_string(), options)
+            }
+            _ => (format!("slot{number}"), slot),
+        };
+        let options: Vec<&str> = options.split('|').collect();
+        all = all
+            .into_iter()
+            .flat_map(|(text, chosen): (String, BTreeMap<String, String>)| {
+                let name = name.clone();
+                options.clone().into_iter().map(move |option| {
+                    let mut chosen = chosen.clone();
+                    chosen.insert(name.clone(), option.to_string());
+                    (format!("{text}{before}{option}"), chosen)
+                })
+            })
+            .collect();
+        rest = behind;
+    }
+    all.iter_mut().for_each(|(text, _)| text.push_str(rest));
+    Ok(all)
+}
+
+/// A text with `{field}` replaced by what a case has under that name.
+pub fn filled(text: &str, case: &Case) -> Result<String, String> {
+    let mut made = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('{') {
+        let (name, behind) = after.split_once('}').ok_or_else(|| format!("{{{after} is not closed"))?;
+        let value = case.fields.get(name).ok_or_else(|| {
+            let names: Vec<&str> = case.fields.keys().map(String::as_str).collect();
+            format!("a prompt has no {name}: it has {}", names.join(", "))
+        })?;
+        made += before;
+        made += value;
+        rest = behind;
+    }
+    Ok(made + rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slots_become_every_choice() {
+        let found = parse("# occupations\nThe {who:nurse|pilot} said that {he|she}\n\nplain", "txt").unwrap();
+        let prompts: Vec<&str> = found.iter().map(|case| case.prompt.as_str()).collect();
+        assert_eq!(
+            prompts,
+            [
+                "The nurse said that he",
+                "The nurse said that she",
+                "The pilot said that he",
+                "The pilot said that she",
+                "plain"
+            ]
+        );
+        assert_eq!(found[1].fields["who"], "nurse");
+        assert_eq!(found[1].fields["slot2"], "she");
+        assert!(parse("a {b|c", "txt").unwrap_err().contains("is not closed"));
+    }
+
+    #[test]
+    fn tables_and_objects_have_fields() {
+        let csv = parse("prompt,label\n\"a, b\",x\nc,y\n", "csv").unwrap();
+        assert_eq!((csv[0].prompt.as_str(), csv[1].fields["label"].as_str()), ("a, b", "y"));
+        let json = parse("{\"text\": \"a\", \"n\": 3}\n\n{\"text\": \"{b|c}\"}", "jsonl").unwrap();
+        assert_eq!((json.len(), json[0].fields["n"].as_str(), json[2].prompt.as_str()), (3, "3", "c"));
+        assert_eq!(parse("[{\"prompt\": \"a\"}]", "json").unwrap().len(), 1);
+        assert!(parse("{\"x\": 1}", "jsonl").unwrap_err().contains("entry 1 has no prompt"));
+        assert!(parse("{", "jsonl").unwrap_err().starts_with("line 1: "));
+        assert!(parse("", "csv").is_err());
+        assert_eq!(filled("logit(\"{n}\")", &json[0]).unwrap(), "logit(\"3\")");
+        assert!(filled("{m}", &json[0]).unwrap_err().contains("has no m: it has n"));
+    }
+}
