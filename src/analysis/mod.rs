@@ -6,6 +6,7 @@ pub mod bisect;
 mod difference;
 pub mod direct;
 pub mod health;
+pub mod inspect;
 pub mod lens;
 pub mod patching;
 mod recompute;

@@ -10,7 +10,7 @@ use super::fail::Fail;
 use super::table::Call;
 use super::tokenization;
 use crate::analysis::health::{self, Measured};
-use crate::analysis::{Recomputed, again, alone, recompute};
+use crate::analysis::{Recomputed, again, alone, inspect, recompute};
 use crate::answer::numbers::significant;
 use crate::answer::{Answer, Cell, Table};
 use crate::debugger::RunScope;
@@ -27,6 +27,12 @@ const OPTIONS: [OptionSpec; 3] = [
 
 /// The rules, as shipped.
 const RULES: &str = include_str!("../../config/diagnose.toml");
+
+/// From so many times the loss of guessing on it is another rule's.
+const FAR: f64 = 2.0;
+
+/// What no model shows by itself.
+const BESIDE: &str = "not looked for: a wrong eps, base of rotations or order of blocks shows only beside a reference (diff, bisect, golden check)";
 
 /// Findings of one rule that are listed.
 const LISTED: usize = 3;
@@ -107,10 +113,14 @@ pub fn diagnose(console: &mut Console, call: Call<'_, '_>) -> Done {
     }
     let told = call.progress;
     let mut found = health::weights(&console.session, &mut *told)?;
+    found.extend(inspect::weights(&console.session)?);
+    found.extend(inspect::input(&console.session, console.chat));
     found.extend(health::values(&mut console.session, &mut *told)?);
     found.extend(health::attention(&mut console.session, &mut *told)?);
     found.extend(health::prediction(&mut console.session)?);
-    found.extend(console.loss_beside_guessing());
+    found.extend(console.loss_beside_guessing().into_iter().flatten());
+    // A text that does not fit, or edits that do not, leave the others.
+    found.extend(inspect::beside_bundled(&console.session).ok().flatten());
     let warnings = tokenization::warnings(console);
     let ignored = console.session.run.model.report.ignored.clone();
     found.extend(warnings.iter().map(|warning| Measured { rule: "tokens", at: warning.clone(), value: 1.0 }));
@@ -177,17 +187,24 @@ fn table(found: Vec<Measured>, checked: usize, all: bool) -> (Table, Option<Seve
             counts[0]
         ),
     };
+    let title = format!("{title}\n{BESIDE}");
     let columns = ["", "Finding", "Where", "Measured", "Normal", "Look", "Why"].map(String::from).to_vec();
     (Table { title, columns, rows }, worst)
 }
 
 impl Console {
     /// The loss in units of that of guessing; none where the model has none on this text.
-    fn loss_beside_guessing(&mut self) -> Option<Measured> {
+    fn loss_beside_guessing(&mut self) -> Option<[Measured; 2]> {
         let expr = parse_expr("loss", 0).ok()?;
         let vocab = self.session.run.model.spec.vocab as f64;
         match evaluate(&expr, &mut RunScope::new(&mut self.session)) {
-            Ok(Datum::Num(loss)) => Some(Measured { rule: "loss", at: "loss".into(), value: loss / vocab.ln() }),
+            Ok(Datum::Num(loss)) => {
+                let value = loss / vocab.ln();
+                // What is far above is said once.
+                let near = if value > FAR { 0.0 } else { value };
+                let of = |rule, value| Measured { rule, at: "loss".into(), value };
+                Some([of("loss", near), of("loss-far", value)])
+            }
             _ => None,
         }
     }

@@ -1,6 +1,10 @@
 //! Promise: `diagnose` finds what is wrong, ranks it, and finds nothing where nothing is wrong.
 
+use std::fs;
+
 use llmdbg::answer::{Answer, Cell, Table};
+use llmdbg::model::{Input, ModelSource, bundled, load};
+use llmdbg::tensor::Device;
 
 use crate::common::{Bench, NURSE, batch, ex};
 
@@ -48,7 +52,7 @@ fn each_fault_is_found_by_its_rule_and_at_its_place() {
         ("set L1.attn.scores[head=2] *= 1000", "", "note", "one token almost alone", "L1H2"),
         ("set L1.mlp.post = 0", "", "warning", "most neurons of an MLP are silent", "blocks.1.mlp.post"),
         ("set logits = 0", "", "warning", "next to uniform", "logits"),
-        ("set logits *= -1", "", "error", "above that of guessing", "loss"),
+        ("set logits *= -1", "", "error", "far above that of guessing", "loss"),
         ("set param(\"W_U\") *= 1e-9", "-deep", "warning", "the gradient vanishes", "blocks.0.resid_post"),
         ("set param(\"W_U\") *= 1e7", "-deep", "warning", "the gradient explodes", "blocks.0.resid_post"),
     ];
@@ -110,5 +114,199 @@ fn tokens_that_the_model_does_not_expect_are_a_finding_and_half_a_pass_is_refuse
         let mut b = Bench::new(name, &[text]);
         b.run("run");
         diagnosed(&mut b, "-deep");
+    }
+}
+
+/// The first findings, each with the places of its rule.
+fn first_three(b: &mut Bench, options: &str) -> Vec<(String, String)> {
+    let found = diagnosed(b, options);
+    let mut rules: Vec<(String, String)> = Vec::new();
+    for (_, what, at) in found {
+        match rules.last_mut() {
+            Some((_, places)) if what.is_empty() => *places += &format!("; {at}"),
+            _ => rules.push((what, at)),
+        }
+    }
+    rules.truncate(3);
+    rules
+}
+
+fn named(b: &mut Bench, options: &str, what: &str, at: &str, fault: &str) {
+    let found = first_three(b, options);
+    let is_it = |(rule, places): &(String, String)| rule.contains(what) && places.contains(at);
+    assert!(found.iter().any(is_it), "{fault}: no {what} at {at} in {found:?}");
+}
+
+/// A bundled checkpoint with other files.
+fn changed(name: &str, folder: &std::path::Path, change: &dyn Fn(&str, &mut Vec<u8>)) -> Result<Bench, String> {
+    for (file, bytes) in bundled::find(name).unwrap().files {
+        let mut bytes = bytes.to_vec();
+        change(file, &mut bytes);
+        fs::write(folder.join(file), bytes).unwrap();
+    }
+    let device = Device::cpu();
+    let model =
+        load(&ModelSource::Path(folder.to_path_buf()), &device, &mut |_| true).map_err(|error| error.to_string())?;
+    let text = bundled::find(name).unwrap().example_prompt;
+    let input = Input::from_texts(&model, &[text], true).map_err(|error| error.to_string())?;
+    let mut b = Bench::of(name, model, input, &device, 1 << 30);
+    b.run("run");
+    Ok(b)
+}
+
+fn edit_json(bytes: &mut Vec<u8>, change: impl FnOnce(&mut serde_json::Value)) {
+    let mut value: serde_json::Value = serde_json::from_slice(bytes).unwrap();
+    change(&mut value);
+    *bytes = serde_json::to_vec(&value).unwrap();
+}
+
+fn token(id: usize, content: &str) -> serde_json::Value {
+    serde_json::json!({"id": id, "content": content, "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": true})
+}
+
+#[test]
+fn sixteen_faults_are_each_named_in_the_first_three_findings() {
+    // Of weights: what is changed in the model, and what is found where.
+    let weights = [
+        ("set param(\"L2.attn.W_Q\")[1, 7] = 0 / 0", "a weight holds NaN", "blocks.2.attn.W_Q"),
+        ("set param(\"L1.mlp.W_in\")[3, 4] = 1e300 * 1e300", "a weight holds NaN or infinities", "blocks.1.mlp.W_in"),
+        ("set param(\"L1.attn.W_O\")[head=1] = 0", "a head adds nothing", "L1H1"),
+        ("set param(\"L2.mlp.W_in\") = 0.02", "holds one number over and over", "blocks.2.mlp.W_in"),
+        ("set param(\"L1.ln2.w\") *= 400", "gain of a norm is far above", "blocks.1.ln2.w"),
+        ("set param(\"L1.mlp.b_in\") = -1000", "most neurons of an MLP are silent", "blocks.1.mlp.post"),
+        ("set param(\"L2.mlp.W_out\") *= 1e5", "near the end of f16", "blocks.2.mlp.out"),
+        ("set param(\"L1.attn.W_Q\") *= 1e4", "attends to one token almost alone", "L1H"),
+    ];
+    for (fault, what, at) in weights {
+        let mut b = trained();
+        b.run(fault);
+        b.run("run");
+        named(&mut b, "", what, at, fault);
+    }
+    let mut b = trained();
+    let roles = ["ln1.w", "ln1.b", "attn.W_Q", "attn.W_K", "attn.W_V", "attn.W_O", "mlp.W_in", "mlp.W_out"];
+    for role in roles {
+        b.run(&format!("set param(\"L2.{role}\") = param(\"L1.{role}\")"));
+    }
+    b.run("run");
+    named(&mut b, "", "a block has the weights of an earlier one", "blocks.2", "a duplicated block");
+
+    // Of files.
+    let folder = tempfile::tempdir().unwrap();
+    let config = |key: &'static str, value: serde_json::Value| {
+        move |file: &str, bytes: &mut Vec<u8>| {
+            if file == "config.json" || file == "generation_config.json" && key.ends_with("token_id") {
+                edit_json(bytes, |config| config[key] = value.clone());
+            }
+        }
+    };
+    let refused = changed("tiny-gpt2", folder.path(), &config("n_inner", 100.into())).err().unwrap();
+    assert!(refused.contains("mlp.c_fc") && refused.contains("100"), "{refused}");
+    let mut b = changed("tiny-gpt2", folder.path(), &config("eos_token_id", 5000.into())).unwrap();
+    named(&mut b, "", "a special token lies outside", "eos 5000", "special ids");
+    let more = |file: &str, bytes: &mut Vec<u8>| {
+        if file == "tokenizer.json" {
+            edit_json(bytes, |tokenizer| {
+                let added = tokenizer["added_tokens"].as_array_mut().unwrap();
+                added.extend((856..900).map(|id| token(id, &format!("<extra{id}>"))));
+            });
+        }
+    };
+    let mut b = changed("tiny-gpt2", folder.path(), &more).unwrap();
+    named(&mut b, "", "the tokenizer has more tokens", "856 rows", "vocabulary");
+    let chat = |file: &str, bytes: &mut Vec<u8>| {
+        if file == "tokenizer.json" {
+            edit_json(bytes, |tokenizer| {
+                // A token that no text has makes room for one that only chats have.
+                let vocab = tokenizer["model"]["vocab"].as_object_mut().unwrap();
+                let (name, id) = vocab
+                    .iter()
+                    .max_by_key(|(_, id)| id.as_u64())
+                    .map(|(name, id)| (name.clone(), id.clone()))
+                    .unwrap();
+                vocab.remove(&name);
+                tokenizer["model"]["merges"].as_array_mut().unwrap().retain(|merge| {
+                    let joined: String = match merge {
+                        serde_json::Value::String(text) => text.replace(' ', ""),
+                        other => other.as_array().unwrap().iter().map(|part| part.as_str().unwrap()).collect(),
+                    };
+                    joined != name
+                });
+                let id = id.as_u64().unwrap() as usize;
+                let added = tokenizer["added_tokens"].as_array_mut().unwrap();
+                added.retain(|known| known["id"] != id);
+                added.push(token(id, "<|im_start|>"));
+            });
+        }
+    };
+    let mut b = changed("tiny-gpt2", folder.path(), &chat).unwrap();
+    named(&mut b, "", "a chat model without a chat template", "<|im_start|>", "template");
+
+    // Of inputs.
+    let mut b = Bench::new("llama", &["<|begin_of_text|>The dog"]);
+    b.run("run");
+    named(&mut b, "", "the tokens are not as the model expects", "twice", "a doubled beginning");
+    let mut b = Bench::new("bert-mlm", &["\u{4e00}\u{4e01} \u{4e02} \u{4e03} \u{4e04}"]);
+    b.run("run");
+    named(&mut b, "", "the tokens are not as the model expects", "the vocabulary lacks", "unknown tokens");
+    let device = Device::cpu();
+    let model = crate::common::model("llama", &device);
+    let (longest, vocab) = (model.spec.max_positions, model.spec.vocab as u32);
+    let input = Input::from_tokens(&model, vec![(0..longest as u32 + 4).map(|i| i * 7 % vocab).collect()]).unwrap();
+    let mut b = Bench::of("llama", model, input, &device, 1 << 30);
+    b.run("run");
+    named(&mut b, "", "longer than the positions", &format!("{longest} positions"), "a long prompt");
+}
+
+/// Keys that were rotated by the base of a shorter text stay in the cache when the base grows.
+#[test]
+fn a_cache_that_disagrees_with_the_whole_text_is_named() {
+    let device = Device::cpu();
+    let mut model = crate::common::model("llama-legacy", &device);
+    for rope in &mut model.spec.ropes {
+        rope.scaling = llmdbg::model::spec::RopeScaling::Dynamic { factor: 8.0, max: 4.0 };
+    }
+    let input = Input::from_tokens(&model, vec![vec![5, 9, 33, 71]]).unwrap();
+    let mut b = Bench::of("llama-legacy", model, input, &device, 1 << 30);
+    b.run("set generation stop off");
+    b.run("generate 6");
+    named(&mut b, "-deep", "cached and recomputed passes differ", "#", "dynamic rotations");
+    assert!(b.fail("check cache").contains("cached and recomputed values differ"));
+}
+
+#[test]
+fn a_changed_bundled_model_is_known_by_its_own_text() {
+    let folder = tempfile::tempdir().unwrap();
+    let eps = |file: &str, bytes: &mut Vec<u8>| {
+        if file == "config.json" {
+            edit_json(bytes, |config| config["layer_norm_epsilon"] = 0.3.into());
+        }
+    };
+    let mut b = changed("tiny-gpt2", folder.path(), &eps).unwrap();
+    named(&mut b, "", "it is not the bundled model", "tiny-gpt2 on its own text", "eps");
+    let act = |file: &str, bytes: &mut Vec<u8>| {
+        if file == "config.json" {
+            edit_json(bytes, |config| config["hidden_act"] = "relu".into());
+        }
+    };
+    let mut b = changed("tiny-bert", folder.path(), &act).unwrap();
+    named(&mut b, "", "it is not the bundled model", "tiny-bert", "activation");
+    let table = b.table("diagnose");
+    assert!(table.title.contains("shows only beside a reference (diff, bisect, golden check)"), "{}", table.title);
+}
+
+#[test]
+fn healthy_fixtures_and_both_bundled_models_have_no_error() {
+    for name in crate::faults::families() {
+        let mut b = Bench::new(&name, &["The nurse and the dog went to the old castle"]);
+        b.run("run");
+        let found = diagnosed(&mut b, "-deep");
+        assert!(found.iter().all(|(severity, ..)| severity != "error"), "{name}: {found:?}");
+    }
+    for model in bundled::BUNDLED {
+        let mut b = Bench::new(model.name, &[model.example_prompt]);
+        b.run("run");
+        let found = diagnosed(&mut b, "-deep");
+        assert!(found.iter().all(|(severity, ..)| severity != "error"), "{}: {found:?}", model.name);
     }
 }
