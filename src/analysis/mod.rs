@@ -3,6 +3,7 @@
 pub mod attention;
 pub mod attribution;
 pub mod bisect;
+pub mod circuits;
 mod difference;
 pub mod direct;
 pub mod health;
@@ -11,6 +12,7 @@ pub mod lens;
 pub mod patching;
 mod recompute;
 pub mod repeated;
+pub mod replacing;
 pub mod samples;
 mod selfcheck;
 pub mod selftest;

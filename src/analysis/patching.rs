@@ -19,6 +19,17 @@ pub enum Part {
     Whole,
 }
 
+/// What is put in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The values of another branch.
+    Branch(usize),
+    /// Zero.
+    Zero,
+    /// The mean over positions, of each feature.
+    Mean,
+}
+
 /// A number for each place: by layer, then by position or head.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sweep {
@@ -40,7 +51,7 @@ pub fn sweep(
     session: &mut Session,
     expr: &Expr,
     site: &str,
-    from: usize,
+    source: Source,
     part: Part,
     approximate: bool,
     told: &mut dyn FnMut(u64, u64),
@@ -53,9 +64,28 @@ pub fn sweep(
     let mut found = Sweep { layers: Vec::new(), width: 0, numbers: Vec::new(), here: f64::NAN };
     for (number, (layer, op)) in ops.iter().enumerate() {
         told(number as u64, ops.len() as u64);
-        let clean = session.run.value_in(from, Mark { pass: 0, op: *op })?.slice(&[Slice::At(row)])?;
-        let shape = clean.shape().to_vec();
-        let clean = clean.read_f32()?;
+        let at = Mark { pass: 0, op: *op };
+        let value = match source {
+            Source::Branch(from) => session.run.value_in(from, at)?,
+            Source::Zero | Source::Mean => session.run.value_at(at)?,
+        };
+        let value = value.slice(&[Slice::At(row)])?;
+        let shape = value.shape().to_vec();
+        let mut clean = value.read_f32()?;
+        match source {
+            Source::Branch(_) => {}
+            Source::Zero => clean.fill(0.0),
+            Source::Mean => {
+                let width = clean.len() / shape[0].max(1);
+                let means: Vec<f32> = (0..width)
+                    .map(|i| {
+                        (clean.iter().skip(i).step_by(width).map(|x| f64::from(*x)).sum::<f64>() / shape[0] as f64)
+                            as f32
+                    })
+                    .collect();
+                clean.iter_mut().enumerate().for_each(|(i, x)| *x = means[i % width]);
+            }
+        }
         let mut probe = match Probe::new(session, expr, *op) {
             Ok(probe) => probe,
             // A block that comes after what was asked for brings nothing back.

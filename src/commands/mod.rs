@@ -10,6 +10,7 @@ mod bisect;
 mod branching;
 mod breakpoints;
 mod check;
+mod circuits;
 mod complete;
 mod console;
 mod data;

@@ -5,20 +5,27 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use super::console::{Console, Done};
 use super::fail::Fail;
 use super::table::Call;
-use crate::analysis::patching::{Part, Sweep, sweep};
+use crate::analysis::patching::{Part, Source, Sweep, sweep};
+use crate::analysis::replacing::{circuit, paths};
 use crate::answer::numbers::significant;
-use crate::answer::{Answer, MapView, Scale};
-use crate::debugger::RunScope;
+use crate::answer::{Answer, Cell, MapView, Scale, Table};
+use crate::debugger::{Progress, RunScope};
 use crate::lang::eval::{Datum, number};
-use crate::lang::words::{OptionSpec, take_options, words};
+use crate::lang::words::{Given, OptionSpec, Word, take_options, words};
 use crate::lang::{LangError, Span, parse_expr};
 use crate::tensor::{Axis, Summary, Value};
 
-const OPTIONS: [OptionSpec; 3] = [
+const OPTIONS: [OptionSpec; 6] = [
+    OptionSpec { name: "-to", takes_value: true },
+    OptionSpec { name: "-minimal", takes_value: false },
+    OptionSpec { name: "-faithful", takes_value: true },
     OptionSpec { name: "-metric", takes_value: true },
     OptionSpec { name: "-site", takes_value: true },
     OptionSpec { name: "-approx", takes_value: false },
 ];
+
+/// What a circuit must keep of a number, unless another share is asked for.
+const FAITHFUL: f64 = 0.9;
 
 /// Sites that can be put in, and whether they are cut by head.
 const SITES: [(&str, Part); 9] = [
@@ -42,6 +49,9 @@ pub fn patch(console: &mut Console, call: Call<'_, '_>) -> Done {
         let error = LangError::new("expected the branch whose values are put in", at);
         return Err(Fail::At(error.help("patch main -metric \"logit(...) - logit(...)\" -site resid_pre")));
     };
+    if ["zero", "mean"].contains(&word.text.as_str()) && console.session.run.branch_named(&word.text).is_none() {
+        return ablated(console, &given, &word.text, call);
+    }
     let run = &console.session.run;
     let from = run.branch_named(&word.text).ok_or_else(|| {
         let names: Vec<&str> = run.branches.iter().map(|branch| branch.name.as_str()).collect();
@@ -61,10 +71,22 @@ pub fn patch(console: &mut Console, call: Call<'_, '_>) -> Done {
         let names: Vec<&str> = SITES.iter().map(|(name, _)| *name).collect();
         return Err(Fail::because(format!("{site} cannot be put in: one of {}", names.join(", "))));
     };
+    if let Some(word) = value("-to") {
+        return to_head(console, &expr, from, &word, call.progress);
+    }
+    if given.iter().any(|option| option.name == "-minimal") {
+        let wanted = value("-faithful").map(|word| {
+            word.text.parse().ok().filter(|x: &f64| (0.0..1.0).contains(x)).ok_or_else(|| {
+                Fail::At(LangError::new(format!("{} is no share: a number from 0 to 1", word.text), word.span))
+            })
+        });
+        return minimal(console, &expr, from, wanted.transpose()?.unwrap_or(FAITHFUL), call.progress);
+    }
     let approximate = given.iter().any(|option| option.name == "-approx");
     let clean = console.number_in(from, &expr)?;
     let told = call.progress;
-    let found = sweep(&mut console.session, &expr, &site, from, *part, approximate, &mut |done, total| {
+    let source = Source::Branch(from);
+    let found = sweep(&mut console.session, &expr, &site, source, *part, approximate, &mut |done, total| {
         told("patching", done, total);
     })?;
     if (clean - found.here).abs() < 1e-9 {
@@ -88,6 +110,87 @@ pub fn patch(console: &mut Console, call: Call<'_, '_>) -> Done {
         *part,
         format!("{site} of {} put in, {kind}: share of what is lost that comes back; {numbers}", word.text),
     )
+}
+
+/// `patch zero|mean -metric EXPR [-site SITE]`: what of a number is lost where a place is zero, or its mean over positions.
+fn ablated(console: &mut Console, given: &[Given], how: &str, call: Call<'_, '_>) -> Done {
+    let value = |name: &str| given.iter().find(|option| option.name == name).and_then(|option| option.value.clone());
+    let Some(metric) = value("-metric") else {
+        let error = LangError::new("expected the number that is watched", Span::at(call.args.offset));
+        return Err(Fail::At(error.help("-metric \"logit(...) - logit(...)\", in quotes if it has spaces")));
+    };
+    let expr = parse_expr(&metric.text, metric.span.start)?;
+    let site = value("-site").map_or_else(|| "attn.z".to_string(), |word| word.text);
+    let Some((_, part)) = SITES.iter().find(|(known, _)| *known == site) else {
+        let names: Vec<&str> = SITES.iter().map(|(name, _)| *name).collect();
+        return Err(Fail::because(format!("{site} cannot be put in: one of {}", names.join(", "))));
+    };
+    let approximate = given.iter().any(|option| option.name == "-approx");
+    let source = if how == "zero" { Source::Zero } else { Source::Mean };
+    let told = call.progress;
+    let found = sweep(&mut console.session, &expr, &site, source, *part, approximate, &mut |done, total| {
+        told("ablating", done, total);
+    })?;
+    let kind = if approximate { "approximate, by gradients" } else { "measured" };
+    let what = if how == "zero" { "zero" } else { "its mean over positions" };
+    let here = significant(found.here, 5);
+    map(
+        console,
+        &found,
+        found.here + 1.0,
+        *part,
+        format!("{site} {what}, {kind}: what {} gains; it is {here}", metric.text),
+    )
+}
+
+/// `patch BRANCH -metric EXPR -to L3H2.q`: direct paths from earlier heads to one head.
+fn to_head(console: &mut Console, expr: &crate::lang::Expr, from: usize, word: &Word, told: Progress<'_>) -> Done {
+    let wrong = || {
+        let error = LangError::new(format!("{} is no input of a head", word.text), word.span);
+        Fail::At(error.help("-to L3H2.q, L3H2.k or L3H2.v"))
+    };
+    let (name, part) =
+        word.text.split_once('.').filter(|(_, part)| ["q", "k", "v"].contains(part)).ok_or_else(wrong)?;
+    let (layer, head) = name.strip_prefix('L').and_then(|rest| rest.split_once('H')).ok_or_else(wrong)?;
+    let (layer, head): (usize, usize) = (layer.parse().map_err(|_| wrong())?, head.parse().map_err(|_| wrong())?);
+    let spec = &console.session.run.model.spec;
+    if layer >= spec.n_layers || head >= spec.n_heads {
+        return Err(Fail::At(LangError::new(format!("there is no head {name}"), word.span)));
+    }
+    if layer == 0 {
+        return Err(Fail::At(LangError::new("no head stands in front of block 0", word.span)));
+    }
+    let width = spec.n_heads;
+    let clean = console.number_in(from, expr)?;
+    let (numbers, here) =
+        paths(&mut console.session, expr, from, (layer, head, part), &mut |done, total| told("paths", done, total))?;
+    let found = Sweep { layers: (0..layer).collect(), width, numbers, here };
+    let branch = console.session.run.branches[from].name.clone();
+    let title = format!(
+        "heads of {branch} put into {} of {name} alone, the rest as it is (path patching, measured): share of what is lost that comes back; \
+         {} here, {} in {branch}",
+        word.text.rsplit('.').next().unwrap_or_default(),
+        significant(here, 5),
+        significant(clean, 5)
+    );
+    map(console, &found, clean, Part::Head, title)
+}
+
+/// `patch BRANCH -metric EXPR -minimal`: the heads and MLPs that a number needs.
+fn minimal(console: &mut Console, expr: &crate::lang::Expr, from: usize, wanted: f64, told: Progress<'_>) -> Done {
+    let found = circuit(&mut console.session, expr, from, wanted, &mut |done, total| told("taking out", done, total))?;
+    let branch = console.session.run.branches[from].name.clone();
+    let [here, none, kept] = found.numbers.map(|x| significant(x, 5));
+    let title = format!(
+        "{} of {} heads and MLPs keep {} of the number (faithfulness), by greedy ablation: {here} with all, {none} with all as in {branch}, {kept} \
+         with these alone; measured, and not the only circuit there may be",
+        found.kept.len(),
+        found.all,
+        significant(found.faithfulness, 4)
+    );
+    let rows = found.kept.into_iter().map(|(one, loss)| vec![Cell::Text(one.name()), Cell::Num(loss)]).collect();
+    let columns = ["Component", "Lost without it alone"].map(String::from).to_vec();
+    Ok(Answer::Table(Table { title, columns, rows }))
 }
 
 /// The shares as a heat map, and as `$N` by layer and part.

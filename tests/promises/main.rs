@@ -9,6 +9,7 @@ mod bisection;
 mod branches;
 mod breakpoints;
 mod chat;
+mod circuits;
 mod common;
 mod comparing;
 mod containers;

@@ -1,7 +1,7 @@
 //! What carries the difference between two groups? Heads and MLPs of one prompt put into its counterpart.
 
 use super::{Probed, divided, filled, pairs};
-use crate::analysis::patching::{Part, sweep};
+use crate::analysis::patching::{Part, Source, sweep};
 use crate::answer::numbers::significant;
 use crate::answer::{Answer, Cell, Table};
 use crate::commands::console::{Console, Done};
@@ -65,7 +65,9 @@ pub fn told(
         console.within(session, |console| -> Result<(), Fail> {
             for (site, part, approximate, letter) in PARTS {
                 // A model without such a site, or a number that depends on none, has no such carriers.
-                let Ok(swept) = sweep(&mut console.session, &expr, site, 1, part, approximate, &mut |_, _| ()) else {
+                let Ok(swept) =
+                    sweep(&mut console.session, &expr, site, Source::Branch(1), part, approximate, &mut |_, _| ())
+                else {
                     continue;
                 };
                 for (i, number) in swept.numbers.iter().enumerate() {

@@ -1,6 +1,6 @@
 //! Commands that say what a number depends on, and where two runs part.
 
-use super::super::{attr, backward, bisect, diagnose, diff, dla, golden, heads, layers, lens, patch, probe};
+use super::super::{attr, backward, bisect, circuits, diagnose, diff, dla, golden, heads, layers, lens, patch, probe};
 use super::{CHANGING, Command, LOOKING, PLAIN, Takes};
 
 pub const COMMANDS: &[Command] = &[
@@ -68,6 +68,29 @@ pub const COMMANDS: &[Command] = &[
         ],
         takes: Takes::Words(&attr::METHODS),
         run: attr::attr,
+        ..CHANGING
+    },
+    Command {
+        name: "circuits",
+        usage: "circuits [HEAD]\ncircuits -composition q|k|v",
+        about: "what heads do by their weights alone: whether they copy tokens and look for the token they stand at, and which read which",
+        help: "Copying is sum Re / sum | | over the eigenvalues of W_E W_V W_O W_U, matching the same of W_E W_Q W_K^T W_E^T (Elhage et al. \
+               2021); of one head its largest eigenvalues. -composition is |OV M| / (|OV| |M|), where M is what the queries, keys or values of a \
+               later head read with. Edits of weights are in them; gains of norms are not.",
+        options: &[("-composition INPUT", "a map of heads by heads, for queries (q), keys (k) or values (v)")],
+        examples: &["circuits", "circuits L2H3", "circuits -composition k"],
+        run: circuits::run,
+        ..LOOKING
+    },
+    Command {
+        name: "spectrum",
+        usage: "spectrum EXPR",
+        about: "singular values of a matrix, its rank, stable rank and effective rank",
+        help: "Stable rank is |A|^2 / s^2 of the largest s; effective rank the exponential of the entropy of the squares. The values are kept \
+               as $N, for print/g.",
+        examples: &["spectrum param(\"L0.mlp.W_in\")", "run\nspectrum L1.resid_post"],
+        takes: Takes::Expression,
+        run: circuits::spectrum,
         ..CHANGING
     },
     Command {
@@ -252,7 +275,7 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         name: "patch",
-        usage: "patch BRANCH -metric EXPR [-site SITE] [-approx]",
+        usage: "patch BRANCH|zero|mean -metric EXPR [-site SITE] [-approx]\npatch BRANCH -metric EXPR -to HEAD.q|k|v\npatch BRANCH -metric EXPR -minimal [-faithful X]",
         about: "put values of another branch into this one, place by place, and say how much of a number comes back: activation patching",
         help: "SITE: resid_pre (the default), resid_mid, resid_post, attn_out, mlp_out by layer and position; attn.z, attn.q, attn.k, attn.v by \
                layer and head. 1 is as in that branch, 0 as here. The texts must have the same number of tokens. The shares become $N.",
@@ -260,10 +283,19 @@ pub const COMMANDS: &[Command] = &[
             ("-metric EXPR", "the number, in quotes if it has spaces"),
             ("-site SITE", "what is put in"),
             ("-approx", "by gradients: attribution patching, fast and of first order"),
+            (
+                "-to HEAD.PART",
+                "path patching: earlier heads put into the queries, keys or values of one head alone, directly",
+            ),
+            ("-minimal", "the heads and MLPs that the number needs, by greedy ablation; the others are as in BRANCH"),
+            ("-faithful X", "the share of the number that they must keep, 0.9 by default"),
         ],
         examples: &[
             "run\nset tokens[9] = \" Mary\"\nrun\npatch main -metric \"logit(\\\" Mary\\\") - logit(\\\" John\\\")\"",
             "run\nset tokens[9] = \" Mary\"\nrun\npatch main -metric logit[5] -site attn.z",
+            "run\npatch zero -metric logit[5] -site attn.z",
+            "run\nset tokens[9] = \" Mary\"\nrun\npatch main -metric logit[5] -to L2H3.q",
+            "run\nset tokens[9] = \" Mary\"\nrun\npatch main -metric \"logit(\\\" Mary\\\") - logit(\\\" John\\\")\" -minimal",
         ],
         takes: Takes::Branch,
         run: patch::patch,

@@ -1,0 +1,237 @@
+//! What heads do by their weights alone (Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits"): the circuit through
+//! which a head moves tokens (OV), the one by which it chooses them (QK), and how heads read what earlier heads wrote.
+//!
+//! With row vectors, `OV = W_V W_O` and `QK = W_Q W_K^T`, both `[d, d]` of rank `h`; over tokens they are `W_E OV W_U` and `W_E QK W_E^T`. The
+//! eigenvalues of `A B` that are not zero are those of `B A`, so matrices of `[h, h]` are all that is decomposed. Weights are as they are:
+//! gains of norms are not folded in, and rotations are those of a distance of zero.
+
+use nalgebra::{Complex, DMatrix};
+
+use crate::model::role::{Role, WeightId};
+use crate::model::spec::ModelSpec;
+use crate::model::weights::Weights;
+use crate::tensor::TensorError;
+
+/// A head's projections, with row vectors.
+#[derive(Clone, Debug)]
+pub struct HeadWeights {
+    /// Its block.
+    pub layer: usize,
+    /// Its number.
+    pub head: usize,
+    /// `[d, h]`.
+    q: DMatrix<f64>,
+    k: DMatrix<f64>,
+    v: DMatrix<f64>,
+    /// `[h, d]`.
+    o: DMatrix<f64>,
+}
+
+/// What a head's circuits come to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Circuits {
+    /// Its block.
+    pub layer: usize,
+    /// Its number.
+    pub head: usize,
+    /// `sum Re(l) / sum |l|` over the eigenvalues `l` of the OV circuit over tokens: 1 copies each token, -1 speaks against it.
+    pub copying: Option<f64>,
+    /// The same of the QK circuit: 1 looks for the token that it stands at.
+    pub matching: Option<f64>,
+    /// Eigenvalues of OV, real and imaginary part, the largest first; over tokens where the model has a vocabulary on both sides.
+    pub ov: Vec<(f64, f64)>,
+    /// The same of QK.
+    pub qk: Vec<(f64, f64)>,
+    /// Frobenius norm of `W_V W_O`.
+    pub ov_norm: f64,
+    /// Frobenius norm of `W_Q W_K^T`.
+    pub qk_norm: f64,
+}
+
+fn matrix(weights: &Weights, id: WeightId) -> Result<Option<DMatrix<f64>>, TensorError> {
+    let Some(weight) = weights.get(id) else { return Ok(None) };
+    let value = weight.whole()?;
+    let [rows, columns] = *value.shape() else { return Ok(None) };
+    Ok(Some(DMatrix::from_row_slice(rows, columns, &value.read_f64()?)))
+}
+
+/// Every head's projections; key/value heads that several query heads share stand in each of them.
+///
+/// # Errors
+/// If a weight cannot be read.
+pub fn heads(spec: &ModelSpec, weights: &Weights) -> Result<Vec<HeadWeights>, TensorError> {
+    let mut all = Vec::new();
+    for layer in 0..spec.n_layers {
+        let get = |role| matrix(weights, WeightId::block(spec.weights_of(layer), role));
+        let (Some(q), Some(k), Some(v), Some(o)) = (get(Role::W_Q)?, get(Role::W_K)?, get(Role::W_V)?, get(Role::W_O)?)
+        else {
+            continue;
+        };
+        let (width, group) = (spec.head_dim, (spec.n_heads / spec.n_kv_heads.max(1)).max(1));
+        for head in 0..spec.n_heads {
+            let columns = |of: &DMatrix<f64>, head: usize| of.columns(head * width, width).into_owned();
+            all.push(HeadWeights {
+                layer,
+                head,
+                q: columns(&q, head),
+                k: columns(&k, head / group),
+                v: columns(&v, head / group),
+                o: o.rows(head * width, width).into_owned(),
+            });
+        }
+    }
+    Ok(all)
+}
+
+/// Products of the token tables, `[d, d]`: `W_U W_E` and `W_E^T W_E`. None where the model has no vocabulary of its own width on both
+/// sides.
+///
+/// # Errors
+/// If the device fails.
+pub fn tables(spec: &ModelSpec, weights: &Weights) -> Result<Option<(DMatrix<f64>, DMatrix<f64>)>, TensorError> {
+    let get = |role| weights.get(WeightId::global(role));
+    let (Some(embed), Some(unembed)) = (get(Role::W_E), get(Role::W_U)) else { return Ok(None) };
+    let shape = [spec.vocab, spec.d_model];
+    if embed.shape() != shape || unembed.shape() != shape {
+        return Ok(None);
+    }
+    let (embed, unembed) = (embed.whole()?, unembed.whole()?);
+    let product = |left: &crate::tensor::Value| -> Result<DMatrix<f64>, TensorError> {
+        let product = left.transpose().matmul(&embed)?; // [d, V] [V, d]
+        Ok(DMatrix::from_row_slice(spec.d_model, spec.d_model, &product.read_f64()?))
+    };
+    Ok(Some((product(&unembed)?, product(&embed)?)))
+}
+
+/// The circuits of one head.
+pub fn circuits(head: &HeadWeights, tables: Option<&(DMatrix<f64>, DMatrix<f64>)>) -> Circuits {
+    let (ov, qk) = match tables {
+        // W_E W_V W_O W_U has the eigenvalues of W_O (W_U W_E) W_V; W_E W_Q W_K^T W_E^T those of W_K^T (W_E^T W_E) W_Q.
+        Some((across, within)) => (&head.o * across * &head.v, head.k.transpose() * within * &head.q),
+        None => (&head.o * &head.v, head.k.transpose() * &head.q),
+    };
+    let (ov, qk) = (eigenvalues(&ov), eigenvalues(&qk));
+    let score = |values: &[(f64, f64)]| {
+        let sizes: f64 = values.iter().map(|(re, im)| re.hypot(*im)).sum();
+        tables.is_some().then(|| values.iter().map(|(re, _)| re).sum::<f64>() / sizes)
+    };
+    Circuits {
+        layer: head.layer,
+        head: head.head,
+        copying: score(&ov),
+        matching: score(&qk),
+        ov,
+        qk,
+        ov_norm: product_norm(&head.v, &head.o),
+        qk_norm: product_norm(&head.q, &head.k.transpose()),
+    }
+}
+
+fn eigenvalues(square: &DMatrix<f64>) -> Vec<(f64, f64)> {
+    let mut found: Vec<Complex<f64>> = square.complex_eigenvalues().iter().copied().collect();
+    found.sort_by(|a, b| b.norm().total_cmp(&a.norm()));
+    found.into_iter().map(|value| (value.re, value.im)).collect()
+}
+
+/// Frobenius norm of `A B` for a tall `A` and a wide `B`: `sqrt(tr((A^T A) (B B^T)))`.
+fn product_norm(a: &DMatrix<f64>, b: &DMatrix<f64>) -> f64 {
+    ((a.transpose() * a) * (b * b.transpose())).trace().max(0.0).sqrt()
+}
+
+/// Which input of a later head reads what an earlier one wrote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reads {
+    /// Its queries.
+    Q,
+    /// Its keys.
+    K,
+    /// Its values.
+    V,
+}
+
+/// Composition of an earlier head with a later one: `|OV_a M| / (|OV_a| |M|)` with Frobenius norms, where `M` is QK, its transpose, or OV of the
+/// later head (Elhage et al. 2021).
+pub fn composition(earlier: &HeadWeights, later: &HeadWeights, reads: Reads) -> f64 {
+    let (input, rest) = match reads {
+        Reads::Q => (&later.q, later.k.transpose()),
+        Reads::K => (&later.k, later.q.transpose()),
+        Reads::V => (&later.v, later.o.clone()),
+    };
+    let between = &earlier.o * input; // [h, h]
+    let whole = (earlier.v.transpose() * &earlier.v) * &between * (&rest * rest.transpose()) * between.transpose();
+    let norms = product_norm(&earlier.v, &earlier.o) * product_norm(input, &rest);
+    whole.trace().max(0.0).sqrt() / norms
+}
+
+/// Singular values of a matrix `[rows, columns]`, the largest first.
+pub fn singular_values(data: &[f64], rows: usize, columns: usize) -> Vec<f64> {
+    let values = DMatrix::from_row_slice(rows, columns, data).singular_values();
+    let mut values: Vec<f64> = values.iter().copied().collect();
+    values.sort_by(|a, b| b.total_cmp(a));
+    values
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn made(rows: usize, columns: usize, seed: usize) -> DMatrix<f64> {
+        DMatrix::from_fn(rows, columns, |i, j| (((i * 31 + j * 17 + seed * 101) % 97) as f64 / 48.0 - 1.0) / 3.0)
+    }
+
+    fn head(layer: usize, seed: usize) -> HeadWeights {
+        HeadWeights {
+            layer,
+            head: 0,
+            q: made(12, 4, seed),
+            k: made(12, 4, seed + 1),
+            v: made(12, 4, seed + 2),
+            o: made(4, 12, seed + 3),
+        }
+    }
+
+    /// Against the whole matrices, written out.
+    #[test]
+    fn factors_give_what_whole_matrices_do() {
+        let (a, b) = (head(0, 5), head(1, 9));
+        let ov = |head: &HeadWeights| &head.v * &head.o;
+        let qk = |head: &HeadWeights| &head.q * head.k.transpose();
+        let wanted = |left: DMatrix<f64>, right: DMatrix<f64>| (&left * &right).norm() / (left.norm() * right.norm());
+        for (reads, right) in [(Reads::Q, qk(&b)), (Reads::K, qk(&b).transpose()), (Reads::V, ov(&b))] {
+            let found = composition(&a, &b, reads);
+            assert!((found - wanted(ov(&a), right)).abs() < 1e-12, "{reads:?}: {found}");
+        }
+        let (embed, unembed) = (made(20, 12, 3), made(12, 20, 4));
+        let tables = (&unembed * &embed, embed.transpose() * &embed);
+        let found = circuits(&a, Some(&tables));
+        let over_tokens = eigenvalues(&(&embed * ov(&a) * &unembed));
+        for (found, wanted) in found.ov.iter().zip(&over_tokens) {
+            assert!((found.0 - wanted.0).hypot(found.1.abs() - wanted.1.abs()) < 1e-9, "{found:?} {wanted:?}");
+        }
+        let trace = (&embed * ov(&a) * &unembed).trace();
+        let sizes: f64 = over_tokens.iter().map(|(re, im)| re.hypot(*im)).sum();
+        assert!((found.copying.unwrap() - trace / sizes).abs() < 1e-9);
+        assert!((found.ov_norm - ov(&a).norm()).abs() < 1e-12 && (found.qk_norm - qk(&a).norm()).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_head_that_copies_has_a_score_of_one() {
+        let mut copier = head(0, 1);
+        copier.v = DMatrix::identity(12, 4);
+        copier.o = DMatrix::identity(4, 12);
+        let tables = (DMatrix::identity(12, 12), DMatrix::identity(12, 12));
+        assert!((circuits(&copier, Some(&tables)).copying.unwrap() - 1.0).abs() < 1e-12);
+        copier.o *= -1.0;
+        assert!((circuits(&copier, Some(&tables)).copying.unwrap() + 1.0).abs() < 1e-12);
+        assert_eq!(circuits(&copier, None).copying, None);
+    }
+
+    #[test]
+    fn singular_values_are_those_of_a_known_matrix() {
+        // A rotation of diag(3, 2) has these.
+        let (c, s) = (0.6, 0.8);
+        let found = singular_values(&[3.0 * c, -2.0 * s, 3.0 * s, 2.0 * c], 2, 2);
+        assert!((found[0] - 3.0).abs() < 1e-12 && (found[1] - 2.0).abs() < 1e-12);
+        assert_eq!(singular_values(&[0.0; 6], 2, 3), [0.0, 0.0]);
+    }
+}
