@@ -34,6 +34,7 @@ mod layers;
 mod lens;
 mod lora;
 mod motion;
+mod neuron;
 mod panel;
 mod patch;
 mod peers;

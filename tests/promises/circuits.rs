@@ -190,3 +190,31 @@ fn a_minimal_circuit_is_as_faithful_as_it_says() {
     assert!(table.title.contains(&told[..told.len() - 15]), "{faithfulness}: {}", table.title);
     assert!((faithfulness - 1.0).abs() <= 0.2);
 }
+
+#[test]
+fn a_neuron_is_seen_where_it_fires_and_in_what_it_promotes() {
+    let mut b = Bench::new("tiny-gpt2", &["The nurse said that the dog"]);
+    assert!(b.fail("neuron L0N97").contains("run first"));
+    b.run("run");
+    let table = b.table("neuron L0N97 -top 3");
+    let most = b.number("max(L0.mlp.post[:, 97])");
+    assert!((number(&table.rows[0][1]) - most).abs() < 1e-6);
+    // What it promotes is its row of W_out times the unembedding.
+    let promoted = b.numbers("param(\"L0.mlp.W_out\")[97]");
+    let unembed = b.numbers("param(\"W_U\")");
+    let (width, vocab) = (promoted.len(), unembed.len() / promoted.len());
+    let logits: Vec<f64> = (0..vocab).map(|v| (0..width).map(|i| promoted[i] * unembed[i * vocab + v]).sum()).collect();
+    let largest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let least = logits.iter().copied().fold(f64::INFINITY, f64::min);
+    assert!((number(&table.rows[0][3]) - largest).abs() < 1e-4 && (number(&table.rows[0][5]) - least).abs() < 1e-4);
+    // Over a file, the most excited of all its lines.
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("texts.txt");
+    fs::write(&file, "The nurse said that the dog\n\nThe plumber knew\n").unwrap();
+    let table = b.table(&format!("neuron L0N97 {}", file.display()));
+    assert!(table.title.contains("2 lines of"), "{}", table.title);
+    assert!(number(&table.rows[0][1]) >= most - 1e-6);
+    assert!(b.fail("neuron L0N9999").contains("has neurons 0..511"));
+    assert!(b.fail("neuron L0H1").contains("is no neuron"));
+    assert!(b.fail("neuron L0N1 nothing.txt").contains("cannot read nothing.txt"));
+}

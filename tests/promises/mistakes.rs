@@ -280,8 +280,8 @@ const WRONG: &[(&str, &str)] = &[
     ),
     ("info foo", "Undefined info command: \"foo\".  Try \"help info\".\n~"),
     (
-        "save activations x.npz",
-        "x.npz is no .safetensors file\n~\nvalues are written as safetensors; name the file FILE.safetensors",
+        "save activations x.pt",
+        "x.pt is no .safetensors or .npz file\n~\nvalues are written as safetensors or npz; name the file FILE.safetensors",
     ),
 ];
 

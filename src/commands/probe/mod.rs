@@ -244,7 +244,7 @@ impl Console {
     }
 
     /// A session of the same model on other texts, each in a branch of its own whose pass is computed.
-    fn on_texts(&self, texts: &[&str]) -> Result<Session, String> {
+    pub(in crate::commands) fn on_texts(&self, texts: &[&str]) -> Result<Session, String> {
         let run = &self.session.run;
         let inputs: Result<Vec<Input>, String> = texts
             .iter()
@@ -259,7 +259,7 @@ impl Console {
     }
 
     /// Something done with another session in the place of this one, which is put back whatever happens.
-    fn within<T>(&mut self, other: Session, what: impl FnOnce(&mut Console) -> T) -> T {
+    pub(in crate::commands) fn within<T>(&mut self, other: Session, what: impl FnOnce(&mut Console) -> T) -> T {
         let outer = std::mem::replace(&mut self.session, other);
         let found = catch_unwind(AssertUnwindSafe(|| what(self)));
         self.session = outer;

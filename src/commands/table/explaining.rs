@@ -1,6 +1,8 @@
 //! Commands that say what a number depends on, and where two runs part.
 
-use super::super::{attr, backward, bisect, circuits, diagnose, diff, dla, golden, heads, layers, lens, patch, probe};
+use super::super::{
+    attr, backward, bisect, circuits, diagnose, diff, dla, golden, heads, layers, lens, neuron, patch, probe,
+};
 use super::{CHANGING, Command, LOOKING, PLAIN, Takes};
 
 pub const COMMANDS: &[Command] = &[
@@ -92,6 +94,21 @@ pub const COMMANDS: &[Command] = &[
         takes: Takes::Expression,
         run: circuits::spectrum,
         ..CHANGING
+    },
+    Command {
+        name: "neuron",
+        usage: "neuron LnNm [FILE] [-top N]",
+        about: "which tokens excite a neuron, in this text or over a file of texts, and which tokens its output weights promote",
+        help: "FILE has a text in each line; each is a pass of its own, with the edits of this branch. What is promoted is W_out W_U of the neuron: \
+               the direct path, without the final norm.",
+        options: &[("-top N", "rows, 8 by default")],
+        examples: &[
+            "run\nneuron L0N97",
+            "shell printf 'The nurse said that\\nThe dog\\n' > texts.txt\nneuron L0N97 texts.txt -top 3",
+        ],
+        takes: Takes::File,
+        run: neuron::run,
+        ..LOOKING
     },
     Command {
         name: "probe",
