@@ -47,6 +47,10 @@ pub fn save(console: &mut Console, call: Call<'_, '_>) -> Done {
             [] if is("table") => return exports::table(console, &file.text, file.span),
             [] if is("events") => return exports::events(console, &file.text),
             [] if is("report") => return exports::report(console, &file.text, file.span),
+            [] if is("value") => {
+                let error = LangError::new("expected what to save", Span::at(file.span.end));
+                return Err(Fail::At(error.help("save value FILE.npy L2.attn.z")));
+            }
             [_, ..] if is("value") => return exports::value(console, &file.text, file.span, text, file.span.end),
             _ => {}
         }

@@ -49,6 +49,28 @@ pub fn patch(console: &mut Console, call: Call<'_, '_>) -> Done {
         let error = LangError::new("expected the branch whose values are put in", at);
         return Err(Fail::At(error.help("patch main -metric \"logit(...) - logit(...)\" -site resid_pre")));
     };
+    let has = |name: &str| given.iter().any(|option| option.name == name);
+    let forms = usize::from(has("-to")) + usize::from(has("-minimal"));
+    if let Some(option) = given.iter().find(|option| ["-site", "-approx"].contains(&option.name) && forms > 0) {
+        let error = LangError::new(format!("{} does not go with -to and -minimal", option.name), option.span);
+        return Err(Fail::At(
+            error.help("-to patches paths to one head, -minimal takes out heads and MLPs; both are measured"),
+        ));
+    }
+    if forms > 1 || has("-faithful") && !has("-minimal") {
+        let error = LangError::new(
+            "-to and -minimal are two questions, and -faithful is of the second",
+            Span::at(call.args.offset),
+        );
+        return Err(Fail::At(error.help("one of them at a time")));
+    }
+    if forms > 0
+        && ["zero", "mean"].contains(&word.text.as_str())
+        && console.session.run.branch_named(&word.text).is_none()
+    {
+        let error = LangError::new("what is put in, or taken out, is as in a branch", word.span);
+        return Err(Fail::At(error.help("patch BRANCH -metric EXPR -minimal")));
+    }
     if ["zero", "mean"].contains(&word.text.as_str()) && console.session.run.branch_named(&word.text).is_none() {
         return ablated(console, &given, &word.text, call);
     }

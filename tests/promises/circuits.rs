@@ -151,6 +151,31 @@ fn ablation_sweeps_are_ablations_one_by_one() {
 }
 
 #[test]
+fn questions_of_patch_that_do_not_go_together_are_refused() {
+    let mut b = Bench::new("gpt2", &["The nurse and the dog"]);
+    b.run("run");
+    b.run("ablate L0H0");
+    for (line, message) in [
+        ("patch zero -metric loss -minimal", "is as in a branch"),
+        ("patch mean -metric loss -to L1H0.q", "is as in a branch"),
+        ("patch main -metric loss -to L1H0.q -minimal", "two questions"),
+        ("patch main -metric loss -faithful 0.5", "two questions"),
+        ("patch main -metric loss -minimal -faithful 2", "is no share"),
+        ("patch main -metric loss -minimal -site attn.z", "does not go with"),
+        ("patch main -metric loss -to L1H0.q -approx", "does not go with"),
+        ("patch main -metric loss -to L0H0.q", "no head stands in front"),
+        ("patch main -metric loss -to L9H0.q", "there is no head L9H0"),
+        ("patch main -metric loss -to L1H0.z", "is no input of a head"),
+        ("patch main -metric loss -minimal", "of a value is in force"),
+        ("patch zero", "expected the number that is watched"),
+        ("save value x.npy", "expected what to save"),
+    ] {
+        let found = b.fail(line);
+        assert!(found.contains(message), "{line}: {found}");
+    }
+}
+
+#[test]
 fn a_minimal_circuit_is_as_faithful_as_it_says() {
     let mut b = Bench::new("tiny-gpt2", &["When Mary and John went to the store, John gave a drink to"]);
     b.run("run");
