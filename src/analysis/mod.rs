@@ -4,7 +4,6 @@ pub mod attention;
 pub mod attribution;
 pub mod bisect;
 pub mod circuits;
-mod difference;
 pub mod direct;
 pub mod health;
 pub mod inspect;
@@ -18,7 +17,7 @@ mod selfcheck;
 pub mod selftest;
 mod weight_difference;
 
-pub use difference::{Difference, Tolerance, difference};
+pub use crate::tensor::{Difference, Tolerance, difference};
 pub use recompute::{Recomputed, recompute};
 pub use selfcheck::{again, alone, looked_at};
 pub use weight_difference::{WeightDifference, weight_differences};

@@ -4,14 +4,36 @@ use super::recompute::{Recomputed, difference};
 use crate::debugger::{Mark, Run, RunError, Target};
 use crate::model::Input;
 use crate::program::{Context, execute};
-use crate::tensor::ops::Slice;
-use crate::tensor::{Axis, Value};
+use crate::tensor::ops::{Reduction, Slice};
+use crate::tensor::{Axis, Kind, TensorError, Value};
 
 /// The pass of the prompt computed anew, its edits included, beside what is recorded: the bits should be the same.
 ///
 /// # Errors
 /// A sentence if the pass is not complete, or what failed on the device.
 pub fn again(run: &mut Run, progress: &mut dyn FnMut(&str, u64, u64)) -> Result<Vec<Recomputed>, String> {
+    computed(run, progress, &|_| Ok(()))
+}
+
+/// The same where everything is looked at on the way, as stops, conditions and panes do: statistics, reductions, slices, transfers.
+///
+/// # Errors
+/// As [`again`].
+pub fn looked_at(run: &mut Run, progress: &mut dyn FnMut(&str, u64, u64)) -> Result<Vec<Recomputed>, String> {
+    computed(run, progress, &|value| {
+        value.summary()?;
+        if value.kind() == Kind::Float {
+            value.reduce_axis(Reduction::Norm, value.shape().len() - 1)?.read_f64()?;
+        }
+        value.slice(&[Slice::At(0)])?.read_f64().map(|_| ())
+    })
+}
+
+fn computed(
+    run: &mut Run,
+    progress: &mut dyn FnMut(&str, u64, u64),
+    look: &dyn Fn(&Value) -> Result<(), TensorError>,
+) -> Result<Vec<Recomputed>, String> {
     complete(run)?;
     let program = run.program.clone();
     let input = run.branch().prompt();
@@ -26,49 +48,10 @@ pub fn again(run: &mut Run, progress: &mut dyn FnMut(&str, u64, u64)) -> Result<
         for edit in run.branch().edits.iter().filter(|edit| edit.applies_to(at)) {
             value = edit.change.apply(&value).map_err(|error| error.to_string())?;
         }
+        look(&value).map_err(|error| error.to_string())?;
         let recorded = run.value_at(at).map_err(|error: RunError| error.to_string())?;
         let (difference, place) = difference(&value, &recorded).map_err(|error| error.to_string())?;
         found.push(Recomputed { site: op.site.clone(), pass: 0, difference, at: place });
-        values.push(value);
-    }
-    Ok(found)
-}
-
-/// The pass of the prompt computed twice, plainly and with everything looked at on the way, as stops, conditions and panes do: the
-/// bits of both, and of what is recorded, should be the same.
-///
-/// # Errors
-/// A sentence if the pass is not complete, or what failed on the device.
-pub fn looked_at(run: &mut Run, progress: &mut dyn FnMut(&str, u64, u64)) -> Result<Vec<Recomputed>, String> {
-    let mut found = again(run, progress)?;
-    let text = |error: crate::tensor::TensorError| error.to_string();
-    let program = run.program.clone();
-    let input = run.branch().prompt();
-    let context = Context::new(&run.model.spec, &input, 0..input.length(), run.device());
-    let mut values: Vec<Value> = Vec::with_capacity(program.ops.len());
-    for (number, op) in program.ops.iter().enumerate() {
-        progress(&op.site, number as u64, program.ops.len() as u64);
-        let at = Mark { pass: 0, op: number };
-        let inputs: Vec<Value> = op.inputs.iter().map(|&input| values[input].clone()).collect();
-        let mut value = execute(op, &inputs, run.branch().weights(), &context);
-        for edit in run.branch().edits.iter().filter(|edit| edit.applies_to(at)) {
-            value = edit.change.apply(&value).map_err(text)?;
-        }
-        // What instruments do: statistics, reductions, slices, transfers.
-        value.summary().map_err(text)?;
-        let last = value.shape().len() - 1;
-        if value.kind() == crate::tensor::Kind::Float {
-            value
-                .reduce_axis(crate::tensor::ops::Reduction::Norm, last)
-                .and_then(|norm| norm.read_f64())
-                .map_err(text)?;
-        }
-        value.slice(&[Slice::At(0)]).and_then(|row| row.read_f64()).map_err(text)?;
-        let recorded = run.value_at(at).map_err(|error: RunError| error.to_string())?;
-        let (difference, place) = difference(&value, &recorded).map_err(text)?;
-        if difference.is_nan() || difference > found[number].difference {
-            found[number] = Recomputed { site: op.site.clone(), pass: 0, difference, at: place };
-        }
         values.push(value);
     }
     Ok(found)

@@ -6,9 +6,9 @@ use std::collections::HashMap;
 
 use half::{bf16, f16};
 
-use super::difference::{Difference, Tolerance, difference};
 use crate::model::role::{Role, WeightId};
 use crate::model::weights::Weights;
+use crate::tensor::{Difference, Tolerance, difference};
 
 /// What is left of a difference that a relation explains, at most, beside the size of the weight.
 const EXPLAINED: f64 = 1e-5;

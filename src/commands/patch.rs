@@ -64,39 +64,38 @@ pub fn patch(console: &mut Console, call: Call<'_, '_>) -> Done {
         );
         return Err(Fail::At(error.help("one of them at a time")));
     }
-    if forms > 0
-        && ["zero", "mean"].contains(&word.text.as_str())
-        && console.session.run.branch_named(&word.text).is_none()
-    {
-        let error = LangError::new("what is put in, or taken out, is as in a branch", word.span);
-        return Err(Fail::At(error.help("patch BRANCH -metric EXPR -minimal")));
-    }
-    if ["zero", "mean"].contains(&word.text.as_str()) && console.session.run.branch_named(&word.text).is_none() {
-        return ablated(console, &given, &word.text, call);
-    }
     let run = &console.session.run;
-    let from = run.branch_named(&word.text).ok_or_else(|| {
-        let names: Vec<&str> = run.branches.iter().map(|branch| branch.name.as_str()).collect();
-        let error = LangError::new(format!("no branch {}", word.text), word.span);
-        Fail::At(error.help(format!("there is {}", names.join(", "))))
-    })?;
-    if from == run.current {
+    let source = match (run.branch_named(&word.text), word.text.as_str()) {
+        (Some(from), _) => Source::Branch(from),
+        (None, "zero") => Source::Zero,
+        (None, "mean") => Source::Mean,
+        (None, other) => {
+            let names: Vec<&str> = run.branches.iter().map(|branch| branch.name.as_str()).collect();
+            let error = LangError::new(format!("no branch {other}"), word.span);
+            return Err(Fail::At(error.help(format!("there is {}", names.join(", ")))));
+        }
+    };
+    if source == Source::Branch(run.current) {
         return Err(Fail::At(LangError::new("that is the current branch: its values are there already", word.span)));
     }
     let Some(metric) = value("-metric") else {
-        let error = LangError::new("expected the number to bring back", Span::at(call.args.offset));
+        let error = LangError::new("expected the number that is watched", Span::at(call.args.offset));
         return Err(Fail::At(error.help("-metric \"logit(...) - logit(...)\", in quotes if it has spaces")));
     };
     let expr = parse_expr(&metric.text, metric.span.start)?;
-    let site = value("-site").map_or_else(|| "resid_pre".to_string(), |word| word.text);
-    let Some((_, part)) = SITES.iter().find(|(known, _)| *known == site) else {
-        let names: Vec<&str> = SITES.iter().map(|(name, _)| *name).collect();
-        return Err(Fail::because(format!("{site} cannot be put in: one of {}", names.join(", "))));
+    let Source::Branch(from) = source else {
+        return match forms {
+            0 => swept(console, &expr, &metric.text, source, &word.text, &given, call.progress),
+            _ => {
+                let error = LangError::new("what is put in, or taken out, is as in a branch", word.span);
+                Err(Fail::At(error.help("patch BRANCH -metric EXPR -minimal")))
+            }
+        };
     };
     if let Some(word) = value("-to") {
         return to_head(console, &expr, from, &word, call.progress);
     }
-    if given.iter().any(|option| option.name == "-minimal") {
+    if has("-minimal") {
         let wanted = value("-faithful").map(|word| {
             word.text.parse().ok().filter(|x: &f64| (0.0..1.0).contains(x)).ok_or_else(|| {
                 Fail::At(LangError::new(format!("{} is no share: a number from 0 to 1", word.text), word.span))
@@ -104,65 +103,53 @@ pub fn patch(console: &mut Console, call: Call<'_, '_>) -> Done {
         });
         return minimal(console, &expr, from, wanted.transpose()?.unwrap_or(FAITHFUL), call.progress);
     }
-    let approximate = given.iter().any(|option| option.name == "-approx");
-    let clean = console.number_in(from, &expr)?;
-    let told = call.progress;
-    let source = Source::Branch(from);
-    let found = sweep(&mut console.session, &expr, &site, source, *part, approximate, &mut |done, total| {
-        told("patching", done, total);
-    })?;
-    if (clean - found.here).abs() < 1e-9 {
-        return Err(Fail::because(format!(
-            "{} is the same in both branches: there is nothing to bring back",
-            metric.text
-        )));
-    }
-    let kind = if approximate { "approximate, by gradients" } else { "measured" };
-    let numbers = format!(
-        "{} is {} here and {} in {}",
-        metric.text,
-        significant(found.here, 5),
-        significant(clean, 5),
-        word.text
-    );
-    map(
-        console,
-        &found,
-        clean,
-        *part,
-        format!("{site} of {} put in, {kind}: share of what is lost that comes back; {numbers}", word.text),
-    )
+    swept(console, &expr, &metric.text, source, &word.text, &given, call.progress)
 }
 
-/// `patch zero|mean -metric EXPR [-site SITE]`: what of a number is lost where a place is zero, or its mean over positions.
-fn ablated(console: &mut Console, given: &[Given], how: &str, call: Call<'_, '_>) -> Done {
-    let value = |name: &str| given.iter().find(|option| option.name == name).and_then(|option| option.value.clone());
-    let Some(metric) = value("-metric") else {
-        let error = LangError::new("expected the number that is watched", Span::at(call.args.offset));
-        return Err(Fail::At(error.help("-metric \"logit(...) - logit(...)\", in quotes if it has spaces")));
-    };
-    let expr = parse_expr(&metric.text, metric.span.start)?;
-    let site = value("-site").map_or_else(|| "attn.z".to_string(), |word| word.text);
+/// One place after the other: of a branch the share that comes back, of an ablation what the number gains.
+fn swept(
+    console: &mut Console,
+    expr: &crate::lang::Expr,
+    metric: &str,
+    source: Source,
+    name: &str,
+    given: &[Given],
+    told: Progress<'_>,
+) -> Done {
+    let usual = if matches!(source, Source::Branch(_)) { "resid_pre" } else { "attn.z" };
+    let site = given.iter().find(|option| option.name == "-site").and_then(|option| option.value.as_ref());
+    let site = site.map_or(usual, |word| word.text.as_str());
     let Some((_, part)) = SITES.iter().find(|(known, _)| *known == site) else {
         let names: Vec<&str> = SITES.iter().map(|(name, _)| *name).collect();
         return Err(Fail::because(format!("{site} cannot be put in: one of {}", names.join(", "))));
     };
     let approximate = given.iter().any(|option| option.name == "-approx");
-    let source = if how == "zero" { Source::Zero } else { Source::Mean };
-    let told = call.progress;
-    let found = sweep(&mut console.session, &expr, &site, source, *part, approximate, &mut |done, total| {
-        told("ablating", done, total);
-    })?;
     let kind = if approximate { "approximate, by gradients" } else { "measured" };
-    let what = if how == "zero" { "zero" } else { "its mean over positions" };
+    let clean = match source {
+        Source::Branch(from) => Some(console.number_in(from, expr)?),
+        Source::Zero | Source::Mean => None,
+    };
+    let found = sweep(&mut console.session, expr, site, source, *part, approximate, &mut |done, total| {
+        told("patching", done, total);
+    })?;
     let here = significant(found.here, 5);
-    map(
-        console,
-        &found,
-        found.here + 1.0,
-        *part,
-        format!("{site} {what}, {kind}: what {} gains; it is {here}", metric.text),
-    )
+    let (whole, title) = match clean {
+        Some(clean) if (clean - found.here).abs() < 1e-9 => {
+            return Err(Fail::because(format!(
+                "{metric} is the same in both branches: there is nothing to bring back"
+            )));
+        }
+        Some(clean) => {
+            let numbers = format!("{metric} is {here} here and {} in {name}", significant(clean, 5));
+            (clean, format!("{site} of {name} put in, {kind}: share of what is lost that comes back; {numbers}"))
+        }
+        None => {
+            let what = if source == Source::Zero { "zero" } else { "its mean over positions" };
+            // A share of one is the gain itself.
+            (found.here + 1.0, format!("{site} {what}, {kind}: what {metric} gains; it is {here}"))
+        }
+    };
+    map(console, &found, whole, *part, title)
 }
 
 /// `patch BRANCH -metric EXPR -to L3H2.q`: direct paths from earlier heads to one head.

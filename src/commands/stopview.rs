@@ -98,13 +98,13 @@ impl Console {
             return Ok(vec![format!("{name} has no value like it")]);
         };
         let value = summary_line(&theirs.value())?;
-        let distance = match apart.max {
+        let distance = match apart.difference.max {
             0.0 => "the same numbers".to_string(),
             max => {
                 let at: Vec<String> =
-                    theirs.axes.iter().zip(&apart.at).map(|(axis, i)| format!("{axis} {i}")).collect();
-                let pair = format!("{} against {}", short(apart.pair.0), short(apart.pair.1));
-                format!("apart by {} at {} ({pair}), rms {}", short(max), at.join(", "), short(apart.rms))
+                    theirs.axes.iter().zip(&apart.difference.at).map(|(axis, i)| format!("{axis} {i}")).collect();
+                let pair = format!("{} against {}", short(apart.difference.pair.0), short(apart.difference.pair.1));
+                format!("apart by {} at {} ({pair}), rms {}", short(max), at.join(", "), short(apart.difference.rms))
             }
         };
         Ok(vec![format!("{} {value}", apart.name), distance])

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::peers::reader;
 use crate::lang::SiteTable;
 use crate::model::role::Role;
 use crate::model::weights::Weights;
@@ -27,13 +28,20 @@ impl Names {
             if id.index.is_some() {
                 continue;
             }
-            let prefix = id.layer.map(|layer| format!("blocks.{layer}.")).unwrap_or_default();
-            let gated = program.op_of(&format!("{prefix}mlp.pre_linear")).is_some();
-            let Some(output) = output_of(id.role, gated) else { continue };
-            let site = format!("{prefix}{output}");
-            if program.op_of(&site).is_some() {
+            // These stand inside an op, whose output is not theirs.
+            let inside = matches!(
+                id.role,
+                Role::EmbedProjW
+                    | Role::EmbedProjB
+                    | Role::SharedIn
+                    | Role::SharedGate
+                    | Role::SharedOut
+                    | Role::SharedMix
+                    | Role::UnembedProjW
+            );
+            if let Some(op) = reader(id, program).filter(|_| !inside) {
                 let paths = [&file.name, file.file_name()].map(|name| name.rsplit_once('.'));
-                aliases.extend(paths.into_iter().flatten().map(|(path, _)| (path.to_string(), site.clone())));
+                aliases.extend(paths.into_iter().flatten().map(|(path, _)| (path.to_string(), op.site.clone())));
             }
         }
         let on_request = (0..program.n_layers()).map(|layer| format!("blocks.{layer}.attn.result")).collect();
@@ -65,42 +73,4 @@ impl SiteTable for Names {
     fn alias(&self, path: &str) -> Option<String> {
         self.aliases.get(path).cloned()
     }
-}
-
-/// The site that the module holding this weight computes, if that has one.
-fn output_of(role: Role, gated: bool) -> Option<&'static str> {
-    Some(match role {
-        Role::W_E => "embed",
-        Role::W_pos => "pos_embed",
-        Role::W_type => "type_embed",
-        Role::EmbedLnW | Role::EmbedLnB => "embed_ln.out",
-        Role::Ln1W | Role::Ln1B => "ln1.out",
-        Role::W_Q | Role::b_Q => "attn.q",
-        Role::W_K | Role::b_K => "attn.k",
-        Role::W_V | Role::b_V => "attn.v",
-        Role::QNormW | Role::QNormB => "attn.q_norm",
-        Role::KNormW | Role::KNormB => "attn.k_norm",
-        Role::W_O | Role::b_O => "attn.out",
-        Role::AttnPostLnW | Role::AttnPostLnB => "attn_post_ln.out",
-        Role::Ln2W | Role::Ln2B => "ln2.out",
-        Role::W_router => "mlp.router",
-        Role::W_in | Role::b_in if gated => "mlp.pre_linear",
-        Role::W_in | Role::b_in | Role::W_gate | Role::b_gate => "mlp.pre",
-        Role::W_out | Role::b_out => "mlp.out",
-        Role::MlpPostLnW | Role::MlpPostLnB => "mlp_post_ln.out",
-        Role::LnFinalW | Role::LnFinalB => "ln_final.out",
-        Role::W_U | Role::b_U => "logits",
-        Role::MlmW | Role::MlmB => "mlm.pre",
-        Role::MlmLnW | Role::MlmLnB => "mlm_ln.out",
-        Role::PoolerW | Role::PoolerB => "pooler.pre",
-        Role::PoolerLnW | Role::PoolerLnB => "pooler.out",
-        Role::ClassifierW | Role::ClassifierB => "logits",
-        Role::EmbedProjW
-        | Role::EmbedProjB
-        | Role::SharedIn
-        | Role::SharedGate
-        | Role::SharedOut
-        | Role::SharedMix
-        | Role::UnembedProjW => return None,
-    })
 }

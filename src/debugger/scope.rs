@@ -1,5 +1,7 @@
 //! What expressions see of a session.
 
+mod sites;
+
 use std::collections::HashMap;
 
 use super::mark::Mark;
@@ -113,58 +115,6 @@ impl<'a> RunScope<'a> {
     fn focused_row(&mut self, op: usize) -> Result<Value, String> {
         let value = self.value_at(Mark { pass: self.session.run.pass, op })?;
         value.slice(&[Slice::At(self.row)]).map_err(text)
-    }
-
-    /// The other model or dump that a site is of, if it is of one.
-    fn peer(&self, site: &SiteRef) -> Result<Option<usize>, String> {
-        let Some(name) = site.run.as_deref().filter(|name| self.session.run.branch_named(name).is_none()) else {
-            return Ok(None);
-        };
-        let peer = self.session.peer_named(name);
-        if peer.is_none() {
-            return Err(format!("no run or branch {name}: there is {}", self.session.side_names().join(", ")));
-        }
-        match site.pass {
-            Some(pass) if pass as usize != self.session.run.pass => {
-                Err("of another side there is the pass of the cursor".into())
-            }
-            _ => Ok(peer),
-        }
-    }
-
-    /// A site's value for all rows, from the run or a branch of it.
-    fn whole(&mut self, site: &SiteRef) -> Result<Value, String> {
-        let run = &mut self.session.run;
-        let branch = match &site.run {
-            Some(name) => run.branch_named(name).ok_or_else(|| {
-                let names: Vec<&str> = run.branches.iter().map(|branch| branch.name.as_str()).collect();
-                format!("no run or branch {name}: there is {}", names.join(", "))
-            })?,
-            None => run.current,
-        };
-        let pass = match site.pass {
-            Some(pass) => pass as usize,
-            // Another branch may have ended earlier.
-            None if branch != run.current => run.pass.min(run.branches[branch].passes() - 1),
-            None => run.pass,
-        };
-        if let Some(layer) = site.text.strip_suffix(".attn.result").and_then(|block| block.rsplit('.').next()) {
-            let layer: usize = layer.parse().map_err(|_| format!("no site {}", site.text))?;
-            let z = run.program.op_of(&format!("blocks.{layer}.attn.z")).ok_or("the model has no attention")?;
-            let at = Mark { pass, op: z };
-            let z = match branch == self.session.run.current {
-                true => self.value_at(at)?,
-                false => self.session.run.value_in(branch, at).map_err(text)?,
-            };
-            return params::head_results(&z, self.session.run.branches[branch].weights(), layer).map_err(text);
-        }
-        let op = run.program.op_of(&site.text).ok_or_else(|| format!("no site {}", site.text))?;
-        let at = Mark { pass, op };
-        if branch == self.session.run.current {
-            self.value_at(at)
-        } else {
-            self.session.run.value_in(branch, at).map_err(text)
-        }
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod axes;
 pub mod device;
+mod difference;
 mod error;
 mod gradient;
 mod growing;
@@ -23,6 +24,7 @@ mod value;
 
 pub use axes::Axis;
 pub use device::{Device, DeviceChoice};
+pub use difference::{Difference, Element, Tolerance, difference};
 pub use error::{TensorError, shape_text};
 pub use gradient::Pulled;
 pub use growing::Growing;

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use llmdbg::answer::{Answer, StopView, Table, text};
+use llmdbg::answer::{Answer, Cell, StopView, Table, text};
 use llmdbg::commands::{Console, Outcome};
 use llmdbg::debugger::{Mark, Session, Settings};
 use llmdbg::model::{Input, Model, ModelSource, bundled, load};
@@ -184,4 +184,38 @@ pub fn json(model: &str, arguments: &[&str]) -> (Vec<serde_json::Value>, Ran) {
 /// `-ex` before each command.
 pub fn ex<'a>(commands: &[&'a str]) -> Vec<&'a str> {
     commands.iter().flat_map(|command| ["-ex", *command]).collect()
+}
+
+/// The text of a cell.
+pub fn cell_text(cell: &Cell) -> &str {
+    match cell {
+        Cell::Text(text) => text,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The number in a cell.
+pub fn cell_number(cell: &Cell) -> f64 {
+    match cell {
+        Cell::Num(x) => *x,
+        Cell::Int(x) => *x as f64,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The row of a table whose first cell is that text.
+pub fn table_row<'a>(table: &'a Table, name: &str) -> &'a [Cell] {
+    let found = table.rows.iter().find(|row| cell_text(&row[0]) == name);
+    found.unwrap_or_else(|| panic!("no row {name}: {} {:?}", table.title, table.rows))
+}
+
+/// Writes 32-bit floats under names, as a safetensors file.
+pub fn write_values(path: &Path, values: &[(&str, Vec<usize>, Vec<f32>)]) {
+    let bytes: Vec<Vec<u8>> =
+        values.iter().map(|(_, _, data)| data.iter().flat_map(|x| x.to_le_bytes()).collect()).collect();
+    let views = values.iter().zip(&bytes).map(|((name, shape, _), bytes)| {
+        let view = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, shape.clone(), bytes).unwrap();
+        ((*name).to_string(), view)
+    });
+    safetensors::serialize_to_file(views, None, path).unwrap();
 }

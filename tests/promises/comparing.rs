@@ -2,26 +2,14 @@
 
 use std::path::Path;
 
-use llmdbg::answer::{Cell, Table};
-use safetensors::tensor::{Dtype, TensorView};
+use llmdbg::answer::Cell;
 
 use llmdbg::model::Input;
 use llmdbg::tensor::Device;
 
-use crate::common::{Bench, NURSE, batch, ex, model};
+use crate::common::{Bench, NURSE, batch, cell_text as text, ex, model, table_row as row, write_values as write};
 use crate::faults::culprits;
 use crate::parity::fixture;
-
-fn text(cell: &Cell) -> &str {
-    match cell {
-        Cell::Text(text) => text,
-        other => panic!("{other:?}"),
-    }
-}
-
-fn row<'a>(table: &'a Table, name: &str) -> &'a [Cell] {
-    table.rows.iter().find(|row| text(&row[0]) == name).unwrap_or_else(|| panic!("no row {name}: {}", table.title))
-}
 
 /// A session on gpt2 with another gpt2 beside it.
 fn two(options: &str) -> Bench {
@@ -132,15 +120,6 @@ fn both_cursors_move_together_and_divergence_stops() {
     b.run("set compare off");
     assert!(!b.stop("start").lines.iter().any(|line| line.contains("apart by")));
     assert!(b.fail("set compare nobody").contains("branch, a model or a dump"));
-}
-
-fn write(path: &Path, values: &[(&str, Vec<usize>, Vec<f32>)]) {
-    let bytes: Vec<Vec<u8>> =
-        values.iter().map(|(_, _, data)| data.iter().flat_map(|x| x.to_le_bytes()).collect()).collect();
-    let views = values.iter().zip(&bytes).map(|((name, shape, _), bytes)| {
-        ((*name).to_string(), TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap())
-    });
-    safetensors::serialize_to_file(views, None, path).unwrap();
 }
 
 #[test]

@@ -1,32 +1,12 @@
 //! Promises: `diff` finds the first site at which two runs part, whatever the second one was written by, and says how far.
 
-use std::path::Path;
 use std::process::Stdio;
 
-use llmdbg::answer::{Cell, Table};
-use safetensors::tensor::{Dtype, TensorView};
-
-use crate::common::{Bench, NURSE, batch, ex, llmdbg_in};
+use crate::common::{
+    Bench, NURSE, batch, cell_number as number, cell_text as text, ex, llmdbg_in, table_row as row,
+    write_values as write,
+};
 use crate::parity::fixture;
-
-fn text(cell: &Cell) -> &str {
-    match cell {
-        Cell::Text(text) => text,
-        other => panic!("{other:?}"),
-    }
-}
-
-fn number(cell: &Cell) -> f64 {
-    match cell {
-        Cell::Num(x) => *x,
-        Cell::Int(x) => *x as f64,
-        other => panic!("{other:?}"),
-    }
-}
-
-fn row<'a>(table: &'a Table, site: &str) -> &'a [Cell] {
-    table.rows.iter().find(|row| text(&row[0]) == site).unwrap_or_else(|| panic!("no row for {site}: {}", table.title))
-}
 
 #[test]
 fn a_run_agrees_with_what_transformers_has_written() {
@@ -81,15 +61,6 @@ fn cosine(b: &mut Bench) -> f64 {
     let (x, y) = (b.numbers("logits"), b.numbers("logits@main"));
     let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
     dot(&x, &y) / (dot(&x, &x) * dot(&y, &y)).sqrt()
-}
-
-fn write(path: &Path, values: &[(&str, Vec<usize>, Vec<f32>)]) {
-    let bytes: Vec<Vec<u8>> =
-        values.iter().map(|(_, _, data)| data.iter().flat_map(|x| x.to_le_bytes()).collect()).collect();
-    let views = values.iter().zip(&bytes).map(|((name, shape, _), bytes)| {
-        ((*name).to_string(), TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap())
-    });
-    safetensors::serialize_to_file(views, None, path).unwrap();
 }
 
 #[test]

@@ -4,34 +4,15 @@
 use std::fs;
 use std::path::Path;
 
-use llmdbg::answer::{Cell, Table};
+use llmdbg::answer::Cell;
 use llmdbg::model::npy;
 
-use crate::common::{Bench, NURSE};
+use crate::common::{Bench, NURSE, cell_number as number, cell_text as text, table_row as row};
 
 const SHE: &str = "\"logit(\\\" she\\\") - logit(\\\" he\\\")\"";
 
 fn prompts(name: &str) -> String {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/prompts").join(name).display().to_string()
-}
-
-fn text(cell: &Cell) -> &str {
-    match cell {
-        Cell::Text(text) => text,
-        other => panic!("{other:?}"),
-    }
-}
-
-fn number(cell: &Cell) -> f64 {
-    match cell {
-        Cell::Num(x) => *x,
-        Cell::Int(x) => *x as f64,
-        other => panic!("{other:?}"),
-    }
-}
-
-fn row<'a>(table: &'a Table, name: &str) -> &'a [Cell] {
-    table.rows.iter().find(|row| text(&row[0]) == name).unwrap_or_else(|| panic!("no {name}: {:?}", table.rows))
 }
 
 #[test]

@@ -15,13 +15,12 @@ mod outer;
 
 use std::sync::Arc;
 
-use super::difference::{Difference, Tolerance, difference};
 use crate::debugger::{Mark, Session};
 use crate::model::spec::ModelSpec;
 use crate::model::weights::Weights;
 use crate::program::{Context, Program, execute};
 use crate::tensor::ops::Slice;
-use crate::tensor::{Kind, Value};
+use crate::tensor::{Difference, Kind, Tolerance, Value, difference};
 pub use double::Double;
 use guesses::Guesses;
 

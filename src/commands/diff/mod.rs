@@ -9,7 +9,7 @@ use std::path::Path;
 use super::console::{Console, Done};
 use super::fail::Fail;
 use super::table::Call;
-use crate::analysis::{Difference, Tolerance, difference};
+use crate::analysis::{Difference, Tolerance};
 use crate::answer::Answer;
 use crate::answer::text::quoted;
 use crate::debugger::peers::{Change, Elements, Has, Reading, Side, SideValue};
@@ -210,7 +210,7 @@ impl Console {
             if site == "logits" {
                 into.notes.extend(self.parting(&left, &right));
             }
-            let found = apart(&left.elements, &right.elements, &left.shape, into.tolerance);
+            let found = left.elements.difference(&right.elements, &left.shape, into.tolerance);
             if site == "tokens" && found.beyond > 0 {
                 tokens_differ = true;
                 let note = "the tokens differ: what follows is about two texts, not about two ways to compute one";
@@ -261,14 +261,6 @@ impl Console {
             name(&a),
             name(&b)
         ))
-    }
-}
-
-/// How far two values are apart.
-fn apart(a: &Elements, b: &Elements, shape: &[usize], tolerance: Tolerance) -> Difference {
-    match (a, b) {
-        (Elements::Single(a), Elements::Single(b)) => difference(a.as_slice(), b.as_slice(), shape, tolerance),
-        (a, b) => difference(&a.double(), &b.double(), shape, tolerance),
     }
 }
 

@@ -1,6 +1,5 @@
 //! Parts of a site: one difference for each block, head, position or element.
 
-use super::apart;
 use crate::analysis::{Difference, Tolerance};
 use crate::commands::fail::Fail;
 use crate::debugger::peers::{Elements, SideValue};
@@ -43,7 +42,7 @@ impl By {
         match self {
             By::Block => {
                 let edge = site.ends_with(".resid_post") || !site.starts_with("blocks.");
-                let whole = || apart(&a.elements, &b.elements, &a.shape, tolerance);
+                let whole = || a.elements.difference(&b.elements, &a.shape, tolerance);
                 if edge { vec![(site.to_string(), whole())] } else { Vec::new() }
             }
             By::Head => along(site, Axis::Head, a, b, tolerance),
@@ -69,7 +68,7 @@ fn along(site: &str, axis: Axis, a: &SideValue, b: &SideValue, tolerance: Tolera
     };
     let one = |index: usize| {
         let (a, b) = (Elements::Double(take(&a.elements, index)), Elements::Double(take(&b.elements, index)));
-        let mut found = apart(&a, &b, &shape, tolerance);
+        let mut found = a.difference(&b, &shape, tolerance);
         if let Some(place) = found.at.get_mut(at) {
             *place = index;
         }
@@ -96,7 +95,7 @@ fn elements(site: &str, a: &SideValue, b: &SideValue, tolerance: Tolerance) -> V
     order.truncate(ELEMENTS);
     let one = |i: usize| {
         let index = unravel(i, &a.shape);
-        let mut found = apart(&Elements::Double(vec![x[i]]), &Elements::Double(vec![y[i]]), &[1], tolerance);
+        let mut found = Elements::Double(vec![x[i]]).difference(&Elements::Double(vec![y[i]]), &[1], tolerance);
         found.at.clone_from(&index);
         let index: Vec<String> = index.iter().map(usize::to_string).collect();
         (format!("{site}[{}]", index.join(", ")), found)

@@ -8,6 +8,7 @@ mod together;
 
 pub use dump::{Dump, Reading};
 pub use layout::Change;
+pub(super) use paths::reader;
 pub use tensors::Tensors;
 pub use together::Apart;
 
@@ -24,7 +25,7 @@ use crate::model::spec::ModelSpec;
 use crate::model::weights::Weights;
 use crate::program::{Op, Program, shape_of};
 use crate::tensor::ops::Slice;
-use crate::tensor::{Axis, HostF32, Value};
+use crate::tensor::{Axis, Difference, HostF32, Tolerance, Value, difference};
 
 /// Something beside the run under control.
 pub enum Peer {
@@ -67,6 +68,14 @@ pub enum Elements {
 }
 
 impl Elements {
+    /// How far they are from others of the same shape.
+    pub fn difference(&self, other: &Elements, shape: &[usize], tolerance: Tolerance) -> Difference {
+        match (self, other) {
+            (Elements::Single(a), Elements::Single(b)) => difference(a.as_slice(), b.as_slice(), shape, tolerance),
+            (a, b) => difference(&a.double(), &b.double(), shape, tolerance),
+        }
+    }
+
     /// In 64 bits.
     pub fn double(&self) -> Cow<'_, [f64]> {
         match self {

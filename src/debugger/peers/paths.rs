@@ -48,8 +48,8 @@ pub fn outputs(files: &[FileTensor], program: &Program, family: &str) -> HashMap
     found
 }
 
-/// The first op that reads a weight.
-fn reader(id: WeightId, program: &Program) -> Option<&Op> {
+/// The first op that reads a weight: what the module that holds it computes.
+pub fn reader(id: WeightId, program: &Program) -> Option<&Op> {
     program.ops.iter().find(|op| op.weights.contains(&id))
 }
 

@@ -4,23 +4,15 @@ use super::super::mark::Mark;
 use super::super::run::RunError;
 use super::super::session::Session;
 use super::{Has, Peer, Side, SideValue};
-use crate::tensor::{Value, unravel};
+use crate::tensor::{Difference, Tolerance, Value};
 
 /// How far the value just computed is from that of the other side.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Apart {
     /// What the other side is called.
     pub name: String,
-    /// The largest `|a - b|`; infinite where only one is finite.
-    pub max: f64,
-    /// Root of the mean square of the difference, over elements that are finite in both.
-    pub rms: f64,
-    /// Where the largest is, without the row, and the two elements there.
-    pub at: Vec<usize>,
-    /// Ours and theirs.
-    pub pair: (f64, f64),
-    /// Whether an element is beyond `tolerance + tolerance |b|`.
-    pub beyond: bool,
+    /// The difference, ours first.
+    pub difference: Difference,
 }
 
 impl Session {
@@ -87,8 +79,9 @@ impl Session {
         if ours.shape != theirs.shape {
             return Ok(None);
         }
-        let found = apart(name, &ours, &theirs, tolerance);
-        Ok(Some((found, theirs)))
+        let tolerance = Tolerance { absolute: tolerance, relative: tolerance };
+        let difference = ours.elements.difference(&theirs.elements, &ours.shape, tolerance);
+        Ok(Some((Apart { name, difference }, theirs)))
     }
 
     /// Whether a value is beyond a tolerance of its counterpart, remembered until something is changed; none without a counterpart.
@@ -102,38 +95,10 @@ impl Session {
         if let Some(known) = self.apart.get(&key) {
             return Ok(known.clone());
         }
-        let found = self.beside(at, tolerance)?.map(|(apart, _)| apart).filter(|apart| apart.beyond);
+        let found = self.beside(at, tolerance)?.map(|(apart, _)| apart).filter(|apart| apart.difference.beyond > 0);
         self.apart.insert(key, found.clone());
         Ok(found)
     }
-}
-
-fn apart(name: String, ours: &SideValue, theirs: &SideValue, tolerance: f64) -> Apart {
-    let (a, b) = (ours.elements.double(), theirs.elements.double());
-    let mut found = Apart { name, max: 0.0, rms: 0.0, at: Vec::new(), pair: (0.0, 0.0), beyond: false };
-    let (mut squares, mut finite, mut worst) = (0.0, 0usize, 0);
-    for (i, (&x, &y)) in a.iter().zip(b.iter()).enumerate() {
-        if x == y || x.is_nan() && y.is_nan() {
-            finite += usize::from(x.is_finite());
-            continue;
-        }
-        let off = (x - y).abs();
-        let off = if off.is_nan() { f64::INFINITY } else { off };
-        if off.is_finite() {
-            squares += off * off;
-            finite += 1;
-        }
-        if off > found.max {
-            (found.max, worst) = (off, i);
-        }
-        // No number is within a tolerance of one.
-        found.beyond |= off.is_nan() || y.is_nan() || off > tolerance + tolerance * y.abs();
-    }
-    found.rms = (squares / finite.max(1) as f64).sqrt();
-    if let (Some(&x), Some(&y)) = (a.get(worst), b.get(worst)) {
-        (found.pair, found.at) = ((x, y), unravel(worst, &ours.shape));
-    }
-    found
 }
 
 impl SideValue {

@@ -124,14 +124,14 @@ impl Session {
             }
         }
         let value = self.run.value_at(at)?;
-        let mut index = found.at.clone();
+        let mut index = found.difference.at.clone();
         index.insert(0, self.focus.row);
         let place = self.place_name(&value, &index);
         let line = format!(
             "{} has {} where {} is here, at {place}",
             found.name,
-            magnitude(found.pair.1),
-            magnitude(found.pair.0)
+            magnitude(found.difference.pair.1),
+            magnitude(found.difference.pair.0)
         );
         Ok(Some(vec![line]))
     }

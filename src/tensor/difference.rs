@@ -3,7 +3,8 @@
 
 use rayon::prelude::*;
 
-use crate::tensor::{unravel, vectorised};
+use super::host::vectorised;
+use super::summary::unravel;
 
 /// When two elements agree: `|a - b| <= absolute + relative |b|`; NaN agrees with NaN, and an infinity with itself.
 #[derive(Clone, Copy, Debug, PartialEq)]
