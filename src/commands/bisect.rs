@@ -3,15 +3,17 @@
 use super::console::{Console, Done};
 use super::fail::Fail;
 use super::table::Call;
-use crate::analysis::bisect::{Introduced, Live, Other, bisect};
+use crate::analysis::bisect::{Introduced, Live, Other, Start, beside, bisect, first_apart, marks};
 use crate::answer::numbers::significant;
 use crate::answer::{Answer, Cell, Table};
 use crate::debugger::peers::{Has, Side, SideValue};
 use crate::lang::words::{OptionSpec, take_options, words};
 use crate::lang::{LangError, Span};
+use crate::tensor::{Kind, Value};
 
-const OPTIONS: [OptionSpec; 3] = [
+const OPTIONS: [OptionSpec; 4] = [
     OptionSpec { name: "-prefix", takes_value: true },
+    OptionSpec { name: "-first", takes_value: false },
     OptionSpec { name: "-all", takes_value: false },
     OptionSpec { name: "-fail", takes_value: false },
 ];
@@ -22,7 +24,10 @@ const LISTED: usize = 12;
 /// Ops without fault that are listed where there are no culprits.
 const LARGEST: usize = 5;
 
-/// `bisect BRANCH|FILE [-prefix TEXT] [-all] [-fail]`.
+/// Beside the other side's value, what a block may be off by after all blocks before it have rounded: a pass in f32 stays below it.
+const APART: f64 = 5e-5;
+
+/// `bisect BRANCH|FILE [-prefix TEXT] [-first] [-all] [-fail]`.
 pub fn run(console: &mut Console, call: Call<'_, '_>) -> Done {
     let (given, left) = take_options(words(call.args.rest, call.args.offset)?, &OPTIONS)?;
     let has = |name: &str| given.iter().any(|option| option.name == name);
@@ -41,14 +46,14 @@ pub fn run(console: &mut Console, call: Call<'_, '_>) -> Done {
     };
     let side = console.side(word, prefix.map_or("", |word| word.text.as_str()))?;
     let name = console.session.side_name(&side);
-    let found = console.introduced(&side, call.progress)?;
+    let mut title = Vec::new();
+    let found = match has("-first") {
+        true => console.first_introduced(&side, &mut title, call.progress)?,
+        false => console.introduced(&side, None, call.progress)?,
+    };
     let culprits: Vec<&Introduced> = found.iter().filter(|one| one.culprit).collect();
-    let mut title = vec![format!(
-        "{} ops of branch {} run with the inputs of {}",
-        found.len(),
-        console.session.run.branch().name,
-        name
-    )];
+    let branch = &console.session.run.branch().name;
+    title.push(format!("{} ops of branch {branch} run with the inputs of {name}", found.len()));
     title.push(match culprits.as_slice() {
         [] => "nothing is introduced beyond rounding".to_string(),
         [one] => format!("introduced at {}{}", one.site, because(one)),
@@ -98,16 +103,29 @@ fn shortened(sites: &[String]) -> String {
 }
 
 impl Console {
-    fn introduced(&mut self, side: &Side, told: crate::debugger::Progress<'_>) -> Result<Vec<Introduced>, Fail> {
+    /// What ops introduce: all of them, or those behind one op up to another.
+    fn introduced(
+        &mut self,
+        side: &Side,
+        between: Option<(Option<usize>, usize)>,
+        told: crate::debugger::Progress<'_>,
+    ) -> Result<Vec<Introduced>, Fail> {
         self.session.bring(side, told).map_err(Fail::because)?;
         let program = self.session.run.program.clone();
+        let mut start = Start::default();
+        if let Some((behind, last)) = between {
+            start.end = Some(last + 1);
+            for op in 0..behind.map_or(0, |op| op + 1) {
+                // Of what stands before, only what is read further on is looked up.
+                let read = program.readers(op).iter().any(|&reader| Some(reader) > behind && reader <= last);
+                start.before.push(if read { Some(self.given(side, op)?) } else { None });
+            }
+        }
         // Values of the other side are read before the ops are run: both need the session.
         let mut theirs: Vec<Option<SideValue>> = Vec::with_capacity(program.ops.len());
-        for op in &program.ops {
-            theirs.push(match self.session.value_of_side(side, &op.site).map_err(Fail::because)? {
-                Has::Value(value) => Some(value),
-                Has::Other(_) | Has::Nothing => None,
-            });
+        for (number, op) in program.ops.iter().enumerate() {
+            let outside = number < start.before.len() || start.end.is_some_and(|end| number >= end);
+            theirs.push(if outside { None } else { self.of_side(side, &op.site)? });
         }
         let live = self.session.live(side).map(|run| Live { program: run.0, weights: run.1, spec: run.2 });
         let mut values = |op: usize, shape: &[usize]| -> Result<Option<Vec<f64>>, String> {
@@ -115,6 +133,84 @@ impl Console {
             Ok((value.shape == shape).then(|| value.elements.double().into_owned()))
         };
         let mut other = Other { values: &mut values, live };
-        bisect(&self.session, &mut other, told).map_err(Fail::because)
+        bisect(&self.session, &mut other, start, told).map_err(Fail::because)
+    }
+
+    /// What the first block introduces that makes a difference. It is found by halving: of so many blocks, few are looked at. If it is
+    /// rounding after all, all ops are run.
+    fn first_introduced(
+        &mut self,
+        side: &Side,
+        title: &mut Vec<String>,
+        told: crate::debugger::Progress<'_>,
+    ) -> Result<Vec<Introduced>, Fail> {
+        self.session.bring(side, told).map_err(Fail::because)?;
+        let program = self.session.run.program.clone();
+        let has: Vec<bool> = match self.session.sites_of_dump(side) {
+            Some(sites) => program.ops.iter().map(|op| sites.contains(op.site.as_str())).collect(),
+            None => vec![true; program.ops.len()],
+        };
+        let marks = marks(&program, &|op| has[op]);
+        let mut values = 0;
+        let (first, looked) = first_apart(&marks, &mut |op| -> Result<bool, Fail> {
+            let site = program.ops[op].site.clone();
+            told(&site, values, 0);
+            values += 1;
+            let ours = self.own(&site)?;
+            let Some(theirs) = self.of_side(side, &site)? else {
+                return Err(Fail::because(format!(
+                    "{site} lies in another way on the other side: bisect without -first compares what it can"
+                )));
+            };
+            if ours.shape != theirs.shape {
+                let message = format!("{site} is {:?} here and {:?} there", ours.shape, theirs.shape);
+                return Err(Fail::because(format!("{message}: bisect without -first compares what it can")));
+            }
+            let apart = beside(&ours.elements.double(), &theirs.elements.double());
+            Ok(apart.is_nan() || apart > APART)
+        })?;
+        title.push(match first {
+            Some(first) => {
+                let site = &program.ops[marks[first]].site;
+                format!("{looked} of {} blocks and heads compared: {site} is the first that differs", marks.len())
+            }
+            None => format!("{looked} of {} blocks and heads compared: the last one agrees", marks.len()),
+        });
+        if let Some(first) = first {
+            let behind = first.checked_sub(1).map(|before| marks[before]);
+            let found = self.introduced(side, Some((behind, marks[first])), told)?;
+            if found.iter().any(|one| one.culprit) {
+                return Ok(found);
+            }
+            title.push("what differs there is rounding: all ops were run".into());
+        }
+        self.introduced(side, None, told)
+    }
+
+    fn of_side(&mut self, side: &Side, site: &str) -> Result<Option<SideValue>, Fail> {
+        Ok(match self.session.value_of_side(side, site).map_err(Fail::because)? {
+            Has::Value(value) => Some(value),
+            Has::Other(_) | Has::Nothing => None,
+        })
+    }
+
+    /// The value here, of the current branch.
+    fn own(&mut self, site: &str) -> Result<SideValue, Fail> {
+        let own = Side::Branch(self.session.run.current);
+        self.of_side(&own, site)?.ok_or_else(|| {
+            Fail::because(format!("{site} has not been computed here: -first compares a complete pass (\"continue\")"))
+        })
+    }
+
+    /// The other side's value of an op, or the one here where it has none: what ops further on read.
+    fn given(&mut self, side: &Side, op: usize) -> Result<Value, Fail> {
+        let (row, program) = (self.session.focus.row, self.session.run.program.clone());
+        let own = self.session.run.peek(op).map_err(|error| Fail::because(error.to_string()))?.rows(row..row + 1);
+        let Some(theirs) = self.of_side(side, &program.ops[op].site)? else { return Ok(own) };
+        if theirs.shape != own.shape()[1..] || own.kind() != Kind::Float {
+            return Ok(own);
+        }
+        let data = theirs.elements.double().iter().map(|x| *x as f32).collect();
+        Ok(Value::from_f32(data, own.shape(), self.session.run.device()).with_axes(own.axes()))
     }
 }

@@ -1,7 +1,7 @@
 //! Promise: `bisect` names the op that introduces a difference, and the reason where it can be tried; of rounding it names none.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use llmdbg::answer::{Cell, Table};
 use llmdbg::model::{Input, ModelSource, load};
@@ -17,8 +17,8 @@ fn culprits(table: &Table) -> Vec<(String, String)> {
     table.rows.iter().filter(introduced).map(|row| (text(&row[0]), text(&row[5]))).collect()
 }
 
-/// A fixture with another configuration, on the same text.
-fn reconfigured(name: &str, folder: &Path, change: &dyn Fn(&mut serde_json::Value)) -> Bench {
+/// A copy of a fixture with another configuration.
+pub fn recopied(name: &str, folder: &Path, change: &dyn Fn(&mut serde_json::Value)) -> PathBuf {
     let copy = folder.join(name);
     fs::create_dir_all(&copy).unwrap();
     for entry in fs::read_dir(fixture(name)).unwrap() {
@@ -29,6 +29,12 @@ fn reconfigured(name: &str, folder: &Path, change: &dyn Fn(&mut serde_json::Valu
     let mut config: serde_json::Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
     change(&mut config);
     fs::write(&path, config.to_string()).unwrap();
+    copy
+}
+
+/// A fixture with another configuration, on the same text.
+fn reconfigured(name: &str, folder: &Path, change: &dyn Fn(&mut serde_json::Value)) -> Bench {
+    let copy = recopied(name, folder, change);
     let device = Device::cpu();
     let model = load(&ModelSource::Path(copy), &device, &mut |_| true).unwrap();
     let input = Input::from_texts(&model, &[NURSE], true).unwrap();

@@ -4,9 +4,10 @@ use std::path::Path;
 
 use llmdbg::answer::Cell;
 
-use llmdbg::model::Input;
+use llmdbg::model::{Input, ModelSource, load};
 use llmdbg::tensor::Device;
 
+use crate::bisection::recopied;
 use crate::common::{Bench, NURSE, batch, cell_text as text, ex, model, table_row as row, write_values as write};
 use crate::faults::culprits;
 use crate::parity::fixture;
@@ -17,6 +18,14 @@ fn two(options: &str) -> Bench {
     b.run(&format!("load {} as other{options}", fixture("gpt2").display()));
     b.run("run");
     b
+}
+
+/// A session on the bundled tiny-gpt2.
+fn bundled() -> Bench {
+    let device = Device::cpu();
+    let model = load(&ModelSource::parse("tiny-gpt2"), &device, &mut |_| true).unwrap();
+    let input = Input::from_texts(&model, &["The nurse said that"], true).unwrap();
+    Bench::of("tiny-gpt2", model, input, &device, 1 << 30)
 }
 
 #[test]
@@ -87,6 +96,45 @@ fn other_architectures_are_aligned_by_name() {
     assert!(told.contains("not in main:") && told.contains("blocks.0.attn.rot_q"), "{told}");
     assert!(told.lines().count() <= 22, "{told}");
     assert!(b.value("L0.attn.rot_q@llama").0.len() == 3);
+}
+
+/// Promise: the same features divided into other heads are compared, and that is named as the reason.
+#[test]
+fn another_number_of_heads_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let copy = recopied("gpt2", folder.path(), &|config| config["n_head"] = 8.into());
+    let mut b = Bench::new("gpt2", &[NURSE]);
+    b.run(&format!("load {} as other", copy.display()));
+    b.run("run");
+    let table = b.table("diff other");
+    assert!(table.title.contains("features are divided into another number of heads there"), "{}", table.title);
+    assert!(table.title.contains("at blocks.0.attn.z"), "queries, keys and values agree: {}", table.title);
+    let found = culprits(&b.table("bisect other"));
+    assert_eq!(found[0].0, "blocks.0.attn.z", "{found:?}");
+    assert_eq!(found[0].1, "there are 8 heads of 4 there, 4 of 8 here");
+    // By its name, a value is what it is.
+    assert_eq!(b.value("L0.attn.q@other").0[1..], [8, 4]);
+    assert_eq!(b.value("L0.attn.q").0[1..], [4, 8]);
+}
+
+/// Promise: `-first` finds by halving what `bisect` finds first, and says how little it looked at.
+#[test]
+fn the_first_block_is_found_by_halving() {
+    let mut b = bundled();
+    b.run("run");
+    b.run("set param(\"L2.attn.W_V\") *= 1.5");
+    b.run("set param(\"L3.mlp.W_in\") *= 1.5");
+    let all = culprits(&b.table("bisect main"));
+    let table = b.table("bisect main -first");
+    let first = culprits(&table);
+    assert_eq!(first, all[..1], "{}", table.title);
+    assert!(table.title.contains("3 of 5 blocks and heads compared: blocks.2.resid_post"), "{}", table.title);
+    b.run("checkout main");
+    let table = b.table("bisect main -first");
+    assert!(table.title.contains("1 of 5 blocks and heads compared: the last one agrees"), "{}", table.title);
+    assert_eq!(culprits(&table), []);
+    b.run("start");
+    assert!(b.fail("bisect main -first").contains("complete pass"));
 }
 
 #[test]

@@ -1,11 +1,12 @@
 //! One op in 64 bits, on the CPU: what is left of a difference there is no rounding.
 
 use super::Live;
+use super::stretch::Stretch;
 use crate::model::input::Input;
 use crate::model::role::WeightId;
 use crate::model::spec::ModelSpec;
 use crate::model::weights::Weights;
-use crate::program::{Context, Op, Program, execute};
+use crate::program::{Context, Op, Program, execute, shape_of};
 use crate::tensor::{Device, Kind, Precision, Value};
 
 /// What ops in 64 bits read besides their inputs.
@@ -29,11 +30,34 @@ impl<'a> Double<'a> {
     /// # Errors
     /// If a value or a weight cannot be read.
     pub fn of(&self, op: &Op, inputs: &[Value]) -> Result<Vec<f64>, String> {
-        self.executed(op, inputs, self.weights, &self.context)
+        let value = self.executed(op, inputs, self.weights, &self.context)?;
+        value.read_f64().map_err(|error| error.to_string())
     }
 
-    /// What the op of the same name gives on the other side, if it reads the same sites there.
-    pub fn of_other(&self, live: &Live, op: &Op, program: &Program, inputs: &[Value]) -> Option<Vec<f64>> {
+    /// What the last op of a stretch gives if all of it is computed in 64 bits.
+    ///
+    /// # Errors
+    /// If a value or a weight cannot be read.
+    pub fn of_stretch(&self, stretch: &Stretch<'_>) -> Result<Vec<f64>, String> {
+        let mut failed = None;
+        let last = stretch.again(&|_| true, &mut |_, op, inputs| {
+            let value = self.executed(op, inputs, self.weights, &self.context);
+            value.map_err(|error| failed = Some(error)).ok()
+        });
+        match (last, failed) {
+            (Some(last), _) => last.read_f64().map_err(|error| error.to_string()),
+            (None, failed) => Err(failed.unwrap_or_else(|| "interrupted".into())),
+        }
+    }
+
+    /// What the op that a stretch ends in gives on the other side, if it reads there what it reads here, and the other side's values
+    /// of that are known.
+    pub fn of_other(&self, live: &Live, stretch: &Stretch<'_>) -> Option<Vec<f64>> {
+        let (program, last) = (stretch.program(), stretch.last());
+        if stretch.ops().count() > 1 {
+            return None;
+        }
+        let op = &program.ops[last];
         let other = &live.program.ops[live.program.op_of(&op.site)?];
         let names = |op: &Op, program: &Program| -> Vec<String> {
             op.inputs.iter().map(|&input| program.ops[input].site.clone()).collect()
@@ -46,10 +70,17 @@ impl<'a> Double<'a> {
             return None;
         }
         let context = Context::new(&live.spec, self.input, 0..self.input.length(), &self.device).in_double();
-        self.executed(other, inputs, &live.weights, &context).ok()
+        // Heads may be divided otherwise there.
+        let span = 0..self.input.length();
+        let laid = |(at, value): (usize, Value)| {
+            let shape = shape_of(&live.program.ops[other.inputs[at]], 1, span.clone());
+            value.reshape(&shape).ok().map(|laid| laid.with_axes(value.axes()))
+        };
+        let inputs: Vec<Value> = stretch.inputs(last).into_iter().enumerate().map(laid).collect::<Option<_>>()?;
+        self.executed(other, &inputs, &live.weights, &context).ok()?.read_f64().ok()
     }
 
-    fn executed(&self, op: &Op, inputs: &[Value], weights: &Weights, context: &Context) -> Result<Vec<f64>, String> {
+    fn executed(&self, op: &Op, inputs: &[Value], weights: &Weights, context: &Context) -> Result<Value, String> {
         let text = |error: crate::tensor::TensorError| error.to_string();
         let wide = |value: &Value| -> Result<Value, String> {
             Ok(match value.kind() {
@@ -64,7 +95,7 @@ impl<'a> Double<'a> {
             all = all.standing_in(id, &wide(&value)?);
         }
         let inputs: Vec<Value> = inputs.iter().map(wide).collect::<Result<_, _>>()?;
-        execute(op, &inputs, &all, context).read_f64().map_err(text)
+        Ok(execute(op, &inputs, &all, context))
     }
 }
 

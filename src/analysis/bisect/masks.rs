@@ -1,7 +1,7 @@
 //! What is masked on the other side, read off its scores or pattern.
 
 /// Numbers at or below this are masks: Python often writes the least number there is, not minus infinity.
-const MASKED: f64 = -1e4;
+pub const MASKED: f64 = -1e4;
 
 /// Which keys queries see: those at distances `nearest..=farthest` before them; negative ones stand behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,9 +11,9 @@ pub struct Seen {
 }
 
 impl Seen {
-    /// Of scores `H T T` for a whole prompt; none if what is masked does not go by distance.
-    pub fn of(scores: &[f64], length: usize) -> Option<Seen> {
-        let masked = |i: usize| scores[i] <= MASKED;
+    /// Of scores or a pattern `H T T` for a whole prompt; none if what is masked does not go by distance.
+    pub fn of(scores: &[f64], length: usize, is_masked: &dyn Fn(f64) -> bool) -> Option<Seen> {
+        let masked = |i: usize| is_masked(scores[i]);
         let heads = scores.len() / (length * length).max(1);
         let mut seen: Option<Seen> = None;
         for i in (0..scores.len()).filter(|i| !masked(*i)) {
@@ -62,7 +62,7 @@ mod tests {
 
     #[test]
     fn masks_that_go_by_distance_are_recognised() {
-        let of = |sees: fn(i64) -> bool| Seen::of(&scores(6, sees), 6).map(|seen| seen.words(6));
+        let of = |sees: fn(i64) -> bool| Seen::of(&scores(6, sees), 6, &|x| x <= MASKED).map(|seen| seen.words(6));
         assert_eq!(of(|d| d >= 0).unwrap(), "the mask is another one: a query sees keys up to itself there");
         assert!(of(|d| d >= 1).unwrap().ends_with("keys up to 1 before itself there"));
         assert!(of(|d| d >= -1).unwrap().ends_with("keys up to 1 behind itself there"));

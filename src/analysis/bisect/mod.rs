@@ -9,20 +9,27 @@
 
 mod double;
 mod guesses;
+mod halving;
+mod heads;
 mod masks;
 mod numbers;
 mod outer;
+mod projections;
+mod stretch;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use crate::debugger::{Mark, Session};
+use crate::debugger::{Mark, Run, Session};
 use crate::model::spec::ModelSpec;
 use crate::model::weights::Weights;
 use crate::program::{Context, Program, execute};
 use crate::tensor::ops::Slice;
 use crate::tensor::{Difference, Kind, Tolerance, Value, difference};
 pub use double::Double;
-use guesses::Guesses;
+use guesses::Known;
+pub use halving::{first_apart, marks};
+use stretch::Stretch;
 
 /// Relative errors below this are rounding, whatever the others are: sums of some hundred products in f32.
 const FLOOR: f64 = 3e-6;
@@ -41,6 +48,9 @@ const SHRINKS: f64 = 1e-3;
 
 /// A value that is not so many times further from the exact one than ours is, is rounded as ours is.
 const AS_FAR: f64 = 10.0;
+
+/// Stretches of several ops whose reason is looked for: each guess runs them again, and a wrong constant is wrong in all blocks.
+const REASONED: usize = 8;
 
 /// What one op introduces.
 #[derive(Clone, Debug, PartialEq)]
@@ -85,13 +95,23 @@ pub struct Live {
 /// Values of the other side by the number of the op, of a shape.
 pub type Values<'a> = &'a mut dyn FnMut(usize, &[usize]) -> Result<Option<Vec<f64>>, String>;
 
-/// Runs every op of the current pass with the other side's inputs. Results come in program order.
+/// Which ops are run, and what those before them gave.
+#[derive(Default)]
+pub struct Start {
+    /// Values of ops before the first one that is run: the other side's where it has them.
+    pub before: Vec<Option<Value>>,
+    /// One past the last op that is run; all of them without.
+    pub end: Option<usize>,
+}
+
+/// Runs ops of the current pass with the other side's inputs. Results come in program order.
 ///
 /// # Errors
-/// In a sentence, if nothing can be compared or the device fails.
+/// In a sentence, if nothing can be compared, the user interrupts or the device fails.
 pub fn bisect(
     session: &Session,
     other: &mut Other<'_>,
+    start: Start,
     progress: &mut dyn FnMut(&str, u64, u64),
 ) -> Result<Vec<Introduced>, String> {
     let run = &session.run;
@@ -99,39 +119,35 @@ pub fn bisect(
         return Err("bisect works in the pass of the prompt: go back with \"goto #0\"".into());
     }
     let program = run.program.clone();
-    let text = |error: crate::tensor::TensorError| error.to_string();
     let row = session.focus.row;
     let prompt = run.branch().prompt();
     let alone = prompt.rows.get(row).cloned().ok_or("there is no such row")?;
     let input = prompt.with_rows(&run.model, vec![alone]).map_err(|error| error.to_string())?;
     let context = Context::new(&run.model.spec, &input, 0..input.length(), run.device());
     let weights = run.branch().weights();
-    let mut values: Vec<Option<Value>> = vec![None; program.ops.len()];
-    let mut origins: Vec<Vec<usize>> = vec![Vec::new(); program.ops.len()];
+    let first = start.before.len();
+    let mut values = start.before;
+    values.resize(program.ops.len(), None);
+    // Whose value is taken as it is: the other side's, what stands before the first op, and what was edited here by hand.
+    let mut given: Vec<bool> = (0..program.ops.len()).map(|op| op < first).collect();
+    let mut origins: Vec<Vec<usize>> = (0..first).map(|op| vec![op]).collect();
+    origins.resize(program.ops.len(), Vec::new());
     let mut found: Vec<Introduced> = Vec::new();
     let mut suspects: Vec<Suspect> = Vec::new();
-    for (number, op) in program.ops.iter().enumerate() {
-        progress(&op.site, number as u64, program.ops.len() as u64);
+    let end = start.end.unwrap_or(program.ops.len());
+    for (number, op) in program.ops.iter().enumerate().take(end).skip(first) {
+        progress(&op.site, number as u64, end as u64);
+        if session.interrupt.load(Ordering::Relaxed) {
+            return Err(format!("interrupted at {}", op.site));
+        }
         let inputs: Vec<Value> = op
             .inputs
             .iter()
             .map(|&input| values[input].clone().ok_or("an input is missing"))
             .collect::<Result<_, _>>()?;
-        let mut own = execute(op, &inputs, weights, &context);
-        // Edits in force are part of what this side computes; those of a batch are made for all of its rows.
-        for edit in &run.branch().edits {
-            if edit.applies_to(Mark { pass: 0, op: number }) {
-                let rows = vec![own; prompt.rows.len()];
-                let axes = rows[0].axes().to_vec();
-                let all = if rows.len() == 1 {
-                    rows[0].clone()
-                } else {
-                    Value::concat(&rows, 0).map_err(text)?.with_axes(&axes)
-                };
-                let edited = edit.change.apply(&all).map_err(text)?;
-                own = edited.slice(&[Slice::Range { start: row, end: row + 1, step: 1 }]).map_err(text)?;
-            }
-        }
+        let own = execute(op, &inputs, weights, &context);
+        // Edits in force are part of what this side computes.
+        let (own, edited) = edited(run, number, own, row)?;
         let shape = own.shape()[1..].to_vec();
         let mut from: Vec<usize> = op.inputs.iter().flat_map(|&input| origins[input].clone()).collect();
         from.sort_unstable();
@@ -140,6 +156,7 @@ pub fn bisect(
         let theirs = if own.kind() == Kind::Float { (other.values)(number, &shape)? } else { None };
         let Some(theirs) = theirs else {
             values[number] = Some(own);
+            given[number] = edited;
             origins[number] = from;
             continue;
         };
@@ -156,20 +173,15 @@ pub fn bisect(
             reason: None,
             in_double: None,
         });
-        if relative.is_nan() || relative > FLOOR {
-            suspects.push(Suspect {
-                found: found.len() - 1,
-                inputs,
-                ours,
-                theirs: theirs.clone(),
-                shape: shape.clone(),
-            });
-        }
         let mut whole = vec![1];
         whole.extend(&shape);
         let data = theirs.iter().map(|x| *x as f32).collect();
         values[number] = Some(Value::from_f32(data, &whole, run.device()).with_axes(own.axes()));
+        given[number] = true;
         origins[number] = vec![number];
+        if relative.is_nan() || relative > FLOOR {
+            suspects.push(Suspect { found: found.len() - 1, own, ours, theirs, edited });
+        }
     }
     if found.is_empty() {
         return Err("the other side has no value of the shape that a site has here; diff says what it has".into());
@@ -183,18 +195,18 @@ pub fn bisect(
     let usual = if usual > COARSE { 0.0 } else { usual };
     let double = Double::new(&run.model.spec, weights, &input);
     let at_hand = suspects.len() as u64;
+    let mut long = 0;
     for (number, suspect) in suspects.into_iter().enumerate() {
         let one = &mut found[suspect.found];
         if one.relative <= ABOVE_USUAL * usual {
             continue;
         }
-        let op = &program.ops[one.op];
-        progress(&format!("{} once more", op.site), number as u64, at_hand);
+        progress(&format!("{} once more", one.site), number as u64, at_hand);
+        let stretch = Stretch::ending_in(one.op, suspect.own, &program, (&values, &given), &session.interrupt);
         one.culprit = true;
-        let edited = run.branch().edits.iter().any(|edit| edit.applies_to(Mark { pass: 0, op: one.op }));
-        if !edited {
-            let theirs = other.live.as_ref().and_then(|live| double.of_other(live, op, &program, &suspect.inputs));
-            let exact = double.of(op, &suspect.inputs)?;
+        if !suspect.edited {
+            let theirs = other.live.as_ref().and_then(|live| double.of_other(live, &stretch));
+            let exact = double.of_stretch(&stretch)?;
             one.in_double = Some(match &theirs {
                 Some(theirs) => beside(&exact, theirs),
                 None => beside(&suspect.theirs, &exact),
@@ -206,33 +218,51 @@ pub fn bisect(
                 (None, _) => true,
             };
         }
-        if one.culprit {
-            let guesses = Guesses {
-                op,
-                program: &program,
-                inputs: &suspect.inputs,
+        let several = stretch.ops().count() > 1;
+        long += usize::from(one.culprit && several);
+        if one.culprit && (!several || long <= REASONED) {
+            let known = Known {
+                stretch: &stretch,
                 weights,
                 context: &context,
                 spec: &run.model.spec,
                 input: &input,
                 ours: &suspect.ours,
                 theirs: &suspect.theirs,
-                shape: &suspect.shape,
                 live: other.live.as_ref(),
             };
-            one.reason = guesses.first();
+            one.reason = known.reason();
+        }
+        if stretch.interrupted() {
+            return Err(format!("interrupted at {}", found[suspect.found].site));
         }
     }
     Ok(found)
 }
 
-/// An op that may be a culprit, and what it was run with.
+/// What edits by hand make of the value of an op for one row, and whether there are any. Those of a batch are made for all of its rows.
+fn edited(run: &Run, op: usize, mut own: Value, row: usize) -> Result<(Value, bool), String> {
+    let text = |error: crate::tensor::TensorError| error.to_string();
+    let count = run.branch().prompt().rows.len();
+    let mut any = false;
+    for edit in run.branch().edits.iter().filter(|edit| edit.applies_to(Mark { pass: 0, op })) {
+        any = true;
+        let rows = vec![own; count];
+        let axes = rows[0].axes().to_vec();
+        let all = if count == 1 { rows[0].clone() } else { Value::concat(&rows, 0).map_err(text)?.with_axes(&axes) };
+        let edited = edit.change.apply(&all).map_err(text)?;
+        own = edited.slice(&[Slice::Range { start: row, end: row + 1, step: 1 }]).map_err(text)?;
+    }
+    Ok((own, any))
+}
+
+/// An op that may be a culprit, and what it gives.
 struct Suspect {
     found: usize,
-    inputs: Vec<Value>,
+    own: Value,
     ours: Vec<f64>,
     theirs: Vec<f64>,
-    shape: Vec<usize>,
+    edited: bool,
 }
 
 /// Root mean square of `a - b` beside that of `b`, over what is finite in both; infinite if other elements are finite.

@@ -1,9 +1,9 @@
 //! Guesses at what an op reads besides values and weights: angles, positions, masks, biases on scores.
 
 use super::guesses::Guesses;
-use super::masks::Seen;
+use super::masks::{MASKED, Seen};
 use crate::model::spec::{Pairing, Rope, RopeScaling};
-use crate::program::{Context, Kernel, Op};
+use crate::program::{Context, Kernel, execute};
 use crate::tensor::Value;
 
 /// Bases of rotations in use.
@@ -18,21 +18,21 @@ const SHIFTS: [i64; 6] = [1, -1, 2, -2, 3, -3];
 impl Guesses<'_> {
     /// The context of the pass with other rotations.
     fn turned_by(&self, rope: usize, other: Rope) -> Context {
-        let mut spec = self.spec.clone();
+        let mut spec = self.known.spec.clone();
         spec.ropes[rope] = other;
-        Context::new(&spec, self.input, 0..self.input.length(), &self.device())
+        Context::new(&spec, self.known.input, 0..self.known.input.length(), &self.device())
     }
 
     fn shifted(&self, by: i64) -> Context {
-        Context::shifted(self.spec, self.input, 0..self.input.length(), &self.device(), by)
+        Context::shifted(self.known.spec, self.known.input, 0..self.known.input.length(), &self.device(), by)
     }
 
     /// Of a rotation: base, pairs, scaling, how many features, direction, positions, or none at all.
     pub(super) fn of_rotation(&self, rope: usize) -> Option<String> {
-        if self.explains(&self.inputs[0].read_f64().ok()?) {
+        if self.alike(&|_, inputs| Some(inputs[0].clone())) {
             return Some("queries and keys are not rotated there".into());
         }
-        let own = &self.spec.ropes[rope];
+        let own = &self.known.spec.ropes[rope];
         let tried = |other: Rope| self.in_context(&self.turned_by(rope, other));
         let pairing = match own.pairing {
             Pairing::Half => Pairing::Interleaved,
@@ -70,23 +70,57 @@ impl Guesses<'_> {
                 return Some(format!("{dim} of {head} features are rotated there, {} here", own.dim));
             }
         }
-        self.backwards(own).then(|| "rotations go the other way there".into())
+        if self.backwards(own) {
+            return Some("rotations go the other way there".into());
+        }
+        let theta = self.nearest_base(rope, own)?;
+        Some(format!("the base of the rotation is {theta} there, {} here", own.theta))
     }
 
-    /// Whether theirs is rotated against the direction of ours: then rotating it twice as far our way gives ours.
+    /// The base that comes nearest to the other side's value, if it gives that.
+    fn nearest_base(&self, rope: usize, own: &Rope) -> Option<f64> {
+        let left = |exponent: f64| {
+            let other = Rope { theta: 10f64.powf(exponent), ..own.clone() };
+            self.left_in_context(&self.turned_by(rope, other))
+        };
+        // Near the right one the distance grows with that of the exponents; far from it, it says nothing.
+        let steps = 4 * 8;
+        let coarse = (0..=steps).map(|step| 1.0 + f64::from(step) / 4.0);
+        let best = coarse.map(|x| (x, left(x))).min_by(|a, b| a.1.total_cmp(&b.1))?.0;
+        let (mut low, mut high) = (best - 0.25, best + 0.25);
+        while high - low > 1e-4 {
+            let third = (high - low) / 3.0;
+            if left(low + third) < left(high - third) {
+                high -= third;
+            } else {
+                low += third;
+            }
+        }
+        let base = 10f64.powf((low + high) / 2.0);
+        // Configurations have round numbers.
+        [1, 2, 3, 4].into_iter().find_map(|digits| {
+            let unit = 10f64.powi(base.log10().floor() as i32 + 1 - digits);
+            let theta = (base / unit).round() * unit;
+            self.in_context(&self.turned_by(rope, Rope { theta, ..own.clone() })).then_some(theta)
+        })
+    }
+
+    /// Whether theirs is rotated against the direction of ours.
     fn backwards(&self, own: &Rope) -> bool {
         // A rotation by -a of x is x conjugated, rotated by a, and conjugated again.
-        let Ok(data) = self.inputs[0].read_f32() else { return false };
-        let width = self.shape.last().copied().unwrap_or(1);
         let second = |i: usize| match own.pairing {
             Pairing::Half => i < own.dim && i >= own.dim / 2,
             Pairing::Interleaved => i < own.dim && i % 2 == 1,
         };
-        let flip = |i: usize, x: f64| if second(i % width) { -x } else { x };
-        let flipped: Vec<f32> = data.iter().enumerate().map(|(i, x)| flip(i, f64::from(*x)) as f32).collect();
-        let value = Value::from_f32(flipped, self.inputs[0].shape(), &self.device()).with_axes(self.inputs[0].axes());
-        let Some(turned) = self.run(self.op, &[value], self.context) else { return false };
-        self.explains(&turned.iter().enumerate().map(|(i, x)| flip(i, *x)).collect::<Vec<_>>())
+        let conjugated = |value: &Value| -> Option<Value> {
+            let width = *value.shape().last()?;
+            let flip = |(i, x): (usize, f32)| if second(i % width) { -x } else { x };
+            let data = value.read_f32().ok()?.into_iter().enumerate().map(flip).collect();
+            Some(Value::from_f32(data, value.shape(), &value.device()).with_axes(value.axes()))
+        };
+        self.alike(&|op, inputs| {
+            conjugated(&execute(op, &[conjugated(&inputs[0])?], self.known.weights, self.known.context))
+        })
     }
 
     /// The base that the angle of the second pair at position 1 belongs to.
@@ -100,7 +134,7 @@ impl Guesses<'_> {
         if length < 2
             || own.dim < 4
             || own.dim > width
-            || self.input.rows.first().is_some_and(|row| row.mask.contains(&false))
+            || self.known.input.rows.first().is_some_and(|row| row.mask.contains(&false))
         {
             return None;
         }
@@ -110,7 +144,7 @@ impl Guesses<'_> {
             x * x + y * y
         };
         let head = (0..heads).max_by(|a, b| size(a).total_cmp(&size(b)))?;
-        let ((x, y), (u, v)) = (pair(&before, (heads + head) * width), pair(self.theirs, (heads + head) * width));
+        let ((x, y), (u, v)) = (pair(&before, (heads + head) * width), pair(self.theirs()?, (heads + head) * width));
         let angle = (x * v - y * u).atan2(x * u + y * v);
         let base = angle.powf(-(own.dim as f64) / 2.0);
         // Configurations have round numbers.
@@ -126,13 +160,12 @@ impl Guesses<'_> {
 
     /// Of scores: the factor, the cap, biases by position, and what is masked.
     pub(super) fn of_scores(&self, scale: f64, softcap: Option<f64>, reach: Option<usize>) -> Option<String> {
-        let with = |scale, softcap| Op { kernel: Kernel::Scores { scale, softcap, reach }, ..self.op.clone() };
-        let tried = |op: &Op| self.run(op, self.inputs, self.context).is_some_and(|guess| self.explains(&guess));
-        if softcap.is_some() && tried(&with(scale, None)) {
+        let tried = |scale, softcap| self.as_kernel(&Kernel::Scores { scale, softcap, reach });
+        if softcap.is_some() && tried(scale, None) {
             return Some("scores are not capped there".into());
         }
         let head = self.inputs[0].shape().last().copied().unwrap_or(1) as f64;
-        let width = self.spec.d_model as f64;
+        let width = self.known.spec.d_model as f64;
         let scales = [
             (1.0, "not scaled".to_string()),
             (scale * scale, "scaled twice".into()),
@@ -141,16 +174,16 @@ impl Guesses<'_> {
             (width.powf(-0.5), "divided by the root of the model's width".into()),
         ];
         for (other, words) in scales {
-            if (other - scale).abs() > 1e-9 && tried(&with(other, softcap)) {
+            if (other - scale).abs() > 1e-9 && tried(other, softcap) {
                 return Some(format!("scores are {words} there"));
             }
         }
         for cap in [20.0, 30.0, 50.0] {
-            if softcap != Some(cap) && tried(&with(scale, Some(cap))) {
+            if softcap != Some(cap) && tried(scale, Some(cap)) {
                 return Some(format!("scores are capped at {cap} there"));
             }
         }
-        if self.in_context(&self.context.without_bias()) {
+        if self.in_context(&self.known.context.without_bias()) {
             return Some("scores have no bias by position there".into());
         }
         for by in SHIFTS {
@@ -158,45 +191,67 @@ impl Guesses<'_> {
                 return Some(format!("positions are {} there", moved(by)));
             }
         }
-        self.of_keys(self.op).or_else(|| self.of_mask())
+        self.of_keys().or_else(|| self.of_mask(reach))
     }
 
     /// Key/value heads that are repeated for the queries one after the other, not each in turn.
-    pub(super) fn of_keys(&self, op: &Op) -> Option<String> {
+    pub(super) fn of_keys(&self) -> Option<String> {
         let [_, _, heads, width] = *self.inputs[1].shape() else { return None };
-        let queries = self.spec.n_heads;
+        let queries = self.known.spec.n_heads;
         if heads < 2 || queries == heads || !queries.is_multiple_of(heads) {
             return None;
         }
-        let data = self.inputs[1].read_f32().ok()?;
-        let tiled: Vec<f32> = data
-            .chunks(heads * width)
-            .flat_map(|row| (0..queries).flat_map(|h| row[h % heads * width..(h % heads + 1) * width].to_vec()))
-            .collect();
-        let mut shape = self.inputs[1].shape().to_vec();
-        shape[2] = queries;
-        let tiled = Value::from_f32(tiled, &shape, &self.device()).with_axes(self.inputs[1].axes());
-        let inputs = [self.inputs[0].clone(), tiled];
-        let guess = self.run(op, &inputs, self.context)?;
-        self.explains(&guess)
-            .then(|| "key/value heads are repeated one after the other there (0, 1, 0, 1), not each in turn".into())
+        let tiled = |value: &Value| -> Option<Value> {
+            let data = value.read_f32().ok()?;
+            let repeated = |row: &[f32]| -> Vec<f32> {
+                (0..queries).flat_map(|h| row[h % heads * width..(h % heads + 1) * width].to_vec()).collect()
+            };
+            let mut shape = value.shape().to_vec();
+            shape[2] = queries;
+            let tiled = data.chunks(heads * width).flat_map(repeated).collect();
+            Some(Value::from_f32(tiled, &shape, &value.device()).with_axes(value.axes()))
+        };
+        let ops = &self.known.stretch.program().ops;
+        let reads = |number: usize| matches!(ops[number].kernel, Kernel::Scores { .. } | Kernel::Mix);
+        let tried = self.known.explains(&reads, &|_, op, inputs| {
+            let inputs = [inputs[0].clone(), tiled(&inputs[1])?];
+            Some(execute(op, &inputs, self.known.weights, self.known.context))
+        });
+        tried.then(|| "key/value heads are repeated one after the other there (0, 1, 0, 1), not each in turn".into())
     }
 
-    /// What is masked, as their numbers say: tried on scores without a mask.
-    pub(super) fn of_mask(&self) -> Option<String> {
+    /// Whether the stretch ends in the softmax of these scores.
+    fn ends_in_pattern(&self) -> bool {
+        let last = &self.known.stretch.program().ops[self.known.stretch.last()];
+        matches!(last.kernel, Kernel::Pattern { .. }) && last.inputs == [self.number]
+    }
+
+    /// What is masked: as their numbers say where these are scores or a pattern, else the usual mistakes. Tried on scores without a mask.
+    fn of_mask(&self, reach: Option<usize>) -> Option<String> {
         let length = *self.shape.last()?;
-        let seen = Seen::of(self.theirs, length)?;
-        let mut spec = self.spec.clone();
+        let mut spec = self.known.spec.clone();
         spec.attention.causal = false;
         spec.layers.iter_mut().for_each(|layer| layer.reach = None);
-        let open = Context::new(&spec, self.input, 0..self.input.length(), &self.device());
-        let guess = self.run(self.op, self.inputs, &open)?;
-        let masked = |(i, x): (usize, f64)| match seen.has(i / length % length, i % length) {
-            true => x,
-            false => f64::NEG_INFINITY,
+        let open = Context::new(&spec, self.known.input, 0..self.known.input.length(), &self.device());
+        let guess = self.run_in(self.op, &self.inputs, &open)?;
+        let all = length as i64 - 1;
+        let candidates = match (self.theirs(), self.ends_in_pattern()) {
+            (Some(scores), _) => vec![Seen::of(scores, length, &|x| x <= MASKED)?],
+            (None, true) => vec![Seen::of(self.known.theirs, length, &|x| x == 0.0)?],
+            (None, false) => {
+                let own = reach.map_or(all, |reach| reach as i64);
+                let ends = [own, own + 1, own - 1, all].into_iter();
+                ends.flat_map(|farthest| [0, -1, 1, -all].map(|nearest| Seen { nearest, farthest })).collect()
+            }
         };
-        let guess: Vec<f64> = guess.into_iter().enumerate().map(masked).collect();
-        self.explains(&guess).then(|| seen.words(length))
+        candidates.into_iter().find_map(|seen| {
+            let masked = |(i, x): (usize, &f64)| match seen.has(i / length % length, i % length) {
+                true => *x,
+                false => f64::NEG_INFINITY,
+            };
+            let guess: Vec<f64> = guess.iter().enumerate().map(masked).collect();
+            self.explains(&guess).then(|| seen.words(length))
+        })
     }
 }
 

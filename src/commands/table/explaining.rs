@@ -169,16 +169,18 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         name: "bisect",
-        usage: "bisect SIDE [-prefix TEXT] [-all] [-fail]",
+        usage: "bisect SIDE [-prefix TEXT] [-first] [-all] [-fail]",
         about: "say which op introduces a difference from a branch, another model, a dump or a file, and why, as far as a guess explains it",
         help: "Every op is run with the other side's inputs: what differs then is introduced there, and not inherited. Where a file lacks \
                an input it is computed from those that it has. What is left in f64 on the CPU tells a fault from rounding: of two sides that \
-               run here it is the difference of their ops, of a file the distance from the exact value. Reasons are tried, not inferred: \
+               run here it is the difference of their ops, of a file the distance from the exact value. -first looks at a few blocks of a \
+               complete pass, halving what is left, and runs only the first that differs. Reasons are tried, not inferred: number of heads, \
                base, style, scaling, direction and width of rotations, positions, masks, scale and cap of scores, biases by position, repeated \
                key/value heads, eps, kind and gain of norms, activation, gate and up, order of queries, keys and values, fused layouts, heads, \
                biases, transposed or rounded weights, factors of embeddings and sums, pooling, cap, scale and tying of logits.",
         options: &[
             ("-prefix TEXT", "what the names in the file begin with"),
+            ("-first", "the first block that differs, found by halving"),
             ("-all", "every op; else those that introduce something"),
             ("-fail", "fail if anything is introduced, for scripts and CI"),
         ],
@@ -186,6 +188,7 @@ pub const COMMANDS: &[Command] = &[
             "run\nset param(\"L1.mlp.W_out\") *= 1.5\nbisect main",
             "run\nsave activations sound.safetensors\nset param(\"L2.attn.b_O\") = 1\nbisect sound.safetensors",
             "load tiny-gpt2 as other\nrun\nset param(\"L1.attn.W_V\") *= 0.5\nbisect other",
+            "run\nset param(\"L2.mlp.W_in\") *= 2\nbisect main -first",
         ],
         takes: Takes::Branch,
         run: bisect::run,

@@ -14,6 +14,8 @@ pub enum Change {
     Heads,
     /// Axes stood in another order.
     Turned,
+    /// The features are divided into another number of heads.
+    Divided,
 }
 
 impl Change {
@@ -24,6 +26,7 @@ impl Change {
             Change::Row => "a batch axis in the file was taken off",
             Change::Heads => "heads that lie side by side on one axis in the file were split",
             Change::Turned => "axes that stand in another order in the file were turned",
+            Change::Divided => "features are divided into another number of heads there: compared feature by feature",
         }
     }
 }
@@ -75,36 +78,48 @@ impl Part {
 pub fn fit(found: Found, wanted: &[usize], axes: &[Axis], row: usize) -> Result<Fitted, String> {
     let shown = found.shape.clone();
     let refused = || format!("{shown:?} in the file, {wanted:?} here");
-    let mut fitted = Fitted { found, changes: Vec::new() };
-    for exact in [true, false] {
-        let same = |length: usize, at: usize| wanted[at] == length || !exact && free(axes[at]);
-        if let Some(done) = laid(&fitted.found, wanted, axes, &same) {
-            fitted.found = done.0;
-            fitted.changes.extend(done.1);
-            return Ok(fitted);
-        }
-    }
     // A batch axis in front.
-    let rows = fitted.found.shape.first().copied().filter(|_| fitted.found.shape.len() > 1).ok_or_else(refused)?;
-    let row = if rows == 1 { 0 } else { row };
-    if row >= rows {
-        return Err(refused());
-    }
-    let each = fitted.found.data.len() / rows.max(1);
-    let alone = Found {
-        shape: fitted.found.shape[1..].to_vec(),
-        data: fitted.found.data[row * each..(row + 1) * each].to_vec(),
-    };
-    for exact in [true, false] {
-        let same = |length: usize, at: usize| wanted[at] == length || !exact && free(axes[at]);
-        if let Some(done) = laid(&alone, wanted, axes, &same) {
-            fitted.found = done.0;
-            fitted.changes.push(Change::Row);
-            fitted.changes.extend(done.1);
-            return Ok(fitted);
+    let rows = found.shape.first().copied().filter(|_| found.shape.len() > 1);
+    let alone = rows.and_then(|rows| {
+        let row = if rows == 1 { 0 } else { row };
+        let each = found.data.len() / rows.max(1);
+        let data = found.data.get(row * each..(row + 1) * each)?.to_vec();
+        Some(Found { shape: found.shape[1..].to_vec(), data })
+    });
+    let forms = [(Some(&found), None), (alone.as_ref(), Some(Change::Row))];
+    // Only what fits in no other way is divided into other heads.
+    for divide in [false, true] {
+        for (form, change) in &forms {
+            let Some(form) = form else { continue };
+            for exact in [true, false] {
+                let same = |length: usize, at: usize| wanted[at] == length || !exact && free(axes[at]);
+                let done = match divide {
+                    false => laid(form, wanted, axes, &same),
+                    true => divided_otherwise(form, wanted, axes, &same),
+                };
+                if let Some((found, last)) = done {
+                    return Ok(Fitted { found, changes: change.iter().copied().chain(last).collect() });
+                }
+            }
         }
     }
     Err(refused())
+}
+
+/// The tensor with its heads divided as here, behind positions or in front of them.
+fn divided_otherwise(
+    found: &Found,
+    wanted: &[usize],
+    axes: &[Axis],
+    same: Same<'_>,
+) -> Option<(Found, Option<Change>)> {
+    let [_, heads, width] = *wanted else { return None };
+    let in_front = Some(found).filter(|found| found.shape.len() == 3).map(|found| turned(found, &[1, 0, 2]));
+    let mut forms = [Some(found.clone()), in_front].into_iter().flatten();
+    forms.find_map(|form| {
+        let shape = super::divided(&form.shape, axes, [heads, width]).filter(|shape| same(shape[0], 0))?;
+        Some((Found { shape, data: form.data }, Some(Change::Divided)))
+    })
 }
 
 /// Whether an axis may be longer on one side.
@@ -134,8 +149,14 @@ fn laid(found: &Found, wanted: &[usize], axes: &[Axis], same: Same<'_>) -> Optio
     if found.shape.len() != wanted.len() || wanted.len() > 4 {
         return None;
     }
+    // Heads stand in front of their features in all code there is: what has it the other way round has other heads.
+    let of_heads = |order: &Vec<usize>| match axes.iter().position(|axis| *axis == Axis::Head) {
+        Some(head) if axes.get(head + 1) == Some(&Axis::Dim) => order[head] < order[head + 1],
+        _ => true,
+    };
     let fitting: Vec<Vec<usize>> = orders(wanted.len())
         .into_iter()
+        .filter(of_heads)
         .filter(|order| fits(&order.iter().map(|&axis| found.shape[axis]).collect::<Vec<_>>()))
         .collect();
     // Features stay last in all code there is; of several orders that remain nothing says which is meant.
@@ -200,6 +221,13 @@ mod tests {
         // As many positions as features: heads and positions change places, features stay last.
         let square = fit(found(&[4, 8, 8]), &[8, 4, 8], &HEADS, 0).unwrap();
         assert_eq!((square.changes, square.found.data[4 * 8]), (vec![Change::Turned], 8.0));
+        // Other heads of the same features, also with heads in front.
+        let other = fitted(&[1, 5, 8, 4]).unwrap();
+        assert_eq!((other.changes, other.found.shape), (vec![Change::Row, Change::Divided], vec![5, 4, 8]));
+        assert_eq!(other.found.data[33], 33.0);
+        let other = fitted(&[8, 5, 4]).unwrap();
+        // Feature 5 of position 1 is dim 1 of their head 1.
+        assert_eq!((other.changes, other.found.data[32 + 5]), (vec![Change::Divided], ((5 + 1) * 4 + 1) as f64));
         assert!(fitted(&[5, 4, 9]).is_err());
         assert!(fitted(&[7]).is_err());
     }

@@ -13,6 +13,7 @@ pub use tensors::Tensors;
 pub use together::Apart;
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -143,6 +144,19 @@ impl Session {
         }
     }
 
+    /// The sites that a dump has values of; none of what is computed here.
+    pub fn sites_of_dump(&self, side: &Side) -> Option<HashSet<String>> {
+        let dump = match side {
+            Side::Peer(peer) => match &self.peers[*peer].1 {
+                Peer::Dump(dump) => dump,
+                Peer::Model(_) => return None,
+            },
+            Side::File(dump) => dump,
+            Side::Branch(_) => return None,
+        };
+        Some(dump.sites().map(str::to_string).collect())
+    }
+
     /// Computes what is missing of a side, so that it can be compared with the current pass.
     ///
     /// # Errors
@@ -182,11 +196,24 @@ impl Session {
         Ok(())
     }
 
-    /// What a side has of a site in the current pass.
+    /// What a side has of a site in the current pass, to be compared with it: features that are divided into other heads there stand
+    /// as they do here.
     ///
     /// # Errors
     /// In words: what failed on a device, or is wrong with a file.
     pub fn value_of_side(&mut self, side: &Side, site: &str) -> Result<Has, String> {
+        let mut has = self.held_by_side(side, site)?;
+        if let (Has::Value(value), Some(op)) = (&mut has, self.run.program.op_of(site)) {
+            let op = &self.run.program.ops[op];
+            if let Some(shape) = divided(&value.shape, &op.axes[1..], [op.heads, op.width]) {
+                value.shape = shape;
+                value.changes.push(Change::Divided);
+            }
+        }
+        Ok(has)
+    }
+
+    fn held_by_side(&mut self, side: &Side, site: &str) -> Result<Has, String> {
         let row = self.focus.row;
         match side {
             Side::Branch(branch) => {
@@ -241,7 +268,7 @@ impl Session {
         let side = Side::Peer(peer);
         self.bring(&side, &mut |_, _, _| ())?;
         let name = self.side_name(&side);
-        match self.value_of_side(&side, site)? {
+        match self.held_by_side(&side, site)? {
             Has::Value(value) => {
                 let device = self.run.device();
                 let data = value.elements.double();
@@ -255,6 +282,14 @@ impl Session {
             Has::Nothing => Err(format!("{name} has no {site}")),
         }
     }
+}
+
+/// A shape whose features are divided into heads as they are here, if they are divided in another way.
+pub(super) fn divided(shape: &[usize], axes: &[Axis], here: [usize; 2]) -> Option<Vec<usize>> {
+    let (before, heads) = shape.split_at_checked(axes.len().checked_sub(2)?)?;
+    let of_heads = axes.ends_with(&[Axis::Head, Axis::Dim]) && shape.len() == axes.len();
+    let other = of_heads && heads != here && heads.iter().product::<usize>() == here.iter().product::<usize>();
+    other.then(|| [before, &here].concat())
 }
 
 fn of_row(value: &Value, row: usize) -> Result<SideValue, String> {

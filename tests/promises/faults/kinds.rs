@@ -46,14 +46,22 @@ fn rows(data: &[f32], shape: &[usize], order: impl Fn(usize) -> usize) -> Vec<f3
     (0..data.len()).map(|i| data[order(i / width) * width + i % width]).collect()
 }
 
+fn read_block(model: &Model, layer: usize, role: Role) -> Vec<f32> {
+    model.weights.get(WeightId::block(layer, role)).unwrap().whole().unwrap().read_f32().unwrap()
+}
+
 fn exchange(model: &mut Model, layer: usize, a: Role, b: Role) {
-    let read = |model: &Model, role| {
-        let whole = model.weights.get(WeightId::block(layer, role)).unwrap().whole().unwrap();
-        whole.read_f32().unwrap()
-    };
-    let (first, second) = (read(model, a), read(model, b));
+    let (first, second) = (read_block(model, layer, a), read_block(model, layer, b));
     of_block(model, layer, a, |_, _| second.clone());
     of_block(model, layer, b, |_, _| first.clone());
+}
+
+/// Twice as many heads, half as wide, with all that follows from their width.
+fn other_heads(model: &mut Model) {
+    let spec = &mut model.spec;
+    (spec.n_heads, spec.n_kv_heads, spec.head_dim) = (spec.n_heads * 2, spec.n_kv_heads * 2, spec.head_dim / 2);
+    spec.ropes.iter_mut().for_each(|rope| rope.dim /= 2);
+    spec.layers.iter_mut().for_each(|layer| layer.scale *= 2f64.sqrt());
 }
 
 /// The first and the last head in each other's place.
@@ -327,10 +335,8 @@ pub const FAULTS: &[Fault] = &[
         what: "queries, keys and values fused head by head",
         families: &["gpt2", "opt"],
         make: |m, layer| {
-            let read = |m: &Model, role| {
-                m.weights.get(WeightId::block(layer, role)).unwrap().whole().unwrap().read_f32().unwrap()
-            };
-            let (all, biases) = ([W_Q, W_K, W_V].map(|role| read(m, role)), [b_Q, b_K, b_V].map(|role| read(m, role)));
+            let all = [W_Q, W_K, W_V].map(|role| read_block(m, layer, role));
+            let biases = [b_Q, b_K, b_V].map(|role| read_block(m, layer, role));
             let (row, width) = (m.spec.d_model, m.spec.head_dim);
             for (index, (role, bias)) in [(W_Q, b_Q), (W_K, b_K), (W_V, b_V)].into_iter().enumerate() {
                 let feature = move |i: usize| (i / width * 3 + index) * width + i % width;
@@ -383,6 +389,36 @@ pub const FAULTS: &[Fault] = &[
         },
         site: "pooler.out|pooler.pre|pooled|logits",
         reason: "the position read is",
+    },
+    Fault {
+        what: "number of heads",
+        families: &["gpt2", "opt", "bert-seqcls", "llama-legacy", "qwen2", "mistral", "phi"],
+        make: |m, _| other_heads(m),
+        site: "blocks.0.attn.rot_q|blocks.0.attn.z",
+        reason: "heads of",
+    },
+    Fault {
+        what: "number of heads that are fused one by one",
+        families: &["gpt_neox", "bloom"],
+        make: |m, layer| {
+            let (row, width) = (m.spec.d_model, m.spec.head_dim);
+            let all = [W_Q, W_K, W_V].map(|role| read_block(m, layer, role));
+            let biases = [b_Q, b_K, b_V].map(|role| read_block(m, layer, role));
+            let half = width / 2;
+            for (index, (role, bias)) in [(W_Q, b_Q), (W_K, b_K), (W_V, b_V)].into_iter().enumerate() {
+                // Where feature `i` of a part of heads half as wide stands in heads as they are: part and feature.
+                let place = move |i: usize| {
+                    let fused = (i / half * 3 + index) * half + i % half;
+                    (fused / width % 3, fused / (3 * width) * width + fused % width)
+                };
+                of_block(m, layer, role, |data, _| {
+                    (0..data.len()).map(|i| all[place(i % row).0][i / row * row + place(i % row).1]).collect()
+                });
+                of_block(m, layer, bias, |data, _| (0..data.len()).map(|i| biases[place(i).0][place(i).1]).collect());
+            }
+        },
+        site: "blocks.*.attn.q",
+        reason: "heads of",
     },
     Fault {
         what: "order of query heads",

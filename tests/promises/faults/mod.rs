@@ -40,12 +40,17 @@ fn ran(name: &str, model: Model, device: &Device) -> Bench {
 }
 
 /// What bisecting a sound model against the values of another one finds.
-fn found(name: &str, mut other: Bench, folder: &Path) -> Vec<(String, String)> {
+fn found(name: &str, other: Bench, folder: &Path) -> Vec<(String, String)> {
+    found_by(name, other, folder, "", "")
+}
+
+/// The same if only some sites of the other one are known.
+fn found_by(name: &str, mut other: Bench, folder: &Path, sites: &str, options: &str) -> Vec<(String, String)> {
     let file = folder.join("other.safetensors");
-    other.run(&format!("save activations {}", file.display()));
+    other.run(&format!("save activations {} {sites}", file.display()));
     let cpu = Device::cpu();
     let mut sound = ran(name, model(name, &cpu), &cpu);
-    culprits(&sound.table(&format!("bisect {} -all", file.display())))
+    culprits(&sound.table(&format!("bisect {} -all {options}", file.display())))
 }
 
 /// A number that looks random, of a fault, a family and a seed.
@@ -87,6 +92,69 @@ fn seeded_faults_are_named_with_their_op_and_their_reason() {
     assert!(FAULTS.len() >= 20 && cases >= 100, "{} kinds, {cases} cases", FAULTS.len());
     assert!(sites * 100 >= cases * 95, "{sites} of {cases} sites:\n{}", missed.join("\n"));
     assert!(reasons * 100 >= cases * 80, "{reasons} of {cases} reasons:\n{}", missed.join("\n"));
+}
+
+/// The sites that the hooks of `tools/dump_hf.py` have values of, in a family.
+fn hooked(name: &str) -> Vec<String> {
+    let cpu = Device::cpu();
+    let bench = ran(name, model(name, &cpu), &cpu);
+    let file = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/dumps"));
+    let session = &bench.console.session;
+    let dump = session.open_dump(&file.join(format!("{name}.safetensors")), &Default::default()).unwrap();
+    dump.sites().map(str::to_string).collect()
+}
+
+/// Promise: what lies between the outputs of Python's modules is named too.
+#[test]
+fn faults_between_the_outputs_of_modules_are_named_with_their_reason() {
+    let (cases, sites, reasons, missed) = named_by(&hooked, "");
+    assert!(sites * 100 >= cases * 95, "{sites} of {cases} sites:\n{missed}");
+    assert!(reasons * 100 >= cases * 80, "{reasons} of {cases} reasons:\n{missed}");
+}
+
+/// Promise: where a file has the outputs of blocks alone, the block is found by halving, and the reason within it.
+#[test]
+fn faults_between_the_outputs_of_blocks_are_found_by_halving() {
+    let streams = |name: &str| -> Vec<String> {
+        let program = llmdbg::program::compile(&model(name, &Device::cpu()).spec);
+        let known = |site: &&String| site.ends_with("resid_post") || !site.contains('.');
+        program.sites().iter().filter(known).cloned().collect()
+    };
+    let (cases, sites, reasons, missed) = named_by(&streams, "-first");
+    assert!(sites * 100 >= cases * 95, "{sites} of {cases} sites:\n{missed}");
+    assert!(reasons * 100 >= cases * 80, "{reasons} of {cases} reasons:\n{missed}");
+}
+
+/// Bisects every fault in one layer of each of its families, against the sites of a file that are `known`: cases, sites and reasons
+/// that were named, and a line for each that was not.
+fn named_by(known: &dyn Fn(&str) -> Vec<String>, options: &str) -> (usize, usize, usize, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let cpu = Device::cpu();
+    let (mut cases, mut sites, mut reasons) = (0, 0, 0);
+    let mut missed = Vec::new();
+    for (number, Fault { what, families, make, site, reason }) in FAULTS.iter().enumerate() {
+        for (family, name) in families.iter().enumerate() {
+            let mut faulty = model(name, &cpu);
+            let layer = chosen(number, family, 1, faulty.spec.n_layers);
+            make(&mut faulty, layer);
+            let known = known(name);
+            let other = ran(name, faulty, &cpu);
+            // What is known first behind the op.
+            let program = other.console.session.run.program.clone();
+            let wanted = site.replace('*', &layer.to_string());
+            let ops: Vec<usize> = wanted.split('|').filter_map(|site| program.op_of(site)).collect();
+            let shows = |op: &usize| (*op..program.ops.len()).find(|op| known.contains(&program.ops[*op].site));
+            let places: Vec<String> = ops.iter().filter_map(shows).map(|op| program.ops[op].site.clone()).collect();
+            let found = found_by(name, other, folder.path(), &known.join(" "), options);
+            let op = found.first().is_some_and(|first| places.contains(&first.0));
+            let why = found.first().is_some_and(|first| first.1.contains(reason));
+            (cases, sites, reasons) = (cases + 1, sites + usize::from(op), reasons + usize::from(op && why));
+            if !(op && why) {
+                missed.push(format!("{what}, {name}, layer {layer}: wanted {places:?}, {reason}; found {found:?}"));
+            }
+        }
+    }
+    (cases, sites, reasons, missed.join("\n"))
 }
 
 /// The families of the fixtures.
