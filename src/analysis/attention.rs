@@ -4,8 +4,10 @@
 //! `detect_head` (previous token, duplicate token, induction). A head that does what a mask says has a share near 1 where the
 //! mask has something in every row.
 
+use crate::debugger::params::head_results;
 use crate::debugger::{Mark, Progress, RunError, Session};
 use crate::tensor::ops::Slice;
+use crate::tensor::{TensorError, Value};
 
 /// Scores of one head on one text. Shares are between 0 and 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -31,6 +33,10 @@ pub struct Scores {
     pub largest: f64,
     /// Mean distance in tokens between query and key, weighted by attention.
     pub distance: f64,
+    /// Its share of the squared norm of what the heads of its block write; not of a pattern alone, NaN then.
+    pub output: f64,
+    /// The share of attention of one position to a token that was asked for; NaN without.
+    pub to: f64,
 }
 
 /// The text that a pattern belongs to.
@@ -51,7 +57,7 @@ pub struct Text<'a> {
 }
 
 impl Text<'_> {
-    fn sees(&self, q: usize, k: usize) -> bool {
+    pub(super) fn sees(&self, q: usize, k: usize) -> bool {
         self.real[k] && (!self.causal || k <= q) && self.reach.is_none_or(|reach| q.abs_diff(k) <= reach)
     }
 }
@@ -59,7 +65,7 @@ impl Text<'_> {
 /// Scores of a pattern `[Q, K]` in row-major order. Queries that are padding do not count.
 pub fn scores(pattern: &[f64], text: Text<'_>) -> Scores {
     let keys = text.ids.len();
-    let mut scores = Scores::default();
+    let mut scores = Scores { output: f64::NAN, to: f64::NAN, ..Scores::default() };
     let (mut queries, mut unsure) = (0usize, 0usize);
     let first = text.real.iter().position(|real| *real).unwrap_or(0);
     for (i, row) in pattern.chunks(keys.max(1)).enumerate() {
@@ -121,8 +127,8 @@ pub struct Metric {
     pub of: fn(&Scores) -> f64,
 }
 
-/// Every score.
-pub const METRICS: [Metric; 10] = [
+/// Every score; the last one is only there if a token was asked for.
+pub const METRICS: [Metric; 12] = [
     Metric { name: "previous", about: "share of attention to the token before", of: |s| s.previous },
     Metric { name: "next", about: "share to the token behind", of: |s| s.next },
     Metric { name: "first", about: "share to the first token", of: |s| s.first },
@@ -133,10 +139,23 @@ pub const METRICS: [Metric; 10] = [
     Metric { name: "entropy", about: "entropy beside that of uniform attention", of: |s| s.entropy },
     Metric { name: "largest", about: "largest weight, mean over queries", of: |s| s.largest },
     Metric { name: "distance", about: "mean distance in tokens", of: |s| s.distance },
+    Metric {
+        name: "output",
+        about: "share of the squared norm of what the heads of its block write",
+        of: |s| s.output,
+    },
+    Metric { name: "to", about: "share of one position to the token asked for with -to", of: |s| s.to },
 ];
 
+/// A head that writes less than this share of its block's heads does nothing.
+const DEAD: f64 = 1e-4;
+
+/// Positions whose results are computed at once: those of all heads are as wide as the model, each.
+const CHUNK: usize = 64;
+
 /// What a head is called for its scores, and the threshold it is over. The first that holds counts.
-pub const KINDS: [(&str, fn(&Scores) -> bool, &str); 8] = [
+pub const KINDS: [(&str, fn(&Scores) -> bool, &str); 9] = [
+    ("dead", |s| s.output < DEAD, "output < 1e-4"),
     ("previous", |s| s.previous > 0.5, "previous > 0.5"),
     ("next", |s| s.next > 0.5, "next > 0.5"),
     ("induction", |s| s.induction > 0.3, "induction > 0.3"),
@@ -152,6 +171,23 @@ pub fn kind(scores: &Scores) -> Option<&'static str> {
     KINDS.iter().find(|(_, holds, _)| holds(scores)).map(|(name, _, _)| *name)
 }
 
+/// What the head of a pattern `[Q, K]` of the current pass is called, by its pattern alone.
+///
+/// # Errors
+/// If the pattern cannot be read.
+pub fn kind_in(session: &Session, site: &str, pattern: &Value) -> Result<Option<&'static str>, TensorError> {
+    let run = &session.run;
+    let span = run.branch().span(run.pass);
+    let Some(row) = run.branch().text().rows.get(session.focus.row) else { return Ok(None) };
+    let tokenizer = run.model.tokenizer.as_ref();
+    let ids = &row.ids[..span.end];
+    let special: Vec<bool> = ids.iter().map(|id| tokenizer.is_some_and(|known| known.is_special(*id))).collect();
+    let layer = run.program.op_of(site).and_then(|op| run.program.ops[op].layer);
+    let (causal, reach) = (run.model.spec.attention.causal, layer.and_then(|layer| run.model.spec.layers[layer].reach));
+    let text = Text { ids, real: &row.mask[..span.end], special: &special, start: span.start, causal, reach };
+    Ok(kind(&scores(&pattern.read_f64()?, text)))
+}
+
 /// One head and its scores.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Scored {
@@ -163,11 +199,25 @@ pub struct Scored {
     pub scores: Scores,
 }
 
+/// A token, and the position that may look at it; the last one without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Toward {
+    /// Its number.
+    pub id: u32,
+    /// The query.
+    pub pos: Option<usize>,
+}
+
 /// Scores of the heads of these layers, of all if there are none, in the current pass of the focused row, as far as it has come.
 ///
 /// # Errors
 /// If the device fails.
-pub fn of_session(session: &mut Session, layers: &[usize], told: Progress<'_>) -> Result<Vec<Scored>, RunError> {
+pub fn of_session(
+    session: &mut Session,
+    layers: &[usize],
+    toward: Option<Toward>,
+    told: Progress<'_>,
+) -> Result<Vec<Scored>, RunError> {
     let program = session.run.program.clone();
     let span = session.run.branch().span(session.run.pass);
     let row = session.focus.row;
@@ -189,12 +239,76 @@ pub fn of_session(session: &mut Session, layers: &[usize], told: Progress<'_>) -
         };
         let reach = session.run.model.spec.layers[layer].reach;
         let text = Text { ids: &ids, real: &real, special: &special, start: span.start, causal, reach };
+        let written = written(session, layer, &real[span.clone()])?;
         for head in 0..pattern.shape()[1] {
             let data = pattern.slice(&[Slice::At(row), Slice::At(head)])?.read_f64()?;
-            found.push(Scored { layer, head, scores: scores(&data, text) });
+            let mut scores = scores(&data, text);
+            scores.output = written.get(head).copied().unwrap_or(f64::NAN);
+            if let Some(Toward { id, pos }) = toward {
+                let last = real.iter().rposition(|real| *real).unwrap_or(0);
+                let query = pos.unwrap_or(last).checked_sub(span.start);
+                let row = query.and_then(|query| data.chunks(ids.len().max(1)).nth(query)).unwrap_or(&[]);
+                scores.to = row.iter().zip(&ids).filter(|(_, key)| **key == id).map(|(share, _)| share).sum();
+            }
+            found.push(Scored { layer, head, scores });
         }
     }
     Ok(found)
+}
+
+/// Means over texts, each of which has a list of the same heads.
+pub fn averaged(texts: &[Vec<Scored>]) -> Vec<Scored> {
+    let Some(first) = texts.first() else { return Vec::new() };
+    let mean = |at: usize, of: &dyn Fn(&Scores) -> f64| {
+        texts.iter().map(|text| of(&text[at].scores)).sum::<f64>() / texts.len() as f64
+    };
+    let of_head = |(at, one): (usize, &Scored)| Scored {
+        scores: Scores {
+            previous: mean(at, &|s| s.previous),
+            next: mean(at, &|s| s.next),
+            first: mean(at, &|s| s.first),
+            duplicate: mean(at, &|s| s.duplicate),
+            induction: mean(at, &|s| s.induction),
+            own: mean(at, &|s| s.own),
+            separators: mean(at, &|s| s.separators),
+            entropy: mean(at, &|s| s.entropy),
+            largest: mean(at, &|s| s.largest),
+            distance: mean(at, &|s| s.distance),
+            output: mean(at, &|s| s.output),
+            to: mean(at, &|s| s.to),
+        },
+        ..*one
+    };
+    first.iter().enumerate().map(of_head).collect()
+}
+
+/// Each head's share of the squared norm of what the heads of a block write at real tokens; nothing if they have not written yet.
+fn written(session: &mut Session, layer: usize, real: &[bool]) -> Result<Vec<f64>, RunError> {
+    let Some(op) = session.run.program.op_of(&format!("blocks.{layer}.attn.z")) else { return Ok(Vec::new()) };
+    let z = match session.run.value_at(Mark { pass: session.run.pass, op }) {
+        Ok(z) => z,
+        Err(RunError::NotComputed { .. }) => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let row = session.focus.row;
+    let z = z.rows(row..row + 1); // [1, T, H, h]
+    let weights = session.run.branch().weights();
+    let layer = session.run.model.spec.weights_of(layer);
+    let (length, heads) = (z.shape()[1], z.shape()[2]);
+    let mut squares = vec![0.0; heads];
+    for from in (0..length).step_by(CHUNK) {
+        let end = (from + CHUNK).min(length);
+        let part = z.slice(&[Slice::All, Slice::Range { start: from, end, step: 1 }])?;
+        let results = head_results(&part, weights, layer)?; // [1, T, H, d]
+        let width = results.shape()[3];
+        for (i, result) in results.read_f32()?.chunks(width).enumerate() {
+            if real[from + i / heads] {
+                squares[i % heads] += result.iter().map(|x| f64::from(*x) * f64::from(*x)).sum::<f64>();
+            }
+        }
+    }
+    let all: f64 = squares.iter().sum();
+    Ok(squares.into_iter().map(|one| if all > 0.0 { one / all } else { 0.0 }).collect())
 }
 
 #[cfg(test)]

@@ -127,6 +127,14 @@ pub fn circuits(head: &HeadWeights, tables: Option<&(DMatrix<f64>, DMatrix<f64>)
     }
 }
 
+/// The cosine of what two heads move, `<OV_a, OV_b> / (|OV_a| |OV_b|)` with Frobenius' product: 1 if one writes what the other does
+/// wherever they look.
+pub fn likeness(a: &HeadWeights, b: &HeadWeights) -> f64 {
+    // tr((V_a O_a)^T V_b O_b) = tr((V_a^T V_b) (O_b O_a^T)).
+    let product = ((a.v.transpose() * &b.v) * (&b.o * a.o.transpose())).trace();
+    product / (product_norm(&a.v, &a.o) * product_norm(&b.v, &b.o))
+}
+
 fn eigenvalues(square: &DMatrix<f64>) -> Vec<(f64, f64)> {
     let mut found: Vec<Complex<f64>> = square.complex_eigenvalues().iter().copied().collect();
     found.sort_by(|a, b| b.norm().total_cmp(&a.norm()));

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::activations::silent;
 use super::attention::{Scored, of_session};
 use crate::debugger::{Mark, Progress, RunError, Session};
 use crate::program::Kernel;
@@ -18,9 +19,6 @@ pub struct Measured {
     /// The number.
     pub value: f64,
 }
-
-/// Magnitudes below this share of the largest count as silence of a neuron.
-const SILENT: f64 = 1e-6;
 
 /// A massive activation is at least this large, whatever the median.
 const MASSIVE: f64 = 100.0;
@@ -99,7 +97,7 @@ pub fn values(session: &mut Session, told: Progress<'_>) -> Result<Vec<Measured>
             }
         }
         if op.site.ends_with(".mlp.post") {
-            found.push(measured("neurons-dead", &op.site, silent(&value.read_f64()?, value.shape())));
+            found.push(measured("neurons-dead", &op.site, silent(&value.read_f64()?, op.width)));
         }
     }
     for layer in 1..program.n_layers() {
@@ -113,15 +111,6 @@ pub fn values(session: &mut Session, told: Progress<'_>) -> Result<Vec<Measured>
     Ok(found)
 }
 
-/// Share of the neurons `[T, M]` that are silent at every position.
-fn silent(data: &[f64], shape: &[usize]) -> f64 {
-    let width = shape.last().copied().unwrap_or(1).max(1);
-    let mut largest = vec![0.0f64; width];
-    data.iter().enumerate().for_each(|(i, x)| largest[i % width] = largest[i % width].max(x.abs()));
-    let most = largest.iter().copied().fold(0.0, f64::max);
-    largest.iter().filter(|x| **x <= SILENT * most).count() as f64 / width as f64
-}
-
 /// Every head of the current pass, in the focused row; nothing for texts too short to tell.
 ///
 /// # Errors
@@ -131,7 +120,7 @@ pub fn attention(session: &mut Session, told: Progress<'_>) -> Result<Vec<Measur
         return Ok(Vec::new());
     }
     let mut found = Vec::new();
-    for Scored { layer, head, scores } in of_session(session, &[], told)? {
+    for Scored { layer, head, scores } in of_session(session, &[], None, told)? {
         found.push(measured("head-uniform", format!("L{layer}H{head}"), scores.entropy));
         found.push(measured("head-concentrated", format!("L{layer}H{head}"), scores.largest));
     }
@@ -155,15 +144,4 @@ pub fn prediction(session: &mut Session) -> Result<Option<Measured>, RunError> {
     let logprobs = logits.log_softmax(0)?.read_f64()?;
     let entropy: f64 = -logprobs.iter().filter(|x| x.is_finite()).map(|x| x.exp() * x).sum::<f64>();
     Ok(Some(measured("prediction-flat", "logits", entropy / (logprobs.len() as f64).ln())))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_neuron_is_silent_if_it_is_so_everywhere() {
-        assert_eq!(silent(&[1.0, 0.0, 0.0, 0.0, 0.0, 2.0], &[2, 3]), 1.0 / 3.0);
-        assert_eq!(silent(&[0.0, 0.0], &[1, 2]), 1.0, "nothing at all is said");
-    }
 }

@@ -157,7 +157,7 @@ pub fn beside_bundled(session: &Session) -> Result<Option<Measured>, String> {
 
 /// The last value of a pass over another text, with the edits of the current branch.
 fn last(run: &Run, input: &Input) -> Result<Vec<f64>, String> {
-    let mut other = run.beside(std::slice::from_ref(input)).map_err(|error| error.to_string())?;
+    let mut other = run.beside(std::slice::from_ref(input), true).map_err(|error| error.to_string())?;
     let end = other.end_of(0);
     other.jump(0, end).map_err(|error| error.to_string())?;
     other.value(end.op - 1).map_err(|error| error.to_string())?.read_f64().map_err(|error| error.to_string())

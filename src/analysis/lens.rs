@@ -2,11 +2,15 @@
 //!
 //! `logits_l = W_U norm_final(resid_l) + b_U`, where the statistics of the norm are those of `resid_l`. The last point is the
 //! model's own output. For an encoder the head of masked tokens takes the place of norm and unembedding.
+//!
+//! A tuned lens (Belrose et al. 2023) puts `resid_l + resid_l A_l + b_l` in the place of what block `l` reads; `A` and `b` were trained for
+//! the model, and come from a file.
 
 use crate::debugger::{Mark, RunError, Session};
+use crate::model::tuned_lens::TunedLens;
 use crate::program::{Program, lens, lens_start};
-use crate::tensor::ops::Slice;
-use crate::tensor::{TensorError, Value};
+use crate::tensor::ops::{BinaryOp, Slice};
+use crate::tensor::{Device, TensorError, Value};
 
 /// Rows that are unembedded at once: logits are large.
 const CHUNK: usize = 64;
@@ -18,6 +22,28 @@ pub struct Point {
     pub name: String,
     /// The op whose output it is.
     pub op: usize,
+    /// The block that reads it; none of the states between attention and MLP, and of what the head reads.
+    pub read_by: Option<usize>,
+}
+
+/// The maps of a tuned lens on the device of a run: `A` `[d, d]` and `b` `[d]` by block.
+pub struct Tuned(Vec<(Value, Value)>);
+
+impl Tuned {
+    /// Uploads a lens.
+    pub fn new(lens: &TunedLens, device: &Device) -> Tuned {
+        let one = |translator: &crate::model::tuned_lens::Translator| {
+            let weight = Value::from_f32(translator.weight.clone(), &[lens.width, lens.width], device);
+            (weight, Value::from_f32(translator.bias.clone(), &[lens.width], device))
+        };
+        Tuned(lens.translators.iter().map(one).collect())
+    }
+
+    /// Hidden states `[N, d]` as the lens sees them.
+    fn seen(&self, point: &Point, states: &Value) -> Result<Value, TensorError> {
+        let Some((weight, bias)) = point.read_by.and_then(|layer| self.0.get(layer)) else { return Ok(states.clone()) };
+        states.binary(BinaryOp::Add, &states.matmul(weight)?)?.binary(BinaryOp::Add, bias)
+    }
 }
 
 /// The hidden states that a lens is put on, in the order of the program: what every block reads, and what the head reads;
@@ -29,11 +55,12 @@ pub fn points(program: &Program, middle: bool) -> Vec<Point> {
         let states: &[&str] = if middle { &["resid_pre", "resid_mid"] } else { &["resid_pre"] };
         for state in states {
             if let Some(op) = program.op_of(&format!("blocks.{layer}.{state}")) {
-                found.push(Point { name: format!("L{layer}.{state}"), op });
+                let read_by = (*state == "resid_pre").then_some(layer);
+                found.push(Point { name: format!("L{layer}.{state}"), op, read_by });
             }
         }
     }
-    found.extend(program.ops[head].inputs.first().map(|&op| Point { name: "final".into(), op }));
+    found.extend(program.ops[head].inputs.first().map(|&op| Point { name: "final".into(), op, read_by: None }));
     found
 }
 
@@ -80,13 +107,18 @@ impl Reading {
 ///
 /// # Errors
 /// If a value cannot be had, or the device fails.
-pub fn trajectory(session: &mut Session, pos: usize, points: &[Point]) -> Result<Vec<Reading>, RunError> {
+pub fn trajectory(
+    session: &mut Session,
+    pos: usize,
+    points: &[Point],
+    tuned: Option<&Tuned>,
+) -> Result<Vec<Reading>, RunError> {
     let pass = session.run.branch().pass_of(pos);
     let at = pos - session.run.branch().span(pass).start;
     let mut found = Vec::new();
     for point in points {
         let Some(state) = state(session, pass, point.op)? else { break };
-        let logprobs = read(session, pass, &state.rows(at..at + 1))?.remove(0);
+        let logprobs = read(session, pass, &seen(tuned, point, &state.rows(at..at + 1))?)?.remove(0);
         found.push(Reading { name: point.name.clone(), logprobs });
     }
     Ok(found)
@@ -100,6 +132,7 @@ pub fn trajectory(session: &mut Session, pos: usize, points: &[Point]) -> Result
 pub fn everywhere(
     session: &mut Session,
     points: &[Point],
+    tuned: Option<&Tuned>,
     told: &mut dyn FnMut(u64, u64),
     each: &mut dyn FnMut(usize, usize, &[f64]),
 ) -> Result<usize, RunError> {
@@ -111,12 +144,16 @@ pub fn everywhere(
         let count = state.shape()[0];
         for from in (0..count).step_by(CHUNK) {
             let rows = from..(from + CHUNK).min(count);
-            for (i, logprobs) in rows.clone().zip(read(session, pass, &state.rows(rows))?) {
+            for (i, logprobs) in rows.clone().zip(read(session, pass, &seen(tuned, point, &state.rows(rows))?)?) {
                 each(number, start + i, &logprobs);
             }
         }
     }
     Ok(points.len())
+}
+
+fn seen(tuned: Option<&Tuned>, point: &Point, states: &Value) -> Result<Value, TensorError> {
+    tuned.map_or_else(|| Ok(states.clone()), |tuned| tuned.seen(point, states))
 }
 
 /// A hidden state of the focused row `[T, d]`; none if the pass has not come to it.

@@ -1,5 +1,7 @@
 //! Questions asked of runs. Nothing here changes a run.
 
+pub mod activations;
+pub mod alike;
 pub mod attention;
 pub mod attribution;
 pub mod bisect;

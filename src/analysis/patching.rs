@@ -1,23 +1,14 @@
 //! Activation patching: a value of one run put into another, place by place, and how much of a number comes back
 //! (Vig et al. 2020; Meng et al. 2022). The fast approximation is attribution patching, `sum(grad (a_clean - a_here))` (Nanda 2023).
 
+use std::sync::atomic::Ordering;
+
 use super::attribution::{Probe, Unexplained};
 use crate::debugger::{Mark, Session};
 use crate::lang::Expr;
+use crate::program::Program;
 use crate::tensor::ops::Slice;
-
-/// What is put in at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
-    /// A position.
-    Position,
-    /// A head, at every position.
-    Head,
-    /// A feature of the last axis, at every position: a neuron.
-    Neuron,
-    /// All of it.
-    Whole,
-}
+use crate::tensor::{Axis, Value};
 
 /// What is put in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,63 +21,149 @@ pub enum Source {
     Mean,
 }
 
-/// A number for each place: by layer, then by position or head.
+/// Where values are put in, one place after the other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Places {
+    /// Ops with the same axes, each with its block.
+    pub sites: Vec<(Option<usize>, usize)>,
+    /// The axes that places are entries of, all of one entry at once: heads, positions, neurons. None is the whole value.
+    pub over: Vec<Axis>,
+}
+
+impl Places {
+    /// The same site of every block that has it.
+    pub fn of_blocks(program: &Program, site: &str, over: &[Axis]) -> Places {
+        let op = |layer: usize| program.op_of(&format!("blocks.{layer}.{site}"));
+        let sites = (0..program.n_layers()).filter_map(|layer| Some((Some(layer), op(layer)?))).collect();
+        Places { sites, over: over.to_vec() }
+    }
+}
+
+/// A number for each place: by site, then along the axes that places are entries of.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sweep {
-    /// The layers, in order.
-    pub layers: Vec<usize>,
-    /// Positions or heads.
-    pub width: usize,
-    /// The number with the other run's value there; of the approximation, what it comes to.
+    /// The ops that the number depends on, each with its block.
+    pub sites: Vec<(Option<usize>, usize)>,
+    /// The axes and how long they are.
+    pub over: Vec<(Axis, usize)>,
+    /// The number with the other value there; of the approximation, what it comes to.
     pub numbers: Vec<f64>,
     /// The number without any.
     pub here: f64,
 }
 
-/// Puts the value that `site` has in another branch into the current one, one layer and part at a time, and evaluates `expr` each time.
+impl Sweep {
+    /// Places of one site.
+    pub fn width(&self) -> usize {
+        self.over.iter().map(|(_, length)| length).product()
+    }
+}
+
+/// Puts another value into the current run, one place at a time, and evaluates `expr` each time. `done` is what an interrupted sweep of
+/// the same places has found so far, and grows with each place.
 ///
 /// # Errors
-/// If the number cannot be had, or the two branches have texts of different lengths.
+/// If the number cannot be had, the two branches have texts of different lengths, or the user interrupts.
 pub fn sweep(
     session: &mut Session,
     expr: &Expr,
-    site: &str,
+    places: &Places,
     source: Source,
-    part: Part,
-    approximate: bool,
+    done: &mut Vec<f64>,
     told: &mut dyn FnMut(u64, u64),
+) -> Result<Sweep, Unexplained> {
+    walk(session, expr, places, source, &mut |probe, here, clean, parts, (before, all)| {
+        let interrupt = probe.interrupt();
+        let stopped = |done: usize| {
+            let why = format!("interrupted after {done} of {all} places: the same command goes on from there");
+            Unexplained::Because(why)
+        };
+        while done.len() < before + parts.count {
+            told(done.len() as u64, all as u64);
+            if interrupt.load(Ordering::SeqCst) {
+                return Err(stopped(done.len()));
+            }
+            let from = done.len() - before;
+            let points: Vec<Vec<f32>> =
+                (from..(from + probe.batch()).min(parts.count)).map(|which| parts.mixed(here, clean, which)).collect();
+            match probe.numbers(&points, &mut |_, _| ()) {
+                Ok(numbers) => done.extend(numbers),
+                Err(_) if interrupt.load(Ordering::SeqCst) => return Err(stopped(done.len())),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(done[before..before + parts.count].to_vec())
+    })
+}
+
+/// What a sweep comes to by first order, from one gradient for each site.
+///
+/// # Errors
+/// If the number or its gradient cannot be had, or the two branches have texts of different lengths.
+pub fn approximate(
+    session: &mut Session,
+    expr: &Expr,
+    places: &Places,
+    source: Source,
+    told: &mut dyn FnMut(u64, u64),
+) -> Result<Sweep, Unexplained> {
+    walk(session, expr, places, source, &mut |probe, here, clean, parts, (before, all)| {
+        told(before as u64, all as u64);
+        let at = probe.at;
+        let point = probe.gradients(std::slice::from_ref(here), at, &mut |_, _| ())?.remove(0);
+        let mut moved = vec![0.0; parts.count];
+        for (i, (g, (a, b))) in point.gradient.iter().zip(clean.iter().zip(here)).enumerate() {
+            moved[parts.of[i] as usize] += f64::from(*g) * (f64::from(*a) - f64::from(*b));
+        }
+        Ok(moved.into_iter().map(|change| point.number + change).collect())
+    })
+}
+
+/// The place that each element of a value belongs to.
+struct Parts {
+    of: Vec<u32>,
+    count: usize,
+}
+
+impl Parts {
+    fn new(shape: &[usize], over: &[usize]) -> Parts {
+        let stride = |axis: usize| shape[axis + 1..].iter().product::<usize>();
+        let of = |i: usize| over.iter().fold(0, |part, &axis| part * shape[axis] + i / stride(axis) % shape[axis]);
+        let all: usize = shape.iter().product();
+        Parts { of: (0..all).map(|i| of(i) as u32).collect(), count: over.iter().map(|&axis| shape[axis]).product() }
+    }
+
+    /// One value, with another one's elements of a place.
+    fn mixed(&self, here: &[f32], clean: &[f32], which: usize) -> Vec<f32> {
+        let both = here.iter().zip(clean).zip(&self.of);
+        both.map(|((a, b), part)| if *part as usize == which { *b } else { *a }).collect()
+    }
+}
+
+/// Finds the number for each place of a site, of which so many places stand before, of so many in all.
+type OfSite<'a> =
+    &'a mut dyn FnMut(&mut Probe<'_>, &Vec<f32>, &[f32], &Parts, (usize, usize)) -> Result<Vec<f64>, Unexplained>;
+
+fn walk(
+    session: &mut Session,
+    expr: &Expr,
+    places: &Places,
+    source: Source,
+    of_site: OfSite<'_>,
 ) -> Result<Sweep, Unexplained> {
     let program = session.run.program.clone();
     let row = session.focus.row;
-    let ops: Vec<(usize, usize)> = (0..program.n_layers())
-        .filter_map(|layer| Some((layer, program.op_of(&format!("blocks.{layer}.{site}"))?)))
-        .collect();
-    let mut found = Sweep { layers: Vec::new(), width: 0, numbers: Vec::new(), here: f64::NAN };
-    for (number, (layer, op)) in ops.iter().enumerate() {
-        told(number as u64, ops.len() as u64);
-        let at = Mark { pass: 0, op: *op };
+    let mut found = Sweep { sites: Vec::new(), over: Vec::new(), numbers: Vec::new(), here: f64::NAN };
+    for &(layer, op) in &places.sites {
+        let at = Mark { pass: 0, op };
         let value = match source {
             Source::Branch(from) => session.run.value_in(from, at)?,
             Source::Zero | Source::Mean => session.run.value_at(at)?,
         };
         let value = value.slice(&[Slice::At(row)])?;
-        let shape = value.shape().to_vec();
-        let mut clean = value.read_f32()?;
-        match source {
-            Source::Branch(_) => {}
-            Source::Zero => clean.fill(0.0),
-            Source::Mean => {
-                let width = clean.len() / shape[0].max(1);
-                let means: Vec<f32> = (0..width)
-                    .map(|i| {
-                        (clean.iter().skip(i).step_by(width).map(|x| f64::from(*x)).sum::<f64>() / shape[0] as f64)
-                            as f32
-                    })
-                    .collect();
-                clean.iter_mut().enumerate().for_each(|(i, x)| *x = means[i % width]);
-            }
-        }
-        let mut probe = match Probe::new(session, expr, *op) {
+        let (site, shape, axes) = (&program.ops[op].site, value.shape().to_vec(), &program.ops[op].axes[1..]);
+        let clean = put_in(&value, source, site, axes)?;
+        let mut probe = match Probe::new(session, expr, op) {
             Ok(probe) => probe,
             // A block that comes after what was asked for brings nothing back.
             Err(Unexplained::Independent(_)) => continue,
@@ -96,43 +173,63 @@ pub fn sweep(
         if here.len() != clean.len() {
             return Err(Unexplained::Because("the two branches have texts of different lengths".into()));
         }
-        // Elements of a part: [T, d], or [T, H, h].
-        let row_size: usize = shape[1..].iter().product();
-        let head_size = shape.last().copied().unwrap_or(1);
-        let (width, part_of): (usize, Box<dyn Fn(usize) -> usize>) = match part {
-            Part::Position => (shape[0], Box::new(move |i| i / row_size)),
-            Part::Head => (row_size / head_size, Box::new(move |i| i % row_size / head_size)),
-            Part::Neuron => (head_size, Box::new(move |i| i % head_size)),
-            Part::Whole => (1, Box::new(|_| 0)),
-        };
-        let mut numbers = Vec::with_capacity(width);
-        if approximate {
-            let point = probe.gradients(std::slice::from_ref(&here), *op, &mut |_, _| ())?.remove(0);
-            let mut moved = vec![0.0; width];
-            for (i, (g, (a, b))) in point.gradient.iter().zip(clean.iter().zip(&here)).enumerate() {
-                moved[part_of(i)] += f64::from(*g) * (f64::from(*a) - f64::from(*b));
-            }
-            found.here = probe.numbers(&[here], &mut |_, _| ())?[0];
-            numbers.extend(moved.iter().map(|change| found.here + change));
-        } else {
-            let mut points = vec![here.clone()];
-            points.extend((0..width).map(|which| {
-                here.iter()
-                    .zip(&clean)
-                    .enumerate()
-                    .map(|(i, (a, b))| if part_of(i) == which { *b } else { *a })
-                    .collect()
-            }));
-            let mut all = probe.numbers(&points, &mut |_, _| ())?;
-            found.here = all.remove(0);
-            numbers = all;
+        let over: Vec<usize> =
+            places.over.iter().filter_map(|axis| axes.iter().position(|known| known == axis)).collect();
+        let parts = Parts::new(&shape, &over);
+        let all = parts.count * places.sites.len();
+        if found.sites.is_empty() {
+            found.here = probe.numbers(std::slice::from_ref(&here), &mut |_, _| ())?[0];
         }
-        found.width = width;
-        found.layers.push(*layer);
+        let numbers = of_site(&mut probe, &here, &clean, &parts, (found.numbers.len(), all))?;
+        found.over = over.iter().map(|&axis| (axes[axis], shape[axis])).collect();
+        found.sites.push((layer, op));
         found.numbers.extend(numbers);
     }
-    match found.layers.is_empty() {
-        true => Err(Unexplained::Because(format!("no block has {site}, or the number depends on none"))),
-        false => Ok(found),
+    match (found.sites.is_empty(), places.sites.first()) {
+        (false, _) => Ok(found),
+        (true, Some((_, op))) => {
+            let site = &program.ops[*op].site;
+            Err(Unexplained::Because(format!("the number does not depend on {site}, nor on others of its name")))
+        }
+        (true, None) => Err(Unexplained::Because("there is no such site".into())),
+    }
+}
+
+/// The elements that are put in, of a value without a row axis.
+fn put_in(value: &Value, source: Source, site: &str, axes: &[Axis]) -> Result<Vec<f32>, Unexplained> {
+    let mut clean = value.read_f32()?;
+    match source {
+        Source::Branch(_) => {}
+        Source::Zero => clean.fill(0.0),
+        Source::Mean if axes.first() != Some(&Axis::Pos) => {
+            let why = format!("{site} has no mean over positions: zero, or the values of another branch");
+            return Err(Unexplained::Because(why));
+        }
+        Source::Mean => {
+            let length = value.shape()[0];
+            let width = clean.len() / length.max(1);
+            let mean = |i: usize| {
+                (clean.iter().skip(i).step_by(width).map(|x| f64::from(*x)).sum::<f64>() / length as f64) as f32
+            };
+            let means: Vec<f32> = (0..width).map(mean).collect();
+            clean.iter_mut().enumerate().for_each(|(i, x)| *x = means[i % width]);
+        }
+    }
+    Ok(clean)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn elements_belong_to_the_entries_of_the_axes_asked_for() {
+        let shape = [2, 3, 2];
+        assert_eq!(Parts::new(&shape, &[1]).of, [0, 0, 1, 1, 2, 2, 0, 0, 1, 1, 2, 2]);
+        assert_eq!(Parts::new(&shape, &[1, 0]).of, [0, 0, 2, 2, 4, 4, 1, 1, 3, 3, 5, 5]);
+        let whole = Parts::new(&shape, &[]);
+        assert_eq!((whole.count, whole.of), (1, vec![0; 12]));
+        let one = Parts::new(&[2, 2], &[0, 1]);
+        assert_eq!(one.mixed(&[1., 2., 3., 4.], &[9., 9., 9., 9.], 2), [1., 2., 9., 4.]);
     }
 }

@@ -27,6 +27,8 @@ pub struct Console {
     pub(super) highest_checkpoint: usize,
     /// The last attribution to positions: what is said of it, and each token's share.
     pub(super) attributed: Option<(String, Vec<(String, f64)>)>,
+    /// What an interrupted sweep of patches has found, and what it was of.
+    pub(super) swept: Option<(String, Vec<f64>)>,
     /// The table of the last `diff`.
     pub(super) compared: Option<Table>,
     /// Commands and what they answered, for tables and reports; the oldest are forgotten.
@@ -61,6 +63,7 @@ impl Console {
             displays: 0,
             highest_checkpoint: 0,
             attributed: None,
+            swept: None,
             compared: None,
             record: Vec::new(),
             notices: Vec::new(),

@@ -10,17 +10,19 @@ use super::fail::Fail;
 use super::table::Call;
 use super::tokenization;
 use crate::analysis::health::{self, Measured};
-use crate::analysis::{Recomputed, again, alone, inspect, recompute};
+use crate::analysis::{Recomputed, activations, again, alone, inspect, recompute, selftest};
 use crate::answer::numbers::significant;
 use crate::answer::{Answer, Cell, Table};
 use crate::debugger::RunScope;
 use crate::lang::eval::{Datum, evaluate};
-use crate::lang::words::{OptionSpec, take_options, words};
+use crate::lang::words::{OptionSpec, Word, take_options, words};
 use crate::lang::{LangError, parse_expr};
 use crate::tensor::ops::{Reduction, Slice};
 
-const OPTIONS: [OptionSpec; 3] = [
+const OPTIONS: [OptionSpec; 5] = [
     OptionSpec { name: "-deep", takes_value: false },
+    OptionSpec { name: "-device", takes_value: false },
+    OptionSpec { name: "-against", takes_value: true },
     OptionSpec { name: "-fail", takes_value: true },
     OptionSpec { name: "-all", takes_value: false },
 ];
@@ -90,7 +92,12 @@ impl Rule {
 
 static ALL: LazyLock<BTreeMap<String, Rule>> = LazyLock::new(|| toml::from_str(RULES).unwrap_or_default());
 
-/// `diagnose [-deep] [-all] [-fail SEVERITY]`.
+/// The limit of a rule; infinite of one that is not there.
+pub(super) fn limit(rule: &str) -> f64 {
+    ALL.get(rule).and_then(|rule| rule.above.or(rule.below)).unwrap_or(f64::INFINITY)
+}
+
+/// `diagnose [-deep] [-device] [-against FILE] [-all] [-fail SEVERITY]`.
 pub fn diagnose(console: &mut Console, call: Call<'_, '_>) -> Done {
     let (given, left) = take_options(words(call.args.rest, call.args.offset)?, &OPTIONS)?;
     if let Some(extra) = left.first() {
@@ -128,8 +135,21 @@ pub fn diagnose(console: &mut Console, call: Call<'_, '_>) -> Done {
     if has("-deep") {
         console.look_deeper(&mut found, &mut *told)?;
     }
-    let checked = found.len();
-    let (table, worst) = table(found, checked, has("-all"));
+    if has("-device") {
+        found.extend(console.device(&mut *told)?);
+    }
+    let mut checked = found.len();
+    let mut usual = None;
+    if let Some(file) = given.iter().find(|option| option.name == "-against").and_then(|option| option.value.as_ref()) {
+        let left_out;
+        (found, left_out) = console.beside_references(found, file, &mut *told)?;
+        checked = found.len() + left_out;
+        usual = Some(format!("left out, as on most texts of {}: {left_out} findings", file.text));
+    }
+    let (mut table, worst) = table(found, checked, has("-all"));
+    if let Some(usual) = usual {
+        table.title = format!("{}\n{usual}", table.title);
+    }
     if let (Some(fail), Some(worst)) = (fail, worst)
         && worst >= fail
     {
@@ -193,6 +213,60 @@ fn table(found: Vec<Measured>, checked: usize, all: bool) -> (Table, Option<Seve
 }
 
 impl Console {
+    /// Without the findings that are the same on most texts of a file, and with what is unlike them; how many were left out. Errors stay.
+    fn beside_references(
+        &mut self,
+        found: Vec<Measured>,
+        file: &Word,
+        told: crate::debugger::Progress<'_>,
+    ) -> Result<(Vec<Measured>, usize), Fail> {
+        let here = activations::blocks(&mut self.session, &mut *told)?;
+        let (count, unlike) = self.unlike(&here, file, &mut *told)?;
+        let finds = |one: &Measured| ALL.get(one.rule).is_some_and(|rule| rule.finds(one.value));
+        let mut seen: BTreeMap<(&str, String), usize> = BTreeMap::new();
+        self.over_references(file, told, &mut |console| {
+            let session = &mut console.session;
+            let mut all = health::values(session, &mut |_, _, _| ())?;
+            all.extend(health::attention(session, &mut |_, _, _| ())?);
+            all.extend(health::prediction(session)?);
+            for one in all.into_iter().filter(finds) {
+                *seen.entry((one.rule, one.at)).or_default() += 1;
+            }
+            Ok(())
+        })?;
+        let is_usual = |one: &Measured| {
+            let often = seen.get(&(one.rule, one.at.clone())).is_some_and(|times| 2 * times > count);
+            often && finds(one) && ALL.get(one.rule).is_some_and(|rule| rule.severity != Severity::Error)
+        };
+        let before = found.len();
+        let mut left: Vec<Measured> = found.into_iter().filter(|one| !is_usual(one)).collect();
+        let left_out = before - left.len();
+        left.extend(unlike.into_iter().map(|one| Measured {
+            rule: "unusual",
+            at: format!(
+                "{} of L{}: {}, usually {}",
+                one.name,
+                one.layer,
+                significant(one.here, 3),
+                significant(one.usual, 3)
+            ),
+            value: one.off,
+        }));
+        Ok((left, left_out))
+    }
+
+    /// The op that is furthest from what it is in 64 bits on the CPU, in units of what is allowed.
+    fn device(&mut self, told: crate::debugger::Progress<'_>) -> Result<Option<Measured>, Fail> {
+        let precision = self.session.run.branch().weights().precision();
+        let found = selftest::selftest(&mut self.session, told).map_err(Fail::because)?;
+        let worst = found.into_iter().next();
+        Ok(worst.map(|one| Measured {
+            rule: "device",
+            at: one.site,
+            value: one.relative / selftest::allowed(precision),
+        }))
+    }
+
     /// The loss in units of that of guessing; none where the model has none on this text.
     fn loss_beside_guessing(&mut self) -> Option<[Measured; 2]> {
         let expr = parse_expr("loss", 0).ok()?;
@@ -240,6 +314,17 @@ impl Console {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// No session of a sound program gives other bits for the same pass; that the rule speaks is shown by numbers.
+    #[test]
+    fn other_bits_and_a_wrong_device_are_errors() {
+        for (rule, sound, wrong) in [("determinism", 0.0, 1e-9), ("device", 0.9, 1.5), ("batch", 1e-5, 1e-3)] {
+            let of = |value: f64| vec![Measured { rule, at: "blocks.1.attn.z#0".into(), value }];
+            assert_eq!(table(of(sound), 1, false).1, None, "{rule}");
+            let (found, worst) = table(of(wrong), 1, false);
+            assert_eq!((worst, found.rows.len()), (Some(Severity::Error), 1), "{rule}");
+        }
+    }
 
     #[test]
     fn every_rule_has_one_limit_and_finds_what_lies_beyond_it() {

@@ -82,16 +82,17 @@ pub fn dla(console: &mut Console, call: Call<'_, '_>) -> Done {
     }
 }
 
-/// `explain [-target TOKEN [-foil TOKEN]] [-pos P]`.
+/// `explain [POS] [-target TOKEN [-foil TOKEN]]`.
 pub fn explain(console: &mut Console, call: Call<'_, '_>) -> Done {
     let (given, left) = take_options(words(call.args.rest, call.args.offset)?, &OPTIONS[..3])?;
-    if let Some(extra) = left.first() {
-        return Err(Fail::At(LangError::new("unexpected word", extra.span).help("explain -pos P -target TOKEN")));
+    if let Some(extra) = left.get(1) {
+        return Err(Fail::At(LangError::new("unexpected word", extra.span).help("explain POS -target TOKEN")));
     }
     let value = |name: &str| given.iter().find(|option| option.name == name).and_then(|option| option.value.clone());
-    let question = console.question(value("-pos"), value("-target"), value("-foil"))?;
+    let pos = left.first().cloned().or(value("-pos"));
+    let question = console.question(pos, value("-target"), value("-foil"))?;
     let states = points(&console.session.run.program, false);
-    let readings = trajectory(&mut console.session, question.pos, &states)?;
+    let readings = trajectory(&mut console.session, question.pos, &states, None)?;
     let found = direct(&mut console.session, question.pos, &question.wanted(), true)?;
     let mut rows = Vec::new();
     let mut row = |step: &str, at: String, what: String, share: Cell| {
@@ -244,7 +245,7 @@ impl Console {
                 let Some(end) = states.last() else {
                     return Err(Fail::because("the model predicts no tokens, so no logit can be explained"));
                 };
-                let readings = trajectory(&mut self.session, pos, std::slice::from_ref(end))?;
+                let readings = trajectory(&mut self.session, pos, std::slice::from_ref(end), None)?;
                 let last = readings.first().ok_or_else(|| {
                     Fail::because("the pass has not come to its logits: \"run\" or \"continue\" first")
                 })?;

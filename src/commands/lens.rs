@@ -1,9 +1,11 @@
 //! `lens`: what would be predicted from the residual stream of every block.
 
+use std::path::Path;
+
 use super::console::{Console, Done};
 use super::fail::Fail;
 use super::table::Call;
-use crate::analysis::lens::{Point, Reading, everywhere, points, trajectory};
+use crate::analysis::lens::{Point, Reading, Tuned, everywhere, points, trajectory};
 use crate::answer::numbers::significant;
 use crate::answer::text::quoted;
 use crate::answer::{Answer, Cell, MapView, Scale, Table};
@@ -11,9 +13,11 @@ use crate::debugger::RunScope;
 use crate::lang::eval::Scope;
 use crate::lang::words::{Given, OptionSpec, Word, parse_count, take_options, words};
 use crate::lang::{LangError, Span};
+use crate::model::tuned_lens;
 use crate::tensor::{Axis, Summary};
 
-const OPTIONS: [OptionSpec; 7] = [
+const OPTIONS: [OptionSpec; 8] = [
+    OptionSpec { name: "-tuned", takes_value: true },
     OptionSpec { name: "-target", takes_value: true },
     OptionSpec { name: "-foil", takes_value: true },
     OptionSpec { name: "-pos", takes_value: true },
@@ -26,13 +30,11 @@ const OPTIONS: [OptionSpec; 7] = [
 /// Tokens named in a row.
 const NAMED: usize = 3;
 
-/// `lens [-pos P] [-target TOKEN [-foil TOKEN]] [-top N] [-mid]`, `lens -grid`, `lens -map [-target TOKEN]`.
+/// `lens [SITES] [-pos P] [-target TOKEN [-foil TOKEN]] [-top N] [-mid]`, `lens -grid`, `lens -map [-target TOKEN]`; each with `-tuned FILE`.
 pub fn lens(console: &mut Console, call: Call<'_, '_>) -> Done {
     let (given, left) = take_options(words(call.args.rest, call.args.offset)?, &OPTIONS)?;
-    if let Some(extra) = left.first() {
-        return Err(Fail::At(LangError::new("unexpected word", extra.span).help("lens -target TOKEN -pos P")));
-    }
-    let points = points(&console.session.run.program, given.iter().any(|option| option.name == "-mid"));
+    let mid = given.iter().any(|option| option.name == "-mid");
+    let mut points = points(&console.session.run.program, mid);
     if points.is_empty() {
         return Err(Fail::because("lens needs a model that predicts tokens; this one has another head"));
     }
@@ -40,14 +42,28 @@ pub fn lens(console: &mut Console, call: Call<'_, '_>) -> Done {
         return Err(Fail::because("no pass has been started; use \"run\" or \"start\""));
     }
     let value = |name: &str| given.iter().find(|option| option.name == name).and_then(|option| option.value.clone());
+    if let Some(first) = left.first() {
+        if mid || value("-tuned").is_some() {
+            let error = LangError::new("a lens on sites is the logit lens, on these alone", first.span);
+            return Err(Fail::At(error.help("lens SITES, without -mid and -tuned")));
+        }
+        points = console.lens_points(&left, points)?;
+    }
     let target = value("-target").map(|word| console.token(&word)).transpose()?;
     let foil = value("-foil").map(|word| console.token(&word)).transpose()?;
     let has = |given: &[Given], name: &str| given.iter().any(|option| option.name == name);
+    let tuned = value("-tuned").map(|word| console.tuned(&word)).transpose()?;
+    if let (Some(option), true) = (given.iter().find(|option| option.name == "-mid"), tuned.is_some()) {
+        let error = LangError::new("a tuned lens has no map for the streams between attention and MLP", option.span);
+        return Err(Fail::At(error.help("lens -tuned FILE, without -mid")));
+    }
+    let kind = if tuned.is_some() { "tuned lens (derived)" } else { "logit lens (derived)" };
+    let seen = Seen { points: &points, tuned: tuned.as_ref(), kind };
     if has(&given, "-map") {
-        return map(console, &points, target, call.progress);
+        return map(console, &seen, target, call.progress);
     }
     if has(&given, "-grid") {
-        return grid(console, &points, call.progress);
+        return grid(console, &seen, call.progress);
     }
     let pos = match value("-pos") {
         Some(word) => console.position(&word)?,
@@ -57,7 +73,7 @@ pub fn lens(console: &mut Console, call: Call<'_, '_>) -> Done {
         Some(word) => parse_count(&word)? as usize,
         None => NAMED,
     };
-    let readings = trajectory(&mut console.session, pos, &points)?;
+    let readings = trajectory(&mut console.session, pos, &points, tuned.as_ref())?;
     let Some(last) = readings.last() else {
         return Err(Fail::because("nothing has been computed that a lens could be put on: step past the embedding"));
     };
@@ -68,7 +84,7 @@ pub fn lens(console: &mut Console, call: Call<'_, '_>) -> Done {
     columns.extend(foil.map(|_| "Over foil".to_string()));
     columns.extend(["Entropy".to_string(), if complete { "KL to final" } else { "KL to last" }.into()]);
     let mut title = format!(
-        "logit lens at pos {pos} {}: target {}",
+        "{kind} at pos {pos} {}: target {}",
         quoted(&console.name_of(Axis::Pos, pos)),
         quoted(&console.name_of(Axis::Vocab, target))
     );
@@ -79,6 +95,13 @@ pub fn lens(console: &mut Console, call: Call<'_, '_>) -> Done {
         title.push_str("; the pass has come no further");
     }
     Ok(Answer::Table(Table { title, columns, rows }))
+}
+
+/// What is looked at, and through what.
+struct Seen<'a> {
+    points: &'a [Point],
+    tuned: Option<&'a Tuned>,
+    kind: &'static str,
 }
 
 fn row(
@@ -109,12 +132,13 @@ fn row(
 }
 
 /// The likeliest token of every position at every point.
-fn grid(console: &mut Console, points: &[Point], told: crate::debugger::Progress<'_>) -> Done {
+fn grid(console: &mut Console, seen: &Seen<'_>, told: crate::debugger::Progress<'_>) -> Done {
+    let (points, tuned) = (seen.points, seen.tuned);
     let span = console.session.run.branch().span(console.session.run.pass);
     let mut cells = vec![vec![Cell::Empty; span.len()]; points.len()];
     let mut told = |done: u64, total: u64| told("lens", done, total);
     let mut best = vec![vec![0usize; span.len()]; points.len()];
-    let reached = everywhere(&mut console.session, points, &mut told, &mut |point, pos, logprobs| {
+    let reached = everywhere(&mut console.session, points, tuned, &mut told, &mut |point, pos, logprobs| {
         let likeliest = (0..logprobs.len()).max_by(|a, b| logprobs[*a].total_cmp(&logprobs[*b]).then(b.cmp(a)));
         best[point][pos - span.start] = likeliest.unwrap_or(0);
     })?;
@@ -130,12 +154,13 @@ fn grid(console: &mut Console, points: &[Point], told: crate::debugger::Progress
     });
     let mut columns = vec!["At".to_string()];
     columns.extend(span.map(|pos| format!("{pos} {}", console.name_of(Axis::Pos, pos).trim())));
-    let title = "logit lens: the likeliest next token at every position".to_string();
+    let title = format!("{}: the likeliest next token at every position", seen.kind);
     Ok(Answer::Table(Table { title, columns, rows: rows.collect() }))
 }
 
 /// The probability of the target, or of what the model predicts in the end, at every point and position.
-fn map(console: &mut Console, points: &[Point], target: Option<usize>, told: crate::debugger::Progress<'_>) -> Done {
+fn map(console: &mut Console, seen: &Seen<'_>, target: Option<usize>, told: crate::debugger::Progress<'_>) -> Done {
+    let (points, tuned) = (seen.points, seen.tuned);
     let span = console.session.run.branch().span(console.session.run.pass);
     let (rows, columns) = (points.len(), span.len());
     let targets: Vec<usize> = match target {
@@ -143,7 +168,7 @@ fn map(console: &mut Console, points: &[Point], target: Option<usize>, told: cra
         None => {
             let end = [points[rows - 1].clone()];
             let mut found = vec![0; columns];
-            let reached = everywhere(&mut console.session, &end, &mut |_, _| (), &mut |_, pos, logprobs| {
+            let reached = everywhere(&mut console.session, &end, tuned, &mut |_, _| (), &mut |_, pos, logprobs| {
                 let likeliest = (0..logprobs.len()).max_by(|a, b| logprobs[*a].total_cmp(&logprobs[*b]));
                 found[pos - span.start] = likeliest.unwrap_or(0);
             })?;
@@ -155,7 +180,7 @@ fn map(console: &mut Console, points: &[Point], target: Option<usize>, told: cra
     };
     let mut data = vec![f64::NAN; rows * columns];
     let mut told = |done: u64, total: u64| told("lens", done, total);
-    let reached = everywhere(&mut console.session, points, &mut told, &mut |point, pos, logprobs| {
+    let reached = everywhere(&mut console.session, points, tuned, &mut told, &mut |point, pos, logprobs| {
         data[point * columns + pos - span.start] = logprobs[targets[pos - span.start]].exp();
     })?;
     data.truncate(reached * columns);
@@ -164,7 +189,7 @@ fn map(console: &mut Console, points: &[Point], target: Option<usize>, told: cra
         None => "P(what is predicted in the end)".into(),
     };
     Ok(Answer::Map(MapView {
-        title: format!("logit lens: {what} by point and position"),
+        title: format!("{}: {what} by point and position", seen.kind),
         rows: reached,
         columns,
         summary: Summary::of_host(data.iter().copied(), &[reached, columns]),
@@ -179,6 +204,35 @@ fn map(console: &mut Console, points: &[Point], target: Option<usize>, told: cra
 }
 
 impl Console {
+    /// Sites that a lens is put on, and what the model predicts in the end.
+    fn lens_points(&self, sites: &[Word], all: Vec<Point>) -> Result<Vec<Point>, Fail> {
+        let (program, width) = (&self.session.run.program, self.session.run.model.spec.d_model);
+        let mut found = Vec::new();
+        for word in sites {
+            for site in self.sites_of(std::slice::from_ref(word))? {
+                let Some(op) = program.op_of(&site) else { continue };
+                if program.ops[op].axes[1..] != [Axis::Pos, Axis::Dim] || program.ops[op].width != width {
+                    let error =
+                        LangError::new(format!("{site} is no vector of the residual stream's width"), word.span);
+                    return Err(Fail::At(error.help("resid_mid, attn_out, mlp_out, or another site of [pos, dim]")));
+                }
+                let name = site.strip_prefix("blocks.").map_or(site.clone(), |rest| format!("L{rest}"));
+                found.push(Point { name, op, read_by: None });
+            }
+        }
+        found.extend(all.into_iter().next_back());
+        Ok(found)
+    }
+
+    /// The tuned lens of a file.
+    fn tuned(&self, word: &Word) -> Result<Tuned, Fail> {
+        let run = &self.session.run;
+        let (layers, width) = (run.model.spec.n_layers, run.model.spec.d_model);
+        let lens = tuned_lens::read(Path::new(&word.text), layers, width);
+        let lens = lens.map_err(|message| Fail::At(LangError::new(message, word.span)))?;
+        Ok(Tuned::new(&lens, run.device()))
+    }
+
     /// The position that a word names; negative ones count from the end.
     pub(super) fn position(&self, word: &Word) -> Result<usize, Fail> {
         let length = self.session.row_length();

@@ -4,6 +4,7 @@
 //! and the manual read it.
 
 mod ablate;
+mod activations;
 mod attr;
 mod backward;
 mod bisect;
@@ -48,6 +49,7 @@ mod snapshot;
 mod steering;
 mod stopview;
 mod table;
+mod texts;
 mod times;
 mod tokenization;
 mod tokens;

@@ -60,20 +60,12 @@ pub fn run(console: &mut Console, call: Call<'_, '_>) -> Done {
             (excited_in(&mut console.session, op, neuron)?, "this text".to_string())
         }
         Some(file) => {
-            let text = std::fs::read_to_string(&file.text)
-                .map_err(|error| Fail::because(format!("cannot read {}: {error}", file.text)))?;
-            let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
             let mut all = Vec::new();
-            for (number, line) in lines.iter().enumerate() {
-                (call.progress)("reading", number as u64, lines.len() as u64);
-                if console.session.interrupt.load(std::sync::atomic::Ordering::SeqCst) {
-                    return Err(Fail::because(format!("interrupted after {number} of {} lines", lines.len())));
-                }
-                let other = console.on_texts(&[line]);
-                let other = other.map_err(|why| Fail::because(format!("line {}: {why}", number + 1)))?;
-                all.extend(console.within(other, |console| excited_in(&mut console.session, op, neuron))?);
-            }
-            (all, format!("{} lines of {}", lines.len(), file.text))
+            let lines = console.over_texts(file, call.progress, &mut |console| {
+                all.extend(excited_in(&mut console.session, op, neuron)?);
+                Ok(())
+            })?;
+            (all, format!("{lines} lines of {}", file.text))
         }
     };
     if excited.is_empty() {

@@ -3,6 +3,7 @@
 use super::console::Console;
 use super::fail::Fail;
 use super::histogram;
+use crate::analysis::attention;
 use crate::answer::Scale;
 use crate::answer::numbers::short;
 use crate::answer::view::{Panel, PanelContent, PanelRequest, PanelView};
@@ -14,6 +15,9 @@ const TOP: usize = 40;
 
 /// Bins of a histogram at most.
 const BINS: usize = 32;
+
+/// Weights of attention whose heads are scored each time that they are shown.
+const SCORED: usize = 1 << 20;
 
 impl Console {
     /// Answers the value pane. Nothing changes.
@@ -92,11 +96,16 @@ impl Console {
         }
         let program = &self.session.run.program;
         let mut maps = Vec::new();
+        let name = program.ops[request.op].site.as_str();
         for head in 0..value.shape()[0] {
             let plane = value.slice(&[Slice::At(head)])?;
-            let name = program.ops[request.op].site.as_str();
+            let kind = match name.ends_with("attn.pattern") && value.count() <= SCORED {
+                true => attention::kind_in(&self.session, name, &plane)?,
+                false => None,
+            };
+            let title = kind.map_or_else(|| format!("head {head}"), |kind| format!("head {head} {kind}"));
             if let PanelContent::Heat { map, masked, .. } =
-                self.heat(&format!("head {head}"), value, &plane, name, request.cells, None, pos)?
+                self.heat(&title, value, &plane, name, request.cells, None, pos)?
             {
                 maps.push((map, masked));
             }

@@ -22,6 +22,7 @@ mod sentence;
 pub mod spec;
 pub mod text;
 pub mod tokenizer;
+pub mod tuned_lens;
 pub mod weights;
 
 pub use error::{InputError, LoadError};

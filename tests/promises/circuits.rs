@@ -9,10 +9,14 @@ use llmdbg::model::Input;
 use llmdbg::tensor::Device;
 use serde_json::Value;
 
-use crate::common::{Bench, model};
+use crate::common::{Bench, cell_text, model, table_row};
 
-fn reference() -> Value {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/interpretability/gpt2-transformer-lens.json");
+/// The models of which there is a reference: one with learned positions and layer norms, one with rotations, grouped keys and gates.
+const MODELS: [&str; 2] = ["gpt2", "llama"];
+
+fn reference(name: &str) -> Value {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/interpretability");
+    let file = folder.join(format!("{name}-transformer-lens.json"));
     serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap()
 }
 
@@ -20,12 +24,18 @@ fn ids(reference: &Value, name: &str) -> Vec<u32> {
     reference[name].as_array().unwrap().iter().map(|id| id.as_u64().unwrap() as u32).collect()
 }
 
-/// The corrupt text in front, the clean one in `main`.
-fn patched(reference: &Value, device: &Device) -> Bench {
-    let gpt2 = model("gpt2", device);
-    let input = Input::from_tokens(&gpt2, vec![ids(reference, "clean")]).unwrap();
-    let mut b = Bench::of("gpt2", gpt2, input, device, 1 << 30);
+/// The pass over some tokens.
+fn ran(name: &str, tokens: Vec<u32>, device: &Device) -> Bench {
+    let model = model(name, device);
+    let input = Input::from_tokens(&model, vec![tokens]).unwrap();
+    let mut b = Bench::of(name, model, input, device, 1 << 30);
     b.run("run");
+    b
+}
+
+/// The corrupt text in front, the clean one in `main`.
+fn patched(name: &str, reference: &Value, device: &Device) -> Bench {
+    let mut b = ran(name, ids(reference, "clean"), device);
     let corrupt = ids(reference, "corrupt");
     b.run(&format!("set tokens[2] = {}", corrupt[2]));
     if !b.console.session.run.at_end() {
@@ -57,43 +67,167 @@ const SHARE: f64 = 5e-5;
 
 #[test]
 fn sweeps_and_paths_bring_back_what_transformer_lens_says() {
-    let reference = reference();
-    let metric = format!("logit[{}] - logit[{}]", reference["target"], reference["foil"]);
-    let (clean, corrupt) =
-        (reference["metric"]["clean"].as_f64().unwrap(), reference["metric"]["corrupt"].as_f64().unwrap());
-    for device in [Device::cpu(), crate::common::vulkan()] {
-        let mut b = patched(&reference, &device);
-        assert!((b.number(&metric) - corrupt).abs() < 1e-5);
-        for (site, wanted) in reference["sweeps"].as_object().unwrap() {
-            let found = map(&mut b, &format!("patch main -metric \"{metric}\" -site {site}"));
-            let wanted: Vec<f64> = flat(wanted).iter().map(|x| (x - corrupt) / (clean - corrupt)).collect();
-            assert_eq!(found.data.len(), wanted.len(), "{site}");
-            for (i, (a, b)) in found.data.iter().zip(&wanted).enumerate() {
-                assert!((a - b).abs() < SHARE, "{site} {i}: {a} for {b} on {}", device.name());
+    for name in MODELS {
+        let reference = reference(name);
+        let metric = format!("logit[{}] - logit[{}]", reference["target"], reference["foil"]);
+        let (clean, corrupt) =
+            (reference["metric"]["clean"].as_f64().unwrap(), reference["metric"]["corrupt"].as_f64().unwrap());
+        let shares =
+            |numbers: &Value| -> Vec<f64> { flat(numbers).iter().map(|x| (x - corrupt) / (clean - corrupt)).collect() };
+        for device in [Device::cpu(), crate::common::vulkan()] {
+            let mut b = patched(name, &reference, &device);
+            assert!((b.number(&metric) - corrupt).abs() < 1e-5);
+            let mut same = |line: &str, wanted: &[f64]| {
+                let found = map(&mut b, line);
+                assert_eq!(found.data.len(), wanted.len(), "{name}: {line}");
+                for (i, (a, b)) in found.data.iter().zip(wanted).enumerate() {
+                    assert!((a - b).abs() < SHARE, "{name}: {line}: {i}: {a} for {b} on {}", device.name());
+                }
+            };
+            for (site, wanted) in reference["sweeps"].as_object().unwrap() {
+                same(&format!("patch main -metric \"{metric}\" -site {site}"), &shares(wanted));
             }
-        }
-        for (part, wanted) in reference["paths"].as_object().unwrap() {
-            // Senders by receivers.
-            let wanted: Vec<f64> = flat(wanted).iter().map(|x| (x - corrupt) / (clean - corrupt)).collect();
-            for receiver in 0..4 {
-                let found = map(&mut b, &format!("patch main -metric \"{metric}\" -to L1H{receiver}.{part}"));
-                for sender in 0..4 {
-                    let (a, b) = (found.data[sender], wanted[sender * 4 + receiver]);
-                    assert!(
-                        (a - b).abs() < SHARE,
-                        "L0H{sender} to L1H{receiver}.{part}: {a} for {b} on {}",
-                        device.name()
-                    );
+            let over = &reference["sweeps_over"];
+            same(
+                &format!("patch main -metric \"{metric}\" -site attn.z -over layer,head,pos"),
+                &shares(&over["attn.z"]),
+            );
+            same(
+                &format!("patch main -metric \"{metric}\" -site attn.pattern -over head,q"),
+                &shares(&over["attn.pattern"]),
+            );
+            // One block alone, by neuron: the fixture has the first of them.
+            for layer in 0..2 {
+                let line = format!("patch main -metric \"{metric}\" -site L{layer}.mlp.post -over neuron");
+                let found = map(&mut b, &line);
+                for (i, wanted) in shares(&over["mlp.post"][layer]).iter().enumerate() {
+                    assert!((found.data[i] - wanted).abs() < SHARE, "{name}: {line}: {i}");
+                }
+            }
+            for (part, wanted) in reference["paths"].as_object().unwrap() {
+                // Senders by receivers; of keys and values, those that query heads share.
+                let wanted = shares(wanted);
+                let receivers = wanted.len() / 4;
+                for receiver in 0..4 {
+                    let found = map(&mut b, &format!("patch main -metric \"{metric}\" -to L1H{receiver}.{part}"));
+                    for sender in 0..4 {
+                        let wanted = wanted[sender * receivers + receiver * receivers / 4];
+                        let found = found.data[sender];
+                        let what = format!("{name}: L0H{sender} to L1H{receiver}.{part}");
+                        assert!((found - wanted).abs() < SHARE, "{what}: {found} for {wanted} on {}", device.name());
+                    }
                 }
             }
         }
     }
 }
 
+/// The lens, direct logit attribution and scores of heads of the same library, by columns of our tables.
+#[test]
+fn lens_attribution_and_heads_are_those_of_transformer_lens() {
+    for name in MODELS {
+        let reference = reference(name);
+        let (target, foil) = (&reference["target"], &reference["foil"]);
+        let mut b = ran(name, ids(&reference, "clean"), &Device::cpu());
+        let table = b.table(&format!("lens -mid -target {target}"));
+        for (label, wanted) in reference["lens"].as_object().unwrap() {
+            let ours = match label.split_once('_').unwrap() {
+                ("final", _) => "final".to_string(),
+                (layer, part) => format!("L{layer}.resid_{part}"),
+            };
+            let row = table_row(&table, &ours);
+            let wanted = wanted.as_f64().unwrap();
+            // Log-probabilities of two passes in 32 bits.
+            assert!((number(&row[2]).ln() - wanted).abs() < 2e-5, "{name} {label}: {row:?} for {wanted}");
+            assert_eq!(row[3], Cell::Int(reference["lens_ranks"][label].as_i64().unwrap()), "{name} {label}");
+        }
+        let direct = &reference["direct"];
+        let table = b.table(&format!("dla -target {target} -foil {foil}"));
+        let shares: Vec<(String, f64)> =
+            table.rows.iter().map(|row| (cell_text(&row[0]).to_string(), number(&row[1]))).collect();
+        let of = |beginning: &str| -> f64 {
+            let fits = |part: &&(String, f64)| part.0 == beginning || part.0.starts_with(&format!("{beginning}."));
+            shares.iter().filter(fits).map(|(_, share)| share).sum()
+        };
+        for (part, wanted) in direct["components"].as_object().unwrap() {
+            let (found, wanted) = match part.split_once('_') {
+                Some((layer, "attn_out")) if layer != "pos" => (of(&format!("L{layer}.attn")), wanted),
+                Some((layer, "mlp_out")) => (of(&format!("L{layer}.mlp")), wanted),
+                _ => (of(part), wanted),
+            };
+            let wanted = wanted.as_f64().unwrap();
+            assert!((found - wanted).abs() < 2e-5, "{name} {part}: {found} for {wanted}");
+        }
+        let heads = b.table(&format!("dla -target {target} -foil {foil} -by head -top 100"));
+        for (i, wanted) in flat(&direct["heads"]).iter().enumerate() {
+            let found = number(&table_row(&heads, &format!("L{}H{}", i / 4, i % 4))[1]);
+            assert!((found - wanted).abs() < 2e-5, "{name} head {i}: {found} for {wanted}");
+        }
+        let detect = &reference["detect"];
+        let mut b = ran(name, ids(detect, "text"), &Device::cpu());
+        let table = b.table("heads");
+        for score in ["previous", "duplicate", "induction"] {
+            let column = table.columns.iter().position(|column| column == score).unwrap();
+            for (row, wanted) in table.rows.iter().zip(flat(&detect[score])) {
+                let found = number(&row[column]);
+                // TransformerLens rounds these to three places.
+                assert!((found - wanted).abs() < 6e-4, "{name} {score} {row:?}: {wanted}");
+            }
+        }
+    }
+}
+
+/// A tuned lens, from the files of the package `tuned-lens` and by its own numbers (tools/make_lens_fixtures.py).
+#[test]
+fn a_tuned_lens_is_that_of_its_package() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/interpretability");
+    let wanted: Value = serde_json::from_str(&fs::read_to_string(folder.join("tuned-lens.json")).unwrap()).unwrap();
+    for name in MODELS {
+        let mut b = ran(name, ids(&wanted[name], "text"), &Device::cpu());
+        let lens = folder.join(format!("{name}-lens"));
+        for file in [lens.clone(), lens.join("params.pt"), lens.join("params.safetensors")] {
+            for target in [0, 11, 300] {
+                let table = b.table(&format!("lens -tuned {} -target {target}", file.display()));
+                assert!(table.title.starts_with("tuned lens"), "{}", table.title);
+                for (row, logprobs) in table.rows.iter().zip(wanted[name]["lens"].as_array().unwrap()) {
+                    let wanted = logprobs[target].as_f64().unwrap();
+                    // Both in 32 bits, through products over the model's width.
+                    assert!((number(&row[2]).ln() - wanted).abs() < 2e-5, "{name} {row:?}: {wanted}");
+                }
+            }
+        }
+        // A map and a table are of the same lens.
+        let grid = map(&mut b, &format!("lens -map -target 11 -tuned {}", lens.display()));
+        let table = b.table(&format!("lens -target 11 -tuned {}", lens.display()));
+        for (point, row) in table.rows.iter().enumerate() {
+            let at_last = grid.data[point * grid.columns + grid.columns - 1];
+            assert!((at_last - number(&row[2])).abs() < 1e-7, "{row:?}: {at_last}");
+        }
+        assert!(b.fail(&format!("lens -mid -tuned {}", lens.display())).contains("no map for the streams between"));
+    }
+    let mut b = Bench::new("gpt2", &["The"]);
+    b.run("run");
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/models/gpt2/model.safetensors");
+    assert!(b.fail(&format!("lens -tuned {}", model.display())).contains("is no tuned lens"));
+    assert!(b.fail("lens -tuned nowhere.pt").contains("nowhere.pt"));
+    let mut b = Bench::new("qwen3", &["The"]);
+    b.run("run");
+    let other = folder.join("gpt2-lens");
+    let lens = b.outcome(&format!("lens -tuned {}", other.display()));
+    let message = format!("{:?}", lens.answer);
+    assert!(message.contains("of another model") || b.console.session.run.model.spec.d_model == 32, "{message}");
+}
+
 #[test]
 fn circuits_and_composition_are_those_of_transformer_lens() {
-    let reference = reference();
-    let mut b = Bench::new("gpt2", &["The"]);
+    for name in MODELS {
+        circuits_of(name);
+    }
+}
+
+fn circuits_of(name: &str) {
+    let reference = reference(name);
+    let mut b = ran(name, vec![5], &Device::cpu());
     let table: Table = b.table("circuits");
     for (row, wanted) in table.rows.iter().zip(reference["heads"].as_array().unwrap()) {
         for (cell, key) in [(1, "copying"), (2, "matching"), (3, "largest")] {
@@ -242,4 +376,186 @@ fn a_neuron_is_seen_where_it_fires_and_in_what_it_promotes() {
     assert!(b.fail("neuron L0N9999").contains("has neurons 0..511"));
     assert!(b.fail("neuron L0H1").contains("is no neuron"));
     assert!(b.fail("neuron L0N1 nothing.txt").contains("cannot read nothing.txt"));
+}
+
+/// Promise: what is measured and what gradients say stand side by side, each as alone.
+#[test]
+fn measured_and_approximate_stand_side_by_side() {
+    let reference = reference("gpt2");
+    let mut b = patched("gpt2", &reference, &Device::cpu());
+    let asked = "patch main -metric \"logit[11] - logit[22]\" -site mlp_out";
+    let (exact, near) = (map(&mut b, asked), map(&mut b, &format!("{asked} -approx")));
+    let table = b.table(&format!("{asked} -both"));
+    // Independent blocks and positions are in both.
+    for row in &table.rows {
+        let name = cell_text(&row[0]);
+        let (layer, rest) = name.split_once(" pos ").unwrap();
+        let layer: usize = layer[1..].parse().unwrap();
+        let pos: usize = rest.split(' ').next().unwrap().parse().unwrap();
+        let at = layer * exact.columns + pos;
+        assert_eq!((number(&row[1]), number(&row[2])), (exact.data[at], near.data[at]), "{name}");
+    }
+    let sizes: Vec<f64> = table.rows.iter().map(|row| number(&row[1]).abs()).collect();
+    assert!(sizes.is_sorted_by(|a, b| a >= b), "the largest first: {sizes:?}");
+    assert!(table.title.contains("correlation"), "{}", table.title);
+    assert!(b.fail(&format!("{asked} -both -approx")).contains("one of them"));
+}
+
+/// Promise: a sweep that was interrupted goes on where it was, and gives what it would have.
+#[test]
+fn an_interrupted_sweep_goes_on() {
+    use llmdbg::analysis::patching::{Places, Source, sweep};
+    use llmdbg::lang::parse_expr;
+    use llmdbg::tensor::Axis;
+    use std::sync::atomic::Ordering;
+    let reference = reference("gpt2");
+    let mut b = patched("gpt2", &reference, &Device::cpu());
+    let session = &mut b.console.session;
+    let expr = parse_expr("logit[11] - logit[22]", 0).unwrap();
+    let places = Places::of_blocks(&session.run.program.clone(), "attn.z", &[Axis::Pos, Axis::Head, Axis::Dim]);
+    let whole = sweep(session, &expr, &places, Source::Branch(0), &mut Vec::new(), &mut |_, _| ()).unwrap();
+    assert_eq!(whole.numbers.len(), 2 * 7 * 4 * 8);
+    let (mut done, interrupt) = (Vec::new(), session.interrupt.clone());
+    let mut stops = 0;
+    let found = loop {
+        // Ctrl-C while the second batch of what is left is computed.
+        let mut asked = 0;
+        let before = done.len();
+        let found = sweep(session, &expr, &places, Source::Branch(0), &mut done, &mut |_, _| {
+            asked += 1;
+            interrupt.store(asked == 3, Ordering::SeqCst);
+        });
+        interrupt.store(false, Ordering::SeqCst);
+        match found {
+            Ok(found) => break found,
+            Err(error) => {
+                assert!(format!("{error:?}").contains("the same command goes on from there"), "{error:?}");
+                assert!(done.len() > before, "each time a part is done");
+                stops += 1;
+            }
+        }
+    };
+    assert!(stops > 1, "{stops}");
+    assert_eq!(found, whole);
+}
+
+/// Promise: `patch SITE[SLICE] from SIDE` is the edit that puts in what that side has there.
+#[test]
+fn a_single_patch_is_an_edit() {
+    let reference = reference("gpt2");
+    let mut b = patched("gpt2", &reference, &Device::cpu());
+    let clean = b.numbers("L1.attn.z@main[head=2]");
+    let told = b.text("patch L1.attn.z[head=2] from main");
+    assert!(told.contains("Changed blocks.1.attn.z"), "{told}");
+    assert_eq!(b.numbers("L1.attn.z[head=2]"), clean);
+    assert_ne!(b.numbers("L1.attn.z[head=1]"), b.numbers("L1.attn.z@main[head=1]"));
+    b.run("undo");
+    assert_ne!(b.numbers("L1.attn.z[head=2]"), clean);
+    assert!(b.fail("patch L1.attn.z[head=2] from nowhere").contains("no branch, model or dump"));
+    assert!(b.fail("patch L1.attn.nothing from main").contains("nothing"));
+    assert!(b.fail("patch L1.attn.z[head=9] from main").contains('9'));
+}
+
+/// Promise: heads that do the same are named, and only those.
+#[test]
+fn redundant_heads_are_named() {
+    let mut b = Bench::new("gpt2", &[crate::common::NURSE]);
+    // Head 3 becomes head 1.
+    for weight in ["W_Q", "W_K", "W_V", "b_Q", "b_K", "b_V", "W_O"] {
+        b.run(&format!("set param(\"L1.attn.{weight}\")[head=3] = param(\"L1.attn.{weight}\")[head=1]"));
+    }
+    b.run("run");
+    let table = b.table("heads -redundant");
+    let named = |table: &Table| -> Vec<(String, String)> {
+        let marked = table.rows.iter().filter(|row| cell_text(&row[4]) == "redundant");
+        marked.map(|row| (cell_text(&row[0]).to_string(), cell_text(&row[1]).to_string())).collect()
+    };
+    assert_eq!(named(&table), [("L1H1".to_string(), "L1H3".to_string())], "{table:?}");
+    let twins = &table.rows[0];
+    assert!(number(&twins[2]) < 1e-9 && (number(&twins[3]) - 1.0).abs() < 1e-6, "{twins:?}");
+    // Over a file: means of what each text gives.
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("texts.txt");
+    fs::write(&file, "The nurse said that\n\nThe dog and the cat\n").unwrap();
+    let over = b.table(&format!("heads -redundant -over {}", file.display()));
+    assert!(over.title.contains("2 lines") && named(&over) == named(&table), "{}", over.title);
+    assert!(b.fail("heads -redundant -sort first").contains("no scores"));
+}
+
+/// Promise: scores over a file are the means of those of its texts, and heads that write nothing are called dead.
+#[test]
+fn scores_over_texts_are_means_and_dead_heads_are_named() {
+    let texts = ["The nurse said that", "The dog and the cat saw the dog and the king"];
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("texts.txt");
+    fs::write(&file, texts.join("\n")).unwrap();
+    let mut b = Bench::new("gpt2", &[crate::common::NURSE]);
+    b.run("set param(\"L0.attn.W_O\")[head=1] = 0");
+    b.run("run");
+    let over = b.table(&format!("heads -over {}", file.display()));
+    let alone: Vec<Table> = texts
+        .iter()
+        .map(|text| {
+            let mut b = Bench::new("gpt2", &[text]);
+            b.run("set param(\"L0.attn.W_O\")[head=1] = 0");
+            b.run("run");
+            b.table("heads")
+        })
+        .collect();
+    for (i, row) in over.rows.iter().enumerate() {
+        for column in 2..row.len() {
+            let mean = alone.iter().map(|table| number(&table.rows[i][column])).sum::<f64>() / 2.0;
+            assert!((number(&row[column]) - mean).abs() < 1e-9, "{} {}", over.columns[column], cell_text(&row[0]));
+        }
+    }
+    let kind = |table: &Table, head: &str| cell_text(&table_row(table, head)[1]).to_string();
+    assert_eq!((kind(&over, "L0H1"), kind(&over, "L0H0") == "dead"), ("dead".to_string(), false));
+    // Shares of a block add up to one, and are those of what heads write.
+    let table = b.table("heads L0");
+    let output = table.columns.iter().position(|column| column == "output").unwrap();
+    let shares: Vec<f64> = table.rows.iter().map(|row| number(&row[output])).collect();
+    assert!((shares.iter().sum::<f64>() - 1.0).abs() < 1e-9);
+    let square = |b: &mut Bench, head: usize| b.number(&format!("norm(result(0, {head}))")).powi(2);
+    let all: f64 = (0..4).map(|head| square(&mut b, head)).sum();
+    assert!((shares[2] - square(&mut b, 2) / all).abs() < 1e-5, "{shares:?}");
+}
+
+/// Promise: which heads look at a token is a score like others, at one position or over texts.
+#[test]
+fn heads_that_look_at_a_token_are_found() {
+    let mut b = Bench::new("tiny-gpt2", &["When Mary and John went to the store, John gave a drink to"]);
+    b.run("run");
+    let table = b.table("heads -to \" John\" -sort to");
+    let column = table.columns.iter().position(|column| column == "to").unwrap();
+    for row in &table.rows {
+        let (layer, head) = cell_text(&row[0])[1..].split_once('H').unwrap();
+        let pattern = b.numbers(&format!("L{layer}.attn.pattern[head={head}, q=-1]"));
+        assert!((number(&row[column]) - pattern[3] - pattern[9]).abs() < 1e-9, "{row:?}");
+    }
+    let at = b.table("heads L0 -to \" Mary\" -pos 9");
+    let column = at.columns.iter().position(|column| column == "to").unwrap();
+    assert!((number(&at.rows[1][column]) - b.number("L0.attn.pattern[head=1, q=9, k=1]")).abs() < 1e-9);
+    assert!(b.fail("heads -sort to").contains("there is no score to here"));
+    assert!(b.fail("heads -pos 3").contains("-to TOKEN"));
+    assert!(b.fail("heads -to \" Mary\" -repeated 5").contains("of this text"));
+    assert!(!b.table("heads").columns.contains(&"to".to_string()));
+}
+
+/// Promise: a lens can be put on any vector of the stream's width.
+#[test]
+fn a_lens_is_put_on_the_sites_that_are_named() {
+    let mut b = Bench::new("gpt2", &[crate::common::NURSE]);
+    b.run("run");
+    let table = b.table("lens L*.attn_out L0.mlp_out -target 5");
+    let names: Vec<&str> = table.rows.iter().map(|row| cell_text(&row[0])).collect();
+    assert_eq!(names, ["L0.attn_out", "L1.attn_out", "L0.mlp_out", "final"]);
+    for (row, site) in table.rows.iter().zip(["L0.attn_out", "L1.attn_out", "L0.mlp_out"]) {
+        // The same by the expression language.
+        let wanted = b.number(&format!("softmax(lens({site}[-1]))[5]"));
+        assert!((number(&row[2]) - wanted).abs() < 1e-7, "{site}: {row:?} for {wanted}");
+    }
+    assert!(b.fail("lens L0.attn.z").contains("no vector of the residual stream's width"));
+    assert!(b.fail("lens L0.attn_out -mid").contains("on these alone"));
+    // The position of an explanation, with and without its option.
+    assert_eq!(b.table("explain 3"), b.table("explain -pos 3"));
 }

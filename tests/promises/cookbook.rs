@@ -9,7 +9,7 @@ use std::process::Command;
 use crate::manual::{examples, page, read, same};
 
 /// The recipes in the order of the page. Scripts of one recipe share a folder, so that one finds what the other wrote.
-const RECIPES: [&[&str]; 10] = [
+const RECIPES: [&[&str]; 11] = [
     &["nan"],
     &["blowup"],
     &["head"],
@@ -20,6 +20,7 @@ const RECIPES: [&[&str]; 10] = [
     &["bias"],
     &["popcorn"],
     &["induction"],
+    &["names"],
 ];
 
 /// A command and what it prints.

@@ -310,3 +310,130 @@ fn healthy_fixtures_and_both_bundled_models_have_no_error() {
         assert!(found.iter().all(|(severity, ..)| severity != "error"), "{}: {found:?}", model.name);
     }
 }
+
+/// Texts of the kind that tiny-gpt2 was trained on.
+const USUAL: &str = "Mary went to the store and John went home\nThe nurse said that she saw the dog\n\
+                     When the king came the queen said that he was old\nJohn gave a drink to Mary at the store\n";
+
+/// Promise: the numbers of `activations` are those of their definitions, taken from the values themselves.
+#[test]
+fn activations_are_what_their_definitions_say() {
+    for name in ["tiny-gpt2", "llama", "bert-seqcls"] {
+        let mut b = Bench::new(name, &["When Mary and John went to the store, John gave a drink to"]);
+        b.run("run");
+        let table = b.table("activations");
+        let median = |mut all: Vec<f64>| {
+            all.sort_by(f64::total_cmp);
+            let n = all.len();
+            if n % 2 == 1 { all[n / 2] } else { (all[n / 2 - 1] + all[n / 2]) / 2.0 }
+        };
+        let width = b.console.session.run.model.spec.d_model;
+        let norms = |data: &[f64]| -> Vec<f64> {
+            data.chunks(width).map(|row| row.iter().map(|x| x * x).sum::<f64>().sqrt()).collect()
+        };
+        for (layer, row) in table.rows.iter().enumerate() {
+            let (after, before) =
+                (b.numbers(&format!("L{layer}.resid_post")), b.numbers(&format!("L{layer}.resid_pre")));
+            let (norm, was) = (median(norms(&after)), median(norms(&before)));
+            let largest = after.iter().fold(0.0f64, |most, x| most.max(x.abs()));
+            let massive = largest / median(after.iter().map(|x| x.abs()).collect());
+            let positions = after.len() / width;
+            let large = |i: usize| (0..positions).filter(|pos| after[pos * width + i].abs() >= 6.0).count();
+            let outliers = (0..width).filter(|i| large(*i) > 0 && large(*i) as f64 >= 0.06 * positions as f64).count();
+            let number = |i: usize| if let Cell::Num(x) = row[i] { x } else { panic!("{row:?}") };
+            for (column, wanted) in [(1, norm), (2, norm / was), (4, massive)] {
+                let found = number(column);
+                assert!((found / wanted - 1.0).abs() < 1e-9, "{name} L{layer} {}: {found}", table.columns[column]);
+            }
+            assert_eq!(row[6], Cell::Int(outliers as i64), "{name} L{layer}");
+            assert!(number(3) >= largest - 1e-9);
+            let post = b.value(&format!("L{layer}.mlp.post"));
+            let neurons = *post.0.last().unwrap();
+            let most = post.1.iter().fold(0.0f64, |most, x| most.max(x.abs()));
+            let quiet = |i: usize| post.1.iter().skip(i).step_by(neurons).all(|x| x.abs() <= 1e-6 * most);
+            let silent = (0..neurons).filter(|i| quiet(*i)).count() as f64 / neurons as f64;
+            assert_eq!(number(7), silent, "{name} L{layer}");
+        }
+    }
+    let mut b = Bench::new("gpt2", &[NURSE]);
+    assert!(b.fail("activations").contains("a complete pass"));
+}
+
+/// Promise: beside texts of its kind a text has nothing unusual, and what one text alone does is named; what a model always does is no
+/// finding.
+#[test]
+fn what_is_usual_for_a_model_is_not_reported() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("usual.txt");
+    fs::write(&file, USUAL).unwrap();
+    let file = file.display();
+    let mut b = trained();
+    b.run("run");
+    let table = b.table(&format!("activations -against {file}"));
+    assert!(table.rows.is_empty() && table.title.starts_with("0 of 28 numbers"), "{table:?}");
+    assert_eq!(b.table(&format!("activations -against {file} -all")).rows.len(), 28);
+    let found = diagnosed(&mut b, &format!("-against {file}"));
+    assert!(!found.iter().any(|one| one.1.contains("reference texts")), "{found:?}");
+    // One position of this text; the reference texts are run without it.
+    b.run("set L1.mlp_out[pos=3] *= 200");
+    let table = b.table(&format!("activations -against {file}"));
+    let first: Vec<&str> = table.rows[0][..2].iter().map(|cell| crate::common::cell_text(cell)).collect();
+    assert_eq!(first, ["L1", "massive"]);
+    let found = diagnosed(&mut b, &format!("-against {file}"));
+    let unusual = found.iter().find(|one| one.1.contains("reference texts")).unwrap();
+    assert_eq!((unusual.0.as_str(), unusual.2.contains("massive of L1")), ("warning", true), "{unusual:?}");
+    // A head that is uniform on every text is this model's way.
+    let mut b = trained();
+    b.run("set param(\"L1.attn.W_Q\")[head=2] = 0");
+    b.run("set param(\"L1.attn.b_Q\")[head=2] = 0");
+    b.run("run");
+    let uniform = |found: &[(String, String, String)]| found.iter().any(|one| one.1.contains("attends uniformly"));
+    assert!(uniform(&diagnosed(&mut b, "")));
+    let table = b.table(&format!("diagnose -all -against {file}"));
+    assert!(!uniform(&findings(&table)) && table.title.contains("left out, as on most texts"), "{}", table.title);
+    // Too few texts, no texts, no file.
+    fs::write(folder.path().join("two.txt"), "Mary\nJohn\n").unwrap();
+    let two = folder.path().join("two.txt");
+    assert!(b.fail(&format!("activations -against {}", two.display())).contains("takes 3 or more"));
+    assert!(b.fail("activations -against nowhere.txt").contains("cannot read nowhere.txt"));
+}
+
+/// Promise: on request every op is compared with the CPU in 64 bits, and a sound device has no finding.
+#[test]
+fn a_sound_device_has_no_finding() {
+    for device in [Device::cpu(), crate::common::vulkan()] {
+        let mut b = Bench::on("llama", &[NURSE], &device, 1 << 30);
+        b.run("run");
+        let plain = b.table("diagnose").title;
+        let table = b.table("diagnose -device");
+        assert!(!findings(&table).iter().any(|one| one.1.contains("the device computes")), "{table:?}");
+        assert_ne!(table.title, plain, "one more is measured");
+    }
+}
+
+/// Promise: tensors of a file that no op reads are a note.
+#[test]
+fn tensors_that_are_not_used_are_a_note() {
+    let folder = tempfile::tempdir().unwrap();
+    let extra = |file: &str, bytes: &mut Vec<u8>| {
+        if file == "model.safetensors" {
+            let parsed = safetensors::SafeTensors::deserialize(bytes).unwrap();
+            let nothing = [0u8; 8];
+            let view = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, vec![2], &nothing).unwrap();
+            let all = parsed.tensors().into_iter().chain([("transformer.h.0.attn.masked_bias".to_string(), view)]);
+            let changed = safetensors::serialize(all, None).unwrap();
+            *bytes = changed;
+        }
+    };
+    let mut b = changed("tiny-gpt2", folder.path(), &extra).unwrap();
+    let found = diagnosed(&mut b, "");
+    let note = found.iter().find(|one| one.1.contains("are not used"));
+    assert!(note.is_some_and(|one| one.0 == "note" && one.2.contains("transformer.h.0.attn.masked_bias")), "{found:?}");
+    assert!(!diagnosed(&mut trained_run(), "").iter().any(|one| one.1.contains("are not used")));
+}
+
+fn trained_run() -> Bench {
+    let mut b = trained();
+    b.run("run");
+    b
+}

@@ -375,7 +375,11 @@ fn what_cannot_be_patched_is_refused_with_what_to_do() {
     assert!(b.fail("patch nowhere -metric loss").contains("there is main, edit1"));
     assert!(b.fail("patch edit1 -metric loss").contains("the current branch"));
     assert!(b.fail("patch main").contains("-metric"));
-    assert!(b.fail("patch main -metric loss -site ln1.out").contains("one of resid_pre"));
+    assert!(b.fail("patch main -metric loss -site nonsense").contains("nonsense"));
+    assert!(b.fail("patch main -metric loss -site attn.z -over layer,k").contains("attn.z has no k"));
+    assert!(b.fail("patch main -metric loss -site attn.z -over head,head").contains("stands twice"));
+    assert!(b.fail("patch main -metric loss -site tokens").contains("no numbers"));
+    assert!(b.fail("patch mean -metric loss -site attn.pattern").contains("no mean over positions"));
     assert!(b.fail("patch main -metric 3").contains("does not depend") || !b.fail("patch main -metric 3").is_empty());
     let mut b = Bench::new("gpt2", &[crate::common::NURSE]);
     b.script("run\ntokens insert 2 \"a\"");

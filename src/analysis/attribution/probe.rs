@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use crate::debugger::{Ablation, Change, Edit, Mark, Session, Target, number_of, ops_of};
 use crate::lang::{Expr, LangError};
@@ -143,8 +144,13 @@ impl<'a> Probe<'a> {
         self.relevance = true;
     }
 
+    /// What the user sets to interrupt.
+    pub fn interrupt(&self) -> Arc<AtomicBool> {
+        self.session.interrupt.clone()
+    }
+
     /// How many rows are computed together.
-    fn batch(&self) -> usize {
+    pub fn batch(&self) -> usize {
         (BATCH_BYTES / self.bytes.max(1)).min(VALUE_BYTES / self.largest).clamp(1, 64) as usize
     }
 

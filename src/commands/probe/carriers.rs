@@ -1,23 +1,21 @@
 //! What carries the difference between two groups? Heads and MLPs of one prompt put into its counterpart.
 
 use super::{Probed, divided, filled, pairs};
-use crate::analysis::patching::{Part, Source, sweep};
+use crate::analysis::patching::{Places, Source, approximate, sweep};
 use crate::answer::numbers::significant;
 use crate::answer::{Answer, Cell, Table};
 use crate::commands::console::{Console, Done};
 use crate::commands::fail::Fail;
 use crate::debugger::Progress;
 use crate::lang::parse_expr;
+use crate::tensor::Axis;
 
 /// Components listed.
 const LISTED: usize = 12;
 
 /// What is put in: the site, how it is cut, whether by gradients, and what a part is called.
-const PARTS: [(&str, Part, bool, &str); 3] = [
-    ("attn.z", Part::Head, false, "H"),
-    ("mlp_out", Part::Whole, false, " mlp"),
-    ("mlp.post", Part::Neuron, true, "N"),
-];
+const PARTS: [(&str, &[Axis], bool, &str); 3] =
+    [("attn.z", &[Axis::Head], false, "H"), ("mlp_out", &[], false, " mlp"), ("mlp.post", &[Axis::Neuron], true, "N")];
 
 /// A component, and by how much it moved the number, over all pairs.
 struct Carrier {
@@ -63,23 +61,25 @@ pub fn told(
         used += 1;
         whole += from.value - to.value;
         console.within(session, |console| -> Result<(), Fail> {
-            for (site, part, approximate, letter) in PARTS {
-                // A model without such a site, or a number that depends on none, has no such carriers.
-                let Ok(swept) =
-                    sweep(&mut console.session, &expr, site, Source::Branch(1), part, approximate, &mut |_, _| ())
-                else {
-                    continue;
+            for (site, over, by_gradient, letter) in PARTS {
+                let places = Places::of_blocks(&console.session.run.program, site, over);
+                let (session, source) = (&mut console.session, Source::Branch(1));
+                let swept = match by_gradient {
+                    true => approximate(session, &expr, &places, source, &mut |_, _| ()),
+                    false => sweep(session, &expr, &places, source, &mut Vec::new(), &mut |_, _| ()),
                 };
+                // A model without such a site, or a number that depends on none, has no such carriers.
+                let Ok(swept) = swept else { continue };
                 for (i, number) in swept.numbers.iter().enumerate() {
-                    let (layer, which) = (swept.layers[i / swept.width], i % swept.width);
-                    let name = match part {
-                        Part::Whole => format!("L{layer}{letter}"),
-                        _ => format!("L{layer}{letter}{which}"),
+                    let (layer, which) = (swept.sites[i / swept.width()].0.unwrap_or(0), i % swept.width());
+                    let name = match over.is_empty() {
+                        true => format!("L{layer}{letter}"),
+                        false => format!("L{layer}{letter}{which}"),
                     };
                     let moved = number - swept.here;
                     match all.iter_mut().find(|known| known.name == name) {
                         Some(known) => known.moved += moved,
-                        None => all.push(Carrier { name, moved, approximate }),
+                        None => all.push(Carrier { name, moved, approximate: by_gradient }),
                     }
                 }
             }

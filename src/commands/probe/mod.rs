@@ -5,7 +5,6 @@ mod cases;
 mod words;
 
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use super::console::{Console, Done};
 use super::fail::Fail;
@@ -14,11 +13,10 @@ use super::tokenization;
 use crate::analysis::samples::{Mean, mean};
 use crate::answer::numbers::{short, significant};
 use crate::answer::{Answer, Cell, Table};
-use crate::debugger::{RunScope, Session};
+use crate::debugger::RunScope;
 use crate::lang::eval::number;
 use crate::lang::words::{OptionSpec, parse_count, take_options, words as split};
 use crate::lang::{LangError, Span, parse_expr};
-use crate::model::Input;
 use cases::{Case, filled, read};
 
 const OPTIONS: [OptionSpec; 6] = [
@@ -241,28 +239,5 @@ impl Console {
                 .map(|value| Ok((value, warnings)))
                 .map_err(|error| Fail::because(format!("{text}: {}", error.message)))
         })
-    }
-
-    /// A session of the same model on other texts, each in a branch of its own whose pass is computed.
-    pub(in crate::commands) fn on_texts(&self, texts: &[&str]) -> Result<Session, String> {
-        let run = &self.session.run;
-        let inputs: Result<Vec<Input>, String> = texts
-            .iter()
-            .map(|text| Input::from_texts(&run.model, &[*text], true).map_err(|error| error.to_string()))
-            .collect();
-        let mut other = run.beside(&inputs?).map_err(|error| error.to_string())?;
-        for branch in (0..texts.len()).rev() {
-            let end = other.end_of(0);
-            other.jump(branch, end).map_err(|error| error.to_string())?;
-        }
-        Ok(Session::of_run(other, self.session.interrupt.clone()))
-    }
-
-    /// Something done with another session in the place of this one, which is put back whatever happens.
-    pub(in crate::commands) fn within<T>(&mut self, other: Session, what: impl FnOnce(&mut Console) -> T) -> T {
-        let outer = std::mem::replace(&mut self.session, other);
-        let found = catch_unwind(AssertUnwindSafe(|| what(self)));
-        self.session = outer;
-        found.unwrap_or_else(|panic| resume_unwind(panic))
     }
 }

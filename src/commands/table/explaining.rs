@@ -1,7 +1,8 @@
 //! Commands that say what a number depends on, and where two runs part.
 
 use super::super::{
-    attr, backward, bisect, circuits, diagnose, diff, dla, golden, heads, layers, lens, neuron, patch, probe,
+    activations, attr, backward, bisect, circuits, diagnose, diff, dla, golden, heads, layers, lens, neuron, patch,
+    probe,
 };
 use super::{CHANGING, Command, LOOKING, PLAIN, Takes};
 
@@ -94,6 +95,26 @@ pub const COMMANDS: &[Command] = &[
         takes: Takes::Expression,
         run: circuits::spectrum,
         ..CHANGING
+    },
+    Command {
+        name: "activations",
+        usage: "activations [-against FILE [-all]]",
+        about: "what the values of each block are like: norms, largest magnitudes, outlier features, silent and saturated neurons",
+        help: "Norm is the median over tokens of the residual stream behind the block, Growth that beside the norm in front of it. Massive is the \
+               largest magnitude of the stream beside its median, At where. Outliers counts features of at least 6 at 6 % of positions. Silent \
+               and Saturated are shares of neurons: next to 0, or above 6 in front of the activation, at every token. With -against, only \
+               what is unlike the texts of FILE (one in each line, three or more) is listed, in median deviations.",
+        options: &[
+            ("-against FILE", "what is not as on these texts, run with the weights as they are edited"),
+            ("-all", "all numbers beside those of the texts"),
+        ],
+        examples: &[
+            "run\nactivations",
+            "shell printf 'Mary saw John\\nThe nurse said that\\nThe dog and the king\\n' > usual.txt\nrun\nactivations -against usual.txt -all",
+        ],
+        takes: Takes::File,
+        run: activations::run,
+        ..LOOKING
     },
     Command {
         name: "neuron",
@@ -214,10 +235,11 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         name: "lens",
-        usage: "lens [-target TOKEN [-foil TOKEN]] [-pos P] [-top N] [-mid]\nlens -grid\nlens -map [-target TOKEN]",
-        about: "say what the model would predict if it stopped at each block: the logit lens",
+        usage: "lens [SITES] [-target TOKEN [-foil TOKEN]] [-pos P] [-top N] [-mid] [-tuned FILE]\nlens [SITES] -grid [-tuned FILE]\nlens [SITES] -map [-target TOKEN] [-tuned FILE]",
+        about: "say what the model would predict if it stopped at each block: the logit lens, or a tuned lens",
         help: "The final norm and the unembedding on what each block reads; the last row is the model's own prediction. Rank 0 is the \
-               likeliest. -grid names the likeliest token at every position, -map shows the target's probability there.",
+               likeliest. SITES, such as L*.attn_out, are looked at instead of what blocks read. -grid names the likeliest token at every position, -map shows the target's probability there. A tuned lens \
+               is a file of the package tuned-lens, trained for this model: its folder, params.pt or params.safetensors.",
         options: &[
             (
                 "-target TOKEN",
@@ -227,6 +249,7 @@ pub const COMMANDS: &[Command] = &[
             ("-pos P", "the position; the focused one by default"),
             ("-top N", "tokens named in a row, 3 by default"),
             ("-mid", "the streams between attention and MLP too"),
+            ("-tuned FILE", "through the affine maps of a tuned lens"),
             ("-grid", "the likeliest token at every position"),
             ("-map", "a heat map over positions"),
         ],
@@ -234,6 +257,7 @@ pub const COMMANDS: &[Command] = &[
             "run\nlens -target \" Mary\" -foil \" John\"",
             "run\nlens -grid",
             "run\nlens -map -target \" Mary\"",
+            "run\nlens L*.attn_out -target \" Mary\"",
         ],
         takes: Takes::Expression,
         run: lens::lens,
@@ -242,12 +266,15 @@ pub const COMMANDS: &[Command] = &[
     Command {
         name: "diagnose",
         short: &["doctor"],
-        usage: "diagnose [-deep] [-all] [-fail error|warning|note]",
+        usage: "diagnose [-deep] [-device] [-against FILE] [-all] [-fail error|warning|note]",
         about: "check weights, values, attention, neurons, tokens and prediction of a complete pass, and say what is not normal",
         help: "Findings are ranked by severity: what was measured, where, what is normal, the command that shows it, and why it matters. \
-               The rules and their limits are in config/diagnose.toml.",
+               The rules and their limits are in config/diagnose.toml. With -against, what is the same on most texts of FILE (one in each line, \
+               three or more) is this model's own way and left out, and what is unlike them is added; errors stay.",
         options: &[
             ("-deep", "the checks that compute the pass again, and gradients of the loss too"),
+            ("-device", "every op beside the same in 64 bits on the CPU: does the device compute what it should?"),
+            ("-against FILE", "beside texts that are as they should be"),
             ("-all", "every place of a finding; else the three worst"),
             ("-fail SEVERITY", "fail if there is a finding of this severity or worse, for scripts and CI"),
         ],
@@ -280,7 +307,7 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         name: "explain",
-        usage: "explain [-target TOKEN [-foil TOKEN]] [-pos P]",
+        usage: "explain [POS] [-target TOKEN [-foil TOKEN]]",
         about: "say in one table why a token is predicted: where it becomes the likeliest, what adds to it, and from which tokens",
         help: "The logit lens, then the components, heads and neurons that add most along the direct path; see lens and dla.",
         options: &[
@@ -288,21 +315,28 @@ pub const COMMANDS: &[Command] = &[
             ("-foil TOKEN", "rather than this one"),
             ("-pos P", "the position; the focused one by default"),
         ],
-        examples: &["run\nexplain", "run\nexplain -target \" Mary\" -foil \" John\""],
+        examples: &["run\nexplain", "run\nexplain 3", "run\nexplain -target \" Mary\" -foil \" John\""],
         takes: Takes::Expression,
         run: dla::explain,
         ..LOOKING
     },
     Command {
         name: "patch",
-        usage: "patch BRANCH|zero|mean -metric EXPR [-site SITE] [-approx]\npatch BRANCH -metric EXPR -to HEAD.q|k|v\npatch BRANCH -metric EXPR -minimal [-faithful X]",
+        usage: "patch BRANCH|zero|mean -metric EXPR [-site SITE] [-over AXES] [-approx|-both]\npatch SITE[SLICE] from SIDE\npatch BRANCH -metric EXPR -to HEAD.q|k|v\npatch BRANCH -metric EXPR -minimal [-faithful X]",
         about: "put values of another branch into this one, place by place, and say how much of a number comes back: activation patching",
-        help: "SITE: resid_pre (the default), resid_mid, resid_post, attn_out, mlp_out by layer and position; attn.z, attn.q, attn.k, attn.v by \
-               layer and head. 1 is as in that branch, 0 as here. The texts must have the same number of tokens. The shares become $N.",
+        help: "SITE: resid_pre (the default), resid_mid, attn_out, mlp_out, attn.q, attn.k, attn.v, attn.z, attn.pattern, mlp.post or any other \
+               site, of every block; L3.attn.z is one alone. Places are heads, or positions where there are none. 1 is as in that branch, 0 as here. \
+               The texts must have the same number of tokens. The shares become $N. A sweep that is interrupted goes on when it is \
+               asked for again. patch SITE[SLICE] from SIDE is one edit, kept until undo.",
         options: &[
             ("-metric EXPR", "the number, in quotes if it has spaces"),
             ("-site SITE", "what is put in"),
+            (
+                "-over AXES",
+                "axes of the site whose entries are places: layer,head,pos; layer is each block's as a whole",
+            ),
             ("-approx", "by gradients: attribution patching, fast and of first order"),
+            ("-both", "measured and by gradients, side by side"),
             (
                 "-to HEAD.PART",
                 "path patching: earlier heads put into the queries, keys or values of one head alone, directly",
@@ -314,6 +348,9 @@ pub const COMMANDS: &[Command] = &[
             "run\nset tokens[9] = \" Mary\"\nrun\npatch main -metric \"logit(\\\" Mary\\\") - logit(\\\" John\\\")\"",
             "run\nset tokens[9] = \" Mary\"\nrun\npatch main -metric logit[5] -site attn.z",
             "run\npatch zero -metric logit[5] -site attn.z",
+            "run\nset tokens[9] = \" Mary\"\nrun\npatch main -metric logit[5] -site L2.attn.pattern -over head,q",
+            "run\nset tokens[9] = \" Mary\"\nrun\npatch main -metric logit[5] -site mlp_out -both",
+            "run\nset tokens[9] = \" Mary\"\nrun\npatch L2.resid_pre[pos=9] from main",
             "run\nset tokens[9] = \" Mary\"\nrun\npatch main -metric logit[5] -to L2H3.q",
             "run\nset tokens[9] = \" Mary\"\nrun\npatch main -metric \"logit(\\\" Mary\\\") - logit(\\\" John\\\")\" -minimal",
         ],
@@ -323,17 +360,29 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         name: "heads",
-        usage: "heads [LAYER...] [-sort SCORE] [-grid SCORE] [-repeated N [-seed S]]",
-        about: "say what every attention head looks at: the token before, the first one, copies, and how sharply",
-        help: "SCORE: previous, next, first, duplicate, induction, self, separators, entropy, largest, distance. Shares are of all \
-               attention of the head on this text. A sink is a head that rests on the first token: usual, and no fault.",
+        usage: "heads [LAYER...] [-sort SCORE] [-grid SCORE] [-to TOKEN [-pos P]] [-over FILE]\nheads [LAYER...] -repeated N [-seed S]\nheads [LAYER...] -redundant [-over FILE]",
+        about: "say what every attention head looks at: the token before, the first one, copies, and how sharply; which heads do the same",
+        help: "SCORE: previous, next, first, duplicate, induction, self, separators, entropy, largest, distance, output. Shares are of all \
+               attention of the head on this text; output is its share of what the heads of its block write. A sink is a head that rests on \
+               the first token: usual, and no fault. FILE has a text in each line, and scores are means over them. -redundant lists the \
+               pairs of heads with the nearest patterns (Jensen-Shannon), and whether they move the same (cosine of W_V W_O).",
         options: &[
             ("-sort SCORE", "the largest first"),
             ("-grid SCORE", "a heat map of layers by heads"),
+            ("-over FILE", "means over the texts of a file"),
+            ("-to TOKEN", "one more score: how much of the attention of one position goes to this token"),
+            ("-pos P", "that position; the last one by default"),
+            ("-redundant", "pairs of heads that look at the same and move the same"),
             ("-repeated N", "on N random tokens twice, where copying heads show themselves, instead of this text"),
             ("-seed S", "where the random numbers begin, 0 by default"),
         ],
-        examples: &["run\nheads L1", "run\nheads -grid first", "heads -repeated 20 -sort induction"],
+        examples: &[
+            "run\nheads L1",
+            "run\nheads -grid first",
+            "heads -repeated 20 -sort induction",
+            "run\nheads -to \" John\" -sort to",
+            "run\nheads -redundant",
+        ],
         takes: Takes::Location,
         run: heads::heads,
         ..LOOKING

@@ -150,17 +150,21 @@ impl Run {
         Ok(())
     }
 
-    /// A run of the same model on other prompts, each in a branch of its own, with the edits of values and weights that the current
-    /// branch has. Nothing is computed yet.
+    /// A run of the same model on other prompts, each in a branch of its own, with the edits of weights that the current branch has, and
+    /// `with_values` those of values too. Nothing is computed yet.
     ///
     /// # Errors
     /// If an edit does not fit a prompt, or there are no prompts.
-    pub fn beside(&self, prompts: &[Input]) -> Result<Run, RunError> {
+    pub fn beside(&self, prompts: &[Input], with_values: bool) -> Result<Run, RunError> {
         let first = prompts.first().cloned().unwrap_or_else(|| self.branch().prompt());
         let (model, program, names) = (self.model.clone(), self.program.clone(), self.names.clone());
         let mut run = Run::new(model, program, names, first, self.device.clone(), self.budget);
         run.branches.clear();
-        let lasts = |edit: &&Edit| matches!(edit.target, Target::Op(_) | Target::Weight(_)) && edit.from.pass == 0;
+        let lasts = |edit: &&Edit| match edit.target {
+            Target::Weight(_) => edit.from.pass == 0,
+            Target::Op(_) => with_values && edit.from.pass == 0,
+            _ => false,
+        };
         for (number, prompt) in prompts.iter().enumerate() {
             let weights = self.branch().weights.clone();
             let name = format!("prompt{number}");

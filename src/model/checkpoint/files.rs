@@ -143,7 +143,7 @@ impl CheckpointFiles {
     pub fn open_checkpoint(&self) -> Result<Checkpoint, LoadError> {
         match &self.place {
             Place::Gguf(_, model) => return model.checkpoint(),
-            Place::File(path) => return Checkpoint::single(open(path)?),
+            Place::File(path) => return Checkpoint::single(open_tensors(path)?),
             Place::Directory(_) | Place::Memory(_) => {}
         }
         for (index, single) in WEIGHTS {
@@ -160,7 +160,7 @@ impl CheckpointFiles {
     /// A weights file by its name, if it is there.
     pub(super) fn open_weights(&self, name: &str) -> Result<Option<TensorFile>, LoadError> {
         match self.on_disk(name) {
-            Some(path) if path.exists() => open(&path).map(Some),
+            Some(path) if path.exists() => open_tensors(&path).map(Some),
             Some(_) => Ok(None),
             None => self
                 .bundled(name)
@@ -204,7 +204,11 @@ impl CheckpointFiles {
     }
 }
 
-fn open(path: &Path) -> Result<TensorFile, LoadError> {
+/// Opens a file of tensors, safetensors or of PyTorch, by what is in it.
+///
+/// # Errors
+/// If it cannot be read, or is neither.
+pub fn open_tensors(path: &Path) -> Result<TensorFile, LoadError> {
     match format_of(path) {
         Some(Format::Pytorch) => pytorch::open(path),
         _ => safetensors::open(path),

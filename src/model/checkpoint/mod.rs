@@ -18,7 +18,7 @@ mod tensor_file;
 
 pub use bytes::FileBytes;
 pub use decode::{decode, step};
-pub use files::{CheckpointFiles, is_weights_name};
+pub use files::{CheckpointFiles, is_weights_name, open_tensors};
 pub use gguf::GgufModel;
 pub use stored::{LOADABLE, StoredType};
 pub use tensor_file::{PIECE, TensorEntry, TensorFile};

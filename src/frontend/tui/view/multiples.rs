@@ -109,7 +109,9 @@ pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
         let place = at - plan.first;
         let (x, y) = (place % plan.columns * (plan.size.0 + 1), place / plan.columns * (plan.size.1 + 1));
         let role = if at == focus { Role::Focus } else { Role::Label };
-        paint::put(buffer, area, x, y, &text::take(&at.to_string(), plan.size.0), state.theme.style(role));
+        // The number of the head, and what it is called for what it looks at.
+        let label = map.title.strip_prefix("head ").map_or_else(|| at.to_string(), str::to_string);
+        paint::put(buffer, area, x, y, &text::take(&label, plan.size.0), state.theme.style(role));
         let corner = Rect {
             x: area.x + x as u16,
             y: area.y + y as u16 + 1,

@@ -1,9 +1,11 @@
 //! `heads`: what every attention head looks at.
 
+mod redundancy;
+
 use super::console::{Console, Done};
 use super::fail::Fail;
 use super::table::Call;
-use crate::analysis::attention::{KINDS, METRICS, Metric, Scored, Text, kind, of_session, scores};
+use crate::analysis::attention::{KINDS, METRICS, Metric, Scored, Text, Toward, averaged, kind, of_session, scores};
 use crate::analysis::repeated::{Repeated, repeated};
 use crate::answer::{Answer, Cell, MapView, Scale, Table};
 use crate::lang::words::{OptionSpec, Word, parse_count, take_options, words};
@@ -11,25 +13,29 @@ use crate::lang::{LangError, Span};
 use crate::tensor::Summary;
 use crate::tensor::ops::Slice;
 
-const OPTIONS: [OptionSpec; 4] = [
+const OPTIONS: [OptionSpec; 8] = [
+    OptionSpec { name: "-to", takes_value: true },
+    OptionSpec { name: "-pos", takes_value: true },
+    OptionSpec { name: "-over", takes_value: true },
+    OptionSpec { name: "-redundant", takes_value: false },
     OptionSpec { name: "-sort", takes_value: true },
     OptionSpec { name: "-grid", takes_value: true },
     OptionSpec { name: "-repeated", takes_value: true },
     OptionSpec { name: "-seed", takes_value: true },
 ];
 
-/// Names of the scores that `-grid` and `-sort` take.
-pub const HEAD_SCORES: [&str; METRICS.len()] = {
-    let mut names = [""; METRICS.len()];
+/// Names of the scores that every text has.
+pub const HEAD_SCORES: [&str; METRICS.len() - 1] = {
+    let mut names = [""; METRICS.len() - 1];
     let mut at = 0;
-    while at < METRICS.len() {
+    while at < names.len() {
         names[at] = METRICS[at].name;
         at += 1;
     }
     names
 };
 
-/// `heads [LAYER...] [-sort SCORE] [-grid SCORE] [-repeated N [-seed S]]`.
+/// `heads [LAYER...] [-sort SCORE] [-grid SCORE] [-to TOKEN [-pos P]] [-over FILE | -repeated N [-seed S]]`, `heads [LAYER...] -redundant [-over FILE]`.
 pub fn heads(console: &mut Console, call: Call<'_, '_>) -> Done {
     let (given, left) = take_options(words(call.args.rest, call.args.offset)?, &OPTIONS)?;
     let value = |name: &str| given.iter().find(|option| option.name == name).and_then(|option| option.value.as_ref());
@@ -37,30 +43,59 @@ pub fn heads(console: &mut Console, call: Call<'_, '_>) -> Done {
     let grid = value("-grid").map(metric).transpose()?;
     let layers = left.iter().map(|word| layer(console, word)).collect::<Result<Vec<_>, _>>()?;
     let seed = value("-seed").map(parse_count).transpose()?.unwrap_or(0);
-    let (mut found, text) = match value("-repeated") {
-        Some(word) => {
+    let redundant = given.iter().find(|option| option.name == "-redundant");
+    if let Some(option) = redundant.filter(|_| sort.is_some() || grid.is_some() || value("-repeated").is_some()) {
+        let error = LangError::new("-redundant is about pairs of heads, and has no scores", option.span);
+        return Err(Fail::At(error.help("heads -redundant, with layers and -over FILE at most")));
+    }
+    if let (Some(word), true) = (value("-over"), value("-repeated").is_some()) {
+        let error = LangError::new("-over and -repeated are two kinds of text", word.span);
+        return Err(Fail::At(error.help("one of them at a time")));
+    }
+    let toward = match (value("-to"), value("-pos")) {
+        (Some(word), pos) => {
+            let pos = pos.filter(|_| value("-over").is_none()).map(|word| console.position(word)).transpose()?;
+            Some(Toward { id: console.token(word)? as u32, pos })
+        }
+        (None, Some(word)) => {
+            let error = LangError::new("-pos is the position that looks at a token", word.span);
+            return Err(Fail::At(error.help("heads -to TOKEN -pos P")));
+        }
+        (None, None) => None,
+    };
+    if let (Some(word), true) = (value("-to"), value("-repeated").is_some() || redundant.is_some()) {
+        let error = LangError::new("-to asks about a token of this text, or of those of -over", word.span);
+        return Err(Fail::At(error.help("heads -to TOKEN [-pos P], heads -to TOKEN -over FILE")));
+    }
+    if redundant.is_some() {
+        return redundancy::told(console, &layers, value("-over"), call.progress);
+    }
+    let (mut found, text) = match (value("-repeated"), value("-over")) {
+        (Some(word), _) => {
             let n = parse_count(word)? as usize;
-            let of = |error: LangError| Fail::At(LangError { span: word.span, ..error });
-            let session = &console.session;
-            let Repeated { patterns, ids, real, special } =
-                repeated(session, n, seed, call.progress).map_err(|message| of(LangError::new(message, word.span)))?;
-            let causal = session.run.model.spec.attention.causal;
-            let mut found = Vec::new();
-            for (layer, pattern) in patterns {
-                let reach = session.run.model.spec.layers[layer].reach;
-                let text = Text { ids: &ids, real: &real, special: &special, start: 0, causal, reach };
-                for head in 0..pattern.shape()[0] {
-                    let data = pattern.slice(&[Slice::At(head)])?.read_f64()?;
-                    found.push(Scored { layer, head, scores: scores(&data, text) });
-                }
-            }
+            let mut found = on_repeated(console, n, seed, call.progress)
+                .map_err(|message| Fail::At(LangError::new(message, word.span)))?;
             found.retain(|scored| layers.is_empty() || layers.contains(&scored.layer));
             (found, format!("on {n} random tokens twice, seed {seed}"))
         }
-        None => (of_session(&mut console.session, &layers, call.progress)?, "on this text".to_string()),
+        (None, Some(file)) => {
+            let mut all: Vec<Vec<Scored>> = Vec::new();
+            let count = console.over_texts(file, call.progress, &mut |console| {
+                all.push(of_session(&mut console.session, &layers, toward, &mut |_, _, _| ())?);
+                Ok(())
+            })?;
+            (averaged(&all), format!("on {count} lines of {}, means", file.text))
+        }
+        (None, None) => (of_session(&mut console.session, &layers, toward, call.progress)?, "on this text".to_string()),
     };
     if found.is_empty() {
         return Err(Fail::because("no attention pattern has been computed yet; \"run\" computes all of them"));
+    }
+    if let Some(metric) = grid.or(sort).filter(|metric| found.iter().all(|one| (metric.of)(&one.scores).is_nan())) {
+        let help =
+            if metric.name == "to" { "heads -to TOKEN" } else { "run the pass further, or choose another score" };
+        let span = value("-grid").or(value("-sort")).map_or(Span::at(call.args.offset), |word| word.span);
+        return Err(Fail::At(LangError::new(format!("there is no score {} here", metric.name), span).help(help)));
     }
     if let Some(metric) = grid {
         return Ok(Answer::Map(layer_by_head(&found, metric, &text)));
@@ -71,6 +106,29 @@ pub fn heads(console: &mut Console, call: Call<'_, '_>) -> Done {
     Ok(Answer::Table(table(console, &found, &text)))
 }
 
+/// Scores on random tokens that come twice.
+fn on_repeated(
+    console: &Console,
+    n: usize,
+    seed: u64,
+    progress: crate::debugger::Progress<'_>,
+) -> Result<Vec<Scored>, String> {
+    let session = &console.session;
+    let Repeated { patterns, ids, real, special } = repeated(session, n, seed, progress)?;
+    let causal = session.run.model.spec.attention.causal;
+    let mut found = Vec::new();
+    for (layer, pattern) in patterns {
+        let reach = session.run.model.spec.layers[layer].reach;
+        let text = Text { ids: &ids, real: &real, special: &special, start: 0, causal, reach };
+        for head in 0..pattern.shape()[0] {
+            let data = pattern.slice(&[Slice::At(head)]).and_then(|one| one.read_f64());
+            let data = data.map_err(|error| error.to_string())?;
+            found.push(Scored { layer, head, scores: scores(&data, text) });
+        }
+    }
+    Ok(found)
+}
+
 fn table(console: &Console, found: &[Scored], text: &str) -> Table {
     // Scores that say nothing for this model have no column.
     let causal = console.session.run.model.spec.attention.causal;
@@ -78,6 +136,7 @@ fn table(console: &Console, found: &[Scored], text: &str) -> Table {
     let shown: Vec<&Metric> = shown
         .into_iter()
         .filter(|metric| metric.name != "separators" || found.iter().any(|one| one.scores.separators > 0.0))
+        .filter(|metric| found.iter().any(|one| !(metric.of)(&one.scores).is_nan()))
         .collect();
     let mut columns = vec!["Head".to_string(), "Kind".into()];
     columns.extend(shown.iter().map(|metric| metric.name.to_string()));
@@ -90,7 +149,8 @@ fn table(console: &Console, found: &[Scored], text: &str) -> Table {
         row
     });
     let rules: Vec<String> = KINDS.iter().map(|(name, _, rule)| format!("{name}: {rule}")).collect();
-    let title = format!("attention heads {text}, by their patterns\n{}", rules.join("; "));
+    let title =
+        format!("attention heads {text}, by their patterns and what they write (measured)\n{}", rules.join("; "));
     Table { title, columns, rows: rows.collect() }
 }
 

@@ -2,20 +2,25 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
+mod sweep;
+
 use super::console::{Console, Done};
 use super::fail::Fail;
 use super::table::Call;
-use crate::analysis::patching::{Part, Source, Sweep, sweep};
+use crate::analysis::patching::{Places, Source, Sweep};
 use crate::analysis::replacing::{circuit, paths};
 use crate::answer::numbers::significant;
-use crate::answer::{Answer, Cell, MapView, Scale, Table};
+use crate::answer::{Answer, Cell, Table};
 use crate::debugger::{Progress, RunScope};
-use crate::lang::eval::{Datum, number};
-use crate::lang::words::{Given, OptionSpec, Word, take_options, words};
-use crate::lang::{LangError, Span, parse_expr};
-use crate::tensor::{Axis, Summary, Value};
+use crate::lang::eval::number;
+use crate::lang::words::{OptionSpec, Word, take_options, words};
+use crate::lang::{LangError, Span, parse_assignment, parse_expr};
+use crate::tensor::Axis;
+use sweep::{Asked, swept};
 
-const OPTIONS: [OptionSpec; 6] = [
+const OPTIONS: [OptionSpec; 8] = [
+    OptionSpec { name: "-over", takes_value: true },
+    OptionSpec { name: "-both", takes_value: false },
     OptionSpec { name: "-to", takes_value: true },
     OptionSpec { name: "-minimal", takes_value: false },
     OptionSpec { name: "-faithful", takes_value: true },
@@ -27,31 +32,35 @@ const OPTIONS: [OptionSpec; 6] = [
 /// What a circuit must keep of a number, unless another share is asked for.
 const FAITHFUL: f64 = 0.9;
 
-/// Sites that can be put in, and whether they are cut by head.
-const SITES: [(&str, Part); 9] = [
-    ("resid_pre", Part::Position),
-    ("resid_mid", Part::Position),
-    ("resid_post", Part::Position),
-    ("attn_out", Part::Position),
-    ("mlp_out", Part::Position),
-    ("attn.z", Part::Head),
-    ("attn.q", Part::Head),
-    ("attn.k", Part::Head),
-    ("attn.v", Part::Head),
-];
-
-/// `patch BRANCH -metric EXPR [-site SITE] [-approx]`.
+/// `patch BRANCH -metric EXPR [-site SITE] [-over AXES] [-approx|-both]`, `patch SITE[SLICE] from SIDE`.
 pub fn patch(console: &mut Console, call: Call<'_, '_>) -> Done {
     let (given, left) = take_options(words(call.args.rest, call.args.offset)?, &OPTIONS)?;
     let value = |name: &str| given.iter().find(|option| option.name == name).and_then(|option| option.value.clone());
+    if let [site, word, from] = left.as_slice()
+        && word.text == "from"
+    {
+        if let Some(option) = given.first() {
+            let error = LangError::new(format!("{} is of sweeps", option.name), option.span);
+            return Err(Fail::At(error.help("patch SITE[slice] from BRANCH is one edit, kept until \"undo\"")));
+        }
+        return one(console, site, from, call.line);
+    }
     let [word] = left.as_slice() else {
         let at = left.get(1).map_or(Span::at(call.args.offset), |extra| extra.span);
         let error = LangError::new("expected the branch whose values are put in", at);
-        return Err(Fail::At(error.help("patch main -metric \"logit(...) - logit(...)\" -site resid_pre")));
+        let help = "patch main -metric \"logit(...) - logit(...)\" -site resid_pre; patch L1.attn.z[head=2] from main";
+        return Err(Fail::At(error.help(help)));
     };
     let has = |name: &str| given.iter().any(|option| option.name == name);
+    if has("-approx") && has("-both") {
+        let error =
+            LangError::new("-approx is by gradients alone, -both beside what is measured", Span::at(call.args.offset));
+        return Err(Fail::At(error.help("one of them at a time")));
+    }
     let forms = usize::from(has("-to")) + usize::from(has("-minimal"));
-    if let Some(option) = given.iter().find(|option| ["-site", "-approx"].contains(&option.name) && forms > 0) {
+    if let Some(option) =
+        given.iter().find(|option| ["-site", "-over", "-approx", "-both"].contains(&option.name) && forms > 0)
+    {
         let error = LangError::new(format!("{} does not go with -to and -minimal", option.name), option.span);
         return Err(Fail::At(
             error.help("-to patches paths to one head, -minimal takes out heads and MLPs; both are measured"),
@@ -83,9 +92,10 @@ pub fn patch(console: &mut Console, call: Call<'_, '_>) -> Done {
         return Err(Fail::At(error.help("-metric \"logit(...) - logit(...)\", in quotes if it has spaces")));
     };
     let expr = parse_expr(&metric.text, metric.span.start)?;
+    let asked = Asked { expr: &expr, metric: &metric.text, source, name: &word.text, given: &given };
     let Source::Branch(from) = source else {
         return match forms {
-            0 => swept(console, &expr, &metric.text, source, &word.text, &given, call.progress),
+            0 => swept(console, &asked, call.progress),
             _ => {
                 let error = LangError::new("what is put in, or taken out, is as in a branch", word.span);
                 Err(Fail::At(error.help("patch BRANCH -metric EXPR -minimal")))
@@ -103,53 +113,24 @@ pub fn patch(console: &mut Console, call: Call<'_, '_>) -> Done {
         });
         return minimal(console, &expr, from, wanted.transpose()?.unwrap_or(FAITHFUL), call.progress);
     }
-    swept(console, &expr, &metric.text, source, &word.text, &given, call.progress)
+    swept(console, &asked, call.progress)
 }
 
-/// One place after the other: of a branch the share that comes back, of an ablation what the number gains.
-fn swept(
-    console: &mut Console,
-    expr: &crate::lang::Expr,
-    metric: &str,
-    source: Source,
-    name: &str,
-    given: &[Given],
-    told: Progress<'_>,
-) -> Done {
-    let usual = if matches!(source, Source::Branch(_)) { "resid_pre" } else { "attn.z" };
-    let site = given.iter().find(|option| option.name == "-site").and_then(|option| option.value.as_ref());
-    let site = site.map_or(usual, |word| word.text.as_str());
-    let Some((_, part)) = SITES.iter().find(|(known, _)| *known == site) else {
-        let names: Vec<&str> = SITES.iter().map(|(name, _)| *name).collect();
-        return Err(Fail::because(format!("{site} cannot be put in: one of {}", names.join(", "))));
-    };
-    let approximate = given.iter().any(|option| option.name == "-approx");
-    let kind = if approximate { "approximate, by gradients" } else { "measured" };
-    let clean = match source {
-        Source::Branch(from) => Some(console.number_in(from, expr)?),
-        Source::Zero | Source::Mean => None,
-    };
-    let found = sweep(&mut console.session, expr, site, source, *part, approximate, &mut |done, total| {
-        told("patching", done, total);
+/// `patch SITE[SLICE] from SIDE`: an edit that puts in the value that another branch, model or dump has there.
+fn one(console: &mut Console, site: &Word, from: &Word, line: &str) -> Done {
+    if console.session.side_named(&from.text).is_none() {
+        let error = LangError::new(format!("{} is no branch, model or dump", from.text), from.span);
+        return Err(Fail::At(error.help(format!("there is {}", console.session.side_names().join(", ")))));
+    }
+    let (name, slice) = site.text.split_at(site.text.find('[').unwrap_or(site.text.len()));
+    let assignment = parse_assignment(&format!("{name}{slice} = {name}@{}{slice}", from.text), 0);
+    // Places are those of the site, which is all that the user wrote.
+    let within = |error: LangError| LangError { span: site.span, ..error };
+    let edit = console.edit_of(&assignment.map_err(within)?, line).map_err(|fail| match fail {
+        Fail::At(error) => Fail::At(within(error)),
+        other => other,
     })?;
-    let here = significant(found.here, 5);
-    let (whole, title) = match clean {
-        Some(clean) if (clean - found.here).abs() < 1e-9 => {
-            return Err(Fail::because(format!(
-                "{metric} is the same in both branches: there is nothing to bring back"
-            )));
-        }
-        Some(clean) => {
-            let numbers = format!("{metric} is {here} here and {} in {name}", significant(clean, 5));
-            (clean, format!("{site} of {name} put in, {kind}: share of what is lost that comes back; {numbers}"))
-        }
-        None => {
-            let what = if source == Source::Zero { "zero" } else { "its mean over positions" };
-            // A share of one is the gain itself.
-            (found.here + 1.0, format!("{site} {what}, {kind}: what {metric} gains; it is {here}"))
-        }
-    };
-    map(console, &found, whole, *part, title)
+    console.apply(vec![edit])
 }
 
 /// `patch BRANCH -metric EXPR -to L3H2.q`: direct paths from earlier heads to one head.
@@ -173,7 +154,9 @@ fn to_head(console: &mut Console, expr: &crate::lang::Expr, from: usize, word: &
     let clean = console.number_in(from, expr)?;
     let (numbers, here) =
         paths(&mut console.session, expr, from, (layer, head, part), &mut |done, total| told("paths", done, total))?;
-    let found = Sweep { layers: (0..layer).collect(), width, numbers, here };
+    let program = console.session.run.program.clone();
+    let sites = Places::of_blocks(&program, "attn.z", &[]).sites.into_iter().take(layer).collect();
+    let found = Sweep { sites, over: vec![(Axis::Head, width)], numbers, here };
     let branch = console.session.run.branches[from].name.clone();
     let title = format!(
         "heads of {branch} put into {} of {name} alone, the rest as it is (path patching, measured): share of what is lost that comes back; \
@@ -182,7 +165,7 @@ fn to_head(console: &mut Console, expr: &crate::lang::Expr, from: usize, word: &
         significant(here, 5),
         significant(clean, 5)
     );
-    map(console, &found, clean, Part::Head, title)
+    console.map_of(&found, clean, title)
 }
 
 /// `patch BRANCH -metric EXPR -minimal`: the heads and MLPs that a number needs.
@@ -202,32 +185,9 @@ fn minimal(console: &mut Console, expr: &crate::lang::Expr, from: usize, wanted:
     Ok(Answer::Table(Table { title, columns, rows }))
 }
 
-/// The shares as a heat map, and as `$N` by layer and part.
-fn map(console: &mut Console, found: &Sweep, clean: f64, part: Part, title: String) -> Done {
-    let shares: Vec<f64> = found.numbers.iter().map(|x| (x - found.here) / (clean - found.here)).collect();
-    let (rows, columns) = (found.layers.len(), found.width);
-    let axis = if part == Part::Head { Axis::Head } else { Axis::Pos };
-    let value =
-        Value::from_f32(shares.iter().map(|x| *x as f32).collect(), &[rows, columns], console.session.run.device());
-    let number = console.session.remember(Datum::Tensor(value.with_axes(&[Axis::None, axis])));
-    Ok(Answer::Map(MapView {
-        title: format!("${number} = {title}"),
-        rows,
-        columns,
-        summary: Summary::of_host(shares.iter().copied(), &[rows, columns]),
-        shape: vec![rows, columns],
-        data: shares,
-        row_labels: found.layers.iter().map(|layer| format!("L{layer}")).collect(),
-        column_labels: (0..columns).map(|i| console.name_of(axis, i)).collect(),
-        pool: [1, 1],
-        axes: ["layer".into(), axis.to_string()],
-        scale: Scale::Diverging,
-    }))
-}
-
 impl Console {
     /// A number over the pass of another branch.
-    fn number_in(&mut self, branch: usize, expr: &crate::lang::Expr) -> Result<f64, Fail> {
+    pub(super) fn number_in(&mut self, branch: usize, expr: &crate::lang::Expr) -> Result<f64, Fail> {
         // Only where names are looked up changes, and only for the time of this.
         let here = std::mem::replace(&mut self.session.run.current, branch);
         let session = &mut self.session;

@@ -1,0 +1,94 @@
+//! Other texts than the one under control: each in a session of its own, with the model and the edits of the current branch.
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::path::Path;
+use std::sync::atomic::Ordering;
+
+use super::console::Console;
+use super::fail::Fail;
+use crate::debugger::{Progress, Session};
+use crate::lang::words::Word;
+use crate::model::{Input, Model};
+
+/// A text, or token ids where the model has no tokenizer.
+fn input(model: &Model, text: &str) -> Result<Input, String> {
+    if model.tokenizer.is_some() {
+        return Input::from_texts(model, &[text], true).map_err(|error| error.to_string());
+    }
+    let ids =
+        text.split([' ', ',']).filter(|word| !word.is_empty()).map(str::parse::<u32>).collect::<Result<Vec<_>, _>>();
+    let ids = ids.map_err(|_| format!("{text:?} is no list of token ids, and the model has no tokenizer"))?;
+    Input::from_tokens(model, vec![ids]).map_err(|error| error.to_string())
+}
+
+/// What is done with each text.
+type Each<'a> = &'a mut dyn FnMut(&mut Console) -> Result<(), Fail>;
+
+impl Console {
+    /// A session of the same model, as it is edited, on other texts, each in a branch of its own whose pass is computed.
+    ///
+    /// # Errors
+    /// In words: what is wrong with a text.
+    pub(super) fn on_texts(&self, texts: &[&str]) -> Result<Session, String> {
+        self.on(texts, true)
+    }
+
+    fn on(&self, texts: &[&str], with_values: bool) -> Result<Session, String> {
+        let run = &self.session.run;
+        let inputs: Result<Vec<Input>, String> = texts.iter().map(|text| input(&run.model, text)).collect();
+        let mut other = run.beside(&inputs?, with_values).map_err(|error| error.to_string())?;
+        for branch in (0..texts.len()).rev() {
+            let end = other.end_of(0);
+            other.jump(branch, end).map_err(|error| error.to_string())?;
+        }
+        Ok(Session::of_run(other, self.session.interrupt.clone()))
+    }
+
+    /// Something done with another session in the place of this one, which is put back whatever happens.
+    pub(super) fn within<T>(&mut self, other: Session, what: impl FnOnce(&mut Console) -> T) -> T {
+        let outer = std::mem::replace(&mut self.session, other);
+        let found = catch_unwind(AssertUnwindSafe(|| what(self)));
+        self.session = outer;
+        found.unwrap_or_else(|panic| resume_unwind(panic))
+    }
+
+    /// Something done with the complete pass of each text of a file, a text in each line. How many there are.
+    ///
+    /// # Errors
+    /// If the file cannot be read or has no text, a text is wrong, the user interrupts, or `each` fails.
+    pub(super) fn over_texts(&mut self, file: &Word, progress: Progress<'_>, each: Each<'_>) -> Result<usize, Fail> {
+        self.over(file, true, progress, each)
+    }
+
+    /// The same with the weights alone as they are edited: edits of values belong to the text under control.
+    ///
+    /// # Errors
+    /// As [`Console::over_texts`].
+    pub(super) fn over_references(
+        &mut self,
+        file: &Word,
+        progress: Progress<'_>,
+        each: Each<'_>,
+    ) -> Result<usize, Fail> {
+        self.over(file, false, progress, each)
+    }
+
+    fn over(&mut self, file: &Word, with_values: bool, progress: Progress<'_>, each: Each<'_>) -> Result<usize, Fail> {
+        let text = std::fs::read_to_string(Path::new(&file.text))
+            .map_err(|error| Fail::because(format!("cannot read {}: {error}", file.text)))?;
+        let lines: Vec<(usize, &str)> = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()).collect();
+        for (done, (number, line)) in lines.iter().enumerate() {
+            progress("reading", done as u64, lines.len() as u64);
+            if self.session.interrupt.load(Ordering::SeqCst) {
+                return Err(Fail::because(format!("interrupted after {done} of {} lines", lines.len())));
+            }
+            let other =
+                self.on(&[line], with_values).map_err(|why| Fail::because(format!("line {}: {why}", number + 1)))?;
+            self.within(other, |console| each(console))?;
+        }
+        match lines.len() {
+            0 => Err(Fail::because(format!("{} has no text: a text in each line", file.text))),
+            count => Ok(count),
+        }
+    }
+}
