@@ -14,7 +14,7 @@ import torch
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
-from make_circuit_fixtures import hooked  # noqa: E402
+from make_circuit_fixtures import gpt2, hooked  # noqa: E402
 
 folder = sys.argv[1]
 torch.set_num_threads(2)
@@ -26,7 +26,7 @@ line = [str(ROOT / "target/release/llmdbg"), folder, "--tokens", ",".join(map(st
 ran = subprocess.run(line + [word for command in commands for word in ("-ex", command)], capture_output=True, text=True, check=True)
 ours = min(json.loads(text)["ms"] for text in ran.stdout.splitlines() if '"patch' in text)
 
-model = hooked(folder)
+model, _ = hooked(*gpt2(folder))
 clean = torch.tensor([tokens])
 corrupt = clean.clone()
 corrupt[0, 3] = 7

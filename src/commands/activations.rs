@@ -77,7 +77,7 @@ fn plain(console: &Console, here: &[Block]) -> Table {
             Cell::Num(block.growth),
             Cell::Num(block.largest),
             Cell::Num(block.massive),
-            Cell::Text(format!("pos {pos} {}, dim {dim}", quoted(&console.name_of(Axis::Pos, pos)))),
+            Cell::Text(format!("{pos} {} dim {dim}", quoted(&console.name_of(Axis::Pos, pos)))),
             Cell::Int(block.outliers.len() as i64),
             number(block.silent),
             number(block.saturated),

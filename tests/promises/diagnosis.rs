@@ -377,7 +377,7 @@ fn what_is_usual_for_a_model_is_not_reported() {
     // One position of this text; the reference texts are run without it.
     b.run("set L1.mlp_out[pos=3] *= 200");
     let table = b.table(&format!("activations -against {file}"));
-    let first: Vec<&str> = table.rows[0][..2].iter().map(|cell| crate::common::cell_text(cell)).collect();
+    let first: Vec<&str> = table.rows[0][..2].iter().map(crate::common::cell_text).collect();
     assert_eq!(first, ["L1", "massive"]);
     let found = diagnosed(&mut b, &format!("-against {file}"));
     let unusual = found.iter().find(|one| one.1.contains("reference texts")).unwrap();
