@@ -11,7 +11,7 @@ use crate::engine::{Interpreter, Progress};
 use crate::frontend::tui::{config, panes::Panes};
 use crate::model::bundled::{self, Bundled};
 use crate::model::chat::{ChatError, Conversation, Place};
-use crate::model::{Input, Model, ModelSource, Side, hub, load_in};
+use crate::model::{self, Input, Model, ModelSource, Side};
 use crate::tensor::Device;
 use crate::term::quiet::without_stderr;
 
@@ -28,17 +28,9 @@ pub fn open(
         without_stderr(options.log.as_deref(), || Device::open(options.device)).map_err(|error| error.to_string())?;
     progress(device.reason(), 0, 0);
     let (source, name, bundled) = source_of(options.model.as_deref());
-    let cancel = interrupt.clone();
-    if let ModelSource::Hub(wanted) = &source {
-        hub::fetch(wanted, &hub::Settings::from_environment(), &mut |step| {
-            progress(step.what, step.done, step.total);
-            !cancel.swap(false, Ordering::Relaxed)
-        })
-        .map_err(|error| error.to_string())?;
-    }
-    let mut model = load_in(&source, &device, options.precision, &mut |at| {
-        progress(&format!("loading {}", at.tensor), at.bytes_done, at.bytes_total);
-        !cancel.swap(false, Ordering::Relaxed)
+    let mut model = model::open(&source, &device, options.precision, &mut |what, done, total| {
+        progress(what, done, total);
+        !interrupt.swap(false, Ordering::Relaxed)
     })
     .map_err(|error| error.to_string())?;
     if let Ok(program) = std::env::current_exe() {
@@ -78,7 +70,7 @@ fn source_of(model: Option<&str>) -> (ModelSource, String, Option<&'static Bundl
 
 /// The input that was given, or the model's own example.
 fn input_of(given: &GivenInput, model: &Model, bundled: Option<&Bundled>) -> Result<Input, String> {
-    let text = |error: crate::model::InputError| error.to_string();
+    let text = |error: model::InputError| error.to_string();
     if let Some(chat) = &given.chat {
         let texts = conversations(chat, &given.prompts, model)?;
         let input = Input::from_texts(model, &texts, false).map_err(text)?;

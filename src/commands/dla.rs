@@ -59,7 +59,7 @@ impl Question {
     }
 }
 
-/// `dla [-target TOKEN [-foil TOKEN]] [-pos P] [-by component|head|neuron] [-top N]`.
+/// `dla [-target TOKEN [-foil TOKEN]] [-pos P] [-by component|head|position|neuron] [-top N]`.
 pub fn dla(console: &mut Console, call: Call<'_, '_>) -> Done {
     let (given, left) = take_options(words(call.args.rest, call.args.offset)?, &OPTIONS)?;
     if let Some(extra) = left.first() {
@@ -74,10 +74,11 @@ pub fn dla(console: &mut Console, call: Call<'_, '_>) -> Done {
     match by.text.as_str() {
         "component" => Ok(Answer::Table(components(&found, title))),
         "head" => Ok(Answer::Table(heads(console, &found, title, top))),
+        "position" | "pos" => Ok(Answer::Table(positions(console, &found, title))),
         "neuron" => neurons(&found, title, top),
         other => {
             let error = LangError::new(format!("no such part {other}"), by.span);
-            Err(Fail::At(error.help("component, head, or neuron")))
+            Err(Fail::At(error.help("component, head, position, or neuron")))
         }
     }
 }
@@ -189,6 +190,39 @@ fn heads(console: &Console, found: &Direct, title: String, top: usize) -> Table 
     });
     let columns = ["Head", "Share", "By way of", ""].map(String::from).to_vec();
     Table { title, columns, rows: rows.collect() }
+}
+
+/// What all heads add by way of each token, and what is not added by heads.
+fn positions(console: &Console, found: &Direct, title: String) -> Table {
+    let keys = found.parts.iter().map(|part| part.sources.len()).max().unwrap_or(0);
+    let by_way = |key: usize| found.parts.iter().filter_map(|part| part.sources.get(key)).sum::<f64>();
+    let shares: Vec<f64> = (0..keys).map(by_way).collect();
+    let rest: f64 = found.parts.iter().map(|part| part.share).sum::<f64>() - shares.iter().sum::<f64>();
+    let largest = shares.iter().chain([&rest]).fold(0.0f64, |largest, share| largest.max(share.abs()));
+    let mut rows: Vec<Vec<Cell>> = Vec::new();
+    for (key, share) in shares.iter().enumerate() {
+        let of = |part: &&Part| part.sources.get(key).map_or(0.0, |share| share.abs());
+        let mut parts: Vec<&Part> = found.parts.iter().filter(|part| of(part) > 0.0).collect();
+        parts.sort_by(|a, b| of(b).total_cmp(&of(a)));
+        let told = |part: &&Part| format!("{} {}", name(&part.component), significant(part.sources[key], 3));
+        // A hundredth of the largest is not worth a name.
+        let least = parts.first().map_or(0.0, |part| of(part) / 100.0);
+        let mostly: Vec<String> = parts.iter().filter(|part| of(part) > least).take(SOURCES).map(told).collect();
+        rows.push(vec![
+            Cell::Text(format!("{key} {}", quoted(&console.name_of(Axis::K, key)))),
+            Cell::Num(*share),
+            Cell::Text(mostly.join("  ")),
+            Cell::Text(bar(*share, largest)),
+        ]);
+    }
+    rows.push(vec![
+        Cell::Text("without heads".into()),
+        Cell::Num(rest),
+        Cell::Text("embeddings, MLPs and biases at the position itself".into()),
+        Cell::Text(bar(rest, largest)),
+    ]);
+    let columns = ["By way of", "Share", "Mostly", ""].map(String::from).to_vec();
+    Table { title, columns, rows }
 }
 
 fn neurons(found: &Direct, title: String, top: usize) -> Done {

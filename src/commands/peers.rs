@@ -1,6 +1,7 @@
 //! Several models and runs in one session: `load MODEL as NAME`, `load-dump FILE as NAME`, `use NAME`, `info models`.
 
 use std::path::Path;
+use std::sync::atomic::Ordering;
 
 use super::console::{Console, Done};
 use super::fail::Fail;
@@ -12,7 +13,7 @@ use crate::debugger::{Progress, Session, Settings};
 use crate::lang::words::{OptionSpec, Word, take_options, words};
 use crate::lang::{LangError, Span};
 use crate::model::input::Input;
-use crate::model::{Model, ModelSource, Row, hub, load_in};
+use crate::model::{self, Model, ModelSource, Row};
 use crate::tensor::{Device, DeviceChoice, Precision};
 
 const LOAD: &str = "load MODEL as NAME [-device DEVICE] [-dtype f32|f16], load edits FILE";
@@ -208,21 +209,11 @@ impl Console {
 
     fn opened(&self, text: &str, device: &Device, precision: Precision, progress: Progress<'_>) -> Result<Model, Fail> {
         let interrupt = self.session.interrupt.clone();
-        let goes_on = move || !interrupt.load(std::sync::atomic::Ordering::Relaxed);
-        let source = ModelSource::parse(text);
-        let text = |error: crate::model::LoadError| Fail::because(error.to_string());
-        if let ModelSource::Hub(wanted) = &source {
-            hub::fetch(wanted, &hub::Settings::from_environment(), &mut |step| {
-                progress(step.what, step.done, step.total);
-                goes_on()
-            })
-            .map_err(text)?;
-        }
-        let mut model = load_in(&source, device, precision, &mut |at| {
-            progress(&format!("loading {}", at.tensor), at.bytes_done, at.bytes_total);
-            goes_on()
+        let mut model = model::open(&ModelSource::parse(text), device, precision, &mut |what, done, total| {
+            progress(what, done, total);
+            !interrupt.load(Ordering::Relaxed)
         })
-        .map_err(text)?;
+        .map_err(|error| Fail::because(error.to_string()))?;
         model.chat.place = self.session.run.model.chat.place.clone();
         Ok(model)
     }

@@ -15,6 +15,7 @@ mod input_error;
 mod load;
 pub mod needs;
 pub mod npy;
+mod open;
 mod plan;
 pub mod role;
 mod room;
@@ -28,6 +29,7 @@ pub mod weights;
 pub use error::{InputError, LoadError};
 pub use input::{Input, Row, Side};
 pub use load::{LoadReport, Model, ModelSource, Progress, load, load_in};
+pub use open::open;
 pub use tokenizer::{SpecialTokens, Token, Tokenizer};
 pub use weights::{FileTensor, Overlay, RowChunks, Weight, Weights};
 

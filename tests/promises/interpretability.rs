@@ -161,6 +161,11 @@ fn direct_logit_attribution_is_the_formula_and_adds_up() {
         for (part, share) in found.iter().filter(|(part, _)| !wanted.direct.contains_key(*part)) {
             close(*share, 0.0, &format!("{name} {part}"));
         }
+        // By way of each token: what all heads add, and the rest, which add up to the same.
+        let sources = b.table(&format!("dla {question} -by position"));
+        close(numbers(&sources, "Share").iter().sum(), wanted.value, &format!("{name} by position"));
+        let rest = numbers(&sources, "Share").pop().unwrap();
+        close(rest, wanted.value - wanted.heads.values().sum::<f64>(), &format!("{name} without heads"));
         let table = b.table(&format!("dla {question} -by head -top 100"));
         let heads: BTreeMap<String, f64> = texts(&table, "Head").into_iter().zip(numbers(&table, "Share")).collect();
         assert_eq!(heads.len(), wanted.heads.len());
@@ -329,9 +334,12 @@ fn patching_brings_back_what_setting_the_value_by_hand_does() {
         clean
     };
     let before = (b.everything(), b.text("info branches"));
+    let other = b.run(&format!("patch sweep -from main -metric \"{METRIC}\" -over layer,pos"));
+    let Answer::Map(same) = other else { panic!("no map") };
     let Answer::Map(map) = b.run(&format!("patch main -metric \"{METRIC}\"")) else { panic!("no map") };
     assert_eq!((b.everything(), b.text("info branches")), before, "the session is as it was");
     assert_eq!((map.rows, map.columns), (2, 8));
+    assert_eq!(same.data, map.data);
     // By hand, at some places.
     for (layer, pos) in [(0, 2), (1, 2), (1, 5), (1, 7), (0, 7)] {
         let mut hand = corrupted();

@@ -18,7 +18,8 @@ use crate::lang::{LangError, Span, parse_assignment, parse_expr};
 use crate::tensor::Axis;
 use sweep::{Asked, swept};
 
-const OPTIONS: [OptionSpec; 8] = [
+const OPTIONS: [OptionSpec; 9] = [
+    OptionSpec { name: "-from", takes_value: true },
     OptionSpec { name: "-over", takes_value: true },
     OptionSpec { name: "-both", takes_value: false },
     OptionSpec { name: "-to", takes_value: true },
@@ -45,6 +46,13 @@ pub fn patch(console: &mut Console, call: Call<'_, '_>) -> Done {
         }
         return one(console, site, from, call.line);
     }
+    // `patch sweep -from main` is `patch main`.
+    let from = value("-from");
+    let left = match (left.as_slice(), &from) {
+        ([word], Some(from)) if word.text == "sweep" => vec![from.clone()],
+        ([], Some(from)) => vec![from.clone()],
+        _ => left,
+    };
     let [word] = left.as_slice() else {
         let at = left.get(1).map_or(Span::at(call.args.offset), |extra| extra.span);
         let error = LangError::new("expected the branch whose values are put in", at);

@@ -1,9 +1,6 @@
-//! Commands that say what a number depends on, and where two runs part.
+//! Commands that say what a number depends on, and what is inside a model.
 
-use super::super::{
-    activations, attr, backward, bisect, circuits, diagnose, diff, dla, golden, heads, layers, lens, neuron, patch,
-    probe,
-};
+use super::super::{activations, attr, backward, circuits, dla, heads, layers, lens, neuron, patch, probe};
 use super::{CHANGING, Command, LOOKING, PLAIN, Takes};
 
 pub const COMMANDS: &[Command] = &[
@@ -160,80 +157,6 @@ pub const COMMANDS: &[Command] = &[
         ..PLAIN
     },
     Command {
-        name: "diff",
-        usage: "diff SIDE [SIDE] [SITES] [-atol X] [-rtol X] [-by WHAT] [-all] [-first] [-fail] [-prefix TEXT]\ndiff weights SIDE [SIDE] [-all] [-fail]",
-        about: "say at which site two branches, models, dumps or files of values part first, or which weights of two differ and how",
-        help: "A SIDE is a branch, another model (load MODEL as NAME), a dump (load-dump) or a file: what save activations or \
-               tools/dump_hf.py writes. Alone, it is what the current branch is compared with. Elements agree within \
-               atol + rtol |b|, each 5e-5 by default: the floor of one forward pass in f32. Texts and vocabularies of different lengths are \
-               compared as far as both go. diff weights says what makes one weight of the other: rounded, scaled, shifted, transposed, \
-               rows, columns or heads in another order, another weight, tied, missing.",
-        options: &[
-            ("-atol X", "the absolute tolerance"),
-            ("-rtol X", "the relative tolerance"),
-            ("-by WHAT", "one row for each block, head or pos, or for each of the largest elements (element)"),
-            ("-all", "everything; else what differs, the first rows"),
-            ("-first", "end at the first site that differs"),
-            ("-fail", "fail if anything differs, for scripts and CI"),
-            ("-prefix TEXT", "what the names in the file begin with"),
-        ],
-        examples: &[
-            "run\nablate L1H0\ndiff main",
-            "run\nsave activations before.safetensors\nset tokens[1] = \" Paul\"\nrun\ndiff before.safetensors",
-            "load tiny-gpt2 as half -dtype f16\nrun\ndiff half -by block -atol 1e-2 -rtol 1e-2",
-            "run\nablate L1H0\ndiff main L1.attn.z -by head",
-            "load tiny-gpt2 as other\nset param(\"L1.mlp.W_out\") *= 2\ndiff weights other",
-        ],
-        takes: Takes::Branch,
-        run: diff::diff,
-        ..CHANGING
-    },
-    Command {
-        name: "bisect",
-        usage: "bisect SIDE [-prefix TEXT] [-first] [-all] [-fail]",
-        about: "say which op introduces a difference from a branch, another model, a dump or a file, and why, as far as a guess explains it",
-        help: "Every op is run with the other side's inputs: what differs then is introduced there, and not inherited. Where a file lacks \
-               an input it is computed from those that it has. What is left in f64 on the CPU tells a fault from rounding: of two sides that \
-               run here it is the difference of their ops, of a file the distance from the exact value. -first looks at a few blocks of a \
-               complete pass, halving what is left, and runs only the first that differs. Reasons are tried, not inferred: number of heads, \
-               base, style, scaling, direction and width of rotations, positions, masks, scale and cap of scores, biases by position, repeated \
-               key/value heads, eps, kind and gain of norms, activation, gate and up, order of queries, keys and values, fused layouts, heads, \
-               biases, transposed or rounded weights, factors of embeddings and sums, pooling, cap, scale and tying of logits.",
-        options: &[
-            ("-prefix TEXT", "what the names in the file begin with"),
-            ("-first", "the first block that differs, found by halving"),
-            ("-all", "every op; else those that introduce something"),
-            ("-fail", "fail if anything is introduced, for scripts and CI"),
-        ],
-        examples: &[
-            "run\nset param(\"L1.mlp.W_out\") *= 1.5\nbisect main",
-            "run\nsave activations sound.safetensors\nset param(\"L2.attn.b_O\") = 1\nbisect sound.safetensors",
-            "load tiny-gpt2 as other\nrun\nset param(\"L1.attn.W_V\") *= 0.5\nbisect other",
-            "run\nset param(\"L2.mlp.W_in\") *= 2\nbisect main -first",
-        ],
-        takes: Takes::Branch,
-        run: bisect::run,
-        ..CHANGING
-    },
-    Command {
-        name: "golden",
-        usage: "golden write FILE [SITES] [-atol X] [-rtol X]\ngolden check FILE [-atol X] [-rtol X]",
-        about: "keep a summary of a pass that is small enough to commit, and check a later pass against it",
-        help: "Of each site: shape, what is not finite, largest magnitude, norm, mean, and 16 elements. check fails, with the sites that \
-               differ, if one is beyond the tolerance of the file; the text must be the same.",
-        options: &[
-            ("-atol X", "the absolute tolerance, 5e-5 by default"),
-            ("-rtol X", "the relative tolerance, 5e-5 by default"),
-        ],
-        examples: &[
-            "run\ngolden write golden.json L*.resid_post logits\ngolden check golden.json",
-            "run\ngolden write all.json\nset param(\"L1.mlp.W_out\") *= 1.0000001\ngolden check all.json -rtol 1e-3",
-        ],
-        takes: Takes::Words(&["check", "write"]),
-        run: golden::golden,
-        ..PLAIN
-    },
-    Command {
         name: "lens",
         usage: "lens [SITES] [-target TOKEN [-foil TOKEN]] [-pos P] [-top N] [-mid] [-tuned FILE]\nlens [SITES] -grid [-tuned FILE]\nlens [SITES] -map [-target TOKEN] [-tuned FILE]",
         about: "say what the model would predict if it stopped at each block: the logit lens, or a tuned lens",
@@ -264,27 +187,8 @@ pub const COMMANDS: &[Command] = &[
         ..LOOKING
     },
     Command {
-        name: "diagnose",
-        short: &["doctor"],
-        usage: "diagnose [-deep] [-device] [-against FILE] [-all] [-fail error|warning|note]",
-        about: "check weights, values, attention, neurons, tokens and prediction of a complete pass, and say what is not normal",
-        help: "Findings are ranked by severity: what was measured, where, what is normal, the command that shows it, and why it matters. \
-               The rules and their limits are in config/diagnose.toml. With -against, what is the same on most texts of FILE (one in each line, \
-               three or more) is this model's own way and left out, and what is unlike them is added; errors stay.",
-        options: &[
-            ("-deep", "the checks that compute the pass again, and gradients of the loss too"),
-            ("-device", "every op beside the same in 64 bits on the CPU: does the device compute what it should?"),
-            ("-against FILE", "beside texts that are as they should be"),
-            ("-all", "every place of a finding; else the three worst"),
-            ("-fail SEVERITY", "fail if there is a finding of this severity or worse, for scripts and CI"),
-        ],
-        examples: &["run\ndiagnose", "run\ndiagnose -deep -fail error"],
-        run: diagnose::diagnose,
-        ..CHANGING
-    },
-    Command {
         name: "dla",
-        usage: "dla [-target TOKEN [-foil TOKEN]] [-pos P] [-by component|head|neuron] [-top N]",
+        usage: "dla [-target TOKEN [-foil TOKEN]] [-pos P] [-by component|head|position|neuron] [-top N]",
         about: "split a logit into what every component adds to it: direct logit attribution",
         help: "Along the direct path from the residual stream to the logit; the scale of every norm on it is held at what it was, so \
                the parts add up to the logit. By head, it is said by way of which tokens. A component that works through later \
@@ -293,13 +197,14 @@ pub const COMMANDS: &[Command] = &[
             ("-target TOKEN", "the token: its text in quotes, or its number; the likeliest one by default"),
             ("-foil TOKEN", "the difference to this token's logit"),
             ("-pos P", "the position; the focused one by default"),
-            ("-by PART", "component (the default), head, or neuron"),
+            ("-by PART", "component (the default), head, position (what heads add by way of each token), or neuron"),
             ("-top N", "heads or neurons listed, 12 by default"),
         ],
         examples: &[
             "run\ndla -target \" Mary\" -foil \" John\"",
             "run\ndla -by head -target \" Mary\" -foil \" John\"",
             "run\ndla -by neuron -top 5",
+            "run\ndla -by position -target \" Mary\" -foil \" John\"",
         ],
         takes: Takes::Expression,
         run: dla::dla,
@@ -322,7 +227,7 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         name: "patch",
-        usage: "patch BRANCH|zero|mean -metric EXPR [-site SITE] [-over AXES] [-approx|-both]\npatch SITE[SLICE] from SIDE\npatch BRANCH -metric EXPR -to HEAD.q|k|v\npatch BRANCH -metric EXPR -minimal [-faithful X]",
+        usage: "patch BRANCH|zero|mean -metric EXPR [-site SITE] [-over AXES] [-approx|-both]\npatch sweep -from BRANCH|zero|mean -metric EXPR ...\npatch SITE[SLICE] from SIDE\npatch BRANCH -metric EXPR -to HEAD.q|k|v\npatch BRANCH -metric EXPR -minimal [-faithful X]",
         about: "put values of another branch into this one, place by place, and say how much of a number comes back: activation patching",
         help: "SITE: resid_pre (the default), resid_mid, attn_out, mlp_out, attn.q, attn.k, attn.v, attn.z, attn.pattern, mlp.post or any other \
                site, of every block; L3.attn.z is one alone. Places are heads, or positions where there are none. 1 is as in that branch, 0 as here. \
@@ -330,6 +235,7 @@ pub const COMMANDS: &[Command] = &[
                asked for again. patch SITE[SLICE] from SIDE is one edit, kept until undo.",
         options: &[
             ("-metric EXPR", "the number, in quotes if it has spaces"),
+            ("-from BRANCH", "whose values, where the command has no word of its own for that"),
             ("-site SITE", "what is put in"),
             (
                 "-over AXES",

@@ -1,6 +1,6 @@
 //! Commands that look at values and at the session.
 
-use super::super::{check, data, dump, info, selftest};
+use super::super::{data, dump, info};
 use super::{CHANGING, Command, LOOKING, PLAIN, REPEATED, Takes};
 
 pub const COMMANDS: &[Command] = &[
@@ -99,31 +99,6 @@ pub const COMMANDS: &[Command] = &[
         examples: &["run\nassert max(L0.attn.pattern) <= 1, \"probabilities\"", "run\nassert !any(nan(logits))"],
         takes: Takes::Expression,
         run: data::assert,
-        ..PLAIN
-    },
-    Command {
-        name: "check",
-        usage: "check cache [TOLERANCE]\ncheck batch [TOLERANCE]\ncheck determinism\ncheck inert",
-        about: "whether passes with the key/value cache compute what one pass over the whole text does, rows in a batch what they do \
-                alone, the same pass the same bits again, and a pass that is looked at the same bits as one that is not",
-        examples: &[
-            "generate 3\ncheck cache",
-            "generate 3\ncheck cache 1e-3",
-            "run\ncheck determinism",
-            "run\ncheck inert",
-        ],
-        takes: Takes::Words(&["batch", "cache", "determinism", "inert"]),
-        run: check::check,
-        ..PLAIN
-    },
-    Command {
-        name: "selftest",
-        usage: "selftest [TOLERANCE]",
-        about: "whether the device computes what it should: every op on its own values, beside the same op on the CPU in f64",
-        help: "Fails if one is off by more than the tolerance, as a part of its size: 2e-5 in f32, 1e-3 in f16, where each value is rounded. \
-               Nothing is inherited from the ops before, so what is listed is what each op itself does.",
-        examples: &["selftest", "selftest 1e-4"],
-        run: selftest::run,
         ..PLAIN
     },
     Command {

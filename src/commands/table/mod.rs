@@ -3,6 +3,7 @@
 //! Each group of commands is a file beside this one.
 
 mod changing;
+mod comparing;
 mod explaining;
 pub(super) mod gdb;
 mod generating;
@@ -123,6 +124,7 @@ pub static GROUPS: &[Group] = &[
     Group { name: "stopping", title: "Stopping", commands: stopping::COMMANDS },
     Group { name: "looking", title: "Looking", commands: looking::COMMANDS },
     Group { name: "explaining", title: "Explaining", commands: explaining::COMMANDS },
+    Group { name: "comparing", title: "Comparing and checking", commands: comparing::COMMANDS },
     Group { name: "changing", title: "Changing", commands: changing::COMMANDS },
     Group { name: "scripting", title: "Scripting", commands: scripting::COMMANDS },
     Group { name: "session", title: "The session", commands: session::COMMANDS },
