@@ -4,17 +4,20 @@
 use std::sync::atomic::Ordering;
 
 use super::attribution::{Probe, Unexplained};
+use crate::debugger::peers::{Has, Side};
 use crate::debugger::{Mark, Session};
 use crate::lang::Expr;
 use crate::program::Program;
+use crate::tensor::Axis;
 use crate::tensor::ops::Slice;
-use crate::tensor::{Axis, Value};
 
 /// What is put in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
     /// The values of another branch.
     Branch(usize),
+    /// The values of another model or a dump, by its number in [`Session::peers`].
+    Peer(usize),
     /// Zero.
     Zero,
     /// The mean over positions, of each feature.
@@ -152,17 +155,10 @@ fn walk(
     of_site: OfSite<'_>,
 ) -> Result<Sweep, Unexplained> {
     let program = session.run.program.clone();
-    let row = session.focus.row;
     let mut found = Sweep { sites: Vec::new(), over: Vec::new(), numbers: Vec::new(), here: f64::NAN };
     for &(layer, op) in &places.sites {
-        let at = Mark { pass: 0, op };
-        let value = match source {
-            Source::Branch(from) => session.run.value_in(from, at)?,
-            Source::Zero | Source::Mean => session.run.value_at(at)?,
-        };
-        let value = value.slice(&[Slice::At(row)])?;
-        let (site, shape, axes) = (&program.ops[op].site, value.shape().to_vec(), &program.ops[op].axes[1..]);
-        let clean = put_in(&value, source, site, axes)?;
+        let (site, axes) = (&program.ops[op].site, &program.ops[op].axes[1..]);
+        let (clean, shape) = put_in(session, source, op, site, axes)?;
         let mut probe = match Probe::new(session, expr, op) {
             Ok(probe) => probe,
             // A block that comes after what was asked for brings nothing back.
@@ -171,7 +167,7 @@ fn walk(
         };
         let here = probe.here()?;
         if here.len() != clean.len() {
-            return Err(Unexplained::Because("the two branches have texts of different lengths".into()));
+            return Err(Unexplained::Because("the two sides have texts of different lengths".into()));
         }
         let over: Vec<usize> =
             places.over.iter().filter_map(|axis| axes.iter().position(|known| known == axis)).collect();
@@ -195,18 +191,39 @@ fn walk(
     }
 }
 
-/// The elements that are put in, of a value without a row axis.
-fn put_in(value: &Value, source: Source, site: &str, axes: &[Axis]) -> Result<Vec<f32>, Unexplained> {
+/// The elements that are put in, and their shape, without a row axis.
+fn put_in(
+    session: &mut Session,
+    source: Source,
+    op: usize,
+    site: &str,
+    axes: &[Axis],
+) -> Result<(Vec<f32>, Vec<usize>), Unexplained> {
+    let at = Mark { pass: 0, op };
+    let value = match source {
+        Source::Branch(from) => session.run.value_in(from, at)?,
+        Source::Zero | Source::Mean => session.run.value_at(at)?,
+        Source::Peer(peer) => {
+            let has = session.value_of_side(&Side::Peer(peer), site).map_err(Unexplained::Because)?;
+            let name = session.side_name(&Side::Peer(peer));
+            let Has::Value(value) = has else {
+                return Err(Unexplained::Because(format!("{name} has no {site} of this shape")));
+            };
+            return Ok((value.elements.double().iter().map(|x| *x as f32).collect(), value.shape));
+        }
+    };
+    let value = value.slice(&[Slice::At(session.focus.row)])?;
+    let shape = value.shape().to_vec();
     let mut clean = value.read_f32()?;
     match source {
-        Source::Branch(_) => {}
+        Source::Branch(_) | Source::Peer(_) => {}
         Source::Zero => clean.fill(0.0),
         Source::Mean if axes.first() != Some(&Axis::Pos) => {
             let why = format!("{site} has no mean over positions: zero, or the values of another branch");
             return Err(Unexplained::Because(why));
         }
         Source::Mean => {
-            let length = value.shape()[0];
+            let length = shape[0];
             let width = clean.len() / length.max(1);
             let mean = |i: usize| {
                 (clean.iter().skip(i).step_by(width).map(|x| f64::from(*x)).sum::<f64>() / length as f64) as f32
@@ -215,7 +232,7 @@ fn put_in(value: &Value, source: Source, site: &str, axes: &[Axis]) -> Result<Ve
             clean.iter_mut().enumerate().for_each(|(i, x)| *x = means[i % width]);
         }
     }
-    Ok(clean)
+    Ok((clean, shape))
 }
 
 #[cfg(test)]

@@ -559,3 +559,34 @@ fn a_lens_is_put_on_the_sites_that_are_named() {
     // The position of an explanation, with and without its option.
     assert_eq!(b.table("explain 3"), b.table("explain -pos 3"));
 }
+
+/// Promise: values of another model, or of a dump, are put in like those of a branch.
+#[test]
+fn values_of_models_and_dumps_are_put_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("sound.safetensors");
+    let mut b = Bench::new("gpt2", &[crate::common::NURSE]);
+    b.run("run");
+    b.run(&format!("save activations {}", file.display()));
+    b.run(&format!("load {} as sound", crate::parity::fixture("gpt2").display()));
+    b.run(&format!("load-dump {} as dump", file.display()));
+    let metric = "logit[11] - logit[22]";
+    let clean = b.number(metric);
+    b.run("set param(\"L0.mlp.W_out\") *= -1");
+    b.run("set param(\"L1.attn.W_V\")[head=2] = 0");
+    let here = b.number(metric);
+    for (site, over) in [("resid_pre", "layer,pos"), ("attn.z", "layer,head"), ("mlp_out", "layer")] {
+        let ask = |side: &str| format!("patch {side} -metric \"{metric}\" -site {site} -over {over}");
+        let of_branch = map(&mut b, &ask("main")).data;
+        let of_model = map(&mut b, &ask("sound")).data;
+        // The same values, and the same number of the whole.
+        assert_eq!(of_model, of_branch, "{site}");
+        let of_dump = map(&mut b, &ask("dump"));
+        assert!(of_dump.title.contains("as in dump"), "{}", of_dump.title);
+        for (gained, share) in of_dump.data.iter().zip(&of_branch) {
+            assert!((gained - share * (clean - here)).abs() < 2e-5, "{site}: {gained} for {share}");
+        }
+    }
+    assert!(b.fail("patch sound -metric loss -minimal").contains("is as in a branch"));
+    assert!(b.fail("patch nothing -metric loss").contains("sound, dump"));
+}

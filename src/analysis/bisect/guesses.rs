@@ -3,7 +3,7 @@
 
 use super::numbers::of_numbers;
 use super::stretch::Stretch;
-use super::{EXPLAINS, FLOOR, Live, beside};
+use super::{EXPLAINS, FAINT, FLOOR, Live, NOISE, beside};
 use crate::model::input::Input;
 use crate::model::role::{Role, WeightId};
 use crate::model::spec::{Act, ModelSpec, Pool};
@@ -24,6 +24,10 @@ pub struct Known<'a> {
     pub ours: &'a [f64],
     /// What the other side has.
     pub theirs: &'a [f64],
+    /// What an op is usually off by: the rounding of values that were stored in few bits.
+    pub usual: f64,
+    /// Whether the difference may be that too: then only a guess without free numbers, that takes most of it away, says that it is not.
+    pub faint: bool,
     pub live: Option<&'a Live>,
 }
 
@@ -47,8 +51,23 @@ impl Known<'_> {
     /// What a right guess may be off by.
     fn allowed(&self) -> f64 {
         let was = beside(self.ours, self.theirs);
+        if self.faint {
+            return (was / FAINT).min(FAINT * self.usual);
+        }
         // Infinite where masks differ: then a guess must have the right mask, and the right numbers.
-        if was.is_finite() { (was * EXPLAINS).max(FLOOR) } else { FLOOR }
+        let share = if was.is_finite() { was * EXPLAINS } else { 0.0 };
+        share.max(FLOOR).max(NOISE * self.usual)
+    }
+
+    /// Whether so little is left that a guess is right.
+    pub(super) fn explains_by(&self, left: f64) -> bool {
+        left <= self.allowed()
+    }
+
+    /// The guess that leaves least, if it is right. Behind rounding several may be near enough.
+    pub(super) fn best(&self, guesses: impl Iterator<Item = (f64, String)>) -> Option<String> {
+        let least = guesses.min_by(|a, b| a.0.total_cmp(&b.0))?;
+        self.explains_by(least.0).then_some(least.1)
     }
 
     /// Whether the other side's value comes out if some ops compute something else, and the others what they do.
@@ -57,7 +76,7 @@ impl Known<'_> {
         changed: &dyn Fn(usize) -> bool,
         compute: &dyn Fn(usize, &Op, &[Value]) -> Option<Value>,
     ) -> bool {
-        self.left(changed, compute) <= self.allowed()
+        self.explains_by(self.left(changed, compute))
     }
 
     /// How far the last op is from the other side's value then; infinite if nothing comes out.
@@ -103,10 +122,9 @@ impl<'a> Guesses<'a> {
         if let Some(relation) = self.weights_there() {
             return Some(relation);
         }
-        for (kernel, words) in variants(&self.op.kernel) {
-            if self.as_kernel(&kernel) {
-                return Some(words);
-            }
+        let others = variants(&self.op.kernel).into_iter().map(|(kernel, words)| (self.left_as(&kernel), words));
+        if let Some(words) = self.known.best(others) {
+            return Some(words);
         }
         let special = match &self.op.kernel {
             Kernel::Rotate { rope } => self.of_rotation(*rope),
@@ -129,7 +147,10 @@ impl<'a> Guesses<'a> {
         let heads = if self.op.heads > 1 { self.op.heads } else { 1 };
         special
             .or_else(|| self.of_projection())
-            .or_else(|| of_numbers(&self.ours, self.theirs()?, &self.shape, heads, &|guess| self.explains(guess)))
+            .or_else(|| {
+                let theirs = self.theirs().filter(|_| !self.known.faint)?;
+                of_numbers(&self.ours, theirs, &self.shape, heads, &|guess| self.explains(guess))
+            })
             .or_else(|| self.other_kernel_there())
     }
 
@@ -188,7 +209,14 @@ impl<'a> Guesses<'a> {
     }
 
     pub(super) fn as_kernel(&self, kernel: &Kernel) -> bool {
-        self.alike(&|op, inputs| {
+        self.known.explains_by(self.left_as(kernel))
+    }
+
+    /// How far from the other side's value the stretch is if all ops of this kind are another one.
+    fn left_as(&self, kernel: &Kernel) -> f64 {
+        let ops = &self.known.stretch.program().ops;
+        let alike = |number: usize| ops[number].kernel == self.op.kernel;
+        self.known.left(&alike, &|_, op, inputs| {
             let op = Op { kernel: kernel.clone(), ..op.clone() };
             Some(execute(&op, inputs, self.known.weights, self.known.context))
         })
@@ -289,7 +317,7 @@ impl<'a> Guesses<'a> {
             if self.explains(&rest) {
                 return Some(format!("{} is not added there", name(left_out)));
             }
-            let Some(theirs) = self.theirs() else { continue };
+            let Some(theirs) = self.theirs().filter(|_| !self.known.faint) else { continue };
             let wanted = theirs.iter().zip(&rest).map(|(y, x)| y - x);
             let (product, square) = wanted.zip(term).fold((0.0, 0.0), |(p, s), (y, x)| (p + y * x, s + x * x));
             let factor = product / square;

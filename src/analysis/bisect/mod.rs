@@ -43,6 +43,15 @@ const COARSE: f64 = 1e-2;
 /// A guess is right if what it leaves is so much smaller than what was.
 const EXPLAINS: f64 = 0.02;
 
+/// And what is usual leaves so many times itself, where values are stored in few bits: far below what makes an op suspect.
+const NOISE: f64 = 2.0;
+
+/// Where ops are usually off by more than this, values or weights were stored in few bits.
+const FEW_BITS: f64 = 1e-4;
+
+/// There, an op that errs so many times more than is usual may have a reason, if that takes as much of it away.
+const FAINT: f64 = 3.0;
+
 /// A difference that two sides have in 32 bits and that is so much smaller in 64 is rounding.
 const SHRINKS: f64 = 1e-3;
 
@@ -198,7 +207,8 @@ pub fn bisect(
     let mut long = 0;
     for (number, suspect) in suspects.into_iter().enumerate() {
         let one = &mut found[suspect.found];
-        if one.relative <= ABOVE_USUAL * usual {
+        let faint = one.relative <= ABOVE_USUAL * usual;
+        if faint && (suspect.edited || usual < FEW_BITS || one.relative <= FAINT * usual) {
             continue;
         }
         progress(&format!("{} once more", one.site), number as u64, at_hand);
@@ -218,6 +228,10 @@ pub fn bisect(
                 (None, _) => true,
             };
         }
+        if faint {
+            // Nothing but a reason tells it from rounding.
+            one.culprit = true;
+        }
         let several = stretch.ops().count() > 1;
         long += usize::from(one.culprit && several);
         if one.culprit && (!several || long <= REASONED) {
@@ -229,9 +243,14 @@ pub fn bisect(
                 input: &input,
                 ours: &suspect.ours,
                 theirs: &suspect.theirs,
+                usual,
+                faint,
                 live: other.live.as_ref(),
             };
             one.reason = known.reason();
+        }
+        if faint {
+            one.culprit = one.reason.is_some();
         }
         if stretch.interrupted() {
             return Err(format!("interrupted at {}", found[suspect.found].site));

@@ -17,8 +17,13 @@ pub fn of_numbers(
         .filter(|(x, y)| both(x, y))
         .fold((0.0, 0.0), |(product, square), (x, y)| (product + x * y, square + x * x));
     let factor = product / square;
-    if factor.is_finite() && explains(&ours.iter().map(|x| x * factor).collect::<Vec<_>>()) {
-        return Some(format!("theirs is {factor:.6} times ours"));
+    let times = |factor: f64| -> Vec<f64> { ours.iter().map(|x| x * factor).collect() };
+    if factor.is_finite() && explains(&times(factor)) {
+        let left = beside(&times(factor), theirs);
+        // Behind rounding a factor is known to some digits: of those that are as near, the shortest.
+        let short = (1..=5).map(|digits| rounded(factor, digits));
+        let nearest = short.into_iter().find(|short| beside(&times(*short), theirs) <= 1.01 * left);
+        return Some(format!("theirs is {:.6} times ours", nearest.unwrap_or(factor)));
     }
     let width = shape.last().copied().unwrap_or(1).max(1);
     let rows = ours.len() / width;
@@ -42,6 +47,15 @@ pub fn of_numbers(
         }
     }
     permuted(ours, theirs, shape, heads, explains)
+}
+
+/// A number to so many significant digits.
+fn rounded(x: f64, digits: i32) -> f64 {
+    if x == 0.0 {
+        return 0.0;
+    }
+    let unit = 10f64.powi(digits - 1 - x.abs().log10().floor() as i32);
+    (x * unit).round() / unit
 }
 
 /// Whole heads, or halves and neighbours of the last axis, in another order.

@@ -54,15 +54,17 @@ impl Guesses<'_> {
             }
         }
         let bases = BASES.into_iter().chain(self.base_in_numbers(own));
-        for theta in bases.filter(|theta| *theta != own.theta) {
-            if tried(Rope { theta, ..own.clone() }) {
-                return Some(format!("the base of the rotation is {theta} there, {} here", own.theta));
-            }
-        }
-        for factor in DIVISORS {
-            if tried(Rope { scaling: RopeScaling::Linear { factor }, ..own.clone() }) {
-                return Some(format!("frequencies of the rotation are divided by {factor} there"));
-            }
+        let left = |other: Rope| self.left_in_context(&self.turned_by(rope, other));
+        let bases = bases.filter(|theta| *theta != own.theta).map(|theta| {
+            let words = format!("the base of the rotation is {theta} there, {} here", own.theta);
+            (left(Rope { theta, ..own.clone() }), words)
+        });
+        let divisors = DIVISORS.into_iter().map(|factor| {
+            let words = format!("frequencies of the rotation are divided by {factor} there");
+            (left(Rope { scaling: RopeScaling::Linear { factor }, ..own.clone() }), words)
+        });
+        if let Some(words) = self.known.best(bases.chain(divisors)) {
+            return Some(words);
         }
         let head = self.shape.last().copied().unwrap_or(0);
         for dim in [head, head / 2, head / 4, head * 3 / 4].into_iter().filter(|dim| *dim != own.dim && *dim > 1) {

@@ -81,20 +81,7 @@ pub fn patch(console: &mut Console, call: Call<'_, '_>) -> Done {
         );
         return Err(Fail::At(error.help("one of them at a time")));
     }
-    let run = &console.session.run;
-    let source = match (run.branch_named(&word.text), word.text.as_str()) {
-        (Some(from), _) => Source::Branch(from),
-        (None, "zero") => Source::Zero,
-        (None, "mean") => Source::Mean,
-        (None, other) => {
-            let names: Vec<&str> = run.branches.iter().map(|branch| branch.name.as_str()).collect();
-            let error = LangError::new(format!("no branch {other}"), word.span);
-            return Err(Fail::At(error.help(format!("there is {}", names.join(", ")))));
-        }
-    };
-    if source == Source::Branch(run.current) {
-        return Err(Fail::At(LangError::new("that is the current branch: its values are there already", word.span)));
-    }
+    let source = source_of(console, word)?;
     let Some(metric) = value("-metric") else {
         let error = LangError::new("expected the number that is watched", Span::at(call.args.offset));
         return Err(Fail::At(error.help("-metric \"logit(...) - logit(...)\", in quotes if it has spaces")));
@@ -122,6 +109,25 @@ pub fn patch(console: &mut Console, call: Call<'_, '_>) -> Done {
         return minimal(console, &expr, from, wanted.transpose()?.unwrap_or(FAITHFUL), call.progress);
     }
     swept(console, &asked, call.progress)
+}
+
+/// Whose values a word names.
+fn source_of(console: &Console, word: &Word) -> Result<Source, Fail> {
+    let session = &console.session;
+    let source = match (session.run.branch_named(&word.text), session.peer_named(&word.text), word.text.as_str()) {
+        (Some(branch), ..) => Source::Branch(branch),
+        (None, Some(peer), _) => Source::Peer(peer),
+        (None, None, "zero") => Source::Zero,
+        (None, None, "mean") => Source::Mean,
+        (None, None, other) => {
+            let error = LangError::new(format!("no branch, model or dump {other}"), word.span);
+            return Err(Fail::At(error.help(format!("there is {}, zero, mean", session.side_names().join(", ")))));
+        }
+    };
+    if source == Source::Branch(session.run.current) {
+        return Err(Fail::At(LangError::new("that is the current branch: its values are there already", word.span)));
+    }
+    Ok(source)
 }
 
 /// `patch SITE[SLICE] from SIDE`: an edit that puts in the value that another branch, model or dump has there.

@@ -5,8 +5,9 @@ use crate::answer::numbers::significant;
 use crate::answer::{Answer, Cell, MapView, Scale, Table};
 use crate::commands::console::{Console, Done};
 use crate::commands::fail::Fail;
-use crate::debugger::Progress;
-use crate::lang::eval::Datum;
+use crate::debugger::peers::{Peer, Side};
+use crate::debugger::{Progress, RunScope};
+use crate::lang::eval::{Datum, number};
 use crate::lang::words::{Given, Word};
 use crate::lang::{Expr, LangError, Span};
 use crate::tensor::{Axis, Kind, Summary, Value};
@@ -28,16 +29,20 @@ pub struct Asked<'a> {
 pub fn swept(console: &mut Console, asked: &Asked<'_>, told: Progress<'_>) -> Done {
     let Asked { expr, metric, source, name, given } = asked;
     let option = |name: &str| given.iter().find(|option| option.name == name);
-    let of_branch = matches!(source, Source::Branch(_));
+    let of_side = matches!(source, Source::Branch(_) | Source::Peer(_));
+    if let Source::Peer(peer) = source {
+        console.session.bring(&Side::Peer(*peer), &mut *told).map_err(Fail::because)?;
+    }
     let site = option("-site").and_then(|option| option.value.clone());
     let site = site.unwrap_or_else(|| Word {
-        text: if of_branch { "resid_pre" } else { "attn.z" }.into(),
+        text: if of_side { "resid_pre" } else { "attn.z" }.into(),
         quoted: false,
         span: Span::at(0),
     });
     let places = console.places(&site, option("-over").and_then(|option| option.value.as_ref()))?;
     let clean = match source {
         Source::Branch(from) => Some(console.number_in(*from, expr)?),
+        Source::Peer(peer) => console.number_of_peer(*peer, expr)?,
         Source::Zero | Source::Mean => None,
     };
     let mut told = |done, total| told("patching", done, total);
@@ -56,9 +61,7 @@ pub fn swept(console: &mut Console, asked: &Asked<'_>, told: Progress<'_>) -> Do
     let here = significant(found.here, 5);
     let (whole, title) = match clean {
         Some(clean) if (clean - found.here).abs() < 1e-9 => {
-            return Err(Fail::because(format!(
-                "{metric} is the same in both branches: there is nothing to bring back"
-            )));
+            return Err(Fail::because(format!("{metric} is the same on both sides: there is nothing to bring back")));
         }
         Some(clean) => {
             let numbers = format!("{metric} is {here} here and {} in {name}", significant(clean, 5));
@@ -66,7 +69,12 @@ pub fn swept(console: &mut Console, asked: &Asked<'_>, told: Progress<'_>) -> Do
             (clean, format!("{what}: share of what is lost that comes back; {numbers}"))
         }
         None => {
-            let what = if *source == Source::Zero { "zero" } else { "its mean over positions" };
+            let what = match source {
+                Source::Zero => "zero".to_string(),
+                Source::Mean => "its mean over positions".into(),
+                // A dump has values, and no model that says what the number is with all of them.
+                _ => format!("as in {name}"),
+            };
             // A share of one is the gain itself.
             (found.here + 1.0, format!("{} {what}, {kind}: what {metric} gains; it is {here}", site.text))
         }
@@ -108,6 +116,14 @@ fn correlation(a: &[f64], b: &[f64]) -> f64 {
 }
 
 impl Console {
+    /// A number over the pass of another model; none of a dump.
+    fn number_of_peer(&mut self, peer: usize, expr: &Expr) -> Result<Option<f64>, Fail> {
+        match &mut self.session.peers[peer].1 {
+            Peer::Model(other) => Ok(Some(number(expr, &mut RunScope::new(other))?)),
+            Peer::Dump(_) => Ok(None),
+        }
+    }
+
     /// The places of a site: `attn.z` is that of every block, `L3.attn.z` one.
     fn places(&self, site: &Word, over: Option<&Word>) -> Result<Places, Fail> {
         let program = self.session.run.program.clone();

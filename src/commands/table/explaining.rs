@@ -227,15 +227,15 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         name: "patch",
-        usage: "patch BRANCH|zero|mean -metric EXPR [-site SITE] [-over AXES] [-approx|-both]\npatch sweep -from BRANCH|zero|mean -metric EXPR ...\npatch SITE[SLICE] from SIDE\npatch BRANCH -metric EXPR -to HEAD.q|k|v\npatch BRANCH -metric EXPR -minimal [-faithful X]",
-        about: "put values of another branch into this one, place by place, and say how much of a number comes back: activation patching",
+        usage: "patch SIDE|zero|mean -metric EXPR [-site SITE] [-over AXES] [-approx|-both]\npatch sweep -from SIDE|zero|mean -metric EXPR ...\npatch SITE[SLICE] from SIDE\npatch BRANCH -metric EXPR -to HEAD.q|k|v\npatch BRANCH -metric EXPR -minimal [-faithful X]",
+        about: "put values of another branch, model or dump into this run, place by place, and say how much of a number comes back: activation patching",
         help: "SITE: resid_pre (the default), resid_mid, attn_out, mlp_out, attn.q, attn.k, attn.v, attn.z, attn.pattern, mlp.post or any other \
-               site, of every block; L3.attn.z is one alone. Places are heads, or positions where there are none. 1 is as in that branch, 0 as here. \
+               site, of every block; L3.attn.z is one alone. Places are heads, or positions where there are none. 1 is as on that side, 0 as here; of a dump, zero and mean it is what the number gains. \
                The texts must have the same number of tokens. The shares become $N. A sweep that is interrupted goes on when it is \
                asked for again. patch SITE[SLICE] from SIDE is one edit, kept until undo.",
         options: &[
             ("-metric EXPR", "the number, in quotes if it has spaces"),
-            ("-from BRANCH", "whose values, where the command has no word of its own for that"),
+            ("-from SIDE", "whose values, where the command has no word of its own for that"),
             ("-site SITE", "what is put in"),
             (
                 "-over AXES",
@@ -257,6 +257,7 @@ pub const COMMANDS: &[Command] = &[
             "run\nset tokens[9] = \" Mary\"\nrun\npatch main -metric logit[5] -site L2.attn.pattern -over head,q",
             "run\nset tokens[9] = \" Mary\"\nrun\npatch main -metric logit[5] -site mlp_out -both",
             "run\nset tokens[9] = \" Mary\"\nrun\npatch L2.resid_pre[pos=9] from main",
+            "load tiny-gpt2 as other\nset param(\"L1.mlp.W_out\") *= 0\nrun\npatch other -metric logit[5] -site mlp_out -over layer",
             "run\nset tokens[9] = \" Mary\"\nrun\npatch main -metric logit[5] -to L2H3.q",
             "run\nset tokens[9] = \" Mary\"\nrun\npatch main -metric \"logit(\\\" Mary\\\") - logit(\\\" John\\\")\" -minimal",
         ],
