@@ -61,12 +61,15 @@ fn is_numeric(table: &Table, i: usize) -> bool {
     numbers
 }
 
-/// Takes from the widest text column until the line fits `width` or no text column can give any more.
+/// Takes from the widest text column until the line fits `width` or no text column can give any more. The first column says what a row is
+/// about: up to half the width it gives last.
 fn narrow(widths: &mut [usize], right: &[bool], width: usize) {
     loop {
         let total = widths.iter().sum::<usize>() + GAP.len() * widths.len().saturating_sub(1);
-        let widest = (0..widths.len()).filter(|&i| !right[i] && widths[i] > NARROWEST).max_by_key(|&i| widths[i]);
-        match widest {
+        let gives = |i: &usize| !right[*i] && widths[*i] > NARROWEST;
+        let first = |i: &usize| *i > 0 || widths[0] > width / 2;
+        let widest = (0..widths.len()).filter(gives).filter(first).max_by_key(|&i| widths[i]);
+        match widest.or_else(|| (0..widths.len()).find(gives)) {
             Some(i) if total > width => widths[i] -= 1,
             _ => return,
         }
@@ -120,6 +123,16 @@ mod tests {
            1   日本語    0.01235  no
           10  \u{1b}[2J     1e-9  no
         ");
+    }
+
+    #[test]
+    fn the_name_of_a_row_is_cut_last() {
+        let row = vec![Cell::Text("blocks.0.attn.pattern".into()), Cell::Num(0.5), Cell::Text("x".repeat(60))];
+        let table =
+            Table { columns: ["Site", "By", "Reason"].map(String::from).to_vec(), rows: vec![row], ..Table::default() };
+        let cut = lines(&table, Some(60));
+        assert!(cut[1].starts_with("blocks.0.attn.pattern  0.5  xxxx") && cut[1].width() == 60, "{cut:?}");
+        assert!(lines(&table, Some(24))[1].starts_with("blocks.0~"), "where nothing else gives, it does");
     }
 
     #[test]
