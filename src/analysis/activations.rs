@@ -71,11 +71,11 @@ pub const MEASURES: [Measure; 7] = [
 /// If the pass has not come to the end of the blocks, or the device fails.
 pub fn blocks(session: &mut Session, told: Progress<'_>) -> Result<Vec<Block>, RunError> {
     let program = session.run.program.clone();
-    let real = real(session);
+    let (real, start) = (real(session), session.run.branch().span(session.run.pass).start);
     (0..program.n_layers())
         .map(|layer| {
             told(&format!("block {layer}"), layer as u64, program.n_layers() as u64);
-            block(session, &program, layer, &real)
+            block(session, &program, layer, (&real, start))
         })
         .collect()
 }
@@ -86,7 +86,12 @@ fn real(session: &Session) -> Vec<bool> {
     session.focused_row().map_or_else(Vec::new, |row| row.mask[span].to_vec())
 }
 
-fn block(session: &mut Session, program: &Program, layer: usize, real: &[bool]) -> Result<Block, RunError> {
+fn block(
+    session: &mut Session,
+    program: &Program,
+    layer: usize,
+    (real, start): (&[bool], usize),
+) -> Result<Block, RunError> {
     let (pass, row) = (session.run.pass, session.focus.row);
     let mut largest = (0.0, String::new());
     let in_block = |(_, op): &(usize, &Op)| op.layer == Some(layer);
@@ -122,7 +127,7 @@ fn block(session: &mut Session, program: &Program, layer: usize, real: &[bool]) 
         largest: largest.0,
         largest_at: largest.1,
         massive,
-        massive_at: (position_of(real, at / width.max(1)), at % width.max(1)),
+        massive_at: (start + position_of(real, at / width.max(1)), at % width.max(1)),
         outliers: outliers(&stream, width),
         silent: post.map_or(f64::NAN, |(data, width)| silent(&data, width)),
         saturated: pre.map_or(f64::NAN, |(data, width)| saturated(&data, width)),

@@ -29,11 +29,15 @@ pub fn run(console: &mut Console, call: Call<'_, '_>) -> Done {
         let error = LangError::new("unexpected word", extra.span);
         return Err(Fail::At(error.help("activations, or activations -against FILE with a text in each line")));
     }
+    let against = given.iter().find(|option| option.name == "-against").and_then(|option| option.value.as_ref());
+    if let Some(option) = given.iter().find(|option| option.name == "-all" && against.is_none()) {
+        let error = LangError::new("-all is of what is compared", option.span);
+        return Err(Fail::At(error.help("activations -against FILE -all")));
+    }
     if !console.session.run.at_end() {
         return Err(Fail::because("activations are of a complete pass: \"run\" or \"continue\" to its end first"));
     }
     let here = blocks(&mut console.session, call.progress)?;
-    let against = given.iter().find(|option| option.name == "-against").and_then(|option| option.value.as_ref());
     match against {
         None => Ok(Answer::Table(plain(console, &here))),
         Some(file) => {

@@ -357,6 +357,13 @@ fn activations_are_what_their_definitions_say() {
     }
     let mut b = Bench::new("gpt2", &[NURSE]);
     assert!(b.fail("activations").contains("a complete pass"));
+    // Of a pass over one generated token, its position is told.
+    b.run("set generation stop off");
+    b.run("generate 2");
+    let last = b.console.session.row_length() - 1;
+    let at = b.table("activations").rows[0][5].clone();
+    assert!(crate::common::cell_text(&at).starts_with(&format!("{last} ")), "{at:?} at {last}");
+    assert!(b.fail("activations -all").contains("of what is compared"));
 }
 
 /// Promise: beside texts of its kind a text has nothing unusual, and what one text alone does is named; what a model always does is no

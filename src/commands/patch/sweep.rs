@@ -164,6 +164,7 @@ impl Console {
             match axis {
                 Some(axis) if chosen.contains(&axis) => return Err(wrong(format!("{name} stands twice"))),
                 Some(axis) => chosen.push(axis),
+                None if name.is_empty() => return Err(wrong("expected an axis between commas".into())),
                 None => return Err(wrong(format!("{} has no {name}", site.text))),
             }
         }
