@@ -12,7 +12,7 @@ use crate::tensor::ops::Slice;
 /// Magnitude of an outlier feature, the share of positions it must have it at, and of blocks.
 pub const OUTLIER: (f64, f64, f64) = (6.0, 0.06, 0.25);
 
-/// Input from which on an activation function is flat (tanh and sigmoid) or the identity (all others, within 2 %).
+/// Input above which an activation function is flat (tanh and sigmoid, at their upper end) or the identity (all others, within 2 %).
 const SATURATED: f64 = 6.0;
 
 /// Magnitudes below this share of the largest are silence of a neuron.

@@ -39,6 +39,26 @@ pub struct Scores {
     pub to: f64,
 }
 
+impl Scores {
+    fn each(&mut self) -> [&mut f64; METRICS.len()] {
+        let Scores {
+            previous,
+            next,
+            first,
+            duplicate,
+            induction,
+            own,
+            separators,
+            entropy,
+            largest,
+            distance,
+            output,
+            to,
+        } = self;
+        [previous, next, first, duplicate, induction, own, separators, entropy, largest, distance, output, to]
+    }
+}
+
 /// The text that a pattern belongs to.
 #[derive(Clone, Copy, Debug)]
 pub struct Text<'a> {
@@ -54,6 +74,34 @@ pub struct Text<'a> {
     pub causal: bool,
     /// How far they see, in tokens.
     pub reach: Option<usize>,
+}
+
+/// The text of the current pass of the focused row.
+pub(super) struct OfPass {
+    ids: Vec<u32>,
+    pub(super) real: Vec<bool>,
+    special: Vec<bool>,
+    start: usize,
+    causal: bool,
+}
+
+impl OfPass {
+    pub(super) fn new(session: &Session) -> OfPass {
+        let run = &session.run;
+        let span = run.branch().span(run.pass);
+        let row = &run.branch().text().rows[session.focus.row];
+        let ids = row.ids[..span.end].to_vec();
+        let tokenizer = run.model.tokenizer.as_ref();
+        let special = ids.iter().map(|id| tokenizer.is_some_and(|known| known.is_special(*id))).collect();
+        let causal = run.model.spec.attention.causal;
+        OfPass { ids, real: row.mask[..span.end].to_vec(), special, start: span.start, causal }
+    }
+
+    /// For a layer that sees so far.
+    pub(super) fn text(&self, reach: Option<usize>) -> Text<'_> {
+        let (ids, real, special) = (&self.ids, &self.real, &self.special);
+        Text { ids, real, special, start: self.start, causal: self.causal, reach }
+    }
 }
 
 impl Text<'_> {
@@ -177,14 +225,9 @@ pub fn kind(scores: &Scores) -> Option<&'static str> {
 /// If the pattern cannot be read.
 pub fn kind_in(session: &Session, site: &str, pattern: &Value) -> Result<Option<&'static str>, TensorError> {
     let run = &session.run;
-    let span = run.branch().span(run.pass);
-    let Some(row) = run.branch().text().rows.get(session.focus.row) else { return Ok(None) };
-    let tokenizer = run.model.tokenizer.as_ref();
-    let ids = &row.ids[..span.end];
-    let special: Vec<bool> = ids.iter().map(|id| tokenizer.is_some_and(|known| known.is_special(*id))).collect();
     let layer = run.program.op_of(site).and_then(|op| run.program.ops[op].layer);
-    let (causal, reach) = (run.model.spec.attention.causal, layer.and_then(|layer| run.model.spec.layers[layer].reach));
-    let text = Text { ids, real: &row.mask[..span.end], special: &special, start: span.start, causal, reach };
+    let of_pass = OfPass::new(session);
+    let text = of_pass.text(layer.and_then(|layer| run.model.spec.layers[layer].reach));
     Ok(kind(&scores(&pattern.read_f64()?, text)))
 }
 
@@ -219,13 +262,8 @@ pub fn of_session(
     told: Progress<'_>,
 ) -> Result<Vec<Scored>, RunError> {
     let program = session.run.program.clone();
-    let span = session.run.branch().span(session.run.pass);
     let row = session.focus.row;
-    let text = &session.run.branch().text().rows[row];
-    let (ids, real) = (text.ids[..span.end].to_vec(), text.mask[..span.end].to_vec());
-    let tokenizer = session.run.model.tokenizer.as_ref();
-    let special: Vec<bool> = ids.iter().map(|id| tokenizer.is_some_and(|known| known.is_special(*id))).collect();
-    let causal = session.run.model.spec.attention.causal;
+    let of_pass = OfPass::new(session);
     let wanted: Vec<usize> =
         (0..program.n_layers()).filter(|layer| layers.is_empty() || layers.contains(layer)).collect();
     let mut found = Vec::new();
@@ -238,17 +276,17 @@ pub fn of_session(
             Err(error) => return Err(error),
         };
         let reach = session.run.model.spec.layers[layer].reach;
-        let text = Text { ids: &ids, real: &real, special: &special, start: span.start, causal, reach };
-        let written = written(session, layer, &real[span.clone()])?;
+        let text = of_pass.text(reach);
+        let written = written(session, layer, &of_pass.real[of_pass.start..])?;
         for head in 0..pattern.shape()[1] {
             let data = pattern.slice(&[Slice::At(row), Slice::At(head)])?.read_f64()?;
             let mut scores = scores(&data, text);
             scores.output = written.get(head).copied().unwrap_or(f64::NAN);
             if let Some(Toward { id, pos }) = toward {
-                let last = real.iter().rposition(|real| *real).unwrap_or(0);
-                let query = pos.unwrap_or(last).checked_sub(span.start);
-                let row = query.and_then(|query| data.chunks(ids.len().max(1)).nth(query)).unwrap_or(&[]);
-                scores.to = row.iter().zip(&ids).filter(|(_, key)| **key == id).map(|(share, _)| share).sum();
+                let last = text.real.iter().rposition(|real| *real).unwrap_or(0);
+                let query = pos.unwrap_or(last).checked_sub(text.start);
+                let row = query.and_then(|query| data.chunks(text.ids.len().max(1)).nth(query)).unwrap_or(&[]);
+                scores.to = row.iter().zip(text.ids).filter(|(_, key)| **key == id).map(|(share, _)| share).sum();
             }
             found.push(Scored { layer, head, scores });
         }
@@ -258,28 +296,16 @@ pub fn of_session(
 
 /// Means over texts, each of which has a list of the same heads.
 pub fn averaged(texts: &[Vec<Scored>]) -> Vec<Scored> {
-    let Some(first) = texts.first() else { return Vec::new() };
-    let mean = |at: usize, of: &dyn Fn(&Scores) -> f64| {
-        texts.iter().map(|text| of(&text[at].scores)).sum::<f64>() / texts.len() as f64
-    };
-    let of_head = |(at, one): (usize, &Scored)| Scored {
-        scores: Scores {
-            previous: mean(at, &|s| s.previous),
-            next: mean(at, &|s| s.next),
-            first: mean(at, &|s| s.first),
-            duplicate: mean(at, &|s| s.duplicate),
-            induction: mean(at, &|s| s.induction),
-            own: mean(at, &|s| s.own),
-            separators: mean(at, &|s| s.separators),
-            entropy: mean(at, &|s| s.entropy),
-            largest: mean(at, &|s| s.largest),
-            distance: mean(at, &|s| s.distance),
-            output: mean(at, &|s| s.output),
-            to: mean(at, &|s| s.to),
-        },
-        ..*one
-    };
-    first.iter().enumerate().map(of_head).collect()
+    let Some((first, others)) = texts.split_first() else { return Vec::new() };
+    let mut means = first.clone();
+    for text in others {
+        for (sum, one) in means.iter_mut().zip(text) {
+            let mut scores = one.scores;
+            sum.scores.each().into_iter().zip(scores.each()).for_each(|(sum, x)| *sum += *x);
+        }
+    }
+    means.iter_mut().flat_map(|one| one.scores.each()).for_each(|x| *x /= texts.len() as f64);
+    means
 }
 
 /// Each head's share of the squared norm of what the heads of a block write at real tokens; nothing if they have not written yet.

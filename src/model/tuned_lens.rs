@@ -79,5 +79,5 @@ fn named<'a>(tensors: &'a TensorFile, layer: usize, what: &str) -> Option<&'a Te
 
 fn elements(tensors: &TensorFile, entry: &TensorEntry) -> Result<Vec<f32>, String> {
     let mut parts = tensors.read_f32(entry, &[entry.count()]).map_err(|error| error.to_string())?;
-    Ok(parts.swap_remove(0))
+    Ok(parts.pop().unwrap_or_default())
 }

@@ -20,11 +20,11 @@ const ALIKE: f64 = 0.5;
 /// `heads [LAYER...] -redundant [-over FILE]`.
 pub fn told(console: &mut Console, layers: &[usize], file: Option<&Word>, progress: Progress<'_>) -> Done {
     let (mut found, text) = match file {
-        None => (pairs(&mut console.session, layers)?, "on this text".to_string()),
+        None => (pairs(&mut console.session, layers, progress).map_err(Fail::because)?, "on this text".to_string()),
         Some(file) => {
             let mut sums: Vec<Pair> = Vec::new();
             let count = console.over_texts(file, progress, &mut |console| {
-                let one = pairs(&mut console.session, layers)?;
+                let one = pairs(&mut console.session, layers, &mut |_, _, _| ()).map_err(Fail::because)?;
                 match sums.is_empty() {
                     true => sums = one,
                     false => sums.iter_mut().zip(one).for_each(|(sum, one)| sum.divergence += one.divergence),

@@ -10,7 +10,7 @@ use crate::debugger::{Progress, RunScope};
 use crate::lang::eval::{Datum, number};
 use crate::lang::words::{Given, Word};
 use crate::lang::{Expr, LangError, Span};
-use crate::tensor::{Axis, Kind, Summary, Value};
+use crate::tensor::{Axis, Summary, Value};
 
 /// Places listed where measured and approximate stand side by side.
 const LISTED: usize = 16;
@@ -219,14 +219,13 @@ impl Console {
         axes.extend(found.over.iter().map(|(axis, _)| *axis));
         let data = shares.iter().map(|x| *x as f32).collect();
         let value = Value::from_f32(data, &shape, self.session.run.device()).with_axes(&axes);
-        debug_assert_eq!(value.kind(), Kind::Float);
         self.session.remember(Datum::Tensor(value))
     }
 
     /// `L3H2`, `L3 pos 5`.
     fn place_name(&self, found: &Sweep, place: usize) -> String {
         let columns = found.over.last().map_or(1, |(_, length)| *length);
-        let row = rows_of(found).swap_remove(place / columns.max(1));
+        let row = rows_of(found).get(place / columns.max(1)).cloned().unwrap_or_default();
         match found.over.last() {
             None => row,
             Some((Axis::Head, _)) => format!("{row}H{}", place % columns),

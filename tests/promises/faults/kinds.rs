@@ -56,6 +56,21 @@ fn exchange(model: &mut Model, layer: usize, a: Role, b: Role) {
     of_block(model, layer, b, |_, _| first.clone());
 }
 
+/// Queries, keys and values whose feature `i` is another one of the three: `place` names part and feature.
+fn read_otherwise(model: &mut Model, layer: usize, place: impl Fn(usize, usize) -> (usize, usize)) {
+    let row = model.spec.d_model;
+    let all = [W_Q, W_K, W_V].map(|role| read_block(model, layer, role));
+    let biases = [b_Q, b_K, b_V].map(|role| read_block(model, layer, role));
+    for (index, (role, bias)) in [(W_Q, b_Q), (W_K, b_K), (W_V, b_V)].into_iter().enumerate() {
+        let of = |from: &[Vec<f32>; 3], i: usize| {
+            let (part, feature) = place(index, i % row);
+            from[part][i / row * row + feature]
+        };
+        of_block(model, layer, role, |data, _| (0..data.len()).map(|i| of(&all, i)).collect());
+        of_block(model, layer, bias, |data, _| (0..data.len()).map(|i| of(&biases, i)).collect());
+    }
+}
+
 /// Twice as many heads, half as wide, with all that follows from their width.
 fn other_heads(model: &mut Model) {
     let spec = &mut model.spec;
@@ -335,20 +350,11 @@ pub const FAULTS: &[Fault] = &[
         what: "queries, keys and values fused head by head",
         families: &["gpt2", "opt"],
         make: |m, layer| {
-            let all = [W_Q, W_K, W_V].map(|role| read_block(m, layer, role));
-            let biases = [b_Q, b_K, b_V].map(|role| read_block(m, layer, role));
             let (row, width) = (m.spec.d_model, m.spec.head_dim);
-            for (index, (role, bias)) in [(W_Q, b_Q), (W_K, b_K), (W_V, b_V)].into_iter().enumerate() {
-                let feature = move |i: usize| (i / width * 3 + index) * width + i % width;
-                of_block(m, layer, role, |data, _| {
-                    (0..data.len())
-                        .map(|i| all[feature(i % row) / row][i / row * row + feature(i % row) % row])
-                        .collect()
-                });
-                of_block(m, layer, bias, |data, _| {
-                    (0..data.len()).map(|i| biases[feature(i) / row][feature(i) % row]).collect()
-                });
-            }
+            read_otherwise(m, layer, |index, i| {
+                let fused = (i / width * 3 + index) * width + i % width;
+                (fused / row, fused % row)
+            });
         },
         site: "blocks.*.attn.q",
         reason: "fused head by head there",
@@ -401,21 +407,12 @@ pub const FAULTS: &[Fault] = &[
         what: "number of heads that are fused one by one",
         families: &["gpt_neox", "bloom"],
         make: |m, layer| {
-            let (row, width) = (m.spec.d_model, m.spec.head_dim);
-            let all = [W_Q, W_K, W_V].map(|role| read_block(m, layer, role));
-            let biases = [b_Q, b_K, b_V].map(|role| read_block(m, layer, role));
-            let half = width / 2;
-            for (index, (role, bias)) in [(W_Q, b_Q), (W_K, b_K), (W_V, b_V)].into_iter().enumerate() {
-                // Where feature `i` of a part of heads half as wide stands in heads as they are: part and feature.
-                let place = move |i: usize| {
-                    let fused = (i / half * 3 + index) * half + i % half;
-                    (fused / width % 3, fused / (3 * width) * width + fused % width)
-                };
-                of_block(m, layer, role, |data, _| {
-                    (0..data.len()).map(|i| all[place(i % row).0][i / row * row + place(i % row).1]).collect()
-                });
-                of_block(m, layer, bias, |data, _| (0..data.len()).map(|i| biases[place(i).0][place(i).1]).collect());
-            }
+            let (width, half) = (m.spec.head_dim, m.spec.head_dim / 2);
+            // Where a feature of heads half as wide stands in heads as they are.
+            read_otherwise(m, layer, |index, i| {
+                let fused = (i / half * 3 + index) * half + i % half;
+                (fused / width % 3, fused / (3 * width) * width + fused % width)
+            });
         },
         site: "blocks.*.attn.q",
         reason: "heads of",
