@@ -50,6 +50,7 @@ fn page(command: &Command) -> String {
     let mut lines: Vec<String> = command.usage.lines().map(String::from).collect();
     lines.push(format!("  {}", command.about));
     lines.extend(command.help.lines().map(|line| format!("  {line}")));
+    lines.extend(command.words().map(|words| format!("  The first word is one of: {}.", words.join(", "))));
     lines.extend(command.options.iter().map(|(option, about)| format!("  {option}  {about}")));
     if command.name == "set" {
         lines.push("  settings:".into());

@@ -31,7 +31,7 @@ impl Kind {
 
 /// A tensor of any rank and kind on some device.
 ///
-/// Clone is a reference-count bump: a recording is a list of clones. Nothing is read from the device except by the
+/// A clone shares the elements and copies shape and axes: a recording is a list of clones. Nothing is read from the device except by the
 /// methods called `read_*` and `host_*`, which wait for it and can fail. A value of shape `[]` is a scalar.
 #[derive(Clone)]
 pub struct Value {

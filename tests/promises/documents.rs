@@ -4,7 +4,12 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use llmdbg::answer::Answer;
+use llmdbg::commands::{COUNTERPARTS, Takes, commands};
+use llmdbg::model::families::FAMILIES;
 use regex::Regex;
+
+use crate::common::{Bench, NURSE};
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -50,5 +55,79 @@ fn the_manual_lists_its_pages() {
     for entry in fs::read_dir(root().join("docs")).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
         assert!(name == "README.md" || !name.ends_with(".md") || index.contains(&format!("({name})")), "{name}");
+    }
+}
+
+/// The names between backticks or commas of one entry of a page, which begins with `start` and ends with the paragraph.
+fn entry(page: &str, start: &str) -> String {
+    let text = fs::read_to_string(root().join(page)).unwrap();
+    let rest = text.split_once(start).unwrap_or_else(|| panic!("{page} has no entry {start:?}")).1;
+    rest.split("\n- ").next().unwrap().split("\n\n").next().unwrap().split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Without a text between brackets.
+fn plain(text: &str) -> String {
+    Regex::new(r" \([^)]*\)").unwrap().replace_all(text, "").into_owned()
+}
+
+#[test]
+fn the_families_that_are_named_and_counted_are_those_of_the_program() {
+    let types: BTreeSet<String> =
+        FAMILIES.iter().flat_map(|family| family.model_types()).map(|name| (*name).to_string()).collect();
+    let listed = plain(&entry("docs/limits.md", "- Families: "));
+    let listed = listed.split('.').next().unwrap().split([',', ';']);
+    assert_eq!(listed.map(|name| name.trim().to_string()).collect::<BTreeSet<_>>(), types);
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let sentence = format!("Models of {} types", types.len());
+    assert!(readme.contains(&sentence), "README.md does not say \"{sentence}\"");
+}
+
+#[test]
+fn the_readme_denies_nothing_that_exists() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    for command in commands() {
+        for denial in ["not there yet", "do not exist", "is missing"] {
+            let denied = readme.lines().any(|line| line.contains(denial) && line.contains(command.name));
+            assert!(!denied, "README.md says of {} that it is \"{denial}\"", command.name);
+        }
+    }
+    assert!(!readme.contains("not there yet"), "limits belong in docs/limits.md, which tests compare with the program");
+}
+
+#[test]
+fn help_names_every_word_that_a_command_takes_first() {
+    let mut bench = Bench::new("gpt2", &[NURSE]);
+    for command in commands() {
+        let Takes::Words(words) = command.takes else { continue };
+        let help = bench.text(&format!("help {}", command.name));
+        let named: Vec<&str> = help.split(|c: char| !(c.is_alphanumeric() || c == '-')).collect();
+        for word in words {
+            assert!(named.contains(word), "help {} does not name {word}", command.name);
+        }
+    }
+}
+
+/// What gdb and this program both have is not denied in the table for those who know gdb.
+#[test]
+fn the_gdb_table_knows_every_command_that_exists() {
+    for known in COUNTERPARTS.iter().filter(|known| known.ours.is_empty()) {
+        assert!(commands().all(|command| command.name != known.gdb), "{} exists", known.gdb);
+    }
+    let mut bench = Bench::new("gpt2", &[NURSE]);
+    let table = bench.text("help gdb");
+    assert!(table.contains("help catch lists them"), "{table}");
+}
+
+#[test]
+fn activations_are_saved_in_the_formats_that_the_limits_name() {
+    let listed = entry("docs/limits.md", "- Activations are saved as ");
+    let mut bench = Bench::new("gpt2", &[NURSE]);
+    bench.run("run");
+    let folder = tempfile::tempdir().unwrap();
+    for (extension, works) in [("safetensors", true), ("npz", true), ("pt", false), ("csv", false)] {
+        let file = folder.path().join(format!("a.{extension}"));
+        let outcome = bench.outcome(&format!("save activations {} L0.attn.z", file.display()));
+        assert_eq!(!matches!(outcome.answer, Answer::Error(_)), works, "{extension}");
+        assert_eq!(listed.contains(extension), works, "docs/limits.md: {listed}");
     }
 }

@@ -64,6 +64,10 @@ fn entry(out: &mut String, command: &Command) {
     write!(out, "\n### {}{short}\n\n```text\n{}\n```\n\n", command.name, command.usage).unwrap();
     let help = if command.help.is_empty() { String::new() } else { format!(" {}", command.help) };
     writeln!(out, "{}{help}{repeats}", sentence(command.about)).unwrap();
+    if let Some(words) = command.words() {
+        let words: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
+        writeln!(out, "\nThe first word is one of {}.", words.join(", ")).unwrap();
+    }
     for (option, about) in command.options {
         write!(out, "\n- `{option}`: {about}").unwrap();
     }
@@ -183,14 +187,15 @@ pub fn examples(text: &str) -> Vec<(String, Vec<String>)> {
     steps
 }
 
-/// Equal word by word; numbers may differ by one part in a thousand, as another processor adds in another order.
+/// Equal word by word; numbers may differ by one part in a thousand, as another processor adds in another order. A mean that
+/// cancels to less than 1e-9 is the rounding of its terms, and any other such number is as good.
 pub fn same(found: &str, wanted: &str) -> bool {
     let words = |text: &str| -> Vec<String> { text.split_whitespace().map(String::from).collect() };
     let number = |word: &str| word.trim_matches(['[', ']', ',']).parse::<f64>();
     let (found, wanted) = (words(found), words(wanted));
     let close = |a: &str, b: &str| match (number(a), number(b)) {
         _ if a == b => true,
-        (Ok(a), Ok(b)) => (a - b).abs() <= 1e-3 * b.abs(),
+        (Ok(a), Ok(b)) => (a - b).abs() <= 1e-3 * b.abs() || a.abs().max(b.abs()) < 1e-9,
         _ => false,
     };
     found.len() == wanted.len() && found.iter().zip(&wanted).all(|(a, b)| close(a, b))

@@ -16,7 +16,7 @@ const fn same(gdb: &'static str, ours: &'static str, differs: &'static str) -> C
 
 /// In the order of gdb's manual.
 pub static COUNTERPARTS: &[Counterpart] = &[
-    same("file", "", "the model is named when llmdbg is started: llmdbg MODEL"),
+    same("file", "load", "load MODEL as NAME opens a second model; the first is named at the start: llmdbg MODEL"),
     same("run", "run", "computes the pass again from its start; asks nothing, as edits and stop points stay"),
     same("start", "start", "stops before the first op"),
     same("starti", "start", "the first op is the first instruction"),
@@ -32,7 +32,7 @@ pub static COUNTERPARTS: &[Counterpart] = &[
     same("hbreak", "break", "all breakpoints are of one kind"),
     same("watch", "watch", "compares at the ops that can change EXPR, and tells at how many"),
     same("rwatch", "break", "which ops read a site is seen with: list SITE"),
-    same("catch", "catch", "events are nan, inf, overflow, norm-jump, dead, saturated, token and pass"),
+    same("catch", "catch", "the events are those of a model; help catch lists them"),
     same("condition", "condition", "also -hits N == 3; an error in a condition stops, as in gdb"),
     same("ignore", "ignore", "as in gdb"),
     same("enable", "enable", "once, delete and count as in gdb"),
@@ -86,7 +86,7 @@ pub static COUNTERPARTS: &[Counterpart] = &[
     same("if", "if", "conditions are expressions; else if too"),
     same("while", "while", "as in gdb"),
     same("alias", "alias", "as in gdb"),
-    same("echo", "", "echo TEXT, as in gdb"),
+    same("echo", "echo", "as in gdb"),
     same("help", "help", "also help functions, help FUNCTION"),
     same("apropos", "apropos", "functions too"),
 ];

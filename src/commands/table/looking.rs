@@ -125,7 +125,7 @@ pub const COMMANDS: &[Command] = &[
         short: &["i"],
         usage: "info WHAT\ninfo trace [N...]\ninfo weights [PATTERN...] [-against FILE | -block N]",
         about: "tell about the session: breakpoints, model, tokens and more",
-        help: "WHAT: alternatives, attribution, breakpoints, branches, difference, display, edits, generation, model, modules, passes, record, sites, tokens, trace, weights. Weights are those of the files: name, role, shape, how they are stored, and the range of what was loaded; PATTERN is a name or a role, and * and ** stand for any part of one.",
+        help: "Weights are those of the files: name, role, shape, how they are stored, and the range of what was loaded; PATTERN is a name or a role, and * and ** stand for any part of one.",
         options: &[
             (
                 "-against FILE",

@@ -72,6 +72,17 @@ pub enum Takes {
     Command,
 }
 
+impl Command {
+    /// The first words that the command takes, where usage and help do not name each of them already.
+    pub fn words(&self) -> Option<&'static [&'static str]> {
+        let Takes::Words(words) = self.takes else { return None };
+        let texts = [self.usage, self.help].into_iter();
+        let named: Vec<&str> =
+            texts.flat_map(|text| text.split(|c: char| !(c.is_alphanumeric() || c == '-'))).collect();
+        (!words.iter().all(|word| named.contains(word))).then_some(words)
+    }
+}
+
 /// A command line being run.
 pub struct Call<'a, 'p> {
     /// The whole line, which spans point into.
