@@ -1,7 +1,6 @@
 //! Edits: what was changed, as data that can be applied again.
 
 use super::mark::Mark;
-use crate::lang::eval::reduce_tracked;
 use crate::model::input::Input;
 use crate::model::role::WeightId;
 use crate::tensor::ops::{BinaryOp, Reduction, Slice};
@@ -213,10 +212,5 @@ fn mean(part: &Value) -> Result<Value, TensorError> {
     };
     let mut kept = part.shape().to_vec();
     kept[axis] = 1;
-    // A mean that is read would end the way back of a gradient.
-    let mean = match part.is_tracked() {
-        true => reduce_tracked(Reduction::Mean, part, Some(axis))?,
-        false => part.reduce_axis(Reduction::Mean, axis)?,
-    };
-    mean.reshape(&kept)
+    part.reduce_axis(Reduction::Mean, axis)?.reshape(&kept)
 }

@@ -12,7 +12,7 @@ use super::session::Session;
 use crate::lang::eval::{CachePart, Datum, Scope};
 use crate::lang::{History, SiteRef, SiteTable};
 use crate::program::lens;
-use crate::tensor::ops::Slice;
+use crate::tensor::ops::{Reduction, Slice, UnaryOp};
 use crate::tensor::{Axis, Device, TensorError, Value};
 
 /// The scope of one expression: a session, and in a condition what `$` stands for.
@@ -301,10 +301,8 @@ impl Scope for RunScope<'_> {
         }
         if self.given.is_some() {
             let all = Value::concat(&parts, 0).map_err(text)?;
-            let weights =
-                Value::from_f32(vec![-1.0 / parts.len() as f32; parts.len()], &[parts.len(), 1], &self.device());
-            let mean = all.reshape(&[1, parts.len()]).and_then(|all| all.matmul(&weights)).map_err(text)?;
-            return mean.reshape(&[]).map(Datum::Tensor).map_err(text);
+            let mean = all.reduce_axis(Reduction::Mean, 0).and_then(|mean| mean.unary(UnaryOp::Neg));
+            return mean.map(Datum::Tensor).map_err(text);
         }
         Ok(Datum::Num(sum / (real.len() - 1) as f64))
     }

@@ -21,7 +21,7 @@ impl Value {
 
     /// Whether a leaf stands behind it.
     pub fn is_tracked(&self) -> bool {
-        self.kind() == Kind::Float && self.any_rank().is_tracked()
+        self.kind() == Kind::Float && self.held_any_rank().is_tracked()
     }
 
     /// The same value without its past.

@@ -2,12 +2,15 @@
 //! whole numbers (whose order of addition is free), sums in 64 bits over eight lanes side by side. The same numbers give the
 //! same bits on every machine.
 
+use std::ops::Range;
+
+use half::slice::HalfFloatSliceExt;
 use rayon::prelude::*;
 
 const LANES: usize = 8;
 
 /// Numbers that one task takes.
-const PIECE: usize = 1 << 16;
+pub(super) const PIECE: usize = 1 << 16;
 
 /// Numbers that stay in the nearest cache from one loop to the next.
 const BLOCK: usize = 1 << 11;
@@ -61,6 +64,22 @@ pub fn transposed(data: Vec<f32>, rows: usize, columns: usize) -> Vec<f32> {
             }
         }
     });
+    out
+}
+
+/// Halves as 32-bit floats, exactly.
+pub(super) fn widened(halves: &[half::f16]) -> Vec<f32> {
+    let mut out = vec![0.0; halves.len()];
+    let pieces = out.par_chunks_mut(PIECE).zip(halves.par_chunks(PIECE));
+    pieces.for_each(|(out, halves)| halves.convert_to_f32_slice(out));
+    out
+}
+
+/// 32-bit floats as halves, to nearest and ties to even.
+pub(super) fn halved(data: &[f32]) -> Vec<half::f16> {
+    let mut out = vec![half::f16::ZERO; data.len()];
+    let pieces = out.par_chunks_mut(PIECE).zip(data.par_chunks(PIECE));
+    pieces.for_each(|(out, data)| out.convert_from_f32_slice(data));
     out
 }
 
@@ -158,25 +177,68 @@ fn of_key(key: i32) -> f32 {
 
 /// Sum of squared distances of the finite numbers from `mean`.
 pub(super) fn spread(data: &[f32], mean: f64) -> f64 {
-    if data.len() <= PIECE {
-        return spread_of_piece(data, mean);
-    }
-    let pieces: Vec<f64> = data.par_chunks(PIECE).map(|piece| spread_of_piece(piece, mean)).collect();
-    pieces.into_iter().sum()
+    sum_of(
+        data,
+        #[inline(always)]
+        |x| {
+            let distance = if x.is_finite() { x - mean } else { 0.0 };
+            distance * distance
+        },
+    )
 }
 
-fn spread_of_piece(data: &[f32], mean: f64) -> f64 {
-    let mut lanes = [0.0; LANES];
-    vectorised(
-        #[inline(always)]
-        || {
-            add(&mut lanes, data, |x| {
-                let distance = if x.is_finite() { f64::from(x) - mean } else { 0.0 };
-                distance * distance
-            });
-        },
-    );
-    lanes.iter().sum()
+/// The sum of a function of each number.
+pub(super) fn sum_of(data: &[f32], function: impl Fn(f64) -> f64 + Sync) -> f64 {
+    in_pieces(data.len(), |piece| {
+        let mut lanes = [0.0; LANES];
+        vectorised(
+            #[inline(always)]
+            || {
+                add(
+                    &mut lanes,
+                    &data[piece],
+                    #[inline(always)]
+                    |x| function(f64::from(x)),
+                );
+            },
+        );
+        lanes.iter().sum()
+    })
+}
+
+/// The sum of a function of each pair of numbers of two lines of one length.
+pub(super) fn sum_of_pairs(a: &[f32], b: &[f32], function: impl Fn(f64, f64) -> f64 + Sync) -> f64 {
+    assert_eq!(a.len(), b.len(), "lines of one length");
+    in_pieces(a.len(), |piece| {
+        let mut lanes = [0.0; LANES];
+        vectorised(
+            #[inline(always)]
+            || {
+                let ((a, rest_a), (b, rest_b)) = (a[piece.clone()].as_chunks::<LANES>(), b[piece].as_chunks::<LANES>());
+                let mut sums = lanes;
+                for (a, b) in a.iter().zip(b) {
+                    for ((sum, a), b) in sums.iter_mut().zip(a).zip(b) {
+                        *sum += function((*a).into(), (*b).into());
+                    }
+                }
+                for ((sum, a), b) in sums.iter_mut().zip(rest_a).zip(rest_b) {
+                    *sum += function((*a).into(), (*b).into());
+                }
+                lanes = sums;
+            },
+        );
+        lanes.iter().sum()
+    })
+}
+
+/// The sum of what `of` gives for each piece, in the order of the pieces, whichever comes first.
+fn in_pieces(len: usize, of: impl Fn(Range<usize>) -> f64 + Sync) -> f64 {
+    if len <= PIECE {
+        return of(0..len);
+    }
+    let piece = |i: usize| of(i * PIECE..len.min((i + 1) * PIECE));
+    let pieces: Vec<f64> = (0..len.div_ceil(PIECE)).into_par_iter().map(piece).collect();
+    pieces.iter().sum()
 }
 
 /// Smallest and largest of numbers, infinities included; none if there is a NaN or there are no numbers.

@@ -2,41 +2,128 @@
 
 use burn_flex::FlexTensor;
 
-/// Host memory of a CPU value.
-pub struct HostF32 {
-    tensor: FlexTensor,
+use super::host::widened;
+
+/// Host memory of a value.
+pub struct HostF32(Memory);
+
+enum Memory {
+    /// Where the value itself lies, in one piece.
+    Lying(FlexTensor),
+    /// A copy: widened, or read from a device.
+    Copied(Vec<f32>),
 }
 
 impl HostF32 {
     /// Of a tensor that lies in one piece.
     pub(super) fn new(tensor: FlexTensor) -> HostF32 {
-        HostF32 { tensor }
+        HostF32(Memory::Lying(tensor))
+    }
+
+    /// Of a copy of its elements.
+    pub(super) fn copied(elements: Vec<f32>) -> HostF32 {
+        HostF32(Memory::Copied(elements))
     }
 
     /// The elements in row-major order.
     pub fn as_slice(&self) -> &[f32] {
-        self.tensor.as_slice::<f32>().unwrap_or(&[])
+        match &self.0 {
+            Memory::Lying(tensor) => tensor.as_slice::<f32>().unwrap_or(&[]),
+            Memory::Copied(elements) => elements,
+        }
+    }
+
+    /// The elements as a vector of their own.
+    pub(super) fn into_vec(self) -> Vec<f32> {
+        match self.0 {
+            Memory::Copied(elements) => elements,
+            Memory::Lying(_) => self.as_slice().to_vec(),
+        }
     }
 }
 
 /// Host memory of a CPU value: element `(i, j, ...)` is `data[i * strides[0] + j * strides[1] + ...]`.
 pub struct HostView {
-    tensor: FlexTensor,
+    memory: Memory,
+    strides: Vec<usize>,
 }
 
 impl HostView {
     /// Of a tensor whose strides are not negative.
     pub(super) fn new(tensor: FlexTensor) -> HostView {
-        HostView { tensor }
+        HostView { strides: strides(&tensor), memory: Memory::Lying(tensor) }
+    }
+
+    /// Of a copy with gaps where the value has them.
+    pub(super) fn copied(elements: Vec<f32>, strides: Vec<usize>) -> HostView {
+        HostView { memory: Memory::Copied(elements), strides }
     }
 
     /// Memory from the first element on.
     pub fn data(&self) -> &[f32] {
-        &self.tensor.storage::<f32>()[self.tensor.layout().start_offset()..]
+        match &self.memory {
+            Memory::Lying(tensor) => &tensor.storage::<f32>()[tensor.layout().start_offset()..],
+            Memory::Copied(elements) => elements,
+        }
     }
 
     /// Distance between neighbours along each axis, in elements.
-    pub fn strides(&self) -> Vec<usize> {
-        self.tensor.layout().strides().iter().map(|stride| *stride as usize).collect()
+    pub fn strides(&self) -> &[usize] {
+        &self.strides
     }
+}
+
+/// Host memory of a CPU value that is held in 16 bits, laid out as a [`HostView`] is.
+pub struct HostHalves {
+    tensor: FlexTensor,
+    strides: Vec<usize>,
+}
+
+impl HostHalves {
+    /// Of a tensor of halves whose strides are not negative.
+    pub(super) fn new(tensor: FlexTensor) -> HostHalves {
+        HostHalves { strides: strides(&tensor), tensor }
+    }
+
+    /// Memory from the first element to the last.
+    pub fn data(&self) -> &[half::f16] {
+        let layout = self.tensor.layout();
+        let start = layout.start_offset();
+        let reach: usize =
+            layout.shape().iter().zip(&self.strides).map(|(n, stride)| n.saturating_sub(1) * stride).sum();
+        let end = if layout.num_elements() == 0 { start } else { start + reach + 1 };
+        &self.tensor.storage::<half::f16>()[start..end]
+    }
+
+    /// The same memory in 32 bits.
+    pub fn widened(&self) -> Vec<f32> {
+        widened(self.data())
+    }
+
+    /// Distance between neighbours along each axis, in elements.
+    pub fn strides(&self) -> &[usize] {
+        &self.strides
+    }
+}
+
+/// Host memory of a CPU value as it is held.
+pub enum HostHeld {
+    /// In 32 bits.
+    Single(HostView),
+    /// In 16 bits.
+    Half(HostHalves),
+}
+
+impl HostHeld {
+    /// Distance between neighbours along each axis, in elements.
+    pub fn strides(&self) -> &[usize] {
+        match self {
+            HostHeld::Single(view) => view.strides(),
+            HostHeld::Half(halves) => halves.strides(),
+        }
+    }
+}
+
+fn strides(tensor: &FlexTensor) -> Vec<usize> {
+    tensor.layout().strides().iter().map(|stride| *stride as usize).collect()
 }

@@ -3,12 +3,16 @@
 use std::borrow::Cow;
 
 use burn::tensor::{Bool, DType, Int, Tensor};
-use burn_flex::Flex;
+use burn_flex::{Flex, FlexTensor};
 
 use super::error::TensorError;
 use super::host::transposed;
-use super::host_memory::{HostF32, HostView};
+use super::host_memory::{HostF32, HostHalves, HostHeld, HostView};
 use super::value::{Kind, Value};
+
+/// Elements that are read from a device as quickly as a few operations on them are started there: what is wanted of no more is
+/// computed from them, in 64 bits.
+pub(super) const FEW: usize = 1 << 14;
 
 impl Value {
     /// All elements as 32-bit floats in row-major order; waits for the device.
@@ -58,27 +62,53 @@ impl Value {
     /// Elements of a float value as they lie in host memory, if they do: on the CPU nothing is copied unless the value is a
     /// strided view or held in 16 bits.
     pub fn host_f32(&self) -> Option<HostF32> {
-        if self.kind() != Kind::Float {
-            return None;
+        let tensor = self.host_tensor()?;
+        let tensor = if tensor.is_contiguous() { tensor } else { tensor.to_contiguous() };
+        match tensor.dtype() {
+            DType::F32 => Some(HostF32::new(tensor)),
+            DType::F16 => Some(HostF32::copied(HostHalves::new(tensor).widened())),
+            _ => None,
         }
-        let tensor = self.any_rank().try_into_primitive::<Flex>().ok()?;
-        if tensor.dtype() != DType::F32 {
-            return None;
-        }
-        Some(HostF32::new(if tensor.is_contiguous() { tensor } else { tensor.to_contiguous() }))
     }
 
-    /// A float value as it lies in host memory, if it does: transposed and cut views are not copied, what is held in 16 bits is.
+    /// A float value as it lies in host memory, if it does: transposed and cut views are not copied, what is held in 16 bits is,
+    /// as it lies.
     pub fn host_view(&self) -> Option<HostView> {
-        if self.kind() != Kind::Float {
-            return None;
-        }
-        let tensor = self.any_rank().try_into_primitive::<Flex>().ok()?;
-        if tensor.dtype() != DType::F32 {
-            return None;
-        }
+        Some(match self.host_held()? {
+            HostHeld::Single(view) => view,
+            HostHeld::Half(halves) => HostView::copied(halves.widened(), halves.strides().to_vec()),
+        })
+    }
+
+    /// A float value as it lies in host memory and as it is held, if it lies there.
+    pub fn host_held(&self) -> Option<HostHeld> {
+        let tensor = self.host_tensor()?;
         let forward = tensor.layout().strides().iter().all(|stride| *stride >= 0);
-        Some(HostView::new(if forward { tensor } else { tensor.to_contiguous() }))
+        let tensor = if forward { tensor } else { tensor.to_contiguous() };
+        match tensor.dtype() {
+            DType::F32 => Some(HostHeld::Single(HostView::new(tensor))),
+            DType::F16 => Some(HostHeld::Half(HostHalves::new(tensor))),
+            _ => None,
+        }
+    }
+
+    /// The float tensor as it is held on the CPU, if it is there and no gradient follows it.
+    fn host_tensor(&self) -> Option<FlexTensor> {
+        match self.kind() {
+            Kind::Float => self.held_any_rank().try_into_primitive::<Flex>().ok(),
+            _ => None,
+        }
+    }
+
+    /// All elements in host memory, where they lie or read from the device.
+    ///
+    /// # Errors
+    /// If the device cannot be read.
+    pub(super) fn on_host(&self) -> Result<HostF32, TensorError> {
+        match self.host_f32() {
+            Some(host) => Ok(host),
+            None => self.read_f32().map(HostF32::copied),
+        }
     }
 
     /// The same matrix laid out as `other` is, so that products with it take the same steps and round alike: a copy if it
@@ -87,7 +117,7 @@ impl Value {
     /// # Errors
     /// If it cannot be read.
     pub fn laid_out_like(self, other: &Value) -> Result<Value, TensorError> {
-        let by_columns = |value: &Value| value.host_view().is_some_and(|view| view.strides()[0] == 1);
+        let by_columns = |value: &Value| value.host_held().is_some_and(|held| held.strides()[0] == 1);
         match *self.shape() {
             [from, to] if from > 1 && by_columns(other) && !by_columns(&self) => {
                 Ok(Value::linear(transposed(self.read_f32()?, from, to), from, to, &self.device()))
@@ -97,7 +127,7 @@ impl Value {
     }
 }
 
-fn read_error(error: impl std::fmt::Display) -> TensorError {
+pub(super) fn read_error(error: impl std::fmt::Display) -> TensorError {
     TensorError::Read { message: error.to_string() }
 }
 

@@ -1,9 +1,10 @@
 //! Everything about a value that one small transfer can tell.
 
-use burn::tensor::Tensor;
+use burn::tensor::{Tensor, Transaction};
 
 use super::error::TensorError;
 use super::host;
+use super::reading::{FEW, read_error};
 use super::tree;
 use super::value::{Kind, Value};
 
@@ -150,7 +151,7 @@ pub fn unravel(mut flat: usize, shape: &[usize]) -> Vec<usize> {
 
 impl Value {
     /// Statistics over all elements. On the CPU they are computed in place in 64 bits; elsewhere on the device, with one
-    /// transfer of a dozen numbers.
+    /// transfer of a dozen numbers. A few elements, and what a device cannot add up in 32 bits, are read instead.
     ///
     /// # Errors
     /// If the device cannot be read.
@@ -162,14 +163,18 @@ impl Value {
             let data = self.read_f64()?;
             return Ok(Summary::of_host(data.iter().copied(), self.shape()));
         }
-        self.device_summary()
+        if self.count() > FEW {
+            let summary = self.device_summary()?;
+            // Squares of large numbers overflow there, and those of small ones vanish.
+            if summary.finite() == 0 || reliable([summary.mean, summary.std, summary.l2], summary.absmax) {
+                return Ok(summary);
+            }
+        }
+        Ok(Summary::of_f32(&self.read_f32()?, self.shape()))
     }
 
     fn device_summary(&self) -> Result<Summary, TensorError> {
         let count = self.count();
-        if count == 0 {
-            return Ok(Summary::default().finish(None, self.shape()));
-        }
         let x: Tensor<1> = self.clone().reshaped(&[count]).tensor();
         let finite = x.clone().is_finite();
         let clean = x.clone().mask_fill(finite.clone().bool_not(), 0.0);
@@ -184,28 +189,33 @@ impl Value {
         let absmax = number(tree::max(tree::line(magnitude.clone())));
         let mean = sum(clean.clone()) / divisor.clone();
         let centred = (clean.clone() - mean.clone()).mask_fill(finite.clone().bool_not(), 0.0);
-        let counts = vec![
+        // Each is read by itself: joined on the device first, one that failed could be hidden by the next.
+        let counts = [
             finite_count,
             tree::count(x.clone().is_nan()),
             tree::count(pos),
             tree::count(neg),
             tree::count(zero),
-            tree::first(magnitude.clone().equal(absmax.clone().expand([count]))),
+            tree::first(magnitude.equal(absmax.clone().expand([count]))),
         ];
-        let parts = vec![
+        let numbers = [
             number(tree::min(tree::line(x.clone().mask_fill(finite.clone().bool_not(), f32::INFINITY)))),
-            number(tree::max(tree::line(x.clone().mask_fill(finite.bool_not(), f32::NEG_INFINITY)))),
+            number(tree::max(tree::line(x.mask_fill(finite.bool_not(), f32::NEG_INFINITY)))),
             mean,
             (sum(centred.square()) / divisor).sqrt(),
             sum(clean.square()).sqrt(),
             absmax,
         ];
-        let numbers = Value::float(Tensor::cat(parts, 0));
-        let [min, max, mean, std, l2, absmax] = numbers.read_f64()?[..] else {
-            return Err(TensorError::Read { message: "a summary came back incomplete".into() });
-        };
-        let counts = Value::int(Tensor::cat(counts, 0)).read_i64()?;
-        let [finite, nan, pos_inf, neg_inf, zeros, at] = counts[..] else {
+        let mut reading = Transaction::default();
+        for number in numbers {
+            reading = reading.register(number);
+        }
+        for count in counts {
+            reading = reading.register(count);
+        }
+        let read = reading.try_execute().map_err(read_error)?;
+        let read: Vec<f64> = read.iter().flat_map(|data| data.iter::<f64>()).collect();
+        let [min, max, mean, std, l2, absmax, finite, nan, pos_inf, neg_inf, zeros, at] = read[..] else {
             return Err(TensorError::Read { message: "a summary came back incomplete".into() });
         };
         let summary = Summary {
@@ -222,9 +232,15 @@ impl Value {
             absmax,
             absmax_index: Vec::new(),
         };
-        let at = if finite == 0 { None } else { Some(at as usize) };
+        let at = (finite > 0.0).then_some(at as usize);
         Ok(summary.finish(at, self.shape()))
     }
+}
+
+/// Whether sums over finite elements, of which the largest magnitude is `absmax`, are what they are in 64 bits: neither they nor
+/// the squares behind them have left the range of 32 bits.
+fn reliable(sums: [f64; 3], absmax: f64) -> bool {
+    sums.iter().all(|sum| sum.is_finite()) && (absmax == 0.0 || (1e-12..1e19).contains(&absmax))
 }
 
 #[cfg(test)]

@@ -1,94 +1,145 @@
-//! Reductions of long axes on a graphics device, as trees of short ones.
+//! Reductions of long axes as trees of short ones.
 //!
 //! burn 0.22 reduces an axis of more than about 65,000 entries wrongly on wgpu (entries are left out, seen on Mesa's software
-//! adapter), and adds a whole tensor up atomically, in another order each time. Trees of short reductions are right,
-//! give the same bits every time, and their error grows with the logarithm of the length.
+//! adapter), and adds a whole tensor up atomically, in another order each time; on the CPU it adds an axis up in one running
+//! sum of 32 bits, which is off by 1e-4 over a vocabulary. Trees of short reductions are right, give the same bits every time,
+//! and their error grows with the logarithm of the length. They can be differentiated, and so can [`spread`], the way back.
+//!
+//! Nothing is padded: what does not fill a piece is reduced apart. A buffer that one launch fills up and another should have
+//! written looks whole to the device when the other launch was skipped, because its input was too large to be held, say; here
+//! every launch reads what it depends on, so that a failure reaches whoever reads the result.
 
+use burn::tensor::kind::Basic;
 use burn::tensor::{Bool, Int, Tensor};
 
-/// Longest axis that is reduced at once.
-const WIDTH: usize = 256;
+/// Longest axis that is added up at once: 32 additions in a row lose little, and 10 million numbers need five levels.
+const ADDED: usize = 32;
 
-/// Reduces the middle axis of `[outer, len, inner]` with `reduce`, which reduces axis 1 of short ones; `neutral` fills up.
-pub(super) fn tree(x: Tensor<3>, neutral: f32, reduce: impl Fn(Tensor<3>) -> Tensor<3>) -> Tensor<3> {
-    let mut x = x;
+/// Longest axis of which the largest or smallest entry is taken at once, and whole numbers are counted: nothing is lost.
+const COMPARED: usize = 256;
+
+/// Reduces the middle axis of `[outer, len, inner]` with `reduce`, which reduces axis 1 of up to `width` entries; `join` makes
+/// one result of two. Stops where no more than `enough` entries are left.
+fn tree<K: Basic>(
+    mut x: Tensor<3, K>,
+    (width, enough): (usize, usize),
+    reduce: impl Fn(Tensor<3, K>) -> Tensor<3, K>,
+    join: impl Fn(Tensor<3, K>, Tensor<3, K>) -> Tensor<3, K>,
+) -> (Tensor<3, K>, Option<Tensor<3, K>>) {
+    let mut rest: Option<Tensor<3, K>> = None; // [outer, 1, inner]
     loop {
         let [outer, len, inner] = x.dims();
-        if len <= WIDTH {
-            return reduce(x);
+        if len <= enough {
+            return (x, rest);
         }
-        let rows = len.div_ceil(WIDTH);
-        let missing = rows * WIDTH - len;
-        if missing > 0 {
-            let filler = Tensor::full([outer, missing, inner], neutral, (&x.device(), x.dtype()));
-            x = Tensor::cat(vec![x, filler], 1);
+        let rows = (len / width).max(1);
+        let whole = (rows * width).min(len);
+        if whole < len {
+            let left = reduce(x.clone().narrow(1, whole, len - whole));
+            rest = Some(match rest {
+                Some(rest) => join(left, rest),
+                None => left,
+            });
+            x = x.narrow(1, 0, whole);
         }
-        x = reduce(x.reshape([outer * rows, WIDTH, inner])).reshape([outer, rows, inner]);
+        x = reduce(x.reshape([outer * rows, whole / rows, inner])).reshape([outer, rows, inner]);
+    }
+}
+
+/// The same to a single entry. An empty axis is reduced at once.
+fn whole<K: Basic>(
+    x: Tensor<3, K>,
+    width: usize,
+    reduce: impl Fn(Tensor<3, K>) -> Tensor<3, K>,
+    join: impl Fn(Tensor<3, K>, Tensor<3, K>) -> Tensor<3, K>,
+) -> Tensor<3, K> {
+    if x.dims()[1] <= width {
+        return reduce(x);
+    }
+    match tree(x, (width, 1), reduce, &join) {
+        (x, Some(rest)) => join(x, rest),
+        (x, None) => x,
     }
 }
 
 /// Sums along the middle axis.
 pub(super) fn sum(x: Tensor<3>) -> Tensor<3> {
-    tree(x, 0.0, |x| x.sum_dim(1))
+    whole(x, ADDED, |x| x.sum_dim(1), |a, b| a + b)
+}
+
+/// Sums of parts of one line, no more than `enough` of them and one for what is left over: for adding up elsewhere.
+pub(super) fn partial_sums(x: Tensor<3>, enough: usize) -> (Tensor<3>, Option<Tensor<3>>) {
+    tree(x, (ADDED, enough), |x| x.sum_dim(1), |a, b| a + b)
+}
+
+/// Each entry of `[outer, 1, inner]` repeated to `[outer, len, inner]`, so that the gradient adds up as a tree.
+pub(super) fn spread(x: Tensor<3>, len: usize) -> Tensor<3> {
+    let [outer, _, inner] = x.dims();
+    if len <= ADDED {
+        return x.expand([outer, len, inner]);
+    }
+    let rows = len.div_ceil(ADDED);
+    let upper = spread(x, rows).reshape([outer * rows, 1, inner]);
+    let all = upper.expand([outer * rows, ADDED, inner]).reshape([outer, rows * ADDED, inner]);
+    all.narrow(1, 0, len)
+}
+
+/// Running sums along the middle axis: those within short pieces, and before each what the pieces before it add up to.
+pub(super) fn running_sums(x: Tensor<3>) -> Tensor<3> {
+    let [outer, len, inner] = x.dims();
+    if len <= ADDED {
+        return x.cumsum(1);
+    }
+    let rows = len / ADDED;
+    let whole = rows * ADDED;
+    let pieces = x.clone().narrow(1, 0, whole).reshape([outer * rows, ADDED, inner]).cumsum(1);
+    let sums = pieces.clone().narrow(1, ADDED - 1, 1).reshape([outer, rows, inner]);
+    let before = (running_sums(sums.clone()) - sums).reshape([outer * rows, 1, inner]);
+    let all = (pieces + before.expand([outer * rows, ADDED, inner])).reshape([outer, whole, inner]);
+    if whole == len {
+        return all;
+    }
+    let missing = len - whole;
+    // It depends on the others, so that it fails where they do.
+    let last = all.clone().narrow(1, whole - 1, 1).expand([outer, missing, inner]);
+    Tensor::cat(vec![all, x.narrow(1, whole, missing).cumsum(1) + last], 1)
 }
 
 /// Largest along the middle axis; NaN where there is one.
 pub(super) fn max(x: Tensor<3>) -> Tensor<3> {
     let any = nan_in(x.clone());
-    tree(x, f32::NEG_INFINITY, |x| x.max_dim(1)).mask_fill(any, f32::NAN)
+    largest(x).mask_fill(any, f32::NAN)
 }
 
 /// Smallest along the middle axis; NaN where there is one.
 pub(super) fn min(x: Tensor<3>) -> Tensor<3> {
     let any = nan_in(x.clone());
-    tree(x, f32::INFINITY, |x| x.min_dim(1)).mask_fill(any, f32::NAN)
+    whole(x, COMPARED, |x| x.min_dim(1), Tensor::min_pair).mask_fill(any, f32::NAN)
+}
+
+fn largest(x: Tensor<3>) -> Tensor<3> {
+    whole(x, COMPARED, |x| x.max_dim(1), Tensor::max_pair)
 }
 
 fn nan_in(x: Tensor<3>) -> Tensor<3, Bool> {
-    tree(x.is_nan().float(), 0.0, |x| x.max_dim(1)).greater_scalar(0.5)
+    largest(x.is_nan().float()).greater_scalar(0.5)
 }
 
 /// All elements as one line.
-pub(super) fn line(x: Tensor<1>) -> Tensor<3> {
+pub(super) fn line<K: Basic>(x: Tensor<1, K>) -> Tensor<3, K> {
     let count = x.dims()[0];
     x.reshape([1, count, 1])
 }
 
 /// How many are true, exactly.
 pub(super) fn count(mask: Tensor<1, Bool>) -> Tensor<1, Int> {
-    let mut x = mask.int();
-    loop {
-        let len = x.dims()[0];
-        if len <= WIDTH {
-            return x.sum_dim(0);
-        }
-        let rows = len.div_ceil(WIDTH);
-        let missing = rows * WIDTH - len;
-        if missing > 0 {
-            let filler = Tensor::zeros([missing], (&x.device(), x.dtype()));
-            x = Tensor::cat(vec![x, filler], 0);
-        }
-        x = x.reshape([rows, WIDTH]).sum_dim(1).reshape([rows]);
-    }
+    whole(line(mask.int()), COMPARED, |x| x.sum_dim(1), |a, b| a + b).reshape([1])
 }
 
 /// Index of the first element that is true; the length if none is.
 pub(super) fn first(mask: Tensor<1, Bool>) -> Tensor<1, Int> {
-    let count = mask.dims()[0];
-    let device = mask.device();
-    let indices = Tensor::<1, Int>::arange(0..count as i64, &device);
-    let mut x = indices.mask_fill(mask.bool_not(), count as i64);
-    loop {
-        let len = x.dims()[0];
-        if len <= WIDTH {
-            return x.min_dim(0);
-        }
-        let rows = len.div_ceil(WIDTH);
-        let missing = rows * WIDTH - len;
-        if missing > 0 {
-            let filler = Tensor::full([missing], count as i64, (&device, x.dtype()));
-            x = Tensor::cat(vec![x, filler], 0);
-        }
-        x = x.reshape([rows, WIDTH]).min_dim(1).reshape([rows]);
-    }
+    let count = mask.dims()[0] as i64;
+    let indices = Tensor::<1, Int>::arange(0..count, &mask.device());
+    let indices = line(indices.mask_fill(mask.bool_not(), count));
+    whole(indices, COMPARED, |x| x.min_dim(1), Tensor::min_pair).reshape([1])
 }

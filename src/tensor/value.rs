@@ -249,7 +249,16 @@ impl Value {
 
     /// Its float tensor in 32 bits, where the rank does not matter: it is not looked at by what is done with it.
     pub(super) fn any_rank(&self) -> Tensor<1> {
-        widened(Tensor::from_dispatch(self.raw.clone()))
+        let held = self.held_any_rank();
+        match self.widened_on_host(held.dtype()) {
+            Some(wide) => wide.held_any_rank(),
+            None => widened(held),
+        }
+    }
+
+    /// The same as it is held.
+    pub(super) fn held_any_rank(&self) -> Tensor<1> {
+        Tensor::from_dispatch(self.raw.clone())
     }
 
     /// The same value with what `change` makes of its float tensor.
@@ -273,14 +282,18 @@ impl Value {
     /// # Panics
     /// If the value has another rank or kind; callers check with `shape` and `kind`.
     pub fn tensor<const D: usize>(&self) -> Tensor<D> {
-        widened(self.held_tensor())
+        let held = self.held_tensor();
+        match self.widened_on_host(held.dtype()) {
+            Some(wide) => wide.held_tensor(),
+            None => widened(held),
+        }
     }
 
     /// The float tensor of rank `D` as it is held: what elements are moved in.
     ///
     /// # Panics
     /// As [`tensor`](Value::tensor) does.
-    pub(super) fn held_tensor<const D: usize>(&self) -> Tensor<D> {
+    pub fn held_tensor<const D: usize>(&self) -> Tensor<D> {
         assert!(
             self.kind == Kind::Float && self.raw_rank() == D,
             "a float tensor of rank {D} was expected, found {self:?}"

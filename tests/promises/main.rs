@@ -38,6 +38,7 @@ mod precision;
 mod probing;
 mod pty;
 mod pytorch;
+mod reductions;
 mod schema;
 mod scripts;
 mod seeds;

@@ -28,7 +28,6 @@ pub use datum::Datum;
 pub use format::format;
 pub use functions::{FUNCTIONS, Function};
 pub use index::slices;
-pub use tracked::reduce as reduce_tracked;
 pub use uses::{check, sites_used};
 
 use super::Result;

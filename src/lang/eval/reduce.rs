@@ -7,7 +7,7 @@ use crate::lang::Result;
 use crate::lang::ast::{Expr, ExprKind, SiteRef};
 use crate::lang::error::LangError;
 use crate::lang::span::Span;
-use crate::tensor::ops::{BinaryOp, Reduction, UnaryOp};
+use crate::tensor::ops::{BinaryOp, Pairing, Reduction, UnaryOp};
 use crate::tensor::{Axis, Kind, Value};
 
 impl Evaluator<'_> {
@@ -170,18 +170,27 @@ impl Evaluator<'_> {
 
     pub fn dot(&mut self, call: &Bound<'_>) -> Result<Datum> {
         let (a, b, axis) = self.pair(call)?;
+        if !self.scope.tracked() {
+            return paired(Pairing::Dot, (&a, &b), axis, call.span);
+        }
         let product = a.binary(BinaryOp::Mul, &b).at(call.span)?;
         self.reduce(Reduction::Sum, &product, axis, call.span)
     }
 
     pub fn dist(&mut self, call: &Bound<'_>) -> Result<Datum> {
         let (a, b, axis) = self.pair(call)?;
+        if !self.scope.tracked() {
+            return paired(Pairing::Distance, (&a, &b), axis, call.span);
+        }
         let difference = a.binary(BinaryOp::Sub, &b).at(call.span)?;
         self.reduce(Reduction::Norm, &difference, axis, call.span)
     }
 
     pub fn cos(&mut self, call: &Bound<'_>) -> Result<Datum> {
         let (a, b, axis) = self.pair(call)?;
+        if !self.scope.tracked() {
+            return paired(Pairing::Cosine, (&a, &b), axis, call.span);
+        }
         let product = a.binary(BinaryOp::Mul, &b).at(call.span)?;
         let dot = self.reduce(Reduction::Sum, &product, axis, call.span)?;
         let (a, b) =
@@ -206,6 +215,9 @@ impl Evaluator<'_> {
     pub fn entropy(&mut self, call: &Bound<'_>) -> Result<Datum> {
         let p = self.value(call.required(0))?.to_float();
         let axis = self.axis_or_last(call.optional(1), &p, call)?;
+        if !self.scope.tracked() {
+            return Ok(of_lines(&p, p.entropy(axis).at(call.span)?, Some(axis)));
+        }
         let terms = p
             .binary(BinaryOp::Mul, &log_or_zero(&p).at(call.span)?)
             .and_then(|t| t.unary(UnaryOp::Neg))
@@ -217,6 +229,9 @@ impl Evaluator<'_> {
     pub fn kl(&mut self, call: &Bound<'_>) -> Result<Datum> {
         let (p, q, _) = self.pair(call)?;
         let axis = self.axis_or_last(call.optional(2), &p, call)?;
+        if !self.scope.tracked() {
+            return paired(Pairing::Divergence, (&p, &q), Some(axis), call.span);
+        }
         let terms = (|| {
             let zero = p.full_like(0.0);
             let nothing = p.binary(BinaryOp::Eq, &zero)?;
@@ -224,6 +239,18 @@ impl Evaluator<'_> {
             p.binary(BinaryOp::Mul, &log_or_zero(&p)?.binary(BinaryOp::Sub, &q.unary(UnaryOp::Log)?)?)
         })();
         self.reduce(Reduction::Sum, &terms.at(call.span)?, Some(axis), call.span)
+    }
+}
+
+fn paired(op: Pairing, (a, b): (&Value, &Value), axis: Option<usize>, span: Span) -> Result<Datum> {
+    Ok(of_lines(a, a.paired(op, b, axis).at(span)?, axis))
+}
+
+/// Numbers for the lines of `x`: one number where no axis is left.
+fn of_lines(x: &Value, numbers: Vec<f64>, axis: Option<usize>) -> Datum {
+    match axis.filter(|_| x.shape().len() > 1) {
+        Some(axis) => Datum::Tensor(x.of_lines(numbers, axis)),
+        None => Datum::Num(numbers[0]),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Reductions that keep their value connected to its elements.
 //!
-//! Ordinary reductions read what they reduce, in 64 bits where they can, and end the graph that a gradient would follow back.
-//! These are made of products, selections and sums of tensors only.
+//! Ordinary reductions of all elements read what they reduce and end the graph that a gradient would follow back, and so do those
+//! that take one element. These are made of selections and sums of tensors only.
 
 use crate::tensor::ops::{BinaryOp, Reduction, Slice, UnaryOp};
 use crate::tensor::{TensorError, Value};
@@ -13,40 +13,11 @@ pub fn reduce(op: Reduction, x: &Value, axis: Option<usize>) -> Result<Value, Te
         return reduce(op, &x.reshape(&[x.count()])?, Some(0));
     };
     match op {
-        Reduction::Sum => sum(&x, axis),
-        Reduction::Mean => mean(&x, axis),
-        Reduction::Norm => sum(&x.binary(BinaryOp::Mul, &x)?, axis)?.unary(UnaryOp::Sqrt),
-        Reduction::Var => variance(&x, axis),
-        Reduction::Std => variance(&x, axis)?.unary(UnaryOp::Sqrt),
         Reduction::Min => selected(&x, axis, &x.arg_extreme(axis, false)?),
         Reduction::Max => selected(&x, axis, &x.arg_extreme(axis, true)?),
         Reduction::AbsMax => reduce(Reduction::Max, &x.unary(UnaryOp::Abs)?, Some(axis)),
+        _ => x.reduce_axis(op, axis),
     }
-}
-
-fn sum(x: &Value, axis: usize) -> Result<Value, TensorError> {
-    let rank = x.shape().len();
-    let len = x.shape()[axis];
-    let mut order: Vec<usize> = (0..rank).filter(|&i| i != axis).collect();
-    let shape: Vec<usize> = order.iter().map(|&i| x.shape()[i]).collect();
-    let axes: Vec<_> = order.iter().map(|&i| x.axes()[i]).collect();
-    order.push(axis);
-    let lines = x.permute(&order).reshape(&[shape.iter().product(), len])?; // [others, len]
-    let ones = Value::from_f32(vec![1.0; len], &[len, 1], &x.device());
-    Ok(lines.matmul(&ones)?.reshape(&shape)?.with_axes(&axes))
-}
-
-fn mean(x: &Value, axis: usize) -> Result<Value, TensorError> {
-    let sum = sum(x, axis)?;
-    let len = sum.full_like(x.shape()[axis] as f64);
-    sum.binary(BinaryOp::Div, &len)
-}
-
-fn variance(x: &Value, axis: usize) -> Result<Value, TensorError> {
-    let mut kept = x.shape().to_vec();
-    kept[axis] = 1;
-    let centred = x.binary(BinaryOp::Sub, &mean(x, axis)?.reshape(&kept)?)?;
-    mean(&centred.binary(BinaryOp::Mul, &centred)?, axis)
 }
 
 /// The element of each line at the index that `at` holds for it.
@@ -61,7 +32,7 @@ fn selected(x: &Value, axis: usize, at: &Value) -> Result<Value, TensorError> {
     let counted = Value::from_i64((0..len as i64).collect(), &counting, &x.device());
     let chosen = counted.binary(BinaryOp::Eq, &at.reshape(&kept)?)?;
     let only = Value::choose(&chosen, x, &x.full_like(0.0))?;
-    Ok(sum(&only, axis)?.with_axes(at.axes()))
+    Ok(only.reduce_axis(Reduction::Sum, axis)?.with_axes(at.axes()))
 }
 
 #[cfg(test)]

@@ -2,11 +2,15 @@
 //! keeps the names of axes where they still mean something.
 
 mod elementwise;
+#[cfg(test)]
+mod exactness;
+mod fold;
 mod order;
 mod reduce;
 mod shape;
 
 pub use elementwise::{BinaryOp, UnaryOp};
+pub use fold::Pairing;
 pub use order::TopK;
 pub use reduce::Reduction;
 pub use shape::Slice;

@@ -1,11 +1,12 @@
 //! Operations along the last axis that depend on the order or the sum of elements.
 
-use burn::tensor::{Tensor, activation};
+use burn::tensor::Tensor;
+use rayon::prelude::*;
 
-use crate::tensor::device::Device;
 use crate::tensor::error::TensorError;
-use crate::tensor::tree;
+use crate::tensor::reading::FEW;
 use crate::tensor::value::Value;
+use crate::tensor::{exact, tree};
 
 /// The largest elements of a vector.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,48 +18,46 @@ pub struct TopK {
 }
 
 impl Value {
-    /// Softmax over one axis.
+    /// Softmax over one axis: in 64 bits on the host, from where the shares go back to the device; as a tree where a gradient
+    /// follows.
     ///
     /// # Errors
-    /// If there is no such axis.
+    /// If there is no such axis or the device cannot be read.
     pub fn softmax(&self, axis: usize) -> Result<Value, TensorError> {
-        let long = self.is_long_on_device(axis);
-        self.lines(axis, "softmax", |x| match long {
-            true => {
-                let powers = (x.clone() - tree::max(x)).exp();
-                powers.clone() / tree::sum(powers)
-            }
-            false => activation::softmax(x, 1),
+        if !self.is_connected() {
+            return self.each_line(axis, "softmax", exact::softmax);
+        }
+        self.lines(axis, "softmax", |x| {
+            let powers = (x.clone() - tree::max(x.detach())).exp();
+            let len = powers.dims()[1];
+            powers.clone() / tree::spread(tree::sum(powers), len)
         })
     }
 
     /// Logarithm of the softmax over one axis.
     ///
     /// # Errors
-    /// If there is no such axis.
+    /// If there is no such axis or the device cannot be read.
     pub fn log_softmax(&self, axis: usize) -> Result<Value, TensorError> {
-        let long = self.is_long_on_device(axis);
-        self.lines(axis, "log_softmax", |x| match long {
-            true => {
-                let below = x.clone() - tree::max(x);
-                below.clone() - tree::sum(below.exp()).log()
-            }
-            false => activation::log_softmax(x, 1),
+        if !self.is_connected() {
+            return self.each_line(axis, "log_softmax", exact::log_softmax);
+        }
+        self.lines(axis, "log_softmax", |x| {
+            let below = x.clone() - tree::max(x.detach());
+            let len = below.dims()[1];
+            below.clone() - tree::spread(tree::sum(below.exp()).log(), len)
         })
     }
 
     /// Running sums along one axis.
     ///
     /// # Errors
-    /// If there is no such axis.
+    /// If there is no such axis or the device cannot be read.
     pub fn cumsum(&self, axis: usize) -> Result<Value, TensorError> {
-        if self.is_long_on_device(axis) {
-            // Through the host: burn's own is not to be trusted on such an axis (see `tree`).
-            let host = Value::from_f32(self.read_f32()?, self.shape(), &Device::cpu()).with_axes(self.axes());
-            let sums = host.cumsum(axis)?.read_f32()?;
-            return Ok(Value::from_f32(sums, self.shape(), &self.device()).with_axes(self.axes()));
+        if !self.is_connected() {
+            return self.each_line(axis, "cumsum", exact::running_sums);
         }
-        self.lines(axis, "cumsum", |x| x.cumsum(1))
+        self.lines(axis, "cumsum", tree::running_sums)
     }
 
     /// Elements of each line along one axis in rising order, NaN last. Sorted on the host: no backend sorts on the
@@ -67,17 +66,7 @@ impl Value {
     /// # Errors
     /// If there is no such axis or the device cannot be read.
     pub fn sort(&self, axis: usize) -> Result<Value, TensorError> {
-        self.check_axis(axis, "sort")?;
-        let rank = self.shape().len();
-        let mut order: Vec<usize> = (0..rank).collect();
-        order.swap(axis, rank - 1);
-        let turned = self.permute(&order);
-        let mut data = turned.read_f32()?;
-        for line in data.chunks_mut(self.shape()[axis].max(1)) {
-            line.sort_by(f32::total_cmp);
-        }
-        let sorted = Value::from_f32(data, turned.shape(), &self.device()).with_axes(turned.axes());
-        Ok(sorted.permute(&order))
+        self.each_line(axis, "sort", |line| line.sort_by(f32::total_cmp))
     }
 
     /// The `q`-quantile of all elements, linear between the two nearest, `q` in 0..1; NaN if any element is.
@@ -150,17 +139,32 @@ impl Value {
         Ok(Value::from_i64(out, &shape, &self.device()).with_axes(&axes))
     }
 
-    /// Runs a function of `[outer, axis, inner]` that keeps the shape.
+    /// Runs a function of `[outer, axis, inner]` that keeps the shape and that gradients can follow.
     fn lines(&self, axis: usize, op: &str, f: impl Fn(Tensor<3>) -> Tensor<3>) -> Result<Value, TensorError> {
         self.check_axis(axis, op)?;
         let out = f(self.along(axis).to_float().tensor::<3>());
         Ok(Value::float(out).reshaped(self.shape()).with_axes(self.axes()))
     }
 
-    /// Whether an axis is so long that burn's own operations are not to be trusted with it on this device (see `tree`).
-    fn is_long_on_device(&self, axis: usize) -> bool {
-        const LONG: usize = 1 << 14;
-        !self.device().is_cpu() && self.shape().get(axis).is_some_and(|len| *len > LONG)
+    /// Runs a function of each line along an axis, on the host.
+    fn each_line(&self, axis: usize, op: &str, f: impl Fn(&mut [f32]) + Sync) -> Result<Value, TensorError> {
+        self.check_axis(axis, op)?;
+        let rank = self.shape().len();
+        let mut order: Vec<usize> = (0..rank).collect();
+        order.swap(axis, rank - 1);
+        let turned = self.permute(&order);
+        let mut data = turned.read_f32()?;
+        let len = self.shape()[axis].max(1);
+        match data.len() <= FEW {
+            true => data.chunks_mut(len).for_each(&f),
+            false => data.par_chunks_mut(len).for_each(&f),
+        }
+        Ok(Value::from_f32(data, turned.shape(), &self.device()).with_axes(turned.axes()).permute(&order))
+    }
+
+    /// Whether an operation must be made of tensors: a gradient follows the value, or it has more bits than are read.
+    fn is_connected(&self) -> bool {
+        self.is_tracked() || self.dtype_name() == "f64"
     }
 
     fn check_axis(&self, axis: usize, op: &str) -> Result<(), TensorError> {

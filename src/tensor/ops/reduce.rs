@@ -1,16 +1,18 @@
 //! Many elements to one.
 //!
-//! On the CPU reductions run over host memory in 64 bits. On other devices they run there: sums along an axis through
-//! `sum_dim`, sums of everything through a tree of short sums. Never through a full `sum`, which adds atomically on wgpu
-//! and gives other bits from run to run.
+//! On the CPU reductions run over host memory in 64 bits. On other devices they run there where there is much to read: as trees of
+//! short sums, never through a full `sum`, which adds atomically on wgpu and gives other bits from run to run; what leaves the
+//! range of 32 bits there is read after all. Where a gradient follows they are such trees on every device.
 
 use burn::tensor::Tensor;
 
+use super::fold::fold;
 use crate::tensor::axes::Axis;
 use crate::tensor::error::TensorError;
-use crate::tensor::host::extremes;
-use crate::tensor::tree;
-use crate::tensor::value::Value;
+use crate::tensor::host::{extremes, sum_of};
+use crate::tensor::reading::FEW;
+use crate::tensor::value::{Kind, Value};
+use crate::tensor::{exact, tree};
 
 /// A function of many elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +50,54 @@ impl Reduction {
         }
     }
 
+    /// Whether it takes an element as it is.
+    fn compares(self) -> bool {
+        matches!(self, Reduction::Min | Reduction::Max | Reduction::AbsMax)
+    }
+
+    /// Whether a number that was computed in 32 bits is what 64 bits give: neither it nor the squares behind it have left their
+    /// range.
+    fn holds(self, found: f64) -> bool {
+        let least = match self {
+            Reduction::Sum | Reduction::Mean => 1e-30,
+            Reduction::Norm | Reduction::Std => 1e-12,
+            Reduction::Var => 1e-24,
+            Reduction::Min | Reduction::Max | Reduction::AbsMax => return true,
+        };
+        found.is_finite() && found.abs() >= least
+    }
+
+    /// Of 32-bit floats in host memory.
+    fn of_line(self, line: &[f32]) -> f64 {
+        let count = line.len() as f64;
+        let of_extremes = |f: fn((f32, f32)) -> f32| extremes(line).map_or(f64::NAN, |both| f(both).into());
+        let sum = || {
+            sum_of(
+                line,
+                #[inline(always)]
+                |x| x,
+            )
+        };
+        match self {
+            Reduction::Sum => sum(),
+            Reduction::Mean => sum() / count,
+            Reduction::Norm => exact::dot(line, line).sqrt(),
+            Reduction::Var | Reduction::Std => {
+                let mean = sum() / count;
+                let squares = sum_of(
+                    line,
+                    #[inline(always)]
+                    |x| (x - mean) * (x - mean),
+                );
+                let var = squares / count;
+                if self == Reduction::Std { var.sqrt() } else { var }
+            }
+            Reduction::Min => of_extremes(|(min, _)| min),
+            Reduction::Max => of_extremes(|(_, max)| max),
+            Reduction::AbsMax => of_extremes(|(min, max)| min.abs().max(max.abs())),
+        }
+    }
+
     fn of_host(self, data: impl Iterator<Item = f64> + Clone) -> f64 {
         let extreme = |better: fn(f64, f64) -> bool, data: &mut dyn Iterator<Item = f64>| {
             let mut best = f64::NAN;
@@ -79,7 +129,7 @@ impl Reduction {
 }
 
 impl Value {
-    /// Reduces all elements to one number. Only that number leaves the device.
+    /// Reduces all elements to one number.
     ///
     /// # Errors
     /// If the value is empty (sums of nothing are 0) or the device cannot be read.
@@ -87,29 +137,21 @@ impl Value {
         if self.count() == 0 && op != Reduction::Sum {
             return Err(TensorError::Empty { op: op.name().into() });
         }
-        if let Some(host) = self.host_f32() {
-            let data = host.as_slice();
-            let of_extremes = |f: fn((f32, f32)) -> f32| extremes(data).map_or(f64::NAN, |both| f(both).into());
-            return Ok(match op {
-                Reduction::Min => of_extremes(|(min, _)| min),
-                Reduction::Max => of_extremes(|(_, max)| max),
-                Reduction::AbsMax => of_extremes(|(min, max)| min.abs().max(max.abs())),
-                _ => op.of_host(data.iter().map(|&x| f64::from(x))),
-            });
-        }
-        if self.device().is_cpu() || self.count() == 0 {
+        if self.kind() != Kind::Float || self.dtype_name() == "f64" {
             return Ok(op.of_host(self.read_f64()?.into_iter()));
         }
-        let count = self.count();
-        let x = self.to_float().reshaped(&[1, count, 1]).tensor();
-        let result = reduced(op, x, count);
-        Value::float(result).read_scalar()
+        if self.is_large_elsewhere()
+            && let Some(found) = self.lines_reduced_there(op, None)?
+        {
+            return Ok(found[0]);
+        }
+        Ok(op.of_line(self.on_host()?.as_slice()))
     }
 
-    /// Reduces one axis, which disappears.
+    /// Reduces one axis, which disappears. A gradient can be followed back from it.
     ///
     /// # Errors
-    /// If the axis is empty (sums of nothing are 0), or there is no such axis.
+    /// If the axis is empty (sums of nothing are 0), there is no such axis, or the device cannot be read.
     pub fn reduce_axis(&self, op: Reduction, axis: usize) -> Result<Value, TensorError> {
         let Some(&len) = self.shape().get(axis) else {
             return Err(TensorError::Axis { axis: axis.to_string(), axes: self.shape_text() });
@@ -117,27 +159,80 @@ impl Value {
         if len == 0 && op != Reduction::Sum {
             return Err(TensorError::Empty { op: op.name().into() });
         }
-        let (shape, axes) = without(self, axis);
-        if self.device().is_cpu() {
-            let data = self.read_f64()?;
-            let inner: usize = self.shape()[axis + 1..].iter().product();
-            let outer: usize = self.shape()[..axis].iter().product();
-            let mut out = Vec::with_capacity(outer * inner);
-            for o in 0..outer {
-                for i in 0..inner {
-                    let line = (0..len).map(|k| data[(o * len + k) * inner + i]);
-                    out.push(op.of_host(line) as f32);
-                }
+        let tracked = self.is_tracked();
+        if tracked || self.is_large_elsewhere() {
+            let (shape, axes) = without(self, axis);
+            let x = self.along(axis).to_float().tensor();
+            let out = Value::float(reduced(op, x, tracked)).reshaped(&shape).with_axes(&axes);
+            if tracked || op.compares() || out.read_f64()?.into_iter().all(|found| op.holds(found)) {
+                return Ok(out);
             }
-            return Ok(Value::from_f32(out, &shape, &self.device()).with_axes(&axes));
         }
-        let out = reduced(op, self.along(axis).to_float().tensor(), len);
-        Ok(Value::float(out).reshaped(&shape).with_axes(&axes))
+        let numbers = match self.kind() == Kind::Float && self.dtype_name() != "f64" {
+            true => fold([self], Some(axis), |[line]| op.of_line(line))?,
+            false => self.lines_of_any_kind(op, axis)?,
+        };
+        Ok(self.of_lines(numbers, axis))
+    }
+
+    /// Whole numbers, truth values and floats of 64 bits, which lose bits in 32.
+    fn lines_of_any_kind(&self, op: Reduction, axis: usize) -> Result<Vec<f64>, TensorError> {
+        let (data, len) = (self.read_f64()?, self.shape()[axis]);
+        let inner: usize = self.shape()[axis + 1..].iter().product();
+        let outer: usize = self.shape()[..axis].iter().product();
+        let lines = (0..outer).flat_map(|o| (0..inner).map(move |i| (o, i)));
+        Ok(lines.map(|(o, i)| op.of_host((0..len).map(|k| data[(o * len + k) * inner + i]))).collect())
+    }
+
+    /// Reduces all elements, or lines along an axis, where they are, in 32 bits; none where these do not suffice.
+    pub(super) fn lines_reduced_there(
+        &self,
+        op: Reduction,
+        axis: Option<usize>,
+    ) -> Result<Option<Vec<f64>>, TensorError> {
+        let found = match axis {
+            Some(axis) => Value::float(reduced(op, self.along(axis).tensor(), false)).read_f64()?,
+            None => vec![self.reduced_there(op)?],
+        };
+        Ok(found.iter().all(|found| op.holds(*found)).then_some(found))
+    }
+
+    /// Whether it lies on a device, and holds more than is worth reading.
+    pub(super) fn is_large_elsewhere(&self) -> bool {
+        self.count() > FEW && !self.device().is_cpu()
+    }
+
+    /// Reduces all elements where they are. Sums come back in parts, which are added up in 64 bits.
+    fn reduced_there(&self, op: Reduction) -> Result<f64, TensorError> {
+        let count = self.count() as f64;
+        let x: Tensor<3> = self.clone().reshaped(&[1, self.count(), 1]).tensor();
+        let sum = |x: Tensor<3>| {
+            let (parts, rest) = tree::partial_sums(x, FEW);
+            let read = |part: Tensor<3>| Value::float(part).read_f64().map(|parts| parts.iter().sum::<f64>());
+            Ok::<f64, TensorError>(read(parts)? + rest.map(read).transpose()?.unwrap_or(0.0))
+        };
+        let number = |x: Tensor<3>| Value::float(x).read_scalar();
+        match op {
+            Reduction::Sum => sum(x),
+            Reduction::Mean => Ok(sum(x)? / count),
+            Reduction::Norm => Ok(sum(x.square())?.sqrt()),
+            Reduction::Var | Reduction::Std => {
+                let mean = sum(x.clone())? / count;
+                let about = mean as f32; // 32 bits are taken off there, and what they lack is made up for here
+                let squares = sum(x.sub_scalar(about).square())? / count;
+                let var = (squares - (mean - f64::from(about)).powi(2)).max(0.0);
+                Ok(if op == Reduction::Std { var.sqrt() } else { var })
+            }
+            Reduction::Min => number(tree::min(x)),
+            Reduction::Max => number(tree::max(x)),
+            Reduction::AbsMax => number(tree::max(x.abs())),
+        }
     }
 }
 
-/// Reduces the middle axis, which has `len` entries, on the device.
-fn reduced(op: Reduction, x: Tensor<3>, len: usize) -> Tensor<3> {
+/// Reduces the middle axis by operations on tensors, which a gradient can follow if it is `tracked`.
+fn reduced(op: Reduction, x: Tensor<3>, tracked: bool) -> Tensor<3> {
+    let len = x.dims()[1];
     let count = len as f64;
     match op {
         Reduction::Sum => tree::sum(x),
@@ -145,6 +240,7 @@ fn reduced(op: Reduction, x: Tensor<3>, len: usize) -> Tensor<3> {
         Reduction::Norm => tree::sum(x.square()).sqrt(),
         Reduction::Var | Reduction::Std => {
             let mean = tree::sum(x.clone()) / count;
+            let mean = if tracked { tree::spread(mean, len) } else { mean };
             let var = tree::sum((x - mean).square()) / count;
             if op == Reduction::Std { var.sqrt() } else { var }
         }

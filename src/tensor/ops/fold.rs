@@ -1,0 +1,125 @@
+//! Lines of values to a number each, in 64 bits on the host.
+
+use rayon::prelude::*;
+
+use super::elementwise::BinaryOp;
+use super::reduce::{Reduction, without};
+use crate::tensor::error::TensorError;
+use crate::tensor::exact;
+use crate::tensor::reading::FEW;
+use crate::tensor::value::Value;
+
+/// A function of two lines of elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pairing {
+    /// Sum of products.
+    Dot,
+    /// Cosine of the angle between them.
+    Cosine,
+    /// Euclidean distance.
+    Distance,
+    /// Kullback-Leibler divergence of the second from the first, in nats.
+    Divergence,
+}
+
+impl Value {
+    /// A number for each line along an axis, or for all elements, of this value and another of its shape. Much of it on a device is
+    /// multiplied and added up there.
+    ///
+    /// # Errors
+    /// If a device cannot be read.
+    ///
+    /// # Panics
+    /// If the shapes differ or there is no such axis.
+    pub fn paired(&self, op: Pairing, other: &Value, axis: Option<usize>) -> Result<Vec<f64>, TensorError> {
+        let of = match op {
+            Pairing::Dot => exact::dot,
+            Pairing::Cosine => exact::cosine,
+            Pairing::Distance => exact::distance,
+            Pairing::Divergence => exact::divergence,
+        };
+        if self.is_large_elsewhere()
+            && let Some(found) = self.paired_there(op, other, axis)?
+        {
+            return Ok(found);
+        }
+        fold([self, other], axis, |[a, b]| of(a, b))
+    }
+
+    /// The same in 32 bits where the values are; none where these do not suffice.
+    fn paired_there(&self, op: Pairing, other: &Value, axis: Option<usize>) -> Result<Option<Vec<f64>>, TensorError> {
+        let reduced = |x: &Value, op| x.lines_reduced_there(op, axis);
+        let product = || self.binary(BinaryOp::Mul, other);
+        Ok(match op {
+            Pairing::Dot => reduced(&product()?, Reduction::Sum)?,
+            Pairing::Distance => reduced(&self.binary(BinaryOp::Sub, other)?, Reduction::Norm)?,
+            Pairing::Cosine => {
+                let [dots, a, b] = [
+                    reduced(&product()?, Reduction::Sum)?,
+                    reduced(self, Reduction::Norm)?,
+                    reduced(other, Reduction::Norm)?,
+                ];
+                let (Some(dots), Some(a), Some(b)) = (dots, a, b) else { return Ok(None) };
+                Some(dots.iter().zip(a.iter().zip(&b)).map(|(dot, (a, b))| dot / (a * b)).collect())
+            }
+            Pairing::Divergence => None,
+        })
+    }
+
+    /// The entropy of the distribution along each line, in nats. An element of 0 adds nothing.
+    ///
+    /// # Errors
+    /// If the device cannot be read.
+    ///
+    /// # Panics
+    /// If there is no such axis.
+    pub fn entropy(&self, axis: usize) -> Result<Vec<f64>, TensorError> {
+        fold([self], Some(axis), |[p]| exact::entropy(p))
+    }
+
+    /// Numbers for the lines along an axis as a value without that axis, where this one is.
+    ///
+    /// # Panics
+    /// If there are not as many lines.
+    pub fn of_lines(&self, numbers: Vec<f64>, axis: usize) -> Value {
+        let (shape, axes) = without(self, axis);
+        let numbers = numbers.into_iter().map(|x| x as f32).collect();
+        Value::from_f32(numbers, &shape, &self.device()).with_axes(&axes)
+    }
+}
+
+/// Reduces lines of values of one shape to a number each, in 64 bits on the host: lines along an axis, or all elements.
+///
+/// # Errors
+/// If a device cannot be read.
+///
+/// # Panics
+/// If the shapes differ or there is no such axis.
+pub(super) fn fold<const N: usize>(
+    values: [&Value; N],
+    axis: Option<usize>,
+    of: impl Fn([&[f32]; N]) -> f64 + Sync,
+) -> Result<Vec<f64>, TensorError> {
+    let (count, shape) = (values[0].count(), values[0].shape());
+    assert!(values.iter().all(|value| value.shape() == shape), "values of one shape");
+    let host = |value: &Value| match axis {
+        Some(axis) if axis + 1 < shape.len() => {
+            let mut order: Vec<usize> = (0..shape.len()).filter(|&i| i != axis).collect();
+            order.push(axis);
+            value.permute(&order).on_host()
+        }
+        _ => value.on_host(),
+    };
+    let mut hosts = Vec::with_capacity(N);
+    for value in values {
+        hosts.push(host(value)?);
+    }
+    let len = axis.map_or(count, |axis| shape[axis]);
+    let lines: usize = axis.map_or(1, |axis| without(values[0], axis).0.iter().product());
+    let data: [&[f32]; N] = std::array::from_fn(|n| hosts[n].as_slice());
+    let line = |i: usize| of(data.map(|data| &data[i * len..(i + 1) * len]));
+    Ok(match count <= FEW {
+        true => (0..lines).map(line).collect(),
+        false => (0..lines).into_par_iter().map(line).collect(),
+    })
+}
