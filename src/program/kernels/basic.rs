@@ -35,14 +35,14 @@ pub fn capped(x: Value, cap: Option<f64>) -> Value {
     host::capped(&x, cap).unwrap_or_else(|| Value::float(x.tensor::<3>().div_scalar(cap).tanh().mul_scalar(cap)))
 }
 
-/// Rows of the token table for each id, chunk by chunk of the table.
+/// Rows of the token table for each id, chunk by chunk of the table. Rows are taken as they are held, not a widened table's.
 pub fn embed(tokens: &Value, chunks: &[Value]) -> Value {
     let ids = tokens.int_tensor::<2>(); // [B, T]
     let [rows, length] = ids.dims();
     let ids = ids.reshape([rows * length]); // [B T]
     if let [table] = chunks {
         let width = table.shape()[1];
-        return Value::float(table.tensor::<2>().select(0, ids).reshape([rows, length, width])); // [B, T, d]
+        return Value::float(table.held_tensor::<2>().select(0, ids).reshape([rows, length, width])); // [B, T, d]
     }
     let mut start = 0i64;
     let mut sum: Option<Tensor<2>> = None;
@@ -50,7 +50,7 @@ pub fn embed(tokens: &Value, chunks: &[Value]) -> Value {
         let count = chunk.shape()[0] as i64;
         let local = ids.clone().sub_scalar(start).clamp(0, count - 1);
         let outside = ids.clone().lower_scalar(start).bool_or(ids.clone().greater_equal_scalar(start + count));
-        let picked = chunk.tensor::<2>().select(0, local); // [B T, d]
+        let picked = Value::float(chunk.held_tensor::<2>().select(0, local)).tensor::<2>(); // [B T, d]
         let [n, width] = picked.dims();
         let picked = picked.mask_fill(outside.reshape([n, 1]).expand([n, width]), 0.0);
         sum = Some(match sum {
@@ -70,7 +70,7 @@ pub fn position_embed(table: &Value, context: &Context) -> Value {
         return embed(&context.table_rows, std::slice::from_ref(table));
     }
     let (rows, length) = (context.rows(), context.length());
-    let table = table.tensor::<2>().narrow(0, context.span().start, length); // [T, d]
+    let table = table.held_tensor::<2>().narrow(0, context.span().start, length); // [T, d]
     let width = table.dims()[1];
     Value::float(table.reshape([1, length, width]).expand([rows, length, width])) // [B, T, d]
 }

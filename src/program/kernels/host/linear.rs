@@ -1,22 +1,39 @@
 //! Linear layers and the unembedding.
 
-use super::matmul::{Matrix, MatrixMut, product};
+use super::halves::{product_of_halves, worthwhile};
+use super::matmul::{Halves, Matrix, MatrixMut, product};
 use super::{filled, value};
-use crate::tensor::{HostF32, Value};
+use crate::tensor::{HostF32, HostHeld, Value};
+
+/// `out = x W + b` with a weight `[n, m]` as it lies.
+fn times(out: MatrixMut, x: Matrix, weight: &HostHeld, shape: (usize, usize), bias: Option<&[f32]>) {
+    let (down, across) = (weight.strides()[0], weight.strides()[1]);
+    match weight {
+        HostHeld::Single(view) => {
+            product(out, x, Matrix { data: view.data(), shape, strides: (down, across) }, 1.0, bias);
+        }
+        HostHeld::Half(halves) if down == 1 && across >= shape.0 && worthwhile(shape) => {
+            product_of_halves(out, x, Halves { data: halves.data(), shape, stride: across }, bias);
+        }
+        HostHeld::Half(halves) => {
+            let wide = halves.widened();
+            product(out, x, Matrix { data: &wide, shape, strides: (down, across) }, 1.0, bias);
+        }
+    }
+}
 
 /// `x W + b` over the last axis of `x`; `W` is `[n, m]`.
 pub fn linear(x: &Value, weight: &Value, bias: Option<&Value>) -> Option<Value> {
-    let (host, weights) = (x.host_f32()?, weight.host_view()?);
+    let (host, held) = (x.host_f32()?, weight.host_held()?);
     let [n, m] = *weight.shape() else { return None };
-    let &[down, across] = &*weights.strides() else { return None };
     let rows = x.count() / n.max(1);
     let bias = on_host(bias)?;
     let out = filled(rows * m, |out| {
-        product(
+        times(
             MatrixMut { data: out, shape: (rows, m), row_stride: m },
             Matrix { data: host.as_slice(), shape: (rows, n), strides: (n, 1) },
-            Matrix { data: weights.data(), shape: (n, m), strides: (down, across) },
-            1.0,
+            &held,
+            (n, m),
             bias.as_ref().map(HostF32::as_slice),
         );
     });
@@ -32,16 +49,16 @@ pub fn unembed(x: &Value, chunks: &[Value], bias: Option<&Value>) -> Option<Valu
     let rows = batch * length;
     let vocab = chunks.iter().map(|chunk| chunk.shape()[0]).sum();
     let bias = on_host(bias)?;
-    let matrices: Vec<HostF32> = chunks.iter().map(Value::host_f32).collect::<Option<_>>()?;
+    let matrices: Vec<_> = chunks.iter().map(|chunk| chunk.transpose().host_held()).collect::<Option<_>>()?;
     let out = filled(rows * vocab, |out| {
         let mut start = 0;
         for (chunk, matrix) in chunks.iter().zip(&matrices) {
             let n = chunk.shape()[0];
-            product(
+            times(
                 MatrixMut { data: &mut out[start..], shape: (rows, n), row_stride: vocab },
                 Matrix { data: host.as_slice(), shape: (rows, d), strides: (d, 1) },
-                Matrix { data: matrix.as_slice(), shape: (d, n), strides: (1, d) },
-                1.0,
+                matrix,
+                (d, n),
                 bias.as_ref().map(|bias| &bias.as_slice()[start..start + n]),
             );
             start += n;

@@ -13,14 +13,14 @@ use super::tiles::{Piece, Transposed};
 use super::vector::row_times;
 
 /// Columns of a piece.
-const COLUMNS: usize = 192;
+pub const COLUMNS: usize = 192;
 
 /// Numbers of a matrix with contiguous columns, as weights are kept, from which on few rows are multiplied in a way of their
 /// own.
-const LARGE: usize = 1 << 16;
+pub const LARGE: usize = 1 << 16;
 
 /// Rows up to which such a matrix is multiplied in tiles.
-const TILED: usize = 256;
+pub const TILED: usize = 256;
 
 /// A matrix in memory: element `(i, j)` is `data[i * strides.0 + j * strides.1]`.
 #[derive(Clone, Copy)]
@@ -34,6 +34,14 @@ impl Matrix<'_> {
     fn fits(&self) -> bool {
         fits(self.data.len(), self.shape, self.strides)
     }
+}
+
+/// A matrix of halves whose columns are contiguous and `stride` apart.
+#[derive(Clone, Copy)]
+pub struct Halves<'a> {
+    pub data: &'a [half::f16],
+    pub shape: (usize, usize),
+    pub stride: usize,
 }
 
 /// A matrix to be written, rows `row_stride` apart. Its memory may hold anything before.
@@ -55,6 +63,16 @@ unsafe impl Send for Output {}
 unsafe impl Sync for Output {}
 
 impl Output {
+    /// Of the memory of `out`.
+    pub fn of(out: &mut [MaybeUninit<f32>]) -> Output {
+        Output(out.as_mut_ptr().cast())
+    }
+
+    /// From an element on.
+    pub fn shifted(self, offset: usize) -> Output {
+        Output(self.at(offset))
+    }
+
     pub fn at(self, offset: usize) -> *mut f32 {
         self.0.wrapping_add(offset)
     }
@@ -79,53 +97,62 @@ pub fn product(out: MatrixMut, a: Matrix, b: Matrix, factor: f32, bias: Option<&
         row_times(&mut out.data[..n], &a.data[..k], b, factor, bias);
         return;
     }
-    let into = Output(out.data.as_mut_ptr().cast());
+    let into = Output::of(out.data);
     if m <= TILED && weight {
         return tiled(into, out.row_stride, a, b, factor, bias);
     }
-    let row_stride = out.row_stride;
-    let piece = |columns: Range<usize>| {
-        #[expect(unsafe_code, reason = "gemm takes pointers")]
-        // SAFETY: all elements reached lie inside the slices (asserted above); pieces write to different columns, and rows
-        // of the output do not overlap. gemm is told not to read the output, so it may be uninitialised.
-        unsafe {
-            gemm::gemm(
-                m,
-                columns.len(),
-                k,
-                into.at(columns.start),
-                1,
-                row_stride as isize,
-                false,
-                a.data.as_ptr(),
-                a.strides.1 as isize,
-                a.strides.0 as isize,
-                b.data.as_ptr().wrapping_add(columns.start * b.strides.1),
-                b.strides.1 as isize,
-                b.strides.0 as isize,
-                1.0,
-                factor,
-                false,
-                false,
-                false,
-                gemm::Parallelism::None,
-            );
-        }
-        let Some(bias) = bias else { return };
-        for row in 0..m {
-            #[expect(unsafe_code, reason = "the piece has just been written, and is in the nearest cache still")]
-            // SAFETY: as above, and gemm has written these elements.
-            let out =
-                unsafe { std::slice::from_raw_parts_mut(into.at(row * row_stride + columns.start), columns.len()) };
-            out.iter_mut().zip(&bias[columns.clone()]).for_each(|(out, bias)| *out += bias);
-        }
-    };
+    let piece = |columns: Range<usize>| columns_by_gemm(into, out.row_stride, a, b, columns, (factor, bias));
     let pieces = n.div_ceil(COLUMNS);
     let columns = |i: usize| i * COLUMNS..((i + 1) * COLUMNS).min(n);
     if pieces == 1 {
         piece(0..n);
     } else {
         (0..pieces).into_par_iter().for_each(|i| piece(columns(i)));
+    }
+}
+
+/// Some columns of a product, for many rows.
+pub fn columns_by_gemm(
+    into: Output,
+    row_stride: usize,
+    a: Matrix,
+    b: Matrix,
+    columns: Range<usize>,
+    (factor, bias): (f32, Option<&[f32]>),
+) {
+    let (m, k) = a.shape;
+    #[expect(unsafe_code, reason = "gemm takes pointers")]
+    // SAFETY: all elements reached lie inside the slices (asserted by the callers); pieces write to different columns, and rows
+    // of the output do not overlap. gemm is told not to read the output, so it may be uninitialised.
+    unsafe {
+        gemm::gemm(
+            m,
+            columns.len(),
+            k,
+            into.at(columns.start),
+            1,
+            row_stride as isize,
+            false,
+            a.data.as_ptr(),
+            a.strides.1 as isize,
+            a.strides.0 as isize,
+            b.data.as_ptr().wrapping_add(columns.start * b.strides.1),
+            b.strides.1 as isize,
+            b.strides.0 as isize,
+            1.0,
+            factor,
+            false,
+            false,
+            false,
+            gemm::Parallelism::None,
+        );
+    }
+    let Some(bias) = bias else { return };
+    for row in 0..m {
+        #[expect(unsafe_code, reason = "the piece has just been written, and is in the nearest cache still")]
+        // SAFETY: as above, and gemm has written these elements.
+        let out = unsafe { std::slice::from_raw_parts_mut(into.at(row * row_stride + columns.start), columns.len()) };
+        out.iter_mut().zip(&bias[columns.clone()]).for_each(|(out, bias)| *out += bias);
     }
 }
 

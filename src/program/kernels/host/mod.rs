@@ -8,6 +8,7 @@ mod activation;
 mod attention;
 mod elementwise;
 mod experts;
+mod halves;
 mod linear;
 mod matmul;
 mod norm;

@@ -24,8 +24,19 @@ pub fn row_times(out: &mut [MaybeUninit<f32>], x: &[f32], b: Matrix, factor: f32
     out.par_chunks_mut(columns).enumerate().for_each(|(p, out)| {
         let start = p * columns;
         let bias = bias.map(|bias| &bias[start..]);
-        Arch::new().dispatch(Columns { out, x, columns: &b.data[start * stride..], stride, factor, bias });
+        columns_times(out, x, &b.data[start * stride..], stride, (factor, bias));
     });
+}
+
+/// The same for columns that one task takes, `stride` apart.
+pub fn columns_times(
+    out: &mut [MaybeUninit<f32>],
+    x: &[f32],
+    columns: &[f32],
+    stride: usize,
+    (factor, bias): (f32, Option<&[f32]>),
+) {
+    Arch::new().dispatch(Columns { out, x, columns, stride, factor, bias });
 }
 
 /// `out = factor * x columns`, plus a bias.
