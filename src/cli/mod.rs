@@ -393,7 +393,7 @@ fn wrong(message: String) -> clap::Error {
 
 fn options(given: Arguments, matches: &ArgMatches) -> Result<Options, clap::Error> {
     let texts = given.prompt_file.iter().map(|file| {
-        let text = std::fs::read_to_string(file);
+        let text = crate::model::file::read_script(file);
         let text = text.map_err(|error| wrong(format!("cannot read {}: {error}", file.display())))?;
         // Editors end a file with a line break that nobody means as part of the prompt.
         Ok(text.strip_suffix("\r\n").or(text.strip_suffix('\n')).unwrap_or(&text).to_string())

@@ -1,12 +1,12 @@
 //! `llmdbg models`: what can be opened by name.
 
 use std::env;
-use std::fs;
 use std::io::{self, Write};
 
 use crate::model::bundled::BUNDLED;
 use crate::model::config::HfConfig;
 use crate::model::families;
+use crate::model::file;
 use crate::model::hub::Settings;
 use crate::model::hub::cache::{Snapshot, snapshots};
 use crate::model::text::bytes;
@@ -36,7 +36,7 @@ fn family(snapshot: &Snapshot) -> String {
         return format!("GGUF: {gguf}");
     }
     let path = snapshot.path.join("config.json");
-    let Ok(text) = fs::read(&path) else { return "no config.json".into() };
+    let Ok(text) = file::read(&path) else { return "no config.json".into() };
     let Ok(config) = HfConfig::parse(&path.display().to_string(), &text) else {
         return "config.json cannot be read".into();
     };

@@ -108,7 +108,7 @@ fn conversations(chat: &Chat, prompts: &[String], model: &Model) -> Result<Vec<S
         (None, prompts) => prompts.iter().map(|text| Conversation::of_user(text, chat.system.as_deref())).collect(),
         (Some(file), prompts) => {
             let path = file.display().to_string();
-            let text = std::fs::read(file).map_err(|error| format!("cannot read {path}: {error}"))?;
+            let text = model::file::read(file).map_err(|error| format!("cannot read {path}: {error}"))?;
             let conversation = Conversation::parse(&path, &text).map_err(words)?;
             match prompts {
                 [] => vec![conversation],

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::file;
+
 /// The name of a project's init file.
 pub const PROJECT_FILE: &str = ".llmdbg";
 
@@ -58,7 +60,7 @@ impl Trust {
     }
 
     fn read(&self) -> io::Result<Vec<Trusted>> {
-        match fs::read_to_string(&self.store) {
+        match file::read_text(&self.store) {
             Ok(text) => Ok(serde_json::from_str(&text)?),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
             Err(error) => Err(error),
@@ -77,11 +79,11 @@ impl Trust {
 }
 
 fn text_of(file: &Path) -> io::Result<String> {
-    let size = fs::metadata(file)?.len();
+    let size = file::regular(file)?;
     if size > LARGEST {
         return Err(io::Error::other(format!("{size} bytes are too many for an init file")));
     }
-    fs::read_to_string(file)
+    file::read_text(file)
 }
 
 /// What there is to run of a project.

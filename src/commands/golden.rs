@@ -1,6 +1,7 @@
 //! `golden`: a summary of a pass that is small enough to commit, and a check against it.
 
 use std::fs;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
@@ -103,7 +104,7 @@ pub fn golden(console: &mut Console, call: Call<'_, '_>) -> Done {
             if let Some(extra) = rest.first() {
                 return Err(Fail::At(LangError::new("unexpected word: the file says which sites", extra.span)));
             }
-            let text = fs::read_to_string(&file.text)
+            let text = crate::model::file::read_text(Path::new(&file.text))
                 .map_err(|error| Fail::because(format!("cannot read {}: {error}", file.text)))?;
             let golden: Golden = serde_json::from_str(&text)
                 .map_err(|error| Fail::because(format!("{} is no golden file: {error}", file.text)))?;

@@ -179,7 +179,7 @@ pub fn info(console: &Console) -> Answer {
 
 /// Names of a file and sites, from a JSON object.
 fn map_of(file: &str) -> Result<Vec<(String, String)>, String> {
-    let text = std::fs::read_to_string(file).map_err(|error| format!("cannot read {file}: {error}"))?;
+    let text = model::file::read_text(Path::new(file)).map_err(|error| format!("cannot read {file}: {error}"))?;
     let map: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&text)
         .map_err(|error| format!("{file} is no map: {error}; write {{\"their.*.name\": \"blocks.*.site\"}}"))?;
     let one = |(name, site): (String, serde_json::Value)| match site {

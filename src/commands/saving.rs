@@ -43,7 +43,7 @@ pub fn load(console: &mut Console, call: Call<'_, '_>) -> Done {
         return Err(Fail::At(LangError::new(format!("cannot load {}", what.text), what.span).help("load edits FILE")));
     }
     let named = |error: &dyn std::fmt::Display| Fail::because(format!("{}: {error}", file.text));
-    let text = std::fs::read_to_string(&file.text).map_err(|error| named(&error))?;
+    let text = crate::model::file::read_text(Path::new(&file.text)).map_err(|error| named(&error))?;
     let edits = EditFile::parse(&text).and_then(|edits| edits.edits(&console.session.run));
     let edits = edits.map_err(|error| named(&error))?;
     if edits.is_empty() {

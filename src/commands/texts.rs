@@ -74,7 +74,7 @@ impl Console {
     }
 
     fn over(&mut self, file: &Word, with_values: bool, progress: Progress<'_>, each: Each<'_>) -> Result<usize, Fail> {
-        let text = std::fs::read_to_string(Path::new(&file.text))
+        let text = crate::model::file::read_text(Path::new(&file.text))
             .map_err(|error| Fail::because(format!("cannot read {}: {error}", file.text)))?;
         let lines: Vec<(usize, &str)> = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()).collect();
         for (done, (number, line)) in lines.iter().enumerate() {

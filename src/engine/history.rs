@@ -4,6 +4,8 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use crate::model::file;
+
 /// Lines kept in the history file.
 const LIMIT: usize = 2000;
 
@@ -44,7 +46,7 @@ impl History {
 
     /// Reads `file`, which need not exist.
     pub fn open(file: &Path) -> io::Result<History> {
-        let text = match fs::read(file) {
+        let text = match file::read(file) {
             Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
             Err(error) => return Err(error),
@@ -77,7 +79,7 @@ impl History {
         if let Some(folder) = file.parent() {
             fs::create_dir_all(folder)?;
         }
-        OpenOptions::new().create(true).append(true).open(file)?.write_all(format!("{line}\n").as_bytes())
+        file::open_with(OpenOptions::new().create(true).append(true), file)?.write_all(format!("{line}\n").as_bytes())
     }
 
     /// Makes `line` the youngest and forgets its older occurrence.

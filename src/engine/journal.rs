@@ -10,6 +10,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::file;
+
 /// Journals that are kept; older ones are removed when a new one begins.
 const KEPT: usize = 20;
 
@@ -85,7 +87,7 @@ impl Journal {
     /// # Errors
     /// If it cannot be opened.
     pub fn go_on(path: &Path) -> io::Result<Journal> {
-        Ok(Journal::Open(OpenOptions::new().append(true).open(path)?))
+        Ok(Journal::Open(file::open_with(OpenOptions::new().append(true), path)?))
     }
 }
 
@@ -115,7 +117,7 @@ fn prune(folder: &Path) {
 /// # Errors
 /// If it is no journal.
 pub fn read(path: &Path) -> Result<(Start, String), String> {
-    let text = fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    let text = file::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
     let text = String::from_utf8_lossy(&text);
     let wrong = |what: &str| format!("{} is no journal: {what}", path.display());
     let (head, commands) = text.split_once('\n').ok_or_else(|| wrong("it ends in its first line"))?;

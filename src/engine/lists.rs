@@ -16,10 +16,12 @@ impl Engine {
     /// Runs a script file, guarded against running itself. The outcome sums its commands up.
     pub(super) fn script(&mut self, id: u64, file: &Path, keep_going: bool, verbose: bool) -> Outcome {
         let name = file.display().to_string();
-        let (text, identity) = match std::fs::read_to_string(file).and_then(|text| Ok((text, file.canonicalize()?))) {
-            Ok(read) => read,
+        let text = match crate::model::file::read_script(file) {
+            Ok(text) => text,
             Err(error) => return failure(&format!("cannot read {name}: {error}"), Fault::Command),
         };
+        // What comes through a descriptor has no path.
+        let identity = file.canonicalize().unwrap_or_else(|_| file.to_owned());
         if self.running.contains(&identity) {
             return failure(&format!("{name} is running already: a script cannot source itself"), Fault::Command);
         }

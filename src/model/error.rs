@@ -30,7 +30,7 @@ pub enum LoadError {
     #[error(transparent)]
     Hub(#[from] HubError),
     /// A file that is there but cannot be read.
-    #[error("cannot read {path}: {source}; check its permissions")]
+    #[error("cannot read {path}: {source}{}", super::file::advice(source))]
     Io {
         /// The file.
         path: String,

@@ -9,6 +9,7 @@ pub mod compare;
 pub mod config;
 mod error;
 pub mod families;
+pub mod file;
 pub mod hub;
 pub mod input;
 mod input_error;

@@ -1,16 +1,17 @@
 //! Whether a model fits into memory, before it is loaded.
 
-use std::fs;
+use std::path::Path;
 
 use super::error::LoadError;
+use super::file;
 use super::text::bytes;
 use crate::tensor::Precision;
 
 /// Memory that can be taken without swapping, in bytes: what the system says is available, within the limit of the control
 /// group, if there is one. None where that is not known.
 pub fn available() -> Option<u64> {
-    let system = fs::read_to_string("/proc/meminfo").ok().and_then(|text| available_of(&text));
-    let read = |name: &str| fs::read_to_string(format!("/sys/fs/cgroup/{name}")).ok();
+    let system = file::read_text(Path::new("/proc/meminfo")).ok().and_then(|text| available_of(&text));
+    let read = |name: &str| file::read_text(Path::new(&format!("/sys/fs/cgroup/{name}"))).ok();
     let group = match (read("memory.max"), read("memory.current"), read("memory.stat")) {
         (Some(max), Some(current), stat) => left_of_group(&max, &current, &stat.unwrap_or_default()),
         _ => None,

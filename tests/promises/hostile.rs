@@ -21,11 +21,17 @@ const MOST_TIME: Duration = Duration::from_secs(20);
 
 /// Opens a model under the limits.
 fn open(model: &Path) -> Ran {
+    limited(model, &["-p", "a", "-ex", "run"])
+}
+
+/// The program on a model, with arguments, under the limits.
+pub fn limited(model: &Path, arguments: &[&str]) -> Ran {
     let start = Instant::now();
     let program = env!("CARGO_BIN_EXE_llmdbg");
-    let script = format!("ulimit -v {MOST_MEMORY}; exec \"$@\"");
+    let script = format!("ulimit -v {MOST_MEMORY}; exec timeout -k 1 {} \"$@\"", MOST_TIME.as_secs());
     let output = Command::new("sh")
-        .args(["-c", &script, "sh", program, "-batch", "-nx", "--device", "cpu", "-p", "a", "-ex", "run"])
+        .args(["-c", &script, "sh", program, "-batch", "-nx", "--device", "cpu"])
+        .args(arguments)
         .arg(model)
         .env("XDG_CONFIG_HOME", "/nonexistent")
         .stdin(Stdio::null())
@@ -33,7 +39,11 @@ fn open(model: &Path) -> Ran {
         .unwrap();
     assert!(start.elapsed() < MOST_TIME, "{} took {:?}", model.display(), start.elapsed());
     let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
-    Ran { status: output.status.code().expect("a status"), out: text(output.stdout), err: text(output.stderr) }
+    let err = text(output.stderr);
+    // A signal, which ends a process that asks for too much, gives no status.
+    let status = output.status.code().unwrap_or_else(|| panic!("{}: {arguments:?}: {err}", model.display()));
+    assert!(status < 124, "{}: {arguments:?}: status {status}: {err}", model.display());
+    Ran { status, out: text(output.stdout), err }
 }
 
 /// A folder with the configuration and tokenizer of a fixture, and one more file.

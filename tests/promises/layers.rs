@@ -69,7 +69,7 @@ fn group_heads(text: &str) -> Vec<String> {
 }
 
 /// Every Rust file of `src` with its path inside it.
-fn sources() -> Vec<(PathBuf, String)> {
+pub fn sources() -> Vec<(PathBuf, String)> {
     fn walk(folder: &Path, root: &Path, files: &mut Vec<(PathBuf, String)>) {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();

@@ -26,6 +26,7 @@ mod generation;
 mod golden;
 mod gradients;
 mod hostile;
+mod hostile_files;
 mod hub;
 mod interpretability;
 mod journal;

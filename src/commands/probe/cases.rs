@@ -1,8 +1,10 @@
 //! Prompts of a file: lines with slots, CSV, JSON or JSON lines.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use crate::export::csv;
+use crate::model::file;
 
 /// Names under which the text of a prompt stands.
 const TEXTS: [&str; 3] = ["prompt", "text", "sentence"];
@@ -16,7 +18,7 @@ pub struct Case {
 
 /// The cases of a file, by how its name ends; prompts with slots become one for each choice.
 pub fn read(file: &str) -> Result<Vec<Case>, String> {
-    let text = std::fs::read_to_string(file).map_err(|error| format!("cannot read {file}: {error}"))?;
+    let text = file::read_text(Path::new(file)).map_err(|error| format!("cannot read {file}: {error}"))?;
     parse(&text, file.rsplit_once('.').map_or("", |(_, ending)| ending)).map_err(|error| format!("{file}: {error}"))
 }
 

@@ -1,6 +1,5 @@
 //! A file of tensors by name, written by this program or from Python: safetensors, or NumPy's npz.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
@@ -9,7 +8,7 @@ use memmap2::Mmap;
 use safetensors::{Dtype, SafeTensors};
 use zip::ZipArchive;
 
-use crate::model::npy;
+use crate::model::{file, npy};
 
 /// An array of a zip file is unpacked whole: none may be larger.
 const LARGEST: u64 = 16 << 30;
@@ -41,7 +40,7 @@ impl Tensors {
         if path.is_dir() {
             return Err(format!("{shown} is a folder: name a file of values in it"));
         }
-        let file = File::open(path).map_err(|error| format!("cannot read {shown}: {error}"))?;
+        let file = file::open(path).map_err(|error| format!("cannot read {shown}: {error}"))?;
         #[expect(unsafe_code, reason = "mapping a file is how a large one is read in parts")]
         // SAFETY: the file is only read. If another program changes it meanwhile, numbers are wrong, as they would be read in parts.
         let map = unsafe { Mmap::map(&file) }.map_err(|error| format!("cannot read {shown}: {error}"))?;

@@ -45,7 +45,7 @@ pub fn directory() -> Option<PathBuf> {
 /// The user's file called `name`, where there is one: its path as shown, and its text.
 pub fn user_file(directory: Option<&PathBuf>, name: &str) -> Option<(String, String)> {
     let path = directory?.join(name);
-    let text = std::fs::read_to_string(&path).ok()?;
+    let text = crate::model::file::read_text(&path).ok()?;
     Some((path.display().to_string(), text))
 }
 

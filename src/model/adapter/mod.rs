@@ -6,7 +6,6 @@
 mod config;
 
 use std::collections::{BTreeMap, HashSet};
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use half::{bf16, f16};
@@ -15,10 +14,14 @@ use safetensors::tensor::{Dtype, TensorView};
 
 use self::config::AdapterConfig;
 use super::families::Layout;
+use super::file;
 use super::load::Model;
 use super::role::{Role, WeightId};
 use super::weights::FileTensor;
 use crate::tensor::{TensorError, Value};
+
+/// Largest adapter: embeddings and heads trained with it can be as large as those of the model.
+const LARGEST: u64 = 1 << 40;
 
 /// An adapter that cannot be applied to a model.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -69,7 +72,7 @@ pub fn read(folder: &Path, model: &Model) -> Result<Adapter, AdapterError> {
 }
 
 fn read_for(folder: &Path, model: &Model) -> Result<Adapter, String> {
-    let file = |name: &str| fs::read(folder.join(name)).map_err(|error| format!("{name}: {error}"));
+    let file = |name: &str| file::read_to(&folder.join(name), LARGEST).map_err(|error| format!("{name}: {error}"));
     let config =
         AdapterConfig::parse(&file("adapter_config.json")?).map_err(|what| format!("adapter_config.json: {what}"))?;
     if !folder.join("adapter_model.safetensors").exists() && folder.join("adapter_model.bin").exists() {

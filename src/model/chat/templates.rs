@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::super::checkpoint::CheckpointFiles;
 use super::super::error::LoadError;
+use super::super::file;
 use super::apart::Place;
 use super::error::ChatError;
 
@@ -97,7 +98,7 @@ impl Templates {
 
 fn from_file(path: &str) -> Result<Template, ChatError> {
     let unreadable = |message: String| ChatError::Unreadable { path: path.to_owned(), message };
-    let text = std::fs::read_to_string(path).map_err(|error| unreadable(error.to_string()))?;
+    let text = file::read_text(Path::new(path)).map_err(|error| unreadable(error.to_string()))?;
     Ok(Template { name: DEFAULT.into(), source: path.to_owned(), text })
 }
 

@@ -5,13 +5,13 @@
 
 #![allow(unsafe_code, reason = "mapping a file is unsafe: another process may change it while it is read")]
 
-use std::fs::File;
 use std::ops::Range;
 use std::path::Path;
 
 use memmap2::Mmap;
 
 use super::super::error::LoadError;
+use super::super::file;
 
 /// Bytes of a file that is only read.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ impl FileBytes {
     /// Maps a file. One of length 0, which no system maps, has no bytes.
     pub fn map(path: &Path) -> Result<Self, LoadError> {
         let io = |source| LoadError::Io { path: path.display().to_string(), source };
-        let file = File::open(path).map_err(io)?;
+        let file = file::open(path).map_err(io)?;
         if file.metadata().map_err(io)?.len() == 0 {
             return Ok(FileBytes::Static(&[]));
         }

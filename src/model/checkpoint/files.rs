@@ -2,12 +2,13 @@
 //! holds everything, or the executable itself.
 
 use std::borrow::Cow;
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::super::error::LoadError;
+use super::super::file;
 use super::gguf::{self, GgufModel};
 use super::{Checkpoint, FileBytes, TensorFile, pytorch, safetensors, sharded};
 
@@ -17,9 +18,6 @@ const WEIGHTS: [(&str, &str); 2] =
 
 /// Endings of PyTorch's files.
 const PYTORCH: [&str; 4] = ["bin", "pt", "pth", "ckpt"];
-
-/// Largest file that is read whole. The largest tokenizers take some 40 MB.
-const LARGEST: u64 = 1 << 30;
 
 /// The files of one checkpoint, found by their names.
 #[derive(Clone, Debug)]
@@ -217,18 +215,14 @@ pub fn open_tensors(path: &Path) -> Result<TensorFile, LoadError> {
 
 /// The contents of a file, if it is there.
 fn whole(path: &Path) -> Result<Option<Cow<'static, [u8]>>, LoadError> {
-    let io = |source| LoadError::Io { path: path.display().to_string(), source };
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(source) => return Err(io(source)),
-    };
-    let mut bytes = Vec::new();
-    file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(io)?;
-    if bytes.len() as u64 > LARGEST {
-        return Err(LoadError::TooLarge { path: path.display().to_string(), max: LARGEST });
+    match file::read(path) {
+        Ok(bytes) => Ok(Some(Cow::Owned(bytes))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
+            Err(LoadError::TooLarge { path: path.display().to_string(), max: file::LARGEST })
+        }
+        Err(source) => Err(LoadError::Io { path: path.display().to_string(), source }),
     }
-    Ok(Some(Cow::Owned(bytes)))
 }
 
 pub(super) fn names_in(directory: &Path) -> Vec<String> {

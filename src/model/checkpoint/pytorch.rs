@@ -9,6 +9,7 @@ use std::sync::Arc;
 use pytorch_reader::{DType, PytorchReader, Tensor};
 
 use super::super::error::LoadError;
+use super::super::file;
 use super::arrange::Arrange;
 use super::stored::StoredType;
 use super::tensor_file::Place;
@@ -20,8 +21,8 @@ const WRAPPERS: [&str; 3] = ["state_dict.", "model_state_dict.", "module."];
 /// Reads the table of a file.
 pub fn open(path: &Path) -> Result<TensorFile, LoadError> {
     let shown = path.display().to_string();
-    let size = match std::fs::metadata(path) {
-        Ok(found) => found.len(),
+    let size = match file::regular(path) {
+        Ok(size) => size,
         Err(source) => return Err(LoadError::Io { path: shown, source }),
     };
     let bad = |message: String| LoadError::BadPytorch { path: shown.clone(), message };

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::super::file;
 use super::choose::{self, Unclear, Weights};
 use super::error::HubError;
 use super::name::HubName;
@@ -45,7 +46,7 @@ pub(super) fn known_missing(cache: &Path, repo: &str, commit: &str, file: &str) 
 pub fn look(cache: &Path, name: &HubName) -> Result<Cached, HubError> {
     let folder = folder(cache, &name.repo);
     let mut commits = commits(&folder);
-    let referred = fs::read_to_string(folder.join("refs").join(name.revision())).map(|text| text.trim().to_owned());
+    let referred = file::read_text(&folder.join("refs").join(name.revision())).map(|text| text.trim().to_owned());
     let commit = match referred {
         Ok(commit) => commit,
         // Without a reference the only snapshot is meant, else one whose commit was named.
@@ -62,7 +63,7 @@ pub fn look(cache: &Path, name: &HubName) -> Result<Cached, HubError> {
         Ok(Weights::Files(parts)) => (parts.clone(), parts.into_iter().next().unwrap_or_default()),
         Ok(Weights::Index(index)) => {
             let text =
-                fs::read(snapshot.join(&index)).map_err(|source| HubError::io(&snapshot.join(&index), source))?;
+                file::read(&snapshot.join(&index)).map_err(|source| HubError::io(&snapshot.join(&index), source))?;
             let path = snapshot.join(&index).display().to_string();
             let shards = choose::shards(&text).map_err(|message| HubError::BadIndex { path, message })?;
             let absent: Vec<String> = shards.iter().filter(|shard| !files.contains(*shard)).cloned().collect();
@@ -154,7 +155,7 @@ fn commits(folder: &Path) -> Vec<String> {
 
 /// Names below `refs`, slashes included, with their commits.
 fn references(folder: &Path) -> Vec<(String, String)> {
-    let read = |name: String| Some((fs::read_to_string(folder.join(&name)).ok()?.trim().to_owned(), name));
+    let read = |name: String| Some((file::read_text(&folder.join(&name)).ok()?.trim().to_owned(), name));
     files_of(folder).into_iter().filter_map(read).map(|(commit, name)| (name, commit)).collect()
 }
 

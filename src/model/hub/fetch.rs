@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use super::super::config::HfConfig;
 use super::super::error::LoadError;
-use super::super::families;
+use super::super::{families, file};
 use super::cache::{self, Cached};
 use super::choose::{self, MODULES, Unclear, Weights};
 use super::error::HubError;
@@ -171,7 +171,7 @@ impl<'a> Download<'a> {
 
     fn read(&self, file: &str) -> Result<Vec<u8>, HubError> {
         let path = self.snapshot.join(file);
-        fs::read(&path).map_err(|source| HubError::io(&path, source))
+        file::read(&path).map_err(|source| HubError::io(&path, source))
     }
 
     fn entry(&self, file: &str) -> Entry {

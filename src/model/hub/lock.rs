@@ -8,6 +8,8 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use super::super::file;
+
 /// Holds a lock until it is dropped.
 #[derive(Debug)]
 pub struct Lock {
@@ -19,7 +21,7 @@ impl Lock {
     /// Takes the lock, if nobody has it.
     pub fn try_take(path: &Path) -> io::Result<Option<Lock>> {
         loop {
-            let file = OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
+            let file = file::open_with(OpenOptions::new().create(true).truncate(false).write(true), path)?;
             match file.try_lock() {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => return Ok(None),

@@ -4,6 +4,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::super::file;
+
 /// The hub, unless `HF_ENDPOINT` names another.
 const ENDPOINT: &str = "https://huggingface.co";
 
@@ -38,7 +40,7 @@ impl Settings {
         let cache = path("HF_HUB_CACHE").or_else(|| path("HUGGINGFACE_HUB_CACHE")).unwrap_or_else(|| home.join("hub"));
         let token = text("HF_TOKEN")
             .or_else(|| text("HUGGING_FACE_HUB_TOKEN"))
-            .or_else(|| std::fs::read_to_string(path("HF_TOKEN_PATH").unwrap_or_else(|| home.join("token"))).ok());
+            .or_else(|| file::read_text(&path("HF_TOKEN_PATH").unwrap_or_else(|| home.join("token"))).ok());
         let on = |name: &str| {
             let value = text(name)?;
             ["1", "on", "yes", "true"].contains(&value.to_lowercase().as_str()).then(|| format!("{name}={value}"))

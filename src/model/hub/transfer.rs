@@ -9,6 +9,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use super::super::file;
 use super::digest::{Digest, Expected};
 use super::error::HubError;
 use super::exchange::Patience;
@@ -267,7 +268,7 @@ impl Sink {
     /// Opens the part, and hashes what is there already.
     fn open(path: &Path, expected: Expected, size: Option<u64>, progress: &mut dyn Progress) -> Result<Sink, Failure> {
         let wrong = |source| Failure::from(HubError::io(path, source));
-        let file = OpenOptions::new().create(true).read(true).append(true).open(path).map_err(wrong)?;
+        let file = file::open_with(OpenOptions::new().create(true).read(true).append(true), path).map_err(wrong)?;
         let digest = expected.start(size.unwrap_or(0));
         let mut sink = Sink { path: path.to_owned(), file, expected, size, digest, done: 0 };
         let there = sink.file.metadata().map_err(wrong)?.len();

@@ -15,6 +15,7 @@ use std::sync::{Arc, OnceLock};
 use tokenizers::{Encoding, OffsetReferential, OffsetType};
 
 use super::error::{InputError, LoadError};
+use super::file;
 use spelling::Spelling;
 
 /// A token of a text.
@@ -78,7 +79,7 @@ impl Tokenizer {
     /// Reads a `tokenizer.json`.
     pub fn from_file(path: &Path) -> Result<Self, LoadError> {
         let shown = path.display().to_string();
-        let bytes = std::fs::read(path).map_err(|source| LoadError::Io { path: shown.clone(), source })?;
+        let bytes = file::read(path).map_err(|source| LoadError::Io { path: shown.clone(), source })?;
         Tokenizer::from_bytes(&shown, &bytes)
     }
 

@@ -15,13 +15,13 @@ mod reader;
 mod tokenizer;
 mod view;
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::{Map, Value as Json, json};
 
 use super::super::error::LoadError;
+use super::super::file;
 use super::stored::StoredType;
 use super::{Checkpoint, FileBytes};
 use facts::Facts;
@@ -261,7 +261,7 @@ fn modules() -> Json {
 pub fn looks_like(path: &Path) -> bool {
     use std::io::Read;
     let mut start = [0; 4];
-    fs::File::open(path).and_then(|mut file| file.read_exact(&mut start)).is_ok() && start == MAGIC
+    file::open(path).and_then(|mut file| file.read_exact(&mut start)).is_ok() && start == MAGIC
 }
 
 /// The name of a shard without its number and ending, and the number of shards: `NAME-00002-of-00003.gguf`.

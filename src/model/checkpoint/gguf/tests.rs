@@ -3,6 +3,7 @@
 //! `LLMDBG_GGUF=FOLDER` names another folder than `tests/fixtures/gguf`, made with `tools/make_gguf.py --twin`.
 
 use std::collections::HashMap;
+use std::fs;
 
 use proptest::prelude::*;
 
