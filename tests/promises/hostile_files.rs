@@ -189,3 +189,41 @@ fn a_script_comes_through_a_descriptor_that_was_given_on_purpose() {
     // A stream without an end is not read until memory ends.
     assert_eq!(script("yes | timeout 20 $1 -batch -nx --device cpu -x /dev/stdin").0, Some(1));
 }
+
+#[test]
+fn a_pickle_of_millions_of_values_is_refused_before_it_is_read() {
+    let folder = copy("gpt2");
+    fs::remove_file(folder.path().join("model.safetensors")).unwrap();
+    let lists = [&b"\x80\x02"[..], &b"]".repeat(5_000_000), &b"a".repeat(4_999_999), b"."].concat();
+    let stack = [&b"\x80\x02}"[..], &b"N".repeat(20_000_000), b"."].concat();
+    let text = [&b"\x80\x02}\x8d"[..], &(1u64 << 33).to_le_bytes()].concat();
+    for (bytes, why) in
+        [(lists, "more than 1048576 values"), (stack, "more than 1048576 values"), (text, "bytes of text")]
+    {
+        fs::write(folder.path().join("pytorch_model.bin"), bytes).unwrap();
+        let ran = limited(folder.path(), &["--tokens", "1,2", "-ex", "run"]);
+        assert!(ran.status == 4 && ran.err.contains(why), "{}", ran.err);
+    }
+    // The same in an archive, where it takes a few kilobytes.
+    let zipped = folder.path().join("pytorch_model.bin");
+    let mut archive = zip::ZipWriter::new(fs::File::create(&zipped).unwrap());
+    let options = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Deflated);
+    archive.start_file("archive/data.pkl", options).unwrap();
+    std::io::Write::write_all(&mut archive, &[&b"\x80\x02"[..], &b"]".repeat(20_000_000), b"."].concat()).unwrap();
+    archive.finish().unwrap();
+    assert!(fs::metadata(&zipped).unwrap().len() < 100_000);
+    let ran = limited(folder.path(), &["--tokens", "1,2", "-ex", "run"]);
+    assert!(ran.status == 4 && ran.err.contains("more than 1048576 values"), "{}", ran.err);
+}
+
+#[test]
+fn slots_that_make_too_many_prompts_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("slots.txt");
+    for text in ["{a|b}".repeat(30), vec!["{a|b}".repeat(8); 1000].join("\n"), "{a|b}".repeat(16) + &"x".repeat(10_000)]
+    {
+        fs::write(&path, text).unwrap();
+        let ran = limited(&fixture("gpt2"), &["-p", "a", "-ex", &format!("probe {}", path.display())]);
+        assert!(ran.status == 1 && ran.err.contains("at most 65536 of 16777216 bytes are probed"), "{}", ran.err);
+    }
+}

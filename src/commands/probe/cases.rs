@@ -9,6 +9,13 @@ use crate::model::file;
 /// Names under which the text of a prompt stands.
 const TEXTS: [&str; 3] = ["prompt", "text", "sentence"];
 
+/// Largest file of prompts.
+const LARGEST: u64 = 16 << 20;
+
+/// Prompts that the slots of a file may make, and bytes of them with their fields.
+const MOST: u64 = 1 << 16;
+const MOST_BYTES: u64 = 16 << 20;
+
 /// A prompt, and what is known of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Case {
@@ -18,7 +25,9 @@ pub struct Case {
 
 /// The cases of a file, by how its name ends; prompts with slots become one for each choice.
 pub fn read(file: &str) -> Result<Vec<Case>, String> {
-    let text = file::read_text(Path::new(file)).map_err(|error| format!("cannot read {file}: {error}"))?;
+    let unread = |error: &dyn std::fmt::Display| format!("cannot read {file}: {error}");
+    let bytes = file::read_to(Path::new(file), LARGEST).map_err(|error| unread(&error))?;
+    let text = String::from_utf8(bytes).map_err(|error| unread(&error))?;
     parse(&text, file.rsplit_once('.').map_or("", |(_, ending)| ending)).map_err(|error| format!("{file}: {error}"))
 }
 
@@ -47,11 +56,22 @@ fn parse(text: &str, ending: &str) -> Result<Vec<Case>, String> {
         }
     };
     let mut cases = Vec::new();
+    let (mut made, mut bytes) = (0, 0);
     for (number, mut row) in rows.into_iter().enumerate() {
         let text = TEXTS.iter().find_map(|name| row.remove(*name));
         let Some(text) = text else {
             return Err(format!("entry {} has no {}", number + 1, TEXTS.join(", no ")));
         };
+        let count = combinations(&text);
+        let length = text.len() + row.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
+        (made, bytes) = (count.saturating_add(made), count.saturating_mul(length as u64).saturating_add(bytes));
+        if made > MOST || bytes > MOST_BYTES {
+            return Err(format!(
+                "the slots up to entry {} make {made} prompts of {bytes} bytes; at most {MOST} of {MOST_BYTES} bytes are \
+                 probed: take slots or options out, or divide the file",
+                number + 1
+            ));
+        }
         for (prompt, chosen) in choices(&text)? {
             let mut fields = row.clone();
             fields.extend(chosen);
@@ -68,6 +88,12 @@ fn fields(value: serde_json::Value) -> Option<BTreeMap<String, String>> {
         other => other.to_string(),
     };
     Some(object.into_iter().map(|(name, value)| (name, word(value))).collect())
+}
+
+/// How many prompts [`choices`] makes of a text.
+fn combinations(text: &str) -> u64 {
+    let slots = text.split('{').skip(1).map(|after| after.split('}').next().unwrap_or_default());
+    slots.map(|slot| slot.split('|').count() as u64).fold(1, u64::saturating_mul)
 }
 
 /// Every choice for the slots `{a|b}` or `{name:a|b}` of a text, with what was chosen by the slot's name or number.
@@ -140,6 +166,21 @@ mod tests {
         assert_eq!(found[1].fields["who"], "nurse");
         assert_eq!(found[1].fields["slot2"], "she");
         assert!(parse("a {b|c", "txt").unwrap_err().contains("is not closed"));
+        for text in ["plain", "{a|b}{c}", "{x:a|b|c} and {d|e}", "{a|b", "a}b{c|d}"] {
+            assert!(choices(text).is_ok_and(|all| all.len() as u64 == combinations(text)) || text.ends_with("{a|b"));
+        }
+    }
+
+    #[test]
+    fn slots_that_make_too_many_prompts_are_refused_before_they_are_made() {
+        let slots = |count: usize| "{a|b}".repeat(count);
+        assert_eq!(parse(&slots(10), "txt").unwrap().len(), 1024);
+        for text in
+            [slots(30), slots(64), slots(2000), vec![slots(8); 300].join("\n"), slots(14) + &"x".repeat(1 << 13)]
+        {
+            let error = parse(&text, "txt").unwrap_err();
+            assert!(error.contains("at most 65536 of 16777216 bytes are probed"), "{error}");
+        }
     }
 
     #[test]

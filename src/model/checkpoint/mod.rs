@@ -9,6 +9,7 @@ mod bytes;
 mod decode;
 mod files;
 mod gguf;
+mod pickle;
 mod pytorch;
 mod read;
 mod safetensors;

@@ -1,4 +1,4 @@
-//! PyTorch checkpoints: `torch.save` of a dictionary of tensors, in every container that it has written.
+//! PyTorch checkpoints: `torch.save` of a dictionary of tensors, in the containers that it has written since 2017.
 //!
 //! They are pickles. The reader interprets the few instructions that such files are made of and knows the names of the
 //! functions that build tensors; no code of a file ever runs. Tensors are read from the file one at a time.
@@ -13,7 +13,7 @@ use super::super::file;
 use super::arrange::Arrange;
 use super::stored::StoredType;
 use super::tensor_file::Place;
-use super::{FileBytes, TensorEntry, TensorFile};
+use super::{FileBytes, TensorEntry, TensorFile, pickle};
 
 /// Keys under which training scripts put the tensors of the model, beside those of the optimizer.
 const WRAPPERS: [&str; 3] = ["state_dict.", "model_state_dict.", "module."];
@@ -26,6 +26,7 @@ pub fn open(path: &Path) -> Result<TensorFile, LoadError> {
         Err(source) => return Err(LoadError::Io { path: shown, source }),
     };
     let bad = |message: String| LoadError::BadPytorch { path: shown.clone(), message };
+    pickle::check(path).map_err(&bad)?;
     let reader = PytorchReader::new(path).map_err(|error| bad(error.to_string()))?;
     let mut tensors = chosen(reader.into_tensors().into_values().collect());
     if tensors.is_empty() {
