@@ -94,7 +94,7 @@ fn padded(mut input: Input, given: &GivenInput, model: &Model) -> Result<Input, 
         input.pad_on(if side == PadSide::Left { Side::Left } else { Side::Right });
     }
     if let Some(length) = given.pad_to {
-        input.pad_to(&model.spec, length).map_err(|error| error.to_string())?;
+        input.pad_to(model, length).map_err(|error| error.to_string())?;
     }
     Ok(input)
 }

@@ -2,6 +2,7 @@
 
 use super::error::InputError;
 use super::load::Model;
+use super::room;
 use super::spec::ModelSpec;
 use super::tokenizer::{Token, Tokenizer};
 
@@ -113,6 +114,7 @@ impl Input {
         rows.iter().try_for_each(|row| check(&model.spec, row))?;
         let mut input = Input { rows, filler: model.special.filler(model.spec.vocab), side };
         let longest = input.rows.iter().map(|row| row.ids.len()).max().unwrap_or(0);
+        room::check_pass(model, input.rows.len(), longest, 0)?;
         input.fill(longest);
         Ok(input)
     }
@@ -120,9 +122,10 @@ impl Input {
     /// Fills every row up to `length` tokens; longer inputs stay as they are.
     ///
     /// # Errors
-    /// If the model has fewer positions.
-    pub fn pad_to(&mut self, spec: &ModelSpec, length: usize) -> Result<(), InputError> {
-        if let Some(max) = spec.longest_input().filter(|max| length > *max) {
+    /// If the model has fewer positions, or there is too little memory.
+    pub fn pad_to(&mut self, model: &Model, length: usize) -> Result<(), InputError> {
+        room::check_pass(model, self.rows.len(), length, 0)?;
+        if let Some(max) = model.spec.longest_input().filter(|max| length > *max) {
             return Err(InputError::TooLong { tokens: length, max });
         }
         self.fill(length);

@@ -28,6 +28,20 @@ pub enum InputError {
         /// Positions of the model.
         max: usize,
     },
+    /// More tokens than there is memory for.
+    #[error(
+        "a pass over {rows}{tokens} tokens takes at least {needed} of memory, and {available} are free: shorten the prompt"
+    )]
+    TooMuch {
+        /// `N rows of `, or nothing for one.
+        rows: String,
+        /// Tokens of each row.
+        tokens: usize,
+        /// Memory that a pass takes.
+        needed: String,
+        /// Memory that is free.
+        available: String,
+    },
     /// No position for one more token.
     #[error("the text has {max} tokens, as many as the model has positions for: it cannot go on")]
     Full {

@@ -19,7 +19,7 @@ pub mod npy;
 mod open;
 mod plan;
 pub mod role;
-mod room;
+pub mod room;
 mod sentence;
 pub mod spec;
 pub mod text;

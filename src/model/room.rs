@@ -2,26 +2,69 @@
 
 use std::path::Path;
 
-use super::error::LoadError;
+use super::error::{InputError, LoadError};
 use super::file;
+use super::load::Model;
 use super::text::bytes;
 use crate::tensor::Precision;
 
 /// Memory that can be taken without swapping, in bytes: what the system says is available, within the limit of the control
-/// group, if there is one. None where that is not known.
+/// group, if there is one, and within the limit of this process. None where that is not known.
 pub fn available() -> Option<u64> {
-    let system = file::read_text(Path::new("/proc/meminfo")).ok().and_then(|text| available_of(&text));
+    let system = file::read_text(Path::new("/proc/meminfo")).ok().and_then(|text| kilobytes(&text, "MemAvailable:"));
     let read = |name: &str| file::read_text(Path::new(&format!("/sys/fs/cgroup/{name}"))).ok();
     let group = match (read("memory.max"), read("memory.current"), read("memory.stat")) {
         (Some(max), Some(current), stat) => left_of_group(&max, &current, &stat.unwrap_or_default()),
         _ => None,
     };
-    system.into_iter().chain(group).min()
+    system.into_iter().chain(group).chain(left_of_process()).min()
 }
 
-/// `MemAvailable:   123 kB`.
-fn available_of(meminfo: &str) -> Option<u64> {
-    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+/// What is left of the addresses that this process may use (`ulimit -v`), if they are limited.
+fn left_of_process() -> Option<u64> {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::As).current?;
+    let used = kilobytes(&file::read_text(Path::new("/proc/self/status")).ok()?, "VmSize:")?;
+    Some(limit.saturating_sub(used))
+}
+
+/// A pass that takes less is not worth asking the system.
+const SMALL: u64 = 64 << 20;
+
+/// Bytes that a pass over `rows` of `length` tokens takes at the least: at one time the scores and the pattern of a layer, the
+/// mask, once and as it is made, and the logits; and up to `kept` bytes of what the layers before have recorded. Values on a
+/// graphics device are not counted: it does not say what it has left.
+fn of_pass(model: &Model, rows: usize, length: usize, kept: u64) -> u64 {
+    let product = |factors: &[usize]| factors.iter().fold(1_u64, |all, &factor| all.saturating_mul(factor as u64));
+    let mask = product(&[3, length, length]);
+    if !model.device.is_cpu() {
+        return mask;
+    }
+    let layer = product(&[2, 4, rows, model.spec.n_heads, length, length]);
+    let before = layer.saturating_mul(model.spec.n_layers.saturating_sub(1) as u64).min(kept);
+    let logits = if model.spec.is_causal_lm() { product(&[4, rows, length, model.spec.vocab]) } else { 0 };
+    [mask, layer, before, logits].into_iter().fold(0, u64::saturating_add)
+}
+
+/// Refuses a pass that takes more memory than is free, of which up to `kept` bytes are for what is recorded.
+///
+/// # Errors
+/// If it does not fit.
+pub fn check_pass(model: &Model, rows: usize, length: usize, kept: u64) -> Result<(), InputError> {
+    let needed = of_pass(model, rows, length, kept);
+    match if needed > SMALL { available() } else { None } {
+        Some(available) if needed > available => Err(InputError::TooMuch {
+            rows: if rows == 1 { String::new() } else { format!("{rows} rows of ") },
+            tokens: length,
+            needed: bytes(needed),
+            available: bytes(available),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// The bytes of a line such as `MemAvailable:   123 kB`.
+fn kilobytes(text: &str, key: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(key))?;
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
 }
 
@@ -83,8 +126,8 @@ mod tests {
 
     #[test]
     fn memory_is_what_the_system_and_the_control_group_leave() {
-        assert_eq!(available_of("MemTotal: 9 kB\nMemAvailable:   2048 kB\n"), Some(2 << 20));
-        assert_eq!(available_of("nothing"), None);
+        assert_eq!(kilobytes("MemTotal: 9 kB\nMemAvailable:   2048 kB\n", "MemAvailable:"), Some(2 << 20));
+        assert_eq!(kilobytes("nothing", "VmSize:"), None);
         assert_eq!(left_of_group("1000\n", "700\n", "anon 5\ninactive_file 200\n"), Some(500));
         assert_eq!(left_of_group("max\n", "700\n", ""), None);
         assert!(available().is_none_or(|bytes| bytes > 0));

@@ -1,7 +1,7 @@
 //! Promises: a file that is not a file is refused and never waited for; what would take all memory is refused before it does.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
@@ -226,4 +226,33 @@ fn slots_that_make_too_many_prompts_are_refused() {
         let ran = limited(&fixture("gpt2"), &["-p", "a", "-ex", &format!("probe {}", path.display())]);
         assert!(ran.status == 1 && ran.err.contains("at most 65536 of 16777216 bytes are probed"), "{}", ran.err);
     }
+}
+
+#[test]
+fn a_template_that_makes_a_text_of_another_size_than_its_conversation_is_stopped() {
+    let folder = copy("gpt2");
+    for template in [
+        "{{ 'x'.replace('', 'y' * 100000) }}".to_string(),
+        "{% for m in messages %}{{ m.content }} and so on and so on{% endfor %}".repeat(3000),
+        "{% set x = namespace(s='ab') %}{% for i in range(40) %}{% set x.s = x.s ~ x.s %}{% endfor %}{{ x.s }}".into(),
+    ] {
+        fs::write(folder.path().join("chat_template.jinja"), template).unwrap();
+        let ran = limited(folder.path(), &["--chat", "-p", "hello", "-ex", "run"]);
+        assert_eq!(ran.status, 4, "{}", ran.out);
+        assert!(ran.err.contains("was stopped") && ran.err.contains("it is broken or hostile"), "{}", ran.err);
+    }
+}
+
+#[test]
+fn a_prompt_that_no_memory_holds_is_refused_before_a_pass() {
+    let folder = tempfile::tempdir().unwrap();
+    let path: PathBuf = folder.path().join("long.txt");
+    fs::write(&path, "the dog and the nurse ".repeat(4000)).unwrap();
+    let ran = limited(&fixture("llama"), &["--prompt-file", &path.display().to_string(), "-ex", "run"]);
+    assert!(ran.status == 4 && ran.err.contains("tokens takes at least"), "{} {}", ran.status, ran.err);
+    // In a session that goes on.
+    let set = format!("set prompt {}", "the dog and the nurse ".repeat(4000));
+    let ran = limited(&fixture("llama"), &["--keep-going", "-p", "a", "-ex", &set, "-ex", "run"]);
+    assert!(ran.status == 1 && ran.err.contains("tokens takes at least"), "{} {}", ran.status, ran.err);
+    assert!(ran.out.contains("Pass finished"), "{}", ran.out);
 }

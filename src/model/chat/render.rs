@@ -29,6 +29,11 @@ const LONGEST_JSON: usize = 8 << 20;
 /// Longest template that is compiled.
 const LONGEST: usize = 1 << 20;
 
+/// Longest text that a template may make of a conversation, beside the text of its messages and variables so many times over.
+/// What templates of real models say themselves is a few thousand bytes.
+const LONGEST_OWN: usize = 64 << 10;
+const COPIES: usize = 16;
+
 /// Calls within calls.
 const DEEPEST: usize = 200;
 
@@ -80,7 +85,8 @@ fn carry_out(
     // Jinja knows one kind of line end.
     let text = without_generation_blocks(&template.text.replace("\r\n", "\n").replace('\r', "\n"));
     let mut environment = environment(refused.clone())?;
-    let content: usize = conversation.messages().iter().flat_map(|message| message.values()).map(weight).sum();
+    let given = conversation.messages().iter().flat_map(|message| message.values());
+    let content: usize = given.chain(conversation.variables().values()).map(weight).sum();
     environment.set_fuel(Some(FUEL + content as u64));
     let mut variables = conversation.variables().clone();
     for (name, text) in tokens {
@@ -93,7 +99,12 @@ fn carry_out(
     variables.entry("add_generation_prompt").or_insert(prompt.into());
     let messages = conversation.messages().iter().cloned().map(serde_json::Value::Object).collect();
     variables.insert("messages".into(), serde_json::Value::Array(messages));
-    environment.template_from_str(&text)?.render(Value::from(Serde(&variables)))
+    let made = environment.template_from_str(&text)?.render(Value::from(Serde(&variables)))?;
+    if made.len() > LONGEST_OWN + COPIES * content {
+        let message = format!("it makes {} bytes of a conversation of {content}", made.len());
+        return Err(Error::new(ErrorKind::OutOfFuel, message));
+    }
+    Ok(made)
 }
 
 /// Bytes of text in a value, roughly.

@@ -12,9 +12,9 @@ fn shorter_rows_are_filled_up_on_the_right_with_the_pad_token() {
     assert_eq!(input.rows[1].mask, [true, true, true, true, true, true, false, false]);
     assert_eq!((input.rows[1].len(), input.rows[1].text.as_deref()), (6, Some("Never again 😡.")));
     let mut wider = input.clone();
-    wider.pad_to(&model.spec, 10).unwrap();
+    wider.pad_to(&model, 10).unwrap();
     assert_eq!(wider.rows[0].ids.len(), 10);
-    assert_eq!(wider.pad_to(&model.spec, 41), Err(InputError::TooLong { tokens: 41, max: 40 }));
+    assert_eq!(wider.pad_to(&model, 41), Err(InputError::TooLong { tokens: 41, max: 40 }));
 }
 
 #[test]
