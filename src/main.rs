@@ -1,7 +1,7 @@
 //! Command line -> engine -> frontend -> exit status.
 
 use std::fs::File;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal, Read, Write};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::atomic::AtomicBool;
@@ -18,19 +18,24 @@ use llmdbg::frontend::Action;
 use llmdbg::frontend::batch::{self, Batch};
 use llmdbg::frontend::plain::{self, Input, Plain};
 use llmdbg::frontend::tui::{self, TuiOptions};
-use llmdbg::model::bundled;
-use llmdbg::model::chat::apart;
+use llmdbg::model::{apart, bundled, chat, tokenizer};
 use llmdbg::term::ColorDepth;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::prelude::*;
 
 fn main() -> color_eyre::Result<ExitCode> {
     color_eyre::config::HookBuilder::default().display_env_section(false).install()?;
-    if std::env::args().nth(1).is_some_and(|first| first == apart::ARGUMENT) {
-        // This program started itself to run a chat template, which may be hostile, under limits.
-        apart::serve(&mut io::stdin().lock(), &mut io::stdout().lock())?;
+    // This program starts itself to run what may be hostile under limits: chat templates and tokenizers.
+    let serve = match std::env::args_os().nth(1).as_ref().and_then(|first| first.to_str()) {
+        Some(chat::apart::ARGUMENT) => Some(chat::apart::serve as fn(&mut dyn Read, &mut dyn Write) -> io::Result<()>),
+        Some(tokenizer::apart::ARGUMENT) => Some(tokenizer::apart::serve as _),
+        _ => None,
+    };
+    if let Some(serve) = serve {
+        serve(&mut io::stdin().lock(), &mut io::stdout().lock())?;
         return Ok(ExitCode::SUCCESS);
     }
+    apart::allow();
     let mut tour = false;
     let mut options = match cli::parse(std::env::args_os()) {
         Ok(Invocation::Debug(options)) => *options,

@@ -3,7 +3,7 @@
 use super::console::Console;
 use crate::answer::text::quoted;
 use crate::answer::{Answer, TokenView};
-use crate::model::{Row, Token};
+use crate::model::{Row, Token, Tokenizer};
 
 impl Console {
     /// Tokens of the focused row, without what their text says of them.
@@ -71,7 +71,10 @@ fn steps(console: &Console) -> Vec<String> {
     let mut told = Vec::new();
     for (text, which) in [(&row.text, "text"), (&row.second_text, "second text")] {
         let Some(text) = text else { continue };
-        let steps = tokenizer.steps(text);
+        let Ok(steps) = tokenizer.steps(text) else {
+            told.push(format!("the tokenizer cannot say what it does to the {which} first"));
+            continue;
+        };
         if let Some(normalized) = steps.normalized {
             told.push(format!("the {which} was normalized to {}", quoted(&normalized)));
         }
@@ -110,7 +113,7 @@ pub(super) fn warnings(console: &Console) -> Vec<String> {
         }
     }
     let Some(text) = &row.text else { return warnings };
-    let cut = model.tokenizer.as_ref().and_then(|tokenizer| tokenizer.steps("").cut);
+    let cut = model.tokenizer.as_ref().and_then(Tokenizer::cut);
     let limits = [(special.longest, "the tokenizer is meant for"), (cut, "the tokenizer's file cuts texts at")];
     for (limit, what) in limits {
         if let Some(limit) = limit.filter(|limit| real.len() > *limit) {

@@ -3,6 +3,7 @@
 //! Each tensor is converted straight into the memory that the model keeps, so the host never holds more than the weights
 //! and the piece of file that is being read.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -370,7 +371,13 @@ fn conversions(dtypes: &[(StoredType, usize)], precision: Precision) -> Vec<Stri
 /// The tokenizer, or why there is none.
 fn tokenizer(files: &CheckpointFiles, config: &HfConfig) -> Result<Result<Tokenizer, String>, LoadError> {
     if let Some(bytes) = files.read("tokenizer.json")? {
-        return Tokenizer::from_bytes(&files.path_of("tokenizer.json"), &bytes).map(Ok);
+        let path = files.path_of("tokenizer.json");
+        return match bytes {
+            // What is borrowed is part of this program.
+            Cow::Borrowed(bytes) => Tokenizer::built_in(&path, bytes),
+            Cow::Owned(bytes) => Tokenizer::from_bytes(&path, &bytes),
+        }
+        .map(Ok);
     }
     if let Some(gguf) = files.gguf() {
         return Ok(Err(gguf.why_no_tokenizer()?.unwrap_or_else(|| format!("no tokenizer.json in {}", files.path()))));

@@ -1,6 +1,7 @@
 //! A checkpoint becomes a `Model`: specification, weights by role, tokenizer.
 
 pub mod adapter;
+pub mod apart;
 pub mod bundled;
 
 pub mod chat;

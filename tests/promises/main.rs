@@ -27,6 +27,7 @@ mod golden;
 mod gradients;
 mod hostile;
 mod hostile_files;
+mod hostile_tokenizers;
 mod hub;
 mod interpretability;
 mod journal;

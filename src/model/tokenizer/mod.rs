@@ -1,6 +1,9 @@
 //! Text to tokens and back, and the exact bytes that each token stands for.
 
+pub mod apart;
+mod library;
 pub(super) mod separate;
+mod sound;
 mod special;
 mod spelling;
 
@@ -12,10 +15,10 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use tokenizers::{Encoding, OffsetReferential, OffsetType};
-
 use super::error::{InputError, LoadError};
 use super::file;
+use apart::Place;
+use library::{Added, Answer, Piece, Request};
 use spelling::Spelling;
 
 /// A token of a text.
@@ -44,11 +47,16 @@ pub struct Token {
 pub struct Tokenizer(Arc<Inner>);
 
 struct Inner {
-    inner: tokenizers::Tokenizer,
+    place: Place,
     spelling: Spelling,
+    /// Numbers of tokens as the vocabulary spells them.
+    ids: HashMap<String, u32>,
+    /// How tokens are spelled, by their numbers.
+    spelled: HashMap<u32, String>,
     /// Added tokens are spelled literally, whatever the others are.
     added: HashMap<u32, Added>,
     by_bytes: OnceLock<HashMap<Vec<u8>, u32>>,
+    size: usize,
     /// Where its file would have it cut a text off, in tokens.
     cut: Option<usize>,
 }
@@ -60,13 +68,6 @@ pub struct Steps {
     pub normalized: Option<String>,
     /// Added tokens that stand in the text itself, in order.
     pub added: Vec<String>,
-    /// Where the tokenizer's file would have it cut a text off, in tokens; here nothing is cut.
-    pub cut: Option<usize>,
-}
-
-struct Added {
-    content: String,
-    special: bool,
 }
 
 impl fmt::Debug for Tokenizer {
@@ -83,74 +84,94 @@ impl Tokenizer {
         Tokenizer::from_bytes(&shown, &bytes)
     }
 
-    /// Reads the contents of a `tokenizer.json`; `path` is for messages.
+    /// Reads the contents of a `tokenizer.json`; `path` is for messages. Its library runs in a process of its own, if there is
+    /// a program for that ([`super::apart::allow`]).
     pub fn from_bytes(path: &str, bytes: &[u8]) -> Result<Self, LoadError> {
+        Tokenizer::read(path, bytes, false)
+    }
+
+    /// The same for a file that is part of this program, which is trusted.
+    pub fn built_in(path: &str, bytes: &[u8]) -> Result<Self, LoadError> {
+        Tokenizer::read(path, bytes, true)
+    }
+
+    fn read(path: &str, bytes: &[u8], trusted: bool) -> Result<Self, LoadError> {
         let fail = |message: String| LoadError::Tokenizer { path: path.to_owned(), message };
-        let mut inner = tokenizers::Tokenizer::from_bytes(bytes).map_err(|error| fail(error.to_string()))?;
-        let cut = inner.get_truncation().map(|cut| cut.max_length);
-        // A tokenizer saved while it truncated or padded would go on doing so.
-        inner.with_truncation(None).map_err(|error| fail(error.to_string()))?;
-        inner.with_padding(None);
-        let added = inner
-            .get_added_tokens_decoder()
-            .into_iter()
-            .map(|(id, token)| (id, Added { content: token.content, special: token.special }))
-            .collect();
-        let spelling = Spelling::of(&inner);
-        Ok(Tokenizer(Arc::new(Inner { inner, spelling, added, by_bytes: OnceLock::new(), cut })))
+        let (place, facts) = Place::open(bytes, trusted).map_err(fail)?;
+        let mut spelled: HashMap<u32, String> = facts.ids.iter().map(|(spelled, &id)| (id, spelled.clone())).collect();
+        spelled.extend(facts.spelled);
+        Ok(Tokenizer(Arc::new(Inner {
+            place,
+            spelling: facts.spelling,
+            ids: facts.ids,
+            spelled,
+            added: facts.added,
+            by_bytes: OnceLock::new(),
+            size: facts.size,
+            cut: facts.cut,
+        })))
     }
 
     /// The tokens of a text, with those that the model expects around it unless `add_special` is false.
     pub fn encode(&self, text: &str, add_special: bool) -> Result<Vec<Token>, InputError> {
-        let encoding = self.0.inner.encode(text, add_special).map_err(|error| refused(text, &error))?;
-        let mut tokens = self.tokens(&encoding);
+        let mut tokens = self.tokens(text, None, add_special)?;
         without_leading_space(&mut tokens, text);
         Ok(tokens)
     }
 
     /// The tokens of a pair of texts.
     pub fn encode_pair(&self, first: &str, second: &str, add_special: bool) -> Result<Vec<Token>, InputError> {
-        let encoding = self.0.inner.encode((first, second), add_special).map_err(|error| refused(first, &error))?;
-        Ok(self.tokens(&encoding))
+        self.tokens(first, Some(second), add_special)
     }
 
-    fn tokens(&self, encoding: &Encoding) -> Vec<Token> {
-        let parts = encoding.get_ids().iter().zip(encoding.get_offsets()).zip(encoding.get_type_ids());
-        parts
-            .zip(encoding.get_special_tokens_mask().iter().zip(encoding.get_word_ids()))
-            .map(|(((&id, &(start, end)), &type_id), (&added, &word))| {
-                let bytes = self.token_bytes(id);
-                let text = display(&bytes);
-                Token {
-                    id,
-                    text,
-                    bytes,
-                    offsets: start..end,
-                    special: added == 1 || self.is_special(id),
-                    type_id,
-                    word,
-                }
-            })
-            .collect()
+    fn tokens(&self, text: &str, pair: Option<&str>, special: bool) -> Result<Vec<Token>, InputError> {
+        let request = Request::Encode { text: text.to_owned(), pair: pair.map(str::to_owned), special };
+        match self.0.place.answer(request).map_err(|message| refused(text, message))? {
+            Answer::Encode(pieces) => Ok(pieces.into_iter().map(|piece| self.token(&piece)).collect()),
+            _ => Err(refused(text, ANOTHER.into())),
+        }
+    }
+
+    fn token(&self, piece: &Piece) -> Token {
+        let bytes = self.token_bytes(piece.id);
+        Token {
+            id: piece.id,
+            text: display(&bytes),
+            bytes,
+            offsets: piece.offsets.0..piece.offsets.1,
+            special: piece.added || self.is_special(piece.id),
+            type_id: piece.type_id,
+            word: piece.word,
+        }
     }
 
     /// What is done to a text before tokens are looked for in it.
-    pub fn steps(&self, text: &str) -> Steps {
-        let inner = &self.0.inner;
-        let found = inner.get_added_vocabulary().extract_and_normalize(inner.get_normalizer(), text);
-        let pieces = found.get_splits(OffsetReferential::Normalized, OffsetType::Byte);
-        let normalized: String = pieces.iter().map(|(piece, _, _)| *piece).collect();
-        let added = pieces.iter().filter(|(_, _, tokens)| tokens.is_some());
-        let added = added.map(|(piece, _, _)| (*piece).to_owned()).collect();
-        Steps { normalized: (normalized != text).then_some(normalized), added, cut: self.0.cut }
+    ///
+    /// # Errors
+    /// If the tokenizer cannot say.
+    pub fn steps(&self, text: &str) -> Result<Steps, InputError> {
+        match self.0.place.answer(Request::Normalize(text.to_owned())).map_err(|message| refused(text, message))? {
+            Answer::Normalize(normalized, added) => {
+                Ok(Steps { normalized: (normalized != text).then_some(normalized), added })
+            }
+            _ => Err(refused(text, ANOTHER.into())),
+        }
+    }
+
+    /// Where the tokenizer's file would have it cut a text off, in tokens; here nothing is cut.
+    pub fn cut(&self) -> Option<usize> {
+        self.0.cut
     }
 
     /// The text of tokens, as transformers decodes it. Bytes that are no UTF-8 become U+FFFD.
     pub fn decode(&self, ids: &[u32], skip_special: bool) -> String {
-        self.0.inner.decode(ids, skip_special).unwrap_or_else(|_| {
-            let bytes: Vec<u8> = ids.iter().flat_map(|id| self.token_bytes(*id)).collect();
-            String::from_utf8_lossy(&bytes).into_owned()
-        })
+        match self.0.place.answer(Request::Decode { ids: ids.to_vec(), skip_special }) {
+            Ok(Answer::Decode(text)) => text,
+            _ => {
+                let bytes: Vec<u8> = ids.iter().flat_map(|id| self.token_bytes(*id)).collect();
+                String::from_utf8_lossy(&bytes).into_owned()
+            }
+        }
     }
 
     /// The exact bytes that a token stands for inside a text: `Ġthe` is `" the"`, `<0xE2>` one byte, `##ing` is `"ing"`.
@@ -158,7 +179,7 @@ impl Tokenizer {
     pub fn token_bytes(&self, id: u32) -> Vec<u8> {
         match self.0.added.get(&id) {
             Some(added) => added.content.clone().into_bytes(),
-            None => self.0.inner.id_to_token(id).map(|spelled| self.0.spelling.bytes(&spelled)).unwrap_or_default(),
+            None => self.0.spelled.get(&id).map(|spelled| self.0.spelling.bytes(spelled)).unwrap_or_default(),
         }
     }
 
@@ -172,12 +193,12 @@ impl Tokenizer {
 
     /// A token as the vocabulary spells it: `Ġthe`, `##ing`.
     pub fn spelling(&self, id: u32) -> Option<String> {
-        self.0.inner.id_to_token(id)
+        self.0.spelled.get(&id).cloned()
     }
 
     /// Whether there is a token of this number.
     pub fn has(&self, id: u32) -> bool {
-        self.0.inner.id_to_token(id).is_some()
+        self.0.spelled.contains_key(&id)
     }
 
     /// Whether a token is no ordinary text.
@@ -193,18 +214,17 @@ impl Tokenizer {
 
     /// The token that is spelled so in the vocabulary.
     fn spelled(&self, text: &str) -> Option<u32> {
-        self.0.inner.token_to_id(text)
+        self.0.ids.get(text).copied()
     }
 
     fn by_bytes(&self) -> &HashMap<Vec<u8>, u32> {
         self.0.by_bytes.get_or_init(|| {
-            let mut ranked: Vec<(u8, u32, String)> = self
+            let mut ranked: Vec<(u8, u32, &String)> = self
                 .0
-                .inner
-                .get_vocab(true)
-                .into_iter()
-                .map(|(spelled, id)| {
-                    let rank = if self.0.added.contains_key(&id) { 2 } else { self.0.spelling.rank(&spelled) };
+                .ids
+                .iter()
+                .map(|(spelled, &id)| {
+                    let rank = if self.0.added.contains_key(&id) { 2 } else { self.0.spelling.rank(spelled) };
                     (rank, id, spelled)
                 })
                 .collect();
@@ -220,12 +240,22 @@ impl Tokenizer {
 
     /// Number of tokens, added ones included. The model's vocabulary can be larger.
     pub fn vocab_size(&self) -> usize {
-        self.0.inner.get_vocab_size(true)
+        self.0.size
     }
 }
 
-fn refused(text: &str, error: &tokenizers::Error) -> InputError {
-    InputError::Tokenizer { text: text.to_owned(), message: error.to_string() }
+/// Bytes of a text that are shown in a message.
+const SHOWN: usize = 100;
+
+/// What a process says that answers something else than it was asked.
+const ANOTHER: &str = "the tokenizer gave another answer than was asked for";
+
+fn refused(text: &str, message: String) -> InputError {
+    let shown = match text.len() > SHOWN {
+        true => format!("{}...", &text[..text.floor_char_boundary(SHOWN)]),
+        false => text.to_owned(),
+    };
+    InputError::Tokenizer { text: shown, message }
 }
 
 /// Takes away the space that the tokenizer put in front of the text, if it did.

@@ -6,11 +6,12 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokenizers::ModelWrapper;
 
 /// How the tokens of a vocabulary are spelled.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Spelling {
     /// Every byte is a printable character (GPT-2, Llama 3, Qwen).
     ByteLevel,

@@ -1,0 +1,120 @@
+//! A tokenizer in a process of its own, or in this one.
+//!
+//! In this process are those that are part of the program, and all of them where the program is a library of another one.
+
+use std::io::{self, Read, Write};
+use std::path::Path;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use super::super::apart::{self, Ended, Limits, Worker};
+use super::library::{Answer, Core, Facts, Request};
+
+/// The argument with which the program is started for this.
+pub const ARGUMENT: &str = "--run-tokenizer";
+
+/// The largest tokenizers take a second and half a gigabyte to read, and a text of a megabyte a second.
+const LIMITS: Limits = Limits { memory: 3 << 30, time: Duration::from_secs(15) };
+
+/// Where a tokenizer is.
+pub enum Place {
+    /// In this process.
+    Here(Box<Core>),
+    /// In another.
+    Apart(Mutex<Apart>),
+}
+
+/// A tokenizer in another process. If it ends there, it is read again for the next request.
+pub struct Apart {
+    program: &'static Path,
+    file: Vec<u8>,
+    worker: Option<Worker>,
+}
+
+impl Place {
+    /// Reads the contents of a `tokenizer.json`, in this process if it is `trusted`.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn open(bytes: &[u8], trusted: bool) -> Result<(Place, Facts), String> {
+        match apart::program().filter(|_| !trusted) {
+            None => Core::open(bytes).map(|(core, facts)| (Place::Here(Box::new(core)), facts)),
+            Some(program) => {
+                let mut apart = Apart { program, file: bytes.to_vec(), worker: None };
+                let facts = apart.open()?;
+                Ok((Place::Apart(Mutex::new(apart)), facts))
+            }
+        }
+    }
+
+    /// Answers a request.
+    ///
+    /// # Errors
+    /// What the library says, or why it was stopped.
+    pub fn answer(&self, request: Request) -> Result<Answer, String> {
+        match self {
+            Place::Here(core) => core.answer(request),
+            Place::Apart(apart) => match apart.lock() {
+                Ok(mut apart) => apart.answer(&request),
+                Err(_) => Err("it failed before".into()),
+            },
+        }
+    }
+}
+
+impl Apart {
+    fn open(&mut self) -> Result<Facts, String> {
+        self.worker = Some(Worker::start(self.program, ARGUMENT).map_err(stopped)?);
+        let file = std::mem::take(&mut self.file);
+        let facts = self.ask(&file);
+        self.file = file;
+        facts
+    }
+
+    fn answer(&mut self, request: &Request) -> Result<Answer, String> {
+        if self.worker.is_none() {
+            self.open()?;
+        }
+        let request = serde_json::to_vec(request).map_err(|error| error.to_string())?;
+        self.ask(&request)
+    }
+
+    fn ask<T: for<'a> serde::Deserialize<'a>>(&mut self, request: &[u8]) -> Result<T, String> {
+        let mut worker = self.worker.take().ok_or("it is not running")?;
+        let answer = worker.ask(request, LIMITS.time).map_err(stopped)?;
+        self.worker = Some(worker);
+        serde_json::from_slice(&answer).unwrap_or_else(|error| Err(error.to_string()))
+    }
+}
+
+fn stopped(ended: Ended) -> String {
+    match ended {
+        Ended::NotStarted(_) => ended.to_string(),
+        _ => format!("it was stopped: {ended}; its file is broken or hostile, or the text is very long"),
+    }
+}
+
+/// What the process does: reads the file that it is given first, then answers requests.
+///
+/// # Errors
+/// If the other side is gone.
+pub fn serve(input: &mut dyn Read, output: &mut dyn Write) -> io::Result<()> {
+    let mut opened: Option<Core> = None;
+    apart::serve(LIMITS, input, output, &mut |request| {
+        let answer = match &opened {
+            None => {
+                let facts = Core::open(&request).map(|(core, facts)| {
+                    opened = Some(core);
+                    facts
+                });
+                serde_json::to_vec(&facts)
+            }
+            Some(core) => {
+                let request = serde_json::from_slice(&request).map_err(|error| error.to_string());
+                serde_json::to_vec(&request.and_then(|request| core.answer(request)))
+            }
+        };
+        // An empty answer is none.
+        answer.unwrap_or_default()
+    })
+}

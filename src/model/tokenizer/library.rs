@@ -1,0 +1,216 @@
+//! The tokenizers library, and everything that is asked of it.
+//!
+//! Its parts do what a file says: they replace texts by longer ones, over and over, look for expressions that take for ever,
+//! and panic where a file is not sound. So nothing else calls it, and [`super::apart`] lets it run in a process that can be
+//! ended.
+
+use std::collections::{BTreeSet, HashMap};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokenizers::{Encoding, OffsetReferential, OffsetType};
+
+use super::sound::{check, check_pair};
+use super::spelling::Spelling;
+
+/// Most tokens that a text may become: a pass over so many cannot be computed.
+const MOST_TOKENS: usize = 1 << 20;
+
+/// Longest text, in bytes, that tokens or the text before them may become.
+const LONGEST: usize = 16 << 20;
+
+/// What a tokenizer does with texts and tokens.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Request {
+    /// The tokens of a text or a pair of them, with those around it if `special`.
+    Encode {
+        /// The text.
+        text: String,
+        /// The second text.
+        pair: Option<String>,
+        /// Whether tokens are added around it.
+        special: bool,
+    },
+    /// What is done to a text before tokens are looked for in it.
+    Normalize(String),
+    /// The text of tokens, without special ones if `skip_special`.
+    Decode {
+        /// Their numbers.
+        ids: Vec<u32>,
+        /// Whether special tokens are left out.
+        skip_special: bool,
+    },
+}
+
+/// The answer to a [`Request`] of the same name.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Answer {
+    /// The tokens.
+    Encode(Vec<Piece>),
+    /// The text, and the added tokens in it.
+    Normalize(String, Vec<String>),
+    /// The text.
+    Decode(String),
+}
+
+/// A token of a text.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Piece {
+    /// Its number.
+    pub id: u32,
+    /// Where it begins in the text, in bytes, and where it ends.
+    pub offsets: (usize, usize),
+    /// 1 in the second text of a pair.
+    pub type_id: u32,
+    /// Whether the tokenizer added it.
+    pub added: bool,
+    /// The piece of the text that it is of.
+    pub word: Option<u32>,
+}
+
+/// A token that is found in a text before anything is done to it.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Added {
+    /// Its text.
+    pub content: String,
+    /// Whether it is no ordinary text.
+    pub special: bool,
+}
+
+/// What does not depend on a text.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Facts {
+    /// The number of each token by how it is spelled.
+    pub ids: HashMap<String, u32>,
+    /// How the tokens are spelled whose number another token has too, or that cannot be looked up.
+    pub spelled: HashMap<u32, String>,
+    /// Tokens that were added to the vocabulary, by their numbers.
+    pub added: HashMap<u32, Added>,
+    /// How the vocabulary spells bytes.
+    pub spelling: Spelling,
+    /// Where the file would have texts cut off, in tokens.
+    pub cut: Option<usize>,
+    /// Number of tokens, added ones included.
+    pub size: usize,
+}
+
+/// A tokenizer of the library.
+pub struct Core {
+    inner: tokenizers::Tokenizer,
+    /// What it puts around texts, as its file says it.
+    around: Value,
+}
+
+impl Core {
+    /// Reads the contents of a `tokenizer.json`.
+    ///
+    /// # Errors
+    /// What the library says.
+    pub fn open(bytes: &[u8]) -> Result<(Core, Facts), String> {
+        guarded(|| {
+            let mut inner = tokenizers::Tokenizer::from_bytes(bytes)?;
+            let cut = inner.get_truncation().map(|cut| cut.max_length);
+            // A tokenizer saved while it truncated or padded would go on doing so.
+            inner.with_truncation(None)?;
+            inner.with_padding(None);
+            let around = part(inner.get_post_processor());
+            check(&part(inner.get_pre_tokenizer()), &around)?;
+            let facts = facts(&inner, cut);
+            Ok((Core { inner, around }, facts))
+        })
+    }
+
+    /// Answers a request.
+    ///
+    /// # Errors
+    /// What the library says.
+    pub fn answer(&self, request: Request) -> Result<Answer, String> {
+        let inner = &self.inner;
+        guarded(|| match request {
+            Request::Encode { text, pair: None, special } => pieces(&inner.encode(text, special)?),
+            Request::Encode { text, pair: Some(pair), special } => {
+                check_pair(&self.around)?;
+                pieces(&inner.encode((text, pair), special)?)
+            }
+            Request::Normalize(text) => {
+                let found = inner.get_added_vocabulary().extract_and_normalize(inner.get_normalizer(), text.as_str());
+                let parts = found.get_splits(OffsetReferential::Normalized, OffsetType::Byte);
+                let added = parts.iter().filter(|(_, _, tokens)| tokens.is_some());
+                let added = added.map(|(piece, _, _)| (*piece).to_owned()).collect();
+                Ok(Answer::Normalize(short(parts.iter().map(|(piece, _, _)| *piece).collect())?, added))
+            }
+            Request::Decode { ids, skip_special } => Ok(Answer::Decode(short(inner.decode(&ids, skip_special)?)?)),
+        })
+    }
+}
+
+/// A panic of the library is an error of its input.
+fn guarded<T>(work: impl FnOnce() -> tokenizers::Result<T>) -> Result<T, String> {
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(result) => result.map_err(|error| error.to_string()),
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+            Err(format!("the tokenizers library cannot go on: {}", text.unwrap_or("it does not say why")))
+        }
+    }
+}
+
+fn part(part: Option<&impl Serialize>) -> Value {
+    part.and_then(|part| serde_json::to_value(part).ok()).unwrap_or_default()
+}
+
+fn short(text: String) -> tokenizers::Result<String> {
+    match text.len() {
+        length if length > LONGEST => Err(format!("it becomes a text of {length} bytes, more than {LONGEST}").into()),
+        _ => Ok(text),
+    }
+}
+
+fn pieces(encoding: &Encoding) -> tokenizers::Result<Answer> {
+    let count = encoding.get_ids().len();
+    if count > MOST_TOKENS {
+        return Err(format!("it becomes {count} tokens, more than {MOST_TOKENS}").into());
+    }
+    let parts = encoding.get_ids().iter().zip(encoding.get_offsets()).zip(encoding.get_type_ids());
+    let parts = parts.zip(encoding.get_special_tokens_mask().iter().zip(encoding.get_word_ids()));
+    let piece =
+        |(((&id, &offsets), &type_id), (&added, &word)): (((&u32, &(usize, usize)), &u32), (&u32, &Option<u32>))| {
+            Piece { id, offsets, type_id, added: added == 1, word }
+        };
+    Ok(Answer::Encode(parts.map(piece).collect()))
+}
+
+fn facts(inner: &tokenizers::Tokenizer, cut: Option<usize>) -> Facts {
+    let ids = inner.get_vocab(true);
+    let size = inner.get_vocab_size(true);
+    let decoder = inner.get_added_tokens_decoder();
+    let numbers: BTreeSet<u32> = ids.values().chain(decoder.keys()).copied().chain(0..size as u32).collect();
+    let spelled = numbers.into_iter().filter_map(|id| {
+        let spelled = inner.id_to_token(id)?;
+        (ids.get(&spelled) != Some(&id)).then_some((id, spelled))
+    });
+    let spelled = spelled.collect::<HashMap<u32, String>>();
+    // Of two tokens with one number only one is what the number stands for.
+    let doubled = doubled(&ids).into_iter().filter_map(|id| Some((id, inner.id_to_token(id)?)));
+    Facts {
+        spelled: doubled.chain(spelled.clone()).collect(),
+        added: decoder
+            .into_iter()
+            .map(|(id, token)| (id, Added { content: token.content, special: token.special }))
+            .collect(),
+        spelling: Spelling::of(inner),
+        cut,
+        size,
+        ids,
+    }
+}
+
+/// Numbers that several tokens have.
+fn doubled(ids: &HashMap<String, u32>) -> Vec<u32> {
+    let mut numbers: Vec<u32> = ids.values().copied().collect();
+    numbers.sort_unstable();
+    let mut doubled: Vec<u32> = numbers.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]).collect();
+    doubled.dedup();
+    doubled
+}
