@@ -8,7 +8,7 @@ use std::collections::HashSet;
 
 use super::super::checkpoint::Checkpoint;
 use super::super::error::LoadError;
-use super::super::needs::needed;
+use super::super::needs::{needed, shape_of};
 use super::super::role::{Role, RoleKind, RolePlace, WeightId};
 use super::super::spec::{Head, Logits, ModelSpec};
 use super::names::{Ignored, Layout, Part, Source, TensorNames, Wanted};
@@ -270,6 +270,8 @@ impl<'a> Places<'a> {
         let layout = match id.role.kind() {
             RoleKind::Table => Layout::Table,
             RoleKind::Linear => Layout::OutIn,
+            // Norms that have gains of their own for each head keep them as rows.
+            RoleKind::Vector if shape_of(spec, id).len() == 2 => Layout::Table,
             RoleKind::Vector => Layout::Vector,
         };
         let files = self.files;
