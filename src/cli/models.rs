@@ -4,6 +4,7 @@ use std::env;
 use std::io::{self, Write};
 
 use crate::model::bundled::BUNDLED;
+use crate::model::checkpoint::gguf_architectures;
 use crate::model::config::HfConfig;
 use crate::model::families;
 use crate::model::file;
@@ -11,12 +12,35 @@ use crate::model::hub::Settings;
 use crate::model::hub::cache::{Snapshot, snapshots};
 use crate::model::text::bytes;
 
-/// The bundled models, and those in the cache with size, family and commit.
+/// What can be opened: the bundled models, those in the cache with size, family and commit, and the families.
 ///
 /// # Errors
 /// If the output cannot be written.
 pub fn list(out: &mut dyn Write) -> io::Result<()> {
     BUNDLED.iter().try_for_each(|model| writeln!(out, "{:16} {}", model.name, model.description))?;
+    cached(out)?;
+    writeln!(out, "\nOf other models, those with one of these as model_type in config.json:")?;
+    wrapped(out, families::model_types())?;
+    writeln!(out, "\nGGUF files of these architectures:")?;
+    wrapped(out, gguf_architectures())
+}
+
+/// Names, as many to a line as fit.
+fn wrapped(out: &mut dyn Write, names: impl Iterator<Item = &'static str>) -> io::Result<()> {
+    const WIDTH: usize = 78;
+    let mut line = String::new();
+    for name in names {
+        if line.len() + name.len() > WIDTH {
+            writeln!(out, " {line}")?;
+            line.clear();
+        }
+        line += " ";
+        line += name;
+    }
+    writeln!(out, " {line}")
+}
+
+fn cached(out: &mut dyn Write) -> io::Result<()> {
     let cache = Settings::read(|name| env::var_os(name)).cache;
     let found = snapshots(&cache);
     if found.is_empty() {
@@ -42,7 +66,7 @@ fn family(snapshot: &Snapshot) -> String {
     };
     match (config.model_type(), families::find(&config)) {
         (Ok(family), Ok(_)) => family.to_string(),
-        (Ok(family), Err(_)) => format!("{family}, which cannot be opened"),
+        (Ok(family), Err(_)) => format!("{family}, which cannot be opened: {}", families::reason(family)),
         (Err(_), _) => "no model_type in config.json".into(),
     }
 }

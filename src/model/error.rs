@@ -99,16 +99,14 @@ pub enum LoadError {
 
     // Architectures
     /// A `model_type` that no family file describes.
-    #[error("{path}: model_type {model_type:?} is not supported{}; supported: {supported}", because(.why))]
+    #[error("{path}: model_type {model_type:?} is not supported: {why}; \"llmdbg models\" lists what is")]
     UnknownModelType {
         /// The file.
         path: String,
         /// The type.
         model_type: String,
-        /// Why it cannot be, where that is known.
-        why: Option<&'static str>,
-        /// Types that are supported.
-        supported: String,
+        /// Why it is not.
+        why: &'static str,
     },
     /// A supported family with a head that is not.
     #[error("{path}: architecture {architecture:?} is not supported; of {model_type} there are {supported}")]
@@ -225,15 +223,16 @@ pub enum LoadError {
     },
     /// A GGUF file of an architecture that is not described.
     #[error(
-        "{path} is of the architecture {architecture:?}, of which GGUF files cannot be loaded; supported: {supported}"
+        "{path} is of the architecture {architecture:?}, of which GGUF files cannot be loaded: {why}; \"llmdbg models\" lists \
+         those that can"
     )]
     UnknownGgufArchitecture {
         /// The file.
         path: String,
         /// `general.architecture`.
         architecture: String,
-        /// Architectures that are.
-        supported: String,
+        /// Why it is not.
+        why: &'static str,
     },
     /// A shard of a GGUF model that is not there.
     #[error("the shard {shard:?} is not there; get it again, all {shards} shards are needed")]
@@ -388,10 +387,6 @@ pub enum LoadError {
 
 fn also(aliases: &[String]) -> String {
     if aliases.is_empty() { String::new() } else { format!(" (or {})", aliases.join(", ")) }
-}
-
-fn because(why: &Option<&'static str>) -> String {
-    why.map(|why| format!(": {why}")).unwrap_or_default()
 }
 
 /// Names shown of a long list.

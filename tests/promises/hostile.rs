@@ -220,7 +220,7 @@ fn gguf_files_that_lie() {
         (gguf(&[number("general.alignment", 0)], &[], 0), bad("general.alignment is no multiple of 8")),
         (gguf(&[text("general.architecture", "gpt2"), text("general.architecture", "gpt2")], &[], 0), bad("the metadata has \"general.architecture\" twice")),
         (gguf(&[], &[], 0), bad("its metadata has no \"general.architecture\"")),
-        (gguf(&[text("general.architecture", "rwkv6")], &[], 0), " is of the architecture \"rwkv6\", of which GGUF files cannot be loaded; supported: arcee, bert, bloom, cohere2, command-r, falcon, gemma, gemma2, gemma3, glm4, gpt2, gptneox, granite, llama, modern-bert, mpt, nemotron, olmo, olmo2, olmoe, phi2, phi3, qwen2, qwen2moe, qwen3, qwen3moe, smollm3, stablelm, starcoder, starcoder2".into()),
+        (gguf(&[text("general.architecture", "rwkv6")], &[], 0), " is of the architecture \"rwkv6\", of which GGUF files cannot be loaded: it is a recurrent network; \"llmdbg models\" lists those that can".into()),
         (of(&[number("llama.block_count", 1 << 40)]), bad("its metadata speaks of 1099511627776 blocks, but it has 1 tensors")),
         (of(&[number("llama.attention.head_count", 1 << 62)]), ": \"num_attention_heads\" is 4611686018427387904, more than any model has".into()),
         (of(&[number("llama.attention.head_count", 0)]), bad("\"llama.attention.head_count\" of its metadata is 0")),

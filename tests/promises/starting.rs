@@ -71,7 +71,7 @@ fn listing_models() {
     let listed = text(&listed.stdout);
     for wanted in [
         "tiny-gpt2 ",
-        "org/odd      3.0 MiB  0123456789ab  mamba, which cannot be opened\n",
+        "org/odd      3.0 MiB  0123456789ab  mamba, which cannot be opened: it has state-space layers instead of attention\n",
         "org/tiny     3.0 MiB  0123456789ab  gpt2\n",
     ] {
         assert!(listed.contains(wanted), "{wanted:?} in {listed}");

@@ -20,7 +20,7 @@ mod tensor_file;
 pub use bytes::FileBytes;
 pub use decode::{decode, step};
 pub use files::{CheckpointFiles, is_weights_name, open_tensors};
-pub use gguf::GgufModel;
+pub use gguf::{GgufModel, architectures as gguf_architectures};
 pub use stored::{LOADABLE, StoredType};
 pub use tensor_file::{PIECE, TensorEntry, TensorFile};
 

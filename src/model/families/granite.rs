@@ -1,31 +1,55 @@
-//! Granite: Llama with factors on the embedding, the scores, what is added to the residual stream, and the logits.
+//! Granite: Llama with factors on the embedding, the scores, what is added to the residual stream, and the logits. Granite 4
+//! names its MLP otherwise, and may leave out the rotation; its layers with a state space or experts are refused.
 
+use super::super::config::HfConfig;
 use super::super::error::LoadError;
+use super::super::role::Role::*;
 use super::super::spec::{Act, Embed, Head, Layer, Logits, Mlp, ModelSpec, Norm, Residual};
+use super::files::{Entry, both, weight};
 use super::read::{DecoderHead, Rules, Sizes, Task, act, attention_with_bias, decoder, eps};
 use super::rope::{RopeRules, rope};
 use super::{Family, Files, Sources, llama};
 
 pub struct Granite;
 
+static FILES: Files = llama::files(&[
+    both("input_layernorm", Ln1W, Ln1B),
+    both("self_attn.q_proj", W_Q, b_Q),
+    both("self_attn.k_proj", W_K, b_K),
+    both("self_attn.v_proj", W_V, b_V),
+    both("self_attn.o_proj", W_O, b_O),
+    both("post_attention_layernorm", Ln2W, Ln2B),
+    both("mlp.gate_proj", W_gate, b_gate),
+    both("mlp.up_proj", W_in, b_in),
+    both("mlp.down_proj", W_out, b_out),
+    Entry::GateUp("shared_mlp.input_linear"),
+    weight("shared_mlp.output_linear", W_out),
+]);
+
+/// The `model_type` of Granite 4.
+const HYBRID: &str = "granitemoehybrid";
+
 impl Family for Granite {
     fn model_types(&self) -> &'static [&'static str] {
-        &["granite"]
+        &["granite", HYBRID]
     }
 
     fn files(&self) -> &'static Files {
-        &llama::FILES
+        &FILES
     }
 
     fn spec(&self, from: &Sources) -> Result<ModelSpec, LoadError> {
         let config = from.config;
+        let hybrid = config.model_type()? == HYBRID;
         let sizes = Sizes::read(config, &Rules::LLAMA)?;
+        let (sizes, rotates) = if hybrid { dense(config, sizes)? } else { (sizes, true) };
         let factor = |key: &str| config.number(&[key], 1.0);
         let (scale, divisor) = (factor("attention_multiplier")?, factor("logits_scaling")?);
         if divisor == 0.0 {
             return Err(config.bad("\"logits_scaling\" is 0"));
         }
-        let heads = DecoderHead { tasks: &[Task::Causal, Task::Bare], ..DecoderHead::of("Granite") };
+        let class = if hybrid { "GraniteMoeHybrid" } else { "Granite" };
+        let heads = DecoderHead { tasks: &[Task::Causal, Task::Bare], ..DecoderHead::of(class) };
         let head = match heads.read(from, self.files())? {
             Head::CausalLm(logits) => Head::CausalLm(Logits { scale: 1.0 / divisor, ..logits }),
             other => other,
@@ -34,12 +58,47 @@ impl Family for Granite {
         let bias = config.flag(&["mlp_bias"], false)?;
         Ok(ModelSpec {
             embed: Embed { scale: factor("embedding_multiplier")?, ..Embed::plain(sizes.d_model) },
-            ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA)?],
+            ropes: if rotates { vec![rope(config, sizes.head_dim, &RopeRules::LLAMA)?] } else { Vec::new() },
             attention: attention_with_bias(config.flag(&["attention_bias"], false)?),
             mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias },
-            layers: sizes.layers(|_, layer| Layer { rope: Some(0), scale, ..layer }),
+            layers: sizes.layers(|_, layer| Layer { rope: rotates.then_some(0), scale, ..layer }),
             residual: Residual { scale: factor("residual_multiplier")?, ..Residual::default() },
-            ..decoder("granite", &sizes, norm, head)
+            ..decoder(config.model_type()?, &sizes, norm, head)
         })
     }
+}
+
+/// Granite 4 without its hybrid layers: its sizes, and whether it rotates queries and keys.
+fn dense(config: &HfConfig, sizes: Sizes) -> Result<(Sizes, bool), LoadError> {
+    const TYPES: &[&str] = &["layer_types", "layers_block_type"];
+    let types = config.find(TYPES).and_then(|(key, types)| Some((key, types.as_array()?)));
+    let Some((key, types)) = types else { return Err(config.missing(TYPES)) };
+    if types.len() != sizes.n_layers {
+        return Err(config.bad(format!("{key:?} has {} entries for {} layers", types.len(), sizes.n_layers)));
+    }
+    if let Some(other) = types.iter().find(|kind| *kind != "attention" && *kind != "full_attention") {
+        return Err(config.unsupported(
+            key,
+            other,
+            "layers that have a state space instead of attention are not computed",
+        ));
+    }
+    const EXPERTS: &str = "num_local_experts";
+    if let Some(count) = config.opt_count(&[EXPERTS])?.or(Some(8)).filter(|count| *count > 0) {
+        return Err(config.unsupported(EXPERTS, count, "experts beside the shared MLP are not computed"));
+    }
+    // They are about layers that are not there.
+    let others = config.json().keys().map(String::as_str).filter(|key| key.starts_with("mamba_"));
+    config.note_read(&others.chain(["time_step_limit", "num_experts_per_tok"]).collect::<Vec<_>>());
+    const POSITIONS: &str = "position_embedding_type";
+    let rotates = match config.str(&[POSITIONS])? {
+        None | Some("nope") => false,
+        Some("rope") => true,
+        Some(other) => return Err(config.unsupported(POSITIONS, other, "there is rope, and null for none")),
+    };
+    if !rotates {
+        config.note_read(&["rope_parameters", "rope_scaling", "rope_theta"]);
+    }
+    let d_mlp = config.opt_size(&["shared_intermediate_size"])?.unwrap_or(1024);
+    Ok((Sizes { d_mlp, ..sizes }, rotates))
 }

@@ -1,43 +1,303 @@
-//! Architectures that cannot be described, and why.
+//! Architectures that cannot be described, and why: one table for `model_type` of a configuration and for the names that GGUF
+//! files have for architectures.
 
-/// Why an architecture cannot be described by a `ModelSpec`, where that is known.
-pub fn reason(model_type: &str) -> Option<&'static str> {
-    Some(match model_type {
-        "t5" | "mt5" | "umt5" | "longt5" | "switch_transformers" | "t5gemma" | "t5gemma2" | "pix2struct" => {
-            "it is an encoder-decoder pair with relative position biases"
-        }
-        "bart" | "mbart" | "pegasus" | "pegasus_x" | "marian" | "blenderbot" | "blenderbot-small" | "m2m_100"
-        | "nllb-moe" | "whisper" | "fsmt" | "led" | "prophetnet" | "plbart" | "mvp" | "speech_to_text"
-        | "encoder-decoder" | "bigbird_pegasus" | "moonshine" => "it is an encoder-decoder pair",
-        "deberta" | "deberta-v2" => "its attention is disentangled into contents and positions",
-        "mpnet" | "tapas" | "layoutlmv3" => "its attention has learned biases for relative positions",
-        "mamba" | "mamba2" | "falcon_mamba" => "it has state-space layers instead of attention",
-        "rwkv" | "rwkv6" | "rwkv7" | "xlstm" => "it is a recurrent network",
-        "jamba" | "bamba" | "zamba" | "zamba2" | "nemotron_h" | "recurrent_gemma" | "falcon_h1"
-        | "granitemoehybrid" | "hymba" | "plamo2" => {
-            "some of its layers have a state space or are recurrent instead of attention"
-        }
-        "qwen3_next" | "qwen3_5" | "qwen3_5_text" | "qwen3_5_moe" | "kimi_linear" | "minimax" | "bailing_hybrid"
-        | "olmo_hybrid" => "some of its layers have linear attention",
-        "lfm2" | "lfm2_moe" | "lfm2_vl" | "lfm3" => "some of its layers are convolutions instead of attention",
-        "deepseek_v2" | "deepseek_v3" | "deepseek_v32" | "deepseek_v4" | "minicpm3" | "kimi_k25" | "longcat_flash"
-        | "glm4_moe_lite" | "glm_moe_dsa" | "youtu" | "mistral4" | "sarvam_mla" => {
-            "its attention compresses keys and values into a latent vector"
-        }
-        "gemma3n" | "gemma3n_text" | "gemma4" | "gemma4_text" => "its residual stream has several parallel parts",
-        "gpt_oss" => "its attention has sinks, an extra column of the softmax",
-        "llama4" | "llama4_text" => "its attention is computed in chunks with scales that depend on positions",
-        "xlnet" => "its attention runs over permutations of the text",
-        "reformer" | "longformer" | "big_bird" | "nystromformer" | "yoso" | "mra" => {
-            "its attention is sparse or hashed"
-        }
-        "funnel" | "canine" => "its layers shorten the sequence",
-        "fnet" => "it mixes tokens by Fourier transforms instead of attention",
-        "convbert" | "squeezebert" | "mobilebert" | "ibert" => "its blocks are not those of an ordinary transformer",
-        "dbrx" | "phimoe" | "granitemoe" | "jetmoe" | "glm4_moe" | "ernie4_5_moe" | "exaone_moe" | "minimax_m2" => {
-            "its mixture of experts chooses or weighs experts in a way of its own"
-        }
-        "bert-generation" | "trocr" => "it is the decoder half of an encoder-decoder pair",
-        _ => return None,
-    })
+/// Why an architecture cannot be opened, where that is known.
+pub fn reason(name: &str) -> Option<&'static str> {
+    // GGUF files write `falcon-h1` where transformers writes `falcon_h1`.
+    let same = |known: &&str| known.replace('-', "_") == name.replace('-', "_");
+    REASONS.iter().find(|(_, names)| names.iter().any(|known| same(&known))).map(|(reason, _)| *reason)
 }
+
+/// Reasons, each with the architectures that it holds for.
+const REASONS: &[(&str, &[&str])] = &[
+    // Other names of what is supported
+    ("it is llama under another name: write \"llama\" there", &["code_llama"]),
+    ("it is gpt2 under another name: write \"gpt2\" there", &["gpt-sw3"]),
+    (
+        "it is what falcon was called before transformers had it: get the model as it is published now",
+        &["RefinedWeb", "RefinedWebModel"],
+    ),
+    (
+        "it is what stablelm was called before transformers had it: get the model as it is published now",
+        &["stablelm_epoch"],
+    ),
+    // More than a decoder or an encoder
+    (
+        "it is an encoder-decoder pair with relative position biases",
+        &["t5", "t5encoder", "mt5", "umt5", "longt5", "switch_transformers", "pop2piano"],
+    ),
+    (
+        "it is an encoder-decoder pair",
+        &[
+            "bart",
+            "mbart",
+            "pegasus",
+            "pegasus_x",
+            "marian",
+            "blenderbot",
+            "blenderbot-small",
+            "m2m_100",
+            "nllb-moe",
+            "fsmt",
+            "led",
+            "prophetnet",
+            "plbart",
+            "mvp",
+            "encoder-decoder",
+            "bigbird_pegasus",
+            "t5gemma",
+            "t5gemma2",
+            "rag",
+        ],
+    ),
+    ("it is one half of an encoder-decoder pair", &["bert-generation", "trocr"]),
+    (
+        IMAGES,
+        &[
+            "aria",
+            "aya_vision",
+            "blip",
+            "blip-2",
+            "chameleon",
+            "clip",
+            "clip_text_model",
+            "cogvlm",
+            "cohere2_vision",
+            "colpali",
+            "colqwen2",
+            "deepseek_vl",
+            "deepseek_vl_hybrid",
+            "deepseek_vl_v2",
+            "emu3",
+            "florence2",
+            "fuyu",
+            "git",
+            "glm4v",
+            "glm4v_moe",
+            "got_ocr2",
+            "granite4_vision",
+            "idefics",
+            "idefics2",
+            "idefics3",
+            "instructblip",
+            "internvl",
+            "internvl_chat",
+            "janus",
+            "kimi_vl",
+            "kosmos-2",
+            "layoutlmv2",
+            "layoutlmv3",
+            "llava",
+            "llava_next",
+            "llava_next_video",
+            "llava_onevision",
+            "mistral3",
+            "mllama",
+            "minicpmv",
+            "molmo",
+            "molmo2",
+            "ovis2",
+            "paddleocr_vl",
+            "paligemma",
+            "perception_lm",
+            "phi3_v",
+            "phi4_multimodal",
+            "phi4mm",
+            "pix2struct",
+            "pixtral",
+            "qwen2_5_vl",
+            "qwen2_vl",
+            "qwen2vl",
+            "qwen3_vl",
+            "qwen3_vl_moe",
+            "qwen3vl",
+            "qwen3vlmoe",
+            "shieldgemma2",
+            "siglip",
+            "siglip2",
+            "smolvlm",
+            "udop",
+            "video_llava",
+            "vilt",
+            "vipllava",
+            "vision-encoder-decoder",
+            "visual_bert",
+            "vit",
+        ],
+    ),
+    (
+        "it reads or makes sound, and only models of text are opened",
+        &[
+            "bark",
+            "csm",
+            "dia",
+            "granite_speech",
+            "hubert",
+            "moonshine",
+            "moshi",
+            "musicgen",
+            "qwen2_audio",
+            "qwen2_5_omni",
+            "qwen3_omni_moe",
+            "seamless_m4t",
+            "speech_to_text",
+            "ultravox",
+            "voxtral",
+            "wav2vec2",
+            "wavtokenizer-dec",
+            "whisper",
+        ],
+    ),
+    (
+        "it writes texts by filling masks step by step instead of one token after the other",
+        &["dream", "llada", "Dream"],
+    ),
+    // Other layers than attention
+    ("it has state-space layers instead of attention", &["mamba", "mamba2", "falcon_mamba"]),
+    ("it is a recurrent network", &["rwkv", "rwkv5", "rwkv6", "rwkv6qwen2", "rwkv7", "arwkv7", "xlstm"]),
+    (
+        "some of its layers have a state space or are recurrent instead of attention",
+        &[
+            "jamba",
+            "bamba",
+            "zamba",
+            "zamba2",
+            "nemotron_h",
+            "nemotron_h_moe",
+            "recurrent_gemma",
+            "falcon_h1",
+            "hymba",
+            "plamo2",
+            "granitehybrid",
+        ],
+    ),
+    (
+        "some of its layers have linear attention",
+        &[
+            "qwen3_next",
+            "qwen3next",
+            "qwen3_5",
+            "qwen3_5_text",
+            "qwen3_5_moe",
+            "qwen3_5_moe_text",
+            "qwen35",
+            "qwen35moe",
+            "kimi_linear",
+            "minimax",
+            "bailing_hybrid",
+            "olmo_hybrid",
+        ],
+    ),
+    ("some of its layers are convolutions instead of attention", &["lfm2", "lfm2_moe", "lfm2moe", "lfm2_vl", "lfm3"]),
+    ("it mixes tokens by Fourier transforms instead of attention", &["fnet"]),
+    // Other attention
+    ("its attention is disentangled into contents and positions", &["deberta", "deberta-v2"]),
+    ("its attention has learned biases for relative positions", &["mpnet"]),
+    (
+        "its attention compresses keys and values into a latent vector",
+        &[
+            "deepseek_v2",
+            "deepseek2",
+            "deepseek_v3",
+            "deepseek_v32",
+            "minicpm3",
+            "kimi_k2",
+            "kimi_k25",
+            "longcat_flash",
+            "glm4_moe_lite",
+            "glm_moe_dsa",
+            "glm-dsa",
+            "youtu",
+            "mistral4",
+        ],
+    ),
+    ("its attention has sinks, an extra column of the softmax", &["gpt_oss", "granite_swa", "mimo_v2_flash"]),
+    ("its attention is computed in chunks, with scales that depend on positions", &["llama4", "llama4_text"]),
+    ("its queries grow with their positions", &["ministral3"]),
+    ("its attention runs over permutations of the text", &["xlnet"]),
+    (
+        "its attention is sparse, hashed or approximated",
+        &["reformer", "longformer", "big_bird", "nystromformer", "yoso", "mra"],
+    ),
+    ("its attention is the difference of two", &["diffllama"]),
+    (
+        "its queries and keys are normed after their rotation, not before",
+        &["hunyuan_v1_dense", "hunyuan-dense", "hunyuan_v1_moe", "hunyuan-moe", "nanochat"],
+    ),
+    ("its layers shorten the sequence", &["funnel", "canine"]),
+    // Other blocks
+    (
+        "its layers take a part of the token embedding each, some of them take keys and values from others, and its heads are \
+         of two widths",
+        &["gemma4", "gemma4_text", "gemma4_unified", "gemma4_unified_text"],
+    ),
+    ("its residual stream has several parallel parts", &["gemma3n", "gemma3n_text"]),
+    ("its blocks are not those of an ordinary transformer", &["convbert", "squeezebert", "mobilebert", "ibert"]),
+    ("its blocks have no norms behind attention and MLP, which those of gemma2 have", &["vaultgemma"]),
+    ("its activation function has numbers that are learned", &["apertus"]),
+    ("its weights have three values, and its attention and MLP norms inside", &["bitnet", "bitnet-b1.58"]),
+    (
+        "it scales its embedding, its blocks and its logits by settings that llmdbg does not know",
+        &["minicpm", "minicpm5"],
+    ),
+    ("its blocks have norms behind attention and MLP, and it has none at the end", &["openai-gpt"]),
+    ("its positions are sines and cosines that are added to the embedding", &["ctrl", "xglm"]),
+    ("its embedding adds the places of table cells to the tokens", &["tapas"]),
+    ("its embedding adds the places of words on a page to the tokens", &["layoutlm", "lilt", "bros", "markuplm"]),
+    ("it has layers for each language", &["xmod"]),
+    // Mixtures
+    (
+        "its mixture of experts chooses or weighs experts in a way that is not computed",
+        &[
+            "dbrx",
+            "phimoe",
+            "glm4_moe",
+            "glm4moe",
+            "ernie4_5_moe",
+            "ernie4_5-moe",
+            "exaone_moe",
+            "minimax_m2",
+            "dots1",
+            "deepseek",
+            "bailingmoe2",
+            "afmoe",
+            "smallthinker",
+        ],
+    ),
+    ("its experts are stored as one matrix, and scaled as in granite", &["granitemoe", "granitemoeshared"]),
+    ("its attention heads are a mixture of experts too", &["jetmoe"]),
+    // Encoders
+    (
+        "it is BERT with rotary positions and gated MLPs",
+        &["nomic_bert", "nomic-bert-moe", "new", "gte", "neo-bert", "neobert"],
+    ),
+    ("it is XLM-RoBERTa with rotary positions, and an adapter for each task", &["jina_embeddings_v3", "jina-bert-v3"]),
+    ("it is BERT with linear biases for positions", &["jina-bert-v2"]),
+    ("it is BERT with rotary positions", &["roformer"]),
+    ("it is Llama that looks both ways and fills masks", &["eurobert"]),
+    ("it is RoBERTa with norms in front of attention and MLP, and an embedding that is scaled by its masks", &["esm"]),
+    (
+        "it has norms in front of attention and MLP, where BERT has them behind",
+        &["megatron-bert", "xlm-roberta-xl", "roberta-prelayernorm"],
+    ),
+    ("it computes what bert computes, but its tensors have other names, which llmdbg does not know", &["ernie"]),
+    (
+        "it computes what roberta computes, but its tensors have other names, which llmdbg does not know",
+        &["data2vec-text"],
+    ),
+    ("its input and output embeddings are of two widths", &["rembert"]),
+    ("it reads entities besides tokens", &["luke", "mluke"]),
+    ("it embeds the language of each token", &["xlm", "flaubert"]),
+    // Other decoders
+    ("it computes what ministral computes, but llmdbg does not know its settings", &["cwm"]),
+    ("it computes what qwen2 computes, but with other settings for biases, which llmdbg does not know", &["seed_oss"]),
+    (
+        "its matrices are joined and named in a way that llmdbg does not know",
+        &["internlm2", "baichuan", "chatglm", "qwen"],
+    ),
+    ("it is Llama, but its tensors have other names, which llmdbg does not know", &["exaone"]),
+    ("it has an embedding that is scaled, and positions that count from 2", &["biogpt"]),
+    ("its MLP has no gate, and squares what is above zero", &["jais2"]),
+];
+
+const IMAGES: &str = "it reads images, and of such models only the text part of gemma3 is opened";

@@ -27,6 +27,7 @@ use super::{Checkpoint, FileBytes};
 use facts::Facts;
 use header::Header;
 
+pub use arch::architectures;
 /// The first four bytes of a GGUF file.
 pub use header::MAGIC;
 

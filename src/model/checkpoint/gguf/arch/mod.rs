@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value as Json, json};
 
 use super::super::super::error::LoadError;
+use super::super::super::families;
 use super::super::arrange::RowOrder;
 use super::facts::Facts;
 
@@ -124,16 +125,21 @@ const ARCHITECTURES: &[(&str, Describe)] = &[
     ("starcoder2", decoders::starcoder2),
 ];
 
+/// Names of the architectures that can be described.
+pub fn architectures() -> impl Iterator<Item = &'static str> {
+    ARCHITECTURES.iter().map(|(name, _)| *name)
+}
+
 /// What a file means.
 pub fn describe(facts: &Facts) -> Result<Description, LoadError> {
     let found = ARCHITECTURES.iter().find(|(name, _)| *name == facts.architecture);
     let Some((_, describe)) = found else {
-        let supported: Vec<&str> = ARCHITECTURES.iter().map(|(name, _)| *name).collect();
-        return Err(LoadError::UnknownGgufArchitecture {
-            path: facts.path.to_owned(),
-            architecture: facts.architecture.to_owned(),
-            supported: supported.join(", "),
-        });
+        let (path, architecture) = (facts.path.to_owned(), facts.architecture.to_owned());
+        let why = match families::model_types().any(|known| known == architecture) {
+            true => "its family is read from safetensors only",
+            false => families::reason(&architecture),
+        };
+        return Err(LoadError::UnknownGgufArchitecture { path, architecture, why });
     };
     let mut description = describe(facts)?;
     facts.token_ids(&mut description.config)?;
