@@ -10,6 +10,7 @@ use crate::answer::{Answer, Cell, Table};
 use crate::lang::command::Vocabulary;
 use crate::lang::location::{Choice, parse_location};
 use crate::lang::{LangError, Span};
+use crate::model::spec::Head;
 use crate::model::text::bytes;
 use crate::tensor::{Axis, Precision};
 
@@ -86,6 +87,9 @@ fn model(console: &Console) -> Answer {
     ];
     if spec.n_kv_heads != spec.n_heads {
         lines.push(format!("{} key/value heads", spec.n_kv_heads));
+    }
+    if matches!(spec.head, Head::CausalLm(_)) && !spec.is_causal_lm() {
+        lines.push("each position looks both ways, so no next token is predicted".to_owned());
     }
     if !spec.labels().is_empty() {
         lines.push(format!("classes: {}", spec.labels().join(", ")));

@@ -2,8 +2,8 @@
 //!
 //! Configurations are diffs against the defaults of a class and have changed names over the years, so every getter takes
 //! all names of a setting, and a `null` counts as absent unless the getter says otherwise. The configuration remembers
-//! which keys were read: what nobody asked for is checked in the end, so that no setting that changes arithmetic is passed
-//! over in silence ([`HfConfig::unread`]).
+//! which keys were read, those of its sections too: what nobody asked for is checked in the end, so that no setting that
+//! changes arithmetic is passed over in silence ([`HfConfig::unread`]).
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,11 +15,16 @@ use super::error::LoadError;
 mod sizes;
 mod unread;
 
+pub use unread::is_neutral;
+
 /// A `config.json` and where it comes from.
 #[derive(Clone, Debug)]
 pub struct HfConfig {
     path: String,
+    /// What stands in front of its keys in the whole file: nothing, or the section that it is, with a dot.
+    within: String,
     root: Map<String, Value>,
+    /// Keys of the whole file that were read: `a`, `a.b` of a section, and `a.` of a section that was opened.
     read: Arc<Mutex<HashSet<String>>>,
 }
 
@@ -39,17 +44,19 @@ pub const MAX_POSITIONS: &[&str] = &["max_position_embeddings", "n_positions", "
 impl HfConfig {
     /// Parses the text of a configuration; `path` is for messages.
     pub fn parse(path: &str, text: &[u8]) -> Result<Self, LoadError> {
-        Ok(HfConfig::new(path.to_owned(), parse_object(path, text)?))
+        let root = parse_object(path, text)?;
+        Ok(HfConfig { path: path.to_owned(), within: String::new(), root, read: Arc::default() })
     }
 
-    fn new(path: String, root: Map<String, Value>) -> Self {
-        HfConfig { path, root, read: Arc::default() }
-    }
-
-    /// An object inside the configuration as a configuration of its own.
+    /// A section as a configuration. What is read of it counts as read of the whole.
     pub fn nested(&self, key: &str) -> Result<Option<HfConfig>, LoadError> {
         let section = self.object(&[key])?;
-        Ok(section.map(|section| HfConfig::new(format!("{}, {key}", self.path), section.map.clone())))
+        Ok(section.map(|section| HfConfig {
+            path: format!("{}, {key}", self.path),
+            within: format!("{}{key}.", self.within),
+            root: section.map.clone(),
+            read: self.read.clone(),
+        }))
     }
 
     /// The same configuration with a value in one of its sections.
@@ -112,12 +119,12 @@ impl HfConfig {
 
     /// Marks keys as known, for settings that have no bearing on this family.
     pub fn note_read(&self, keys: &[&str]) {
+        self.note(&self.within, keys);
+    }
+
+    fn note(&self, within: &str, keys: &[&str]) {
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
-        for key in keys {
-            if !read.contains(*key) {
-                read.insert((*key).to_owned());
-            }
-        }
+        read.extend(keys.iter().map(|key| format!("{within}{key}")));
     }
 
     /// A whole number that must be there and above zero.
@@ -187,7 +194,7 @@ impl HfConfig {
     pub fn object<'a>(&'a self, keys: &[&'a str]) -> Result<Option<Section<'a>>, LoadError> {
         let Some((key, value)) = self.find(keys) else { return Ok(None) };
         let map = value.as_object().ok_or_else(|| self.wrong(key, value, "an object"))?;
-        Ok(Some(Section { config: self, name: key, map }))
+        Ok(Some(Section::new(self, key.to_owned(), map)))
     }
 
     /// Token ids under a key that holds one or a list of them.
@@ -209,7 +216,7 @@ impl HfConfig {
         };
         let count = section.map.len();
         let mut labels = vec![None; count];
-        for (key, value) in section.map {
+        for (key, value) in section.entries() {
             let slot = key.parse().ok().and_then(|i: usize| labels.get_mut(i));
             let Some(slot) = slot else {
                 let message = format!("\"id2label\" has the key {key:?}, expected 0 to {}", count.saturating_sub(1));
@@ -253,33 +260,50 @@ impl HfConfig {
 }
 
 /// An object inside a configuration.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Section<'a> {
     config: &'a HfConfig,
-    name: &'a str,
+    name: String,
     map: &'a Map<String, Value>,
 }
 
 impl<'a> Section<'a> {
-    /// The key it stands under.
-    pub fn name(&self) -> &'a str {
-        self.name
+    fn new(config: &'a HfConfig, name: String, map: &'a Map<String, Value>) -> Self {
+        config.note_read(&[&format!("{name}.")]);
+        Section { config, name, map }
     }
 
-    /// Its keys and values.
+    /// The key it stands under, with those that it stands under itself.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether it says nothing.
+    pub fn is_empty(&self) -> bool {
+        self.map.is_empty()
+    }
+
+    /// Its keys and values, all of which count as read.
     pub fn entries(&self) -> impl Iterator<Item = (&'a String, &'a Value)> + use<'a> {
+        self.note_read(&self.map.keys().map(String::as_str).collect::<Vec<_>>());
         self.map.iter()
+    }
+
+    /// Marks keys as known, for settings that others overrule.
+    pub fn note_read(&self, keys: &[&str]) {
+        self.config.note(&format!("{}{}.", self.config.within, self.name), keys);
     }
 
     /// A section of the same kind inside this one, if it is there.
     pub fn section(&self, key: &'a str) -> Result<Option<Section<'a>>, LoadError> {
         let Some((key, value)) = self.find(&[key]) else { return Ok(None) };
         let map = value.as_object().ok_or_else(|| self.wrong(key, value, "an object"))?;
-        Ok(Some(Section { config: self.config, name: key, map }))
+        Ok(Some(Section::new(self.config, format!("{}.{key}", self.name), map)))
     }
 
     /// The first of these keys that is present and not null, with its value.
     pub fn find(&self, keys: &[&'a str]) -> Option<(&'a str, &'a Value)> {
+        self.note_read(keys);
         keys.iter().find_map(|&key| self.map.get(key).filter(|value| !value.is_null()).map(|value| (key, value)))
     }
 
@@ -291,7 +315,7 @@ impl<'a> Section<'a> {
 
     /// A list of numbers that must be there.
     pub fn numbers(&self, key: &'a str) -> Result<Vec<f64>, LoadError> {
-        let value = self.map.get(key).unwrap_or(&Value::Null);
+        let value = self.find(&[key]).map_or(&Value::Null, |(_, value)| value);
         let numbers = value.as_array().and_then(|list| list.iter().map(Value::as_f64).collect());
         numbers.ok_or_else(|| self.wrong(key, value, "a list of numbers"))
     }

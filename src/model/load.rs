@@ -18,6 +18,7 @@ use super::checkpoint::{Checkpoint, CheckpointFiles, StoredType, is_weights_name
 use super::config::{HfConfig, parse_object};
 use super::error::LoadError;
 use super::families::{self, Layout, Sources};
+use super::generation;
 use super::hub::{self, HubName};
 use super::needs::shape_of;
 use super::plan::{Load, file_shape, plan};
@@ -174,7 +175,7 @@ pub fn load_in(
     let checkpoint = files.open_checkpoint()?;
     let (sentence, mut notes) = sentence(&files)?;
     let from = Sources { config: &config, checkpoint: &checkpoint, sentence: sentence.as_ref() };
-    let spec = family.spec(&from)?;
+    let spec = families::spec(family, &from)?;
     let unknown = config.unread(&spec.family)?;
     if !unknown.is_empty() {
         notes.push(format!("not used of {}: {}", config.path(), unknown.join(", ")));
@@ -190,6 +191,7 @@ pub fn load_in(
     let (loaded, beyond) = read(&spec, &plan.loads, &checkpoint, Place { device, precision }, progress)?;
 
     notes.extend(names.notes);
+    notes.extend(generation::unread(&files)?);
     let stored = dtypes(&plan.loads, &checkpoint);
     notes.extend(conversions(&stored, precision));
     notes.extend(beyond);

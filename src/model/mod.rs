@@ -3,7 +3,6 @@
 pub mod adapter;
 pub mod apart;
 pub mod bundled;
-
 pub mod chat;
 pub mod checkpoint;
 pub mod compare;
@@ -11,6 +10,7 @@ pub mod config;
 mod error;
 pub mod families;
 pub mod file;
+mod generation;
 pub mod hub;
 pub mod input;
 mod input_error;

@@ -355,9 +355,9 @@ impl Act {
 }
 
 impl ModelSpec {
-    /// Whether the model predicts the next token from every position.
+    /// Whether the model predicts the next token from every position. One that looks both ways does not, whatever its head.
     pub fn is_causal_lm(&self) -> bool {
-        matches!(self.head, Head::CausalLm(_))
+        self.attention.causal && matches!(self.head, Head::CausalLm(_))
     }
 
     /// Class names, where the head has classes.

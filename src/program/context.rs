@@ -186,8 +186,12 @@ fn table_rows(spec: &ModelSpec, row: &Row, positions: &[usize]) -> Vec<i64> {
     match count {
         Count::Seen => positions.iter().map(|&position| position as i64).collect(),
         Count::RealPlusTwo => {
-            let row_of = |(&real, &position): (&bool, &usize)| if real { position as i64 + 2 } else { 1 };
-            row.mask.iter().zip(positions).map(row_of).collect()
+            let mut counted = 0;
+            let row_of = |&real: &bool| {
+                counted += i64::from(real);
+                if real { counted + 1 } else { 1 }
+            };
+            row.mask.iter().map(row_of).collect()
         }
         Count::ById { pad } => {
             let mut counted = 0;

@@ -1,6 +1,9 @@
 //! What to make of keys that a family did not ask for.
 
-use serde_json::Value;
+use std::collections::HashSet;
+use std::sync::PoisonError;
+
+use serde_json::{Map, Value};
 
 use super::HfConfig;
 use crate::model::error::LoadError;
@@ -18,8 +21,10 @@ const HARMLESS: &[&str] = &[
     "architectures",
     "attention_probs_dropout_prob",
     "attention_softmax_in_fp32",
+    "attn_impl",
     "attn_implementation",
     "attn_pdrop",
+    "attn_uses_sequence_id",
     "auto_map",
     "aux_loss_alpha",
     "begin_suppress_tokens",
@@ -64,6 +69,8 @@ const HARMLESS: &[&str] = &[
     "min_length",
     "mlp_dropout",
     "model_type",
+    "mrope_interleaved",
+    "mrope_section",
     "n_ctx",
     "no_repeat_ngram_size",
     "num_beam_groups",
@@ -142,6 +149,7 @@ const ARITHMETIC: &[&str] = &[
     "attn_logit_softcapping",
     "attn_temperature_tuning",
     "clip_qkv",
+    "compression_config",
     "cross_layer_sharing",
     "decoder_sparse_step",
     "embedding_multiplier",
@@ -151,6 +159,7 @@ const ARITHMETIC: &[&str] = &[
     "is_decoder",
     "kv_lora_rank",
     "layer_types",
+    "llama_4_scaling_beta",
     "local_attention",
     "logit_scale",
     "logits_scaling",
@@ -163,10 +172,12 @@ const ARITHMETIC: &[&str] = &[
     "num_local_experts",
     "parallel_attn",
     "partial_rotary_factor",
+    "per_layer_config",
     "position_embedding_type",
     "q_lora_rank",
     "qk_layernorm",
     "qk_norm",
+    "quantization",
     "quantization_config",
     "query_pre_attn_scalar",
     "residual_multiplier",
@@ -190,8 +201,8 @@ const ARITHMETIC: &[&str] = &[
 /// Endings of keys that are harmless.
 const HARMLESS_ENDINGS: &[&str] = &["_dropout", "_pdrop", "_token_id", "_token_index", "_loss_coef", "_token_ids"];
 
-/// Whether a value leaves arithmetic as it is without the setting.
-fn is_neutral(key: &str, value: &Value) -> bool {
+/// Whether a value leaves things as they are without the setting.
+pub fn is_neutral(key: &str, value: &Value) -> bool {
     match value {
         Value::Null | Value::Bool(false) => true,
         Value::Number(number) => number.as_f64().is_some_and(|x| x == 0.0 || x == 1.0),
@@ -206,42 +217,73 @@ fn is_neutral(key: &str, value: &Value) -> bool {
 }
 
 impl HfConfig {
-    /// Looks at the keys that were not read: one that would change arithmetic is refused, and the others that are not known
-    /// are given back, to be told.
+    /// Looks at the keys that were not read, those of sections that were opened too: one that would change arithmetic is
+    /// refused, and the others that are not known are given back, to be told.
     ///
     /// # Errors
     /// If a setting that changes arithmetic was not asked for.
     pub fn unread(&self, family: &str) -> Result<Vec<String>, LoadError> {
-        let read = self.read.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+        let read = self.read.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut unknown = Vec::new();
-        for (key, value) in self.root.iter().filter(|(key, _)| !read.contains(*key)) {
-            // A window that is switched off says nothing, nor does an embedding as wide as the model.
-            let off = match key.as_str() {
-                "sliding_window" => self.root.get("use_sliding_window") == Some(&Value::Bool(false)),
-                "embedding_size" => self.root.get("hidden_size") == Some(value),
-                _ => false,
-            };
-            if ARITHMETIC.contains(&key.as_str()) {
-                if !is_neutral(key, value) && !off {
-                    let shown = match value {
-                        Value::Object(_) | Value::Array(_) => "...".to_owned(),
-                        other => other.to_string(),
-                    };
-                    let why = if key == "quantization_config" {
-                        "quantised weights can be loaded from GGUF files only".to_owned()
-                    } else {
-                        format!("{family} has no such setting, so the checkpoint computes something else")
-                    };
-                    return Err(self.unsupported(key, shown, why));
+        self.unread_in(&self.root, "", &read, family, &mut unknown)?;
+        Ok(unknown)
+    }
+
+    fn unread_in(
+        &self,
+        section: &Map<String, Value>,
+        within: &str,
+        read: &HashSet<String>,
+        family: &str,
+        unknown: &mut Vec<String>,
+    ) -> Result<(), LoadError> {
+        for (key, value) in section {
+            let name = format!("{within}{key}");
+            match value {
+                Value::Object(inner) if read.contains(&format!("{name}.")) => {
+                    self.unread_in(inner, &format!("{name}."), read, family, unknown)?;
                 }
-                continue;
-            }
-            let harmless = HARMLESS.contains(&key.as_str()) || HARMLESS_ENDINGS.iter().any(|end| key.ends_with(end));
-            if !harmless && !value.is_null() {
-                unknown.push(key.clone());
+                _ if read.contains(&name) || value.is_null() => {}
+                _ if ARITHMETIC.contains(&key.as_str()) => {
+                    if !is_neutral(key, value) && !is_off(section, key, value) {
+                        return Err(self.changes(&name, key, value, family));
+                    }
+                }
+                _ if is_harmless(key) => {}
+                _ => unknown.push(name),
             }
         }
-        Ok(unknown)
+        Ok(())
+    }
+
+    /// The refusal of a setting that changes arithmetic.
+    fn changes(&self, name: &str, key: &str, value: &Value, family: &str) -> LoadError {
+        let shown = match value {
+            Value::Object(_) | Value::Array(_) => "...".to_owned(),
+            other => other.to_string(),
+        };
+        let why = match key {
+            "quantization_config" | "quantization" | "compression_config" => {
+                "quantised weights can be loaded from GGUF files only".to_owned()
+            }
+            _ => format!("{family} has no such setting, so the checkpoint computes something else"),
+        };
+        self.unsupported(name, shown, why)
+    }
+}
+
+/// Whether a key has no bearing on what a model computes.
+fn is_harmless(key: &str) -> bool {
+    HARMLESS.contains(&key) || HARMLESS_ENDINGS.iter().any(|end| key.ends_with(end))
+}
+
+/// Whether other keys of the same section leave a setting without effect: a window that is switched off, an embedding as
+/// wide as the model.
+fn is_off(section: &Map<String, Value>, key: &str, value: &Value) -> bool {
+    match key {
+        "sliding_window" => section.get("use_sliding_window") == Some(&Value::Bool(false)),
+        "embedding_size" => section.get("hidden_size") == Some(value),
+        _ => false,
     }
 }
 
@@ -274,5 +316,23 @@ mod tests {
             "rope_scaling": null, "residual_multiplier": 1.0, "pad_token_id": 3, "flux_capacitor": 1.21,
             "layer_types": ["full_attention"]}"#;
         assert_eq!(config(text).unread("llama").unwrap(), ["flux_capacitor"]);
+    }
+
+    #[test]
+    fn keys_of_sections_are_looked_at_like_those_outside() {
+        let text = r#"{"rope_scaling": {"rope_type": "yarn", "attn_factor": 0.9, "finetuned": true},
+            "text_config": {"hidden_size": 8, "warp": 9, "pad_token_id": 1}, "vision_config": {"depth": 4}}"#;
+        let config = config(text);
+        config.object(&["rope_scaling"]).unwrap().unwrap().str(&["rope_type"]).unwrap();
+        config.nested("text_config").unwrap().unwrap().size(&["hidden_size"]).unwrap();
+        config.note_read(&["vision_config"]);
+        assert_eq!(
+            config.unread("llama").unwrap(),
+            ["rope_scaling.attn_factor", "rope_scaling.finetuned", "text_config.warp"]
+        );
+        let inner = self::config(r#"{"text_config": {"is_decoder": false, "num_experts": 8}}"#);
+        inner.nested("text_config").unwrap();
+        let refused = inner.unread("gemma3").unwrap_err().to_string();
+        assert!(refused.starts_with("config.json: text_config.num_experts = 8 is not supported"), "{refused}");
     }
 }

@@ -40,9 +40,9 @@ impl Family for Gemma {
         causal_only(config)?;
         // Early configurations say gelu and mean its approximation, which they sometimes say under another key.
         config.note_read(&["hidden_activation"]);
-        let act = match act(config, "hidden_act", Act::GeluTanh)? {
-            Act::Gelu => Act::GeluTanh,
-            act => act,
+        let act = match config.str(&["hidden_act"])? {
+            Some("gelu") => Act::GeluTanh,
+            _ => act(config, "hidden_act", Act::GeluTanh)?,
         };
         let sizes = Sizes::read(config, &Rules { max_positions: 8192, ..Rules::LLAMA.kv(16).head_dim(256) })?;
         let heads = DecoderHead { tied: true, pad: Some(0), tasks: TASKS, ..DecoderHead::of("Gemma") };
@@ -74,4 +74,29 @@ pub fn causal_only(config: &HfConfig) -> Result<(), LoadError> {
         return Err(config.unsupported(KEY, true, "attention in both directions is computed for gemma3 only"));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::checkpoint::Checkpoint;
+
+    /// As transformers reads it: the legacy name is the approximation, and every other name is what it says.
+    #[test]
+    fn only_gelu_itself_means_its_approximation() {
+        for (name, wanted) in [
+            ("gelu", Act::GeluTanh),
+            ("gelu_python", Act::Gelu),
+            ("gelu_pytorch_tanh", Act::GeluTanh),
+            ("relu", Act::Relu),
+        ] {
+            let text = format!(
+                r#"{{"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 16, "intermediate_size": 8,
+                    "vocab_size": 5, "hidden_act": "{name}"}}"#
+            );
+            let config = HfConfig::parse("config.json", text.as_bytes()).unwrap();
+            let spec = Gemma.spec(&Sources { config: &config, checkpoint: &Checkpoint::default(), sentence: None });
+            assert_eq!(spec.unwrap().mlp.act, wanted, "{name}");
+        }
+    }
 }

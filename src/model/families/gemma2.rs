@@ -4,7 +4,7 @@ use super::super::error::LoadError;
 use super::super::role::Role::*;
 use super::super::spec::{Act, Attention, Head, Layer, Logits, Mlp, ModelSpec, Placement};
 use super::files::{Entry, both, weight};
-use super::read::{DecoderHead, Rules, Sizes, act, attention_with_bias, decoder, reach, sliding_layers};
+use super::read::{DecoderHead, Rules, Sizes, act, attention_with_bias, decoder, query_scale, reach, sliding_layers};
 use super::rope::{RopeRules, rope};
 use super::{Family, Files, Sources, gemma, llama};
 
@@ -46,7 +46,7 @@ impl Family for Gemma2 {
         let window = config.size_or(&["sliding_window"], Some(4096))?;
         let sliding = sliding_layers(config, sizes.n_layers, |i| i.is_multiple_of(2))?;
         let reach = reach(config, &sliding, window)?;
-        let scale = 1.0 / config.number(&["query_pre_attn_scalar"], 256.0)?.sqrt();
+        let scale = query_scale(config)?;
         let heads = DecoderHead { tied: true, pad: Some(0), tasks: gemma::TASKS, ..DecoderHead::of("Gemma2") };
         let head = match heads.read(from, &FILES)? {
             Head::CausalLm(logits) => {

@@ -4,7 +4,7 @@
 use super::super::config::HfConfig;
 use super::super::error::LoadError;
 use super::super::spec::{Act, Attention, Head, Layer, Logits, Mlp, ModelSpec, Placement, QkNorm, QkNormOver};
-use super::read::{DecoderHead, Rules, Sizes, act, attention_with_bias, decoder, reach, sliding_layers};
+use super::read::{DecoderHead, Rules, Sizes, act, attention_with_bias, decoder, query_scale, reach, sliding_layers};
 use super::rope::{ByLayerType, ByLayerTypeRules, by_layer_type};
 use super::{Family, Files, Sources, gemma, gemma2, llama};
 
@@ -38,9 +38,7 @@ impl Family for Gemma3 {
         let outer = from.config;
         let Some(text) = outer.nested("text_config")? else { return spec(from, outer) };
         outer.note_read(&["vision_config", "mm_tokens_per_image"]);
-        let spec = spec(from, &text)?;
-        text.unread(&spec.family)?;
-        Ok(spec)
+        spec(from, &text)
     }
 }
 
@@ -53,11 +51,12 @@ fn spec(from: &Sources, config: &HfConfig) -> Result<ModelSpec, LoadError> {
     let every = config.opt_size(&["sliding_window_pattern", "_sliding_window_pattern"])?.unwrap_or(6);
     let sliding = sliding_layers(config, sizes.n_layers, |i| !(i + 1).is_multiple_of(every))?;
     let causal = !config.flag(&["use_bidirectional_attention"], false)?;
-    // A window in both directions is split between them.
-    let window = if causal { window } else { window.map(|window| window / 2 + 1) };
+    // A window in both directions is split between them; said in both ways, it reaches one token further.
+    let wider = usize::from(!config.flag(&["is_causal"], true)?);
+    let window = if causal { window } else { window.map(|window| window / 2 + 1 + wider) };
     let reach = reach(config, &sliding, window)?;
     let ByLayerType { full, sliding: local } = by_layer_type(config, sizes.head_dim, &ROPES)?;
-    let scale = 1.0 / config.number(&["query_pre_attn_scalar"], 256.0)?.sqrt();
+    let scale = query_scale(config)?;
     let heads = DecoderHead { tied: true, pad: Some(0), tasks: gemma::TASKS, ..DecoderHead::of("Gemma3") };
     let head = match heads.read(from, &FILES)? {
         Head::CausalLm(logits) => {
@@ -69,13 +68,15 @@ fn spec(from: &Sources, config: &HfConfig) -> Result<ModelSpec, LoadError> {
     config.note_read(&["final_logit_softcapping"]);
     let norm = gemma::norm(config)?;
     let attention = attention_with_bias(config.flag(&["attention_bias"], false)?);
-    let softcap = config.number_or(&["attn_logit_softcapping"], None)?;
+    if let Some((key, value)) = config.find(&["attn_logit_softcapping"]) {
+        return Err(config.unsupported(key, value, "transformers computes gemma3 without it"));
+    }
     let qk_norm = Some(QkNorm { norm, over: QkNormOver::Head });
     Ok(ModelSpec {
         placement: Placement::Sandwich,
         embed: gemma::embed(&sizes),
         ropes: vec![full, local],
-        attention: Attention { causal, softcap, qk_norm, ..attention },
+        attention: Attention { causal, qk_norm, ..attention },
         mlp: Mlp { gated: true, act: act(config, "hidden_activation", Act::GeluTanh)?, bias: false },
         layers: sizes.layers(|i, layer| {
             let rope = Some(usize::from(sliding[i]));

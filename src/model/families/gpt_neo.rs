@@ -1,5 +1,7 @@
 //! GPT-Neo: learned positions, unscaled attention, alternating with and without a window.
 
+use serde_json::Value;
+
 use super::super::config::HfConfig;
 use super::super::error::LoadError;
 use super::super::role::Role::*;
@@ -42,6 +44,9 @@ impl Family for GptNeo {
     fn spec(&self, from: &Sources) -> Result<ModelSpec, LoadError> {
         let config = from.config;
         let sizes = Sizes::read(config, &Rules::GPT2)?;
+        if !config.flag(&["is_causal"], true)? {
+            return Err(config.unsupported("is_causal", false, "transformers computes gpt_neo causally all the same"));
+        }
         let window = config.size_or(&["window_size"], Some(256))?.unwrap_or(256);
         let local = local_layers(config, sizes.n_layers)?;
         let heads = DecoderHead { tied: true, ..DecoderHead::of("GPTNeo") };
@@ -57,24 +62,28 @@ impl Family for GptNeo {
     }
 }
 
-/// `attention_types`, a list such as `[[["global", "local"], 12]]`: which layers have a window.
+/// Which layers have a window: `attention_layers`, one for each, or else `attention_types`, a list such as
+/// `[[["global", "local"], 12]]`.
 fn local_layers(config: &HfConfig, n_layers: usize) -> Result<Vec<bool>, LoadError> {
-    config.note_read(&["attention_layers"]);
+    let is_local = |key: &str, name: &Value| match name.as_str() {
+        Some("global") => Ok(false),
+        Some("local") => Ok(true),
+        _ => Err(config.unsupported(key, name, "there is global and local")),
+    };
     let wrong = || config.bad("\"attention_types\" is no list such as [[[\"global\", \"local\"], 12]]");
     let mut local = Vec::new();
-    match config.list("attention_types")? {
-        None => local = (0..24).map(|i| i % 2 == 1).collect(),
-        Some(groups) => {
+    match (config.list("attention_layers")?, config.list("attention_types")?) {
+        (Some(layers), _) => {
+            local = layers.iter().map(|name| is_local("attention_layers", name)).collect::<Result<_, _>>()?;
+        }
+        (None, None) => local = (0..24).map(|i| i % 2 == 1).collect(),
+        (None, Some(groups)) => {
             for group in groups {
                 let names = group.get(0).and_then(|names| names.as_array()).ok_or_else(wrong)?;
                 let times = group.get(1).and_then(|times| times.as_u64()).ok_or_else(wrong)?;
                 for _ in 0..times.min(n_layers as u64) {
                     for name in names {
-                        local.push(match name.as_str() {
-                            Some("global") => false,
-                            Some("local") => true,
-                            _ => return Err(config.unsupported("attention_types", name, "there is global and local")),
-                        });
+                        local.push(is_local("attention_types", name)?);
                     }
                 }
             }
@@ -83,6 +92,38 @@ fn local_layers(config: &HfConfig, n_layers: usize) -> Result<Vec<bool>, LoadErr
     if local.len() == n_layers {
         Ok(local)
     } else {
-        Err(config.bad(format!("\"attention_types\" is for {} layers, the model has {n_layers}", local.len())))
+        let key = if config.list("attention_layers")?.is_some() { "attention_layers" } else { "attention_types" };
+        Err(config.bad(format!("{key:?} is for {} layers, the model has {n_layers}", local.len())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::checkpoint::Checkpoint;
+
+    fn spec(more: &str) -> Result<ModelSpec, LoadError> {
+        let text = format!(r#"{{"hidden_size": 8, "num_heads": 2, "num_layers": 2, "vocab_size": 5, {more}}}"#);
+        let config = HfConfig::parse("config.json", text.as_bytes()).unwrap();
+        GptNeo.spec(&Sources { config: &config, checkpoint: &Checkpoint::default(), sentence: None })
+    }
+
+    #[test]
+    fn layers_with_a_window_are_said_one_by_one_or_by_pattern() {
+        let reaches = |more| spec(more).unwrap().layers.iter().map(|layer| layer.reach).collect::<Vec<_>>();
+        let patterned = reaches(r#""attention_types": [[["global", "local"], 1]], "window_size": 4"#);
+        assert_eq!(patterned, [None, Some(3)]);
+        let said = r#""attention_types": null, "attention_layers": ["local", "global"], "window_size": 4"#;
+        assert_eq!(reaches(said), [Some(3), None]);
+        let both = r#""attention_types": [[["global"], 9]], "attention_layers": ["global", "global"]"#;
+        assert_eq!(reaches(both), [None, None]);
+        let few = spec(r#""attention_layers": ["global"]"#).unwrap_err().to_string();
+        assert_eq!(few, "config.json: \"attention_layers\" is for 1 layers, the model has 2");
+    }
+
+    #[test]
+    fn it_is_causal_or_refused() {
+        let refused = spec(r#""attention_layers": ["global", "global"], "is_causal": false"#).unwrap_err().to_string();
+        assert!(refused.starts_with("config.json: is_causal = false is not supported"), "{refused}");
     }
 }

@@ -147,6 +147,17 @@ pub static FAMILIES: &[&dyn Family] = &[
     &modernbert::ModernBert,
 ];
 
+/// What a configuration means: what its family makes of it, and what the configuration of any decoder may say.
+///
+/// # Errors
+/// If it lacks something, contradicts itself, or asks for what cannot be computed.
+pub fn spec(family: &dyn Family, from: &Sources) -> Result<ModelSpec, LoadError> {
+    let mut spec = family.spec(from)?;
+    let text = from.config.nested("text_config")?;
+    read::look_both_ways(text.as_ref().unwrap_or(from.config), &mut spec)?;
+    Ok(spec)
+}
+
 /// The family of a configuration.
 ///
 /// # Errors

@@ -60,6 +60,10 @@ impl Family for ModernBert {
         let sliding = sliding_layers(config, sizes.n_layers, |i| !i.is_multiple_of(every))?;
         // So many tokens in all, half of them to each side.
         let reach = config.opt_count(&["local_attention"])?.unwrap_or(128) / 2;
+        if let Some(window) = config.opt_count(&["sliding_window"])?.filter(|window| *window != reach) {
+            let why = "local_attention says how many tokens layers with a window see";
+            return Err(config.unsupported("sliding_window", window, why));
+        }
         let ByLayerType { full, sliding: local } = by_layer_type(config, sizes.head_dim, &ROPES)?;
         let norm =
             Norm { bias: config.flag(&["norm_bias"], false)?, ..Norm::layer_norm(eps(config, "norm_eps", 1e-5)?) };

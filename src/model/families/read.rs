@@ -184,6 +184,27 @@ pub fn attention_with_bias(bias: bool) -> Attention {
     Attention { qkv_bias: bias, out_bias: bias, ..attention() }
 }
 
+/// Decoders that embed texts can be told to look both ways, by `is_causal: false`. A window of `w` tokens, which reaches
+/// `w - 1` back in a causal model, then reaches `w` to both sides, as in transformers. Encoders do so anyway.
+pub fn look_both_ways(config: &HfConfig, spec: &mut ModelSpec) -> Result<(), LoadError> {
+    const KEY: &str = "is_causal";
+    if !spec.attention.causal {
+        // What contradicts it has no effect, and is told like any key that is not used.
+        if config.json().get(KEY).and_then(serde_json::Value::as_bool) == Some(false) {
+            config.note_read(&[KEY]);
+        }
+        return Ok(());
+    }
+    if config.flag(&[KEY], true)? {
+        return Ok(());
+    }
+    spec.attention.causal = false;
+    for layer in &mut spec.layers {
+        layer.reach = layer.reach.map(|reach| reach + 1);
+    }
+    Ok(())
+}
+
 /// The activation function under a key. Only `gelu` itself is the exact one.
 pub fn act(config: &HfConfig, key: &str, default: Act) -> Result<Act, LoadError> {
     let Some(name) = config.str(&[key])? else { return Ok(default) };
@@ -209,6 +230,13 @@ pub fn act(config: &HfConfig, key: &str, default: Act) -> Result<Act, LoadError>
 pub fn eps(config: &HfConfig, key: &str, default: f64) -> Result<f64, LoadError> {
     let eps = config.number(&[key], default)?;
     if eps >= 0.0 && eps.is_finite() { Ok(eps) } else { Err(config.bad(format!("{key:?} is {eps}"))) }
+}
+
+/// The factor on scores by `query_pre_attn_scalar`: one over its root.
+pub fn query_scale(config: &HfConfig) -> Result<f64, LoadError> {
+    const KEY: &str = "query_pre_attn_scalar";
+    let scalar = config.number(&[KEY], 256.0)?;
+    if scalar > 0.0 { Ok(1.0 / scalar.sqrt()) } else { Err(config.bad(format!("{KEY:?} is {scalar}, not above zero"))) }
 }
 
 /// Which layers attend within a window: `layer_types`, or what the family does without it.

@@ -59,6 +59,10 @@ impl RopeRules {
 
 /// Reads `rope_parameters`, or `rope_scaling` with the base beside it.
 pub fn rope(config: &HfConfig, head_dim: usize, rules: &RopeRules) -> Result<Rope, LoadError> {
+    // transformers takes the width that rotates from here even where heads are of another width.
+    if let Some(width) = config.opt_size(&["head_dim"])?.filter(|width| *width != head_dim) {
+        return Err(config.unsupported("head_dim", width, format!("this family's heads are {head_dim} wide")));
+    }
     let section = sections(config)?;
     if let Some(section) = &section {
         for layer_type in LAYER_TYPES {
@@ -97,7 +101,7 @@ pub fn by_layer_type(config: &HfConfig, head_dim: usize, rules: &ByLayerTypeRule
     let scaling = config.object(&["rope_scaling"])?;
     if let Some(parameters) = &parameters
         && !LAYER_TYPES.iter().any(|layer_type| parameters.find(&[layer_type]).is_some())
-        && parameters.entries().next().is_some()
+        && !parameters.is_empty()
     {
         let why = "this family has a rotation for each layer type: nest it under full_attention and sliding_attention";
         return Err(config.unsupported("rope_parameters", "...", why));
@@ -111,7 +115,7 @@ pub fn by_layer_type(config: &HfConfig, head_dim: usize, rules: &ByLayerTypeRule
         let base = config.number(&[key], default)?;
         match own {
             Some(own) => reader.read(Some(own), base),
-            None => reader.read(scaling.filter(|_| scaled), base),
+            None => reader.read(scaling.clone().filter(|_| scaled), base),
         }
     };
     Ok(ByLayerType {
@@ -122,9 +126,9 @@ pub fn by_layer_type(config: &HfConfig, head_dim: usize, rules: &ByLayerTypeRule
 
 /// `rope_parameters`, or the older `rope_scaling` that means the same.
 fn sections(config: &HfConfig) -> Result<Option<Section<'_>>, LoadError> {
-    config.note_read(&["rope_parameters", "rope_scaling"]);
-    // The older key wins where both are given, as in transformers.
-    config.object(&["rope_scaling", "rope_parameters"])
+    // The older key wins where both are given, as in transformers; what only the other one says is not used, and told.
+    let parameters = config.object(&["rope_parameters"])?;
+    Ok(config.object(&["rope_scaling"])?.or(parameters))
 }
 
 struct Reader<'a> {
@@ -208,6 +212,7 @@ impl Reader<'_> {
     /// Length that the model was first trained for; the key outside the section wins.
     fn original_max(&self, section: &Section) -> Result<f64, LoadError> {
         const KEY: &str = "original_max_position_embeddings";
+        section.note_read(&[KEY]);
         let outer = if self.nested { None } else { self.config.opt_size(&[KEY])?.or(self.rules.original_max) };
         match outer {
             Some(length) => Ok(length as f64),
@@ -224,6 +229,8 @@ impl Reader<'_> {
             Some(_) => self.factor(section)?,
             None => self.max_positions()? / original_max,
         };
+        // A given factor on cosine and sine makes these of no use.
+        section.note_read(&["mscale", "mscale_all_dim"]);
         let truncate = section.flag(&["truncate"], true)?;
         if self.nested && !truncate {
             let key = format!("{}.truncate", section.name());
