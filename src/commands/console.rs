@@ -7,7 +7,7 @@ use super::fail::Fail;
 use super::table::{Call, find};
 use super::{Command, Follow, Outcome};
 use crate::answer::{Answer, Table};
-use crate::debugger::{Finding, Progress, Session};
+use crate::debugger::{Finding, Mark, Progress, Session};
 use crate::lang::command::split_command;
 
 /// A session, and what commands keep between each other.
@@ -83,7 +83,9 @@ impl Console {
             Ok(command) => command,
             Err(error) => return Outcome::of(Answer::Error(Fail::At(error).view(line))),
         };
+        let before = self.standing();
         let done = (command.run)(self, Call { line, args: &call, progress });
+        let half_done = done.is_err() && self.standing() != before;
         let mut printed = std::mem::take(&mut self.session.printed);
         printed.append(&mut self.printed);
         let then = self.commands_of(&done);
@@ -94,9 +96,27 @@ impl Console {
         let (answer, quit) = match done {
             Ok(Answer::Text(text)) if command.name == "quit" => (Answer::Text(String::new()), text.parse().ok()),
             Ok(answer) => (answer, None),
-            Err(fail) => (Answer::Error(fail.view(line)), None),
+            Err(fail) => {
+                let mut error = fail.view(line);
+                if half_done {
+                    error.message += &format!("\nthe command was carried out in part: {}", self.whereabouts());
+                }
+                (Answer::Error(error), None)
+            }
         };
-        Outcome { answer, printed, changed: command.changes, quit, repeatable: command.repeats, then }
+        Outcome { answer, printed, changed: command.changes, half_done, quit, repeatable: command.repeats, then }
+    }
+
+    /// Where the run is: what a command that fails leaves as it was, or tells of.
+    fn standing(&self) -> (usize, Mark, bool) {
+        let run = &self.session.run;
+        (run.current, run.mark(), run.live)
+    }
+
+    fn whereabouts(&self) -> String {
+        let run = &self.session.run;
+        let (op, ops) = (run.cursor, run.program.ops.len());
+        format!("the cursor is now at op {op} of {ops}, pass {}, branch {}", run.pass, run.branch().name)
     }
 
     /// Keeps a command and its answer, but for those that write files.

@@ -20,8 +20,9 @@ pub fn print(console: &mut Console, call: Call<'_, '_>) -> Done {
     if matches!(datum, Datum::Void) {
         return console.show(&datum, None, Style::Summary);
     }
-    let number = console.session.remember(datum.clone());
-    console.formatted(rest, &datum, Some(number), &format)
+    let answer = console.formatted(rest, &datum, Some(console.session.history.len() + 1), &format)?;
+    console.session.remember(datum);
+    Ok(answer)
 }
 
 pub fn output(console: &mut Console, call: Call<'_, '_>) -> Done {
@@ -87,13 +88,12 @@ pub fn undisplay(console: &mut Console, call: Call<'_, '_>) -> Done {
         console.session.displays.clear();
         return Ok(Answer::Text(String::new()));
     }
-    for number in parse_numbers(call.args.rest, call.args.offset, &|_| None)? {
-        let before = console.session.displays.len();
-        console.session.displays.retain(|(n, _, _)| *n != number.value as usize);
-        if console.session.displays.len() == before {
-            return Err(Fail::At(LangError::new(format!("no display {}", number.value), number.span)));
-        }
+    let numbers = parse_numbers(call.args.rest, call.args.offset, &|_| None)?;
+    let displays = &mut console.session.displays;
+    if let Some(number) = numbers.iter().find(|number| !displays.iter().any(|(n, _, _)| *n == number.value as usize)) {
+        return Err(Fail::At(LangError::new(format!("no display {}", number.value), number.span)));
     }
+    displays.retain(|(n, _, _)| !numbers.iter().any(|number| number.value as usize == *n));
     Ok(Answer::Text(String::new()))
 }
 

@@ -6,7 +6,7 @@ use super::motion::{count, travel};
 use super::table::Call;
 use crate::answer::numbers::significant;
 use crate::answer::{Answer, Cell, Table};
-use crate::debugger::{Direction, Mark, Motion, Reason};
+use crate::debugger::{Direction, Mark, Motion, Reason, RunError};
 use crate::lang::{LangError, Span};
 use crate::tensor::ops::Slice;
 
@@ -47,9 +47,13 @@ pub fn generate(console: &mut Console, call: Call<'_, '_>) -> Done {
     Ok(answer)
 }
 
-/// Starts the run if it has not; opens a branch where the passes to come were chosen by other settings.
+/// Starts the run if it has not; opens a branch where the passes to come were chosen by other settings. Of a model that does not
+/// generate nothing is started.
 fn begin(console: &mut Console) -> Result<(), Fail> {
     let session = &mut console.session;
+    if !session.run.generates() {
+        return Err(RunError::NoNextToken { family: session.run.model.spec.family.clone() }.into());
+    }
     if !session.run.live {
         session.start();
     }
@@ -60,7 +64,7 @@ fn begin(console: &mut Console) -> Result<(), Fail> {
             .chosen(run.pass + 1)
             .is_none_or(|next| next.forced || next.sampling.chooses_like(&run.sampling));
     if !settled {
-        let name = run.fork();
+        let name = run.fork()?;
         console.printed.push(format!("Other settings: what follows is branch {name}."));
     }
     Ok(())

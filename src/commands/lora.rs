@@ -53,8 +53,8 @@ fn load(console: &mut Console, folder: &Path) -> Done {
     }
     let model = console.session.run.model.clone();
     let adapter = adapter::read(folder, &model).map_err(|error| Fail::because(error.to_string()))?;
-    console.session.adapter = Some(Arc::new(adapter));
-    on(console)
+    let before = console.session.adapter.replace(Arc::new(adapter));
+    on(console).inspect_err(|_| console.session.adapter = before)
 }
 
 fn on(console: &mut Console) -> Done {

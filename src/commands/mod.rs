@@ -75,6 +75,8 @@ pub struct Outcome {
     pub printed: Vec<String>,
     /// Whether the state that a frontend shows may have changed.
     pub changed: bool,
+    /// Whether it failed after it had moved the cursor; what fails otherwise changes nothing.
+    pub half_done: bool,
     /// Set by `quit`.
     pub quit: Option<i32>,
     /// Whether an empty line at a prompt repeats this command.
@@ -95,6 +97,14 @@ pub struct Follow {
 impl Outcome {
     /// An answer that changed nothing and is not repeated by an empty line.
     pub fn of(answer: Answer) -> Self {
-        Outcome { answer, printed: Vec::new(), changed: false, quit: None, repeatable: false, then: Vec::new() }
+        Outcome {
+            answer,
+            printed: Vec::new(),
+            changed: false,
+            half_done: false,
+            quit: None,
+            repeatable: false,
+            then: Vec::new(),
+        }
     }
 }

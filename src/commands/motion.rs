@@ -6,7 +6,7 @@ use super::fail::Fail;
 use super::places;
 use super::table::Call;
 use crate::answer::Answer;
-use crate::debugger::{Direction, Mark, Motion, Reason};
+use crate::debugger::{Direction, Mark, Motion, Reason, RunError};
 use crate::lang::words::{parse_count, words};
 
 pub fn run(console: &mut Console, call: Call<'_, '_>) -> Done {
@@ -65,6 +65,12 @@ pub fn finish(console: &mut Console, mut call: Call<'_, '_>) -> Done {
 
 pub fn until(console: &mut Console, call: Call<'_, '_>) -> Done {
     let to = places::mark(&console.session, call.args.rest, call.args.offset)?;
+    match console.session.run.live {
+        true => console.session.may_travel(&Motion::To(to), Direction::Forward)?,
+        // A run that is started has one pass.
+        false if to.pass > 0 => return Err(RunError::NoPass { pass: to.pass, last: 0 }.into()),
+        false => {}
+    }
     console.session.leave_walk();
     if !console.session.run.live {
         console.session.start();
@@ -81,6 +87,7 @@ pub fn go_on(console: &mut Console, mut call: Call<'_, '_>) -> Done {
         if ids.is_empty() {
             return Err(Fail::because("not stopped at a breakpoint: a count to \"continue\" has nothing to ignore"));
         }
+        console.session.may_travel(&Motion::Continue, Direction::Forward)?;
         for id in ids {
             if let Some(point) = console.session.stops.get_mut(id) {
                 point.ignore = times.saturating_sub(1);

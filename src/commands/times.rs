@@ -5,7 +5,7 @@ use super::fail::Fail;
 use super::motion::{count, no_arguments};
 use super::table::{Call, commands, find};
 use crate::answer::{Answer, Cell, Table};
-use crate::debugger::{Mark, Reason};
+use crate::debugger::{Mark, Reason, Trail};
 use crate::lang::words::{parse_count, words};
 use crate::lang::{LangError, Span};
 
@@ -39,20 +39,23 @@ pub fn when(console: &mut Console, call: Call<'_, '_>) -> Done {
 pub fn back(console: &mut Console, call: Call<'_, '_>) -> Done {
     let times = count(&call)?.unwrap_or(1).max(1) as usize;
     let here = (console.session.run.current, console.session.run.mark());
-    let to = console.session.trail.back(here, times);
-    visit(console, to, "there is no earlier stop to go back to")
+    let mut trail = console.session.trail.clone();
+    let to = trail.back(here, times);
+    visit(console, to, trail, "there is no earlier stop to go back to")
 }
 
 /// `forward [N]`.
 pub fn forward(console: &mut Console, call: Call<'_, '_>) -> Done {
     let times = count(&call)?.unwrap_or(1).max(1) as usize;
-    let to = console.session.trail.forward(times);
-    visit(console, to, "there is no later stop to go forward to")
+    let mut trail = console.session.trail.clone();
+    let to = trail.forward(times);
+    visit(console, to, trail, "there is no later stop to go forward to")
 }
 
-fn visit(console: &mut Console, to: Option<(usize, Mark)>, nowhere: &str) -> Done {
+fn visit(console: &mut Console, to: Option<(usize, Mark)>, trail: Trail, nowhere: &str) -> Done {
     let (branch, at) = to.ok_or_else(|| Fail::because(nowhere))?;
     console.session.run.jump(branch, at)?;
+    console.session.trail = trail;
     there(console)
 }
 
@@ -111,12 +114,15 @@ pub fn restart(console: &mut Console, call: Call<'_, '_>) -> Done {
 
 /// `delete checkpoint N`.
 pub(super) fn delete(console: &mut Console, text: &str, offset: usize) -> Done {
+    let mut numbers = Vec::new();
     for word in words(text, offset)? {
         let number = parse_count(&word)? as usize;
-        if console.session.checkpoints.remove(&number).is_none() {
+        if !console.session.checkpoints.contains_key(&number) {
             return Err(Fail::At(LangError::new(format!("no checkpoint {number}"), word.span)));
         }
+        numbers.push(number);
     }
+    console.session.checkpoints.retain(|number, _| !numbers.contains(number));
     Ok(Answer::Text(String::new()))
 }
 

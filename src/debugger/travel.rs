@@ -103,6 +103,30 @@ impl Session {
     /// If there is nothing in that direction but an error to report (the end of the pass, going forward), or the device
     /// fails.
     pub fn travel(&mut self, motion: &Motion, direction: Direction, progress: Progress<'_>) -> Result<Stop, RunError> {
+        let (from, goal) = (self.run.mark(), self.run.goal);
+        self.moved(motion, direction, progress).inspect_err(|_| {
+            // What is refused changes nothing; what has begun may be gone on with.
+            if self.run.mark() == from {
+                self.run.goal = goal;
+            }
+        })
+    }
+
+    /// Whether a motion can begin.
+    ///
+    /// # Errors
+    /// As those of [`Session::travel`] that come before anything is computed.
+    pub fn may_travel(&self, motion: &Motion, direction: Direction) -> Result<(), RunError> {
+        if !self.run.live {
+            return Err(RunError::NotRunning);
+        }
+        match self.target(&self.run.program, motion, direction)? {
+            None if direction == Direction::Forward => Err(RunError::AtEnd { more: self.run.generates() }),
+            _ => Ok(()),
+        }
+    }
+
+    fn moved(&mut self, motion: &Motion, direction: Direction, progress: Progress<'_>) -> Result<Stop, RunError> {
         if !self.run.live {
             return Err(RunError::NotRunning);
         }
@@ -115,6 +139,9 @@ impl Session {
         for done in 0..times {
             let here = self.run.mark();
             let target = self.target(&program, motion, direction)?;
+            if let (Motion::Pass(_), Direction::Forward, Some(to)) = (motion, direction, target) {
+                self.run.goal = self.run.goal.max(to.pass);
+            }
             let direction = match motion {
                 Motion::To(to) if *to < here => Direction::Backward,
                 Motion::To(_) => Direction::Forward,
@@ -176,7 +203,7 @@ impl Session {
 
     /// Where a motion ends if nothing stops it. None is the beginning of the run going back, and nothing going forward: there
     /// is nowhere to go.
-    fn target(&mut self, program: &Program, motion: &Motion, direction: Direction) -> Result<Option<Mark>, RunError> {
+    fn target(&self, program: &Program, motion: &Motion, direction: Direction) -> Result<Option<Mark>, RunError> {
         let Mark { pass, op } = self.run.mark();
         let end = program.ops.len();
         let last = self.run.goal.max(self.run.branch().passes() - 1);
@@ -188,11 +215,10 @@ impl Session {
                 Some(*to)
             }
             (Motion::Pass(n), Direction::Forward) => {
-                let to = pass + (*n).max(1) as usize;
+                let to = pass.saturating_add(usize::try_from(*n).unwrap_or(usize::MAX).max(1));
                 if to > last && !self.run.generates() {
                     return Err(RunError::NoNextToken { family: self.run.model.spec.family.clone() });
                 }
-                self.run.goal = self.run.goal.max(to);
                 Some(Mark { pass: to, op: end })
             }
             (Motion::Pass(n), Direction::Backward) => {

@@ -153,8 +153,11 @@ impl Engine {
             return None;
         }
         self.hooks.push(hook.clone());
-        let outcome = self.called(id, &hook, &command, Vec::new(), keep_going);
+        let mut outcome = self.called(id, &hook, &command, Vec::new(), keep_going);
         self.hooks.pop();
+        if let (Answer::Error(error), true) = (&mut outcome.answer, kind == "hook" && name != "stop") {
+            error.message += &format!("; {name} was not carried out");
+        }
         let ends = outcome.quit.is_some() || matches!(outcome.answer, Answer::Error(_));
         ends.then_some(outcome)
     }

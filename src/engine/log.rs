@@ -17,14 +17,16 @@ pub(super) struct Log {
 }
 
 impl Engine {
-    /// Opens or closes the log as the settings say now. One that cannot be opened is a failure, and switched off again.
+    /// Opens or closes the log as the settings say now. One that cannot be opened is a failure, and the settings are as they were.
     pub(super) fn follow_logging(&mut self, source: &Source) -> Option<Outcome> {
         let wanted = self.interpreter.outside().log;
         if wanted.as_ref() == self.log.as_ref().map(|log| &log.path) {
             return None;
         }
-        self.log = None;
-        let path = wanted?;
+        let Some(path) = wanted else {
+            self.log = None;
+            return None;
+        };
         let overwrite = self.interpreter.outside().overwrite;
         let opened = OpenOptions::new().create(true).write(true).append(!overwrite).truncate(overwrite).open(&path);
         match opened {
@@ -33,7 +35,11 @@ impl Engine {
                 None
             }
             Err(error) => {
-                _ = self.interpreted("set logging enabled off", source);
+                let back = match &self.log {
+                    Some(log) => format!("set logging file {}", log.path.display()),
+                    None => "set logging enabled off".into(),
+                };
+                _ = self.interpreted(&back, source);
                 Some(failure(&format!("cannot write {}: {error}", path.display()), Fault::Command))
             }
         }

@@ -324,13 +324,30 @@ impl Engine {
         if let Some(ended) = self.hook(id, "hook", &name, keep_going) {
             return ended;
         }
-        let outcome = self.unhooked(id, line, source, keep_going);
-        if fault_of(&outcome.answer).is_some() || outcome.quit.is_some() {
-            return outcome;
+        let done = self.timed(|engine| engine.unhooked(id, line, source, keep_going));
+        if fault_of(&done.outcome.answer).is_some() || done.outcome.quit.is_some() {
+            return done.outcome;
         }
-        let stopped = matches!(outcome.answer, Answer::Stop(_));
+        let stopped = matches!(done.outcome.answer, Answer::Stop(_));
         let after = stopped.then(|| self.hook(id, "hook", "stop", keep_going)).flatten();
-        after.or_else(|| self.hook(id, "hookpost", &name, keep_going)).unwrap_or(outcome)
+        match after.or_else(|| self.hook(id, "hookpost", &name, keep_going)) {
+            Some(ended) => self.after_all(id, line, done, ended),
+            None => done.outcome,
+        }
+    }
+
+    /// The outcome of a command that was carried out, and after which something else failed: both are told.
+    fn after_all(&mut self, id: u64, line: &str, mut done: Done, mut ended: Outcome) -> Outcome {
+        let left_out = !std::mem::take(&mut done.outcome.then).is_empty();
+        if let Answer::Error(error) = &mut ended.answer {
+            let head = line.lines().next().unwrap_or_default();
+            error.message += &format!("; \"{head}\" itself was carried out");
+            if left_out {
+                error.message += ", but not the commands of its stop point";
+            }
+        }
+        self.within(id, line.to_string(), done);
+        ended
     }
 
     fn unhooked(&mut self, id: u64, line: &str, source: &Source, keep_going: bool) -> Outcome {
@@ -410,10 +427,10 @@ impl Engine {
         if fault_of(&set.answer).is_some() {
             return set;
         }
-        let outcome = self.execute(id, command, source, keep_going);
+        let done = self.timed(|engine| engine.execute(id, command, source, keep_going));
         let restored = self.unhooked(id, &back, source, keep_going);
-        let failed = fault_of(&outcome.answer).is_none() && fault_of(&restored.answer).is_some();
-        if failed { restored } else { outcome }
+        let failed = fault_of(&done.outcome.answer).is_none() && fault_of(&restored.answer).is_some();
+        if failed { self.after_all(id, command, done, restored) } else { done.outcome }
     }
 
     /// Whether the condition of an `if` or `while` line holds.

@@ -83,7 +83,10 @@ impl Run {
     }
 
     /// Opens a branch that ends with the current pass, so that other tokens can follow. Returns its name.
-    pub fn fork(&mut self) -> String {
+    ///
+    /// # Errors
+    /// If no token can follow; nothing is changed then.
+    pub fn fork(&mut self) -> Result<String, RunError> {
         let mut next = self.branch().clone();
         next.name = self.free_name();
         next.parent = Some((self.current, Mark::new(self.pass + 1, 0)));
@@ -91,12 +94,15 @@ impl Run {
             next.end_before(&self.program, self.pass + 1);
         }
         next.settings.truncate(self.pass);
+        if self.at_end() {
+            self.open_next(&mut next.clone())?;
+        }
         self.branches.push(next);
         let from = std::mem::replace(&mut self.current, self.branches.len() - 1);
         self.done.push(Step::Branched(from, self.current));
         self.undone.clear();
         self.goal = self.pass;
-        self.branch().name.clone()
+        Ok(self.branch().name.clone())
     }
 
     /// Whether every row of a pass has come to its end: its token ends a text, or it had ended before.

@@ -11,8 +11,22 @@ impl Run {
     /// # Errors
     /// If there is none, or the device fails.
     pub fn undo(&mut self) -> Result<String, RunError> {
-        let step = self.done.pop().ok_or(RunError::NoHistory("undo"))?;
-        let text = match &step {
+        let step = self.done.last().cloned().ok_or(RunError::NoHistory("undo"))?;
+        let text = self.unless_it_fails(|run| run.taken_back(&step))?;
+        self.done.pop();
+        self.undone.push(step);
+        self.revision += 1;
+        Ok(text)
+    }
+
+    /// Stays in the branch where it was if a change fails.
+    fn unless_it_fails<T>(&mut self, change: impl FnOnce(&mut Run) -> Result<T, RunError>) -> Result<T, RunError> {
+        let here = self.current;
+        change(self).inspect_err(|_| self.current = here)
+    }
+
+    fn taken_back(&mut self, step: &Step) -> Result<String, RunError> {
+        Ok(match step {
             Step::InPlace(branch, count) => {
                 self.current = *branch;
                 let mut next = self.branches[*branch].clone();
@@ -40,10 +54,7 @@ impl Run {
                 self.checkout(*from)?;
                 text
             }
-        };
-        self.undone.push(step);
-        self.revision += 1;
-        Ok(text)
+        })
     }
 
     /// Makes the edit again that was taken back last. Returns its command.
@@ -51,8 +62,16 @@ impl Run {
     /// # Errors
     /// If there is none, or the device fails.
     pub fn redo(&mut self) -> Result<String, RunError> {
-        let step = self.undone.pop().ok_or(RunError::NoHistory("redo"))?;
-        let text = match &step {
+        let step = self.undone.last().cloned().ok_or(RunError::NoHistory("redo"))?;
+        let text = self.unless_it_fails(|run| run.made_again(&step))?;
+        self.undone.pop();
+        self.done.push(step);
+        self.revision += 1;
+        Ok(text)
+    }
+
+    fn made_again(&mut self, step: &Step) -> Result<String, RunError> {
+        Ok(match step {
             Step::InPlace(branch, _) => {
                 self.current = *branch;
                 let mut next = self.branches[*branch].clone();
@@ -72,10 +91,7 @@ impl Run {
                 self.checkout(*to)?;
                 self.branch().edits.last().map(|edit| edit.text.clone()).unwrap_or_default()
             }
-        };
-        self.done.push(step);
-        self.revision += 1;
-        Ok(text)
+        })
     }
 
     /// The loaded weights, changed by edits.
