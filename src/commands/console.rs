@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::dump::Dump;
 use super::fail::Fail;
 use super::table::{Call, find};
-use super::{Command, Follow, Outcome};
+use super::{Command, Follow, Journalled, Outcome};
 use crate::answer::{Answer, Table};
 use crate::debugger::{Finding, Mark, Progress, Session};
 use crate::lang::command::split_command;
@@ -158,11 +158,10 @@ impl Console {
         with_commands.map(follow).collect()
     }
 
-    /// Whether a command changes what a later one may depend on: the state that is shown, the history of values, displays.
-    pub fn is_journalled(line: &str) -> bool {
+    /// What a journal must have of a command.
+    pub fn journalled(line: &str) -> Journalled {
         let command = split_command(line).and_then(|call| Self::command(call.word));
-        let kept = |name: &str| matches!(name, "print" | "x" | "display" | "undisplay" | "focus");
-        command.is_some_and(|command| (command.changes || kept(command.name)) && command.name != "quit")
+        command.map_or(Journalled::Not, |command| command.journalled)
     }
 
     fn is_dump(line: &str) -> bool {

@@ -64,7 +64,7 @@ pub use heads::HEAD_SCORES;
 pub use screen::Screen;
 pub use settings::{Outside, SETTINGS, Setting};
 pub use table::gdb::{COUNTERPARTS, Counterpart};
-pub use table::{Command, GROUPS, Group, Takes, commands};
+pub use table::{Command, GROUPS, Group, Journalled, Takes, commands};
 
 /// What one command line did.
 #[derive(Clone, Debug, PartialEq)]

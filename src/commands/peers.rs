@@ -130,6 +130,7 @@ pub fn switch(console: &mut Console, call: Call<'_, '_>) -> Done {
     now.peers = std::mem::take(&mut old.peers);
     // What was printed and computed so far is the user's, not a model's.
     now.history = std::mem::take(&mut old.history);
+    now.forgone = std::mem::take(&mut old.forgone);
     now.variables = std::mem::take(&mut old.variables);
     now.displays = std::mem::take(&mut old.displays);
     if now.focus.row >= now.run.branch().text().rows.len() {

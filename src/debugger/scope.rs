@@ -191,6 +191,11 @@ impl Scope for RunScope<'_> {
             History::Back(n) => held.checked_sub(1 + n as usize),
             History::Number(n) => (n as usize).checked_sub(1),
         };
+        if let Some((number, command)) = index.and_then(|index| self.session.forgone.get_key_value(&(index + 1))) {
+            return Err(format!(
+                "${number} was given by \"{command}\" before the session was resumed, and was not computed again; give the command again"
+            ));
+        }
         match index.and_then(|index| self.session.history.get(index)) {
             Some(datum) => Ok(datum.clone()),
             None => Err(format!("history has not yet reached that value: it has {held}")),

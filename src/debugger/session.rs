@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::focus::Focus;
 use super::gradient::Gradients;
@@ -40,6 +40,10 @@ pub struct Session {
     pub focus: Focus,
     /// Values printed so far: `$1` is the first.
     pub history: Vec<Datum>,
+    /// Entries of the history whose values were not computed again when the session was resumed, and the command that gave them.
+    pub forgone: BTreeMap<usize, String>,
+    /// Where the next motion is interrupted, as one of an earlier session was.
+    pub halt: Option<Mark>,
     /// Convenience variables.
     pub variables: BTreeMap<String, Datum>,
     /// Expressions shown at each stop: number, format and text.
@@ -89,6 +93,8 @@ impl Session {
             stops: StopPoints::default(),
             focus: Focus::default(),
             history: Vec::new(),
+            forgone: BTreeMap::new(),
+            halt: None,
             variables: BTreeMap::new(),
             displays: Vec::new(),
             interrupt,
@@ -120,6 +126,19 @@ impl Session {
     pub fn remember(&mut self, datum: Datum) -> usize {
         self.history.push(datum);
         self.history.len()
+    }
+
+    /// Adds so many entries to the history that hold nothing: what the command gave in an earlier session was not computed again.
+    pub fn forgo(&mut self, values: usize, command: &str) {
+        for _ in 0..values {
+            let number = self.remember(Datum::Void);
+            self.forgone.insert(number, command.to_string());
+        }
+    }
+
+    /// Whether a motion is to pause here: the user asked for it, now or in the session that is resumed.
+    pub(super) fn pauses(&mut self, here: Mark) -> bool {
+        self.interrupt.swap(false, Ordering::SeqCst) || self.halt == Some(here)
     }
 
     /// The row of the batch that is focused.

@@ -3,8 +3,6 @@
 //! A motion is a target position; the cursor goes there one op at a time and stops earlier where a stop point fires. A
 //! stop point belongs to a position, not to a direction, so the stops met backwards are those met forwards, reversed.
 
-use std::sync::atomic::Ordering;
-
 use super::mark::Mark;
 use super::run::RunError;
 use super::scope::RunScope;
@@ -169,7 +167,7 @@ impl Session {
             return Ok(self.stop_at(Reason::Step));
         }
         loop {
-            if self.interrupt.swap(false, Ordering::Relaxed) {
+            if self.pauses(self.run.mark()) {
                 return Ok(self.stop_at(Reason::Interrupt));
             }
             match direction {

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use super::messages::{Panel, PanelRequest, Pc, Snapshot, Source};
 use super::{Interpreter, Progress};
 use crate::answer::{Answer, ErrorView};
-use crate::commands::{Console, Outcome, Outside};
+use crate::commands::{Console, Journalled, Outcome, Outside};
+use crate::debugger::Mark;
 
 impl Interpreter for Console {
     fn execute(&mut self, line: &str, source: &Source, progress: Progress<'_>) -> Outcome {
@@ -17,8 +18,20 @@ impl Interpreter for Console {
         Console::condition(self, line)
     }
 
-    fn is_journalled(&self, line: &str) -> bool {
-        Console::is_journalled(line)
+    fn journalled(&self, line: &str) -> Journalled {
+        Console::journalled(line)
+    }
+
+    fn remembered(&self) -> usize {
+        self.session.history.len()
+    }
+
+    fn forgo(&mut self, values: usize, line: &str) {
+        self.session.forgo(values, line);
+    }
+
+    fn halt_at(&mut self, place: Option<(usize, usize)>) {
+        self.session.halt = place.map(|(pass, op)| Mark { pass, op });
     }
 
     fn restoring(&self, setting: &str) -> Result<String, ErrorView> {

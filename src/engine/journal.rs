@@ -1,7 +1,9 @@
 //! The journal: every command that changes state, written as it is given, so that a session can be taken up again.
 //!
 //! A journal is a file of commands, one after the other; blocks span lines. Its first line says how the program was started. A
-//! command is written before it is carried out, in one piece, so that a program that is killed loses none.
+//! command is written before it is carried out, in one piece, so that a program that is killed loses none. What came of it is
+//! noted on a line of its own after it, as a comment: that it was refused, or where it was interrupted. Commands that only look are
+//! noted when they are done, with how many values they have added to the history.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -11,6 +13,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 
 use crate::model::file;
+use super::script::Reader;
 
 /// Journals that are kept; older ones are removed when a new one begins.
 const KEPT: usize = 20;
@@ -27,6 +30,100 @@ pub struct Start {
     pub folder: String,
     /// The command line, without the program.
     pub arguments: Vec<String>,
+}
+
+/// A command of a journal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Number of its first line among those of the commands, from 1.
+    pub line: usize,
+    /// The command; a block has several lines.
+    pub text: String,
+    /// What came of it.
+    pub fate: Fate,
+}
+
+/// What came of a command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It was carried out, or the program ended before anything was noted.
+    Done,
+    /// It changed nothing: it was refused, or interrupted before it had an effect.
+    Refused,
+    /// It is a motion that was interrupted in this pass, before this op.
+    Interrupted {
+        /// The pass.
+        pass: usize,
+        /// The op.
+        op: usize,
+    },
+    /// It only looked, and added so many values to the history.
+    Looked(usize),
+}
+
+impl Entry {
+    /// The lines of the journal for it.
+    fn written(&self) -> String {
+        let text = &self.text;
+        match &self.fate {
+            Fate::Done => format!("{text}\n"),
+            Fate::Looked(values) => format!("#looked {values} {text}\n"),
+            fate => format!("{text}\n{}", fate.note()),
+        }
+    }
+}
+
+impl Fate {
+    /// The line after a command that says so; empty of one that was carried out.
+    fn note(&self) -> String {
+        match self {
+            Fate::Done | Fate::Looked(_) => String::new(),
+            Fate::Refused => "#refused\n".into(),
+            Fate::Interrupted { pass, op } => format!("#interrupted {pass} {op}\n"),
+        }
+    }
+}
+
+/// The commands of a journal's text after its first line, and the first line of a block at the end that is not whole: the program
+/// was cut off while it wrote it.
+pub fn entries(text: &str) -> (Vec<Entry>, Option<String>) {
+    let (mut all, mut reader) = (Vec::<Entry>::new(), Reader::default());
+    for (number, line) in text.lines().enumerate() {
+        let note = line.strip_prefix('#').filter(|_| !reader.is_open());
+        let words: Vec<&str> = note.map(|note| note.splitn(3, ' ').collect()).unwrap_or_default();
+        match (words.as_slice(), all.last_mut()) {
+            (["refused"], Some(last)) => last.fate = Fate::Refused,
+            (["interrupted", pass, op], Some(last)) => {
+                if let (Ok(pass), Ok(op)) = (pass.parse(), op.parse()) {
+                    last.fate = Fate::Interrupted { pass, op };
+                }
+            }
+            (["looked", values, text], _) => {
+                if let Ok(values) = values.parse() {
+                    all.push(Entry { line: number + 1, text: text.to_string(), fate: Fate::Looked(values) });
+                }
+            }
+            _ => all.extend(reader.push(number + 1, line).map(|one| Entry {
+                line: one.line,
+                text: one.text,
+                fate: Fate::Done,
+            })),
+        }
+    }
+    let cut = reader.abandon().and_then(|block| block.text.lines().next().map(String::from));
+    (all, cut)
+}
+
+/// Writes a journal anew, as its commands have turned out; one that cannot be written stays as it was.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn rewrite(path: &Path, start: &Start, entries: &[Entry]) -> io::Result<()> {
+    let start = serde_json::to_string(start).map_err(io::Error::other)?;
+    let commands: String = entries.iter().map(Entry::written).collect();
+    let fresh = path.with_extension("new");
+    fs::write(&fresh, format!("{HEAD}{start}\n{commands}"))?;
+    fs::rename(fresh, path)
 }
 
 /// Where commands are written.
@@ -59,13 +156,30 @@ impl Journal {
 
     /// Writes a command. One that cannot be written is told of in the log, and the journal ends.
     pub fn write(&mut self, command: &str) {
-        if let Err(error) = self.try_write(command) {
+        self.put(&format!("{command}\n"));
+    }
+
+    /// Notes what came of the command that was written last.
+    pub fn note(&mut self, fate: &Fate) {
+        self.put(&fate.note());
+    }
+
+    /// Notes a command that only looked, and how many values it has added to the history.
+    pub fn looked(&mut self, command: &str, values: usize) {
+        self.put(&format!("#looked {values} {command}\n"));
+    }
+
+    fn put(&mut self, text: &str) {
+        if text.is_empty() {
+            return;
+        }
+        if let Err(error) = self.try_write(text) {
             tracing::warn!("the journal cannot be written: {error}");
             *self = Journal::Off;
         }
     }
 
-    fn try_write(&mut self, command: &str) -> io::Result<()> {
+    fn try_write(&mut self, text: &str) -> io::Result<()> {
         if let Journal::New(path, start) = self {
             if let Some(folder) = path.parent() {
                 fs::create_dir_all(folder)?;
@@ -77,7 +191,7 @@ impl Journal {
             *self = Journal::Open(file);
         }
         match self {
-            Journal::Open(file) => file.write_all(format!("{command}\n").as_bytes()),
+            Journal::Open(file) => file.write_all(text.as_bytes()),
             _ => Ok(()),
         }
     }
@@ -157,5 +271,27 @@ mod tests {
         fs::write(&path, "something\n").unwrap();
         assert!(read(&path).unwrap_err().ends_with("its first line says something else"));
         assert!(read(&folder.join("none")).unwrap_err().starts_with("cannot read"));
+    }
+
+    #[test]
+    fn what_came_of_commands_is_noted_after_them_and_a_cut_block_loses_itself_alone() {
+        let text = "run\n#interrupted 1 7\nstep x\n#refused\n#looked 2 attr heads # all\ndocument y\n#refused\nend\nset $x = 1\ndefine z\nstep\n";
+        let (found, cut) = entries(text);
+        let of: Vec<(&str, &Fate)> = found.iter().map(|entry| (entry.text.as_str(), &entry.fate)).collect();
+        let wanted = [
+            ("run", &Fate::Interrupted { pass: 1, op: 7 }),
+            ("step x", &Fate::Refused),
+            ("attr heads # all", &Fate::Looked(2)),
+            ("document y\n#refused\nend", &Fate::Done),
+            ("set $x = 1", &Fate::Done),
+        ];
+        assert_eq!((of.as_slice(), cut.as_deref()), (&wanted[..], Some("define z")));
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.ldb");
+        let start = Start { version: 1, folder: "/".into(), arguments: vec!["model".into()] };
+        rewrite(&path, &start, &found).unwrap();
+        let (start_then, commands) = read(&path).unwrap();
+        assert_eq!((start_then, entries(&commands).0.len()), (start, found.len()));
+        assert!(entries(&commands).0.iter().zip(&found).all(|(a, b)| (&a.text, &a.fate) == (&b.text, &b.fate)));
     }
 }

@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::answer::{Answer, ErrorView};
-use crate::commands::{Outcome, Outside};
+use crate::commands::{Journalled, Outcome, Outside};
 
 mod console;
 mod defined;
@@ -44,8 +44,17 @@ pub trait Interpreter {
     /// Whether the condition after the first word of `line`, an `if` or `while`, holds.
     fn condition(&mut self, line: &str) -> Result<bool, ErrorView>;
 
-    /// Whether the command changes what a later one may depend on, so that a journal must have it.
-    fn is_journalled(&self, line: &str) -> bool;
+    /// What a journal must have of the command.
+    fn journalled(&self, line: &str) -> Journalled;
+
+    /// How many values the history has.
+    fn remembered(&self) -> usize;
+
+    /// Adds so many entries to the history that say that the values of this command were not computed again.
+    fn forgo(&mut self, values: usize, line: &str);
+
+    /// The pass and the op before which the next motion is interrupted, as one of an earlier session was.
+    fn halt_at(&mut self, place: Option<(usize, usize)>);
 
     /// The command that makes a setting what it is now, for the setting that `NAME VALUE` names.
     fn restoring(&self, setting: &str) -> Result<String, ErrorView>;

@@ -9,7 +9,7 @@ use super::messages::{Focus, Panel, PanelRequest, Pc, ScreenView, Snapshot, Sour
 use super::thread::{Handle, spawn};
 use super::{Interpreter, Progress};
 use crate::answer::{Answer, ErrorView, Fault, Reason, StopView};
-use crate::commands::{Outcome, Outside};
+use crate::commands::{Journalled, Outcome, Outside};
 
 /// A program of ten ops without a model.
 pub struct Fake {
@@ -66,9 +66,17 @@ impl Interpreter for Fake {
         }
     }
 
-    fn is_journalled(&self, line: &str) -> bool {
-        line.starts_with("step")
+    fn journalled(&self, line: &str) -> Journalled {
+        if line.starts_with("step") { Journalled::Before } else { Journalled::Not }
     }
+
+    fn remembered(&self) -> usize {
+        0
+    }
+
+    fn forgo(&mut self, _: usize, _: &str) {}
+
+    fn halt_at(&mut self, _: Option<(usize, usize)>) {}
 
     fn restoring(&self, setting: &str) -> Result<String, ErrorView> {
         Err(ErrorView { message: format!("no setting {setting}"), ..ErrorView::default() })

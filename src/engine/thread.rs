@@ -16,11 +16,12 @@ use super::journal::Journal;
 use super::lists::{failure, fault_of};
 use super::log::Log;
 use super::messages::{Event, Pc, Request, Source};
+use super::resume::fate_of;
 use super::script::{self, Builtin, Opener, opener};
 use super::user::User;
 use super::{Interpreter, Progress};
-use crate::answer::{self, Answer, ErrorView, Fault};
-use crate::commands::Outcome;
+use crate::answer::{Answer, ErrorView, Fault};
+use crate::commands::{Journalled, Outcome};
 use crate::lang::command::split_command;
 use crate::tensor::compute_here;
 
@@ -86,6 +87,7 @@ where
                     depth: 0,
                     verbose: false,
                     journal: setup.journal,
+                    resuming: None,
                     own_files: setup.own_files,
                     transcript: None,
                     log: None,
@@ -181,6 +183,8 @@ pub(super) struct Engine {
     pub(super) verbose: bool,
     /// Where commands that change state are written.
     pub(super) journal: Journal,
+    /// Which command of a journal is carried out again, for the progress.
+    pub(super) resuming: Option<String>,
     /// Where commands and answers are written as they are shown.
     pub(super) transcript: Option<File>,
     /// Where answers alone are.
@@ -382,17 +386,20 @@ impl Engine {
             Some(Builtin::Pipe(rest)) => self.pipe(id, rest, source, keep_going),
             Some(Builtin::Resume(file)) => self.resume(id, Path::new(file)),
             None => {
-                let kept = self.interpreter.is_journalled(line);
-                if kept {
+                let kept = self.interpreter.journalled(line);
+                if kept == Journalled::Before {
                     self.journal.write(line);
                 }
+                let held = self.interpreter.remembered();
                 let shell = self.interpreter.outside().shell;
                 let outcome = self.interpreted(line, source);
+                match (kept, self.interpreter.remembered().saturating_sub(held)) {
+                    (Journalled::Before, _) => self.journal.note(&fate_of(&outcome)),
+                    (Journalled::Values, values @ 1..) => self.journal.looked(line, values),
+                    _ => {}
+                }
                 if let Some(refused) = self.keep_shell_off(shell, source).or_else(|| self.follow_logging(source)) {
                     return refused;
-                }
-                if kept && matches!(&outcome.answer, Answer::Stop(stop) if stop.reason == answer::Reason::Interrupt) {
-                    self.journal_place();
                 }
                 outcome
             }
@@ -402,16 +409,10 @@ impl Engine {
     /// A command as the session carries it out, without hooks and without a trace in the journal.
     pub(super) fn interpreted(&mut self, line: &str, source: &Source) -> Outcome {
         let mut meter = Meter::new(self.events.clone());
-        let interpreter = &mut self.interpreter;
-        guard(|| interpreter.execute(line, source, &mut |what, done, total| meter.report(what, done, total)))
+        let (interpreter, resuming) = (&mut self.interpreter, self.resuming.as_deref());
+        let mut told = |what: &str, done, total| meter.report(resuming.unwrap_or(what), done, total);
+        guard(|| interpreter.execute(line, source, &mut told))
             .unwrap_or_else(|message| Outcome { changed: true, ..failure(&message, Fault::Model) })
-    }
-
-    /// Where a motion was interrupted: made again, it would go to its end.
-    fn journal_place(&mut self) {
-        if let Some(place) = self.place().filter(|place| !place.site.is_empty()) {
-            self.journal.write(&format!("goto -before {}#{}", place.site, place.pass));
-        }
     }
 
     /// Runs a command while a setting is another one.

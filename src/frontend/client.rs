@@ -65,8 +65,19 @@ impl Client {
         source: Source,
         each: impl FnMut(Answered) -> Result<(), E>,
     ) -> Result<Option<Ended>, E> {
+        self.command_told(line, source, each, |_, _, _| ())
+    }
+
+    /// The same; `told` hears how far it is.
+    pub fn command_told<E>(
+        &mut self,
+        line: &str,
+        source: Source,
+        each: impl FnMut(Answered) -> Result<(), E>,
+        told: impl FnMut(&str, u64, u64),
+    ) -> Result<Option<Ended>, E> {
         let id = self.id();
-        self.ask(Request::Command { id, line: line.to_string(), source }, id, each)
+        self.ask(Request::Command { id, line: line.to_string(), source }, id, each, told)
     }
 
     /// Runs a script file.
@@ -77,7 +88,7 @@ impl Client {
         each: impl FnMut(Answered) -> Result<(), E>,
     ) -> Result<Option<Ended>, E> {
         let id = self.id();
-        self.ask(Request::Script { id, file: file.to_path_buf(), keep_going }, id, each)
+        self.ask(Request::Script { id, file: file.to_path_buf(), keep_going }, id, each, |_, _, _| ())
     }
 
     /// Candidates for the text before byte `cursor` of `line`.
@@ -110,6 +121,7 @@ impl Client {
         request: Request,
         wanted: u64,
         mut each: impl FnMut(Answered) -> Result<(), E>,
+        mut told: impl FnMut(&str, u64, u64),
     ) -> Result<Option<Ended>, E> {
         if self.handle.requests.send(request).is_err() {
             return Ok(Some(gone()));
@@ -124,6 +136,7 @@ impl Client {
                     each(Answered { line, answer, at, ms, printed, in_script: false })?;
                     return Ok(quit);
                 }
+                Ok(Event::Progress { what, done, total }) => told(&what, done, total),
                 Ok(Event::Quit(status)) => quit = Some(Ended::Quit(status)),
                 Ok(_) => {}
                 Err(_) => return Ok(Some(quit.unwrap_or_else(gone))),

@@ -143,7 +143,7 @@ impl Session<'_> {
                 Action::Command(text) => {
                     let mut ended = None;
                     for command in reader.push_all(0, text) {
-                        ended = self.command(&command.text, Source::Option)?;
+                        ended = self.first(&command.text, plain.progress)?;
                         if ended.is_some() {
                             break;
                         }
@@ -185,6 +185,24 @@ impl Session<'_> {
                 return self.end(ended);
             }
         }
+    }
+
+    /// A command that was given before the prompt. How far it is, such as a session that is resumed, is shown on a terminal.
+    fn first(&mut self, line: &str, progress: bool) -> io::Result<Option<Ended>> {
+        let (out, err) = (&mut *self.out, RefCell::new((&mut *self.err, ProgressLine::default())));
+        let told = |what: &str, done: u64, total: u64| {
+            let (err, line) = &mut *err.borrow_mut();
+            if progress {
+                // Progress is for the eye; that it cannot be shown is no reason to stop.
+                _ = line.show(*err, &format!("{what}  {done}/{total}"), 0, 0, Instant::now());
+            }
+        };
+        let answered = |answered: Answered| {
+            let (err, line) = &mut *err.borrow_mut();
+            line.clear(*err)?;
+            show(out, *err, &answered)
+        };
+        self.client.borrow_mut().command_told(line, Source::Option, answered, told)
     }
 
     fn command(&mut self, line: &str, source: Source) -> io::Result<Option<Ended>> {

@@ -41,6 +41,8 @@ mod probing;
 mod pty;
 mod pytorch;
 mod reductions;
+mod refused;
+mod resuming;
 mod schema;
 mod scripts;
 mod seeds;

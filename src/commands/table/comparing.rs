@@ -1,7 +1,7 @@
 //! Commands that say where two runs part, and whether a model is healthy.
 
 use super::super::{bisect, check, diagnose, diff, golden, selftest};
-use super::{CHANGING, Command, PLAIN, Takes};
+use super::{ANALYSING, Command, PLAIN, Takes};
 
 pub const COMMANDS: &[Command] = &[
     Command {
@@ -31,7 +31,7 @@ pub const COMMANDS: &[Command] = &[
         ],
         takes: Takes::Branch,
         run: diff::diff,
-        ..CHANGING
+        ..ANALYSING
     },
     Command {
         name: "bisect",
@@ -58,7 +58,7 @@ pub const COMMANDS: &[Command] = &[
         ],
         takes: Takes::Branch,
         run: bisect::run,
-        ..CHANGING
+        ..ANALYSING
     },
     Command {
         name: "golden",
@@ -95,7 +95,7 @@ pub const COMMANDS: &[Command] = &[
         ],
         examples: &["run\ndiagnose", "run\ndiagnose -deep -fail error"],
         run: diagnose::diagnose,
-        ..CHANGING
+        ..ANALYSING
     },
     Command {
         name: "check",

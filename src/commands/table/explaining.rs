@@ -1,7 +1,7 @@
 //! Commands that say what a number depends on, and what is inside a model.
 
 use super::super::{activations, attr, backward, circuits, dla, heads, layers, lens, neuron, patch, probe};
-use super::{CHANGING, Command, LOOKING, PLAIN, Takes};
+use super::{ANALYSING, CHANGING, Command, LOOKING, PLAIN, Takes};
 
 pub const COMMANDS: &[Command] = &[
     Command {
@@ -68,7 +68,7 @@ pub const COMMANDS: &[Command] = &[
         ],
         takes: Takes::Words(&attr::METHODS),
         run: attr::attr,
-        ..CHANGING
+        ..ANALYSING
     },
     Command {
         name: "circuits",
@@ -91,7 +91,7 @@ pub const COMMANDS: &[Command] = &[
         examples: &["spectrum param(\"L0.mlp.W_in\")", "run\nspectrum L1.resid_post"],
         takes: Takes::Expression,
         run: circuits::spectrum,
-        ..CHANGING
+        ..ANALYSING
     },
     Command {
         name: "activations",
@@ -263,7 +263,7 @@ pub const COMMANDS: &[Command] = &[
         ],
         takes: Takes::Branch,
         run: patch::patch,
-        ..CHANGING
+        ..ANALYSING
     },
     Command {
         name: "heads",

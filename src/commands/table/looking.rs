@@ -1,7 +1,7 @@
 //! Commands that look at values and at the session.
 
 use super::super::{data, dump, info};
-use super::{CHANGING, Command, LOOKING, PLAIN, REPEATED, Takes};
+use super::{CHANGING, Command, Journalled, LOOKING, PLAIN, REPEATED, Takes};
 
 pub const COMMANDS: &[Command] = &[
     Command {
@@ -18,6 +18,7 @@ pub const COMMANDS: &[Command] = &[
         ],
         takes: Takes::Expression,
         run: data::print,
+        journalled: Journalled::Before,
         ..PLAIN
     },
     Command {

@@ -43,6 +43,8 @@ pub struct Command {
     pub repeats: bool,
     /// Whether it may change what a screen shows.
     pub changes: bool,
+    /// What a journal must have of it.
+    pub journalled: Journalled,
     /// Whether its answer may fill a pane: it changes nothing, writes nothing, and leaves nothing behind.
     pub fills: bool,
     /// Carries it out.
@@ -83,6 +85,17 @@ impl Command {
     }
 }
 
+/// What a journal must have of a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Journalled {
+    /// Nothing: no later command depends on it.
+    Not,
+    /// The command, written before it is carried out: it changes what a later one may depend on.
+    Before,
+    /// How many values it has added to the history: otherwise it only looks, and may take long.
+    Values,
+}
+
 /// A command line being run.
 pub struct Call<'a, 'p> {
     /// The whole line, which spans point into.
@@ -105,6 +118,7 @@ const PLAIN: Command = Command {
     takes: Takes::Nothing,
     repeats: false,
     changes: false,
+    journalled: Journalled::Not,
     fills: false,
     run: |_, _| Err(Fail::Because(String::new())),
 };
@@ -113,7 +127,10 @@ const PLAIN: Command = Command {
 const LOOKING: Command = Command { fills: true, ..PLAIN };
 
 /// A command that may change what a screen shows.
-const CHANGING: Command = Command { changes: true, ..PLAIN };
+const CHANGING: Command = Command { changes: true, journalled: Journalled::Before, ..PLAIN };
+
+/// A command that only looks, but whose values go into the history, or whose answer is kept for others.
+const ANALYSING: Command = Command { changes: true, journalled: Journalled::Values, ..PLAIN };
 
 /// A command that an empty line repeats.
 const REPEATED: Command = Command { repeats: true, ..CHANGING };

@@ -1,7 +1,7 @@
 //! Commands about files and the session itself.
 
 use super::super::{exporting, files, help, peers, screen, settings};
-use super::{CHANGING, Command, LOOKING, PLAIN, Takes};
+use super::{CHANGING, Command, Journalled, LOOKING, PLAIN, Takes};
 
 pub const COMMANDS: &[Command] = &[
     Command {
@@ -146,6 +146,7 @@ pub const COMMANDS: &[Command] = &[
         examples: &["quit", "quit 3"],
         takes: Takes::Expression,
         run: help::quit,
+        journalled: Journalled::Not,
         ..CHANGING
     },
 ];

@@ -4,8 +4,6 @@
 //! pulled back itself. Stop points are those of the forward pass: on a site when its gradient is whole, on a module when that of
 //! its output is.
 
-use std::sync::atomic::Ordering;
-
 use super::super::mark::Mark;
 use super::super::session::{Progress, Session};
 use super::super::stops::{Catch, Crossing, Kind, StopPoint, is_stream};
@@ -77,7 +75,7 @@ impl Session {
         for _ in 0..times {
             let below = target(&program, walk, found.reached);
             loop {
-                if self.interrupt.swap(false, Ordering::SeqCst) {
+                if self.pauses(Mark { pass: self.run.pass, op: found.reached }) {
                     return Ok(self.walked_at(found, Reason::Interrupt));
                 }
                 if found.reached == 0 {
