@@ -232,15 +232,9 @@ pub fn focus(console: &mut Console, call: Call<'_, '_>) -> Done {
         if let Some(pos) = &location.pos {
             let row_before = std::mem::replace(&mut session.focus.row, next.row);
             let found = match &pos.value {
-                Choice::Text(token) => match session.positions_of(token)[..] {
-                    [only] => Ok(only),
-                    [] => Err(Fail::At(LangError::new(format!("no token {token:?} in this row"), pos.span))),
-                    ref many => {
-                        let at: Vec<String> = many.iter().map(usize::to_string).collect();
-                        let message = format!("{token:?} stands at positions {}: name one", at.join(", "));
-                        Err(Fail::At(LangError::new(message, pos.span)))
-                    }
-                },
+                Choice::Text(token) => {
+                    session.position_of(token).map_err(|message| Fail::At(LangError::new(message, pos.span)))
+                }
                 choice => within(choice, session.row_length(), "position", pos.span),
             };
             session.focus.row = row_before;

@@ -233,13 +233,40 @@ impl Console {
         Ok(Tuned::new(&lens, run.device()))
     }
 
-    /// The position that a word names; negative ones count from the end.
+    /// The position that a word names, by its number or the text of its token; negative numbers count from the end.
     pub(super) fn position(&self, word: &Word) -> Result<usize, Fail> {
         let length = self.session.row_length();
-        let number = word.text.parse::<i64>().ok().map(|n| if n < 0 { n + length as i64 } else { n });
+        let number = word.text.parse::<i64>().ok().filter(|_| !word.quoted);
+        if number.is_none() && self.session.run.model.tokenizer.is_some() {
+            return self
+                .session
+                .position_of(&word.text)
+                .map_err(|message| Fail::At(LangError::new(message, word.span)));
+        }
+        let number = number.map(|n| if n < 0 { n + length as i64 } else { n });
         let pos = number.and_then(|n| usize::try_from(n).ok()).filter(|pos| *pos < length);
         pos.ok_or_else(|| {
             Fail::At(LangError::new(format!("no position {}: there is 0..{}", word.text, length - 1), word.span))
+        })
+    }
+
+    /// The token of the focused row that a word names, by its text or its number.
+    ///
+    /// # Errors
+    /// If the text has no such token.
+    pub(super) fn token_of_text(&mut self, word: &Word) -> Result<u32, Fail> {
+        let length = self.session.row_length();
+        let ids = self.session.focused_row().map_or(Vec::new(), |row| row.ids[..length].to_vec());
+        let tokenizer = self.session.run.model.tokenizer.as_ref();
+        let spelled = |id: u32| tokenizer.is_some_and(|tokenizer| tokenizer.token_text(id) == word.text);
+        let number = word.text.parse::<u32>().ok().filter(|_| !word.quoted);
+        let found = ids.iter().find(|&&id| number.map_or_else(|| spelled(id), |number| number == id));
+        found.copied().ok_or_else(|| {
+            let message = match number {
+                Some(id) => format!("token {id} is not in the text; \"info tokens\" lists its tokens"),
+                None => self.session.not_in_text(&word.text),
+            };
+            Fail::At(LangError::new(message, word.span))
         })
     }
 

@@ -41,6 +41,7 @@ mod patch;
 mod peers;
 mod places;
 mod probe;
+mod rows;
 mod saving;
 mod screen;
 mod selftest;

@@ -59,6 +59,7 @@ pub fn mark(session: &Session, text: &str, offset: usize) -> Result<Mark, Fail> 
         [only] => {
             let (pass, op) = position_of(session, only)?;
             check_pass(session, pass.unwrap_or(0))?;
+            check_focus(session, only)?;
             Ok(Mark { pass: pass.unwrap_or(session.run.pass), op })
         }
         many => Err(Fail::At(LangError::new(format!("this names {} places; go to one", many.len()), location.span))),
@@ -85,7 +86,8 @@ fn check_focus(session: &Session, place: &Place) -> Result<(), Fail> {
     let rows = session.run.branch().text().rows.len();
     let pos = match &place.pos {
         Some(Choice::Index(pos)) => Some(*pos),
-        _ => None,
+        Some(Choice::Text(text)) => Some(session.position_of(text).map_err(Fail::Because)? as i64),
+        None => None,
     };
     for (what, asked, len) in [("row", place.row, rows), ("position", pos, session.row_length())] {
         if let Some(n) = asked

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 
 use super::console::Console;
 use super::fail::Fail;
+use super::rows;
 use crate::debugger::{Progress, Session};
 use crate::lang::words::Word;
 use crate::model::{Input, Model};
@@ -52,7 +53,8 @@ impl Console {
         found.unwrap_or_else(|panic| resume_unwind(panic))
     }
 
-    /// Something done with the complete pass of each text of a file, a text in each line. How many there are.
+    /// Something done with the complete pass of each text of a file, which is a text in each line, or a table or objects with a column of
+    /// texts. How many there are.
     ///
     /// # Errors
     /// If the file cannot be read or has no text, a text is wrong, the user interrupts, or `each` fails.
@@ -76,14 +78,20 @@ impl Console {
     fn over(&mut self, file: &Word, with_values: bool, progress: Progress<'_>, each: Each<'_>) -> Result<usize, Fail> {
         let text = crate::model::file::read_text(Path::new(&file.text))
             .map_err(|error| Fail::because(format!("cannot read {}: {error}", file.text)))?;
-        let lines: Vec<(usize, &str)> = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()).collect();
-        for (done, (number, line)) in lines.iter().enumerate() {
+        let rows = rows::parse(&text, &file.text).map_err(|error| Fail::because(format!("{}: {error}", file.text)))?;
+        let lines: Vec<(String, &str)> = match &rows {
+            Some(rows) => rows.all.iter().map(|row| (row.place.clone(), row.text.as_str())).collect(),
+            None => {
+                let lines = rows::unmarked(&text).lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+                lines.map(|(number, line)| (format!("line {}", number + 1), line)).collect()
+            }
+        };
+        for (done, (place, line)) in lines.iter().enumerate() {
             progress("reading", done as u64, lines.len() as u64);
             if self.session.interrupt.load(Ordering::SeqCst) {
                 return Err(Fail::because(format!("interrupted after {done} of {} lines", lines.len())));
             }
-            let other =
-                self.on(&[line], with_values).map_err(|why| Fail::because(format!("line {}: {why}", number + 1)))?;
+            let other = self.on(&[line], with_values).map_err(|why| Fail::because(format!("{place}: {why}")))?;
             self.within(other, |console| each(console))?;
         }
         match lines.len() {

@@ -219,6 +219,10 @@ impl Scope for RunScope<'_> {
         if axis.is_position() { self.session.positions_of(token) } else { Vec::new() }
     }
 
+    fn like_token(&mut self, text: &str) -> Option<String> {
+        self.session.like_token(text)
+    }
+
     fn token_id(&mut self, token: &str) -> Result<usize, String> {
         let Some(tokenizer) = &self.session.run.model.tokenizer else {
             return Err("the model has no tokenizer: name the token by its number".into());
@@ -226,9 +230,9 @@ impl Scope for RunScope<'_> {
         if let Some(id) = tokenizer.id_of(token) {
             return Ok(id as usize);
         }
-        let with_space = format!(" {token}");
-        let hint = match tokenizer.id_of(&with_space) {
-            Some(_) => format!("; {with_space:?} is one"),
+        let others = [format!(" {token}"), token.trim_start().to_string()];
+        let hint = match others.iter().find(|other| tokenizer.id_of(other).is_some()) {
+            Some(other) => format!("; {other:?} is one"),
             None => String::new(),
         };
         Err(format!("{token:?} is not one token of this vocabulary{hint}"))

@@ -20,6 +20,9 @@ use crate::model::input::{Input, Row};
 use crate::program::compile;
 use crate::tensor::Device;
 
+/// Tokens that one word may be cut into and still be recognised.
+const PIECES: usize = 8;
+
 /// What can be chosen at start.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -173,5 +176,51 @@ impl Session {
             true => (0..ids.len()).filter(|&i| is_it(ids[i])).collect(),
             false => exact,
         }
+    }
+
+    /// The only position of the focused row whose token has this text.
+    ///
+    /// # Errors
+    /// In words: the text has no such token, or several.
+    pub fn position_of(&self, text: &str) -> Result<usize, String> {
+        match self.positions_of(text)[..] {
+            [only] => Ok(only),
+            [] => Err(self.not_in_text(text)),
+            ref many => {
+                let at: Vec<String> = many.iter().map(usize::to_string).collect();
+                Err(format!("{text:?} stands at positions {}: give one of these numbers", at.join(", ")))
+            }
+        }
+    }
+
+    /// That no token of the focused row has this text, and what it may have been meant to be.
+    pub fn not_in_text(&self, text: &str) -> String {
+        let hint = self.like_token(text).map_or_else(|| "\"info tokens\" lists its tokens".into(), |like| like);
+        format!("{text:?} is not a token of the text; {hint}")
+    }
+
+    /// What a text that is not a token of the focused row may have been meant to be: the tokens that it is cut into there, or the
+    /// nearest one.
+    pub fn like_token(&self, text: &str) -> Option<String> {
+        let tokenizer = self.run.model.tokenizer.as_ref()?;
+        let row = self.focused_row()?;
+        let tokens: Vec<String> = row.ids[..self.row_length()].iter().map(|&id| tokenizer.token_text(id)).collect();
+        let bare = |text: &str| text.trim().to_lowercase();
+        let wanted = bare(text);
+        if let Some(same) = tokens.iter().find(|token| !wanted.is_empty() && bare(token) == wanted) {
+            return Some(format!("did you mean {same:?}?"));
+        }
+        for first in 0..tokens.len() {
+            for last in first + 2..=tokens.len().min(first + PIECES) {
+                let pieces = &tokens[first..last];
+                if bare(&pieces.concat()) == wanted {
+                    let pieces: Vec<String> = pieces.iter().map(|piece| format!("{piece:?}")).collect();
+                    return Some(format!("it is cut into {}", pieces.join(", ")));
+                }
+            }
+        }
+        let far = |token: &&String| strsim::damerau_levenshtein(&bare(token), &wanted);
+        let nearest = tokens.iter().min_by_key(far).filter(|token| far(token) <= wanted.chars().count() / 3);
+        nearest.map(|token| format!("did you mean {token:?}?"))
     }
 }

@@ -35,27 +35,37 @@ fn needs_quotes(field: &str) -> bool {
 /// The byte order mark, which some programs write at the start of a file.
 const MARK: char = '\u{feff}';
 
-/// The rows of a file, that of the names of the columns too. Lines end in `\n` or `\r\n`; the last may have no end.
+/// A row of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// The line that it begins in, counted from 1.
+    pub line: usize,
+    /// Its fields.
+    pub fields: Vec<String>,
+}
+
+/// The rows of a file, that of the names of the columns too, with `separator` between fields. Lines end in `\n` or `\r\n`; the last may
+/// have no end.
 ///
 /// An empty line is a row of one empty field. Rows may differ in their number of fields. A quote within a field that
 /// does not start with one is taken as it is.
 ///
 /// # Errors
-/// If a quote is not closed, or anything but a comma or the end of a line follows a closing one. The line is told,
+/// If a quote is not closed, or anything but a separator or the end of a line follows a closing one. The line is told,
 /// counted from 1.
-pub fn parse(text: &str) -> Result<Vec<Vec<String>>, String> {
+pub fn parse(text: &str, separator: char) -> Result<Vec<Row>, String> {
     let mut rest = text.strip_prefix(MARK).unwrap_or(text);
     let mut line = 1;
     let mut rows = Vec::new();
     while !rest.is_empty() {
-        let mut row = Vec::new();
+        let (begins, mut fields) = (line, Vec::new());
         loop {
             let (field, after) = match rest.strip_prefix('"') {
-                Some(inside) => quoted(inside, &mut line)?,
-                None => plain(rest),
+                Some(inside) => quoted(inside, separator, &mut line)?,
+                None => plain(rest, separator),
             };
-            row.push(field);
-            match after.strip_prefix(',') {
+            fields.push(field);
+            match after.strip_prefix(separator) {
                 Some(next) => rest = next,
                 None => {
                     rest = end_of_line(after).unwrap_or(after);
@@ -63,7 +73,7 @@ pub fn parse(text: &str) -> Result<Vec<Vec<String>>, String> {
                 }
             }
         }
-        rows.push(row);
+        rows.push(Row { line: begins, fields });
         line += 1;
     }
     Ok(rows)
@@ -75,8 +85,8 @@ fn end_of_line(text: &str) -> Option<&str> {
 }
 
 /// A field without quotes and what follows it.
-fn plain(text: &str) -> (String, &str) {
-    let mut end = text.find([',', '\n']).unwrap_or(text.len());
+fn plain(text: &str, separator: char) -> (String, &str) {
+    let mut end = text.find([separator, '\n']).unwrap_or(text.len());
     if text[end..].starts_with('\n') && text[..end].ends_with('\r') {
         end -= 1;
     }
@@ -84,7 +94,7 @@ fn plain(text: &str) -> (String, &str) {
 }
 
 /// A field and what follows its closing quote. `inside` starts after the opening one, which is on `line`.
-fn quoted<'a>(inside: &'a str, line: &mut usize) -> Result<(String, &'a str), String> {
+fn quoted<'a>(inside: &'a str, separator: char, line: &mut usize) -> Result<(String, &'a str), String> {
     let (start, mut rest, mut field) = (*line, inside, String::new());
     loop {
         let Some((part, after)) = rest.split_once('"') else {
@@ -95,11 +105,12 @@ fn quoted<'a>(inside: &'a str, line: &mut usize) -> Result<(String, &'a str), St
         if let Some(next) = after.strip_prefix('"') {
             field.push('"');
             rest = next;
-        } else if after.is_empty() || after.starts_with(',') || end_of_line(after).is_some() {
+        } else if after.is_empty() || after.starts_with(separator) || end_of_line(after).is_some() {
             return Ok((field, after));
         } else {
-            let garbage: String = after.chars().take_while(|c| !matches!(c, ',' | '\n')).take(20).collect();
-            return Err(format!("line {line}: {garbage:?} follows a closing quote, where a comma should"));
+            let garbage: String = after.chars().take_while(|c| *c != separator && *c != '\n').take(20).collect();
+            let wanted = if separator == ',' { "a comma".to_string() } else { format!("{separator:?}") };
+            return Err(format!("line {line}: {garbage:?} follows a closing quote, where {wanted} should"));
         }
     }
 }
@@ -107,6 +118,10 @@ fn quoted<'a>(inside: &'a str, line: &mut usize) -> Result<(String, &'a str), St
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn parse(text: &str) -> Result<Vec<Vec<String>>, String> {
+        Ok(super::parse(text, ',')?.into_iter().map(|row| row.fields).collect())
+    }
 
     fn table(rows: &[&[&str]]) -> Vec<Vec<String>> {
         rows.iter().map(|row| row.iter().map(|field| field.to_string()).collect()).collect()

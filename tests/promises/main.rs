@@ -52,6 +52,7 @@ mod starting;
 mod stops;
 mod tokens;
 mod tour;
+mod traps;
 mod travel;
 mod walking;
 mod weights;

@@ -53,10 +53,12 @@ pub fn heads(console: &mut Console, call: Call<'_, '_>) -> Done {
         return Err(Fail::At(error.help("one of them at a time")));
     }
     let toward = match (value("-to"), value("-pos")) {
-        (Some(word), pos) => {
-            let pos = pos.filter(|_| value("-over").is_none()).map(|word| console.position(word)).transpose()?;
-            Some(Toward { id: console.token(word)? as u32, pos })
+        (Some(_), Some(pos)) if value("-over").is_some() => {
+            let error = LangError::new("-pos is a position of this text; on other texts the last one looks", pos.span);
+            return Err(Fail::At(error.help("heads -to TOKEN -over FILE")));
         }
+        (Some(word), None) if value("-over").is_some() => Some(Toward { id: console.token(word)? as u32, pos: None }),
+        (Some(word), pos) => Some(console.toward(word, pos)?),
         (None, Some(word)) => {
             let error = LangError::new("-pos is the position that looks at a token", word.span);
             return Err(Fail::At(error.help("heads -to TOKEN -pos P")));
@@ -79,12 +81,28 @@ pub fn heads(console: &mut Console, call: Call<'_, '_>) -> Done {
             (found, format!("on {n} random tokens twice, seed {seed}"))
         }
         (None, Some(file)) => {
-            let mut all: Vec<Vec<Scored>> = Vec::new();
+            let (mut all, mut with): (Vec<Vec<Scored>>, _) = (Vec::new(), Vec::new());
             let count = console.over_texts(file, call.progress, &mut |console| {
+                let row = console.session.focused_row();
+                with.push(toward.is_some_and(|toward| row.is_some_and(|row| row.ids.contains(&toward.id))));
                 all.push(of_session(&mut console.session, &layers, toward, &mut |_, _, _| ())?);
                 Ok(())
             })?;
-            (averaged(&all), format!("on {count} lines of {}, means", file.text))
+            let mut found = averaged(&all);
+            let mut text = format!("on {count} lines of {}, means", file.text);
+            if let Some(word) = value("-to") {
+                // A text without the token says nothing about who looks at it.
+                all = all.into_iter().zip(&with).filter(|(_, with)| **with).map(|(scored, _)| scored).collect();
+                if all.is_empty() {
+                    let message = format!("{:?} is not a token of any line of {}", word.text, file.text);
+                    return Err(Fail::At(LangError::new(message, word.span)));
+                }
+                found.iter_mut().zip(averaged(&all)).for_each(|(all, with)| all.scores.to = with.scores.to);
+                if all.len() < count {
+                    text += &format!("; to: over the {} that have {:?}", all.len(), word.text);
+                }
+            }
+            (found, text)
         }
         (None, None) => (of_session(&mut console.session, &layers, toward, call.progress)?, "on this text".to_string()),
     };
@@ -104,6 +122,27 @@ pub fn heads(console: &mut Console, call: Call<'_, '_>) -> Done {
         found.sort_by(|a, b| (metric.of)(&b.scores).total_cmp(&(metric.of)(&a.scores)));
     }
     Ok(Answer::Table(table(console, &found, &text)))
+}
+
+impl Console {
+    /// The token of the text that heads look at, from a position or from the last one.
+    fn toward(&mut self, token: &Word, pos: Option<&Word>) -> Result<Toward, Fail> {
+        let id = self.token_of_text(token)?;
+        let Some(word) = pos else { return Ok(Toward { id, pos: None }) };
+        let at = self.position(word)?;
+        let run = &self.session.run;
+        let span = run.branch().span(run.pass);
+        let wrong = |message: String| Fail::At(LangError::new(message, word.span));
+        if at < span.start {
+            let pass = run.branch().pass_of(at);
+            return Err(wrong(format!("position {at} was computed in pass {pass}; \"goto #{pass}\" goes there")));
+        }
+        let first = self.session.focused_row().and_then(|row| row.ids.iter().position(|key| *key == id)).unwrap_or(0);
+        if run.model.spec.attention.causal && first > at {
+            return Err(wrong(format!("position {at} cannot look at {:?}, which comes later, at {first}", token.text)));
+        }
+        Ok(Toward { id, pos: Some(at) })
+    }
 }
 
 /// Scores on random tokens that come twice.

@@ -3,11 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::export::csv;
+use crate::commands::rows::{self, Row};
 use crate::model::file;
-
-/// Names under which the text of a prompt stands.
-const TEXTS: [&str; 3] = ["prompt", "text", "sentence"];
 
 /// Largest file of prompts.
 const LARGEST: u64 = 16 << 20;
@@ -23,71 +20,50 @@ pub struct Case {
     pub fields: BTreeMap<String, String>,
 }
 
+/// Cases, and what is unusual about their file.
+type Cases = (Vec<Case>, Option<String>);
+
 /// The cases of a file, by how its name ends; prompts with slots become one for each choice.
-pub fn read(file: &str) -> Result<Vec<Case>, String> {
+pub fn read(file: &str) -> Result<Cases, String> {
     let unread = |error: &dyn std::fmt::Display| format!("cannot read {file}: {error}");
     let bytes = file::read_to(Path::new(file), LARGEST).map_err(|error| unread(&error))?;
     let text = String::from_utf8(bytes).map_err(|error| unread(&error))?;
-    parse(&text, file.rsplit_once('.').map_or("", |(_, ending)| ending)).map_err(|error| format!("{file}: {error}"))
+    parse(&text, file).map_err(|error| format!("{file}: {error}"))
 }
 
-fn parse(text: &str, ending: &str) -> Result<Vec<Case>, String> {
-    let rows: Vec<BTreeMap<String, String>> = match ending {
-        "jsonl" => {
-            let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
-            let object = |(number, line): (usize, &str)| {
-                let value = serde_json::from_str(line).map_err(|error| format!("line {}: {error}", number + 1))?;
-                fields(value).ok_or_else(|| format!("line {} is no object", number + 1))
+fn parse(text: &str, file: &str) -> Result<Cases, String> {
+    let (all, note) = match rows::parse(text, file)? {
+        Some(found) => (found.all, found.note),
+        None => {
+            let lines = rows::unmarked(text).lines().enumerate().map(|(i, line)| (i + 1, line.trim()));
+            let lines = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
+            let row = |(number, line): (usize, &str)| Row {
+                place: format!("line {number}"),
+                text: line.to_string(),
+                fields: BTreeMap::new(),
             };
-            lines.map(object).collect::<Result<_, String>>()?
-        }
-        "json" => {
-            let all: Vec<serde_json::Value> = serde_json::from_str(text).map_err(|error| error.to_string())?;
-            all.into_iter().map(|value| fields(value).ok_or("an entry is no object")).collect::<Result<_, _>>()?
-        }
-        "csv" => {
-            let mut rows = csv::parse(text)?.into_iter();
-            let names = rows.next().ok_or("it has no line of names")?;
-            rows.map(|row| names.iter().cloned().zip(row).collect()).collect()
-        }
-        _ => {
-            let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-            lines.map(|line| BTreeMap::from([(TEXTS[0].to_string(), line.to_string())])).collect()
+            (lines.map(row).collect(), None)
         }
     };
     let mut cases = Vec::new();
     let (mut made, mut bytes) = (0, 0);
-    for (number, mut row) in rows.into_iter().enumerate() {
-        let text = TEXTS.iter().find_map(|name| row.remove(*name));
-        let Some(text) = text else {
-            return Err(format!("entry {} has no {}", number + 1, TEXTS.join(", no ")));
-        };
+    for Row { place, text, fields } in all {
         let count = combinations(&text);
-        let length = text.len() + row.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
+        let length = text.len() + fields.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
         (made, bytes) = (count.saturating_add(made), count.saturating_mul(length as u64).saturating_add(bytes));
         if made > MOST || bytes > MOST_BYTES {
             return Err(format!(
-                "the slots up to entry {} make {made} prompts of {bytes} bytes; at most {MOST} of {MOST_BYTES} bytes are \
-                 probed: take slots or options out, or divide the file",
-                number + 1
+                "the slots up to {place} make {made} prompts of {bytes} bytes; at most {MOST} of {MOST_BYTES} bytes are \
+                 probed: take slots or options out, or divide the file"
             ));
         }
-        for (prompt, chosen) in choices(&text)? {
-            let mut fields = row.clone();
+        for (prompt, chosen) in choices(&text).map_err(|error| format!("{place}: {error}"))? {
+            let mut fields = fields.clone();
             fields.extend(chosen);
             cases.push(Case { prompt, fields });
         }
     }
-    if cases.is_empty() { Err("it has no prompts".into()) } else { Ok(cases) }
-}
-
-fn fields(value: serde_json::Value) -> Option<BTreeMap<String, String>> {
-    let serde_json::Value::Object(object) = value else { return None };
-    let word = |value: serde_json::Value| match value {
-        serde_json::Value::String(text) => text,
-        other => other.to_string(),
-    };
-    Some(object.into_iter().map(|(name, value)| (name, word(value))).collect())
+    if cases.is_empty() { Err("it has no prompts".into()) } else { Ok((cases, note)) }
 }
 
 /// How many prompts [`choices`] makes of a text.
@@ -149,9 +125,13 @@ pub fn filled(text: &str, case: &Case) -> Result<String, String> {
 mod tests {
     use super::*;
 
+    fn cases(text: &str, file: &str) -> Vec<Case> {
+        parse(text, file).unwrap().0
+    }
+
     #[test]
     fn slots_become_every_choice() {
-        let found = parse("# occupations\nThe {who:nurse|pilot} said that {he|she}\n\nplain", "txt").unwrap();
+        let found = cases("# occupations\nThe {who:nurse|pilot} said that {he|she}\n\nplain", "a.txt");
         let prompts: Vec<&str> = found.iter().map(|case| case.prompt.as_str()).collect();
         assert_eq!(
             prompts,
@@ -165,7 +145,7 @@ mod tests {
         );
         assert_eq!(found[1].fields["who"], "nurse");
         assert_eq!(found[1].fields["slot2"], "she");
-        assert!(parse("a {b|c", "txt").unwrap_err().contains("is not closed"));
+        assert!(parse("a {b|c", "a.txt").unwrap_err().contains("is not closed"));
         for text in ["plain", "{a|b}{c}", "{x:a|b|c} and {d|e}", "{a|b", "a}b{c|d}"] {
             assert!(choices(text).is_ok_and(|all| all.len() as u64 == combinations(text)) || text.ends_with("{a|b"));
         }
@@ -174,25 +154,25 @@ mod tests {
     #[test]
     fn slots_that_make_too_many_prompts_are_refused_before_they_are_made() {
         let slots = |count: usize| "{a|b}".repeat(count);
-        assert_eq!(parse(&slots(10), "txt").unwrap().len(), 1024);
+        assert_eq!(parse(&slots(10), "a.txt").unwrap().0.len(), 1024);
         for text in
             [slots(30), slots(64), slots(2000), vec![slots(8); 300].join("\n"), slots(14) + &"x".repeat(1 << 13)]
         {
-            let error = parse(&text, "txt").unwrap_err();
+            let error = parse(&text, "a.txt").unwrap_err();
             assert!(error.contains("at most 65536 of 16777216 bytes are probed"), "{error}");
         }
     }
 
     #[test]
     fn tables_and_objects_have_fields() {
-        let csv = parse("prompt,label\n\"a, b\",x\nc,y\n", "csv").unwrap();
+        let csv = cases("prompt,label\n\"a, b\",x\nc,y\n", "a.csv");
         assert_eq!((csv[0].prompt.as_str(), csv[1].fields["label"].as_str()), ("a, b", "y"));
-        let json = parse("{\"text\": \"a\", \"n\": 3}\n\n{\"text\": \"{b|c}\"}", "jsonl").unwrap();
+        let json = cases("{\"text\": \"a\", \"n\": 3}\n\n{\"text\": \"{b|c}\"}", "a.jsonl");
         assert_eq!((json.len(), json[0].fields["n"].as_str(), json[2].prompt.as_str()), (3, "3", "c"));
-        assert_eq!(parse("[{\"prompt\": \"a\"}]", "json").unwrap().len(), 1);
-        assert!(parse("{\"x\": 1}", "jsonl").unwrap_err().contains("entry 1 has no prompt"));
-        assert!(parse("{", "jsonl").unwrap_err().starts_with("line 1: "));
-        assert!(parse("", "csv").is_err());
+        assert_eq!(cases("[{\"prompt\": \"a\"}]", "a.json").len(), 1);
+        assert!(parse("{\"x\": 1}", "a.jsonl").unwrap_err().contains("line 1 has no prompt"));
+        assert!(parse("{", "a.jsonl").unwrap_err().starts_with("line 1: "));
+        assert!(parse("", "a.csv").is_err());
         assert_eq!(filled("logit(\"{n}\")", &json[0]).unwrap(), "logit(\"3\")");
         assert!(filled("{m}", &json[0]).unwrap_err().contains("has no m: it has n"));
     }

@@ -52,7 +52,7 @@ pub fn probe(console: &mut Console, call: Call<'_, '_>) -> Done {
         let error = LangError::new("expected a file of prompts", Span::at(call.args.offset));
         return Err(Fail::At(error.help("probe prompts.txt -metric \"logit(\\\" she\\\") - logit(\\\" he\\\")\"")));
     };
-    let mut all = read(&file.text).map_err(Fail::because)?;
+    let (mut all, unusual) = read(&file.text).map_err(Fail::because)?;
     if let Some(word) = value("-limit") {
         all.truncate(parse_count(word)? as usize);
     }
@@ -88,7 +88,8 @@ pub fn probe(console: &mut Console, call: Call<'_, '_>) -> Done {
     }
     let by = value("-by").map(|word| word.text.clone());
     let names = groups_of(&found, by.as_deref())?;
-    let lines = notes(&found, &troubles, &names);
+    let mut lines = notes(&found, &troubles, &names);
+    lines.extend(unusual.map(|unusual| format!("{}: {unusual}", file.text)));
     if has("-words") {
         return words::told(console, &found, &metric, &lines, seed, call.progress);
     }

@@ -140,8 +140,11 @@ impl Evaluator<'_> {
                         LangError::new(format!("token {text:?} stands at {at}; this value has {here}"), expr.span)
                     })
                 }
-                [] => Err(LangError::new(format!("no token {text:?} on axis {name}"), expr.span)
-                    .help("\"info tokens\" lists them")),
+                [] => {
+                    let hint = self.scope.like_token(&text);
+                    Err(LangError::new(format!("no token {text:?} on axis {name}"), expr.span)
+                        .help(hint.unwrap_or_else(|| "\"info tokens\" lists them".into())))
+                }
                 several => {
                     let positions: Vec<String> = several.iter().map(usize::to_string).collect();
                     let message = format!("token {text:?} is ambiguous: it stands at {}", positions.join(", "));

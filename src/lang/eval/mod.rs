@@ -90,6 +90,10 @@ pub trait Scope {
     fn param(&mut self, name: &str) -> std::result::Result<Value, String>;
     /// Where on `axis` (`pos`, `q` or `k`) the token with this text stands in the focused row: none, one or several indices.
     fn token_positions(&mut self, text: &str, axis: Axis) -> Vec<usize>;
+    /// What a text that is not a token of the focused row may have been meant to be.
+    fn like_token(&mut self, _text: &str) -> Option<String> {
+        None
+    }
     /// The id of the one token that `text` is.
     fn token_id(&mut self, text: &str) -> std::result::Result<usize, String>;
     /// The text of a token.
