@@ -17,6 +17,7 @@ use llmdbg::engine::thread::{self, Setup};
 use llmdbg::frontend::Action;
 use llmdbg::frontend::batch::{self, Batch};
 use llmdbg::frontend::plain::{self, Input, Plain};
+use llmdbg::frontend::shown::Shown;
 use llmdbg::frontend::tui::{self, TuiOptions};
 use llmdbg::model::{apart, bundled, chat, tokenizer};
 use llmdbg::term::ColorDepth;
@@ -48,7 +49,12 @@ fn main() -> color_eyre::Result<ExitCode> {
         Ok(Invocation::Trust(file)) => return trust_file(&file),
         Ok(Invocation::PrintConfig) => return printed(|out| cli::settings::print(out)),
         Ok(Invocation::Manual) => return printed(|out| pages::manual(out)),
-        Err(error) => error.exit(),
+        // Help and version have no text of the user's.
+        Err(error) if !error.use_stderr() => error.exit(),
+        Err(error) => {
+            write!(stderr(), "{}", error.render())?;
+            return Ok(ExitCode::from(2));
+        }
     };
     if options.resume {
         options = match resumed(&options) {
@@ -129,7 +135,8 @@ fn show(
     interrupt: Arc<AtomicBool>,
     tour: bool,
 ) -> color_eyre::Result<i32> {
-    let (mut out, mut err) = (io::stdout(), io::stderr());
+    let (mut out, mut err) = (Shown::new(io::stdout()), stderr());
+    let err_is_terminal = io::stderr().is_terminal();
     let mut stdin = io::stdin().lock();
     let (init, warning) = if options.init { cli::init::init_files() } else { (Vec::new(), None) };
     let actions: Vec<Action> = init.into_iter().map(Action::Script).chain(options.actions.iter().cloned()).collect();
@@ -145,7 +152,7 @@ fn show(
                 input,
                 json: options.json,
                 keep_going: options.keep_going,
-                progress: err.is_terminal(),
+                progress: err_is_terminal,
                 loaded: Some(&loaded),
             };
             Ok(batch::run(engine, batch, &mut out, &mut err))
@@ -170,7 +177,7 @@ fn show(
             let plain = Plain {
                 actions: &actions,
                 banner: !options.quiet,
-                progress: err.is_terminal(),
+                progress: err_is_terminal,
                 loaded: loaded.as_deref(),
             };
             Ok(plain::run(engine, plain, input, &mut out, &mut err))
@@ -225,9 +232,14 @@ fn tui_options(options: &Options, actions: &[Action], warning: Option<String>) -
     }
 }
 
+/// Where messages go.
+fn stderr() -> Shown<io::Stderr> {
+    Shown::with_progress(io::stderr())
+}
+
 /// Prints something and leaves. A reader that has gone away is no failure.
 fn printed(print: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> color_eyre::Result<ExitCode> {
-    match print(&mut io::stdout()) {
+    match print(&mut Shown::new(io::stdout())) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(ExitCode::SUCCESS),
     }
@@ -239,7 +251,7 @@ fn trust_file(file: &Path) -> color_eyre::Result<ExitCode> {
     match trust.add(file) {
         Ok(path) => printed(|out| writeln!(out, "{} is trusted as it is now", path.display())),
         Err(message) => {
-            writeln!(io::stderr(), "llmdbg: {message}")?;
+            writeln!(stderr(), "llmdbg: {message}")?;
             Ok(ExitCode::FAILURE)
         }
     }
@@ -256,6 +268,6 @@ fn log_to(file: &Path) -> io::Result<()> {
 
 /// A mistake on the command line that only shows when it is tried.
 fn usage(message: &str) -> color_eyre::Result<ExitCode> {
-    writeln!(io::stderr(), "llmdbg: {message}")?;
+    writeln!(stderr(), "llmdbg: {message}")?;
     Ok(ExitCode::from(2))
 }

@@ -4,8 +4,11 @@
 //! stand for; what JSON has no number for (NaN and the infinities) is a string. Keys marked optional there are left out
 //! rather than null, except `pc`, which is null while no run is live.
 
+use std::fmt::Write;
+
 use serde_json::{Map, Value, json};
 
+use super::text::is_unsafe;
 use super::{Answer, Cell, ErrorView, MapView, Pc, StopView, Summary, Table, TokenView, ValueView};
 
 /// The object for the command line `cmd`.
@@ -25,6 +28,17 @@ pub fn object(cmd: &str, answer: &Answer, at: Option<&Pc>, ms: f64, printed: &[S
         object.insert("printed".into(), json!(printed));
     }
     Value::Object(object)
+}
+
+/// An object on one line, in which no character changes how its neighbours are shown: JSON has an escape for each.
+pub fn written(object: &Value) -> String {
+    object.to_string().chars().fold(String::new(), |mut line, c| {
+        match is_unsafe(c) {
+            true => _ = write!(line, "\\u{:04x}", u32::from(c)),
+            false => line.push(c),
+        }
+        line
+    })
 }
 
 /// The word for the kind of `answer`, and what stands under the key of that name.

@@ -40,9 +40,11 @@ pub fn visible_line(line: &str) -> String {
     line.split('\t').map(visible).collect::<Vec<_>>().join("\t")
 }
 
-/// Characters that would change how their neighbours are shown: controls and the marks that turn the direction of text.
-fn is_unsafe(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+/// Characters that would change how their neighbours are shown: controls, the marks that turn the direction of text,
+/// and the separators that end a line.
+pub fn is_unsafe(c: char) -> bool {
+    let turns = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    c.is_control() || turns || matches!(c, '\u{2028}' | '\u{2029}')
 }
 
 /// A token as it is quoted everywhere: spaces inside the quotes, controls and quotes escaped.

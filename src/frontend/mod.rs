@@ -7,6 +7,7 @@ pub mod client;
 mod loading;
 pub mod plain;
 mod print;
+pub mod shown;
 pub mod tui;
 
 /// Something to run before (or instead of) reading commands, in the order in which it was given.

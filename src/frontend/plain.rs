@@ -22,6 +22,7 @@ use super::client::{Answered, Client, Ended};
 use super::loading::Line as ProgressLine;
 use super::{Action, MODEL_FAILED, print};
 use crate::answer::Answer;
+use crate::answer::text::is_unsafe;
 use crate::engine::history::History;
 use crate::engine::messages::{Snapshot, Source};
 use crate::engine::script::Reader;
@@ -295,7 +296,10 @@ impl Completer for Assistant {
     type Candidate = String;
 
     fn complete(&self, line: &str, cursor: usize, _: &Context<'_>) -> rustyline::Result<(usize, Vec<String>)> {
-        Ok(self.client.borrow_mut().complete(line, cursor))
+        let (start, mut candidates) = self.client.borrow_mut().complete(line, cursor);
+        // The editor writes them as they are.
+        candidates.retain(|candidate| !candidate.contains(is_unsafe));
+        Ok((start, candidates))
     }
 }
 

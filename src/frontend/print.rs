@@ -21,7 +21,7 @@ pub fn answer(out: &mut dyn Write, answered: &Answered) -> io::Result<()> {
 /// Writes a command's object on one line.
 pub fn object(out: &mut dyn Write, answered: &Answered) -> io::Result<()> {
     let Answered { line, answer, at, ms, printed, .. } = answered;
-    writeln!(out, "{}", json::object(line, answer, at.as_ref(), *ms, printed))?;
+    writeln!(out, "{}", json::written(&json::object(line, answer, at.as_ref(), *ms, printed)))?;
     out.flush()
 }
 

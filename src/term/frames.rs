@@ -13,6 +13,8 @@ use ratatui::backend::{Backend, ClearType, CrosstermBackend, WindowSize};
 use ratatui::buffer::Cell;
 use ratatui::layout::{Position, Size};
 
+use crate::answer::text::is_unsafe;
+
 /// Bytes that are gathered before the system is called.
 const BUFFER: usize = 64 * 1024;
 
@@ -75,7 +77,12 @@ impl<W: Write> Backend for Frames<W> {
             return Ok(());
         }
         self.cursor = None;
-        self.inner.draw(content)
+        // Whatever a pane has drawn, no cell can change the terminal.
+        let instead = Cell::new("\u{fffd}");
+        self.inner.draw(content.map(|(x, y, cell)| match cell.symbol().contains(is_unsafe) {
+            true => (x, y, &instead),
+            false => (x, y, cell),
+        }))
     }
 
     fn hide_cursor(&mut self) -> io::Result<()> {

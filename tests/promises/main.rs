@@ -54,6 +54,7 @@ mod tokens;
 mod tour;
 mod traps;
 mod travel;
+mod visible;
 mod walking;
 mod weights;
 mod words;

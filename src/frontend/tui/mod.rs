@@ -45,6 +45,7 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use ratatui::Terminal;
 
 use super::Action;
+use super::shown::Shown;
 use crate::engine::history::History;
 use crate::engine::messages::{Event, Request, Source};
 use crate::term::{Capabilities, ColorDepth, Frames, Screen, clipboard, input, signals};
@@ -151,13 +152,13 @@ fn initial_state(options: &TuiOptions, capabilities: &Capabilities) -> State {
 
 /// What stays in the scrollback. There may be nobody left to read it: errors are not worth a word.
 fn say_farewell(state: &State, error: &str) {
-    let mut out = io::stdout().lock();
+    let mut out = Shown::new(io::stdout().lock());
     for line in &state.last_stop {
         writeln!(out, "{line}").ok();
     }
     out.flush().ok();
     if !error.is_empty() {
-        writeln!(io::stderr(), "{error}").ok();
+        writeln!(Shown::new(io::stderr()), "{error}").ok();
     }
 }
 

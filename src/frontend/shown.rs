@@ -1,0 +1,72 @@
+//! The way to the terminal: whatever is written is made visible on it, wherever it comes from.
+
+use std::io::{self, Write};
+
+use crate::answer::text::visible_line;
+
+/// A stream of text, in which control characters and the marks that turn the direction of text are written as escapes. Ends of lines
+/// and tabs stay. The command line, files of configuration, journals and messages of libraries may hold anything; this is the last
+/// place that they all pass.
+#[derive(Debug)]
+pub struct Shown<W> {
+    inner: W,
+    /// Whether a carriage return that is written by itself goes through: a line of progress is written over and over.
+    returns: bool,
+}
+
+impl<W: Write> Shown<W> {
+    /// For answers.
+    pub fn new(inner: W) -> Self {
+        Self { inner, returns: false }
+    }
+
+    /// For messages, among which a line of progress may stand.
+    pub fn with_progress(inner: W) -> Self {
+        Self { inner, returns: true }
+    }
+}
+
+impl<W: Write> Write for Shown<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.returns && bytes == b"\r" {
+            self.inner.write_all(bytes)?;
+            return Ok(bytes.len());
+        }
+        // What is formatted comes in whole pieces of text, never in parts of a character.
+        let text = String::from_utf8_lossy(bytes);
+        let mut lines = text.split('\n');
+        if let Some(first) = lines.next() {
+            self.inner.write_all(visible_line(first).as_bytes())?;
+        }
+        for line in lines {
+            self.inner.write_all(b"\n")?;
+            self.inner.write_all(visible_line(line).as_bytes())?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_could_change_the_terminal_goes_through() {
+        let mut out = Vec::new();
+        let hostile = "a\x1b[31m\u{202e}b\r\u{9b}c\u{7f}";
+        writeln!(Shown::new(&mut out), "{hostile}\tx\n{hostile}").unwrap();
+        let text = String::from_utf8(out).unwrap();
+        let line = "a\\u{1b}[31m\\u{202e}b\\r\\u{9b}c\\u{7f}";
+        assert_eq!(text, format!("{line}\tx\n{line}\n"));
+        let mut err = Vec::new();
+        write!(Shown::with_progress(&mut err), "\r{hostile}").unwrap();
+        assert_eq!(String::from_utf8(err).unwrap(), format!("\r{line}"));
+        let mut out = Vec::new();
+        write!(Shown::new(&mut out), "\r{hostile}").unwrap();
+        assert_eq!(String::from_utf8(out).unwrap(), format!("\\r{line}"));
+    }
+}
