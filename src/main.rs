@@ -83,7 +83,7 @@ fn main() -> color_eyre::Result<ExitCode> {
         _ if options.resume => Journal::Off,
         (_, Some(folder)) => Journal::new(&folder, arguments()),
     };
-    let setup = Setup { journal, own_files: cli::init::own_files() };
+    let setup = Setup { journal, own_files: cli::init::own_files(), drawn: frontend == Frontend::Tui };
     let engine = {
         let (options, interrupt) = (options.clone(), interrupt.clone());
         let flag = interrupt.clone();

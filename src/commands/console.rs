@@ -42,6 +42,7 @@ pub struct Console {
     pub(super) printed: Vec<String>,
     pub(super) listing: super::snapshot::Listing,
     pub(super) shown_stop: Option<crate::answer::StopView>,
+    pub(super) watches_values: bool,
 }
 
 /// Commands that are kept for tables and reports.
@@ -72,6 +73,7 @@ impl Console {
             printed: Vec::new(),
             listing,
             shown_stop: None,
+            watches_values: false,
         }
     }
 

@@ -151,7 +151,7 @@ fn record(console: &Console) -> Answer {
     Answer::Text(lines.join("\n"))
 }
 
-fn sites(console: &Console) -> Answer {
+fn sites(console: &mut Console) -> Answer {
     let ops = 0..console.session.run.program.ops.len();
     Answer::Table(console.op_table(ops))
 }
@@ -249,9 +249,10 @@ pub fn focus(console: &mut Console, call: Call<'_, '_>) -> Done {
 }
 
 impl Console {
-    fn op_table(&self, ops: std::ops::Range<usize>) -> Table {
+    fn op_table(&mut self, ops: std::ops::Range<usize>) -> Table {
+        let mut marks = self.listing.flags(&self.session);
+        self.mark_nonfinite(&mut marks, ops.clone());
         let run = &self.session.run;
-        let marks = self.listing.flags(&self.session);
         let rows = ops.map(|i| {
             let pointer = if i == run.cursor { "->" } else { "" };
             let flags = marks.get(i).copied().unwrap_or_default();

@@ -100,12 +100,30 @@ pub(super) fn letters(flags: OpFlags) -> String {
 }
 
 impl Console {
+    /// From now on the values of the current pass are looked at for the screen, which marks those that hold NaN or infinities.
+    pub fn watch_values(&mut self) {
+        self.watches_values = true;
+    }
+
+    /// Marks the ops of the current pass, out of these, whose values hold NaN or infinities.
+    pub(super) fn mark_nonfinite(&mut self, flags: &mut [OpFlags], ops: Range<usize>) {
+        let pass = self.session.run.pass;
+        for op in ops.start..ops.end.min(self.session.run.cursor) {
+            // A device that fails is told of by whatever is computed next.
+            flags[op].nonfinite = self.session.holds_nonfinite(Mark { pass, op }).unwrap_or(false);
+        }
+    }
+
     /// What a screen needs to know now.
     pub fn snapshot(&mut self) -> Arc<Snapshot> {
         if self.session.run.branch().span(self.session.run.pass) != self.listing.span {
             self.listing = Listing::of(&self.session);
         }
-        let flags = self.listing.flags(&self.session);
+        let mut flags = self.listing.flags(&self.session);
+        if self.watches_values {
+            let ops = 0..flags.len();
+            self.mark_nonfinite(&mut flags, ops);
+        }
         let screen = self.screen_view();
         let notices = std::mem::take(&mut self.notices);
         let session = &self.session;

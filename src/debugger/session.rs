@@ -78,6 +78,8 @@ pub struct Session {
     /// What it is called on the screen.
     pub title: String,
     pub(super) healths: HashMap<(usize, Mark), Health>,
+    /// Whether values that were looked at hold NaN or infinities.
+    pub(super) sound: HashMap<(usize, Mark), bool>,
     pub(super) healths_of: u64,
 }
 
@@ -115,6 +117,7 @@ impl Session {
             name: "first".into(),
             title: String::new(),
             healths: HashMap::new(),
+            sound: HashMap::new(),
             healths_of: 0,
         }
     }

@@ -42,6 +42,10 @@ impl Interpreter for Console {
         Console::outside(self)
     }
 
+    fn watch_values(&mut self) {
+        Console::watch_values(self);
+    }
+
     fn snapshot(&mut self) -> Arc<Snapshot> {
         Console::snapshot(self)
     }

@@ -62,6 +62,9 @@ pub trait Interpreter {
     /// What may be done outside the session.
     fn outside(&self) -> Outside;
 
+    /// From now on snapshots mark the ops whose values hold NaN or infinities: somebody looks at them.
+    fn watch_values(&mut self) {}
+
     /// What the screen needs to know now.
     fn snapshot(&mut self) -> Arc<Snapshot>;
 

@@ -58,6 +58,8 @@ pub struct Setup {
     pub journal: Journal,
     /// Files of the user's own, and folders of such: they may run programs.
     pub own_files: Vec<PathBuf>,
+    /// Whether snapshots are drawn, so that values are looked at for their marks.
+    pub drawn: bool,
 }
 
 /// The same with a journal of the commands.
@@ -74,7 +76,10 @@ where
         let mut meter = Meter::new(event_sender.clone());
         let opened = guard(|| open(&mut |what, done, total| meter.report(what, done, total)));
         match opened.unwrap_or_else(Err) {
-            Ok(interpreter) => {
+            Ok(mut interpreter) => {
+                if setup.drawn {
+                    interpreter.watch_values();
+                }
                 let engine = Engine {
                     interpreter,
                     events: event_sender,

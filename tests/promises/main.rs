@@ -33,6 +33,7 @@ mod interpretability;
 mod journal;
 mod layers;
 mod manual;
+mod marks;
 mod mistakes;
 mod nonsense;
 mod parity;

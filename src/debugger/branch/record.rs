@@ -26,6 +26,11 @@ impl Branch {
         RecordStatus { computed, kept, bytes: self.bytes(), recomputed: self.recomputed }
     }
 
+    /// The value of an op, if it is kept: nothing is computed for it.
+    pub fn kept(&self, at: Mark) -> Option<&Value> {
+        self.passes.get(at.pass)?.values.get(at.op)?.as_ref()
+    }
+
     /// Bytes that recorded values and the key/value cache take.
     pub(in crate::debugger) fn bytes(&self) -> u64 {
         self.held + self.cache.bytes()

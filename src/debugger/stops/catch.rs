@@ -8,7 +8,7 @@ use super::super::session::Session;
 use super::{Catch, Crossing};
 use crate::program::{Kernel, Op};
 use crate::tensor::ops::{Reduction, Slice};
-use crate::tensor::{Axis, TensorError, Value, unravel};
+use crate::tensor::{Axis, Kind, TensorError, Value, unravel};
 
 /// What a catch found, as lines; none if nothing happened.
 type Found = Result<Option<Vec<String>>, RunError>;
@@ -143,13 +143,44 @@ impl Session {
         op.inputs.iter().flat_map(|input| passes(input).map(|pass| Mark { pass, op: *input })).collect()
     }
 
-    /// What is wrong with a value; remembered until something is changed.
-    fn health(&mut self, at: Mark) -> Result<Health, RunError> {
+    /// Whether a value of the current branch that is kept holds NaN or infinities that no mask explains; false of one that is not
+    /// kept, for which nothing is computed. Remembered until something is changed.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn holds_nonfinite(&mut self, at: Mark) -> Result<bool, TensorError> {
+        self.forget_healths();
+        let key = (self.run.current, at);
+        if let Some(&sound) = self.sound.get(&key) {
+            return Ok(!sound);
+        }
+        let Some(value) = self.run.branch().kept(at).filter(|value| value.kind() == Kind::Float) else {
+            return Ok(false);
+        };
+        let masks = matches!(self.run.program.ops[at.op].kernel, Kernel::Scores { .. });
+        let sound = match value.host_f32() {
+            Some(data) => data.as_slice().iter().all(|x| x.is_finite() || masks && *x == f32::NEG_INFINITY),
+            None => {
+                let summary = value.summary()?;
+                summary.nan + summary.pos_inf + if masks { 0 } else { summary.neg_inf } == 0
+            }
+        };
+        self.sound.insert(key, sound);
+        Ok(!sound)
+    }
+
+    fn forget_healths(&mut self) {
         let revision = self.run.revision();
         if self.healths_of != revision {
             self.healths.clear();
+            self.sound.clear();
             self.healths_of = revision;
         }
+    }
+
+    /// What is wrong with a value; remembered until something is changed.
+    fn health(&mut self, at: Mark) -> Result<Health, RunError> {
+        self.forget_healths();
         let key = (self.run.current, at);
         if let Some(health) = self.healths.get(&key) {
             return Ok(*health);
