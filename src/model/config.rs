@@ -143,10 +143,11 @@ impl HfConfig {
         }
     }
 
-    /// A whole number, zero included, if it is there.
+    /// A whole number, zero included, if it is there. None is larger than [`sizes::LARGEST_SIZE`]: families multiply them.
     pub fn opt_count(&self, keys: &[&str]) -> Result<Option<usize>, LoadError> {
         let Some((key, value)) = self.find(keys) else { return Ok(None) };
-        whole(value).map(Some).ok_or_else(|| self.wrong(key, value, "a whole number"))
+        let count = whole(value).ok_or_else(|| self.wrong(key, value, "a whole number"))?;
+        self.at_most(key, count, sizes::LARGEST_SIZE).map(Some)
     }
 
     /// A whole number above zero: `default` if the key is absent, none if it is null.

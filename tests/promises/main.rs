@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "what is wrong fails the test")]
 
 mod adapters;
+mod altered;
 mod attribution;
 mod batch;
 mod bisection;
@@ -49,6 +50,7 @@ mod scripts;
 mod seeds;
 mod settings;
 mod silence;
+mod sizes;
 mod starting;
 mod stops;
 mod tokens;

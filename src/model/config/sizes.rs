@@ -1,7 +1,7 @@
 //! Sizes that no model has, which a broken or hostile configuration can claim.
 //!
 //! Names of tensors and labels of classes are made in these numbers before anything is compared with the files, so they are
-//! looked at first.
+//! looked at first. Every count that a family reads is at most [`LARGEST_SIZE`]; those that lists are made of are bounded closer.
 
 use serde_json::{Map, Value};
 
@@ -10,6 +10,12 @@ use crate::model::error::LoadError;
 
 /// Blocks that are believed.
 const MOST_LAYERS: usize = 10_000;
+
+/// Query heads of one block that are believed.
+const MOST_HEADS: usize = 10_000;
+
+/// Query heads of all blocks that are believed: some families have a norm for each. The largest models have some 20 000.
+const MOST_HEADS_IN_ALL: usize = 1_000_000;
 
 /// Experts of one block that are believed.
 const MOST_EXPERTS: usize = 10_000;
@@ -21,7 +27,7 @@ const MOST_EXPERTS_IN_ALL: usize = 1_000_000;
 const MOST_LABELS: usize = 10_000_000;
 
 /// Sizes of anything else that are believed: products of two are numbers still.
-const LARGEST_SIZE: usize = 1 << 31;
+pub(super) const LARGEST_SIZE: usize = 1 << 31;
 
 /// Names of the number of experts.
 const N_EXPERTS: &[&str] = &["num_experts", "num_local_experts", "n_routed_experts"];
@@ -40,12 +46,16 @@ impl HfConfig {
         // Looking is not reading: a key that no family asks for is told of.
         let size = |key: &str| section.get(key).and_then(whole);
         let sizes: &[&[&str]] = &[D_MODEL, N_HEADS, N_KV_HEADS, D_MLP, MAX_POSITIONS, &["vocab_size", "head_dim"]];
-        let limits =
-            [(N_LAYERS, MOST_LAYERS), (N_EXPERTS, MOST_EXPERTS), (&["num_labels", "_num_labels"], MOST_LABELS)];
+        let limits = [
+            (N_LAYERS, MOST_LAYERS),
+            (N_HEADS, MOST_HEADS),
+            (N_EXPERTS, MOST_EXPERTS),
+            (&["num_labels", "_num_labels"], MOST_LABELS),
+        ];
         for (keys, most) in sizes.iter().map(|keys| (*keys, LARGEST_SIZE)).chain(limits) {
             for key in keys {
-                if let Some(size) = size(key).filter(|size| *size > most) {
-                    return Err(self.bad(format!("{key:?} is {size}, more than any model has")));
+                if let Some(size) = size(key) {
+                    self.at_most(key, size, most)?;
                 }
             }
         }
@@ -54,6 +64,29 @@ impl HfConfig {
         if layers * experts > MOST_EXPERTS_IN_ALL {
             return Err(self.bad(format!("{experts} experts in each of {layers} blocks are more than any model has")));
         }
+        let heads = largest(N_HEADS);
+        if layers * heads > MOST_HEADS_IN_ALL {
+            return Err(self.bad(format!("{heads} heads in each of {layers} blocks are more than any model has")));
+        }
         Ok(())
+    }
+
+    /// A size that is believed up to `most`.
+    ///
+    /// # Errors
+    /// Naming the key.
+    pub(super) fn at_most(&self, key: &str, size: usize, most: usize) -> Result<usize, LoadError> {
+        if size <= most { Ok(size) } else { Err(self.bad(format!("{key:?} is {size}, more than any model has"))) }
+    }
+
+    /// The blocks that are computed where each of `layers` is `repeated` so often.
+    ///
+    /// # Errors
+    /// If they are more than any model has.
+    pub fn blocks(&self, layers: usize, repeated: usize) -> Result<usize, LoadError> {
+        match layers.checked_mul(repeated).filter(|blocks| *blocks <= MOST_LAYERS) {
+            Some(blocks) => Ok(blocks),
+            None => Err(self.bad(format!("{layers} layers of {repeated} blocks each are more than any model has"))),
+        }
     }
 }

@@ -69,7 +69,7 @@ impl Family for Albert {
         config.note_read(&["net_structure_type", "num_memory_blocks", "gap_size", "down_scale_factor"]);
         let sharing = Sharing::read(config)?;
         let sizes = Sizes::read(config, &Rules { fourfold: false, max_positions: 512, ..Rules::GPT2 })?;
-        let sizes = Sizes { n_layers: sizes.n_layers * sharing.inner, ..sizes };
+        let sizes = Sizes { n_layers: config.blocks(sizes.n_layers, sharing.inner)?, ..sizes };
         let act = act(config, "hidden_act", Act::GeluTanh)?;
         let norm = Norm::layer_norm(eps(config, "layer_norm_eps", 1e-12)?);
         let masked = transform(act, norm);

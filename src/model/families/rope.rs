@@ -154,7 +154,7 @@ impl Reader<'_> {
         if theta <= 0.0 || !theta.is_finite() {
             return Err(config.bad(format!("a RoPE base of {theta} is not above zero")));
         }
-        let rotated = dim.next_multiple_of(2);
+        let rotated = dim.checked_next_multiple_of(2).unwrap_or(dim);
         if dim == 0 || rotated > self.head_dim || (rotated != dim && !rules.odd) {
             return Err(config.bad(format!("RoPE cannot rotate {dim} of {} features in pairs", self.head_dim)));
         }
