@@ -74,6 +74,7 @@ pub fn model() -> Model {
             bytes: 0,
             dtypes: Vec::new(),
             ignored: Vec::new(),
+            replaced: Vec::new(),
             notes: Vec::new(),
             seconds: 0.0,
         },

@@ -55,6 +55,7 @@ impl Console {
     /// A console on a session.
     pub fn new(session: Session, model_name: impl Into<String>) -> Console {
         let listing = super::snapshot::Listing::of(&session);
+        let notices = session.run.model.report.replaced.clone();
         Console {
             session,
             model_name: model_name.into(),
@@ -67,7 +68,7 @@ impl Console {
             swept: None,
             compared: None,
             record: Vec::new(),
-            notices: Vec::new(),
+            notices,
             origins: BTreeMap::new(),
             screen: super::Screen::default(),
             printed: Vec::new(),

@@ -129,9 +129,10 @@ pub fn diagnose(console: &mut Console, call: Call<'_, '_>) -> Done {
     // A text that does not fit, or edits that do not, leave the others.
     found.extend(inspect::beside_bundled(&console.session).ok().flatten());
     let warnings = tokenization::warnings(console);
-    let ignored = console.session.run.model.report.ignored.clone();
+    let report = &console.session.run.model.report;
+    let of_files = report.replaced.iter().chain(report.ignored.iter().map(|(name, _)| name));
     found.extend(warnings.iter().map(|warning| Measured { rule: "tokens", at: warning.clone(), value: 1.0 }));
-    found.extend(ignored.iter().map(|(name, _)| Measured { rule: "load", at: name.clone(), value: 1.0 }));
+    found.extend(of_files.map(|at| Measured { rule: "load", at: at.clone(), value: 1.0 }));
     if has("-deep") {
         console.look_deeper(&mut found, &mut *told)?;
     }

@@ -110,7 +110,10 @@ fn model(console: &Console) -> Answer {
         }
     ));
     lines.extend(report.ignored.iter().map(|(name, why)| format!("not used: {name} ({why})")));
-    lines.extend(report.notes.iter().cloned());
+    lines.extend(report.replaced.iter().chain(&report.notes).cloned());
+    if run.model.weights.tied() {
+        lines.push("the head is the token embedding (tied)".to_string());
+    }
     lines.push(device.reason().to_string());
     Answer::Text(lines.join("\n"))
 }

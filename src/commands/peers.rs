@@ -54,7 +54,7 @@ pub fn load(console: &mut Console, call: Call<'_, '_>) -> Done {
     session.name.clone_from(&name.text);
     session.title = Path::new(&model.text).file_name().map_or(model.text.clone(), |name| name.to_string_lossy().into());
     let (spec, precision) = (&session.run.model.spec, session.run.model.weights.precision());
-    let lines = [
+    let mut lines = vec![
         format!(
             "Model {} is {} {} blocks, {precision}, on {}",
             name.text,
@@ -68,6 +68,7 @@ pub fn load(console: &mut Console, call: Call<'_, '_>) -> Done {
             name.text
         ),
     ];
+    lines.extend(session.run.model.report.replaced.iter().cloned());
     console.session.peers.push((name.text.clone(), Peer::Model(Box::new(session))));
     Ok(Answer::Text(lines.join("\n")))
 }

@@ -303,7 +303,7 @@ pub enum LoadError {
 
     // Tensors
     /// Another shape than the configuration asks for.
-    #[error("tensor {tensor:?} has shape {found:?}, {config} asks for {expected:?} ({what})")]
+    #[error("tensor {tensor:?} has shape {found:?}, {config} asks for {expected:?} ({what}){hint}")]
     WrongShape {
         /// The tensor.
         tensor: String,
@@ -315,9 +315,11 @@ pub enum LoadError {
         what: String,
         /// The configuration file.
         config: String,
+        /// What may be the cause, where the shapes tell.
+        hint: &'static str,
     },
     /// Tensors the architecture needs and the files do not have, or have and nobody needs.
-    #[error("the tensors of {path} do not fit the architecture {architecture}{}{}", some_missing(.missing), some_leftover(.leftover))]
+    #[error("the tensors of {path} do not fit the architecture {architecture}{}{}{}", some_missing(.missing), some_leftover(.leftover), some_advice(.advice))]
     TensorsDisagree {
         /// The checkpoint.
         path: String,
@@ -327,6 +329,8 @@ pub enum LoadError {
         missing: Vec<String>,
         /// Names nobody asked for.
         leftover: Vec<String>,
+        /// What to do about it, where that is known.
+        advice: String,
     },
     /// A dtype that cannot be computed with.
     #[error("tensor {tensor:?} of {path} is {dtype}; only {LOADABLE} can be loaded: convert the checkpoint")]
@@ -402,6 +406,10 @@ fn some_missing(names: &[String]) -> String {
         0 => String::new(),
         n => format!("; {n} missing: {}", first_names(names)),
     }
+}
+
+fn some_advice(advice: &str) -> String {
+    if advice.is_empty() { String::new() } else { format!("; {advice}") }
 }
 
 fn some_leftover(names: &[String]) -> String {

@@ -127,7 +127,9 @@ pub struct LoadReport {
     pub dtypes: Vec<(String, usize)>,
     /// Tensors that are not used, with the reason.
     pub ignored: Vec<(String, String)>,
-    /// What a user may want to know.
+    /// Weights that come from elsewhere than they usually do, in words.
+    pub replaced: Vec<String>,
+    /// What else a user may want to know.
     pub notes: Vec<String>,
     /// How long it took.
     pub seconds: f64,
@@ -190,7 +192,6 @@ pub fn load_in(
     }
     let (loaded, beyond) = read(&spec, &plan.loads, &checkpoint, Place { device, precision }, progress)?;
 
-    notes.extend(names.notes);
     notes.extend(generation::unread(&files)?);
     let stored = dtypes(&plan.loads, &checkpoint);
     notes.extend(conversions(&stored, precision));
@@ -213,6 +214,7 @@ pub fn load_in(
         bytes: weights.loaded_bytes(),
         dtypes: stored.into_iter().map(|(kind, count)| (kind.name().to_owned(), count)).collect(),
         ignored,
+        replaced: checkpoint.notes().iter().cloned().chain(names.notes).collect(),
         notes,
         seconds: start.elapsed().as_secs_f64(),
     };

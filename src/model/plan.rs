@@ -61,7 +61,10 @@ pub fn plan(
         .collect();
     if !missing.is_empty() || !leftover.is_empty() {
         let (path, architecture) = (checkpoint.path().to_owned(), architecture.to_owned());
-        return Err(LoadError::TensorsDisagree { path, architecture, missing, leftover });
+        let of_head = |load: &&Load| load.parts.iter().any(|(id, _)| matches!(id.role, Role::W_U | Role::b_U));
+        let headless = loads.iter().filter(of_head).any(|load| missing.contains(&load.name));
+        let advice = if headless { names.advice.clone() } else { String::new() };
+        return Err(LoadError::TensorsDisagree { path, architecture, missing, leftover, advice });
     }
     for load in &loads {
         if let Some((file, entry)) = checkpoint.find(&load.name) {
@@ -147,8 +150,11 @@ fn check_shape(spec: &ModelSpec, load: &Load, entry: &TensorEntry, config: &str)
         return Ok(());
     }
     let what: Vec<String> = load.parts.iter().map(|(id, _)| id.to_string()).collect();
+    let turned = expected.len() == 2 && entry.shape.iter().rev().eq(&expected);
+    let hint = if turned { "; it is stored transposed" } else { "" };
     Err(LoadError::WrongShape {
         tensor: load.name.clone(),
+        hint,
         found: entry.shape.clone(),
         expected,
         what: what.join(", "),

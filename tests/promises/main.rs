@@ -35,6 +35,7 @@ mod journal;
 mod layers;
 mod manual;
 mod marks;
+mod missing;
 mod mistakes;
 mod nonsense;
 mod parity;

@@ -36,6 +36,8 @@ pub struct Checkpoint {
     /// File and entry of each name.
     by_name: HashMap<String, (usize, usize)>,
     aside: Vec<(TensorEntry, String)>,
+    /// What is unusual about the files.
+    notes: Vec<String>,
 }
 
 impl Checkpoint {
@@ -52,7 +54,7 @@ impl Checkpoint {
                 }
             }
         }
-        Ok(Checkpoint { path, files, by_name, aside })
+        Ok(Checkpoint { path, files, by_name, aside, notes: Vec::new() })
     }
 
     /// A checkpoint of one file.
@@ -76,6 +78,11 @@ impl Checkpoint {
     /// Tensors that are no weights, with what they are.
     pub fn aside(&self) -> &[(TensorEntry, String)] {
         &self.aside
+    }
+
+    /// What is unusual about its files, in words.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// Whether there is a tensor of this name.

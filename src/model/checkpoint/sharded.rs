@@ -1,6 +1,6 @@
 //! Weights in several files, with an index that says which tensor is where.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Component, Path};
 
 use super::super::config::parse_object;
@@ -9,21 +9,40 @@ use super::files::CheckpointFiles;
 use super::{Checkpoint, TensorFile};
 
 /// Opens the shards that the index `name` names, and only those: repositories can hold stray duplicates. The index and the
-/// headers of the shards must agree.
+/// headers of the shards must agree, but for tensors that the index takes from another shard: that is how changed tensors are
+/// laid over a model. They are set aside, with the shard that counts.
 pub fn open(files: &CheckpointFiles, name: &str, index_text: &[u8]) -> Result<Checkpoint, LoadError> {
     let index = files.path_of(name);
     let shards = tensors_by_shard(&index, index_text)?;
-    let mut opened = Vec::new();
+    let shard_of: HashMap<&str, &str> = shards
+        .iter()
+        .flat_map(|(shard, listed)| listed.iter().map(move |name| (name.as_str(), shard.as_str())))
+        .collect();
+    let (mut opened, mut aside, mut note) = (Vec::new(), Vec::new(), None);
     for (shard, listed) in &shards {
-        let file = files.open_weights(shard)?.ok_or_else(|| LoadError::MissingShard {
+        let mut file = files.open_weights(shard)?.ok_or_else(|| LoadError::MissingShard {
             index: index.clone(),
             shard: shard.clone(),
             shards: shards.len(),
         })?;
-        agree(&index, shard, listed, &file)?;
+        agree(&index, shard, listed, &file, &shard_of)?;
+        let overlaid = file.take(|entry| shard_of.get(entry.name.as_str()) != Some(&shard.as_str()));
+        for entry in overlaid {
+            let other = shard_of.get(entry.name.as_str()).copied().unwrap_or("no shard");
+            if aside.is_empty() {
+                note = Some(format!("{} is taken from {other}, as the index says, and not from {shard}", entry.name));
+            }
+            aside.push((entry, format!("the one in {shard}; the index takes this tensor from {other}")));
+        }
         opened.push(file);
     }
-    Checkpoint::new(files.path().to_owned(), opened, Vec::new())
+    let note = note.map(|first| match aside.len() {
+        1 => first,
+        many => format!("{many} tensors are in two shards: {first}"),
+    });
+    let mut checkpoint = Checkpoint::new(files.path().to_owned(), opened, aside)?;
+    checkpoint.notes.extend(note);
+    Ok(checkpoint)
 }
 
 fn tensors_by_shard(index: &str, text: &[u8]) -> Result<BTreeMap<String, Vec<String>>, LoadError> {
@@ -50,13 +69,18 @@ fn tensors_by_shard(index: &str, text: &[u8]) -> Result<BTreeMap<String, Vec<Str
     Ok(shards)
 }
 
-fn agree(index: &str, shard: &str, listed: &[String], file: &TensorFile) -> Result<(), LoadError> {
-    let (names, there): (HashSet<&str>, HashSet<&str>) =
-        (listed.iter().map(String::as_str).collect(), file.entries().iter().map(|entry| entry.name.as_str()).collect());
+fn agree(
+    index: &str,
+    shard: &str,
+    listed: &[String],
+    file: &TensorFile,
+    shard_of: &HashMap<&str, &str>,
+) -> Result<(), LoadError> {
+    let there: HashSet<&str> = file.entries().iter().map(|entry| entry.name.as_str()).collect();
     if let Some(tensor) = listed.iter().find(|name| !there.contains(name.as_str())) {
         return Err(LoadError::NotInShard { index: index.into(), shard: shard.into(), tensor: tensor.clone() });
     }
-    if let Some(entry) = file.entries().iter().find(|entry| !names.contains(entry.name.as_str())) {
+    if let Some(entry) = file.entries().iter().find(|entry| !shard_of.contains_key(entry.name.as_str())) {
         return Err(LoadError::NotInIndex { index: index.into(), shard: shard.into(), tensor: entry.name.clone() });
     }
     Ok(())

@@ -107,6 +107,11 @@ impl TensorFile {
         &self.entries
     }
 
+    /// Takes entries out of the table.
+    pub(super) fn take(&mut self, which: impl Fn(&TensorEntry) -> bool) -> Vec<TensorEntry> {
+        self.entries.extract_if(.., |entry| which(entry)).collect()
+    }
+
     /// Size of the whole file.
     pub fn size(&self) -> u64 {
         self.size

@@ -5,7 +5,7 @@ use super::super::error::LoadError;
 use super::super::role::Role::*;
 use super::super::spec::{Act, Count, Embed, Layer, ModelSpec, Norm, Projection};
 use super::encoder::{EncoderHead, encoder, first, only_encoder, transform};
-use super::files::{Entry, both, weight};
+use super::files::{Entry, QUESTION, SEQUENCE_OR_TOKEN, both, classes, weight};
 use super::read::{Rules, Sizes, act, eps};
 use super::{Family, Files, Layout, Sources, TensorNames};
 
@@ -38,9 +38,10 @@ static FILES: Files = Files {
         both("predictions.LayerNorm", MlmLnW, MlmLnB),
         Entry::One("predictions", None, Some(b_U)),
         both("predictions.decoder", W_U, b_U),
-        both("classifier", ClassifierW, ClassifierB),
-        both("qa_outputs", ClassifierW, ClassifierB),
-        both("sop_classifier.classifier", ClassifierW, ClassifierB),
+        classes(SEQUENCE_OR_TOKEN, "classifier"),
+        classes(QUESTION, "qa_outputs"),
+        // Of the pretraining, whose other head is the one that is computed.
+        classes(&[], "sop_classifier.classifier"),
     ],
     elsewhere: &[],
 };

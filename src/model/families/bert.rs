@@ -4,7 +4,7 @@ use super::super::error::LoadError;
 use super::super::role::Role::*;
 use super::super::spec::{Act, Classes, Count, Embed, Head, ModelSpec, Norm};
 use super::encoder::{BLOCK, EMBEDDINGS, EncoderHead, encoder, first, only_encoder, transform};
-use super::files::{Entry, both};
+use super::files::{Entry, QUESTION, SEQUENCE_OR_TOKEN, both, classes};
 use super::read::{Rules, Sizes, act, eps};
 use super::{Family, Files, Layout, Sources};
 
@@ -22,9 +22,9 @@ static FILES: Files = Files {
         both("cls.predictions.transform.LayerNorm", MlmLnW, MlmLnB),
         Entry::One("cls.predictions", None, Some(b_U)),
         both("cls.predictions.decoder", W_U, b_U),
-        both("classifier", ClassifierW, ClassifierB),
-        both("qa_outputs", ClassifierW, ClassifierB),
-        both("cls.seq_relationship", ClassifierW, ClassifierB),
+        classes(SEQUENCE_OR_TOKEN, "classifier"),
+        classes(QUESTION, "qa_outputs"),
+        classes(&["ForNextSentencePrediction"], "cls.seq_relationship"),
     ],
     elsewhere: &[],
 };

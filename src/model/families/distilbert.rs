@@ -4,7 +4,7 @@ use super::super::error::LoadError;
 use super::super::role::Role::*;
 use super::super::spec::{Act, Count, ModelSpec, Norm};
 use super::encoder::{EncoderHead, encoder, first, transform};
-use super::files::{both, weight};
+use super::files::{QUESTION, SEQUENCE, SEQUENCE_OR_TOKEN, both, classes, pooler, weight};
 use super::read::{Rules, Sizes, act};
 use super::{Family, Files, Layout, Sources};
 
@@ -34,9 +34,9 @@ static FILES: Files = Files {
         both("vocab_transform", MlmW, MlmB),
         both("vocab_layer_norm", MlmLnW, MlmLnB),
         both("vocab_projector", W_U, b_U),
-        both("pre_classifier", PoolerW, PoolerB),
-        both("classifier", ClassifierW, ClassifierB),
-        both("qa_outputs", ClassifierW, ClassifierB),
+        pooler(SEQUENCE, "pre_classifier"),
+        classes(SEQUENCE_OR_TOKEN, "classifier"),
+        classes(QUESTION, "qa_outputs"),
     ],
     elsewhere: &[],
 };

@@ -4,11 +4,14 @@ use super::super::error::LoadError;
 use super::super::role::Role::*;
 use super::super::spec::{Act, Classes, Count, Embed, Head, ModelSpec, Norm, Projection, Transform};
 use super::encoder::{BLOCK, EMBEDDINGS, EncoderHead, encoder, first, only_encoder, transform};
-use super::files::both;
+use super::files::{QUESTION, SEQUENCE, TOKEN, both, classes, pooler};
 use super::read::{Rules, Sizes, act, eps};
 use super::{Family, Files, Layout, Sources};
 
 pub struct Electra;
+
+/// The architecture that tells replaced tokens from real ones.
+const PRETRAINING: &[&str] = &["ForPreTraining"];
 
 static FILES: Files = Files {
     body: "electra.",
@@ -21,12 +24,12 @@ static FILES: Files = Files {
         both("generator_predictions.dense", MlmW, MlmB),
         both("generator_predictions.LayerNorm", MlmLnW, MlmLnB),
         both("generator_lm_head", W_U, b_U),
-        both("classifier.dense", PoolerW, PoolerB),
-        both("classifier.out_proj", ClassifierW, ClassifierB),
-        both("classifier", ClassifierW, ClassifierB),
-        both("qa_outputs", ClassifierW, ClassifierB),
-        both("discriminator_predictions.dense", PoolerW, PoolerB),
-        both("discriminator_predictions.dense_prediction", ClassifierW, ClassifierB),
+        pooler(SEQUENCE, "classifier.dense"),
+        classes(SEQUENCE, "classifier.out_proj"),
+        classes(TOKEN, "classifier"),
+        classes(QUESTION, "qa_outputs"),
+        pooler(PRETRAINING, "discriminator_predictions.dense"),
+        classes(PRETRAINING, "discriminator_predictions.dense_prediction"),
     ],
     elsewhere: &[],
 };

@@ -1,4 +1,4 @@
-//! Tables of where a family keeps its weights, and one way to read them.
+//! Tables of where a family keeps its weights, and one way to read them. [`super::entry`] has what tables are made of.
 //!
 //! A table says which module of a checkpoint holds which weights. Which of them a model needs is known from its
 //! specification, so optional biases and norms need no say here. Where several entries hold one weight, the first whose
@@ -11,8 +11,14 @@ use super::super::error::LoadError;
 use super::super::needs::{needed, shape_of};
 use super::super::role::{Role, RoleKind, RolePlace, WeightId};
 use super::super::spec::{Head, Logits, ModelSpec};
-use super::names::{Ignored, Layout, Part, Source, TensorNames, Wanted};
+use super::entry::{in_block, old_spelling, plain};
+use super::names::{Ignored, Layout, Source, TensorNames, Wanted};
 use super::{Sources, leftovers};
+
+pub use super::entry::{
+    CLASS_HEADS, DECODER_HEADS, Entry, QUESTION, SEQUENCE, SEQUENCE_OR_TOKEN, Split, TOKEN, both, classes, pooler,
+    weight,
+};
 
 /// Where a family keeps its weights.
 pub struct Files {
@@ -34,92 +40,48 @@ pub struct Files {
     pub elsewhere: &'static [(&'static str, &'static str)],
 }
 
-/// A module and the weights it holds.
-#[derive(Clone, Copy, Debug)]
-pub enum Entry {
-    /// `path.weight` and `path.bias`; either may be without a role.
-    One(&'static str, Option<Role>, Option<Role>),
-    /// Queries, keys and values in one linear layer.
-    Qkv(&'static str, Split),
-    /// Gate and up projection in one linear layer, gate first.
-    GateUp(&'static str),
-    /// `path.0.weight`, `path.1.weight`, ...: one for each head.
-    Each(&'static str, Role),
-    /// `path.0.gate.weight` and so on for each expert: path, gate, up, down.
-    Experts(&'static str, [&'static str; 3]),
-    /// `path.gate_up_proj` and `path.down_proj` of all experts.
-    Merged(&'static str),
-}
-
-/// How queries, keys and values are joined in one linear layer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Split {
-    /// All queries, all keys, all values.
-    Concat,
-    /// Query, key and value of each head.
-    PerHead,
-    /// Of each key/value head: its queries, its key, its value.
-    Grouped,
-    /// In four shards, each with its queries, values and keys (CodeGen).
-    FourShards,
-}
-
-/// A module with a weight and a bias.
-pub const fn both(path: &'static str, weight: Role, bias: Role) -> Entry {
-    Entry::One(path, Some(weight), Some(bias))
-}
-
-/// A module with a weight only.
-pub const fn weight(path: &'static str, role: Role) -> Entry {
-    Entry::One(path, Some(role), None)
-}
-
-/// The head of a causal language model and those that transformers puts on any decoder.
-pub const DECODER_HEADS: &[Entry] = &[
-    both("lm_head", Role::W_U, Role::b_U),
-    both("score", Role::ClassifierW, Role::ClassifierB),
-    both("classifier", Role::ClassifierW, Role::ClassifierB),
-    both("qa_outputs", Role::ClassifierW, Role::ClassifierB),
-];
-
-impl Split {
-    /// The roles in the order of the file, their widths in one round, and the number of rounds.
-    fn parts(self, spec: &ModelSpec) -> ([Role; 3], [usize; 3], usize) {
-        let (h, heads, kv) = (spec.head_dim, spec.n_heads, spec.n_kv_heads);
-        let order = [Role::W_Q, Role::W_K, Role::W_V];
-        match self {
-            Split::Concat => (order, [heads * h, kv * h, kv * h], 1),
-            Split::PerHead => (order, [h; 3], heads),
-            Split::Grouped => (order, [heads / kv * h, h, h], kv),
-            Split::FourShards => ([Role::W_Q, Role::W_V, Role::W_K], [heads * h / 4; 3], 4),
-        }
-    }
-}
-
 impl Files {
     /// What stands in front of the body's names: checkpoints of the same model have no prefix, that of the model with a
-    /// head, or that of a wrapper. The shortest wins; the usual one if the token embedding is missing.
+    /// head, or that of a wrapper. The shortest wins: by the token embedding, or by the blocks if that is missing.
     pub fn prefix(&self, checkpoint: &Checkpoint) -> String {
-        let probe = match self.before.first() {
-            Some(Entry::One(path, ..)) => format!("{path}.weight"),
-            _ => String::new(),
+        let entries = checkpoint.entries();
+        let shortest = |probe: &str, find: fn(&str, &str) -> Option<usize>| {
+            let prefixes = entries.iter().filter_map(|entry| Some(&entry.name[..find(&entry.name, probe)?]));
+            prefixes.filter(|prefix| prefix.is_empty() || prefix.ends_with('.')).min_by_key(|prefix| prefix.len())
         };
-        let prefixes = checkpoint.entries().into_iter().filter_map(|entry| entry.name.strip_suffix(&probe));
-        let found = prefixes.filter(|prefix| prefix.is_empty() || prefix.ends_with('.')).min_by_key(|p| p.len());
-        found.unwrap_or(self.body).to_owned()
+        let embedding = self.before.first().and_then(Entry::alone).map_or("", |(path, ..)| path);
+        shortest(&format!("{embedding}.weight"), |name, end| Some(name.strip_suffix(end)?.len()))
+            .or_else(|| shortest(&format!("{}.0.", self.blocks), |name, inside| name.find(inside)))
+            .unwrap_or(self.body)
+            .to_owned()
     }
 
-    /// Whether the unembedding is the token embedding: the configuration says so or the head is not in the file, and the
-    /// file does not hold a head that differs.
+    /// Whether the unembedding is the token embedding: the configuration says so, and the file does not hold both of them
+    /// with different values. A head that is neither tied nor in the file is missing like any other tensor.
     pub fn tied(&self, from: &Sources, default: bool) -> Result<bool, LoadError> {
         let places = Places::new(self, from.checkpoint);
-        let said = from.config.flag(&["tie_word_embeddings"], default)?;
-        let head = places.name_of(self.heads, WeightId::global(Role::W_U));
-        let embedding = places.name_of(self.before, WeightId::global(Role::W_E));
-        match (head.filter(|name| from.checkpoint.has(name)), embedding) {
-            (Some(head), Some(embedding)) => Ok(said && from.checkpoint.same_values(&head, &embedding)),
-            _ => Ok(true),
-        }
+        let there = |entries, role| {
+            let name = places.name_of(entries, WeightId::global(role));
+            name.filter(|name| from.checkpoint.has(name))
+        };
+        Ok(ties(from, default)?
+            && match (there(self.heads, Role::W_U), there(self.before, Role::W_E)) {
+                (Some(head), Some(embedding)) => from.checkpoint.same_values(&head, &embedding),
+                _ => true,
+            })
+    }
+
+    /// Where the unembedding is, as modules below the model's own name: the head of this family.
+    pub fn unembeddings(&self) -> impl Iterator<Item = &'static str> {
+        self.heads
+            .iter()
+            .filter_map(|entry| entry.alone().filter(|(_, weight, _)| *weight == Some(Role::W_U)))
+            .map(|(path, ..)| path)
+    }
+
+    /// Where the token embedding is, below the body.
+    pub fn embedding(&self) -> Option<&'static str> {
+        self.before.first().and_then(Entry::alone).map(|(path, ..)| path)
     }
 
     /// Whether the file has a tensor for a weight beside the body.
@@ -147,24 +109,43 @@ impl Files {
         block: &dyn Fn(usize) -> String,
     ) -> Result<TensorNames, LoadError> {
         let mut places = Places::new(self, from.checkpoint);
-        let logits = match &spec.head {
-            Head::CausalLm(logits) | Head::MaskedLm { logits, .. } => Some(*logits),
-            _ => None,
+        let (logits, ending) = match &spec.head {
+            Head::CausalLm(logits) | Head::MaskedLm { logits, .. } => (Some(*logits), ""),
+            Head::Sequence { .. } => (None, SEQUENCE[0]),
+            Head::Token { question: true, .. } => (None, QUESTION[0]),
+            Head::Token { .. } => (None, TOKEN[0]),
+            Head::Bare { .. } => (None, ""),
         };
+        places.architecture = from.config.architecture()?.unwrap_or(ending).to_owned();
         let tied = logits.is_some_and(|logits| logits.tied);
-        places.own_head = logits.is_some() && !tied;
+        // Biases are tied where the configuration says so, whether or not the matrices differ. All families that have two
+        // names for one are tied unless it says otherwise.
+        places.own_bias = logits.is_some() && !ties(from, true)?;
         let mut names = TensorNames { tied, ..TensorNames::default() };
         for id in needed(spec) {
             if tied && id.role == Role::W_U {
                 continue;
             }
-            let Some(source) = places.source(spec, id, block) else {
+            let Some(mut source) = places.source(spec, id, block) else {
                 return Err(from.config.bad(format!("no tensor of {} is known to hold {id}", spec.family)));
             };
+            if tied && id.role == Role::W_E && !from.checkpoint.has(&source.name) {
+                let head = places.name_of(self.heads, WeightId::global(Role::W_U));
+                if let Some(head) = head.filter(|head| from.checkpoint.has(head)) {
+                    names.notes.push(format!(
+                        "{:?} is not in the files; it is tied to {head:?}, which is, and is taken from there",
+                        source.name
+                    ));
+                    source.name = head;
+                }
+            }
             names.wanted.push(Wanted { id, source });
         }
         self.ignore(&mut names, &places, from, tied);
         names.notes.extend(self.note(&names, logits, from));
+        if logits.is_some_and(|logits| !logits.tied) {
+            names.advice = untied(from)?;
+        }
         Ok(names)
     }
 
@@ -179,7 +160,15 @@ impl Files {
                     "the pooler, which this architecture does not use".to_owned()
                 }
                 Some(role) => match names.wanted.iter().find(|wanted| wanted.id == WeightId::global(role)) {
-                    Some(twin) => format!("a duplicate of {}", twin.source.name),
+                    Some(Wanted { source, .. }) if from.checkpoint.same_values(name, &source.name) => {
+                        format!("a duplicate of {}", source.name)
+                    }
+                    Some(_)
+                        if matches!(role, Role::ClassifierW | Role::ClassifierB | Role::PoolerW | Role::PoolerB) =>
+                    {
+                        "of another head, which this architecture does not use".to_owned()
+                    }
+                    Some(Wanted { source, .. }) => format!("{} is used in its place, and differs", source.name),
                     None => "a head, which this architecture does not use".to_owned(),
                 },
                 None => match leftovers::reason(name).or_else(|| self.elsewhere(name, &places.body)) {
@@ -205,13 +194,34 @@ impl Files {
     }
 
     fn note(&self, names: &TensorNames, logits: Option<Logits>, from: &Sources) -> Option<String> {
-        let logits = logits.filter(|logits| !logits.tied)?;
-        let said = from.config.flag(&["tie_word_embeddings"], false).unwrap_or(logits.tied);
+        logits.filter(|logits| !logits.tied)?;
+        let said = ties(from, false).unwrap_or(false);
         let head = &names.wanted.iter().find(|wanted| wanted.id.role == Role::W_U)?.source.name;
         said.then(|| {
             format!("tie_word_embeddings is true, but {head:?} differs from the token embedding: it is the head")
         })
     }
+}
+
+/// Whether the configuration ties the unembedding to the token embedding. A null does not.
+fn ties(from: &Sources, default: bool) -> Result<bool, LoadError> {
+    const KEY: &[&str] = &["tie_word_embeddings"];
+    Ok(!from.config.is_null(KEY) && from.config.flag(KEY, default)?)
+}
+
+/// What to do about a head that is missing in a model that is not tied.
+fn untied(from: &Sources) -> Result<String, LoadError> {
+    const KEY: &str = "tie_word_embeddings";
+    let says = match from.config.find(&[KEY]) {
+        Some(_) => format!("{KEY} is false"),
+        None if from.config.is_null(&[KEY]) => format!("{KEY} is null"),
+        None => format!("{KEY} is not given, which means false for {}", from.config.model_type()?),
+    };
+    Ok(format!(
+        "{says} in {}, so the head is a tensor of its own: save the model again with it, or set {KEY} to true if the head \
+         is the token embedding",
+        from.config.path()
+    ))
 }
 
 /// The tables with the prefixes of one checkpoint.
@@ -221,8 +231,10 @@ struct Places<'a> {
     body: String,
     /// Where heads may be: beside the body, or further out.
     beside: Vec<String>,
-    /// Whether the unembedding is a matrix of its own.
-    own_head: bool,
+    /// Whether the bias of the unembedding stands beside its matrix, and nowhere else.
+    own_bias: bool,
+    /// The architecture, which decides between heads; empty while all of them are looked at.
+    architecture: String,
 }
 
 impl<'a> Places<'a> {
@@ -236,17 +248,23 @@ impl<'a> Places<'a> {
             rest = rest.trim_end_matches('.').rsplit_once('.').map_or("", |(outer, _)| &body[..outer.len() + 1]);
         }
         beside.push(String::new());
-        Places { files, checkpoint, body, beside, own_head: false }
+        Places { files, checkpoint, body, beside, own_bias: false, architecture: String::new() }
     }
 
     /// Where a weight outside blocks is, by one of the tables.
     fn name_of(&self, entries: &[Entry], id: WeightId) -> Option<String> {
         let bases = if std::ptr::eq(entries, self.files.heads) { self.beside.clone() } else { vec![self.body.clone()] };
-        let mut entries: Vec<&Entry> = entries.iter().collect();
-        if id.role == Role::b_U && self.own_head {
-            // Masked LMs have two names for this bias, which are tied as the embeddings are: the bias of a matrix of its own
-            // stands beside it.
-            entries.sort_by_key(|entry| !matches!(entry, Entry::One(_, Some(Role::W_U), _)));
+        let mut entries: Vec<&Entry> = entries.iter().filter(|entry| entry.serves(&self.architecture)).collect();
+        if id.role == Role::b_U {
+            // Masked LMs have two names for this bias, which are tied as the embeddings are. The one beside the matrix is
+            // added; without tying there is no other.
+            let beside = |entry: &&Entry| matches!(entry.alone(), Some((_, Some(Role::W_U), _)));
+            let own = entries.iter().any(beside) && self.own_bias;
+            entries.retain(|entry| !own || beside(entry));
+            let there = |entry: &&Entry| {
+                bases.iter().filter_map(|base| plain(entry, base, id)).any(|name| self.checkpoint.has(&name))
+            };
+            entries.sort_by_key(|entry| !(beside(entry) && there(entry)));
         }
         let candidates = entries.iter().flat_map(|entry| bases.iter().filter_map(|base| plain(entry, base, id)));
         self.first_there(candidates.collect())
@@ -305,87 +323,12 @@ impl<'a> Places<'a> {
     }
 
     fn holds(&self, entry: &Entry, bases: &[String], name: &str) -> Option<Role> {
-        let Entry::One(path, weight, bias) = entry else { return None };
+        let (path, weight, bias) = entry.alone()?;
         let is = |base: &String, suffix: &str| {
             let known = format!("{base}{path}.{suffix}");
             known == name || old_spelling(&known).is_some_and(|old| old == name)
         };
         let of = |role: Option<Role>, suffix: &str| role.filter(|_| bases.iter().any(|base| is(base, suffix)));
-        of(*weight, "weight").or_else(|| of(*bias, "bias"))
-    }
-}
-
-/// Gains and biases of norms were called `gamma` and `beta` in checkpoints of 2018.
-fn old_spelling(name: &str) -> Option<String> {
-    let (path, suffix) = name.rsplit_once('.')?;
-    match suffix {
-        "weight" => Some(format!("{path}.gamma")),
-        "bias" => Some(format!("{path}.beta")),
-        _ => None,
-    }
-}
-
-/// The tensor of a weight that a module holds alone.
-fn plain(entry: &Entry, base: &str, id: WeightId) -> Option<String> {
-    let Entry::One(path, weight, bias) = entry else { return None };
-    match id.role {
-        role if *weight == Some(role) => Some(format!("{base}{path}.weight")),
-        role if *bias == Some(role) => Some(format!("{base}{path}.bias")),
-        _ => None,
-    }
-}
-
-/// The tensor of a block's weight, if this entry holds it.
-fn in_block(entry: &Entry, base: &str, id: WeightId, layout: Layout, spec: &ModelSpec) -> Option<Source> {
-    let alone = |name: String| Some(Source { name, layout, part: None });
-    match (entry, id.index) {
-        (Entry::One(..), None) => alone(plain(entry, base, id)?),
-        (Entry::Qkv(path, split), None) => {
-            let (roles, sizes, rounds) = split.parts(spec);
-            let (role, suffix) = match id.role {
-                Role::b_Q => (Role::W_Q, "bias"),
-                Role::b_K => (Role::W_K, "bias"),
-                Role::b_V => (Role::W_V, "bias"),
-                role => (role, "weight"),
-            };
-            let index = roles.iter().position(|known| *known == role)?;
-            let part = Part { index, sizes: sizes.to_vec(), rounds };
-            Some(Source { name: format!("{base}{path}.{suffix}"), layout, part: Some(part) })
-        }
-        (Entry::GateUp(path), None) => {
-            let (index, suffix) = match id.role {
-                Role::W_gate => (0, "weight"),
-                Role::W_in => (1, "weight"),
-                Role::b_gate => (0, "bias"),
-                Role::b_in => (1, "bias"),
-                _ => return None,
-            };
-            let part = Part { index, sizes: vec![spec.d_mlp; 2], rounds: 1 };
-            Some(Source { name: format!("{base}{path}.{suffix}"), layout, part: Some(part) })
-        }
-        (Entry::Each(path, role), Some(head)) if *role == id.role => alone(format!("{base}{path}.{head}.weight")),
-        (Entry::Experts(path, names), Some(expert)) => {
-            let [gate, up, down] = names;
-            let name = match id.role {
-                Role::W_gate => gate,
-                Role::W_in => up,
-                Role::W_out => down,
-                _ => return None,
-            };
-            alone(format!("{base}{path}.{expert}.{name}.weight"))
-        }
-        (Entry::Merged(path), Some(expert)) => {
-            let experts = spec.experts?;
-            let expert = usize::from(expert);
-            let (name, index, sizes) = match id.role {
-                Role::W_gate => ("gate_up_proj", 2 * expert, vec![experts.width; 2 * experts.count]),
-                Role::W_in => ("gate_up_proj", 2 * expert + 1, vec![experts.width; 2 * experts.count]),
-                Role::W_out => ("down_proj", expert, vec![spec.d_model; experts.count]),
-                _ => return None,
-            };
-            let part = Part { index, sizes, rounds: 1 };
-            Some(Source { name: format!("{base}{path}.{name}"), layout: Layout::Stacked, part: Some(part) })
-        }
-        _ => None,
+        of(weight, "weight").or_else(|| of(bias, "bias"))
     }
 }

@@ -3,7 +3,7 @@
 use super::super::error::LoadError;
 use super::super::role::Role::*;
 use super::super::spec::{Act, Layer, Mlp, ModelSpec, Norm, Placement};
-use super::files::{Entry, Split, both, weight};
+use super::files::{CLASS_HEADS, Entry, Split, both, weight};
 use super::read::{DecoderHead, Rules, Sizes, act, attention_with_bias, decoder, eps};
 use super::rope::{RopeRules, rope};
 use super::{Family, Files, Layout, Sources};
@@ -24,13 +24,7 @@ static FILES: Files = Files {
     ],
     linear: Layout::OutIn,
     after: &[both("final_layer_norm", LnFinalW, LnFinalB)],
-    heads: &[
-        weight("embed_out", W_U),
-        weight("lm_head", W_U),
-        both("score", ClassifierW, ClassifierB),
-        both("classifier", ClassifierW, ClassifierB),
-        both("qa_outputs", ClassifierW, ClassifierB),
-    ],
+    heads: &[weight("embed_out", W_U), weight("lm_head", W_U), CLASS_HEADS[0], CLASS_HEADS[1], CLASS_HEADS[2]],
     elsewhere: &[],
 };
 

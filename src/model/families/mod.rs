@@ -13,6 +13,7 @@ mod cohere2;
 mod distilbert;
 mod electra;
 mod encoder;
+mod entry;
 mod ernie4_5;
 mod exaone4;
 mod falcon;

@@ -79,4 +79,6 @@ pub struct TensorNames {
     pub tied: bool,
     /// What a user may want to know.
     pub notes: Vec<String>,
+    /// What to do if a tensor of the head is missing; empty where there is nothing to say.
+    pub advice: String,
 }

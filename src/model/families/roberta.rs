@@ -4,7 +4,7 @@ use super::super::error::LoadError;
 use super::super::role::Role::*;
 use super::super::spec::{Act, Count, Embed, ModelSpec, Norm};
 use super::encoder::{BLOCK, EMBEDDINGS, EncoderHead, encoder, first, only_encoder, transform};
-use super::files::{Entry, both};
+use super::files::{Entry, QUESTION, SEQUENCE, TOKEN, both, classes, pooler};
 use super::read::{Rules, Sizes, act, eps};
 use super::{Family, Files, Layout, Sources};
 
@@ -22,10 +22,10 @@ static FILES: Files = Files {
         both("lm_head.layer_norm", MlmLnW, MlmLnB),
         Entry::One("lm_head", None, Some(b_U)),
         both("lm_head.decoder", W_U, b_U),
-        both("classifier.dense", PoolerW, PoolerB),
-        both("classifier.out_proj", ClassifierW, ClassifierB),
-        both("classifier", ClassifierW, ClassifierB),
-        both("qa_outputs", ClassifierW, ClassifierB),
+        pooler(SEQUENCE, "classifier.dense"),
+        classes(SEQUENCE, "classifier.out_proj"),
+        classes(TOKEN, "classifier"),
+        classes(QUESTION, "qa_outputs"),
     ],
     elsewhere: &[("pooler.dense.", "the pooler, which no architecture of this family uses")],
 };

@@ -241,7 +241,7 @@ fn a_duplicate_head_is_ignored_and_another_one_is_used() {
     );
     let other = with_head(true, Some(7.0)).load().unwrap();
     assert_eq!(other.spec.head, Head::CausalLm(Logits::plain(false)));
-    assert!(other.report.notes[0].contains("differs from the token embedding"));
+    assert!(other.report.replaced[0].contains("differs from the token embedding"));
     let untied = with_head(false, None).load().unwrap();
     assert_eq!(untied.spec.head, Head::CausalLm(Logits::plain(false)));
     assert!(!untied.weights.tied());

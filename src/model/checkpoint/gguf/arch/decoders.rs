@@ -90,7 +90,7 @@ pub fn starcoder2(facts: &Facts) -> Result<Description, LoadError> {
     let window = facts.arch_size("attention.sliding_window")?.filter(|window| *window > 0);
     description
         .set("hidden_act", "gelu_pytorch_tanh")
-        .set("use_bias", facts.has("blk.0.attn_q.bias"))
+        .set("use_bias", true)
         .set("sliding_window", window.map_or(Json::Null, |window| json!(window)))
         .name(&[("blk.{}.ffn_up", "model.layers.{}.mlp.c_fc"), ("blk.{}.ffn_down", "model.layers.{}.mlp.c_proj")]);
     Ok(description)

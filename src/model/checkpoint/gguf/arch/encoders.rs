@@ -13,7 +13,12 @@ pub fn bert(facts: &Facts) -> Result<Description, LoadError> {
         "gpt2" => roberta(facts, "roberta", "RobertaModel", "RobertaForSequenceClassification"),
         "t5" => roberta(facts, "xlm-roberta", "XLMRobertaModel", "XLMRobertaForSequenceClassification"),
         _ if facts.has("token_types.weight") => plain(facts),
-        _ => distilbert(facts),
+        _ => match facts.size("tokenizer.ggml.token_type_count")? {
+            Some(types) if types > 1 => {
+                Err(facts.bad(format!("it has {types} token types, and no tensor \"token_types.weight\"")))
+            }
+            _ => distilbert(facts),
+        },
     }
 }
 
@@ -27,13 +32,17 @@ fn plain(facts: &Facts) -> Result<Description, LoadError> {
 /// The rows in front of the first real position are left out in the file; they are zeros, as in training.
 fn roberta(facts: &Facts, model_type: &str, body: &str, classifier: &str) -> Result<Description, LoadError> {
     let classes = facts.axis("cls.output.weight", 0);
+    if classes.is_none() && facts.has("cls.weight") {
+        return Err(facts.bad("it has the tensor \"cls.weight\" of a classifier, and no \"cls.output.weight\""));
+    }
     let mut description = common(facts, model_type, if classes.is_some() { classifier } else { body })?;
     let pad = facts.size("tokenizer.ggml.padding_token_id")?.unwrap_or(1);
     let positions = positions(facts)?;
     let offset = pad.checked_add(1).filter(|offset| *offset <= positions);
-    let offset = offset.ok_or_else(|| facts.bad(format!("its padding token {pad} is out of range")))?;
+    let rows = offset.and_then(|offset| Some((offset, positions.checked_add(offset)?)));
+    let (offset, rows) = rows.ok_or_else(|| facts.bad(format!("its padding token {pad} is out of range")))?;
     description
-        .set("max_position_embeddings", positions + offset)
+        .set("max_position_embeddings", rows)
         .set("pad_token_id", pad)
         .set("type_vocab_size", token_types(facts))
         .name(&[("cls", "classifier.dense"), ("cls.output", "classifier.out_proj")])

@@ -69,7 +69,7 @@ pub fn gpt_neox(facts: &Facts) -> Result<Description, LoadError> {
         .set("max_position_embeddings", facts.need_size("context_length")?)
         .set("vocab_size", facts.vocab()?)
         .set("hidden_act", "gelu")
-        .set("attention_bias", facts.has("blk.0.attn_qkv.bias"))
+        .set("attention_bias", true)
         .set("rotary_pct", facts.rotary_part()?)
         .set("rotary_emb_base", facts.arch_number("rope.freq_base")?.unwrap_or(10000.0))
         .set("use_parallel_residual", facts.flag(&facts.key("use_parallel_residual"))?.unwrap_or(true))

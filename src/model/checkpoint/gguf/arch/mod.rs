@@ -130,6 +130,10 @@ pub fn architectures() -> impl Iterator<Item = &'static str> {
     ARCHITECTURES.iter().map(|(name, _)| *name)
 }
 
+/// Architectures whose files hold the unembedding always. Those of the others leave it out where it is the token embedding, as
+/// llama.cpp takes it then.
+const OWN_HEAD: &[&str] = &["gptneox", "nemotron", "olmo2", "olmoe", "phi2", "qwen2moe", "stablelm"];
+
 /// What a file means.
 pub fn describe(facts: &Facts) -> Result<Description, LoadError> {
     let found = ARCHITECTURES.iter().find(|(name, _)| *name == facts.architecture);
@@ -141,6 +145,12 @@ pub fn describe(facts: &Facts) -> Result<Description, LoadError> {
         };
         return Err(LoadError::UnknownGgufArchitecture { path, architecture, why });
     };
+    if OWN_HEAD.contains(&facts.architecture) && !facts.has("output.weight") {
+        return Err(facts.bad(format!(
+            "it has no tensor \"output.weight\", the head, which is never the token embedding in files of {}",
+            facts.architecture
+        )));
+    }
     let mut description = describe(facts)?;
     facts.token_ids(&mut description.config)?;
     Ok(description)
@@ -232,6 +242,11 @@ mod tests {
     #[test]
     fn architectures_are_in_order_and_once() {
         assert!(ARCHITECTURES.is_sorted_by(|a, b| a.0 < b.0));
+    }
+
+    #[test]
+    fn heads_are_of_known_architectures() {
+        assert!(OWN_HEAD.iter().all(|name| ARCHITECTURES.iter().any(|(known, _)| known == name)));
     }
 
     #[test]

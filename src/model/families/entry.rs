@@ -1,0 +1,184 @@
+//! What the tables of families are made of: modules of a checkpoint, the weights that each holds, and the tensors that they are in.
+
+use super::super::role::{Role, WeightId};
+use super::super::spec::ModelSpec;
+use super::names::{Layout, Part, Source};
+
+/// A module and the weights it holds.
+#[derive(Clone, Copy, Debug)]
+pub enum Entry {
+    /// `path.weight` and `path.bias`; either may be without a role.
+    One(&'static str, Option<Role>, Option<Role>),
+    /// The same in a head that only some architectures have, by the ends of their names.
+    Of(&'static [&'static str], &'static str, Role, Role),
+    /// Queries, keys and values in one linear layer.
+    Qkv(&'static str, Split),
+    /// Gate and up projection in one linear layer, gate first.
+    GateUp(&'static str),
+    /// `path.0.weight`, `path.1.weight`, ...: one for each head.
+    Each(&'static str, Role),
+    /// `path.0.gate.weight` and so on for each expert: path, gate, up, down.
+    Experts(&'static str, [&'static str; 3]),
+    /// `path.gate_up_proj` and `path.down_proj` of all experts.
+    Merged(&'static str),
+}
+
+/// How queries, keys and values are joined in one linear layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Split {
+    /// All queries, all keys, all values.
+    Concat,
+    /// Query, key and value of each head.
+    PerHead,
+    /// Of each key/value head: its queries, its key, its value.
+    Grouped,
+    /// In four shards, each with its queries, values and keys (CodeGen).
+    FourShards,
+}
+
+/// A module with a weight and a bias.
+pub const fn both(path: &'static str, weight: Role, bias: Role) -> Entry {
+    Entry::One(path, Some(weight), Some(bias))
+}
+
+/// A module with a weight only.
+pub const fn weight(path: &'static str, role: Role) -> Entry {
+    Entry::One(path, Some(role), None)
+}
+
+/// The class weights of these architectures.
+pub const fn classes(of: &'static [&'static str], path: &'static str) -> Entry {
+    Entry::Of(of, path, Role::ClassifierW, Role::ClassifierB)
+}
+
+/// The dense layer in front of the class weights of these architectures.
+pub const fn pooler(of: &'static [&'static str], path: &'static str) -> Entry {
+    Entry::Of(of, path, Role::PoolerW, Role::PoolerB)
+}
+
+/// The architecture that classifies sequences.
+pub const SEQUENCE: &[&str] = &["ForSequenceClassification"];
+/// The one that classifies tokens.
+pub const TOKEN: &[&str] = &["ForTokenClassification"];
+/// Both.
+pub const SEQUENCE_OR_TOKEN: &[&str] = &["ForSequenceClassification", "ForTokenClassification"];
+/// The one that finds answers.
+pub const QUESTION: &[&str] = &["ForQuestionAnswering"];
+
+/// The head of a causal language model and those that transformers puts on any decoder.
+pub const DECODER_HEADS: &[Entry] =
+    &[both("lm_head", Role::W_U, Role::b_U), CLASS_HEADS[0], CLASS_HEADS[1], CLASS_HEADS[2]];
+
+/// The heads for classes that transformers puts on any decoder.
+pub const CLASS_HEADS: [Entry; 3] =
+    [classes(SEQUENCE_OR_TOKEN, "score"), classes(TOKEN, "classifier"), classes(QUESTION, "qa_outputs")];
+
+impl Entry {
+    /// The module and the roles of its weight and its bias, where it holds each alone.
+    pub fn alone(&self) -> Option<(&'static str, Option<Role>, Option<Role>)> {
+        match self {
+            Entry::One(path, weight, bias) => Some((path, *weight, *bias)),
+            Entry::Of(_, path, weight, bias) => Some((path, Some(*weight), Some(*bias))),
+            _ => None,
+        }
+    }
+
+    /// Whether an architecture has it, by its name. Every one that is not known has.
+    pub fn serves(&self, architecture: &str) -> bool {
+        match self {
+            Entry::Of(endings, ..) if !architecture.is_empty() => {
+                endings.iter().any(|ending| architecture.ends_with(ending))
+            }
+            _ => true,
+        }
+    }
+}
+
+impl Split {
+    /// The roles in the order of the file, their widths in one round, and the number of rounds.
+    fn parts(self, spec: &ModelSpec) -> ([Role; 3], [usize; 3], usize) {
+        let (h, heads, kv) = (spec.head_dim, spec.n_heads, spec.n_kv_heads);
+        let order = [Role::W_Q, Role::W_K, Role::W_V];
+        match self {
+            Split::Concat => (order, [heads * h, kv * h, kv * h], 1),
+            Split::PerHead => (order, [h; 3], heads),
+            Split::Grouped => (order, [heads / kv * h, h, h], kv),
+            Split::FourShards => ([Role::W_Q, Role::W_V, Role::W_K], [heads * h / 4; 3], 4),
+        }
+    }
+}
+
+/// Gains and biases of norms were called `gamma` and `beta` in checkpoints of 2018.
+pub fn old_spelling(name: &str) -> Option<String> {
+    let (path, suffix) = name.rsplit_once('.')?;
+    match suffix {
+        "weight" => Some(format!("{path}.gamma")),
+        "bias" => Some(format!("{path}.beta")),
+        _ => None,
+    }
+}
+
+/// The tensor of a weight that a module holds alone.
+pub fn plain(entry: &Entry, base: &str, id: WeightId) -> Option<String> {
+    let (path, weight, bias) = entry.alone()?;
+    match id.role {
+        role if weight == Some(role) => Some(format!("{base}{path}.weight")),
+        role if bias == Some(role) => Some(format!("{base}{path}.bias")),
+        _ => None,
+    }
+}
+
+/// The tensor of a block's weight, if this entry holds it.
+pub fn in_block(entry: &Entry, base: &str, id: WeightId, layout: Layout, spec: &ModelSpec) -> Option<Source> {
+    let alone = |name: String| Some(Source { name, layout, part: None });
+    match (entry, id.index) {
+        (Entry::One(..) | Entry::Of(..), None) => alone(plain(entry, base, id)?),
+        (Entry::Qkv(path, split), None) => {
+            let (roles, sizes, rounds) = split.parts(spec);
+            let (role, suffix) = match id.role {
+                Role::b_Q => (Role::W_Q, "bias"),
+                Role::b_K => (Role::W_K, "bias"),
+                Role::b_V => (Role::W_V, "bias"),
+                role => (role, "weight"),
+            };
+            let index = roles.iter().position(|known| *known == role)?;
+            let part = Part { index, sizes: sizes.to_vec(), rounds };
+            Some(Source { name: format!("{base}{path}.{suffix}"), layout, part: Some(part) })
+        }
+        (Entry::GateUp(path), None) => {
+            let (index, suffix) = match id.role {
+                Role::W_gate => (0, "weight"),
+                Role::W_in => (1, "weight"),
+                Role::b_gate => (0, "bias"),
+                Role::b_in => (1, "bias"),
+                _ => return None,
+            };
+            let part = Part { index, sizes: vec![spec.d_mlp; 2], rounds: 1 };
+            Some(Source { name: format!("{base}{path}.{suffix}"), layout, part: Some(part) })
+        }
+        (Entry::Each(path, role), Some(head)) if *role == id.role => alone(format!("{base}{path}.{head}.weight")),
+        (Entry::Experts(path, names), Some(expert)) => {
+            let [gate, up, down] = names;
+            let name = match id.role {
+                Role::W_gate => gate,
+                Role::W_in => up,
+                Role::W_out => down,
+                _ => return None,
+            };
+            alone(format!("{base}{path}.{expert}.{name}.weight"))
+        }
+        (Entry::Merged(path), Some(expert)) => {
+            let experts = spec.experts?;
+            let expert = usize::from(expert);
+            let (name, index, sizes) = match id.role {
+                Role::W_gate => ("gate_up_proj", 2 * expert, vec![experts.width; 2 * experts.count]),
+                Role::W_in => ("gate_up_proj", 2 * expert + 1, vec![experts.width; 2 * experts.count]),
+                Role::W_out => ("down_proj", expert, vec![spec.d_model; experts.count]),
+                _ => return None,
+            };
+            let part = Part { index, sizes, rounds: 1 };
+            Some(Source { name: format!("{base}{path}.{name}"), layout: Layout::Stacked, part: Some(part) })
+        }
+        _ => None,
+    }
+}
