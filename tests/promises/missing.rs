@@ -293,6 +293,30 @@ fn a_table_of_another_size_than_the_vocabulary_is_refused_with_both_shapes() {
     assert_eq!(message, format!("tensor \"model.embed_tokens.weight\" {shapes}"));
 }
 
+#[test]
+fn matrices_of_nanogpt_are_turned_and_said_to_be() {
+    let turned = |name: &str| ["c_attn.weight", "c_proj.weight", "c_fc.weight"].iter().any(|end| name.ends_with(end));
+    let copy = Copy::of("gpt2").tensors(|all| {
+        for tensor in all.iter_mut() {
+            if turned(&tensor.name) {
+                *tensor = tensor.transposed();
+            }
+            tensor.name = format!("_orig_mod.{}", tensor.name);
+        }
+    });
+    let (mut found, mut wanted) = (ran(copy.load().unwrap()), ran(open(&fixture("gpt2")).unwrap()));
+    assert_eq!(found.everything(), wanted.everything());
+    assert!(found.text("info model").contains("stored as [out, in], as nanoGPT's Linear layers are"));
+    assert!(!wanted.text("info model").contains("nanoGPT"));
+    // Half of it is neither.
+    let half = Copy::of("gpt2").tensors(|all| {
+        let one = all.iter_mut().find(|tensor| tensor.name.ends_with("h.1.mlp.c_fc.weight")).unwrap();
+        *one = one.transposed();
+    });
+    let message = half.refused();
+    assert!(message.ends_with("(blocks.1.mlp.W_in); it is stored transposed"), "{message}");
+}
+
 fn gguf(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/gguf").join(name)
 }

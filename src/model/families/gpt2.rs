@@ -1,11 +1,12 @@
 //! GPT-2: pre-norm decoder, learned positions, fused query/key/value stored as `[in, out]`, tied head.
 
+use super::super::checkpoint::TensorEntry;
 use super::super::error::LoadError;
 use super::super::role::Role::*;
 use super::super::spec::{Act, Count, Layer, Mlp, ModelSpec, Norm, Positions};
 use super::files::{DECODER_HEADS, Entry, Split, both, weight};
 use super::read::{DecoderHead, Rules, Sizes, Task, act, attention_with_bias, decoder, eps};
-use super::{Family, Files, Layout, Sources};
+use super::{Family, Files, Layout, Sources, TensorNames};
 
 pub struct Gpt2;
 
@@ -39,6 +40,19 @@ impl Family for Gpt2 {
         &FILES
     }
 
+    fn names(&self, spec: &ModelSpec, from: &Sources) -> Result<TensorNames, LoadError> {
+        if !of_linear(spec, from) {
+            return FILES.names(spec, from);
+        }
+        let mut names = Files { linear: Layout::OutIn, ..FILES }.names(spec, from)?;
+        names.notes.push(
+            "its matrices are stored as [out, in], as nanoGPT's Linear layers are, not as [in, out] like GPT-2's own: they are \
+             turned; nanoGPT's activation is the exact gelu unless it was trained with new_gelu"
+                .to_owned(),
+        );
+        Ok(names)
+    }
+
     fn spec(&self, from: &Sources) -> Result<ModelSpec, LoadError> {
         let config = from.config;
         if config.flag(&["add_cross_attention"], false)? {
@@ -66,4 +80,12 @@ impl Family for Gpt2 {
             ..decoder("gpt2", &sizes, norm, heads.read(from, &FILES)?)
         })
     }
+}
+
+/// Whether the linear layers lie the other way round: queries, keys and values are three times as wide as the model, so that
+/// their matrix tells for all.
+fn of_linear(spec: &ModelSpec, from: &Sources) -> bool {
+    let name = format!("{}{}.0.attn.c_attn.weight", FILES.prefix(from.checkpoint), FILES.blocks);
+    let turned = |entry: &TensorEntry| !entry.flipped && entry.shape == [3 * spec.d_model, spec.d_model];
+    from.checkpoint.find(&name).is_some_and(|(_, entry)| turned(entry))
 }
