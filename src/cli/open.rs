@@ -11,7 +11,7 @@ use crate::engine::{Interpreter, Progress};
 use crate::frontend::tui::{config, panes::Panes};
 use crate::model::bundled::{self, Bundled};
 use crate::model::chat::{ChatError, Conversation, Place};
-use crate::model::{self, Input, Model, ModelSource, Side};
+use crate::model::{self, Input, Model, ModelSource, Side, adapter};
 use crate::tensor::Device;
 use crate::term::quiet::without_stderr;
 
@@ -33,6 +33,9 @@ pub fn open(
         !interrupt.swap(false, Ordering::Relaxed)
     })
     .map_err(|error| error.to_string())?;
+    if let Some(folder) = &options.lora {
+        adapter::fit(folder, &mut model).map_err(|error| error.to_string())?;
+    }
     if let Ok(program) = std::env::current_exe() {
         model.chat.place = Place::Apart(program);
     }

@@ -77,6 +77,19 @@ impl HfConfig {
         changed
     }
 
+    /// The same configuration with another size, wherever it stands: in a section, or outside.
+    pub fn with_size(&self, key: &str, size: usize) -> HfConfig {
+        let mut changed = self.clone();
+        let sections = changed.root.values_mut().filter_map(Value::as_object_mut);
+        let inner = sections.into_iter().find(|section| section.contains_key(key));
+        if let Some(section) = inner {
+            section.insert(key.to_owned(), size.into());
+        } else {
+            changed.root.insert(key.to_owned(), size.into());
+        }
+        changed
+    }
+
     /// The file, for messages.
     pub fn path(&self) -> &str {
         &self.path

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::tensor::ops::Slice;
-use crate::tensor::{Precision, TensorError, Value};
+use crate::tensor::{Device, Precision, TensorError, Value};
 
 use super::families::Layout;
 use super::role::{Role, WeightId};
@@ -274,6 +274,40 @@ impl Weights {
         let mut weights = self.clone();
         weights.overlay.set(id, weight);
         weights
+    }
+
+    /// The loaded weights with a vocabulary of `rows` tokens: what is beyond is left out, what is missing is zeros. Edits are not
+    /// kept.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn with_vocabulary(&self, rows: usize, device: &Device) -> Result<Weights, TensorError> {
+        let mut loaded = (*self.loaded).clone();
+        let mut files = (*self.files).clone();
+        for role in [Role::W_E, Role::W_U] {
+            let id = WeightId::global(role);
+            let Some(weight) = self.loaded.get(&id) else { continue };
+            if let (Role::W_U, true, Some(embedding)) = (role, self.tied, loaded.get(&WeightId::global(Role::W_E))) {
+                let embedding = embedding.clone();
+                loaded.insert(id, embedding);
+                continue;
+            }
+            let (whole, [had, width]) = (weight.whole()?, [weight.shape()[0], weight.shape()[1]]);
+            let whole = match rows.checked_sub(had).filter(|more| *more > 0) {
+                Some(more) => {
+                    let zeros =
+                        Value::from_f32(vec![0.0; more * width], &[more, width], device).held_in(self.precision);
+                    Value::concat(&[whole, zeros], 0)?
+                }
+                None => whole.rows(0..rows),
+            }; // [rows, width]
+            let each = RowChunks::rows_per_chunk(width, device.max_buffer_bytes());
+            let chunks = (0..rows).step_by(each.max(1)).map(|start| whole.rows(start..rows.min(start + each)));
+            loaded.insert(id, Weight::Rows(RowChunks::new(chunks.collect())));
+            files.iter_mut().filter(|file| file.uses == [id]).for_each(|file| file.shape = vec![rows, width]);
+        }
+        let (overlay, files) = (Overlay::default(), Arc::new(files));
+        Ok(Weights { loaded: Arc::new(loaded), overlay, files, ..*self })
     }
 
     /// The tensors of the files, used or not.

@@ -4,11 +4,12 @@
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use llmdbg::model::{Input, ModelSource, load};
+use llmdbg::model::{Input, Model, ModelSource, adapter as adapters, load};
 use llmdbg::tensor::Device;
 use safetensors::SafeTensors;
 
-use crate::common::{Bench, llmdbg_in, model, vulkan};
+use crate::altered::{Copy, Tensor, ran, tensors, write};
+use crate::common::{Bench, batch, llmdbg_in, model, vulkan};
 use crate::parity::fixture;
 
 /// PEFT adds `x A B` to `x W`, this program `A B` to `W`: sums of 32-bit floats in another order. transformers' own merged and
@@ -30,7 +31,10 @@ fn reference(name: &str, of: &str) -> Vec<f64> {
 }
 
 fn bench(name: &str, device: &Device) -> Bench {
-    let model = model(name, device);
+    bench_of(model(name.split_once("qwen2-").map_or(name, |_| "qwen2"), device), name, device)
+}
+
+fn bench_of(model: Model, name: &str, device: &Device) -> Bench {
     let tokens = reference(name, "tokens").into_iter().map(|id| id as u32).collect();
     let input = Input::from_tokens(&model, vec![tokens]).unwrap();
     let mut bench = Bench::of(name, model, input, device, 1 << 30);
@@ -135,4 +139,143 @@ fn an_adapter_of_another_model_is_refused() {
     assert!(message.contains("cannot apply the adapter nowhere"), "{message}");
     assert!(bench.fail("lora on").contains("no adapter is loaded"));
     assert_eq!(bench.text("lora"), "No adapter is loaded.");
+}
+
+#[test]
+fn heads_and_embeddings_of_a_tied_base_are_adapted_apart() {
+    // Both trained whole; the head alone adapted; both adapted alike.
+    for name in ["qwen2-whole", "qwen2-head", "qwen2-alike"] {
+        let mut bench = bench(name, &Device::cpu());
+        check(&bench.numbers("logits"), &reference(name, "base"), name);
+        bench.run(&format!("lora load {}", adapter(name).display()));
+        check(&bench.numbers("logits"), &reference(name, "adapted"), name);
+        bench.run("lora off");
+        check(&bench.numbers("logits"), &reference(name, "base"), name);
+    }
+}
+
+#[test]
+fn a_vocabulary_that_grew_with_the_adapter_is_the_models_from_the_start() {
+    let name = "qwen2-grown";
+    let mut small = bench(name, &Device::cpu());
+    let message = small.fail(&format!("lora load {}", adapter(name).display()));
+    assert!(message.contains("W_U has 386 rows here and 384 in the model: start with --lora"), "{message}");
+    let mut grown = model("qwen2", &Device::cpu());
+    adapters::fit(&adapter(name), &mut grown).unwrap();
+    let mut bench = bench_of(grown, name, &Device::cpu());
+    let base: Vec<f64> = bench.numbers("logits").chunks(386).flat_map(|row| row[..384].to_vec()).collect();
+    check(&base, &reference(name, "base"), "the base is as it was");
+    bench.run(&format!("lora load {}", adapter(name).display()));
+    check(&bench.numbers("logits"), &reference(name, "adapted"), name);
+    // The program does the same, and takes the new tokens.
+    let tokens = reference(name, "tokens").iter().map(|id| id.to_string()).collect::<Vec<_>>().join(",");
+    let lora = adapter(name);
+    let run = |tokens: &str, commands: &[&str]| {
+        let mut all = vec!["--tokens", tokens, "--lora", lora.to_str().unwrap()];
+        all.extend(commands.iter().flat_map(|command| ["-ex", *command]));
+        batch("qwen2", &all)
+    };
+    let ran = run(&tokens, &["run", "info model", "print/r logits[-1, 385]"]);
+    let note = "the vocabulary has 386 rows with the adapter, 384 without it: there the new rows are zeros";
+    assert!(ran.status == 0 && ran.out.contains(note) && ran.err.contains(note), "{}{}", ran.out, ran.err);
+    let wanted = *reference(name, "adapted").last().unwrap();
+    let found: f64 = ran.out.lines().last().unwrap().parse().unwrap();
+    assert!((found - wanted).abs() <= TOLERANCE * wanted.abs().max(1.0), "{found} and {wanted}");
+    assert_eq!(run("5,385", &["run"]).status, 0);
+    assert_eq!(run("5,386", &["run"]).status, 4);
+}
+
+#[test]
+fn a_part_of_a_grown_vocabulary_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::copy(adapter("qwen2-grown").join("adapter_config.json"), folder.path().join("adapter_config.json"))
+        .unwrap();
+    let mut all = tensors(&adapter("qwen2-grown").join("adapter_model.safetensors"));
+    all.retain(|tensor| !tensor.name.contains("lm_head"));
+    write(&folder.path().join("adapter_model.safetensors"), &all);
+    let message = adapters::fit(folder.path(), &mut model("qwen2", &Device::cpu())).unwrap_err().to_string();
+    assert!(
+        message.contains("its vocabulary has 386 rows, the model's 384, and the adapter has no W_U of so many"),
+        "{message}"
+    );
+}
+
+#[test]
+fn modules_are_found_whatever_is_in_front_of_the_body() {
+    // A model that reads images has its text part under one of two paths, by the age of what saved it; so has its adapter.
+    let base = tensors(&fixture("gemma3_text").join("model.safetensors"));
+    let modules = ["layers.0.self_attn.q_proj", "layers.1.mlp.down_proj"];
+    let number = |seed: usize, i: usize| (((i * 37 + seed * 101) % 61) as f32 - 30.0) / 200.0;
+    let factor = |seed: usize, shape: [usize; 2]| {
+        Tensor::f32("", &shape, &(0..shape[0] * shape[1]).map(|i| number(seed, i)).collect::<Vec<_>>())
+    };
+    let shape_of = |module: &str| {
+        let name = format!("model.{module}.weight");
+        base.iter().find(|tensor| tensor.name == name).unwrap().shape.clone()
+    };
+    let factors: Vec<(Tensor, Tensor)> = modules
+        .iter()
+        .enumerate()
+        .map(|(i, module)| {
+            let shape = shape_of(module);
+            (factor(2 * i, [2, shape[1]]), factor(2 * i + 1, [shape[0], 2]))
+        })
+        .collect();
+    // Merged by hand in 64 bits: W + 2 B A.
+    let merged = Copy::of("gemma3_text").tensors(|all| {
+        for (module, (a, b)) in modules.iter().zip(&factors) {
+            let tensor = all.iter_mut().find(|tensor| tensor.name == format!("model.{module}.weight")).unwrap();
+            let (a, b, width) = (a.numbers(), b.numbers(), tensor.shape[1]);
+            let add = |(at, w): (usize, &f32)| {
+                let (row, column) = (at / width, at % width);
+                let product: f64 = (0..2).map(|k| f64::from(b[row * 2 + k]) * f64::from(a[k * width + column])).sum();
+                (f64::from(*w) + 2.0 * product) as f32
+            };
+            let numbers: Vec<f32> = tensor.numbers().iter().enumerate().map(add).collect();
+            *tensor = Tensor::f32(&tensor.name, &tensor.shape, &numbers);
+        }
+    });
+    let wanted = ran(merged.load().unwrap()).numbers("logits");
+    let paths = ["language_model.model.", "model.language_model."];
+    let lora = |path: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        let config = r#"{"peft_type":"LORA","r":2,"lora_alpha":4,"target_modules":["q_proj","down_proj"]}"#;
+        std::fs::write(folder.path().join("adapter_config.json"), config).unwrap();
+        let named = |tensor: &Tensor, module: &str, part: &str| Tensor {
+            name: format!("base_model.model.{path}{module}.lora_{part}.weight"),
+            ..tensor.clone()
+        };
+        let all: Vec<Tensor> = modules
+            .iter()
+            .zip(&factors)
+            .flat_map(|(module, (a, b))| [named(a, module, "A"), named(b, module, "B")])
+            .collect();
+        write(&folder.path().join("adapter_model.safetensors"), &all);
+        folder
+    };
+    for path in paths {
+        let copy = Copy::of("gemma3_text").tensors(|all| {
+            for tensor in all.iter_mut() {
+                if let Some(rest) = tensor.name.strip_prefix("model.") {
+                    tensor.name = format!("{path}{rest}");
+                }
+            }
+        });
+        let copy = copy.config(|config| {
+            let text = std::mem::take(config);
+            config.insert("architectures".into(), ["Gemma3ForConditionalGeneration"].as_slice().into());
+            config.insert("model_type".into(), "gemma3".into());
+            config.insert("text_config".into(), text.into());
+        });
+        for other in paths {
+            let folder = lora(other);
+            let mut bench = ran(copy.load().unwrap());
+            bench.run(&format!("lora load {}", folder.path().display()));
+            check(&bench.numbers("logits"), &wanted, &format!("{path} and {other}"));
+        }
+        // What belongs to the part for images is not laid over the text.
+        let images = lora("model.vision_tower.vision_model.encoder.");
+        let message = ran(copy.load().unwrap()).fail(&format!("lora load {}", images.path().display()));
+        assert!(message.contains("for images, which are not computed"), "{message}");
+    }
 }

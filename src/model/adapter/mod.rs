@@ -4,6 +4,10 @@
 //! it is laid over the weights is the business of edits.
 
 mod config;
+mod place;
+mod vocabulary;
+
+pub use vocabulary::fit;
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -13,6 +17,7 @@ use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 
 use self::config::AdapterConfig;
+use self::place::Place;
 use super::families::Layout;
 use super::file;
 use super::load::Model;
@@ -71,7 +76,18 @@ pub fn read(folder: &Path, model: &Model) -> Result<Adapter, AdapterError> {
     read_for(folder, model).map_err(|what| AdapterError { path: folder.display().to_string(), what })
 }
 
+/// The tensors of one module, by what they are of it.
+type Parts<'a> = BTreeMap<&'static str, TensorView<'a>>;
+
 fn read_for(folder: &Path, model: &Model) -> Result<Adapter, String> {
+    with_modules(folder, |modules, config| resolved(folder, modules, config, model))
+}
+
+/// Reads the modules and the configuration of a folder.
+fn with_modules<T>(
+    folder: &Path,
+    then: impl FnOnce(&BTreeMap<String, Parts<'_>>, &AdapterConfig) -> Result<T, String>,
+) -> Result<T, String> {
     let file = |name: &str| file::read_to(&folder.join(name), LARGEST).map_err(|error| format!("{name}: {error}"));
     let config =
         AdapterConfig::parse(&file("adapter_config.json")?).map_err(|what| format!("adapter_config.json: {what}"))?;
@@ -80,26 +96,51 @@ fn read_for(folder: &Path, model: &Model) -> Result<Adapter, String> {
     }
     let bytes = file("adapter_model.safetensors")?;
     let tensors = SafeTensors::deserialize(&bytes).map_err(|error| format!("adapter_model.safetensors: {error}"))?;
-    let mut modules: BTreeMap<String, BTreeMap<&'static str, TensorView<'_>>> = BTreeMap::new();
-    for (name, view) in tensors.iter() {
+    let mut modules: BTreeMap<String, Parts<'_>> = BTreeMap::new();
+    // A module that was trained whole is kept as it was before, too. PEFT does not compute with that.
+    for (name, view) in tensors.iter().filter(|(name, _)| !name.contains(".original_module.")) {
         let (module, part) = parsed(name).ok_or_else(|| format!("{name} is no tensor of a LoRA adapter"))?;
+        let differs = |other: &TensorView<'_>| (other.shape(), other.data()) != (view.shape(), view.data());
+        if modules.get(&module).and_then(|parts| parts.get(part)).is_some_and(differs) {
+            return Err(format!("{module}: two of its tensors differ, and only one can be its {part}"));
+        }
         modules.entry(module).or_default().insert(part, view);
     }
+    then(&modules, &config)
+}
+
+fn resolved(
+    folder: &Path,
+    modules: &BTreeMap<String, Parts<'_>>,
+    config: &AdapterConfig,
+    model: &Model,
+) -> Result<Adapter, String> {
     let mut deltas = Vec::new();
     let mut parameters = 0;
-    for (module, parts) in &modules {
+    for (module, parts) in modules {
         parameters += parts.values().map(|view| view.shape().iter().product::<usize>()).sum::<usize>();
         let place = |what: String| format!("{module}: {what}");
-        deltas.extend(of_module(module, parts, &config, model).map_err(place)?);
+        deltas.extend(of_module(module, parts, config, model).map_err(place)?);
+    }
+    // What the base was saved with is that of the other half of a tied pair, too, if the adapter has no other for it.
+    let bases = modules.iter().filter(|(_, parts)| parts.contains_key("base") && model.weights.tied());
+    for (module, _) in bases {
+        let Ok(Place::Vocabulary(id)) = Place::find(model, module, "weight") else { continue };
+        let other = WeightId::global(vocabulary::twin(id.role));
+        let of = |id| deltas.iter().find(|(known, delta)| *known == id && matches!(delta, Delta::Replace(_)));
+        if let (Some((_, base)), None) = (of(id), of(other)) {
+            let base = base.clone();
+            deltas.push((other, base));
+        }
     }
     // A weight may be replaced and then added to: embeddings are saved with their adapters.
     let mut seen = HashSet::new();
-    let kind = |delta: &Delta| matches!(delta, Delta::Replace(_));
-    if let Some((id, _)) = deltas.iter().find(|(id, delta)| !seen.insert((*id, kind(delta)))) {
+    let adds = |delta: &Delta| matches!(delta, Delta::LowRank { .. });
+    if let Some((id, _)) = deltas.iter().find(|(id, delta)| !seen.insert((*id, adds(delta)))) {
         return Err(format!("two of its tensors change {id}"));
     }
-    deltas.sort_by_key(|(id, _)| (id.role.place(), *id));
-    Ok(Adapter { path: folder.to_path_buf(), base: config.base, deltas, parameters })
+    deltas.sort_by_key(|(id, delta)| (id.role.place(), *id, adds(delta)));
+    Ok(Adapter { path: folder.to_path_buf(), base: config.base.clone(), deltas, parameters })
 }
 
 /// The module that a tensor belongs to, and which of its parts it is.
@@ -114,22 +155,28 @@ fn parsed(name: &str) -> Option<(String, &'static str)> {
             };
         }
     }
+    if let Some(module) = name.strip_suffix(".base_layer.weight") {
+        return Some((module.to_string(), "base"));
+    }
     // Modules that were trained whole, and biases.
-    let name = name.replace(".modules_to_save.default", "").replace(".base_layer", "");
+    let name = name.replace(".modules_to_save.default", "").replace(".modules_to_save", "").replace(".base_layer", "");
     ["weight", "bias"].into_iter().find_map(|part| Some((name.strip_suffix(&format!(".{part}"))?.to_string(), part)))
 }
 
 fn of_module(
     module: &str,
-    parts: &BTreeMap<&'static str, TensorView<'_>>,
+    parts: &Parts<'_>,
     config: &AdapterConfig,
     model: &Model,
 ) -> Result<Vec<(WeightId, Delta)>, String> {
     let mut deltas = Vec::new();
-    for part in ["weight", "bias"] {
+    for part in ["base", "weight", "bias"] {
         if let Some(view) = parts.get(part) {
-            let file = tensor_of(model, module, part)?;
-            deltas.extend(replaced(&file, view, model)?);
+            let part = if part == "base" { "weight" } else { part };
+            deltas.extend(match Place::find(model, module, part)? {
+                Place::Vocabulary(id) => vec![(id, Delta::Replace(table(id, view, model)?))],
+                Place::Tensor(file) => replaced(&file, view, model)?,
+            });
         }
     }
     let matrix = |name| parts.get(name).map(|view| matrix_of(view, model)).transpose();
@@ -140,8 +187,11 @@ fn of_module(
     }
     match (matrix("lora_embedding_A")?, matrix("lora_embedding_B")?) {
         (Some(a), Some(b)) => {
-            let file = tensor_of(model, module, "weight")?;
-            let [id] = file.uses[..] else { return Err("it is no embedding of this model".into()) };
+            let id = match Place::find(model, module, "weight")? {
+                Place::Vocabulary(id) => Some(id),
+                Place::Tensor(file) => file.uses.first().copied().filter(|_| file.uses.len() == 1),
+            };
+            let id = id.ok_or("it is not an embedding of this model")?;
             // [r, V] and [d, r] of a table [V, d].
             let scale = config.scale(module, a.shape()[0]);
             deltas.push(checked(id, a.transpose(), b.transpose(), scale, model)?);
@@ -162,19 +212,14 @@ fn linear(
 ) -> Result<Vec<(WeightId, Delta)>, String> {
     let (rank, out) = (a.shape()[0], b.shape()[0]);
     let scale = config.scale(module, rank);
-    let unembed = WeightId::global(Role::W_U);
-    let file = match tensor_of(model, module, "weight") {
-        Ok(file) => file,
-        // A tied head has no tensor of its own.
-        Err(_) if model.weights.tied() && !module.contains('.') => {
-            return Ok(vec![checked(unembed, b.clone(), a.clone(), scale, model)?]);
-        }
-        Err(error) => return Err(error),
-    };
-    if file.uses == [unembed] {
+    let file = match Place::find(model, module, "weight")? {
         // [V, d], as it is looked up by rows.
-        return Ok(vec![checked(unembed, b.clone(), a.clone(), scale, model)?]);
-    }
+        Place::Vocabulary(id) if id.role == Role::W_U => {
+            return Ok(vec![checked(id, b.clone(), a.clone(), scale, model)?]);
+        }
+        Place::Vocabulary(_) => return Err("it is the token embedding, and no linear layer".into()),
+        Place::Tensor(file) => file,
+    };
     if !matches!(file.layout, Some(Layout::OutIn | Layout::InOut)) {
         return Err("it is no linear layer of this model".into());
     }
@@ -213,6 +258,18 @@ fn checked(id: WeightId, left: Value, right: Value, scale: f64, model: &Model) -
     Ok((id, Delta::LowRank { left, right, scale }))
 }
 
+/// A matrix that takes the place of the token embedding or the unembedding, `[V, d]`.
+fn table(id: WeightId, view: &TensorView<'_>, model: &Model) -> Result<Value, String> {
+    let wanted = model.weights.loaded(id).map(|weight| weight.shape()).unwrap_or_default();
+    match (view.shape(), &wanted[..]) {
+        (found, wanted) if found == wanted => value_of(view, model),
+        ([rows, width], [had, same]) if width == same => Err(format!(
+            "{id} has {rows} rows here and {had} in the model: start with --lora, which gives the model as many"
+        )),
+        (found, _) => Err(format!("{id} is {wanted:?} in the model, and {found:?} here")),
+    }
+}
+
 /// A tensor that takes the place of one of the file.
 fn replaced(file: &FileTensor, view: &TensorView<'_>, model: &Model) -> Result<Vec<(WeightId, Delta)>, String> {
     if view.shape() != file.shape {
@@ -221,26 +278,6 @@ fn replaced(file: &FileTensor, view: &TensorView<'_>, model: &Model) -> Result<V
     let whole = value_of(view, model)?;
     let parts = model.weights.parts_of(file, &whole).map_err(|error| error.to_string())?;
     Ok(parts.into_iter().map(|(id, value)| (id, Delta::Replace(value))).collect())
-}
-
-/// The tensor of the checkpoint that a module's part is. Checkpoints leave out the outermost names of modules, or have more.
-fn tensor_of(model: &Model, module: &str, part: &str) -> Result<FileTensor, String> {
-    let wanted = format!("{module}.{part}");
-    let used = || model.weights.files().iter().filter(|file| !file.uses.is_empty());
-    if let Some(file) = used().find(|file| file.name == wanted) {
-        return Ok(file.clone());
-    }
-    let ends = |long: &str, short: &str| long.strip_suffix(short).is_some_and(|rest| rest.ends_with('.'));
-    let mut similar: Vec<&FileTensor> =
-        used().filter(|file| ends(&file.name, &wanted) || ends(&wanted, &file.name)).collect();
-    similar.sort_by_key(|file| std::cmp::Reverse(file.name.len()));
-    match similar[..] {
-        [] => Err("the model has no such module".into()),
-        [only] => Ok(only.clone()),
-        // The head of `lm_head.weight` is the longer match of `x.lm_head.weight`.
-        [first, second, ..] if first.name.len() > second.name.len() => Ok(first.clone()),
-        [first, second, ..] => Err(format!("it may be {} or {}", first.name, second.name)),
-    }
 }
 
 fn matrix_of(view: &TensorView<'_>, model: &Model) -> Result<Value, String> {

@@ -1,0 +1,84 @@
+//! Adapters with another vocabulary than their base: new tokens were added before training, and embedding and head are saved with
+//! as many rows as there were then.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::super::load::Model;
+use super::super::role::{Role, WeightId};
+use super::super::spec::Head;
+use super::place::Place;
+use super::{AdapterError, Parts, with_modules};
+use crate::tensor::TensorError;
+
+/// Gives a model as many tokens as the adapter of a folder has, before anything is computed with it. Rows that the model lacks are
+/// zeros until the adapter replaces them; the report of the model says so. One of the same vocabulary is left as it is.
+///
+/// # Errors
+/// If the adapter cannot be read, or does not have all of the rows that are missing.
+pub fn fit(folder: &Path, model: &mut Model) -> Result<(), AdapterError> {
+    let rows = with_modules(folder, |modules, _| wanted(modules, model));
+    let fitted = rows.and_then(|rows| match rows {
+        Some(rows) => enlarge(model, rows).map_err(|error| error.to_string()),
+        None => Ok(()),
+    });
+    fitted.map_err(|what| AdapterError { path: folder.display().to_string(), what })
+}
+
+/// Rows of the adapter's vocabulary, if they are not as many as the model's.
+fn wanted(modules: &BTreeMap<String, Parts<'_>>, model: &Model) -> Result<Option<usize>, String> {
+    let had = model.spec.vocab;
+    let mut found: BTreeMap<Role, usize> = BTreeMap::new();
+    for (module, parts) in modules {
+        for part in ["weight", "base"] {
+            let Some(view) = parts.get(part) else { continue };
+            let Ok(Place::Vocabulary(id)) = Place::find(model, module, "weight") else { continue };
+            let width = model.weights.loaded(id).and_then(|weight| weight.shape().last().copied());
+            // What is no such table is refused when it is applied.
+            let &[rows, _] = view.shape() else { continue };
+            if rows == 0 || view.shape().last().copied() != width {
+                continue;
+            }
+            found.insert(id.role, rows);
+            if part == "base" && model.weights.tied() {
+                found.entry(twin(id.role)).or_insert(rows);
+            }
+        }
+    }
+    let Some(&rows) = found.values().find(|rows| **rows != had) else { return Ok(None) };
+    let logits = match &model.spec.head {
+        Head::CausalLm(logits) | Head::MaskedLm { logits, .. } => Some(logits),
+        _ => None,
+    };
+    if logits.is_some_and(|logits| logits.bias) {
+        return Err(format!("its vocabulary has {rows} rows, the model's {had}, and the bias of the logits as many"));
+    }
+    for role in [Some(Role::W_E), logits.map(|_| Role::W_U)].into_iter().flatten() {
+        if found.get(&role) != Some(&rows) {
+            return Err(format!(
+                "its vocabulary has {rows} rows, the model's {had}, and the adapter has no {role} of so many: save it again \
+                 with the embedding and the head (modules_to_save)",
+                role = WeightId::global(role)
+            ));
+        }
+    }
+    Ok(Some(rows))
+}
+
+/// What is one tensor with it in a tied model.
+pub fn twin(role: Role) -> Role {
+    if role == Role::W_E { Role::W_U } else { Role::W_E }
+}
+
+fn enlarge(model: &mut Model, rows: usize) -> Result<(), TensorError> {
+    let had = model.spec.vocab;
+    model.weights = model.weights.with_vocabulary(rows, &model.device)?;
+    model.spec.vocab = rows;
+    model.config = model.config.with_size("vocab_size", rows);
+    model.report.notes.push(if rows > had {
+        format!("the vocabulary has {rows} rows with the adapter, {had} without it: there the new rows are zeros")
+    } else {
+        format!("the vocabulary has {rows} rows with the adapter: the last {} of the model are left out", had - rows)
+    });
+    Ok(())
+}
