@@ -91,7 +91,7 @@ pub fn direct(session: &mut Session, pos: usize, wanted: &[(usize, f64)], neuron
     let own = {
         let branch = walk.session.run.branch();
         let value = crate::program::execute(&op, std::slice::from_ref(&input), branch.weights(), branch.context(pass));
-        value.read_f64()?
+        value?.read_f64()?
     };
     let value: f64 = wanted.iter().map(|(token, factor)| own[*token] * factor).sum();
     let bias = value - dot(&g, &input.read_f64()?);

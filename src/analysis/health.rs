@@ -6,8 +6,8 @@ use super::activations::silent;
 use super::attention::{Scored, of_session};
 use crate::debugger::{Mark, Progress, RunError, Session};
 use crate::program::Kernel;
-use crate::tensor::Kind;
 use crate::tensor::ops::Slice;
+use crate::tensor::{Kind, proceed};
 
 /// Something measured.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,6 +40,7 @@ pub fn weights(session: &Session, told: Progress<'_>) -> Result<Vec<Measured>, R
     let mut found = Vec::new();
     for (number, id) in ids.iter().enumerate() {
         told(&id.to_string(), number as u64, ids.len() as u64);
+        proceed()?;
         let Some(weight) = weights.get(*id) else { continue };
         let value = weight.whole()?;
         let summary = value.summary()?;
@@ -67,6 +68,7 @@ pub fn values(session: &mut Session, told: Progress<'_>) -> Result<Vec<Measured>
     let mut norms: HashMap<String, f64> = HashMap::new();
     for (number, op) in program.ops.iter().enumerate() {
         told(&op.site, number as u64, program.ops.len() as u64);
+        proceed()?;
         let value = session.run.value_at(Mark { pass, op: number })?;
         if value.kind() != Kind::Float {
             continue;

@@ -169,7 +169,7 @@ fn state(session: &mut Session, pass: usize, op: usize) -> Result<Option<Value>,
 fn read(session: &Session, pass: usize, states: &Value) -> Result<Vec<Vec<f64>>, TensorError> {
     let run = &session.run;
     let branch = run.branch();
-    let logits = lens(&run.program, states, branch.weights(), branch.context(pass));
+    let logits = lens(&run.program, states, branch.weights(), branch.context(pass))?;
     let logprobs = match logits {
         Some(logits) => logits.log_softmax(1)?,
         None => return Ok(vec![Vec::new(); states.shape()[0]]),

@@ -50,7 +50,8 @@ pub fn recompute(run: &mut Run, progress: &mut dyn FnMut(&str, u64, u64)) -> Res
     for (number, op) in program.ops.iter().enumerate() {
         progress(&op.site, number as u64, program.ops.len() as u64);
         let inputs: Option<Vec<Value>> = op.inputs.iter().map(|&input| values[input].clone()).collect();
-        let whole = execute(op, &inputs.expect("inputs stand before their readers"), &weights, &context);
+        let inputs = inputs.expect("inputs stand before their readers");
+        let whole = execute(op, &inputs, &weights, &context).map_err(|error| error.to_string())?;
         for (pass, span) in spans.iter().enumerate() {
             let cached = run.value_at(Mark { pass, op: number }).map_err(text)?;
             let part = columns(&whole, op, span.clone()).map_err(|error| error.to_string())?;

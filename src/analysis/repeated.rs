@@ -64,7 +64,8 @@ pub fn repeated(
     for (number, op) in program.ops[..=last].iter().enumerate() {
         progress(&op.site, number as u64, last as u64 + 1);
         let inputs: Option<Vec<Value>> = op.inputs.iter().map(|&input| values[input].clone()).collect();
-        let value = execute(op, &inputs.ok_or("an input is missing")?, weights, &context);
+        let value =
+            execute(op, &inputs.ok_or("an input is missing")?, weights, &context).map_err(|error| error.to_string())?;
         if let Some(layer) = wanted.get(&number) {
             patterns.push((*layer, value.slice(&[Slice::At(0)]).map_err(|error| error.to_string())?));
         }

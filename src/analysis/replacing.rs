@@ -84,7 +84,7 @@ impl<'a> Replacing<'a> {
             let mut value = match changed[number] {
                 true => {
                     let inputs: Vec<Value> = op.inputs.iter().map(|&input| values[input].clone()).collect();
-                    execute(op, &inputs, weights, &self.context)
+                    execute(op, &inputs, weights, &self.context)?
                 }
                 false => self.own[number].clone(),
             };

@@ -44,7 +44,7 @@ fn computed(
         progress(&op.site, number as u64, program.ops.len() as u64);
         let at = Mark { pass: 0, op: number };
         let inputs: Vec<Value> = op.inputs.iter().map(|&input| values[input].clone()).collect();
-        let mut value = execute(op, &inputs, run.branch().weights(), &context);
+        let mut value = execute(op, &inputs, run.branch().weights(), &context).map_err(|error| error.to_string())?;
         for edit in run.branch().edits.iter().filter(|edit| edit.applies_to(at)) {
             value = edit.change.apply(&value).map_err(|error| error.to_string())?;
         }
@@ -82,7 +82,7 @@ pub fn alone(run: &mut Run, progress: &mut dyn FnMut(&str, u64, u64)) -> Result<
         let mut values: Vec<Value> = Vec::with_capacity(program.ops.len());
         for (number, op) in program.ops.iter().enumerate() {
             let inputs: Vec<Value> = op.inputs.iter().map(|&input| values[input].clone()).collect();
-            let value = execute(op, &inputs, run.branch().weights(), &context);
+            let value = execute(op, &inputs, run.branch().weights(), &context).map_err(|error| error.to_string())?;
             let recorded = run.value_at(Mark { pass: 0, op: number }).map_err(|error| error.to_string())?;
             let slices: Vec<Slice> = op
                 .axes

@@ -53,7 +53,7 @@ pub fn selftest(session: &mut Session, progress: &mut dyn FnMut(&str, u64, u64))
         }
         progress(&op.site, number as u64, program.ops.len() as u64);
         let inputs: Vec<Value> = op.inputs.iter().map(|&input| values[input].clone()).collect();
-        let ours = execute(op, &inputs, &weights, &context);
+        let ours = execute(op, &inputs, &weights, &context).map_err(|error| text(&error))?;
         let exact = double.of(op, &inputs)?;
         let data = ours.read_f64().map_err(|error| text(&error))?;
         let relative = match ours.kind() {

@@ -6,9 +6,10 @@ use super::dump::Dump;
 use super::fail::Fail;
 use super::table::{Call, find};
 use super::{Command, Follow, Journalled, Outcome};
-use crate::answer::{Answer, Table};
+use crate::answer::{Answer, Fault, Table};
 use crate::debugger::{Finding, Mark, Progress, Session};
 use crate::lang::command::split_command;
+use crate::tensor::{device_failed, interruptible};
 
 /// A session, and what commands keep between each other.
 pub struct Console {
@@ -87,7 +88,9 @@ impl Console {
             Err(error) => return Outcome::of(Answer::Error(Fail::At(error).view(line))),
         };
         let before = self.standing();
-        let done = (command.run)(self, Call { line, args: &call, progress });
+        let flag = self.session.interrupt.clone();
+        let done = interruptible(&flag, || (command.run)(self, Call { line, args: &call, progress }));
+        let failed = device_failed();
         let half_done = done.is_err() && self.standing() != before;
         let mut printed = std::mem::take(&mut self.session.printed);
         printed.append(&mut self.printed);
@@ -100,11 +103,15 @@ impl Console {
             Ok(Answer::Text(text)) if command.name == "quit" => (Answer::Text(String::new()), text.parse().ok()),
             Ok(answer) => (answer, None),
             Err(fail) => {
-                let mut error = fail.view(line);
-                if half_done {
-                    error.message += &format!("\nthe command was carried out in part: {}", self.whereabouts());
+                let mut view = fail.view(line);
+                // An expression or an analysis makes a sentence of what a device says, which is no mistake of the command.
+                if failed && view.fault == Fault::Command {
+                    view.fault = Fault::Model;
                 }
-                (Answer::Error(error), None)
+                if half_done {
+                    view.message += &format!("\nthe command was carried out in part: {}", self.whereabouts());
+                }
+                (Answer::Error(view), None)
             }
         };
         Outcome { answer, printed, changed: command.changes, half_done, quit, repeatable: command.repeats, then }

@@ -11,7 +11,7 @@ use crate::lang::eval::{self, Datum};
 use crate::lang::words::parse_numbers;
 use crate::lang::{Expr, ExprKind, LangError, Span, parse_expr, parse_list, site, strings};
 use crate::program::shape_of;
-use crate::tensor::Axis;
+use crate::tensor::{Axis, interruptible};
 
 pub fn print(console: &mut Console, call: Call<'_, '_>) -> Done {
     let format = format(&call)?;
@@ -198,8 +198,9 @@ impl Console {
     /// As it is shown, where there is none or it cannot be evaluated.
     pub fn condition(&mut self, line: &str) -> Result<bool, ErrorView> {
         let (rest, offset) = split_command(line).map_or(("", line.len()), |call| (call.rest, call.offset));
-        let truth =
-            parse_expr(rest, offset).and_then(|expr| eval::condition(&expr, &mut RunScope::new(&mut self.session)));
+        let flag = self.session.interrupt.clone();
+        let truth = parse_expr(rest, offset)
+            .and_then(|expr| interruptible(&flag, || eval::condition(&expr, &mut RunScope::new(&mut self.session))));
         truth.map_err(|error| Fail::At(error).view(line))
     }
 

@@ -16,7 +16,7 @@ use crate::lang::eval::Datum;
 use crate::lang::{LangError, Span, parse_expr};
 use crate::model::npy::{Elements, npy};
 use crate::tensor::ops::Slice;
-use crate::tensor::{Kind, Value};
+use crate::tensor::{Kind, Value, proceed};
 
 fn bytes(file: &str, bytes: &[u8]) -> Result<(), Fail> {
     export::whole(Path::new(file), |partial| std::fs::write(partial, bytes).map_err(|error| error.to_string()))
@@ -81,17 +81,19 @@ fn in_rows(value: &Value) -> Result<String, Fail> {
         let columns: Vec<String> =
             std::iter::once(format!("{}/{}", named(0), named(1))).chain((0..width).map(|i| i.to_string())).collect();
         let rows = data.chunks(width.max(1)).enumerate();
-        let row = |(i, row): (usize, &[f64])| {
-            std::iter::once(i.to_string()).chain(row.iter().map(f64::to_string)).collect::<Vec<_>>()
+        let row = |(i, row): (usize, &[f64])| -> Result<Vec<String>, Fail> {
+            proceed()?;
+            Ok(std::iter::once(i.to_string()).chain(row.iter().map(f64::to_string)).collect())
         };
-        return Ok(csv::csv(&columns, &rows.map(row).collect::<Vec<_>>()));
+        return Ok(csv::csv(&columns, &rows.map(row).collect::<Result<Vec<_>, _>>()?));
     }
     let columns: Vec<String> = (0..value.shape().len()).map(named).chain(["value".to_string()]).collect();
-    let row = |(i, x): (usize, &f64)| {
+    let row = |(i, x): (usize, &f64)| -> Result<Vec<String>, Fail> {
+        proceed()?;
         let index = crate::tensor::unravel(i, value.shape());
-        index.iter().map(usize::to_string).chain([x.to_string()]).collect::<Vec<_>>()
+        Ok(index.iter().map(usize::to_string).chain([x.to_string()]).collect())
     };
-    Ok(csv::csv(&columns, &data.iter().enumerate().map(row).collect::<Vec<_>>()))
+    Ok(csv::csv(&columns, &data.iter().enumerate().map(row).collect::<Result<Vec<_>, _>>()?))
 }
 
 /// `save activations FILE.npz`: arrays of sites in one archive.
@@ -113,10 +115,11 @@ fn archive(arrays: &[(String, Vec<u8>)]) -> Result<Vec<u8>, String> {
     let options = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Deflated);
     for (name, bytes) in arrays {
         let large = bytes.len() as u64 > u64::from(u32::MAX);
-        writer
-            .start_file(format!("{name}.npy"), options.large_file(large))
-            .map_err(|error| error.to_string())
-            .and_then(|()| writer.write_all(bytes).map_err(|error| error.to_string()))?;
+        writer.start_file(format!("{name}.npy"), options.large_file(large)).map_err(|error| error.to_string())?;
+        for part in bytes.chunks(1 << 20) {
+            proceed().map_err(|error| error.to_string())?;
+            writer.write_all(part).map_err(|error| error.to_string())?;
+        }
     }
     writer.finish().map(std::io::Cursor::into_inner).map_err(|error| error.to_string())
 }

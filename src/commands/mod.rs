@@ -33,6 +33,8 @@ mod histogram;
 mod info;
 mod layers;
 mod lens;
+#[cfg(test)]
+mod limited_tests;
 mod lora;
 mod motion;
 mod neuron;

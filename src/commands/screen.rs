@@ -10,6 +10,7 @@ use crate::lang::command::split_command;
 use crate::lang::eval::{Datum, evaluate};
 use crate::lang::words::words;
 use crate::lang::{LangError, Span, parse_expr};
+use crate::tensor::interruptible;
 
 /// What the full screen shows.
 #[derive(Clone, Debug)]
@@ -138,7 +139,8 @@ impl Console {
             return Answer::Error(Fail::At(error).view(line));
         }
         let said = self.printed.len();
-        let done = (command.run)(self, Call { line, args: &call, progress });
+        let flag = self.session.interrupt.clone();
+        let done = interruptible(&flag, || (command.run)(self, Call { line, args: &call, progress }));
         self.printed.truncate(said);
         done.unwrap_or_else(|fail| Answer::Error(fail.view(line)))
     }

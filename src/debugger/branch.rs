@@ -161,7 +161,7 @@ impl Branch {
             let value = value.expect("needed ops are computed in program order");
             inputs.push(self.as_read(program, at, input, value)?);
         }
-        let value = execute(op, &inputs, &self.weights, &self.passes[at.pass].context);
+        let value = execute(op, &inputs, &self.weights, &self.passes[at.pass].context)?;
         // Positions of a value count from the beginning of the text.
         let value = value.beginning_at(self.passes[at.pass].span().start);
         self.edited(at, value)

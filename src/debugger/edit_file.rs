@@ -86,6 +86,7 @@ impl Matrix {
         if count != Some(self.values.len()) {
             return Err(format!("{} values of shape {:?}", self.values.len(), self.shape));
         }
+        run.device().check("load edits", &self.shape, &[]).map_err(|error| error.to_string())?;
         let data = self.values.iter().map(Number::read).collect::<Result<Vec<f32>, _>>()?;
         Ok(Value::from_f32(data, &self.shape, run.device()))
     }

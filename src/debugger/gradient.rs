@@ -325,7 +325,7 @@ impl Branch {
         let Some(weight) = self.weights().get(id) else { return Ok(None) };
         let leaf = weight.whole()?.leaf();
         let weights = self.weights().standing_in(id, &leaf);
-        let value = crate::program::execute(op, &inputs, &weights, self.context(at.pass));
+        let value = crate::program::execute(op, &inputs, &weights, self.context(at.pass))?;
         let out = self.edited(at, value.beginning_at(self.span(at.pass).start))?;
         Ok(out.pull(seed).and_then(|pulled| pulled.at(&leaf)))
     }

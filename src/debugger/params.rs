@@ -112,10 +112,12 @@ pub fn head_results(z: &Value, weights: &Weights, layer: usize) -> Result<Value,
         return Err(TensorError::Rank { op: "attn.result".into(), expected: "4 axes", shape: z.shape_text() });
     };
     let d = w_o.shape()[1];
+    let axes = [Axis::Row, Axis::Pos, Axis::Head, Axis::Dim];
+    z.device().check(&format!("blocks.{layer}.attn.result"), &[rows, length, heads, d], &axes)?;
     let z = z.permute(&[2, 0, 1, 3]).reshape(&[heads, rows * length, h])?; // [H, B T, h]
     let result = z.matmul(&w_o.reshape(&[heads, h, d])?)?; // [H, B T, d]
     let result = result.reshape(&[heads, rows, length, d])?.permute(&[1, 2, 0, 3]); // [B, T, H, d]
-    Ok(result.with_axes(&[Axis::Row, Axis::Pos, Axis::Head, Axis::Dim]))
+    Ok(result.with_axes(&axes))
 }
 
 fn unknown(name: &str, weights: &Weights) -> ParamError {

@@ -326,6 +326,7 @@ impl Scope for RunScope<'_> {
         let flat = x.reshape(&[count, width]).map_err(text)?;
         let branch = run.branch();
         let logits = lens(&run.program, &flat, branch.weights(), branch.context(run.pass))
+            .map_err(text)?
             .ok_or("lens needs a model that predicts tokens")?;
         let mut shape = x.shape().to_vec();
         let mut axes = x.axes().to_vec();

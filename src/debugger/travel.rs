@@ -11,7 +11,7 @@ use super::stops::{Changed, Crossing, Kind};
 use crate::lang::eval;
 use crate::lang::location::Choice;
 use crate::program::Program;
-use crate::tensor::awake;
+use crate::tensor::{awake, undisturbed};
 
 /// Which way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,10 +149,10 @@ impl Session {
                 // The end was reached on the way: that is where a repeated motion stops.
                 return if done > 0 { Ok(stop) } else { Err(RunError::AtEnd { more: self.run.generates() }) };
             }
-            stop = match self.run.device().is_cpu() {
-                true => awake(|| self.go(target, direction, progress))?,
-                false => self.go(target, direction, progress)?,
-            };
+            // An interrupt is a stop between two ops here, not an error inside of one.
+            let on_cpu = self.run.device().is_cpu();
+            let mut going = || undisturbed(|| self.go(target, direction, progress));
+            stop = if on_cpu { awake(going)? } else { going()? };
             if stop.reason != Reason::Step {
                 break;
             }

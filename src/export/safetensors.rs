@@ -7,6 +7,7 @@ use std::path::Path;
 use safetensors::tensor::{Dtype, View};
 
 use super::whole;
+use crate::tensor::proceed;
 
 /// Elements of a value, in row-major order.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,12 +25,28 @@ impl HostData {
             HostData::I64(elements) => elements.len(),
         }
     }
+
+    fn bytes(self) -> Vec<u8> {
+        // One after the other: collecting from arrays of four takes several times as long.
+        fn joined<const N: usize>(elements: impl ExactSizeIterator<Item = [u8; N]>) -> Vec<u8> {
+            let mut bytes = Vec::with_capacity(N * elements.len());
+            elements.for_each(|element| bytes.extend_from_slice(&element));
+            bytes
+        }
+        match self {
+            HostData::F32(elements) => joined(elements.into_iter().map(f32::to_le_bytes)),
+            HostData::I64(elements) => joined(elements.into_iter().map(i64::to_le_bytes)),
+        }
+    }
 }
 
 /// Writes `entries`, each a name, a shape and its elements, to `path`.
 ///
-/// A file that stands there is replaced only when the new one is complete. The elements of all entries are in memory at
-/// once, their encoding one entry at a time.
+/// A file that stands there is replaced only when the new one is complete. All entries are in memory at once, as they will be in the
+/// file.
+///
+/// # Errors
+/// In a sentence that names the file, or if the user interrupts.
 pub fn write(path: &Path, entries: impl IntoIterator<Item = (String, Vec<usize>, HostData)>) -> Result<(), String> {
     let failed = |what: &dyn std::fmt::Display| format!("cannot write {}: {what}", path.display());
     let mut names = BTreeSet::new();
@@ -41,22 +58,25 @@ pub fn write(path: &Path, entries: impl IntoIterator<Item = (String, Vec<usize>,
         if !names.insert(name.clone()) {
             return Err(failed(&format!("there are two values called {name}")));
         }
-        tensors.push((name, Entry { shape, data }));
+        proceed().map_err(|error| error.to_string())?;
+        let dtype = match data {
+            HostData::F32(_) => Dtype::F32,
+            HostData::I64(_) => Dtype::I64,
+        };
+        tensors.push((name, Entry { shape, dtype, bytes: data.bytes() }));
     }
     whole(path, |partial| safetensors::serialize_to_file(tensors, None, partial).map_err(|error| error.to_string()))
 }
 
 struct Entry {
     shape: Vec<usize>,
-    data: HostData,
+    dtype: Dtype,
+    bytes: Vec<u8>,
 }
 
 impl View for Entry {
     fn dtype(&self) -> Dtype {
-        match self.data {
-            HostData::F32(_) => Dtype::F32,
-            HostData::I64(_) => Dtype::I64,
-        }
+        self.dtype
     }
 
     fn shape(&self) -> &[usize] {
@@ -64,17 +84,11 @@ impl View for Entry {
     }
 
     fn data(&self) -> Cow<'_, [u8]> {
-        match &self.data {
-            HostData::F32(elements) => elements.iter().flat_map(|x| x.to_le_bytes()).collect(),
-            HostData::I64(elements) => elements.iter().flat_map(|x| x.to_le_bytes()).collect(),
-        }
+        Cow::Borrowed(&self.bytes)
     }
 
     fn data_len(&self) -> usize {
-        match &self.data {
-            HostData::F32(elements) => elements.len() * 4,
-            HostData::I64(elements) => elements.len() * 8,
-        }
+        self.bytes.len()
     }
 }
 

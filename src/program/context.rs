@@ -147,6 +147,11 @@ impl Context {
         self.span.len()
     }
 
+    /// Where what it holds is.
+    pub fn device(&self) -> Device {
+        self.tokens.device()
+    }
+
     /// Rows in the batch.
     pub fn rows(&self) -> usize {
         self.tokens.shape()[0]

@@ -5,17 +5,27 @@ use super::kernels::attention::Scoring;
 use super::kernels::experts::Mixture;
 use super::kernels::{attention, basic, experts, heads, norm};
 use super::op::{Kernel, Op};
+use super::shape::check_room;
 use crate::model::needs::SHARED;
 use crate::model::role::{Role, WeightId};
 use crate::model::weights::{Weight, Weights};
-use crate::tensor::Value;
+use crate::tensor::{TensorError, Value, proceed};
 
 /// Executes one op on the values it reads, which come in the order of `op.inputs`; those of `op.cached` over all passes so
 /// far. Pure: the same inputs, weights and context give the same bits. Computed in 32 bits, and held as the weights are.
 ///
+/// # Errors
+/// If the device fails, or cannot hold what the op makes, or the user interrupts; no value has been made then.
+///
 /// # Panics
 /// If inputs or weights do not have the shapes that the compiler and the loader guarantee.
-pub fn execute(op: &Op, inputs: &[Value], weights: &Weights, context: &Context) -> Value {
+pub fn execute(op: &Op, inputs: &[Value], weights: &Weights, context: &Context) -> Result<Value, TensorError> {
+    proceed()?;
+    check_room(op, inputs, weights, context)?;
+    computed(op, inputs, weights, context)
+}
+
+fn computed(op: &Op, inputs: &[Value], weights: &Weights, context: &Context) -> Result<Value, TensorError> {
     let weight = |i: usize| op.weights.get(i).map(|&id| dense(weights, id));
     let first = || dense(weights, op.weights[0]);
     let all = || op.weights.iter().map(|&id| dense(weights, id)).collect::<Vec<Value>>();
@@ -62,7 +72,7 @@ pub fn execute(op: &Op, inputs: &[Value], weights: &Weights, context: &Context) 
             let all = all();
             let (each, rest) = all.split_at(all.len() - if *shared { SHARED.len() } else { 0 });
             let mixture = Mixture { experts: each, shared: shared.then_some(rest), act: *act };
-            experts::mix(&inputs[0], &inputs[1], &inputs[2], &mixture)
+            experts::mix(&inputs[0], &inputs[1], &inputs[2], &mixture)?
         }
         Kernel::Unembed { project, scale, softcap } => {
             let hidden = match op.weights.last().filter(|_| *project) {
@@ -98,7 +108,7 @@ pub fn execute(op: &Op, inputs: &[Value], weights: &Weights, context: &Context) 
         }
         Kernel::Sentence(sentence) => heads::sentence(&inputs[0], sentence, context),
     };
-    value.with_axes(&op.axes).whole().held_in(weights.precision())
+    Ok(value.with_axes(&op.axes).whole().held_in(weights.precision()))
 }
 
 /// A weight that is kept whole. The loader guarantees that every weight of the program is there.

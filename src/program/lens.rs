@@ -4,7 +4,7 @@ use super::context::Context;
 use super::interpreter::execute;
 use super::op::{Kernel, Program};
 use crate::model::weights::Weights;
-use crate::tensor::Value;
+use crate::tensor::{TensorError, Value};
 
 /// The first op of the tail that turns hidden states into logits. None if the model predicts no tokens.
 pub fn lens_start(program: &Program) -> Option<usize> {
@@ -14,11 +14,18 @@ pub fn lens_start(program: &Program) -> Option<usize> {
 
 /// Final norm and unembedding (for a masked LM: its transform and unembedding) of hidden states `[N, d]`: logits `[N, V]`.
 /// None if the model predicts no tokens.
-pub fn lens(program: &Program, hidden: &Value, weights: &Weights, context: &Context) -> Option<Value> {
-    let first = lens_start(program)?;
-    let logits = program.op_of("logits")?;
-    let [count, width] = *hidden.shape() else { return None };
-    let rows = hidden.reshape(&[1, count, width]).ok()?;
+///
+/// # Errors
+/// As [`execute`].
+pub fn lens(
+    program: &Program,
+    hidden: &Value,
+    weights: &Weights,
+    context: &Context,
+) -> Result<Option<Value>, TensorError> {
+    let Some((first, logits)) = lens_start(program).zip(program.op_of("logits")) else { return Ok(None) };
+    let (count, width) = (hidden.shape()[0], hidden.count() / hidden.shape()[0].max(1));
+    let rows = hidden.reshape(&[1, count, width])?;
     let mut values: Vec<Value> = Vec::new();
     for op in &program.ops[first..=logits] {
         let inputs: Vec<Value> = op
@@ -26,9 +33,9 @@ pub fn lens(program: &Program, hidden: &Value, weights: &Weights, context: &Cont
             .iter()
             .map(|&input| if input < first { rows.clone() } else { values[input - first].clone() })
             .collect();
-        values.push(execute(op, &inputs, weights, context));
+        values.push(execute(op, &inputs, weights, context)?);
     }
-    let logits = values.pop()?;
+    let Some(logits) = values.pop() else { return Ok(None) };
     let vocab = logits.shape()[2];
-    logits.reshape(&[count, vocab]).ok()
+    logits.reshape(&[count, vocab]).map(Some)
 }

@@ -18,7 +18,7 @@ use super::vjp::{After, pulled};
 use crate::model::spec::Transform;
 use crate::model::weights::Weights;
 use crate::tensor::ops::BinaryOp;
-use crate::tensor::{TensorError, Value};
+use crate::tensor::{TensorError, Value, proceed};
 
 /// Why relevance cannot be propagated.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -39,7 +39,7 @@ pub enum NoRelevance {
 /// As [`pull_back`](super::pull_back), by the rules above: a value times what is given here is its relevance.
 ///
 /// # Errors
-/// If there is no rule for the op, or `after` fails.
+/// If there is no rule for the op, `after` fails, or the user interrupts.
 ///
 /// # Panics
 /// As [`execute`] does.
@@ -51,6 +51,7 @@ pub fn pull_relevance(
     after: Option<After<'_>>,
     seed: &Value,
 ) -> Result<Vec<Option<Value>>, NoRelevance> {
+    proceed()?;
     let leaves: Vec<Value> = inputs.iter().map(Value::leaf).collect();
     let Some(out) = forward(op, &leaves, weights, context)? else { return Ok(vec![None; inputs.len()]) };
     Ok(pulled(&leaves, out, after, seed)?)
@@ -65,7 +66,7 @@ fn forward(op: &Op, x: &[Value], weights: &Weights, context: &Context) -> Result
         Kernel::LayerNormNormalized | Kernel::RmsNormalized => {
             let mut constant = x.to_vec();
             constant[0] = x[0].untracked();
-            execute(op, &constant, weights, context)
+            execute(op, &constant, weights, context)?
         }
         Kernel::HeadNorm { norm, over, clip: None } => norm::of_heads_detached(&x[0], norm, *over, &all()),
         Kernel::HeadNorm { .. } => return no_rule("a norm of queries and keys with a bound"),
@@ -76,8 +77,8 @@ fn forward(op: &Op, x: &[Value], weights: &Weights, context: &Context) -> Result
         }
         Kernel::Linear { clip: Some(_), .. } => {
             let unbounded = Op { kernel: without_clip(&op.kernel), ..op.clone() };
-            let free = execute(&unbounded, x, weights, context);
-            by_factor(&free, |_| Ok(execute(op, &untracked(x), weights, context)))?
+            let free = execute(&unbounded, x, weights, context)?;
+            by_factor(&free, |_| execute(op, &untracked(x), weights, context))?
         }
         Kernel::Scores { scale, softcap, .. } => {
             let plain = Scoring { scale: *scale, softcap: None, bias: None, mask: None };
@@ -95,8 +96,8 @@ fn forward(op: &Op, x: &[Value], weights: &Weights, context: &Context) -> Result
         Kernel::Unembed { project, scale, softcap: Some(_) } => {
             let kernel = Kernel::Unembed { project: *project, scale: *scale, softcap: None };
             let uncapped = Op { kernel, ..op.clone() };
-            let free = execute(&uncapped, x, weights, context);
-            by_factor(&free, |_| Ok(execute(op, &untracked(x), weights, context)))?
+            let free = execute(&uncapped, x, weights, context)?;
+            by_factor(&free, |_| execute(op, &untracked(x), weights, context))?
         }
         Kernel::ActivationNorm(act, norm) => {
             let out = by_factor(&x[0], |x| Ok(basic::activation(x, *act)))?;
@@ -110,7 +111,7 @@ fn forward(op: &Op, x: &[Value], weights: &Weights, context: &Context) -> Result
             return no_rule("the router of a mixture of experts");
         }
         Kernel::Sentence(sentence) if sentence.normalize => return no_rule("an embedding of unit length"),
-        _ => execute(op, x, weights, context),
+        _ => execute(op, x, weights, context)?,
     }))
 }
 

@@ -2,8 +2,10 @@
 
 use std::ops::Range;
 
-use super::op::Op;
-use crate::tensor::Axis;
+use super::context::Context;
+use super::op::{Kernel, Op};
+use crate::model::weights::{Weight, Weights};
+use crate::tensor::{Axis, TensorError, Value};
 
 /// The shape of an op's output in a pass over the columns `span` of `rows` rows, the row axis first.
 pub fn shape_of(op: &Op, rows: usize, span: Range<usize>) -> Vec<usize> {
@@ -17,4 +19,41 @@ pub fn shape_of(op: &Op, rows: usize, span: Range<usize>) -> Vec<usize> {
             _ => op.width,
         })
         .collect()
+}
+
+/// Refuses an op of whose tensors one is too large for a buffer of the device: its output, or what is made on the way to it from
+/// the same positions and a wider weight (the hidden neurons of experts, the dense layer of a classifier). What else is made on
+/// the way has the size of an input or of the output, and so have the gradients at both.
+///
+/// # Errors
+/// [`TensorError::TooBig`] with the op's site.
+pub(super) fn check_room(op: &Op, inputs: &[Value], weights: &Weights, context: &Context) -> Result<(), TensorError> {
+    let device = context.device();
+    if device.holds(u64::MAX / 4) {
+        return Ok(());
+    }
+    let (rows, span) = extent(op, inputs, context);
+    let out = shape_of(op, rows, span.clone());
+    device.check(&op.site, &out, &op.axes)?;
+    let widths = op.weights.iter().filter_map(|&id| match weights.get(id)? {
+        // The rows of a vocabulary are as many as the output is wide.
+        Weight::Rows(_) => None,
+        Weight::Dense(value) => value.shape().get(1).copied(),
+    });
+    let hidden = [rows, span.len(), widths.max().unwrap_or(0)];
+    device.check(&op.site, &hidden, &[Axis::Row, Axis::Pos, Axis::None])
+}
+
+/// Rows and columns that an op computes for these inputs, which need not be those of its pass: a lens reads others.
+fn extent(op: &Op, inputs: &[Value], context: &Context) -> (usize, Range<usize>) {
+    let Some(first) = inputs.first().map(Value::shape) else { return (context.rows(), context.span()) };
+    let (queries, keys) = match (&op.kernel, first) {
+        (Kernel::Scores { .. }, [_, queries, ..]) => (*queries, inputs[1].shape()[1]),
+        (Kernel::Pattern { .. } | Kernel::Mix, [_, _, queries, keys]) => (*queries, *keys),
+        (Kernel::Embed { .. }, [_, length]) | (_, [_, length, _, ..]) => (*length, *length),
+        // A vector has no positions.
+        _ => (1, 1),
+    };
+    // An edit may give fewer keys than there are queries.
+    (first[0], keys.saturating_sub(queries)..keys.max(queries))
 }

@@ -6,7 +6,7 @@ use super::kernels::{basic, host};
 use super::op::{Kernel, Op};
 use crate::model::weights::Weights;
 use crate::tensor::ops::{BinaryOp, Slice};
-use crate::tensor::{TensorError, Value};
+use crate::tensor::{TensorError, Value, proceed};
 
 /// What the edits that are in force make of the output of an op.
 pub type After<'a> = &'a dyn Fn(Value) -> Result<Value, TensorError>;
@@ -17,7 +17,7 @@ pub type After<'a> = &'a dyn Fn(Value) -> Result<Value, TensorError>;
 /// Only the tape of this one op is ever held, and of a product with a weight or of an activation not even that.
 ///
 /// # Errors
-/// If `after` fails.
+/// If `after` fails, the device cannot hold the output, or the user interrupts.
 ///
 /// # Panics
 /// As [`execute`] does.
@@ -29,6 +29,7 @@ pub fn pull_back(
     after: Option<After<'_>>,
     seed: &Value,
 ) -> Result<Vec<Option<Value>>, TensorError> {
+    proceed()?;
     if after.is_none()
         && let Some(found) = closed(op, inputs, weights, seed)?
     {
@@ -38,7 +39,7 @@ pub fn pull_back(
     if !leaves.iter().any(Value::is_tracked) {
         return Ok(vec![None; inputs.len()]);
     }
-    pulled(&leaves, execute(op, &leaves, weights, context), after, seed)
+    pulled(&leaves, execute(op, &leaves, weights, context)?, after, seed)
 }
 
 /// The gradients at `leaves` of `sum(y * seed)`, where `y` is `out` or what `after` makes of it.

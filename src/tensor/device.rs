@@ -5,12 +5,14 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use burn::tensor::DeviceKind;
 use burn::tensor::wgpu::{WgpuBackend, WgpuInitError};
 
-use super::error::TensorError;
+use super::axes::Axis;
+use super::error::{TensorError, shape_text};
+use super::task::note_failure;
 
 /// What the user asked for with `--device`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -91,7 +93,8 @@ impl fmt::Debug for Device {
 impl Device {
     /// The CPU.
     pub fn cpu() -> Device {
-        Device::cpu_because("asked for")
+        static CPU: OnceLock<Device> = OnceLock::new();
+        CPU.get_or_init(|| Device::cpu_because("asked for")).clone()
     }
 
     fn cpu_because(reason: &str) -> Device {
@@ -158,12 +161,57 @@ impl Device {
 
     /// Bytes of the largest single tensor it can hold.
     pub fn max_buffer_bytes(&self) -> u64 {
+        #[cfg(test)]
+        if let Some(limit) = limited::get() {
+            return limit;
+        }
         self.info.max_buffer
+    }
+
+    /// Whether a tensor of that shape is so small that every device holds it: an adapter that computes has buffers of 128 MiB at least
+    /// (`maxStorageBufferBindingSize` of WebGPU). Small operations need not ask which device it is.
+    pub(super) fn any_holds(shape: &[usize]) -> bool {
+        #[cfg(test)]
+        if limited::get().is_some() {
+            return false;
+        }
+        shape.iter().try_fold(1usize, |all, len| all.checked_mul(*len)).is_some_and(|elements| elements <= 1 << 20)
+    }
+
+    /// Whether it holds so many elements in one buffer, counted in the 4 bytes that arithmetic widens each of them to.
+    pub fn holds(&self, elements: u64) -> bool {
+        elements.saturating_mul(4) <= self.max_buffer_bytes()
+    }
+
+    /// Refuses a tensor that does not fit into one buffer, before anything is computed.
+    ///
+    /// A launch whose buffer could not be had is skipped, and the error waits in the buffer for a reader; but cubecl takes it back
+    /// as soon as another launch writes into any part of the same buffer, and what was skipped then reads as if it had been
+    /// computed (`docs/upstream.md`). So nothing may depend on the error: what is too large is not begun.
+    ///
+    /// # Errors
+    /// [`TensorError::TooBig`] with `op`, shape and limit.
+    pub fn check(&self, op: &str, shape: &[usize], axes: &[Axis]) -> Result<(), TensorError> {
+        let elements = shape.iter().fold(1u64, |all, len| all.saturating_mul(*len as u64));
+        if self.holds(elements) {
+            return Ok(());
+        }
+        note_failure();
+        Err(TensorError::TooBig {
+            op: op.into(),
+            shape: shape_text(shape, axes),
+            bytes: elements.saturating_mul(4),
+            limit: self.max_buffer_bytes(),
+            device: self.name().into(),
+        })
     }
 
     /// Waits until everything asked of it is done.
     pub fn sync(&self) -> Result<(), TensorError> {
-        self.burn.sync().map_err(|error| TensorError::Read { message: error.to_string() })
+        self.burn.sync().map_err(|error| {
+            note_failure();
+            TensorError::Read { message: error.to_string() }
+        })
     }
 
     pub(crate) fn burn(&self) -> &burn::tensor::Device {
@@ -238,4 +286,35 @@ fn nth(n: usize, api: WgpuBackend, kinds: &[(fn(usize) -> DeviceKind, &str)]) ->
         }
     }
     Err(seen)
+}
+
+/// A smaller limit than the device has, on this thread: what is refused on small inputs then is refused on large ones.
+#[cfg(test)]
+pub(crate) mod limited {
+    use std::cell::Cell;
+
+    thread_local! {
+        static LIMIT: Cell<Option<u64>> = const { Cell::new(None) };
+    }
+
+    pub(super) fn get() -> Option<u64> {
+        LIMIT.get()
+    }
+
+    /// Every value is made by way of this.
+    pub(crate) fn assert_held(shape: &[usize]) {
+        let (Some(limit), count) = (get(), shape.iter().product::<usize>() as u64) else { return };
+        assert!(
+            count * 4 <= limit,
+            "a value of shape {shape:?} was made where no buffer takes more than {limit} bytes"
+        );
+    }
+
+    /// Runs `work` with no tensor of more than `bytes`.
+    pub(crate) fn to<R>(bytes: u64, work: impl FnOnce() -> R) -> R {
+        let before = LIMIT.replace(Some(bytes));
+        let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+        LIMIT.set(before);
+        done.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
 }

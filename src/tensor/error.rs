@@ -76,6 +76,26 @@ pub enum TensorError {
     },
 
     // Devices
+    /// The result, or what is needed on the way to it, is larger than what the device holds in one buffer. Nothing was computed.
+    #[error(
+        "{op} needs {} ({shape}) in one buffer, and {device} holds at most {}: take a shorter text or fewer rows, or --device cpu",
+        size(*.bytes), size(*.limit)
+    )]
+    TooBig {
+        /// The operation, or the site that it computes.
+        op: String,
+        /// What would be too large.
+        shape: String,
+        /// Bytes it takes.
+        bytes: u64,
+        /// Bytes of the largest buffer.
+        limit: u64,
+        /// The device.
+        device: String,
+    },
+    /// The user interrupted.
+    #[error("interrupted")]
+    Interrupted,
     /// Reading from the device failed.
     #[error("cannot read from the device: {message}")]
     Read {
@@ -88,6 +108,16 @@ pub enum TensorError {
         /// What was asked for, what there is, and what to do.
         message: String,
     },
+}
+
+/// Bytes in words, with the digits that tell 128.07 MiB from the limit that it passes.
+fn size(bytes: u64) -> String {
+    let (unit, name) = match bytes.checked_ilog2().unwrap_or(0) {
+        30.. => (1u64 << 30, "GiB"),
+        20..30 => (1 << 20, "MiB"),
+        _ => (1 << 10, "KiB"),
+    };
+    format!("{:.2} {name}", bytes as f64 / unit as f64)
 }
 
 /// Prints a shape with axis names: `[head=4, q=15, k=15]`.

@@ -2,6 +2,7 @@
 
 use burn::tensor::{Slice, Tensor};
 
+use super::device::Device;
 use super::error::TensorError;
 use super::value::Value;
 
@@ -54,6 +55,8 @@ impl Growing {
             }
         };
         if self.filled + count > room {
+            let joined = [rows, self.filled + count, heads, width];
+            value.may_make("cache", &joined, value.axes())?;
             self.reserve(self.filled + count);
         }
         let end = self.filled + count;
@@ -83,7 +86,9 @@ impl Growing {
     /// Makes room for `columns` and more.
     fn reserve(&mut self, columns: usize) {
         let [rows, _, heads, width] = self.buffer.dims();
-        let room = (columns + ROOM).max(columns * 3 / 2);
+        let column = (rows * heads * width).max(1) as u64;
+        let most = Device::of(self.buffer.device()).max_buffer_bytes() / (4 * column);
+        let room = (columns + ROOM).max(columns * 3 / 2).min(usize::try_from(most).unwrap_or(usize::MAX)).max(columns);
         let larger = Tensor::empty([rows, room, heads, width], (&self.buffer.device(), self.buffer.dtype()));
         let place = [0..rows, 0..self.filled, 0..heads, 0..width].map(Slice::from);
         self.buffer = larger.slice_assign(place, self.buffer.clone().narrow(1, 0, self.filled));

@@ -19,6 +19,7 @@ pub mod ops;
 mod precision;
 mod reading;
 mod summary;
+mod task;
 mod threads;
 mod tree;
 mod value;
@@ -35,6 +36,7 @@ pub use host_memory::{HostF32, HostHalves, HostHeld, HostView};
 pub use precision::Precision;
 pub use reading::bits;
 pub use summary::{Summary, unravel};
+pub use task::{device_failed, interruptible, proceed, undisturbed};
 pub use threads::{awake, compute_here};
 pub use value::{Kind, Value};
 

@@ -1,4 +1,4 @@
-//! Reading values: the only place where anything waits for a device.
+//! Reading values: the only place where anything waits for a device. Long loops read, so the user can interrupt here.
 
 use std::borrow::Cow;
 
@@ -8,6 +8,7 @@ use burn_flex::{Flex, FlexTensor};
 use super::error::TensorError;
 use super::host::transposed;
 use super::host_memory::{HostF32, HostHalves, HostHeld, HostView};
+use super::task::{note_failure, proceed};
 use super::value::{Kind, Value};
 
 /// Elements that are read from a device as quickly as a few operations on them are started there: what is wanted of no more is
@@ -17,6 +18,7 @@ pub(super) const FEW: usize = 1 << 14;
 impl Value {
     /// All elements as 32-bit floats in row-major order; waits for the device.
     pub fn read_f32(&self) -> Result<Vec<f32>, TensorError> {
+        proceed()?;
         match self.kind() {
             Kind::Float => Tensor::<1>::from_dispatch(self.flat_raw()).try_into_vec_as::<f32>().map_err(read_error),
             _ => Ok(self.read_f64()?.into_iter().map(|x| x as f32).collect()),
@@ -25,6 +27,7 @@ impl Value {
 
     /// All elements as 64-bit floats in row-major order (truth values as 0 and 1); waits for the device.
     pub fn read_f64(&self) -> Result<Vec<f64>, TensorError> {
+        proceed()?;
         match self.kind() {
             Kind::Float => Tensor::<1>::from_dispatch(self.flat_raw()).try_into_vec_as::<f64>().map_err(read_error),
             Kind::Int => Ok(self.read_i64()?.into_iter().map(|x| x as f64).collect()),
@@ -128,6 +131,7 @@ impl Value {
 }
 
 pub(super) fn read_error(error: impl std::fmt::Display) -> TensorError {
+    note_failure();
     TensorError::Read { message: error.to_string() }
 }
 

@@ -5,7 +5,8 @@ use burn::tensor::{Bool, DType, DispatchTensor, FloatDType, Int, Shape, Tensor, 
 use super::MAX_RANK;
 use super::axes::Axis;
 use super::device::Device;
-use super::error::shape_text;
+use super::error::{TensorError, shape_text};
+use super::task::proceed;
 
 /// What the elements of a value are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -60,7 +61,7 @@ impl Value {
         assert_eq!(data.len(), shape.iter().product::<usize>(), "elements for shape {shape:?}");
         let count = data.len();
         let raw = Tensor::<1>::from_data(TensorData::new(data, [count]), (device.burn(), DType::F32)).into_dispatch();
-        Value { raw, shape: vec![count], axes: Vec::new(), kind: Kind::Float, origin: None }.reshaped(shape)
+        Value::made(raw, vec![count], Kind::Float).reshaped(shape)
     }
 
     /// Uploads a linear weight `[from, to]` that lies as `[to, from]`: it stays so, which is how products read it fastest.
@@ -85,7 +86,7 @@ impl Value {
             Tensor::<1, Int>::from_data(TensorData::from(narrow.as_slice()), (device.burn(), DType::I32))
                 .into_dispatch()
         };
-        Value { raw, shape: vec![data.len()], axes: Vec::new(), kind: Kind::Int, origin: None }.reshaped(shape)
+        Value::made(raw, vec![data.len()], Kind::Int).reshaped(shape)
     }
 
     /// Uploads truth values in row-major order.
@@ -96,37 +97,32 @@ impl Value {
         assert_eq!(data.len(), shape.iter().product::<usize>(), "elements for shape {shape:?}");
         let count = data.len();
         let raw = Tensor::<1, Bool>::from_data(TensorData::new(data, [count]), device.burn()).into_dispatch();
-        Value { raw, shape: vec![count], axes: Vec::new(), kind: Kind::Bool, origin: None }.reshaped(shape)
+        Value::made(raw, vec![count], Kind::Bool).reshaped(shape)
     }
 
     /// Wraps a float tensor.
     pub fn float<const D: usize>(tensor: Tensor<D>) -> Value {
         let shape = tensor.dims().to_vec();
-        Value {
-            raw: tensor.into_dispatch(),
-            axes: vec![Axis::None; shape.len()],
-            shape,
-            kind: Kind::Float,
-            origin: None,
-        }
+        Value::made(tensor.into_dispatch(), shape, Kind::Float)
     }
 
     /// Wraps an int tensor.
     pub fn int<const D: usize>(tensor: Tensor<D, Int>) -> Value {
         let shape = tensor.dims().to_vec();
-        Value { raw: tensor.into_dispatch(), axes: vec![Axis::None; shape.len()], shape, kind: Kind::Int, origin: None }
+        Value::made(tensor.into_dispatch(), shape, Kind::Int)
     }
 
     /// Wraps a bool tensor.
     pub fn boolean<const D: usize>(tensor: Tensor<D, Bool>) -> Value {
         let shape = tensor.dims().to_vec();
-        Value {
-            raw: tensor.into_dispatch(),
-            axes: vec![Axis::None; shape.len()],
-            shape,
-            kind: Kind::Bool,
-            origin: None,
-        }
+        Value::made(tensor.into_dispatch(), shape, Kind::Bool)
+    }
+
+    fn made(raw: DispatchTensor, shape: Vec<usize>, kind: Kind) -> Value {
+        // What is too large is refused before this, and nothing here says on which path that was forgotten; tests do.
+        #[cfg(test)]
+        super::device::limited::assert_held(&shape);
+        Value { raw, axes: vec![Axis::None; shape.len()], shape, kind, origin: None }
     }
 
     /// The same value with names for its axes.
@@ -235,6 +231,16 @@ impl Value {
     /// Shape with axis names: `[head=4, q=15, k=15]`.
     pub fn shape_text(&self) -> String {
         shape_text(&self.shape, &self.axes)
+    }
+
+    /// Asked before a result of that shape is computed on the device of this value: refuses one that no buffer holds, and any if
+    /// the user interrupts.
+    pub(super) fn may_make(&self, op: &str, shape: &[usize], axes: &[Axis]) -> Result<(), TensorError> {
+        proceed()?;
+        if Device::any_holds(shape) {
+            return Ok(());
+        }
+        self.device().check(op, shape, axes)
     }
 
     /// The device it lives on.

@@ -73,3 +73,77 @@ fn statistics_of_large_values_are_the_same_on_a_graphics_device() {
         }
     }
 }
+
+/// Writes a GPT-2 of one narrow block and a wide vocabulary, and gives its folder.
+fn wide_model(vocab: usize) -> tempfile::TempDir {
+    const WIDTH: usize = 4;
+    const POSITIONS: usize = 700;
+    let mut state = 7u32;
+    let mut random = |count: usize| -> Vec<f32> {
+        let mut one = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 8) as f32 / (1 << 24) as f32 - 0.5
+        };
+        (0..count).map(|_| one()).collect()
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let mut weights = vec![
+        ("wte.weight".to_string(), vec![vocab, WIDTH], random(vocab * WIDTH)),
+        ("wpe.weight".to_string(), vec![POSITIONS, WIDTH], random(POSITIONS * WIDTH)),
+    ];
+    let products = [("attn.c_attn", 1, 3), ("attn.c_proj", 1, 1), ("mlp.c_fc", 1, 4), ("mlp.c_proj", 4, 1)];
+    for (name, from, to) in products.map(|(name, from, to)| (name, from * WIDTH, to * WIDTH)) {
+        weights.push((format!("h.0.{name}.weight"), vec![from, to], random(from * to)));
+        weights.push((format!("h.0.{name}.bias"), vec![to], vec![0.0; to]));
+    }
+    for name in ["h.0.ln_1", "h.0.ln_2", "ln_f"] {
+        weights.push((format!("{name}.weight"), vec![WIDTH], vec![1.0; WIDTH]));
+        weights.push((format!("{name}.bias"), vec![WIDTH], vec![0.0; WIDTH]));
+    }
+    let named: Vec<(&str, Vec<usize>, Vec<f32>)> =
+        weights.iter().map(|(name, shape, data)| (name.as_str(), shape.clone(), data.clone())).collect();
+    crate::common::write_values(&folder.path().join("model.safetensors"), &named);
+    let config = serde_json::json!({
+        "model_type": "gpt2", "architectures": ["GPT2LMHeadModel"], "activation_function": "gelu_new", "n_embd": WIDTH,
+        "layer_norm_epsilon": 1e-5, "n_head": 1, "n_layer": 1, "n_positions": POSITIONS, "vocab_size": vocab,
+    });
+    std::fs::write(folder.path().join("config.json"), config.to_string()).unwrap();
+    folder
+}
+
+/// Logits that are just larger than a buffer of the device gave "min NaN max NaN", conditions that never held, and status 0.
+#[test]
+fn a_value_that_is_larger_than_a_buffer_of_the_device_is_refused_and_not_made_of_nothing() {
+    const TOKENS: usize = 60;
+    let limit = crate::common::vulkan().max_buffer_bytes();
+    let vocab = limit as usize / (4 * TOKENS) + 1;
+    let folder = wide_model(vocab);
+    let ran = |device: &str, tokens: usize, commands: &[&str]| {
+        let ids: Vec<String> = (1..=tokens).map(|id| id.to_string()).collect();
+        let ids = ids.join(",");
+        let path = folder.path().to_str().unwrap();
+        let mut all = vec!["-batch", "-nx", "--device", device, path, "--tokens", &ids];
+        all.extend(crate::common::ex(commands));
+        crate::common::llmdbg_in(std::path::Path::new("."), &all, std::process::Stdio::null())
+    };
+    let refused = |commands: &[&str], what: &str| {
+        let ran = ran("vulkan", TOKENS, commands);
+        assert_eq!(ran.status, 4, "{commands:?}: {}{}", ran.out, ran.err);
+        let said = format!("{}{}", ran.out, ran.err);
+        assert!(said.contains(what) && said.contains("in one buffer") && said.contains("holds at most"), "{said}");
+        assert!(!said.contains("NaN") && !said.contains("Pass finished"), "{said}");
+    };
+    refused(&["run"], "logits needs ");
+    refused(&["break logits if max($) > 0", "run"], "logits needs ");
+    refused(&["until logits"], "logits needs ");
+    // One token less fits, and is what the CPU has; what is made of it need not fit.
+    let fits = ["run", "print argmax(logits[-1])", "print max(logits[0]) > 0"];
+    let (here, there) = (ran("cpu", TOKENS - 1, &fits), ran("vulkan", TOKENS - 1, &fits));
+    assert_eq!((here.status, there.status), (0, 0), "{}{}", there.out, there.err);
+    let last =
+        |ran: &crate::common::Ran| ran.out.lines().filter(|line| line.starts_with('$')).collect::<Vec<_>>().join("\n");
+    assert_eq!(last(&there), last(&here));
+    assert!(!there.out.contains("NaN"), "{}", there.out);
+    let ran = ran("vulkan", TOKENS - 1, &["run", "print max(concat(logits, logits))"]);
+    assert!(ran.status == 4 && ran.err.contains("concat needs "), "{}{}", ran.out, ran.err);
+}

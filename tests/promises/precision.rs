@@ -63,7 +63,7 @@ fn each_op_is_the_one_in_32_bits_rounded_once() {
                 };
                 let inputs: Vec<Value> = op.inputs.iter().map(|&input| wide(input)).collect();
                 let found = wide(number).read_f32().unwrap();
-                let wanted = execute(op, &inputs, weights, &context).read_f32().unwrap();
+                let wanted = execute(op, &inputs, weights, &context).unwrap().read_f32().unwrap();
                 let off = found.iter().zip(&wanted).find(|(found, wanted)| !near(**found, **wanted));
                 assert_eq!(off, None, "{name}: {}", op.site);
                 let value = run.value(number).unwrap();

@@ -39,11 +39,13 @@ pub fn occlusion(
     let here = probe.here()?;
     let window = window.clamp(1, positions.max(1));
     let starts = positions - window + 1;
-    let mut points = vec![here.clone()];
-    points.extend(
-        (0..starts).map(|at| with_hidden(&here, baseline, positions, |position| (at..at + window).contains(&position))),
-    );
-    let numbers = probe.numbers(&points, told)?;
+    // The first is the site as it is.
+    let point = |i: usize| match i.checked_sub(1) {
+        Some(at) => with_hidden(&here, baseline, positions, |position| (at..at + window).contains(&position)),
+        None => here.clone(),
+    };
+    let steps = 1 + starts;
+    let numbers = probe.numbers_of(steps, &point, told)?;
     let values = (0..positions)
         .map(|position| {
             let covering = (0..starts).filter(|at| (*at..at + window).contains(&position));
@@ -51,7 +53,6 @@ pub fn occlusion(
             effects.iter().sum::<f64>() / effects.len() as f64
         })
         .collect();
-    let steps = points.len();
     Ok(Attribution { values, delta: None, at_input: numbers[0], at_baseline: None, error: None, steps })
 }
 
@@ -98,13 +99,17 @@ pub fn shapley_sampled(
     let here = probe.here()?;
     let mut random = Random::new(seed);
     let orders: Vec<Vec<usize>> = (0..samples).map(|_| random.order(positions)).collect();
-    let mut points = vec![baseline.to_vec()];
-    for order in &orders {
-        for shown in 1..=positions {
-            points.push(with_hidden(&here, baseline, positions, |position| !order[..shown].contains(&position)));
+    // The first is the baseline; then of each order its first position, its first two, and so on.
+    let point = |i: usize| {
+        let mut hidden = vec![true; positions];
+        if let Some(at) = i.checked_sub(1) {
+            let (order, last) = (&orders[at / positions], at % positions);
+            order[..=last].iter().for_each(|&position| hidden[position] = false);
         }
-    }
-    let numbers = probe.numbers(&points, told)?;
+        with_hidden(&here, baseline, positions, |position| hidden[position])
+    };
+    let steps = 1 + samples * positions;
+    let numbers = probe.numbers_of(steps, &point, told)?;
     let mut gains = vec![Vec::with_capacity(samples); positions];
     for (number, order) in orders.iter().enumerate() {
         let mut before = numbers[0];
@@ -118,5 +123,5 @@ pub fn shapley_sampled(
     let error = gains.iter().filter_map(|gains| standard_error(gains)).reduce(f64::max);
     let (at_input, at_baseline) = (numbers[positions], numbers[0]);
     let delta = Some(values.iter().sum::<f64>() - (at_input - at_baseline));
-    Ok(Attribution { values, delta, at_input, at_baseline: Some(at_baseline), error, steps: points.len() })
+    Ok(Attribution { values, delta, at_input, at_baseline: Some(at_baseline), error, steps })
 }

@@ -54,6 +54,8 @@ pub struct Probe<'a> {
     contexts: HashMap<usize, Arc<Context>>,
     bytes: u64,
     largest: u64,
+    /// The same of all that is repeated for a batch, what ops only read included: in bytes of arithmetic.
+    widest: u64,
     elsewhere: Option<Vec<f32>>,
     /// Whether relevance is propagated, by the rules of AttnLRP, and not gradients.
     relevance: bool,
@@ -102,6 +104,7 @@ impl<'a> Probe<'a> {
             contexts: HashMap::new(),
             bytes: 0,
             largest: 1,
+            widest: 1,
             elsewhere: None,
             relevance: false,
         };
@@ -109,6 +112,9 @@ impl<'a> Probe<'a> {
             let bytes = probe.base(op)?.bytes();
             probe.bytes += bytes * 3;
             probe.largest = probe.largest.max(bytes);
+            for read in [&probe.program.clone().ops[op].inputs[..], &[op, at]].concat() {
+                probe.widest = probe.widest.max(4 * probe.base(read)?.count() as u64);
+            }
         }
         Ok(probe)
     }
@@ -149,17 +155,29 @@ impl<'a> Probe<'a> {
         self.session.interrupt.clone()
     }
 
-    /// How many rows are computed together.
+    /// How many rows are computed together: no more than the device holds in one buffer.
     pub fn batch(&self) -> usize {
-        (BATCH_BYTES / self.bytes.max(1)).min(VALUE_BYTES / self.largest).clamp(1, 64) as usize
+        let held = self.session.run.device().max_buffer_bytes() / self.widest;
+        (BATCH_BYTES / self.bytes.max(1)).min(VALUE_BYTES / self.largest).min(held).clamp(1, 64) as usize
     }
 
     /// The number for each of these values of the site.
     pub fn numbers(&mut self, points: &[Vec<f32>], progress: &mut dyn FnMut(u64, u64)) -> Found<Vec<f64>> {
-        let mut found = Vec::with_capacity(points.len());
-        for chunk in points.chunks(self.batch()) {
-            self.tell(found.len(), points.len(), progress)?;
-            let values = self.forward(chunk, self.at)?;
+        self.numbers_of(points.len(), &|i| points[i].clone(), progress)
+    }
+
+    /// The same for `count` values that are made when they are needed: many of a large site are more than memory holds.
+    pub fn numbers_of(
+        &mut self,
+        count: usize,
+        point: &dyn Fn(usize) -> Vec<f32>,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Found<Vec<f64>> {
+        let mut found = Vec::with_capacity(count);
+        while found.len() < count {
+            self.tell(found.len(), count, progress)?;
+            let chunk: Vec<Vec<f32>> = (found.len()..count).take(self.batch()).map(point).collect();
+            let values = self.forward(&chunk, self.at)?;
             let rows = self.rows(&values, chunk.len())?;
             for row in rows {
                 found.push(row.untracked().read_scalar()?);
@@ -272,7 +290,7 @@ impl<'a> Probe<'a> {
             let inputs = self.inputs(op, &values, n)?;
             let weights = self.session.run.branch().weights().clone();
             let context = self.context(n)?;
-            let value = execute(&self.program.ops[op], &inputs, &weights, &context);
+            let value = execute(&self.program.ops[op], &inputs, &weights, &context)?;
             values.insert(op, edited(&self.edits, op, value)?);
         }
         Ok(values)
@@ -337,7 +355,7 @@ impl<'a> Probe<'a> {
             let inputs = self.inputs(op, &values, 1)?;
             let weights = self.session.run.branch().weights().clone();
             let context = self.context(1)?;
-            let value = execute(&self.program.ops[op], &inputs, &weights, &context);
+            let value = execute(&self.program.ops[op], &inputs, &weights, &context)?;
             values.insert(op, value);
         }
         match values.get(&self.at) {

@@ -95,7 +95,7 @@ impl<'a> Double<'a> {
             all = all.standing_in(id, &wide(&value)?);
         }
         let inputs: Vec<Value> = inputs.iter().map(wide).collect::<Result<_, _>>()?;
-        Ok(execute(op, &inputs, &all, context))
+        execute(op, &inputs, &all, context).map_err(text)
     }
 }
 

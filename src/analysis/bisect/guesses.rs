@@ -87,7 +87,7 @@ impl Known<'_> {
     ) -> f64 {
         let again = self.stretch.again(changed, &mut |number, op, inputs| match changed(number) {
             true => compute(number, op, inputs),
-            false => Some(execute(op, inputs, self.weights, self.context)),
+            false => execute(op, inputs, self.weights, self.context).ok(),
         });
         let guess = again.and_then(|value| value.read_f64().ok()).filter(|guess| guess.len() == self.theirs.len());
         guess.map(|guess| beside(&guess, self.theirs)).filter(|left| !left.is_nan()).unwrap_or(f64::INFINITY)
@@ -189,7 +189,7 @@ impl<'a> Guesses<'a> {
     }
 
     pub(super) fn run_in(&self, op: &Op, inputs: &[Value], context: &Context) -> Option<Vec<f64>> {
-        execute(op, inputs, self.known.weights, context).read_f64().ok()
+        execute(op, inputs, self.known.weights, context).and_then(|value| value.read_f64()).ok()
     }
 
     /// Whether the other side's value comes out if all ops of this kind in the stretch compute something else.
@@ -200,12 +200,12 @@ impl<'a> Guesses<'a> {
 
     /// The same if the whole stretch is run in another context.
     pub(super) fn in_context(&self, context: &Context) -> bool {
-        self.known.explains(&|_| true, &|_, op, inputs| Some(execute(op, inputs, self.known.weights, context)))
+        self.known.explains(&|_| true, &|_, op, inputs| execute(op, inputs, self.known.weights, context).ok())
     }
 
     /// How far from the other side's value the stretch then is.
     pub(super) fn left_in_context(&self, context: &Context) -> f64 {
-        self.known.left(&|_| true, &|_, op, inputs| Some(execute(op, inputs, self.known.weights, context)))
+        self.known.left(&|_| true, &|_, op, inputs| execute(op, inputs, self.known.weights, context).ok())
     }
 
     pub(super) fn as_kernel(&self, kernel: &Kernel) -> bool {
@@ -218,7 +218,7 @@ impl<'a> Guesses<'a> {
         let alike = |number: usize| ops[number].kernel == self.op.kernel;
         self.known.left(&alike, &|_, op, inputs| {
             let op = Op { kernel: kernel.clone(), ..op.clone() };
-            Some(execute(&op, inputs, self.known.weights, self.known.context))
+            execute(&op, inputs, self.known.weights, self.known.context).ok()
         })
     }
 
@@ -229,8 +229,8 @@ impl<'a> Guesses<'a> {
         let Some(changed) = change(&data, whole.shape()) else { return false };
         let value = Value::from_f32(changed, whole.shape(), &self.device());
         let weights = self.known.weights.standing_in(id, &value);
-        let guess = execute(self.op, &self.inputs, &weights, self.known.context).read_f64();
-        guess.is_ok_and(|guess| self.explains(&guess))
+        let guess = execute(self.op, &self.inputs, &weights, self.known.context);
+        guess.and_then(|guess| guess.read_f64()).is_ok_and(|guess| self.explains(&guess))
     }
 
     /// Of a token table: a factor that architectures have.
@@ -288,7 +288,7 @@ impl<'a> Guesses<'a> {
             let ops = &self.known.stretch.program().ops;
             let tried = self.known.explains(&|number| other(&ops[number].kernel).is_some(), &|_, op, inputs| {
                 let op = Op { kernel: other(&op.kernel)?, ..op.clone() };
-                Some(execute(&op, inputs, self.known.weights, self.known.context))
+                execute(&op, inputs, self.known.weights, self.known.context).ok()
             });
             if tried {
                 return Some(match self.op.kernel {

@@ -41,7 +41,7 @@ impl Known<'_> {
                 value.reshape(&shape).ok().map(|laid| laid.with_axes(value.axes()))
             };
             let inputs: Vec<_> = inputs.iter().zip(&other.inputs).map(laid).collect::<Option<_>>()?;
-            Some(execute(other, &inputs, self.weights, &context))
+            execute(other, &inputs, self.weights, &context).ok()
         });
         again.and_then(|value| value.read_f64().ok()).is_some_and(|guess| self.is_theirs(&guess))
     }

@@ -154,7 +154,7 @@ pub fn bisect(
             .iter()
             .map(|&input| values[input].clone().ok_or("an input is missing"))
             .collect::<Result<_, _>>()?;
-        let own = execute(op, &inputs, weights, &context);
+        let own = execute(op, &inputs, weights, &context).map_err(|error| error.to_string())?;
         // Edits in force are part of what this side computes.
         let (own, edited) = edited(run, number, own, row)?;
         let shape = own.shape()[1..].to_vec();

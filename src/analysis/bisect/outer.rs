@@ -121,7 +121,7 @@ impl Guesses<'_> {
             Some(Value::from_f32(data, value.shape(), &value.device()).with_axes(value.axes()))
         };
         self.alike(&|op, inputs| {
-            conjugated(&execute(op, &[conjugated(&inputs[0])?], self.known.weights, self.known.context))
+            conjugated(&execute(op, &[conjugated(&inputs[0])?], self.known.weights, self.known.context).ok()?)
         })
     }
 
@@ -210,6 +210,7 @@ impl Guesses<'_> {
             };
             let mut shape = value.shape().to_vec();
             shape[2] = queries;
+            value.device().check("repeated keys", &shape, value.axes()).ok()?;
             let tiled = data.chunks(heads * width).flat_map(repeated).collect();
             Some(Value::from_f32(tiled, &shape, &value.device()).with_axes(value.axes()))
         };
@@ -217,7 +218,7 @@ impl Guesses<'_> {
         let reads = |number: usize| matches!(ops[number].kernel, Kernel::Scores { .. } | Kernel::Mix);
         let tried = self.known.explains(&reads, &|_, op, inputs| {
             let inputs = [inputs[0].clone(), tiled(&inputs[1])?];
-            Some(execute(op, &inputs, self.known.weights, self.known.context))
+            execute(op, &inputs, self.known.weights, self.known.context).ok()
         });
         tried.then(|| "key/value heads are repeated one after the other there (0, 1, 0, 1), not each in turn".into())
     }

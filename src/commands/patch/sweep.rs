@@ -80,18 +80,18 @@ pub fn swept(console: &mut Console, asked: &Asked<'_>, told: Progress<'_>) -> Do
         }
     };
     match (&measured, &approximated) {
-        (Some(measured), Some(approximated)) => Ok(side_by_side(console, measured, approximated, whole, &title)),
+        (Some(measured), Some(approximated)) => side_by_side(console, measured, approximated, whole, &title),
         _ => console.map_of(found, whole, title),
     }
 }
 
 /// What is measured and what gradients say, the largest first.
-fn side_by_side(console: &mut Console, measured: &Sweep, approximated: &Sweep, whole: f64, title: &str) -> Answer {
+fn side_by_side(console: &mut Console, measured: &Sweep, approximated: &Sweep, whole: f64, title: &str) -> Done {
     let share = |found: &Sweep| -> Vec<f64> {
         found.numbers.iter().map(|x| (x - found.here) / (whole - measured.here)).collect()
     };
     let (exact, near) = (share(measured), share(approximated));
-    let number = console.keep_shares(measured, &exact);
+    let number = console.keep_shares(measured, &exact)?;
     let mut order: Vec<usize> = (0..exact.len()).collect();
     order.sort_by(|a, b| exact[*b].abs().total_cmp(&exact[*a].abs()));
     let rows = order.iter().take(LISTED).map(|&i| {
@@ -104,7 +104,7 @@ fn side_by_side(console: &mut Console, measured: &Sweep, approximated: &Sweep, w
         exact.len()
     );
     let columns = ["Place", "Measured", "Approximate", "Off by"].map(String::from).to_vec();
-    Answer::Table(Table { title, columns, rows: rows.collect() })
+    Ok(Answer::Table(Table { title, columns, rows: rows.collect() }))
 }
 
 /// Pearson's; NaN if one of them does not vary.
@@ -189,7 +189,7 @@ impl Console {
     /// Shares as a heat map, and as `$N`.
     pub(super) fn map_of(&mut self, found: &Sweep, whole: f64, title: String) -> Done {
         let shares: Vec<f64> = found.numbers.iter().map(|x| (x - found.here) / (whole - found.here)).collect();
-        let number = self.keep_shares(found, &shares);
+        let number = self.keep_shares(found, &shares)?;
         let columns = found.over.last().map_or(1, |(_, length)| *length);
         let rows = shares.len() / columns.max(1);
         let axis = found.over.last().map_or(Axis::None, |(axis, _)| *axis);
@@ -212,14 +212,16 @@ impl Console {
         }))
     }
 
-    fn keep_shares(&mut self, found: &Sweep, shares: &[f64]) -> usize {
+    fn keep_shares(&mut self, found: &Sweep, shares: &[f64]) -> Result<usize, Fail> {
         let mut shape = vec![found.sites.len()];
         shape.extend(found.over.iter().map(|(_, length)| *length));
         let mut axes = vec![Axis::None];
         axes.extend(found.over.iter().map(|(axis, _)| *axis));
+        let device = self.session.run.device();
+        device.check("patch", &shape, &axes)?;
         let data = shares.iter().map(|x| *x as f32).collect();
-        let value = Value::from_f32(data, &shape, self.session.run.device()).with_axes(&axes);
-        self.session.remember(Datum::Tensor(value))
+        let value = Value::from_f32(data, &shape, device).with_axes(&axes);
+        Ok(self.session.remember(Datum::Tensor(value)))
     }
 
     /// `L3H2`, `L3 pos 5`.

@@ -47,7 +47,7 @@ impl Session {
                     false => own,
                 };
             }
-            let value = execute(&program.ops[op], &inputs, branch.weights(), branch.context(pass));
+            let value = execute(&program.ops[op], &inputs, branch.weights(), branch.context(pass))?;
             let value = branch.edited(at, value.beginning_at(start))?;
             taped.push(match value.kind() {
                 Kind::Float => {

@@ -11,8 +11,8 @@ use super::super::travel::{Finding, Reason, Stop};
 use super::{Gradients, NoGradient};
 use crate::lang::Expr;
 use crate::program::Program;
-use crate::tensor::Value;
 use crate::tensor::ops::{Reduction, Slice};
+use crate::tensor::{Value, undisturbed};
 
 /// How far to go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +59,7 @@ impl Session {
         let Some(mut found) = self.gradients.take() else {
             return Err(NoGradient::Because("there is no backward pass".into()));
         };
-        let stop = self.go_back(&mut found, walk, progress);
+        let stop = undisturbed(|| self.go_back(&mut found, walk, progress));
         found.walked &= !matches!(&stop, Ok(stop) if stop.reason == Reason::End);
         self.gradients = Some(found);
         stop

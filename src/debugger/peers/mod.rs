@@ -271,6 +271,7 @@ impl Session {
         match self.held_by_side(&side, site)? {
             Has::Value(value) => {
                 let device = self.run.device();
+                device.check(site, &value.shape, &value.axes).map_err(|error| error.to_string())?;
                 let data = value.elements.double();
                 let made = match site {
                     "tokens" => Value::from_i64(data.iter().map(|x| *x as i64).collect(), &value.shape, device),

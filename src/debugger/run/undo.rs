@@ -9,26 +9,11 @@ impl Run {
     /// Takes the last edit back. Returns the command that had made it.
     ///
     /// # Errors
-    /// If there is none, or the device fails.
+    /// If there is none, the device fails or the user interrupts; nothing is changed then.
     pub fn undo(&mut self) -> Result<String, RunError> {
         let step = self.done.last().cloned().ok_or(RunError::NoHistory("undo"))?;
-        let text = self.unless_it_fails(|run| run.taken_back(&step))?;
-        self.done.pop();
-        self.undone.push(step);
-        self.revision += 1;
-        Ok(text)
-    }
-
-    /// Stays in the branch where it was if a change fails.
-    fn unless_it_fails<T>(&mut self, change: impl FnOnce(&mut Run) -> Result<T, RunError>) -> Result<T, RunError> {
-        let here = self.current;
-        change(self).inspect_err(|_| self.current = here)
-    }
-
-    fn taken_back(&mut self, step: &Step) -> Result<String, RunError> {
-        Ok(match step {
+        let text = match &step {
             Step::InPlace(branch, count) => {
-                self.current = *branch;
                 let mut next = self.branches[*branch].clone();
                 let taken = next.edits.split_off(next.edits.len().saturating_sub(*count));
                 let text = taken.last().map(|edit| edit.text.clone()).ok_or(RunError::NoHistory("undo"))?;
@@ -45,6 +30,7 @@ impl Run {
                 }
                 next.undone.push(taken);
                 let reached = self.catch_up(&mut next, Some(&affected), self.mark())?.reached;
+                self.current = *branch;
                 self.branches[*branch] = next;
                 self.move_to(reached);
                 text
@@ -54,26 +40,20 @@ impl Run {
                 self.checkout(*from)?;
                 text
             }
-        })
+        };
+        self.undone.extend(self.done.pop());
+        self.revision += 1;
+        Ok(text)
     }
 
     /// Makes the edit again that was taken back last. Returns its command.
     ///
     /// # Errors
-    /// If there is none, or the device fails.
+    /// If there is none, the device fails or the user interrupts; nothing is changed then.
     pub fn redo(&mut self) -> Result<String, RunError> {
         let step = self.undone.last().cloned().ok_or(RunError::NoHistory("redo"))?;
-        let text = self.unless_it_fails(|run| run.made_again(&step))?;
-        self.undone.pop();
-        self.done.push(step);
-        self.revision += 1;
-        Ok(text)
-    }
-
-    fn made_again(&mut self, step: &Step) -> Result<String, RunError> {
-        Ok(match step {
+        let text = match &step {
             Step::InPlace(branch, _) => {
-                self.current = *branch;
                 let mut next = self.branches[*branch].clone();
                 let edits = next.undone.pop().ok_or(RunError::NoHistory("redo"))?;
                 let rest = next.undone.clone();
@@ -83,6 +63,7 @@ impl Run {
                     reached = self.make(&mut next, edit)?.reached;
                 }
                 next.undone = rest;
+                self.current = *branch;
                 self.branches[*branch] = next;
                 self.move_to(reached);
                 text
@@ -91,7 +72,10 @@ impl Run {
                 self.checkout(*to)?;
                 self.branch().edits.last().map(|edit| edit.text.clone()).unwrap_or_default()
             }
-        })
+        };
+        self.done.extend(self.undone.pop());
+        self.revision += 1;
+        Ok(text)
     }
 
     /// The loaded weights, changed by edits.

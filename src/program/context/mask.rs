@@ -89,7 +89,12 @@ fn mask(
     }
     let blind = if padded { blind_pattern(rule, blind, &data, rows, span, device) } else { None };
     let host = Arc::from(data.as_slice());
-    Some(Mask { tensor: Value::from_bool(data, &[rows, 1, length, keys], device).bool_tensor(), host, blind })
+    let tensor = match device.holds((rows * length * keys) as u64) {
+        true => Value::from_bool(data, &[rows, 1, length, keys], device),
+        // Nothing reads it: scores are as large at least, and refused.
+        false => Value::from_bool(vec![false], &[1, 1, 1, 1], device),
+    };
+    Some(Mask { tensor: tensor.bool_tensor(), host, blind })
 }
 
 fn blind_pattern(
@@ -101,7 +106,7 @@ fn blind_pattern(
     device: &Device,
 ) -> Option<BlindPattern> {
     let (keys, length) = (span.end, span.len());
-    if keys == 0 {
+    if keys == 0 || !device.holds((rows * length * keys) as u64) {
         return None;
     }
     let queries: Vec<bool> = masked.chunks_exact(keys).map(|row| row.iter().all(|masked| *masked)).collect();

@@ -4,7 +4,7 @@ use burn::tensor::{IndexingUpdateOp, Int, Tensor, activation};
 
 use super::{basic, host};
 use crate::model::spec::Act;
-use crate::tensor::Value;
+use crate::tensor::{TensorError, Value};
 
 /// The numbers of the largest router logits `[B, T, E]`, largest first: `[B, T, k]`. Of equals the first counts.
 pub fn top(router: &Value, chosen: usize) -> Value {
@@ -47,12 +47,12 @@ pub struct Mixture<'a> {
 
 /// The weighted sum of what the chosen experts make of `x`, `[B, T, d]`, with the shared expert where there is one.
 ///
-/// # Panics
+/// # Errors
 /// If the numbers of the chosen experts cannot be read from their device.
-pub fn mix(x: &Value, chosen: &Value, shares: &Value, mixture: &Mixture) -> Value {
+pub fn mix(x: &Value, chosen: &Value, shares: &Value, mixture: &Mixture) -> Result<Value, TensorError> {
     let [rows, length, width] = *x.shape() else { panic!("hidden states have three axes") };
     let per_token = chosen.shape()[2];
-    let chosen = chosen.read_i64().unwrap_or_else(|error| panic!("the chosen experts cannot be read: {error}"));
+    let chosen = chosen.read_i64()?;
     let flat = x.clone().reshaped(&[1, rows * length, width]);
     let shares = shares.clone().reshaped(&[rows * length * per_token]);
     let mut sum = Sum::new(&flat, &shares);
@@ -69,7 +69,7 @@ pub fn mix(x: &Value, chosen: &Value, shares: &Value, mixture: &Mixture) -> Valu
         let share = activation::sigmoid(basic::linear(&flat, &shared[3], None).tensor::<3>()); // [1, B T, 1]
         out = Value::float(out.tensor::<3>() + all.tensor::<3>() * share);
     }
-    out.reshaped(&[rows, length, width])
+    Ok(out.reshaped(&[rows, length, width]))
 }
 
 /// `down(act(gate(x)) * up(x))`.

@@ -142,6 +142,7 @@ impl Value {
     /// If the shapes do not broadcast, or a logical operator meets numbers.
     pub fn binary(&self, op: BinaryOp, other: &Value) -> Result<Value, TensorError> {
         let (shape, axes) = broadcast(op.symbol(), self, other)?;
+        self.may_make(op.symbol(), &shape, &axes)?;
         let count = shape.iter().product();
         let flat = |value: &Value| value.expand_to(&shape).reshaped(&[count]);
         let (a, b) = (flat(self), flat(other));
@@ -177,9 +178,11 @@ impl Value {
         if condition.kind() != Kind::Bool {
             return Err(TensorError::Kind { op: "where".into(), expected: "bool", found: condition.kind().name() });
         }
-        let (shape, _) = broadcast("where", a, b)?;
+        let (shape, axes) = broadcast("where", a, b)?;
+        a.may_make("where", &shape, &axes)?;
         let widest = a.expand_to(&shape);
         let (shape, axes) = broadcast("where", &widest, condition)?;
+        a.may_make("where", &shape, &axes)?;
         let count = shape.iter().product();
         let flat = |value: &Value| value.expand_to(&shape).reshaped(&[count]);
         let (mask, a, b) = (flat(condition), flat(a).to_float(), flat(b).to_float());
@@ -187,7 +190,7 @@ impl Value {
         Ok(Value::float(out).reshaped(&shape).with_axes(&axes))
     }
 
-    /// The value repeated to `shape`; the caller has checked that it broadcasts.
+    /// The value repeated to `shape`; the caller has checked that it broadcasts, and that the device holds as much.
     pub(crate) fn expand_to(&self, shape: &[usize]) -> Value {
         if self.shape() == shape {
             return self.clone();

@@ -255,6 +255,7 @@ impl Value {
         }
         let mut shape = first.shape().to_vec();
         shape[axis] = values.iter().map(|value| value.shape()[axis]).sum();
+        first.may_make("concat", &shape, first.axes())?;
         let kind = if values.iter().all(|value| value.kind() == first.kind()) { first.kind() } else { Kind::Float };
         let lines = values.iter().map(|value| value.along(axis));
         let out = match kind {
@@ -291,6 +292,7 @@ impl Value {
         if self.count() != 1 {
             return Err(TensorError::Rank { op: "repeat".into(), expected: "one element", shape: self.shape_text() });
         }
+        self.may_make("repeat", shape, &[])?;
         Ok(self.clone().reshaped(&vec![1; shape.len()]).expand_to(shape))
     }
 
@@ -312,6 +314,7 @@ impl Value {
         shape[rank - 1] = b[rank - 1];
         let mut axes = self.axes().to_vec();
         axes[rank - 1] = other.axes()[rank - 1];
+        self.may_make("matmul", &shape, &axes)?;
         let outer: usize = a[..rank - 2].iter().product();
         let flat = |value: &Value| {
             let (rows, columns) = (value.shape()[rank - 2], value.shape()[rank - 1]);
