@@ -66,7 +66,7 @@ pub fn divergence(a: &[f32], b: &[f32], text: Text<'_>) -> f64 {
         if !text.real[query] || (0..keys).filter(|&k| text.sees(query, k)).count() < 2 {
             continue;
         }
-        let part = |p: f64, m: f64| if p > 0.0 { p * (p / m).log2() } else { 0.0 };
+        let part = |p: f64, m: f64| if p == 0.0 { 0.0 } else { p * (p / m).log2() };
         let both = p.iter().zip(q).map(|(p, q)| (f64::from(*p), f64::from(*q)));
         sum += both.map(|(p, q)| (part(p, (p + q) / 2.0) + part(q, (p + q) / 2.0)) / 2.0).sum::<f64>();
         queries += 1;

@@ -5,12 +5,43 @@
 //! eigenvalues of `A B` that are not zero are those of `B A`, so matrices of `[h, h]` are all that is decomposed. Weights are as they are:
 //! gains of norms are not folded in, and rotations are those of a distance of zero.
 
-use nalgebra::{Complex, DMatrix};
+use nalgebra::{Complex, DMatrix, Schur};
 
 use crate::model::role::{Role, WeightId};
 use crate::model::spec::ModelSpec;
 use crate::model::weights::Weights;
-use crate::tensor::TensorError;
+use crate::tensor::{TensorError, proceed};
+
+/// Why weights have no eigenvalues or singular values. A decomposition is iterative, and of NaN or infinities it need not end: it is
+/// given finite numbers only, scaled to about 1, and a bound.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum NoSpectrum {
+    /// A weight, or a product of weights, has numbers that are not finite.
+    #[error(
+        "{0} has elements that are not finite (NaN or infinite): there are no eigenvalues, singular values or norms of it"
+    )]
+    NotFinite(String),
+    /// The decomposition has not ended within its bound.
+    #[error("the {0} were not found within {1} iterations")]
+    NotFound(&'static str, usize),
+    /// A weight cannot be read, or the user interrupts.
+    #[error(transparent)]
+    Tensor(#[from] TensorError),
+}
+
+type Found<T> = Result<T, NoSpectrum>;
+
+/// Iterations for so many eigenvalues or singular values: each takes two or three.
+fn bound(count: usize) -> usize {
+    1000 + 100 * count
+}
+
+fn finite(matrix: DMatrix<f64>, name: impl FnOnce() -> String) -> Found<DMatrix<f64>> {
+    match matrix.iter().all(|x| x.is_finite()) {
+        true => Ok(matrix),
+        false => Err(NoSpectrum::NotFinite(name())),
+    }
+}
 
 /// A head's projections, with row vectors.
 #[derive(Clone, Debug)]
@@ -48,18 +79,19 @@ pub struct Circuits {
     pub qk_norm: f64,
 }
 
-fn matrix(weights: &Weights, id: WeightId) -> Result<Option<DMatrix<f64>>, TensorError> {
+fn matrix(weights: &Weights, id: WeightId) -> Found<Option<DMatrix<f64>>> {
+    proceed()?;
     let Some(weight) = weights.get(id) else { return Ok(None) };
     let value = weight.whole()?;
     let [rows, columns] = *value.shape() else { return Ok(None) };
-    Ok(Some(DMatrix::from_row_slice(rows, columns, &value.read_f64()?)))
+    finite(DMatrix::from_row_slice(rows, columns, &value.read_f64()?), || id.to_string()).map(Some)
 }
 
 /// Every head's projections; key/value heads that several query heads share stand in each of them.
 ///
 /// # Errors
-/// If a weight cannot be read.
-pub fn heads(spec: &ModelSpec, weights: &Weights) -> Result<Vec<HeadWeights>, TensorError> {
+/// If a weight cannot be read or is not finite.
+pub fn heads(spec: &ModelSpec, weights: &Weights) -> Found<Vec<HeadWeights>> {
     let mut all = Vec::new();
     for layer in 0..spec.n_layers {
         let get = |role| matrix(weights, WeightId::block(spec.weights_of(layer), role));
@@ -87,8 +119,8 @@ pub fn heads(spec: &ModelSpec, weights: &Weights) -> Result<Vec<HeadWeights>, Te
 /// sides.
 ///
 /// # Errors
-/// If the device fails.
-pub fn tables(spec: &ModelSpec, weights: &Weights) -> Result<Option<(DMatrix<f64>, DMatrix<f64>)>, TensorError> {
+/// If the device fails, or a product is not finite.
+pub fn tables(spec: &ModelSpec, weights: &Weights) -> Found<Option<(DMatrix<f64>, DMatrix<f64>)>> {
     let get = |role| weights.get(WeightId::global(role));
     let (Some(embed), Some(unembed)) = (get(Role::W_E), get(Role::W_U)) else { return Ok(None) };
     let shape = [spec.vocab, spec.d_model];
@@ -96,26 +128,32 @@ pub fn tables(spec: &ModelSpec, weights: &Weights) -> Result<Option<(DMatrix<f64
         return Ok(None);
     }
     let (embed, unembed) = (embed.whole()?, unembed.whole()?);
-    let product = |left: &crate::tensor::Value| -> Result<DMatrix<f64>, TensorError> {
+    let product = |left: &crate::tensor::Value, name: &str| {
         let product = left.transpose().matmul(&embed)?; // [d, V] [V, d]
-        Ok(DMatrix::from_row_slice(spec.d_model, spec.d_model, &product.read_f64()?))
+        finite(DMatrix::from_row_slice(spec.d_model, spec.d_model, &product.read_f64()?), || name.into())
     };
-    Ok(Some((product(&unembed)?, product(&embed)?)))
+    Ok(Some((product(&unembed, "W_U W_E")?, product(&embed, "W_E^T W_E")?)))
 }
 
 /// The circuits of one head.
-pub fn circuits(head: &HeadWeights, tables: Option<&(DMatrix<f64>, DMatrix<f64>)>) -> Circuits {
+///
+/// # Errors
+/// If a product of its weights is not finite, or its eigenvalues are not found.
+pub fn circuits(head: &HeadWeights, tables: Option<&(DMatrix<f64>, DMatrix<f64>)>) -> Found<Circuits> {
+    proceed()?;
+    let name = |circuit: &str| format!("{circuit} of L{}H{}", head.layer, head.head);
     let (ov, qk) = match tables {
         // W_E W_V W_O W_U has the eigenvalues of W_O (W_U W_E) W_V; W_E W_Q W_K^T W_E^T those of W_K^T (W_E^T W_E) W_Q.
         Some((across, within)) => (&head.o * across * &head.v, head.k.transpose() * within * &head.q),
         None => (&head.o * &head.v, head.k.transpose() * &head.q),
     };
-    let (ov, qk) = (eigenvalues(&ov), eigenvalues(&qk));
+    let (ov, qk) = (finite(ov, || name("OV"))?, finite(qk, || name("QK"))?);
+    let (ov, qk) = (eigenvalues(ov)?, eigenvalues(qk)?);
     let score = |values: &[(f64, f64)]| {
         let sizes: f64 = values.iter().map(|(re, im)| re.hypot(*im)).sum();
         tables.is_some().then(|| values.iter().map(|(re, _)| re).sum::<f64>() / sizes)
     };
-    Circuits {
+    Ok(Circuits {
         layer: head.layer,
         head: head.head,
         copying: score(&ov),
@@ -124,7 +162,7 @@ pub fn circuits(head: &HeadWeights, tables: Option<&(DMatrix<f64>, DMatrix<f64>)
         qk,
         ov_norm: product_norm(&head.v, &head.o),
         qk_norm: product_norm(&head.q, &head.k.transpose()),
-    }
+    })
 }
 
 /// The cosine of what two heads move, `<OV_a, OV_b> / (|OV_a| |OV_b|)` with Frobenius' product: 1 if one writes what the other does
@@ -135,15 +173,27 @@ pub fn likeness(a: &HeadWeights, b: &HeadWeights) -> f64 {
     product / (product_norm(&a.v, &a.o) * product_norm(&b.v, &b.o))
 }
 
-fn eigenvalues(square: &DMatrix<f64>) -> Vec<(f64, f64)> {
-    let mut found: Vec<Complex<f64>> = square.complex_eigenvalues().iter().copied().collect();
+/// Of a finite matrix, the largest first.
+fn eigenvalues(square: DMatrix<f64>) -> Found<Vec<(f64, f64)>> {
+    let (count, scale) = (square.nrows(), square.amax());
+    if scale == 0.0 {
+        return Ok(vec![(0.0, 0.0); count]);
+    }
+    let schur = Schur::try_new(square / scale, f64::EPSILON, bound(count));
+    let schur = schur.ok_or(NoSpectrum::NotFound("eigenvalues", bound(count)))?;
+    let mut found: Vec<Complex<f64>> = schur.complex_eigenvalues().iter().map(|value| value * scale).collect();
     found.sort_by(|a, b| b.norm().total_cmp(&a.norm()));
-    found.into_iter().map(|value| (value.re, value.im)).collect()
+    Ok(found.into_iter().map(|value| (value.re, value.im)).collect())
 }
 
 /// Frobenius norm of `A B` for a tall `A` and a wide `B`: `sqrt(tr((A^T A) (B B^T)))`.
 fn product_norm(a: &DMatrix<f64>, b: &DMatrix<f64>) -> f64 {
-    ((a.transpose() * a) * (b * b.transpose())).trace().max(0.0).sqrt()
+    root(((a.transpose() * a) * (b * b.transpose())).trace())
+}
+
+/// Of a square that rounding may have made negative. (`max(0.0)` would make zero of NaN.)
+fn root(square: f64) -> f64 {
+    if square < 0.0 { 0.0 } else { square.sqrt() }
 }
 
 /// Which input of a later head reads what an earlier one wrote.
@@ -168,16 +218,51 @@ pub fn composition(earlier: &HeadWeights, later: &HeadWeights, reads: Reads) -> 
     let between = &earlier.o * input; // [h, h]
     let whole = (earlier.v.transpose() * &earlier.v) * &between * (&rest * rest.transpose()) * between.transpose();
     let norms = product_norm(&earlier.v, &earlier.o) * product_norm(input, &rest);
-    whole.trace().max(0.0).sqrt() / norms
+    root(whole.trace()) / norms
 }
 
-/// Singular values of a matrix `[rows, columns]`, the largest first.
-pub fn singular_values(data: &[f64], rows: usize, columns: usize) -> Vec<f64> {
-    let values = DMatrix::from_row_slice(rows, columns, data).singular_values();
-    let mut values: Vec<f64> = values.iter().copied().collect();
+/// Singular values of a matrix `[rows, columns]` that is not empty, the largest first.
+///
+/// They are those of the triangle `R` of its QR decomposition. A matrix that is far longer than wide (a vocabulary) is decomposed
+/// piece by piece, each under the triangle of those before it: that is less work, and the user can interrupt in between.
+///
+/// # Errors
+/// If an element is not finite, the values are not found, or the user interrupts.
+pub fn singular_values(data: &[f64], rows: usize, columns: usize) -> Found<Vec<f64>> {
+    let (long, wide) = (rows.max(columns), rows.min(columns));
+    let whole = match rows >= columns {
+        true => DMatrix::from_row_slice(rows, columns, data),
+        false => DMatrix::from_column_slice(columns, rows, data),
+    };
+    let mut left = finite(whole, || "the matrix".into())?;
+    let scale = left.amax();
+    if scale == 0.0 {
+        return Ok(vec![0.0; wide]);
+    }
+    left /= scale;
+    let piece = PIECE * wide;
+    if long > piece {
+        let mut triangle = DMatrix::zeros(0, wide);
+        for start in (0..long).step_by(piece) {
+            proceed()?;
+            let more = left.rows(start, piece.min(long - start));
+            let mut stacked = DMatrix::zeros(triangle.nrows() + more.nrows(), wide);
+            stacked.rows_mut(0, triangle.nrows()).copy_from(&triangle);
+            stacked.rows_mut(triangle.nrows(), more.nrows()).copy_from(&more);
+            triangle = stacked.qr().r();
+        }
+        left = triangle;
+    }
+    proceed()?;
+    let svd = left.try_svd_unordered(false, false, 5.0 * f64::EPSILON, bound(wide));
+    let svd = svd.ok_or(NoSpectrum::NotFound("singular values", bound(wide)))?;
+    let mut values: Vec<f64> = svd.singular_values.iter().map(|value| value * scale).collect();
     values.sort_by(|a, b| b.total_cmp(a));
-    values
+    Ok(values)
 }
+
+/// Rows that are decomposed at once, in widths of the matrix.
+const PIECE: usize = 4;
 
 #[cfg(test)]
 mod tests {
@@ -211,8 +296,8 @@ mod tests {
         }
         let (embed, unembed) = (made(20, 12, 3), made(12, 20, 4));
         let tables = (&unembed * &embed, embed.transpose() * &embed);
-        let found = circuits(&a, Some(&tables));
-        let over_tokens = eigenvalues(&(&embed * ov(&a) * &unembed));
+        let found = circuits(&a, Some(&tables)).unwrap();
+        let over_tokens = eigenvalues(&embed * ov(&a) * &unembed).unwrap();
         for (found, wanted) in found.ov.iter().zip(&over_tokens) {
             assert!((found.0 - wanted.0).hypot(found.1.abs() - wanted.1.abs()) < 1e-9, "{found:?} {wanted:?}");
         }
@@ -228,18 +313,67 @@ mod tests {
         copier.v = DMatrix::identity(12, 4);
         copier.o = DMatrix::identity(4, 12);
         let tables = (DMatrix::identity(12, 12), DMatrix::identity(12, 12));
-        assert!((circuits(&copier, Some(&tables)).copying.unwrap() - 1.0).abs() < 1e-12);
+        assert!((circuits(&copier, Some(&tables)).unwrap().copying.unwrap() - 1.0).abs() < 1e-12);
         copier.o *= -1.0;
-        assert!((circuits(&copier, Some(&tables)).copying.unwrap() + 1.0).abs() < 1e-12);
-        assert_eq!(circuits(&copier, None).copying, None);
+        assert!((circuits(&copier, Some(&tables)).unwrap().copying.unwrap() + 1.0).abs() < 1e-12);
+        assert_eq!(circuits(&copier, None).unwrap().copying, None);
     }
 
     #[test]
     fn singular_values_are_those_of_a_known_matrix() {
         // A rotation of diag(3, 2) has these.
         let (c, s) = (0.6, 0.8);
-        let found = singular_values(&[3.0 * c, -2.0 * s, 3.0 * s, 2.0 * c], 2, 2);
+        let found = singular_values(&[3.0 * c, -2.0 * s, 3.0 * s, 2.0 * c], 2, 2).unwrap();
         assert!((found[0] - 3.0).abs() < 1e-12 && (found[1] - 2.0).abs() < 1e-12);
-        assert_eq!(singular_values(&[0.0; 6], 2, 3), [0.0, 0.0]);
+        assert_eq!(singular_values(&[0.0; 6], 2, 3).unwrap(), [0.0, 0.0]);
+    }
+
+    /// Against nalgebra's decomposition of the whole matrix; 1e-14 is some roundings of 64 bits relative to the largest.
+    #[test]
+    fn piece_by_piece_there_are_the_same_singular_values_at_any_scale() {
+        let matrix = made(45, 4, 7);
+        let mut wanted: Vec<f64> = matrix.clone().singular_values().iter().copied().collect();
+        wanted.sort_by(|a, b| b.total_cmp(a));
+        for scale in [1.0, 1e-200, 1e200] {
+            // By rows as the program has them, and the transposed.
+            let by_rows: Vec<f64> = matrix.transpose().iter().map(|x| x * scale).collect();
+            let by_columns: Vec<f64> = matrix.iter().map(|x| x * scale).collect();
+            for found in [singular_values(&by_rows, 45, 4), singular_values(&by_columns, 4, 45)] {
+                for (found, wanted) in found.unwrap().iter().zip(&wanted) {
+                    assert!((found / scale - wanted).abs() < 1e-14 * wanted.max(1.0), "{found} {wanted}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_finite_is_refused_and_extremes_end() {
+        for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            let mut data = vec![1.0; 12];
+            data[7] = bad;
+            assert!(matches!(singular_values(&data, 4, 3), Err(NoSpectrum::NotFinite(_))));
+            let mut poisoned = head(0, 1);
+            poisoned.v[(3, 2)] = bad;
+            assert!(matches!(circuits(&poisoned, None), Err(NoSpectrum::NotFinite(_))));
+        }
+        for scale in [0.0, 1e-300, 1e-42, 3e38, 1e70] {
+            let mut extreme = head(0, 1);
+            extreme.v *= scale;
+            let plain = circuits(&head(0, 1), None).unwrap();
+            let found = circuits(&extreme, None).unwrap();
+            for (found, plain) in found.ov.iter().zip(&plain.ov) {
+                assert!(
+                    (found.0 - plain.0 * scale).abs() <= 1e-12 * scale * plain.0.hypot(plain.1),
+                    "{scale}: {found:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_norm_of_nan_is_not_zero() {
+        let mut bad = made(12, 4, 1);
+        bad[(0, 0)] = f64::NAN;
+        assert!(product_norm(&bad, &made(4, 12, 2)).is_nan());
     }
 }

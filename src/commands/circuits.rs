@@ -9,7 +9,7 @@ use crate::answer::{Answer, Cell, MapView, Scale, Table};
 use crate::lang::eval::Datum;
 use crate::lang::words::{OptionSpec, Word, take_options, words};
 use crate::lang::{LangError, Span, parse_expr};
-use crate::tensor::{Axis, Summary};
+use crate::tensor::{Axis, Summary, proceed};
 
 const OPTIONS: [OptionSpec; 1] = [OptionSpec { name: "-composition", takes_value: true }];
 
@@ -40,6 +40,7 @@ pub fn run(console: &mut Console, call: Call<'_, '_>) -> Done {
         let mut data = Vec::with_capacity(all.len() * all.len());
         for (number, earlier) in all.iter().enumerate() {
             (call.progress)(&names[number], number as u64, all.len() as u64);
+            proceed()?;
             data.extend(all.iter().map(|later| match earlier.layer < later.layer {
                 true => composition(earlier, later, reads),
                 // What a later head writes nobody before it reads.
@@ -72,7 +73,7 @@ pub fn run(console: &mut Console, call: Call<'_, '_>) -> Done {
     let tables = tables(&spec, &weights)?;
     match left.as_slice() {
         [] => {
-            let found = all.iter().map(|head| circuits(head, tables.as_ref())).collect::<Vec<_>>();
+            let found = all.iter().map(|head| circuits(head, tables.as_ref())).collect::<Result<Vec<_>, _>>()?;
             Ok(Answer::Table(of_all(&found, tables.is_some())))
         }
         [word] => {
@@ -80,7 +81,7 @@ pub fn run(console: &mut Console, call: Call<'_, '_>) -> Done {
             let head = all.iter().find(|head| (head.layer, head.head) == (layer, number)).ok_or_else(|| {
                 Fail::At(LangError::new(format!("no head {}", word.text), word.span).help("circuits lists all heads"))
             })?;
-            Ok(Answer::Table(of_one(&circuits(head, tables.as_ref()), tables.is_some())))
+            Ok(Answer::Table(of_one(&circuits(head, tables.as_ref())?, tables.is_some())))
         }
         [_, extra, ..] => Err(Fail::At(LangError::new("unexpected word", extra.span).help("circuits, circuits L2H3"))),
     }
@@ -158,7 +159,7 @@ pub fn spectrum(console: &mut Console, call: Call<'_, '_>) -> Done {
     if data.iter().any(|x| !x.is_finite()) || data.is_empty() {
         return Err(Fail::because("it has elements that are not finite, or none: there are no singular values"));
     }
-    let values = singular_values(&data, rows, columns);
+    let values = singular_values(&data, rows, columns)?;
     let squares: f64 = values.iter().map(|x| x * x).sum();
     let largest = values.first().copied().unwrap_or(0.0);
     let entropy: f64 = values.iter().map(|x| x * x / squares).filter(|p| *p > 0.0).map(|p| -p * p.ln()).sum();

@@ -1,5 +1,6 @@
 //! Why a command failed.
 
+use crate::analysis::circuits::NoSpectrum;
 use crate::answer::{ErrorView, Fault};
 use crate::debugger::params::ParamError;
 use crate::debugger::{NoGradient, RunError};
@@ -60,7 +61,18 @@ impl From<NoGradient> for Fail {
 impl From<TensorError> for Fail {
     fn from(error: TensorError) -> Fail {
         match error {
-            TensorError::Read { .. } | TensorError::Device { .. } => Fail::Device(error.to_string()),
+            TensorError::Read { .. } | TensorError::Device { .. } | TensorError::TooBig { .. } => {
+                Fail::Device(error.to_string())
+            }
+            error => Fail::Because(error.to_string()),
+        }
+    }
+}
+
+impl From<NoSpectrum> for Fail {
+    fn from(error: NoSpectrum) -> Fail {
+        match error {
+            NoSpectrum::Tensor(error) => error.into(),
             error => Fail::Because(error.to_string()),
         }
     }

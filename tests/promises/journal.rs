@@ -19,7 +19,7 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use crate::common::NURSE;
 use crate::parity::fixture;
 
-fn start(state: &Path, arguments: &[&str]) -> Child {
+pub fn start(state: &Path, arguments: &[&str]) -> Child {
     Command::new(env!("CARGO_BIN_EXE_llmdbg"))
         .args(["--no-tui", "-q", "--device", "cpu"])
         .args(arguments)
@@ -154,7 +154,7 @@ fn answer(engine: &Handle, line: &str) -> String {
     }
 }
 
-fn command() -> impl Strategy<Value = String> {
+pub fn command() -> impl Strategy<Value = String> {
     let site =
         prop::sample::select(vec!["L0.attn.z", "L1.mlp.post", "L0.resid_post", "L1.attn.pattern", "L1.resid_mid"]);
     let count = 0..6usize;

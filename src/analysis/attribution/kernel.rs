@@ -38,9 +38,13 @@ pub fn kernel_shap(
         Some(samples) => drawn(n, samples, seed),
     };
     let here = probe.here()?;
-    let mut points = vec![here.clone(), baseline.to_vec()];
-    points.extend(sets.iter().map(|(shown, _)| with_hidden(&here, baseline, n, |position| !shown[position])));
-    let numbers = probe.numbers(&points, told)?;
+    let point = |i: usize| match i {
+        0 => here.clone(),
+        1 => baseline.to_vec(),
+        _ => with_hidden(&here, baseline, n, |position| !sets[i - 2].0[position]),
+    };
+    let numbers = probe.numbers_of(2 + sets.len(), &point, told)?;
+    finite(&numbers)?;
     let (at_input, at_baseline) = (numbers[0], numbers[1]);
     let values = fitted(&sets, &numbers[2..], n, at_baseline, at_input - at_baseline).ok_or_else(|| {
         Unexplained::Because("the subsets drawn do not tell all positions apart; give more samples".into())
@@ -48,6 +52,17 @@ pub fn kernel_shap(
     let delta = Some(values.iter().sum::<f64>() - (at_input - at_baseline));
     let steps = sets.len();
     Ok(Attribution { values, delta, at_input, at_baseline: Some(at_baseline), error: None, steps })
+}
+
+/// Refuses numbers to which nothing can be fitted.
+pub(super) fn finite(numbers: &[f64]) -> Found<()> {
+    match numbers.iter().filter(|x| !x.is_finite()).count() {
+        0 => Ok(()),
+        bad => Err(Unexplained::Because(format!(
+            "the number is not finite (NaN or infinite) for {bad} of {} inputs, so nothing can be fitted to it",
+            numbers.len()
+        ))),
+    }
 }
 
 /// Which positions are shown, and the weight of that.

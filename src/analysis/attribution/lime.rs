@@ -1,6 +1,7 @@
 //! LIME: a sparse linear surrogate over which positions are shown, fitted near the text (Ribeiro, Singh and Guestrin 2016; Captum's
 //! `Lime` with its defaults).
 
+use super::kernel::finite;
 use super::perturb::with_hidden;
 use super::probe::{Probe, Unexplained};
 use super::random::Random;
@@ -36,6 +37,7 @@ pub fn lime_with(
     let weights: Vec<f64> = points.iter().map(|point| similarity(&here, point)).collect();
     points.push(here);
     let mut numbers = probe.numbers(&points, told)?;
+    finite(&numbers)?;
     let at_input = numbers.pop().unwrap_or(f64::NAN);
     let values = lasso(shown, &numbers, &weights, alpha).ok_or_else(|| {
         Unexplained::Because("the surrogate does not settle; give another number of samples or a larger -alpha".into())

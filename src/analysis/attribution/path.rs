@@ -56,7 +56,8 @@ pub fn integrated(
             *value *= f64::from(*x) - f64::from(*b);
         }
         let delta = values.iter().sum::<f64>() - (at_input - at_baseline);
-        if steps.is_some() || delta.abs() <= tolerance || n >= MOST_STEPS {
+        // More points do not make a number of NaN.
+        if steps.is_some() || delta.abs() <= tolerance || !delta.is_finite() || n >= MOST_STEPS {
             let (delta, at_baseline) = (Some(delta), Some(at_baseline));
             return Ok(Attribution { values, delta, at_input, at_baseline, error: None, steps: n });
         }
