@@ -29,6 +29,17 @@ pub enum LoadError {
     /// A model of the hub that cannot be had.
     #[error(transparent)]
     Hub(#[from] HubError),
+    /// Neither here, nor to be had from the hub.
+    #[error("there is no file or folder {name} here{meant}; as the name of a model on the hub: {source}")]
+    NotHere {
+        /// The name.
+        name: String,
+        /// What may be meant, with a space in front; empty if nothing is alike.
+        meant: String,
+        /// What the hub says.
+        #[source]
+        source: Box<HubError>,
+    },
     /// A file that is there but cannot be read.
     #[error("cannot read {path}: {source}{}", super::file::advice(source))]
     Io {

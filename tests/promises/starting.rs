@@ -139,3 +139,74 @@ fn completions_and_the_manual_page() {
     let page = llmdbg(&["man"]);
     assert!(page.status.success() && text(&page.stdout).contains(".SH COMMANDS"));
 }
+
+/// A folder that is misspelt is looked for on the hub, too; that it is not here is said first.
+#[test]
+fn a_folder_that_is_not_here_is_said_besides_what_the_hub_says() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(folder.path().join("models/smol-hf")).unwrap();
+    std::fs::create_dir(folder.path().join("smol-hf")).unwrap();
+    let says = |name: &str, offline: bool| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_llmdbg"));
+        command.args(["-batch", "-nx", "--device", "cpu", name, "-ex", "run"]).current_dir(folder.path());
+        // Nothing listens at the first port.
+        command.env("HF_HUB_CACHE", folder.path().join("hub")).env("HF_ENDPOINT", "http://127.0.0.1:1");
+        if offline {
+            command.env("HF_HUB_OFFLINE", "1");
+        }
+        let output = command.stdin(Stdio::null()).output().unwrap();
+        assert_eq!(output.status.code(), Some(4));
+        text(&output.stderr)
+    };
+    for offline in [false, true] {
+        let said = says("smol-hff", offline);
+        let first = "llmdbg: there is no file or folder smol-hff here (did you mean smol-hf?); as the name of a model on the hub: ";
+        assert!(said.starts_with(first), "{said}");
+        assert_eq!(said.contains("cannot reach http://127.0.0.1:1"), !offline, "{said}");
+        let said = says("models/smolhf", offline);
+        assert!(said.contains("no file or folder models/smolhf here (did you mean models/smol-hf?)"), "{said}");
+        let said = says("quite-another", offline);
+        assert!(said.starts_with("llmdbg: there is no file or folder quite-another here; as the name"), "{said}");
+        assert!(!says("org/model", offline).contains("no file or folder"), "a name of the hub is one");
+    }
+}
+
+/// A GGUF file without tensors.
+fn gguf(entries: &[(&str, &str)]) -> Vec<u8> {
+    let text = |text: &str| [&(text.len() as u64).to_le_bytes()[..], text.as_bytes()].concat();
+    let mut bytes =
+        [&b"GGUF"[..], &3u32.to_le_bytes(), &0u64.to_le_bytes(), &(entries.len() as u64).to_le_bytes()].concat();
+    for (key, value) in entries {
+        bytes.extend([text(key), 8u32.to_le_bytes().to_vec(), text(value)].concat());
+    }
+    bytes.resize(bytes.len().next_multiple_of(32), 0);
+    bytes
+}
+
+#[test]
+fn a_folder_opens_the_one_model_among_files_that_go_with_it() {
+    let fixture = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/gguf/gemma3_text.f32.gguf");
+    let folder = tempfile::tempdir().unwrap();
+    let put = |name: &str, bytes: &[u8]| std::fs::write(folder.path().join(name), bytes).unwrap();
+    std::fs::copy(fixture, folder.path().join("gemma-3-tiny-it-Q4_K_M.gguf")).unwrap();
+    put("a-F16.gguf", &gguf(&[("general.architecture", "clip"), ("general.type", "mmproj")]));
+    put("b-F16.gguf", &gguf(&[("general.architecture", "clip")]));
+    put("imatrix_unsloth.gguf", &gguf(&[("general.type", "imatrix")]));
+    put("lora.gguf", &gguf(&[("general.architecture", "gemma3"), ("general.type", "adapter")]));
+    // Such repositories often keep the configuration of the model that they were made from.
+    put("config.json", b"{\"model_type\": \"gemma3\"}");
+    let place = folder.path().display().to_string();
+    let arguments = ["-batch", "-nx", "--device", "cpu", &place, "--tokens", "5,17,33", "-ex", "run"];
+    let opened = llmdbg(&arguments);
+    assert_eq!((opened.status.code(), text(&opened.stderr)), (Some(0), String::new()));
+    let alone = llmdbg(&["-batch", "-nx", "--device", "cpu", fixture, "--tokens", "5,17,33", "-ex", "run"]);
+    assert_eq!(text(&opened.stdout), text(&alone.stdout));
+    // Two models are two models.
+    std::fs::copy(fixture, folder.path().join("gemma-3-tiny-it-Q8_0.gguf")).unwrap();
+    let both = text(&llmdbg(&arguments).stderr);
+    assert!(
+        both.contains("has several models: name one of gemma-3-tiny-it-Q4_K_M.gguf, gemma-3-tiny-it-Q8_0.gguf"),
+        "{both}"
+    );
+    assert!(!both.contains("a-F16"), "{both}");
+}

@@ -230,13 +230,20 @@ pub(super) fn names_in(directory: &Path) -> Vec<String> {
     entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect()
 }
 
-/// The GGUF file that a directory is meant for: the only model in it, where there is no other configuration.
+/// The GGUF file that a directory is meant for: the only model in it, where there are no other weights with their configuration.
 fn gguf_in(directory: &Path) -> Result<Option<PathBuf>, LoadError> {
-    if directory.join("config.json").exists() {
+    let names = names_in(directory);
+    // Repositories of GGUF files often keep the configuration of the model that they were made from.
+    let others = names.iter().any(|name| format_of(Path::new(name)).is_some_and(|format| format != Format::Gguf));
+    if others && directory.join("config.json").exists() {
         return Ok(None);
     }
-    let names = names_in(directory);
-    match gguf::models_in(&names)[..] {
+    let mut models = gguf::models_in(&names);
+    let whole = |name: &&String| !gguf::is_part(&directory.join(name));
+    if models.len() > 1 && models.iter().any(whole) {
+        models.retain(whole);
+    }
+    match models[..] {
         [] => Ok(None),
         [only] => Ok(Some(directory.join(only))),
         ref many => {

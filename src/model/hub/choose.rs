@@ -76,7 +76,11 @@ pub fn weights(files: &BTreeSet<String>, named: Option<&str>) -> Result<Weights,
         // Parts of one file count as one: the first.
         files.iter().filter(|name| name.ends_with(suffix) && parts(files, name)[0] == **name).cloned().collect()
     };
-    match ending(".gguf").as_slice() {
+    let mut models = ending(".gguf");
+    if models.iter().any(|name| !is_part(name)) {
+        models.retain(|name| !is_part(name));
+    }
+    match models.as_slice() {
         [only] => Ok(Weights::Files(parts(files, only))),
         // One tensor file by another name is loaded too, but only if it is named: it may be anything.
         [] => match ending(".safetensors") {
@@ -85,6 +89,12 @@ pub fn weights(files: &BTreeSet<String>, named: Option<&str>) -> Result<Weights,
         },
         several => Err(Unclear::Several(several.to_vec())),
     }
+}
+
+/// Whether a GGUF file goes with a model and is not one, by the names that such files have.
+fn is_part(name: &str) -> bool {
+    let name = name.rsplit('/').next().unwrap_or(name).to_lowercase();
+    ["mmproj", "imatrix"].iter().any(|part| name.contains(part))
 }
 
 /// A GGUF file with all its parts (`NAME-00001-of-00003.gguf`), the first in front; any other file alone.
@@ -161,6 +171,8 @@ mod tests {
         assert_eq!(weights(&set(&[&index, "model-00001-of-00002.safetensors"]), None), Ok(Weights::Index(index)));
         assert_eq!(weights(&set(&["README.md", "a.gguf"]), None), single("a.gguf"));
         assert_eq!(weights(&set(&["README.md"]), None), Err(Unclear::Nothing));
+        assert_eq!(weights(&set(&["a.gguf", "mmproj-F16.gguf", "x/imatrix_a.gguf"]), None), single("a.gguf"));
+        assert_eq!(weights(&set(&["mmproj-F16.gguf"]), None), single("mmproj-F16.gguf"));
         assert_eq!(
             weights(&set(&["b.gguf", "a.gguf"]), None),
             Err(Unclear::Several(vec!["a.gguf".into(), "b.gguf".into()]))

@@ -281,6 +281,18 @@ fn shard_path(prefix: &Path, number: usize, count: usize) -> PathBuf {
     prefix.with_file_name(name)
 }
 
+/// Whether a file goes with a model and is not one: a projector for images, an adapter, a matrix of importances or a control
+/// vector, as its metadata says.
+pub fn is_part(path: &Path) -> bool {
+    let Ok(model) = GgufModel::open(path) else { return false };
+    let text = |key: &str| match model.files[0].header.metadata.get(key) {
+        Some(reader::Value::Text(text)) => text.as_str(),
+        _ => "",
+    };
+    matches!(text("general.type"), "mmproj" | "adapter" | "imatrix")
+        || matches!(text("general.architecture"), "clip" | "controlvector" | "imatrix")
+}
+
 /// The first shards, or only files, of the models in a directory, by name.
 pub fn models_in(names: &[String]) -> Vec<&String> {
     let first = |name: &&String| match shard_of(Path::new(name)) {
