@@ -9,36 +9,42 @@ use super::host::{PIECE, extremes, sum_of, sum_of_pairs, vectorised};
 
 /// `exp(x) / sum(exp(x))`. A line with a NaN or +inf is NaN, and so is one of -inf alone, as in PyTorch.
 pub(super) fn softmax(line: &mut [f32]) {
-    let Some((max, sum)) = powers(line) else { return line.fill(f32::NAN) };
-    let share = 1.0 / sum;
+    let Some((_, max)) = extremes(line) else { return line.fill(f32::NAN) };
+    let max = f64::from(max);
+    // Powers are rounded to 32 bits twice, which is two parts in ten million, and computed once.
     each(
         line,
         #[inline(always)]
-        |x| (exp(f64::from(x) - max) * share) as f32,
+        |x| exp(f64::from(x) - max) as f32,
+    );
+    let share = 1.0
+        / sum_of(
+            line,
+            #[inline(always)]
+            |x| x,
+        );
+    each(
+        line,
+        #[inline(always)]
+        |x| (f64::from(x) * share) as f32,
     );
 }
 
-/// `x - log(sum(exp(x)))`.
+/// `x - log(sum(exp(x)))`, and NaN where the softmax is.
 pub(super) fn log_softmax(line: &mut [f32]) {
-    let Some((max, sum)) = powers(line) else { return line.fill(f32::NAN) };
-    let whole = max + sum.ln();
-    each(
-        line,
-        #[inline(always)]
-        |x| (f64::from(x) - whole) as f32,
-    );
-}
-
-/// The largest number of a line, and the sum of `exp(x - largest)`; none of a line that has no softmax.
-fn powers(line: &[f32]) -> Option<(f64, f64)> {
-    let (_, max) = extremes(line)?;
+    let Some((_, max)) = extremes(line) else { return line.fill(f32::NAN) };
     let max = f64::from(max);
     let sum = sum_of(
         line,
         #[inline(always)]
         |x| exp(x - max),
     );
-    (sum > 0.0).then_some((max, sum))
+    let whole = max + sum.ln();
+    each(
+        line,
+        #[inline(always)]
+        |x| (f64::from(x) - whole) as f32,
+    );
 }
 
 /// Running sums.
@@ -123,7 +129,7 @@ fn exp(x: f64) -> f64 {
     let n = shifted - ROUND;
     let r = (x - n * LN2_HIGH) - n * LN2_LOW; // |r| <= ln(2) / 2
     // The series of e^r: the first term left out is 6e-15 of it.
-    let p = r / 39_916_800.0 + 1.0 / 3_628_800.0;
+    let p = r * (1.0 / 39_916_800.0) + 1.0 / 3_628_800.0;
     let p = p * r + 1.0 / 362_880.0;
     let p = p * r + 1.0 / 40_320.0;
     let p = p * r + 1.0 / 5_040.0;
@@ -150,7 +156,7 @@ fn ln(x: f64) -> f64 {
     // log(m) = 2 artanh(s), by its series: s^2 < 0.0295, and the first term left out is 1e-17 of it.
     let s = (m - 1.0) / (m + 1.0);
     let z = s * s;
-    let p = z / 19.0 + 1.0 / 17.0;
+    let p = z * (1.0 / 19.0) + 1.0 / 17.0;
     let p = p * z + 1.0 / 15.0;
     let p = p * z + 1.0 / 13.0;
     let p = p * z + 1.0 / 11.0;
