@@ -108,9 +108,10 @@ impl Console {
     /// Marks the ops of the current pass, out of these, whose values hold NaN or infinities.
     pub(super) fn mark_nonfinite(&mut self, flags: &mut [OpFlags], ops: Range<usize>) {
         let pass = self.session.run.pass;
-        for op in ops.start..ops.end.min(self.session.run.cursor) {
+        let computed = flags.iter_mut().enumerate().take(ops.end.min(self.session.run.cursor)).skip(ops.start);
+        for (op, flag) in computed {
             // A device that fails is told of by whatever is computed next.
-            flags[op].nonfinite = self.session.holds_nonfinite(Mark { pass, op }).unwrap_or(false);
+            flag.nonfinite = self.session.holds_nonfinite(Mark { pass, op }).unwrap_or(false);
         }
     }
 

@@ -198,7 +198,7 @@ impl Session {
 
     /// That no token of the focused row has this text, and what it may have been meant to be.
     pub fn not_in_text(&self, text: &str) -> String {
-        let hint = self.like_token(text).map_or_else(|| "\"info tokens\" lists its tokens".into(), |like| like);
+        let hint = self.like_token(text).unwrap_or_else(|| "\"info tokens\" lists its tokens".into());
         format!("{text:?} is not a token of the text; {hint}")
     }
 
