@@ -9,7 +9,7 @@ fn holds(bench: &mut Bench, op: usize) -> bool {
     let site = bench.console.session.run.program.ops[op].site.clone();
     let value = bench.console.session.run.value(op).unwrap();
     let masked = site.ends_with(".scores");
-    value.read_f64().is_ok_and(|data| data.iter().any(|x| !x.is_finite() && !(masked && *x == f64::NEG_INFINITY)))
+    value.read_f64().is_ok_and(|data| !data.iter().all(|x| x.is_finite() || masked && *x == f64::NEG_INFINITY))
 }
 
 fn marked(snapshot: &Snapshot) -> Vec<usize> {
