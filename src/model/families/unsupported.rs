@@ -254,7 +254,6 @@ const REASONS: &[(&str, &[&str])] = &[
             "glm4_moe",
             "glm4moe",
             "ernie4_5_moe",
-            "ernie4_5-moe",
             "exaone_moe",
             "minimax_m2",
             "dots1",
@@ -301,3 +300,20 @@ const REASONS: &[(&str, &[&str])] = &[
 ];
 
 const IMAGES: &str = "it reads images, and of such models only the text part of gemma3 is opened";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_name_has_one_reason_whichever_way_it_is_spelled() {
+        let mut names: Vec<String> =
+            REASONS.iter().flat_map(|(_, names)| *names).map(|name| name.replace('-', "_")).collect();
+        let count = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), count);
+        assert_eq!(reason("gpt-oss"), reason("gpt_oss"));
+        assert!(reason("gpt-oss").is_some_and(|reason| reason.contains("sinks")));
+    }
+}
