@@ -33,6 +33,7 @@ mod hub;
 mod interpretability;
 mod interrupts;
 mod journal;
+mod keys;
 mod killed;
 mod layers;
 mod manual;

@@ -100,7 +100,11 @@ impl Rope {
     /// Whether frequencies depend on the length of the input, so that keys in a cache keep an angle that a pass over the
     /// whole input would not give them.
     pub fn depends_on_length(&self) -> bool {
-        matches!(self.scaling, RopeScaling::Dynamic { .. } | RopeScaling::LongRope { .. })
+        match &self.scaling {
+            RopeScaling::Dynamic { .. } => true,
+            RopeScaling::LongRope { short, long, .. } => short != long,
+            _ => false,
+        }
     }
 
     /// Pairs of features that rotate.

@@ -1,6 +1,7 @@
 //! What the metadata and the table of tensors of a GGUF file say, with getters that name what is wrong.
 
-use std::collections::HashMap;
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value as Json, json};
 
@@ -17,7 +18,23 @@ pub struct Facts<'a> {
     pub architecture: &'a str,
     first: &'a Gguf,
     tensors: HashMap<&'a str, (&'a Gguf, &'a TensorInfo)>,
+    /// Keys that were asked for.
+    read: RefCell<HashSet<String>>,
 }
+
+/// Keys of an architecture, without its name, that say what tensors say too, or nothing about what is computed. What is read
+/// of them elsewhere, `pooling_type`, is read for itself.
+const HARMLESS: &[&str] = &[
+    "attention.key_length",
+    "attention.value_length",
+    "context_length",
+    "expert_feed_forward_length",
+    "expert_shared_feed_forward_length",
+    "feed_forward_length",
+    "pooling_type",
+    "rope.scaling.finetuned",
+    "vocab_size",
+];
 
 impl<'a> Facts<'a> {
     /// The facts of a model.
@@ -27,7 +44,8 @@ impl<'a> Facts<'a> {
             .iter()
             .flat_map(|file| file.header.tensors.iter().map(move |tensor| (tensor.name.as_str(), (file, tensor))))
             .collect();
-        let mut facts = Facts { path: &model.path, architecture: "", first: &model.files[0], tensors };
+        let (path, first, read) = (&model.path, &model.files[0], RefCell::default());
+        let mut facts = Facts { path, architecture: "", first, tensors, read };
         facts.architecture =
             facts.text("general.architecture")?.ok_or_else(|| facts.missing("general.architecture"))?;
         Ok(facts)
@@ -46,9 +64,33 @@ impl<'a> Facts<'a> {
         self.bad(format!("{key:?} of its metadata is not {expected}"))
     }
 
-    /// A metadata value.
+    /// A refusal of a setting that is not computed.
+    pub fn unsupported(&self, key: &str, value: impl ToString, why: &str) -> LoadError {
+        let (path, key) = (self.path.to_owned(), key.to_owned());
+        LoadError::UnsupportedSetting { path, key, value: value.to_string(), why: why.to_owned() }
+    }
+
+    /// A metadata value, which counts as read.
     pub fn get(&self, key: &str) -> Option<&'a Value> {
+        self.read.borrow_mut().insert(key.to_owned());
         self.first.header.metadata.get(key)
+    }
+
+    /// Marks keys of the architecture as known, for settings that others overrule.
+    pub fn note_read(&self, names: &[&str]) {
+        self.read.borrow_mut().extend(names.iter().map(|name| self.key(name)));
+    }
+
+    /// The keys of the architecture that were not asked for, with their values; an empty list for a list.
+    pub fn unread(&self) -> Vec<(String, Json)> {
+        let read = self.read.borrow();
+        let prefix = self.key("");
+        let metadata = self.first.header.metadata.iter();
+        let of_architecture = metadata.filter_map(|(key, value)| Some((key, key.strip_prefix(&prefix)?, value)));
+        of_architecture
+            .filter(|(key, name, _)| !read.contains(*key) && !HARMLESS.contains(name))
+            .map(|(key, _, value)| (key.clone(), json_of(value)))
+            .collect()
     }
 
     /// Text, if it is there.
@@ -251,6 +293,18 @@ impl<'a> Facts<'a> {
             Some(Value::Text(name)) => name,
             _ => "",
         }
+    }
+}
+
+/// A single value as a configuration has it; of a list the name is enough.
+fn json_of(value: &Value) -> Json {
+    match value {
+        Value::Bool(flag) => json!(flag),
+        Value::Text(text) => json!(text),
+        Value::Unsigned(n) => json!(n),
+        Value::Negative(n) => json!(n),
+        Value::Single(_) | Value::Double(_) => json!(number(value)),
+        Value::Array { .. } => json!([]),
     }
 }
 

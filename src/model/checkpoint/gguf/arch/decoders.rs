@@ -4,7 +4,7 @@ use serde_json::{Value as Json, json};
 
 use super::super::super::super::error::LoadError;
 use super::super::facts::Facts;
-use super::{Description, Done, decoder, layer_eps, layer_types, rms_eps};
+use super::{Description, Done, decoder, layer_eps, rms_eps, window_layers};
 
 /// Qwen 2 and 2.5. The windows that a configuration can ask for are not in the file.
 pub fn qwen2(facts: &Facts) -> Result<Description, LoadError> {
@@ -83,15 +83,14 @@ pub fn stablelm(facts: &Facts) -> Result<Description, LoadError> {
     Ok(description)
 }
 
-/// StarCoder 2. The window that a configuration can ask for is not in the file.
+/// StarCoder 2, whose window llama.cpp does not read.
 pub fn starcoder2(facts: &Facts) -> Result<Description, LoadError> {
     let mut description = decoder(facts, "starcoder2", "Starcoder2ForCausalLM")?;
     layer_eps(facts, &mut description, "norm_epsilon")?;
-    let window = facts.arch_size("attention.sliding_window")?.filter(|window| *window > 0);
     description
         .set("hidden_act", "gelu_pytorch_tanh")
         .set("use_bias", true)
-        .set("sliding_window", window.map_or(Json::Null, |window| json!(window)))
+        .set("sliding_window", Json::Null)
         .name(&[("blk.{}.ffn_up", "model.layers.{}.mlp.c_fc"), ("blk.{}.ffn_down", "model.layers.{}.mlp.c_proj")]);
     Ok(description)
 }
@@ -110,25 +109,9 @@ pub fn olmo2(facts: &Facts) -> Result<Description, LoadError> {
         ("blk.{}.post_ffw_norm", "model.layers.{}.post_feedforward_layernorm"),
     ]);
     if let Some(window) = window {
-        description.set("sliding_window", window).set("layer_types", olmo3_layers(facts)?);
+        description.set("sliding_window", window).set("layer_types", window_layers(facts, 4)?);
     }
     Ok(description)
-}
-
-/// The pattern of windows: said for each layer, or all but every fourth.
-fn olmo3_layers(facts: &Facts) -> Result<Json, LoadError> {
-    use super::super::reader::Value;
-    let layers = facts.blocks()?;
-    let key = facts.key("attention.sliding_window_pattern");
-    if !matches!(facts.get(&key), Some(Value::Array { .. })) {
-        return Ok(layer_types(layers, 4));
-    }
-    let kind = |value: Value| match value {
-        Value::Bool(true) => Ok("sliding_attention"),
-        Value::Bool(false) => Ok("full_attention"),
-        _ => Err(facts.bad(format!("{key:?} of its metadata is not a list of truth values"))),
-    };
-    Ok(Json::from(facts.values(&key)?.take(layers).map(kind).collect::<Result<Vec<_>, _>>()?))
 }
 
 /// Command R.
@@ -145,7 +128,7 @@ pub fn cohere2(facts: &Facts) -> Result<Description, LoadError> {
     command(facts, &mut description)?;
     description
         .set("sliding_window", facts.need_size("attention.sliding_window")?)
-        .set("layer_types", layer_types(facts.blocks()?, 4));
+        .set("layer_types", window_layers(facts, 4)?);
     Ok(description)
 }
 

@@ -4,7 +4,7 @@ use serde_json::{Value as Json, json};
 
 use super::super::super::super::error::LoadError;
 use super::super::facts::Facts;
-use super::{Description, Done, layer_eps};
+use super::{Description, Done, layer_eps, rope};
 
 /// BERT, DistilBERT, RoBERTa or XLM-RoBERTa.
 pub fn bert(facts: &Facts) -> Result<Description, LoadError> {
@@ -88,7 +88,11 @@ pub fn modernbert(facts: &Facts) -> Result<Description, LoadError> {
     let layer = |layer: usize| {
         if layer.is_multiple_of(period) { "full_attention" } else { "sliding_attention" }
     };
+    // The converter writes both epsilons; the norms are layer norms.
+    facts.note_read(&["attention.layer_norm_rms_epsilon"]);
+    let theta = facts.arch_number("rope.freq_base")?.unwrap_or(160_000.0);
     let mut description = Description::default();
+    rope::scaling(facts, &mut description, theta)?;
     description
         .set("model_type", "modernbert")
         .set("architectures", json!([class]))
@@ -102,7 +106,7 @@ pub fn modernbert(facts: &Facts) -> Result<Description, LoadError> {
         .set("local_attention", facts.need_size("attention.sliding_window")?)
         .set("global_attn_every_n_layers", period)
         .set("layer_types", (0..layers).map(layer).collect::<Vec<_>>())
-        .set("global_rope_theta", facts.arch_number("rope.freq_base")?.unwrap_or(160_000.0))
+        .set("global_rope_theta", theta)
         .set("local_rope_theta", facts.arch_number("rope.freq_base_swa")?.unwrap_or(10_000.0))
         .set("attention_bias", facts.has("blk.0.attn_qkv.bias"))
         .set("mlp_bias", facts.has("blk.0.ffn_up.bias"))

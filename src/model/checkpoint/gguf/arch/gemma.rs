@@ -4,7 +4,7 @@ use serde_json::{Value as Json, json};
 
 use super::super::super::super::error::LoadError;
 use super::super::facts::Facts;
-use super::{Description, Done, decoder, layer_types, rms_eps};
+use super::{Description, Done, decoder, layer_types, rms_eps, window_layers};
 
 const NORMS: [&str; 7] = [
     "output_norm",
@@ -28,13 +28,12 @@ pub fn gemma2(facts: &Facts) -> Result<Description, LoadError> {
     let mut description = decoder(facts, "gemma2", "Gemma2ForCausalLM")?;
     common(facts, &mut description)?;
     post_norms(&mut description);
-    let layers = facts.blocks()?;
     description
         .set("attn_logit_softcapping", cap(facts, "attn_logit_softcapping", Some(50.0))?)
         .set("final_logit_softcapping", cap(facts, "final_logit_softcapping", Some(30.0))?)
         .set("query_pre_attn_scalar", scalar(facts, 46)?)
         .set("sliding_window", facts.arch_size("attention.sliding_window")?.unwrap_or(4096))
-        .set("layer_types", layer_types(layers, 2));
+        .set("layer_types", window_layers(facts, 2)?);
     Ok(description)
 }
 
@@ -43,16 +42,20 @@ pub fn gemma3(facts: &Facts) -> Result<Description, LoadError> {
     let mut description = decoder(facts, "gemma3_text", "Gemma3ForCausalLM")?;
     common(facts, &mut description)?;
     post_norms(&mut description);
-    let layers = facts.blocks()?;
     let window = facts.arch_size("attention.sliding_window")?.filter(|window| *window > 0);
     let local = facts.arch_number("rope.freq_base_swa")?.unwrap_or(10000.0);
+    const ATTENTION: &str = "rope.scaling.attn_factor";
+    if let Some(factor) = facts.arch_number(ATTENTION)?.filter(|factor| *factor != 1.0) {
+        let why = "llama.cpp applies it to layers with a window too, which is not computed";
+        return Err(facts.unsupported(&facts.key(ATTENTION), factor, why));
+    }
     description
         .set("query_pre_attn_scalar", scalar(facts, 62)?)
         .set("attn_logit_softcapping", Json::Null)
         .set("final_logit_softcapping", cap(facts, "final_logit_softcapping", None)?)
         .set("rope_local_base_freq", local)
         .set("sliding_window", window.map_or(Json::Null, |window| json!(window)))
-        .set("layer_types", layer_types(layers, if window.is_some() { 6 } else { 1 }));
+        .set("layer_types", if window.is_some() { window_layers(facts, 6)? } else { layer_types(facts.blocks()?, 1) });
     Ok(description)
 }
 

@@ -5,7 +5,7 @@ use serde_json::{Value as Json, json};
 use super::super::super::super::error::LoadError;
 use super::super::super::arrange::RowOrder;
 use super::super::facts::Facts;
-use super::{Description, Done, layer_eps};
+use super::{Description, Done, layer_eps, rope};
 
 /// GPT-2: the matrices that it has as `[in, out]` are turned.
 pub fn gpt2(facts: &Facts) -> Result<Description, LoadError> {
@@ -58,7 +58,9 @@ fn gpt2_like(facts: &Facts, model_type: &str, class: &str) -> Result<Description
 /// GPT-NeoX and Pythia: queries, keys and values of each head were together.
 pub fn gpt_neox(facts: &Facts) -> Result<Description, LoadError> {
     let (heads, _) = facts.heads()?;
+    let theta = facts.arch_number("rope.freq_base")?.unwrap_or(10000.0);
     let mut description = Description::default();
+    rope::scaling(facts, &mut description, theta)?;
     description
         .set("model_type", "gpt_neox")
         .set("architectures", json!(["GPTNeoXForCausalLM"]))
@@ -71,7 +73,7 @@ pub fn gpt_neox(facts: &Facts) -> Result<Description, LoadError> {
         .set("hidden_act", "gelu")
         .set("attention_bias", true)
         .set("rotary_pct", facts.rotary_part()?)
-        .set("rotary_emb_base", facts.arch_number("rope.freq_base")?.unwrap_or(10000.0))
+        .set("rotary_emb_base", theta)
         .set("use_parallel_residual", facts.flag(&facts.key("use_parallel_residual"))?.unwrap_or(true))
         .set("tie_word_embeddings", !facts.has("output.weight"))
         .name(&[
@@ -131,7 +133,9 @@ pub fn falcon(facts: &Facts) -> Result<Description, LoadError> {
     }
     let two_norms = facts.has("blk.0.attn_norm_2.weight");
     let newer = two_norms || kv_heads > 1;
+    let theta = facts.arch_number("rope.freq_base")?.unwrap_or(10000.0);
     let mut description = Description::default();
+    rope::scaling(facts, &mut description, theta)?;
     description
         .set("model_type", "falcon")
         .set("architectures", json!(["FalconForCausalLM"]))
@@ -148,7 +152,7 @@ pub fn falcon(facts: &Facts) -> Result<Description, LoadError> {
         .set("multi_query", true)
         .set("parallel_attn", true)
         .set("new_decoder_architecture", newer)
-        .set("rope_theta", facts.arch_number("rope.freq_base")?.unwrap_or(10000.0))
+        .set("rope_theta", theta)
         .set("tie_word_embeddings", true);
     if newer {
         description.set("num_ln_in_parallel_attn", if two_norms { 2 } else { 1 });

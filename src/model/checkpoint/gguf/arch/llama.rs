@@ -8,19 +8,15 @@ use super::super::super::arrange::RowOrder;
 use super::super::facts::Facts;
 use super::{Description, Done, decoder, joined_projections, moe, rms_eps};
 
-/// Llama, Mistral and Mixtral, which llama.cpp does not tell apart.
+/// Llama, Mistral and Mixtral, which llama.cpp does not tell apart, and whose windows it does not read.
 pub fn llama(facts: &Facts) -> Result<Description, LoadError> {
     let experts = facts.arch_size("expert_count")?.unwrap_or(0);
-    let window = facts.arch_size("attention.sliding_window")?.filter(|window| *window > 0);
-    let mut description = match (experts, window) {
-        (0, None) => pairs(facts, "llama", "LlamaForCausalLM")?,
-        (0, Some(_)) => pairs(facts, "mistral", "MistralForCausalLM")?,
+    let mut description = match experts {
+        0 => pairs(facts, "llama", "LlamaForCausalLM")?,
         _ => pairs(facts, "mixtral", "MixtralForCausalLM")?,
     };
-    if experts > 0 || window.is_some() {
-        description.set("sliding_window", window.map_or(Json::Null, |window| json!(window)));
-    }
     if experts > 0 {
+        description.set("sliding_window", Json::Null);
         moe::mixtral(facts, &mut description, experts)?;
     }
     biases(facts, &mut description);
@@ -30,13 +26,15 @@ pub fn llama(facts: &Facts) -> Result<Description, LoadError> {
 /// Granite: Llama with multipliers.
 pub fn granite(facts: &Facts) -> Result<Description, LoadError> {
     let mut description = pairs(facts, "granite", "GraniteForCausalLM")?;
+    // Without a scale it is the usual one; zero means none, here and below.
+    description.set("attention_multiplier", 1.0 / (facts.head_dim()?.max(1) as f64).sqrt());
     for (key, name) in [
         ("attention_multiplier", "attention.scale"),
         ("embedding_multiplier", "embedding_scale"),
         ("residual_multiplier", "residual_scale"),
         ("logits_scaling", "logit_scale"),
     ] {
-        if let Some(value) = facts.arch_number(name)? {
+        if let Some(value) = facts.arch_number(name)?.filter(|value| *value != 0.0) {
             description.set(key, value);
         }
     }

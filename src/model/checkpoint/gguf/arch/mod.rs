@@ -21,6 +21,7 @@ use super::super::super::error::LoadError;
 use super::super::super::families;
 use super::super::arrange::RowOrder;
 use super::facts::Facts;
+use super::reader::Value;
 
 /// What a file means.
 #[derive(Debug, Default)]
@@ -152,9 +153,53 @@ pub fn describe(facts: &Facts) -> Result<Description, LoadError> {
         )));
     }
     let mut description = describe(facts)?;
+    direction(facts, &mut description)?;
     facts.token_ids(&mut description.config)?;
+    // What nobody asked for goes along under its own name, to be told like unknown keys of any configuration.
+    for (key, value) in facts.unread() {
+        refuse_beyond(facts, &key, &value)?;
+        description.config.insert(key, value);
+    }
     Ok(description)
 }
+
+/// Refuses what llama.cpp reads of any architecture and no configuration has a word for.
+fn refuse_beyond(facts: &Facts, key: &str, value: &Json) -> Result<(), LoadError> {
+    let number = value.as_f64().unwrap_or(f64::NAN);
+    let name = key.strip_prefix(&facts.key("")).unwrap_or(key);
+    let refuse = |why: &str| Err(facts.unsupported(key, value, why));
+    match name {
+        "expert_group_count" if number > 1.0 => refuse("experts are not chosen by groups"),
+        "rope.freq_base_swa" if Some(number) != facts.arch_number("rope.freq_base")?.or(Some(10000.0)) => {
+            refuse("layers with a window rotate like the others")
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Adds `is_causal` to decoders that look both ways.
+fn direction(facts: &Facts, description: &mut Description) -> Result<(), LoadError> {
+    let key = facts.key("attention.causal");
+    let Some(causal) = facts.flag(&key)? else { return Ok(()) };
+    match (ENCODERS.contains(&facts.architecture), causal) {
+        (false, true) | (true, false) => Ok(()),
+        (true, true) => Err(facts.unsupported(&key, causal, "encoders are computed looking both ways")),
+        (false, false) => {
+            // Of a window llama.cpp bounds what comes before a token, and not what comes after it; its linear biases fall to both
+            // sides, where those of transformers go on rising.
+            let window = description.config.get("sliding_window").is_some_and(|window| !window.is_null());
+            if window || ["bloom", "mpt"].contains(&facts.architecture) {
+                let why = "windows and linear biases that look both ways are not computed as llama.cpp has them";
+                return Err(facts.unsupported(&key, causal, why));
+            }
+            description.set("is_causal", false);
+            Ok(())
+        }
+    }
+}
+
+/// Architectures that look both ways.
+const ENCODERS: [&str; 2] = ["bert", "modern-bert"];
 
 /// The configuration of a decoder in the keys that most of them share, and the names of its tensors, which are Llama's.
 fn decoder(facts: &Facts, model_type: &str, class: &str) -> Result<Description, LoadError> {
@@ -210,10 +255,25 @@ fn joined_projections(
     Ok(())
 }
 
+/// Which layers have a window: said for each layer, or all but every so many.
+fn window_layers(facts: &Facts, period: usize) -> Result<Json, LoadError> {
+    let layers = facts.blocks()?;
+    let key = facts.key("attention.sliding_window_pattern");
+    if !matches!(facts.get(&key), Some(Value::Array { .. })) {
+        return Ok(layer_types(layers, facts.size(&key)?.unwrap_or(period)));
+    }
+    let kind = |value: Value| match value {
+        Value::Bool(true) => Ok("sliding_attention"),
+        Value::Bool(false) => Ok("full_attention"),
+        _ => Err(facts.bad(format!("{key:?} of its metadata is not a list of truth values"))),
+    };
+    Ok(Json::from(facts.values(&key)?.take(layers).map(kind).collect::<Result<Vec<_>, _>>()?))
+}
+
 /// Which layers have a window: all but every `period`-th.
 fn layer_types(layers: usize, period: usize) -> Json {
     let kind = |layer: usize| {
-        if (layer + 1).is_multiple_of(period) { "full_attention" } else { "sliding_attention" }
+        if period > 0 && (layer + 1).is_multiple_of(period) { "full_attention" } else { "sliding_attention" }
     };
     (0..layers).map(kind).collect()
 }

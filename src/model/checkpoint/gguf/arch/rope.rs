@@ -1,4 +1,7 @@
 //! Rotary embeddings of GGUF files: a base, a kind of stretching, and factors for each frequency in tensors of their own.
+//!
+//! What is computed is what llama.cpp computes (`llama_context`, `ggml_rope_ext`): a kind and a tensor of factors work together,
+//! and factors on cosine and sine are multiplied. Where a `config.json` has no word for that, it is a list of divisors.
 
 use serde_json::{Map, Value as Json, json};
 
@@ -9,21 +12,31 @@ use super::Description;
 /// What is said of tensors that hold RoPE factors.
 const USED: &str = "RoPE factors, read as part of the configuration";
 
-/// Adds `rope_theta`, and `rope_scaling` where frequencies are stretched.
+/// Adds `rope_theta`, and what else is said of rotations.
 pub fn rope(facts: &Facts, description: &mut Description) -> Result<(), LoadError> {
     let theta = facts.arch_number("rope.freq_base")?.unwrap_or(10000.0);
     description.set("rope_theta", theta);
+    let part = facts.rotary_part()?;
+    if part != 1.0 {
+        description.set("partial_rotary_factor", part);
+    }
+    scaling(facts, description, theta)
+}
+
+/// Adds `rope_scaling` where frequencies are stretched.
+pub fn scaling(facts: &Facts, description: &mut Description, theta: f64) -> Result<(), LoadError> {
+    let stretch = Stretch::read(facts, theta)?;
     let scaling = match (facts.floats("rope_freqs.weight")?, long_and_short(facts)?) {
         (Some(factors), _) => {
             description.aside.insert("rope_freqs", USED);
-            Some(of_factors(facts, &factors, theta)?)
+            Some(of_factors(facts, &stretch, &factors)?)
         }
         (None, Some((long, short))) => {
             description.aside.insert("rope_factors_long", USED);
             description.aside.insert("rope_factors_short", USED);
-            Some(longrope(facts, &long, &short)?)
+            Some(longrope(facts, &stretch, &long, &short)?)
         }
-        (None, None) => named(facts)?,
+        (None, None) => stretch.alone(facts)?,
     };
     if let Some(scaling) = scaling {
         description.config.insert("rope_scaling".into(), Json::Object(scaling));
@@ -31,69 +44,157 @@ pub fn rope(facts: &Facts, description: &mut Description) -> Result<(), LoadErro
     Ok(())
 }
 
-/// The kinds that are only named.
-fn named(facts: &Facts) -> Result<Option<Map<String, Json>>, LoadError> {
-    let factor = match facts.arch_number("rope.scaling.factor")? {
-        Some(factor) => Some(factor),
-        None => facts.arch_number("rope.scale_linear")?,
-    };
-    let kind = facts.text(&facts.key("rope.scaling.type"))?;
-    let Some(factor) = factor.filter(|factor| *factor != 0.0 && *factor != 1.0) else { return Ok(None) };
-    let mut scaling = Map::new();
-    match kind.unwrap_or("linear") {
-        "none" => return Ok(None),
-        "linear" => {
-            scaling.insert("rope_type".into(), "linear".into());
-            scaling.insert("factor".into(), json!(factor));
-        }
-        "yarn" => {
-            scaling.insert("rope_type".into(), "yarn".into());
-            scaling.insert("factor".into(), json!(factor));
-            for (key, name) in [
-                ("original_max_position_embeddings", "original_context_length"),
-                ("attention_factor", "yarn_attn_factor"),
-                ("beta_fast", "yarn_beta_fast"),
-                ("beta_slow", "yarn_beta_slow"),
-                ("mscale_all_dim", "yarn_log_multiplier"),
-            ] {
-                if let Some(value) = facts.arch_number(&format!("rope.scaling.{name}"))? {
-                    scaling.insert(key.into(), whole_or_real(value));
-                }
-            }
-        }
-        other => return Err(facts.bad(format!("the RoPE scaling {other:?} of its metadata is not known"))),
-    }
-    Ok(Some(scaling))
+/// What the metadata says about frequencies, without the tensors.
+struct Stretch {
+    theta: f64,
+    /// What frequencies are divided by; with YaRN, the low ones.
+    factor: f64,
+    /// With YaRN, the length that the model was first trained for.
+    yarn: Option<f64>,
+    /// Factor on cosine and sine.
+    attention: f64,
 }
 
-fn long_and_short(facts: &Facts) -> Result<Option<(Vec<f32>, Vec<f32>)>, LoadError> {
-    Ok(facts.floats("rope_factors_long.weight")?.zip(facts.floats("rope_factors_short.weight")?))
+/// Rotations over the original length above which YaRN keeps frequencies, and below which it divides them. llama.cpp takes no
+/// others for the architectures that are described here: not the `yarn_*` keys of the file, which are told as not used.
+const BETAS: (f64, f64) = (32.0, 1.0);
+
+impl Stretch {
+    fn read(facts: &Facts, theta: f64) -> Result<Stretch, LoadError> {
+        let said = |name: &str| facts.arch_number(&format!("rope.scaling.{name}"));
+        facts.note_read(&["rope.scaling.original_context_length"]);
+        let old = facts.arch_number("rope.scale_linear")?;
+        let factor = said("factor")?.or(old).filter(|factor| *factor != 0.0).unwrap_or(1.0);
+        let (factor, is_yarn) = match facts.text(&facts.key("rope.scaling.type"))?.unwrap_or("linear") {
+            "none" => {
+                // llama.cpp stretches layers with a window all the same.
+                let windows =
+                    factor != 1.0 && facts.arch_size("attention.sliding_window")?.is_some_and(|width| width > 0);
+                if windows {
+                    let key = facts.key("rope.scaling.factor");
+                    return Err(facts.unsupported(&key, factor, "rope.scaling.type says that nothing is scaled"));
+                }
+                (1.0, false)
+            }
+            "linear" | "longrope" => (factor, false),
+            "yarn" => (factor, true),
+            other => return Err(facts.bad(format!("the RoPE scaling {other:?} of its metadata is not known"))),
+        };
+        let attention = said("attn_factor")?.unwrap_or(1.0);
+        for (name, number) in [("factor", factor), ("attn_factor", attention)] {
+            if !(number > 0.0 && number.is_finite()) {
+                return Err(facts.bad(format!("its RoPE {name} is {number}, not above zero")));
+            }
+        }
+        if !is_yarn {
+            return Ok(Stretch { theta, factor, yarn: None, attention });
+        }
+        let original = match said("original_context_length")? {
+            Some(length) if length > 0.0 => length,
+            _ => facts.need_number("context_length")?,
+        };
+        let usual = if factor <= 1.0 { 1.0 } else { 0.1 * factor.ln() + 1.0 };
+        Ok(Stretch { theta, factor, yarn: Some(original), attention: usual * attention })
+    }
+
+    /// What the frequencies of `pairs` pairs of features are divided by.
+    fn divisors(&self, pairs: usize) -> Vec<f64> {
+        let Some(original) = self.yarn else { return vec![self.factor; pairs] };
+        let dim = 2.0 * pairs as f64;
+        let at = |turns: f64| dim * (original / (turns * 2.0 * std::f64::consts::PI)).ln() / (2.0 * self.theta.ln());
+        let (low, high) = (at(BETAS.0).floor().max(0.0), at(BETAS.1).ceil().min(dim - 1.0));
+        let ramp = |pair: usize| ((pair as f64 - low) / (high - low).max(0.001)).clamp(0.0, 1.0);
+        (0..pairs).map(|pair| 1.0 / (ramp(pair) / self.factor + 1.0 - ramp(pair))).collect()
+    }
+
+    /// Whether nothing is stretched.
+    fn is_none(&self) -> bool {
+        self.factor == 1.0 && self.attention == 1.0
+    }
+
+    /// Where there is no tensor of factors.
+    fn alone(&self, facts: &Facts) -> Result<Option<Map<String, Json>>, LoadError> {
+        let mut scaling = Map::new();
+        match &self.yarn {
+            _ if self.is_none() => return Ok(None),
+            None if self.attention == 1.0 => {
+                scaling.insert("rope_type".into(), "linear".into());
+                scaling.insert("factor".into(), json!(self.factor));
+            }
+            Some(original) if self.factor != 1.0 => {
+                scaling.insert("rope_type".into(), "yarn".into());
+                scaling.insert("factor".into(), json!(self.factor));
+                scaling.insert("original_max_position_embeddings".into(), whole_or_real(*original));
+                scaling.insert("beta_fast".into(), whole_or_real(BETAS.0));
+                scaling.insert("beta_slow".into(), whole_or_real(BETAS.1));
+                scaling.insert("attention_factor".into(), json!(self.attention));
+            }
+            _ => {
+                let pairs = rotating(facts)?.div_ceil(2);
+                return Ok(Some(self.fixed(facts, &vec![1.0; pairs])?));
+            }
+        }
+        Ok(Some(scaling))
+    }
+
+    /// Divisors that hold for every length, in the words of a `config.json`.
+    fn fixed(&self, facts: &Facts, factors: &[f64]) -> Result<Map<String, Json>, LoadError> {
+        let length = facts.need_size("context_length")?;
+        let mut scaling = self.lists(factors, factors);
+        scaling.insert("original_max_position_embeddings".into(), json!(length));
+        scaling.insert("attention_factor".into(), json!(self.attention));
+        Ok(scaling)
+    }
+
+    fn lists(&self, long: &[f64], short: &[f64]) -> Map<String, Json> {
+        let divide = |factors: &[f64]| {
+            let divisors = self.divisors(factors.len());
+            factors.iter().zip(divisors).map(|(factor, divisor)| json!(factor * divisor)).collect()
+        };
+        let mut scaling = Map::new();
+        scaling.insert("rope_type".into(), "longrope".into());
+        scaling.insert("long_factor".into(), divide(long));
+        scaling.insert("short_factor".into(), divide(short));
+        scaling
+    }
+}
+
+/// Features of a head that rotate.
+fn rotating(facts: &Facts) -> Result<usize, LoadError> {
+    /// Wider than the heads of any model.
+    const MOST: usize = 1 << 16;
+    let count = match facts.arch_size("rope.dimension_count")? {
+        Some(count) => count,
+        None => facts.head_dim()?,
+    };
+    if count <= MOST { Ok(count) } else { Err(facts.bad(format!("it rotates {count} features of each head"))) }
+}
+
+fn long_and_short(facts: &Facts) -> Result<Option<(Vec<f64>, Vec<f64>)>, LoadError> {
+    let decimals = |factors: Vec<f32>| factors.into_iter().map(decimal).collect::<Vec<f64>>();
+    let (long, short) = (facts.floats("rope_factors_long.weight")?, facts.floats("rope_factors_short.weight")?);
+    Ok(long.map(decimals).zip(short.map(decimals)))
 }
 
 /// Phi-3's two lists of factors. What multiplies the cosines follows from the lengths, so it is said only if it is another.
-fn longrope(facts: &Facts, long: &[f32], short: &[f32]) -> Result<Map<String, Json>, LoadError> {
-    let mut scaling = Map::new();
-    scaling.insert("rope_type".into(), "longrope".into());
-    scaling.insert("long_factor".into(), decimals(long));
-    scaling.insert("short_factor".into(), decimals(short));
+fn longrope(facts: &Facts, stretch: &Stretch, long: &[f64], short: &[f64]) -> Result<Map<String, Json>, LoadError> {
+    let mut scaling = stretch.lists(long, short);
     let longest = facts.need_size("context_length")? as f64;
     let original = facts.arch_size("rope.scaling.original_context_length")?.map_or(longest, |n| n as f64);
     scaling.insert("original_max_position_embeddings".into(), whole_or_real(original));
     let ratio = longest / original;
     let usual = if ratio > 1.0 { (1.0 + ratio.ln() / original.ln()).sqrt() } else { 1.0 };
-    if let Some(said) = facts.arch_number("rope.scaling.attn_factor")?
-        && (said - usual).abs() > 1e-5
-    {
-        scaling.insert("attention_factor".into(), json!(said));
+    if (stretch.attention - usual).abs() > 1e-5 {
+        scaling.insert("attention_factor".into(), json!(stretch.attention));
     }
     Ok(scaling)
 }
 
 /// Factors for each frequency, without saying where they come from. If the formula of Llama 3 gives them for lengths and
 /// limits in use, they come from there; else they are factors that hold for every length.
-fn of_factors(facts: &Facts, factors: &[f32], theta: f64) -> Result<Map<String, Json>, LoadError> {
-    let mut scaling = Map::new();
-    if let Some(found) = llama3(factors, theta) {
+fn of_factors(facts: &Facts, stretch: &Stretch, factors: &[f32]) -> Result<Map<String, Json>, LoadError> {
+    if let Some(found) = llama3(factors, stretch.theta).filter(|_| stretch.is_none()) {
+        let mut scaling = Map::new();
         scaling.insert("rope_type".into(), "llama3".into());
         scaling.insert("factor".into(), json!(found.factor));
         scaling.insert("low_freq_factor".into(), json!(found.low));
@@ -101,12 +202,7 @@ fn of_factors(facts: &Facts, factors: &[f32], theta: f64) -> Result<Map<String, 
         scaling.insert("original_max_position_embeddings".into(), whole_or_real(found.original));
         return Ok(scaling);
     }
-    scaling.insert("rope_type".into(), "longrope".into());
-    scaling.insert("long_factor".into(), decimals(factors));
-    scaling.insert("short_factor".into(), decimals(factors));
-    scaling.insert("original_max_position_embeddings".into(), json!(facts.need_size("context_length")?));
-    scaling.insert("attention_factor".into(), json!(1.0));
-    Ok(scaling)
+    stretch.fixed(facts, &factors.iter().copied().map(decimal).collect::<Vec<f64>>())
 }
 
 struct Llama3 {
@@ -153,10 +249,6 @@ fn llama3(factors: &[f32], theta: f64) -> Option<Llama3> {
         .flat_map(|power| [2.0, 4.0, 8.0, 16.0, 32.0].map(|high| (2f64.powi(power as i32), high)))
         .map(|(original, high)| Llama3 { factor, low: 1.0, high, original })
         .find(|guess| gives(guess))
-}
-
-fn decimals(factors: &[f32]) -> Json {
-    factors.iter().map(|factor| json!(decimal(*factor))).collect()
 }
 
 /// A length as configurations have it: without a decimal point if it is whole.
