@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use super::attribution::Random;
+use super::in_force::{edited, in_force_on_any_text};
 use crate::debugger::Session;
 use crate::model::Input;
 use crate::program::{Context, execute};
@@ -22,11 +23,12 @@ pub struct Repeated {
     pub special: Vec<bool>,
 }
 
-/// Runs the model, with the weights of the current branch, on `n` random tokens twice, behind what the tokenizer puts in front of a
+/// Runs the model, with the edits of the current branch, on `n` random tokens twice, behind what the tokenizer puts in front of a
 /// text. The session stays as it is.
 ///
 /// # Errors
-/// In a sentence, if the text would be too long or the device fails.
+/// In a sentence, if the text would be too long, an edit in force is of positions of the current text, the user interrupts or the
+/// device fails.
 pub fn repeated(
     session: &Session,
     n: usize,
@@ -59,6 +61,7 @@ pub fn repeated(
         .filter_map(|layer| Some((program.op_of(&format!("blocks.{layer}.attn.pattern"))?, layer)))
         .collect();
     let last = wanted.keys().copied().max().ok_or("the model has no attention")?;
+    let edits = in_force_on_any_text(session, &|op| op <= last).map_err(|error| error.to_string())?;
     let mut values: Vec<Option<Value>> = vec![None; program.ops.len()];
     let mut patterns = Vec::new();
     for (number, op) in program.ops[..=last].iter().enumerate() {
@@ -66,6 +69,7 @@ pub fn repeated(
         let inputs: Option<Vec<Value>> = op.inputs.iter().map(|&input| values[input].clone()).collect();
         let value =
             execute(op, &inputs.ok_or("an input is missing")?, weights, &context).map_err(|error| error.to_string())?;
+        let value = edited(&edits, number, value).map_err(|error| error.to_string())?;
         if let Some(layer) = wanted.get(&number) {
             patterns.push((*layer, value.slice(&[Slice::At(0)]).map_err(|error| error.to_string())?));
         }

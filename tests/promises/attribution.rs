@@ -595,3 +595,36 @@ fn methods_and_targets_stand_side_by_side() {
     assert!(b.fail("attr ig,").contains("a method is missing"));
     assert!(b.fail("attr ig,nonsense").contains("nonsense"));
 }
+
+/// The text of a baseline is run by the model that is there: with its edits.
+#[test]
+fn baselines_of_tokens_are_run_with_the_edits_in_force() {
+    for (edit, at) in [
+        ("ablate L0H1", "L1.resid_pre"),
+        ("set L0.mlp.out[:, 3] = 0.5", "L0.resid_post"),
+        ("set embed[2] = 0", "embed"),
+    ] {
+        let mut b = Bench::new("gpt2", &[crate::common::NURSE]);
+        b.script(&format!("run\n{edit}"));
+        let baseline_of = |b: &mut Bench| -> f64 {
+            let title = b.table(&format!("attr ig -at {at} -baseline pad -target logit(5) -steps 4")).title;
+            let line = title.lines().find(|line| line.contains("(baseline)")).unwrap().to_string();
+            line.split(" - ").nth(1).unwrap().split(" (").next().unwrap().parse().unwrap()
+        };
+        let told = baseline_of(&mut b);
+        // The same by hand: the tokens of the prompt are exchanged, the edit stays.
+        let filler = {
+            let model = &b.console.session.run.model;
+            model.special.filler(model.spec.vocab)
+        };
+        for pos in 0..8 {
+            b.run(&format!("set tokens[{pos}] = {filler}"));
+        }
+        b.run("run");
+        let wanted = b.number("logit(5)");
+        assert!((told - wanted).abs() < 1e-4, "{edit}: {told} {wanted}");
+        let mut plain = Bench::new("gpt2", &[crate::common::NURSE]);
+        plain.run("run");
+        assert!((baseline_of(&mut plain) - told).abs() > 1e-3, "{edit} makes no difference");
+    }
+}

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use llmdbg::analysis::repeated::repeated;
 use llmdbg::answer::{Answer, Cell, Table};
 use llmdbg::model::Input;
 use llmdbg::tensor::Device;
@@ -395,4 +396,44 @@ fn what_cannot_be_patched_is_refused_with_what_to_do() {
         b.run("run");
     }
     assert!(b.fail("patch main -metric loss").contains("different lengths"));
+}
+
+/// The model on random tokens is the model that is there: with its edits, or refused where these are of positions of the present text.
+#[test]
+fn random_tokens_are_run_with_the_edits_in_force() {
+    let edits = [
+        "ablate L0H1",
+        "ablate L0.mlp.out mean",
+        "set L0.attn.z[head=2] = 0",
+        "set L0.mlp.out[:, 3] += 0.5",
+        "set param(\"L0.attn.W_V\") *= 2",
+    ];
+    for edit in edits {
+        let mut b = Bench::new("gpt2", &[crate::common::NURSE]);
+        b.script("run");
+        let plain = b.table("heads -repeated 8 -seed 3");
+        b.run(edit);
+        let table = b.table("heads -repeated 8 -seed 3");
+        assert!(table.title.contains("with the edits in force"), "{}", table.title);
+        assert_ne!(table.rows, plain.rows, "{edit}");
+        // The same by hand: a session on these tokens, with this edit.
+        let found = repeated(&b.console.session, 8, 3, &mut |_, _, _| ()).unwrap();
+        let device = Device::cpu();
+        let model = crate::common::model("gpt2", &device);
+        let input = Input::from_tokens(&model, vec![found.ids.clone()]).unwrap();
+        let mut alone = Bench::of("gpt2", model, input, &device, 1 << 30);
+        alone.script(&format!("run\n{edit}\nrun"));
+        for (layer, pattern) in &found.patterns {
+            let wanted = alone.numbers(&format!("L{layer}.attn.pattern"));
+            let given = pattern.read_f64().unwrap();
+            let furthest = given.iter().zip(&wanted).map(|(x, y)| (x - y).abs()).fold(0.0, f64::max);
+            assert!(furthest < 1e-6 && given.len() == wanted.len(), "{edit} L{layer}: {furthest}");
+        }
+    }
+    for edit in ["set L0.attn.z[pos=2] = 0", "set L0.attn.z[2, 1] = 0", "set L0.mlp.out = L0.mlp.out * 2"] {
+        let mut b = Bench::new("gpt2", &[crate::common::NURSE]);
+        b.script(&format!("run\n{edit}"));
+        let told = b.fail("heads -repeated 8");
+        assert!(told.contains(&format!("the edit \"{edit}\" is of positions of the current text")), "{told}");
+    }
 }

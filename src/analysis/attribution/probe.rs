@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use crate::debugger::{Ablation, Change, Edit, Mark, Session, Target, number_of, ops_of};
+use super::super::in_force::{edited, in_force};
+use crate::debugger::{Edit, Mark, Session, Target, number_of, ops_of};
 use crate::lang::{Expr, LangError};
 use crate::model::Input;
 use crate::program::{After, Context, Program, execute, pull_back, pull_relevance};
-use crate::tensor::ops::Slice;
-use crate::tensor::{TensorError, Value};
+use crate::tensor::Value;
 
 /// Rows are computed together as long as what they hold stays below this.
 const BATCH_BYTES: u64 = 256 << 20;
@@ -91,7 +91,7 @@ impl<'a> Probe<'a> {
         if !needed[at] {
             return Err(Unexplained::Independent(program.ops[at].site.clone()));
         }
-        let edits = edits(session, &affected)?;
+        let edits = in_force(session, &|op| affected.contains(&op))?;
         let mut probe = Probe {
             session,
             program,
@@ -341,13 +341,15 @@ impl<'a> Probe<'a> {
         Ok(self.contexts[&n].clone())
     }
 
-    /// What the site holds where the model reads these tokens instead: `[1, ...]`'s elements.
+    /// What the site holds where the model, with the edits that are in force, reads these tokens instead: `[1, ...]`'s elements.
     pub fn of_tokens(&mut self, ids: &[u32]) -> Found<Vec<f32>> {
         let tokens = self.program.op_of("tokens").ok_or_else(|| Unexplained::Because("no tokens".into()))?;
         let device = self.session.run.device().clone();
         let ids: Vec<i64> = ids.iter().map(|&id| i64::from(id)).collect();
         let value = Value::from_i64(ids.clone(), &[1, ids.len()], &device).with_axes(&self.program.ops[tokens].axes);
         let mut values = HashMap::from([(tokens, value)]);
+        // The text is another one, the model is the same: edits in force are part of it.
+        let edits = in_force(self.session, &|op| op <= self.at)?;
         for op in tokens + 1..=self.at {
             if !self.program.ops[op].inputs.iter().any(|input| values.contains_key(input)) {
                 continue;
@@ -356,7 +358,7 @@ impl<'a> Probe<'a> {
             let weights = self.session.run.branch().weights().clone();
             let context = self.context(1)?;
             let value = execute(&self.program.ops[op], &inputs, &weights, &context)?;
-            values.insert(op, value);
+            values.insert(op, edited(&edits, op, value)?);
         }
         match values.get(&self.at) {
             Some(value) => Ok(value.read_f32()?),
@@ -375,41 +377,4 @@ pub struct Point {
     pub value: Vec<f32>,
     /// What the number gains for each.
     pub gradient: Vec<f32>,
-}
-
-/// The edits of affected values, for a batch of copies of the focused row.
-fn edits(session: &Session, affected: &[usize]) -> Found<Vec<Edit>> {
-    let row = session.focus.row;
-    let rows = session.run.branch().text().rows.len();
-    let mut kept = Vec::new();
-    for edit in &session.run.branch().edits {
-        let Target::Op(op) = edit.target else { continue };
-        if !affected.contains(&op) || !edit.applies_to(Mark { pass: 0, op }) {
-            continue;
-        }
-        let cannot = || Unexplained::Because(format!("the edit \"{}\" cannot be made in every evaluation", edit.text));
-        let change = match &edit.change {
-            Change::Assign { slices, op, patch } => match slices.first() {
-                Some(Slice::At(at)) if *at != row => continue,
-                Some(Slice::At(_)) => {
-                    let mut slices = slices.clone();
-                    slices[0] = Slice::All;
-                    Change::Assign { slices, op: *op, patch: patch.clone() }
-                }
-                _ if rows == 1 => edit.change.clone(),
-                _ => return Err(cannot()),
-            },
-            Change::Ablate { by: Ablation::Resample, .. } => return Err(cannot()),
-            other => other.clone(),
-        };
-        kept.push(Edit { change, ..edit.clone() });
-    }
-    Ok(kept)
-}
-
-fn edited(edits: &[Edit], op: usize, mut value: Value) -> Result<Value, TensorError> {
-    for edit in edits.iter().filter(|edit| edit.target == Target::Op(op)) {
-        value = edit.change.apply(&value)?;
-    }
-    Ok(value)
 }

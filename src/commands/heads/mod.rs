@@ -8,6 +8,7 @@ use super::table::Call;
 use crate::analysis::attention::{KINDS, METRICS, Metric, Scored, Text, Toward, averaged, kind, of_session, scores};
 use crate::analysis::repeated::{Repeated, repeated};
 use crate::answer::{Answer, Cell, MapView, Scale, Table};
+use crate::debugger::Target;
 use crate::lang::words::{OptionSpec, Word, parse_count, take_options, words};
 use crate::lang::{LangError, Span};
 use crate::tensor::Summary;
@@ -78,7 +79,11 @@ pub fn heads(console: &mut Console, call: Call<'_, '_>) -> Done {
             let mut found = on_repeated(console, n, seed, call.progress)
                 .map_err(|message| Fail::At(LangError::new(message, word.span)))?;
             found.retain(|scored| layers.is_empty() || layers.contains(&scored.layer));
-            (found, format!("on {n} random tokens twice, seed {seed}"))
+            let edits = console.session.run.branch().edits.iter();
+            let edited =
+                edits.map(|edit| &edit.target).any(|target| matches!(target, Target::Op(_) | Target::Weight(_)));
+            let edited = if edited { ", with the edits in force" } else { "" };
+            (found, format!("on {n} random tokens twice, seed {seed}{edited}"))
         }
         (None, Some(file)) => {
             let (mut all, mut with): (Vec<Vec<Scored>>, _) = (Vec::new(), Vec::new());
