@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::attr::table::NOT_COMPLETE;
 use super::console::{Console, Done};
 use super::fail::Fail;
 use super::table::Call;
@@ -134,7 +135,8 @@ fn attribution(console: &Console, file: &str, span: Span) -> Done {
     let Some((title, tokens)) = &console.attributed else {
         return Err(Fail::because("there is no attribution to tokens yet; \"attr ig\" makes one"));
     };
-    export::text(Path::new(file), &export::html::tokens(title, tokens)).map_err(Fail::because)?;
+    export::text(Path::new(file), &export::html::tokens(title, tokens, !title.starts_with(NOT_COMPLETE)))
+        .map_err(Fail::because)?;
     Ok(Answer::Text(format!("Wrote {} tokens to {file}", tokens.len())))
 }
 

@@ -1,5 +1,6 @@
 //! Commands that tell about the session.
 
+use super::attr::table::{NOT_COMPLETE, bar};
 use super::console::{Console, Done};
 use super::fail::Fail;
 use super::table::Call;
@@ -280,8 +281,9 @@ fn attribution(console: &Console) -> Done {
         return Err(Fail::because("nothing has been attributed yet; \"attr ig\" does"));
     };
     let largest = parts.iter().fold(0.0f64, |largest, (_, share)| largest.max(share.abs()));
+    let complete = !title.starts_with(NOT_COMPLETE);
     let rows = parts.iter().enumerate().map(|(pos, (token, share))| {
-        let bar = super::attr::table::bar(*share, largest);
+        let bar = if complete { bar(*share, largest) } else { String::new() };
         vec![Cell::Int(pos as i64), Cell::Text(token.clone()), Cell::Num(*share), Cell::Text(bar)]
     });
     let columns = ["Pos", "Token", "Value", ""].map(String::from).to_vec();

@@ -1,5 +1,6 @@
 //! What the full screen shows: chosen by commands, so that scripts and init files can choose it too, and answers that fill panes.
 
+use super::attr::table::NOT_COMPLETE;
 use super::console::{Console, Done};
 use super::fail::Fail;
 use super::table::{Call, find};
@@ -98,10 +99,13 @@ impl Console {
                 let tokens = self.tokens();
                 let same =
                     parts.len() <= tokens.len() && parts.iter().zip(&tokens).all(|(part, token)| part.0 == token.text);
-                let title = title.lines().next().unwrap_or_default().split(": $").next().unwrap_or_default();
+                // What is not complete says nothing of tokens: they are not coloured by it.
+                let complete = !title.starts_with(NOT_COMPLETE);
+                let line = title.lines().find(|line| !line.starts_with(NOT_COMPLETE)).unwrap_or_default();
+                let line = line.split(": $").next().unwrap_or_default();
                 same.then(|| Shades {
-                    title: title.to_string(),
-                    values: parts.iter().map(|(_, share)| Some(*share)).collect(),
+                    title: if complete { line.to_string() } else { format!("not complete: {line}") },
+                    values: parts.iter().map(|(_, share)| complete.then_some(*share)).collect(),
                 })
             }
             _ => {

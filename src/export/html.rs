@@ -6,10 +6,11 @@ use std::fmt::Write;
 const ADDS: &str = "33,102,172";
 const TAKES: &str = "230,97,1";
 
-/// A page with tokens coloured by a number each, and a table of the numbers. Lines of `title` stand above.
-pub fn tokens(title: &str, tokens: &[(String, f64)]) -> String {
+/// A page with tokens coloured by a number each, and a table of the numbers, with bars or, where they would mislead, without colours
+/// and bars. Lines of `title` stand above.
+pub fn tokens(title: &str, tokens: &[(String, f64)], bars: bool) -> String {
     let largest = tokens.iter().fold(0.0f64, |largest, (_, x)| largest.max(x.abs()));
-    let share = |x: f64| if largest > 0.0 && x.is_finite() { x.abs() / largest } else { 0.0 };
+    let share = |x: f64| if bars && largest > 0.0 && x.is_finite() { x.abs() / largest } else { 0.0 };
     let mut lines = title.lines();
     let head = escaped(lines.next().unwrap_or_default());
     let mut page = format!(
@@ -70,6 +71,6 @@ mod tests {
     }
 
     fn tokens_page(tokens: &[(String, f64)]) -> String {
-        super::tokens("ig of <x>\nsecond line", tokens)
+        super::tokens("ig of <x>\nsecond line", tokens, true)
     }
 }

@@ -596,6 +596,60 @@ fn methods_and_targets_stand_side_by_side() {
     assert!(b.fail("attr ig,nonsense").contains("nonsense"));
 }
 
+/// A path that is too coarse says so before anything else, and its parts are no shares: they have no bars, wherever they are shown.
+#[test]
+fn what_is_not_complete_is_said_first_and_has_no_bars() {
+    let folder = tempfile::tempdir().unwrap();
+    let page = folder.path().join("a.html");
+    let bars = |table: &Table| table.rows.iter().map(|row| text_of(&row[3]).len()).max().unwrap();
+    let mut b = bert();
+    for command in [
+        "attr ig -baseline pad -rule riemann_left -steps 1",
+        "attr conductance -at L0.resid_post -baseline pad -rule riemann_left -steps 1",
+        "attr gradientshap -baseline pad -samples 1",
+    ] {
+        let coarse = b.table(command);
+        let sum: f64 = b.number("sum($)");
+        let first = coarse.title.lines().next().unwrap();
+        assert!(
+            first.starts_with(&format!("warning: not complete: the attributions sum to {}", short(sum))),
+            "{first}"
+        );
+        assert!(
+            first.contains("the difference they should explain is 1.22253") && first.contains("-baseline"),
+            "{first}"
+        );
+        assert_eq!(bars(&coarse), 0, "{command}");
+        // The last attribution is shown so elsewhere too.
+        let again = b.table("info attribution");
+        assert!(again.title.starts_with("warning: not complete") && bars(&again) == 0, "{}", again.title);
+        b.run(&format!("save attribution {}", page.display()));
+        let html = std::fs::read_to_string(&page).unwrap();
+        assert!(html.contains("not complete") && !html.contains("width:15.00em"), "{html}");
+    }
+    let both = b.table("attr ig,saliency -baseline pad -rule riemann_left -steps 1");
+    assert!(both.title.starts_with("warning: not complete"), "{}", both.title);
+    assert!(
+        both.rows.iter().all(|row| text_of(&row[3]).is_empty())
+            && both.rows.iter().any(|row| text_of(&row[5]).len() == 10)
+    );
+    // Enough points: nothing is said, and the largest bar is whole.
+    for command in ["attr ig -baseline pad", "attr shapley -baseline pad", "attr saliency"] {
+        let fine = b.table(command);
+        assert!(!fine.title.contains("not complete"), "{}", fine.title);
+        assert_eq!(bars(&fine), 20, "{command}");
+    }
+    // A baseline that is the input itself has nothing to explain, and explains it.
+    let same = b.table("attr ig -steps 4 -baseline \"The film was great, Zoë!\"");
+    assert!(!same.title.contains("not complete"), "{}", same.title);
+    b.run(&format!("save attribution {}", page.display()));
+}
+
+/// The first digits of a number, as `attr` prints it.
+fn short(x: f64) -> String {
+    format!("{x:.10}")[..5].to_string()
+}
+
 /// The text of a baseline is run by the model that is there: with its edits.
 #[test]
 fn baselines_of_tokens_are_run_with_the_edits_in_force() {

@@ -45,5 +45,23 @@ pub struct Attribution {
     pub steps: usize,
 }
 
+/// A sum that misses what it explains by more than this part of it has not converged: its parts are no parts of that.
+const COMPLETE: f64 = 0.05;
+
+/// What a sum of numbers in f32 is off by, as a part of the sum of their magnitudes.
+const ROUNDS: f64 = 1e-5;
+
+impl Attribution {
+    /// Whether the method promises that the sum is the difference to the baseline, and it is not.
+    pub fn is_incomplete(&self) -> bool {
+        let (Some(delta), Some(baseline)) = (self.delta, self.at_baseline) else { return false };
+        let handed_out = self.values.iter().map(|x| x.abs()).sum::<f64>();
+        // Samples scatter by what is printed beside the sum, as long as that is small beside the parts.
+        let scatter = 2.0 * self.error.unwrap_or(0.0).min(COMPLETE * handed_out);
+        // What is no number is complete neither.
+        !(delta.abs() <= COMPLETE * (self.at_input - baseline).abs() + scatter + ROUNDS * handed_out)
+    }
+}
+
 /// What is told of the work: evaluations done, and all.
 pub type Told<'a> = &'a mut dyn FnMut(u64, u64);

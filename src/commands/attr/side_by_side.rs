@@ -4,7 +4,7 @@ use super::super::console::{Console, Done};
 use super::super::fail::Fail;
 use super::super::table::Call;
 use super::given::{Given, targets};
-use super::table::bar;
+use super::table::{NOT_COMPLETE, bar};
 use crate::answer::{Answer, Cell, Table};
 use crate::lang::{LangError, Span};
 
@@ -45,7 +45,9 @@ fn beside(console: &mut Console, call: &mut Call<'_, '_>, methods: &str, targets
                 return Err(Fail::At(error));
             }
             let name = if targets > 1 { format!("{method} {}", target + 1) } else { method.to_string() };
-            titles.push(table.title.lines().next().unwrap_or_default().to_string());
+            let complete = !table.title.starts_with(NOT_COMPLETE);
+            // The warning stands before the line that says what this is.
+            titles.extend(table.title.lines().take(if complete { 1 } else { 2 }).map(String::from));
             columns.extend([name, String::new()]);
             let values: Vec<f64> = table.rows.iter().map(|row| number(&row[2])).collect();
             let largest = values.iter().fold(0.0f64, |most, x| most.max(x.abs()));
@@ -54,7 +56,7 @@ fn beside(console: &mut Console, call: &mut Call<'_, '_>, methods: &str, targets
                     rows.push(row[..2].to_vec());
                 }
                 // Half as long as those of one attribution.
-                let long = bar(value, largest);
+                let long = if complete { bar(value, largest) } else { String::new() };
                 rows[at].extend([Cell::Num(value), Cell::Text(long[..long.len().div_ceil(2)].to_string())]);
             }
         }

@@ -1,11 +1,14 @@
 //! What `attr` prints: what was explained, how well the sum fits, and the parts with signed bars.
 
 use super::super::console::{Console, Done};
-use super::given::Given;
+use super::given::{Given, Steps};
 use crate::analysis::attribution::{Attribution, Quality};
 use crate::answer::numbers::significant;
 use crate::answer::{Answer, Cell, Table};
 use crate::tensor::{Axis, Value};
+
+/// How a warning begins.
+pub const NOT_COMPLETE: &str = "warning: not complete";
 
 /// Characters of the longest bar.
 const BAR: usize = 20;
@@ -25,7 +28,8 @@ pub fn title(
 ) -> Vec<String> {
     let site = &console.session.run.program.ops[site].site;
     let number_of = |x: f64| significant(x, 6);
-    let mut lines = vec![format!("{} of {target} = {} at {site}: ${number}", given.method, number_of(found.at_input))];
+    let mut lines: Vec<String> = warning(given, found).into_iter().collect();
+    lines.push(format!("{} of {target} = {} at {site}: ${number}", given.method, number_of(found.at_input)));
     let samples = matches!(given.method, "gradientshap" | "smoothgrad" | "vargrad" | "lime");
     let kind = match given.method {
         "shapley" | "kernelshap" if exact => "measured over all subsets".to_string(),
@@ -64,6 +68,25 @@ pub fn title(
     lines
 }
 
+/// What is said before all else where the attributions do not sum to what they should explain.
+fn warning(given: &Given, found: &Attribution) -> Option<String> {
+    let baseline = found.at_baseline.filter(|_| found.is_incomplete())?;
+    let sum: f64 = found.values.iter().sum();
+    let what_helps = match given.method {
+        "gradientshap" => format!("Try more -samples than {}, or another -baseline (pad or mean)", found.steps),
+        "ig" if given.steps == Some(Steps::Auto) => {
+            format!("-steps auto gave up at {} points. Try another -baseline (pad or mean)", found.steps)
+        }
+        _ => format!("Try more -steps than {}, or another -baseline (pad or mean)", found.steps),
+    };
+    Some(format!(
+        "{NOT_COMPLETE}: the attributions sum to {}, and the difference they should explain is {}. They are not shares of it, and \
+         are shown without bars. {what_helps}.",
+        significant(sum, 6),
+        significant(found.at_input - baseline, 6)
+    ))
+}
+
 /// How far it can be trusted, in a line.
 pub fn quality(quality: Quality) -> String {
     let Quality { infidelity, normalized, sensitivity } = quality;
@@ -82,6 +105,7 @@ pub fn answer(console: &mut Console, lines: Vec<String>, value: &Value, found: &
     let width = found.values.len() / entries.max(1);
     let sums: Vec<f64> =
         (0..entries).map(|entry| found.values[entry * width..(entry + 1) * width].iter().sum()).collect();
+    let bars = !found.is_incomplete();
     let largest = sums.iter().fold(0.0f64, |largest, x| largest.max(x.abs()));
     if axis.is_position() {
         let tokens = sums.iter().enumerate().map(|(entry, sum)| (console.name_of(axis, entry), *sum)).collect();
@@ -96,7 +120,7 @@ pub fn answer(console: &mut Console, lines: Vec<String>, value: &Value, found: &
     let rows = order.into_iter().map(|entry| {
         let mut row = vec![Cell::Int(entry as i64)];
         row.extend(named.then(|| Cell::Text(console.name_of(axis, entry))));
-        row.extend([Cell::Num(sums[entry]), Cell::Text(bar(sums[entry], largest))]);
+        row.extend([Cell::Num(sums[entry]), Cell::Text(if bars { bar(sums[entry], largest) } else { String::new() })]);
         row
     });
     let name = if axis == Axis::None { "Entry".to_string() } else { capital(axis.name()) };
