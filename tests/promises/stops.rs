@@ -209,3 +209,32 @@ fn what_cannot_be_watched_or_caught_is_refused_with_what_can() {
     assert!(bench.fail("catch token 99999999").contains("is no token"));
     assert!(bench.fail("catch norm-jump 0").contains("threshold"));
 }
+
+/// What a stop names as causes says of infinities among them; the largest finite magnitude alone would hide the cause.
+#[test]
+fn causes_that_are_not_finite_are_told() {
+    let text = |lines: &str, motion: &str| {
+        let mut bench = bench(lines);
+        bench.stop(motion).lines.join("\n")
+    };
+    let told = text("until L0.resid_post\nset $cursor[pos=2, dim=1] = inf\ncatch nan", "continue");
+    assert!(told.starts_with("Catchpoint 1 (nan), blocks.1.ln1."), "{told}");
+    let cause = "from blocks.1.resid_pre: 1 of 256 elements is infinite, the first at pos 2 \"ur\", dim 1; largest finite magnitude ";
+    assert!(told.contains(cause), "{told}");
+    // Of a weight too, where NaN is caught and infinities made it.
+    let told =
+        text("set param(\"L0.mlp.W_in\")[4, 7] = inf\nset param(\"L0.mlp.W_in\")[5, 7] = -inf\ncatch nan", "run");
+    assert!(
+        told.contains("from weight blocks.0.mlp.W_in: 2 of its elements are infinite, the first at [4, 7]"),
+        "{told}"
+    );
+    // Masks are none, and a value of nothing else has no largest.
+    let told = text("until L0.attn.scores\nset $cursor[head=1, q=2] = -inf\ncatch nan", "continue");
+    assert!(told.contains("from blocks.0.attn.scores: largest magnitude "), "{told}");
+    let told = text("until L0.resid_post\nset $cursor = inf\ncatch nan", "continue");
+    assert!(
+        told.contains("from blocks.1.resid_pre: 256 of 256 elements are infinite")
+            && !told.contains("finite magnitude"),
+        "{told}"
+    );
+}

@@ -148,13 +148,16 @@ impl Session {
         let bad = |value: &Value| -> Result<Option<String>, String> {
             let norm = || value.reduce(Reduction::Norm).map_err(text);
             let summary = value.summary().map_err(text)?;
+            let infinite = summary.pos_inf + summary.neg_inf;
             Ok(match catch {
                 Catch::Nan if summary.nan > 0 => Some(format!("{} of {} elements are NaN", summary.nan, summary.count)),
-                Catch::Inf if summary.pos_inf + summary.neg_inf > 0 => {
-                    Some(format!("{} of {} elements are infinite", summary.pos_inf + summary.neg_inf, summary.count))
+                Catch::Inf if infinite > 0 => Some(format!("{infinite} of {} elements are infinite", summary.count)),
+                Catch::Overflow(limit) if infinite > 0 && summary.absmax < *limit => {
+                    Some(format!("{infinite} of {} elements are infinite", summary.count))
                 }
                 Catch::Overflow(limit) if summary.absmax >= *limit => {
-                    Some(format!("the largest magnitude is {:.4e}", summary.absmax))
+                    let more = if infinite > 0 { format!("; {infinite} elements are infinite") } else { String::new() };
+                    Some(format!("the largest finite magnitude is {:.4e}{more}", summary.absmax))
                 }
                 Catch::Vanish(limit) => {
                     let norm = norm()?;

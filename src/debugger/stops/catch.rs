@@ -213,15 +213,32 @@ impl Session {
             let site = self.run.program.ops[input].site.clone();
             let value = self.run.value_at(Mark { op: input, ..at })?;
             let summary = value.summary()?;
-            let place = self.place_name(&value, &summary.absmax_index);
-            lines.push(format!("from {site}: largest magnitude {} at {place}", magnitude(summary.absmax)));
+            let masks = matches!(self.run.program.ops[input].kernel, Kernel::Scores { .. });
+            let inf = summary.pos_inf + if masks { 0 } else { summary.neg_inf };
+            let mut told = Vec::new();
+            if summary.nan + inf > 0 {
+                let broken = |x: f64| x.is_nan() || x.is_infinite() && !(masks && x < 0.0);
+                told.push(self.where_bad(&value, &broken, &broken_words(summary.nan, inf))?);
+            }
+            // Of nothing but what is not finite there is no largest.
+            if summary.nan + summary.pos_inf + summary.neg_inf < summary.count {
+                let place = self.place_name(&value, &summary.absmax_index);
+                let finite = if told.is_empty() { "" } else { "finite " };
+                told.push(format!("largest {finite}magnitude {} at {place}", magnitude(summary.absmax)));
+            }
+            lines.push(format!("from {site}: {}", told.join("; ")));
         }
         for &id in op.weights.iter().take(TOLD) {
             let Some(weight) = self.run.branch().weights().get(id) else { continue };
             let value = weight.whole()?;
             let data = value.read_f64()?;
-            let count = data.iter().filter(|x| bad(**x)).count();
-            lines.push(match data.iter().position(|x| bad(*x)) {
+            let (nan, inf) = data
+                .iter()
+                .fold((0, 0), |(nan, inf), x| (nan + u64::from(x.is_nan()), inf + u64::from(x.is_infinite())));
+            let worse = |x: f64| if nan + inf > 0 { !x.is_finite() } else { bad(x) };
+            let what = if nan + inf > 0 { broken_words(nan, inf) } else { what.to_string() };
+            let count = data.iter().filter(|x| worse(**x)).count();
+            lines.push(match data.iter().position(|x| worse(*x)) {
                 Some(first) => {
                     let at = unravel(first, value.shape());
                     format!(
@@ -352,6 +369,15 @@ impl Session {
             }
         }
         Ok((!found.is_empty()).then_some(found))
+    }
+}
+
+/// What elements are that are not finite.
+fn broken_words(nan: u64, inf: u64) -> String {
+    match (nan, inf) {
+        (_, 0) => "NaN".into(),
+        (0, _) => "infinite".into(),
+        _ => "NaN or infinite".into(),
     }
 }
 
