@@ -147,6 +147,9 @@ fn stop(stop: &StopView) -> Value {
         "op": stop.op,
         "pass": stop.pass,
     });
+    if !stop.errors.is_empty() {
+        object["errors"] = json!(stop.errors);
+    }
     if let Some(view) = &stop.value {
         object["value"] = value(view);
     }

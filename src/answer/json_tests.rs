@@ -192,6 +192,7 @@ fn every_other_kind() {
         op: 93,
         pass: 1,
         lines: vec!["Catchpoint 2".into()],
+        errors: vec![],
         value: Some(view(&[1, 2], "f64", vec![1.0, f64::INFINITY])),
         displays: vec![
             (1, "a".into(), Box::new(Answer::Value(view(&[], "f32", vec![1.0])))),

@@ -214,6 +214,8 @@ pub struct StopView {
     pub pass: u32,
     /// What a person reads, without displays: `Breakpoint 2, blocks.2.attn.pattern (4x15x15) ...`.
     pub lines: Vec<String>,
+    /// Conditions and watched expressions that could not be evaluated, which is why it stopped.
+    pub errors: Vec<String>,
     /// Value of the site just computed, where a motion gives one (`finish`).
     pub value: Option<ValueView>,
     /// Displays that are shown at this stop: number, expression, and what it gave.

@@ -175,6 +175,7 @@ mod tests {
             op: 31,
             pass: 0,
             lines: vec!["Breakpoint 2, blocks.2.attn.pattern (4x15x15)".into()],
+            errors: vec![],
             value: Some(scalar(Some(9), 27.0)),
             displays: vec![(1, "max($)".into(), Box::new(Answer::Value(scalar(None, 0.831_25))))],
         };

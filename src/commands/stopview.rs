@@ -84,7 +84,8 @@ impl Console {
         }
         let displays = self.displays();
         let (ids, pass) = (stop.ids.clone(), pass as u32);
-        Ok(StopView { reason, ids, site, module, op: cursor, pass, lines, value: None, displays })
+        let errors = stop.errors.iter().map(|(_, error)| error.clone()).collect();
+        Ok(StopView { reason, ids, site, module, op: cursor, pass, lines, errors, value: None, displays })
     }
 
     /// The value of the side that follows, and how far the one just computed is from it.

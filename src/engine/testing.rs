@@ -148,6 +148,7 @@ impl Fake {
             op: self.op,
             pass: 0,
             lines: vec!["Interrupted.".into()],
+            errors: vec![],
             value: None,
             displays: vec![],
         }))

@@ -2,7 +2,8 @@
 //!
 //! Answers go to the output as lines of text, or with `--json` as one object for each command. Errors go to the error
 //! output, and with `--json` to both. The first error ends the run unless `keep_going` is set; the status is that of the
-//! first failure either way, and `quit N` overrides it.
+//! first failure either way, and `quit N` overrides it. A condition that cannot be evaluated stops the program and not the
+//! run, as in gdb; the status tells of it.
 
 use std::io::{self, BufRead, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -34,12 +35,12 @@ pub struct Batch<'a> {
 }
 
 /// Runs `batch` on the engine and gives the exit status: 0 all commands succeeded, 1 one failed, 3 an `assert` failed,
-/// 4 the model or the device failed, or that of `quit`.
+/// 4 the model or the device failed, or that of `quit`; 1 also if a condition could not be evaluated.
 ///
 /// A reader of the output that has gone away is not a failure.
 pub fn run(handle: Handle, batch: Batch<'_>, out: &mut dyn Write, err: &mut dyn Write) -> i32 {
     let mut client = Client::new(handle);
-    let mut run = Run { json: batch.json, keep_going: batch.keep_going, out, err, status: 0 };
+    let mut run = Run { json: batch.json, keep_going: batch.keep_going, out, err, status: 0, untested: false };
     let status = match run.all(&mut client, batch) {
         Ok(status) => status,
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
@@ -60,6 +61,8 @@ struct Run<'a> {
     err: &'a mut dyn Write,
     /// That of the first failure so far.
     status: i32,
+    /// Whether the program stopped because a condition could not be evaluated.
+    untested: bool,
 }
 
 impl Run<'_> {
@@ -97,7 +100,7 @@ impl Run<'_> {
                 return self.end(ended);
             }
             if self.is_over() {
-                return Ok(self.status);
+                return Ok(self.at_end());
             }
         }
         for line in batch.input.into_iter().flat_map(BufRead::lines) {
@@ -106,7 +109,7 @@ impl Run<'_> {
                 return self.end(ended);
             }
             if self.is_over() {
-                return Ok(self.status);
+                return Ok(self.at_end());
             }
         }
         if let Some(block) = reader.abandon() {
@@ -114,7 +117,7 @@ impl Run<'_> {
             let message = format!("`{first}` has no `end`");
             self.fail(&ErrorView { message, ..ErrorView::default() })?;
         }
-        Ok(self.status)
+        Ok(self.at_end())
     }
 
     fn commands(&mut self, client: &mut Client, commands: Vec<Command>) -> io::Result<Option<Ended>> {
@@ -132,6 +135,11 @@ impl Run<'_> {
     fn command(&mut self, client: &mut Client, line: &str) -> io::Result<Option<Ended>> {
         let mut shown = false;
         client.command(line, Source::Option, |answered| self.print(&answered, false, &mut shown))
+    }
+
+    /// The status when all is done.
+    fn at_end(&self) -> i32 {
+        if self.status == 0 { i32::from(self.untested) } else { self.status }
     }
 
     fn is_over(&self) -> bool {
@@ -157,6 +165,9 @@ impl Run<'_> {
             Answer::Error(error) => Some(error),
             _ => None,
         };
+        if let Answer::Stop(stop) = &answered.answer {
+            self.untested |= !stop.errors.is_empty();
+        }
         let summary = !answered.in_script && *shown;
         let silent = script && !answered.in_script && (summary || error.is_none());
         if self.json && !silent {

@@ -262,3 +262,40 @@ fn with_json_alone_commands_come_from_the_input() {
     assert_eq!(lines[0]["stop"]["reason"], "end");
     assert!(output.status.success());
 }
+
+/// A condition that cannot be evaluated stops as in gdb, what comes after it runs, and the status tells.
+#[test]
+fn a_condition_that_fails_stops_and_makes_the_status_1() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = folder.path().join("script.ldb");
+    for line in [
+        "break L0.attn.pattern if $ > 0.5",
+        "break L0.attn.z if max(logits) > 0",
+        "tbreak L0.attn.z if max(logits) > 0",
+        "watch max(L0.attn.z[head=0]) if max(logits) > 0",
+        "trace L0.attn.z max(logits)",
+    ] {
+        let commands = ["-p", NURSE, "-ex", line, "-ex", "run", "-ex", "print 7"];
+        let ran = batch("gpt2", &commands);
+        if line.starts_with("trace") && !ran.out.contains("Error in") {
+            continue;
+        }
+        assert!(ran.out.contains("Error in testing the condition of"), "{line}: {} {}", ran.out, ran.err);
+        assert!(ran.out.contains("$1 = 7"), "{line}: the run goes on: {}", ran.out);
+        assert_eq!(ran.status, 1, "{line}");
+        std::fs::write(&script, format!("{line}\nrun\nprint 7\n")).unwrap();
+        let ran = batch("gpt2", &["-p", NURSE, "-x", script.to_str().unwrap()]);
+        assert!(ran.out.contains("$1 = 7") && ran.status == 1, "{line}: {} {}", ran.status, ran.out);
+    }
+    let (objects, ran) = json("gpt2", &["-p", NURSE, "-ex", "break L0.attn.pattern if $ > 0.5", "-ex", "run"]);
+    let error = objects[1]["stop"]["errors"][0].as_str().unwrap();
+    assert!(
+        error.contains("a condition needs one truth value") && objects[1]["ok"] == true && ran.status == 1,
+        "{error}"
+    );
+    // One that holds, or does not, is no failure; an assert keeps its own status.
+    let ran = batch("gpt2", &["-p", NURSE, "-ex", "break L0.attn.pattern if max($) > 0.5", "-ex", "run"]);
+    assert_eq!(ran.status, 0, "{}", ran.err);
+    let ran = batch("gpt2", &["-p", NURSE, "-ex", "break L0.attn.pattern if $ > 0.5", "-ex", "run", "-ex", "assert 0"]);
+    assert_eq!(ran.status, 3);
+}

@@ -91,7 +91,8 @@ pub fn arrived(console: &mut Console, stop: Stop) -> Done {
         _ => answer::Reason::Step,
     };
     let (ids, pass) = (stop.ids.clone(), stop.at.pass as u32);
+    let errors = stop.errors.iter().map(|(_, error)| error.clone()).collect();
     let displays = console.displays();
     console.session.last_stop = Some(stop);
-    Ok(Answer::Stop(StopView { reason, ids, site, module, op, pass, lines, value: None, displays }))
+    Ok(Answer::Stop(StopView { reason, ids, site, module, op, pass, lines, errors, value: None, displays }))
 }

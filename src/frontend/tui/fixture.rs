@@ -144,6 +144,7 @@ pub fn stop() -> StopView {
             "Breakpoint 2, blocks.2.attn.scores (4x15x15)".to_string(),
             "  min -8.132 max 9.401 mean -1.204 nan 0 -inf 420".to_string(),
         ],
+        errors: vec![],
         value: None,
         displays: Vec::new(),
     }
