@@ -148,7 +148,7 @@ pub fn beside_bundled(session: &Session) -> Result<Option<Measured>, String> {
                 let of = |logits: &[f64]| loss(logits, &reference, bundled.example_prompt);
                 (of(&ours)? - of(&theirs)?).abs()
             }
-            _ => super::bisect::beside(&ours, &theirs),
+            _ => crate::tensor::relative_rms(&ours, &theirs),
         };
         return Ok(Some(measured("reference", format!("{} on its own text", bundled.name), value)));
     }

@@ -20,7 +20,7 @@ mod selfcheck;
 pub mod selftest;
 mod weight_difference;
 
-pub use crate::tensor::{Difference, Tolerance, difference};
+pub use crate::tensor::{Difference, Tolerance, Verdict, difference};
 pub use recompute::{Recomputed, recompute};
 pub use selfcheck::{again, alone, looked_at};
 pub use weight_difference::{WeightDifference, weight_differences};

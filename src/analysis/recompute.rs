@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::debugger::{Mark, Run, RunError, Target};
 use crate::program::{Context, Op, execute};
 use crate::tensor::ops::Slice;
-use crate::tensor::{Axis, Value, unravel};
+use crate::tensor::{Axis, Difference, TensorError, Tolerance, Value, bits, difference};
 
 /// How far a site of one pass is from the same columns of one pass over the whole text.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,10 +14,21 @@ pub struct Recomputed {
     pub site: String,
     /// The pass.
     pub pass: usize,
-    /// The largest `|a - b| / (1 + |b|)`; infinite where only one side is finite, or both are infinite or NaN in other ways.
-    pub difference: f64,
-    /// Where that is in the value of the pass, the row first.
-    pub at: Vec<usize>,
+    /// The difference: `relative` is what is judged, `at` has the row first.
+    pub difference: Difference,
+    /// Elements whose bits are not the same: zeros of two signs and NaN of two kinds among them.
+    pub bits: usize,
+}
+
+impl Recomputed {
+    /// Compares a value with what it should be.
+    pub(super) fn of(site: &str, pass: usize, value: &Value, wanted: &Value) -> Result<Recomputed, TensorError> {
+        let (a, b) = (bits(value)?, bits(wanted)?);
+        let changed = a.iter().zip(b.iter()).filter(|(x, y)| x != y).count();
+        let tolerance = Tolerance::default();
+        let difference = difference(&value.read_f64()?, &wanted.read_f64()?, wanted.shape(), tolerance);
+        Ok(Recomputed { site: site.to_string(), pass, difference, bits: changed })
+    }
 }
 
 /// Computes the text up to the end of the last complete pass in one pass, and compares every site of every pass. Results come in
@@ -55,8 +66,7 @@ pub fn recompute(run: &mut Run, progress: &mut dyn FnMut(&str, u64, u64)) -> Res
         for (pass, span) in spans.iter().enumerate() {
             let cached = run.value_at(Mark { pass, op: number }).map_err(text)?;
             let part = columns(&whole, op, span.clone()).map_err(|error| error.to_string())?;
-            let (difference, at) = difference(&cached, &part).map_err(|error| error.to_string())?;
-            found.push(Recomputed { site: op.site.clone(), pass, difference, at });
+            found.push(Recomputed::of(&op.site, pass, &cached, &part).map_err(|error| error.to_string())?);
         }
         values[number] = Some(whole);
         // What nobody reads any more is let go.
@@ -70,7 +80,7 @@ pub fn recompute(run: &mut Run, progress: &mut dyn FnMut(&str, u64, u64)) -> Res
 }
 
 /// The part of a value over the whole text that a pass computes.
-fn columns(whole: &Value, op: &Op, span: Range<usize>) -> Result<Value, crate::tensor::TensorError> {
+fn columns(whole: &Value, op: &Op, span: Range<usize>) -> Result<Value, TensorError> {
     let slices: Vec<Slice> = op
         .axes
         .iter()
@@ -81,20 +91,4 @@ fn columns(whole: &Value, op: &Op, span: Range<usize>) -> Result<Value, crate::t
         })
         .collect();
     whole.slice(&slices)
-}
-
-pub(super) fn difference(a: &Value, b: &Value) -> Result<(f64, Vec<usize>), crate::tensor::TensorError> {
-    let (left, right) = (a.read_f64()?, b.read_f64()?);
-    let mut worst = (0.0, 0);
-    for (i, (x, y)) in left.iter().zip(&right).enumerate() {
-        let distance = match x == y || x.is_nan() && y.is_nan() {
-            true => 0.0,
-            false if x.is_finite() && y.is_finite() => (x - y).abs() / (1.0 + y.abs()),
-            false => f64::INFINITY,
-        };
-        if distance > worst.0 {
-            worst = (distance, i);
-        }
-    }
-    Ok((worst.0, unravel(worst.1, a.shape())))
 }

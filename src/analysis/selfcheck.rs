@@ -1,6 +1,6 @@
 //! Does the same pass give the same bits again, and does a row of a batch compute what it does alone?
 
-use super::recompute::{Recomputed, difference};
+use super::recompute::Recomputed;
 use crate::debugger::{Mark, Run, RunError, Target};
 use crate::model::Input;
 use crate::program::{Context, execute};
@@ -50,8 +50,7 @@ fn computed(
         }
         look(&value).map_err(|error| error.to_string())?;
         let recorded = run.value_at(at).map_err(|error: RunError| error.to_string())?;
-        let (difference, place) = difference(&value, &recorded).map_err(|error| error.to_string())?;
-        found.push(Recomputed { site: op.site.clone(), pass: 0, difference, at: place });
+        found.push(Recomputed::of(&op.site, 0, &value, &recorded).map_err(|error| error.to_string())?);
         values.push(value);
     }
     Ok(found)
@@ -94,9 +93,11 @@ pub fn alone(run: &mut Run, progress: &mut dyn FnMut(&str, u64, u64)) -> Result<
                 })
                 .collect();
             let part = recorded.slice(&slices).map_err(|error| error.to_string())?;
-            let (difference, mut at) = difference(&part, &value).map_err(|error| error.to_string())?;
-            at[0] = row;
-            found.push(Recomputed { site: op.site.clone(), pass: 0, difference, at });
+            let mut one = Recomputed::of(&op.site, 0, &part, &value).map_err(|error| error.to_string())?;
+            if let Some(at) = one.difference.at.first_mut() {
+                *at = row;
+            }
+            found.push(one);
             values.push(value);
         }
     }

@@ -1,11 +1,11 @@
 //! Does the device compute what it should? Every op of a pass, run on its device on the values that it read there, beside the same
 //! op in 64 bits on the CPU.
 
-use super::bisect::{Double, beside};
+use super::bisect::Double;
 use crate::debugger::{Mark, Session};
 use crate::model::Input;
 use crate::program::{Context, execute};
-use crate::tensor::{Kind, Precision, Value};
+use crate::tensor::{Kind, Precision, Value, apart, relative_rms};
 
 /// What one kind of op does, over all ops of that kind.
 #[derive(Clone, Debug, PartialEq)]
@@ -57,14 +57,12 @@ pub fn selftest(session: &mut Session, progress: &mut dyn FnMut(&str, u64, u64))
         let exact = double.of(op, &inputs)?;
         let data = ours.read_f64().map_err(|error| text(&error))?;
         let relative = match ours.kind() {
-            Kind::Float => beside(&data, &exact),
+            Kind::Float => relative_rms(&data, &exact),
             // Ids and numbers of experts are right or wrong.
             _ if data == exact => 0.0,
             _ => f64::INFINITY,
         };
-        let off = |(x, y): (&f64, &f64)| if x == y { 0.0 } else { (x - y).abs() };
-        let max =
-            data.iter().zip(&exact).map(off).fold(0.0, |most: f64, x| if x.is_nan() { most } else { most.max(x) });
+        let max = data.iter().zip(&exact).map(|(x, y)| apart(*x, *y)).fold(0.0, f64::max);
         let kind: String = format!("{:?}", op.kernel).chars().take_while(|c| c.is_alphanumeric()).collect();
         let one = Tested { kind, ops: 1, site: op.site.clone(), relative, max };
         match found.iter_mut().find(|known| known.kind == one.kind) {

@@ -8,7 +8,7 @@ use half::{bf16, f16};
 
 use crate::model::role::{Role, WeightId};
 use crate::model::weights::Weights;
-use crate::tensor::{Difference, Tolerance, difference};
+use crate::tensor::{Difference, Tolerance, Verdict, difference};
 
 /// What is left of a difference that a relation explains, at most, beside the size of the weight.
 const EXPLAINED: f64 = 1e-5;
@@ -107,7 +107,12 @@ pub fn weight_differences(
             Role::W_K | Role::W_V | Role::b_K | Role::b_V => heads.1,
             _ => 1,
         };
-        let whole = difference(&a.data, &b.data, &a.shape, Tolerance { absolute: 0.0, relative: 0.0 });
+        let whole = difference(&a.data, &b.data, &a.shape, Tolerance::of(0.0));
+        // Zeros of two signs, and NaN of two kinds.
+        if whole.verdict() == Verdict::Same {
+            lost.pop();
+            continue;
+        }
         let size = (b.data.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>() / b.data.len().max(1) as f64).sqrt();
         let relative = if size == 0.0 { f64::INFINITY } else { whole.rms / size };
         let relation = relation(&a, &b, id.role == Role::W_O, heads).unwrap_or_default();

@@ -3,10 +3,11 @@
 use super::console::{Console, Done};
 use super::fail::Fail;
 use super::table::Call;
-use crate::analysis::bisect::{Introduced, Live, Other, Start, beside, bisect, first_apart, marks};
+use crate::analysis::bisect::{Introduced, Live, Other, Start, bisect, first_apart, marks};
+use crate::analysis::{Tolerance, Verdict};
 use crate::answer::numbers::significant;
 use crate::answer::{Answer, Cell, Table};
-use crate::debugger::peers::{Has, Side, SideValue};
+use crate::debugger::peers::{Elements, Has, Side, SideValue, level};
 use crate::lang::words::{OptionSpec, take_options, words};
 use crate::lang::{LangError, Span};
 use crate::tensor::{Kind, Value};
@@ -23,9 +24,6 @@ const LISTED: usize = 12;
 
 /// Ops without fault that are listed where there are no culprits.
 const LARGEST: usize = 5;
-
-/// Beside the other side's value, what a block may be off by after all blocks before it have rounded: a pass in f32 stays below it.
-const APART: f64 = 5e-5;
 
 /// `bisect BRANCH|FILE [-prefix TEXT] [-first] [-all] [-fail]`.
 pub fn run(console: &mut Console, call: Call<'_, '_>) -> Done {
@@ -46,7 +44,12 @@ pub fn run(console: &mut Console, call: Call<'_, '_>) -> Done {
     };
     let side = console.side(word, prefix.map_or("", |word| word.text.as_str()))?;
     let name = console.session.side_name(&side);
-    let mut title = Vec::new();
+    let own = Side::Branch(console.session.run.current);
+    console.session.bring(&side, call.progress).map_err(Fail::because)?;
+    if let Some(how) = console.session.texts_differ(&own, &side).map_err(Fail::because)? {
+        return Err(Fail::because(format!("{}: bisect compares two ways to compute one text", how.words)));
+    }
+    let mut title: Vec<String> = console.session.missing_in(&side).into_iter().collect();
     let found = match has("-first") {
         true => console.first_introduced(&side, &mut title, call.progress)?,
         false => console.introduced(&side, None, call.progress)?,
@@ -128,9 +131,12 @@ impl Console {
             theirs.push(if outside { None } else { self.of_side(side, &op.site)? });
         }
         let live = self.session.live(side).map(|run| Live { program: run.0, weights: run.1, spec: run.2 });
-        let mut values = |op: usize, shape: &[usize]| -> Result<Option<Vec<f64>>, String> {
-            let Some(value) = theirs[op].take() else { return Ok(None) };
-            Ok((value.shape == shape).then(|| value.elements.double().into_owned()))
+        let mut values = |op: usize, own: &Value| -> Result<Option<Vec<f64>>, String> {
+            let Some(value) = theirs[op].take().filter(|value| value.shape == own.shape()[1..]) else {
+                return Ok(None);
+            };
+            let own = Elements::Double(own.read_f64().map_err(|error| error.to_string())?);
+            Ok(Some(value.on_footing_of(&own).elements.double().into_owned()))
         };
         let mut other = Other { values: &mut values, live };
         bisect(&self.session, &mut other, start, told).map_err(Fail::because)
@@ -166,8 +172,10 @@ impl Console {
                 let message = format!("{site} is {:?} here and {:?} there", ours.shape, theirs.shape);
                 return Err(Fail::because(format!("{message}: bisect without -first compares what it can")));
             }
-            let apart = beside(&ours.elements.double(), &theirs.elements.double());
-            Ok(apart.is_nan() || apart > APART)
+            let (ours, theirs) = level(ours, theirs);
+            let tolerance = ours.tolerance(Tolerance::default());
+            let found = ours.elements.difference(&theirs.elements, &ours.shape, tolerance);
+            Ok(found.verdict() == Verdict::Different)
         })?;
         title.push(match first {
             Some(first) => {
@@ -210,6 +218,7 @@ impl Console {
         if theirs.shape != own.shape()[1..] || own.kind() != Kind::Float {
             return Ok(own);
         }
+        let theirs = theirs.on_footing_of(&Elements::Double(own.read_f64()?));
         let data = theirs.elements.double().iter().map(|x| *x as f32).collect();
         Ok(Value::from_f32(data, own.shape(), self.session.run.device()).with_axes(own.axes()))
     }

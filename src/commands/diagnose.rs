@@ -286,15 +286,16 @@ impl Console {
 
     /// The checks that compute the pass again, and gradients of the loss.
     fn look_deeper(&mut self, found: &mut Vec<Measured>, told: crate::debugger::Progress<'_>) -> Result<(), Fail> {
-        let worst = |rule: &'static str, all: Vec<Recomputed>| {
-            let worst = all.into_iter().max_by(|a, b| a.difference.total_cmp(&b.difference));
-            worst.map(|site| Measured { rule, at: format!("{}#{}", site.site, site.pass), value: site.difference })
+        let worst = |rule: &'static str, of: fn(&Recomputed) -> f64, all: Vec<Recomputed>| {
+            let worst = all.into_iter().max_by(|a, b| of(a).total_cmp(&of(b)));
+            worst.map(|site| Measured { rule, at: format!("{}#{}", site.site, site.pass), value: of(&site) })
         };
+        let relative = |site: &Recomputed| site.difference.relative;
         let run = &mut self.session.run;
         // A check that does not fit this session, with one pass or one row, says nothing.
-        found.extend(again(run, &mut *told).ok().and_then(|all| worst("determinism", all)));
-        found.extend(recompute(run, &mut *told).ok().and_then(|all| worst("cache", all)));
-        found.extend(alone(run, &mut *told).ok().and_then(|all| worst("batch", all)));
+        found.extend(again(run, &mut *told).ok().and_then(|all| worst("determinism", |site| site.bits as f64, all)));
+        found.extend(recompute(run, &mut *told).ok().and_then(|all| worst("cache", relative, all)));
+        found.extend(alone(run, &mut *told).ok().and_then(|all| worst("batch", relative, all)));
         let expr = parse_expr("loss", 0)?;
         if self.session.run.pass > 0 || self.loss_beside_guessing().is_none() {
             return Ok(());

@@ -22,7 +22,7 @@ const JUMP: f64 = 10.0;
 const SATURATED: f64 = 0.999;
 
 /// Distance from the other side, absolute and relative, that stops: the floor of one forward pass in 32 bits (TransformerLens).
-const DIVERGING: f64 = 5e-5;
+const DIVERGING: f64 = 2e-4;
 
 /// The words after `catch`.
 pub const EVENTS: [&str; 11] =

@@ -6,6 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::console::{Console, Done};
+use super::diff::limit;
 use super::fail::Fail;
 use super::table::Call;
 use crate::analysis::Tolerance;
@@ -15,7 +16,7 @@ use crate::debugger::Mark;
 use crate::lang::words::{OptionSpec, take_options, words};
 use crate::lang::{LangError, Span};
 use crate::tensor::ops::Slice;
-use crate::tensor::{Kind, Summary};
+use crate::tensor::{Kind, Rows, Summary};
 
 const OPTIONS: [OptionSpec; 2] =
     [OptionSpec { name: "-atol", takes_value: true }, OptionSpec { name: "-rtol", takes_value: true }];
@@ -53,6 +54,9 @@ struct Kept {
     absmax: f64,
     /// Elements at even distances; what is no finite number is none.
     samples: Vec<Option<f64>>,
+    /// The sizes of the rows that these are in; files from before there were any have none.
+    #[serde(default)]
+    sizes: Vec<f64>,
 }
 
 const FORMAT: &str = "llmdbg golden 1";
@@ -142,7 +146,11 @@ impl Console {
             let data = value.read_f64()?;
             let summary = Summary::of_host(data.iter().copied(), value.shape());
             let count = data.len().clamp(1, SAMPLES);
-            let samples = (0..count).filter_map(|i| data.get(i * data.len() / count));
+            let places = || (0..count).map(|i| i * data.len() / count).filter(|at| *at < data.len());
+            let samples = places().map(|at| data[at]);
+            let rows = Rows::of(&data, value.shape());
+            // Three digits will do for a tolerance, and keep the file small.
+            let short = |size: f64| format!("{size:.2e}").parse().unwrap_or(size);
             all.push(Kept {
                 site: site.clone(),
                 shape: value.shape().to_vec(),
@@ -152,7 +160,8 @@ impl Console {
                 mean: summary.mean,
                 l2: summary.l2,
                 absmax: summary.absmax,
-                samples: samples.map(|x| x.is_finite().then_some(*x)).collect(),
+                samples: samples.map(|x| x.is_finite().then_some(x)).collect(),
+                sizes: places().map(|at| short(rows.size(at))).collect(),
             });
         }
         Ok(all)
@@ -172,7 +181,7 @@ impl Console {
             };
             rows.extend(fault.map(|fault| (then.site.clone(), fault)));
         }
-        let limit = format!("{} + {} |b|", significant(tolerance.absolute, 2), significant(tolerance.relative, 2));
+        let limit = limit(tolerance);
         let Some((first, fault)) = rows.first().cloned() else {
             let count = golden.sites.len();
             return Ok(Answer::Text(format!("{count} sites agree with {file} within {limit}")));
@@ -199,21 +208,22 @@ fn differs(now: &Kept, then: &Kept, tolerance: Tolerance) -> Option<String> {
     if let Some((what, a, b)) = counts.into_iter().find(|(_, a, b)| a != b) {
         return Some(format!("{a} {what} instead of {b}"));
     }
-    let near = |a: f64, b: f64, size: f64| (a - b).abs() <= tolerance.absolute * size + tolerance.relative * b.abs();
-    // A norm sums over all elements: rounding grows with the root of their number.
-    let size = (now.shape.iter().product::<usize>() as f64).sqrt().max(1.0);
-    for (what, a, b, size) in [
-        ("largest magnitude", now.absmax, then.absmax, 1.0),
-        ("norm", now.l2, then.l2, size),
-        ("mean", now.mean, then.mean, 1.0),
+    // A norm is as large as the root of the number of elements says, and so is what it may be off by.
+    let root = (now.shape.iter().product::<usize>() as f64).sqrt().max(1.0);
+    let of_norm = Tolerance { absolute: tolerance.absolute * root, ..tolerance };
+    let usual = then.l2 / root;
+    for (what, a, b, near) in [
+        ("largest magnitude", now.absmax, then.absmax, tolerance.agree(now.absmax, then.absmax, 0.0)),
+        ("norm", now.l2, then.l2, of_norm.agree(now.l2, then.l2, 0.0)),
+        ("mean", now.mean, then.mean, tolerance.agree(now.mean, then.mean, usual)),
     ] {
-        if !near(a, b, size) {
+        if !near {
             return Some(format!("{what} {} instead of {}", significant(a, 6), significant(b, 6)));
         }
     }
     for (i, (a, b)) in now.samples.iter().zip(&then.samples).enumerate() {
         let same = match (a, b) {
-            (Some(a), Some(b)) => near(*a, *b, 1.0),
+            (Some(a), Some(b)) => tolerance.agree(*a, *b, then.sizes.get(i).copied().unwrap_or(usual)),
             (a, b) => a == b,
         };
         if !same {

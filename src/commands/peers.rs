@@ -99,6 +99,9 @@ pub fn load_dump(console: &mut Console, call: Call<'_, '_>) -> Done {
             unknown[..unknown.len().min(3)].join(", ")
         ));
     }
+    if dump.processed().any() {
+        lines.push(dump.processed().words(&name.text));
+    }
     if let Some(model) = dump.note("model") {
         lines.push(format!("written from {model}"));
     }

@@ -5,9 +5,11 @@ use super::fail::Fail;
 use super::values::summary_line;
 use crate::answer::numbers::short;
 use crate::answer::{self, Answer, StopView};
+use crate::debugger::peers::Side;
 use crate::debugger::{Finding, Kind, Mark, Reason, Stop};
 use crate::lang::eval::Datum;
 use crate::tensor::ops::Slice;
+use crate::tensor::{Difference, Tolerance, Verdict};
 
 impl Console {
     /// The answer of a motion.
@@ -90,25 +92,30 @@ impl Console {
 
     /// The value of the side that follows, and how far the one just computed is from it.
     fn beside_lines(&mut self, at: Mark) -> Result<Vec<String>, Fail> {
-        if self.session.follower().is_none() {
-            return Ok(Vec::new());
-        }
+        let Some(side) = self.session.follower() else { return Ok(Vec::new()) };
         let op = at.op - 1;
-        let Some((apart, theirs)) = self.session.beside(Mark { op, ..at }, 0.0).map_err(Fail::because)? else {
-            let name = self.session.compare.clone().unwrap_or_default();
-            return Ok(vec![format!("{name} has no value like it")]);
+        let Some((apart, theirs)) =
+            self.session.beside(Mark { op, ..at }, Tolerance::default()).map_err(Fail::because)?
+        else {
+            return Ok(vec![format!("{} has no value like it", self.session.side_name(&side))]);
         };
+        // Of two texts no distance says how well one is computed.
+        let here = Side::Branch(self.session.run.current);
+        let other = self.session.texts_differ(&here, &side).map_err(Fail::because)?.map(|text| text.words);
         let value = summary_line(&theirs.value())?;
         let distance = match apart.difference.max {
             0.0 => "the same numbers".to_string(),
-            max => {
+            _ => {
                 let at: Vec<String> =
                     theirs.axes.iter().zip(&apart.difference.at).map(|(axis, i)| format!("{axis} {i}")).collect();
                 let pair = format!("{} against {}", short(apart.difference.pair.0), short(apart.difference.pair.1));
-                format!("apart by {} at {} ({pair}), rms {}", short(max), at.join(", "), short(apart.difference.rms))
+                let Difference { pair: (x, y), rms, .. } = apart.difference;
+                let of = if apart.difference.verdict() == Verdict::Rounding { ": rounding" } else { "" };
+                let by = short(crate::tensor::apart(x, y));
+                format!("apart by {by} at {} ({pair}), rms {}{of}", at.join(", "), short(rms))
             }
         };
-        Ok(vec![format!("{} {value}", apart.name), distance])
+        Ok(other.into_iter().chain([format!("{} {value}", apart.name), distance]).collect())
     }
 
     /// A value in one line.

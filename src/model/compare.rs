@@ -11,6 +11,7 @@ use super::families::{self, Sources};
 use super::load::Model;
 use super::plan::{Load, group};
 use super::role::WeightId;
+use crate::tensor::apart;
 
 /// Elements that are decoded and compared at a time; whole blocks of every type.
 const SHARE: usize = 1 << 16;
@@ -152,11 +153,9 @@ struct Seen {
 
 impl Seen {
     fn take(&mut self, at: usize, ours: f32, theirs: f32) {
-        let same = ours == theirs || (ours.is_nan() && theirs.is_nan());
-        let off = if same { 0.0 } else { (f64::from(ours) - f64::from(theirs)).abs() };
-        let off = if off.is_nan() { f64::INFINITY } else { off };
+        let off = apart(f64::from(ours), f64::from(theirs));
         self.squares += off * off;
-        self.reference += f64::from(theirs).powi(2);
+        self.reference += if theirs.is_finite() { f64::from(theirs).powi(2) } else { 0.0 };
         if !self.any || off > self.max {
             (self.max, self.at, self.values, self.any) = (off, at, (ours, theirs), true);
         }

@@ -26,7 +26,9 @@ mod value;
 
 pub use axes::Axis;
 pub use device::{Device, DeviceChoice};
-pub use difference::{Difference, Element, Tolerance, difference};
+pub use difference::{
+    Difference, Element, MASKED, Rows, Tolerance, Verdict, apart, difference, difference_by, relative_rms,
+};
 pub use error::{TensorError, shape_text};
 pub use gradient::Pulled;
 pub use growing::Growing;

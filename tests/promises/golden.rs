@@ -74,3 +74,29 @@ fn methods_that_are_not_computed_are_refused_by_name() {
         assert!(b.fail(&format!("attr {method}")).contains(&format!("{method} is not computed: ")));
     }
 }
+
+/// A position with activations of thousands rounds as they do; the same distance elsewhere is a difference.
+#[test]
+fn samples_are_measured_by_the_size_of_their_row() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("golden.json").display().to_string();
+    let mut b = Bench::new("gpt2", &[NURSE]);
+    b.script("run\nset L0.mlp.out[0, 3] = 22500");
+    b.run(&format!("golden write {file}"));
+    // Samples of [8, 32] are elements 0, 16 of each position.
+    b.run("set L0.resid_post[0, 16] += 3e-4");
+    assert!(b.text(&format!("golden check {file}")).contains("agree"), "rounding next to 22,500");
+    b.run("undo");
+    b.run("set L0.resid_post[1, 16] += 3e-3");
+    let said = b.fail(&format!("golden check {file}"));
+    assert!(said.contains("first blocks.0.resid_post: sample 3"), "{said}");
+    // A file from before sizes were kept is read, by the size of the site.
+    let text = fs::read_to_string(&file).unwrap();
+    let mut golden: serde_json::Value = serde_json::from_str(&text).unwrap();
+    for site in golden["sites"].as_array_mut().unwrap() {
+        site.as_object_mut().unwrap().remove("sizes");
+    }
+    fs::write(&file, golden.to_string()).unwrap();
+    b.run("undo");
+    assert!(b.text(&format!("golden check {file}")).contains("agree"));
+}

@@ -9,6 +9,7 @@ mod batch;
 mod bisection;
 mod branches;
 mod breakpoints;
+mod caches;
 mod chat;
 mod circuits;
 mod common;

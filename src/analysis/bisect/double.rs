@@ -139,7 +139,7 @@ mod tests {
                 }
                 let inputs: Vec<Value> = op.inputs.iter().map(|&input| value(input)).collect();
                 let exact = double.of(op, &inputs).unwrap();
-                let left = super::super::beside(&single.read_f64().unwrap(), &exact);
+                let left = crate::tensor::relative_rms(&single.read_f64().unwrap(), &exact);
                 assert!(left < 2e-6, "{} {}: {left}", path.display(), op.site);
                 ops += 1;
             }

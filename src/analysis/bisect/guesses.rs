@@ -3,13 +3,13 @@
 
 use super::numbers::of_numbers;
 use super::stretch::Stretch;
-use super::{EXPLAINS, FAINT, FLOOR, Live, NOISE, beside};
+use super::{EXPLAINS, FAINT, FLOOR, Live, NOISE};
 use crate::model::input::Input;
 use crate::model::role::{Role, WeightId};
 use crate::model::spec::{Act, ModelSpec, Pool};
 use crate::model::weights::Weights;
 use crate::program::{Context, Kernel, Op, execute};
-use crate::tensor::{Device, Kind, Value};
+use crate::tensor::{Device, Kind, Value, relative_rms};
 
 /// What is known of a difference.
 #[derive(Clone, Copy)]
@@ -45,12 +45,12 @@ impl Known<'_> {
 
     /// Whether a value of the last op is theirs, but for a small part of what ours is off by.
     pub(super) fn is_theirs(&self, guess: &[f64]) -> bool {
-        guess.len() == self.theirs.len() && beside(guess, self.theirs) <= self.allowed()
+        guess.len() == self.theirs.len() && relative_rms(guess, self.theirs) <= self.allowed()
     }
 
     /// What a right guess may be off by.
     fn allowed(&self) -> f64 {
-        let was = beside(self.ours, self.theirs);
+        let was = relative_rms(self.ours, self.theirs);
         if self.faint {
             return (was / FAINT).min(FAINT * self.usual);
         }
@@ -90,7 +90,7 @@ impl Known<'_> {
             false => execute(op, inputs, self.weights, self.context).ok(),
         });
         let guess = again.and_then(|value| value.read_f64().ok()).filter(|guess| guess.len() == self.theirs.len());
-        guess.map(|guess| beside(&guess, self.theirs)).filter(|left| !left.is_nan()).unwrap_or(f64::INFINITY)
+        guess.map(|guess| relative_rms(&guess, self.theirs)).filter(|left| !left.is_nan()).unwrap_or(f64::INFINITY)
     }
 }
 

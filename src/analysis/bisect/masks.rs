@@ -1,8 +1,5 @@
 //! What is masked on the other side, read off its scores or pattern.
 
-/// Numbers at or below this are masks: Python often writes the least number there is, not minus infinity.
-pub const MASKED: f64 = -1e4;
-
 /// Which keys queries see: those at distances `nearest..=farthest` before them; negative ones stand behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seen {
@@ -54,6 +51,7 @@ impl Seen {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tensor::MASKED;
 
     fn scores(length: usize, sees: impl Fn(i64) -> bool) -> Vec<f64> {
         let one = |i: usize| (i / length % length) as i64 - (i % length) as i64;

@@ -25,7 +25,7 @@ use crate::model::spec::ModelSpec;
 use crate::model::weights::Weights;
 use crate::program::{Context, Program, execute};
 use crate::tensor::ops::Slice;
-use crate::tensor::{Difference, Kind, Tolerance, Value, difference};
+use crate::tensor::{Difference, Kind, Tolerance, Value, difference, relative_rms};
 pub use double::Double;
 use guesses::Known;
 pub use halving::{first_apart, marks};
@@ -101,8 +101,9 @@ pub struct Live {
     pub spec: ModelSpec,
 }
 
-/// Values of the other side by the number of the op, of a shape.
-pub type Values<'a> = &'a mut dyn FnMut(usize, &[usize]) -> Result<Option<Vec<f64>>, String>;
+/// Values of the other side by the number of the op, and what that gives here, `[1, ...]`: its shape is wanted, and some sides lack a
+/// part of it, which is then taken from here.
+pub type Values<'a> = &'a mut dyn FnMut(usize, &Value) -> Result<Option<Vec<f64>>, String>;
 
 /// Which ops are run, and what those before them gave.
 #[derive(Default)]
@@ -162,7 +163,7 @@ pub fn bisect(
         from.sort_unstable();
         from.dedup();
         // Token ids and chosen experts are no numbers to be near to: they are computed, from the other side's values.
-        let theirs = if own.kind() == Kind::Float { (other.values)(number, &shape)? } else { None };
+        let theirs = if own.kind() == Kind::Float { (other.values)(number, &own)? } else { None };
         let Some(theirs) = theirs else {
             values[number] = Some(own);
             given[number] = edited;
@@ -170,7 +171,7 @@ pub fn bisect(
             continue;
         };
         let ours = own.read_f64().map_err(|error| error.to_string())?;
-        let relative = beside(&ours, &theirs);
+        let relative = relative_rms(&ours, &theirs);
         // Inputs are kept by reference: what may be a culprit is looked at again when all are known.
         found.push(Introduced {
             site: op.site.clone(),
@@ -218,10 +219,10 @@ pub fn bisect(
             let theirs = other.live.as_ref().and_then(|live| double.of_other(live, &stretch));
             let exact = double.of_stretch(&stretch)?;
             one.in_double = Some(match &theirs {
-                Some(theirs) => beside(&exact, theirs),
-                None => beside(&suspect.theirs, &exact),
+                Some(theirs) => relative_rms(&exact, theirs),
+                None => relative_rms(&suspect.theirs, &exact),
             });
-            let own = beside(&suspect.ours, &exact);
+            let own = relative_rms(&suspect.ours, &exact);
             one.culprit = match (one.in_double, &theirs) {
                 (Some(left), Some(_)) => left.is_nan() || left >= SHRINKS * one.relative,
                 (Some(left), None) => left.is_nan() || left > AS_FAR * own || own >= COARSE,
@@ -282,29 +283,6 @@ struct Suspect {
     ours: Vec<f64>,
     theirs: Vec<f64>,
     edited: bool,
-}
-
-/// Root mean square of `a - b` beside that of `b`, over what is finite in both; infinite if other elements are finite.
-pub fn beside(a: &[f64], b: &[f64]) -> f64 {
-    let (mut apart, mut size) = (0.0, 0.0);
-    for (x, y) in a.iter().zip(b) {
-        match (x.is_finite(), y.is_finite()) {
-            (true, true) => {
-                apart += (x - y) * (x - y);
-                size += y * y;
-            }
-            (false, false) => {}
-            // A mask in Python is often the least number there is, not minus infinity.
-            _ if (*x == f64::NEG_INFINITY && *y < -1e4) || (*y == f64::NEG_INFINITY && *x < -1e4) => {}
-            _ => return f64::INFINITY,
-        }
-    }
-    match size {
-        _ if apart == 0.0 => 0.0,
-        // Beside nothing but zeros the difference itself is what there is to say.
-        0.0 => (apart / a.len().max(1) as f64).sqrt(),
-        size => (apart / size).sqrt(),
-    }
 }
 
 impl Introduced {

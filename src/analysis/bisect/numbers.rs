@@ -1,6 +1,6 @@
 //! Guesses that the numbers themselves suggest.
 
-use super::beside;
+use crate::tensor::relative_rms;
 
 /// A factor, a vector added everywhere, heads or features in another order.
 pub fn of_numbers(
@@ -19,10 +19,10 @@ pub fn of_numbers(
     let factor = product / square;
     let times = |factor: f64| -> Vec<f64> { ours.iter().map(|x| x * factor).collect() };
     if factor.is_finite() && explains(&times(factor)) {
-        let left = beside(&times(factor), theirs);
+        let left = relative_rms(&times(factor), theirs);
         // Behind rounding a factor is known to some digits: of those that are as near, the shortest.
         let short = (1..=5).map(|digits| rounded(factor, digits));
-        let nearest = short.into_iter().find(|short| beside(&times(*short), theirs) <= 1.01 * left);
+        let nearest = short.into_iter().find(|short| relative_rms(&times(*short), theirs) <= 1.01 * left);
         return Some(format!("theirs is {:.6} times ours", nearest.unwrap_or(factor)));
     }
     let width = shape.last().copied().unwrap_or(1).max(1);
@@ -75,8 +75,9 @@ fn permuted(
         let mut order = Vec::new();
         for wanted in 0..heads {
             let target = head(theirs, wanted);
-            let best = (0..heads)
-                .min_by(|a, b| beside(&head(ours, *a), &target).total_cmp(&beside(&head(ours, *b), &target)))?;
+            let best = (0..heads).min_by(|a, b| {
+                relative_rms(&head(ours, *a), &target).total_cmp(&relative_rms(&head(ours, *b), &target))
+            })?;
             order.push(best);
         }
         let guess: Vec<f64> = ours

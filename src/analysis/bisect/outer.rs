@@ -1,10 +1,10 @@
 //! Guesses at what an op reads besides values and weights: angles, positions, masks, biases on scores.
 
 use super::guesses::Guesses;
-use super::masks::{MASKED, Seen};
+use super::masks::Seen;
 use crate::model::spec::{Pairing, Rope, RopeScaling};
 use crate::program::{Context, Kernel, execute};
-use crate::tensor::Value;
+use crate::tensor::{MASKED, Value};
 
 /// Bases of rotations in use.
 const BASES: [f64; 9] = [1e4, 1e5, 2.5e5, 5e5, 1e6, 5e6, 8e6, 1e7, 1e8];

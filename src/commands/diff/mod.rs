@@ -4,6 +4,8 @@ mod parts;
 mod told;
 mod weights;
 
+pub use told::limit;
+
 use std::path::Path;
 
 use super::console::{Console, Done};
@@ -12,11 +14,11 @@ use super::table::Call;
 use crate::analysis::{Difference, Tolerance};
 use crate::answer::Answer;
 use crate::answer::text::quoted;
-use crate::debugger::peers::{Change, Elements, Has, Reading, Side, SideValue};
+use crate::debugger::peers::{Change, Elements, Has, Reading, Side, SideValue, level};
 use crate::lang::location::{parse_location, resolve_sites};
 use crate::lang::words::{OptionSpec, Word, take_options, words};
 use crate::lang::{LangError, Span};
-use crate::tensor::Axis;
+use crate::tensor::{Axis, Verdict};
 use parts::By;
 
 const USAGE: &str =
@@ -31,6 +33,9 @@ const OPTIONS: [OptionSpec; 7] = [
     OptionSpec { name: "-first", takes_value: false },
     OptionSpec { name: "-fail", takes_value: false },
 ];
+
+/// What a difference is where sides read other texts.
+const OF_TWO_TEXTS: &str = "what follows is about two texts, not about two ways to compute one";
 
 /// `diff A [B] [SITES]`, `diff weights A [B]`.
 pub fn diff(console: &mut Console, call: Call<'_, '_>) -> Done {
@@ -79,6 +84,14 @@ pub fn diff(console: &mut Console, call: Call<'_, '_>) -> Done {
         console.session.bring(side, call.progress).map_err(Fail::because)?;
     }
     let mut comparison = Comparison { tolerance, by, first: has("-first"), ..Comparison::default() };
+    // Before anything is compared: whether it is one text, and what a side does not have.
+    let texts = console.session.texts_differ(&a, &b).map_err(Fail::because)?;
+    let meaning = |starts_alike: bool| match starts_alike && console.looks_back_only() {
+        true => "compared is what both have",
+        false => OF_TWO_TEXTS,
+    };
+    comparison.before.extend(texts.map(|how| format!("{}; {}", how.words, meaning(how.starts_alike))));
+    comparison.before.extend([&a, &b].into_iter().filter_map(|side| console.session.missing_in(side)));
     console.compare(&a, &b, &sites, &mut comparison, call.progress)?;
     comparison.apart.extend(beside.into_iter().map(|site| (site, Lack::Left)));
     let (answer, beyond) = console.told(&a, &b, &comparison, has("-all"));
@@ -113,6 +126,8 @@ struct Comparison {
     /// Sites that were not compared, and why.
     apart: Vec<(String, Lack)>,
     changes: Vec<Change>,
+    /// What is said before all else.
+    before: Vec<String>,
     notes: Vec<String>,
 }
 
@@ -207,18 +222,16 @@ impl Console {
                     }
                 }
             }
+            let (left, right) = level(left, right);
             if site == "logits" {
                 into.notes.extend(self.parting(&left, &right));
             }
-            let found = left.elements.difference(&right.elements, &left.shape, into.tolerance);
-            if site == "tokens" && found.beyond > 0 {
-                tokens_differ = true;
-                let note = "the tokens differ: what follows is about two texts, not about two ways to compute one";
-                into.note(note.to_string());
-            }
-            let is_first = into.first && found.beyond > 0;
+            let tolerance = left.tolerance(into.tolerance);
+            let found = left.elements.difference(&right.elements, &left.shape, tolerance);
+            tokens_differ |= site == "tokens" && found.beyond > 0;
+            let is_first = into.first && found.verdict() == Verdict::Different;
             if let Some(by) = into.by {
-                into.parts.extend(by.of_site(site, &left, &right, into.tolerance));
+                into.parts.extend(by.of_site(site, &left, &right, tolerance));
             }
             into.rows.push((site.clone(), found));
             if is_first {

@@ -2,10 +2,10 @@
 
 use crate::analysis::{Difference, Tolerance};
 use crate::commands::fail::Fail;
-use crate::debugger::peers::{Elements, SideValue};
+use crate::debugger::peers::SideValue;
 use crate::lang::LangError;
 use crate::lang::words::Word;
-use crate::tensor::{Axis, unravel};
+use crate::tensor::{Axis, Rows, apart, difference_by, unravel};
 
 /// What a difference is told for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,13 +62,13 @@ fn along(site: &str, axis: Axis, a: &SideValue, b: &SideValue, tolerance: Tolera
     let length = a.shape[at];
     let mut shape = a.shape.clone();
     shape[at] = 1;
-    let take = |elements: &Elements, index: usize| -> Vec<f64> {
-        let data = elements.double();
-        data.chunks(length * inner).flat_map(|part| part[index * inner..(index + 1) * inner].to_vec()).collect()
-    };
+    let (x, y) = (a.elements.double(), b.elements.double());
+    let rows = Rows::of(&y, &b.shape);
     let one = |index: usize| {
-        let (a, b) = (Elements::Double(take(&a.elements, index)), Elements::Double(take(&b.elements, index)));
-        let mut found = a.difference(&b, &shape, tolerance);
+        let starts = (index * inner..x.len()).step_by((length * inner).max(1));
+        let taken: Vec<usize> = starts.flat_map(|start| start..start + inner).collect();
+        let of = |data: &[f64]| -> Vec<f64> { taken.iter().map(|&i| data[i]).collect() };
+        let mut found = difference_by(&of(&x), &of(&y), &shape, &rows.at(taken.iter().copied()), tolerance);
         if let Some(place) = found.at.get_mut(at) {
             *place = index;
         }
@@ -80,22 +80,14 @@ fn along(site: &str, axis: Axis, a: &SideValue, b: &SideValue, tolerance: Tolera
 /// The elements that are furthest apart.
 fn elements(site: &str, a: &SideValue, b: &SideValue, tolerance: Tolerance) -> Vec<(String, Difference)> {
     let (x, y) = (a.elements.double(), b.elements.double());
-    let off = |i: usize| {
-        let off = (x[i] - y[i]).abs();
-        if x[i] == y[i] || x[i].is_nan() && y[i].is_nan() {
-            0.0
-        } else if off.is_nan() {
-            f64::INFINITY
-        } else {
-            off
-        }
-    };
+    let rows = Rows::of(&y, &b.shape);
+    let off = |i: usize| apart(x[i], y[i]);
     let mut order: Vec<usize> = (0..x.len()).filter(|&i| off(i) > 0.0).collect();
     order.sort_by(|&i, &j| off(j).total_cmp(&off(i)));
     order.truncate(ELEMENTS);
     let one = |i: usize| {
         let index = unravel(i, &a.shape);
-        let mut found = Elements::Double(vec![x[i]]).difference(&Elements::Double(vec![y[i]]), &[1], tolerance);
+        let mut found = difference_by(&x[i..=i], &y[i..=i], &[1], &rows.at(std::iter::once(i)), tolerance);
         found.at.clone_from(&index);
         let index: Vec<String> = index.iter().map(usize::to_string).collect();
         (format!("{site}[{}]", index.join(", ")), found)

@@ -1,12 +1,12 @@
 //! The answer of `diff`: lines that say what was found and what to type next, and a table of sites.
 
 use super::{Comparison, Lack};
-use crate::analysis::Difference;
+use crate::analysis::{Difference, Tolerance};
 use crate::answer::numbers::significant;
 use crate::answer::{Cell, Table};
 use crate::commands::Console;
-use crate::debugger::peers::{Peer, Side};
-use crate::tensor::Axis;
+use crate::debugger::peers::{Dump, Side};
+use crate::tensor::{Axis, Verdict};
 
 /// Rows listed unless all are asked for: with the lines above them they fit a screen of 24.
 const LISTED: usize = 12;
@@ -18,14 +18,16 @@ impl Console {
     /// The table, and one line if something is beyond the tolerance.
     pub(super) fn told(&self, a: &Side, b: &Side, found: &Comparison, all: bool) -> (Table, Option<String>) {
         let (left, right) = (self.session.side_name(a), self.session.side_name(b));
-        let beyond: Vec<&(String, Difference)> = found.rows.iter().filter(|(_, d)| d.beyond > 0).collect();
-        let tolerance = found.tolerance;
-        let limit = format!("{} + {} |b|", significant(tolerance.absolute, 2), significant(tolerance.relative, 2));
+        let is = |verdict: Verdict| found.rows.iter().filter(move |(_, d)| d.verdict() == verdict);
+        let beyond: Vec<&(String, Difference)> = is(Verdict::Different).collect();
+        let (near, same) = (is(Verdict::Rounding).count(), is(Verdict::Same).count());
+        let limit = limit(found.tolerance);
         let mut lines = vec![format!("{left} against {right}: {}", counted(found.rows.len()))];
+        lines.extend(found.before.iter().cloned());
         let first = beyond.first().map(|(site, difference)| {
             let (x, y) = difference.pair;
             format!(
-                "first beyond {limit} at {site}: {} of {} elements, the largest at {}: {} against {}",
+                "first beyond {limit} at {site}: {} of {} elements, the furthest at {}: {} against {}",
                 difference.beyond,
                 difference.count,
                 self.place(site, difference),
@@ -37,6 +39,13 @@ impl Console {
             Some(first) if beyond.len() == 1 => format!("1 site differs, {first}"),
             Some(first) => format!("{} sites differ, {first}", beyond.len()),
             None => format!("all agree within {limit}"),
+        });
+        // Within the usual tolerance, what is not the same is what rounding does.
+        let is_rounding = found.tolerance == Tolerance::default();
+        lines.push(match (near, same) {
+            (0, same) => format!("{} the same", are(same)),
+            (near, same) if is_rounding => format!("{} off by rounding, {same} the same", are(near)),
+            (near, same) => format!("{} within the tolerance, {same} the same", are(near)),
         });
         lines.extend(found.notes.iter().cloned());
         lines.extend(found.changes.iter().map(|change| change.words().to_string()));
@@ -59,13 +68,14 @@ impl Console {
             true => &found.parts,
             false => &found.rows,
         };
-        let differing: Vec<&(String, Difference)> = rows.iter().filter(|(_, d)| d.beyond > 0).collect();
+        let differs = |(_, d): &&(String, Difference)| d.verdict() == Verdict::Different;
+        let differing: Vec<&(String, Difference)> = rows.iter().filter(differs).collect();
         let shown: Vec<&(String, Difference)> = match (all, differing.is_empty()) {
             (true, _) => rows.iter().collect(),
             (false, false) => differing.into_iter().take(LISTED).collect(),
             (false, true) => {
                 let mut rows: Vec<_> = rows.iter().collect();
-                rows.sort_by(|x, y| y.1.max.total_cmp(&x.1.max));
+                rows.sort_by(|x, y| y.1.relative.total_cmp(&x.1.relative));
                 rows.truncate(LARGEST);
                 rows
             }
@@ -118,14 +128,7 @@ impl Console {
             let more = if other.len() > 3 { ", ..." } else { "" };
             lines.push(format!("not compared, of other shapes: {}{more}", other[..other.len().min(3)].join(", ")));
         }
-        let unknown = match b {
-            Side::File(dump) => dump.unknown(),
-            Side::Peer(peer) => match &self.session.peers[*peer].1 {
-                Peer::Dump(dump) => dump.unknown(),
-                Peer::Model(_) => &[],
-            },
-            Side::Branch(_) => &[],
-        };
+        let unknown = self.session.dump_of(b).map_or(&[][..], Dump::unknown);
         if !unknown.is_empty() {
             let more = if unknown.len() > 2 { ", ..." } else { "" };
             let noun = if unknown.len() == 1 { "tensor" } else { "tensors" };
@@ -134,6 +137,20 @@ impl Console {
         }
         lines
     }
+}
+
+/// What a tolerance allows, in words: `2e-4 of the size`.
+pub fn limit(tolerance: Tolerance) -> String {
+    let relative = format!("{} of the size", significant(tolerance.relative, 2));
+    match tolerance {
+        Tolerance { absolute: 0.0, .. } => relative,
+        Tolerance { absolute, relative: 0.0 } => significant(absolute, 2),
+        Tolerance { absolute, .. } => format!("{} + {relative}", significant(absolute, 2)),
+    }
+}
+
+fn are(sites: usize) -> String {
+    if sites == 1 { "1 site is".into() } else { format!("{sites} sites are") }
 }
 
 fn counted(sites: usize) -> String {

@@ -10,12 +10,15 @@ pub const COMMANDS: &[Command] = &[
         about: "say at which site two branches, models, dumps or files of values part first, or which weights of two differ and how",
         help: "A SIDE is a branch, another model (load MODEL as NAME), a dump (load-dump) or a file: what save activations or \
                tools/dump_hf.py writes. Alone, it is what the current branch is compared with. Elements agree within \
-               atol + rtol |b|, each 5e-5 by default: the floor of one forward pass in f32. Texts and vocabularies of different lengths are \
-               compared as far as both go. diff weights says what makes one weight of the other: rounded, scaled, shifted, transposed, \
+               atol + rtol max(|b|, s), where s is the root mean square of the row of b (the last axis), and at least that of the \
+               median row: rounding goes by the size of what is summed, not by an element that came out small. By default atol is 0 and \
+               rtol 2e-4, what two passes in f32 may be apart and both be right. Texts are compared first. Texts and vocabularies of \
+               different lengths are compared as far as both go. A TransformerLens cache of processed weights is recognised, and compared as far \
+               as the processing leaves it. diff weights says what makes one weight of the other: rounded, scaled, shifted, transposed, \
                rows, columns or heads in another order, another weight, tied, missing.",
         options: &[
-            ("-atol X", "the absolute tolerance"),
-            ("-rtol X", "the relative tolerance"),
+            ("-atol X", "what elements may be apart whatever their size; 0 by default"),
+            ("-rtol X", "what they may be apart as a part of their size; 2e-4 by default"),
             ("-by WHAT", "one row for each block, head or pos, or for each of the largest elements (element)"),
             ("-all", "everything; else what differs, the first rows"),
             ("-first", "end at the first site that differs"),
@@ -67,8 +70,8 @@ pub const COMMANDS: &[Command] = &[
         help: "Of each site: shape, what is not finite, largest magnitude, norm, mean, and 16 elements. check fails, with the sites that \
                differ, if one is beyond the tolerance of the file; the text must be the same.",
         options: &[
-            ("-atol X", "the absolute tolerance, 5e-5 by default"),
-            ("-rtol X", "the relative tolerance, 5e-5 by default"),
+            ("-atol X", "what elements may be apart whatever their size; 0 by default"),
+            ("-rtol X", "what they may be apart as a part of their size, as in diff; 2e-4 by default"),
         ],
         examples: &[
             "run\ngolden write golden.json L*.resid_post logits\ngolden check golden.json",

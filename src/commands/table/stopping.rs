@@ -58,8 +58,8 @@ pub const COMMANDS: &[Command] = &[
         help: "nan and inf: the output has some and no value that was read has. overflow: a magnitude from 50000 on, where inputs are below. \
                norm-jump: a position of the residual stream grows more than tenfold over an addition. dead: a value or a head of it is \
                zero throughout, what it is made of is not. saturated: a head gives 0.999 of its attention to one key from every query, or a \
-               pooler's tanh is that near to one. diverge: an element is further than 5e-5, absolute and relative, from the side that \
-               \"set compare\" names, and nothing that was read is. vanish, explode: in \"backward -step\", a gradient of the residual stream has a norm \
+               pooler's tanh is that near to one. diverge: an element is further than 2e-4 of its size (as diff has it) from the side \
+               that \"set compare\" names, and nothing that was read is. vanish, explode: in \"backward -step\", a gradient of the residual stream has a norm \
                below 1e-7, or above 1e4, where those it comes from have not. token: one of these tokens is chosen. pass: a token's pass begins. Minus infinity in \
                scores is a mask. The stop names element, head and token, and what it was computed from.",
         options: &[("-name NAME", "a name for it")],

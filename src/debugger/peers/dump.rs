@@ -5,15 +5,19 @@ use std::path::Path;
 
 use super::layout::{Change, Part, fit};
 use super::paths::outputs;
+use super::processed::{Normed, Processed, is_stream, normed, values_folded, values_have_bias, without_mean};
 use super::tensors::{Found, Tensors};
 use crate::debugger::names::Names;
 use crate::lang::site::{self, NameKind};
 use crate::lang::{SiteRef, SiteTable, Span};
 use crate::model::weights::Weights;
-use crate::program::{Op, Program};
+use crate::program::{Kernel, Op, Program};
 
 /// Ends of names that some tools write behind a module's path.
 const ENDS: [&str; 4] = [".output", ".output.0", ".forward.output.0", ".forward.0.output.0"];
+
+/// Values of the residual stream that are looked at, to see whether they have means.
+const STREAMS: usize = 4;
 
 /// Where the value of a site lies.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,6 +31,7 @@ pub struct Dump {
     tensors: Tensors,
     places: BTreeMap<String, Place>,
     unknown: Vec<String>,
+    processed: Processed,
 }
 
 /// What a dump is read as.
@@ -50,7 +55,7 @@ impl Dump {
     ) -> Result<Dump, String> {
         let tensors = Tensors::open(path)?;
         let modules = outputs(weights.files(), program, family);
-        let mut dump = Dump { tensors, places: BTreeMap::new(), unknown: Vec::new() };
+        let mut dump = Dump { tensors, places: BTreeMap::new(), unknown: Vec::new(), processed: Processed::default() };
         let mut aside: Vec<(String, Vec<(String, Option<Part>)>)> = Vec::new();
         for name in dump.tensors.names().to_vec() {
             let Some(text) = name.strip_prefix(reading.prefix) else { continue };
@@ -83,7 +88,76 @@ impl Dump {
                 some.join(", ")
             ));
         }
+        if dump.places.values().any(|place| place.tensor.contains("hook_")) {
+            dump.processed = dump.looked_through(program, weights)?;
+        }
         Ok(dump)
+    }
+
+    /// What is missing in a cache of TransformerLens. Older versions call the output of a norm `hook_normalized`, gain included: that
+    /// finds its place.
+    fn looked_through(&mut self, program: &Program, weights: &Weights) -> Result<Processed, String> {
+        let mut found = Processed::default();
+        // What one norm says is said of all of them.
+        let (mut under_bare, mut under_out) = (None, None);
+        for gain in program.ops.iter().filter(|op| matches!(op.kernel, Kernel::Gain { .. })) {
+            let Some(bare) = gain.inputs.first().map(|&input| program.ops[input].site.clone()) else { continue };
+            let of = |place: &Place| normed(&self.tensors.read(&place.tensor)?.data, gain, program, weights);
+            if let Some(place) = self.places.get(&gain.site).filter(|_| under_out.is_none()) {
+                under_out = of(place)?;
+            }
+            if let Some(place) = self.places.get(&bare).filter(|_| under_bare.is_none()) {
+                under_bare = of(place)?;
+            }
+            if under_bare == Some(Normed::WithGain)
+                && let Some(place) = self.places.remove(&bare)
+            {
+                self.places.entry(gain.site.clone()).or_insert(place);
+            }
+        }
+        found.gains = under_out == Some(Normed::Bare);
+        let of = |site: &str| self.places.get(site).map(|place| self.tensors.read(&place.tensor)).transpose();
+        // What LayerNorm reads needs no mean; another norm would miss it.
+        if program.ops.iter().any(|op| op.kernel == Kernel::LayerNormNormalized) {
+            let mut stream = self.places.keys().filter(|site| is_stream(site)).take(STREAMS).peekable();
+            found.stream = stream.peek().is_some();
+            for site in stream {
+                let value =
+                    of(site)?.filter(|value| without_mean(&value.data, value.shape.last().copied().unwrap_or(1)));
+                found.stream &= value.is_some();
+            }
+        }
+        found.logits =
+            of("logits")?.is_some_and(|value| without_mean(&value.data, value.shape.last().copied().unwrap_or(1)));
+        if !values_have_bias(program, weights)? {
+            return Ok(found);
+        }
+        // Where the output of attention does not tell, what else was done does.
+        found.values = found.any();
+        let outputs = program.ops.iter().filter(|op| op.kernel == Kernel::Output);
+        for op in outputs {
+            let added = op.site.replace(".attn.out", ".attn_out");
+            let mixed = op.inputs.first().map(|&input| &program.ops[input]).filter(|op| op.kernel == Kernel::Mix);
+            let (Some(mixed), Some(out)) = (mixed, of(&op.site)?.map_or_else(|| of(&added), |out| Ok(Some(out)))?)
+            else {
+                continue;
+            };
+            let Some(z) = of(&mixed.site)? else { continue };
+            let (heads, features) = (mixed.heads * mixed.width, op.width);
+            let last = (z.data.len().checked_sub(heads), out.data.len().checked_sub(features));
+            let (Some(z_at), Some(out_at)) = last else { continue };
+            let pair = (&z.data[z_at..], &out.data[out_at..]);
+            if let Some(folded) = values_folded(pair, found.stream, op, program, weights)? {
+                found.values = folded;
+                break;
+            }
+        }
+        Ok(found)
+    }
+
+    /// What TransformerLens has taken out of the values, if it wrote them.
+    pub fn processed(&self) -> Processed {
+        self.processed
     }
 
     /// The file, as it was named.

@@ -1,15 +1,21 @@
 //! What a run is compared with: other models in the same session, and runs that were written elsewhere.
 
 mod dump;
+mod footing;
 mod layout;
 mod paths;
+mod processed;
 mod tensors;
+mod texts;
 mod together;
 
 pub use dump::{Dump, Reading};
+pub use footing::level;
 pub use layout::Change;
 pub(super) use paths::reader;
+pub use processed::Processed;
 pub use tensors::Tensors;
+pub use texts::OtherText;
 pub use together::Apart;
 
 use std::borrow::Cow;
@@ -24,7 +30,7 @@ use super::session::{Progress, Session};
 use crate::lang::SiteTable;
 use crate::model::spec::ModelSpec;
 use crate::model::weights::Weights;
-use crate::program::{Op, Program, shape_of};
+use crate::program::{Kernel, Op, Program, shape_of};
 use crate::tensor::ops::Slice;
 use crate::tensor::{Axis, Difference, HostF32, Tolerance, Value, difference};
 
@@ -57,6 +63,28 @@ pub struct SideValue {
     pub elements: Elements,
     /// How a value of a file was laid as it is here.
     pub changes: Vec<Change>,
+    /// Whether the mean over the last axis is missing in it: see [`Processed`].
+    pub lacks_mean: bool,
+    /// What its elements are.
+    pub meaning: Meaning,
+}
+
+/// What the elements of a value are, as far as it matters when they are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meaning {
+    /// Numbers, which may be off by rounding.
+    Numbers,
+    /// Scores of attention: numbers, of which very low ones stand for a mask.
+    Scores,
+    /// Names of something, tokens or experts: those that are not the same are different.
+    Ids,
+}
+
+impl SideValue {
+    /// When its elements agree with others, where numbers may be so far apart.
+    pub fn tolerance(&self, of_numbers: Tolerance) -> Tolerance {
+        if self.meaning == Meaning::Ids { Tolerance::of(0.0) } else { of_numbers }
+    }
 }
 
 /// Elements in row-major order.
@@ -144,17 +172,27 @@ impl Session {
         }
     }
 
+    /// The dump that a side is; none if it is computed here.
+    pub fn dump_of<'a>(&'a self, side: &'a Side) -> Option<&'a Dump> {
+        match side {
+            Side::Peer(peer) => match &self.peers[*peer].1 {
+                Peer::Dump(dump) => Some(dump),
+                Peer::Model(_) => None,
+            },
+            Side::File(dump) => Some(dump),
+            Side::Branch(_) => None,
+        }
+    }
+
     /// The sites that a dump has values of; none of what is computed here.
     pub fn sites_of_dump(&self, side: &Side) -> Option<HashSet<String>> {
-        let dump = match side {
-            Side::Peer(peer) => match &self.peers[*peer].1 {
-                Peer::Dump(dump) => dump,
-                Peer::Model(_) => return None,
-            },
-            Side::File(dump) => dump,
-            Side::Branch(_) => return None,
-        };
-        Some(dump.sites().map(str::to_string).collect())
+        self.dump_of(side).map(|dump| dump.sites().map(str::to_string).collect())
+    }
+
+    /// What is missing in the values of a side, in a sentence; none if nothing is.
+    pub fn missing_in(&self, side: &Side) -> Option<String> {
+        let processed = self.dump_of(side)?.processed();
+        processed.any().then(|| processed.words(&self.side_name(side)))
     }
 
     /// Computes what is missing of a side, so that it can be compared with the current pass.
@@ -197,14 +235,21 @@ impl Session {
     }
 
     /// What a side has of a site in the current pass, to be compared with it: features that are divided into other heads there stand
-    /// as they do here.
+    /// as they do here, and what TransformerLens has taken out is put back as far as the weights here say what it is.
     ///
     /// # Errors
     /// In words: what failed on a device, or is wrong with a file.
     pub fn value_of_side(&mut self, side: &Side, site: &str) -> Result<Has, String> {
         let mut has = self.held_by_side(side, site)?;
         if let (Has::Value(value), Some(op)) = (&mut has, self.run.program.op_of(site)) {
-            let op = &self.run.program.ops[op];
+            let program = &self.run.program;
+            let op = &program.ops[op];
+            value.meaning = meaning(op);
+            if let Some(processed) = self.dump_of(side).map(Dump::processed).filter(|processed| processed.any()) {
+                let mut data = value.elements.double().into_owned();
+                value.lacks_mean = processed.undone(&mut data, op, program, &self.run.model.weights)?;
+                value.elements = Elements::Double(data);
+            }
             if let Some(shape) = divided(&value.shape, &op.axes[1..], [op.heads, op.width]) {
                 value.shape = shape;
                 value.changes.push(Change::Divided);
@@ -293,6 +338,14 @@ pub(super) fn divided(shape: &[usize], axes: &[Axis], here: [usize; 2]) -> Optio
     other.then(|| [before, &here].concat())
 }
 
+fn meaning(op: &Op) -> Meaning {
+    match op.kernel {
+        Kernel::Tokens | Kernel::TopExperts { .. } => Meaning::Ids,
+        Kernel::Scores { .. } => Meaning::Scores,
+        _ => Meaning::Numbers,
+    }
+}
+
 fn of_row(value: &Value, row: usize) -> Result<SideValue, String> {
     let text = |error: crate::tensor::TensorError| error.to_string();
     let value = value.slice(&[Slice::At(row)]).map_err(text)?;
@@ -304,6 +357,8 @@ fn of_row(value: &Value, row: usize) -> Result<SideValue, String> {
             None => Elements::Double(value.read_f64().map_err(text)?),
         },
         changes: Vec::new(),
+        lacks_mean: false,
+        meaning: Meaning::Numbers,
     })
 }
 
@@ -316,7 +371,15 @@ fn of_dump(dump: &Dump, site: &str, run: &super::Run, row: usize) -> Result<Has,
         Some(Err(why)) => Has::Other(why),
         Some(Ok((found, changes))) => {
             let elements = Elements::Double(found.data);
-            Has::Value(SideValue { shape: found.shape, axes: op.axes[1..].to_vec(), elements, changes })
+            let axes = op.axes[1..].to_vec();
+            Has::Value(SideValue {
+                shape: found.shape,
+                axes,
+                elements,
+                changes,
+                lacks_mean: false,
+                meaning: meaning(op),
+            })
         }
     })
 }

@@ -3,8 +3,8 @@
 use super::super::mark::Mark;
 use super::super::run::RunError;
 use super::super::session::Session;
-use super::{Has, Peer, Side, SideValue};
-use crate::tensor::{Difference, Tolerance, Value};
+use super::{Has, Peer, Side, SideValue, level};
+use crate::tensor::{Difference, Tolerance, Value, Verdict};
 
 /// How far the value just computed is from that of the other side.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,7 +61,7 @@ impl Session {
     ///
     /// # Errors
     /// In words.
-    pub fn beside(&mut self, at: Mark, tolerance: f64) -> Result<Option<(Apart, SideValue)>, String> {
+    pub fn beside(&mut self, at: Mark, tolerance: Tolerance) -> Result<Option<(Apart, SideValue)>, String> {
         let Some(side) = self.follower() else { return Ok(None) };
         self.follow().map_err(|error| error.to_string())?;
         let (name, site) = (self.side_name(&side), self.run.program.ops[at.op].site.clone());
@@ -79,8 +79,8 @@ impl Session {
         if ours.shape != theirs.shape {
             return Ok(None);
         }
-        let tolerance = Tolerance { absolute: tolerance, relative: tolerance };
-        let difference = ours.elements.difference(&theirs.elements, &ours.shape, tolerance);
+        let (ours, theirs) = level(ours, theirs);
+        let difference = ours.elements.difference(&theirs.elements, &ours.shape, ours.tolerance(tolerance));
         Ok(Some((Apart { name, difference }, theirs)))
     }
 
@@ -95,7 +95,8 @@ impl Session {
         if let Some(known) = self.apart.get(&key) {
             return Ok(known.clone());
         }
-        let found = self.beside(at, tolerance)?.map(|(apart, _)| apart).filter(|apart| apart.difference.beyond > 0);
+        let found = self.beside(at, Tolerance::of(tolerance))?.map(|(apart, _)| apart);
+        let found = found.filter(|apart| apart.difference.verdict() == Verdict::Different);
         self.apart.insert(key, found.clone());
         Ok(found)
     }
