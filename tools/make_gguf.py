@@ -7,7 +7,8 @@
 For each directory MODEL it writes OUT/NAME.TYPE.gguf: metadata, names, order of rows and types of tensors are those of
 llama.cpp's convert_hf_to_gguf.py, names by the tables of the `gguf` package. With --twin it also writes OUT/NAME.TYPE/, a
 checkpoint in safetensors that must compute the same as the GGUF file: its weights are what the `gguf` package makes of the
-stored blocks, and its configuration lacks what GGUF has no words for (windows of Mistral and Qwen 2, Gemma's score scale).
+stored blocks, and its configuration lacks what GGUF has no words for (windows of Mistral and Qwen 2, Gemma's score scale,
+sentence embeddings that are not of unit length).
 With --twin-config it writes only that configuration, and only where it is another one than MODEL's.
 
 With --type k, tensors whose rows are whole blocks are stored as q2_k to q6_k in turn. The `gguf` package reads these and does not
@@ -728,21 +729,33 @@ def twin_config(m):
     return config
 
 
+def write_unit_length(m, folder):
+    """The steps of sentence-transformers, with that to unit length, which llama.cpp's tools take always; whether there are any."""
+    if not (m.source / "modules.json").exists():
+        return False
+    modules = json.loads((m.source / "modules.json").read_text())
+    if not any(module["type"].endswith("Normalize") for module in modules):
+        n = str(len(modules))
+        modules.append({"idx": len(modules), "name": n, "path": f"{n}_Normalize", "type": "sentence_transformers.models.Normalize"})
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "modules.json").write_text(json.dumps(modules, indent=2) + "\n")
+    shutil.copytree(m.source / "1_Pooling", folder / "1_Pooling", dirs_exist_ok=True)
+    return True
+
+
 def write_twin_config(m, folder):
     config = twin_config(m)
-    if config != json.loads((m.source / "config.json").read_text()):
+    if write_unit_length(m, folder) or config != json.loads((m.source / "config.json").read_text()):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
 
 
 def write_twin(m, folder, tensors):
     folder.mkdir(parents=True, exist_ok=True)
-    for name in ("tokenizer.json", "tokenizer_config.json", "generation_config.json", "modules.json", "1_Pooling"):
-        source = m.source / name
-        if source.is_dir():
-            shutil.copytree(source, folder / name, dirs_exist_ok=True)
-        elif source.is_file():
-            shutil.copy(source, folder / name)
+    for name in ("tokenizer.json", "tokenizer_config.json", "generation_config.json"):
+        if (m.source / name).is_file():
+            shutil.copy(m.source / name, folder / name)
+    write_unit_length(m, folder)
     (folder / "config.json").write_text(json.dumps(twin_config(m), indent=2) + "\n")
     save_file({name: np.ascontiguousarray(value) for name, value in tensors.items()}, folder / "model.safetensors")
 

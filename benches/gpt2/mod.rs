@@ -65,6 +65,7 @@ pub fn model() -> Model {
         no_tokenizer: String::new(),
         special: SpecialTokens::default(),
         chat: Templates::default(),
+        prompt: None,
         config: HfConfig::parse("config.json", b"{}").expect("an empty configuration"),
         origin: ModelSource::Memory { name: "random", files: &[] },
         device,

@@ -295,7 +295,8 @@ impl Console {
                 let tokenizer = run.model.tokenizer.as_ref();
                 let tokenizer =
                     tokenizer.ok_or_else(|| Fail::At(LangError::new("the model has no tokenizer", span)))?;
-                let tokens = tokenizer.encode(text, !self.chat).map_err(|error| Fail::because(error.to_string()))?;
+                let whole = if self.chat { text.into() } else { run.model.with_prompt(text) };
+                let tokens = tokenizer.encode(&whole, !self.chat).map_err(|error| Fail::because(error.to_string()))?;
                 if tokens.len() != ids.len() {
                     let message = format!("that is {} tokens, and the text has {}", tokens.len(), ids.len());
                     return Err(Fail::At(LangError::new(message, span)));

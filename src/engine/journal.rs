@@ -12,8 +12,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::file;
 use super::script::Reader;
+use crate::model::file;
 
 /// Journals that are kept; older ones are removed when a new one begins.
 const KEPT: usize = 20;

@@ -298,7 +298,8 @@ fn whole(value: &Value) -> Option<usize> {
     usize::try_from(number).ok()
 }
 
-fn kind(value: &Value) -> &'static str {
+/// What kind of value it is, for messages.
+pub fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "a truth value",

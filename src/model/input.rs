@@ -67,7 +67,8 @@ impl Input {
     pub fn from_texts(model: &Model, texts: &[impl AsRef<str>], add_special: bool) -> Result<Input, InputError> {
         let tokenizer = tokenizer(model)?;
         let row = |text: &str| {
-            let row = Row::of_tokens(tokenizer.encode(text, add_special)?, model.takes_pairs());
+            let whole = if add_special { model.with_prompt(text) } else { text.into() };
+            let row = Row::of_tokens(tokenizer.encode(&whole, add_special)?, model.takes_pairs());
             Ok(Row { text: Some(text.to_owned()), ..row })
         };
         Input::checked(model, texts.iter().map(|text| row(text.as_ref())).collect::<Result<_, _>>()?)
@@ -80,7 +81,7 @@ impl Input {
         }
         let tokenizer = tokenizer(model)?;
         let row = |first: &str, second: &str| {
-            let row = Row::of_tokens(tokenizer.encode_pair(first, second, true)?, true);
+            let row = Row::of_tokens(tokenizer.encode_pair(&model.with_prompt(first), second, true)?, true);
             Ok(Row { text: Some(first.to_owned()), second_text: Some(second.to_owned()), ..row })
         };
         Input::checked(model, pairs.iter().map(|(a, b)| row(a.as_ref(), b.as_ref())).collect::<Result<_, _>>()?)
@@ -111,7 +112,7 @@ impl Input {
         if rows.is_empty() {
             return Err(InputError::Empty);
         }
-        rows.iter().try_for_each(|row| check(&model.spec, row))?;
+        rows.iter().try_for_each(|row| check(&model.spec, row).map_err(|error| explained(model, row, error)))?;
         let mut input = Input { rows, filler: model.special.filler(model.spec.vocab), side };
         let longest = input.rows.iter().map(|row| row.ids.len()).max().unwrap_or(0);
         room::check_pass(model, input.rows.len(), longest, 0)?;
@@ -213,6 +214,26 @@ fn tokenizer(model: &Model) -> Result<&Tokenizer, InputError> {
     model.tokenizer.as_ref().ok_or_else(|| InputError::NoTokenizer { why: model.no_tokenizer.clone() })
 }
 
+/// The same error, with the token and what names it where the tokenizer has one that the model has not.
+fn explained(model: &Model, row: &Row, error: InputError) -> InputError {
+    let InputError::IdOutOfRange { id, position, vocab, .. } = error else { return error };
+    let known = model.tokenizer.as_ref().filter(|tokenizer| tokenizer.has(id));
+    let what = known.map_or_else(String::new, |tokenizer| {
+        const MOST: usize = 64;
+        let by = tokenizer.named_by(id).unwrap_or("the tokenizer's own file");
+        let mut ids: Vec<String> = row.ids.iter().take(MOST).map(u32::to_string).collect();
+        if row.ids.len() > MOST {
+            ids.push("...".into());
+        }
+        format!(
+            "; it is {:?}, a token that {by} names and that the model has no row for (the tokens are {})",
+            tokenizer.token_text(id),
+            ids.join(" ")
+        )
+    });
+    InputError::IdOutOfRange { id, position, vocab, what }
+}
+
 fn check(spec: &ModelSpec, row: &Row) -> Result<(), InputError> {
     let tokens = row.ids.len();
     if row.is_empty() {
@@ -222,7 +243,7 @@ fn check(spec: &ModelSpec, row: &Row) -> Result<(), InputError> {
         return Err(InputError::TooLong { tokens, max });
     }
     if let Some((position, &id)) = row.ids.iter().enumerate().find(|(_, id)| **id as usize >= spec.vocab) {
-        return Err(InputError::IdOutOfRange { id, position, vocab: spec.vocab });
+        return Err(InputError::IdOutOfRange { id, position, vocab: spec.vocab, what: String::new() });
     }
     for types in [row.type_ids.len(), row.mask.len()] {
         if types != tokens {

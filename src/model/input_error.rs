@@ -49,7 +49,7 @@ pub enum InputError {
         max: usize,
     },
     /// A token id outside the vocabulary.
-    #[error("token id {id} at position {position} is out of range: the vocabulary has 0..{}", .vocab.saturating_sub(1))]
+    #[error("token id {id} at position {position} is out of range: the vocabulary has 0..{}{what}", .vocab.saturating_sub(1))]
     IdOutOfRange {
         /// The id.
         id: u32,
@@ -57,6 +57,8 @@ pub enum InputError {
         position: usize,
         /// Rows of the token embedding.
         vocab: usize,
+        /// What the tokenizer knows about it, if anything.
+        what: String,
     },
     /// A token type outside the table.
     #[error("token type {type_id} at position {position} is out of range: the model has {types} token types")]

@@ -15,7 +15,7 @@ use crate::tensor::{Device, Precision, Value, transposed};
 use super::bundled;
 use super::chat::Templates;
 use super::checkpoint::{Checkpoint, CheckpointFiles, StoredType, is_weights_name};
-use super::config::{HfConfig, parse_object};
+use super::config::HfConfig;
 use super::error::LoadError;
 use super::families::{self, Layout, Sources};
 use super::generation;
@@ -24,9 +24,9 @@ use super::needs::shape_of;
 use super::plan::{Load, file_shape, plan};
 use super::role::{Role, WeightId};
 use super::room;
-use super::sentence::sentence;
+use super::sentence::Sentences;
 use super::spec::ModelSpec;
-use super::tokenizer::{SpecialTokens, Tokenizer, separate};
+use super::tokenizer::{Named, SpecialTokens, Tokenizer};
 use super::weights::{RowChunks, Weight, Weights};
 
 /// Where a model comes from.
@@ -102,6 +102,8 @@ pub struct Model {
     pub special: SpecialTokens,
     /// Its chat templates.
     pub chat: Templates,
+    /// What sentence-transformers puts in front of every text: its name, and the text.
+    pub prompt: Option<(String, String)>,
     /// `config.json` as it was.
     pub config: HfConfig,
     /// Where it comes from.
@@ -175,8 +177,18 @@ pub fn load_in(
     config.check_sizes()?;
     let family = families::find(&config)?;
     let checkpoint = files.open_checkpoint()?;
-    let (sentence, mut notes) = sentence(&files)?;
-    let from = Sources { config: &config, checkpoint: &checkpoint, sentence: sentence.as_ref() };
+    let (tokenizer, no_tokenizer) = match Tokenizer::of_checkpoint(&files, &config)? {
+        Ok(tokenizer) => (Some(tokenizer), String::new()),
+        Err(why) => (None, why),
+    };
+    let named = match &tokenizer {
+        Some(tokenizer) => tokenizer.named().clone(),
+        None => Named::alone(&files)?,
+    };
+    let mut sentences = Sentences::read(&files, &config, &named)?;
+    let tokenizer = sentences.with_tokenizer(tokenizer)?;
+    let mut notes = std::mem::take(&mut sentences.notes);
+    let from = Sources { config: &config, checkpoint: &checkpoint, sentence: sentences.after.as_ref() };
     let spec = families::spec(family, &from)?;
     let unknown = config.unread(&spec.family)?;
     if !unknown.is_empty() {
@@ -199,15 +211,13 @@ pub fn load_in(
     let unused = plan.files.iter().filter_map(|file| Some((file.file_name().to_owned(), file.ignored.clone()?)));
     let ignored: Vec<(String, String)> = unused.collect();
     let weights = Weights::new(loaded, plan.files, names.tied, precision);
-    let (tokenizer, no_tokenizer) = match tokenizer(&files, &config)? {
-        Ok(tokenizer) => (Some(tokenizer), String::new()),
-        Err(why) => {
-            notes.push(format!("{why}: prompts must be token ids (--tokens)"));
-            (None, why)
-        }
-    };
-    let special = SpecialTokens::read(&files, &config, tokenizer.as_ref())?;
-    let chat = templates(&files)?;
+    match &tokenizer {
+        Some(tokenizer) => notes.extend(tokenizer.notes().iter().cloned()),
+        None => notes.push(format!("{no_tokenizer}: prompts must be token ids (--tokens)")),
+    }
+    let special = SpecialTokens::read(&files, &config, &named, tokenizer.as_ref())?;
+    let chat = Templates::read(&files, &named)?;
+    let prompt = sentences.prompt;
     let report = LoadReport {
         files: checkpoint.files().iter().map(|file| (file.path().to_owned(), file.size())).collect(),
         parameters: plan.loads.iter().map(|load| file_shape(&spec, load).iter().product::<usize>() as u64).sum(),
@@ -220,17 +230,7 @@ pub fn load_in(
     };
     let (origin, device) = (source.clone(), device.clone());
     let files = Arc::new(checkpoint);
-    Ok(Model { spec, weights, tokenizer, no_tokenizer, special, chat, config, origin, device, report, files })
-}
-
-/// The chat templates, and the words for special tokens that go with them.
-fn templates(files: &CheckpointFiles) -> Result<Templates, LoadError> {
-    let path = files.path_of("tokenizer_config.json");
-    let config = match files.read("tokenizer_config.json")? {
-        Some(text) => parse_object(&path, &text)?,
-        None => serde_json::Map::new(),
-    };
-    Templates::read(files, &config, &path, None)
+    Ok(Model { spec, weights, tokenizer, no_tokenizer, special, chat, prompt, config, origin, device, report, files })
 }
 
 fn read(
@@ -372,27 +372,15 @@ fn conversions(dtypes: &[(StoredType, usize)], precision: Precision) -> Vec<Stri
     dtypes.iter().filter_map(convert).collect()
 }
 
-/// The tokenizer, or why there is none.
-fn tokenizer(files: &CheckpointFiles, config: &HfConfig) -> Result<Result<Tokenizer, String>, LoadError> {
-    if let Some(bytes) = files.read("tokenizer.json")? {
-        let path = files.path_of("tokenizer.json");
-        return match bytes {
-            // What is borrowed is part of this program.
-            Cow::Borrowed(bytes) => Tokenizer::built_in(&path, bytes),
-            Cow::Owned(bytes) => Tokenizer::from_bytes(&path, &bytes),
-        }
-        .map(Ok);
-    }
-    if let Some(gguf) = files.gguf() {
-        return Ok(Err(gguf.why_no_tokenizer()?.unwrap_or_else(|| format!("no tokenizer.json in {}", files.path()))));
-    }
-    match separate::json(files, config)? {
-        Ok((path, json)) => Tokenizer::from_bytes(&path, json.to_string().as_bytes()).map(Ok),
-        Err(why) => Ok(Err(why)),
-    }
-}
-
 impl Model {
+    /// A text as sentence-transformers gives it to the model: behind its prompt, if there is one.
+    pub fn with_prompt<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        match &self.prompt {
+            Some((_, prompt)) => Cow::Owned(format!("{prompt}{text}")),
+            None => Cow::Borrowed(text),
+        }
+    }
+
     /// Whether the model takes two texts at once.
     pub fn takes_pairs(&self) -> bool {
         self.spec.embed.token_types > 1

@@ -1,67 +1,283 @@
-//! What sentence-transformers does after the model: `modules.json` and the configurations it names.
+//! What sentence-transformers does before and after the model: `modules.json` and the configurations it names.
+
+use serde_json::{Map, Value as Json};
 
 use super::checkpoint::CheckpointFiles;
 use super::config::{HfConfig, parse_json};
 use super::error::LoadError;
 use super::spec::{Pooling, Sentence};
+use super::tokenizer::{Longest, Named, Tokenizer};
 
-/// The sentence embedding that is asked for, if it can be computed, and what is to be said about it.
-///
-/// # Errors
-/// If a file that is there cannot be read.
-pub fn sentence(files: &CheckpointFiles) -> Result<(Option<Sentence>, Vec<String>), LoadError> {
-    let Some(text) = files.read("modules.json")? else { return Ok((None, Vec::new())) };
-    let modules = parse_json(&files.path_of("modules.json"), &text)?;
-    let (mut poolings, mut normalize) = (None, false);
-    for module in modules.as_array().into_iter().flatten() {
-        let text = |key: &str| module.get(key).and_then(|value| value.as_str()).unwrap_or_default();
-        match text("type").rsplit('.').next().unwrap_or_default() {
-            "Transformer" | "Dropout" => {}
-            "Pooling" => {
-                let name = format!("{}/config.json", text("path"));
-                let found = match files.read(&name)? {
-                    Some(config) => read_poolings(&HfConfig::parse(&files.path_of(&name), &config)?)?,
-                    None => Err(format!("the pooling of {name}, which is not there")),
-                };
-                match found {
-                    Ok(found) => poolings = Some(found),
-                    Err(what) => return Ok((None, vec![not_computed(&what)])),
-                }
-            }
-            "Normalize" => normalize = true,
-            other => return Ok((None, vec![not_computed(&format!("a {other} step after the model"))])),
+/// The configuration of the model's own step, under the names that it has had.
+const TRANSFORMER: [&str; 7] = [
+    "sentence_bert_config.json",
+    "sentence_roberta_config.json",
+    "sentence_distilbert_config.json",
+    "sentence_camembert_config.json",
+    "sentence_albert_config.json",
+    "sentence_xlm-roberta_config.json",
+    "sentence_xlnet_config.json",
+];
+
+/// Prompts, and what else is said about the whole.
+const WHOLE: &str = "config_sentence_transformers.json";
+
+/// What sentence-transformers does with texts before the model reads them, and with what the model makes of them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Sentences {
+    /// What is put in front of every text: its name, and the text.
+    pub prompt: Option<(String, String)>,
+    /// What follows the model, if all of it can be computed.
+    pub after: Option<Sentence>,
+    /// What is to be said about it.
+    pub notes: Vec<String>,
+    /// Where texts are cut off.
+    longest: Option<Longest>,
+    /// Whether texts are made lower-case first.
+    lower: bool,
+    /// Whether the pooling passes over the prompt.
+    without_prompt: bool,
+}
+
+impl Sentences {
+    /// Reads `modules.json` and what it names; nothing is done where there is no such file.
+    ///
+    /// # Errors
+    /// If a file that is there cannot be read, or contradicts itself.
+    pub fn read(files: &CheckpointFiles, config: &HfConfig, named: &Named) -> Result<Sentences, LoadError> {
+        let mut all = Sentences::default();
+        let Some(text) = files.read("modules.json")? else { return Ok(all) };
+        let modules = parse_json(&files.path_of("modules.json"), &text)?;
+        match all.modules(files, &modules)? {
+            Ok(after) => all.after = after,
+            Err(what) => all
+                .notes
+                .push(format!("modules.json asks for {what}: this is not computed, so there is no sentence embedding")),
         }
+        if all.after.is_none() {
+            return Ok(all);
+        }
+        if let Some(name) = config.architecture()?.filter(|name| !name.ends_with("Model")) {
+            all.notes
+                .push(format!("modules.json asks for a sentence embedding, so the head of {name} is not computed"));
+        }
+        if files.gguf().is_some() {
+            all.notes.push(
+                "a GGUF file does not say whether sentence embeddings are divided by their length: they are, as in \
+                 llama.cpp's tools"
+                    .into(),
+            );
+            return Ok(all);
+        }
+        all.prompts(files)?;
+        if all.longest.is_none() {
+            let limit = |value: Option<&Json>| value.and_then(Json::as_f64).filter(|n| (1.0..1e9).contains(n));
+            let limits =
+                [limit(named.settings.get("model_max_length")), limit(config.json().get("max_position_embeddings"))];
+            let tokens = limits.into_iter().flatten().map(|limit| limit as usize).min();
+            all.longest = tokens.map(|tokens| Longest { tokens, front: false });
+        }
+        if let Some(longest) = &mut all.longest {
+            longest.front = named.settings.get("truncation_side").is_some_and(|side| side == "left");
+        }
+        Ok(all)
     }
-    match poolings {
-        Some(poolings) => Ok((Some(Sentence { poolings, normalize }), Vec::new())),
-        None => Ok((None, Vec::new())),
+
+    /// What the steps ask for, none if there is no pooling; or what cannot be computed.
+    fn modules(
+        &mut self,
+        files: &CheckpointFiles,
+        modules: &Json,
+    ) -> Result<Result<Option<Sentence>, String>, LoadError> {
+        let mut sentence: Option<Sentence> = None;
+        for module in modules.as_array().into_iter().flatten() {
+            let text = |key: &str| module.get(key).and_then(|value| value.as_str()).unwrap_or_default();
+            let name = format!("{}/config.json", text("path"));
+            let settings = || match files.read(&name)? {
+                Some(config) => HfConfig::parse(&files.path_of(&name), &config).map(Some),
+                None => Ok(None),
+            };
+            match text("type").rsplit('.').next().unwrap_or_default() {
+                "Transformer" => {
+                    if let Some(what) = self.transformer(files)? {
+                        return Ok(Err(what));
+                    }
+                }
+                "Dropout" => {}
+                "Pooling" => {
+                    let Some(config) = settings()? else {
+                        return Ok(Err(format!("the pooling of {name}, which is not there")));
+                    };
+                    self.without_prompt = !config.flag(&["include_prompt"], true)?;
+                    match poolings(&config)? {
+                        Ok(poolings) => sentence = Some(Sentence { poolings, normalize: false, skip: 0 }),
+                        Err(what) => return Ok(Err(what)),
+                    }
+                }
+                "Normalize" => {
+                    let config = settings()?;
+                    let of = config.as_ref().map_or(Ok(None), |config| config.str(&["module_input_name"]))?;
+                    if let Some(of) = of.filter(|of| *of != "sentence_embedding") {
+                        return Ok(Err(format!("{of} of unit length")));
+                    }
+                    // Before there is an embedding, nothing is divided.
+                    if let Some(sentence) = &mut sentence {
+                        sentence.normalize = true;
+                    }
+                }
+                other => return Ok(Err(format!("a {other} step after the model"))),
+            }
+        }
+        Ok(Ok(sentence))
+    }
+
+    /// The settings of the model's own step, or what of them cannot be computed.
+    fn transformer(&mut self, files: &CheckpointFiles) -> Result<Option<String>, LoadError> {
+        let Some((name, text)) =
+            TRANSFORMER.iter().find_map(|name| files.read(name).transpose().map(|text| (*name, text)))
+        else {
+            return Ok(None);
+        };
+        let config = HfConfig::parse(&files.path_of(name), &text?)?;
+        if let Some(tokens) = config.opt_size(&["max_seq_length"])? {
+            self.longest = Some(Longest { tokens, front: false });
+            self.notes.push(format!(
+                "texts are cut off after {tokens} tokens, as sentence-transformers does (max_seq_length of {name})"
+            ));
+        }
+        self.lower = config.flag(&["do_lower_case"], false)?;
+        let text = config.json().get("modality_config").and_then(|all| all.get("text"));
+        let output = |key: &str| text.and_then(|text| text.get(key));
+        let usual = [
+            ("transformer_task", config.json().get("transformer_task"), "feature-extraction"),
+            ("modality_config", output("method"), "forward"),
+            ("modality_config", output("method_output_name"), "last_hidden_state"),
+            ("module_output_name", config.json().get("module_output_name"), "token_embeddings"),
+        ];
+        for (key, value, expected) in usual {
+            if let Some(value) = value.filter(|value| !value.is_null() && *value != expected) {
+                return Ok(Some(format!("{key} = {value} in {name}")));
+            }
+        }
+        // What would change the configuration, or the tokens of a text.
+        for key in ["config_args", "config_kwargs", "processing_kwargs"] {
+            if config.json().get(key).is_some_and(|value| !is_empty(value)) {
+                return Ok(Some(format!("{key} in {name}")));
+            }
+        }
+        const KNOWN: [&str; 6] =
+            ["max_seq_length", "do_lower_case", "transformer_task", "modality_config", "module_output_name", "backend"];
+        let other = config.json().iter().filter(|(key, value)| !KNOWN.contains(&key.as_str()) && !is_empty(value));
+        let other: Vec<&str> = other.map(|(key, _)| key.as_str()).collect();
+        if !other.is_empty() {
+            self.notes.push(format!("not used of {name}: {}", other.join(", ")));
+        }
+        Ok(None)
+    }
+
+    fn prompts(&mut self, files: &CheckpointFiles) -> Result<(), LoadError> {
+        let Some(text) = files.read(WHOLE)? else { return Ok(()) };
+        let config = HfConfig::parse(&files.path_of(WHOLE), &text)?;
+        if let Some(kind) = config.str(&["model_type"])?.filter(|kind| *kind != "SentenceTransformer") {
+            self.after = None;
+            self.notes
+                .push(format!("modules.json is of a {kind}: this is not computed, so there is no sentence embedding"));
+            return Ok(());
+        }
+        let none = Map::new();
+        let prompts = config.json().get("prompts").and_then(Json::as_object).unwrap_or(&none);
+        let texts = || prompts.iter().filter_map(|(name, text)| Some((name.as_str(), text.as_str()?)));
+        let default = config.str(&["default_prompt_name"])?;
+        if let Some(name) = default {
+            let found = texts().find(|(known, _)| *known == name).map(|(_, text)| text);
+            // These two are there without a text.
+            let Some(text) = found.or_else(|| ["query", "document"].contains(&name).then_some("")) else {
+                return Err(config.bad(format!("\"default_prompt_name\" is {name:?}, which \"prompts\" does not have")));
+            };
+            self.prompt = Some((name.to_owned(), text.to_owned())).filter(|(_, text)| !text.is_empty());
+        }
+        if let Some((name, text)) = &self.prompt {
+            let without = if self.without_prompt { ", and its tokens are left out of the pooling" } else { "" };
+            self.notes.push(format!(
+                "sentence-transformers puts its prompt {name:?} in front of every text: {text:?}{without}"
+            ));
+        }
+        let others = texts().filter(|(name, text)| default != Some(*name) && !text.is_empty());
+        let others: Vec<String> = others.map(|(name, text)| format!("{name} ({text:?})")).collect();
+        if !others.is_empty() {
+            let others = others.join(", ");
+            self.notes.push(format!("prompts of sentence-transformers that are not put in front of texts: {others}"));
+        }
+        Ok(())
+    }
+
+    /// The tokenizer as it reads texts for sentence embeddings. The pooling learns how many tokens the prompt has.
+    ///
+    /// # Errors
+    /// If the tokenizer refuses the change, or the prompt.
+    pub fn with_tokenizer(&mut self, tokenizer: Option<Tokenizer>) -> Result<Option<Tokenizer>, LoadError> {
+        let measured = self.prompt.is_some() && self.without_prompt;
+        let Some(tokenizer) = tokenizer else {
+            if measured && self.after.take().is_some() {
+                let what = "there is no tokenizer to say which tokens are those of the prompt";
+                self.notes.push(format!("{what}, which the pooling leaves out, so there is no sentence embedding"));
+            }
+            return Ok(None);
+        };
+        if self.after.is_none() {
+            return Ok(Some(tokenizer));
+        }
+        let fail = |message: String| LoadError::Tokenizer { path: "sentence-transformers".into(), message };
+        let tokenizer =
+            tokenizer.for_sentences(self.longest.clone(), self.lower).map_err(|error| fail(error.to_string()))?;
+        if let (Some(sentence), Some((_, prompt)), true) = (&mut self.after, &self.prompt, measured) {
+            let tokens = tokenizer.encode(prompt, true).map_err(|error| fail(error.to_string()))?;
+            let ends = tokens.last().is_some_and(|last| last.special);
+            sentence.skip = tokens.len() - usize::from(ends);
+        }
+        Ok(Some(tokenizer))
     }
 }
 
-fn not_computed(what: &str) -> String {
-    format!("modules.json asks for {what}: this is not computed, so there is no sentence embedding")
+fn is_empty(value: &Json) -> bool {
+    match value {
+        Json::Null | Json::Bool(false) => true,
+        Json::Array(list) => list.is_empty(),
+        Json::Object(map) => map.is_empty(),
+        _ => false,
+    }
 }
 
 /// The poolings that are asked for, in the order in which sentence-transformers joins them; or what cannot be computed.
-fn read_poolings(config: &HfConfig) -> Result<Result<Vec<Pooling>, String>, LoadError> {
-    if let Some(mode) = config.str(&["pooling_mode"])? {
-        let known = MODES.iter().find(|(name, _)| *name == mode);
-        return Ok(known.map(|(_, pooling)| vec![*pooling]).ok_or_else(|| format!("the pooling {mode:?}")));
-    }
-    let asked: Vec<&str> = config
-        .json()
-        .iter()
-        .filter(|(_, value)| **value == true)
-        .filter_map(|(key, _)| key.strip_prefix("pooling_mode_"))
-        .map(|name| name.strip_suffix("_tokens").or_else(|| name.strip_suffix("_token")).unwrap_or(name))
-        .collect();
-    if let Some(unknown) = asked.iter().find(|name| !MODES.iter().any(|(known, _)| known == *name)) {
-        return Ok(Err(format!("the pooling {unknown:?}")));
-    }
-    let found: Vec<Pooling> =
-        MODES.iter().filter(|(name, _)| asked.contains(name)).map(|(_, pooling)| *pooling).collect();
+fn poolings(config: &HfConfig) -> Result<Result<Vec<Pooling>, String>, LoadError> {
+    let named = |name: &str| MODES.iter().find(|(known, _)| *known == short(name)).map(|(_, pooling)| *pooling);
+    // Since version 6 there is one name, or a list of them; before there were flags.
+    let found = match config.find(&["pooling_mode"]) {
+        Some((_, Json::Array(list))) => {
+            let one = |mode: &Json| mode.as_str().and_then(named).ok_or_else(|| format!("the pooling {mode}"));
+            list.iter().map(one).collect()
+        }
+        Some(_) => {
+            let mode = config.str(&["pooling_mode"])?.unwrap_or_default();
+            named(mode).map(|pooling| vec![pooling]).ok_or_else(|| format!("the pooling {mode:?}"))
+        }
+        None => {
+            let flags = config.json().iter().filter(|(_, value)| **value == true);
+            let asked: Vec<&str> = flags.filter_map(|(key, _)| key.strip_prefix("pooling_mode_")).map(short).collect();
+            match asked.iter().find(|name| named(name).is_none()) {
+                Some(unknown) => Err(format!("the pooling {unknown:?}")),
+                None => {
+                    Ok(MODES.iter().filter(|(name, _)| asked.contains(name)).map(|(_, pooling)| *pooling).collect())
+                }
+            }
+        }
+    };
     // Nothing said is the mean.
-    Ok(Ok(if found.is_empty() { vec![Pooling::Mean] } else { found }))
+    Ok(found.map(|found: Vec<Pooling>| if found.is_empty() { vec![Pooling::Mean] } else { found }))
+}
+
+fn short(mode: &str) -> &str {
+    mode.strip_suffix("_tokens").or_else(|| mode.strip_suffix("_token")).unwrap_or(mode)
 }
 
 /// Names of poolings, in the order in which sentence-transformers joins them.
@@ -80,7 +296,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<Vec<Pooling>, String> {
-        read_poolings(&HfConfig::parse("1_Pooling/config.json", text.as_bytes()).unwrap()).unwrap()
+        poolings(&HfConfig::parse("1_Pooling/config.json", text.as_bytes()).unwrap()).unwrap()
     }
 
     #[test]
@@ -93,5 +309,13 @@ mod tests {
         assert_eq!(read(r#"{"pooling_mode_lasttoken": true}"#), Ok(vec![Pooling::Last]));
         assert_eq!(read(r#"{"pooling_mode": "attention"}"#), Err("the pooling \"attention\"".into()));
         assert_eq!(read(r#"{"pooling_mode_wild_tokens": true}"#), Err("the pooling \"wild\"".into()));
+    }
+
+    /// A list is joined in its own order, and counts before flags that an older version left.
+    #[test]
+    fn a_list_of_poolings_is_joined_as_it_is() {
+        let text = r#"{"pooling_mode": ["max", "mean_sqrt_len_tokens", "cls"], "pooling_mode_mean_tokens": true}"#;
+        assert_eq!(read(text), Ok(vec![Pooling::Max, Pooling::MeanSqrt, Pooling::First]));
+        assert_eq!(read(r#"{"pooling_mode": ["mean", 3]}"#), Err("the pooling 3".into()));
     }
 }

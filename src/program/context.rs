@@ -44,6 +44,19 @@ pub struct Context {
     pub(super) chosen: Value,
     /// The last column of the span that is no padding, `[B]`.
     pub(super) last_real: Value,
+    /// What a sentence embedding is made of.
+    pub(super) pooled: Pooled,
+}
+
+/// The columns of the span that a sentence embedding is made of: real tokens behind those that are skipped.
+#[derive(Clone)]
+pub(super) struct Pooled {
+    /// 1 there, 0 elsewhere, `[B, T, 1]`.
+    pub(super) mask: Tensor<3>,
+    /// The same with the number of the token in its text, from 1 on, instead of 1, `[B, T, 1]`.
+    pub(super) numbers: Tensor<3>,
+    /// The first of them, `[B]`.
+    pub(super) first: Value,
 }
 
 impl Context {
@@ -68,6 +81,14 @@ impl Context {
         let real =
             input.rows.iter().flat_map(|row| row.mask[span.clone()].iter().map(|&real| f32::from(u8::from(real))));
         let real = Value::from_f32(real.collect(), &[shape[0], shape[1], 1], device);
+        let pooled = |skip: usize| {
+            let within = |row: &Row| numbers_of(row, skip).skip(span.start).take(span.len()).collect::<Vec<_>>();
+            let numbers: Vec<f32> = input.rows.iter().flat_map(within).collect();
+            let mask = numbers.iter().map(|number| number.min(1.0)).collect();
+            let tensor = |data: Vec<f32>| Value::from_f32(data, &[shape[0], shape[1], 1], device).tensor();
+            let first = |row: &Row| numbers_of(row, skip).position(|number| number > 0.0).unwrap_or(0);
+            Pooled { mask: tensor(mask), numbers: tensor(numbers), first: columns(&first) }
+        };
         let positions: Vec<Vec<usize>> = input.rows.iter().map(|row| positions(spec, row)).collect();
         let last = match spec.positions {
             Positions::Learned { rows, .. } => rows.saturating_sub(1) as i64,
@@ -84,6 +105,7 @@ impl Context {
         let positions: Vec<Vec<usize>> = positions.iter().map(|row| row.iter().map(later).collect()).collect();
         let plain = rows_of_table.iter().all(|rows| span.clone().all(|column| rows[column] == column as i64));
         let table_rows: Vec<i64> = rows_of_table.iter().flat_map(|rows| &rows[span.clone()]).copied().collect();
+        let last_real = columns(&|row| last_token(row, None));
         let pad = match &spec.head {
             Head::Sequence { pooled, .. } => match pooled.pool {
                 Pool::Last { pad } => pad,
@@ -106,9 +128,13 @@ impl Context {
                 .iter()
                 .map(|rope| rotation::rotation(rope, input, &positions, span.clone(), device))
                 .collect(),
+            pooled: match &spec.head {
+                Head::Bare { sentence: Some(sentence) } => pooled(sentence.skip),
+                _ => Pooled { mask: real.tensor(), numbers: real.tensor(), first: last_real.clone() },
+            },
             real: real.tensor(),
             chosen: columns(&|row| last_token(row, pad)),
-            last_real: columns(&|row| last_token(row, None)),
+            last_real,
             span,
         }
     }
@@ -128,7 +154,9 @@ impl Context {
                 blind.pattern_tensor = double(&blind.pattern_tensor);
             }
         }
-        wide.real = wide.real.cast(FloatDType::F64);
+        for tensor in [&mut wide.real, &mut wide.pooled.mask, &mut wide.pooled.numbers] {
+            *tensor = tensor.clone().cast(FloatDType::F64);
+        }
         wide
     }
 
@@ -161,6 +189,16 @@ impl Context {
     pub(super) fn mask(&self, reach: Option<usize>) -> Option<&Mask> {
         self.masks.iter().find(|(of, _)| *of == reach).map(|(_, mask)| mask)
     }
+}
+
+/// The number of each token in its text, from 1 on; 0 at padding and at the first `skip` tokens.
+fn numbers_of(row: &Row, skip: usize) -> impl Iterator<Item = f32> + '_ {
+    let start = row.mask.iter().position(|real| *real).unwrap_or(0);
+    let number = move |(column, real): (usize, &bool)| match column.checked_sub(start) {
+        Some(before) if *real && before >= skip => (before + 1) as f32,
+        _ => 0.0,
+    };
+    row.mask.iter().enumerate().map(number)
 }
 
 /// The position that the model sees at each column of a row.

@@ -100,3 +100,25 @@ fn tokens_that_look_like_a_mistake_are_warned_about() {
     let twice = ran(twice);
     assert!(twice.contains("twice: the tokenizer adds it"), "{twice}");
 }
+
+/// Special tokens that only special_tokens_map.json names, or that only the tokenizer's class in transformers has. `Hi` is rendered by
+/// `apply_chat_template(tokenize=False)` of transformers 5.24 as `<|endoftext|>Hi<|endoftext|>` in both.
+#[test]
+fn templates_know_the_special_tokens_of_every_file() {
+    let template = "{{ bos_token }}{% for m in messages %}{{ m['content'] }}{{ eos_token }}{% endfor %}";
+    let settings = |text: &str, map: Option<&str>| {
+        let folder = model(template);
+        std::fs::write(folder.path().join("tokenizer_config.json"), text).unwrap();
+        if let Some(map) = map {
+            std::fs::write(folder.path().join("special_tokens_map.json"), map).unwrap();
+        }
+        folder
+    };
+    let end = r#"{"bos_token": "<|endoftext|>", "eos_token": {"content": "<|endoftext|>", "lstrip": false}}"#;
+    let expected = run(settings(end, None).path(), &["-p", "<|endoftext|>Hi<|endoftext|>", "-ex", "print tokens"]).out;
+    let general = r#"{"tokenizer_class": "PreTrainedTokenizerFast"}"#;
+    for folder in [settings(general, Some(end)), settings(r#"{"tokenizer_class": "GPT2Tokenizer"}"#, None)] {
+        let chat = run(folder.path(), &["--chat", "-p", "Hi", "-ex", "print tokens"]);
+        assert_eq!((chat.status, &chat.out), (0, &expected), "{}", chat.err);
+    }
+}

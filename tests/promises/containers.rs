@@ -50,7 +50,7 @@ fn pairs() -> Vec<Pair> {
         let (twin, made) = match (own.join("model.safetensors").exists(), own.join("config.json").exists()) {
             (true, _) => (own, None),
             (false, true) => {
-                let made = with_config(&model, &own.join("config.json"));
+                let made = with_config(&model, &own);
                 (made.path().to_owned(), Some(made))
             }
             (false, false) => (model, None),
@@ -63,17 +63,22 @@ fn pairs() -> Vec<Pair> {
     pairs
 }
 
-/// A copy of a fixture with another configuration.
-fn with_config(model: &Path, config: &Path) -> TempDir {
+/// A copy of a fixture with the configurations of a folder.
+fn with_config(model: &Path, configs: &Path) -> TempDir {
     let copy = tempfile::tempdir().unwrap();
-    for entry in fs::read_dir(model).unwrap() {
-        let path = entry.unwrap().path();
-        let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        if path.is_file() && !name.starts_with("reference.") && name != "config.json" {
-            fs::copy(&path, copy.path().join(name)).unwrap();
+    let mut left = vec![(model.to_owned(), copy.path().to_owned()), (configs.to_owned(), copy.path().to_owned())];
+    while let Some((from, to)) = (!left.is_empty()).then(|| left.remove(0)) {
+        fs::create_dir_all(&to).unwrap();
+        for entry in fs::read_dir(from).unwrap() {
+            let path = entry.unwrap().path();
+            let target = to.join(path.file_name().unwrap());
+            if path.is_dir() {
+                left.push((path, target));
+            } else if !target.file_name().unwrap().to_string_lossy().starts_with("reference.") {
+                fs::copy(&path, target).unwrap();
+            }
         }
     }
-    fs::copy(config, copy.path().join("config.json")).unwrap();
     copy
 }
 

@@ -54,6 +54,7 @@ mod resuming;
 mod schema;
 mod scripts;
 mod seeds;
+mod sentences;
 mod settings;
 mod silence;
 mod sizes;

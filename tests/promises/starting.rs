@@ -148,6 +148,10 @@ fn a_folder_that_is_not_here_is_said_besides_what_the_hub_says() {
     std::fs::create_dir(folder.path().join("smol-hf")).unwrap();
     let says = |name: &str, offline: bool| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_llmdbg"));
+        for variable in ["HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"]
+        {
+            command.env_remove(variable);
+        }
         command.args(["-batch", "-nx", "--device", "cpu", name, "-ex", "run"]).current_dir(folder.path());
         // Nothing listens at the first port.
         command.env("HF_HUB_CACHE", folder.path().join("hub")).env("HF_ENDPOINT", "http://127.0.0.1:1");

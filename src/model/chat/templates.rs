@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use super::super::checkpoint::CheckpointFiles;
 use super::super::error::LoadError;
 use super::super::file;
+use super::super::tokenizer::{Named, NamedToken};
 use super::apart::Place;
 use super::error::ChatError;
 
@@ -17,9 +18,6 @@ const DEFAULT: &str = "default";
 
 /// The file of a template. It wins over what other files have.
 const FILE: &str = "chat_template.jinja";
-
-/// Keys of the tokenizer's configuration that templates know the special tokens by.
-const TOKENS: [&str; 7] = ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
 
 /// A chat template.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,18 +42,12 @@ pub struct Templates {
 }
 
 impl Templates {
-    /// Reads `chat_template.jinja` and `additional_chat_templates/`, else what `tokenizer_config.json` has. `built_in` is
-    /// the template that the weights file itself carries, with the texts of its special tokens; it counts if there is no
-    /// other.
+    /// Reads `chat_template.jinja` and `additional_chat_templates/`, else what the tokenizer's settings have. Templates know
+    /// special tokens by what the tokenizer's files call them.
     ///
     /// # Errors
     /// If a file is there and cannot be read or understood.
-    pub fn read(
-        files: &CheckpointFiles,
-        config: &Map<String, Value>,
-        config_path: &str,
-        built_in: Option<Template>,
-    ) -> Result<Templates, LoadError> {
+    pub fn read(files: &CheckpointFiles, named: &Named) -> Result<Templates, LoadError> {
         let mut all = Vec::new();
         if let Some(text) = files.read(FILE)? {
             all.push(template(DEFAULT, files.path_of(FILE), &text)?);
@@ -66,12 +58,10 @@ impl Templates {
             }
         }
         if all.is_empty() {
-            all = in_config(config, config_path)?;
+            all = in_config(&named.settings, &files.path_of("tokenizer_config.json"))?;
         }
-        if all.is_empty() {
-            all.extend(built_in);
-        }
-        Ok(Templates { all, tokens: tokens(config), place: Place::default() })
+        let token = |(name, named): &(String, NamedToken)| (name.clone(), named.token.content.clone());
+        Ok(Templates { all, tokens: named.special.iter().map(token).collect(), place: Place::default() })
     }
 
     /// The template of that name, the file of that name, or the default.
@@ -142,10 +132,4 @@ fn in_config(config: &Map<String, Value>, path: &str) -> Result<Vec<Template>, L
         }
         Some(_) => Err(wrong("neither")),
     }
-}
-
-/// The texts of the special tokens that the tokenizer's configuration names.
-fn tokens(config: &Map<String, Value>) -> BTreeMap<String, String> {
-    let text = |value: &Value| value.as_str().or_else(|| value.get("content")?.as_str()).map(str::to_owned);
-    TOKENS.iter().filter_map(|key| Some(((*key).to_owned(), text(config.get(*key)?)?))).collect()
 }

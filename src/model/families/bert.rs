@@ -47,7 +47,7 @@ impl Family for Bert {
         let pooled = first(Act::Tanh);
         let heads = EncoderHead { class: "Bert", masked: transform(act, norm), bias: true, pooled, token: None };
         let head = match config.architecture()? {
-            Some(name) if name.ends_with("ForNextSentencePrediction") => {
+            Some(name) if name.ends_with("ForNextSentencePrediction") && from.sentence.is_none() => {
                 let labels = ["next", "random"].map(str::to_owned).to_vec();
                 Head::Sequence { pooled, classes: Classes { labels, bias: true } }
             }

@@ -340,6 +340,10 @@ impl Task {
         causal: &'static str,
     ) -> Result<Task, LoadError> {
         let config = from.config;
+        // sentence-transformers loads the body alone, whatever head the architecture has.
+        if from.sentence.is_some() && tasks.contains(&Task::Bare) {
+            return Ok(Task::Bare);
+        }
         let Some(architecture) = config.architecture()? else {
             let has = |role| files.has_head(from.checkpoint, role);
             let guess = [(Task::Masked, Role::MlmW), (Task::Sequence, Role::ClassifierW), (Task::Causal, Role::W_U)]

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 /// Configuration and tokenizer, in the order in which they are wanted. The first decides whether the rest is of use.
-const COMPANIONS: [&str; 9] = [
+const COMPANIONS: [&str; 10] = [
     "config.json",
     "generation_config.json",
     "tokenizer.json",
@@ -16,6 +16,7 @@ const COMPANIONS: [&str; 9] = [
     "chat_template.jinja",
     MODULES,
     "sentence_bert_config.json",
+    "config_sentence_transformers.json",
 ];
 
 /// Files that a tokenizer can be built from where there is no `tokenizer.json`, or that say why it cannot.

@@ -124,6 +124,9 @@ pub struct Sentence {
     pub poolings: Vec<Pooling>,
     /// Whether the result is divided by its length.
     pub normalize: bool,
+    /// Tokens at the beginning of each text that the poolings pass over: those of a prompt.
+    #[serde(default)]
+    pub skip: usize,
 }
 
 /// One way to make a vector of a sequence, over the positions that are not padding.

@@ -139,7 +139,7 @@ fn bert_heads() {
     assert_eq!(gain.name, "bert.embeddings.LayerNorm.gamma");
 
     let sentence = model("bert-sentence");
-    let mean = Sentence { poolings: vec![Pooling::Mean], normalize: false };
+    let mean = Sentence { poolings: vec![Pooling::Mean], normalize: false, skip: 0 };
     assert_eq!(sentence.spec.head, Head::Bare { sentence: Some(mean) });
     assert_eq!(sentence.report.ignored.len(), 2);
     assert!(sentence.report.ignored.iter().all(|(name, _)| name.starts_with("pooler.dense.")));

@@ -8,10 +8,13 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use super::super::apart::{self, Ended, Limits, Worker};
-use super::library::{Answer, Core, Facts, Request};
+use super::library::{Answer, Change, Changed, Core, Facts, Request};
 
 /// The argument with which the program is started for this.
 pub const ARGUMENT: &str = "--run-tokenizer";
+
+/// What is said of a process that answers something else than it was asked.
+pub(super) const ANOTHER: &str = "the tokenizer gave another answer than was asked for";
 
 /// The largest tokenizers take a second and half a gigabyte to read, and a text of a megabyte a second.
 const LIMITS: Limits = Limits { memory: 3 << 30, time: Duration::from_secs(15) };
@@ -28,6 +31,8 @@ pub enum Place {
 pub struct Apart {
     program: &'static Path,
     file: Vec<u8>,
+    /// What was changed since.
+    changes: Vec<Change>,
     worker: Option<Worker>,
 }
 
@@ -40,20 +45,34 @@ impl Place {
         match apart::program().filter(|_| !trusted) {
             None => Core::open(bytes).map(|(core, facts)| (Place::Here(Box::new(core)), facts)),
             Some(program) => {
-                let mut apart = Apart { program, file: bytes.to_vec(), worker: None };
+                let mut apart = Apart { program, file: bytes.to_vec(), changes: Vec::new(), worker: None };
                 let facts = apart.open()?;
                 Ok((Place::Apart(Mutex::new(apart)), facts))
             }
         }
     }
 
-    /// Answers a request.
+    /// Changes the tokenizer for good.
+    ///
+    /// # Errors
+    /// What the library says, or why it was stopped.
+    pub fn change(&mut self, change: Change) -> Result<Changed, String> {
+        match self {
+            Place::Here(core) => core.change(&change),
+            Place::Apart(apart) => match apart.get_mut() {
+                Ok(apart) => apart.change(change),
+                Err(_) => Err("it failed before".into()),
+            },
+        }
+    }
+
+    /// Answers a request that changes nothing.
     ///
     /// # Errors
     /// What the library says, or why it was stopped.
     pub fn answer(&self, request: Request) -> Result<Answer, String> {
         match self {
-            Place::Here(core) => core.answer(request),
+            Place::Here(core) => core.look(request),
             Place::Apart(apart) => match apart.lock() {
                 Ok(mut apart) => apart.answer(&request),
                 Err(_) => Err("it failed before".into()),
@@ -71,10 +90,26 @@ impl Apart {
         facts
     }
 
+    fn change(&mut self, change: Change) -> Result<Changed, String> {
+        let answer = self.answer(&Request::Change(change.clone()))?;
+        self.changes.push(change);
+        match answer {
+            Answer::Change(changed) => Ok(changed),
+            _ => Err(ANOTHER.into()),
+        }
+    }
+
     fn answer(&mut self, request: &Request) -> Result<Answer, String> {
         if self.worker.is_none() {
             self.open()?;
+            for change in self.changes.clone() {
+                self.request(&Request::Change(change))?;
+            }
         }
+        self.request(request)
+    }
+
+    fn request(&mut self, request: &Request) -> Result<Answer, String> {
         let request = serde_json::to_vec(request).map_err(|error| error.to_string())?;
         self.ask(&request)
     }
@@ -101,7 +136,7 @@ fn stopped(ended: Ended) -> String {
 pub fn serve(input: &mut dyn Read, output: &mut dyn Write) -> io::Result<()> {
     let mut opened: Option<Core> = None;
     apart::serve(LIMITS, input, output, &mut |request| {
-        let answer = match &opened {
+        let answer = match &mut opened {
             None => {
                 let facts = Core::open(&request).map(|(core, facts)| {
                     opened = Some(core);

@@ -8,11 +8,12 @@ use std::collections::{BTreeSet, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
-use tokenizers::{Encoding, OffsetReferential, OffsetType};
+use serde_json::{Value, json};
+use tokenizers::{AddedToken, Encoding, ModelWrapper, OffsetReferential, OffsetType};
 
+use super::around::Around;
 use super::sound::{check, check_pair};
-use super::spelling::Spelling;
+use super::spelling::{Spelling, typed};
 
 /// Most tokens that a text may become: a pass over so many cannot be computed.
 const MOST_TOKENS: usize = 1 << 20;
@@ -41,6 +42,41 @@ pub enum Request {
         /// Whether special tokens are left out.
         skip_special: bool,
     },
+    /// Changes the tokenizer for good.
+    Change(Change),
+    /// The ids of a text that is changed and split in another way before tokens of the same vocabulary are looked for in it.
+    Otherwise {
+        /// The text.
+        text: String,
+        /// Whether tokens are added around it.
+        special: bool,
+        /// What is done to it, and how it is split, as a `tokenizer.json` says so.
+        ways: [Value; 2],
+    },
+}
+
+/// What other files than its own make of a tokenizer.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Change {
+    /// Tokens to look for in texts.
+    pub add: Vec<AddedToken>,
+    /// What is to be around texts, with the spelling of the tokens by what they are called.
+    pub around: Option<(Around, HashMap<String, String>)>,
+    /// Whether special tokens in a text are cut to pieces.
+    pub cut_special: bool,
+    /// Whether texts are made lower-case first.
+    pub lower: bool,
+}
+
+/// What a [`Change`] has changed.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Changed {
+    /// Tokens that were added to the vocabulary, by their numbers: those of the file too.
+    pub added: HashMap<u32, AddedToken>,
+    /// Number of tokens, added ones included.
+    pub size: usize,
+    /// Whether other tokens were around texts before.
+    pub put: bool,
 }
 
 /// The answer to a [`Request`] of the same name.
@@ -52,6 +88,10 @@ pub enum Answer {
     Normalize(String, Vec<String>),
     /// The text.
     Decode(String),
+    /// What has changed.
+    Change(Changed),
+    /// The ids.
+    Otherwise(Vec<u32>),
 }
 
 /// A token of a text.
@@ -69,15 +109,6 @@ pub struct Piece {
     pub word: Option<u32>,
 }
 
-/// A token that is found in a text before anything is done to it.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct Added {
-    /// Its text.
-    pub content: String,
-    /// Whether it is no ordinary text.
-    pub special: bool,
-}
-
 /// What does not depend on a text.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Facts {
@@ -86,9 +117,13 @@ pub struct Facts {
     /// How the tokens are spelled whose number another token has too, or that cannot be looked up.
     pub spelled: HashMap<u32, String>,
     /// Tokens that were added to the vocabulary, by their numbers.
-    pub added: HashMap<u32, Added>,
+    pub added: HashMap<u32, AddedToken>,
     /// How the vocabulary spells bytes.
     pub spelling: Spelling,
+    /// The kind of its model, as the file calls it: `BPE`, `WordPiece`, ...
+    pub kind: String,
+    /// What is done to texts before they are split, and how they are split; null if nothing is.
+    pub ways: [Value; 2],
     /// Where the file would have texts cut off, in tokens.
     pub cut: Option<usize>,
     /// Number of tokens, added ones included.
@@ -121,13 +156,61 @@ impl Core {
         })
     }
 
+    /// Changes it for good.
+    ///
+    /// # Errors
+    /// What the library says.
+    pub fn change(&mut self, change: &Change) -> Result<Changed, String> {
+        let Core { inner, around } = self;
+        guarded(|| {
+            inner.add_tokens(change.add.iter().cloned())?;
+            let mut put = false;
+            if let Some((which, names)) = &change.around {
+                let token = |name: &str| Some((names.get(name)?.clone(), inner.token_to_id(names.get(name)?)?));
+                if let Ok(template) = which.template(token) {
+                    put = template.put(inner)?;
+                }
+            }
+            *around = part(inner.get_post_processor());
+            if change.cut_special {
+                inner.set_encode_special_tokens(true);
+            }
+            if change.lower {
+                lower_case(inner)?;
+            }
+            Ok(Changed {
+                added: inner.get_added_tokens_decoder().into_iter().collect(),
+                size: inner.get_vocab_size(true),
+                put,
+            })
+        })
+    }
+
     /// Answers a request.
     ///
     /// # Errors
     /// What the library says.
-    pub fn answer(&self, request: Request) -> Result<Answer, String> {
+    pub fn answer(&mut self, request: Request) -> Result<Answer, String> {
+        match request {
+            Request::Change(change) => self.change(&change).map(Answer::Change),
+            request => self.look(request),
+        }
+    }
+
+    /// Answers a request that changes nothing.
+    ///
+    /// # Errors
+    /// What the library says.
+    pub fn look(&self, request: Request) -> Result<Answer, String> {
         let inner = &self.inner;
         guarded(|| match request {
+            Request::Change(_) => Err("it is not to be changed".into()),
+            Request::Otherwise { text, special, ways: [normalizer, splitter] } => {
+                let mut other = inner.clone();
+                other.with_normalizer(serde_json::from_value::<Option<tokenizers::NormalizerWrapper>>(normalizer)?)?;
+                other.with_pre_tokenizer(serde_json::from_value::<Option<tokenizers::PreTokenizerWrapper>>(splitter)?);
+                Ok(Answer::Otherwise(other.encode(text, special)?.get_ids().to_vec()))
+            }
             Request::Encode { text, pair: None, special } => pieces(&inner.encode(text, special)?),
             Request::Encode { text, pair: Some(pair), special } => {
                 check_pair(&self.around)?;
@@ -156,6 +239,29 @@ fn guarded<T>(work: impl FnOnce() -> tokenizers::Result<T>) -> Result<T, String>
     }
 }
 
+/// Makes texts lower-case before anything else is done to them, if nothing does.
+fn lower_case(inner: &mut tokenizers::Tokenizer) -> tokenizers::Result<()> {
+    let now = part(inner.get_normalizer());
+    if typed(&now, "Lowercase").is_none() {
+        let first = json!({"type": "Lowercase"});
+        let all: Vec<&Value> = [&first, &now].into_iter().filter(|step| !step.is_null()).collect();
+        let all: tokenizers::NormalizerWrapper =
+            serde_json::from_value(json!({"type": "Sequence", "normalizers": all}))?;
+        inner.with_normalizer(Some(all))?;
+    }
+    Ok(())
+}
+
+fn kind(model: &ModelWrapper) -> &'static str {
+    match model {
+        ModelWrapper::BPE(_) => "BPE",
+        ModelWrapper::WordPiece(_) => "WordPiece",
+        ModelWrapper::WordLevel(_) => "WordLevel",
+        ModelWrapper::Unigram(_) => "Unigram",
+    }
+}
+
+/// A part of a tokenizer as its file has it; null if there is none.
 fn part(part: Option<&impl Serialize>) -> Value {
     part.and_then(|part| serde_json::to_value(part).ok()).unwrap_or_default()
 }
@@ -195,11 +301,10 @@ fn facts(inner: &tokenizers::Tokenizer, cut: Option<usize>) -> Facts {
     let doubled = doubled(&ids).into_iter().filter_map(|id| Some((id, inner.id_to_token(id)?)));
     Facts {
         spelled: doubled.chain(spelled.clone()).collect(),
-        added: decoder
-            .into_iter()
-            .map(|(id, token)| (id, Added { content: token.content, special: token.special }))
-            .collect(),
+        added: decoder.into_iter().collect(),
         spelling: Spelling::of(inner),
+        kind: kind(inner.get_model()).to_owned(),
+        ways: [part(inner.get_normalizer()), part(inner.get_pre_tokenizer())],
         cut,
         size,
         ids,

@@ -1,24 +1,36 @@
 //! Text to tokens and back, and the exact bytes that each token stands for.
 
 pub mod apart;
+mod around;
+mod class;
 mod library;
-pub(super) mod separate;
+mod named;
+mod neighbours;
+mod separate;
 mod sound;
 mod special;
 mod spelling;
 
+pub use named::{Named, NamedToken};
 pub use special::SpecialTokens;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
+use tokenizers::AddedToken;
+
+use super::checkpoint::CheckpointFiles;
+use super::config::HfConfig;
 use super::error::{InputError, LoadError};
 use super::file;
-use apart::Place;
-use library::{Added, Answer, Piece, Request};
+use apart::{ANOTHER, Place};
+use library::{Answer, Change, Facts, Piece, Request};
+use neighbours::Neighbours;
+use separate::Separate;
 use spelling::Spelling;
 
 /// A token of a text.
@@ -54,11 +66,36 @@ struct Inner {
     /// How tokens are spelled, by their numbers.
     spelled: HashMap<u32, String>,
     /// Added tokens are spelled literally, whatever the others are.
-    added: HashMap<u32, Added>,
+    added: HashMap<u32, AddedToken>,
     by_bytes: OnceLock<HashMap<Vec<u8>, u32>>,
     size: usize,
     /// Where its file would have it cut a text off, in tokens.
     cut: Option<usize>,
+    /// Where a text is cut off, in tokens.
+    longest: Option<Longest>,
+    neighbours: Neighbours,
+}
+
+/// Two ways to read a text with one vocabulary.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Otherwise {
+    /// Who reads it otherwise.
+    pub whose: &'static str,
+    /// What is followed here.
+    pub followed: &'static str,
+    /// The ids that the text has here.
+    pub ours: Vec<u32>,
+    /// Those that it has there.
+    pub theirs: Vec<u32>,
+}
+
+/// Where a text is cut off.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Longest {
+    /// The most tokens of a text, those included that stand around it.
+    pub tokens: usize,
+    /// Whether what is too much is taken away at the front.
+    pub front: bool,
 }
 
 /// What a tokenizer does to a text before it looks for tokens, see [`Tokenizer::steps`].
@@ -87,17 +124,44 @@ impl Tokenizer {
     /// Reads the contents of a `tokenizer.json`; `path` is for messages. Its library runs in a process of its own, if there is
     /// a program for that ([`super::apart::allow`]).
     pub fn from_bytes(path: &str, bytes: &[u8]) -> Result<Self, LoadError> {
-        Tokenizer::read(path, bytes, false)
+        Tokenizer::built(path, bytes, false, |_| Ok(Neighbours::default()))
     }
 
-    /// The same for a file that is part of this program, which is trusted.
-    pub fn built_in(path: &str, bytes: &[u8]) -> Result<Self, LoadError> {
-        Tokenizer::read(path, bytes, true)
+    /// The tokenizer of a checkpoint with the tokens that its files name, as `AutoTokenizer` in transformers reads it; or why
+    /// there is none.
+    ///
+    /// # Errors
+    /// If a file is not what it should be.
+    pub fn of_checkpoint(files: &CheckpointFiles, config: &HfConfig) -> Result<Result<Self, String>, LoadError> {
+        if let Some(bytes) = files.read("tokenizer.json")? {
+            let path = files.path_of("tokenizer.json");
+            // What is borrowed is part of this program, and trusted.
+            let trusted = matches!(bytes, Cow::Borrowed(_));
+            let join = |inner: (&mut Place, &mut Facts)| Neighbours::join(files, config, inner, &path);
+            return Tokenizer::built(&path, &bytes, trusted, join).map(Ok);
+        }
+        if let Some(gguf) = files.gguf() {
+            let none = || format!("no tokenizer.json in {}", files.path());
+            return Ok(Err(gguf.why_no_tokenizer()?.unwrap_or_else(none)));
+        }
+        Ok(match separate::json(files, config)? {
+            Ok(Separate { path, json, named }) => {
+                let neighbours = Neighbours { named, ..Neighbours::default() };
+                Ok(Tokenizer::built(&path, json.to_string().as_bytes(), false, |_| Ok(neighbours))?)
+            }
+            Err(why) => Err(why),
+        })
     }
 
-    fn read(path: &str, bytes: &[u8], trusted: bool) -> Result<Self, LoadError> {
+    fn built(
+        path: &str,
+        bytes: &[u8],
+        trusted: bool,
+        join: impl FnOnce((&mut Place, &mut Facts)) -> Result<Neighbours, LoadError>,
+    ) -> Result<Self, LoadError> {
         let fail = |message: String| LoadError::Tokenizer { path: path.to_owned(), message };
-        let (place, facts) = Place::open(bytes, trusted).map_err(fail)?;
+        let (mut place, mut facts) = Place::open(bytes, trusted).map_err(fail)?;
+        let neighbours = join((&mut place, &mut facts))?;
         let mut spelled: HashMap<u32, String> = facts.ids.iter().map(|(spelled, &id)| (id, spelled.clone())).collect();
         spelled.extend(facts.spelled);
         Ok(Tokenizer(Arc::new(Inner {
@@ -109,25 +173,83 @@ impl Tokenizer {
             by_bytes: OnceLock::new(),
             size: facts.size,
             cut: facts.cut,
+            longest: None,
+            neighbours,
         })))
     }
 
-    /// The tokens of a text, with those that the model expects around it unless `add_special` is false.
+    /// The same tokenizer, which cuts texts off, and makes them lower-case first if `lower`. Nothing happens to one that has
+    /// clones.
+    ///
+    /// # Errors
+    /// If the tokenizers library refuses the change.
+    pub fn for_sentences(mut self, longest: Option<Longest>, lower: bool) -> Result<Self, String> {
+        if let Some(inner) = Arc::get_mut(&mut self.0) {
+            inner.longest = longest;
+            if lower {
+                inner.place.change(Change { lower, ..Change::default() })?;
+            }
+        }
+        Ok(self)
+    }
+
+    /// The tokens of a text, with those that the model expects around it unless `add_special` is false. A whole text, with
+    /// what is around it, is cut off where the tokenizer says.
     pub fn encode(&self, text: &str, add_special: bool) -> Result<Vec<Token>, InputError> {
-        let mut tokens = self.tokens(text, None, add_special)?;
+        let pieces = self.pieces(text, None, add_special)?;
+        let mut tokens: Vec<Token> = pieces.iter().map(|piece| self.token(piece)).collect();
         without_leading_space(&mut tokens, text);
+        if let Some(longest) = self.0.longest.as_ref().filter(|_| add_special) {
+            let around: Vec<bool> = pieces.iter().map(|piece| piece.added).collect();
+            longest.cut(&mut tokens, &around);
+        }
         Ok(tokens)
+    }
+
+    /// Where a text is cut off, if it is.
+    pub fn longest(&self) -> Option<&Longest> {
+        self.0.longest.as_ref()
+    }
+
+    /// Tokens of a text that is not cut off.
+    pub fn whole_length(&self, text: &str) -> Result<usize, InputError> {
+        self.pieces(text, None, true).map(|pieces| pieces.len())
+    }
+
+    /// What another reader of the same vocabulary makes of a text; none if there is no other way to read it, or it gives the
+    /// same.
+    pub fn read_otherwise(&self, text: &str, add_special: bool) -> Option<Otherwise> {
+        let other = self.0.neighbours.other.as_ref()?;
+        let theirs = other.encode(&self.0.place, text, add_special)?;
+        let ours: Vec<u32> = self.pieces(text, None, add_special).ok()?.iter().map(|piece| piece.id).collect();
+        (ours != theirs).then_some(Otherwise { whose: other.whose, followed: other.followed, ours, theirs })
+    }
+
+    /// Tokens that files name, and settings of the tokenizer.
+    pub fn named(&self) -> &Named {
+        &self.0.neighbours.named
+    }
+
+    /// What names a token that the tokenizer's own file lacks.
+    pub fn named_by(&self, id: u32) -> Option<&'static str> {
+        self.0.neighbours.by.get(&id).copied()
+    }
+
+    /// What is unusual about the files next to the tokenizer's own.
+    pub fn notes(&self) -> &[String] {
+        &self.0.neighbours.notes
     }
 
     /// The tokens of a pair of texts.
     pub fn encode_pair(&self, first: &str, second: &str, add_special: bool) -> Result<Vec<Token>, InputError> {
-        self.tokens(first, Some(second), add_special)
+        let pieces = self.pieces(first, Some(second), add_special)?;
+        Ok(pieces.iter().map(|piece| self.token(piece)).collect())
     }
 
-    fn tokens(&self, text: &str, pair: Option<&str>, special: bool) -> Result<Vec<Token>, InputError> {
+    fn pieces(&self, text: &str, pair: Option<&str>, special: bool) -> Result<Vec<Piece>, InputError> {
         let request = Request::Encode { text: text.to_owned(), pair: pair.map(str::to_owned), special };
         match self.0.place.answer(request).map_err(|message| refused(text, message))? {
-            Answer::Encode(pieces) => Ok(pieces.into_iter().map(|piece| self.token(&piece)).collect()),
+            Answer::Encode(pieces) => Ok(pieces),
             _ => Err(refused(text, ANOTHER.into())),
         }
     }
@@ -213,7 +335,7 @@ impl Tokenizer {
     }
 
     /// The token that is spelled so in the vocabulary.
-    fn spelled(&self, text: &str) -> Option<u32> {
+    pub fn spelled(&self, text: &str) -> Option<u32> {
         self.0.ids.get(text).copied()
     }
 
@@ -244,11 +366,21 @@ impl Tokenizer {
     }
 }
 
+impl Longest {
+    /// Takes away tokens of the text, and none of those around it.
+    fn cut(&self, tokens: &mut Vec<Token>, around: &[bool]) {
+        let of_text: Vec<usize> = (0..tokens.len()).filter(|at| around.get(*at) != Some(&true)).collect();
+        let most = self.tokens.saturating_sub(tokens.len() - of_text.len());
+        let beyond = of_text.len().saturating_sub(most);
+        let dropped = if self.front { 0..beyond } else { of_text.len() - beyond..of_text.len() };
+        let dropped = &of_text[dropped];
+        let mut at = 0..;
+        tokens.retain(|_| at.next().is_none_or(|at| dropped.binary_search(&at).is_err()));
+    }
+}
+
 /// Bytes of a text that are shown in a message.
 const SHOWN: usize = 100;
-
-/// What a process says that answers something else than it was asked.
-const ANOTHER: &str = "the tokenizer gave another answer than was asked for";
 
 fn refused(text: &str, message: String) -> InputError {
     let shown = match text.len() > SHOWN {

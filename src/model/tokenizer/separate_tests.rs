@@ -11,8 +11,8 @@ fn folder(name: &str) -> PathBuf {
 fn made(folder: &Path, config: &str) -> Result<Tokenizer, String> {
     let files = CheckpointFiles::at(folder).unwrap();
     let config = HfConfig::parse("config.json", config.as_bytes()).unwrap();
-    let (path, json) = json(&files, &config).map_err(|error| error.to_string())??;
-    Tokenizer::from_bytes(&path, json.to_string().as_bytes()).map_err(|error| error.to_string())
+    let made = json(&files, &config).map_err(|error| error.to_string())??;
+    Tokenizer::from_bytes(&made.path, made.json.to_string().as_bytes()).map_err(|error| error.to_string())
 }
 
 /// Made with transformers by `tools/make_tokenizer_fixtures.py`; numbers are compared exactly.

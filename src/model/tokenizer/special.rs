@@ -1,10 +1,12 @@
 //! Tokens with a meaning of their own, from wherever a checkpoint says what they are.
 
+use serde_json::Value as Json;
+
 use super::super::checkpoint::CheckpointFiles;
-use super::super::config::{HfConfig, parse_object};
+use super::super::config::HfConfig;
 use super::super::error::LoadError;
 use super::super::input::Side;
-use super::Tokenizer;
+use super::{Named, Tokenizer};
 
 /// Tokens with a meaning of their own. What the configuration says wins over what the tokenizer's files say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,30 +32,19 @@ pub struct SpecialTokens {
 }
 
 impl SpecialTokens {
-    /// Reads `config.json`, `generation_config.json`, `tokenizer_config.json` and `special_tokens_map.json`.
+    /// Reads `config.json` and `generation_config.json`, and what the tokenizer's files name.
     pub fn read(
         files: &CheckpointFiles,
         config: &HfConfig,
+        tokens: &Named,
         tokenizer: Option<&Tokenizer>,
     ) -> Result<SpecialTokens, LoadError> {
-        let mut maps = Vec::new();
-        for name in ["tokenizer_config.json", "special_tokens_map.json"] {
-            if let Some(text) = files.read(name)? {
-                maps.push(parse_object(&files.path_of(name), &text)?);
-            }
-        }
-        let named = |key: &str| {
-            let tokenizer = tokenizer?;
-            maps.iter().find_map(|map| {
-                let entry = map.get(key)?;
-                tokenizer.spelled(entry.as_str().or_else(|| entry.get("content")?.as_str())?)
-            })
-        };
+        let named = |key: &str| tokenizer?.spelled(tokens.text(key)?);
         let first = |key: &str| config.token_ids(&format!("{key}_id")).first().copied().or_else(|| named(key));
         // Tokenizers without a limit say 1e30.
-        let told = maps.iter().find_map(|map| map.get("model_max_length")?.as_f64());
+        let told = tokens.settings.get("model_max_length").and_then(Json::as_f64);
         let longest = told.filter(|n| (1.0..1e9).contains(n)).map(|n| n as usize);
-        let left = maps.iter().any(|map| map.get("padding_side").is_some_and(|side| side == "left"));
+        let left = tokens.settings.get("padding_side").is_some_and(|side| side == "left");
         let padding = if left { Side::Left } else { Side::Right };
         let mut eos = config.token_ids("eos_token_id");
         if let Some(text) = files.read("generation_config.json")? {

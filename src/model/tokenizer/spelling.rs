@@ -107,7 +107,7 @@ fn byte_token(spelled: &str) -> Option<u8> {
 }
 
 /// The part of a tokenizer that has this type, however deep in sequences.
-fn typed<'a>(part: &'a Value, kind: &str) -> Option<&'a Value> {
+pub fn typed<'a>(part: &'a Value, kind: &str) -> Option<&'a Value> {
     match part {
         Value::Object(map) if map.get("type").is_some_and(|found| found == kind) => Some(part),
         Value::Object(map) => map.values().find_map(|value| typed(value, kind)),

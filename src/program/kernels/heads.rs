@@ -1,10 +1,11 @@
 //! What heads read of a sequence: one vector of it, or all positions.
 
-use burn::tensor::{Int, Tensor};
+use burn::tensor::Tensor;
 
 use super::{basic, norm};
 use crate::model::spec::{Norm, Pool, Pooling, Sentence, Transform};
 use crate::program::Context;
+use crate::program::context::Pooled;
 use crate::tensor::Value;
 
 /// The vector that a classifier reads: `[B, T, d]` to `[B, d]`.
@@ -60,22 +61,19 @@ pub fn sentence(x: &Value, sentence: &Sentence, context: &Context) -> Value {
 }
 
 fn pooled(x: Tensor<3>, pooling: Pooling, context: &Context) -> Tensor<2> {
-    let real = &context.real; // [B, T, 1]
+    let Pooled { mask, numbers, first } = &context.pooled; // [B, T, 1], [B, T, 1], [B]
     let [rows, length, width] = x.dims();
     let flat = |t: Tensor<3>| t.reshape([rows, width]);
     match pooling {
-        Pooling::First => first(x),
+        Pooling::First => at(x, first),
         Pooling::Last => at(x, &context.last_real),
-        Pooling::Mean => mean(x, real),
-        Pooling::MeanSqrt => flat((x * real.clone()).sum_dim(1) / real.clone().sum_dim(1).sqrt()),
+        Pooling::Mean => mean(x, mask),
+        Pooling::MeanSqrt => flat((x * mask.clone()).sum_dim(1) / mask.clone().sum_dim(1).sqrt()),
         Pooling::Max => {
-            let padding = real.clone().equal_scalar(0.0).expand([rows, length, width]);
-            flat(x.mask_fill(padding, f32::NEG_INFINITY).max_dim(1))
+            let others = mask.clone().equal_scalar(0.0).expand([rows, length, width]);
+            flat(x.mask_fill(others, f32::NEG_INFINITY).max_dim(1))
         }
-        Pooling::WeightedMean => {
-            let counted = Tensor::<1, Int>::arange(1..length as i64 + 1, &x.device()).float();
-            mean(x, &(real.clone() * counted.reshape([1, length, 1])))
-        }
+        Pooling::WeightedMean => mean(x, numbers),
     }
 }
 

@@ -1,0 +1,300 @@
+//! The classes that transformers has for tokenizers: which of them it takes for a checkpoint, and what that class does whatever
+//! `tokenizer.json` says.
+//!
+//! Since transformers 5 a class with a constructor of its own takes only vocabulary, merges and what stands around a text from
+//! `tokenizer.json`, and splits text in its own way; some also put their own tokens around a text. The general class,
+//! `TokenizersBackend`, takes the file as it is.
+
+use serde_json::{Map, Value as Json, json};
+
+use super::super::config::HfConfig;
+use super::around::Around;
+
+/// What fits GPT-2, and what fits most tokenizers since.
+const QWEN2: &str =
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+
+/// What stands for a space in SentencePiece's vocabularies.
+const SPACE: &str = "▁";
+
+/// A class of transformers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Class {
+    /// Takes `tokenizer.json` as it is.
+    #[default]
+    General,
+    Albert,
+    Bert,
+    Camembert,
+    CodeGen,
+    CodeLlama,
+    Cohere,
+    Gemma,
+    Gpt2,
+    GptNeoX,
+    Llama,
+    Qwen2,
+    Roberta,
+    XlmRoberta,
+}
+
+/// Classes by their names, without `Fast` at the end.
+const NAMES: [(&str, Class); 15] = [
+    ("AlbertTokenizer", Class::Albert),
+    ("BertTokenizer", Class::Bert),
+    ("CamembertTokenizer", Class::Camembert),
+    ("CodeGenTokenizer", Class::CodeGen),
+    ("CodeLlamaTokenizer", Class::CodeLlama),
+    ("CohereTokenizer", Class::Cohere),
+    ("DistilBertTokenizer", Class::Bert),
+    ("ElectraTokenizer", Class::Bert),
+    ("GPT2Tokenizer", Class::Gpt2),
+    ("GPTNeoXTokenizer", Class::GptNeoX),
+    ("GemmaTokenizer", Class::Gemma),
+    ("LlamaTokenizer", Class::Llama),
+    ("Qwen2Tokenizer", Class::Qwen2),
+    ("RobertaTokenizer", Class::Roberta),
+    ("XLMRobertaTokenizer", Class::XlmRoberta),
+];
+
+/// What transformers has down for a family.
+#[derive(Clone, Copy, PartialEq)]
+enum Registered {
+    /// This class, unless the checkpoint names another one.
+    Usually(Class),
+    /// This class, whatever the checkpoint names.
+    Always(Class),
+    /// The general class, whatever the checkpoint names.
+    General,
+    /// Nothing: the checkpoint decides.
+    Nothing,
+}
+
+impl Registered {
+    /// `TOKENIZER_MAPPING_NAMES` and `MODELS_WITH_INCORRECT_HUB_TOKENIZER_CLASS` of transformers 5.24.
+    fn of(config: &HfConfig) -> Registered {
+        match config.model_type().unwrap_or_default() {
+            "albert" => Registered::Usually(Class::Albert),
+            "bert" | "distilbert" | "electra" => Registered::Usually(Class::Bert),
+            "camembert" => Registered::Usually(Class::Camembert),
+            "codegen" | "gpt2" | "gpt_neo" | "gptj" | "opt" | "phi" | "starcoder2" => Registered::Usually(Class::Gpt2),
+            "cohere" | "cohere2" => Registered::Usually(Class::Cohere),
+            "gemma" | "gemma2" | "gemma3" | "gemma3_text" => Registered::Usually(Class::Gemma),
+            "gpt_neox" | "mpt" | "olmo" | "olmoe" => Registered::Usually(Class::GptNeoX),
+            "qwen2" => Registered::Always(Class::Qwen2),
+            "qwen2_moe" | "qwen3" | "qwen3_moe" => Registered::Usually(Class::Qwen2),
+            "roberta" => Registered::Usually(Class::Roberta),
+            "xlm-roberta" => Registered::Usually(Class::XlmRoberta),
+            "ernie4_5" | "glm" | "glm4" | "gpt_bigcode" | "granite" | "ministral" | "mistral" | "mixtral"
+            | "modernbert" | "nemotron" | "olmo2" | "olmo3" | "persimmon" | "phi3" | "stablelm" => Registered::General,
+            _ => Registered::Nothing,
+        }
+    }
+}
+
+impl Class {
+    /// The class of that name, if it is one that does more than to read the file.
+    pub fn named(name: &str) -> Option<Class> {
+        let name = without_fast(name);
+        NAMES.iter().find(|(known, _)| *known == name).map(|(_, class)| *class)
+    }
+
+    /// The class of a family where the checkpoint names none.
+    pub fn of_family(config: &HfConfig) -> Class {
+        match Registered::of(config) {
+            Registered::Usually(class) | Registered::Always(class) => class,
+            Registered::General | Registered::Nothing => Class::General,
+        }
+    }
+
+    /// What `AutoTokenizer` takes where there is a `tokenizer.json`. `byte_level` says whether that file speaks of bytes: then
+    /// LlamaTokenizer, which cannot, is not taken.
+    pub fn of(told: &Map<String, Json>, config: &HfConfig, byte_level: bool) -> Class {
+        const KEY: &str = "tokenizer_class";
+        let given = [told, config.json()].into_iter().find_map(|from| from.get(KEY)?.as_str());
+        let Some(given) = given.map(without_fast) else { return Class::of_family(config) };
+        match Registered::of(config) {
+            Registered::General => Class::General,
+            Registered::Always(class) => class,
+            _ if given == "LlamaTokenizer" && byte_level => Class::General,
+            Registered::Usually(_) | Registered::Nothing => Class::named(given).unwrap_or_default(),
+        }
+    }
+
+    /// Whether it can use a vocabulary of that kind, as a `tokenizer.json` calls it.
+    pub fn fits(self, kind: &str) -> bool {
+        match self {
+            Class::General => true,
+            Class::Bert => kind == "WordPiece",
+            Class::Albert | Class::Camembert | Class::XlmRoberta => kind == "Unigram",
+            _ => kind == "BPE",
+        }
+    }
+
+    /// What transformers calls it.
+    pub fn name(self) -> &'static str {
+        NAMES.iter().find(|(_, class)| *class == self).map_or("TokenizersBackend", |(name, _)| name)
+    }
+
+    /// Special tokens where the files say nothing, in the order in which they get numbers if the vocabulary lacks them.
+    pub fn specials(self) -> &'static [(&'static str, &'static str)] {
+        const END: &str = "<|endoftext|>";
+        match self {
+            Class::General => &[],
+            Class::Gpt2 | Class::CodeGen => &[("bos_token", END), ("eos_token", END), ("unk_token", END)],
+            Class::GptNeoX => {
+                &[("bos_token", END), ("eos_token", END), ("unk_token", END), ("pad_token", "<|padding|>")]
+            }
+            Class::Qwen2 => &[("eos_token", END), ("unk_token", END), ("pad_token", END)],
+            Class::Llama | Class::CodeLlama => &[("bos_token", "<s>"), ("eos_token", "</s>"), ("unk_token", "<unk>")],
+            Class::Gemma => &[
+                ("bos_token", "<bos>"),
+                ("eos_token", "<eos>"),
+                ("unk_token", "<unk>"),
+                ("pad_token", "<pad>"),
+                ("mask_token", "<mask>"),
+            ],
+            Class::Cohere => &[
+                ("bos_token", "<BOS_TOKEN>"),
+                ("eos_token", "<|END_OF_TURN_TOKEN|>"),
+                ("unk_token", "<UNK>"),
+                ("sep_token", "<SEP>"),
+                ("pad_token", "<PAD>"),
+                ("cls_token", "<CLS>"),
+                ("mask_token", "<MASK_TOKEN>"),
+            ],
+            Class::Roberta | Class::XlmRoberta | Class::Camembert => &[
+                ("bos_token", "<s>"),
+                ("eos_token", "</s>"),
+                ("unk_token", "<unk>"),
+                ("sep_token", "</s>"),
+                ("pad_token", "<pad>"),
+                ("cls_token", "<s>"),
+                ("mask_token", "<mask>"),
+            ],
+            Class::Albert => &[
+                ("bos_token", "[CLS]"),
+                ("eos_token", "[SEP]"),
+                ("unk_token", "<unk>"),
+                ("sep_token", "[SEP]"),
+                ("pad_token", "<pad>"),
+                ("cls_token", "[CLS]"),
+                ("mask_token", "[MASK]"),
+            ],
+            Class::Bert => &[
+                ("unk_token", "[UNK]"),
+                ("sep_token", "[SEP]"),
+                ("pad_token", "[PAD]"),
+                ("cls_token", "[CLS]"),
+                ("mask_token", "[MASK]"),
+            ],
+        }
+    }
+
+    /// What it puts around a text whatever `tokenizer.json` says; none if that file decides.
+    pub fn around(self) -> Option<Around> {
+        match self {
+            Class::GptNeoX => Some(Around::Ends { bos: false, eos: false }),
+            Class::CodeLlama => Some(Around::Ends { bos: true, eos: false }),
+            Class::Bert => Some(Around::Bert),
+            Class::Roberta => Some(Around::Roberta),
+            Class::XlmRoberta | Class::Camembert => Some(Around::XlmRoberta),
+            _ => None,
+        }
+    }
+
+    /// How it changes and splits a text before it looks for tokens, with the settings of `tokenizer_config.json`: the parts
+    /// `normalizer` and `pre_tokenizer` of a `tokenizer.json`. None if it does as the file says.
+    pub fn splits(self, told: &Map<String, Json>) -> Option<(Json, Json)> {
+        let flag = |key: &str| told.get(key).and_then(Json::as_bool);
+        let prefix = flag("add_prefix_space");
+        let bytes = |regex: bool| {
+            let prefix = prefix.unwrap_or(false);
+            json!({"type": "ByteLevel", "add_prefix_space": prefix, "trim_offsets": true, "use_regex": regex})
+        };
+        let sequence = |steps: &[Json]| json!({"type": "Sequence", "pretokenizers": steps});
+        let nfc = json!({"type": "NFC"});
+        Some(match self {
+            Class::Gpt2 | Class::CodeGen | Class::Roberta => (Json::Null, bytes(true)),
+            Class::GptNeoX => (nfc, bytes(true)),
+            Class::Qwen2 => {
+                let split =
+                    json!({"type": "Split", "pattern": {"Regex": QWEN2}, "behavior": "Isolated", "invert": false});
+                (nfc, sequence(&[split, bytes(false)]))
+            }
+            Class::Cohere => (nfc, sequence(&[json!({"type": "Digits", "individual_digits": true}), bytes(true)])),
+            Class::Bert => (
+                json!({
+                    "type": "BertNormalizer",
+                    "clean_text": true,
+                    "handle_chinese_chars": flag("tokenize_chinese_chars").unwrap_or(true),
+                    "strip_accents": told.get("strip_accents").cloned().unwrap_or(Json::Null),
+                    "lowercase": flag("do_lower_case").unwrap_or(true),
+                }),
+                json!({"type": "BertPreTokenizer"}),
+            ),
+            Class::Llama | Class::CodeLlama => {
+                let scheme = match (prefix.unwrap_or(true), self, flag("legacy").unwrap_or(false)) {
+                    (false, _, _) => "never",
+                    (true, Class::Llama, true) => "always",
+                    (true, _, _) => "first",
+                };
+                (
+                    Json::Null,
+                    json!({"type": "Metaspace", "replacement": SPACE, "prepend_scheme": scheme, "split": false}),
+                )
+            }
+            Class::Gemma => (
+                json!({"type": "Replace", "pattern": {"String": " "}, "content": SPACE}),
+                json!({
+                    "type": "Split", "pattern": {"String": " "}, "behavior": "MergedWithPrevious", "invert": false
+                }),
+            ),
+            Class::General | Class::Albert | Class::Camembert | Class::XlmRoberta => return None,
+        })
+    }
+}
+
+fn without_fast(name: &str) -> &str {
+    name.strip_suffix("Fast").unwrap_or(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn class(family: &str, name: Option<&str>, byte_level: bool) -> Class {
+        let config = HfConfig::parse("config.json", json!({"model_type": family}).to_string().as_bytes()).unwrap();
+        let told = name.map(|name| ("tokenizer_class".to_owned(), json!(name)));
+        Class::of(&told.into_iter().collect(), &config, byte_level)
+    }
+
+    /// As `AutoTokenizer.from_pretrained(...)` of transformers 5.24 answers for a folder of that family.
+    #[test]
+    fn the_class_is_the_one_that_transformers_takes() {
+        assert_eq!(class("gpt_neox", Some("GPTNeoXTokenizerFast"), true), Class::GptNeoX);
+        assert_eq!(class("gpt_neox", Some("PreTrainedTokenizerFast"), true), Class::General);
+        assert_eq!(class("gpt_neox", None, true), Class::GptNeoX);
+        assert_eq!(class("olmo2", Some("GPTNeoXTokenizer"), true), Class::General);
+        assert_eq!(class("llama", Some("LlamaTokenizer"), true), Class::General);
+        assert_eq!(class("llama", Some("LlamaTokenizer"), false), Class::Llama);
+        assert_eq!(class("llama", Some("GPT2Tokenizer"), true), Class::Gpt2);
+        assert_eq!(class("mistral", Some("LlamaTokenizer"), false), Class::General);
+        assert_eq!(class("qwen2", Some("GPT2Tokenizer"), true), Class::Qwen2);
+        assert_eq!(class("llama", None, true), Class::General);
+        assert_eq!(class("bert", Some("XLMRobertaTokenizer"), false), Class::XlmRoberta);
+    }
+
+    #[test]
+    fn what_a_class_does_to_a_text_is_understood_by_the_tokenizers_library() {
+        let none = Map::new();
+        for (name, class) in NAMES {
+            let Some((normalizer, splitter)) = class.splits(&none) else { continue };
+            let read = serde_json::from_value::<Option<tokenizers::NormalizerWrapper>>(normalizer);
+            assert!(read.is_ok(), "{name}: {:?}", read.err());
+            let read = serde_json::from_value::<tokenizers::PreTokenizerWrapper>(splitter);
+            assert!(read.is_ok(), "{name}: {:?}", read.err());
+            assert!(Class::named(name).unwrap().name().ends_with("Tokenizer"));
+        }
+    }
+}
