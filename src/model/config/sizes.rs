@@ -15,13 +15,13 @@ const MOST_LAYERS: usize = 10_000;
 const MOST_HEADS: usize = 10_000;
 
 /// Query heads of all blocks that are believed: some families have a norm for each. The largest models have some 20 000.
-const MOST_HEADS_IN_ALL: usize = 1_000_000;
+const MOST_HEADS_IN_ALL: usize = 100_000;
 
 /// Experts of one block that are believed.
 const MOST_EXPERTS: usize = 10_000;
 
 /// Experts of all blocks that are believed. The largest models have some 20 000.
-const MOST_EXPERTS_IN_ALL: usize = 1_000_000;
+const MOST_EXPERTS_IN_ALL: usize = 100_000;
 
 /// Classes that are believed.
 const MOST_LABELS: usize = 10_000_000;
