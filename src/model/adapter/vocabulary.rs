@@ -75,7 +75,7 @@ fn enlarge(model: &mut Model, rows: usize) -> Result<(), TensorError> {
     model.weights = model.weights.with_vocabulary(rows, &model.device)?;
     model.spec.vocab = rows;
     model.config = model.config.with_size("vocab_size", rows);
-    model.report.notes.push(if rows > had {
+    model.report.replaced.push(if rows > had {
         format!("the vocabulary has {rows} rows with the adapter, {had} without it: there the new rows are zeros")
     } else {
         format!("the vocabulary has {rows} rows with the adapter: the last {} of the model are left out", had - rows)
