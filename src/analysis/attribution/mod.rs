@@ -58,8 +58,9 @@ impl Attribution {
         let handed_out = self.values.iter().map(|x| x.abs()).sum::<f64>();
         // Samples scatter by what is printed beside the sum, as long as that is small beside the parts.
         let scatter = 2.0 * self.error.unwrap_or(0.0).min(COMPLETE * handed_out);
-        // What is no number is complete neither.
-        !(delta.abs() <= COMPLETE * (self.at_input - baseline).abs() + scatter + ROUNDS * handed_out)
+        let allowed = COMPLETE * (self.at_input - baseline).abs() + scatter + ROUNDS * handed_out;
+        // A sum that is no number is not complete.
+        !delta.is_finite() || delta.abs() > allowed
     }
 }
 

@@ -10,8 +10,8 @@ impl SideValue {
     /// These elements on the footing of the others that they are compared with, which have the same shape: a mean over the last axis
     /// that is missing is that of the others, and in scores a number that stands for a mask is minus infinity.
     pub fn on_footing_of(self, others: &Elements) -> SideValue {
-        if !self.lacks_mean && !(self.meaning == Meaning::Scores && self.elements.double().iter().any(|x| *x <= MASKED))
-        {
+        let has_masks = || self.meaning == Meaning::Scores && self.elements.double().iter().any(|x| *x <= MASKED);
+        if !self.lacks_mean && !has_masks() {
             return self;
         }
         let (mut data, others) = (self.elements.double().into_owned(), others.double());
