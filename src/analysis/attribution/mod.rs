@@ -56,8 +56,8 @@ impl Attribution {
     pub fn is_incomplete(&self) -> bool {
         let (Some(delta), Some(baseline)) = (self.delta, self.at_baseline) else { return false };
         let handed_out = self.values.iter().map(|x| x.abs()).sum::<f64>();
-        // Samples scatter by what is printed beside the sum, as long as that is small beside the parts.
-        let scatter = 2.0 * self.error.unwrap_or(0.0).min(COMPLETE * handed_out);
+        // A sum of samples is off by its standard error, as long as that is small compared with the number itself.
+        let scatter = 2.0 * self.error.unwrap_or(0.0).min(COMPLETE * self.at_input.abs());
         let allowed = COMPLETE * (self.at_input - baseline).abs() + scatter + ROUNDS * handed_out;
         // A sum that is no number is not complete.
         !delta.is_finite() || delta.abs() > allowed
