@@ -5,7 +5,7 @@
 pub fn reason(name: &str) -> Option<&'static str> {
     // GGUF files write `falcon-h1` where transformers writes `falcon_h1`.
     let same = |known: &&str| known.replace('-', "_") == name.replace('-', "_");
-    REASONS.iter().find(|(_, names)| names.iter().any(|known| same(&known))).map(|(reason, _)| *reason)
+    REASONS.iter().find(|(_, names)| names.iter().any(same)).map(|(reason, _)| *reason)
 }
 
 /// Reasons, each with the architectures that it holds for.
