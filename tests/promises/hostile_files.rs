@@ -88,6 +88,7 @@ fn a_pipe_in_the_place_of_any_file_of_a_model_is_refused() {
         }
     }
     let folder = tempfile::tempdir().unwrap();
+    fs::copy(fixture("gpt2").join("config.json"), folder.path().join("config.json")).unwrap();
     for file in ["a.gguf", "a.safetensors", "a.bin", "a.pt"] {
         let path = folder.path().join(file);
         pipe(&path);

@@ -8,10 +8,13 @@ use memmap2::Mmap;
 use safetensors::{Dtype, SafeTensors};
 use zip::ZipArchive;
 
-use crate::model::{file, npy};
+use crate::model::{file, npy, room, text};
 
 /// An array of a zip file is unpacked whole: none may be larger.
 const LARGEST: u64 = 16 << 30;
+
+/// What takes less is not worth asking the system for what is free.
+const SMALL: u64 = 64 << 20;
 
 /// A file of tensors by name; values are read when they are asked for.
 pub struct Tensors {
@@ -91,14 +94,18 @@ impl Tensors {
             if entry.size() > LARGEST {
                 return Err(wrong(&"it is larger than an array that is read at once may be"));
             }
+            let size = entry.size();
+            fits(size).map_err(|error| wrong(&error))?;
             let mut bytes = Vec::new();
-            entry.read_to_end(&mut bytes).map_err(|error| wrong(&error))?;
+            // A compressed entry can hold more than it says.
+            (&mut entry).take(size.saturating_add(1)).read_to_end(&mut bytes).map_err(|error| wrong(&error))?;
             let array = npy::parse(&bytes).map_err(|error| wrong(&error))?;
             return Ok(Found { shape: array.shape, data: array.data });
         }
         let tensors = SafeTensors::deserialize(&self.map).map_err(|error| wrong(&error))?;
         let view = tensors.tensor(name).map_err(|error| wrong(&error))?;
         let bytes = view.data();
+        fits(bytes.len() as u64).map_err(|error| wrong(&error))?;
         let data = match view.dtype() {
             Dtype::F32 => each(bytes, |b| f64::from(f32::from_le_bytes(b))),
             Dtype::F64 => each(bytes, f64::from_le_bytes),
@@ -110,6 +117,17 @@ impl Tensors {
             other => return Err(wrong(&format!("elements of type {other:?} are not read"))),
         };
         Ok(Found { shape: view.shape().to_vec(), data })
+    }
+}
+
+/// Refuses an array of so many bytes that memory cannot hold, with its elements in 64 bits.
+fn fits(bytes: u64) -> Result<(), String> {
+    let needed = bytes.saturating_mul(3);
+    match if needed > SMALL { room::available() } else { None } {
+        Some(free) if needed > free => {
+            Err(format!("to read it takes {} of memory, and {} are free", text::bytes(needed), text::bytes(free)))
+        }
+        _ => Ok(()),
     }
 }
 

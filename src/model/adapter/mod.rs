@@ -88,13 +88,14 @@ fn with_modules<T>(
     folder: &Path,
     then: impl FnOnce(&BTreeMap<String, Parts<'_>>, &AdapterConfig) -> Result<T, String>,
 ) -> Result<T, String> {
-    let file = |name: &str| file::read_to(&folder.join(name), LARGEST).map_err(|error| format!("{name}: {error}"));
-    let config =
-        AdapterConfig::parse(&file("adapter_config.json")?).map_err(|what| format!("adapter_config.json: {what}"))?;
+    let file =
+        |name: &str, most: u64| file::read_to(&folder.join(name), most).map_err(|error| format!("{name}: {error}"));
+    let config = AdapterConfig::parse(&file("adapter_config.json", file::LARGEST)?)
+        .map_err(|what| format!("adapter_config.json: {what}"))?;
     if !folder.join("adapter_model.safetensors").exists() && folder.join("adapter_model.bin").exists() {
         return Err("its weights are in adapter_model.bin; save it again with safe_serialization=True".into());
     }
-    let bytes = file("adapter_model.safetensors")?;
+    let bytes = file("adapter_model.safetensors", LARGEST)?;
     let tensors = SafeTensors::deserialize(&bytes).map_err(|error| format!("adapter_model.safetensors: {error}"))?;
     let mut modules: BTreeMap<String, Parts<'_>> = BTreeMap::new();
     // A module that was trained whole is kept as it was before, too. PEFT does not compute with that.

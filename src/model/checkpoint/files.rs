@@ -19,6 +19,9 @@ const WEIGHTS: [(&str, &str); 2] =
 /// Endings of PyTorch's files.
 const PYTORCH: [&str; 4] = ["bin", "pt", "pth", "ckpt"];
 
+/// Largest `tokenizer.json`, which is read in a process with limits. The largest there are take some 40 MB.
+const LARGEST_TOKENIZER: u64 = 256 << 20;
+
 /// The files of one checkpoint, found by their names.
 #[derive(Clone, Debug)]
 pub struct CheckpointFiles {
@@ -215,11 +218,12 @@ pub fn open_tensors(path: &Path) -> Result<TensorFile, LoadError> {
 
 /// The contents of a file, if it is there.
 fn whole(path: &Path) -> Result<Option<Cow<'static, [u8]>>, LoadError> {
-    match file::read(path) {
+    let most = if path.ends_with("tokenizer.json") { LARGEST_TOKENIZER } else { file::LARGEST };
+    match file::read_to(path, most) {
         Ok(bytes) => Ok(Some(Cow::Owned(bytes))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
-            Err(LoadError::TooLarge { path: path.display().to_string(), max: file::LARGEST })
+            Err(LoadError::TooLarge { path: path.display().to_string(), max: most })
         }
         Err(source) => Err(LoadError::Io { path: path.display().to_string(), source }),
     }

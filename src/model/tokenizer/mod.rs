@@ -161,6 +161,9 @@ impl Tokenizer {
     ) -> Result<Self, LoadError> {
         let fail = |message: String| LoadError::Tokenizer { path: path.to_owned(), message };
         let (mut place, mut facts) = Place::open(bytes, trusted).map_err(fail)?;
+        if let Some((token, id)) = facts.ids.iter().find(|(token, _)| token.len() > LONGEST) {
+            return Err(fail(format!("token {id} has {} bytes, and at most {LONGEST} are read", token.len())));
+        }
         let neighbours = join((&mut place, &mut facts))?;
         let mut spelled: HashMap<u32, String> = facts.ids.iter().map(|(spelled, &id)| (id, spelled.clone())).collect();
         spelled.extend(facts.spelled);
@@ -249,7 +252,14 @@ impl Tokenizer {
     fn pieces(&self, text: &str, pair: Option<&str>, special: bool) -> Result<Vec<Piece>, InputError> {
         let request = Request::Encode { text: text.to_owned(), pair: pair.map(str::to_owned), special };
         match self.0.place.answer(request).map_err(|message| refused(text, message))? {
-            Answer::Encode(pieces) => Ok(pieces),
+            Answer::Encode(pieces) => {
+                let length = |piece: &Piece| self.0.spelled.get(&piece.id).map_or(0, String::len);
+                let bytes: usize = pieces.iter().map(length).sum();
+                if bytes > LONGEST_TEXT {
+                    return Err(refused(text, format!("its tokens have {bytes} bytes, more than {LONGEST_TEXT}")));
+                }
+                Ok(pieces)
+            }
             _ => Err(refused(text, ANOTHER.into())),
         }
     }
@@ -378,6 +388,12 @@ impl Longest {
         tokens.retain(|_| at.next().is_none_or(|at| dropped.binary_search(&at).is_err()));
     }
 }
+
+/// Longest token, in bytes: runs of spaces have some hundred.
+const LONGEST: usize = 1 << 16;
+
+/// Bytes that the tokens of a text may have together.
+const LONGEST_TEXT: usize = 64 << 20;
 
 /// Bytes of a text that are shown in a message.
 const SHOWN: usize = 100;
