@@ -115,10 +115,12 @@ fn templates_know_the_special_tokens_of_every_file() {
         folder
     };
     let end = r#"{"bos_token": "<|endoftext|>", "eos_token": {"content": "<|endoftext|>", "lstrip": false}}"#;
-    let expected = run(settings(end, None).path(), &["-p", "<|endoftext|>Hi<|endoftext|>", "-ex", "print tokens"]).out;
+    let expected =
+        run(settings(end, None).path(), &["-p", "<|endoftext|>Hi<|endoftext|>", "-ex", "run", "-ex", "print tokens"])
+            .out;
     let general = r#"{"tokenizer_class": "PreTrainedTokenizerFast"}"#;
     for folder in [settings(general, Some(end)), settings(r#"{"tokenizer_class": "GPT2Tokenizer"}"#, None)] {
-        let chat = run(folder.path(), &["--chat", "-p", "Hi", "-ex", "print tokens"]);
+        let chat = run(folder.path(), &["--chat", "-p", "Hi", "-ex", "run", "-ex", "print tokens"]);
         assert_eq!((chat.status, &chat.out), (0, &expected), "{}", chat.err);
     }
 }
