@@ -176,6 +176,7 @@ fn show(
             };
             let plain = Plain {
                 actions: &actions,
+                keep_going: options.keep_going,
                 banner: !options.quiet,
                 progress: err_is_terminal,
                 loaded: loaded.as_deref(),

@@ -38,6 +38,8 @@ const BLOCK_PROMPT: &str = "> ";
 pub struct Plain<'a> {
     /// Commands and scripts, in order.
     pub actions: &'a [Action],
+    /// Whether scripts go on after a failed command.
+    pub keep_going: bool,
     /// Say what was loaded.
     pub banner: bool,
     /// Show on the error output, which is a terminal then, what is being loaded.
@@ -153,7 +155,7 @@ impl Session<'_> {
                 }
                 Action::Script(file) => {
                     let mut client = self.client.borrow_mut();
-                    client.script(file, false, |answered| show(self.out, self.err, &answered))?
+                    client.script(file, plain.keep_going, |answered| show(self.out, self.err, &answered))?
                 }
             };
             if let Some(ended) = ended {
@@ -319,7 +321,7 @@ mod tests {
     fn plain(actions: &[Action], banner: bool, input: &str) -> (i32, String, String) {
         let (mut out, mut err) = (Vec::new(), Vec::new());
         let mut input = io::Cursor::new(input.to_string());
-        let plain = Plain { actions, banner, progress: false, loaded: None };
+        let plain = Plain { actions, keep_going: false, banner, progress: false, loaded: None };
         let status = run(engine(), plain, Input::Lines(&mut input), &mut out, &mut err);
         (status, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
     }

@@ -263,3 +263,14 @@ fn answers_are_logged_while_logging_is_on() {
     let wrong = ran(&["set logging file none/x", "set logging enabled on"]);
     assert!(wrong.status == 1 && wrong.err.contains("cannot write none/x"), "{}", wrong.err);
 }
+
+#[test]
+fn keep_going_counts_at_the_prompt_too() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("a.ldb"), "frob\necho after\\n\n").unwrap();
+    let arguments =
+        |more: &[&'static str]| [&["--no-tui", "-q", "-nx", "--device", "cpu", "-x", "a.ldb"], more].concat();
+    let ran = |more: &[&'static str]| llmdbg_in(folder.path(), &arguments(more), Stdio::null());
+    assert!(!ran(&[]).out.contains("after"));
+    assert!(ran(&["--keep-going"]).out.contains("after"));
+}
