@@ -395,8 +395,9 @@ fn options(given: Arguments, matches: &ArgMatches) -> Result<Options, clap::Erro
     let texts = given.prompt_file.iter().map(|file| {
         let text = crate::model::file::read_script(file);
         let text = text.map_err(|error| wrong(format!("cannot read {}: {error}", file.display())))?;
-        // Editors end a file with a line break that nobody means as part of the prompt.
-        Ok(text.strip_suffix("\r\n").or(text.strip_suffix('\n')).unwrap_or(&text).to_string())
+        // Some editors begin a file with a mark of its encoding, and end it with a line break, that nobody means as part of the prompt.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+        Ok(text.strip_suffix("\r\n").or(text.strip_suffix('\n')).unwrap_or(text).to_string())
     });
     let texts: Vec<String> = texts.collect::<Result<_, clap::Error>>()?;
     let prompts = in_order(matches, ("prompt", given.prompt), ("prompt_file", texts));

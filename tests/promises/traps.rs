@@ -182,3 +182,13 @@ fn every_separator_and_format_gives_the_same_prompts() {
     let marked = write(folder.path(), "g.txt", "\u{feff}the dog\nthe king, the dog\n");
     assert_eq!(b.table(&format!("heads -over {marked}")).rows, heads.rows);
 }
+
+#[test]
+fn a_prompt_of_a_file_is_the_same_prompt() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = write(folder.path(), "p.txt", &format!("\u{feff}{NURSE}\r\n"));
+    let questions = crate::common::ex(&["run", "info tokens", "output/r logits[-1, 0:4]"]);
+    let of_file = crate::common::batch("gpt2", &[&["--prompt-file", &file], questions.as_slice()].concat());
+    let typed = crate::common::batch("gpt2", &[&["-p", NURSE], questions.as_slice()].concat());
+    assert_eq!((of_file.status, of_file.out), (0, typed.out));
+}
