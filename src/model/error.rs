@@ -314,7 +314,7 @@ pub enum LoadError {
 
     // Tensors
     /// Another shape than the configuration asks for.
-    #[error("tensor {tensor:?} has shape {found:?}, {config} asks for {expected:?} ({what}){hint}")]
+    #[error("tensor {tensor:?} has shape {found:?}, {config} asks for {expected:?} ({what}){}", if *.transposed { "; it is stored transposed" } else { "" })]
     WrongShape {
         /// The tensor.
         tensor: String,
@@ -323,11 +323,11 @@ pub enum LoadError {
         /// The shape it should have.
         expected: Vec<usize>,
         /// What the model uses it as.
-        what: String,
+        what: Box<str>,
         /// The configuration file.
         config: String,
-        /// What may be the cause, where the shapes tell.
-        hint: &'static str,
+        /// Whether it has that shape the other way round.
+        transposed: bool,
     },
     /// Tensors the architecture needs and the files do not have, or have and nobody needs.
     #[error("the tensors of {path} do not fit the architecture {architecture}{}{}{}", some_missing(.missing), some_leftover(.leftover), some_advice(.advice))]

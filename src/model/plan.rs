@@ -151,13 +151,12 @@ fn check_shape(spec: &ModelSpec, load: &Load, entry: &TensorEntry, config: &str)
     }
     let what: Vec<String> = load.parts.iter().map(|(id, _)| id.to_string()).collect();
     let turned = expected.len() == 2 && entry.shape.iter().rev().eq(&expected);
-    let hint = if turned { "; it is stored transposed" } else { "" };
     Err(LoadError::WrongShape {
         tensor: load.name.clone(),
-        hint,
+        transposed: turned,
         found: entry.shape.clone(),
         expected,
-        what: what.join(", "),
+        what: what.join(", ").into(),
         config: config.to_owned(),
     })
 }
