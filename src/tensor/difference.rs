@@ -146,18 +146,18 @@ pub fn difference_by<T: Element>(a: &[T], b: &[T], shape: &[usize], rows: &Rows,
     };
     let mut all = Sums::default();
     let mut worst = 0;
-    for (number, part) in parts.iter().enumerate() {
+    for part in &parts {
         if part.relative > found.relative {
-            (found.relative, worst) = (part.relative, number * PIECE);
+            (found.relative, worst) = (part.relative, part.worst);
         }
         all.join(part);
     }
     found.max = all.max;
     found.broken = (all.broken.0 as usize, all.broken.1 as usize);
     (found.beyond, found.ulp) = (all.beyond as usize, all.ulp as u64);
-    let piece = a[worst..].iter().zip(&b[worst..]).take(PIECE).enumerate();
-    let mut piece = piece.map(|(i, (x, y))| (worst + i, (*x).into(), (*y).into()));
-    if let Some((at, x, y)) = piece.find(|(at, x, y)| share(*x, *y, rows.size(*at)) == found.relative) {
+    let block = a[worst..].iter().zip(&b[worst..]).take(BLOCK).enumerate();
+    let mut block = block.map(|(i, (x, y))| (worst + i, (*x).into(), (*y).into()));
+    if let Some((at, x, y)) = block.find(|(at, x, y)| share(*x, *y, rows.size(*at)) == found.relative) {
         (found.pair, found.at) = ((x, y), unravel(at, shape));
     }
     if all.finite > 0 {
@@ -323,6 +323,8 @@ impl Rows {
 struct Sums {
     max: f64,
     relative: f64,
+    /// Where the block begins that `relative` is of.
+    worst: usize,
     squares: f64,
     sum: f64,
     aa: f64,
@@ -340,6 +342,7 @@ impl Sums {
         let mut sizes = [0.0; BLOCK];
         for (number, (a, b)) in a.chunks(BLOCK).zip(b.chunks(BLOCK)).enumerate() {
             let sizes = &mut sizes[..a.len()];
+            let before = sums.relative;
             vectorised(
                 #[inline(always)]
                 || {
@@ -347,6 +350,9 @@ impl Sums {
                     sums.add(a, b, sizes, tolerance);
                 },
             );
+            if sums.relative > before {
+                sums.worst = from + number * BLOCK;
+            }
         }
         sums
     }
