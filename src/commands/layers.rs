@@ -8,7 +8,7 @@ use crate::answer::{Answer, Cell, Table};
 use crate::debugger::RunScope;
 use crate::lang::eval::{Datum, evaluate};
 use crate::lang::{LangError, parse_expr};
-use crate::tensor::{Axis, Value};
+use crate::tensor::{Axis, Value, proceed};
 
 /// What is shown without an expression: how long the residual stream is at the focused position.
 const USUAL: &str = "norm(resid_pre[-1])";
@@ -25,6 +25,7 @@ pub fn layers(console: &mut Console, call: Call<'_, '_>) -> Done {
     let device = console.session.run.device().clone();
     for layer in 0..count {
         (call.progress)(&format!("L{layer}"), layer as u64, count as u64);
+        proceed()?;
         let mut scope = RunScope::new(&mut console.session).in_block(layer);
         let datum = match evaluate(&expr, &mut scope) {
             Ok(datum) => datum,

@@ -79,6 +79,21 @@ fn answer(console: &mut Console, line: &str) -> Answer {
     console.execute(line, false, &mut |_, _, _| {}).answer
 }
 
+/// Whether two texts are the same but for the last digits of numbers: products of a smaller batch are summed in another order. A bar is as
+/// long as its number says.
+fn alike(a: &[String], b: &[String]) -> bool {
+    let words = |lines: &[String]| -> Vec<String> {
+        let is_bar = |word: &&str| word.chars().all(|c| c == '+' || c == '-');
+        lines.iter().flat_map(|line| line.split_whitespace()).filter(|word| !is_bar(word)).map(String::from).collect()
+    };
+    let same = |x: &str, y: &str| match (x.parse::<f64>(), y.parse::<f64>()) {
+        (Ok(x), Ok(y)) => (x - y).abs() <= 1e-3 * (1.0 + y.abs()),
+        _ => x == y,
+    };
+    let (a, b) = (words(a), words(b));
+    a.len() == b.len() && a.iter().zip(&b).all(|(x, y)| same(x, y))
+}
+
 #[test]
 fn under_every_limit_a_command_gives_the_same_or_is_refused_before_it_runs() {
     let mut refused = std::collections::BTreeSet::new();
@@ -110,7 +125,9 @@ fn under_every_limit_a_command_gives_the_same_or_is_refused_before_it_runs() {
                         Answer::Error(error) if error.fault == Fault::Model => {}
                         // A pass that was refused on its way is not complete.
                         _ if !complete => {}
-                        found => assert_eq!(text::lines(found, None), wanted, "{what}"),
+                        found => {
+                            assert!(alike(&text::lines(found, None), &wanted), "{what}: {found:?}, not {wanted:#?}")
+                        }
                     }
                 });
             }
@@ -132,8 +149,9 @@ fn an_op_is_refused_with_its_site_size_and_limit_and_what_is_before_it_stays() {
     limited::to(89 << 10, || {
         let mut console = console(&model, 60);
         let Answer::Error(error) = answer(&mut console, "run") else { panic!("it runs") };
+        // What was carried out before is told behind it.
         assert_eq!(
-            error.message,
+            error.message.lines().next().unwrap(),
             "logits needs 90.00 KiB ([row=1, pos=60, vocab=384]) in one buffer, and cpu holds at most 89.00 KiB: take a shorter \
              text or fewer rows, or --device cpu"
         );

@@ -200,3 +200,14 @@ fn attributions_of_nan_end() {
     }
     assert!(begin.elapsed() < Duration::from_secs(20), "{:?}", begin.elapsed());
 }
+
+/// The other branch has not come to this pass: there was a panic.
+#[test]
+fn patching_in_a_later_pass_is_refused() {
+    let mut bench = Bench::new("gpt2", &["The nurse and the dog"]);
+    bench.script("run\nset tokens[1] = 5\ngenerate 3");
+    for more in ["", "-site attn.z", "-site mlp_out -both", "-to L1H0.q", "-minimal"] {
+        let said = bench.fail(&format!("patch main -metric logit[5] {more}"));
+        assert!(said.contains("works in the pass of the prompt: go back with \"goto #0\""), "{more}: {said}");
+    }
+}

@@ -202,6 +202,10 @@ fn minimal(console: &mut Console, expr: &crate::lang::Expr, from: usize, wanted:
 impl Console {
     /// A number over the pass of another branch.
     pub(super) fn number_in(&mut self, branch: usize, expr: &crate::lang::Expr) -> Result<f64, Fail> {
+        // The other branch need not have come to a later pass.
+        if self.session.run.pass > 0 {
+            return Err(Fail::because("patching works in the pass of the prompt: go back with \"goto #0\""));
+        }
         // Only where names are looked up changes, and only for the time of this.
         let here = std::mem::replace(&mut self.session.run.current, branch);
         let session = &mut self.session;
