@@ -21,14 +21,13 @@ mod reading;
 mod summary;
 mod task;
 mod threads;
+mod tolerance;
 mod tree;
 mod value;
 
 pub use axes::Axis;
 pub use device::{Device, DeviceChoice};
-pub use difference::{
-    Difference, Element, MASKED, Rows, Tolerance, Verdict, apart, difference, difference_by, relative_rms,
-};
+pub use difference::{Difference, difference, difference_by, relative_rms};
 pub use error::{TensorError, shape_text};
 pub use gradient::Pulled;
 pub use growing::Growing;
@@ -40,6 +39,7 @@ pub use reading::bits;
 pub use summary::{Summary, unravel};
 pub use task::{device_failed, interruptible, proceed, undisturbed};
 pub use threads::{awake, compute_here};
+pub use tolerance::{Element, MASKED, Rows, Tolerance, Verdict, apart};
 pub use value::{Kind, Value};
 
 /// Most axes a value can have.

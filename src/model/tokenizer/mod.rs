@@ -4,6 +4,7 @@ pub mod apart;
 mod around;
 mod class;
 mod library;
+mod longest;
 mod named;
 mod neighbours;
 mod separate;
@@ -11,7 +12,9 @@ mod sound;
 mod special;
 mod spelling;
 
+pub use longest::Longest;
 pub use named::{Named, NamedToken};
+pub use neighbours::Otherwise;
 pub use special::SpecialTokens;
 
 use std::borrow::Cow;
@@ -74,28 +77,6 @@ struct Inner {
     /// Where a text is cut off, in tokens.
     longest: Option<Longest>,
     neighbours: Neighbours,
-}
-
-/// Two ways to read a text with one vocabulary.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Otherwise {
-    /// Who reads it otherwise.
-    pub whose: &'static str,
-    /// What is followed here.
-    pub followed: &'static str,
-    /// The ids that the text has here.
-    pub ours: Vec<u32>,
-    /// Those that it has there.
-    pub theirs: Vec<u32>,
-}
-
-/// Where a text is cut off.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Longest {
-    /// The most tokens of a text, those included that stand around it.
-    pub tokens: usize,
-    /// Whether what is too much is taken away at the front.
-    pub front: bool,
 }
 
 /// What a tokenizer does to a text before it looks for tokens, see [`Tokenizer::steps`].
@@ -373,19 +354,6 @@ impl Tokenizer {
     /// Number of tokens, added ones included. The model's vocabulary can be larger.
     pub fn vocab_size(&self) -> usize {
         self.0.size
-    }
-}
-
-impl Longest {
-    /// Takes away tokens of the text, and none of those around it.
-    fn cut(&self, tokens: &mut Vec<Token>, around: &[bool]) {
-        let of_text: Vec<usize> = (0..tokens.len()).filter(|at| around.get(*at) != Some(&true)).collect();
-        let most = self.tokens.saturating_sub(tokens.len() - of_text.len());
-        let beyond = of_text.len().saturating_sub(most);
-        let dropped = if self.front { 0..beyond } else { of_text.len() - beyond..of_text.len() };
-        let dropped = &of_text[dropped];
-        let mut at = 0..;
-        tokens.retain(|_| at.next().is_none_or(|at| dropped.binary_search(&at).is_err()));
     }
 }
 

@@ -37,6 +37,19 @@ pub struct OtherWay {
     ways: [Json; 2],
 }
 
+/// Two ways to read a text with one vocabulary.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Otherwise {
+    /// Who reads it otherwise.
+    pub whose: &'static str,
+    /// What is followed here.
+    pub followed: &'static str,
+    /// The ids that the text has here.
+    pub ours: Vec<u32>,
+    /// Those that it has there.
+    pub theirs: Vec<u32>,
+}
+
 impl Neighbours {
     /// Adds the tokens that they name to the tokenizer of a `tokenizer.json`, and puts around a text what its class in
     /// transformers does.
