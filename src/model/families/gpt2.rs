@@ -1,6 +1,5 @@
 //! GPT-2: pre-norm decoder, learned positions, fused query/key/value stored as `[in, out]`, tied head.
 
-use super::super::checkpoint::TensorEntry;
 use super::super::error::LoadError;
 use super::super::role::Role::*;
 use super::super::spec::{Act, Count, Layer, Mlp, ModelSpec, Norm, Positions};
@@ -82,10 +81,15 @@ impl Family for Gpt2 {
     }
 }
 
-/// Whether the linear layers lie the other way round: queries, keys and values are three times as wide as the model, so that
-/// their matrix tells for all.
+/// Whether the linear layers are stored the other way round: the matrices that are wider than the model tell, all of them.
 fn of_linear(spec: &ModelSpec, from: &Sources) -> bool {
-    let name = format!("{}{}.0.attn.c_attn.weight", FILES.prefix(from.checkpoint), FILES.blocks);
-    let turned = |entry: &TensorEntry| !entry.flipped && entry.shape == [3 * spec.d_model, spec.d_model];
-    from.checkpoint.find(&name).is_some_and(|(_, entry)| turned(entry))
+    let turned = |layer: usize, name: &str, wide: usize| {
+        let name = format!("{}{}.{layer}.{name}.weight", FILES.prefix(from.checkpoint), FILES.blocks);
+        let found = from.checkpoint.find(&name);
+        wide != spec.d_model && found.is_some_and(|(_, entry)| !entry.flipped && entry.shape == [wide, spec.d_model])
+    };
+    (0..spec.n_layers).all(|layer| {
+        turned(layer, "attn.c_attn", 3 * spec.d_model)
+            && (spec.d_mlp == spec.d_model || turned(layer, "mlp.c_fc", spec.d_mlp))
+    })
 }

@@ -173,7 +173,7 @@ fn a_tensor_of_another_shape() {
     assert_eq!(
         transposed.error(),
         "tensor \"transformer.h.0.attn.c_attn.weight\" has shape [96, 32], DIR/config.json asks for [32, 96] \
-         (blocks.0.attn.W_Q, blocks.0.attn.W_K, blocks.0.attn.W_V)"
+         (blocks.0.attn.W_Q, blocks.0.attn.W_K, blocks.0.attn.W_V); it is stored transposed"
     );
 }
 
