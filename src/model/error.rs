@@ -325,7 +325,7 @@ pub enum LoadError {
         /// What the model uses it as.
         what: Box<str>,
         /// The configuration file.
-        config: String,
+        config: Box<str>,
         /// Whether it has that shape the other way round.
         transposed: bool,
     },
@@ -341,7 +341,7 @@ pub enum LoadError {
         /// Names nobody asked for.
         leftover: Vec<String>,
         /// What to do about it, where that is known.
-        advice: String,
+        advice: Box<str>,
     },
     /// A dtype that cannot be computed with.
     #[error("tensor {tensor:?} of {path} is {dtype}; only {LOADABLE} can be loaded: convert the checkpoint")]

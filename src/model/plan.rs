@@ -63,7 +63,7 @@ pub fn plan(
         let (path, architecture) = (checkpoint.path().to_owned(), architecture.to_owned());
         let of_head = |load: &&Load| load.parts.iter().any(|(id, _)| matches!(id.role, Role::W_U | Role::b_U));
         let headless = loads.iter().filter(of_head).any(|load| missing.contains(&load.name));
-        let advice = if headless { names.advice.clone() } else { String::new() };
+        let advice = if headless { names.advice.as_str() } else { "" }.into();
         return Err(LoadError::TensorsDisagree { path, architecture, missing, leftover, advice });
     }
     for load in &loads {
@@ -157,6 +157,6 @@ fn check_shape(spec: &ModelSpec, load: &Load, entry: &TensorEntry, config: &str)
         found: entry.shape.clone(),
         expected,
         what: what.join(", ").into(),
-        config: config.to_owned(),
+        config: config.into(),
     })
 }
