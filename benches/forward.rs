@@ -5,7 +5,7 @@ mod gpt2;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use llmdbg::commands::Console;
-use llmdbg::tensor::{Device, Value, compute_here};
+use llmdbg::tensor::{Device, Precision, Value, compute_here};
 
 fn passes(c: &mut Criterion) {
     compute_here();
@@ -27,6 +27,11 @@ fn passes(c: &mut Criterion) {
     });
     let mut session = gpt2::session(&model, 16);
     group.bench_function("16 tokens and 16 more", |b| b.iter(|| gpt2::generate(&mut session, 16)));
+    let halves = gpt2::model_in(Precision::F16);
+    for length in [1, 64] {
+        let mut session = gpt2::session(&halves, length);
+        group.bench_function(format!("{length} tokens in f16"), |b| b.iter(|| gpt2::forward(&mut session)));
+    }
     group.finish();
 }
 

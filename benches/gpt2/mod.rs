@@ -24,16 +24,25 @@ const POSITIONS: usize = 1024;
 
 /// The model. The same weights every time.
 pub fn model() -> Model {
+    model_in(Precision::F32)
+}
+
+/// The same model, with weights and values that are held in a precision.
+pub fn model_in(precision: Precision) -> Model {
     let device = Device::cpu();
     let mut random = Random(0x9E37_79B9_7F4A_7C15);
     let mut loaded = HashMap::new();
     let mut tensor = |id: WeightId, shape: &[usize], around: f32, spread: f32| {
         let data = (0..shape.iter().product()).map(|_| around + spread * random.next()).collect();
-        let weight = match (id.role, shape) {
-            (Role::W_E, _) => Weight::Rows(RowChunks::new(vec![Value::from_f32(data, shape, &device)])),
+        let value = match *shape {
             // As the loader keeps them.
-            (_, &[from, to]) if id.layer.is_some() => Weight::Dense(Value::linear(data, from, to, &device)),
-            _ => Weight::Dense(Value::from_f32(data, shape, &device)),
+            [from, to] if id.layer.is_some() => Value::linear(data, from, to, &device),
+            _ => Value::from_f32(data, shape, &device),
+        };
+        let value = value.held_in(precision);
+        let weight = match id.role {
+            Role::W_E => Weight::Rows(RowChunks::new(vec![value])),
+            _ => Weight::Dense(value),
         };
         loaded.insert(id, weight);
     };
@@ -60,7 +69,7 @@ pub fn model() -> Model {
     tensor(WeightId::global(Role::LnFinalB), &[WIDTH], 0.0, 0.0);
     Model {
         spec: spec(),
-        weights: Weights::new(loaded, Vec::new(), true, Precision::F32),
+        weights: Weights::new(loaded, Vec::new(), true, precision),
         tokenizer: None,
         no_tokenizer: String::new(),
         special: SpecialTokens::default(),

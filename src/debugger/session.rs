@@ -191,7 +191,7 @@ impl Session {
             [] => Err(self.not_in_text(text)),
             ref many => {
                 let at: Vec<String> = many.iter().map(usize::to_string).collect();
-                Err(format!("{text:?} stands at positions {}: give one of these numbers", at.join(", ")))
+                Err(format!("{text:?} is at positions {}: give one of these numbers", at.join(", ")))
             }
         }
     }

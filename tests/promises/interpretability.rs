@@ -434,6 +434,6 @@ fn random_tokens_are_run_with_the_edits_in_force() {
         let mut b = Bench::new("gpt2", &[crate::common::NURSE]);
         b.script(&format!("run\n{edit}"));
         let told = b.fail("heads -repeated 8");
-        assert!(told.contains(&format!("the edit \"{edit}\" is of positions of the current text")), "{told}");
+        assert!(told.contains(&format!("the edit \"{edit}\" changes positions of the current text")), "{told}");
     }
 }

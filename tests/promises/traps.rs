@@ -74,7 +74,7 @@ fn a_token_that_is_not_in_the_text_is_refused_everywhere_with_what_is_like_it() 
     let twice = tokens(&mut b).iter().filter(|token| *token == " do").count();
     assert_eq!(twice, 2);
     for line in ["break L0.attn.z pos=\" do\"", "lens -pos \" do\"", "focus pos=\" do\""] {
-        assert!(b.fail(line).contains("stands at positions"), "{line}: {}", b.fail(line));
+        assert!(b.fail(line).contains("is at positions"), "{line}: {}", b.fail(line));
     }
 }
 

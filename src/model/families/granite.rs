@@ -85,7 +85,7 @@ fn dense(config: &HfConfig, sizes: Sizes) -> Result<(Sizes, bool), LoadError> {
     }
     const EXPERTS: &str = "num_local_experts";
     if let Some(count) = config.opt_count(&[EXPERTS])?.or(Some(8)).filter(|count| *count > 0) {
-        return Err(config.unsupported(EXPERTS, count, "experts beside the shared MLP are not computed"));
+        return Err(config.unsupported(EXPERTS, count, "experts in addition to the shared MLP are not computed"));
     }
     // They are about layers that are not there.
     let others = config.json().keys().map(String::as_str).filter(|key| key.starts_with("mamba_"));

@@ -74,32 +74,3 @@ fn on_host(bias: Option<&Value>) -> Option<Option<HostF32>> {
         None => Some(None),
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use std::time::{Duration, Instant};
-
-    use super::*;
-    use crate::tensor::{Device, Precision};
-
-    /// It took 20 times as long when the whole weight was copied and widened on one thread for every product. The shortest of many
-    /// tries is compared, which other work on the machine does not touch, and six times the shortest is far from both.
-    #[test]
-    fn a_product_with_halves_takes_about_as_long_as_one_with_floats() {
-        let (n, m) = (768, 3072);
-        let numbers = |count: usize| (0..count).map(|i| (i as f32 * 0.37).sin()).collect::<Vec<f32>>();
-        let single = Value::linear(numbers(n * m), n, m, &Device::cpu());
-        let half = single.clone().held_in(Precision::F16);
-        let x = Value::from_f32(numbers(n), &[1, 1, n], &Device::cpu());
-        let shortest = |weight: &Value| {
-            let once = |_| {
-                let start = Instant::now();
-                assert_eq!(linear(&x, weight, None).unwrap().count(), m);
-                start.elapsed()
-            };
-            (0..40).map(once).min().unwrap()
-        };
-        let (single, half) = (shortest(&single), shortest(&half));
-        assert!(half <= 6 * single + Duration::from_micros(200), "{half:?} with halves, {single:?} with floats");
-    }
-}
