@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use llmdbg::answer::Answer;
 use llmdbg::commands::{COUNTERPARTS, Takes, commands};
+use llmdbg::model::checkpoint::gguf_architectures;
 use llmdbg::model::families::FAMILIES;
 use regex::Regex;
 
@@ -77,6 +78,9 @@ fn the_families_that_are_named_and_counted_are_those_of_the_program() {
     let listed = plain(&entry("docs/limits.md", "- Families: "));
     let listed = listed.split('.').next().unwrap().split([',', ';']);
     assert_eq!(listed.map(|name| name.trim().to_string()).collect::<BTreeSet<_>>(), types);
+    let page = entry("docs/limits.md", "- GGUF: the architectures ");
+    let gguf: BTreeSet<&str> = page.split('.').next().unwrap().split(',').map(str::trim).collect();
+    assert_eq!(gguf, gguf_architectures().collect());
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
     let sentence = format!("Models of {} types", types.len());
     assert!(readme.contains(&sentence), "README.md does not say \"{sentence}\"");
