@@ -2,37 +2,31 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use super::{Chat, Input as GivenInput, Options, PadSide, settings};
 use crate::commands::Console;
 use crate::debugger::{Session, Settings};
-use crate::engine::{Interpreter, Progress};
+use crate::engine::Interpreter;
 use crate::frontend::tui::{config, panes::Panes};
 use crate::model::bundled::{self, Bundled};
 use crate::model::chat::{ChatError, Conversation, Place};
 use crate::model::{self, Input, Model, ModelSource, Side, adapter};
-use crate::tensor::Device;
+use crate::tensor::{Device, step};
 use crate::term::quiet::without_stderr;
 
 /// Opens the model and prepares a session; runs on the engine thread, which keeps it.
 ///
 /// # Errors
 /// A message for the user: no such device, what is wrong with the checkpoint, or with the input.
-pub fn open(
-    options: &Options,
-    interrupt: Arc<AtomicBool>,
-    progress: Progress<'_>,
-) -> Result<Box<dyn Interpreter>, String> {
+pub fn open(options: &Options, interrupt: Arc<AtomicBool>) -> Result<Box<dyn Interpreter>, String> {
     let device =
         without_stderr(options.log.as_deref(), || Device::open(options.device)).map_err(|error| error.to_string())?;
-    progress(device.reason(), 0, 0);
+    _ = step(device.reason(), 0, 0);
     let (source, name, bundled) = source_of(options.model.as_deref());
-    let mut model = model::open(&source, &device, options.precision, &mut |what, done, total| {
-        progress(what, done, total);
-        !interrupt.swap(false, Ordering::Relaxed)
-    })
-    .map_err(|error| error.to_string())?;
+    let mut model =
+        model::open(&source, &device, options.precision, &mut |what, done, total| step(what, done, total).is_ok())
+            .map_err(|error| error.to_string())?;
     if let Some(folder) = &options.lora {
         adapter::fit(folder, &mut model).map_err(|error| error.to_string())?;
     }
@@ -51,11 +45,13 @@ pub fn open(
     }
     if options.budget_given {
         // It is in force already; this says where it comes from.
-        console.configure("record-budget", &options.record_budget.to_string(), "--record-budget")?;
+        console
+            .configure("record-budget", &options.record_budget.to_string(), "--record-budget")
+            .map_err(|error| error.to_string())?;
     }
     console.chat = options.input.chat.is_some();
     Ok(Box::new(match &options.lora {
-        Some(folder) => console.with_adapter(folder)?,
+        Some(folder) => console.with_adapter(folder).map_err(|error| error.to_string())?,
         None => console,
     }))
 }

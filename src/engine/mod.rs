@@ -29,9 +29,6 @@ pub(crate) mod testing;
 
 use messages::{Panel, PanelRequest, Pc, Snapshot, Source};
 
-/// Told what is being done, how much of it is done, and how much there is: bytes when loading, ops when running.
-pub type Progress<'a> = &'a mut dyn FnMut(&str, u64, u64);
-
 /// A session as the engine thread drives it.
 ///
 /// `source`, `echo`, `alias`, `shell`, `pipe`, `if`, `while`, `define`, `document`, commands of the user's own and repetition by an empty
@@ -39,7 +36,7 @@ pub type Progress<'a> = &'a mut dyn FnMut(&str, u64, u64);
 /// text of several lines.
 pub trait Interpreter {
     /// Runs one command. Mistakes are answers ([`crate::answer::Answer::Error`]), never panics.
-    fn execute(&mut self, line: &str, source: &Source, progress: Progress<'_>) -> Outcome;
+    fn execute(&mut self, line: &str, source: &Source) -> Outcome;
 
     /// Whether the condition after the first word of `line`, an `if` or `while`, holds.
     fn condition(&mut self, line: &str) -> Result<bool, ErrorView>;
@@ -72,7 +69,7 @@ pub trait Interpreter {
     fn panel(&mut self, request: &PanelRequest) -> Result<Panel, String>;
 
     /// Runs a command that only looks, for a pane; nothing changes, and mistakes are answers.
-    fn query(&mut self, line: &str, progress: Progress<'_>) -> Answer;
+    fn query(&mut self, line: &str) -> Answer;
 
     /// What is wrong with a line that has not been run: bytes of the fault, and what it is.
     fn fault_in(&self, line: &str) -> Option<(Range<usize>, String)>;

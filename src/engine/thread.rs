@@ -1,16 +1,18 @@
 //! The engine thread: builds the session, runs commands and scripts on it, and outlives their panics.
 
 use std::any::Any;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Once};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
+use super::Interpreter;
 use super::history::Repeat;
 use super::journal::Journal;
 use super::lists::{failure, fault_of};
@@ -19,11 +21,10 @@ use super::messages::{Event, Pc, Request, Source};
 use super::resume::fate_of;
 use super::script::{self, Builtin, Opener, opener};
 use super::user::User;
-use super::{Interpreter, Progress};
 use crate::answer::{Answer, ErrorView, Fault};
 use crate::commands::{Journalled, Outcome};
 use crate::lang::command::split_command;
-use crate::tensor::compute_here;
+use crate::tensor::{Report, compute_here, interruptible, reporting};
 
 /// Progress is reported at most this often.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
@@ -46,7 +47,7 @@ pub struct Handle {
 /// at its next op (the session looks at the flag; it is cleared before each request).
 pub fn spawn<F>(open: F, interrupt: Arc<AtomicBool>) -> std::io::Result<Handle>
 where
-    F: FnOnce(Progress<'_>) -> Result<Box<dyn Interpreter>, String> + Send + 'static,
+    F: FnOnce() -> Result<Box<dyn Interpreter>, String> + Send + 'static,
 {
     spawn_with(open, interrupt, Setup::default())
 }
@@ -65,7 +66,7 @@ pub struct Setup {
 /// The same with a journal of the commands.
 pub fn spawn_with<F>(open: F, interrupt: Arc<AtomicBool>, setup: Setup) -> std::io::Result<Handle>
 where
-    F: FnOnce(Progress<'_>) -> Result<Box<dyn Interpreter>, String> + Send + 'static,
+    F: FnOnce() -> Result<Box<dyn Interpreter>, String> + Send + 'static,
 {
     quiet_panics_of_the_engine();
     let (request_sender, requests) = unbounded();
@@ -73,9 +74,10 @@ where
     let join = std::thread::Builder::new().name("engine".into()).stack_size(STACK).spawn(move || {
         ON_ENGINE.set(true);
         compute_here();
-        let mut meter = Meter::new(event_sender.clone());
-        let opened = guard(|| open(&mut |what, done, total| meter.report(what, done, total)));
-        match opened.unwrap_or_else(Err) {
+        let meter = Rc::new(Meter::new(event_sender.clone()));
+        let reported = meter.clone();
+        let report: Report = Rc::new(move |what, done, total| reported.report(what, done, total));
+        reporting(report, || match guard(|| interruptible(&interrupt, open)).unwrap_or_else(Err) {
             Ok(mut interpreter) => {
                 if setup.drawn {
                     interpreter.watch_values();
@@ -83,7 +85,8 @@ where
                 let engine = Engine {
                     interpreter,
                     events: event_sender,
-                    interrupt,
+                    meter,
+                    interrupt: interrupt.clone(),
                     repeat: Repeat::default(),
                     running: Vec::new(),
                     user: User::default(),
@@ -92,7 +95,6 @@ where
                     depth: 0,
                     verbose: false,
                     journal: setup.journal,
-                    resuming: None,
                     own_files: setup.own_files,
                     transcript: None,
                     log: None,
@@ -101,7 +103,7 @@ where
                 engine.serve(&requests);
             }
             Err(message) => _ = event_sender.send(Event::LoadFailed(message)),
-        }
+        });
     })?;
     Ok(Handle { requests: request_sender, events, join })
 }
@@ -144,20 +146,28 @@ fn panic_message(payload: &(dyn Any + Send)) -> &str {
 }
 
 /// Passes progress on, but not more often than a person can read it.
-struct Meter {
+pub(super) struct Meter {
     events: Sender<Event>,
-    last: Instant,
+    last: Cell<Instant>,
+    /// What is reported in place of the step's own words: which command of a journal is carried out again.
+    pub(super) instead: RefCell<Option<String>>,
 }
 
 impl Meter {
     fn new(events: Sender<Event>) -> Meter {
-        Meter { events, last: Instant::now() }
+        Meter { events, last: Cell::new(Instant::now()), instead: RefCell::new(None) }
     }
 
-    fn report(&mut self, what: &str, done: u64, total: u64) {
-        if self.last.elapsed() >= PROGRESS_INTERVAL {
-            self.last = Instant::now();
-            _ = self.events.send(Event::Progress { what: what.to_string(), done, total });
+    /// From here on it is another piece of work, which is not reported if it is short.
+    fn begin(&self) {
+        self.last.set(Instant::now());
+    }
+
+    fn report(&self, what: &str, done: u64, total: u64) {
+        if self.last.get().elapsed() >= PROGRESS_INTERVAL {
+            self.begin();
+            let what = self.instead.borrow().clone().unwrap_or_else(|| what.to_string());
+            _ = self.events.send(Event::Progress { what, done, total });
         }
     }
 }
@@ -172,6 +182,7 @@ pub(super) struct Done {
 pub(super) struct Engine {
     pub(super) interpreter: Box<dyn Interpreter>,
     events: Sender<Event>,
+    pub(super) meter: Rc<Meter>,
     pub(super) interrupt: Arc<AtomicBool>,
     repeat: Repeat,
     /// The script files that are running, outermost first.
@@ -188,8 +199,6 @@ pub(super) struct Engine {
     pub(super) verbose: bool,
     /// Where commands that change state are written.
     pub(super) journal: Journal,
-    /// Which command of a journal is carried out again, for the progress.
-    pub(super) resuming: Option<String>,
     /// Where commands and answers are written as they are shown.
     pub(super) transcript: Option<File>,
     /// Where answers alone are.
@@ -220,9 +229,8 @@ impl Engine {
                     None
                 }
                 Request::Query { line } => {
-                    let mut meter = Meter::new(self.events.clone());
-                    let mut told = |what: &str, done, total| meter.report(what, done, total);
-                    let answer = guard(|| self.interpreter.query(&line, &mut told));
+                    self.meter.begin();
+                    let answer = guard(|| self.interpreter.query(&line));
                     let answer = answer.unwrap_or_else(|message| failure(&message, Fault::Model).answer);
                     self.send(Event::Queried { line, answer });
                     None
@@ -413,10 +421,8 @@ impl Engine {
 
     /// A command as the session carries it out, without hooks and without a trace in the journal.
     pub(super) fn interpreted(&mut self, line: &str, source: &Source) -> Outcome {
-        let mut meter = Meter::new(self.events.clone());
-        let (interpreter, resuming) = (&mut self.interpreter, self.resuming.as_deref());
-        let mut told = |what: &str, done, total| meter.report(resuming.unwrap_or(what), done, total);
-        guard(|| interpreter.execute(line, source, &mut told))
+        self.meter.begin();
+        guard(|| self.interpreter.execute(line, source))
             .unwrap_or_else(|message| Outcome { changed: true, ..failure(&message, Fault::Model) })
     }
 

@@ -90,10 +90,10 @@ fn a_panic_is_an_answer_and_the_session_lives_on() {
 #[test]
 fn failing_and_panicking_while_loading() {
     let flag = || Arc::new(AtomicBool::new(false));
-    let failed = spawn(|_| Err("no config.json".to_string()), flag()).unwrap();
+    let failed = spawn(|| Err("no config.json".to_string()), flag()).unwrap();
     assert_eq!(until_answer(&failed), ["LoadFailed(\"no config.json\")"]);
     failed.join.join().unwrap();
-    let panicked = spawn(|_| panic!("bad header"), flag()).unwrap();
+    let panicked = spawn(|| panic!("bad header"), flag()).unwrap();
     assert!(until_answer(&panicked)[0].contains("internal error: bad header"));
 }
 
