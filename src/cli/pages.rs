@@ -11,7 +11,7 @@ use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
 use super::Arguments;
-use crate::commands::{GROUPS, commands};
+use crate::commands::{ALL, commands};
 use crate::model::bundled::BUNDLED;
 
 /// What the program does besides debugging: the first argument, and what it does.
@@ -84,7 +84,7 @@ pub fn manual(out: &mut dyn Write) -> io::Result<()> {
     }
     page.control("SH", ["COMMANDS"]);
     page.text([roman("Inside the program, \"help COMMAND\" tells more, with examples.")]);
-    for group in GROUPS {
+    for group in ALL.groups {
         page.control("SS", [group.title]);
         for command in group.commands {
             let short =

@@ -27,6 +27,7 @@ mod files;
 mod generation;
 mod golden;
 mod gradients;
+mod groups;
 mod hostile;
 mod hostile_files;
 mod hostile_tokenizers;

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process;
 
-use llmdbg::commands::{COUNTERPARTS, Command, GROUPS, SETTINGS, Setting, commands};
+use llmdbg::commands::{ALL, COUNTERPARTS, Command, Repeats, SETTINGS, Setting, commands};
 use llmdbg::lang::eval::FUNCTIONS;
 use llmdbg::model::bundled::{BUNDLED, Bundled};
 use llmdbg::model::role::Role;
@@ -60,13 +60,19 @@ fn sentence(text: &str) -> String {
 fn entry(out: &mut String, command: &Command) {
     let short: Vec<String> = command.short.iter().map(|short| format!("`{short}`")).collect();
     let short = if short.is_empty() { String::new() } else { format!(" ({})", short.join(", ")) };
-    let repeats = if command.repeats { " An empty line at a prompt repeats it." } else { "" };
+    let repeats = if command.repeats != Repeats::Not { " An empty line at a prompt repeats it." } else { "" };
     write!(out, "\n### {}{short}\n\n```text\n{}\n```\n\n", command.name, command.usage).unwrap();
     let help = if command.help.is_empty() { String::new() } else { format!(" {}", command.help) };
     writeln!(out, "{}{help}{repeats}", sentence(command.about)).unwrap();
     if let Some(words) = command.words() {
         let words: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
         writeln!(out, "\nThe first word is one of {}.", words.join(", ")).unwrap();
+    }
+    for kind in command.kinds(&ALL) {
+        write!(out, "\n- `{}`: {}", kind.name, kind.about).unwrap();
+    }
+    if !command.kinds(&ALL).is_empty() {
+        out.push('\n');
     }
     for (option, about) in command.options {
         write!(out, "\n- `{option}`: {about}").unwrap();
@@ -84,7 +90,7 @@ fn entry(out: &mut String, command: &Command) {
 /// The page that the tables make.
 fn reference() -> String {
     let mut out = HEAD.to_string();
-    for group in GROUPS {
+    for group in ALL.groups {
         write!(out, "\n## {}\n", group.title).unwrap();
         group.commands.iter().for_each(|command| entry(&mut out, command));
     }

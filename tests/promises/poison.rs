@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use llmdbg::commands::GROUPS;
+use llmdbg::commands::ALL;
 use llmdbg::tensor::Device;
 
 use crate::common::{Bench, model};
@@ -33,7 +33,7 @@ impl Random {
 
 /// Every command that the table of the program gives as an example of looking, explaining and comparing, for a model of two blocks.
 fn commands() -> Vec<String> {
-    let groups = GROUPS.iter().filter(|group| ["looking", "explaining", "comparing"].contains(&group.name));
+    let groups = ALL.groups.iter().filter(|group| ["looking", "explaining", "comparing"].contains(&group.name));
     let lines =
         groups.flat_map(|group| group.commands).flat_map(|command| command.examples).flat_map(|text| text.lines());
     let mut found: Vec<String> = Vec::new();

@@ -158,8 +158,8 @@ fn bench(number: usize) -> Bench {
 
 /// Forms of a command: odd arguments, and its own examples with something wrong in them.
 fn forms(command: &'static llmdbg::commands::Command, rng: &mut ChaCha8Rng, count: usize) -> Vec<String> {
-    let writes =
-        command.takes == Takes::File || matches!(command.name, "save" | "export" | "golden" | "transcript" | "load");
+    let writes = matches!(command.takes, Takes::File)
+        || matches!(command.name, "save" | "export" | "golden" | "transcript" | "load");
     let examples: Vec<&str> = command.examples.iter().filter_map(|example| example.lines().last()).collect();
     let mut pick = |n: usize| rng.next_u32() as usize % n;
     let mut all = Vec::new();

@@ -1,0 +1,108 @@
+//! `ablate`: heads, neurons, sites and modules taken out.
+
+use crate::commands::frame::Done;
+use crate::commands::state::{Call, Console, places};
+use crate::debugger::{Ablation, Change, Edit, Error, Mark, Result, RunScope, Target};
+use crate::lang::location::{self, When, parse_location_prefix};
+use crate::lang::words::words;
+use crate::lang::{LangError, Location, Span, eval};
+use crate::tensor::Axis;
+use crate::tensor::ops::Slice;
+
+/// `ablate LOC [zero|mean|resample]`.
+pub fn ablate(console: &mut Console, call: Call<'_>) -> Done {
+    let (rest, offset) = (call.args.rest, call.args.offset);
+    if rest.is_empty() {
+        return Err(Error::At(
+            LangError::new("expected a location", Span::at(offset)).help("ablate L1H0, ablate L2.mlp"),
+        ));
+    }
+    let (location, end) = parse_location_prefix(rest, offset)?;
+    let left = words(&rest[end - offset..], end)?;
+    let how = match left.as_slice() {
+        [] => Ablation::Zero,
+        [word] => Ablation::parse(&word.text).ok_or_else(|| {
+            let error = LangError::new(format!("no way to ablate called {}", word.text), word.span);
+            Error::At(error.help("zero, mean or resample"))
+        })?,
+        [_, extra, ..] => return Err(Error::At(LangError::new("unexpected word", extra.span))),
+    };
+    if let Some(span) = location.pos.as_ref().map(|pos| pos.span).or(location.row.as_ref().map(|row| row.span)) {
+        let error = LangError::new("ablate takes positions as a slice, and changes every row", span);
+        return Err(Error::At(error.help("ablate L0.attn.z[pos=3]")));
+    }
+    let rows = console.session.run.branch().text().rows.len();
+    if how == Ablation::Resample && rows < 2 {
+        return Err(Error::refused(
+            "resample takes the value from the next row, and there is one row only: give -p twice",
+        ));
+    }
+    let mut edits = Vec::new();
+    for (op, head) in console.ablated_ops(&location)? {
+        edits.push(console.ablation(op, head, &location, how, call.line)?);
+    }
+    if edits.is_empty() {
+        return Err(Error::refused("this location has no value to take out"));
+    }
+    console.apply(edits)
+}
+
+impl Console {
+    /// The ops whose outputs an ablation replaces. A block is taken out by what it adds to the residual stream.
+    fn ablated_ops(&self, location: &Location) -> Result<Vec<(usize, Option<usize>)>> {
+        let program = &self.session.run.program;
+        let mut ops = Vec::new();
+        for place in places::places(&self.session, location)? {
+            if place.when == When::Before && location.when.is_some() {
+                return Err(Error::refused("ablate takes a value out; -before has no meaning here"));
+            }
+            match &place.target {
+                location::Target::Site(name) => ops.extend(program.op_of(name).map(|op| (op, place.head))),
+                location::Target::Module(path) => {
+                    let adds = [format!("{path}.attn_out"), format!("{path}.mlp_out")];
+                    let parts: Vec<usize> = adds.iter().filter_map(|site| program.op_of(site)).collect();
+                    match (parts.is_empty(), program.module_of(path)) {
+                        (false, _) => ops.extend(parts.into_iter().map(|op| (op, None))),
+                        (true, Some(module)) => ops.push((program.modules[module].end - 1, None)),
+                        (true, None) => {}
+                    }
+                }
+                _ => return Err(Error::refused("ablate needs a site, a head or a module")),
+            }
+        }
+        if ops.iter().any(|(op, _)| *op == 0) {
+            return Err(Error::refused("tokens cannot be ablated; set tokens[N] = TOKEN changes them"));
+        }
+        Ok(ops)
+    }
+
+    /// The edit that takes out what a location names of the output of an op. It lasts through later passes unless it names
+    /// positions.
+    fn ablation(
+        &mut self,
+        op: usize,
+        head: Option<usize>,
+        location: &Location,
+        by: Ablation,
+        line: &str,
+    ) -> Result<Edit> {
+        let template = self.template(op)?;
+        let mut slices = eval::slices(&location.index, &template, &mut RunScope::new(&mut self.session))?;
+        if let Some(head) = head {
+            let Some(axis) = template.axes().iter().position(|axis| *axis == Axis::Head) else {
+                return Err(Error::refused(format!("{} has no heads", self.session.run.program.ops[op].site)));
+            };
+            slices.resize(slices.len().max(axis + 1), Slice::All);
+            slices[axis] = Slice::At(head);
+        }
+        let names_positions =
+            slices.iter().zip(template.axes()).any(|(slice, axis)| axis.is_position() && *slice != Slice::All);
+        Ok(Edit {
+            from: Mark { pass: self.session.run.pass, op },
+            target: Target::Op(op),
+            change: Change::Ablate { slices, by },
+            lasting: !names_positions,
+            text: line.to_string(),
+        })
+    }
+}

@@ -1,0 +1,198 @@
+//! Branches and their edits as a whole: `branch`, `checkout`, `drop`, `info branches`, `info edits`.
+
+use crate::answer::{Answer, Cell, Table};
+use crate::commands::frame::Done;
+use crate::commands::moving::motion::no_arguments;
+use crate::commands::state::{Call, Console};
+use crate::debugger::{Branch, Edit, Error, Result, Target};
+use crate::lang::words::parse_numbers;
+use crate::lang::{LangError, Span};
+
+/// `branch NAME`, `branch -m [OLD] NEW`, `branch`.
+pub fn branch(console: &mut Console, call: Call<'_>) -> Done {
+    let (given, names) = call.options()?;
+    let run = &mut console.session.run;
+    match (given.is_empty(), names.as_slice()) {
+        (true, []) => Ok(tree(console)),
+        (true, [name]) => {
+            run.copy_branch(&name.text)?;
+            Ok(Answer::Text(format!(
+                "Branch {} is a copy of {}; \"checkout {0}\" goes to it",
+                name.text,
+                run.branch().name
+            )))
+        }
+        (false, [name]) => {
+            let old = run.branch().name.clone();
+            run.rename_branch(run.current, &name.text)?;
+            Ok(Answer::Text(format!("Branch {old} is now {}", name.text)))
+        }
+        (false, [old, name]) => {
+            let branch = known(console, &old.text)?;
+            console.session.run.rename_branch(branch, &name.text)?;
+            Ok(Answer::Text(format!("Branch {} is now {}", old.text, name.text)))
+        }
+        _ => {
+            let error = LangError::new("expected one name", Span::at(call.args.offset));
+            Err(Error::At(error.help("branch NAME, branch -m NEW, branch -m OLD NEW")))
+        }
+    }
+}
+
+/// `checkout BRANCH`.
+pub fn checkout(console: &mut Console, call: Call<'_>) -> Done {
+    let name = call.args.rest;
+    let branch = known(console, name)?;
+    console.session.run.checkout(branch)?;
+    let run = &console.session.run;
+    let pass = if run.pass > 0 { format!(" of pass {}", run.pass) } else { String::new() };
+    Ok(Answer::Text(format!("On branch {name} at op {}{pass}", run.cursor)))
+}
+
+fn known(console: &Console, name: &str) -> Result<usize> {
+    let run = &console.session.run;
+    run.branch_named(name).ok_or_else(|| {
+        let names: Vec<&str> = run.branches.iter().map(|branch| branch.name.as_str()).collect();
+        Error::refused(format!("no branch {name:?}: there is {}", names.join(", ")))
+    })
+}
+
+/// `drop edits [N...]`.
+pub fn drop(console: &mut Console, call: Call<'_>) -> Done {
+    let what = call.args.subcommand().filter(|what| what.word.len() > 1 && "edits".starts_with(what.word));
+    let Some(what) = what else {
+        let error = LangError::new("expected what to drop", Span::at(call.args.offset));
+        return Err(Error::At(error.help("drop edits, drop edits 2 3")));
+    };
+    let edits = console.session.run.branch().edits.len();
+    if edits == 0 {
+        let name = &console.session.run.branch().name;
+        return Err(Error::refused(format!("branch {name} has no edits")));
+    }
+    let numbers = parse_numbers(what.rest, what.offset, &|_| None)?;
+    if let Some(wrong) = numbers.iter().find(|number| number.value == 0 || number.value as usize > edits) {
+        let error = LangError::new(format!("no edit {}: there are 1..{edits}", wrong.value), wrong.span);
+        return Err(Error::At(error.help("info edits lists them")));
+    }
+    let dropped = |edit: usize| numbers.is_empty() || numbers.iter().any(|number| number.value as usize == edit + 1);
+    whole_prompts(console, &dropped)?;
+    let done = console.session.run.keep_edits(&|edit| !dropped(edit))?;
+    let count = (0..edits).filter(|&edit| dropped(edit)).count();
+    let (noun, branch) = (if count == 1 { "edit" } else { "edits" }, done.branch.unwrap_or_default());
+    Ok(Answer::Text(format!("Dropped {count} {noun}; branch {branch}; {} ops computed again.", done.replayed)))
+}
+
+/// An edit of the prompt holds all of it, with what edits before it changed: those cannot be dropped alone.
+fn whole_prompts(console: &Console, dropped: &dyn Fn(usize) -> bool) -> Result<()> {
+    let edits = &console.session.run.branch().edits;
+    let of_prompt = |edit: &usize| edits[*edit].target == Target::Input;
+    let prompts: Vec<usize> = (0..edits.len()).filter(of_prompt).collect();
+    let Some(first) = prompts.iter().position(|edit| dropped(*edit)) else { return Ok(()) };
+    match prompts[first..].iter().find(|edit| !dropped(**edit)) {
+        None => Ok(()),
+        Some(later) => Err(Error::refused(format!(
+            "edit {} is the whole prompt, with edit {} in it; drop both, and make what should stay again",
+            later + 1,
+            prompts[first] + 1
+        ))),
+    }
+}
+
+pub fn undo(console: &mut Console, call: Call<'_>) -> Done {
+    no_arguments(&call)?;
+    let text = console.session.run.undo()?;
+    Ok(Answer::Text(format!("Took back: {text}")))
+}
+
+pub fn redo(console: &mut Console, call: Call<'_>) -> Done {
+    no_arguments(&call)?;
+    let text = console.session.run.redo()?;
+    Ok(Answer::Text(format!("Made again: {text}")))
+}
+
+/// The answer of `info edits`.
+pub(crate) fn edits(console: &Console) -> Answer {
+    let run = &console.session.run;
+    let edits = &run.branch().edits;
+    if edits.is_empty() {
+        return Answer::Text(format!("No edits in branch {}.", run.branch().name));
+    }
+    let rows = edits.iter().enumerate().map(|(i, edit)| {
+        let changes = run.affected_by(edit);
+        let share = format!("{changes} of {}", run.program.ops.len());
+        vec![
+            Cell::Int(i as i64 + 1),
+            Cell::Text(changed(console, edit)),
+            Cell::Text(share),
+            Cell::Text(edit.text.clone()),
+        ]
+    });
+    let columns = ["Num", "What", "Ops changed", "Command"].map(String::from).to_vec();
+    let again = run.branch().status().recomputed;
+    let title = format!("branch {}: {again} ops computed again since they were recorded", run.branch().name);
+    Answer::Table(Table { title, columns, rows: rows.collect() })
+}
+
+/// What an edit changes.
+pub(crate) fn changed(console: &Console, edit: &Edit) -> String {
+    let program = &console.session.run.program;
+    match &edit.target {
+        Target::Op(op) | Target::Cache(op) => {
+            let cache = if matches!(edit.target, Target::Cache(_)) { "cache of " } else { "" };
+            let pass = match (edit.from.pass, edit.lasting || !cache.is_empty()) {
+                (0, _) => String::new(),
+                (pass, false) => format!("#{pass}"),
+                (pass, true) => format!("#{pass} and later"),
+            };
+            format!("{cache}{}{pass}", program.ops[*op].site)
+        }
+        Target::Weight(id) => format!("param(\"{id}\")"),
+        Target::Input => "tokens".into(),
+        Target::Token => format!("tokens#{}", edit.from.pass),
+    }
+}
+
+/// The answer of `info branches`: a tree, each branch below the one it grew from.
+pub(crate) fn tree(console: &Console) -> Answer {
+    let run = &console.session.run;
+    let mut rows = Vec::new();
+    let roots: Vec<usize> = (0..run.branches.len()).filter(|&i| run.branches[i].parent.is_none()).collect();
+    for root in roots {
+        add(console, root, "", "", &mut rows);
+    }
+    let columns = ["", "Name", "From", "Ops", "Edits"].map(String::from).to_vec();
+    Answer::Table(Table { title: String::new(), columns, rows })
+}
+
+fn add(console: &Console, at: usize, stem: &str, below: &str, rows: &mut Vec<Vec<Cell>>) {
+    let run = &console.session.run;
+    let branch = &run.branches[at];
+    let from = branch.parent.map(|(parent, at)| grown(console, &run.branches[parent], at)).unwrap_or_default();
+    // One command may have made several edits in a row.
+    let mut edits: Vec<&str> = branch.edits.iter().map(|edit| edit.text.as_str()).collect();
+    edits.dedup();
+    rows.push(vec![
+        Cell::Text(if at == run.current { "*" } else { "" }.into()),
+        Cell::Text(format!("{stem}{}", branch.name)),
+        Cell::Text(from),
+        Cell::Int(branch.status().computed as i64),
+        Cell::Text(edits.join("; ")),
+    ]);
+    let grew: Vec<usize> =
+        (0..run.branches.len()).filter(|&i| run.branches[i].parent.is_some_and(|(parent, _)| parent == at)).collect();
+    for (number, child) in grew.iter().enumerate() {
+        let last = number + 1 == grew.len();
+        let stem = format!("{below}{}", if last { "└─ " } else { "├─ " });
+        let below = format!("{below}{}", if last { "   " } else { "│  " });
+        add(console, *child, &stem, &below, rows);
+    }
+}
+
+fn grown(console: &Console, parent: &Branch, at: crate::debugger::Mark) -> String {
+    let program = &console.session.run.program;
+    let pass = if at.pass > 0 { format!("#{}", at.pass) } else { String::new() };
+    match program.ops.get(at.op) {
+        Some(op) => format!("{} at {}{pass}", parent.name, op.site),
+        None => format!("{} at the end{pass}", parent.name),
+    }
+}

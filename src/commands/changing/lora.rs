@@ -1,0 +1,134 @@
+//! `lora`: a low-rank adapter as a branch of the model that it was trained on.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::answer::Answer;
+use crate::commands::frame::Done;
+use crate::commands::state::{Call, Console};
+use crate::debugger::{Change, Edit, Error, Mark, Result, Target};
+use crate::lang::words::words;
+use crate::lang::{LangError, Span};
+use crate::model::adapter::{self, Adapter, Delta};
+
+/// What edits of an adapter are called, so that they are found again.
+const COMMAND: &str = "lora on";
+
+/// `lora`, `lora on`, `lora off`, `lora load DIR`.
+pub fn lora(console: &mut Console, call: Call<'_>) -> Done {
+    let given = words(call.args.rest, call.args.offset)?;
+    let given: Vec<&str> = given.iter().map(|word| word.text.as_str()).collect();
+    match given[..] {
+        [] => Ok(Answer::Text(told(console))),
+        ["on"] => on(console),
+        ["off"] => off(console),
+        ["load", folder] => load(console, Path::new(folder)),
+        _ => {
+            let error = LangError::new("expected on, off or load DIR", Span::at(call.args.offset));
+            Err(Error::At(error.help("lora on, lora off, lora load DIR")))
+        }
+    }
+}
+
+impl Console {
+    /// Applies the adapter of a folder in a branch of its own, before any command.
+    ///
+    /// # Errors
+    /// In words, if it does not fit the model.
+    pub fn with_adapter(mut self, folder: &Path) -> Result<Console> {
+        let model = self.session.run.model.clone();
+        let adapter = adapter::read(folder, &model)?;
+        self.session.adapter = Some(Arc::new(adapter));
+        match on(&mut self) {
+            Ok(_) => Ok(self),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn load(console: &mut Console, folder: &Path) -> Done {
+    if is_on(console) {
+        return Err(Error::refused("an adapter is on in this branch; \"lora off\" first"));
+    }
+    let model = console.session.run.model.clone();
+    let adapter = adapter::read(folder, &model)?;
+    let before = console.session.adapter.replace(Arc::new(adapter));
+    on(console).inspect_err(|_| console.session.adapter = before)
+}
+
+fn on(console: &mut Console) -> Done {
+    let adapter = loaded(console)?;
+    if is_on(console) {
+        return Err(Error::refused(format!(
+            "the adapter is on in branch {} already",
+            console.session.run.branch().name
+        )));
+    }
+    let edit = |(id, delta): &(_, Delta)| Edit {
+        from: Mark::START,
+        target: Target::Weight(*id),
+        change: match delta {
+            Delta::LowRank { left, right, scale } => {
+                Change::LowRank { left: left.clone(), right: right.clone(), scale: *scale }
+            }
+            Delta::Replace(weight) => Change::Assign { slices: Vec::new(), op: None, patch: weight.clone() },
+        },
+        lasting: true,
+        text: COMMAND.to_string(),
+    };
+    let edits = adapter.deltas.iter().map(edit).collect();
+    let done = console.session.run.open_branch("lora", edits)?;
+    let branch = done.branch.unwrap_or_default();
+    let mut text = format!("The adapter is on: {} weights changed; branch {branch}", adapter.deltas.len());
+    if done.replayed > 0 {
+        text.push_str(&format!("; {} ops computed again", done.replayed));
+    }
+    Ok(Answer::Text(format!("{text}.")))
+}
+
+fn off(console: &mut Console) -> Done {
+    loaded(console)?;
+    if !is_on(console) {
+        return Err(Error::refused(format!("no adapter is on in branch {}", console.session.run.branch().name)));
+    }
+    let run = &mut console.session.run;
+    let branch = run.branch();
+    let others: Vec<&Edit> = branch.edits.iter().filter(|edit| edit.text != COMMAND).collect();
+    let parent = branch.parent.map(|(parent, _)| parent).filter(|&parent| {
+        let edits = &run.branches[parent].edits;
+        edits.len() == others.len() && edits.iter().zip(&others).all(|(a, b)| a.same(b))
+    });
+    if let Some(parent) = parent {
+        run.checkout(parent)?;
+        return Ok(Answer::Text(format!("The adapter is off; branch {}.", run.branch().name)));
+    }
+    let dropped: Vec<bool> = branch.edits.iter().map(|edit| edit.text == COMMAND).collect();
+    let done = run.keep_edits(&|edit| !dropped[edit])?;
+    Ok(Answer::Text(format!("The adapter is off; branch {}.", done.branch.unwrap_or_default())))
+}
+
+fn loaded(console: &Console) -> Result<Arc<Adapter>> {
+    let adapter = console.session.adapter.clone();
+    adapter.ok_or_else(|| Error::refused("no adapter is loaded; \"lora load DIR\", or start with --lora DIR"))
+}
+
+fn is_on(console: &Console) -> bool {
+    console.session.run.branch().edits.iter().any(|edit| edit.text == COMMAND)
+}
+
+fn told(console: &Console) -> String {
+    let Ok(adapter) = loaded(console) else { return "No adapter is loaded.".into() };
+    let mut lines = vec![format!("{}: {} numbers", adapter.path.display(), adapter.parameters)];
+    if let Some(base) = &adapter.base {
+        lines.push(format!("trained on {base}"));
+    }
+    for (id, delta) in &adapter.deltas {
+        lines.push(match delta {
+            Delta::LowRank { left, scale, .. } => format!("{id}: rank {}, times {scale}", left.shape()[1]),
+            Delta::Replace(_) => format!("{id}: replaced"),
+        });
+    }
+    let branch = &console.session.run.branch().name;
+    lines.push(if is_on(console) { format!("on in branch {branch}") } else { format!("off in branch {branch}") });
+    lines.join("\n")
+}

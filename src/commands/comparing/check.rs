@@ -1,0 +1,101 @@
+//! `check`: does the program compute what it should? A check that fails is a failed command.
+
+use crate::analysis::{Recomputed, Tolerance, again, alone, looked_at, recompute};
+use crate::answer::numbers::significant;
+use crate::answer::{Answer, Cell, Table};
+use crate::commands::comparing::diff::limit;
+use crate::commands::frame::Done;
+use crate::commands::state::{Call, Console};
+use crate::debugger::Error;
+use crate::lang::command::Vocabulary;
+use crate::lang::words::words;
+use crate::lang::{LangError, Span};
+use crate::tensor::Precision;
+
+/// What two ways to compute the same may differ by where values are held in 16 bits, as a part of the size: what is 2e-4 apart may be
+/// rounded to neighbours, which are 1e-3 apart, and the difference grows with the ops behind it.
+const FLOOR_OF_HALVES: f64 = 1e-2;
+
+/// Sites listed.
+const LISTED: usize = 10;
+
+const SUBJECTS: [&str; 4] = ["batch", "cache", "determinism", "inert"];
+
+/// `check batch`, `check cache`, `check determinism`, `check inert`, with a tolerance where there is one.
+pub fn check(console: &mut Console, call: Call<'_>) -> Done {
+    let given = words(call.args.rest, call.args.offset)?;
+    let Some(what) = given.first() else {
+        let error = LangError::new("expected what to check", Span::at(call.args.offset));
+        return Err(Error::At(error.help("check cache, check batch, check determinism, check inert")));
+    };
+    let subject = Vocabulary { of: "check", names: &SUBJECTS, short: &[] }.resolve(&what.text, what.span)?;
+    let floor = match &given[1..] {
+        [] if console.session.run.model.weights.precision() == Precision::F16 => FLOOR_OF_HALVES,
+        [] => Tolerance::default().relative,
+        [word] if matches!(subject, "batch" | "cache") => {
+            word.text.parse::<f64>().ok().filter(|x| *x > 0.0).ok_or_else(|| {
+                Error::At(LangError::new(format!("{} is no tolerance: a number above 0", word.text), word.span))
+            })?
+        }
+        [extra, ..] => return Err(Error::At(LangError::new("unexpected word", extra.span))),
+    };
+    let run = &mut console.session.run;
+    let (found, floor, agree, differ, what) = match subject {
+        "cache" => {
+            let found = recompute(run)?;
+            let passes = found.iter().map(|site| site.pass).max().unwrap_or(0) + 1;
+            let what = format!("values of {passes} passes beside one pass over the whole text");
+            (found, Some(floor), "Cached and recomputed values agree", "cached and recomputed values differ", what)
+        }
+        "batch" => {
+            let found = alone(run)?;
+            let what = "values of rows in the batch beside each row alone".to_string();
+            (found, Some(floor), "Rows compute what they do alone", "a row does not compute what it does alone", what)
+        }
+        "inert" => {
+            let found = looked_at(run)?;
+            let what = "values of the pass, looked at on the way, beside the pass as it is recorded".to_string();
+            (found, None, "Looking changes no bit", "looking at values changes what is computed", what)
+        }
+        _ => {
+            let found = again(run)?;
+            let what = "values of the pass beside the same pass computed anew".to_string();
+            (found, None, "The same bits again", "the pass gives other bits when it is computed anew", what)
+        }
+    };
+    told(found, floor, agree, differ, &what)
+}
+
+/// What was found, the largest first; a failure if one is beyond the tolerance, or without one if a bit differs.
+fn told(mut found: Vec<Recomputed>, floor: Option<f64>, agree: &str, differ: &str, what: &str) -> Done {
+    let compared = found.len();
+    let measure = |one: &Recomputed| match floor {
+        Some(_) => one.difference.relative,
+        None => one.bits as f64,
+    };
+    found.sort_by(|a, b| measure(b).total_cmp(&measure(a)));
+    let summary = match floor {
+        Some(floor) => format!("{compared} {what}, |a - b| against {}", limit(Tolerance::of(floor))),
+        None => format!("{compared} {what}, bit by bit"),
+    };
+    if let Some(worst) = found.first().filter(|one| measure(one) > floor.unwrap_or(0.0)) {
+        let Recomputed { site, pass, difference, bits } = worst;
+        let by = match floor {
+            Some(_) => {
+                format!("{} of the size at {:?} (row first)", significant(difference.relative, 3), difference.at)
+            }
+            None => format!("{bits} of {} elements, by {} at most", difference.count, significant(difference.max, 3)),
+        };
+        return Err(Error::refused(format!("{differ}: {site}#{pass} by {by}; {summary}")));
+    }
+    let rows = found.into_iter().take(LISTED).map(|one| {
+        vec![
+            Cell::Text(format!("{}#{}", one.site, one.pass)),
+            Cell::Num(one.difference.relative),
+            Cell::Text(format!("{:?}", one.difference.at)),
+        ]
+    });
+    let columns = ["Site", "Difference", "At"].map(String::from).to_vec();
+    let title = format!("{agree}: {summary}; the largest are");
+    Ok(Answer::Table(Table { title, columns, rows: rows.collect() }))
+}

@@ -1,0 +1,158 @@
+//! The answer of `diff`: lines that say what was found and what to type next, and a table of sites.
+
+use super::{Comparison, Lack};
+use crate::analysis::{Difference, Tolerance};
+use crate::answer::numbers::significant;
+use crate::answer::{Cell, Table};
+use crate::commands::state::Console;
+use crate::debugger::peers::{Dump, Side};
+use crate::tensor::{Axis, Verdict};
+
+/// Rows listed unless all are asked for: with the lines above them they fit a screen of 24.
+const LISTED: usize = 12;
+
+/// Rows listed where nothing differs.
+const LARGEST: usize = 5;
+
+impl Console {
+    /// The table, and one line if something is beyond the tolerance.
+    pub(super) fn report(&self, a: &Side, b: &Side, found: &Comparison, all: bool) -> (Table, Option<String>) {
+        let (left, right) = (self.session.side_name(a), self.session.side_name(b));
+        let is = |verdict: Verdict| found.rows.iter().filter(move |(_, d)| d.verdict() == verdict);
+        let beyond: Vec<&(String, Difference)> = is(Verdict::Different).collect();
+        let (near, same) = (is(Verdict::Rounding).count(), is(Verdict::Same).count());
+        let limit = limit(found.tolerance);
+        let mut lines = vec![format!("{left} against {right}: {}", counted(found.rows.len()))];
+        lines.extend(found.before.iter().cloned());
+        let first = beyond.first().map(|(site, difference)| {
+            let (x, y) = difference.pair;
+            format!(
+                "first beyond {limit} at {site}: {} of {} elements, the furthest at {}: {} against {}",
+                difference.beyond,
+                difference.count,
+                self.place(site, difference),
+                significant(x, 6),
+                significant(y, 6)
+            )
+        });
+        lines.push(match &first {
+            Some(first) if beyond.len() == 1 => format!("1 site differs, {first}"),
+            Some(first) => format!("{} sites differ, {first}", beyond.len()),
+            None => format!("all agree within {limit}"),
+        });
+        // Within the usual tolerance, what is not the same is what rounding does.
+        let is_rounding = found.tolerance == Tolerance::default();
+        lines.push(match (near, same) {
+            (0, same) => format!("{} the same", are(same)),
+            (near, same) if is_rounding => format!("{} off by rounding, {same} the same", are(near)),
+            (near, same) => format!("{} within the tolerance, {same} the same", are(near)),
+        });
+        lines.extend(found.notes.iter().cloned());
+        lines.extend(found.changes.iter().map(|change| change.words().to_string()));
+        lines.extend(self.not_compared(found, b, (&left, &right)));
+        if let (Some((site, _)), Side::Branch(current)) = (beyond.first(), a)
+            && *current == self.session.run.current
+        {
+            let by = self
+                .session
+                .run
+                .program
+                .op_of(site)
+                .is_some_and(|op| self.session.run.program.ops[op].axes.contains(&Axis::Head));
+            let by = if by { "head" } else { "pos" };
+            lines.push(format!(
+                "next: bisect {right} says which op introduces it; diff {right} {site} -by {by} where in it"
+            ));
+        }
+        let rows = match found.by.is_some() {
+            true => &found.parts,
+            false => &found.rows,
+        };
+        let differs = |(_, d): &&(String, Difference)| d.verdict() == Verdict::Different;
+        let differing: Vec<&(String, Difference)> = rows.iter().filter(differs).collect();
+        let shown: Vec<&(String, Difference)> = match (all, differing.is_empty()) {
+            (true, _) => rows.iter().collect(),
+            (false, false) => differing.into_iter().take(LISTED).collect(),
+            (false, true) => {
+                let mut rows: Vec<_> = rows.iter().collect();
+                rows.sort_by(|x, y| y.1.relative.total_cmp(&x.1.relative));
+                rows.truncate(LARGEST);
+                rows
+            }
+        };
+        let rows = shown.into_iter().map(|(site, d)| {
+            vec![
+                Cell::Text(site.clone()),
+                Cell::Num(d.max),
+                Cell::Num(d.relative),
+                Cell::Num(d.rms),
+                Cell::Num(d.nmse),
+                Cell::Num(d.cosine),
+                Cell::Int(d.ulp as i64),
+                Cell::Int(d.beyond as i64),
+            ]
+        });
+        let columns =
+            ["Site", "Max abs", "Max rel", "RMS", "NMSE", "Cosine", "ULP", "Beyond"].map(String::from).to_vec();
+        let message = first.map(|first| format!("{left} and {right} differ: {first}"));
+        (Table { title: lines.join("\n"), columns, rows: rows.collect() }, message)
+    }
+
+    /// `head 2, q 3, k 1`: where the largest difference of a site is.
+    fn place(&self, site: &str, difference: &Difference) -> String {
+        let program = &self.session.run.program;
+        let axes = program.op_of(site).map_or(&[][..], |op| &program.ops[op].axes[1..]);
+        let named = difference.at.iter().copied().zip(axes.iter().copied().chain(std::iter::repeat(Axis::None)));
+        let part = |(i, axis): (usize, Axis)| if axis == Axis::None { i.to_string() } else { format!("{axis} {i}") };
+        named.map(part).collect::<Vec<_>>().join(", ")
+    }
+
+    /// Sites that only one side has, together; those of other shapes each with both; tensors that are no site's.
+    fn not_compared(&self, found: &Comparison, b: &Side, (left, right): (&str, &str)) -> Vec<String> {
+        let mut lines = Vec::new();
+        for (name, lack) in [(left, Lack::Left), (right, Lack::Right)] {
+            let sites: Vec<&str> =
+                found.apart.iter().filter(|(_, why)| *why == lack).map(|(site, _)| site.as_str()).collect();
+            if !sites.is_empty() {
+                let more = if sites.len() > 3 { ", ..." } else { "" };
+                let some = sites[..sites.len().min(3)].join(", ");
+                lines.push(format!("not compared, not in {name}: {} ({some}{more})", counted(sites.len())));
+            }
+        }
+        let told = |(site, lack): &(String, Lack)| match lack {
+            Lack::Other(why) => Some(format!("{site} ({why})")),
+            Lack::Left | Lack::Right => None,
+        };
+        let other: Vec<String> = found.apart.iter().filter_map(told).collect();
+        if !other.is_empty() {
+            let more = if other.len() > 3 { ", ..." } else { "" };
+            lines.push(format!("not compared, of other shapes: {}{more}", other[..other.len().min(3)].join(", ")));
+        }
+        let unknown = self.session.dump_of(b).map_or(&[][..], Dump::unknown);
+        if !unknown.is_empty() {
+            let more = if unknown.len() > 2 { ", ..." } else { "" };
+            let noun = if unknown.len() == 1 { "tensor" } else { "tensors" };
+            let some = unknown[..unknown.len().min(2)].join(", ");
+            lines.push(format!("{} {noun} in {right} named as no site: {some}{more}", unknown.len()));
+        }
+        lines
+    }
+}
+
+/// What a tolerance allows, in words: `2e-4 of the size`.
+pub fn limit(tolerance: Tolerance) -> String {
+    let relative = format!("{} of the size", significant(tolerance.relative, 2));
+    match tolerance {
+        Tolerance { absolute: 0.0, .. } => relative,
+        Tolerance { absolute, relative: 0.0 } => significant(absolute, 2),
+        Tolerance { absolute, .. } => format!("{} + {relative}", significant(absolute, 2)),
+    }
+}
+
+fn are(sites: usize) -> String {
+    if sites == 1 { "1 site is".into() } else { format!("{sites} sites are") }
+}
+
+fn counted(sites: usize) -> String {
+    if sites == 1 { "1 site".into() } else { format!("{sites} sites") }
+}

@@ -1,0 +1,230 @@
+//! `golden`: a summary of a pass that is small enough to commit, and a check against it.
+
+use std::fs;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::analysis::Tolerance;
+use crate::answer::numbers::significant;
+use crate::answer::{Answer, Cell, Table};
+use crate::commands::comparing::diff::limit;
+use crate::commands::frame::Done;
+use crate::commands::state::{Call, Console};
+use crate::debugger::{Error, Mark, Result};
+use crate::lang::{LangError, Span};
+use crate::tensor::ops::Slice;
+use crate::tensor::{Kind, Rows, Summary};
+
+/// Elements of each site that are kept, evenly spread over it.
+const SAMPLES: usize = 16;
+
+/// Sites that are listed when they differ.
+const LISTED: usize = 20;
+
+/// What is kept of a pass.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Golden {
+    /// Always `llmdbg golden 1`.
+    format: String,
+    model: String,
+    tokens: Vec<u32>,
+    atol: f64,
+    rtol: f64,
+    sites: Vec<Kept>,
+}
+
+/// What is kept of a site.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Kept {
+    site: String,
+    shape: Vec<usize>,
+    nan: u64,
+    pos_inf: u64,
+    neg_inf: u64,
+    mean: f64,
+    l2: f64,
+    absmax: f64,
+    /// Elements at even distances; what is no finite number is none.
+    samples: Vec<Option<f64>>,
+    /// The sizes of the rows that these are in; files from before there were any have none.
+    #[serde(default)]
+    sizes: Vec<f64>,
+}
+
+const FORMAT: &str = "llmdbg golden 1";
+
+/// `golden write FILE [SITES] [-atol X] [-rtol X]`, `golden check FILE [-atol X] [-rtol X]`.
+pub fn golden(console: &mut Console, call: Call<'_>) -> Done {
+    let (given, left) = call.options()?;
+    let number = |name: &str| -> Result<Option<f64>> {
+        let Some(word) = given.iter().find(|option| option.name == name).and_then(|option| option.value.as_ref())
+        else {
+            return Ok(None);
+        };
+        let value = word.text.parse().ok().filter(|x: &f64| *x >= 0.0);
+        value.map(Some).ok_or_else(|| Error::At(LangError::new(format!("{} is no tolerance", word.text), word.span)))
+    };
+    let (atol, rtol) = (number("-atol")?, number("-rtol")?);
+    let (what, file, rest) = match left.as_slice() {
+        [what, file, rest @ ..] => (what, file, rest),
+        _ => {
+            let error = LangError::new("expected write or check and a file", Span::at(call.args.offset));
+            return Err(Error::At(error.help("golden write FILE, golden check FILE")));
+        }
+    };
+    if !console.session.run.at_end() {
+        return Err(Error::refused("a golden file is of a complete pass: \"run\" or \"continue\" to its end first"));
+    }
+    match what.text.as_str() {
+        "write" => {
+            let usual = Tolerance::default();
+            let sites = console.sites_of(rest)?;
+            let kept = console.kept(&sites)?;
+            let golden = Golden {
+                format: FORMAT.into(),
+                model: console.model_name.clone(),
+                tokens: console.read_tokens(),
+                atol: atol.unwrap_or(usual.absolute),
+                rtol: rtol.unwrap_or(usual.relative),
+                sites: kept,
+            };
+            let text = serde_json::to_string(&golden).map_err(|error| error.to_string())?;
+            // A line for each site, so that version control shows which one changed.
+            let text = text.replace("{\"site\"", "\n{\"site\"") + "\n";
+            fs::write(&file.text, &text)
+                .map_err(|error| Error::refused(format!("cannot write {}: {error}", file.text)))?;
+            let count = golden.sites.len();
+            Ok(Answer::Text(format!("{count} sites written to {}, {} bytes", file.text, text.len())))
+        }
+        "check" => {
+            if let Some(extra) = rest.first() {
+                return Err(Error::At(LangError::new("unexpected word: the file says which sites", extra.span)));
+            }
+            let text = crate::model::file::read_text(Path::new(&file.text))
+                .map_err(|error| Error::refused(format!("cannot read {}: {error}", file.text)))?;
+            let golden: Golden = serde_json::from_str(&text)
+                .map_err(|error| Error::refused(format!("{} is no golden file: {error}", file.text)))?;
+            if golden.format != FORMAT {
+                return Err(Error::refused(format!("{} is of another version: {}", file.text, golden.format)));
+            }
+            let tolerance = Tolerance { absolute: atol.unwrap_or(golden.atol), relative: rtol.unwrap_or(golden.rtol) };
+            console.check(&golden, tolerance, &file.text)
+        }
+        other => {
+            let error = LangError::new(format!("no such thing as golden {other}"), what.span);
+            Err(Error::At(error.help("golden write FILE, golden check FILE")))
+        }
+    }
+}
+
+impl Console {
+    /// Tokens of the focused row up to the end of the pass.
+    fn read_tokens(&self) -> Vec<u32> {
+        let length = self.session.row_length();
+        self.session.focused_row().map_or(Vec::new(), |row| row.ids[..length].to_vec())
+    }
+
+    /// What is kept of these sites, of those that hold numbers.
+    fn kept(&mut self, sites: &[String]) -> Result<Vec<Kept>> {
+        let (pass, row) = (self.session.run.pass, self.session.focus.row);
+        let mut all = Vec::new();
+        for site in sites {
+            let Some(op) = self.session.run.program.op_of(site) else { continue };
+            let value = self.session.run.value_at(Mark { pass, op })?;
+            if value.kind() != Kind::Float {
+                continue;
+            }
+            let value = value.slice(&[Slice::At(row)])?;
+            let data = value.read_f64()?;
+            let summary = Summary::of_host(data.iter().copied(), value.shape());
+            let count = data.len().clamp(1, SAMPLES);
+            let places = || (0..count).map(|i| i * data.len() / count).filter(|at| *at < data.len());
+            let samples = places().map(|at| data[at]);
+            let rows = Rows::of(&data, value.shape());
+            // Three digits will do for a tolerance, and keep the file small.
+            let short = |size: f64| format!("{size:.2e}").parse().unwrap_or(size);
+            all.push(Kept {
+                site: site.clone(),
+                shape: value.shape().to_vec(),
+                nan: summary.nan,
+                pos_inf: summary.pos_inf,
+                neg_inf: summary.neg_inf,
+                mean: summary.mean,
+                l2: summary.l2,
+                absmax: summary.absmax,
+                samples: samples.map(|x| x.is_finite().then_some(x)).collect(),
+                sizes: places().map(|at| short(rows.size(at))).collect(),
+            });
+        }
+        Ok(all)
+    }
+
+    fn check(&mut self, golden: &Golden, tolerance: Tolerance, file: &str) -> Done {
+        if golden.tokens != self.read_tokens() {
+            return Err(Error::refused(format!("{file} is of another text: its tokens are {:?}", golden.tokens)));
+        }
+        let sites: Vec<String> = golden.sites.iter().map(|kept| kept.site.clone()).collect();
+        let now = self.kept(&sites)?;
+        let mut rows = Vec::new();
+        for then in &golden.sites {
+            let fault = match now.iter().find(|one| one.site == then.site) {
+                None => Some("the model has no such site".to_string()),
+                Some(one) => differs(one, then, tolerance),
+            };
+            rows.extend(fault.map(|fault| (then.site.clone(), fault)));
+        }
+        let limit = limit(tolerance);
+        let Some((first, fault)) = rows.first().cloned() else {
+            let count = golden.sites.len();
+            return Ok(Answer::Text(format!("{count} sites agree with {file} within {limit}")));
+        };
+        let count = rows.len();
+        let shown = rows.into_iter().take(LISTED).map(|(site, fault)| vec![Cell::Text(site), Cell::Text(fault)]);
+        let columns = ["Site", "Differs"].map(String::from).to_vec();
+        let table = Table { title: String::new(), columns, rows: shown.collect() };
+        let lines = crate::answer::text::lines(&Answer::Table(table), None).join("\n");
+        let model = if golden.model == self.model_name { String::new() } else { format!(" (of {})", golden.model) };
+        Err(Error::refused(format!(
+            "{count} of {} sites differ from {file}{model} beyond {limit}, first {first}: {fault}\n{lines}",
+            golden.sites.len()
+        )))
+    }
+}
+
+/// What of a site is not as it was; nothing if all is within the tolerance.
+fn differs(now: &Kept, then: &Kept, tolerance: Tolerance) -> Option<String> {
+    if now.shape != then.shape {
+        return Some(format!("shape {:?} instead of {:?}", now.shape, then.shape));
+    }
+    let counts = [("NaN", now.nan, then.nan), ("inf", now.pos_inf, then.pos_inf), ("-inf", now.neg_inf, then.neg_inf)];
+    if let Some((what, a, b)) = counts.into_iter().find(|(_, a, b)| a != b) {
+        return Some(format!("{a} {what} instead of {b}"));
+    }
+    // A norm is as large as the root of the number of elements says, and so is what it may be off by.
+    let root = (now.shape.iter().product::<usize>() as f64).sqrt().max(1.0);
+    let of_norm = Tolerance { absolute: tolerance.absolute * root, ..tolerance };
+    let usual = then.l2 / root;
+    for (what, a, b, near) in [
+        ("largest magnitude", now.absmax, then.absmax, tolerance.agree(now.absmax, then.absmax, 0.0)),
+        ("norm", now.l2, then.l2, of_norm.agree(now.l2, then.l2, 0.0)),
+        ("mean", now.mean, then.mean, tolerance.agree(now.mean, then.mean, usual)),
+    ] {
+        if !near {
+            return Some(format!("{what} {} instead of {}", significant(a, 6), significant(b, 6)));
+        }
+    }
+    for (i, (a, b)) in now.samples.iter().zip(&then.samples).enumerate() {
+        let same = match (a, b) {
+            (Some(a), Some(b)) => tolerance.agree(*a, *b, then.sizes.get(i).copied().unwrap_or(usual)),
+            (a, b) => a == b,
+        };
+        if !same {
+            let word = |x: &Option<f64>| x.map_or("not finite".to_string(), |x| significant(x, 6));
+            return Some(format!("sample {i} {} instead of {}", word(a), word(b)));
+        }
+    }
+    None
+}

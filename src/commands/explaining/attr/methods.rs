@@ -1,0 +1,205 @@
+//! The methods of `attr`: a row for each, from which parsing, help and the answer's words come.
+
+use super::given::{Given, Steps};
+use super::{heads, neurons};
+use crate::analysis::attribution::{
+    Attribution, Noise, Probe, ablation, conductance, gradient_shap, influence, integrated, kernel_shap, lime_subsets,
+    lime_with, noise, occlusion, plain, relevance, shapley_exact, shapley_sampled,
+};
+use crate::commands::frame::Done;
+use crate::commands::state::Console;
+use crate::debugger::Result;
+
+/// One method.
+pub struct Method {
+    /// The name that it has in Captum.
+    pub name: &'static str,
+    /// How it is carried out.
+    pub run: Run,
+    /// How its numbers are had: said in the answer.
+    pub kind: Kind,
+    /// What infidelity takes its attributions to be products with.
+    pub factor: Factor,
+}
+
+/// How a method is carried out.
+#[derive(Clone, Copy)]
+pub enum Run {
+    /// It gives a number for each element of the site.
+    Elements(fn(&Work<'_>, &mut Probe<'_>) -> Result<Attribution>),
+    /// It follows a path at the embedding, and gives a number for each element of a later site.
+    Later(fn(&Work<'_>, &mut Probe<'_>) -> Result<Attribution>),
+    /// It hides positions, and gives a number for each of them.
+    Hiding(fn(&Work<'_>, &mut Probe<'_>) -> Result<Attribution>),
+    /// It gives a number for each element of the site, through one neuron.
+    Neuron,
+    /// It has an answer of another form.
+    Own(fn(&mut Console, &Given) -> Done),
+}
+
+/// How the numbers of a method are had.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// By the pass as it is, or with parts of it hidden.
+    Measured,
+    /// By this many points of a path.
+    Path,
+    /// By random samples, of which so many are drawn where no number is given.
+    Sampled(usize),
+    /// The same; over all subsets of a few positions.
+    Subsets(usize),
+    /// By rules that are not the gradient.
+    Rules,
+}
+
+/// What attributions are products with.
+#[derive(Clone, Copy)]
+pub enum Factor {
+    /// Nothing: they are per unit already.
+    One,
+    /// The input.
+    Input,
+    /// The input less the baseline.
+    Change,
+}
+
+/// Shapley values of so many positions are computed over all subsets, where no number of samples is given.
+const EXACT_UP_TO: usize = 10;
+
+/// Subsets that kernel SHAP and LIME draw where no number is given; Captum's 25 and 50 are too few for most texts.
+const SUBSETS: usize = 200;
+
+/// The sum of `-steps auto` is within this share of `F(x) - F(x')`.
+const AUTO_SHARE: f64 = 1e-3;
+
+const fn row(name: &'static str, kind: Kind, run: Run) -> Method {
+    Method { name, run, kind, factor: Factor::One }
+}
+
+/// Every method.
+pub static METHODS: [Method; 19] = [
+    row(
+        "saliency",
+        Kind::Measured,
+        Run::Elements(|work, probe| work.local(probe, |given, g, _| if given.signed { g } else { g.abs() })),
+    ),
+    Method {
+        factor: Factor::Input,
+        ..row("inputxgradient", Kind::Measured, Run::Elements(|work, probe| work.local(probe, |_, g, x| g * x)))
+    },
+    Method { factor: Factor::Change, ..row("ig", Kind::Path, Run::Elements(|work, probe| work.integrated(probe))) },
+    Method {
+        factor: Factor::Change,
+        ..row(
+            "gradientshap",
+            Kind::Sampled(5),
+            Run::Elements(|work, probe| gradient_shap(probe, work.baselines, work.noise(0.0))),
+        )
+    },
+    row("smoothgrad", Kind::Sampled(5), Run::Elements(|work, probe| noise(probe, work.noise(1.0), false))),
+    row("vargrad", Kind::Sampled(5), Run::Elements(|work, probe| noise(probe, work.noise(1.0), true))),
+    row(
+        "conductance",
+        Kind::Path,
+        Run::Later(|work, probe| conductance(probe, work.site, work.baseline(), work.given.rule, work.steps())),
+    ),
+    row("neuron", Kind::Path, Run::Neuron),
+    row("neurons", Kind::Rules, Run::Own(neurons::ranked)),
+    row(
+        "influence",
+        Kind::Path,
+        Run::Later(|work, probe| influence(probe, work.site, work.baseline(), work.given.rule, work.steps())),
+    ),
+    row("featureablation", Kind::Measured, Run::Hiding(|work, probe| ablation(probe, work.baseline(), work.positions))),
+    row(
+        "occlusion",
+        Kind::Measured,
+        Run::Hiding(|work, probe| occlusion(probe, work.baseline(), work.positions, work.given.window)),
+    ),
+    row("shapley", Kind::Subsets(25), Run::Hiding(|work, probe| work.shapley(probe))),
+    row("kernelshap", Kind::Subsets(SUBSETS), Run::Hiding(|work, probe| work.kernel_shap(probe))),
+    row("lime", Kind::Sampled(SUBSETS), Run::Hiding(|work, probe| work.lime(probe))),
+    row("lrp", Kind::Rules, Run::Elements(|_, probe| relevance(probe))),
+    row("heads", Kind::Measured, Run::Own(heads::importance)),
+    row("rollout", Kind::Rules, Run::Own(heads::rollout_of)),
+    row("attnxgradient", Kind::Rules, Run::Own(heads::weighted_rollout)),
+];
+
+/// Their names.
+pub const NAMES: [&str; METHODS.len()] = {
+    let mut names = [""; METHODS.len()];
+    let mut at = 0;
+    while at < names.len() {
+        names[at] = METHODS[at].name;
+        at += 1;
+    }
+    names
+};
+
+/// One attribution.
+pub struct Work<'a> {
+    /// What was asked for.
+    pub given: &'a Given,
+    /// The op that is attributed to.
+    pub site: usize,
+    /// Elements of each baseline.
+    pub baselines: &'a [Vec<f32>],
+    /// Positions of the site.
+    pub positions: usize,
+}
+
+impl Work<'_> {
+    /// Whether all subsets of the positions are evaluated.
+    pub fn is_exact(&self) -> bool {
+        let subsets = matches!(self.given.method.kind, Kind::Subsets(_));
+        subsets && self.given.samples.is_none() && self.positions <= EXACT_UP_TO
+    }
+
+    fn baseline(&self) -> &[f32] {
+        &self.baselines[0]
+    }
+
+    fn steps(&self) -> usize {
+        self.given.steps_or(50)
+    }
+
+    fn samples(&self) -> usize {
+        self.given.samples()
+    }
+
+    fn noise(&self, stdev: f64) -> Noise {
+        Noise { samples: self.samples(), stdev: self.given.stdev.unwrap_or(stdev), seed: self.given.seed }
+    }
+
+    /// A function of the gradient and the value of each element, at the input alone.
+    fn local(&self, probe: &mut Probe<'_>, of: fn(&Given, f64, f64) -> f64) -> Result<Attribution> {
+        let point = plain(probe, self.site)?;
+        let parts = point.gradient.iter().zip(&point.value);
+        let values = parts.map(|(g, x)| of(self.given, f64::from(*g), f64::from(*x))).collect();
+        Ok(Attribution { values, delta: None, at_input: point.number, at_baseline: None, error: None, steps: 1 })
+    }
+
+    fn integrated(&self, probe: &mut Probe<'_>) -> Result<Attribution> {
+        let exactly = if self.given.steps == Some(Steps::Auto) { None } else { Some(self.steps()) };
+        let here = probe.here()?;
+        let ends = probe.numbers(&[here, self.baseline().to_vec()])?;
+        integrated(probe, self.baseline(), self.given.rule, exactly, AUTO_SHARE * (ends[0] - ends[1]).abs())
+    }
+
+    fn shapley(&self, probe: &mut Probe<'_>) -> Result<Attribution> {
+        match self.is_exact() {
+            true => shapley_exact(probe, self.baseline(), self.positions),
+            false => shapley_sampled(probe, self.baseline(), self.positions, self.samples(), self.given.seed),
+        }
+    }
+
+    fn kernel_shap(&self, probe: &mut Probe<'_>) -> Result<Attribution> {
+        let samples = if self.is_exact() { None } else { Some(self.samples()) };
+        kernel_shap(probe, self.baseline(), self.positions, samples, self.given.seed)
+    }
+
+    fn lime(&self, probe: &mut Probe<'_>) -> Result<Attribution> {
+        let shown = lime_subsets(self.positions, self.samples(), self.given.seed);
+        lime_with(probe, self.baseline(), &shown, self.given.alpha)
+    }
+}

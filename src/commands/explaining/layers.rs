@@ -1,0 +1,78 @@
+//! `layers`: one expression in every block.
+
+use crate::answer::{Answer, Cell, Table};
+use crate::commands::frame::Done;
+use crate::commands::state::{Call, Console, bar};
+use crate::debugger::{Error, RunScope};
+use crate::lang::eval::{Datum, evaluate};
+use crate::lang::{LangError, parse_expr};
+use crate::tensor::{Axis, Value, step};
+
+/// What is shown without an expression: how long the residual stream is at the focused position.
+const USUAL: &str = "norm(resid_pre[-1])";
+
+/// `layers [EXPR]`: names without a layer are those of each block in turn.
+pub fn layers(console: &mut Console, call: Call<'_>) -> Done {
+    let (text, offset) = match call.args.rest {
+        "" => (USUAL, 0),
+        rest => (rest, call.args.offset),
+    };
+    let expr = parse_expr(text, offset)?;
+    let count = console.session.run.program.n_layers();
+    let mut found: Vec<Value> = Vec::new();
+    let device = console.session.run.device().clone();
+    for layer in 0..count {
+        step(&format!("L{layer}"), layer as u64, count as u64)?;
+        let mut scope = RunScope::new(&mut console.session).in_block(layer);
+        let datum = match evaluate(&expr, &mut scope) {
+            Ok(datum) => datum,
+            // The blocks that the pass has not come to yet are left out.
+            Err(_) if scope.missed() && layer > 0 => break,
+            Err(error) if call.args.rest.is_empty() => return Err(Error::refused(error.to_string())),
+            Err(error) => return Err(Error::At(error)),
+        };
+        found.push(match datum {
+            Datum::Tensor(value) => value.to_float(),
+            Datum::Num(x) => Value::from_f32(vec![x as f32], &[], &device),
+            Datum::Bool(x) => Value::from_f32(vec![f32::from(u8::from(x))], &[], &device),
+            Datum::Str(_) | Datum::Void => {
+                return Err(Error::At(LangError::new("expected numbers in every block", expr.span)));
+            }
+        });
+    }
+    let shape = found.first().map_or(Vec::new(), |value| value.shape().to_vec());
+    if found.iter().any(|value| value.shape() != shape) {
+        return Err(Error::refused(
+            "the blocks give values of different shapes: reduce them, for example with norm(...)",
+        ));
+    }
+    match shape.as_slice() {
+        [] => numbers(text, &found),
+        [_] => {
+            let axis = found[0].axes()[0];
+            let origin = found[0].origin().map(|origin| vec![0, origin[0]]);
+            let stacked: Vec<Value> =
+                found.iter().map(|value| value.reshape(&[1, shape[0]])).collect::<Result<_, _>>()?;
+            let value = Value::concat(&stacked, 0)?.with_axes(&[Axis::None, axis]).with_origin(origin);
+            let mut map = console.map(format!("{text} by layer"), &value, (usize::MAX, 64))?;
+            map.axes[0] = "layer".into();
+            map.row_labels = (0..found.len()).map(|layer| format!("L{layer}")).collect();
+            Ok(Answer::Map(map))
+        }
+        _ => {
+            let message = format!("a number or a vector for each layer is wanted, found {}", found[0].shape_text());
+            Err(Error::At(LangError::new(message, expr.span).help("reduce an axis, or take a slice of it")))
+        }
+    }
+}
+
+fn numbers(text: &str, found: &[Value]) -> Done {
+    let numbers = found.iter().map(Value::read_scalar).collect::<Result<Vec<f64>, _>>()?;
+    let largest = numbers.iter().filter(|x| x.is_finite()).fold(0.0f64, |largest, x| largest.max(x.abs()));
+    let rows = numbers.iter().enumerate().map(|(layer, x)| {
+        let bar = if x.is_finite() { bar(*x, largest) } else { String::new() };
+        vec![Cell::Text(format!("L{layer}")), Cell::Num(*x), Cell::Text(bar)]
+    });
+    let columns = ["Layer", "Value", ""].map(String::from).to_vec();
+    Ok(Answer::Table(Table { title: format!("{text} by layer"), columns, rows: rows.collect() }))
+}

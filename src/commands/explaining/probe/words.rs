@@ -1,0 +1,54 @@
+//! Which words move a number? Each prompt beside itself without the word.
+
+use std::collections::BTreeMap;
+
+use super::Probed;
+use crate::analysis::samples::mean;
+use crate::answer::{Answer, Cell, Table};
+use crate::commands::frame::Done;
+use crate::commands::state::Console;
+use crate::tensor::step;
+
+/// Words listed.
+const LISTED: usize = 15;
+
+/// Prompts that a word must stand in.
+const LEAST: usize = 2;
+
+/// A word without what stands around it, in small letters.
+fn bare(word: &str) -> String {
+    word.trim_matches(|c: char| !c.is_alphanumeric()).to_lowercase()
+}
+
+/// The words of the prompts by what the number loses without them.
+pub fn told(console: &mut Console, found: &[Probed], metric: &str, lines: &[String], seed: u64) -> Done {
+    let mut moved: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+    for (done, one) in found.iter().enumerate() {
+        step("leaving words out", done as u64, found.len() as u64)?;
+        let parts: Vec<&str> = one.case.prompt.split(' ').collect();
+        for (at, part) in parts.iter().enumerate().filter(|(_, part)| !bare(part).is_empty()) {
+            let rest: Vec<&str> = parts.iter().enumerate().filter(|(i, _)| *i != at).map(|(_, part)| *part).collect();
+            if rest.is_empty() {
+                continue;
+            }
+            if let Ok((without, _)) = console.number_on(&one.case, &rest.join(" "), metric)? {
+                moved.entry(bare(part)).or_default().push(one.value - without);
+            }
+        }
+    }
+    let mut all: Vec<(String, Vec<f64>)> = moved.into_iter().filter(|(_, changes)| changes.len() >= LEAST).collect();
+    let size = |changes: &[f64]| mean(changes, seed).mean.abs();
+    all.sort_by(|a, b| size(&b.1).total_cmp(&size(&a.1)));
+    let rows = all.into_iter().take(LISTED).map(|(word, changes)| {
+        let of = mean(&changes, seed);
+        let (low, high) = of.interval.unzip();
+        let optional = |x: Option<f64>| x.map_or(Cell::Empty, Cell::Num);
+        vec![Cell::Text(word), Cell::Int(of.count as i64), Cell::Num(of.mean), optional(low), optional(high)]
+    });
+    let mut title = vec![format!(
+        "what a word adds to {metric}: each prompt beside itself without it, measured; words in {LEAST} prompts or more"
+    )];
+    title.extend(lines.iter().cloned());
+    let columns = ["Word", "N", "Adds", "Low", "High"].map(String::from).to_vec();
+    Ok(Answer::Table(Table { title: title.join("\n"), columns, rows: rows.collect() }))
+}

@@ -1,0 +1,7 @@
+//! What commands have in common and what knows none of them: options of a line, and what a line did.
+
+mod options;
+mod outcome;
+
+pub use options::{Options, declared};
+pub use outcome::{Done, Follow, Outcome};

@@ -1,0 +1,97 @@
+//! The options of a command line, by what the command declares.
+//!
+//! A command declares each option once, as `("-top N", "rows, 8 by default")`. From that come its parsing, `help`, completion and
+//! the manual.
+
+use crate::debugger::Result;
+use crate::lang::words::{Given, OptionSpec, Word, parse_count, take_options};
+
+/// How an option is written and what it does: `("-top N", "rows, 8 by default")`. With a word after its name it takes a value.
+pub type Declared = (&'static str, &'static str);
+
+/// The options that a line has, all of which are declared.
+#[derive(Clone, Debug)]
+pub struct Options {
+    given: Vec<Given>,
+    declared: &'static [Declared],
+}
+
+/// The name of a declared option, and the name of its value if it takes one.
+pub fn declared(option: &Declared) -> (&'static str, Option<&'static str>) {
+    match option.0.split_once(' ') {
+        Some((name, value)) => (name, Some(value)),
+        None => (option.0, None),
+    }
+}
+
+impl Options {
+    /// Takes the options out of the words of a line; the other words are returned next to them.
+    ///
+    /// # Errors
+    /// With its place, if one is not declared, is ambiguous, or lacks its value.
+    pub fn take(words: Vec<Word>, of: &'static [Declared]) -> Result<(Options, Vec<Word>)> {
+        let specs: Vec<OptionSpec> = of
+            .iter()
+            .map(|option| {
+                let (name, value) = declared(option);
+                OptionSpec { name, takes_value: value.is_some() }
+            })
+            .collect();
+        let (given, left) = take_options(words, &specs)?;
+        Ok((Options { given, declared: of }, left))
+    }
+
+    /// The first occurrence of an option.
+    ///
+    /// # Panics
+    /// If the command does not declare it.
+    pub fn get(&self, name: &str) -> Option<&Given> {
+        self.all(name).next()
+    }
+
+    /// Every occurrence of an option that may be repeated.
+    ///
+    /// # Panics
+    /// If the command does not declare it.
+    pub fn all(&self, name: &str) -> impl Iterator<Item = &Given> {
+        assert!(self.declared.iter().any(|option| declared(option).0 == name), "{name} is not declared");
+        self.given.iter().filter(move |option| option.name == name)
+    }
+
+    /// Whether an option is given.
+    ///
+    /// # Panics
+    /// If the command does not declare it.
+    pub fn has(&self, name: &str) -> bool {
+        self.get(name).is_some()
+    }
+
+    /// The value of an option.
+    ///
+    /// # Panics
+    /// If the command does not declare it.
+    pub fn value(&self, name: &str) -> Option<&Word> {
+        self.get(name).and_then(|option| option.value.as_ref())
+    }
+
+    /// The value of an option as a number of things, at least 1.
+    ///
+    /// # Errors
+    /// With its place, if it is not one.
+    ///
+    /// # Panics
+    /// If the command does not declare it.
+    pub fn count(&self, name: &str) -> Result<Option<usize>> {
+        Ok(self.value(name).map(parse_count).transpose()?.map(|count| count as usize))
+    }
+
+    /// No option is given.
+    pub fn is_empty(&self) -> bool {
+        self.given.is_empty()
+    }
+
+    /// The options as they were given.
+    pub fn iter(&self) -> impl Iterator<Item = &Given> {
+        self.given.iter()
+    }
+}

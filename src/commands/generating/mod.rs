@@ -1,0 +1,54 @@
+//! Commands that run further passes.
+
+use crate::commands::state::{CHANGING, Command, LOOKING, REPEATED};
+
+mod generation;
+
+/// Its commands, in the order of the manual.
+pub const COMMANDS: &[Command] = &[
+    Command {
+        name: "token",
+        usage: "token [N]",
+        about: "go to the end of the next pass, which computes one more token, or N passes on",
+        examples: &["token", "token 3\ninfo passes"],
+        run: generation::token,
+        ..REPEATED
+    },
+    Command {
+        name: "generate",
+        usage: "generate N",
+        about: "run N more passes, a token each, with stops on the way; then show the text",
+        help: "How tokens are chosen is set by \"set generation\". After a stop, \"continue\" goes on.",
+        examples: &["generate 5", "set generation temperature 0.8\ngenerate 5\ninfo alternatives"],
+        run: generation::generate,
+        ..CHANGING
+    },
+    Command {
+        name: "reverse-token",
+        short: &["rewind"],
+        usage: "reverse-token [N]",
+        about: "go back to the end of the pass before, or N passes back",
+        help: "The passes stay: generating again with the same settings meets the same tokens, with others it opens a branch.",
+        examples: &["generate 3\nreverse-token", "generate 3\nrewind 2"],
+        run: generation::reverse_token,
+        ..REPEATED
+    },
+];
+
+/// What `info` reports of it.
+pub const SUBJECTS: &[Command] = &[
+    Command {
+        name: "alternatives",
+        usage: "info alternatives",
+        about: "tokens that were nearly chosen at each pass",
+        run: |console, _| generation::alternatives(console),
+        ..LOOKING
+    },
+    Command {
+        name: "passes",
+        usage: "info passes",
+        about: "passes of this branch, and the token that each computes",
+        run: |console, _| generation::passes(console),
+        ..LOOKING
+    },
+];

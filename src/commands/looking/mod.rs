@@ -1,0 +1,226 @@
+//! Commands that look at values and at the session.
+
+use crate::commands::state::{CHANGING, Command, Journalled, LOOKING, PLAIN, Repeats, Takes};
+
+mod data;
+mod examine;
+mod session;
+mod tokens;
+mod weights;
+
+/// Its commands, in the order of the manual.
+pub const COMMANDS: &[Command] = &[
+    Command {
+        name: "print",
+        short: &["p"],
+        usage: "print[/F] [EXPR]",
+        about: "evaluate an expression; it becomes $N",
+        help: "F: s summary (the default), t top-k, h heat map, g histogram, a all, r raw, d x f e numbers; 5t shows five.",
+        examples: &[
+            "run\np max(L2.attn.pattern)",
+            "run\np/t logits[-1]",
+            "run\np/8g L2.mlp.post",
+            "run\np/h L2.attn.pattern[head=0]",
+        ],
+        takes: Takes::Expression,
+        run: data::print,
+        journalled: Journalled::Before,
+        ..PLAIN
+    },
+    Command {
+        name: "output",
+        usage: "output[/F] EXPR",
+        about: "print without a number in the history",
+        examples: &["run\noutput mean(L0.resid_pre)", "run\noutput/3t prob"],
+        takes: Takes::Expression,
+        run: data::output,
+        ..LOOKING
+    },
+    Command {
+        name: "printf",
+        usage: "printf \"FORMAT\", EXPR...",
+        about: "print with a format",
+        examples: &["step\nprintf \"max %.3f\\n\", max($cursor)", "run\nprintf \"%d tokens\\n\", shape(tokens)[0]"],
+        takes: Takes::Expression,
+        run: data::printf,
+        ..PLAIN
+    },
+    Command {
+        name: "echo",
+        usage: "echo TEXT",
+        about: "print text; \\n and the like are understood",
+        examples: &["echo here\\n", "echo two\\nlines\\n"],
+        run: data::echo,
+        ..PLAIN
+    },
+    Command {
+        name: "x",
+        usage: "x[/NF] EXPR",
+        about: "dump raw elements; an empty line goes on where it ended",
+        examples: &["run\nx/8 L0.resid_pre[pos=0]", "run\nx/4x L0.attn.z\nx"],
+        takes: Takes::Expression,
+        repeats: Repeats::Word,
+        run: examine::examine,
+        ..CHANGING
+    },
+    Command {
+        name: "display",
+        short: &["disp"],
+        usage: "display[/F] [EXPR]",
+        about: "show an expression at every stop; alone, show all now",
+        examples: &["run\ndisplay/t logits[-1]", "display max($cursor)\nstep"],
+        takes: Takes::Expression,
+        run: data::display,
+        ..CHANGING
+    },
+    Command {
+        name: "undisplay",
+        usage: "undisplay [N...]",
+        about: "no longer show expressions at stops",
+        examples: &["run\ndisplay loss\nundisplay 1", "run\ndisplay loss\ndisplay 1 + 1\nundisplay"],
+        run: data::undisplay,
+        ..CHANGING
+    },
+    Command {
+        name: "whatis",
+        usage: "whatis EXPR",
+        about: "shape, kind and device of a value",
+        examples: &["run\nwhatis L0.attn.q", "whatis param(\"W_E\")"],
+        takes: Takes::Expression,
+        run: data::whatis,
+        ..LOOKING
+    },
+    Command {
+        name: "ptype",
+        usage: "ptype EXPR",
+        about: "of a site: its shape, what it is computed from and what reads it; else what whatis says",
+        help: "A site need not be computed yet.",
+        examples: &["ptype L2.attn.pattern", "run\nptype logits[-1]"],
+        takes: Takes::Expression,
+        run: data::ptype,
+        ..LOOKING
+    },
+    Command {
+        name: "assert",
+        usage: "assert EXPR [, \"MESSAGE\"]",
+        about: "fail (exit status 3 in batch) unless EXPR holds",
+        examples: &["run\nassert max(L0.attn.pattern) <= 1, \"probabilities\"", "run\nassert !any(nan(logits))"],
+        takes: Takes::Expression,
+        run: data::assert,
+        ..PLAIN
+    },
+    Command {
+        name: "backtrace",
+        short: &["bt", "where", "w"],
+        usage: "backtrace",
+        about: "the modules around the cursor",
+        examples: &["until L2.attn.pattern\nbt", "backtrace"],
+        run: session::backtrace,
+        ..LOOKING
+    },
+    Command {
+        name: "list",
+        short: &["l"],
+        usage: "list [LOC]",
+        about: "ops around the cursor or LOC",
+        examples: &["list", "list L2"],
+        takes: Takes::Location,
+        run: session::list,
+        ..LOOKING
+    },
+    Command {
+        name: "info",
+        short: &["i"],
+        usage: "info WHAT\ninfo trace [N...]\ninfo weights [PATTERN...] [-against FILE | -block N]",
+        about: "tell about the session: breakpoints, model, tokens and more",
+        help: "Weights are those of the files: name, role, shape, how they are stored, and the range of what was loaded; PATTERN is a name or a role, and * and ** stand for any part of one.",
+        options: WEIGHTS,
+        examples: &[
+            "break L1\ninfo breakpoints",
+            "i tokens",
+            "info weights blocks.0.attn.W_*",
+            "info weights W_pos -block 0",
+        ],
+        takes: Takes::Subjects,
+        run: session::info,
+        ..LOOKING
+    },
+    Command {
+        name: "focus",
+        usage: "focus [row=N] [pos=N] [head=N]",
+        about: "the row, position and head that commands and panes default to; alone, tell them",
+        examples: &["focus pos=\" Mary\" head=1", "focus"],
+        run: session::focus,
+        ..CHANGING
+    },
+];
+
+/// Options of `info weights`.
+const WEIGHTS: &[(&str, &str)] = &[
+    (
+        "-against FILE",
+        "how far the weights are from the same ones in another file, such as quantised ones from full precision",
+    ),
+    ("-block N", "the bytes of one stored block, and the numbers that they become"),
+];
+
+/// What `info` reports of it.
+pub const SUBJECTS: &[Command] = &[
+    Command {
+        name: "display",
+        usage: "info display",
+        about: "displays, and what each gives now",
+        run: |console, _| Ok(console.display_table()),
+        ..LOOKING
+    },
+    Command {
+        name: "model",
+        usage: "info model",
+        about: "the model: its shape, files, types, and what is not used of them",
+        run: |console, _| Ok(session::model(console)),
+        ..LOOKING
+    },
+    Command {
+        name: "modules",
+        usage: "info modules",
+        about: "modules with their ops",
+        run: |console, _| Ok(session::modules(console)),
+        ..LOOKING
+    },
+    Command {
+        name: "record",
+        usage: "info record",
+        about: "how much is recorded, and how much of the budget that takes",
+        run: |console, _| Ok(session::record(console)),
+        ..LOOKING
+    },
+    Command {
+        name: "sites",
+        usage: "info sites",
+        about: "every op with its site and shape",
+        run: |console, _| Ok(session::sites(console)),
+        ..LOOKING
+    },
+    Command {
+        name: "template",
+        usage: "info template",
+        about: "chat templates of the model",
+        run: |console, _| Ok(session::template(console)),
+        ..LOOKING
+    },
+    Command {
+        name: "tokens",
+        usage: "info tokens",
+        about: "tokens of the focused row, and what is unusual about them",
+        run: tokens::info,
+        ..LOOKING
+    },
+    Command {
+        name: "weights",
+        usage: "info weights [PATTERN...] [-against FILE | -block N]",
+        about: "weights of the files: name, role, shape, type and range",
+        options: WEIGHTS,
+        run: weights::info,
+        ..LOOKING
+    },
+];

@@ -1,0 +1,42 @@
+//! `info tokens`: what the model reads, and what looks like a mistake in it.
+
+use crate::answer::Answer;
+use crate::answer::text::quoted;
+use crate::commands::frame::Done;
+use crate::commands::state::{Call, Console, tokens};
+
+/// Tokens of the focused row, after warnings about them and what was done to the text.
+pub fn info(console: &mut Console, _: Call<'_>) -> Done {
+    let steps = steps(console);
+    console.printed.extend(steps);
+    let warnings = tokens::warnings(console);
+    console.printed.extend(warnings.into_iter().map(|warning| format!("warning: {warning}")));
+    let found = console.session.focused_row().and_then(|row| tokens::of_text(console, row));
+    Ok(Answer::Tokens(console.described(found)))
+}
+
+/// What the tokenizer did to the texts before it looked for tokens.
+fn steps(console: &Console) -> Vec<String> {
+    let Some(tokenizer) = &console.session.run.model.tokenizer else { return Vec::new() };
+    let Some(row) = console.session.focused_row() else { return Vec::new() };
+    let mut told = Vec::new();
+    if let (Some((name, prompt)), Some(_), false) = (&console.session.run.model.prompt, &row.text, console.chat) {
+        let prompt = quoted(prompt);
+        told.push(format!("sentence-transformers puts its prompt {name:?} in front of the text: {prompt}"));
+    }
+    for (text, which) in [(&row.text, "text"), (&row.second_text, "second text")] {
+        let Some(text) = text else { continue };
+        let Ok(steps) = tokenizer.steps(text) else {
+            told.push(format!("the tokenizer cannot say what it does to the {which} first"));
+            continue;
+        };
+        if let Some(normalized) = steps.normalized {
+            told.push(format!("the {which} was normalized to {}", quoted(&normalized)));
+        }
+        if !steps.added.is_empty() && !console.chat {
+            let tokens: Vec<String> = steps.added.iter().map(|token| quoted(token)).collect();
+            told.push(format!("taken as tokens of their own in the {which}: {}", tokens.join(" ")));
+        }
+    }
+    told
+}

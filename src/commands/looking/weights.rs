@@ -1,0 +1,211 @@
+//! `info weights`: what the files hold, what became of it, and how far it is from another file.
+
+use std::path::Path;
+
+use crate::answer::{Answer, Cell, Table, numbers};
+use crate::commands::frame::Done;
+use crate::commands::state::{Call, Console};
+use crate::debugger::{Error, Result};
+use crate::lang::LangError;
+use crate::lang::glob::name_patterns;
+use crate::lang::words::Word;
+use crate::model::checkpoint::step;
+use crate::model::compare::{Comparison, Twin};
+use crate::model::{FileTensor, Weight};
+use crate::tensor::{self, Summary};
+
+const USAGE: &str = "info weights [PATTERN...] [-against FILE | -block N]";
+
+/// Bytes of a stored block in one line.
+const BYTES_IN_LINE: usize = 16;
+
+/// `info weights [PATTERN...]`, `info weights -against FILE [PATTERN...]`, `info weights -block N NAME`.
+pub fn info(console: &mut Console, call: Call<'_>) -> Done {
+    let (given, patterns) = call.options()?;
+    let chosen = chosen(console, &patterns)?;
+    match given.iter().collect::<Vec<_>>()[..] {
+        [] => list(console, &chosen),
+        [only] => {
+            let value =
+                only.value.clone().unwrap_or_else(|| Word { text: String::new(), quoted: false, span: only.span });
+            match only.name {
+                "-against" => against(console, &chosen, &value),
+                _ => block(console, &chosen, &value, &patterns),
+            }
+        }
+        [_, second, ..] => {
+            Err(Error::At(LangError::new("one of -against and -block at a time", second.span).help(USAGE)))
+        }
+    }
+}
+
+/// The tensors that the patterns name, by their name in the file, that of transformers, or a role; all without patterns.
+fn chosen(console: &Console, patterns: &[Word]) -> Result<Vec<FileTensor>> {
+    let files = console.session.run.model.weights.files();
+    if patterns.is_empty() {
+        return Ok(files.to_vec());
+    }
+    let mut wanted = Vec::new();
+    for word in patterns {
+        let regexes = name_patterns(&word.text, word.span)?;
+        let matches = |file: &FileTensor| {
+            let roles = file.uses.iter().map(|id| id.to_string());
+            let names = [file.name.clone(), file.file_name().to_owned()].into_iter().chain(roles);
+            names.into_iter().any(|name| regexes.iter().any(|regex| regex.is_match(&name)))
+        };
+        if !files.iter().any(matches) {
+            let error = LangError::new(format!("no weight matches {}", word.text), word.span);
+            return Err(Error::At(error.help("\"info weights\" lists names and roles; ** crosses dots, * does not")));
+        }
+        wanted.extend(files.iter().filter(|file| matches(file)).map(|file| file.name.clone()));
+    }
+    Ok(files.iter().filter(|file| wanted.contains(&file.name)).cloned().collect())
+}
+
+fn roles(file: &FileTensor) -> String {
+    match &file.ignored {
+        Some(reason) => format!("ignored: {reason}"),
+        None => file.uses.iter().map(|used| used.to_string()).collect::<Vec<_>>().join(", "),
+    }
+}
+
+fn list(console: &mut Console, chosen: &[FileTensor]) -> Done {
+    let mut rows = Vec::new();
+    for (done, file) in chosen.iter().enumerate() {
+        tensor::step(file.file_name(), done as u64, chosen.len() as u64)?;
+        let shape: Vec<String> = file.shape.iter().map(usize::to_string).collect();
+        let mut row = vec![
+            Cell::Text(file.file_name().to_owned()),
+            Cell::Text(roles(file)),
+            Cell::Text(shape.join("x")),
+            Cell::Text(file.dtype.clone()),
+        ];
+        row.extend(match range(console, file)? {
+            Some(range) => [range.min, range.max, range.mean, range.std].map(Cell::Num),
+            None => [const { Cell::Empty }; 4],
+        });
+        rows.push(row);
+    }
+    let columns = ["Name", "Role", "Shape", "Stored", "Min", "Max", "Mean", "Std"].map(String::from).to_vec();
+    Ok(Answer::Table(Table { title: String::new(), columns, rows }))
+}
+
+/// Statistics of all elements of the weights that a tensor became, edits included.
+fn range(console: &Console, file: &FileTensor) -> Result<Option<Summary>> {
+    let weights = console.session.run.branch().weights();
+    let mut parts = Vec::new();
+    for id in &file.uses {
+        match weights.get(*id) {
+            Some(Weight::Dense(value)) => parts.push(value.summary()?),
+            Some(Weight::Rows(chunks)) => {
+                for chunk in chunks.chunks() {
+                    parts.push(chunk.summary()?);
+                }
+            }
+            None => {}
+        }
+    }
+    Ok((!parts.is_empty()).then(|| Summary::of_parts(&parts)))
+}
+
+fn against(console: &mut Console, chosen: &[FileTensor], path: &Word) -> Done {
+    let model = &console.session.run.model;
+    let twin = Twin::open(model, Path::new(&path.text))?;
+    let used: Vec<&FileTensor> = chosen.iter().filter(|file| !file.uses.is_empty()).collect();
+    let (mut rows, mut found) = (Vec::new(), 0);
+    for (done, file) in used.iter().enumerate() {
+        tensor::step(file.file_name(), done as u64, used.len() as u64)?;
+        let mut row = vec![Cell::Text(file.file_name().to_owned()), Cell::Text(file.dtype.clone())];
+        match twin.compare(&model.files, &file.name, &file.uses)? {
+            Some(comparison) => {
+                row.extend(compared(&comparison));
+                found += 1;
+            }
+            None => {
+                row.push(Cell::Text("not there".into()));
+                row.extend([const { Cell::Empty }; 8]);
+            }
+        }
+        rows.push(row);
+    }
+    if found == 0 {
+        let message = format!("{} has none of these weights: name a file of the same architecture", path.text);
+        return Err(Error::refused(message));
+    }
+    let columns = [
+        "Name",
+        "Stored",
+        "Other",
+        "Max error",
+        "At",
+        "This",
+        "Other value",
+        "RMS error",
+        "Relative",
+        "Step",
+        "Max step",
+    ];
+    Ok(Answer::Table(Table { title: String::new(), columns: columns.map(String::from).to_vec(), rows }))
+}
+
+fn compared(found: &Comparison) -> Vec<Cell> {
+    let step = |step: Option<f32>| step.map_or(Cell::Empty, |step| Cell::Num(step.into()));
+    let at: Vec<String> = found.at.iter().map(usize::to_string).collect();
+    vec![
+        Cell::Text(found.dtype.clone()),
+        Cell::Num(found.max),
+        Cell::Text(format!("[{}]", at.join(", "))),
+        Cell::Num(found.values.0.into()),
+        Cell::Num(found.values.1.into()),
+        Cell::Num(found.rms),
+        Cell::Num(found.relative),
+        step(found.step),
+        step(found.largest_step),
+    ]
+}
+
+/// One stored block: its bytes as they are in the file, and the numbers that they become.
+fn block(console: &Console, chosen: &[FileTensor], number: &Word, patterns: &[Word]) -> Done {
+    let number_span = number.span;
+    let ([file], [_]) = (chosen, patterns) else {
+        let at = patterns.last().map_or(number_span, |word| word.span);
+        return Err(Error::At(LangError::new("a block is of one tensor: name it", at).help(USAGE)));
+    };
+    let files = &console.session.run.model.files;
+    let Some((from, entry)) = files.find(&file.name) else {
+        return Err(Error::refused(format!("{} is not among the tensors that can be read", file.file_name())));
+    };
+    let Some((elements, size)) = entry.dtype.block() else {
+        return Err(Error::refused(format!("{} is {}, which has no blocks", file.file_name(), file.dtype)));
+    };
+    let stored = from.stored_bytes(entry)?;
+    let blocks = stored.len() / size;
+    let index = number.text.parse::<usize>().ok().filter(|index| *index < blocks).ok_or_else(|| {
+        let there = if blocks == 1 { "only 0".to_owned() } else { format!("0..{}", blocks.saturating_sub(1)) };
+        Error::At(LangError::new(format!("no block {:?}: there is {there}", number.text), number_span))
+    })?;
+    let bytes = &stored[index * size..(index + 1) * size];
+    let mut lines = vec![format!(
+        "{} block {index} of {blocks}, {}: bytes {}..{}, elements {}..{} as they are stored",
+        file.file_name(),
+        file.dtype,
+        index * size,
+        (index + 1) * size - 1,
+        index * elements,
+        (index + 1) * elements - 1
+    )];
+    lines.extend(bytes.chunks(BYTES_IN_LINE).map(hexadecimal));
+    let mut values = vec![0.0; elements];
+    crate::model::checkpoint::decode(entry.dtype, bytes, &mut values);
+    let shown = values.iter().map(|value| numbers::short((*value).into())).collect::<Vec<_>>();
+    lines.extend(shown.chunks(8).map(|row| row.join(" ")));
+    if let Some(step) = step(entry.dtype, bytes, 0) {
+        lines.push(format!("neighbouring numbers at its first element are {} apart", numbers::short(step.into())));
+    }
+    from.release(entry);
+    Ok(Answer::Text(lines.join("\n")))
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,239 @@
+//! `save value`, `save table`, `save events`, `save report`: what was found, for other programs.
+
+use std::io::Write;
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde_json::json;
+
+use crate::answer::Answer;
+use crate::commands::frame::Done;
+use crate::commands::state::Console;
+use crate::debugger::{Error, Result};
+use crate::export::events::Events;
+use crate::export::safetensors::{HostData, write};
+use crate::export::{self, csv, report};
+use crate::lang::eval::Datum;
+use crate::lang::{LangError, Span, parse_expr};
+use crate::model::npy::{Elements, npy};
+use crate::tensor::ops::Slice;
+use crate::tensor::{Kind, Value, proceed};
+
+fn bytes(file: &str, bytes: &[u8]) -> Result<()> {
+    export::whole(Path::new(file), |partial| std::fs::write(partial, bytes).map_err(|error| error.to_string()))
+        .map_err(Error::refused)
+}
+
+fn ending(file: &str) -> &str {
+    file.rsplit_once('.').map_or("", |(_, ending)| ending)
+}
+
+/// `save value FILE.npy|.npz|.csv|.json|.safetensors EXPR`.
+pub fn value(console: &mut Console, file: &str, span: Span, text: &str, offset: usize) -> Done {
+    let expr = parse_expr(text, offset)?;
+    let found = match console.evaluate(&expr)? {
+        Datum::Tensor(value) => value,
+        Datum::Num(x) => Value::from_f32(vec![x as f32], &[], console.session.run.device()),
+        datum => return Err(Error::At(LangError::new(format!("found {}, no value", datum.described()), expr.span))),
+    };
+    let shape = found.shape().to_vec();
+    let array = || -> Result<Vec<u8>> {
+        Ok(match found.kind() {
+            Kind::Float => npy(&Elements::F32(&found.read_f32()?), &shape),
+            _ => npy(&Elements::I64(&found.read_i64()?), &shape),
+        })
+    };
+    match ending(file) {
+        "npy" => bytes(file, &array()?)?,
+        "npz" => bytes(file, &archive(&[("value".to_string(), array()?)])?)?,
+        "safetensors" => {
+            let data = match found.kind() {
+                Kind::Float => HostData::F32(found.read_f32()?),
+                _ => HostData::I64(found.read_i64()?),
+            };
+            write(Path::new(file), [("value".to_string(), shape.clone(), data)])?;
+        }
+        "csv" => bytes(file, in_rows(&found)?.as_bytes())?,
+        "json" => {
+            let data: Vec<serde_json::Value> = found
+                .read_f64()?
+                .into_iter()
+                .map(|x| if x.is_finite() { json!(x) } else { json!(crate::answer::numbers::short(x)) })
+                .collect();
+            let axes: Vec<String> = found.axes().iter().map(ToString::to_string).collect();
+            bytes(file, format!("{}\n", json!({"shape": shape, "axes": axes, "data": data})).as_bytes())?;
+        }
+        _ => {
+            let error = LangError::new(format!("{file} is no .npy, .npz, .safetensors, .csv or .json file"), span);
+            return Err(Error::At(error.help("save value FILE.npy L2.attn.pattern[head=3]")));
+        }
+    }
+    Ok(Answer::Text(format!("Wrote {} elements {} to {file}", found.count(), found.shape_text())))
+}
+
+/// A value as rows: of a matrix as it is, else an index and an element in each row.
+fn in_rows(value: &Value) -> Result<String> {
+    let data = value.read_f64()?;
+    let named = |axis: usize| {
+        let name = value.axes().get(axis).map_or("", |axis| axis.name());
+        if name.is_empty() { format!("axis {axis}") } else { name.to_string() }
+    };
+    if let [_, width] = *value.shape() {
+        let columns: Vec<String> =
+            std::iter::once(format!("{}/{}", named(0), named(1))).chain((0..width).map(|i| i.to_string())).collect();
+        let rows = data.chunks(width.max(1)).enumerate();
+        let row = |(i, row): (usize, &[f64])| -> Result<Vec<String>> {
+            proceed()?;
+            Ok(std::iter::once(i.to_string()).chain(row.iter().map(f64::to_string)).collect())
+        };
+        return Ok(csv::csv(&columns, &rows.map(row).collect::<Result<Vec<_>, _>>()?));
+    }
+    let columns: Vec<String> = (0..value.shape().len()).map(named).chain(["value".to_string()]).collect();
+    let row = |(i, x): (usize, &f64)| -> Result<Vec<String>> {
+        proceed()?;
+        let index = crate::tensor::unravel(i, value.shape());
+        Ok(index.iter().map(usize::to_string).chain([x.to_string()]).collect())
+    };
+    Ok(csv::csv(&columns, &data.iter().enumerate().map(row).collect::<Result<Vec<_>, _>>()?))
+}
+
+/// `save activations FILE.npz`: arrays of sites in one archive.
+pub fn arrays(file: &str, values: Vec<(String, Value)>) -> Result<()> {
+    let array = |(name, value): (String, Value)| -> Result<_> {
+        let bytes = match value.kind() {
+            Kind::Float => npy(&Elements::F32(&value.read_f32()?), value.shape()),
+            _ => npy(&Elements::I64(&value.read_i64()?), value.shape()),
+        };
+        Ok((name, bytes))
+    };
+    let all: Vec<_> = values.into_iter().map(array).collect::<Result<_, _>>()?;
+    bytes(file, &archive(&all)?)
+}
+
+/// Arrays in a zip file, as `numpy.savez_compressed` puts them.
+/// What is made in memory can fail only by being too much for its format.
+fn unwritten(error: impl std::fmt::Display) -> Error {
+    Error::refused(error.to_string())
+}
+
+fn archive(arrays: &[(String, Vec<u8>)]) -> Result<Vec<u8>> {
+    let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    let options = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Deflated);
+    for (name, bytes) in arrays {
+        let large = bytes.len() as u64 > u64::from(u32::MAX);
+        writer.start_file(format!("{name}.npy"), options.large_file(large)).map_err(unwritten)?;
+        for part in bytes.chunks(1 << 20) {
+            proceed()?;
+            writer.write_all(part).map_err(unwritten)?;
+        }
+    }
+    Ok(writer.finish().map_err(unwritten)?.into_inner())
+}
+
+/// `save table FILE.csv|.html|.json`: the last table or map.
+pub fn table(console: &Console, file: &str, span: Span) -> Done {
+    let last =
+        console.memory.record.iter().rev().find(|(_, answer)| matches!(answer, Answer::Table(_) | Answer::Map(_)));
+    let Some((line, answer)) = last else {
+        return Err(Error::refused(
+            "no table or map has been shown yet; \"heads\", \"lens\", \"diff\" and many others show one",
+        ));
+    };
+    let Some((columns, rows)) = report::rows(answer) else { return Err(Error::refused("no table has been shown yet")) };
+    match ending(file) {
+        "csv" => bytes(file, csv::csv(&columns, &rows).as_bytes())?,
+        "html" => bytes(file, report::alone(line, answer).as_bytes())?,
+        "json" => {
+            let object = crate::answer::json::object(line, answer, None, 0.0, &[]);
+            bytes(file, format!("{object}\n").as_bytes())?;
+        }
+        "svg" | "png" => {
+            let Answer::Map(map) = answer else {
+                let error = LangError::new("a table is no picture", span);
+                return Err(Error::At(error.help("save table FILE.csv, FILE.html or FILE.json")));
+            };
+            let picture = export::picture::Picture { data: &map.data, shape: [map.rows, map.columns] };
+            match ending(file) {
+                "svg" => bytes(file, picture.svg().as_bytes())?,
+                _ => bytes(file, &picture.png()?)?,
+            }
+        }
+        _ => {
+            let error = LangError::new(format!("{file} is no .csv, .html, .json, .svg or .png file"), span);
+            return Err(Error::At(error.help("save table FILE.csv")));
+        }
+    }
+    Ok(Answer::Text(format!("Wrote {} rows of {} columns of \"{line}\" to {file}", rows.len(), columns.len())))
+}
+
+/// `save report FILE.html`: the session so far.
+pub fn report(console: &mut Console, file: &str, span: Span) -> Done {
+    if ending(file) != "html" {
+        let error = LangError::new(format!("{file} is no .html file"), span);
+        return Err(Error::At(error.help("save report FILE.html")));
+    }
+    let run = &console.session.run;
+    let (spec, branch) = (&run.model.spec, run.branch());
+    let mut about = vec![format!(
+        "{}: {} with {} blocks, {} heads, width {}; held in {}, on {}",
+        console.model_name,
+        spec.family,
+        spec.n_layers,
+        spec.n_heads,
+        spec.d_model,
+        branch.weights().precision(),
+        run.device().name()
+    )];
+    for row in &branch.text().rows {
+        let texts: Vec<String> = row.ids.iter().map(|&id| console.token_text(id)).collect();
+        about.push(format!("Text, {} tokens: {}", row.len(), texts.concat()));
+    }
+    let steps: Vec<(String, Answer)> = console.memory.record.iter().cloned().collect();
+    bytes(file, report::page(&format!("llmdbg: {}", console.model_name), &about, &steps).as_bytes())?;
+    Ok(Answer::Text(format!("Wrote {} commands and their answers to {file}", steps.len())))
+}
+
+/// `save events FOLDER`: statistics and histograms of each site by layer, for TensorBoard.
+pub fn events(console: &mut Console, folder: &str) -> Done {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |now| now.as_secs_f64());
+    let mut events = Events::new(now);
+    let program = console.session.run.program.clone();
+    let (cursor, row) = (console.session.run.cursor, console.session.focus.row);
+    if cursor == 0 {
+        return Err(Error::refused("nothing has been computed yet: run first"));
+    }
+    let mut sites = 0;
+    for (number, op) in program.ops[..cursor].iter().enumerate() {
+        let value = console.session.run.value(number)?;
+        if value.kind() != Kind::Float {
+            continue;
+        }
+        let value = value.slice(&[Slice::At(row)])?;
+        let summary = value.summary()?;
+        // What blocks have in common is one curve over the layers.
+        let (tag, step) = match op.layer {
+            Some(layer) => {
+                (op.site.strip_prefix(&format!("blocks.{layer}.")).unwrap_or(&op.site).to_string(), layer as i64)
+            }
+            None => (op.site.clone(), 0),
+        };
+        for (name, x) in
+            [("norm", summary.l2), ("largest", summary.absmax), ("mean", summary.mean), ("std", summary.std)]
+        {
+            events.scalar(&format!("{tag}/{name}"), step, x);
+        }
+        events.histogram(&tag, step, &value.read_f32()?);
+        sites += 1;
+    }
+    let script: Vec<&str> = console.memory.record.iter().map(|(line, _)| line.as_str()).collect();
+    events.text("session/script", 0, &script.join("\n\n"));
+    events.text("session/model", 0, &console.model_name);
+    let failed = |error: std::io::Error| Error::refused(format!("cannot write to {folder}: {error}"));
+    std::fs::create_dir_all(folder).map_err(failed)?;
+    let file = Path::new(folder).join(format!("events.out.tfevents.{}.llmdbg.{}", now as u64, std::process::id()));
+    std::fs::write(&file, events.bytes()).map_err(failed)?;
+    Ok(Answer::Text(format!(
+        "Wrote {sites} sites, by layer, to {}; \"tensorboard --logdir {folder}\" shows them",
+        file.display()
+    )))
+}

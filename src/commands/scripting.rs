@@ -1,0 +1,122 @@
+//! Commands that run other commands. The engine carries them out: here is what is said about them.
+
+use crate::commands::frame::Done;
+use crate::commands::state::{Call, Command, Console, PLAIN, Takes};
+use crate::debugger::Error;
+use crate::lang::LangError;
+
+/// Its commands, in the order of the manual.
+pub const COMMANDS: &[Command] = &[
+    Command {
+        name: "source",
+        short: &["so"],
+        usage: "source [-v] FILE",
+        about: "run the commands of a file",
+        help: "A relative name in a script is relative to its folder. The first command that fails ends it.",
+        options: &[("-v", "show each command before it runs")],
+        examples: &[
+            "break L2.attn.pattern if max($) > 0.5\nsave breakpoints stops.ldb\nsource stops.ldb",
+            "break L1\nsave breakpoints points.ldb\nsource -v points.ldb",
+        ],
+        takes: Takes::File,
+        run: elsewhere,
+        ..PLAIN
+    },
+    Command {
+        name: "transcript",
+        usage: "transcript FILE\ntranscript off",
+        about: "write commands and their answers to a file as they are shown",
+        help: "A file that is there is replaced. Commands of scripts and stop points are in it too.",
+        examples: &["transcript session.txt\nrun\ntranscript off", "transcript session.txt\nbreak L1\nrun"],
+        takes: Takes::File,
+        run: elsewhere,
+        ..PLAIN
+    },
+    Command {
+        name: "shell",
+        short: &["!"],
+        usage: "shell COMMAND\n!COMMAND",
+        about: "run a command of the system's shell and show what it prints",
+        help: "It has no terminal and reads nothing. Scripts may not do this, unless they lie in the folder of the configuration, are a \
+               trusted .llmdbg, or \"set shell on\" was typed before.",
+        examples: &["shell echo hello", "!printf 'a b'"],
+        run: elsewhere,
+        ..PLAIN
+    },
+    Command {
+        name: "pipe",
+        short: &["|"],
+        usage: "pipe COMMAND | SHELL-COMMAND",
+        about: "give what a command answers to a command of the system's shell",
+        help: "The bar stands between spaces. What may run programs is told by \"help shell\".",
+        examples: &["run\npipe info sites | grep pattern", "run\n| print/t prob | head -n 3"],
+        takes: Takes::Command,
+        run: elsewhere,
+        ..PLAIN
+    },
+    Command {
+        name: "define",
+        usage: "define NAME\nCOMMAND\n...\nend",
+        about: "make a command of your own out of others",
+        help: "$argc is how many arguments it was given, $arg0, $arg1... are their words, $arg* all of them; quotes keep spaces.\n\
+               hook-COMMAND runs before a command and keeps it from running if it fails, hookpost-COMMAND after it, hook-stop at \
+               every stop.",
+        examples: &[
+            "define peak\nprint max($arg0)\nend\nrun\npeak L1.attn.pattern",
+            "define hook-stop\necho stopped\\n\nend\nbreak L1\nrun",
+        ],
+        run: elsewhere,
+        ..PLAIN
+    },
+    Command {
+        name: "document",
+        usage: "document NAME\nTEXT\n...\nend",
+        about: "what help says about a command of your own",
+        help: "help user-defined lists them.",
+        examples: &[
+            "define peak\nprint max($arg0)\nend\ndocument peak\nThe largest element of a site.\nend\nhelp peak",
+            "define greet\necho hello\\n\nend\ndocument greet\nSays hello.\nend\nhelp user-defined",
+        ],
+        run: elsewhere,
+        ..PLAIN
+    },
+    Command {
+        name: "if",
+        usage: "if EXPR\nCOMMAND\n...\n[else [if EXPR]\nCOMMAND\n...]\nend",
+        about: "run commands where a condition holds, perhaps others where it does not",
+        examples: &[
+            "run\nif max(L1.attn.pattern) > 0.9\necho sharp\\n\nelse\necho flat\\n\nend",
+            "set $n = 2\nif $n == 1\necho one\\n\nelse if $n == 2\necho two\\n\nend",
+        ],
+        takes: Takes::Expression,
+        run: elsewhere,
+        ..PLAIN
+    },
+    Command {
+        name: "while",
+        usage: "while EXPR\nCOMMAND\n...\nend",
+        about: "run commands again and again as long as a condition holds",
+        help: "loop_break leaves the loop, loop_continue goes to its next round. Ctrl-C ends it.",
+        examples: &[
+            "run\nset $h = 0\nwhile $h < 2\nprint max(L1.attn.pattern[$h])\nset $h += 1\nend",
+            "start\nwhile 1\nstep\nif absmax($cursor) > 0\nloop_break\nend\nend",
+        ],
+        takes: Takes::Expression,
+        run: elsewhere,
+        ..PLAIN
+    },
+    Command {
+        name: "alias",
+        usage: "alias [NAME = COMMAND]",
+        about: "give a command, perhaps with its first arguments, another name; alone it lists those given",
+        examples: &["alias top = print/t\nrun\ntop logits[-1]", "alias go = continue\nalias"],
+        takes: Takes::Command,
+        run: elsewhere,
+        ..PLAIN
+    },
+];
+
+/// For commands that whoever runs lists of commands carries out, before they reach a session.
+fn elsewhere(_console: &mut Console, call: Call<'_>) -> Done {
+    Err(Error::At(LangError::new(format!("{} cannot stand here", call.args.word), call.args.span)))
+}

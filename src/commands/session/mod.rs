@@ -1,0 +1,175 @@
+//! Commands about files and the session itself.
+
+mod help;
+mod layout;
+mod peers;
+mod settings;
+
+use crate::commands::saving;
+use crate::commands::state::{CHANGING, Command, Journalled, LOOKING, PLAIN, Takes};
+
+/// Its commands, in the order of the manual.
+pub const COMMANDS: &[Command] = &[
+    Command {
+        name: "save",
+        usage: "save activations FILE.safetensors [SITES] [-all-rows]\nsave gradients FILE.safetensors [SITES] [-all-rows]\nsave attribution FILE.html\nsave picture FILE.png|FILE.svg EXPR\nsave value FILE.npy|.npz|.safetensors|.csv|.json EXPR\nsave table FILE.csv|.html|.json|.svg|.png\nsave events FOLDER\nsave report FILE.html\nsave breakpoints FILE\nsave edits FILE",
+        about: "write values or gradients under their site names, the last attribution as a page, a matrix as a picture, a value or the last table for other programs, statistics by layer for TensorBoard, the session as a page, commands that set all stop points again, or the edits of this branch",
+        options: &[("-all-rows", "every row of the batch instead of the focused one")],
+        examples: &[
+            "run\nsave activations out.safetensors",
+            "run\nsave activations z.safetensors L*.attn.z",
+            "run\nbackward loss\nsave gradients gradients.safetensors",
+            "run\nattr ig\nsave attribution tokens.html",
+            "run\nsave picture pattern.png L2.attn.pattern[head=3]",
+            "run\nsave value z.npy L2.attn.z\nsave value top.csv logits[-1]",
+            "run\nheads\nsave table heads.csv",
+            "run\nsave events runs/one",
+            "run\nlens\nsave report session.html",
+            "run\nablate L1H0\nsave edits edits.json",
+            "break L1 if 1 > 0\nsave breakpoints points.ldb",
+        ],
+        takes: Takes::Kinds(saving::KINDS),
+        recorded: false,
+        run: saving::save,
+        ..PLAIN
+    },
+    Command {
+        name: "load",
+        usage: "load MODEL as NAME [-device DEVICE] [-dtype f32|f16]\nload edits FILE",
+        about: "another model beside this one, to compare and to go to, or the edits of a file that save edits has written",
+        help: "The other model reads the same tokens, or the same text where its vocabulary is another one; it runs when something is asked \
+               of it. Edits must fit this model and its prompt; each is checked before any is made.",
+        options: &[
+            ("-device DEVICE", "where it computes; else where this model does"),
+            ("-dtype TYPE", "what it is held in; else what this model is"),
+        ],
+        examples: &[
+            "load tiny-gpt2 as half -dtype f16\nrun\ndiff half -atol 1e-2",
+            "load tiny-gpt2 as other\nuse other\nrun\nset L1.attn.z = 0\nuse first\nrun\nbisect other",
+            "run\nablate L1H0\nsave edits edits.json\ndrop edits\nload edits edits.json",
+            "set param(\"L0.mlp.W_out\")[3] = 0\nsave edits neuron.json\nundo\nload edits neuron.json",
+        ],
+        takes: Takes::Words(&["edits"]),
+        run: peers::load,
+        ..CHANGING
+    },
+    Command {
+        name: "load-dump",
+        usage: "load-dump FILE as NAME [map MAP.json] [-prefix TEXT]",
+        about: "values that were written elsewhere, as a run that has values and no program",
+        help: "FILE is safetensors or npz. A name in it is a site, a name of TransformerLens, or a module of the checkpoint \
+               (transformer.h.0.attn.c_attn, whose output is cut into queries, keys and values); MAP.json says the rest: \
+               {\"decoder.*.ffn\": \"blocks.*.mlp_out\"}, where * is a number. Batch axes, heads on one axis, and axes in another order are \
+               recognised, and told by diff. tools/dump_hf.py and tools/dump_torch.py write such files.",
+        options: &[("-prefix TEXT", "take a beginning off the names")],
+        examples: &[
+            "run\nsave activations out.safetensors\nload-dump out.safetensors as before\nset L1.attn.z[head=0] = 0\ndiff before",
+            "run\nsave activations out.safetensors\nload-dump out.safetensors as before\nprint absmax(logits - logits@before)",
+        ],
+        takes: Takes::File,
+        run: peers::load_dump,
+        ..CHANGING
+    },
+    Command {
+        name: "use",
+        usage: "use NAME",
+        about: "go to another model of this session",
+        help: "The model that the session began with is called first. Stop points, branches and the cursor are each model's own; the value \
+               history, variables and displays go along.",
+        examples: &[
+            "load tiny-gpt2 as other\nuse other\nrun\nuse first",
+            "load tiny-gpt2 as other\nuse other\ninfo models",
+        ],
+        takes: Takes::Branch,
+        run: peers::switch,
+        ..CHANGING
+    },
+    Command {
+        name: "export",
+        usage: "export model DIR",
+        about: "write the model of this branch, with its edited weights, as a checkpoint that transformers opens",
+        help: "Tensors keep the type that they are stored in. DIR must be new or empty.",
+        examples: &["export model copy", "run\nset param(\"L0.mlp.W_out\")[3] = 0\nexport model without_neuron"],
+        takes: Takes::Words(&["model"]),
+        run: saving::model::export,
+        ..PLAIN
+    },
+    Command {
+        name: "layout",
+        short: &["la"],
+        usage: "layout [NAME|next|prev]",
+        about: "choose the panes of the full screen; alone, list the layouts",
+        help: "NAME: program, attention, lens, diff, grad, generate, session, or one of layouts.toml. Anywhere else it has no effect that \
+               shows.",
+        examples: &["layout attention", "layout next\nlayout"],
+        run: layout::layout,
+        ..CHANGING
+    },
+    Command {
+        name: "show",
+        usage: "show [SETTING]",
+        about: "what a setting is, or what all of them are",
+        help: "set SETTING VALUE changes one.",
+        examples: &["show", "set list-size 4\nshow list-size\nlist"],
+        takes: Takes::Setting,
+        run: settings::show,
+        ..LOOKING
+    },
+    Command {
+        name: "help",
+        short: &["h"],
+        usage: "help [COMMAND|GROUP|functions|FUNCTION|gdb]",
+        about: "what commands there are, or what one does",
+        help: "help gdb maps the commands of gdb to those here.",
+        examples: &["help break", "help functions", "help gdb"],
+        takes: Takes::Command,
+        recorded: false,
+        run: help::help,
+        ..LOOKING
+    },
+    Command {
+        name: "apropos",
+        usage: "apropos REGEX",
+        about: "commands and functions whose name or description has something in it",
+        examples: &["apropos branch", "apropos top-?k"],
+        run: help::apropos,
+        ..LOOKING
+    },
+    Command {
+        name: "quit",
+        short: &["q", "exit"],
+        usage: "quit [STATUS]",
+        about: "leave, with an exit status",
+        examples: &["quit", "quit 3"],
+        takes: Takes::Expression,
+        recorded: false,
+        run: help::quit,
+        journalled: Journalled::Not,
+        ..CHANGING
+    },
+];
+
+/// What `info` reports of it.
+pub const SUBJECTS: &[Command] = &[
+    Command {
+        name: "generation",
+        usage: "info generation",
+        about: "settings of generation",
+        run: |console, _| Ok(settings::of_group(console, "generation")),
+        ..LOOKING
+    },
+    Command {
+        name: "models",
+        usage: "info models",
+        about: "models and dumps of this session",
+        run: |console, _| Ok(peers::info(console)),
+        ..LOOKING
+    },
+    Command {
+        name: "settings",
+        usage: "info settings",
+        about: "every setting, its value, and where that comes from",
+        run: |console, _| Ok(settings::all(console)),
+        ..LOOKING
+    },
+];

@@ -1,0 +1,230 @@
+//! What a command is, and the list of all of them as commands may ask for it.
+
+use super::console::Console;
+use super::gdb;
+use crate::commands::frame::{Done, Options};
+use crate::debugger::{Error, Result};
+use crate::lang::command::{CommandLine, Vocabulary};
+use crate::lang::words::{Word, words};
+use crate::lang::{LangError, Span};
+
+/// One command, or one of the things that a command like `info` or `save` takes first.
+pub struct Command {
+    /// Its full name.
+    pub name: &'static str,
+    /// Short forms that are reserved for it.
+    pub short: &'static [&'static str],
+    /// What it takes, as in a manual; one form a line.
+    pub usage: &'static str,
+    /// One line: what it does.
+    pub about: &'static str,
+    /// More, if there is more to say: sentences.
+    pub help: &'static str,
+    /// Its options, `("-top N", "rows, 8 by default")`: what a line of it may have, in parsing as in the manual.
+    pub options: &'static [(&'static str, &'static str)],
+    /// At least two scripts that run as they are, from the start of a pass of the bundled model.
+    pub examples: &'static [&'static str],
+    /// What its arguments are, for completion.
+    pub takes: Takes,
+    /// What an empty line after it does.
+    pub repeats: Repeats,
+    /// Whether it may change what a screen shows.
+    pub changes: bool,
+    /// What a journal must have of it.
+    pub journalled: Journalled,
+    /// Whether its answer may fill a pane: it changes nothing, writes nothing, and leaves nothing behind.
+    pub fills: bool,
+    /// Whether its answer is kept for tables and reports.
+    pub recorded: bool,
+    /// Carries it out.
+    pub(crate) run: fn(&mut Console, Call<'_>) -> Done,
+}
+
+/// What the arguments of a command are.
+#[derive(Clone, Copy)]
+pub enum Takes {
+    /// Nothing, or numbers.
+    Nothing,
+    /// A location, perhaps with a condition.
+    Location,
+    /// An expression, an assignment, or anything else with sites and functions in it.
+    Expression,
+    /// One of these words first, then perhaps an expression.
+    Words(&'static [&'static str]),
+    /// One of these first, each of which is described like a command.
+    Kinds(&'static [Command]),
+    /// A subject of `info` first: what any group of commands can report.
+    Subjects,
+    /// A setting.
+    Setting,
+    /// An assignment, or a setting and its value.
+    Change,
+    /// A branch.
+    Branch,
+    /// A file.
+    File,
+    /// A command.
+    Command,
+}
+
+/// What an empty line after a command does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Repeats {
+    /// Nothing.
+    Not,
+    /// The same command again.
+    Same,
+    /// The word of the command alone, which goes on where it ended.
+    Word,
+}
+
+/// What a journal must have of a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Journalled {
+    /// Nothing: no later command depends on it.
+    Not,
+    /// The command, written before it is carried out: it changes what a later one may depend on.
+    Before,
+    /// How many values it has added to the history: otherwise it only looks, and may take long.
+    Values,
+}
+
+impl Command {
+    /// What the command takes first, each described like a command: subjects of `info`, kinds of files that `save` writes.
+    pub fn kinds(&self, all: &Directory) -> Vec<&'static Command> {
+        match self.takes {
+            Takes::Kinds(kinds) => kinds.iter().collect(),
+            Takes::Subjects => all.subjects().collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The words that the command takes first, where usage and help do not name each of them already.
+    pub fn words(&self) -> Option<&'static [&'static str]> {
+        let Takes::Words(words) = self.takes else { return None };
+        let texts = [self.usage, self.help].into_iter();
+        let named: Vec<&str> =
+            texts.flat_map(|text| text.split(|c: char| !(c.is_alphanumeric() || c == '-'))).collect();
+        (!words.iter().all(|word| named.contains(word))).then_some(words)
+    }
+}
+
+/// A command line being run.
+#[derive(Clone, Copy)]
+pub struct Call<'a> {
+    /// The whole line, which spans point into.
+    pub line: &'a str,
+    /// Its parts.
+    pub args: &'a CommandLine<'a>,
+    /// The entry that is carried out.
+    pub command: &'static Command,
+    /// All commands.
+    pub all: &'static Directory,
+}
+
+impl Call<'_> {
+    /// The options of the line, and its other words.
+    ///
+    /// # Errors
+    /// With its place, if a word cannot be read, or an option is not one of the command's.
+    pub fn options(&self) -> Result<(Options, Vec<Word>)> {
+        Options::take(words(self.args.rest, self.args.offset)?, self.command.options)
+    }
+
+    /// The place after the last argument.
+    pub fn end(&self) -> Span {
+        Span::at(self.args.offset + self.args.rest.len())
+    }
+}
+
+/// A command that takes nothing, changes nothing and fails: what entries of the table differ from.
+pub const PLAIN: Command = Command {
+    name: "",
+    short: &[],
+    usage: "",
+    about: "",
+    help: "",
+    options: &[],
+    examples: &[],
+    takes: Takes::Nothing,
+    repeats: Repeats::Not,
+    changes: false,
+    journalled: Journalled::Not,
+    fills: false,
+    recorded: true,
+    run: |_, _| Err(Error::Refused(String::new())),
+};
+
+/// A command that only looks.
+pub const LOOKING: Command = Command { fills: true, ..PLAIN };
+
+/// A command that may change what a screen shows.
+pub const CHANGING: Command = Command { changes: true, journalled: Journalled::Before, ..PLAIN };
+
+/// A command that only looks, but whose values go into the history, or whose answer is kept for others.
+pub const ANALYSING: Command = Command { changes: true, journalled: Journalled::Values, ..PLAIN };
+
+/// A command that an empty line repeats.
+pub const REPEATED: Command = Command { repeats: Repeats::Same, ..CHANGING };
+
+/// Commands that belong together.
+pub struct Group {
+    /// The word that `help` takes.
+    pub name: &'static str,
+    /// Its heading.
+    pub title: &'static str,
+    /// Its commands.
+    pub commands: &'static [Command],
+    /// What `info` can report of it.
+    pub subjects: &'static [Command],
+}
+
+/// Every command, in the order of the manual.
+pub struct Directory {
+    /// By group.
+    pub groups: &'static [Group],
+}
+
+impl Directory {
+    /// Every command, in the order of the manual.
+    pub fn commands(&self) -> impl Iterator<Item = &'static Command> + use<> {
+        self.groups.iter().flat_map(|group| group.commands)
+    }
+
+    /// What `info` can report, by name.
+    pub fn subjects(&self) -> impl Iterator<Item = &'static Command> + use<> {
+        let mut all: Vec<&Command> = self.groups.iter().flat_map(|group| group.subjects).collect();
+        all.sort_by_key(|subject| subject.name);
+        all.into_iter()
+    }
+
+    /// The command that a word stands for: an exact name, else a reserved short form, else the only name that starts so.
+    ///
+    /// # Errors
+    /// With the candidates or the nearest names.
+    pub fn find(&self, word: &str, span: Span) -> Result<&'static Command, LangError> {
+        named(self.commands(), "", word, span).map_err(|error| match gdb::instead_of(word) {
+            Some(instead) => error.help(instead),
+            None => error,
+        })
+    }
+}
+
+/// The command of a list that a word stands for; `of` is the command that the list belongs to, empty for all commands.
+///
+/// # Errors
+/// With the candidates or the nearest names.
+pub fn named(
+    commands: impl Iterator<Item = &'static Command>,
+    of: &str,
+    word: &str,
+    span: Span,
+) -> Result<&'static Command, LangError> {
+    let all: Vec<&Command> = commands.collect();
+    let names: Vec<&str> = all.iter().map(|command| command.name).collect();
+    let short: Vec<(&str, &str)> =
+        all.iter().flat_map(|command| command.short.iter().map(|short| (*short, command.name))).collect();
+    let name = Vocabulary { of, names: &names, short: &short }.resolve(word, span)?;
+    let found = all.iter().find(|command| command.name == name);
+    found.copied().ok_or_else(|| LangError::new(format!("no command {word}"), span))
+}

@@ -1,0 +1,118 @@
+//! What commands keep for the next one.
+
+use std::collections::VecDeque;
+
+use crate::answer::{Answer, Cell, Style, Table};
+use crate::tensor::Value;
+
+/// What commands keep for the next one.
+#[derive(Default)]
+pub struct Memory {
+    /// Where the last `x` ended.
+    pub dump: Option<Dump>,
+    /// Highest display number given.
+    pub displays: usize,
+    /// Highest checkpoint number given.
+    pub highest_checkpoint: usize,
+    /// The last attribution to positions: its title, and each token's share.
+    pub attributed: Option<(String, Vec<(String, f64)>)>,
+    /// What an interrupted sweep of patches has found, and what it was of.
+    pub swept: Option<(String, Vec<f64>)>,
+    /// The table of the last `diff`.
+    pub compared: Option<Table>,
+    /// Commands and what they answered, for tables and reports.
+    pub record: Record,
+}
+
+/// Where a dump of elements is.
+pub struct Dump {
+    /// The expression.
+    pub text: String,
+    /// Its value.
+    pub value: Value,
+    /// The element that comes next.
+    pub at: usize,
+    /// Elements shown at a time.
+    pub count: usize,
+    /// How they are written.
+    pub style: Style,
+}
+
+/// Most commands that are kept.
+const COMMANDS: usize = 4096;
+
+/// Most memory that their answers take: a map of all heads is a megabyte, and a session of a day has thousands of commands.
+const BYTES: usize = 32 << 20;
+
+/// Commands and what they answered; the oldest are forgotten.
+#[derive(Default)]
+pub struct Record {
+    all: VecDeque<(String, Answer)>,
+    bytes: usize,
+}
+
+impl Record {
+    /// Keeps a command and its answer.
+    pub fn keep(&mut self, line: &str, answer: &Answer) {
+        self.all.push_back((line.trim().to_string(), answer.clone()));
+        self.bytes += size(answer);
+        // The last one stays, whatever its size: it is what "save table" writes.
+        while self.all.len() > 1 && (self.all.len() > COMMANDS || self.bytes > BYTES) {
+            if let Some((_, answer)) = self.all.pop_front() {
+                self.bytes -= size(&answer);
+            }
+        }
+    }
+
+    /// Commands and their answers, the oldest first.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &(String, Answer)> {
+        self.all.iter()
+    }
+}
+
+/// Bytes that an answer takes, about: those of its numbers and texts.
+fn size(answer: &Answer) -> usize {
+    const EACH: usize = 48;
+    match answer {
+        Answer::Text(text) => text.len() + EACH,
+        Answer::Value(value) => 8 * value.data.as_ref().map_or(0, Vec::len) + texts(&value.edge) + EACH,
+        Answer::Table(table) => table
+            .rows
+            .iter()
+            .flatten()
+            .map(|cell| if let Cell::Text(text) = cell { text.len() + EACH } else { EACH })
+            .sum(),
+        Answer::Map(map) => 8 * map.data.len() + texts(&map.row_labels) + texts(&map.column_labels) + EACH,
+        Answer::Tokens(tokens) => tokens.iter().map(|token| token.text.len() + token.bytes.len() + 2 * EACH).sum(),
+        Answer::Stop(stop) => {
+            texts(&stop.lines) + stop.displays.iter().map(|(_, _, answer)| size(answer)).sum::<usize>() + 2 * EACH
+        }
+        Answer::Error(error) => error.message.len() + EACH,
+    }
+}
+
+fn texts(all: &[String]) -> usize {
+    all.iter().map(|text| text.len() + 24).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_kept_up_to_so_many_bytes_and_the_last_one_always() {
+        let mut record = Record::default();
+        let large = Answer::Text("x".repeat(BYTES / 4));
+        for number in 0..10 {
+            record.keep(&format!("print {number}"), &large);
+        }
+        let lines: Vec<&str> = record.iter().map(|(line, _)| line.as_str()).collect();
+        assert_eq!(lines, ["print 7", "print 8", "print 9"]);
+        record.keep("print all", &Answer::Text("x".repeat(2 * BYTES)));
+        assert_eq!(record.iter().map(|(line, _)| line.as_str()).collect::<Vec<_>>(), ["print all"]);
+        for _ in 0..2 * COMMANDS {
+            record.keep("step", &Answer::Text(String::new()));
+        }
+        assert_eq!(record.iter().count(), COMMANDS);
+    }
+}

@@ -1,0 +1,92 @@
+//! Other texts than the one under control: each in a session of its own, with the model and the edits of the current branch.
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::path::Path;
+
+use crate::commands::state::{Console, rows};
+use crate::debugger::{Error, Result, Session};
+use crate::lang::words::Word;
+use crate::model::{Input, Model};
+use crate::tensor::step;
+
+/// A text, or token ids where the model has no tokenizer.
+fn input(model: &Model, text: &str) -> Result<Input> {
+    if model.tokenizer.is_some() {
+        return Ok(Input::from_texts(model, &[text], true)?);
+    }
+    let ids =
+        text.split([' ', ',']).filter(|word| !word.is_empty()).map(str::parse::<u32>).collect::<Result<Vec<_>, _>>();
+    let ids = ids.map_err(|_| format!("{text:?} is no list of token ids, and the model has no tokenizer"))?;
+    Ok(Input::from_tokens(model, vec![ids])?)
+}
+
+/// What is done with each text.
+type Each<'a> = &'a mut dyn FnMut(&mut Console) -> Result<()>;
+
+impl Console {
+    /// A session of the same model, as it is edited, on other texts, each in a branch of its own whose pass is computed.
+    ///
+    /// # Errors
+    /// In words: what is wrong with a text.
+    pub(crate) fn on_texts(&self, texts: &[&str]) -> Result<Session> {
+        self.on(texts, true)
+    }
+
+    fn on(&self, texts: &[&str], with_values: bool) -> Result<Session> {
+        let run = &self.session.run;
+        let inputs: Result<Vec<Input>> = texts.iter().map(|text| input(&run.model, text)).collect();
+        let mut other = run.beside(&inputs?, with_values)?;
+        for branch in (0..texts.len()).rev() {
+            let end = other.end_of(0);
+            other.jump(branch, end)?;
+        }
+        Ok(Session::of_run(other, self.session.interrupt.clone()))
+    }
+
+    /// Something done with another session in the place of this one, which is put back whatever happens.
+    pub(crate) fn within<T>(&mut self, other: Session, what: impl FnOnce(&mut Console) -> T) -> T {
+        let outer = std::mem::replace(&mut self.session, other);
+        let found = catch_unwind(AssertUnwindSafe(|| what(self)));
+        self.session = outer;
+        found.unwrap_or_else(|panic| resume_unwind(panic))
+    }
+
+    /// Something done with the complete pass of each text of a file, which is a text in each line, or a table or objects with a column of
+    /// texts. How many there are.
+    ///
+    /// # Errors
+    /// If the file cannot be read or has no text, a text is wrong, the user interrupts, or `each` fails.
+    pub(crate) fn over_texts(&mut self, file: &Word, each: Each<'_>) -> Result<usize> {
+        self.over(file, true, each)
+    }
+
+    /// The same with the weights alone as they are edited: edits of values belong to the text under control.
+    ///
+    /// # Errors
+    /// As [`Console::over_texts`].
+    pub(crate) fn over_references(&mut self, file: &Word, each: Each<'_>) -> Result<usize> {
+        self.over(file, false, each)
+    }
+
+    fn over(&mut self, file: &Word, with_values: bool, each: Each<'_>) -> Result<usize> {
+        let text = crate::model::file::read_text(Path::new(&file.text))
+            .map_err(|error| Error::refused(format!("cannot read {}: {error}", file.text)))?;
+        let rows = rows::parse(&text, &file.text).map_err(|error| Error::refused(format!("{}: {error}", file.text)))?;
+        let lines: Vec<(String, &str)> = match &rows {
+            Some(rows) => rows.all.iter().map(|row| (row.place.clone(), row.text.as_str())).collect(),
+            None => {
+                let lines = rows::unmarked(&text).lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+                lines.map(|(number, line)| (format!("line {}", number + 1), line)).collect()
+            }
+        };
+        for (done, (place, line)) in lines.iter().enumerate() {
+            step("reading", done as u64, lines.len() as u64)?;
+            let other = self.on(&[line], with_values).map_err(|why| Error::refused(format!("{place}: {why}")))?;
+            self.within(other, |console| each(console))?;
+        }
+        match lines.len() {
+            0 => Err(Error::refused(format!("{} has no text: a text in each line", file.text))),
+            count => Ok(count),
+        }
+    }
+}

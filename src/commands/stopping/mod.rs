@@ -1,0 +1,196 @@
+//! Commands that say where to stop.
+
+use crate::commands::state::{CHANGING, Command, LOOKING, Takes};
+
+pub(crate) mod breakpoints;
+mod catchpoints;
+mod tracing;
+
+/// Its commands, in the order of the manual.
+pub const COMMANDS: &[Command] = &[
+    Command {
+        name: "break",
+        short: &["b"],
+        usage: "break [-name NAME] [LOC] [head=N] [pos=N] [row=N] [if EXPR]",
+        about: "stop when a site has been computed, or before a module; without LOC where the cursor stands",
+        help: "In the condition, $ is the value just computed, or its slice at head=N. A condition that fails to evaluate stops. A name \
+               can be used wherever a number can.",
+        options: &[("-name NAME", "a name for it")],
+        examples: &[
+            "break L2.attn.pattern if max($) > 0.5\nrun",
+            "b L3",
+            "break -name spread L1.attn.pattern if max(entropy($)) > 2",
+        ],
+        takes: Takes::Location,
+        run: breakpoints::set,
+        ..CHANGING
+    },
+    Command {
+        name: "tbreak",
+        short: &["tb"],
+        usage: "tbreak [-name NAME] [LOC] [head=N] [pos=N] [row=N] [if EXPR]",
+        about: "a breakpoint that is deleted when it stops",
+        options: &[("-name NAME", "a name for it")],
+        examples: &["tbreak L1.mlp.post\nrun", "tb L2\ncontinue"],
+        takes: Takes::Location,
+        run: breakpoints::set_temporary,
+        ..CHANGING
+    },
+    Command {
+        name: "rbreak",
+        usage: "rbreak /REGEX/",
+        about: "a breakpoint of its own on every site whose name matches",
+        examples: &["rbreak /mlp.out$/\nrun", "rbreak attn\\.z$"],
+        run: breakpoints::set_by_regex,
+        ..CHANGING
+    },
+    Command {
+        name: "watch",
+        usage: "watch [-name NAME] EXPR [if EXPR]",
+        about: "stop where an expression becomes another one",
+        help: "It is evaluated after the ops that it depends on, in every block if it has bare names, and compared with what it was \
+               after the one before. What a pass has not computed yet is what the pass before had.",
+        options: &[("-name NAME", "a name for it")],
+        examples: &["watch argmax(logits[-1])\nrun", "watch norm(resid_post[-1]) if $_pass == 0\nrun"],
+        takes: Takes::Expression,
+        run: catchpoints::watch,
+        ..CHANGING
+    },
+    Command {
+        name: "catch",
+        usage: "catch [-name NAME] nan|inf|dead [LOC] [if EXPR]\ncatch [-name NAME] overflow|norm-jump|saturated|diverge|vanish|explode [THRESHOLD] [LOC] [if EXPR]\ncatch [-name NAME] token \"TEXT\"|ID... [if EXPR]\ncatch [-name NAME] pass [if EXPR]",
+        about: "stop where something happens: at the op that produces it, never where it is passed on",
+        help: "nan and inf: the output has some and no value that was read has. overflow: a magnitude from 50000 on, where inputs are below. \
+               norm-jump: a position of the residual stream grows more than tenfold over an addition. dead: a value or a head of it is \
+               zero throughout, what it is made of is not. saturated: a head gives 0.999 of its attention to one key from every query, or a \
+               pooler's tanh is that near to one. diverge: an element is further than 2e-4 of its size (as diff has it) from the side \
+               that \"set compare\" names, and nothing that was read is. vanish, explode: in \"backward -step\", a gradient of the residual stream has a norm \
+               below 1e-7, or above 1e4, where those it comes from have not. token: one of these tokens is chosen. pass: a token's pass begins. Minus infinity in \
+               scores is a mask. The stop names element, head and token, and what it was computed from.",
+        options: &[("-name NAME", "a name for it")],
+        examples: &[
+            "catch nan\nrun",
+            "catch norm-jump 3 L*\nrun",
+            "catch token \".\"\ngenerate 3",
+            "load tiny-gpt2 as other\nset param(\"L1.mlp.W_out\") *= 1.01\nset compare other\ncatch diverge\nrun",
+        ],
+        takes: Takes::Words(&catchpoints::EVENTS),
+        run: catchpoints::catch,
+        ..CHANGING
+    },
+    Command {
+        name: "trace",
+        usage: "trace [-name NAME] LOC [/EXPR/] [count|EXPR|hist EXPR]",
+        about: "count crossings, or keep a number or a histogram at each, without stopping; \"info trace\" tells",
+        help: "Only crossings where the filter /EXPR/ holds count. $ is the value just computed. Crossing a place again replaces what was kept.",
+        options: &[("-name NAME", "a name for it")],
+        examples: &[
+            "trace L*.attn.pattern /max($) > 0.9/ count\nrun\ninfo trace",
+            "trace L*.resid_post norm($[-1])\nrun\ninfo trace",
+            "trace L*.mlp.post hist $\nrun\ninfo trace",
+        ],
+        takes: Takes::Location,
+        run: tracing::trace,
+        ..CHANGING
+    },
+    Command {
+        name: "dprintf",
+        usage: "dprintf [-name NAME] LOC,\"FORMAT\",EXPR...",
+        about: "print whenever LOC is crossed, without stopping",
+        options: &[("-name NAME", "a name for it")],
+        examples: &[
+            "dprintf L*.mlp.post,\"largest neuron %.3f\\n\",max($)\nrun",
+            "dprintf L2.attn.pattern,\"head 0 looks at %d\\n\",argmax($[head=0, q=-1])\nrun",
+        ],
+        takes: Takes::Location,
+        run: tracing::dprintf,
+        ..CHANGING
+    },
+    Command {
+        name: "commands",
+        usage: "commands [N...]\nCOMMAND\n...\nend",
+        about: "commands that run when a stop point has stopped; without N for the last one",
+        help: "If the first is \"silent\", the stop itself is not told. A command that moves the cursor ends the list.",
+        examples: &[
+            "break L2.attn.pattern\ncommands\nprint max($cursor)\nend\nrun",
+            "break L1\nbreak L2\ncommands 1-2\nsilent\nbacktrace\nend",
+        ],
+        run: breakpoints::commands,
+        ..CHANGING
+    },
+    Command {
+        name: "delete",
+        short: &["d"],
+        usage: "delete [N...]\ndelete checkpoint N...",
+        about: "delete breakpoints: those named, or all; or checkpoints",
+        examples: &[
+            "start\ncheckpoint\ndelete checkpoint 1",
+            "break L1\nbreak L2\ndelete 2",
+            "break L1\nbreak L2\nbreak L3\nd 1-2",
+        ],
+        run: breakpoints::delete,
+        ..CHANGING
+    },
+    Command {
+        name: "enable",
+        usage: "enable [once|delete|count K] [N...]",
+        about: "enable breakpoints",
+        help: "once disables after the next stop, delete deletes, count K disables after K stops.",
+        examples: &["break L1\ndisable 1\nenable 1", "break L*.attn.z\nenable once 1\nrun"],
+        takes: Takes::Words(&["once", "delete", "count"]),
+        run: breakpoints::enable,
+        ..CHANGING
+    },
+    Command {
+        name: "disable",
+        short: &["dis"],
+        usage: "disable [N...]",
+        about: "disable breakpoints",
+        examples: &["break L1\ndisable 1", "break L1\nbreak L2\ndis"],
+        run: breakpoints::disable,
+        ..CHANGING
+    },
+    Command {
+        name: "condition",
+        short: &["cond"],
+        usage: "condition N [EXPR]\ncondition -hits N [> COUNT|>= COUNT|< COUNT|<= COUNT|== COUNT|!= COUNT|% COUNT]",
+        about: "give breakpoint N a condition, or one on its number of hits, or take it away",
+        help: "A hit is a crossing whose condition holds. % COUNT stops at every COUNT-th hit.",
+        options: &[("-hits", "on the number of hits")],
+        examples: &[
+            "break L*.mlp.post\ncondition 1 any(nan($))",
+            "break L1.attn.z if max($) > 1\ncond 1",
+            "break L*.attn.z\ncondition -hits 1 % 2\nrun",
+        ],
+        takes: Takes::Expression,
+        run: breakpoints::condition,
+        ..CHANGING
+    },
+    Command {
+        name: "ignore",
+        usage: "ignore N COUNT",
+        about: "let breakpoint N not stop the next COUNT times",
+        examples: &["break L*.attn.z\nignore 1 2\nrun", "break L1\nignore 1 1"],
+        run: breakpoints::ignore,
+        ..CHANGING
+    },
+];
+
+/// What `info` reports of it.
+pub const SUBJECTS: &[Command] = &[
+    Command {
+        name: "breakpoints",
+        short: &["b"],
+        usage: "info breakpoints",
+        about: "stop points with their conditions, hits and commands",
+        run: |console, _| Ok(breakpoints::table(console)),
+        ..LOOKING
+    },
+    Command {
+        name: "trace",
+        usage: "info trace [N...]",
+        about: "what tracepoints have kept",
+        run: tracing::info,
+        ..LOOKING
+    },
+];
