@@ -133,7 +133,6 @@ pub(crate) fn edits(console: &Console) -> Answer {
     Answer::Table(Table { title, columns, rows: rows.collect() })
 }
 
-/// What an edit changes.
 pub(crate) fn changed(console: &Console, edit: &Edit) -> String {
     let program = &console.session.run.program;
     match &edit.target {

@@ -16,7 +16,6 @@ use crate::tensor::Precision;
 /// rounded to neighbours, which are 1e-3 apart, and the difference grows with the ops behind it.
 const FLOOR_OF_HALVES: f64 = 1e-2;
 
-/// Sites listed.
 const LISTED: usize = 10;
 
 const SUBJECTS: [&str; 4] = ["batch", "cache", "determinism", "inert"];

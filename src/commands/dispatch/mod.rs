@@ -7,7 +7,6 @@ mod lines;
 use super::state::{Command, Directory, Group};
 use super::{changing, comparing, explaining, generating, looking, moving, scripting, session, stopping};
 
-/// Every command.
 pub static ALL: Directory = Directory {
     groups: &[
         Group { name: "moving", title: "Moving", commands: moving::COMMANDS, subjects: moving::SUBJECTS },

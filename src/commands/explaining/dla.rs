@@ -18,10 +18,8 @@ const LISTED: usize = 12;
 /// Source tokens named beside a head.
 const SOURCES: usize = 3;
 
-/// Components of an explanation.
 const EXPLAINED: usize = 6;
 
-/// What is explained.
 struct Question {
     pos: usize,
     target: usize,

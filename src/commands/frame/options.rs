@@ -85,7 +85,6 @@ impl Options {
         Ok(self.value(name).map(parse_count).transpose()?.map(|count| count as usize))
     }
 
-    /// No option is given.
     pub fn is_empty(&self) -> bool {
         self.given.is_empty()
     }

@@ -3,13 +3,11 @@
 use crate::answer::Answer;
 use crate::debugger::Result;
 
-/// What a handler gives.
 pub type Done = Result<Answer>;
 
 /// What one command line did.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
-    /// The one answer.
     pub answer: Answer,
     /// Lines that were printed on the way (`echo`, `printf`), before the answer.
     pub printed: Vec<String>,
@@ -30,7 +28,6 @@ pub struct Outcome {
 pub struct Follow {
     /// Whose they are, for messages.
     pub name: String,
-    /// One a line.
     pub text: String,
 }
 

@@ -11,7 +11,6 @@ use crate::tensor::unravel;
 
 /// Elements shown where no count is given.
 const COUNT: usize = 16;
-/// Elements on one line.
 const PER_LINE: usize = 8;
 
 /// `x/NF EXPR` dumps the first N elements; `x` alone goes on.

@@ -31,7 +31,6 @@ pub(crate) fn show(console: &mut Console, call: Call<'_>) -> Done {
     Ok(Answer::Text(format!("{} is {value}{from}", setting.name)))
 }
 
-/// All settings.
 pub(crate) fn all(console: &Console) -> Answer {
     let text = |text: &str| Cell::Text(text.to_string());
     let row = |setting: &Setting| {

@@ -10,7 +10,6 @@ use crate::lang::{LangError, Span};
 
 /// One command, or one of the things that a command like `info` or `save` takes first.
 pub struct Command {
-    /// Its full name.
     pub name: &'static str,
     /// Short forms that are reserved for it.
     pub short: &'static [&'static str],
@@ -36,14 +35,12 @@ pub struct Command {
     pub fills: bool,
     /// Whether its answer is kept for tables and reports.
     pub recorded: bool,
-    /// Carries it out.
     pub(crate) run: fn(&mut Console, Call<'_>) -> Done,
 }
 
 /// What the arguments of a command are.
 #[derive(Clone, Copy)]
 pub enum Takes {
-    /// Nothing, or numbers.
     Nothing,
     /// A location, perhaps with a condition.
     Location,
@@ -55,24 +52,18 @@ pub enum Takes {
     Kinds(&'static [Command]),
     /// A subject of `info` first: what any group of commands can report.
     Subjects,
-    /// A setting.
     Setting,
     /// An assignment, or a setting and its value.
     Change,
-    /// A branch.
     Branch,
-    /// A file.
     File,
-    /// A command.
     Command,
 }
 
 /// What an empty line after a command does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Repeats {
-    /// Nothing.
     Not,
-    /// The same command again.
     Same,
     /// The word of the command alone, which goes on where it ended.
     Word,
@@ -114,11 +105,9 @@ impl Command {
 pub struct Call<'a> {
     /// The whole line, which spans point into.
     pub line: &'a str,
-    /// Its parts.
     pub args: &'a CommandLine<'a>,
     /// The entry that is carried out.
     pub command: &'static Command,
-    /// All commands.
     pub all: &'static Directory,
 }
 
@@ -167,13 +156,10 @@ pub const ANALYSING: Command = Command { changes: true, journalled: Journalled::
 /// A command that an empty line repeats.
 pub const REPEATED: Command = Command { repeats: Repeats::Same, ..CHANGING };
 
-/// Commands that belong together.
 pub struct Group {
     /// The word that `help` takes.
     pub name: &'static str,
-    /// Its heading.
     pub title: &'static str,
-    /// Its commands.
     pub commands: &'static [Command],
     /// What `info` can report of it.
     pub subjects: &'static [Command],
@@ -181,7 +167,6 @@ pub struct Group {
 
 /// Every command, in the order of the manual.
 pub struct Directory {
-    /// By group.
     pub groups: &'static [Group],
 }
 

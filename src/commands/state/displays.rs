@@ -59,7 +59,6 @@ impl Console {
         self.show(datum, number, style)
     }
 
-    /// All displays, evaluated now.
     pub(crate) fn displays(&mut self) -> Vec<(usize, String, Box<Answer>)> {
         let texts: Vec<(usize, String)> =
             self.session.displays.iter().map(|(number, _, text)| (*number, text.clone())).collect();

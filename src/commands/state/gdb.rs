@@ -6,7 +6,6 @@ pub struct Counterpart {
     pub gdb: &'static str,
     /// What does it here; empty where nothing does.
     pub ours: &'static str,
-    /// What differs.
     pub differs: &'static str,
 }
 

@@ -10,9 +10,7 @@ use crate::tensor::Value;
 pub struct Memory {
     /// Where the last `x` ended.
     pub dump: Option<Dump>,
-    /// Highest display number given.
     pub displays: usize,
-    /// Highest checkpoint number given.
     pub highest_checkpoint: usize,
     /// The last attribution to positions: its title, and each token's share.
     pub attributed: Option<(String, Vec<(String, f64)>)>,
@@ -26,15 +24,12 @@ pub struct Memory {
 
 /// Where a dump of elements is.
 pub struct Dump {
-    /// The expression.
     pub text: String,
-    /// Its value.
     pub value: Value,
     /// The element that comes next.
     pub at: usize,
     /// Elements shown at a time.
     pub count: usize,
-    /// How they are written.
     pub style: Style,
 }
 

@@ -16,7 +16,6 @@ const SEPARATORS: [(char, &str); 4] = [(',', "comma"), (';', "semicolon"), ('\t'
 pub struct Row {
     /// Where it stands in the file: its line, or its number.
     pub place: String,
-    /// The text.
     pub text: String,
     /// Other fields, by their names.
     pub fields: BTreeMap<String, String>,

@@ -7,7 +7,6 @@ use serde::Deserialize;
 
 use crate::answer::numbers::significant;
 
-/// The rules, as shipped.
 const RULES: &str = include_str!("../../../config/diagnose.toml");
 
 /// How bad a finding is.
@@ -29,7 +28,6 @@ impl Severity {
     }
 }
 
-/// A rule.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
@@ -61,7 +59,6 @@ impl Rule {
     }
 }
 
-/// By name.
 pub static ALL: LazyLock<BTreeMap<String, Rule>> = LazyLock::new(|| toml::from_str(RULES).unwrap_or_default());
 
 /// The limit of a rule; infinite of one that is not there.

@@ -11,7 +11,6 @@ use crate::lang::parse_expr;
 pub struct Screen {
     /// Layouts that there are, in the order of `layout next`.
     pub layouts: Vec<String>,
-    /// Themes that there are.
     pub themes: Vec<String>,
     pub(crate) layout: String,
     pub(crate) theme: String,
@@ -36,7 +35,6 @@ impl Default for Screen {
 }
 
 impl Console {
-    /// The screen as chosen.
     pub(crate) fn screen_view(&mut self) -> ScreenView {
         let shades = self.shades();
         let screen = &self.screen;

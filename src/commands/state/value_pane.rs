@@ -215,7 +215,6 @@ impl Console {
     }
 }
 
-/// What suits a value.
 fn natural(value: &Value) -> PanelView {
     match (value.shape().len(), value.axes().last()) {
         (_, Some(Axis::Vocab | Axis::Label)) => PanelView::TopK,

@@ -12,11 +12,8 @@ use crate::tensor::{Axis, Rows, apart, difference_by, unravel};
 pub enum By {
     /// The residual stream behind each block, and what is outside of blocks.
     Block,
-    /// Each head.
     Head,
-    /// Each position.
     Pos,
-    /// The largest elements.
     Element,
 }
 

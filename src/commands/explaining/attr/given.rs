@@ -43,10 +43,8 @@ const REFUSED: [(&str, &str); 2] = [
     ),
 ];
 
-/// What is compared with.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Baseline {
-    /// Nothing but zeros.
     Zero,
     /// The token that fills rows up, at every position; for paths, tokens that begin, separate and end texts stay.
     Pad,
@@ -54,16 +52,13 @@ pub enum Baseline {
     Mask,
     /// The mean of all token embeddings.
     Mean,
-    /// Another text.
     Text(String),
     /// The value of the site in a safetensors file.
     File(String),
 }
 
-/// Points of a path.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Steps {
-    /// So many.
     Count(usize),
     /// As many as it takes.
     Auto,
@@ -71,24 +66,16 @@ pub enum Steps {
 
 /// What `attr` was given.
 pub struct Given {
-    /// Its whole name.
     pub method: &'static Method,
     target: Option<(String, usize)>,
     /// The site and where it stands.
     pub site: Option<(String, Span)>,
-    /// One or several.
     pub baselines: Vec<(Baseline, Span)>,
-    /// How many points.
     pub steps: Option<Steps>,
-    /// How they lie.
     pub rule: Rule,
-    /// How many random samples.
     pub samples: Option<usize>,
-    /// Their standard deviation.
     pub stdev: Option<f64>,
-    /// Where random numbers begin.
     pub seed: u64,
-    /// Tokens hidden at once.
     pub window: usize,
     /// Weight of the penalty of LIME's surrogate.
     pub alpha: f64,

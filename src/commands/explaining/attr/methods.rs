@@ -10,7 +10,6 @@ use crate::commands::frame::Done;
 use crate::commands::state::Console;
 use crate::debugger::Result;
 
-/// One method.
 pub struct Method {
     /// The name that it has in Captum.
     pub name: &'static str,
@@ -57,7 +56,6 @@ pub enum Kind {
 pub enum Factor {
     /// Nothing: they are per unit already.
     One,
-    /// The input.
     Input,
     /// The input less the baseline.
     Change,
@@ -76,7 +74,6 @@ const fn row(name: &'static str, kind: Kind, run: Run) -> Method {
     Method { name, run, kind, factor: Factor::One }
 }
 
-/// Every method.
 pub static METHODS: [Method; 19] = [
     row(
         "saliency",
@@ -125,7 +122,6 @@ pub static METHODS: [Method; 19] = [
     row("attnxgradient", Kind::Rules, Run::Own(heads::weighted_rollout)),
 ];
 
-/// Their names.
 pub const NAMES: [&str; METHODS.len()] = {
     let mut names = [""; METHODS.len()];
     let mut at = 0;
@@ -136,15 +132,11 @@ pub const NAMES: [&str; METHODS.len()] = {
     names
 };
 
-/// One attribution.
 pub struct Work<'a> {
-    /// What was asked for.
     pub given: &'a Given,
     /// The op that is attributed to.
     pub site: usize,
-    /// Elements of each baseline.
     pub baselines: &'a [Vec<f32>],
-    /// Positions of the site.
     pub positions: usize,
 }
 

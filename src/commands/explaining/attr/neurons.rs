@@ -11,7 +11,6 @@ use crate::tensor::Axis;
 /// Neurons listed where no number is given.
 const LISTED: usize = 10;
 
-/// The answer.
 pub fn ranked(console: &mut Console, given: &Given) -> Done {
     let (expr, target) = given.target(console)?;
     let count = given.samples.unwrap_or(LISTED);

@@ -8,7 +8,6 @@ use crate::commands::state::Console;
 use crate::debugger::Error;
 use crate::lang::words::Word;
 
-/// Pairs listed.
 const LISTED: usize = 12;
 
 /// Heads whose patterns are nearer than this, and which move the same, can stand for each other.

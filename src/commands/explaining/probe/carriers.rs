@@ -10,7 +10,6 @@ use crate::debugger::{Error, Result};
 use crate::lang::parse_expr;
 use crate::tensor::{Axis, step};
 
-/// Components listed.
 const LISTED: usize = 12;
 
 /// What is put in: the site, how it is cut, whether by gradients, and what a part is called.

@@ -7,7 +7,6 @@ use crate::commands::state::rows::{self, Row};
 use crate::debugger::{Error, Result};
 use crate::model::file;
 
-/// Largest file of prompts.
 const LARGEST: u64 = 16 << 20;
 
 /// Prompts that the slots of a file may make, and bytes of them with their fields.

@@ -9,7 +9,6 @@ use crate::commands::frame::Done;
 use crate::commands::state::Console;
 use crate::tensor::step;
 
-/// Words listed.
 const LISTED: usize = 15;
 
 /// Prompts that a word must stand in.

@@ -17,11 +17,9 @@ pub use list::SETTINGS;
 pub struct Setting {
     /// One word, or two: the group and the name in it.
     pub name: &'static str,
-    /// What it takes.
     pub takes: &'static str,
     /// What it is at the start.
     pub default: &'static str,
-    /// What it does.
     pub about: &'static str,
     /// Its value, as `set` takes it.
     pub(crate) get: fn(&Console) -> String,
@@ -47,7 +45,6 @@ pub(crate) struct Chosen {
     pub shell: bool,
     /// Where a log is written.
     pub log_file: String,
-    /// Whether it is.
     pub log: bool,
     /// Whether it replaces what is there.
     pub overwrite: bool,
