@@ -19,7 +19,7 @@ pub struct Batch {
 }
 
 pub fn init(vocab: usize, rng: &mut Rng, device: &Device) -> Params {
-    let mut p = Params::new();
+    let mut p = Params::default();
     let d = WIDTH;
     let out_std = 0.06 / (2.0 * LAYERS as f32).sqrt();
     p.add("transformer.wte.weight", &[vocab, d], Init::Normal(0.04), rng, device);

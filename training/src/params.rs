@@ -7,7 +7,7 @@ use crate::rng::Rng;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use std::collections::{BTreeMap, HashMap};
 
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Params {
     names: Vec<String>,
     shapes: Vec<Vec<usize>>,
@@ -21,10 +21,6 @@ pub enum Init {
 }
 
 impl Params {
-    pub fn new() -> Self {
-        Self { names: vec![], shapes: vec![], values: vec![], index: HashMap::new() }
-    }
-
     pub fn add(&mut self, name: &str, shape: &[usize], init: Init, rng: &mut Rng, device: &Device) {
         let count = shape.iter().product();
         let numbers: Vec<f32> = match init {

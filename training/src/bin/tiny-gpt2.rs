@@ -1,38 +1,12 @@
 //! Trains the bundled tiny GPT-2 from nothing: text, tokenizer, weights, held-out evaluation.
 //!
-//! `cargo run --release --example train_tiny_gpt2 -- [OUT_DIR] [STEPS]`. One fixed seed decides everything.
+//! `cargo run --release -p llmdbg-training --bin tiny-gpt2 -- [OUT_DIR] [STEPS]`. One fixed seed decides everything.
 
-#![allow(clippy::print_stdout, reason = "a program that says how training goes")]
-
-#[path = "training/adamw.rs"]
-mod adamw;
-#[path = "training/batches.rs"]
-mod batches;
-#[path = "training/bpe.rs"]
-mod bpe;
-#[path = "training/exam.rs"]
-mod exam;
-#[path = "training/gpt2.rs"]
-mod gpt2;
-#[path = "training/halves.rs"]
-mod halves;
-#[path = "training/layers.rs"]
-mod layers;
-#[path = "training/params.rs"]
-mod params;
-#[path = "training/rng.rs"]
-mod rng;
-#[path = "training/save.rs"]
-mod save;
-#[path = "training/stories.rs"]
-mod stories;
-#[path = "training/words.rs"]
-mod words;
-
-use batches::{Batcher, Lesson};
 use burn::tensor::{Device, Int, Tensor, TensorData, activation::log_softmax};
-use params::Params;
-use rng::Rng;
+use llmdbg_training::batches::{Batcher, Lesson};
+use llmdbg_training::params::Params;
+use llmdbg_training::rng::Rng;
+use llmdbg_training::{adamw, batches, bpe, exam, gpt2, halves, save, words};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::time::Instant;

@@ -1,34 +1,12 @@
 //! Trains the bundled tiny BERT from nothing: text, tokenizer, weights, held-out evaluation.
 //!
-//! `cargo run --release --example train_tiny_bert -- [OUT_DIR] [STEPS]`. One fixed seed decides everything.
-
-#![allow(clippy::print_stdout, reason = "a program that says how training goes")]
-
-#[path = "training/adamw.rs"]
-mod adamw;
-#[path = "training/bert.rs"]
-mod bert;
-#[path = "training/halves.rs"]
-mod halves;
-#[path = "training/layers.rs"]
-mod layers;
-#[path = "training/params.rs"]
-mod params;
-#[path = "training/reviews.rs"]
-mod reviews;
-#[path = "training/rng.rs"]
-mod rng;
-#[path = "training/save.rs"]
-mod save;
-#[path = "training/verdicts.rs"]
-mod verdicts;
-#[path = "training/wordpiece.rs"]
-mod wordpiece;
+//! `cargo run --release -p llmdbg-training --bin tiny-bert -- [OUT_DIR] [STEPS]`. One fixed seed decides everything.
 
 use burn::tensor::{Device, Int, Tensor, TensorData, activation::log_softmax};
-use params::Params;
-use reviews::Review;
-use rng::Rng;
+use llmdbg_training::params::Params;
+use llmdbg_training::reviews::Review;
+use llmdbg_training::rng::Rng;
+use llmdbg_training::{adamw, bert, halves, reviews, save, verdicts, wordpiece};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::time::Instant;

@@ -19,7 +19,7 @@ pub struct Batch {
 }
 
 pub fn init(vocab: usize, rng: &mut Rng, device: &Device) -> Params {
-    let mut p = Params::new();
+    let mut p = Params::default();
     let (d, m) = (WIDTH, HIDDEN);
     for (name, count) in [("word", vocab), ("position", POSITIONS), ("token_type", 2)] {
         let name = format!("bert.embeddings.{name}_embeddings.weight");
