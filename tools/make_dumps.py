@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 import transformers
-from dump_hf import dump, load
+from llmdbg_dump.dump_hf import dump, load
 
 MODELS = Path(__file__).resolve().parent.parent / "tests" / "fixtures" / "models"
 LENGTH = 7

@@ -16,7 +16,7 @@ pub const COMMANDS: &[Command] = &[
         usage: "diff SIDE [SIDE] [SITES] [-atol X] [-rtol X] [-by WHAT] [-all] [-first] [-fail] [-prefix TEXT]\ndiff weights SIDE [SIDE] [-all] [-fail]",
         about: "say at which site two branches, models, dumps or files of values part first, or which weights of two differ and how",
         help: "A SIDE is a branch, another model (load MODEL as NAME), a dump (load-dump) or a file: what save activations or \
-               tools/dump_hf.py writes. Alone, it is what the current branch is compared with. Elements agree within \
+               llmdbg-dump-hf writes. Alone, it is what the current branch is compared with. Elements agree within \
                atol + rtol max(|b|, s), where s is the root mean square of the row of b (the last axis), and at least that of the \
                median row: rounding goes by the size of what is summed, not by an element that came out small. By default atol is 0 and \
                rtol 2e-4, what two passes in f32 may be apart and both be right. Texts are compared first. Texts and vocabularies of \

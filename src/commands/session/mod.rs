@@ -60,7 +60,7 @@ pub const COMMANDS: &[Command] = &[
         help: "FILE is safetensors or npz. A name in it is a site, a name of TransformerLens, or a module of the checkpoint \
                (transformer.h.0.attn.c_attn, whose output is cut into queries, keys and values); MAP.json says the rest: \
                {\"decoder.*.ffn\": \"blocks.*.mlp_out\"}, where * is a number. Batch axes, heads on one axis, and axes in another order are \
-               recognised, and told by diff. tools/dump_hf.py and tools/dump_torch.py write such files.",
+               recognised, and told by diff. llmdbg-dump-hf and llmdbg-dump-torch (python/ in the sources) write such files.",
         options: &[("-prefix TEXT", "take a beginning off the names")],
         examples: &[
             "run\nsave activations out.safetensors\nload-dump out.safetensors as before\nset L1.attn.z[head=0] = 0\ndiff before",

@@ -107,7 +107,7 @@ fn seeded_faults_are_named_with_their_op_and_their_reason() {
     assert!(reasons * 100 >= cases * 80, "{reasons} of {cases} reasons:\n{missed}");
 }
 
-/// The sites that the hooks of `tools/dump_hf.py` have values of, in a family.
+/// The sites that the hooks of `llmdbg_dump` have values of, in a family.
 fn hooked(name: &str) -> Vec<String> {
     let cpu = Device::cpu();
     let bench = ran(name, model(name, &cpu), &cpu);
@@ -228,12 +228,12 @@ fn another_device_and_another_order_of_sums_are_no_faults() {
     assert!(pairs >= 60, "{pairs}");
 }
 
-/// The tokens that `tools/make_dumps.py` gives to every model.
+/// The tokens that `tools/fixtures/dumps.py` gives to every model.
 pub fn tokens_of_dump(vocab: u32) -> Vec<u32> {
     (0..7).map(|i| (37 * i + 11) % (vocab - 20) + 10).collect()
 }
 
-/// Promise: what `tools/dump_hf.py` writes from a model of transformers compares clean, with no map file.
+/// Promise: what `llmdbg_dump` writes from a model of transformers compares clean, with no map file.
 #[test]
 fn dumps_of_every_family_agree_without_a_map() {
     for name in families() {

@@ -1,26 +1,22 @@
-#!/usr/bin/env python3
 """Writes the values inside a transformers model for one text, for `diff FILE` and `load-dump FILE as NAME` in llmdbg.
 
-    python tools/dump_hf.py MODEL TEXT OUT.safetensors [--dtype float32]
-    python tools/dump_hf.py MODEL --tokens 1,2,3 OUT.safetensors
+    llmdbg-dump-hf MODEL TEXT OUT.safetensors [--dtype float32]
+    llmdbg-dump-hf MODEL --tokens 1,2,3 OUT.safetensors
 
 and then
 
     llmdbg MODEL -p TEXT -ex run -ex 'diff OUT.safetensors' -ex 'bisect OUT.safetensors'
 
-Written are the residual stream before each block, attention patterns, token ids and logits under the names of llmdbg's sites, and
-what every module with weights gives under its path in the model (`model.layers.0.self_attn.q_proj`). Needs torch, transformers and
-safetensors. For a model that is not of transformers see dump_torch.py.
+It writes the residual stream before each block, attention patterns, token ids and logits under the names of llmdbg's
+sites, and the output of every module with weights under its path in the model (`model.layers.0.self_attn.q_proj`). It
+needs torch, transformers and safetensors. For a model from elsewhere see dump_torch.py.
 """
 
 import argparse
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import torch
-from dump_torch import recording
+
+from .dump_torch import recording
 
 
 def dump(model, ids):
@@ -36,14 +32,14 @@ def dump(model, ids):
         if path not in parameters or (tensor.dim() > 1 and length not in tensor.shape):
             del values[path]
         elif tensor.dim() == 3 and tensor.shape[0] in heads and tensor.shape[1] == length:
-            # Norms of queries and keys stand before or behind the exchange of heads and positions.
+            # Norms of queries and keys come before or after the exchange of heads and positions.
             if tensor.shape[0] == length:
                 del values[path]
             else:
                 values[path] = tensor.transpose(0, 1).contiguous()
     values["tokens"] = ids.cpu()
     states = out.hidden_states
-    # What a block gives is what the next one gets; the last state has been through the final norm already.
+    # The output of a block is the input of the next; the last state has already been through the final norm.
     for block in range(len(states) - 1):
         values.take(f"blocks.{block}.resid_pre", states[block])
     for block, pattern in enumerate(getattr(out, "attentions", None) or ()):

@@ -1,23 +1,23 @@
-#!/usr/bin/env python3
-"""Writes what the modules of any PyTorch model give, for `diff FILE` and `load-dump FILE as NAME` in llmdbg.
+"""Writes the outputs of the modules of any PyTorch model, for `diff FILE` and `load-dump FILE as NAME` in llmdbg.
 
-From a script of yours, around any call:
+In your script, around any call:
 
-    from dump_torch import recording
+    from llmdbg_dump import recording
     with recording(model) as values:
         model(ids)
     values.save("out.safetensors")
 
-or from the command line, where build() gives the model and a tuple (or dictionary) of its arguments:
+or from the command line, where build() returns the model and a tuple (or dictionary) of its arguments:
 
-    python tools/dump_torch.py my_model.py:build out.safetensors
+    llmdbg-dump-torch my_model.py:build out.safetensors
 
-Every module without modules of its own is recorded under its path, as `layers.0.attn.q_proj`. Names of your own need a map file
-in llmdbg: `load-dump out.safetensors as theirs map map.json`, {"layers.*.attn.q_proj": "blocks.*.attn.q"}; or give the sites here:
-`recording(model, {"layers.0.attn.q_proj": "blocks.0.attn.q"})`. Values are one row's: a batch of one loses its axis, a larger one
-keeps it. A module that runs several times is recorded only if it is named, as its last call left it.
+Every module without children is recorded under its path, such as `layers.0.attn.q_proj`. Names that llmdbg does not
+know need a map file there: `load-dump out.safetensors as theirs map map.json`, with
+{"layers.*.attn.q_proj": "blocks.*.attn.q"}; or give the sites here:
+`recording(model, {"layers.0.attn.q_proj": "blocks.0.attn.q"})`. A batch of one loses its axis, a larger one keeps it. A
+module that runs several times is recorded only if it is named, with the output of its last call.
 
-Needs torch and safetensors.
+It needs torch and safetensors.
 """
 
 import argparse
@@ -61,19 +61,19 @@ def first_tensor(output):
 
 @contextmanager
 def recording(model, names=None):
-    """Records what modules give: those that `names` has sites for, or all that have no modules of their own."""
+    """Records the outputs of modules: those that `names` has sites for, or all that have no children."""
     values, handles = Values(), []
     modules = dict(model.named_modules())
     missing = [path for path in names or {} if path not in modules]
     if missing:
-        raise KeyError(f"no modules {missing}; there are {list(modules)[1:20]} ...")
+        raise KeyError(f"no modules {missing}; choose from {list(modules)[1:20]} ...")
     leaves = {path: path for path, module in modules.items() if path and not list(module.children())}
     chosen = names or leaves
 
     def hook(name):
         def record(_module, _inputs, output):
             tensor = first_tensor(output)
-            # What gives a tuple is named only on purpose: which part is meant is its own affair.
+            # A module with a tuple for its output is recorded only if it is named: which part is meant is a guess.
             if tensor is not None and (names or isinstance(output, torch.Tensor)):
                 values.take(name, tensor)
 
@@ -93,7 +93,7 @@ def recording(model, names=None):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("build", help="FILE.py:FUNCTION that gives a model and its arguments")
+    parser.add_argument("build", help="FILE.py:FUNCTION that returns a model and its arguments")
     parser.add_argument("out")
     given = parser.parse_args()
     file, function = given.build.rsplit(":", 1)
