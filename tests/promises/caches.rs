@@ -8,7 +8,7 @@ use llmdbg::tensor::Device;
 use crate::common::{Bench, cell_number as number, cell_text as text, model, table_row as row, write_values as write};
 use crate::faults::culprits;
 
-/// The text of tools/make_cache_fixtures.py.
+/// The text of `tools/fixtures/caches.py`.
 const IDS: [u32; 8] = [5, 17, 33, 60, 101, 7, 250, 12];
 
 /// A fixture's model at the end of that text, with its cache under the name `theirs`.

@@ -1,5 +1,5 @@
 //! Promises: circuits, composition, patching sweeps and paths are those of TransformerLens, on a model whose weights it loads as they are
-//! (`tools/make_circuit_fixtures.py`).
+//! (`tools/fixtures/interpretability/circuits.py`).
 
 use std::fs;
 use std::path::Path;
@@ -177,7 +177,7 @@ fn lens_attribution_and_heads_are_those_of_transformer_lens() {
     }
 }
 
-/// A tuned lens, from the files of the package `tuned-lens` and by its own numbers (tools/make_lens_fixtures.py).
+/// A tuned lens, from the files of the package `tuned-lens` and by its own numbers (tools/fixtures/interpretability/tuned.py).
 #[test]
 fn a_tuned_lens_is_that_of_its_package() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/interpretability");

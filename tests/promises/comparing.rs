@@ -226,7 +226,7 @@ fn dumps_under_other_names_in_other_layouts_are_read() {
     assert!(wrong.contains("sends my.block.0 to L0.nothing, which is no site"), "{wrong}");
 }
 
-/// `numpy.savez_compressed` of the same values: `tools/make_npz.py` wrote the fixture.
+/// `numpy.savez_compressed` of the same values: `tools/fixtures/dumps.py` wrote the fixture.
 #[test]
 fn npz_files_are_read() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/dumps/gpt2.npz");

@@ -1,7 +1,7 @@
 //! The same model in another container computes the same: GGUF and PyTorch files against safetensors.
 //!
-//! `tests/fixtures/gguf` holds what `tools/make_gguf.py` makes of the fixtures. With `LLMDBG_GGUF=FOLDER` the same tests run
-//! over the files of another folder, such as one made by `tools/make_gguf.py --twin` of other models.
+//! `tests/fixtures/gguf` holds what `tools/fixtures/gguf` makes of the fixtures. With `LLMDBG_GGUF=FOLDER` the same tests
+//! run over the files of another folder, such as one made by `python -m fixtures.gguf.convert --twin weights`.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -9,6 +9,7 @@ use llmdbg::commands::{ALL, COUNTERPARTS, Takes, commands};
 use llmdbg::model::checkpoint::gguf_architectures;
 use llmdbg::model::families::FAMILIES;
 use regex::Regex;
+use sha2::Digest as _;
 
 use crate::common::{Bench, NURSE};
 
@@ -33,7 +34,8 @@ fn every_dependency_has_its_reason() {
 #[test]
 fn links_between_pages_lead_somewhere() {
     let link = Regex::new(r"\]\(([^)#]+)(?:#[^)]*)?\)").unwrap();
-    let mut pages: Vec<PathBuf> = ["CHANGELOG.md", "CONTRIBUTING.md"].map(|name| root().join(name)).to_vec();
+    let mut pages: Vec<PathBuf> =
+        ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "RELEASE-CHECKLIST.md"].map(|name| root().join(name)).to_vec();
     pages.extend(fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().path()));
     let mut dead = Vec::new();
     let mut seen = 0;
@@ -57,6 +59,32 @@ fn the_manual_lists_its_pages() {
         let name = entry.unwrap().file_name().into_string().unwrap();
         assert!(name == "README.md" || !name.ends_with(".md") || index.contains(&format!("({name})")), "{name}");
     }
+}
+
+/// A fixture changes only on purpose: `python -m fixtures` in `tools` writes the manifest.
+#[test]
+fn the_fixtures_are_those_of_their_manifest() {
+    let fixtures = root().join("tests/fixtures");
+    let manifest = fs::read_to_string(fixtures.join("MANIFEST")).unwrap();
+    let listed: BTreeSet<(String, String)> = manifest
+        .lines()
+        .map(|line| line.split_once("  ").unwrap())
+        .map(|(sum, name)| (name.into(), sum.into()))
+        .collect();
+    let (mut found, mut folders) = (BTreeSet::new(), vec![fixtures.clone()]);
+    while let Some(folder) = folders.pop() {
+        for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            let name = path.strip_prefix(&fixtures).unwrap().to_str().unwrap().to_string();
+            if path.is_dir() {
+                folders.push(path);
+            } else if name != "MANIFEST" && name != "README.md" {
+                let sum = sha2::Sha256::digest(fs::read(path).unwrap());
+                found.insert((name, sum.iter().map(|byte| format!("{byte:02x}")).collect()));
+            }
+        }
+    }
+    let wrong: Vec<_> = listed.symmetric_difference(&found).map(|(name, _)| name).collect();
+    assert!(wrong.is_empty(), "not as in tests/fixtures/MANIFEST: {wrong:?}");
 }
 
 /// The names between backticks or commas of one entry of a page, which begins with `start` and ends with the paragraph.

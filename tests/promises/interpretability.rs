@@ -1,5 +1,5 @@
 //! Lenses, direct logit attribution and scores of heads are what their formulas give on values of transformers
-//! (tools/make_interpretability_fixtures.py, in float64).
+//! (tools/fixtures/interpretability/formulas.py, in float64).
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,7 @@
 //! Every site of every fixture model has the value that transformers computes, on the CPU and through wgpu.
 //!
-//! `LLMDBG_FIXTURES=DIR` checks the models of another folder instead, as `tools/make_fixtures.py --out DIR --seed N` makes
-//! them; `--nocapture` shows a table of how far apart the values are.
+//! `LLMDBG_FIXTURES=DIR/models` checks other models instead: `python -m fixtures models --out DIR --seed N` makes them.
+//! `--nocapture` shows a table of how far apart the values are.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

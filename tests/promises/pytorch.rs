@@ -1,6 +1,6 @@
 //! PyTorch checkpoints compute what the same weights in safetensors compute, and no code in them ever runs.
 //!
-//! `tools/make_pytorch.py` makes `tests/fixtures/pytorch`.
+//! `tools/fixtures/pytorch.py` makes `tests/fixtures/pytorch`.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! What templates make, against transformers (`tools/make_chat_fixtures.py`), and templates that mean harm.
+//! What templates make, against transformers (`tools/fixtures/chat.py`), and templates that mean harm.
 
 use std::collections::BTreeMap;
 use std::path::Path;

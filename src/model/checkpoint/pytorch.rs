@@ -93,7 +93,7 @@ fn stored(dtype: DType) -> StoredType {
 mod tests {
     use super::*;
 
-    /// Of `tools/make_pytorch.py`: 24 numbers, and what can be seen of them.
+    /// Of `tools/fixtures/pytorch.py`: 24 numbers, and what can be seen of them.
     #[test]
     fn tensors_that_share_storage_are_gathered_as_torch_sees_them() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/pytorch/views.bin");

@@ -15,7 +15,7 @@ fn made(folder: &Path, config: &str) -> Result<Tokenizer, String> {
     Tokenizer::from_bytes(&made.path, made.json.to_string().as_bytes()).map_err(|error| error.to_string())
 }
 
-/// Made with transformers by `tools/make_tokenizer_fixtures.py`; numbers are compared exactly.
+/// Made with transformers by `tools/fixtures/tokenizers.py`; numbers are compared exactly.
 #[test]
 fn texts_and_pairs_become_the_tokens_of_transformers() {
     let mut compared = 0;

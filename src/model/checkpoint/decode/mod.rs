@@ -88,7 +88,7 @@ fn half(block: &[u8], at: usize) -> f32 {
 mod tests {
     use super::*;
 
-    /// The numbers of `tools/make_gguf_blocks.py`, which come from the `gguf` package.
+    /// The numbers of `tools/fixtures/gguf/blocks.py`, which come from the `gguf` package.
     #[test]
     fn every_block_is_decoded_as_the_gguf_package_does_bit_for_bit() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/gguf/blocks.safetensors");

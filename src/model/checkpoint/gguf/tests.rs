@@ -1,6 +1,6 @@
 //! What a GGUF file is presented as, against the checkpoint that it was made of; no family is needed for that.
 //!
-//! `LLMDBG_GGUF=FOLDER` names another folder than `tests/fixtures/gguf`, made with `tools/make_gguf.py --twin`.
+//! `LLMDBG_GGUF=FOLDER` names another folder than `tests/fixtures/gguf`, made with `python -m fixtures.gguf.convert`.
 
 use std::collections::HashMap;
 use std::fs;
