@@ -4,8 +4,11 @@
 //! gives the lines that batch, plain mode and the console pane show, [`json`] gives the object of `--json`. Answers hold
 //! host data only, so they can cross threads.
 
+pub use build::Cells;
+
 pub use crate::tensor::Summary;
 
+mod build;
 pub mod json;
 pub mod layout;
 pub mod numbers;
