@@ -31,11 +31,11 @@ mod properties;
 pub use assign::{AssignOp, Assignment, LValue, parse_assignment};
 pub use ast::{Arg, BinaryOp, Expr, ExprKind, History, IndexItem, IndexKind, SiteRef, UnaryOp};
 pub use clauses::{parse_break, parse_trace, parse_watch};
-pub use error::{LangError, caret, explained};
+pub use error::{LangError, Unavailable, caret, explained};
 pub use location::{Location, Place, Target, When, parse_location};
 pub use parser::{parse_expr, parse_expr_prefix, parse_list};
 pub use site::{Resolved, SiteTable};
 pub use span::{Span, Spanned};
 
 /// What every parser of this layer returns.
-pub type Result<T> = std::result::Result<T, LangError>;
+pub type Result<T, E = LangError> = std::result::Result<T, E>;

@@ -61,14 +61,14 @@ pub struct Spelling {
 }
 
 /// Rewrites layer signs and TransformerLens names. The only error is a layer the model does not have.
-pub fn canonical(text: &str, n_layers: usize) -> std::result::Result<Spelling, String> {
+pub fn canonical(text: &str, n_layers: usize, span: Span) -> Result<Spelling> {
     let mut parts = text.split('.');
     let first = parts.next().unwrap_or_default();
     let mut rest: Vec<&str> = parts.collect();
     let mut head = None;
     let mut layer = None;
     if let Some((number, chosen)) = short_layer(first) {
-        layer = Some(layer_index(number, n_layers)?);
+        layer = Some(layer_index(number, n_layers, span)?);
         head = chosen.filter(|_| rest.is_empty());
         if head.is_some() {
             rest = vec!["attn", "z"];
@@ -76,7 +76,7 @@ pub fn canonical(text: &str, n_layers: usize) -> std::result::Result<Spelling, S
             return Ok(Spelling { text: text.to_string(), layer, head: None });
         }
     } else if first == "blocks" && rest.first().is_some_and(|n| is_integer(n)) {
-        layer = Some(layer_index(rest.remove(0), n_layers)?);
+        layer = Some(layer_index(rest.remove(0), n_layers, span)?);
     } else {
         rest.insert(0, first);
     }
@@ -107,11 +107,11 @@ fn is_integer(text: &str) -> bool {
     !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())
 }
 
-fn layer_index(number: &str, n_layers: usize) -> std::result::Result<usize, String> {
+fn layer_index(number: &str, n_layers: usize, span: Span) -> Result<usize> {
     let layer = number.parse::<i64>().ok().and_then(|n| if n < 0 { (n_layers as i64).checked_add(n) } else { Some(n) });
     match layer.and_then(|l| usize::try_from(l).ok()).filter(|&l| l < n_layers) {
         Some(layer) => Ok(layer),
-        None => Err(format!("no layer {number}: model has {}", extent(n_layers))),
+        None => Err(LangError::new(format!("no layer {number}: model has {}", extent(n_layers)), span)),
     }
 }
 
@@ -133,7 +133,7 @@ pub fn resolve(site: &SiteRef, table: &dyn SiteTable, block: Option<usize>) -> R
     if let Some(found) = found(&site.text) {
         return Ok(found);
     }
-    let spelling = canonical(&site.text, table.n_layers()).map_err(|message| LangError::new(message, site.span))?;
+    let spelling = canonical(&site.text, table.n_layers(), site.span)?;
     let relative = block.filter(|_| spelling.layer.is_none()).map(|b| format!("blocks.{b}.{}", spelling.text));
     let alias = || table.alias(&site.text).and_then(|name| found(&name));
     match found(&spelling.text).or_else(|| relative.and_then(|name| found(&name))).or_else(alias) {

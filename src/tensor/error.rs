@@ -3,7 +3,7 @@
 use super::axes::Axis;
 
 /// A failed tensor operation.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TensorError {
     // Shapes and kinds
     /// Two shapes do not fit together.

@@ -70,7 +70,7 @@ impl Datum {
 
     /// Whether it is another value than `old`: other elements, another shape or another kind. NaN equals NaN. Tensors are compared
     /// on their device, and one number is read.
-    pub fn differs(&self, old: &Datum) -> std::result::Result<bool, TensorError> {
+    pub fn differs(&self, old: &Datum) -> Result<bool, TensorError> {
         match (self, old) {
             (Datum::Num(a), Datum::Num(b)) => Ok(a != b && !(a.is_nan() && b.is_nan())),
             (Datum::Bool(a), Datum::Bool(b)) => Ok(a != b),

@@ -4,7 +4,7 @@ use super::functions::{Call, function_of};
 use super::{At, Datum, Scope};
 use crate::lang::Result;
 use crate::lang::ast::{BinaryOp, Expr, ExprKind, SiteRef};
-use crate::lang::error::LangError;
+use crate::lang::error::{LangError, Unavailable};
 use crate::lang::site::{NameKind, resolve};
 use crate::lang::span::Span;
 use crate::tensor::{Value, ops::Slice};
@@ -65,7 +65,7 @@ impl Evaluator<'_> {
     pub fn site_with(
         &mut self,
         site: &SiteRef,
-        fetch: impl FnOnce(&mut dyn Scope, &SiteRef) -> std::result::Result<Value, String>,
+        fetch: impl FnOnce(&mut dyn Scope, &SiteRef) -> Result<Value, Unavailable>,
     ) -> Result<Value> {
         let block = self.scope.block();
         let resolved = resolve(site, self.scope.table(site.run.as_deref()).at(site.span)?, block)?;
@@ -113,6 +113,7 @@ impl Evaluator<'_> {
 #[cfg(test)]
 mod tests {
     use crate::lang::eval::testing::{fails, num, numbers, void};
+    use crate::tensor::TensorError;
 
     #[test]
     fn names_are_sites_histories_and_variables() {
@@ -146,6 +147,15 @@ mod tests {
         assert_eq!(num("false && nonsense"), 0.0);
         assert_eq!(num("true || nonsense"), 1.0);
         assert!(fails("true && nonsense").message.starts_with("no site or module nonsense"));
+    }
+
+    #[test]
+    fn a_failure_of_the_device_stays_one() {
+        let error = fails("1 + sum(param(\"lost\"))");
+        assert_eq!(error.message, "cannot read from the device: device lost");
+        assert!(matches!(error.cause.as_deref(), Some(TensorError::Read { .. })), "{:?}", error.cause);
+        assert!(matches!(fails("v + long").cause.as_deref(), Some(TensorError::Shapes { .. })));
+        assert_eq!(fails("param(\"none\")").cause, None);
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub fn format(template: &str, span: Span, args: &[(Datum, Span)]) -> Result<Stri
     let mut rest = template;
     while let Some(percent) = rest.find('%') {
         out.push_str(&rest[..percent]);
-        let (conversion, length) = conversion(&rest[percent + 1..]).map_err(|message| LangError::new(message, span))?;
+        let (conversion, length) = conversion(&rest[percent + 1..], span)?;
         rest = &rest[percent + 1 + length..];
         if conversion.letter == '%' {
             out.push('%');
@@ -48,7 +48,7 @@ pub fn format(template: &str, span: Span, args: &[(Datum, Span)]) -> Result<Stri
 }
 
 /// The conversion after a percent sign, and how many bytes it takes.
-fn conversion(text: &str) -> std::result::Result<(Conversion, usize), String> {
+fn conversion(text: &str, span: Span) -> Result<(Conversion, usize)> {
     let mut found =
         Conversion { left: false, zeros: false, plus: false, alternate: false, width: 0, precision: None, letter: '%' };
     let mut chars = text.char_indices().peekable();
@@ -65,7 +65,7 @@ fn conversion(text: &str) -> std::result::Result<(Conversion, usize), String> {
         while let Some((_, c)) = chars.next_if(|(_, c)| c.is_ascii_digit()) {
             number = number * 10 + c.to_digit(10).unwrap_or_default() as usize;
             if number > 1000 {
-                return Err("a width or precision above 1000".to_string());
+                return Err(LangError::new("a width or precision above 1000", span));
             }
         }
         Ok(number)
@@ -81,8 +81,11 @@ fn conversion(text: &str) -> std::result::Result<(Conversion, usize), String> {
             found.letter = letter;
             Ok((found, at + 1))
         }
-        Some((_, letter)) => Err(format!("unknown conversion %{letter}; there are %d %i %u %x %o %c %f %e %g %s %%")),
-        None => Err("a % with nothing after it; a percent sign is written %%".to_string()),
+        Some((_, letter)) => Err(LangError::new(
+            format!("unknown conversion %{letter}; choose from %d %i %u %x %o %c %f %e %g %s %%"),
+            span,
+        )),
+        None => Err(LangError::new("a % with nothing after it; a percent sign is written %%", span)),
     }
 }
 

@@ -7,7 +7,7 @@ use crate::lang::ast::{Expr, ExprKind, IndexItem, IndexKind};
 use crate::lang::error::LangError;
 use crate::lang::span::Span;
 use crate::tensor::ops::Slice;
-use crate::tensor::{Axis, Kind, Value};
+use crate::tensor::{Axis, Kind, TensorError, Value};
 
 /// What is taken of one axis, and whether it is then turned round.
 #[derive(Clone, Copy)]
@@ -179,7 +179,7 @@ fn range(start: Option<i64>, end: Option<i64>, step: i64, len: i64) -> Option<Se
 
 /// The same elements with one axis turned round: joined from single entries while a gradient may be wanted of few, and through
 /// the host where there are many.
-fn backwards(value: &Value, axis: usize) -> std::result::Result<Value, crate::tensor::TensorError> {
+fn backwards(value: &Value, axis: usize) -> Result<Value, TensorError> {
     const FEW: usize = 64;
     let len = value.shape()[axis];
     if len <= FEW {
@@ -188,7 +188,7 @@ fn backwards(value: &Value, axis: usize) -> std::result::Result<Value, crate::te
             slices.push(Slice::Range { start: i, end: i + 1, step: 1 });
             value.slice(&slices)
         };
-        let entries: Vec<Value> = (0..len).rev().map(entry).collect::<std::result::Result<_, _>>()?;
+        let entries: Vec<Value> = (0..len).rev().map(entry).collect::<Result<_, _>>()?;
         return Value::concat(&entries, axis).map(|v| v.with_axes(value.axes()));
     }
     let inner: usize = value.shape()[axis + 1..].iter().product();

@@ -84,7 +84,7 @@ impl Evaluator<'_> {
 }
 
 /// The lines of a value along its last axis, read once.
-fn lines(x: &Value, last: usize) -> std::result::Result<Vec<Value>, TensorError> {
+fn lines(x: &Value, last: usize) -> Result<Vec<Value>, TensorError> {
     let len = x.shape()[last];
     if len == 0 {
         return Ok(Vec::new());

@@ -8,7 +8,7 @@ use crate::lang::ast::{Expr, ExprKind, SiteRef};
 use crate::lang::error::LangError;
 use crate::lang::span::Span;
 use crate::tensor::ops::{BinaryOp, Pairing, Reduction, UnaryOp};
-use crate::tensor::{Axis, Kind, Value};
+use crate::tensor::{Axis, Kind, TensorError, Value};
 
 impl Evaluator<'_> {
     /// The axis an argument names: by name, by a string, or by number.
@@ -262,12 +262,12 @@ pub fn bare_name(expr: &Expr) -> Option<&str> {
     }
 }
 
-fn more_than(x: &Value, least: f64) -> std::result::Result<Value, crate::tensor::TensorError> {
+fn more_than(x: &Value, least: f64) -> Result<Value, TensorError> {
     x.binary(BinaryOp::Gt, &x.full_like(least))
 }
 
 /// The logarithm, 0 where `p` is 0: the factor that keeps `p log p` finite, and its gradient too.
-fn log_or_zero(p: &Value) -> std::result::Result<Value, crate::tensor::TensorError> {
+fn log_or_zero(p: &Value) -> Result<Value, TensorError> {
     let nothing = p.binary(BinaryOp::Eq, &p.full_like(0.0))?;
     Value::choose(&nothing, &p.full_like(1.0), p)?.unary(UnaryOp::Log)
 }
