@@ -1,7 +1,5 @@
 //! Reading values: the only place where anything waits for a device. Long loops read, so the user can interrupt here.
 
-use std::borrow::Cow;
-
 use burn::tensor::{Bool, DType, Int, Tensor};
 use burn_flex::{Flex, FlexTensor};
 
@@ -133,14 +131,4 @@ impl Value {
 pub(super) fn read_error(error: impl std::fmt::Display) -> TensorError {
     note_failure();
     TensorError::Read { message: error.to_string() }
-}
-
-/// The bytes of `value` for an exact comparison: equal vectors mean equal bits.
-pub fn bits(value: &Value) -> Result<Cow<'static, [u64]>, TensorError> {
-    let bits = match value.kind() {
-        Kind::Float => value.read_f64()?.into_iter().map(f64::to_bits).collect(),
-        Kind::Int => value.read_i64()?.into_iter().map(|x| x as u64).collect(),
-        Kind::Bool => value.read_bool()?.into_iter().map(u64::from).collect(),
-    };
-    Ok(Cow::Owned(bits))
 }

@@ -1,8 +1,9 @@
-//! When two elements agree: one distance, one measure of what rounding may do, and what a comparison comes to.
+//! When two elements agree: one measure of what rounding may do, and what a comparison comes to.
 
 use rayon::prelude::*;
 
-use super::host::vectorised;
+use super::distance;
+use crate::tensor::host::vectorised;
 
 /// Elements that a task takes.
 pub(super) const PIECE: usize = 1 << 15;
@@ -61,7 +62,7 @@ impl Tolerance {
     /// Whether an element of a row of this size agrees with that of the other side.
     #[inline(always)]
     pub fn agree(self, a: f64, b: f64, size: f64) -> bool {
-        let off = apart(a, b);
+        let off = distance(a, b);
         off == 0.0 || off < f64::INFINITY && off <= self.absolute + self.relative * larger(b.abs(), size)
     }
 }
@@ -77,24 +78,10 @@ pub enum Verdict {
     Different,
 }
 
-/// The one distance of two elements: `|a - b|`; zero between what is the same (zeros of either sign, NaN and NaN, infinities of one
-/// sign), infinite where only one is finite, or both are not in different ways.
-#[inline(always)]
-pub fn apart(x: f64, y: f64) -> f64 {
-    let same = x == y || x.is_nan() && y.is_nan();
-    let off = (x - y).abs();
-    match same {
-        true => 0.0,
-        // The difference of two numbers may be beyond the largest; of what is none it is no number.
-        false if off.is_nan() => f64::INFINITY,
-        false => off,
-    }
-}
-
-/// That distance as a part of the size of the second element and of its row.
+/// The distance as a part of the size of the second element and of its row.
 #[inline(always)]
 pub(super) fn share(x: f64, y: f64, size: f64) -> f64 {
-    match apart(x, y) {
+    match distance(x, y) {
         0.0 => 0.0,
         f64::INFINITY => f64::INFINITY,
         off => off / larger(y.abs(), size),
