@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use super::ExportError;
+
 /// Shades that colour-blind eyes tell apart, those of the pages.
 const POSITIVE: [f64; 3] = [33.0, 102.0, 172.0];
 const NEGATIVE: [f64; 3] = [230.0, 97.0, 1.0];
@@ -49,15 +51,12 @@ impl Picture<'_> {
     /// As a PNG file.
     ///
     /// # Errors
-    /// If the picture would be larger than 8192 pixels on a side.
-    pub fn png(&self) -> Result<Vec<u8>, String> {
+    /// If the picture would have more than 8192 pixels on a side.
+    pub fn png(&self) -> Result<Vec<u8>, ExportError> {
         let side = self.side();
         let (height, width) = (self.shape[0] * side, self.shape[1] * side);
         if height.max(width) > MOST {
-            return Err(format!(
-                "{} by {} elements do not fit into {MOST} pixels: take a part",
-                self.shape[0], self.shape[1]
-            ));
+            return Err(ExportError::TooManyPixels { shape: self.shape, most: MOST });
         }
         let largest = self.largest();
         let mut pixels = Vec::with_capacity(height * width * 3);
@@ -70,8 +69,7 @@ impl Picture<'_> {
         let mut encoder = png::Encoder::new(&mut file, width as u32, height as u32);
         encoder.set_color(png::ColorType::Rgb);
         encoder.set_depth(png::BitDepth::Eight);
-        let written = encoder.write_header().and_then(|mut writer| writer.write_image_data(&pixels));
-        written.map_err(|error| error.to_string())?;
+        encoder.write_header()?.write_image_data(&pixels)?;
         Ok(file)
     }
 
@@ -122,6 +120,7 @@ mod tests {
         let page = picture.svg();
         assert_eq!(page.matches("<rect").count(), 6);
         assert!(page.contains("fill=\"rgb(230,97,1)\"><title>[0, 1] -1</title>"), "{page}");
-        assert!(Picture { data: &vec![0.0; 9000], shape: [1, 9000] }.png().is_err());
+        let wide = Picture { data: &vec![0.0; 9000], shape: [1, 9000] }.png().unwrap_err();
+        assert_eq!(wide.to_string(), "1 by 9000 elements do not fit into 8192 pixels: take a part");
     }
 }

@@ -116,22 +116,17 @@ impl Device {
     pub fn open(choice: DeviceChoice) -> Result<Device, TensorError> {
         match choice {
             DeviceChoice::Cpu => Ok(Device::cpu()),
-            DeviceChoice::Auto => Ok(match first_hardware(0) {
+            DeviceChoice::Auto => Ok(match nth(0, WgpuBackend::Auto) {
                 Ok(device) => device,
-                Err(why) => Device::cpu_because(&format!("no GPU: {why}")),
+                Err(seen) => Device::cpu_because(&format!("no GPU: wgpu finds {seen} hardware adapters")),
             }),
-            DeviceChoice::Gpu(n) => first_hardware(n).map_err(|why| TensorError::Device {
+            DeviceChoice::Gpu(n) => nth(n, WgpuBackend::Auto).map_err(|seen| TensorError::Device {
                 message: format!(
-                    "no gpu:{n}: {why}; use --device cpu, or --device vulkan for a software adapter (NVIDIA in a \
+                    "no gpu:{n}: wgpu finds {seen} hardware adapters; use --device cpu, or --device vulkan for a software adapter (NVIDIA in a \
                      container needs NVIDIA_DRIVER_CAPABILITIES=all)"
                 ),
             }),
-            DeviceChoice::Vulkan(n) => vulkan(n).map_err(|why| TensorError::Device {
-                message: format!(
-                    "no vulkan:{n}: {why}; install a Vulkan driver (Mesa's software one is mesa-vulkan-drivers) or use \
-                     --device cpu"
-                ),
-            }),
+            DeviceChoice::Vulkan(n) => vulkan(n),
         }
     }
 
@@ -244,36 +239,31 @@ fn open_adapter(adapter: Adapter, why: &str) -> Result<Device, WgpuInitError> {
     Ok(device)
 }
 
-/// The n-th hardware adapter: discrete ones first, then integrated, then virtual.
-fn first_hardware(n: usize) -> Result<Device, String> {
-    let kinds: [(fn(usize) -> DeviceKind, &str); 3] = [
-        (DeviceKind::DiscreteGpu, "discrete GPU"),
-        (DeviceKind::IntegratedGpu, "integrated GPU"),
-        (DeviceKind::VirtualGpu, "virtual GPU"),
-    ];
-    nth(n, WgpuBackend::Auto, &kinds).map_err(|seen| format!("wgpu finds {seen} hardware adapters"))
-}
-
 /// The n-th Vulkan adapter, hardware first, the software one last.
-fn vulkan(n: usize) -> Result<Device, String> {
-    let kinds: [(fn(usize) -> DeviceKind, &str); 3] = [
-        (DeviceKind::DiscreteGpu, "discrete GPU"),
-        (DeviceKind::IntegratedGpu, "integrated GPU"),
-        (DeviceKind::VirtualGpu, "virtual GPU"),
-    ];
-    let hardware = match nth(n, WgpuBackend::Vulkan, &kinds) {
+fn vulkan(n: usize) -> Result<Device, TensorError> {
+    let unavailable = |why: String| TensorError::Device {
+        message: format!(
+            "no vulkan:{n}: {why}; install a Vulkan driver (Mesa's software one is mesa-vulkan-drivers) or use --device cpu"
+        ),
+    };
+    let hardware = match nth(n, WgpuBackend::Vulkan) {
         Ok(device) => return Ok(device),
         Err(seen) => seen,
     };
     if n > hardware {
-        return Err(format!("Vulkan has {hardware} hardware adapters and at most one software adapter"));
+        return Err(unavailable(format!("Vulkan has {hardware} hardware adapters and at most one software adapter")));
     }
     open_adapter(Adapter { kind: DeviceKind::Cpu, api: WgpuBackend::Vulkan }, "software adapter, as named")
-        .map_err(|error| error.to_string())
+        .map_err(|error| unavailable(error.to_string()))
 }
 
-/// The n-th adapter over the kinds in order, or how many there are.
-fn nth(n: usize, api: WgpuBackend, kinds: &[(fn(usize) -> DeviceKind, &str)]) -> Result<Device, usize> {
+/// The n-th hardware adapter, discrete ones first, then integrated, then virtual; or how many there are.
+fn nth(n: usize, api: WgpuBackend) -> Result<Device, usize> {
+    let kinds: [(fn(usize) -> DeviceKind, &str); 3] = [
+        (DeviceKind::DiscreteGpu, "discrete GPU"),
+        (DeviceKind::IntegratedGpu, "integrated GPU"),
+        (DeviceKind::VirtualGpu, "virtual GPU"),
+    ];
     let mut seen = 0;
     for (kind, what) in kinds {
         let mut index = 0;
