@@ -22,7 +22,6 @@ pub enum Answer {
     Text(String),
     /// A tensor, a number or a truth value.
     Value(ValueView),
-    /// Rows under named columns.
     Table(Table),
     /// A two-dimensional value with labels, meant to be seen as a heat map.
     Map(MapView),
@@ -45,7 +44,6 @@ pub struct ValueView {
     pub axes: Vec<String>,
     /// `f32`, `f64`, `i64` or `bool`.
     pub dtype: &'static str,
-    /// Statistics over all elements.
     pub summary: Summary,
     /// All elements in row-major order where there are at most [`ValueView::DATA_LIMIT`]; otherwise none.
     pub data: Option<Vec<f64>>,
@@ -70,22 +68,17 @@ pub enum Style {
     All,
     /// One element a line.
     Raw,
-    /// Integers.
     Decimal,
     /// Bit patterns in hexadecimal.
     Hex,
-    /// Fixed notation.
     Fixed,
-    /// Scientific notation.
     Scientific,
 }
 
-/// Rows under named columns.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct Table {
     /// Printed above the table when not empty; not part of the JSON.
     pub title: String,
-    /// Column names.
     pub columns: Vec<String>,
     /// One cell for each column.
     pub rows: Vec<Vec<Cell>>,
@@ -94,15 +87,10 @@ pub struct Table {
 /// One cell of a [`Table`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum Cell {
-    /// A whole number.
     Int(i64),
-    /// A real number.
     Num(f64),
-    /// Text.
     Text(String),
-    /// Yes or no.
     Bool(bool),
-    /// Nothing.
     Empty,
 }
 
@@ -117,15 +105,12 @@ pub struct MapView {
     pub columns: usize,
     /// Elements in row-major order.
     pub data: Vec<f64>,
-    /// One label a row.
     pub row_labels: Vec<String>,
-    /// One label a column.
     pub column_labels: Vec<String>,
     /// How many elements of the value stand behind one cell, `[rows, columns]`; pooled by largest magnitude.
     pub pool: [usize; 2],
     /// Name of the row and column axes.
     pub axes: [String; 2],
-    /// How values become colours.
     pub scale: Scale,
     /// Shape of the value that the map was cut from.
     pub shape: Vec<usize>,
@@ -147,7 +132,6 @@ pub enum Scale {
 pub struct TokenView {
     /// Position in its row.
     pub pos: usize,
-    /// Row of the batch.
     pub row: usize,
     /// Index in the vocabulary.
     pub id: u32,
@@ -169,11 +153,8 @@ pub struct TokenView {
 /// Why the program stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
-    /// One or more breakpoints.
     Breakpoint,
-    /// A watched expression changed.
     Watchpoint,
-    /// A caught event.
     Catchpoint,
     /// A motion ended where it was told to.
     Step,
@@ -203,7 +184,6 @@ impl Reason {
 /// Why and where the program stands.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StopView {
-    /// Why.
     pub reason: Reason,
     /// Numbers of the stop points that fired, ascending.
     pub ids: Vec<usize>,
@@ -232,11 +212,9 @@ pub struct Pc {
     pub op: usize,
     /// Site of that op; empty at the end of the pass.
     pub site: String,
-    /// Pass number.
     pub pass: u32,
 }
 
-/// A failed command.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct ErrorView {
     /// What is wrong and what to do; may have several lines (a caret under the place).

@@ -17,7 +17,6 @@ pub struct Snapshot {
     pub device_reason: String,
     /// Name of the run and, after a slash, of its branch where it is not the first: `main`, `main/edit1`.
     pub branch: String,
-    /// Pass number.
     pub pass: u32,
     /// Whether a run is live (`run` or `start` was given).
     pub live: bool,
@@ -35,9 +34,7 @@ pub struct Snapshot {
     pub rows: usize,
     /// What the panes look at.
     pub focus: Focus,
-    /// Heads per block, layers.
     pub heads: usize,
-    /// Number of blocks.
     pub layers: usize,
     /// Stop points that are set, and how many of them are enabled.
     pub breakpoints: usize,
@@ -45,7 +42,6 @@ pub struct Snapshot {
     pub edits: usize,
     /// Bytes held by the recording.
     pub recorded: u64,
-    /// The last stop.
     pub stop: Option<StopView>,
     /// What the full screen is to show.
     pub screen: ScreenView,
@@ -56,29 +52,23 @@ pub struct Snapshot {
 /// What the full screen is to show.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ScreenView {
-    /// Name of the layout.
     pub layout: String,
-    /// Name of the theme.
     pub theme: String,
     /// Rows of the console pane; 0 leaves it to the layout.
     pub console_rows: usize,
-    /// What colours the tokens.
     pub shades: Option<Shades>,
 }
 
 /// A number for each token, as its colour.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Shades {
-    /// What the numbers are.
     pub title: String,
     /// One for each position; none where there is none.
     pub values: Vec<Option<f64>>,
 }
 
-/// One op, as listed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OpLine {
-    /// Canonical site name.
     pub site: String,
     /// Its name within its module: `pattern`, `ln1.out`.
     pub label: String,
@@ -105,7 +95,6 @@ pub struct ModuleLine {
     pub end: usize,
 }
 
-/// State of one op.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OpFlags {
     /// It has its value (it stands before the cursor).
@@ -127,18 +116,15 @@ pub struct Breakpoint {
     pub number: usize,
     /// Hit at least once.
     pub hit: bool,
-    /// Enabled.
     pub enabled: bool,
 }
 
 /// What the panes look at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Focus {
-    /// Row of the batch.
     pub row: usize,
     /// Token position; none means the last.
     pub pos: Option<usize>,
-    /// Head.
     pub head: usize,
 }
 
@@ -188,7 +174,6 @@ pub struct Panel {
     pub shape: String,
     /// Statistics over the whole value.
     pub summary: Summary,
-    /// What to draw.
     pub content: PanelContent,
 }
 
@@ -198,7 +183,6 @@ pub struct Panel {
 pub enum PanelContent {
     /// A heat map. Masked cells (`attn.scores`, `attn.pattern` above the diagonal or at padding) are listed in `masked`.
     Heat {
-        /// The cells.
         map: MapView,
         /// For each cell, whether a mask covers it.
         masked: Vec<bool>,
@@ -209,9 +193,7 @@ pub enum PanelContent {
         /// Rows and columns of the whole, before pooling.
         whole: (usize, usize),
     },
-    /// A vector as bars.
     Vector {
-        /// Name of its axis.
         axis: String,
         /// Its elements, pooled by largest magnitude to the width asked for.
         data: Vec<f64>,
@@ -222,6 +204,5 @@ pub enum PanelContent {
     Heads(Vec<(MapView, Vec<bool>)>),
     /// Largest elements: index, label, value, largest first.
     TopK(Vec<(usize, String, f64)>),
-    /// A single number.
     Scalar(f64),
 }

@@ -41,7 +41,6 @@ const MARK: char = '\u{feff}';
 pub struct Malformed {
     /// The line, counted from 1.
     pub line: usize,
-    /// What is wrong there.
     pub fault: Fault,
 }
 
@@ -70,7 +69,6 @@ fn name_of(separator: char) -> String {
 pub struct Row {
     /// The line that it begins in, counted from 1.
     pub line: usize,
-    /// Its fields.
     pub fields: Vec<String>,
 }
 

@@ -10,12 +10,7 @@ use crate::tensor::TensorError;
 pub enum ExportError {
     /// The file or folder cannot be written, or not with this content.
     #[error("cannot write {}: {cause}", .path.display())]
-    File {
-        /// Its path.
-        path: PathBuf,
-        /// What went wrong.
-        cause: Cause,
-    },
+    File { path: PathBuf, cause: Cause },
     /// A picture would have too many pixels.
     #[error("{} by {} elements do not fit into {most} pixels: take a part", .shape[0], .shape[1])]
     TooManyPixels {
@@ -35,7 +30,6 @@ pub enum ExportError {
 /// What went wrong with a file.
 #[derive(Debug, thiserror::Error)]
 pub enum Cause {
-    /// The file system refused.
     #[error(transparent)]
     Io(#[from] io::Error),
     /// The tensors do not fit the format.
@@ -49,7 +43,6 @@ pub enum Cause {
     Tensor {
         /// Its name in the file.
         name: String,
-        /// What failed.
         error: Box<TensorError>,
     },
     /// The request makes no such file.

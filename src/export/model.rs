@@ -16,12 +16,9 @@ use crate::tensor::TensorError;
 /// The name of a file to write next to the weights, and its bytes.
 pub type Companion = (String, Vec<u8>);
 
-/// What was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Written {
-    /// Tensors.
     pub tensors: usize,
-    /// Bytes of them.
     pub bytes: u64,
     /// Tensors of the original files that are not in the new one.
     pub left_out: usize,

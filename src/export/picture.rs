@@ -18,9 +18,7 @@ const MOST: usize = 8192;
 
 /// A matrix `[rows, columns]` in row-major order.
 pub struct Picture<'a> {
-    /// Its elements.
     pub data: &'a [f64],
-    /// Its shape.
     pub shape: [usize; 2],
 }
 

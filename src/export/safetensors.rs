@@ -12,9 +12,7 @@ use crate::tensor::proceed;
 /// Elements of a value, in row-major order.
 #[derive(Clone, Debug, PartialEq)]
 pub enum HostData {
-    /// Real numbers.
     F32(Vec<f32>),
-    /// Whole numbers.
     I64(Vec<i64>),
 }
 

@@ -9,9 +9,7 @@ use super::span::{Span, Spanned};
 /// An expression and its place in the line.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Expr {
-    /// What it is.
     pub kind: ExprKind,
-    /// Where it was written.
     pub span: Span,
 }
 
@@ -28,7 +26,6 @@ pub enum ExprKind {
     Site(SiteRef),
     /// `$`, `$$`, `$$3`, `$3`
     History(History),
-    /// `$name`
     Var(String),
     /// `$cursor`
     Cursor,
@@ -38,14 +35,11 @@ pub enum ExprKind {
     Binary(BinaryOp, Box<Expr>, Box<Expr>),
     /// `max(x, axis=k)`
     Call {
-        /// The function's name.
         name: Spanned<String>,
-        /// What it is given.
         args: Vec<Arg>,
     },
     /// `x[3, -1, :]`
     Index {
-        /// What is sliced.
         base: Box<Expr>,
         /// The slices, one for each axis that is named or counted.
         items: Vec<IndexItem>,
@@ -61,7 +55,6 @@ pub struct SiteRef {
     pub run: Option<String>,
     /// After `#`: the decode pass, 0 being the prefill.
     pub pass: Option<u32>,
-    /// Where it was written.
     pub span: Span,
 }
 
@@ -119,18 +112,14 @@ pub enum BinaryOp {
 /// One argument of a call.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Arg {
-    /// `axis` of `axis=k`.
     pub name: Option<Spanned<String>>,
-    /// What is given.
     pub value: Expr,
 }
 
-/// One slice between brackets.
 #[derive(Clone, Debug, PartialEq)]
 pub struct IndexItem {
     /// `head` of `head=3`; without it the item stands for the axis at its place.
     pub axis: Option<Spanned<String>>,
-    /// What is selected.
     pub kind: IndexKind,
     /// Where it was written, the axis included.
     pub span: Span,
@@ -143,7 +132,6 @@ pub enum IndexKind {
     At(Expr),
     /// `start:end:step`, at least one of them given; the axis stays.
     Range {
-        /// The first element.
         start: Option<Expr>,
         /// One past the last.
         end: Option<Expr>,
@@ -183,7 +171,6 @@ impl BinaryOp {
 }
 
 impl Expr {
-    /// An expression at `span`.
     pub fn new(kind: ExprKind, span: Span) -> Self {
         Self { kind, span }
     }

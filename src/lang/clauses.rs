@@ -34,7 +34,6 @@ pub fn parse_watch(text: &str, offset: usize) -> Result<(Expr, Option<Expr>)> {
 /// What `trace` is given.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trace {
-    /// Where to look.
     pub location: Location,
     /// Which crossings count; all of them without one.
     pub filter: Option<Expr>,

@@ -13,7 +13,6 @@ use super::span::{Span, Spanned};
 pub struct CommandLine<'a> {
     /// The command as typed: `print`, `p`, `!`.
     pub word: &'a str,
-    /// Where it was typed.
     pub span: Span,
     /// What follows its slash: `4f` of `x/4f`.
     pub format: Option<(&'a str, Span)>,

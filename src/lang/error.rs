@@ -45,7 +45,6 @@ impl From<&str> for Unavailable {
 }
 
 impl LangError {
-    /// An error at `span`.
     pub fn new(message: impl Into<String>, span: Span) -> Self {
         Self { message: message.into(), span, help: None, cause: None }
     }

@@ -34,16 +34,12 @@ pub enum NameKind {
     Site,
     /// A value that is computed when asked for.
     OnRequest,
-    /// A range of ops.
     Module,
 }
 
-/// A name that exists.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resolved {
-    /// The canonical name.
     pub name: String,
-    /// What it names.
     pub kind: NameKind,
     /// The head, if it was spelled `L5H3`.
     pub head: Option<usize>,

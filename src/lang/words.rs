@@ -8,14 +8,12 @@ use super::error::LangError;
 use super::lexer::Lexer;
 use super::span::{Span, Spanned};
 
-/// One argument.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Word {
     /// As typed, without the quotes of a word that is one string literal.
     pub text: String,
     /// Whether it was a string literal, which is never an option.
     pub quoted: bool,
-    /// Where it was written.
     pub span: Span,
 }
 

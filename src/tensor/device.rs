@@ -91,7 +91,6 @@ impl fmt::Debug for Device {
 }
 
 impl Device {
-    /// The CPU.
     pub fn cpu() -> Device {
         static CPU: OnceLock<Device> = OnceLock::new();
         CPU.get_or_init(|| Device::cpu_because("asked for")).clone()

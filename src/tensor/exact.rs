@@ -47,7 +47,6 @@ pub(super) fn log_softmax(line: &mut [f32]) {
     );
 }
 
-/// Running sums.
 pub(super) fn running_sums(line: &mut [f32]) {
     let mut sum = 0.0;
     for x in line {

@@ -31,7 +31,6 @@ impl Growing {
         self.filled
     }
 
-    /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.filled == 0
     }

@@ -97,7 +97,6 @@ pub(super) struct Census {
     pub squares: f64,
 }
 
-/// Counts, extremes and sums.
 pub(super) fn census(data: &[f32]) -> Census {
     if data.len() <= PIECE {
         return census_of_piece(data);

@@ -18,7 +18,6 @@ use super::value::{Kind, Value};
 /// What weights and activations are held in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Precision {
-    /// 32 bits.
     #[default]
     F32,
     /// 16 bits: half the memory, 11 bits of precision, nothing beyond 65504.
@@ -26,7 +25,6 @@ pub enum Precision {
 }
 
 impl Precision {
-    /// Bytes of one number.
     pub fn bytes(self) -> u64 {
         match self {
             Precision::F32 => 4,

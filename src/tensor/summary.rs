@@ -12,13 +12,10 @@ use super::value::{Kind, Value};
 /// there are none.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct Summary {
-    /// Number of elements.
     pub count: u64,
     /// How many are NaN.
     pub nan: u64,
-    /// How many are +inf.
     pub pos_inf: u64,
-    /// How many are -inf.
     pub neg_inf: u64,
     /// How many are 0 (of either sign).
     pub zeros: u64,

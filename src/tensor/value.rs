@@ -13,16 +13,12 @@ use super::task::proceed;
 /// What the elements of a value are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// Floating point.
     Float,
-    /// Whole numbers.
     Int,
-    /// Truth values.
     Bool,
 }
 
 impl Kind {
-    /// The word in messages.
     pub fn name(self) -> &'static str {
         match self {
             Kind::Float => "float",
@@ -107,19 +103,16 @@ impl Value {
         Value::made(raw, vec![count], Kind::Bool).reshaped(shape)
     }
 
-    /// Wraps a float tensor.
     pub fn float<const D: usize>(tensor: Tensor<D>) -> Value {
         let shape = tensor.dims().to_vec();
         Value::made(tensor.into_dispatch(), shape, Kind::Float)
     }
 
-    /// Wraps an int tensor.
     pub fn int<const D: usize>(tensor: Tensor<D, Int>) -> Value {
         let shape = tensor.dims().to_vec();
         Value::made(tensor.into_dispatch(), shape, Kind::Int)
     }
 
-    /// Wraps a bool tensor.
     pub fn boolean<const D: usize>(tensor: Tensor<D, Bool>) -> Value {
         let shape = tensor.dims().to_vec();
         Value::made(tensor.into_dispatch(), shape, Kind::Bool)
@@ -194,17 +187,14 @@ impl Value {
         &self.0.shape
     }
 
-    /// Name of each axis.
     pub fn axes(&self) -> &[Axis] {
         &self.0.axes
     }
 
-    /// Number of elements.
     pub fn count(&self) -> usize {
         self.shape().iter().product()
     }
 
-    /// What the elements are.
     pub fn kind(&self) -> Kind {
         self.0.kind
     }

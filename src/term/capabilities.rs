@@ -31,7 +31,6 @@ impl ColorDepth {
         Self::NAMES.iter().find(|(known, _)| *known == name).map(|(_, depth)| *depth)
     }
 
-    /// Its name.
     pub fn name(self) -> &'static str {
         Self::NAMES[self as usize].0
     }
@@ -40,7 +39,6 @@ impl ColorDepth {
 /// What a terminal can do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Capabilities {
-    /// Colours.
     pub colors: ColorDepth,
     /// Whether characters beyond ASCII arrive whole.
     pub utf8: bool,

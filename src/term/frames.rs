@@ -59,7 +59,6 @@ impl<W: Write> Frames<W> {
         Self { inner, pending, target, cursor: None, cursor_shown: None, size }
     }
 
-    /// What it draws on.
     pub fn target(&mut self) -> &mut W {
         &mut self.target
     }

@@ -10,11 +10,9 @@ use super::{Chord, Signal};
 /// Something typed, pasted, or the window changing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input {
-    /// A key.
     Key(Chord),
     /// Text pasted in one piece; never interpreted as keys.
     Paste(String),
-    /// New columns and rows.
     Resize(u16, u16),
 }
 

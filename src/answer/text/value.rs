@@ -4,7 +4,6 @@ use crate::answer::layout::{EDGE, edge_elements, edge_lines};
 use crate::answer::numbers::{ELEMENT_DIGITS, SCALAR_DIGITS, element, short};
 use crate::answer::{Style, ValueView};
 
-/// The lines of `view`.
 pub fn lines(view: &ValueView) -> Vec<String> {
     let name = view.number.map(|number| format!("${number} = ")).unwrap_or_default();
     if view.style == Style::Raw {

@@ -12,9 +12,7 @@ use crate::tensor::{Device, Kind, Value};
 pub enum Datum {
     /// A number; what reductions over a whole value give, in 64 bits.
     Num(f64),
-    /// A truth value.
     Bool(bool),
-    /// Text.
     Str(String),
     /// A tensor, perhaps with one element and no axes.
     Tensor(Value),

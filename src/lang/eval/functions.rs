@@ -10,7 +10,6 @@ use crate::tensor::ops::{Reduction as R, UnaryOp as U};
 
 /// A function of the language.
 pub struct Function {
-    /// Its name.
     pub name: &'static str,
     /// Its parameters in order; each may be given by name.
     pub params: &'static [&'static str],

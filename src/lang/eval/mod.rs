@@ -43,7 +43,6 @@ use evaluator::Evaluator;
 pub enum CachePart {
     /// Keys, as scores read them: after rotation where there is one.
     Keys,
-    /// Values.
     Values,
 }
 
@@ -117,7 +116,6 @@ pub trait Scope {
     }
 }
 
-/// Evaluates `expr`.
 pub fn evaluate(expr: &Expr, scope: &mut dyn Scope) -> Result<Datum> {
     Evaluator { scope }.eval(expr)
 }

@@ -72,7 +72,6 @@ pub enum Choice {
 /// A location that exists in a program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// What it is.
     pub target: Target,
     /// Which side of it: sites after, modules before, unless said otherwise.
     pub when: When,
@@ -80,15 +79,11 @@ pub struct Place {
     pub run: Option<String>,
     /// The pass it was asked for in.
     pub pass: Option<u32>,
-    /// The head in focus.
     pub head: Option<usize>,
-    /// The position in focus.
     pub pos: Option<Choice>,
-    /// The row in focus.
     pub row: Option<i64>,
 }
 
-/// What a place is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
     /// The canonical name of a site that an op produces.

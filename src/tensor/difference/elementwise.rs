@@ -31,12 +31,10 @@ pub struct Difference {
     pub broken: (usize, usize),
     /// Elements that do not agree.
     pub beyond: usize,
-    /// Elements.
     pub count: usize,
 }
 
 impl Difference {
-    /// What it comes to.
     pub fn verdict(&self) -> Verdict {
         match (self.beyond, self.max) {
             (1.., _) => Verdict::Different,
@@ -110,7 +108,6 @@ pub fn difference_by<T: Element>(a: &[T], b: &[T], shape: &[usize], rows: &Rows,
     found
 }
 
-/// Sums over a piece.
 #[derive(Clone, Copy, Default)]
 struct Sums {
     max: f64,

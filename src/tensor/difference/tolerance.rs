@@ -35,9 +35,7 @@ impl Element for f32 {
 /// ([`sizes`]); NaN agrees with NaN, and an infinity with itself.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Tolerance {
-    /// `absolute`.
     pub absolute: f64,
-    /// `relative`.
     pub relative: f64,
 }
 
@@ -156,7 +154,6 @@ pub struct Rows {
 }
 
 impl Rows {
-    /// Those of a value.
     pub fn of<T: Element>(b: &[T], shape: &[usize]) -> Rows {
         Rows { width: width_of(shape), sizes: sizes(b, shape) }
     }

@@ -10,19 +10,13 @@ use crate::tensor::value::{Kind, Value, fixed};
 /// A function of one element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UnaryOp {
-    /// `-x`.
     Neg,
-    /// Magnitude.
     Abs,
-    /// Square root.
     Sqrt,
-    /// `e^x`.
     Exp,
     /// Natural logarithm.
     Log,
-    /// Hyperbolic tangent.
     Tanh,
-    /// `max(x, 0)`.
     Relu,
     /// -1, 0 or 1.
     Sign,
@@ -34,42 +28,27 @@ pub enum UnaryOp {
     IsInf,
     /// Whether it is neither NaN nor an infinity.
     IsFinite,
-    /// Logical negation.
     Not,
 }
 
 /// A function of two elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BinaryOp {
-    /// Sum.
     Add,
-    /// Difference.
     Sub,
-    /// Product.
     Mul,
-    /// Quotient.
     Div,
-    /// Power.
     Pow,
-    /// Equality.
     Eq,
-    /// Inequality.
     Ne,
-    /// Less.
     Lt,
-    /// Less or equal.
     Le,
-    /// Greater.
     Gt,
-    /// Greater or equal.
     Ge,
-    /// Both.
     And,
     /// At least one.
     Or,
-    /// The smaller one.
     Min,
-    /// The larger one.
     Max,
 }
 

@@ -13,7 +13,6 @@ use crate::tensor::{exact, tree};
 pub struct TopK {
     /// Their indices, by falling value; equal values by rising index; NaN last.
     pub indices: Vec<usize>,
-    /// The elements.
     pub values: Vec<f64>,
 }
 

@@ -17,9 +17,7 @@ use crate::tensor::{exact, tree};
 /// A function of many elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reduction {
-    /// Sum.
     Sum,
-    /// Arithmetic mean.
     Mean,
     /// Population variance.
     Var,

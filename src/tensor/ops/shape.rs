@@ -10,7 +10,6 @@ use crate::tensor::value::{Kind, Value};
 /// What is taken of one axis. Indices are resolved: not negative, and within the axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Slice {
-    /// All of it.
     All,
     /// One entry; the axis disappears.
     At(usize),
