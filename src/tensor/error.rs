@@ -1,4 +1,4 @@
-//! What can go wrong with a value, said with the op, the shapes and the expectation.
+//! What can go wrong with a value; messages name the op, the shapes and what was expected.
 
 use super::axes::Axis;
 
@@ -14,10 +14,10 @@ pub enum TensorError {
         /// Shape of the right operand.
         right: String,
     },
-    /// The operation needs another kind of element.
+    /// The operation needs a different kind of element.
     #[error("{op}: needs {expected} elements, found {found}")]
     Kind { op: String, expected: &'static str, found: &'static str },
-    /// The operation needs another number of axes.
+    /// The operation needs a different number of axes.
     #[error("{op}: needs a value with {expected}, found shape {shape}")]
     Rank {
         op: String,
@@ -44,9 +44,11 @@ pub enum TensorError {
     Empty { op: String },
 
     // Devices
-    /// The result, or what is needed on the way to it, is larger than what the device holds in one buffer. Nothing was computed.
+    /// The result, or what is needed on the way to it, is larger than what the device holds in one buffer. Nothing was
+    /// computed.
     #[error(
-        "{op} needs {} ({shape}) in one buffer, and {device} holds at most {}: take a shorter text or fewer rows, or --device cpu",
+        "{op} needs {} ({shape}) in one buffer, and {device} holds at most {}: take a shorter text or fewer rows, or \
+         --device cpu",
         size(*.bytes), size(*.limit)
     )]
     TooBig {
@@ -72,7 +74,7 @@ pub enum TensorError {
     },
 }
 
-/// Bytes in words, with the digits that tell 128.07 MiB from the limit that it passes.
+/// Bytes in words, with enough digits to tell 128.07 MiB from the limit that it exceeds.
 fn size(bytes: u64) -> String {
     let (unit, name) = match bytes.checked_ilog2().unwrap_or(0) {
         30.. => (1u64 << 30, "GiB"),

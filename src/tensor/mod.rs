@@ -1,4 +1,4 @@
-//! burn behind one door.
+//! The only layer, besides the kernels of `program`, that uses burn.
 //!
 //! Everything above works with [`Value`], a handle to a tensor of any rank and kind, and with [`Device`]. Values are
 //! never read implicitly: the `read_*` methods wait for the device and return errors instead of panicking. Reductions

@@ -31,12 +31,13 @@ impl Kind {
 /// A tensor of any rank and kind on some device.
 ///
 /// A clone counts one more reference and allocates nothing: a recording is a list of clones. Nothing is read from the
-/// device except by the methods called `read_*` and `host_*`, which wait for it and can fail. A value of shape `[]` is a
-/// scalar.
+/// device except by the methods called `read_*` and `host_*`, which wait for it and can fail. A value of shape `[]` is
+/// a scalar.
 #[derive(Clone)]
 pub struct Value(Arc<Parts>);
 
-/// One allocation for all of it: a clone of burn's handle alone allocates, for the strides or the metadata of the tensor.
+/// One allocation for all of it: a clone of burn's handle alone allocates, for the strides or the metadata of the
+/// tensor.
 #[derive(Clone)]
 struct Parts {
     raw: DispatchTensor,
@@ -67,7 +68,8 @@ impl Value {
         Value::made(raw, vec![count], Kind::Float).reshaped(shape)
     }
 
-    /// Uploads a linear weight `[from, to]` that lies as `[to, from]`: it stays so, which is how products read it fastest.
+    /// Uploads a linear weight `[from, to]` that is laid out as `[to, from]`: it stays so, which is how products read
+    /// it fastest.
     ///
     /// # Panics
     /// If the vector does not have as many elements.
@@ -119,13 +121,13 @@ impl Value {
     }
 
     fn made(raw: DispatchTensor, shape: Vec<usize>, kind: Kind) -> Value {
-        // What is too large is refused before this, and nothing here says on which path that was forgotten; tests do.
+        // Callers refuse what is too large; in tests, this names the one that forgot.
         #[cfg(test)]
         super::device::limited::assert_held(&shape);
         Value(Arc::new(Parts { raw, axes: vec![Axis::None; shape.len()], shape, kind, origin: None }))
     }
 
-    /// To change what is around the elements; clones of this value keep theirs.
+    /// For changing axes and origin; clones of this value keep theirs.
     fn parts(&mut self) -> &mut Parts {
         Arc::make_mut(&mut self.0)
     }
@@ -158,14 +160,14 @@ impl Value {
         self.0.origin.as_deref()
     }
 
-    /// The same value with other beginnings of its axes.
+    /// The same value with different beginnings of its axes.
     pub fn with_origin(mut self, origin: Option<Vec<usize>>) -> Value {
         self.parts().origin = origin;
         self
     }
 
-    /// The same elements under another shape of the same size; axis names are lost. For internal use where the sizes
-    /// are known to agree.
+    /// The same elements under a different shape of the same size; axis names are lost. For internal use where the
+    /// sizes are known to agree.
     pub(crate) fn reshaped(self, shape: &[usize]) -> Value {
         debug_assert_eq!(self.count(), shape.iter().product::<usize>());
         let to = Shape::from(raw_shape(shape));
@@ -199,7 +201,7 @@ impl Value {
         self.0.kind
     }
 
-    /// Bytes of device memory that its elements take, without what it may share.
+    /// Bytes of device memory that its elements take, shared ones included.
     pub fn bytes(&self) -> u64 {
         let size = match (self.kind(), self.dtype()) {
             (Kind::Bool, _) => 1,
@@ -237,8 +239,8 @@ impl Value {
         shape_text(self.shape(), self.axes())
     }
 
-    /// Asked before a result of that shape is computed on the device of this value: refuses one that no buffer holds, and any if
-    /// the user interrupts.
+    /// Called before a result of that shape is computed on the device of this value: refuses one that no buffer holds,
+    /// and any if the user interrupts.
     pub(super) fn may_make(&self, op: &str, shape: &[usize], axes: &[Axis]) -> Result<(), TensorError> {
         proceed()?;
         if Device::any_holds(shape) {
@@ -257,7 +259,7 @@ impl Value {
         Device::of(burn)
     }
 
-    /// Its float tensor in 32 bits, where the rank does not matter: it is not looked at by what is done with it.
+    /// Its float tensor in 32 bits, for operations that do not depend on the rank.
     pub(super) fn any_rank(&self) -> Tensor<1> {
         let held = self.held_any_rank();
         match self.widened_on_host(held.dtype()) {
@@ -276,7 +278,7 @@ impl Value {
         self.replaced(change(self.any_rank()))
     }
 
-    /// The same shape and axes with another float tensor of that shape.
+    /// The same shape and axes with a different float tensor of that shape.
     pub(super) fn replaced(&self, tensor: Tensor<1>) -> Value {
         Value(Arc::new(Parts { raw: tensor.into_dispatch(), ..Parts::clone(&self.0) }))
     }
@@ -291,7 +293,7 @@ impl Value {
     /// The float tensor of rank `D` (rank 1 for a scalar), in 32 bits: what is computed with.
     ///
     /// # Panics
-    /// If the value has another rank or kind; callers check with `shape` and `kind`.
+    /// If the value has a different rank or kind; callers check with `shape` and `kind`.
     pub fn tensor<const D: usize>(&self) -> Tensor<D> {
         let held = self.held_tensor();
         match self.widened_on_host(held.dtype()) {
@@ -300,7 +302,7 @@ impl Value {
         }
     }
 
-    /// The float tensor of rank `D` as it is held: what elements are moved in.
+    /// The float tensor of rank `D` as it is held: for operations that move elements without computing.
     ///
     /// # Panics
     /// As [`tensor`](Value::tensor) does.
@@ -312,7 +314,7 @@ impl Value {
     /// The int tensor of rank `D` (rank 1 for a scalar).
     ///
     /// # Panics
-    /// If the value has another rank or kind.
+    /// If the value has a different rank or kind.
     pub fn int_tensor<const D: usize>(&self) -> Tensor<D, Int> {
         self.expect(Kind::Int, D);
         Tensor::from_dispatch(self.0.raw.clone())
@@ -321,7 +323,7 @@ impl Value {
     /// The bool tensor of rank `D` (rank 1 for a scalar).
     ///
     /// # Panics
-    /// If the value has another rank or kind.
+    /// If the value has a different rank or kind.
     pub fn bool_tensor<const D: usize>(&self) -> Tensor<D, Bool> {
         self.expect(Kind::Bool, D);
         Tensor::from_dispatch(self.0.raw.clone())
@@ -356,7 +358,7 @@ impl Value {
     }
 }
 
-/// In 32 bits, exactly; what is in them already is not touched.
+/// In 32 bits, exactly; wider tensors stay as they are.
 fn widened<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
     match tensor.dtype() {
         DType::F16 | DType::BF16 => tensor.cast(FloatDType::F32),

@@ -15,7 +15,7 @@ pub struct Difference {
     pub max: f64,
     /// The largest `|a - b| / max(|b|, s)`, what a [`Tolerance`] bounds.
     pub relative: f64,
-    /// Where that is.
+    /// The index of that element.
     pub at: Vec<usize>,
     /// The two elements there.
     pub pair: (f64, f64),
@@ -44,7 +44,7 @@ impl Difference {
     }
 }
 
-/// Elements that stay in the nearest cache from one loop to the next.
+/// Elements that stay in the first-level cache from one loop to the next.
 const BLOCK: usize = 1 << 10;
 
 /// Compares two values of one shape. The same numbers give the same bits on any number of threads.
@@ -52,7 +52,7 @@ pub fn difference<T: Element>(a: &[T], b: &[T], shape: &[usize], tolerance: Tole
     difference_by(a, b, shape, &Rows::of(b, shape), tolerance)
 }
 
-/// The same of a part of two values, by the rows of the whole.
+/// The same for a part of two values, measured by the rows of the whole.
 pub fn difference_by<T: Element>(a: &[T], b: &[T], shape: &[usize], rows: &Rows, tolerance: Tolerance) -> Difference {
     let pieces = || -> Vec<Sums> {
         let pairs = a.par_chunks(PIECE).zip(b.par_chunks(PIECE)).enumerate();
@@ -112,7 +112,7 @@ pub fn difference_by<T: Element>(a: &[T], b: &[T], shape: &[usize], rows: &Rows,
 struct Sums {
     max: f64,
     relative: f64,
-    /// Where the block begins that `relative` is of.
+    /// Where the block begins that has `relative`.
     worst: usize,
     squares: f64,
     sum: f64,
@@ -150,7 +150,7 @@ impl Sums {
     #[inline(always)]
     fn add<T: Element>(&mut self, a: &[T], b: &[T], sizes: &[f64], tolerance: Tolerance) {
         let pairs = || a.iter().zip(b).map(|(x, y)| ((*x).into(), (*y).into()));
-        // Whole of finite numbers, as most are, or with exceptions.
+        // Most blocks are finite throughout.
         let finite = |x: f64| x.abs() < f64::INFINITY;
         let whole = pairs().fold(true, |whole, (x, y)| whole & finite(x) & finite(y));
         if whole {
@@ -237,7 +237,7 @@ fn spread<T: Element>(a: &[T], b: &[T], mean: f64) -> f64 {
     lanes.iter().sum()
 }
 
-/// The floats in their order, as whole numbers.
+/// A whole number for each float, in the same order.
 #[inline(always)]
 fn ordered(x: f32) -> i64 {
     let bits = i64::from(x.to_bits() as i32);

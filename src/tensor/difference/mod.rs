@@ -1,16 +1,19 @@
 //! How far two values are apart: every measure that a command uses is defined here.
 //!
-//! All are made of one distance of two elements, [`distance`], which decides about what is not finite: NaN is as far from NaN as
-//! an infinity from itself and zeros of two signs from each other, not at all; whatever else is not finite on one side is
-//! infinitely far from the other. No measure is NaN or skips an element because of it, except where its field says so. Only bits
-//! tell zeros of two signs and NaN of two kinds from each other.
+//! All are made of one distance of two elements, [`distance`], which decides about what is not finite: NaN is as far
+//! from NaN as an infinity from itself and zeros of two signs from each other, not at all; whatever else is not finite
+//! on one side is infinitely far from the other. No measure is NaN or skips an element because of it, except where its
+//! field says so. Only bits tell zeros of two signs and NaN of two kinds from each other.
 //!
-//! | measure | what it is | where it decides |
-//! |---|---|---|
-//! | [`Tolerance`], [`Difference::relative`] | the distance as a part of the element or of its row, whichever is larger | `diff`, `golden`, `set compare`, `catch diverge`, `check cache`, `check batch`, `bisect -first` |
-//! | [`Rms`], [`relative_rms`] | the root mean square of the distances as a part of that of the other side | `bisect`, `selftest`, `diff weights`, `info weights -against`, `diagnose` on a bundled model's own text |
-//! | [`bits`], [`changed_bits`] | whether an element is the same number in every bit | `check determinism`, `check inert`, watchpoints, whether an edit changed anything |
-//! | [`largest`], [`Difference::max`] | the largest distance | nowhere: it is shown next to the others |
+//! - [`Tolerance`] and [`Difference::relative`], the distance as a part of the element or of its row, whichever is
+//!   larger, decide in `diff`, `golden`, `set compare`, `catch diverge`, `check cache`, `check batch` and `bisect
+//!   -first`.
+//! - [`Rms`] and [`relative_rms`], the root mean square of the distances as a part of that of the other side, decide in
+//!   `bisect`, `selftest` and `diagnose` on a bundled model's own text, and rank weights in `diff weights` and `info
+//!   weights -against`.
+//! - [`bits`] and [`changed_bits`], whether an element is the same number in every bit, decide in `check determinism`,
+//!   `check inert`, at watchpoints, and about whether an edit changed anything.
+//! - [`largest`] and [`Difference::max`], the largest distance, decide nowhere: they are shown next to the others.
 
 mod elementwise;
 mod tolerance;
@@ -21,8 +24,8 @@ pub use tolerance::{Element, MASKED, Rows, Tolerance, Verdict};
 use super::error::TensorError;
 use super::value::{Kind, Value};
 
-/// The distance of two elements: `|a - b|`; zero between what is the same (zeros of either sign, NaN and NaN, infinities of one
-/// sign), infinite where only one is finite, or both are not in different ways.
+/// The distance of two elements: `|a - b|`; zero between what is the same (zeros of either sign, NaN and NaN,
+/// infinities of one sign), infinite where only one is finite, or both are not in different ways.
 #[inline(always)]
 pub fn distance(a: f64, b: f64) -> f64 {
     let same = a == b || a.is_nan() && b.is_nan();
@@ -68,8 +71,8 @@ impl Rms {
         (self.squares / self.count.max(1) as f64).sqrt()
     }
 
-    /// That of the distances as a part of that of `b`, over what is finite in both: infinite if a distance is, 0 without any.
-    /// `None` where `b` is zero throughout and `a` is not.
+    /// That of the distances as a part of that of `b`, over what is finite in both: infinite if a distance is, 0
+    /// without any. `None` where `b` is zero throughout and `a` is not.
     pub fn relative(self) -> Option<f64> {
         match self.size {
             _ if self.squares == 0.0 || self.squares == f64::INFINITY => Some(self.squares),
@@ -86,8 +89,8 @@ pub fn relative_rms(a: &[f64], b: &[f64]) -> f64 {
     rms.relative().unwrap_or_else(|| rms.absolute())
 }
 
-/// The bits of all elements in row-major order. Equal ones mean the same numbers: zeros of two signs differ, and so do NaN of two
-/// kinds.
+/// The bits of all elements in row-major order. Equal ones mean the same numbers: zeros of two signs differ, and so do
+/// NaN of two kinds.
 ///
 /// # Errors
 /// If the elements cannot be read.
