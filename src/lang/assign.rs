@@ -19,7 +19,7 @@ pub struct Assignment {
     pub value: Expr,
 }
 
-/// What can be assigned to. An empty index is the whole of it.
+/// What can be assigned to. An empty index means all of it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum LValue {
     Site {
@@ -75,7 +75,7 @@ impl AssignOp {
         }
     }
 
-    /// The operation between the old value and the given one; none for `=`.
+    /// The operation between the old value and the given one; `None` for `=`.
     pub fn operation(self) -> Option<BinaryOp> {
         match self {
             Self::Set => None,

@@ -1,8 +1,8 @@
 //! Expressions as trees.
 //!
-//! A tree says what was written and where, nothing about what it means: whether `attn.z` names a site, whether `k` is an axis
-//! and what `"nurse"` selects is decided when the expression is evaluated. Its `Display` prints text that parses back to the
-//! same tree, so that a breakpoint's condition can be saved and loaded again.
+//! A tree holds what was written and where, nothing about what it means: whether `attn.z` names a site, whether `k` is
+//! an axis and what `"nurse"` selects is decided when the expression is evaluated. Its `Display` prints text that
+//! parses back to the same tree, so that a breakpoint's condition can be saved and loaded again.
 
 use super::span::{Span, Spanned};
 
@@ -41,15 +41,15 @@ pub enum ExprKind {
     /// `x[3, -1, :]`
     Index {
         base: Box<Expr>,
-        /// The slices, one for each axis that is named or counted.
+        /// The slices, one for each axis, by name or in order.
         items: Vec<IndexItem>,
     },
 }
 
-/// A site as it was typed, with the run and the pass it is wanted from.
+/// A site as it was typed, with the run and the pass that it is read from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SiteRef {
-    /// The name without `@RUN` and `#PASS`, in whatever spelling.
+    /// The name without `@RUN` and `#PASS`, in any spelling.
     pub text: String,
     /// After `@`: a run or branch.
     pub run: Option<String>,
@@ -69,7 +69,7 @@ pub enum History {
     Number(u32),
 }
 
-/// Operators in front of an expression.
+/// Operators before an expression.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UnaryOp {
     /// `-`
@@ -118,7 +118,7 @@ pub struct Arg {
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct IndexItem {
-    /// `head` of `head=3`; without it the item stands for the axis at its place.
+    /// `head` of `head=3`; without it the item is for the axis at its place.
     pub axis: Option<Spanned<String>>,
     pub kind: IndexKind,
     /// Where it was written, the axis included.
@@ -128,19 +128,19 @@ pub struct IndexItem {
 /// What a slice selects on its axis.
 #[derive(Clone, Debug, PartialEq)]
 pub enum IndexKind {
-    /// One element, and the axis is gone; a string is the token with that text.
+    /// One element; the axis is removed. A string is the token with that text.
     At(Expr),
-    /// `start:end:step`, at least one of them given; the axis stays.
+    /// `start:end:step`, at least one of them given; the axis is kept.
     Range {
         start: Option<Expr>,
         /// One past the last.
         end: Option<Expr>,
-        /// From one to the next; negative goes backwards.
+        /// From one element to the next; negative goes backwards.
         step: Option<Expr>,
     },
     /// `:`
     All,
-    /// `...`: as many whole axes as are left over.
+    /// `...`: all axes that no other item selects, whole.
     Rest,
 }
 
@@ -164,7 +164,7 @@ impl BinaryOp {
         }
     }
 
-    /// `==`, `<` and their kin: they give a truth value and do not chain.
+    /// Whether it is a comparison, such as `==` or `<`: these give a truth value and do not chain.
     pub fn is_comparison(self) -> bool {
         matches!(self, Self::Eq | Self::Ne | Self::Lt | Self::Le | Self::Gt | Self::Ge)
     }

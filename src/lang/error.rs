@@ -15,13 +15,13 @@ pub struct LangError {
     pub span: Span,
     /// What to do next, when there is something to do.
     pub help: Option<String>,
-    /// The failed operation on tensors that `message` describes, if that is what went wrong: whether it was the device, or
-    /// an interrupt, is decided by this and not by the wording.
+    /// The failed operation on tensors that `message` describes, if that is what went wrong: whether it was the device,
+    /// or an interrupt, is decided by this and not by the wording.
     pub cause: Option<Box<TensorError>>,
 }
 
-/// Why a [`Scope`](super::eval::Scope) cannot give what an expression names. It knows no line: [`LangError::because`] adds the
-/// place.
+/// Why a [`Scope`](super::eval::Scope) cannot give what an expression names. It knows no line: [`LangError::because`]
+/// adds the place.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unavailable {
     /// What was asked for does not exist, or not yet.
@@ -79,8 +79,8 @@ pub fn explained(line: &str, error: &LangError) -> String {
 
 /// `line` and, under it, `^~~~` below the place of the error.
 ///
-/// Columns of the terminal are counted, not bytes: wide characters take two, combining ones none, and a tab in front of the
-/// place is repeated so that it reaches as far as the one above. Control characters of the line are shown as spaces.
+/// Columns of the terminal are counted, not bytes: wide characters take two, combining ones none, and a tab before the
+/// place is repeated so that it is as wide as the one above. Control characters of the line are shown as spaces.
 pub fn caret(line: &str, error: &LangError) -> String {
     let mut shown = String::with_capacity(line.len());
     let mut marks = String::new();
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn the_caret_stands_under_the_place() {
+    fn the_caret_is_under_the_place() {
         assert_eq!(caret("print max(foo)", &at(10, 13)), "print max(foo)\n          ^~~");
         assert_eq!(caret("p", &at(1, 1)), "p\n ^");
     }

@@ -1,8 +1,8 @@
 //! Patterns over names: `L*.mlp.post`, `blocks.{2,4}.attn.z`, `L{0..3}.resid_post`.
 //!
-//! `*` and `?` stay within one dot-separated part, so that `L*` means layers and not everything below them; `**` crosses dots.
-//! Braces are alternatives, and every one of them has to match something: a layer that does not exist is an error and never a
-//! quietly shorter list.
+//! `*` and `?` stay within one dot-separated part, so that `L*` means layers and not everything below them; `**`
+//! crosses dots. Braces are alternatives, and every one of them has to match something: a layer that does not exist is
+//! an error and never silently left out.
 
 use super::Result;
 use super::error::LangError;
@@ -17,8 +17,8 @@ pub fn is_glob(text: &str) -> bool {
     text.contains(['*', '?', '{', '}'])
 }
 
-/// The names that `glob` matches, in program order, and whether they are modules. Sites come first: modules are matched only by
-/// a pattern that matches no site.
+/// The names that `glob` matches, in program order, and whether they are modules. Sites come first: modules are matched
+/// only by a pattern that matches no site.
 pub fn matches(glob: &str, span: Span, table: &dyn SiteTable, block: Option<usize>) -> Result<(Vec<String>, bool)> {
     let alternatives = expand(glob, span)?;
     let mut wanted = Vec::new();
@@ -52,11 +52,11 @@ pub fn matches(glob: &str, span: Span, table: &dyn SiteTable, block: Option<usiz
     Ok((chosen, modules))
 }
 
-/// A pattern over names of any kind: with `*`, `?` and braces, or between slashes a regular expression. A name without any of
-/// them is itself.
+/// A pattern over names of any kind: with `*`, `?` and braces, or between slashes a regular expression. A name without
+/// any of them is itself.
 ///
 /// # Errors
-/// If it is no pattern.
+/// If it is not a pattern.
 pub fn name_patterns(pattern: &str, span: Span) -> Result<Vec<Regex>> {
     if let Some(regex) = pattern.strip_prefix('/').and_then(|rest| rest.strip_suffix('/')) {
         let wrong = |error| LangError::new(format!("{pattern} is not a regular expression: {error}"), span);
@@ -104,16 +104,17 @@ fn expand(pattern: &str, span: Span) -> Result<Vec<String>> {
         if open.len() + done.len() > MAX_ALTERNATIVES {
             return Err(LangError::new("this pattern has too many alternatives", span));
         }
-        // The innermost group comes first: its contents have no braces of their own.
+        // The innermost group comes first: it contains no braces.
         let Some(end) = pattern.find('}') else {
             if pattern.contains('{') {
-                return Err(LangError::new(format!("{{ without }} in {pattern}"), span));
+                return Err(LangError::new(format!("{{ without a matching }} in {pattern}"), span));
             }
             done.push(pattern);
             continue;
         };
-        let start =
-            pattern[..end].rfind('{').ok_or_else(|| LangError::new(format!("}} without {{ in {pattern}"), span))?;
+        let start = pattern[..end]
+            .rfind('{')
+            .ok_or_else(|| LangError::new(format!("}} without a matching {{ in {pattern}"), span))?;
         for choice in choices(&pattern[start + 1..end], span)? {
             open.push(format!("{}{choice}{}", &pattern[..start], &pattern[end + 1..]));
         }

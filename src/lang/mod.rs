@@ -1,11 +1,13 @@
-//! The words a user types: text in, trees with spans out, and their evaluation over a scope.
+//! The language that users type: text in, trees with spans out, and their evaluation over a scope.
 //!
-//! Everything llmdbg is told arrives here as text: command lines, locations to stop at, expressions to print, targets to
-//! assign to. Each parser takes a piece of a line together with the offset of that piece in the line, so that every tree and
-//! every error points into the line as it was typed, and the place can be underlined wherever the line came from.
+//! Everything that a user types arrives here as text: command lines, locations to stop at, expressions to print,
+//! targets to assign to. Each parser takes a piece of a line together with the offset of that piece in the line, so
+//! that every tree and every error points into the line as it was typed, and the place can be underlined wherever the
+//! line came from.
 //!
-//! Parsing knows no model. Names become sites only when they are resolved against a [`SiteTable`], and expressions become
-//! values only when they are evaluated over a scope; both are traits, so this layer needs no debugger to be tested.
+//! Parsing does not depend on a model. Names become sites only when they are resolved against a [`SiteTable`], and
+//! expressions become values only when they are evaluated over a scope; both are traits, so that this layer can be
+//! tested without a debugger.
 
 pub mod assign;
 pub mod ast;

@@ -2,18 +2,19 @@
 //!
 //! The same value has many spellings: canonical (`blocks.5.attn.pattern`), short (`L5.attn.pattern`, `L-1.mlp.post`),
 //! TransformerLens (`blocks.5.attn.hook_pattern`), the checkpoint's module path (`transformer.h.5.attn.c_proj`), a head
-//! (`L5H3`), or relative to the block at the cursor (`attn.z`). Everything above this layer sees the canonical one only.
+//! (`L5H3`), or relative to the block at the cursor (`attn.z`). Everything above this layer sees the canonical one
+//! only.
 
 use super::Result;
 use super::ast::SiteRef;
 use super::error::LangError;
 use super::span::Span;
 
-/// The names of one program, which is all that resolution needs to know of it.
+/// The names of one program, which is all that resolution needs of it.
 pub trait SiteTable {
     /// The number of blocks.
     fn n_layers(&self) -> usize;
-    /// The number of attention heads of a block, where it has attention.
+    /// The number of attention heads of a block; `None` if it has no attention.
     fn n_heads(&self, layer: usize) -> Option<usize>;
     /// The sites that ops produce, in program order.
     fn names(&self) -> &[String];
@@ -27,7 +28,7 @@ pub trait SiteTable {
     fn alias(&self, path: &str) -> Option<String>;
 }
 
-/// What a name stands for.
+/// What a name refers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NameKind {
     /// A value that an op produces.
@@ -45,7 +46,7 @@ pub struct Resolved {
     pub head: Option<usize>,
 }
 
-/// A spelling turned canonical, whether or not anything has that name.
+/// A canonical spelling, whether or not anything has that name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spelling {
     /// The canonical spelling; still without the block when it was relative.
@@ -122,8 +123,8 @@ pub(super) fn extent(count: usize) -> String {
 
 /// The site or module that `site.text` names, `block` being the one at the cursor.
 ///
-/// A canonical name always means itself; then come other spellings, then names relative to the block, then module paths of the
-/// checkpoint. The run and the pass of `site` are left to the caller, who chose `table` by them.
+/// A canonical name always means itself; then come other spellings, then names relative to the block, then module paths
+/// of the checkpoint. The run and the pass of `site` are left to the caller, who chose `table` by them.
 pub fn resolve(site: &SiteRef, table: &dyn SiteTable, block: Option<usize>) -> Result<Resolved> {
     let found = |name: &str| kind_of(name, table).map(|kind| Resolved { name: name.to_string(), kind, head: None });
     if let Some(found) = found(&site.text) {
@@ -179,7 +180,7 @@ fn unknown(typed: &str, spelling: &Spelling, span: Span, table: &dyn SiteTable, 
             })
         };
         if somewhere(table.names()) || somewhere(table.modules()) || somewhere(table.on_request()) {
-            return LangError::new(format!("{typed} is a name within a block, and the cursor is in none"), span)
+            return LangError::new(format!("{typed} is a name within a block, and the cursor is not in a block"), span)
                 .help(format!("say which block: L0.{}", spelling.text));
         }
     }
@@ -320,7 +321,7 @@ pub(super) mod tests {
         assert_eq!(name("hook_resid_post", Some(5)), "blocks.5.resid_post");
         assert_eq!(name("logits", Some(5)), "logits");
         let error = error("attn.z", None);
-        assert!(error.message.contains("the cursor is in none"), "{error}");
+        assert!(error.message.contains("the cursor is not in a block"), "{error}");
         assert_eq!(error.help.as_deref(), Some("say which block: L0.attn.z"));
     }
 

@@ -1,7 +1,8 @@
 //! Operators.
 //!
-//! Two numbers are combined in 64 bits on the host; as soon as a tensor takes part, its device and its precision decide, with
-//! numpy's broadcasting. A string beside a token id stands for its token, so that `tokens[3] == " Mary"` reads as it is meant.
+//! Two numbers are combined in 64 bits on the host; if one is a tensor, its device and its precision decide, with
+//! numpy's broadcasting. A string compared with a token id means the id of its token, so that `tokens[3] == " Mary"`
+//! works.
 
 use super::evaluator::Evaluator;
 use super::{At, Datum};

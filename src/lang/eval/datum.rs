@@ -10,18 +10,18 @@ use crate::tensor::{Device, Kind, Value};
 #[derive(Clone, Debug)]
 #[allow(clippy::large_enum_variant, reason = "few exist at a time, and a box would only hide the handle")]
 pub enum Datum {
-    /// A number; what reductions over a whole value give, in 64 bits.
+    /// A number, such as a reduction of a whole value, in 64 bits.
     Num(f64),
     Bool(bool),
     Str(String),
     /// A tensor, perhaps with one element and no axes.
     Tensor(Value),
-    /// What a convenience variable holds that was never set.
+    /// The content of a convenience variable that was never set.
     Void,
 }
 
 impl Datum {
-    /// What it is, in words.
+    /// A description for messages.
     pub fn described(&self) -> String {
         match self {
             Datum::Num(n) => format!("the number {n}"),

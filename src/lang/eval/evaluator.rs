@@ -29,7 +29,7 @@ impl Evaluator<'_> {
             }
             ExprKind::Binary(op, a, b) => {
                 let left = self.eval(a)?;
-                // A left side that decides alone keeps the right side from being computed, and from failing.
+                // If the left side decides, the right side is not computed, and cannot fail.
                 match (op, &left) {
                     (BinaryOp::And, Datum::Bool(false)) => return Ok(Datum::Bool(false)),
                     (BinaryOp::Or, Datum::Bool(true)) => return Ok(Datum::Bool(true)),
@@ -61,7 +61,7 @@ impl Evaluator<'_> {
         }
     }
 
-    /// Resolves a name, fetches its value by `fetch`, and takes the head out of it that `L5H3` means.
+    /// Resolves a name, gets its value from `fetch`, and selects the head if the name is one such as `L5H3`.
     pub fn site_with(
         &mut self,
         site: &SiteRef,
@@ -74,8 +74,7 @@ impl Evaluator<'_> {
             let table = self.scope.table(site.run.as_deref()).at(site.span)?;
             let inside: Vec<&str> =
                 table.names().iter().filter(|n| n.starts_with(&prefix)).map(String::as_str).collect();
-            let error =
-                LangError::new(format!("{} is a module, which has no value of its own", resolved.name), site.span);
+            let error = LangError::new(format!("{} is a module, which has no value", resolved.name), site.span);
             return Err(match inside.as_slice() {
                 [] => error,
                 [only] => error.help(format!("its site is {only}")),
@@ -101,7 +100,7 @@ impl Evaluator<'_> {
         datum.tensor(&self.scope.device(), crate::tensor::Kind::Float, expr.span)
     }
 
-    /// A tensor without axes as the caller expects scalars: itself if a gradient will be taken, else a number.
+    /// A scalar as a result: the tensor itself if a gradient will be taken, else a number.
     pub fn scalar(&self, value: Value, span: Span) -> Result<Datum> {
         match self.scope.tracked() {
             true => Ok(Datum::Tensor(value)),
@@ -138,7 +137,7 @@ mod tests {
     #[test]
     fn modules_have_no_value() {
         let error = fails("L0.attn");
-        assert_eq!(error.message, "blocks.0.attn is a module, which has no value of its own");
+        assert_eq!(error.message, "blocks.0.attn is a module, which has no value");
         assert_eq!(error.help.as_deref(), Some("its sites are blocks.0.attn.pattern to blocks.0.attn.z"));
     }
 

@@ -1,9 +1,9 @@
 //! Expressions to values.
 //!
-//! Evaluation asks a [`Scope`] for everything that is not in the expression itself: sites, history, tokens, the model's head. It
-//! runs on the device of the values it meets; what leaves the device is one number for a reduction over everything, and
-//! what the host has to order (`sort`, `topk`, `quantile`). Nothing is cached and nothing changes: an expression that is only
-//! looked at leaves the run as it was.
+//! Evaluation asks a [`Scope`] for everything that is not in the expression itself: sites, history, tokens, the model's
+//! head. It runs on the device of the values; what leaves the device is one number for a reduction over everything, and
+//! what the host has to order (`sort`, `topk`, `quantile`). Nothing is cached and nothing changes: evaluating an
+//! expression leaves the run as it was.
 
 mod arithmetic;
 mod datum;
@@ -41,7 +41,7 @@ use evaluator::Evaluator;
 /// Which half of a key/value cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CachePart {
-    /// Keys, as scores read them: after rotation where there is one.
+    /// Keys, as scores read them: after the rotation, if the model has one.
     Keys,
     Values,
 }
@@ -62,8 +62,8 @@ impl CachePart {
 
 /// Where an expression finds what it names.
 ///
-/// Sites come with canonical names in [`SiteRef::text`]: spellings, layers and the block at the cursor are resolved before. Errors
-/// are [`Unavailable`]; evaluation adds the place in the line.
+/// Sites come with canonical names in [`SiteRef::text`]: spellings, layers and the block at the cursor are resolved
+/// before. Errors are [`Unavailable`]; evaluation adds the place in the line.
 pub trait Scope {
     /// Where new values are made.
     fn device(&self) -> Device;
@@ -87,9 +87,9 @@ pub trait Scope {
     fn cursor(&mut self) -> Result<Value, Unavailable>;
     /// A weight, by its name in the file or by role.
     fn param(&mut self, name: &str) -> Result<Value, Unavailable>;
-    /// Where on `axis` (`pos`, `q` or `k`) the token with this text stands in the focused row: none, one or several indices.
+    /// The indices on `axis` (`pos`, `q` or `k`) of the tokens with this text in the focused row.
     fn token_positions(&mut self, text: &str, axis: Axis) -> Vec<usize>;
-    /// What a text that is not a token of the focused row may have been meant to be.
+    /// A suggestion for a text that is not a token of the focused row.
     fn like_token(&mut self, _text: &str) -> Option<String> {
         None
     }
@@ -109,8 +109,8 @@ pub trait Scope {
     fn lens(&mut self, x: &Value) -> Result<Value, Unavailable>;
     /// What head `head` of block `layer` adds to the residual stream, at every position.
     fn result(&mut self, layer: usize, head: usize) -> Result<Value, Unavailable>;
-    /// Whether the result has to stay connected to the values it came from, because a gradient will be taken. Then every
-    /// reduction gives a tensor without axes instead of a number, and functions that order on the host refuse.
+    /// Whether the result has to stay connected to the values it came from, because a gradient will be taken. Then
+    /// every reduction gives a tensor without axes instead of a number, and functions that order on the host refuse.
     fn tracked(&self) -> bool {
         false
     }
@@ -156,7 +156,7 @@ pub fn condition(expr: &Expr, scope: &mut dyn Scope) -> Result<bool> {
     Ok(x != 0.0)
 }
 
-/// Gives an error of a layer that knows no lines its place in this one.
+/// Adds the place in the line to an error of a layer that does not know it.
 trait At<T> {
     fn at(self, span: Span) -> Result<T>;
 }
