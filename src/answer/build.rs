@@ -45,7 +45,8 @@ impl Table {
     }
 }
 
-/// The cells of a row of a [`Table`]: a tuple of up to ten things that are cells, or an array or `Vec` of things of one kind.
+/// The cells of a row of a [`Table`]: a tuple of up to ten values that convert to cells, or an array or `Vec` of one
+/// such type.
 pub trait Cells {
     /// The cells, from left to right.
     fn into_cells(self) -> Vec<Cell>;
@@ -142,8 +143,8 @@ macro_rules! integers {
 integers!(i32 i64 u32 u64 usize);
 
 impl MapView {
-    /// A map of `data` in row-major order, with the name of each axis and a label for each of its entries. Every element
-    /// has a cell; the colours are sequential.
+    /// A map of `data` in row-major order, with the name of each axis and a label for each of its entries. Every
+    /// element has a cell; the colours are sequential.
     ///
     /// ```
     /// # use llmdbg::answer::MapView;

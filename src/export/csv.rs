@@ -26,7 +26,7 @@ pub fn csv(columns: &[String], rows: &[Vec<String>]) -> String {
 }
 
 fn needs_quotes(field: &str) -> bool {
-    // A mark at the start of the file would be taken for that of its encoding.
+    // A mark at the start of the file would be read as the mark of its encoding.
     field.contains([',', '"', '\r', '\n', MARK])
         || field.starts_with(char::is_whitespace)
         || field.ends_with(char::is_whitespace)
@@ -50,10 +50,10 @@ pub enum Fault {
     /// A quote that begins on this line has no end.
     #[error("a quote is opened and never closed")]
     Unclosed,
-    /// Something else than a separator or the end of the line follows a closing quote.
+    /// Something other than a separator or the end of the line follows a closing quote.
     #[error("{garbage:?} follows a closing quote, where {} should", name_of(*.separator))]
     AfterQuote {
-        /// What follows, cut short.
+        /// What follows, up to 20 characters.
         garbage: String,
         /// The separator of the file.
         separator: char,
@@ -72,11 +72,11 @@ pub struct Row {
     pub fields: Vec<String>,
 }
 
-/// The rows of a file, that of the names of the columns too, with `separator` between fields. Lines end in `\n` or `\r\n`; the last may
-/// have no end.
+/// The rows of a file, that of the column names included, with `separator` between fields. Lines end in `\n` or `\r\n`;
+/// the last may have no end.
 ///
 /// An empty line is a row of one empty field. Rows may differ in their number of fields. A quote within a field that
-/// does not start with one is taken as it is.
+/// does not start with one is kept as it is.
 ///
 /// # Errors
 /// If a quote is not closed, or anything but a separator or the end of a line follows a closing one.

@@ -1,4 +1,4 @@
-//! Values and answers to files.
+//! Writing values and answers to files.
 
 pub mod csv;
 mod error;
@@ -15,8 +15,8 @@ use std::path::{Path, PathBuf};
 
 pub use error::{Cause, ExportError};
 
-/// Writes a file so that an existing one is replaced only when the new one is complete: `fill` is given the name of another file
-/// in the same folder.
+/// Writes a file so that an existing one is replaced only when the new one is complete: `fill` is given the name of
+/// another file in the same folder.
 ///
 /// # Errors
 /// If `fill` fails, or the file cannot be written.

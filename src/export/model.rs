@@ -1,4 +1,4 @@
-//! A checkpoint as people share them: `config.json`, `model.safetensors`, and the files of the tokenizer.
+//! A checkpoint as people share it: `config.json`, `model.safetensors`, and the files of the tokenizer.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -26,8 +26,8 @@ pub struct Written {
     pub widened: bool,
 }
 
-/// Writes a model into a folder that is new or empty. Tensors keep the type that they are stored in, as far as there is one
-/// in safetensors; those stored in blocks of few bits become 32-bit floats.
+/// Writes a model into a folder that is new or empty. Tensors keep the type that they are stored in, if safetensors has
+/// it; those stored in blocks of few bits become 32-bit floats.
 ///
 /// # Errors
 /// If a weight cannot be read or a file cannot be written. What was written until then stays.
@@ -89,12 +89,12 @@ impl Kind {
     }
 }
 
-/// A tensor that is put together when it is written.
+/// A tensor that is assembled when it is written.
 struct Entry<'a> {
     file: &'a FileTensor,
     weights: &'a Weights,
     kind: Kind,
-    /// What went wrong first: [`View`] has no way to say so.
+    /// The first failure: [`View`] has no way to return it.
     failure: &'a RefCell<Option<Cause>>,
 }
 
@@ -103,7 +103,7 @@ impl Entry<'_> {
         let name = &self.file.name;
         let unreadable = |error: TensorError| Cause::Tensor { name: name.clone(), error: error.into() };
         let value = self.weights.as_in_file(self.file).map_err(unreadable)?;
-        let value = value.ok_or_else(|| Cause::Refused(format!("{name}: it is not used")))?;
+        let value = value.ok_or_else(|| Cause::Refused(format!("{name}: the model does not use it")))?;
         let elements = value.read_f32().map_err(unreadable)?;
         match elements.len() == self.file.shape.iter().product::<usize>() {
             true => Ok(elements),

@@ -1,18 +1,19 @@
-//! Matrices as pictures: one square for each element, blue for what is positive, orange for what is negative, white for zero.
+//! Matrices as pictures: one square for each element, blue for what is positive, orange for what is negative, white for
+//! zero.
 
 use std::fmt::Write;
 
 use super::ExportError;
 
-/// Shades that colour-blind eyes tell apart, those of the pages.
+/// Colours that people with colour blindness can distinguish; those of the pages.
 const POSITIVE: [f64; 3] = [33.0, 102.0, 172.0];
 const NEGATIVE: [f64; 3] = [230.0, 97.0, 1.0];
 
-/// What is no number, and what is infinite.
+/// For NaN and for infinities.
 const NOT_A_NUMBER: [u8; 3] = [200, 0, 200];
 const INFINITE: [u8; 3] = [0, 0, 0];
 
-/// A picture is at least so wide or high, where it has so few elements, and at most so large.
+/// The longer side, in pixels: that of small matrices, and the largest.
 const WANTED: usize = 640;
 const MOST: usize = 8192;
 
@@ -29,7 +30,7 @@ impl Picture<'_> {
         (WANTED / longest).max(1)
     }
 
-    /// The largest finite magnitude, which has the full shade.
+    /// The largest finite magnitude, which has the full colour.
     pub fn largest(&self) -> f64 {
         self.data.iter().filter(|x| x.is_finite()).fold(0.0f64, |most, x| most.max(x.abs()))
     }
@@ -71,20 +72,21 @@ impl Picture<'_> {
         Ok(file)
     }
 
-    /// As an SVG file: sharp at any size, and each square tells its number.
+    /// As an SVG file: sharp at any size, and each square has its number as a tooltip.
     pub fn svg(&self) -> String {
         let (side, largest) = (self.side(), self.largest());
         let (height, width) = (self.shape[0] * side, self.shape[1] * side);
         let mut page = format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" shape-rendering=\"crispEdges\">\n"
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" \
+             shape-rendering=\"crispEdges\">\n"
         );
         for (row, line) in self.data.chunks_exact(self.shape[1].max(1)).enumerate() {
             for (column, x) in line.iter().enumerate() {
                 let [r, g, b] = Self::colour(*x, largest);
                 _ = writeln!(
                     page,
-                    "<rect x=\"{}\" y=\"{}\" width=\"{side}\" height=\"{side}\" fill=\"rgb({r},{g},{b})\"><title>[{row}, \
-                     {column}] {x}</title></rect>",
+                    "<rect x=\"{}\" y=\"{}\" width=\"{side}\" height=\"{side}\" fill=\"rgb({r},{g},{b})\">\
+                     <title>[{row}, {column}] {x}</title></rect>",
                     column * side,
                     row * side
                 );

@@ -40,8 +40,8 @@ impl HostData {
 
 /// Writes `entries`, each a name, a shape and its elements, to `path`.
 ///
-/// An existing file is replaced only when the new one is complete. All entries are in memory at once, as they will be in the
-/// file.
+/// An existing file is replaced only when the new one is complete. All entries are in memory at once, as they will be
+/// in the file.
 ///
 /// # Errors
 /// If two entries have one name, elements do not fit their shape, the file cannot be written, or the user interrupts.

@@ -91,7 +91,7 @@ impl Chord {
         Some(Self::plain(Key::F(number)))
     }
 
-    /// What a key event of the library means; none for what the program has no use for (releases, media keys).
+    /// The chord of a key event of the library; `None` for events that the program does not use (releases, media keys).
     pub(super) fn from_event(event: KeyEvent) -> Option<Self> {
         if event.kind == crossterm::event::KeyEventKind::Release {
             return None;
