@@ -5,6 +5,7 @@
 //! parses back to the same tree, so that a breakpoint's condition can be saved and loaded again.
 
 use super::span::{Span, Spanned};
+use crate::tensor::ops;
 
 /// An expression and its place in the line.
 #[derive(Clone, Debug, PartialEq)]
@@ -78,34 +79,21 @@ pub enum UnaryOp {
     Not,
 }
 
-/// Operators between two expressions.
+/// Operators between two expressions: those operations on two values that have one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BinaryOp {
-    /// `||`
     Or,
-    /// `&&`
     And,
-    /// `==`
     Eq,
-    /// `!=`
     Ne,
-    /// `<`
     Lt,
-    /// `<=`
     Le,
-    /// `>`
     Gt,
-    /// `>=`
     Ge,
-    /// `+`
     Add,
-    /// `-`
     Sub,
-    /// `*`
     Mul,
-    /// `/`
     Div,
-    /// `**`
     Pow,
 }
 
@@ -144,24 +132,30 @@ pub enum IndexKind {
     Rest,
 }
 
+impl From<BinaryOp> for ops::BinaryOp {
+    fn from(op: BinaryOp) -> Self {
+        match op {
+            BinaryOp::Or => Self::Or,
+            BinaryOp::And => Self::And,
+            BinaryOp::Eq => Self::Eq,
+            BinaryOp::Ne => Self::Ne,
+            BinaryOp::Lt => Self::Lt,
+            BinaryOp::Le => Self::Le,
+            BinaryOp::Gt => Self::Gt,
+            BinaryOp::Ge => Self::Ge,
+            BinaryOp::Add => Self::Add,
+            BinaryOp::Sub => Self::Sub,
+            BinaryOp::Mul => Self::Mul,
+            BinaryOp::Div => Self::Div,
+            BinaryOp::Pow => Self::Pow,
+        }
+    }
+}
+
 impl BinaryOp {
     /// How it is written.
     pub fn text(self) -> &'static str {
-        match self {
-            Self::Or => "||",
-            Self::And => "&&",
-            Self::Eq => "==",
-            Self::Ne => "!=",
-            Self::Lt => "<",
-            Self::Le => "<=",
-            Self::Gt => ">",
-            Self::Ge => ">=",
-            Self::Add => "+",
-            Self::Sub => "-",
-            Self::Mul => "*",
-            Self::Div => "/",
-            Self::Pow => "**",
-        }
+        ops::BinaryOp::from(self).symbol()
     }
 
     /// Whether it is a comparison, such as `==` or `<`: these give a truth value and do not chain.

@@ -55,7 +55,7 @@ impl Evaluator<'_> {
             return Ok(numbers(op, left.number(a.1)?, right.number(b.1)?));
         }
         let (x, y) = self.alike((left, a.1), (right, b.1))?;
-        x.binary(on_device(op), &y).at(both).map(Datum::Tensor)
+        x.binary(op.into(), &y).at(both).map(Datum::Tensor)
     }
 
     fn logical(&mut self, op: BinaryOp, a: (Datum, Span), b: (Datum, Span)) -> Result<Datum> {
@@ -69,7 +69,7 @@ impl Evaluator<'_> {
                     datum => truths(op.text(), datum, span),
                 };
                 let (x, y) = (truth(left, a.1)?, truth(right, b.1)?);
-                x.binary(on_device(op), &y).at(both).map(Datum::Tensor)
+                x.binary(op.into(), &y).at(both).map(Datum::Tensor)
             }
         }
     }
@@ -124,24 +124,6 @@ pub fn numbers(op: BinaryOp, a: f64, b: f64) -> Datum {
         BinaryOp::Ge => Datum::Bool(a >= b),
         BinaryOp::And => Datum::Bool(a != 0.0 && b != 0.0),
         BinaryOp::Or => Datum::Bool(a != 0.0 || b != 0.0),
-    }
-}
-
-fn on_device(op: BinaryOp) -> ops::BinaryOp {
-    match op {
-        BinaryOp::Add => ops::BinaryOp::Add,
-        BinaryOp::Sub => ops::BinaryOp::Sub,
-        BinaryOp::Mul => ops::BinaryOp::Mul,
-        BinaryOp::Div => ops::BinaryOp::Div,
-        BinaryOp::Pow => ops::BinaryOp::Pow,
-        BinaryOp::Eq => ops::BinaryOp::Eq,
-        BinaryOp::Ne => ops::BinaryOp::Ne,
-        BinaryOp::Lt => ops::BinaryOp::Lt,
-        BinaryOp::Le => ops::BinaryOp::Le,
-        BinaryOp::Gt => ops::BinaryOp::Gt,
-        BinaryOp::Ge => ops::BinaryOp::Ge,
-        BinaryOp::And => ops::BinaryOp::And,
-        BinaryOp::Or => ops::BinaryOp::Or,
     }
 }
 
