@@ -8,7 +8,6 @@ use crate::tensor::{Device, Kind, Value};
 
 /// What an expression evaluates to.
 #[derive(Clone, Debug)]
-#[allow(clippy::large_enum_variant, reason = "few exist at a time, and a box would only hide the handle")]
 pub enum Datum {
     /// A number, such as a reduction of a whole value, in 64 bits.
     Num(f64),
