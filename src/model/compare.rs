@@ -11,7 +11,7 @@ use super::families::{self, Sources};
 use super::load::Model;
 use super::plan::{Load, group};
 use super::role::WeightId;
-use crate::tensor::{Rms, distance, unravel};
+use crate::tensor::{Rms, unravel};
 
 /// Elements that are decoded and compared at a time; whole blocks of every type.
 const SHARE: usize = 1 << 16;
@@ -152,8 +152,7 @@ struct Seen {
 
 impl Seen {
     fn take(&mut self, at: usize, ours: f32, theirs: f32) {
-        let off = distance(f64::from(ours), f64::from(theirs));
-        self.rms.add(f64::from(ours), f64::from(theirs));
+        let off = self.rms.add(f64::from(ours), f64::from(theirs));
         if !self.any || off > self.max {
             (self.max, self.at, self.values, self.any) = (off, at, (ours, theirs), true);
         }

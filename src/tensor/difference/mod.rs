@@ -52,13 +52,14 @@ pub struct Rms {
 }
 
 impl Rms {
-    /// Adds an element of each.
+    /// Adds an element of each and gives their distance.
     #[inline]
-    pub fn add(&mut self, a: f64, b: f64) {
+    pub fn add(&mut self, a: f64, b: f64) -> f64 {
         let off = distance(a, b);
         self.squares += off * off;
         self.size += if a.is_finite() && b.is_finite() { b * b } else { 0.0 };
         self.count += 1;
+        off
     }
 
     /// The sums of two parts.
@@ -85,7 +86,9 @@ impl Rms {
 /// [`Rms::relative`] of all elements; where `b` is zero throughout, the root mean square of the distances itself.
 pub fn relative_rms(a: &[f64], b: &[f64]) -> f64 {
     let mut rms = Rms::default();
-    a.iter().zip(b).for_each(|(a, b)| rms.add(*a, *b));
+    for (a, b) in a.iter().zip(b) {
+        rms.add(*a, *b);
+    }
     rms.relative().unwrap_or_else(|| rms.absolute())
 }
 
@@ -159,7 +162,9 @@ mod tests {
     fn parts_add_up() {
         let of = |pairs: &[(f64, f64)]| {
             let mut rms = Rms::default();
-            pairs.iter().for_each(|(a, b)| rms.add(*a, *b));
+            for (a, b) in pairs {
+                rms.add(*a, *b);
+            }
             rms
         };
         let pairs = [(3.0, 3.0), (4.0, 3.0), (NAN, NAN), (0.0, 0.0)];
