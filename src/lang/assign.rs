@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_comparison_is_no_assignment() {
+    fn a_comparison_is_not_an_assignment() {
         assert_eq!(fails("$x == 1").help.as_deref(), Some("== compares; = assigns"));
         assert_eq!(fails("$x == 1").span, Span::new(3, 5));
         assert_eq!(fails("$x").span, Span::new(2, 2));

@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn comments_are_no_passes_and_no_strings() {
+    fn comments_are_neither_passes_nor_strings() {
         for (line, left) in [
             ("# all", ""),
             ("#1 first", ""),

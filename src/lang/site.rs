@@ -307,7 +307,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn modules_and_values_on_request_are_told_apart() {
+    fn modules_and_values_on_request_have_their_kinds() {
         let kind = |text| resolve(&named(text), &Small::new(2), None).expect(text).kind;
         assert_eq!(kind("L1"), NameKind::Module);
         assert_eq!(kind("blocks.1.mlp"), NameKind::Module);

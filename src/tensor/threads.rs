@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn work_is_done_with_and_without_a_pool_of_its_own() {
+    fn work_is_done_with_and_without_a_separate_pool() {
         let sum = || (0..1000u64).into_par_iter().sum::<u64>();
         assert_eq!(awake(sum), 499_500);
         let thread = std::thread::spawn(move || {

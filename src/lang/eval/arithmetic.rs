@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_string_beside_ids_is_a_token() {
+    fn a_string_compared_with_ids_is_a_token() {
         assert_eq!(numbers("tokens == \" Mary\""), [0.0, 1.0, 0.0, 1.0]);
         assert_eq!(num("tokens[2] != \" Mary\""), 1.0);
         assert_eq!(num("\"a\" == \"a\""), 1.0);

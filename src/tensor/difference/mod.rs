@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn bits_tell_zeros_and_nan_apart() {
+    fn bits_distinguish_zeros_and_nan() {
         let of = |data: &[f32]| Value::from_f32(data.to_vec(), &[data.len()], &Device::cpu());
         let a = of(&[0.0, f32::NAN, f32::INFINITY, 1.0]);
         assert_eq!(changed_bits(&a, &a.clone()), Ok(0));
