@@ -1,5 +1,5 @@
 //! Forward passes over a model of GPT-2 small's shapes with everything recorded; the same with stops, with a condition on
-//! every attention pattern, and through commands; and the summary of one value.
+//! every attention pattern, and through commands; and the summary and the clones of one value.
 
 mod gpt2;
 
@@ -65,11 +65,12 @@ fn commands(c: &mut Criterion) {
     group.finish();
 }
 
-fn summaries(c: &mut Criterion) {
+fn values(c: &mut Criterion) {
     let data = (0..1 << 20).map(|i| (i as f32 * 0.37).sin()).collect();
-    let value = Value::from_f32(data, &[1 << 10, 1 << 10], &Device::cpu());
+    let value = Value::from_f32(data, &[1 << 10, 1 << 10], &Device::cpu()).whole();
     c.bench_function("summary of a million numbers", |b| b.iter(|| value.summary().expect("host memory")));
+    c.bench_function("a thousand clones of a value", |b| b.iter(|| vec![value.clone(); 1000]));
 }
 
-criterion_group!(benches, passes, commands, summaries);
+criterion_group!(benches, passes, commands, values);
 criterion_main!(benches);

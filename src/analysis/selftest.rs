@@ -5,7 +5,7 @@ use super::bisect::Double;
 use crate::debugger::{Mark, Result, Session};
 use crate::model::Input;
 use crate::program::{Context, execute};
-use crate::tensor::{Kind, Precision, Value, apart, relative_rms, step};
+use crate::tensor::{Kind, Precision, Value, distance, relative_rms, step};
 
 /// What one kind of op does, over all ops of that kind.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,7 +58,7 @@ pub fn selftest(session: &mut Session) -> Result<Vec<Tested>> {
             _ if data == exact => 0.0,
             _ => f64::INFINITY,
         };
-        let max = data.iter().zip(&exact).map(|(x, y)| apart(*x, *y)).fold(0.0, f64::max);
+        let max = data.iter().zip(&exact).map(|(x, y)| distance(*x, *y)).fold(0.0, f64::max);
         let kind: String = format!("{:?}", op.kernel).chars().take_while(|c| c.is_alphanumeric()).collect();
         let one = Tested { kind, ops: 1, site: op.site.clone(), relative, max };
         match found.iter_mut().find(|known| known.kind == one.kind) {

@@ -3,13 +3,14 @@
 use super::{ErrorView, Fault};
 use crate::debugger::Error;
 use crate::lang::explained;
+use crate::tensor::TensorError;
 
 impl ErrorView {
     /// An error as it is shown, with its place underlined in `line` if it has one there.
     pub fn new(error: &Error, line: &str) -> ErrorView {
         let fault = match error {
             Error::Assert(_) => Fault::Assert,
-            Error::Tensor(error) if error.is_fault() => Fault::Model,
+            error if error.cause().is_some_and(TensorError::is_fault) => Fault::Model,
             _ => Fault::Command,
         };
         match error {

@@ -1,7 +1,7 @@
 //! Answers as JSON objects, one for each command: the `--json` output.
 //!
 //! The schema is written down in `docs/json.md`. Elements and statistics are written as the exact number that the bits
-//! stand for; what JSON has no number for (NaN and the infinities) is a string. Keys marked optional there are left out
+//! mean; NaN and the infinities, for which JSON has no number, are strings. Keys marked optional there are left out
 //! rather than null, except `pc`, which is null while no run is live.
 
 use std::fmt::Write;
@@ -13,8 +13,8 @@ use super::{Answer, Cell, ErrorView, MapView, Pc, StopView, Summary, Table, Toke
 
 /// The object for the command line `cmd`.
 ///
-/// `at` is where the cursor stands afterwards, if a run is live; `ms` how long it took; `printed` what it wrote before its
-/// answer.
+/// `at` is the place of the cursor afterwards, if a run is live; `ms` how long the command took; `printed` what it
+/// wrote before its answer.
 pub fn object(cmd: &str, answer: &Answer, at: Option<&Pc>, ms: f64, printed: &[String]) -> Value {
     let (kind, payload) = kind_and_payload(answer);
     let mut object = Map::new();
@@ -30,7 +30,7 @@ pub fn object(cmd: &str, answer: &Answer, at: Option<&Pc>, ms: f64, printed: &[S
     Value::Object(object)
 }
 
-/// An object on one line, in which no character changes how its neighbours are shown: JSON has an escape for each.
+/// An object on one line. Characters that would change how their neighbours are shown are written as escapes.
 pub fn written(object: &Value) -> String {
     object.to_string().chars().fold(String::new(), |mut line, c| {
         match is_unsafe(c) {
@@ -41,7 +41,7 @@ pub fn written(object: &Value) -> String {
     })
 }
 
-/// The word for the kind of `answer`, and what stands under the key of that name.
+/// The word for the kind of `answer`, and the content of the key of that name.
 fn kind_and_payload(answer: &Answer) -> (&'static str, Value) {
     match answer {
         Answer::Text(text) => ("text", json!(text)),
@@ -177,7 +177,7 @@ fn error(error: &ErrorView) -> Value {
     object
 }
 
-/// `data` as arrays in arrays, one level for each axis of `shape`; without axes the one element itself.
+/// `data` as nested arrays, one level for each axis of `shape`; without axes the one element itself.
 fn nested(data: &[f64], shape: &[usize], dtype: &str) -> Value {
     match shape.split_first() {
         None => data.first().map_or(Value::Null, |&x| element(x, dtype)),
@@ -196,7 +196,7 @@ fn element(x: f64, dtype: &str) -> Value {
     }
 }
 
-/// A number, or the string that stands for what JSON has no number for.
+/// A number, or a string if JSON has no number for it.
 fn number(x: f64) -> Value {
     if x.is_nan() {
         json!("NaN")

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::answer::{Fault, Reason, Scale, Style};
 
-/// What the schema says of `value`, without the labels that make it a map.
+/// Checks `value` against the schema, without the labels that make it a map.
 fn check_value(value: &Value) {
     let shape: Vec<usize> = value["shape"].as_array().unwrap().iter().map(|n| n.as_u64().unwrap() as usize).collect();
     assert_eq!(value["axes"].as_array().unwrap().len(), shape.len());
@@ -94,7 +94,7 @@ fn check_payload(kind: &str, payload: &Value) {
     }
 }
 
-/// Checks one object as it leaves the program: one line, equal after reading back, of the shape that is promised.
+/// Checks one object as the program writes it: one line, equal after reading back, and as the schema says.
 fn check(cmd: &str, answer: &Answer, at: Option<&Pc>, printed: &[String]) -> Value {
     let object = object(cmd, answer, at, 0.4, printed);
     let line = object.to_string();
@@ -225,7 +225,10 @@ fn every_other_kind() {
     let tokens = check("info tokens", &Answer::Tokens(vec![token]), None, &[]);
     assert_eq!(
         tokens["tokens"],
-        json!([{"pos": 3, "id": 5, "text": "\u{fffd}", "bytes": [255], "row": 1, "real": false, "special": true, "offsets": [2, 3], "word": 1}])
+        json!([{
+            "pos": 3, "id": 5, "text": "\u{fffd}", "bytes": [255], "row": 1, "real": false, "special": true,
+            "offsets": [2, 3], "word": 1
+        }])
     );
     let error = check("x", &Answer::Error(error), None, &[]);
     assert_eq!(error["error"], json!({"message": "no such site\n  ^", "column": 7, "file": "a.ldb", "line": 3}));
@@ -242,7 +245,7 @@ proptest! {
         check(&cmd, &Answer::Error(ErrorView { message: text + ".", ..ErrorView::default() }), None, &[]);
     }
 
-    // Read back by Rust's own parser: serde_json's may be off by one in the last place.
+    // Read back by Rust's parser: serde_json's may be wrong by one in the last place.
     #[test]
     fn any_numbers_read_back(data in proptest::collection::vec(any::<f64>(), 6)) {
         let line = object("p", &Answer::Value(view(&[3, 2], "f64", data.clone())), None, 0.0, &[]).to_string();

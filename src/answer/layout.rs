@@ -1,7 +1,7 @@
 //! Laying out the elements of a value in nested brackets, as numpy and torch do.
 //!
-//! Of a long axis only the first and last few elements are shown, with `...` between. The two halves of that are apart:
-//! [`edge_indices`] says which elements are needed, so that a large value never has to be read whole, and
+//! Of a long axis only the first and last few elements are shown, with `...` between. This is done in two steps:
+//! [`edge_indices`] gives the elements that are needed, so that a large value never has to be read whole, and
 //! [`edge_lines`] lays out what was read.
 
 /// How many elements are shown at each end of a long axis.
@@ -12,7 +12,7 @@ pub fn edge_indices(n: usize, edge: usize) -> Vec<usize> {
     if is_cut(n, edge) { (0..edge).chain(n - edge..n).collect() } else { (0..n).collect() }
 }
 
-/// The elements that are shown of a value whose elements are all at hand, in the order that [`edge_lines`] wants.
+/// The elements that are shown of a value whose elements are all known, in the order that [`edge_lines`] takes.
 pub fn edge_elements(data: &[f64], shape: &[usize], edge: usize) -> Vec<f64> {
     let Some((&n, rest)) = shape.split_first() else { return data.to_vec() };
     let stride: usize = rest.iter().product();
@@ -25,7 +25,8 @@ pub fn edge_elements(data: &[f64], shape: &[usize], edge: usize) -> Vec<f64> {
 /// Lays out a value of shape `shape` of which `data` holds the elements at [`edge_indices`] of every axis, in row-major
 /// order. With an `edge` of `usize::MAX` nothing is left out and `data` is the whole value.
 ///
-/// Panics when `data` has another number of elements than that.
+/// # Panics
+/// If `data` has a different number of elements.
 pub fn edge_lines(data: &[f64], shape: &[usize], edge: usize, format: impl Fn(f64) -> String) -> Vec<String> {
     let kept: Vec<usize> = shape.iter().map(|&n| if is_cut(n, edge) { 2 * edge } else { n }).collect();
     assert_eq!(data.len(), kept.iter().product::<usize>(), "elements for the edges of shape {shape:?}");
@@ -49,7 +50,7 @@ struct Block<'a> {
 }
 
 impl Block<'_> {
-    /// Appends the elements `words` of the axes from `axis` on to the last of `lines`.
+    /// Appends the elements `words` of `axis` and the axes after it to the last of `lines`.
     fn write(&self, words: &[String], axis: usize, lines: &mut Vec<String>) {
         let Some(&n) = self.shape.get(axis) else {
             let word = words.first().map(String::as_str).unwrap_or_default();
@@ -72,7 +73,7 @@ impl Block<'_> {
         push(lines, "]");
     }
 
-    /// What stands between two elements along `axis`: a space along the last, a new line along the others.
+    /// The separator of two elements along `axis`: a space along the last, a new line along the others.
     fn separate(&self, axis: usize, lines: &mut Vec<String>) {
         if axis + 1 == self.shape.len() {
             push(lines, ", ");

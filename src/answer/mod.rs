@@ -1,11 +1,14 @@
 //! The typed results that commands give.
 //!
 //! A command ends in exactly one [`Answer`]. Everything a person or a program sees of it derives from here: [`text`]
-//! gives the lines that batch, plain mode and the console pane show, [`json`] gives the object of `--json`. Answers hold
-//! host data only, so they can cross threads.
+//! gives the lines that batch, plain mode and the console pane show, [`json`] gives the object of `--json`. Answers
+//! hold host data only, so they can cross threads.
+
+pub use build::Cells;
 
 pub use crate::tensor::Summary;
 
+mod build;
 mod error;
 pub mod json;
 pub mod layout;
@@ -13,52 +16,50 @@ pub mod numbers;
 pub mod text;
 pub mod view;
 
-/// What a command gives.
+/// The result of a command.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Answer {
     /// Plain lines; may be empty.
     Text(String),
     /// A tensor, a number or a truth value.
     Value(ValueView),
-    /// Rows under named columns.
     Table(Table),
-    /// A two-dimensional value with labels, meant to be seen as a heat map.
+    /// A two-dimensional value with labels, for a heat map.
     Map(MapView),
     /// Tokens with their positions and exact bytes.
     Tokens(Vec<TokenView>),
-    /// Why and where the program stands now.
+    /// Why and where the program stopped.
     Stop(StopView),
-    /// The command failed; nothing was changed.
+    /// The command failed.
     Error(ErrorView),
 }
 
-/// A value as it is shown: shape, statistics over all elements, and the elements themselves where they are few.
+/// A value as it is shown: shape, statistics over all elements, and, of a small value, the elements.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ValueView {
     /// Its number in the value history: `$7`.
     pub number: Option<usize>,
     /// Length of each axis; empty for a scalar.
     pub shape: Vec<usize>,
-    /// Name of each axis, such as `head`; empty strings where an axis has no name.
+    /// Name of each axis, such as `head`; an empty string for an axis without a name.
     pub axes: Vec<String>,
     /// `f32`, `f64`, `i64` or `bool`.
     pub dtype: &'static str,
-    /// Statistics over all elements.
     pub summary: Summary,
-    /// All elements in row-major order where there are at most [`ValueView::DATA_LIMIT`]; otherwise none.
+    /// All elements in row-major order; `None` if there are more than [`ValueView::DATA_LIMIT`].
     pub data: Option<Vec<f64>>,
-    /// What stands on screen for it.
+    /// The notation to show it in.
     pub style: Style,
     /// Elements for the abbreviated display of large values: the first and last few along each axis, already laid out.
     pub edge: Vec<String>,
 }
 
 impl ValueView {
-    /// Largest number of elements that are carried whole.
+    /// Largest number of elements in `data`.
     pub const DATA_LIMIT: usize = 4096;
 }
 
-/// How a value wants to be printed; chosen by the format letter of `print`.
+/// How a value is printed; chosen by the format letter of `print`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Style {
     /// One line of summary, then edge items.
@@ -66,24 +67,19 @@ pub enum Style {
     Summary,
     /// Every element, shaped.
     All,
-    /// One element a line.
+    /// One element per line.
     Raw,
-    /// Integers.
     Decimal,
     /// Bit patterns in hexadecimal.
     Hex,
-    /// Fixed notation.
     Fixed,
-    /// Scientific notation.
     Scientific,
 }
 
-/// Rows under named columns.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct Table {
     /// Printed above the table when not empty; not part of the JSON.
     pub title: String,
-    /// Column names.
     pub columns: Vec<String>,
     /// One cell for each column.
     pub rows: Vec<Vec<Cell>>,
@@ -92,15 +88,10 @@ pub struct Table {
 /// One cell of a [`Table`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum Cell {
-    /// A whole number.
     Int(i64),
-    /// A real number.
     Num(f64),
-    /// Text.
     Text(String),
-    /// Yes or no.
     Bool(bool),
-    /// Nothing.
     Empty,
 }
 
@@ -115,23 +106,20 @@ pub struct MapView {
     pub columns: usize,
     /// Elements in row-major order.
     pub data: Vec<f64>,
-    /// One label a row.
     pub row_labels: Vec<String>,
-    /// One label a column.
     pub column_labels: Vec<String>,
-    /// How many elements of the value stand behind one cell, `[rows, columns]`; pooled by largest magnitude.
+    /// How many elements of the value are pooled in one cell, `[rows, columns]`, by largest magnitude.
     pub pool: [usize; 2],
     /// Name of the row and column axes.
     pub axes: [String; 2],
-    /// How values become colours.
     pub scale: Scale,
-    /// Shape of the value that the map was cut from.
+    /// Shape of the value that the map is a part of.
     pub shape: Vec<usize>,
     /// Statistics over the elements of the map before pooling.
     pub summary: Summary,
 }
 
-/// How the values of a map become colours.
+/// How the values of a map are mapped to colours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scale {
     /// From 0 (or the minimum) up: probabilities, norms.
@@ -145,35 +133,31 @@ pub enum Scale {
 pub struct TokenView {
     /// Position in its row.
     pub pos: usize,
-    /// Row of the batch.
     pub row: usize,
     /// Index in the vocabulary.
     pub id: u32,
-    /// Its bytes as text, with replacement characters where they are no UTF-8.
+    /// Its bytes as text, with replacement characters where they are not UTF-8.
     pub text: String,
     /// Its exact bytes.
     pub bytes: Vec<u8>,
     /// Whether the model attends to it; false for padding.
     pub real: bool,
-    /// Whether the tokenizer added it or it is no ordinary text.
+    /// Whether the tokenizer added it, or it is not ordinary text.
     pub special: bool,
-    /// Bytes of the text that it comes from; for the second text of a pair, of that. None where the tokens were given, or
-    /// generated, or changed since.
+    /// Its range of bytes in the text; for the second text of a pair, in that. `None` if tokens were given, generated,
+    /// or changed since.
     pub offsets: Option<(usize, usize)>,
-    /// Which piece it is of, counted as the tokenizer splits the text before it looks for tokens.
+    /// Index of its piece, as the tokenizer splits the text before it looks for tokens.
     pub word: Option<u32>,
 }
 
 /// Why the program stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
-    /// One or more breakpoints.
     Breakpoint,
-    /// A watched expression changed.
     Watchpoint,
-    /// A caught event.
     Catchpoint,
-    /// A motion ended where it was told to.
+    /// A motion reached its target.
     Step,
     /// The end of the pass.
     End,
@@ -198,10 +182,9 @@ impl Reason {
     }
 }
 
-/// Why and where the program stands.
+/// Why and where the program stopped.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StopView {
-    /// Why.
     pub reason: Reason,
     /// Numbers of the stop points that fired, ascending.
     pub ids: Vec<usize>,
@@ -213,13 +196,13 @@ pub struct StopView {
     pub op: usize,
     /// The pass, 0 for the first.
     pub pass: u32,
-    /// What a person reads, without displays: `Breakpoint 2, blocks.2.attn.pattern (4x15x15) ...`.
+    /// The text for people, without displays: `Breakpoint 2, blocks.2.attn.pattern (4x15x15) ...`.
     pub lines: Vec<String>,
     /// Conditions and watched expressions that could not be evaluated, which is why it stopped.
     pub errors: Vec<String>,
-    /// Value of the site just computed, where a motion gives one (`finish`).
+    /// Value of the site just computed, if the motion gives one (`finish`).
     pub value: Option<ValueView>,
-    /// Displays that are shown at this stop: number, expression, and what it gave.
+    /// Displays that are shown at this stop: number, expression and result.
     pub displays: Vec<(usize, String, Box<Answer>)>,
 }
 
@@ -230,26 +213,24 @@ pub struct Pc {
     pub op: usize,
     /// Site of that op; empty at the end of the pass.
     pub site: String,
-    /// Pass number.
     pub pass: u32,
 }
 
-/// A failed command.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct ErrorView {
     /// What is wrong and what to do; may have several lines (a caret under the place).
     pub message: String,
-    /// Column of the fault in the command, from 1.
+    /// Column of the fault in the command, counted from 1.
     pub column: Option<usize>,
     /// Script file it came from.
     pub file: Option<String>,
-    /// Line in that file, from 1.
+    /// Line in that file, counted from 1.
     pub line: Option<usize>,
     /// What kind of failure it is; decides the exit status.
     pub fault: Fault,
 }
 
-/// Kinds of failure that have exit statuses of their own.
+/// Kinds of failure, each with its exit status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Fault {
     /// The command was wrong or could not be done: status 1.

@@ -1,8 +1,8 @@
 //! Numbers for people.
 //!
-//! Nothing is repaired on the way to the screen: NaN is `NaN`, infinities are `inf` and `-inf`, a negative zero keeps its
-//! sign. Whole numbers are written plainly, others with as many significant digits as the place has room for; [`raw`]
-//! gives the shortest form that reads back to the same bits.
+//! Nothing is repaired on the way to the screen: NaN is `NaN`, infinities are `inf` and `-inf`, a negative zero keeps
+//! its sign. Whole numbers are written plainly, others with a limited number of significant digits; [`raw`] gives the
+//! shortest form that reads back to the same bits.
 
 use super::Style;
 
@@ -12,10 +12,10 @@ pub const ELEMENT_DIGITS: usize = 4;
 /// Significant digits of a value that is a single number.
 pub const SCALAR_DIGITS: usize = 6;
 
-/// Whole numbers from here on are written in scientific notation unless their type is integer.
+/// Whole numbers of at least this are written in scientific notation unless their type is integer.
 const PLAIN_LIMIT: f64 = 1e9;
 
-/// `x` with four significant digits or so.
+/// `x` with about four significant digits.
 pub fn short(x: f64) -> String {
     significant(x, ELEMENT_DIGITS)
 }
@@ -57,8 +57,8 @@ pub fn raw(x: f64, dtype: &str) -> String {
     }
 }
 
-/// One element of a value of type `dtype` in the notation that `style` asks for. `digits` is for the styles that leave
-/// the number of digits open.
+/// One element of a value of type `dtype` in the notation of `style`. `digits` is for styles without a fixed number of
+/// digits.
 pub fn element(x: f64, dtype: &str, style: Style, digits: usize) -> String {
     match style {
         Style::Hex => hex(x, dtype),
@@ -90,7 +90,7 @@ fn hex(x: f64, dtype: &str) -> String {
 fn half_digits(x: f64) -> f64 {
     let half = half::f16::from_f64(x);
     let rounded = |digits: usize| format!("{:.digits$e}", half.to_f64()).parse::<f64>().unwrap_or(x);
-    // Five digits tell every half from its neighbours.
+    // Five digits distinguish every half from its neighbours.
     (0..5).map(rounded).find(|&short| half::f16::from_f64(short) == half).unwrap_or(half.to_f64())
 }
 
@@ -98,7 +98,7 @@ fn truth(x: f64) -> &'static str {
     if x != 0.0 { "true" } else { "false" }
 }
 
-/// The word for what is no finite number.
+/// The word for NaN or an infinity.
 fn special(x: f64) -> Option<&'static str> {
     if x.is_nan() {
         Some("NaN")
@@ -116,7 +116,7 @@ fn shortest(x: f64, plain: String, scientific: String) -> String {
     if x == 0.0 || (1e-5..1e16).contains(&x.abs()) { plain } else { scientific }
 }
 
-/// `0.500` becomes `0.5`, `3.0` becomes `3`; text without a decimal point stays.
+/// `0.500` becomes `0.5`, `3.0` becomes `3`; text without a decimal point is returned as it is.
 fn trim_zeros(text: &str) -> &str {
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { text }
 }

@@ -1,7 +1,7 @@
 //! Answers as lines of text, for batch, plain mode and the console pane.
 //!
-//! The lines hold no escape sequences: what comes from a model or a file is made visible first (see [`visible`]), so that
-//! a token can never move the cursor or change the terminal.
+//! The lines hold no escape sequences: what comes from a model or a file is made visible first (see [`visible`]), so
+//! that a token can never move the cursor or change the terminal.
 
 use super::{Answer, Cell, StopView, Table, TokenView};
 
@@ -9,8 +9,8 @@ mod map;
 mod table;
 mod value;
 
-/// The lines of `answer`. With a `width`, tables are narrowed to it and tokens wrapped; other lines stay as long as they
-/// are. Without one, nothing is cut.
+/// The lines of `answer`. With a `width`, tables are narrowed to it and tokens wrapped; other lines keep their
+/// length. Without one, nothing is cut.
 pub fn lines(answer: &Answer, width: Option<usize>) -> Vec<String> {
     match answer {
         Answer::Text(text) => text.lines().map(visible_line).collect(),
@@ -23,7 +23,7 @@ pub fn lines(answer: &Answer, width: Option<usize>) -> Vec<String> {
     }
 }
 
-/// `text` with its control characters written as escapes; other characters stay.
+/// `text` with its control characters written as escapes; other characters are unchanged.
 pub fn visible(text: &str) -> String {
     text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
         if is_unsafe(c) {
@@ -35,7 +35,7 @@ pub fn visible(text: &str) -> String {
     })
 }
 
-/// The same for a line of running text, whose tabs stay: the caret under a fault is aligned by them.
+/// The same for a line of running text, whose tabs are kept: the caret under a fault is aligned by them.
 pub fn visible_line(line: &str) -> String {
     line.split('\t').map(visible).collect::<Vec<_>>().join("\t")
 }
@@ -52,32 +52,31 @@ pub fn quoted(text: &str) -> String {
     format!("\"{}\"", visible(&text.replace('\\', "\\\\").replace('"', "\\\"")))
 }
 
-/// A table of the tokens, one a line; columns of which nothing is known are left out.
+/// A table of the tokens, one per line; columns without any content are left out.
 fn token_lines(tokens: &[TokenView], width: Option<usize>) -> Vec<String> {
     type Column = (&'static str, fn(&TokenView) -> Cell);
     let columns: [Column; 8] = [
-        ("Row", |token| Cell::Int(token.row as i64)),
-        ("Pos", |token| Cell::Int(token.pos as i64)),
-        ("Token", |token| Cell::Text(quoted(&token.text))),
-        ("Id", |token| Cell::Int(i64::from(token.id))),
-        ("Bytes", |token| Cell::Text(hex(&token.bytes))),
-        ("Of text", |token| token.offsets.map_or(Cell::Empty, |(start, end)| Cell::Text(format!("{start}:{end}")))),
-        ("Word", |token| token.word.map_or(Cell::Empty, |word| Cell::Int(i64::from(word)))),
+        ("Row", |token| token.row.into()),
+        ("Pos", |token| token.pos.into()),
+        ("Token", |token| quoted(&token.text).into()),
+        ("Id", |token| token.id.into()),
+        ("Bytes", |token| hex(&token.bytes).into()),
+        ("Of text", |token| token.offsets.map(|(start, end)| format!("{start}:{end}")).into()),
+        ("Word", |token| token.word.into()),
         ("", |token| match (token.real, token.special) {
-            (false, _) => Cell::Text("padding".into()),
-            (true, true) => Cell::Text("special".into()),
+            (false, _) => "padding".into(),
+            (true, true) => "special".into(),
             (true, false) => Cell::Empty,
         }),
     ];
     let many_rows = tokens.iter().any(|token| token.row > 0);
-    let told = |(name, cell): &Column| match *name {
+    let has_content = |(name, cell): &Column| match *name {
         "Row" => many_rows,
         _ => tokens.iter().any(|token| cell(token) != Cell::Empty),
     };
-    let columns: Vec<Column> = columns.into_iter().filter(told).collect();
-    let rows = tokens.iter().map(|token| columns.iter().map(|(_, cell)| cell(token)).collect()).collect();
-    let columns = columns.iter().map(|(name, _)| (*name).to_string()).collect();
-    table::lines(&Table { title: String::new(), columns, rows }, width)
+    let columns: Vec<Column> = columns.into_iter().filter(has_content).collect();
+    let rows = tokens.iter().map(|token| columns.iter().map(|(_, cell)| cell(token)).collect::<Vec<_>>());
+    table::lines(&Table::new(columns.iter().map(|(name, _)| *name)).rows(rows), width)
 }
 
 fn hex(bytes: &[u8]) -> String {

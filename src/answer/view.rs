@@ -15,17 +15,16 @@ pub struct Snapshot {
     pub device: String,
     /// One line that says which device was taken and why.
     pub device_reason: String,
-    /// Name of the run and, after a slash, of its branch where it is not the first: `main`, `main/edit1`.
+    /// Name of the run and, after a slash, of its branch if that is not the first: `main`, `main/edit1`.
     pub branch: String,
-    /// Pass number.
     pub pass: u32,
     /// Whether a run is live (`run` or `start` was given).
     pub live: bool,
     /// Index of the op at the cursor; `ops.len()` at the end of the pass.
     pub cursor: usize,
-    /// The program; the same `Arc` while the program is the same.
+    /// The program; the same `Arc` until the program changes.
     pub ops: Arc<Vec<OpLine>>,
-    /// The modules of the program in pre-order; the same `Arc` while the program is the same.
+    /// The modules of the program in pre-order; the same `Arc` until the program changes.
     pub modules: Arc<Vec<ModuleLine>>,
     /// One for each op.
     pub flags: Vec<OpFlags>,
@@ -33,11 +32,9 @@ pub struct Snapshot {
     pub tokens: Vec<TokenView>,
     /// Number of rows in the batch.
     pub rows: usize,
-    /// What the panes look at.
+    /// The part of the run that the panes show.
     pub focus: Focus,
-    /// Heads per block, layers.
     pub heads: usize,
-    /// Number of blocks.
     pub layers: usize,
     /// Stop points that are set, and how many of them are enabled.
     pub breakpoints: usize,
@@ -45,40 +42,33 @@ pub struct Snapshot {
     pub edits: usize,
     /// Bytes held by the recording.
     pub recorded: u64,
-    /// The last stop.
     pub stop: Option<StopView>,
-    /// What the full screen is to show.
+    /// What the full screen shows.
     pub screen: ScreenView,
-    /// What is to be said at the start.
+    /// Messages to show at the start.
     pub notices: Vec<String>,
 }
 
-/// What the full screen is to show.
+/// What the full screen shows.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ScreenView {
-    /// Name of the layout.
     pub layout: String,
-    /// Name of the theme.
     pub theme: String,
     /// Rows of the console pane; 0 leaves it to the layout.
     pub console_rows: usize,
-    /// What colours the tokens.
     pub shades: Option<Shades>,
 }
 
 /// A number for each token, as its colour.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Shades {
-    /// What the numbers are.
     pub title: String,
-    /// One for each position; none where there is none.
+    /// One for each position; `None` for a position without a number.
     pub values: Vec<Option<f64>>,
 }
 
-/// One op, as listed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OpLine {
-    /// Canonical site name.
     pub site: String,
     /// Its name within its module: `pattern`, `ln1.out`.
     pub label: String,
@@ -97,7 +87,7 @@ pub struct ModuleLine {
     pub label: String,
     /// Nesting depth; 0 for the whole model.
     pub depth: usize,
-    /// Parent in `modules`; none for the whole model.
+    /// Parent in `modules`; `None` for the whole model.
     pub parent: Option<usize>,
     /// First op.
     pub start: usize,
@@ -105,12 +95,11 @@ pub struct ModuleLine {
     pub end: usize,
 }
 
-/// State of one op.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OpFlags {
-    /// It has its value (it stands before the cursor).
+    /// It has its value (it is before the cursor).
     pub computed: bool,
-    /// An edit replaced its value.
+    /// An edit has replaced its value.
     pub edited: bool,
     /// Its value depends on an edit.
     pub affected: bool,
@@ -127,40 +116,37 @@ pub struct Breakpoint {
     pub number: usize,
     /// Hit at least once.
     pub hit: bool,
-    /// Enabled.
     pub enabled: bool,
 }
 
-/// What the panes look at.
+/// The part of the run that the panes show.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Focus {
-    /// Row of the batch.
     pub row: usize,
-    /// Token position; none means the last.
+    /// Token position; `None` is the last.
     pub pos: Option<usize>,
-    /// Head.
     pub head: usize,
 }
 
-/// What the value pane wants to see.
+/// A request of the value pane.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PanelRequest {
     /// Index of an op that has its value.
     pub op: usize,
     /// Largest number of cells, rows by columns; larger values are pooled by largest magnitude.
     pub cells: (usize, usize),
-    /// How it is to be shown.
+    /// The form to show it in.
     pub view: PanelView,
-    /// Whether it is the gradient at the op that is shown, not its value.
+    /// Whether the gradient at the op is shown instead of its value.
     pub gradient: bool,
-    /// First row and column of a part that is shown without pooling; none shows the whole map.
+    /// First row and column of a part that is shown without pooling; `None` shows the whole map.
     pub from: Option<(usize, usize)>,
 }
 
 /// How the value pane shows a value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PanelView {
-    /// Whatever suits the value.
+    /// The form that suits the value.
     #[default]
     Auto,
     /// Heat map of the slice at the focus.
@@ -171,7 +157,7 @@ pub enum PanelView {
     Vector,
     /// A heat map of every head, each of at most `cells` cells.
     Heads,
-    /// How the elements of the slice are spread.
+    /// A histogram of the elements of the slice.
     Histogram,
     /// Largest elements of the vector at the focused position, with token text on a vocabulary axis.
     TopK,
@@ -188,7 +174,6 @@ pub struct Panel {
     pub shape: String,
     /// Statistics over the whole value.
     pub summary: Summary,
-    /// What to draw.
     pub content: PanelContent,
 }
 
@@ -196,32 +181,29 @@ pub struct Panel {
 #[derive(Clone, Debug)]
 #[allow(clippy::large_enum_variant, reason = "few exist at a time, and a box would only hide the map")]
 pub enum PanelContent {
-    /// A heat map. Masked cells (`attn.scores`, `attn.pattern` above the diagonal or at padding) are listed in `masked`.
+    /// A heat map. Masked cells (`attn.scores`, `attn.pattern` above the diagonal or at padding) are listed in
+    /// `masked`.
     Heat {
-        /// The cells.
         map: MapView,
         /// For each cell, whether a mask covers it.
         masked: Vec<bool>,
         /// Row of the map that the focus is on.
         focus_row: Option<usize>,
-        /// First row and column of the part shown; zeros where the whole is shown.
+        /// First row and column of the part shown; zeros if the whole is shown.
         first: (usize, usize),
         /// Rows and columns of the whole, before pooling.
         whole: (usize, usize),
     },
-    /// A vector as bars.
     Vector {
-        /// Name of its axis.
         axis: String,
         /// Its elements, pooled by largest magnitude to the width asked for.
         data: Vec<f64>,
-        /// Elements behind each bar.
+        /// Number of elements pooled in each bar.
         pool: usize,
     },
-    /// A heat map for every head, and for each its masked cells.
+    /// A heat map for every head, each with its masked cells.
     Heads(Vec<(MapView, Vec<bool>)>),
     /// Largest elements: index, label, value, largest first.
     TopK(Vec<(usize, String, f64)>),
-    /// A single number.
     Scalar(f64),
 }

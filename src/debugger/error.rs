@@ -1,7 +1,7 @@
 //! What can go wrong with what a user asks for, from here up to the commands.
 
 use super::run::RunError;
-use crate::lang::{LangError, Span};
+use crate::lang::{LangError, Span, Unavailable};
 use crate::model::adapter::AdapterError;
 use crate::model::{InputError, LoadError};
 use crate::program::NoRelevance;
@@ -60,9 +60,13 @@ impl Error {
         }
     }
 
-    /// Whether the user interrupted.
-    pub fn is_interrupt(&self) -> bool {
-        matches!(self, Error::Tensor(TensorError::Interrupted(_)))
+    /// The failed operation on tensors behind it, if there is one: also behind a mistake in an expression.
+    pub fn cause(&self) -> Option<&TensorError> {
+        match self {
+            Error::Tensor(error) => Some(error),
+            Error::At(error) => error.cause.as_deref(),
+            _ => None,
+        }
     }
 }
 
@@ -105,6 +109,24 @@ impl From<LoadError> for Error {
 impl From<AdapterError> for Error {
     fn from(error: AdapterError) -> Error {
         Error::Refused(error.to_string())
+    }
+}
+
+impl From<Error> for Unavailable {
+    fn from(error: Error) -> Unavailable {
+        match error {
+            Error::Tensor(error) => Unavailable::Tensor(error),
+            error => Unavailable::Refused(error.to_string()),
+        }
+    }
+}
+
+impl From<Unavailable> for Error {
+    fn from(error: Unavailable) -> Error {
+        match error {
+            Unavailable::Tensor(error) => Error::Tensor(error),
+            Unavailable::Refused(message) => Error::Refused(message),
+        }
     }
 }
 

@@ -5,12 +5,12 @@ mod sites;
 use std::collections::HashMap;
 
 use super::mark::Mark;
-use super::params;
+use super::params::{self, ParamError};
 use super::peers::Peer;
 use super::run::RunError;
 use super::session::Session;
 use crate::lang::eval::{CachePart, Datum, Scope};
-use crate::lang::{History, SiteRef, SiteTable};
+use crate::lang::{History, SiteRef, SiteTable, Unavailable};
 use crate::program::lens;
 use crate::tensor::ops::{Reduction, Slice, UnaryOp};
 use crate::tensor::{Axis, Device, TensorError, Value};
@@ -80,7 +80,7 @@ impl<'a> RunScope<'a> {
     }
 
     /// A value of the current branch for all rows.
-    fn value_at(&mut self, at: Mark) -> Result<Value, String> {
+    fn value_at(&mut self, at: Mark) -> Result<Value, Unavailable> {
         let run = &mut self.session.run;
         if let Some(value) = self.given.as_ref().filter(|_| at.pass == run.pass).and_then(|given| given.get(&at.op)) {
             return Ok(value.clone());
@@ -92,12 +92,12 @@ impl<'a> RunScope<'a> {
             found => found,
         };
         self.missed |= matches!(found, Err(RunError::NotComputed { .. }));
-        found.map_err(text)
+        found.map_err(Unavailable::from)
     }
 
-    fn just_computed(&mut self, head: Option<usize>) -> Result<Value, String> {
+    fn just_computed(&mut self, head: Option<usize>) -> Result<Value, Unavailable> {
         let value = match self.session.walked_gradient(self.row) {
-            Some(gradient) if self.given.is_none() => gradient.map_err(|error| error.to_string())?,
+            Some(gradient) if self.given.is_none() => gradient?,
             _ => {
                 let Some(op) = self.session.run.cursor.checked_sub(1) else {
                     return Err("nothing has been computed: the cursor is at the start of the pass".into());
@@ -109,17 +109,13 @@ impl<'a> RunScope<'a> {
         let Some(axis) = value.axes().iter().position(|axis| *axis == Axis::Head) else { return Ok(value) };
         let mut slices = vec![Slice::All; axis];
         slices.push(Slice::At(head));
-        value.slice(&slices).map_err(text)
+        value.slice(&slices).map_err(Unavailable::from)
     }
 
-    fn focused_row(&mut self, op: usize) -> Result<Value, String> {
+    fn focused_row(&mut self, op: usize) -> Result<Value, Unavailable> {
         let value = self.value_at(Mark { pass: self.session.run.pass, op })?;
-        value.slice(&[Slice::At(self.row)]).map_err(text)
+        value.slice(&[Slice::At(self.row)]).map_err(Unavailable::from)
     }
-}
-
-fn text(error: impl std::fmt::Display) -> String {
-    error.to_string()
 }
 
 impl Scope for RunScope<'_> {
@@ -127,7 +123,7 @@ impl Scope for RunScope<'_> {
         self.session.run.device().clone()
     }
 
-    fn table(&self, run: Option<&str>) -> Result<&dyn SiteTable, String> {
+    fn table(&self, run: Option<&str>) -> Result<&dyn SiteTable, Unavailable> {
         let peer = run.and_then(|name| self.session.peer_named(name));
         match peer.map(|peer| &self.session.peers[peer].1) {
             Some(Peer::Model(other)) => Ok(&*other.run.names),
@@ -139,40 +135,42 @@ impl Scope for RunScope<'_> {
         self.block.or_else(|| self.session.block())
     }
 
-    fn site(&mut self, site: &SiteRef) -> Result<Value, String> {
+    fn site(&mut self, site: &SiteRef) -> Result<Value, Unavailable> {
         if let Some(peer) = self.peer(site)? {
-            return self.session.value_of_peer(peer, &site.text).map_err(|error| error.to_string());
+            return Ok(self.session.value_of_peer(peer, &site.text)?);
         }
         let whole = self.whole(site)?;
-        whole.slice(&[Slice::At(self.row)]).map_err(text)
+        whole.slice(&[Slice::At(self.row)]).map_err(Unavailable::from)
     }
 
-    fn all_rows(&mut self, site: &SiteRef) -> Result<Value, String> {
+    fn all_rows(&mut self, site: &SiteRef) -> Result<Value, Unavailable> {
         if self.peer(site)?.is_some() {
             return Err("all(...) takes the rows of this model; of another side there is the focused row".into());
         }
         self.whole(site)
     }
 
-    fn grad(&mut self, site: &SiteRef) -> Result<Value, String> {
+    fn grad(&mut self, site: &SiteRef) -> Result<Value, Unavailable> {
         if site.run.is_some() || site.pass.is_some_and(|pass| pass as usize != self.session.run.pass) {
             return Err("gradients are those of the pass and branch that backward was given in".into());
         }
         let op = self.session.run.program.op_of(&site.text);
         let op = op.ok_or_else(|| format!("{} is computed on request, and has no gradient", site.text))?;
-        self.session.gradient(op).map_err(|error| error.to_string())?.slice(&[Slice::At(self.row)]).map_err(text)
+        self.session.gradient(op)?.slice(&[Slice::At(self.row)]).map_err(Unavailable::from)
     }
 
-    fn grad_param(&mut self, name: &str) -> Result<Value, String> {
+    fn grad_param(&mut self, name: &str) -> Result<Value, Unavailable> {
         let run = &self.session.run;
         let (spec, weights) = (&run.model.spec, run.branch().weights());
         let Some(id) = params::resolve(name, weights, spec) else {
             return Err(match params::view(name, weights, spec) {
-                Ok(_) => format!("name the weight by its role for a gradient, as info weights lists it, not {name}"),
-                Err(error) => error.to_string(),
+                Ok(_) => {
+                    format!("name the weight by its role for a gradient, as info weights lists it, not {name}").into()
+                }
+                Err(error) => error.into(),
             });
         };
-        let gradient = self.session.weight_gradient(id).map_err(|error| error.to_string())?;
+        let gradient = self.session.weight_gradient(id)?;
         Ok(params::shown(id, &gradient, &self.session.run.model.spec))
     }
 
@@ -180,7 +178,7 @@ impl Scope for RunScope<'_> {
         self.given.is_some()
     }
 
-    fn history(&mut self, entry: History) -> Result<Datum, String> {
+    fn history(&mut self, entry: History) -> Result<Datum, Unavailable> {
         if let (Some(head), History::Last) = (self.condition, entry) {
             return self.just_computed(head).map(Datum::Tensor);
         }
@@ -194,11 +192,11 @@ impl Scope for RunScope<'_> {
         if let Some((number, command)) = index.and_then(|index| self.session.forgone.get_key_value(&(index + 1))) {
             return Err(format!(
                 "${number} was given by \"{command}\" before the session was resumed, and was not computed again; give the command again"
-            ));
+            ).into());
         }
         match index.and_then(|index| self.session.history.get(index)) {
             Some(datum) => Ok(datum.clone()),
-            None => Err(format!("history has not yet reached that value: it has {held}")),
+            None => Err(format!("history has not yet reached that value: it has {held}").into()),
         }
     }
 
@@ -206,13 +204,13 @@ impl Scope for RunScope<'_> {
         self.session.variable(name)
     }
 
-    fn cursor(&mut self) -> Result<Value, String> {
+    fn cursor(&mut self) -> Result<Value, Unavailable> {
         self.just_computed(None)
     }
 
-    fn param(&mut self, name: &str) -> Result<Value, String> {
+    fn param(&mut self, name: &str) -> Result<Value, Unavailable> {
         let run = &self.session.run;
-        params::view(name, run.branch().weights(), &run.model.spec).map_err(text)
+        params::view(name, run.branch().weights(), &run.model.spec).map_err(Unavailable::from)
     }
 
     fn token_positions(&mut self, token: &str, axis: Axis) -> Vec<usize> {
@@ -223,7 +221,7 @@ impl Scope for RunScope<'_> {
         self.session.like_token(text)
     }
 
-    fn token_id(&mut self, token: &str) -> Result<usize, String> {
+    fn token_id(&mut self, token: &str) -> Result<usize, Unavailable> {
         let Some(tokenizer) = &self.session.run.model.tokenizer else {
             return Err("the model has no tokenizer: name the token by its number".into());
         };
@@ -235,28 +233,28 @@ impl Scope for RunScope<'_> {
             Some(other) => format!("; {other:?} is one"),
             None => String::new(),
         };
-        Err(format!("{token:?} is not one token of this vocabulary{hint}"))
+        Err(format!("{token:?} is not one token of this vocabulary{hint}").into())
     }
 
-    fn token_text(&mut self, id: usize) -> Result<String, String> {
+    fn token_text(&mut self, id: usize) -> Result<String, Unavailable> {
         let vocab = self.session.run.model.spec.vocab;
         match &self.session.run.model.tokenizer {
-            _ if id >= vocab => Err(format!("no token {id}: the vocabulary has 0..{}", vocab - 1)),
+            _ if id >= vocab => Err(format!("no token {id}: the vocabulary has 0..{}", vocab - 1).into()),
             Some(tokenizer) => Ok(tokenizer.token_text(id as u32)),
             None => Err("the model has no tokenizer".into()),
         }
     }
 
-    fn label_index(&mut self, label: &str) -> Result<usize, String> {
+    fn label_index(&mut self, label: &str) -> Result<usize, Unavailable> {
         let labels = self.session.run.model.spec.labels();
         match labels.iter().position(|known| known == label) {
             Some(index) => Ok(index),
             None if labels.is_empty() => Err("the model has no classes".into()),
-            None => Err(format!("no class {label:?}: there is {}", labels.join(", "))),
+            None => Err(format!("no class {label:?}: there is {}", labels.join(", ")).into()),
         }
     }
 
-    fn logits(&mut self) -> Result<Value, String> {
+    fn logits(&mut self) -> Result<Value, Unavailable> {
         let run = &self.session.run;
         let op = run.program.op_of("logits").ok_or("the model has no logits: it has no head")?;
         if run.program.ops[op].axes.get(1) != Some(&Axis::Pos) {
@@ -269,18 +267,18 @@ impl Scope for RunScope<'_> {
         let all = self.value_at(Mark { pass, op })?;
         // Those of the pass before end with its last position.
         let at = at.min(all.shape()[1] - 1);
-        all.slice(&[Slice::At(self.row), Slice::At(at)]).map_err(text)
+        all.slice(&[Slice::At(self.row), Slice::At(at)]).map_err(Unavailable::from)
     }
 
-    fn cache(&mut self, layer: usize, part: CachePart) -> Result<Value, String> {
+    fn cache(&mut self, layer: usize, part: CachePart) -> Result<Value, Unavailable> {
         let op = self.session.cached_op(layer, part)?;
-        match self.session.run.cached(op).map_err(text)? {
-            Some(all) => all.slice(&[Slice::At(self.row)]).map_err(text),
+        match self.session.run.cached(op)? {
+            Some(all) => all.slice(&[Slice::At(self.row)]).map_err(Unavailable::from),
             None => Err("nothing is cached yet: the first pass computes all keys and values itself".into()),
         }
     }
 
-    fn loss(&mut self) -> Result<Datum, String> {
+    fn loss(&mut self) -> Result<Datum, Unavailable> {
         let run = &self.session.run;
         if !run.generates() {
             return Err("only a causal language model has a loss of its own; use -logprob(...)".into());
@@ -299,44 +297,43 @@ impl Scope for RunScope<'_> {
         let mut parts = Vec::new();
         for (pass, span) in spans.into_iter().enumerate() {
             let logits = self.value_at(Mark { pass, op })?;
-            let logprobs = logits.slice(&[Slice::At(self.row)]).map_err(text)?.log_softmax(1).map_err(text)?;
+            let logprobs = logits.slice(&[Slice::At(self.row)])?.log_softmax(1)?;
             for (column, next) in real.iter().zip(&ids[1..]).filter(|(column, _)| span.contains(column)) {
-                let one = logprobs.slice(&[Slice::At(column - span.start), Slice::At(*next as usize)]).map_err(text)?;
+                let one = logprobs.slice(&[Slice::At(column - span.start), Slice::At(*next as usize)])?;
                 match self.given {
-                    Some(_) => parts.push(one.reshape(&[1]).map_err(text)?),
-                    None => sum -= one.read_scalar().map_err(text)?,
+                    Some(_) => parts.push(one.reshape(&[1])?),
+                    None => sum -= one.read_scalar()?,
                 }
             }
         }
         if self.given.is_some() {
-            let all = Value::concat(&parts, 0).map_err(text)?;
+            let all = Value::concat(&parts, 0)?;
             let mean = all.reduce_axis(Reduction::Mean, 0).and_then(|mean| mean.unary(UnaryOp::Neg));
-            return mean.map(Datum::Tensor).map_err(text);
+            return mean.map(Datum::Tensor).map_err(Unavailable::from);
         }
         Ok(Datum::Num(sum / (real.len() - 1) as f64))
     }
 
-    fn lens(&mut self, x: &Value) -> Result<Value, String> {
+    fn lens(&mut self, x: &Value) -> Result<Value, Unavailable> {
         let run = &self.session.run;
         let width = run.model.spec.d_model;
         if x.shape().last() != Some(&width) {
-            return Err(format!("lens needs a last axis of {width}, found {}", x.shape_text()));
+            return Err(format!("lens needs a last axis of {width}, found {}", x.shape_text()).into());
         }
         let count = x.count() / width;
-        let flat = x.reshape(&[count, width]).map_err(text)?;
+        let flat = x.reshape(&[count, width])?;
         let branch = run.branch();
-        let logits = lens(&run.program, &flat, branch.weights(), branch.context(run.pass))
-            .map_err(text)?
+        let logits = lens(&run.program, &flat, branch.weights(), branch.context(run.pass))?
             .ok_or("lens needs a model that predicts tokens")?;
         let mut shape = x.shape().to_vec();
         let mut axes = x.axes().to_vec();
         if let (Some(len), Some(axis)) = (shape.last_mut(), axes.last_mut()) {
             (*len, *axis) = (logits.shape()[1], Axis::Vocab);
         }
-        Ok(logits.reshape(&shape).map_err(text)?.with_axes(&axes))
+        Ok(logits.reshape(&shape)?.with_axes(&axes))
     }
 
-    fn result(&mut self, layer: usize, head: usize) -> Result<Value, String> {
+    fn result(&mut self, layer: usize, head: usize) -> Result<Value, Unavailable> {
         let run = &self.session.run;
         let (layers, heads) = (run.program.n_layers(), run.program.n_heads());
         if layer >= layers || head >= heads {
@@ -344,11 +341,12 @@ impl Scope for RunScope<'_> {
                 "no head L{layer}H{head}: model has layers 0..{} with heads 0..{}",
                 layers - 1,
                 heads - 1
-            ));
+            )
+            .into());
         }
         let site = format!("blocks.{layer}.attn.result");
         let site = SiteRef { text: site, run: None, pass: None, span: crate::lang::Span::new(0, 0) };
-        self.site(&site)?.slice(&[Slice::All, Slice::At(head)]).map_err(text)
+        self.site(&site)?.slice(&[Slice::All, Slice::At(head)]).map_err(Unavailable::from)
     }
 }
 
@@ -398,6 +396,24 @@ impl Session {
             (None, "_exitcode") if self.run.live && self.run.at_end() => Datum::Num(0.0),
             (None, "_pass") if self.run.live => Datum::Num(self.run.pass as f64),
             (None, _) => Datum::Void,
+        }
+    }
+}
+
+impl From<RunError> for Unavailable {
+    fn from(error: RunError) -> Unavailable {
+        match error {
+            RunError::Tensor(error) => error.into(),
+            error => error.to_string().into(),
+        }
+    }
+}
+
+impl From<ParamError> for Unavailable {
+    fn from(error: ParamError) -> Unavailable {
+        match error {
+            ParamError::Tensor(error) => error.into(),
+            error => error.to_string().into(),
         }
     }
 }

@@ -26,7 +26,7 @@ pub fn csv(columns: &[String], rows: &[Vec<String>]) -> String {
 }
 
 fn needs_quotes(field: &str) -> bool {
-    // A mark at the start of the file would be taken for that of its encoding.
+    // A mark at the start of the file would be read as the mark of its encoding.
     field.contains([',', '"', '\r', '\n', MARK])
         || field.starts_with(char::is_whitespace)
         || field.ends_with(char::is_whitespace)
@@ -35,25 +35,52 @@ fn needs_quotes(field: &str) -> bool {
 /// The byte order mark, which some programs write at the start of a file.
 const MARK: char = '\u{feff}';
 
+/// Where and why a file is not what [`parse`] reads.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}: {fault}")]
+pub struct Malformed {
+    /// The line, counted from 1.
+    pub line: usize,
+    pub fault: Fault,
+}
+
+/// What is wrong with a line.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// A quote that begins on this line has no end.
+    #[error("a quote is opened and never closed")]
+    Unclosed,
+    /// Something other than a separator or the end of the line follows a closing quote.
+    #[error("{garbage:?} follows a closing quote, where {} should", name_of(*.separator))]
+    AfterQuote {
+        /// What follows, up to 20 characters.
+        garbage: String,
+        /// The separator of the file.
+        separator: char,
+    },
+}
+
+fn name_of(separator: char) -> String {
+    if separator == ',' { "a comma".to_string() } else { format!("{separator:?}") }
+}
+
 /// A row of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
     /// The line that it begins in, counted from 1.
     pub line: usize,
-    /// Its fields.
     pub fields: Vec<String>,
 }
 
-/// The rows of a file, that of the names of the columns too, with `separator` between fields. Lines end in `\n` or `\r\n`; the last may
-/// have no end.
+/// The rows of a file, that of the column names included, with `separator` between fields. Lines end in `\n` or `\r\n`;
+/// the last may have no end.
 ///
 /// An empty line is a row of one empty field. Rows may differ in their number of fields. A quote within a field that
-/// does not start with one is taken as it is.
+/// does not start with one is kept as it is.
 ///
 /// # Errors
-/// If a quote is not closed, or anything but a separator or the end of a line follows a closing one. The line is told,
-/// counted from 1.
-pub fn parse(text: &str, separator: char) -> Result<Vec<Row>, String> {
+/// If a quote is not closed, or anything but a separator or the end of a line follows a closing one.
+pub fn parse(text: &str, separator: char) -> Result<Vec<Row>, Malformed> {
     let mut rest = text.strip_prefix(MARK).unwrap_or(text);
     let mut line = 1;
     let mut rows = Vec::new();
@@ -94,11 +121,11 @@ fn plain(text: &str, separator: char) -> (String, &str) {
 }
 
 /// A field and what follows its closing quote. `inside` starts after the opening one, which is on `line`.
-fn quoted<'a>(inside: &'a str, separator: char, line: &mut usize) -> Result<(String, &'a str), String> {
+fn quoted<'a>(inside: &'a str, separator: char, line: &mut usize) -> Result<(String, &'a str), Malformed> {
     let (start, mut rest, mut field) = (*line, inside, String::new());
     loop {
         let Some((part, after)) = rest.split_once('"') else {
-            return Err(format!("line {start}: a quote is opened and never closed"));
+            return Err(Malformed { line: start, fault: Fault::Unclosed });
         };
         field.push_str(part);
         *line += part.matches('\n').count();
@@ -109,8 +136,7 @@ fn quoted<'a>(inside: &'a str, separator: char, line: &mut usize) -> Result<(Str
             return Ok((field, after));
         } else {
             let garbage: String = after.chars().take_while(|c| *c != separator && *c != '\n').take(20).collect();
-            let wanted = if separator == ',' { "a comma".to_string() } else { format!("{separator:?}") };
-            return Err(format!("line {line}: {garbage:?} follows a closing quote, where {wanted} should"));
+            return Err(Malformed { line: *line, fault: Fault::AfterQuote { garbage, separator } });
         }
     }
 }
@@ -119,7 +145,7 @@ fn quoted<'a>(inside: &'a str, separator: char, line: &mut usize) -> Result<(Str
 mod tests {
     use super::*;
 
-    fn parse(text: &str) -> Result<Vec<Vec<String>>, String> {
+    fn parse(text: &str) -> Result<Vec<Vec<String>>, Malformed> {
         Ok(super::parse(text, ',')?.into_iter().map(|row| row.fields).collect())
     }
 
@@ -167,8 +193,8 @@ mod tests {
     }
 
     #[test]
-    fn errors_tell_the_line() {
-        let error = |text: &str| parse(text).unwrap_err();
+    fn errors_name_the_line() {
+        let error = |text: &str| parse(text).unwrap_err().to_string();
         assert_eq!(error("a,b\n\"1\n2\",\"3\n4\n"), "line 3: a quote is opened and never closed");
         assert_eq!(error("\""), "line 1: a quote is opened and never closed");
         assert_eq!(error("a\r\n\"1\r\n\"\"2\"x,y\r\n"), "line 3: \"x\" follows a closing quote, where a comma should");

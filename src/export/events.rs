@@ -1,6 +1,6 @@
 //! Numbers, histograms and texts to an event file, which TensorBoard shows.
 //!
-//! TensorBoard reads every file whose name contains `tfevents` in the folder it is given. Such a file is a row of
+//! TensorBoard reads every file in its folder whose name contains `tfevents`. Such a file is a sequence of
 //! records, each with its length and two checksums, and each record is one `Event` of TensorBoard's protocol buffers.
 
 /// The content of an event file, to which events are appended.
@@ -11,7 +11,7 @@ pub struct Events {
 }
 
 impl Events {
-    /// A file without values. `wall_time` is in seconds since 1970; every event is given it.
+    /// A file without values. `wall_time` is the time of every event, in seconds since 1970.
     pub fn new(wall_time: f64) -> Events {
         let mut events = Events { wall_time, file: Vec::new() };
         let mut event = Message::default();
@@ -29,9 +29,10 @@ impl Events {
     }
 
     /// Appends the distribution of the finite elements of `data`, in the buckets of TensorBoard's own writers: each
-    /// limit is 1.1 times the one before, from 1e-12, on both sides of zero. What is infinite or no number is left out.
+    /// limit is 1.1 times the one before, from 1e-12, on both sides of zero. Infinities and NaN are left out.
     ///
-    /// The limits go on beyond the 1e20 of those writers to the largest `f32`, so that every finite element is counted.
+    /// The limits continue beyond the 1e20 of those writers to the largest `f32`, so that every finite element is
+    /// counted.
     pub fn histogram(&mut self, tag: &str, step: i64, data: &[f32]) {
         let finite = || data.iter().filter(|x| x.is_finite()).map(|x| f64::from(*x));
         let (limits, counts) = buckets(finite());
@@ -76,7 +77,7 @@ impl Events {
         &self.file
     }
 
-    /// Appends an event with one value, whose fields but the tag are in `content`.
+    /// Appends an event with one value, whose fields other than the tag are in `content`.
     fn value(&mut self, tag: &str, step: i64, content: Message) {
         let mut value = Message::default();
         value.bytes(VALUE_TAG, tag.as_bytes());
@@ -99,8 +100,8 @@ impl Events {
     }
 }
 
-/// Upper limits and counts of the buckets that hold something and of those between them, as `make_histogram` of
-/// TensorBoard's writers gives them: the first count is zero, so that its limit tells where the second bucket begins.
+/// Upper limits and counts of the buckets that are not empty and of those between them, as `make_histogram` of
+/// TensorBoard's writers gives them: the first count is zero, so that its limit is where the second bucket begins.
 fn buckets(elements: impl Iterator<Item = f64>) -> (Vec<f64>, Vec<f64>) {
     let mut positive = vec![1e-12];
     let mut limit = 1e-12;
@@ -212,7 +213,7 @@ fn crc32c(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0, |rest: u32, byte| TABLE[usize::from(rest as u8 ^ byte)] ^ rest >> 8)
 }
 
-/// As records store a checksum, so that one of bytes with checksums in them is still a good one.
+/// A checksum as records store it: masked, because checksums of data that contains checksums are weak.
 fn masked(checksum: u32) -> u32 {
     checksum.rotate_right(15).wrapping_add(0xa282_ead8)
 }
@@ -234,7 +235,7 @@ mod tests {
         (0..digits.len()).step_by(2).map(|at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap()).collect()
     }
 
-    /// The file that TensorBoard's `RecordWriter` and the messages of its Python package make.
+    /// Compared with the file that TensorBoard's `RecordWriter` and the messages of its Python package make.
     #[test]
     fn files_are_those_of_tensorboard() {
         let mut events = Events::new(1.5e9);
@@ -257,7 +258,7 @@ mod tests {
         assert_eq!(events.bytes(), hex(&expected.concat()));
     }
 
-    /// Against `make_histogram` of tensorboardX with its default limits.
+    /// Compared with `make_histogram` of tensorboardX with its default limits.
     #[test]
     fn buckets_are_those_of_tensorboards_writers() {
         let (limits, counts) = buckets([-2.0, -0.5, 0.0, -0.0, 1e-13, 1.0, 3.0, 3.05].into_iter());

@@ -1,13 +1,13 @@
-//! Pages that a browser shows without anything else.
+//! Self-contained pages for a browser.
 
 use std::fmt::Write;
 
-/// Blue for what adds, orange for what takes away: told apart by colour-blind eyes.
+/// Blue for positive and orange for negative numbers, which people with colour blindness can distinguish.
 const ADDS: &str = "33,102,172";
 const TAKES: &str = "230,97,1";
 
-/// A page with tokens coloured by a number each, and a table of the numbers, with bars or, where they would mislead, without colours
-/// and bars. Lines of `title` stand above.
+/// A page with each token coloured by its number, and a table of the numbers with bars. Without `bars` it has no bars
+/// and no colours, for numbers that they would misrepresent. The lines of `title` are at the top.
 pub fn tokens(title: &str, tokens: &[(String, f64)], bars: bool) -> String {
     let largest = tokens.iter().fold(0.0f64, |largest, (_, x)| largest.max(x.abs()));
     let share = |x: f64| if bars && largest > 0.0 && x.is_finite() { x.abs() / largest } else { 0.0 };
@@ -50,7 +50,7 @@ pub fn tokens(title: &str, tokens: &[(String, f64)], bars: bool) -> String {
     page
 }
 
-/// Text as it stands in a page: never markup.
+/// Text with the characters of markup replaced by entities.
 pub(super) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
@@ -65,7 +65,7 @@ mod tests {
         assert!(page.contains("rgba(230,97,1,0.400)\" title=\"-1\">x</span>"), "{page}");
         assert!(page.contains("&lt;s&gt;") && !page.contains("<s>"), "{page}");
         assert!(page.contains("<h1>ig of &lt;x&gt;</h1>\n<p>second line</p>"), "{page}");
-        // Nothing is fetched from anywhere.
+        // The page loads nothing from elsewhere.
         assert!(!page.contains("http") && !page.contains("<script"), "{page}");
         assert!(tokens_page(&[("a".into(), f64::NAN)]).contains("rgba(33,102,172,0.000)"));
     }

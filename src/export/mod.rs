@@ -1,6 +1,7 @@
-//! Values and answers to files.
+//! Writing values and answers to files.
 
 pub mod csv;
+mod error;
 pub mod events;
 pub mod html;
 pub mod model;
@@ -12,26 +13,27 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Writes a file so that one that stands there is replaced only when the new one is complete: `fill` is given the name of
-/// another file beside it.
+pub use error::{Cause, ExportError};
+
+/// Writes a file so that an existing one is replaced only when the new one is complete: `fill` is given the name of
+/// another file in the same folder.
 ///
 /// # Errors
-/// In a sentence that names the file.
-pub fn whole(path: &Path, fill: impl FnOnce(&Path) -> Result<(), String>) -> Result<(), String> {
-    let failed = |what: &dyn std::fmt::Display| format!("cannot write {}: {what}", path.display());
-    let partial = Partial::beside(path).ok_or_else(|| failed(&"it is not the name of a file"))?;
+/// If `fill` fails, or the file cannot be written.
+pub fn whole<E: Into<Cause>>(path: &Path, fill: impl FnOnce(&Path) -> Result<(), E>) -> Result<(), ExportError> {
+    let partial = Partial::of(path).ok_or_else(|| Cause::from("it is not the name of a file").at(path))?;
     // Tried first, as its error would name the unfinished file.
-    fs::File::create(&partial.0).map_err(|error| failed(&error))?;
-    fill(&partial.0).map_err(|error| failed(&error))?;
-    fs::rename(&partial.0, path).map_err(|error| failed(&error))
+    fs::File::create(&partial.0).map_err(|error| Cause::from(error).at(path))?;
+    fill(&partial.0).map_err(|error| error.into().at(path))?;
+    fs::rename(&partial.0, path).map_err(|error| Cause::from(error).at(path))
 }
 
 /// Writes a text file, whole or not at all.
 ///
 /// # Errors
-/// In a sentence that names the file.
-pub fn text(path: &Path, text: &str) -> Result<(), String> {
-    whole(path, |partial| fs::write(partial, text).map_err(|error| error.to_string()))
+/// If it cannot be written.
+pub fn text(path: &Path, text: &str) -> Result<(), ExportError> {
+    whole(path, |partial| fs::write(partial, text))
 }
 
 /// An unfinished file. Removed when it goes out of scope, unless it has been renamed by then.
@@ -39,7 +41,7 @@ struct Partial(PathBuf);
 
 impl Partial {
     /// In the folder of `path`, so that renaming never copies.
-    fn beside(path: &Path) -> Option<Partial> {
+    fn of(path: &Path) -> Option<Partial> {
         let mut name = OsString::from(".");
         name.push(path.file_name()?);
         name.push(format!(".{}.partial", std::process::id()));

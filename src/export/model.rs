@@ -1,26 +1,24 @@
-//! A checkpoint as people share them: `config.json`, `model.safetensors`, and the files of the tokenizer.
+//! A checkpoint as people share it: `config.json`, `model.safetensors`, and the files of the tokenizer.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
-use std::fs;
 use std::path::Path;
+use std::{fs, io};
 
 use half::{bf16, f16};
 use safetensors::tensor::{Dtype, View};
 use serde_json::{Map, Value as Json};
 
-use super::{text, whole};
+use super::{Cause, ExportError, text, whole};
 use crate::model::weights::{FileTensor, Weights};
+use crate::tensor::TensorError;
 
-/// A file that goes beside the weights, and its bytes.
-pub type Beside = (String, Vec<u8>);
+/// The name of a file to write next to the weights, and its bytes.
+pub type Companion = (String, Vec<u8>);
 
-/// What was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Written {
-    /// Tensors.
     pub tensors: usize,
-    /// Bytes of them.
     pub bytes: u64,
     /// Tensors of the original files that are not in the new one.
     pub left_out: usize,
@@ -28,21 +26,21 @@ pub struct Written {
     pub widened: bool,
 }
 
-/// Writes a model into a folder that is new or empty. Tensors keep the type that they are stored in, as far as there is one
-/// in safetensors; those stored in blocks of few bits become 32-bit floats.
+/// Writes a model into a folder that is new or empty. Tensors keep the type that they are stored in, if safetensors has
+/// it; those stored in blocks of few bits become 32-bit floats.
 ///
 /// # Errors
-/// In a sentence that names the file. What was written until then stays.
+/// If a weight cannot be read or a file cannot be written. What was written until then stays.
 pub fn write(
     folder: &Path,
     config: &Map<String, Json>,
     weights: &Weights,
-    beside: &[Beside],
-) -> Result<Written, String> {
-    let failed = |what: &dyn std::fmt::Display| format!("cannot write {}: {what}", folder.display());
-    fs::create_dir_all(folder).map_err(|error| failed(&error))?;
-    if fs::read_dir(folder).map_err(|error| failed(&error))?.next().is_some() {
-        return Err(failed(&"the folder is not empty; name a new one"));
+    companions: &[Companion],
+) -> Result<Written, ExportError> {
+    let failed = |error: io::Error| Cause::from(error).at(folder);
+    fs::create_dir_all(folder).map_err(failed)?;
+    if fs::read_dir(folder).map_err(failed)?.next().is_some() {
+        return Err(Cause::from("the folder is not empty; name a new one").at(folder));
     }
     let used: Vec<&FileTensor> = weights.files().iter().filter(|file| file.layout.is_some()).collect();
     let failure = RefCell::new(None);
@@ -54,11 +52,8 @@ pub fn write(
     let widened = used.iter().any(|file| Kind::of(&file.dtype) == Kind::Single && file.dtype != "f32");
     let metadata = [("format".to_string(), "pt".to_string())].into_iter().collect();
     whole(&folder.join("model.safetensors"), |partial| {
-        safetensors::serialize_to_file(tensors, Some(metadata), partial).map_err(|error| error.to_string())?;
-        match failure.take() {
-            Some(failure) => Err(failure),
-            None => Ok(()),
-        }
+        safetensors::serialize_to_file(tensors, Some(metadata), partial)?;
+        failure.take().map_or(Ok(()), Err)
     })?;
     let mut config = config.clone();
     if widened {
@@ -67,11 +62,11 @@ pub fn write(
         }
         config.remove("quantization_config");
     }
-    let config = serde_json::to_string_pretty(&config).map_err(|error| failed(&error))?;
+    let config = serde_json::to_string_pretty(&config).map_err(|error| Cause::from(error).at(folder))?;
     text(&folder.join("config.json"), &format!("{config}\n"))?;
-    for (name, bytes) in beside {
+    for (name, bytes) in companions {
         let path = folder.join(name);
-        fs::write(&path, bytes).map_err(|error| format!("cannot write {}: {error}", path.display()))?;
+        fs::write(&path, bytes).map_err(|error| Cause::from(error).at(&path))?;
     }
     Ok(Written { tensors: used.len(), bytes, left_out: weights.files().len() - used.len(), widened })
 }
@@ -94,12 +89,27 @@ impl Kind {
     }
 }
 
-/// A tensor that is put together when it is written.
+/// A tensor that is assembled when it is written.
 struct Entry<'a> {
     file: &'a FileTensor,
     weights: &'a Weights,
     kind: Kind,
-    failure: &'a RefCell<Option<String>>,
+    /// The first failure: [`View`] has no way to return it.
+    failure: &'a RefCell<Option<Cause>>,
+}
+
+impl Entry<'_> {
+    fn elements(&self) -> Result<Vec<f32>, Cause> {
+        let name = &self.file.name;
+        let unreadable = |error: TensorError| Cause::Tensor { name: name.clone(), error: error.into() };
+        let value = self.weights.as_in_file(self.file).map_err(unreadable)?;
+        let value = value.ok_or_else(|| Cause::Refused(format!("{name}: the model does not use it")))?;
+        let elements = value.read_f32().map_err(unreadable)?;
+        match elements.len() == self.file.shape.iter().product::<usize>() {
+            true => Ok(elements),
+            false => Err(Cause::Refused(format!("{name}: it has a different size"))),
+        }
+    }
 }
 
 impl View for Entry<'_> {
@@ -116,15 +126,10 @@ impl View for Entry<'_> {
     }
 
     fn data(&self) -> Cow<'_, [u8]> {
-        let read = || {
-            let value = self.weights.as_in_file(self.file).map_err(|error| error.to_string())?;
-            value.ok_or("it is not used")?.read_f32().map_err(|error| error.to_string())
-        };
-        let elements: Vec<f32> = match read() {
-            Ok(elements) if elements.len() == self.file.shape.iter().product::<usize>() => elements,
-            wrong => {
-                let what = wrong.err().unwrap_or("it has another size".into());
-                self.failure.borrow_mut().get_or_insert(format!("{}: {what}", self.file.name));
+        let elements = match self.elements() {
+            Ok(elements) => elements,
+            Err(cause) => {
+                self.failure.borrow_mut().get_or_insert(cause);
                 return vec![0; self.data_len()].into();
             }
         };

@@ -1,24 +1,25 @@
-//! Matrices as pictures: one square for each element, blue for what is positive, orange for what is negative, white for zero.
+//! Matrices as pictures: one square for each element, blue for what is positive, orange for what is negative, white for
+//! zero.
 
 use std::fmt::Write;
 
-/// Shades that colour-blind eyes tell apart, those of the pages.
+use super::ExportError;
+
+/// Colours that people with colour blindness can distinguish; those of the pages.
 const POSITIVE: [f64; 3] = [33.0, 102.0, 172.0];
 const NEGATIVE: [f64; 3] = [230.0, 97.0, 1.0];
 
-/// What is no number, and what is infinite.
+/// For NaN and for infinities.
 const NOT_A_NUMBER: [u8; 3] = [200, 0, 200];
 const INFINITE: [u8; 3] = [0, 0, 0];
 
-/// A picture is at least so wide or high, where it has so few elements, and at most so large.
+/// The longer side, in pixels: that of small matrices, and the largest.
 const WANTED: usize = 640;
 const MOST: usize = 8192;
 
 /// A matrix `[rows, columns]` in row-major order.
 pub struct Picture<'a> {
-    /// Its elements.
     pub data: &'a [f64],
-    /// Its shape.
     pub shape: [usize; 2],
 }
 
@@ -29,7 +30,7 @@ impl Picture<'_> {
         (WANTED / longest).max(1)
     }
 
-    /// The largest finite magnitude, which has the full shade.
+    /// The largest finite magnitude, which has the full colour.
     pub fn largest(&self) -> f64 {
         self.data.iter().filter(|x| x.is_finite()).fold(0.0f64, |most, x| most.max(x.abs()))
     }
@@ -49,15 +50,12 @@ impl Picture<'_> {
     /// As a PNG file.
     ///
     /// # Errors
-    /// If the picture would be larger than 8192 pixels on a side.
-    pub fn png(&self) -> Result<Vec<u8>, String> {
+    /// If the picture would have more than 8192 pixels on a side.
+    pub fn png(&self) -> Result<Vec<u8>, ExportError> {
         let side = self.side();
         let (height, width) = (self.shape[0] * side, self.shape[1] * side);
         if height.max(width) > MOST {
-            return Err(format!(
-                "{} by {} elements do not fit into {MOST} pixels: take a part",
-                self.shape[0], self.shape[1]
-            ));
+            return Err(ExportError::TooManyPixels { shape: self.shape, most: MOST });
         }
         let largest = self.largest();
         let mut pixels = Vec::with_capacity(height * width * 3);
@@ -70,25 +68,25 @@ impl Picture<'_> {
         let mut encoder = png::Encoder::new(&mut file, width as u32, height as u32);
         encoder.set_color(png::ColorType::Rgb);
         encoder.set_depth(png::BitDepth::Eight);
-        let written = encoder.write_header().and_then(|mut writer| writer.write_image_data(&pixels));
-        written.map_err(|error| error.to_string())?;
+        encoder.write_header()?.write_image_data(&pixels)?;
         Ok(file)
     }
 
-    /// As an SVG file: sharp at any size, and each square tells its number.
+    /// As an SVG file: sharp at any size, and each square has its number as a tooltip.
     pub fn svg(&self) -> String {
         let (side, largest) = (self.side(), self.largest());
         let (height, width) = (self.shape[0] * side, self.shape[1] * side);
         let mut page = format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" shape-rendering=\"crispEdges\">\n"
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" \
+             shape-rendering=\"crispEdges\">\n"
         );
         for (row, line) in self.data.chunks_exact(self.shape[1].max(1)).enumerate() {
             for (column, x) in line.iter().enumerate() {
                 let [r, g, b] = Self::colour(*x, largest);
                 _ = writeln!(
                     page,
-                    "<rect x=\"{}\" y=\"{}\" width=\"{side}\" height=\"{side}\" fill=\"rgb({r},{g},{b})\"><title>[{row}, \
-                     {column}] {x}</title></rect>",
+                    "<rect x=\"{}\" y=\"{}\" width=\"{side}\" height=\"{side}\" fill=\"rgb({r},{g},{b})\">\
+                     <title>[{row}, {column}] {x}</title></rect>",
                     column * side,
                     row * side
                 );
@@ -122,6 +120,7 @@ mod tests {
         let page = picture.svg();
         assert_eq!(page.matches("<rect").count(), 6);
         assert!(page.contains("fill=\"rgb(230,97,1)\"><title>[0, 1] -1</title>"), "{page}");
-        assert!(Picture { data: &vec![0.0; 9000], shape: [1, 9000] }.png().is_err());
+        let wide = Picture { data: &vec![0.0; 9000], shape: [1, 9000] }.png().unwrap_err();
+        assert_eq!(wide.to_string(), "1 by 9000 elements do not fit into 8192 pixels: take a part");
     }
 }

@@ -1,4 +1,4 @@
-//! A session as one page: its commands, what they answered, tables, and maps as drawings. Nothing in it comes from elsewhere.
+//! A session as one self-contained page: its commands and their answers, with tables, and with maps as drawings.
 
 use std::fmt::Write;
 
@@ -15,7 +15,8 @@ pub fn page(title: &str, about: &[String], steps: &[(String, Answer)]) -> String
          pre, table {{ font: 13px/1.4 ui-monospace, monospace; }} pre {{ white-space: pre-wrap; }}\n\
          h3 {{ font: 600 14px ui-monospace, monospace; margin: 1.6em 0 0.4em; }} .failed {{ color: #b3261e; }}\n\
          table {{ border-collapse: collapse; }} td, th {{ padding: 0.1em 0.8em; text-align: right; }}\n\
-         td.text {{ text-align: left; }} th {{ border-bottom: 1px solid #999; }} svg {{ max-width: 40em; height: auto; }}\n\
+         td.text {{ text-align: left; }} th {{ border-bottom: 1px solid #999; }}\n\
+         svg {{ max-width: 40em; height: auto; }}\n\
          </style>\n</head>\n<body>\n<h1>{head}</h1>\n"
     );
     for line in about {
@@ -34,7 +35,7 @@ pub fn page(title: &str, about: &[String], steps: &[(String, Answer)]) -> String
     page
 }
 
-/// A table or a map as a page of its own.
+/// A table or a map as a separate page.
 pub fn alone(title: &str, answer: &Answer) -> String {
     page(title, &[], &[(title.to_string(), answer.clone())])
 }
@@ -92,7 +93,7 @@ pub fn plain(cell: &Cell) -> String {
 
 fn map(found: &MapView) -> String {
     let drawn = Picture { data: &found.data, shape: [found.rows, found.columns] }.svg();
-    // Inside a page a drawing needs no header of its own.
+    // Inside a page, a drawing has no header.
     let drawn = drawn.find("<svg").map_or(drawn.as_str(), |at| &drawn[at..]);
     let labels = |what: &str, labels: &[String]| format!("{what}: {}", escaped(&labels.join(" \u{b7} ")));
     let [rows, columns] = &found.axes;
@@ -110,7 +111,7 @@ fn map(found: &MapView) -> String {
     )
 }
 
-/// A table or a map as rows of text: a line of names first. None of other answers.
+/// A table or a map as column names and rows of text; `None` for other answers.
 pub fn rows(answer: &Answer) -> Option<(Vec<String>, Vec<Vec<String>>)> {
     match answer {
         Answer::Table(table) => {
@@ -133,11 +134,7 @@ mod tests {
 
     #[test]
     fn a_page_holds_everything_and_fetches_nothing() {
-        let table = Table {
-            title: "a <b>".into(),
-            columns: vec!["Site".into(), "x".into()],
-            rows: vec![vec![Cell::Text("<script>".into()), Cell::Num(0.1 + 0.2)]],
-        };
+        let table = Table::new(["Site", "x"]).title("a <b>").row(("<script>", 0.1 + 0.2));
         let steps = [("heads".to_string(), Answer::Table(table.clone())), ("run".into(), Answer::Text("done".into()))];
         let made = page("gpt2", &["device: cpu".into()], &steps);
         assert!(made.contains("<pre>heads\nrun\n</pre>") && made.contains("&lt;script&gt;"), "{made}");

@@ -6,15 +6,13 @@ use std::path::Path;
 
 use safetensors::tensor::{Dtype, View};
 
-use super::whole;
+use super::{Cause, ExportError, whole};
 use crate::tensor::proceed;
 
 /// Elements of a value, in row-major order.
 #[derive(Clone, Debug, PartialEq)]
 pub enum HostData {
-    /// Real numbers.
     F32(Vec<f32>),
-    /// Whole numbers.
     I64(Vec<i64>),
 }
 
@@ -42,30 +40,33 @@ impl HostData {
 
 /// Writes `entries`, each a name, a shape and its elements, to `path`.
 ///
-/// A file that stands there is replaced only when the new one is complete. All entries are in memory at once, as they will be in the
-/// file.
+/// An existing file is replaced only when the new one is complete. All entries are in memory at once, as they will be
+/// in the file.
 ///
 /// # Errors
-/// In a sentence that names the file, or if the user interrupts.
-pub fn write(path: &Path, entries: impl IntoIterator<Item = (String, Vec<usize>, HostData)>) -> Result<(), String> {
-    let failed = |what: &dyn std::fmt::Display| format!("cannot write {}: {what}", path.display());
+/// If two entries have one name, elements do not fit their shape, the file cannot be written, or the user interrupts.
+pub fn write(
+    path: &Path,
+    entries: impl IntoIterator<Item = (String, Vec<usize>, HostData)>,
+) -> Result<(), ExportError> {
+    let refused = |message: String| Cause::from(message).at(path);
     let mut names = BTreeSet::new();
     let mut tensors = Vec::new();
     for (name, shape, data) in entries {
         if shape.iter().product::<usize>() != data.len() {
-            return Err(failed(&format!("{name} has shape {shape:?} and {} elements", data.len())));
+            return Err(refused(format!("{name} has shape {shape:?} and {} elements", data.len())));
         }
         if !names.insert(name.clone()) {
-            return Err(failed(&format!("there are two values called {name}")));
+            return Err(refused(format!("there are two values called {name}")));
         }
-        proceed().map_err(|error| error.to_string())?;
+        proceed()?;
         let dtype = match data {
             HostData::F32(_) => Dtype::F32,
             HostData::I64(_) => Dtype::I64,
         };
         tensors.push((name, Entry { shape, dtype, bytes: data.bytes() }));
     }
-    whole(path, |partial| safetensors::serialize_to_file(tensors, None, partial).map_err(|error| error.to_string()))
+    whole(path, |partial| safetensors::serialize_to_file(tensors, None, partial))
 }
 
 struct Entry {
@@ -100,6 +101,7 @@ mod tests {
     use safetensors::SafeTensors;
 
     use super::*;
+    use crate::tensor::TensorError;
 
     fn entry(name: &str, shape: &[usize], data: HostData) -> (String, Vec<usize>, HostData) {
         (name.to_string(), shape.to_vec(), data)
@@ -154,12 +156,16 @@ mod tests {
         let path = folder.path().join("a.safetensors");
         fs::write(&path, "older").unwrap();
         let one = || entry("x", &[1], HostData::I64(vec![1]));
-        let wrong = write(&path, [entry("x", &[3], HostData::I64(vec![1]))]).unwrap_err();
+        let failure = |path: &Path, entries: Vec<_>| write(path, entries).unwrap_err().to_string();
+        let wrong = failure(&path, vec![entry("x", &[3], HostData::I64(vec![1]))]);
         assert!(wrong.ends_with("a.safetensors: x has shape [3] and 1 elements"), "{wrong}");
-        assert!(write(&path, [one(), one()]).unwrap_err().ends_with("there are two values called x"));
+        assert!(failure(&path, vec![one(), one()]).ends_with("there are two values called x"));
         let nowhere = folder.path().join("no/such/folder/a");
-        assert!(write(&nowhere, [one()]).unwrap_err().contains("no/such/folder/a: "));
-        assert!(write(Path::new("/"), [one()]).unwrap_err().contains("cannot write /: it is not the name of a file"));
+        assert!(failure(&nowhere, vec![one()]).contains("no/such/folder/a: "));
+        assert!(failure(Path::new("/"), vec![one()]).contains("cannot write /: it is not the name of a file"));
+        let flag = std::sync::Arc::new(true.into());
+        let interrupted = crate::tensor::interruptible(&flag, || write(&path, [one()])).unwrap_err();
+        assert_eq!(interrupted.tensor(), Some(&TensorError::Interrupted));
         assert_eq!(fs::read_to_string(&path).unwrap(), "older");
         assert_eq!(files(folder.path()), ["a.safetensors"]);
     }

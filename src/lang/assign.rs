@@ -12,50 +12,36 @@ use std::fmt::{self, Display, Formatter};
 /// An assignment as it was typed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Assignment {
-    /// What changes.
     pub target: LValue,
     /// Where the target was written.
     pub target_span: Span,
-    /// How.
     pub op: AssignOp,
-    /// By what.
     pub value: Expr,
 }
 
-/// What can be assigned to. An empty index is the whole of it.
+/// What can be assigned to. An empty index means all of it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum LValue {
-    /// A site's value.
     Site {
-        /// The site.
         site: SiteRef,
-        /// The part of it.
         index: Vec<IndexItem>,
     },
-    /// The input.
     Tokens {
-        /// The positions.
         index: Vec<IndexItem>,
     },
-    /// A weight.
     Param {
         /// Its name in the file, or its role.
         name: Spanned<String>,
-        /// The part of it.
         index: Vec<IndexItem>,
     },
     /// Keys or values in the cache of a block.
     Cache {
-        /// The block.
         layer: Expr,
-        /// Which of them.
         part: CachePart,
-        /// The part of it.
         index: Vec<IndexItem>,
     },
     /// The value at the cursor.
     Cursor {
-        /// The part of it.
         index: Vec<IndexItem>,
     },
     /// A convenience variable, always whole.
@@ -89,7 +75,7 @@ impl AssignOp {
         }
     }
 
-    /// The operation between the old value and the given one; none for `=`.
+    /// The operation between the old value and the given one; `None` for `=`.
     pub fn operation(self) -> Option<BinaryOp> {
         match self {
             Self::Set => None,
@@ -226,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_comparison_is_no_assignment() {
+    fn a_comparison_is_not_an_assignment() {
         assert_eq!(fails("$x == 1").help.as_deref(), Some("== compares; = assigns"));
         assert_eq!(fails("$x == 1").span, Span::new(3, 5));
         assert_eq!(fails("$x").span, Span::new(2, 2));

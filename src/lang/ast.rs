@@ -1,17 +1,16 @@
 //! Expressions as trees.
 //!
-//! A tree says what was written and where, nothing about what it means: whether `attn.z` names a site, whether `k` is an axis
-//! and what `"nurse"` selects is decided when the expression is evaluated. Its `Display` prints text that parses back to the
-//! same tree, so that a breakpoint's condition can be saved and loaded again.
+//! A tree holds what was written and where, nothing about what it means: whether `attn.z` names a site, whether `k` is
+//! an axis and what `"nurse"` selects is decided when the expression is evaluated. Its `Display` prints text that
+//! parses back to the same tree, so that a breakpoint's condition can be saved and loaded again.
 
 use super::span::{Span, Spanned};
+use crate::tensor::ops;
 
 /// An expression and its place in the line.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Expr {
-    /// What it is.
     pub kind: ExprKind,
-    /// Where it was written.
     pub span: Span,
 }
 
@@ -28,7 +27,6 @@ pub enum ExprKind {
     Site(SiteRef),
     /// `$`, `$$`, `$$3`, `$3`
     History(History),
-    /// `$name`
     Var(String),
     /// `$cursor`
     Cursor,
@@ -38,30 +36,26 @@ pub enum ExprKind {
     Binary(BinaryOp, Box<Expr>, Box<Expr>),
     /// `max(x, axis=k)`
     Call {
-        /// The function's name.
         name: Spanned<String>,
-        /// What it is given.
         args: Vec<Arg>,
     },
     /// `x[3, -1, :]`
     Index {
-        /// What is sliced.
         base: Box<Expr>,
-        /// The slices, one for each axis that is named or counted.
+        /// The slices, one for each axis, by name or in order.
         items: Vec<IndexItem>,
     },
 }
 
-/// A site as it was typed, with the run and the pass it is wanted from.
+/// A site as it was typed, with the run and the pass that it is read from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SiteRef {
-    /// The name without `@RUN` and `#PASS`, in whatever spelling.
+    /// The name without `@RUN` and `#PASS`, in any spelling.
     pub text: String,
     /// After `@`: a run or branch.
     pub run: Option<String>,
     /// After `#`: the decode pass, 0 being the prefill.
     pub pass: Option<u32>,
-    /// Where it was written.
     pub span: Span,
 }
 
@@ -76,7 +70,7 @@ pub enum History {
     Number(u32),
 }
 
-/// Operators in front of an expression.
+/// Operators before an expression.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UnaryOp {
     /// `-`
@@ -85,52 +79,35 @@ pub enum UnaryOp {
     Not,
 }
 
-/// Operators between two expressions.
+/// Operators between two expressions: those operations on two values that have one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BinaryOp {
-    /// `||`
     Or,
-    /// `&&`
     And,
-    /// `==`
     Eq,
-    /// `!=`
     Ne,
-    /// `<`
     Lt,
-    /// `<=`
     Le,
-    /// `>`
     Gt,
-    /// `>=`
     Ge,
-    /// `+`
     Add,
-    /// `-`
     Sub,
-    /// `*`
     Mul,
-    /// `/`
     Div,
-    /// `**`
     Pow,
 }
 
 /// One argument of a call.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Arg {
-    /// `axis` of `axis=k`.
     pub name: Option<Spanned<String>>,
-    /// What is given.
     pub value: Expr,
 }
 
-/// One slice between brackets.
 #[derive(Clone, Debug, PartialEq)]
 pub struct IndexItem {
-    /// `head` of `head=3`; without it the item stands for the axis at its place.
+    /// `head` of `head=3`; without it the item is for the axis at its place.
     pub axis: Option<Spanned<String>>,
-    /// What is selected.
     pub kind: IndexKind,
     /// Where it was written, the axis included.
     pub span: Span,
@@ -139,51 +116,55 @@ pub struct IndexItem {
 /// What a slice selects on its axis.
 #[derive(Clone, Debug, PartialEq)]
 pub enum IndexKind {
-    /// One element, and the axis is gone; a string is the token with that text.
+    /// One element; the axis is removed. A string is the token with that text.
     At(Expr),
-    /// `start:end:step`, at least one of them given; the axis stays.
+    /// `start:end:step`, at least one of them given; the axis is kept.
     Range {
-        /// The first element.
         start: Option<Expr>,
         /// One past the last.
         end: Option<Expr>,
-        /// From one to the next; negative goes backwards.
+        /// From one element to the next; negative goes backwards.
         step: Option<Expr>,
     },
     /// `:`
     All,
-    /// `...`: as many whole axes as are left over.
+    /// `...`: all axes that no other item selects, whole.
     Rest,
+}
+
+impl From<BinaryOp> for ops::BinaryOp {
+    fn from(op: BinaryOp) -> Self {
+        match op {
+            BinaryOp::Or => Self::Or,
+            BinaryOp::And => Self::And,
+            BinaryOp::Eq => Self::Eq,
+            BinaryOp::Ne => Self::Ne,
+            BinaryOp::Lt => Self::Lt,
+            BinaryOp::Le => Self::Le,
+            BinaryOp::Gt => Self::Gt,
+            BinaryOp::Ge => Self::Ge,
+            BinaryOp::Add => Self::Add,
+            BinaryOp::Sub => Self::Sub,
+            BinaryOp::Mul => Self::Mul,
+            BinaryOp::Div => Self::Div,
+            BinaryOp::Pow => Self::Pow,
+        }
+    }
 }
 
 impl BinaryOp {
     /// How it is written.
     pub fn text(self) -> &'static str {
-        match self {
-            Self::Or => "||",
-            Self::And => "&&",
-            Self::Eq => "==",
-            Self::Ne => "!=",
-            Self::Lt => "<",
-            Self::Le => "<=",
-            Self::Gt => ">",
-            Self::Ge => ">=",
-            Self::Add => "+",
-            Self::Sub => "-",
-            Self::Mul => "*",
-            Self::Div => "/",
-            Self::Pow => "**",
-        }
+        ops::BinaryOp::from(self).symbol()
     }
 
-    /// `==`, `<` and their kin: they give a truth value and do not chain.
+    /// Whether it is a comparison, such as `==` or `<`: these give a truth value and do not chain.
     pub fn is_comparison(self) -> bool {
         matches!(self, Self::Eq | Self::Ne | Self::Lt | Self::Le | Self::Gt | Self::Ge)
     }
 }
 
 impl Expr {
-    /// An expression at `span`.
     pub fn new(kind: ExprKind, span: Span) -> Self {
         Self { kind, span }
     }

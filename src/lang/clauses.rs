@@ -1,4 +1,5 @@
-//! Arguments made of several parts: a location with a condition, an expression with a condition, a filter between slashes.
+//! Arguments made of several parts: a location with a condition, an expression with a condition, a filter between
+//! slashes.
 
 use super::Result;
 use super::ast::Expr;
@@ -24,21 +25,20 @@ pub fn parse_break(text: &str, offset: usize) -> Result<(Option<Location>, Optio
     Ok((location, condition))
 }
 
-/// Parses the arguments of `watch`: an expression and perhaps a condition after `if`.
+/// Parses the arguments of `watch`: an expression and optionally a condition after `if`.
 pub fn parse_watch(text: &str, offset: usize) -> Result<(Expr, Option<Expr>)> {
     let (expr, end) = parse_expr_prefix(text, offset)?;
     let condition = parse_condition(&text[end - offset..], end, "watch EXPR [if EXPR]")?;
     Ok((expr, condition))
 }
 
-/// What `trace` is given.
+/// The arguments of `trace`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trace {
-    /// Where to look.
     pub location: Location,
-    /// Which crossings count; all of them without one.
+    /// Which crossings count; all of them if `None`.
     pub filter: Option<Expr>,
-    /// What to keep of each, as typed; empty if nothing was.
+    /// What to keep of each, as typed; empty if nothing was given.
     pub stat: Spanned<String>,
 }
 

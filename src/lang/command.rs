@@ -1,19 +1,18 @@
 //! A line to a command: the word, the format after its slash, and the rest untouched.
 //!
-//! What the rest means is the command's business; here only what all commands share is decided: comments, and which command a
-//! shortened word stands for.
+//! What the rest means is up to the command; only what all commands share is decided here: comments, and which command
+//! a shortened word means.
 
 use super::Result;
 use super::error::LangError;
 use super::lexer::Lexer;
 use super::span::{Span, Spanned};
 
-/// A line taken apart.
+/// The parts of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CommandLine<'a> {
     /// The command as typed: `print`, `p`, `!`.
     pub word: &'a str,
-    /// Where it was typed.
     pub span: Span,
     /// What follows its slash: `4f` of `x/4f`.
     pub format: Option<(&'a str, Span)>,
@@ -23,10 +22,10 @@ pub struct CommandLine<'a> {
     pub offset: usize,
 }
 
-/// Takes a line apart; `None` if there is nothing on it but spaces and a comment.
+/// Splits a line; `None` if there is nothing on it but spaces and a comment.
 ///
-/// A word is letters, digits, `-` and `_`, so that `p$1` and `p"text"` need no space; `!` and `|` are words of their own, and what
-/// follows them goes to the shell whole.
+/// A word is letters, digits, `-` and `_`, so that `p$1` and `p"text"` need no space; `!` and `|` are words by
+/// themselves, and what follows them goes to the shell unchanged.
 pub fn split_command(line: &str) -> Option<CommandLine<'_>> {
     let start = line.len() - line.trim_start().len();
     if let Some(word) = line.get(start..start + 1).filter(|w| matches!(*w, "!" | "|")) {
@@ -38,7 +37,7 @@ pub fn split_command(line: &str) -> Option<CommandLine<'_>> {
     }
     let text = &line[start..];
     let length = text.find(|c: char| !(c.is_alphanumeric() || c == '-' || c == '_')).unwrap_or(text.len());
-    // A line that starts with no word at all is one word up to the space, so that the error can name it.
+    // A line that does not start with a word is one word up to the space, so that the error can name it.
     let length = if length == 0 { text.find(char::is_whitespace).unwrap_or(text.len()) } else { length };
     let mut at = start + length;
     let mut format = None;
@@ -57,7 +56,8 @@ impl<'a> CommandLine<'a> {
         Self { word, span: Span::new(start, start + word.len()), format, rest: line[offset..].trim_end(), offset }
     }
 
-    /// The first word of the arguments, and the line as if the command began there: for `info breakpoints` and `rev step`.
+    /// The first word of the arguments, and the line as if the command began there: for `info breakpoints` and `rev
+    /// step`.
     pub fn subcommand(&self) -> Option<CommandLine<'a>> {
         let inner = split_command(self.rest)?;
         let moved = |span: Span| Span::new(span.start + self.offset, span.end + self.offset);
@@ -70,8 +70,8 @@ impl<'a> CommandLine<'a> {
     }
 }
 
-/// The line up to its comment: a `#` at the start of the line, or after a space and not in front of a digit, outside strings.
-/// `logits#2` and `goto #2` name passes.
+/// The line up to its comment: a `#` at the start of the line, or after a space and not before a digit, outside
+/// strings. `logits#2` and `goto #2` name passes.
 pub fn strip_comment(line: &str) -> &str {
     let mut at = 0;
     let mut spaced = true;
@@ -92,7 +92,7 @@ pub fn strip_comment(line: &str) -> &str {
     line
 }
 
-/// The commands that a word may stand for.
+/// The commands that a word may mean.
 #[derive(Clone, Copy, Debug)]
 pub struct Vocabulary<'a> {
     /// What precedes the word: empty for commands, `info` for the subcommands of `info`.
@@ -104,7 +104,8 @@ pub struct Vocabulary<'a> {
 }
 
 impl<'a> Vocabulary<'a> {
-    /// The command that `word` stands for: an exact name, else a reserved short form, else the only name that starts so.
+    /// The command that `word` means: an exact name, else a reserved short form, else the only name that begins with
+    /// it.
     pub fn resolve(&self, word: &str, span: Span) -> Result<&'a str> {
         if let Some(name) = self.names.iter().find(|name| **name == word) {
             return Ok(name);
@@ -141,19 +142,20 @@ impl<'a> Vocabulary<'a> {
 /// A format such as `20t`, `4fw` or `-3f`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Format {
-    /// How many; a negative count goes backwards.
+    /// How many; negative counts go backwards.
     pub count: Option<i32>,
     /// Which format and, for `x`, which unit.
     pub letters: Vec<Spanned<char>>,
 }
 
-/// Takes a format apart. Which letters mean something is the command's business.
+/// Splits a format. Which letters are valid is up to the command.
 pub fn parse_format(format: &str, span: Span) -> Result<Format> {
     let length = format.find(|c: char| !c.is_ascii_digit() && c != '-').unwrap_or(format.len());
     let count = match &format[..length] {
         "" => None,
         number => {
-            let wrong = || LangError::new(format!("{number} is no count"), Span::new(span.start, span.start + length));
+            let wrong =
+                || LangError::new(format!("{number} is not a count"), Span::new(span.start, span.start + length));
             Some(number.parse().map_err(|_| wrong())?)
         }
     };
@@ -162,7 +164,7 @@ pub fn parse_format(format: &str, span: Span) -> Result<Format> {
         let place = Span::new(start, start + letter.len_utf8());
         match letter.is_ascii_alphabetic() {
             true => Ok(Spanned::new(letter, place)),
-            false => Err(LangError::new(format!("{letter:?} is no format; a format is a count and letters"), place)),
+            false => Err(LangError::new(format!("{letter:?} is not a format; a format is a count and letters"), place)),
         }
     });
     Ok(Format { count, letters: letters.collect::<Result<_>>()? })
@@ -205,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn comments_are_no_passes_and_no_strings() {
+    fn comments_are_neither_passes_nor_strings() {
         for (line, left) in [
             ("# all", ""),
             ("#1 first", ""),

@@ -1,7 +1,9 @@
-//! The one error of this layer, and how it is shown under the line it came from.
+//! The errors of this layer, and how they are shown under the line they came from.
+
+use unicode_width::UnicodeWidthChar;
 
 use super::span::Span;
-use unicode_width::UnicodeWidthChar;
+use crate::tensor::TensorError;
 
 /// Something in a line could not be understood, resolved or evaluated.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -13,12 +15,48 @@ pub struct LangError {
     pub span: Span,
     /// What to do next, when there is something to do.
     pub help: Option<String>,
+    /// The failed operation on tensors that `message` describes, if that is what went wrong: whether it was the device,
+    /// or an interrupt, is decided by this and not by the wording.
+    pub cause: Option<Box<TensorError>>,
+}
+
+/// Why a [`Scope`](super::eval::Scope) cannot give what an expression names. It knows no line: [`LangError::because`]
+/// adds the place.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unavailable {
+    /// What was asked for does not exist, or not yet.
+    #[error("{0}")]
+    Refused(String),
+    /// Tensors did not fit together, the device failed, or the user interrupted.
+    #[error(transparent)]
+    Tensor(#[from] TensorError),
+}
+
+impl From<String> for Unavailable {
+    fn from(message: String) -> Self {
+        Unavailable::Refused(message)
+    }
+}
+
+impl From<&str> for Unavailable {
+    fn from(message: &str) -> Self {
+        Unavailable::Refused(message.to_string())
+    }
 }
 
 impl LangError {
-    /// An error at `span`.
     pub fn new(message: impl Into<String>, span: Span) -> Self {
-        Self { message: message.into(), span, help: None }
+        Self { message: message.into(), span, help: None, cause: None }
+    }
+
+    /// What went wrong in a layer that knows no lines, at `span`. A failed operation on tensors is kept as the cause.
+    pub fn because(error: impl Into<Unavailable>, span: Span) -> Self {
+        match error.into() {
+            Unavailable::Refused(message) => Self::new(message, span),
+            Unavailable::Tensor(error) => {
+                Self { cause: Some(Box::new(error.clone())), ..Self::new(error.to_string(), span) }
+            }
+        }
     }
 
     /// The same error with advice.
@@ -41,8 +79,8 @@ pub fn explained(line: &str, error: &LangError) -> String {
 
 /// `line` and, under it, `^~~~` below the place of the error.
 ///
-/// Columns of the terminal are counted, not bytes: wide characters take two, combining ones none, and a tab in front of the
-/// place is repeated so that it reaches as far as the one above. Control characters of the line are shown as spaces.
+/// Columns of the terminal are counted, not bytes: wide characters take two, combining ones none, and a tab before the
+/// place is repeated so that it is as wide as the one above. Control characters of the line are shown as spaces.
 pub fn caret(line: &str, error: &LangError) -> String {
     let mut shown = String::with_capacity(line.len());
     let mut marks = String::new();
@@ -74,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn the_caret_stands_under_the_place() {
+    fn the_caret_is_under_the_place() {
         assert_eq!(caret("print max(foo)", &at(10, 13)), "print max(foo)\n          ^~~");
         assert_eq!(caret("p", &at(1, 1)), "p\n ^");
     }
@@ -92,6 +130,19 @@ mod tests {
     fn the_message_comes_before_the_place_and_the_help() {
         assert_eq!(explained("p x", &at(2, 3)), "here\np x\n  ^");
         assert_eq!(explained("p x", &at(2, 3).help("try y")), "here\np x\n  ^\ntry y");
+    }
+
+    #[test]
+    fn a_failed_tensor_stays_the_cause_of_an_error() {
+        let lost = TensorError::Read { message: "device lost".into() };
+        let error = LangError::because(lost.clone(), Span::new(2, 3));
+        assert_eq!(
+            (error.message.as_str(), error.cause.as_deref()),
+            ("cannot read from the device: device lost", Some(&lost))
+        );
+        assert_eq!(error.help("try again").cause.as_deref(), Some(&lost));
+        let refused = LangError::because("no such thing", Span::new(2, 3));
+        assert_eq!((refused.message.as_str(), refused.cause), ("no such thing", None));
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Patterns over names: `L*.mlp.post`, `blocks.{2,4}.attn.z`, `L{0..3}.resid_post`.
 //!
-//! `*` and `?` stay within one dot-separated part, so that `L*` means layers and not everything below them; `**` crosses dots.
-//! Braces are alternatives, and every one of them has to match something: a layer that does not exist is an error and never a
-//! quietly shorter list.
+//! `*` and `?` stay within one dot-separated part, so that `L*` means layers and not everything below them; `**`
+//! crosses dots. Braces are alternatives, and every one of them has to match something: a layer that does not exist is
+//! an error and never silently left out.
 
 use super::Result;
 use super::error::LangError;
@@ -17,18 +17,18 @@ pub fn is_glob(text: &str) -> bool {
     text.contains(['*', '?', '{', '}'])
 }
 
-/// The names that `glob` matches, in program order, and whether they are modules. Sites come first: modules are matched only by
-/// a pattern that matches no site.
+/// The names that `glob` matches, in program order, and whether they are modules. Sites come first: modules are matched
+/// only by a pattern that matches no site.
 pub fn matches(glob: &str, span: Span, table: &dyn SiteTable, block: Option<usize>) -> Result<(Vec<String>, bool)> {
-    let alternatives = expand(glob).map_err(|message| LangError::new(message, span))?;
+    let alternatives = expand(glob, span)?;
     let mut wanted = Vec::new();
     let mut modules = false;
     for alternative in &alternatives {
-        let text = spell(alternative, table.n_layers()).map_err(|message| LangError::new(message, span))?;
+        let text = spell(alternative, table.n_layers(), span)?;
         let relative = block.map(|b| format!("blocks.{b}.{text}"));
         let mut found = None;
         for text in std::iter::once(text).chain(relative) {
-            let pattern = compile(&text).map_err(|message| LangError::new(message, span))?;
+            let pattern = compile(&text, span)?;
             let any = |names: &[String]| names.iter().any(|n| pattern.is_match(n));
             if any(table.names()) || any(table.modules()) {
                 modules |= !any(table.names());
@@ -52,35 +52,34 @@ pub fn matches(glob: &str, span: Span, table: &dyn SiteTable, block: Option<usiz
     Ok((chosen, modules))
 }
 
-/// A pattern over names of any kind: with `*`, `?` and braces, or between slashes a regular expression. A name without any of
-/// them is itself.
+/// A pattern over names of any kind: with `*`, `?` and braces, or between slashes a regular expression. A name without
+/// any of them is itself.
 ///
 /// # Errors
-/// If it is no pattern.
+/// If it is not a pattern.
 pub fn name_patterns(pattern: &str, span: Span) -> Result<Vec<Regex>> {
-    let wrong = |message: String| LangError::new(message, span);
     if let Some(regex) = pattern.strip_prefix('/').and_then(|rest| rest.strip_suffix('/')) {
-        let regex = Regex::new(regex).map_err(|error| wrong(format!("{pattern} is no regular expression: {error}")))?;
-        return Ok(vec![regex]);
+        let wrong = |error| LangError::new(format!("{pattern} is not a regular expression: {error}"), span);
+        return Ok(vec![Regex::new(regex).map_err(wrong)?]);
     }
-    expand(pattern).map_err(wrong)?.iter().map(|alternative| compile(alternative).map_err(wrong)).collect()
+    expand(pattern, span)?.iter().map(|alternative| compile(alternative, span)).collect()
 }
 
 /// The canonical spelling of a pattern without braces.
-fn spell(pattern: &str, n_layers: usize) -> std::result::Result<String, String> {
+fn spell(pattern: &str, n_layers: usize, span: Span) -> Result<String> {
     let (first, rest) = pattern.split_once('.').map_or((pattern, None), |(first, rest)| (first, Some(rest)));
     let layers = first
         .strip_prefix(['L', 'b'])
         .filter(|l| l.contains(['*', '?']) && l.chars().all(|c| c.is_ascii_digit() || "*?".contains(c)));
-    let Some(layers) = layers else { return Ok(canonical(pattern, n_layers)?.text) };
-    let rest = rest.map(|rest| canonical(rest, n_layers)).transpose()?;
+    let Some(layers) = layers else { return Ok(canonical(pattern, n_layers, span)?.text) };
+    let rest = rest.map(|rest| canonical(rest, n_layers, span)).transpose()?;
     Ok(match rest {
         Some(rest) => format!("blocks.{layers}.{}", rest.text),
         None => format!("blocks.{layers}"),
     })
 }
 
-fn compile(pattern: &str) -> std::result::Result<Regex, String> {
+fn compile(pattern: &str, span: Span) -> Result<Regex> {
     let mut regex = String::from("^");
     let mut rest = pattern;
     while let Some(c) = rest.chars().next() {
@@ -94,27 +93,29 @@ fn compile(pattern: &str) -> std::result::Result<Regex, String> {
         rest = &rest[length..];
     }
     regex.push('$');
-    Regex::new(&regex).map_err(|_| format!("pattern {pattern} is too large"))
+    Regex::new(&regex).map_err(|_| LangError::new(format!("pattern {pattern} is too large"), span))
 }
 
 /// The patterns without braces that a pattern with braces stands for.
-fn expand(pattern: &str) -> std::result::Result<Vec<String>, String> {
+fn expand(pattern: &str, span: Span) -> Result<Vec<String>> {
     let mut done = Vec::new();
     let mut open = vec![pattern.to_string()];
     while let Some(pattern) = open.pop() {
         if open.len() + done.len() > MAX_ALTERNATIVES {
-            return Err("this pattern has too many alternatives".to_string());
+            return Err(LangError::new("this pattern has too many alternatives", span));
         }
-        // The innermost group comes first: its contents have no braces of their own.
+        // The innermost group comes first: it contains no braces.
         let Some(end) = pattern.find('}') else {
             if pattern.contains('{') {
-                return Err(format!("{{ without }} in {pattern}"));
+                return Err(LangError::new(format!("{{ without a matching }} in {pattern}"), span));
             }
             done.push(pattern);
             continue;
         };
-        let start = pattern[..end].rfind('{').ok_or_else(|| format!("}} without {{ in {pattern}"))?;
-        for choice in choices(&pattern[start + 1..end])? {
+        let start = pattern[..end]
+            .rfind('{')
+            .ok_or_else(|| LangError::new(format!("}} without a matching {{ in {pattern}"), span))?;
+        for choice in choices(&pattern[start + 1..end], span)? {
             open.push(format!("{}{choice}{}", &pattern[..start], &pattern[end + 1..]));
         }
     }
@@ -123,13 +124,13 @@ fn expand(pattern: &str) -> std::result::Result<Vec<String>, String> {
 }
 
 /// The alternatives between braces: `a,b` or the numbers `2..5`, both ends included.
-fn choices(group: &str) -> std::result::Result<Vec<String>, String> {
+fn choices(group: &str, span: Span) -> Result<Vec<String>> {
     let range =
         group.split_once("..").and_then(|(a, b)| Some((a.trim().parse::<i64>().ok()?, b.trim().parse::<i64>().ok()?)));
     match range {
-        Some((a, b)) if a > b => Err(format!("{{{group}}} counts downwards")),
+        Some((a, b)) if a > b => Err(LangError::new(format!("{{{group}}} counts downwards"), span)),
         Some((a, b)) if b.abs_diff(a) >= MAX_ALTERNATIVES as u64 => {
-            Err(format!("{{{group}}} has too many alternatives"))
+            Err(LangError::new(format!("{{{group}}} has too many alternatives"), span))
         }
         Some((a, b)) => Ok((a..=b).map(|n| n.to_string()).collect()),
         None => Ok(group.split(',').map(|choice| choice.trim().to_string()).collect()),

@@ -1,9 +1,9 @@
-//! Text to tokens, one at a time and only as far as somebody asks, so that an expression can be followed by something that is
-//! not one.
+//! Text to tokens, one at a time and only as far as the caller asks, so that an expression can be followed by something
+//! that is not one.
 //!
-//! Two decisions are made here because only here can they be made. A name swallows its dots and layer signs (`L-1.mlp.post`,
-//! `blocks.-1.attn.z`): no site is called `L` or `b`, so `L-1` cannot be a subtraction. And `@RUN` and `#PASS` belong to a name
-//! only when they touch it.
+//! Two decisions can only be made here. A name includes its dots and layer signs (`L-1.mlp.post`, `blocks.-1.attn.z`):
+//! no site is called `L` or `b`, so `L-1` cannot be a subtraction. And `@RUN` and `#PASS` belong to a name only when
+//! they touch it.
 
 use super::Result;
 use super::error::LangError;
@@ -61,7 +61,7 @@ impl<'a> Lexer<'a> {
         Ok((token, Span::new(self.offset + start, self.offset + self.at)))
     }
 
-    /// How many bytes have been taken.
+    /// The number of bytes read so far.
     pub fn position(&self) -> usize {
         self.at
     }
@@ -227,7 +227,7 @@ fn is_name_start(c: char) -> bool {
     c.is_alphabetic() || c == '_'
 }
 
-/// Whether `c` may stand inside a name, a variable or an unquoted run.
+/// Whether `c` may be part of a name, a variable or an unquoted run.
 pub fn is_name_part(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }

@@ -1,8 +1,8 @@
 //! Tokens to expressions, by precedence climbing.
 //!
-//! From loosest to tightest: `||`, `&&`, comparisons (which do not chain), `+ -`, `* /`, unary `- !`, `**` (right to left, and
-//! tighter than a minus on its left: `-x**2` is `-(x**2)`), then calls and slices. Nesting and length are bounded, so that no
-//! line, however strange, can exhaust the stack here or in anything that walks the tree.
+//! From loosest to tightest: `||`, `&&`, comparisons (which do not chain), `+ -`, `* /`, unary `- !`, `**` (right to
+//! left, and tighter than a minus on its left: `-x**2` is `-(x**2)`), then calls and slices. Nesting and length are
+//! bounded, so that no line can exhaust the stack here or in anything that walks the tree.
 
 use super::Result;
 use super::ast::{BinaryOp, Expr, ExprKind, History, SiteRef, UnaryOp};
@@ -23,14 +23,14 @@ pub fn parse_expr(text: &str, offset: usize) -> Result<Expr> {
 
 /// Parses the expression at the start of `text` and gives the byte of the line at which what follows it begins.
 ///
-/// The expression ends where the first token comes that cannot continue it, such as a comma or the word `if`.
+/// The expression ends before the first token that cannot continue it, such as a comma or the word `if`.
 pub fn parse_expr_prefix(text: &str, offset: usize) -> Result<(Expr, usize)> {
     let mut parser = Parser::new(text, offset)?;
     let expr = parser.expr()?;
     Ok((expr, parser.span.start))
 }
 
-/// Parses all of `text` as expressions separated by commas; nothing but spaces is no expression.
+/// Parses all of `text` as expressions separated by commas; only spaces are an empty list.
 pub fn parse_list(text: &str, offset: usize) -> Result<Vec<Expr>> {
     let mut parser = Parser::new(text, offset)?;
     let mut all = Vec::new();
@@ -108,7 +108,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// Complains about anything that is left.
+    /// Fails if anything is left.
     pub(super) fn end(&self) -> Result<()> {
         let error = LangError::new(format!("unexpected {} after the expression", self.found()), self.span);
         let help = match &self.token {

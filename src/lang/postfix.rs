@@ -75,7 +75,7 @@ impl Parser<'_> {
         Ok(IndexItem { axis, kind, span: Span::new(start, self.last_end) })
     }
 
-    /// An expression in a slice, unless the slice leaves it out here.
+    /// An expression in a slice; `None` where it is left out.
     fn bound(&mut self) -> Result<Option<Expr>> {
         match self.token {
             Token::Punct(":" | "," | "]" | "...") | Token::End => Ok(None),
@@ -84,7 +84,7 @@ impl Parser<'_> {
     }
 }
 
-/// The name, if the expression is nothing but one without dots.
+/// The name, if the expression is only a name without dots.
 fn axis_name(expr: &Expr) -> Option<Spanned<String>> {
     match &expr.kind {
         ExprKind::Site(SiteRef { text, run: None, pass: None, span })

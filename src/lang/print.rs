@@ -39,18 +39,18 @@ impl Display for Expr {
                     UnaryOp::Neg => "-",
                     UnaryOp::Not => "!",
                 })?;
-                within(x, UNARY, f)
+                bracketed(x, UNARY, f)
             }
             ExprKind::Binary(BinaryOp::Pow, base, exponent) => {
-                within(base, POSTFIX, f)?;
+                bracketed(base, POSTFIX, f)?;
                 f.write_str(" ** ")?;
-                within(exponent, UNARY, f)
+                bracketed(exponent, UNARY, f)
             }
             ExprKind::Binary(op, a, b) => {
                 let (left, right) = (op.precedence() + u8::from(op.is_comparison()), op.precedence() + 1);
-                within(a, left, f)?;
+                bracketed(a, left, f)?;
                 write!(f, " {} ", op.text())?;
-                within(b, right, f)
+                bracketed(b, right, f)
             }
             ExprKind::Call { name, args } => {
                 write!(f, "{}(", name.value)?;
@@ -58,7 +58,7 @@ impl Display for Expr {
                 f.write_str(")")
             }
             ExprKind::Index { base, items } => {
-                within(base, POSTFIX, f)?;
+                bracketed(base, POSTFIX, f)?;
                 f.write_str("[")?;
                 separated(items, f)?;
                 f.write_str("]")
@@ -121,8 +121,8 @@ impl Display for History {
     }
 }
 
-/// Prints `x` where only something that binds at least as tightly as `tightness` may stand bare.
-fn within(x: &Expr, tightness: u8, f: &mut Formatter<'_>) -> fmt::Result {
+/// Prints `x`, in brackets unless it binds at least as tightly as `tightness`.
+fn bracketed(x: &Expr, tightness: u8, f: &mut Formatter<'_>) -> fmt::Result {
     let own = match &x.kind {
         ExprKind::Unary(..) => UNARY,
         ExprKind::Binary(op, ..) => op.precedence(),

@@ -1,4 +1,5 @@
-//! What holds for every tree and every line: printing is the inverse of parsing, nothing panics, and errors point into the line.
+//! Tests of what holds for every tree and every line: printing is the inverse of parsing, nothing panics, and errors
+//! point into the line.
 
 use super::ast::{Arg, BinaryOp, Expr, ExprKind, History, IndexItem, IndexKind, SiteRef, UnaryOp};
 use super::command::{split_command, strip_comment};
@@ -22,7 +23,7 @@ fn spanned(text: String) -> Spanned<String> {
     Spanned::new(text, Span::default())
 }
 
-/// Where a tree was written is no part of what it says.
+/// Where a tree was written is not part of its meaning.
 fn without_spans(expr: &Expr) -> Expr {
     let inner = |e: &Expr| Box::new(without_spans(e));
     let bound = |e: &Option<Expr>| e.as_ref().map(without_spans);
@@ -128,7 +129,7 @@ fn tree() -> impl Strategy<Value = Expr> {
     })
 }
 
-/// Lines made of the language's own pieces get deeper into the parsers than random characters do.
+/// Lines made of the pieces of the language get deeper into the parsers than random characters do.
 fn line() -> impl Strategy<Value = String> {
     let pieces = proptest::sample::select(vec![
         "L5",

@@ -2,18 +2,19 @@
 //!
 //! The same value has many spellings: canonical (`blocks.5.attn.pattern`), short (`L5.attn.pattern`, `L-1.mlp.post`),
 //! TransformerLens (`blocks.5.attn.hook_pattern`), the checkpoint's module path (`transformer.h.5.attn.c_proj`), a head
-//! (`L5H3`), or relative to the block at the cursor (`attn.z`). Everything above this layer sees the canonical one only.
+//! (`L5H3`), or relative to the block at the cursor (`attn.z`). Everything above this layer sees the canonical one
+//! only.
 
 use super::Result;
 use super::ast::SiteRef;
 use super::error::LangError;
 use super::span::Span;
 
-/// The names of one program, which is all that resolution needs to know of it.
+/// The names of one program, which is all that resolution needs of it.
 pub trait SiteTable {
     /// The number of blocks.
     fn n_layers(&self) -> usize;
-    /// The number of attention heads of a block, where it has attention.
+    /// The number of attention heads of a block; `None` if it has no attention.
     fn n_heads(&self, layer: usize) -> Option<usize>;
     /// The sites that ops produce, in program order.
     fn names(&self) -> &[String];
@@ -27,29 +28,25 @@ pub trait SiteTable {
     fn alias(&self, path: &str) -> Option<String>;
 }
 
-/// What a name stands for.
+/// What a name refers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NameKind {
     /// A value that an op produces.
     Site,
     /// A value that is computed when asked for.
     OnRequest,
-    /// A range of ops.
     Module,
 }
 
-/// A name that exists.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resolved {
-    /// The canonical name.
     pub name: String,
-    /// What it names.
     pub kind: NameKind,
     /// The head, if it was spelled `L5H3`.
     pub head: Option<usize>,
 }
 
-/// A spelling turned canonical, whether or not anything has that name.
+/// A canonical spelling, whether or not anything has that name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spelling {
     /// The canonical spelling; still without the block when it was relative.
@@ -61,14 +58,14 @@ pub struct Spelling {
 }
 
 /// Rewrites layer signs and TransformerLens names. The only error is a layer the model does not have.
-pub fn canonical(text: &str, n_layers: usize) -> std::result::Result<Spelling, String> {
+pub fn canonical(text: &str, n_layers: usize, span: Span) -> Result<Spelling> {
     let mut parts = text.split('.');
     let first = parts.next().unwrap_or_default();
     let mut rest: Vec<&str> = parts.collect();
     let mut head = None;
     let mut layer = None;
     if let Some((number, chosen)) = short_layer(first) {
-        layer = Some(layer_index(number, n_layers)?);
+        layer = Some(layer_index(number, n_layers, span)?);
         head = chosen.filter(|_| rest.is_empty());
         if head.is_some() {
             rest = vec!["attn", "z"];
@@ -76,7 +73,7 @@ pub fn canonical(text: &str, n_layers: usize) -> std::result::Result<Spelling, S
             return Ok(Spelling { text: text.to_string(), layer, head: None });
         }
     } else if first == "blocks" && rest.first().is_some_and(|n| is_integer(n)) {
-        layer = Some(layer_index(rest.remove(0), n_layers)?);
+        layer = Some(layer_index(rest.remove(0), n_layers, span)?);
     } else {
         rest.insert(0, first);
     }
@@ -107,11 +104,11 @@ fn is_integer(text: &str) -> bool {
     !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())
 }
 
-fn layer_index(number: &str, n_layers: usize) -> std::result::Result<usize, String> {
+fn layer_index(number: &str, n_layers: usize, span: Span) -> Result<usize> {
     let layer = number.parse::<i64>().ok().and_then(|n| if n < 0 { (n_layers as i64).checked_add(n) } else { Some(n) });
     match layer.and_then(|l| usize::try_from(l).ok()).filter(|&l| l < n_layers) {
         Some(layer) => Ok(layer),
-        None => Err(format!("no layer {number}: model has {}", extent(n_layers))),
+        None => Err(LangError::new(format!("no layer {number}: model has {}", extent(n_layers)), span)),
     }
 }
 
@@ -126,14 +123,14 @@ pub(super) fn extent(count: usize) -> String {
 
 /// The site or module that `site.text` names, `block` being the one at the cursor.
 ///
-/// A canonical name always means itself; then come other spellings, then names relative to the block, then module paths of the
-/// checkpoint. The run and the pass of `site` are left to the caller, who chose `table` by them.
+/// A canonical name always means itself; then come other spellings, then names relative to the block, then module paths
+/// of the checkpoint. The run and the pass of `site` are left to the caller, who chose `table` by them.
 pub fn resolve(site: &SiteRef, table: &dyn SiteTable, block: Option<usize>) -> Result<Resolved> {
     let found = |name: &str| kind_of(name, table).map(|kind| Resolved { name: name.to_string(), kind, head: None });
     if let Some(found) = found(&site.text) {
         return Ok(found);
     }
-    let spelling = canonical(&site.text, table.n_layers()).map_err(|message| LangError::new(message, site.span))?;
+    let spelling = canonical(&site.text, table.n_layers(), site.span)?;
     let relative = block.filter(|_| spelling.layer.is_none()).map(|b| format!("blocks.{b}.{}", spelling.text));
     let alias = || table.alias(&site.text).and_then(|name| found(&name));
     match found(&spelling.text).or_else(|| relative.and_then(|name| found(&name))).or_else(alias) {
@@ -183,7 +180,7 @@ fn unknown(typed: &str, spelling: &Spelling, span: Span, table: &dyn SiteTable, 
             })
         };
         if somewhere(table.names()) || somewhere(table.modules()) || somewhere(table.on_request()) {
-            return LangError::new(format!("{typed} is a name within a block, and the cursor is in none"), span)
+            return LangError::new(format!("{typed} is a name within a block, and the cursor is not in a block"), span)
                 .help(format!("say which block: L0.{}", spelling.text));
         }
     }
@@ -310,7 +307,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn modules_and_values_on_request_are_told_apart() {
+    fn modules_and_values_on_request_have_their_kinds() {
         let kind = |text| resolve(&named(text), &Small::new(2), None).expect(text).kind;
         assert_eq!(kind("L1"), NameKind::Module);
         assert_eq!(kind("blocks.1.mlp"), NameKind::Module);
@@ -324,7 +321,7 @@ pub(super) mod tests {
         assert_eq!(name("hook_resid_post", Some(5)), "blocks.5.resid_post");
         assert_eq!(name("logits", Some(5)), "logits");
         let error = error("attn.z", None);
-        assert!(error.message.contains("the cursor is in none"), "{error}");
+        assert!(error.message.contains("the cursor is not in a block"), "{error}");
         assert_eq!(error.help.as_deref(), Some("say which block: L0.attn.z"));
     }
 

@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_size() {
+    fn what_is_not_a_size() {
         for text in
             ["", "GiB", "two", "-1GiB", "1.GiB", ".5GiB", "1.2.3B", "1e3", "2GiBs", "1 000", "99999999999TiB", "+5"]
         {
@@ -67,7 +67,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_unit_reads_back(number in 0_u64..1_000_000, unit in 0_usize..9, upper in any::<bool>(), space in any::<bool>()) {
+        fn every_unit_reads_back(
+            number in 0_u64..1_000_000,
+            unit in 0_usize..9,
+            upper in any::<bool>(),
+            space in any::<bool>(),
+        ) {
             let (name, factor) = UNITS[unit];
             let name = if upper { name.to_uppercase() } else { name.to_string() };
             let text = format!("{number}{}{name}", if space { " " } else { "" });

@@ -1,7 +1,7 @@
 //! Where in a line something was written.
 //!
-//! Spans are byte offsets into the whole line, not into the piece a parser was given: whoever cuts a line apart passes the
-//! offset on, and an error found deep inside a slice of an argument still underlines the right place.
+//! Spans are byte offsets into the whole line, not into the piece a parser was given: code that splits a line passes
+//! the offset on, so that an error deep inside a slice of an argument still underlines the right place.
 
 /// A half-open range of bytes of the line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -18,7 +18,7 @@ impl Span {
         Self { start, end: end.max(start) }
     }
 
-    /// The empty place in front of byte `at`.
+    /// The empty place before byte `at`.
     pub fn at(at: usize) -> Self {
         Self { start: at, end: at }
     }
@@ -32,14 +32,11 @@ impl Span {
 /// Something and the place it was written at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spanned<T> {
-    /// What was written.
     pub value: T,
-    /// Where.
     pub span: Span,
 }
 
 impl<T> Spanned<T> {
-    /// `value`, written at `span`.
     pub fn new(value: T, span: Span) -> Self {
         Self { value, span }
     }

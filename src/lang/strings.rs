@@ -7,13 +7,13 @@ use super::error::LangError;
 use super::span::Span;
 use std::fmt::{self, Formatter};
 
-/// What the literal at the start of `text` stands for, and how many bytes it takes. `text` starts at byte `offset` of the line, with
-/// the opening quote.
+/// The string that the literal at the start of `text` means, and how many bytes the literal takes. `text` starts at
+/// byte `offset` of the line, with the opening quote.
 pub fn literal(text: &str, offset: usize) -> Result<(String, usize)> {
     read(text, offset, true)
 }
 
-/// What `text` stands for when its escapes are read, as `echo` does without quotes.
+/// `text` with its escapes replaced, as in `echo`, which takes no quotes.
 pub fn unescaped(text: &str, offset: usize) -> Result<String> {
     read(text, offset, false).map(|(text, _)| text)
 }
@@ -34,7 +34,7 @@ fn read(text: &str, offset: usize, quoted: bool) -> Result<(String, usize)> {
     let (bytes, length) = unescape(text, quoted).map_err(|(span, message)| LangError::new(message, place(span)))?;
     match String::from_utf8(bytes) {
         Ok(text) => Ok((text, length)),
-        Err(_) => Err(LangError::new("the \\x escapes of this string are no UTF-8", place(Span::new(0, length)))
+        Err(_) => Err(LangError::new("the \\x escapes of this string are not UTF-8", place(Span::new(0, length)))
             .help("\\u{e9} is é")),
     }
 }
@@ -56,7 +56,7 @@ pub(super) fn quote(text: &str, f: &mut Formatter<'_>) -> fmt::Result {
     f.write_str("\"")
 }
 
-/// The bytes that `text` stands for, up to a quote that closes it if it is `quoted`, and how many bytes that takes.
+/// The bytes that `text` means, up to a closing quote if it is `quoted`, and how many bytes of `text` were read.
 fn unescape(text: &str, quoted: bool) -> std::result::Result<(Vec<u8>, usize), (Span, &'static str)> {
     let mut bytes = Vec::new();
     let mut chars = text.char_indices().skip(usize::from(quoted));
@@ -90,7 +90,7 @@ fn unescape(text: &str, quoted: bool) -> std::result::Result<(Vec<u8>, usize), (
                     _ => {
                         return Err((
                             Span::new(at, next + escaped.len_utf8()),
-                            "unknown escape; there are \\n \\t \\r \\0 \\\" \\\\ \\xNN \\u{..}",
+                            "unknown escape; choose from \\n \\t \\r \\0 \\\" \\\\ \\xNN \\u{..}",
                         ));
                     }
                 };
@@ -107,7 +107,7 @@ fn unescape(text: &str, quoted: bool) -> std::result::Result<(Vec<u8>, usize), (
     }
 }
 
-/// Appends and gives back how many more characters the escape takes.
+/// Appends `more` and returns `skipped`, the number of further characters of the escape.
 fn push(bytes: &mut Vec<u8>, more: &[u8], skipped: usize) -> usize {
     bytes.extend_from_slice(more);
     skipped

@@ -1,21 +1,20 @@
-//! A command's arguments as words: for the commands that take names, counts, files and options rather than one expression.
+//! A command's arguments as words: for the commands that take names, counts, files and options rather than one
+//! expression.
 //!
-//! A word ends at a space outside quotes, brackets and `/regex/`, so that `diff A B L5.attn.z[1, 2] -first` has four arguments
-//! and an option.
+//! A word ends at a space outside quotes, brackets and `/regex/`, so that `diff A B L5.attn.z[1, 2] -first` has four
+//! arguments and an option.
 
 use super::Result;
 use super::error::LangError;
 use super::lexer::Lexer;
 use super::span::{Span, Spanned};
 
-/// One argument.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Word {
-    /// As typed, without the quotes of a word that is one string literal.
+    /// The word; if it is one string literal, without the quotes.
     pub text: String,
     /// Whether it was a string literal, which is never an option.
     pub quoted: bool,
-    /// Where it was written.
     pub span: Span,
 }
 
@@ -31,7 +30,7 @@ pub struct OptionSpec {
 /// An option that was given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Given {
-    /// The name in the table, whatever shortening was typed.
+    /// The full name, even if it was typed shortened.
     pub name: &'static str,
     /// Its value, if it takes one.
     pub value: Option<Word>,
@@ -88,7 +87,8 @@ fn word_length(text: &str, offset: usize) -> Result<usize> {
     Ok(at)
 }
 
-/// Where the regular expression at the start of `text` closes; only if a space or the end follows, as a path has slashes too.
+/// Where the regular expression at the start of `text` closes; only if a space or the end follows, as a path has
+/// slashes too.
 fn closing_slash(text: &str) -> Option<usize> {
     let mut escaped = false;
     let (close, _) = text.char_indices().skip(1).find(|&(_, c)| {
@@ -99,7 +99,8 @@ fn closing_slash(text: &str) -> Option<usize> {
     text[close + 1..].chars().next().is_none_or(char::is_whitespace).then_some(close)
 }
 
-/// Takes the options out of `words`, wherever they stand; `--` ends them. A name may be shortened while it is unambiguous.
+/// Takes the options out of `words`, wherever they are; `--` ends them. A name may be shortened while it is
+/// unambiguous.
 pub fn take_options(words: Vec<Word>, known: &[OptionSpec]) -> Result<(Vec<Given>, Vec<Word>)> {
     let mut given = Vec::new();
     let mut left = Vec::new();
@@ -124,8 +125,8 @@ pub fn take_options(words: Vec<Word>, known: &[OptionSpec]) -> Result<(Vec<Given
     Ok((given, left))
 }
 
-/// Takes the options at the start of `text`, for commands whose arguments are then read raw. Gives the byte of the line at which
-/// the rest begins.
+/// Takes the options at the start of `text`, for commands whose arguments are then read raw. Gives the byte of the line
+/// at which the rest begins.
 pub fn leading_options(text: &str, offset: usize, known: &[OptionSpec]) -> Result<(Vec<Given>, usize)> {
     let mut given = Vec::new();
     let mut at = 0;
@@ -158,7 +159,7 @@ pub fn leading_options(text: &str, offset: usize, known: &[OptionSpec]) -> Resul
     }
 }
 
-/// A dash and a letter, or `--`: `-3` is a number and `-` alone a word.
+/// Whether it is a dash and a letter, or `--`: `-3` is a number and `-` alone a word.
 fn is_option(text: &str) -> bool {
     text == "--"
         || text.strip_prefix('-').is_some_and(|t| t.trim_start_matches('-').starts_with(|c: char| c.is_alphabetic()))
@@ -179,7 +180,7 @@ fn find_option(word: &Word, known: &[OptionSpec]) -> Result<OptionSpec> {
             Err(if all.is_empty() {
                 error.help("this command takes no options here")
             } else {
-                error.help(format!("there are {}", names(&all)))
+                error.help(format!("choose from {}", names(&all)))
             })
         }
         several => Err(LangError::new(format!("ambiguous option {}: {}", word.text, names(several)), word.span)),
@@ -191,7 +192,8 @@ pub fn parse_count(word: &Word) -> Result<u64> {
     word.text.parse().map_err(|_| LangError::new(format!("expected a count, found {}", word.text), word.span))
 }
 
-/// Lists such as `1-3 5,$bpnum`: numbers and ranges of numbers, in the order given; `variable` tells what `$name` stands for.
+/// Lists such as `1-3 5,$bpnum`: numbers and ranges of numbers, in the order given; `variable` gives the value of
+/// `$name`.
 pub fn parse_numbers(text: &str, offset: usize, variable: &dyn Fn(&str) -> Option<u32>) -> Result<Vec<Spanned<u32>>> {
     const MOST: u32 = 100_000;
     let mut all = Vec::new();
@@ -205,7 +207,7 @@ pub fn parse_numbers(text: &str, offset: usize, variable: &dyn Fn(&str) -> Optio
             continue;
         }
         let number = |text: &str| match text.strip_prefix('$') {
-            Some(name) => variable(name).ok_or_else(|| LangError::new(format!("${name} holds no number"), span)),
+            Some(name) => variable(name).ok_or_else(|| LangError::new(format!("${name} does not hold a number"), span)),
             None => text
                 .parse()
                 .map_err(|_| LangError::new(format!("expected a number, found {word}"), span).help("as in 1-3 5")),
@@ -257,7 +259,7 @@ mod tests {
         assert_eq!(given[1].value.as_ref().map(|v| v.text.as_str()), Some("1e-3"));
         let fails = |text| take_options(words(text, 0).expect("splits"), &KNOWN).expect_err(text);
         assert_eq!(fails("-r").message, "ambiguous option -r: -rtol, -rows");
-        assert_eq!(fails("-x").help.as_deref(), Some("there are -first, -rtol, -rows"));
+        assert_eq!(fails("-x").help.as_deref(), Some("choose from -first, -rtol, -rows"));
         assert_eq!(fails("-rtol").message, "option -rtol needs a value");
     }
 
@@ -285,7 +287,7 @@ mod tests {
         assert!(read("3-1").is_err());
         assert!(read("1-4000000000").is_err());
         assert_eq!(read("1 x").expect_err("x").span, Span::new(2, 3));
-        assert_eq!(read("$foo").expect_err("void").message, "$foo holds no number");
+        assert_eq!(read("$foo").expect_err("void").message, "$foo does not hold a number");
     }
 
     #[test]

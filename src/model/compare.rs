@@ -11,7 +11,7 @@ use super::families::{self, Sources};
 use super::load::Model;
 use super::plan::{Load, group};
 use super::role::WeightId;
-use crate::tensor::apart;
+use crate::tensor::{Rms, unravel};
 
 /// Elements that are decoded and compared at a time; whole blocks of every type.
 const SHARE: usize = 1 << 16;
@@ -39,7 +39,7 @@ pub struct Comparison {
     pub values: (f32, f32),
     /// Root of the mean of the squared differences.
     pub rms: f64,
-    /// `rms`, as a part of the root of the mean square of the other tensor.
+    /// `rms`, as a part of the root of the mean square of the other tensor; infinite where that is zero throughout.
     pub relative: f64,
     /// Distance of neighbouring numbers at that element, in whichever of the two is stored more coarsely.
     pub step: Option<f32>,
@@ -146,16 +146,13 @@ struct Seen {
     max: f64,
     at: usize,
     values: (f32, f32),
-    squares: f64,
-    reference: f64,
+    rms: Rms,
     any: bool,
 }
 
 impl Seen {
     fn take(&mut self, at: usize, ours: f32, theirs: f32) {
-        let off = apart(f64::from(ours), f64::from(theirs));
-        self.squares += off * off;
-        self.reference += if theirs.is_finite() { f64::from(theirs).powi(2) } else { 0.0 };
+        let off = self.rms.add(f64::from(ours), f64::from(theirs));
         if !self.any || off > self.max {
             (self.max, self.at, self.values, self.any) = (off, at, (ours, theirs), true);
         }
@@ -166,8 +163,7 @@ impl Seen {
         if later.any && (!self.any || later.max > self.max) {
             (self.max, self.at, self.values, self.any) = (later.max, later.at, later.values, true);
         }
-        self.squares += later.squares;
-        self.reference += later.reference;
+        self.rms = self.rms.join(later.rms);
         self
     }
 }
@@ -194,15 +190,14 @@ fn differences(ours: &Side, theirs: &Side, turned: bool) -> Result<Comparison, S
     let seen = parts.into_iter().fold(Seen::default(), Seen::with);
     let coarse = if ours.bits() <= theirs.bits() { ours } else { theirs };
     let at = if turned && std::ptr::eq(coarse, theirs) { turn(seen.at, &ours.entry.shape) } else { seen.at };
-    let rms = (seen.squares / count.max(1) as f64).sqrt();
     let comparison = Comparison {
         name: theirs.entry.file_name().to_owned(),
         dtype: theirs.entry.dtype_name().to_owned(),
         max: seen.max,
-        at: crate::tensor::unravel(seen.at, &ours.entry.shape),
+        at: unravel(seen.at, &ours.entry.shape),
         values: seen.values,
-        rms,
-        relative: if seen.squares == 0.0 { 0.0 } else { rms / (seen.reference / count.max(1) as f64).sqrt() },
+        rms: seen.rms.absolute(),
+        relative: seen.rms.relative().unwrap_or(f64::INFINITY),
         step: if count == 0 { None } else { coarse.step_at(at) },
         largest_step: coarse.largest_step(),
     };

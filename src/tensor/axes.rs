@@ -8,30 +8,20 @@ pub enum Axis {
     /// An axis without a name.
     #[default]
     None,
-    /// Row of the batch.
     Row,
-    /// Token position.
     Pos,
-    /// Query position.
     Q,
-    /// Key position.
     K,
-    /// Attention head.
     Head,
     /// Feature of the residual stream or of a head.
     Dim,
-    /// MLP neuron.
     Neuron,
-    /// Expert of a mixture.
     Expert,
-    /// Entry of the vocabulary.
     Vocab,
-    /// Class.
     Label,
 }
 
 impl Axis {
-    /// Every named axis.
     pub const NAMED: [Axis; 10] = [
         Axis::Row,
         Axis::Pos,

@@ -1,7 +1,7 @@
 //! Choosing and opening a device.
 //!
-//! `auto` takes the best wgpu adapter (discrete, then integrated, then virtual), else the CPU, and says which and why. A
-//! software adapter is used only when it is named: it is how the wgpu path is tested without a GPU.
+//! `auto` takes the best wgpu adapter (discrete, then integrated, then virtual), else the CPU, and reports which and
+//! why. A software adapter is used only when it is named: it is how the wgpu path is tested without a GPU.
 
 use std::fmt;
 use std::str::FromStr;
@@ -60,7 +60,7 @@ impl fmt::Display for DeviceChoice {
     }
 }
 
-/// An open device. Clone is a reference-count bump.
+/// An open device. Cloning increments a reference count.
 #[derive(Clone)]
 pub struct Device {
     burn: burn::tensor::Device,
@@ -77,7 +77,7 @@ struct Info {
 /// Devices opened so far: wgpu runtimes are initialised once in a process.
 static OPENED: Mutex<Vec<(Adapter, Device)>> = Mutex::new(Vec::new());
 
-/// What a wgpu adapter is addressed by.
+/// What identifies a wgpu adapter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Adapter {
     kind: DeviceKind,
@@ -91,7 +91,6 @@ impl fmt::Debug for Device {
 }
 
 impl Device {
-    /// The CPU.
     pub fn cpu() -> Device {
         static CPU: OnceLock<Device> = OnceLock::new();
         CPU.get_or_init(|| Device::cpu_because("asked for")).clone()
@@ -116,26 +115,21 @@ impl Device {
     pub fn open(choice: DeviceChoice) -> Result<Device, TensorError> {
         match choice {
             DeviceChoice::Cpu => Ok(Device::cpu()),
-            DeviceChoice::Auto => Ok(match first_hardware(0) {
+            DeviceChoice::Auto => Ok(match nth(0, WgpuBackend::Auto) {
                 Ok(device) => device,
-                Err(why) => Device::cpu_because(&format!("no GPU: {why}")),
+                Err(seen) => Device::cpu_because(&format!("no GPU: wgpu finds {seen} hardware adapters")),
             }),
-            DeviceChoice::Gpu(n) => first_hardware(n).map_err(|why| TensorError::Device {
+            DeviceChoice::Gpu(n) => nth(n, WgpuBackend::Auto).map_err(|seen| TensorError::Device {
                 message: format!(
-                    "no gpu:{n}: {why}; use --device cpu, or --device vulkan for a software adapter (NVIDIA in a \
-                     container needs NVIDIA_DRIVER_CAPABILITIES=all)"
+                    "no gpu:{n}: wgpu finds {seen} hardware adapters; use --device cpu, or --device vulkan for a \
+                     software adapter (NVIDIA in a container needs NVIDIA_DRIVER_CAPABILITIES=all)"
                 ),
             }),
-            DeviceChoice::Vulkan(n) => vulkan(n).map_err(|why| TensorError::Device {
-                message: format!(
-                    "no vulkan:{n}: {why}; install a Vulkan driver (Mesa's software one is mesa-vulkan-drivers) or use \
-                     --device cpu"
-                ),
-            }),
+            DeviceChoice::Vulkan(n) => vulkan(n),
         }
     }
 
-    /// The device a burn tensor lives on.
+    /// The device of a burn tensor.
     pub(crate) fn of(burn: burn::tensor::Device) -> Device {
         let opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
         match opened.iter().find(|(_, device)| device.burn == burn) {
@@ -144,7 +138,7 @@ impl Device {
         }
     }
 
-    /// Whether tensors live in host memory.
+    /// Whether its tensors are in host memory.
     pub fn is_cpu(&self) -> bool {
         self.info.cpu
     }
@@ -168,8 +162,8 @@ impl Device {
         self.info.max_buffer
     }
 
-    /// Whether a tensor of that shape is so small that every device holds it: an adapter that computes has buffers of 128 MiB at least
-    /// (`maxStorageBufferBindingSize` of WebGPU). Small operations need not ask which device it is.
+    /// Whether a tensor of that shape is so small that every device holds it: an adapter that computes has buffers of
+    /// 128 MiB at least (`maxStorageBufferBindingSize` of WebGPU). Small operations need not look up their device.
     pub(super) fn any_holds(shape: &[usize]) -> bool {
         #[cfg(test)]
         if limited::get().is_some() {
@@ -178,16 +172,18 @@ impl Device {
         shape.iter().try_fold(1usize, |all, len| all.checked_mul(*len)).is_some_and(|elements| elements <= 1 << 20)
     }
 
-    /// Whether it holds so many elements in one buffer, counted in the 4 bytes that arithmetic widens each of them to.
+    /// Whether it holds this many elements in one buffer, counted in the 4 bytes that arithmetic widens each of them
+    /// to.
     pub fn holds(&self, elements: u64) -> bool {
         elements.saturating_mul(4) <= self.max_buffer_bytes()
     }
 
     /// Refuses a tensor that does not fit into one buffer, before anything is computed.
     ///
-    /// A launch whose buffer could not be had is skipped, and the error waits in the buffer for a reader; but cubecl takes it back
-    /// as soon as another launch writes into any part of the same buffer, and what was skipped then reads as if it had been
-    /// computed (`docs/upstream.md`). So nothing may depend on the error: what is too large is not begun.
+    /// A launch whose buffer could not be allocated is skipped, and the error waits in the buffer for a reader; but
+    /// cubecl clears it as soon as another launch writes into any part of the same buffer, and what was skipped then
+    /// reads as if it had been computed (`docs/upstream.md`). So nothing may depend on the error: what is too large is
+    /// never launched.
     ///
     /// # Errors
     /// [`TensorError::TooBig`] with `op`, shape and limit.
@@ -206,7 +202,7 @@ impl Device {
         })
     }
 
-    /// Waits until everything asked of it is done.
+    /// Waits until everything that was started on it is done.
     pub fn sync(&self) -> Result<(), TensorError> {
         self.burn.sync().map_err(|error| {
             note_failure();
@@ -244,36 +240,32 @@ fn open_adapter(adapter: Adapter, why: &str) -> Result<Device, WgpuInitError> {
     Ok(device)
 }
 
-/// The n-th hardware adapter: discrete ones first, then integrated, then virtual.
-fn first_hardware(n: usize) -> Result<Device, String> {
-    let kinds: [(fn(usize) -> DeviceKind, &str); 3] = [
-        (DeviceKind::DiscreteGpu, "discrete GPU"),
-        (DeviceKind::IntegratedGpu, "integrated GPU"),
-        (DeviceKind::VirtualGpu, "virtual GPU"),
-    ];
-    nth(n, WgpuBackend::Auto, &kinds).map_err(|seen| format!("wgpu finds {seen} hardware adapters"))
-}
-
 /// The n-th Vulkan adapter, hardware first, the software one last.
-fn vulkan(n: usize) -> Result<Device, String> {
-    let kinds: [(fn(usize) -> DeviceKind, &str); 3] = [
-        (DeviceKind::DiscreteGpu, "discrete GPU"),
-        (DeviceKind::IntegratedGpu, "integrated GPU"),
-        (DeviceKind::VirtualGpu, "virtual GPU"),
-    ];
-    let hardware = match nth(n, WgpuBackend::Vulkan, &kinds) {
+fn vulkan(n: usize) -> Result<Device, TensorError> {
+    let unavailable = |why: String| TensorError::Device {
+        message: format!(
+            "no vulkan:{n}: {why}; install a Vulkan driver (Mesa's software one is mesa-vulkan-drivers) or use \
+             --device cpu"
+        ),
+    };
+    let hardware = match nth(n, WgpuBackend::Vulkan) {
         Ok(device) => return Ok(device),
         Err(seen) => seen,
     };
     if n > hardware {
-        return Err(format!("Vulkan has {hardware} hardware adapters and at most one software adapter"));
+        return Err(unavailable(format!("Vulkan has {hardware} hardware adapters and at most one software adapter")));
     }
     open_adapter(Adapter { kind: DeviceKind::Cpu, api: WgpuBackend::Vulkan }, "software adapter, as named")
-        .map_err(|error| error.to_string())
+        .map_err(|error| unavailable(error.to_string()))
 }
 
-/// The n-th adapter over the kinds in order, or how many there are.
-fn nth(n: usize, api: WgpuBackend, kinds: &[(fn(usize) -> DeviceKind, &str)]) -> Result<Device, usize> {
+/// The n-th hardware adapter, discrete ones first, then integrated, then virtual; or how many there are.
+fn nth(n: usize, api: WgpuBackend) -> Result<Device, usize> {
+    let kinds: [(fn(usize) -> DeviceKind, &str); 3] = [
+        (DeviceKind::DiscreteGpu, "discrete GPU"),
+        (DeviceKind::IntegratedGpu, "integrated GPU"),
+        (DeviceKind::VirtualGpu, "virtual GPU"),
+    ];
     let mut seen = 0;
     for (kind, what) in kinds {
         let mut index = 0;
@@ -288,7 +280,7 @@ fn nth(n: usize, api: WgpuBackend, kinds: &[(fn(usize) -> DeviceKind, &str)]) ->
     Err(seen)
 }
 
-/// A smaller limit than the device has, on this thread: what is refused on small inputs then is refused on large ones.
+/// A smaller limit than that of the device, on this thread, so that tests see small inputs refused as large ones are.
 #[cfg(test)]
 pub(crate) mod limited {
     use std::cell::Cell;
@@ -301,12 +293,12 @@ pub(crate) mod limited {
         LIMIT.get()
     }
 
-    /// Every value is made by way of this.
+    /// Called for every value that is made.
     pub(crate) fn assert_held(shape: &[usize]) {
         let (Some(limit), count) = (get(), shape.iter().product::<usize>() as u64) else { return };
         assert!(
             count * 4 <= limit,
-            "a value of shape {shape:?} was made where no buffer takes more than {limit} bytes"
+            "a value of shape {shape:?} was made although no buffer takes more than {limit} bytes"
         );
     }
 

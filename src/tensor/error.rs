@@ -1,85 +1,55 @@
-//! What can go wrong with a value, said with the op, the shapes and the expectation.
+//! What can go wrong with a value; messages name the op, the shapes and what was expected.
 
 use super::axes::Axis;
 use super::task::Interrupted;
 
-/// A failed tensor operation.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TensorError {
     // Shapes and kinds
     /// Two shapes do not fit together.
     #[error("{op}: shapes {left} and {right} do not fit together")]
     Shapes {
-        /// The operation.
         op: String,
         /// Shape of the left operand.
         left: String,
         /// Shape of the right operand.
         right: String,
     },
-    /// The operation needs another kind of element.
+    /// The operation needs a different kind of element.
     #[error("{op}: needs {expected} elements, found {found}")]
-    Kind {
-        /// The operation.
-        op: String,
-        /// What it takes.
-        expected: &'static str,
-        /// What it was given.
-        found: &'static str,
-    },
-    /// The operation needs another number of axes.
+    Kind { op: String, expected: &'static str, found: &'static str },
+    /// The operation needs a different number of axes.
     #[error("{op}: needs a value with {expected}, found shape {shape}")]
     Rank {
-        /// The operation.
         op: String,
         /// What it takes, in words.
         expected: &'static str,
-        /// What it was given.
         shape: String,
     },
     /// The number of elements does not match.
     #[error("reshape: {from} has {count} elements, {to} needs {needs}")]
-    Reshape {
-        /// Shape before.
-        from: String,
-        /// Shape asked for.
-        to: String,
-        /// Elements there are.
-        count: usize,
-        /// Elements needed.
-        needs: usize,
-    },
+    Reshape { from: String, to: String, count: usize, needs: usize },
 
     // Axes and indices
-    /// No such axis.
     #[error("no axis {axis}: the value has {axes}")]
     Axis {
         /// The name or number asked for.
         axis: String,
-        /// What there is.
         axes: String,
     },
     /// An index outside its axis.
     #[error("index {index} is out of range: axis {axis} has 0..{}", .len.saturating_sub(1))]
-    Index {
-        /// The index asked for.
-        index: i64,
-        /// Which axis.
-        axis: String,
-        /// Its length.
-        len: usize,
-    },
+    Index { index: i64, axis: String, len: usize },
     /// An empty value where at least one element is needed.
     #[error("{op}: the value is empty")]
-    Empty {
-        /// The operation.
-        op: String,
-    },
+    Empty { op: String },
 
     // Devices
-    /// The result, or what is needed on the way to it, is larger than what the device holds in one buffer. Nothing was computed.
+    /// The result, or what is needed on the way to it, is larger than what the device holds in one buffer. Nothing was
+    /// computed.
     #[error(
-        "{op} needs {} ({shape}) in one buffer, and {device} holds at most {}: take a shorter text or fewer rows, or --device cpu",
+        "{op} needs {} ({shape}) in one buffer, and {device} holds at most {}: take a shorter text or fewer rows, or \
+         --device cpu",
         size(*.bytes), size(*.limit)
     )]
     TooBig {
@@ -87,11 +57,9 @@ pub enum TensorError {
         op: String,
         /// What would be too large.
         shape: String,
-        /// Bytes it takes.
         bytes: u64,
         /// Bytes of the largest buffer.
         limit: u64,
-        /// The device.
         device: String,
     },
     /// The user interrupted.
@@ -99,10 +67,7 @@ pub enum TensorError {
     Interrupted(Box<Interrupted>),
     /// Reading from the device failed.
     #[error("cannot read from the device: {message}")]
-    Read {
-        /// What the device says.
-        message: String,
-    },
+    Read { message: String },
     /// No such device, or it cannot be opened.
     #[error("{message}")]
     Device {
@@ -118,7 +83,7 @@ impl TensorError {
     }
 }
 
-/// Bytes in words, with the digits that tell 128.07 MiB from the limit that it passes.
+/// Bytes in words, with enough digits to tell 128.07 MiB from the limit that it exceeds.
 fn size(bytes: u64) -> String {
     let (unit, name) = match bytes.checked_ilog2().unwrap_or(0) {
         30.. => (1u64 << 30, "GiB"),

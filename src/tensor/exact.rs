@@ -1,7 +1,8 @@
 //! Functions of whole lines of numbers in host memory, in 64 bits: softmax, running sums, entropy, products, distances.
 //!
-//! A running sum of 32 bits over a vocabulary is off in the fourth digit. These sum in 64 bits, over several lanes side by side
-//! and over pieces of one size in their order, so the same numbers give the same bits on any number of threads.
+//! A running sum of 32 bits over a vocabulary is wrong in the fourth digit. These functions sum in 64 bits, over
+//! several lanes side by side and over pieces of one size in their order, so the same numbers give the same bits on any
+//! number of threads.
 
 use rayon::prelude::*;
 
@@ -47,7 +48,6 @@ pub(super) fn log_softmax(line: &mut [f32]) {
     );
 }
 
-/// Running sums.
 pub(super) fn running_sums(line: &mut [f32]) {
     let mut sum = 0.0;
     for x in line {
@@ -65,7 +65,7 @@ pub(super) fn entropy(p: &[f32]) -> f64 {
     )
 }
 
-/// `sum(p log(p / q))`, where an element of p that is 0 adds nothing, whatever q is there.
+/// `sum(p log(p / q))`, where an element of p that is 0 adds nothing, whatever that of q is.
 pub(super) fn divergence(p: &[f32], q: &[f32]) -> f64 {
     sum_of_pairs(
         p,

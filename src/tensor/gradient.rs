@@ -1,7 +1,7 @@
 //! Values that remember where they came from, and gradients back to them.
 //!
-//! A leaf is a value that gradients are wanted of. What is computed from it is tracked, until a gradient is taken; values
-//! without a leaf behind them stay plain.
+//! A leaf is a value that gradients are wanted of. What is computed from it is tracked, until a gradient is taken;
+//! values computed without a leaf stay plain.
 
 use burn::tensor::{Gradients, Tensor};
 
@@ -19,12 +19,12 @@ impl Value {
         }
     }
 
-    /// Whether a leaf stands behind it.
+    /// Whether it was computed from a leaf.
     pub fn is_tracked(&self) -> bool {
         self.kind() == Kind::Float && self.held_any_rank().is_tracked()
     }
 
-    /// The same value without its past.
+    /// The same value, no longer connected to leaves.
     pub fn untracked(&self) -> Value {
         match self.kind() {
             Kind::Float => self.with_raw(Tensor::inner),
@@ -32,10 +32,11 @@ impl Value {
         }
     }
 
-    /// The gradients of `sum(self * seed)`; none if no leaf stands behind it. The seed has the shape of the value.
+    /// The gradients of `sum(self * seed)`; `None` if it was not computed from a leaf. The seed has the shape of the
+    /// value.
     ///
     /// # Panics
-    /// If the seed has another number of elements.
+    /// If the seed has a different number of elements.
     pub fn pull(&self, seed: &Value) -> Option<Pulled> {
         if !self.is_tracked() {
             return None;
@@ -48,7 +49,7 @@ impl Value {
 }
 
 impl Pulled {
-    /// The gradient at a leaf, with its shape and axes; none if the number does not depend on it.
+    /// The gradient at a leaf, with its shape and axes; `None` if the number does not depend on it.
     pub fn at(&self, leaf: &Value) -> Option<Value> {
         let tensor = leaf.any_rank().grad(&self.0)?;
         Some(leaf.replaced(tensor))

@@ -6,12 +6,12 @@ use super::device::Device;
 use super::error::TensorError;
 use super::value::Value;
 
-/// Columns that there is room for beyond those that are there.
+/// Columns of free memory kept beyond those that are filled.
 const ROOM: usize = 64;
 
-/// Values `[B, T, K, h]` joined along `T`, in memory with room for more: what a key/value cache is made of.
+/// Values `[B, T, K, h]` joined along `T`, in memory with room for more: what a key/value cache consists of.
 ///
-/// Clone is a reference-count bump; the next [`push`](Growing::push) to either of the two copies the memory once.
+/// Cloning increments a reference count; the next [`push`](Growing::push) to either of the two copies the memory once.
 #[derive(Clone)]
 pub struct Growing {
     buffer: Tensor<4>,
@@ -31,12 +31,11 @@ impl Growing {
         self.filled
     }
 
-    /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.filled == 0
     }
 
-    /// Bytes of device memory, the room for more included.
+    /// Bytes of device memory, the free part included.
     pub fn bytes(&self) -> u64 {
         Value::float(self.buffer.clone()).bytes()
     }
@@ -77,7 +76,7 @@ impl Growing {
     /// The first `length` columns, `[B, length, K, h]`: a view that copies nothing on the CPU.
     ///
     /// # Panics
-    /// If there are fewer.
+    /// If it has fewer.
     pub fn first(&self, length: usize) -> Value {
         assert!(length <= self.filled, "{length} of {} columns", self.filled);
         Value::float(self.buffer.clone().narrow(1, 0, length))
@@ -126,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn columns_of_another_shape_are_refused() {
+    fn columns_of_a_different_shape_are_refused() {
         let mut grown = Growing::new(&columns(0, 2));
         let wrong = Value::from_f32(vec![0.0; 24], &[1, 2, 3, 4], &Device::cpu());
         assert_eq!(

@@ -1,6 +1,6 @@
-//! Statistics of numbers in host memory, as loops that the compiler turns into vector instructions: counts and extremes as
-//! whole numbers (whose order of addition is free), sums in 64 bits over eight lanes side by side. The same numbers give the
-//! same bits on every machine.
+//! Statistics of numbers in host memory, as loops that the compiler turns into vector instructions: counts and extremes
+//! as whole numbers (whose order of addition is free), sums in 64 bits over eight lanes side by side. The same numbers
+//! give the same bits on every machine.
 
 use std::ops::Range;
 
@@ -9,14 +9,14 @@ use rayon::prelude::*;
 
 const LANES: usize = 8;
 
-/// Numbers that one task takes.
+/// Numbers in the work of one task.
 pub(super) const PIECE: usize = 1 << 16;
 
 /// Numbers that stay in the nearest cache from one loop to the next.
 const BLOCK: usize = 1 << 11;
 
-/// Runs loops with 512-bit or 256-bit vectors where the processor has them: the compiler makes further versions of what is
-/// inlined into `run`. No operation is fused by it, so the width changes no bit.
+/// Runs loops with 512-bit or 256-bit vectors where the processor has them: the compiler makes further versions of what
+/// is inlined into `run`. No operation is fused by it, so the width changes no bit.
 pub(crate) fn vectorised<R>(run: impl FnOnce() -> R) -> R {
     #[cfg(target_arch = "x86_64")]
     {
@@ -83,8 +83,8 @@ pub(super) fn halved(data: &[f32]) -> Vec<half::f16> {
     out
 }
 
-/// What one pass over numbers tells. `min`, `max` and the sums are over the finite ones; without any, `min` is inf and `max`
-/// is -inf.
+/// What one pass over numbers counts. `min`, `max` and the sums are over the finite ones; without any, `min` is inf and
+/// `max` is -inf.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Census {
     pub nan: u64,
@@ -97,7 +97,6 @@ pub(super) struct Census {
     pub squares: f64,
 }
 
-/// Counts, extremes and sums.
 pub(super) fn census(data: &[f32]) -> Census {
     if data.len() <= PIECE {
         return census_of_piece(data);
@@ -164,7 +163,7 @@ fn add(lanes: &mut [f64; LANES], data: &[f32], function: impl Fn(f32) -> f64) {
     *lanes = sums;
 }
 
-/// A whole number that is ordered as the float is: NaN lies beyond the infinities.
+/// A whole number that is ordered as the float is: NaN is beyond the infinities.
 #[inline(always)]
 fn key(x: f32) -> i32 {
     let bits = x.to_bits() as i32;
@@ -241,7 +240,7 @@ fn in_pieces(len: usize, of: impl Fn(Range<usize>) -> f64 + Sync) -> f64 {
     pieces.iter().sum()
 }
 
-/// Smallest and largest of numbers, infinities included; none if there is a NaN or there are no numbers.
+/// Smallest and largest of numbers, infinities included; `None` with a NaN or without numbers.
 pub(super) fn extremes(data: &[f32]) -> Option<(f32, f32)> {
     let (min, max) = vectorised(
         #[inline(always)]

@@ -1,4 +1,4 @@
-//! Values as they lie in the memory of the CPU.
+//! Values as they are laid out in the memory of the CPU.
 
 use burn_flex::FlexTensor;
 
@@ -8,14 +8,14 @@ use super::host::widened;
 pub struct HostF32(Memory);
 
 enum Memory {
-    /// Where the value itself lies, in one piece.
+    /// The memory of the value itself, in one piece.
     Lying(FlexTensor),
     /// A copy: widened, or read from a device.
     Copied(Vec<f32>),
 }
 
 impl HostF32 {
-    /// Of a tensor that lies in one piece.
+    /// Of a contiguous tensor.
     pub(super) fn new(tensor: FlexTensor) -> HostF32 {
         HostF32(Memory::Lying(tensor))
     }
@@ -33,7 +33,7 @@ impl HostF32 {
         }
     }
 
-    /// The elements as a vector of their own.
+    /// The elements as a vector, copied if they are shared.
     pub(super) fn into_vec(self) -> Vec<f32> {
         match self.0 {
             Memory::Copied(elements) => elements,

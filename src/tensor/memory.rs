@@ -1,9 +1,10 @@
 //! The allocator: weights and recorded values on large pages, and memory that stays.
 //!
-//! A pass over one token is bound by how fast the weights come from memory, and with pages of 4 KiB a third of that time
-//! goes into finding the pages. jemalloc asks the kernel for large pages behind all its memory (`thp:always`). And it keeps
-//! what one pass has freed for the next (`dirty_decay_ms:-1`, for sizes of any kind): a pass that records everything over 256
-//! tokens takes 400 MB, and being given them anew each time takes the kernel a sixth of the pass.
+//! A pass over one token is bound by how fast the weights come from memory, and with pages of 4 KiB a third of that
+//! time goes into finding the pages. jemalloc asks the kernel for large pages for all its memory (`thp:always`). And it
+//! keeps what one pass has freed for the next (`dirty_decay_ms:-1`, for sizes of any kind): a pass that records
+//! everything over 256 tokens takes 400 MB, and the kernel would spend a sixth of the pass on providing them again each
+//! time.
 
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;

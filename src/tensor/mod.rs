@@ -1,4 +1,4 @@
-//! burn behind one door.
+//! The only layer, besides the kernels of `program`, that uses burn.
 //!
 //! Everything above works with [`Value`], a handle to a tensor of any rank and kind, and with [`Device`]. Values are
 //! never read implicitly: the `read_*` methods wait for the device and return errors instead of panicking. Reductions
@@ -21,13 +21,15 @@ mod reading;
 mod summary;
 mod task;
 mod threads;
-mod tolerance;
 mod tree;
 mod value;
 
 pub use axes::Axis;
 pub use device::{Device, DeviceChoice};
-pub use difference::{Difference, difference, difference_by, relative_rms};
+pub use difference::{
+    Difference, Element, MASKED, Rms, Rows, Tolerance, Verdict, bits, changed_bits, difference, difference_by,
+    distance, largest, relative_rms,
+};
 pub use error::{TensorError, shape_text};
 pub use gradient::Pulled;
 pub use growing::Growing;
@@ -35,11 +37,9 @@ pub use host::transposed;
 pub(crate) use host::vectorised;
 pub use host_memory::{HostF32, HostHalves, HostHeld, HostView};
 pub use precision::Precision;
-pub use reading::bits;
 pub use summary::{Summary, unravel};
 pub use task::{Interrupted, Report, device_failed, interruptible, proceed, reporting, step, undisturbed};
 pub use threads::{awake, compute_here};
-pub use tolerance::{Element, MASKED, Rows, Tolerance, Verdict, apart};
 pub use value::{Kind, Value};
 
 /// Most axes a value can have.

@@ -1,8 +1,8 @@
 //! How values are held: the type that weights and activations have in memory.
 //!
-//! Arithmetic is in 32 bits whatever they are held in. In f16 an op reads its inputs and weights widened, exactly, computes, and
-//! what it gives is rounded once: the same on every device, and what a graphics device does whose products of halves are summed
-//! in 32 bits.
+//! Arithmetic is in 32 bits whatever they are held in. In f16 an op reads its inputs and weights widened, exactly,
+//! computes, and its result is rounded once. That is the same on every device, and what a graphics device does that
+//! sums products of halves in 32 bits.
 
 use std::fmt;
 use std::str::FromStr;
@@ -18,7 +18,6 @@ use super::value::{Kind, Value};
 /// What weights and activations are held in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Precision {
-    /// 32 bits.
     #[default]
     F32,
     /// 16 bits: half the memory, 11 bits of precision, nothing beyond 65504.
@@ -26,7 +25,6 @@ pub enum Precision {
 }
 
 impl Precision {
-    /// Bytes of one number.
     pub fn bytes(self) -> u64 {
         match self {
             Precision::F32 => 4,
@@ -34,7 +32,7 @@ impl Precision {
         }
     }
 
-    /// The largest number there is.
+    /// The largest finite number.
     pub fn largest(self) -> f32 {
         match self {
             Precision::F32 => f32::MAX,
@@ -50,7 +48,7 @@ impl Precision {
         }
     }
 
-    /// The same, or why values cannot be held so on the device.
+    /// The same, if the device can hold values so.
     ///
     /// # Errors
     /// If its driver has no such type.
@@ -88,7 +86,8 @@ impl fmt::Display for Precision {
 }
 
 impl Value {
-    /// Uploads 64-bit floats in row-major order: for checking what is computed in 32 bits. Devices without the type refuse.
+    /// Uploads 64-bit floats in row-major order: for checking what is computed in 32 bits. Devices without the type
+    /// refuse.
     ///
     /// # Panics
     /// If the vector does not have as many elements as the shape, or the device has no such type; the CPU has.
@@ -99,8 +98,8 @@ impl Value {
         Value::float(tensor).reshaped(shape)
     }
 
-    /// The same value as it is held: floats are rounded, to nearest and ties to even, or widened. Whole numbers and truth values
-    /// stay as they are, and so does what is tracked, since rounding has no derivative.
+    /// The same value as it is held: floats are rounded, to nearest and ties to even, or widened. Whole numbers and
+    /// truth values stay as they are, and so does what is tracked, since rounding has no derivative.
     pub fn held_in(self, precision: Precision) -> Value {
         if self.kind() != Kind::Float || self.dtype_name() == precision.to_string() || self.is_tracked() {
             return self;
@@ -113,7 +112,8 @@ impl Value {
         .with_origin(origin)
     }
 
-    /// Rounded to f16, if it lies in host memory. A weight keeps its layout, which is how products read it fastest.
+    /// Rounded to f16, `None` if it is not in host memory. A weight keeps its layout, which is how products read it
+    /// fastest.
     fn halved_on_host(&self) -> Option<Value> {
         let halves = |data: &[f32], shape: &[usize]| {
             let data = TensorData::new(halved(data), [data.len()]);
@@ -127,7 +127,7 @@ impl Value {
         Some(out.with_axes(self.axes()))
     }
 
-    /// Widened on all threads as it lies, if it is held as `dtype` of 16 bits in host memory.
+    /// Widened on all threads in its layout; `None` unless it is held as `dtype` of 16 bits in host memory.
     pub(super) fn widened_on_host(&self, dtype: DType) -> Option<Value> {
         if dtype != DType::F16 {
             return None;
@@ -140,13 +140,13 @@ impl Value {
         Some(out)
     }
 
-    /// The same value held as another one is.
+    /// The same value held as `other` is.
     pub fn held_like(self, other: &Value) -> Value {
         self.held_in(if other.dtype_name() == "f16" { Precision::F16 } else { Precision::F32 })
     }
 }
 
-/// The lengths of a matrix as it lies, if it lies transposed and without gaps.
+/// The lengths of a matrix as it is laid out; `None` unless it is transposed and without gaps.
 fn turned(shape: &[usize], strides: &[usize]) -> Option<[usize; 2]> {
     match (shape, strides) {
         (&[from, to], &[1, stride]) if stride == from && from > 1 => Some([to, from]),
@@ -186,7 +186,7 @@ mod tests {
 
     #[test]
     fn every_device_rounds_alike_and_computes_in_32_bits() {
-        // 2049 lies between two halves; 70000 beyond the largest; 6e-8 is the smallest there is.
+        // 2049 is between two halves; 70000 beyond the largest; 6e-8 is the smallest.
         let data = [0.1, 1.0 / 3.0, 2049.0, 2051.0, 65504.0, 70000.0, -70000.0, 6e-8, 1e-3, f32::NEG_INFINITY];
         let wanted: Vec<f32> = data.iter().map(|&x| f16::from_f32(x).to_f32()).collect();
         for device in devices() {

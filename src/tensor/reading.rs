@@ -1,7 +1,5 @@
 //! Reading values: the only place where anything waits for a device. Long loops read, so the user can interrupt here.
 
-use std::borrow::Cow;
-
 use burn::tensor::{Bool, DType, Int, Tensor};
 use burn_flex::{Flex, FlexTensor};
 
@@ -11,8 +9,8 @@ use super::host_memory::{HostF32, HostHalves, HostHeld, HostView};
 use super::task::{note_failure, proceed};
 use super::value::{Kind, Value};
 
-/// Elements that are read from a device as quickly as a few operations on them are started there: what is wanted of no more is
-/// computed from them, in 64 bits.
+/// Elements that are read from a device as quickly as a few operations on them are started there: results of no more
+/// elements than this are computed on the host, in 64 bits.
 pub(super) const FEW: usize = 1 << 14;
 
 impl Value {
@@ -62,8 +60,8 @@ impl Value {
         }
     }
 
-    /// Elements of a float value as they lie in host memory, if they do: on the CPU nothing is copied unless the value is a
-    /// strided view or held in 16 bits.
+    /// Elements of a float value in host memory, `None` if it is on a device: on the CPU nothing is copied unless the
+    /// value is a strided view or held in 16 bits.
     pub fn host_f32(&self) -> Option<HostF32> {
         let tensor = self.host_tensor()?;
         let tensor = if tensor.is_contiguous() { tensor } else { tensor.to_contiguous() };
@@ -74,8 +72,8 @@ impl Value {
         }
     }
 
-    /// A float value as it lies in host memory, if it does: transposed and cut views are not copied, what is held in 16 bits is,
-    /// as it lies.
+    /// A float value as it is laid out in host memory, `None` if it is on a device: transposed and cut views are not
+    /// copied; what is held in 16 bits is, in the same layout.
     pub fn host_view(&self) -> Option<HostView> {
         Some(match self.host_held()? {
             HostHeld::Single(view) => view,
@@ -83,7 +81,7 @@ impl Value {
         })
     }
 
-    /// A float value as it lies in host memory and as it is held, if it lies there.
+    /// A float value as it is laid out and held in host memory, `None` if it is on a device.
     pub fn host_held(&self) -> Option<HostHeld> {
         let tensor = self.host_tensor()?;
         let forward = tensor.layout().strides().iter().all(|stride| *stride >= 0);
@@ -103,7 +101,7 @@ impl Value {
         }
     }
 
-    /// All elements in host memory, where they lie or read from the device.
+    /// All elements in host memory, without a copy if they are there already.
     ///
     /// # Errors
     /// If the device cannot be read.
@@ -114,8 +112,8 @@ impl Value {
         }
     }
 
-    /// The same matrix laid out as `other` is, so that products with it take the same steps and round alike: a copy if it
-    /// must be. What is no matrix in host memory stays as it is.
+    /// The same matrix laid out as `other` is, so that products with it take the same steps and round alike: a copy if
+    /// it must be. What is not a matrix in host memory stays as it is.
     ///
     /// # Errors
     /// If it cannot be read.
@@ -133,14 +131,4 @@ impl Value {
 pub(super) fn read_error(error: impl std::fmt::Display) -> TensorError {
     note_failure();
     TensorError::Read { message: error.to_string() }
-}
-
-/// The bytes of `value` for an exact comparison: equal vectors mean equal bits.
-pub fn bits(value: &Value) -> Result<Cow<'static, [u64]>, TensorError> {
-    let bits = match value.kind() {
-        Kind::Float => value.read_f64()?.into_iter().map(f64::to_bits).collect(),
-        Kind::Int => value.read_i64()?.into_iter().map(|x| x as u64).collect(),
-        Kind::Bool => value.read_bool()?.into_iter().map(u64::from).collect(),
-    };
-    Ok(Cow::Owned(bits))
 }

@@ -1,4 +1,4 @@
-//! Everything about a value that one small transfer can tell.
+//! Statistics over all elements of a value, for the price of one small transfer.
 
 use burn::tensor::{Tensor, Transaction};
 
@@ -8,17 +8,14 @@ use super::reading::{FEW, read_error};
 use super::tree;
 use super::value::{Kind, Value};
 
-/// Statistics over all elements of a value, whatever its size. `min` to `l2` are over the finite elements and NaN where
-/// there are none.
+/// Statistics over all elements of a value of any size. `min` to `l2` are over the finite elements, and NaN without
+/// any.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct Summary {
-    /// Number of elements.
     pub count: u64,
     /// How many are NaN.
     pub nan: u64,
-    /// How many are +inf.
     pub pos_inf: u64,
-    /// How many are -inf.
     pub neg_inf: u64,
     /// How many are 0 (of either sign).
     pub zeros: u64,
@@ -39,7 +36,7 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// Summarises elements that lie in host memory, accumulating in 64 bits. `shape` gives `absmax_index`.
+    /// Summarises elements in host memory, accumulating in 64 bits. `shape` gives `absmax_index`.
     pub fn of_host(data: impl Iterator<Item = f64> + Clone, shape: &[usize]) -> Summary {
         let mut summary = Summary { min: f64::INFINITY, max: f64::NEG_INFINITY, ..Summary::default() };
         let (mut sum, mut squares, mut at) = (0.0, 0.0, None);
@@ -150,8 +147,8 @@ pub fn unravel(mut flat: usize, shape: &[usize]) -> Vec<usize> {
 }
 
 impl Value {
-    /// Statistics over all elements. On the CPU they are computed in place in 64 bits; elsewhere on the device, with one
-    /// transfer of a dozen numbers. A few elements, and what a device cannot add up in 32 bits, are read instead.
+    /// Statistics over all elements. On the CPU they are computed in place in 64 bits; elsewhere on the device, with
+    /// one transfer of a dozen numbers. A few elements, and what a device cannot add up in 32 bits, are read instead.
     ///
     /// # Errors
     /// If the device cannot be read.
@@ -237,8 +234,8 @@ impl Value {
     }
 }
 
-/// Whether sums over finite elements, of which the largest magnitude is `absmax`, are what they are in 64 bits: neither they nor
-/// the squares behind them have left the range of 32 bits.
+/// Whether sums over finite elements, of which the largest magnitude is `absmax`, are what they are in 64 bits: neither
+/// they nor their squares have left the range of 32 bits.
 fn reliable(sums: [f64; 3], absmax: f64) -> bool {
     sums.iter().all(|sum| sum.is_finite()) && (absmax == 0.0 || (1e-12..1e19).contains(&absmax))
 }
@@ -257,7 +254,8 @@ mod tests {
         #[test]
         fn quick_summaries_are_summaries(numbers in prop::collection::vec(-20i32..20, 0..300)) {
             let special = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY];
-            let data: Vec<f32> = numbers.iter().map(|n| match n { 15..=17 => special[*n as usize - 15], n => *n as f32 / 8.0 }).collect();
+            let of = |n: &i32| match n { 15..=17 => special[*n as usize - 15], n => *n as f32 / 8.0 };
+            let data: Vec<f32> = numbers.iter().map(of).collect();
             let quick = Summary::of_f32(&data, &[data.len()]);
             let plain = Summary::of_host(data.iter().map(|x| f64::from(*x)), &[data.len()]);
             prop_assert!(same(quick.mean, plain.mean) && same(quick.std, plain.std) && same(quick.l2, plain.l2));

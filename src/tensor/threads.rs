@@ -1,16 +1,16 @@
 //! The threads that compute.
 //!
-//! A pass over a single token is seventy products of less than half a millisecond each. Handing one over to a thread that
-//! has fallen asleep, and being woken when it is done, takes as long as a tenth of that or more; both functions here avoid it.
+//! A pass over a single token is seventy products of less than half a millisecond each. Waking a sleeping thread to
+//! hand one over, and being woken when it is done, takes a tenth of that or more; both functions here avoid it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// How long a thread that is kept awake looks for work in vain before it sleeps after all.
+/// How long a thread that is kept awake looks for work before it sleeps after all.
 const PATIENCE: Duration = Duration::from_millis(2);
 
-/// Makes the calling thread one of those that compute, for as long as it lives: work that it hands out it also works on,
+/// Makes the calling thread one of those that compute, until it ends: it takes part in the work that it hands out,
 /// instead of sleeping until others have done it. A call from a thread that computes already does nothing.
 pub fn compute_here() {
     // The pool holds on to the calling thread until the process ends.
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn work_is_done_with_and_without_a_pool_of_its_own() {
+    fn work_is_done_with_and_without_a_separate_pool() {
         let sum = || (0..1000u64).into_par_iter().sum::<u64>();
         assert_eq!(awake(sum), 499_500);
         let thread = std::thread::spawn(move || {

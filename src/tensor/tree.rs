@@ -1,13 +1,15 @@
 //! Reductions of long axes as trees of short ones.
 //!
-//! burn 0.22 reduces an axis of more than about 65,000 entries wrongly on wgpu (entries are left out, seen on Mesa's software
-//! adapter), and adds a whole tensor up atomically, in another order each time; on the CPU it adds an axis up in one running
-//! sum of 32 bits, which is off by 1e-4 over a vocabulary. Trees of short reductions are right, give the same bits every time,
-//! and their error grows with the logarithm of the length. They can be differentiated, and so can [`spread`], the way back.
+//! burn 0.22 reduces an axis of more than about 65,000 entries wrongly on wgpu (entries are left out, seen on Mesa's
+//! software adapter), and adds a whole tensor up atomically, in a different order each time; on the CPU it adds an axis
+//! up in one running sum of 32 bits, which is wrong by 1e-4 over a vocabulary. Trees of short reductions are right,
+//! give the same bits every time, and their error grows with the logarithm of the length. They can be differentiated,
+//! and so can [`spread`], the way back.
 //!
-//! Nothing is padded: what does not fill a piece is reduced apart. A buffer that one launch fills up and another should have
-//! written looks whole to the device when the other launch was skipped, because its input was too large to be held, say; here
-//! every launch reads what it depends on, so that a failure reaches whoever reads the result.
+//! Nothing is padded: what does not fill a piece is reduced separately. If one launch pads a buffer that another launch
+//! writes, and that other launch is skipped (its input was too large to be held, for example), the buffer looks
+//! complete to the device. Here every launch reads what it depends on, so that a failure reaches the reader of the
+//! result.
 
 use burn::tensor::kind::Basic;
 use burn::tensor::{Bool, Int, Tensor};
@@ -15,11 +17,12 @@ use burn::tensor::{Bool, Int, Tensor};
 /// Longest axis that is added up at once: 32 additions in a row lose little, and 10 million numbers need five levels.
 const ADDED: usize = 32;
 
-/// Longest axis of which the largest or smallest entry is taken at once, and whole numbers are counted: nothing is lost.
+/// Longest axis of which the largest or smallest entry is taken at once, and whole numbers are counted: neither loses
+/// precision.
 const COMPARED: usize = 256;
 
-/// Reduces the middle axis of `[outer, len, inner]` with `reduce`, which reduces axis 1 of up to `width` entries; `join` makes
-/// one result of two. Stops where no more than `enough` entries are left.
+/// Reduces the middle axis of `[outer, len, inner]` with `reduce`, which reduces axis 1 of up to `width` entries;
+/// `join` makes one result of two. Stops where no more than `enough` entries are left.
 fn tree<K: Basic>(
     mut x: Tensor<3, K>,
     (width, enough): (usize, usize),
@@ -105,13 +108,13 @@ pub(super) fn running_sums(x: Tensor<3>) -> Tensor<3> {
     Tensor::cat(vec![all, x.narrow(1, whole, missing).cumsum(1) + last], 1)
 }
 
-/// Largest along the middle axis; NaN where there is one.
+/// Largest along the middle axis; NaN if any entry is.
 pub(super) fn max(x: Tensor<3>) -> Tensor<3> {
     let any = nan_in(x.clone());
     largest(x).mask_fill(any, f32::NAN)
 }
 
-/// Smallest along the middle axis; NaN where there is one.
+/// Smallest along the middle axis; NaN if any entry is.
 pub(super) fn min(x: Tensor<3>) -> Tensor<3> {
     let any = nan_in(x.clone());
     whole(x, COMPARED, |x| x.min_dim(1), Tensor::min_pair).mask_fill(any, f32::NAN)

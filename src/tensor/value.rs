@@ -1,5 +1,7 @@
 //! A tensor of any rank and kind, as a handle.
 
+use std::sync::Arc;
+
 use burn::tensor::{Bool, DType, DispatchTensor, FloatDType, Int, Shape, Tensor, TensorData};
 
 use super::MAX_RANK;
@@ -11,16 +13,12 @@ use super::task::proceed;
 /// What the elements of a value are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// Floating point.
     Float,
-    /// Whole numbers.
     Int,
-    /// Truth values.
     Bool,
 }
 
 impl Kind {
-    /// The word in messages.
     pub fn name(self) -> &'static str {
         match self {
             Kind::Float => "float",
@@ -32,21 +30,27 @@ impl Kind {
 
 /// A tensor of any rank and kind on some device.
 ///
-/// A clone shares the elements and copies shape and axes: a recording is a list of clones. Nothing is read from the device except by the
-/// methods called `read_*` and `host_*`, which wait for it and can fail. A value of shape `[]` is a scalar.
+/// A clone counts one more reference and allocates nothing: a recording is a list of clones. Nothing is read from the
+/// device except by the methods called `read_*` and `host_*`, which wait for it and can fail. A value of shape `[]` is
+/// a scalar.
 #[derive(Clone)]
-pub struct Value {
+pub struct Value(Arc<Parts>);
+
+/// One allocation for all of it: a clone of burn's handle alone allocates, for the strides or the metadata of the
+/// tensor.
+#[derive(Clone)]
+struct Parts {
     raw: DispatchTensor,
     shape: Vec<usize>,
     axes: Vec<Axis>,
     kind: Kind,
-    /// Where each axis begins in the whole value it was cut from; none where that is not known.
+    /// Where each axis begins in the whole value it was cut from; `None` if that is not known.
     origin: Option<Vec<usize>>,
 }
 
 impl std::fmt::Debug for Value {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Value({} {})", self.dtype_name(), shape_text(&self.shape, &self.axes))
+        write!(f, "Value({} {})", self.dtype_name(), shape_text(self.shape(), self.axes()))
     }
 }
 
@@ -64,7 +68,8 @@ impl Value {
         Value::made(raw, vec![count], Kind::Float).reshaped(shape)
     }
 
-    /// Uploads a linear weight `[from, to]` that lies as `[to, from]`: it stays so, which is how products read it fastest.
+    /// Uploads a linear weight `[from, to]` that is laid out as `[to, from]`: it stays so, which is how products read
+    /// it fastest.
     ///
     /// # Panics
     /// If the vector does not have as many elements.
@@ -100,29 +105,31 @@ impl Value {
         Value::made(raw, vec![count], Kind::Bool).reshaped(shape)
     }
 
-    /// Wraps a float tensor.
     pub fn float<const D: usize>(tensor: Tensor<D>) -> Value {
         let shape = tensor.dims().to_vec();
         Value::made(tensor.into_dispatch(), shape, Kind::Float)
     }
 
-    /// Wraps an int tensor.
     pub fn int<const D: usize>(tensor: Tensor<D, Int>) -> Value {
         let shape = tensor.dims().to_vec();
         Value::made(tensor.into_dispatch(), shape, Kind::Int)
     }
 
-    /// Wraps a bool tensor.
     pub fn boolean<const D: usize>(tensor: Tensor<D, Bool>) -> Value {
         let shape = tensor.dims().to_vec();
         Value::made(tensor.into_dispatch(), shape, Kind::Bool)
     }
 
     fn made(raw: DispatchTensor, shape: Vec<usize>, kind: Kind) -> Value {
-        // What is too large is refused before this, and nothing here says on which path that was forgotten; tests do.
+        // Callers refuse what is too large; in tests, this names the one that forgot.
         #[cfg(test)]
         super::device::limited::assert_held(&shape);
-        Value { raw, axes: vec![Axis::None; shape.len()], shape, kind, origin: None }
+        Value(Arc::new(Parts { raw, axes: vec![Axis::None; shape.len()], shape, kind, origin: None }))
+    }
+
+    /// For changing axes and origin; clones of this value keep theirs.
+    fn parts(&mut self) -> &mut Parts {
+        Arc::make_mut(&mut self.0)
     }
 
     /// The same value with names for its axes.
@@ -130,74 +137,73 @@ impl Value {
     /// # Panics
     /// If the number of names is not the number of axes.
     pub fn with_axes(mut self, axes: &[Axis]) -> Value {
-        assert_eq!(axes.len(), self.shape.len(), "axis names for shape {:?}", self.shape);
-        self.axes = axes.to_vec();
+        assert_eq!(axes.len(), self.shape().len(), "axis names for shape {:?}", self.shape());
+        self.parts().axes = axes.to_vec();
         self
     }
 
     /// The same value, known to be whole: its slices know where they begin.
     pub fn whole(mut self) -> Value {
-        self.origin = Some(vec![0; self.shape.len()]);
+        self.parts().origin = Some(vec![0; self.shape().len()]);
         self
     }
 
     /// The same value, known to be whole but for its positions, which begin at a column of the text.
     pub fn beginning_at(mut self, column: usize) -> Value {
         let begins = |axis: &Axis| if matches!(axis, Axis::Pos | Axis::Q) { column } else { 0 };
-        self.origin = Some(self.axes.iter().map(begins).collect());
+        self.parts().origin = Some(self.axes().iter().map(begins).collect());
         self
     }
 
     /// Where each axis begins in the whole value that this one was cut from, if that is known.
     pub fn origin(&self) -> Option<&[usize]> {
-        self.origin.as_deref()
+        self.0.origin.as_deref()
     }
 
-    /// The same value with other beginnings of its axes.
+    /// The same value with different beginnings of its axes.
     pub fn with_origin(mut self, origin: Option<Vec<usize>>) -> Value {
-        self.origin = origin;
+        self.parts().origin = origin;
         self
     }
 
-    /// The same elements under another shape of the same size; axis names are lost. For internal use where the sizes
-    /// are known to agree.
+    /// The same elements under a different shape of the same size; axis names are lost. For internal use where the
+    /// sizes are known to agree.
     pub(crate) fn reshaped(self, shape: &[usize]) -> Value {
         debug_assert_eq!(self.count(), shape.iter().product::<usize>());
         let to = Shape::from(raw_shape(shape));
+        let Parts { raw, kind, .. } = Arc::unwrap_or_clone(self.0);
         // A reshape given as a `Shape` looks at run-time shapes only, so rank 1 stands for every rank here.
-        let raw = match self.kind {
-            Kind::Float => Tensor::<1>::from_dispatch(self.raw).reshape::<1, _>(to).into_dispatch(),
-            Kind::Int => Tensor::<1, Int>::from_dispatch(self.raw).reshape::<1, _>(to).into_dispatch(),
-            Kind::Bool => Tensor::<1, Bool>::from_dispatch(self.raw).reshape::<1, _>(to).into_dispatch(),
+        let raw = match kind {
+            Kind::Float => Tensor::<1>::from_dispatch(raw).reshape::<1, _>(to).into_dispatch(),
+            Kind::Int => Tensor::<1, Int>::from_dispatch(raw).reshape::<1, _>(to).into_dispatch(),
+            Kind::Bool => Tensor::<1, Bool>::from_dispatch(raw).reshape::<1, _>(to).into_dispatch(),
         };
-        Value { raw, shape: shape.to_vec(), axes: vec![Axis::None; shape.len()], kind: self.kind, origin: None }
+        let axes = vec![Axis::None; shape.len()];
+        Value(Arc::new(Parts { raw, shape: shape.to_vec(), axes, kind, origin: None }))
     }
 
     // Looking at them without reading -------------------------------------------------------------------------------
 
     /// Length of each axis; empty for a scalar.
     pub fn shape(&self) -> &[usize] {
-        &self.shape
+        &self.0.shape
     }
 
-    /// Name of each axis.
     pub fn axes(&self) -> &[Axis] {
-        &self.axes
+        &self.0.axes
     }
 
-    /// Number of elements.
     pub fn count(&self) -> usize {
-        self.shape.iter().product()
+        self.shape().iter().product()
     }
 
-    /// What the elements are.
     pub fn kind(&self) -> Kind {
-        self.kind
+        self.0.kind
     }
 
-    /// Bytes of device memory that its elements take, without what it may share.
+    /// Bytes of device memory that its elements take, shared ones included.
     pub fn bytes(&self) -> u64 {
-        let size = match (self.kind, self.dtype()) {
+        let size = match (self.kind(), self.dtype()) {
             (Kind::Bool, _) => 1,
             (_, DType::F64 | DType::I64) => 8,
             (_, DType::F16 | DType::BF16) => 2,
@@ -207,16 +213,16 @@ impl Value {
     }
 
     fn dtype(&self) -> DType {
-        match self.kind {
-            Kind::Float => Tensor::<1>::from_dispatch(self.raw.clone()).dtype(),
-            Kind::Int => Tensor::<1, Int>::from_dispatch(self.raw.clone()).dtype(),
-            Kind::Bool => Tensor::<1, Bool>::from_dispatch(self.raw.clone()).dtype(),
+        match self.kind() {
+            Kind::Float => Tensor::<1>::from_dispatch(self.0.raw.clone()).dtype(),
+            Kind::Int => Tensor::<1, Int>::from_dispatch(self.0.raw.clone()).dtype(),
+            Kind::Bool => Tensor::<1, Bool>::from_dispatch(self.0.raw.clone()).dtype(),
         }
     }
 
     /// The element type as it is shown: whole numbers are `i64` whatever the device holds.
     pub fn dtype_name(&self) -> &'static str {
-        match self.kind {
+        match self.kind() {
             Kind::Int => "i64",
             Kind::Bool => "bool",
             Kind::Float => match self.dtype() {
@@ -230,11 +236,11 @@ impl Value {
 
     /// Shape with axis names: `[head=4, q=15, k=15]`.
     pub fn shape_text(&self) -> String {
-        shape_text(&self.shape, &self.axes)
+        shape_text(self.shape(), self.axes())
     }
 
-    /// Asked before a result of that shape is computed on the device of this value: refuses one that no buffer holds, and any if
-    /// the user interrupts.
+    /// Called before a result of that shape is computed on the device of this value: refuses one that no buffer holds,
+    /// and any if the user interrupts.
     pub(super) fn may_make(&self, op: &str, shape: &[usize], axes: &[Axis]) -> Result<(), TensorError> {
         proceed()?;
         if Device::any_holds(shape) {
@@ -245,15 +251,15 @@ impl Value {
 
     /// The device it lives on.
     pub fn device(&self) -> Device {
-        let burn = match self.kind {
-            Kind::Float => Tensor::<1>::from_dispatch(self.raw.clone()).device(),
-            Kind::Int => Tensor::<1, Int>::from_dispatch(self.raw.clone()).device(),
-            Kind::Bool => Tensor::<1, Bool>::from_dispatch(self.raw.clone()).device(),
+        let burn = match self.kind() {
+            Kind::Float => Tensor::<1>::from_dispatch(self.0.raw.clone()).device(),
+            Kind::Int => Tensor::<1, Int>::from_dispatch(self.0.raw.clone()).device(),
+            Kind::Bool => Tensor::<1, Bool>::from_dispatch(self.0.raw.clone()).device(),
         };
         Device::of(burn)
     }
 
-    /// Its float tensor in 32 bits, where the rank does not matter: it is not looked at by what is done with it.
+    /// Its float tensor in 32 bits, for operations that do not depend on the rank.
     pub(super) fn any_rank(&self) -> Tensor<1> {
         let held = self.held_any_rank();
         match self.widened_on_host(held.dtype()) {
@@ -264,7 +270,7 @@ impl Value {
 
     /// The same as it is held.
     pub(super) fn held_any_rank(&self) -> Tensor<1> {
-        Tensor::from_dispatch(self.raw.clone())
+        Tensor::from_dispatch(self.0.raw.clone())
     }
 
     /// The same value with what `change` makes of its float tensor.
@@ -272,21 +278,22 @@ impl Value {
         self.replaced(change(self.any_rank()))
     }
 
-    /// The same shape and axes with another float tensor of that shape.
+    /// The same shape and axes with a different float tensor of that shape.
     pub(super) fn replaced(&self, tensor: Tensor<1>) -> Value {
-        Value { raw: tensor.into_dispatch(), ..self.clone() }
+        Value(Arc::new(Parts { raw: tensor.into_dispatch(), ..Parts::clone(&self.0) }))
     }
 
     // Taking the tensor out ----------------------------------------------------------------------------------------
 
-    fn raw_rank(&self) -> usize {
-        self.shape.len().max(1)
+    fn expect(&self, kind: Kind, rank: usize) {
+        let found = (self.kind(), self.shape().len().max(1));
+        assert!(found == (kind, rank), "expected a tensor of kind {} and rank {rank}, found {self:?}", kind.name());
     }
 
     /// The float tensor of rank `D` (rank 1 for a scalar), in 32 bits: what is computed with.
     ///
     /// # Panics
-    /// If the value has another rank or kind; callers check with `shape` and `kind`.
+    /// If the value has a different rank or kind; callers check with `shape` and `kind`.
     pub fn tensor<const D: usize>(&self) -> Tensor<D> {
         let held = self.held_tensor();
         match self.widened_on_host(held.dtype()) {
@@ -295,72 +302,63 @@ impl Value {
         }
     }
 
-    /// The float tensor of rank `D` as it is held: what elements are moved in.
+    /// The float tensor of rank `D` as it is held: for operations that move elements without computing.
     ///
     /// # Panics
     /// As [`tensor`](Value::tensor) does.
     pub fn held_tensor<const D: usize>(&self) -> Tensor<D> {
-        assert!(
-            self.kind == Kind::Float && self.raw_rank() == D,
-            "a float tensor of rank {D} was expected, found {self:?}"
-        );
-        Tensor::from_dispatch(self.raw.clone())
+        self.expect(Kind::Float, D);
+        Tensor::from_dispatch(self.0.raw.clone())
     }
 
     /// The int tensor of rank `D` (rank 1 for a scalar).
     ///
     /// # Panics
-    /// If the value has another rank or kind.
+    /// If the value has a different rank or kind.
     pub fn int_tensor<const D: usize>(&self) -> Tensor<D, Int> {
-        assert!(
-            self.kind == Kind::Int && self.raw_rank() == D,
-            "an int tensor of rank {D} was expected, found {self:?}"
-        );
-        Tensor::from_dispatch(self.raw.clone())
+        self.expect(Kind::Int, D);
+        Tensor::from_dispatch(self.0.raw.clone())
     }
 
     /// The bool tensor of rank `D` (rank 1 for a scalar).
     ///
     /// # Panics
-    /// If the value has another rank or kind.
+    /// If the value has a different rank or kind.
     pub fn bool_tensor<const D: usize>(&self) -> Tensor<D, Bool> {
-        assert!(
-            self.kind == Kind::Bool && self.raw_rank() == D,
-            "a bool tensor of rank {D} was expected, found {self:?}"
-        );
-        Tensor::from_dispatch(self.raw.clone())
+        self.expect(Kind::Bool, D);
+        Tensor::from_dispatch(self.0.raw.clone())
     }
 
     /// As floats: whole numbers and truth values (0 and 1) are converted on the device.
     pub fn to_float(&self) -> Value {
-        let raw = match self.kind {
+        let raw = match self.kind() {
             Kind::Float => return self.clone(),
-            Kind::Int => Tensor::<1, Int>::from_dispatch(self.raw.clone()).float().into_dispatch(),
-            Kind::Bool => Tensor::<1, Bool>::from_dispatch(self.raw.clone()).float().into_dispatch(),
+            Kind::Int => Tensor::<1, Int>::from_dispatch(self.0.raw.clone()).float().into_dispatch(),
+            Kind::Bool => Tensor::<1, Bool>::from_dispatch(self.0.raw.clone()).float().into_dispatch(),
         };
-        Value { raw, shape: self.shape.clone(), axes: self.axes.clone(), kind: Kind::Float, origin: None }
+        Value(Arc::new(Parts { raw, origin: None, kind: Kind::Float, ..Parts::clone(&self.0) }))
     }
 
     /// The value with leading axes of length 1 up to [`MAX_RANK`]: what operations on any rank work on.
     pub(crate) fn padded(&self) -> Value {
-        let mut shape = vec![1; MAX_RANK - self.shape.len()];
-        shape.extend_from_slice(&self.shape);
+        let mut shape = vec![1; MAX_RANK - self.shape().len()];
+        shape.extend_from_slice(self.shape());
         self.clone().reshaped(&shape)
     }
 
     /// The value as `[outer, axis, inner]`: what operations along one axis work on.
     pub(crate) fn along(&self, axis: usize) -> Value {
-        let (outer, rest) = self.shape.split_at(axis);
+        let (outer, rest) = self.shape().split_at(axis);
         let (len, inner) = (rest[0], &rest[1..]);
         self.clone().reshaped(&[outer.iter().product(), len, inner.iter().product()])
     }
 
     pub(super) fn flat_raw(&self) -> DispatchTensor {
-        self.clone().reshaped(&[self.count()]).raw
+        Arc::unwrap_or_clone(self.clone().reshaped(&[self.count()]).0).raw
     }
 }
 
-/// In 32 bits, exactly; what is in them already is not touched.
+/// In 32 bits, exactly; wider tensors stay as they are.
 fn widened<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
     match tensor.dtype() {
         DType::F16 | DType::BF16 => tensor.cast(FloatDType::F32),
@@ -377,4 +375,21 @@ pub(crate) fn fixed<const D: usize>(shape: &[usize]) -> [usize; D] {
     let mut out = [1; D];
     out.copy_from_slice(shape);
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clone_shares_everything_and_changes_by_itself() {
+        let value = Value::from_f32(vec![1.0; 6], &[2, 3], &Device::cpu()).with_axes(&[Axis::Pos, Axis::Dim]).whole();
+        let clone = value.clone();
+        assert_eq!(size_of::<Value>(), size_of::<usize>());
+        assert!(Arc::ptr_eq(&value.0, &clone.0));
+        let named = clone.with_axes(&[Axis::Q, Axis::K]).beginning_at(4);
+        assert_eq!((value.axes(), value.origin()), (&[Axis::Pos, Axis::Dim][..], Some(&[0, 0][..])));
+        assert_eq!((named.axes(), named.origin()), (&[Axis::Q, Axis::K][..], Some(&[4, 0][..])));
+        assert_eq!(named.read_f32().unwrap(), value.read_f32().unwrap());
+    }
 }

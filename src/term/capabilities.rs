@@ -1,5 +1,5 @@
-//! What this terminal can do, told by the environment alone: nothing is sent and nothing awaited, so a slow link costs
-//! no time and a bare pseudo-terminal cannot hang the start.
+//! What this terminal can do, found from the environment alone: nothing is sent or waited for, so a slow link costs no
+//! time and a bare pseudo-terminal cannot hang the start.
 
 use std::io::IsTerminal;
 
@@ -18,7 +18,7 @@ pub enum ColorDepth {
 }
 
 impl ColorDepth {
-    /// The names that options and settings use, poorest first.
+    /// The names that options and settings use, fewest colours first.
     pub const NAMES: [(&'static str, ColorDepth); 4] = [
         ("mono", ColorDepth::Mono),
         ("16", ColorDepth::Sixteen),
@@ -26,12 +26,11 @@ impl ColorDepth {
         ("truecolor", ColorDepth::True),
     ];
 
-    /// The depth called `name`; none for `auto` and unknown names.
+    /// The depth called `name`; `None` for `auto` and unknown names.
     pub fn named(name: &str) -> Option<ColorDepth> {
         Self::NAMES.iter().find(|(known, _)| *known == name).map(|(_, depth)| *depth)
     }
 
-    /// Its name.
     pub fn name(self) -> &'static str {
         Self::NAMES[self as usize].0
     }
@@ -40,9 +39,8 @@ impl ColorDepth {
 /// What a terminal can do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Capabilities {
-    /// Colours.
     pub colors: ColorDepth,
-    /// Whether characters beyond ASCII arrive whole.
+    /// Whether it shows characters beyond ASCII.
     pub utf8: bool,
     /// Whether the program runs inside tmux.
     pub tmux: bool,
@@ -51,14 +49,14 @@ pub struct Capabilities {
 }
 
 impl Capabilities {
-    /// Of the terminal that the process runs in.
+    /// The capabilities of the terminal that the process runs in.
     pub fn detect() -> Self {
         let mut found = Self::from_environment(|name| std::env::var(name).ok());
         found.addressable &= std::io::stdout().is_terminal();
         found
     }
 
-    /// As told by the variables that `lookup` gives. An empty variable counts as unset.
+    /// The capabilities according to the variables that `lookup` gives. An empty variable counts as unset.
     pub fn from_environment(lookup: impl Fn(&str) -> Option<String>) -> Self {
         let get = |name: &str| lookup(name).filter(|value| !value.is_empty());
         let term = get("TERM").unwrap_or_default();

@@ -1,7 +1,7 @@
-//! Copying by every way that may work, and saying which were tried.
+//! Copying in every way that may work, and reporting which were tried.
 //!
 //! A terminal program cannot know whether a copy arrived: OSC 52 is ignored by many terminals, and tmux keeps its own
-//! buffers. So the text is sent both ways and always saved to a file, and the report claims no more than that.
+//! buffers. So the text is sent both ways and always saved to a file, and the report says only that.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use super::Capabilities;
 /// Longest text sent through the terminal; terminals drop longer sequences.
 const OSC52_LIMIT: usize = 74_994;
 
-/// Copies `text` and tells what was done: `sent to terminal (OSC 52) and saved to FILE`.
+/// Copies `text` and reports what was done: `sent to terminal (OSC 52) and saved to FILE`.
 pub fn copy(text: &str, capabilities: &Capabilities, directory: &Path) -> String {
     let mut done = Vec::new();
     if text.len() <= OSC52_LIMIT && write_osc52(&mut io::stdout(), text).is_ok() {
@@ -59,7 +59,7 @@ fn save(text: &str, directory: &Path) -> io::Result<PathBuf> {
     Ok(path)
 }
 
-/// The encoding of RFC 4648. Written out because a dependency for these lines would be longer to justify.
+/// The encoding of RFC 4648: too short to justify a dependency.
 fn base64(bytes: &[u8]) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);

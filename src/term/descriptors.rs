@@ -1,12 +1,12 @@
-//! The two system calls that the standard library has no safe form of, one function each. The only other
-//! unsafe code of the program maps checkpoint files into memory.
+//! The two system calls for which std has no safe wrapper, one function each. Other unsafe code of the program maps
+//! checkpoint files into memory, sets up the allocator, and vectorises loops on the CPU.
 
-#![allow(unsafe_code, reason = "the standard library has no safe form of dup2 and poll")]
+#![allow(unsafe_code, reason = "std has no safe wrapper for dup2 and poll")]
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-/// Makes standard error refer to the file behind `target`.
+/// Makes standard error refer to the file of `target`.
 pub fn point_stderr_at(target: BorrowedFd<'_>) -> io::Result<()> {
     // SAFETY: both descriptors are open for the duration of the call; descriptor 2 is never owned by a Rust object.
     match unsafe { libc::dup2(target.as_raw_fd(), libc::STDERR_FILENO) } {

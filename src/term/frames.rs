@@ -1,6 +1,6 @@
 //! A drawing backend that sends each frame as one synchronised write.
 //!
-//! The library's backend flushes after every cursor command; here everything up to the end of a frame is gathered, put
+//! The library's backend flushes after every cursor command; here everything up to the end of a frame is collected, put
 //! between the marks of synchronised output, and written at once. A frame in which nothing changed writes nothing.
 
 use std::cell::RefCell;
@@ -15,7 +15,7 @@ use ratatui::layout::{Position, Size};
 
 use crate::answer::text::is_unsafe;
 
-/// Bytes that are gathered before the system is called.
+/// Bytes that are collected before a system call.
 const BUFFER: usize = 64 * 1024;
 
 /// Bytes not yet sent, shared between the library's backend, which fills them, and [`Frames`], which sends them.
@@ -28,7 +28,7 @@ impl Write for Pending {
         Ok(bytes.len())
     }
 
-    /// Does nothing: only the end of a frame sends.
+    /// Does nothing: bytes are sent at the end of a frame only.
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
@@ -59,7 +59,6 @@ impl<W: Write> Frames<W> {
         Self { inner, pending, target, cursor: None, cursor_shown: None, size }
     }
 
-    /// What it draws on.
     pub fn target(&mut self) -> &mut W {
         &mut self.target
     }
@@ -77,7 +76,7 @@ impl<W: Write> Backend for Frames<W> {
             return Ok(());
         }
         self.cursor = None;
-        // Whatever a pane has drawn, no cell can change the terminal.
+        // No cell can change the terminal, whatever a pane has drawn.
         let instead = Cell::new("\u{fffd}");
         self.inner.draw(content.map(|(x, y, cell)| match cell.symbol().contains(is_unsafe) {
             true => (x, y, &instead),
@@ -99,7 +98,7 @@ impl<W: Write> Backend for Frames<W> {
         self.inner.show_cursor()
     }
 
-    /// Never asks the terminal, which may not answer: gives the place last set.
+    /// Never asks the terminal, which may not answer: returns the position last set.
     fn get_cursor_position(&mut self) -> io::Result<Position> {
         Ok(self.cursor.unwrap_or_default())
     }

@@ -1,4 +1,4 @@
-//! The thread that reads the terminal and passes on what it reads in the program's own words.
+//! The thread that reads the terminal and sends what it reads as [`Input`]s.
 
 use std::thread;
 
@@ -7,19 +7,17 @@ use crossterm::event::{self, Event};
 
 use super::{Chord, Signal};
 
-/// Something typed, pasted, or the window changing.
+/// Something typed or pasted, or a change of the window's size.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input {
-    /// A key.
     Key(Chord),
     /// Text pasted in one piece; never interpreted as keys.
     Paste(String),
-    /// New columns and rows.
     Resize(u16, u16),
 }
 
-/// Starts the thread. It ends when nobody listens any more; when the terminal is gone it says so with a
-/// [`Signal::Hangup`] and ends.
+/// Starts the thread. It ends when the receiver is gone; when the terminal is gone, it sends a [`Signal::Hangup`] and
+/// ends.
 pub fn spawn(inputs: Sender<Input>, signals: Sender<Signal>) -> std::io::Result<()> {
     thread::Builder::new().name("input".to_string()).spawn(move || {
         loop {

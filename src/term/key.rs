@@ -9,46 +9,28 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 pub enum Key {
     /// A character as typed, capitals included.
     Char(char),
-    /// Enter or Return.
     Enter,
-    /// Escape.
     Esc,
-    /// Tab.
     Tab,
-    /// Shift and Tab.
     BackTab,
-    /// Backspace.
     Backspace,
-    /// Delete.
     Delete,
-    /// Cursor up.
     Up,
-    /// Cursor down.
     Down,
-    /// Cursor left.
     Left,
-    /// Cursor right.
     Right,
-    /// Home.
     Home,
-    /// End.
     End,
-    /// Page up.
     PageUp,
-    /// Page down.
     PageDown,
-    /// A function key.
     F(u8),
 }
 
 /// A key with the modifiers held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Chord {
-    /// The key.
     pub key: Key,
-    /// Ctrl is held.
     pub ctrl: bool,
-    /// Alt (Meta) is held.
     pub alt: bool,
 }
 
@@ -71,7 +53,6 @@ const NAMES: [(&str, Key); 15] = [
 ];
 
 impl Chord {
-    /// `key` without modifiers.
     pub const fn plain(key: Key) -> Self {
         Self { key, ctrl: false, alt: false }
     }
@@ -110,7 +91,7 @@ impl Chord {
         Some(Self::plain(Key::F(number)))
     }
 
-    /// What a key event of the library means; none for what the program has no use for (releases, media keys).
+    /// The chord of a key event of the library; `None` for events that the program does not use (releases, media keys).
     pub(super) fn from_event(event: KeyEvent) -> Option<Self> {
         if event.kind == crossterm::event::KeyEventKind::Release {
             return None;

@@ -1,11 +1,11 @@
 //! The terminal: what it can do, how it is entered and left, what it sends.
 //!
-//! This is the only module that speaks to the terminal library, so replacing it touches nothing else. Its promises:
+//! This is the only module that uses the terminal library, so that replacing it changes nothing else. It ensures that:
 //!
 //! - the terminal is restored on every way out: return, error, panic, SIGTERM, suspension (see [`screen`]);
 //! - a terminal that vanishes ends the program instead of leaving it spinning (see [`signals`]);
 //! - one frame is one write, wrapped in synchronised output (see [`frames`]);
-//! - the rest of the program sees [`Chord`]s, [`Input`]s and [`Signal`]s, never the library's own events.
+//! - the rest of the program sees [`Chord`]s, [`Input`]s and [`Signal`]s, never the events of the library.
 
 pub mod capabilities;
 pub mod clipboard;

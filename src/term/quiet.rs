@@ -1,7 +1,7 @@
-//! Keeping other people's C code from writing on the screen: standard error goes elsewhere for a while.
+//! Keeping libraries in C from writing on the screen: standard error is redirected for a while.
 //!
-//! Two sides want that at the same time: whoever opens a device, on the engine's thread, and the [`Screen`] as long as
-//! it lives. So it is counted: the first to ask redirects, the last to let go restores, in whatever order they come.
+//! Two users need that at the same time: code that opens a device, on the engine's thread, and the [`Screen`] as long
+//! as it lives. So they are counted: the first redirects and the last to end restores, in any order.
 //!
 //! [`Screen`]: super::Screen
 
@@ -20,7 +20,7 @@ static REDIRECTED: Mutex<Option<(OwnedFd, usize)>> = Mutex::new(None);
 pub struct Quiet(());
 
 impl Quiet {
-    /// Sends standard error to `log`, to nowhere without one. Where it goes already, it stays.
+    /// Sends standard error to `log`, or nowhere without one. If it is redirected already, it stays so.
     pub fn begin(log: Option<&Path>) -> io::Result<Quiet> {
         let mut redirected = REDIRECTED.lock().unwrap_or_else(PoisonError::into_inner);
         match &mut *redirected {
@@ -50,7 +50,7 @@ impl Drop for Quiet {
 }
 
 /// Runs `work` while standard error goes to the log file, or nowhere without one. Graphics drivers write there when a
-/// device is opened, past any logger. Best effort: a driver that smears the screen is better than no device.
+/// device is opened, past any logger. Best effort: a driver that writes on the screen is better than no device.
 pub fn without_stderr<T>(log: Option<&Path>, work: impl FnOnce() -> T) -> T {
     let _quiet = Quiet::begin(log);
     work()

@@ -1,8 +1,8 @@
 //! Taking the terminal and giving it back.
 //!
-//! [`Screen`] is a guard: while it lives, the terminal is in raw mode on its alternate screen and standard error goes to
-//! a file (graphics drivers write there). Dropping it restores everything; so does a panic of the thread that took it,
-//! before its message is printed. Restoring twice is harmless.
+//! [`Screen`] is a guard: while it lives, the terminal is in raw mode on its alternate screen and standard error goes
+//! to a file (graphics drivers write there). Dropping it restores everything; so does a panic of the thread that took
+//! it, before its message is printed. Restoring twice is harmless.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -21,19 +21,19 @@ use crossterm::terminal::{
 use super::quiet::Quiet;
 use super::signals;
 
-/// Whether the terminal is ours now.
+/// Whether the program has the terminal now.
 static TAKEN: AtomicBool = AtomicBool::new(false);
 
-/// The thread whose panic must restore the terminal; others are caught by those who started them.
+/// The thread whose panic must restore the terminal; panics of others are caught by the code that started them.
 static OWNER: Mutex<Option<ThreadId>> = Mutex::new(None);
 
-/// Held while the terminal is ours: keeps standard error off the screen.
+/// Held while the program has the terminal: keeps standard error off the screen.
 static QUIET: Mutex<Option<Quiet>> = Mutex::new(None);
 
-/// The terminal while it is ours.
+/// The terminal, while the program has it.
 pub struct Screen {
     log: Option<PathBuf>,
-    /// A stop of our own ended: the signal that continued us is still to be heard of, and tells nothing new.
+    /// The program stopped itself and was continued: the signal for that is still to come and must be ignored.
     continued: bool,
 }
 
@@ -42,7 +42,7 @@ impl Screen {
     /// given back.
     pub fn enter(log: Option<&Path>) -> io::Result<Self> {
         // The library emits a full reset after every attribute when NO_COLOR is set, which erases the reverse video
-        // that monochrome themes live on. Colours are left out by the theme instead.
+        // that monochrome themes need. The theme leaves colours out instead.
         force_color_output(true);
         restore_on_panic();
         *OWNER.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread::current().id());
@@ -66,7 +66,7 @@ impl Screen {
             // Giving up raw mode even for a moment would change keys that are being typed.
             return Ok(());
         }
-        // The library believes the terminal still raw and would do nothing.
+        // The library assumes that the terminal is still raw and would do nothing.
         disable_raw_mode().ok();
         TAKEN.store(false, Ordering::SeqCst);
         self.take()
@@ -82,7 +82,7 @@ impl Screen {
             restore();
             return entered;
         }
-        // Best effort: a program whose drivers may smear the screen is better than none.
+        // Best effort: a program whose drivers may write on the screen is better than none.
         *QUIET.lock().unwrap_or_else(PoisonError::into_inner) = Quiet::begin(self.log.as_deref()).ok();
         Ok(())
     }
@@ -94,7 +94,7 @@ impl Drop for Screen {
     }
 }
 
-/// Gives the terminal back if it is ours. Errors are of no use here: there may be no terminal left.
+/// Gives the terminal back if the program has it. Errors are ignored: the terminal may be gone.
 pub fn restore() {
     if !TAKEN.swap(false, Ordering::SeqCst) {
         return;
@@ -114,13 +114,13 @@ pub fn restore() {
     drop(QUIET.lock().unwrap_or_else(PoisonError::into_inner).take());
 }
 
-/// Chains to the panic hook once: restore first, then whatever reports the panic.
+/// Chains to the panic hook once: restore first, then report the panic.
 fn restore_on_panic() {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
         let previous = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
-            // A panic of the engine is caught and reported as an answer; only our own ends the interface.
+            // A panic of the engine is caught and reported as an answer; only one of this thread ends the interface.
             let ours = OWNER.try_lock().is_ok_and(|owner| *owner == Some(thread::current().id()));
             if ours {
                 restore();

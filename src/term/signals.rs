@@ -1,8 +1,8 @@
-//! Signals as messages, and the watch on the terminal itself.
+//! Signals as messages, and a thread that notices when the terminal is gone.
 //!
 //! When the terminal vanishes (a dropped connection, a killed tmux pane), the library's reader can spin on a dead
-//! descriptor for ever. A thread that waits for nothing but the hangup notices, tells the interface, and after a grace
-//! period ends the process, whatever the other threads do.
+//! descriptor for ever. A thread that only waits for the hangup notices it, notifies the interface, and ends the
+//! process after a grace period, whatever the other threads do.
 
 use std::io::{self, IsTerminal};
 use std::os::fd::AsFd;
@@ -24,7 +24,7 @@ pub const TERMINATE_STATUS: i32 = 143;
 /// Time for an orderly end after a hangup.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// What the system asks of the program.
+/// A request of the system to the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
     /// Interrupt what runs (SIGINT from outside; Ctrl-C arrives as a key).

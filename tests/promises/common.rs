@@ -127,7 +127,7 @@ impl Bench {
         let (ops, passes, branch) = (run.program.ops.len(), run.branch().passes(), run.current);
         (0..ops * passes)
             .map(|i| run.value_in_any(branch, Mark::new(i / ops, i % ops)).expect("computes"))
-            .map(|value| bits(&value).expect("reads").into_owned())
+            .map(|value| bits(&value).expect("reads"))
             .collect()
     }
 

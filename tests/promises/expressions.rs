@@ -60,7 +60,7 @@ fn a_token_is_an_index_where_it_stands_once() {
     let tokens: Vec<f64> = twice.numbers("tokens");
     let places: Vec<String> = (0..tokens.len()).filter(|&i| tokens[i] == 314.0).map(|i| i.to_string()).collect();
     assert_eq!(places.len(), 2);
-    let message = format!("token \" do\" is ambiguous: it stands at {}", places.join(", "));
+    let message = format!("token \" do\" is ambiguous: it is at {}", places.join(", "));
     assert_eq!(twice.fail("p logits[\" do\"]"), format!("{message}\np logits[\" do\"]\n         ^~~~~"));
 }
 

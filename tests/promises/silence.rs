@@ -74,7 +74,7 @@ fn a_tiny_recording_budget_costs_time_and_no_bits() {
         assert!(said.contains("over the budget: block boundaries are kept, the inside of a block is computed again"));
         for op in (0..ops).rev() {
             let value = bench.console.session.run.value(op).unwrap();
-            assert_eq!(llmdbg::tensor::bits(&value).unwrap().as_ref(), wanted[op], "op {op} of {model}");
+            assert_eq!(llmdbg::tensor::bits(&value).unwrap(), wanted[op], "op {op} of {model}");
         }
         let said = bench.text("info record");
         assert!(said.contains(" values have been computed again, with the same bits"), "{said}");

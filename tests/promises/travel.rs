@@ -20,7 +20,7 @@ fn stepping_back_to_the_beginning_and_forward_again_meets_the_same_bits_at_every
             let wanted = bench.everything();
             let last = |bench: &mut Bench| {
                 let op = bench.cursor() - 1;
-                bits(&bench.console.session.run.value(op).unwrap()).unwrap().into_owned()
+                bits(&bench.console.session.run.value(op).unwrap()).unwrap()
             };
             for op in (0..wanted.len()).rev() {
                 assert_eq!(last(&mut bench), wanted[op], "{name}, op {op}, going back");
@@ -185,7 +185,7 @@ fn check_replay(name: &str, texts: &[&str], budget: u64, walk: &[Move]) -> Resul
             let Ok(value) = bench.console.session.run.value_in(number, at) else { continue };
             let site = &bench.console.session.run.program.ops[at.op].site;
             let found = bits(&value).unwrap();
-            prop_assert_eq!(found.as_ref(), wanted, "{} at {} of branch {} after {:#?}", site, at, number, lines);
+            prop_assert_eq!(&found, wanted, "{} at {} of branch {} after {:#?}", site, at, number, lines);
         }
     }
     // And on to the end: nothing stale was kept beyond the cursor.

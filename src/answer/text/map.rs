@@ -1,13 +1,13 @@
 //! A heat map without colours: one two-character cell for each element, darker characters for larger magnitudes.
 //!
 //! In a sequential map both characters of a cell are the glyph. In a diverging one the first is the sign, so that a
-//! negative value differs from a positive one of the same size. What is no finite number is a letter.
+//! negative value differs from a positive one of the same size. NaN and the infinities are letters.
 
 use super::visible;
 use crate::answer::numbers::short;
 use crate::answer::{MapView, Scale};
 
-/// From least to most, a tenth of the range each.
+/// From least to most, each for a tenth of the range.
 const RAMP: [char; 10] = [' ', '.', ':', '-', '=', '+', '*', '#', '%', '@'];
 
 /// The lines of `map`: title, range, column numbers, one line for each row, the legend, and the column labels.
@@ -32,7 +32,7 @@ pub fn lines(map: &MapView) -> Vec<String> {
     lines
 }
 
-/// `columns: 0 When  1 Mary`, where the columns have labels.
+/// `columns: 0 When  1 Mary`; `None` if the columns have no labels.
 fn column_key(map: &MapView) -> Option<String> {
     if map.column_labels.iter().all(String::is_empty) {
         return None;
@@ -61,7 +61,7 @@ impl Range {
             Scale::Sequential => {
                 let low = finite().fold(f64::INFINITY, f64::min);
                 let high = finite().fold(f64::NEG_INFINITY, f64::max);
-                // Probabilities and norms are seen against nothing, not against their smallest.
+                // Probabilities and norms are shown relative to 0, not to their smallest.
                 Range { scale: map.scale, low: if low >= 0.0 { 0.0 } else { low }, high }
             }
             Scale::Diverging => {
@@ -87,14 +87,14 @@ impl Range {
         RAMP[((part * RAMP.len() as f64) as usize).min(RAMP.len() - 1)]
     }
 
-    /// What the characters mean, and how many elements one of them stands for.
+    /// The meaning of the characters, and how many elements are in one cell.
     fn legend(&self, map: &MapView) -> String {
         let ramp: String = RAMP.iter().collect();
         let mut parts = Vec::new();
         if self.high.is_finite() {
             parts.push(match self.scale {
                 Scale::Sequential => format!("\"{ramp}\" is {} to {}", short(self.low), short(self.high)),
-                Scale::Diverging => format!("\"{ramp}\" is 0 to {}, with - in front where negative", short(self.high)),
+                Scale::Diverging => format!("\"{ramp}\" is 0 to {}, with a leading - if negative", short(self.high)),
             });
         }
         for (special, meaning) in SPECIAL {
@@ -103,13 +103,13 @@ impl Range {
             }
         }
         if map.pool != [1, 1] {
-            parts.push(format!("{}x{} elements a cell, the largest magnitude shown", map.pool[0], map.pool[1]));
+            parts.push(format!("{}x{} elements per cell, the largest magnitude shown", map.pool[0], map.pool[1]));
         }
         parts.join("; ")
     }
 }
 
-/// Letters for what has no place on a ramp.
+/// Letters for what the ramp cannot show.
 const SPECIAL: [(char, &str); 3] = [('N', "NaN"), ('I', "inf"), ('i', "-inf")];
 
 fn letter(x: f64) -> Option<(char, &'static str)> {
@@ -164,7 +164,7 @@ mod tests {
         map.column_labels = vec![];
         insta::assert_snapshot!(lines(&map).join("\n"), @r#"
         L2.attn.pattern head 1
-        " .:-=+*#%@" is 0 to 2, with - in front where negative; N is NaN; i is -inf; 4x2 elements a cell, the largest magnitude shown
+        " .:-=+*#%@" is 0 to 2, with a leading - if negative; N is NaN; i is -inf; 4x2 elements per cell, the largest magnitude shown
                 0 1
         When   -@ @
          Mary   N i

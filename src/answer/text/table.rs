@@ -12,7 +12,8 @@ const GAP: &str = "  ";
 /// A text column is never narrowed below this.
 const NARROWEST: usize = 8;
 
-/// The lines of `table`: title, column names, rows. With a `width`, the widest text columns are cut until the lines fit.
+/// The lines of `table`: title, column names, rows. With a `width`, the widest text columns are cut until the lines
+/// fit.
 pub fn lines(table: &Table, width: Option<usize>) -> Vec<String> {
     let head: Vec<String> = table.columns.iter().map(|name| visible(name)).collect();
     let rows: Vec<Vec<String>> = table.rows.iter().map(|row| row.iter().map(cell_text).collect()).collect();
@@ -48,7 +49,7 @@ fn cell_text(cell: &Cell) -> String {
     }
 }
 
-/// Whether column `i` holds numbers and nothing else.
+/// Whether column `i` holds only numbers.
 fn is_numeric(table: &Table, i: usize) -> bool {
     let mut numbers = false;
     for cell in table.rows.iter().filter_map(|row| row.get(i)) {
@@ -61,8 +62,8 @@ fn is_numeric(table: &Table, i: usize) -> bool {
     numbers
 }
 
-/// Takes from the widest text column until the line fits `width` or no text column can give any more. The first column says what a row is
-/// about: up to half the width it gives last.
+/// Narrows the widest text column until the line fits `width` or no text column can be narrowed further. The first
+/// column names the row: up to half the width, it is narrowed last.
 fn narrow(widths: &mut [usize], right: &[bool], width: usize) {
     loop {
         let total = widths.iter().sum::<usize>() + GAP.len() * widths.len().saturating_sub(1);
@@ -76,7 +77,7 @@ fn narrow(widths: &mut [usize], right: &[bool], width: usize) {
     }
 }
 
-/// `text` in exactly `width` columns, its end replaced by `~` where it is longer.
+/// `text` in exactly `width` columns, its end replaced by `~` if it is longer.
 fn fit(text: &str, width: usize, right: bool) -> String {
     let have = text.width();
     if have <= width {
@@ -104,14 +105,11 @@ mod tests {
     use super::*;
 
     fn table() -> Table {
-        let row = |rank, token: &str, value| {
-            vec![Cell::Int(rank), Cell::Text(token.into()), Cell::Num(value), Cell::Bool(rank == 0)]
-        };
-        Table {
-            title: "next token".into(),
-            columns: ["rank", "token", "value", "kept"].map(String::from).to_vec(),
-            rows: vec![row(0, " Mary", 0.91), row(1, " 日本語", 0.012_345), row(10, "\x1b[2J", 1e-9)],
-        }
+        Table::new(["rank", "token", "value", "kept"])
+            .title("next token")
+            .row((0, " Mary", 0.91, true))
+            .row((1, " 日本語", 0.012_345, false))
+            .row((10, "\x1b[2J", 1e-9, false))
     }
 
     #[test]
@@ -127,26 +125,23 @@ mod tests {
 
     #[test]
     fn the_name_of_a_row_is_cut_last() {
-        let row = vec![Cell::Text("blocks.0.attn.pattern".into()), Cell::Num(0.5), Cell::Text("x".repeat(60))];
-        let table =
-            Table { columns: ["Site", "By", "Reason"].map(String::from).to_vec(), rows: vec![row], ..Table::default() };
+        let table = Table::new(["Site", "By", "Reason"]).row(("blocks.0.attn.pattern", 0.5, "x".repeat(60)));
         let cut = lines(&table, Some(60));
         assert!(cut[1].starts_with("blocks.0.attn.pattern  0.5  xxxx") && cut[1].width() == 60, "{cut:?}");
-        assert!(lines(&table, Some(24))[1].starts_with("blocks.0~"), "where nothing else gives, it does");
+        assert!(lines(&table, Some(24))[1].starts_with("blocks.0~"), "it is cut when nothing else is left to cut");
     }
 
     #[test]
     fn empty_tables() {
         assert!(lines(&Table::default(), None).is_empty());
-        let short = Table { columns: vec!["a".into(), "b".into()], rows: vec![vec![Cell::Empty]], ..Table::default() };
+        let short = Table { rows: vec![vec![Cell::Empty]], ..Table::new(["a", "b"]) };
         assert_eq!(lines(&short, None), ["a  b", ""]);
     }
 
     proptest! {
         #[test]
         fn narrowed_lines_fit(texts in proptest::collection::vec("[a-z日本\u{1b}]{0,40}", 1..5), width in 24_usize..60) {
-            let rows = texts.iter().map(|text| vec![Cell::Int(1), Cell::Text(text.clone()), Cell::Text(text.clone())]).collect();
-            let table = Table { columns: ["n", "a", "b"].map(String::from).to_vec(), rows, ..Table::default() };
+            let table = Table::new(["n", "a", "b"]).rows(texts.iter().map(|text| (1, text, text)));
             for line in lines(&table, Some(width)) {
                 prop_assert!(line.width() <= width, "{line:?}");
             }

@@ -1,10 +1,9 @@
-//! A value as text: one line of summary, then the elements in the notation that was asked for.
+//! A value as text: one line of summary, then the elements in the chosen notation.
 
 use crate::answer::layout::{EDGE, edge_elements, edge_lines};
 use crate::answer::numbers::{ELEMENT_DIGITS, SCALAR_DIGITS, element, short};
 use crate::answer::{Style, ValueView};
 
-/// The lines of `view`.
 pub fn lines(view: &ValueView) -> Vec<String> {
     let name = view.number.map(|number| format!("${number} = ")).unwrap_or_default();
     if view.style == Style::Raw {
@@ -34,8 +33,7 @@ fn shape_text(view: &ValueView) -> String {
     format!("{}[{}]", view.dtype, axes.join(", "))
 }
 
-/// Statistics on one line. Counts of infinities only where there are any; the count of NaN always, since its being 0 is
-/// what one looks for.
+/// Statistics on one line. Infinities are counted only if there are any; NaN always, since people look for its being 0.
 fn summary_text(view: &ValueView) -> String {
     let s = &view.summary;
     if view.dtype == "bool" {
@@ -62,7 +60,7 @@ fn summary_text(view: &ValueView) -> String {
     parts.join("  ")
 }
 
-/// The elements: all of them where the style wants all and they are at hand, else the edges.
+/// The elements: all of them if the style shows all and they are known, else the edges.
 fn element_lines(view: &ValueView) -> Vec<String> {
     let format = |x| element(x, view.dtype, view.style, ELEMENT_DIGITS);
     match (&view.data, view.style) {
@@ -74,7 +72,7 @@ fn element_lines(view: &ValueView) -> Vec<String> {
     }
 }
 
-/// One element a line and nothing else, for other programs to read.
+/// One element per line and nothing else, for other programs to read.
 fn raw_lines(view: &ValueView) -> Vec<String> {
     match &view.data {
         Some(data) => data.iter().map(|&x| element(x, view.dtype, Style::Raw, 0)).collect(),
@@ -87,7 +85,7 @@ mod tests {
     use super::*;
     use crate::answer::Summary;
 
-    /// A value with the statistics that a test looks at.
+    /// A value with the statistics that tests check.
     fn view(shape: &[usize], axes: &[&str], data: Vec<f64>) -> ValueView {
         let finite: Vec<f64> = data.iter().copied().filter(|x| x.is_finite()).collect();
         let count = |test: fn(&f64) -> bool| data.iter().filter(|x| test(x)).count() as u64;

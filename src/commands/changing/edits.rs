@@ -270,7 +270,7 @@ impl Console {
         let id = match &datum {
             Datum::Str(token) => {
                 let scope: &mut dyn eval::Scope = &mut RunScope::new(&mut self.session);
-                scope.token_id(token).map_err(|message| Error::At(LangError::new(message, span)))? as i64
+                scope.token_id(token).map_err(|error| LangError::because(error, span))? as i64
             }
             datum => datum.integer(span)?,
         };

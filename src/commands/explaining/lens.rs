@@ -261,6 +261,8 @@ impl Console {
                 false => Err(at(format!("no token {id}: the vocabulary has 0..{}", vocab - 1), word.span)),
             };
         }
-        RunScope::new(&mut self.session).token_id(&word.text).map_err(|message| at(message, word.span))
+        RunScope::new(&mut self.session)
+            .token_id(&word.text)
+            .map_err(|error| Fail::At(LangError::because(error, word.span)))
     }
 }

@@ -87,7 +87,7 @@ fn text_column(names: &[String]) -> Option<usize> {
 fn table(text: &str) -> Result<Rows> {
     let (separator, _) = heading(text.lines().next().unwrap_or_default()).unwrap_or((',', Vec::new()));
     let called = SEPARATORS.iter().find(|(known, _)| *known == separator).map_or("comma", |(_, name)| name);
-    let mut rows = csv::parse(text, separator)?.into_iter();
+    let mut rows = csv::parse(text, separator).map_err(|error| error.to_string())?.into_iter();
     let head = rows.next().ok_or("it has no line of names")?;
     // A column without a name, such as the one that pandas writes for its index, is called by its number.
     let names = head.fields.iter().enumerate().map(|(i, name)| match name.trim() {

@@ -108,7 +108,7 @@ impl Console {
                 let pair = format!("{} against {}", short(apart.difference.pair.0), short(apart.difference.pair.1));
                 let Difference { pair: (x, y), rms, .. } = apart.difference;
                 let of = if apart.difference.verdict() == Verdict::Rounding { ": rounding" } else { "" };
-                let by = short(crate::tensor::apart(x, y));
+                let by = short(crate::tensor::distance(x, y));
                 format!("apart by {by} at {} ({pair}), rms {}{of}", at.join(", "), short(rms))
             }
         };

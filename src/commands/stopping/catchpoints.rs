@@ -148,18 +148,17 @@ fn tokens<'a>(console: &mut Console, rest: &'a str, offset: usize) -> Result<(Ca
     let vocab = console.session.run.model.spec.vocab;
     let (mut ids, mut end) = (Vec::new(), offset);
     for word in words(rest, offset)? {
-        let id =
-            match word.quoted {
-                false if word.text == "if" => break,
-                true => {
-                    let scope: &mut dyn Scope = &mut RunScope::new(&mut console.session);
-                    scope.token_id(&word.text).map(|id| id as u32)
-                }
-                false => word.text.parse::<u32>().ok().filter(|id| (*id as usize) < vocab).ok_or_else(|| {
-                    format!("{} is no token: a text in quotes, or a number in 0..{}", word.text, vocab - 1)
-                }),
-            };
-        ids.push(id.map_err(|message| Error::At(LangError::new(message, word.span)))?);
+        let id = match word.quoted {
+            false if word.text == "if" => break,
+            true => {
+                let scope: &mut dyn Scope = &mut RunScope::new(&mut console.session);
+                scope.token_id(&word.text).map(|id| id as u32)
+            }
+            false => word.text.parse::<u32>().ok().filter(|id| (*id as usize) < vocab).ok_or_else(|| {
+                format!("{} is no token: a text in quotes, or a number in 0..{}", word.text, vocab - 1).into()
+            }),
+        };
+        ids.push(id.map_err(|error| LangError::because(error, word.span))?);
         end = word.span.end;
     }
     if ids.is_empty() {

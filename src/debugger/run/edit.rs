@@ -95,18 +95,17 @@ impl Run {
     /// The bits of what an edit changes.
     fn probed(&self, branch: &mut Branch, edit: &Edit) -> Result<Vec<u64>, RunError> {
         let known = edit.from.pass < branch.passes();
-        let bits_of = |value: &crate::tensor::Value| bits(value).map(|bits| bits.into_owned());
         Ok(match &edit.target {
-            Target::Op(op) if known => bits_of(&branch.value(&self.program, Mark { op: *op, ..edit.from })?)?,
+            Target::Op(op) if known => bits(&branch.value(&self.program, Mark { op: *op, ..edit.from })?)?,
             Target::Op(_) => Vec::new(),
             Target::Cache(op) if known => match branch.cached(&self.program, *op, edit.from.pass)? {
-                Some(cached) => bits_of(&cached)?,
+                Some(cached) => bits(&cached)?,
                 None => Vec::new(),
             },
             // A pass that has not begun: whether this changes it shows later.
             Target::Cache(_) => vec![branch.edits.len() as u64],
             Target::Weight(id) => match branch.weights.get(*id) {
-                Some(weight) => bits_of(&weight.whole()?)?,
+                Some(weight) => bits(&weight.whole()?)?,
                 None => Vec::new(),
             },
             Target::Input => tokens(&branch.prompt()),

@@ -1,20 +1,20 @@
 //! Values of sites: of this run, its branches, and what is beside it.
 
-use super::{RunScope, text};
+use super::RunScope;
 use crate::debugger::mark::Mark;
 use crate::debugger::params;
-use crate::lang::SiteRef;
+use crate::lang::{SiteRef, Unavailable};
 use crate::tensor::Value;
 
 impl RunScope<'_> {
     /// The other model or dump that a site is of, if it is of one.
-    pub(super) fn peer(&self, site: &SiteRef) -> Result<Option<usize>, String> {
+    pub(super) fn peer(&self, site: &SiteRef) -> Result<Option<usize>, Unavailable> {
         let Some(name) = site.run.as_deref().filter(|name| self.session.run.branch_named(name).is_none()) else {
             return Ok(None);
         };
         let peer = self.session.peer_named(name);
         if peer.is_none() {
-            return Err(format!("no run or branch {name}: there is {}", self.session.side_names().join(", ")));
+            return Err(format!("no run or branch {name}: there is {}", self.session.side_names().join(", ")).into());
         }
         match site.pass {
             Some(pass) if pass as usize != self.session.run.pass => {
@@ -25,7 +25,7 @@ impl RunScope<'_> {
     }
 
     /// A site's value for all rows, from the run or a branch of it.
-    pub(super) fn whole(&mut self, site: &SiteRef) -> Result<Value, String> {
+    pub(super) fn whole(&mut self, site: &SiteRef) -> Result<Value, Unavailable> {
         let run = &mut self.session.run;
         let branch = match &site.run {
             Some(name) => run.branch_named(name).ok_or_else(|| {
@@ -46,16 +46,17 @@ impl RunScope<'_> {
             let at = Mark { pass, op: z };
             let z = match branch == self.session.run.current {
                 true => self.value_at(at)?,
-                false => self.session.run.value_in(branch, at).map_err(text)?,
+                false => self.session.run.value_in(branch, at)?,
             };
-            return params::head_results(&z, self.session.run.branches[branch].weights(), layer).map_err(text);
+            return params::head_results(&z, self.session.run.branches[branch].weights(), layer)
+                .map_err(Unavailable::from);
         }
         let op = run.program.op_of(&site.text).ok_or_else(|| format!("no site {}", site.text))?;
         let at = Mark { pass, op };
         if branch == self.session.run.current {
             self.value_at(at)
         } else {
-            self.session.run.value_in(branch, at).map_err(text)
+            self.session.run.value_in(branch, at).map_err(Unavailable::from)
         }
     }
 }

@@ -113,7 +113,7 @@ impl Session {
 
 fn bins(datum: &Datum, span: crate::lang::Span) -> Result<Tally, LangError> {
     let numbers = match datum {
-        Datum::Tensor(value) => value.read_f64().map_err(|error| LangError::new(error.to_string(), span))?,
+        Datum::Tensor(value) => value.read_f64().map_err(|error| LangError::because(error, span))?,
         datum => vec![datum.number(span)?],
     };
     let mut bins = vec![0; Tally::BINS];

@@ -1,7 +1,8 @@
 //! Operators.
 //!
-//! Two numbers are combined in 64 bits on the host; as soon as a tensor takes part, its device and its precision decide, with
-//! numpy's broadcasting. A string beside a token id stands for its token, so that `tokens[3] == " Mary"` reads as it is meant.
+//! Two numbers are combined in 64 bits on the host; if one is a tensor, its device and its precision decide, with
+//! numpy's broadcasting. A string compared with a token id means the id of its token, so that `tokens[3] == " Mary"`
+//! works.
 
 use super::evaluator::Evaluator;
 use super::{At, Datum};
@@ -54,7 +55,7 @@ impl Evaluator<'_> {
             return Ok(numbers(op, left.number(a.1)?, right.number(b.1)?));
         }
         let (x, y) = self.alike((left, a.1), (right, b.1))?;
-        x.binary(on_device(op), &y).at(both).map(Datum::Tensor)
+        x.binary(op.into(), &y).at(both).map(Datum::Tensor)
     }
 
     fn logical(&mut self, op: BinaryOp, a: (Datum, Span), b: (Datum, Span)) -> Result<Datum> {
@@ -68,7 +69,7 @@ impl Evaluator<'_> {
                     datum => truths(op.text(), datum, span),
                 };
                 let (x, y) = (truth(left, a.1)?, truth(right, b.1)?);
-                x.binary(on_device(op), &y).at(both).map(Datum::Tensor)
+                x.binary(op.into(), &y).at(both).map(Datum::Tensor)
             }
         }
     }
@@ -126,24 +127,6 @@ pub fn numbers(op: BinaryOp, a: f64, b: f64) -> Datum {
     }
 }
 
-fn on_device(op: BinaryOp) -> ops::BinaryOp {
-    match op {
-        BinaryOp::Add => ops::BinaryOp::Add,
-        BinaryOp::Sub => ops::BinaryOp::Sub,
-        BinaryOp::Mul => ops::BinaryOp::Mul,
-        BinaryOp::Div => ops::BinaryOp::Div,
-        BinaryOp::Pow => ops::BinaryOp::Pow,
-        BinaryOp::Eq => ops::BinaryOp::Eq,
-        BinaryOp::Ne => ops::BinaryOp::Ne,
-        BinaryOp::Lt => ops::BinaryOp::Lt,
-        BinaryOp::Le => ops::BinaryOp::Le,
-        BinaryOp::Gt => ops::BinaryOp::Gt,
-        BinaryOp::Ge => ops::BinaryOp::Ge,
-        BinaryOp::And => ops::BinaryOp::And,
-        BinaryOp::Or => ops::BinaryOp::Or,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use crate::lang::eval::testing::{fails, num, numbers, shape};
@@ -171,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_string_beside_ids_is_a_token() {
+    fn a_string_compared_with_ids_is_a_token() {
         assert_eq!(numbers("tokens == \" Mary\""), [0.0, 1.0, 0.0, 1.0]);
         assert_eq!(num("tokens[2] != \" Mary\""), 1.0);
         assert_eq!(num("\"a\" == \"a\""), 1.0);

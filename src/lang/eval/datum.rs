@@ -4,27 +4,23 @@ use super::At;
 use crate::lang::Result;
 use crate::lang::error::LangError;
 use crate::lang::span::Span;
-use crate::tensor::ops::{BinaryOp, Reduction, UnaryOp};
-use crate::tensor::{Device, Kind, TensorError, Value};
+use crate::tensor::{Device, Kind, Value};
 
 /// What an expression evaluates to.
 #[derive(Clone, Debug)]
-#[allow(clippy::large_enum_variant, reason = "few exist at a time, and a box would only hide the handle")]
 pub enum Datum {
-    /// A number; what reductions over a whole value give, in 64 bits.
+    /// A number, such as a reduction of a whole value, in 64 bits.
     Num(f64),
-    /// A truth value.
     Bool(bool),
-    /// Text.
     Str(String),
     /// A tensor, perhaps with one element and no axes.
     Tensor(Value),
-    /// What a convenience variable holds that was never set.
+    /// The content of a convenience variable that was never set.
     Void,
 }
 
 impl Datum {
-    /// What it is, in words.
+    /// A description for messages.
     pub fn described(&self) -> String {
         match self {
             Datum::Num(n) => format!("the number {n}"),
@@ -67,32 +63,6 @@ impl Datum {
             other => Err(LangError::new(format!("expected a number or a value, found {}", other.described()), span)),
         }
     }
-
-    /// Whether it is another value than `old`: other elements, another shape or another kind. NaN equals NaN. Tensors are compared
-    /// on their device, and one number is read.
-    pub fn differs(&self, old: &Datum) -> std::result::Result<bool, TensorError> {
-        match (self, old) {
-            (Datum::Num(a), Datum::Num(b)) => Ok(a != b && !(a.is_nan() && b.is_nan())),
-            (Datum::Bool(a), Datum::Bool(b)) => Ok(a != b),
-            (Datum::Str(a), Datum::Str(b)) => Ok(a != b),
-            (Datum::Void, Datum::Void) => Ok(false),
-            (Datum::Tensor(a), Datum::Tensor(b)) => {
-                if a.shape() != b.shape() || a.kind() != b.kind() {
-                    return Ok(true);
-                }
-                if a.count() == 0 {
-                    return Ok(false);
-                }
-                let mut other = a.binary(BinaryOp::Ne, b)?;
-                if a.kind() == Kind::Float {
-                    let both_nan = a.unary(UnaryOp::IsNan)?.binary(BinaryOp::And, &b.unary(UnaryOp::IsNan)?)?;
-                    other = other.binary(BinaryOp::And, &both_nan.unary(UnaryOp::Not)?)?;
-                }
-                Ok(other.to_float().reduce(Reduction::Max)? > 0.0)
-            }
-            _ => Ok(true),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -102,19 +72,6 @@ mod tests {
 
     fn datum(text: &str) -> Datum {
         evaluated(text, &mut Small::default()).expect(text)
-    }
-
-    #[test]
-    fn a_value_differs_by_elements_shape_or_kind() {
-        let differs = |a: &str, b: &str| datum(a).differs(&datum(b)).expect("compares");
-        assert!(!differs("v", "v * 1"));
-        assert!(differs("v", "v + 1"));
-        assert!(differs("v", "v[:2]"));
-        assert!(differs("v > 0", "v < 0"));
-        assert!(differs("tokens", "tokens / 1"));
-        assert!(!differs("odd", "odd"));
-        assert!(!differs("nan", "nan"));
-        assert!(differs("1", "2") && differs("1", "\"1\"") && !differs("\"a\"", "\"a\"") && !differs("$never", "$nor"));
     }
 
     #[test]

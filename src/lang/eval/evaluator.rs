@@ -4,7 +4,7 @@ use super::functions::{Call, function_of};
 use super::{At, Datum, Scope};
 use crate::lang::Result;
 use crate::lang::ast::{BinaryOp, Expr, ExprKind, SiteRef};
-use crate::lang::error::LangError;
+use crate::lang::error::{LangError, Unavailable};
 use crate::lang::site::{NameKind, resolve};
 use crate::lang::span::Span;
 use crate::tensor::{Value, ops::Slice};
@@ -29,7 +29,7 @@ impl Evaluator<'_> {
             }
             ExprKind::Binary(op, a, b) => {
                 let left = self.eval(a)?;
-                // A left side that decides alone keeps the right side from being computed, and from failing.
+                // If the left side decides, the right side is not computed, and cannot fail.
                 match (op, &left) {
                     (BinaryOp::And, Datum::Bool(false)) => return Ok(Datum::Bool(false)),
                     (BinaryOp::Or, Datum::Bool(true)) => return Ok(Datum::Bool(true)),
@@ -61,11 +61,11 @@ impl Evaluator<'_> {
         }
     }
 
-    /// Resolves a name, fetches its value by `fetch`, and takes the head out of it that `L5H3` means.
+    /// Resolves a name, gets its value from `fetch`, and selects the head if the name is one such as `L5H3`.
     pub fn site_with(
         &mut self,
         site: &SiteRef,
-        fetch: impl FnOnce(&mut dyn Scope, &SiteRef) -> std::result::Result<Value, String>,
+        fetch: impl FnOnce(&mut dyn Scope, &SiteRef) -> Result<Value, Unavailable>,
     ) -> Result<Value> {
         let block = self.scope.block();
         let resolved = resolve(site, self.scope.table(site.run.as_deref()).at(site.span)?, block)?;
@@ -74,8 +74,7 @@ impl Evaluator<'_> {
             let table = self.scope.table(site.run.as_deref()).at(site.span)?;
             let inside: Vec<&str> =
                 table.names().iter().filter(|n| n.starts_with(&prefix)).map(String::as_str).collect();
-            let error =
-                LangError::new(format!("{} is a module, which has no value of its own", resolved.name), site.span);
+            let error = LangError::new(format!("{} is a module, which has no value", resolved.name), site.span);
             return Err(match inside.as_slice() {
                 [] => error,
                 [only] => error.help(format!("its site is {only}")),
@@ -101,7 +100,7 @@ impl Evaluator<'_> {
         datum.tensor(&self.scope.device(), crate::tensor::Kind::Float, expr.span)
     }
 
-    /// A tensor without axes as the caller expects scalars: itself if a gradient will be taken, else a number.
+    /// A scalar as a result: the tensor itself if a gradient will be taken, else a number.
     pub fn scalar(&self, value: Value, span: Span) -> Result<Datum> {
         match self.scope.tracked() {
             true => Ok(Datum::Tensor(value)),
@@ -113,6 +112,7 @@ impl Evaluator<'_> {
 #[cfg(test)]
 mod tests {
     use crate::lang::eval::testing::{fails, num, numbers, void};
+    use crate::tensor::TensorError;
 
     #[test]
     fn names_are_sites_histories_and_variables() {
@@ -137,7 +137,7 @@ mod tests {
     #[test]
     fn modules_have_no_value() {
         let error = fails("L0.attn");
-        assert_eq!(error.message, "blocks.0.attn is a module, which has no value of its own");
+        assert_eq!(error.message, "blocks.0.attn is a module, which has no value");
         assert_eq!(error.help.as_deref(), Some("its sites are blocks.0.attn.pattern to blocks.0.attn.z"));
     }
 
@@ -146,6 +146,15 @@ mod tests {
         assert_eq!(num("false && nonsense"), 0.0);
         assert_eq!(num("true || nonsense"), 1.0);
         assert!(fails("true && nonsense").message.starts_with("no site or module nonsense"));
+    }
+
+    #[test]
+    fn a_failure_of_the_device_stays_one() {
+        let error = fails("1 + sum(param(\"lost\"))");
+        assert_eq!(error.message, "cannot read from the device: device lost");
+        assert!(matches!(error.cause.as_deref(), Some(TensorError::Read { .. })), "{:?}", error.cause);
+        assert!(matches!(fails("v + long").cause.as_deref(), Some(TensorError::Shapes { .. })));
+        assert_eq!(fails("param(\"none\")").cause, None);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use crate::lang::Result;
 use crate::lang::error::LangError;
 use crate::lang::span::Span;
 
-/// The most elements of a tensor that `%s` prints; more is for `print`.
+/// The most elements of a tensor that `%s` prints; `print` is for more.
 const MOST_ELEMENTS: usize = 256;
 
 /// One conversion such as `%-8.3f`.
@@ -19,14 +19,15 @@ struct Conversion {
     letter: char,
 }
 
-/// Fills `template`, written at `span`, with `args`: `%d %i %u %x %o %c %f %e %g %s %%` with flags, width and precision.
+/// Fills `template`, written at `span`, with `args`: `%d %i %u %x %o %c %f %e %g %s %%` with flags, width and
+/// precision.
 pub fn format(template: &str, span: Span, args: &[(Datum, Span)]) -> Result<String> {
     let mut out = String::new();
     let mut args = args.iter();
     let mut rest = template;
     while let Some(percent) = rest.find('%') {
         out.push_str(&rest[..percent]);
-        let (conversion, length) = conversion(&rest[percent + 1..]).map_err(|message| LangError::new(message, span))?;
+        let (conversion, length) = conversion(&rest[percent + 1..], span)?;
         rest = &rest[percent + 1 + length..];
         if conversion.letter == '%' {
             out.push('%');
@@ -48,7 +49,7 @@ pub fn format(template: &str, span: Span, args: &[(Datum, Span)]) -> Result<Stri
 }
 
 /// The conversion after a percent sign, and how many bytes it takes.
-fn conversion(text: &str) -> std::result::Result<(Conversion, usize), String> {
+fn conversion(text: &str, span: Span) -> Result<(Conversion, usize)> {
     let mut found =
         Conversion { left: false, zeros: false, plus: false, alternate: false, width: 0, precision: None, letter: '%' };
     let mut chars = text.char_indices().peekable();
@@ -65,7 +66,7 @@ fn conversion(text: &str) -> std::result::Result<(Conversion, usize), String> {
         while let Some((_, c)) = chars.next_if(|(_, c)| c.is_ascii_digit()) {
             number = number * 10 + c.to_digit(10).unwrap_or_default() as usize;
             if number > 1000 {
-                return Err("a width or precision above 1000".to_string());
+                return Err(LangError::new("a width or precision above 1000", span));
             }
         }
         Ok(number)
@@ -74,15 +75,18 @@ fn conversion(text: &str) -> std::result::Result<(Conversion, usize), String> {
     if chars.next_if(|(_, c)| *c == '.').is_some() {
         found.precision = Some(digits(&mut chars)?);
     }
-    // C's size letters say nothing here.
+    // C's size letters are accepted and have no effect.
     while chars.next_if(|(_, c)| "lhzj".contains(*c)).is_some() {}
     match chars.next() {
         Some((at, letter)) if "diuxXocfFeEgGs%".contains(letter) => {
             found.letter = letter;
             Ok((found, at + 1))
         }
-        Some((_, letter)) => Err(format!("unknown conversion %{letter}; there are %d %i %u %x %o %c %f %e %g %s %%")),
-        None => Err("a % with nothing after it; a percent sign is written %%".to_string()),
+        Some((_, letter)) => Err(LangError::new(
+            format!("unknown conversion %{letter}; choose from %d %i %u %x %o %c %f %e %g %s %%"),
+            span,
+        )),
+        None => Err(LangError::new("a % with nothing after it; a percent sign is written %%", span)),
     }
 }
 
@@ -96,7 +100,7 @@ impl Conversion {
             'c' => {
                 let code = datum.integer(at)?;
                 let c = u32::try_from(code).ok().and_then(char::from_u32);
-                c.ok_or_else(|| LangError::new(format!("{code} is no character"), at))?.to_string()
+                c.ok_or_else(|| LangError::new(format!("{code} is not a character"), at))?.to_string()
             }
             'd' | 'i' | 'u' => self.signed(truncated(datum, at)?.to_string()),
             'x' => format!("{}{:x}", if self.alternate { "0x" } else { "" }, truncated(datum, at)?),
@@ -120,13 +124,13 @@ impl Conversion {
     }
 }
 
-/// A number for `%d`, which cuts off what follows the point, as in C.
+/// A number for `%d`, without its fraction, as in C.
 fn truncated(datum: &Datum, at: Span) -> Result<i64> {
     let n = datum.number(at)?;
     if n.is_finite() {
         return Ok(n as i64);
     }
-    Err(LangError::new(format!("{n} is no whole number"), at).help("print it with %f"))
+    Err(LangError::new(format!("{n} is not a whole number"), at).help("print it with %f"))
 }
 
 /// `%f`, `%e` and `%g` of C.

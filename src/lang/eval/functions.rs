@@ -10,7 +10,6 @@ use crate::tensor::ops::{Reduction as R, UnaryOp as U};
 
 /// A function of the language.
 pub struct Function {
-    /// Its name.
     pub name: &'static str,
     /// Its parameters in order; each may be given by name.
     pub params: &'static [&'static str],
@@ -20,7 +19,7 @@ pub struct Function {
     pub variadic: bool,
     /// Whether it may be written without brackets.
     pub bare: bool,
-    /// One line about it.
+    /// One line for help.
     pub about: &'static str,
     pub(super) call: fn(&mut Evaluator<'_>, &Bound<'_>) -> Result<Datum>,
 }
@@ -107,8 +106,12 @@ pub static FUNCTIONS: &[Function] = &[
         |e, b| e.entropy(b),
     ),
     function("kl", &["p", "q", "axis"], 2, "Kullback-Leibler divergence of q from p, in nats", |e, b| e.kl(b)),
-    function("topk", &["x", "k"], 2, "the k largest elements along the last axis, falling", |e, b| e.topk(b)),
-    function("sort", X_AXIS, 1, "elements in rising order along the last axis or another, NaN last", |e, b| e.sort(b)),
+    function("topk", &["x", "k"], 2, "the k largest elements along the last axis, in descending order", |e, b| {
+        e.topk(b)
+    }),
+    function("sort", X_AXIS, 1, "elements in ascending order along the last axis or another, NaN last", |e, b| {
+        e.sort(b)
+    }),
     function("quantile", &["x", "q", "axis"], 2, "the q-quantile, 0.5 being the median", |e, b| e.quantile(b)),
     function("cumsum", X_AXIS, 1, "running sums along the last axis or another", |e, b| e.cumsum(b)),
     function("shape", X, 1, "length of each axis", |e, b| e.shape(b)),
@@ -117,7 +120,7 @@ pub static FUNCTIONS: &[Function] = &[
         "reshape",
         &["x", "length"],
         2,
-        "the same elements on axes of other lengths, one of which may be -1",
+        "the same elements on axes of different lengths, one of which may be -1",
         |e, b| e.reshape(b),
     )),
     variadic(function(
@@ -165,11 +168,11 @@ pub struct Call<'e> {
     pub args: &'e [Arg],
 }
 
-/// A call whose arguments have found their parameters.
+/// A call with each argument assigned to its parameter.
 pub struct Bound<'e> {
     pub function: &'static Function,
     pub span: Span,
-    /// One entry a parameter.
+    /// One entry for each parameter; `None` if it was not given.
     pub args: Vec<Option<&'e Expr>>,
     /// What follows the last parameter of a variadic function.
     pub more: Vec<&'e Expr>,
@@ -189,7 +192,7 @@ pub fn function_of(call: &Call<'_>) -> Result<&'static Function> {
 }
 
 impl<'e> Call<'e> {
-    /// Gives each argument its parameter.
+    /// Assigns each argument to its parameter.
     pub fn bind(&self, function: &'static Function) -> Result<Bound<'e>> {
         let usage = || function.usage();
         let mut args = vec![None; function.params.len()];

@@ -1,4 +1,4 @@
-//! Slices: numpy's rules, with axis names, and with tokens for indices.
+//! Slices: numpy's rules, with axis names, and with tokens as indices.
 
 use super::evaluator::Evaluator;
 use super::{At, Datum, Scope};
@@ -7,16 +7,16 @@ use crate::lang::ast::{Expr, ExprKind, IndexItem, IndexKind};
 use crate::lang::error::LangError;
 use crate::lang::span::Span;
 use crate::tensor::ops::Slice;
-use crate::tensor::{Axis, Kind, Value};
+use crate::tensor::{Axis, Kind, TensorError, Value};
 
-/// What is taken of one axis, and whether it is then turned round.
+/// What is selected on one axis, and whether it is then reversed.
 #[derive(Clone, Copy)]
 struct Selection {
     slice: Slice,
     backwards: bool,
 }
 
-/// The part of `value` that `items` name, one entry an axis: what an assignment to it changes.
+/// The part of `value` that `items` select, one entry for each axis: what an assignment to it changes.
 pub fn slices(items: &[IndexItem], value: &Value, scope: &mut dyn Scope) -> Result<Vec<Slice>> {
     let selections = Evaluator { scope }.selections(items, value)?;
     let plain = |s: &Selection| !s.backwards && !matches!(s.slice, Slice::Range { step, .. } if step > 1);
@@ -53,7 +53,7 @@ impl Evaluator<'_> {
         for item in items {
             if item.kind == IndexKind::Rest {
                 if rest {
-                    return Err(LangError::new("... can stand for the other axes only once", item.span));
+                    return Err(LangError::new("... can be used only once in a slice", item.span));
                 }
                 rest = true;
                 next += rank.saturating_sub(counted);
@@ -101,7 +101,7 @@ impl Evaluator<'_> {
                     None => 1,
                 };
                 if step_by == 0 {
-                    return Err(LangError::new("a step of 0 goes nowhere", item.span));
+                    return Err(LangError::new("a slice needs a step other than 0", item.span));
                 }
                 let mut bound = |expr: &Option<Expr>| -> Result<Option<i64>> {
                     let at = expr.as_ref().map(|expr| self.element(expr, value, axis)).transpose()?;
@@ -137,7 +137,7 @@ impl Evaluator<'_> {
                             1 => format!("position {start} only"),
                             n => format!("positions {start} to {}", start + n - 1),
                         };
-                        LangError::new(format!("token {text:?} stands at {at}; this value has {here}"), expr.span)
+                        LangError::new(format!("token {text:?} is at {at}; this value has {here}"), expr.span)
                     })
                 }
                 [] => {
@@ -147,20 +147,21 @@ impl Evaluator<'_> {
                 }
                 several => {
                     let positions: Vec<String> = several.iter().map(usize::to_string).collect();
-                    let message = format!("token {text:?} is ambiguous: it stands at {}", positions.join(", "));
+                    let message = format!("token {text:?} is ambiguous: it is at {}", positions.join(", "));
                     Err(LangError::new(message, expr.span))
                 }
             },
             _ => {
                 let what = if matches!(expr.kind, ExprKind::Str(_)) { "a token's text" } else { "a string" };
-                let message = format!("axis {} has no tokens, so {what} is no index on it", axis_name(value, axis));
+                let message =
+                    format!("axis {} has no tokens, so {what} cannot be an index on it", axis_name(value, axis));
                 Err(LangError::new(message, expr.span))
             }
         }
     }
 }
 
-/// The elements of `start:end:step` on an axis of `len`, bounds clamped as in numpy; none if there are none.
+/// The elements of `start:end:step` on an axis of `len`, bounds clamped as in numpy; `None` if it is empty.
 fn range(start: Option<i64>, end: Option<i64>, step: i64, len: i64) -> Option<Selection> {
     if step > 0 {
         let (start, end) = (start.unwrap_or(0).clamp(0, len), end.unwrap_or(len).clamp(0, len));
@@ -177,9 +178,9 @@ fn range(start: Option<i64>, end: Option<i64>, step: i64, len: i64) -> Option<Se
     Some(Selection { slice, backwards: true })
 }
 
-/// The same elements with one axis turned round: joined from single entries while a gradient may be wanted of few, and through
-/// the host where there are many.
-fn backwards(value: &Value, axis: usize) -> std::result::Result<Value, crate::tensor::TensorError> {
+/// The same elements with one axis reversed: joined from single entries if there are few, so that a gradient can follow
+/// them, and through the host if there are many.
+fn backwards(value: &Value, axis: usize) -> Result<Value, TensorError> {
     const FEW: usize = 64;
     let len = value.shape()[axis];
     if len <= FEW {
@@ -188,7 +189,7 @@ fn backwards(value: &Value, axis: usize) -> std::result::Result<Value, crate::te
             slices.push(Slice::Range { start: i, end: i + 1, step: 1 });
             value.slice(&slices)
         };
-        let entries: Vec<Value> = (0..len).rev().map(entry).collect::<std::result::Result<_, _>>()?;
+        let entries: Vec<Value> = (0..len).rev().map(entry).collect::<Result<_, _>>()?;
         return Value::concat(&entries, axis).map(|v| v.with_axes(value.axes()));
     }
     let inner: usize = value.shape()[axis + 1..].iter().product();
@@ -257,7 +258,7 @@ mod tests {
         assert_eq!(num("logits[-1, \" and\"]"), num("logits[3, 2]"));
         assert_eq!(num("logits[pos=0, vocab=tok(\" and\")]"), num("logits[0, 2]"));
         assert_eq!(numbers("tokens[\" and\":]"), [2.0, 1.0]);
-        assert_eq!(fails("logits[\" Mary\"]").message, "token \" Mary\" is ambiguous: it stands at 1, 3");
+        assert_eq!(fails("logits[\" Mary\"]").message, "token \" Mary\" is ambiguous: it is at 1, 3");
         assert_eq!(fails("logits[\"nurse\"]").message, "no token \"nurse\" on axis pos");
         assert!(fails("v[\"nurse\"]").message.contains("axis dim has no tokens"));
     }

@@ -1,9 +1,9 @@
 //! Expressions to values.
 //!
-//! Evaluation asks a [`Scope`] for everything that is not in the expression itself: sites, history, tokens, the model's head. It
-//! runs on the device of the values it meets; what leaves the device is one number for a reduction over everything, and
-//! what the host has to order (`sort`, `topk`, `quantile`). Nothing is cached and nothing changes: an expression that is only
-//! looked at leaves the run as it was.
+//! Evaluation asks a [`Scope`] for everything that is not in the expression itself: sites, history, tokens, the model's
+//! head. It runs on the device of the values; what leaves the device is one number for a reduction over everything, and
+//! what the host has to order (`sort`, `topk`, `quantile`). Nothing is cached and nothing changes: evaluating an
+//! expression leaves the run as it was.
 
 mod arithmetic;
 mod datum;
@@ -32,7 +32,7 @@ pub use uses::{check, sites_used};
 
 use super::Result;
 use super::ast::{Expr, ExprKind, History, SiteRef};
-use super::error::LangError;
+use super::error::{LangError, Unavailable};
 use super::site::SiteTable;
 use super::span::Span;
 use crate::tensor::{Axis, Device, Value};
@@ -41,9 +41,8 @@ use evaluator::Evaluator;
 /// Which half of a key/value cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CachePart {
-    /// Keys, as scores read them: after rotation where there is one.
+    /// Keys, as scores read them: after the rotation, if the model has one.
     Keys,
-    /// Values.
     Values,
 }
 
@@ -63,61 +62,60 @@ impl CachePart {
 
 /// Where an expression finds what it names.
 ///
-/// Sites come with canonical names in [`SiteRef::text`]: spellings, layers and the block at the cursor are resolved before. Errors
-/// are plain sentences; evaluation adds the place in the line.
+/// Sites come with canonical names in [`SiteRef::text`]: spellings, layers and the block at the cursor are resolved
+/// before. Errors are [`Unavailable`]; evaluation adds the place in the line.
 pub trait Scope {
     /// Where new values are made.
     fn device(&self) -> Device;
     /// The names of the program of `run`, or of the current one.
-    fn table(&self, run: Option<&str>) -> std::result::Result<&dyn SiteTable, String>;
+    fn table(&self, run: Option<&str>) -> Result<&dyn SiteTable, Unavailable>;
     /// The block that bare names are relative to.
     fn block(&self) -> Option<usize>;
     /// A site's value for the focused row, without a row axis.
-    fn site(&mut self, site: &SiteRef) -> std::result::Result<Value, String>;
+    fn site(&mut self, site: &SiteRef) -> Result<Value, Unavailable>;
     /// A site's value for the whole batch, its first axis being the row.
-    fn all_rows(&mut self, site: &SiteRef) -> std::result::Result<Value, String>;
+    fn all_rows(&mut self, site: &SiteRef) -> Result<Value, Unavailable>;
     /// The gradient at a site, for the focused row, after `backward`.
-    fn grad(&mut self, site: &SiteRef) -> std::result::Result<Value, String>;
+    fn grad(&mut self, site: &SiteRef) -> Result<Value, Unavailable>;
     /// The gradient at a weight, by its role, after `backward`.
-    fn grad_param(&mut self, name: &str) -> std::result::Result<Value, String>;
+    fn grad_param(&mut self, name: &str) -> Result<Value, Unavailable>;
     /// An entry of the value history. In a condition, `$` is the value just computed.
-    fn history(&mut self, entry: History) -> std::result::Result<Datum, String>;
+    fn history(&mut self, entry: History) -> Result<Datum, Unavailable>;
     /// A convenience variable; [`Datum::Void`] if it was never set.
     fn variable(&mut self, name: &str) -> Datum;
     /// The value that the op before the cursor has just computed, for the focused row.
-    fn cursor(&mut self) -> std::result::Result<Value, String>;
+    fn cursor(&mut self) -> Result<Value, Unavailable>;
     /// A weight, by its name in the file or by role.
-    fn param(&mut self, name: &str) -> std::result::Result<Value, String>;
-    /// Where on `axis` (`pos`, `q` or `k`) the token with this text stands in the focused row: none, one or several indices.
+    fn param(&mut self, name: &str) -> Result<Value, Unavailable>;
+    /// The indices on `axis` (`pos`, `q` or `k`) of the tokens with this text in the focused row.
     fn token_positions(&mut self, text: &str, axis: Axis) -> Vec<usize>;
-    /// What a text that is not a token of the focused row may have been meant to be.
+    /// A suggestion for a text that is not a token of the focused row.
     fn like_token(&mut self, _text: &str) -> Option<String> {
         None
     }
     /// The id of the one token that `text` is.
-    fn token_id(&mut self, text: &str) -> std::result::Result<usize, String>;
+    fn token_id(&mut self, text: &str) -> Result<usize, Unavailable>;
     /// The text of a token.
-    fn token_text(&mut self, id: usize) -> std::result::Result<String, String>;
+    fn token_text(&mut self, id: usize) -> Result<String, Unavailable>;
     /// The index of a class by its name.
-    fn label_index(&mut self, text: &str) -> std::result::Result<usize, String>;
+    fn label_index(&mut self, text: &str) -> Result<usize, Unavailable>;
     /// The logits at the focused position: a vector over the vocabulary or the labels.
-    fn logits(&mut self) -> std::result::Result<Value, String>;
+    fn logits(&mut self) -> Result<Value, Unavailable>;
     /// Keys or values of all positions that the cache of block `layer` holds, for the focused row.
-    fn cache(&mut self, layer: usize, part: CachePart) -> std::result::Result<Value, String>;
+    fn cache(&mut self, layer: usize, part: CachePart) -> Result<Value, Unavailable>;
     /// The loss of the text so far.
-    fn loss(&mut self) -> std::result::Result<Datum, String>;
+    fn loss(&mut self) -> Result<Datum, Unavailable>;
     /// Final norm and unembedding of `x`, whose last axis is the residual stream.
-    fn lens(&mut self, x: &Value) -> std::result::Result<Value, String>;
+    fn lens(&mut self, x: &Value) -> Result<Value, Unavailable>;
     /// What head `head` of block `layer` adds to the residual stream, at every position.
-    fn result(&mut self, layer: usize, head: usize) -> std::result::Result<Value, String>;
-    /// Whether the result has to stay connected to the values it came from, because a gradient will be taken. Then every
-    /// reduction gives a tensor without axes instead of a number, and functions that order on the host refuse.
+    fn result(&mut self, layer: usize, head: usize) -> Result<Value, Unavailable>;
+    /// Whether the result has to stay connected to the values it came from, because a gradient will be taken. Then
+    /// every reduction gives a tensor without axes instead of a number, and functions that order on the host refuse.
     fn tracked(&self) -> bool {
         false
     }
 }
 
-/// Evaluates `expr`.
 pub fn evaluate(expr: &Expr, scope: &mut dyn Scope) -> Result<Datum> {
     Evaluator { scope }.eval(expr)
 }
@@ -158,14 +156,14 @@ pub fn condition(expr: &Expr, scope: &mut dyn Scope) -> Result<bool> {
     Ok(x != 0.0)
 }
 
-/// Gives an error of a layer that knows no lines its place in this one.
+/// Adds the place in the line to an error of a layer that does not know it.
 trait At<T> {
     fn at(self, span: Span) -> Result<T>;
 }
 
-impl<T, E: std::fmt::Display> At<T> for std::result::Result<T, E> {
+impl<T, E: Into<Unavailable>> At<T> for Result<T, E> {
     fn at(self, span: Span) -> Result<T> {
-        self.map_err(|error| LangError::new(error.to_string(), span))
+        self.map_err(|error| LangError::because(error, span))
     }
 }
 

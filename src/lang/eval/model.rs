@@ -20,7 +20,7 @@ impl Evaluator<'_> {
         let id = call.required(0);
         let number = self.eval(id)?.integer(id.span)?;
         let number =
-            usize::try_from(number).map_err(|_| LangError::new(format!("{number} is no token id"), id.span))?;
+            usize::try_from(number).map_err(|_| LangError::new(format!("{number} is not a token id"), id.span))?;
         self.scope.token_text(number).at(id.span).map(Datum::Str)
     }
 
@@ -44,7 +44,7 @@ impl Evaluator<'_> {
         self.chosen(logprobs, call.optional(0))
     }
 
-    /// How many entries lie above each, or above the one asked for; equal ones share a rank.
+    /// How many entries are above each, or above the one asked for; equal ones share a rank.
     pub fn rank(&mut self, call: &Bound<'_>) -> Result<Datum> {
         self.ordered_on_host(call)?;
         let logits = self.scope.logits().at(call.span)?;
@@ -78,7 +78,7 @@ impl Evaluator<'_> {
         usize::try_from(at)
             .ok()
             .filter(|&at| at < len)
-            .ok_or_else(|| LangError::new(format!("no entry {at}: there are {}", extent(len)), expr.span))
+            .ok_or_else(|| LangError::new(format!("no entry {at}; the entries are {}", extent(len)), expr.span))
     }
 
     pub fn loss(&mut self, call: &Bound<'_>) -> Result<Datum> {
@@ -166,7 +166,7 @@ mod tests {
         assert_eq!(num("rank(\" and\")"), 1.0);
         assert_eq!(num("rank(3)"), 0.0);
         assert_eq!(numbers("rank"), [3.0, 2.0, 1.0, 0.0]);
-        assert_eq!(fails("logit(9)").message, "no entry 9: there are 0..3");
+        assert_eq!(fails("logit(9)").message, "no entry 9; the entries are 0..3");
         assert_eq!(num("logit(\" and\") - logit(\" Mary\")"), 1.0);
     }
 

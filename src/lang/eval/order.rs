@@ -1,4 +1,4 @@
-//! Functions along an axis that keep it: softmax, running sums, and whatever puts elements in order.
+//! Functions along an axis that keep it: softmax, running sums, and functions that order elements.
 
 use super::evaluator::Evaluator;
 use super::functions::Bound;
@@ -56,7 +56,10 @@ impl Evaluator<'_> {
         let x = self.value(call.required(0))?;
         let q = self.eval(call.required(1))?.number(call.required(1).span)?;
         if !(0.0..=1.0).contains(&q) {
-            return Err(LangError::new(format!("quantile: q is {q}, it lies between 0 and 1"), call.required(1).span));
+            return Err(LangError::new(
+                format!("quantile: q is {q}; it must be between 0 and 1"),
+                call.required(1).span,
+            ));
         }
         let axis = call.optional(2).map(|axis| self.axis(axis, &x)).transpose()?;
         let Some(axis) = axis.filter(|_| x.shape().len() > 1) else {
@@ -74,7 +77,7 @@ impl Evaluator<'_> {
         Ok(Datum::Tensor(Value::from_f32(found, &shape, &x.device()).with_axes(&axes)))
     }
 
-    /// Refuses where a gradient is wanted.
+    /// Refuses if a gradient will be taken.
     pub fn ordered_on_host(&self, call: &Bound<'_>) -> Result<()> {
         if !self.scope.tracked() {
             return Ok(());
@@ -84,7 +87,7 @@ impl Evaluator<'_> {
 }
 
 /// The lines of a value along its last axis, read once.
-fn lines(x: &Value, last: usize) -> std::result::Result<Vec<Value>, TensorError> {
+fn lines(x: &Value, last: usize) -> Result<Vec<Value>, TensorError> {
     let len = x.shape()[last];
     if len == 0 {
         return Ok(Vec::new());

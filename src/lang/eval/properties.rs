@@ -1,4 +1,4 @@
-//! Whatever is asked of small values, evaluation answers or says why not; it never panics.
+//! Tests: evaluation of any expression over small values gives a value or an error and never panics.
 
 use super::testing::{Small, evaluated};
 use super::{Datum, FUNCTIONS};
@@ -42,7 +42,7 @@ fn leaf() -> impl Strategy<Value = String> {
     proptest::sample::select(leaves).prop_map(String::from)
 }
 
-/// A call with arguments enough, and sometimes too many.
+/// A call with enough arguments, and sometimes too many.
 fn call(function: usize, args: &[String], more: usize) -> String {
     let function = &FUNCTIONS[function];
     let count = (function.required + more).min(args.len());
@@ -60,10 +60,12 @@ fn text() -> impl Strategy<Value = String> {
             inner.clone().prop_map(|x| format!("pos={x}")),
         ];
         prop_oneof![
-            4 => (0..FUNCTIONS.len(), proptest::collection::vec(inner.clone(), 4), 0..3usize).prop_map(|(f, args, more)| call(f, &args, more)),
+            4 => (0..FUNCTIONS.len(), proptest::collection::vec(inner.clone(), 4), 0..3usize)
+                .prop_map(|(f, args, more)| call(f, &args, more)),
             2 => (inner.clone(), operator, inner.clone()).prop_map(|(a, op, b)| format!("({a} {op} {b})")),
             1 => inner.clone().prop_map(|x| format!("!{x}")),
-            2 => (inner, proptest::collection::vec(item, 1..3)).prop_map(|(x, items)| format!("{x}[{}]", items.join(", "))),
+            2 => (inner, proptest::collection::vec(item, 1..3))
+                .prop_map(|(x, items)| format!("{x}[{}]", items.join(", "))),
         ]
     })
 }

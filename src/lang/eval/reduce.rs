@@ -1,4 +1,4 @@
-//! Functions of many elements: to one number, or along an axis that then disappears.
+//! Functions of many elements: to one number, or along an axis, which is removed.
 
 use super::evaluator::Evaluator;
 use super::functions::Bound;
@@ -8,7 +8,7 @@ use crate::lang::ast::{Expr, ExprKind, SiteRef};
 use crate::lang::error::LangError;
 use crate::lang::span::Span;
 use crate::tensor::ops::{BinaryOp, Pairing, Reduction, UnaryOp};
-use crate::tensor::{Axis, Kind, Value};
+use crate::tensor::{Axis, Kind, TensorError, Value};
 
 impl Evaluator<'_> {
     /// The axis an argument names: by name, by a string, or by number.
@@ -21,7 +21,7 @@ impl Evaluator<'_> {
         value.axis(&name).at(expr.span)
     }
 
-    /// The axis an argument names, if there is one, else the last.
+    /// The axis that an argument names, the last one without it.
     pub fn axis_or_last(&mut self, expr: Option<&Expr>, value: &Value, call: &Bound<'_>) -> Result<usize> {
         match expr {
             Some(expr) => self.axis(expr, value),
@@ -31,7 +31,7 @@ impl Evaluator<'_> {
         }
     }
 
-    /// Reduces all of `x`, or one axis of it; a number comes out where no axis is left.
+    /// Reduces all of `x`, or one axis of it; the result is a number if no axis is left.
     pub fn reduce(&self, op: Reduction, x: &Value, axis: Option<usize>, span: Span) -> Result<Datum> {
         if self.scope.tracked() {
             return super::tracked::reduce(op, x, axis).at(span).map(Datum::Tensor);
@@ -61,7 +61,7 @@ impl Evaluator<'_> {
         }
     }
 
-    /// `min` and `max`: a reduction, unless the second argument is a value and no axis.
+    /// `min` and `max`: a reduction, unless the second argument is a value and not an axis.
     pub fn extreme(&mut self, call: &Bound<'_>, op: Reduction) -> Result<Datum> {
         let (a, Some(b)) = (call.required(0), call.optional(1)) else { return self.reduction(call, op) };
         if bare_name(b).is_some_and(|name| Axis::parse(name).is_some()) || matches!(b.kind, ExprKind::Str(_)) {
@@ -144,7 +144,8 @@ impl Evaluator<'_> {
         self.truths(call, |e, x, axis, span| e.over_truths(Reduction::Sum, x, axis, span))
     }
 
-    /// Evaluates the first argument to truth values, numbers other than 0 being true, and hands them to `of` with the axis.
+    /// Evaluates the first argument to truth values, numbers other than 0 being true, and hands them to `of` with the
+    /// axis.
     fn truths(
         &mut self,
         call: &Bound<'_>,
@@ -225,7 +226,7 @@ impl Evaluator<'_> {
         self.reduce(Reduction::Sum, &terms, Some(axis), call.span)
     }
 
-    /// `kl(p, q)`: an element of p that is 0 adds nothing, whatever q is there.
+    /// `kl(p, q)`: an element of p that is 0 adds nothing, whatever that of q is.
     pub fn kl(&mut self, call: &Bound<'_>) -> Result<Datum> {
         let (p, q, _) = self.pair(call)?;
         let axis = self.axis_or_last(call.optional(2), &p, call)?;
@@ -246,7 +247,7 @@ fn paired(op: Pairing, (a, b): (&Value, &Value), axis: Option<usize>, span: Span
     Ok(of_lines(a, a.paired(op, b, axis).at(span)?, axis))
 }
 
-/// Numbers for the lines of `x`: one number where no axis is left.
+/// Numbers for the lines of `x`: one number if no axis is left.
 fn of_lines(x: &Value, numbers: Vec<f64>, axis: Option<usize>) -> Datum {
     match axis.filter(|_| x.shape().len() > 1) {
         Some(axis) => Datum::Tensor(x.of_lines(numbers, axis)),
@@ -254,7 +255,7 @@ fn of_lines(x: &Value, numbers: Vec<f64>, axis: Option<usize>) -> Datum {
     }
 }
 
-/// The name, if the expression is nothing but one without dots.
+/// The name, if the expression is only a name without dots.
 pub fn bare_name(expr: &Expr) -> Option<&str> {
     match &expr.kind {
         ExprKind::Site(SiteRef { text, run: None, pass: None, .. }) if !text.contains('.') => Some(text),
@@ -262,12 +263,12 @@ pub fn bare_name(expr: &Expr) -> Option<&str> {
     }
 }
 
-fn more_than(x: &Value, least: f64) -> std::result::Result<Value, crate::tensor::TensorError> {
+fn more_than(x: &Value, least: f64) -> Result<Value, TensorError> {
     x.binary(BinaryOp::Gt, &x.full_like(least))
 }
 
 /// The logarithm, 0 where `p` is 0: the factor that keeps `p log p` finite, and its gradient too.
-fn log_or_zero(p: &Value) -> std::result::Result<Value, crate::tensor::TensorError> {
+fn log_or_zero(p: &Value) -> Result<Value, TensorError> {
     let nothing = p.binary(BinaryOp::Eq, &p.full_like(0.0))?;
     Value::choose(&nothing, &p.full_like(1.0), p)?.unary(UnaryOp::Log)
 }

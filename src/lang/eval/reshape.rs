@@ -35,7 +35,10 @@ impl Evaluator<'_> {
                 }
                 n if n >= 1 => lengths.push(n as usize),
                 n => {
-                    return Err(LangError::new(format!("reshape: {n} is no length; one of them may be -1"), expr.span));
+                    return Err(LangError::new(
+                        format!("reshape: {n} is not a length; one length may be -1"),
+                        expr.span,
+                    ));
                 }
             }
         }
@@ -44,7 +47,7 @@ impl Evaluator<'_> {
         if let Some(i) = inferred {
             if x.count() % known != 0 {
                 let message =
-                    format!("reshape: {} with {} elements has no multiple of {known}", x.shape_text(), x.count());
+                    format!("reshape: {} with {} elements cannot be divided by {known}", x.shape_text(), x.count());
                 return Err(LangError::new(message, call.span));
             }
             lengths[i] = x.count() / known;
@@ -64,7 +67,7 @@ impl Evaluator<'_> {
         let mut values = Vec::new();
         for expr in &exprs {
             let value = self.value(expr)?;
-            // A number joins vectors as one more element.
+            // A number is joined to vectors as one more element.
             values.push(if value.shape().is_empty() { value.reshape(&[1]).at(expr.span)? } else { value });
         }
         let axis = match axis_expr {

@@ -2,10 +2,10 @@
 
 use super::{CachePart, Datum, Scope, condition, evaluate};
 use crate::lang::ast::{History, SiteRef};
-use crate::lang::error::LangError;
+use crate::lang::error::{LangError, Unavailable};
 use crate::lang::parse_expr;
 use crate::lang::site::SiteTable;
-use crate::tensor::{Axis, Device, Value};
+use crate::tensor::{Axis, Device, TensorError, Value};
 
 const VOCABULARY: [&str; 4] = ["When", " Mary", " and", " John"];
 const INPUT: [usize; 4] = [0, 1, 2, 1];
@@ -83,40 +83,38 @@ impl SiteTable for Small {
     }
 }
 
-type Found<T> = Result<T, String>;
-
 impl Scope for Small {
     fn device(&self) -> Device {
         Device::cpu()
     }
-    fn table(&self, run: Option<&str>) -> Found<&dyn SiteTable> {
-        run.map_or(Ok(self), |run| Err(format!("no run {run}")))
+    fn table(&self, run: Option<&str>) -> Result<&dyn SiteTable, Unavailable> {
+        run.map_or(Ok(self), |run| Err(format!("no run {run}").into()))
     }
     fn block(&self) -> Option<usize> {
         Some(1)
     }
-    fn site(&mut self, site: &SiteRef) -> Found<Value> {
+    fn site(&mut self, site: &SiteRef) -> Result<Value, Unavailable> {
         Ok(self.named(&site.text))
     }
-    fn all_rows(&mut self, site: &SiteRef) -> Found<Value> {
+    fn all_rows(&mut self, site: &SiteRef) -> Result<Value, Unavailable> {
         let one = self.named(&site.text);
         let shape: Vec<usize> = std::iter::once(1).chain(one.shape().iter().copied()).collect();
         let axes: Vec<Axis> = std::iter::once(Axis::Row).chain(one.axes().iter().copied()).collect();
-        let row = one.reshape(&shape).map_err(|e| e.to_string())?.with_axes(&axes);
+        let row = one.reshape(&shape)?.with_axes(&axes);
         let ten = row.full_like(10.0);
-        let other = row.binary(crate::tensor::ops::BinaryOp::Mul, &ten).map_err(|e| e.to_string())?;
-        Value::concat(&[row, other], 0).map_err(|e| e.to_string())
+        let other = row.binary(crate::tensor::ops::BinaryOp::Mul, &ten)?;
+        Ok(Value::concat(&[row, other], 0)?)
     }
-    fn grad(&mut self, site: &SiteRef) -> Found<Value> {
+    fn grad(&mut self, site: &SiteRef) -> Result<Value, Unavailable> {
         match site.text.as_str() {
-            "m" => Err("no gradient at m: give backward first".to_string()),
+            "m" => Err("no gradient at m: give backward first".into()),
             name => Ok(self.named(name).full_like(0.5)),
         }
     }
-    fn grad_param(&mut self, name: &str) -> Found<Value> {
+    fn grad_param(&mut self, name: &str) -> Result<Value, Unavailable> {
         Ok(self.param(name)?.full_like(0.25))
     }
-    fn history(&mut self, entry: History) -> Found<Datum> {
+    fn history(&mut self, entry: History) -> Result<Datum, Unavailable> {
         Ok(Datum::Num(match entry {
             History::Last => 7.0,
             History::Back(n) => 7.0 - f64::from(n),
@@ -130,41 +128,42 @@ impl Scope for Small {
             _ => Datum::Void,
         }
     }
-    fn cursor(&mut self) -> Found<Value> {
+    fn cursor(&mut self) -> Result<Value, Unavailable> {
         Ok(float(&[5.0, 6.0], &[2], &[Axis::Dim]))
     }
-    fn param(&mut self, name: &str) -> Found<Value> {
+    fn param(&mut self, name: &str) -> Result<Value, Unavailable> {
         match name {
             "W_U" => Ok(counted(1, &[2, 2], &[Axis::Dim, Axis::Vocab])),
-            name => Err(format!("no weight {name}")),
+            "lost" => Err(TensorError::Read { message: "device lost".into() }.into()),
+            name => Err(format!("no weight {name}").into()),
         }
     }
     fn token_positions(&mut self, text: &str, _: Axis) -> Vec<usize> {
         (0..INPUT.len()).filter(|&i| VOCABULARY[INPUT[i]] == text).collect()
     }
-    fn token_id(&mut self, text: &str) -> Found<usize> {
-        VOCABULARY.iter().position(|t| *t == text).ok_or_else(|| format!("no token {text:?}"))
+    fn token_id(&mut self, text: &str) -> Result<usize, Unavailable> {
+        VOCABULARY.iter().position(|t| *t == text).ok_or_else(|| format!("no token {text:?}").into())
     }
-    fn token_text(&mut self, id: usize) -> Found<String> {
-        VOCABULARY.get(id).map(|t| t.to_string()).ok_or_else(|| format!("no token {id}"))
+    fn token_text(&mut self, id: usize) -> Result<String, Unavailable> {
+        VOCABULARY.get(id).map(|t| t.to_string()).ok_or_else(|| format!("no token {id}").into())
     }
-    fn label_index(&mut self, text: &str) -> Found<usize> {
-        ["NEGATIVE", "POSITIVE"].iter().position(|l| *l == text).ok_or_else(|| format!("no label {text}"))
+    fn label_index(&mut self, text: &str) -> Result<usize, Unavailable> {
+        ["NEGATIVE", "POSITIVE"].iter().position(|l| *l == text).ok_or_else(|| format!("no label {text}").into())
     }
-    fn logits(&mut self) -> Found<Value> {
+    fn logits(&mut self) -> Result<Value, Unavailable> {
         Ok(counted(0, &[4], &[Axis::Vocab]))
     }
-    fn cache(&mut self, _layer: usize, _part: CachePart) -> Found<Value> {
+    fn cache(&mut self, _layer: usize, _part: CachePart) -> Result<Value, Unavailable> {
         Err("nothing is cached yet".into())
     }
 
-    fn loss(&mut self) -> Found<Datum> {
+    fn loss(&mut self) -> Result<Datum, Unavailable> {
         Ok(Datum::Num(0.25))
     }
-    fn lens(&mut self, x: &Value) -> Found<Value> {
-        x.binary(crate::tensor::ops::BinaryOp::Mul, &x.full_like(2.0)).map_err(|e| e.to_string())
+    fn lens(&mut self, x: &Value) -> Result<Value, Unavailable> {
+        Ok(x.binary(crate::tensor::ops::BinaryOp::Mul, &x.full_like(2.0))?)
     }
-    fn result(&mut self, layer: usize, head: usize) -> Found<Value> {
+    fn result(&mut self, layer: usize, head: usize) -> Result<Value, Unavailable> {
         Ok(float(&[layer as f32, head as f32], &[2], &[Axis::Dim]))
     }
     fn tracked(&self) -> bool {

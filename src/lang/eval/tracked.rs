@@ -1,7 +1,7 @@
 //! Reductions that keep their value connected to its elements.
 //!
-//! Ordinary reductions of all elements read what they reduce and end the graph that a gradient would follow back, and so do those
-//! that take one element. These are made of selections and sums of tensors only.
+//! Ordinary reductions of all elements read what they reduce and end the graph that a gradient would follow, and so do
+//! those that take one element. The reductions here consist of selections and sums of tensors only.
 
 use crate::tensor::ops::{BinaryOp, Reduction, Slice, UnaryOp};
 use crate::tensor::{TensorError, Value};

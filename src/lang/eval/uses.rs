@@ -1,5 +1,5 @@
-//! What an expression needs, known before it is evaluated: so that a condition's misspelt name is an error when the breakpoint is
-//! set, and a watchpoint is looked at only after ops that can change it.
+//! What an expression needs, without evaluating it, so that a misspelt name in a condition is an error when the
+//! breakpoint is set, and a watchpoint is evaluated only after ops that can change it.
 
 use super::functions::{Call, function_of};
 use crate::lang::Result;
@@ -7,8 +7,8 @@ use crate::lang::ast::{Expr, ExprKind, SiteRef};
 use crate::lang::site::{NameKind, SiteTable, resolve};
 use crate::tensor::Axis;
 
-/// Checks the names in `expr`: functions, the number of their arguments, and sites of the current run. Sites of other runs
-/// are left for evaluation.
+/// Checks the names in `expr`: functions, the number of their arguments, and sites of the current run. Sites of other
+/// runs are left for evaluation.
 pub fn check(expr: &Expr, table: &dyn SiteTable, block: Option<usize>) -> Result<()> {
     let mut first = Ok(());
     expr.walk(&mut |e| {
@@ -28,8 +28,8 @@ pub fn check(expr: &Expr, table: &dyn SiteTable, block: Option<usize>) -> Result
     first
 }
 
-/// The canonical names of the sites of the current run that the value of `expr` depends on, each once. Predictions and the loss
-/// depend on `logits`.
+/// The canonical names of the sites of the current run that the value of `expr` depends on, each once. Predictions and
+/// the loss depend on `logits`.
 pub fn sites_used(expr: &Expr, table: &dyn SiteTable, block: Option<usize>) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
     let mut add = |name: String| {
@@ -65,7 +65,7 @@ fn predicts(name: &str) -> bool {
 
 /// Whether a bare name may be an axis or a function without arguments.
 fn names_something_else(site: &SiteRef) -> bool {
-    // `v` is what `kv` takes besides the axis `k`.
+    // The second argument of `kv` is `v`, or `k`, which is an axis too.
     Axis::parse(&site.text).is_some() || site.text == "v" || predicts(&site.text)
 }
 

@@ -1,7 +1,7 @@
-//! Where to stop, look or change: the locations of `break`, `goto`, `ablate`, `diff` and their kin.
+//! Where to stop, look or change: the locations of `break`, `goto`, `ablate`, `diff` and similar commands.
 //!
-//! Parsing gives a [`Location`], which is what was typed; resolving it against the names of a program gives [`Place`]s. The two
-//! are apart because a breakpoint outlives the model it was set in: it is resolved again after every `load`.
+//! Parsing gives a [`Location`], which is what was typed; resolving it against the names of a program gives [`Place`]s.
+//! The two are separate because a breakpoint outlives the model it was set in: it is resolved again after every `load`.
 
 mod parse;
 mod resolve;
@@ -36,7 +36,7 @@ pub struct Location {
     pub span: Span,
 }
 
-/// The part of a location that says where.
+/// The main part of a location.
 #[derive(Clone, Debug, PartialEq)]
 pub enum What {
     /// `L5.attn.pattern`, `L5.attn`, `L5H3`
@@ -72,30 +72,25 @@ pub enum Choice {
 /// A location that exists in a program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// What it is.
     pub target: Target,
-    /// Which side of it: sites after, modules before, unless said otherwise.
+    /// Which side of it: by default after sites and before modules.
     pub when: When,
-    /// The run it was asked for in.
+    /// The run, if one was given.
     pub run: Option<String>,
-    /// The pass it was asked for in.
+    /// The pass, if one was given.
     pub pass: Option<u32>,
-    /// The head in focus.
     pub head: Option<usize>,
-    /// The position in focus.
     pub pos: Option<Choice>,
-    /// The row in focus.
     pub row: Option<i64>,
 }
 
-/// What a place is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
     /// The canonical name of a site that an op produces.
     Site(String),
     /// The name of a module.
     Module(String),
-    /// So many ops from the cursor.
+    /// A number of ops from the cursor.
     Offset(i64),
     /// The start of a pass.
     Pass(u32),

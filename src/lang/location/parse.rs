@@ -1,6 +1,7 @@
 //! Text to [`Location`].
 //!
-//! Locations are not expressions: here `*` is a pattern, `/` opens a regular expression, and the first space ends the name.
+//! Locations are not expressions: here `*` is a pattern, `/` opens a regular expression, and the first space ends the
+//! name.
 
 use super::resolve::compile;
 use super::{Choice, Location, What, When};
@@ -89,7 +90,7 @@ impl<'a> Scanner<'a> {
         Ok(location)
     }
 
-    /// A location ends at a space, a comma or the line's end, so that a slip such as `L5]` is seen.
+    /// A location ends at a space, a comma or the line's end, so that a typo such as `L5]` is noticed.
     fn boundary(&mut self) -> Result<()> {
         match self.rest().chars().next() {
             Some(c) if !c.is_whitespace() && c != ',' => {
@@ -120,7 +121,7 @@ impl<'a> Scanner<'a> {
             word => {
                 return Err(self
                     .error(start, format!("unknown option {word} for a location"))
-                    .help("there are -before and -after"));
+                    .help("choose from -before and -after"));
             }
         };
         self.skip_spaces();
@@ -196,7 +197,7 @@ impl<'a> Scanner<'a> {
         Ok(if glob::is_glob(&name.value) { What::Glob(name) } else { What::Name(name) })
     }
 
-    /// One `key=value` of the focus; false if there is none here.
+    /// Parses one `key=value` of the focus; false if there is none here.
     fn focus(&mut self, location: &mut Location) -> Result<bool> {
         let rest = self.rest();
         let Some((key, _)) = rest

@@ -16,7 +16,8 @@ pub(super) fn compile(pattern: &str, span: Span) -> Result<Regex> {
     })
 }
 
-/// The places that `location` names in the program of `table`, in program order; at least one. `block` is the one at the cursor.
+/// The places that `location` names in the program of `table`, in program order; at least one. `block` is the one at
+/// the cursor.
 pub fn resolve(location: &Location, table: &dyn SiteTable, block: Option<usize>) -> Result<Vec<Place>> {
     let mut head = None;
     let targets = match &location.what {
@@ -54,8 +55,8 @@ pub fn resolve(location: &Location, table: &dyn SiteTable, block: Option<usize>)
     targets.into_iter().map(|target| place(target, location, head, table)).collect()
 }
 
-/// The sites that `location` names, in program order, for commands that look at values: a module stands for every site in it, and
-/// a site that is computed when asked for may be named.
+/// The sites that `location` names, in program order, for commands that look at values: a module means every site in
+/// it, and a site that is computed when asked for may be named.
 pub fn resolve_sites(location: &Location, table: &dyn SiteTable, block: Option<usize>) -> Result<Vec<String>> {
     if let What::Name(name) = &location.what {
         let site = SiteRef { text: name.value.clone(), run: None, pass: None, span: name.span };

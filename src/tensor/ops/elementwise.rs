@@ -1,6 +1,7 @@
 //! Operations on each element alone.
 
-use burn::tensor::{Int, Tensor, activation};
+use burn::tensor::kind::Ordered;
+use burn::tensor::{Tensor, activation};
 
 use crate::tensor::MAX_RANK;
 use crate::tensor::axes::Axis;
@@ -10,19 +11,13 @@ use crate::tensor::value::{Kind, Value, fixed};
 /// A function of one element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UnaryOp {
-    /// `-x`.
     Neg,
-    /// Magnitude.
     Abs,
-    /// Square root.
     Sqrt,
-    /// `e^x`.
     Exp,
     /// Natural logarithm.
     Log,
-    /// Hyperbolic tangent.
     Tanh,
-    /// `max(x, 0)`.
     Relu,
     /// -1, 0 or 1.
     Sign,
@@ -34,42 +29,27 @@ pub enum UnaryOp {
     IsInf,
     /// Whether it is neither NaN nor an infinity.
     IsFinite,
-    /// Logical negation.
     Not,
 }
 
 /// A function of two elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BinaryOp {
-    /// Sum.
     Add,
-    /// Difference.
     Sub,
-    /// Product.
     Mul,
-    /// Quotient.
     Div,
-    /// Power.
     Pow,
-    /// Equality.
     Eq,
-    /// Inequality.
     Ne,
-    /// Less.
     Lt,
-    /// Less or equal.
     Le,
-    /// Greater.
     Gt,
-    /// Greater or equal.
     Ge,
-    /// Both.
     And,
     /// At least one.
     Or,
-    /// The smaller one.
     Min,
-    /// The larger one.
     Max,
 }
 
@@ -163,7 +143,7 @@ impl Value {
                 _ => a.not_equal(b),
             })
         } else if a.kind() == Kind::Int && b.kind() == Kind::Int && !matches!(op, BinaryOp::Div | BinaryOp::Pow) {
-            whole_numbers(op, a.int_tensor(), b.int_tensor())
+            numbers(op, a.int_tensor(), b.int_tensor(), Value::int)
         } else {
             real_numbers(op, a.to_float().tensor(), b.to_float().tensor())
         };
@@ -208,27 +188,17 @@ impl Value {
     }
 }
 
-fn whole_numbers(op: BinaryOp, a: Tensor<1, Int>, b: Tensor<1, Int>) -> Value {
-    let truth = Value::boolean::<1>;
+fn real_numbers(op: BinaryOp, a: Tensor<1>, b: Tensor<1>) -> Value {
     match op {
-        BinaryOp::Eq => truth(a.equal(b)),
-        BinaryOp::Ne => truth(a.not_equal(b)),
-        BinaryOp::Lt => truth(a.lower(b)),
-        BinaryOp::Le => truth(a.lower_equal(b)),
-        BinaryOp::Gt => truth(a.greater(b)),
-        BinaryOp::Ge => truth(a.greater_equal(b)),
-        BinaryOp::Add => Value::int(a.add(b)),
-        BinaryOp::Sub => Value::int(a.sub(b)),
-        BinaryOp::Mul => Value::int(a.mul(b)),
-        BinaryOp::Min => Value::int(a.min_pair(b)),
-        BinaryOp::Max => Value::int(a.max_pair(b)),
-        BinaryOp::Div | BinaryOp::Pow | BinaryOp::And | BinaryOp::Or => unreachable!("not for whole numbers"),
+        BinaryOp::Div => Value::float(a.div(b)),
+        BinaryOp::Pow => Value::float(a.powf(b)),
+        op => numbers(op, a, b, Value::float),
     }
 }
 
-fn real_numbers(op: BinaryOp, a: Tensor<1>, b: Tensor<1>) -> Value {
+/// The operations on numbers of every kind.
+fn numbers<K: Ordered>(op: BinaryOp, a: Tensor<1, K>, b: Tensor<1, K>, number: fn(Tensor<1, K>) -> Value) -> Value {
     let truth = Value::boolean::<1>;
-    let number = Value::float::<1>;
     match op {
         BinaryOp::Eq => truth(a.equal(b)),
         BinaryOp::Ne => truth(a.not_equal(b)),
@@ -239,11 +209,9 @@ fn real_numbers(op: BinaryOp, a: Tensor<1>, b: Tensor<1>) -> Value {
         BinaryOp::Add => number(a.add(b)),
         BinaryOp::Sub => number(a.sub(b)),
         BinaryOp::Mul => number(a.mul(b)),
-        BinaryOp::Div => number(a.div(b)),
-        BinaryOp::Pow => number(a.powf(b)),
         BinaryOp::Min => number(a.min_pair(b)),
         BinaryOp::Max => number(a.max_pair(b)),
-        BinaryOp::And | BinaryOp::Or => unreachable!("not for numbers"),
+        BinaryOp::Div | BinaryOp::Pow | BinaryOp::And | BinaryOp::Or => unreachable!("{op:?} is handled before"),
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a gradient follows is as exact as what is read, and so is the gradient.
+//! Tests: operations that a gradient follows are as exact as those that read, and so is the gradient.
 
 use super::Reduction;
 use crate::tensor::{Device, DeviceChoice, Value};
@@ -33,7 +33,7 @@ fn devices() -> [Device; 2] {
 
 #[test]
 fn gradients_over_a_vocabulary_are_those_of_their_formulas() {
-    let count = 70_001; // beyond what burn reduces at once, and no multiple of a piece
+    let count = 70_001; // beyond what burn reduces at once, and not a multiple of a piece
     let (x, seed) = (numbers(count, 1, -6.0, 6.0), numbers(count, 2, 0.0, 1.0));
     let (wide_x, g) = (wide(&x), wide(&seed));
     let whole: f64 = wide_x.iter().map(|x| x.exp()).sum();
@@ -84,7 +84,7 @@ fn gradients_over_a_vocabulary_are_those_of_their_formulas() {
     }
 }
 
-/// Axes that are no multiple of a piece, with others on both sides.
+/// Axes that are not a multiple of a piece, with others on both sides.
 #[test]
 fn trees_reduce_any_axis() {
     for device in devices() {
@@ -106,8 +106,8 @@ fn trees_reduce_any_axis() {
     }
 }
 
-/// A buffer beyond the limit of the device is not there: whatever is made of it must not look whole. Neither count is a multiple
-/// of the pieces that are reduced at once, so that every level of the trees has something left over.
+/// A buffer beyond the limit of the device does not exist: nothing computed from it may look complete. Neither count is
+/// a multiple of the pieces that are reduced at once, so that every level of the trees has something left over.
 #[test]
 fn what_a_device_cannot_hold_is_an_error_and_no_number() {
     let [_, device] = devices();

@@ -1,4 +1,4 @@
-//! Lines of values to a number each, in 64 bits on the host.
+//! Reductions of each line of values to a number, in 64 bits on the host.
 
 use rayon::prelude::*;
 
@@ -23,8 +23,8 @@ pub enum Pairing {
 }
 
 impl Value {
-    /// A number for each line along an axis, or for all elements, of this value and another of its shape. Much of it on a device is
-    /// multiplied and added up there.
+    /// A number for each line along an axis, or for all elements, of this value and another of its shape. Large values
+    /// on a device are multiplied and added up there.
     ///
     /// # Errors
     /// If a device cannot be read.
@@ -46,7 +46,7 @@ impl Value {
         fold([self, other], axis, |[a, b]| of(a, b))
     }
 
-    /// The same in 32 bits where the values are; none where these do not suffice.
+    /// The same in 32 bits where the values are; `None` if these do not suffice.
     fn paired_there(&self, op: Pairing, other: &Value, axis: Option<usize>) -> Result<Option<Vec<f64>>, TensorError> {
         let reduced = |x: &Value, op| x.lines_reduced_there(op, axis);
         let product = || self.binary(BinaryOp::Mul, other);
@@ -77,7 +77,7 @@ impl Value {
         fold([self], Some(axis), |[p]| exact::entropy(p))
     }
 
-    /// Numbers for the lines along an axis as a value without that axis, where this one is.
+    /// Numbers for the lines along an axis as a value without that axis, on the device of this one.
     ///
     /// # Panics
     /// If there are not as many lines.
@@ -88,7 +88,7 @@ impl Value {
     }
 }
 
-/// Reduces lines of values of one shape to a number each, in 64 bits on the host: lines along an axis, or all elements.
+/// Reduces each line of values of one shape to a number, in 64 bits on the host: lines along an axis, or all elements.
 ///
 /// # Errors
 /// If a device cannot be read.

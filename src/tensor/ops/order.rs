@@ -11,14 +11,13 @@ use crate::tensor::{exact, tree};
 /// The largest elements of a vector.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TopK {
-    /// Their indices, by falling value; equal values by rising index; NaN last.
+    /// Their indices, by descending value; equal values by ascending index; NaN last.
     pub indices: Vec<usize>,
-    /// The elements.
     pub values: Vec<f64>,
 }
 
 impl Value {
-    /// Softmax over one axis: in 64 bits on the host, from where the shares go back to the device; as a tree where a gradient
+    /// Softmax over one axis: in 64 bits on the host, whose result goes back to the device; as a tree where a gradient
     /// follows.
     ///
     /// # Errors
@@ -60,7 +59,7 @@ impl Value {
         self.lines(axis, "cumsum", tree::running_sums)
     }
 
-    /// Elements of each line along one axis in rising order, NaN last. Sorted on the host: no backend sorts on the
+    /// Elements of each line along one axis in ascending order, NaN last. Sorted on the host: no backend sorts on the
     /// device.
     ///
     /// # Errors
@@ -162,7 +161,8 @@ impl Value {
         Ok(Value::from_f32(data, turned.shape(), &self.device()).with_axes(turned.axes()).permute(&order))
     }
 
-    /// Whether an operation must be made of tensors: a gradient follows the value, or it has more bits than are read.
+    /// Whether an operation must be made of operations on tensors: a gradient follows the value, or it has more bits
+    /// than are read.
     fn is_connected(&self) -> bool {
         self.is_tracked() || self.dtype_name() == "f64"
     }

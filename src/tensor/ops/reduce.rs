@@ -1,8 +1,9 @@
 //! Many elements to one.
 //!
-//! On the CPU reductions run over host memory in 64 bits. On other devices they run there where there is much to read: as trees of
-//! short sums, never through a full `sum`, which adds atomically on wgpu and gives other bits from run to run; what leaves the
-//! range of 32 bits there is read after all. Where a gradient follows they are such trees on every device.
+//! On the CPU reductions run over host memory in 64 bits. On other devices large values are reduced in place, as trees
+//! of short sums, never through a full `sum`, which adds atomically on wgpu and gives different bits from run to run;
+//! what leaves the range of 32 bits there is read after all. Where a gradient follows, they are such trees on every
+//! device.
 
 use burn::tensor::Tensor;
 
@@ -17,9 +18,7 @@ use crate::tensor::{exact, tree};
 /// A function of many elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reduction {
-    /// Sum.
     Sum,
-    /// Arithmetic mean.
     Mean,
     /// Population variance.
     Var,
@@ -55,8 +54,8 @@ impl Reduction {
         matches!(self, Reduction::Min | Reduction::Max | Reduction::AbsMax)
     }
 
-    /// Whether a number that was computed in 32 bits is what 64 bits give: neither it nor the squares behind it have left their
-    /// range.
+    /// Whether a number that was computed in 32 bits is what 64 bits give: neither it nor the squares that it was made
+    /// of have left their range.
     fn holds(self, found: f64) -> bool {
         let least = match self {
             Reduction::Sum | Reduction::Mean => 1e-30,
@@ -184,7 +183,7 @@ impl Value {
         Ok(lines.map(|(o, i)| op.of_host((0..len).map(|k| data[(o * len + k) * inner + i]))).collect())
     }
 
-    /// Reduces all elements, or lines along an axis, where they are, in 32 bits; none where these do not suffice.
+    /// Reduces all elements, or lines along an axis, where they are, in 32 bits; `None` if these do not suffice.
     pub(super) fn lines_reduced_there(
         &self,
         op: Reduction,
@@ -197,7 +196,7 @@ impl Value {
         Ok(found.iter().all(|found| op.holds(*found)).then_some(found))
     }
 
-    /// Whether it lies on a device, and holds more than is worth reading.
+    /// Whether it is on a device and holds more than is worth reading.
     pub(super) fn is_large_elsewhere(&self) -> bool {
         self.count() > FEW && !self.device().is_cpu()
     }
@@ -218,7 +217,7 @@ impl Value {
             Reduction::Norm => Ok(sum(x.square())?.sqrt()),
             Reduction::Var | Reduction::Std => {
                 let mean = sum(x.clone())? / count;
-                let about = mean as f32; // 32 bits are taken off there, and what they lack is made up for here
+                let about = mean as f32; // 32 bits of it are subtracted there, and the rest is corrected here
                 let squares = sum(x.sub_scalar(about).square())? / count;
                 let var = (squares - (mean - f64::from(about)).powi(2)).max(0.0);
                 Ok(if op == Reduction::Std { var.sqrt() } else { var })

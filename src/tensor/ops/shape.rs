@@ -10,7 +10,6 @@ use crate::tensor::value::{Kind, Value};
 /// What is taken of one axis. Indices are resolved: not negative, and within the axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Slice {
-    /// All of it.
     All,
     /// One entry; the axis disappears.
     At(usize),
@@ -43,7 +42,7 @@ impl Value {
     /// Takes a part of each axis; missing trailing entries mean all of the axis.
     ///
     /// # Errors
-    /// If there are more slices than axes, or one lies outside its axis.
+    /// If there are more slices than axes, or one is outside its axis.
     pub fn slice(&self, slices: &[Slice]) -> Result<Value, TensorError> {
         if slices.len() > self.shape().len() {
             return Err(TensorError::Rank {
@@ -101,7 +100,7 @@ impl Value {
     /// Rows `start..end` of the first axis.
     ///
     /// # Panics
-    /// If the range lies outside the axis.
+    /// If the range is outside the axis.
     pub fn rows(&self, range: std::ops::Range<usize>) -> Value {
         assert!(range.end <= self.shape()[0], "rows {range:?} of {self:?}");
         self.narrow(0, range.start, range.end, 1)
@@ -111,7 +110,7 @@ impl Value {
     /// patch broadcasts. Only steps of 1.
     ///
     /// # Errors
-    /// If a slice lies outside its axis or the patch does not broadcast to the place.
+    /// If a slice is outside its axis or the patch does not broadcast to the place.
     pub fn assign(&self, slices: &[Slice], patch: &Value) -> Result<Value, TensorError> {
         let target = self.slice(slices)?;
         let fits = target.shape().len() >= patch.shape().len()
@@ -165,7 +164,7 @@ impl Value {
         Ok(out.reshaped(self.shape()).with_axes(self.axes()))
     }
 
-    /// The same elements in row-major order under another shape.
+    /// The same elements in row-major order under a different shape.
     ///
     /// # Errors
     /// If the number of elements differs or there are too many axes.
@@ -200,10 +199,10 @@ impl Value {
         self.permute(&order)
     }
 
-    /// The axes in another order; a view.
+    /// The axes in a different order; a view.
     ///
     /// # Panics
-    /// If `order` is no permutation of the axes.
+    /// If `order` is not a permutation of the axes.
     pub fn permute(&self, order: &[usize]) -> Value {
         if self.shape().is_empty() {
             return self.clone();
@@ -277,7 +276,7 @@ impl Value {
         Ok(out.reshaped(&shape).with_axes(first.axes()))
     }
 
-    /// A tensor of one number in every place, like this one in shape, axes and device.
+    /// A tensor of one number throughout, with the shape, axes and device of this one.
     pub fn full_like(&self, number: f64) -> Value {
         let device = self.device();
         let one = Value::from_f32(vec![number as f32], &vec![1; self.shape().len()], &device);

@@ -5,7 +5,7 @@ use crate::debugger::peers::SideValue;
 use crate::debugger::{Error, Result};
 use crate::lang::LangError;
 use crate::lang::words::Word;
-use crate::tensor::{Axis, Rows, apart, difference_by, unravel};
+use crate::tensor::{Axis, Rows, difference_by, distance, unravel};
 
 /// What a difference is told for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,7 +78,7 @@ fn along(site: &str, axis: Axis, a: &SideValue, b: &SideValue, tolerance: Tolera
 fn elements(site: &str, a: &SideValue, b: &SideValue, tolerance: Tolerance) -> Vec<(String, Difference)> {
     let (x, y) = (a.elements.double(), b.elements.double());
     let rows = Rows::of(&y, &b.shape);
-    let off = |i: usize| apart(x[i], y[i]);
+    let off = |i: usize| distance(x[i], y[i]);
     let mut order: Vec<usize> = (0..x.len()).filter(|&i| off(i) > 0.0).collect();
     order.sort_by(|&i, &j| off(j).total_cmp(&off(i)));
     order.truncate(ELEMENTS);

@@ -1,11 +1,12 @@
-//! How far two values are apart. All sums are in 64 bits and over all elements; definitions are those of
+//! Two values compared element by element. All sums are in 64 bits and over all elements; definitions are those of
 //! `numpy.allclose`, llama.cpp (NMSE) and torchlens.
 
 use rayon::prelude::*;
 
-use super::host::vectorised;
-use super::summary::unravel;
-use super::tolerance::{Element, LANES, PIECE, Rows, Tolerance, Verdict, apart, larger, share};
+use super::distance;
+use super::tolerance::{Element, LANES, PIECE, Rows, Tolerance, Verdict, larger, share};
+use crate::tensor::host::vectorised;
+use crate::tensor::summary::unravel;
 
 /// How far a value `a` is from a value `b` that it is compared with.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,7 +15,7 @@ pub struct Difference {
     pub max: f64,
     /// The largest `|a - b| / max(|b|, s)`, what a [`Tolerance`] bounds.
     pub relative: f64,
-    /// Where that is.
+    /// The index of that element.
     pub at: Vec<usize>,
     /// The two elements there.
     pub pair: (f64, f64),
@@ -30,12 +31,10 @@ pub struct Difference {
     pub broken: (usize, usize),
     /// Elements that do not agree.
     pub beyond: usize,
-    /// Elements.
     pub count: usize,
 }
 
 impl Difference {
-    /// What it comes to.
     pub fn verdict(&self) -> Verdict {
         match (self.beyond, self.max) {
             (1.., _) => Verdict::Different,
@@ -45,7 +44,7 @@ impl Difference {
     }
 }
 
-/// Elements that stay in the nearest cache from one loop to the next.
+/// Elements that stay in the first-level cache from one loop to the next.
 const BLOCK: usize = 1 << 10;
 
 /// Compares two values of one shape. The same numbers give the same bits on any number of threads.
@@ -53,7 +52,7 @@ pub fn difference<T: Element>(a: &[T], b: &[T], shape: &[usize], tolerance: Tole
     difference_by(a, b, shape, &Rows::of(b, shape), tolerance)
 }
 
-/// The same of a part of two values, by the rows of the whole.
+/// The same for a part of two values, measured by the rows of the whole.
 pub fn difference_by<T: Element>(a: &[T], b: &[T], shape: &[usize], rows: &Rows, tolerance: Tolerance) -> Difference {
     let pieces = || -> Vec<Sums> {
         let pairs = a.par_chunks(PIECE).zip(b.par_chunks(PIECE)).enumerate();
@@ -109,30 +108,11 @@ pub fn difference_by<T: Element>(a: &[T], b: &[T], shape: &[usize], rows: &Rows,
     found
 }
 
-/// Root mean square of `a - b` as a part of that of `b`, over what is finite in both; infinite where other elements differ. Where `b`
-/// is zero throughout, the root mean square of `a - b` itself.
-pub fn relative_rms(a: &[f64], b: &[f64]) -> f64 {
-    let (mut squares, mut size) = (0.0, 0.0);
-    for (x, y) in a.iter().zip(b) {
-        match (apart(*x, *y), x.is_finite() && y.is_finite()) {
-            (off, true) => (squares, size) = (squares + off * off, size + y * y),
-            (0.0, false) => {}
-            (_, false) => return f64::INFINITY,
-        }
-    }
-    match size {
-        _ if squares == 0.0 => 0.0,
-        0.0 => (squares / a.len().max(1) as f64).sqrt(),
-        size => (squares / size).sqrt(),
-    }
-}
-
-/// Sums over a piece.
 #[derive(Clone, Copy, Default)]
 struct Sums {
     max: f64,
     relative: f64,
-    /// Where the block begins that `relative` is of.
+    /// Where the block begins that has `relative`.
     worst: usize,
     squares: f64,
     sum: f64,
@@ -166,11 +146,11 @@ impl Sums {
         sums
     }
 
-    /// Loops over numbers that lie in the cache, each simple enough to become vector instructions.
+    /// Loops over numbers that are in the cache, each simple enough to become vector instructions.
     #[inline(always)]
     fn add<T: Element>(&mut self, a: &[T], b: &[T], sizes: &[f64], tolerance: Tolerance) {
         let pairs = || a.iter().zip(b).map(|(x, y)| ((*x).into(), (*y).into()));
-        // Whole of finite numbers, as most are, or with exceptions.
+        // Most blocks are finite throughout.
         let finite = |x: f64| x.abs() < f64::INFINITY;
         let whole = pairs().fold(true, |whole, (x, y)| whole & finite(x) & finite(y));
         if whole {
@@ -215,7 +195,7 @@ impl Sums {
             return;
         }
         for (((x, y), (single, other)), size) in pairs().zip(a.iter().zip(b)).zip(sizes) {
-            let off = apart(x, y);
+            let off = distance(x, y);
             self.max = self.max.max(off);
             self.relative = self.relative.max(share(x, y, *size));
             self.beyond += u32::from(!tolerance.agree(x, y, *size));
@@ -257,7 +237,7 @@ fn spread<T: Element>(a: &[T], b: &[T], mean: f64) -> f64 {
     lanes.iter().sum()
 }
 
-/// The floats in their order, as whole numbers.
+/// A whole number for each float, in the same order.
 #[inline(always)]
 fn ordered(x: f32) -> i64 {
     let bits = i64::from(x.to_bits() as i32);
@@ -266,8 +246,8 @@ fn ordered(x: f32) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tolerance::sizes;
     use super::*;
+    use crate::tensor::difference::tolerance::sizes;
 
     fn of(a: &[f64], b: &[f64]) -> Difference {
         difference(a, b, &[a.len()], Tolerance::default())
@@ -308,25 +288,12 @@ mod tests {
         assert_eq!((with(1, 0.05).verdict(), with(4, 0.05).verdict()), (Verdict::Rounding, Verdict::Different));
         assert_eq!((with(1, 0.5).verdict(), with(17, 5e-4).verdict()), (Verdict::Different, Verdict::Different));
         assert!((with(1, 0.05).relative - 5e-5).abs() < 1e-12 && with(0, 0.0).verdict() == Verdict::Same);
-        // The place that is told is the one that is furthest beyond, not the one with the largest distance.
+        // The place reported is the one that is furthest beyond, not the one with the largest distance.
         let mut a = b;
         (a[0], a[9]) = (2000.1, -1.01);
         let found = difference(&a, &b, &[5, 4], Tolerance::default());
         assert_eq!((found.at.as_slice(), found.pair, found.beyond), (&[2, 1][..], (-1.01, -1.0), 1));
         assert!((found.max - 0.1).abs() < 1e-9);
-    }
-
-    #[test]
-    fn relative_rms_is_that_of_its_formula_and_takes_what_is_not_finite_as_others_do() {
-        let (inf, nan) = (f64::INFINITY, f64::NAN);
-        assert_eq!(relative_rms(&[3.0, 4.0], &[3.0, 3.0]), (1.0f64 / 18.0).sqrt());
-        assert_eq!(relative_rms(&[0.0, nan, inf, 2.0], &[-0.0, nan, inf, 2.0]), 0.0);
-        for (x, y) in [(inf, -inf), (inf, nan), (1.0, nan), (-inf, -22500.0), (-inf, f64::from(f32::MIN))] {
-            assert_eq!(relative_rms(&[x, 1.0], &[y, 1.0]), inf, "{x} {y}");
-            assert_eq!(of(&[x, 1.0], &[y, 1.0]).max, inf, "{x} {y}");
-            assert_eq!((apart(x, y), apart(y, x), Tolerance::of(1e9).agree(x, y, 1e9)), (inf, inf, false), "{x} {y}");
-        }
-        assert_eq!(relative_rms(&[1e-3, 0.0], &[0.0, 0.0]), (1e-6f64 / 2.0).sqrt());
     }
 
     /// The same numbers in one piece, in many, and in 32 bits.

@@ -1,8 +1,9 @@
-//! When two elements agree: one distance, one measure of what rounding may do, and what a comparison comes to.
+//! When two elements agree: what rounding may do to them, and the verdict of a comparison.
 
 use rayon::prelude::*;
 
-use super::host::vectorised;
+use super::distance;
+use crate::tensor::host::vectorised;
 
 /// Elements that a task takes.
 pub(super) const PIECE: usize = 1 << 15;
@@ -30,30 +31,28 @@ impl Element for f32 {
     }
 }
 
-/// When two elements agree: `|a - b| <= absolute + relative max(|b|, s)`, where `s` is the size of the row of `b` that they are in
-/// ([`sizes`]); NaN agrees with NaN, and an infinity with itself.
+/// When two elements agree: `|a - b| <= absolute + relative max(|b|, s)`, where `s` is the size of the row of `b` that
+/// they are in ([`sizes`]); NaN agrees with NaN, and an infinity with itself.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Tolerance {
-    /// `absolute`.
     pub absolute: f64,
-    /// `relative`.
     pub relative: f64,
 }
 
 impl Default for Tolerance {
     /// What two passes in f32 may differ by and both be right.
     ///
-    /// Measured on SmolLM2 (135M, 30 blocks, activations up to 22,500) over the 333 values that transformers gives: in f32 they are
-    /// at most 2.5e-5 of this measure from the same in f64 for 5 tokens, 5.3e-5 for 488; values here are at most 6.2e-5 and 7.4e-5
-    /// from those of transformers in f32. Two sides that both round may be 1.1e-4 apart, and deeper models round more: it is twice
-    /// that. A weight of one head that is 5 % off is 0.14 of the measure.
+    /// Measured on SmolLM2 (135M, 30 blocks, activations up to 22,500) over the 333 values that transformers gives: in
+    /// f32 they are at most 2.5e-5 of this measure from the same in f64 for 5 tokens, 5.3e-5 for 488; values here are
+    /// at most 6.2e-5 and 7.4e-5 from those of transformers in f32. Two sides that both round may differ by 1.1e-4, and
+    /// deeper models round more: it is twice that. A weight of one head that is wrong by 5 % is 0.14 of the measure.
     fn default() -> Tolerance {
         Tolerance::of(2e-4)
     }
 }
 
 impl Tolerance {
-    /// A part of the size, and nothing besides.
+    /// Relative to the size alone.
     pub fn of(relative: f64) -> Tolerance {
         Tolerance { absolute: 0.0, relative }
     }
@@ -61,12 +60,12 @@ impl Tolerance {
     /// Whether an element of a row of this size agrees with that of the other side.
     #[inline(always)]
     pub fn agree(self, a: f64, b: f64, size: f64) -> bool {
-        let off = apart(a, b);
+        let off = distance(a, b);
         off == 0.0 || off < f64::INFINITY && off <= self.absolute + self.relative * larger(b.abs(), size)
     }
 }
 
-/// What a comparison of two values comes to.
+/// The outcome of comparing two values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verdict {
     /// The same numbers.
@@ -77,24 +76,10 @@ pub enum Verdict {
     Different,
 }
 
-/// The one distance of two elements: `|a - b|`; zero between what is the same (zeros of either sign, NaN and NaN, infinities of one
-/// sign), infinite where only one is finite, or both are not in different ways.
-#[inline(always)]
-pub fn apart(x: f64, y: f64) -> f64 {
-    let same = x == y || x.is_nan() && y.is_nan();
-    let off = (x - y).abs();
-    match same {
-        true => 0.0,
-        // The difference of two numbers may be beyond the largest; of what is none it is no number.
-        false if off.is_nan() => f64::INFINITY,
-        false => off,
-    }
-}
-
-/// That distance as a part of the size of the second element and of its row.
+/// The distance as a part of the size of the second element and of its row.
 #[inline(always)]
 pub(super) fn share(x: f64, y: f64, size: f64) -> f64 {
-    match apart(x, y) {
+    match distance(x, y) {
         0.0 => 0.0,
         f64::INFINITY => f64::INFINITY,
         off => off / larger(y.abs(), size),
@@ -107,16 +92,17 @@ pub(super) fn larger(x: f64, y: f64) -> f64 {
     if x > y { x } else { y }
 }
 
-/// Numbers at or below this stand for minus infinity where scores are masked: Python adds -10,000 to a score, or writes the least
-/// number that there is.
+/// Numbers at or below this mean minus infinity where scores are masked: Python adds -10,000 to a score, or writes the
+/// lowest finite number.
 pub const MASKED: f64 = -9e3;
 
-/// The size of each row of a value: the root mean square of its finite elements, and at least the median of those of the rows that
-/// are not zero. A value with one axis has rows of one element.
+/// The size of each row of a value: the root mean square of its finite elements, and at least the median of those of
+/// the rows that are not zero. A value with one axis has rows of one element.
 ///
-/// Sums, products and norms round by the size of what they are made of, which is that of a whole row and not of an element that came
-/// out small. A few positions of a large model hold activations a thousand times as large as all others: rows keep those from
-/// speaking for the rest. The median is for rows that came out small as a whole, or have one element.
+/// Sums, products and norms round by the size of what they are made of, which is that of a whole row and not of an
+/// element that happens to be small. A few positions of a large model hold activations a thousand times as large as all
+/// others: rows keep those from hiding differences in the rest. The median is for rows that are small as a whole, or
+/// have one element.
 pub(super) fn sizes<T: Element>(b: &[T], shape: &[usize]) -> Vec<f64> {
     let width = width_of(shape);
     let of = |rows: &[T]| -> Vec<f64> {
@@ -169,12 +155,11 @@ pub struct Rows {
 }
 
 impl Rows {
-    /// Those of a value.
     pub fn of<T: Element>(b: &[T], shape: &[usize]) -> Rows {
         Rows { width: width_of(shape), sizes: sizes(b, shape) }
     }
 
-    /// Those of some of its elements, by their numbers, each a row of its own.
+    /// Those of some of its elements, by their indices, each as a separate row.
     pub fn at(&self, elements: impl Iterator<Item = usize>) -> Rows {
         Rows { width: 1, sizes: elements.map(|element| self.size(element)).collect() }
     }
@@ -184,7 +169,7 @@ impl Rows {
         self.sizes[element / self.width]
     }
 
-    /// The size of each element from one on.
+    /// The sizes for `into.len()` elements, the first being element `from`.
     #[inline(always)]
     pub(super) fn fill(&self, from: usize, into: &mut [f64]) {
         let (mut at, end) = (0, into.len());
