@@ -1,7 +1,8 @@
 //! Forward passes over a model of GPT-2 small's shapes with everything recorded; the same with stops, with a condition on
-//! every attention pattern, and through commands; and the summary of one value.
+//! every attention pattern, and through commands; the summary of one value; and what a token costs in a long generation.
 
 mod gpt2;
+mod long;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use llmdbg::commands::Console;
@@ -71,5 +72,5 @@ fn summaries(c: &mut Criterion) {
     c.bench_function("summary of a million numbers", |b| b.iter(|| value.summary().expect("host memory")));
 }
 
-criterion_group!(benches, passes, commands, summaries);
+criterion_group!(benches, passes, commands, summaries, long::generation);
 criterion_main!(benches);

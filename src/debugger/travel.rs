@@ -300,15 +300,16 @@ impl Session {
 
     /// What a stop point finds at a crossing: first whether what it is on has happened, then whether its condition holds.
     fn found(&mut self, number: usize, crossing: &Crossing) -> Result<Option<Finding>> {
-        let Some(point) = self.stops.get(number).cloned() else { return Ok(None) };
+        let Some(point) = self.stops.get(number) else { return Ok(None) };
         let (mut lines, mut change) = (Vec::new(), None);
+        // Only what is asked is copied: a trace holds what it kept at every crossing so far.
         match &point.kind {
             Kind::Break | Kind::Trace(_) | Kind::Print(_) => {}
-            Kind::Watch(watch) => match self.changed(&watch.expr, &point.crossings)? {
+            Kind::Watch(watch) => match self.changed(&watch.expr.clone(), &point.crossings.clone())? {
                 Some(found) => change = Some(found),
                 None => return Ok(None),
             },
-            Kind::Catch(catch) => match self.caught(catch)? {
+            Kind::Catch(catch) => match self.caught(&catch.clone())? {
                 Some(found) => lines = found,
                 None => return Ok(None),
             },
@@ -316,7 +317,8 @@ impl Session {
         if !self.holds(number, crossing)? {
             return Ok(None);
         }
-        let (kind, what, commands) = (point.kind.word(), point.location, point.commands);
+        let Some(point) = self.stops.get(number) else { return Ok(None) };
+        let (kind, what, commands) = (point.kind.word(), point.location.clone(), point.commands.clone());
         Ok(Some(Finding { number, kind, what, lines, change, commands }))
     }
 

@@ -37,7 +37,7 @@ pub struct Branch {
     /// The prompt, and after it a column for each token chosen.
     pub(super) text: Input,
     pub(super) weights: Weights,
-    pub(super) passes: Vec<Pass>,
+    pub(super) passes: Vec<Arc<Pass>>,
     /// How the token of each pass after the first was or will be chosen: choosing again goes by the same settings.
     pub(super) settings: Vec<Arc<Sampling>>,
     cache: Cache,
@@ -56,7 +56,7 @@ impl Branch {
             undone: Vec::new(),
             text: prompt,
             weights,
-            passes: vec![Pass::new(context, ops, None)],
+            passes: vec![Arc::new(Pass::new(context, ops, None))],
             settings: Vec::new(),
             cache: Cache::default(),
             recomputed: 0,
@@ -92,8 +92,8 @@ impl Branch {
 
     /// The pass that computes a column of the text.
     pub fn pass_of(&self, column: usize) -> usize {
-        let of = self.passes.iter().position(|pass| column < pass.span().end);
-        of.unwrap_or(self.passes.len() - 1)
+        let of = self.passes.partition_point(|pass| pass.span().end <= column);
+        of.min(self.passes.len() - 1)
     }
 
     /// How the token of a pass was chosen; none for the prompt.
@@ -113,7 +113,7 @@ impl Branch {
 
     /// Begins a pass over one more column of the text.
     pub(super) fn begin_pass(&mut self, context: Context, ops: usize, chosen: Chosen) {
-        self.passes.push(Pass::new(context, ops, Some(chosen)));
+        self.passes.push(Arc::new(Pass::new(context, ops, Some(chosen))));
     }
 
     /// The value that an op has in a pass, as the edits leave it: recorded, or computed again from what is.
@@ -262,8 +262,9 @@ impl Branch {
             let value = self.value(program, at)?;
             self.put(program, at, value);
         }
-        let pass = &mut self.passes[at.pass];
-        pass.frontier = pass.frontier.max(at.op + 1);
+        if self.passes[at.pass].frontier <= at.op {
+            Arc::make_mut(&mut self.passes[at.pass]).frontier = at.op + 1;
+        }
         Ok(())
     }
 }

@@ -1,5 +1,7 @@
 //! Recording under a budget.
 
+use std::sync::Arc;
+
 use super::Branch;
 use crate::debugger::mark::Mark;
 use crate::program::{Kernel, Program};
@@ -32,7 +34,7 @@ impl Branch {
     }
 
     /// Bytes that recorded values and the key/value cache take.
-    pub(in crate::debugger) fn bytes(&self) -> u64 {
+    pub fn bytes(&self) -> u64 {
         self.held + self.cache.bytes()
     }
 
@@ -40,12 +42,18 @@ impl Branch {
     pub(super) fn set(&mut self, program: &Program, at: Mark, value: Option<Value>) {
         let own = program.ops[at.op].kernel != Kernel::Same;
         let size = |value: &Option<Value>| value.as_ref().filter(|_| own).map_or(0, Value::bytes);
-        let place = &mut self.passes[at.pass].values[at.op];
-        self.held = self.held - size(place) + size(&value);
+        let before = &self.passes[at.pass].values[at.op];
+        if before.is_none() && value.is_none() {
+            return;
+        }
+        let (gone, come) = (size(before), size(&value));
+        self.held = self.held - gone + come;
         if value.is_some() {
             self.swept = self.swept.min(at.pass);
         }
-        *place = value;
+        let pass = Arc::make_mut(&mut self.passes[at.pass]);
+        pass.held = pass.held - gone + come;
+        pass.values[at.op] = value;
     }
 
     /// Records a value.

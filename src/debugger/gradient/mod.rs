@@ -13,6 +13,7 @@ pub use walk::Walk;
 
 use super::branch::Branch;
 use super::mark::Mark;
+use super::run::Run;
 use super::scope::RunScope;
 use super::session::Session;
 use crate::debugger::error::{Error, Result};
@@ -106,7 +107,7 @@ impl Session {
         while found.reached > 0 {
             let site = &self.run.program.ops[found.reached].site;
             step(site, (last - found.reached) as u64, last as u64)?;
-            self.pull_one(&mut found)?;
+            pull_one(&mut self.run, &mut found)?;
         }
         Ok(self.gradients.insert(found))
     }
@@ -120,7 +121,7 @@ impl Session {
         found.relevance = true;
         let first = ops.iter().copied().min().unwrap_or(0);
         while found.reached > first {
-            self.pull_one(&mut found)?;
+            pull_one(&mut self.run, &mut found)?;
         }
         let mut shares = Vec::with_capacity(ops.len());
         for &op in ops {
@@ -158,22 +159,6 @@ impl Session {
         let (branch, revision) = (self.run.current, self.run.revision());
         let (target, cut, walked, relevance) = (text.to_string(), false, false, false);
         Ok(Gradients { target, value, pass, cut, branch, revision, values, reached, walked, relevance })
-    }
-
-    /// Pulls the gradient that became whole last back to what its op read; the op before it is whole then.
-    pub(super) fn pull_one(&mut self, found: &mut Gradients) -> Result<()> {
-        let (program, op) = (self.run.program.clone(), found.reached);
-        if let Some(seed) = found.values[op].clone() {
-            let current = self.run.current;
-            let at = Mark { pass: found.pass, op };
-            let (pulled, earlier) = self.run.branches[current].pull_back(&program, at, &seed, found.relevance)?;
-            found.cut |= earlier;
-            for (input, gradient) in pulled {
-                add(&mut found.values[input], gradient)?;
-            }
-        }
-        found.reached = op.saturating_sub(1);
-        Ok(())
     }
 
     /// The gradients at hand.
@@ -227,8 +212,11 @@ impl Session {
     /// # Errors
     /// If there are no gradients, or the device fails.
     pub fn weight_gradient(&mut self, id: WeightId) -> Result<Value> {
-        let gradients = self.gradients()?.clone();
-        let (program, current) = (self.run.program.clone(), self.run.current);
+        self.gradients()?;
+        let Session { run, gradients: Some(gradients), .. } = self else {
+            return Err("there are no gradients yet".into());
+        };
+        let (program, current) = (run.program.clone(), run.current);
         let mut sum = None;
         for op in (0..program.ops.len()).filter(|&op| program.ops[op].weights.contains(&id)) {
             if op < gradients.reached {
@@ -240,18 +228,34 @@ impl Session {
             }
             let Some(seed) = &gradients.values[op] else { continue };
             let at = Mark { pass: gradients.pass, op };
-            if let Some(found) = self.run.branches[current].pull_weight(&program, at, id, seed)? {
+            if let Some(found) = run.branches[current].pull_weight(&program, at, id, seed)? {
                 add(&mut sum, found)?;
             }
         }
         match sum {
             Some(sum) => Ok(sum),
             None => {
-                let weight = self.run.branch().weights().get(id).ok_or_else(|| format!("no weight {id}"))?;
+                let weight = run.branch().weights().get(id).ok_or_else(|| format!("no weight {id}"))?;
                 Ok(weight.whole()?.full_like(0.0))
             }
         }
     }
+}
+
+/// Pulls the gradient that became whole last back to what its op read; the op before it is whole then.
+fn pull_one(run: &mut Run, found: &mut Gradients) -> Result<()> {
+    let (program, op) = (run.program.clone(), found.reached);
+    if let Some(seed) = found.values[op].clone() {
+        let current = run.current;
+        let at = Mark { pass: found.pass, op };
+        let (pulled, earlier) = run.branches[current].pull_back(&program, at, &seed, found.relevance)?;
+        found.cut |= earlier;
+        for (input, gradient) in pulled {
+            add(&mut found.values[input], gradient)?;
+        }
+    }
+    found.reached = op.saturating_sub(1);
+    Ok(())
 }
 
 fn add(sum: &mut Option<Value>, more: Value) -> Result<(), TensorError> {

@@ -110,10 +110,10 @@ impl Run {
         next.name = names.into_iter().find(|name| self.branch_named(name).is_none()).unwrap_or_default();
         let changed = edits.iter().flat_map(|edit| next.first_changed(&self.program, edit)).min();
         next.parent = Some((self.current, changed.unwrap_or_default()));
-        let mut affected = vec![vec![false; self.program.ops.len()]; next.passes()];
+        let mut affected: Affected = vec![vec![false; self.program.ops.len()].into(); next.passes()];
         for edit in edits {
             for (all, by_this) in affected.iter_mut().zip(self.place(&mut next, edit)?) {
-                all.iter_mut().zip(by_this).for_each(|(all, by_this)| *all |= by_this);
+                *all = all.iter().zip(by_this.iter()).map(|(all, by_this)| all | by_this).collect();
             }
         }
         let (name, live) = (next.name.clone(), self.live);

@@ -173,16 +173,19 @@ impl Run {
     /// For each op of the current pass, whether its value depends on an edit.
     pub fn affected_by_edits(&self) -> Vec<bool> {
         let branch = self.branch();
+        if branch.edits.is_empty() {
+            return vec![false; self.program.ops.len()];
+        }
         let changed: Vec<Mark> =
             branch.edits.iter().flat_map(|edit| branch.first_changed(&self.program, edit)).collect();
-        branch.affected(&self.program, &changed).swap_remove(self.pass)
+        branch.affected(&self.program, &changed)[self.pass].to_vec()
     }
 
     /// How many ops of the current pass have a value that depends on an edit.
     pub fn affected_by(&self, edit: &Edit) -> usize {
         let branch = self.branch();
         let changed = branch.first_changed(&self.program, edit);
-        branch.affected(&self.program, &changed).swap_remove(self.pass).into_iter().filter(|affected| *affected).count()
+        branch.affected(&self.program, &changed)[self.pass].iter().filter(|affected| **affected).count()
     }
 
     pub(super) fn context_of(&self, prompt: &Input) -> Context {
@@ -232,7 +235,9 @@ impl Run {
             }
             let end = if pass == goal.pass { goal.op } else { self.program.ops.len() };
             let reached = branch.frontier(pass);
-            for op in 0..end {
+            // Without a change, what the pass has reached stays as it is.
+            let first = if affected.is_none() { reached.min(end) } else { 0 };
+            for op in first..end {
                 let again = affected.is_some_and(|affected| affected.get(pass).is_some_and(|ops| ops[op]));
                 if again || op >= reached {
                     branch.compute(&self.program, Mark { pass, op })?;

@@ -3,6 +3,8 @@
 mod branches;
 mod edit;
 mod generate;
+#[cfg(test)]
+mod sharing;
 mod undo;
 
 use std::sync::Arc;
