@@ -35,6 +35,17 @@ impl Edit {
     }
 }
 
+/// The output of an op in a pass as edits leave it, in the order in which they were made.
+///
+/// # Errors
+/// If one does not fit it.
+pub fn edited<'a>(edits: impl IntoIterator<Item = &'a Edit>, at: Mark, mut value: Value) -> Result<Value, TensorError> {
+    for edit in edits.into_iter().filter(|edit| edit.applies_to(at)) {
+        value = edit.change.apply(&value)?;
+    }
+    Ok(value)
+}
+
 /// What an edit changes.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Target {

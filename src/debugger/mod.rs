@@ -10,6 +10,7 @@ mod edit_file;
 mod error;
 mod focus;
 mod gradient;
+pub mod in_force;
 mod mark;
 mod names;
 pub mod params;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::super::in_force::{edited, in_force};
+use crate::debugger::in_force::{edited, in_force};
 use crate::debugger::{Edit, Error, Mark, Result, Session, Target, number_of, ops_of};
 use crate::lang::Expr;
 use crate::model::Input;

@@ -21,8 +21,8 @@ use crate::lang::ast::ExprKind;
 use crate::lang::eval::{Datum, evaluate, sites_used};
 use crate::lang::{Expr, LangError};
 use crate::model::role::WeightId;
-use crate::program::{After, Program, pull_back, pull_relevance};
-use crate::tensor::ops::{BinaryOp, Slice};
+use crate::program::{After, Program, Pulled, Rule};
+use crate::tensor::ops::Slice;
 use crate::tensor::{Kind, TensorError, Value, step};
 
 /// What `backward` found.
@@ -38,14 +38,13 @@ pub struct Gradients {
     pub cut: bool,
     branch: usize,
     revision: u64,
-    /// By op, for all rows; none where the number does not depend on the site.
-    values: Vec<Option<Value>>,
+    /// For all rows.
+    values: Pulled,
     /// Gradients from this op on are whole; those before still lack what ops not pulled back yet will add.
     reached: usize,
     /// Whether it is gone through step by step.
     walked: bool,
-    /// Whether relevance is pulled back, by the rules of AttnLRP.
-    relevance: bool,
+    rule: Rule,
 }
 
 impl Gradients {
@@ -118,14 +117,14 @@ impl Session {
     /// As [`backward`](Session::backward), and if there is no rule for an op on the way.
     pub fn relevance(&mut self, expr: &Expr, ops: &[usize], row: usize) -> Result<Vec<f64>> {
         let mut found = self.begin_backward(expr, "")?;
-        found.relevance = true;
+        found.rule = Rule::Relevance;
         let first = ops.iter().copied().min().unwrap_or(0);
         while found.reached > first {
             pull_one(&mut self.run, &mut found)?;
         }
         let mut shares = Vec::with_capacity(ops.len());
         for &op in ops {
-            let Some(pulled) = &found.values[op] else {
+            let Some(pulled) = found.values.get(op) else {
                 shares.push(0.0);
                 continue;
             };
@@ -151,14 +150,11 @@ impl Session {
         let value = number.untracked().read_scalar()?;
         let one = Value::from_f32(vec![1.0], &[1], self.run.device());
         let pulled = number.pull(&one).ok_or_else(|| Error::Refused("nothing to follow back".into()))?;
-        let mut values: Vec<Option<Value>> = vec![None; self.run.program.ops.len()];
-        for (&op, leaf) in &given {
-            values[op] = pulled.at(leaf);
-        }
+        let values = given.iter().filter_map(|(&op, leaf)| Some((op, pulled.at(leaf)?))).collect();
         let reached = ops.iter().copied().max().unwrap_or(0);
         let (branch, revision) = (self.run.current, self.run.revision());
-        let (target, cut, walked, relevance) = (text.to_string(), false, false, false);
-        Ok(Gradients { target, value, pass, cut, branch, revision, values, reached, walked, relevance })
+        let (target, cut, walked, rule) = (text.to_string(), false, false, Rule::Gradient);
+        Ok(Gradients { target, value, pass, cut, branch, revision, values, reached, walked, rule })
     }
 
     /// The gradients at hand.
@@ -193,9 +189,8 @@ impl Session {
                 "the backward pass has not come to {site} yet: it is at {at}; step or continue"
             )));
         }
-        let found = gradients.values[op].clone();
-        if let Some(found) = found {
-            return Ok(found);
+        if let Some(found) = gradients.values.get(op) {
+            return Ok(found.clone());
         }
         let value = self.run.peek(op)?;
         match value.kind() {
@@ -217,7 +212,7 @@ impl Session {
             return Err("there are no gradients yet".into());
         };
         let (program, current) = (run.program.clone(), run.current);
-        let mut sum = None;
+        let mut sum = Pulled::default();
         for op in (0..program.ops.len()).filter(|&op| program.ops[op].weights.contains(&id)) {
             if op < gradients.reached {
                 let at = &program.ops[gradients.reached].site;
@@ -226,13 +221,13 @@ impl Session {
                     "the backward pass has not come to {site}, which reads {id}: it is at {at}"
                 )));
             }
-            let Some(seed) = &gradients.values[op] else { continue };
+            let Some(seed) = gradients.values.get(op) else { continue };
             let at = Mark { pass: gradients.pass, op };
             if let Some(found) = run.branches[current].pull_weight(&program, at, id, seed)? {
-                add(&mut sum, found)?;
+                sum.add(0, found)?;
             }
         }
-        match sum {
+        match sum.take(0) {
             Some(sum) => Ok(sum),
             None => {
                 let weight = run.branch().weights().get(id).ok_or_else(|| format!("no weight {id}"))?;
@@ -244,64 +239,34 @@ impl Session {
 
 /// Pulls the gradient that became whole last back to what its op read; the op before it is whole then.
 fn pull_one(run: &mut Run, found: &mut Gradients) -> Result<()> {
-    let (program, op) = (run.program.clone(), found.reached);
-    if let Some(seed) = found.values[op].clone() {
-        let current = run.current;
-        let at = Mark { pass: found.pass, op };
-        let (pulled, earlier) = run.branches[current].pull_back(&program, at, &seed, found.relevance)?;
-        found.cut |= earlier;
-        for (input, gradient) in pulled {
-            add(&mut found.values[input], gradient)?;
-        }
+    let at = Mark { pass: found.pass, op: found.reached };
+    if found.values.get(at.op).is_some() {
+        let branch = &mut run.branches[run.current];
+        found.cut |= branch.pull_back(&run.program, at, found.rule, &mut found.values)?;
     }
-    found.reached = op.saturating_sub(1);
-    Ok(())
-}
-
-fn add(sum: &mut Option<Value>, more: Value) -> Result<(), TensorError> {
-    *sum = Some(match sum.take() {
-        Some(sum) => {
-            let (axes, origin) = (more.axes().to_vec(), more.origin().map(<[usize]>::to_vec));
-            sum.binary(BinaryOp::Add, &more)?.with_axes(&axes).with_origin(origin)
-        }
-        None => more,
-    });
+    found.reached = at.op.saturating_sub(1);
     Ok(())
 }
 
 impl Branch {
-    /// What the output of an op is worth, pulled back to the ops it reads; and whether part of it went to earlier passes, by the
-    /// key/value cache, and was dropped.
-    fn pull_back(
-        &mut self,
-        program: &Program,
-        at: Mark,
-        seed: &Value,
-        relevance: bool,
-    ) -> Result<(Vec<(usize, Value)>, bool)> {
-        let op = &program.ops[at.op];
+    /// Pulls the gradient at an op back to the ops that it reads. Returns whether part of it went to earlier passes, by the key/value
+    /// cache, and was dropped.
+    fn pull_back(&mut self, program: &Program, at: Mark, rule: Rule, pulled: &mut Pulled) -> Result<bool> {
         let inputs = self.inputs(program, at)?;
         let span = self.span(at.pass);
         let after = |value: Value| self.edited(at, value.beginning_at(span.start));
-        let edits = self.edits.iter().any(|edit| edit.applies_to(at));
-        let after = edits.then_some(&after as After<'_>);
-        let (weights, context) = (self.weights(), self.context(at.pass));
-        let found = match relevance {
-            true => pull_relevance(op, &inputs, weights, context, after, seed)?,
-            false => pull_back(op, &inputs, weights, context, after, seed)?,
-        };
+        let after = self.is_edited(at).then_some(&after as After<'_>);
+        let cached = &program.ops[at.op].cached;
         let mut cut = false;
-        let mut out = Vec::new();
-        for (&input, gradient) in op.inputs.iter().zip(found) {
-            let Some(mut gradient) = gradient else { continue };
-            if op.cached.contains(&input) && span.start > 0 {
+        self.replay(program, at.pass).pull(at.op, &inputs, after, rule, pulled, |input, mut gradient| {
+            if cached.contains(&input) && span.start > 0 {
                 cut = true;
                 let own = Slice::Range { start: span.start, end: span.end, step: 1 };
                 gradient = gradient.slice(&[Slice::All, own])?;
             }
-            out.push((input, gradient.with_axes(&program.ops[input].axes).beginning_at(span.start)));
-        }
-        Ok((out, cut))
+            Ok(Some(gradient.with_axes(&program.ops[input].axes).beginning_at(span.start)))
+        })?;
+        Ok(cut)
     }
 
     /// The same for one weight of an op; none if the output does not depend on it.

@@ -88,7 +88,7 @@ impl Session {
                 let found = self.gradients.as_mut().ok_or_else(none)?;
                 pull_one(&mut self.run, found)?;
                 let at = found.reached;
-                if found.values[at].is_none() {
+                if found.values.get(at).is_none() {
                     continue;
                 }
                 if let Some(stop) = self.walk_stop() {
@@ -179,11 +179,11 @@ impl Session {
         let mut readers = Vec::new();
         // Norms are compared along the residual stream, elements with those of what was pulled back.
         let stream = matches!(catch, Catch::Vanish(_) | Catch::Explode(_));
-        let later =
-            (at + 1..program.ops.len()).find(|&op| is_stream(&program.ops[op].site) && gradients.values[op].is_some());
+        let later = (at + 1..program.ops.len())
+            .find(|&op| is_stream(&program.ops[op].site) && gradients.values.get(op).is_some());
         let before: Vec<usize> = if stream { later.into_iter().collect() } else { program.readers(at).to_vec() };
         for reader in before {
-            let Some(gradient) = gradients.values[reader].as_ref() else { continue };
+            let Some(gradient) = gradients.values.get(reader) else { continue };
             if bad(gradient)?.is_some() {
                 return Ok(None);
             }
