@@ -6,7 +6,6 @@ use super::console::{Console, Done};
 use super::table::Call;
 use crate::answer::numbers::significant;
 use crate::answer::{Answer, Cell, Table};
-use crate::debugger::is_stream;
 use crate::debugger::{Error, Result};
 use crate::lang::{LangError, Span, parse_expr};
 use crate::tensor::ops::{Reduction, Slice};
@@ -80,7 +79,7 @@ pub(super) fn table(console: &mut Console) -> Done {
     let program = console.session.run.program.clone();
     let row = console.session.focus.row;
     let mut rows = Vec::new();
-    for (op, site) in program.sites().iter().enumerate().filter(|(_, site)| is_stream(site)) {
+    for (op, site) in program.sites().iter().enumerate().filter(|(op, _)| program.ops[*op].is_stream()) {
         let Ok(gradient) = console.session.gradient(op) else { continue };
         let gradient = gradient.slice(&[Slice::At(row)])?;
         let norm = gradient.reduce(Reduction::Norm)?;

@@ -39,7 +39,7 @@ pub use scope::RunScope;
 pub use session::{Session, Settings};
 pub use stops::{
     Catch, Condition, Crossing, Disposition, HitCondition, Keep, Kind, Print, StopPoint, StopPoints, Tally, Trace,
-    Watch, is_stream,
+    Watch,
 };
 pub use trail::Trail;
 pub use travel::{Direction, Finding, Motion, Reason, Stop};

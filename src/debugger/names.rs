@@ -7,7 +7,7 @@ use super::peers::reader;
 use crate::lang::SiteTable;
 use crate::model::role::Role;
 use crate::model::weights::Weights;
-use crate::program::Program;
+use crate::program::{Part, Program};
 
 /// The names that locations and expressions can use.
 pub struct Names {
@@ -44,7 +44,7 @@ impl Names {
                 aliases.extend(paths.into_iter().flatten().map(|(path, _)| (path.to_string(), op.site.clone())));
             }
         }
-        let on_request = (0..program.n_layers()).map(|layer| format!("blocks.{layer}.attn.result")).collect();
+        let on_request = (0..program.n_layers()).map(|layer| Part::Result.site(layer)).collect();
         Names { program: program.clone(), aliases, on_request }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::part::Part;
 use crate::model::role::WeightId;
 use crate::model::spec::{Act, Norm, Pool, QkNormOver, Sentence, Transform};
 use crate::tensor::Axis;
@@ -162,6 +163,8 @@ pub struct Op {
     pub width: usize,
     /// The block it belongs to.
     pub layer: Option<usize>,
+    /// What it is in that block.
+    pub part: Option<Part>,
 }
 
 impl Op {
@@ -171,6 +174,11 @@ impl Op {
             Some(rest) if !module_path.is_empty() => rest.trim_start_matches('.'),
             _ => &self.site,
         }
+    }
+
+    /// Whether its output is the residual stream at the edge of a block, or the token embedding, where the stream begins.
+    pub fn is_stream(&self) -> bool {
+        matches!(self.part, Some(Part::ResidPre | Part::ResidPost)) || self.site == "embed"
     }
 }
 
@@ -199,6 +207,7 @@ pub struct Program {
     pub(super) sites: Vec<String>,
     pub(super) module_paths: Vec<String>,
     pub(super) index: HashMap<String, usize>,
+    pub(super) parts: HashMap<(usize, Part), usize>,
     pub(super) readers: Vec<Vec<usize>>,
     pub(super) cached: Vec<bool>,
     pub(super) n_layers: usize,
@@ -219,6 +228,19 @@ impl Program {
     /// The op that produces a site.
     pub fn op_of(&self, site: &str) -> Option<usize> {
         self.index.get(site).copied()
+    }
+
+    /// The op that is a part of a block; `None` if the block has no such part.
+    pub fn block_op(&self, layer: usize, part: Part) -> Option<usize> {
+        self.parts.get(&(layer, part)).copied()
+    }
+
+    /// The op that a site is the output of, or is computed from on request: `attn.result` from `attn.z`.
+    pub fn source_of(&self, site: &str) -> Option<usize> {
+        match Part::of(site) {
+            Some((layer, Part::Result)) => self.block_op(layer, Part::Z),
+            _ => self.op_of(site),
+        }
     }
 
     /// The module with that path.
@@ -255,7 +277,7 @@ impl Program {
     /// from the block's input and the key/value cache; of earlier passes, so can all outside blocks but the tokens.
     pub fn keeps(&self, op: usize, of_earlier_pass: bool) -> bool {
         match self.ops[op].layer {
-            Some(_) => self.cached[op] || self.ops[op].site.ends_with(".resid_pre"),
+            Some(_) => self.cached[op] || self.ops[op].part == Some(Part::ResidPre),
             None => !of_earlier_pass || self.ops[op].kernel == Kernel::Tokens,
         }
     }

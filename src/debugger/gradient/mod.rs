@@ -59,10 +59,7 @@ pub fn ops_of(session: &Session, expr: &Expr) -> Vec<usize> {
     let program = &session.run.program;
     let mut found: Vec<usize> = sites_used(expr, &*session.run.names, session.block())
         .iter()
-        .filter_map(|site| match site.strip_suffix(".result") {
-            Some(attention) => program.op_of(&format!("{attention}.z")),
-            None => program.op_of(site),
-        })
+        .filter_map(|site| program.source_of(site))
         .collect();
     let mut cursor = false;
     expr.walk(&mut |part| cursor |= matches!(part.kind, ExprKind::Cursor));

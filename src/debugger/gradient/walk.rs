@@ -6,7 +6,7 @@
 
 use super::super::mark::Mark;
 use super::super::session::Session;
-use super::super::stops::{Catch, Crossing, Kind, is_stream};
+use super::super::stops::{Catch, Crossing, Kind};
 use super::super::travel::{Finding, Reason, Stop};
 use super::{Gradients, pull_one};
 use crate::debugger::error::{Error, Result};
@@ -179,8 +179,8 @@ impl Session {
         let mut readers = Vec::new();
         // Norms are compared along the residual stream, elements with those of what was pulled back.
         let stream = matches!(catch, Catch::Vanish(_) | Catch::Explode(_));
-        let later = (at + 1..program.ops.len())
-            .find(|&op| is_stream(&program.ops[op].site) && gradients.values.get(op).is_some());
+        let later =
+            (at + 1..program.ops.len()).find(|&op| program.ops[op].is_stream() && gradients.values.get(op).is_some());
         let before: Vec<usize> = if stream { later.into_iter().collect() } else { program.readers(at).to_vec() };
         for reader in before {
             let Some(gradient) = gradients.values.get(reader) else { continue };

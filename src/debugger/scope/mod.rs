@@ -11,7 +11,7 @@ use super::run::RunError;
 use super::session::Session;
 use crate::lang::eval::{CachePart, Datum, Scope};
 use crate::lang::{History, SiteRef, SiteTable};
-use crate::program::lens;
+use crate::program::{Part, lens};
 use crate::tensor::ops::{Reduction, Slice, UnaryOp};
 use crate::tensor::{Axis, Device, TensorError, Value};
 
@@ -346,8 +346,8 @@ impl Scope for RunScope<'_> {
                 heads - 1
             ));
         }
-        let site = format!("blocks.{layer}.attn.result");
-        let site = SiteRef { text: site, run: None, pass: None, span: crate::lang::Span::new(0, 0) };
+        let site =
+            SiteRef { text: Part::Result.site(layer), run: None, pass: None, span: crate::lang::Span::new(0, 0) };
         self.site(&site)?.slice(&[Slice::All, Slice::At(head)]).map_err(text)
     }
 }
@@ -367,10 +367,10 @@ impl Session {
             return Err("the model has no key/value cache: it computes its whole text in one pass".into());
         }
         let reader = match part {
-            CachePart::Keys => "scores",
-            CachePart::Values => "z",
+            CachePart::Keys => Part::Scores,
+            CachePart::Values => Part::Z,
         };
-        let reader = program.op_of(&format!("blocks.{layer}.attn.{reader}"));
+        let reader = program.block_op(layer, reader);
         let cached = reader.and_then(|op| program.ops[op].cached.first().copied());
         cached.ok_or_else(|| format!("layer {layer} caches nothing"))
     }

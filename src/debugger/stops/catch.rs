@@ -51,7 +51,7 @@ impl Session {
             Catch::Token(_) | Catch::Pass => false,
             Catch::NormJump(_) => op.kernel == Kernel::Add && op.inputs.len() > 1 && op.layer.is_some(),
             Catch::Saturated(_) => matches!(op.kernel, Kernel::Pattern { .. }) || op.site == "pooler.out",
-            Catch::Vanish(_) | Catch::Explode(_) => is_stream(&op.site),
+            Catch::Vanish(_) | Catch::Explode(_) => op.is_stream(),
             _ => op.kernel != Kernel::Same,
         }
     }
@@ -378,11 +378,6 @@ fn broken_words(nan: u64, inf: u64) -> String {
         (0, _) => "infinite".into(),
         _ => "NaN or infinite".into(),
     }
-}
-
-/// Whether a site is the residual stream at the edge of a block.
-pub fn is_stream(site: &str) -> bool {
-    site == "embed" || site.ends_with(".resid_pre") || site.ends_with(".resid_post")
 }
 
 /// The heads of a value that are zero throughout.

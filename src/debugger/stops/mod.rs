@@ -6,7 +6,6 @@ mod trace;
 mod watch;
 
 pub(super) use catch::Health;
-pub use catch::is_stream;
 pub use kind::{Catch, Keep, Kind, Print, Trace, Watch};
 pub use trace::Tally;
 pub use watch::Change as Changed;

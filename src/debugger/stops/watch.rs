@@ -28,10 +28,7 @@ impl Session {
         let mut ops: Vec<usize> = Vec::new();
         for block in (0..program.n_layers()).map(Some).chain([None]) {
             let sites = sites_used(expr, &*self.run.names, block);
-            ops.extend(sites.iter().filter_map(|site| {
-                let z = site.strip_suffix(".result").map(|path| format!("{path}.z"));
-                program.op_of(z.as_deref().unwrap_or(site))
-            }));
+            ops.extend(sites.iter().filter_map(|site| program.source_of(site)));
         }
         if uses_cursor(expr) {
             ops = (0..program.ops.len()).collect();
