@@ -188,7 +188,8 @@ impl Run {
         branch.affected(&self.program, &changed)[self.pass].iter().filter(|affected| **affected).count()
     }
 
-    pub(super) fn context_of(&self, prompt: &Input) -> Context {
+    /// What the ops of a pass over the whole of an input read besides values and weights.
+    pub fn context_of(&self, prompt: &Input) -> Context {
         Context::new(&self.model.spec, prompt, 0..prompt.length(), &self.device)
     }
 
