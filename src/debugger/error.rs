@@ -39,7 +39,7 @@ impl Error {
         Error::Refused(message.into())
     }
 
-    /// The same error, with what it is about in front of its sentence: a line of a file, a prompt. Failures of the device and
+    /// The same error, with what it is about before its sentence: a line of a file, a prompt. Failures of the device and
     /// interruptions stay what they are.
     #[must_use]
     pub fn about(self, what: impl std::fmt::Display) -> Error {
@@ -60,7 +60,6 @@ impl Error {
         }
     }
 
-    /// Whether the user interrupted.
     pub fn is_interrupt(&self) -> bool {
         matches!(self, Error::Tensor(TensorError::Interrupted(_)))
     }

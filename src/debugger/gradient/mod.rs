@@ -25,16 +25,13 @@ use crate::program::{After, Program, Pulled, Rule};
 use crate::tensor::ops::Slice;
 use crate::tensor::{Kind, TensorError, Value, step};
 
-/// What `backward` found.
 #[derive(Clone)]
 pub struct Gradients {
-    /// The expression.
     pub target: String,
-    /// Its value.
     pub value: f64,
     /// The pass it was asked in.
     pub pass: usize,
-    /// Whether attention read the key/value cache of earlier passes, behind which nothing is followed.
+    /// Whether attention read the key/value cache of earlier passes, beyond which nothing is followed.
     pub cut: bool,
     branch: usize,
     revision: u64,
@@ -70,7 +67,7 @@ pub fn ops_of(session: &Session, expr: &Expr) -> Vec<usize> {
 /// The number that an expression is, connected to the values `given` for ops, for all rows of them; of row `row` of those.
 ///
 /// # Errors
-/// If it is no single number, or does not depend on any of them.
+/// If it is not a single number, or does not depend on any of them.
 pub fn number_of(
     session: &mut Session,
     expr: &Expr,
@@ -96,7 +93,7 @@ impl Session {
     /// Takes the gradient of an expression over the current pass at all of its sites.
     ///
     /// # Errors
-    /// If the expression is no number that has a gradient, asks for what has not been computed, or the device fails.
+    /// If the expression is not a number that has a gradient, asks for what has not been computed, or the device fails.
     pub fn backward(&mut self, expr: &Expr, text: &str) -> Result<&Gradients> {
         let mut found = self.begin_backward(expr, text)?;
         let last = found.reached;

@@ -1,6 +1,6 @@
-//! The backward pass step by step: a cursor of its own, which goes through the ops in the order in which gradients become whole.
+//! The backward pass step by step: a separate cursor, which goes through the ops in the order in which gradients become whole.
 //!
-//! It stands at an op when all readers of the op have been pulled back, so that the gradient there is whole, and before it is
+//! It is at an op when all readers of the op have been pulled back, so that the gradient there is whole, and before it is
 //! pulled back itself. Stop points are those of the forward pass: on a site when its gradient is whole, on a module when that of
 //! its output is.
 
@@ -15,7 +15,6 @@ use crate::program::Program;
 use crate::tensor::ops::{Reduction, Slice};
 use crate::tensor::{Value, step, undisturbed};
 
-/// How far to go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Walk {
     /// So many ops that have a gradient.
@@ -24,7 +23,6 @@ pub enum Walk {
     Next(u64),
     /// To the gradient of what the present module read.
     Finish,
-    /// To the next stop.
     Continue,
 }
 
@@ -193,7 +191,7 @@ impl Session {
         let from = match readers.as_slice() {
             [] if stream => "the first of the residual stream".to_string(),
             [] => "which the number reads".to_string(),
-            readers if stream => format!("behind {}", readers.join(", ")),
+            readers if stream => format!("after {}", readers.join(", ")),
             readers => format!("pulled back through {}", readers.join(", ")),
         };
         Ok(Some(vec![format!("grad({site}), {from}: {found}")]))
@@ -210,7 +208,7 @@ impl Session {
         Stop { at: Mark { pass: gradients.pass, op: gradients.reached + 1 }, ..self.stop_here(reason) }
     }
 
-    /// The gradient where the walk stands, of one row, or of one head of it; none if nothing is walked through.
+    /// The gradient where the walk is, of one row; `None` if there is no walk.
     pub(in crate::debugger) fn walked_gradient(&mut self, row: usize) -> Option<Result<Value>> {
         let at = self.walking()?.reached;
         let gradient = self.gradient(at);

@@ -13,7 +13,6 @@ pub struct Checkpoint {
     pub name: Option<String>,
     /// The branch it was made in.
     pub branch: usize,
-    /// The place.
     pub at: Mark,
     /// The branch as it was: its edits and how its tokens are chosen, without values.
     state: Branch,
@@ -140,7 +139,7 @@ impl Run {
     /// A branch of that name with the edits and values of this one. The cursor stays where it is.
     ///
     /// # Errors
-    /// If there is one of that name, or it is no name.
+    /// If the name is taken, or is not a name.
     pub fn copy_branch(&mut self, name: &str) -> Result<(), RunError> {
         self.check_name(name)?;
         let mut next = self.branch().clone();
@@ -150,12 +149,12 @@ impl Run {
         Ok(())
     }
 
-    /// A run of the same model on other prompts, each in a branch of its own, with the edits of weights that the current branch has, and
+    /// A run of the same model on other prompts, each in a separate branch, with the edits of weights that the current branch has, and
     /// `with_values` those of values too. Nothing is computed yet.
     ///
     /// # Errors
     /// If an edit does not fit a prompt, or there are no prompts.
-    pub fn beside(&self, prompts: &[Input], with_values: bool) -> Result<Run, RunError> {
+    pub fn with_prompts(&self, prompts: &[Input], with_values: bool) -> Result<Run, RunError> {
         let first = prompts.first().cloned().unwrap_or_else(|| self.branch().prompt());
         let (model, program, names) = (self.model.clone(), self.program.clone(), self.names.clone());
         let mut run = Run::new(model, program, names, first, self.device.clone(), self.budget);
@@ -181,7 +180,7 @@ impl Run {
     /// Gives a branch another name.
     ///
     /// # Errors
-    /// If there is one of that name, or it is no name.
+    /// If the name is taken, or is not a name.
     pub fn rename_branch(&mut self, branch: usize, name: &str) -> Result<(), RunError> {
         self.check_name(name)?;
         self.branches[branch].name = name.to_string();

@@ -1,4 +1,4 @@
-//! Making edits: in place, or in a branch of their own.
+//! Making edits: in place, or in a new branch.
 
 use super::{Run, RunError, Step};
 use crate::debugger::branch::{Affected, Branch};
@@ -10,7 +10,6 @@ use crate::model::weights::Weights;
 use crate::program::{Context, shape_of};
 use crate::tensor::{TensorError, awake, bits};
 
-/// What an edit did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Applied {
     /// The branch that the edit opened, if it changed something that had been used already.
@@ -31,7 +30,7 @@ pub(super) struct CaughtUp {
 
 impl Run {
     /// Makes the edits of one command. If nothing recorded depends on what they change, or they change only the value at the
-    /// cursor, which nobody has read yet, they stand in this branch; otherwise a branch is opened, and what depends on
+    /// cursor, which nobody has read yet, they are made in this branch; otherwise a branch is opened, and what depends on
     /// them is computed again up to the cursor.
     ///
     /// # Errors
@@ -39,9 +38,9 @@ impl Run {
     pub fn edit(&mut self, edits: Vec<Edit>) -> Result<Applied, RunError> {
         let program = self.program.clone();
         let branch = &self.branches[self.current];
-        let stands = edits.iter().all(|edit| self.is_at_cursor(branch, edit) || !branch.depends_on(&program, edit));
+        let in_place = edits.iter().all(|edit| self.is_at_cursor(branch, edit) || !branch.depends_on(&program, edit));
         let mut next = branch.clone();
-        if !stands {
+        if !in_place {
             let changed = edits.iter().flat_map(|edit| branch.first_changed(&program, edit)).min();
             next.name = self.free_name();
             next.parent = Some((self.current, changed.unwrap_or_default()));
@@ -61,7 +60,7 @@ impl Run {
             };
             unchanged = unchanged.and_then(|all| Some(all && same?));
         }
-        let step = if stands {
+        let step = if in_place {
             self.branches[self.current] = next;
             Step::InPlace(self.current, count)
         } else {
@@ -73,7 +72,7 @@ impl Run {
         self.revision += 1;
         self.done.push(step);
         self.undone.clear();
-        let branch = (!stands).then(|| self.branch().name.clone());
+        let branch = (!in_place).then(|| self.branch().name.clone());
         Ok(Applied { branch, replayed, unchanged })
     }
 
@@ -85,7 +84,7 @@ impl Run {
     }
 
     /// What shows whether an edit changes anything, where that is known before the op has run.
-    fn probe(&self, branch: &mut Branch, edit: &Edit) -> Result<Option<Vec<u64>>, RunError> {
+    fn probe(&self, branch: &mut Branch, edit: &Edit) -> Result<Option<Vec<u64>>, TensorError> {
         match edit.target {
             Target::Op(op) if Mark { op, ..edit.from } >= self.mark() => Ok(None),
             _ => self.probed(branch, edit).map(Some),
@@ -93,7 +92,7 @@ impl Run {
     }
 
     /// The bits of what an edit changes.
-    fn probed(&self, branch: &mut Branch, edit: &Edit) -> Result<Vec<u64>, RunError> {
+    fn probed(&self, branch: &mut Branch, edit: &Edit) -> Result<Vec<u64>, TensorError> {
         let known = edit.from.pass < branch.passes();
         let bits_of = |value: &crate::tensor::Value| bits(value).map(|bits| bits.into_owned());
         Ok(match &edit.target {
@@ -193,7 +192,7 @@ impl Run {
         Context::new(&self.model.spec, prompt, 0..prompt.length(), &self.device)
     }
 
-    /// Edits of values must still find their place when the input becomes another one.
+    /// Edits of values must still find their place when the input changes.
     pub(super) fn check_fits(&self, branch: &Branch, prompt: &Input) -> Result<(), RunError> {
         let (rows, length) = (prompt.rows.len(), prompt.length());
         for edit in &branch.edits {

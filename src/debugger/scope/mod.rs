@@ -374,32 +374,6 @@ impl Session {
         let cached = reader.and_then(|op| program.ops[op].cached.first().copied());
         cached.ok_or_else(|| format!("layer {layer} caches nothing"))
     }
-
-    /// The block that the value just computed belongs to, or the op at the cursor.
-    pub fn block(&self) -> Option<usize> {
-        self.block_at(self.run.cursor)
-    }
-
-    /// The same if the cursor stood at `position`.
-    pub fn block_at(&self, position: usize) -> Option<usize> {
-        let program = &self.run.program;
-        position.checked_sub(1).and_then(|op| program.layer_at(op)).or_else(|| program.layer_at(position))
-    }
-
-    /// A convenience variable; those that the session sets itself included.
-    pub fn variable(&self, name: &str) -> Datum {
-        match (self.variables.get(name), name) {
-            (Some(datum), _) => datum.clone(),
-            (None, "bpnum") => Datum::Num(self.stops.last_number() as f64),
-            (None, "_hit_bpnum") => match self.last_stop.as_ref().and_then(|stop| stop.ids.first()) {
-                Some(number) => Datum::Num(*number as f64),
-                None => Datum::Void,
-            },
-            (None, "_exitcode") if self.run.live && self.run.at_end() => Datum::Num(0.0),
-            (None, "_pass") if self.run.live => Datum::Num(self.run.pass as f64),
-            (None, _) => Datum::Void,
-        }
-    }
 }
 
 impl From<RunError> for String {

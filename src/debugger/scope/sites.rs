@@ -1,4 +1,4 @@
-//! Values of sites: of this run, its branches, and what is beside it.
+//! Values of sites: of this run, its branches, and what it is compared with.
 
 use super::{RunScope, text};
 use crate::debugger::mark::Mark;

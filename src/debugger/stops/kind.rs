@@ -9,9 +9,7 @@ use crate::lang::Expr;
 /// What a stop point stops on.
 #[derive(Clone, Debug)]
 pub enum Kind {
-    /// Being there.
     Break,
-    /// A value that changes.
     Watch(Watch),
     /// Something that happens.
     Catch(Catch),
@@ -94,7 +92,6 @@ impl Catch {
     }
 }
 
-/// What a trace keeps.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Keep {
     /// How often it was crossed.
@@ -108,7 +105,6 @@ pub enum Keep {
 /// What is counted where a trace is crossed.
 #[derive(Clone, Debug)]
 pub struct Trace {
-    /// What is kept.
     pub keep: Keep,
     /// The line that spans point into.
     pub text: String,

@@ -13,16 +13,13 @@ const SIDE: usize = 34;
 /// What was kept at one place.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Tally {
-    /// It was crossed.
     Crossed,
-    /// A number.
     Number(f64),
     /// How many elements were in each bin of [`Tally::bin`], and how many were NaN.
     Bins(Vec<u64>, u64),
 }
 
 impl Tally {
-    /// Number of bins.
     pub const BINS: usize = 2 * SIDE + 1;
 
     /// The bin of a number: the middle one is zero, and each of the others spans a power of two.

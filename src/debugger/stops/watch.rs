@@ -38,7 +38,7 @@ impl Session {
         ops.into_iter().map(Crossing::after).collect()
     }
 
-    /// Whether a watched expression is another one here than at the crossing before.
+    /// Whether a watched expression is different here from what it was at the crossing before.
     ///
     /// # Errors
     /// In the words of the line that set it, with a caret, if it cannot be evaluated here.
