@@ -16,7 +16,6 @@ impl Mark {
     /// The beginning of the run.
     pub const START: Mark = Mark { pass: 0, op: 0 };
 
-    /// A mark.
     pub fn new(pass: usize, op: usize) -> Mark {
         Mark { pass, op }
     }

@@ -24,11 +24,11 @@ impl Names {
             // A fused projection feeds several sites; the module's own output is none of them alone.
             let [only] = file.uses.as_slice() else { continue };
             let id = *only;
-            // Nor is the output of one expert, or of the norm of one head, a value of its own.
+            // Nor is the output of one expert, or of the norm of one head, a separate value.
             if id.index.is_some() {
                 continue;
             }
-            // These stand inside an op, whose output is not theirs.
+            // These are used inside an op, whose output is not theirs.
             let inside = matches!(
                 id.role,
                 Role::EmbedProjW

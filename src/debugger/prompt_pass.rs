@@ -11,7 +11,6 @@ use crate::tensor::Value;
 /// The pass of the prompt as the focused row sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PromptPass {
-    /// The focused row.
     pub row: usize,
     /// Columns of the prompt.
     pub length: usize,

@@ -16,7 +16,7 @@ pub struct Trail {
 }
 
 impl Trail {
-    /// The cursor has stopped at a place; what lay ahead is forgotten.
+    /// The cursor has stopped at a place; the places after it are forgotten.
     pub fn visit(&mut self, place: Visited) {
         if self.places.get(self.at) == Some(&place) {
             return;

@@ -15,7 +15,6 @@ pub enum Kernel {
     Tokens,
     /// Rows of the token table times a factor, `T d`.
     Embed {
-        /// The factor.
         scale: f64,
     },
     /// Rows of the position table, `T d`.
@@ -28,7 +27,6 @@ pub enum Kernel {
     Same,
     /// Its input times a factor.
     Scale {
-        /// The factor.
         factor: f64,
     },
     /// `x W + b` of the first input, plus the other inputs: `T d`.
@@ -61,9 +59,7 @@ pub enum Kernel {
     },
     /// A norm of queries or keys `T H h`, all three steps of it, bounded on both sides.
     HeadNorm {
-        /// What is computed.
         norm: Norm,
-        /// Over which features.
         over: QkNormOver,
         /// Bound on the absolute value.
         clip: Option<f64>,
@@ -91,7 +87,6 @@ pub enum Kernel {
     Mix,
     /// Heads joined, then `x W + b`: `T d`.
     Output,
-    /// An activation function.
     Activation(Act),
     /// `act(gate) * up`.
     Gated(Act),
@@ -129,11 +124,11 @@ pub enum Kernel {
     ActivationNorm(Act, Option<Norm>),
     /// `x W + b` of a vector, `C`.
     VectorLinear,
-    /// Classes at every position, `T C`; what stands in front of them has no name.
+    /// Classes at every position, `T C`; what comes before them has no name.
     Classify {
         /// Whether the hidden state is projected first.
         project: bool,
-        /// Dense layer, activation and norm in front.
+        /// Dense layer, activation and norm before.
         transform: Option<Transform>,
     },
     /// A sentence embedding, `d` or a multiple of it.
@@ -147,7 +142,6 @@ pub struct Op {
     pub site: String,
     /// Index of the module it belongs to.
     pub module: usize,
-    /// Its arithmetic.
     pub kernel: Kernel,
     /// The ops whose outputs it reads, in the order that the kernel expects.
     pub inputs: Vec<usize>,
@@ -187,11 +181,10 @@ impl Op {
 pub struct Module {
     /// Full path such as `blocks.2.attn`; empty for the whole model.
     pub path: String,
-    /// The module around it; none for the whole model.
+    /// The module around it; `None` for the whole model.
     pub parent: Option<usize>,
     /// Nesting depth, 0 for the whole model.
     pub depth: usize,
-    /// First op.
     pub start: usize,
     /// One past the last op.
     pub end: usize,
@@ -200,7 +193,7 @@ pub struct Module {
 /// Ops in execution order and the tree of modules over them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Program {
-    /// In execution order; inputs always stand before their readers.
+    /// In execution order; inputs always come before their readers.
     pub ops: Vec<Op>,
     /// In pre-order.
     pub modules: Vec<Module>,
@@ -258,7 +251,6 @@ impl Program {
         self.ops.get(pc).and_then(|op| op.layer)
     }
 
-    /// Number of blocks.
     pub fn n_layers(&self) -> usize {
         self.n_layers
     }

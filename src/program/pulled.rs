@@ -8,10 +8,8 @@ use super::vjp::{After, pull_back};
 use crate::tensor::ops::BinaryOp;
 use crate::tensor::{TensorError, Value};
 
-/// What is pulled back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Rule {
-    /// Gradients.
     #[default]
     Gradient,
     /// What gives relevance when it is multiplied by the value, by the rules of AttnLRP.

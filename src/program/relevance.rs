@@ -26,7 +26,6 @@ pub enum NoRelevance {
     /// There is no rule for an op.
     #[error("AttnLRP has no rule for {what} ({site})")]
     NoRule {
-        /// What it is.
         what: &'static str,
         /// The op's site.
         site: String,

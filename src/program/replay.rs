@@ -15,7 +15,6 @@ use crate::tensor::{TensorError, Value};
 /// A pass over some input: its ops, and what they read besides values.
 #[derive(Clone, Copy)]
 pub struct Replay<'a> {
-    /// The ops.
     pub program: &'a Program,
     /// Weights, as they are edited.
     pub weights: &'a Weights,
@@ -70,7 +69,6 @@ pub trait Visitor {
 /// Which values a replay holds on to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Keep {
-    /// All that it made.
     All,
     /// Each until its last reader has run: the memory of one block, and not of the pass.
     Read,

@@ -12,7 +12,7 @@ use crate::tensor::{TensorError, Value, proceed};
 pub type After<'a> = &'a dyn Fn(Value) -> Result<Value, TensorError>;
 
 /// The gradients of `sum(y * seed)` with respect to each of the inputs, where `y` is the output of the op, or what `after` makes of
-/// it. None for inputs that `y` does not depend on, whole numbers among them.
+/// it. `None` for inputs that `y` does not depend on, whole numbers among them.
 ///
 /// Only the tape of this one op is ever held, and of a product with a weight or of an activation not even that.
 ///
@@ -113,7 +113,7 @@ fn closed(
 }
 
 /// The positions of a seed `[B, T, V]` in host memory that are not all zeros, `row * T + position`, and the seed there, `[1, n, V]`;
-/// none where that is not less than half of them. A number mostly reads the logits of one position.
+/// `None` if they are half of all or more. A number mostly reads the logits of one position.
 fn telling(seed: &Value) -> Option<(Vec<usize>, Value)> {
     let [rows, length, width] = *seed.shape() else { return None };
     let data = seed.host_f32()?;

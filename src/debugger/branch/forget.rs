@@ -135,7 +135,7 @@ impl Branch {
         for (number, ops) in affected.iter().enumerate() {
             for op in (0..ops.len()).filter(|&op| ops[op]) {
                 self.set(program, Mark { pass: number, op }, None);
-                // The cache ends where the first of its columns is another one.
+                // The cache ends before the first column that is forgotten.
                 if program.is_cached(op) && !std::mem::replace(&mut cut[op], true) {
                     self.cache.truncate(op, self.span(number).start);
                 }

@@ -107,7 +107,6 @@ impl Branch {
         self.passes.get(pass).map_or(0, |pass| pass.frontier)
     }
 
-    /// The weights as edited.
     pub fn weights(&self) -> &Weights {
         &self.weights
     }

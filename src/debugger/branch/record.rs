@@ -21,7 +21,6 @@ pub struct RecordStatus {
 }
 
 impl Branch {
-    /// What is recorded.
     pub fn status(&self) -> RecordStatus {
         let kept = self.passes.iter().map(|pass| pass.values.iter().take(pass.frontier).flatten().count()).sum();
         let computed = self.passes.iter().map(|pass| pass.frontier).sum();
@@ -56,7 +55,6 @@ impl Branch {
         pass.values[at.op] = value;
     }
 
-    /// Records a value.
     pub(in crate::debugger) fn put(&mut self, program: &Program, at: Mark, value: Value) {
         self.set(program, at, Some(value));
     }

@@ -1,4 +1,4 @@
-//! One block: where its norms stand and what is added to what.
+//! One block: where its norms are and what is added to what.
 
 use super::super::op::Kernel;
 use super::super::part::Part;

@@ -105,7 +105,7 @@ impl Builder<'_> {
             parts = vec![token, types, position];
         }
         if spec.embed.norm {
-            // The sum has no site of its own: the ops of the norm read its parts.
+            // The sum is not a site: the ops of the norm read its parts.
             parts = vec![self.norm("embed_ln", &spec.norm, &parts, [Role::EmbedLnW, Role::EmbedLnB], None, added)];
         }
         let (kernel, weights) = match (spec.embed.project, &parts[..]) {

@@ -9,7 +9,6 @@ use crate::model::input::Input;
 use crate::model::spec::{Blind, ModelSpec};
 use crate::tensor::{Device, Value};
 
-/// Which scores are masked.
 #[derive(Clone)]
 pub struct Mask {
     /// True where masked, `[B or 1, 1, T, S]`.
@@ -52,7 +51,7 @@ pub fn masks(
     reaches.into_iter().filter_map(of).collect()
 }
 
-/// What a query sees of keys that are no padding.
+/// What a query sees of keys that are not padding.
 struct Rule {
     causal: bool,
     reach: Option<usize>,

@@ -42,18 +42,18 @@ pub struct Context {
     pub(super) real: Tensor<3>,
     /// The column of the span that a classifier reads, `[B]`.
     pub(super) chosen: Value,
-    /// The last column of the span that is no padding, `[B]`.
+    /// The last column of the span that is not padding, `[B]`.
     pub(super) last_real: Value,
     /// What a sentence embedding is made of.
     pub(super) pooled: Pooled,
 }
 
-/// The columns of the span that a sentence embedding is made of: real tokens behind those that are skipped.
+/// The columns of the span that a sentence embedding is made of: real tokens after those that are skipped.
 #[derive(Clone)]
 pub(super) struct Pooled {
     /// 1 there, 0 elsewhere, `[B, T, 1]`.
     pub(super) mask: Tensor<3>,
-    /// The same with the number of the token in its text, from 1 on, instead of 1, `[B, T, 1]`.
+    /// The same with the number of the token in its text, counted from 1, instead of 1, `[B, T, 1]`.
     pub(super) numbers: Tensor<3>,
     /// The first of them, `[B]`.
     pub(super) first: Value,
@@ -170,7 +170,6 @@ impl Context {
         self.span.clone()
     }
 
-    /// Columns in the span.
     pub fn length(&self) -> usize {
         self.span.len()
     }
@@ -180,7 +179,6 @@ impl Context {
         self.tokens.device()
     }
 
-    /// Rows in the batch.
     pub fn rows(&self) -> usize {
         self.tokens.shape()[0]
     }
@@ -191,7 +189,7 @@ impl Context {
     }
 }
 
-/// The number of each token in its text, from 1 on; 0 at padding and at the first `skip` tokens.
+/// The number of each token in its text, counted from 1; 0 at padding and at the first `skip` tokens.
 fn numbers_of(row: &Row, skip: usize) -> impl Iterator<Item = f32> + '_ {
     let start = row.mask.iter().position(|real| *real).unwrap_or(0);
     let number = move |(column, real): (usize, &bool)| match column.checked_sub(start) {
@@ -203,7 +201,7 @@ fn numbers_of(row: &Row, skip: usize) -> impl Iterator<Item = f32> + '_ {
 
 /// The position that the model sees at each column of a row.
 ///
-/// An encoder counts columns. A decoder counts real tokens, so that padding in front of a row, or between its prompt and
+/// An encoder counts columns. A decoder counts real tokens, so that padding before a row, or between its prompt and
 /// what was generated, does not show; padding after a prompt counts columns, which nothing reads.
 fn positions(spec: &ModelSpec, row: &Row) -> Vec<usize> {
     if !spec.attention.causal {
@@ -247,7 +245,7 @@ fn table_rows(spec: &ModelSpec, row: &Row, positions: &[usize]) -> Vec<i64> {
     }
 }
 
-/// The last column whose token is not `pad`, or without a pad token the last that is no padding; the first if there is none.
+/// The last column whose token is not `pad`, or without a pad token the last that is not padding; the first if there is none.
 fn last_token(row: &Row, pad: Option<u32>) -> usize {
     let last = match pad {
         Some(pad) => row.ids.iter().rposition(|&id| id != pad),

@@ -12,7 +12,6 @@ use crate::tensor::{Device, Value};
 /// Cosines and sines of the positions of a pass.
 #[derive(Clone)]
 pub struct Rotation {
-    /// Which features form pairs.
     pub(in crate::program) pairing: Pairing,
     /// `[B or 1, T, 1, pairs]`.
     pub(in crate::program) cos: Tensor<4>,

@@ -42,7 +42,6 @@ pub fn rotate(x: &Value, rotation: &Rotation) -> Value {
 /// What is done to products of queries and keys.
 #[derive(Clone, Copy)]
 pub struct Scoring<'a> {
-    /// Factor on them.
     pub scale: f64,
     /// `cap tanh(score / cap)`.
     pub softcap: Option<f64>,

@@ -79,7 +79,7 @@ fn gated(x: &Value, weights: &[Value], act: Act) -> Value {
     basic::linear(&basic::gated(&gate, &up, act), &weights[2], None)
 }
 
-/// A growing sum over experts, in host memory while everything lies there.
+/// A growing sum over experts, in host memory while everything is there.
 #[allow(clippy::large_enum_variant, reason = "there is one at a time")]
 enum Sum {
     Host(Vec<f32>, Vec<usize>),

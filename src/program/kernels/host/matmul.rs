@@ -1,4 +1,4 @@
-//! Matrix products of strided matrices, in pieces of columns: a single row, few rows and many rows each in a way of their own.
+//! Matrix products of strided matrices, in pieces of columns: a single row, few rows and many rows are each computed differently.
 //!
 //! burn-flex hands a whole product to `gemm`, whose own threads help little at the shapes of a transformer (few rows, wide
 //! weights): a product in pieces of columns, one task each, took half the time. The piece is a multiple of the columns
@@ -123,7 +123,7 @@ pub fn columns_by_gemm(
     let (m, k) = a.shape;
     #[expect(unsafe_code, reason = "gemm takes pointers")]
     // SAFETY: all elements reached lie inside the slices (asserted by the callers); pieces write to different columns, and rows
-    // of the output do not overlap. gemm is told not to read the output, so it may be uninitialised.
+    // of the output do not overlap. gemm is asked not to read the output, so it may be uninitialised.
     unsafe {
         gemm::gemm(
             m,

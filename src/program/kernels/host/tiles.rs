@@ -1,7 +1,7 @@
 //! Products of some rows with a weight whose columns are contiguous, in tiles of sums that stay in registers.
 //!
 //! With few rows a product is bound as much by fetching the weight as by arithmetic. `gemm` first copies what it fetches and
-//! then computes; here the weight is read where it lies, and what comes next is asked for while something is worked on,
+//! then computes; here the weight is read where it is, and what comes next is asked for while something is worked on,
 //! evenly, because memory answers only so many questions at a time. That takes a third off for 64 rows, and nothing any
 //! more from 200 rows on.
 //!
@@ -17,7 +17,6 @@ use super::filled;
 use super::matmul::{Matrix, Output};
 use super::vector::prefetch;
 
-/// Rows of a tile.
 const ROWS: usize = 6;
 
 /// Columns of the weight whose sums are written together.
@@ -87,7 +86,6 @@ impl WithSimd for Shape {
 }
 
 impl Piece<'_> {
-    /// Computes the piece.
     pub fn run(self) {
         Arch::new().dispatch(self);
     }
