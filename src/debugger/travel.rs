@@ -273,6 +273,6 @@ fn within(program: &Program, motion: &Motion, direction: Direction, cursor: usiz
 
 /// The first op of each block.
 pub(super) fn block_starts(program: &Program) -> impl Iterator<Item = usize> + '_ {
-    let is_block = |path: &str| path.strip_prefix("blocks.").is_some_and(|rest| !rest.contains('.'));
-    program.modules.iter().filter(move |module| is_block(&module.path)).map(|module| module.start)
+    let blocks = program.modules.iter().filter(|module| module.depth == 1 && program.layer_at(module.start).is_some());
+    blocks.map(|module| module.start)
 }

@@ -147,28 +147,23 @@ impl Session {
 
     /// Zero throughout, or a head that is, though nothing that it is made of is.
     fn died(&mut self, at: Mark, op: &Op) -> Lines {
-        let inputs = self.inputs_of(at);
-        for input in &inputs {
-            if self.health(*input)?.zero {
-                return Ok(None);
-            }
-        }
-        if self.health(at)?.zero {
-            return Ok(Some(vec![format!("{} is zero throughout", op.site)]));
-        }
-        if matches!(op.kernel, Kernel::Scores { .. } | Kernel::Pattern { .. }) {
+        let whole = self.health(at)?.zero;
+        let heads = match whole || matches!(op.kernel, Kernel::Scores { .. } | Kernel::Pattern { .. }) {
+            true => Vec::new(),
+            false => zero_heads(&self.run.value_at(at)?)?,
+        };
+        if !whole && heads.is_empty() {
             return Ok(None);
         }
-        let value = self.run.value_at(at)?;
-        let heads = zero_heads(&value)?;
-        for input in inputs {
-            let value = self.run.value_at(input)?;
-            if heads.is_empty() || !zero_heads(&value)?.is_empty() {
+        // Only now, as attention reads the values of all passes.
+        for input in self.inputs_of(at) {
+            if self.health(input)?.zero || !whole && !zero_heads(&self.run.value_at(input)?)?.is_empty() {
                 return Ok(None);
             }
         }
         let names: Vec<String> = heads.iter().map(usize::to_string).collect();
-        Ok((!heads.is_empty()).then(|| vec![format!("head {} of {} is zero throughout", names.join(", "), op.site)]))
+        let what = if whole { op.site.clone() } else { format!("head {} of {}", names.join(", "), op.site) };
+        Ok(Some(vec![format!("{what} is zero throughout")]))
     }
 
     /// A position whose norm grows by more than a factor over an addition to the residual stream.

@@ -70,7 +70,7 @@ impl Context {
     pub fn shifted(spec: &ModelSpec, input: &Input, span: Range<usize>, device: &Device, by: i64) -> Context {
         let shape = [input.rows.len(), span.len()];
         let ints = |of: &dyn Fn(&Row) -> Vec<i64>| {
-            let data = input.rows.iter().flat_map(|row| of(row)[span.clone()].to_vec()).collect();
+            let data = input.rows.iter().flat_map(of).collect();
             Value::from_i64(data, &shape, device)
         };
         let columns = |of: &dyn Fn(&Row) -> usize| {
@@ -114,8 +114,8 @@ impl Context {
             _ => None,
         };
         Context {
-            tokens: ints(&|row| row.ids.iter().map(|&id| i64::from(id)).collect()),
-            types: ints(&|row| row.type_ids.iter().map(|&id| i64::from(id)).collect()),
+            tokens: ints(&|row| row.ids[span.clone()].iter().map(|&id| i64::from(id)).collect()),
+            types: ints(&|row| row.type_ids[span.clone()].iter().map(|&id| i64::from(id)).collect()),
             table_rows: Value::from_i64(table_rows, &shape, device),
             plain,
             masks: mask::masks(spec, input, &positions, span.clone(), device),
