@@ -77,7 +77,7 @@ struct Matrix {
 
 impl Matrix {
     fn new(value: &Value) -> Result<Matrix, TensorError> {
-        Ok(Matrix { shape: value.shape().to_vec(), values: value.read_f32()?.into_iter().map(Number::of).collect() })
+        Ok(Matrix { shape: value.shape().to_vec(), values: value.read_f32()?.into_iter().map(Number::new).collect() })
     }
 
     fn value(&self, run: &Run) -> Result<Value> {
@@ -111,14 +111,14 @@ impl EditFile {
     ///
     /// # Errors
     /// If the device fails.
-    pub fn of(run: &Run) -> Result<EditFile> {
+    pub fn from_run(run: &Run) -> Result<EditFile> {
         let mut weights = run.model.weights.clone();
         let site = |op: usize| run.program.ops[op].site.clone();
         let mut edits = Vec::new();
         for edit in &run.branch().edits {
             let what = match (&edit.target, &edit.change) {
-                (Target::Op(op), change) => What::Site(site(*op), How::of(change)?),
-                (Target::Cache(op), change) => What::Cache(site(*op), How::of(change)?),
+                (Target::Op(op), change) => What::Site(site(*op), How::new(change)?),
+                (Target::Cache(op), change) => What::Cache(site(*op), How::new(change)?),
                 (Target::Weight(id), change) => {
                     let Some(before) = weights.get(*id).map(|weight| weight.whole()).transpose()? else { continue };
                     let after = change.apply(&before)?;
@@ -126,11 +126,11 @@ impl EditFile {
                         Change::LowRank { .. } => None,
                         _ => How::elements(&before, &after)?,
                     };
-                    let how = few.map_or_else(|| How::of(change), Ok)?;
+                    let how = few.map_or_else(|| How::new(change), Ok)?;
                     weights.replace(*id, after)?;
                     What::Weight(id.to_string(), how)
                 }
-                (_, Change::Input(prompt)) => What::Prompt(prompt.rows.iter().map(PromptRow::of).collect()),
+                (_, Change::Input(prompt)) => What::Prompt(prompt.rows.iter().map(PromptRow::new).collect()),
                 (_, Change::Tokens(tokens)) => What::Tokens(tokens.clone()),
                 _ => continue,
             };
@@ -260,7 +260,7 @@ impl Entry {
 }
 
 impl How {
-    fn of(change: &Change) -> Result<How, TensorError> {
+    fn new(change: &Change) -> Result<How, TensorError> {
         Ok(match change {
             Change::Assign { slices, op, patch } => How::Assign {
                 slices: slices.iter().map(slice_text).collect(),
@@ -285,7 +285,7 @@ impl How {
         if at.len() * 4 > after.len() {
             return Ok(None);
         }
-        let values = at.iter().map(|&i| Number::of(after[i])).collect();
+        let values = at.iter().map(|&i| Number::new(after[i])).collect();
         Ok(Some(How::Elements { at, values }))
     }
 
@@ -312,7 +312,7 @@ impl How {
 }
 
 impl PromptRow {
-    fn of(row: &Row) -> PromptRow {
+    fn new(row: &Row) -> PromptRow {
         PromptRow { ids: row.ids.clone(), mask: row.mask.clone(), type_ids: row.type_ids.clone() }
     }
 
@@ -326,7 +326,7 @@ impl PromptRow {
 }
 
 impl Number {
-    fn of(x: f32) -> Number {
+    fn new(x: f32) -> Number {
         match x {
             x if x.is_finite() => Number::Finite(x.into()),
             x if x.is_nan() => Number::Named("nan".into()),

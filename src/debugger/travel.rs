@@ -225,7 +225,7 @@ impl Session {
                 Motion::Layer => block_starts(program).last().map(|op| Mark { pass: pass - 1, op }),
                 _ => Some(Mark { pass: pass - 1, op: end }),
             },
-            _ => match (within(program, motion, direction, op), pass) {
+            _ => match (end_in_pass(program, motion, direction, op), pass) {
                 (None, pass) if pass > 0 => Some(Mark { pass, op: 0 }),
                 (op, pass) => op.map(|op| Mark { pass, op }),
             },
@@ -243,7 +243,7 @@ impl Session {
 }
 
 /// The place in a pass where a motion within it ends; going back, none is its beginning.
-fn within(program: &Program, motion: &Motion, direction: Direction, cursor: usize) -> Option<usize> {
+fn end_in_pass(program: &Program, motion: &Motion, direction: Direction, cursor: usize) -> Option<usize> {
     let end = program.ops.len();
     match (motion, direction) {
         (Motion::Step(_), Direction::Forward) => Some(cursor + 1),

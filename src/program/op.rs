@@ -230,7 +230,7 @@ impl Program {
 
     /// The op that a site is the output of, or is computed from on request: `attn.result` from `attn.z`.
     pub fn source_of(&self, site: &str) -> Option<usize> {
-        match Part::of(site) {
+        match Part::parse(site) {
             Some((layer, Part::Result)) => self.block_op(layer, Part::Z),
             _ => self.op_of(site),
         }

@@ -79,7 +79,7 @@ impl Part {
     }
 
     /// The block and the part that a site names; `None` if it is not a site of a block.
-    pub fn of(site: &str) -> Option<(usize, Part)> {
+    pub fn parse(site: &str) -> Option<(usize, Part)> {
         let (layer, path) = site.strip_prefix("blocks.")?.split_once('.')?;
         let part = Part::ALL.iter().find(|part| part.path() == path)?;
         Some((layer.parse().ok()?, *part))
@@ -99,11 +99,11 @@ mod tests {
     #[test]
     fn a_site_is_its_block_and_its_part() {
         for (layer, &part) in Part::ALL.iter().enumerate() {
-            assert_eq!(Part::of(&part.site(layer)), Some((layer, part)));
+            assert_eq!(Part::parse(&part.site(layer)), Some((layer, part)));
         }
         for other in ["embed", "logits", "ln_final.scale", "blocks.1", "blocks.x.attn.z", "blocks.1.attn", "blocks.1.z"]
         {
-            assert_eq!(Part::of(other), None, "{other}");
+            assert_eq!(Part::parse(other), None, "{other}");
         }
     }
 }

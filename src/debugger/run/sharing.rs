@@ -7,6 +7,7 @@ use crate::debugger::branch::Branch;
 use crate::debugger::pass::Pass;
 use crate::debugger::{Ablation, Change, Direction, Edit, Mark, Motion, Session, Settings, Target};
 use crate::model::{Input, bundled, load};
+use crate::program::Part;
 use crate::tensor::Device;
 use crate::tensor::ops::Slice;
 
@@ -29,7 +30,7 @@ fn places(branch: &Branch) -> Vec<*const Pass> {
 
 /// An edit of a head in a pass.
 fn ablated(session: &Session, pass: usize) -> Edit {
-    let op = session.run.program.op_of("blocks.1.attn.z").unwrap();
+    let op = session.run.program.block_op(1, Part::Z).unwrap();
     Edit {
         from: Mark { pass, op },
         target: Target::Op(op),
@@ -87,4 +88,34 @@ fn another_branch_shares_what_it_does_not_compute() {
     assert_eq!(places(first), places(copy));
     session.run.jump(1, Mark { pass: 3, op: 5 }).unwrap();
     assert_eq!(places(&session.run.branches[0]), places(&session.run.branches[1]));
+}
+
+/// Passes that are affected alike share an answer; each has the one that asking for it alone gives.
+#[test]
+fn what_a_change_affects_is_found_for_each_pass() {
+    let session = generated(12);
+    let (program, branch) = (&session.run.program, session.run.branch());
+    let weights = (0..13).map(|pass| Mark { pass, op: program.block_op(0, Part::MlpOutput).unwrap() });
+    let logits = program.op_of("logits").unwrap();
+    let key = program.block_op(1, Part::K).unwrap();
+    let cases = [
+        weights.collect(),
+        vec![Mark { pass: 4, op: logits }],
+        vec![Mark { pass: 3, op: key }, Mark { pass: 7, op: logits }],
+        vec![Mark { pass: 12, op: 0 }],
+        Vec::new(),
+    ];
+    for changed in cases {
+        let (mut carried, mut anew) = (vec![false; program.ops.len()], false);
+        let found = branch.affected(program, &changed);
+        assert_eq!(found.len(), 13);
+        for (pass, found) in found.iter().enumerate() {
+            let mut first: Vec<usize> = changed.iter().filter(|at| at.pass == pass).map(|at| at.op).collect();
+            first.extend(anew.then_some(0));
+            let wanted = program.affected_by(&first, &carried);
+            carried.iter_mut().zip(&wanted).for_each(|(carried, affected)| *carried |= affected);
+            anew = wanted[logits];
+            assert_eq!(found[..], wanted[..], "{changed:?}, pass {pass}");
+        }
+    }
 }

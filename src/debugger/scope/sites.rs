@@ -41,7 +41,7 @@ impl RunScope<'_> {
             None if branch != run.current => run.pass.min(run.branches[branch].passes() - 1),
             None => run.pass,
         };
-        if let Some((layer, Part::Result)) = Part::of(&site.text) {
+        if let Some((layer, Part::Result)) = Part::parse(&site.text) {
             let z = run.program.block_op(layer, Part::Z).ok_or("the model has no attention")?;
             let at = Mark { pass, op: z };
             let z = match branch == self.session.run.current {

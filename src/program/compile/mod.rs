@@ -57,7 +57,7 @@ impl Builder<'_> {
             Kernel::Scores { .. } | Kernel::Mix => vec![inputs[1]],
             _ => Vec::new(),
         };
-        let (layer, part) = Part::of(&site).unzip();
+        let (layer, part) = Part::parse(&site).unzip();
         assert!(
             part.is_some() || !site.starts_with("blocks."),
             "{site} is a site of a block, and not one of its parts"
