@@ -1,5 +1,6 @@
-//! Forward passes over a model of GPT-2 small's shapes with everything recorded; the same with stops, with a condition on
-//! every attention pattern, and through commands; the summary of one value; and what a token costs in a long generation.
+//! Forward passes over a model of GPT-2 small's shapes with everything recorded; the same with stops, with a condition
+//! on every attention pattern, and through commands; the summary of one value; and what a token costs in a long
+//! generation.
 
 mod gpt2;
 mod long;

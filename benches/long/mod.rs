@@ -15,8 +15,8 @@ use llmdbg::model::{Input, Weight, Weights, bundled, load};
 use llmdbg::program::Kernel;
 use llmdbg::tensor::{Device, Precision, Value, compute_here};
 
-/// A long generation: what a token costs at the beginning and at the end of it, and how much of that is attention, which reads a
-/// longer cache each time. All else should cost the same.
+/// A long generation: what a token costs at the beginning and at the end of it, and how much of that is attention,
+/// which reads a longer cache each time. All else should cost the same.
 pub fn generation(_: &mut Criterion) {
     const TOKENS: usize = 2000;
     const PART: usize = 100;
@@ -59,8 +59,8 @@ pub fn generation(_: &mut Criterion) {
     );
 }
 
-/// A session on the bundled model with a table of `positions` positions in place of its short one, everything recorded, in which a
-/// text never ends.
+/// A session on the bundled model with a table of `positions` positions in place of its short one, everything recorded,
+/// in which a text never ends.
 fn session(positions: usize) -> Session {
     let source = bundled::find(bundled::DEFAULT).expect("it is bundled").source();
     let mut model = load(&source, &Device::cpu(), &mut |_| true).expect("it loads");

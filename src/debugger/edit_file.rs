@@ -1,7 +1,7 @@
 //! Edits as data: written to JSON, read back and checked against the model.
 //!
-//! An edit of a weight is written as the elements that it changes, if these are few: a whole matrix of a large model would
-//! not be a file to keep with a script.
+//! An edit of a weight is written as the elements that it changes, if these are few: a whole matrix of a large model
+//! would not be a file to keep with a script.
 
 use serde::{Deserialize, Serialize};
 

@@ -52,7 +52,8 @@ pub fn in_force_on_any_text(session: &Session, of: &dyn Fn(usize) -> bool) -> Re
         let change = on_any_text(&edit.change, axes, length);
         let cannot = || {
             Error::refused(format!(
-                "the edit \"{}\" changes positions of the current text, and cannot be made on another text; undo it, or ablate whole heads",
+                "the edit \"{}\" changes positions of the current text, and cannot be made on another text; \
+                 undo it, or ablate whole heads",
                 edit.text
             ))
         };

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-/// A place in a run: in which pass, and between which ops. Marks are ordered as they are reached going forward; motions,
-/// stops and edits speak in them.
+/// A place in a run: in which pass, and between which ops. Marks are ordered as they are reached going forward;
+/// motions, stops and edits speak in them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Mark {
     /// The pass; 0 computes the prompt, each later one a single token.

@@ -7,8 +7,8 @@ use super::sampling::Sampling;
 use crate::program::Context;
 use crate::tensor::Value;
 
-/// A pass. The first computes the prompt, each later one the token chosen at the end of the pass before. Branches share the passes
-/// that they have in common; a pass is copied when one of them records something else in it.
+/// A pass. The first computes the prompt, each later one the token chosen at the end of the pass before. Branches share
+/// the passes that they have in common; a pass is copied when one of them records something else in it.
 #[derive(Clone)]
 pub(super) struct Pass {
     /// What its ops read besides values and weights.

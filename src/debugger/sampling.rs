@@ -1,8 +1,8 @@
 //! Choosing the next token.
 //!
-//! The order of the steps is that of transformers' `generate`: repetition penalty, temperature, top-k, top-p, min-p. Chances
-//! are computed in 64 bits on the host, and the choice depends on nothing but logits, settings, and how many tokens were
-//! chosen before, so that going back and forth in time chooses the same tokens.
+//! The order of the steps is that of transformers' `generate`: repetition penalty, temperature, top-k, top-p, min-p.
+//! Chances are computed in 64 bits on the host, and the choice depends on nothing but logits, settings, and how many
+//! tokens were chosen before, so that going back and forth in time chooses the same tokens.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};

@@ -39,7 +39,8 @@ pub struct Session {
     pub focus: Focus,
     /// Values printed so far: `$1` is the first.
     pub history: Vec<Datum>,
-    /// Entries of the history whose values were not computed again when the session was resumed, and the command that gave them.
+    /// Entries of the history whose values were not computed again when the session was resumed, and the command that
+    /// gave them.
     pub forgone: BTreeMap<usize, String>,
     /// Where the next motion is interrupted, as one of an earlier session was.
     pub halt: Option<Mark>,
@@ -124,7 +125,8 @@ impl Session {
         self.history.len()
     }
 
-    /// Adds so many entries to the history that hold nothing: what the command gave in an earlier session was not computed again.
+    /// Adds so many entries to the history that hold nothing: what the command gave in an earlier session was not
+    /// computed again.
     pub fn forgo(&mut self, values: usize, command: &str) {
         for _ in 0..values {
             let number = self.remember(Datum::Void);
@@ -218,8 +220,8 @@ impl Session {
         format!("{text:?} is not a token of the text; {hint}")
     }
 
-    /// What a text that is not a token of the focused row may have been meant to be: the tokens that it is cut into there, or the
-    /// nearest one.
+    /// What a text that is not a token of the focused row may have been meant to be: the tokens that it is cut into
+    /// there, or the nearest one.
     pub fn like_token(&self, text: &str) -> Option<String> {
         let tokenizer = self.run.model.tokenizer.as_ref()?;
         let row = self.focused_row()?;

@@ -29,8 +29,8 @@ impl Trail {
         self.at = self.places.len() - 1;
     }
 
-    /// So many places back from where the cursor is; none at the oldest. A cursor that has left the trail comes back to it
-    /// first.
+    /// So many places back from where the cursor is; none at the oldest. A cursor that has left the trail comes back to
+    /// it first.
     pub fn back(&mut self, here: Visited, times: usize) -> Option<Visited> {
         let left = self.places.get(self.at) != Some(&here);
         let to = self.at.checked_sub(times - usize::from(left))?;

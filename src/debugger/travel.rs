@@ -146,7 +146,8 @@ impl Session {
         Ok(stop)
     }
 
-    /// Goes op by op until the target, an end, a stop point or an interrupt. Without a target it goes back to the beginning.
+    /// Goes op by op until the target, an end, a stop point or an interrupt. Without a target it goes back to the
+    /// beginning.
     fn go(&mut self, target: Option<Mark>, direction: Direction) -> Result<Stop, RunError> {
         let end = self.run.program.ops.len();
         if target == Some(self.run.mark()) {
@@ -185,8 +186,8 @@ impl Session {
         }
     }
 
-    /// Where a motion ends if nothing stops it. None is the beginning of the run going back, and nothing going forward: there
-    /// is nowhere to go.
+    /// Where a motion ends if nothing stops it. None is the beginning of the run going back, and nothing going forward:
+    /// there is nowhere to go.
     fn target(&self, program: &Program, motion: &Motion, direction: Direction) -> Result<Option<Mark>, RunError> {
         let Mark { pass, op } = self.run.mark();
         let end = program.ops.len();

@@ -12,8 +12,8 @@ pub fn lens_start(program: &Program) -> Option<usize> {
     Some(program.op_of("mlm.pre").or_else(|| program.op_of("ln_final.scale")).unwrap_or(logits))
 }
 
-/// Final norm and unembedding (for a masked LM: its transform and unembedding) of hidden states `[N, d]`: logits `[N, V]`.
-/// None if the model predicts no tokens.
+/// Final norm and unembedding (for a masked LM: its transform and unembedding) of hidden states `[N, d]`: logits `[N,
+/// V]`. None if the model predicts no tokens.
 ///
 /// # Errors
 /// If the device fails, or the user interrupts.

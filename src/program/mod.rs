@@ -1,8 +1,8 @@
 //! A specification becomes a program: small named ops in execution order, nested in modules.
 //!
-//! The model is not run and looked at afterwards; it is compiled into a flat list that a cursor can walk. Each op is a pure
-//! function of earlier values, of weights and of the pass's context, so a value that was dropped can be computed again bit
-//! by bit, and an edit needs only the ops that depend on it.
+//! The model is not run and looked at afterwards; it is compiled into a flat list that a cursor can walk. Each op is a
+//! pure function of earlier values, of weights and of the pass's context, so a value that was dropped can be computed
+//! again bit by bit, and an edit needs only the ops that depend on it.
 
 mod compile;
 mod context;

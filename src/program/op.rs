@@ -7,8 +7,8 @@ use crate::model::role::WeightId;
 use crate::model::spec::{Act, Norm, Pool, QkNormOver, Sentence, Transform};
 use crate::tensor::Axis;
 
-/// The arithmetic of one op. Shapes are given for one row: `T` positions, `S` keys, `d` model width, `H` heads, `K` key/value
-/// heads, `h` head width, `M` MLP width, `E` experts, `V` vocabulary, `C` classes.
+/// The arithmetic of one op. Shapes are given for one row: `T` positions, `S` keys, `d` model width, `H` heads, `K`
+/// key/value heads, `h` head width, `M` MLP width, `E` experts, `V` vocabulary, `C` classes.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Kernel {
     /// The token ids of the pass, `T`.
@@ -170,7 +170,8 @@ impl Op {
         }
     }
 
-    /// Whether its output is the residual stream at the edge of a block, or the token embedding, where the stream begins.
+    /// Whether its output is the residual stream at the edge of a block, or the token embedding, where the stream
+    /// begins.
     pub fn is_stream(&self) -> bool {
         matches!(self.part, Some(Part::ResidPre | Part::ResidPost)) || self.site == "embed"
     }
@@ -265,8 +266,9 @@ impl Program {
         self.cached[op]
     }
 
-    /// Whether the value of an op is kept when the recording is over its budget. The inside of a block can be computed again
-    /// from the block's input and the key/value cache; of earlier passes, so can all outside blocks but the tokens.
+    /// Whether the value of an op is kept when the recording is over its budget. The inside of a block can be computed
+    /// again from the block's input and the key/value cache; of earlier passes, so can all outside blocks but the
+    /// tokens.
     pub fn keeps(&self, op: usize, of_earlier_pass: bool) -> bool {
         match self.ops[op].layer {
             Some(_) => self.cached[op] || self.ops[op].part == Some(Part::ResidPre),
@@ -279,8 +281,8 @@ impl Program {
         &self.readers[op]
     }
 
-    /// For each op, whether its output depends on one of `changed`, those included, or on what another pass `carried` over:
-    /// ops whose values of all passes are read.
+    /// For each op, whether its output depends on one of `changed`, those included, or on what another pass `carried`
+    /// over: ops whose values of all passes are read.
     pub fn affected_by(&self, changed: &[usize], carried: &[bool]) -> Vec<bool> {
         let mut affected = vec![false; self.ops.len()];
         for &op in changed {

@@ -62,9 +62,10 @@ impl FromIterator<(usize, Value)> for Pulled {
 }
 
 impl Replay<'_> {
-    /// Pulls the gradient at an op, which must be whole, back to the ops that it read. `inputs` are what it read, `after` what edits
-    /// make of its output. `onto` is given each input with what is pulled back to it, and returns what counts of that: `None` if
-    /// the op is not followed. Nothing happens where the number does not depend on the op.
+    /// Pulls the gradient at an op, which must be whole, back to the ops that it read. `inputs` are what it read,
+    /// `after` what edits make of its output. `onto` is given each input with what is pulled back to it, and returns
+    /// what counts of that: `None` if the op is not followed. Nothing happens where the number does not depend on the
+    /// op.
     ///
     /// # Errors
     /// If there is no rule for the op, the device fails, an edit does not fit, or the user interrupts.

@@ -1,8 +1,8 @@
 //! The one loop that executes ops: those of a session's own recording, and those that are run again.
 //!
-//! Whoever needs values of a pass (on another text, with another value somewhere, for many copies of a row) says which ops run and
-//! what happens around each; gathering inputs, executing, and freeing what no later op reads is done here. Every op that is executed
-//! asks whether the user interrupts, so every replay can be interrupted.
+//! Whoever needs values of a pass (on another text, with another value somewhere, for many copies of a row) says which
+//! ops run and what happens around each; gathering inputs, executing, and freeing what no later op reads is done here.
+//! Every op that is executed asks whether the user interrupts, so every replay can be interrupted.
 
 use std::collections::HashMap;
 
@@ -38,7 +38,8 @@ pub trait Visitor {
         panic!("op {op} is read, and neither run nor given")
     }
 
-    /// What the op `reader` reads of `input`, whose value in this pass is given: attention reads keys and values of all passes so far.
+    /// What the op `reader` reads of `input`, whose value in this pass is given: attention reads keys and values of all
+    /// passes so far.
     ///
     /// # Errors
     /// If it cannot be had.
@@ -78,8 +79,8 @@ pub enum Keep {
 pub type Values = HashMap<usize, Value>;
 
 impl Replay<'_> {
-    /// Runs `ops`, which come in program order, and returns the values that are held at the end. `values` are given from the
-    /// beginning; they are taken as they are, also those of ops that would run.
+    /// Runs `ops`, which come in program order, and returns the values that are held at the end. `values` are given
+    /// from the beginning; they are taken as they are, also those of ops that would run.
     ///
     /// # Errors
     /// What the visitor fails with; if the device fails, or cannot hold what an op makes, or the user interrupts.

@@ -8,8 +8,8 @@ use crate::debugger::pass::Pass;
 use crate::program::{Keep, Program, Replay, Values, Visitor};
 use crate::tensor::{TensorError, Value};
 
-/// The ops of a pass as its branch has them: values that are recorded are taken from there, attention reads keys and values of all
-/// passes so far, and edits are applied.
+/// The ops of a pass as its branch has them: values that are recorded are taken from there, attention reads keys and
+/// values of all passes so far, and edits are applied.
 struct Recorded<'a> {
     program: &'a Program,
     number: usize,
@@ -101,7 +101,8 @@ impl Branch {
         Ok(())
     }
 
-    /// The cache of an op as the pass `pass` finds it: its columns before that pass, `[B, S, K, h]`; `None` if there are none.
+    /// The cache of an op as the pass `pass` finds it: its columns before that pass, `[B, S, K, h]`; `None` if there
+    /// are none.
     ///
     /// # Errors
     /// As [`Branch::value`].
@@ -159,7 +160,8 @@ impl Branch {
     }
 }
 
-/// The ops of a pass that must run for the value of `op`, itself the last of them: those before it whose values are not recorded.
+/// The ops of a pass that must run for the value of `op`, itself the last of them: those before it whose values are not
+/// recorded.
 fn needed(program: &Program, pass: &Pass, op: usize) -> Vec<usize> {
     let mut needed = vec![op];
     if program.ops[op].inputs.iter().all(|&input| pass.values[input].is_some()) {

@@ -91,8 +91,8 @@ impl Branch {
         }
     }
 
-    /// What depends on `changed`, those included: in their passes, through keys and values in later ones, and through the
-    /// tokens chosen from logits that changed.
+    /// What depends on `changed`, those included: in their passes, through keys and values in later ones, and through
+    /// the tokens chosen from logits that changed.
     pub(in crate::debugger) fn affected(&self, program: &Program, changed: &[Mark]) -> Affected {
         let mut of_pass = vec![Vec::new(); self.passes.len()];
         for at in changed {
@@ -128,8 +128,8 @@ impl Branch {
         all
     }
 
-    /// Forgets the values that depend on a change. Where the logits that a token was chosen from are among them, the passes
-    /// after it are gone: another token may follow.
+    /// Forgets the values that depend on a change. Where the logits that a token was chosen from are among them, the
+    /// passes after it are gone: another token may follow.
     pub(in crate::debugger) fn forget(&mut self, program: &Program, affected: &Affected) {
         let mut cut = vec![false; program.ops.len()];
         for (number, ops) in affected.iter().enumerate() {

@@ -21,8 +21,8 @@ use crate::program::Context;
 use crate::tensor::ops::Slice;
 use crate::tensor::{TensorError, Value};
 
-/// A branch: the model and the prompt it started with, changed by edits, the tokens chosen since, and the values recorded so
-/// far.
+/// A branch: the model and the prompt it started with, changed by edits, the tokens chosen since, and the values
+/// recorded so far.
 ///
 /// Invariant: a recorded value equals, bit for bit, what computing it again from the prompt and the edits would give.
 #[derive(Clone)]

@@ -59,8 +59,9 @@ impl Branch {
         self.set(program, at, Some(value));
     }
 
-    /// Drops recorded values until at most `budget` bytes are held: first those of earlier passes, then those of the pass of
-    /// `cursor` that only an earlier part of it read. Inputs of blocks, keys and values stay: all else follows from them.
+    /// Drops recorded values until at most `budget` bytes are held: first those of earlier passes, then those of the
+    /// pass of `cursor` that only an earlier part of it read. Inputs of blocks, keys and values stay: all else follows
+    /// from them.
     pub(in crate::debugger) fn shrink(&mut self, program: &Program, budget: u64, cursor: Mark) {
         while self.bytes() > budget && self.swept < cursor.pass {
             for op in 0..program.ops.len() {

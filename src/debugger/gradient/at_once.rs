@@ -1,4 +1,5 @@
-//! The same gradients another way: the whole pass on one tape, with a zero added to every value, whose gradients they are.
+//! The same gradients another way: the whole pass on one tape, with a zero added to every value, whose gradients they
+//! are.
 
 use std::collections::HashMap;
 
@@ -13,8 +14,8 @@ use crate::tensor::ops::BinaryOp;
 use crate::tensor::{Kind, TensorError, Value, step};
 
 impl Session {
-    /// Takes the gradient of an expression at all sites of the current pass on one tape. It holds every intermediate of the pass
-    /// at once; what it finds is what [`Session::backward`] finds.
+    /// Takes the gradient of an expression at all sites of the current pass on one tape. It holds every intermediate of
+    /// the pass at once; what it finds is what [`Session::backward`] finds.
     ///
     /// # Errors
     /// As [`Session::backward`].

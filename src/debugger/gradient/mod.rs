@@ -1,8 +1,8 @@
 //! `backward`: the gradient of one number at every site of a pass.
 //!
-//! The pass is gone through backwards, one op at a time: what an op's output is worth is pulled back to its inputs. Only the
-//! tape of one op is held, whatever the size of the model; values come from the recording, or are computed again. Edits are
-//! part of the function: what an assignment has replaced no longer counts.
+//! The pass is gone through backwards, one op at a time: what an op's output is worth is pulled back to its inputs.
+//! Only the tape of one op is held, whatever the size of the model; values come from the recording, or are computed
+//! again. Edits are part of the function: what an assignment has replaced no longer counts.
 
 mod at_once;
 mod walk;
@@ -64,7 +64,8 @@ pub fn ops_of(session: &Session, expr: &Expr) -> Vec<usize> {
     found
 }
 
-/// The number that an expression is, connected to the values `given` for ops, for all rows of them; of row `row` of those.
+/// The number that an expression is, connected to the values `given` for ops, for all rows of them; of row `row` of
+/// those.
 ///
 /// # Errors
 /// If it is not a single number, or does not depend on any of them.
@@ -105,7 +106,8 @@ impl Session {
         Ok(self.gradients.insert(found))
     }
 
-    /// What of a number each op in the list is worth by the rules of AttnLRP: `sum(x r)` over a row, where `r` is what is pulled back.
+    /// What of a number each op in the list is worth by the rules of AttnLRP: `sum(x r)` over a row, where `r` is what
+    /// is pulled back.
     ///
     /// # Errors
     /// As [`backward`](Session::backward), and if there is no rule for an op on the way.
@@ -163,8 +165,8 @@ impl Session {
         if now != (gradients.branch, gradients.pass, gradients.revision) {
             let target = &gradients.target;
             return Err(Error::refused(format!(
-                "the gradients at hand are those of {target} in another branch or pass, or before an edit; \"backward {target}\" \
-                 takes them again"
+                "the gradients at hand are those of {target} in another branch or pass, or before an edit; \
+                 \"backward {target}\" takes them again"
             )));
         }
         Ok(gradients)
@@ -243,8 +245,8 @@ fn pull_one(run: &mut Run, found: &mut Gradients) -> Result<()> {
 }
 
 impl Branch {
-    /// Pulls the gradient at an op back to the ops that it reads. Returns whether part of it went to earlier passes, by the key/value
-    /// cache, and was dropped.
+    /// Pulls the gradient at an op back to the ops that it reads. Returns whether part of it went to earlier passes, by
+    /// the key/value cache, and was dropped.
     fn pull_back(&mut self, program: &Program, at: Mark, rule: Rule, pulled: &mut Pulled) -> Result<bool> {
         let inputs = self.inputs(program, at)?;
         let span = self.span(at.pass);

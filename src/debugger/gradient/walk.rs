@@ -1,8 +1,9 @@
-//! The backward pass step by step: a separate cursor, which goes through the ops in the order in which gradients become whole.
+//! The backward pass step by step: a separate cursor, which goes through the ops in the order in which gradients become
+//! whole.
 //!
-//! It is at an op when all readers of the op have been pulled back, so that the gradient there is whole, and before it is
-//! pulled back itself. Stop points are those of the forward pass: on a site when its gradient is whole, on a module when that of
-//! its output is.
+//! It is at an op when all readers of the op have been pulled back, so that the gradient there is whole, and before it
+//! is pulled back itself. Stop points are those of the forward pass: on a site when its gradient is whole, on a module
+//! when that of its output is.
 
 use super::super::mark::Mark;
 use super::super::session::Session;
@@ -216,7 +217,8 @@ impl Session {
     }
 }
 
-/// Whether a crossing of the forward pass is met at an op: that of a value at the value, that of a module at its output.
+/// Whether a crossing of the forward pass is met at an op: that of a value at the value, that of a module at its
+/// output.
 fn meets(program: &Program, crossing: &Crossing, at: usize) -> bool {
     if crossing.position == crossing.op + 1 {
         return crossing.op == at;

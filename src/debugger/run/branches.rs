@@ -26,8 +26,8 @@ impl Checkpoint {
 }
 
 impl Run {
-    /// Goes to a place of a branch without stopping on the way: computed values are taken as they are, others are computed.
-    /// Where the branch's text ends earlier, to its end.
+    /// Goes to a place of a branch without stopping on the way: computed values are taken as they are, others are
+    /// computed. Where the branch's text ends earlier, to its end.
     ///
     /// # Errors
     /// If the device fails.
@@ -56,8 +56,8 @@ impl Run {
         Checkpoint { name, branch: self.current, at: self.mark(), state }
     }
 
-    /// Goes back to a checkpoint: in its branch if that is still what it was, else in a new one. Returns the name of a new
-    /// branch.
+    /// Goes back to a checkpoint: in its branch if that is still what it was, else in a new one. Returns the name of a
+    /// new branch.
     ///
     /// # Errors
     /// If the device fails.
@@ -99,7 +99,8 @@ impl Run {
         Ok(Applied { branch: Some(name), replayed, unchanged: None })
     }
 
-    /// Opens a branch with more edits than this one, and goes to the same place of it. Its name is `name`, or that with a number.
+    /// Opens a branch with more edits than this one, and goes to the same place of it. Its name is `name`, or that with
+    /// a number.
     ///
     /// # Errors
     /// If an edit does not fit, or the device fails; nothing is changed then.
@@ -149,8 +150,8 @@ impl Run {
         Ok(())
     }
 
-    /// A run of the same model on other prompts, each in a separate branch, with the edits of weights that the current branch has, and
-    /// `with_values` those of values too. Nothing is computed yet.
+    /// A run of the same model on other prompts, each in a separate branch, with the edits of weights that the current
+    /// branch has, and `with_values` those of values too. Nothing is computed yet.
     ///
     /// # Errors
     /// If an edit does not fit a prompt, or there are no prompts.

@@ -29,9 +29,9 @@ pub(super) struct CaughtUp {
 }
 
 impl Run {
-    /// Makes the edits of one command. If nothing recorded depends on what they change, or they change only the value at the
-    /// cursor, which nobody has read yet, they are made in this branch; otherwise a branch is opened, and what depends on
-    /// them is computed again up to the cursor.
+    /// Makes the edits of one command. If nothing recorded depends on what they change, or they change only the value
+    /// at the cursor, which nobody has read yet, they are made in this branch; otherwise a branch is opened, and what
+    /// depends on them is computed again up to the cursor.
     ///
     /// # Errors
     /// If a change does not fit; nothing is changed then.
@@ -76,7 +76,8 @@ impl Run {
         Ok(Applied { branch, replayed, unchanged })
     }
 
-    /// Whether an edit changes the value at the cursor, which nobody has read yet, and nothing else that has been computed.
+    /// Whether an edit changes the value at the cursor, which nobody has read yet, and nothing else that has been
+    /// computed.
     fn is_at_cursor(&self, branch: &Branch, edit: &Edit) -> bool {
         let at = self.cursor.checked_sub(1).map(|op| Mark { pass: self.pass, op });
         let last = branch.passes() == self.pass + 1 && branch.frontier(self.pass) == self.cursor;
@@ -206,8 +207,8 @@ impl Run {
         Ok(())
     }
 
-    /// Computes again, up to a place, what depends on a change and what the branch has not reached yet. Tokens are chosen where
-    /// the branch has fewer passes.
+    /// Computes again, up to a place, what depends on a change and what the branch has not reached yet. Tokens are
+    /// chosen where the branch has fewer passes.
     pub(super) fn catch_up(
         &self,
         branch: &mut Branch,

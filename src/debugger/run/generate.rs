@@ -76,8 +76,8 @@ struct Next<'a> {
 }
 
 impl Next<'_> {
-    /// Chooses the tokens first, which can fail, and changes the branch only then: no copy of it is needed to undo a failure, so a
-    /// token costs the same however many there are before it.
+    /// Chooses the tokens first, which can fail, and changes the branch only then: no copy of it is needed to undo a
+    /// failure, so a token costs the same however many there are before it.
     fn open(&self, branch: &mut Branch) -> Result<(), RunError> {
         let spec = &self.model.spec;
         if !spec.is_causal_lm() {

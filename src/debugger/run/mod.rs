@@ -28,7 +28,8 @@ use crate::tensor::{Device, TensorError, Value};
 pub enum RunError {
     /// The value does not exist yet.
     #[error(
-        "{site} has not been computed: the cursor is at op {cursor} of {ops}, {site} is op {op}; use \"until {site}\" or \"continue\""
+        "{site} has not been computed: the cursor is at op {cursor} of {ops}, {site} is op {op}; \
+         use \"until {site}\" or \"continue\""
     )]
     NotComputed {
         site: String,
@@ -48,7 +49,10 @@ pub enum RunError {
     #[error("no pass has been started; use \"run\" or \"start\"")]
     NotRunning,
     /// The cursor is at the end already.
-    #[error("the pass is at its end; \"run\" starts it again, \"reverse-continue\" goes back{}", if *.more { ", \"token\" computes the next token" } else { "" })]
+    #[error(
+        "the pass is at its end; \"run\" starts it again, \"reverse-continue\" goes back{}",
+        if *.more { ", \"token\" computes the next token" } else { "" }
+    )]
     AtEnd {
         /// Whether the model can go on.
         more: bool,
@@ -214,8 +218,8 @@ impl Run {
         self.live = true;
     }
 
-    /// Runs the op at the cursor, or takes its recorded value, and moves on; at the end of a pass, goes to the beginning of the
-    /// next one, for which a token is chosen.
+    /// Runs the op at the cursor, or takes its recorded value, and moves on; at the end of a pass, goes to the
+    /// beginning of the next one, for which a token is chosen.
     ///
     /// # Errors
     /// If the device fails, or there can be no further pass.
@@ -236,7 +240,8 @@ impl Run {
         Ok(())
     }
 
-    /// Goes back over one op, or from the beginning of a pass to the end of the one before. False at the beginning of the run.
+    /// Goes back over one op, or from the beginning of a pass to the end of the one before. False at the beginning of
+    /// the run.
     pub fn retreat(&mut self) -> bool {
         match (self.pass, self.cursor) {
             (0, 0) => return false,
@@ -262,7 +267,8 @@ impl Run {
         self.branches[self.current].shrink(&self.program, left, cursor);
     }
 
-    /// The value of an op of the current pass before the cursor, for all rows: recorded, or computed again with the same bits.
+    /// The value of an op of the current pass before the cursor, for all rows: recorded, or computed again with the
+    /// same bits.
     ///
     /// # Errors
     /// If the cursor has not passed it, or the device fails.
@@ -324,8 +330,8 @@ impl Run {
         self.branches[branch].value(&self.program, at)
     }
 
-    /// The key/value cache of an op as the current pass finds it (at the end of a pass, as the next one will), for all rows:
-    /// `[B, S, K, h]`. None where nothing is cached.
+    /// The key/value cache of an op as the current pass finds it (at the end of a pass, as the next one will), for all
+    /// rows: `[B, S, K, h]`. None where nothing is cached.
     ///
     /// # Errors
     /// If the device fails.

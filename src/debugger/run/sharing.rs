@@ -1,4 +1,5 @@
-//! What grows is not copied: a token leaves the passes before it where they are, and an edit copies those that it changes.
+//! What grows is not copied: a token leaves the passes before it where they are, and an edit copies those that it
+//! changes.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;

@@ -56,8 +56,8 @@ impl<'a> RunScope<'a> {
         RunScope { condition: Some(head), row, text_row: row, ..RunScope::new(session) }
     }
 
-    /// For gradients: ops of the current pass have the values `given`, of which row `row` is read; results stay connected to
-    /// them.
+    /// For gradients: ops of the current pass have the values `given`, of which row `row` is read; results stay
+    /// connected to them.
     pub fn tracked(session: &'a mut Session, given: HashMap<usize, Value>, row: usize) -> Self {
         RunScope { row, given: Some(given), ..RunScope::new(session) }
     }

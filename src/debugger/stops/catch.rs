@@ -1,6 +1,7 @@
 //! Catching what happens to values: at its producer, with its causes.
 //!
-//! A catch looks at the value just computed and at what it was computed from; it never stops where something is only passed on.
+//! A catch looks at the value just computed and at what it was computed from; it never stops where something is only
+//! passed on.
 
 use super::super::mark::Mark;
 use super::super::session::Session;

@@ -60,7 +60,8 @@ impl Session {
         point.is_some_and(|point| matches!(&point.kind, Kind::Trace(trace) if trace.seen.contains_key(&key)))
     }
 
-    /// What a stop point finds at a crossing: first whether what it is on has happened, then whether its condition holds.
+    /// What a stop point finds at a crossing: first whether what it is on has happened, then whether its condition
+    /// holds.
     fn found(&mut self, number: usize, crossing: &Crossing) -> Result<Option<Finding>> {
         let Some(point) = self.stops.get(number) else { return Ok(None) };
         let (mut lines, mut change) = (Vec::new(), None);

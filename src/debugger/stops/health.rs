@@ -20,8 +20,8 @@ pub struct Health {
     pub zero: bool,
 }
 
-/// What is known of values, by branch and mark. The caller gives the revision of the run; what was known at a different one is
-/// forgotten.
+/// What is known of values, by branch and mark. The caller gives the revision of the run; what was known at a different
+/// one is forgotten.
 #[derive(Default)]
 pub struct Healths {
     revision: u64,
@@ -39,8 +39,8 @@ impl Healths {
 }
 
 impl Session {
-    /// Whether a value of the current branch that is kept holds NaN or infinities that no mask explains; false of one that is not
-    /// kept, for which nothing is computed. Remembered until something is changed.
+    /// Whether a value of the current branch that is kept holds NaN or infinities that no mask explains; false of one
+    /// that is not kept, for which nothing is computed. Remembered until something is changed.
     ///
     /// # Errors
     /// If the device fails.

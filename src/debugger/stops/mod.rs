@@ -211,8 +211,8 @@ impl StopPoints {
             .collect()
     }
 
-    /// Counts a hit whose condition held: first the number of hits decides, then the ignore count, then the disposition.
-    /// Returns whether it stops, and whether it is gone by that.
+    /// Counts a hit whose condition held: first the number of hits decides, then the ignore count, then the
+    /// disposition. Returns whether it stops, and whether it is gone by that.
     pub fn hit(&mut self, number: usize) -> (bool, bool) {
         let Some(point) = self.get_mut(number) else { return (false, false) };
         point.hits += 1;

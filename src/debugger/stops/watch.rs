@@ -1,7 +1,7 @@
 //! Watching an expression.
 //!
-//! A watch belongs to places, not to directions: at each place where the expression can have changed, what it is there is
-//! compared with what it was at the one before, whichever way the cursor came.
+//! A watch belongs to places, not to directions: at each place where the expression can have changed, what it is there
+//! is compared with what it was at the one before, whichever way the cursor came.
 
 use super::super::mark::Mark;
 use super::super::scope::RunScope;
@@ -53,8 +53,8 @@ impl Session {
         Ok((!same).then_some(Change { old, new }))
     }
 
-    /// The expression at a place. What has not been computed in this pass is what it was in the pass before; without one it
-    /// is void.
+    /// The expression at a place. What has not been computed in this pass is what it was in the pass before; without
+    /// one it is void.
     fn watched(&mut self, expr: &Condition, at: Mark) -> Result<Datum> {
         let mut scope = RunScope::new(self).latest();
         match eval::evaluate(&expr.expr, &mut scope) {

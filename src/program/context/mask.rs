@@ -32,8 +32,8 @@ pub struct BlindPattern {
     pub(in crate::program) pattern_tensor: Tensor<4>,
 }
 
-/// The masks of all layers: keys after the query in a causal model, keys out of reach, and keys that are padding, for the
-/// queries of `span` and all keys up to its end. Without those that mask nothing.
+/// The masks of all layers: keys after the query in a causal model, keys out of reach, and keys that are padding, for
+/// the queries of `span` and all keys up to its end. Without those that mask nothing.
 pub fn masks(
     spec: &ModelSpec,
     input: &Input,
@@ -58,8 +58,8 @@ struct Rule {
 }
 
 impl Rule {
-    /// Whether the query at column `q` sees the key at column `k`; distances are those of positions, so that padding between
-    /// a prompt and what was generated does not count.
+    /// Whether the query at column `q` sees the key at column `k`; distances are those of positions, so that padding
+    /// between a prompt and what was generated does not count.
     fn sees(&self, q: usize, k: usize, positions: &[usize]) -> bool {
         (!self.causal || k <= q) && self.reach.is_none_or(|reach| positions[q].abs_diff(positions[k]) <= reach)
     }

@@ -16,11 +16,11 @@ use crate::model::input::{Input, Row};
 use crate::model::spec::{Count, Head, ModelSpec, Pool, Positions};
 use crate::tensor::{Device, Value};
 
-/// What the ops of one pass read besides values and weights: everything that follows from the input alone. Clone is a few
-/// reference-count bumps.
+/// What the ops of one pass read besides values and weights: everything that follows from the input alone. Clone is a
+/// few reference-count bumps.
 ///
-/// A pass computes some columns of its input, the *span*: the whole prompt at first, then one token after the other. Its
-/// queries are the columns of the span, its keys all columns up to the span's end.
+/// A pass computes some columns of its input, the *span*: the whole prompt at first, then one token after the other.
+/// Its queries are the columns of the span, its keys all columns up to the span's end.
 #[derive(Clone)]
 pub struct Context {
     span: Range<usize>,
@@ -65,8 +65,8 @@ impl Context {
         Context::shifted(spec, input, span, device, 0)
     }
 
-    /// The same where every position that the model sees is so many later. Positions before the first are the first; rows of a
-    /// position table beyond its end are its last.
+    /// The same where every position that the model sees is so many later. Positions before the first are the first;
+    /// rows of a position table beyond its end are its last.
     pub fn shifted(spec: &ModelSpec, input: &Input, span: Range<usize>, device: &Device, by: i64) -> Context {
         let shape = [input.rows.len(), span.len()];
         let ints = |of: &dyn Fn(&Row) -> Vec<i64>| {
@@ -245,7 +245,8 @@ fn table_rows(spec: &ModelSpec, row: &Row, positions: &[usize]) -> Vec<i64> {
     }
 }
 
-/// The last column whose token is not `pad`, or without a pad token the last that is not padding; the first if there is none.
+/// The last column whose token is not `pad`, or without a pad token the last that is not padding; the first if there is
+/// none.
 fn last_token(row: &Row, pad: Option<u32>) -> usize {
     let last = match pad {
         Some(pad) => row.ids.iter().rposition(|&id| id != pad),

@@ -1,4 +1,5 @@
-//! Mixtures of experts: which are chosen, with what weights, and what they make of each token. Only chosen experts are computed.
+//! Mixtures of experts: which are chosen, with what weights, and what they make of each token. Only chosen experts are
+//! computed.
 
 use burn::tensor::{IndexingUpdateOp, Int, Tensor, activation};
 
