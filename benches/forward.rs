@@ -1,7 +1,9 @@
 //! Forward passes over a model of GPT-2 small's shapes with everything recorded; the same with stops, with a condition on
-//! every attention pattern, and through commands; and the summary and the clones of one value.
+//! every attention pattern, and through commands; the summary and the clones of one value; and what a token costs in a
+//! long generation.
 
 mod gpt2;
+mod long;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use llmdbg::commands::Console;
@@ -72,5 +74,5 @@ fn values(c: &mut Criterion) {
     c.bench_function("a thousand clones of a value", |b| b.iter(|| vec![value.clone(); 1000]));
 }
 
-criterion_group!(benches, passes, commands, values);
+criterion_group!(benches, passes, commands, values, long::generation);
 criterion_main!(benches);

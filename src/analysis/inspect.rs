@@ -157,7 +157,7 @@ pub fn beside_bundled(session: &Session) -> Result<Option<Measured>> {
 
 /// The last value of a pass over another text, with the edits of the current branch.
 fn last(run: &Run, input: &Input) -> Result<Vec<f64>> {
-    let mut other = run.beside(std::slice::from_ref(input), true)?;
+    let mut other = run.with_prompts(std::slice::from_ref(input), true)?;
     let end = other.end_of(0);
     other.jump(0, end)?;
     Ok(other.value(end.op - 1)?.read_f64()?)

@@ -8,7 +8,6 @@ pub mod bisect;
 pub mod circuits;
 pub mod direct;
 pub mod health;
-mod in_force;
 pub mod inspect;
 pub mod lens;
 pub mod patching;

@@ -4,9 +4,7 @@
 use std::collections::HashMap;
 
 use super::attribution::Random;
-use super::in_force::{edited, in_force_on_any_text};
-use crate::debugger::Result;
-use crate::debugger::Session;
+use crate::debugger::{Result, Session, edited, in_force_on_any_text};
 use crate::model::Input;
 use crate::program::{Context, execute};
 use crate::tensor::ops::Slice;

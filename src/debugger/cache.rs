@@ -1,6 +1,6 @@
 //! The key/value cache: keys and values of all passes so far, joined along positions.
 //!
-//! It holds nothing of its own: its columns are the recorded values of the ops that attention reads over all passes, or
+//! Its columns are the recorded values of the ops that attention reads over all passes, or
 //! those values computed again, changed by the edits that were made to the cache. While there is one pass it is empty.
 
 use std::collections::HashMap;
@@ -19,7 +19,6 @@ pub(super) struct Cache {
 struct Slot {
     /// Columns that an edit replaced; those after them are recorded values.
     base: usize,
-    /// All columns.
     columns: Growing,
 }
 
@@ -64,7 +63,6 @@ impl Cache {
         self.count();
     }
 
-    /// Forgets everything.
     pub fn clear(&mut self) {
         self.slots.clear();
         self.count();

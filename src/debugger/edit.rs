@@ -11,9 +11,7 @@ use crate::tensor::{Axis, TensorError, Value, bits};
 pub struct Edit {
     /// Where it counts from: the pass of the value that it changes, or from which on it lasts.
     pub from: Mark,
-    /// What is changed.
     pub target: Target,
-    /// How.
     pub change: Change,
     /// Whether it changes the same value in every later pass too.
     pub lasting: bool,
@@ -35,7 +33,17 @@ impl Edit {
     }
 }
 
-/// What an edit changes.
+/// The output of an op in a pass as edits leave it, in the order in which they were made.
+///
+/// # Errors
+/// If one does not fit it.
+pub fn edited<'a>(edits: impl IntoIterator<Item = &'a Edit>, at: Mark, mut value: Value) -> Result<Value, TensorError> {
+    for edit in edits.into_iter().filter(|edit| edit.applies_to(at)) {
+        value = edit.change.apply(&value)?;
+    }
+    Ok(value)
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub enum Target {
     /// The output of an op, in the pass from which the edit counts.
@@ -58,9 +66,8 @@ pub enum Change {
     Assign {
         /// The part, one entry for each axis of the whole value (the batch row included for ops).
         slices: Vec<Slice>,
-        /// How old and patch combine; none replaces.
+        /// How old and patch combine; `None` replaces.
         op: Option<BinaryOp>,
-        /// The patch.
         patch: Value,
     },
     /// A part of every row is taken out.
@@ -72,23 +79,20 @@ pub enum Change {
     },
     /// `scale left right` is added to a weight: `[n, r]` and `[r, m]` to `[n, m]`.
     LowRank {
-        /// The first factor.
         left: Value,
-        /// The second factor.
         right: Value,
         /// What the product is multiplied by.
         scale: f64,
     },
-    /// The prompt becomes another one.
+    /// The prompt becomes a different one.
     Input(Input),
-    /// The token of each row becomes this one; none where the row has ended.
+    /// The token of each row becomes this one; `None` if the row has ended.
     Tokens(Vec<Option<u32>>),
 }
 
 /// What an ablated value is replaced by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ablation {
-    /// Zero.
     Zero,
     /// Its mean over the positions of the pass, in each row.
     Mean,
@@ -106,7 +110,6 @@ impl Ablation {
         }
     }
 
-    /// What a word means.
     pub fn parse(word: &str) -> Option<Ablation> {
         [Ablation::Zero, Ablation::Mean, Ablation::Resample].into_iter().find(|by| by.word() == word)
     }

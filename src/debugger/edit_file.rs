@@ -1,24 +1,23 @@
 //! Edits as data: written to JSON, read back and checked against the model.
 //!
-//! An edit of a weight is written as the elements that it changes, if these are few: a whole matrix of a large model would
-//! be no file to keep beside a script.
+//! An edit of a weight is written as the elements that it changes, if these are few: a whole matrix of a large model
+//! would not be a file to keep with a script.
 
 use serde::{Deserialize, Serialize};
 
 use super::edit::{Ablation, Change, Edit, Target};
 use super::mark::Mark;
-use super::run::{Run, RunError};
+use super::run::Run;
 use crate::debugger::error::{Error, Result};
 use crate::model::input::{Input, Row};
 use crate::model::role::WeightId;
 use crate::program::shape_of;
-use crate::tensor::Value;
 use crate::tensor::ops::{BinaryOp, Slice};
+use crate::tensor::{TensorError, Value};
 
 const FORMAT: &str = "llmdbg edits";
 const VERSION: u32 = 1;
 
-/// Edits in a file.
 #[derive(Serialize, Deserialize)]
 pub struct EditFile {
     format: String,
@@ -70,7 +69,6 @@ enum How {
     },
 }
 
-/// A tensor.
 #[derive(Serialize, Deserialize)]
 struct Matrix {
     shape: Vec<usize>,
@@ -78,8 +76,8 @@ struct Matrix {
 }
 
 impl Matrix {
-    fn of(value: &Value) -> Result<Matrix, RunError> {
-        Ok(Matrix { shape: value.shape().to_vec(), values: value.read_f32()?.into_iter().map(Number::of).collect() })
+    fn new(value: &Value) -> Result<Matrix, TensorError> {
+        Ok(Matrix { shape: value.shape().to_vec(), values: value.read_f32()?.into_iter().map(Number::new).collect() })
     }
 
     fn value(&self, run: &Run) -> Result<Value> {
@@ -113,14 +111,14 @@ impl EditFile {
     ///
     /// # Errors
     /// If the device fails.
-    pub fn of(run: &Run) -> Result<EditFile, RunError> {
+    pub fn from_run(run: &Run) -> Result<EditFile> {
         let mut weights = run.model.weights.clone();
         let site = |op: usize| run.program.ops[op].site.clone();
         let mut edits = Vec::new();
         for edit in &run.branch().edits {
             let what = match (&edit.target, &edit.change) {
-                (Target::Op(op), change) => What::Site(site(*op), How::of(change)?),
-                (Target::Cache(op), change) => What::Cache(site(*op), How::of(change)?),
+                (Target::Op(op), change) => What::Site(site(*op), How::new(change)?),
+                (Target::Cache(op), change) => What::Cache(site(*op), How::new(change)?),
                 (Target::Weight(id), change) => {
                     let Some(before) = weights.get(*id).map(|weight| weight.whole()).transpose()? else { continue };
                     let after = change.apply(&before)?;
@@ -128,11 +126,11 @@ impl EditFile {
                         Change::LowRank { .. } => None,
                         _ => How::elements(&before, &after)?,
                     };
-                    let how = few.map_or_else(|| How::of(change), Ok)?;
+                    let how = few.map_or_else(|| How::new(change), Ok)?;
                     weights.replace(*id, after)?;
                     What::Weight(id.to_string(), how)
                 }
-                (_, Change::Input(prompt)) => What::Prompt(prompt.rows.iter().map(PromptRow::of).collect()),
+                (_, Change::Input(prompt)) => What::Prompt(prompt.rows.iter().map(PromptRow::new).collect()),
                 (_, Change::Tokens(tokens)) => What::Tokens(tokens.clone()),
                 _ => continue,
             };
@@ -163,7 +161,6 @@ impl EditFile {
         Ok(file)
     }
 
-    /// As text.
     pub fn text(&self) -> String {
         let text = serde_json::to_string(self).unwrap_or_default();
         // An edit a line, so that files can be compared.
@@ -180,7 +177,7 @@ impl EditFile {
         let mut edits = Vec::new();
         for (number, entry) in self.edits.iter().enumerate() {
             let edit = entry.edit(run, &mut weights, &mut prompt);
-            edits.push(edit.map_err(|error| format!("edit {}: {error}", number + 1))?);
+            edits.push(edit.map_err(|error| error.about(format_args!("edit {}", number + 1)))?);
         }
         Ok(edits)
     }
@@ -194,7 +191,7 @@ impl Entry {
             What::Site(site, how) => {
                 let op = op_of(site)?;
                 if op == 0 {
-                    return Err("tokens are no site that can be assigned to".into());
+                    return Err("tokens cannot be assigned to".into());
                 }
                 from.op = op;
                 let change = how.change(run)?;
@@ -263,15 +260,15 @@ impl Entry {
 }
 
 impl How {
-    fn of(change: &Change) -> Result<How, RunError> {
+    fn new(change: &Change) -> Result<How, TensorError> {
         Ok(match change {
             Change::Assign { slices, op, patch } => How::Assign {
                 slices: slices.iter().map(slice_text).collect(),
                 op: op.and_then(op_text).map(str::to_string),
-                patch: Matrix::of(patch)?,
+                patch: Matrix::new(patch)?,
             },
             Change::LowRank { left, right, scale } => {
-                How::LowRank { left: Matrix::of(left)?, right: Matrix::of(right)?, scale: *scale }
+                How::LowRank { left: Matrix::new(left)?, right: Matrix::new(right)?, scale: *scale }
             }
             Change::Ablate { slices, by } => {
                 How::Ablate { slices: slices.iter().map(slice_text).collect(), by: by.word().into() }
@@ -281,14 +278,14 @@ impl How {
     }
 
     /// The elements that differ, if they are few.
-    fn elements(before: &Value, after: &Value) -> Result<Option<How>, RunError> {
+    fn elements(before: &Value, after: &Value) -> Result<Option<How>, TensorError> {
         let (before, after) = (before.read_f32()?, after.read_f32()?);
         let differ = |(a, b): (&f32, &f32)| a.to_bits() != b.to_bits();
         let at: Vec<usize> = (0..after.len()).filter(|&i| differ((&before[i], &after[i]))).collect();
         if at.len() * 4 > after.len() {
             return Ok(None);
         }
-        let values = at.iter().map(|&i| Number::of(after[i])).collect();
+        let values = at.iter().map(|&i| Number::new(after[i])).collect();
         Ok(Some(How::Elements { at, values }))
     }
 
@@ -315,7 +312,7 @@ impl How {
 }
 
 impl PromptRow {
-    fn of(row: &Row) -> PromptRow {
+    fn new(row: &Row) -> PromptRow {
         PromptRow { ids: row.ids.clone(), mask: row.mask.clone(), type_ids: row.type_ids.clone() }
     }
 
@@ -329,7 +326,7 @@ impl PromptRow {
 }
 
 impl Number {
-    fn of(x: f32) -> Number {
+    fn new(x: f32) -> Number {
         match x {
             x if x.is_finite() => Number::Finite(x.into()),
             x if x.is_nan() => Number::Named("nan".into()),
@@ -345,7 +342,7 @@ impl Number {
                 "nan" => Ok(f32::NAN),
                 "inf" => Ok(f32::INFINITY),
                 "-inf" => Ok(f32::NEG_INFINITY),
-                other => Err(Error::refused(format!("{other:?} is no number"))),
+                other => Err(Error::refused(format!("{other:?} is not a number"))),
             },
         }
     }
@@ -363,7 +360,7 @@ fn slice_text(slice: &Slice) -> String {
 
 fn slices_of(texts: &[String]) -> Result<Vec<Slice>> {
     let slice = |text: &String| -> Result<Slice> {
-        let wrong = || format!("{text:?} is no slice");
+        let wrong = || format!("{text:?} is not a slice");
         if text == ":" {
             return Ok(Slice::All);
         }

@@ -7,7 +7,8 @@ use crate::model::{InputError, LoadError};
 use crate::program::NoRelevance;
 use crate::tensor::TensorError;
 
-/// Why what was asked for did not come about. The kinds are those that a caller treats differently; each shows as a sentence.
+/// Why what was asked for did not come about. The kinds are those that a caller treats differently; each shows as a
+/// sentence.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum Error {
     /// A mistake at a place of the line that was typed.
@@ -39,8 +40,8 @@ impl Error {
         Error::Refused(message.into())
     }
 
-    /// The same error, with what it is about in front of its sentence: a line of a file, a prompt. Failures of the device and
-    /// interruptions stay what they are.
+    /// The same error, with what it is about before its sentence: a line of a file, a prompt. Failures of the device
+    /// and interruptions stay what they are.
     #[must_use]
     pub fn about(self, what: impl std::fmt::Display) -> Error {
         match self {

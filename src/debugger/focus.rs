@@ -3,10 +3,8 @@
 /// The row, position and head that commands default to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Focus {
-    /// Row of the batch.
     pub row: usize,
     /// Token position; none means the last real one.
     pub pos: Option<usize>,
-    /// Head.
     pub head: usize,
 }

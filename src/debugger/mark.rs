@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-/// A place in a run: in which pass, and between which ops. Marks are ordered as they are reached going forward; motions,
-/// stops and edits speak in them.
+/// A place in a run: in which pass, and between which ops. Marks are ordered as they are reached going forward;
+/// motions, stops and edits speak in them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Mark {
     /// The pass; 0 computes the prompt, each later one a single token.
@@ -16,7 +16,6 @@ impl Mark {
     /// The beginning of the run.
     pub const START: Mark = Mark { pass: 0, op: 0 };
 
-    /// A mark.
     pub fn new(pass: usize, op: usize) -> Mark {
         Mark { pass, op }
     }

@@ -10,11 +10,13 @@ mod edit_file;
 mod error;
 mod focus;
 mod gradient;
+mod in_force;
 mod mark;
 mod names;
 pub mod params;
 mod pass;
 pub mod peers;
+mod prompt_pass;
 mod run;
 mod sampling;
 mod scope;
@@ -29,16 +31,18 @@ pub use edit_file::EditFile;
 pub use error::{Error, Result};
 pub use focus::Focus;
 pub use gradient::{Gradients, Walk, number_of, ops_of};
+pub use in_force::{edited, in_force, in_force_on_any_text};
 pub use mark::Mark;
 pub use names::Names;
 pub use pass::Chosen;
+pub use prompt_pass::{PromptPass, row_of};
 pub use run::{Applied, Checkpoint, Run, RunError};
 pub use sampling::Sampling;
 pub use scope::RunScope;
 pub use session::{Session, Settings};
 pub use stops::{
     Catch, Condition, Crossing, Disposition, HitCondition, Keep, Kind, Print, StopPoint, StopPoints, Tally, Trace,
-    Watch, is_stream,
+    Watch,
 };
 pub use trail::Trail;
 pub use travel::{Direction, Finding, Motion, Reason, Stop};

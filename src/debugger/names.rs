@@ -7,7 +7,7 @@ use super::peers::reader;
 use crate::lang::SiteTable;
 use crate::model::role::Role;
 use crate::model::weights::Weights;
-use crate::program::Program;
+use crate::program::{Part, Program};
 
 /// The names that locations and expressions can use.
 pub struct Names {
@@ -24,11 +24,11 @@ impl Names {
             // A fused projection feeds several sites; the module's own output is none of them alone.
             let [only] = file.uses.as_slice() else { continue };
             let id = *only;
-            // Nor is the output of one expert, or of the norm of one head, a value of its own.
+            // Nor is the output of one expert, or of the norm of one head, a separate value.
             if id.index.is_some() {
                 continue;
             }
-            // These stand inside an op, whose output is not theirs.
+            // These are used inside an op, whose output is not theirs.
             let inside = matches!(
                 id.role,
                 Role::EmbedProjW
@@ -44,7 +44,7 @@ impl Names {
                 aliases.extend(paths.into_iter().flatten().map(|(path, _)| (path.to_string(), op.site.clone())));
             }
         }
-        let on_request = (0..program.n_layers()).map(|layer| format!("blocks.{layer}.attn.result")).collect();
+        let on_request = (0..program.n_layers()).map(|layer| Part::Result.site(layer)).collect();
         Names { program: program.clone(), aliases, on_request }
     }
 }

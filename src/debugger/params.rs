@@ -4,6 +4,7 @@ use crate::debugger::error::{Error, Result};
 use crate::model::role::{Role, WeightId};
 use crate::model::spec::ModelSpec;
 use crate::model::weights::Weights;
+use crate::program::Part;
 use crate::tensor::{Axis, TensorError, Value};
 
 /// A weight by role (`blocks.0.attn.W_Q`, as `H d h`) or by its name in the file (in the file's layout).
@@ -94,11 +95,11 @@ pub fn unshown(id: WeightId, value: &Value, own_shape: &[usize]) -> Result<Value
 pub fn head_results(z: &Value, weights: &Weights, layer: usize) -> Result<Value, TensorError> {
     let w_o = whole(WeightId::block(layer, Role::W_O), weights)?; // [H h, d]
     let [rows, length, heads, h] = *z.shape() else {
-        return Err(TensorError::Rank { op: "attn.result".into(), expected: "4 axes", shape: z.shape_text() });
+        return Err(TensorError::Rank { op: Part::Result.to_string(), expected: "4 axes", shape: z.shape_text() });
     };
     let d = w_o.shape()[1];
     let axes = [Axis::Row, Axis::Pos, Axis::Head, Axis::Dim];
-    z.device().check(&format!("blocks.{layer}.attn.result"), &[rows, length, heads, d], &axes)?;
+    z.device().check(&Part::Result.site(layer), &[rows, length, heads, d], &axes)?;
     let z = z.permute(&[2, 0, 1, 3]).reshape(&[heads, rows * length, h])?; // [H, B T, h]
     let result = z.matmul(&w_o.reshape(&[heads, h, d])?)?; // [H, B T, d]
     let result = result.reshape(&[heads, rows, length, d])?.permute(&[1, 2, 0, 3]); // [B, T, H, d]

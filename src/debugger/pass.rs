@@ -7,17 +7,20 @@ use super::sampling::Sampling;
 use crate::program::Context;
 use crate::tensor::Value;
 
-/// A pass. The first computes the prompt, each later one the token chosen at the end of the pass before.
+/// A pass. The first computes the prompt, each later one the token chosen at the end of the pass before. Branches share
+/// the passes that they have in common; a pass is copied when one of them records something else in it.
 #[derive(Clone)]
 pub(super) struct Pass {
     /// What its ops read besides values and weights.
-    pub context: Context,
+    pub context: Arc<Context>,
     /// Recorded values, one place for each op.
     pub values: Vec<Option<Value>>,
     /// Ops that have been computed at least once: values below are recorded or were dropped for the budget.
     pub frontier: usize,
     /// How its token was chosen; none for the prompt.
     pub chosen: Option<Chosen>,
+    /// Bytes that its values take.
+    pub held: u64,
 }
 
 /// How the token of a pass was chosen.
@@ -33,7 +36,7 @@ pub struct Chosen {
 
 impl Pass {
     pub fn new(context: Context, ops: usize, chosen: Option<Chosen>) -> Pass {
-        Pass { context, values: vec![None; ops], frontier: 0, chosen }
+        Pass { context: Arc::new(context), values: vec![None; ops], frontier: 0, chosen, held: 0 }
     }
 
     /// Columns of the text that it computes.

@@ -1,8 +1,8 @@
 //! Choosing the next token.
 //!
-//! The order of the steps is that of transformers' `generate`: repetition penalty, temperature, top-k, top-p, min-p. Chances
-//! are computed in 64 bits on the host, and the choice depends on nothing but logits, settings, and how many tokens were
-//! chosen before, so that going back and forth in time chooses the same tokens.
+//! The order of the steps is that of transformers' `generate`: repetition penalty, temperature, top-k, top-p, min-p.
+//! Chances are computed in 64 bits on the host, and the choice depends on nothing but logits, settings, and how many
+//! tokens were chosen before, so that going back and forth in time chooses the same tokens.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -43,7 +43,7 @@ impl Sampling {
         }
     }
 
-    /// Chooses a token from logits; `text` is what stands before it, `row` and `step` say which of all choices this is.
+    /// Chooses a token from logits; `text` is what comes before it, `row` and `step` say which of all choices this is.
     /// NaN is never chosen; if nothing can be, it is the first token.
     pub fn choose(&self, logits: &[f32], text: &[u32], row: usize, step: usize) -> u32 {
         let mut scores: Vec<f64> = logits.iter().map(|&x| f64::from(x)).collect();
@@ -53,7 +53,7 @@ impl Sampling {
         }
         let chances = self.chances(&scores);
         let mut random = ChaCha8Rng::seed_from_u64(self.seed);
-        // A stream of its own for each choice: it does not depend on how often anything was chosen before.
+        // A separate stream for each choice: it does not depend on how often anything was chosen before.
         random.set_stream(((row as u64) << 32) | step as u64);
         let at = (random.next_u64() >> 11) as f64 / (1u64 << 53) as f64;
         let mut below = 0.0;

@@ -10,7 +10,7 @@ use super::mark::Mark;
 use super::names::Names;
 use super::peers::{Apart, Peer};
 use super::run::{Checkpoint, Run};
-use super::stops::{Health, StopPoints};
+use super::stops::{Healths, StopPoints};
 use super::trail::Trail;
 use super::travel::{Reason, Stop};
 use crate::debugger::error::{Error, Result};
@@ -33,19 +33,17 @@ pub struct Settings {
 
 /// Everything a user has set up.
 pub struct Session {
-    /// The run under control.
     pub run: Run,
     /// Breakpoints.
     pub stops: StopPoints,
-    /// What commands default to.
     pub focus: Focus,
     /// Values printed so far: `$1` is the first.
     pub history: Vec<Datum>,
-    /// Entries of the history whose values were not computed again when the session was resumed, and the command that gave them.
+    /// Entries of the history whose values were not computed again when the session was resumed, and the command that
+    /// gave them.
     pub forgone: BTreeMap<usize, String>,
     /// Where the next motion is interrupted, as one of an earlier session was.
     pub halt: Option<Mark>,
-    /// Convenience variables.
     pub variables: BTreeMap<String, Datum>,
     /// Expressions shown at each stop: number, format and text.
     pub displays: Vec<(usize, String, String)>,
@@ -75,10 +73,7 @@ pub struct Session {
     pub name: String,
     /// What it is called on the screen.
     pub title: String,
-    pub(super) healths: HashMap<(usize, Mark), Health>,
-    /// Whether values that were looked at hold NaN or infinities.
-    pub(super) sound: HashMap<(usize, Mark), bool>,
-    pub(super) healths_of: u64,
+    pub(super) healths: Healths,
 }
 
 impl Session {
@@ -86,11 +81,11 @@ impl Session {
     pub fn new(model: Model, input: Input, device: Device, settings: &Settings, interrupt: Arc<AtomicBool>) -> Session {
         let program = Arc::new(compile(&model.spec));
         let names = Arc::new(Names::new(&program, &model.weights));
-        Session::of_run(Run::new(Arc::new(model), program, names, input, device, settings.record_budget), interrupt)
+        Session::from_run(Run::new(Arc::new(model), program, names, input, device, settings.record_budget), interrupt)
     }
 
     /// A session on a run.
-    pub fn of_run(run: Run, interrupt: Arc<AtomicBool>) -> Session {
+    pub fn from_run(run: Run, interrupt: Arc<AtomicBool>) -> Session {
         Session {
             run,
             stops: StopPoints::default(),
@@ -114,9 +109,7 @@ impl Session {
             apart_of: (0, 0),
             name: "first".into(),
             title: String::new(),
-            healths: HashMap::new(),
-            sound: HashMap::new(),
-            healths_of: 0,
+            healths: Healths::default(),
         }
     }
 
@@ -132,7 +125,8 @@ impl Session {
         self.history.len()
     }
 
-    /// Adds so many entries to the history that hold nothing: what the command gave in an earlier session was not computed again.
+    /// Adds so many entries to the history that hold nothing: what the command gave in an earlier session was not
+    /// computed again.
     pub fn forgo(&mut self, values: usize, command: &str) {
         for _ in 0..values {
             let number = self.remember(Datum::Void);
@@ -143,6 +137,32 @@ impl Session {
     /// Whether a motion is to pause here: the user asked for it, now or in the session that is resumed.
     pub(super) fn pauses(&mut self, here: Mark) -> bool {
         self.interrupt.swap(false, Ordering::SeqCst) || self.halt == Some(here)
+    }
+
+    /// The block that the value just computed belongs to, or the op at the cursor.
+    pub fn block(&self) -> Option<usize> {
+        self.block_at(self.run.cursor)
+    }
+
+    /// The same if the cursor were at `position`.
+    pub fn block_at(&self, position: usize) -> Option<usize> {
+        let program = &self.run.program;
+        position.checked_sub(1).and_then(|op| program.layer_at(op)).or_else(|| program.layer_at(position))
+    }
+
+    /// A convenience variable; those that the session sets itself included.
+    pub fn variable(&self, name: &str) -> Datum {
+        match (self.variables.get(name), name) {
+            (Some(datum), _) => datum.clone(),
+            (None, "bpnum") => Datum::Num(self.stops.last_number() as f64),
+            (None, "_hit_bpnum") => match self.last_stop.as_ref().and_then(|stop| stop.ids.first()) {
+                Some(number) => Datum::Num(*number as f64),
+                None => Datum::Void,
+            },
+            (None, "_exitcode") if self.run.live && self.run.at_end() => Datum::Num(0.0),
+            (None, "_pass") if self.run.live => Datum::Num(self.run.pass as f64),
+            (None, _) => Datum::Void,
+        }
     }
 
     /// The row of the batch that is focused.
@@ -163,7 +183,7 @@ impl Session {
         self.focus.pos.filter(|pos| *pos < length).unwrap_or(last)
     }
 
-    /// Where the token with exactly this text stands in the focused row.
+    /// Where the token with exactly this text is in the focused row.
     pub fn positions_of(&self, text: &str) -> Vec<usize> {
         let Some(tokenizer) = &self.run.model.tokenizer else { return Vec::new() };
         let Some(row) = self.focused_row() else { return Vec::new() };
@@ -200,8 +220,8 @@ impl Session {
         format!("{text:?} is not a token of the text; {hint}")
     }
 
-    /// What a text that is not a token of the focused row may have been meant to be: the tokens that it is cut into there, or the
-    /// nearest one.
+    /// What a text that is not a token of the focused row may have been meant to be: the tokens that it is cut into
+    /// there, or the nearest one.
     pub fn like_token(&self, text: &str) -> Option<String> {
         let tokenizer = self.run.model.tokenizer.as_ref()?;
         let row = self.focused_row()?;

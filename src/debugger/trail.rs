@@ -16,7 +16,7 @@ pub struct Trail {
 }
 
 impl Trail {
-    /// The cursor has stopped at a place; what lay ahead is forgotten.
+    /// The cursor has stopped at a place; the places after it are forgotten.
     pub fn visit(&mut self, place: Visited) {
         if self.places.get(self.at) == Some(&place) {
             return;
@@ -29,8 +29,8 @@ impl Trail {
         self.at = self.places.len() - 1;
     }
 
-    /// So many places back from where the cursor is; none at the oldest. A cursor that has left the trail comes back to it
-    /// first.
+    /// So many places back from where the cursor is; none at the oldest. A cursor that has left the trail comes back to
+    /// it first.
     pub fn back(&mut self, here: Visited, times: usize) -> Option<Visited> {
         let left = self.places.get(self.at) != Some(&here);
         let to = self.at.checked_sub(times - usize::from(left))?;

@@ -5,25 +5,17 @@
 
 use super::mark::Mark;
 use super::run::RunError;
-use super::scope::RunScope;
 use super::session::Session;
-use super::stops::{Changed, Crossing, Kind};
-use crate::debugger::error::Result;
-use crate::lang::eval;
-use crate::lang::location::Choice;
+use super::stops::Changed;
 use crate::program::Program;
 use crate::tensor::{awake, step, undisturbed};
 
-/// Which way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
-    /// Computing.
     Forward,
-    /// Back in time.
     Backward,
 }
 
-/// Where to go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Motion {
     /// So many ops.
@@ -32,7 +24,6 @@ pub enum Motion {
     Next(u64),
     /// To the end (backwards: the start) of the current module.
     Finish,
-    /// To the next stop.
     Continue,
     /// To a place, whichever direction that is.
     To(Mark),
@@ -42,12 +33,10 @@ pub enum Motion {
     Pass(u64),
 }
 
-/// Why a motion ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
     /// Stop points fired, or could not be evaluated.
     Stopped,
-    /// It arrived.
     Step,
     /// The end of a pass.
     End,
@@ -57,14 +46,12 @@ pub enum Reason {
     Start,
     /// The beginning of the pass, going back: there is nothing before it.
     Beginning,
-    /// It was interrupted.
     Interrupt,
 }
 
 /// Why and where a motion ended.
 #[derive(Clone, Debug)]
 pub struct Stop {
-    /// Why.
     pub reason: Reason,
     /// Numbers of the stop points that fired, ascending.
     pub ids: Vec<usize>,
@@ -74,14 +61,12 @@ pub struct Stop {
     pub temporary: Vec<usize>,
     /// Conditions that could not be evaluated: number and message.
     pub errors: Vec<(usize, String)>,
-    /// Where the cursor stands.
     pub at: Mark,
 }
 
 /// What a stop point that fired found.
 #[derive(Clone, Debug)]
 pub struct Finding {
-    /// Its number.
     pub number: usize,
     /// `breakpoint`, `watchpoint` or `catchpoint`.
     pub kind: &'static str,
@@ -161,7 +146,8 @@ impl Session {
         Ok(stop)
     }
 
-    /// Goes op by op until the target, an end, a stop point or an interrupt. Without a target it goes back to the beginning.
+    /// Goes op by op until the target, an end, a stop point or an interrupt. Without a target it goes back to the
+    /// beginning.
     fn go(&mut self, target: Option<Mark>, direction: Direction) -> Result<Stop, RunError> {
         let end = self.run.program.ops.len();
         if target == Some(self.run.mark()) {
@@ -200,8 +186,8 @@ impl Session {
         }
     }
 
-    /// Where a motion ends if nothing stops it. None is the beginning of the run going back, and nothing going forward: there
-    /// is nowhere to go.
+    /// Where a motion ends if nothing stops it. None is the beginning of the run going back, and nothing going forward:
+    /// there is nowhere to go.
     fn target(&self, program: &Program, motion: &Motion, direction: Direction) -> Result<Option<Mark>, RunError> {
         let Mark { pass, op } = self.run.mark();
         let end = program.ops.len();
@@ -240,122 +226,11 @@ impl Session {
                 Motion::Layer => block_starts(program).last().map(|op| Mark { pass: pass - 1, op }),
                 _ => Some(Mark { pass: pass - 1, op: end }),
             },
-            _ => match (within(program, motion, direction, op), pass) {
+            _ => match (end_in_pass(program, motion, direction, op), pass) {
                 (None, pass) if pass > 0 => Some(Mark { pass, op: 0 }),
                 (op, pass) => op.map(|op| Mark { pass, op }),
             },
         })
-    }
-
-    /// The stop at the current position, if a stop point fires here.
-    pub fn fired(&mut self) -> Option<Stop> {
-        let here = self.stops.at(self.run.mark());
-        if here.is_empty() {
-            return None;
-        }
-        let mut stop = self.stop_at(Reason::Stopped);
-        let mut focus: Option<Crossing> = None;
-        for (number, crossing) in here {
-            let found = match self.found(number, &crossing) {
-                Ok(None) => continue,
-                // What was counted here before is counted once.
-                Ok(Some(finding)) if self.counted(number) => Ok(finding),
-                Ok(Some(finding)) => {
-                    let (fires, gone) = self.stops.hit(number);
-                    if !fires {
-                        continue;
-                    }
-                    if gone {
-                        stop.temporary.push(number);
-                    }
-                    Ok(finding)
-                }
-                Err(message) => Err(message),
-            };
-            let stops = self.stops.get(number).is_none_or(|point| point.kind.stops());
-            let noted = if stops { Ok(()) } else { self.note(number, &crossing) };
-            match (found, noted) {
-                (Ok(_), Ok(())) if !stops => continue,
-                (Ok(finding), Ok(())) => stop.findings.push(finding),
-                (Err(error), _) | (_, Err(error)) => stop.errors.push((number, error.to_string())),
-            }
-            if crossing.head.is_some() || crossing.pos.is_some() || crossing.row.is_some() {
-                focus.get_or_insert(crossing);
-            }
-            stop.ids.push(number);
-        }
-        // Only now, so that no condition depends on the breakpoints before it.
-        if let Some(crossing) = focus {
-            self.move_focus(&crossing);
-        }
-        (!stop.ids.is_empty()).then_some(stop)
-    }
-
-    /// Whether a trace has counted the present place already.
-    fn counted(&self, number: usize) -> bool {
-        let key = (self.run.current, self.run.mark());
-        let point = self.stops.get(number);
-        point.is_some_and(|point| matches!(&point.kind, Kind::Trace(trace) if trace.seen.contains_key(&key)))
-    }
-
-    /// What a stop point finds at a crossing: first whether what it is on has happened, then whether its condition holds.
-    fn found(&mut self, number: usize, crossing: &Crossing) -> Result<Option<Finding>> {
-        let Some(point) = self.stops.get(number).cloned() else { return Ok(None) };
-        let (mut lines, mut change) = (Vec::new(), None);
-        match &point.kind {
-            Kind::Break | Kind::Trace(_) | Kind::Print(_) => {}
-            Kind::Watch(watch) => match self.changed(&watch.expr, &point.crossings)? {
-                Some(found) => change = Some(found),
-                None => return Ok(None),
-            },
-            Kind::Catch(catch) => match self.caught(catch)? {
-                Some(found) => lines = found,
-                None => return Ok(None),
-            },
-        }
-        if !self.holds(number, crossing)? {
-            return Ok(None);
-        }
-        let (kind, what, commands) = (point.kind.word(), point.location, point.commands);
-        Ok(Some(Finding { number, kind, what, lines, change, commands }))
-    }
-
-    /// Whether the condition of a stop point holds; an absent one does.
-    pub(super) fn holds(&mut self, number: usize, crossing: &Crossing) -> Result<bool> {
-        let Some(condition) = self.stops.get_mut(number).and_then(|point| point.condition.clone()) else {
-            return Ok(true);
-        };
-        let text = condition.text.clone();
-        let row = crossing.row.map(|row| self.row(row));
-        let mut scope = RunScope::at_stop(self, crossing.head, row);
-        Ok(eval::condition(&condition.expr, &mut scope).map_err(|error| crate::lang::explained(&text, &error))?)
-    }
-
-    /// The row of that number; negative ones count from the last.
-    pub(super) fn row(&self, row: i64) -> usize {
-        let rows = self.run.branch().text().rows.len() as i64;
-        row.rem_euclid(rows.max(1)) as usize
-    }
-
-    fn move_focus(&mut self, crossing: &Crossing) {
-        if let Some(row) = crossing.row {
-            self.focus.row = self.row(row);
-        }
-        if let Some(head) = crossing.head {
-            self.focus.head = head;
-        }
-        match &crossing.pos {
-            Some(Choice::Index(pos)) => {
-                let length = self.row_length() as i64;
-                self.focus.pos = Some(pos.rem_euclid(length.max(1)) as usize);
-            }
-            Some(Choice::Text(text)) => {
-                if let [only] = self.positions_of(text)[..] {
-                    self.focus.pos = Some(only);
-                }
-            }
-            None => {}
-        }
     }
 
     /// A stop at the present place for which no stop point fired.
@@ -369,7 +244,7 @@ impl Session {
 }
 
 /// The place in a pass where a motion within it ends; going back, none is its beginning.
-fn within(program: &Program, motion: &Motion, direction: Direction, cursor: usize) -> Option<usize> {
+fn end_in_pass(program: &Program, motion: &Motion, direction: Direction, cursor: usize) -> Option<usize> {
     let end = program.ops.len();
     match (motion, direction) {
         (Motion::Step(_), Direction::Forward) => Some(cursor + 1),
@@ -399,6 +274,6 @@ fn within(program: &Program, motion: &Motion, direction: Direction, cursor: usiz
 
 /// The first op of each block.
 pub(super) fn block_starts(program: &Program) -> impl Iterator<Item = usize> + '_ {
-    let is_block = |path: &str| path.strip_prefix("blocks.").is_some_and(|rest| !rest.contains('.'));
-    program.modules.iter().filter(move |module| is_block(&module.path)).map(|module| module.start)
+    let blocks = program.modules.iter().filter(|module| module.depth == 1 && program.layer_at(module.start).is_some());
+    blocks.map(|module| module.start)
 }

@@ -11,8 +11,9 @@ use crate::model::role::{Role, WeightId};
 use crate::model::weights::{Weight, Weights};
 use crate::tensor::{TensorError, Value, proceed};
 
-/// Executes one op on the values it reads, which come in the order of `op.inputs`; those of `op.cached` over all passes so
-/// far. Pure: the same inputs, weights and context give the same bits. Computed in 32 bits, and held as the weights are.
+/// Executes one op on the values it reads, which come in the order of `op.inputs`; those of `op.cached` over all passes
+/// so far. Pure: the same inputs, weights and context give the same bits. Computed in 32 bits, and held as the weights
+/// are.
 ///
 /// # Errors
 /// If the device fails, or cannot hold what the op makes, or the user interrupts; no value has been made then.

@@ -1,8 +1,8 @@
 //! The tail of a program on another hidden state: what the model would predict if it stopped here.
 
 use super::context::Context;
-use super::interpreter::execute;
 use super::op::{Kernel, Program};
+use super::replay::{Keep, Replay, Values, Visitor};
 use crate::model::weights::Weights;
 use crate::tensor::{TensorError, Value};
 
@@ -12,11 +12,11 @@ pub fn lens_start(program: &Program) -> Option<usize> {
     Some(program.op_of("mlm.pre").or_else(|| program.op_of("ln_final.scale")).unwrap_or(logits))
 }
 
-/// Final norm and unembedding (for a masked LM: its transform and unembedding) of hidden states `[N, d]`: logits `[N, V]`.
-/// None if the model predicts no tokens.
+/// Final norm and unembedding (for a masked LM: its transform and unembedding) of hidden states `[N, d]`: logits `[N,
+/// V]`. None if the model predicts no tokens.
 ///
 /// # Errors
-/// As [`execute`].
+/// If the device fails, or the user interrupts.
 pub fn lens(
     program: &Program,
     hidden: &Value,
@@ -26,16 +26,20 @@ pub fn lens(
     let Some((first, logits)) = lens_start(program).zip(program.op_of("logits")) else { return Ok(None) };
     let (count, width) = (hidden.shape()[0], hidden.count() / hidden.shape()[0].max(1));
     let rows = hidden.reshape(&[1, count, width])?;
-    let mut values: Vec<Value> = Vec::new();
-    for op in &program.ops[first..=logits] {
-        let inputs: Vec<Value> = op
-            .inputs
-            .iter()
-            .map(|&input| if input < first { rows.clone() } else { values[input - first].clone() })
-            .collect();
-        values.push(execute(op, &inputs, weights, context)?);
-    }
-    let Some(logits) = values.pop() else { return Ok(None) };
+    let replay = Replay { program, weights, context };
+    let mut values = replay.run(first..=logits, Values::new(), Keep::Read, &mut Hidden(rows))?;
+    let Some(logits) = values.remove(&logits) else { return Ok(None) };
     let vocab = logits.shape()[2];
     logits.reshape(&[count, vocab]).map(Some)
+}
+
+/// The tail reads these hidden states in place of the last ones.
+struct Hidden(Value);
+
+impl Visitor for Hidden {
+    type Error = TensorError;
+
+    fn outside(&mut self, _: usize) -> Result<Value, TensorError> {
+        Ok(self.0.clone())
+    }
 }

@@ -1,8 +1,8 @@
 //! A specification becomes a program: small named ops in execution order, nested in modules.
 //!
-//! The model is not run and looked at afterwards; it is compiled into a flat list that a cursor can walk. Each op is a pure
-//! function of earlier values, of weights and of the pass's context, so a value that was dropped can be computed again bit
-//! by bit, and an edit needs only the ops that depend on it.
+//! The model is not run and looked at afterwards; it is compiled into a flat list that a cursor can walk. Each op is a
+//! pure function of earlier values, of weights and of the pass's context, so a value that was dropped can be computed
+//! again bit by bit, and an edit needs only the ops that depend on it.
 
 mod compile;
 mod context;
@@ -11,6 +11,8 @@ mod kernels;
 mod lens;
 mod names;
 mod op;
+mod part;
+mod pulled;
 mod relevance;
 mod replay;
 mod shape;
@@ -21,6 +23,8 @@ pub use context::Context;
 pub use interpreter::execute;
 pub use lens::{lens, lens_start};
 pub use op::{Kernel, Module, Op, Program};
+pub use part::Part;
+pub use pulled::{Pulled, Rule};
 pub use relevance::{NoRelevance, pull_relevance};
 pub use replay::{Keep, Made, Replay, Values, Visitor};
 pub use shape::shape_of;

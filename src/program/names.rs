@@ -1,10 +1,5 @@
 //! What site names say about blocks and modules.
 
-/// The number in `blocks.5.attn.z`.
-pub fn layer_of(site: &str) -> Option<usize> {
-    site.strip_prefix("blocks.")?.split('.').next()?.parse().ok()
-}
-
 /// The modules that hold a site, outermost first, without the whole model: `blocks.5`, `blocks.5.attn`.
 pub fn modules_around(site: &str) -> Vec<String> {
     let parts: Vec<&str> = site.split('.').collect();

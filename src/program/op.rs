@@ -2,19 +2,19 @@
 
 use std::collections::HashMap;
 
+use super::part::Part;
 use crate::model::role::WeightId;
 use crate::model::spec::{Act, Norm, Pool, QkNormOver, Sentence, Transform};
 use crate::tensor::Axis;
 
-/// The arithmetic of one op. Shapes are given for one row: `T` positions, `S` keys, `d` model width, `H` heads, `K` key/value
-/// heads, `h` head width, `M` MLP width, `E` experts, `V` vocabulary, `C` classes.
+/// The arithmetic of one op. Shapes are given for one row: `T` positions, `S` keys, `d` model width, `H` heads, `K`
+/// key/value heads, `h` head width, `M` MLP width, `E` experts, `V` vocabulary, `C` classes.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Kernel {
     /// The token ids of the pass, `T`.
     Tokens,
     /// Rows of the token table times a factor, `T d`.
     Embed {
-        /// The factor.
         scale: f64,
     },
     /// Rows of the position table, `T d`.
@@ -27,7 +27,6 @@ pub enum Kernel {
     Same,
     /// Its input times a factor.
     Scale {
-        /// The factor.
         factor: f64,
     },
     /// `x W + b` of the first input, plus the other inputs: `T d`.
@@ -60,9 +59,7 @@ pub enum Kernel {
     },
     /// A norm of queries or keys `T H h`, all three steps of it, bounded on both sides.
     HeadNorm {
-        /// What is computed.
         norm: Norm,
-        /// Over which features.
         over: QkNormOver,
         /// Bound on the absolute value.
         clip: Option<f64>,
@@ -90,7 +87,6 @@ pub enum Kernel {
     Mix,
     /// Heads joined, then `x W + b`: `T d`.
     Output,
-    /// An activation function.
     Activation(Act),
     /// `act(gate) * up`.
     Gated(Act),
@@ -128,11 +124,11 @@ pub enum Kernel {
     ActivationNorm(Act, Option<Norm>),
     /// `x W + b` of a vector, `C`.
     VectorLinear,
-    /// Classes at every position, `T C`; what stands in front of them has no name.
+    /// Classes at every position, `T C`; what comes before them has no name.
     Classify {
         /// Whether the hidden state is projected first.
         project: bool,
-        /// Dense layer, activation and norm in front.
+        /// Dense layer, activation and norm before.
         transform: Option<Transform>,
     },
     /// A sentence embedding, `d` or a multiple of it.
@@ -146,7 +142,6 @@ pub struct Op {
     pub site: String,
     /// Index of the module it belongs to.
     pub module: usize,
-    /// Its arithmetic.
     pub kernel: Kernel,
     /// The ops whose outputs it reads, in the order that the kernel expects.
     pub inputs: Vec<usize>,
@@ -162,6 +157,8 @@ pub struct Op {
     pub width: usize,
     /// The block it belongs to.
     pub layer: Option<usize>,
+    /// What it is in that block.
+    pub part: Option<Part>,
 }
 
 impl Op {
@@ -172,6 +169,12 @@ impl Op {
             _ => &self.site,
         }
     }
+
+    /// Whether its output is the residual stream at the edge of a block, or the token embedding, where the stream
+    /// begins.
+    pub fn is_stream(&self) -> bool {
+        matches!(self.part, Some(Part::ResidPre | Part::ResidPost)) || self.site == "embed"
+    }
 }
 
 /// A contiguous range of ops under a common name. The first module is the whole model.
@@ -179,11 +182,10 @@ impl Op {
 pub struct Module {
     /// Full path such as `blocks.2.attn`; empty for the whole model.
     pub path: String,
-    /// The module around it; none for the whole model.
+    /// The module around it; `None` for the whole model.
     pub parent: Option<usize>,
     /// Nesting depth, 0 for the whole model.
     pub depth: usize,
-    /// First op.
     pub start: usize,
     /// One past the last op.
     pub end: usize,
@@ -192,13 +194,14 @@ pub struct Module {
 /// Ops in execution order and the tree of modules over them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Program {
-    /// In execution order; inputs always stand before their readers.
+    /// In execution order; inputs always come before their readers.
     pub ops: Vec<Op>,
     /// In pre-order.
     pub modules: Vec<Module>,
     pub(super) sites: Vec<String>,
     pub(super) module_paths: Vec<String>,
     pub(super) index: HashMap<String, usize>,
+    pub(super) parts: HashMap<(usize, Part), usize>,
     pub(super) readers: Vec<Vec<usize>>,
     pub(super) cached: Vec<bool>,
     pub(super) n_layers: usize,
@@ -221,6 +224,19 @@ impl Program {
         self.index.get(site).copied()
     }
 
+    /// The op that is a part of a block; `None` if the block has no such part.
+    pub fn block_op(&self, layer: usize, part: Part) -> Option<usize> {
+        self.parts.get(&(layer, part)).copied()
+    }
+
+    /// The op that a site is the output of, or is computed from on request: `attn.result` from `attn.z`.
+    pub fn source_of(&self, site: &str) -> Option<usize> {
+        match Part::parse(site) {
+            Some((layer, Part::Result)) => self.block_op(layer, Part::Z),
+            _ => self.op_of(site),
+        }
+    }
+
     /// The module with that path.
     pub fn module_of(&self, path: &str) -> Option<usize> {
         self.modules.iter().position(|module| module.path == path)
@@ -236,7 +252,6 @@ impl Program {
         self.ops.get(pc).and_then(|op| op.layer)
     }
 
-    /// Number of blocks.
     pub fn n_layers(&self) -> usize {
         self.n_layers
     }
@@ -251,11 +266,12 @@ impl Program {
         self.cached[op]
     }
 
-    /// Whether the value of an op is kept when the recording is over its budget. The inside of a block can be computed again
-    /// from the block's input and the key/value cache; of earlier passes, so can all outside blocks but the tokens.
+    /// Whether the value of an op is kept when the recording is over its budget. The inside of a block can be computed
+    /// again from the block's input and the key/value cache; of earlier passes, so can all outside blocks but the
+    /// tokens.
     pub fn keeps(&self, op: usize, of_earlier_pass: bool) -> bool {
         match self.ops[op].layer {
-            Some(_) => self.cached[op] || self.ops[op].site.ends_with(".resid_pre"),
+            Some(_) => self.cached[op] || self.ops[op].part == Some(Part::ResidPre),
             None => !of_earlier_pass || self.ops[op].kernel == Kernel::Tokens,
         }
     }
@@ -265,8 +281,8 @@ impl Program {
         &self.readers[op]
     }
 
-    /// For each op, whether its output depends on one of `changed`, those included, or on what another pass `carried` over:
-    /// ops whose values of all passes are read.
+    /// For each op, whether its output depends on one of `changed`, those included, or on what another pass `carried`
+    /// over: ops whose values of all passes are read.
     pub fn affected_by(&self, changed: &[usize], carried: &[bool]) -> Vec<bool> {
         let mut affected = vec![false; self.ops.len()];
         for &op in changed {

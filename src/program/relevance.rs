@@ -1,7 +1,8 @@
-//! Layer-wise relevance, op by op: the rules of AttnLRP (Achtibat and others 2024, "AttnLRP: Attention-Aware Layer-Wise Relevance
-//! Propagation for Transformers").
+//! Layer-wise relevance, op by op: the rules of AttnLRP (Achtibat and others 2024, "AttnLRP: Attention-Aware Layer-Wise
+//! Relevance Propagation for Transformers").
 //!
-//! The relevance of a value is the value times what is pulled back here, so every rule is a derivative that is taken otherwise:
+//! The relevance of a value is the value times what is pulled back here, so every rule is a derivative that is taken
+//! otherwise:
 //!
 //! - linear ops and sums: as it is (the epsilon rule, epsilon going to 0);
 //! - norms: the scale counts as a constant (the identity rule);
@@ -26,7 +27,6 @@ pub enum NoRelevance {
     /// There is no rule for an op.
     #[error("AttnLRP has no rule for {what} ({site})")]
     NoRule {
-        /// What it is.
         what: &'static str,
         /// The op's site.
         site: String,

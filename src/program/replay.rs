@@ -1,8 +1,8 @@
-//! Runs ops again: the one loop that executes ops outside of a session's own recording.
+//! The one loop that executes ops: those of a session's own recording, and those that are run again.
 //!
-//! Who needs values of a pass that are not recorded (on another text, with another value somewhere, for many copies of a row) says
-//! which ops run and what happens around each; gathering inputs, executing, and letting go of what nobody reads any more is done
-//! here. Every op that is executed asks whether the user interrupts, so no replay can be one that does not.
+//! Whoever needs values of a pass (on another text, with another value somewhere, for many copies of a row) says which
+//! ops run and what happens around each; gathering inputs, executing, and freeing what no later op reads is done here.
+//! Every op that is executed asks whether the user interrupts, so every replay can be interrupted.
 
 use std::collections::HashMap;
 
@@ -15,7 +15,6 @@ use crate::tensor::{TensorError, Value};
 /// A pass over some input: its ops, and what they read besides values.
 #[derive(Clone, Copy)]
 pub struct Replay<'a> {
-    /// The ops.
     pub program: &'a Program,
     /// Weights, as they are edited.
     pub weights: &'a Weights,
@@ -37,6 +36,16 @@ pub trait Visitor {
     /// By default: a replay that runs all ops up to the last one reads nothing else.
     fn outside(&mut self, op: usize) -> Result<Value, Self::Error> {
         panic!("op {op} is read, and neither run nor given")
+    }
+
+    /// What the op `reader` reads of `input`, whose value in this pass is given: attention reads keys and values of all
+    /// passes so far.
+    ///
+    /// # Errors
+    /// If it cannot be had.
+    fn read(&mut self, reader: usize, input: usize, value: Value) -> Result<Value, Self::Error> {
+        _ = (reader, input);
+        Ok(value)
     }
 
     /// What an op gives in place of being executed on `inputs`; `None` executes it.
@@ -61,7 +70,6 @@ pub trait Visitor {
 /// Which values a replay holds on to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Keep {
-    /// All that it made.
     All,
     /// Each until its last reader has run: the memory of one block, and not of the pass.
     Read,
@@ -71,8 +79,8 @@ pub enum Keep {
 pub type Values = HashMap<usize, Value>;
 
 impl Replay<'_> {
-    /// Runs `ops`, which come in program order, and returns the values that are held at the end. `values` are given from the
-    /// beginning; they are taken as they are, also those of ops that would run.
+    /// Runs `ops`, which come in program order, and returns the values that are held at the end. `values` are given
+    /// from the beginning; they are taken as they are, also those of ops that would run.
     ///
     /// # Errors
     /// What the visitor fails with; if the device fails, or cannot hold what an op makes, or the user interrupts.
@@ -88,7 +96,7 @@ impl Replay<'_> {
                 continue;
             }
             let op = &self.program.ops[number];
-            let inputs = inputs(op, &values, visitor)?;
+            let inputs = inputs((number, op), &values, visitor)?;
             let value = match visitor.instead(number, &inputs)? {
                 Some(value) => value,
                 None => execute(op, &inputs, self.weights, self.context)?,
@@ -107,12 +115,15 @@ impl Replay<'_> {
     }
 }
 
-fn inputs<V: Visitor>(op: &Op, values: &Values, visitor: &mut V) -> Result<Vec<Value>, V::Error> {
-    let read = |&input: &usize| match values.get(&input) {
-        Some(value) => Ok(value.clone()),
-        None => visitor.outside(input),
+fn inputs<V: Visitor>((number, op): (usize, &Op), values: &Values, visitor: &mut V) -> Result<Vec<Value>, V::Error> {
+    let mut read = |&input: &usize| {
+        let value = match values.get(&input) {
+            Some(value) => value.clone(),
+            None => visitor.outside(input)?,
+        };
+        visitor.read(number, input, value)
     };
-    op.inputs.iter().map(read).collect()
+    op.inputs.iter().map(&mut read).collect()
 }
 
 /// A visitor of one function: what later ops read of an op.

@@ -21,9 +21,9 @@ pub fn shape_of(op: &Op, rows: usize, span: Range<usize>) -> Vec<usize> {
         .collect()
 }
 
-/// Refuses an op of whose tensors one is too large for a buffer of the device: its output, or what is made on the way to it from
-/// the same positions and a wider weight (the hidden neurons of experts, the dense layer of a classifier). What else is made on
-/// the way has the size of an input or of the output, and so have the gradients at both.
+/// Refuses an op of whose tensors one is too large for a buffer of the device: its output, or what is made on the way
+/// to it from the same positions and a wider weight (the hidden neurons of experts, the dense layer of a classifier).
+/// What else is made on the way has the size of an input or of the output, and so have the gradients at both.
 ///
 /// # Errors
 /// [`TensorError::TooBig`] with the op's site.

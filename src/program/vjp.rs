@@ -11,8 +11,8 @@ use crate::tensor::{TensorError, Value, proceed};
 /// What the edits that are in force make of the output of an op.
 pub type After<'a> = &'a dyn Fn(Value) -> Result<Value, TensorError>;
 
-/// The gradients of `sum(y * seed)` with respect to each of the inputs, where `y` is the output of the op, or what `after` makes of
-/// it. None for inputs that `y` does not depend on, whole numbers among them.
+/// The gradients of `sum(y * seed)` with respect to each of the inputs, where `y` is the output of the op, or what
+/// `after` makes of it. `None` for inputs that `y` does not depend on, whole numbers among them.
 ///
 /// Only the tape of this one op is ever held, and of a product with a weight or of an activation not even that.
 ///
@@ -57,8 +57,8 @@ pub(super) fn pulled(
     Ok(leaves.iter().map(|leaf| if leaf.is_tracked() { found.at(leaf) } else { None }).collect())
 }
 
-/// The same in closed form, without a tape: of a product with a weight `x W` it is `seed W^T`, of an activation `seed f'(x)`. None
-/// for other ops.
+/// The same in closed form, without a tape: of a product with a weight `x W` it is `seed W^T`, of an activation `seed
+/// f'(x)`. None for other ops.
 fn closed(
     op: &Op,
     inputs: &[Value],
@@ -112,8 +112,8 @@ fn closed(
     }))
 }
 
-/// The positions of a seed `[B, T, V]` in host memory that are not all zeros, `row * T + position`, and the seed there, `[1, n, V]`;
-/// none where that is not less than half of them. A number mostly reads the logits of one position.
+/// The positions of a seed `[B, T, V]` in host memory that are not all zeros, `row * T + position`, and the seed there,
+/// `[1, n, V]`; `None` if they are half of all or more. A number mostly reads the logits of one position.
 fn telling(seed: &Value) -> Option<(Vec<usize>, Value)> {
     let [rows, length, width] = *seed.shape() else { return None };
     let data = seed.host_f32()?;

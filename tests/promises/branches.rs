@@ -155,7 +155,7 @@ fn branches_are_copied_renamed_and_drawn() {
     };
     let names: Vec<String> = rows.iter().map(name).collect();
     assert_eq!(names, ["main", "├─ without", "│  └─ twin", "└─ edit1"]);
-    assert!(bench.fail("branch twin").contains("there is a branch twin already"));
+    assert!(bench.fail("branch twin").contains("branch twin exists already"));
     assert!(bench.fail("branch 7up").contains("no name for a branch"));
     assert_eq!(bench.bits("logits@twin"), bench.bits("logits@without"));
 }
@@ -248,10 +248,10 @@ fn a_file_of_edits_that_does_not_fit_changes_nothing_and_says_which_edit() {
         (entry(r#""prompt":[{"ids":[1,99999999],"mask":[true,true],"type_ids":[0,0]}]"#), "edit 2: "),
         (entry(r#""tokens":[1]"#), "in pass 0"),
         (assign(r#"["0","77"]"#, "[]", "[1]"), "it does not fit blocks.0.attn.z"),
-        (assign(r#"["zero"]"#, "[]", "[1]"), "\"zero\" is no slice"),
+        (assign(r#"["zero"]"#, "[]", "[1]"), "\"zero\" is not a slice"),
         (assign("[]", "[3]", "[1]"), "1 values of shape [3]"),
         (assign("[]", "[18446744073709551615,2]", "[1]"), "1 values of shape"),
-        (assign("[]", "[1]", "[\"much\"]"), "\"much\" is no number"),
+        (assign("[]", "[1]", "[\"much\"]"), "\"much\" is not a number"),
     ] {
         std::fs::write(&file, &text).unwrap();
         let message = bench.fail(&format!("load edits {}", file.display()));

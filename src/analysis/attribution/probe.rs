@@ -3,8 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::super::in_force::{edited, in_force};
-use crate::debugger::{Edit, Error, Mark, Result, Session, Target, number_of, ops_of};
+use crate::debugger::{Edit, Error, Mark, Result, Session, Target, edited, in_force, number_of, ops_of};
 use crate::lang::Expr;
 use crate::model::Input;
 use crate::program::{After, Context, Program, execute, pull_back, pull_relevance};

@@ -4,7 +4,7 @@ use crate::answer::numbers::significant;
 use crate::answer::{Answer, Cell, Table};
 use crate::commands::frame::Done;
 use crate::commands::state::{Call, Console};
-use crate::debugger::{Error, Result, is_stream};
+use crate::debugger::{Error, Result};
 use crate::lang::{LangError, Span, parse_expr};
 use crate::tensor::ops::{Reduction, Slice};
 use crate::tensor::{Kind, Value, unravel};
@@ -73,7 +73,7 @@ pub(crate) fn table(console: &mut Console) -> Done {
     let program = console.session.run.program.clone();
     let row = console.session.focus.row;
     let mut rows = Vec::new();
-    for (op, site) in program.sites().iter().enumerate().filter(|(_, site)| is_stream(site)) {
+    for (op, site) in program.sites().iter().enumerate().filter(|(op, _)| program.ops[*op].is_stream()) {
         let Ok(gradient) = console.session.gradient(op) else { continue };
         let gradient = gradient.slice(&[Slice::At(row)])?;
         let norm = gradient.reduce(Reduction::Norm)?;

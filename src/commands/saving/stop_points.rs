@@ -26,7 +26,7 @@ pub fn edits(console: &Console, file: &str) -> Done {
     if edits == 0 {
         return Err(Error::refused(format!("branch {} has no edits", run.branch().name)));
     }
-    export::text(Path::new(file), &EditFile::of(run)?.text())?;
+    export::text(Path::new(file), &EditFile::from_run(run)?.text())?;
     let noun = if edits == 1 { "edit" } else { "edits" };
     Ok(Answer::Text(format!("Wrote {edits} {noun} of branch {} to {file}", run.branch().name)))
 }

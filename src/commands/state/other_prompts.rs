@@ -35,12 +35,12 @@ impl Console {
     fn on(&self, texts: &[&str], with_values: bool) -> Result<Session> {
         let run = &self.session.run;
         let inputs: Result<Vec<Input>> = texts.iter().map(|text| input(&run.model, text)).collect();
-        let mut other = run.beside(&inputs?, with_values)?;
+        let mut other = run.with_prompts(&inputs?, with_values)?;
         for branch in (0..texts.len()).rev() {
             let end = other.end_of(0);
             other.jump(branch, end)?;
         }
-        Ok(Session::of_run(other, self.session.interrupt.clone()))
+        Ok(Session::from_run(other, self.session.interrupt.clone()))
     }
 
     /// Something done with another session in the place of this one, which is put back whatever happens.

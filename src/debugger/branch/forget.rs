@@ -1,5 +1,7 @@
 //! What depends on a change, and forgetting it.
 
+use std::sync::Arc;
+
 use super::Branch;
 use crate::debugger::edit::{Edit, Target};
 use crate::debugger::mark::Mark;
@@ -8,13 +10,14 @@ use crate::model::input::Input;
 use crate::program::{Context, Program};
 
 /// For each pass, for each op, whether its value depends on a change.
-pub(in crate::debugger) type Affected = Vec<Vec<bool>>;
+/// Passes that are affected alike share the answer.
+pub(in crate::debugger) type Affected = Vec<Arc<[bool]>>;
 
 impl Branch {
     /// Forgets everything recorded, and the tokens chosen.
     pub(in crate::debugger) fn restart(&mut self) {
         let prompt = self.prompt();
-        let context = self.passes[0].context.clone();
+        let context = self.context(0).clone();
         self.begin_with(prompt, context);
         self.settings.clear();
     }
@@ -23,22 +26,17 @@ impl Branch {
     pub(in crate::debugger) fn begin_with(&mut self, prompt: Input, context: Context) {
         let ops = self.passes[0].values.len();
         self.text = prompt;
-        self.passes = vec![Pass::new(context, ops, None)];
+        self.passes = vec![Arc::new(Pass::new(context, ops, None))];
         self.cache.clear();
         (self.held, self.swept) = (0, 0);
     }
 
     /// Forgets a pass and those after it, and the tokens chosen for them.
     pub(in crate::debugger) fn end_before(&mut self, program: &Program, pass: usize) {
-        for pass in pass..self.passes.len() {
-            for op in 0..program.ops.len() {
-                self.set(program, Mark { pass, op }, None);
-            }
-        }
         let end = self.span(pass - 1).end;
-        let cached: Vec<usize> = program.ops.iter().flat_map(|op| op.cached.iter().copied()).collect();
-        cached.into_iter().for_each(|op| self.cache.truncate(op, end));
-        self.passes.truncate(pass);
+        self.held -= self.passes.drain(pass..).map(|pass| pass.held).sum::<u64>();
+        let cached = (0..program.ops.len()).filter(|&op| program.is_cached(op));
+        cached.for_each(|op| self.cache.truncate(op, end));
         self.text = self.text.columns(end);
         self.swept = self.swept.min(pass - 1);
     }
@@ -46,7 +44,10 @@ impl Branch {
     /// Takes back that anything from `op` of a pass on was computed; values that are there stay.
     pub(in crate::debugger) fn limit(&mut self, pass: usize, op: usize) {
         for (number, later) in self.passes.iter_mut().enumerate().skip(pass) {
-            later.frontier = if number == pass { op } else { 0 };
+            let frontier = if number == pass { op } else { 0 };
+            if later.frontier != frontier {
+                Arc::make_mut(later).frontier = frontier;
+            }
         }
     }
 
@@ -90,35 +91,54 @@ impl Branch {
         }
     }
 
-    /// What depends on `changed`, those included: in their passes, through keys and values in later ones, and through the
-    /// tokens chosen from logits that changed.
+    /// What depends on `changed`, those included: in their passes, through keys and values in later ones, and through
+    /// the tokens chosen from logits that changed.
     pub(in crate::debugger) fn affected(&self, program: &Program, changed: &[Mark]) -> Affected {
+        let mut of_pass = vec![Vec::new(); self.passes.len()];
+        for at in changed {
+            if let Some(ops) = of_pass.get_mut(at.pass) {
+                ops.push(at.op);
+            }
+        }
         let mut carried = vec![false; program.ops.len()];
         let mut chosen_anew = false;
-        let mut all = Vec::with_capacity(self.passes.len());
-        for (number, pass) in self.passes.iter().enumerate() {
-            let mut first: Vec<usize> = changed.iter().filter(|at| at.pass == number).map(|at| at.op).collect();
+        let mut all: Affected = Vec::with_capacity(self.passes.len());
+        // What the pass before was affected by, while that carried nothing new over: a pass for which it is the same is
+        // affected in the same way, as almost all are.
+        let mut before: Option<Vec<usize>> = None;
+        for (pass, mut first) in self.passes.iter().zip(of_pass) {
             let forced = pass.chosen.as_ref().is_some_and(|chosen| chosen.forced);
             if chosen_anew && !forced {
                 first.push(0);
             }
+            if let (Some(last), true) = (all.last(), before.as_ref() == Some(&first)) {
+                all.push(last.clone());
+                continue;
+            }
             let affected = program.affected_by(&first, &carried);
+            let mut more = false;
             for (carried, affected) in carried.iter_mut().zip(&affected) {
+                more |= *affected && !*carried;
                 *carried |= affected;
             }
+            before = (!more).then_some(first);
             chosen_anew = program.op_of("logits").is_some_and(|logits| affected[logits]);
-            all.push(affected);
+            all.push(affected.into());
         }
         all
     }
 
-    /// Forgets the values that depend on a change. Where the logits that a token was chosen from are among them, the passes
-    /// after it are gone: another token may follow.
+    /// Forgets the values that depend on a change. Where the logits that a token was chosen from are among them, the
+    /// passes after it are gone: another token may follow.
     pub(in crate::debugger) fn forget(&mut self, program: &Program, affected: &Affected) {
+        let mut cut = vec![false; program.ops.len()];
         for (number, ops) in affected.iter().enumerate() {
             for op in (0..ops.len()).filter(|&op| ops[op]) {
                 self.set(program, Mark { pass: number, op }, None);
-                self.cache.truncate(op, self.span(number).start);
+                // The cache ends before the first column that is forgotten.
+                if program.is_cached(op) && !std::mem::replace(&mut cut[op], true) {
+                    self.cache.truncate(op, self.span(number).start);
+                }
             }
         }
         let logits = program.op_of("logits");

@@ -1,5 +1,7 @@
 //! Recording under a budget.
 
+use std::sync::Arc;
+
 use super::Branch;
 use crate::debugger::mark::Mark;
 use crate::program::{Kernel, Program};
@@ -19,7 +21,6 @@ pub struct RecordStatus {
 }
 
 impl Branch {
-    /// What is recorded.
     pub fn status(&self) -> RecordStatus {
         let kept = self.passes.iter().map(|pass| pass.values.iter().take(pass.frontier).flatten().count()).sum();
         let computed = self.passes.iter().map(|pass| pass.frontier).sum();
@@ -32,7 +33,7 @@ impl Branch {
     }
 
     /// Bytes that recorded values and the key/value cache take.
-    pub(in crate::debugger) fn bytes(&self) -> u64 {
+    pub fn bytes(&self) -> u64 {
         self.held + self.cache.bytes()
     }
 
@@ -40,21 +41,27 @@ impl Branch {
     pub(super) fn set(&mut self, program: &Program, at: Mark, value: Option<Value>) {
         let own = program.ops[at.op].kernel != Kernel::Same;
         let size = |value: &Option<Value>| value.as_ref().filter(|_| own).map_or(0, Value::bytes);
-        let place = &mut self.passes[at.pass].values[at.op];
-        self.held = self.held - size(place) + size(&value);
+        let before = &self.passes[at.pass].values[at.op];
+        if before.is_none() && value.is_none() {
+            return;
+        }
+        let (gone, come) = (size(before), size(&value));
+        self.held = self.held - gone + come;
         if value.is_some() {
             self.swept = self.swept.min(at.pass);
         }
-        *place = value;
+        let pass = Arc::make_mut(&mut self.passes[at.pass]);
+        pass.held = pass.held - gone + come;
+        pass.values[at.op] = value;
     }
 
-    /// Records a value.
     pub(in crate::debugger) fn put(&mut self, program: &Program, at: Mark, value: Value) {
         self.set(program, at, Some(value));
     }
 
-    /// Drops recorded values until at most `budget` bytes are held: first those of earlier passes, then those of the pass of
-    /// `cursor` that only an earlier part of it read. Inputs of blocks, keys and values stay: all else follows from them.
+    /// Drops recorded values until at most `budget` bytes are held: first those of earlier passes, then those of the
+    /// pass of `cursor` that only an earlier part of it read. Inputs of blocks, keys and values stay: all else follows
+    /// from them.
     pub(in crate::debugger) fn shrink(&mut self, program: &Program, budget: u64, cursor: Mark) {
         while self.bytes() > budget && self.swept < cursor.pass {
             for op in 0..program.ops.len() {

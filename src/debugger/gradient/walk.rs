@@ -1,21 +1,21 @@
-//! The backward pass step by step: a cursor of its own, which goes through the ops in the order in which gradients become whole.
+//! The backward pass step by step: a separate cursor, which goes through the ops in the order in which gradients become
+//! whole.
 //!
-//! It stands at an op when all readers of the op have been pulled back, so that the gradient there is whole, and before it is
-//! pulled back itself. Stop points are those of the forward pass: on a site when its gradient is whole, on a module when that of
-//! its output is.
+//! It is at an op when all readers of the op have been pulled back, so that the gradient there is whole, and before it
+//! is pulled back itself. Stop points are those of the forward pass: on a site when its gradient is whole, on a module
+//! when that of its output is.
 
 use super::super::mark::Mark;
 use super::super::session::Session;
-use super::super::stops::{Catch, Crossing, Kind, StopPoint, is_stream};
+use super::super::stops::{Catch, Crossing, Kind};
 use super::super::travel::{Finding, Reason, Stop};
-use super::Gradients;
+use super::{Gradients, pull_one};
 use crate::debugger::error::{Error, Result};
 use crate::lang::Expr;
 use crate::program::Program;
 use crate::tensor::ops::{Reduction, Slice};
 use crate::tensor::{Value, step, undisturbed};
 
-/// How far to go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Walk {
     /// So many ops that have a gradient.
@@ -24,7 +24,6 @@ pub enum Walk {
     Next(u64),
     /// To the gradient of what the present module read.
     Finish,
-    /// To the next stop.
     Continue,
 }
 
@@ -57,47 +56,49 @@ impl Session {
     /// # Errors
     /// If the device fails, or an edit does not fit.
     pub fn walk(&mut self, walk: Walk) -> Result<Stop> {
-        let Some(mut found) = self.gradients.take() else {
-            return Err(Error::Refused("there is no backward pass".into()));
-        };
-        let stop = undisturbed(|| self.go_back(&mut found, walk));
-        found.walked &= !matches!(&stop, Ok(stop) if stop.reason == Reason::End);
-        self.gradients = Some(found);
+        let stop = undisturbed(|| self.go_back(walk));
+        if matches!(&stop, Ok(stop) if stop.reason == Reason::End) {
+            self.leave_walk();
+        }
         stop
     }
 
-    fn go_back(&mut self, found: &mut Gradients, walk: Walk) -> Result<Stop> {
+    /// The gradients stay in the session, where conditions and commands look at them, and are pulled back there.
+    fn go_back(&mut self, walk: Walk) -> Result<Stop> {
         let program = self.run.program.clone();
-        let from = found.reached;
+        let none = || Error::refused("there is no backward pass");
+        let from = self.gradients.as_ref().ok_or_else(none)?.reached;
         let times = match walk {
             Walk::Step(n) | Walk::Next(n) => n.max(1),
             _ => 1,
         };
         for _ in 0..times {
-            let below = target(&program, walk, found.reached);
+            let reached = |session: &Session| session.gradients.as_ref().map_or(0, |found| found.reached);
+            let below = target(&program, walk, reached(self));
             loop {
-                if self.pauses(Mark { pass: self.run.pass, op: found.reached }) {
-                    return Ok(self.walked_at(found, Reason::Interrupt));
+                let at = reached(self);
+                if self.pauses(Mark { pass: self.run.pass, op: at }) {
+                    return Ok(self.walked(Reason::Interrupt));
                 }
-                if found.reached == 0 {
-                    return Ok(self.walked_at(found, Reason::End));
+                if at == 0 {
+                    return Ok(self.walked(Reason::End));
                 }
-                step(&program.ops[found.reached].site, (from - found.reached) as u64, from as u64)?;
-                self.pull_one(found)?;
-                if found.values[found.reached].is_none() {
+                step(&program.ops[at].site, (from - at) as u64, from as u64)?;
+                let found = self.gradients.as_mut().ok_or_else(none)?;
+                pull_one(&mut self.run, found)?;
+                let at = found.reached;
+                if found.values.get(at).is_none() {
                     continue;
                 }
-                // Conditions and commands look at the gradients so far.
-                self.gradients = Some(found.clone());
                 if let Some(stop) = self.walk_stop() {
                     return Ok(stop);
                 }
-                if below.is_some_and(|below| found.reached < below) {
+                if below.is_some_and(|below| at < below) {
                     break;
                 }
             }
         }
-        Ok(self.walked_at(found, Reason::Step))
+        Ok(self.walked(Reason::Step))
     }
 
     /// The stop at the present op, if a stop point fires there.
@@ -105,38 +106,39 @@ impl Session {
         let at = self.gradients.as_ref()?.reached;
         let program = self.run.program.clone();
         let mut stop = self.walked(Reason::Stopped);
-        let points: Vec<StopPoint> = self.stops.iter().filter(|point| point.enabled).cloned().collect();
-        for point in points {
-            let Some(crossing) = point.crossings.iter().find(|crossing| meets(&program, crossing, at)) else {
+        let numbers: Vec<usize> = self.stops.iter().filter(|point| point.enabled).map(|point| point.number).collect();
+        for number in numbers {
+            let Some(point) = self.stops.get(number) else { continue };
+            let Some(crossing) = point.crossings.iter().find(|crossing| meets(&program, crossing, at)).cloned() else {
                 continue;
             };
+            let (kind, what, commands) = (point.kind.word(), point.location.clone(), point.commands.clone());
             let found = match &point.kind {
                 Kind::Break => Ok(Some(Vec::new())),
-                Kind::Catch(catch) => self.caught_backward(catch, at),
+                Kind::Catch(catch) => self.caught_backward(&catch.clone(), at),
                 // Values do not change on the way back.
-                Kind::Watch(_) | Kind::Trace(_) | Kind::Print(_) => Ok(None),
+                Kind::Watch(_) | Kind::Trace(_) | Kind::Print(_) => continue,
             };
             let held = match found {
-                Ok(Some(lines)) => self.holds(point.number, crossing).map(|holds| holds.then_some(lines)),
+                Ok(Some(lines)) => self.holds(number, &crossing).map(|holds| holds.then_some(lines)),
                 found => found,
             };
             match held {
                 Ok(None) => {}
                 Err(error) => {
-                    stop.errors.push((point.number, error.to_string()));
-                    stop.ids.push(point.number);
+                    stop.errors.push((number, error.to_string()));
+                    stop.ids.push(number);
                 }
                 Ok(Some(lines)) => {
-                    let (fires, gone) = self.stops.hit(point.number);
+                    let (fires, gone) = self.stops.hit(number);
                     if !fires {
                         continue;
                     }
                     if gone {
-                        stop.temporary.push(point.number);
+                        stop.temporary.push(number);
                     }
-                    let (kind, what, commands) = (point.kind.word(), point.location, point.commands);
-                    stop.findings.push(Finding { number: point.number, kind, what, lines, change: None, commands });
-                    stop.ids.push(point.number);
+                    stop.findings.push(Finding { number, kind, what, lines, change: None, commands });
+                    stop.ids.push(number);
                 }
             }
         }
@@ -172,15 +174,15 @@ impl Session {
         };
         let Some(found) = bad(&self.gradient(at)?)? else { return Ok(None) };
         let program = self.run.program.clone();
-        let gradients = self.gradients()?.clone();
+        let gradients = self.gradients()?;
         let mut readers = Vec::new();
         // Norms are compared along the residual stream, elements with those of what was pulled back.
         let stream = matches!(catch, Catch::Vanish(_) | Catch::Explode(_));
         let later =
-            (at + 1..program.ops.len()).find(|&op| is_stream(&program.ops[op].site) && gradients.values[op].is_some());
+            (at + 1..program.ops.len()).find(|&op| program.ops[op].is_stream() && gradients.values.get(op).is_some());
         let before: Vec<usize> = if stream { later.into_iter().collect() } else { program.readers(at).to_vec() };
         for reader in before {
-            let Some(gradient) = gradients.values[reader].as_ref() else { continue };
+            let Some(gradient) = gradients.values.get(reader) else { continue };
             if bad(gradient)?.is_some() {
                 return Ok(None);
             }
@@ -190,7 +192,7 @@ impl Session {
         let from = match readers.as_slice() {
             [] if stream => "the first of the residual stream".to_string(),
             [] => "which the number reads".to_string(),
-            readers if stream => format!("behind {}", readers.join(", ")),
+            readers if stream => format!("after {}", readers.join(", ")),
             readers => format!("pulled back through {}", readers.join(", ")),
         };
         Ok(Some(vec![format!("grad({site}), {from}: {found}")]))
@@ -207,7 +209,7 @@ impl Session {
         Stop { at: Mark { pass: gradients.pass, op: gradients.reached + 1 }, ..self.stop_here(reason) }
     }
 
-    /// The gradient where the walk stands, of one row, or of one head of it; none if nothing is walked through.
+    /// The gradient where the walk is, of one row; `None` if there is no walk.
     pub(in crate::debugger) fn walked_gradient(&mut self, row: usize) -> Option<Result<Value>> {
         let at = self.walking()?.reached;
         let gradient = self.gradient(at);
@@ -215,7 +217,8 @@ impl Session {
     }
 }
 
-/// Whether a crossing of the forward pass is met at an op: that of a value at the value, that of a module at its output.
+/// Whether a crossing of the forward pass is met at an op: that of a value at the value, that of a module at its
+/// output.
 fn meets(program: &Program, crossing: &Crossing, at: usize) -> bool {
     if crossing.position == crossing.op + 1 {
         return crossing.op == at;

@@ -13,7 +13,6 @@ pub struct Checkpoint {
     pub name: Option<String>,
     /// The branch it was made in.
     pub branch: usize,
-    /// The place.
     pub at: Mark,
     /// The branch as it was: its edits and how its tokens are chosen, without values.
     state: Branch,
@@ -27,8 +26,8 @@ impl Checkpoint {
 }
 
 impl Run {
-    /// Goes to a place of a branch without stopping on the way: computed values are taken as they are, others are computed.
-    /// Where the branch's text ends earlier, to its end.
+    /// Goes to a place of a branch without stopping on the way: computed values are taken as they are, others are
+    /// computed. Where the branch's text ends earlier, to its end.
     ///
     /// # Errors
     /// If the device fails.
@@ -57,8 +56,8 @@ impl Run {
         Checkpoint { name, branch: self.current, at: self.mark(), state }
     }
 
-    /// Goes back to a checkpoint: in its branch if that is still what it was, else in a new one. Returns the name of a new
-    /// branch.
+    /// Goes back to a checkpoint: in its branch if that is still what it was, else in a new one. Returns the name of a
+    /// new branch.
     ///
     /// # Errors
     /// If the device fails.
@@ -100,7 +99,8 @@ impl Run {
         Ok(Applied { branch: Some(name), replayed, unchanged: None })
     }
 
-    /// Opens a branch with more edits than this one, and goes to the same place of it. Its name is `name`, or that with a number.
+    /// Opens a branch with more edits than this one, and goes to the same place of it. Its name is `name`, or that with
+    /// a number.
     ///
     /// # Errors
     /// If an edit does not fit, or the device fails; nothing is changed then.
@@ -110,10 +110,10 @@ impl Run {
         next.name = names.into_iter().find(|name| self.branch_named(name).is_none()).unwrap_or_default();
         let changed = edits.iter().flat_map(|edit| next.first_changed(&self.program, edit)).min();
         next.parent = Some((self.current, changed.unwrap_or_default()));
-        let mut affected = vec![vec![false; self.program.ops.len()]; next.passes()];
+        let mut affected: Affected = vec![vec![false; self.program.ops.len()].into(); next.passes()];
         for edit in edits {
             for (all, by_this) in affected.iter_mut().zip(self.place(&mut next, edit)?) {
-                all.iter_mut().zip(by_this).for_each(|(all, by_this)| *all |= by_this);
+                *all = all.iter().zip(by_this.iter()).map(|(all, by_this)| all | by_this).collect();
             }
         }
         let (name, live) = (next.name.clone(), self.live);
@@ -140,7 +140,7 @@ impl Run {
     /// A branch of that name with the edits and values of this one. The cursor stays where it is.
     ///
     /// # Errors
-    /// If there is one of that name, or it is no name.
+    /// If the name is taken, or is not a name.
     pub fn copy_branch(&mut self, name: &str) -> Result<(), RunError> {
         self.check_name(name)?;
         let mut next = self.branch().clone();
@@ -150,12 +150,12 @@ impl Run {
         Ok(())
     }
 
-    /// A run of the same model on other prompts, each in a branch of its own, with the edits of weights that the current branch has, and
-    /// `with_values` those of values too. Nothing is computed yet.
+    /// A run of the same model on other prompts, each in a separate branch, with the edits of weights that the current
+    /// branch has, and `with_values` those of values too. Nothing is computed yet.
     ///
     /// # Errors
     /// If an edit does not fit a prompt, or there are no prompts.
-    pub fn beside(&self, prompts: &[Input], with_values: bool) -> Result<Run, RunError> {
+    pub fn with_prompts(&self, prompts: &[Input], with_values: bool) -> Result<Run, RunError> {
         let first = prompts.first().cloned().unwrap_or_else(|| self.branch().prompt());
         let (model, program, names) = (self.model.clone(), self.program.clone(), self.names.clone());
         let mut run = Run::new(model, program, names, first, self.device.clone(), self.budget);
@@ -181,7 +181,7 @@ impl Run {
     /// Gives a branch another name.
     ///
     /// # Errors
-    /// If there is one of that name, or it is no name.
+    /// If the name is taken, or is not a name.
     pub fn rename_branch(&mut self, branch: usize, name: &str) -> Result<(), RunError> {
         self.check_name(name)?;
         self.branches[branch].name = name.to_string();

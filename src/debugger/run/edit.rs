@@ -1,4 +1,4 @@
-//! Making edits: in place, or in a branch of their own.
+//! Making edits: in place, or in a new branch.
 
 use super::{Run, RunError, Step};
 use crate::debugger::branch::{Affected, Branch};
@@ -10,7 +10,6 @@ use crate::model::weights::Weights;
 use crate::program::{Context, shape_of};
 use crate::tensor::{TensorError, awake, bits};
 
-/// What an edit did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Applied {
     /// The branch that the edit opened, if it changed something that had been used already.
@@ -30,18 +29,18 @@ pub(super) struct CaughtUp {
 }
 
 impl Run {
-    /// Makes the edits of one command. If nothing recorded depends on what they change, or they change only the value at the
-    /// cursor, which nobody has read yet, they stand in this branch; otherwise a branch is opened, and what depends on
-    /// them is computed again up to the cursor.
+    /// Makes the edits of one command. If nothing recorded depends on what they change, or they change only the value
+    /// at the cursor, which nobody has read yet, they are made in this branch; otherwise a branch is opened, and what
+    /// depends on them is computed again up to the cursor.
     ///
     /// # Errors
     /// If a change does not fit; nothing is changed then.
     pub fn edit(&mut self, edits: Vec<Edit>) -> Result<Applied, RunError> {
         let program = self.program.clone();
         let branch = &self.branches[self.current];
-        let stands = edits.iter().all(|edit| self.is_at_cursor(branch, edit) || !branch.depends_on(&program, edit));
+        let in_place = edits.iter().all(|edit| self.is_at_cursor(branch, edit) || !branch.depends_on(&program, edit));
         let mut next = branch.clone();
-        if !stands {
+        if !in_place {
             let changed = edits.iter().flat_map(|edit| branch.first_changed(&program, edit)).min();
             next.name = self.free_name();
             next.parent = Some((self.current, changed.unwrap_or_default()));
@@ -61,7 +60,7 @@ impl Run {
             };
             unchanged = unchanged.and_then(|all| Some(all && same?));
         }
-        let step = if stands {
+        let step = if in_place {
             self.branches[self.current] = next;
             Step::InPlace(self.current, count)
         } else {
@@ -73,11 +72,12 @@ impl Run {
         self.revision += 1;
         self.done.push(step);
         self.undone.clear();
-        let branch = (!stands).then(|| self.branch().name.clone());
+        let branch = (!in_place).then(|| self.branch().name.clone());
         Ok(Applied { branch, replayed, unchanged })
     }
 
-    /// Whether an edit changes the value at the cursor, which nobody has read yet, and nothing else that has been computed.
+    /// Whether an edit changes the value at the cursor, which nobody has read yet, and nothing else that has been
+    /// computed.
     fn is_at_cursor(&self, branch: &Branch, edit: &Edit) -> bool {
         let at = self.cursor.checked_sub(1).map(|op| Mark { pass: self.pass, op });
         let last = branch.passes() == self.pass + 1 && branch.frontier(self.pass) == self.cursor;
@@ -85,7 +85,7 @@ impl Run {
     }
 
     /// What shows whether an edit changes anything, where that is known before the op has run.
-    fn probe(&self, branch: &mut Branch, edit: &Edit) -> Result<Option<Vec<u64>>, RunError> {
+    fn probe(&self, branch: &mut Branch, edit: &Edit) -> Result<Option<Vec<u64>>, TensorError> {
         match edit.target {
             Target::Op(op) if Mark { op, ..edit.from } >= self.mark() => Ok(None),
             _ => self.probed(branch, edit).map(Some),
@@ -93,7 +93,7 @@ impl Run {
     }
 
     /// The bits of what an edit changes.
-    fn probed(&self, branch: &mut Branch, edit: &Edit) -> Result<Vec<u64>, RunError> {
+    fn probed(&self, branch: &mut Branch, edit: &Edit) -> Result<Vec<u64>, TensorError> {
         let known = edit.from.pass < branch.passes();
         Ok(match &edit.target {
             Target::Op(op) if known => bits(&branch.value(&self.program, Mark { op: *op, ..edit.from })?)?,
@@ -172,23 +172,27 @@ impl Run {
     /// For each op of the current pass, whether its value depends on an edit.
     pub fn affected_by_edits(&self) -> Vec<bool> {
         let branch = self.branch();
+        if branch.edits.is_empty() {
+            return vec![false; self.program.ops.len()];
+        }
         let changed: Vec<Mark> =
             branch.edits.iter().flat_map(|edit| branch.first_changed(&self.program, edit)).collect();
-        branch.affected(&self.program, &changed).swap_remove(self.pass)
+        branch.affected(&self.program, &changed)[self.pass].to_vec()
     }
 
     /// How many ops of the current pass have a value that depends on an edit.
     pub fn affected_by(&self, edit: &Edit) -> usize {
         let branch = self.branch();
         let changed = branch.first_changed(&self.program, edit);
-        branch.affected(&self.program, &changed).swap_remove(self.pass).into_iter().filter(|affected| *affected).count()
+        branch.affected(&self.program, &changed)[self.pass].iter().filter(|affected| **affected).count()
     }
 
-    pub(super) fn context_of(&self, prompt: &Input) -> Context {
+    /// What the ops of a pass over the whole of an input read besides values and weights.
+    pub fn context_of(&self, prompt: &Input) -> Context {
         Context::new(&self.model.spec, prompt, 0..prompt.length(), &self.device)
     }
 
-    /// Edits of values must still find their place when the input becomes another one.
+    /// Edits of values must still find their place when the input changes.
     pub(super) fn check_fits(&self, branch: &Branch, prompt: &Input) -> Result<(), RunError> {
         let (rows, length) = (prompt.rows.len(), prompt.length());
         for edit in &branch.edits {
@@ -202,8 +206,8 @@ impl Run {
         Ok(())
     }
 
-    /// Computes again, up to a place, what depends on a change and what the branch has not reached yet. Tokens are chosen where
-    /// the branch has fewer passes.
+    /// Computes again, up to a place, what depends on a change and what the branch has not reached yet. Tokens are
+    /// chosen where the branch has fewer passes.
     pub(super) fn catch_up(
         &self,
         branch: &mut Branch,
@@ -231,7 +235,9 @@ impl Run {
             }
             let end = if pass == goal.pass { goal.op } else { self.program.ops.len() };
             let reached = branch.frontier(pass);
-            for op in 0..end {
+            // Without a change, what the pass has reached stays as it is.
+            let first = if affected.is_none() { reached.min(end) } else { 0 };
+            for op in first..end {
                 let again = affected.is_some_and(|affected| affected.get(pass).is_some_and(|ops| ops[op]));
                 if again || op >= reached {
                     branch.compute(&self.program, Mark { pass, op })?;

@@ -8,7 +8,9 @@ use crate::debugger::edit::{Change, Target};
 use crate::debugger::mark::Mark;
 use crate::debugger::pass::Chosen;
 use crate::debugger::sampling::Sampling;
-use crate::program::Context;
+use crate::model::Model;
+use crate::program::{Context, Program};
+use crate::tensor::Device;
 use crate::tensor::ops::Slice;
 
 impl Run {
@@ -20,66 +22,17 @@ impl Run {
     /// Sees to it that a pass exists, whose predecessor has been computed to its end.
     pub(super) fn open_pass(&mut self, pass: usize) -> Result<(), RunError> {
         if pass >= self.branch().passes() {
-            let mut branch = self.branches[self.current].clone();
-            self.open_next(&mut branch)?;
-            self.branches[self.current] = branch;
+            let next =
+                Next { model: &self.model, program: &self.program, sampling: &self.sampling, device: &self.device };
+            next.open(&mut self.branches[self.current])?;
         }
         Ok(())
     }
 
     /// Chooses a token for each row from the logits of the last pass of a branch, and begins a pass over it.
     pub(super) fn open_next(&self, branch: &mut Branch) -> Result<(), RunError> {
-        let spec = &self.model.spec;
-        if !self.generates() {
-            return Err(RunError::NoNextToken { family: spec.family.clone() });
-        }
-        let last = branch.passes() - 1;
-        if branch.settings.len() == last {
-            branch.settings.push(Arc::new(self.sampling.clone()));
-        }
-        let sampling = branch.settings[last].clone();
-        let forced = forced(branch, last + 1);
-        let is_forced = forced.is_some();
-        let tokens = match forced {
-            Some(tokens) => tokens,
-            None => self.choose(branch, last, &sampling)?,
-        };
-        if tokens.iter().all(Option::is_none) {
-            return Err(RunError::Ended);
-        }
-        let mut text = branch.text.clone();
-        text.push_column(&self.model, &tokens)?;
-        let span = branch.span(last).end..text.length();
-        let context = Context::new(spec, &text, span, &self.device);
-        branch.text = text;
-        branch.begin_pass(context, self.program.ops.len(), Chosen { tokens, sampling, forced: is_forced });
-        Ok(())
-    }
-
-    /// The token of each row after the pass `last`; none for rows whose text has ended.
-    fn choose(&self, branch: &mut Branch, last: usize, sampling: &Sampling) -> Result<Vec<Option<u32>>, RunError> {
-        let op = self.program.op_of("logits").expect("a causal language model has logits");
-        let logits = branch.value(&self.program, Mark { pass: last, op })?; // [B, T, V]
-        let span = branch.span(last);
-        let mut tokens = Vec::new();
-        for (number, row) in branch.text.rows.iter().enumerate() {
-            let ended = branch.chosen(last).is_some_and(|chosen| match chosen.tokens[number] {
-                Some(token) => sampling.stop && self.model.special.eos.contains(&token),
-                None => true,
-            });
-            if ended {
-                tokens.push(None);
-                continue;
-            }
-            let real = row.mask[span.clone()].iter().rposition(|real| *real);
-            // A row of an earlier pass that is padded on the right has its last real token before the padding.
-            let at = real.unwrap_or(0);
-            let scores = logits.slice(&[Slice::At(number), Slice::At(at)])?.read_f32()?;
-            let text: Vec<u32> =
-                row.ids[..span.end].iter().zip(&row.mask).filter(|(_, real)| **real).map(|(id, _)| *id).collect();
-            tokens.push(Some(sampling.choose(&scores, &text, number, last)));
-        }
-        Ok(tokens)
+        let (model, program, sampling, device) = (&self.model, &self.program, &self.sampling, &self.device);
+        Next { model, program, sampling, device }.open(branch)
     }
 
     /// Opens a branch that ends with the current pass, so that other tokens can follow. Returns its name.
@@ -111,6 +64,74 @@ impl Run {
             let ends = |token: &Option<u32>| token.is_none_or(|token| self.model.special.eos.contains(&token));
             chosen.sampling.stop && chosen.tokens.iter().all(ends)
         })
+    }
+}
+
+/// What the next pass of a branch follows from, besides the branch.
+struct Next<'a> {
+    model: &'a Model,
+    program: &'a Program,
+    sampling: &'a Sampling,
+    device: &'a Device,
+}
+
+impl Next<'_> {
+    /// Chooses the tokens first, which can fail, and changes the branch only then: no copy of it is needed to undo a
+    /// failure, so a token costs the same however many there are before it.
+    fn open(&self, branch: &mut Branch) -> Result<(), RunError> {
+        let spec = &self.model.spec;
+        if !spec.is_causal_lm() {
+            return Err(RunError::NoNextToken { family: spec.family.clone() });
+        }
+        let last = branch.passes() - 1;
+        let sampling = match (branch.settings.get(last), branch.settings.last()) {
+            (Some(settled), _) => settled.clone(),
+            (None, Some(same)) if **same == *self.sampling => same.clone(),
+            _ => Arc::new(self.sampling.clone()),
+        };
+        let forced = forced(branch, last + 1);
+        let is_forced = forced.is_some();
+        let tokens = match forced {
+            Some(tokens) => tokens,
+            None => self.choose(branch, last, &sampling)?,
+        };
+        if tokens.iter().all(Option::is_none) {
+            return Err(RunError::Ended);
+        }
+        let start = branch.span(last).end;
+        branch.text.push_column(self.model, &tokens)?;
+        let context = Context::new(spec, &branch.text, start..branch.text.length(), self.device);
+        if branch.settings.len() == last {
+            branch.settings.push(sampling.clone());
+        }
+        branch.begin_pass(context, self.program.ops.len(), Chosen { tokens, sampling, forced: is_forced });
+        Ok(())
+    }
+
+    /// The token of each row after the pass `last`; `None` for rows whose text has ended.
+    fn choose(&self, branch: &mut Branch, last: usize, sampling: &Sampling) -> Result<Vec<Option<u32>>, RunError> {
+        let op = self.program.op_of("logits").expect("a causal language model has logits");
+        let logits = branch.value(self.program, Mark { pass: last, op })?; // [B, T, V]
+        let span = branch.span(last);
+        let mut tokens = Vec::new();
+        for (number, row) in branch.text.rows.iter().enumerate() {
+            let ended = branch.chosen(last).is_some_and(|chosen| match chosen.tokens[number] {
+                Some(token) => sampling.stop && self.model.special.eos.contains(&token),
+                None => true,
+            });
+            if ended {
+                tokens.push(None);
+                continue;
+            }
+            let real = row.mask[span.clone()].iter().rposition(|real| *real);
+            // A row of an earlier pass that is padded on the right has its last real token before the padding.
+            let at = real.unwrap_or(0);
+            let scores = logits.slice(&[Slice::At(number), Slice::At(at)])?.read_f32()?;
+            let text: Vec<u32> =
+                row.ids[..span.end].iter().zip(&row.mask).filter(|(_, real)| **real).map(|(id, _)| *id).collect();
+            tokens.push(Some(sampling.choose(&scores, &text, number, last)));
+        }
+        Ok(tokens)
     }
 }
 

@@ -4,6 +4,7 @@ use super::edit::changed_weights;
 use super::{Run, RunError, Step};
 use crate::debugger::edit::{Edit, Target};
 use crate::model::weights::Weights;
+use crate::tensor::TensorError;
 
 impl Run {
     /// Takes the last edit back. Returns the command that had made it.
@@ -79,7 +80,7 @@ impl Run {
     }
 
     /// The loaded weights, changed by edits.
-    fn weights_of(&self, edits: &[Edit]) -> Result<Weights, RunError> {
+    fn weights_of(&self, edits: &[Edit]) -> Result<Weights, TensorError> {
         let mut weights = self.model.weights.clone();
         for edit in edits {
             if let Target::Weight(id) = edit.target {

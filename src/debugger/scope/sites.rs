@@ -1,9 +1,10 @@
-//! Values of sites: of this run, its branches, and what is beside it.
+//! Values of sites: of this run, its branches, and what it is compared with.
 
 use super::RunScope;
 use crate::debugger::mark::Mark;
 use crate::debugger::params;
 use crate::lang::{SiteRef, Unavailable};
+use crate::program::Part;
 use crate::tensor::Value;
 
 impl RunScope<'_> {
@@ -40,9 +41,8 @@ impl RunScope<'_> {
             None if branch != run.current => run.pass.min(run.branches[branch].passes() - 1),
             None => run.pass,
         };
-        if let Some(layer) = site.text.strip_suffix(".attn.result").and_then(|block| block.rsplit('.').next()) {
-            let layer: usize = layer.parse().map_err(|_| format!("no site {}", site.text))?;
-            let z = run.program.op_of(&format!("blocks.{layer}.attn.z")).ok_or("the model has no attention")?;
+        if let Some((layer, Part::Result)) = Part::parse(&site.text) {
+            let z = run.program.block_op(layer, Part::Z).ok_or("the model has no attention")?;
             let at = Mark { pass, op: z };
             let z = match branch == self.session.run.current {
                 true => self.value_at(at)?,

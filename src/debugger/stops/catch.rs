@@ -1,33 +1,19 @@
 //! Catching what happens to values: at its producer, with its causes.
 //!
-//! A catch looks at the value just computed and at what it was computed from; it never stops where something is only passed on.
+//! A catch looks at the value just computed and at what it was computed from; it never stops where something is only
+//! passed on.
 
 use super::super::mark::Mark;
 use super::super::session::Session;
+use super::causes::magnitude;
 use super::{Catch, Crossing};
 use crate::debugger::Result;
 use crate::program::{Kernel, Op};
 use crate::tensor::ops::{Reduction, Slice};
-use crate::tensor::{Axis, Kind, Value, unravel};
+use crate::tensor::{Axis, Value, unravel};
 
-/// What a catch found, as lines; none if nothing happened.
-type Found = Result<Option<Vec<String>>>;
-
-/// Inputs and weights that are told of.
-const TOLD: usize = 6;
-
-/// What is wrong with a value, as far as catches care.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Health {
-    /// NaN elements.
-    pub nan: u64,
-    /// Infinite elements that no mask explains.
-    pub inf: u64,
-    /// Largest finite magnitude.
-    pub absmax: f64,
-    /// Whether all elements are zero.
-    pub zero: bool,
-}
+/// The lines that say what a catch found; `None` if nothing happened.
+type Lines = Result<Option<Vec<String>>>;
 
 impl Session {
     /// Where a catch looks, if no location says so.
@@ -38,7 +24,7 @@ impl Session {
                 let start = Crossing { position: 0, ..Crossing::after(0) };
                 vec![start]
             }
-            // Token ids are no values.
+            // Token ids are not values.
             _ => (1..program.ops.len()).filter(|&op| self.can_happen(catch, op)).map(Crossing::after).collect(),
         }
     }
@@ -51,7 +37,7 @@ impl Session {
             Catch::Token(_) | Catch::Pass => false,
             Catch::NormJump(_) => op.kernel == Kernel::Add && op.inputs.len() > 1 && op.layer.is_some(),
             Catch::Saturated(_) => matches!(op.kernel, Kernel::Pattern { .. }) || op.site == "pooler.out",
-            Catch::Vanish(_) | Catch::Explode(_) => is_stream(&op.site),
+            Catch::Vanish(_) | Catch::Explode(_) => op.is_stream(),
             _ => op.kernel != Kernel::Same,
         }
     }
@@ -60,7 +46,7 @@ impl Session {
     ///
     /// # Errors
     /// If the device fails.
-    pub(in crate::debugger) fn caught(&mut self, catch: &Catch) -> Found {
+    pub(in crate::debugger) fn caught(&mut self, catch: &Catch) -> Lines {
         let here = self.run.mark();
         match catch {
             Catch::Token(ids) => return Ok(self.chosen_among(ids)),
@@ -112,7 +98,7 @@ impl Session {
     }
 
     /// Where an op makes a difference to the other side: nothing that it reads has one.
-    fn diverged(&mut self, here: Mark, tolerance: f64) -> Found {
+    fn diverged(&mut self, here: Mark, tolerance: f64) -> Lines {
         let Some(op) = here.op.checked_sub(1) else { return Ok(None) };
         let at = Mark { op, ..here };
         let Some(found) = self.diverges(at, tolerance)? else { return Ok(None) };
@@ -142,140 +128,6 @@ impl Session {
         op.inputs.iter().flat_map(|input| passes(input).map(|pass| Mark { pass, op: *input })).collect()
     }
 
-    /// Whether a value of the current branch that is kept holds NaN or infinities that no mask explains; false of one that is not
-    /// kept, for which nothing is computed. Remembered until something is changed.
-    ///
-    /// # Errors
-    /// If the device fails.
-    pub fn holds_nonfinite(&mut self, at: Mark) -> Result<bool> {
-        self.forget_healths();
-        let key = (self.run.current, at);
-        if let Some(&sound) = self.sound.get(&key) {
-            return Ok(!sound);
-        }
-        let Some(value) = self.run.branch().kept(at).filter(|value| value.kind() == Kind::Float) else {
-            return Ok(false);
-        };
-        let masks = matches!(self.run.program.ops[at.op].kernel, Kernel::Scores { .. });
-        let sound = match value.host_f32() {
-            Some(data) => data.as_slice().iter().all(|x| x.is_finite() || masks && *x == f32::NEG_INFINITY),
-            None => {
-                let summary = value.summary()?;
-                summary.nan + summary.pos_inf + if masks { 0 } else { summary.neg_inf } == 0
-            }
-        };
-        self.sound.insert(key, sound);
-        Ok(!sound)
-    }
-
-    fn forget_healths(&mut self) {
-        let revision = self.run.revision();
-        if self.healths_of != revision {
-            self.healths.clear();
-            self.sound.clear();
-            self.healths_of = revision;
-        }
-    }
-
-    /// What is wrong with a value; remembered until something is changed.
-    fn health(&mut self, at: Mark) -> Result<Health> {
-        self.forget_healths();
-        let key = (self.run.current, at);
-        if let Some(health) = self.healths.get(&key) {
-            return Ok(*health);
-        }
-        let summary = self.run.value_at(at)?.summary()?;
-        let masks = matches!(self.run.program.ops[at.op].kernel, Kernel::Scores { .. });
-        let inf = summary.pos_inf + if masks { 0 } else { summary.neg_inf };
-        let health = Health { nan: summary.nan, inf, absmax: summary.absmax, zero: summary.zeros == summary.count };
-        self.healths.insert(key, health);
-        Ok(health)
-    }
-
-    /// How many elements are bad, and where the first one is.
-    fn where_bad(&self, value: &Value, bad: &dyn Fn(f64) -> bool, what: &str) -> Result<String> {
-        let data = value.read_f64()?;
-        let count = data.iter().filter(|x| bad(**x)).count();
-        let first = data.iter().position(|x| bad(*x)).unwrap_or(0);
-        let place = self.place_name(value, &unravel(first, value.shape()));
-        Ok(format!(
-            "{count} of {} elements {} {what}, the first at {place}",
-            data.len(),
-            if count == 1 { "is" } else { "are" }
-        ))
-    }
-
-    /// What an op was computed from: the values it read, and its weights.
-    fn causes(&mut self, at: Mark, op: &Op, bad: &dyn Fn(f64) -> bool, what: &str) -> Result<Vec<String>> {
-        let mut lines = Vec::new();
-        for &input in op.inputs.iter().take(TOLD) {
-            let site = self.run.program.ops[input].site.clone();
-            let value = self.run.value_at(Mark { op: input, ..at })?;
-            let summary = value.summary()?;
-            let masks = matches!(self.run.program.ops[input].kernel, Kernel::Scores { .. });
-            let inf = summary.pos_inf + if masks { 0 } else { summary.neg_inf };
-            let mut told = Vec::new();
-            if summary.nan + inf > 0 {
-                let broken = |x: f64| x.is_nan() || x.is_infinite() && !(masks && x < 0.0);
-                told.push(self.where_bad(&value, &broken, &broken_words(summary.nan, inf))?);
-            }
-            // Of nothing but what is not finite there is no largest.
-            if summary.nan + summary.pos_inf + summary.neg_inf < summary.count {
-                let place = self.place_name(&value, &summary.absmax_index);
-                let finite = if told.is_empty() { "" } else { "finite " };
-                told.push(format!("largest {finite}magnitude {} at {place}", magnitude(summary.absmax)));
-            }
-            lines.push(format!("from {site}: {}", told.join("; ")));
-        }
-        for &id in op.weights.iter().take(TOLD) {
-            let Some(weight) = self.run.branch().weights().get(id) else { continue };
-            let value = weight.whole()?;
-            let data = value.read_f64()?;
-            let (nan, inf) = data
-                .iter()
-                .fold((0, 0), |(nan, inf), x| (nan + u64::from(x.is_nan()), inf + u64::from(x.is_infinite())));
-            let worse = |x: f64| if nan + inf > 0 { !x.is_finite() } else { bad(x) };
-            let what = if nan + inf > 0 { broken_words(nan, inf) } else { what.to_string() };
-            let count = data.iter().filter(|x| worse(**x)).count();
-            lines.push(match data.iter().position(|x| worse(*x)) {
-                Some(first) => {
-                    let at = unravel(first, value.shape());
-                    format!(
-                        "from weight {id}: {count} of its elements {} {what}, the first at {at:?}",
-                        if count == 1 { "is" } else { "are" }
-                    )
-                }
-                None => {
-                    let largest = data.iter().fold(0.0f64, |most, x| most.max(x.abs()));
-                    format!("from weight {id}: largest magnitude {}", magnitude(largest))
-                }
-            });
-        }
-        Ok(lines)
-    }
-
-    /// `row 0, head 2, q 3 " to", k 1 " Mary"`: what the place of an element is called.
-    fn place_name(&self, value: &Value, index: &[usize]) -> String {
-        let rows = self.run.branch().text().rows.len();
-        let mut parts = Vec::new();
-        for ((axis, &i), start) in value.axes().iter().zip(index).zip(value.origin().unwrap_or(&vec![0; index.len()])) {
-            let i = i + start;
-            match axis {
-                Axis::Row if rows == 1 => {}
-                axis if axis.is_position() => {
-                    let row = index.first().copied().unwrap_or(0);
-                    let id = self.run.branch().text().rows.get(row).and_then(|row| row.ids.get(i));
-                    let tokenizer = self.run.model.tokenizer.as_ref();
-                    let token = id.zip(tokenizer).map(|(&id, tokenizer)| format!(" {:?}", tokenizer.token_text(id)));
-                    parts.push(format!("{axis} {i}{}", token.unwrap_or_default()));
-                }
-                Axis::None => {}
-                axis => parts.push(format!("{axis} {i}")),
-            }
-        }
-        parts.join(", ")
-    }
-
     fn chosen_among(&self, ids: &[u32]) -> Option<Vec<String>> {
         let Mark { pass, op: 0 } = self.run.mark() else { return None };
         let branch = self.run.branch();
@@ -295,33 +147,28 @@ impl Session {
     }
 
     /// Zero throughout, or a head that is, though nothing that it is made of is.
-    fn died(&mut self, at: Mark, op: &Op) -> Found {
-        let inputs = self.inputs_of(at);
-        for input in &inputs {
-            if self.health(*input)?.zero {
-                return Ok(None);
-            }
-        }
-        if self.health(at)?.zero {
-            return Ok(Some(vec![format!("{} is zero throughout", op.site)]));
-        }
-        if matches!(op.kernel, Kernel::Scores { .. } | Kernel::Pattern { .. }) {
+    fn died(&mut self, at: Mark, op: &Op) -> Lines {
+        let whole = self.health(at)?.zero;
+        let heads = match whole || matches!(op.kernel, Kernel::Scores { .. } | Kernel::Pattern { .. }) {
+            true => Vec::new(),
+            false => zero_heads(&self.run.value_at(at)?)?,
+        };
+        if !whole && heads.is_empty() {
             return Ok(None);
         }
-        let value = self.run.value_at(at)?;
-        let heads = zero_heads(&value)?;
-        for input in inputs {
-            let value = self.run.value_at(input)?;
-            if heads.is_empty() || !zero_heads(&value)?.is_empty() {
+        // Only now, as attention reads the values of all passes.
+        for input in self.inputs_of(at) {
+            if self.health(input)?.zero || !whole && !zero_heads(&self.run.value_at(input)?)?.is_empty() {
                 return Ok(None);
             }
         }
         let names: Vec<String> = heads.iter().map(usize::to_string).collect();
-        Ok((!heads.is_empty()).then(|| vec![format!("head {} of {} is zero throughout", names.join(", "), op.site)]))
+        let what = if whole { op.site.clone() } else { format!("head {} of {}", names.join(", "), op.site) };
+        Ok(Some(vec![format!("{what} is zero throughout")]))
     }
 
     /// A position whose norm grows by more than a factor over an addition to the residual stream.
-    fn jumped(&mut self, at: Mark, op: &Op, factor: f64) -> Found {
+    fn jumped(&mut self, at: Mark, op: &Op, factor: f64) -> Lines {
         let after = self.run.value_at(at)?;
         let before = self.run.value_at(Mark { op: op.inputs[0], ..at })?;
         let norms = |value: &Value| value.reduce_axis(Reduction::Norm, value.shape().len() - 1)?.read_f64();
@@ -340,7 +187,7 @@ impl Session {
     }
 
     /// A head that looks at one key from every query that sees several, or a tanh at its ends.
-    fn saturated(&mut self, at: Mark, op: &Op, share: f64) -> Found {
+    fn saturated(&mut self, at: Mark, op: &Op, share: f64) -> Lines {
         let value = self.run.value_at(at)?;
         if !matches!(op.kernel, Kernel::Pattern { .. }) {
             let data = value.read_f64()?;
@@ -371,20 +218,6 @@ impl Session {
     }
 }
 
-/// What elements are that are not finite.
-fn broken_words(nan: u64, inf: u64) -> String {
-    match (nan, inf) {
-        (_, 0) => "NaN".into(),
-        (0, _) => "infinite".into(),
-        _ => "NaN or infinite".into(),
-    }
-}
-
-/// Whether a site is the residual stream at the edge of a block.
-pub fn is_stream(site: &str) -> bool {
-    site == "embed" || site.ends_with(".resid_pre") || site.ends_with(".resid_post")
-}
-
 /// The heads of a value that are zero throughout.
 fn zero_heads(value: &Value) -> Result<Vec<usize>> {
     let Some(axis) = value.axes().iter().position(|axis| *axis == Axis::Head) else { return Ok(Vec::new()) };
@@ -398,15 +231,4 @@ fn zero_heads(value: &Value) -> Result<Vec<usize>> {
         }
     }
     Ok(zero)
-}
-
-/// Five digits; with an exponent where there would be many zeros.
-fn magnitude(x: f64) -> String {
-    match x {
-        x if x != 0.0 && !(1e-4..1e6).contains(&x) => format!("{x:.4e}"),
-        x => {
-            let whole = x.max(1.0).log10() as usize;
-            format!("{x:.*}", 4_usize.saturating_sub(whole))
-        }
-    }
 }

@@ -9,9 +9,7 @@ use crate::lang::Expr;
 /// What a stop point stops on.
 #[derive(Clone, Debug)]
 pub enum Kind {
-    /// Being there.
     Break,
-    /// A value that changes.
     Watch(Watch),
     /// Something that happens.
     Catch(Catch),
@@ -59,15 +57,15 @@ pub enum Catch {
     NormJump(f64),
     /// A value, or a head of it, is zero throughout, though what it is made of is not.
     Dead,
-    /// A head whose every query gives this share of its attention to one key, or a tanh with so many of its outputs this near
-    /// to one.
+    /// A head whose every query gives this share of its attention to one key, or a tanh with so many of its outputs
+    /// this near to one.
     Saturated(f64),
     /// On the way back: a gradient of the residual stream whose norm is below this, where those it comes from are not.
     Vanish(f64),
     /// On the way back: one whose norm is above this.
     Explode(f64),
-    /// An op makes a difference to the side that is compared with: its output is further from its counterpart than this, absolute
-    /// or relative, and nothing that it reads is.
+    /// An op makes a difference to the side that is compared with: its output is further from its counterpart than
+    /// this, absolute or relative, and nothing that it reads is.
     Diverge(f64),
     /// One of these tokens is chosen.
     Token(Vec<u32>),
@@ -94,7 +92,6 @@ impl Catch {
     }
 }
 
-/// What a trace keeps.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Keep {
     /// How often it was crossed.
@@ -108,7 +105,6 @@ pub enum Keep {
 /// What is counted where a trace is crossed.
 #[derive(Clone, Debug)]
 pub struct Trace {
-    /// What is kept.
     pub keep: Keep,
     /// The line that spans point into.
     pub text: String,

@@ -1,12 +1,14 @@
 //! Stop points: where to stop, on what, under which condition, and how often it came to that.
 
 mod catch;
+mod causes;
+mod firing;
+mod health;
 mod kind;
 mod trace;
 mod watch;
 
-pub(super) use catch::Health;
-pub use catch::is_stream;
+pub(super) use health::Healths;
 pub use kind::{Catch, Keep, Kind, Print, Trace, Watch};
 pub use trace::Tally;
 pub use watch::Change as Changed;
@@ -17,11 +19,8 @@ use crate::lang::{Expr, location::Choice};
 /// What becomes of a stop point that has stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Disposition {
-    /// It stays.
     Keep,
-    /// It is deleted.
     Delete,
-    /// It is disabled.
     Disable,
 }
 
@@ -65,7 +64,6 @@ impl Crossing {
 pub struct Condition {
     /// The line that spans of the expression point into.
     pub text: String,
-    /// As parsed.
     pub expr: Expr,
 }
 
@@ -74,7 +72,6 @@ pub struct Condition {
 pub struct HitCondition {
     /// How: `>`, `>=`, `<`, `<=`, `==`, `!=`, or `%` for every so many.
     pub op: &'static str,
-    /// With what.
     pub count: u64,
 }
 
@@ -100,7 +97,6 @@ pub struct StopPoint {
     pub number: usize,
     /// A name that stands for the number.
     pub name: Option<String>,
-    /// What it stops on.
     pub kind: Kind,
     /// Its location, or what it watches, as typed.
     pub location: String,
@@ -158,12 +154,10 @@ impl StopPoints {
         self.points.iter()
     }
 
-    /// How many there are.
     pub fn len(&self) -> usize {
         self.points.len()
     }
 
-    /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.points.is_empty()
     }
@@ -202,7 +196,6 @@ impl StopPoints {
         self.points.len() < before
     }
 
-    /// Deletes all.
     pub fn clear(&mut self) {
         self.points.clear();
     }
@@ -218,8 +211,8 @@ impl StopPoints {
             .collect()
     }
 
-    /// Counts a hit whose condition held: first the number of hits decides, then the ignore count, then the disposition.
-    /// Returns whether it stops, and whether it is gone by that.
+    /// Counts a hit whose condition held: first the number of hits decides, then the ignore count, then the
+    /// disposition. Returns whether it stops, and whether it is gone by that.
     pub fn hit(&mut self, number: usize) -> (bool, bool) {
         let Some(point) = self.get_mut(number) else { return (false, false) };
         point.hits += 1;

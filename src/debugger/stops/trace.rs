@@ -13,16 +13,13 @@ const SIDE: usize = 34;
 /// What was kept at one place.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Tally {
-    /// It was crossed.
     Crossed,
-    /// A number.
     Number(f64),
     /// How many elements were in each bin of [`Tally::bin`], and how many were NaN.
     Bins(Vec<u64>, u64),
 }
 
 impl Tally {
-    /// Number of bins.
     pub const BINS: usize = 2 * SIDE + 1;
 
     /// The bin of a number: the middle one is zero, and each of the others spans a power of two.
@@ -61,21 +58,24 @@ impl Session {
     pub(in crate::debugger) fn note(&mut self, number: usize, crossing: &Crossing) -> Result<()> {
         let row = crossing.row.map(|row| self.row(row));
         let Some(point) = self.stops.get(number) else { return Ok(()) };
-        match point.kind.clone() {
+        // What a trace has kept grows with every crossing, and is left where it is.
+        match &point.kind {
             Kind::Trace(trace) => {
+                let (keep, text) = (trace.keep.clone(), trace.text.clone());
                 let mut scope = RunScope::at_stop(self, crossing.head, row);
-                let tally = match &trace.keep {
+                let tally = match &keep {
                     Keep::Count => Ok(Tally::Crossed),
                     Keep::Number(expr) => eval::number(expr, &mut scope).map(Tally::Number),
                     Keep::Histogram(expr) => eval::evaluate(expr, &mut scope).and_then(|datum| bins(&datum, expr.span)),
                 };
-                let tally = tally.map_err(|error| explained(&trace.text, &error))?;
+                let tally = tally.map_err(|error| explained(&text, &error))?;
                 let place = (self.run.current, self.run.mark());
                 if let Some(Kind::Trace(trace)) = self.stops.get_mut(number).map(|point| &mut point.kind) {
                     trace.seen.insert(place, tally);
                 }
             }
             Kind::Print(print) => {
+                let print = print.clone();
                 let line =
                     self.printed_line(&print.args, crossing, row).map_err(|error| explained(&print.text, &error))?;
                 self.printed.push(line);

@@ -1,7 +1,7 @@
 //! Watching an expression.
 //!
-//! A watch belongs to places, not to directions: at each place where the expression can have changed, what it is there is
-//! compared with what it was at the one before, whichever way the cursor came.
+//! A watch belongs to places, not to directions: at each place where the expression can have changed, what it is there
+//! is compared with what it was at the one before, whichever way the cursor came.
 
 use super::super::mark::Mark;
 use super::super::scope::RunScope;
@@ -28,10 +28,7 @@ impl Session {
         let mut ops: Vec<usize> = Vec::new();
         for block in (0..program.n_layers()).map(Some).chain([None]) {
             let sites = sites_used(expr, &*self.run.names, block);
-            ops.extend(sites.iter().filter_map(|site| {
-                let z = site.strip_suffix(".result").map(|path| format!("{path}.z"));
-                program.op_of(z.as_deref().unwrap_or(site))
-            }));
+            ops.extend(sites.iter().filter_map(|site| program.source_of(site)));
         }
         if uses_cursor(expr) {
             ops = (0..program.ops.len()).collect();
@@ -41,7 +38,7 @@ impl Session {
         ops.into_iter().map(Crossing::after).collect()
     }
 
-    /// Whether a watched expression is another one here than at the crossing before.
+    /// Whether a watched expression is different here from what it was at the crossing before.
     ///
     /// # Errors
     /// In the words of the line that set it, with a caret, if it cannot be evaluated here.
@@ -56,8 +53,8 @@ impl Session {
         Ok((!same).then_some(Change { old, new }))
     }
 
-    /// The expression at a place. What has not been computed in this pass is what it was in the pass before; without one it
-    /// is void.
+    /// The expression at a place. What has not been computed in this pass is what it was in the pass before; without
+    /// one it is void.
     fn watched(&mut self, expr: &Condition, at: Mark) -> Result<Datum> {
         let mut scope = RunScope::new(self).latest();
         match eval::evaluate(&expr.expr, &mut scope) {

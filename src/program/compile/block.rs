@@ -1,6 +1,7 @@
-//! One block: where its norms stand and what is added to what.
+//! One block: where its norms are and what is added to what.
 
 use super::super::op::Kernel;
+use super::super::part::Part;
 use super::Builder;
 use crate::model::role::Role;
 use crate::model::spec::Placement;
@@ -8,17 +9,17 @@ use crate::model::spec::Placement;
 impl Builder<'_> {
     pub(super) fn block(&mut self, layer: usize, input: usize) -> usize {
         let spec = self.spec;
-        let at = |part: &str| format!("blocks.{layer}.{part}");
+        let at = |part: Part| part.site(layer);
         let resid_pre = match layer {
             0 => input,
-            _ => self.push(at("resid_pre"), Kernel::Same, &[input], vec![], self.stream()),
+            _ => self.push(at(Part::ResidPre), Kernel::Same, &[input], vec![], self.stream()),
         };
         if spec.placement == Placement::Post {
             let attn_out = self.attention(layer, resid_pre);
-            let resid_mid = self.push(at("resid_mid"), Kernel::Add, &[resid_pre, attn_out], vec![], self.stream());
+            let resid_mid = self.push(at(Part::ResidMid), Kernel::Add, &[resid_pre, attn_out], vec![], self.stream());
             let normed = self.block_norm(layer, "ln1", resid_mid, [Role::Ln1W, Role::Ln1B]);
             let mlp_out = self.mlp(layer, normed);
-            let resid_post = self.push(at("resid_post"), Kernel::Add, &[normed, mlp_out], vec![], self.stream());
+            let resid_post = self.push(at(Part::ResidPost), Kernel::Add, &[normed, mlp_out], vec![], self.stream());
             return self.block_norm(layer, "ln2", resid_post, [Role::Ln2W, Role::Ln2B]);
         }
         let ln1 = if spec.placement.has_ln1() && spec.layers[layer].ln1 {
@@ -34,11 +35,11 @@ impl Builder<'_> {
             };
             let mlp_out = self.mlp(layer, read);
             let parts = [resid_pre, attn_out, mlp_out];
-            return self.push(at("resid_post"), Kernel::Add, &parts, vec![], self.stream());
+            return self.push(at(Part::ResidPost), Kernel::Add, &parts, vec![], self.stream());
         }
         let stream = |plain, normed| if spec.residual.from_norm { normed } else { plain };
         let parts = [stream(resid_pre, ln1), attn_out];
-        let resid_mid = self.push(at("resid_mid"), Kernel::Add, &parts, vec![], self.stream());
+        let resid_mid = self.push(at(Part::ResidMid), Kernel::Add, &parts, vec![], self.stream());
         let ln2 = if spec.placement.has_ln2() {
             self.block_norm(layer, "ln2", resid_mid, [Role::Ln2W, Role::Ln2B])
         } else {
@@ -46,7 +47,7 @@ impl Builder<'_> {
         };
         let mlp_out = self.mlp(layer, ln2);
         let parts = [stream(resid_mid, ln2), mlp_out];
-        self.push(at("resid_post"), Kernel::Add, &parts, vec![], self.stream())
+        self.push(at(Part::ResidPost), Kernel::Add, &parts, vec![], self.stream())
     }
 
     /// A norm of a block, as wide as the residual stream.
@@ -56,7 +57,7 @@ impl Builder<'_> {
     }
 
     /// What attention or the MLP adds to the residual stream: its output, normed and scaled where that is so.
-    pub(super) fn added(&mut self, layer: usize, name: &str, out: usize, roles: [Role; 2]) -> usize {
+    pub(super) fn added(&mut self, layer: usize, name: &str, out: usize, to: Part, roles: [Role; 2]) -> usize {
         let spec = self.spec;
         let out = match spec.placement.has_post_norms() {
             true => self.block_norm(layer, &format!("{name}_post_ln"), out, roles),
@@ -66,6 +67,6 @@ impl Builder<'_> {
             1.0 => Kernel::Same,
             factor => Kernel::Scale { factor },
         };
-        self.push(format!("blocks.{layer}.{name}_out"), kernel, &[out], vec![], self.stream())
+        self.push(to.site(layer), kernel, &[out], vec![], self.stream())
     }
 }

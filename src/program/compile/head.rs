@@ -97,7 +97,7 @@ fn norm_weights(transform: &Transform) -> Vec<WeightId> {
     norm.flat_map(|norm| norm_roles(norm, Role::PoolerLnW, Role::PoolerLnB)).map(WeightId::global).collect()
 }
 
-/// The weights in front of the classes of tokens.
+/// The weights before the classes of tokens.
 fn pooler(transform: &Transform) -> Vec<WeightId> {
     let mut weights = dense(Role::PoolerW, Role::PoolerB, transform.bias);
     weights.extend(norm_weights(transform));

@@ -1,6 +1,7 @@
 //! The MLP of one block, dense or a mixture of experts.
 
 use super::super::op::Kernel;
+use super::super::part::Part;
 use super::{Builder, Out};
 use crate::model::needs::{EXPERT, SHARED};
 use crate::model::role::{Role, WeightId};
@@ -15,12 +16,12 @@ impl Builder<'_> {
             Some(experts) => self.experts(layer, input, &experts),
             None => self.dense(layer, input),
         };
-        self.added(layer, "mlp", out, [Role::MlpPostLnW, Role::MlpPostLnB])
+        self.added(layer, "mlp", out, Part::MlpOut, [Role::MlpPostLnW, Role::MlpPostLnB])
     }
 
     fn dense(&mut self, layer: usize, input: usize) -> usize {
         let (mlp, weights, width) = (self.spec.mlp, self.spec.weights_of(layer), self.spec.d_mlp);
-        let at = |part: &str| format!("blocks.{layer}.mlp.{part}");
+        let at = |part: Part| part.site(layer);
         let linear = |weight, bias| {
             let mut ids = vec![WeightId::block(weights, weight)];
             ids.extend(mlp.bias.then(|| WeightId::block(weights, bias)));
@@ -28,33 +29,33 @@ impl Builder<'_> {
         };
         let neurons = || Out::Rows(Neuron, width);
         let post = if mlp.gated {
-            let pre = self.push(at("pre"), PLAIN, &[input], linear(Role::W_gate, Role::b_gate), neurons());
-            let up = self.push(at("pre_linear"), PLAIN, &[input], linear(Role::W_in, Role::b_in), neurons());
-            self.push(at("post"), Kernel::Gated(mlp.act), &[pre, up], vec![], neurons())
+            let pre = self.push(at(Part::MlpPre), PLAIN, &[input], linear(Role::W_gate, Role::b_gate), neurons());
+            let up = self.push(at(Part::MlpPreLinear), PLAIN, &[input], linear(Role::W_in, Role::b_in), neurons());
+            self.push(at(Part::MlpPost), Kernel::Gated(mlp.act), &[pre, up], vec![], neurons())
         } else {
-            let pre = self.push(at("pre"), PLAIN, &[input], linear(Role::W_in, Role::b_in), neurons());
-            self.push(at("post"), Kernel::Activation(mlp.act), &[pre], vec![], neurons())
+            let pre = self.push(at(Part::MlpPre), PLAIN, &[input], linear(Role::W_in, Role::b_in), neurons());
+            self.push(at(Part::MlpPost), Kernel::Activation(mlp.act), &[pre], vec![], neurons())
         };
-        self.push(at("out"), PLAIN, &[post], linear(Role::W_out, Role::b_out), self.stream())
+        self.push(at(Part::MlpOutput), PLAIN, &[post], linear(Role::W_out, Role::b_out), self.stream())
     }
 
     fn experts(&mut self, layer: usize, input: usize, experts: &Experts) -> usize {
         let weights = self.spec.weights_of(layer);
-        let at = |part: &str| format!("blocks.{layer}.mlp.{part}");
+        let at = |part: Part| part.site(layer);
         let id = |role| WeightId::block(weights, role);
         let router =
-            self.push(at("router"), PLAIN, &[input], vec![id(Role::W_router)], Out::Rows(Expert, experts.count));
+            self.push(at(Part::Router), PLAIN, &[input], vec![id(Role::W_router)], Out::Rows(Expert, experts.count));
         let top = Kernel::TopExperts { chosen: experts.chosen };
         let rows = || Out::Rows(Expert, experts.chosen);
-        let chosen = self.push(at("experts"), top, &[router], vec![], rows());
+        let chosen = self.push(at(Part::Experts), top, &[router], vec![], rows());
         let kernel = Kernel::ExpertWeights { normalize: experts.normalize };
-        let shares = self.push(at("expert_weights"), kernel, &[router, chosen], vec![], rows());
+        let shares = self.push(at(Part::ExpertWeights), kernel, &[router, chosen], vec![], rows());
         let mut ids: Vec<WeightId> =
             (0..experts.count).flat_map(|expert| EXPERT.map(|role| WeightId::part(weights, expert, role))).collect();
         if experts.shared.is_some() {
             ids.extend(SHARED.map(id));
         }
         let kernel = Kernel::Experts { act: self.spec.mlp.act, shared: experts.shared.is_some() };
-        self.push(at("out"), kernel, &[input, chosen, shares], ids, self.stream())
+        self.push(at(Part::MlpOutput), kernel, &[input, chosen, shares], ids, self.stream())
     }
 }

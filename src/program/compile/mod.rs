@@ -9,6 +9,7 @@ use std::collections::HashMap;
 
 use super::names;
 use super::op::{Kernel, Module, Op, Program};
+use super::part::Part;
 use crate::model::needs::norm_roles;
 use crate::model::role::{Role, WeightId};
 use crate::model::spec::{Gain, ModelSpec, Norm, NormKind, Positions, Projection};
@@ -56,7 +57,11 @@ impl Builder<'_> {
             Kernel::Scores { .. } | Kernel::Mix => vec![inputs[1]],
             _ => Vec::new(),
         };
-        let layer = names::layer_of(&site);
+        let (layer, part) = Part::parse(&site).unzip();
+        assert!(
+            part.is_some() || !site.starts_with("blocks."),
+            "{site} is a site of a block, and not one of its parts"
+        );
         self.ops.push(Op {
             site,
             module: 0,
@@ -68,6 +73,7 @@ impl Builder<'_> {
             heads,
             width,
             layer,
+            part,
         });
         self.ops.len() - 1
     }
@@ -99,7 +105,7 @@ impl Builder<'_> {
             parts = vec![token, types, position];
         }
         if spec.embed.norm {
-            // The sum has no site of its own: the ops of the norm read its parts.
+            // The sum is not a site: the ops of the norm read its parts.
             parts = vec![self.norm("embed_ln", &spec.norm, &parts, [Role::EmbedLnW, Role::EmbedLnB], None, added)];
         }
         let (kernel, weights) = match (spec.embed.project, &parts[..]) {
@@ -110,7 +116,7 @@ impl Builder<'_> {
             (None, [_]) => (Kernel::Same, vec![]),
             (None, _) => (Kernel::Add, vec![]),
         };
-        self.push("blocks.0.resid_pre".into(), kernel, &parts, weights, self.stream())
+        self.push(Part::ResidPre.site(0), kernel, &parts, weights, self.stream())
     }
 
     /// The three ops of a norm over the sum of `inputs`; returns its output.
@@ -167,8 +173,9 @@ fn finish(mut ops: Vec<Op>, spec: &ModelSpec) -> Program {
             modules[op.module].end = i + 1;
         }
     }
+    let parts = ops.iter().enumerate().filter_map(|(i, op)| Some(((op.layer?, op.part?), i))).collect();
     let sites = ops.iter().map(|op| op.site.clone()).collect();
     let module_paths = modules.iter().skip(1).map(|module| module.path.clone()).collect();
     let (n_layers, n_heads) = (spec.n_layers, spec.n_heads);
-    Program { ops, modules, sites, module_paths, index, readers, cached, n_layers, n_heads }
+    Program { ops, modules, sites, module_paths, index, parts, readers, cached, n_layers, n_heads }
 }

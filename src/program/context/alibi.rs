@@ -1,6 +1,6 @@
-//! Attention with linear biases: what is added to scores for the position of the key. The formulas differ by family in the
-//! slopes of odd numbers of heads, in what positions are counted from, and in rounding; they give the same patterns where a row
-//! differs by a constant only, but not the same scores.
+//! Attention with linear biases: what is added to scores for the position of the key. The formulas differ by family in
+//! the slopes of odd numbers of heads, in what positions are counted from, and in rounding; they give the same patterns
+//! where a row differs by a constant only, but not the same scores.
 
 use std::sync::Arc;
 

@@ -9,7 +9,6 @@ use crate::model::input::Input;
 use crate::model::spec::{Blind, ModelSpec};
 use crate::tensor::{Device, Value};
 
-/// Which scores are masked.
 #[derive(Clone)]
 pub struct Mask {
     /// True where masked, `[B or 1, 1, T, S]`.
@@ -33,8 +32,8 @@ pub struct BlindPattern {
     pub(in crate::program) pattern_tensor: Tensor<4>,
 }
 
-/// The masks of all layers: keys after the query in a causal model, keys out of reach, and keys that are padding, for the
-/// queries of `span` and all keys up to its end. Without those that mask nothing.
+/// The masks of all layers: keys after the query in a causal model, keys out of reach, and keys that are padding, for
+/// the queries of `span` and all keys up to its end. Without those that mask nothing.
 pub fn masks(
     spec: &ModelSpec,
     input: &Input,
@@ -52,15 +51,15 @@ pub fn masks(
     reaches.into_iter().filter_map(of).collect()
 }
 
-/// What a query sees of keys that are no padding.
+/// What a query sees of keys that are not padding.
 struct Rule {
     causal: bool,
     reach: Option<usize>,
 }
 
 impl Rule {
-    /// Whether the query at column `q` sees the key at column `k`; distances are those of positions, so that padding between
-    /// a prompt and what was generated does not count.
+    /// Whether the query at column `q` sees the key at column `k`; distances are those of positions, so that padding
+    /// between a prompt and what was generated does not count.
     fn sees(&self, q: usize, k: usize, positions: &[usize]) -> bool {
         (!self.causal || k <= q) && self.reach.is_none_or(|reach| positions[q].abs_diff(positions[k]) <= reach)
     }

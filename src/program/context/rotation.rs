@@ -12,7 +12,6 @@ use crate::tensor::{Device, Value};
 /// Cosines and sines of the positions of a pass.
 #[derive(Clone)]
 pub struct Rotation {
-    /// Which features form pairs.
     pub(in crate::program) pairing: Pairing,
     /// `[B or 1, T, 1, pairs]`.
     pub(in crate::program) cos: Tensor<4>,
@@ -24,8 +23,8 @@ pub struct Rotation {
 
 /// The rotation of the columns `span`; one row for all if all rows of the batch have the same positions.
 ///
-/// Frequencies that depend on the length of the input follow that of each row, counted to the last real token of the span:
-/// rows of a batch do not depend on each other.
+/// Frequencies that depend on the length of the input follow that of each row, counted to the last real token of the
+/// span: rows of a batch do not depend on each other.
 pub fn rotation(rope: &Rope, input: &Input, positions: &[Vec<usize>], span: Range<usize>, device: &Device) -> Rotation {
     let length_of = |row: usize| {
         let real = span.clone().filter(|&column| input.rows[row].mask[column]);
@@ -53,8 +52,8 @@ pub fn rotation(rope: &Rope, input: &Input, positions: &[Vec<usize>], span: Rang
 
 /// Radians per position of each pair of features, and a factor on cosines and sines, for an input of `length` tokens.
 ///
-/// The formulas are those of transformers' `modeling_rope_utils`, in 32 bits where it computes in 32 bits: at position 4000
-/// the last bit of a frequency is the fourth digit of an angle, and models were trained with these.
+/// The formulas are those of transformers' `modeling_rope_utils`, in 32 bits where it computes in 32 bits: at position
+/// 4000 the last bit of a frequency is the fourth digit of an angle, and models were trained with these.
 pub fn frequencies(rope: &Rope, length: usize) -> (Vec<f32>, f32) {
     let dim = rope.dim as f32;
     let exponents: Vec<f32> = (0..rope.pairs()).map(|i| (2 * i) as f32 / dim).collect();

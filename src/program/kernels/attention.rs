@@ -42,7 +42,6 @@ pub fn rotate(x: &Value, rotation: &Rotation) -> Value {
 /// What is done to products of queries and keys.
 #[derive(Clone, Copy)]
 pub struct Scoring<'a> {
-    /// Factor on them.
     pub scale: f64,
     /// `cap tanh(score / cap)`.
     pub softcap: Option<f64>,
@@ -80,8 +79,8 @@ pub fn scores(q: &Value, k: &Value, scoring: Scoring) -> Value {
     })
 }
 
-/// Softmax over keys. A row without a finite score is NaN, but that of a padding position that sees no key is uniform, as in
-/// transformers.
+/// Softmax over keys. A row without a finite score is NaN, but that of a padding position that sees no key is uniform,
+/// as in transformers.
 pub fn pattern(scores: &Value, mask: Option<&Mask>) -> Value {
     let blind = mask.and_then(|mask| mask.blind.as_ref());
     if let Some(pattern) = host::pattern(scores, blind) {

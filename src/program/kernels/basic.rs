@@ -35,7 +35,8 @@ pub fn capped(x: Value, cap: Option<f64>) -> Value {
     host::capped(&x, cap).unwrap_or_else(|| Value::float(x.tensor::<3>().div_scalar(cap).tanh().mul_scalar(cap)))
 }
 
-/// Rows of the token table for each id, chunk by chunk of the table. Rows are taken as they are held, not a widened table's.
+/// Rows of the token table for each id, chunk by chunk of the table. Rows are taken as they are held, not a widened
+/// table's.
 pub fn embed(tokens: &Value, chunks: &[Value]) -> Value {
     let ids = tokens.int_tensor::<2>(); // [B, T]
     let [rows, length] = ids.dims();

@@ -1,4 +1,5 @@
-//! Mixtures of experts: which are chosen, with what weights, and what they make of each token. Only chosen experts are computed.
+//! Mixtures of experts: which are chosen, with what weights, and what they make of each token. Only chosen experts are
+//! computed.
 
 use burn::tensor::{IndexingUpdateOp, Int, Tensor, activation};
 
@@ -79,7 +80,7 @@ fn gated(x: &Value, weights: &[Value], act: Act) -> Value {
     basic::linear(&basic::gated(&gate, &up, act), &weights[2], None)
 }
 
-/// A growing sum over experts, in host memory while everything lies there.
+/// A growing sum over experts, in host memory while everything is there.
 #[allow(clippy::large_enum_variant, reason = "there is one at a time")]
 enum Sum {
     Host(Vec<f32>, Vec<usize>),

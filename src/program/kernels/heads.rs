@@ -77,7 +77,6 @@ fn pooled(x: Tensor<3>, pooling: Pooling, context: &Context) -> Tensor<2> {
     }
 }
 
-/// The first position.
 fn first(x: Tensor<3>) -> Tensor<2> {
     let [rows, _, width] = x.dims();
     x.narrow(1, 0, 1).reshape([rows, width])

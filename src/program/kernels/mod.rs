@@ -1,5 +1,5 @@
-//! The arithmetic of each op, written over burn tensors. Shapes stand beside the lines: `B` rows, `T` query positions, `S`
-//! key positions, `d` model width, `H` heads, `K` key/value heads, `h` head width, `G = H / K`.
+//! The arithmetic of each op, written over burn tensors. Shapes are noted at the lines: `B` rows, `T` query positions,
+//! `S` key positions, `d` model width, `H` heads, `K` key/value heads, `h` head width, `G = H / K`.
 
 pub mod attention;
 pub mod basic;

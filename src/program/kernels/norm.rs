@@ -1,5 +1,5 @@
-//! Norms in three steps, each a site: the scale, the normalised input, and gain with bias. Those of queries and keys, and of
-//! heads, are one op.
+//! Norms in three steps, each a site: the scale, the normalised input, and gain with bias. Those of queries and keys,
+//! and of heads, are one op.
 
 use burn::tensor::Tensor;
 

@@ -16,8 +16,8 @@ pub(super) fn exact(x: f32) -> f32 {
     0.5 * x * (1.0 + erf(x * std::f32::consts::FRAC_1_SQRT_2))
 }
 
-/// `0.5 x (1 + tanh(u))` with `u = sqrt(2/pi) (x + 0.044715 x^3)`, as `x / (1 + exp(-2u))`, which is the same and does not
-/// cancel for negative `x`.
+/// `0.5 x (1 + tanh(u))` with `u = sqrt(2/pi) (x + 0.044715 x^3)`, as `x / (1 + exp(-2u))`, which is the same and does
+/// not cancel for negative `x`.
 pub fn gelu_tanh(x: &Value) -> Option<Value> {
     map(x, approximate)
 }

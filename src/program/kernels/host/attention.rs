@@ -68,8 +68,8 @@ fn cap_all(scores: &mut [f32], cap: f32) {
     );
 }
 
-/// Softmax over the last axis: `exp(x - max) / sum(exp(x - max))`. A row of -inf alone is NaN, or the pattern of padding that
-/// sees no key.
+/// Softmax over the last axis: `exp(x - max) / sum(exp(x - max))`. A row of -inf alone is NaN, or the pattern of
+/// padding that sees no key.
 pub fn pattern(scores: &Value, blind: Option<&BlindPattern>) -> Option<Value> {
     let host = scores.host_f32()?;
     let [_, heads, t, s] = *scores.shape() else { return None };

@@ -1,7 +1,7 @@
 //! Products with weights that are held in 16 bits.
 //!
-//! Each task widens the columns that it works on: they are multiplied from the cache, and only halves are read from memory. Every
-//! element is the same sum as of a weight that was widened before.
+//! Each task widens the columns that it works on: they are multiplied from the cache, and only halves are read from
+//! memory. Every element is the same sum as of a weight that was widened before.
 
 use std::cell::Cell;
 use std::mem::MaybeUninit;

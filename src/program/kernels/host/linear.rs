@@ -5,7 +5,7 @@ use super::matmul::{Halves, Matrix, MatrixMut, product};
 use super::{filled, value};
 use crate::tensor::{HostF32, HostHeld, Value};
 
-/// `out = x W + b` with a weight `[n, m]` as it lies.
+/// `out = x W + b` with a weight `[n, m]` as it is laid out.
 fn times(out: MatrixMut, x: Matrix, weight: &HostHeld, shape: (usize, usize), bias: Option<&[f32]>) {
     let (down, across) = (weight.strides()[0], weight.strides()[1]);
     match weight {
@@ -67,7 +67,7 @@ pub fn unembed(x: &Value, chunks: &[Value], bias: Option<&Value>) -> Option<Valu
     Some(value(out, &[batch, length, vocab]))
 }
 
-/// A bias in host memory; none where it lies elsewhere.
+/// A bias in host memory; `None` if it is elsewhere.
 fn on_host(bias: Option<&Value>) -> Option<Option<HostF32>> {
     match bias {
         Some(bias) => bias.host_f32().map(Some),

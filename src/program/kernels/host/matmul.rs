@@ -1,8 +1,9 @@
-//! Matrix products of strided matrices, in pieces of columns: a single row, few rows and many rows each in a way of their own.
+//! Matrix products of strided matrices, in pieces of columns: a single row, few rows and many rows are each computed
+//! differently.
 //!
-//! burn-flex hands a whole product to `gemm`, whose own threads help little at the shapes of a transformer (few rows, wide
-//! weights): a product in pieces of columns, one task each, took half the time. The piece is a multiple of the columns
-//! that a kernel of `gemm` computes at once.
+//! burn-flex hands a whole product to `gemm`, whose own threads help little at the shapes of a transformer (few rows,
+//! wide weights): a product in pieces of columns, one task each, took half the time. The piece is a multiple of the
+//! columns that a kernel of `gemm` computes at once.
 
 use std::mem::MaybeUninit;
 use std::ops::Range;
@@ -15,8 +16,8 @@ use super::vector::row_times;
 /// Columns of a piece.
 pub const COLUMNS: usize = 192;
 
-/// Numbers of a matrix with contiguous columns, as weights are kept, from which on few rows are multiplied in a way of their
-/// own.
+/// Numbers of a matrix with contiguous columns, as weights are kept, from which on few rows are multiplied in a way of
+/// their own.
 pub const LARGE: usize = 1 << 16;
 
 /// Rows up to which such a matrix is multiplied in tiles.
@@ -78,7 +79,8 @@ impl Output {
     }
 }
 
-/// `out = factor * a b`, plus a bias for each column; in several tasks where it is large. Every element of `out` is written.
+/// `out = factor * a b`, plus a bias for each column; in several tasks where it is large. Every element of `out` is
+/// written.
 pub fn product(out: MatrixMut, a: Matrix, b: Matrix, factor: f32, bias: Option<&[f32]>) {
     let (m, k) = a.shape;
     let n = b.shape.1;
@@ -122,8 +124,8 @@ pub fn columns_by_gemm(
 ) {
     let (m, k) = a.shape;
     #[expect(unsafe_code, reason = "gemm takes pointers")]
-    // SAFETY: all elements reached lie inside the slices (asserted by the callers); pieces write to different columns, and rows
-    // of the output do not overlap. gemm is told not to read the output, so it may be uninitialised.
+    // SAFETY: all elements reached lie inside the slices (asserted by the callers); pieces write to different columns,
+    // and rows of the output do not overlap. gemm is asked not to read the output, so it may be uninitialised.
     unsafe {
         gemm::gemm(
             m,

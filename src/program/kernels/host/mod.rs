@@ -1,8 +1,8 @@
 //! The same arithmetic over plain memory, for values that lie in it: on the CPU these loops replace chains of burn ops.
 //!
-//! Every function gives `None` where an input is not host memory (a graphics device, a tracked tensor), and the caller goes
-//! on with burn. Work is cut into pieces of a size that does not depend on the number of threads, and no sum crosses a
-//! piece, so the same input gives the same bits on every call.
+//! Every function gives `None` where an input is not host memory (a graphics device, a tracked tensor), and the caller
+//! goes on with burn. Work is cut into pieces of a size that does not depend on the number of threads, and no sum
+//! crosses a piece, so the same input gives the same bits on every call.
 
 mod activation;
 mod attention;
@@ -41,8 +41,8 @@ pub fn value(data: Vec<f32>, shape: &[usize]) -> Value {
     Value::from_f32(data, shape, &Device::cpu())
 }
 
-/// Numbers that `fill` writes, without clearing their memory first: for a large product, that would take a tenth of its time.
-/// `fill` must write every one of them, as [`matmul::product`] does.
+/// Numbers that `fill` writes, without clearing their memory first: for a large product, that would take a tenth of its
+/// time. `fill` must write every one of them, as [`matmul::product`] does.
 fn filled(len: usize, fill: impl FnOnce(&mut [MaybeUninit<f32>])) -> Vec<f32> {
     let mut out = Vec::with_capacity(len);
     fill(&mut out.spare_capacity_mut()[..len]);

@@ -1,8 +1,8 @@
 //! Functions that the compiler can vectorise: no branches, no tables.
 
 /// `e^x` to within two units in the last place, inf and NaN included. Results below the smallest normal number are 0:
-/// computing with subnormal numbers takes a hundred times as long, and half of a causal pattern is `e^-inf`. Reduction to
-/// `|r| <= ln(2)/2` and the polynomial are those of Cephes' `expf` (Moshier, 1984).
+/// computing with subnormal numbers takes a hundred times as long, and half of a causal pattern is `e^-inf`. Reduction
+/// to `|r| <= ln(2)/2` and the polynomial are those of Cephes' `expf` (Moshier, 1984).
 #[inline(always)]
 pub fn exp(x: f32) -> f32 {
     const ROUND: f32 = 12_582_912.0; // 1.5 * 2^23: adding it rounds to a whole number
@@ -29,8 +29,8 @@ pub fn exp(x: f32) -> f32 {
     if zero { 0.0 } else { result }
 }
 
-/// The error function, to within two units in the last place. Polynomials by N. Juffa (public domain): one in `x^2` near zero,
-/// and the logarithm of the complement beyond.
+/// The error function, to within two units in the last place. Polynomials by N. Juffa (public domain): one in `x^2`
+/// near zero, and the logarithm of the complement beyond.
 #[inline(always)]
 pub fn erf(x: f32) -> f32 {
     let (t, s) = (x.abs(), x * x);

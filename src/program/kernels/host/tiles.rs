@@ -1,12 +1,12 @@
 //! Products of some rows with a weight whose columns are contiguous, in tiles of sums that stay in registers.
 //!
-//! With few rows a product is bound as much by fetching the weight as by arithmetic. `gemm` first copies what it fetches and
-//! then computes; here the weight is read where it lies, and what comes next is asked for while something is worked on,
-//! evenly, because memory answers only so many questions at a time. That takes a third off for 64 rows, and nothing any
-//! more from 200 rows on.
+//! With few rows a product is bound as much by fetching the weight as by arithmetic. `gemm` first copies what it
+//! fetches and then computes; here the weight is read where it is, and what comes next is asked for while something is
+//! worked on, evenly, because memory answers only so many questions at a time. That takes a third off for 64 rows, and
+//! nothing any more from 200 rows on.
 //!
-//! Every element is one sum over all of `k` in order, so neither the number of rows nor the pieces that a product is cut
-//! into show in it.
+//! Every element is one sum over all of `k` in order, so neither the number of rows nor the pieces that a product is
+//! cut into show in it.
 
 use std::mem::MaybeUninit;
 use std::ops::Range;
@@ -17,7 +17,6 @@ use super::filled;
 use super::matmul::{Matrix, Output};
 use super::vector::prefetch;
 
-/// Rows of a tile.
 const ROWS: usize = 6;
 
 /// Columns of the weight whose sums are written together.
@@ -87,7 +86,6 @@ impl WithSimd for Shape {
 }
 
 impl Piece<'_> {
-    /// Computes the piece.
     pub fn run(self) {
         Arch::new().dispatch(self);
     }
@@ -140,8 +138,8 @@ impl WithSimd for Piece<'_> {
 }
 
 impl Piece<'_> {
-    /// Up to [`COLUMNS`] columns are multiplied with a group of rows, `[k, V vectors]`, and their sums transposed when they are
-    /// written.
+    /// Up to [`COLUMNS`] columns are multiplied with a group of rows, `[k, V vectors]`, and their sums transposed when
+    /// they are written.
     #[inline(always)]
     fn group<S: Simd, const V: usize>(&self, simd: S, x: &[S::f32s], rows: Range<usize>, columns: Range<usize>) {
         let (k, n, stride) = (self.w.shape.0, self.w.shape.1, self.w.strides.1);

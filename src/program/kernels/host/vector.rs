@@ -1,5 +1,5 @@
-//! Products of one row with a matrix whose columns are contiguous: bound by memory, so the matrix is read once, in the order
-//! in which it lies, and asked for some way ahead.
+//! Products of one row with a matrix whose columns are contiguous: bound by memory, so the matrix is read once, in the
+//! order in which it is laid out, and asked for some way ahead.
 
 use std::mem::MaybeUninit;
 

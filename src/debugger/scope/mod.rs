@@ -11,7 +11,7 @@ use super::run::RunError;
 use super::session::Session;
 use crate::lang::eval::{CachePart, Datum, Scope};
 use crate::lang::{History, SiteRef, SiteTable, Unavailable};
-use crate::program::lens;
+use crate::program::{Part, lens};
 use crate::tensor::ops::{Reduction, Slice, UnaryOp};
 use crate::tensor::{Axis, Device, TensorError, Value};
 
@@ -56,8 +56,8 @@ impl<'a> RunScope<'a> {
         RunScope { condition: Some(head), row, text_row: row, ..RunScope::new(session) }
     }
 
-    /// For gradients: ops of the current pass have the values `given`, of which row `row` is read; results stay connected to
-    /// them.
+    /// For gradients: ops of the current pass have the values `given`, of which row `row` is read; results stay
+    /// connected to them.
     pub fn tracked(session: &'a mut Session, given: HashMap<usize, Value>, row: usize) -> Self {
         RunScope { row, given: Some(given), ..RunScope::new(session) }
     }
@@ -344,8 +344,8 @@ impl Scope for RunScope<'_> {
             )
             .into());
         }
-        let site = format!("blocks.{layer}.attn.result");
-        let site = SiteRef { text: site, run: None, pass: None, span: crate::lang::Span::new(0, 0) };
+        let site =
+            SiteRef { text: Part::Result.site(layer), run: None, pass: None, span: crate::lang::Span::new(0, 0) };
         self.site(&site)?.slice(&[Slice::All, Slice::At(head)]).map_err(Unavailable::from)
     }
 }
@@ -365,38 +365,12 @@ impl Session {
             return Err("the model has no key/value cache: it computes its whole text in one pass".into());
         }
         let reader = match part {
-            CachePart::Keys => "scores",
-            CachePart::Values => "z",
+            CachePart::Keys => Part::Scores,
+            CachePart::Values => Part::Z,
         };
-        let reader = program.op_of(&format!("blocks.{layer}.attn.{reader}"));
+        let reader = program.block_op(layer, reader);
         let cached = reader.and_then(|op| program.ops[op].cached.first().copied());
         cached.ok_or_else(|| format!("layer {layer} caches nothing"))
-    }
-
-    /// The block that the value just computed belongs to, or the op at the cursor.
-    pub fn block(&self) -> Option<usize> {
-        self.block_at(self.run.cursor)
-    }
-
-    /// The same if the cursor stood at `position`.
-    pub fn block_at(&self, position: usize) -> Option<usize> {
-        let program = &self.run.program;
-        position.checked_sub(1).and_then(|op| program.layer_at(op)).or_else(|| program.layer_at(position))
-    }
-
-    /// A convenience variable; those that the session sets itself included.
-    pub fn variable(&self, name: &str) -> Datum {
-        match (self.variables.get(name), name) {
-            (Some(datum), _) => datum.clone(),
-            (None, "bpnum") => Datum::Num(self.stops.last_number() as f64),
-            (None, "_hit_bpnum") => match self.last_stop.as_ref().and_then(|stop| stop.ids.first()) {
-                Some(number) => Datum::Num(*number as f64),
-                None => Datum::Void,
-            },
-            (None, "_exitcode") if self.run.live && self.run.at_end() => Datum::Num(0.0),
-            (None, "_pass") if self.run.live => Datum::Num(self.run.pass as f64),
-            (None, _) => Datum::Void,
-        }
     }
 }
 

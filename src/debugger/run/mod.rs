@@ -3,6 +3,8 @@
 mod branches;
 mod edit;
 mod generate;
+#[cfg(test)]
+mod sharing;
 mod undo;
 
 use std::sync::Arc;
@@ -26,14 +28,12 @@ use crate::tensor::{Device, TensorError, Value};
 pub enum RunError {
     /// The value does not exist yet.
     #[error(
-        "{site} has not been computed: the cursor is at op {cursor} of {ops}, {site} is op {op}; use \"until {site}\" or \"continue\""
+        "{site} has not been computed: the cursor is at op {cursor} of {ops}, {site} is op {op}; \
+         use \"until {site}\" or \"continue\""
     )]
     NotComputed {
-        /// The site asked for.
         site: String,
-        /// Its op.
         op: usize,
-        /// Where the cursor stands.
         cursor: usize,
         /// How many ops there are.
         ops: usize,
@@ -41,7 +41,6 @@ pub enum RunError {
     /// The pass does not exist, or not yet.
     #[error("there is no pass {pass}: this branch has {}; use \"token\" or \"generate N\"", passes(*.last))]
     NoPass {
-        /// The pass asked for.
         pass: usize,
         /// The last one there is.
         last: usize,
@@ -50,7 +49,10 @@ pub enum RunError {
     #[error("no pass has been started; use \"run\" or \"start\"")]
     NotRunning,
     /// The cursor is at the end already.
-    #[error("the pass is at its end; \"run\" starts it again, \"reverse-continue\" goes back{}", if *.more { ", \"token\" computes the next token" } else { "" })]
+    #[error(
+        "the pass is at its end; \"run\" starts it again, \"reverse-continue\" goes back{}",
+        if *.more { ", \"token\" computes the next token" } else { "" }
+    )]
     AtEnd {
         /// Whether the model can go on.
         more: bool,
@@ -78,11 +80,11 @@ pub enum RunError {
     /// There is nothing to take back or to make again.
     #[error("nothing to {0}")]
     NoHistory(&'static str),
-    /// What is no name for a branch.
-    #[error("{0:?} is no name for a branch: letters, digits and _, a letter first")]
+    /// Not a name for a branch.
+    #[error("{0:?} is not a name for a branch: use letters, digits and _, a letter first")]
     NoName(String),
     /// There is a branch of that name.
-    #[error("there is a branch {0} already")]
+    #[error("branch {0} exists already")]
     Taken(String),
     /// The tensors did not fit or the device failed.
     #[error(transparent)]
@@ -99,7 +101,7 @@ fn passes(last: usize) -> String {
 /// Takes an edit back, or makes it again.
 #[derive(Clone)]
 enum Step {
-    /// So many edits stood in place, in this branch.
+    /// So many edits were made in place, in this branch.
     InPlace(usize, usize),
     /// Edits opened a branch: from, to.
     Branched(usize, usize),
@@ -107,12 +109,10 @@ enum Step {
 
 /// One model, one prompt, its branches, its cursor.
 ///
-/// The cursor stands between ops: everything before it has its value, the op at the cursor has not run. Values at a place
+/// The cursor is between ops: everything before it has its value, the op at the cursor has not run. Values at a place
 /// of a branch are a function of the model, the prompt and the branch's edits, however one got there.
 pub struct Run {
-    /// The model.
     pub model: Arc<Model>,
-    /// Its program.
     pub program: Arc<Program>,
     /// The names of its sites.
     pub names: Arc<Names>,
@@ -180,7 +180,6 @@ impl Run {
         self.revision
     }
 
-    /// Where the cursor stands.
     pub fn mark(&self) -> Mark {
         Mark { pass: self.pass, op: self.cursor }
     }
@@ -219,8 +218,8 @@ impl Run {
         self.live = true;
     }
 
-    /// Runs the op at the cursor, or takes its recorded value, and moves on; at the end of a pass, goes to the beginning of the
-    /// next one, for which a token is chosen.
+    /// Runs the op at the cursor, or takes its recorded value, and moves on; at the end of a pass, goes to the
+    /// beginning of the next one, for which a token is chosen.
     ///
     /// # Errors
     /// If the device fails, or there can be no further pass.
@@ -241,7 +240,8 @@ impl Run {
         Ok(())
     }
 
-    /// Goes back over one op, or from the beginning of a pass to the end of the one before. False at the beginning of the run.
+    /// Goes back over one op, or from the beginning of a pass to the end of the one before. False at the beginning of
+    /// the run.
     pub fn retreat(&mut self) -> bool {
         match (self.pass, self.cursor) {
             (0, 0) => return false,
@@ -267,7 +267,8 @@ impl Run {
         self.branches[self.current].shrink(&self.program, left, cursor);
     }
 
-    /// The value of an op of the current pass before the cursor, for all rows: recorded, or computed again with the same bits.
+    /// The value of an op of the current pass before the cursor, for all rows: recorded, or computed again with the
+    /// same bits.
     ///
     /// # Errors
     /// If the cursor has not passed it, or the device fails.
@@ -294,12 +295,12 @@ impl Run {
         RunError::NotComputed { site, op, cursor, ops: self.program.ops.len() }
     }
 
-    /// The value that an op of the current pass has or will have as the edits stand, wherever the cursor is.
+    /// The value that an op of the current pass has or will have with the edits made so far, wherever the cursor is.
     ///
     /// # Errors
     /// If the device fails.
-    pub fn peek(&mut self, op: usize) -> Result<Value, RunError> {
-        Ok(self.branches[self.current].value(&self.program, Mark { pass: self.pass, op })?)
+    pub fn peek(&mut self, op: usize) -> Result<Value, TensorError> {
+        self.branches[self.current].value(&self.program, Mark { pass: self.pass, op })
     }
 
     /// The value of an op in another branch, wherever its cursor would be.
@@ -325,21 +326,21 @@ impl Run {
     ///
     /// # Errors
     /// If the device fails.
-    pub fn value_in_any(&mut self, branch: usize, at: Mark) -> Result<Value, RunError> {
-        Ok(self.branches[branch].value(&self.program, at)?)
+    pub fn value_in_any(&mut self, branch: usize, at: Mark) -> Result<Value, TensorError> {
+        self.branches[branch].value(&self.program, at)
     }
 
-    /// The key/value cache of an op as the current pass finds it (at the end of a pass, as the next one will), for all rows:
-    /// `[B, S, K, h]`. None where nothing is cached.
+    /// The key/value cache of an op as the current pass finds it (at the end of a pass, as the next one will), for all
+    /// rows: `[B, S, K, h]`. None where nothing is cached.
     ///
     /// # Errors
     /// If the device fails.
-    pub fn cached(&mut self, op: usize) -> Result<Option<Value>, RunError> {
+    pub fn cached(&mut self, op: usize) -> Result<Option<Value>, TensorError> {
         let program = self.program.clone();
         let branch = &mut self.branches[self.current];
         if self.cursor < program.ops.len() || self.pass + 1 < branch.passes() {
             let pass = self.pass + usize::from(self.cursor == program.ops.len());
-            return Ok(branch.cached(&program, op, pass)?);
+            return branch.cached(&program, op, pass);
         }
         let last = branch.value(&program, Mark { pass: self.pass, op })?;
         Ok(Some(match branch.cached(&program, op, self.pass)? {

@@ -1,8 +1,8 @@
 //! `backward`: the gradient of one number at every site of a pass.
 //!
-//! The pass is gone through backwards, one op at a time: what an op's output is worth is pulled back to its inputs. Only the
-//! tape of one op is held, whatever the size of the model; values come from the recording, or are computed again. Edits are
-//! part of the function: what an assignment has replaced no longer counts.
+//! The pass is gone through backwards, one op at a time: what an op's output is worth is pulled back to its inputs.
+//! Only the tape of one op is held, whatever the size of the model; values come from the recording, or are computed
+//! again. Edits are part of the function: what an assignment has replaced no longer counts.
 
 mod at_once;
 mod walk;
@@ -13,6 +13,7 @@ pub use walk::Walk;
 
 use super::branch::Branch;
 use super::mark::Mark;
+use super::run::Run;
 use super::scope::RunScope;
 use super::session::Session;
 use crate::debugger::error::{Error, Result};
@@ -20,31 +21,27 @@ use crate::lang::ast::ExprKind;
 use crate::lang::eval::{Datum, evaluate, sites_used};
 use crate::lang::{Expr, LangError};
 use crate::model::role::WeightId;
-use crate::program::{After, Program, pull_back, pull_relevance};
-use crate::tensor::ops::{BinaryOp, Slice};
+use crate::program::{After, Program, Pulled, Rule};
+use crate::tensor::ops::Slice;
 use crate::tensor::{Kind, TensorError, Value, step};
 
-/// What `backward` found.
 #[derive(Clone)]
 pub struct Gradients {
-    /// The expression.
     pub target: String,
-    /// Its value.
     pub value: f64,
     /// The pass it was asked in.
     pub pass: usize,
-    /// Whether attention read the key/value cache of earlier passes, behind which nothing is followed.
+    /// Whether attention read the key/value cache of earlier passes, beyond which nothing is followed.
     pub cut: bool,
     branch: usize,
     revision: u64,
-    /// By op, for all rows; none where the number does not depend on the site.
-    values: Vec<Option<Value>>,
+    /// For all rows.
+    values: Pulled,
     /// Gradients from this op on are whole; those before still lack what ops not pulled back yet will add.
     reached: usize,
     /// Whether it is gone through step by step.
     walked: bool,
-    /// Whether relevance is pulled back, by the rules of AttnLRP.
-    relevance: bool,
+    rule: Rule,
 }
 
 impl Gradients {
@@ -59,10 +56,7 @@ pub fn ops_of(session: &Session, expr: &Expr) -> Vec<usize> {
     let program = &session.run.program;
     let mut found: Vec<usize> = sites_used(expr, &*session.run.names, session.block())
         .iter()
-        .filter_map(|site| match site.strip_suffix(".result") {
-            Some(attention) => program.op_of(&format!("{attention}.z")),
-            None => program.op_of(site),
-        })
+        .filter_map(|site| program.source_of(site))
         .collect();
     let mut cursor = false;
     expr.walk(&mut |part| cursor |= matches!(part.kind, ExprKind::Cursor));
@@ -70,10 +64,11 @@ pub fn ops_of(session: &Session, expr: &Expr) -> Vec<usize> {
     found
 }
 
-/// The number that an expression is, connected to the values `given` for ops, for all rows of them; of row `row` of those.
+/// The number that an expression is, connected to the values `given` for ops, for all rows of them; of row `row` of
+/// those.
 ///
 /// # Errors
-/// If it is no single number, or does not depend on any of them.
+/// If it is not a single number, or does not depend on any of them.
 pub fn number_of(
     session: &mut Session,
     expr: &Expr,
@@ -99,32 +94,33 @@ impl Session {
     /// Takes the gradient of an expression over the current pass at all of its sites.
     ///
     /// # Errors
-    /// If the expression is no number that has a gradient, asks for what has not been computed, or the device fails.
+    /// If the expression is not a number that has a gradient, asks for what has not been computed, or the device fails.
     pub fn backward(&mut self, expr: &Expr, text: &str) -> Result<&Gradients> {
         let mut found = self.begin_backward(expr, text)?;
         let last = found.reached;
         while found.reached > 0 {
             let site = &self.run.program.ops[found.reached].site;
             step(site, (last - found.reached) as u64, last as u64)?;
-            self.pull_one(&mut found)?;
+            pull_one(&mut self.run, &mut found)?;
         }
         Ok(self.gradients.insert(found))
     }
 
-    /// What of a number each op in the list is worth by the rules of AttnLRP: `sum(x r)` over a row, where `r` is what is pulled back.
+    /// What of a number each op in the list is worth by the rules of AttnLRP: `sum(x r)` over a row, where `r` is what
+    /// is pulled back.
     ///
     /// # Errors
     /// As [`backward`](Session::backward), and if there is no rule for an op on the way.
     pub fn relevance(&mut self, expr: &Expr, ops: &[usize], row: usize) -> Result<Vec<f64>> {
         let mut found = self.begin_backward(expr, "")?;
-        found.relevance = true;
+        found.rule = Rule::Relevance;
         let first = ops.iter().copied().min().unwrap_or(0);
         while found.reached > first {
-            self.pull_one(&mut found)?;
+            pull_one(&mut self.run, &mut found)?;
         }
         let mut shares = Vec::with_capacity(ops.len());
         for &op in ops {
-            let Some(pulled) = &found.values[op] else {
+            let Some(pulled) = found.values.get(op) else {
                 shares.push(0.0);
                 continue;
             };
@@ -150,30 +146,11 @@ impl Session {
         let value = number.untracked().read_scalar()?;
         let one = Value::from_f32(vec![1.0], &[1], self.run.device());
         let pulled = number.pull(&one).ok_or_else(|| Error::Refused("nothing to follow back".into()))?;
-        let mut values: Vec<Option<Value>> = vec![None; self.run.program.ops.len()];
-        for (&op, leaf) in &given {
-            values[op] = pulled.at(leaf);
-        }
+        let values = given.iter().filter_map(|(&op, leaf)| Some((op, pulled.at(leaf)?))).collect();
         let reached = ops.iter().copied().max().unwrap_or(0);
         let (branch, revision) = (self.run.current, self.run.revision());
-        let (target, cut, walked, relevance) = (text.to_string(), false, false, false);
-        Ok(Gradients { target, value, pass, cut, branch, revision, values, reached, walked, relevance })
-    }
-
-    /// Pulls the gradient that became whole last back to what its op read; the op before it is whole then.
-    pub(super) fn pull_one(&mut self, found: &mut Gradients) -> Result<()> {
-        let (program, op) = (self.run.program.clone(), found.reached);
-        if let Some(seed) = found.values[op].clone() {
-            let current = self.run.current;
-            let at = Mark { pass: found.pass, op };
-            let (pulled, earlier) = self.run.branches[current].pull_back(&program, at, &seed, found.relevance)?;
-            found.cut |= earlier;
-            for (input, gradient) in pulled {
-                add(&mut found.values[input], gradient)?;
-            }
-        }
-        found.reached = op.saturating_sub(1);
-        Ok(())
+        let (target, cut, walked, rule) = (text.to_string(), false, false, Rule::Gradient);
+        Ok(Gradients { target, value, pass, cut, branch, revision, values, reached, walked, rule })
     }
 
     /// The gradients at hand.
@@ -188,8 +165,8 @@ impl Session {
         if now != (gradients.branch, gradients.pass, gradients.revision) {
             let target = &gradients.target;
             return Err(Error::refused(format!(
-                "the gradients at hand are those of {target} in another branch or pass, or before an edit; \"backward {target}\" \
-                 takes them again"
+                "the gradients at hand are those of {target} in another branch or pass, or before an edit; \
+                 \"backward {target}\" takes them again"
             )));
         }
         Ok(gradients)
@@ -208,9 +185,8 @@ impl Session {
                 "the backward pass has not come to {site} yet: it is at {at}; step or continue"
             )));
         }
-        let found = gradients.values[op].clone();
-        if let Some(found) = found {
-            return Ok(found);
+        if let Some(found) = gradients.values.get(op) {
+            return Ok(found.clone());
         }
         let value = self.run.peek(op)?;
         match value.kind() {
@@ -227,9 +203,12 @@ impl Session {
     /// # Errors
     /// If there are no gradients, or the device fails.
     pub fn weight_gradient(&mut self, id: WeightId) -> Result<Value> {
-        let gradients = self.gradients()?.clone();
-        let (program, current) = (self.run.program.clone(), self.run.current);
-        let mut sum = None;
+        self.gradients()?;
+        let Session { run, gradients: Some(gradients), .. } = self else {
+            return Err("there are no gradients yet".into());
+        };
+        let (program, current) = (run.program.clone(), run.current);
+        let mut sum = Pulled::default();
         for op in (0..program.ops.len()).filter(|&op| program.ops[op].weights.contains(&id)) {
             if op < gradients.reached {
                 let at = &program.ops[gradients.reached].site;
@@ -238,66 +217,52 @@ impl Session {
                     "the backward pass has not come to {site}, which reads {id}: it is at {at}"
                 )));
             }
-            let Some(seed) = &gradients.values[op] else { continue };
+            let Some(seed) = gradients.values.get(op) else { continue };
             let at = Mark { pass: gradients.pass, op };
-            if let Some(found) = self.run.branches[current].pull_weight(&program, at, id, seed)? {
-                add(&mut sum, found)?;
+            if let Some(found) = run.branches[current].pull_weight(&program, at, id, seed)? {
+                sum.add(0, found)?;
             }
         }
-        match sum {
+        match sum.take(0) {
             Some(sum) => Ok(sum),
             None => {
-                let weight = self.run.branch().weights().get(id).ok_or_else(|| format!("no weight {id}"))?;
+                let weight = run.branch().weights().get(id).ok_or_else(|| format!("no weight {id}"))?;
                 Ok(weight.whole()?.full_like(0.0))
             }
         }
     }
 }
 
-fn add(sum: &mut Option<Value>, more: Value) -> Result<(), TensorError> {
-    *sum = Some(match sum.take() {
-        Some(sum) => {
-            let (axes, origin) = (more.axes().to_vec(), more.origin().map(<[usize]>::to_vec));
-            sum.binary(BinaryOp::Add, &more)?.with_axes(&axes).with_origin(origin)
-        }
-        None => more,
-    });
+/// Pulls the gradient that became whole last back to what its op read; the op before it is whole then.
+fn pull_one(run: &mut Run, found: &mut Gradients) -> Result<()> {
+    let at = Mark { pass: found.pass, op: found.reached };
+    if found.values.get(at.op).is_some() {
+        let branch = &mut run.branches[run.current];
+        found.cut |= branch.pull_back(&run.program, at, found.rule, &mut found.values)?;
+    }
+    found.reached = at.op.saturating_sub(1);
     Ok(())
 }
 
 impl Branch {
-    /// What the output of an op is worth, pulled back to the ops it reads; and whether part of it went to earlier passes, by the
-    /// key/value cache, and was dropped.
-    fn pull_back(
-        &mut self,
-        program: &Program,
-        at: Mark,
-        seed: &Value,
-        relevance: bool,
-    ) -> Result<(Vec<(usize, Value)>, bool)> {
-        let op = &program.ops[at.op];
+    /// Pulls the gradient at an op back to the ops that it reads. Returns whether part of it went to earlier passes, by
+    /// the key/value cache, and was dropped.
+    fn pull_back(&mut self, program: &Program, at: Mark, rule: Rule, pulled: &mut Pulled) -> Result<bool> {
         let inputs = self.inputs(program, at)?;
         let span = self.span(at.pass);
         let after = |value: Value| self.edited(at, value.beginning_at(span.start));
-        let edits = self.edits.iter().any(|edit| edit.applies_to(at));
-        let after = edits.then_some(&after as After<'_>);
-        let (weights, context) = (self.weights(), self.context(at.pass));
-        let found = match relevance {
-            true => pull_relevance(op, &inputs, weights, context, after, seed)?,
-            false => pull_back(op, &inputs, weights, context, after, seed)?,
-        };
+        let after = self.is_edited(at).then_some(&after as After<'_>);
+        let cached = &program.ops[at.op].cached;
         let mut cut = false;
-        let mut out = Vec::new();
-        for (&input, gradient) in op.inputs.iter().zip(found) {
-            let Some(mut gradient) = gradient else { continue };
-            if op.cached.contains(&input) && span.start > 0 {
+        self.replay(program, at.pass).pull(at.op, &inputs, after, rule, pulled, |input, mut gradient| {
+            if cached.contains(&input) && span.start > 0 {
                 cut = true;
                 let own = Slice::Range { start: span.start, end: span.end, step: 1 };
                 gradient = gradient.slice(&[Slice::All, own])?;
             }
-            out.push((input, gradient.with_axes(&program.ops[input].axes).beginning_at(span.start)));
-        }
-        Ok((out, cut))
+            Ok(Some(gradient.with_axes(&program.ops[input].axes).beginning_at(span.start)))
+        })?;
+        Ok(cut)
     }
 
     /// The same for one weight of an op; none if the output does not depend on it.

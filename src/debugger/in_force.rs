@@ -1,14 +1,16 @@
-//! Edits in force, made again in passes that an analysis runs beside the recorded one: for copies of the focused row, and on other
-//! texts.
+//! Edits in force, made again in passes that are not recorded: for copies of the focused row, and on other texts.
 
-use crate::debugger::{Ablation, Change, Edit, Error, Mark, Result, Session, Target};
+use super::edit::{self, Ablation, Change, Edit, Target};
+use super::error::{Error, Result};
+use super::mark::Mark;
+use super::session::Session;
 use crate::tensor::ops::Slice;
 use crate::tensor::{Axis, TensorError, Value};
 
 /// The edits of values of these ops in the pass of the prompt, as they are for a batch of copies of the focused row.
 ///
 /// # Errors
-/// In a sentence that names the edit that cannot be made so.
+/// If an edit cannot be made so; the sentence names it.
 pub fn in_force(session: &Session, of: &dyn Fn(usize) -> bool) -> Result<Vec<Edit>> {
     let row = session.focus.row;
     let rows = session.run.branch().text().rows.len();
@@ -38,10 +40,10 @@ pub fn in_force(session: &Session, of: &dyn Fn(usize) -> bool) -> Result<Vec<Edi
     Ok(kept)
 }
 
-/// The same edits for a text of another length, at whose positions nothing of this one is: those that say nothing of positions.
+/// The same edits for a text of any length, which has nothing in common with the positions of the present one.
 ///
 /// # Errors
-/// In a sentence that names the edit that is about positions of the present text.
+/// If an edit changes single positions of the present text; the sentence names it.
 pub fn in_force_on_any_text(session: &Session, of: &dyn Fn(usize) -> bool) -> Result<Vec<Edit>> {
     let length = session.run.branch().prompt().length();
     let on_any = |edit: Edit| -> Result<Edit> {
@@ -50,7 +52,8 @@ pub fn in_force_on_any_text(session: &Session, of: &dyn Fn(usize) -> bool) -> Re
         let change = on_any_text(&edit.change, axes, length);
         let cannot = || {
             Error::refused(format!(
-                "the edit \"{}\" changes positions of the current text, and cannot be made on another text; undo it, or ablate whole heads",
+                "the edit \"{}\" changes positions of the current text, and cannot be made on another text; \
+                 undo it, or ablate whole heads",
                 edit.text
             ))
         };
@@ -59,7 +62,8 @@ pub fn in_force_on_any_text(session: &Session, of: &dyn Fn(usize) -> bool) -> Re
     in_force(session, of)?.into_iter().map(on_any).collect()
 }
 
-/// A change for positions of any number; none if it is of some of the `length` positions only, or has another number for each.
+/// A change for positions of any number; `None` if it changes only some of the `length` positions, or each to a
+/// different number.
 fn on_any_text(change: &Change, axes: &[Axis], length: usize) -> Option<Change> {
     let all = |slices: &[Slice], axes: &[Axis]| -> Option<Vec<Slice>> {
         let one = |(slice, axis): (&Slice, &Axis)| match *slice {
@@ -85,13 +89,10 @@ fn on_any_text(change: &Change, axes: &[Axis], length: usize) -> Option<Change> 
     }
 }
 
-/// A value with the edits of its op.
+/// A value in the pass of the prompt with the edits of its op.
 ///
 /// # Errors
 /// If one does not fit it.
-pub fn edited(edits: &[Edit], op: usize, mut value: Value) -> Result<Value, TensorError> {
-    for edit in edits.iter().filter(|edit| edit.target == Target::Op(op)) {
-        value = edit.change.apply(&value)?;
-    }
-    Ok(value)
+pub fn edited(edits: &[Edit], op: usize, value: Value) -> Result<Value, TensorError> {
+    edit::edited(edits, Mark { pass: 0, op }, value)
 }

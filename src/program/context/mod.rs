@@ -16,11 +16,11 @@ use crate::model::input::{Input, Row};
 use crate::model::spec::{Count, Head, ModelSpec, Pool, Positions};
 use crate::tensor::{Device, Value};
 
-/// What the ops of one pass read besides values and weights: everything that follows from the input alone. Clone is a few
-/// reference-count bumps.
+/// What the ops of one pass read besides values and weights: everything that follows from the input alone. Clone is a
+/// few reference-count bumps.
 ///
-/// A pass computes some columns of its input, the *span*: the whole prompt at first, then one token after the other. Its
-/// queries are the columns of the span, its keys all columns up to the span's end.
+/// A pass computes some columns of its input, the *span*: the whole prompt at first, then one token after the other.
+/// Its queries are the columns of the span, its keys all columns up to the span's end.
 #[derive(Clone)]
 pub struct Context {
     span: Range<usize>,
@@ -42,18 +42,18 @@ pub struct Context {
     pub(super) real: Tensor<3>,
     /// The column of the span that a classifier reads, `[B]`.
     pub(super) chosen: Value,
-    /// The last column of the span that is no padding, `[B]`.
+    /// The last column of the span that is not padding, `[B]`.
     pub(super) last_real: Value,
     /// What a sentence embedding is made of.
     pub(super) pooled: Pooled,
 }
 
-/// The columns of the span that a sentence embedding is made of: real tokens behind those that are skipped.
+/// The columns of the span that a sentence embedding is made of: real tokens after those that are skipped.
 #[derive(Clone)]
 pub(super) struct Pooled {
     /// 1 there, 0 elsewhere, `[B, T, 1]`.
     pub(super) mask: Tensor<3>,
-    /// The same with the number of the token in its text, from 1 on, instead of 1, `[B, T, 1]`.
+    /// The same with the number of the token in its text, counted from 1, instead of 1, `[B, T, 1]`.
     pub(super) numbers: Tensor<3>,
     /// The first of them, `[B]`.
     pub(super) first: Value,
@@ -65,12 +65,12 @@ impl Context {
         Context::shifted(spec, input, span, device, 0)
     }
 
-    /// The same where every position that the model sees is so many later. Positions before the first are the first; rows of a
-    /// position table beyond its end are its last.
+    /// The same where every position that the model sees is so many later. Positions before the first are the first;
+    /// rows of a position table beyond its end are its last.
     pub fn shifted(spec: &ModelSpec, input: &Input, span: Range<usize>, device: &Device, by: i64) -> Context {
         let shape = [input.rows.len(), span.len()];
         let ints = |of: &dyn Fn(&Row) -> Vec<i64>| {
-            let data = input.rows.iter().flat_map(|row| of(row)[span.clone()].to_vec()).collect();
+            let data = input.rows.iter().flat_map(of).collect();
             Value::from_i64(data, &shape, device)
         };
         let columns = |of: &dyn Fn(&Row) -> usize| {
@@ -114,8 +114,8 @@ impl Context {
             _ => None,
         };
         Context {
-            tokens: ints(&|row| row.ids.iter().map(|&id| i64::from(id)).collect()),
-            types: ints(&|row| row.type_ids.iter().map(|&id| i64::from(id)).collect()),
+            tokens: ints(&|row| row.ids[span.clone()].iter().map(|&id| i64::from(id)).collect()),
+            types: ints(&|row| row.type_ids[span.clone()].iter().map(|&id| i64::from(id)).collect()),
             table_rows: Value::from_i64(table_rows, &shape, device),
             plain,
             masks: mask::masks(spec, input, &positions, span.clone(), device),
@@ -170,7 +170,6 @@ impl Context {
         self.span.clone()
     }
 
-    /// Columns in the span.
     pub fn length(&self) -> usize {
         self.span.len()
     }
@@ -180,7 +179,6 @@ impl Context {
         self.tokens.device()
     }
 
-    /// Rows in the batch.
     pub fn rows(&self) -> usize {
         self.tokens.shape()[0]
     }
@@ -191,7 +189,7 @@ impl Context {
     }
 }
 
-/// The number of each token in its text, from 1 on; 0 at padding and at the first `skip` tokens.
+/// The number of each token in its text, counted from 1; 0 at padding and at the first `skip` tokens.
 fn numbers_of(row: &Row, skip: usize) -> impl Iterator<Item = f32> + '_ {
     let start = row.mask.iter().position(|real| *real).unwrap_or(0);
     let number = move |(column, real): (usize, &bool)| match column.checked_sub(start) {
@@ -203,7 +201,7 @@ fn numbers_of(row: &Row, skip: usize) -> impl Iterator<Item = f32> + '_ {
 
 /// The position that the model sees at each column of a row.
 ///
-/// An encoder counts columns. A decoder counts real tokens, so that padding in front of a row, or between its prompt and
+/// An encoder counts columns. A decoder counts real tokens, so that padding before a row, or between its prompt and
 /// what was generated, does not show; padding after a prompt counts columns, which nothing reads.
 fn positions(spec: &ModelSpec, row: &Row) -> Vec<usize> {
     if !spec.attention.causal {
@@ -247,7 +245,8 @@ fn table_rows(spec: &ModelSpec, row: &Row, positions: &[usize]) -> Vec<i64> {
     }
 }
 
-/// The last column whose token is not `pad`, or without a pad token the last that is no padding; the first if there is none.
+/// The last column whose token is not `pad`, or without a pad token the last that is not padding; the first if there is
+/// none.
 fn last_token(row: &Row, pad: Option<u32>) -> usize {
     let last = match pad {
         Some(pad) => row.ids.iter().rposition(|&id| id != pad),

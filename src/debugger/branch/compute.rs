@@ -1,0 +1,189 @@
+//! Values of ops: recorded, or computed again from those that are.
+
+use super::Branch;
+use crate::debugger::cache::Cache;
+use crate::debugger::edit::{self, Edit, Target};
+use crate::debugger::mark::Mark;
+use crate::debugger::pass::Pass;
+use crate::program::{Keep, Program, Replay, Values, Visitor};
+use crate::tensor::{TensorError, Value};
+
+/// The ops of a pass as its branch has them: values that are recorded are taken from there, attention reads keys and
+/// values of all passes so far, and edits are applied.
+struct Recorded<'a> {
+    program: &'a Program,
+    number: usize,
+    pass: &'a Pass,
+    edits: &'a [Edit],
+    /// Holds the columns before the pass of all ops that are read.
+    cache: &'a mut Cache,
+}
+
+impl Visitor for Recorded<'_> {
+    type Error = TensorError;
+
+    fn outside(&mut self, op: usize) -> Result<Value, TensorError> {
+        Ok(self.pass.values[op].clone().expect("what is not recorded was needed, and runs"))
+    }
+
+    fn read(&mut self, reader: usize, input: usize, value: Value) -> Result<Value, TensorError> {
+        if self.number == 0 || !self.program.ops[reader].cached.contains(&input) {
+            return Ok(value);
+        }
+        // [B, S, K, h]: all passes up to this one, joined along positions.
+        let (since, end) = (edited_since(self.edits, Mark::new(self.number, input)), self.pass.span().end);
+        if self.cache.len(input, since) < Some(end) {
+            self.cache.push(input, since, &value)?;
+        }
+        let columns = self.cache.columns(input, since).expect("filled before");
+        Ok(columns.first(end).with_axes(value.axes()))
+    }
+
+    fn made(&mut self, op: usize, value: Value) -> Result<Value, TensorError> {
+        // Positions of a value count from the beginning of the text.
+        edit::edited(self.edits, Mark::new(self.number, op), value.beginning_at(self.pass.span().start))
+    }
+}
+
+impl Branch {
+    /// Runs ops of a pass on its weights and its input.
+    pub fn replay<'a>(&'a self, program: &'a Program, pass: usize) -> Replay<'a> {
+        Replay { program, weights: &self.weights, context: &self.passes[pass].context }
+    }
+
+    /// The same, with what reads the recording.
+    fn recorded<'a>(&'a mut self, program: &'a Program, number: usize) -> (Replay<'a>, Recorded<'a>) {
+        let Branch { passes, weights, edits, cache, .. } = self;
+        let pass = &passes[number];
+        let replay = Replay { program, weights, context: &pass.context };
+        (replay, Recorded { program, number, pass, edits, cache })
+    }
+
+    /// The value that an op has in a pass, as the edits leave it: recorded, or computed again from what is.
+    ///
+    /// # Errors
+    /// If an edit does not fit (which making it has checked), the device fails or the user interrupts.
+    pub(in crate::debugger) fn value(&mut self, program: &Program, at: Mark) -> Result<Value, TensorError> {
+        let pass = &self.passes[at.pass];
+        if let Some(value) = &pass.values[at.op] {
+            return Ok(value.clone());
+        }
+        let needed = needed(program, pass, at.op);
+        let again = needed.iter().filter(|&&op| op < pass.frontier).count();
+        self.fill_for(program, at.pass, &needed)?;
+        let (replay, mut recorded) = self.recorded(program, at.pass);
+        let mut values = replay.run(needed, Values::new(), Keep::Read, &mut recorded)?;
+        self.recomputed += again as u64;
+        Ok(values.remove(&at.op).expect("nothing that ran has read it"))
+    }
+
+    /// What an op reads: recorded, or computed again.
+    ///
+    /// # Errors
+    /// As [`Branch::value`].
+    pub(in crate::debugger) fn inputs(&mut self, program: &Program, at: Mark) -> Result<Vec<Value>, TensorError> {
+        self.fill_for(program, at.pass, &[at.op])?;
+        let mut inputs = Vec::new();
+        for &input in &program.ops[at.op].inputs {
+            let value = self.value(program, Mark { op: input, ..at })?;
+            inputs.push(self.recorded(program, at.pass).1.read(at.op, input, value)?);
+        }
+        Ok(inputs)
+    }
+
+    /// Computes an op at the frontier of its pass, or one below it that must be recorded again.
+    pub(in crate::debugger) fn compute(&mut self, program: &Program, at: Mark) -> Result<(), TensorError> {
+        if self.passes[at.pass].values[at.op].is_none() {
+            let value = self.value(program, at)?;
+            self.put(program, at, value);
+        }
+        self.reach(at);
+        Ok(())
+    }
+
+    /// The cache of an op as the pass `pass` finds it: its columns before that pass, `[B, S, K, h]`; `None` if there
+    /// are none.
+    ///
+    /// # Errors
+    /// As [`Branch::value`].
+    pub(in crate::debugger) fn cached(
+        &mut self,
+        program: &Program,
+        op: usize,
+        pass: usize,
+    ) -> Result<Option<Value>, TensorError> {
+        if pass == 0 {
+            return Ok(None);
+        }
+        let since = edited_since(&self.edits, Mark { pass, op });
+        self.fill(program, op, since, pass)?;
+        let length = self.span(pass).start;
+        let columns = self.cache.columns(op, since).expect("filled before");
+        Ok(Some(columns.first(length).with_axes(&program.ops[op].axes)))
+    }
+
+    /// Makes the cache hold the columns before `pass` of everything that `ops` read over all passes.
+    fn fill_for(&mut self, program: &Program, pass: usize, ops: &[usize]) -> Result<(), TensorError> {
+        if pass == 0 {
+            return Ok(());
+        }
+        for &op in ops.iter().flat_map(|&op| &program.ops[op].cached) {
+            self.fill(program, op, edited_since(&self.edits, Mark { pass, op }), pass)?;
+        }
+        Ok(())
+    }
+
+    /// Makes the cache of an op hold its columns before `pass`, as edits up to `since` leave them.
+    fn fill(&mut self, program: &Program, op: usize, since: usize, pass: usize) -> Result<(), TensorError> {
+        let length = self.span(pass).start;
+        if self.cache.len(op, since).is_none() {
+            if since == 0 {
+                let first = self.value(program, Mark::new(0, op))?;
+                self.cache.begin(op, 0, &first, 0);
+            } else {
+                let earlier = edited_since(&self.edits, Mark { pass: since - 1, op });
+                self.fill(program, op, earlier, since)?;
+                let base = self.span(since).start;
+                let mut value = self.cache.columns(op, earlier).expect("filled before").first(base);
+                let edits = self.edits.iter().filter(|e| e.target == Target::Cache(op) && e.from.pass == since);
+                for edit in edits {
+                    value = edit.change.apply(&value)?;
+                }
+                self.cache.begin(op, since, &value, base);
+            }
+        }
+        while let Some(filled) = self.cache.len(op, since).filter(|filled| *filled < length) {
+            let value = self.value(program, Mark { pass: self.pass_of(filled), op })?;
+            self.cache.push(op, since, &value)?;
+        }
+        Ok(())
+    }
+}
+
+/// The ops of a pass that must run for the value of `op`, itself the last of them: those before it whose values are not
+/// recorded.
+fn needed(program: &Program, pass: &Pass, op: usize) -> Vec<usize> {
+    let mut needed = vec![op];
+    if program.ops[op].inputs.iter().all(|&input| pass.values[input].is_some()) {
+        return needed;
+    }
+    let mut seen = vec![false; op + 1];
+    let mut next = 0;
+    while next < needed.len() {
+        for &input in &program.ops[needed[next]].inputs {
+            if !seen[input] && pass.values[input].is_none() {
+                seen[input] = true;
+                needed.push(input);
+            }
+        }
+        next += 1;
+    }
+    needed.sort_unstable();
+    needed
+}
+
+/// The last pass up to that of `at` from which on an edit changes the cache of the op; 0 without one.
+fn edited_since(edits: &[Edit], at: Mark) -> usize {
+    let edits = edits.iter().filter(|edit| edit.target == Target::Cache(at.op) && edit.from.pass <= at.pass);
+    edits.map(|edit| edit.from.pass).max().unwrap_or(0)
+}
