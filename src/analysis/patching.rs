@@ -2,7 +2,7 @@
 //! (Vig et al. 2020; Meng et al. 2022). The fast approximation is attribution patching, `sum(grad (a_clean - a_here))` (Nanda 2023).
 
 use super::attribution::Probe;
-use crate::debugger::peers::{Has, Side};
+use crate::debugger::sides::{Has, Side};
 use crate::debugger::{Error, Mark, Result, Session};
 use crate::lang::Expr;
 use crate::program::Program;

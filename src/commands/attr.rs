@@ -15,8 +15,8 @@ use crate::analysis::attribution::{
     Attribution, Noise, Probe, Quality, ablation, conductance, gradient_shap, influence, integrated, kernel_shap,
     lime_subsets, lime_with, noise, occlusion, plain, quality, relevance, shapley_exact, shapley_sampled,
 };
-use crate::debugger::peers::Tensors;
 use crate::debugger::{Error, Result};
+use crate::dumps::Tensors;
 use crate::lang::eval::Datum;
 use crate::lang::{LangError, Span};
 use crate::program::Kernel;

@@ -2,15 +2,14 @@
 
 use super::console::{Console, Done};
 use super::table::Call;
-use crate::analysis::bisect::{Introduced, Live, Other, Start, bisect, first_apart, marks};
-use crate::analysis::{Tolerance, Verdict};
 use crate::answer::numbers::significant;
 use crate::answer::{Answer, Cell, Table};
-use crate::debugger::peers::{Elements, Has, Side, SideValue, level};
+use crate::comparing::bisect::{Introduced, Live, Other, Start, bisect, first_apart, marks};
+use crate::debugger::sides::{Elements, Has, Side, SideValue, level};
 use crate::debugger::{Error, Result};
 use crate::lang::words::{OptionSpec, take_options, words};
 use crate::lang::{LangError, Span};
-use crate::tensor::{Kind, Value, step};
+use crate::tensor::{Kind, Tolerance, Value, Verdict, step};
 
 const OPTIONS: [OptionSpec; 4] = [
     OptionSpec { name: "-prefix", takes_value: true },

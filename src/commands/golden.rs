@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 use super::console::{Console, Done};
 use super::diff::limit;
 use super::table::Call;
-use crate::analysis::Tolerance;
 use crate::answer::numbers::significant;
 use crate::answer::{Answer, Cell, Table};
 use crate::debugger::Mark;
@@ -16,7 +15,7 @@ use crate::debugger::{Error, Result};
 use crate::lang::words::{OptionSpec, take_options, words};
 use crate::lang::{LangError, Span};
 use crate::tensor::ops::Slice;
-use crate::tensor::{Kind, Rows, Summary};
+use crate::tensor::{Kind, Rows, Summary, Tolerance};
 
 const OPTIONS: [OptionSpec; 2] =
     [OptionSpec { name: "-atol", takes_value: true }, OptionSpec { name: "-rtol", takes_value: true }];

@@ -2,9 +2,9 @@
 
 use super::console::{Console, Done};
 use super::table::Call;
-use crate::analysis::selftest::{Tested, allowed, selftest};
 use crate::answer::numbers::significant;
 use crate::answer::{Answer, Cell, Table};
+use crate::comparing::selftest::{Tested, allowed, selftest};
 use crate::debugger::Error;
 use crate::lang::LangError;
 use crate::lang::words::words;

@@ -4,7 +4,7 @@ use super::console::{Console, Done};
 use super::values::summary_line;
 use crate::answer::numbers::short;
 use crate::answer::{self, Answer, StopView};
-use crate::debugger::peers::Side;
+use crate::debugger::sides::Side;
 use crate::debugger::{Finding, Kind, Mark, Reason, Result, Stop};
 use crate::lang::eval::Datum;
 use crate::tensor::ops::Slice;

@@ -6,9 +6,9 @@ use std::collections::HashMap;
 
 use super::mark::Mark;
 use super::params;
-use super::peers::Peer;
 use super::run::RunError;
 use super::session::Session;
+use super::sides::Peer;
 use crate::lang::eval::{CachePart, Datum, Scope};
 use crate::lang::{History, SiteRef, SiteTable};
 use crate::program::lens;

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use llmdbg::analysis::repeated::repeated;
+use llmdbg::analysis::repeated_tokens::repeated;
 use llmdbg::answer::{Answer, Cell, Table};
 use llmdbg::model::Input;
 use llmdbg::tensor::Device;

@@ -10,15 +10,15 @@ use std::path::Path;
 
 use super::console::{Console, Done};
 use super::table::Call;
-use crate::analysis::{Difference, Tolerance};
 use crate::answer::Answer;
 use crate::answer::text::quoted;
-use crate::debugger::peers::{Change, Elements, Has, Reading, Side, SideValue, level};
+use crate::debugger::sides::{Elements, Has, Side, SideValue, level};
 use crate::debugger::{Error, Result};
+use crate::dumps::{Change, Reading};
 use crate::lang::location::{parse_location, resolve_sites};
 use crate::lang::words::{OptionSpec, Word, take_options, words};
 use crate::lang::{LangError, Span};
-use crate::tensor::{Axis, Verdict, step};
+use crate::tensor::{Axis, Difference, Tolerance, Verdict, step};
 use parts::By;
 
 const USAGE: &str =

@@ -1,11 +1,11 @@
 //! `diff weights`: which weights of two models differ, and what makes one of the other.
 
 use super::USAGE;
-use crate::analysis::{WeightDifference, weight_differences};
 use crate::answer::{Answer, Cell, Table};
 use crate::commands::Console;
 use crate::commands::console::Done;
-use crate::debugger::peers::{Peer, Side};
+use crate::comparing::{WeightDifference, weight_differences};
+use crate::debugger::sides::{Peer, Side};
 use crate::debugger::{Error, Result};
 use crate::lang::LangError;
 use crate::lang::words::Word;

@@ -5,7 +5,7 @@ mod redundancy;
 use super::console::{Console, Done};
 use super::table::Call;
 use crate::analysis::attention::{KINDS, METRICS, Metric, Scored, Text, Toward, averaged, kind, of_session, scores};
-use crate::analysis::repeated::{Repeated, repeated};
+use crate::analysis::repeated_tokens::{Repeated, repeated};
 use crate::answer::{Answer, Cell, MapView, Scale, Table};
 use crate::debugger::Target;
 use crate::debugger::{Error, Result};

@@ -6,8 +6,8 @@ mod sweep;
 
 use super::console::{Console, Done};
 use super::table::Call;
+use crate::analysis::counterfactual::{circuit, paths};
 use crate::analysis::patching::{Places, Source, Sweep};
-use crate::analysis::replacing::{circuit, paths};
 use crate::answer::numbers::significant;
 use crate::answer::{Answer, Cell, Table};
 use crate::debugger::{Error, Result, RunScope};

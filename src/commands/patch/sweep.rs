@@ -4,7 +4,7 @@ use crate::analysis::patching::{Places, Source, Sweep, approximate, sweep};
 use crate::answer::numbers::significant;
 use crate::answer::{Answer, Cell, MapView, Scale, Table};
 use crate::commands::console::{Console, Done};
-use crate::debugger::peers::{Peer, Side};
+use crate::debugger::sides::{Peer, Side};
 use crate::debugger::{Error, Result, RunScope};
 use crate::lang::eval::{Datum, number};
 use crate::lang::words::{Given, Word};

@@ -5,7 +5,7 @@
 //! output, since patterns sum to 1 (`fold_value_biases`), and takes the mean over the vocabulary off the logits (`center_unembed`).
 //! Nothing in a cache says whether that was done: only the numbers do.
 
-use crate::debugger::error::Result;
+use super::Result;
 use crate::model::role::{Role, WeightId};
 use crate::model::weights::Weights;
 use crate::program::{Kernel, Op, Program};

@@ -1,20 +1,10 @@
 //! What a run is compared with: other models in the same session, and runs that were written elsewhere.
 
-mod dump;
 mod footing;
-mod layout;
-mod paths;
-mod processed;
-mod tensors;
 mod texts;
 mod together;
 
-pub use dump::{Dump, Reading};
 pub use footing::level;
-pub use layout::Change;
-pub(super) use paths::reader;
-pub use processed::Processed;
-pub use tensors::Tensors;
 pub use texts::OtherText;
 pub use together::Apart;
 
@@ -27,12 +17,22 @@ use super::edit::Target;
 use super::mark::Mark;
 use super::session::Session;
 use crate::debugger::error::{Error, Result};
+use crate::dumps::{Change, Dump, DumpError, Reading, divided};
 use crate::lang::SiteTable;
 use crate::model::spec::ModelSpec;
 use crate::model::weights::Weights;
 use crate::program::{Kernel, Op, Program, shape_of};
 use crate::tensor::ops::Slice;
 use crate::tensor::{Axis, Difference, HostF32, Tolerance, Value, difference, step};
+
+impl From<DumpError> for Error {
+    fn from(error: DumpError) -> Error {
+        match error {
+            DumpError::Unusable(message) => Error::Refused(message),
+            DumpError::Tensor(error) => Error::Tensor(error),
+        }
+    }
+}
 
 /// Something beside the run under control.
 pub enum Peer {
@@ -63,7 +63,7 @@ pub struct SideValue {
     pub elements: Elements,
     /// How a value of a file was laid as it is here.
     pub changes: Vec<Change>,
-    /// Whether the mean over the last axis is missing in it: see [`Processed`].
+    /// Whether the mean over the last axis is missing in it: see [`Processed`](crate::dumps::Processed).
     pub lacks_mean: bool,
     /// What its elements are.
     pub meaning: Meaning,
@@ -157,7 +157,7 @@ impl Session {
     /// In words.
     pub fn open_dump(&self, path: &Path, reading: &Reading<'_>) -> Result<Dump> {
         let run = &self.run;
-        Dump::open(path, reading, (&run.program, &run.names, &run.model.weights, &run.model.spec.family))
+        Ok(Dump::open(path, reading, (&run.program, &*run.names, &run.model.weights, &run.model.spec.family))?)
     }
 
     /// The sites of a side that the program of the current model has not, in the order of that side.
@@ -324,14 +324,6 @@ impl Session {
             Has::Nothing => Err(Error::refused(format!("{name} has no {site}"))),
         }
     }
-}
-
-/// A shape whose features are divided into heads as they are here, if they are divided in another way.
-pub(super) fn divided(shape: &[usize], axes: &[Axis], here: [usize; 2]) -> Option<Vec<usize>> {
-    let (before, heads) = shape.split_at_checked(axes.len().checked_sub(2)?)?;
-    let of_heads = axes.ends_with(&[Axis::Head, Axis::Dim]) && shape.len() == axes.len();
-    let other = of_heads && heads != here && heads.iter().product::<usize>() == here.iter().product::<usize>();
-    other.then(|| [before, &here].concat())
 }
 
 fn meaning(op: &Op) -> Meaning {

@@ -7,8 +7,7 @@ use super::layout::{Change, Part, fit};
 use super::paths::outputs;
 use super::processed::{Normed, Processed, is_stream, normed, values_folded, values_have_bias, without_mean};
 use super::tensors::{Found, Tensors};
-use crate::debugger::error::{Error, Result};
-use crate::debugger::names::Names;
+use super::{DumpError, Result};
 use crate::lang::site::{self, NameKind};
 use crate::lang::{SiteRef, SiteTable, Span};
 use crate::model::weights::Weights;
@@ -52,7 +51,7 @@ impl Dump {
     pub fn open(
         path: &Path,
         reading: &Reading<'_>,
-        (program, names, weights, family): (&Program, &Names, &Weights, &str),
+        (program, names, weights, family): (&Program, &dyn SiteTable, &Weights, &str),
     ) -> Result<Dump> {
         let tensors = Tensors::open(path)?;
         let modules = outputs(weights.files(), program, family);
@@ -83,7 +82,7 @@ impl Dump {
         if dump.places.is_empty() {
             let some: Vec<&str> = dump.tensors.names().iter().take(3).map(String::as_str).collect();
             let path = dump.tensors.path();
-            return Err(Error::refused(format!(
+            return Err(DumpError::Unusable(format!(
                 "no tensor of {path} is named as a site or a module: it has {} ...\n-prefix TEXT takes a beginning off their \
                  names; load-dump FILE as NAME map MAP.json says which is which",
                 some.join(", ")
@@ -210,7 +209,7 @@ impl Dump {
 pub type Laid = (Found, Vec<Change>);
 
 /// The site of that name, if it has one that an op computes.
-fn named(text: &str, program: &Program, names: &Names) -> Option<String> {
+fn named(text: &str, program: &Program, names: &dyn SiteTable) -> Option<String> {
     let wanted = SiteRef { text: text.to_string(), run: None, pass: None, span: Span::at(0) };
     let found = site::resolve(&wanted, &Canonical(names), None).ok()?;
     let site = match found.kind {
@@ -231,7 +230,7 @@ fn named(text: &str, program: &Program, names: &Names) -> Option<String> {
 }
 
 /// Names without the paths of the checkpoint, which are looked up with care.
-struct Canonical<'a>(&'a Names);
+struct Canonical<'a>(&'a dyn SiteTable);
 
 impl SiteTable for Canonical<'_> {
     fn n_layers(&self) -> usize {

@@ -1,10 +1,10 @@
 //! Two sides in step: the other one follows every motion, and each value is seen beside its counterpart.
 
-use super::super::mark::Mark;
-use super::super::run::RunError;
-use super::super::session::Session;
 use super::{Has, Peer, Side, SideValue, level};
 use crate::debugger::error::Result;
+use crate::debugger::mark::Mark;
+use crate::debugger::run::RunError;
+use crate::debugger::session::Session;
 use crate::tensor::{Difference, Tolerance, Value, Verdict};
 
 /// How far the value just computed is from that of the other side.

@@ -1,7 +1,6 @@
 //! How a tensor of a file lies, beside the shape that a site has here.
 
 use super::tensors::Found;
-use crate::debugger::error::Result;
 use crate::tensor::Axis;
 
 /// What was done to a tensor so that it lies as the site does.
@@ -118,9 +117,17 @@ fn divided_otherwise(
     let in_front = Some(found).filter(|found| found.shape.len() == 3).map(|found| turned(found, &[1, 0, 2]));
     let mut forms = [Some(found.clone()), in_front].into_iter().flatten();
     forms.find_map(|form| {
-        let shape = super::divided(&form.shape, axes, [heads, width]).filter(|shape| same(shape[0], 0))?;
+        let shape = divided(&form.shape, axes, [heads, width]).filter(|shape| same(shape[0], 0))?;
         Some((Found { shape, data: form.data }, Some(Change::Divided)))
     })
+}
+
+/// A shape whose features are divided into heads as they are here, if they are divided in another way.
+pub fn divided(shape: &[usize], axes: &[Axis], here: [usize; 2]) -> Option<Vec<usize>> {
+    let (before, heads) = shape.split_at_checked(axes.len().checked_sub(2)?)?;
+    let of_heads = axes.ends_with(&[Axis::Head, Axis::Dim]) && shape.len() == axes.len();
+    let other = of_heads && heads != here && heads.iter().product::<usize>() == here.iter().product::<usize>();
+    other.then(|| [before, &here].concat())
 }
 
 /// Whether an axis may be longer on one side.

@@ -349,7 +349,7 @@ impl<'a> Guesses<'a> {
                 return Some(format!("{ours} has shape {:?} here, {:?} there", a.shape(), b.shape()));
             }
             if x != y {
-                let relation = super::super::weight_difference::related(*ours, (x, y), a.shape(), heads);
+                let relation = crate::comparing::weight_difference::related(*ours, (x, y), a.shape(), heads);
                 told.push(match relation {
                     Some(relation) => format!("{ours}: {relation}"),
                     None => format!("{ours} has other numbers there"),

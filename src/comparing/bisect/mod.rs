@@ -7,13 +7,13 @@
 //! What looks like a culprit is repeated in 64 bits: a difference that vanishes there is rounding. Guesses at the reason are tried:
 //! a guess is told only if the op, run as guessed, gives the other side's value.
 
+mod context;
 mod double;
 mod guesses;
 mod halving;
 mod heads;
 mod masks;
 mod numbers;
-mod outer;
 mod projections;
 mod stretch;
 
