@@ -4,6 +4,7 @@
 //! Outlier features are those of Dettmers et al. 2022 (LLM.int8): magnitudes of at least 6 at 6 % of positions or more, in 25 % of the blocks
 //! or more. Massive activations are those of Sun et al. 2024: far above the median magnitude of the stream.
 
+use super::op_in_block;
 use crate::debugger::{Mark, RunError, Session};
 use crate::program::{Kernel, Op, Program};
 use crate::tensor::ops::Slice;
@@ -109,7 +110,7 @@ fn block(
         }
     }
     let mut read = |site: &str| -> Result<Option<(Vec<f64>, usize)>, RunError> {
-        let Some(op) = program.op_of(&format!("blocks.{layer}.{site}")) else { return Ok(None) };
+        let Some(op) = op_in_block(program, layer, site) else { return Ok(None) };
         let value = session.run.value_at(Mark { pass, op })?.slice(&[Slice::At(row)])?;
         let width = value.shape().last().copied().unwrap_or(1);
         Ok(Some((of_real(&value.read_f64()?, width, real), width)))

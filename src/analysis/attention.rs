@@ -4,6 +4,7 @@
 //! `detect_head` (previous token, duplicate token, induction). A head that does what a mask says has a share near 1 where the
 //! mask has something in every row.
 
+use super::op_in_block;
 use crate::debugger::params::head_results;
 use crate::debugger::{Mark, RunError, Session};
 use crate::tensor::ops::Slice;
@@ -263,7 +264,7 @@ pub fn of_session(session: &mut Session, layers: &[usize], toward: Option<Toward
         (0..program.n_layers()).filter(|layer| layers.is_empty() || layers.contains(layer)).collect();
     let mut found = Vec::new();
     for (number, &layer) in wanted.iter().enumerate() {
-        let Some(op) = program.op_of(&format!("blocks.{layer}.attn.pattern")) else { continue };
+        let Some(op) = op_in_block(&program, layer, "attn.pattern") else { continue };
         step(&program.ops[op].site, number as u64, wanted.len() as u64)?;
         let pattern = match session.run.value_at(Mark { pass: session.run.pass, op }) {
             Ok(pattern) => pattern,
@@ -305,7 +306,7 @@ pub fn averaged(texts: &[Vec<Scored>]) -> Vec<Scored> {
 
 /// Each head's share of the squared norm of what the heads of a block write at real tokens; nothing if they have not written yet.
 fn written(session: &mut Session, layer: usize, real: &[bool]) -> Result<Vec<f64>, RunError> {
-    let Some(op) = session.run.program.op_of(&format!("blocks.{layer}.attn.z")) else { return Ok(Vec::new()) };
+    let Some(op) = op_in_block(&session.run.program, layer, "attn.z") else { return Ok(Vec::new()) };
     let z = match session.run.value_at(Mark { pass: session.run.pass, op }) {
         Ok(z) => z,
         Err(RunError::NotComputed { .. }) => return Ok(Vec::new()),

@@ -1,21 +1,22 @@
-//! A pass with parts of several values replaced at once, and two questions asked so: which heads and MLPs a number needs (a circuit, by
-//! greedy ablation), and what one head gives another directly (path patching; Wang et al. 2022, Goldowsky-Dill et al. 2023).
+//! What the pass would be with parts of several values replaced at once, and two questions that it answers: which heads and MLPs a
+//! number needs (a circuit, by greedy ablation), and what one head gives to another directly (path patching; Wang et al. 2022,
+//! Goldowsky-Dill et al. 2023).
 
 use std::collections::HashMap;
 
+use super::op_in_block;
 use crate::debugger::{Error, Mark, Result, RunScope, Session, Target, ops_of};
 use crate::lang::Expr;
 use crate::lang::eval::evaluate;
-use crate::program::{Context, execute};
+use crate::program::{Context, Keep, Program, Replay, Values, Visitor};
 use crate::tensor::ops::Slice;
 use crate::tensor::{Value, step};
 
 /// A part of a model that can be taken out: a head, or the MLP of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Component {
-    /// Its block.
     pub layer: usize,
-    /// The head; none for the MLP.
+    /// `None` for the MLP.
     pub head: Option<usize>,
 }
 
@@ -30,7 +31,7 @@ impl Component {
 }
 
 /// The pass of the prompt, for the focused row, with other values where they are wanted.
-pub struct Replacing<'a> {
+pub struct Counterfactual<'a> {
     session: &'a mut Session,
     expr: &'a Expr,
     context: Context,
@@ -39,10 +40,10 @@ pub struct Replacing<'a> {
     read: Vec<usize>,
 }
 
-impl<'a> Replacing<'a> {
+impl<'a> Counterfactual<'a> {
     /// # Errors
     /// If the run is not in the pass of the prompt, or edits of values are in force, which are not made again here.
-    pub fn new(session: &'a mut Session, expr: &'a Expr) -> Result<Replacing<'a>> {
+    pub fn new(session: &'a mut Session, expr: &'a Expr) -> Result<Counterfactual<'a>> {
         if session.run.pass > 0 {
             return Err(Error::Refused("this works in the pass of the prompt: go back with \"goto #0\"".into()));
         }
@@ -61,7 +62,7 @@ impl<'a> Replacing<'a> {
             own.push(value.rows(row..row + 1).with_axes(value.axes()));
         }
         let read = ops_of(session, expr);
-        Ok(Replacing { session, expr, context, own, read })
+        Ok(Counterfactual { session, expr, context, own, read })
     }
 
     /// What the run has at an op, `[1, ...]`.
@@ -70,36 +71,22 @@ impl<'a> Replacing<'a> {
     }
 
     /// Values of the pass where `change` gives others for some ops; it is asked for each op in turn, with what the op gives.
-    fn values(&self, change: &dyn Fn(usize, &Value) -> Result<Option<Value>>) -> Result<Vec<Value>> {
-        let program = self.session.run.program.clone();
+    fn values(&self, change: Change<'_>) -> Result<Values> {
+        let program = &self.session.run.program;
         let weights = self.session.run.branch().weights();
-        let mut changed = vec![false; program.ops.len()];
-        let mut values: Vec<Value> = Vec::with_capacity(program.ops.len());
-        for (number, op) in program.ops.iter().enumerate() {
-            changed[number] = op.inputs.iter().any(|&input| changed[input]);
-            let mut value = match changed[number] {
-                true => {
-                    let inputs: Vec<Value> = op.inputs.iter().map(|&input| values[input].clone()).collect();
-                    execute(op, &inputs, weights, &self.context)?
-                }
-                false => self.own[number].clone(),
-            };
-            if let Some(other) = change(number, &value)? {
-                value = other.with_axes(&op.axes);
-                changed[number] = true;
-            }
-            values.push(value);
-        }
-        Ok(values)
+        let changed = vec![false; program.ops.len()];
+        let mut visitor = Changed { program, own: &self.own, change, changed };
+        let replay = Replay { program, weights, context: &self.context };
+        replay.run(0..program.ops.len(), Values::new(), Keep::All, &mut visitor)
     }
 
     /// The number with changes.
     ///
     /// # Errors
     /// If it cannot be had, or a change fails.
-    pub fn number(&mut self, change: &dyn Fn(usize, &Value) -> Result<Option<Value>>) -> Result<f64> {
+    pub fn number(&mut self, change: Change<'_>) -> Result<f64> {
         let values = self.values(change)?;
-        let given: HashMap<usize, Value> = self.read.iter().map(|&op| (op, values[op].clone())).collect();
+        let given: HashMap<usize, Value> = self.read.iter().map(|op| (*op, values[op].clone())).collect();
         let datum = evaluate(self.expr, &mut RunScope::tracked(self.session, given, 0))?;
         datum.number(self.expr.span).map_err(Error::At)
     }
@@ -107,10 +94,8 @@ impl<'a> Replacing<'a> {
     /// The number with the components of `out` as they are in `other`: values of `attn.z` and `mlp_out` by op.
     fn without(&mut self, out: &[Component], other: &HashMap<usize, Value>) -> Result<f64> {
         let program = self.session.run.program.clone();
-        let place = |one: &Component| match one.head {
-            Some(_) => program.op_of(&format!("blocks.{}.attn.z", one.layer)),
-            None => program.op_of(&format!("blocks.{}.mlp_out", one.layer)),
-        };
+        let place =
+            |one: &Component| op_in_block(&program, one.layer, if one.head.is_some() { "attn.z" } else { "mlp_out" });
         let places: Vec<(Option<usize>, Component)> = out.iter().map(|one| (place(one), *one)).collect();
         self.number(&|op, value| {
             let here: Vec<Component> = places.iter().filter(|(at, _)| *at == Some(op)).map(|(_, one)| *one).collect();
@@ -121,6 +106,32 @@ impl<'a> Replacing<'a> {
             let heads: Vec<usize> = here.iter().filter_map(|one| one.head).collect();
             with_heads(value, theirs, &heads).map(Some)
         })
+    }
+}
+
+/// Gives another value for an op that gave this one; `None` leaves it.
+type Change<'a> = &'a dyn Fn(usize, &Value) -> Result<Option<Value>>;
+
+/// Runs only ops that read something that has changed; all others have the value that the run has.
+struct Changed<'a> {
+    program: &'a Program,
+    own: &'a [Value],
+    change: Change<'a>,
+    changed: Vec<bool>,
+}
+
+impl Visitor for Changed<'_> {
+    type Error = Error;
+
+    fn instead(&mut self, op: usize, _: &[Value]) -> Result<Option<Value>> {
+        self.changed[op] = self.program.ops[op].inputs.iter().any(|&input| self.changed[input]);
+        Ok((!self.changed[op]).then(|| self.own[op].clone()))
+    }
+
+    fn made(&mut self, op: usize, value: Value) -> Result<Value> {
+        let Some(other) = (self.change)(op, &value)? else { return Ok(value) };
+        self.changed[op] = true;
+        Ok(other.with_axes(&self.program.ops[op].axes))
     }
 }
 
@@ -160,7 +171,7 @@ pub fn circuit(session: &mut Session, expr: &Expr, from: usize, wanted: f64) -> 
     let mut components = Vec::new();
     for layer in 0..program.n_layers() {
         for (site, heads) in [("attn.z", true), ("mlp_out", false)] {
-            let Some(op) = program.op_of(&format!("blocks.{layer}.{site}")) else { continue };
+            let Some(op) = op_in_block(&program, layer, site) else { continue };
             let value = session.run.value_in(from, Mark { pass: 0, op })?;
             let value = value.rows(row..row + 1).with_axes(value.axes());
             let heads = if heads { (0..value.shape()[2]).map(Some).collect() } else { vec![None] };
@@ -168,7 +179,7 @@ pub fn circuit(session: &mut Session, expr: &Expr, from: usize, wanted: f64) -> 
             other.insert(op, value);
         }
     }
-    let mut pass = Replacing::new(session, expr)?;
+    let mut pass = Counterfactual::new(session, expr)?;
     for (op, value) in &other {
         if value.shape() != pass.own(*op).shape() {
             return Err(Error::Refused("the two branches have texts of different lengths".into()));
@@ -207,11 +218,11 @@ pub fn circuit(session: &mut Session, expr: &Expr, from: usize, wanted: f64) -> 
     Ok(Circuit { kept, all: components.len(), numbers: [here, none, kept_number], faithfulness })
 }
 
-/// The number where queries, keys or values of one head read what heads of earlier blocks are in branch `from`, each directly: what lies
-/// between stays as it is. By layer, then head; and the number as it is.
+/// The number where queries, keys or values of one head read what heads of earlier blocks are in branch `from`, each directly: what is
+/// between them stays as it is. By layer, then head; and the number as it is.
 ///
 /// # Errors
-/// If the number cannot be had, or the model adds what attention gives in another way than as it is.
+/// If the number cannot be had, or the model does not add the output of attention to the stream as it is.
 pub fn paths(
     session: &mut Session,
     expr: &Expr,
@@ -225,9 +236,12 @@ pub fn paths(
             "what attention adds passes a norm in this model: it is not added head by head, and has no direct paths";
         return Err(Error::Refused(why.into()));
     }
-    let op_of = |site: String| program.op_of(&site).ok_or_else(|| Error::Refused(format!("the model has no {site}")));
-    let stream = op_of(format!("blocks.{layer}.resid_pre"))?;
-    let receiver = op_of(format!("blocks.{layer}.attn.{part}"))?;
+    let op_of = |layer: usize, part: &str| {
+        let missing = || Error::Refused(format!("the model has no blocks.{layer}.{part}"));
+        op_in_block(&program, layer, part).ok_or_else(missing)
+    };
+    let stream = op_of(layer, "resid_pre")?;
+    let receiver = op_of(layer, &format!("attn.{part}"))?;
     let reader = match part {
         "q" => head,
         // Query heads share key/value heads.
@@ -235,12 +249,12 @@ pub fn paths(
     };
     let mut theirs = Vec::new();
     for sender in 0..layer {
-        let op = op_of(format!("blocks.{sender}.attn.z"))?;
+        let op = op_of(sender, "attn.z")?;
         let value = session.run.value_in(from, Mark { pass: 0, op })?;
         theirs.push((op, value.rows(row..row + 1).with_axes(value.axes())));
     }
     let weights = session.run.branch().weights().clone();
-    let mut pass = Replacing::new(session, expr)?;
+    let mut pass = Counterfactual::new(session, expr)?;
     let here = pass.number(&|_, _| Ok(None))?;
     let mut found = Vec::new();
     for (sender, (op, clean)) in theirs.iter().enumerate() {
@@ -258,8 +272,8 @@ pub fn paths(
             let sum = before.iter().zip(&part).map(|(x, y)| x + scale * y).collect();
             let changed = Value::from_f32(sum, pass.own(stream).shape(), &pass.own(stream).device());
             // What the receiver reads then, and nothing else of it.
-            let read = pass.values(&|op, _| Ok((op == stream).then(|| changed.clone())))?.swap_remove(receiver);
-            let mixed = with_heads(pass.own(receiver), &read, &[reader])?;
+            let values = pass.values(&|op, _| Ok((op == stream).then(|| changed.clone())))?;
+            let mixed = with_heads(pass.own(receiver), &values[&receiver], &[reader])?;
             found.push(pass.number(&|op, _| Ok((op == receiver).then(|| mixed.clone())))?);
         }
     }

@@ -8,7 +8,8 @@
 use std::collections::BTreeMap;
 
 use crate::debugger::{Error, Mark, Result, RunError, Session, Target};
-use crate::program::{Kernel, Op, pull_back};
+use crate::model::role::Role;
+use crate::program::{Kernel, Op, execute, pull_back};
 use crate::tensor::ops::Slice;
 use crate::tensor::{TensorError, Value};
 
@@ -80,8 +81,7 @@ pub fn direct(session: &mut Session, pos: usize, wanted: &[(usize, f64)], neuron
     // What the head makes of this hidden state, without its cap.
     let own = {
         let branch = walk.session.run.branch();
-        let value = crate::program::execute(&op, std::slice::from_ref(&input), branch.weights(), branch.context(pass));
-        value?.read_f64()?
+        execute(&op, std::slice::from_ref(&input), branch.weights(), branch.context(pass))?.read_f64()?
     };
     let value: f64 = wanted.iter().map(|(token, factor)| own[*token] * factor).sum();
     let bias = value - dot(&g, &input.read_f64()?);
@@ -248,10 +248,16 @@ impl Walk<'_> {
     }
 }
 
-/// Whether an op adds a bias.
+/// Whether an op on the path of the stream adds a bias.
 fn has_bias(op: &Op) -> bool {
-    let named = |name: &str| name.rsplit('.').next().is_some_and(|last| last.starts_with('b'));
-    op.weights.iter().any(|weight| named(weight.role.name()))
+    let reads = |role: Role| op.weights.iter().any(|weight| weight.role == role);
+    match op.kernel {
+        Kernel::Unembed { .. } => reads(Role::b_U),
+        Kernel::Output => reads(Role::b_O),
+        // Of a norm: its gain, and its bias if it has one.
+        Kernel::Gain { .. } => op.weights.len() > 1,
+        _ => false,
+    }
 }
 
 fn dot(a: &[f64], b: &[f64]) -> f64 {

@@ -6,6 +6,7 @@
 //! A tuned lens (Belrose et al. 2023) puts `resid_l + resid_l A_l + b_l` in the place of what block `l` reads; `A` and `b` were trained for
 //! the model, and come from a file.
 
+use super::op_in_block;
 use crate::debugger::{Mark, RunError, Session};
 use crate::model::tuned_lens::TunedLens;
 use crate::program::{Program, lens, lens_start};
@@ -54,7 +55,7 @@ pub fn points(program: &Program, middle: bool) -> Vec<Point> {
     for layer in 0..program.n_layers() {
         let states: &[&str] = if middle { &["resid_pre", "resid_mid"] } else { &["resid_pre"] };
         for state in states {
-            if let Some(op) = program.op_of(&format!("blocks.{layer}.{state}")) {
+            if let Some(op) = op_in_block(program, layer, state) {
                 let read_by = (*state == "resid_pre").then_some(layer);
                 found.push(Point { name: format!("L{layer}.{state}"), op, read_by });
             }

@@ -2,6 +2,7 @@
 //! (Vig et al. 2020; Meng et al. 2022). The fast approximation is attribution patching, `sum(grad (a_clean - a_here))` (Nanda 2023).
 
 use super::attribution::Probe;
+use super::ops_in_blocks;
 use crate::debugger::sides::{Has, Side};
 use crate::debugger::{Error, Mark, Result, Session};
 use crate::lang::Expr;
@@ -34,8 +35,7 @@ pub struct Places {
 impl Places {
     /// The same site of every block that has it.
     pub fn of_blocks(program: &Program, site: &str, over: &[Axis]) -> Places {
-        let op = |layer: usize| program.op_of(&format!("blocks.{layer}.{site}"));
-        let sites = (0..program.n_layers()).filter_map(|layer| Some((Some(layer), op(layer)?))).collect();
+        let sites = ops_in_blocks(program, site).map(|(layer, op)| (Some(layer), op)).collect();
         Places { sites, over: over.to_vec() }
     }
 }

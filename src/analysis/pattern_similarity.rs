@@ -1,11 +1,12 @@
-//! How much alike the patterns of two heads are.
+//! How similar the patterns of two heads are.
 
 use super::attention::{OfPass, Text};
+use super::ops_in_blocks;
 use crate::debugger::{Mark, Result, Session};
 use crate::tensor::ops::Slice;
 use crate::tensor::step;
 
-/// Two heads, and how much alike they are.
+/// Two heads, and how similar they are.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Pair {
     /// Block and number of the first.
@@ -28,8 +29,8 @@ pub fn pairs(session: &mut Session, layers: &[usize]) -> Result<Vec<Pair>> {
     let (pass, row) = (session.run.pass, session.focus.row);
     let mut patterns: Vec<((usize, usize), Vec<f32>)> = Vec::new();
     let mut held = 0;
-    for layer in (0..program.n_layers()).filter(|layer| layers.is_empty() || layers.contains(layer)) {
-        let Some(op) = program.op_of(&format!("blocks.{layer}.attn.pattern")) else { continue };
+    let wanted = |(layer, _): &(usize, usize)| layers.is_empty() || layers.contains(layer);
+    for (layer, op) in ops_in_blocks(&program, "attn.pattern").filter(wanted) {
         let pattern = session.run.value_at(Mark { pass, op })?;
         let pattern = pattern.slice(&[Slice::At(row)])?; // [H, Q, K]
         held += pattern.count();

@@ -4,19 +4,17 @@
 use std::collections::HashMap;
 
 use super::attribution::Random;
-use super::in_force::{edited, in_force_on_any_text};
-use crate::debugger::Result;
-use crate::debugger::Session;
+use super::ops_in_blocks;
+use crate::debugger::{Edit, Error, Result, Session, edited, in_force_on_any_text};
 use crate::model::Input;
-use crate::program::{Context, execute};
+use crate::program::{Context, Keep, Program, Replay, Values, Visitor};
 use crate::tensor::ops::Slice;
 use crate::tensor::{Value, step};
 
 /// Patterns on such a text.
-pub struct Repeated {
+pub struct RepeatedTokens {
     /// By layer, `[H, T, T]`.
     pub patterns: Vec<(usize, Value)>,
-    /// The tokens.
     pub ids: Vec<u32>,
     /// Whether each is real: all are.
     pub real: Vec<bool>,
@@ -24,13 +22,13 @@ pub struct Repeated {
     pub special: Vec<bool>,
 }
 
-/// Runs the model, with the edits of the current branch, on `n` random tokens twice, behind what the tokenizer puts in front of a
-/// text. The session stays as it is.
+/// Runs the model, with the edits of the current branch, on `n` random tokens twice, after what the tokenizer puts before a text.
+/// The session stays as it is.
 ///
 /// # Errors
-/// In a sentence, if the text would be too long, an edit in force is of positions of the current text, the user interrupts or the
-/// device fails.
-pub fn repeated(session: &Session, n: usize, seed: u64) -> Result<Repeated> {
+/// If the text would be too long; if an edit in force changes positions of the current text; if the user interrupts or the device
+/// fails.
+pub fn on_repeated_tokens(session: &Session, n: usize, seed: u64) -> Result<RepeatedTokens> {
     let run = &session.run;
     let model = &run.model;
     let tokenizer = model.tokenizer.as_ref();
@@ -39,7 +37,7 @@ pub fn repeated(session: &Session, n: usize, seed: u64) -> Result<Repeated> {
         .filter(|id| !is_special(*id) && tokenizer.is_none_or(|known| known.has(*id)))
         .collect();
     if n == 0 || ordinary.is_empty() {
-        return Err("needs a number of tokens from 1 on".into());
+        return Err("the number of tokens has to be at least 1".into());
     }
     let front: Vec<u32> = match tokenizer.map(|known| known.encode("a", true)) {
         Some(Ok(tokens)) => tokens.iter().take_while(|token| token.special).map(|token| token.id).collect(),
@@ -51,30 +49,41 @@ pub fn repeated(session: &Session, n: usize, seed: u64) -> Result<Repeated> {
     let length = ids.len();
     let input = Input::from_tokens(model, vec![ids.clone()])?;
     let context = Context::new(&model.spec, &input, 0..length, run.device());
-    let weights = run.branch().weights();
     let program = &run.program;
-    let wanted: HashMap<usize, usize> = (0..program.n_layers())
-        .filter_map(|layer| Some((program.op_of(&format!("blocks.{layer}.attn.pattern"))?, layer)))
-        .collect();
-    let last = wanted.keys().copied().max().ok_or("the model has no attention")?;
-    let edits = in_force_on_any_text(session, &|op| op <= last)?;
-    let mut values: Vec<Option<Value>> = vec![None; program.ops.len()];
-    let mut patterns = Vec::new();
-    for (number, op) in program.ops[..=last].iter().enumerate() {
-        step(&op.site, number as u64, last as u64 + 1)?;
-        let inputs: Option<Vec<Value>> = op.inputs.iter().map(|&input| values[input].clone()).collect();
-        let value = execute(op, &inputs.ok_or("an input is missing")?, weights, &context)?;
-        let value = edited(&edits, number, value)?;
-        if let Some(layer) = wanted.get(&number) {
-            patterns.push((*layer, value.slice(&[Slice::At(0)])?));
-        }
-        values[number] = Some(value);
-        for &input in &op.inputs {
-            if program.readers(input).iter().all(|&reader| reader <= number) {
-                values[input] = None;
-            }
-        }
-    }
+    let layers: HashMap<usize, usize> = ops_in_blocks(program, "attn.pattern").map(|(layer, op)| (op, layer)).collect();
+    let end = 1 + layers.keys().copied().max().ok_or("the model has no attention")?;
+    let edits = in_force_on_any_text(session, &|op| op < end)?;
+    let mut visitor = Patterns { program, edits, end, layers, found: Vec::new() };
+    let replay = Replay { program, weights: run.branch().weights(), context: &context };
+    replay.run(0..end, Values::new(), Keep::Read, &mut visitor)?;
     let special = ids.iter().map(|id| is_special(*id)).collect();
-    Ok(Repeated { patterns, real: vec![true; length], ids, special })
+    Ok(RepeatedTokens { patterns: visitor.found, real: vec![true; length], ids, special })
+}
+
+/// Collects the patterns of a replay.
+struct Patterns<'a> {
+    program: &'a Program,
+    edits: Vec<Edit>,
+    /// One past the last op.
+    end: usize,
+    /// Layers by the op that computes their pattern.
+    layers: HashMap<usize, usize>,
+    found: Vec<(usize, Value)>,
+}
+
+impl Visitor for Patterns<'_> {
+    type Error = Error;
+
+    fn instead(&mut self, op: usize, _: &[Value]) -> Result<Option<Value>> {
+        step(&self.program.ops[op].site, op as u64, self.end as u64)?;
+        Ok(None)
+    }
+
+    fn made(&mut self, op: usize, value: Value) -> Result<Value> {
+        let value = edited(&self.edits, op, value)?;
+        if let Some(layer) = self.layers.get(&op) {
+            self.found.push((*layer, value.slice(&[Slice::At(0)])?));
+        }
+        Ok(value)
+    }
 }

@@ -2,19 +2,18 @@
 
 use std::ops::Range;
 
+use super::anew::compute_anew;
 use crate::debugger::{Error, Mark, Result, Run, Target};
-use crate::program::{Context, Op, execute};
+use crate::program::Op;
 use crate::tensor::ops::Slice;
-use crate::tensor::{Axis, Difference, TensorError, Tolerance, Value, bits, difference, step};
+use crate::tensor::{Axis, Difference, TensorError, Tolerance, Value, bits, difference};
 
 /// How far a site of one pass is from the same columns of one pass over the whole text.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Recomputed {
-    /// The site.
     pub site: String,
-    /// The pass.
     pub pass: usize,
-    /// The difference: `relative` is what is judged, `at` has the row first.
+    /// `relative` is what is judged; `at` has the row first.
     pub difference: Difference,
     /// Elements whose bits are not the same: zeros of two signs and NaN of two kinds among them.
     pub bits: usize,
@@ -23,11 +22,10 @@ pub struct Recomputed {
 impl Recomputed {
     /// Compares a value with what it should be.
     pub(super) fn of(site: &str, pass: usize, value: &Value, wanted: &Value) -> Result<Recomputed, TensorError> {
-        let (a, b) = (bits(value)?, bits(wanted)?);
-        let changed = a.iter().zip(b.iter()).filter(|(x, y)| x != y).count();
-        let tolerance = Tolerance::default();
-        let difference = difference(&value.read_f64()?, &wanted.read_f64()?, wanted.shape(), tolerance);
-        Ok(Recomputed { site: site.to_string(), pass, difference, bits: changed })
+        let bits = bits(value)?.iter().zip(bits(wanted)?.iter()).filter(|(x, y)| x != y).count();
+        let (a, b) = (value.read_f64()?, wanted.read_f64()?);
+        let difference = difference(&a, &b, wanted.shape(), Tolerance::default());
+        Ok(Recomputed { site: site.to_string(), pass, difference, bits })
     }
 }
 
@@ -35,8 +33,7 @@ impl Recomputed {
 /// program order, pass by pass.
 ///
 /// # Errors
-/// A sentence if there is nothing to compare, or edits of values are in force, which one pass cannot repeat; or what failed on
-/// the device.
+/// If there is nothing to compare; if edits of values are in force, which one pass cannot repeat; if the device fails.
 pub fn recompute(run: &mut Run) -> Result<Vec<Recomputed>> {
     let passes = run.pass + usize::from(run.at_end());
     if passes < 2 {
@@ -49,32 +46,19 @@ pub fn recompute(run: &mut Run) -> Result<Vec<Recomputed>> {
             edit.text
         )));
     }
-    let end = run.branch().span(passes - 1).end;
-    let input = run.branch().text().columns(end);
-    let context = Context::new(&run.model.spec, &input, 0..end, run.device());
-    let weights = run.branch().weights().clone();
-    let program = run.program.clone();
     let spans: Vec<Range<usize>> = (0..passes).map(|pass| run.branch().span(pass)).collect();
-    let mut values: Vec<Option<Value>> = vec![None; program.ops.len()];
+    let input = run.branch().text().columns(spans[passes - 1].end);
+    let program = run.program.clone();
     let mut found = Vec::new();
-    for (number, op) in program.ops.iter().enumerate() {
-        step(&op.site, number as u64, program.ops.len() as u64)?;
-        let inputs: Option<Vec<Value>> = op.inputs.iter().map(|&input| values[input].clone()).collect();
-        let inputs = inputs.expect("inputs stand before their readers");
-        let whole = execute(op, &inputs, &weights, &context)?;
+    compute_anew(run, &input, &[], true, &mut |run, whole| {
+        let op = &program.ops[whole.op];
         for (pass, span) in spans.iter().enumerate() {
-            let cached = run.value_at(Mark { pass, op: number })?;
-            let part = columns(&whole, op, span.clone())?;
+            let cached = run.value_at(Mark { pass, op: whole.op })?;
+            let part = columns(whole.value, op, span.clone())?;
             found.push(Recomputed::of(&op.site, pass, &cached, &part)?);
         }
-        values[number] = Some(whole);
-        // What nobody reads any more is let go.
-        for &input in &op.inputs {
-            if program.readers(input).iter().all(|&reader| reader <= number) {
-                values[input] = None;
-            }
-        }
-    }
+        Ok(())
+    })?;
     Ok(found)
 }
 

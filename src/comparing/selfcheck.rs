@@ -1,16 +1,16 @@
 //! Does the same pass give the same bits again, and does a row of a batch compute what it does alone?
 
+use super::anew::{compute_anew, edits_of_prompt};
 use super::recompute::Recomputed;
-use crate::debugger::{Error, Mark, Result, Run, RunError, Target};
+use crate::debugger::{Error, Mark, Result, Run, Target};
 use crate::model::Input;
-use crate::program::{Context, execute};
 use crate::tensor::ops::{Reduction, Slice};
 use crate::tensor::{Axis, Kind, TensorError, Value, step};
 
-/// The pass of the prompt computed anew, its edits included, beside what is recorded: the bits should be the same.
+/// The pass of the prompt computed anew, its edits included, compared with what is recorded: the bits should be the same.
 ///
 /// # Errors
-/// A sentence if the pass is not complete, or what failed on the device.
+/// If the pass is not complete, or the device fails.
 pub fn again(run: &mut Run) -> Result<Vec<Recomputed>> {
     computed(run, &|_| Ok(()))
 }
@@ -33,29 +33,21 @@ fn computed(run: &mut Run, look: &dyn Fn(&Value) -> Result<(), TensorError>) -> 
     complete(run)?;
     let program = run.program.clone();
     let input = run.branch().prompt();
-    let context = Context::new(&run.model.spec, &input, 0..input.length(), run.device());
+    let edits = edits_of_prompt(run);
     let mut found = Vec::new();
-    let mut values: Vec<Value> = Vec::with_capacity(program.ops.len());
-    for (number, op) in program.ops.iter().enumerate() {
-        step(&op.site, number as u64, program.ops.len() as u64)?;
-        let at = Mark { pass: 0, op: number };
-        let inputs: Vec<Value> = op.inputs.iter().map(|&input| values[input].clone()).collect();
-        let mut value = execute(op, &inputs, run.branch().weights(), &context)?;
-        for edit in run.branch().edits.iter().filter(|edit| edit.applies_to(at)) {
-            value = edit.change.apply(&value)?;
-        }
-        look(&value)?;
-        let recorded = run.value_at(at).map_err(|error: RunError| error.to_string())?;
-        found.push(Recomputed::of(&op.site, 0, &value, &recorded)?);
-        values.push(value);
-    }
+    compute_anew(run, &input, &edits, true, &mut |run, anew| {
+        look(anew.value)?;
+        let recorded = run.value_at(Mark { pass: 0, op: anew.op })?;
+        found.push(Recomputed::of(&program.ops[anew.op].site, 0, anew.value, &recorded)?);
+        Ok(())
+    })?;
     Ok(found)
 }
 
-/// Each row of the batch computed alone, without its padding, beside its columns in the batch.
+/// Each row of the batch computed alone, without its padding, compared with its columns in the batch.
 ///
 /// # Errors
-/// A sentence if there is one row, the pass is not complete, or edits of values are in force; or what failed on the device.
+/// If there is one row, the pass is not complete, or edits of values are in force; if the device fails.
 pub fn alone(run: &mut Run) -> Result<Vec<Recomputed>> {
     complete(run)?;
     let prompt = run.branch().prompt();
@@ -73,12 +65,9 @@ pub fn alone(run: &mut Run) -> Result<Vec<Recomputed>> {
         let first = prompt.rows[row].mask.iter().position(|real| *real).unwrap_or(0);
         let columns = first..first + text.ids.len();
         let input = Input::from_rows(&run.model, vec![text.clone()])?;
-        let context = Context::new(&run.model.spec, &input, 0..input.length(), run.device());
-        let mut values: Vec<Value> = Vec::with_capacity(program.ops.len());
-        for (number, op) in program.ops.iter().enumerate() {
-            let inputs: Vec<Value> = op.inputs.iter().map(|&input| values[input].clone()).collect();
-            let value = execute(op, &inputs, run.branch().weights(), &context)?;
-            let recorded = run.value_at(Mark { pass: 0, op: number })?;
+        compute_anew(run, &input, &[], false, &mut |run, alone| {
+            let op = &program.ops[alone.op];
+            let recorded = run.value_at(Mark { pass: 0, op: alone.op })?;
             let slices: Vec<Slice> = op
                 .axes
                 .iter()
@@ -88,14 +77,13 @@ pub fn alone(run: &mut Run) -> Result<Vec<Recomputed>> {
                     _ => Slice::All,
                 })
                 .collect();
-            let part = recorded.slice(&slices)?;
-            let mut one = Recomputed::of(&op.site, 0, &part, &value)?;
+            let mut one = Recomputed::of(&op.site, 0, &recorded.slice(&slices)?, alone.value)?;
             if let Some(at) = one.difference.at.first_mut() {
                 *at = row;
             }
             found.push(one);
-            values.push(value);
-        }
+            Ok(())
+        })?;
     }
     Ok(found)
 }

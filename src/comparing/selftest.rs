@@ -1,11 +1,10 @@
-//! Does the device compute what it should? Every op of a pass, run on its device on the values that it read there, beside the same
-//! op in 64 bits on the CPU.
+//! Does the device compute what it should? Every op of a pass, run on its device on the values that it read there, compared with the
+//! same op in 64 bits on the CPU.
 
+use super::anew::compute_anew;
 use super::bisect::Double;
-use crate::debugger::{Mark, Result, Session};
-use crate::model::Input;
-use crate::program::{Context, execute};
-use crate::tensor::{Kind, Precision, Value, apart, relative_rms, step};
+use crate::debugger::{Mark, Result, Session, Target};
+use crate::tensor::{Kind, Precision, Value, apart, bits, relative_rms};
 
 /// What one kind of op does, over all ops of that kind.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,7 +15,7 @@ pub struct Tested {
     pub ops: usize,
     /// The one that is furthest from what it should be.
     pub site: String,
-    /// Root mean square of its difference, beside that of the exact value.
+    /// Root mean square of its difference, as a part of that of the exact value.
     pub relative: f64,
     /// The largest difference of an element of it.
     pub max: f64,
@@ -31,28 +30,29 @@ pub fn allowed(precision: Precision) -> f64 {
     }
 }
 
-/// Runs every op of the pass of the prompt again, by kind, the worst first. Edits of values stay out: each op is run on its own.
+/// Whether edits of values are in force, which [`selftest`] leaves out: each op is tested by itself.
+pub fn leaves_out_edits(session: &Session) -> bool {
+    session.run.branch().edits.iter().any(|edit| matches!(edit.target, Target::Op(_)))
+}
+
+/// Runs every op of the pass of the prompt again without edits of values, and returns what was found by kind, the worst first.
 ///
 /// # Errors
-/// In words, if a device fails.
+/// If a device fails, or the pass gives other bits than those recorded.
 pub fn selftest(session: &mut Session) -> Result<Vec<Tested>> {
     let run = &mut session.run;
     let (program, branch) = (run.program.clone(), run.current);
-    let input: Input = run.branch().prompt();
+    let input = run.branch().prompt();
     let weights = run.branch().weights().clone();
-    let device = run.device().clone();
-    let context = Context::new(&run.model.spec, &input, 0..input.length(), &device);
     let model = run.model.clone();
     let double = Double::new(&model.spec, &weights, &input);
     let mut found: Vec<Tested> = Vec::new();
-    let mut values: Vec<Value> = Vec::with_capacity(program.ops.len());
-    for (number, op) in program.ops.iter().enumerate() {
-        step(&op.site, number as u64, program.ops.len() as u64)?;
-        let inputs: Vec<Value> = op.inputs.iter().map(|&input| values[input].clone()).collect();
-        let ours = execute(op, &inputs, &weights, &context)?;
-        let exact = double.of(op, &inputs)?;
-        let data = ours.read_f64()?;
-        let relative = match ours.kind() {
+    let mut last: Option<Value> = None;
+    compute_anew(run, &input, &[], true, &mut |_, ours| {
+        let op = &program.ops[ours.op];
+        let exact = double.of(op, ours.inputs)?;
+        let data = ours.value.read_f64()?;
+        let relative = match ours.value.kind() {
             Kind::Float => relative_rms(&data, &exact),
             // Ids and numbers of experts are right or wrong.
             _ if data == exact => 0.0,
@@ -71,17 +71,16 @@ pub fn selftest(session: &mut Session) -> Result<Vec<Tested>> {
             }
             None => found.push(one),
         }
-        values.push(ours);
-    }
+        last = Some(ours.value.clone());
+        Ok(())
+    })?;
     // The recorded pass is what was run: the last value of both must be the same bits, or the test was of something else.
     let end = Mark { pass: 0, op: program.ops.len() - 1 };
-    if run.branches[branch].edits.is_empty() && run.branch().frontier(0) == program.ops.len() {
-        let recorded = run.value_in_any(branch, end)?;
-        let same = recorded.read_f64()?;
-        let again = values[end.op].read_f64()?;
-        if same.iter().zip(&again).any(|(x, y)| x.to_bits() != y.to_bits()) {
-            return Err("the pass gives other bits when it is computed again: see check determinism".into());
-        }
+    let is_recorded = run.branches[branch].edits.is_empty() && run.branch().frontier(0) == program.ops.len();
+    if let Some(last) = last.filter(|_| is_recorded)
+        && bits(&run.value_in_any(branch, end)?)? != bits(&last)?
+    {
+        return Err("the pass gives other bits when it is computed again: see check determinism".into());
     }
     found.sort_by(|a, b| b.relative.total_cmp(&a.relative));
     Ok(found)

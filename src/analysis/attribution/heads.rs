@@ -1,6 +1,7 @@
 //! Attention heads: what each counts for a number, by its gradient and by taking it out; and attention followed through all blocks.
 
 use super::probe::Probe;
+use crate::analysis::{op_in_block, ops_in_blocks};
 use crate::debugger::{Error, Mark, Result, Session};
 use crate::lang::Expr;
 use crate::tensor::ops::Slice;
@@ -25,11 +26,8 @@ pub struct HeadScore {
 /// Every head of every block whose output the number depends on.
 pub fn heads(session: &mut Session, expr: &Expr) -> Result<Vec<HeadScore>> {
     let program = session.run.program.clone();
-    let layers: Vec<(usize, usize, usize)> = (0..program.n_layers())
-        .filter_map(|layer| {
-            let of = |part: &str| program.op_of(&format!("blocks.{layer}.attn.{part}"));
-            Some((layer, of("z")?, of("pattern")?))
-        })
+    let layers: Vec<(usize, usize, usize)> = ops_in_blocks(&program, "attn.z")
+        .filter_map(|(layer, z)| Some((layer, z, op_in_block(&program, layer, "attn.pattern")?)))
         .collect();
     let mut found = Vec::new();
     for (number, (layer, z, pattern)) in layers.iter().enumerate() {
@@ -89,7 +87,7 @@ pub fn attention_gradient(session: &mut Session, expr: &Expr) -> Result<(Vec<f64
     let mut flow: Option<(Vec<f64>, usize)> = None;
     for layer in 0..layers {
         step("attention", layer as u64, layers as u64)?;
-        let Some(op) = program.op_of(&format!("blocks.{layer}.attn.pattern")) else { continue };
+        let Some(op) = op_in_block(&program, layer, "attn.pattern") else { continue };
         let mut probe = match Probe::new(session, expr, op) {
             Ok(probe) => probe,
             Err(Error::Independent(_)) => continue,
@@ -125,8 +123,7 @@ pub fn rollout(session: &mut Session) -> Result<(Vec<f64>, usize)> {
     let row = session.focus.row;
     let mut product: Option<Vec<f64>> = None;
     let mut length = 0;
-    for layer in 0..program.n_layers() {
-        let Some(op) = program.op_of(&format!("blocks.{layer}.attn.pattern")) else { continue };
+    for (_, op) in ops_in_blocks(&program, "attn.pattern") {
         let pattern = session.run.value_at(Mark { pass: 0, op })?.slice(&[Slice::At(row)])?;
         let (heads, t) = (pattern.shape()[0], pattern.shape()[1]);
         let data = pattern.read_f64()?;

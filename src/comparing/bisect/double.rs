@@ -41,7 +41,7 @@ impl<'a> Double<'a> {
     /// If a value or a weight cannot be read.
     pub fn of_stretch(&self, stretch: &Stretch<'_>) -> Result<Vec<f64>> {
         let mut failed = None;
-        let last = stretch.again(&|_| true, &mut |_, op, inputs| {
+        let last = stretch.again((self.weights, &self.context), &|_| true, &mut |_, op, inputs| {
             let value = self.executed(op, inputs, self.weights, &self.context);
             value.map_err(|error| failed = Some(error)).ok()
         });

@@ -85,10 +85,8 @@ impl Known<'_> {
         changed: &dyn Fn(usize) -> bool,
         compute: &dyn Fn(usize, &Op, &[Value]) -> Option<Value>,
     ) -> f64 {
-        let again = self.stretch.again(changed, &mut |number, op, inputs| match changed(number) {
-            true => compute(number, op, inputs),
-            false => execute(op, inputs, self.weights, self.context).ok(),
-        });
+        let unchanged = (self.weights, self.context);
+        let again = self.stretch.again(unchanged, changed, &mut |number, op, inputs| compute(number, op, inputs));
         let guess = again.and_then(|value| value.read_f64().ok()).filter(|guess| guess.len() == self.theirs.len());
         guess.map(|guess| relative_rms(&guess, self.theirs)).filter(|left| !left.is_nan()).unwrap_or(f64::INFINITY)
     }

@@ -34,7 +34,7 @@ impl Known<'_> {
         let span = 0..self.input.length();
         let device = self.stretch.ops().next().map_or_else(Device::cpu, |(op, _)| self.stretch.value(op).device());
         let context = Context::new(spec, self.input, span.clone(), &device);
-        let again = self.stretch.again(&|_| true, &mut |_, op, inputs| {
+        let again = self.stretch.again((self.weights, &context), &|_| true, &mut |_, op, inputs| {
             let other = &program.ops[program.op_of(&op.site)?];
             let laid = |(value, &input): (&crate::tensor::Value, &usize)| {
                 let shape = shape_of(&program.ops[input], 1, span.clone());

@@ -16,19 +16,21 @@ mod masks;
 mod numbers;
 mod projections;
 mod stretch;
+mod walk;
 
 use std::sync::Arc;
 
-use crate::debugger::{Mark, Result, Run, Session};
+use crate::debugger::{Result, Session};
 use crate::model::spec::ModelSpec;
 use crate::model::weights::Weights;
-use crate::program::{Context, Program, execute};
+use crate::program::{Context, Keep, Program, Replay, Values};
 use crate::tensor::ops::Slice;
-use crate::tensor::{Difference, Kind, Tolerance, Value, difference, proceed, relative_rms, step};
+use crate::tensor::{Difference, Value, proceed, relative_rms, step};
 pub use double::Double;
 use guesses::Known;
 pub use halving::{first_apart, marks};
 use stretch::Stretch;
+use walk::Walk;
 
 /// Relative errors below this are rounding, whatever the others are: sums of some hundred products in f32.
 const FLOOR: f64 = 3e-6;
@@ -85,7 +87,7 @@ pub struct Introduced {
 /// The other side of a bisection.
 pub struct Other<'a> {
     /// Its value of an op for the focused row, without the row axis; none if it has none.
-    pub values: Values<'a>,
+    pub values: TheirValues<'a>,
     /// What it runs, if it runs here.
     pub live: Option<Live>,
 }
@@ -102,7 +104,7 @@ pub struct Live {
 
 /// Values of the other side by the number of the op, and what that gives here, `[1, ...]`: its shape is wanted, and some sides lack a
 /// part of it, which is then taken from here.
-pub type Values<'a> = &'a mut dyn FnMut(usize, &Value) -> Result<Option<Vec<f64>>>;
+pub type TheirValues<'a> = &'a mut dyn FnMut(usize, &Value) -> Result<Option<Vec<f64>>>;
 
 /// Which ops are run, and what those before them gave.
 #[derive(Default)]
@@ -113,77 +115,28 @@ pub struct Start {
     pub end: Option<usize>,
 }
 
-/// Runs ops of the current pass with the other side's inputs. Results come in program order.
+/// Runs ops of the current pass, edits in force included, with the other side's inputs. Results come in program order.
 ///
 /// # Errors
-/// In a sentence, if nothing can be compared, the user interrupts or the device fails.
+/// If nothing can be compared, the user interrupts, or the device fails.
 pub fn bisect(session: &Session, other: &mut Other<'_>, start: Start) -> Result<Vec<Introduced>> {
     let run = &session.run;
     if run.pass > 0 {
         return Err("bisect works in the pass of the prompt: go back with \"goto #0\"".into());
     }
     let program = run.program.clone();
-    let row = session.focus.row;
     let prompt = run.branch().prompt();
-    let alone = prompt.rows.get(row).cloned().ok_or("there is no such row")?;
+    let alone = prompt.rows.get(session.focus.row).cloned().ok_or("there is no such row")?;
     let input = prompt.with_rows(&run.model, vec![alone])?;
     let context = Context::new(&run.model.spec, &input, 0..input.length(), run.device());
     let weights = run.branch().weights();
-    let first = start.before.len();
-    let mut values = start.before;
-    values.resize(program.ops.len(), None);
-    // Whose value is taken as it is: the other side's, what stands before the first op, and what was edited here by hand.
-    let mut given: Vec<bool> = (0..program.ops.len()).map(|op| op < first).collect();
-    let mut origins: Vec<Vec<usize>> = (0..first).map(|op| vec![op]).collect();
-    origins.resize(program.ops.len(), Vec::new());
-    let mut found: Vec<Introduced> = Vec::new();
-    let mut suspects: Vec<Suspect> = Vec::new();
-    let end = start.end.unwrap_or(program.ops.len());
-    for (number, op) in program.ops.iter().enumerate().take(end).skip(first) {
-        step(&op.site, number as u64, end as u64)?;
-        let inputs: Vec<Value> = op
-            .inputs
-            .iter()
-            .map(|&input| values[input].clone().ok_or("an input is missing"))
-            .collect::<Result<_, _>>()?;
-        let own = execute(op, &inputs, weights, &context)?;
-        // Edits in force are part of what this side computes.
-        let (own, edited) = edited(run, number, own, row)?;
-        let shape = own.shape()[1..].to_vec();
-        let mut from: Vec<usize> = op.inputs.iter().flat_map(|&input| origins[input].clone()).collect();
-        from.sort_unstable();
-        from.dedup();
-        // Token ids and chosen experts are no numbers to be near to: they are computed, from the other side's values.
-        let theirs = if own.kind() == Kind::Float { (other.values)(number, &own)? } else { None };
-        let Some(theirs) = theirs else {
-            values[number] = Some(own);
-            given[number] = edited;
-            origins[number] = from;
-            continue;
-        };
-        let ours = own.read_f64()?;
-        let relative = relative_rms(&ours, &theirs);
-        // Inputs are kept by reference: what may be a culprit is looked at again when all are known.
-        found.push(Introduced {
-            site: op.site.clone(),
-            op: number,
-            relative,
-            difference: difference(&ours, &theirs, &shape, Tolerance::default()),
-            from: from.iter().map(|&op| program.ops[op].site.clone()).collect(),
-            culprit: false,
-            reason: None,
-            in_double: None,
-        });
-        let mut whole = vec![1];
-        whole.extend(&shape);
-        let data = theirs.iter().map(|x| *x as f32).collect();
-        values[number] = Some(Value::from_f32(data, &whole, run.device()).with_axes(own.axes()));
-        given[number] = true;
-        origins[number] = vec![number];
-        if relative.is_nan() || relative > FLOOR {
-            suspects.push(Suspect { found: found.len() - 1, own, ours, theirs, edited });
-        }
-    }
+    let (first, end) = (start.before.len(), start.end.unwrap_or(program.ops.len()));
+    let before = start.before.into_iter().enumerate();
+    let before: Values = before.filter_map(|(op, value)| Some((op, value?))).collect();
+    let mut walk = Walk::new(session, &mut *other.values, first, end);
+    let replay = Replay { program: &program, weights, context: &context };
+    let values = replay.run(first..end, before, Keep::All, &mut walk)?;
+    let Walk { mut found, suspects, given, .. } = walk;
     if found.is_empty() {
         return Err("the other side has no value of the shape that a site has here; diff says what it has".into());
     }
@@ -248,30 +201,6 @@ pub fn bisect(session: &Session, other: &mut Other<'_>, start: Start) -> Result<
         proceed()?;
     }
     Ok(found)
-}
-
-/// What edits by hand make of the value of an op for one row, and whether there are any. Those of a batch are made for all of its rows.
-fn edited(run: &Run, op: usize, mut own: Value, row: usize) -> Result<(Value, bool)> {
-    let count = run.branch().prompt().rows.len();
-    let mut any = false;
-    for edit in run.branch().edits.iter().filter(|edit| edit.applies_to(Mark { pass: 0, op })) {
-        any = true;
-        let rows = vec![own; count];
-        let axes = rows[0].axes().to_vec();
-        let all = if count == 1 { rows[0].clone() } else { Value::concat(&rows, 0)?.with_axes(&axes) };
-        let edited = edit.change.apply(&all)?;
-        own = edited.slice(&[Slice::Range { start: row, end: row + 1, step: 1 }])?;
-    }
-    Ok((own, any))
-}
-
-/// An op that may be a culprit, and what it gives.
-struct Suspect {
-    found: usize,
-    own: Value,
-    ours: Vec<f64>,
-    theirs: Vec<f64>,
-    edited: bool,
 }
 
 impl Introduced {

@@ -1,9 +1,10 @@
 //! The ops between the values that the other side has and one that differs there: what is run again to try a reason.
 
-use std::collections::HashMap;
+use std::collections::BTreeSet;
 
-use crate::program::{Op, Program};
-use crate::tensor::{Value, proceed};
+use crate::model::weights::Weights;
+use crate::program::{Context, Keep, Op, Program, Replay, Values, Visitor};
+use crate::tensor::{TensorError, Value, proceed};
 
 /// Ops that end in one whose value differs, with all that they read.
 ///
@@ -12,7 +13,7 @@ use crate::tensor::{Value, proceed};
 pub struct Stretch<'a> {
     program: &'a Program,
     ops: Vec<usize>,
-    values: HashMap<usize, Value>,
+    values: Values,
 }
 
 impl<'a> Stretch<'a> {
@@ -22,12 +23,12 @@ impl<'a> Stretch<'a> {
         last: usize,
         own: Value,
         program: &'a Program,
-        (values, given): (&[Option<Value>], &[bool]),
+        (values, given): (&Values, &[bool]),
     ) -> Stretch<'a> {
-        let mut stretch = Stretch { program, ops: vec![last], values: HashMap::from([(last, own)]) };
+        let mut stretch = Stretch { program, ops: vec![last], values: Values::from([(last, own)]) };
         let mut left = program.ops[last].inputs.clone();
         while let Some(op) = left.pop() {
-            let Some(value) = values[op].as_ref().filter(|_| !stretch.values.contains_key(&op)) else { continue };
+            let Some(value) = values.get(&op).filter(|_| !stretch.values.contains_key(&op)) else { continue };
             stretch.values.insert(op, value.clone());
             if !given[op] {
                 stretch.ops.push(op);
@@ -63,22 +64,60 @@ impl<'a> Stretch<'a> {
         self.program.ops[op].inputs.iter().map(|input| self.values[input].clone()).collect()
     }
 
-    /// What the last op gives if some ops compute something else: `compute` is asked for the value of each op that is `changed`, or
-    /// that reads what has changed. None if it has none, or the user interrupts.
+    /// What the last op gives if some ops compute something else: `compute` is asked for the value of each op that is `changed`;
+    /// those that read what has changed run again. `None` if `compute` has no value, nothing that the last op depends on is
+    /// changed, or the user interrupts.
     pub fn again(
         &self,
+        (weights, context): (&Weights, &Context),
         changed: &dyn Fn(usize) -> bool,
-        compute: &mut dyn FnMut(usize, &Op, &[Value]) -> Option<Value>,
+        compute: Compute<'_>,
     ) -> Option<Value> {
-        let mut others: HashMap<usize, Value> = HashMap::new();
+        let mut again: BTreeSet<usize> = BTreeSet::new();
         for (number, op) in self.ops() {
-            proceed().ok()?;
-            if changed(number) || op.inputs.iter().any(|input| others.contains_key(input)) {
-                let read = |input: &usize| others.get(input).unwrap_or_else(|| &self.values[input]).clone();
-                let inputs: Vec<Value> = op.inputs.iter().map(read).collect();
-                others.insert(number, compute(number, op, &inputs)?);
+            if changed(number) || op.inputs.iter().any(|input| again.contains(input)) {
+                again.insert(number);
             }
         }
-        others.remove(&self.last())
+        let same = self.values.iter().filter(|(op, _)| !again.contains(op));
+        let same: Values = same.map(|(op, value)| (*op, value.clone())).collect();
+        let replay = Replay { program: self.program, weights, context };
+        let mut visitor = Changed { program: self.program, changed, compute };
+        let mut values = replay.run(again.iter().copied(), same, Keep::All, &mut visitor).ok()?;
+        values.remove(&self.last()).filter(|_| again.contains(&self.last()))
+    }
+}
+
+/// The value of an op on these inputs; `None` if it has none.
+pub type Compute<'a> = &'a mut dyn FnMut(usize, &Op, &[Value]) -> Option<Value>;
+
+struct Changed<'a> {
+    program: &'a Program,
+    changed: &'a dyn Fn(usize) -> bool,
+    compute: Compute<'a>,
+}
+
+/// Some op of a stretch has no value.
+struct NoValue;
+
+impl From<TensorError> for NoValue {
+    fn from(_: TensorError) -> NoValue {
+        NoValue
+    }
+}
+
+impl Visitor for Changed<'_> {
+    type Error = NoValue;
+
+    fn outside(&mut self, _: usize) -> Result<Value, NoValue> {
+        Err(NoValue)
+    }
+
+    fn instead(&mut self, op: usize, inputs: &[Value]) -> Result<Option<Value>, NoValue> {
+        proceed()?;
+        if !(self.changed)(op) {
+            return Ok(None);
+        }
+        (self.compute)(op, &self.program.ops[op], inputs).map(Some).ok_or(NoValue)
     }
 }
