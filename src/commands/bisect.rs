@@ -1,5 +1,6 @@
 //! `bisect`: which op introduces a difference, and why?
 
+use super::bisect_reasons::sentence;
 use super::console::{Console, Done};
 use super::table::Call;
 use crate::answer::numbers::significant;
@@ -78,7 +79,7 @@ pub fn run(console: &mut Console, call: Call<'_>) -> Done {
             Cell::Num(one.difference.max),
             one.in_double.map_or(Cell::Empty, Cell::Num),
             Cell::Text(if one.culprit { "introduced" } else { "rounding" }.into()),
-            Cell::Text(one.reason.clone().unwrap_or_default()),
+            Cell::Text(one.reason.as_ref().map(sentence).unwrap_or_default()),
             Cell::Text(shortened(&one.from)),
         ]
     });
@@ -96,7 +97,7 @@ pub fn run(console: &mut Console, call: Call<'_>) -> Done {
 }
 
 fn because(one: &Introduced) -> String {
-    one.reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"))
+    one.reason.as_ref().map_or_else(String::new, |reason| format!(": {}", sentence(reason)))
 }
 
 fn shortened(sites: &[String]) -> String {

@@ -8,6 +8,7 @@ mod activations;
 mod attr;
 mod backward;
 mod bisect;
+mod bisect_reasons;
 mod branching;
 mod breakpoints;
 mod check;

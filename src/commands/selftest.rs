@@ -37,7 +37,8 @@ pub fn run(console: &mut Console, call: Call<'_>) -> Done {
         )));
     }
     let title = format!(
-        "{ops} ops on {device} in {precision} beside the CPU in f64, each on the same values{edits}: all within {limit}, the worst {}",
+        "{ops} ops on {device} in {precision} beside the CPU in f64, each on the same values{edits}: all within {limit}, \
+         the worst {}",
         significant(worst, 3)
     );
     let rows = found.into_iter().map(|one| {

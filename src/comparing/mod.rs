@@ -7,7 +7,9 @@ mod recompute;
 mod selfcheck;
 pub mod selftest;
 mod weight_difference;
+mod weight_relation;
 
 pub use recompute::{Recomputed, recompute};
 pub use selfcheck::{again, alone, looked_at};
 pub use weight_difference::{WeightDifference, weight_differences};
+pub use weight_relation::{Half, Part, Relation};

@@ -3,6 +3,7 @@
 use super::USAGE;
 use crate::answer::{Answer, Cell, Table};
 use crate::commands::Console;
+use crate::commands::bisect_reasons::related;
 use crate::commands::console::Done;
 use crate::comparing::{WeightDifference, weight_differences};
 use crate::debugger::sides::{Peer, Side};
@@ -30,7 +31,8 @@ impl Console {
         let title = match found.first() {
             None => format!("{left} against {right}: all {count} weights are the same"),
             Some(first) => {
-                let why = if first.relation.is_empty() { String::new() } else { format!(": {}", first.relation) };
+                let why =
+                    first.relation.as_ref().map_or_else(String::new, |relation| format!(": {}", related(relation)));
                 format!("{left} against {right}: {differing} of {count} weights differ, the most {}{why}", first.id)
             }
         };
@@ -44,7 +46,7 @@ impl Console {
             row.push(difference.as_ref().map_or(Cell::Empty, |found| Cell::Num(found.max)));
             row.push(difference.as_ref().map_or(Cell::Empty, |found| Cell::Num(found.cosine)));
             row.push(difference.as_ref().map_or(Cell::Empty, |found| Cell::Int(found.beyond as i64)));
-            row.push(Cell::Text(relation));
+            row.push(Cell::Text(relation.as_ref().map(related).unwrap_or_default()));
             row
         });
         let columns = ["Weight", "Relative", "Max abs", "Cosine", "Changed", "Relation"].map(String::from).to_vec();

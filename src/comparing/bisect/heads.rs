@@ -1,13 +1,14 @@
 //! A guess at the number of heads: the same features, divided into others.
 
-use super::guesses::Known;
+use super::known::Known;
+use super::reason::Reason;
 use crate::model::spec::{ModelSpec, QkNormOver, RopeScaling};
 use crate::program::{Context, compile, execute, shape_of};
-use crate::tensor::{Axis, Device};
+use crate::tensor::{Axis, Device, Value};
 
 impl Known<'_> {
     /// Other numbers of heads of the same width together: the stretch is run as an architecture with that many would.
-    pub(super) fn other_heads(&self) -> Option<String> {
+    pub(super) fn other_heads(&self) -> Option<Reason> {
         let divided = |axes: &[Axis]| axes.contains(&Axis::Head);
         if !self.stretch.ops().any(|(_, op)| divided(&op.axes)) {
             return None;
@@ -19,11 +20,10 @@ impl Known<'_> {
             let mut specs = [true, false].into_iter().filter_map(|scaled| divided_into(self.spec, other, scaled));
             let spec = specs.find(|spec| self.is_of(spec))?;
             Some(match kv == heads {
-                true => format!("there are {other} heads of {} there, {heads} of {width} here", spec.head_dim),
-                false => format!(
-                    "there are {other} heads of {} and {} key/value heads there, {heads} of {width} and {kv} here",
-                    spec.head_dim, spec.n_kv_heads
-                ),
+                true => Reason::Heads { there: (other, spec.head_dim), here: (heads, width) },
+                false => {
+                    Reason::GroupedHeads { there: (other, spec.head_dim, spec.n_kv_heads), here: (heads, width, kv) }
+                }
             })
         })
     }
@@ -36,7 +36,7 @@ impl Known<'_> {
         let context = Context::new(spec, self.input, span.clone(), &device);
         let again = self.stretch.again((self.weights, &context), &|_| true, &mut |_, op, inputs| {
             let other = &program.ops[program.op_of(&op.site)?];
-            let laid = |(value, &input): (&crate::tensor::Value, &usize)| {
+            let laid = |(value, &input): (&Value, &usize)| {
                 let shape = shape_of(&program.ops[input], 1, span.clone());
                 value.reshape(&shape).ok().map(|laid| laid.with_axes(value.axes()))
             };
@@ -47,7 +47,7 @@ impl Known<'_> {
     }
 }
 
-/// The architecture with so many heads, its scores scaled by their width where ours are; none if there can be none.
+/// The architecture with so many heads, its scores scaled by their width where ours are; `None` if there can be none.
 fn divided_into(spec: &ModelSpec, heads: usize, scaled: bool) -> Option<ModelSpec> {
     let width = spec.n_heads * spec.head_dim / heads;
     let all_kv = spec.n_kv_heads * spec.head_dim;

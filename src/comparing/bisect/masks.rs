@@ -1,6 +1,6 @@
-//! What is masked on the other side, read off its scores or pattern.
+//! What is masked on the other side, as its scores or pattern show it.
 
-/// Which keys queries see: those at distances `nearest..=farthest` before them; negative ones stand behind.
+/// Which keys queries see: those at distances `nearest..=farthest` before them; negative ones come after.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seen {
     pub nearest: i64,
@@ -8,7 +8,7 @@ pub struct Seen {
 }
 
 impl Seen {
-    /// Of scores or a pattern `H T T` for a whole prompt; none if what is masked does not go by distance.
+    /// Of scores or a pattern `H T T` for a whole prompt; `None` if what is masked does not go by distance.
     pub fn of(scores: &[f64], length: usize, is_masked: &dyn Fn(f64) -> bool) -> Option<Seen> {
         let masked = |i: usize| is_masked(scores[i]);
         let heads = scores.len() / (length * length).max(1);
@@ -29,23 +29,6 @@ impl Seen {
     pub fn has(&self, query: usize, key: usize) -> bool {
         (self.nearest..=self.farthest).contains(&(query as i64 - key as i64))
     }
-
-    /// In words, for a text of so many tokens.
-    pub fn words(&self, length: usize) -> String {
-        let all = length as i64 - 1;
-        let behind = match self.nearest {
-            0 => "keys up to itself".to_string(),
-            nearest if nearest == -all => "all keys".to_string(),
-            nearest if nearest > 0 => format!("keys up to {nearest} before itself"),
-            nearest => format!("keys up to {} behind itself", -nearest),
-        };
-        match self.farthest >= all {
-            true => format!("the mask is another one: a query sees {behind} there"),
-            false => {
-                format!("the mask is another one: a query sees {behind} there, at most {} before it", self.farthest)
-            }
-        }
-    }
 }
 
 #[cfg(test)]
@@ -60,12 +43,13 @@ mod tests {
 
     #[test]
     fn masks_that_go_by_distance_are_recognised() {
-        let of = |sees: fn(i64) -> bool| Seen::of(&scores(6, sees), 6, &|x| x <= MASKED).map(|seen| seen.words(6));
-        assert_eq!(of(|d| d >= 0).unwrap(), "the mask is another one: a query sees keys up to itself there");
-        assert!(of(|d| d >= 1).unwrap().ends_with("keys up to 1 before itself there"));
-        assert!(of(|d| d >= -1).unwrap().ends_with("keys up to 1 behind itself there"));
-        assert!(of(|_| true).unwrap().ends_with("all keys there"));
-        assert!(of(|d| (0..3).contains(&d)).unwrap().ends_with("keys up to itself there, at most 2 before it"));
+        let of = |sees: fn(i64) -> bool| Seen::of(&scores(6, sees), 6, &|x| x <= MASKED);
+        let seen = |nearest, farthest| Some(Seen { nearest, farthest });
+        assert_eq!(of(|d| d >= 0), seen(0, 5));
+        assert_eq!(of(|d| d >= 1), seen(1, 5));
+        assert_eq!(of(|d| d >= -1), seen(-1, 5));
+        assert_eq!(of(|_| true), seen(-5, 5));
+        assert_eq!(of(|d| (0..3).contains(&d)), seen(0, 2));
         assert_eq!(of(|d| d % 2 == 0), None);
         assert_eq!(of(|_| false), None);
     }

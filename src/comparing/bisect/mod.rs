@@ -7,15 +7,20 @@
 //! What looks like a culprit is repeated in 64 bits: a difference that vanishes there is rounding. Guesses at the reason are tried:
 //! a guess is told only if the op, run as guessed, gives the other side's value.
 
-mod context;
 mod double;
 mod guesses;
 mod halving;
 mod heads;
+mod kinds;
+mod known;
 mod masks;
 mod numbers;
 mod projections;
+mod reason;
+mod rotation;
+mod scores;
 mod stretch;
+mod variants;
 mod walk;
 
 use std::sync::Arc;
@@ -27,8 +32,10 @@ use crate::program::{Context, Keep, Program, Replay, Values};
 use crate::tensor::ops::Slice;
 use crate::tensor::{Difference, Value, proceed, relative_rms, step};
 pub use double::Double;
-use guesses::Known;
 pub use halving::{first_apart, marks};
+use known::Known;
+pub use masks::Seen;
+pub use reason::{FeatureOrder, Reason, ScoreScale};
 use stretch::Stretch;
 use walk::Walk;
 
@@ -78,7 +85,7 @@ pub struct Introduced {
     /// Whether it is beyond rounding.
     pub culprit: bool,
     /// What explains it, if a guess does.
-    pub reason: Option<String>,
+    pub reason: Option<Reason>,
     /// What is left of it in 64 bits: where both sides can be run the difference of their ops, else how far the other side's value
     /// is from the exact one. None where it was not repeated.
     pub in_double: Option<f64>,

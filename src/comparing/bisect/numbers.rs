@@ -1,15 +1,16 @@
 //! Guesses that the numbers themselves suggest.
 
+use super::reason::{FeatureOrder, Reason};
 use crate::tensor::relative_rms;
 
-/// A factor, a vector added everywhere, heads or features in another order.
+/// A factor, a vector added everywhere, heads or features in a different order.
 pub fn of_numbers(
     ours: &[f64],
     theirs: &[f64],
     shape: &[usize],
     heads: usize,
     explains: &dyn Fn(&[f64]) -> bool,
-) -> Option<String> {
+) -> Option<Reason> {
     let both = |x: &f64, y: &f64| x.is_finite() && y.is_finite();
     let (product, square) = ours
         .iter()
@@ -23,7 +24,7 @@ pub fn of_numbers(
         // Behind rounding a factor is known to some digits: of those that are as near, the shortest.
         let short = (1..=5).map(|digits| rounded(factor, digits));
         let nearest = short.into_iter().find(|short| relative_rms(&times(*short), theirs) <= 1.01 * left);
-        return Some(format!("theirs is {:.6} times ours", nearest.unwrap_or(factor)));
+        return Some(Reason::Times(nearest.unwrap_or(factor)));
     }
     let width = shape.last().copied().unwrap_or(1).max(1);
     let rows = ours.len() / width;
@@ -33,16 +34,16 @@ pub fn of_numbers(
             shift[i % width] += (y - x) / rows as f64;
         }
         if explains(&ours.iter().enumerate().map(|(i, x)| x + shift[i % width]).collect::<Vec<_>>()) {
-            return Some("theirs has another bias: the same vector is added at every position".into());
+            return Some(Reason::OtherBias);
         }
     }
     // Positions shifted by one.
-    for (by, words) in [(1, "one position later"), (-1, "one position earlier")] {
+    for (by, reason) in [(1, Reason::OnePositionLater), (-1, Reason::OnePositionEarlier)] {
         let place = |i: usize| (i as i64 - by * width as i64 * shape.get(1).map_or(1, |_| 1)) as usize;
         if shape.len() == 2 && rows > 2 {
             let guess: Vec<f64> = (0..ours.len()).map(|i| ours.get(place(i)).copied().unwrap_or(theirs[i])).collect();
             if explains(&guess) {
-                return Some(format!("theirs is ours {words}"));
+                return Some(reason);
             }
         }
     }
@@ -58,14 +59,14 @@ fn rounded(x: f64, digits: i32) -> f64 {
     (x * unit).round() / unit
 }
 
-/// Whole heads, or halves and neighbours of the last axis, in another order.
+/// Whole heads, or halves and neighbours of the last axis, in a different order.
 fn permuted(
     ours: &[f64],
     theirs: &[f64],
     shape: &[usize],
     heads: usize,
     explains: &dyn Fn(&[f64]) -> bool,
-) -> Option<String> {
+) -> Option<Reason> {
     let width = shape.last().copied().unwrap_or(1);
     if shape.len() == 3 && heads > 1 && shape[1] == heads {
         // For each of their heads, which of ours is it?
@@ -85,27 +86,21 @@ fn permuted(
             .flat_map(|row| order.iter().flat_map(|&h| row[h * width..(h + 1) * width].to_vec()).collect::<Vec<_>>())
             .collect();
         if order.iter().enumerate().any(|(at, h)| at != *h) && explains(&guess) {
-            return Some(format!("heads stand in another order there: {order:?}"));
+            return Some(Reason::HeadOrder(order));
         }
     }
     if width.is_multiple_of(2) && width > 2 {
         let half = width / 2;
-        let orders: [(&str, Box<dyn Fn(usize) -> usize>); 3] = [
-            (
-                "pairs stand beside each other there, halves behind each other here",
-                Box::new(move |i| i / 2 + i % 2 * half),
-            ),
-            (
-                "halves stand behind each other there, pairs beside each other here",
-                Box::new(move |i| i % half * 2 + i / half),
-            ),
-            ("the two halves are swapped there", Box::new(move |i| (i + half) % width)),
+        let orders: [(FeatureOrder, Box<dyn Fn(usize) -> usize>); 3] = [
+            (FeatureOrder::Pairs, Box::new(move |i| i / 2 + i % 2 * half)),
+            (FeatureOrder::Halves, Box::new(move |i| i % half * 2 + i / half)),
+            (FeatureOrder::Swapped, Box::new(move |i| (i + half) % width)),
         ];
-        for (words, order) in orders {
+        for (name, order) in orders {
             let guess: Vec<f64> =
                 ours.chunks(width).flat_map(|row| (0..row.len()).map(|i| row[order(i)]).collect::<Vec<_>>()).collect();
             if explains(&guess) {
-                return Some(words.to_string());
+                return Some(Reason::Features(name));
             }
         }
     }

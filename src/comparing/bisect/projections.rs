@@ -1,6 +1,8 @@
 //! Guesses at what has weights: biases, layouts, the order of heads and of fused parts.
 
 use super::guesses::Guesses;
+use super::reason::Reason;
+use crate::comparing::weight_relation::Half;
 use crate::program::{Kernel, Op};
 use crate::tensor::Value;
 
@@ -9,7 +11,7 @@ const PAIRS: usize = 120;
 
 impl Guesses<'_> {
     /// Of what has weights: a bias left out, weights turned or rounded, heads exchanged, or the weights of another projection.
-    pub(super) fn of_projection(&self) -> Option<String> {
+    pub(super) fn of_projection(&self) -> Option<Reason> {
         let op = self.op;
         let first = *op.weights.first()?;
         let linear = matches!(
@@ -19,7 +21,7 @@ impl Guesses<'_> {
         if op.weights.len() > 1 && (linear || matches!(op.kernel, Kernel::Gain { .. })) {
             let bare = Op { weights: op.weights[..1].to_vec(), ..op.clone() };
             if self.run(&bare, &self.inputs).is_some_and(|guess| self.explains(&guess)) {
-                return Some("the other side adds no bias".into());
+                return Some(Reason::NoBias);
             }
         }
         if linear {
@@ -30,34 +32,30 @@ impl Guesses<'_> {
                 _ => None,
             };
             if self.with_weight(first, &turned) {
-                return Some("the weights are transposed there".into());
+                return Some(Reason::Transposed);
             }
-            if let Some(words) = self.siblings().or_else(|| self.interleaved()) {
-                return Some(words);
+            if let Some(reason) = self.siblings().or_else(|| self.interleaved()) {
+                return Some(reason);
             }
         }
         if matches!(op.kernel, Kernel::Output)
-            && let Some(words) = self.exchanged_heads()
+            && let Some(reason) = self.exchanged_heads()
         {
-            return Some(words);
+            return Some(reason);
         }
         if self.known.faint {
             // That weights are rounded is what is usual.
             return None;
         }
-        let round = |x: &f32| half::f16::from_f32(*x).to_f32();
-        if op.weights.iter().any(|id| self.with_weight(*id, &|data, _| Some(data.iter().map(round).collect()))) {
-            return Some("the weights are rounded to f16 there".into());
-        }
-        let round = |x: &f32| half::bf16::from_f32(*x).to_f32();
-        op.weights
-            .iter()
-            .any(|id| self.with_weight(*id, &|data, _| Some(data.iter().map(round).collect())))
-            .then(|| "the weights are rounded to bf16 there".into())
+        let rounded = |half: &Half| {
+            let change = |data: &[f32], _: &[usize]| Some(data.iter().map(|x| half.rounded(*x)).collect());
+            op.weights.iter().any(|id| self.with_weight(*id, &change))
+        };
+        Half::ALL.into_iter().find(rounded).map(Reason::WeightsRounded)
     }
 
     /// Theirs is what another projection of the same inputs gives here: queries, keys and values, or gate and up, in another order.
-    fn siblings(&self) -> Option<String> {
+    fn siblings(&self) -> Option<Reason> {
         let program = self.known.stretch.program();
         let same = |other: &&Op| {
             other.site != self.op.site && other.inputs == self.op.inputs && other.weights.len() == self.op.weights.len()
@@ -75,15 +73,12 @@ impl Guesses<'_> {
                 None => self.explains(&theirs),
             }
         })?;
-        Some(match other.site.contains(".attn.") {
-            true => format!("queries, keys and values stand in another order there: theirs is {} here", other.site),
-            false => format!("gate and up are swapped there: theirs is {} here", other.site),
-        })
+        Some(Reason::OtherProjection { site: other.site.clone() })
     }
 
     /// A fused projection that is read head by head there (`[H, 3, h]`) and part by part here (`[3, H, h]`), or the other way round;
     /// or head by head on both sides, by other heads.
-    fn interleaved(&self) -> Option<String> {
+    fn interleaved(&self) -> Option<Reason> {
         let layer = self.op.layer?;
         let program = self.known.stretch.program();
         let mut parts = Vec::new();
@@ -113,18 +108,18 @@ impl Guesses<'_> {
         };
         let head_by_head = |width: usize| move |index: usize, i: usize| (i / width * 3 + index) * width + i % width;
         if read(&by_part, &head_by_head(width)) {
-            return Some("queries, keys and values are fused head by head there, one behind the other here".into());
+            return Some(Reason::FusedHeadByHead);
         }
         if read(&by_head, &|index, i| index * row + i) {
-            return Some("queries, keys and values are fused one behind the other there, head by head here".into());
+            return Some(Reason::FusedPartByPart);
         }
         let other = (1..=row).filter(|other| *other != width && row.is_multiple_of(*other));
         let other = other.into_iter().find(|other| read(&by_head, &head_by_head(*other)))?;
-        Some(format!("there are {} heads of {other} there, {heads} of {width} here", row / other))
+        Some(Reason::Heads { there: (row / other, other), here: (heads, width) })
     }
 
-    /// Two heads in each other's place in front of the output projection.
-    fn exchanged_heads(&self) -> Option<String> {
+    /// Two heads in each other's place before the output projection.
+    fn exchanged_heads(&self) -> Option<Reason> {
         let [_, _, heads, width] = *self.inputs[0].shape() else { return None };
         let data = self.inputs[0].read_f32().ok()?;
         let pairs = (0..heads).flat_map(|a| (a + 1..heads).map(move |b| (a, b))).take(PAIRS);
@@ -138,7 +133,7 @@ impl Guesses<'_> {
             let value = Value::from_f32(swapped, self.inputs[0].shape(), &self.device());
             let value = value.with_axes(self.inputs[0].axes());
             if self.run(self.op, &[value]).is_some_and(|guess| self.explains(&guess)) {
-                return Some(format!("heads {a} and {b} stand in each other's place there"));
+                return Some(Reason::HeadsExchanged(a, b));
             }
         }
         None
