@@ -1,7 +1,7 @@
 //! The reasons that `bisect` finds, and the relations of weights that `diff weights` finds, in sentences.
 
 use crate::comparing::bisect::{FeatureOrder, Reason, ScoreScale, Seen};
-use crate::comparing::{Half, Part, Relation};
+use crate::comparing::{Half, Piece, Relation};
 use crate::model::spec::{Pairing, Pool};
 
 /// Indices that a sentence lists.
@@ -118,11 +118,11 @@ pub fn related(relation: &Relation) -> String {
         Relation::Heads(order) => format!("heads are in a different order there: {order:?}"),
         Relation::PairsThere => "in each head, features that rotate together are neighbours there, halves here".into(),
         Relation::HalvesThere => "in each head, features that rotate together are halves there, neighbours here".into(),
-        Relation::Moved { part, moved, of } => {
-            format!("{} of {of} {} are in a different order: {}", moved.len(), plural(*part), listed(moved))
+        Relation::Moved { piece, moved, of } => {
+            format!("{} of {of} {} are in a different order: {}", moved.len(), plural(*piece), listed(moved))
         }
-        Relation::Changed { part, at, of } => {
-            format!("{} of {of} {} differ: {}", at.len(), plural(*part), listed(at))
+        Relation::Changed { piece, at, of } => {
+            format!("{} of {of} {} differ: {}", at.len(), plural(*piece), listed(at))
         }
         Relation::Is(other) => format!("theirs is {other} of ours"),
         Relation::TiedHere => "tied to W_E here, separate there".into(),
@@ -137,11 +137,11 @@ fn name(half: Half) -> &'static str {
     }
 }
 
-fn plural(part: Part) -> &'static str {
-    match part {
-        Part::Row => "rows",
-        Part::Column => "columns",
-        Part::Element => "elements",
+fn plural(piece: Piece) -> &'static str {
+    match piece {
+        Piece::Row => "rows",
+        Piece::Column => "columns",
+        Piece::Element => "elements",
     }
 }
 
@@ -199,9 +199,9 @@ mod tests {
         assert_eq!(related(&Relation::Times(1.5)), "theirs is 1.500000 times ours");
         assert_eq!(related(&Relation::Plus(0.25)), "theirs is ours plus 0.250000");
         assert_eq!(related(&Relation::TheirsRounded(Half::Bf16)), "theirs is ours rounded to bf16");
-        let moved = Relation::Moved { part: Part::Row, moved: (0..8).collect(), of: 8 };
+        let moved = Relation::Moved { piece: Piece::Row, moved: (0..8).collect(), of: 8 };
         assert_eq!(related(&moved), "8 of 8 rows are in a different order: 0, 1, 2, 3, ...");
-        let changed = Relation::Changed { part: Part::Column, at: vec![5], of: 8 };
+        let changed = Relation::Changed { piece: Piece::Column, at: vec![5], of: 8 };
         assert_eq!(related(&changed), "1 of 8 columns differ: 5");
         assert_eq!(related(&Relation::Heads(vec![1, 0])), "heads are in a different order there: [1, 0]");
     }

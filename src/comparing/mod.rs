@@ -12,4 +12,4 @@ mod weight_relation;
 pub use recompute::{Recomputed, recompute};
 pub use selfcheck::{again, alone, looked_at};
 pub use weight_difference::{WeightDifference, weight_differences};
-pub use weight_relation::{Half, Part, Relation};
+pub use weight_relation::{Half, Piece, Relation};

@@ -36,15 +36,15 @@ pub enum Relation {
     PairsThere,
     /// The other way round.
     HalvesThere,
-    /// Whole parts in a different order: those that moved, of so many.
+    /// Whole pieces in a different order: those that moved, of so many.
     Moved {
-        part: Part,
+        piece: Piece,
         moved: Vec<usize>,
         of: usize,
     },
-    /// Few parts that differ, of so many.
+    /// Few pieces that differ, of so many.
     Changed {
-        part: Part,
+        piece: Piece,
         at: Vec<usize>,
         of: usize,
     },
@@ -58,7 +58,7 @@ pub enum Relation {
 
 /// What a weight consists of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
+pub enum Piece {
     Row,
     Column,
     Element,
@@ -143,17 +143,17 @@ pub fn relation(ours: &Matrix, theirs: &Matrix, heads_in_rows: bool, heads: usiz
         return Some(Relation::Transposed);
     }
     if let [_, _] = a.shape[..] {
-        for (part, by_rows) in [(Part::Row, true), (Part::Column, false)] {
+        for (piece, by_rows) in [(Piece::Row, true), (Piece::Column, false)] {
             let (x, y) = if by_rows { (None, None) } else { (Some(a.turned()), Some(b.turned())) };
             let (x, y) = (x.as_ref().unwrap_or(a), y.as_ref().unwrap_or(b));
             let heads = if by_rows == heads_in_rows { heads } else { 1 };
-            if let Some(found) = of_parts(part, (&x.data, &y.data), x.width(), heads) {
+            if let Some(found) = of_pieces(piece, (&x.data, &y.data), x.width(), heads) {
                 return Some(found);
             }
         }
         return None;
     }
-    of_parts(Part::Element, (&a.data, &b.data), 1, heads)
+    of_pieces(Piece::Element, (&a.data, &b.data), 1, heads)
 }
 
 fn times_or_plus(a: &[f64], b: &[f64]) -> Option<Relation> {
@@ -167,15 +167,15 @@ fn times_or_plus(a: &[f64], b: &[f64]) -> Option<Relation> {
     explained(a.iter().map(|x| x + shift).collect()).then_some(Relation::Plus(shift))
 }
 
-/// Parts of so many elements in a different order, or few that differ.
-fn of_parts(part: Part, (a, b): (&[f32], &[f32]), width: usize, heads: usize) -> Option<Relation> {
+/// Pieces of so many elements in a different order, or few that differ.
+fn of_pieces(piece: Piece, (a, b): (&[f32], &[f32]), width: usize, heads: usize) -> Option<Relation> {
     if let Some(order) = order(a, b, width) {
-        return Some(reordered(part, &order, heads));
+        return Some(reordered(piece, &order, heads));
     }
-    let parts = a.chunks(width).zip(b.chunks(width)).enumerate();
-    let at: Vec<usize> = parts.filter(|(_, (x, y))| x != y).map(|(at, _)| at).collect();
+    let pieces = a.chunks(width).zip(b.chunks(width)).enumerate();
+    let at: Vec<usize> = pieces.filter(|(_, (x, y))| x != y).map(|(at, _)| at).collect();
     let of = a.len() / width;
-    (at.len() * 4 <= of).then_some(Relation::Changed { part, at, of })
+    (at.len() * 4 <= of).then_some(Relation::Changed { piece, at, of })
 }
 
 /// The row of ours that each row of theirs is, if each is one, and all are there once.
@@ -188,8 +188,8 @@ fn order(a: &[f32], b: &[f32], width: usize) -> Option<Vec<usize>> {
     found.collect()
 }
 
-/// Whole heads, halves and pairs, or which parts moved.
-fn reordered(part: Part, order: &[usize], heads: usize) -> Relation {
+/// Whole heads, halves and pairs, or which pieces moved.
+fn reordered(piece: Piece, order: &[usize], heads: usize) -> Relation {
     let width = order.len() / heads.max(1);
     if heads > 1 && order.len().is_multiple_of(heads) {
         let starts: Vec<usize> = order.iter().step_by(width).copied().collect();
@@ -211,7 +211,7 @@ fn reordered(part: Part, order: &[usize], heads: usize) -> Relation {
         }
     }
     let moved = (0..order.len()).filter(|&i| order[i] != i).collect();
-    Relation::Moved { part, moved, of: order.len() }
+    Relation::Moved { piece, moved, of: order.len() }
 }
 
 #[cfg(test)]
@@ -244,10 +244,10 @@ mod tests {
             assert_eq!(found(|a, i| half.rounded(a.data[i]), 1), Some(Relation::TheirsRounded(half)));
         }
         assert_eq!(found(|a, i| a.data[i % 8 * 8 + i / 8], 1), Some(Relation::Transposed));
-        let changed = |part, at| Some(Relation::Changed { part, at: vec![at], of: 8 });
-        assert_eq!(found(|a, i| if i / 8 == 3 { 9.0 } else { a.data[i] }, 1), changed(Part::Row, 3));
-        assert_eq!(found(|a, i| if i % 8 == 5 { 9.0 } else { a.data[i] }, 1), changed(Part::Column, 5));
-        let all = Relation::Moved { part: Part::Row, moved: (0..8).collect(), of: 8 };
+        let changed = |piece, at| Some(Relation::Changed { piece, at: vec![at], of: 8 });
+        assert_eq!(found(|a, i| if i / 8 == 3 { 9.0 } else { a.data[i] }, 1), changed(Piece::Row, 3));
+        assert_eq!(found(|a, i| if i % 8 == 5 { 9.0 } else { a.data[i] }, 1), changed(Piece::Column, 5));
+        let all = Relation::Moved { piece: Piece::Row, moved: (0..8).collect(), of: 8 };
         assert_eq!(found(|a, i| a.data[(i + 8) % 64], 1), Some(all));
         assert_eq!(found(|a, i| a.data[i ^ 4], 2), Some(Relation::Heads(vec![1, 0])));
         let pairs = |i: usize| i / 2 + i % 2 * 2;

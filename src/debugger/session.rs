@@ -9,7 +9,7 @@ use super::gradient::Gradients;
 use super::mark::Mark;
 use super::names::Names;
 use super::run::{Checkpoint, Run};
-use super::sides::{Apart, Peer};
+use super::sides::{Differences, Peer};
 use super::stops::{Health, StopPoints};
 use super::trail::Trail;
 use super::travel::{Reason, Stop};
@@ -69,8 +69,7 @@ pub struct Session {
     pub peers: Vec<(String, Peer)>,
     /// The side that follows every motion, by its name.
     pub compare: Option<String>,
-    pub(super) apart: HashMap<(usize, Mark), Option<Apart>>,
-    pub(super) apart_of: (u64, u64),
+    pub(super) differences: Differences,
     /// What this model is called among them.
     pub name: String,
     /// What it is called on the screen.
@@ -110,8 +109,7 @@ impl Session {
             passed_on: HashSet::new(),
             peers: Vec::new(),
             compare: None,
-            apart: HashMap::new(),
-            apart_of: (0, 0),
+            differences: Differences::default(),
             name: "first".into(),
             title: String::new(),
             healths: HashMap::new(),

@@ -13,13 +13,13 @@ use crate::lang::{SiteRef, SiteTable, Span};
 use crate::model::weights::Weights;
 use crate::program::{Kernel, Op, Program};
 
-/// Ends of names that some tools write behind a module's path.
+/// Ends of names that some tools write after a module's path.
 const ENDS: [&str; 4] = [".output", ".output.0", ".forward.output.0", ".forward.0.output.0"];
 
 /// Values of the residual stream that are looked at, to see whether they have means.
 const STREAMS: usize = 4;
 
-/// Where the value of a site lies.
+/// Where the value of a site is in the file.
 #[derive(Clone, Debug, PartialEq)]
 struct Place {
     tensor: String,
@@ -37,9 +37,9 @@ pub struct Dump {
 /// What a dump is read as.
 #[derive(Default)]
 pub struct Reading<'a> {
-    /// A beginning that names have, and sites have not.
+    /// A prefix of names that sites do not have.
     pub prefix: &'a str,
-    /// Names in the file and sites; `*` stands for a number on both sides.
+    /// Names in the file, and the sites that they are; `*` is a number in both.
     pub map: Vec<(String, String)>,
 }
 
@@ -47,7 +47,7 @@ impl Dump {
     /// Opens a file of values for a program.
     ///
     /// # Errors
-    /// In words: what is wrong with the file, or that none of its names is a site.
+    /// If the file cannot be read, or none of its names is a site or a module.
     pub fn open(
         path: &Path,
         reading: &Reading<'_>,
@@ -61,7 +61,7 @@ impl Dump {
             let Some(text) = name.strip_prefix(reading.prefix) else { continue };
             if let Some(site) = mapped(text, &reading.map) {
                 let found = named(&site, program, names);
-                let found = found.ok_or_else(|| format!("the map sends {text} to {site}, which is no site"))?;
+                let found = found.ok_or_else(|| format!("the map sends {text} to {site}, which is not a site"))?;
                 dump.places.insert(found, Place { tensor: name, part: None });
                 continue;
             }
@@ -73,7 +73,7 @@ impl Dump {
                 },
             }
         }
-        // What is named as a site goes before what only a module's path says.
+        // The name of a site takes precedence over the path of a module.
         for (name, outputs) in aside {
             for (site, part) in outputs {
                 dump.places.entry(site).or_insert_with(|| Place { tensor: name.clone(), part });
@@ -94,11 +94,11 @@ impl Dump {
         Ok(dump)
     }
 
-    /// What is missing in a cache of TransformerLens. Older versions call the output of a norm `hook_normalized`, gain included: that
-    /// finds its place.
+    /// What is missing in a cache of TransformerLens. Older versions call the output of a norm `hook_normalized`, gain included: it is
+    /// moved to its site.
     fn looked_through(&mut self, program: &Program, weights: &Weights) -> Result<Processed> {
         let mut found = Processed::default();
-        // What one norm says is said of all of them.
+        // What one norm shows is assumed of all of them.
         let (mut under_bare, mut under_out) = (None, None);
         for gain in program.ops.iter().filter(|op| matches!(op.kernel, Kernel::Gain { .. })) {
             let Some(bare) = gain.inputs.first().map(|&input| program.ops[input].site.clone()) else { continue };
@@ -160,7 +160,7 @@ impl Dump {
         self.processed
     }
 
-    /// The file, as it was named.
+    /// The file as it was named.
     pub fn path(&self) -> &str {
         self.tensors.path()
     }
@@ -170,20 +170,20 @@ impl Dump {
         self.places.keys().map(String::as_str)
     }
 
-    /// Tensors that are no site's.
+    /// Tensors that are not values of a site.
     pub fn unknown(&self) -> &[String] {
         &self.unknown
     }
 
-    /// What the writer noted.
+    /// The writer's metadata under a key.
     pub fn note(&self, key: &str) -> Option<String> {
         self.tensors.note(key)
     }
 
-    /// The value of an op for one row, laid as it is here; none if the file has none.
+    /// The value of an op for one row, laid out as it is here; `None` if the file has none.
     ///
     /// # Errors
-    /// In words: what cannot be read.
+    /// If it cannot be read.
     pub fn value(&self, op: &Op, wanted: &[usize], row: usize) -> Result<Option<Result<Laid, String>>> {
         let Some(place) = self.places.get(&op.site) else { return Ok(None) };
         let mut found = self.tensors.read(&place.tensor)?;
@@ -205,7 +205,7 @@ impl Dump {
     }
 }
 
-/// A value and what was done to lay it so.
+/// A value and what was done to lay it out so.
 pub type Laid = (Found, Vec<Change>);
 
 /// The site of that name, if it has one that an op computes.
@@ -229,7 +229,7 @@ fn named(text: &str, program: &Program, names: &dyn SiteTable) -> Option<String>
     (found.head.is_none() && program.op_of(&site).is_some()).then_some(site)
 }
 
-/// Names without the paths of the checkpoint, which are looked up with care.
+/// Names without the paths of the checkpoint: what their modules give is looked up in [`outputs`].
 struct Canonical<'a>(&'a dyn SiteTable);
 
 impl SiteTable for Canonical<'_> {

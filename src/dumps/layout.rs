@@ -1,20 +1,20 @@
-//! How a tensor of a file lies, beside the shape that a site has here.
+//! How a tensor of a file is laid out, given the shape that a site has here.
 
 use super::tensors::Found;
 use crate::tensor::Axis;
 
-/// What was done to a tensor so that it lies as the site does.
+/// What was done to a tensor so that it is laid out as the site is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Change {
     /// Cut out of a fused projection.
     Split,
-    /// A batch axis was taken off.
+    /// A batch axis was removed.
     Row,
     /// Heads were side by side on one axis.
     Heads,
-    /// Axes stood in another order.
+    /// Axes were in a different order.
     Turned,
-    /// The features are divided into another number of heads.
+    /// The features are divided into a different number of heads.
     Divided,
 }
 
@@ -23,15 +23,17 @@ impl Change {
     pub fn words(self) -> &'static str {
         match self {
             Change::Split => "fused projections in the file were split",
-            Change::Row => "a batch axis in the file was taken off",
-            Change::Heads => "heads that lie side by side on one axis in the file were split",
-            Change::Turned => "axes that stand in another order in the file were turned",
-            Change::Divided => "features are divided into another number of heads there: compared feature by feature",
+            Change::Row => "a batch axis in the file was removed",
+            Change::Heads => "heads that are side by side on one axis in the file were split",
+            Change::Turned => "axes in a different order in the file were transposed",
+            Change::Divided => {
+                "features are divided into a different number of heads there: compared feature by feature"
+            }
         }
     }
 }
 
-/// A tensor as the site lies, and what was done to it.
+/// A tensor laid out as the site is, and what was done to it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fitted {
     /// Shape and elements, without a row axis.
@@ -52,7 +54,7 @@ pub struct Part {
 }
 
 impl Part {
-    /// The features of one part, in its own order; none if the last axis is not as wide as all parts together.
+    /// The features of one part, in its own order; `None` if the last axis is not as wide as all parts together.
     pub fn cut(&self, whole: &Found) -> Option<Found> {
         let total: usize = self.widths.iter().sum();
         if whole.shape.last() != Some(&total) || self.rounds == 0 {
@@ -68,17 +70,17 @@ impl Part {
     }
 }
 
-/// Lays a tensor as a site lies whose value for one row has the shape `wanted` and the axes `axes`.
+/// Lays a tensor out as a site whose value for one row has the shape `wanted` and the axes `axes`.
 ///
-/// Lengths of positions and of the vocabulary may be others: what is compared is then cut to what both have. All other lengths
-/// must be those of the site. Where the order of the file fits as it is, it is taken so.
+/// Lengths of positions and of the vocabulary may differ: what is compared is then cut to what both have. All other lengths
+/// must be those of the site. If the order of the file fits as it is, it is taken so.
 ///
 /// # Errors
 /// A clause that says why it cannot be.
 pub fn fit(found: Found, wanted: &[usize], axes: &[Axis], row: usize) -> Result<Fitted, String> {
     let shown = found.shape.clone();
     let refused = || format!("{shown:?} in the file, {wanted:?} here");
-    // A batch axis in front.
+    // A batch axis comes first.
     let rows = found.shape.first().copied().filter(|_| found.shape.len() > 1);
     let alone = rows.and_then(|rows| {
         let row = if rows == 1 { 0 } else { row };
@@ -106,7 +108,7 @@ pub fn fit(found: Found, wanted: &[usize], axes: &[Axis], row: usize) -> Result<
     Err(refused())
 }
 
-/// The tensor with its heads divided as here, behind positions or in front of them.
+/// The tensor with its heads divided as here, after positions or before them.
 fn divided_otherwise(
     found: &Found,
     wanted: &[usize],
@@ -114,8 +116,8 @@ fn divided_otherwise(
     same: Same<'_>,
 ) -> Option<(Found, Option<Change>)> {
     let [_, heads, width] = *wanted else { return None };
-    let in_front = Some(found).filter(|found| found.shape.len() == 3).map(|found| turned(found, &[1, 0, 2]));
-    let mut forms = [Some(found.clone()), in_front].into_iter().flatten();
+    let heads_first = Some(found).filter(|found| found.shape.len() == 3).map(|found| turned(found, &[1, 0, 2]));
+    let mut forms = [Some(found.clone()), heads_first].into_iter().flatten();
     forms.find_map(|form| {
         let shape = divided(&form.shape, axes, [heads, width]).filter(|shape| same(shape[0], 0))?;
         Some((Found { shape, data: form.data }, Some(Change::Divided)))
@@ -157,7 +159,7 @@ fn laid(found: &Found, wanted: &[usize], axes: &[Axis], same: Same<'_>) -> Optio
     if found.shape.len() != wanted.len() || wanted.len() > 4 {
         return None;
     }
-    // Heads stand in front of their features in all code there is: what has it the other way round has other heads.
+    // Heads come before their features in all known code: what has it the other way round has other heads.
     let of_heads = |order: &Vec<usize>| match axes.iter().position(|axis| *axis == Axis::Head) {
         Some(head) if axes.get(head + 1) == Some(&Axis::Dim) => order[head] < order[head + 1],
         _ => true,
@@ -167,7 +169,7 @@ fn laid(found: &Found, wanted: &[usize], axes: &[Axis], same: Same<'_>) -> Optio
         .filter(of_heads)
         .filter(|order| fits(&order.iter().map(|&axis| found.shape[axis]).collect::<Vec<_>>()))
         .collect();
-    // Features stay last in all code there is; of several orders that remain nothing says which is meant.
+    // Features come last in all known code; of several orders that remain nothing says which is meant.
     let usual: Vec<&Vec<usize>> = fitting.iter().filter(|order| order.last() == Some(&(wanted.len() - 1))).collect();
     let order = match (fitting.as_slice(), usual.as_slice()) {
         ([only], _) => only,
@@ -224,7 +226,7 @@ mod tests {
         assert_eq!((flat.changes, flat.found.shape), (vec![Change::Row, Change::Heads], vec![5, 4, 8]));
         let turned = fitted(&[4, 5, 8]).unwrap();
         assert_eq!(turned.changes, [Change::Turned]);
-        // Element (pos 1, head 2, dim 3) lies at (2, 1, 3).
+        // Element (pos 1, head 2, dim 3) is at (2, 1, 3).
         assert_eq!(turned.found.data[(4 + 2) * 8 + 3], ((2 * 5 + 1) * 8 + 3) as f64);
         // As many positions as features: heads and positions change places, features stay last.
         let square = fit(found(&[4, 8, 8]), &[8, 4, 8], &HEADS, 0).unwrap();
@@ -248,7 +250,7 @@ mod tests {
 
     #[test]
     fn an_order_that_nothing_decides_is_taken_as_it_is() {
-        // As many positions as heads: what lies in the file may be either.
+        // As many positions as heads: it may be either.
         assert_eq!(fit(found(&[4, 4, 8]), &[4, 4, 8], &HEADS, 0).unwrap().changes, []);
     }
 

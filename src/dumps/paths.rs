@@ -1,7 +1,7 @@
 //! Which site is the output of a module of the checkpoint?
 //!
 //! The table of weights says it: the module that holds a weight computes the site of the op that reads it. A module that holds
-//! several weights side by side computes several sites, one behind the other.
+//! several weights side by side computes several sites, one after the other.
 
 use std::collections::HashMap;
 
@@ -10,7 +10,7 @@ use crate::model::role::{Role, WeightId};
 use crate::model::weights::FileTensor;
 use crate::program::{Kernel, Op, Program};
 
-/// A site, and which part of the module's output it is where that has several.
+/// A site, and which part of the module's output it is if that has several.
 pub type Output = (String, Option<Part>);
 
 /// Architectures whose attention and MLP modules add the residual stream themselves.
@@ -65,12 +65,12 @@ fn is_whole_module(op: &Op) -> bool {
     }
 }
 
-/// The modules around those with weights: the block itself, its attention, its MLP, where these give what a site is.
+/// The modules around those with weights: the block itself, its attention, its MLP, if these give what a site is.
 fn containers(files: &[FileTensor], layer: usize, family: &str) -> Vec<(String, String)> {
     let mut found = Vec::new();
-    let within =
+    let in_block =
         |file: &&FileTensor| !file.uses.is_empty() && file.uses.iter().all(|id| id.layer == Some(layer as u16));
-    let names: Vec<&str> = files.iter().filter(within).map(|file| file.name.as_str()).collect();
+    let names: Vec<&str> = files.iter().filter(in_block).map(|file| file.name.as_str()).collect();
     let number = layer.to_string();
     let block = names.first().and_then(|first| {
         let parts: Vec<&str> = first.split('.').collect();
@@ -90,7 +90,7 @@ fn containers(files: &[FileTensor], layer: usize, family: &str) -> Vec<(String, 
         let module = file.name.rsplit_once('.')?.0;
         Some(module.rsplit_once('.')?.0.to_string())
     };
-    // Where input and output stand in one module, it gives what the output gives.
+    // A module that holds input and output gives what the output gives.
     for (first, last, site) in [(Role::W_Q, Role::W_O, "attn.out"), (Role::W_in, Role::W_out, "mlp.out")] {
         if let (Some(a), Some(b)) = (holder(first), holder(last))
             && a == b

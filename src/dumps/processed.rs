@@ -1,8 +1,9 @@
-//! Caches of TransformerLens whose weights were processed: what that takes out of the values, and how it is seen in them.
+//! Caches of TransformerLens whose weights were processed: what that takes out of the values, and how it shows in them.
 //!
-//! TransformerLens folds gains and biases of norms into the weights behind them (`fold_ln`), takes the mean over features off everything
-//! that is written to the residual stream of a model with LayerNorm (`center_writing_weights`), adds the bias of values to that of the
-//! output, since patterns sum to 1 (`fold_value_biases`), and takes the mean over the vocabulary off the logits (`center_unembed`).
+//! TransformerLens folds gains and biases of norms into the weights after them (`fold_ln`), subtracts the mean over features from
+//! everything that is written to the residual stream of a model with LayerNorm (`center_writing_weights`), adds the bias of values to that
+//! of the output, since patterns sum to 1 (`fold_value_biases`), and subtracts the mean over the vocabulary from the logits
+//! (`center_unembed`).
 //! Nothing in a cache says whether that was done: only the numbers do.
 
 use super::Result;
@@ -35,7 +36,7 @@ impl Processed {
         self != Processed::default()
     }
 
-    /// In a sentence about a side.
+    /// A sentence about the side of that name.
     pub fn words(self, name: &str) -> String {
         let parts = [
             (
@@ -116,7 +117,7 @@ pub enum Normed {
     WithGain,
 }
 
-/// Which of the two the elements are, `op` being the gain of the norm; none if nothing tells.
+/// Which of the two the elements are, `op` being the gain of the norm; `None` if that cannot be told.
 ///
 /// # Errors
 /// If a weight cannot be read.
@@ -153,7 +154,7 @@ pub fn values_have_bias(program: &Program, weights: &Weights) -> Result<bool> {
 }
 
 /// Whether what a layer adds contains the bias of its values, which then is not in what attention mixes: `z` and `out` are those of one
-/// position. None if there is no such bias.
+/// position. `None` if there is no such bias.
 ///
 /// # Errors
 /// If a weight cannot be read.
@@ -212,7 +213,7 @@ fn gain_of(op: &Op, weights: &Weights) -> Result<(Vec<f64>, Vec<f64>)> {
     Ok((gain, bias))
 }
 
-/// What values `[K h]` are at any position because of biases: their own, and that of the norm in front of them. None without any.
+/// What values `[K h]` are at any position because of biases: their own, and that of the norm before them. `None` without any.
 fn bias_of(values: &Op, program: &Program, weights: &Weights) -> Result<Option<Vec<f64>>> {
     let mut found: Option<Vec<f64>> = None;
     let mut matrix = Vec::new();

@@ -79,7 +79,7 @@ pub fn diff(console: &mut Console, call: Call<'_>) -> Done {
     };
     let wanted: Vec<Word> = left.collect();
     let sites = console.sites_of(&wanted)?;
-    let beside = if wanted.is_empty() { console.session.sites_beside(&b) } else { Vec::new() };
+    let beside = if wanted.is_empty() { console.session.sites_missing_here(&b) } else { Vec::new() };
     for side in [&a, &b] {
         console.session.bring(side)?;
     }

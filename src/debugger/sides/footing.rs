@@ -1,4 +1,4 @@
-//! Two values of a site on one footing: what is written in different ways, and means the same, is no difference.
+//! Two values of a site on one footing: what is written in different ways, and means the same, is not a difference.
 
 use super::{Elements, Meaning, SideValue};
 use crate::tensor::MASKED;
@@ -40,7 +40,7 @@ pub fn level(a: SideValue, b: SideValue) -> (SideValue, SideValue) {
     (a.on_footing_of(&b.elements), b)
 }
 
-/// Whether a score stands for a mask: it is as low as masks are written, and not beside a score that is.
+/// Whether a score stands for a mask: it is as low as masks are written, and its counterpart is not such a score.
 fn masks(score: f64, other: f64) -> bool {
     score <= NO_SCORE || score <= MASKED && !(other.is_finite() && other <= MASKED)
 }

@@ -3,27 +3,29 @@
 mod footing;
 mod texts;
 mod together;
+mod value;
 
 pub use footing::level;
 pub use texts::OtherText;
-pub use together::Apart;
+pub use together::{Differences, SideDifference};
+pub use value::{Elements, Has, Meaning, SideValue};
 
-use std::borrow::Cow;
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
 use super::edit::Target;
+use super::error::{Error, Result};
 use super::mark::Mark;
+use super::run::Run;
 use super::session::Session;
-use crate::debugger::error::{Error, Result};
 use crate::dumps::{Change, Dump, DumpError, Reading, divided};
 use crate::lang::SiteTable;
 use crate::model::spec::ModelSpec;
 use crate::model::weights::Weights;
-use crate::program::{Kernel, Op, Program, shape_of};
-use crate::tensor::ops::Slice;
-use crate::tensor::{Axis, Difference, HostF32, Tolerance, Value, difference, step};
+use crate::program::Program;
+use crate::tensor::{Value, step};
+use value::{meaning, of_dump, of_row};
 
 impl From<DumpError> for Error {
     fn from(error: DumpError) -> Error {
@@ -34,11 +36,10 @@ impl From<DumpError> for Error {
     }
 }
 
-/// Something beside the run under control.
+/// What a session has besides the run under control.
 pub enum Peer {
-    /// Another model, with a run of its own.
+    /// Another model, with its own run.
     Model(Box<Session>),
-    /// A run that was written elsewhere.
     Dump(Box<Dump>),
 }
 
@@ -52,78 +53,6 @@ pub enum Side {
     File(Box<Dump>),
 }
 
-/// The value of a site on one side, for the focused row.
-#[derive(Clone)]
-pub struct SideValue {
-    /// Its shape, without a row axis.
-    pub shape: Vec<usize>,
-    /// The axes of that shape.
-    pub axes: Vec<Axis>,
-    /// Its elements.
-    pub elements: Elements,
-    /// How a value of a file was laid as it is here.
-    pub changes: Vec<Change>,
-    /// Whether the mean over the last axis is missing in it: see [`Processed`](crate::dumps::Processed).
-    pub lacks_mean: bool,
-    /// What its elements are.
-    pub meaning: Meaning,
-}
-
-/// What the elements of a value are, as far as it matters when they are compared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Meaning {
-    /// Numbers, which may be off by rounding.
-    Numbers,
-    /// Scores of attention: numbers, of which very low ones stand for a mask.
-    Scores,
-    /// Names of something, tokens or experts: those that are not the same are different.
-    Ids,
-}
-
-impl SideValue {
-    /// When its elements agree with others, where numbers may be so far apart.
-    pub fn tolerance(&self, of_numbers: Tolerance) -> Tolerance {
-        if self.meaning == Meaning::Ids { Tolerance::of(0.0) } else { of_numbers }
-    }
-}
-
-/// Elements in row-major order.
-#[derive(Clone)]
-pub enum Elements {
-    /// As they lie in memory.
-    Single(Arc<HostF32>),
-    /// As they were read.
-    Double(Vec<f64>),
-}
-
-impl Elements {
-    /// How far they are from others of the same shape.
-    pub fn difference(&self, other: &Elements, shape: &[usize], tolerance: Tolerance) -> Difference {
-        match (self, other) {
-            (Elements::Single(a), Elements::Single(b)) => difference(a.as_slice(), b.as_slice(), shape, tolerance),
-            (a, b) => difference(&a.double(), &b.double(), shape, tolerance),
-        }
-    }
-
-    /// In 64 bits.
-    pub fn double(&self) -> Cow<'_, [f64]> {
-        match self {
-            Elements::Single(host) => Cow::Owned(host.as_slice().iter().map(|x| f64::from(*x)).collect()),
-            Elements::Double(data) => Cow::Borrowed(data),
-        }
-    }
-}
-
-/// What a side has of a site.
-pub enum Has {
-    /// A value.
-    Value(SideValue),
-    /// A value that does not lie as the site does: why.
-    Other(String),
-    /// Nothing.
-    Nothing,
-}
-
 impl Session {
     /// The branch, the model or the dump of that name.
     pub fn side_named(&self, name: &str) -> Option<Side> {
@@ -131,7 +60,7 @@ impl Session {
         branch.or_else(|| self.peer_named(name).map(Side::Peer))
     }
 
-    /// The model or dump of that name beside the run under control.
+    /// The model or dump of that name.
     pub fn peer_named(&self, name: &str) -> Option<usize> {
         self.peers.iter().position(|(known, _)| known == name)
     }
@@ -154,14 +83,14 @@ impl Session {
     /// Opens a file of values for this model.
     ///
     /// # Errors
-    /// In words.
+    /// As [`Dump::open`].
     pub fn open_dump(&self, path: &Path, reading: &Reading<'_>) -> Result<Dump> {
         let run = &self.run;
         Ok(Dump::open(path, reading, (&run.program, &*run.names, &run.model.weights, &run.model.spec.family))?)
     }
 
-    /// The sites of a side that the program of the current model has not, in the order of that side.
-    pub fn sites_beside(&self, side: &Side) -> Vec<String> {
+    /// The sites of a side that the program of the current model does not have, in the order of that side.
+    pub fn sites_missing_here(&self, side: &Side) -> Vec<String> {
         let missing = |site: &str| self.run.program.op_of(site).is_none();
         match side {
             Side::Peer(peer) => match &self.peers[*peer].1 {
@@ -172,7 +101,7 @@ impl Session {
         }
     }
 
-    /// The dump that a side is; none if it is computed here.
+    /// The dump that a side is; `None` if it is computed here.
     pub fn dump_of<'a>(&'a self, side: &'a Side) -> Option<&'a Dump> {
         match side {
             Side::Peer(peer) => match &self.peers[*peer].1 {
@@ -184,12 +113,12 @@ impl Session {
         }
     }
 
-    /// The sites that a dump has values of; none of what is computed here.
+    /// The sites that a dump has values of; `None` if the side is computed here.
     pub fn sites_of_dump(&self, side: &Side) -> Option<HashSet<String>> {
         self.dump_of(side).map(|dump| dump.sites().map(str::to_string).collect())
     }
 
-    /// What is missing in the values of a side, in a sentence; none if nothing is.
+    /// What is missing in the values of a side, in a sentence; `None` if nothing is.
     pub fn missing_in(&self, side: &Side) -> Option<String> {
         let processed = self.dump_of(side)?.processed();
         processed.any().then(|| processed.words(&self.side_name(side)))
@@ -198,7 +127,7 @@ impl Session {
     /// Computes what is missing of a side, so that it can be compared with the current pass.
     ///
     /// # Errors
-    /// In words: what failed, or that it was interrupted.
+    /// If the side has no such pass, its device fails, or the user interrupts.
     pub fn bring(&mut self, side: &Side) -> Result<()> {
         let pass = self.run.pass;
         let passes = match side {
@@ -222,8 +151,8 @@ impl Session {
             run.restart();
         }
         let ops = run.program.ops.len();
-        let behind = |run: &super::Run| run.branch().frontier(pass) < ops;
-        while behind(run) && !run.at_end() {
+        let incomplete = |run: &Run| run.branch().frontier(pass) < ops;
+        while incomplete(run) && !run.at_end() {
             let site = run.program.ops[run.cursor].site.clone();
             step(&format!("{name}: {site}"), run.cursor as u64, ops as u64)?;
             run.advance()?;
@@ -231,11 +160,11 @@ impl Session {
         Ok(())
     }
 
-    /// What a side has of a site in the current pass, to be compared with it: features that are divided into other heads there stand
-    /// as they do here, and what TransformerLens has taken out is put back as far as the weights here say what it is.
+    /// What a side has of a site in the current pass, to be compared with it: features that are divided into other heads there are
+    /// divided as here, and what TransformerLens has taken out is put back as far as the weights here say what it is.
     ///
     /// # Errors
-    /// In words: what failed on a device, or is wrong with a file.
+    /// If a device fails, or something is wrong with a file.
     pub fn value_of_side(&mut self, side: &Side, site: &str) -> Result<Has> {
         let mut has = self.held_by_side(side, site)?;
         if let (Has::Value(value), Some(op)) = (&mut has, self.run.program.op_of(site)) {
@@ -285,7 +214,7 @@ impl Session {
         }
     }
 
-    /// What a side runs here: its program, its weights with their edits, its architecture. None of a dump, and of a branch whose
+    /// What a side runs here: its program, its weights with their edits, its architecture. `None` for a dump, and for a branch whose
     /// values were edited by hand.
     pub fn live(&self, side: &Side) -> Option<(Arc<Program>, Weights, ModelSpec)> {
         let (run, branch) = match side {
@@ -304,7 +233,7 @@ impl Session {
     /// A value of a peer for expressions, without a row axis, on the device of the current run.
     ///
     /// # Errors
-    /// In words.
+    /// If the peer has no such value, or none that is laid out as it is here; if a device fails.
     pub fn value_of_peer(&mut self, peer: usize, site: &str) -> Result<Value> {
         let side = Side::Peer(peer);
         self.bring(&side)?;
@@ -320,53 +249,8 @@ impl Session {
                 };
                 Ok(made.with_axes(&value.axes))
             }
-            Has::Other(why) => Err(Error::refused(format!("{site} of {name} lies in another way: {why}"))),
+            Has::Other(why) => Err(Error::refused(format!("{site} of {name} is laid out differently: {why}"))),
             Has::Nothing => Err(Error::refused(format!("{name} has no {site}"))),
         }
     }
-}
-
-fn meaning(op: &Op) -> Meaning {
-    match op.kernel {
-        Kernel::Tokens | Kernel::TopExperts { .. } => Meaning::Ids,
-        Kernel::Scores { .. } => Meaning::Scores,
-        _ => Meaning::Numbers,
-    }
-}
-
-fn of_row(value: &Value, row: usize) -> Result<SideValue> {
-    let value = value.slice(&[Slice::At(row)])?;
-    Ok(SideValue {
-        shape: value.shape().to_vec(),
-        axes: value.axes().to_vec(),
-        elements: match value.host_f32() {
-            Some(host) => Elements::Single(Arc::new(host)),
-            None => Elements::Double(value.read_f64()?),
-        },
-        changes: Vec::new(),
-        lacks_mean: false,
-        meaning: Meaning::Numbers,
-    })
-}
-
-fn of_dump(dump: &Dump, site: &str, run: &super::Run, row: usize) -> Result<Has> {
-    let Some(op) = run.program.op_of(site) else { return Ok(Has::Nothing) };
-    let op: &Op = &run.program.ops[op];
-    let wanted = shape_of(op, 1, run.branch().span(run.pass));
-    Ok(match dump.value(op, &wanted[1..], row)? {
-        None => Has::Nothing,
-        Some(Err(why)) => Has::Other(why),
-        Some(Ok((found, changes))) => {
-            let elements = Elements::Double(found.data);
-            let axes = op.axes[1..].to_vec();
-            Has::Value(SideValue {
-                shape: found.shape,
-                axes,
-                elements,
-                changes,
-                lacks_mean: false,
-                meaning: meaning(op),
-            })
-        }
-    })
 }

@@ -1,26 +1,25 @@
-//! Whether two sides read the same text: said before anything is compared, since all else follows from it.
+//! Whether two sides read the same text: reported before anything is compared, since all else follows from it.
 
 use super::{Has, Session, Side};
 use crate::debugger::error::Result;
 use crate::tensor::Axis;
 
-/// Token ids that are told.
-const TOLD: usize = 4;
+/// Token ids that are listed.
+const LISTED: usize = 4;
 
-/// How two sides read other texts.
+/// How the texts of two sides differ.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OtherText {
-    /// In a clause.
     pub words: String,
     /// Whether one goes on where the other ends, and is the same up to there.
     pub starts_alike: bool,
 }
 
 impl Session {
-    /// How the text that a side reads differs from that of another one; none if it does not, or nothing is known of it.
+    /// How the texts that two sides read differ; `None` if they do not, or nothing is known of one.
     ///
     /// # Errors
-    /// What failed on a device, or is wrong with a file.
+    /// If a device fails, or something is wrong with a file.
     pub fn texts_differ(&mut self, a: &Side, b: &Side) -> Result<Option<OtherText>> {
         let names = [self.side_name(a), self.side_name(b)];
         let (Some(ours), Some(theirs)) = (self.tokens_of(a)?, self.tokens_of(b)?) else {
@@ -36,9 +35,9 @@ impl Session {
     }
 
     fn difference_of_texts(&self, ours: &[u32], theirs: &[u32], names: &[String; 2]) -> Option<OtherText> {
-        let told = |ids: &[u32]| {
-            let more = if ids.len() > TOLD { ", ..." } else { "" };
-            let shown: Vec<String> = ids.iter().take(TOLD).map(|id| self.token_in_words(*id)).collect();
+        let listed = |ids: &[u32]| {
+            let more = if ids.len() > LISTED { ", ..." } else { "" };
+            let shown: Vec<String> = ids.iter().take(LISTED).map(|id| self.token_in_words(*id)).collect();
             shown.join(", ") + more
         };
         let (long, short, name) = match ours.len() > theirs.len() {
@@ -48,11 +47,11 @@ impl Session {
         let more = long.len() - short.len();
         if more > 0 && long.starts_with(short) {
             let words =
-                format!("the tokens differ: {name} has {more} more at the end ({})", told(&long[short.len()..]));
+                format!("the tokens differ: {name} has {more} more at the end ({})", listed(&long[short.len()..]));
             return Some(OtherText { words, starts_alike: true });
         }
         if more > 0 && long.ends_with(short) {
-            let words = format!("the tokens differ: {name} has {more} more in front ({})", told(&long[..more]));
+            let words = format!("the tokens differ: {name} has {more} more at the start ({})", listed(&long[..more]));
             return Some(OtherText { words, starts_alike: false });
         }
         let at = ours.iter().zip(theirs).position(|(x, y)| x != y)?;

@@ -1,19 +1,30 @@
-//! Two sides in step: the other one follows every motion, and each value is seen beside its counterpart.
+//! Two sides in step: the other one follows every motion, and each value is compared with its counterpart.
+
+use std::collections::HashMap;
 
 use super::{Has, Peer, Side, SideValue, level};
 use crate::debugger::error::Result;
 use crate::debugger::mark::Mark;
 use crate::debugger::run::RunError;
 use crate::debugger::session::Session;
-use crate::tensor::{Difference, Tolerance, Value, Verdict};
+use crate::tensor::{Difference, Tolerance, Verdict};
 
 /// How far the value just computed is from that of the other side.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Apart {
+pub struct SideDifference {
     /// What the other side is called.
     pub name: String,
-    /// The difference, ours first.
+    /// Ours first.
     pub difference: Difference,
+}
+
+/// Differences beyond a tolerance that were found since something was last changed.
+#[derive(Default)]
+pub struct Differences {
+    /// The revision of the run, and the bits of the tolerance.
+    of: (u64, u64),
+    /// By branch and place; `None` within the tolerance.
+    known: HashMap<(usize, Mark), Option<SideDifference>>,
 }
 
 impl Session {
@@ -22,7 +33,7 @@ impl Session {
         self.side_named(self.compare.as_deref()?)
     }
 
-    /// The only other side there is; none if there are several, or none.
+    /// The only other side; `None` if there are several, or none.
     pub fn only_other(&self) -> Option<String> {
         let here = &self.run.branch().name;
         let names: Vec<String> = self.side_names().into_iter().filter(|name| name != here).collect();
@@ -33,7 +44,7 @@ impl Session {
         }
     }
 
-    /// Moves the cursor of the following model to where the current one stands: behind the op of the same site.
+    /// Moves the cursor of the following model to where the current one is: after the op of the same site.
     ///
     /// # Errors
     /// If its device fails.
@@ -58,11 +69,11 @@ impl Session {
         self.run.cursor.checked_sub(1).map(|op| self.run.program.ops[op].site.clone())
     }
 
-    /// What the other side has of a site, and how far the value here is from it; none where it has nothing like it.
+    /// What the other side has of a site, and how far the value here is from it; `None` if it has nothing of that shape.
     ///
     /// # Errors
-    /// In words.
-    pub fn beside(&mut self, at: Mark, tolerance: Tolerance) -> Result<Option<(Apart, SideValue)>> {
+    /// If a device fails, or something is wrong with a file.
+    pub fn compare_at(&mut self, at: Mark, tolerance: Tolerance) -> Result<Option<(SideDifference, SideValue)>> {
         let Some(side) = self.follower() else { return Ok(None) };
         self.follow()?;
         let (name, site) = (self.side_name(&side), self.run.program.ops[at.op].site.clone());
@@ -70,7 +81,7 @@ impl Session {
             && let Peer::Model(other) = &mut self.peers[*peer].1
             && let Some(op) = other.run.program.op_of(&site)
         {
-            // A cursor that stands earlier, as in a model whose ops come in another order.
+            // A cursor that is earlier, as in a model whose ops come in a different order.
             while other.run.pass == at.pass && other.run.cursor <= op && !other.run.at_end() {
                 other.run.advance()?;
             }
@@ -82,31 +93,23 @@ impl Session {
         }
         let (ours, theirs) = level(ours, theirs);
         let difference = ours.elements.difference(&theirs.elements, &ours.shape, ours.tolerance(tolerance));
-        Ok(Some((Apart { name, difference }, theirs)))
+        Ok(Some((SideDifference { name, difference }, theirs)))
     }
 
-    /// Whether a value is beyond a tolerance of its counterpart, remembered until something is changed; none without a counterpart.
-    pub(in crate::debugger) fn diverges(&mut self, at: Mark, tolerance: f64) -> Result<Option<Apart>> {
-        let revision = self.run.revision();
-        if self.apart_of != (revision, tolerance.to_bits()) {
-            self.apart.clear();
-            self.apart_of = (revision, tolerance.to_bits());
+    /// How a value is beyond a tolerance of its counterpart, remembered until something is changed; `None` if it is not, or has no
+    /// counterpart.
+    pub(in crate::debugger) fn diverges(&mut self, at: Mark, tolerance: f64) -> Result<Option<SideDifference>> {
+        let of = (self.run.revision(), tolerance.to_bits());
+        if self.differences.of != of {
+            self.differences = Differences { of, known: HashMap::new() };
         }
         let key = (self.run.current, at);
-        if let Some(known) = self.apart.get(&key) {
+        if let Some(known) = self.differences.known.get(&key) {
             return Ok(known.clone());
         }
-        let found = self.beside(at, Tolerance::of(tolerance))?.map(|(apart, _)| apart);
-        let found = found.filter(|apart| apart.difference.verdict() == Verdict::Different);
-        self.apart.insert(key, found.clone());
+        let found = self.compare_at(at, Tolerance::of(tolerance))?.map(|(found, _)| found);
+        let found = found.filter(|found| found.difference.verdict() == Verdict::Different);
+        self.differences.known.insert(key, found.clone());
         Ok(found)
-    }
-}
-
-impl SideValue {
-    /// As a value on the CPU, with its axes.
-    pub fn value(&self) -> Value {
-        let data = self.elements.double().iter().map(|x| *x as f32).collect();
-        Value::from_f32(data, &self.shape, &crate::tensor::Device::cpu()).with_axes(&self.axes)
     }
 }
