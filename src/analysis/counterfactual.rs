@@ -1,6 +1,6 @@
-//! What the pass would be with parts of several values replaced at once, and two questions that it answers: which heads and MLPs a
-//! number needs (a circuit, by greedy ablation), and what one head gives to another directly (path patching; Wang et al. 2022,
-//! Goldowsky-Dill et al. 2023).
+//! What the pass would be with parts of several values replaced at once, and two questions that it answers: which heads
+//! and MLPs a number needs (a circuit, by greedy ablation), and what one head gives to another directly (path patching;
+//! Wang et al. 2022, Goldowsky-Dill et al. 2023).
 
 use std::collections::HashMap;
 
@@ -70,7 +70,8 @@ impl<'a> Counterfactual<'a> {
         &self.own[op]
     }
 
-    /// Values of the pass where `change` gives others for some ops; it is asked for each op in turn, with what the op gives.
+    /// Values of the pass where `change` gives others for some ops; it is asked for each op in turn, with what the op
+    /// gives.
     fn values(&self, change: Change<'_>) -> Result<Values> {
         let program = &self.session.run.program;
         let weights = self.session.run.branch().weights();
@@ -160,8 +161,8 @@ pub struct Circuit {
     pub faithfulness: f64,
 }
 
-/// Takes components out, the least needed first, as long as the number stays as near to what it is as `wanted` says: 1 is as with all
-/// of them, 0 as with none. What is taken out is as in branch `from`. Two passes for each component.
+/// Takes components out, the least needed first, as long as the number stays as near to what it is as `wanted` says: 1
+/// is as with all of them, 0 as with none. What is taken out is as in branch `from`. Two passes for each component.
 ///
 /// # Errors
 /// If the number cannot be had, is the same in both branches, or their texts have different lengths.
@@ -207,7 +208,7 @@ pub fn circuit(session: &mut Session, expr: &Expr, from: usize, wanted: f64) -> 
         let mut tried = out.clone();
         tried.push(*one);
         let left = pass.without(&tried, &other)?;
-        // As near above as below: a number that grows is no more faithful.
+        // As near above as below: a number that grows is not more faithful.
         if ((left - none) / (here - none) - 1.0).abs() <= 1.0 - wanted {
             (out, kept_number) = (tried, left);
         }
@@ -218,8 +219,8 @@ pub fn circuit(session: &mut Session, expr: &Expr, from: usize, wanted: f64) -> 
     Ok(Circuit { kept, all: components.len(), numbers: [here, none, kept_number], faithfulness })
 }
 
-/// The number where queries, keys or values of one head read what heads of earlier blocks are in branch `from`, each directly: what is
-/// between them stays as it is. By layer, then head; and the number as it is.
+/// The number where queries, keys or values of one head read what heads of earlier blocks are in branch `from`, each
+/// directly: what is between them stays as it is. By layer, then head; and the number as it is.
 ///
 /// # Errors
 /// If the number cannot be had, or the model does not add the output of attention to the stream as it is.

@@ -1,9 +1,10 @@
 //! Direct logit attribution: a logit as the sum of what every component adds to the residual stream.
 //!
-//! The path from the stream to the logit is affine once the scale of each norm on it is held at what it was: the gradient `g` of the
-//! logit along this path is followed back from the unembedding through norms and sums, and a component that adds `c` counts
-//! `g . c` (Elhage et al. 2021; `logit_attrs` of TransformerLens). A norm with statistics `m`, `s` passes back `(g - mean(g)) / s`,
-//! without a mean `g / s`. Weights stay as they are: nothing is folded or centred. What is left are biases.
+//! The path from the stream to the logit is affine once the scale of each norm on it is held at what it was: the
+//! gradient `g` of the logit along this path is followed back from the unembedding through norms and sums, and a
+//! component that adds `c` counts `g . c` (Elhage et al. 2021; `logit_attrs` of TransformerLens). A norm with
+//! statistics `m`, `s` passes back `(g - mean(g)) / s`, without a mean `g / s`. Weights stay as they are: nothing is
+//! folded or centred. What is left are biases.
 
 use std::collections::BTreeMap;
 
@@ -24,10 +25,8 @@ pub enum Component {
     Bias(String),
 }
 
-/// What one component counts.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Part {
-    /// The component.
     pub component: Component,
     /// The block it belongs to.
     pub layer: Option<usize>,
@@ -93,7 +92,7 @@ pub fn direct(session: &mut Session, pos: usize, wanted: &[(usize, f64)], neuron
         walk.op(number, &program.ops[number], g, neurons)?;
     }
     if walk.parts.iter().filter(|part| part.layer.is_some()).count() == 0 {
-        return Err(Error::refused("the head of this model is not affine: its logits are no sum over components"));
+        return Err(Error::refused("the head of this model is not affine: its logits are not a sum over components"));
     }
     let (mut parts, neurons) = (walk.parts, walk.neurons);
     parts.reverse();
@@ -201,7 +200,7 @@ impl Walk<'_> {
             sum += adds;
             self.push(Component::Head(layer, head), op.layer, adds, sources);
         }
-        // An edit of the output stands beside what the heads add.
+        // An edit of the output is added to what the heads add.
         let edited = self.session.run.branch().edits.iter().any(|edit| edit.target == Target::Op(number));
         if has_bias(op) || edited {
             self.bias(op, share - sum);

@@ -1,5 +1,5 @@
-//! What a checkpoint and an input show by themselves: heads without output, constant tensors, exploded gains, blocks that are copies,
-//! a vocabulary that is not the tokenizer's, special tokens and positions out of range.
+//! What a checkpoint and an input show by themselves: heads without output, constant tensors, exploded gains, blocks
+//! that are copies, a vocabulary that is not the tokenizer's, special tokens and positions out of range.
 
 use std::collections::HashMap;
 
@@ -11,7 +11,7 @@ use crate::model::spec::Head;
 use crate::model::{Input, Model, load};
 use crate::tensor::Device;
 
-/// Tokens that chat models have, and models of plain text have not.
+/// Tokens that chat models have, and models of plain text do not.
 const CHAT: [&str; 7] = [
     "<|im_start|>",
     "<|start_header_id|>",
@@ -26,7 +26,7 @@ fn measured(rule: &'static str, at: impl Into<String>, value: f64) -> Measured {
     Measured { rule, at: at.into(), value }
 }
 
-/// Weights of the current branch that are odd in themselves or beside those of other blocks.
+/// Weights of the current branch that are odd by themselves or compared with those of other blocks.
 ///
 /// # Errors
 /// If the device fails.
@@ -48,7 +48,7 @@ pub fn weights(session: &Session) -> Result<Vec<Measured>, RunError> {
         }
         let matrix = value.shape().len() > 1 && summary.count > 1;
         if matrix && summary.absmax > 0.0 && id.role.kind() != RoleKind::Vector {
-            // Of a matrix of one number over and over nothing is left but that number.
+            // A matrix that is one number everywhere has no spread.
             found.push(measured("weight-constant", id.to_string(), summary.std / summary.absmax));
         }
         if id.role == Role::W_O
@@ -88,7 +88,7 @@ pub fn weights(session: &Session) -> Result<Vec<Measured>, RunError> {
     Ok(found)
 }
 
-/// What of tokenizer, special tokens, positions and templates does not fit the model or the text.
+/// How tokenizer, special tokens, positions and templates fit the model and the text.
 pub fn input(session: &Session, chat: bool) -> Vec<Measured> {
     let model = &session.run.model;
     let (spec, special) = (&model.spec, &model.special);
@@ -97,14 +97,15 @@ pub fn input(session: &Session, chat: bool) -> Vec<Measured> {
         let size = tokenizer.vocab_size();
         let at = format!("{size} tokens, {} rows", spec.vocab);
         found.push(measured("vocabulary-small", &at, size as f64 - spec.vocab as f64));
-        // Tables are padded to even sizes; a whole part without tokens is none of that.
+        // Tables are padded to even sizes, but not by a large part.
         found.push(measured("vocabulary-large", &at, spec.vocab as f64 / size.max(1) as f64));
         let is_chat = CHAT.iter().find(|token| tokenizer.id_of(token).is_some_and(|id| tokenizer.is_special(id)));
         if let (Some(token), true, false) = (is_chat, model.chat.is_empty(), chat) {
             found.push(measured("template", format!("{token} in the vocabulary"), 1.0));
         }
     }
-    // The others are the tokenizer's own, which knows where they are; encoders carry some of decoders that nothing reads.
+    // The others are the tokenizer's own, which knows where they are; encoders carry some of decoders that nothing
+    // reads.
     let named = [("pad", special.pad), ("bos", special.bos.filter(|_| session.run.generates()))];
     let ends = special.eos.iter().map(|id| ("eos", Some(*id))).filter(|_| session.run.generates());
     for (name, id) in named.into_iter().chain(ends) {
@@ -118,12 +119,12 @@ pub fn input(session: &Session, chat: bool) -> Vec<Measured> {
     found
 }
 
-/// How far a model of the shape of a bundled one is from it, on the bundled one's own text: the difference of the losses, or of the
-/// class logits beside their size. None of other shapes.
+/// How far a model of the shape of a bundled one is from it, on the bundled one's own text: the difference of the
+/// losses, or of the class logits as a part of their size. `None` for other shapes.
 ///
 /// # Errors
-/// In words, if the text cannot be read or the device fails.
-pub fn beside_bundled(session: &Session) -> Result<Option<Measured>> {
+/// If the text cannot be read or the device fails.
+pub fn distance_from_bundled(session: &Session) -> Result<Option<Measured>> {
     let (model, device) = (&session.run.model, Device::cpu());
     let shape = |model: &Model| {
         let spec = &model.spec;

@@ -20,10 +20,11 @@ pub struct Pair {
 /// Weights of attention that are held at once.
 const HELD: usize = 1 << 28;
 
-/// Every pair of heads of these layers, of all if there are none, in the current pass of the focused row.
+/// Every pair of heads of these layers, of all if none are given, in the current pass of the focused row.
 ///
 /// # Errors
-/// If the pass is not complete, the patterns are too large to be held together, the user interrupts, or the device fails.
+/// If the pass is not complete, the patterns are too large to be held together, the user interrupts, or the device
+/// fails.
 pub fn pairs(session: &mut Session, layers: &[usize]) -> Result<Vec<Pair>> {
     let program = session.run.program.clone();
     let (pass, row) = (session.run.pass, session.focus.row);
@@ -52,8 +53,9 @@ pub fn pairs(session: &mut Session, layers: &[usize]) -> Result<Vec<Pair>> {
     Ok(found)
 }
 
-/// Jensen-Shannon divergence of two patterns, in bits, mean over queries that see more than one key: 0 for the same pattern, 1 where they
-/// never look at the same key. `JSD(p, q) = (KL(p | m) + KL(q | m)) / 2` with `m = (p + q) / 2` (Lin 1991).
+/// Jensen-Shannon divergence of two patterns, in bits, mean over queries that see more than one key: 0 for the same
+/// pattern, 1 where they never look at the same key. `JSD(p, q) = (KL(p | m) + KL(q | m)) / 2` with `m = (p + q) / 2`
+/// (Lin 1991).
 pub fn divergence(a: &[f32], b: &[f32], text: Text<'_>) -> f64 {
     let keys = text.ids.len().max(1);
     let (mut sum, mut queries) = (0.0, 0usize);

@@ -1,5 +1,5 @@
-//! Attention on random tokens that come twice: the text on which previous-token, duplicate-token and induction heads show
-//! themselves, since nothing else in it can be known.
+//! Attention on random tokens that come twice: the text on which previous-token, duplicate-token and induction heads
+//! show themselves, since nothing else in it can be known.
 
 use std::collections::HashMap;
 
@@ -22,12 +22,12 @@ pub struct RepeatedTokens {
     pub special: Vec<bool>,
 }
 
-/// Runs the model, with the edits of the current branch, on `n` random tokens twice, after what the tokenizer puts before a text.
-/// The session stays as it is.
+/// Runs the model, with the edits of the current branch, on `n` random tokens twice, after what the tokenizer puts
+/// before a text. The session stays as it is.
 ///
 /// # Errors
-/// If the text would be too long; if an edit in force changes positions of the current text; if the user interrupts or the device
-/// fails.
+/// If the text would be too long; if an edit in force changes positions of the current text; if the user interrupts or
+/// the device fails.
 pub fn on_repeated_tokens(session: &Session, n: usize, seed: u64) -> Result<RepeatedTokens> {
     let run = &session.run;
     let model = &run.model;

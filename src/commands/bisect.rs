@@ -5,7 +5,7 @@ use super::console::{Console, Done};
 use super::table::Call;
 use crate::answer::numbers::significant;
 use crate::answer::{Answer, Cell, Table};
-use crate::comparing::bisect::{Introduced, Live, Other, Start, bisect, first_apart, marks};
+use crate::comparing::bisect::{Introduced, Live, Other, Start, bisect, first_difference, marks};
 use crate::debugger::sides::{Elements, Has, Side, SideValue, level};
 use crate::debugger::{Error, Result};
 use crate::lang::words::{OptionSpec, take_options, words};
@@ -148,7 +148,7 @@ impl Console {
         };
         let marks = marks(&program, &|op| has[op]);
         let mut values = 0;
-        let (first, looked) = first_apart(&marks, &mut |op| -> Result<bool> {
+        let (first, looked) = first_difference(&marks, &mut |op| -> Result<bool> {
             let site = program.ops[op].site.clone();
             step(&site, values, 0)?;
             values += 1;

@@ -127,7 +127,7 @@ pub fn diagnose(console: &mut Console, call: Call<'_>) -> Done {
     found.extend(health::prediction(&mut console.session)?);
     found.extend(console.loss_beside_guessing().into_iter().flatten());
     // A text that does not fit, or edits that do not, leave the others.
-    found.extend(model_inspection::beside_bundled(&console.session).ok().flatten());
+    found.extend(model_inspection::distance_from_bundled(&console.session).ok().flatten());
     let warnings = tokenization::warnings(console);
     let report = &console.session.run.model.report;
     let of_files = report.replaced.iter().chain(report.ignored.iter().map(|(name, _)| name));

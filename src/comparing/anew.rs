@@ -12,7 +12,8 @@ pub(super) struct Computed<'a> {
     pub value: &'a Value,
 }
 
-/// Runs the program over `input` from its first column, with these edits, and shows each value. Ops are reported if `reported`.
+/// Runs the program over `input` from its first column, with these edits, and shows each value. Ops are reported if
+/// `reported`.
 ///
 /// # Errors
 /// What `seen` fails with; if an edit does not fit, the device fails, or the user interrupts.

@@ -1,5 +1,5 @@
-//! Whether two runs agree, and where they part: another model or dump, the same pass again, the same ops in 64 bits. Nothing here
-//! changes a run.
+//! Whether two runs agree, and where they part: another model or dump, the same pass again, the same ops in 64 bits.
+//! Nothing here changes a run.
 
 mod anew;
 pub mod bisect;

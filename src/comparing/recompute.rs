@@ -29,8 +29,8 @@ impl Recomputed {
     }
 }
 
-/// Computes the text up to the end of the last complete pass in one pass, and compares every site of every pass. Results come in
-/// program order, pass by pass.
+/// Computes the text up to the end of the last complete pass in one pass, and compares every site of every pass.
+/// Results come in program order, pass by pass.
 ///
 /// # Errors
 /// If there is nothing to compare; if edits of values are in force, which one pass cannot repeat; if the device fails.

@@ -7,7 +7,8 @@ use crate::model::Input;
 use crate::tensor::ops::{Reduction, Slice};
 use crate::tensor::{Axis, Kind, TensorError, Value, step};
 
-/// The pass of the prompt computed anew, its edits included, compared with what is recorded: the bits should be the same.
+/// The pass of the prompt computed anew, its edits included, compared with what is recorded: the bits should be the
+/// same.
 ///
 /// # Errors
 /// If the pass is not complete, or the device fails.
@@ -15,7 +16,8 @@ pub fn again(run: &mut Run) -> Result<Vec<Recomputed>> {
     computed(run, &|_| Ok(()))
 }
 
-/// The same where everything is looked at on the way, as stops, conditions and panes do: statistics, reductions, slices, transfers.
+/// The same where everything is looked at on the way, as stops, conditions and panes do: statistics, reductions,
+/// slices, transfers.
 ///
 /// # Errors
 /// As [`again`].

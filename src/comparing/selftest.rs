@@ -1,5 +1,5 @@
-//! Does the device compute what it should? Every op of a pass, run on its device on the values that it read there, compared with the
-//! same op in 64 bits on the CPU.
+//! Does the device compute what it should? Every op of a pass, run on its device on the values that it read there,
+//! compared with the same op in 64 bits on the CPU.
 
 use super::anew::compute_anew;
 use super::bisect::Double;
@@ -21,8 +21,8 @@ pub struct Tested {
     pub max: f64,
 }
 
-/// What an op may be off by, relative: sums of thousands of products in 32 bits, and functions that a device approximates; a value
-/// held in 16 bits is rounded once more.
+/// What an op may be off by, relative: sums of thousands of products in 32 bits, and functions that a device
+/// approximates; a value held in 16 bits is rounded once more.
 pub fn allowed(precision: Precision) -> f64 {
     match precision {
         Precision::F32 => 2e-5,
@@ -35,7 +35,8 @@ pub fn leaves_out_edits(session: &Session) -> bool {
     session.run.branch().edits.iter().any(|edit| matches!(edit.target, Target::Op(_)))
 }
 
-/// Runs every op of the pass of the prompt again without edits of values, and returns what was found by kind, the worst first.
+/// Runs every op of the pass of the prompt again without edits of values, and returns what was found by kind, the worst
+/// first.
 ///
 /// # Errors
 /// If a device fails, or the pass gives other bits than those recorded.
@@ -74,7 +75,8 @@ pub fn selftest(session: &mut Session) -> Result<Vec<Tested>> {
         last = Some(ours.value.clone());
         Ok(())
     })?;
-    // The recorded pass is what was run: the last value of both must be the same bits, or the test was of something else.
+    // The recorded pass is what was run: the last value of both must be the same bits, or the test was of something
+    // else.
     let end = Mark { pass: 0, op: program.ops.len() - 1 };
     let is_recorded = run.branches[branch].edits.is_empty() && run.branch().frontier(0) == program.ops.len();
     if let Some(last) = last.filter(|_| is_recorded)

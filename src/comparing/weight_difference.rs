@@ -32,8 +32,8 @@ fn matrix(weights: &Weights, id: WeightId) -> Result<Option<Matrix>> {
     Ok(Some(Matrix { shape: weight.shape(), data }))
 }
 
-/// Compares the weights of two models, the most changed first; what is the same is left out. `heads` are the attention heads and
-/// key/value heads of ours. Gives the number of weights that were compared, too.
+/// Compares the weights of two models, the most changed first; what is the same is left out. `heads` are the attention
+/// heads and key/value heads of ours. Gives the number of weights that were compared, too.
 ///
 /// # Errors
 /// If a weight cannot be read.

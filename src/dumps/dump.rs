@@ -94,8 +94,8 @@ impl Dump {
         Ok(dump)
     }
 
-    /// What is missing in a cache of TransformerLens. Older versions call the output of a norm `hook_normalized`, gain included: it is
-    /// moved to its site.
+    /// What is missing in a cache of TransformerLens. Older versions call the output of a norm `hook_normalized`, gain
+    /// included: it is moved to its site.
     fn looked_through(&mut self, program: &Program, weights: &Weights) -> Result<Processed> {
         let mut found = Processed::default();
         // What one norm shows is assumed of all of them.
@@ -270,7 +270,7 @@ fn module_of<'a>(text: &str, modules: &'a Modules) -> Option<&'a Vec<(String, Op
     close.next().is_none().then_some(only.1)
 }
 
-/// What a map says of a name.
+/// The site that a map gives for a name.
 fn mapped(name: &str, map: &[(String, String)]) -> Option<String> {
     map.iter().find_map(|(pattern, site)| {
         let numbers = matched(name, pattern)?;
@@ -281,7 +281,7 @@ fn mapped(name: &str, map: &[(String, String)]) -> Option<String> {
     })
 }
 
-/// The numbers that the stars of a pattern stand for.
+/// The numbers in place of the stars of a pattern.
 fn matched<'a>(name: &'a str, pattern: &str) -> Option<Vec<&'a str>> {
     let mut parts = pattern.split('*');
     let mut rest = name.strip_prefix(parts.next()?)?;

@@ -19,7 +19,7 @@ pub enum Change {
 }
 
 impl Change {
-    /// In words, for a note under a table.
+    /// A clause for a note under a table.
     pub fn words(self) -> &'static str {
         match self {
             Change::Split => "fused projections in the file were split",
@@ -72,8 +72,8 @@ impl Part {
 
 /// Lays a tensor out as a site whose value for one row has the shape `wanted` and the axes `axes`.
 ///
-/// Lengths of positions and of the vocabulary may differ: what is compared is then cut to what both have. All other lengths
-/// must be those of the site. If the order of the file fits as it is, it is taken so.
+/// Lengths of positions and of the vocabulary may differ: what is compared is then cut to what both have. All other
+/// lengths must be those of the site. If the order of the file fits as it is, it is taken so.
 ///
 /// # Errors
 /// A clause that says why it cannot be.
@@ -124,7 +124,7 @@ fn divided_otherwise(
     })
 }
 
-/// A shape whose features are divided into heads as they are here, if they are divided in another way.
+/// A shape whose features are divided into heads as they are here, if they are divided differently.
 pub fn divided(shape: &[usize], axes: &[Axis], here: [usize; 2]) -> Option<Vec<usize>> {
     let (before, heads) = shape.split_at_checked(axes.len().checked_sub(2)?)?;
     let of_heads = axes.ends_with(&[Axis::Head, Axis::Dim]) && shape.len() == axes.len();
@@ -194,7 +194,7 @@ fn orders(count: usize) -> Vec<Vec<usize>> {
     all
 }
 
-/// The elements with axes in another order: axis `order[i]` of the file becomes axis `i`.
+/// The elements with axes in a different order: axis `order[i]` of the file becomes axis `i`.
 fn turned(found: &Found, order: &[usize]) -> Found {
     let shape: Vec<usize> = order.iter().map(|&axis| found.shape[axis]).collect();
     let mut strides = vec![1; found.shape.len()];
@@ -231,7 +231,7 @@ mod tests {
         // As many positions as features: heads and positions change places, features stay last.
         let square = fit(found(&[4, 8, 8]), &[8, 4, 8], &HEADS, 0).unwrap();
         assert_eq!((square.changes, square.found.data[4 * 8]), (vec![Change::Turned], 8.0));
-        // Other heads of the same features, also with heads in front.
+        // Other heads of the same features, also with heads first.
         let other = fitted(&[1, 5, 8, 4]).unwrap();
         assert_eq!((other.changes, other.found.shape), (vec![Change::Row, Change::Divided], vec![5, 4, 8]));
         assert_eq!(other.found.data[33], 33.0);

@@ -1,7 +1,7 @@
 //! Which site is the output of a module of the checkpoint?
 //!
-//! The table of weights says it: the module that holds a weight computes the site of the op that reads it. A module that holds
-//! several weights side by side computes several sites, one after the other.
+//! The table of weights shows it: the module that holds a weight computes the site of the op that reads it. A module
+//! that holds several weights side by side computes several sites, one after the other.
 
 use std::collections::HashMap;
 

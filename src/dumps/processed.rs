@@ -1,10 +1,10 @@
 //! Caches of TransformerLens whose weights were processed: what that takes out of the values, and how it shows in them.
 //!
-//! TransformerLens folds gains and biases of norms into the weights after them (`fold_ln`), subtracts the mean over features from
-//! everything that is written to the residual stream of a model with LayerNorm (`center_writing_weights`), adds the bias of values to that
-//! of the output, since patterns sum to 1 (`fold_value_biases`), and subtracts the mean over the vocabulary from the logits
-//! (`center_unembed`).
-//! Nothing in a cache says whether that was done: only the numbers do.
+//! TransformerLens folds gains and biases of norms into the weights after them (`fold_ln`), subtracts the mean over
+//! features from everything that is written to the residual stream of a model with LayerNorm
+//! (`center_writing_weights`), adds the bias of values to that of the output, since patterns sum to 1
+//! (`fold_value_biases`), and subtracts the mean over the vocabulary from the logits (`center_unembed`). Nothing in a
+//! cache records whether that was done: only the numbers show it.
 
 use super::Result;
 use crate::model::role::{Role, WeightId};
@@ -55,8 +55,8 @@ impl Processed {
         )
     }
 
-    /// Puts back into the elements of an op's value what weights of this model say of it. Whether a mean over the last axis is still
-    /// missing, which they do not say.
+    /// Puts back into the elements of an op's value what follows from weights of this model. Returns whether a mean
+    /// over the last axis is still missing, which does not.
     ///
     /// # Errors
     /// If a weight cannot be read.
@@ -153,8 +153,8 @@ pub fn values_have_bias(program: &Program, weights: &Weights) -> Result<bool> {
     Ok(first.map(|values| bias_of(values, program, weights)).transpose()?.flatten().is_some())
 }
 
-/// Whether what a layer adds contains the bias of its values, which then is not in what attention mixes: `z` and `out` are those of one
-/// position. `None` if there is no such bias.
+/// Whether what a layer adds contains the bias of its values, which then is not in what attention mixes: `z` and `out`
+/// are those of one position. `None` if there is no such bias.
 ///
 /// # Errors
 /// If a weight cannot be read.
@@ -213,7 +213,8 @@ fn gain_of(op: &Op, weights: &Weights) -> Result<(Vec<f64>, Vec<f64>)> {
     Ok((gain, bias))
 }
 
-/// What values `[K h]` are at any position because of biases: their own, and that of the norm before them. `None` without any.
+/// What values `[K h]` are at any position because of biases: their own, and that of the norm before them. `None`
+/// without any.
 fn bias_of(values: &Op, program: &Program, weights: &Weights) -> Result<Option<Vec<f64>>> {
     let mut found: Option<Vec<f64>> = None;
     let mut matrix = Vec::new();

@@ -1,4 +1,5 @@
-//! Attention heads: what each counts for a number, by its gradient and by taking it out; and attention followed through all blocks.
+//! Attention heads: what each counts for a number, by its gradient and by taking it out; and attention followed through
+//! all blocks.
 
 use super::probe::Probe;
 use crate::analysis::{op_in_block, ops_in_blocks};
@@ -10,12 +11,10 @@ use crate::tensor::step;
 /// One head.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HeadScore {
-    /// Its block.
     pub layer: usize,
-    /// Its number.
     pub head: usize,
-    /// `sum(z * dF/dz)`: what taking it out would change the number by, were the number linear (Michel, Levy and Neubig 2019, with its
-    /// sign).
+    /// `sum(z * dF/dz)`: what taking it out would change the number by, were the number linear (Michel, Levy and Neubig
+    /// 2019, with its sign).
     pub by_gradient: f64,
     /// `F - F(z = 0)`: what it does change.
     pub by_ablation: f64,
@@ -75,9 +74,9 @@ pub fn heads(session: &mut Session, expr: &Expr) -> Result<Vec<HeadScore>> {
     }
 }
 
-/// Attention weighted by its gradient and followed through all blocks: `R <- R + mean_h(max(A dF/dA, 0)) R` from the identity (Chefer,
-/// Gur and Wolf 2021, "Generic Attention-model Explainability", for self-attention). For the focused row, `[T, T]` in row-major
-/// order, and `T`.
+/// Attention weighted by its gradient and followed through all blocks: `R <- R + mean_h(max(A dF/dA, 0)) R` from the
+/// identity (Chefer, Gur and Wolf 2021, "Generic Attention-model Explainability", for self-attention). For the focused
+/// row, `[T, T]` in row-major order, and `T`.
 ///
 /// # Errors
 /// If the number depends on no pattern.
@@ -113,8 +112,8 @@ pub fn attention_gradient(session: &mut Session, expr: &Expr) -> Result<(Vec<f64
     flow.ok_or_else(|| Error::Refused("the number does not depend on any attention".into()))
 }
 
-/// Attention rollout: the product over blocks of `(mean over heads of A + 1) / 2`, how much of each position's input reaches each
-/// position (Abnar and Zuidema 2020). For the focused row, `[T, T]` in row-major order, and `T`.
+/// Attention rollout: the product over blocks of `(mean over heads of A + 1) / 2`, how much of each position's input
+/// reaches each position (Abnar and Zuidema 2020). For the focused row, `[T, T]` in row-major order, and `T`.
 pub fn rollout(session: &mut Session) -> Result<(Vec<f64>, usize)> {
     let program = session.run.program.clone();
     if session.run.pass > 0 {

@@ -12,8 +12,8 @@ use crate::tensor::{Value, step};
 /// Rows are computed together as long as what they hold stays below this.
 const BATCH_BYTES: u64 = 256 << 20;
 
-/// And no single value of theirs grows beyond this: larger pieces of memory are given back to the system each time, and clearing
-/// them when they are taken again costs more than a larger batch saves.
+/// And no single value of theirs grows beyond this: larger pieces of memory are given back to the system each time, and
+/// clearing them when they are taken again costs more than a larger batch saves.
 const VALUE_BYTES: u64 = 28 << 20;
 
 /// A number over the pass of the prompt, as a function of what op `at` gives.
@@ -42,8 +42,8 @@ pub struct Probe<'a> {
 
 impl<'a> Probe<'a> {
     /// # Errors
-    /// If the run is not in the pass of the prompt, the number does not depend on the site, or edits are in force that cannot be made
-    /// again.
+    /// If the run is not in the pass of the prompt, the number does not depend on the site, or edits are in force that
+    /// cannot be made again.
     pub fn new(session: &'a mut Session, expr: &'a Expr, at: usize) -> Result<Probe<'a>> {
         let program = session.run.program.clone();
         if session.run.pass > 0 {
@@ -151,12 +151,12 @@ impl<'a> Probe<'a> {
         Ok(found)
     }
 
-    /// The number for each of these values of the site, the values of the op `of` there (the site itself or one after it), and
-    /// the gradient at `of`.
+    /// The number for each of these values of the site, the values of the op `of` there (the site itself or one after
+    /// it), and the gradient at `of`.
     pub fn gradients(&mut self, points: &[Vec<f32>], of: usize) -> Result<Vec<Point>> {
         if of != self.at && !self.affected.contains(&of) {
             let (of, at) = (&self.program.ops[of].site, &self.program.ops[self.at].site);
-            return Err(Error::Refused(format!("{of} does not lie between {at} and the number")));
+            return Err(Error::Refused(format!("{of} is not between {at} and the number")));
         }
         let mut found = Vec::with_capacity(points.len());
         for chunk in points.chunks(self.batch()) {
@@ -202,8 +202,8 @@ impl<'a> Probe<'a> {
         Ok(found)
     }
 
-    /// The number of each row, and the gradients of each at what it reads. A row has a tape of its own: the gradient of one logit
-    /// is as large as all logits, and those of all rows together would be that again for each row.
+    /// The number of each row, and the gradients of each at what it reads. Each row has its own tape: the gradient of
+    /// one logit is as large as all logits, and those of all rows together would be that again for each row.
     fn ends(&mut self, values: &Values, n: usize) -> Result<(Vec<f64>, Values)> {
         let mut numbers = Vec::with_capacity(n);
         let mut parts: HashMap<usize, Vec<Value>> = HashMap::new();
@@ -294,7 +294,8 @@ impl<'a> Probe<'a> {
         Ok(self.contexts[&n].clone())
     }
 
-    /// What the site holds where the model, with the edits that are in force, reads these tokens instead: `[1, ...]`'s elements.
+    /// What the site holds where the model, with the edits that are in force, reads these tokens instead: `[1, ...]`'s
+    /// elements.
     pub fn of_tokens(&mut self, ids: &[u32]) -> Result<Vec<f32>> {
         let tokens = self.program.op_of("tokens").ok_or_else(|| Error::Refused("no tokens".into()))?;
         let device = self.session.run.device().clone();
@@ -343,7 +344,6 @@ impl Visitor for OfCopies<'_, '_> {
 
 /// The number at one point, the values of a site there, and the gradient.
 pub struct Point {
-    /// The number.
     pub number: f64,
     /// The elements of the site.
     pub value: Vec<f32>,

@@ -1,4 +1,4 @@
-//! One op in 64 bits, on the CPU: what is left of a difference there is no rounding.
+//! One op in 64 bits, on the CPU: what is left of a difference there is not rounding.
 
 use super::Live;
 use super::stretch::Stretch;
@@ -52,8 +52,8 @@ impl<'a> Double<'a> {
         }
     }
 
-    /// What the op that a stretch ends in gives on the other side, if it reads there what it reads here, and the other side's values
-    /// of that are known.
+    /// What the op that a stretch ends in gives on the other side, if it reads there what it reads here, and the other
+    /// side's values of that are known.
     pub fn of_other(&self, live: &Live, stretch: &Stretch<'_>) -> Option<Vec<f64>> {
         let (program, last) = (stretch.program(), stretch.last());
         if stretch.ops().count() > 1 {
@@ -72,7 +72,7 @@ impl<'a> Double<'a> {
             return None;
         }
         let context = Context::new(&live.spec, self.input, 0..self.input.length(), &self.device).in_double();
-        // Heads may be divided otherwise there.
+        // Heads may be divided differently there.
         let span = 0..self.input.length();
         let laid = |(at, value): (usize, Value)| {
             let shape = shape_of(&live.program.ops[other.inputs[at]], 1, span.clone());

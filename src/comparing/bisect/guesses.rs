@@ -1,5 +1,5 @@
-//! Guesses at why an op differs. Each is tried: the op is run as guessed, and a guess is a reason only if that gives the other side's
-//! value.
+//! Guesses at why an op differs. Each is tried: the op is run as guessed, and a guess is a reason only if that gives
+//! the other side's value.
 
 use super::known::Known;
 use super::numbers::of_numbers;

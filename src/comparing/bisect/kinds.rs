@@ -1,4 +1,4 @@
-//! Guesses at ops of one kind: embeddings, norms, sums, the head; and what both sides' programs say where both run here.
+//! Guesses at ops of one kind: embeddings, norms, sums, the head; and what both programs show if both sides run here.
 
 use super::guesses::Guesses;
 use super::reason::Reason;

@@ -25,7 +25,8 @@ pub struct Known<'a> {
     pub theirs: &'a [f64],
     /// What an op is usually off by: the rounding of values that were stored in few bits.
     pub usual: f64,
-    /// Whether the difference may be that too: then only a guess without free numbers, that takes most of it away, says that it is not.
+    /// Whether the difference may be that too: then only a guess without free numbers, that takes most of it away,
+    /// shows that it is not.
     pub faint: bool,
     pub live: Option<&'a Live>,
 }

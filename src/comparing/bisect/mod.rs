@@ -1,11 +1,11 @@
 //! Which op introduces a difference, and why?
 //!
-//! Each op that the other side has a value of is run with the *other side's* inputs: what differs then was introduced here, what does
-//! not was inherited. Where the other side lacks an input it is computed from those that it has, so a difference is charged to
-//! the stretch of ops between two values that it has.
+//! Each op that the other side has a value of is run with the *other side's* inputs: what differs then was introduced
+//! here, what does not was inherited. Where the other side lacks an input it is computed from those that it has, so a
+//! difference is charged to the stretch of ops between two values that it has.
 //!
-//! What looks like a culprit is repeated in 64 bits: a difference that vanishes there is rounding. Guesses at the reason are tried:
-//! a guess is told only if the op, run as guessed, gives the other side's value.
+//! What looks like a culprit is repeated in 64 bits: a difference that vanishes there is rounding. Guesses at the
+//! reason are tried: a guess is a reason only if the op, run as guessed, gives the other side's value.
 
 mod double;
 mod guesses;
@@ -32,7 +32,7 @@ use crate::program::{Context, Keep, Program, Replay, Values};
 use crate::tensor::ops::Slice;
 use crate::tensor::{Difference, Value, proceed, relative_rms, step};
 pub use double::Double;
-pub use halving::{first_apart, marks};
+pub use halving::{first_difference, marks};
 use known::Known;
 pub use masks::Seen;
 pub use reason::{FeatureOrder, Reason, ScoreScale};
@@ -42,7 +42,7 @@ use walk::Walk;
 /// Relative errors below this are rounding, whatever the others are: sums of some hundred products in f32.
 const FLOOR: f64 = 3e-6;
 
-/// An op that errs so many times more than the usual one is no rounding: weights in f16 make all of them err alike.
+/// An op that errs so many times more than the usual one is not rounding: weights in f16 make all of them err alike.
 const ABOVE_USUAL: f64 = 20.0;
 
 /// No number format that is computed with rounds as coarsely as this.
@@ -51,7 +51,8 @@ const COARSE: f64 = 1e-2;
 /// A guess is right if what it leaves is so much smaller than what was.
 const EXPLAINS: f64 = 0.02;
 
-/// And what is usual leaves so many times itself, where values are stored in few bits: far below what makes an op suspect.
+/// And what is usual leaves so many times itself, where values are stored in few bits: far below what makes an op
+/// suspect.
 const NOISE: f64 = 2.0;
 
 /// Where ops are usually off by more than this, values or weights were stored in few bits.
@@ -66,19 +67,17 @@ const SHRINKS: f64 = 1e-3;
 /// A value that is not so many times further from the exact one than ours is, is rounded as ours is.
 const AS_FAR: f64 = 10.0;
 
-/// Stretches of several ops whose reason is looked for: each guess runs them again, and a wrong constant is wrong in all blocks.
+/// Stretches of several ops whose reason is looked for: each guess runs them again, and a wrong constant is wrong in
+/// all blocks.
 const REASONED: usize = 8;
 
 /// What one op introduces.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Introduced {
-    /// The site.
     pub site: String,
-    /// Its op.
     pub op: usize,
-    /// Root of the mean square of the difference beside that of the other side's value.
+    /// Root mean square of the difference as a part of that of the other side's value.
     pub relative: f64,
-    /// The whole of it.
     pub difference: Difference,
     /// The sites of the other side that it was computed from.
     pub from: Vec<String>,
@@ -86,14 +85,14 @@ pub struct Introduced {
     pub culprit: bool,
     /// What explains it, if a guess does.
     pub reason: Option<Reason>,
-    /// What is left of it in 64 bits: where both sides can be run the difference of their ops, else how far the other side's value
-    /// is from the exact one. None where it was not repeated.
+    /// What is left of it in 64 bits: where both sides can be run the difference of their ops, else how far the other
+    /// side's value is from the exact one. `None` if it was not repeated.
     pub in_double: Option<f64>,
 }
 
 /// The other side of a bisection.
 pub struct Other<'a> {
-    /// Its value of an op for the focused row, without the row axis; none if it has none.
+    /// Its value of an op for the focused row, without the row axis; `None` if it has none.
     pub values: TheirValues<'a>,
     /// What it runs, if it runs here.
     pub live: Option<Live>,
@@ -101,16 +100,14 @@ pub struct Other<'a> {
 
 /// What computes the other side.
 pub struct Live {
-    /// Its program.
     pub program: Arc<Program>,
     /// Its weights, edits included.
     pub weights: Weights,
-    /// Its architecture.
     pub spec: ModelSpec,
 }
 
-/// Values of the other side by the number of the op, and what that gives here, `[1, ...]`: its shape is wanted, and some sides lack a
-/// part of it, which is then taken from here.
+/// Values of the other side by the number of the op, and what that gives here, `[1, ...]`: its shape is wanted, and
+/// some sides lack a part of it, which is then taken from here.
 pub type TheirValues<'a> = &'a mut dyn FnMut(usize, &Value) -> Result<Option<Vec<f64>>>;
 
 /// Which ops are run, and what those before them gave.
@@ -133,7 +130,7 @@ pub fn bisect(session: &Session, other: &mut Other<'_>, start: Start) -> Result<
     }
     let program = run.program.clone();
     let prompt = run.branch().prompt();
-    let alone = prompt.rows.get(session.focus.row).cloned().ok_or("there is no such row")?;
+    let alone = prompt.rows.get(session.focus.row).cloned().ok_or("the prompt has no such row")?;
     let input = prompt.with_rows(&run.model, vec![alone])?;
     let context = Context::new(&run.model.spec, &input, 0..input.length(), run.device());
     let weights = run.branch().weights();
@@ -152,7 +149,7 @@ pub fn bisect(session: &Session, other: &mut Other<'_>, start: Start) -> Result<
     let mut usual: Vec<f64> = found.iter().filter(reads_weights).map(|one| one.relative).collect();
     usual.sort_by(f64::total_cmp);
     let usual = usual.get(usual.len() / 2).copied().unwrap_or(0.0);
-    // Where most ops are wrong the usual one says nothing.
+    // Where most ops are wrong the usual one means nothing.
     let usual = if usual > COARSE { 0.0 } else { usual };
     let double = Double::new(&run.model.spec, weights, &input);
     let at_hand = suspects.len() as u64;

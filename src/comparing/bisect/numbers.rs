@@ -21,7 +21,7 @@ pub fn of_numbers(
     let times = |factor: f64| -> Vec<f64> { ours.iter().map(|x| x * factor).collect() };
     if factor.is_finite() && explains(&times(factor)) {
         let left = relative_rms(&times(factor), theirs);
-        // Behind rounding a factor is known to some digits: of those that are as near, the shortest.
+        // After rounding a factor is known to some digits: of those that are as near, the shortest.
         let short = (1..=5).map(|digits| rounded(factor, digits));
         let nearest = short.into_iter().find(|short| relative_rms(&times(*short), theirs) <= 1.01 * left);
         return Some(Reason::Times(nearest.unwrap_or(factor)));

@@ -10,7 +10,8 @@ use crate::tensor::Value;
 const PAIRS: usize = 120;
 
 impl Guesses<'_> {
-    /// Of what has weights: a bias left out, weights turned or rounded, heads exchanged, or the weights of another projection.
+    /// Of what has weights: a bias left out, weights turned or rounded, heads exchanged, or the weights of another
+    /// projection.
     pub(super) fn of_projection(&self) -> Option<Reason> {
         let op = self.op;
         let first = *op.weights.first()?;
@@ -54,7 +55,8 @@ impl Guesses<'_> {
         Half::ALL.into_iter().find(rounded).map(Reason::WeightsRounded)
     }
 
-    /// Theirs is what another projection of the same inputs gives here: queries, keys and values, or gate and up, in another order.
+    /// Theirs is what another projection of the same inputs gives here: queries, keys and values, or gate and up, in a
+    /// different order.
     fn siblings(&self) -> Option<Reason> {
         let program = self.known.stretch.program();
         let same = |other: &&Op| {
@@ -76,8 +78,8 @@ impl Guesses<'_> {
         Some(Reason::OtherProjection { site: other.site.clone() })
     }
 
-    /// A fused projection that is read head by head there (`[H, 3, h]`) and part by part here (`[3, H, h]`), or the other way round;
-    /// or head by head on both sides, by other heads.
+    /// A fused projection that is read head by head there (`[H, 3, h]`) and part by part here (`[3, H, h]`), or the
+    /// other way round; or head by head on both sides, by other heads.
     fn interleaved(&self) -> Option<Reason> {
         let layer = self.op.layer?;
         let program = self.known.stretch.program();

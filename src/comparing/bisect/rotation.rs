@@ -70,7 +70,7 @@ impl Guesses<'_> {
             let other = Rope { theta: 10f64.powf(exponent), ..own.clone() };
             self.left_in_context(&self.turned_by(rope, other))
         };
-        // Near the right one the distance grows with that of the exponents; far from it, it says nothing.
+        // Near the right one the distance grows with that of the exponents; far from it, it means nothing.
         let steps = 4 * 8;
         let coarse = (0..=steps).map(|step| 1.0 + f64::from(step) / 4.0);
         let best = coarse.map(|x| (x, left(x))).min_by(|a, b| a.1.total_cmp(&b.1))?.0;

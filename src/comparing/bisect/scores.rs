@@ -1,4 +1,5 @@
-//! Guesses at scores of attention: their factor and cap, positions, masks, and the order in which key/value heads are repeated.
+//! Guesses at scores of attention: their factor and cap, positions, masks, and the order in which key/value heads are
+//! repeated.
 
 use super::guesses::Guesses;
 use super::masks::Seen;
@@ -81,7 +82,8 @@ impl Guesses<'_> {
         matches!(last.kernel, Kernel::Pattern { .. }) && last.inputs == [self.number]
     }
 
-    /// What is masked: as their numbers say where these are scores or a pattern, else the usual mistakes. Tried on scores without a mask.
+    /// What is masked: as their numbers say where these are scores or a pattern, else the usual mistakes. Tried on
+    /// scores without a mask.
     fn of_mask(&self, reach: Option<usize>) -> Option<Reason> {
         let length = *self.shape.last()?;
         let mut spec = self.known.spec.clone();

@@ -8,8 +8,9 @@ use crate::tensor::{TensorError, Value, proceed};
 
 /// Ops that end in one whose value differs, with all that they read.
 ///
-/// Where the other side has a value of every op, a stretch is that op alone. What Python's hooks write has the outputs of modules and
-/// the pattern: from queries and keys to the pattern there are four ops here, and a reason may lie in each.
+/// Where the other side has a value of every op, a stretch is that op alone. What Python's hooks write has the outputs
+/// of modules and the pattern: from queries and keys to the pattern there are four ops here, and the reason may be any
+/// of them.
 pub struct Stretch<'a> {
     program: &'a Program,
     ops: Vec<usize>,
@@ -17,8 +18,8 @@ pub struct Stretch<'a> {
 }
 
 impl<'a> Stretch<'a> {
-    /// The stretch that ends in an op. `values` holds the other side's value of an op where `given` says so, and elsewhere what the
-    /// op makes here of the other side's values; `own` is what the last op makes of them.
+    /// The stretch that ends in an op. `values` holds the other side's value of an op where `given` says so, and
+    /// elsewhere what the op makes here of the other side's values; `own` is what the last op makes of them.
     pub fn ending_in(
         last: usize,
         own: Value,
@@ -49,7 +50,6 @@ impl<'a> Stretch<'a> {
         self.ops[self.ops.len() - 1]
     }
 
-    /// The program.
     pub fn program(&self) -> &'a Program {
         self.program
     }
@@ -64,9 +64,9 @@ impl<'a> Stretch<'a> {
         self.program.ops[op].inputs.iter().map(|input| self.values[input].clone()).collect()
     }
 
-    /// What the last op gives if some ops compute something else: `compute` is asked for the value of each op that is `changed`;
-    /// those that read what has changed run again. `None` if `compute` has no value, nothing that the last op depends on is
-    /// changed, or the user interrupts.
+    /// What the last op gives if some ops compute something else: `compute` is asked for the value of each op that is
+    /// `changed`; those that read what has changed run again. `None` if `compute` has no value, nothing that the last
+    /// op depends on is changed, or the user interrupts.
     pub fn again(
         &self,
         (weights, context): (&Weights, &Context),

@@ -28,7 +28,8 @@ pub struct Walk<'a> {
     theirs: TheirValues<'a>,
     /// One past the last op.
     end: usize,
-    /// Whether the value of an op is taken as it is: the other side's, what comes before the first op, and what was edited here.
+    /// Whether the value of an op is taken as it is: the other side's, what comes before the first op, and what was
+    /// edited here.
     pub given: Vec<bool>,
     /// The given ops that the value of an op was computed from.
     origins: Vec<Vec<usize>>,
@@ -58,7 +59,8 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// What edits make of the value of an op for the focused row, and whether there are any. Those of a batch are made for all of its rows.
+    /// What edits make of the value of an op for the focused row, and whether there are any. Those of a batch are made
+    /// for all of its rows.
     fn edited(&self, op: usize, mut own: Value) -> Result<(Value, bool)> {
         let mut any = false;
         for edit in self.edits.iter().filter(|edit| edit.target == Target::Op(op)) {

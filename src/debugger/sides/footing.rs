@@ -7,8 +7,9 @@ use crate::tensor::MASKED;
 const NO_SCORE: f64 = -1e8;
 
 impl SideValue {
-    /// These elements on the footing of the others that they are compared with, which have the same shape: a mean over the last axis
-    /// that is missing is that of the others, and in scores a number that stands for a mask is minus infinity.
+    /// These elements on the footing of the others that they are compared with, which have the same shape: a mean over
+    /// the last axis that is missing is that of the others, and in scores a number that stands for a mask is minus
+    /// infinity.
     pub fn on_footing_of(self, others: &Elements) -> SideValue {
         let has_masks = || self.meaning == Meaning::Scores && self.elements.double().iter().any(|x| *x <= MASKED);
         if !self.lacks_mean && !has_masks() {
@@ -80,7 +81,7 @@ mod tests {
     fn a_mean_that_is_missing_is_that_of_the_other_side() {
         let both = leveled(value(&[1.0, 3.0, 0.0, 8.0], false, false), value(&[-1.0, 1.0, -3.0, 3.0], true, false));
         assert_eq!(both, [vec![1.0, 3.0, 0.0, 8.0], vec![1.0, 3.0, 1.0, 7.0]]);
-        // Missing on both sides it is no difference.
+        // Missing on both sides it is not a difference.
         let both = leveled(value(&[-1.0, 1.0], true, false), value(&[-1.0, 1.0], true, false));
         assert_eq!(both, [vec![-1.0, 1.0], vec![-1.0, 1.0]]);
     }

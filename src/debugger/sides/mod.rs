@@ -141,7 +141,8 @@ impl Session {
         if pass >= passes {
             let (name, last) = (self.side_name(side), passes - 1);
             return Err(Error::refused(format!(
-                "this is pass {pass}, and {name} has come to pass {last}: go back with \"goto #{last}\", or let {name} generate as many tokens"
+                "this is pass {pass}, and {name} has come to pass {last}: go back with \"goto #{last}\", or let \
+                 {name} generate as many tokens"
             )));
         }
         let Side::Peer(peer) = side else { return Ok(()) };
@@ -160,8 +161,9 @@ impl Session {
         Ok(())
     }
 
-    /// What a side has of a site in the current pass, to be compared with it: features that are divided into other heads there are
-    /// divided as here, and what TransformerLens has taken out is put back as far as the weights here say what it is.
+    /// What a side has of a site in the current pass, to be compared with it: features that are divided into other
+    /// heads there are divided as here, and what TransformerLens has taken out is put back as far as the weights here
+    /// say what it is.
     ///
     /// # Errors
     /// If a device fails, or something is wrong with a file.
@@ -214,8 +216,8 @@ impl Session {
         }
     }
 
-    /// What a side runs here: its program, its weights with their edits, its architecture. `None` for a dump, and for a branch whose
-    /// values were edited by hand.
+    /// What a side runs here: its program, its weights with their edits, its architecture. `None` for a dump, and for a
+    /// branch whose values were edited by hand.
     pub fn live(&self, side: &Side) -> Option<(Arc<Program>, Weights, ModelSpec)> {
         let (run, branch) = match side {
             Side::Branch(branch) => (&self.run, *branch),

@@ -69,7 +69,8 @@ impl Session {
         self.run.cursor.checked_sub(1).map(|op| self.run.program.ops[op].site.clone())
     }
 
-    /// What the other side has of a site, and how far the value here is from it; `None` if it has nothing of that shape.
+    /// What the other side has of a site, and how far the value here is from it; `None` if it has nothing of that
+    /// shape.
     ///
     /// # Errors
     /// If a device fails, or something is wrong with a file.
@@ -96,8 +97,8 @@ impl Session {
         Ok(Some((SideDifference { name, difference }, theirs)))
     }
 
-    /// How a value is beyond a tolerance of its counterpart, remembered until something is changed; `None` if it is not, or has no
-    /// counterpart.
+    /// How a value is beyond a tolerance of its counterpart, remembered until something is changed; `None` if it is
+    /// not, or has no counterpart.
     pub(in crate::debugger) fn diverges(&mut self, at: Mark, tolerance: f64) -> Result<Option<SideDifference>> {
         let of = (self.run.revision(), tolerance.to_bits());
         if self.differences.of != of {
