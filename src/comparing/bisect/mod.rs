@@ -29,7 +29,6 @@ use crate::debugger::{Result, Session};
 use crate::model::spec::ModelSpec;
 use crate::model::weights::Weights;
 use crate::program::{Context, Keep, Program, Replay, Values};
-use crate::tensor::ops::Slice;
 use crate::tensor::{Difference, Value, proceed, relative_rms, step};
 pub use double::Double;
 pub use halving::{first_difference, marks};
@@ -205,11 +204,4 @@ pub fn bisect(session: &Session, other: &mut Other<'_>, start: Start) -> Result<
         proceed()?;
     }
     Ok(found)
-}
-
-impl Introduced {
-    /// The value of the focused row that an op is compared at.
-    pub fn of_row(value: &Value, row: usize) -> Result<Vec<f64>> {
-        Ok(value.slice(&[Slice::At(row)])?.read_f64()?)
-    }
 }
