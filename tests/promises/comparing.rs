@@ -208,7 +208,7 @@ fn dumps_under_other_names_in_other_layouts_are_read() {
     assert!(told.contains("Dump theirs: 6 sites") && told.contains("1 tensors are no site's: my.loss"), "{told}");
     let told = b.text("diff theirs -all");
     for part in
-        ["all agree", "fused projections in the file were split", "a batch axis in the file was removed", "were turned"]
+        ["all agree", "fused projections in the file were split", "a batch axis in the file was removed", "were transposed"]
     {
         assert!(told.contains(part), "{part}: {told}");
     }
