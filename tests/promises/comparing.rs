@@ -207,9 +207,12 @@ fn dumps_under_other_names_in_other_layouts_are_read() {
     let told = b.text(&format!("load-dump {} as theirs map {}", file.display(), map.display()));
     assert!(told.contains("Dump theirs: 6 sites") && told.contains("1 tensors are no site's: my.loss"), "{told}");
     let told = b.text("diff theirs -all");
-    for part in
-        ["all agree", "fused projections in the file were split", "a batch axis in the file was removed", "were transposed"]
-    {
+    for part in [
+        "all agree",
+        "fused projections in the file were split",
+        "a batch axis in the file was removed",
+        "were transposed",
+    ] {
         assert!(told.contains(part), "{part}: {told}");
     }
     for site in ["L0.attn.q", "L0.attn.k", "L0.attn.v", "L1.attn.z", "L0.mlp.out", "L0.resid_post"] {

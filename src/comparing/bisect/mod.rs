@@ -143,13 +143,7 @@ pub fn bisect(session: &Session, other: &mut Other<'_>, start: Start) -> Result<
     if found.is_empty() {
         return Err("the other side has no value of the shape that a site has here; diff says what it has".into());
     }
-    // Weights that are stored in fewer bits make every op that reads some err alike.
-    let reads_weights = |one: &&Introduced| !program.ops[one.op].weights.is_empty();
-    let mut usual: Vec<f64> = found.iter().filter(reads_weights).map(|one| one.relative).collect();
-    usual.sort_by(f64::total_cmp);
-    let usual = usual.get(usual.len() / 2).copied().unwrap_or(0.0);
-    // Where most ops are wrong the usual one means nothing.
-    let usual = if usual > COARSE { 0.0 } else { usual };
+    let usual = usual_error(&found, &program);
     let double = Double::new(&run.model.spec, weights, &input);
     let at_hand = suspects.len() as u64;
     let mut long = 0;
@@ -204,4 +198,14 @@ pub fn bisect(session: &Session, other: &mut Other<'_>, start: Start) -> Result<
         proceed()?;
     }
     Ok(found)
+}
+
+/// What an op that reads weights is usually off by: weights that are stored in fewer bits make all of these err alike.
+fn usual_error(found: &[Introduced], program: &Program) -> f64 {
+    let reads_weights = |one: &&Introduced| !program.ops[one.op].weights.is_empty();
+    let mut errors: Vec<f64> = found.iter().filter(reads_weights).map(|one| one.relative).collect();
+    errors.sort_by(f64::total_cmp);
+    let middle = errors.get(errors.len() / 2).copied().unwrap_or(0.0);
+    // Where most ops are wrong the usual one means nothing.
+    if middle > COARSE { 0.0 } else { middle }
 }
