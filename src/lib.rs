@@ -39,8 +39,11 @@ pub mod cli;
 #[doc(hidden)]
 pub mod commands;
 #[doc(hidden)]
+pub mod comparing;
+#[doc(hidden)]
 pub mod debugger;
 #[doc(hidden)]
+pub mod dumps;
 pub mod engine;
 #[doc(hidden)]
 pub mod export;

@@ -1,9 +1,11 @@
-//! What the values of each block are like: norms and their growth, the largest magnitudes, outlier features, neurons that say nothing or
-//! have nothing left to say; and how far that is from what it is on other texts.
+//! What the values of each block are like: norms and their growth, the largest magnitudes, outlier features, neurons
+//! that are silent or saturated; and how far that is from what it is on other texts.
 //!
-//! Outlier features are those of Dettmers et al. 2022 (LLM.int8): magnitudes of at least 6 at 6 % of positions or more, in 25 % of the blocks
-//! or more. Massive activations are those of Sun et al. 2024: far above the median magnitude of the stream.
+//! Outlier features are those of Dettmers et al. 2022 (LLM.int8): magnitudes of at least 6 at 6 % of positions or more,
+//! in 25 % of the blocks or more. Massive activations are those of Sun et al. 2024: far above the median magnitude of
+//! the stream.
 
+use super::op_in_block;
 use crate::debugger::{Mark, RunError, Session};
 use crate::program::{Kernel, Op, Program};
 use crate::tensor::ops::Slice;
@@ -12,7 +14,8 @@ use crate::tensor::{Kind, step};
 /// Magnitude of an outlier feature, the share of positions it must have it at, and of blocks.
 pub const OUTLIER: (f64, f64, f64) = (6.0, 0.06, 0.25);
 
-/// Input above which an activation function is flat (tanh and sigmoid, at their upper end) or the identity (all others, within 2 %).
+/// Input above which an activation function is flat (tanh and sigmoid, at their upper end) or the identity (all others,
+/// within 2 %).
 const SATURATED: f64 = 6.0;
 
 /// Magnitudes below this share of the largest are silence of a neuron.
@@ -24,33 +27,30 @@ pub const F16: f64 = 65504.0;
 /// What a block's values are like in the current pass of one row.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Block {
-    /// Its number.
     pub layer: usize,
-    /// Norm of the residual stream behind it, median over tokens.
+    /// Norm of the residual stream after it, median over tokens.
     pub norm: f64,
-    /// That beside the norm in front of it.
+    /// That divided by the norm before it.
     pub growth: f64,
     /// Largest magnitude of any of its values.
     pub largest: f64,
     /// The site that has it.
     pub largest_at: String,
-    /// Largest magnitude of the stream beside its median.
+    /// Largest magnitude of the stream divided by the median one.
     pub massive: f64,
     /// Position and feature of that.
     pub massive_at: (usize, usize),
     /// Features that are large at many positions.
     pub outliers: Vec<usize>,
-    /// Share of neurons that are silent at every token; NaN where a block has none.
+    /// Share of neurons that are silent at every token; NaN if a block has none.
     pub silent: f64,
-    /// Share of neurons whose activation function is flat or the identity at every token; NaN where a block has none.
+    /// Share of neurons whose activation function is flat or the identity at every token; NaN if a block has none.
     pub saturated: f64,
 }
 
 /// A number of a block by its name.
 pub struct Measure {
-    /// What it is called.
     pub name: &'static str,
-    /// Its value.
     pub of: fn(&Block) -> f64,
 }
 
@@ -80,7 +80,7 @@ pub fn blocks(session: &mut Session) -> Result<Vec<Block>, RunError> {
         .collect()
 }
 
-/// Which tokens of the current pass are no padding.
+/// Which tokens of the current pass are not padding.
 fn real(session: &Session) -> Vec<bool> {
     let span = session.run.branch().span(session.run.pass);
     session.focused_row().map_or_else(Vec::new, |row| row.mask[span].to_vec())
@@ -96,7 +96,7 @@ fn block(
     let mut largest = (0.0, String::new());
     let in_block = |(_, op): &(usize, &Op)| op.layer == Some(layer);
     for (number, op) in program.ops.iter().enumerate().filter(in_block) {
-        // Scores are masked with infinities, and no number of the model's.
+        // Scores are masked with infinities, which are not numbers of the model.
         if matches!(op.kernel, Kernel::Scores { .. } | Kernel::Pattern { .. }) {
             continue;
         }
@@ -109,7 +109,7 @@ fn block(
         }
     }
     let mut read = |site: &str| -> Result<Option<(Vec<f64>, usize)>, RunError> {
-        let Some(op) = program.op_of(&format!("blocks.{layer}.{site}")) else { return Ok(None) };
+        let Some(op) = op_in_block(program, layer, site) else { return Ok(None) };
         let value = session.run.value_at(Mark { pass, op })?.slice(&[Slice::At(row)])?;
         let width = value.shape().last().copied().unwrap_or(1);
         Ok(Some((of_real(&value.read_f64()?, width, real), width)))
@@ -117,7 +117,7 @@ fn block(
     let before = read("resid_pre")?.map(|(data, width)| median_norm(&data, width));
     let (stream, width) = read("resid_post")?.unwrap_or_default();
     let norm = median_norm(&stream, width);
-    let (massive, at) = beside_median(&stream);
+    let (massive, at) = over_median(&stream);
     let post = read("mlp.post")?;
     let pre = read("mlp.pre")?;
     Ok(Block {
@@ -149,8 +149,8 @@ fn median_norm(data: &[f64], width: usize) -> f64 {
     median(&data.chunks(width.max(1)).map(|row| row.iter().map(|x| x * x).sum::<f64>().sqrt()).collect::<Vec<_>>())
 }
 
-/// The largest magnitude beside the median one, and where it is.
-fn beside_median(data: &[f64]) -> (f64, usize) {
+/// The largest magnitude divided by the median one, and where it is.
+fn over_median(data: &[f64]) -> (f64, usize) {
     let sizes: Vec<f64> = data.iter().map(|x| x.abs()).collect();
     let at = (0..sizes.len()).fold(0, |best, i| if sizes[i] > sizes[best] { i } else { best });
     (sizes.get(at).copied().unwrap_or(f64::NAN) / median(&sizes), at)
@@ -199,14 +199,11 @@ pub fn median(numbers: &[f64]) -> f64 {
     }
 }
 
-/// A number of a block beside the same on other texts.
+/// A number of a block compared with the same on other texts.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Unlike {
-    /// Its block.
+pub struct Deviation {
     pub layer: usize,
-    /// What is measured.
     pub name: &'static str,
-    /// Here.
     pub here: f64,
     /// Median over the other texts.
     pub usual: f64,
@@ -214,9 +211,9 @@ pub struct Unlike {
     pub off: f64,
 }
 
-/// How far every number is from what it is on other texts: `|x - median| / max(1.4826 MAD, 5 % of the median)`, where MAD is the median
-/// distance from the median, and 1.4826 makes it a standard deviation of a normal distribution.
-pub fn beside(here: &[Block], others: &[Vec<Block>]) -> Vec<Unlike> {
+/// How far every number is from what it is on other texts: `|x - median| / max(1.4826 MAD, 5 % of the median)`, where
+/// MAD is the median distance from the median, and 1.4826 makes it a standard deviation of a normal distribution.
+pub fn deviations(here: &[Block], others: &[Vec<Block>]) -> Vec<Deviation> {
     let mut found = Vec::new();
     for (at, block) in here.iter().enumerate() {
         for Measure { name, of } in &MEASURES {
@@ -226,7 +223,7 @@ pub fn beside(here: &[Block], others: &[Vec<Block>]) -> Vec<Unlike> {
             let unit = (1.4826 * spread).max(0.05 * middle.abs());
             let off = if number == middle { 0.0 } else { (number - middle).abs() / unit };
             if !off.is_nan() {
-                found.push(Unlike { layer: block.layer, name, here: number, usual: middle, off });
+                found.push(Deviation { layer: block.layer, name, here: number, usual: middle, off });
             }
         }
     }
@@ -241,7 +238,7 @@ mod tests {
     #[test]
     fn neurons_that_are_silent_or_stuck_are_so_everywhere() {
         assert_eq!(silent(&[1.0, 0.0, 0.0, 0.0, 0.0, 2.0], 3), 1.0 / 3.0);
-        assert_eq!(silent(&[0.0, 0.0], 2), 1.0, "nothing at all is said");
+        assert_eq!(silent(&[0.0, 0.0], 2), 1.0, "all neurons are silent");
         assert_eq!(saturated(&[7.0, 7.0, -9.0, 8.0, 1.0, -9.0], 3), 1.0 / 3.0);
     }
 
@@ -251,7 +248,7 @@ mod tests {
         let mut data = vec![0.5; 60];
         (data[0], data[1], data[4]) = (7.0, -6.0, 6.5);
         assert_eq!(outliers(&data, 3), [1], "one position is too few, two are enough");
-        assert_eq!(beside_median(&data), (14.0, 0));
+        assert_eq!(over_median(&data), (14.0, 0));
         let block = |outliers: &[usize]| Block {
             layer: 0,
             norm: 1.0,
@@ -279,7 +276,7 @@ mod tests {
         // Robust distances: the median of 1..5 is 3, its deviations 2 1 0 1 2.
         let with = |norm: f64| vec![Block { norm, ..block(&[]) }];
         let others: Vec<Vec<Block>> = (1..=5).map(|i| with(f64::from(i))).collect();
-        let found = beside(&with(10.0), &others);
+        let found = deviations(&with(10.0), &others);
         assert_eq!((found[0].name, found[0].usual), ("norm", 3.0));
         assert!((found[0].off - 7.0 / 1.4826).abs() < 1e-12);
         assert!(found[1..].iter().all(|one| one.off == 0.0) && found.len() == 6, "{found:?}");

@@ -1,9 +1,10 @@
 //! What an attention head looks at, from its pattern alone.
 //!
 //! The first five scores are shares of all attention: `sum(A * mask) / sum(A)` with the masks of TransformerLens'
-//! `detect_head` (previous token, duplicate token, induction). A head that does what a mask says has a share near 1 where the
-//! mask has something in every row.
+//! `detect_head` (previous token, duplicate token, induction). A head that does what a mask says has a share near 1 if
+//! the mask has something in every row.
 
+use super::op_in_block;
 use crate::debugger::params::head_results;
 use crate::debugger::{Mark, RunError, Session};
 use crate::tensor::ops::Slice;
@@ -14,9 +15,9 @@ use crate::tensor::{TensorError, Value, step};
 pub struct Scores {
     /// To the token before.
     pub previous: f64,
-    /// To the token behind; 0 in a decoder.
+    /// To the token after; 0 in a decoder.
     pub next: f64,
-    /// To the first token: an attention sink, if it is large for a text where that token says nothing.
+    /// To the first token: an attention sink, if it is large for a text in which that token means nothing.
     pub first: f64,
     /// To other places of the same token.
     pub duplicate: f64,
@@ -26,8 +27,8 @@ pub struct Scores {
     pub own: f64,
     /// To tokens that begin, separate or end texts.
     pub separators: f64,
-    /// Mean over queries of `-sum A ln A`, divided by the logarithm of how many keys the query sees: 1 is uniform. Queries that
-    /// see one key count for nothing.
+    /// Mean over queries of `-sum A ln A`, divided by the logarithm of how many keys the query sees: 1 is uniform.
+    /// Queries that see one key count for nothing.
     pub entropy: f64,
     /// Mean over queries of the largest weight.
     pub largest: f64,
@@ -167,24 +168,21 @@ pub fn scores(pattern: &[f64], text: Text<'_>) -> Scores {
 
 /// A score by its name.
 pub struct Metric {
-    /// As it is typed.
     pub name: &'static str,
-    /// What it is.
     pub about: &'static str,
-    /// Its value.
     pub of: fn(&Scores) -> f64,
 }
 
 /// Every score; the last one is only there if a token was asked for.
 pub const METRICS: [Metric; 12] = [
     Metric { name: "previous", about: "share of attention to the token before", of: |s| s.previous },
-    Metric { name: "next", about: "share to the token behind", of: |s| s.next },
+    Metric { name: "next", about: "share to the token after", of: |s| s.next },
     Metric { name: "first", about: "share to the first token", of: |s| s.first },
     Metric { name: "duplicate", about: "share to other places of the same token", of: |s| s.duplicate },
     Metric { name: "induction", about: "share to what followed the same token before", of: |s| s.induction },
     Metric { name: "self", about: "share to the token itself", of: |s| s.own },
     Metric { name: "separators", about: "share to tokens that begin, separate or end texts", of: |s| s.separators },
-    Metric { name: "entropy", about: "entropy beside that of uniform attention", of: |s| s.entropy },
+    Metric { name: "entropy", about: "entropy as a part of that of uniform attention", of: |s| s.entropy },
     Metric { name: "largest", about: "largest weight, mean over queries", of: |s| s.largest },
     Metric { name: "distance", about: "mean distance in tokens", of: |s| s.distance },
     Metric {
@@ -214,7 +212,7 @@ pub const KINDS: [(&str, fn(&Scores) -> bool, &str); 9] = [
     ("concentrated", |s| s.largest > 0.9, "largest > 0.9"),
 ];
 
-/// What a head is called; nothing if no rule holds.
+/// What a head is called; `None` if no rule holds.
 pub fn kind(scores: &Scores) -> Option<&'static str> {
     KINDS.iter().find(|(_, holds, _)| holds(scores)).map(|(name, _, _)| *name)
 }
@@ -234,24 +232,20 @@ pub fn kind_in(session: &Session, site: &str, pattern: &Value) -> Result<Option<
 /// One head and its scores.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Scored {
-    /// Its block.
     pub layer: usize,
-    /// Its number.
     pub head: usize,
-    /// What it looks at.
     pub scores: Scores,
 }
 
-/// A token, and the position that may look at it; the last one without.
+/// A token, and the position of the query that may look at it; the last one by default.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Toward {
-    /// Its number.
     pub id: u32,
-    /// The query.
     pub pos: Option<usize>,
 }
 
-/// Scores of the heads of these layers, of all if there are none, in the current pass of the focused row, as far as it has come.
+/// Scores of the heads of these layers, of all if none are given, in the current pass of the focused row, as far as it
+/// has come.
 ///
 /// # Errors
 /// If the device fails.
@@ -263,7 +257,7 @@ pub fn of_session(session: &mut Session, layers: &[usize], toward: Option<Toward
         (0..program.n_layers()).filter(|layer| layers.is_empty() || layers.contains(layer)).collect();
     let mut found = Vec::new();
     for (number, &layer) in wanted.iter().enumerate() {
-        let Some(op) = program.op_of(&format!("blocks.{layer}.attn.pattern")) else { continue };
+        let Some(op) = op_in_block(&program, layer, "attn.pattern") else { continue };
         step(&program.ops[op].site, number as u64, wanted.len() as u64)?;
         let pattern = match session.run.value_at(Mark { pass: session.run.pass, op }) {
             Ok(pattern) => pattern,
@@ -303,9 +297,10 @@ pub fn averaged(texts: &[Vec<Scored>]) -> Vec<Scored> {
     means
 }
 
-/// Each head's share of the squared norm of what the heads of a block write at real tokens; nothing if they have not written yet.
+/// Each head's share of the squared norm of what the heads of a block write at real tokens; empty if they have not
+/// written yet.
 fn written(session: &mut Session, layer: usize, real: &[bool]) -> Result<Vec<f64>, RunError> {
-    let Some(op) = session.run.program.op_of(&format!("blocks.{layer}.attn.z")) else { return Ok(Vec::new()) };
+    let Some(op) = op_in_block(&session.run.program, layer, "attn.z") else { return Ok(Vec::new()) };
     let z = match session.run.value_at(Mark { pass: session.run.pass, op }) {
         Ok(z) => z,
         Err(RunError::NotComputed { .. }) => return Ok(Vec::new()),
@@ -351,7 +346,7 @@ mod tests {
         let previous = scores(&one_hot(&|q| q.saturating_sub(1)), text);
         assert_eq!((previous.previous, previous.own, previous.largest), (5.0 / 6.0, 1.0 / 6.0, 1.0));
         assert_eq!((previous.entropy, previous.distance), (0.0, 5.0 / 6.0));
-        // The token after the earlier occurrence of the same token: from the fourth query on.
+        // The token after the earlier occurrence of the same token, for the fourth query and later ones.
         let induction = scores(&one_hot(&|q| if q < 3 { 0 } else { q - 2 }), text);
         assert_eq!((induction.induction, induction.first), (0.5, 0.5));
         let duplicate = scores(&one_hot(&|q| if q < 3 { q } else { q - 3 }), text);

@@ -1,9 +1,11 @@
-//! What heads do by their weights alone (Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits"): the circuit through
-//! which a head moves tokens (OV), the one by which it chooses them (QK), and how heads read what earlier heads wrote.
+//! What heads do by their weights alone (Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits"): the
+//! circuit through which a head moves tokens (OV), the one by which it chooses them (QK), and how heads read what
+//! earlier heads wrote.
 //!
-//! With row vectors, `OV = W_V W_O` and `QK = W_Q W_K^T`, both `[d, d]` of rank `h`; over tokens they are `W_E OV W_U` and `W_E QK W_E^T`. The
-//! eigenvalues of `A B` that are not zero are those of `B A`, so matrices of `[h, h]` are all that is decomposed. Weights are as they are:
-//! gains of norms are not folded in, and rotations are those of a distance of zero.
+//! With row vectors, `OV = W_V W_O` and `QK = W_Q W_K^T`, both `[d, d]` of rank `h`; over tokens they are `W_E OV W_U`
+//! and `W_E QK W_E^T`. The eigenvalues of `A B` that are not zero are those of `B A`, so matrices of `[h, h]` are all
+//! that is decomposed. Weights are as they are: gains of norms are not folded in, and rotations are those of a distance
+//! of zero.
 
 use nalgebra::{Complex, DMatrix, Schur};
 
@@ -26,7 +28,7 @@ fn finite(matrix: DMatrix<f64>, name: impl FnOnce() -> String) -> Result<DMatrix
     match matrix.iter().all(|x| x.is_finite()) {
         true => Ok(matrix),
         false => Err(Error::refused(format!(
-            "{} has elements that are not finite (NaN or infinite): there are no eigenvalues, singular values or norms of it",
+            "{} has elements that are not finite (NaN or infinite), so it has no eigenvalues, singular values or norms",
             name()
         ))),
     }
@@ -35,9 +37,7 @@ fn finite(matrix: DMatrix<f64>, name: impl FnOnce() -> String) -> Result<DMatrix
 /// A head's projections, with row vectors.
 #[derive(Clone, Debug)]
 pub struct HeadWeights {
-    /// Its block.
     pub layer: usize,
-    /// Its number.
     pub head: usize,
     /// `[d, h]`.
     q: DMatrix<f64>,
@@ -50,15 +50,15 @@ pub struct HeadWeights {
 /// What a head's circuits come to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Circuits {
-    /// Its block.
     pub layer: usize,
-    /// Its number.
     pub head: usize,
-    /// `sum Re(l) / sum |l|` over the eigenvalues `l` of the OV circuit over tokens: 1 copies each token, -1 speaks against it.
+    /// `sum Re(l) / sum |l|` over the eigenvalues `l` of the OV circuit over tokens: 1 copies each token, -1 speaks
+    /// against it.
     pub copying: Option<f64>,
-    /// The same of the QK circuit: 1 looks for the token that it stands at.
+    /// The same of the QK circuit: 1 looks for the token that it is at.
     pub matching: Option<f64>,
-    /// Eigenvalues of OV, real and imaginary part, the largest first; over tokens where the model has a vocabulary on both sides.
+    /// Eigenvalues of OV, real and imaginary part, the largest first; over tokens where the model has a vocabulary on
+    /// both sides.
     pub ov: Vec<(f64, f64)>,
     /// The same of QK.
     pub qk: Vec<(f64, f64)>,
@@ -76,7 +76,7 @@ fn matrix(weights: &Weights, id: WeightId) -> Result<Option<DMatrix<f64>>> {
     finite(DMatrix::from_row_slice(rows, columns, &value.read_f64()?), || id.to_string()).map(Some)
 }
 
-/// Every head's projections; key/value heads that several query heads share stand in each of them.
+/// Every head's projections; key/value heads that several query heads share are in each of them.
 ///
 /// # Errors
 /// If a weight cannot be read or is not finite.
@@ -104,8 +104,8 @@ pub fn heads(spec: &ModelSpec, weights: &Weights) -> Result<Vec<HeadWeights>> {
     Ok(all)
 }
 
-/// Products of the token tables, `[d, d]`: `W_U W_E` and `W_E^T W_E`. None where the model has no vocabulary of its own width on both
-/// sides.
+/// Products of the token tables, `[d, d]`: `W_U W_E` and `W_E^T W_E`. `None` if the model has no vocabulary of its own
+/// width on both sides.
 ///
 /// # Errors
 /// If the device fails, or a product is not finite.
@@ -154,8 +154,8 @@ pub fn circuits(head: &HeadWeights, tables: Option<&(DMatrix<f64>, DMatrix<f64>)
     })
 }
 
-/// The cosine of what two heads move, `<OV_a, OV_b> / (|OV_a| |OV_b|)` with Frobenius' product: 1 if one writes what the other does
-/// wherever they look.
+/// The cosine of what two heads move, `<OV_a, OV_b> / (|OV_a| |OV_b|)` with Frobenius' product: 1 if one writes what
+/// the other does wherever they look.
 pub fn likeness(a: &HeadWeights, b: &HeadWeights) -> f64 {
     // tr((V_a O_a)^T V_b O_b) = tr((V_a^T V_b) (O_b O_a^T)).
     let product = ((a.v.transpose() * &b.v) * (&b.o * a.o.transpose())).trace();
@@ -188,16 +188,13 @@ fn root(square: f64) -> f64 {
 /// Which input of a later head reads what an earlier one wrote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reads {
-    /// Its queries.
     Q,
-    /// Its keys.
     K,
-    /// Its values.
     V,
 }
 
-/// Composition of an earlier head with a later one: `|OV_a M| / (|OV_a| |M|)` with Frobenius norms, where `M` is QK, its transpose, or OV of the
-/// later head (Elhage et al. 2021).
+/// Composition of an earlier head with a later one: `|OV_a M| / (|OV_a| |M|)` with Frobenius norms, where `M` is QK,
+/// its transpose, or OV of the later head (Elhage et al. 2021).
 pub fn composition(earlier: &HeadWeights, later: &HeadWeights, reads: Reads) -> f64 {
     let (input, rest) = match reads {
         Reads::Q => (&later.q, later.k.transpose()),
@@ -212,8 +209,9 @@ pub fn composition(earlier: &HeadWeights, later: &HeadWeights, reads: Reads) -> 
 
 /// Singular values of a matrix `[rows, columns]` that is not empty, the largest first.
 ///
-/// They are those of the triangle `R` of its QR decomposition. A matrix that is far longer than wide (a vocabulary) is decomposed
-/// piece by piece, each under the triangle of those before it: that is less work, and the user can interrupt in between.
+/// They are those of the triangle `R` of its QR decomposition. A matrix that is far longer than wide (a vocabulary) is
+/// decomposed piece by piece, each under the triangle of those before it: that is less work, and the user can interrupt
+/// in between.
 ///
 /// # Errors
 /// If an element is not finite, the values are not found, or the user interrupts.
@@ -317,7 +315,8 @@ mod tests {
         assert_eq!(singular_values(&[0.0; 6], 2, 3).unwrap(), [0.0, 0.0]);
     }
 
-    /// Against nalgebra's decomposition of the whole matrix; 1e-14 is some roundings of 64 bits relative to the largest.
+    /// Against nalgebra's decomposition of the whole matrix; 1e-14 is some roundings of 64 bits relative to the
+    /// largest.
     #[test]
     fn piece_by_piece_there_are_the_same_singular_values_at_any_scale() {
         let matrix = made(45, 4, 7);

@@ -1,14 +1,16 @@
 //! Direct logit attribution: a logit as the sum of what every component adds to the residual stream.
 //!
-//! The path from the stream to the logit is affine once the scale of each norm on it is held at what it was: the gradient `g` of the
-//! logit along this path is followed back from the unembedding through norms and sums, and a component that adds `c` counts
-//! `g . c` (Elhage et al. 2021; `logit_attrs` of TransformerLens). A norm with statistics `m`, `s` passes back `(g - mean(g)) / s`,
-//! without a mean `g / s`. Weights stay as they are: nothing is folded or centred. What is left are biases.
+//! The path from the stream to the logit is affine once the scale of each norm on it is held at what it was: the
+//! gradient `g` of the logit along this path is followed back from the unembedding through norms and sums, and a
+//! component that adds `c` counts `g . c` (Elhage et al. 2021; `logit_attrs` of TransformerLens). A norm with
+//! statistics `m`, `s` passes back `(g - mean(g)) / s`, without a mean `g / s`. Weights stay as they are: nothing is
+//! folded or centred. What is left are biases.
 
 use std::collections::BTreeMap;
 
 use crate::debugger::{Error, Mark, Result, RunError, Session, Target};
-use crate::program::{Kernel, Op, pull_back};
+use crate::model::role::Role;
+use crate::program::{Kernel, Op, execute, pull_back};
 use crate::tensor::ops::Slice;
 use crate::tensor::{TensorError, Value};
 
@@ -23,10 +25,8 @@ pub enum Component {
     Bias(String),
 }
 
-/// What one component counts.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Part {
-    /// The component.
     pub component: Component,
     /// The block it belongs to.
     pub layer: Option<usize>,
@@ -80,8 +80,7 @@ pub fn direct(session: &mut Session, pos: usize, wanted: &[(usize, f64)], neuron
     // What the head makes of this hidden state, without its cap.
     let own = {
         let branch = walk.session.run.branch();
-        let value = crate::program::execute(&op, std::slice::from_ref(&input), branch.weights(), branch.context(pass));
-        value?.read_f64()?
+        execute(&op, std::slice::from_ref(&input), branch.weights(), branch.context(pass))?.read_f64()?
     };
     let value: f64 = wanted.iter().map(|(token, factor)| own[*token] * factor).sum();
     let bias = value - dot(&g, &input.read_f64()?);
@@ -93,7 +92,7 @@ pub fn direct(session: &mut Session, pos: usize, wanted: &[(usize, f64)], neuron
         walk.op(number, &program.ops[number], g, neurons)?;
     }
     if walk.parts.iter().filter(|part| part.layer.is_some()).count() == 0 {
-        return Err(Error::refused("the head of this model is not affine: its logits are no sum over components"));
+        return Err(Error::refused("the head of this model is not affine: its logits are not a sum over components"));
     }
     let (mut parts, neurons) = (walk.parts, walk.neurons);
     parts.reverse();
@@ -201,7 +200,7 @@ impl Walk<'_> {
             sum += adds;
             self.push(Component::Head(layer, head), op.layer, adds, sources);
         }
-        // An edit of the output stands beside what the heads add.
+        // An edit of the output is added to what the heads add.
         let edited = self.session.run.branch().edits.iter().any(|edit| edit.target == Target::Op(number));
         if has_bias(op) || edited {
             self.bias(op, share - sum);
@@ -248,10 +247,16 @@ impl Walk<'_> {
     }
 }
 
-/// Whether an op adds a bias.
+/// Whether an op on the path of the stream adds a bias.
 fn has_bias(op: &Op) -> bool {
-    let named = |name: &str| name.rsplit('.').next().is_some_and(|last| last.starts_with('b'));
-    op.weights.iter().any(|weight| named(weight.role.name()))
+    let reads = |role: Role| op.weights.iter().any(|weight| weight.role == role);
+    match op.kernel {
+        Kernel::Unembed { .. } => reads(Role::b_U),
+        Kernel::Output => reads(Role::b_O),
+        // Of a norm: its gain, and its bias if it has one.
+        Kernel::Gain { .. } => op.weights.len() > 1,
+        _ => false,
+    }
 }
 
 fn dot(a: &[f64], b: &[f64]) -> f64 {

@@ -16,14 +16,13 @@ pub struct Measured {
     pub rule: &'static str,
     /// Where: a weight, a site, a head.
     pub at: String,
-    /// The number.
     pub value: f64,
 }
 
 /// A massive activation is at least this large, whatever the median.
 const MASSIVE: f64 = 100.0;
 
-/// Queries that a score of attention needs to say anything.
+/// Queries that a score of attention needs to mean anything.
 const QUERIES: usize = 6;
 
 fn measured(rule: &'static str, at: impl Into<String>, value: f64) -> Measured {
@@ -81,7 +80,7 @@ pub fn values(session: &mut Session) -> Result<Vec<Measured>, RunError> {
             bad = wrong > 0;
         }
         if wrong > 0 {
-            // What its other numbers say is said by what is wrong.
+            // Its other numbers follow from what is wrong.
             continue;
         }
         found.push(measured("overflow", &op.site, summary.absmax));
@@ -111,7 +110,7 @@ pub fn values(session: &mut Session) -> Result<Vec<Measured>, RunError> {
     Ok(found)
 }
 
-/// Every head of the current pass, in the focused row; nothing for texts too short to tell.
+/// Every head of the current pass, in the focused row; empty if the text is too short to tell.
 ///
 /// # Errors
 /// If the device fails.
@@ -127,7 +126,8 @@ pub fn attention(session: &mut Session) -> Result<Vec<Measured>, RunError> {
     Ok(found)
 }
 
-/// How flat the prediction at the focused position is: its entropy beside that of guessing. None if the model predicts no tokens.
+/// How flat the prediction at the focused position is: its entropy as a part of that of guessing. `None` if the model
+/// predicts no tokens.
 ///
 /// # Errors
 /// If the device fails.

@@ -1,11 +1,12 @@
 //! The logit lens: what the model would predict if it stopped at a block (nostalgebraist 2020).
 //!
-//! `logits_l = W_U norm_final(resid_l) + b_U`, where the statistics of the norm are those of `resid_l`. The last point is the
-//! model's own output. For an encoder the head of masked tokens takes the place of norm and unembedding.
+//! `logits_l = W_U norm_final(resid_l) + b_U`, where the statistics of the norm are those of `resid_l`. The last point
+//! is the model's own output. For an encoder the head of masked tokens takes the place of norm and unembedding.
 //!
-//! A tuned lens (Belrose et al. 2023) puts `resid_l + resid_l A_l + b_l` in the place of what block `l` reads; `A` and `b` were trained for
-//! the model, and come from a file.
+//! A tuned lens (Belrose et al. 2023) puts `resid_l + resid_l A_l + b_l` in place of what block `l` reads; `A` and `b`
+//! were trained for the model, and come from a file.
 
+use super::op_in_block;
 use crate::debugger::{Mark, RunError, Session};
 use crate::model::tuned_lens::TunedLens;
 use crate::program::{Program, lens, lens_start};
@@ -22,7 +23,7 @@ pub struct Point {
     pub name: String,
     /// The op whose output it is.
     pub op: usize,
-    /// The block that reads it; none of the states between attention and MLP, and of what the head reads.
+    /// The block that reads it; `None` for states between attention and MLP, and for what the head reads.
     pub read_by: Option<usize>,
 }
 
@@ -30,7 +31,6 @@ pub struct Point {
 pub struct Tuned(Vec<(Value, Value)>);
 
 impl Tuned {
-    /// Uploads a lens.
     pub fn new(lens: &TunedLens, device: &Device) -> Tuned {
         let one = |translator: &crate::model::tuned_lens::Translator| {
             let weight = Value::from_f32(translator.weight.clone(), &[lens.width, lens.width], device);
@@ -46,15 +46,15 @@ impl Tuned {
     }
 }
 
-/// The hidden states that a lens is put on, in the order of the program: what every block reads, and what the head reads;
-/// with `middle`, the states between attention and MLP too. Empty if the model predicts no tokens.
+/// The hidden states that a lens is put on, in the order of the program: what every block reads, and what the head
+/// reads; with `middle`, the states between attention and MLP too. Empty if the model predicts no tokens.
 pub fn points(program: &Program, middle: bool) -> Vec<Point> {
     let Some(head) = lens_start(program) else { return Vec::new() };
     let mut found = Vec::new();
     for layer in 0..program.n_layers() {
         let states: &[&str] = if middle { &["resid_pre", "resid_mid"] } else { &["resid_pre"] };
         for state in states {
-            if let Some(op) = program.op_of(&format!("blocks.{layer}.{state}")) {
+            if let Some(op) = op_in_block(program, layer, state) {
                 let read_by = (*state == "resid_pre").then_some(layer);
                 found.push(Point { name: format!("L{layer}.{state}"), op, read_by });
             }
@@ -67,7 +67,6 @@ pub fn points(program: &Program, middle: bool) -> Vec<Point> {
 /// What is predicted from one point.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reading {
-    /// The point.
     pub name: String,
     /// Natural logarithms of the probabilities of all tokens.
     pub logprobs: Vec<f64>,
@@ -124,8 +123,8 @@ pub fn trajectory(
     Ok(found)
 }
 
-/// Calls `each` with the number of a point, a position and its log-probabilities, for every position of the current pass of
-/// the focused row and every point that is computed.
+/// Calls `each` with the number of a point, a position and its log-probabilities, for every position of the current
+/// pass of the focused row and every point that is computed.
 ///
 /// # Errors
 /// If a value cannot be had, or the device fails.
@@ -155,7 +154,7 @@ fn seen(tuned: Option<&Tuned>, point: &Point, states: &Value) -> Result<Value, T
     tuned.map_or_else(|| Ok(states.clone()), |tuned| tuned.seen(point, states))
 }
 
-/// A hidden state of the focused row `[T, d]`; none if the pass has not come to it.
+/// A hidden state of the focused row `[T, d]`; `None` if the pass has not come to it.
 fn state(session: &mut Session, pass: usize, op: usize) -> Result<Option<Value>, RunError> {
     match session.run.value_at(Mark { pass, op }) {
         Ok(value) => Ok(Some(value.slice(&[Slice::At(session.focus.row)])?)),

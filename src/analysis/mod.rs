@@ -1,25 +1,27 @@
 //! Questions asked of runs. Nothing here changes a run.
 
 pub mod activations;
-pub mod alike;
 pub mod attention;
 pub mod attribution;
-pub mod bisect;
 pub mod circuits;
+pub mod counterfactual;
 pub mod direct;
 pub mod health;
-pub mod inspect;
 pub mod lens;
+pub mod model_inspection;
 pub mod patching;
-mod recompute;
-pub mod repeated;
-pub mod replacing;
+pub mod pattern_similarity;
+pub mod repeated_tokens;
 pub mod samples;
-mod selfcheck;
-pub mod selftest;
-mod weight_difference;
 
-pub use crate::tensor::{Difference, Tolerance, Verdict, difference};
-pub use recompute::{Recomputed, recompute};
-pub use selfcheck::{again, alone, looked_at};
-pub use weight_difference::{WeightDifference, weight_differences};
+use crate::program::Program;
+
+/// The op of a part of a block: `attn.pattern`, `resid_pre`.
+fn op_in_block(program: &Program, layer: usize, part: &str) -> Option<usize> {
+    program.op_of(&format!("blocks.{layer}.{part}"))
+}
+
+/// The blocks that have a part, each with its op.
+fn ops_in_blocks<'a>(program: &'a Program, part: &'a str) -> impl Iterator<Item = (usize, usize)> + 'a {
+    (0..program.n_layers()).filter_map(move |layer| Some((layer, op_in_block(program, layer, part)?)))
+}

@@ -1,8 +1,10 @@
-//! Activation patching: a value of one run put into another, place by place, and how much of a number comes back
-//! (Vig et al. 2020; Meng et al. 2022). The fast approximation is attribution patching, `sum(grad (a_clean - a_here))` (Nanda 2023).
+//! Activation patching: a value of one run put into another, place by place, and how much of a number comes back (Vig
+//! et al. 2020; Meng et al. 2022). The fast approximation is attribution patching, `sum(grad (a_clean - a_here))`
+//! (Nanda 2023).
 
 use super::attribution::Probe;
-use crate::debugger::peers::{Has, Side};
+use super::ops_in_blocks;
+use crate::debugger::sides::{Has, Side};
 use crate::debugger::{Error, Mark, Result, Session};
 use crate::lang::Expr;
 use crate::program::Program;
@@ -16,7 +18,6 @@ pub enum Source {
     Branch(usize),
     /// The values of another model or a dump, by its number in [`Session::peers`].
     Peer(usize),
-    /// Zero.
     Zero,
     /// The mean over positions, of each feature.
     Mean,
@@ -27,15 +28,15 @@ pub enum Source {
 pub struct Places {
     /// Ops with the same axes, each with its block.
     pub sites: Vec<(Option<usize>, usize)>,
-    /// The axes that places are entries of, all of one entry at once: heads, positions, neurons. None is the whole value.
+    /// The axes that places are entries of, all of one entry at once: heads, positions, neurons. Empty is the whole
+    /// value.
     pub over: Vec<Axis>,
 }
 
 impl Places {
     /// The same site of every block that has it.
     pub fn of_blocks(program: &Program, site: &str, over: &[Axis]) -> Places {
-        let op = |layer: usize| program.op_of(&format!("blocks.{layer}.{site}"));
-        let sites = (0..program.n_layers()).filter_map(|layer| Some((Some(layer), op(layer)?))).collect();
+        let sites = ops_in_blocks(program, site).map(|(layer, op)| (Some(layer), op)).collect();
         Places { sites, over: over.to_vec() }
     }
 }
@@ -60,8 +61,8 @@ impl Sweep {
     }
 }
 
-/// Puts another value into the current run, one place at a time, and evaluates `expr` each time. `done` is what an interrupted sweep of
-/// the same places has found so far, and grows with each place.
+/// Puts another value into the current run, one place at a time, and evaluates `expr` each time. `done` is what an
+/// interrupted sweep of the same places has found so far, and grows with each place.
 ///
 /// # Errors
 /// If the number cannot be had, the two branches have texts of different lengths, or the user interrupts.
@@ -126,14 +127,14 @@ impl Parts {
         Parts { of: (0..all).map(|i| of(i) as u32).collect(), count: over.iter().map(|&axis| shape[axis]).product() }
     }
 
-    /// One value, with another one's elements of a place.
+    /// One value, with the elements of a place from the other.
     fn mixed(&self, here: &[f32], clean: &[f32], which: usize) -> Vec<f32> {
         let both = here.iter().zip(clean).zip(&self.of);
         both.map(|((a, b), part)| if *part as usize == which { *b } else { *a }).collect()
     }
 }
 
-/// Finds the number for each place of a site, of which so many places stand before, of so many in all.
+/// Finds the number for each place of a site, given how many places come before it, and how many there are in all.
 type OfSite<'a> = &'a mut dyn FnMut(&mut Probe<'_>, &Vec<f32>, &[f32], &Parts, (usize, usize)) -> Result<Vec<f64>>;
 
 fn walk(session: &mut Session, expr: &Expr, places: &Places, source: Source, of_site: OfSite<'_>) -> Result<Sweep> {
@@ -170,7 +171,7 @@ fn walk(session: &mut Session, expr: &Expr, places: &Places, source: Source, of_
             let site = &program.ops[*op].site;
             Err(Error::Refused(format!("the number does not depend on {site}, nor on others of its name")))
         }
-        (true, None) => Err(Error::Refused("there is no such site".into())),
+        (true, None) => Err(Error::Refused("the model has no such site".into())),
     }
 }
 

@@ -8,13 +8,11 @@ const RESAMPLES: usize = 2000;
 /// A mean, and the interval that holds it in 95 of 100 cases.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Mean {
-    /// How many numbers.
     pub count: usize,
-    /// Their mean.
     pub mean: f64,
     /// Standard deviation, of a sample (`n - 1`); 0 of one number.
     pub std: f64,
-    /// Lower and upper end, by the bootstrap's percentiles (Efron 1979); none of fewer than three numbers.
+    /// Lower and upper end, by the bootstrap's percentiles (Efron 1979); `None` for fewer than three numbers.
     pub interval: Option<(f64, f64)>,
 }
 

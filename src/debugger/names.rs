@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::peers::reader;
+use crate::dumps::reader;
 use crate::lang::SiteTable;
 use crate::model::role::Role;
 use crate::model::weights::Weights;

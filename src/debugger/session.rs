@@ -8,9 +8,10 @@ use super::focus::Focus;
 use super::gradient::Gradients;
 use super::mark::Mark;
 use super::names::Names;
-use super::peers::{Apart, Peer};
 use super::run::{Checkpoint, Run};
+use super::sides::{Differences, Peer};
 use super::stops::{Healths, StopPoints};
+
 use super::trail::Trail;
 use super::travel::{Reason, Stop};
 use crate::debugger::error::{Error, Result};
@@ -67,8 +68,7 @@ pub struct Session {
     pub peers: Vec<(String, Peer)>,
     /// The side that follows every motion, by its name.
     pub compare: Option<String>,
-    pub(super) apart: HashMap<(usize, Mark), Option<Apart>>,
-    pub(super) apart_of: (u64, u64),
+    pub(super) differences: Differences,
     /// What this model is called among them.
     pub name: String,
     /// What it is called on the screen.
@@ -105,8 +105,7 @@ impl Session {
             passed_on: HashSet::new(),
             peers: Vec::new(),
             compare: None,
-            apart: HashMap::new(),
-            apart_of: (0, 0),
+            differences: Differences::default(),
             name: "first".into(),
             title: String::new(),
             healths: Healths::default(),

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::debugger::Error;
 use crate::tensor::TensorError;
 
 /// A file that was not written; what was at its place before is still there.
@@ -83,5 +84,14 @@ impl ExportError {
 impl From<ExportError> for String {
     fn from(error: ExportError) -> String {
         error.to_string()
+    }
+}
+
+impl From<ExportError> for Error {
+    fn from(error: ExportError) -> Error {
+        match error.tensor() {
+            Some(cause) => Error::Tensor(cause.clone()),
+            None => Error::Refused(error.to_string()),
+        }
     }
 }

@@ -216,9 +216,9 @@ fn mistakes_say_what_to_do() {
         ("attr conductance", "conductance needs a site"),
         (
             "attr conductance -at L1.attn.z -target sum(L0.resid_post)",
-            "blocks.1.attn.z does not lie between embed and the number",
+            "blocks.1.attn.z is not between embed and the number",
         ),
-        ("attr influence -at tokens", "tokens does not lie between embed and the number"),
+        ("attr influence -at tokens", "tokens is not between embed and the number"),
         ("attr occlusion -at L0.attn.pattern", "hides positions"),
     ] {
         let found = b.fail(line);

@@ -63,7 +63,7 @@ fn faults_of_weights_are_found_at_their_op_with_their_reason() {
     let faults = [
         ("gpt2", "set param(\"L1.attn.b_O\") = 0", "blocks.1.attn.out", "adds no bias"),
         ("gpt2", "set param(\"L0.mlp.b_out\") = 0", "blocks.0.mlp.out", "adds no bias"),
-        ("gpt2", "set param(\"L0.mlp.b_in\") += 1", "blocks.0.mlp.pre", "another bias"),
+        ("gpt2", "set param(\"L0.mlp.b_in\") += 1", "blocks.0.mlp.pre", "a different bias"),
         (
             "gpt2",
             "set param(\"L1.mlp.W_out\") *= 0\nset param(\"L1.mlp.b_out\") *= 0",

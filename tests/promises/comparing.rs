@@ -107,7 +107,7 @@ fn another_number_of_heads_is_named() {
     b.run(&format!("load {} as other", copy.display()));
     b.run("run");
     let table = b.table("diff other");
-    assert!(table.title.contains("features are divided into another number of heads there"), "{}", table.title);
+    assert!(table.title.contains("features are divided into a different number of heads there"), "{}", table.title);
     assert!(table.title.contains("at blocks.0.attn.z"), "queries, keys and values agree: {}", table.title);
     let found = culprits(&b.table("bisect other"));
     assert_eq!(found[0].0, "blocks.0.attn.z", "{found:?}");
@@ -210,8 +210,8 @@ fn dumps_under_other_names_in_other_layouts_are_read() {
     for part in [
         "all agree",
         "fused projections in the file were split",
-        "a batch axis in the file was taken off",
-        "were turned",
+        "a batch axis in the file was removed",
+        "were transposed",
     ] {
         assert!(told.contains(part), "{part}: {told}");
     }
@@ -223,7 +223,7 @@ fn dumps_under_other_names_in_other_layouts_are_read() {
     assert!(b.fail("diff weights theirs").contains("no weights"));
     std::fs::write(&map, "{\"my.block.*\": \"L*.nothing\"}").unwrap();
     let wrong = b.fail(&format!("load-dump {} as again map {}", file.display(), map.display()));
-    assert!(wrong.contains("sends my.block.0 to L0.nothing, which is no site"), "{wrong}");
+    assert!(wrong.contains("sends my.block.0 to L0.nothing, which is not a site"), "{wrong}");
 }
 
 /// `numpy.savez_compressed` of the same values: `tools/fixtures/dumps.py` wrote the fixture.

@@ -89,7 +89,7 @@ fn files_with_other_names_and_a_batch_axis_are_understood() {
     let table = b.table(&format!("diff {}", file.display()));
     assert!(table.title.contains("first beyond 2e-4 of the size at blocks.0.resid_post: 1 of"), "{}", table.title);
     assert!(table.title.contains("pos 0, dim 3"), "{}", table.title);
-    assert!(table.title.contains("a batch axis in the file was taken off"), "{}", table.title);
+    assert!(table.title.contains("a batch axis in the file was removed"), "{}", table.title);
     assert!(
         table.title.contains("not compared, not in ") && table.title.contains("(tokens, embed, pos_embed, "),
         "{}",
@@ -300,7 +300,7 @@ fn other_texts_are_said_before_anything_is_compared() {
     dumped(&mut b, folder.path(), "other", &of(Some(other), stream.clone()));
     dumped(&mut b, folder.path(), "unnamed", &of(None, more(1, 0)));
     for (name, words) in [
-        ("front", "the tokens differ: front has 1 more in front (383"),
+        ("front", "the tokens differ: front has 1 more at the start (383"),
         ("longer", "the tokens differ: longer has 2 more at the end (9 "),
         ("other", "the tokens differ from position 3 on ("),
         ("unnamed", "main has 8 positions and unnamed 9, and no tokens say which"),

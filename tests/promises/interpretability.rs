@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use llmdbg::analysis::repeated::repeated;
+use llmdbg::analysis::repeated_tokens::on_repeated_tokens;
 use llmdbg::answer::{Answer, Cell, Table};
 use llmdbg::model::Input;
 use llmdbg::tensor::Device;
@@ -287,7 +287,7 @@ fn random_tokens_twice_leave_the_session_as_it_was_and_follow_the_seed() {
     assert_eq!(b.table("heads -repeated 8 -seed 3"), one);
     assert_ne!(b.table("heads -repeated 8 -seed 4"), one);
     assert!(b.fail("heads -repeated 5000").contains("5000") || b.fail("heads -repeated 5000").contains("tokens"));
-    assert!(b.fail("heads -repeated 0").contains("from 1 on"));
+    assert!(b.fail("heads -repeated 0").contains("at least 1"));
 }
 
 #[test]
@@ -417,7 +417,7 @@ fn random_tokens_are_run_with_the_edits_in_force() {
         assert!(table.title.contains("with the edits in force"), "{}", table.title);
         assert_ne!(table.rows, plain.rows, "{edit}");
         // The same by hand: a session on these tokens, with this edit.
-        let found = repeated(&b.console.session, 8, 3).unwrap();
+        let found = on_repeated_tokens(&b.console.session, 8, 3).unwrap();
         let device = Device::cpu();
         let model = crate::common::model("gpt2", &device);
         let input = Input::from_tokens(&model, vec![found.ids.clone()]).unwrap();

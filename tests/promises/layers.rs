@@ -7,9 +7,22 @@ use std::path::{Path, PathBuf};
 use regex::Regex;
 
 /// The folders of `src`, lowest first.
-const LAYERS: [&str; 13] = [
-    "tensor", "model", "program", "lang", "debugger", "answer", "analysis", "export", "commands", "engine", "term",
-    "frontend", "cli",
+const LAYERS: [&str; 15] = [
+    "tensor",
+    "model",
+    "program",
+    "lang",
+    "dumps",
+    "debugger",
+    "comparing",
+    "answer",
+    "analysis",
+    "export",
+    "commands",
+    "engine",
+    "term",
+    "frontend",
+    "cli",
 ];
 
 /// Libraries and the only folders that may name them.
@@ -145,7 +158,7 @@ fn the_check_sees_what_it_should() {
     assert_eq!(named("use super::frontend::Action;", 2), "");
     assert_eq!(named("mod tests { use super::super::super::cli; }", 2), "cli");
     assert_eq!(named("// crate::engine is above\n/// [`crate::cli`]\n", 1), "");
-    assert_eq!(layer_and_depth(Path::new("answer/text/map.rs")), Some((5, 3)));
-    assert_eq!(layer_and_depth(Path::new("answer/mod.rs")), Some((5, 1)));
+    assert_eq!(layer_and_depth(Path::new("answer/text/map.rs")), Some((7, 3)));
+    assert_eq!(layer_and_depth(Path::new("answer/mod.rs")), Some((7, 1)));
     assert_eq!(layer_and_depth(Path::new("main.rs")), None);
 }

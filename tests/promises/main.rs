@@ -32,6 +32,7 @@ mod hostile;
 mod hostile_files;
 mod hostile_tokenizers;
 mod hub;
+mod in_force;
 mod interpretability;
 mod interrupts;
 mod journal;

@@ -1,6 +1,8 @@
-//! Attention heads: what each counts for a number, by its gradient and by taking it out; and attention followed through all blocks.
+//! Attention heads: what each counts for a number, by its gradient and by taking it out; and attention followed through
+//! all blocks.
 
 use super::probe::Probe;
+use crate::analysis::{op_in_block, ops_in_blocks};
 use crate::debugger::{Error, Mark, Result, Session};
 use crate::lang::Expr;
 use crate::tensor::ops::Slice;
@@ -9,12 +11,10 @@ use crate::tensor::step;
 /// One head.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HeadScore {
-    /// Its block.
     pub layer: usize,
-    /// Its number.
     pub head: usize,
-    /// `sum(z * dF/dz)`: what taking it out would change the number by, were the number linear (Michel, Levy and Neubig 2019, with its
-    /// sign).
+    /// `sum(z * dF/dz)`: what taking it out would change the number by, were the number linear (Michel, Levy and Neubig
+    /// 2019, with its sign).
     pub by_gradient: f64,
     /// `F - F(z = 0)`: what it does change.
     pub by_ablation: f64,
@@ -25,11 +25,8 @@ pub struct HeadScore {
 /// Every head of every block whose output the number depends on.
 pub fn heads(session: &mut Session, expr: &Expr) -> Result<Vec<HeadScore>> {
     let program = session.run.program.clone();
-    let layers: Vec<(usize, usize, usize)> = (0..program.n_layers())
-        .filter_map(|layer| {
-            let of = |part: &str| program.op_of(&format!("blocks.{layer}.attn.{part}"));
-            Some((layer, of("z")?, of("pattern")?))
-        })
+    let layers: Vec<(usize, usize, usize)> = ops_in_blocks(&program, "attn.z")
+        .filter_map(|(layer, z)| Some((layer, z, op_in_block(&program, layer, "attn.pattern")?)))
         .collect();
     let mut found = Vec::new();
     for (number, (layer, z, pattern)) in layers.iter().enumerate() {
@@ -77,9 +74,9 @@ pub fn heads(session: &mut Session, expr: &Expr) -> Result<Vec<HeadScore>> {
     }
 }
 
-/// Attention weighted by its gradient and followed through all blocks: `R <- R + mean_h(max(A dF/dA, 0)) R` from the identity (Chefer,
-/// Gur and Wolf 2021, "Generic Attention-model Explainability", for self-attention). For the focused row, `[T, T]` in row-major
-/// order, and `T`.
+/// Attention weighted by its gradient and followed through all blocks: `R <- R + mean_h(max(A dF/dA, 0)) R` from the
+/// identity (Chefer, Gur and Wolf 2021, "Generic Attention-model Explainability", for self-attention). For the focused
+/// row, `[T, T]` in row-major order, and `T`.
 ///
 /// # Errors
 /// If the number depends on no pattern.
@@ -89,7 +86,7 @@ pub fn attention_gradient(session: &mut Session, expr: &Expr) -> Result<(Vec<f64
     let mut flow: Option<(Vec<f64>, usize)> = None;
     for layer in 0..layers {
         step("attention", layer as u64, layers as u64)?;
-        let Some(op) = program.op_of(&format!("blocks.{layer}.attn.pattern")) else { continue };
+        let Some(op) = op_in_block(&program, layer, "attn.pattern") else { continue };
         let mut probe = match Probe::new(session, expr, op) {
             Ok(probe) => probe,
             Err(Error::Independent(_)) => continue,
@@ -115,8 +112,8 @@ pub fn attention_gradient(session: &mut Session, expr: &Expr) -> Result<(Vec<f64
     flow.ok_or_else(|| Error::Refused("the number does not depend on any attention".into()))
 }
 
-/// Attention rollout: the product over blocks of `(mean over heads of A + 1) / 2`, how much of each position's input reaches each
-/// position (Abnar and Zuidema 2020). For the focused row, `[T, T]` in row-major order, and `T`.
+/// Attention rollout: the product over blocks of `(mean over heads of A + 1) / 2`, how much of each position's input
+/// reaches each position (Abnar and Zuidema 2020). For the focused row, `[T, T]` in row-major order, and `T`.
 pub fn rollout(session: &mut Session) -> Result<(Vec<f64>, usize)> {
     let program = session.run.program.clone();
     if session.run.pass > 0 {
@@ -125,8 +122,7 @@ pub fn rollout(session: &mut Session) -> Result<(Vec<f64>, usize)> {
     let row = session.focus.row;
     let mut product: Option<Vec<f64>> = None;
     let mut length = 0;
-    for layer in 0..program.n_layers() {
-        let Some(op) = program.op_of(&format!("blocks.{layer}.attn.pattern")) else { continue };
+    for (_, op) in ops_in_blocks(&program, "attn.pattern") {
         let pattern = session.run.value_at(Mark { pass: 0, op })?.slice(&[Slice::At(row)])?;
         let (heads, t) = (pattern.shape()[0], pattern.shape()[1]);
         let data = pattern.read_f64()?;

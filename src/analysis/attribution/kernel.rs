@@ -1,5 +1,5 @@
-//! Kernel SHAP: Shapley values by a weighted linear regression over subsets of positions (Lundberg and Lee 2017; Captum's
-//! `KernelShap`).
+//! Kernel SHAP: Shapley values by a weighted linear regression over subsets of positions (Lundberg and Lee 2017;
+//! Captum's `KernelShap`).
 
 use super::Attribution;
 use super::perturb::{MOST_EXACT, with_hidden};
@@ -7,8 +7,8 @@ use super::probe::Probe;
 use super::random::Random;
 use crate::debugger::{Error, Result};
 
-/// The number with subsets of positions shown is fitted by a sum of one number for each position, under the constraint that all
-/// of them make up `F(x) - F(x')`. Without a number of samples every subset is taken, weighted by the kernel
+/// The number with subsets of positions shown is fitted by a sum of one number for each position, under the constraint
+/// that all of them make up `F(x) - F(x')`. Without a number of samples every subset is taken, weighted by the kernel
 /// `(n - 1) / (C(n, k) k (n - k))`, which gives Shapley values exactly; with one, subsets are drawn by that weight.
 ///
 /// # Errors
@@ -65,7 +65,7 @@ pub(super) fn finite(numbers: &[f64]) -> Result<()> {
 /// Which positions are shown, and the weight of that.
 type Subset = (Vec<bool>, f64);
 
-/// Every subset but none and all.
+/// Every subset except the empty one and the whole.
 fn all(n: usize) -> Vec<Subset> {
     let binomial = |k: usize| (0..k).fold(1.0, |c, i| c * (n - i) as f64 / (i + 1) as f64);
     (1..(1usize << n) - 1)
@@ -101,8 +101,8 @@ fn drawn(n: usize, samples: usize, seed: u64) -> Vec<Subset> {
         .collect()
 }
 
-/// Least squares with the constraint that the sum is `total`: the last position is what the others leave. None if the equations have
-/// no single solution.
+/// Least squares with the constraint that the sum is `total`: the last position is what the others leave. `None` if the
+/// equations have no single solution.
 fn fitted(sets: &[Subset], numbers: &[f64], n: usize, at_baseline: f64, total: f64) -> Option<Vec<f64>> {
     let m = n - 1;
     let mut matrix = vec![vec![0.0; m + 1]; m];

@@ -1,5 +1,5 @@
-//! LIME: a sparse linear surrogate over which positions are shown, fitted near the text (Ribeiro, Singh and Guestrin 2016; Captum's
-//! `Lime` with its defaults).
+//! LIME: a sparse linear surrogate over which positions are shown, fitted near the text (Ribeiro, Singh and Guestrin
+//! 2016; Captum's `Lime` with its defaults).
 
 use super::Attribution;
 use super::kernel::finite;
@@ -17,8 +17,8 @@ pub fn lime_subsets(positions: usize, samples: usize, seed: u64) -> Vec<Vec<bool
     (0..samples).map(|_| (0..positions).map(|_| random.uniform() < 0.5).collect()).collect()
 }
 
-/// The coefficients of the lasso `1/(2 sum w) sum w (F - c - b.shown)^2 + alpha |b|_1` over the subsets `shown`, with the weight
-/// `exp(-d^2 / 2)` of the cosine distance `d` between the site as it is and with positions hidden.
+/// The coefficients of the lasso `1/(2 sum w) sum w (F - c - b.shown)^2 + alpha |b|_1` over the subsets `shown`, with
+/// the weight `exp(-d^2 / 2)` of the cosine distance `d` between the site as it is and with positions hidden.
 ///
 /// # Errors
 /// If the fit does not settle.
@@ -33,7 +33,7 @@ pub fn lime_with(probe: &mut Probe<'_>, baseline: &[f32], shown: &[Vec<bool>], a
     finite(&numbers)?;
     let at_input = numbers.pop().unwrap_or(f64::NAN);
     let values = lasso(shown, &numbers, &weights, alpha).ok_or_else(|| {
-        Error::Refused("the surrogate does not settle; give another number of samples or a larger -alpha".into())
+        Error::Refused("the surrogate does not settle; choose a different number of samples or a larger -alpha".into())
     })?;
     Ok(Attribution { values, delta: None, at_input, at_baseline: None, error: None, steps: shown.len() })
 }
@@ -46,7 +46,7 @@ fn similarity(a: &[f32], b: &[f32]) -> f64 {
     (-distance * distance / 2.0).exp()
 }
 
-/// Coordinate descent with an intercept, as scikit-learn's `Lasso` has it. None if it does not settle.
+/// Coordinate descent with an intercept, as scikit-learn's `Lasso` has it. `None` if it does not settle.
 fn lasso(shown: &[Vec<bool>], numbers: &[f64], weights: &[f64], alpha: f64) -> Option<Vec<f64>> {
     let n = shown.first()?.len();
     let total: f64 = weights.iter().sum();
@@ -68,7 +68,7 @@ fn lasso(shown: &[Vec<bool>], numbers: &[f64], weights: &[f64], alpha: f64) -> O
             }
             let before = values[j];
             let pull = mean_of(&|i| x[j][i] * left[i]) + squares[j] * before;
-            // Plus zero, so that none is minus zero.
+            // Plus zero, so that nothing is minus zero.
             let value = pull.signum() * (pull.abs() - alpha).max(0.0) / squares[j] + 0.0;
             if value != before {
                 left.iter_mut().zip(&x[j]).for_each(|(left, x)| *left -= (value - before) * x);
@@ -87,8 +87,8 @@ fn lasso(shown: &[Vec<bool>], numbers: &[f64], weights: &[f64], alpha: f64) -> O
 mod tests {
     use super::*;
 
-    /// With orthogonal columns the lasso has a closed form: what least squares gives, drawn towards zero by `alpha` over the mean
-    /// square, 1/4 here.
+    /// With orthogonal columns the lasso has a closed form: what least squares gives, drawn towards zero by `alpha`
+    /// over the mean square, 1/4 here.
     #[test]
     fn of_all_subsets_the_coefficients_are_shrunk_alike() {
         let shown: Vec<Vec<bool>> = (0..16).map(|set| (0..4).map(|j| set >> j & 1 == 1).collect()).collect();

@@ -1,7 +1,7 @@
 //! How much each element of a site counts for a number, by the methods that Captum has, with its definitions.
 //!
-//! `F` is the number as a function of the site's value `x`; `x'` is a baseline. Sources: Captum 0.9 (`captum.attr`), and the papers
-//! that it names. What samples says so, and takes its random numbers from a seed alone.
+//! `F` is the number as a function of the site's value `x`; `x'` is a baseline. Sources: Captum 0.9 (`captum.attr`),
+//! and the papers that it names. Methods that sample say so, and take their random numbers from a seed alone.
 
 mod heads;
 mod kernel;
@@ -45,7 +45,7 @@ pub struct Attribution {
     pub steps: usize,
 }
 
-/// A sum that misses what it explains by more than this part of it has not converged: its parts are no parts of that.
+/// A sum that misses what it explains by more than this part of it has not converged: its parts do not add up to that.
 const COMPLETE: f64 = 0.05;
 
 /// What a sum of numbers in f32 is off by, as a part of the sum of their magnitudes.
@@ -59,7 +59,7 @@ impl Attribution {
         // A sum of samples is off by its standard error, as long as that is small compared with the number itself.
         let scatter = 2.0 * self.error.unwrap_or(0.0).min(COMPLETE * self.at_input.abs());
         let allowed = COMPLETE * (self.at_input - baseline).abs() + scatter + ROUNDS * handed_out;
-        // A sum that is no number is not complete.
+        // A sum that is not a number is not complete.
         !delta.is_finite() || delta.abs() > allowed
     }
 }

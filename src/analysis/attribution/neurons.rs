@@ -5,7 +5,7 @@ use crate::lang::{Expr, parse_expr};
 use crate::tensor::ops::Slice;
 use crate::tensor::step;
 
-/// Feeders told of.
+/// Feeders that are listed.
 const FEEDERS: usize = 3;
 
 /// One neuron at one position.
@@ -15,33 +15,30 @@ pub struct Neuron {
     pub site: String,
     /// Its position in the text.
     pub pos: usize,
-    /// Its number.
     pub index: usize,
-    /// What it is.
     pub value: f64,
     /// What the number gains for it.
     pub slope: f64,
     /// `value * slope`.
     pub counts: f64,
-    /// What feeds it most.
     pub fed: Vec<Fed>,
 }
 
 /// What a part of the model gives to a neuron.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fed {
-    /// The part's output.
     pub site: String,
     /// Its relevance for the neuron by the rules of AttnLRP.
     pub share: f64,
 }
 
-/// The `count` neurons of the focused row, over all blocks and positions, for which `|n dF/dn|` is largest, and for each what earlier
-/// parts add to the residual stream that is most relevant to it: by the rules of AttnLRP, since behind a norm plain gradients times
-/// values of all parts add up to nothing. The gradients at hand afterwards are those of the number.
+/// The `count` neurons of the focused row, over all blocks and positions, for which `|n dF/dn|` is largest, and for
+/// each what earlier parts add to the residual stream that is most relevant to it: by the rules of AttnLRP, since after
+/// a norm plain gradients times values of all parts add up to nothing. The gradients at hand afterwards are those of
+/// the number.
 ///
 /// # Errors
-/// If the model has no dense MLP, the number has no gradient, or a mixture of experts lies before a neuron.
+/// If the model has no dense MLP, the number has no gradient, or there is a mixture of experts before a neuron.
 pub fn neurons(session: &mut Session, expr: &Expr, text: &str, count: usize) -> Result<Vec<Neuron>> {
     let program = session.run.program.clone();
     let row = session.focus.row;

@@ -11,7 +11,8 @@ use crate::lang::Expr;
 /// Points of a path are doubled up to so many by `-steps auto`.
 const MOST_STEPS: usize = 3200;
 
-/// The gradient at the input and the elements of the site `of` there: what saliency and input times gradient are made of.
+/// The gradient at the input and the elements of the site `of` there: what saliency and input times gradient are made
+/// of.
 pub fn plain(probe: &mut Probe<'_>, of: usize) -> Result<Point> {
     let here = probe.here()?;
     let mut points = probe.gradients(&[here], of)?;
@@ -28,8 +29,8 @@ fn ends(probe: &mut Probe<'_>, here: &[f32], baseline: &[f32]) -> Result<(f64, f
     Ok((ends[0], ends[1]))
 }
 
-/// Integrated gradients: `(x - x') * sum_k w_k grad F(x' + a_k (x - x'))` (Sundararajan, Taly and Yan 2017). Without a number of
-/// steps it is doubled until the sum is within `tolerance` of `F(x) - F(x')`.
+/// Integrated gradients: `(x - x') * sum_k w_k grad F(x' + a_k (x - x'))` (Sundararajan, Taly and Yan 2017). Without a
+/// number of steps it is doubled until the sum is within `tolerance` of `F(x) - F(x')`.
 pub fn integrated(
     probe: &mut Probe<'_>,
     baseline: &[f32],
@@ -66,7 +67,6 @@ pub fn integrated(
 /// What gradient SHAP takes at random.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Shap {
-    /// Which baseline.
     pub baseline: usize,
     /// Where between the baseline (0) and the input with noise (1).
     pub at: f64,
@@ -74,8 +74,8 @@ pub struct Shap {
     pub noise: Vec<f32>,
 }
 
-/// Gradient SHAP: the mean of `(x~ - b) * grad F(l x~ + (1 - l) b)` over samples, `x~` being the input with normal noise, `b` one of the
-/// baselines, and `l` uniform on [0, 1] (Lundberg and Lee 2017; Captum's `GradientShap`).
+/// Gradient SHAP: the mean of `(x~ - b) * grad F(l x~ + (1 - l) b)` over samples, `x~` being the input with normal
+/// noise, `b` one of the baselines, and `l` uniform on [0, 1] (Lundberg and Lee 2017; Captum's `GradientShap`).
 pub fn gradient_shap(probe: &mut Probe<'_>, baselines: &[Vec<f32>], noise: Noise) -> Result<Attribution> {
     let len = probe.here()?.len();
     let mut random = Random::new(noise.seed);
@@ -123,7 +123,7 @@ pub fn gradient_shap_with(probe: &mut Probe<'_>, baselines: &[Vec<f32>], samples
     Ok(Attribution { values, delta, at_input: ends[0], at_baseline: Some(mean), error, steps: samples.len() })
 }
 
-/// The standard error of the mean of samples; none of fewer than two.
+/// The standard error of the mean of samples; `None` for fewer than two.
 pub(super) fn standard_error(samples: &[f64]) -> Option<f64> {
     let n = samples.len() as f64;
     let mean = samples.iter().sum::<f64>() / n;
@@ -131,10 +131,8 @@ pub(super) fn standard_error(samples: &[f64]) -> Option<f64> {
     (samples.len() > 1).then(|| (variance / n).sqrt())
 }
 
-/// Random samples.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Noise {
-    /// How many.
     pub samples: usize,
     /// Standard deviation of normal noise.
     pub stdev: f64,
@@ -142,8 +140,8 @@ pub struct Noise {
     pub seed: u64,
 }
 
-/// Gradients with normal noise on the input: their mean (SmoothGrad, Smilkov and others 2017), or with `variance` their variance
-/// (VarGrad).
+/// Gradients with normal noise on the input: their mean (SmoothGrad, Smilkov and others 2017), or with `variance` their
+/// variance (VarGrad).
 pub fn noise(probe: &mut Probe<'_>, noise: Noise, variance: bool) -> Result<Attribution> {
     let here = probe.here()?;
     let mut random = Random::new(noise.seed);
@@ -164,7 +162,8 @@ pub fn noise(probe: &mut Probe<'_>, noise: Noise, variance: bool) -> Result<Attr
     Ok(Attribution { values, delta: None, at_input, at_baseline: None, error: None, steps: noise.samples })
 }
 
-/// The relevance of each element by the rules of AttnLRP; `delta` is less what biases, softmax and constants keep of it.
+/// The relevance of each element by the rules of AttnLRP; `delta` is less what biases, softmax and constants keep of
+/// it.
 ///
 /// # Errors
 /// If there is no rule for an op on the way.
@@ -178,8 +177,9 @@ pub fn relevance(probe: &mut Probe<'_>) -> Result<Attribution> {
     Ok(Attribution { values, delta, at_input: point.number, at_baseline: None, error: None, steps: 1 })
 }
 
-/// Conductance of a later site `of` along the path of the probe's site: `sum_k (y(a_(k+1)) - y(a_k)) dF/dy(a_k)` over `steps + 1`
-/// points (Dhamdhere, Sundararajan and Yan 2018; Captum's `LayerConductance`, whose sum this is, short ends included).
+/// Conductance of a later site `of` along the path of the probe's site: `sum_k (y(a_(k+1)) - y(a_k)) dF/dy(a_k)` over
+/// `steps + 1` points (Dhamdhere, Sundararajan and Yan 2018; Captum's `LayerConductance`, whose sum this is, short ends
+/// included).
 pub fn conductance(
     probe: &mut Probe<'_>,
     of: usize,
@@ -201,8 +201,9 @@ pub fn conductance(
     Ok(Attribution { values, delta, at_input, at_baseline: Some(at_baseline), error: None, steps })
 }
 
-/// Conductance of one neuron, element `which` of the op `of`, along the path of the op `at`: `(x - x') sum_k w_k dF/dy dy/dx`
-/// (Dhamdhere and others 2018; Captum's `NeuronConductance`). `numbers` are the number and the neuron as an expression.
+/// Conductance of one neuron, element `which` of the op `of`, along the path of the op `at`:
+/// `(x - x') sum_k w_k dF/dy dy/dx` (Dhamdhere and others 2018; Captum's `NeuronConductance`). `numbers` are the number
+/// and the neuron as an expression.
 ///
 /// # Errors
 /// If one does not depend on the other.

@@ -26,8 +26,8 @@ pub fn ablation(probe: &mut Probe<'_>, baseline: &[f32], positions: usize) -> Re
     occlusion(probe, baseline, positions, 1)
 }
 
-/// `F(x) - F(x with a window hidden)`, for each position the mean over the windows that cover it; windows are moved by one
-/// (Zeiler and Fergus 2014; Captum's `Occlusion`).
+/// `F(x) - F(x with a window hidden)`, for each position the mean over the windows that cover it; windows are moved by
+/// one (Zeiler and Fergus 2014; Captum's `Occlusion`).
 pub fn occlusion(probe: &mut Probe<'_>, baseline: &[f32], positions: usize, window: usize) -> Result<Attribution> {
     let here = probe.here()?;
     let window = window.clamp(1, positions.max(1));
@@ -49,7 +49,8 @@ pub fn occlusion(probe: &mut Probe<'_>, baseline: &[f32], positions: usize, wind
     Ok(Attribution { values, delta: None, at_input: numbers[0], at_baseline: None, error: None, steps })
 }
 
-/// Shapley values over all subsets of positions, the baseline standing in for those left out (Captum's `ShapleyValues`).
+/// Shapley values over all subsets of positions, the baseline standing in for those left out (Captum's
+/// `ShapleyValues`).
 ///
 /// # Errors
 /// If there are more than twelve positions.
@@ -79,8 +80,8 @@ pub fn shapley_exact(probe: &mut Probe<'_>, baseline: &[f32], positions: usize) 
     Ok(Attribution { values, delta, at_input, at_baseline: Some(at_baseline), error: None, steps: subsets })
 }
 
-/// Shapley values from random orders of the positions (Castro and others 2009; Captum's `ShapleyValueSampling`); with the standard
-/// error of the position that is least certain.
+/// Shapley values from random orders of the positions (Castro and others 2009; Captum's `ShapleyValueSampling`); with
+/// the standard error of the position that is least certain.
 pub fn shapley_sampled(
     probe: &mut Probe<'_>,
     baseline: &[f32],

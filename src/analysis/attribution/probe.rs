@@ -6,14 +6,14 @@ use std::sync::Arc;
 use crate::debugger::{Edit, Error, Mark, Result, Session, Target, edited, in_force, number_of, ops_of};
 use crate::lang::Expr;
 use crate::model::Input;
-use crate::program::{After, Context, Program, execute, pull_back, pull_relevance};
+use crate::program::{After, Context, Keep, Program, Replay, Values, Visitor, pull_back, pull_relevance};
 use crate::tensor::{Value, step};
 
 /// Rows are computed together as long as what they hold stays below this.
 const BATCH_BYTES: u64 = 256 << 20;
 
-/// And no single value of theirs grows beyond this: larger pieces of memory are given back to the system each time, and clearing
-/// them when they are taken again costs more than a larger batch saves.
+/// And no single value of theirs grows beyond this: larger pieces of memory are given back to the system each time, and
+/// clearing them when they are taken again costs more than a larger batch saves.
 const VALUE_BYTES: u64 = 28 << 20;
 
 /// A number over the pass of the prompt, as a function of what op `at` gives.
@@ -29,7 +29,7 @@ pub struct Probe<'a> {
     affected: Vec<usize>,
     edits: Vec<Edit>,
     /// What the run has there, for the focused row: `[1, ...]`.
-    base: HashMap<usize, Value>,
+    base: Values,
     contexts: HashMap<usize, Arc<Context>>,
     bytes: u64,
     largest: u64,
@@ -42,8 +42,8 @@ pub struct Probe<'a> {
 
 impl<'a> Probe<'a> {
     /// # Errors
-    /// If the run is not in the pass of the prompt, the number does not depend on the site, or edits are in force that cannot be made
-    /// again.
+    /// If the run is not in the pass of the prompt, the number does not depend on the site, or edits are in force that
+    /// cannot be made again.
     pub fn new(session: &'a mut Session, expr: &'a Expr, at: usize) -> Result<Probe<'a>> {
         let program = session.run.program.clone();
         if session.run.pass > 0 {
@@ -52,11 +52,7 @@ impl<'a> Probe<'a> {
         }
         let read = ops_of(session, expr);
         let last = read.iter().copied().max().unwrap_or(0);
-        let mut after = vec![false; program.ops.len()];
-        after[at] = true;
-        for op in at + 1..=last {
-            after[op] = program.ops[op].inputs.iter().any(|&input| after[input]);
-        }
+        let after = depend_on(&program, at);
         let mut needed = vec![false; program.ops.len()];
         for &op in &read {
             needed[op] = true;
@@ -79,7 +75,7 @@ impl<'a> Probe<'a> {
             at,
             affected,
             edits,
-            base: HashMap::new(),
+            base: Values::new(),
             contexts: HashMap::new(),
             bytes: 0,
             largest: 1,
@@ -155,12 +151,12 @@ impl<'a> Probe<'a> {
         Ok(found)
     }
 
-    /// The number for each of these values of the site, the values of the op `of` there (the site itself or one after it), and
-    /// the gradient at `of`.
+    /// The number for each of these values of the site, the values of the op `of` there (the site itself or one after
+    /// it), and the gradient at `of`.
     pub fn gradients(&mut self, points: &[Vec<f32>], of: usize) -> Result<Vec<Point>> {
         if of != self.at && !self.affected.contains(&of) {
             let (of, at) = (&self.program.ops[of].site, &self.program.ops[self.at].site);
-            return Err(Error::Refused(format!("{of} does not lie between {at} and the number")));
+            return Err(Error::Refused(format!("{of} is not between {at} and the number")));
         }
         let mut found = Vec::with_capacity(points.len());
         for chunk in points.chunks(self.batch()) {
@@ -206,9 +202,9 @@ impl<'a> Probe<'a> {
         Ok(found)
     }
 
-    /// The number of each row, and the gradients of each at what it reads. A row has a tape of its own: the gradient of one logit
-    /// is as large as all logits, and those of all rows together would be that again for each row.
-    fn ends(&mut self, values: &HashMap<usize, Value>, n: usize) -> Result<(Vec<f64>, HashMap<usize, Value>)> {
+    /// The number of each row, and the gradients of each at what it reads. Each row has its own tape: the gradient of
+    /// one logit is as large as all logits, and those of all rows together would be that again for each row.
+    fn ends(&mut self, values: &Values, n: usize) -> Result<(Vec<f64>, Values)> {
         let mut numbers = Vec::with_capacity(n);
         let mut parts: HashMap<usize, Vec<Value>> = HashMap::new();
         for row in 0..n {
@@ -234,25 +230,26 @@ impl<'a> Probe<'a> {
     }
 
     /// Values of all affected ops for these values of op `at`.
-    fn forward(&mut self, points: &[Vec<f32>], at: usize) -> Result<HashMap<usize, Value>> {
+    fn forward(&mut self, points: &[Vec<f32>], at: usize) -> Result<Values> {
         let n = points.len();
         let mut shape = self.base(at)?.shape().to_vec();
         shape[0] = n;
         let axes = self.program.ops[at].axes.clone();
         let device = self.session.run.device().clone();
         let value = Value::from_f32(points.concat(), &shape, &device).with_axes(&axes).whole();
-        let mut values = HashMap::from([(at, value)]);
-        for op in self.affected.clone() {
-            let inputs = self.inputs(op, &values, n)?;
-            let weights = self.session.run.branch().weights().clone();
-            let context = self.context(n)?;
-            let value = execute(&self.program.ops[op], &inputs, &weights, &context)?;
-            values.insert(op, edited(&self.edits, op, value)?);
-        }
-        Ok(values)
+        let (ops, edits) = (self.affected.clone(), self.edits.clone());
+        self.replayed(ops, Values::from([(at, value)]), edits, n)
     }
 
-    fn inputs(&mut self, op: usize, values: &HashMap<usize, Value>, n: usize) -> Result<Vec<Value>> {
+    /// Runs ops for `n` copies of the focused row on these values; all others that they read are those of the run.
+    fn replayed(&mut self, ops: Vec<usize>, values: Values, edits: Vec<Edit>, n: usize) -> Result<Values> {
+        let (program, context) = (self.program.clone(), self.context(n)?);
+        let weights = self.session.run.branch().weights().clone();
+        let replay = Replay { program: &program, weights: &weights, context: &context };
+        replay.run(ops, values, Keep::All, &mut OfCopies { probe: self, edits, n })
+    }
+
+    fn inputs(&mut self, op: usize, values: &Values, n: usize) -> Result<Vec<Value>> {
         let program = self.program.clone();
         program.ops[op]
             .inputs
@@ -271,7 +268,7 @@ impl<'a> Probe<'a> {
     }
 
     /// The values that the number reads, as leaves where they vary.
-    fn targets(&mut self, values: &HashMap<usize, Value>, n: usize) -> Result<HashMap<usize, Value>> {
+    fn targets(&mut self, values: &Values, n: usize) -> Result<Values> {
         let read = self.read.clone();
         read.into_iter()
             .map(|op| match values.get(&op) {
@@ -281,7 +278,7 @@ impl<'a> Probe<'a> {
             .collect()
     }
 
-    fn rows(&mut self, values: &HashMap<usize, Value>, n: usize) -> Result<Vec<Value>> {
+    fn rows(&mut self, values: &Values, n: usize) -> Result<Vec<Value>> {
         let leaves = self.targets(values, n)?;
         (0..n).map(|row| number_of(self.session, self.expr, &leaves, row).map_err(Error::At)).collect()
     }
@@ -297,35 +294,56 @@ impl<'a> Probe<'a> {
         Ok(self.contexts[&n].clone())
     }
 
-    /// What the site holds where the model, with the edits that are in force, reads these tokens instead: `[1, ...]`'s elements.
+    /// What the site holds where the model, with the edits that are in force, reads these tokens instead: `[1, ...]`'s
+    /// elements.
     pub fn of_tokens(&mut self, ids: &[u32]) -> Result<Vec<f32>> {
         let tokens = self.program.op_of("tokens").ok_or_else(|| Error::Refused("no tokens".into()))?;
         let device = self.session.run.device().clone();
         let ids: Vec<i64> = ids.iter().map(|&id| i64::from(id)).collect();
         let value = Value::from_i64(ids.clone(), &[1, ids.len()], &device).with_axes(&self.program.ops[tokens].axes);
-        let mut values = HashMap::from([(tokens, value)]);
-        // The text is another one, the model is the same: edits in force are part of it.
+        let after = depend_on(&self.program, tokens);
+        if !after[self.at] {
+            return Err(Error::Refused(format!("{} does not depend on the tokens", self.program.ops[self.at].site)));
+        }
+        // The text is different, the model is the same: edits in force are part of it.
         let edits = in_force(self.session, &|op| op <= self.at)?;
-        for op in tokens + 1..=self.at {
-            if !self.program.ops[op].inputs.iter().any(|input| values.contains_key(input)) {
-                continue;
-            }
-            let inputs = self.inputs(op, &values, 1)?;
-            let weights = self.session.run.branch().weights().clone();
-            let context = self.context(1)?;
-            let value = execute(&self.program.ops[op], &inputs, &weights, &context)?;
-            values.insert(op, edited(&edits, op, value)?);
-        }
-        match values.get(&self.at) {
-            Some(value) => Ok(value.read_f32()?),
-            None => Err(Error::Refused(format!("{} does not depend on the tokens", self.program.ops[self.at].site))),
-        }
+        let ops = (tokens + 1..=self.at).filter(|&op| after[op]).collect();
+        let values = self.replayed(ops, Values::from([(tokens, value)]), edits, 1)?;
+        Ok(values[&self.at].read_f32()?)
+    }
+}
+
+/// Whether each op depends on one: that op itself does.
+fn depend_on(program: &Program, one: usize) -> Vec<bool> {
+    let mut found = vec![false; program.ops.len()];
+    found[one] = true;
+    for op in one + 1..program.ops.len() {
+        found[op] = program.ops[op].inputs.iter().any(|&input| found[input]);
+    }
+    found
+}
+
+/// Ops run for so many copies of the focused row.
+struct OfCopies<'a, 'b> {
+    probe: &'a mut Probe<'b>,
+    edits: Vec<Edit>,
+    n: usize,
+}
+
+impl Visitor for OfCopies<'_, '_> {
+    type Error = Error;
+
+    fn outside(&mut self, op: usize) -> Result<Value> {
+        self.probe.repeated(op, self.n)
+    }
+
+    fn made(&mut self, op: usize, value: Value) -> Result<Value> {
+        Ok(edited(&self.edits, op, value)?)
     }
 }
 
 /// The number at one point, the values of a site there, and the gradient.
 pub struct Point {
-    /// The number.
     pub number: f64,
     /// The elements of the site.
     pub value: Vec<f32>,

@@ -1,5 +1,5 @@
-//! How far an attribution can be trusted: does it predict what changes do, and does it stay the same nearby? (Yeh and others 2019;
-//! Captum's `infidelity` and `sensitivity_max`.)
+//! How far an attribution can be trusted: does it predict what changes do, and does it stay the same nearby? (Yeh and
+//! others 2019; Captum's `infidelity` and `sensitivity_max`.)
 
 use super::Attribution;
 use super::probe::Probe;
@@ -14,7 +14,7 @@ const RADIUS: f64 = 0.02;
 /// Samples of each.
 const SAMPLES: usize = 10;
 
-/// What is said of an attribution.
+/// How good an attribution is.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Quality {
     /// `mean((I . a - (F(x) - F(x - I)))^2)` over perturbations `I`, `a` being what the number gains per unit.
@@ -66,8 +66,8 @@ pub fn sensitivity(
     Ok(worst)
 }
 
-/// Both, for an attribution to the probe's own site by `method`. `scale` is what its values were multiplied by, `x - x'`; none if
-/// they are gains per unit already.
+/// Both, for an attribution to the probe's own site by `method`. `scale` is what its values were multiplied by,
+/// `x - x'`; `None` if they are gains per unit already.
 pub fn quality(
     probe: &mut Probe<'_>,
     found: &Attribution,

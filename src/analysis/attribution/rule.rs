@@ -2,8 +2,8 @@
 
 use std::f64::consts::PI;
 
-/// How an integral over [0, 1] is approximated. Sources: captum's `approximation_methods.py`, whose trapezoid rule sums its weights
-/// to `1 - 1/n`; here they sum to 1.
+/// How an integral over [0, 1] is approximated. Sources: captum's `approximation_methods.py`, whose trapezoid rule sums
+/// its weights to `1 - 1/n`; here they sum to 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Rule {
     /// Gauss and Legendre: exact for polynomials up to degree `2n - 1`.
@@ -11,9 +11,7 @@ pub enum Rule {
     GaussLegendre,
     /// The left ends of `n` equal parts.
     Left,
-    /// The right ends.
     Right,
-    /// The middles.
     Middle,
     /// `n` equally spaced points with both ends, those of half weight.
     Trapezoid,
@@ -29,7 +27,6 @@ pub const RULES: [(&str, Rule); 5] = [
 ];
 
 impl Rule {
-    /// Its name.
     pub fn name(self) -> &'static str {
         RULES.iter().find(|(_, rule)| *rule == self).map_or("", |(name, _)| name)
     }

@@ -1,15 +1,15 @@
 //! `bisect`: which op introduces a difference, and why?
 
-use crate::analysis::bisect::{Introduced, Live, Other, Start, bisect, first_apart, marks};
-use crate::analysis::{Tolerance, Verdict};
 use crate::answer::numbers::significant;
 use crate::answer::{Answer, Cell, Table};
+use crate::commands::comparing::reasons::sentence;
 use crate::commands::frame::Done;
 use crate::commands::state::{Call, Console};
-use crate::debugger::peers::{Elements, Has, Side, SideValue, level};
+use crate::comparing::bisect::{Introduced, Live, Other, Start, bisect, first_difference, marks};
+use crate::debugger::sides::{Elements, Has, Side, SideValue, level};
 use crate::debugger::{Error, Result};
 use crate::lang::{LangError, Span};
-use crate::tensor::{Kind, Value, step};
+use crate::tensor::{Kind, Tolerance, Value, Verdict, step};
 
 /// Rows listed unless all are asked for.
 const LISTED: usize = 12;
@@ -70,7 +70,7 @@ pub fn run(console: &mut Console, call: Call<'_>) -> Done {
             Cell::Num(one.difference.max),
             one.in_double.map_or(Cell::Empty, Cell::Num),
             Cell::Text(if one.culprit { "introduced" } else { "rounding" }.into()),
-            Cell::Text(one.reason.clone().unwrap_or_default()),
+            Cell::Text(one.reason.as_ref().map(sentence).unwrap_or_default()),
             Cell::Text(shortened(&one.from)),
         ]
     });
@@ -88,7 +88,7 @@ pub fn run(console: &mut Console, call: Call<'_>) -> Done {
 }
 
 fn because(one: &Introduced) -> String {
-    one.reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"))
+    one.reason.as_ref().map_or_else(String::new, |reason| format!(": {}", sentence(reason)))
 }
 
 fn shortened(sites: &[String]) -> String {
@@ -139,7 +139,7 @@ impl Console {
         };
         let marks = marks(&program, &|op| has[op]);
         let mut values = 0;
-        let (first, looked) = first_apart(&marks, &mut |op| -> Result<bool> {
+        let (first, looked) = first_difference(&marks, &mut |op| -> Result<bool> {
             let site = program.ops[op].site.clone();
             step(&site, values, 0)?;
             values += 1;

@@ -1,16 +1,16 @@
 //! `check`: does the program compute what it should? A check that fails is a failed command.
 
-use crate::analysis::{Recomputed, Tolerance, again, alone, looked_at, recompute};
 use crate::answer::numbers::significant;
 use crate::answer::{Answer, Cell, Table};
 use crate::commands::comparing::diff::limit;
 use crate::commands::frame::Done;
 use crate::commands::state::{Call, Console};
+use crate::comparing::{Recomputed, again, alone, looked_at, recompute};
 use crate::debugger::Error;
 use crate::lang::command::Vocabulary;
 use crate::lang::words::words;
 use crate::lang::{LangError, Span};
-use crate::tensor::Precision;
+use crate::tensor::{Precision, Tolerance};
 
 /// What two ways to compute the same may differ by where values are held in 16 bits, as a part of the size: what is 2e-4 apart may be
 /// rounded to neighbours, which are 1e-3 apart, and the difference grows with the ops behind it.

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use crate::analysis::health::{self, Measured};
-use crate::analysis::{Recomputed, activations, again, alone, inspect, recompute, selftest};
+use crate::analysis::{activations, model_inspection};
 use crate::answer::numbers::significant;
 use crate::answer::{Answer, Cell, Table};
 use crate::commands::frame::Done;
 use crate::commands::state::rules::{self, Rule, Severity};
 use crate::commands::state::{Call, Console, tokens};
+use crate::comparing::{Recomputed, again, alone, recompute, selftest};
 use crate::debugger::{Error, Result, RunScope};
 use crate::lang::eval::{Datum, evaluate};
 use crate::lang::words::Word;
@@ -45,14 +46,14 @@ pub fn diagnose(console: &mut Console, call: Call<'_>) -> Done {
         return Err(Error::refused("diagnose looks at a complete pass: \"run\" or \"continue\" to its end first"));
     }
     let mut found = health::weights(&console.session)?;
-    found.extend(inspect::weights(&console.session)?);
-    found.extend(inspect::input(&console.session, console.chat));
+    found.extend(model_inspection::weights(&console.session)?);
+    found.extend(model_inspection::input(&console.session, console.chat));
     found.extend(health::values(&mut console.session)?);
     found.extend(health::attention(&mut console.session)?);
     found.extend(health::prediction(&mut console.session)?);
     found.extend(console.loss_beside_guessing().into_iter().flatten());
     // A text that does not fit, or edits that do not, leave the others.
-    found.extend(inspect::beside_bundled(&console.session).ok().flatten());
+    found.extend(model_inspection::distance_from_bundled(&console.session).ok().flatten());
     let warnings = tokens::warnings(console);
     let report = &console.session.run.model.report;
     let of_files = report.replaced.iter().chain(report.ignored.iter().map(|(name, _)| name));

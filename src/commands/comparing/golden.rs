@@ -5,7 +5,6 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::analysis::Tolerance;
 use crate::answer::numbers::significant;
 use crate::answer::{Answer, Cell, Table};
 use crate::commands::comparing::diff::limit;
@@ -14,7 +13,7 @@ use crate::commands::state::{Call, Console};
 use crate::debugger::{Error, Mark, Result};
 use crate::lang::{LangError, Span};
 use crate::tensor::ops::Slice;
-use crate::tensor::{Kind, Rows, Summary};
+use crate::tensor::{Kind, Rows, Summary, Tolerance};
 
 /// Elements of each site that are kept, evenly spread over it.
 const SAMPLES: usize = 16;

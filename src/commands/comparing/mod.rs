@@ -7,6 +7,7 @@ mod check;
 mod diagnose;
 pub(crate) mod diff;
 mod golden;
+mod reasons;
 mod selftest;
 
 /// Its commands, in the order of the manual.

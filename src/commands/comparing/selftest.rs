@@ -1,10 +1,10 @@
 //! `selftest`: the device beside the CPU in 64 bits, op by op.
 
-use crate::analysis::selftest::{Tested, allowed, selftest};
 use crate::answer::numbers::significant;
 use crate::answer::{Answer, Cell, Table};
 use crate::commands::frame::Done;
 use crate::commands::state::{Call, Console};
+use crate::comparing::selftest::{Tested, allowed, leaves_out_edits, selftest};
 use crate::debugger::Error;
 use crate::lang::LangError;
 use crate::lang::words::words;
@@ -24,19 +24,21 @@ pub fn run(console: &mut Console, call: Call<'_>) -> Done {
     let ops: usize = found.iter().map(|one| one.ops).sum();
     let device = console.session.run.device().name().to_string();
     let limit = significant(allowed, 2);
+    let edits = if leaves_out_edits(&console.session) { ", without the edits of values" } else { "" };
     let worst = found.first().map_or(0.0, |one| one.relative);
     let wrong: Vec<&Tested> = found.iter().filter(|one| one.relative.is_nan() || one.relative > allowed).collect();
     if let Some(first) = wrong.first() {
         let more = if wrong.len() > 1 { format!(" and {} more kinds of op", wrong.len() - 1) } else { String::new() };
         return Err(Error::refused(format!(
-            "{device} does not compute {}{more} as it should: {} is off by {} of its size, {limit} is allowed",
+            "{device} does not compute {}{more} as it should: {} is off by {} of its size{edits}, {limit} is allowed",
             first.kind,
             first.site,
             significant(first.relative, 3)
         )));
     }
     let title = format!(
-        "{ops} ops on {device} in {precision} beside the CPU in f64, each on the same values: all within {limit}, the worst {}",
+        "{ops} ops on {device} in {precision} beside the CPU in f64, each on the same values{edits}: all within {limit}, \
+         the worst {}",
         significant(worst, 3)
     );
     let rows = found.into_iter().map(|one| {

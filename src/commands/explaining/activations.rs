@@ -1,6 +1,6 @@
 //! `activations`: what the values of each block are like, and what of that is not as on other texts.
 
-use crate::analysis::activations::{Block, F16, OUTLIER, Unlike, beside, blocks, features};
+use crate::analysis::activations::{Block, Deviation, F16, OUTLIER, blocks, deviations, features};
 use crate::answer::numbers::significant;
 use crate::answer::text::quoted;
 use crate::answer::{Answer, Cell, Table};
@@ -95,10 +95,10 @@ fn percent(share: f64) -> String {
 }
 
 /// What is not as on other texts.
-fn compared(found: &[Unlike], count: usize, file: &Word, all: bool) -> Table {
+fn compared(found: &[Deviation], count: usize, file: &Word, all: bool) -> Table {
     let limit = rules::limit("unusual");
     let unusual = found.iter().filter(|one| one.off > limit).count();
-    let shown: Vec<&Unlike> = found.iter().filter(|one| all || one.off > limit).collect();
+    let shown: Vec<&Deviation> = found.iter().filter(|one| all || one.off > limit).collect();
     let title = format!(
         "{unusual} of {} numbers are more than {} deviations from their median over {count} texts of {}",
         found.len(),
@@ -120,7 +120,7 @@ fn compared(found: &[Unlike], count: usize, file: &Word, all: bool) -> Table {
 
 impl Console {
     /// How many texts a file has, and how far what is here is from what it is on them.
-    pub(crate) fn unlike(&mut self, here: &[Block], file: &Word) -> Result<(usize, Vec<Unlike>)> {
+    pub(crate) fn unlike(&mut self, here: &[Block], file: &Word) -> Result<(usize, Vec<Deviation>)> {
         let mut others = Vec::new();
         let count = self.over_references(file, &mut |console| {
             others.push(blocks(&mut console.session)?);
@@ -130,6 +130,6 @@ impl Console {
             let message = format!("{} has {count} texts: what is usual takes {TEXTS} or more", file.text);
             return Err(Error::At(LangError::new(message, file.span)));
         }
-        Ok((count, beside(here, &others)))
+        Ok((count, deviations(here, &others)))
     }
 }

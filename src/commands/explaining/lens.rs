@@ -263,6 +263,6 @@ impl Console {
         }
         RunScope::new(&mut self.session)
             .token_id(&word.text)
-            .map_err(|error| Fail::At(LangError::because(error, word.span)))
+            .map_err(|error| Error::At(LangError::because(error, word.span)))
     }
 }

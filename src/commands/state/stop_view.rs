@@ -4,7 +4,7 @@ use crate::answer::numbers::short;
 use crate::answer::{self, Answer, StopView};
 use crate::commands::frame::Done;
 use crate::commands::state::{Console, summary_line};
-use crate::debugger::peers::Side;
+use crate::debugger::sides::Side;
 use crate::debugger::{Finding, Kind, Mark, Reason, Result, Stop};
 use crate::lang::eval::Datum;
 use crate::tensor::ops::Slice;
@@ -93,7 +93,7 @@ impl Console {
     fn beside_lines(&mut self, at: Mark) -> Result<Vec<String>> {
         let Some(side) = self.session.follower() else { return Ok(Vec::new()) };
         let op = at.op - 1;
-        let Some((apart, theirs)) = self.session.beside(Mark { op, ..at }, Tolerance::default())? else {
+        let Some((apart, theirs)) = self.session.compare_at(Mark { op, ..at }, Tolerance::default())? else {
             return Ok(vec![format!("{} has no value like it", self.session.side_name(&side))]);
         };
         // Of two texts no distance says how well one is computed.

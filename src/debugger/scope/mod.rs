@@ -5,10 +5,10 @@ mod sites;
 use std::collections::HashMap;
 
 use super::mark::Mark;
-use super::params::{self, ParamError};
-use super::peers::Peer;
+use super::params;
 use super::run::RunError;
 use super::session::Session;
+use super::sides::Peer;
 use crate::lang::eval::{CachePart, Datum, Scope};
 use crate::lang::{History, SiteRef, SiteTable, Unavailable};
 use crate::program::{Part, lens};
@@ -378,15 +378,6 @@ impl From<RunError> for Unavailable {
     fn from(error: RunError) -> Unavailable {
         match error {
             RunError::Tensor(error) => error.into(),
-            error => error.to_string().into(),
-        }
-    }
-}
-
-impl From<ParamError> for Unavailable {
-    fn from(error: ParamError) -> Unavailable {
-        match error {
-            ParamError::Tensor(error) => error.into(),
             error => error.to_string().into(),
         }
     }

@@ -149,7 +149,7 @@ pub const FAULTS: &[Fault] = &[
         families: &["llama", "mistral", "qwen2"],
         make: |m, _| m.spec.norm.kind = NormKind::LayerNorm,
         site: "blocks.0.ln1.scale",
-        reason: "the norm takes the mean off there",
+        reason: "the norm subtracts the mean there",
     },
     Fault {
         what: "1 + w of norms",
@@ -226,7 +226,7 @@ pub const FAULTS: &[Fault] = &[
         families: &["gpt2", "llama", "mistral", "qwen3", "opt"],
         make: |m, layer| m.spec.layers[layer].reach = Some(m.spec.layers[layer].reach.map_or(6, |reach| reach + 1)),
         site: "blocks.*.attn.scores",
-        reason: "the mask is another one",
+        reason: "the mask is different",
     },
     Fault {
         what: "no causal mask",
@@ -252,14 +252,14 @@ pub const FAULTS: &[Fault] = &[
             }
         },
         site: "blocks.*.attn.q",
-        reason: "queries, keys and values stand in another order there",
+        reason: "queries, keys and values are in a different order there",
     },
     Fault {
         what: "order of keys and values",
         families: &["llama", "mistral", "qwen3"],
         make: |m, layer| exchange(m, layer, W_K, W_V),
         site: "blocks.*.attn.k",
-        reason: "queries, keys and values stand in another order there",
+        reason: "queries, keys and values are in a different order there",
     },
     Fault {
         what: "heads in front of the output projection",
@@ -271,7 +271,7 @@ pub const FAULTS: &[Fault] = &[
             });
         },
         site: "blocks.*.attn.out",
-        reason: "stand in each other's place there",
+        reason: "are swapped there",
     },
     Fault {
         what: "heads of values",
@@ -285,7 +285,7 @@ pub const FAULTS: &[Fault] = &[
             }
         },
         site: "blocks.*.attn.v",
-        reason: "heads stand in another order there",
+        reason: "heads are in a different order there",
     },
     Fault {
         what: "transposed output projection",
@@ -344,7 +344,7 @@ pub const FAULTS: &[Fault] = &[
             }
         },
         site: "blocks.*.attn.q",
-        reason: "pairs stand beside each other there",
+        reason: "are neighbours there, halves here",
     },
     Fault {
         what: "queries, keys and values fused head by head",
@@ -434,6 +434,6 @@ pub const FAULTS: &[Fault] = &[
             }
         },
         site: "blocks.0.attn.q",
-        reason: "heads stand in another order there",
+        reason: "heads are in a different order there",
     },
 ];

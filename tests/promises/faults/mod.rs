@@ -317,7 +317,7 @@ fn faults_inside_attention_are_named_too() {
             sound.iter().map(|x| if x.is_finite() { x * spec.layers[0].scale as f32 } else { *x }).collect();
         for (changed, reason) in [
             (&tiled, "key/value heads are repeated one after the other there"),
-            (&ahead, "a query sees keys up to 1 behind itself there"),
+            (&ahead, "a query sees keys up to 1 after itself there"),
             (&twice, "scores are scaled twice there"),
         ] {
             up_to_scores(&mut b, &file, |site, _, data| if site.ends_with("scores") { changed.clone() } else { data });

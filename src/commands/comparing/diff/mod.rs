@@ -8,17 +8,17 @@ use std::path::Path;
 
 use parts::By;
 
-use crate::analysis::{Difference, Tolerance};
 use crate::answer::Answer;
 use crate::answer::text::quoted;
 use crate::commands::frame::Done;
 use crate::commands::state::{Call, Console};
-use crate::debugger::peers::{Change, Elements, Has, Reading, Side, SideValue, level};
+use crate::debugger::sides::{Elements, Has, Side, SideValue, level};
 use crate::debugger::{Error, Result};
+use crate::dumps::{Change, Reading};
 use crate::lang::location::{parse_location, resolve_sites};
 use crate::lang::words::Word;
 use crate::lang::{LangError, Span};
-use crate::tensor::{Axis, Verdict, step};
+use crate::tensor::{Axis, Difference, Tolerance, Verdict, step};
 
 pub use report::limit;
 
@@ -68,7 +68,7 @@ pub fn diff(console: &mut Console, call: Call<'_>) -> Done {
     };
     let wanted: Vec<Word> = left.collect();
     let sites = console.sites_of(&wanted)?;
-    let beside = if wanted.is_empty() { console.session.sites_beside(&b) } else { Vec::new() };
+    let beside = if wanted.is_empty() { console.session.sites_missing_here(&b) } else { Vec::new() };
     for side in [&a, &b] {
         console.session.bring(side)?;
     }

@@ -1,11 +1,10 @@
 //! Parts of a site: one difference for each block, head, position or element.
 
-use crate::analysis::{Difference, Tolerance};
-use crate::debugger::peers::SideValue;
+use crate::debugger::sides::SideValue;
 use crate::debugger::{Error, Result};
 use crate::lang::LangError;
 use crate::lang::words::Word;
-use crate::tensor::{Axis, Rows, difference_by, distance, unravel};
+use crate::tensor::{Axis, Difference, Rows, Tolerance, difference_by, distance, unravel};
 
 /// What a difference is told for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

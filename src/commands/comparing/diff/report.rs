@@ -1,12 +1,12 @@
 //! The answer of `diff`: lines that say what was found and what to type next, and a table of sites.
 
 use super::{Comparison, Lack};
-use crate::analysis::{Difference, Tolerance};
 use crate::answer::numbers::significant;
 use crate::answer::{Cell, Table};
 use crate::commands::state::Console;
-use crate::debugger::peers::{Dump, Side};
-use crate::tensor::{Axis, Verdict};
+use crate::debugger::sides::Side;
+use crate::dumps::Dump;
+use crate::tensor::{Axis, Difference, Tolerance, Verdict};
 
 /// Rows listed unless all are asked for: with the lines above them they fit a screen of 24.
 const LISTED: usize = 12;

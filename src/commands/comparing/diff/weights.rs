@@ -1,11 +1,12 @@
 //! `diff weights`: which weights of two models differ, and what makes one of the other.
 
 use super::USAGE;
-use crate::analysis::{WeightDifference, weight_differences};
 use crate::answer::{Answer, Cell, Table};
+use crate::commands::comparing::reasons::related;
 use crate::commands::frame::Done;
 use crate::commands::state::Console;
-use crate::debugger::peers::{Peer, Side};
+use crate::comparing::{WeightDifference, weight_differences};
+use crate::debugger::sides::{Peer, Side};
 use crate::debugger::{Error, Result};
 use crate::lang::LangError;
 use crate::lang::words::Word;
@@ -30,7 +31,8 @@ impl Console {
         let title = match found.first() {
             None => format!("{left} against {right}: all {count} weights are the same"),
             Some(first) => {
-                let why = if first.relation.is_empty() { String::new() } else { format!(": {}", first.relation) };
+                let why =
+                    first.relation.as_ref().map_or_else(String::new, |relation| format!(": {}", related(relation)));
                 format!("{left} against {right}: {differing} of {count} weights differ, the most {}{why}", first.id)
             }
         };
@@ -44,7 +46,7 @@ impl Console {
             row.push(difference.as_ref().map_or(Cell::Empty, |found| Cell::Num(found.max)));
             row.push(difference.as_ref().map_or(Cell::Empty, |found| Cell::Num(found.cosine)));
             row.push(difference.as_ref().map_or(Cell::Empty, |found| Cell::Int(found.beyond as i64)));
-            row.push(Cell::Text(relation));
+            row.push(Cell::Text(relation.as_ref().map(related).unwrap_or_default()));
             row
         });
         let columns = ["Weight", "Relative", "Max abs", "Cosine", "Changed", "Relation"].map(String::from).to_vec();

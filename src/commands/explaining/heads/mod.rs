@@ -3,7 +3,7 @@
 mod redundancy;
 
 use crate::analysis::attention::{KINDS, METRICS, Metric, Scored, Text, Toward, averaged, kind, of_session, scores};
-use crate::analysis::repeated::{Repeated, repeated};
+use crate::analysis::repeated_tokens::{RepeatedTokens, on_repeated_tokens};
 use crate::answer::{Answer, Cell, MapView, Scale, Table};
 use crate::commands::frame::Done;
 use crate::commands::state::{Call, Console};
@@ -141,7 +141,7 @@ impl Console {
 /// Scores on random tokens that come twice.
 fn on_repeated(console: &Console, n: usize, seed: u64) -> Result<Vec<Scored>> {
     let session = &console.session;
-    let Repeated { patterns, ids, real, special } = repeated(session, n, seed)?;
+    let RepeatedTokens { patterns, ids, real, special } = on_repeated_tokens(session, n, seed)?;
     let causal = session.run.model.spec.attention.causal;
     let mut found = Vec::new();
     for (layer, pattern) in patterns {

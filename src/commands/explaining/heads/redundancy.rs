@@ -1,7 +1,7 @@
 //! Heads that look at the same and move the same.
 
-use crate::analysis::alike::{Pair, pairs};
 use crate::analysis::circuits;
+use crate::analysis::pattern_similarity::{Pair, pairs};
 use crate::answer::{Answer, Cell, Table};
 use crate::commands::frame::Done;
 use crate::commands::state::Console;

@@ -7,8 +7,8 @@ use crate::commands::state::{Call, Console};
 
 mod sweep;
 
+use crate::analysis::counterfactual::{circuit, paths};
 use crate::analysis::patching::{Places, Source, Sweep};
-use crate::analysis::replacing::{circuit, paths};
 use crate::answer::numbers::significant;
 use crate::answer::{Answer, Cell, Table};
 use crate::debugger::{Error, Result, RunScope};

@@ -5,7 +5,7 @@ use crate::answer::numbers::significant;
 use crate::answer::{Answer, Cell, MapView, Scale, Table};
 use crate::commands::frame::{Done, Options};
 use crate::commands::state::Console;
-use crate::debugger::peers::{Peer, Side};
+use crate::debugger::sides::{Peer, Side};
 use crate::debugger::{Error, Result, RunScope};
 use crate::lang::eval::{Datum, number};
 use crate::lang::words::Word;

@@ -1,0 +1,300 @@
+//! What the pass would be with parts of several values replaced at once, and two questions that it answers: which heads
+//! and MLPs a number needs (a circuit, by greedy ablation), and what one head gives to another directly (path patching;
+//! Wang et al. 2022, Goldowsky-Dill et al. 2023).
+
+use std::collections::HashMap;
+
+use super::op_in_block;
+use crate::debugger::{Error, Mark, Result, RunScope, Session, Target, ops_of};
+use crate::lang::Expr;
+use crate::lang::eval::evaluate;
+use crate::program::{Context, Keep, Program, Replay, Values, Visitor};
+use crate::tensor::ops::Slice;
+use crate::tensor::{Value, step};
+
+/// A part of a model that can be taken out: a head, or the MLP of a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Component {
+    pub layer: usize,
+    /// `None` for the MLP.
+    pub head: Option<usize>,
+}
+
+impl Component {
+    /// `L2H3`, `L2 mlp`.
+    pub fn name(&self) -> String {
+        match self.head {
+            Some(head) => format!("L{}H{head}", self.layer),
+            None => format!("L{} mlp", self.layer),
+        }
+    }
+}
+
+/// The pass of the prompt, for the focused row, with other values where they are wanted.
+pub struct Counterfactual<'a> {
+    session: &'a mut Session,
+    expr: &'a Expr,
+    context: Context,
+    /// What the run has.
+    own: Vec<Value>,
+    read: Vec<usize>,
+}
+
+impl<'a> Counterfactual<'a> {
+    /// # Errors
+    /// If the run is not in the pass of the prompt, or edits of values are in force, which are not made again here.
+    pub fn new(session: &'a mut Session, expr: &'a Expr) -> Result<Counterfactual<'a>> {
+        if session.run.pass > 0 {
+            return Err(Error::Refused("this works in the pass of the prompt: go back with \"goto #0\"".into()));
+        }
+        let by_hand = session.run.branch().edits.iter().find(|edit| matches!(edit.target, Target::Op(_)));
+        if let Some(edit) = by_hand {
+            let why = format!("the edit \"{}\" of a value is in force, which is not made again here", edit.text);
+            return Err(Error::Refused(why));
+        }
+        let (program, row) = (session.run.program.clone(), session.focus.row);
+        let prompt = session.run.branch().prompt();
+        let alone = prompt.with_rows(&session.run.model, vec![prompt.rows[row].clone()])?;
+        let context = Context::new(&session.run.model.spec, &alone, 0..alone.length(), session.run.device());
+        let mut own = Vec::with_capacity(program.ops.len());
+        for op in 0..program.ops.len() {
+            let value = session.run.peek(op)?;
+            own.push(value.rows(row..row + 1).with_axes(value.axes()));
+        }
+        let read = ops_of(session, expr);
+        Ok(Counterfactual { session, expr, context, own, read })
+    }
+
+    /// What the run has at an op, `[1, ...]`.
+    pub fn own(&self, op: usize) -> &Value {
+        &self.own[op]
+    }
+
+    /// Values of the pass where `change` gives others for some ops; it is asked for each op in turn, with what the op
+    /// gives.
+    fn values(&self, change: Change<'_>) -> Result<Values> {
+        let program = &self.session.run.program;
+        let weights = self.session.run.branch().weights();
+        let changed = vec![false; program.ops.len()];
+        let mut visitor = Changed { program, own: &self.own, change, changed };
+        let replay = Replay { program, weights, context: &self.context };
+        replay.run(0..program.ops.len(), Values::new(), Keep::All, &mut visitor)
+    }
+
+    /// The number with changes.
+    ///
+    /// # Errors
+    /// If it cannot be had, or a change fails.
+    pub fn number(&mut self, change: Change<'_>) -> Result<f64> {
+        let values = self.values(change)?;
+        let given: HashMap<usize, Value> = self.read.iter().map(|op| (*op, values[op].clone())).collect();
+        let datum = evaluate(self.expr, &mut RunScope::tracked(self.session, given, 0))?;
+        datum.number(self.expr.span).map_err(Error::At)
+    }
+
+    /// The number with the components of `out` as they are in `other`: values of `attn.z` and `mlp_out` by op.
+    fn without(&mut self, out: &[Component], other: &HashMap<usize, Value>) -> Result<f64> {
+        let program = self.session.run.program.clone();
+        let place =
+            |one: &Component| op_in_block(&program, one.layer, if one.head.is_some() { "attn.z" } else { "mlp_out" });
+        let places: Vec<(Option<usize>, Component)> = out.iter().map(|one| (place(one), *one)).collect();
+        self.number(&|op, value| {
+            let here: Vec<Component> = places.iter().filter(|(at, _)| *at == Some(op)).map(|(_, one)| *one).collect();
+            let (false, Some(theirs)) = (here.is_empty(), other.get(&op)) else { return Ok(None) };
+            if here.iter().any(|one| one.head.is_none()) {
+                return Ok(Some(theirs.clone()));
+            }
+            let heads: Vec<usize> = here.iter().filter_map(|one| one.head).collect();
+            with_heads(value, theirs, &heads).map(Some)
+        })
+    }
+}
+
+/// Gives another value for an op that gave this one; `None` leaves it.
+type Change<'a> = &'a dyn Fn(usize, &Value) -> Result<Option<Value>>;
+
+/// Runs only ops that read something that has changed; all others have the value that the run has.
+struct Changed<'a> {
+    program: &'a Program,
+    own: &'a [Value],
+    change: Change<'a>,
+    changed: Vec<bool>,
+}
+
+impl Visitor for Changed<'_> {
+    type Error = Error;
+
+    fn instead(&mut self, op: usize, _: &[Value]) -> Result<Option<Value>> {
+        self.changed[op] = self.program.ops[op].inputs.iter().any(|&input| self.changed[input]);
+        Ok((!self.changed[op]).then(|| self.own[op].clone()))
+    }
+
+    fn made(&mut self, op: usize, value: Value) -> Result<Value> {
+        let Some(other) = (self.change)(op, &value)? else { return Ok(value) };
+        self.changed[op] = true;
+        Ok(other.with_axes(&self.program.ops[op].axes))
+    }
+}
+
+/// `[1, T, H, h]` with some heads of another value.
+fn with_heads(value: &Value, other: &Value, heads: &[usize]) -> Result<Value> {
+    let (count, width) = (value.shape()[2], value.shape()[3]);
+    let (mut data, theirs) = (value.read_f32()?, other.read_f32()?);
+    for (i, x) in data.iter_mut().enumerate() {
+        if heads.contains(&(i / width % count)) {
+            *x = theirs[i];
+        }
+    }
+    Ok(Value::from_f32(data, value.shape(), &value.device()))
+}
+
+/// What a search for a circuit found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Circuit {
+    /// What is left, with how much of the number is lost without it alone, in the order of the loss.
+    pub kept: Vec<(Component, f64)>,
+    /// How many components there are.
+    pub all: usize,
+    /// The number with all of them, with none, and with those that are kept.
+    pub numbers: [f64; 3],
+    /// `(kept - none) / (all - none)`.
+    pub faithfulness: f64,
+}
+
+/// Takes components out, the least needed first, as long as the number stays as near to what it is as `wanted` says: 1
+/// is as with all of them, 0 as with none. What is taken out is as in branch `from`. Two passes for each component.
+///
+/// # Errors
+/// If the number cannot be had, is the same in both branches, or their texts have different lengths.
+pub fn circuit(session: &mut Session, expr: &Expr, from: usize, wanted: f64) -> Result<Circuit> {
+    let (program, row) = (session.run.program.clone(), session.focus.row);
+    let mut other = HashMap::new();
+    let mut components = Vec::new();
+    for layer in 0..program.n_layers() {
+        for (site, heads) in [("attn.z", true), ("mlp_out", false)] {
+            let Some(op) = op_in_block(&program, layer, site) else { continue };
+            let value = session.run.value_in(from, Mark { pass: 0, op })?;
+            let value = value.rows(row..row + 1).with_axes(value.axes());
+            let heads = if heads { (0..value.shape()[2]).map(Some).collect() } else { vec![None] };
+            components.extend(heads.into_iter().map(|head| Component { layer, head }));
+            other.insert(op, value);
+        }
+    }
+    let mut pass = Counterfactual::new(session, expr)?;
+    for (op, value) in &other {
+        if value.shape() != pass.own(*op).shape() {
+            return Err(Error::Refused("the two branches have texts of different lengths".into()));
+        }
+    }
+    let here = pass.number(&|_, _| Ok(None))?;
+    let none = pass.without(&components, &other)?;
+    if (here - none).abs() < 1e-9 {
+        return Err(Error::Refused(
+            "the number is the same without any head and MLP: there is no circuit to find".into(),
+        ));
+    }
+    let total = 2 * components.len() as u64;
+    let mut losses = Vec::with_capacity(components.len());
+    for (number, one) in components.iter().enumerate() {
+        step("taking out", number as u64, total)?;
+        losses.push((*one, here - pass.without(&[*one], &other)?));
+    }
+    let mut order = losses.clone();
+    order.sort_by(|a, b| a.1.abs().total_cmp(&b.1.abs()));
+    let mut out: Vec<Component> = Vec::new();
+    let mut kept_number = here;
+    for (number, (one, _)) in order.iter().enumerate() {
+        step("taking out", components.len() as u64 + number as u64, total)?;
+        let mut tried = out.clone();
+        tried.push(*one);
+        let left = pass.without(&tried, &other)?;
+        // As near above as below: a number that grows is not more faithful.
+        if ((left - none) / (here - none) - 1.0).abs() <= 1.0 - wanted {
+            (out, kept_number) = (tried, left);
+        }
+    }
+    let mut kept: Vec<(Component, f64)> = losses.into_iter().filter(|(one, _)| !out.contains(one)).collect();
+    kept.sort_by(|a, b| b.1.abs().total_cmp(&a.1.abs()));
+    let faithfulness = (kept_number - none) / (here - none);
+    Ok(Circuit { kept, all: components.len(), numbers: [here, none, kept_number], faithfulness })
+}
+
+/// The number where queries, keys or values of one head read what heads of earlier blocks are in branch `from`, each
+/// directly: what is between them stays as it is. By layer, then head; and the number as it is.
+///
+/// # Errors
+/// If the number cannot be had, or the model does not add the output of attention to the stream as it is.
+pub fn paths(
+    session: &mut Session,
+    expr: &Expr,
+    from: usize,
+    (layer, head, part): (usize, usize, &str),
+) -> Result<(Vec<f64>, f64)> {
+    let (program, row) = (session.run.program.clone(), session.focus.row);
+    let spec = session.run.model.spec.clone();
+    if spec.placement.has_post_norms() || spec.placement == crate::model::spec::Placement::Post {
+        let why =
+            "what attention adds passes a norm in this model: it is not added head by head, and has no direct paths";
+        return Err(Error::Refused(why.into()));
+    }
+    let op_of = |layer: usize, part: &str| {
+        let missing = || Error::Refused(format!("the model has no blocks.{layer}.{part}"));
+        op_in_block(&program, layer, part).ok_or_else(missing)
+    };
+    let stream = op_of(layer, "resid_pre")?;
+    let receiver = op_of(layer, &format!("attn.{part}"))?;
+    let reader = match part {
+        "q" => head,
+        // Query heads share key/value heads.
+        _ => head / (spec.n_heads / spec.n_kv_heads.max(1)).max(1),
+    };
+    let mut theirs = Vec::new();
+    for sender in 0..layer {
+        let op = op_of(sender, "attn.z")?;
+        let value = session.run.value_in(from, Mark { pass: 0, op })?;
+        theirs.push((op, value.rows(row..row + 1).with_axes(value.axes())));
+    }
+    let weights = session.run.branch().weights().clone();
+    let mut pass = Counterfactual::new(session, expr)?;
+    let here = pass.number(&|_, _| Ok(None))?;
+    let mut found = Vec::new();
+    for (sender, (op, clean)) in theirs.iter().enumerate() {
+        step("paths", sender as u64, layer as u64)?;
+        let own = pass.own(*op).clone();
+        if own.shape() != clean.shape() {
+            return Err(Error::Refused("the two branches have texts of different lengths".into()));
+        }
+        let results = |z: &Value| crate::debugger::params::head_results(z, &weights, sender);
+        let moved = results(clean)?.binary(crate::tensor::ops::BinaryOp::Sub, &results(&own)?)?; // [1, T, H, d]
+        for which in 0..spec.n_heads {
+            let part = moved.slice(&[Slice::All, Slice::All, Slice::At(which)])?.read_f32()?; // [1, T, d]
+            let scale = spec.residual.scale as f32;
+            let before = pass.own(stream).read_f32()?;
+            let sum = before.iter().zip(&part).map(|(x, y)| x + scale * y).collect();
+            let changed = Value::from_f32(sum, pass.own(stream).shape(), &pass.own(stream).device());
+            // What the receiver reads then, and nothing else of it.
+            let values = pass.values(&|op, _| Ok((op == stream).then(|| changed.clone())))?;
+            let mixed = with_heads(pass.own(receiver), &values[&receiver], &[reader])?;
+            found.push(pass.number(&|op, _| Ok((op == receiver).then(|| mixed.clone())))?);
+        }
+    }
+    Ok((found, here))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tensor::{Axis, Device};
+
+    const AXES: [Axis; 4] = [Axis::Row, Axis::Pos, Axis::Head, Axis::Dim];
+
+    #[test]
+    fn heads_are_exchanged_one_by_one() {
+        let of = |from: usize| {
+            let data = (0..12).map(|i| (i + from) as f32).collect();
+            Value::from_f32(data, &[1, 2, 3, 2], &Device::cpu()).with_axes(&AXES)
+        };
+        let mixed = with_heads(&of(0), &of(100), &[1]).unwrap().read_f32().unwrap();
+        assert_eq!(mixed, [0., 1., 102., 103., 4., 5., 6., 7., 108., 109., 10., 11.]);
+    }
+}

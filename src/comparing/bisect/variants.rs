@@ -1,0 +1,67 @@
+//! Other arithmetic of the same kind of op that architectures have.
+
+use super::reason::Reason;
+use crate::model::spec::{Act, Norm, Pool};
+use crate::program::Kernel;
+
+/// A norm with each usual epsilon but its own.
+fn epsilons(own: f64, norm: impl Fn(f64) -> Kernel) -> impl Iterator<Item = (Kernel, Reason)> {
+    const USUAL: [f64; 9] = [1e-5, 1e-6, 1e-12, 1e-8, 1e-7, 1e-4, 1e-3, 1e-2, 0.0];
+    USUAL.into_iter().filter(move |eps| *eps != own).map(move |eps| (norm(eps), Reason::Epsilon(eps)))
+}
+
+/// Other arithmetic of the same kind.
+pub fn variants(kernel: &Kernel) -> Vec<(Kernel, Reason)> {
+    const ACTS: [Act; 9] = [
+        Act::Gelu,
+        Act::GeluTanh,
+        Act::QuickGelu,
+        Act::Silu,
+        Act::Relu,
+        Act::Relu2,
+        Act::Tanh,
+        Act::Sigmoid,
+        Act::Linear,
+    ];
+    let acts = |own: &Act, kernel: &dyn Fn(Act) -> Kernel| -> Vec<(Kernel, Reason)> {
+        let others = ACTS.into_iter().filter(|other| other != own);
+        others.map(|act| (kernel(act), Reason::Activation(act))).collect()
+    };
+    match kernel {
+        Kernel::LayerNormScale { eps } => {
+            let other = (Kernel::RmsScale { eps: *eps }, Reason::RmsNorm);
+            epsilons(*eps, |eps| Kernel::LayerNormScale { eps }).chain([other]).collect()
+        }
+        Kernel::RmsScale { eps } => {
+            let other = (Kernel::LayerNormScale { eps: *eps }, Reason::LayerNorm);
+            epsilons(*eps, |eps| Kernel::RmsScale { eps }).chain([other]).collect()
+        }
+        Kernel::LayerNormNormalized => vec![(Kernel::RmsNormalized, Reason::RmsNorm)],
+        Kernel::RmsNormalized => vec![(Kernel::LayerNormNormalized, Reason::LayerNorm)],
+        Kernel::Gain { one_plus } => {
+            vec![(Kernel::Gain { one_plus: !one_plus }, Reason::GainOnePlus(!one_plus))]
+        }
+        Kernel::HeadNorm { norm, over, clip } => {
+            let with = |eps: f64| Kernel::HeadNorm { norm: Norm { eps, ..*norm }, over: *over, clip: *clip };
+            epsilons(norm.eps, with).collect()
+        }
+        Kernel::Activation(act) => acts(act, &Kernel::Activation),
+        Kernel::Gated(act) => acts(act, &Kernel::Gated),
+        Kernel::Unembed { project, scale, softcap: Some(_) } => {
+            vec![(Kernel::Unembed { project: *project, scale: *scale, softcap: None }, Reason::LogitsNotCapped)]
+        }
+        Kernel::ExpertWeights { normalize } => {
+            vec![(Kernel::ExpertWeights { normalize: !normalize }, Reason::ExpertWeightsNormalized(!normalize))]
+        }
+        Kernel::Experts { act, shared } => acts(act, &|act| Kernel::Experts { act, shared: *shared }),
+        Kernel::Pool(own) => pools(own, &Kernel::Pool),
+        Kernel::PooledLinear(own) => pools(own, &Kernel::PooledLinear),
+        _ => Vec::new(),
+    }
+}
+
+/// Other positions that a classifier may read.
+fn pools(own: &Pool, kernel: &dyn Fn(Pool) -> Kernel) -> Vec<(Kernel, Reason)> {
+    let all = [Pool::First, Pool::Mean, Pool::Last { pad: None }];
+    all.into_iter().filter(|pool| pool != own).map(|pool| (kernel(pool), Reason::PositionRead(pool))).collect()
+}

@@ -1,0 +1,129 @@
+//! The pass with the other side's inputs: what each op makes of them, compared with what the other side has.
+
+use super::{FLOOR, Introduced, TheirValues};
+use crate::comparing::anew::edits_of_prompt;
+use crate::debugger::{Edit, Error, Result, Session, Target, edited};
+use crate::program::{Program, Visitor};
+use crate::tensor::ops::Slice;
+use crate::tensor::{Device, Kind, Tolerance, Value, difference, relative_rms, step};
+
+/// An op that may be a culprit, and what it gives.
+pub struct Suspect {
+    /// Its place in what was found.
+    pub found: usize,
+    pub own: Value,
+    pub ours: Vec<f64>,
+    pub theirs: Vec<f64>,
+    pub edited: bool,
+}
+
+/// What is known so far.
+pub struct Walk<'a> {
+    program: &'a Program,
+    device: &'a Device,
+    /// The focused row, and how many there are.
+    row: usize,
+    rows: usize,
+    edits: Vec<Edit>,
+    theirs: TheirValues<'a>,
+    /// One past the last op.
+    end: usize,
+    /// Whether the value of an op is taken as it is: the other side's, what comes before the first op, and what was
+    /// edited here.
+    pub given: Vec<bool>,
+    /// The given ops that the value of an op was computed from.
+    origins: Vec<Vec<usize>>,
+    pub found: Vec<Introduced>,
+    pub suspects: Vec<Suspect>,
+}
+
+impl<'a> Walk<'a> {
+    /// Over ops `first..end` of the current branch.
+    pub fn new(session: &'a Session, theirs: TheirValues<'a>, first: usize, end: usize) -> Walk<'a> {
+        let run = &session.run;
+        let ops = run.program.ops.len();
+        let mut origins: Vec<Vec<usize>> = (0..first).map(|op| vec![op]).collect();
+        origins.resize(ops, Vec::new());
+        Walk {
+            program: &run.program,
+            device: run.device(),
+            row: session.focus.row,
+            rows: run.branch().prompt().rows.len(),
+            edits: edits_of_prompt(run),
+            theirs,
+            end,
+            given: (0..ops).map(|op| op < first).collect(),
+            origins,
+            found: Vec::new(),
+            suspects: Vec::new(),
+        }
+    }
+
+    /// What edits make of the value of an op for the focused row, and whether there are any. Those of a batch are made
+    /// for all of its rows.
+    fn edited(&self, op: usize, mut own: Value) -> Result<(Value, bool)> {
+        let mut any = false;
+        for edit in self.edits.iter().filter(|edit| edit.target == Target::Op(op)) {
+            any = true;
+            let axes = own.axes().to_vec();
+            let rows = vec![own; self.rows];
+            let all = if self.rows == 1 { rows[0].clone() } else { Value::concat(&rows, 0)?.with_axes(&axes) };
+            let edited = edited(std::slice::from_ref(edit), op, all)?;
+            own = edited.slice(&[Slice::Range { start: self.row, end: self.row + 1, step: 1 }])?;
+        }
+        Ok((own, any))
+    }
+}
+
+impl Visitor for Walk<'_> {
+    type Error = Error;
+
+    fn outside(&mut self, _: usize) -> Result<Value> {
+        Err("an input is missing".into())
+    }
+
+    fn instead(&mut self, op: usize, _: &[Value]) -> Result<Option<Value>> {
+        step(&self.program.ops[op].site, op as u64, self.end as u64)?;
+        Ok(None)
+    }
+
+    /// The other side's value if it has one; else what the op makes of those that it has.
+    fn made(&mut self, number: usize, own: Value) -> Result<Value> {
+        let op = &self.program.ops[number];
+        let (own, edited) = self.edited(number, own)?;
+        let shape = own.shape()[1..].to_vec();
+        let mut from: Vec<usize> = op.inputs.iter().flat_map(|&input| self.origins[input].clone()).collect();
+        from.sort_unstable();
+        from.dedup();
+        // Token ids and chosen experts are not numbers to be near to: they are computed, from the other side's values.
+        let theirs = if own.kind() == Kind::Float { (self.theirs)(number, &own)? } else { None };
+        let Some(theirs) = theirs else {
+            self.given[number] = edited;
+            self.origins[number] = from;
+            return Ok(own);
+        };
+        let ours = own.read_f64()?;
+        let relative = relative_rms(&ours, &theirs);
+        // Inputs are kept by reference: what may be a culprit is looked at again when all are known.
+        self.found.push(Introduced {
+            site: op.site.clone(),
+            op: number,
+            relative,
+            difference: difference(&ours, &theirs, &shape, Tolerance::default()),
+            from: from.iter().map(|&op| self.program.ops[op].site.clone()).collect(),
+            culprit: false,
+            reason: None,
+            in_double: None,
+        });
+        let mut whole = vec![1];
+        whole.extend(&shape);
+        let data = theirs.iter().map(|x| *x as f32).collect();
+        let value = Value::from_f32(data, &whole, self.device).with_axes(own.axes());
+        self.given[number] = true;
+        self.origins[number] = vec![number];
+        if relative.is_nan() || relative > FLOOR {
+            self.suspects.push(Suspect { found: self.found.len() - 1, own, ours, theirs, edited });
+        }
+        Ok(value)
+    }
+}

@@ -1,0 +1,15 @@
+//! Whether two runs agree, and where they part: another model or dump, the same pass again, the same ops in 64 bits.
+//! Nothing here changes a run.
+
+mod anew;
+pub mod bisect;
+mod recompute;
+mod selfcheck;
+pub mod selftest;
+mod weight_difference;
+mod weight_relation;
+
+pub use recompute::{Recomputed, recompute};
+pub use selfcheck::{again, alone, looked_at};
+pub use weight_difference::{WeightDifference, weight_differences};
+pub use weight_relation::{Half, Piece, Relation};

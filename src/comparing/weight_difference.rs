@@ -1,0 +1,117 @@
+//! How are the weights of two models related? For each weight: the same, or which change makes one of the other.
+
+use std::collections::HashMap;
+
+use super::weight_relation::{Matrix, Relation, relation};
+use crate::debugger::Result;
+use crate::model::role::{Role, WeightId};
+use crate::model::weights::Weights;
+use crate::tensor::{Difference, Tolerance, Verdict, difference, relative_rms, step};
+
+/// A weight of two models.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WeightDifference {
+    pub id: WeightId,
+    /// Root mean square of the difference as a part of that of the other side's; infinite if it cannot be compared.
+    pub relative: f64,
+    /// The whole of it; `None` if shapes differ.
+    pub difference: Option<Difference>,
+    /// What makes one of the other; `None` if nothing simple does.
+    pub relation: Option<Relation>,
+}
+
+impl WeightDifference {
+    fn not_compared(id: WeightId, relation: Relation) -> WeightDifference {
+        WeightDifference { id, relative: f64::INFINITY, difference: None, relation: Some(relation) }
+    }
+}
+
+fn matrix(weights: &Weights, id: WeightId) -> Result<Option<Matrix>> {
+    let Some(weight) = weights.get(id) else { return Ok(None) };
+    let data = weight.whole().and_then(|value| value.read_f32())?;
+    Ok(Some(Matrix { shape: weight.shape(), data }))
+}
+
+/// Compares the weights of two models, the most changed first; what is the same is left out. `heads` are the attention
+/// heads and key/value heads of ours. Gives the number of weights that were compared, too.
+///
+/// # Errors
+/// If a weight cannot be read.
+pub fn weight_differences(
+    ours: &Weights,
+    theirs: &Weights,
+    heads: (usize, usize),
+) -> Result<(Vec<WeightDifference>, usize)> {
+    let mut ids = ours.ids();
+    ids.extend(theirs.ids().into_iter().filter(|id| ours.get(*id).is_none()));
+    let mut found = Vec::new();
+    let mut differing: Vec<(WeightId, u64)> = Vec::new();
+    for (number, id) in ids.iter().enumerate() {
+        step(&id.to_string(), number as u64, ids.len() as u64)?;
+        let (a, b) = match (matrix(ours, *id)?, matrix(theirs, *id)?) {
+            (Some(a), Some(b)) => (a, b),
+            (None, _) => {
+                found.push(WeightDifference::not_compared(*id, Relation::MissingHere));
+                continue;
+            }
+            (_, None) => {
+                found.push(WeightDifference::not_compared(*id, Relation::MissingThere));
+                continue;
+            }
+        };
+        if a.shape != b.shape {
+            let transposed = a.shape.len() == 2 && a.shape.iter().rev().eq(&b.shape) && a.turned().data == b.data;
+            let relation = Relation::Shape { here: a.shape, there: b.shape, transposed };
+            found.push(WeightDifference::not_compared(*id, relation));
+            continue;
+        }
+        if a.data == b.data {
+            continue;
+        }
+        let whole = difference(&a.data, &b.data, &a.shape, Tolerance::of(0.0));
+        // NaN is not equal to itself, and the same here.
+        if whole.verdict() == Verdict::Same {
+            continue;
+        }
+        differing.push((*id, b.key()));
+        let heads = match id.role {
+            Role::W_Q | Role::W_O | Role::b_Q => heads.0,
+            Role::W_K | Role::W_V | Role::b_K | Role::b_V => heads.1,
+            _ => 1,
+        };
+        let is_zero = b.data.iter().all(|x| *x == 0.0);
+        let relative = if is_zero { f64::INFINITY } else { relative_rms(&a.double(), &b.double()) };
+        let relation = relation(&a, &b, id.role == Role::W_O, heads);
+        found.push(WeightDifference { id: *id, relative, difference: Some(whole), relation });
+    }
+    name_exchanged(ours, &differing, &mut found)?;
+    if ours.tied() != theirs.tied() {
+        let relation = if ours.tied() { Relation::TiedHere } else { Relation::TiedThere };
+        match found.iter_mut().find(|one| one.id.role == Role::W_U) {
+            Some(one) => one.relation = Some(relation),
+            None => found.push(WeightDifference::not_compared(WeightId::global(Role::W_U), relation)),
+        }
+    }
+    found.sort_by(|a, b| b.relative.total_cmp(&a.relative));
+    Ok((found, ids.len()))
+}
+
+/// Names weights that are a different weight of ours: exchanged, or a block in the place of another.
+fn name_exchanged(ours: &Weights, differing: &[(WeightId, u64)], found: &mut [WeightDifference]) -> Result<()> {
+    if differing.is_empty() {
+        return Ok(());
+    }
+    let mut known: HashMap<u64, WeightId> = HashMap::new();
+    for id in ours.ids() {
+        if let Some(matrix) = matrix(ours, id)? {
+            known.entry(matrix.key()).or_insert(id);
+        }
+    }
+    for (id, key) in differing {
+        let Some(other) = known.get(key).filter(|other| *other != id) else { continue };
+        if let Some(one) = found.iter_mut().find(|one| one.id == *id) {
+            one.relation = Some(Relation::Is(*other));
+        }
+    }
+    Ok(())
+}
