@@ -229,7 +229,7 @@ impl Console {
         let run = &self.session.run;
         let (layers, width) = (run.model.spec.n_layers, run.model.spec.d_model);
         let lens = tuned_lens::read(Path::new(&word.text), layers, width);
-        let lens = lens.map_err(|message| Fail::At(LangError::new(message, word.span)))?;
+        let lens = lens.map_err(|error| Fail::At(LangError::new(error.to_string(), word.span)))?;
         Ok(Tuned::new(&lens, run.device()))
     }
 

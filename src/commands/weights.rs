@@ -128,7 +128,7 @@ fn against(console: &mut Console, chosen: &[FileTensor], path: &Word, progress: 
     for (done, file) in used.iter().enumerate() {
         go_on(console, done, used.len(), file, progress)?;
         let mut row = vec![Cell::Text(file.file_name().to_owned()), Cell::Text(file.dtype.clone())];
-        match twin.compare(&model.files, &file.name, &file.uses).map_err(Fail::because)? {
+        match twin.compare(&model.files, &file.name, &file.uses).map_err(|error| Fail::because(error.to_string()))? {
             Some(comparison) => {
                 row.extend(compared(&comparison));
                 found += 1;

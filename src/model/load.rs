@@ -179,7 +179,7 @@ pub fn load_in(
     let checkpoint = files.open_checkpoint()?;
     let (tokenizer, no_tokenizer) = match Tokenizer::of_checkpoint(&files, &config)? {
         Ok(tokenizer) => (Some(tokenizer), String::new()),
-        Err(why) => (None, why),
+        Err(why) => (None, why.to_string()),
     };
     let named = match &tokenizer {
         Some(tokenizer) => tokenizer.named().clone(),

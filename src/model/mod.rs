@@ -1,4 +1,5 @@
 //! A checkpoint becomes a `Model`: specification, weights by role, tokenizer.
+#![allow(missing_docs)]
 
 pub mod adapter;
 pub mod apart;

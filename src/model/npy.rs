@@ -48,41 +48,66 @@ pub struct Array {
     pub data: Vec<f64>,
 }
 
+/// Why bytes are not an array of numbers.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum NpyError {
+    #[error("it is not an .npy file: it does not start with \\x93NUMPY")]
+    Magic,
+    #[error("it is cut off within its header")]
+    CutOff,
+    #[error("its version {major}.{minor} of the .npy format is not 1, 2 or 3")]
+    Version { major: u8, minor: u8 },
+    #[error("it holds records of several fields, not numbers")]
+    Records,
+    #[error("its header is not one of an .npy file: {0:?}")]
+    Header(String),
+    #[error("it holds Python objects, not numbers")]
+    Objects,
+    #[error("it holds strings ({0:?}), not numbers")]
+    Strings(String),
+    #[error("its elements are {0:?}, neither real nor whole numbers nor truth values")]
+    Kind(String),
+    #[error("it has {0} axes, and at most {MOST_AXES} are allowed")]
+    Axes(usize),
+    #[error("its shape {0:?} has more elements than memory can have")]
+    Shape(Vec<usize>),
+    #[error("its shape {shape:?} of {descr:?} needs {needed} bytes, and {found} follow the header")]
+    Length { shape: Vec<usize>, descr: String, needed: usize, found: usize },
+}
+
 /// Reads a file of format version 1, 2 or 3 with real numbers of 2, 4 or 8 bytes, whole numbers of 1, 2, 4 or 8 bytes,
 /// or truth values, of either byte order and of row-major or column-major order.
 ///
 /// # Errors
 /// If the file is not such a file, or does not have exactly the elements of its shape.
-pub fn parse(bytes: &[u8]) -> Result<Array, String> {
-    let rest = bytes.strip_prefix(MAGIC).ok_or("it is not an .npy file: it does not start with \\x93NUMPY")?;
-    let short = "it is cut off within its header";
-    let (version, rest) = rest.split_first_chunk::<2>().ok_or(short)?;
+pub fn parse(bytes: &[u8]) -> Result<Array, NpyError> {
+    let rest = bytes.strip_prefix(MAGIC).ok_or(NpyError::Magic)?;
+    let (version, rest) = rest.split_first_chunk::<2>().ok_or(NpyError::CutOff)?;
     let (length, rest) = match version {
         [1, _] => rest.split_first_chunk::<2>().map(|(length, rest)| (u16::from_le_bytes(*length).into(), rest)),
         [2 | 3, _] => rest.split_first_chunk::<4>().map(|(length, rest)| (u32::from_le_bytes(*length), rest)),
-        [major, minor] => return Err(format!("its version {major}.{minor} of the .npy format is not 1, 2 or 3")),
+        &[major, minor] => return Err(NpyError::Version { major, minor }),
     }
-    .ok_or(short)?;
-    let (header, data) = usize::try_from(length).ok().and_then(|length| rest.split_at_checked(length)).ok_or(short)?;
+    .ok_or(NpyError::CutOff)?;
+    let (header, data) =
+        usize::try_from(length).ok().and_then(|length| rest.split_at_checked(length)).ok_or(NpyError::CutOff)?;
     let header = String::from_utf8_lossy(header).replace('"', "'");
     let (descr, column_major, shape) = entries(&header).ok_or_else(|| {
         let start: String = header.trim_end().chars().take(200).collect();
         match start.contains("'descr': [") {
-            true => "it holds records of several fields, not numbers".to_string(),
-            false => format!("its header is not one of an .npy file: {start:?}"),
+            true => NpyError::Records,
+            false => NpyError::Header(start),
         }
     })?;
     let (width, number) = kind(descr)?;
     if shape.len() > MOST_AXES {
-        return Err(format!("it has {} axes, and at most {MOST_AXES} are allowed", shape.len()));
+        return Err(NpyError::Axes(shape.len()));
     }
     let needed = shape.iter().try_fold(width, |product, side| product.checked_mul(*side));
-    let needed = needed.ok_or_else(|| format!("its shape {shape:?} has more elements than memory can have"))?;
+    let needed = needed.ok_or_else(|| NpyError::Shape(shape.clone()))?;
     if data.len() != needed {
-        return Err(format!(
-            "its shape {shape:?} of {descr:?} needs {needed} bytes, and {} follow the header",
-            data.len()
-        ));
+        let (descr, found) = (descr.to_owned(), data.len());
+        return Err(NpyError::Length { shape, descr, needed, found });
     }
     let element = |element: &[u8]| {
         let mut bytes = [0; 8];
@@ -120,7 +145,7 @@ fn row_major(data: &[f64], shape: &[usize]) -> Vec<f64> {
 }
 
 /// Bytes of an element, and what number their bits are.
-fn kind(descr: &str) -> Result<(usize, fn(u64) -> f64), String> {
+fn kind(descr: &str) -> Result<(usize, fn(u64) -> f64), NpyError> {
     let kind: (usize, fn(u64) -> f64) = match descr.strip_prefix(['<', '>', '|']).unwrap_or_default() {
         "b1" => (1, |bits| f64::from(bits != 0)),
         "i1" => (1, |bits| f64::from(bits as i8)),
@@ -134,11 +159,9 @@ fn kind(descr: &str) -> Result<(usize, fn(u64) -> f64), String> {
         "f2" => (2, |bits| half_to_f64(bits as u16)),
         "f4" => (4, |bits| f32::from_bits(bits as u32).into()),
         "f8" => (8, f64::from_bits),
-        other if other.starts_with('O') => return Err("it holds Python objects, not numbers".to_string()),
-        other if other.starts_with(['S', 'U', 'T']) => {
-            return Err(format!("it holds strings ({descr:?}), not numbers"));
-        }
-        _ => return Err(format!("its elements are {descr:?}, neither real nor whole numbers nor truth values")),
+        other if other.starts_with('O') => return Err(NpyError::Objects),
+        other if other.starts_with(['S', 'U', 'T']) => return Err(NpyError::Strings(descr.to_owned())),
+        _ => return Err(NpyError::Kind(descr.to_owned())),
     };
     Ok(kind)
 }
@@ -194,7 +217,7 @@ mod tests {
         [b"\x93NUMPY\x01\x00", &(header.len() as u16).to_le_bytes()[..], header.as_bytes(), data].concat()
     }
 
-    fn read(kind: &str, shape: &str, data: &[u8]) -> Result<Array, String> {
+    fn read(kind: &str, shape: &str, data: &[u8]) -> Result<Array, NpyError> {
         parse(&made(&format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': {shape}, }}\n"), data))
     }
 
@@ -253,11 +276,11 @@ mod tests {
 
     #[test]
     fn what_is_refused_is_told() {
-        let error = |kind: &str, shape: &str, data: &[u8]| read(kind, shape, data).unwrap_err();
+        let error = |kind: &str, shape: &str, data: &[u8]| read(kind, shape, data).unwrap_err().to_string();
         assert!(error("|O", "()", b"").contains("objects") && error("<U3", "()", b"").contains("strings (\"<U3\")"));
         assert!(error("<c8", "()", b"12345678").starts_with("its elements are \"<c8\", neither real nor"));
         let records = made("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (1,), }", b"1234");
-        assert_eq!(parse(&records).unwrap_err(), "it holds records of several fields, not numbers");
+        assert_eq!(parse(&records), Err(NpyError::Records));
         assert_eq!(error("<i2", "(3,)", b"12345"), "its shape [3] of \"<i2\" needs 6 bytes, and 5 follow the header");
         assert!(error("<i2", "(3,)", b"1234567").ends_with("and 7 follow the header"));
         for (kind, shape) in [("|u1", "(4294967296, 4294967296)"), ("<f8", "(2305843009213693952,)")] {
@@ -267,9 +290,10 @@ mod tests {
             assert!(error("<i2", shape, b"123456").starts_with("its header is not one of an .npy file: "), "{shape}");
         }
         assert!(error("|u1", &format!("({})", "1, ".repeat(65)), b"1").starts_with("it has 65 axes"));
-        assert_eq!(parse(b"PK\x03\x04").unwrap_err(), "it is not an .npy file: it does not start with \\x93NUMPY");
-        assert_eq!(parse(b"\x93NUMPY\x04\x00").unwrap_err(), "its version 4.0 of the .npy format is not 1, 2 or 3");
-        assert_eq!(parse(b"\x93NUMPY\x01\x00v\x00{").unwrap_err(), "it is cut off within its header");
+        let magic = parse(b"PK\x03\x04").unwrap_err().to_string();
+        assert_eq!(magic, "it is not an .npy file: it does not start with \\x93NUMPY");
+        assert_eq!(parse(b"\x93NUMPY\x04\x00"), Err(NpyError::Version { major: 4, minor: 0 }));
+        assert_eq!(parse(b"\x93NUMPY\x01\x00v\x00{"), Err(NpyError::CutOff));
     }
 
     /// Any bytes are an array with the elements of its shape, or an error.
@@ -277,7 +301,7 @@ mod tests {
     fn no_bytes_are_too_much() {
         let check = |bytes: &[u8]| match parse(bytes) {
             Ok(array) => assert_eq!(array.shape.iter().product::<usize>(), array.data.len()),
-            Err(error) => assert!(error.len() < 3000, "{error}"),
+            Err(error) => assert!(error.to_string().len() < 3000, "{error}"),
         };
         let mut random = 1u64;
         let mut below = |end: usize| {

@@ -6,6 +6,7 @@ use super::super::families::Files;
 use super::super::load::Model;
 use super::super::role::{Role, WeightId};
 use super::super::weights::FileTensor;
+use super::error::{AdapterFault, Result};
 
 /// Names of wrappers around the body of a model. A part for images or sound is none: its blocks are others.
 const WRAPPERS: [&str; 7] =
@@ -23,9 +24,9 @@ impl Place {
     /// The place of `module`, and of its `part`: `weight` or `bias`.
     ///
     /// # Errors
-    /// In words, if the model has no such module, or several.
-    pub fn find(model: &Model, module: &str, part: &str) -> Result<Place, String> {
-        let files = families::find(&model.config).map_err(|error| error.to_string())?.files();
+    /// If the model has no such module, or several that could be meant.
+    pub fn find(model: &Model, module: &str, part: &str) -> Result<Place> {
+        let files = families::find(&model.config)?.files();
         let below = body(files, module);
         let there = |role| Some(WeightId::global(role)).filter(|id| model.weights.loaded(*id).is_some());
         let vocabulary = match part {
@@ -52,9 +53,9 @@ fn body<'a>(files: &Files, name: &'a str) -> &'a str {
     rest
 }
 
-fn tensor(model: &Model, files: &Files, wanted: &str) -> Result<FileTensor, String> {
+fn tensor(model: &Model, files: &Files, wanted: &str) -> Result<FileTensor> {
     if let Some((_, reason)) = files.elsewhere.iter().find(|(beginning, _)| wanted.starts_with(beginning)) {
-        return Err(format!("it is {reason}"));
+        return Err(AdapterFault::Elsewhere(reason));
     }
     let used = || model.weights.files().iter().filter(|file| !file.uses.is_empty());
     if let Some(file) = used().find(|file| file.name == wanted) {
@@ -69,10 +70,10 @@ fn tensor(model: &Model, files: &Files, wanted: &str) -> Result<FileTensor, Stri
     let mut similar: Vec<&FileTensor> = used().filter(same).collect();
     similar.sort_by_key(|file| std::cmp::Reverse(file.name.len()));
     match similar[..] {
-        [] => Err("the model has no such module".into()),
+        [] => Err(AdapterFault::NoModule),
         [only] => Ok(only.clone()),
         // The head of `lm_head.weight` is the longer match of `x.lm_head.weight`.
         [first, second, ..] if first.name.len() > second.name.len() => Ok(first.clone()),
-        [first, second, ..] => Err(format!("it may be {} or {}", first.name, second.name)),
+        [first, second, ..] => Err(AdapterFault::Ambiguous(first.name.clone(), second.name.clone())),
     }
 }

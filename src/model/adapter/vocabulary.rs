@@ -7,6 +7,7 @@ use std::path::Path;
 use super::super::load::Model;
 use super::super::role::{Role, WeightId};
 use super::super::spec::Head;
+use super::error::{AdapterFault, Result};
 use super::place::Place;
 use super::{AdapterError, Parts, with_modules};
 use crate::tensor::TensorError;
@@ -16,17 +17,17 @@ use crate::tensor::TensorError;
 ///
 /// # Errors
 /// If the adapter cannot be read, or does not have all of the rows that are missing.
-pub fn fit(folder: &Path, model: &mut Model) -> Result<(), AdapterError> {
+pub fn fit(folder: &Path, model: &mut Model) -> std::result::Result<(), AdapterError> {
     let rows = with_modules(folder, |modules, _| wanted(modules, model));
     let fitted = rows.and_then(|rows| match rows {
-        Some(rows) => enlarge(model, rows).map_err(|error| error.to_string()),
+        Some(rows) => Ok(enlarge(model, rows)?),
         None => Ok(()),
     });
-    fitted.map_err(|what| AdapterError { path: folder.display().to_string(), what })
+    fitted.map_err(|fault| AdapterError::new(folder, fault))
 }
 
 /// Rows of the adapter's vocabulary, if they are not as many as the model's.
-fn wanted(modules: &BTreeMap<String, Parts<'_>>, model: &Model) -> Result<Option<usize>, String> {
+fn wanted(modules: &BTreeMap<String, Parts<'_>>, model: &Model) -> Result<Option<usize>> {
     let had = model.spec.vocab;
     let mut found: BTreeMap<Role, usize> = BTreeMap::new();
     for (module, parts) in modules {
@@ -51,15 +52,11 @@ fn wanted(modules: &BTreeMap<String, Parts<'_>>, model: &Model) -> Result<Option
         _ => None,
     };
     if logits.is_some_and(|logits| logits.bias) {
-        return Err(format!("its vocabulary has {rows} rows, the model's {had}, and the bias of the logits as many"));
+        return Err(AdapterFault::LogitBias { rows, had });
     }
     for role in [Some(Role::W_E), logits.map(|_| Role::W_U)].into_iter().flatten() {
         if found.get(&role) != Some(&rows) {
-            return Err(format!(
-                "its vocabulary has {rows} rows, the model's {had}, and the adapter has no {role} of so many: save it again \
-                 with the embedding and the head (modules_to_save)",
-                role = WeightId::global(role)
-            ));
+            return Err(AdapterFault::VocabularyTable { id: WeightId::global(role), rows, had });
         }
     }
     Ok(Some(rows))
@@ -70,7 +67,7 @@ pub fn twin(role: Role) -> Role {
     if role == Role::W_E { Role::W_U } else { Role::W_E }
 }
 
-fn enlarge(model: &mut Model, rows: usize) -> Result<(), TensorError> {
+fn enlarge(model: &mut Model, rows: usize) -> std::result::Result<(), TensorError> {
     let had = model.spec.vocab;
     model.weights = model.weights.with_vocabulary(rows, &model.device)?;
     model.spec.vocab = rows;

@@ -26,14 +26,14 @@ pub fn open(path: &Path) -> Result<TensorFile, LoadError> {
         Err(source) => return Err(LoadError::Io { path: shown, source }),
     };
     let bad = |message: String| LoadError::BadPytorch { path: shown.clone(), message };
-    pickle::check(path).map_err(&bad)?;
+    pickle::check(path).map_err(|error| bad(error.to_string()))?;
     let reader = PytorchReader::new(path).map_err(|error| bad(error.to_string()))?;
     let mut tensors = chosen(reader.into_tensors().into_values().collect());
     if tensors.is_empty() {
         return Err(bad("it holds no tensors".into()));
     }
     tensors.sort_by(|a, b| a.name.cmp(&b.name));
-    let entries = tensors.into_iter().map(|tensor| entry(tensor, size).map_err(&bad)).collect::<Result<_, _>>()?;
+    let entries = tensors.into_iter().map(|tensor| entry(&shown, tensor, size)).collect::<Result<_, _>>()?;
     Ok(TensorFile::new(shown.clone(), size, Arc::new(FileBytes::Static(&[])), entries))
 }
 
@@ -52,12 +52,12 @@ fn chosen(tensors: Vec<Tensor>) -> Vec<Tensor> {
     tensors
 }
 
-fn entry(tensor: Tensor, size: u64) -> Result<TensorEntry, String> {
+fn entry(path: &str, tensor: Tensor, size: u64) -> Result<TensorEntry, LoadError> {
     let length = tensor.byte_len();
     // A view can have more elements than its storage has; no weight is one.
     if length as u64 > size {
-        let name = &tensor.name;
-        return Err(format!("tensor {name:?} claims {length} bytes, the whole file has {size}"));
+        let message = format!("tensor {:?} claims {length} bytes, the whole file has {size}", tensor.name);
+        return Err(LoadError::BadPytorch { path: path.to_owned(), message });
     }
     let (name, dtype, shape, read) = tensor.into_parts();
     Ok(TensorEntry {

@@ -62,10 +62,9 @@ pub fn look(cache: &Path, name: &HubName) -> Result<Cached, HubError> {
     let (weights, opened) = match choose::weights(&files, name.file.as_deref()) {
         Ok(Weights::Files(parts)) => (parts.clone(), parts.into_iter().next().unwrap_or_default()),
         Ok(Weights::Index(index)) => {
-            let text =
-                file::read(&snapshot.join(&index)).map_err(|source| HubError::io(&snapshot.join(&index), source))?;
-            let path = snapshot.join(&index).display().to_string();
-            let shards = choose::shards(&text).map_err(|message| HubError::BadIndex { path, message })?;
+            let path = snapshot.join(&index);
+            let text = file::read(&path).map_err(|source| HubError::io(&path, source))?;
+            let shards = choose::shards(&path, &text)?;
             let absent: Vec<String> = shards.iter().filter(|shard| !files.contains(*shard)).cloned().collect();
             if !absent.is_empty() {
                 return Ok(Cached::Partly(absent));

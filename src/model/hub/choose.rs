@@ -2,8 +2,11 @@
 //! that many repositories hold.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use serde_json::Value;
+
+use super::error::HubError;
 
 /// Configuration and tokenizer, in the order in which they are wanted. The first decides whether the rest is of use.
 const COMPANIONS: [&str; 10] = [
@@ -136,11 +139,15 @@ pub fn folder(file: &str) -> &str {
     &file[..file.rfind('/').map_or(0, |slash| slash + 1)]
 }
 
-/// The shards that the text of an index names, or what is wrong with it.
-pub fn shards(index: &[u8]) -> Result<BTreeSet<String>, String> {
-    let json: Value = serde_json::from_slice(index).map_err(|error| error.to_string())?;
-    let map = json["weight_map"].as_object().ok_or("it has no \"weight_map\"")?;
-    let name = |value: &Value| value.as_str().map(str::to_owned).ok_or("a shard's name is no string".to_owned());
+/// The shards that the text of the index at `path` names.
+///
+/// # Errors
+/// If it is not an index.
+pub fn shards(path: &Path, index: &[u8]) -> Result<BTreeSet<String>, HubError> {
+    let bad = |message: &str| HubError::BadIndex { path: path.display().to_string(), message: message.to_owned() };
+    let json: Value = serde_json::from_slice(index).map_err(|error| bad(&error.to_string()))?;
+    let map = json["weight_map"].as_object().ok_or_else(|| bad("it has no \"weight_map\""))?;
+    let name = |value: &Value| value.as_str().map(str::to_owned).ok_or_else(|| bad("a shard's name is not a string"));
     map.values().map(name).collect()
 }
 
@@ -207,6 +214,7 @@ mod tests {
     #[test]
     fn indices_and_modules_name_files() {
         let index = br#"{"weight_map": {"a": "m-2.safetensors", "b": "m-1.safetensors", "c": "m-2.safetensors"}}"#;
+        let shards = |index: &[u8]| shards(Path::new("index"), index);
         assert_eq!(shards(index).unwrap(), set(&["m-1.safetensors", "m-2.safetensors"]));
         assert!(shards(b"{}").is_err() && shards(b"{").is_err() && shards(br#"{"weight_map": {"a": 1}}"#).is_err());
         let modules = br#"[{"path": ""}, {"path": "1_Pooling"}, {"path": "2_Normalize"}]"#;

@@ -145,8 +145,7 @@ impl<'a> Download<'a> {
             Weights::Files(files) => return Ok(files),
             Weights::Index(index) => index,
         };
-        let path = self.snapshot.join(&index).display().to_string();
-        let shards = choose::shards(&self.read(&index)?).map_err(|message| HubError::BadIndex { path, message })?;
+        let shards = choose::shards(&self.snapshot.join(&index), &self.read(&index)?)?;
         match shards.iter().find(|shard| !self.listing.files.contains_key(*shard)) {
             Some(absent) => Err(self.remote.no_file(absent, Vec::new())),
             None => Ok(shards.into_iter().collect()),

@@ -135,7 +135,7 @@ impl<'a> Remote<'a> {
             return Err(self.refusal(&answer, host, what, patience));
         }
         let text = answer.body(LISTING, patience).map_err(|trouble| passing(trouble, host, what))?;
-        listing(&text).map_err(|message| self.nonsense(host, what, message))
+        listing(&text).map_err(|fault| self.nonsense(host, what, fault.to_string()))
     }
 
     /// Asks what a file is, without getting it: one byte, because not every hub answers a HEAD.
@@ -296,10 +296,21 @@ pub fn passing(trouble: Trouble, host: &str, what: &str) -> Failure {
     }
 }
 
-fn listing(text: &[u8]) -> Result<Listing, String> {
-    let json: Value = serde_json::from_slice(text).map_err(|error| format!("no JSON: {error}"))?;
-    let commit = json["sha"].as_str().filter(|commit| is_word(commit)).ok_or("its listing names no commit")?;
-    let siblings = json["siblings"].as_array().ok_or("its listing names no files")?;
+/// What is wrong with the listing of a revision.
+#[derive(Debug, thiserror::Error)]
+enum BadListing {
+    #[error("not JSON: {0}")]
+    Json(#[from] serde_json::Error),
+    #[error("its listing names no commit")]
+    NoCommit,
+    #[error("its listing names no files")]
+    NoFiles,
+}
+
+fn listing(text: &[u8]) -> Result<Listing, BadListing> {
+    let json: Value = serde_json::from_slice(text)?;
+    let commit = json["sha"].as_str().filter(|commit| is_word(commit)).ok_or(BadListing::NoCommit)?;
+    let siblings = json["siblings"].as_array().ok_or(BadListing::NoFiles)?;
     let entry = |file: &Value| {
         let text = |value: &Value| value.as_str().map(str::to_owned);
         let large = &file["lfs"];

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use tokenizers::{AddedToken, Encoding, ModelWrapper, OffsetReferential, OffsetType};
 
 use super::around::Around;
+use super::error::TokenizerError;
 use super::sound::{check, check_pair};
 use super::spelling::{Spelling, typed};
 
@@ -142,7 +143,7 @@ impl Core {
     ///
     /// # Errors
     /// What the library says.
-    pub fn open(bytes: &[u8]) -> Result<(Core, Facts), String> {
+    pub fn open(bytes: &[u8]) -> Result<(Core, Facts), TokenizerError> {
         guarded(|| {
             let mut inner = tokenizers::Tokenizer::from_bytes(bytes)?;
             let cut = inner.get_truncation().map(|cut| cut.max_length);
@@ -160,7 +161,7 @@ impl Core {
     ///
     /// # Errors
     /// What the library says.
-    pub fn change(&mut self, change: &Change) -> Result<Changed, String> {
+    pub fn change(&mut self, change: &Change) -> Result<Changed, TokenizerError> {
         let Core { inner, around } = self;
         guarded(|| {
             inner.add_tokens(change.add.iter().cloned())?;
@@ -190,7 +191,7 @@ impl Core {
     ///
     /// # Errors
     /// What the library says.
-    pub fn answer(&mut self, request: Request) -> Result<Answer, String> {
+    pub fn answer(&mut self, request: Request) -> Result<Answer, TokenizerError> {
         match request {
             Request::Change(change) => self.change(&change).map(Answer::Change),
             request => self.look(request),
@@ -201,7 +202,7 @@ impl Core {
     ///
     /// # Errors
     /// What the library says.
-    pub fn look(&self, request: Request) -> Result<Answer, String> {
+    pub fn look(&self, request: Request) -> Result<Answer, TokenizerError> {
         let inner = &self.inner;
         guarded(|| match request {
             Request::Change(_) => Err("it is not to be changed".into()),
@@ -229,12 +230,12 @@ impl Core {
 }
 
 /// A panic of the library is an error of its input.
-fn guarded<T>(work: impl FnOnce() -> tokenizers::Result<T>) -> Result<T, String> {
+fn guarded<T>(work: impl FnOnce() -> tokenizers::Result<T>) -> Result<T, TokenizerError> {
     match catch_unwind(AssertUnwindSafe(work)) {
-        Ok(result) => result.map_err(|error| error.to_string()),
+        Ok(result) => Ok(result?),
         Err(panic) => {
             let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
-            Err(format!("the tokenizers library cannot go on: {}", text.unwrap_or("it does not say why")))
+            Err(TokenizerError::Panicked(text.unwrap_or("it does not say why").to_owned()))
         }
     }
 }

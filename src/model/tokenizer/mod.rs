@@ -3,6 +3,7 @@
 pub mod apart;
 mod around;
 mod class;
+mod error;
 mod library;
 mod longest;
 mod named;
@@ -12,6 +13,7 @@ mod sound;
 mod special;
 mod spelling;
 
+pub use error::TokenizerError;
 pub use longest::Longest;
 pub use named::{Named, NamedToken};
 pub use neighbours::Otherwise;
@@ -28,9 +30,9 @@ use tokenizers::AddedToken;
 
 use super::checkpoint::CheckpointFiles;
 use super::config::HfConfig;
-use super::error::{InputError, LoadError};
+use super::error::{InputError, LoadError, NoTokenizer};
 use super::file;
-use apart::{ANOTHER, Place};
+use apart::Place;
 use library::{Answer, Change, Facts, Piece, Request};
 use neighbours::Neighbours;
 use separate::Separate;
@@ -113,7 +115,7 @@ impl Tokenizer {
     ///
     /// # Errors
     /// If a file is not what it should be.
-    pub fn of_checkpoint(files: &CheckpointFiles, config: &HfConfig) -> Result<Result<Self, String>, LoadError> {
+    pub fn of_checkpoint(files: &CheckpointFiles, config: &HfConfig) -> Result<Result<Self, NoTokenizer>, LoadError> {
         if let Some(bytes) = files.read("tokenizer.json")? {
             let path = files.path_of("tokenizer.json");
             // What is borrowed is part of this program, and trusted.
@@ -122,7 +124,7 @@ impl Tokenizer {
             return Tokenizer::built(&path, &bytes, trusted, join).map(Ok);
         }
         if let Some(gguf) = files.gguf() {
-            let none = || format!("no tokenizer.json in {}", files.path());
+            let none = || NoTokenizer::NoFile { place: files.path().to_owned() };
             return Ok(Err(gguf.why_no_tokenizer()?.unwrap_or_else(none)));
         }
         Ok(match separate::json(files, config)? {
@@ -140,10 +142,9 @@ impl Tokenizer {
         trusted: bool,
         join: impl FnOnce((&mut Place, &mut Facts)) -> Result<Neighbours, LoadError>,
     ) -> Result<Self, LoadError> {
-        let fail = |message: String| LoadError::Tokenizer { path: path.to_owned(), message };
-        let (mut place, mut facts) = Place::open(bytes, trusted).map_err(fail)?;
-        if let Some((token, id)) = facts.ids.iter().find(|(token, _)| token.len() > LONGEST) {
-            return Err(fail(format!("token {id} has {} bytes, and at most {LONGEST} are read", token.len())));
+        let (mut place, mut facts) = Place::open(bytes, trusted).map_err(|error| error.of_file(path))?;
+        if let Some((token, &id)) = facts.ids.iter().find(|(token, _)| token.len() > LONGEST) {
+            return Err(TokenizerError::LongToken { id, bytes: token.len(), most: LONGEST }.of_file(path));
         }
         let neighbours = join((&mut place, &mut facts))?;
         let mut spelled: HashMap<u32, String> = facts.ids.iter().map(|(spelled, &id)| (id, spelled.clone())).collect();
@@ -167,7 +168,7 @@ impl Tokenizer {
     ///
     /// # Errors
     /// If the tokenizers library refuses the change.
-    pub fn for_sentences(mut self, longest: Option<Longest>, lower: bool) -> Result<Self, String> {
+    pub fn for_sentences(mut self, longest: Option<Longest>, lower: bool) -> Result<Self, TokenizerError> {
         if let Some(inner) = Arc::get_mut(&mut self.0) {
             inner.longest = longest;
             if lower {
@@ -232,16 +233,16 @@ impl Tokenizer {
 
     fn pieces(&self, text: &str, pair: Option<&str>, special: bool) -> Result<Vec<Piece>, InputError> {
         let request = Request::Encode { text: text.to_owned(), pair: pair.map(str::to_owned), special };
-        match self.0.place.answer(request).map_err(|message| refused(text, message))? {
+        match self.0.place.answer(request).map_err(|error| refused(text, &error))? {
             Answer::Encode(pieces) => {
                 let length = |piece: &Piece| self.0.spelled.get(&piece.id).map_or(0, String::len);
                 let bytes: usize = pieces.iter().map(length).sum();
                 if bytes > LONGEST_TEXT {
-                    return Err(refused(text, format!("its tokens have {bytes} bytes, more than {LONGEST_TEXT}")));
+                    return Err(refused(text, &TokenizerError::LongText { bytes, most: LONGEST_TEXT }));
                 }
                 Ok(pieces)
             }
-            _ => Err(refused(text, ANOTHER.into())),
+            _ => Err(refused(text, &TokenizerError::OtherAnswer)),
         }
     }
 
@@ -263,11 +264,11 @@ impl Tokenizer {
     /// # Errors
     /// If the tokenizer cannot say.
     pub fn steps(&self, text: &str) -> Result<Steps, InputError> {
-        match self.0.place.answer(Request::Normalize(text.to_owned())).map_err(|message| refused(text, message))? {
+        match self.0.place.answer(Request::Normalize(text.to_owned())).map_err(|error| refused(text, &error))? {
             Answer::Normalize(normalized, added) => {
                 Ok(Steps { normalized: (normalized != text).then_some(normalized), added })
             }
-            _ => Err(refused(text, ANOTHER.into())),
+            _ => Err(refused(text, &TokenizerError::OtherAnswer)),
         }
     }
 
@@ -366,12 +367,12 @@ const LONGEST_TEXT: usize = 64 << 20;
 /// Bytes of a text that are shown in a message.
 const SHOWN: usize = 100;
 
-fn refused(text: &str, message: String) -> InputError {
+fn refused(text: &str, error: &TokenizerError) -> InputError {
     let shown = match text.len() > SHOWN {
         true => format!("{}...", &text[..text.floor_char_boundary(SHOWN)]),
         false => text.to_owned(),
     };
-    InputError::Tokenizer { text: shown, message }
+    InputError::Tokenizer { text: shown, message: error.to_string() }
 }
 
 /// Takes away the space that the tokenizer put in front of the text, if it did.

@@ -87,8 +87,7 @@ impl Neighbours {
             cut_special,
             lower: false,
         };
-        let changed = place.change(change);
-        let changed = changed.map_err(|message| LoadError::Tokenizer { path: path.to_owned(), message })?;
+        let changed = place.change(change).map_err(|error| error.of_file(path))?;
         facts.ids.extend(changed.added.iter().map(|(id, token)| (token.content.clone(), *id)));
         (facts.added, facts.size) = (changed.added, changed.size);
         let number = |text: &str| facts.ids.get(text).copied();

@@ -8,7 +8,7 @@ use tokenizers::AddedToken;
 
 use super::super::checkpoint::CheckpointFiles;
 use super::super::config::{HfConfig, parse_object};
-use super::super::error::LoadError;
+use super::super::error::{LoadError, NoTokenizer};
 use super::around::Around;
 use super::class::Class;
 use super::named::{CONFIG, Named, NamedToken, object};
@@ -34,8 +34,8 @@ pub struct Separate {
 }
 
 /// A `tokenizer.json` made of the files; or why there is none.
-pub fn json(files: &CheckpointFiles, config: &HfConfig) -> Result<Result<Separate, String>, LoadError> {
-    let place = files.path();
+pub fn json(files: &CheckpointFiles, config: &HfConfig) -> Result<Result<Separate, NoTokenizer>, LoadError> {
+    let place = files.path().to_owned();
     let words = files.read("vocab.txt")?;
     let pieces = (files.read("vocab.json")?, files.read("merges.txt")?);
     let source = if words.is_some() { "vocab.txt" } else { "vocab.json" };
@@ -50,16 +50,8 @@ pub fn json(files: &CheckpointFiles, config: &HfConfig) -> Result<Result<Separat
     };
     let class = match class {
         Ok(class) if (class == Class::Bert) == words.is_some() => class,
-        Ok(_) => {
-            return Ok(Err(format!("no tokenizer.json in {place}, and {source} does not go with its tokenizer_class")));
-        }
-        Err(class) => {
-            let known = "GPT2, GPTNeoX, CodeGen, Qwen2, Roberta, Bert, DistilBert and Electra are known";
-            return Ok(Err(format!(
-                "no tokenizer.json in {place}, and how {source} is used is not known for its tokenizer_class ({class}); \
-                 {known}"
-            )));
-        }
+        Ok(_) => return Ok(Err(NoTokenizer::OtherClass { place, file: source })),
+        Err(class) => return Ok(Err(NoTokenizer::UnknownClass { place, file: source, class: class.to_owned() })),
     };
     let path = files.path_of(source);
     let bad = |path: &str, message: String| LoadError::Tokenizer { path: path.to_owned(), message };
@@ -79,9 +71,7 @@ pub fn json(files: &CheckpointFiles, config: &HfConfig) -> Result<Result<Separat
         return Err(bad(&path, format!("the number of {word:?} is {id}")));
     }
     let merges = match &pieces.1 {
-        Some(bytes) if words.is_none() => {
-            merges(&text("merges.txt", bytes)?).map_err(|message| bad(&files.path_of("merges.txt"), message))?
-        }
+        Some(bytes) if words.is_none() => merges(&files.path_of("merges.txt"), &text("merges.txt", bytes)?)?,
         _ => Vec::new(),
     };
     let named = Named::read(files, told, class, &[])?;
@@ -89,12 +79,12 @@ pub fn json(files: &CheckpointFiles, config: &HfConfig) -> Result<Result<Separat
     let parts = Parts { class, named, vocab, merges, added };
     Ok(match parts.json() {
         Ok(json) => Ok(Separate { path, json, named: parts.named }),
-        Err(missing) => Err(format!("no {missing} in {path}")),
+        Err(token) => Err(NoTokenizer::NoSpecialToken { path, token }),
     })
 }
 
 /// Why text cannot be made into tokens: what is there, and what is not.
-fn missing<T>(files: &CheckpointFiles, pieces: &(Option<T>, Option<T>)) -> Result<String, LoadError> {
+fn missing<T>(files: &CheckpointFiles, pieces: &(Option<T>, Option<T>)) -> Result<NoTokenizer, LoadError> {
     let mut found = Vec::new();
     for (name, here) in [("vocab.json", pieces.0.is_some()), ("merges.txt", pieces.1.is_some())] {
         if here {
@@ -107,24 +97,25 @@ fn missing<T>(files: &CheckpointFiles, pieces: &(Option<T>, Option<T>)) -> Resul
             found.push(name);
         }
     }
-    let place = files.path();
+    let place = files.path().to_owned();
     Ok(match (half, found.join(" and ")) {
-        (false, found) if found.is_empty() => format!("no tokenizer.json in {place}"),
-        (true, found) => format!("no tokenizer.json in {place}; {found} alone does not say how text is split"),
-        (false, found) => format!(
-            "no tokenizer.json in {place}; {found} cannot be read here, but \
-             AutoTokenizer.from_pretrained(...).save_pretrained(...) in transformers writes a tokenizer.json from it"
-        ),
+        (false, found) if found.is_empty() => NoTokenizer::NoFile { place },
+        (true, found) => NoTokenizer::HalfOfTwo { place, found },
+        (false, found) => NoTokenizer::OtherFormat { place, found },
     })
 }
 
 /// The pairs of `merges.txt`, in order.
-fn merges(text: &str) -> Result<Vec<Json>, String> {
+fn merges(path: &str, text: &str) -> Result<Vec<Json>, LoadError> {
+    let bad = |at: usize, line: &str| LoadError::Tokenizer {
+        path: path.to_owned(),
+        message: format!("line {} is not a pair of tokens: {line:?}", at + 1),
+    };
     let lines = text.lines().enumerate().filter(|(_, line)| !line.starts_with("#version") && !line.is_empty());
     lines
         .map(|(at, line)| match line.split_once(' ') {
             Some((left, right)) if !right.contains(' ') => Ok(json!([left, right])),
-            _ => Err(format!("line {} is no pair of tokens: {line:?}", at + 1)),
+            _ => Err(bad(at, line)),
         })
         .collect()
 }

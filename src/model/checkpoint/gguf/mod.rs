@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value as Json, json};
 
-use super::super::error::LoadError;
+use super::super::error::{LoadError, NoTokenizer};
 use super::super::file;
 use super::stored::StoredType;
 use super::{Checkpoint, FileBytes};
@@ -46,7 +46,7 @@ impl Gguf {
     fn parse(path: String, bytes: FileBytes) -> Result<Self, LoadError> {
         match header::parse(bytes.all()) {
             Ok(header) => Ok(Gguf { path, bytes: Arc::new(bytes), header }),
-            Err(message) => Err(LoadError::BadGguf { path, message }),
+            Err(fault) => Err(LoadError::BadGguf { path, message: fault.to_string() }),
         }
     }
 }
@@ -169,7 +169,7 @@ impl GgufModel {
     }
 
     /// Why there is no tokenizer, if the metadata has none that can be used.
-    pub fn why_no_tokenizer(&self) -> Result<Option<String>, LoadError> {
+    pub fn why_no_tokenizer(&self) -> Result<Option<NoTokenizer>, LoadError> {
         Ok(tokenizer::json(&Facts::of(self)?)?.err())
     }
 

@@ -13,7 +13,7 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value as Json, json};
 
-use super::super::super::error::LoadError;
+use super::super::super::error::{LoadError, NoTokenizer};
 use super::facts::Facts;
 
 /// What a token is, by ggml's numbers.
@@ -117,17 +117,17 @@ struct Strip {
 }
 
 /// The tokenizer, or why there is none.
-pub fn json(facts: &Facts) -> Result<Result<Json, String>, LoadError> {
+pub fn json(facts: &Facts) -> Result<Result<Json, NoTokenizer>, LoadError> {
     let kind = facts.text("tokenizer.ggml.model")?.unwrap_or("none");
     let Some(vocabulary) = Vocabulary::read(facts)? else {
-        return Ok(Err("its metadata has no tokenizer".into()));
+        return Ok(Err(NoTokenizer::NoMetadata));
     };
     match kind {
         "gpt2" => bpe::json(facts, &vocabulary),
         "llama" => sentencepiece::json(facts, &vocabulary),
         "bert" => wordpiece::json(facts, &vocabulary),
         "t5" => unigram::json(facts, &vocabulary),
-        other => Ok(Err(format!("its tokenizer is of the unknown kind {other:?}"))),
+        other => Ok(Err(NoTokenizer::UnknownKind(other.to_owned()))),
     }
 }
 

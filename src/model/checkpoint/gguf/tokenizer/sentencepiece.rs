@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::{Value as Json, json};
 
-use super::super::super::super::error::LoadError;
+use super::super::super::super::error::{LoadError, NoTokenizer};
 use super::super::facts::Facts;
 use super::{Parts, Strip, TokenType, Vocabulary, ends};
 
@@ -15,11 +15,11 @@ const SPACE: char = '▁';
 const MOST_WORK: usize = 1 << 33;
 
 /// The tokenizer, or why there is none.
-pub fn json(facts: &Facts, vocabulary: &Vocabulary) -> Result<Result<Json, String>, LoadError> {
+pub fn json(facts: &Facts, vocabulary: &Vocabulary) -> Result<Result<Json, NoTokenizer>, LoadError> {
     let vocabulary = &spaces_put_back(vocabulary);
     let work = vocabulary.tokens.iter().try_fold(0usize, |sum, token| sum.checked_add(token.len().checked_pow(2)?));
     if work.is_none_or(|work| work > MOST_WORK) {
-        return Ok(Err("its tokens are longer than those of any tokenizer".into()));
+        return Ok(Err(NoTokenizer::TooMuchWork));
     }
     let unknown = vocabulary.id(facts, "unknown")?.or(Some(0).filter(|_| vocabulary.types[0] == TokenType::Unknown));
     let prefix = facts.flag("tokenizer.ggml.add_space_prefix")?.unwrap_or(true);

@@ -2,9 +2,12 @@
 //!
 //! Every message names the file, what was found in it and what to do next.
 
+mod no_tokenizer;
+
 use std::io;
 
 pub use super::input_error::InputError;
+pub use no_tokenizer::NoTokenizer;
 
 use super::checkpoint::LOADABLE;
 use super::hub::HubError;
