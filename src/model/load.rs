@@ -189,7 +189,7 @@ pub fn load_in(
     let tokenizer = sentences.with_tokenizer(tokenizer)?;
     let mut notes = std::mem::take(&mut sentences.notes);
     let from = Sources { config: &config, checkpoint: &checkpoint, sentence: sentences.after.as_ref() };
-    let spec = families::spec(family, &from)?;
+    let spec = family.spec(&from)?;
     let unknown = config.unread(&spec.family)?;
     if !unknown.is_empty() {
         notes.push(format!("not used of {}: {}", config.path(), unknown.join(", ")));

@@ -7,8 +7,6 @@ use super::files::{DECODER_HEADS, Entry, Split, both, weight};
 use super::read::Task;
 use super::{Family, Files, Layout, Sources, gptj};
 
-pub struct CodeGen;
-
 static FILES: Files = Files {
     body: "transformer.",
     before: &[weight("wte", W_E)],
@@ -26,21 +24,13 @@ static FILES: Files = Files {
     elsewhere: &[],
 };
 
-impl Family for CodeGen {
-    fn model_types(&self) -> &'static [&'static str] {
-        &["codegen"]
-    }
+pub static FAMILY: Family = Family::new(&["codegen"], &FILES, spec);
 
-    fn files(&self) -> &'static Files {
-        &FILES
-    }
-
-    fn spec(&self, from: &Sources) -> Result<ModelSpec, LoadError> {
-        let spec = gptj::spec(from, "codegen", &FILES, "CodeGen", &[Task::Causal, Task::Bare])?;
-        if spec.d_model.is_multiple_of(4) {
-            Ok(spec)
-        } else {
-            Err(from.config.bad(format!("a width of {} cannot be split into the four shards of CodeGen", spec.d_model)))
-        }
+fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
+    let spec = gptj::spec_of(from, "codegen", &FILES, "CodeGen", &[Task::Causal, Task::Bare])?;
+    if spec.d_model.is_multiple_of(4) {
+        Ok(spec)
+    } else {
+        Err(from.config.bad(format!("a width of {} cannot be split into the four shards of CodeGen", spec.d_model)))
     }
 }

@@ -9,8 +9,6 @@ use super::read::{DecoderHead, Rules, Sizes, Task, act, attention_with_bias, dec
 use super::rope::{RopeRules, rope};
 use super::{Family, Files, Sources, llama};
 
-pub struct Cohere;
-
 pub static FILES: Files = llama::files(&[
     weight("input_layernorm", Ln1W),
     both("self_attn.q_proj", W_Q, b_Q),
@@ -24,31 +22,23 @@ pub static FILES: Files = llama::files(&[
     weight("mlp.down_proj", W_out),
 ]);
 
-impl Family for Cohere {
-    fn model_types(&self) -> &'static [&'static str] {
-        &["cohere"]
-    }
+pub static FAMILY: Family = Family::new(&["cohere"], &FILES, spec);
 
-    fn files(&self) -> &'static Files {
-        &FILES
-    }
-
-    fn spec(&self, from: &Sources) -> Result<ModelSpec, LoadError> {
-        let config = from.config;
-        let sizes = Sizes::read(config, &Rules { max_positions: 8192, ..Rules::LLAMA })?;
-        let norm = norm(from)?;
-        let normed = config.flag(&["use_qk_norm"], false)?;
-        let qk_norm = normed.then_some(QkNorm { norm, over: QkNormOver::OwnHead });
-        let attention = attention_with_bias(config.flag(&["attention_bias"], false)?);
-        Ok(ModelSpec {
-            placement: Placement::ParallelOne,
-            ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA.theta(5e5).interleaved())?],
-            attention: Attention { qk_norm, ..attention },
-            mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias: false },
-            layers: sizes.layers(|_, layer| Layer { rope: Some(0), ..layer }),
-            ..decoder("cohere", &sizes, norm, head(from, "Cohere")?)
-        })
-    }
+fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
+    let config = from.config;
+    let sizes = Sizes::read(config, &Rules { max_positions: 8192, ..Rules::LLAMA })?;
+    let norm = norm(from)?;
+    let normed = config.flag(&["use_qk_norm"], false)?;
+    let qk_norm = normed.then_some(QkNorm { norm, over: QkNormOver::OwnHead });
+    let attention = attention_with_bias(config.flag(&["attention_bias"], false)?);
+    Ok(ModelSpec {
+        placement: Placement::ParallelOne,
+        ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA.theta(5e5).interleaved())?],
+        attention: Attention { qk_norm, ..attention },
+        mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias: false },
+        layers: sizes.layers(|_, layer| Layer { rope: Some(0), ..layer }),
+        ..decoder("cohere", &sizes, norm, head(from, "Cohere")?)
+    })
 }
 
 /// The norm of Cohere and Cohere2.

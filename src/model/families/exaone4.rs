@@ -8,37 +8,27 @@ use super::read::{DecoderHead, Rules, Sizes, act, attention, decoder, eps, reach
 use super::rope::{RopeRules, rope};
 use super::{Family, Files, Sources, llama, olmo2};
 
-pub struct Exaone4;
-
 static FILES: Files = llama::files(olmo2::BLOCK);
 
-impl Family for Exaone4 {
-    fn model_types(&self) -> &'static [&'static str] {
-        &["exaone4"]
-    }
+pub static FAMILY: Family = Family::new(&["exaone4"], &FILES, spec);
 
-    fn files(&self) -> &'static Files {
-        &FILES
-    }
-
-    fn spec(&self, from: &Sources) -> Result<ModelSpec, LoadError> {
-        let config = from.config;
-        let sizes = Sizes::read(config, &Rules::LLAMA.kv(32))?;
-        let window = config.size_or(&["sliding_window"], Some(4096))?;
-        let every = pattern(config, sizes.n_layers)?;
-        let sliding = sliding_layers(config, sizes.n_layers, |i| window.is_some() && every[i])?;
-        let reach = reach(config, &sliding, window)?;
-        let rope_of = |i: usize| (window.is_none() || sliding[i]).then_some(0);
-        let norm = Norm::rms(eps(config, "rms_norm_eps", 1e-5)?);
-        Ok(ModelSpec {
-            placement: Placement::Output,
-            ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA)?],
-            attention: Attention { qk_norm: Some(QkNorm { norm, over: QkNormOver::Head }), ..attention() },
-            mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias: false },
-            layers: sizes.layers(|i, layer| Layer { rope: rope_of(i), reach: reach[i], ..layer }),
-            ..decoder("exaone4", &sizes, norm, DecoderHead::of("Exaone4").read(from, &FILES)?)
-        })
-    }
+fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
+    let config = from.config;
+    let sizes = Sizes::read(config, &Rules::LLAMA.kv(32))?;
+    let window = config.size_or(&["sliding_window"], Some(4096))?;
+    let every = pattern(config, sizes.n_layers)?;
+    let sliding = sliding_layers(config, sizes.n_layers, |i| window.is_some() && every[i])?;
+    let reach = reach(config, &sliding, window)?;
+    let rope_of = |i: usize| (window.is_none() || sliding[i]).then_some(0);
+    let norm = Norm::rms(eps(config, "rms_norm_eps", 1e-5)?);
+    Ok(ModelSpec {
+        placement: Placement::Output,
+        ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA)?],
+        attention: Attention { qk_norm: Some(QkNorm { norm, over: QkNormOver::Head }), ..attention() },
+        mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias: false },
+        layers: sizes.layers(|i, layer| Layer { rope: rope_of(i), reach: reach[i], ..layer }),
+        ..decoder("exaone4", &sizes, norm, DecoderHead::of("Exaone4").read(from, &FILES)?)
+    })
 }
 
 /// `sliding_window_pattern`: all but every so many layers have a window, or letters for them, as in `LLLG`.

@@ -8,8 +8,6 @@ use super::read::{DecoderHead, Rules, Sizes, act, attention_with_bias, decoder, 
 use super::rope::{ByLayerType, ByLayerTypeRules, by_layer_type};
 use super::{Family, Files, Sources, gemma, gemma2, llama};
 
-pub struct Gemma3;
-
 static FILES: Files = Files {
     elsewhere: &[
         ("vision_tower.", IMAGES),
@@ -25,25 +23,17 @@ const IMAGES: &str = "for images, which are not computed";
 const ROPES: ByLayerTypeRules =
     ByLayerTypeRules { full: ("rope_theta", 1e6), sliding: ("rope_local_base_freq", 1e4), scaling_of_both: false };
 
-impl Family for Gemma3 {
-    fn model_types(&self) -> &'static [&'static str] {
-        &["gemma3_text", "gemma3"]
-    }
+pub static FAMILY: Family = Family::new(&["gemma3_text", "gemma3"], &FILES, spec);
 
-    fn files(&self) -> &'static Files {
-        &FILES
-    }
-
-    fn spec(&self, from: &Sources) -> Result<ModelSpec, LoadError> {
-        let outer = from.config;
-        let Some(text) = outer.nested("text_config")? else { return spec(from, outer) };
-        outer.note_read(&["vision_config", "mm_tokens_per_image"]);
-        spec(from, &text)
-    }
+fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
+    let outer = from.config;
+    let Some(text) = outer.nested("text_config")? else { return text_spec(from, outer) };
+    outer.note_read(&["vision_config", "mm_tokens_per_image"]);
+    text_spec(from, &text)
 }
 
 /// The specification of the text part, whose configuration may leave out the widths of the 4b model.
-fn spec(from: &Sources, config: &HfConfig) -> Result<ModelSpec, LoadError> {
+fn text_spec(from: &Sources, config: &HfConfig) -> Result<ModelSpec, LoadError> {
     config.note_read(&["hidden_act"]);
     let config = &config.with_defaults(&[("num_attention_heads", 8), ("vocab_size", 262_208)]);
     let sizes = Sizes::read(config, &Rules { max_positions: 1 << 17, ..Rules::LLAMA.kv(4).head_dim(256) })?;

@@ -10,8 +10,6 @@ use super::files::{DECODER_HEADS, both, weight};
 use super::read::{DecoderHead, Rules, Sizes, act, attention, decoder, eps};
 use super::{Family, Files, Layout, Sources};
 
-pub struct GptNeo;
-
 static FILES: Files = Files {
     body: "transformer.",
     before: &[weight("wte", W_E), weight("wpe", W_pos)],
@@ -32,34 +30,26 @@ static FILES: Files = Files {
     elsewhere: &[],
 };
 
-impl Family for GptNeo {
-    fn model_types(&self) -> &'static [&'static str] {
-        &["gpt_neo"]
-    }
+pub static FAMILY: Family = Family::new(&["gpt_neo"], &FILES, spec);
 
-    fn files(&self) -> &'static Files {
-        &FILES
+fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
+    let config = from.config;
+    let sizes = Sizes::read(config, &Rules::GPT2)?;
+    if !config.flag(&["is_causal"], true)? {
+        return Err(config.unsupported("is_causal", false, "transformers computes gpt_neo causally all the same"));
     }
-
-    fn spec(&self, from: &Sources) -> Result<ModelSpec, LoadError> {
-        let config = from.config;
-        let sizes = Sizes::read(config, &Rules::GPT2)?;
-        if !config.flag(&["is_causal"], true)? {
-            return Err(config.unsupported("is_causal", false, "transformers computes gpt_neo causally all the same"));
-        }
-        let window = config.size_or(&["window_size"], Some(256))?.unwrap_or(256);
-        let local = local_layers(config, sizes.n_layers)?;
-        let heads = DecoderHead { tied: true, ..DecoderHead::of("GPTNeo") };
-        let norm = Norm::layer_norm(eps(config, "layer_norm_epsilon", 1e-5)?);
-        let reach = |i: usize| local[i].then_some(window - 1);
-        Ok(ModelSpec {
-            positions: Positions::Learned { rows: sizes.max_positions, count: Count::Seen },
-            attention: Attention { out_bias: true, blind: Blind::Visible, ..attention() },
-            mlp: Mlp { gated: false, act: act(config, "activation_function", Act::GeluTanh)?, bias: true },
-            layers: sizes.layers(|i, layer| Layer { scale: 1.0, reach: reach(i), ..layer }),
-            ..decoder("gpt_neo", &sizes, norm, heads.read(from, &FILES)?)
-        })
-    }
+    let window = config.size_or(&["window_size"], Some(256))?.unwrap_or(256);
+    let local = local_layers(config, sizes.n_layers)?;
+    let heads = DecoderHead { tied: true, ..DecoderHead::of("GPTNeo") };
+    let norm = Norm::layer_norm(eps(config, "layer_norm_epsilon", 1e-5)?);
+    let reach = |i: usize| local[i].then_some(window - 1);
+    Ok(ModelSpec {
+        positions: Positions::Learned { rows: sizes.max_positions, count: Count::Seen },
+        attention: Attention { out_bias: true, blind: Blind::Visible, ..attention() },
+        mlp: Mlp { gated: false, act: act(config, "activation_function", Act::GeluTanh)?, bias: true },
+        layers: sizes.layers(|i, layer| Layer { scale: 1.0, reach: reach(i), ..layer }),
+        ..decoder("gpt_neo", &sizes, norm, heads.read(from, &FILES)?)
+    })
 }
 
 /// Which layers have a window: `attention_layers`, one for each, or else `attention_types`, a list such as
@@ -105,7 +95,7 @@ mod tests {
     fn spec(more: &str) -> Result<ModelSpec, LoadError> {
         let text = format!(r#"{{"hidden_size": 8, "num_heads": 2, "num_layers": 2, "vocab_size": 5, {more}}}"#);
         let config = HfConfig::parse("config.json", text.as_bytes()).unwrap();
-        GptNeo.spec(&Sources { config: &config, checkpoint: &Checkpoint::default(), sentence: None })
+        FAMILY.spec(&Sources { config: &config, checkpoint: &Checkpoint::default(), sentence: None })
     }
 
     #[test]

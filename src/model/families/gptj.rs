@@ -8,8 +8,6 @@ use super::files::{DECODER_HEADS, both, weight};
 use super::read::{DecoderHead, Rules, Sizes, Task, act, attention, decoder, eps};
 use super::{Family, Files, Layout, Sources};
 
-pub struct GptJ;
-
 static FILES: Files = Files {
     body: "transformer.",
     before: &[weight("wte", W_E)],
@@ -29,22 +27,20 @@ static FILES: Files = Files {
     elsewhere: &[],
 };
 
-impl Family for GptJ {
-    fn model_types(&self) -> &'static [&'static str] {
-        &["gptj"]
-    }
+pub static FAMILY: Family = Family::new(&["gptj"], &FILES, spec);
 
-    fn files(&self) -> &'static Files {
-        &FILES
-    }
-
-    fn spec(&self, from: &Sources) -> Result<ModelSpec, LoadError> {
-        spec(from, "gptj", &FILES, "GPTJ", &[Task::Causal, Task::Sequence, Task::Question, Task::Bare])
-    }
+fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
+    spec_of(from, "gptj", &FILES, "GPTJ", &[Task::Causal, Task::Sequence, Task::Question, Task::Bare])
 }
 
 /// The specification of GPT-J and CodeGen.
-pub fn spec(from: &Sources, family: &str, files: &Files, class: &str, tasks: &[Task]) -> Result<ModelSpec, LoadError> {
+pub fn spec_of(
+    from: &Sources,
+    family: &str,
+    files: &Files,
+    class: &str,
+    tasks: &[Task],
+) -> Result<ModelSpec, LoadError> {
     let config = from.config;
     let sizes = Sizes::read(config, &Rules::GPT2)?;
     let heads = DecoderHead { bias: true, tasks, ..DecoderHead::of(class) };

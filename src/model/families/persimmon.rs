@@ -8,8 +8,6 @@ use super::read::{DecoderHead, HeadDim, Kv, Rules, Sizes, Task, act, attention_w
 use super::rope::{RopeRules, rope};
 use super::{Family, Files, Layout, Sources};
 
-pub struct Persimmon;
-
 static FILES: Files = Files {
     body: "model.",
     before: &[weight("embed_tokens", W_E)],
@@ -30,31 +28,23 @@ static FILES: Files = Files {
     elsewhere: &[],
 };
 
-impl Family for Persimmon {
-    fn model_types(&self) -> &'static [&'static str] {
-        &["persimmon"]
-    }
+pub static FAMILY: Family = Family::new(&["persimmon"], &FILES, spec);
 
-    fn files(&self) -> &'static Files {
-        &FILES
-    }
-
-    fn spec(&self, from: &Sources) -> Result<ModelSpec, LoadError> {
-        let config = from.config;
-        config.note_read(&["num_key_value_heads"]);
-        let rules = Rules { kv: Kv::Heads, head_dim: HeadDim::Even, max_positions: 16384, ..Rules::LLAMA };
-        let sizes = Sizes::read(config, &rules)?;
-        let norm = Norm::layer_norm(eps(config, "layer_norm_eps", 1e-5)?);
-        let normed = config.flag(&["qk_layernorm"], true)?;
-        let qk_norm = normed.then_some(QkNorm { norm, over: QkNormOver::Head });
-        let tasks = &[Task::Causal, Task::Sequence, Task::Token, Task::Bare];
-        let heads = DecoderHead { tasks, ..DecoderHead::of("Persimmon") };
-        Ok(ModelSpec {
-            ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA.partial(0.5))?],
-            attention: Attention { qk_norm, ..attention_with_bias(true) },
-            mlp: Mlp { gated: false, act: act(config, "hidden_act", Act::Relu2)?, bias: true },
-            layers: sizes.layers(|_, layer| Layer { rope: Some(0), ..layer }),
-            ..decoder("persimmon", &sizes, norm, heads.read(from, &FILES)?)
-        })
-    }
+fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
+    let config = from.config;
+    config.note_read(&["num_key_value_heads"]);
+    let rules = Rules { kv: Kv::Heads, head_dim: HeadDim::Even, max_positions: 16384, ..Rules::LLAMA };
+    let sizes = Sizes::read(config, &rules)?;
+    let norm = Norm::layer_norm(eps(config, "layer_norm_eps", 1e-5)?);
+    let normed = config.flag(&["qk_layernorm"], true)?;
+    let qk_norm = normed.then_some(QkNorm { norm, over: QkNormOver::Head });
+    let tasks = &[Task::Causal, Task::Sequence, Task::Token, Task::Bare];
+    let heads = DecoderHead { tasks, ..DecoderHead::of("Persimmon") };
+    Ok(ModelSpec {
+        ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA.partial(0.5))?],
+        attention: Attention { qk_norm, ..attention_with_bias(true) },
+        mlp: Mlp { gated: false, act: act(config, "hidden_act", Act::Relu2)?, bias: true },
+        layers: sizes.layers(|_, layer| Layer { rope: Some(0), ..layer }),
+        ..decoder("persimmon", &sizes, norm, heads.read(from, &FILES)?)
+    })
 }
