@@ -37,7 +37,7 @@ pub fn open(
         adapter::fit(folder, &mut model).map_err(|error| error.to_string())?;
     }
     if let Ok(program) = std::env::current_exe() {
-        model.chat.place = Place::Apart(program);
+        model.chat.place = Place::Sandbox(program);
     }
     let input = input_of(&options.input, &model, bundled)?;
     let chosen = Settings { record_budget: options.record_budget };

@@ -2,7 +2,7 @@
 
 use super::error::InputError;
 use super::load::Model;
-use super::room;
+use super::memory_check;
 use super::spec::ModelSpec;
 use super::tokenizer::{Token, Tokenizer};
 
@@ -115,7 +115,7 @@ impl Input {
         rows.iter().try_for_each(|row| check(&model.spec, row).map_err(|error| explained(model, row, error)))?;
         let mut input = Input { rows, filler: model.special.filler(model.spec.vocab), side };
         let longest = input.rows.iter().map(|row| row.ids.len()).max().unwrap_or(0);
-        room::check_pass(model, input.rows.len(), longest, 0)?;
+        memory_check::check_pass(model, input.rows.len(), longest, 0)?;
         input.fill(longest);
         Ok(input)
     }
@@ -125,7 +125,7 @@ impl Input {
     /// # Errors
     /// If the model has fewer positions, or there is too little memory.
     pub fn pad_to(&mut self, model: &Model, length: usize) -> Result<(), InputError> {
-        room::check_pass(model, self.rows.len(), length, 0)?;
+        memory_check::check_pass(model, self.rows.len(), length, 0)?;
         if let Some(max) = model.spec.longest_input().filter(|max| length > *max) {
             return Err(InputError::TooLong { tokens: length, max });
         }

@@ -20,10 +20,10 @@ use super::error::LoadError;
 use super::families::{self, Layout, Sources};
 use super::generation;
 use super::hub::{self, HubName};
-use super::needs::shape_of;
+use super::memory_check;
 use super::plan::{Load, file_shape, plan};
+use super::required_weights::shape_of;
 use super::role::{Role, WeightId};
-use super::room;
 use super::sentence::Sentences;
 use super::spec::ModelSpec;
 use super::tokenizer::{Named, SpecialTokens, Tokenizer};
@@ -200,7 +200,7 @@ pub fn load_in(
     let numbers = plan.loads.iter().map(|load| file_shape(&spec, load).iter().product::<usize>() as u64);
     if device.is_cpu() {
         // Other devices do not say what they have left.
-        room::check(checkpoint.path(), numbers.sum(), precision, room::available())?;
+        memory_check::check(checkpoint.path(), numbers.sum(), precision, memory_check::available())?;
     }
     let (loaded, beyond) = read(&spec, &plan.loads, &checkpoint, Place { device, precision }, progress)?;
 

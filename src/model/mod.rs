@@ -2,7 +2,6 @@
 #![allow(missing_docs)]
 
 pub mod adapter;
-pub mod apart;
 pub mod bundled;
 pub mod chat;
 pub mod checkpoint;
@@ -16,12 +15,13 @@ pub mod hub;
 pub mod input;
 mod input_error;
 mod load;
-pub mod needs;
+pub mod memory_check;
 pub mod npy;
 mod open;
 mod plan;
+pub mod required_weights;
 pub mod role;
-pub mod room;
+pub mod sandbox;
 mod sentence;
 pub mod spec;
 pub mod text;

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use super::checkpoint::{Checkpoint, TensorEntry};
 use super::error::LoadError;
 use super::families::{Layout, TensorNames};
-use super::needs::shape_of;
+use super::required_weights::shape_of;
 use super::role::{Role, WeightId};
 use super::spec::ModelSpec;
 use super::weights::FileTensor;

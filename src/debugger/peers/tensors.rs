@@ -8,7 +8,7 @@ use memmap2::Mmap;
 use safetensors::{Dtype, SafeTensors};
 use zip::ZipArchive;
 
-use crate::model::{file, npy, room, text};
+use crate::model::{file, memory_check, npy, text};
 
 /// An array of a zip file is unpacked whole: none may be larger.
 const LARGEST: u64 = 16 << 30;
@@ -123,7 +123,7 @@ impl Tensors {
 /// Refuses an array of so many bytes that memory cannot hold, with its elements in 64 bits.
 fn fits(bytes: u64) -> Result<(), String> {
     let needed = bytes.saturating_mul(3);
-    match if needed > SMALL { room::available() } else { None } {
+    match if needed > SMALL { memory_check::available() } else { None } {
         Some(free) if needed > free => {
             Err(format!("to read it takes {} of memory, and {} are free", text::bytes(needed), text::bytes(free)))
         }

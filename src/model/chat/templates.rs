@@ -10,8 +10,8 @@ use super::super::checkpoint::CheckpointFiles;
 use super::super::error::LoadError;
 use super::super::file;
 use super::super::tokenizer::{Named, NamedToken};
-use super::apart::Place;
 use super::error::ChatError;
+use super::sandbox::Place;
 
 /// The name of the template that is meant when none is named.
 const DEFAULT: &str = "default";

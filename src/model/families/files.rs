@@ -8,7 +8,7 @@ use std::collections::HashSet;
 
 use super::super::checkpoint::Checkpoint;
 use super::super::error::LoadError;
-use super::super::needs::{needed, shape_of};
+use super::super::required_weights::{needed, shape_of};
 use super::super::role::{Role, RoleKind, RolePlace, WeightId};
 use super::super::spec::{Head, Logits, ModelSpec};
 use super::entry::{in_block, old_spelling, plain};

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::*;
 use crate::model::families::FAMILIES;
 use crate::model::hub::HubName;
-use crate::model::needs::{needed, shape_of};
+use crate::model::required_weights::{needed, shape_of};
 use crate::model::role::{Role, WeightId};
 use crate::model::spec::{
     Act, Count, Head, Layer, Logits, NormKind, Pairing, Placement, Pooling, Positions, Rope, RopeScaling, Sentence,

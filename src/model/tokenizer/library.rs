@@ -1,7 +1,7 @@
 //! The tokenizers library, and everything that is asked of it.
 //!
 //! Its parts do what a file says: they replace texts by longer ones, over and over, look for expressions that take for ever,
-//! and panic where a file is not sound. So nothing else calls it, and [`super::apart`] lets it run in a process that can be
+//! and panic where a file is not sound. So nothing else calls it, and [`super::sandbox`] lets it run in a process that can be
 //! ended.
 
 use std::collections::{BTreeSet, HashMap};

@@ -1,6 +1,5 @@
 //! Text to tokens and back, and the exact bytes that each token stands for.
 
-pub mod apart;
 mod around;
 mod class;
 mod error;
@@ -8,6 +7,7 @@ mod library;
 mod longest;
 mod named;
 mod neighbours;
+pub mod sandbox;
 mod separate;
 mod sound;
 mod special;
@@ -32,9 +32,9 @@ use super::checkpoint::CheckpointFiles;
 use super::config::HfConfig;
 use super::error::{InputError, LoadError, NoTokenizer};
 use super::file;
-use apart::Place;
 use library::{Answer, Change, Facts, Piece, Request};
 use neighbours::Neighbours;
+use sandbox::Place;
 use separate::Separate;
 use spelling::Spelling;
 
@@ -105,7 +105,7 @@ impl Tokenizer {
     }
 
     /// Reads the contents of a `tokenizer.json`; `path` is for messages. Its library runs in a process of its own, if there is
-    /// a program for that ([`super::apart::allow`]).
+    /// a program for that ([`super::sandbox::allow`]).
     pub fn from_bytes(path: &str, bytes: &[u8]) -> Result<Self, LoadError> {
         Tokenizer::built(path, bytes, false, |_| Ok(Neighbours::default()))
     }

@@ -8,11 +8,11 @@ use tokenizers::{AddedToken, NormalizerWrapper, PreTokenizerWrapper};
 use super::super::checkpoint::CheckpointFiles;
 use super::super::config::HfConfig;
 use super::super::error::LoadError;
-use super::apart::Place;
 use super::around::Around;
 use super::class::Class;
 use super::library::{Answer, Change, Facts, Request};
 use super::named::{self, Named};
+use super::sandbox::Place;
 use super::spelling::{Spelling, typed};
 
 /// What the files next to a tokenizer make of it.

@@ -81,7 +81,7 @@ impl Worker {
         let (input, output) = (child.stdin.take(), child.stdout.take());
         let (sender, answers) = sync_channel(0);
         let worker = Worker { child, input, answers };
-        let reader = thread::Builder::new().name("apart".into());
+        let reader = thread::Builder::new().name("sandbox".into());
         let read = move || _ = output.map(|mut output| forward(&mut output, &sender));
         reader.spawn(read).map_err(Ended::NotStarted)?;
         Ok(worker)

@@ -27,8 +27,13 @@ fn left_of_process() -> Option<u64> {
     Some(limit.saturating_sub(used))
 }
 
-/// A pass that takes less is not worth asking the system.
+/// What takes less is not worth asking the system.
 const SMALL: u64 = 64 << 20;
+
+/// The bytes that are free, if they are fewer than `needed`.
+pub fn too_little(needed: u64) -> Option<u64> {
+    if needed > SMALL { available().filter(|available| needed > *available) } else { None }
+}
 
 /// Bytes that a pass over `rows` of `length` tokens takes at the least: at one time the scores and the pattern of a layer, the
 /// mask, once and as it is made, and the logits; and up to `kept` bytes of what the layers before have recorded. Values on a
@@ -51,14 +56,14 @@ fn of_pass(model: &Model, rows: usize, length: usize, kept: u64) -> u64 {
 /// If it does not fit.
 pub fn check_pass(model: &Model, rows: usize, length: usize, kept: u64) -> Result<(), InputError> {
     let needed = of_pass(model, rows, length, kept);
-    match if needed > SMALL { available() } else { None } {
-        Some(available) if needed > available => Err(InputError::TooMuch {
+    match too_little(needed) {
+        Some(available) => Err(InputError::TooMuch {
             rows: if rows == 1 { String::new() } else { format!("{rows} rows of ") },
             tokens: length,
             needed: bytes(needed),
             available: bytes(available),
         }),
-        _ => Ok(()),
+        None => Ok(()),
     }
 }
 

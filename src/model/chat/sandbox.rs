@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::super::apart::{self, Ended, Limits, Worker};
+use super::super::sandbox::{self, Ended, Limits, Worker};
 use super::conversation::Conversation;
 use super::error::ChatError;
 use super::render::render;
@@ -29,7 +29,7 @@ pub enum Place {
     #[default]
     Here,
     /// In a process of its own, started from this program.
-    Apart(PathBuf),
+    Sandbox(PathBuf),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -51,9 +51,9 @@ impl Place {
     ) -> Result<String, ChatError> {
         match self {
             Place::Here => render(template, conversation, tokens, prompt),
-            Place::Apart(program) => {
+            Place::Sandbox(program) => {
                 let (template, conversation, tokens) = (template.clone(), conversation.clone(), tokens.clone());
-                run_apart(program, &Task { template, conversation, tokens, prompt })
+                run_in_sandbox(program, &Task { template, conversation, tokens, prompt })
             }
         }
     }
@@ -64,7 +64,7 @@ impl Place {
 /// # Errors
 /// If the other side is gone.
 pub fn serve(input: &mut dyn Read, output: &mut dyn Write) -> io::Result<()> {
-    apart::serve(LIMITS, input, output, &mut |request| {
+    sandbox::serve(LIMITS, input, output, &mut |request| {
         let outcome = serde_json::from_slice(&request).map(|task: Task| {
             let Task { template, conversation, tokens, prompt } = task;
             render(&template, &conversation, &tokens, prompt)
@@ -74,7 +74,7 @@ pub fn serve(input: &mut dyn Read, output: &mut dyn Write) -> io::Result<()> {
     })
 }
 
-fn run_apart(program: &Path, task: &Task) -> Result<String, ChatError> {
+fn run_in_sandbox(program: &Path, task: &Task) -> Result<String, ChatError> {
     let source_name = task.template.source.clone();
     let failed = |message: String| ChatError::Failed { source_name: source_name.clone(), line: None, message };
     let text = serde_json::to_vec(task).map_err(|error| failed(error.to_string()))?;

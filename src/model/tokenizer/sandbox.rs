@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use super::super::apart::{self, Limits, Worker};
+use super::super::sandbox::{self, Limits, Worker};
 use super::error::TokenizerError;
 use super::library::{Answer, Change, Changed, Core, Facts, Request};
 
@@ -22,11 +22,11 @@ pub enum Place {
     /// In this process.
     Here(Box<Core>),
     /// In another.
-    Apart(Mutex<Apart>),
+    Sandbox(Mutex<Sandbox>),
 }
 
 /// A tokenizer in another process. If it ends there, it is read again for the next request.
-pub struct Apart {
+pub struct Sandbox {
     program: &'static Path,
     file: Vec<u8>,
     /// What was changed since.
@@ -40,12 +40,12 @@ impl Place {
     /// # Errors
     /// What is wrong with it.
     pub fn open(bytes: &[u8], trusted: bool) -> Result<(Place, Facts), TokenizerError> {
-        match apart::program().filter(|_| !trusted) {
+        match sandbox::program().filter(|_| !trusted) {
             None => Core::open(bytes).map(|(core, facts)| (Place::Here(Box::new(core)), facts)),
             Some(program) => {
-                let mut apart = Apart { program, file: bytes.to_vec(), changes: Vec::new(), worker: None };
-                let facts = apart.open()?;
-                Ok((Place::Apart(Mutex::new(apart)), facts))
+                let mut sandbox = Sandbox { program, file: bytes.to_vec(), changes: Vec::new(), worker: None };
+                let facts = sandbox.open()?;
+                Ok((Place::Sandbox(Mutex::new(sandbox)), facts))
             }
         }
     }
@@ -57,8 +57,8 @@ impl Place {
     pub fn change(&mut self, change: Change) -> Result<Changed, TokenizerError> {
         match self {
             Place::Here(core) => core.change(&change),
-            Place::Apart(apart) => match apart.get_mut() {
-                Ok(apart) => apart.change(change),
+            Place::Sandbox(sandbox) => match sandbox.get_mut() {
+                Ok(sandbox) => sandbox.change(change),
                 Err(_) => Err(TokenizerError::FailedBefore),
             },
         }
@@ -71,15 +71,15 @@ impl Place {
     pub fn answer(&self, request: Request) -> Result<Answer, TokenizerError> {
         match self {
             Place::Here(core) => core.look(request),
-            Place::Apart(apart) => match apart.lock() {
-                Ok(mut apart) => apart.answer(&request),
+            Place::Sandbox(sandbox) => match sandbox.lock() {
+                Ok(mut sandbox) => sandbox.answer(&request),
                 Err(_) => Err(TokenizerError::FailedBefore),
             },
         }
     }
 }
 
-impl Apart {
+impl Sandbox {
     fn open(&mut self) -> Result<Facts, TokenizerError> {
         self.worker = Some(Worker::start(self.program, ARGUMENT)?);
         let file = std::mem::take(&mut self.file);
@@ -125,7 +125,7 @@ impl Apart {
 /// If the other side is gone.
 pub fn serve(input: &mut dyn Read, output: &mut dyn Write) -> io::Result<()> {
     let mut opened: Option<Core> = None;
-    apart::serve(LIMITS, input, output, &mut |request| {
+    sandbox::serve(LIMITS, input, output, &mut |request| {
         let answer = match &mut opened {
             None => {
                 let facts = Core::open(&request).map(|(core, facts)| {
