@@ -4,6 +4,7 @@ pub mod csv;
 pub mod events;
 pub mod html;
 pub mod model;
+pub mod npy;
 pub mod picture;
 pub mod report;
 pub mod safetensors;

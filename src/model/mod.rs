@@ -16,7 +16,6 @@ pub mod input;
 mod input_error;
 mod load;
 pub mod memory_check;
-pub mod npy;
 mod open;
 mod plan;
 pub mod required_weights;

@@ -14,13 +14,13 @@ pub use vocabulary::fit;
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use half::{bf16, f16};
 use safetensors::SafeTensors;
-use safetensors::tensor::{Dtype, TensorView};
+use safetensors::tensor::TensorView;
 
 use self::config::AdapterConfig;
 use self::error::Result;
 use self::place::Place;
+use super::checkpoint::{StoredType, decode};
 use super::families::Layout;
 use super::file;
 use super::load::Model;
@@ -265,12 +265,11 @@ fn matrix_of(view: &TensorView<'_>, model: &Model) -> Result<Value> {
 
 /// A tensor on the device of the model, as 32-bit floats.
 fn value_of(view: &TensorView<'_>, model: &Model) -> Result<Value> {
-    let bytes = view.data();
-    let data: Vec<f32> = match view.dtype() {
-        Dtype::F32 => bytes.chunks_exact(4).map(|x| f32::from_le_bytes([x[0], x[1], x[2], x[3]])).collect(),
-        Dtype::F16 => bytes.chunks_exact(2).map(|x| f16::from_le_bytes([x[0], x[1]]).to_f32()).collect(),
-        Dtype::BF16 => bytes.chunks_exact(2).map(|x| bf16::from_le_bytes([x[0], x[1]]).to_f32()).collect(),
-        other => return Err(AdapterFault::Dtype(other)),
-    };
+    let stored = StoredType::of_safetensors(view.dtype());
+    if !matches!(stored, StoredType::F32 | StoredType::F16 | StoredType::BF16) {
+        return Err(AdapterFault::Dtype(view.dtype()));
+    }
+    let mut data = vec![0.0; view.shape().iter().product()];
+    decode(stored, view.data(), &mut data);
     Ok(Value::from_f32(data, view.shape(), &model.device))
 }

@@ -9,6 +9,8 @@ mod bytes;
 mod decode;
 mod files;
 mod gguf;
+pub mod npy;
+mod numbers;
 mod pickle;
 mod pytorch;
 mod read;
@@ -21,6 +23,7 @@ pub use bytes::FileBytes;
 pub use decode::{decode, step};
 pub use files::{CheckpointFiles, is_weights_name, open_tensors};
 pub use gguf::{GgufModel, architectures as gguf_architectures};
+pub use numbers::Number;
 pub use stored::{LOADABLE, StoredType};
 pub use tensor_file::{PIECE, TensorEntry, TensorFile};
 

@@ -6,6 +6,7 @@ use std::collections::{HashMap, HashSet};
 use serde_json::{Map, Value as Json, json};
 
 use super::super::super::error::LoadError;
+use super::super::{StoredType, decode};
 use super::header::TensorInfo;
 use super::reader::{Kind, Reader, Value};
 use super::{Gguf, GgufModel};
@@ -209,11 +210,12 @@ impl<'a> Facts<'a> {
     /// The numbers of a small tensor of 32-bit floats, if it is there.
     pub fn floats(&self, tensor: &str) -> Result<Option<Vec<f32>>, LoadError> {
         let Some((file, info)) = self.tensors.get(tensor) else { return Ok(None) };
-        if info.kind.stored != super::StoredType::F32 {
+        if info.kind.stored != StoredType::F32 {
             return Err(self.bad(format!("tensor {tensor:?} is {}, expected f32", info.kind.stored.name())));
         }
-        let (floats, _) = file.bytes.all()[info.range.clone()].as_chunks::<4>();
-        Ok(Some(floats.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()))
+        let mut floats = vec![0.0; info.shape.iter().product()];
+        decode(StoredType::F32, &file.bytes.all()[info.range.clone()], &mut floats);
+        Ok(Some(floats))
     }
 
     /// Number of blocks. Each has tensors of its own, so there cannot be more than tensors.

@@ -22,7 +22,6 @@ use serde_json::{Map, Value as Json, json};
 
 use super::super::error::{LoadError, NoTokenizer};
 use super::super::file;
-use super::stored::StoredType;
 use super::{Checkpoint, FileBytes};
 use facts::Facts;
 use header::Header;

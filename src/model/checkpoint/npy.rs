@@ -1,43 +1,8 @@
-//! Arrays of numbers to and from NumPy's `.npy` files.
+//! Arrays of numbers from NumPy's `.npy` files.
 
-/// Elements of an array, in row-major order.
-pub enum Elements<'a> {
-    /// Real numbers in single precision.
-    F32(&'a [f32]),
-    /// Real numbers in double precision.
-    F64(&'a [f64]),
-    /// Whole numbers.
-    I64(&'a [i64]),
-    /// Truth values.
-    Bool(&'a [bool]),
-}
+use std::borrow::Cow;
 
-/// The array as a file of format version 1.0, row-major and little-endian. The product of `shape` is the number of
-/// elements, and there are at most 64 axes, as in NumPy.
-pub fn npy(elements: &Elements<'_>, shape: &[usize]) -> Vec<u8> {
-    let (kind, data): (&str, Vec<u8>) = match elements {
-        Elements::F32(elements) => ("<f4", elements.iter().flat_map(|x| x.to_le_bytes()).collect()),
-        Elements::F64(elements) => ("<f8", elements.iter().flat_map(|x| x.to_le_bytes()).collect()),
-        Elements::I64(elements) => ("<i8", elements.iter().flat_map(|x| x.to_le_bytes()).collect()),
-        Elements::Bool(elements) => ("|b1", elements.iter().map(|x| u8::from(*x)).collect()),
-    };
-    let mut sides = shape.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
-    if shape.len() == 1 {
-        sides.push(',');
-    }
-    let mut header = format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': ({sides}), }}");
-    // The data starts at a multiple of 64 bytes, so that it can be mapped into memory.
-    let before = MAGIC.len() + 4;
-    let padded = (before + header.len() + 1).next_multiple_of(64) - before;
-    header.push_str(&" ".repeat(padded - 1 - header.len()));
-    header.push('\n');
-    let mut file = MAGIC.to_vec();
-    file.extend([1, 0]);
-    file.extend((header.len() as u16).to_le_bytes());
-    file.extend(header.as_bytes());
-    file.extend(data);
-    file
-}
+use super::numbers::Number;
 
 /// An array that was read.
 #[derive(Clone, Debug, PartialEq)]
@@ -99,7 +64,8 @@ pub fn parse(bytes: &[u8]) -> Result<Array, NpyError> {
             false => NpyError::Header(start),
         }
     })?;
-    let (width, number) = kind(descr)?;
+    let number = number_of(descr)?;
+    let width = number.width();
     if shape.len() > MOST_AXES {
         return Err(NpyError::Axes(shape.len()));
     }
@@ -109,15 +75,11 @@ pub fn parse(bytes: &[u8]) -> Result<Array, NpyError> {
         let (descr, found) = (descr.to_owned(), data.len());
         return Err(NpyError::Length { shape, descr, needed, found });
     }
-    let element = |element: &[u8]| {
-        let mut bytes = [0; 8];
-        bytes[..width].copy_from_slice(element);
-        if descr.starts_with('>') {
-            bytes[..width].reverse();
-        }
-        number(u64::from_le_bytes(bytes))
+    let little_endian = match descr.starts_with('>') {
+        true => Cow::Owned(data.chunks_exact(width).flat_map(|element| element.iter().rev().copied()).collect()),
+        false => Cow::Borrowed(data),
     };
-    let mut data: Vec<f64> = data.chunks_exact(width).map(element).collect();
+    let mut data = number.decode(&little_endian);
     if column_major {
         data = row_major(&data, &shape);
     }
@@ -144,38 +106,14 @@ fn row_major(data: &[f64], shape: &[usize]) -> Vec<f64> {
     (0..data.len()).map(element).collect()
 }
 
-/// Bytes of an element, and what number their bits are.
-fn kind(descr: &str) -> Result<(usize, fn(u64) -> f64), NpyError> {
-    let kind: (usize, fn(u64) -> f64) = match descr.strip_prefix(['<', '>', '|']).unwrap_or_default() {
-        "b1" => (1, |bits| f64::from(bits != 0)),
-        "i1" => (1, |bits| f64::from(bits as i8)),
-        "i2" => (2, |bits| f64::from(bits as i16)),
-        "i4" => (4, |bits| f64::from(bits as i32)),
-        "i8" => (8, |bits| bits as i64 as f64),
-        "u1" => (1, |bits| bits as f64),
-        "u2" => (2, |bits| bits as f64),
-        "u4" => (4, |bits| bits as f64),
-        "u8" => (8, |bits| bits as f64),
-        "f2" => (2, |bits| half_to_f64(bits as u16)),
-        "f4" => (4, |bits| f32::from_bits(bits as u32).into()),
-        "f8" => (8, f64::from_bits),
-        other if other.starts_with('O') => return Err(NpyError::Objects),
-        other if other.starts_with(['S', 'U', 'T']) => return Err(NpyError::Strings(descr.to_owned())),
-        _ => return Err(NpyError::Kind(descr.to_owned())),
-    };
-    Ok(kind)
-}
-
-/// The number that the bits of a half-precision number mean.
-fn half_to_f64(bits: u16) -> f64 {
-    let fraction = f64::from(bits & 0x3ff);
-    let magnitude = match bits >> 10 & 0x1f {
-        0 => fraction * 2f64.powi(-24),
-        31 if fraction == 0.0 => f64::INFINITY,
-        31 => f64::NAN,
-        exponent => (1.0 + fraction / 1024.0) * 2f64.powi(i32::from(exponent) - 15),
-    };
-    if bits >> 15 == 1 { -magnitude } else { magnitude }
+/// The type of the elements that a header describes.
+fn number_of(descr: &str) -> Result<Number, NpyError> {
+    let name = descr.strip_prefix(['<', '>', '|']).unwrap_or_default();
+    Number::of_numpy(name).ok_or_else(|| match name {
+        other if other.starts_with('O') => NpyError::Objects,
+        other if other.starts_with(['S', 'U', 'T']) => NpyError::Strings(descr.to_owned()),
+        _ => NpyError::Kind(descr.to_owned()),
+    })
 }
 
 /// The kind, whether the order is column-major, and the shape, from the Python dictionary that a header is.
@@ -234,18 +172,6 @@ mod tests {
     }
 
     #[test]
-    fn files_are_those_of_numpy() {
-        let [single, double, truth, ..] = numpys();
-        assert_eq!(npy(&Elements::F32(&[1.5]), &[1, 1]), single);
-        assert_eq!((npy(&Elements::F64(&[2.5]), &[]), npy(&Elements::Bool(&[true, false]), &[2])), (double, truth));
-        for shape in [vec![1; 2], vec![1; 20], vec![1; 21], vec![1; 22], vec![1; 64]] {
-            let file = npy(&Elements::I64(&[-5]), &shape);
-            assert_eq!((file.len() - 8) % 64, 0);
-            assert_eq!(parse(&file).unwrap(), array(&shape, &[-5.0]));
-        }
-    }
-
-    #[test]
     fn reads_numpys_files() {
         let [single, double, truth, column_major, half] = numpys().map(|file| parse(&file).unwrap());
         assert_eq!((single, double), (array(&[1, 1], &[1.5]), array(&[], &[2.5])));
@@ -266,12 +192,13 @@ mod tests {
         assert_eq!((one("<i8", &[0xff; 8]), one("<u8", &[0xff; 8])), (-1.0, 18446744073709551616.0));
         // NumPy's own halves.
         let fractions = [0.0999755859375, 6.103515625e-05, 6.097555160522461e-05, 5.960464477539063e-08, 0.0];
+        let half = |bits: u16| one("<f2", &bits.to_le_bytes());
         for (bits, number) in [0x2e66, 0x0400, 0x03ff, 1, 0].into_iter().zip(fractions) {
-            assert_eq!(half_to_f64(bits).to_bits(), f64::to_bits(number));
-            assert_eq!(half_to_f64(bits | 0x8000).to_bits(), f64::to_bits(-number));
+            assert_eq!(half(bits).to_bits(), f64::to_bits(number));
+            assert_eq!(half(bits | 0x8000).to_bits(), f64::to_bits(-number));
         }
-        assert_eq!([0x7bff, 0xfc00].map(half_to_f64), [65504.0, f64::NEG_INFINITY]);
-        assert!([0x7e00, 0xfc01].into_iter().all(|bits| half_to_f64(bits).is_nan()));
+        assert_eq!([0x7bff, 0xfc00].map(half), [65504.0, f64::NEG_INFINITY]);
+        assert!([0x7e00, 0xfc01].into_iter().all(|bits| half(bits).is_nan()));
     }
 
     #[test]
