@@ -13,7 +13,6 @@ pub mod file;
 mod generation;
 pub mod hub;
 pub mod input;
-mod input_error;
 mod load;
 pub mod memory_check;
 mod open;

@@ -22,7 +22,7 @@ mod tensor_file;
 pub use bytes::FileBytes;
 pub use decode::{decode, step};
 pub use files::{CheckpointFiles, is_weights_name, open_tensors};
-pub use gguf::{GgufModel, architectures as gguf_architectures};
+pub use gguf::{GgufModel, architectures as gguf_architectures, shard_name as gguf_shard_name};
 pub use numbers::Number;
 pub use stored::{LOADABLE, StoredType};
 pub use tensor_file::{PIECE, TensorEntry, TensorFile};

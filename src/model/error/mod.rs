@@ -2,15 +2,17 @@
 //!
 //! Every message names the file, what was found in it and what to do next.
 
+mod input;
 mod no_tokenizer;
 
 use std::io;
 
-pub use super::input_error::InputError;
+pub use input::InputError;
 pub use no_tokenizer::NoTokenizer;
 
 use super::checkpoint::LOADABLE;
 use super::hub::HubError;
+use super::text::listed;
 
 /// A checkpoint that cannot be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -410,15 +412,10 @@ fn also(aliases: &[String]) -> String {
 /// Names shown of a long list.
 const SHOWN: usize = 10;
 
-fn first_names(names: &[String]) -> String {
-    let shown = names.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
-    if names.len() > SHOWN { format!("{shown}, and {} more", names.len() - SHOWN) } else { shown }
-}
-
 fn some_missing(names: &[String]) -> String {
     match names.len() {
         0 => String::new(),
-        n => format!("; {n} missing: {}", first_names(names)),
+        n => format!("; {n} missing: {}", listed(names, SHOWN)),
     }
 }
 
@@ -429,6 +426,6 @@ fn some_advice(advice: &str) -> String {
 fn some_leftover(names: &[String]) -> String {
     match names.len() {
         0 => String::new(),
-        n => format!("; {n} unknown: {}", first_names(names)),
+        n => format!("; {n} unknown: {}", listed(names, SHOWN)),
     }
 }

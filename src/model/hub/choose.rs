@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use super::super::checkpoint::gguf_shard_name;
 use super::error::HubError;
 
 /// Configuration and tokenizer, in the order in which they are wanted. The first decides whether the rest is of use.
@@ -103,14 +104,8 @@ fn is_part(name: &str) -> bool {
 
 /// A GGUF file with all its parts (`NAME-00001-of-00003.gguf`), the first in front; any other file alone.
 fn parts(files: &BTreeSet<String>, name: &str) -> Vec<String> {
-    let split = || {
-        let stem = name.strip_suffix(".gguf")?;
-        let (stem, count) = stem.rsplit_once("-of-")?;
-        let (stem, number) = stem.rsplit_once('-')?;
-        let digits = |text: &str| text.len() == 5 && text.bytes().all(|b| b.is_ascii_digit());
-        (digits(number) && digits(count)).then(|| (format!("{stem}-"), format!("-of-{count}.gguf")))
-    };
-    let Some((start, end)) = split() else { return vec![name.to_owned()] };
+    let Some((prefix, count)) = gguf_shard_name(name) else { return vec![name.to_owned()] };
+    let (start, end) = (format!("{prefix}-"), format!("-of-{count:05}.gguf"));
     let part = |other: &&String| other.starts_with(&start) && other.ends_with(&end) && other.len() == name.len();
     files.iter().filter(part).cloned().collect()
 }

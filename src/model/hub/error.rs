@@ -5,7 +5,7 @@
 use std::io;
 use std::path::Path;
 
-use super::super::text::bytes;
+use super::super::text::{self, bytes};
 use super::cache::Cached;
 use super::name::HubName;
 
@@ -305,12 +305,7 @@ impl HubError {
 const SHOWN: usize = 12;
 
 fn listed(files: &[String]) -> String {
-    let shown = files.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
-    match files.len() {
-        0 => "none".into(),
-        n if n > SHOWN => format!("{shown} and {} more", n - SHOWN),
-        _ => shown,
-    }
+    if files.is_empty() { "none".into() } else { text::listed(files, SHOWN) }
 }
 
 fn there(files: &[String]) -> String {

@@ -24,7 +24,7 @@ pub enum Around {
 
 /// What stands at one place, with the type of its tokens.
 #[derive(Clone, Debug)]
-enum Part {
+pub enum Part {
     A,
     B(u8),
     Token { text: String, id: u32, types: u8 },
@@ -33,8 +33,8 @@ enum Part {
 /// What stands around a text, and around a pair.
 #[derive(Clone, Debug)]
 pub struct Template {
-    single: Vec<Part>,
-    pair: Vec<Part>,
+    pub single: Vec<Part>,
+    pub pair: Vec<Part>,
 }
 
 impl Around {

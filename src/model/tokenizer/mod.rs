@@ -1,12 +1,13 @@
 //! Text to tokens and back, and the exact bytes that each token stands for.
 
-mod around;
+pub mod around;
 mod class;
 mod error;
 mod library;
 mod longest;
 mod named;
 mod neighbours;
+mod parts;
 pub mod sandbox;
 mod separate;
 mod sound;
@@ -17,6 +18,7 @@ pub use error::TokenizerError;
 pub use longest::Longest;
 pub use named::{Named, NamedToken};
 pub use neighbours::Otherwise;
+pub use parts::Parts;
 pub use special::SpecialTokens;
 
 use std::borrow::Cow;

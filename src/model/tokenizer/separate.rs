@@ -12,6 +12,7 @@ use super::super::error::{LoadError, NoTokenizer};
 use super::around::Around;
 use super::class::Class;
 use super::named::{CONFIG, Named, NamedToken, object};
+use super::parts::Parts;
 
 /// Files of tokenizers that need more than a table to be read.
 const OTHERS: [&str; 5] =
@@ -76,9 +77,9 @@ pub fn json(files: &CheckpointFiles, config: &HfConfig) -> Result<Result<Separat
     };
     let named = Named::read(files, told, class, &[])?;
     let added = added(&named, &vocab);
-    let parts = Parts { class, named, vocab, merges, added };
-    Ok(match parts.json() {
-        Ok(json) => Ok(Separate { path, json, named: parts.named }),
+    let sources = Sources { class, named, vocab, merges, added };
+    Ok(match sources.json() {
+        Ok(json) => Ok(Separate { path, json, named: sources.named }),
         Err(token) => Err(NoTokenizer::NoSpecialToken { path, token }),
     })
 }
@@ -139,7 +140,7 @@ fn added(named: &Named, vocab: &Map<String, Json>) -> Vec<(u64, AddedToken)> {
 }
 
 /// Everything that goes into a `tokenizer.json`.
-struct Parts {
+struct Sources {
     class: Class,
     named: Named,
     vocab: Map<String, Json>,
@@ -147,7 +148,7 @@ struct Parts {
     added: Vec<(u64, AddedToken)>,
 }
 
-impl Parts {
+impl Sources {
     fn flag(&self, key: &str, default: bool) -> bool {
         self.named.settings.get(key).and_then(Json::as_bool).unwrap_or(default)
     }
@@ -207,17 +208,8 @@ impl Parts {
             entry["id"] = json!(id);
             entry
         });
-        Ok(json!({
-            "version": "1.0",
-            "truncation": null,
-            "padding": null,
-            "added_tokens": added.collect::<Vec<_>>(),
-            "normalizer": normalizer,
-            "pre_tokenizer": splitter,
-            "post_processor": around,
-            "decoder": decoder,
-            "model": model,
-        }))
+        let added = added.collect();
+        Ok(Parts { added, normalizer, pre_tokenizer: splitter, post_processor: around, decoder, model }.json())
     }
 }
 

@@ -266,12 +266,16 @@ pub fn looks_like(path: &Path) -> bool {
 }
 
 /// The name of a shard without its number and ending, and the number of shards: `NAME-00002-of-00003.gguf`.
-fn shard_of(path: &Path) -> Option<(PathBuf, usize)> {
-    let name = path.file_name()?.to_str()?.strip_suffix(".gguf")?;
-    let (rest, count) = name.rsplit_once("-of-")?;
+pub fn shard_name(name: &str) -> Option<(&str, usize)> {
+    let (rest, count) = name.strip_suffix(".gguf")?.rsplit_once("-of-")?;
     let (prefix, number) = rest.rsplit_once('-')?;
     let digits = |text: &str| text.len() == 5 && text.bytes().all(|byte| byte.is_ascii_digit());
     let count = count.parse().ok().filter(|count| digits(number) && (1..=MOST_SHARDS).contains(count))?;
+    Some((prefix, count))
+}
+
+fn shard_of(path: &Path) -> Option<(PathBuf, usize)> {
+    let (prefix, count) = shard_name(path.file_name()?.to_str()?)?;
     Some((path.with_file_name(prefix), count))
 }
 

@@ -4,7 +4,7 @@ use serde_json::{Value as Json, json};
 
 use super::super::super::super::error::LoadError;
 use super::super::facts::Facts;
-use super::{Description, Done, layer_eps, rope};
+use super::{Description, Done, body, layer_eps, rope};
 
 /// BERT, DistilBERT, RoBERTa or XLM-RoBERTa.
 pub fn bert(facts: &Facts) -> Result<Description, LoadError> {
@@ -140,15 +140,8 @@ fn pooling(facts: &Facts) -> Result<&'static str, LoadError> {
 }
 
 fn common(facts: &Facts, model_type: &str, class: &str) -> Result<Description, LoadError> {
-    let mut description = Description::default();
+    let mut description = body(facts, model_type, class)?;
     description
-        .set("model_type", model_type)
-        .set("architectures", json!([class]))
-        .set("hidden_size", facts.need_size("embedding_length")?)
-        .set("num_hidden_layers", facts.blocks()?)
-        .set("num_attention_heads", facts.heads()?.0)
-        .set("intermediate_size", facts.mlp_width()?)
-        .set("vocab_size", facts.vocab()?)
         .set("hidden_act", "gelu")
         .set("tie_word_embeddings", true)
         .name(EMBEDDINGS)

@@ -201,21 +201,27 @@ fn direction(facts: &Facts, description: &mut Description) -> Result<(), LoadErr
 /// Architectures that look both ways.
 const ENCODERS: [&str; 2] = ["bert", "modern-bert"];
 
-/// The configuration of a decoder in the keys that most of them share, and the names of its tensors, which are Llama's.
-fn decoder(facts: &Facts, model_type: &str, class: &str) -> Result<Description, LoadError> {
-    let (heads, kv_heads) = facts.heads()?;
+/// The keys that nearly all configurations share.
+fn body(facts: &Facts, model_type: &str, class: &str) -> Result<Description, LoadError> {
     let mut description = Description::default();
     description
         .set("model_type", model_type)
         .set("architectures", json!([class]))
         .set("hidden_size", facts.need_size("embedding_length")?)
         .set("num_hidden_layers", facts.blocks()?)
-        .set("num_attention_heads", heads)
-        .set("num_key_value_heads", kv_heads)
-        .set("head_dim", facts.head_dim()?)
+        .set("num_attention_heads", facts.heads()?.0)
         .set("intermediate_size", facts.mlp_width()?)
+        .set("vocab_size", facts.vocab()?);
+    Ok(description)
+}
+
+/// The configuration of a decoder in the keys that most of them share, and the names of its tensors, which are Llama's.
+fn decoder(facts: &Facts, model_type: &str, class: &str) -> Result<Description, LoadError> {
+    let mut description = body(facts, model_type, class)?;
+    description
+        .set("num_key_value_heads", facts.heads()?.1)
+        .set("head_dim", facts.head_dim()?)
         .set("max_position_embeddings", facts.need_size("context_length")?)
-        .set("vocab_size", facts.vocab()?)
         .set("tie_word_embeddings", !facts.has("output.weight"))
         .name(LLAMA_NAMES);
     rope::rope(facts, &mut description)?;

@@ -14,6 +14,7 @@ use std::collections::HashSet;
 use serde_json::{Map, Value as Json, json};
 
 use super::super::super::error::{LoadError, NoTokenizer};
+use super::super::super::tokenizer::{Parts, around};
 use super::facts::Facts;
 
 /// What a token is, by ggml's numbers.
@@ -131,7 +132,7 @@ pub fn json(facts: &Facts) -> Result<Result<Json, NoTokenizer>, LoadError> {
     }
 }
 
-/// What stands around a text, and around a pair of texts: `$A` and `$B` are the texts, others are tokens by their number.
+/// What is around a text, and around a pair of texts: `$A` and `$B` are the texts, others are tokens by their number.
 #[derive(Clone, Copy)]
 enum Part {
     A,
@@ -140,26 +141,21 @@ enum Part {
     Token(usize, bool),
 }
 
-/// A post-processor that puts tokens around texts; none if there are none.
+/// A post-processor that puts tokens around texts; null if there are none.
 fn template(vocabulary: &Vocabulary, single: &[Part], pair: &[Part], types: bool) -> Json {
-    let mut tokens = Map::new();
-    let mut parts = |parts: &[Part]| -> Json {
+    let parts = |parts: &[Part]| {
         let one = |part: &Part| match *part {
-            Part::A => json!({"Sequence": {"id": "A", "type_id": 0}}),
-            Part::B => json!({"Sequence": {"id": "B", "type_id": i32::from(types)}}),
-            Part::Token(id, second) => {
-                let token = &vocabulary.tokens[id];
-                tokens.insert(token.clone(), json!({"id": token, "ids": [id], "tokens": [token]}));
-                json!({"SpecialToken": {"id": token, "type_id": i32::from(types && second)}})
-            }
+            Part::A => around::Part::A,
+            Part::B => around::Part::B(types.into()),
+            Part::Token(id, second) => around::Part::Token {
+                text: vocabulary.tokens[id].clone(),
+                id: id as u32,
+                types: (types && second).into(),
+            },
         };
         parts.iter().map(one).collect()
     };
-    let (single, pair) = (parts(single), parts(pair));
-    if tokens.is_empty() {
-        return Json::Null;
-    }
-    json!({"type": "TemplateProcessing", "single": single, "pair": pair, "special_tokens": tokens})
+    around::Template { single: parts(single), pair: parts(pair) }.json()
 }
 
 /// A beginning and an end, as the file asks for them.
@@ -174,30 +170,4 @@ fn ends(facts: &Facts, vocabulary: &Vocabulary, bos: bool, eos: bool) -> Result<
     let single = [&before[..], &[Part::A], &after].concat();
     let pair = [&before[..], &[Part::A], &after, &before, &[Part::B], &after].concat();
     Ok(template(vocabulary, &single, &pair, true))
-}
-
-/// The parts of a `tokenizer.json`.
-struct Parts {
-    added: Vec<Json>,
-    normalizer: Json,
-    pre_tokenizer: Json,
-    post_processor: Json,
-    decoder: Json,
-    model: Json,
-}
-
-impl Parts {
-    fn json(self) -> Json {
-        json!({
-            "version": "1.0",
-            "truncation": null,
-            "padding": null,
-            "added_tokens": self.added,
-            "normalizer": self.normalizer,
-            "pre_tokenizer": self.pre_tokenizer,
-            "post_processor": self.post_processor,
-            "decoder": self.decoder,
-            "model": self.model,
-        })
-    }
 }

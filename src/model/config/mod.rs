@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Map, Value};
 
-use super::error::LoadError;
+use crate::model::error::LoadError;
 
 mod section;
 mod sizes;
