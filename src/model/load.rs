@@ -87,12 +87,9 @@ impl fmt::Display for ModelSource {
     }
 }
 
-/// A model in memory.
 #[derive(Clone, Debug)]
 pub struct Model {
-    /// What decides its arithmetic.
     pub spec: ModelSpec,
-    /// Its weights.
     pub weights: Weights,
     /// Its tokenizer, if there was one.
     pub tokenizer: Option<Tokenizer>,
@@ -100,13 +97,11 @@ pub struct Model {
     pub no_tokenizer: String,
     /// Tokens with a meaning of their own.
     pub special: SpecialTokens,
-    /// Its chat templates.
     pub chat: Templates,
     /// What sentence-transformers puts in front of every text: its name, and the text.
     pub prompt: Option<(String, String)>,
     /// `config.json` as it was.
     pub config: HfConfig,
-    /// Where it comes from.
     pub origin: ModelSource,
     /// The device that the weights are on.
     pub device: Device,
@@ -133,11 +128,9 @@ pub struct LoadReport {
     pub replaced: Vec<String>,
     /// What else a user may want to know.
     pub notes: Vec<String>,
-    /// How long it took.
     pub seconds: f64,
 }
 
-/// How far loading is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress<'a> {
     /// The tensor that is read next; empty at the end.
@@ -245,9 +238,13 @@ fn read(
     let mut bytes_done = 0;
     let mut weights = HashMap::new();
     let mut beyond: Vec<&str> = Vec::new();
-    for (index, (load, (file, entry))) in found.iter().enumerate() {
-        if !progress(Progress { tensor: &load.name, bytes_done, bytes_total }) {
-            return Err(LoadError::Cancelled { loaded: index, tensors: found.len() });
+    // One step more than there are tensors: the last one reports the end.
+    for (loaded, next) in found.iter().map(Some).chain([None]).enumerate() {
+        let tensor = next.map_or("", |(load, _)| &load.name);
+        let go_on = progress(Progress { tensor, bytes_done, bytes_total });
+        let Some((load, (file, entry))) = next else { break };
+        if !go_on {
+            return Err(LoadError::Cancelled { loaded, tensors: found.len() });
         }
         let buffers = file.read_f32(entry, &runs(spec, load, place.device.max_buffer_bytes()))?;
         if place.beyond(&buffers) {
@@ -256,7 +253,6 @@ fn read(
         upload(spec, load, buffers, place, &mut weights)?;
         bytes_done += entry.bytes() as u64;
     }
-    progress(Progress { tensor: "", bytes_done, bytes_total });
     let note = |first: &&str| {
         let (count, most) = (beyond.len(), place.precision.largest());
         format!("{count} tensors have numbers beyond {most}, which {} does not hold: {first} first", place.precision)

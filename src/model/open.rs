@@ -19,7 +19,7 @@ pub fn open(
 ) -> Result<Model, LoadError> {
     if let ModelSource::Hub(wanted) = source {
         let settings = hub::Settings::from_environment();
-        let fetched = hub::fetch(wanted, &settings, &mut |step| progress(step.what, step.done, step.total));
+        let fetched = hub::fetch(wanted, &settings, progress);
         fetched.map_err(|error| not_here(wanted, error))?;
     }
     load_in(source, device, precision, &mut |at| {

@@ -21,24 +21,17 @@ use super::remote::{Entry, Failure, Listing, Remote};
 use super::settings::Settings;
 use super::transfer::{self, Progress, Wanted, free, patiently};
 
-/// How far a download is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Step<'a> {
-    /// What is being done, such as `downloading model.safetensors (3 of 7)`.
-    pub what: &'a str,
-    /// Bytes that are there.
-    pub done: u64,
-    /// Bytes in all; 0 if not known.
-    pub total: u64,
-}
+/// What is called while a model is fetched: what is being done (`downloading model.safetensors (3 of 7)`), the bytes that are
+/// there, and the bytes in all, 0 if that is not known. `false` stops it.
+pub type Report<'a> = &'a mut dyn FnMut(&str, u64, u64) -> bool;
 
-/// Sees to it that a model is in the cache. `report` is told how far it is, and stops it by giving `false`.
+/// Puts a model into the cache, if it is not there.
 ///
 /// Nothing is asked of the hub if the cache has all that is needed.
 ///
 /// # Errors
 /// Why the model cannot be had; or that it would be of no use, once its configuration is there.
-pub fn fetch(name: &HubName, settings: &Settings, report: &mut dyn FnMut(Step<'_>) -> bool) -> Result<(), LoadError> {
+pub fn fetch(name: &HubName, settings: &Settings, report: Report<'_>) -> Result<(), LoadError> {
     let found = cache::look(&settings.cache, name)?;
     if matches!(found, Cached::Complete(_)) {
         return Ok(());
@@ -64,7 +57,7 @@ pub fn fetch(name: &HubName, settings: &Settings, report: &mut dyn FnMut(Step<'_
 
 /// Counts over all files.
 struct Meter<'a> {
-    report: &'a mut dyn FnMut(Step<'_>) -> bool,
+    report: Report<'a>,
     verb: &'static str,
     /// What it is done with: a file, or the hub's address.
     object: String,
@@ -80,7 +73,7 @@ impl Patience for Meter<'_> {
         // Sizes that the listing does not have show only as they come.
         let total = if self.total == 0 { 0 } else { self.total.max(self.done) };
         let what = format!("{} {}", self.verb, self.object);
-        self.go &= (self.report)(Step { what: &what, done: self.done, total });
+        self.go &= (self.report)(&what, self.done, total);
         self.go
     }
 }

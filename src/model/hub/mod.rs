@@ -15,6 +15,6 @@ mod settings;
 mod transfer;
 
 pub use error::HubError;
-pub use fetch::{Step, fetch};
+pub use fetch::{Report, fetch};
 pub use name::HubName;
 pub use settings::Settings;
