@@ -29,7 +29,6 @@ pub struct Twin {
 pub struct Comparison {
     /// The name of the other tensor in its file.
     pub name: String,
-    /// Its element type.
     pub dtype: String,
     /// Largest difference of two elements; infinite where one of them is no number and the other is.
     pub max: f64,
@@ -104,7 +103,6 @@ fn uses(load: &Load) -> Vec<WeightId> {
     load.parts.iter().map(|(id, _)| *id).collect()
 }
 
-/// One of two tensors.
 struct Side<'a> {
     file: &'a TensorFile,
     entry: &'a TensorEntry,

@@ -56,7 +56,6 @@ pub enum Side {
 /// What a model is run on. Rows have one length; shorter ones are filled up on one side.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Input {
-    /// The rows.
     pub rows: Vec<Row>,
     filler: u32,
     side: Side,

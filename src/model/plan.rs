@@ -16,7 +16,6 @@ use super::weights::FileTensor;
 /// A tensor of the file and the weights it becomes.
 #[derive(Debug, PartialEq)]
 pub struct Load {
-    /// Name of the tensor.
     pub name: String,
     /// How it lies in the file.
     pub layout: Layout,
@@ -29,7 +28,6 @@ pub struct Load {
 /// What to read, in the order of the model, and what the files hold.
 #[derive(Debug)]
 pub struct Plan {
-    /// Tensors to read.
     pub loads: Vec<Load>,
     /// Every tensor of the files.
     pub files: Vec<FileTensor>,

@@ -18,9 +18,7 @@ pub enum RoleKind {
 pub enum RolePlace {
     /// In front of the blocks.
     Before,
-    /// In each block.
     Block,
-    /// After the blocks.
     After,
 }
 
@@ -45,14 +43,12 @@ macro_rules! roles {
                 }
             }
 
-            /// How it is used.
             pub fn kind(self) -> RoleKind {
                 match self {
                     $($(Role::$role => RoleKind::$kind,)*)*
                 }
             }
 
-            /// Where it is used.
             pub fn place(self) -> RolePlace {
                 match self {
                     $($(Role::$role)|* => RolePlace::$place,)*
@@ -185,7 +181,6 @@ pub struct WeightId {
     pub layer: Option<u16>,
     /// The expert or the head.
     pub index: Option<u16>,
-    /// What the weight does.
     pub role: Role,
 }
 

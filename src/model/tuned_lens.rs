@@ -36,7 +36,6 @@ pub struct Translator {
 /// The maps of a lens, one for each block.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TunedLens {
-    /// Width of the model.
     pub width: usize,
     /// In the order of the blocks.
     pub translators: Vec<Translator>,

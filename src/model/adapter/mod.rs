@@ -37,9 +37,7 @@ const LARGEST: u64 = 1 << 40;
 pub enum Delta {
     /// Adds `scale left right`, in the layout of computation: `[n, r]` and `[r, m]`.
     LowRank {
-        /// The first factor.
         left: Value,
-        /// The second factor.
         right: Value,
         /// What the product is multiplied by.
         scale: f64,
@@ -51,7 +49,6 @@ pub enum Delta {
 /// An adapter, resolved against a model.
 #[derive(Clone)]
 pub struct Adapter {
-    /// Its folder.
     pub path: PathBuf,
     /// The model that it was trained on, as its author called it.
     pub base: Option<String>,

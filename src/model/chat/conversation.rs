@@ -62,12 +62,10 @@ impl Conversation {
         changed
     }
 
-    /// The messages.
     pub fn messages(&self) -> &[Map<String, Value>] {
         &self.messages
     }
 
-    /// The variables.
     pub fn variables(&self) -> &Map<String, Value> {
         &self.variables
     }

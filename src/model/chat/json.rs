@@ -2,7 +2,6 @@
 
 use serde_json::Value;
 
-/// How to write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Style {
     /// Characters beyond ASCII as escapes.

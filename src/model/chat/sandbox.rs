@@ -22,7 +22,6 @@ pub const ARGUMENT: &str = "--run-chat-template";
 /// Five seconds, and addresses for the program itself, a stack of 256 MiB, and what the template makes.
 const LIMITS: Limits = Limits { memory: 2 << 30, time: Duration::from_secs(5) };
 
-/// Where templates are run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Place {
     /// In this process: for templates that are trusted.

@@ -19,25 +19,21 @@ const DEFAULT: &str = "default";
 /// The file of a template. It wins over what other files have.
 const FILE: &str = "chat_template.jinja";
 
-/// A chat template.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Template {
     /// Its name: `default`, `tool_use`, `rag`, ...
     pub name: String,
     /// The file it comes from.
     pub source: String,
-    /// Its text.
     pub text: String,
 }
 
 /// The chat templates of a model, and the texts of its special tokens.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Templates {
-    /// Every template.
     pub all: Vec<Template>,
     /// Variables such as `bos_token`, for the template.
     pub tokens: BTreeMap<String, String>,
-    /// Where they are run.
     pub place: Place,
 }
 
@@ -80,7 +76,6 @@ impl Templates {
         }
     }
 
-    /// Whether there is any.
     pub fn is_empty(&self) -> bool {
         self.all.is_empty()
     }

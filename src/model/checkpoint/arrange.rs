@@ -6,7 +6,6 @@
 /// How a stored tensor becomes the one that its name promises.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Arrange {
-    /// Where its rows are.
     pub rows: RowOrder,
     /// What is added to every element.
     pub shift: f32,
@@ -15,7 +14,6 @@ pub struct Arrange {
 /// Where the rows of a tensor are in the file. A vector has rows of one element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RowOrder {
-    /// Where they belong.
     Same,
     /// In each of `heads` heads of 2n rows, rows `j` and `n + j`, which rotate together, lie side by side.
     Pairs {
@@ -24,23 +22,19 @@ pub enum RowOrder {
     },
     /// All queries, all keys, all values, where the name promises groups: the queries that share a key, the key, the value.
     Grouped {
-        /// Query heads.
         heads: usize,
         /// Key/value heads; as many as `heads` where nothing is shared.
         kv_heads: usize,
     },
     /// The first rows are missing, and are zeros.
     After {
-        /// How many.
         missing: usize,
     },
 }
 
 impl Arrange {
-    /// As it is stored.
     pub const SAME: Arrange = Arrange { rows: RowOrder::Same, shift: 0.0 };
 
-    /// Rows in another order.
     pub fn rows(rows: RowOrder) -> Self {
         Arrange { rows, ..Arrange::SAME }
     }

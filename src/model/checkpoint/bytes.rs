@@ -39,7 +39,6 @@ impl FileBytes {
         Ok(FileBytes::Mapped(map))
     }
 
-    /// All of them.
     pub fn all(&self) -> &[u8] {
         match self {
             FileBytes::Mapped(map) => map,

@@ -39,7 +39,6 @@ enum Place {
     Memory(&'static [(&'static str, &'static [u8])]),
 }
 
-/// Formats of weights files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Format {
     Safetensors,

@@ -73,7 +73,6 @@ impl Checkpoint {
         &self.path
     }
 
-    /// Its weight files.
     pub fn files(&self) -> &[TensorFile] {
         &self.files
     }

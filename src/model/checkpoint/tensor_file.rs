@@ -29,7 +29,6 @@ pub struct TensorEntry {
     pub flipped: bool,
     /// What has to be undone as it is read.
     pub(super) arrange: Arrange,
-    /// Where its bytes are.
     pub(super) place: Place,
 }
 

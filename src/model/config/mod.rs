@@ -283,7 +283,6 @@ pub fn parse_object(path: &str, text: &[u8]) -> Result<Map<String, Value>, LoadE
     }
 }
 
-/// Parses a JSON file.
 pub fn parse_json(path: &str, text: &[u8]) -> Result<Value, LoadError> {
     serde_json::from_slice(text).map_err(|error| {
         let said = error.to_string();

@@ -24,7 +24,6 @@ impl<'a> Section<'a> {
         &self.name
     }
 
-    /// Whether it says nothing.
     pub fn is_empty(&self) -> bool {
         self.map.is_empty()
     }

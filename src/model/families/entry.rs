@@ -60,7 +60,6 @@ pub const fn pooler(of: &'static [&'static str], path: &'static str) -> Entry {
 pub const SEQUENCE: &[&str] = &["ForSequenceClassification"];
 /// The one that classifies tokens.
 pub const TOKEN: &[&str] = &["ForTokenClassification"];
-/// Both.
 pub const SEQUENCE_OR_TOKEN: &[&str] = &["ForSequenceClassification", "ForTokenClassification"];
 /// The one that finds answers.
 pub const QUESTION: &[&str] = &["ForQuestionAnswering"];

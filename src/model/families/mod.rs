@@ -68,7 +68,6 @@ use super::spec::{ModelSpec, Sentence};
 /// What a family reads.
 #[derive(Clone, Copy)]
 pub struct Sources<'a> {
-    /// `config.json`.
     pub config: &'a HfConfig,
     /// The names (and, for duplicates, the bytes) of the tensors there are.
     pub checkpoint: &'a Checkpoint,
@@ -103,7 +102,6 @@ impl Family {
         self.model_types
     }
 
-    /// Where the weights are.
     pub fn files(&self) -> &'static Files {
         self.files
     }
@@ -131,7 +129,6 @@ impl Family {
     }
 }
 
-/// Every supported architecture.
 pub static FAMILIES: &[&Family] = &[
     &gpt2::FAMILY,
     &gpt_neo::FAMILY,

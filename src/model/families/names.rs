@@ -31,7 +31,6 @@ impl Layout {
 /// A part of a tensor in which several weights are joined along their output axis.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
-    /// Which part.
     pub index: usize,
     /// Outputs of each part that stand side by side.
     pub sizes: Vec<usize>,
@@ -42,7 +41,6 @@ pub struct Part {
 /// Where a weight is in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
-    /// Name of the tensor.
     pub name: String,
     /// How it lies there.
     pub layout: Layout,
@@ -53,16 +51,13 @@ pub struct Source {
 /// A weight that the model needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wanted {
-    /// The weight.
     pub id: WeightId,
-    /// Where it is.
     pub source: Source,
 }
 
 /// A tensor of the file that is not a weight of this model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ignored {
-    /// Name of the tensor.
     pub name: String,
     /// Why the model has no use for it.
     pub reason: String,

@@ -104,13 +104,10 @@ pub fn find(cache: &Path, name: &HubName) -> Result<PathBuf, HubError> {
 pub struct Snapshot {
     /// `org/name`.
     pub repo: String,
-    /// Its commit.
     pub commit: String,
     /// Branches and tags that mean it.
     pub revisions: Vec<String>,
-    /// Where its files are.
     pub path: PathBuf,
-    /// Their names.
     pub files: BTreeSet<String>,
     /// Bytes they take.
     pub bytes: u64,

@@ -16,13 +16,11 @@ pub enum Expected {
     Nothing,
 }
 
-/// A hash being computed.
 pub enum Digest {
     /// SHA-256.
     Sha256(Sha256),
     /// Git's.
     Git(Sha1),
-    /// None.
     Nothing,
 }
 

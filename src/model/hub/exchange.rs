@@ -39,9 +39,7 @@ pub enum Trouble {
 
 /// The beginning of an answer; the rest comes piece by piece.
 pub struct Answer {
-    /// The status.
     pub status: u16,
-    /// The headers.
     pub headers: HeaderMap,
     pieces: Receiver<Piece>,
 }

@@ -39,16 +39,13 @@ pub struct Remote<'a> {
 
 /// The files of a revision.
 pub struct Listing {
-    /// Its commit.
     pub commit: String,
-    /// Its files by name.
     pub files: BTreeMap<String, Entry>,
 }
 
 /// What the listing says about a file.
 #[derive(Clone, Debug, Default)]
 pub struct Entry {
-    /// Its size.
     pub size: Option<u64>,
     /// SHA-256 of its content, where it is stored by that.
     pub sha256: Option<String>,
@@ -63,7 +60,6 @@ pub struct Announced {
     pub commit: Option<String>,
     /// What it is stored under in the cache.
     pub etag: String,
-    /// Its size.
     pub size: Option<u64>,
 }
 
@@ -117,7 +113,6 @@ impl<'a> Remote<'a> {
         Ok(Remote { name, settings, api: api.repo(repo), agent })
     }
 
-    /// The hub's address.
     pub fn endpoint(&self) -> &str {
         &self.settings.endpoint
     }

@@ -35,7 +35,6 @@ pub struct Experts {
     pub count: usize,
     /// Experts chosen for each token.
     pub chosen: usize,
-    /// Width of one expert.
     pub width: usize,
     /// Whether the chosen weights are divided by their sum.
     pub normalize: bool,
@@ -46,6 +45,5 @@ pub struct Experts {
 /// An expert that every token passes: `sigmoid(x g) expert(x)` is added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SharedExpert {
-    /// Its width.
     pub width: usize,
 }

@@ -21,7 +21,6 @@ pub struct ModelSpec {
     pub family: String,
     /// Width of the residual stream, `d`.
     pub d_model: usize,
-    /// Number of blocks.
     pub n_layers: usize,
     /// Query heads per block, `H`.
     pub n_heads: usize,
@@ -48,7 +47,6 @@ pub struct ModelSpec {
     pub positions: Positions,
     /// The rotations of queries and keys that layers may have.
     pub ropes: Vec<Rope>,
-    /// What the attention computes.
     pub attention: Attention,
     /// What a dense MLP computes.
     pub mlp: Mlp,
@@ -131,12 +129,10 @@ pub enum Placement {
 }
 
 impl Placement {
-    /// Whether blocks have `ln1`.
     pub fn has_ln1(self) -> bool {
         self != Placement::Output
     }
 
-    /// Whether blocks have `ln2`.
     pub fn has_ln2(self) -> bool {
         !matches!(self, Placement::Output | Placement::ParallelOne)
     }
@@ -198,13 +194,10 @@ pub enum Projection {
 /// What is added so that the model knows positions. Rotations are in [`Layer::rope`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Positions {
-    /// Nothing.
     None,
     /// A row of a table to each embedding.
     Learned {
-        /// Rows of the table.
         rows: usize,
-        /// Which row.
         count: Count,
     },
     /// A slope times the position of the key to each score.
@@ -219,10 +212,7 @@ pub enum Count {
     /// The number of real tokens before it, plus 2; padding gets row 1 (OPT).
     RealPlusTwo,
     /// The number of tokens up to it whose id is not `pad`, plus `pad`; those with the id get row `pad` (RoBERTa).
-    ById {
-        /// The id of padding.
-        pad: u32,
-    },
+    ById { pad: u32 },
 }
 
 /// Attention with linear biases: three formulas in use. `p` is the position of a key among the real tokens.
@@ -269,9 +259,7 @@ pub enum Blind {
 /// A norm of queries and keys.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct QkNorm {
-    /// What is computed.
     pub norm: Norm,
-    /// Over what.
     pub over: QkNormOver,
 }
 
@@ -293,7 +281,6 @@ pub enum QkNormOver {
 pub struct Mlp {
     /// `down(act(gate(x)) * up(x))` instead of `out(act(in(x)))`.
     pub gated: bool,
-    /// The activation function.
     pub act: Act,
     /// Whether its projections have a bias.
     pub bias: bool,

@@ -27,9 +27,7 @@ const LONGEST: usize = 16 << 20;
 pub enum Request {
     /// The tokens of a text or a pair of them, with those around it if `special`.
     Encode {
-        /// The text.
         text: String,
-        /// The second text.
         pair: Option<String>,
         /// Whether tokens are added around it.
         special: bool,
@@ -38,7 +36,6 @@ pub enum Request {
     Normalize(String),
     /// The text of tokens, without special ones if `skip_special`.
     Decode {
-        /// Their numbers.
         ids: Vec<u32>,
         /// Whether special tokens are left out.
         skip_special: bool,
@@ -47,7 +44,6 @@ pub enum Request {
     Change(Change),
     /// The ids of a text that is changed and split in another way before tokens of the same vocabulary are looked for in it.
     Otherwise {
-        /// The text.
         text: String,
         /// Whether tokens are added around it.
         special: bool,
@@ -83,22 +79,17 @@ pub struct Changed {
 /// The answer to a [`Request`] of the same name.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Answer {
-    /// The tokens.
     Encode(Vec<Piece>),
     /// The text, and the added tokens in it.
     Normalize(String, Vec<String>),
-    /// The text.
     Decode(String),
-    /// What has changed.
     Change(Changed),
-    /// The ids.
     Otherwise(Vec<u32>),
 }
 
 /// A token of a text.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Piece {
-    /// Its number.
     pub id: u32,
     /// Where it begins in the text, in bytes, and where it ends.
     pub offsets: (usize, usize),

@@ -43,7 +43,6 @@ use spelling::Spelling;
 /// A token of a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Token {
-    /// Its number.
     pub id: u32,
     /// The token for display, see [`Tokenizer::token_text`].
     pub text: String,
@@ -99,7 +98,6 @@ impl fmt::Debug for Tokenizer {
 }
 
 impl Tokenizer {
-    /// Reads a `tokenizer.json`.
     pub fn from_file(path: &Path) -> Result<Self, LoadError> {
         let shown = path.display().to_string();
         let bytes = file::read(path).map_err(|source| LoadError::Io { path: shown.clone(), source })?;

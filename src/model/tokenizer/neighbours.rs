@@ -18,7 +18,6 @@ use super::spelling::{Spelling, typed};
 /// What the files next to a tokenizer make of it.
 #[derive(Default)]
 pub struct Neighbours {
-    /// Tokens that they name.
     pub named: Named,
     /// What names the tokens that the tokenizer's own file lacks.
     pub by: HashMap<u32, &'static str>,

@@ -17,7 +17,6 @@ pub const ARGUMENT: &str = "--run-tokenizer";
 /// The largest tokenizers take a second and half a gigabyte to read, and a text of a megabyte a second.
 const LIMITS: Limits = Limits { memory: 3 << 30, time: Duration::from_secs(15) };
 
-/// Where a tokenizer is.
 pub enum Place {
     /// In this process.
     Here(Box<Core>),

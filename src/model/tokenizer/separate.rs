@@ -28,7 +28,6 @@ fn is_known(class: &Class) -> bool {
 pub struct Separate {
     /// The file of the vocabulary, for messages.
     pub path: String,
-    /// The `tokenizer.json`.
     pub json: Json,
     /// Tokens that the files name.
     pub named: Named,

@@ -32,7 +32,6 @@ pub enum Spelling {
         /// The suffix, usually `</w>`.
         suffix: String,
     },
-    /// As it is.
     Plain,
 }
 

@@ -42,7 +42,6 @@ impl Overlay {
         ids
     }
 
-    /// Whether nothing is edited.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -130,7 +129,6 @@ impl Weights {
         self.precision
     }
 
-    /// The edits.
     pub fn overlay(&self) -> &Overlay {
         &self.overlay
     }

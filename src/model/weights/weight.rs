@@ -4,18 +4,15 @@ use std::sync::Arc;
 
 use crate::tensor::{TensorError, Value};
 
-/// One weight.
 #[derive(Clone, Debug)]
 #[allow(clippy::large_enum_variant, reason = "a model has hundreds of weights, and most are dense")]
 pub enum Weight {
-    /// One tensor.
     Dense(Value),
     /// A vocabulary matrix, possibly in several tensors.
     Rows(RowChunks),
 }
 
 impl Weight {
-    /// Length of each axis.
     pub fn shape(&self) -> Vec<usize> {
         match self {
             Weight::Dense(value) => value.shape().to_vec(),
@@ -85,12 +82,10 @@ impl RowChunks {
         &self.chunks
     }
 
-    /// Rows of all chunks.
     pub fn rows(&self) -> usize {
         self.rows
     }
 
-    /// Width of each row.
     pub fn width(&self) -> usize {
         self.width
     }

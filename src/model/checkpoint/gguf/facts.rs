@@ -242,7 +242,6 @@ impl<'a> Facts<'a> {
         Ok((heads, self.arch_size("attention.head_count_kv")?.filter(|heads| *heads > 0).unwrap_or(heads)))
     }
 
-    /// Width of one head.
     pub fn head_dim(&self) -> Result<usize, LoadError> {
         if let Some(width) = self.arch_size("attention.key_length")?.filter(|width| *width > 0) {
             if self.arch_size("attention.value_length")?.is_some_and(|value| value != width) {

@@ -18,9 +18,7 @@ const ALIGNMENT: u64 = 32;
 /// One tensor of the table.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TensorInfo {
-    /// Its name.
     pub name: String,
-    /// Its element type.
     pub kind: GgmlType,
     /// Length of each axis, first axis first (the file lists the last one first).
     pub shape: Vec<usize>,
@@ -33,7 +31,6 @@ pub struct TensorInfo {
 pub struct Header {
     /// Version of the format.
     pub version: u32,
-    /// Metadata by name.
     pub metadata: BTreeMap<String, Value>,
     /// The tensors, in the order of their bytes.
     pub tensors: Vec<TensorInfo>,

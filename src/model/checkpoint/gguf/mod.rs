@@ -177,7 +177,6 @@ impl GgufModel {
         Facts::of(self)?.text("tokenizer.chat_template")
     }
 
-    /// `general.architecture`.
     pub fn architecture(&self) -> Result<&str, LoadError> {
         Ok(Facts::of(self)?.architecture)
     }

@@ -19,7 +19,6 @@ impl From<&str> for Fault {
     }
 }
 
-/// Reads forward through bytes.
 pub struct Reader<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -80,15 +79,11 @@ pub enum Value {
     Single(f32),
     /// A 64-bit float.
     Double(f64),
-    /// A truth value.
     Bool(bool),
     /// Text; bytes that are no UTF-8 are replaced.
     Text(String),
-    /// Elements of one type.
     Array {
-        /// Their type.
         element: Kind,
-        /// How many.
         count: usize,
         /// Their bytes in the file.
         range: Range<usize>,
@@ -128,12 +123,10 @@ impl<'a> Reader<'a> {
         Ok(array)
     }
 
-    /// Four bytes.
     pub fn u32(&mut self, what: &str) -> Result<u32, Fault> {
         self.array(what).map(u32::from_le_bytes)
     }
 
-    /// Eight bytes.
     pub fn u64(&mut self, what: &str) -> Result<u64, Fault> {
         self.array(what).map(u64::from_le_bytes)
     }

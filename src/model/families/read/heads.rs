@@ -9,9 +9,7 @@ use crate::model::spec::{Classes, Head, Logits, Pool, Pooled, Transform};
 /// What a model is for, as `architectures` says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Task {
-    /// Next tokens.
     Causal,
-    /// Masked tokens.
     Masked,
     /// A class for the sequence.
     Sequence,
@@ -98,11 +96,9 @@ impl Task {
     }
 }
 
-/// Heads of decoders.
 pub struct DecoderHead<'a> {
     /// Name of the architectures without their ending, for messages.
     pub class: &'a str,
-    /// Heads there are.
     pub tasks: &'a [Task],
     /// Whether the unembedding is the token embedding when nothing is said.
     pub tied: bool,

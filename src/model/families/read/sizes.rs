@@ -4,7 +4,6 @@ use crate::model::config::{D_MLP, D_MODEL, HfConfig, MAX_POSITIONS, N_HEADS, N_K
 use crate::model::error::LoadError;
 use crate::model::spec::Layer;
 
-/// Widths and numbers.
 #[derive(Clone, Copy, Debug)]
 pub struct Sizes {
     pub d_model: usize,
@@ -20,9 +19,7 @@ pub struct Sizes {
 /// How a family finds out widths and numbers that a configuration need not give.
 #[derive(Clone, Copy, Debug)]
 pub struct Rules {
-    /// Key/value heads.
     pub kv: Kv,
-    /// Width of a head.
     pub head_dim: HeadDim,
     /// Whether the width of the MLP may be left out, and is four times that of the model then.
     pub fourfold: bool,
@@ -39,7 +36,6 @@ pub enum Kv {
     HeadsOr,
     /// This many unless a key says otherwise; null means as many as query heads.
     Default(usize),
-    /// This many.
     Fixed(usize),
 }
 

@@ -14,7 +14,6 @@ pub fn qwen2(facts: &Facts) -> Result<Description, LoadError> {
     Ok(description)
 }
 
-/// Qwen 3.
 pub fn qwen3(facts: &Facts) -> Result<Description, LoadError> {
     let mut description = decoder(facts, "qwen3", "Qwen3ForCausalLM")?;
     rms_eps(facts, &mut description)?;

@@ -16,7 +16,6 @@ const NORMS: [&str; 7] = [
     "blk.{}.attn_k_norm",
 ];
 
-/// Gemma 1.
 pub fn gemma(facts: &Facts) -> Result<Description, LoadError> {
     let mut description = decoder(facts, "gemma", "GemmaForCausalLM")?;
     common(facts, &mut description)?;

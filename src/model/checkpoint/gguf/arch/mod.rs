@@ -23,7 +23,6 @@ use super::super::arrange::RowOrder;
 use super::facts::Facts;
 use super::reader::Value;
 
-/// What a file means.
 #[derive(Debug, Default)]
 pub struct Description {
     /// Its configuration, in the keys of transformers.
@@ -46,7 +45,6 @@ pub struct Name {
 /// What the converter did to a tensor.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Done {
-    /// Nothing.
     Nothing,
     /// A matrix of GPT-2 was turned from `[in, out]` to `[out, in]`.
     Transposed,
@@ -83,7 +81,6 @@ impl Description {
         self
     }
 
-    /// Adds to the configuration.
     fn set(&mut self, key: &str, value: impl Into<Json>) -> &mut Self {
         self.config.insert(key.into(), value.into());
         self
@@ -135,7 +132,6 @@ pub fn architectures() -> impl Iterator<Item = &'static str> {
 /// llama.cpp takes it then.
 const OWN_HEAD: &[&str] = &["gptneox", "nemotron", "olmo2", "olmoe", "phi2", "qwen2moe", "stablelm"];
 
-/// What a file means.
 pub fn describe(facts: &Facts) -> Result<Description, LoadError> {
     let found = ARCHITECTURES.iter().find(|(name, _)| *name == facts.architecture);
     let Some((_, describe)) = found else {

@@ -82,7 +82,6 @@ impl Vocabulary {
         self.types[id] == TokenType::Unused && self.tokens[id] == format!("[PAD{id}]")
     }
 
-    /// Tokens and their numbers.
     fn ids(&self) -> Map<String, Json> {
         let real = (0..self.tokens.len()).filter(|id| !self.is_filler(*id));
         real.map(|id| (self.tokens[id].clone(), json!(id))).collect()
