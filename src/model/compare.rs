@@ -30,7 +30,7 @@ pub struct Comparison {
     /// The name of the other tensor in its file.
     pub name: String,
     pub dtype: String,
-    /// Largest difference of two elements; infinite where one of them is no number and the other is.
+    /// Largest difference of two elements; infinite if one of them is not a number and the other is.
     pub max: f64,
     /// Index of the first element of that difference.
     pub at: Vec<usize>,
@@ -68,8 +68,8 @@ impl Twin {
         Ok(Twin { checkpoint, by_use })
     }
 
-    /// Compares the tensor `name` of the model's files, which holds the weights `uses`, with that of the twin. `None` where the
-    /// twin has no such tensor.
+    /// Compares the tensor `name` of the model's files, which holds the weights `uses`, with that of the twin. `None`
+    /// where the twin has no such tensor.
     ///
     /// # Errors
     /// If the two have different shapes, or one of them cannot be read.

@@ -46,7 +46,7 @@ impl Row {
 /// On which side shorter rows are filled up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Side {
-    /// In front of the text, as batches that are generated from often are.
+    /// Before the text, as batches that are generated from often are.
     Left,
     /// Behind the text.
     #[default]

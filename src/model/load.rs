@@ -1,7 +1,7 @@
 //! Loading: files to a [`Model`], tensor by tensor.
 //!
-//! Each tensor is converted straight into the memory that the model keeps, so the host never holds more than the weights
-//! and the piece of file that is being read.
+//! Each tensor is converted straight into the memory that the model keeps, so the host never holds more than the
+//! weights and the piece of file that is being read.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -32,7 +32,7 @@ use super::weights::{RowChunks, Weight, Weights};
 /// Where a model comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ModelSource {
-    /// A directory, a GGUF file, or another weights file with `config.json` beside it.
+    /// A directory, a GGUF file, or another weights file with `config.json` next to it.
     Path(PathBuf),
     /// A hub name, looked up in the local cache; [`hub::fetch`] sees to it that it is there.
     Hub(HubName),
@@ -95,10 +95,10 @@ pub struct Model {
     pub tokenizer: Option<Tokenizer>,
     /// Why there is none, if there is none.
     pub no_tokenizer: String,
-    /// Tokens with a meaning of their own.
+    /// Tokens with a special meaning.
     pub special: SpecialTokens,
     pub chat: Templates,
-    /// What sentence-transformers puts in front of every text: its name, and the text.
+    /// What sentence-transformers puts before every text: its name, and the text.
     pub prompt: Option<(String, String)>,
     /// `config.json` as it was.
     pub config: HfConfig,
@@ -124,7 +124,7 @@ pub struct LoadReport {
     pub dtypes: Vec<(String, usize)>,
     /// Tensors that are not used, with the reason.
     pub ignored: Vec<(String, String)>,
-    /// Weights that come from elsewhere than they usually do, in words.
+    /// Weights that come from elsewhere than they usually do.
     pub replaced: Vec<String>,
     /// What else a user may want to know.
     pub notes: Vec<String>,
@@ -255,7 +255,10 @@ fn read(
     }
     let note = |first: &&str| {
         let (count, most) = (beyond.len(), place.precision.largest());
-        format!("{count} tensors have numbers beyond {most}, which {} does not hold: {first} first", place.precision)
+        format!(
+            "{count} tensors have numbers beyond {most}, more than {} can hold; the first is {first}",
+            place.precision
+        )
     };
     let note = beyond.first().map(note);
     Ok((weights, note))
@@ -273,7 +276,7 @@ impl Place<'_> {
         Value::from_f32(data, shape, self.device).held_in(self.precision)
     }
 
-    /// A linear weight `[from, to]` that lies as `[to, from]`: it stays so, which is how products read it fastest.
+    /// A linear weight `[from, to]` that is stored as `[to, from]`: it stays so, which is how products read it fastest.
     fn linear(self, data: Vec<f32>, from: usize, to: usize) -> Value {
         self.upload(data, &[to, from]).transpose()
     }
@@ -290,8 +293,8 @@ fn chunked(load: &Load) -> bool {
     matches!(load.parts.as_slice(), [(id, _)] if matches!(id.role, Role::W_E | Role::W_U))
 }
 
-/// How the elements of a tensor are dealt out to buffers as they are read, none of more than `max` bytes where a tensor can
-/// be split.
+/// How the elements of a tensor are dealt out to buffers as they are read, none of more than `max` bytes where a tensor
+/// can be split.
 fn runs(spec: &ModelSpec, load: &Load, max: u64) -> Vec<usize> {
     let shape = file_shape(spec, load);
     let count: usize = shape.iter().product();
@@ -369,7 +372,7 @@ fn conversions(dtypes: &[(StoredType, usize)], precision: Precision) -> Vec<Stri
 }
 
 impl Model {
-    /// A text as sentence-transformers gives it to the model: behind its prompt, if there is one.
+    /// A text as sentence-transformers gives it to the model: after its prompt, if there is one.
     pub fn with_prompt<'a>(&self, text: &'a str) -> Cow<'a, str> {
         match &self.prompt {
             Some((_, prompt)) => Cow::Owned(format!("{prompt}{text}")),

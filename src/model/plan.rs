@@ -17,9 +17,9 @@ use super::weights::FileTensor;
 #[derive(Debug, PartialEq)]
 pub struct Load {
     pub name: String,
-    /// How it lies in the file.
+    /// Its layout in the file.
     pub layout: Layout,
-    /// The weights in the order of the parts, and the outputs of each that stand side by side.
+    /// The weights in the order of the parts, and the outputs of each that are side by side.
     pub parts: Vec<(WeightId, usize)>,
     /// How often the parts follow each other.
     pub rounds: usize,
@@ -131,7 +131,7 @@ pub fn file_shape(spec: &ModelSpec, load: &Load) -> Vec<usize> {
         Layout::OutIn => vec![outputs, inputs],
         Layout::Stacked => {
             let stacked = match load.parts.first().map(|(id, _)| id.role) {
-                // Gate and up projection of an expert stand one upon the other.
+                // Gate and up projection of an expert are stacked.
                 Some(Role::W_gate) => shapes.len() / 2,
                 _ => shapes.len(),
             };

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// How a weight is used, which decides how it lies in memory.
+/// How a weight is used, which decides its layout in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RoleKind {
     /// Rows that are looked up, or multiplied with: `[rows, width]`.
@@ -16,7 +16,7 @@ pub enum RoleKind {
 /// Where in a model a weight is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum RolePlace {
-    /// In front of the blocks.
+    /// Before the blocks.
     Before,
     Block,
     After,
@@ -158,7 +158,7 @@ roles! {
         MlmLnW: Vector = "mlm_ln.w",
         /// Bias `[d]` of the masked-LM norm.
         MlmLnB: Vector = "mlm_ln.b",
-        /// Dense layer in front of the class weights, `[d, d]`.
+        /// Dense layer before the class weights, `[d, d]`.
         PoolerW: Linear = "pooler.W",
         /// Its bias, `[d]`.
         PoolerB: Vector = "pooler.b",
@@ -173,8 +173,8 @@ roles! {
     }
 }
 
-/// One weight of one model: a role, the block it belongs to if it belongs to one, and a number where a block has several of
-/// the role: that of an expert, or of a head.
+/// One weight of one model: a role, the block it belongs to if it belongs to one, and a number where a block has
+/// several of the role: that of an expert, or of a head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct WeightId {
     /// The block, for roles inside blocks.

@@ -1,8 +1,9 @@
-//! Work in a process of its own, for what files of strangers have libraries do.
+//! Work in a separate process, for what libraries do with files from strangers.
 //!
-//! A template or a tokenizer can ask for any amount of memory and time, and a failed allocation ends the process that asks.
-//! A process can be ended from outside whatever it does, so such work is done in one: this program again, with limits of the
-//! system on its memory, which is asked and answers through pipes and is ended when an answer takes too long.
+//! A template or a tokenizer can ask for any amount of memory and time, and a failed allocation ends the process that
+//! asks. A process can be ended from outside whatever it does, so such work is done in one: this program again, with
+//! limits of the system on its memory, which is asked and answers through pipes and is ended when an answer takes too
+//! long.
 
 use std::io::{self, Read, Write};
 use std::os::unix::process::CommandExt;
@@ -24,8 +25,8 @@ const TICK: Duration = Duration::from_secs(1);
 /// This program, once [`allow`] has said that it can be started for work.
 static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
 
-/// Says that this program can be started again for work: that it knows the arguments. Called once, at its beginning; without
-/// it, work is done in this process, as for programs that use this one as a library.
+/// Says that this program can be started again for work: that it knows the arguments. Called once, at its beginning;
+/// without it, work is done in this process, as for programs that use this one as a library.
 pub fn allow() {
     if let Ok(program) = std::env::current_exe() {
         _ = PROGRAM.set(program);
@@ -56,7 +57,7 @@ pub enum Ended {
     #[error("it takes more than {} seconds", .0.as_secs())]
     TooLong(Duration),
     /// It ended before it answered: an allocation failed, or its stack was too small.
-    #[error("it needs too much memory, or calls itself without end")]
+    #[error("it needs too much memory, or recurses without end")]
     Died,
 }
 
@@ -171,7 +172,7 @@ fn write_frame(output: &mut dyn Write, bytes: &[u8]) -> io::Result<()> {
     output.flush()
 }
 
-/// None at the end.
+/// `None` at the end.
 fn read_frame(input: &mut (impl Read + ?Sized)) -> io::Result<Option<Vec<u8>>> {
     let mut length = [0; 8];
     match input.read_exact(&mut length) {

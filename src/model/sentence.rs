@@ -19,7 +19,7 @@ const TRANSFORMER: [&str; 7] = [
     "sentence_xlnet_config.json",
 ];
 
-/// Prompts, and what else is said about the whole.
+/// Prompts, and other settings of the whole.
 const WHOLE: &str = "config_sentence_transformers.json";
 
 /// Why there is no sentence embedding though `modules.json` asks for one.
@@ -59,11 +59,11 @@ impl From<Asked> for NoEmbedding {
 /// What sentence-transformers does with texts before the model reads them, and with what the model makes of them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Sentences {
-    /// What is put in front of every text: its name, and the text.
+    /// What is put before every text: its name, and the text.
     pub prompt: Option<(String, String)>,
     /// What follows the model, if all of it can be computed.
     pub after: Option<Sentence>,
-    /// What is to be said about it.
+    /// What to report about it.
     pub notes: Vec<String>,
     /// Where texts are cut off.
     longest: Option<Longest>,
@@ -202,8 +202,9 @@ impl Sentences {
         let config = HfConfig::parse(&files.path_of(WHOLE), &text)?;
         if let Some(kind) = config.str(&["model_type"])?.filter(|kind| *kind != "SentenceTransformer") {
             self.after = None;
-            self.notes
-                .push(format!("modules.json is of a {kind}: this is not computed, so there is no sentence embedding"));
+            self.notes.push(format!(
+                "modules.json describes a {kind}: this is not computed, so there is no sentence embedding"
+            ));
             return Ok(());
         }
         let none = Map::new();
@@ -220,15 +221,14 @@ impl Sentences {
         }
         if let Some((name, text)) = &self.prompt {
             let without = if self.without_prompt { ", and its tokens are left out of the pooling" } else { "" };
-            self.notes.push(format!(
-                "sentence-transformers puts its prompt {name:?} in front of every text: {text:?}{without}"
-            ));
+            self.notes
+                .push(format!("sentence-transformers puts its prompt {name:?} before every text: {text:?}{without}"));
         }
         let others = texts().filter(|(name, text)| default != Some(*name) && !text.is_empty());
         let others: Vec<String> = others.map(|(name, text)| format!("{name} ({text:?})")).collect();
         if !others.is_empty() {
             let others = others.join(", ");
-            self.notes.push(format!("prompts of sentence-transformers that are not put in front of texts: {others}"));
+            self.notes.push(format!("prompts of sentence-transformers that are not put before texts: {others}"));
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
-//! Files of tuned lenses (Belrose et al. 2023): for each block an affine map that is added to what the block reads, so that final norm and
-//! unembedding understand it. The layout is that of the package `tuned-lens`: a folder with `params.pt`, whose tensors are `N.weight` `[d, d]`
-//! as `[out, in]` and `N.bias`.
+//! Files of tuned lenses (Belrose et al. 2023): for each block an affine map that is added to what the block reads, so
+//! that final norm and unembedding understand it. The layout is that of the package `tuned-lens`: a folder with
+//! `params.pt`, whose tensors are `N.weight` `[d, d]` as `[out, in]` and `N.bias`.
 
 use std::path::{Path, PathBuf};
 
@@ -16,11 +16,11 @@ pub enum TunedLensError {
     File(#[from] LoadError),
     #[error("{path} is not a tuned lens: it has no tensors 0.weight, 1.weight, ...")]
     NoLens { path: String },
-    #[error("{tensor} in {path} is {shape:?}, and the model is {width} wide: the lens is of another model")]
+    #[error("{tensor} in {path} is {shape:?}, and the model is {width} wide: the lens is of a different model")]
     Weight { path: String, tensor: String, shape: Vec<usize>, width: usize },
     #[error("{tensor} in {path} is {shape:?}, not [{width}]")]
     Bias { path: String, tensor: String, shape: Vec<usize>, width: usize },
-    #[error("{path} is a lens of {blocks} blocks, and the model has {layers}: it is of another model")]
+    #[error("{path} is a lens of {blocks} blocks, and the model has {layers}: it is of a different model")]
     Blocks { path: String, blocks: usize, layers: usize },
 }
 
@@ -44,7 +44,7 @@ pub struct TunedLens {
 /// Names of the file in a folder, the first that is there counts.
 const NAMES: [&str; 3] = ["params.safetensors", "params.pt", "model.safetensors"];
 
-/// Reads a lens from a folder or a file (`.pt`, `.safetensors`) for a model of so many blocks and that width.
+/// Reads a lens from a folder or a file (`.pt`, `.safetensors`) for a model of `layers` blocks and that width.
 ///
 /// # Errors
 /// If the file cannot be read, or is of another model.
@@ -86,7 +86,7 @@ fn file_of(path: &Path) -> Result<PathBuf, TunedLensError> {
     found.ok_or_else(|| TunedLensError::NoFile { path: path.display().to_string() })
 }
 
-/// The tensor of a block, whatever stands in front of its number.
+/// The tensor of a block, whatever comes before its number.
 fn named<'a>(tensors: &'a TensorFile, layer: usize, what: &str) -> Option<&'a TensorEntry> {
     let end = format!("{layer}.{what}");
     let is_it = |name: &str| name.strip_suffix(&end).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));

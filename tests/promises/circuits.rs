@@ -215,7 +215,7 @@ fn a_tuned_lens_is_that_of_its_package() {
     let other = folder.join("gpt2-lens");
     let lens = b.outcome(&format!("lens -tuned {}", other.display()));
     let message = format!("{:?}", lens.answer);
-    assert!(message.contains("of another model") || b.console.session.run.model.spec.d_model == 32, "{message}");
+    assert!(message.contains("of a different model") || b.console.session.run.model.spec.d_model == 32, "{message}");
 }
 
 #[test]

@@ -61,8 +61,8 @@ impl AdapterConfig {
         })
     }
 
-    /// What the product of a module's two matrices is multiplied by: `alpha / r`, or `alpha / sqrt(r)` with rank-stabilised
-    /// scaling (Kalajdzievski 2023).
+    /// What the product of a module's two matrices is multiplied by: `alpha / r`, or `alpha / sqrt(r)` with
+    /// rank-stabilised scaling (Kalajdzievski 2023).
     pub fn scale(&self, module: &str, rank: usize) -> f64 {
         let alpha =
             self.alphas.iter().find(|(pattern, _)| pattern.is_match(module)).map_or(self.alpha, |(_, alpha)| *alpha);

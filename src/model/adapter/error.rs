@@ -54,7 +54,7 @@ pub enum AdapterFault {
     Half(&'static str),
     #[error("the model has no such module")]
     NoModule,
-    #[error("it may be {0} or {1}")]
+    #[error("it could be {0} or {1}")]
     Ambiguous(String, String),
     /// A module that this program computes differently, or not at all: what it is.
     #[error("it is {0}")]
@@ -81,11 +81,11 @@ pub enum AdapterFault {
     Dtype(Dtype),
 
     // Its vocabulary
-    #[error("its vocabulary has {rows} rows, the model's {had}, and the bias of the logits as many")]
+    #[error("its vocabulary has {rows} rows, the model's has {had}, and so has the bias of the logits")]
     LogitBias { rows: usize, had: usize },
     #[error(
-        "its vocabulary has {rows} rows, the model's {had}, and the adapter has no {id} of so many: save it again with the \
-         embedding and the head (modules_to_save)"
+        "its vocabulary has {rows} rows, the model's has {had}, and the adapter has no {id} with that many: save it \
+         again with the embedding and the head (modules_to_save)"
     )]
     VocabularyTable { id: WeightId, rows: usize, had: usize },
 

@@ -1,7 +1,7 @@
 //! LoRA adapters of PEFT: low-rank differences to the weights of a model, and the weights that they replace.
 //!
-//! Hu et al. 2021: a linear layer with weight `W` computes with `W + scale B A`. The difference is kept as its two factors; how
-//! it is laid over the weights is the business of edits.
+//! Hu et al. 2021: a linear layer with weight `W` computes with `W + scale B A`. The difference is kept as its two
+//! factors; how it is laid over the weights is the business of edits.
 
 mod config;
 mod error;
@@ -107,8 +107,8 @@ fn resolved(
     let mut parameters = 0;
     for (module, parts) in modules {
         parameters += parts.values().map(|view| view.shape().iter().product::<usize>()).sum::<usize>();
-        let within = |fault| AdapterFault::Module { module: module.clone(), fault: Box::new(fault) };
-        deltas.extend(of_module(module, parts, config, model).map_err(within)?);
+        let of_this = |fault| AdapterFault::Module { module: module.clone(), fault: Box::new(fault) };
+        deltas.extend(of_module(module, parts, config, model).map_err(of_this)?);
     }
     // What the base was saved with is that of the other half of a tied pair, too, if the adapter has no other for it.
     let bases = modules.iter().filter(|(_, parts)| parts.contains_key("base") && model.weights.tied());

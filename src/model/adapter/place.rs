@@ -1,5 +1,6 @@
-//! Where the modules that an adapter names are in a model. Checkpoints and adapters of one model differ in what stands in front
-//! of its body: transformers moved it (`language_model.model.` became `model.language_model.`), and wrappers of training add to it.
+//! Where the modules that an adapter names are in a model. Checkpoints and adapters of one model differ in what comes
+//! before its body: transformers moved it (`language_model.model.` became `model.language_model.`), and wrappers of
+//! training add to it.
 
 use super::super::families;
 use super::super::families::Files;
@@ -14,7 +15,7 @@ const WRAPPERS: [&str; 7] =
 
 /// What a module of an adapter is in a model.
 pub enum Place {
-    /// The token embedding or the unembedding `[V, d]`, whether or not it has a tensor of its own in the files.
+    /// The token embedding or the unembedding `[V, d]`, whether or not it has a separate tensor in the files.
     Vocabulary(WeightId),
     /// A tensor of the files.
     Tensor(FileTensor),
@@ -41,7 +42,7 @@ impl Place {
     }
 }
 
-/// A name without the wrappers and the body's own name in front.
+/// A name without the wrappers and the body's own name before it.
 fn body<'a>(files: &Files, name: &'a str) -> &'a str {
     let mut rest = name;
     while let Some((first, inner)) = rest.split_once('.') {

@@ -1,5 +1,5 @@
-//! Adapters with another vocabulary than their base: new tokens were added before training, and embedding and head are saved with
-//! as many rows as there were then.
+//! Adapters whose vocabulary differs from that of their base: new tokens were added before training, and embedding and
+//! head are saved with as many rows as there were then.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,8 +12,9 @@ use super::place::Place;
 use super::{AdapterError, Parts, with_modules};
 use crate::tensor::TensorError;
 
-/// Gives a model as many tokens as the adapter of a folder has, before anything is computed with it. Rows that the model lacks are
-/// zeros until the adapter replaces them; the report of the model says so. One of the same vocabulary is left as it is.
+/// Gives a model as many tokens as the adapter of a folder has, before anything is computed with it. Rows that the
+/// model lacks are zeros until the adapter replaces them; the report of the model says so. One of the same vocabulary
+/// is left as it is.
 ///
 /// # Errors
 /// If the adapter cannot be read, or does not have all of the rows that are missing.
@@ -35,7 +36,7 @@ fn wanted(modules: &BTreeMap<String, Parts<'_>>, model: &Model) -> Result<Option
             let Some(view) = parts.get(part) else { continue };
             let Ok(Place::Vocabulary(id)) = Place::find(model, module, "weight") else { continue };
             let width = model.weights.loaded(id).and_then(|weight| weight.shape().last().copied());
-            // What is no such table is refused when it is applied.
+            // What is not such a table is refused when it is applied.
             let &[rows, _] = view.shape() else { continue };
             if rows == 0 || view.shape().last().copied() != width {
                 continue;

@@ -6,21 +6,24 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum ChatError {
     #[error(
-        "the model has no chat template (no chat_template.jinja, none in tokenizer_config.json): give the prompt as the model \
-         was trained on it, or a template with --chat-template FILE"
+        "the model has no chat template (no chat_template.jinja, none in tokenizer_config.json): give the prompt as \
+         the model was trained on it, or a template with --chat-template FILE"
     )]
     NoTemplate,
-    #[error("no chat template {name:?}, neither of the model ({}) nor as a file", listed(.names))]
+    #[error("no chat template {name:?} in the model ({}) or as a file", listed(.names))]
     NoSuchTemplate { name: String, names: Vec<String> },
-    #[error("the model has several chat templates and none is the default: choose one with --chat-template: {}", listed(.names))]
+    #[error(
+        "the model has several chat templates and none is the default: choose one with --chat-template: {}",
+        listed(.names)
+    )]
     NoDefault { names: Vec<String> },
     #[error("cannot read the chat template {path}: {message}")]
     Unreadable { path: String, message: String },
     #[error("the conversation has no messages: give a prompt with -p, or a file with --chat-file")]
     Empty,
     #[error(
-        "{path} holds no conversation: {message}; expected a list of messages such as [{{\"role\": \"user\", \"content\": \
-         \"Hello\"}}], or an object with that list under \"messages\""
+        "{path} holds no conversation: {message}; expected a list of messages such as [{{\"role\": \"user\", \
+         \"content\": \"Hello\"}}], or an object with that list under \"messages\""
     )]
     NoConversation { path: String, message: String },
     #[error("the chat template refuses this conversation: {message}")]

@@ -1,7 +1,7 @@
-//! Running a template in a process of its own.
+//! Running a template in a separate process.
 //!
-//! The interpreter counts what a template does, but not everything: values that contain each other, or a list of twice the
-//! same list forty times over, can still overflow the stack or compare for years.
+//! The interpreter counts what a template does, but not everything: values that contain each other, or a list of twice
+//! the same list forty times over, can still overflow the stack or compare for years.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
@@ -27,7 +27,7 @@ pub enum Place {
     /// In this process: for templates that are trusted.
     #[default]
     Here,
-    /// In a process of its own, started from this program.
+    /// In a separate process, started from this program.
     Sandbox(PathBuf),
 }
 

@@ -38,8 +38,8 @@ pub struct Templates {
 }
 
 impl Templates {
-    /// Reads `chat_template.jinja` and `additional_chat_templates/`, else what the tokenizer's settings have. Templates know
-    /// special tokens by what the tokenizer's files call them.
+    /// Reads `chat_template.jinja` and `additional_chat_templates/`, else what the tokenizer's settings have. Templates
+    /// know special tokens by what the tokenizer's files call them.
     ///
     /// # Errors
     /// If a file is there and cannot be read or understood.
@@ -92,7 +92,7 @@ fn template(name: &str, source: String, text: &[u8]) -> Result<Template, LoadErr
         Ok(text) => Ok(Template { name: name.to_owned(), source, text: text.to_owned() }),
         Err(error) => Err(LoadError::BadConfig {
             path: source,
-            message: format!("the template is no UTF-8 from byte {} on; get it again", error.valid_up_to()),
+            message: format!("the template is not UTF-8 at byte {}; get it again", error.valid_up_to()),
         }),
     }
 }

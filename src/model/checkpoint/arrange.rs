@@ -1,7 +1,7 @@
 //! What a converter did to a tensor, so that it can be undone while the tensor is read.
 //!
-//! llama.cpp stores the rows of some matrices in another order, and the gains of some norms with 1 added. Rows are contiguous
-//! and hold whole blocks, so another order of rows is another place to read from, at no cost.
+//! llama.cpp stores the rows of some matrices in another order, and the gains of some norms with 1 added. Rows are
+//! contiguous and hold whole blocks, so another order of rows is another place to read from, at no cost.
 
 /// How a stored tensor becomes the one that its name promises.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -15,12 +15,13 @@ pub struct Arrange {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RowOrder {
     Same,
-    /// In each of `heads` heads of 2n rows, rows `j` and `n + j`, which rotate together, lie side by side.
+    /// In each of `heads` heads of 2n rows, rows `j` and `n + j`, which rotate together, are side by side.
     Pairs {
         /// Heads that the rows are split into.
         heads: usize,
     },
-    /// All queries, all keys, all values, where the name promises groups: the queries that share a key, the key, the value.
+    /// All queries, all keys, all values, where the name promises groups: the queries that share a key, the key, the
+    /// value.
     Grouped {
         heads: usize,
         /// Key/value heads; as many as `heads` where nothing is shared.
@@ -46,7 +47,7 @@ impl Arrange {
 }
 
 impl RowOrder {
-    /// Whether `rows` rows can lie in this order.
+    /// Whether `rows` rows can be in this order.
     pub fn fits(self, rows: usize) -> bool {
         match self {
             RowOrder::Same => true,

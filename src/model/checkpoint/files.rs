@@ -1,5 +1,5 @@
-//! Where the files of a checkpoint are: a directory, one weights file with its configuration beside it, a GGUF file that
-//! holds everything, or the executable itself.
+//! Where the files of a checkpoint are: a directory, one weights file with its configuration next to it, a GGUF file
+//! that holds everything, or the executable itself.
 
 use std::borrow::Cow;
 use std::fs;
@@ -32,7 +32,7 @@ pub struct CheckpointFiles {
 #[derive(Clone, Debug)]
 enum Place {
     Directory(PathBuf),
-    /// One weights file; the others are beside it.
+    /// One weights file; the others are next to it.
     File(PathBuf),
     /// One file, which the others are made of.
     Gguf(PathBuf, Arc<GgufModel>),
@@ -105,7 +105,7 @@ impl CheckpointFiles {
         if let Place::Gguf(path, model) = &self.place {
             return match model.file(name)? {
                 Some(bytes) => Ok(Some(Cow::Owned(bytes))),
-                // A tokenizer beside the file is better than none.
+                // A tokenizer next to the file is better than none.
                 None if name == "tokenizer.json" => whole(&path.with_file_name(name)),
                 None => Ok(None),
             };
@@ -233,7 +233,8 @@ pub(super) fn names_in(directory: &Path) -> Vec<String> {
     entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect()
 }
 
-/// The GGUF file that a directory is meant for: the only model in it, where there are no other weights with their configuration.
+/// The GGUF file that a directory is meant for: the only model in it, where there are no other weights with their
+/// configuration.
 fn gguf_in(directory: &Path) -> Result<Option<PathBuf>, LoadError> {
     let names = names_in(directory);
     // Repositories of GGUF files often keep the configuration of the model that they were made from.

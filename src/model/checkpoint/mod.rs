@@ -44,7 +44,7 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// A table over files; `path` is for messages, `aside` are tensors that are no weights, with what they are.
+    /// A table over files; `path` is for messages, `aside` are tensors that are not weights, with what they are.
     ///
     /// # Errors
     /// If two tensors have the same name.
@@ -77,12 +77,12 @@ impl Checkpoint {
         &self.files
     }
 
-    /// Tensors that are no weights, with what they are.
+    /// Tensors that are not weights, with what they are.
     pub fn aside(&self) -> &[(TensorEntry, String)] {
         &self.aside
     }
 
-    /// What is unusual about its files, in words.
+    /// What is unusual about its files.
     pub fn notes(&self) -> &[String] {
         &self.notes
     }

@@ -34,7 +34,7 @@ pub enum NpyError {
     Kind(String),
     #[error("it has {0} axes, and at most {MOST_AXES} are allowed")]
     Axes(usize),
-    #[error("its shape {0:?} has more elements than memory can have")]
+    #[error("its shape {0:?} has more elements than memory can hold")]
     Shape(Vec<usize>),
     #[error("its shape {shape:?} of {descr:?} needs {needed} bytes, and {found} follow the header")]
     Length { shape: Vec<usize>, descr: String, needed: usize, found: usize },
@@ -211,7 +211,7 @@ mod tests {
         assert_eq!(error("<i2", "(3,)", b"12345"), "its shape [3] of \"<i2\" needs 6 bytes, and 5 follow the header");
         assert!(error("<i2", "(3,)", b"1234567").ends_with("and 7 follow the header"));
         for (kind, shape) in [("|u1", "(4294967296, 4294967296)"), ("<f8", "(2305843009213693952,)")] {
-            assert!(error(kind, shape, b"").ends_with("has more elements than memory can have"));
+            assert!(error(kind, shape, b"").ends_with("has more elements than memory can hold"));
         }
         for shape in ["(3)", "(-1,)", "(,)", "(1,,2)", "(1.0,)", "[3]", "(99999999999999999999,)", "(3,"] {
             assert!(error("<i2", shape, b"123456").starts_with("its header is not one of an .npy file: "), "{shape}");

@@ -72,8 +72,8 @@ impl Number {
         }
     }
 
-    /// The elements that little-endian `bytes` hold. Truth values are 0 and 1; whole numbers beyond 2^53 become the nearest
-    /// `f64`.
+    /// The elements that little-endian `bytes` hold. Truth values are 0 and 1; whole numbers beyond 2^53 become the
+    /// nearest `f64`.
     pub fn decode(self, bytes: &[u8]) -> Vec<f64> {
         match self {
             Number::Bool => each(bytes, |[byte]| f64::from(byte != 0)),

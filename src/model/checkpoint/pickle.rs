@@ -1,8 +1,8 @@
 //! What a pickle would make, counted before it is read.
 //!
-//! A byte of a pickle can make a list, which takes two hundred bytes of memory, and a few bytes in front of a long run of
-//! zeros a text of gigabytes. So the instructions are counted first, without carrying them out, and a file that makes more
-//! than any checkpoint does is refused.
+//! A byte of a pickle can make a list, which takes two hundred bytes of memory, and a few bytes before a long run of
+//! zeros a text of gigabytes. So the instructions are counted first, without carrying them out, and a file that makes
+//! more than any checkpoint does is refused.
 
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
@@ -14,13 +14,13 @@ use super::super::file;
 /// Values that a file may make. One of 25,000 tensors makes half of them.
 const MOST_VALUES: u64 = 1 << 20;
 
-/// Bytes of text and of other data that a file may make, beside its tensors.
+/// Bytes of text and of other data that a file may make, in addition to its tensors.
 const MOST_BYTES: u64 = 128 << 20;
 
 /// Longest line of an instruction that is written as text.
 const LONGEST_LINE: u64 = 1 << 16;
 
-/// Pickles in front of the data of a file as PyTorch before 1.6 wrote it: a magic number, two versions, the tensors, and the
+/// Pickles before the data of a file as PyTorch before 1.6 wrote it: a magic number, two versions, the tensors, and the
 /// order of their data.
 const LEGACY: usize = 5;
 
@@ -30,7 +30,7 @@ const TAR: (usize, &[u8]) = (257, b"ustar");
 /// Why a file is refused before it is read.
 #[derive(Debug, thiserror::Error)]
 pub enum PickleError {
-    #[error("it makes more than {MOST_VALUES} values, and a checkpoint makes some dozen for a tensor")]
+    #[error("it makes more than {MOST_VALUES} values, and a checkpoint makes a few dozen for each tensor")]
     Values,
     #[error("it holds more than {MOST_BYTES} bytes of text and other data outside of tensors")]
     Bytes,
@@ -42,7 +42,8 @@ pub enum PickleError {
     Io(#[from] io::Error),
 }
 
-/// Refuses a file whose pickles make more than a checkpoint does. What is wrong with them otherwise is left to their reader.
+/// Refuses a file whose pickles make more than a checkpoint does. What is wrong with them otherwise is left to their
+/// reader.
 ///
 /// # Errors
 /// What it makes too much of, or why it cannot be opened.
@@ -95,7 +96,7 @@ impl Budget {
         }
     }
 
-    /// Counts one instruction; gives whether there is another.
+    /// Counts one instruction; returns whether there is another.
     fn instruction(&mut self, all: &mut impl BufRead) -> Result<bool, PickleError> {
         let code = number(all, 1)? as u8;
         let pushes = matches!(
@@ -179,7 +180,7 @@ impl Budget {
         }
     }
 
-    /// What has its length, of so many bytes, in front of it.
+    /// What has its length, of so many bytes, before it.
     fn counted(&mut self, all: &mut impl BufRead, width: usize) -> Result<(), PickleError> {
         let length = number(all, width)?;
         self.spend(length)?;

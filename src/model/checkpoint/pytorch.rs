@@ -15,7 +15,7 @@ use super::stored::StoredType;
 use super::tensor_file::Place;
 use super::{FileBytes, TensorEntry, TensorFile, pickle};
 
-/// Keys under which training scripts put the tensors of the model, beside those of the optimizer.
+/// Keys under which training scripts put the tensors of the model, next to those of the optimizer.
 const WRAPPERS: [&str; 3] = ["state_dict.", "model_state_dict.", "module."];
 
 /// Reads the table of a file.
@@ -37,7 +37,7 @@ pub fn open(path: &Path) -> Result<TensorFile, LoadError> {
     Ok(TensorFile::new(shown.clone(), size, Arc::new(FileBytes::Static(&[])), entries))
 }
 
-/// The tensors of the model, where others are beside it, without what stands in front of all their names.
+/// The tensors of the model, where others are next to it, without the common beginning of their names.
 fn chosen(tensors: Vec<Tensor>) -> Vec<Tensor> {
     for wrapper in WRAPPERS {
         if !tensors.iter().any(|tensor| tensor.name.starts_with(wrapper)) {

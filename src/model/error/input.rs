@@ -12,7 +12,8 @@ pub enum InputError {
     #[error("the prompt has {tokens} tokens, the model has positions for {max}: shorten it")]
     TooLong { tokens: usize, max: usize },
     #[error(
-        "a pass over {rows}{tokens} tokens takes at least {needed} of memory, and {available} are free: shorten the prompt"
+        "a pass over {rows}{tokens} tokens takes at least {needed} of memory, and {available} are free: shorten the \
+         prompt"
     )]
     TooMuch {
         /// `N rows of `, or nothing for one.
@@ -21,9 +22,12 @@ pub enum InputError {
         needed: String,
         available: String,
     },
-    #[error("the text has {max} tokens, as many as the model has positions for: it cannot go on")]
+    #[error("the text has {max} tokens, as many as the model has positions for: it cannot be continued")]
     Full { max: usize },
-    #[error("token id {id} at position {position} is out of range: the vocabulary has 0..{}{what}", .vocab.saturating_sub(1))]
+    #[error(
+        "token id {id} at position {position} is out of range: the vocabulary has 0..{}{what}",
+        .vocab.saturating_sub(1)
+    )]
     IdOutOfRange {
         id: u32,
         position: usize,

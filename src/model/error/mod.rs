@@ -31,7 +31,7 @@ pub enum LoadError {
     #[error("there is no file or folder {name} here{meant}; as the name of a model on the hub: {source}")]
     NotHere {
         name: String,
-        /// What may be meant, with a space in front; empty if nothing is alike.
+        /// What may be meant, with a space before it; empty if nothing is alike.
         meant: String,
         #[source]
         source: Box<HubError>,
@@ -60,7 +60,7 @@ pub enum LoadError {
     // Architectures
     #[error("{path}: model_type {model_type:?} is not supported: {why}; \"llmdbg models\" lists what is")]
     UnknownModelType { path: String, model_type: String, why: &'static str },
-    #[error("{path}: architecture {architecture:?} is not supported; of {model_type} there are {supported}")]
+    #[error("{path}: architecture {architecture:?} is not supported; supported for {model_type}: {supported}")]
     UnsupportedHead { path: String, architecture: String, model_type: String, supported: String },
     #[error("{path}: {key} = {value} is not supported: {why}")]
     UnsupportedSetting { path: String, key: String, value: String, why: String },
@@ -73,19 +73,19 @@ pub enum LoadError {
         hint: String,
     },
     #[error(
-        "{path} is no weights file: name the directory that holds the model, or its .safetensors, .gguf, .bin, .pt or .pth \
-         file"
+        "{path} is not a weights file: name the directory that holds the model, or its .safetensors, .gguf, .bin, .pt \
+         or .pth file"
     )]
     NotWeights { path: String },
     #[error("{path} has several models: name one of {files}")]
     SeveralModels { path: String, files: String },
-    #[error("{path} is larger than {max} bytes, which no such file is; get it again")]
+    #[error("{path} is larger than {max} bytes, more than any such file has; get it again")]
     TooLarge { path: String, max: u64 },
     #[error("{path} is truncated: {size} bytes, a safetensors file starts with 8 bytes of header length; get it again")]
     TooShort { path: String, size: u64 },
     #[error(
-        "{path} is truncated or no safetensors file: its header should be {header} bytes long, the file has {size} bytes; \
-         get it again"
+        "{path} is truncated or not a safetensors file: its header should be {header} bytes long, the file has {size} \
+         bytes; get it again"
     )]
     HeaderBeyondFile {
         path: String,
@@ -96,15 +96,15 @@ pub enum LoadError {
     #[error("{path}: the safetensors header cannot be read: {message}; get the file again")]
     BadHeader { path: String, message: String },
     #[error(
-        "{path} is truncated: tensor {tensor:?} takes bytes {begin}..{end} of the data, the file has {available}; get it \
-         again"
+        "{path} is truncated: tensor {tensor:?} takes bytes {begin}..{end} of the data, the file has {available}; get \
+         it again"
     )]
     TensorBeyondFile { path: String, tensor: String, begin: u64, end: u64, available: u64 },
-    #[error("{path} is no usable GGUF file: {message}; get it again, or convert it anew")]
+    #[error("{path} is not a usable GGUF file: {message}; get it again, or convert it again")]
     BadGguf { path: String, message: String },
     #[error(
-        "{path} is of the architecture {architecture:?}, of which GGUF files cannot be loaded: {why}; \"llmdbg models\" lists \
-         those that can"
+        "{path} has the architecture {architecture:?}, whose GGUF files cannot be loaded: {why}; \"llmdbg models\" \
+         lists those that can"
     )]
     UnknownGgufArchitecture { path: String, architecture: String, why: &'static str },
     #[error("the shard {shard:?} is not there; get it again, all {shards} shards are needed")]
@@ -113,7 +113,7 @@ pub enum LoadError {
         /// Number of shards that its name speaks of.
         shards: usize,
     },
-    #[error("{path} is no usable PyTorch checkpoint: {message}; get it again, or the safetensors of the model")]
+    #[error("{path} is not a usable PyTorch checkpoint: {message}; get it again, or the safetensors of the model")]
     BadPytorch { path: String, message: String },
     #[error("tensor {tensor:?} of {path} cannot be read: {message}; get the file again")]
     UnreadableTensor { path: String, tensor: String, message: String },
@@ -129,7 +129,10 @@ pub enum LoadError {
     NotInIndex { index: String, shard: String, tensor: String },
 
     // Tensors
-    #[error("tensor {tensor:?} has shape {found:?}, {config} asks for {expected:?} ({what}){}", if *.transposed { "; it is stored transposed" } else { "" })]
+    #[error(
+        "tensor {tensor:?} has shape {found:?}, {config} asks for {expected:?} ({what}){}",
+        if *.transposed { "; it is stored transposed" } else { "" }
+    )]
     WrongShape {
         tensor: String,
         found: Vec<usize>,
@@ -139,7 +142,10 @@ pub enum LoadError {
         /// Whether it has that shape the other way round.
         transposed: bool,
     },
-    #[error("the tensors of {path} do not fit the architecture {architecture}{}{}{}", some_missing(.missing), some_leftover(.leftover), some_advice(.advice))]
+    #[error(
+        "the tensors of {path} do not fit the architecture {architecture}{}{}{}",
+        some_missing(.missing), some_leftover(.leftover), some_advice(.advice)
+    )]
     TensorsDisagree {
         path: String,
         architecture: String,
@@ -165,7 +171,9 @@ pub enum LoadError {
     TooBig { tensor: String, bytes: u64, max: u64 },
 
     // Tokenizer
-    #[error("{path} is no usable tokenizer: {message}; get it again, or move it away and give token ids with --tokens")]
+    #[error(
+        "{path} is not a usable tokenizer: {message}; get it again, or move it away and give token ids with --tokens"
+    )]
     Tokenizer { path: String, message: String },
 
     // The user

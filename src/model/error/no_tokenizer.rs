@@ -16,8 +16,8 @@ pub enum NoTokenizer {
     #[error("no tokenizer.json in {place}, and {file} does not go with its tokenizer_class")]
     OtherClass { place: String, file: &'static str },
     #[error(
-        "no tokenizer.json in {place}, and how {file} is used is not known for its tokenizer_class ({class}); GPT2, GPTNeoX, \
-         CodeGen, Qwen2, Roberta, Bert, DistilBert and Electra are known"
+        "no tokenizer.json in {place}, and how {file} is used is not known for its tokenizer_class ({class}); GPT2, \
+         GPTNeoX, CodeGen, Qwen2, Roberta, Bert, DistilBert and Electra are known"
     )]
     UnknownClass { place: String, file: &'static str, class: String },
     #[error("no {token} in {path}")]
@@ -32,7 +32,7 @@ pub enum NoTokenizer {
     UnknownSplit(String),
     #[error("its tokens are longer than those of any tokenizer")]
     TooMuchWork,
-    #[error("its vocabulary has no token for what it lacks")]
+    #[error("its vocabulary has no token for unknown text")]
     NoUnknownToken,
     #[error("its vocabulary has no [UNK], [CLS] or [SEP]")]
     NoWordPieceTokens,

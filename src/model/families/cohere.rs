@@ -1,5 +1,5 @@
-//! Cohere (Command R): attention and MLP side by side behind a layer norm without bias, rotation of neighbouring features,
-//! scaled logits.
+//! Cohere (Command R): attention and MLP side by side after a layer norm without bias, rotation of neighbouring
+//! features, scaled logits.
 
 use super::super::error::LoadError;
 use super::super::role::Role::*;

@@ -1,4 +1,5 @@
-//! ELECTRA: BERT with an embedding that may be narrower than the model; its pretraining tells replaced tokens from real ones.
+//! ELECTRA: BERT with an embedding that may be narrower than the model; its pretraining distinguishes replaced tokens
+//! from real ones.
 
 use super::super::error::LoadError;
 use super::super::role::Role::*;
@@ -8,7 +9,7 @@ use super::files::{QUESTION, SEQUENCE, TOKEN, both, classes, pooler};
 use super::read::{Rules, Sizes, act, eps};
 use super::{Family, Files, Layout, Sources};
 
-/// The architecture that tells replaced tokens from real ones.
+/// The architecture that distinguishes replaced tokens from real ones.
 const PRETRAINING: &[&str] = &["ForPreTraining"];
 
 static FILES: Files = Files {

@@ -63,13 +63,13 @@ pub fn only_encoder(config: &HfConfig) -> Result<(), LoadError> {
 pub struct EncoderHead<'a> {
     /// Name of the architectures without their ending, for messages.
     pub class: &'a str,
-    /// In front of the unembedding of a masked LM.
+    /// Before the unembedding of a masked LM.
     pub masked: Transform,
     /// Whether the logits of a masked LM have a bias.
     pub bias: bool,
     /// How a classifier makes one vector.
     pub pooled: Pooled,
-    /// In front of the classes of tokens.
+    /// Before the classes of tokens.
     pub token: Option<Transform>,
 }
 

@@ -1,4 +1,5 @@
-//! What the tables of families are made of: modules of a checkpoint, the weights that each holds, and the tensors that they are in.
+//! What the tables of families are made of: modules of a checkpoint, the weights that each holds, and the tensors that
+//! they are in.
 
 use super::super::role::{Role, WeightId};
 use super::super::spec::ModelSpec;
@@ -51,7 +52,7 @@ pub const fn classes(of: &'static [&'static str], path: &'static str) -> Entry {
     Entry::Of(of, path, Role::ClassifierW, Role::ClassifierB)
 }
 
-/// The dense layer in front of the class weights of these architectures.
+/// The dense layer before the class weights of these architectures.
 pub const fn pooler(of: &'static [&'static str], path: &'static str) -> Entry {
     Entry::Of(of, path, Role::PoolerW, Role::PoolerB)
 }

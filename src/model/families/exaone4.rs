@@ -1,5 +1,5 @@
-//! EXAONE 4: norms on what attention and MLP add, and of each query and key; with a window in three of four layers, only those
-//! rotate.
+//! EXAONE 4: norms on what attention and MLP add, and of each query and key; with a window in three of four layers,
+//! only those rotate.
 
 use super::super::config::HfConfig;
 use super::super::error::LoadError;
@@ -37,7 +37,7 @@ fn pattern(config: &HfConfig, n_layers: usize) -> Result<Vec<bool>, LoadError> {
     let by_number = |every: usize| (0..n_layers).map(|i| !(i + 1).is_multiple_of(every)).collect();
     match config.find(&[KEY]) {
         Some((_, serde_json::Value::String(letters))) => {
-            // transformers writes the layer types beside them, which then decide.
+            // transformers writes the layer types next to them, which then decide.
             if config.find(&["layer_types"]).is_some() {
                 return Ok(by_number(4));
             }

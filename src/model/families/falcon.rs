@@ -94,13 +94,15 @@ impl Form {
         let norms = config.opt_count(&[NORMS])?.unwrap_or(if grouped { 2 } else { 1 });
         let placement = match (parallel, norms) {
             (false, _) if grouped => {
-                let why = "with new_decoder_architecture attention and MLP stand side by side";
+                let why = "with new_decoder_architecture attention and MLP are side by side";
                 return Err(config.unsupported("parallel_attn", false, why));
             }
             (false, _) => Placement::Pre,
             (true, 1) => Placement::ParallelOne,
             (true, 2) if grouped => Placement::ParallelTwo,
-            (true, n) => return Err(config.unsupported(NORMS, n, "there is 1, and 2 with new_decoder_architecture")),
+            (true, n) => {
+                return Err(config.unsupported(NORMS, n, "known values are 1, and 2 with new_decoder_architecture"));
+            }
         };
         Ok(Form { grouped, multi_query, placement })
     }

@@ -1,5 +1,5 @@
-//! Gemma 3: Gemma 2 with norms of queries and keys instead of soft caps, and two rotations: one for layers with a window,
-//! five in six, and one for the others. Of a model that reads images too, the text part.
+//! Gemma 3: Gemma 2 with norms of queries and keys instead of soft caps, and two rotations: one for layers with a
+//! window, five in six, and one for the others. Of a model that reads images too, the text part.
 
 use super::super::config::HfConfig;
 use super::super::error::LoadError;

@@ -36,8 +36,8 @@ fn names(spec: &ModelSpec, from: &Sources) -> Result<TensorNames, LoadError> {
     }
     let mut names = Files { linear: Layout::OutIn, ..FILES }.names(spec, from)?;
     names.notes.push(
-        "its matrices are stored as [out, in], as nanoGPT's Linear layers are, not as [in, out] like GPT-2's own: they are \
-         turned; nanoGPT's activation is the exact gelu unless it was trained with new_gelu"
+        "its matrices are stored as [out, in], as nanoGPT's Linear layers are, not as [in, out] like GPT-2's own: they \
+         are transposed; nanoGPT's activation is the exact gelu unless it was trained with new_gelu"
             .to_owned(),
     );
     Ok(names)
@@ -46,7 +46,7 @@ fn names(spec: &ModelSpec, from: &Sources) -> Result<TensorNames, LoadError> {
 fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
     let config = from.config;
     if config.flag(&["add_cross_attention"], false)? {
-        return Err(config.unsupported("add_cross_attention", true, "the model would need an encoder beside it"));
+        return Err(config.unsupported("add_cross_attention", true, "the model would need a separate encoder"));
     }
     let sizes = Sizes::read(config, &Rules { max_positions: 1024, ..Rules::GPT2 })?;
     let scaled = config.flag(&["scale_attn_weights"], true)?;
@@ -71,7 +71,7 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
     })
 }
 
-/// Whether the linear layers are stored the other way round: the matrices that are wider than the model tell, all of them.
+/// Whether the linear layers are stored the other way round: all matrices that are wider than the model show it.
 fn of_linear(spec: &ModelSpec, from: &Sources) -> bool {
     let turned = |layer: usize, name: &str, wide: usize| {
         let name = format!("{}{}.{layer}.{name}.weight", FILES.prefix(from.checkpoint), FILES.blocks);

@@ -45,7 +45,7 @@ fn names(spec: &ModelSpec, from: &Sources) -> Result<TensorNames, LoadError> {
 fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
     let config = from.config;
     if config.flag(&["add_cross_attention"], false)? {
-        return Err(config.unsupported("add_cross_attention", true, "the model would need an encoder beside it"));
+        return Err(config.unsupported("add_cross_attention", true, "the model would need a separate encoder"));
     }
     let kv = if config.flag(&["multi_query"], true)? { Kv::Fixed(1) } else { Kv::Heads };
     config.note_read(&["num_key_value_heads"]);

@@ -36,7 +36,7 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
     let config = from.config;
     let sizes = Sizes::read(config, &Rules::GPT2)?;
     if !config.flag(&["is_causal"], true)? {
-        return Err(config.unsupported("is_causal", false, "transformers computes gpt_neo causally all the same"));
+        return Err(config.unsupported("is_causal", false, "transformers computes gpt_neo causally anyway"));
     }
     let window = config.size_or(&["window_size"], Some(256))?.unwrap_or(256);
     let local = local_layers(config, sizes.n_layers)?;
@@ -58,9 +58,9 @@ fn local_layers(config: &HfConfig, n_layers: usize) -> Result<Vec<bool>, LoadErr
     let is_local = |key: &str, name: &Value| match name.as_str() {
         Some("global") => Ok(false),
         Some("local") => Ok(true),
-        _ => Err(config.unsupported(key, name, "there is global and local")),
+        _ => Err(config.unsupported(key, name, "known types are global and local")),
     };
-    let wrong = || config.bad("\"attention_types\" is no list such as [[[\"global\", \"local\"], 12]]");
+    let wrong = || config.bad("\"attention_types\" is not a list such as [[[\"global\", \"local\"], 12]]");
     let mut local = Vec::new();
     match (config.list("attention_layers")?, config.list("attention_types")?) {
         (Some(layers), _) => {

@@ -1,4 +1,4 @@
-//! GPT-NeoX (Pythia): attention and MLP side by side, each behind a norm of its own, a part of each head rotates.
+//! GPT-NeoX (Pythia): attention and MLP side by side, each after its own norm, a part of each head rotates.
 
 use super::super::error::LoadError;
 use super::super::role::Role::*;

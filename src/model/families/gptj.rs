@@ -1,4 +1,4 @@
-//! GPT-J: attention and MLP side by side behind one norm, rotation of neighbouring features, a bias on the logits.
+//! GPT-J: attention and MLP side by side after one norm, rotation of neighbouring features, a bias on the logits.
 
 use super::super::config::HfConfig;
 use super::super::error::LoadError;

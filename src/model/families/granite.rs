@@ -1,5 +1,6 @@
-//! Granite: Llama with factors on the embedding, the scores, what is added to the residual stream, and the logits. Granite 4
-//! names its MLP otherwise, and may leave out the rotation; its layers with a state space or experts are refused.
+//! Granite: Llama with factors on the embedding, the scores, what is added to the residual stream, and the logits.
+//! Granite 4 names its MLP otherwise, and may leave out the rotation; its layers with a state space or experts are
+//! refused.
 
 use super::super::config::HfConfig;
 use super::super::error::LoadError;
@@ -84,7 +85,9 @@ fn dense(config: &HfConfig, sizes: Sizes) -> Result<(Sizes, bool), LoadError> {
     let rotates = match config.str(&[POSITIONS])? {
         None | Some("nope") => false,
         Some("rope") => true,
-        Some(other) => return Err(config.unsupported(POSITIONS, other, "there is rope, and null for none")),
+        Some(other) => {
+            return Err(config.unsupported(POSITIONS, other, "known values are rope, and null for no positions"));
+        }
     };
     if !rotates {
         config.note_read(&["rope_parameters", "rope_scaling", "rope_theta"]);

@@ -1,5 +1,5 @@
-//! Llama: pre-norm decoder with RMS norms, rotary positions, grouped key/value heads and a gated MLP. Most of what came after
-//! differs from it by a few fields.
+//! Llama: pre-norm decoder with RMS norms, rotary positions, grouped key/value heads and a gated MLP. Most of what came
+//! after differs from it by a few fields.
 
 use super::super::error::LoadError;
 use super::super::role::Role::*;

@@ -1,7 +1,7 @@
 //! The architectures that are supported, one small file each.
 //!
-//! A family says two things: what a configuration means as a [`ModelSpec`], and what its tensors are called, as a table.
-//! Adding one is adding a file and a line in [`FAMILIES`].
+//! A family says two things: what a configuration means as a [`ModelSpec`], and what its tensors are called, as a
+//! table. Adding one is adding a file and a line in [`FAMILIES`].
 
 mod albert;
 mod arcee;
@@ -212,8 +212,8 @@ mod tests {
         let t5 = refusal(r#"{"model_type": "t5"}"#);
         assert_eq!(
             t5,
-            "config.json: model_type \"t5\" is not supported: it is an encoder-decoder pair with relative position biases; \
-             \"llmdbg models\" lists what is"
+            "config.json: model_type \"t5\" is not supported: it is an encoder-decoder pair with relative position \
+             biases; \"llmdbg models\" lists what is"
         );
         let nobody = refusal(r#"{"model_type": "flux_capacitor"}"#);
         assert!(nobody.contains("llmdbg does not know this architecture"), "{nobody}");

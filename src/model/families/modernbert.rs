@@ -44,7 +44,7 @@ pub static FAMILY: Family = Family::new(&["modernbert"], &FILES, spec);
 
 fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
     let config = from.config;
-    // Written by old versions beside what counts, or about training and speed only.
+    // Written by old versions next to what counts, or about training and speed only.
     config.note_read(&["layer_norm_eps", "position_embedding_type", "deterministic_flash_attn"]);
     let sizes = Sizes::read(config, &Rules { fourfold: false, max_positions: 8192, ..Rules::GPT2 })?;
     let every = config.opt_size(&["global_attn_every_n_layers"])?.unwrap_or(3);
@@ -65,7 +65,7 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
     let pool = match config.str(&["classifier_pooling"])?.unwrap_or("cls") {
         "cls" => Pool::First,
         "mean" => Pool::Mean,
-        other => return Err(config.unsupported("classifier_pooling", other, "there is cls and mean")),
+        other => return Err(config.unsupported("classifier_pooling", other, "known values are cls and mean")),
     };
     let heads = EncoderHead {
         class: "ModernBert",

@@ -50,7 +50,7 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
             return Err(config.unsupported("attn_config.attn_type", kind, "there is multihead_attention"));
         }
         if let Some(max) = section.opt_number(&["alibi_bias_max"])?.filter(|max| *max != 8.0) {
-            return Err(config.unsupported("attn_config.alibi_bias_max", max, "transformers computes with 8 always"));
+            return Err(config.unsupported("attn_config.alibi_bias_max", max, "transformers always computes with 8"));
         }
         scale = section.opt_number(&["softmax_scale"])?.unwrap_or(scale);
         clip = section.opt_number(&["clip_qkv"])?.filter(|clip| *clip != 0.0);

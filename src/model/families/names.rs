@@ -2,7 +2,7 @@
 
 use super::super::role::WeightId;
 
-/// How a tensor lies in the file.
+/// The layout of a tensor in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layout {
     /// A linear layer as `[in, out]` (GPT-2's `Conv1D`).
@@ -32,7 +32,7 @@ impl Layout {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
     pub index: usize,
-    /// Outputs of each part that stand side by side.
+    /// Outputs of each part that are side by side.
     pub sizes: Vec<usize>,
     /// How often the parts follow each other: once if each is in one piece, else once for each head or group of heads.
     pub rounds: usize,
@@ -42,7 +42,7 @@ pub struct Part {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
     pub name: String,
-    /// How it lies there.
+    /// Its layout there.
     pub layout: Layout,
     /// Which part of it, if it holds several weights.
     pub part: Option<Part>,

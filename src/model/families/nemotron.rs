@@ -23,7 +23,7 @@ pub static FAMILY: Family = Family::new(&["nemotron"], &FILES, spec);
 
 fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
     let config = from.config;
-    // An early name of the share that rotates, beside today's.
+    // An early name of the share that rotates, next to today's.
     config.note_read(&["rope_percent", "kv_channels"]);
     let sizes = Sizes::read(config, &Rules { max_positions: 4096, ..Rules::LLAMA })?;
     let norm = Norm { gain: Gain::OnePlus, ..Norm::layer_norm(eps(config, "norm_eps", 1e-5)?) };

@@ -1,4 +1,4 @@
-//! OLMo 2: norms on what attention and MLP add instead of in front, and of all queries and all keys together.
+//! OLMo 2: norms on what attention and MLP add instead of before them, and of all queries and all keys together.
 
 use super::super::error::LoadError;
 use super::super::role::Role::*;

@@ -27,7 +27,7 @@ static FILES: Files = Files {
     elsewhere: &[],
 };
 
-/// Rows in front of the one for position 0.
+/// Rows before the one for position 0.
 const OFFSET: usize = 2;
 
 pub static FAMILY: Family = Family::new(&["opt"], &FILES, spec);

@@ -1,4 +1,4 @@
-//! Phi-1, 1.5 and 2: attention and MLP side by side behind one norm, a part of each head rotates, biases everywhere.
+//! Phi-1, 1.5 and 2: attention and MLP side by side after one norm, a part of each head rotates, biases everywhere.
 
 use super::super::error::LoadError;
 use super::super::role::Role::*;

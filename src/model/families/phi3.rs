@@ -48,7 +48,7 @@ fn renamed(config: &HfConfig) -> Result<HfConfig, LoadError> {
             "su" | "yarn" => return Ok(config.with_entry(key, "rope_type", "longrope")),
             other => {
                 let name = format!("{key}.rope_type");
-                return Err(config.unsupported(&name, format!("{other:?}"), "there is default and longrope"));
+                return Err(config.unsupported(&name, format!("{other:?}"), "known types are default and longrope"));
             }
         }
     }

@@ -1,4 +1,5 @@
-//! Qwen3: Llama with norms of each query and key before the rotation; the heads together need not be as wide as the model.
+//! Qwen3: Llama with norms of each query and key before the rotation; the heads together need not be as wide as the
+//! model.
 
 use super::super::error::LoadError;
 use super::super::role::Role::*;

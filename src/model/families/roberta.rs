@@ -1,4 +1,4 @@
-//! RoBERTa, XLM-RoBERTa and CamemBERT: BERT with positions that start behind the id of the pad token, and other heads.
+//! RoBERTa, XLM-RoBERTa and CamemBERT: BERT with positions that start after the id of the pad token, and other heads.
 
 use super::super::error::LoadError;
 use super::super::role::Role::*;

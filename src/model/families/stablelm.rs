@@ -1,4 +1,4 @@
-//! StableLM: Llama with layer norms, of whose heads a part rotates; attention and MLP may stand side by side.
+//! StableLM: Llama with layer norms, of whose heads a part rotates; attention and MLP may be side by side.
 
 use super::super::error::LoadError;
 use super::super::role::Role::*;

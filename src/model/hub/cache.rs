@@ -1,8 +1,8 @@
 //! The Hugging Face cache: models that are on this machine already, found by their hub name.
 //!
-//! Below the cache's directory a model has `refs/REVISION`, which holds a commit, `snapshots/COMMIT/FILE`, which are links,
-//! and `blobs/HASH`, which they point to. A snapshot may hold some files of its commit only, so what is there is looked
-//! through before it counts as a model.
+//! Below the cache's directory a model has `refs/REVISION`, which holds a commit, `snapshots/COMMIT/FILE`, which are
+//! links, and `blobs/HASH`, which they point to. A snapshot may hold some files of its commit only, so what is there is
+//! looked through before it counts as a model.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -244,7 +244,7 @@ mod tests {
         assert_eq!(hub.look("org/tiny"), Cached::Partly(vec!["b.st".into()]));
         assert_eq!(
             hub.error("org/tiny"),
-            "\"org/tiny\" is not whole in the Hugging Face cache at CACHE: b.st is missing"
+            "\"org/tiny\" is incomplete in the Hugging Face cache at CACHE: b.st is missing"
         );
         let snapshot = hub.0.path().join("models--org--tiny/snapshots/abc");
         std::os::unix::fs::symlink("../../blobs/nothing", snapshot.join("b.st")).unwrap();
@@ -267,8 +267,8 @@ mod tests {
         hub.put("snapshots/abc/q8.gguf", "x");
         assert_eq!(
             hub.error("org/tiny"),
-            "\"org/tiny\" has several files that could be meant: name one, as in \"org/tiny:q4.gguf\"; there are q4.gguf, \
-             q8.gguf"
+            "\"org/tiny\" has several files that could be meant: name one, as in \"org/tiny:q4.gguf\"; choose from: \
+             q4.gguf, q8.gguf"
         );
     }
 }

@@ -1,5 +1,5 @@
-//! Which files of a repository make a model: its configuration, its tokenizer, and one set of weights out of the several
-//! that many repositories hold.
+//! Which files of a repository make a model: its configuration, its tokenizer, and one set of weights out of the
+//! several that many repositories hold.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -102,7 +102,7 @@ fn is_part(name: &str) -> bool {
     ["mmproj", "imatrix"].iter().any(|part| name.contains(part))
 }
 
-/// A GGUF file with all its parts (`NAME-00001-of-00003.gguf`), the first in front; any other file alone.
+/// A GGUF file with all its parts (`NAME-00001-of-00003.gguf`), the first part first; any other file alone.
 fn parts(files: &BTreeSet<String>, name: &str) -> Vec<String> {
     let Some((prefix, count)) = gguf_shard_name(name) else { return vec![name.to_owned()] };
     let (start, end) = (format!("{prefix}-"), format!("-of-{count:05}.gguf"));
@@ -124,7 +124,7 @@ pub fn companions(files: &BTreeSet<String>, folder: &str) -> Vec<String> {
     wanted
 }
 
-/// Whether text can be tokenised, or it can be said why not.
+/// Whether text can be tokenised, or there is an explanation why not.
 pub fn has_tokenizer(files: &BTreeSet<String>) -> bool {
     files.contains("tokenizer.json") || VOCABULARIES.iter().any(|name| files.contains(*name))
 }

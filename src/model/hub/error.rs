@@ -15,17 +15,17 @@ pub enum HubError {
     // The cache
     #[error("{what}{next}")]
     NotCached { what: String, next: String },
-    #[error("{path} is no index of shards: {message}; delete it and start again")]
+    #[error("{path} is not an index of shards: {message}; delete it and start again")]
     BadIndex { path: String, message: String },
 
     // What is asked for
     #[error(
-        "{name:?} has several files that could be meant: name one, as in {example:?}; there are {}", listed(.files)
+        "{name:?} has several files that could be meant: name one, as in {example:?}; choose from: {}", listed(.files)
     )]
     Several { name: String, example: String, files: Vec<String> },
     #[error(
-        "{name:?} on {endpoint} has no weights that can be read (model.safetensors, pytorch_model.bin or a .gguf file); \
-         there are {}", listed(.files)
+        "{name:?} on {endpoint} has no weights that can be read (model.safetensors, pytorch_model.bin or a .gguf \
+         file); it has {}", listed(.files)
     )]
     NoWeights { name: String, endpoint: String, files: Vec<String> },
     #[error("{name:?} on {endpoint} has no file {file:?}{}", there(.files))]
@@ -53,7 +53,8 @@ pub enum HubError {
     #[error("{host} answers {status}{} when asked for {what}; try again later", said(.message))]
     Server { host: String, status: u16, message: String, what: String },
     #[error(
-        "{host} gives an answer that cannot be used when asked for {what}: {message}; is HF_ENDPOINT a Hugging Face hub?"
+        "{host} gives an answer that cannot be used when asked for {what}: {message}; is HF_ENDPOINT a Hugging Face \
+         hub?"
     )]
     BadAnswer { host: String, what: String, message: String },
 
@@ -63,8 +64,11 @@ pub enum HubError {
          HF_HUB_CACHE to where the model is"
     )]
     Unreachable { host: String, what: String, message: String },
-    #[error("the download of {file} from {host} broke off {attempts} times at {} of {}: {message}; what has arrived is \
-             kept, start again to go on", bytes(*.done), bytes(*.size))]
+    #[error(
+        "the download of {file} from {host} broke off {attempts} times at {} of {}: {message}; what has arrived is kept: \
+         start again to resume",
+        bytes(*.done), bytes(*.size)
+    )]
     Cut { file: String, host: String, attempts: u32, done: u64, size: u64, message: String },
     #[error("{file} from {host} is not what was announced: {found}, expected {expected}; it was deleted, start again")]
     Mismatch { file: String, host: String, found: String, expected: String },
@@ -76,7 +80,8 @@ pub enum HubError {
     )]
     NoSpace { what: String, folder: String, needed: u64, free: u64 },
     #[error(
-        "cannot write to the Hugging Face cache: {path}: {source}; check its permissions, or set HF_HUB_CACHE to another place"
+        "cannot write to the Hugging Face cache: {path}: {source}; check its permissions, or set HF_HUB_CACHE to \
+         another place"
     )]
     Io {
         path: String,
@@ -84,10 +89,14 @@ pub enum HubError {
         source: io::Error,
     },
     #[error(
-        "another program is downloading {file} and has got nothing for {seconds} seconds; end it (it holds {lock}) and start again"
+        "another program is downloading {file} and has received nothing for {seconds} seconds; end it (it holds \
+         {lock}) and start again"
     )]
     Busy { file: String, seconds: u64, lock: String },
-    #[error("the download of {name} was cancelled{}; what has arrived is kept, start again to go on", at(.file, *.done, *.size))]
+    #[error(
+        "the download of {name} was cancelled{}; what has arrived is kept: start again to resume",
+        at(.file, *.done, *.size)
+    )]
     Cancelled { name: String, file: String, done: u64, size: u64 },
 }
 
@@ -103,7 +112,7 @@ impl HubError {
         HubError::Several { name: name.to_string(), example, files }
     }
 
-    /// That the cache lacks a model. `forbidden` is the variable that forbids to download it, and the hub.
+    /// That the cache lacks a model. `forbidden` is the variable that forbids downloading it, and the hub.
     pub(super) fn not_cached(
         name: &HubName,
         cache: &Path,
@@ -114,7 +123,7 @@ impl HubError {
         let what = match found {
             Cached::Partly(files) => {
                 let missing = if files.len() == 1 { "is missing" } else { "are missing" };
-                format!("{repo:?} is not whole in the Hugging Face cache at {cache}: {} {missing}", listed(files))
+                format!("{repo:?} is incomplete in the Hugging Face cache at {cache}: {} {missing}", listed(files))
             }
             Cached::Nothing(commits) if !commits.is_empty() => {
                 let (revision, commits) = (name.revision(), commits.join(", "));
@@ -130,8 +139,8 @@ impl HubError {
         };
         let next = forbidden.map(|(variable, endpoint)| {
             format!(
-                "; {variable} forbids to download {wanted} from {endpoint}/{repo}: unset it, or set HF_HUB_CACHE to where \
-                 the model is"
+                "; {variable} forbids downloading {wanted} from {endpoint}/{repo}: unset it, or set HF_HUB_CACHE to \
+                 where the model is"
             )
         });
         HubError::NotCached { what, next: next.unwrap_or_default() }
@@ -146,14 +155,14 @@ fn listed(files: &[String]) -> String {
 }
 
 fn there(files: &[String]) -> String {
-    if files.is_empty() { String::new() } else { format!("; there are {}", listed(files)) }
+    if files.is_empty() { String::new() } else { format!("; choose from: {}", listed(files)) }
 }
 
 fn said(message: &str) -> String {
     if message.is_empty() { String::new() } else { format!(": {message}") }
 }
 
-const LOG_IN: &str = "set HF_TOKEN to a token of yours, or log in with \"hf auth login\"";
+const LOG_IN: &str = "set HF_TOKEN to your token, or log in with \"hf auth login\"";
 
 fn private(token: bool) -> String {
     match token {

@@ -1,7 +1,7 @@
-//! One request and its answer, on a thread of its own.
+//! One request and its answer, on a separate thread.
 //!
-//! A socket can be silent for long, while the name is looked up, the connection made, or a server thinks. Nothing may wait
-//! for that: whoever asks looks ten times a second whether the user has had enough, and then leaves the thread behind. It
+//! A socket can be silent for long, while the name is looked up, the connection made, or a server thinks. Nothing may
+//! wait for that: the caller checks ten times a second whether the user wants to stop, and then abandons the thread. It
 //! holds nothing but its socket, and ends with the next byte or at the timeout.
 
 use std::io::Read;
@@ -24,14 +24,14 @@ const WAITING: usize = 8;
 
 /// Asked again and again whether to go on.
 pub trait Patience {
-    /// False when the user has had enough.
+    /// False if the user wants to stop.
     fn go_on(&mut self) -> bool;
 }
 
 /// Why there is no answer, or no more of it.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Trouble {
-    /// The user has had enough.
+    /// The user stopped it.
     Cancelled,
     /// The network, in a sentence.
     Network(String),
@@ -51,8 +51,8 @@ enum Piece {
     Failed(String),
 }
 
-/// Sends a request and waits for the head of the answer. Redirects are as the request's agent has them; a status is never
-/// an error.
+/// Sends a request and waits for the head of the answer. Redirects are as the request's agent has them; a status is
+/// never an error.
 pub fn ask(request: RequestBuilder<WithoutBody>, patience: &mut dyn Patience) -> Result<Answer, Trouble> {
     let (sender, pieces) = bounded(WAITING);
     let started = thread::Builder::new().name("hub".into()).spawn(move || carry_out(request, &sender));
@@ -70,7 +70,7 @@ impl Answer {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// The next bytes; none at the end.
+    /// The next bytes; `None` at the end.
     pub fn next(&self, patience: &mut dyn Patience) -> Result<Option<Vec<u8>>, Trouble> {
         match receive(&self.pieces, patience)? {
             Piece::Bytes(bytes) => Ok(Some(bytes)),
@@ -134,7 +134,7 @@ fn carry_out(request: RequestBuilder<WithoutBody>, sender: &Sender<Piece>) {
 
 fn in_words(error: &ureq::Error) -> String {
     match error {
-        ureq::Error::HostNotFound => "its name is not known".into(),
+        ureq::Error::HostNotFound => "unknown host name".into(),
         ureq::Error::Timeout(what) => format!("no answer in time ({what})"),
         ureq::Error::Io(error) => error.to_string(),
         other => other.to_string(),

@@ -1,7 +1,7 @@
 //! A model of the hub onto this machine: from the cache if it is there, else what is missing of it is downloaded.
 //!
-//! The reference of a revision is written last, so that it names a snapshot that is whole. Until then the files that have
-//! arrived are in the snapshot already, and the next start goes on with the others.
+//! The reference of a revision is written last, so that it names a snapshot that is whole. Until then the files that
+//! have arrived are in the snapshot already, and the next start continues with the others.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -21,8 +21,8 @@ use super::remote::{Entry, Failure, Listing, Remote};
 use super::settings::Settings;
 use super::transfer::{self, Progress, Wanted, free, patiently};
 
-/// What is called while a model is fetched: what is being done (`downloading model.safetensors (3 of 7)`), the bytes that are
-/// there, and the bytes in all, 0 if that is not known. `false` stops it.
+/// What is called while a model is fetched: what is being done (`downloading model.safetensors (3 of 7)`), the bytes
+/// that are there, and the bytes in all, 0 if that is not known. `false` stops it.
 pub type Report<'a> = &'a mut dyn FnMut(&str, u64, u64) -> bool;
 
 /// Puts a model into the cache, if it is not there.
@@ -101,7 +101,7 @@ impl<'a> Download<'a> {
     fn begin(name: &'a HubName, settings: &'a Settings, meter: &mut Meter<'_>) -> Result<Self, HubError> {
         let remote = Remote::new(name, settings)?;
         let listed = patiently(meter, |patience| remote.list(patience).map_err(|failure| (failure, false)));
-        let listing = listed.map_err(|(failure, _)| told(failure, name, "", meter))?;
+        let listing = listed.map_err(|(failure, _)| error_of(failure, name, "", meter))?;
         let snapshot = cache::folder(&settings.cache, &name.repo).join("snapshots").join(&listing.commit);
         Ok(Download { name, settings, remote, listing, snapshot })
     }
@@ -181,18 +181,18 @@ impl<'a> Download<'a> {
             let counted =
                 if missing.len() > 1 { format!(" ({} of {})", number + 1, missing.len()) } else { String::new() };
             (meter.verb, meter.object) = ("downloading", format!("{file}{counted}"));
-            let size = self.get(file, meter).map_err(|failure| told(failure, self.name, file, meter))?;
+            let size = self.get(file, meter).map_err(|failure| error_of(failure, self.name, file, meter))?;
             meter.base += size;
             meter.done = meter.base;
         }
         Ok(())
     }
 
-    /// Gets one file and gives it its name in the snapshot. Gives its size.
+    /// Gets one file and gives it its name in the snapshot; returns its size.
     fn get(&self, file: &str, meter: &mut Meter<'_>) -> Result<u64, Failure> {
         if !is_inside(file) {
             let (host, what) = (self.settings.endpoint.clone(), self.name.repo.clone());
-            let message = format!("{file:?} is no name for a file");
+            let message = format!("{file:?} is not a file name");
             return Err(Failure::from(HubError::BadAnswer { host, what, message }));
         }
         let entry = self.entry(file);
@@ -243,8 +243,8 @@ impl<'a> Download<'a> {
     }
 }
 
-/// A failure as the user is told it.
-fn told(failure: Failure, name: &HubName, file: &str, meter: &Meter<'_>) -> HubError {
+/// The error to show for a failure.
+fn error_of(failure: Failure, name: &HubName, file: &str, meter: &Meter<'_>) -> HubError {
     match failure {
         Failure::Final(error) | Failure::Passing { error, .. } => *error,
         Failure::Cancelled => {

@@ -1,7 +1,7 @@
 //! A lock on one file of the cache, so that two programs do not write to it at once.
 //!
-//! The lock is that of hf-hub, a lock of the system on `blobs/HASH.lock`, so that other programs that use it keep out too.
-//! hf-hub leaves the lock's file behind; here it goes with the lock.
+//! The lock is that of hf-hub, a lock of the system on `blobs/HASH.lock`, so that other programs that use it keep out
+//! too. hf-hub leaves the lock's file; here it goes with the lock.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
@@ -58,7 +58,7 @@ mod tests {
         drop(lock);
         assert!(!path.exists());
         assert!(Lock::try_take(&path).unwrap().is_some());
-        // A file that a killed program left behind is no lock.
+        // A file that a killed program left is not a lock.
         fs::write(&path, "").unwrap();
         assert!(Lock::try_take(&path).unwrap().is_some());
         assert!(Lock::try_take(&folder.path().join("no/such")).is_err());

@@ -1,8 +1,8 @@
 //! What the hub is asked, and what its answers mean.
 //!
-//! hf-hub builds the addresses, the listing's request and its headers. Files are asked for here, over the same HTTP library:
-//! hf-hub 0.5 takes what arrives for the whole file, cannot be stopped while it downloads, waits for a silent server for
-//! ever, and fails where a server ignores the range it is asked for.
+//! hf-hub builds the addresses, the listing's request and its headers. Files are asked for here, over the same HTTP
+//! library: hf-hub 0.5 takes what arrives for the whole file, cannot be stopped while it downloads, waits for a silent
+//! server forever, and fails where a server ignores the range it is asked for.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -56,7 +56,7 @@ pub struct Entry {
 /// What the hub says about a file before it sends it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Announced {
-    /// The commit it belongs to, if told.
+    /// The commit it belongs to, if the hub says.
     pub commit: Option<String>,
     /// What it is stored under in the cache.
     pub etag: String,
@@ -65,7 +65,7 @@ pub struct Announced {
 
 /// Why a request did not give what was wanted.
 pub enum Failure {
-    /// The user has had enough.
+    /// The user stopped it.
     Cancelled,
     /// Worth another try: the network, or a server that is out of order.
     Passing {
@@ -173,8 +173,8 @@ impl<'a> Remote<'a> {
         Err(self.nonsense(&host_of(&url), file, format!("more than {REDIRECTS} redirects")))
     }
 
-    /// Begins to get a file from byte `start` on. Gives the answer and the byte at which it really begins; none if there is
-    /// nothing from there on.
+    /// Begins to get a file from byte `start`. Returns the answer and the byte at which it really begins; `None` if
+    /// there is nothing after `start`.
     pub fn get_from(
         &self,
         file: &str,
@@ -209,7 +209,7 @@ impl<'a> Remote<'a> {
 
     /// A request for a file; with the token if it goes to the hub itself.
     fn get(&self, url: &str) -> RequestBuilder<WithoutBody> {
-        // Compressed, a file would have another size than it has.
+        // Compressed, a file would have a different size.
         let request = self.agent.get(url).header("Accept-Encoding", "identity");
         match &self.settings.token {
             Some(token) if host_of(url) == host_of(self.endpoint()) => {
@@ -222,9 +222,9 @@ impl<'a> Remote<'a> {
     /// What a status other than success means.
     fn refusal(&self, answer: &Answer, host: &str, what: &str, patience: &mut dyn Patience) -> Failure {
         let code = answer.header("x-error-code").unwrap_or_default().to_owned();
-        let told = answer.header("x-error-message").map(str::to_owned);
-        let told = told.unwrap_or_else(|| explanation(&answer.body(EXPLANATION, patience).unwrap_or_default()));
-        let message = one_line(&told);
+        let said = answer.header("x-error-message").map(str::to_owned);
+        let said = said.unwrap_or_else(|| explanation(&answer.body(EXPLANATION, patience).unwrap_or_default()));
+        let message = one_line(&said);
         let (repo, endpoint) = (self.name.repo.clone(), self.endpoint().to_owned());
         let (status, token) = (answer.status, self.settings.token.is_some());
         let whole = what == repo;
@@ -355,7 +355,7 @@ fn plain_etag(etag: &str) -> String {
     etag.trim().trim_start_matches("W/").trim_matches('"').to_owned()
 }
 
-/// A path as it stands in an address.
+/// A path as it is in a URL.
 fn percent_encoded(path: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'-' | b'_' | b'.' | b'~');
     let encode = |byte: u8| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };

@@ -1,4 +1,5 @@
-//! What the environment says about the hub and its cache. The variables are those of `huggingface_hub`, with its meanings.
+//! What the environment says about the hub and its cache. The variables are those of `huggingface_hub`, with its
+//! meanings.
 
 use std::ffi::OsString;
 use std::path::PathBuf;

@@ -1,8 +1,8 @@
 //! One file from the hub into the cache.
 //!
-//! What arrives goes to `blobs/HASH.part` and gets its final name when its size and its hash are those announced, so that a
-//! blob under its final name is always whole. What an interrupted download left is gone on from, by this program or the
-//! next.
+//! What arrives goes to `blobs/HASH.part` and gets its final name when its size and its hash are those announced, so
+//! that a blob under its final name is always whole. What an interrupted download left is continued, by this program or
+//! the next.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -31,7 +31,7 @@ const OTHERS_PATIENCE: Duration = Duration::from_secs(30);
 /// Bytes that are read at once of what is there already.
 const PIECE: usize = 1 << 20;
 
-/// Told how a file gets on, and asked whether to go on.
+/// Receives the progress of a file, and is asked whether to go on.
 pub trait Progress: Patience {
     /// So many bytes of the file are there.
     fn at(&mut self, done: u64);
@@ -49,7 +49,8 @@ pub struct Wanted<'a> {
     pub announced: &'a Announced,
 }
 
-/// Does something again while it fails for reasons that may pass. `attempt` says with its failure whether it got on.
+/// Does something again while it fails for reasons that may pass. `attempt` says with its failure whether it made
+/// progress.
 pub fn patiently<T>(
     progress: &mut dyn Progress,
     mut attempt: impl FnMut(&mut dyn Progress) -> Result<T, (Failure, bool)>,
@@ -71,7 +72,7 @@ pub fn patiently<T>(
     }
 }
 
-/// Waits, unless the user has had enough.
+/// Waits, unless the user wants to stop.
 fn pause(wait: Duration, patience: &mut dyn Progress) -> bool {
     let end = Instant::now() + wait;
     while Instant::now() < end {
@@ -83,7 +84,7 @@ fn pause(wait: Duration, patience: &mut dyn Progress) -> bool {
     true
 }
 
-/// Gets a file into `blobs`; gives its path there.
+/// Gets a file into `blobs`; returns its path there.
 pub fn transfer(
     remote: &Remote<'_>,
     blobs: &Path,
@@ -115,12 +116,12 @@ pub fn transfer(
     Ok(blob)
 }
 
-/// Whether a blob is there and, as far as its size tells, whole.
+/// Whether a blob is there and, judging by its size, whole.
 pub fn whole(blob: &Path, size: Option<u64>) -> bool {
     fs::metadata(blob).is_ok_and(|found| found.is_file() && size.is_none_or(|size| found.len() == size))
 }
 
-/// Takes the lock; none if the file has come in the meantime.
+/// Takes the lock; `None` if the file has arrived in the meantime.
 fn wait_for(
     path: &Path,
     part: &Path,
@@ -170,10 +171,10 @@ fn receive(remote: &Remote<'_>, part: &Path, wanted: &Wanted<'_>, progress: &mut
         outcome.map_err(|failure| (failure, sink.done > before))
     });
     if let Err((failure, tries)) = received {
-        return Err(told(failure, tries, &sink, wanted, &host));
+        return Err(with_progress(failure, tries, &sink, wanted, &host));
     }
     let mismatch = |found: String, expected: String| {
-        // A part that is wrong would be gone on from for ever.
+        // A part that is wrong would be continued again and again.
         _ = fs::remove_file(part);
         let (file, host) = (wanted.file.to_owned(), host.clone());
         Err(Failure::from(HubError::Mismatch { file, host, found, expected }))
@@ -210,7 +211,7 @@ fn fill(
         // The server sends everything, whatever it was asked for.
         sink.restart(wanted.file)?;
         if begins != 0 {
-            let message = "the server sends another part than it was asked for".to_owned();
+            let message = "the server sent a different part than was requested".to_owned();
             return Err(passing(super::exchange::Trouble::Network(message), host, wanted.file));
         }
     }
@@ -235,7 +236,7 @@ fn fill(
 }
 
 /// A failure, with what has arrived.
-fn told(failure: Failure, tries: u32, sink: &Sink, wanted: &Wanted<'_>, host: &str) -> Failure {
+fn with_progress(failure: Failure, tries: u32, sink: &Sink, wanted: &Wanted<'_>, host: &str) -> Failure {
     let size = wanted.announced.size.unwrap_or(0);
     match failure {
         Failure::Passing { message, wait, .. } if sink.done > 0 => {
@@ -272,13 +273,13 @@ impl Sink {
         let digest = expected.start(size.unwrap_or(0));
         let mut sink = Sink { path: path.to_owned(), file, expected, size, digest, done: 0 };
         let there = sink.file.metadata().map_err(wrong)?.len();
-        // Git's hash begins with the size; without it what is there cannot be gone on from.
+        // Git's hash begins with the size; without it what is there cannot be continued.
         if size.is_none_or(|size| there > size) {
             sink.restart(&path.display().to_string())?;
             return Ok(sink);
         }
         if there > 0 {
-            progress.verb("checking what is there of");
+            progress.verb("verifying");
         }
         let mut buffer = vec![0; PIECE];
         loop {

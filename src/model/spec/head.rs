@@ -11,7 +11,7 @@ pub enum Head {
     CausalLm(Logits),
     /// Logits over the vocabulary at every position, after a transform.
     MaskedLm {
-        /// What comes in front of the unembedding; its output is as wide as the token embedding.
+        /// What comes before the unembedding; its output is as wide as the token embedding.
         transform: Transform,
         logits: Logits,
     },
@@ -23,7 +23,7 @@ pub enum Head {
     },
     /// Class logits at every position: classes of tokens, or where an answer starts and ends.
     Token {
-        /// What comes in front of the class weights.
+        /// What comes before the class weights.
         transform: Option<Transform>,
         /// The classes; `start` and `end` for question answering.
         classes: Classes,

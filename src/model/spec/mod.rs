@@ -1,8 +1,8 @@
 //! One description that covers every supported architecture.
 //!
 //! A family file turns a `config.json` into a [`ModelSpec`]; everything after that (the program, the debugger, the
-//! analyses) reads only the specification and never asks which family a model belongs to. Whatever decides arithmetic is
-//! a field here, so two specifications that compare equal compute the same function of their weights.
+//! analyses) reads only the specification and never asks which family a model belongs to. Whatever decides arithmetic
+//! is a field here, so two specifications that compare equal compute the same function of their weights.
 
 use serde::{Deserialize, Serialize};
 
@@ -37,7 +37,7 @@ pub struct ModelSpec {
     pub max_positions: usize,
     /// The norm of the embedding, of the blocks, and after the last block.
     pub norm: Norm,
-    /// Where the norms of a block stand.
+    /// Where the norms of a block are.
     pub placement: Placement,
     /// Whether there is a norm after the last block.
     pub final_norm: bool,
@@ -110,11 +110,11 @@ impl Norm {
     }
 }
 
-/// Where the norms of a block stand: `ln1` and `ln2` in front of attention and MLP or after the residual additions,
+/// Where the norms of a block are: `ln1` and `ln2` before attention and MLP or after the residual additions,
 /// `attn_post_ln` and `mlp_post_ln` on what they add.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Placement {
-    /// `ln1` in front of attention, `ln2` in front of the MLP (GPT-2, Llama).
+    /// `ln1` before attention, `ln2` before the MLP (GPT-2, Llama).
     Pre,
     /// After each residual addition (BERT).
     Post,
@@ -124,7 +124,7 @@ pub enum Placement {
     Output,
     /// Attention and MLP both read `ln1` of the block's input (GPT-J, Cohere).
     ParallelOne,
-    /// Both read the block's input, each through a norm of its own (GPT-NeoX, Falcon 40B).
+    /// Both read the block's input, each through its own norm (GPT-NeoX, Falcon 40B).
     ParallelTwo,
 }
 
@@ -137,15 +137,15 @@ impl Placement {
         !matches!(self, Placement::Output | Placement::ParallelOne)
     }
 
-    /// Where the norms are, in words.
+    /// Where the norms are, for listings.
     pub fn describe(self) -> &'static str {
         match self {
-            Placement::Pre => "in front of attention and MLP",
+            Placement::Pre => "before attention and MLP",
             Placement::Post => "after each residual addition",
-            Placement::Sandwich => "in front of attention and MLP, and on what they add",
+            Placement::Sandwich => "before attention and MLP, and on what they add",
             Placement::Output => "on what attention and MLP add",
-            Placement::ParallelOne => "one, in front of attention and MLP side by side",
-            Placement::ParallelTwo => "two, in front of attention and MLP side by side",
+            Placement::ParallelOne => "one, before attention and MLP side by side",
+            Placement::ParallelTwo => "two, before attention and MLP side by side",
         }
     }
 
@@ -169,9 +169,10 @@ pub struct Embed {
     pub scale: f64,
     /// Rows of the token-type table; 0 where the architecture has none.
     pub token_types: usize,
-    /// Whether the sum of embeddings passes a norm of its own (`embed_ln`).
+    /// Whether the sum of embeddings passes its own norm (`embed_ln`).
     pub norm: bool,
-    /// Projection of narrow embeddings to the width of the model; position tables are as wide as what they are added to.
+    /// Projection of narrow embeddings to the width of the model; position tables are as wide as what they are added
+    /// to.
     pub project: Option<Projection>,
 }
 
@@ -187,7 +188,7 @@ impl Embed {
 pub enum Projection {
     /// The normed sum of all embeddings, with a bias (ELECTRA, ALBERT).
     OfSum,
-    /// The token embedding alone, without a bias; another projection leads back in front of the unembedding (OPT-350m).
+    /// The token embedding alone, without a bias; another projection leads back before the unembedding (OPT-350m).
     OfTokens,
 }
 
@@ -222,8 +223,8 @@ pub enum Alibi {
     Bloom,
     /// `slope p`, both and their product rounded to bfloat16, is added before scaling.
     Falcon,
-    /// `slope (p - p of the last key)` is added to the scaled scores; the slopes of another number of heads than a power of
-    /// two are chosen in another way.
+    /// `slope (p - p of the last key)` is added to the scaled scores; the slopes of another number of heads than a
+    /// power of two are chosen in another way.
     Mpt,
 }
 
@@ -268,7 +269,7 @@ pub struct QkNorm {
 pub enum QkNormOver {
     /// Those of each head, all heads with the same weights.
     Head,
-    /// Those of each head, each head with weights of its own: one tensor `[H, h]` (Cohere).
+    /// Those of each head, each head with its own weights: one tensor `[H, h]` (Cohere).
     OwnHead,
     /// The same, but the file has a tensor `[h]` for each head (StableLM).
     EachHead,
@@ -291,7 +292,7 @@ pub struct Mlp {
 pub struct Residual {
     /// Factor on what attention and MLP add (Granite).
     pub scale: f64,
-    /// Whether they start behind the norms instead of in front (a variant of BLOOM).
+    /// Whether they start after the norms instead of before them (a variant of BLOOM).
     pub from_norm: bool,
 }
 
@@ -301,7 +302,8 @@ impl Default for Residual {
     }
 }
 
-/// An activation function. `gelu` in a configuration is the exact one; most other gelu names mean the tanh approximation.
+/// An activation function. `gelu` in a configuration is the exact one; most other gelu names mean the tanh
+/// approximation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Act {
     /// `x * Phi(x)`, by erf.
@@ -342,7 +344,8 @@ impl Act {
 }
 
 impl ModelSpec {
-    /// Whether the model predicts the next token from every position. One that looks both ways does not, whatever its head.
+    /// Whether the model predicts the next token from every position. One that attends in both directions does not,
+    /// whatever its head.
     pub fn is_causal_lm(&self) -> bool {
         self.attention.causal && matches!(self.head, Head::CausalLm(_))
     }
@@ -355,7 +358,7 @@ impl ModelSpec {
         }
     }
 
-    /// Tokens of the longest input that can be computed; none where positions do not end. Beyond [`Self::max_positions`]
+    /// Tokens of the longest input that can be computed; `None` if positions do not end. Beyond [`Self::max_positions`]
     /// such models compute, but were not made for it.
     pub fn longest_input(&self) -> Option<usize> {
         match self.positions {

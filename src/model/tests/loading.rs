@@ -253,8 +253,8 @@ fn a_single_file_is_loaded_with_what_is_beside_it() {
     fs::rename(copy.file("model.safetensors"), copy.file("step-100.safetensors")).unwrap();
     assert_eq!(
         copy.error(),
-        "no model.safetensors, pytorch_model.bin or index of one of them in DIR; it has step-100.safetensors: name that file to load \
-         it alone"
+        "no model.safetensors, pytorch_model.bin or index of one of them in DIR; it has step-100.safetensors: name \
+         that file to load it alone"
     );
     let model = open(&copy.file("step-100.safetensors")).unwrap();
     assert!(model.tokenizer.is_some());

@@ -6,8 +6,8 @@ use tokenizers::Error as LibraryError;
 use super::super::error::LoadError;
 use super::super::sandbox::Ended;
 
-/// Why a tokenizer cannot be read or does not answer. It passes between processes, so it holds the words of other errors
-/// rather than the errors.
+/// Why a tokenizer cannot be read or does not answer. It passes between processes, so it holds the words of other
+/// errors rather than the errors.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum TokenizerError {
     /// What the tokenizers library says, or this program instead of it.
@@ -23,7 +23,7 @@ pub enum TokenizerError {
     NotRunning,
     #[error("it failed before")]
     FailedBefore,
-    #[error("the tokenizer gave another answer than was asked for")]
+    #[error("the tokenizer answered a different request")]
     OtherAnswer,
     #[error("token {id} has {bytes} bytes, and at most {most} are read")]
     LongToken { id: u32, bytes: usize, most: usize },

@@ -1,8 +1,8 @@
 //! The tokenizers library, and everything that is asked of it.
 //!
-//! Its parts do what a file says: they replace texts by longer ones, over and over, look for expressions that take for ever,
-//! and panic where a file is not sound. So nothing else calls it, and [`super::sandbox`] lets it run in a process that can be
-//! ended.
+//! Its parts do what a file says: they replace texts by longer ones, over and over, look for expressions that take
+//! forever, and panic where a file is not sound. So nothing else calls it, and [`super::sandbox`] lets it run in a
+//! process that can be ended.
 
 use std::collections::{BTreeSet, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -42,7 +42,8 @@ pub enum Request {
     },
     /// Changes the tokenizer for good.
     Change(Change),
-    /// The ids of a text that is changed and split in another way before tokens of the same vocabulary are looked for in it.
+    /// The ids of a text that is changed and split in another way before tokens of the same vocabulary are looked for
+    /// in it.
     Otherwise {
         text: String,
         /// Whether tokens are added around it.
@@ -59,7 +60,7 @@ pub struct Change {
     pub add: Vec<AddedToken>,
     /// What is to be around texts, with the spelling of the tokens by what they are called.
     pub around: Option<(Around, HashMap<String, String>)>,
-    /// Whether special tokens in a text are cut to pieces.
+    /// Whether special tokens in a text are split.
     pub cut_special: bool,
     /// Whether texts are made lower-case first.
     pub lower: bool,

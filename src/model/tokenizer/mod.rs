@@ -46,17 +46,17 @@ pub struct Token {
     pub id: u32,
     /// The token for display, see [`Tokenizer::token_text`].
     pub text: String,
-    /// Its bytes in this text: those of [`Tokenizer::token_bytes`] without the space that some tokenizers put in front of
-    /// a text.
+    /// Its bytes in this text: those of [`Tokenizer::token_bytes`] without the space that some tokenizers put before a
+    /// text.
     pub bytes: Vec<u8>,
     /// Bytes of the text that it comes from; empty for tokens that the tokenizer adds. Lower-casing and other
     /// normalisation can make the token differ from them.
     pub offsets: Range<usize>,
-    /// Whether the tokenizer added it or it is no ordinary text (`[CLS]`, `<s>`).
+    /// Whether the tokenizer added it or it is not ordinary text (`[CLS]`, `<s>`).
     pub special: bool,
     /// 1 in the second text of a pair, else 0.
     pub type_id: u32,
-    /// Which piece of its text it is of, as the tokenizer splits it before it looks for tokens; none if it was added.
+    /// Which piece of its text it is of, as the tokenizer splits it before it looks for tokens; `None` if it was added.
     pub word: Option<u32>,
 }
 
@@ -85,9 +85,9 @@ struct Inner {
 /// What a tokenizer does to a text before it looks for tokens, see [`Tokenizer::steps`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Steps {
-    /// What the text becomes, if it does not stay as it is: lower-cased, composed, with a space in front.
+    /// What the text becomes, if it does not stay as it is: lower-cased, composed, with a space before it.
     pub normalized: Option<String>,
-    /// Added tokens that stand in the text itself, in order.
+    /// Added tokens in the text itself, in order.
     pub added: Vec<String>,
 }
 
@@ -104,14 +104,14 @@ impl Tokenizer {
         Tokenizer::from_bytes(&shown, &bytes)
     }
 
-    /// Reads the contents of a `tokenizer.json`; `path` is for messages. Its library runs in a process of its own, if there is
-    /// a program for that ([`super::sandbox::allow`]).
+    /// Reads the contents of a `tokenizer.json`; `path` is for messages. Its library runs in a separate process, if
+    /// there is a program for that ([`super::sandbox::allow`]).
     pub fn from_bytes(path: &str, bytes: &[u8]) -> Result<Self, LoadError> {
         Tokenizer::built(path, bytes, false, |_| Ok(Neighbours::default()))
     }
 
-    /// The tokenizer of a checkpoint with the tokens that its files name, as `AutoTokenizer` in transformers reads it; or why
-    /// there is none.
+    /// The tokenizer of a checkpoint with the tokens that its files name, as `AutoTokenizer` in transformers reads it;
+    /// or why there is none.
     ///
     /// # Errors
     /// If a file is not what it should be.
@@ -163,8 +163,8 @@ impl Tokenizer {
         })))
     }
 
-    /// The same tokenizer, which cuts texts off, and makes them lower-case first if `lower`. Nothing happens to one that has
-    /// clones.
+    /// The same tokenizer, which cuts texts off, and makes them lower-case first if `lower`. Nothing happens to one
+    /// that has clones.
     ///
     /// # Errors
     /// If the tokenizers library refuses the change.
@@ -178,8 +178,8 @@ impl Tokenizer {
         Ok(self)
     }
 
-    /// The tokens of a text, with those that the model expects around it unless `add_special` is false. A whole text, with
-    /// what is around it, is cut off where the tokenizer says.
+    /// The tokens of a text, with those that the model expects around it unless `add_special` is false. A whole text,
+    /// with what is around it, is cut off where the tokenizer says.
     pub fn encode(&self, text: &str, add_special: bool) -> Result<Vec<Token>, InputError> {
         let pieces = self.pieces(text, None, add_special)?;
         let mut tokens: Vec<Token> = pieces.iter().map(|piece| self.token(piece)).collect();
@@ -201,8 +201,8 @@ impl Tokenizer {
         self.pieces(text, None, true).map(|pieces| pieces.len())
     }
 
-    /// What another reader of the same vocabulary makes of a text; none if there is no other way to read it, or it gives the
-    /// same.
+    /// What another reader of the same vocabulary makes of a text; `None` if there is no other way to read it, or the
+    /// result is the same.
     pub fn read_otherwise(&self, text: &str, add_special: bool) -> Option<Otherwise> {
         let other = self.0.neighbours.other.as_ref()?;
         let theirs = other.encode(&self.0.place, text, add_special)?;
@@ -277,7 +277,7 @@ impl Tokenizer {
         self.0.cut
     }
 
-    /// The text of tokens, as transformers decodes it. Bytes that are no UTF-8 become U+FFFD.
+    /// The text of tokens, as transformers decodes it. Bytes that are not UTF-8 become U+FFFD.
     pub fn decode(&self, ids: &[u32], skip_special: bool) -> String {
         match self.0.place.answer(Request::Decode { ids: ids.to_vec(), skip_special }) {
             Ok(Answer::Decode(text)) => text,
@@ -288,8 +288,8 @@ impl Tokenizer {
         }
     }
 
-    /// The exact bytes that a token stands for inside a text: `Ġthe` is `" the"`, `<0xE2>` one byte, `##ing` is `"ing"`.
-    /// Empty for a number that is no token.
+    /// The exact bytes that a token stands for inside a text: `Ġthe` is `" the"`, `<0xE2>` one byte, `##ing` is
+    /// `"ing"`. Empty for a number that is not a token.
     pub fn token_bytes(&self, id: u32) -> Vec<u8> {
         match self.0.added.get(&id) {
             Some(added) => added.content.clone().into_bytes(),
@@ -297,7 +297,7 @@ impl Tokenizer {
         }
     }
 
-    /// A token for display: its bytes as text, those that are no UTF-8 as `\xNN`.
+    /// A token for display: its bytes as text, those that are not UTF-8 as `\xNN`.
     pub fn token_text(&self, id: u32) -> String {
         if !self.has(id) {
             return format!("<{id}>");
@@ -315,7 +315,7 @@ impl Tokenizer {
         self.0.spelled.contains_key(&id)
     }
 
-    /// Whether a token is no ordinary text.
+    /// Whether a token is not ordinary text.
     pub fn is_special(&self, id: u32) -> bool {
         self.0.added.get(&id).is_some_and(|added| added.special)
     }
@@ -375,7 +375,7 @@ fn refused(text: &str, error: &TokenizerError) -> InputError {
     InputError::Tokenizer { text: shown, message: error.to_string() }
 }
 
-/// Takes away the space that the tokenizer put in front of the text, if it did.
+/// Takes away the space that the tokenizer put before the text, if it did.
 fn without_leading_space(tokens: &mut [Token], text: &str) {
     let joined: Vec<u8> = tokens.iter().filter(|token| !token.special).flat_map(|token| token.bytes.clone()).collect();
     if joined.strip_prefix(b" ") == Some(text.as_bytes())
@@ -385,7 +385,7 @@ fn without_leading_space(tokens: &mut [Token], text: &str) {
     }
 }
 
-/// Bytes as text, those that are no UTF-8 as `\xNN`.
+/// Bytes as text, those that are not UTF-8 as `\xNN`.
 fn display(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {

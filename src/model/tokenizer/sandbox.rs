@@ -1,6 +1,7 @@
-//! A tokenizer in a process of its own, or in this one.
+//! A tokenizer in a separate process, or in this one.
 //!
-//! In this process are those that are part of the program, and all of them where the program is a library of another one.
+//! In this process are those that are part of the program, and all of them where the program is a library of another
+//! one.
 
 use std::io::{self, Read, Write};
 use std::path::Path;

@@ -42,8 +42,8 @@ pub fn json(files: &CheckpointFiles, config: &HfConfig) -> Result<Result<Separat
     if words.is_none() && !matches!(pieces, (Some(_), Some(_))) {
         return Ok(Err(missing(files, &pieces)?));
     }
-    let told = object(files, CONFIG)?;
-    let class = told.get("tokenizer_class").or_else(|| config.json().get("tokenizer_class")).and_then(Json::as_str);
+    let settings = object(files, CONFIG)?;
+    let class = settings.get("tokenizer_class").or_else(|| config.json().get("tokenizer_class")).and_then(Json::as_str);
     let class = match class {
         Some(class) => Class::named(class).filter(is_known).ok_or(class),
         None => Some(Class::of_family(config)).filter(is_known).ok_or("none in tokenizer_config.json"),
@@ -74,7 +74,7 @@ pub fn json(files: &CheckpointFiles, config: &HfConfig) -> Result<Result<Separat
         Some(bytes) if words.is_none() => merges(&files.path_of("merges.txt"), &text("merges.txt", bytes)?)?,
         _ => Vec::new(),
     };
-    let named = Named::read(files, told, class, &[])?;
+    let named = Named::read(files, settings, class, &[])?;
     let added = added(&named, &vocab);
     let sources = Sources { class, named, vocab, merges, added };
     Ok(match sources.json() {

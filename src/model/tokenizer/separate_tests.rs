@@ -63,8 +63,8 @@ fn what_cannot_be_put_together_is_said() {
     assert!(why(config).contains("not known for its tokenizer_class (none in tokenizer_config.json)"));
     assert_eq!(
         why(r#"{"model_type": "gpt2"}"#),
-        "DIR/merges.txt is no usable tokenizer: line 2 is not a pair of tokens: \"a b c\"; get it again, or move it away \
-         and give token ids with --tokens"
+        "DIR/merges.txt is not a usable tokenizer: line 2 is not a pair of tokens: \"a b c\"; get it again, or move it \
+         away and give token ids with --tokens"
     );
     write("merges.txt", "a b\n");
     write("vocab.json", r#"{"a": -1}"#);

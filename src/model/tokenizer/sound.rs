@@ -8,7 +8,8 @@ pub enum Unsound {
     #[error("its pre_tokenizer FixedLength cuts texts into pieces of length 0")]
     EmptyPieces,
     #[error(
-        "its post_processor puts {name:?} around a text ({template}), and its special_tokens do not say which tokens those are"
+        "its post_processor puts {name:?} around a text ({template}), and its special_tokens do not say which tokens \
+         those are"
     )]
     Undefined { name: String, template: &'static str },
     #[error("its post_processor makes something else of a text (single) than the text $A with tokens around it")]

@@ -7,8 +7,8 @@ use crate::tensor::ops::Slice;
 use crate::tensor::{TensorError, Value};
 
 impl Weights {
-    /// A tensor as it lies in its file (edits included), put together from the weights that it holds. `None` for a tensor
-    /// that is not used.
+    /// A tensor as it is laid out in its file (edits included), put together from the weights that it holds. `None` for
+    /// a tensor that is not used.
     ///
     /// # Errors
     /// If its parts cannot be joined on their device.
@@ -37,8 +37,8 @@ impl Weights {
         }
     }
 
-    /// The weights that a tensor in the layout of its file holds, in their own layouts: what [`Weights::as_in_file`] puts
-    /// together.
+    /// The weights that a tensor in the layout of its file holds, in their own layouts: what [`Weights::as_in_file`]
+    /// puts together.
     ///
     /// # Errors
     /// If it does not have the shape of the file's, or the file's is not used.

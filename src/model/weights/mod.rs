@@ -1,7 +1,7 @@
 //! The weights of a model by what they do, and the file's own view of them.
 //!
-//! What was loaded is never written to: an edit is a handle in an [`Overlay`] above it, so clones of [`Weights`] are cheap
-//! and a branch keeps its own.
+//! What was loaded is never written to: an edit is a handle in an [`Overlay`] above it, so clones of [`Weights`] are
+//! cheap and a branch keeps its own.
 
 mod layout;
 mod weight;
@@ -15,7 +15,7 @@ use crate::tensor::{Device, Precision, TensorError, Value};
 
 pub use weight::{RowChunks, Weight};
 
-/// Edited weights: handles that stand in front of the loaded ones. Clone is cheap.
+/// Edited weights: handles that take precedence over the loaded ones. Clone is cheap.
 #[derive(Clone, Debug, Default)]
 pub struct Overlay(Arc<HashMap<WeightId, Weight>>);
 
@@ -25,7 +25,7 @@ impl Overlay {
         self.0.get(&id)
     }
 
-    /// Puts a weight in front of the loaded one.
+    /// Puts a weight over the loaded one.
     pub fn set(&mut self, id: WeightId, weight: Weight) {
         Arc::make_mut(&mut self.0).insert(id, weight);
     }
@@ -60,7 +60,7 @@ pub struct FileTensor {
     pub dtype: String,
     /// Bytes it takes in the file.
     pub bytes: u64,
-    /// How it lies there, if it is used.
+    /// Its layout there, if it is used.
     pub layout: Option<Layout>,
     /// The weights it holds, in the order of its parts; empty if it is ignored.
     pub uses: Vec<WeightId>,
@@ -88,8 +88,8 @@ pub struct Weights {
 }
 
 impl Weights {
-    /// Weights by their ids, with the file's own view. With `tied`, the unembedding is the token embedding. They are held in
-    /// `precision`, and so is what is computed with them.
+    /// Weights by their ids, with the file's own view. With `tied`, the unembedding is the token embedding. They are
+    /// held in `precision`, and so is what is computed with them.
     pub fn new(
         mut loaded: HashMap<WeightId, Weight>,
         files: Vec<FileTensor>,
@@ -138,7 +138,7 @@ impl Weights {
         Weights { precision, ..self.clone() }
     }
 
-    /// The same loaded weights behind other edits.
+    /// The same loaded weights with other edits.
     pub fn with_overlay(&self, overlay: Overlay) -> Weights {
         Weights { overlay, ..self.clone() }
     }
@@ -179,8 +179,8 @@ impl Weights {
         weights
     }
 
-    /// The loaded weights with a vocabulary of `rows` tokens: what is beyond is left out, what is missing is zeros. Edits are not
-    /// kept.
+    /// The loaded weights with a vocabulary of `rows` tokens: what is beyond is left out, what is missing is zeros.
+    /// Edits are not kept.
     ///
     /// # Errors
     /// If the device fails.

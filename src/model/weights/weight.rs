@@ -66,7 +66,7 @@ impl RowChunks {
     /// Joins chunks in order.
     ///
     /// # Panics
-    /// If there are none, or they are no matrices of one width.
+    /// If there are none, or they are not matrices of one width.
     pub fn new(chunks: Vec<Value>) -> Self {
         let width = match chunks.first().map(Value::shape) {
             Some([_, width]) => *width,

@@ -15,7 +15,7 @@ use super::{Gguf, GgufModel};
 pub struct Facts<'a> {
     /// Where the model is, for messages.
     pub path: &'a str,
-    /// `general.architecture`, in front of the keys of the architecture.
+    /// `general.architecture`, before the keys of the architecture.
     pub architecture: &'a str,
     first: &'a Gguf,
     tensors: HashMap<&'a str, (&'a Gguf, &'a TensorInfo)>,
@@ -23,8 +23,8 @@ pub struct Facts<'a> {
     read: RefCell<HashSet<String>>,
 }
 
-/// Keys of an architecture, without its name, that say what tensors say too, or nothing about what is computed. What is read
-/// of them elsewhere, `pooling_type`, is read for itself.
+/// Keys of an architecture, without its name, that say what tensors say too, or nothing about what is computed. What is
+/// read of them elsewhere, `pooling_type`, is read for itself.
 const HARMLESS: &[&str] = &[
     "attention.key_length",
     "attention.value_length",
@@ -138,7 +138,7 @@ impl<'a> Facts<'a> {
         }
     }
 
-    /// The elements of an array; none if it is not there.
+    /// The elements of an array; empty if it is not there.
     pub fn values(&self, key: &str) -> Result<impl Iterator<Item = Value> + use<'a>, LoadError> {
         let (element, count, start) = match self.get(key) {
             None => (Kind::U8, 0, 0),
@@ -149,7 +149,7 @@ impl<'a> Facts<'a> {
         Ok((0..count).map_while(move |_| reader.scalar(element, "an element").ok()))
     }
 
-    /// The strings of an array; none if it is not there.
+    /// The strings of an array; empty if it is not there.
     pub fn texts(&self, key: &str) -> Result<Vec<String>, LoadError> {
         let text = |value| match value {
             Value::Text(text) => Ok(text),
@@ -158,7 +158,7 @@ impl<'a> Facts<'a> {
         self.values(key)?.map(text).collect()
     }
 
-    /// The numbers of an array; none if it is not there.
+    /// The numbers of an array; empty if it is not there.
     pub fn numbers(&self, key: &str) -> Result<Vec<f64>, LoadError> {
         self.values(key)?.map(|value| number(&value).ok_or_else(|| self.wrong(key, "a list of numbers"))).collect()
     }
@@ -218,12 +218,12 @@ impl<'a> Facts<'a> {
         Ok(Some(floats))
     }
 
-    /// Number of blocks. Each has tensors of its own, so there cannot be more than tensors.
+    /// Number of blocks. Each has its own tensors, so there cannot be more than tensors.
     pub fn blocks(&self) -> Result<usize, LoadError> {
         let blocks = self.need_size("block_count")?;
         if blocks > self.tensors.len() {
             let tensors = self.tensors.len();
-            return Err(self.bad(format!("its metadata speaks of {blocks} blocks, but it has {tensors} tensors")));
+            return Err(self.bad(format!("its metadata announces {blocks} blocks, but it has {tensors} tensors")));
         }
         Ok(blocks)
     }

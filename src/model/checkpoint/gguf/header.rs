@@ -26,7 +26,7 @@ pub struct TensorInfo {
     pub range: Range<usize>,
 }
 
-/// What stands in front of the tensors.
+/// What comes before the tensors.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Header {
     /// Version of the format.
@@ -48,7 +48,7 @@ pub fn parse(bytes: &[u8]) -> Result<Header, Fault> {
     let version = reader.u32("the version")?;
     match version {
         2 | 3 => {}
-        1 => return Err("it is of version 1; convert it anew, versions 2 and 3 can be read".into()),
+        1 => return Err("it is of version 1; convert it again: versions 2 and 3 can be read".into()),
         _ if version.swap_bytes() <= 3 => return Err("it is big-endian; only little-endian files can be read".into()),
         _ => return Err(format!("it is of version {version}; only versions 2 and 3 can be read").into()),
     }
@@ -116,7 +116,7 @@ fn alignment(metadata: &BTreeMap<String, Value>) -> Result<u64, Fault> {
     match metadata.get("general.alignment") {
         None => Ok(ALIGNMENT),
         Some(Value::Unsigned(n)) if *n > 0 && n.is_multiple_of(8) && *n <= 1 << 30 => Ok(*n),
-        Some(_) => Err("general.alignment is no multiple of 8".into()),
+        Some(_) => Err("general.alignment is not a multiple of 8".into()),
     }
 }
 
@@ -124,7 +124,7 @@ fn data_start(header_end: usize, alignment: u64) -> Result<u64, Fault> {
     (header_end as u64).checked_next_multiple_of(alignment).ok_or_else(|| "its header has no end".into())
 }
 
-/// Checks that the tensors lie in the file, aligned and apart.
+/// Checks that the tensors are inside the file, aligned, and do not overlap.
 fn settle(places: Vec<Place>, size: usize, start: u64, alignment: u64) -> Result<Vec<TensorInfo>, Fault> {
     let mut tensors = Vec::with_capacity(places.len());
     let mut names = HashSet::new();
@@ -133,7 +133,7 @@ fn settle(places: Vec<Place>, size: usize, start: u64, alignment: u64) -> Result
             return Err(format!("it has tensor {name:?} twice").into());
         }
         if !offset.is_multiple_of(alignment) {
-            return Err(format!("tensor {name:?} starts at {offset}, which is no multiple of {alignment}").into());
+            return Err(format!("tensor {name:?} starts at {offset}, which is not a multiple of {alignment}").into());
         }
         let range = start.checked_add(offset).and_then(|begin| {
             let end = begin.checked_add(length as u64).filter(|end| *end <= size as u64)?;
@@ -142,8 +142,10 @@ fn settle(places: Vec<Place>, size: usize, start: u64, alignment: u64) -> Result
         let Some(range) = range else {
             let available = (size as u64).saturating_sub(start);
             return Err(format!(
-                "it is truncated: tensor {name:?} takes {length} bytes from {offset} of the data, the file has {available}"
-            ).into());
+                "it is truncated: tensor {name:?} takes {length} bytes from {offset} of the data, the file has \
+                 {available}"
+            )
+            .into());
         };
         tensors.push(TensorInfo { name, kind, shape, range });
     }
@@ -201,7 +203,7 @@ mod tests {
         assert_eq!(fault(b"GG"), "it has 2 bytes, a GGUF file starts with the letters GGUF");
         assert_eq!(fault(b"PK\x03\x04rest"), "it starts with \"PK\\u{3}\\u{4}\" instead of GGUF");
         let version = |version: [u8; 4]| fault(&[MAGIC, version].concat());
-        assert_eq!(version([1, 0, 0, 0]), "it is of version 1; convert it anew, versions 2 and 3 can be read");
+        assert_eq!(version([1, 0, 0, 0]), "it is of version 1; convert it again: versions 2 and 3 can be read");
         assert_eq!(version([0, 0, 0, 3]), "it is big-endian; only little-endian files can be read");
         assert_eq!(version([9, 0, 0, 0]), "it is of version 9; only versions 2 and 3 can be read");
     }
@@ -220,7 +222,7 @@ mod tests {
             fault(&file(&[1 << 31], 0, 0, 32)),
             "it is truncated: tensor \"x\" takes 8589934592 bytes from 0 of the data, the file has 32"
         );
-        assert_eq!(fault(&file(&[4, 2], 0, 8, 64)), "tensor \"x\" starts at 8, which is no multiple of 32");
+        assert_eq!(fault(&file(&[4, 2], 0, 8, 64)), "tensor \"x\" starts at 8, which is not a multiple of 32");
         assert_eq!(
             fault(&file(&[4, 2], 0, u64::MAX - 31, 64)),
             "it is truncated: tensor \"x\" takes 32 bytes from 18446744073709551584 of the data, the file has 64"

@@ -4,7 +4,7 @@
 //! `tokenizer.json`, its tensors under the names that transformers has for them and in its layout. Nothing above this
 //! folder knows that the format exists.
 //!
-//! [`header`] reads what stands in front of the tensors and trusts no number in it; [`facts`] answers questions about it;
+//! [`header`] reads what comes before the tensors and trusts no number in it; [`facts`] answers questions about it;
 //! [`arch`] says what each architecture means, [`view`] makes tensors of it, [`tokenizer`] a tokenizer.
 
 mod arch;
@@ -128,7 +128,7 @@ impl GgufModel {
         match self.files[0].header.metadata.get("split.tensors.count") {
             Some(Unsigned(wanted)) if *wanted != tensors as u64 => Err(LoadError::BadGguf {
                 path: self.path.clone(),
-                message: format!("it speaks of {wanted} tensors in all shards, they have {tensors}"),
+                message: format!("it announces {wanted} tensors in all shards, they have {tensors}"),
             }),
             _ => Ok(()),
         }
@@ -149,7 +149,8 @@ impl GgufModel {
         Checkpoint::new(self.path.clone(), files, aside)
     }
 
-    /// What a file of this name would hold, were this a Hugging Face checkpoint; `None` for a file that it would not have.
+    /// What a file of this name would hold, were this a Hugging Face checkpoint; `None` for a file that it would not
+    /// have.
     ///
     /// # Errors
     /// If the metadata that it is made of is not usable.
@@ -284,8 +285,8 @@ fn shard_path(prefix: &Path, number: usize, count: usize) -> PathBuf {
     prefix.with_file_name(name)
 }
 
-/// Whether a file goes with a model and is not one: a projector for images, an adapter, a matrix of importances or a control
-/// vector, as its metadata says.
+/// Whether a file goes with a model and is not one: a projector for images, an adapter, a matrix of importances or a
+/// control vector, as its metadata says.
 pub fn is_part(path: &Path) -> bool {
     let Ok(model) = GgufModel::open(path) else { return false };
     let text = |key: &str| match model.files[0].header.metadata.get(key) {

@@ -1,4 +1,4 @@
-//! Little-endian numbers, strings and values from bytes that may be cut off or lie about their lengths.
+//! Little-endian numbers, strings and values from bytes that may be cut off or claim wrong lengths.
 
 use std::ops::Range;
 
@@ -80,7 +80,7 @@ pub enum Value {
     /// A 64-bit float.
     Double(f64),
     Bool(bool),
-    /// Text; bytes that are no UTF-8 are replaced.
+    /// Text; bytes that are not UTF-8 are replaced.
     Text(String),
     Array {
         element: Kind,
@@ -140,7 +140,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Bytes behind their length.
+    /// Bytes that follow their length.
     pub fn text(&mut self, what: &str) -> Result<&'a [u8], Fault> {
         let length = self.count(1, &format!("the length of {what}"))?;
         self.take(length, what)
@@ -155,7 +155,7 @@ impl<'a> Reader<'a> {
         Ok(String::from_utf8_lossy(bytes).into_owned())
     }
 
-    /// A value behind its type.
+    /// A value that follows its type.
     pub fn value(&mut self, key: &str) -> Result<Value, Fault> {
         let what = format!("the value of {key:?}");
         let kind = Kind::of(self.u32(&what)?)?;
@@ -167,7 +167,7 @@ impl<'a> Reader<'a> {
         self.scalar(kind, &what)
     }
 
-    /// A value of a type that is no array.
+    /// A value of a type other than array.
     pub fn scalar(&mut self, kind: Kind, what: &str) -> Result<Value, Fault> {
         let signed = |x: i64| u64::try_from(x).map_or(Value::Negative(x), Value::Unsigned);
         Ok(match kind {

@@ -102,7 +102,7 @@ fn named(
             }
             one.arrange = Arrange::rows(RowOrder::After { missing: *missing });
         }
-        Done::Stacked => return stacked(tensor, theirs, suffix, numbers).ok_or_else(|| fail("is no stack")),
+        Done::Stacked => return stacked(tensor, theirs, suffix, numbers).ok_or_else(|| fail("is not a stack")),
         Done::Joined(parts) => {
             return joined(tensor, parts, suffix, numbers)
                 .ok_or_else(|| fail("does not hold queries, keys and values"));

@@ -56,8 +56,8 @@ impl Task {
         }
     }
 
-    /// What the configuration asks for, or, if it does not say, what the tensors are for. `class` and `causal` are beginning
-    /// and end of the names of architectures.
+    /// What the configuration asks for, or, if it does not say, what the tensors are for. `class` and `causal` are
+    /// beginning and end of the names of architectures.
     ///
     /// # Errors
     /// If the family has no such head.
@@ -111,7 +111,7 @@ pub struct DecoderHead<'a> {
 }
 
 impl DecoderHead<'_> {
-    /// All heads, an unembedding of its own without a bias, no pad token.
+    /// All heads, a separate unembedding without a bias, no pad token.
     pub const fn of(class: &str) -> DecoderHead<'_> {
         DecoderHead { class, tasks: Task::DECODER, tied: false, pad: None, bias: false, causal: "ForCausalLM" }
     }

@@ -12,7 +12,8 @@ use crate::model::spec::{
     Act, Attention, Blind, Embed, Experts, Head, Mlp, ModelSpec, Norm, Placement, Positions, Residual,
 };
 
-/// A decoder with norms in front, no positions, a gated MLP without biases and full attention: what families start from.
+/// A decoder with norms before attention and MLP, no positions, a gated MLP without biases and full attention: what
+/// families start from.
 pub fn decoder(family: &str, sizes: &Sizes, norm: Norm, head: Head) -> ModelSpec {
     ModelSpec {
         family: family.to_owned(),
@@ -57,12 +58,13 @@ pub fn attention_with_bias(bias: bool) -> Attention {
     Attention { qkv_bias: bias, out_bias: bias, ..attention() }
 }
 
-/// Decoders that embed texts can be told to look both ways, by `is_causal: false`. A window of `w` tokens, which reaches
-/// `w - 1` back in a causal model, then reaches `w` to both sides, as in transformers. Encoders do so anyway.
+/// Decoders that embed texts can be made to attend in both directions, by `is_causal: false`. A window of `w` tokens,
+/// which reaches `w - 1` back in a causal model, then reaches `w` to both sides, as in transformers. Encoders do so
+/// anyway.
 pub fn look_both_ways(config: &HfConfig, spec: &mut ModelSpec) -> Result<(), LoadError> {
     const KEY: &str = "is_causal";
     if !spec.attention.causal {
-        // What contradicts it has no effect, and is told like any key that is not used.
+        // What contradicts it has no effect, and is reported like any key that is not used.
         if config.json().get(KEY).and_then(serde_json::Value::as_bool) == Some(false) {
             config.note_read(&[KEY]);
         }
@@ -92,8 +94,8 @@ pub fn act(config: &HfConfig, key: &str, default: Act) -> Result<Act, LoadError>
         "sigmoid" => Act::Sigmoid,
         "linear" => Act::Linear,
         _ => {
-            let why = "known activations are gelu, gelu_new, gelu_pytorch_tanh, gelu_fast, quick_gelu, silu, swish, relu, \
-                       relu2, tanh, sigmoid and linear";
+            let why = "known activations are gelu, gelu_new, gelu_pytorch_tanh, gelu_fast, quick_gelu, silu, swish, \
+                       relu, relu2, tanh, sigmoid and linear";
             return Err(config.unsupported(key, format!("{name:?}"), why));
         }
     })

@@ -51,7 +51,7 @@ pub enum HeadDim {
 }
 
 impl Rules {
-    /// Grouped heads, with a width of their own if the configuration has it: Llama and most others.
+    /// Grouped heads, with their own width if the configuration has it: Llama and most others.
     pub const LLAMA: Rules = Rules { kv: Kv::HeadsOr, head_dim: HeadDim::EvenOr, fourfold: false, max_positions: 2048 };
     /// No grouping: GPT-2 and its time.
     pub const GPT2: Rules = Rules { kv: Kv::Heads, head_dim: HeadDim::Even, fourfold: true, max_positions: 2048 };

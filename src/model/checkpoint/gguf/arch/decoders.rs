@@ -141,7 +141,7 @@ fn command(facts: &Facts, description: &mut Description) -> Result<(), LoadError
     Ok(())
 }
 
-/// GLM-4: norms behind attention and MLP, a fused gate.
+/// GLM-4: norms after attention and MLP, a fused gate.
 pub fn glm4(facts: &Facts) -> Result<Description, LoadError> {
     let mut description = decoder(facts, "glm4", "Glm4ForCausalLM")?;
     rms_eps(facts, &mut description)?;

@@ -25,11 +25,11 @@ pub fn bert(facts: &Facts) -> Result<Description, LoadError> {
 fn plain(facts: &Facts) -> Result<Description, LoadError> {
     let mut description = common(facts, "bert", "BertModel")?;
     description.set("max_position_embeddings", positions(facts)?).set("type_vocab_size", token_types(facts));
-    description.aside.insert("cls.output", "a classifier, without the pooler in front of it, which the file lacks");
+    description.aside.insert("cls.output", "a classifier, whose pooler the file lacks");
     Ok(description)
 }
 
-/// The rows in front of the first real position are left out in the file; they are zeros, as in training.
+/// The rows before the first real position are left out in the file; they are zeros, as in training.
 fn roberta(facts: &Facts, model_type: &str, body: &str, classifier: &str) -> Result<Description, LoadError> {
     let classes = facts.axis("cls.output.weight", 0);
     if classes.is_none() && facts.has("cls.weight") {
@@ -79,7 +79,7 @@ fn distilbert(facts: &Facts) -> Result<Description, LoadError> {
     Ok(description)
 }
 
-/// ModernBERT: windows in two of three layers, which have a RoPE base of their own.
+/// ModernBERT: windows in two of three layers, which have their own RoPE base.
 pub fn modernbert(facts: &Facts) -> Result<Description, LoadError> {
     let layers = facts.blocks()?;
     let classes = facts.axis("cls.output.weight", 0);

@@ -122,7 +122,8 @@ pub fn bloom(facts: &Facts) -> Result<Description, LoadError> {
     Ok(description)
 }
 
-/// Falcon: the queries that share a key, the key and the value were together. A second norm tells the newer architecture.
+/// Falcon: the queries that share a key, the key and the value were together. A second norm identifies the newer
+/// architecture.
 pub fn falcon(facts: &Facts) -> Result<Description, LoadError> {
     let (heads, kv_heads) = facts.heads()?;
     if let Some(layout) = facts.text(&facts.key("tensor_data_layout"))?.filter(|layout| *layout != "jploski") {
@@ -175,7 +176,7 @@ pub fn falcon(facts: &Facts) -> Result<Description, LoadError> {
     Ok(description)
 }
 
-/// MPT: ALiBi, and settings of the attention in a section of their own.
+/// MPT: ALiBi, and settings of the attention in a separate section.
 pub fn mpt(facts: &Facts) -> Result<Description, LoadError> {
     let (heads, kv_heads) = facts.heads()?;
     let width = facts.need_size("embedding_length")?;

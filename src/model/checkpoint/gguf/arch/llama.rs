@@ -1,5 +1,5 @@
-//! Llama and those that llama.cpp converts like it: the rows of queries and keys are reordered, so that features that rotate
-//! together lie side by side.
+//! Llama and those that llama.cpp converts like it: the rows of queries and keys are reordered, so that features that
+//! rotate together are side by side.
 
 use serde_json::{Value as Json, json};
 

@@ -1,5 +1,5 @@
-//! Every architecture of llama.cpp that is one of ours: what its metadata means as a `config.json`, what transformers calls
-//! its tensors, and what llama.cpp's converter did to them.
+//! Every architecture of llama.cpp that is one of ours: what its metadata means as a `config.json`, what transformers
+//! calls its tensors, and what llama.cpp's converter did to them.
 //!
 //! The families then read a GGUF file like any other checkpoint. Names and changes follow llama.cpp's converter
 //! (`convert_hf_to_gguf.py`) and the `gguf` package's tables of tensor names; what a file does not say (the pattern of
@@ -54,7 +54,7 @@ pub enum Done {
     OneAdded,
     /// Its only row may have become a vector.
     Flattened,
-    /// Rows in front were left out.
+    /// The first rows were left out.
     Shortened(usize),
     /// One tensor for each index of the first axis was stacked.
     Stacked,
@@ -128,8 +128,8 @@ pub fn architectures() -> impl Iterator<Item = &'static str> {
     ARCHITECTURES.iter().map(|(name, _)| *name)
 }
 
-/// Architectures whose files hold the unembedding always. Those of the others leave it out where it is the token embedding, as
-/// llama.cpp takes it then.
+/// Architectures whose files hold the unembedding always. Those of the others leave it out where it is the token
+/// embedding, as llama.cpp takes it then.
 const OWN_HEAD: &[&str] = &["gptneox", "nemotron", "olmo2", "olmoe", "phi2", "qwen2moe", "stablelm"];
 
 pub fn describe(facts: &Facts) -> Result<Description, LoadError> {
@@ -151,7 +151,7 @@ pub fn describe(facts: &Facts) -> Result<Description, LoadError> {
     let mut description = describe(facts)?;
     direction(facts, &mut description)?;
     facts.token_ids(&mut description.config)?;
-    // What nobody asked for goes along under its own name, to be told like unknown keys of any configuration.
+    // What nobody asked for is added under its own name, to be reported like unknown keys of any configuration.
     for (key, value) in facts.unread() {
         refuse_beyond(facts, &key, &value)?;
         description.config.insert(key, value);
@@ -173,19 +173,19 @@ fn refuse_beyond(facts: &Facts, key: &str, value: &Json) -> Result<(), LoadError
     }
 }
 
-/// Adds `is_causal` to decoders that look both ways.
+/// Adds `is_causal` to decoders that attend in both directions.
 fn direction(facts: &Facts, description: &mut Description) -> Result<(), LoadError> {
     let key = facts.key("attention.causal");
     let Some(causal) = facts.flag(&key)? else { return Ok(()) };
     match (ENCODERS.contains(&facts.architecture), causal) {
         (false, true) | (true, false) => Ok(()),
-        (true, true) => Err(facts.unsupported(&key, causal, "encoders are computed looking both ways")),
+        (true, true) => Err(facts.unsupported(&key, causal, "encoders are computed with attention in both directions")),
         (false, false) => {
-            // Of a window llama.cpp bounds what comes before a token, and not what comes after it; its linear biases fall to both
-            // sides, where those of transformers go on rising.
+            // Of a window llama.cpp bounds what comes before a token, and not what comes after it; its linear biases
+            // fall to both sides, where those of transformers go on rising.
             let window = description.config.get("sliding_window").is_some_and(|window| !window.is_null());
             if window || ["bloom", "mpt"].contains(&facts.architecture) {
-                let why = "windows and linear biases that look both ways are not computed as llama.cpp has them";
+                let why = "windows and linear biases in both directions are not computed as in llama.cpp";
                 return Err(facts.unsupported(&key, causal, why));
             }
             description.set("is_causal", false);
@@ -194,7 +194,7 @@ fn direction(facts: &Facts, description: &mut Description) -> Result<(), LoadErr
     }
 }
 
-/// Architectures that look both ways.
+/// Architectures with attention in both directions.
 const ENCODERS: [&str; 2] = ["bert", "modern-bert"];
 
 /// The keys that nearly all configurations share.

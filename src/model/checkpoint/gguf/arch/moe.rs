@@ -29,7 +29,7 @@ pub fn mixtral(facts: &Facts, description: &mut Description, experts: usize) -> 
     Ok(())
 }
 
-/// Qwen2-MoE: a shared expert beside the others; weights of the chosen ones are not normalised.
+/// Qwen2-MoE: a shared expert in addition to the others; weights of the chosen ones are not normalised.
 pub fn qwen2_moe(facts: &Facts) -> Result<Description, LoadError> {
     let mut description = experts(facts, "qwen2_moe", "Qwen2MoeForCausalLM")?;
     description

@@ -16,7 +16,7 @@ pub fn json(facts: &Facts, vocabulary: &Vocabulary) -> Result<Result<Json, NoTok
     let merges: Vec<Json> = facts.texts("tokenizer.ggml.merges")?.iter().filter_map(|merge| pair(merge)).collect();
     let mask = vocabulary.id(facts, "mask")?.map(|id| vocabulary.tokens[id].clone());
     let strip = |token: &str| Strip {
-        // Nothing in the file says so, but the masks of these two take the space in front of them.
+        // Nothing in the file says so, but the masks of these two take the space before them.
         left: matches!(name, "roberta-bpe" | "modern-bert") && mask.as_deref() == Some(token),
         right: false,
     };

@@ -1,7 +1,7 @@
 //! The vocabulary of a GGUF file as the `tokenizer.json` that it was made from.
 //!
-//! The file has tokens, scores or merges, and a word for how text is split; what is left out is the same for every model of
-//! a kind, and is put back here.
+//! The file has tokens, scores or merges, and a word for how text is split; what is left out is the same for every
+//! model of a kind, and is put back here.
 
 mod bpe;
 mod pre;
@@ -49,8 +49,8 @@ struct Vocabulary {
 }
 
 impl Vocabulary {
-    /// Tokens are made different from one another, as llama.cpp does with empty ones: only one of them can be found by its
-    /// text anyway.
+    /// Tokens are made different from one another, as llama.cpp does with empty ones: only one of them can be found by
+    /// its text anyway.
     fn read(facts: &Facts) -> Result<Option<Self>, LoadError> {
         let mut tokens = facts.texts("tokenizer.ggml.tokens")?;
         if tokens.is_empty() {
