@@ -54,8 +54,8 @@ impl Bundled {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Input, load};
     use super::*;
+    use crate::model::{Input, load};
     use crate::tensor::Device;
 
     #[test]

@@ -6,8 +6,8 @@ use std::path::Path;
 use safetensors::SafeTensorError;
 use safetensors::tensor::Dtype;
 
-use super::super::error::LoadError;
-use super::super::role::WeightId;
+use crate::model::error::LoadError;
+use crate::model::role::WeightId;
 use crate::tensor::TensorError;
 
 /// The result of reading a part of an adapter.

@@ -2,12 +2,12 @@
 //! before its body: transformers moved it (`language_model.model.` became `model.language_model.`), and wrappers of
 //! training add to it.
 
-use super::super::families;
-use super::super::families::Files;
-use super::super::load::Model;
-use super::super::role::{Role, WeightId};
-use super::super::weights::FileTensor;
 use super::error::{AdapterFault, Result};
+use crate::model::families;
+use crate::model::families::Files;
+use crate::model::load::Model;
+use crate::model::role::{Role, WeightId};
+use crate::model::weights::FileTensor;
 
 /// Names of wrappers around the body of a model. A part for images or sound is none: its blocks are others.
 const WRAPPERS: [&str; 7] =

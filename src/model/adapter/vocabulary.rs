@@ -4,12 +4,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::super::load::Model;
-use super::super::role::{Role, WeightId};
-use super::super::spec::Head;
 use super::error::{AdapterFault, Result};
 use super::place::Place;
 use super::{AdapterError, Parts, with_modules};
+use crate::model::load::Model;
+use crate::model::role::{Role, WeightId};
+use crate::model::spec::Head;
 use crate::tensor::TensorError;
 
 /// Gives a model as many tokens as the adapter of a folder has, before anything is computed with it. Rows that the

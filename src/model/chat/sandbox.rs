@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::super::sandbox::{self, Ended, Limits, Worker};
 use super::conversation::Conversation;
 use super::error::ChatError;
 use super::render::render;
 use super::templates::Template;
+use crate::model::sandbox::{self, Ended, Limits, Worker};
 
 /// The argument with which the program is started for this.
 pub const ARGUMENT: &str = "--run-chat-template";

@@ -6,12 +6,12 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::super::checkpoint::CheckpointFiles;
-use super::super::error::LoadError;
-use super::super::file;
-use super::super::tokenizer::{Named, NamedToken};
 use super::error::ChatError;
 use super::sandbox::Place;
+use crate::model::checkpoint::CheckpointFiles;
+use crate::model::error::LoadError;
+use crate::model::file;
+use crate::model::tokenizer::{Named, NamedToken};
 
 /// The name of the template that is meant when none is named.
 const DEFAULT: &str = "default";

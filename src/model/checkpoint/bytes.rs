@@ -11,8 +11,8 @@ use std::path::Path;
 
 use memmap2::Mmap;
 
-use super::super::error::LoadError;
-use super::super::file;
+use crate::model::error::LoadError;
+use crate::model::file;
 
 /// Bytes of a file that is only read.
 #[derive(Debug)]

@@ -7,10 +7,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::super::error::LoadError;
-use super::super::file;
 use super::gguf::{self, GgufModel};
 use super::{Checkpoint, FileBytes, TensorFile, pytorch, safetensors, sharded};
+use crate::model::error::LoadError;
+use crate::model::file;
 
 /// Names of the index and of the only file of weights, in the order in which they are looked for.
 const WEIGHTS: [(&str, &str); 2] =

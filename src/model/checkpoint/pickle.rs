@@ -9,7 +9,7 @@ use std::path::Path;
 
 use zip::ZipArchive;
 
-use super::super::file;
+use crate::model::file;
 
 /// Values that a file may make. One of 25,000 tensors makes half of them.
 const MOST_VALUES: u64 = 1 << 20;

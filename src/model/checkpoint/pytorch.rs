@@ -8,12 +8,12 @@ use std::sync::Arc;
 
 use pytorch_reader::{DType, PytorchReader, Tensor};
 
-use super::super::error::LoadError;
-use super::super::file;
 use super::arrange::Arrange;
 use super::stored::StoredType;
 use super::tensor_file::Place;
 use super::{FileBytes, TensorEntry, TensorFile, pickle};
+use crate::model::error::LoadError;
+use crate::model::file;
 
 /// Keys under which training scripts put the tensors of the model, next to those of the optimizer.
 const WRAPPERS: [&str; 3] = ["state_dict.", "model_state_dict.", "module."];

@@ -2,12 +2,12 @@
 
 use rayon::prelude::*;
 
-use super::super::error::LoadError;
 use super::arrange::{Arrange, RowOrder};
 use super::decode::decode_range;
 use super::stored::StoredType;
 use super::tensor_file::PIECE;
 use super::{TensorEntry, TensorFile};
+use crate::model::error::LoadError;
 
 /// How the elements of one tensor spread over several buffers: consecutive runs of these lengths, over and over. A
 /// fused `[in, q|k|v]` matrix of width 3d has the runs `[d, d, d]`; a tensor that is not split has one run of its size.
@@ -151,8 +151,8 @@ impl Dealer<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{FileBytes, safetensors};
     use super::*;
+    use crate::model::checkpoint::{FileBytes, safetensors};
     use std::sync::Arc;
 
     use ::safetensors::tensor::{Dtype, TensorView, serialize};

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use safetensors::SafeTensors;
 use safetensors::tensor::SafeTensorError;
 
-use super::super::error::LoadError;
 use super::stored::StoredType;
 use super::{FileBytes, TensorEntry, TensorFile};
+use crate::model::error::LoadError;
 
 /// Bytes before the header that give its length.
 const LENGTH_BYTES: usize = 8;

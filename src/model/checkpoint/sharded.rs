@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Component, Path};
 
-use super::super::config::parse_object;
-use super::super::error::LoadError;
 use super::files::CheckpointFiles;
 use super::{Checkpoint, TensorFile};
+use crate::model::config::parse_object;
+use crate::model::error::LoadError;
 
 /// Opens the shards that the index `name` names, and only those: repositories can hold stray duplicates. The index and
 /// the headers of the shards must agree, but for tensors that the index takes from another shard: that is how changed

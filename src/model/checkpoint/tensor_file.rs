@@ -6,10 +6,10 @@ use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::super::error::LoadError;
 use super::arrange::Arrange;
 use super::bytes::FileBytes;
 use super::stored::StoredType;
+use crate::model::error::LoadError;
 
 /// Bytes that are read before mapped memory is given back. A multiple of every page size.
 pub const PIECE: usize = 4 << 20;

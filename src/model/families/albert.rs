@@ -1,13 +1,7 @@
 //! ALBERT: BERT whose blocks share weights, with an embedding narrower than the model.
 
-use super::super::config::HfConfig;
-use super::super::error::LoadError;
-use super::super::role::Role::*;
-use super::super::spec::{Act, Count, Embed, Layer, ModelSpec, Norm, Projection};
 use super::encoder::{EncoderHead, encoder, first, only_encoder, transform};
-use super::files::{Entry, QUESTION, SEQUENCE_OR_TOKEN, both, classes, weight};
-use super::read::{Rules, Sizes, act, eps};
-use super::{Family, Files, Layout, Sources, TensorNames};
+use super::prelude::*;
 
 static FILES: Files = Files {
     body: "albert.",
@@ -87,7 +81,7 @@ struct Sharing {
 impl Sharing {
     fn read(config: &HfConfig) -> Result<Sharing, LoadError> {
         Ok(Sharing {
-            layers: config.size(super::super::config::N_LAYERS)?,
+            layers: config.size(crate::model::config::N_LAYERS)?,
             groups: config.opt_size(&["num_hidden_groups"])?.unwrap_or(1),
             inner: config.opt_size(&["inner_group_num"])?.unwrap_or(1),
         })

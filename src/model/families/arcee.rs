@@ -1,12 +1,7 @@
 //! Arcee: Llama with squared relu in a plain MLP.
 
-use super::super::error::LoadError;
-use super::super::role::Role::*;
-use super::super::spec::{Act, Layer, Mlp, ModelSpec, Norm};
-use super::files::{both, weight};
-use super::read::{DecoderHead, Rules, Sizes, act, attention_with_bias, decoder, eps};
-use super::rope::{RopeRules, rope};
-use super::{Family, Files, Sources, llama};
+use super::llama;
+use super::prelude::*;
 
 static FILES: Files = llama::files(&[
     weight("input_layernorm", Ln1W),

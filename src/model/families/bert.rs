@@ -1,12 +1,7 @@
 //! BERT: post-norm encoder with learned positions and token types.
 
-use super::super::error::LoadError;
-use super::super::role::Role::*;
-use super::super::spec::{Act, Classes, Count, Embed, Head, ModelSpec, Norm};
 use super::encoder::{BLOCK, EMBEDDINGS, EncoderHead, encoder, first, only_encoder, transform};
-use super::files::{Entry, QUESTION, SEQUENCE_OR_TOKEN, both, classes};
-use super::read::{Rules, Sizes, act, eps};
-use super::{Family, Files, Layout, Sources};
+use super::prelude::*;
 
 static FILES: Files = Files {
     body: "bert.",

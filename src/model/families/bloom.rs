@@ -1,11 +1,6 @@
 //! BLOOM: linear biases instead of positions, a norm on the embedding.
 
-use super::super::error::LoadError;
-use super::super::role::Role::*;
-use super::super::spec::{Act, Alibi, Embed, Mlp, ModelSpec, Norm, Positions, Residual};
-use super::files::{DECODER_HEADS, Entry, Split, both, weight};
-use super::read::{DecoderHead, Rules, Sizes, attention_with_bias, decoder, eps};
-use super::{Family, Files, Layout, Sources};
+use super::prelude::*;
 
 static FILES: Files = Files {
     body: "transformer.",

@@ -1,11 +1,7 @@
 //! CodeGen: GPT-J with queries, values and keys in one matrix, in the four shards that it was trained in.
 
-use super::super::error::LoadError;
-use super::super::role::Role::*;
-use super::super::spec::ModelSpec;
-use super::files::{DECODER_HEADS, Entry, Split, both, weight};
-use super::read::Task;
-use super::{Family, Files, Layout, Sources, gptj};
+use super::gptj;
+use super::prelude::*;
 
 static FILES: Files = Files {
     body: "transformer.",

@@ -1,13 +1,8 @@
 //! Cohere (Command R): attention and MLP side by side after a layer norm without bias, rotation of neighbouring
 //! features, scaled logits.
 
-use super::super::error::LoadError;
-use super::super::role::Role::*;
-use super::super::spec::{Act, Attention, Head, Layer, Logits, Mlp, ModelSpec, Norm, Placement, QkNorm, QkNormOver};
-use super::files::{Entry, both, weight};
-use super::read::{DecoderHead, Rules, Sizes, Task, act, attention_with_bias, decoder, eps};
-use super::rope::{RopeRules, rope};
-use super::{Family, Files, Sources, llama};
+use super::llama;
+use super::prelude::*;
 
 pub static FILES: Files = llama::files(&[
     weight("input_layernorm", Ln1W),

@@ -1,11 +1,7 @@
 //! Cohere2 (Command R7B): Cohere with a window and rotation in three of four layers, neither in the others.
 
-use super::super::error::LoadError;
-use super::super::spec::{Act, Layer, Mlp, ModelSpec, Placement};
-use super::read::HeadDim;
-use super::read::{Rules, Sizes, act, attention_with_bias, decoder, reach, sliding_layers};
-use super::rope::{RopeRules, rope};
-use super::{Family, Sources, cohere};
+use super::cohere;
+use super::prelude::*;
 
 pub static FAMILY: Family = Family::new(&["cohere2"], &cohere::FILES, spec);
 

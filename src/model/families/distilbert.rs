@@ -1,12 +1,7 @@
 //! DistilBERT: BERT without token types and pooler, with an epsilon that no configuration mentions.
 
-use super::super::error::LoadError;
-use super::super::role::Role::*;
-use super::super::spec::{Act, Count, ModelSpec, Norm};
 use super::encoder::{EncoderHead, encoder, first, transform};
-use super::files::{QUESTION, SEQUENCE, SEQUENCE_OR_TOKEN, both, classes, pooler, weight};
-use super::read::{Rules, Sizes, act};
-use super::{Family, Files, Layout, Sources};
+use super::prelude::*;
 
 static FILES: Files = Files {
     body: "distilbert.",

@@ -1,13 +1,8 @@
 //! ELECTRA: BERT with an embedding that may be narrower than the model; its pretraining distinguishes replaced tokens
 //! from real ones.
 
-use super::super::error::LoadError;
-use super::super::role::Role::*;
-use super::super::spec::{Act, Classes, Count, Embed, Head, ModelSpec, Norm, Projection, Transform};
 use super::encoder::{BLOCK, EMBEDDINGS, EncoderHead, encoder, first, only_encoder, transform};
-use super::files::{QUESTION, SEQUENCE, TOKEN, both, classes, pooler};
-use super::read::{Rules, Sizes, act, eps};
-use super::{Family, Files, Layout, Sources};
+use super::prelude::*;
 
 /// The architecture that distinguishes replaced tokens from real ones.
 const PRETRAINING: &[&str] = &["ForPreTraining"];

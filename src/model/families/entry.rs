@@ -1,9 +1,9 @@
 //! What the tables of families are made of: modules of a checkpoint, the weights that each holds, and the tensors that
 //! they are in.
 
-use super::super::role::{Role, WeightId};
-use super::super::spec::ModelSpec;
 use super::names::{Layout, Part, Source};
+use crate::model::role::{Role, WeightId};
+use crate::model::spec::ModelSpec;
 
 /// A module and the weights it holds.
 #[derive(Clone, Copy, Debug)]

@@ -1,10 +1,7 @@
 //! ERNIE 4.5: Llama with rotation of neighbouring features.
 
-use super::super::error::LoadError;
-use super::super::spec::{Act, Layer, Mlp, ModelSpec, Norm};
-use super::read::{DecoderHead, Rules, Sizes, Task, act, attention_with_bias, decoder, eps};
-use super::rope::{RopeRules, rope};
-use super::{Family, Sources, llama};
+use super::llama;
+use super::prelude::*;
 
 pub static FAMILY: Family = Family::new(&["ernie4_5"], &llama::FILES, spec);
 

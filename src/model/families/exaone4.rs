@@ -1,12 +1,8 @@
 //! EXAONE 4: norms on what attention and MLP add, and of each query and key; with a window in three of four layers,
 //! only those rotate.
 
-use super::super::config::HfConfig;
-use super::super::error::LoadError;
-use super::super::spec::{Act, Attention, Layer, Mlp, ModelSpec, Norm, Placement, QkNorm, QkNormOver};
-use super::read::{DecoderHead, Rules, Sizes, act, attention, decoder, eps, reach, sliding_layers};
-use super::rope::{RopeRules, rope};
-use super::{Family, Files, Sources, llama, olmo2};
+use super::prelude::*;
+use super::{llama, olmo2};
 
 static FILES: Files = llama::files(olmo2::BLOCK);
 

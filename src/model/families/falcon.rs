@@ -1,14 +1,7 @@
 //! Falcon in its three forms: one key/value head and one norm (7b), groups and two norms (40b), and linear biases with
 //! blocks like GPT-2's (rw).
 
-use super::super::config::HfConfig;
-use super::super::error::LoadError;
-use super::super::role::Role::*;
-use super::super::spec::{Act, Alibi, Layer, Mlp, ModelSpec, Norm, Placement, Positions};
-use super::files::{DECODER_HEADS, Entry, Split, both, weight};
-use super::read::{DecoderHead, Kv, Rules, Sizes, act, attention_with_bias, decoder, eps};
-use super::rope::{RopeRules, rope};
-use super::{Family, Files, Layout, Sources, TensorNames};
+use super::prelude::*;
 
 macro_rules! files {
     ($split:expr) => {

@@ -7,14 +7,14 @@
 
 use std::collections::HashSet;
 
-use super::super::checkpoint::Checkpoint;
-use super::super::error::LoadError;
-use super::super::required_weights::{needed, shape_of};
-use super::super::role::{Role, RoleKind, RolePlace, WeightId};
-use super::super::spec::{Head, Logits, ModelSpec};
 use super::entry::{in_block, old_spelling, plain};
 use super::names::{Ignored, Layout, Source, TensorNames, Wanted};
 use super::{Sources, leftovers};
+use crate::model::checkpoint::Checkpoint;
+use crate::model::error::LoadError;
+use crate::model::required_weights::{needed, shape_of};
+use crate::model::role::{Role, RoleKind, RolePlace, WeightId};
+use crate::model::spec::{Head, Logits, ModelSpec};
 
 pub use super::entry::{
     CLASS_HEADS, DECODER_HEADS, Entry, QUESTION, SEQUENCE, SEQUENCE_OR_TOKEN, Split, TOKEN, both, classes, pooler,

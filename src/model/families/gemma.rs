@@ -1,11 +1,7 @@
 //! Gemma: Llama with gains of 1 + weight, a scaled embedding, and gelu in the gated MLP.
 
-use super::super::config::HfConfig;
-use super::super::error::LoadError;
-use super::super::spec::{Act, Embed, Gain, Layer, Mlp, ModelSpec, Norm};
-use super::read::{DecoderHead, Rules, Sizes, Task, act, attention_with_bias, decoder, eps};
-use super::rope::{RopeRules, rope};
-use super::{Family, Sources, llama};
+use super::llama;
+use super::prelude::*;
 
 /// Heads of the Gemma models.
 pub const TASKS: &[Task] = &[Task::Causal, Task::Sequence, Task::Token, Task::Bare];

@@ -1,12 +1,7 @@
 //! Gemma 2: Gemma with norms around attention and MLP, soft caps on scores and logits, a window in every other layer.
 
-use super::super::error::LoadError;
-use super::super::role::Role::*;
-use super::super::spec::{Act, Attention, Head, Layer, Logits, Mlp, ModelSpec, Placement};
-use super::files::{Entry, both, weight};
-use super::read::{DecoderHead, Rules, Sizes, act, attention_with_bias, decoder, query_scale, reach, sliding_layers};
-use super::rope::{RopeRules, rope};
-use super::{Family, Files, Sources, gemma, llama};
+use super::prelude::*;
+use super::{gemma, llama};
 
 static FILES: Files = llama::files(BLOCK);
 

@@ -1,12 +1,8 @@
 //! Gemma 3: Gemma 2 with norms of queries and keys instead of soft caps, and two rotations: one for layers with a
 //! window, five in six, and one for the others. Of a model that reads images too, the text part.
 
-use super::super::config::HfConfig;
-use super::super::error::LoadError;
-use super::super::spec::{Act, Attention, Head, Layer, Logits, Mlp, ModelSpec, Placement, QkNorm, QkNormOver};
-use super::read::{DecoderHead, Rules, Sizes, act, attention_with_bias, decoder, query_scale, reach, sliding_layers};
-use super::rope::{ByLayerType, ByLayerTypeRules, by_layer_type};
-use super::{Family, Files, Sources, gemma, gemma2, llama};
+use super::prelude::*;
+use super::{gemma, gemma2, llama};
 
 static FILES: Files = Files {
     elsewhere: &[

@@ -1,12 +1,7 @@
 //! GLM and GLM-4: half of each head rotates, by neighbouring features; GLM-4 has norms around attention and MLP.
 
-use super::super::error::LoadError;
-use super::super::role::Role::*;
-use super::super::spec::{Act, Attention, Layer, Mlp, ModelSpec, Norm, Placement};
-use super::files::{Entry, both, weight};
-use super::read::{DecoderHead, Rules, Sizes, Task, act, attention, decoder, eps};
-use super::rope::{RopeRules, rope};
-use super::{Family, Files, Sources, llama};
+use super::llama;
+use super::prelude::*;
 
 static FILES: Files = llama::files(&[
     weight("input_layernorm", Ln1W),

@@ -1,11 +1,6 @@
 //! GPT-2: pre-norm decoder, learned positions, fused query/key/value stored as `[in, out]`, tied head.
 
-use super::super::error::LoadError;
-use super::super::role::Role::*;
-use super::super::spec::{Act, Count, Layer, Mlp, ModelSpec, Norm, Positions};
-use super::files::{DECODER_HEADS, Entry, Split, both, weight};
-use super::read::{DecoderHead, Rules, Sizes, Task, act, attention_with_bias, decoder, eps};
-use super::{Family, Files, Layout, Sources, TensorNames};
+use super::prelude::*;
 
 static FILES: Files = Files {
     body: "transformer.",

@@ -1,11 +1,7 @@
 //! GPT-BigCode (SantaCoder, StarCoder): GPT-2 with one key/value head for all queries, weights stored as `[out, in]`.
 
-use super::super::error::LoadError;
-use super::super::role::Role::*;
-use super::super::spec::{Act, Count, Layer, Mlp, ModelSpec, Norm, Positions};
-use super::files::{DECODER_HEADS, Entry, Split, both, weight};
-use super::read::{DecoderHead, Kv, Rules, Sizes, Task, act, attention_with_bias, decoder, eps};
-use super::{Family, Files, Layout, Sources, TensorNames, gpt2};
+use super::gpt2;
+use super::prelude::*;
 
 static FILES: Files = files(gpt2::BLOCK);
 

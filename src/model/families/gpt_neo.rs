@@ -1,14 +1,7 @@
 //! GPT-Neo: learned positions, unscaled attention, alternating with and without a window.
 
+use super::prelude::*;
 use serde_json::Value;
-
-use super::super::config::HfConfig;
-use super::super::error::LoadError;
-use super::super::role::Role::*;
-use super::super::spec::{Act, Attention, Blind, Count, Layer, Mlp, ModelSpec, Norm, Positions};
-use super::files::{DECODER_HEADS, both, weight};
-use super::read::{DecoderHead, Rules, Sizes, act, attention, decoder, eps};
-use super::{Family, Files, Layout, Sources};
 
 static FILES: Files = Files {
     body: "transformer.",

@@ -1,12 +1,6 @@
 //! GPT-NeoX (Pythia): attention and MLP side by side, each after its own norm, a part of each head rotates.
 
-use super::super::error::LoadError;
-use super::super::role::Role::*;
-use super::super::spec::{Act, Layer, Mlp, ModelSpec, Norm, Placement};
-use super::files::{CLASS_HEADS, Entry, Split, both, weight};
-use super::read::{DecoderHead, Rules, Sizes, act, attention_with_bias, decoder, eps};
-use super::rope::{RopeRules, rope};
-use super::{Family, Files, Layout, Sources};
+use super::prelude::*;
 
 static FILES: Files = Files {
     body: "gpt_neox.",

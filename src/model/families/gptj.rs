@@ -1,12 +1,6 @@
 //! GPT-J: attention and MLP side by side after one norm, rotation of neighbouring features, a bias on the logits.
 
-use super::super::config::HfConfig;
-use super::super::error::LoadError;
-use super::super::role::Role::*;
-use super::super::spec::{Act, Layer, Mlp, ModelSpec, Norm, Pairing, Placement, Rope, RopeScaling};
-use super::files::{DECODER_HEADS, both, weight};
-use super::read::{DecoderHead, Rules, Sizes, Task, act, attention, decoder, eps};
-use super::{Family, Files, Layout, Sources};
+use super::prelude::*;
 
 static FILES: Files = Files {
     body: "transformer.",

@@ -2,14 +2,8 @@
 //! Granite 4 names its MLP otherwise, and may leave out the rotation; its layers with a state space or experts are
 //! refused.
 
-use super::super::config::HfConfig;
-use super::super::error::LoadError;
-use super::super::role::Role::*;
-use super::super::spec::{Act, Embed, Head, Layer, Logits, Mlp, ModelSpec, Norm, Residual};
-use super::files::{Entry, both, weight};
-use super::read::{DecoderHead, Rules, Sizes, Task, act, attention_with_bias, decoder, eps};
-use super::rope::{RopeRules, rope};
-use super::{Family, Files, Sources, llama};
+use super::llama;
+use super::prelude::*;
 
 static FILES: Files = llama::files(&[
     both("input_layernorm", Ln1W, Ln1B),

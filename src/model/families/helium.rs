@@ -1,10 +1,7 @@
 //! Helium: Llama with rotation of neighbouring features.
 
-use super::super::error::LoadError;
-use super::super::spec::{Act, Attention, Layer, Mlp, ModelSpec, Norm};
-use super::read::{DecoderHead, Rules, Sizes, Task, act, attention, decoder, eps};
-use super::rope::{RopeRules, rope};
-use super::{Family, Sources, llama};
+use super::llama;
+use super::prelude::*;
 
 pub static FAMILY: Family = Family::new(&["helium"], &llama::FILES, spec);
 

@@ -1,13 +1,7 @@
 //! Llama: pre-norm decoder with RMS norms, rotary positions, grouped key/value heads and a gated MLP. Most of what came
 //! after differs from it by a few fields.
 
-use super::super::error::LoadError;
-use super::super::role::Role::*;
-use super::super::spec::{Act, Layer, Mlp, ModelSpec, Norm};
-use super::files::{DECODER_HEADS, Entry, both, weight};
-use super::read::{DecoderHead, Rules, Sizes, act, attention_with_bias, decoder, eps};
-use super::rope::{RopeRules, rope};
-use super::{Family, Files, Layout, Sources};
+use super::prelude::*;
 
 pub static FILES: Files = files(&[
     both("input_layernorm", Ln1W, Ln1B),

@@ -1,10 +1,7 @@
 //! Mistral: Llama with a sliding window. Ministral chooses it layer by layer.
 
-use super::super::error::LoadError;
-use super::super::spec::{Act, Layer, Mlp, ModelSpec, Norm};
-use super::read::{DecoderHead, Rules, Sizes, act, decoder, eps, reach, sliding_layers};
-use super::rope::{RopeRules, rope};
-use super::{Family, Sources, llama};
+use super::llama;
+use super::prelude::*;
 
 pub static FAMILY: Family = Family::new(&["mistral", "ministral"], &llama::FILES, spec);
 

@@ -1,12 +1,7 @@
 //! Mixtral: Mistral with mixtures of experts, whose chosen weights always add up to 1.
 
-use super::super::error::LoadError;
-use super::super::role::Role::*;
-use super::super::spec::{Act, Experts, Layer, Mlp, ModelSpec, Norm};
-use super::files::{Entry, both, weight};
-use super::read::{DecoderHead, Rules, Sizes, act, decoder, eps};
-use super::rope::{RopeRules, rope};
-use super::{Family, Files, Sources, llama};
+use super::llama;
+use super::prelude::*;
 
 static FILES: Files = llama::files(&[
     both("input_layernorm", Ln1W, Ln1B),

@@ -45,6 +45,7 @@ mod opt;
 mod persimmon;
 mod phi;
 mod phi3;
+mod prelude;
 mod qwen2;
 mod qwen2_moe;
 mod qwen3;

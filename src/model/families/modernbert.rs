@@ -1,13 +1,7 @@
 //! ModernBERT: pre-norm encoder with rotary positions, a gated MLP, and a window to both sides in two of three layers.
 
-use super::super::error::LoadError;
-use super::super::role::Role::*;
-use super::super::spec::{Act, Attention, Embed, Layer, Mlp, ModelSpec, Norm, Pool, Pooled, Transform};
 use super::encoder::EncoderHead;
-use super::files::{Entry, Split, both, weight};
-use super::read::{Rules, Sizes, act, attention_with_bias, decoder, eps, sliding_layers};
-use super::rope::{ByLayerType, ByLayerTypeRules, by_layer_type};
-use super::{Family, Files, Layout, Sources};
+use super::prelude::*;
 
 static FILES: Files = Files {
     body: "model.",

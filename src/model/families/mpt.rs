@@ -1,11 +1,6 @@
 //! MPT: linear biases instead of positions, norms without biases, no biases at all.
 
-use super::super::error::LoadError;
-use super::super::role::Role::*;
-use super::super::spec::{Act, Alibi, Attention, Layer, Mlp, ModelSpec, Norm, Positions};
-use super::files::{DECODER_HEADS, Entry, Split, weight};
-use super::read::{DecoderHead, Rules, Sizes, attention, decoder, eps};
-use super::{Family, Files, Layout, Sources};
+use super::prelude::*;
 
 static FILES: Files = Files {
     body: "transformer.",

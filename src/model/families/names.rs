@@ -1,6 +1,6 @@
 //! Which tensor of the file a weight is, or is a part of: what a family says about one checkpoint.
 
-use super::super::role::WeightId;
+use crate::model::role::WeightId;
 
 /// The layout of a tensor in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,12 +1,7 @@
 //! Nemotron and Minitron: layer norms with gains of 1 + weight, squared relu in a plain MLP, half of each head rotates.
 
-use super::super::error::LoadError;
-use super::super::role::Role::*;
-use super::super::spec::{Act, Gain, Layer, Mlp, ModelSpec, Norm};
-use super::files::both;
-use super::read::{DecoderHead, Rules, Sizes, act, attention_with_bias, decoder, eps};
-use super::rope::{RopeRules, rope};
-use super::{Family, Files, Sources, llama};
+use super::llama;
+use super::prelude::*;
 
 static FILES: Files = llama::files(&[
     both("input_layernorm", Ln1W, Ln1B),

@@ -1,11 +1,7 @@
 //! OLMo: Llama with layer norms that have no weights, and a bound on queries, keys and values.
 
-use super::super::config::HfConfig;
-use super::super::error::LoadError;
-use super::super::spec::{Act, Attention, Gain, Layer, Mlp, ModelSpec, Norm};
-use super::read::{DecoderHead, Rules, Sizes, Task, act, attention_with_bias, decoder};
-use super::rope::{RopeRules, rope};
-use super::{Family, Sources, llama};
+use super::llama;
+use super::prelude::*;
 
 /// Heads of the OLMo models.
 pub const TASKS: &[Task] = &[Task::Causal, Task::Sequence, Task::Bare];

@@ -1,12 +1,7 @@
 //! OLMo 2: norms on what attention and MLP add instead of before them, and of all queries and all keys together.
 
-use super::super::error::LoadError;
-use super::super::role::Role::*;
-use super::super::spec::{Act, Attention, Layer, Mlp, ModelSpec, Norm, Placement, QkNorm, QkNormOver};
-use super::files::{Entry, both, weight};
-use super::read::{DecoderHead, Rules, Sizes, act, attention_with_bias, decoder, eps};
-use super::rope::{RopeRules, rope};
-use super::{Family, Files, Sources, llama, olmo};
+use super::prelude::*;
+use super::{llama, olmo};
 
 static FILES: Files = llama::files(BLOCK);
 

@@ -1,10 +1,7 @@
 //! OLMo 3: OLMo 2 with a window in three of four layers; only the others have their rotation stretched.
 
-use super::super::error::LoadError;
-use super::super::spec::{Act, Attention, Layer, Mlp, ModelSpec, Norm, Placement, QkNorm, QkNormOver};
-use super::read::{DecoderHead, Rules, Sizes, act, attention_with_bias, decoder, eps, reach, sliding_layers};
-use super::rope::{ByLayerType, ByLayerTypeRules, by_layer_type};
-use super::{Family, Files, Sources, llama, olmo, olmo2};
+use super::prelude::*;
+use super::{llama, olmo, olmo2};
 
 static FILES: Files = llama::files(olmo2::BLOCK);
 

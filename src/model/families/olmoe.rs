@@ -1,12 +1,7 @@
 //! OLMoE: Llama with mixtures of experts and norms of all queries and all keys together.
 
-use super::super::error::LoadError;
-use super::super::role::Role::*;
-use super::super::spec::{Act, Attention, Experts, Layer, Mlp, ModelSpec, Norm, QkNorm, QkNormOver};
-use super::files::{Entry, both, weight};
-use super::read::{DecoderHead, HeadDim, Rules, Sizes, Task, act, attention_with_bias, decoder, eps, experts};
-use super::rope::{RopeRules, rope};
-use super::{Family, Files, Sources, llama, olmo};
+use super::prelude::*;
+use super::{llama, olmo};
 
 static FILES: Files = llama::files(&[
     weight("input_layernorm", Ln1W),

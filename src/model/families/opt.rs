@@ -1,11 +1,6 @@
 //! OPT: learned positions from row 2 on. The 350m model has its norms after the additions and a narrow embedding.
 
-use super::super::error::LoadError;
-use super::super::role::Role::*;
-use super::super::spec::{Act, Count, Embed, Gain, Mlp, ModelSpec, Norm, Placement, Positions, Projection};
-use super::files::{DECODER_HEADS, both, weight};
-use super::read::{DecoderHead, Rules, Sizes, Task, act, attention_with_bias, decoder};
-use super::{Family, Files, Layout, Sources};
+use super::prelude::*;
 
 static FILES: Files = Files {
     body: "model.decoder.",

@@ -1,12 +1,6 @@
 //! Persimmon: layer norms with biases, norms of each query and key, squared relu, half of each head rotates.
 
-use super::super::error::LoadError;
-use super::super::role::Role::*;
-use super::super::spec::{Act, Attention, Layer, Mlp, ModelSpec, Norm, QkNorm, QkNormOver};
-use super::files::{DECODER_HEADS, Entry, Split, both, weight};
-use super::read::{DecoderHead, HeadDim, Kv, Rules, Sizes, Task, act, attention_with_bias, decoder, eps};
-use super::rope::{RopeRules, rope};
-use super::{Family, Files, Layout, Sources};
+use super::prelude::*;
 
 static FILES: Files = Files {
     body: "model.",

@@ -1,12 +1,6 @@
 //! Phi-1, 1.5 and 2: attention and MLP side by side after one norm, a part of each head rotates, biases everywhere.
 
-use super::super::error::LoadError;
-use super::super::role::Role::*;
-use super::super::spec::{Act, Attention, Layer, Mlp, ModelSpec, Norm, Placement, QkNorm, QkNormOver};
-use super::files::{DECODER_HEADS, both, weight};
-use super::read::{DecoderHead, Rules, Sizes, Task, act, attention_with_bias, decoder, eps};
-use super::rope::{RopeRules, rope};
-use super::{Family, Files, Layout, Sources};
+use super::prelude::*;
 
 static FILES: Files = Files {
     body: "model.",

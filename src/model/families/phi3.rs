@@ -1,13 +1,7 @@
 //! Phi-3, 3.5 and 4: Llama with fused projections, a window, and rotations stretched by lists of factors.
 
-use super::super::config::HfConfig;
-use super::super::error::LoadError;
-use super::super::role::Role::*;
-use super::super::spec::{Act, Layer, Mlp, ModelSpec, Norm};
-use super::files::{Entry, Split, weight};
-use super::read::{DecoderHead, Rules, Sizes, Task, act, decoder, eps};
-use super::rope::{RopeRules, rope};
-use super::{Family, Files, Sources, llama};
+use super::llama;
+use super::prelude::*;
 
 static FILES: Files = llama::files(&[
     weight("input_layernorm", Ln1W),

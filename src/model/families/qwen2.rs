@@ -1,10 +1,7 @@
 //! Qwen2: Llama with biases on queries, keys and values; upper layers may have a window.
 
-use super::super::error::LoadError;
-use super::super::spec::{Act, Attention, Layer, Mlp, ModelSpec, Norm};
-use super::read::{DecoderHead, Rules, Sizes, act, attention, decoder, eps, reach, sliding_layers, window_if_used};
-use super::rope::{RopeRules, rope};
-use super::{Family, Sources, llama};
+use super::llama;
+use super::prelude::*;
 
 pub static FAMILY: Family = Family::new(&["qwen2"], &llama::FILES, spec);
 

@@ -1,15 +1,7 @@
 //! Qwen2-MoE: Qwen2 with mixtures of experts and a shared expert; some layers may have a dense MLP.
 
-use super::super::error::LoadError;
-use super::super::role::Role::*;
-use super::super::spec::{Act, Attention, Experts, Layer, Mlp, ModelSpec, Norm, SharedExpert};
-use super::files::{Entry, both, weight};
-use super::read::{
-    DecoderHead, Rules, Sizes, act, attention, decoder, eps, experts, reach, sliding_layers, sparse_layers,
-    window_if_used,
-};
-use super::rope::{RopeRules, rope};
-use super::{Family, Files, Sources, llama};
+use super::llama;
+use super::prelude::*;
 
 static FILES: Files = llama::files(&[
     both("input_layernorm", Ln1W, Ln1B),

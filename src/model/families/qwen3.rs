@@ -1,13 +1,8 @@
 //! Qwen3: Llama with norms of each query and key before the rotation; the heads together need not be as wide as the
 //! model.
 
-use super::super::error::LoadError;
-use super::super::role::Role::*;
-use super::super::spec::{Act, Attention, Layer, Mlp, ModelSpec, Norm, QkNorm, QkNormOver};
-use super::files::{both, weight};
-use super::read::{DecoderHead, Rules, Sizes, act, attention_with_bias, decoder, eps};
-use super::rope::{RopeRules, rope};
-use super::{Family, Files, Sources, llama, qwen2};
+use super::prelude::*;
+use super::{llama, qwen2};
 
 static FILES: Files = llama::files(&[
     both("input_layernorm", Ln1W, Ln1B),

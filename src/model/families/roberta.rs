@@ -1,12 +1,7 @@
 //! RoBERTa, XLM-RoBERTa and CamemBERT: BERT with positions that start after the id of the pad token, and other heads.
 
-use super::super::error::LoadError;
-use super::super::role::Role::*;
-use super::super::spec::{Act, Count, Embed, ModelSpec, Norm};
 use super::encoder::{BLOCK, EMBEDDINGS, EncoderHead, encoder, first, only_encoder, transform};
-use super::files::{Entry, QUESTION, SEQUENCE, TOKEN, both, classes, pooler};
-use super::read::{Rules, Sizes, act, eps};
-use super::{Family, Files, Layout, Sources};
+use super::prelude::*;
 
 static FILES: Files = Files {
     body: "roberta.",

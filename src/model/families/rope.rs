@@ -1,8 +1,8 @@
 //! Rotary embeddings as configurations describe them, in the keys of transformers 5 and in those before.
 
-use super::super::config::{HfConfig, MAX_POSITIONS, Section};
-use super::super::error::LoadError;
-use super::super::spec::{Pairing, Rope, RopeScaling};
+use crate::model::config::{HfConfig, MAX_POSITIONS, Section};
+use crate::model::error::LoadError;
+use crate::model::spec::{Pairing, Rope, RopeScaling};
 
 /// What a family's rotary embeddings are where the configuration does not say, and what it calls things.
 #[derive(Clone, Copy, Debug)]

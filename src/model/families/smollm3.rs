@@ -1,10 +1,7 @@
 //! SmolLM3: Llama without rotation in every fourth layer.
 
-use super::super::error::LoadError;
-use super::super::spec::{Act, Layer, Mlp, ModelSpec, Norm};
-use super::read::{DecoderHead, Rules, Sizes, act, attention_with_bias, decoder, eps, reach, sliding_layers};
-use super::rope::{RopeRules, rope};
-use super::{Family, Sources, llama};
+use super::llama;
+use super::prelude::*;
 
 pub static FAMILY: Family = Family::new(&["smollm3"], &llama::FILES, spec);
 

@@ -1,12 +1,7 @@
 //! StableLM: Llama with layer norms, of whose heads a part rotates; attention and MLP may be side by side.
 
-use super::super::error::LoadError;
-use super::super::role::Role::*;
-use super::super::spec::{Act, Attention, Layer, Mlp, ModelSpec, Norm, Placement, QkNorm, QkNormOver};
-use super::files::{Entry, both, weight};
-use super::read::{DecoderHead, HeadDim, Rules, Sizes, Task, act, attention, decoder, eps};
-use super::rope::{RopeRules, rope};
-use super::{Family, Files, Sources, llama};
+use super::llama;
+use super::prelude::*;
 
 static FILES: Files = llama::files(&[
     both("input_layernorm", Ln1W, Ln1B),

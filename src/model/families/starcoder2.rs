@@ -1,12 +1,7 @@
 //! StarCoder2: rotary positions and grouped heads, layer norms and a plain MLP, perhaps a window.
 
-use super::super::error::LoadError;
-use super::super::role::Role::*;
-use super::super::spec::{Act, Layer, Mlp, ModelSpec, Norm};
-use super::files::both;
-use super::read::{DecoderHead, Rules, Sizes, Task, act, attention_with_bias, decoder, eps};
-use super::rope::{RopeRules, rope};
-use super::{Family, Files, Sources, llama};
+use super::llama;
+use super::prelude::*;
 
 static FILES: Files = llama::files(&[
     both("input_layernorm", Ln1W, Ln1B),

@@ -8,10 +8,10 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::super::file;
 use super::choose::{self, Unclear, Weights};
 use super::error::HubError;
 use super::name::HubName;
+use crate::model::file;
 
 /// Folders inside a snapshot are looked through this deep.
 const DEEPEST: usize = 4;

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::super::checkpoint::gguf_shard_name;
 use super::error::HubError;
+use crate::model::checkpoint::gguf_shard_name;
 
 /// Configuration and tokenizer, in the order in which they are wanted. The first decides whether the rest is of use.
 const COMPANIONS: [&str; 10] = [

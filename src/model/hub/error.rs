@@ -5,9 +5,9 @@
 use std::io;
 use std::path::Path;
 
-use super::super::text::{self, bytes};
 use super::cache::Cached;
 use super::name::HubName;
+use crate::model::text::{self, bytes};
 
 /// A model of the hub that cannot be had.
 #[derive(Debug, thiserror::Error)]

@@ -9,9 +9,6 @@ use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use super::super::config::HfConfig;
-use super::super::error::LoadError;
-use super::super::{families, file};
 use super::cache::{self, Cached};
 use super::choose::{self, MODULES, Unclear, Weights};
 use super::error::HubError;
@@ -20,6 +17,9 @@ use super::name::{HubName, is_inside};
 use super::remote::{Entry, Failure, Listing, Remote};
 use super::settings::Settings;
 use super::transfer::{self, Progress, Wanted, free, patiently};
+use crate::model::config::HfConfig;
+use crate::model::error::LoadError;
+use crate::model::{families, file};
 
 /// What is called while a model is fetched: what is being done (`downloading model.safetensors (3 of 7)`), the bytes
 /// that are there, and the bytes in all, 0 if that is not known. `false` stops it.

@@ -8,7 +8,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::super::file;
+use crate::model::file;
 
 /// Holds a lock until it is dropped.
 #[derive(Debug)]

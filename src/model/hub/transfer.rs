@@ -9,12 +9,12 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::super::file;
 use super::digest::{Digest, Expected};
 use super::error::HubError;
 use super::exchange::Patience;
 use super::lock::Lock;
 use super::remote::{Announced, Entry, Failure, Remote, passing};
+use crate::model::file;
 
 /// Tries in a row that bring nothing new.
 const TRIES: u32 = 5;

@@ -111,7 +111,7 @@ fn text_needs_a_tokenizer() {
     model.tokenizer = None;
     model.no_tokenizer = "no tokenizer.json in x".into();
     assert_eq!(
-        super::super::Input::from_texts(&model, &["hi"], true).unwrap_err().to_string(),
+        crate::model::Input::from_texts(&model, &["hi"], true).unwrap_err().to_string(),
         "no tokenizer.json in x, so text cannot be tokenised: give token ids with --tokens"
     );
 }

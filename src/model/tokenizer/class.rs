@@ -7,8 +7,8 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use super::super::config::HfConfig;
 use super::around::Around;
+use crate::model::config::HfConfig;
 
 /// What fits GPT-2, and what fits most tokenizers since.
 const QWEN2: &str =

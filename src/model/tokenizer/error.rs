@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use tokenizers::Error as LibraryError;
 
-use super::super::error::LoadError;
-use super::super::sandbox::Ended;
+use crate::model::error::LoadError;
+use crate::model::sandbox::Ended;
 
 /// Why a tokenizer cannot be read or does not answer. It passes between processes, so it holds the words of other
 /// errors rather than the errors.

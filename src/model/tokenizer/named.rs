@@ -9,10 +9,10 @@ use std::collections::{HashMap, HashSet};
 use serde_json::{Map, Value as Json};
 use tokenizers::AddedToken;
 
-use super::super::checkpoint::CheckpointFiles;
-use super::super::config::{kind, parse_object};
-use super::super::error::LoadError;
 use super::class::Class;
+use crate::model::checkpoint::CheckpointFiles;
+use crate::model::config::{kind, parse_object};
+use crate::model::error::LoadError;
 
 /// The settings of a tokenizer.
 pub const CONFIG: &str = "tokenizer_config.json";

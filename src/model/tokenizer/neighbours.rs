@@ -5,15 +5,15 @@ use std::collections::HashMap;
 use serde_json::Value as Json;
 use tokenizers::{AddedToken, NormalizerWrapper, PreTokenizerWrapper};
 
-use super::super::checkpoint::CheckpointFiles;
-use super::super::config::HfConfig;
-use super::super::error::LoadError;
 use super::around::Around;
 use super::class::Class;
 use super::library::{Answer, Change, Facts, Request};
 use super::named::{self, Named};
 use super::sandbox::Place;
 use super::spelling::{Spelling, typed};
+use crate::model::checkpoint::CheckpointFiles;
+use crate::model::config::HfConfig;
+use crate::model::error::LoadError;
 
 /// What the files next to a tokenizer make of it.
 #[derive(Default)]

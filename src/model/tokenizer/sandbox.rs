@@ -8,9 +8,9 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use super::super::sandbox::{self, Limits, Worker};
 use super::error::TokenizerError;
 use super::library::{Answer, Change, Changed, Core, Facts, Request};
+use crate::model::sandbox::{self, Limits, Worker};
 
 /// The argument with which the program is started for this.
 pub const ARGUMENT: &str = "--run-tokenizer";

@@ -2,11 +2,11 @@
 
 use serde_json::Value as Json;
 
-use super::super::checkpoint::CheckpointFiles;
-use super::super::config::HfConfig;
-use super::super::error::LoadError;
-use super::super::input::Side;
 use super::{Named, Tokenizer};
+use crate::model::checkpoint::CheckpointFiles;
+use crate::model::config::HfConfig;
+use crate::model::error::LoadError;
+use crate::model::input::Side;
 
 /// Tokens with a special meaning. What the configuration says wins over what the tokenizer's files say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -5,11 +5,11 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value as Json, json};
 
-use super::super::super::error::LoadError;
-use super::super::{StoredType, decode};
 use super::header::TensorInfo;
 use super::reader::{Kind, Reader, Value};
 use super::{Gguf, GgufModel};
+use crate::model::checkpoint::{StoredType, decode};
+use crate::model::error::LoadError;
 
 /// The metadata of a model and the tensors of all its files.
 pub struct Facts<'a> {

@@ -1,6 +1,6 @@
 //! The element types of ggml by their numbers.
 
-use super::super::stored::StoredType;
+use crate::model::checkpoint::stored::StoredType;
 
 /// A type, and the elements and bytes of one of its blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

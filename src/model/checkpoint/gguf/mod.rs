@@ -20,9 +20,9 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value as Json, json};
 
-use super::super::error::{LoadError, NoTokenizer};
-use super::super::file;
 use super::{Checkpoint, FileBytes};
+use crate::model::error::{LoadError, NoTokenizer};
+use crate::model::file;
 use facts::Facts;
 use header::Header;
 

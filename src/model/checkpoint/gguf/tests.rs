@@ -7,8 +7,8 @@ use std::fs;
 
 use proptest::prelude::*;
 
-use super::super::{TensorEntry, TensorFile, safetensors};
 use super::*;
+use crate::model::checkpoint::{TensorEntry, TensorFile, safetensors};
 
 fn fixtures() -> PathBuf {
     let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/gguf");
@@ -24,7 +24,7 @@ struct Pair {
 
 fn pairs() -> Vec<Pair> {
     let folder = fixtures();
-    let names = super::super::files::names_in(&folder);
+    let names = crate::model::checkpoint::files::names_in(&folder);
     let pair = |name: &String| {
         let stem = name.strip_suffix(".gguf").unwrap();
         let stem = stem.split_once("-00001-of-").map_or(stem, |(stem, _)| stem);
@@ -49,7 +49,7 @@ fn values(file: &TensorFile, entry: &TensorEntry) -> Vec<f32> {
 /// The tensors of a folder, without the beginnings of names that the format leaves out.
 fn twin_tensors(folder: &Path) -> HashMap<String, (Vec<usize>, Vec<f32>)> {
     let mut all = HashMap::new();
-    for name in super::super::files::names_in(folder) {
+    for name in crate::model::checkpoint::files::names_in(folder) {
         if !name.starts_with("model") || !name.ends_with(".safetensors") {
             continue;
         }

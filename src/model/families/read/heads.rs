@@ -1,8 +1,8 @@
 //! Which head a model has: what `architectures` asks for, or what its tensors are for.
 
-use super::super::{Files, Sources};
 use crate::model::config::HfConfig;
 use crate::model::error::LoadError;
+use crate::model::families::{Files, Sources};
 use crate::model::role::Role;
 use crate::model::spec::{Classes, Head, Logits, Pool, Pooled, Transform};
 

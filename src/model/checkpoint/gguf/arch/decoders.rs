@@ -2,9 +2,9 @@
 
 use serde_json::{Value as Json, json};
 
-use super::super::super::super::error::LoadError;
-use super::super::facts::Facts;
 use super::{Description, Done, decoder, layer_eps, rms_eps, window_layers};
+use crate::model::checkpoint::gguf::facts::Facts;
+use crate::model::error::LoadError;
 
 /// Qwen 2 and 2.5. The windows that a configuration can ask for are not in the file.
 pub fn qwen2(facts: &Facts) -> Result<Description, LoadError> {

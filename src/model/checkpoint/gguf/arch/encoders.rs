@@ -2,9 +2,9 @@
 
 use serde_json::{Value as Json, json};
 
-use super::super::super::super::error::LoadError;
-use super::super::facts::Facts;
 use super::{Description, Done, body, layer_eps, rope};
+use crate::model::checkpoint::gguf::facts::Facts;
+use crate::model::error::LoadError;
 
 /// BERT, DistilBERT, RoBERTa or XLM-RoBERTa.
 pub fn bert(facts: &Facts) -> Result<Description, LoadError> {

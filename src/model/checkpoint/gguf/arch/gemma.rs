@@ -2,9 +2,9 @@
 
 use serde_json::{Value as Json, json};
 
-use super::super::super::super::error::LoadError;
-use super::super::facts::Facts;
 use super::{Description, Done, decoder, layer_types, rms_eps, window_layers};
+use crate::model::checkpoint::gguf::facts::Facts;
+use crate::model::error::LoadError;
 
 const NORMS: [&str; 7] = [
     "output_norm",

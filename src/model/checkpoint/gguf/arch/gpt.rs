@@ -2,10 +2,10 @@
 
 use serde_json::{Value as Json, json};
 
-use super::super::super::super::error::LoadError;
-use super::super::super::arrange::RowOrder;
-use super::super::facts::Facts;
 use super::{Description, Done, layer_eps, rope};
+use crate::model::checkpoint::arrange::RowOrder;
+use crate::model::checkpoint::gguf::facts::Facts;
+use crate::model::error::LoadError;
 
 /// GPT-2: the matrices that it has as `[in, out]` are turned.
 pub fn gpt2(facts: &Facts) -> Result<Description, LoadError> {

@@ -17,11 +17,11 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value as Json, json};
 
-use super::super::super::error::LoadError;
-use super::super::super::families;
-use super::super::arrange::RowOrder;
 use super::facts::Facts;
 use super::reader::Value;
+use crate::model::checkpoint::arrange::RowOrder;
+use crate::model::error::LoadError;
+use crate::model::families;
 
 #[derive(Debug, Default)]
 pub struct Description {

@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
-use super::super::super::super::error::LoadError;
-use super::super::facts::Facts;
 use super::{Description, Done, decoder, rms_eps};
+use crate::model::checkpoint::gguf::facts::Facts;
+use crate::model::error::LoadError;
 
 const STACKS: [&str; 3] = ["blk.{}.ffn_gate_exps", "blk.{}.ffn_up_exps", "blk.{}.ffn_down_exps"];
 

@@ -6,9 +6,9 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use super::super::super::super::error::LoadError;
-use super::super::facts::{Facts, decimal};
 use super::Description;
+use crate::model::checkpoint::gguf::facts::{Facts, decimal};
+use crate::model::error::LoadError;
 
 /// The note about tensors that hold RoPE factors.
 const USED: &str = "RoPE factors, read as part of the configuration";

@@ -13,9 +13,9 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value as Json, json};
 
-use super::super::super::error::{LoadError, NoTokenizer};
-use super::super::super::tokenizer::{Parts, around};
 use super::facts::Facts;
+use crate::model::error::{LoadError, NoTokenizer};
+use crate::model::tokenizer::{Parts, around};
 
 /// What a token is, by ggml's numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use serde_json::{Value as Json, json};
 
-use super::super::super::super::error::{LoadError, NoTokenizer};
-use super::super::facts::Facts;
 use super::{Parts, Strip, TokenType, Vocabulary, ends};
+use crate::model::checkpoint::gguf::facts::Facts;
+use crate::model::error::{LoadError, NoTokenizer};
 
 /// What stands for a space.
 const SPACE: char = '▁';

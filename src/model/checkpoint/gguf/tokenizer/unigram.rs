@@ -2,10 +2,10 @@
 
 use serde_json::{Value as Json, json};
 
-use super::super::super::super::error::{LoadError, NoTokenizer};
-use super::super::facts::Facts;
-use super::super::reader::Value;
 use super::{Part, Parts, Strip, TokenType, Vocabulary, template};
+use crate::model::checkpoint::gguf::facts::Facts;
+use crate::model::checkpoint::gguf::reader::Value;
+use crate::model::error::{LoadError, NoTokenizer};
 
 /// The tokenizer, or why there is none.
 pub fn json(facts: &Facts, vocabulary: &Vocabulary) -> Result<Result<Json, NoTokenizer>, LoadError> {

@@ -2,9 +2,9 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use super::super::super::super::error::{LoadError, NoTokenizer};
-use super::super::facts::Facts;
 use super::{Part, Parts, Strip, TokenType, Vocabulary, template};
+use crate::model::checkpoint::gguf::facts::Facts;
+use crate::model::error::{LoadError, NoTokenizer};
 
 /// The tokenizer, or why there is none.
 pub fn json(facts: &Facts, vocabulary: &Vocabulary) -> Result<Result<Json, NoTokenizer>, LoadError> {

@@ -6,13 +6,13 @@ use std::collections::HashMap;
 use serde_json::{Map, Value as Json, json};
 use tokenizers::AddedToken;
 
-use super::super::checkpoint::CheckpointFiles;
-use super::super::config::{HfConfig, parse_object};
-use super::super::error::{LoadError, NoTokenizer};
 use super::around::Around;
 use super::class::Class;
 use super::named::{CONFIG, Named, NamedToken, object};
 use super::parts::Parts;
+use crate::model::checkpoint::CheckpointFiles;
+use crate::model::config::{HfConfig, parse_object};
+use crate::model::error::{LoadError, NoTokenizer};
 
 /// Files of tokenizers that need more than a table to be read.
 const OTHERS: [&str; 5] =
@@ -213,5 +213,4 @@ impl Sources {
 }
 
 #[cfg(test)]
-#[path = "separate_tests.rs"]
 mod tests;

@@ -1,7 +1,7 @@
 //! Tokenizers put together of separate files.
 
-use super::super::Tokenizer;
 use super::*;
+use crate::model::tokenizer::Tokenizer;
 use std::path::{Path, PathBuf};
 
 fn folder(name: &str) -> PathBuf {
