@@ -21,6 +21,7 @@ pub mod required_weights;
 pub mod role;
 pub mod sandbox;
 mod sentence;
+mod source;
 pub mod spec;
 pub mod text;
 pub mod tokenizer;
@@ -29,8 +30,9 @@ pub mod weights;
 
 pub use error::{InputError, LoadError};
 pub use input::{Input, Row, Side};
-pub use load::{LoadReport, Model, ModelSource, Progress, load, load_in};
+pub use load::{LoadReport, Model, Progress, load, load_in};
 pub use open::open;
+pub use source::ModelSource;
 pub use tokenizer::{SpecialTokens, Token, Tokenizer};
 pub use weights::{FileTensor, Overlay, RowChunks, Weight, Weights};
 

@@ -7,7 +7,7 @@ pub use super::files::{
 };
 pub use super::read::{
     DecoderHead, HeadDim, Kv, Rules, Sizes, Task, act, attention, attention_with_bias, decoder, eps, experts,
-    query_scale, question, reach, sliding_layers, sparse_layers, window_if_used,
+    query_scale, reach, sliding_layers, sparse_layers, window_if_used,
 };
 pub use super::rope::{ByLayerType, ByLayerTypeRules, RopeRules, by_layer_type, rope};
 pub use super::{Family, Layout, Sources, TensorNames};

@@ -13,6 +13,8 @@ use ureq::RequestBuilder;
 use ureq::http::HeaderMap;
 use ureq::typestate::WithoutBody;
 
+use super::meter::Meter;
+
 /// How often is looked whether to go on.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -21,12 +23,6 @@ const PIECE: usize = 128 << 10;
 
 /// Pieces that wait to be taken.
 const WAITING: usize = 8;
-
-/// Asked again and again whether to go on.
-pub trait Patience {
-    /// False if the user wants to stop.
-    fn go_on(&mut self) -> bool;
-}
 
 /// Why there is no answer, or no more of it.
 #[derive(Debug, PartialEq, Eq)]
@@ -53,11 +49,11 @@ enum Piece {
 
 /// Sends a request and waits for the head of the answer. Redirects are as the request's agent has them; a status is
 /// never an error.
-pub fn ask(request: RequestBuilder<WithoutBody>, patience: &mut dyn Patience) -> Result<Answer, Trouble> {
+pub fn ask(request: RequestBuilder<WithoutBody>, meter: &mut Meter<'_>) -> Result<Answer, Trouble> {
     let (sender, pieces) = bounded(WAITING);
     let started = thread::Builder::new().name("hub".into()).spawn(move || carry_out(request, &sender));
     started.map_err(|error| Trouble::Network(format!("cannot start a thread: {error}")))?;
-    match receive(&pieces, patience)? {
+    match receive(&pieces, meter)? {
         Piece::Head(status, headers) => Ok(Answer { status, headers, pieces }),
         Piece::Failed(message) => Err(Trouble::Network(message)),
         Piece::Bytes(_) | Piece::End => Err(Trouble::Network("the answer has no head".into())),
@@ -71,8 +67,8 @@ impl Answer {
     }
 
     /// The next bytes; `None` at the end.
-    pub fn next(&self, patience: &mut dyn Patience) -> Result<Option<Vec<u8>>, Trouble> {
-        match receive(&self.pieces, patience)? {
+    pub fn next(&self, meter: &mut Meter<'_>) -> Result<Option<Vec<u8>>, Trouble> {
+        match receive(&self.pieces, meter)? {
             Piece::Bytes(bytes) => Ok(Some(bytes)),
             Piece::End => Ok(None),
             Piece::Failed(message) => Err(Trouble::Network(message)),
@@ -81,10 +77,10 @@ impl Answer {
     }
 
     /// All the bytes, or the first `limit`.
-    pub fn body(&self, limit: usize, patience: &mut dyn Patience) -> Result<Vec<u8>, Trouble> {
+    pub fn body(&self, limit: usize, meter: &mut Meter<'_>) -> Result<Vec<u8>, Trouble> {
         let mut all = Vec::new();
         while all.len() < limit
-            && let Some(bytes) = self.next(patience)?
+            && let Some(bytes) = self.next(meter)?
         {
             all.extend(bytes);
         }
@@ -93,10 +89,10 @@ impl Answer {
     }
 }
 
-fn receive(pieces: &Receiver<Piece>, patience: &mut dyn Patience) -> Result<Piece, Trouble> {
+fn receive(pieces: &Receiver<Piece>, meter: &mut Meter<'_>) -> Result<Piece, Trouble> {
     loop {
         // Asked for each piece too: a fast server must not keep the user from leaving.
-        if !patience.go_on() {
+        if !meter.go_on() {
             return Err(Trouble::Cancelled);
         }
         match pieces.recv_timeout(LOOK) {

@@ -12,18 +12,14 @@ use std::path::{Path, PathBuf};
 use super::cache::{self, Cached};
 use super::choose::{self, MODULES, Unclear, Weights};
 use super::error::HubError;
-use super::exchange::Patience;
+use super::meter::{Meter, Report};
 use super::name::{HubName, is_inside};
 use super::remote::{Entry, Failure, Listing, Remote};
 use super::settings::Settings;
-use super::transfer::{self, Progress, Wanted, free, patiently};
+use super::transfer::{self, Wanted, free, patiently};
 use crate::model::config::HfConfig;
 use crate::model::error::LoadError;
 use crate::model::{families, file};
-
-/// What is called while a model is fetched: what is being done (`downloading model.safetensors (3 of 7)`), the bytes
-/// that are there, and the bytes in all, 0 if that is not known. `false` stops it.
-pub type Report<'a> = &'a mut dyn FnMut(&str, u64, u64) -> bool;
 
 /// Puts a model into the cache, if it is not there.
 ///
@@ -45,46 +41,12 @@ pub fn fetch(name: &HubName, settings: &Settings, report: Report<'_>) -> Result<
             Err(HubError::not_cached(name, &settings.cache, &found, forbidden).into())
         };
     }
-    let object = settings.endpoint.clone();
-    let mut meter = Meter { report, verb: "asking", object, base: 0, done: 0, total: 0, go: true };
+    let mut meter = Meter::new(report, &settings.endpoint);
     let begun = Download::begin(name, settings, &mut meter).map_err(LoadError::from);
     match begun.and_then(|download| download.run(&mut meter)) {
         // Only the tokenizer was wanted, and the hub cannot be asked.
         Err(LoadError::Hub(HubError::Unreachable { .. } | HubError::Server { .. })) if usable => Ok(()),
         outcome => outcome,
-    }
-}
-
-/// Counts over all files.
-struct Meter<'a> {
-    report: Report<'a>,
-    verb: &'static str,
-    /// What it is done with: a file, or the hub's address.
-    object: String,
-    /// Bytes of the files before this one.
-    base: u64,
-    done: u64,
-    total: u64,
-    go: bool,
-}
-
-impl Patience for Meter<'_> {
-    fn go_on(&mut self) -> bool {
-        // Sizes that the listing does not have show only as they come.
-        let total = if self.total == 0 { 0 } else { self.total.max(self.done) };
-        let what = format!("{} {}", self.verb, self.object);
-        self.go &= (self.report)(&what, self.done, total);
-        self.go
-    }
-}
-
-impl Progress for Meter<'_> {
-    fn at(&mut self, done: u64) {
-        self.done = self.base + done;
-    }
-
-    fn verb(&mut self, verb: &'static str) {
-        self.verb = verb;
     }
 }
 
@@ -100,7 +62,7 @@ struct Download<'a> {
 impl<'a> Download<'a> {
     fn begin(name: &'a HubName, settings: &'a Settings, meter: &mut Meter<'_>) -> Result<Self, HubError> {
         let remote = Remote::new(name, settings)?;
-        let listed = patiently(meter, |patience| remote.list(patience).map_err(|failure| (failure, false)));
+        let listed = patiently(meter, |meter| remote.list(meter).map_err(|failure| (failure, false)));
         let listing = listed.map_err(|(failure, _)| error_of(failure, name, "", meter))?;
         let snapshot = cache::folder(&settings.cache, &name.repo).join("snapshots").join(&listing.commit);
         Ok(Download { name, settings, remote, listing, snapshot })
@@ -176,14 +138,13 @@ impl<'a> Download<'a> {
         let missing: Vec<&String> = files.iter().filter(there).collect();
         let bytes: u64 = missing.iter().filter_map(|file| self.entry(file).size).sum();
         self.check_space(bytes, &missing)?;
-        meter.total += bytes;
+        meter.expect(bytes);
         for (number, file) in missing.iter().enumerate() {
             let counted =
                 if missing.len() > 1 { format!(" ({} of {})", number + 1, missing.len()) } else { String::new() };
-            (meter.verb, meter.object) = ("downloading", format!("{file}{counted}"));
+            meter.begin(format!("{file}{counted}"));
             let size = self.get(file, meter).map_err(|failure| error_of(failure, self.name, file, meter))?;
-            meter.base += size;
-            meter.done = meter.base;
+            meter.finish(size);
         }
         Ok(())
     }
@@ -196,9 +157,8 @@ impl<'a> Download<'a> {
             return Err(Failure::from(HubError::BadAnswer { host, what, message }));
         }
         let entry = self.entry(file);
-        let announced = patiently(meter, |patience| {
-            self.remote.announced(file, &entry, patience).map_err(|failure| (failure, false))
-        });
+        let announced =
+            patiently(meter, |meter| self.remote.announced(file, &entry, meter).map_err(|failure| (failure, false)));
         let announced = announced.map_err(|(failure, _)| failure)?;
         if announced.commit.as_ref().is_some_and(|commit| *commit != self.listing.commit) {
             let (host, what) = (self.settings.endpoint.clone(), file.to_owned());
@@ -249,7 +209,7 @@ fn error_of(failure: Failure, name: &HubName, file: &str, meter: &Meter<'_>) -> 
         Failure::Final(error) | Failure::Passing { error, .. } => *error,
         Failure::Cancelled => {
             let (name, file) = (name.to_string(), file.to_owned());
-            HubError::Cancelled { name, file, done: meter.done, size: meter.total }
+            HubError::Cancelled { name, file, done: meter.done(), size: meter.total() }
         }
     }
 }

@@ -15,7 +15,8 @@ use ureq::typestate::WithoutBody;
 use ureq::{Agent, RequestBuilder};
 
 use super::error::HubError;
-use super::exchange::{Answer, Patience, Trouble, ask};
+use super::exchange::{Answer, Trouble, ask};
+use super::meter::Meter;
 use super::name::{HubName, is_word};
 use super::settings::Settings;
 
@@ -118,23 +119,23 @@ impl<'a> Remote<'a> {
     }
 
     /// The files of the revision.
-    pub fn list(&self, patience: &mut dyn Patience) -> Result<Listing, Failure> {
+    pub fn list(&self, meter: &mut Meter<'_>) -> Result<Listing, Failure> {
         let limit = Some(self.settings.patience);
         let request = self.api.info_request().query("blobs", "true").config();
         let request = request.timeout_resolve(limit).timeout_connect(limit).timeout_recv_response(limit);
         let what = &self.name.repo;
         let host = self.endpoint();
         let answer =
-            ask(request.timeout_per_read(limit).build(), patience).map_err(|trouble| passing(trouble, host, what))?;
+            ask(request.timeout_per_read(limit).build(), meter).map_err(|trouble| passing(trouble, host, what))?;
         if answer.status != 200 {
-            return Err(self.refusal(&answer, host, what, patience));
+            return Err(self.refusal(&answer, host, what, meter));
         }
-        let text = answer.body(LISTING, patience).map_err(|trouble| passing(trouble, host, what))?;
+        let text = answer.body(LISTING, meter).map_err(|trouble| passing(trouble, host, what))?;
         listing(&text).map_err(|fault| self.nonsense(host, what, fault.to_string()))
     }
 
     /// Asks what a file is, without getting it: one byte, because not every hub answers a HEAD.
-    pub fn announced(&self, file: &str, entry: &Entry, patience: &mut dyn Patience) -> Result<Announced, Failure> {
+    pub fn announced(&self, file: &str, entry: &Entry, meter: &mut Meter<'_>) -> Result<Announced, Failure> {
         let mut url = self.api.url(&percent_encoded(file));
         let (mut commit, mut etag, mut size) = (None, None, None);
         let mut one_byte = true;
@@ -142,7 +143,7 @@ impl<'a> Remote<'a> {
             let host = host_of(&url);
             let request = self.get(&url);
             let request = if one_byte { request.header("Range", "bytes=0-0") } else { request };
-            let answer = ask(request, patience).map_err(|trouble| passing(trouble, &host, file))?;
+            let answer = ask(request, meter).map_err(|trouble| passing(trouble, &host, file))?;
             let header = |name: &str| answer.header(name).map(str::to_owned);
             commit = commit.or_else(|| header("x-repo-commit"));
             etag = etag.or_else(|| header("x-linked-etag"));
@@ -162,7 +163,7 @@ impl<'a> Remote<'a> {
                     one_byte = false;
                     continue;
                 }
-                _ => return Err(self.refusal(&answer, &host, file, patience)),
+                _ => return Err(self.refusal(&answer, &host, file, meter)),
             }
             let etag = etag.or_else(|| header("etag")).map(|text| plain_etag(&text));
             let listed = || entry.sha256.clone().or_else(|| entry.blob.clone());
@@ -179,7 +180,7 @@ impl<'a> Remote<'a> {
         &self,
         file: &str,
         start: u64,
-        patience: &mut dyn Patience,
+        meter: &mut Meter<'_>,
     ) -> Result<(String, Option<(Answer, u64)>), Failure> {
         let mut url = self.api.url(&percent_encoded(file));
         for _ in 0..REDIRECTS {
@@ -188,7 +189,7 @@ impl<'a> Remote<'a> {
             if start > 0 {
                 request = request.header("Range", format!("bytes={start}-"));
             }
-            let answer = ask(request, patience).map_err(|trouble| passing(trouble, &host, file))?;
+            let answer = ask(request, meter).map_err(|trouble| passing(trouble, &host, file))?;
             match answer.status {
                 301 | 302 | 303 | 307 | 308 => {
                     let next = redirect(&answer, &url);
@@ -201,7 +202,7 @@ impl<'a> Remote<'a> {
                     return Ok((host, Some((answer, begins))));
                 }
                 416 => return Ok((host, None)),
-                _ => return Err(self.refusal(&answer, &host, file, patience)),
+                _ => return Err(self.refusal(&answer, &host, file, meter)),
             }
         }
         Err(self.nonsense(&host_of(&url), file, format!("more than {REDIRECTS} redirects")))
@@ -220,10 +221,10 @@ impl<'a> Remote<'a> {
     }
 
     /// What a status other than success means.
-    fn refusal(&self, answer: &Answer, host: &str, what: &str, patience: &mut dyn Patience) -> Failure {
+    fn refusal(&self, answer: &Answer, host: &str, what: &str, meter: &mut Meter<'_>) -> Failure {
         let code = answer.header("x-error-code").unwrap_or_default().to_owned();
         let said = answer.header("x-error-message").map(str::to_owned);
-        let said = said.unwrap_or_else(|| explanation(&answer.body(EXPLANATION, patience).unwrap_or_default()));
+        let said = said.unwrap_or_else(|| explanation(&answer.body(EXPLANATION, meter).unwrap_or_default()));
         let message = one_line(&said);
         let (repo, endpoint) = (self.name.repo.clone(), self.endpoint().to_owned());
         let (status, token) = (answer.status, self.settings.token.is_some());

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use super::digest::{Digest, Expected};
 use super::error::HubError;
-use super::exchange::Patience;
 use super::lock::Lock;
+use super::meter::Meter;
 use super::remote::{Announced, Entry, Failure, Remote, passing};
 use crate::model::file;
 
@@ -31,14 +31,6 @@ const OTHERS_PATIENCE: Duration = Duration::from_secs(30);
 /// Bytes that are read at once of what is there already.
 const PIECE: usize = 1 << 20;
 
-/// Receives the progress of a file, and is asked whether to go on.
-pub trait Progress: Patience {
-    /// So many bytes of the file are there.
-    fn at(&mut self, done: u64);
-    /// What is done with the file, such as `downloading`.
-    fn verb(&mut self, verb: &'static str);
-}
-
 /// A file that is wanted.
 pub struct Wanted<'a> {
     /// Its name in the repository.
@@ -52,12 +44,12 @@ pub struct Wanted<'a> {
 /// Does something again while it fails for reasons that may pass. `attempt` says with its failure whether it made
 /// progress.
 pub fn patiently<T>(
-    progress: &mut dyn Progress,
-    mut attempt: impl FnMut(&mut dyn Progress) -> Result<T, (Failure, bool)>,
+    meter: &mut Meter<'_>,
+    mut attempt: impl FnMut(&mut Meter<'_>) -> Result<T, (Failure, bool)>,
 ) -> Result<T, (Failure, u32)> {
     let mut tries = 0;
     loop {
-        let (failure, gained) = match attempt(progress) {
+        let (failure, gained) = match attempt(meter) {
             Ok(done) => return Ok(done),
             Err(failed) => failed,
         };
@@ -66,17 +58,17 @@ pub fn patiently<T>(
             Failure::Passing { wait, .. } if tries < TRIES => wait.unwrap_or(PAUSE * 2_u32.pow(tries - 1)),
             _ => return Err((failure, tries)),
         };
-        if !pause(wait.min(LONGEST_PAUSE), progress) {
+        if !pause(wait.min(LONGEST_PAUSE), meter) {
             return Err((Failure::Cancelled, tries));
         }
     }
 }
 
 /// Waits, unless the user wants to stop.
-fn pause(wait: Duration, patience: &mut dyn Progress) -> bool {
+fn pause(wait: Duration, meter: &mut Meter<'_>) -> bool {
     let end = Instant::now() + wait;
     while Instant::now() < end {
-        if !patience.go_on() {
+        if !meter.go_on() {
             return false;
         }
         std::thread::sleep(Duration::from_millis(20).min(wait));
@@ -89,13 +81,13 @@ pub fn transfer(
     remote: &Remote<'_>,
     blobs: &Path,
     wanted: &Wanted<'_>,
-    progress: &mut dyn Progress,
+    meter: &mut Meter<'_>,
 ) -> Result<PathBuf, Failure> {
     let blob = blobs.join(&wanted.announced.etag);
     let part = blobs.join(format!("{}.part", wanted.announced.etag));
     let lock = blobs.join(format!("{}.lock", wanted.announced.etag));
     fs::create_dir_all(blobs).map_err(|source| Failure::from(HubError::io(blobs, source)))?;
-    let Some(_lock) = wait_for(&lock, &part, &blob, wanted, progress)? else { return Ok(blob) };
+    let Some(_lock) = wait_for(&lock, &part, &blob, wanted, meter)? else { return Ok(blob) };
     // Another program may have finished while we waited; one that was there before is not touched.
     if whole(&blob, wanted.announced.size) {
         return Ok(blob);
@@ -103,7 +95,7 @@ pub fn transfer(
     let mut again = true;
     loop {
         let resumed = fs::metadata(&part).is_ok_and(|found| found.len() > 0);
-        match receive(remote, &part, wanted, progress) {
+        match receive(remote, &part, wanted, meter) {
             Ok(()) => break,
             // The beginning may be from another time than the end.
             Err(Failure::Final(error)) if resumed && again && matches!(*error, HubError::Mismatch { .. }) => {
@@ -127,7 +119,7 @@ fn wait_for(
     part: &Path,
     blob: &Path,
     wanted: &Wanted<'_>,
-    progress: &mut dyn Progress,
+    meter: &mut Meter<'_>,
 ) -> Result<Option<Lock>, Failure> {
     let length = || fs::metadata(part).map_or(0, |found| found.len());
     let (mut seen, mut since) = (length(), Instant::now());
@@ -150,28 +142,28 @@ fn wait_for(
             let (file, lock) = (wanted.file.to_owned(), path.display().to_string());
             return Err(Failure::from(HubError::Busy { file, seconds: OTHERS_PATIENCE.as_secs(), lock }));
         }
-        progress.verb("waiting for another program that downloads");
-        progress.at(now);
-        if !pause(Duration::from_millis(100), progress) {
+        meter.verb("waiting for another program that downloads");
+        meter.at(now);
+        if !pause(Duration::from_millis(100), meter) {
             return Err(Failure::Cancelled);
         }
     }
 }
 
 /// Fills the part up to the whole file and checks it.
-fn receive(remote: &Remote<'_>, part: &Path, wanted: &Wanted<'_>, progress: &mut dyn Progress) -> Result<(), Failure> {
+fn receive(remote: &Remote<'_>, part: &Path, wanted: &Wanted<'_>, meter: &mut Meter<'_>) -> Result<(), Failure> {
     let expected = Expected::of(wanted.entry.sha256.as_deref(), wanted.entry.blob.as_deref(), &wanted.announced.etag);
     let size = wanted.announced.size;
-    let mut sink = Sink::open(part, expected.clone(), size, progress)?;
+    let mut sink = Sink::open(part, expected.clone(), size, meter)?;
     let mut host = remote.endpoint().to_owned();
-    progress.verb("downloading");
-    let received = patiently(progress, |progress| {
+    meter.verb("downloading");
+    let received = patiently(meter, |meter| {
         let before = sink.done;
-        let outcome = fill(remote, &mut sink, wanted, &mut host, progress);
+        let outcome = fill(remote, &mut sink, wanted, &mut host, meter);
         outcome.map_err(|failure| (failure, sink.done > before))
     });
     if let Err((failure, tries)) = received {
-        return Err(with_progress(failure, tries, &sink, wanted, &host));
+        return Err(kept_so_far(failure, tries, &sink, wanted, &host));
     }
     let mismatch = |found: String, expected: String| {
         // A part that is wrong would be continued again and again.
@@ -195,13 +187,13 @@ fn fill(
     sink: &mut Sink,
     wanted: &Wanted<'_>,
     host: &mut String,
-    progress: &mut dyn Progress,
+    meter: &mut Meter<'_>,
 ) -> Result<(), Failure> {
     let size = wanted.announced.size;
     if size == Some(sink.done) {
         return Ok(());
     }
-    let (from, answer) = remote.get_from(wanted.file, sink.done, progress)?;
+    let (from, answer) = remote.get_from(wanted.file, sink.done, meter)?;
     *host = from;
     let Some((answer, begins)) = answer else {
         // Nothing from there on: what is there is all, or too much.
@@ -216,10 +208,10 @@ fn fill(
         }
     }
     loop {
-        let piece = answer.next(progress).map_err(|trouble| passing(trouble, host, wanted.file))?;
+        let piece = answer.next(meter).map_err(|trouble| passing(trouble, host, wanted.file))?;
         let Some(piece) = piece else { break };
         sink.write(&piece, wanted.file)?;
-        progress.at(sink.done);
+        meter.at(sink.done);
         // More than announced is not written: it would fill the disk.
         if size.is_some_and(|size| sink.done > size) {
             return Ok(());
@@ -236,7 +228,7 @@ fn fill(
 }
 
 /// A failure, with what has arrived.
-fn with_progress(failure: Failure, tries: u32, sink: &Sink, wanted: &Wanted<'_>, host: &str) -> Failure {
+fn kept_so_far(failure: Failure, tries: u32, sink: &Sink, wanted: &Wanted<'_>, host: &str) -> Failure {
     let size = wanted.announced.size.unwrap_or(0);
     match failure {
         Failure::Passing { message, wait, .. } if sink.done > 0 => {
@@ -267,7 +259,7 @@ struct Sink {
 
 impl Sink {
     /// Opens the part, and hashes what is there already.
-    fn open(path: &Path, expected: Expected, size: Option<u64>, progress: &mut dyn Progress) -> Result<Sink, Failure> {
+    fn open(path: &Path, expected: Expected, size: Option<u64>, meter: &mut Meter<'_>) -> Result<Sink, Failure> {
         let wrong = |source| Failure::from(HubError::io(path, source));
         let file = file::open_with(OpenOptions::new().create(true).read(true).append(true), path).map_err(wrong)?;
         let digest = expected.start(size.unwrap_or(0));
@@ -279,7 +271,7 @@ impl Sink {
             return Ok(sink);
         }
         if there > 0 {
-            progress.verb("verifying");
+            meter.verb("verifying");
         }
         let mut buffer = vec![0; PIECE];
         loop {
@@ -289,8 +281,8 @@ impl Sink {
             }
             sink.digest.update(&buffer[..n]);
             sink.done += n as u64;
-            progress.at(sink.done);
-            if !progress.go_on() {
+            meter.at(sink.done);
+            if !meter.go_on() {
                 return Err(Failure::Cancelled);
             }
         }
