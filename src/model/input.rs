@@ -37,7 +37,7 @@ impl Row {
         self.mask.iter().filter(|real| **real).count()
     }
 
-    /// Whether there is nothing but padding.
+    /// Whether there is only padding.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

@@ -35,9 +35,9 @@ pub fn too_little(needed: u64) -> Option<u64> {
     if needed > SMALL { available().filter(|available| needed > *available) } else { None }
 }
 
-/// Bytes that a pass over `rows` of `length` tokens takes at the least: at one time the scores and the pattern of a
-/// layer, the mask, once and as it is made, and the logits; and up to `kept` bytes of what the layers before have
-/// recorded. Values on a graphics device are not counted: it does not say what it has left.
+/// Bytes that a pass over `rows` of `length` tokens takes at least: at one time the scores and the pattern of a layer,
+/// the mask, once and as it is made, and the logits; and up to `kept` bytes of what the layers before have recorded.
+/// Values on a graphics device are not counted: it does not say what it has left.
 fn of_pass(model: &Model, rows: usize, length: usize, kept: u64) -> u64 {
     let product = |factors: &[usize]| factors.iter().fold(1_u64, |all, &factor| all.saturating_mul(factor as u64));
     let mask = product(&[3, length, length]);

@@ -1,9 +1,8 @@
 //! Work in a separate process, for what libraries do with files from strangers.
 //!
-//! A template or a tokenizer can ask for any amount of memory and time, and a failed allocation ends the process that
-//! asks. A process can be ended from outside whatever it does, so such work is done in one: this program again, with
-//! limits of the system on its memory, which is asked and answers through pipes and is ended when an answer takes too
-//! long.
+//! A template or a tokenizer can ask for any amount of memory and time, and a failed allocation ends the process. A
+//! process can be ended from outside whatever it does, so such work is done in one: this program again, with limits of
+//! the system on its memory, which is asked and answers through pipes and is ended when an answer takes too long.
 
 use std::io::{self, Read, Write};
 use std::os::unix::process::CommandExt;
@@ -22,7 +21,7 @@ const LONGEST: u64 = 256 << 20;
 /// How often a process looks at the time.
 const TICK: Duration = Duration::from_secs(1);
 
-/// This program, once [`allow`] has said that it can be started for work.
+/// This program, once [`allow`] has said that it can be started again.
 static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
 
 /// Says that this program can be started again for work: that it knows the arguments. Called once, at its beginning;
@@ -121,7 +120,7 @@ impl Drop for Worker {
     }
 }
 
-/// Passes answers on until there are no more, or nobody wants them.
+/// Passes answers on until there are no more, or the receiver is gone.
 fn forward(output: &mut impl Read, answers: &SyncSender<Vec<u8>>) {
     while let Ok(Some(answer)) = read_frame(output) {
         if answers.send(answer).is_err() {
@@ -133,7 +132,7 @@ fn forward(output: &mut impl Read, answers: &SyncSender<Vec<u8>>) {
 /// What the process does: sets its limits, then answers every request until there are no more.
 ///
 /// # Errors
-/// If the other side is gone.
+/// If the other process is gone.
 pub fn serve(
     limits: Limits,
     input: &mut dyn Read,

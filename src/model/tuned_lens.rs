@@ -47,7 +47,7 @@ const NAMES: [&str; 3] = ["params.safetensors", "params.pt", "model.safetensors"
 /// Reads a lens from a folder or a file (`.pt`, `.safetensors`) for a model of `layers` blocks and that width.
 ///
 /// # Errors
-/// If the file cannot be read, or is of another model.
+/// If the file cannot be read, or is of a different model.
 pub fn read(path: &Path, layers: usize, width: usize) -> Result<TunedLens, TunedLensError> {
     let file = file_of(path)?;
     let path = file.display().to_string();

@@ -67,7 +67,7 @@ pub fn read(folder: &Path, model: &Model) -> std::result::Result<Adapter, Adapte
     read.map_err(|fault| AdapterError::new(folder, fault))
 }
 
-/// The tensors of one module, by what they are of it.
+/// The tensors of one module, by the part that they are.
 type Parts<'a> = BTreeMap<&'static str, TensorView<'a>>;
 
 /// Reads the modules and the configuration of a folder.

@@ -29,7 +29,7 @@ const LONGEST_JSON: usize = 8 << 20;
 /// Longest template that is compiled.
 const LONGEST: usize = 1 << 20;
 
-/// Longest text that a template may make of a conversation, in addition to so many times the text of its messages and
+/// Longest text that a template may make of a conversation, in addition to that many times the text of its messages and
 /// variables. What templates of real models say themselves is a few thousand bytes.
 const LONGEST_OWN: usize = 64 << 10;
 const COPIES: usize = 16;

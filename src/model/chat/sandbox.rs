@@ -61,7 +61,7 @@ impl Place {
 /// What the process does: carries tasks out.
 ///
 /// # Errors
-/// If the other side is gone.
+/// If the other process is gone.
 pub fn serve(input: &mut dyn Read, output: &mut dyn Write) -> io::Result<()> {
     sandbox::serve(LIMITS, input, output, &mut |request| {
         let outcome = serde_json::from_slice(&request).map(|task: Task| {

@@ -180,7 +180,7 @@ impl Budget {
         }
     }
 
-    /// What has its length, of so many bytes, before it.
+    /// Bytes that follow their length, which takes `width` bytes.
     fn counted(&mut self, all: &mut impl BufRead, width: usize) -> Result<(), PickleError> {
         let length = number(all, width)?;
         self.spend(length)?;

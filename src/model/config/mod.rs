@@ -2,7 +2,7 @@
 //!
 //! Configurations are diffs against the defaults of a class and have changed names over the years, so every getter
 //! takes all names of a setting, and a `null` counts as absent unless the getter says otherwise. The configuration
-//! remembers which keys were read, those of its sections too: what nobody asked for is checked in the end, so that no
+//! remembers which keys were read, those of its sections too: keys that nothing read are checked in the end, so that no
 //! setting that changes arithmetic is passed over in silence ([`HfConfig::unread`]).
 
 use std::collections::HashSet;

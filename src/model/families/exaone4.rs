@@ -27,7 +27,7 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
     })
 }
 
-/// `sliding_window_pattern`: all but every so many layers have a window, or letters for them, as in `LLLG`.
+/// `sliding_window_pattern`: all but every nth layer have a window, or letters for them, as in `LLLG`.
 fn pattern(config: &HfConfig, n_layers: usize) -> Result<Vec<bool>, LoadError> {
     const KEY: &str = "sliding_window_pattern";
     let by_number = |every: usize| (0..n_layers).map(|i| !(i + 1).is_multiple_of(every)).collect();

@@ -37,7 +37,7 @@ fn text_spec(from: &Sources, config: &HfConfig) -> Result<ModelSpec, LoadError> 
     let every = config.opt_size(&["sliding_window_pattern", "_sliding_window_pattern"])?.unwrap_or(6);
     let sliding = sliding_layers(config, sizes.n_layers, |i| !(i + 1).is_multiple_of(every))?;
     let causal = !config.flag(&["use_bidirectional_attention"], false)?;
-    // A window in both directions is split between them; said in both ways, it reaches one token further.
+    // A window in both directions is split between them; if both settings say so, it reaches one token further.
     let wider = usize::from(!config.flag(&["is_causal"], true)?);
     let window = if causal { window } else { window.map(|window| window / 2 + 1 + wider) };
     let reach = reach(config, &sliding, window)?;

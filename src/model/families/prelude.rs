@@ -1,5 +1,5 @@
-//! What the file of a family is made of: the tables of its tensors, the readers of its configuration, and the parts of the
-//! specification that it gives.
+//! What the file of a family is made of: the tables of its tensors, the readers of its configuration, and the parts of
+//! the specification that it gives.
 
 pub use super::files::{
     CLASS_HEADS, DECODER_HEADS, Entry, Files, QUESTION, SEQUENCE, SEQUENCE_OR_TOKEN, Split, TOKEN, both, classes,

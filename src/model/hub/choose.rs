@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::error::HubError;
 use crate::model::checkpoint::gguf_shard_name;
 
-/// Configuration and tokenizer, in the order in which they are wanted. The first decides whether the rest is of use.
+/// Configuration and tokenizer, in the order in which they are wanted. The first decides whether the rest is needed.
 const COMPANIONS: [&str; 10] = [
     "config.json",
     "generation_config.json",

@@ -9,7 +9,7 @@ use super::cache::Cached;
 use super::name::HubName;
 use crate::model::text::{self, bytes};
 
-/// A model of the hub that cannot be had.
+/// A model of the hub that cannot be fetched.
 #[derive(Debug, thiserror::Error)]
 pub enum HubError {
     // The cache

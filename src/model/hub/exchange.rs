@@ -103,7 +103,7 @@ fn receive(pieces: &Receiver<Piece>, meter: &mut Meter<'_>) -> Result<Piece, Tro
     }
 }
 
-/// Runs on the thread. A failed send means that nobody listens any more.
+/// Runs on the thread. A failed send means that the receiver is gone.
 fn carry_out(request: RequestBuilder<WithoutBody>, sender: &Sender<Piece>) {
     let response = match request.config().http_status_as_error(false).build().call() {
         Ok(response) => response,

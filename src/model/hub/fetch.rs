@@ -26,7 +26,7 @@ use crate::model::{families, file};
 /// Nothing is asked of the hub if the cache has all that is needed.
 ///
 /// # Errors
-/// Why the model cannot be had; or that it would be of no use, once its configuration is there.
+/// Why the model cannot be fetched; or, once its configuration is there, why it would be of no use.
 pub fn fetch(name: &HubName, settings: &Settings, report: Report<'_>) -> Result<(), LoadError> {
     let found = cache::look(&settings.cache, name)?;
     if matches!(found, Cached::Complete(_)) {

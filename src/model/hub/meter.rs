@@ -32,7 +32,7 @@ impl<'a> Meter<'a> {
         self.go
     }
 
-    /// So many more bytes are to come.
+    /// `bytes` more are to come.
     pub fn expect(&mut self, bytes: u64) {
         self.total += bytes;
     }
@@ -46,12 +46,12 @@ impl<'a> Meter<'a> {
         self.verb = verb;
     }
 
-    /// So many bytes of the file are there.
+    /// `done` bytes of the file are there.
     pub fn at(&mut self, done: u64) {
         self.done = self.base + done;
     }
 
-    /// The file is there, with so many bytes.
+    /// The file is complete, with `size` bytes.
     pub fn finish(&mut self, size: u64) {
         self.base += size;
         self.done = self.base;

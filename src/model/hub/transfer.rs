@@ -218,7 +218,7 @@ fn fill(
         }
     }
     match size {
-        // The end came early, and nobody said so.
+        // The connection ended early without an error.
         Some(size) if sink.done < size => {
             let message = "the connection ended early".to_owned();
             Err(passing(super::exchange::Trouble::Network(message), host, wanted.file))

@@ -16,7 +16,7 @@ use super::error::TokenizerError;
 use super::sound::{check, check_pair};
 use super::spelling::{Spelling, typed};
 
-/// Most tokens that a text may become: a pass over so many cannot be computed.
+/// Most tokens that a text may become: a pass over more cannot be computed.
 const MOST_TOKENS: usize = 1 << 20;
 
 /// Longest text, in bytes, that tokens or the text before them may become.
@@ -32,7 +32,7 @@ pub enum Request {
         /// Whether tokens are added around it.
         special: bool,
     },
-    /// What is done to a text before tokens are looked for in it.
+    /// What is done to a text before it is split into tokens.
     Normalize(String),
     /// The text of tokens, without special ones if `skip_special`.
     Decode {
@@ -40,7 +40,7 @@ pub enum Request {
         /// Whether special tokens are left out.
         skip_special: bool,
     },
-    /// Changes the tokenizer for good.
+    /// Changes the tokenizer permanently.
     Change(Change),
     /// The ids of a text that is changed and split in another way before tokens of the same vocabulary are looked for
     /// in it.
@@ -98,7 +98,7 @@ pub struct Piece {
     pub type_id: u32,
     /// Whether the tokenizer added it.
     pub added: bool,
-    /// The piece of the text that it is of.
+    /// The piece of the text that it belongs to.
     pub word: Option<u32>,
 }
 
@@ -149,7 +149,7 @@ impl Core {
         })
     }
 
-    /// Changes it for good.
+    /// Changes it permanently.
     ///
     /// # Errors
     /// What the library says.

@@ -56,7 +56,8 @@ pub struct Token {
     pub special: bool,
     /// 1 in the second text of a pair, else 0.
     pub type_id: u32,
-    /// Which piece of its text it is of, as the tokenizer splits it before it looks for tokens; `None` if it was added.
+    /// Which piece of its text it belongs to, as the tokenizer splits it before it looks for tokens; `None` if it was
+    /// added.
     pub word: Option<u32>,
 }
 
@@ -259,7 +260,7 @@ impl Tokenizer {
         }
     }
 
-    /// What is done to a text before tokens are looked for in it.
+    /// What is done to a text before it is split into tokens.
     ///
     /// # Errors
     /// If the tokenizer cannot say.

@@ -50,7 +50,7 @@ impl Place {
         }
     }
 
-    /// Changes the tokenizer for good.
+    /// Changes the tokenizer permanently.
     ///
     /// # Errors
     /// What the library says, or why it was stopped.
@@ -122,7 +122,7 @@ impl Sandbox {
 /// What the process does: reads the file that it is given first, then answers requests.
 ///
 /// # Errors
-/// If the other side is gone.
+/// If the other process is gone.
 pub fn serve(input: &mut dyn Read, output: &mut dyn Write) -> io::Result<()> {
     let mut opened: Option<Core> = None;
     sandbox::serve(LIMITS, input, output, &mut |request| {

@@ -100,9 +100,9 @@ pub struct DecoderHead<'a> {
     /// Name of the architectures without their ending, for messages.
     pub class: &'a str,
     pub tasks: &'a [Task],
-    /// Whether the unembedding is the token embedding when nothing is said.
+    /// Whether the unembedding is the token embedding by default.
     pub tied: bool,
-    /// Id of padding when nothing is said.
+    /// Id of padding by default.
     pub pad: Option<u32>,
     /// Whether the unembedding has a bias.
     pub bias: bool,

@@ -94,7 +94,7 @@ impl Sizes {
             None if d_model.is_multiple_of(n_heads) => d_model / n_heads,
             None => return Err(config.bad(format!("a width of {d_model} cannot be split into {n_heads} heads"))),
         };
-        // A configuration that has `n_inner`, null or not, is of those that know no other name for this width.
+        // A configuration that has `n_inner`, null or not, is one of those that know no other name for this width.
         const N_INNER: &[&str] = &["n_inner"];
         let absent = usize::MAX;
         let of_inner = if rules.fourfold { config.size_or(N_INNER, Some(absent))? } else { Some(absent) };

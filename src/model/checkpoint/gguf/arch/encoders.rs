@@ -182,7 +182,7 @@ fn token_types(facts: &Facts) -> usize {
     }
 }
 
-/// Names of the classes: said, or numbers.
+/// Names of the classes: those of the file, or numbers.
 fn labels(facts: &Facts, description: &mut Description, classes: usize) -> Result<(), LoadError> {
     let said = facts.texts(&facts.key("classifier.output_labels"))?;
     let label = |i: usize| said.get(i).cloned().unwrap_or_else(|| format!("LABEL_{i}"));

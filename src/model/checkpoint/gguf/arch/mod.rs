@@ -151,7 +151,7 @@ pub fn describe(facts: &Facts) -> Result<Description, LoadError> {
     let mut description = describe(facts)?;
     direction(facts, &mut description)?;
     facts.token_ids(&mut description.config)?;
-    // What nobody asked for is added under its own name, to be reported like unknown keys of any configuration.
+    // What was not asked for is added under its own name, to be reported like unknown keys of any configuration.
     for (key, value) in facts.unread() {
         refuse_beyond(facts, &key, &value)?;
         description.config.insert(key, value);
@@ -257,7 +257,7 @@ fn joined_projections(
     Ok(())
 }
 
-/// Which layers have a window: said for each layer, or all but every so many.
+/// Which layers have a window: given for each layer, or all but every nth.
 fn window_layers(facts: &Facts, period: usize) -> Result<Json, LoadError> {
     let layers = facts.blocks()?;
     let key = facts.key("attention.sliding_window_pattern");
