@@ -208,7 +208,7 @@ fn a_tuned_lens_is_that_of_its_package() {
     let mut b = Bench::new("gpt2", &["The"]);
     b.run("run");
     let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/models/gpt2/model.safetensors");
-    assert!(b.fail(&format!("lens -tuned {}", model.display())).contains("is no tuned lens"));
+    assert!(b.fail(&format!("lens -tuned {}", model.display())).contains("is not a tuned lens"));
     assert!(b.fail("lens -tuned nowhere.pt").contains("nowhere.pt"));
     let mut b = Bench::new("qwen3", &["The"]);
     b.run("run");

@@ -312,8 +312,8 @@ fn refusals_say_what_to_do() {
     assert_eq!(
         fails("org/tiny"),
         format!(
-            "{address} gives an answer that cannot be used when asked for org/tiny: \"../../../escape.safetensors\" is no name \
-             for a file; is HF_ENDPOINT a Hugging Face hub?"
+            "{address} gives an answer that cannot be used when asked for org/tiny: \"../../../escape.safetensors\" is not \
+             a file name; is HF_ENDPOINT a Hugging Face hub?"
         )
     );
     hub.refuse(403, &[]);
