@@ -19,7 +19,7 @@ use llmdbg::frontend::batch::{self, Batch};
 use llmdbg::frontend::plain::{self, Input, Plain};
 use llmdbg::frontend::shown::Shown;
 use llmdbg::frontend::tui::{self, TuiOptions};
-use llmdbg::model::{apart, bundled, chat, tokenizer};
+use llmdbg::model::{bundled, chat, sandbox, tokenizer};
 use llmdbg::term::ColorDepth;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::prelude::*;
@@ -28,15 +28,17 @@ fn main() -> color_eyre::Result<ExitCode> {
     color_eyre::config::HookBuilder::default().display_env_section(false).install()?;
     // This program starts itself to run what may be hostile under limits: chat templates and tokenizers.
     let serve = match std::env::args_os().nth(1).as_ref().and_then(|first| first.to_str()) {
-        Some(chat::apart::ARGUMENT) => Some(chat::apart::serve as fn(&mut dyn Read, &mut dyn Write) -> io::Result<()>),
-        Some(tokenizer::apart::ARGUMENT) => Some(tokenizer::apart::serve as _),
+        Some(chat::sandbox::ARGUMENT) => {
+            Some(chat::sandbox::serve as fn(&mut dyn Read, &mut dyn Write) -> io::Result<()>)
+        }
+        Some(tokenizer::sandbox::ARGUMENT) => Some(tokenizer::sandbox::serve as _),
         _ => None,
     };
     if let Some(serve) = serve {
         serve(&mut io::stdin().lock(), &mut io::stdout().lock())?;
         return Ok(ExitCode::SUCCESS);
     }
-    apart::allow();
+    sandbox::allow();
     let mut tour = false;
     let mut options = match cli::parse(std::env::args_os()) {
         Ok(Invocation::Debug(options)) => *options,

@@ -31,7 +31,7 @@ pub fn open(options: &Options, interrupt: Arc<AtomicBool>) -> Result<Box<dyn Int
         adapter::fit(folder, &mut model).map_err(|error| error.to_string())?;
     }
     if let Ok(program) = std::env::current_exe() {
-        model.chat.place = Place::Apart(program);
+        model.chat.place = Place::Sandbox(program);
     }
     let input = input_of(&options.input, &model, bundled)?;
     let chosen = Settings { record_budget: options.record_budget };

@@ -5,6 +5,7 @@ mod error;
 pub mod events;
 pub mod html;
 pub mod model;
+pub mod npy;
 pub mod picture;
 pub mod report;
 pub mod safetensors;

@@ -5,7 +5,6 @@ use super::ModelSource;
 /// A model that is part of the executable.
 #[derive(Clone, Copy, Debug)]
 pub struct Bundled {
-    /// What it is called.
     pub name: &'static str,
     /// One line about it.
     pub description: &'static str,
@@ -25,7 +24,6 @@ macro_rules! files {
     };
 }
 
-/// All of them.
 pub static BUNDLED: &[Bundled] = &[
     Bundled {
         name: "tiny-gpt2",
@@ -56,8 +54,8 @@ impl Bundled {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Input, load};
     use super::*;
+    use crate::model::{Input, load};
     use crate::tensor::Device;
 
     #[test]

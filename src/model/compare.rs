@@ -29,9 +29,8 @@ pub struct Twin {
 pub struct Comparison {
     /// The name of the other tensor in its file.
     pub name: String,
-    /// Its element type.
     pub dtype: String,
-    /// Largest difference of two elements; infinite where one of them is no number and the other is.
+    /// Largest difference of two elements; infinite if one of them is not a number and the other is.
     pub max: f64,
     /// Index of the first element of that difference.
     pub at: Vec<usize>,
@@ -47,6 +46,15 @@ pub struct Comparison {
     pub largest_step: Option<f32>,
 }
 
+/// Why two tensors cannot be compared.
+#[derive(Debug, thiserror::Error)]
+pub enum CompareError {
+    #[error("{ours} has shape {shape:?}, {theirs} has {other:?}")]
+    Shapes { ours: String, shape: Vec<usize>, theirs: String, other: Vec<usize> },
+    #[error(transparent)]
+    Unreadable(#[from] LoadError),
+}
+
 impl Twin {
     /// Opens the weights of `path`, in any format, as those of `model`.
     ///
@@ -60,12 +68,17 @@ impl Twin {
         Ok(Twin { checkpoint, by_use })
     }
 
-    /// Compares the tensor `name` of the model's files, which holds the weights `uses`, with that of the twin. `None` where the
-    /// twin has no such tensor.
+    /// Compares the tensor `name` of the model's files, which holds the weights `uses`, with that of the twin. `None`
+    /// where the twin has no such tensor.
     ///
     /// # Errors
-    /// In words, if the two cannot be compared.
-    pub fn compare(&self, ours: &Checkpoint, name: &str, uses: &[WeightId]) -> Result<Option<Comparison>, String> {
+    /// If the two have different shapes, or one of them cannot be read.
+    pub fn compare(
+        &self,
+        ours: &Checkpoint,
+        name: &str,
+        uses: &[WeightId],
+    ) -> Result<Option<Comparison>, CompareError> {
         let Some((file, entry)) = ours.find(name) else { return Ok(None) };
         let twin = self.by_use.get(uses).and_then(|name| self.checkpoint.find(name));
         let Some((twin_file, twin_entry)) = twin else { return Ok(None) };
@@ -75,14 +88,14 @@ impl Twin {
             false => twin_entry.shape.clone(),
         };
         if shape != entry.shape {
-            return Err(format!(
-                "{} has shape {:?}, {} has {shape:?}",
-                entry.file_name(),
-                entry.shape,
-                twin_entry.name
-            ));
+            return Err(CompareError::Shapes {
+                ours: entry.file_name().to_owned(),
+                shape: entry.shape.clone(),
+                theirs: twin_entry.name.clone(),
+                other: shape,
+            });
         }
-        differences(&Side::new(file, entry)?, &Side::new(twin_file, twin_entry)?, turned).map(Some)
+        Ok(Some(differences(&Side::new(file, entry)?, &Side::new(twin_file, twin_entry)?, turned)?))
     }
 }
 
@@ -90,7 +103,6 @@ fn uses(load: &Load) -> Vec<WeightId> {
     load.parts.iter().map(|(id, _)| *id).collect()
 }
 
-/// One of two tensors.
 struct Side<'a> {
     file: &'a TensorFile,
     entry: &'a TensorEntry,
@@ -98,13 +110,13 @@ struct Side<'a> {
 }
 
 impl<'a> Side<'a> {
-    fn new(file: &'a TensorFile, entry: &'a TensorEntry) -> Result<Self, String> {
-        let stored = file.stored_bytes(entry).map_err(|error| error.to_string())?;
+    fn new(file: &'a TensorFile, entry: &'a TensorEntry) -> Result<Self, LoadError> {
+        let stored = file.stored_bytes(entry)?;
         Ok(Side { file, entry, stored })
     }
 
-    fn decode(&self, start: usize, out: &mut [f32]) -> Result<(), String> {
-        self.file.decode_at(self.entry, &self.stored, start, out).map_err(|error| error.to_string())
+    fn decode(&self, start: usize, out: &mut [f32]) -> Result<(), LoadError> {
+        self.file.decode_at(self.entry, &self.stored, start, out)
     }
 
     /// Bits that an element takes.
@@ -168,10 +180,10 @@ impl Seen {
     }
 }
 
-fn differences(ours: &Side, theirs: &Side, turned: bool) -> Result<Comparison, String> {
+fn differences(ours: &Side, theirs: &Side, turned: bool) -> Result<Comparison, LoadError> {
     let count = ours.entry.count();
     let shares: Vec<usize> = (0..count).step_by(SHARE).collect();
-    let part = |start: &usize| -> Result<Seen, String> {
+    let part = |start: &usize| -> Result<Seen, LoadError> {
         let length = SHARE.min(count - start);
         let (mut a, mut b) = (vec![0.0; length], vec![0.0; length]);
         ours.decode(*start, &mut a)?;
@@ -213,7 +225,7 @@ fn turn(at: usize, shape: &[usize]) -> usize {
 }
 
 /// Elements `start..` of a matrix of `shape` from its transpose.
-fn columns(transpose: &Side, shape: &[usize], start: usize, out: &mut [f32]) -> Result<(), String> {
+fn columns(transpose: &Side, shape: &[usize], start: usize, out: &mut [f32]) -> Result<(), LoadError> {
     for (i, out) in out.iter_mut().enumerate() {
         transpose.decode(turn(start + i, shape), std::slice::from_mut(out))?;
     }

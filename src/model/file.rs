@@ -1,23 +1,23 @@
 //! The one place that opens files for reading.
 //!
-//! A name can lead to something else than a file: opening a named pipe waits for a writer that may never come, and a device
-//! such as `/dev/zero` has no end. So only regular files are opened. A script can also come through a descriptor that this
-//! program was started with, which is a choice of the one who starts it.
+//! A name can lead to something else than a file: opening a named pipe waits for a writer that may never come, and a
+//! device such as `/dev/zero` has no end. So only regular files are opened. A script can also come through a descriptor
+//! that this program was started with, which is a choice of the one who starts it.
 
 use std::fs::{self, File, FileType, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 
-/// Largest file that is read whole where nothing else is said. What is made of a list of empty lists takes twenty times its bytes,
-/// and the largest indices of shards have some ten million.
+/// Largest file that is read whole unless another limit is given. What is made of a list of empty lists takes twenty
+/// times its bytes, and the largest indices of shards have some ten million.
 pub const LARGEST: u64 = 64 << 20;
 
 /// Longest script: a few hundred thousand commands.
 const LONGEST_SCRIPT: u64 = 16 << 20;
 
-/// Where the descriptors are found that a program is started with, `/dev/fd/63` of a shell's `<(...)` for one; and the script
-/// that does nothing.
+/// Where the descriptors are found that a program is started with, `/dev/fd/63` of a shell's `<(...)` for one; and the
+/// script that does nothing.
 const DESCRIPTORS: [&str; 4] = ["/dev/stdin", "/dev/fd/", "/proc/self/fd/", "/dev/null"];
 
 /// Opens a regular file for reading.

@@ -35,7 +35,7 @@ const HARMLESS: &[&str] = &[
 const DRAWING: &[&str] =
     &["temperature", "top_k", "top_p", "top_h", "min_p", "typical_p", "epsilon_cutoff", "eta_cutoff"];
 
-/// What is to be told of settings there that `generate` does not follow.
+/// What to report about settings there that `generate` does not follow.
 ///
 /// # Errors
 /// If the file is there and cannot be read.
@@ -55,7 +55,7 @@ pub fn unread(files: &CheckpointFiles) -> Result<Option<String>, LoadError> {
             value => format!("{key} {value}"),
         })
         .collect();
-    let told =
+    let note =
         || format!("not used of {}: {}; see info settings for how tokens are chosen", config.path(), asked.join(", "));
-    Ok((!asked.is_empty()).then(told))
+    Ok((!asked.is_empty()).then(note))
 }

@@ -2,7 +2,7 @@
 
 use super::error::InputError;
 use super::load::Model;
-use super::room;
+use super::memory_check;
 use super::spec::ModelSpec;
 use super::tokenizer::{Token, Tokenizer};
 
@@ -37,7 +37,7 @@ impl Row {
         self.mask.iter().filter(|real| **real).count()
     }
 
-    /// Whether there is nothing but padding.
+    /// Whether there is only padding.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -46,7 +46,7 @@ impl Row {
 /// On which side shorter rows are filled up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Side {
-    /// In front of the text, as batches that are generated from often are.
+    /// Before the text, as batches that are generated from often are.
     Left,
     /// Behind the text.
     #[default]
@@ -56,7 +56,6 @@ pub enum Side {
 /// What a model is run on. Rows have one length; shorter ones are filled up on one side.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Input {
-    /// The rows.
     pub rows: Vec<Row>,
     filler: u32,
     side: Side,
@@ -115,7 +114,7 @@ impl Input {
         rows.iter().try_for_each(|row| check(&model.spec, row).map_err(|error| explained(model, row, error)))?;
         let mut input = Input { rows, filler: model.special.filler(model.spec.vocab), side };
         let longest = input.rows.iter().map(|row| row.ids.len()).max().unwrap_or(0);
-        room::check_pass(model, input.rows.len(), longest, 0)?;
+        memory_check::check_pass(model, input.rows.len(), longest, 0)?;
         input.fill(longest);
         Ok(input)
     }
@@ -125,7 +124,7 @@ impl Input {
     /// # Errors
     /// If the model has fewer positions, or there is too little memory.
     pub fn pad_to(&mut self, model: &Model, length: usize) -> Result<(), InputError> {
-        room::check_pass(model, self.rows.len(), length, 0)?;
+        memory_check::check_pass(model, self.rows.len(), length, 0)?;
         if let Some(max) = model.spec.longest_input().filter(|max| length > *max) {
             return Err(InputError::TooLong { tokens: length, max });
         }

@@ -1,112 +1,46 @@
 //! Loading: files to a [`Model`], tensor by tensor.
 //!
-//! Each tensor is converted straight into the memory that the model keeps, so the host never holds more than the weights
-//! and the piece of file that is being read.
+//! Each tensor is converted straight into the memory that the model keeps, so the host never holds more than the
+//! weights and the piece of file that is being read.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
-use std::fmt;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
 use crate::tensor::{Device, Precision, Value, transposed};
 
-use super::bundled;
 use super::chat::Templates;
-use super::checkpoint::{Checkpoint, CheckpointFiles, StoredType, is_weights_name};
+use super::checkpoint::{Checkpoint, StoredType};
 use super::config::HfConfig;
 use super::error::LoadError;
 use super::families::{self, Layout, Sources};
 use super::generation;
-use super::hub::{self, HubName};
-use super::needs::shape_of;
+use super::memory_check;
 use super::plan::{Load, file_shape, plan};
+use super::required_weights::shape_of;
 use super::role::{Role, WeightId};
-use super::room;
 use super::sentence::Sentences;
+use super::source::ModelSource;
 use super::spec::ModelSpec;
 use super::tokenizer::{Named, SpecialTokens, Tokenizer};
 use super::weights::{RowChunks, Weight, Weights};
 
-/// Where a model comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ModelSource {
-    /// A directory, a GGUF file, or another weights file with `config.json` beside it.
-    Path(PathBuf),
-    /// A hub name, looked up in the local cache; [`hub::fetch`] sees to it that it is there.
-    Hub(HubName),
-    /// Files that are part of the executable.
-    Memory {
-        /// Name for messages.
-        name: &'static str,
-        /// File names and contents.
-        files: &'static [(&'static str, &'static [u8])],
-    },
-}
-
-impl ModelSource {
-    /// What a user means: something on disk if it exists, else a bundled model, else a hub name
-    /// (`org/name[@revision][:file]`), unless it ends like a file.
-    pub fn parse(text: &str) -> ModelSource {
-        let path = Path::new(text);
-        if path.exists() {
-            return ModelSource::Path(path.to_owned());
-        }
-        if let Some(bundled) = bundled::find(text) {
-            return bundled.source();
-        }
-        match HubName::parse(text).filter(|name| name.file.is_some() || !is_weights_name(text)) {
-            Some(name) => ModelSource::Hub(name),
-            None => ModelSource::Path(path.to_owned()),
-        }
-    }
-
-    /// The files of the checkpoint.
-    ///
-    /// # Errors
-    /// If they cannot be found.
-    pub fn files(&self) -> Result<CheckpointFiles, LoadError> {
-        match self {
-            ModelSource::Path(path) => CheckpointFiles::at(path),
-            ModelSource::Hub(name) => {
-                CheckpointFiles::at(&hub::cache::find(&hub::Settings::from_environment().cache, name)?)
-            }
-            ModelSource::Memory { name, files } => Ok(CheckpointFiles::in_memory(name, files)),
-        }
-    }
-}
-
-impl fmt::Display for ModelSource {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            ModelSource::Path(path) => write!(f, "{}", path.display()),
-            ModelSource::Hub(name) => name.fmt(f),
-            ModelSource::Memory { name, .. } => f.write_str(name),
-        }
-    }
-}
-
-/// A model in memory.
 #[derive(Clone, Debug)]
 pub struct Model {
-    /// What decides its arithmetic.
     pub spec: ModelSpec,
-    /// Its weights.
     pub weights: Weights,
     /// Its tokenizer, if there was one.
     pub tokenizer: Option<Tokenizer>,
     /// Why there is none, if there is none.
     pub no_tokenizer: String,
-    /// Tokens with a meaning of their own.
+    /// Tokens with a special meaning.
     pub special: SpecialTokens,
-    /// Its chat templates.
     pub chat: Templates,
-    /// What sentence-transformers puts in front of every text: its name, and the text.
+    /// What sentence-transformers puts before every text: its name, and the text.
     pub prompt: Option<(String, String)>,
     /// `config.json` as it was.
     pub config: HfConfig,
-    /// Where it comes from.
     pub origin: ModelSource,
     /// The device that the weights are on.
     pub device: Device,
@@ -129,15 +63,13 @@ pub struct LoadReport {
     pub dtypes: Vec<(String, usize)>,
     /// Tensors that are not used, with the reason.
     pub ignored: Vec<(String, String)>,
-    /// Weights that come from elsewhere than they usually do, in words.
+    /// Weights that come from elsewhere than they usually do.
     pub replaced: Vec<String>,
     /// What else a user may want to know.
     pub notes: Vec<String>,
-    /// How long it took.
     pub seconds: f64,
 }
 
-/// How far loading is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress<'a> {
     /// The tensor that is read next; empty at the end.
@@ -179,7 +111,7 @@ pub fn load_in(
     let checkpoint = files.open_checkpoint()?;
     let (tokenizer, no_tokenizer) = match Tokenizer::of_checkpoint(&files, &config)? {
         Ok(tokenizer) => (Some(tokenizer), String::new()),
-        Err(why) => (None, why),
+        Err(why) => (None, why.to_string()),
     };
     let named = match &tokenizer {
         Some(tokenizer) => tokenizer.named().clone(),
@@ -189,7 +121,7 @@ pub fn load_in(
     let tokenizer = sentences.with_tokenizer(tokenizer)?;
     let mut notes = std::mem::take(&mut sentences.notes);
     let from = Sources { config: &config, checkpoint: &checkpoint, sentence: sentences.after.as_ref() };
-    let spec = families::spec(family, &from)?;
+    let spec = family.spec(&from)?;
     let unknown = config.unread(&spec.family)?;
     if !unknown.is_empty() {
         notes.push(format!("not used of {}: {}", config.path(), unknown.join(", ")));
@@ -200,7 +132,7 @@ pub fn load_in(
     let numbers = plan.loads.iter().map(|load| file_shape(&spec, load).iter().product::<usize>() as u64);
     if device.is_cpu() {
         // Other devices do not say what they have left.
-        room::check(checkpoint.path(), numbers.sum(), precision, room::available())?;
+        memory_check::check(checkpoint.path(), numbers.sum(), precision, memory_check::available())?;
     }
     let (loaded, beyond) = read(&spec, &plan.loads, &checkpoint, Place { device, precision }, progress)?;
 
@@ -245,9 +177,13 @@ fn read(
     let mut bytes_done = 0;
     let mut weights = HashMap::new();
     let mut beyond: Vec<&str> = Vec::new();
-    for (index, (load, (file, entry))) in found.iter().enumerate() {
-        if !progress(Progress { tensor: &load.name, bytes_done, bytes_total }) {
-            return Err(LoadError::Cancelled { loaded: index, tensors: found.len() });
+    // One step more than there are tensors: the last one reports the end.
+    for (loaded, next) in found.iter().map(Some).chain([None]).enumerate() {
+        let tensor = next.map_or("", |(load, _)| &load.name);
+        let go_on = progress(Progress { tensor, bytes_done, bytes_total });
+        let Some((load, (file, entry))) = next else { break };
+        if !go_on {
+            return Err(LoadError::Cancelled { loaded, tensors: found.len() });
         }
         let buffers = file.read_f32(entry, &runs(spec, load, place.device.max_buffer_bytes()))?;
         if place.beyond(&buffers) {
@@ -256,10 +192,12 @@ fn read(
         upload(spec, load, buffers, place, &mut weights)?;
         bytes_done += entry.bytes() as u64;
     }
-    progress(Progress { tensor: "", bytes_done, bytes_total });
     let note = |first: &&str| {
         let (count, most) = (beyond.len(), place.precision.largest());
-        format!("{count} tensors have numbers beyond {most}, which {} does not hold: {first} first", place.precision)
+        format!(
+            "{count} tensors have numbers beyond {most}, more than {} can hold; the first is {first}",
+            place.precision
+        )
     };
     let note = beyond.first().map(note);
     Ok((weights, note))
@@ -277,7 +215,7 @@ impl Place<'_> {
         Value::from_f32(data, shape, self.device).held_in(self.precision)
     }
 
-    /// A linear weight `[from, to]` that lies as `[to, from]`: it stays so, which is how products read it fastest.
+    /// A linear weight `[from, to]` that is stored as `[to, from]`: it stays so, which is how products read it fastest.
     fn linear(self, data: Vec<f32>, from: usize, to: usize) -> Value {
         self.upload(data, &[to, from]).transpose()
     }
@@ -294,8 +232,8 @@ fn chunked(load: &Load) -> bool {
     matches!(load.parts.as_slice(), [(id, _)] if matches!(id.role, Role::W_E | Role::W_U))
 }
 
-/// How the elements of a tensor are dealt out to buffers as they are read, none of more than `max` bytes where a tensor can
-/// be split.
+/// How the elements of a tensor are dealt out to buffers as they are read, none of more than `max` bytes where a tensor
+/// can be split.
 fn runs(spec: &ModelSpec, load: &Load, max: u64) -> Vec<usize> {
     let shape = file_shape(spec, load);
     let count: usize = shape.iter().product();
@@ -373,7 +311,7 @@ fn conversions(dtypes: &[(StoredType, usize)], precision: Precision) -> Vec<Stri
 }
 
 impl Model {
-    /// A text as sentence-transformers gives it to the model: behind its prompt, if there is one.
+    /// A text as sentence-transformers gives it to the model: after its prompt, if there is one.
     pub fn with_prompt<'a>(&self, text: &'a str) -> Cow<'a, str> {
         match &self.prompt {
             Some((_, prompt)) => Cow::Owned(format!("{prompt}{text}")),

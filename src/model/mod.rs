@@ -1,7 +1,7 @@
 //! A checkpoint becomes a `Model`: specification, weights by role, tokenizer.
+#![allow(missing_docs)]
 
 pub mod adapter;
-pub mod apart;
 pub mod bundled;
 pub mod chat;
 pub mod checkpoint;
@@ -13,15 +13,15 @@ pub mod file;
 mod generation;
 pub mod hub;
 pub mod input;
-mod input_error;
 mod load;
-pub mod needs;
-pub mod npy;
+pub mod memory_check;
 mod open;
 mod plan;
+pub mod required_weights;
 pub mod role;
-pub mod room;
+pub mod sandbox;
 mod sentence;
+mod source;
 pub mod spec;
 pub mod text;
 pub mod tokenizer;
@@ -30,8 +30,9 @@ pub mod weights;
 
 pub use error::{InputError, LoadError};
 pub use input::{Input, Row, Side};
-pub use load::{LoadReport, Model, ModelSource, Progress, load, load_in};
+pub use load::{LoadReport, Model, Progress, load, load_in};
 pub use open::open;
+pub use source::ModelSource;
 pub use tokenizer::{SpecialTokens, Token, Tokenizer};
 pub use weights::{FileTensor, Overlay, RowChunks, Weight, Weights};
 

@@ -6,8 +6,8 @@ use super::hub::{HubError, HubName};
 use super::{LoadError, Model, ModelSource, hub, load_in};
 use crate::tensor::{Device, Precision};
 
-/// Fetches what is not in the cache yet, and loads the model. `progress` is told what is done, and how much of it in bytes; it says
-/// whether to go on.
+/// Fetches what is not in the cache yet, and loads the model. `progress` is called with what is being done, and how
+/// much of it is done, in bytes; it returns whether to go on.
 ///
 /// # Errors
 /// What is wrong with the checkpoint, the network or the device; or that it was cancelled.
@@ -19,7 +19,7 @@ pub fn open(
 ) -> Result<Model, LoadError> {
     if let ModelSource::Hub(wanted) = source {
         let settings = hub::Settings::from_environment();
-        let fetched = hub::fetch(wanted, &settings, &mut |step| progress(step.what, step.done, step.total));
+        let fetched = hub::fetch(wanted, &settings, progress);
         fetched.map_err(|error| not_here(wanted, error))?;
     }
     load_in(source, device, precision, &mut |at| {
@@ -30,8 +30,8 @@ pub fn open(
 /// How alike two names must be for one to be taken for the other: Jaro-Winkler, 1 where they are the same.
 const ALIKE: f64 = 0.88;
 
-/// The error of the hub, after that there is no such folder here where a folder may have been meant: by a name without an
-/// owner, in a folder that is here, or almost by the name of one.
+/// The error of the hub, after that there is no such folder here where a folder may have been meant: by a name without
+/// an owner, in a folder that is here, or almost by the name of one.
 fn not_here(wanted: &HubName, error: LoadError) -> LoadError {
     let error = match error {
         LoadError::Hub(error) if !matches!(error, HubError::Cancelled { .. }) => error,

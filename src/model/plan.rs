@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use super::checkpoint::{Checkpoint, TensorEntry};
 use super::error::LoadError;
 use super::families::{Layout, TensorNames};
-use super::needs::shape_of;
+use super::required_weights::shape_of;
 use super::role::{Role, WeightId};
 use super::spec::ModelSpec;
 use super::weights::FileTensor;
@@ -16,11 +16,10 @@ use super::weights::FileTensor;
 /// A tensor of the file and the weights it becomes.
 #[derive(Debug, PartialEq)]
 pub struct Load {
-    /// Name of the tensor.
     pub name: String,
-    /// How it lies in the file.
+    /// Its layout in the file.
     pub layout: Layout,
-    /// The weights in the order of the parts, and the outputs of each that stand side by side.
+    /// The weights in the order of the parts, and the outputs of each that are side by side.
     pub parts: Vec<(WeightId, usize)>,
     /// How often the parts follow each other.
     pub rounds: usize,
@@ -29,7 +28,6 @@ pub struct Load {
 /// What to read, in the order of the model, and what the files hold.
 #[derive(Debug)]
 pub struct Plan {
-    /// Tensors to read.
     pub loads: Vec<Load>,
     /// Every tensor of the files.
     pub files: Vec<FileTensor>,
@@ -133,7 +131,7 @@ pub fn file_shape(spec: &ModelSpec, load: &Load) -> Vec<usize> {
         Layout::OutIn => vec![outputs, inputs],
         Layout::Stacked => {
             let stacked = match load.parts.first().map(|(id, _)| id.role) {
-                // Gate and up projection of an expert stand one upon the other.
+                // Gate and up projection of an expert are stacked.
                 Some(Role::W_gate) => shapes.len() / 2,
                 _ => shapes.len(),
             };

@@ -2,119 +2,7 @@
 
 use std::fmt;
 
-/// What a weight does. Linear weights are kept as `[in, out]`, whatever the file's layout.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[allow(non_camel_case_types, reason = "the names are the field's own")]
-pub enum Role {
-    /// Token embedding, `[V, d]`; narrower than the model where it is projected.
-    W_E,
-    /// Position table, `[positions, d]`.
-    W_pos,
-    /// Token-type table, `[types, d]`.
-    W_type,
-    /// Gain `[d]` of the embedding's own norm.
-    EmbedLnW,
-    /// Bias `[d]` of the embedding's own norm.
-    EmbedLnB,
-    /// Projection of narrow embeddings to the width of the model.
-    EmbedProjW,
-    /// Its bias, `[d]`.
-    EmbedProjB,
-    /// Gain `[d]` of the first norm of a block.
-    Ln1W,
-    /// Bias `[d]` of the first norm of a block.
-    Ln1B,
-    /// Query projection, `[d, H h]`.
-    W_Q,
-    /// Key projection, `[d, K h]`.
-    W_K,
-    /// Value projection, `[d, K h]`.
-    W_V,
-    /// Bias `[H h]`.
-    b_Q,
-    /// Bias `[K h]`.
-    b_K,
-    /// Bias `[K h]`.
-    b_V,
-    /// Gain of the norm of queries: `[h]`, `[H, h]` or `[H h]`.
-    QNormW,
-    /// Its bias, `[h]`.
-    QNormB,
-    /// Gain of the norm of keys: `[h]`, `[K, h]` or `[K h]`.
-    KNormW,
-    /// Its bias, `[h]`.
-    KNormB,
-    /// Output projection of the attention, `[H h, d]`.
-    W_O,
-    /// Bias `[d]`.
-    b_O,
-    /// Gain `[d]` of the norm on what attention adds.
-    AttnPostLnW,
-    /// Its bias, `[d]`.
-    AttnPostLnB,
-    /// Gain `[d]` of the second norm of a block.
-    Ln2W,
-    /// Bias `[d]` of the second norm of a block.
-    Ln2B,
-    /// Router of a mixture of experts, `[d, E]`.
-    W_router,
-    /// Input projection of the MLP or of an expert (the up projection when gated), `[d, M]`.
-    W_in,
-    /// Gate projection of a gated MLP or of an expert, `[d, M]`.
-    W_gate,
-    /// Output (down) projection of the MLP or of an expert, `[M, d]`.
-    W_out,
-    /// Bias `[M]`.
-    b_in,
-    /// Bias `[M]`.
-    b_gate,
-    /// Bias `[d]`.
-    b_out,
-    /// Up projection of the shared expert.
-    SharedIn,
-    /// Gate projection of the shared expert.
-    SharedGate,
-    /// Down projection of the shared expert.
-    SharedOut,
-    /// How much of the shared expert is added, `[d, 1]`.
-    SharedMix,
-    /// Gain `[d]` of the norm on what the MLP adds.
-    MlpPostLnW,
-    /// Its bias, `[d]`.
-    MlpPostLnB,
-    /// Gain `[d]` of the final norm.
-    LnFinalW,
-    /// Bias `[d]` of the final norm.
-    LnFinalB,
-    /// Projection of the last hidden state to the width of a narrow token embedding.
-    UnembedProjW,
-    /// Unembedding. Kept as `[V, d]` like the token embedding, shown as `[d, V]`.
-    W_U,
-    /// Bias `[V]` of the logits.
-    b_U,
-    /// Dense layer of the masked-LM transform, `[d, d]`.
-    MlmW,
-    /// Its bias, `[d]`.
-    MlmB,
-    /// Gain `[d]` of the masked-LM norm.
-    MlmLnW,
-    /// Bias `[d]` of the masked-LM norm.
-    MlmLnB,
-    /// Dense layer in front of the class weights, `[d, d]`.
-    PoolerW,
-    /// Its bias, `[d]`.
-    PoolerB,
-    /// Gain `[d]` of the norm after it.
-    PoolerLnW,
-    /// Bias `[d]` of the norm after it.
-    PoolerLnB,
-    /// Class weights, `[d, C]`.
-    ClassifierW,
-    /// Class biases, `[C]`.
-    ClassifierB,
-}
-
-/// How a weight is used, which decides how it lies in memory.
+/// How a weight is used, which decides its layout in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RoleKind {
     /// Rows that are looked up, or multiplied with: `[rows, width]`.
@@ -128,164 +16,171 @@ pub enum RoleKind {
 /// Where in a model a weight is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum RolePlace {
-    /// In front of the blocks.
+    /// Before the blocks.
     Before,
-    /// In each block.
     Block,
-    /// After the blocks.
     After,
 }
 
-impl Role {
-    /// Every role, in the order in which a model uses them.
-    pub const ALL: [Role; 53] = {
-        use Role::*;
-        [
-            W_E,
-            W_pos,
-            W_type,
-            EmbedLnW,
-            EmbedLnB,
-            EmbedProjW,
-            EmbedProjB,
-            Ln1W,
-            Ln1B,
-            W_Q,
-            W_K,
-            W_V,
-            b_Q,
-            b_K,
-            b_V,
-            QNormW,
-            QNormB,
-            KNormW,
-            KNormB,
-            W_O,
-            b_O,
-            AttnPostLnW,
-            AttnPostLnB,
-            Ln2W,
-            Ln2B,
-            W_router,
-            W_in,
-            W_gate,
-            W_out,
-            b_in,
-            b_gate,
-            b_out,
-            SharedIn,
-            SharedGate,
-            SharedOut,
-            SharedMix,
-            MlpPostLnW,
-            MlpPostLnB,
-            LnFinalW,
-            LnFinalB,
-            UnembedProjW,
-            W_U,
-            b_U,
-            MlmW,
-            MlmB,
-            MlmLnW,
-            MlmLnB,
-            PoolerW,
-            PoolerB,
-            PoolerLnW,
-            PoolerLnB,
-            ClassifierW,
-            ClassifierB,
-        ]
+/// Declares the roles once: what each is called, and how and where it is used.
+macro_rules! roles {
+    ($($place:ident { $($(#[$doc:meta])* $role:ident: $kind:ident = $name:literal,)* })*) => {
+        /// What a weight does. Linear weights are kept as `[in, out]`, whatever the file's layout.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[allow(non_camel_case_types, reason = "the names are the field's own")]
+        pub enum Role {
+            $($($(#[$doc])* $role,)*)*
+        }
+
+        impl Role {
+            /// Every role, in the order in which a model uses them.
+            pub const ALL: [Role; [$($(Role::$role,)*)*].len()] = [$($(Role::$role,)*)*];
+
+            /// The spelling after `blocks.{i}.` (or alone, outside blocks).
+            pub fn name(self) -> &'static str {
+                match self {
+                    $($(Role::$role => $name,)*)*
+                }
+            }
+
+            pub fn kind(self) -> RoleKind {
+                match self {
+                    $($(Role::$role => RoleKind::$kind,)*)*
+                }
+            }
+
+            pub fn place(self) -> RolePlace {
+                match self {
+                    $($(Role::$role)|* => RolePlace::$place,)*
+                }
+            }
+        }
     };
+}
 
-    /// The spelling after `blocks.{i}.` (or alone, outside blocks).
-    pub fn name(self) -> &'static str {
-        match self {
-            Role::W_E => "W_E",
-            Role::W_pos => "W_pos",
-            Role::W_type => "W_type",
-            Role::EmbedLnW => "embed_ln.w",
-            Role::EmbedLnB => "embed_ln.b",
-            Role::EmbedProjW => "embed_proj.W",
-            Role::EmbedProjB => "embed_proj.b",
-            Role::Ln1W => "ln1.w",
-            Role::Ln1B => "ln1.b",
-            Role::W_Q => "attn.W_Q",
-            Role::W_K => "attn.W_K",
-            Role::W_V => "attn.W_V",
-            Role::b_Q => "attn.b_Q",
-            Role::b_K => "attn.b_K",
-            Role::b_V => "attn.b_V",
-            Role::QNormW => "attn.q_norm.w",
-            Role::QNormB => "attn.q_norm.b",
-            Role::KNormW => "attn.k_norm.w",
-            Role::KNormB => "attn.k_norm.b",
-            Role::W_O => "attn.W_O",
-            Role::b_O => "attn.b_O",
-            Role::AttnPostLnW => "attn_post_ln.w",
-            Role::AttnPostLnB => "attn_post_ln.b",
-            Role::Ln2W => "ln2.w",
-            Role::Ln2B => "ln2.b",
-            Role::W_router => "mlp.W_router",
-            Role::W_in => "mlp.W_in",
-            Role::W_gate => "mlp.W_gate",
-            Role::W_out => "mlp.W_out",
-            Role::b_in => "mlp.b_in",
-            Role::b_gate => "mlp.b_gate",
-            Role::b_out => "mlp.b_out",
-            Role::SharedIn => "mlp.shared.W_in",
-            Role::SharedGate => "mlp.shared.W_gate",
-            Role::SharedOut => "mlp.shared.W_out",
-            Role::SharedMix => "mlp.shared.W_mix",
-            Role::MlpPostLnW => "mlp_post_ln.w",
-            Role::MlpPostLnB => "mlp_post_ln.b",
-            Role::LnFinalW => "ln_final.w",
-            Role::LnFinalB => "ln_final.b",
-            Role::UnembedProjW => "unembed_proj.W",
-            Role::W_U => "W_U",
-            Role::b_U => "b_U",
-            Role::MlmW => "mlm.W",
-            Role::MlmB => "mlm.b",
-            Role::MlmLnW => "mlm_ln.w",
-            Role::MlmLnB => "mlm_ln.b",
-            Role::PoolerW => "pooler.W",
-            Role::PoolerB => "pooler.b",
-            Role::PoolerLnW => "pooler_ln.w",
-            Role::PoolerLnB => "pooler_ln.b",
-            Role::ClassifierW => "classifier.W",
-            Role::ClassifierB => "classifier.b",
-        }
+roles! {
+    Before {
+        /// Token embedding, `[V, d]`; narrower than the model where it is projected.
+        W_E: Table = "W_E",
+        /// Position table, `[positions, d]`.
+        W_pos: Table = "W_pos",
+        /// Token-type table, `[types, d]`.
+        W_type: Table = "W_type",
+        /// Gain `[d]` of the embedding's own norm.
+        EmbedLnW: Vector = "embed_ln.w",
+        /// Bias `[d]` of the embedding's own norm.
+        EmbedLnB: Vector = "embed_ln.b",
+        /// Projection of narrow embeddings to the width of the model.
+        EmbedProjW: Linear = "embed_proj.W",
+        /// Its bias, `[d]`.
+        EmbedProjB: Vector = "embed_proj.b",
     }
-
-    /// How it is used.
-    pub fn kind(self) -> RoleKind {
-        use Role::*;
-        match self {
-            W_E | W_pos | W_type | W_U => RoleKind::Table,
-            EmbedProjW | W_Q | W_K | W_V | W_O | W_router | W_in | W_gate | W_out | SharedIn | SharedGate
-            | SharedOut | SharedMix | UnembedProjW | MlmW | PoolerW | ClassifierW => RoleKind::Linear,
-            _ => RoleKind::Vector,
-        }
+    Block {
+        /// Gain `[d]` of the first norm of a block.
+        Ln1W: Vector = "ln1.w",
+        /// Bias `[d]` of the first norm of a block.
+        Ln1B: Vector = "ln1.b",
+        /// Query projection, `[d, H h]`.
+        W_Q: Linear = "attn.W_Q",
+        /// Key projection, `[d, K h]`.
+        W_K: Linear = "attn.W_K",
+        /// Value projection, `[d, K h]`.
+        W_V: Linear = "attn.W_V",
+        /// Bias `[H h]`.
+        b_Q: Vector = "attn.b_Q",
+        /// Bias `[K h]`.
+        b_K: Vector = "attn.b_K",
+        /// Bias `[K h]`.
+        b_V: Vector = "attn.b_V",
+        /// Gain of the norm of queries: `[h]`, `[H, h]` or `[H h]`.
+        QNormW: Vector = "attn.q_norm.w",
+        /// Its bias, `[h]`.
+        QNormB: Vector = "attn.q_norm.b",
+        /// Gain of the norm of keys: `[h]`, `[K, h]` or `[K h]`.
+        KNormW: Vector = "attn.k_norm.w",
+        /// Its bias, `[h]`.
+        KNormB: Vector = "attn.k_norm.b",
+        /// Output projection of the attention, `[H h, d]`.
+        W_O: Linear = "attn.W_O",
+        /// Bias `[d]`.
+        b_O: Vector = "attn.b_O",
+        /// Gain `[d]` of the norm on what attention adds.
+        AttnPostLnW: Vector = "attn_post_ln.w",
+        /// Its bias, `[d]`.
+        AttnPostLnB: Vector = "attn_post_ln.b",
+        /// Gain `[d]` of the second norm of a block.
+        Ln2W: Vector = "ln2.w",
+        /// Bias `[d]` of the second norm of a block.
+        Ln2B: Vector = "ln2.b",
+        /// Router of a mixture of experts, `[d, E]`.
+        W_router: Linear = "mlp.W_router",
+        /// Input projection of the MLP or of an expert (the up projection when gated), `[d, M]`.
+        W_in: Linear = "mlp.W_in",
+        /// Gate projection of a gated MLP or of an expert, `[d, M]`.
+        W_gate: Linear = "mlp.W_gate",
+        /// Output (down) projection of the MLP or of an expert, `[M, d]`.
+        W_out: Linear = "mlp.W_out",
+        /// Bias `[M]`.
+        b_in: Vector = "mlp.b_in",
+        /// Bias `[M]`.
+        b_gate: Vector = "mlp.b_gate",
+        /// Bias `[d]`.
+        b_out: Vector = "mlp.b_out",
+        /// Up projection of the shared expert.
+        SharedIn: Linear = "mlp.shared.W_in",
+        /// Gate projection of the shared expert.
+        SharedGate: Linear = "mlp.shared.W_gate",
+        /// Down projection of the shared expert.
+        SharedOut: Linear = "mlp.shared.W_out",
+        /// How much of the shared expert is added, `[d, 1]`.
+        SharedMix: Linear = "mlp.shared.W_mix",
+        /// Gain `[d]` of the norm on what the MLP adds.
+        MlpPostLnW: Vector = "mlp_post_ln.w",
+        /// Its bias, `[d]`.
+        MlpPostLnB: Vector = "mlp_post_ln.b",
     }
-
-    /// Where it is used.
-    pub fn place(self) -> RolePlace {
-        match self {
-            role if role <= Role::EmbedProjB => RolePlace::Before,
-            role if role >= Role::LnFinalW => RolePlace::After,
-            _ => RolePlace::Block,
-        }
+    After {
+        /// Gain `[d]` of the final norm.
+        LnFinalW: Vector = "ln_final.w",
+        /// Bias `[d]` of the final norm.
+        LnFinalB: Vector = "ln_final.b",
+        /// Projection of the last hidden state to the width of a narrow token embedding.
+        UnembedProjW: Linear = "unembed_proj.W",
+        /// Unembedding. Kept as `[V, d]` like the token embedding, shown as `[d, V]`.
+        W_U: Table = "W_U",
+        /// Bias `[V]` of the logits.
+        b_U: Vector = "b_U",
+        /// Dense layer of the masked-LM transform, `[d, d]`.
+        MlmW: Linear = "mlm.W",
+        /// Its bias, `[d]`.
+        MlmB: Vector = "mlm.b",
+        /// Gain `[d]` of the masked-LM norm.
+        MlmLnW: Vector = "mlm_ln.w",
+        /// Bias `[d]` of the masked-LM norm.
+        MlmLnB: Vector = "mlm_ln.b",
+        /// Dense layer before the class weights, `[d, d]`.
+        PoolerW: Linear = "pooler.W",
+        /// Its bias, `[d]`.
+        PoolerB: Vector = "pooler.b",
+        /// Gain `[d]` of the norm after it.
+        PoolerLnW: Vector = "pooler_ln.w",
+        /// Bias `[d]` of the norm after it.
+        PoolerLnB: Vector = "pooler_ln.b",
+        /// Class weights, `[d, C]`.
+        ClassifierW: Linear = "classifier.W",
+        /// Class biases, `[C]`.
+        ClassifierB: Vector = "classifier.b",
     }
 }
 
-/// One weight of one model: a role, the block it belongs to if it belongs to one, and a number where a block has several of
-/// the role: that of an expert, or of a head.
+/// One weight of one model: a role, the block it belongs to if it belongs to one, and a number where a block has
+/// several of the role: that of an expert, or of a head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct WeightId {
     /// The block, for roles inside blocks.
     pub layer: Option<u16>,
     /// The expert or the head.
     pub index: Option<u16>,
-    /// What the weight does.
     pub role: Role,
 }
 

@@ -19,17 +19,51 @@ const TRANSFORMER: [&str; 7] = [
     "sentence_xlnet_config.json",
 ];
 
-/// Prompts, and what else is said about the whole.
+/// Prompts, and other settings of the whole.
 const WHOLE: &str = "config_sentence_transformers.json";
+
+/// Why there is no sentence embedding though `modules.json` asks for one.
+#[derive(Debug, thiserror::Error)]
+enum NoEmbedding {
+    /// What it asks for and is not computed.
+    #[error("{0}")]
+    NotComputed(Asked),
+    #[error(transparent)]
+    File(#[from] LoadError),
+}
+
+/// What a module of sentence-transformers asks for and is not computed, as part of a sentence.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+enum Asked {
+    #[error("the pooling of {0}, which is not there")]
+    MissingPooling(String),
+    /// A name or another value, as JSON has it.
+    #[error("the pooling {0}")]
+    Pooling(String),
+    #[error("{0} of unit length")]
+    UnitLength(String),
+    #[error("a {0} step after the model")]
+    Step(String),
+    #[error("{key} = {value} in {file}")]
+    Value { key: &'static str, value: Json, file: &'static str },
+    #[error("{key} in {file}")]
+    Key { key: &'static str, file: &'static str },
+}
+
+impl From<Asked> for NoEmbedding {
+    fn from(asked: Asked) -> NoEmbedding {
+        NoEmbedding::NotComputed(asked)
+    }
+}
 
 /// What sentence-transformers does with texts before the model reads them, and with what the model makes of them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Sentences {
-    /// What is put in front of every text: its name, and the text.
+    /// What is put before every text: its name, and the text.
     pub prompt: Option<(String, String)>,
     /// What follows the model, if all of it can be computed.
     pub after: Option<Sentence>,
-    /// What is to be said about it.
+    /// What to report about it.
     pub notes: Vec<String>,
     /// Where texts are cut off.
     longest: Option<Longest>,
@@ -48,11 +82,12 @@ impl Sentences {
         let mut all = Sentences::default();
         let Some(text) = files.read("modules.json")? else { return Ok(all) };
         let modules = parse_json(&files.path_of("modules.json"), &text)?;
-        match all.modules(files, &modules)? {
+        match all.modules(files, &modules) {
             Ok(after) => all.after = after,
-            Err(what) => all
-                .notes
-                .push(format!("modules.json asks for {what}: this is not computed, so there is no sentence embedding")),
+            Err(NoEmbedding::File(error)) => return Err(error),
+            Err(NoEmbedding::NotComputed(asked)) => all.notes.push(format!(
+                "modules.json asks for {asked}: this is not computed, so there is no sentence embedding"
+            )),
         }
         if all.after.is_none() {
             return Ok(all);
@@ -83,12 +118,8 @@ impl Sentences {
         Ok(all)
     }
 
-    /// What the steps ask for, none if there is no pooling; or what cannot be computed.
-    fn modules(
-        &mut self,
-        files: &CheckpointFiles,
-        modules: &Json,
-    ) -> Result<Result<Option<Sentence>, String>, LoadError> {
+    /// What the steps ask for; `None` if there is no pooling.
+    fn modules(&mut self, files: &CheckpointFiles, modules: &Json) -> Result<Option<Sentence>, NoEmbedding> {
         let mut sentence: Option<Sentence> = None;
         for module in modules.as_array().into_iter().flatten() {
             let text = |key: &str| module.get(key).and_then(|value| value.as_str()).unwrap_or_default();
@@ -98,45 +129,36 @@ impl Sentences {
                 None => Ok(None),
             };
             match text("type").rsplit('.').next().unwrap_or_default() {
-                "Transformer" => {
-                    if let Some(what) = self.transformer(files)? {
-                        return Ok(Err(what));
-                    }
-                }
+                "Transformer" => self.transformer(files)?,
                 "Dropout" => {}
                 "Pooling" => {
-                    let Some(config) = settings()? else {
-                        return Ok(Err(format!("the pooling of {name}, which is not there")));
-                    };
+                    let config = settings()?.ok_or(Asked::MissingPooling(name))?;
                     self.without_prompt = !config.flag(&["include_prompt"], true)?;
-                    match poolings(&config)? {
-                        Ok(poolings) => sentence = Some(Sentence { poolings, normalize: false, skip: 0 }),
-                        Err(what) => return Ok(Err(what)),
-                    }
+                    sentence = Some(Sentence { poolings: poolings(&config)?, normalize: false, skip: 0 });
                 }
                 "Normalize" => {
                     let config = settings()?;
                     let of = config.as_ref().map_or(Ok(None), |config| config.str(&["module_input_name"]))?;
                     if let Some(of) = of.filter(|of| *of != "sentence_embedding") {
-                        return Ok(Err(format!("{of} of unit length")));
+                        return Err(Asked::UnitLength(of.to_owned()).into());
                     }
                     // Before there is an embedding, nothing is divided.
                     if let Some(sentence) = &mut sentence {
                         sentence.normalize = true;
                     }
                 }
-                other => return Ok(Err(format!("a {other} step after the model"))),
+                other => return Err(Asked::Step(other.to_owned()).into()),
             }
         }
-        Ok(Ok(sentence))
+        Ok(sentence)
     }
 
-    /// The settings of the model's own step, or what of them cannot be computed.
-    fn transformer(&mut self, files: &CheckpointFiles) -> Result<Option<String>, LoadError> {
+    /// Takes over the settings of the model's own step.
+    fn transformer(&mut self, files: &CheckpointFiles) -> Result<(), NoEmbedding> {
         let Some((name, text)) =
             TRANSFORMER.iter().find_map(|name| files.read(name).transpose().map(|text| (*name, text)))
         else {
-            return Ok(None);
+            return Ok(());
         };
         let config = HfConfig::parse(&files.path_of(name), &text?)?;
         if let Some(tokens) = config.opt_size(&["max_seq_length"])? {
@@ -156,13 +178,13 @@ impl Sentences {
         ];
         for (key, value, expected) in usual {
             if let Some(value) = value.filter(|value| !value.is_null() && *value != expected) {
-                return Ok(Some(format!("{key} = {value} in {name}")));
+                return Err(Asked::Value { key, value: value.clone(), file: name }.into());
             }
         }
         // What would change the configuration, or the tokens of a text.
         for key in ["config_args", "config_kwargs", "processing_kwargs"] {
             if config.json().get(key).is_some_and(|value| !is_empty(value)) {
-                return Ok(Some(format!("{key} in {name}")));
+                return Err(Asked::Key { key, file: name }.into());
             }
         }
         const KNOWN: [&str; 6] =
@@ -172,7 +194,7 @@ impl Sentences {
         if !other.is_empty() {
             self.notes.push(format!("not used of {name}: {}", other.join(", ")));
         }
-        Ok(None)
+        Ok(())
     }
 
     fn prompts(&mut self, files: &CheckpointFiles) -> Result<(), LoadError> {
@@ -180,8 +202,9 @@ impl Sentences {
         let config = HfConfig::parse(&files.path_of(WHOLE), &text)?;
         if let Some(kind) = config.str(&["model_type"])?.filter(|kind| *kind != "SentenceTransformer") {
             self.after = None;
-            self.notes
-                .push(format!("modules.json is of a {kind}: this is not computed, so there is no sentence embedding"));
+            self.notes.push(format!(
+                "modules.json describes a {kind}: this is not computed, so there is no sentence embedding"
+            ));
             return Ok(());
         }
         let none = Map::new();
@@ -198,15 +221,14 @@ impl Sentences {
         }
         if let Some((name, text)) = &self.prompt {
             let without = if self.without_prompt { ", and its tokens are left out of the pooling" } else { "" };
-            self.notes.push(format!(
-                "sentence-transformers puts its prompt {name:?} in front of every text: {text:?}{without}"
-            ));
+            self.notes
+                .push(format!("sentence-transformers puts its prompt {name:?} before every text: {text:?}{without}"));
         }
         let others = texts().filter(|(name, text)| default != Some(*name) && !text.is_empty());
         let others: Vec<String> = others.map(|(name, text)| format!("{name} ({text:?})")).collect();
         if !others.is_empty() {
             let others = others.join(", ");
-            self.notes.push(format!("prompts of sentence-transformers that are not put in front of texts: {others}"));
+            self.notes.push(format!("prompts of sentence-transformers that are not put before texts: {others}"));
         }
         Ok(())
     }
@@ -248,32 +270,29 @@ fn is_empty(value: &Json) -> bool {
     }
 }
 
-/// The poolings that are asked for, in the order in which sentence-transformers joins them; or what cannot be computed.
-fn poolings(config: &HfConfig) -> Result<Result<Vec<Pooling>, String>, LoadError> {
+/// The poolings that are asked for, in the order in which sentence-transformers joins them; the mean if none is.
+fn poolings(config: &HfConfig) -> Result<Vec<Pooling>, NoEmbedding> {
     let named = |name: &str| MODES.iter().find(|(known, _)| *known == short(name)).map(|(_, pooling)| *pooling);
     // Since version 6 there is one name, or a list of them; before there were flags.
-    let found = match config.find(&["pooling_mode"]) {
+    let found: Vec<Pooling> = match config.find(&["pooling_mode"]) {
         Some((_, Json::Array(list))) => {
-            let one = |mode: &Json| mode.as_str().and_then(named).ok_or_else(|| format!("the pooling {mode}"));
-            list.iter().map(one).collect()
+            let one = |mode: &Json| mode.as_str().and_then(named).ok_or_else(|| Asked::Pooling(mode.to_string()));
+            list.iter().map(one).collect::<Result<_, _>>()?
         }
         Some(_) => {
             let mode = config.str(&["pooling_mode"])?.unwrap_or_default();
-            named(mode).map(|pooling| vec![pooling]).ok_or_else(|| format!("the pooling {mode:?}"))
+            vec![named(mode).ok_or_else(|| Asked::Pooling(format!("{mode:?}")))?]
         }
         None => {
             let flags = config.json().iter().filter(|(_, value)| **value == true);
             let asked: Vec<&str> = flags.filter_map(|(key, _)| key.strip_prefix("pooling_mode_")).map(short).collect();
-            match asked.iter().find(|name| named(name).is_none()) {
-                Some(unknown) => Err(format!("the pooling {unknown:?}")),
-                None => {
-                    Ok(MODES.iter().filter(|(name, _)| asked.contains(name)).map(|(_, pooling)| *pooling).collect())
-                }
+            if let Some(unknown) = asked.iter().find(|name| named(name).is_none()) {
+                return Err(Asked::Pooling(format!("{unknown:?}")).into());
             }
+            MODES.iter().filter(|(name, _)| asked.contains(name)).map(|(_, pooling)| *pooling).collect()
         }
     };
-    // Nothing said is the mean.
-    Ok(found.map(|found: Vec<Pooling>| if found.is_empty() { vec![Pooling::Mean] } else { found }))
+    Ok(if found.is_empty() { vec![Pooling::Mean] } else { found })
 }
 
 fn short(mode: &str) -> &str {
@@ -295,8 +314,16 @@ const MODES: [(&str, Pooling); 7] = [
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Result<Vec<Pooling>, String> {
-        poolings(&HfConfig::parse("1_Pooling/config.json", text.as_bytes()).unwrap()).unwrap()
+    fn read(text: &str) -> Result<Vec<Pooling>, Asked> {
+        match poolings(&HfConfig::parse("1_Pooling/config.json", text.as_bytes()).unwrap()) {
+            Ok(poolings) => Ok(poolings),
+            Err(NoEmbedding::NotComputed(asked)) => Err(asked),
+            Err(NoEmbedding::File(error)) => panic!("{error}"),
+        }
+    }
+
+    fn refused(pooling: &str) -> Result<Vec<Pooling>, Asked> {
+        Err(Asked::Pooling(pooling.into()))
     }
 
     #[test]
@@ -307,8 +334,8 @@ mod tests {
             "pooling_mode_mean_sqrt_len_tokens": true, "pooling_mode_max_tokens": false}"#;
         assert_eq!(read(text), Ok(vec![Pooling::First, Pooling::Mean, Pooling::MeanSqrt]));
         assert_eq!(read(r#"{"pooling_mode_lasttoken": true}"#), Ok(vec![Pooling::Last]));
-        assert_eq!(read(r#"{"pooling_mode": "attention"}"#), Err("the pooling \"attention\"".into()));
-        assert_eq!(read(r#"{"pooling_mode_wild_tokens": true}"#), Err("the pooling \"wild\"".into()));
+        assert_eq!(read(r#"{"pooling_mode": "attention"}"#), refused("\"attention\""));
+        assert_eq!(read(r#"{"pooling_mode_wild_tokens": true}"#), refused("\"wild\""));
     }
 
     /// A list is joined in its own order, and counts before flags that an older version left.
@@ -316,6 +343,6 @@ mod tests {
     fn a_list_of_poolings_is_joined_as_it_is() {
         let text = r#"{"pooling_mode": ["max", "mean_sqrt_len_tokens", "cls"], "pooling_mode_mean_tokens": true}"#;
         assert_eq!(read(text), Ok(vec![Pooling::Max, Pooling::MeanSqrt, Pooling::First]));
-        assert_eq!(read(r#"{"pooling_mode": ["mean", 3]}"#), Err("the pooling 3".into()));
+        assert_eq!(read(r#"{"pooling_mode": ["mean", 3]}"#), refused("3"));
     }
 }

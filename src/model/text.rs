@@ -1,4 +1,4 @@
-//! Sizes for people.
+//! Sizes and lists for people.
 
 /// `12.0 MiB`, `3 B`.
 pub fn bytes(n: u64) -> String {
@@ -11,6 +11,12 @@ pub fn bytes(n: u64) -> String {
     }
 }
 
+/// The first `most` names: `a, b, and 3 more`.
+pub fn listed(names: &[String], most: usize) -> String {
+    let shown = names.iter().take(most).map(String::as_str).collect::<Vec<_>>().join(", ");
+    if names.len() > most { format!("{shown}, and {} more", names.len() - most) } else { shown }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -18,5 +24,11 @@ mod tests {
     #[test]
     fn binary_units() {
         assert_eq!([0, 512, 1536, 5 << 30, 3 << 41].map(bytes), ["0 B", "512 B", "1.5 KiB", "5.0 GiB", "6.0 TiB"]);
+    }
+
+    #[test]
+    fn long_lists_are_cut() {
+        let names = ["a", "b", "c"].map(String::from);
+        assert_eq!((listed(&names, 3), listed(&names, 1)), ("a, b, c".into(), "a, and 2 more".into()));
     }
 }

@@ -6,7 +6,7 @@ use super::kernels::experts::Mixture;
 use super::kernels::{attention, basic, experts, heads, norm};
 use super::op::{Kernel, Op};
 use super::shape::check_room;
-use crate::model::needs::SHARED;
+use crate::model::required_weights::SHARED;
 use crate::model::role::{Role, WeightId};
 use crate::model::weights::{Weight, Weights};
 use crate::tensor::{TensorError, Value, proceed};

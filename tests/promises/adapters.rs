@@ -195,7 +195,7 @@ fn a_part_of_a_grown_vocabulary_is_refused() {
     write(&folder.path().join("adapter_model.safetensors"), &all);
     let message = adapters::fit(folder.path(), &mut model("qwen2", &Device::cpu())).unwrap_err().to_string();
     assert!(
-        message.contains("its vocabulary has 386 rows, the model's 384, and the adapter has no W_U of so many"),
+        message.contains("its vocabulary has 386 rows, the model's has 384, and the adapter has no W_U with that many"),
         "{message}"
     );
 }

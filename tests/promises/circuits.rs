@@ -208,14 +208,14 @@ fn a_tuned_lens_is_that_of_its_package() {
     let mut b = Bench::new("gpt2", &["The"]);
     b.run("run");
     let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/models/gpt2/model.safetensors");
-    assert!(b.fail(&format!("lens -tuned {}", model.display())).contains("is no tuned lens"));
+    assert!(b.fail(&format!("lens -tuned {}", model.display())).contains("is not a tuned lens"));
     assert!(b.fail("lens -tuned nowhere.pt").contains("nowhere.pt"));
     let mut b = Bench::new("qwen3", &["The"]);
     b.run("run");
     let other = folder.join("gpt2-lens");
     let lens = b.outcome(&format!("lens -tuned {}", other.display()));
     let message = format!("{:?}", lens.answer);
-    assert!(message.contains("of another model") || b.console.session.run.model.spec.d_model == 32, "{message}");
+    assert!(message.contains("of a different model") || b.console.session.run.model.spec.d_model == 32, "{message}");
 }
 
 #[test]

@@ -343,9 +343,9 @@ fn what_does_not_fit_is_told() {
     let whole =
         std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/dumps/gpt2.safetensors")).unwrap();
     std::fs::write(&cut, &whole[..whole.len() / 2]).unwrap();
-    assert!(b.fail(&format!("diff {}", cut.display())).contains("is no safetensors file"));
+    assert!(b.fail(&format!("diff {}", cut.display())).contains("is not a safetensors file"));
     let zip = folder.path().join("cut.npz");
     let whole = std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/dumps/gpt2.npz")).unwrap();
     std::fs::write(&zip, &whole[..whole.len() / 2]).unwrap();
-    assert!(b.fail(&format!("diff {}", zip.display())).contains("is no npz file"));
+    assert!(b.fail(&format!("diff {}", zip.display())).contains("is not an npz file"));
 }

@@ -101,7 +101,7 @@ fn files_with_other_names_and_a_batch_axis_are_understood() {
     let none = b.fail(&format!("diff {}", file.display()));
     assert!(none.contains("is named as a site or a module: it has layer.0") && none.contains("-prefix TEXT"), "{none}");
     std::fs::write(&file, "nonsense").unwrap();
-    assert!(b.fail(&format!("diff {}", file.display())).contains("is no safetensors file"));
+    assert!(b.fail(&format!("diff {}", file.display())).contains("is not a safetensors file"));
 }
 
 #[test]

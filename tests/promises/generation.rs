@@ -311,7 +311,7 @@ fn a_text_ends_with_its_token_and_only_causal_models_go_on() {
     let mut long = bench_of("gpt2", vec![vec![5; 60]], &Device::cpu(), 1 << 30);
     assert_eq!(
         long.fail("generate 9"),
-        "the text has 64 tokens, as many as the model has positions for: it cannot go on\nthe command was carried out in part: the \
+        "the text has 64 tokens, as many as the model has positions for: it cannot be continued\nthe command was carried out in part: the \
          cursor is now at op 49 of 49, pass 4, branch main"
     );
     assert_eq!(long.console.session.run.mark().pass, 4, "what there was room for is there");

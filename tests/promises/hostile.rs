@@ -80,8 +80,8 @@ fn safetensors_files_that_lie() {
         |begin: u64, end: u64| pair(&format!(r#""b":{{"dtype":"F32","shape":[2],"data_offsets":[{begin},{end}]}}"#));
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
     let cases: Vec<(Vec<u8>, String)> = vec![
-        (u64::MAX.to_le_bytes().to_vec(), " is truncated or no safetensors file: its header should be 18446744073709551615 bytes long, the file has 8 bytes; get it again".into()),
-        ([&(10u64 << 30).to_le_bytes()[..], &[b'{'; 1016]].concat(), " is truncated or no safetensors file: its header should be 10737418240 bytes long, the file has 1024 bytes; get it again".into()),
+        (u64::MAX.to_le_bytes().to_vec(), " is truncated or not a safetensors file: its header should be 18446744073709551615 bytes long, the file has 8 bytes; get it again".into()),
+        ([&(10u64 << 30).to_le_bytes()[..], &[b'{'; 1016]].concat(), " is truncated or not a safetensors file: its header should be 10737418240 bytes long, the file has 1024 bytes; get it again".into()),
         (safetensors(&tensor("[2621440000]", 0, 10_485_760_000), 1000), " is truncated: tensor \"a\" takes bytes 0..10485760000 of the data, the file has 1000; get it again".into()),
         (safetensors(&tensor("[-1]", 0, 8), 8), header("invalid JSON in header: invalid value: integer `-1`, expected usize at line 1 column 55")),
         (safetensors(&tensor("[2]", -8, 0), 8), header("invalid JSON in header: invalid value: integer `-8`, expected usize at line 1 column 55")),
@@ -94,7 +94,7 @@ fn safetensors_files_that_lie() {
         (safetensors(&pair(r#""b":{"dtype":"F99","shape":[2],"data_offsets":[8,16]}"#), 16), header("invalid JSON in header: unknown variant `F99`, expected one of `BOOL`, `F4`, `F6_E2M3`, `F6_E3M2`, `U8`, `I8`, `F8_E5M2`, `F8_E4M3`, `F8_E8M0`, `F8_E4M3FNUZ`, `F8_E5M2FNUZ`, `I16`, `U16`, `F16`, `BF16`, `I32`, `U32`, `F32`, `C64`, `F64`, `I64`, `U64` at line 1 column 108")),
         (safetensors(&deep, 0), header("invalid JSON in header: invalid type: sequence, expected struct HashMetadata at line 1 column 0")),
         (safetensors("\u{0}\u{1}", 0), header("invalid JSON in header: expected value at line 1 column 1")),
-        (b"\x80\x02}q\x00. this is a pickle".to_vec(), " is truncated or no safetensors file: its header should be 8367738687093277312 bytes long, the file has 23 bytes; get it again".into()),
+        (b"\x80\x02}q\x00. this is a pickle".to_vec(), " is truncated or not a safetensors file: its header should be 8367738687093277312 bytes long, the file has 23 bytes; get it again".into()),
     ];
     let mut differences = Vec::new();
     for (contents, message) in &cases {
@@ -118,14 +118,14 @@ fn indices_that_lie() {
     for (contents, message) in [
         (
             r#"{"weight_map":{"a":"../../etc/passwd"}}"#,
-            ": \"weight_map.a\" is \"../../etc/passwd\", expected the name of a shard beside it",
+            ": \"weight_map.a\" is \"../../etc/passwd\", expected the name of a shard next to it",
         ),
         (
             r#"{"weight_map":{"a":"/etc/passwd"}}"#,
-            ": \"weight_map.a\" is \"/etc/passwd\", expected the name of a shard beside it",
+            ": \"weight_map.a\" is \"/etc/passwd\", expected the name of a shard next to it",
         ),
-        (r#"{"weight_map":{"a":7}}"#, ": \"weight_map.a\" is 7, expected the name of a shard beside it"),
-        (r#"{"weight_map":{"a":""}}"#, ": \"weight_map.a\" is \"\", expected the name of a shard beside it"),
+        (r#"{"weight_map":{"a":7}}"#, ": \"weight_map.a\" is 7, expected the name of a shard next to it"),
+        (r#"{"weight_map":{"a":""}}"#, ": \"weight_map.a\" is \"\", expected the name of a shard next to it"),
         (r#"{"weight_map":[]}"#, " has no \"weight_map\"; add it from the model's original configuration"),
         (
             r#"{"weight_map":{"a":"x.safetensors"}"#,
@@ -192,7 +192,7 @@ fn llama(changed: &[Vec<u8>]) -> Vec<Vec<u8>> {
 
 #[test]
 fn gguf_files_that_lie() {
-    let bad = |what: &str| format!(" is no usable GGUF file: {what}; get it again, or convert it anew");
+    let bad = |what: &str| format!(" is not a usable GGUF file: {what}; get it again, or convert it again");
     let embedding = || place("token_embd.weight", &[8, 4], 0, 0);
     let of = |changed: &[Vec<u8>]| gguf(&llama(changed), &[embedding()], 128);
     let count = |tensors: u64, entries: u64| {
@@ -217,11 +217,11 @@ fn gguf_files_that_lie() {
         (gguf(&[], &[place("a", &[1 << 31, 2], 0, 0)], 1000), bad("it is truncated: tensor \"a\" takes 17179869184 bytes from 0 of the data, the file has 1000")),
         (gguf(&[], &[place("a", &[u64::MAX, u64::MAX], 0, 0)], 1000), bad("tensor \"a\" of shape [18446744073709551615, 18446744073709551615] is larger than any file")),
         (gguf(&[], &[place("a", &[8, 4], 0, 0), place("b", &[8, 4], 0, 96)], 1000), bad("tensors \"a\" and \"b\" overlap")),
-        (gguf(&[number("general.alignment", 0)], &[], 0), bad("general.alignment is no multiple of 8")),
+        (gguf(&[number("general.alignment", 0)], &[], 0), bad("general.alignment is not a multiple of 8")),
         (gguf(&[text("general.architecture", "gpt2"), text("general.architecture", "gpt2")], &[], 0), bad("the metadata has \"general.architecture\" twice")),
         (gguf(&[], &[], 0), bad("its metadata has no \"general.architecture\"")),
-        (gguf(&[text("general.architecture", "rwkv6")], &[], 0), " is of the architecture \"rwkv6\", of which GGUF files cannot be loaded: it is a recurrent network; \"llmdbg models\" lists those that can".into()),
-        (of(&[number("llama.block_count", 1 << 40)]), bad("its metadata speaks of 1099511627776 blocks, but it has 1 tensors")),
+        (gguf(&[text("general.architecture", "rwkv6")], &[], 0), " has the architecture \"rwkv6\", whose GGUF files cannot be loaded: it is a recurrent network; \"llmdbg models\" lists those that can".into()),
+        (of(&[number("llama.block_count", 1 << 40)]), bad("its metadata announces 1099511627776 blocks, but it has 1 tensors")),
         (of(&[number("llama.attention.head_count", 1 << 62)]), ": \"num_attention_heads\" is 4611686018427387904, more than any model has".into()),
         (of(&[number("llama.attention.head_count", 0)]), bad("\"llama.attention.head_count\" of its metadata is 0")),
         (of(&[number("llama.embedding_length", 1 << 63)]), ": \"hidden_size\" is 9223372036854775808, more than any model has".into()),

@@ -125,7 +125,7 @@ fn parts_that_are_not_sound_are_named_when_the_model_is_opened() {
         changed[part] = wrong;
         let ran = tried(with_tokenizer("gpt2", &changed).path(), "a");
         assert_eq!(ran.status, 4, "{}", ran.out);
-        assert!(ran.err.contains("tokenizer.json is no usable tokenizer") && ran.err.contains(why), "{}", ran.err);
+        assert!(ran.err.contains("tokenizer.json is not a usable tokenizer") && ran.err.contains(why), "{}", ran.err);
     }
     let mut changed = plain.clone();
     changed["normalizer"] = json!({"type": "Precompiled", "precompiled_charsmap": "AAAAAA=="});

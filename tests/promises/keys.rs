@@ -353,7 +353,7 @@ fn reasons_for_what_cannot_be_opened_are_true() {
         ("t5gemma", "it is an encoder-decoder pair; "),
         ("ministral3", "queries grow"),
         ("nomic_bert", "rotary positions"),
-        ("esm", "norms in front"),
+        ("esm", "norms before"),
         ("bitnet", "three values"),
         ("code_llama", "it is llama under another name"),
         ("flux_capacitor", "llmdbg does not know this architecture"),

@@ -105,7 +105,7 @@ fn the_program_refuses_a_missing_head_and_says_both_ways_out() {
             4,
             "",
             "llmdbg: the tensors of DIR/model.safetensors do not fit the architecture LlamaForCausalLM; 1 missing: \
-             lm_head.weight; tie_word_embeddings is false in DIR/config.json, so the head is a tensor of its own: save the \
+             lm_head.weight; tie_word_embeddings is false in DIR/config.json, so the head is a separate tensor: save the \
              model again with it, or set tie_word_embeddings to true if the head is the token embedding\n"
         )
     );

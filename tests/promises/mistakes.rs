@@ -65,7 +65,7 @@ fn a_model_that_is_not_there() {
         "org/name",
         &[],
         "\"org/name\" is neither a file or directory nor in the Hugging Face cache at /nonexistent/hub; \
-         HF_HUB_OFFLINE=1 forbids to download its configuration, tokenizer and weights from https://huggingface.co/org/name: \
+         HF_HUB_OFFLINE=1 forbids downloading its configuration, tokenizer and weights from https://huggingface.co/org/name: \
          unset it, or set HF_HUB_CACHE to where the model is",
     );
     let folder = tempfile::tempdir().unwrap();
@@ -113,7 +113,7 @@ fn weights_that_are_cut_off_or_no_weights() {
     let mut long = bytes.clone();
     long[..8].copy_from_slice(&(1_u64 << 40).to_le_bytes());
     std::fs::write(&file, &long).unwrap();
-    let said = "is truncated or no safetensors file: its header should be 1099511627776 bytes long, the file has 161832 bytes; get it again";
+    let said = "is truncated or not a safetensors file: its header should be 1099511627776 bytes long, the file has 161832 bytes; get it again";
     cannot_open(path, &[], &format!("{path}/model.safetensors {said}"));
     std::fs::remove_file(&file).unwrap();
     let ran = batch(path, &["-ex", "run"]);
@@ -175,7 +175,7 @@ fn an_input_that_the_model_cannot_read() {
         path,
         &["-p", "a"],
         &format!(
-            "{path}/tokenizer.json is no usable tokenizer: Model missing. at line 1 column 2; get it again, or move it away \
+            "{path}/tokenizer.json is not a usable tokenizer: Model missing. at line 1 column 2; get it again, or move it away \
              and give token ids with --tokens"
         ),
     );

@@ -186,6 +186,7 @@ fn what_the_option_takes_and_what_a_weight_loses_is_said() {
     let path = folder.path().join("big");
     big.run(&format!("export model {}", path.display()));
     let model = load_in(&ModelSource::Path(path), &Device::cpu(), Precision::F16, &mut |_| true).unwrap();
-    let note = "1 tensors have numbers beyond 65504, which f16 does not hold: transformer.h.1.mlp.c_fc.weight first";
+    let note =
+        "1 tensors have numbers beyond 65504, more than f16 can hold; the first is transformer.h.1.mlp.c_fc.weight";
     assert!(model.report.notes.iter().any(|found| found == note), "{:?}", model.report.notes);
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use llmdbg::answer::Cell;
-use llmdbg::model::npy;
+use llmdbg::model::checkpoint::npy;
 
 use crate::common::{Bench, NURSE, cell_number as number, cell_text as text, table_row as row};
 

@@ -99,7 +99,7 @@ fn a_pickle_that_would_run_a_command_is_refused_and_runs_nothing() {
     let folder = with_weights("gpt2", &[("pytorch_model.bin", &pytorch("command.bin"))]);
     assert_eq!(
         error(folder.path()),
-        "DIR/pytorch_model.bin is no usable PyTorch checkpoint: it holds no tensors; get it again, or the safetensors of the \
+        "DIR/pytorch_model.bin is not a usable PyTorch checkpoint: it holds no tensors; get it again, or the safetensors of the \
          model"
     );
     for place in [Path::new("."), folder.path()] {

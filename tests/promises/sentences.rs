@@ -100,7 +100,7 @@ fn the_default_prompt_stands_in_front_of_texts_and_can_be_left_out_of_the_poolin
         told.contains("sentence-transformers puts its prompt \"query\" in front of the text: \"query: \""),
         "{told}"
     );
-    assert!(told.contains("prompts of sentence-transformers that are not put in front of texts: document"), "{told}");
+    assert!(told.contains("prompts of sentence-transformers that are not put before texts: document"), "{told}");
     // Offsets are those of the text that was given.
     let (objects, _) = json(&place(&folder), &["-p", "The dog", "-ex", "info tokens"]);
     let tokens = objects.last().unwrap()["tokens"].as_array().unwrap().clone();

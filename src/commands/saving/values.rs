@@ -11,11 +11,11 @@ use crate::commands::frame::Done;
 use crate::commands::state::Console;
 use crate::debugger::{Error, Result};
 use crate::export::events::Events;
+use crate::export::npy::{Elements, npy};
 use crate::export::safetensors::{HostData, write};
 use crate::export::{self, csv, report};
 use crate::lang::eval::Datum;
 use crate::lang::{LangError, Span, parse_expr};
-use crate::model::npy::{Elements, npy};
 use crate::tensor::ops::Slice;
 use crate::tensor::{Kind, Value, proceed};
 

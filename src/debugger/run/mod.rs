@@ -19,7 +19,7 @@ use super::sampling::Sampling;
 use crate::model::InputError;
 use crate::model::Model;
 use crate::model::input::Input;
-use crate::model::room;
+use crate::model::memory_check;
 use crate::program::{Context, Program};
 use crate::tensor::{Device, TensorError, Value};
 
@@ -232,7 +232,7 @@ impl Run {
         let at = self.mark();
         if at == Mark::new(0, 0) {
             let prompt = self.branch().prompt();
-            room::check_pass(&self.model, prompt.rows.len(), prompt.length(), self.budget)?;
+            memory_check::check_pass(&self.model, prompt.rows.len(), prompt.length(), self.budget)?;
         }
         self.branches[self.current].compute(&self.program, at)?;
         self.cursor += 1;

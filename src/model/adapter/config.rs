@@ -3,6 +3,8 @@
 use regex::Regex;
 use serde_json::{Map, Value as Json};
 
+use super::error::ConfigFault;
+
 /// The settings of an adapter that count.
 #[derive(Debug)]
 pub struct AdapterConfig {
@@ -31,28 +33,24 @@ impl AdapterConfig {
     ///
     /// # Errors
     /// If it is none, or asks for what is not computed.
-    pub fn parse(text: &[u8]) -> Result<AdapterConfig, String> {
-        let root: Map<String, Json> =
-            serde_json::from_slice(text).map_err(|error| format!("not a configuration: {error}"))?;
+    pub fn parse(text: &[u8]) -> Result<AdapterConfig, ConfigFault> {
+        let root: Map<String, Json> = serde_json::from_slice(text)?;
         match root.get("peft_type").and_then(Json::as_str) {
             Some("LORA") => {}
-            Some(other) => return Err(format!("its type is {other}; only LORA can be applied")),
-            None => return Err("it has no \"peft_type\"; is this an adapter of PEFT?".into()),
+            Some(other) => return Err(ConfigFault::Type(other.to_owned())),
+            None => return Err(ConfigFault::NoType),
         }
         for (key, reason) in NOT_COMPUTED {
             if root.get(key).is_some_and(says_something) {
-                return Err(format!("\"{key}\" is set: {reason}, which is not computed here"));
+                return Err(ConfigFault::NotComputed { key, reason });
             }
         }
         let begin = root.get("init_lora_weights").and_then(Json::as_str).unwrap_or_default().to_lowercase();
         if let Some(way) = CHANGE_THE_BASE.iter().find(|way| begin.starts_with(**way)) {
-            return Err(format!(
-                "\"init_lora_weights\" is {way:?}, which changes the base weights too; save it with \
-                 path_initial_model_for_weight_conversion, which makes it an ordinary LoRA"
-            ));
+            return Err(ConfigFault::ChangesBase(way));
         }
         let alpha = match root.get("lora_alpha") {
-            Some(alpha) => alpha.as_f64().ok_or("\"lora_alpha\" is no number")?,
+            Some(alpha) => alpha.as_f64().ok_or(ConfigFault::Alpha)?,
             None => 8.0,
         };
         Ok(AdapterConfig {
@@ -63,8 +61,8 @@ impl AdapterConfig {
         })
     }
 
-    /// What the product of a module's two matrices is multiplied by: `alpha / r`, or `alpha / sqrt(r)` with rank-stabilised
-    /// scaling (Kalajdzievski 2023).
+    /// What the product of a module's two matrices is multiplied by: `alpha / r`, or `alpha / sqrt(r)` with
+    /// rank-stabilised scaling (Kalajdzievski 2023).
     pub fn scale(&self, module: &str, rank: usize) -> f64 {
         let alpha =
             self.alphas.iter().find(|(pattern, _)| pattern.is_match(module)).map_or(self.alpha, |(_, alpha)| *alpha);
@@ -82,11 +80,12 @@ fn says_something(value: &Json) -> bool {
 }
 
 /// Numbers by the ends of module names, as PEFT matches them: `(.*\.)?(KEY)$`.
-fn patterns(of: Option<&Json>) -> Result<Vec<(Regex, f64)>, String> {
+fn patterns(of: Option<&Json>) -> Result<Vec<(Regex, f64)>, ConfigFault> {
     let Some(Json::Object(entries)) = of else { return Ok(Vec::new()) };
     let pattern = |(key, value): (&String, &Json)| {
-        let number = value.as_f64().ok_or_else(|| format!("\"alpha_pattern\" has no number for {key:?}"))?;
-        let regex = Regex::new(&format!(r"^(?:.*\.)?(?:{key})$")).map_err(|error| format!("{key:?}: {error}"))?;
+        let number = value.as_f64().ok_or_else(|| ConfigFault::PatternAlpha(key.clone()))?;
+        let regex = Regex::new(&format!(r"^(?:.*\.)?(?:{key})$"));
+        let regex = regex.map_err(|source| ConfigFault::Pattern { key: key.clone(), source })?;
         Ok((regex, number))
     };
     entries.iter().map(pattern).collect()
@@ -96,7 +95,7 @@ fn patterns(of: Option<&Json>) -> Result<Vec<(Regex, f64)>, String> {
 mod tests {
     use super::*;
 
-    fn config(rest: &str) -> Result<AdapterConfig, String> {
+    fn config(rest: &str) -> Result<AdapterConfig, ConfigFault> {
         AdapterConfig::parse(format!(r#"{{"peft_type":"LORA","r":4,"lora_alpha":8{rest}}}"#).as_bytes())
     }
 
@@ -115,15 +114,16 @@ mod tests {
             (r#","use_dora":true"#, "\"use_dora\" is set: DoRA"),
             (r#","layer_replication":[[0,2],[1,3]]"#, "it repeats layers"),
             (r#","init_lora_weights":"pissa_niter_4""#, "changes the base weights"),
-            (r#","lora_alpha":"much""#, "\"lora_alpha\" is no number"),
+            (r#","lora_alpha":"much""#, "\"lora_alpha\" is not a number"),
             (r#","alpha_pattern":{"(":1}"#, "regex"),
         ] {
-            let message = config(rest).unwrap_err();
+            let message = config(rest).unwrap_err().to_string();
             assert!(message.contains(wanted), "{message}");
         }
-        assert!(AdapterConfig::parse(b"[]").unwrap_err().starts_with("not a configuration"));
-        assert!(AdapterConfig::parse(b"{}").unwrap_err().contains("no \"peft_type\""));
-        assert!(AdapterConfig::parse(br#"{"peft_type":"IA3"}"#).unwrap_err().contains("its type is IA3"));
+        let fault = |text: &[u8]| AdapterConfig::parse(text).unwrap_err().to_string();
+        assert!(fault(b"[]").starts_with("not a configuration"));
+        assert!(fault(b"{}").contains("no \"peft_type\""));
+        assert!(fault(br#"{"peft_type":"IA3"}"#).contains("its type is IA3"));
         assert!(config(r#","use_dora":false,"target_parameters":null,"layer_replication":[]"#).is_ok());
     }
 }

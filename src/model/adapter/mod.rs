@@ -1,42 +1,35 @@
 //! LoRA adapters of PEFT: low-rank differences to the weights of a model, and the weights that they replace.
 //!
-//! Hu et al. 2021: a linear layer with weight `W` computes with `W + scale B A`. The difference is kept as its two factors; how
-//! it is laid over the weights is the business of edits.
+//! Hu et al. 2021: a linear layer with weight `W` computes with `W + scale B A`. The difference is kept as its two
+//! factors; how it is laid over the weights is the business of edits.
 
 mod config;
+mod error;
 mod place;
 mod vocabulary;
 
+pub use error::{AdapterError, AdapterFault};
 pub use vocabulary::fit;
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use half::{bf16, f16};
 use safetensors::SafeTensors;
-use safetensors::tensor::{Dtype, TensorView};
+use safetensors::tensor::TensorView;
 
 use self::config::AdapterConfig;
+use self::error::Result;
 use self::place::Place;
+use super::checkpoint::{StoredType, decode};
 use super::families::Layout;
 use super::file;
 use super::load::Model;
 use super::role::{Role, WeightId};
 use super::weights::FileTensor;
-use crate::tensor::{TensorError, Value};
+use crate::tensor::Value;
 
 /// Largest adapter: embeddings and heads trained with it can be as large as those of the model.
 const LARGEST: u64 = 1 << 40;
-
-/// An adapter that cannot be applied to a model.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[error("cannot apply the adapter {path}: {what}")]
-pub struct AdapterError {
-    /// Its folder or file.
-    pub path: String,
-    /// What is wrong.
-    pub what: String,
-}
 
 /// What an adapter does to one weight.
 #[derive(Clone)]
@@ -44,9 +37,7 @@ pub struct AdapterError {
 pub enum Delta {
     /// Adds `scale left right`, in the layout of computation: `[n, r]` and `[r, m]`.
     LowRank {
-        /// The first factor.
         left: Value,
-        /// The second factor.
         right: Value,
         /// What the product is multiplied by.
         scale: f64,
@@ -58,7 +49,6 @@ pub enum Delta {
 /// An adapter, resolved against a model.
 #[derive(Clone)]
 pub struct Adapter {
-    /// Its folder.
     pub path: PathBuf,
     /// The model that it was trained on, as its author called it.
     pub base: Option<String>,
@@ -72,38 +62,35 @@ pub struct Adapter {
 ///
 /// # Errors
 /// If something of it cannot be read, is not computed here, or does not fit the model. Nothing of it is left out.
-pub fn read(folder: &Path, model: &Model) -> Result<Adapter, AdapterError> {
-    read_for(folder, model).map_err(|what| AdapterError { path: folder.display().to_string(), what })
+pub fn read(folder: &Path, model: &Model) -> std::result::Result<Adapter, AdapterError> {
+    let read = with_modules(folder, |modules, config| resolved(folder, modules, config, model));
+    read.map_err(|fault| AdapterError::new(folder, fault))
 }
 
-/// The tensors of one module, by what they are of it.
+/// The tensors of one module, by the part that they are.
 type Parts<'a> = BTreeMap<&'static str, TensorView<'a>>;
-
-fn read_for(folder: &Path, model: &Model) -> Result<Adapter, String> {
-    with_modules(folder, |modules, config| resolved(folder, modules, config, model))
-}
 
 /// Reads the modules and the configuration of a folder.
 fn with_modules<T>(
     folder: &Path,
-    then: impl FnOnce(&BTreeMap<String, Parts<'_>>, &AdapterConfig) -> Result<T, String>,
-) -> Result<T, String> {
-    let file =
-        |name: &str, most: u64| file::read_to(&folder.join(name), most).map_err(|error| format!("{name}: {error}"));
-    let config = AdapterConfig::parse(&file("adapter_config.json", file::LARGEST)?)
-        .map_err(|what| format!("adapter_config.json: {what}"))?;
+    then: impl FnOnce(&BTreeMap<String, Parts<'_>>, &AdapterConfig) -> Result<T>,
+) -> Result<T> {
+    let file = |name: &'static str, most: u64| {
+        file::read_to(&folder.join(name), most).map_err(|source| AdapterFault::File { name, source })
+    };
+    let config = AdapterConfig::parse(&file("adapter_config.json", file::LARGEST)?)?;
     if !folder.join("adapter_model.safetensors").exists() && folder.join("adapter_model.bin").exists() {
-        return Err("its weights are in adapter_model.bin; save it again with safe_serialization=True".into());
+        return Err(AdapterFault::Pickled);
     }
     let bytes = file("adapter_model.safetensors", LARGEST)?;
-    let tensors = SafeTensors::deserialize(&bytes).map_err(|error| format!("adapter_model.safetensors: {error}"))?;
+    let tensors = SafeTensors::deserialize(&bytes)?;
     let mut modules: BTreeMap<String, Parts<'_>> = BTreeMap::new();
     // A module that was trained whole is kept as it was before, too. PEFT does not compute with that.
     for (name, view) in tensors.iter().filter(|(name, _)| !name.contains(".original_module.")) {
-        let (module, part) = parsed(name).ok_or_else(|| format!("{name} is no tensor of a LoRA adapter"))?;
+        let (module, part) = parsed(name).ok_or_else(|| AdapterFault::NotLora(name.to_owned()))?;
         let differs = |other: &TensorView<'_>| (other.shape(), other.data()) != (view.shape(), view.data());
         if modules.get(&module).and_then(|parts| parts.get(part)).is_some_and(differs) {
-            return Err(format!("{module}: two of its tensors differ, and only one can be its {part}"));
+            return Err(AdapterFault::TwoValues { module, part });
         }
         modules.entry(module).or_default().insert(part, view);
     }
@@ -115,13 +102,13 @@ fn resolved(
     modules: &BTreeMap<String, Parts<'_>>,
     config: &AdapterConfig,
     model: &Model,
-) -> Result<Adapter, String> {
+) -> Result<Adapter> {
     let mut deltas = Vec::new();
     let mut parameters = 0;
     for (module, parts) in modules {
         parameters += parts.values().map(|view| view.shape().iter().product::<usize>()).sum::<usize>();
-        let place = |what: String| format!("{module}: {what}");
-        deltas.extend(of_module(module, parts, config, model).map_err(place)?);
+        let of_this = |fault| AdapterFault::Module { module: module.clone(), fault: Box::new(fault) };
+        deltas.extend(of_module(module, parts, config, model).map_err(of_this)?);
     }
     // What the base was saved with is that of the other half of a tied pair, too, if the adapter has no other for it.
     let bases = modules.iter().filter(|(_, parts)| parts.contains_key("base") && model.weights.tied());
@@ -138,7 +125,7 @@ fn resolved(
     let mut seen = HashSet::new();
     let adds = |delta: &Delta| matches!(delta, Delta::LowRank { .. });
     if let Some((id, _)) = deltas.iter().find(|(id, delta)| !seen.insert((*id, adds(delta)))) {
-        return Err(format!("two of its tensors change {id}"));
+        return Err(AdapterFault::TwoChanges(*id));
     }
     deltas.sort_by_key(|(id, delta)| (id.role.place(), *id, adds(delta)));
     Ok(Adapter { path: folder.to_path_buf(), base: config.base.clone(), deltas, parameters })
@@ -164,12 +151,7 @@ fn parsed(name: &str) -> Option<(String, &'static str)> {
     ["weight", "bias"].into_iter().find_map(|part| Some((name.strip_suffix(&format!(".{part}"))?.to_string(), part)))
 }
 
-fn of_module(
-    module: &str,
-    parts: &Parts<'_>,
-    config: &AdapterConfig,
-    model: &Model,
-) -> Result<Vec<(WeightId, Delta)>, String> {
+fn of_module(module: &str, parts: &Parts<'_>, config: &AdapterConfig, model: &Model) -> Result<Vec<(WeightId, Delta)>> {
     let mut deltas = Vec::new();
     for part in ["base", "weight", "bias"] {
         if let Some(view) = parts.get(part) {
@@ -184,7 +166,7 @@ fn of_module(
     match (matrix("lora_A")?, matrix("lora_B")?) {
         (Some(a), Some(b)) => deltas.extend(linear(module, &a, &b, config, model)?),
         (None, None) => {}
-        _ => return Err("it has only one of lora_A and lora_B".into()),
+        _ => return Err(AdapterFault::Half("lora_A and lora_B")),
     }
     match (matrix("lora_embedding_A")?, matrix("lora_embedding_B")?) {
         (Some(a), Some(b)) => {
@@ -192,25 +174,19 @@ fn of_module(
                 Place::Vocabulary(id) => Some(id),
                 Place::Tensor(file) => file.uses.first().copied().filter(|_| file.uses.len() == 1),
             };
-            let id = id.ok_or("it is not an embedding of this model")?;
+            let id = id.ok_or(AdapterFault::NotEmbedding)?;
             // [r, V] and [d, r] of a table [V, d].
             let scale = config.scale(module, a.shape()[0]);
             deltas.push(checked(id, a.transpose(), b.transpose(), scale, model)?);
         }
         (None, None) => {}
-        _ => return Err("it has only one of lora_embedding_A and lora_embedding_B".into()),
+        _ => return Err(AdapterFault::Half("lora_embedding_A and lora_embedding_B")),
     }
     Ok(deltas)
 }
 
 /// A linear layer, `A [r, in]` and `B [out, r]`: for each weight that it holds, its own rows of B.
-fn linear(
-    module: &str,
-    a: &Value,
-    b: &Value,
-    config: &AdapterConfig,
-    model: &Model,
-) -> Result<Vec<(WeightId, Delta)>, String> {
+fn linear(module: &str, a: &Value, b: &Value, config: &AdapterConfig, model: &Model) -> Result<Vec<(WeightId, Delta)>> {
     let (rank, out) = (a.shape()[0], b.shape()[0]);
     let scale = config.scale(module, rank);
     let file = match Place::find(model, module, "weight")? {
@@ -218,28 +194,25 @@ fn linear(
         Place::Vocabulary(id) if id.role == Role::W_U => {
             return Ok(vec![checked(id, b.clone(), a.clone(), scale, model)?]);
         }
-        Place::Vocabulary(_) => return Err("it is the token embedding, and no linear layer".into()),
+        Place::Vocabulary(_) => return Err(AdapterFault::Embedding),
         Place::Tensor(file) => file,
     };
     if !matches!(file.layout, Some(Layout::OutIn | Layout::InOut)) {
-        return Err("it is no linear layer of this model".into());
+        return Err(AdapterFault::NotLinear);
     }
     let left = a.transpose(); // [in, r]
     let mut begin = 0;
     let widths: Vec<usize> = file.uses.iter().map(|id| width_of(model, *id)).collect();
-    if widths.iter().sum::<usize>() != out {
-        return Err(format!("lora_B has {out} rows, the module {} outputs", widths.iter().sum::<usize>()));
+    let outputs = widths.iter().sum();
+    if outputs != out {
+        return Err(AdapterFault::Outputs { rows: out, outputs });
     }
     let mut deltas = Vec::new();
     for (id, width) in file.uses.iter().zip(widths) {
         let of_round = width / file.rounds;
-        let rows: Result<Vec<Value>, TensorError> = (0..file.rounds)
-            .map(|round| {
-                let first = round * (out / file.rounds) + begin;
-                Ok(b.rows(first..first + of_round))
-            })
-            .collect();
-        let rows = rows.and_then(|rows| Value::concat(&rows, 0)).map_err(|error| error.to_string())?; // [out of it, r]
+        let first = |round| round * (out / file.rounds) + begin;
+        let rows: Vec<Value> = (0..file.rounds).map(first).map(|first| b.rows(first..first + of_round)).collect();
+        let rows = Value::concat(&rows, 0)?; // [out of it, r]
         deltas.push(checked(*id, left.clone(), rows.transpose(), scale, model)?);
         begin += of_round;
     }
@@ -250,52 +223,50 @@ fn width_of(model: &Model, id: WeightId) -> usize {
     model.weights.loaded(id).and_then(|weight| weight.shape().last().copied()).unwrap_or(0)
 }
 
-fn checked(id: WeightId, left: Value, right: Value, scale: f64, model: &Model) -> Result<(WeightId, Delta), String> {
+fn checked(id: WeightId, left: Value, right: Value, scale: f64, model: &Model) -> Result<(WeightId, Delta)> {
     let wanted = model.weights.loaded(id).map(|weight| weight.shape()).unwrap_or_default();
     let found = [left.shape()[0], right.shape()[1]];
     if left.shape()[1] != right.shape()[0] || wanted != found {
-        return Err(format!("its matrices make {found:?} for {id}, which is {wanted:?}"));
+        return Err(AdapterFault::Product { id, found, wanted });
     }
     Ok((id, Delta::LowRank { left, right, scale }))
 }
 
 /// A matrix that takes the place of the token embedding or the unembedding, `[V, d]`.
-fn table(id: WeightId, view: &TensorView<'_>, model: &Model) -> Result<Value, String> {
+fn table(id: WeightId, view: &TensorView<'_>, model: &Model) -> Result<Value> {
     let wanted = model.weights.loaded(id).map(|weight| weight.shape()).unwrap_or_default();
     match (view.shape(), &wanted[..]) {
         (found, wanted) if found == wanted => value_of(view, model),
-        ([rows, width], [had, same]) if width == same => Err(format!(
-            "{id} has {rows} rows here and {had} in the model: start with --lora, which gives the model as many"
-        )),
-        (found, _) => Err(format!("{id} is {wanted:?} in the model, and {found:?} here")),
+        (&[rows, width], &[had, same]) if width == same => Err(AdapterFault::Rows { id, rows, had }),
+        (found, _) => Err(AdapterFault::Shape { name: id.to_string(), found: found.to_vec(), wanted }),
     }
 }
 
 /// A tensor that takes the place of one of the file.
-fn replaced(file: &FileTensor, view: &TensorView<'_>, model: &Model) -> Result<Vec<(WeightId, Delta)>, String> {
+fn replaced(file: &FileTensor, view: &TensorView<'_>, model: &Model) -> Result<Vec<(WeightId, Delta)>> {
     if view.shape() != file.shape {
-        return Err(format!("{} is {:?} in the model, and {:?} here", file.name, file.shape, view.shape()));
+        let (name, wanted, found) = (file.name.clone(), file.shape.clone(), view.shape().to_vec());
+        return Err(AdapterFault::Shape { name, wanted, found });
     }
     let whole = value_of(view, model)?;
-    let parts = model.weights.parts_of(file, &whole).map_err(|error| error.to_string())?;
+    let parts = model.weights.parts_of(file, &whole)?;
     Ok(parts.into_iter().map(|(id, value)| (id, Delta::Replace(value))).collect())
 }
 
-fn matrix_of(view: &TensorView<'_>, model: &Model) -> Result<Value, String> {
+fn matrix_of(view: &TensorView<'_>, model: &Model) -> Result<Value> {
     match view.shape() {
         [_, _] => value_of(view, model),
-        shape => Err(format!("a matrix of shape {shape:?}")),
+        shape => Err(AdapterFault::NotAMatrix(shape.to_vec())),
     }
 }
 
 /// A tensor on the device of the model, as 32-bit floats.
-fn value_of(view: &TensorView<'_>, model: &Model) -> Result<Value, String> {
-    let bytes = view.data();
-    let data: Vec<f32> = match view.dtype() {
-        Dtype::F32 => bytes.chunks_exact(4).map(|x| f32::from_le_bytes([x[0], x[1], x[2], x[3]])).collect(),
-        Dtype::F16 => bytes.chunks_exact(2).map(|x| f16::from_le_bytes([x[0], x[1]]).to_f32()).collect(),
-        Dtype::BF16 => bytes.chunks_exact(2).map(|x| bf16::from_le_bytes([x[0], x[1]]).to_f32()).collect(),
-        other => return Err(format!("a tensor of type {other:?}; f32, f16 and bf16 can be read")),
-    };
+fn value_of(view: &TensorView<'_>, model: &Model) -> Result<Value> {
+    let stored = StoredType::of_safetensors(view.dtype());
+    if !matches!(stored, StoredType::F32 | StoredType::F16 | StoredType::BF16) {
+        return Err(AdapterFault::Dtype(view.dtype()));
+    }
+    let mut data = vec![0.0; view.shape().iter().product()];
+    decode(stored, view.data(), &mut data);
     Ok(Value::from_f32(data, view.shape(), &model.device))
 }

@@ -1,11 +1,13 @@
-//! Where the modules that an adapter names are in a model. Checkpoints and adapters of one model differ in what stands in front
-//! of its body: transformers moved it (`language_model.model.` became `model.language_model.`), and wrappers of training add to it.
+//! Where the modules that an adapter names are in a model. Checkpoints and adapters of one model differ in what comes
+//! before its body: transformers moved it (`language_model.model.` became `model.language_model.`), and wrappers of
+//! training add to it.
 
-use super::super::families;
-use super::super::families::Files;
-use super::super::load::Model;
-use super::super::role::{Role, WeightId};
-use super::super::weights::FileTensor;
+use super::error::{AdapterFault, Result};
+use crate::model::families;
+use crate::model::families::Files;
+use crate::model::load::Model;
+use crate::model::role::{Role, WeightId};
+use crate::model::weights::FileTensor;
 
 /// Names of wrappers around the body of a model. A part for images or sound is none: its blocks are others.
 const WRAPPERS: [&str; 7] =
@@ -13,7 +15,7 @@ const WRAPPERS: [&str; 7] =
 
 /// What a module of an adapter is in a model.
 pub enum Place {
-    /// The token embedding or the unembedding `[V, d]`, whether or not it has a tensor of its own in the files.
+    /// The token embedding or the unembedding `[V, d]`, whether or not it has a separate tensor in the files.
     Vocabulary(WeightId),
     /// A tensor of the files.
     Tensor(FileTensor),
@@ -23,9 +25,9 @@ impl Place {
     /// The place of `module`, and of its `part`: `weight` or `bias`.
     ///
     /// # Errors
-    /// In words, if the model has no such module, or several.
-    pub fn find(model: &Model, module: &str, part: &str) -> Result<Place, String> {
-        let files = families::find(&model.config).map_err(|error| error.to_string())?.files();
+    /// If the model has no such module, or several that could be meant.
+    pub fn find(model: &Model, module: &str, part: &str) -> Result<Place> {
+        let files = families::find(&model.config)?.files();
         let below = body(files, module);
         let there = |role| Some(WeightId::global(role)).filter(|id| model.weights.loaded(*id).is_some());
         let vocabulary = match part {
@@ -40,7 +42,7 @@ impl Place {
     }
 }
 
-/// A name without the wrappers and the body's own name in front.
+/// A name without the wrappers and the body's own name before it.
 fn body<'a>(files: &Files, name: &'a str) -> &'a str {
     let mut rest = name;
     while let Some((first, inner)) = rest.split_once('.') {
@@ -52,9 +54,9 @@ fn body<'a>(files: &Files, name: &'a str) -> &'a str {
     rest
 }
 
-fn tensor(model: &Model, files: &Files, wanted: &str) -> Result<FileTensor, String> {
+fn tensor(model: &Model, files: &Files, wanted: &str) -> Result<FileTensor> {
     if let Some((_, reason)) = files.elsewhere.iter().find(|(beginning, _)| wanted.starts_with(beginning)) {
-        return Err(format!("it is {reason}"));
+        return Err(AdapterFault::Elsewhere(reason));
     }
     let used = || model.weights.files().iter().filter(|file| !file.uses.is_empty());
     if let Some(file) = used().find(|file| file.name == wanted) {
@@ -69,10 +71,10 @@ fn tensor(model: &Model, files: &Files, wanted: &str) -> Result<FileTensor, Stri
     let mut similar: Vec<&FileTensor> = used().filter(same).collect();
     similar.sort_by_key(|file| std::cmp::Reverse(file.name.len()));
     match similar[..] {
-        [] => Err("the model has no such module".into()),
+        [] => Err(AdapterFault::NoModule),
         [only] => Ok(only.clone()),
         // The head of `lm_head.weight` is the longer match of `x.lm_head.weight`.
         [first, second, ..] if first.name.len() > second.name.len() => Ok(first.clone()),
-        [first, second, ..] => Err(format!("it may be {} or {}", first.name, second.name)),
+        [first, second, ..] => Err(AdapterFault::Ambiguous(first.name.clone(), second.name.clone())),
     }
 }

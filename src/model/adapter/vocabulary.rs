@@ -1,32 +1,34 @@
-//! Adapters with another vocabulary than their base: new tokens were added before training, and embedding and head are saved with
-//! as many rows as there were then.
+//! Adapters whose vocabulary differs from that of their base: new tokens were added before training, and embedding and
+//! head are saved with as many rows as there were then.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::super::load::Model;
-use super::super::role::{Role, WeightId};
-use super::super::spec::Head;
+use super::error::{AdapterFault, Result};
 use super::place::Place;
 use super::{AdapterError, Parts, with_modules};
+use crate::model::load::Model;
+use crate::model::role::{Role, WeightId};
+use crate::model::spec::Head;
 use crate::tensor::TensorError;
 
-/// Gives a model as many tokens as the adapter of a folder has, before anything is computed with it. Rows that the model lacks are
-/// zeros until the adapter replaces them; the report of the model says so. One of the same vocabulary is left as it is.
+/// Gives a model as many tokens as the adapter of a folder has, before anything is computed with it. Rows that the
+/// model lacks are zeros until the adapter replaces them; the report of the model says so. One of the same vocabulary
+/// is left as it is.
 ///
 /// # Errors
 /// If the adapter cannot be read, or does not have all of the rows that are missing.
-pub fn fit(folder: &Path, model: &mut Model) -> Result<(), AdapterError> {
+pub fn fit(folder: &Path, model: &mut Model) -> std::result::Result<(), AdapterError> {
     let rows = with_modules(folder, |modules, _| wanted(modules, model));
     let fitted = rows.and_then(|rows| match rows {
-        Some(rows) => enlarge(model, rows).map_err(|error| error.to_string()),
+        Some(rows) => Ok(enlarge(model, rows)?),
         None => Ok(()),
     });
-    fitted.map_err(|what| AdapterError { path: folder.display().to_string(), what })
+    fitted.map_err(|fault| AdapterError::new(folder, fault))
 }
 
 /// Rows of the adapter's vocabulary, if they are not as many as the model's.
-fn wanted(modules: &BTreeMap<String, Parts<'_>>, model: &Model) -> Result<Option<usize>, String> {
+fn wanted(modules: &BTreeMap<String, Parts<'_>>, model: &Model) -> Result<Option<usize>> {
     let had = model.spec.vocab;
     let mut found: BTreeMap<Role, usize> = BTreeMap::new();
     for (module, parts) in modules {
@@ -34,7 +36,7 @@ fn wanted(modules: &BTreeMap<String, Parts<'_>>, model: &Model) -> Result<Option
             let Some(view) = parts.get(part) else { continue };
             let Ok(Place::Vocabulary(id)) = Place::find(model, module, "weight") else { continue };
             let width = model.weights.loaded(id).and_then(|weight| weight.shape().last().copied());
-            // What is no such table is refused when it is applied.
+            // What is not such a table is refused when it is applied.
             let &[rows, _] = view.shape() else { continue };
             if rows == 0 || view.shape().last().copied() != width {
                 continue;
@@ -51,15 +53,11 @@ fn wanted(modules: &BTreeMap<String, Parts<'_>>, model: &Model) -> Result<Option
         _ => None,
     };
     if logits.is_some_and(|logits| logits.bias) {
-        return Err(format!("its vocabulary has {rows} rows, the model's {had}, and the bias of the logits as many"));
+        return Err(AdapterFault::LogitBias { rows, had });
     }
     for role in [Some(Role::W_E), logits.map(|_| Role::W_U)].into_iter().flatten() {
         if found.get(&role) != Some(&rows) {
-            return Err(format!(
-                "its vocabulary has {rows} rows, the model's {had}, and the adapter has no {role} of so many: save it again \
-                 with the embedding and the head (modules_to_save)",
-                role = WeightId::global(role)
-            ));
+            return Err(AdapterFault::VocabularyTable { id: WeightId::global(role), rows, had });
         }
     }
     Ok(Some(rows))
@@ -70,7 +68,7 @@ pub fn twin(role: Role) -> Role {
     if role == Role::W_E { Role::W_U } else { Role::W_E }
 }
 
-fn enlarge(model: &mut Model, rows: usize) -> Result<(), TensorError> {
+fn enlarge(model: &mut Model, rows: usize) -> std::result::Result<(), TensorError> {
     let had = model.spec.vocab;
     model.weights = model.weights.with_vocabulary(rows, &model.device)?;
     model.spec.vocab = rows;

@@ -28,7 +28,7 @@ impl Conversation {
         Conversation { messages: messages.collect(), variables: Map::new() }
     }
 
-    /// Reads a list of messages, or an object that holds one under `messages` and variables beside it. `path` is for
+    /// Reads a list of messages, or an object that holds one under `messages` and variables next to it. `path` is for
     /// messages.
     pub fn parse(path: &str, text: &[u8]) -> Result<Conversation, ChatError> {
         let wrong = |message: String| ChatError::NoConversation { path: path.to_owned(), message };
@@ -44,7 +44,7 @@ impl Conversation {
         let message = |(index, message): (usize, Value)| match message {
             Value::Object(message) if message.get("role").is_some_and(Value::is_string) => Ok(normal(message)),
             Value::Object(_) => Err(wrong(format!("message {index} has no \"role\""))),
-            _ => Err(wrong(format!("message {index} is no object"))),
+            _ => Err(wrong(format!("message {index} is not an object"))),
         };
         let messages = list.into_iter().enumerate().map(message).collect::<Result<Vec<_>, _>>()?;
         if messages.is_empty() { Err(ChatError::Empty) } else { Ok(Conversation { messages, variables }) }
@@ -62,12 +62,10 @@ impl Conversation {
         changed
     }
 
-    /// The messages.
     pub fn messages(&self) -> &[Map<String, Value>] {
         &self.messages
     }
 
-    /// The variables.
     pub fn variables(&self) -> &Map<String, Value> {
         &self.variables
     }
@@ -78,8 +76,8 @@ impl Conversation {
     }
 }
 
-/// A message as transformers gives it to a template: without keys that are null, which templates do not expect, and with
-/// the reasoning under the names that they read.
+/// A message as transformers gives it to a template: without keys that are null, which templates do not expect, and
+/// with the reasoning under the names that they read.
 fn normal(mut message: Map<String, Value>) -> Map<String, Value> {
     message.retain(|_, value| !value.is_null());
     if let Some(reasoning) = REASONING.iter().find_map(|name| message.get(*name).cloned()) {
@@ -111,13 +109,13 @@ mod tests {
 
     #[test]
     fn what_is_no_conversation_is_named() {
-        let expected = "; expected a list of messages such as [{\"role\": \"user\", \"content\": \"Hello\"}], or an object \
-                        with that list under \"messages\"";
+        let expected = "; expected a list of messages such as [{\"role\": \"user\", \"content\": \"Hello\"}], or an \
+                        object with that list under \"messages\"";
         for (text, message) in [
             ("{", "EOF while parsing an object at line 1 column 1"),
             ("3", "it is neither a list nor an object"),
             ("{}", "the object has no list \"messages\""),
-            ("[1]", "message 0 is no object"),
+            ("[1]", "message 0 is not an object"),
             ("[{\"role\": \"user\"}, {\"role\": 1}]", "message 1 has no \"role\""),
         ] {
             assert_eq!(wrong(text), format!("chat.json holds no conversation: {message}{expected}"));

@@ -2,16 +2,15 @@
 
 use serde_json::Value;
 
-/// How to write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Style {
     /// Characters beyond ASCII as escapes.
     pub ascii: bool,
     /// What a level is indented by; nothing for everything on one line.
     pub indent: Option<String>,
-    /// What stands between elements.
+    /// Between elements.
     pub comma: String,
-    /// What stands between a key and its value.
+    /// Between a key and its value.
     pub colon: String,
     /// Keys in the order of their characters.
     pub sorted: bool,

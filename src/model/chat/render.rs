@@ -16,8 +16,8 @@ use super::error::ChatError;
 use super::json::{Style, dumps};
 use super::templates::Template;
 
-/// Work that a template may do: instructions, and 64 bytes made count as one. Templates of real models take some thousand
-/// for a turn; this is below a second, and at most some hundred megabytes.
+/// Work that a template may do: instructions, and 64 bytes made count as one. Templates of real models take some
+/// thousand for a turn; this is below a second, and at most some hundred megabytes.
 const FUEL: u64 = 2_000_000;
 
 /// Work of writing a byte of JSON, in 64ths.
@@ -29,8 +29,8 @@ const LONGEST_JSON: usize = 8 << 20;
 /// Longest template that is compiled.
 const LONGEST: usize = 1 << 20;
 
-/// Longest text that a template may make of a conversation, beside the text of its messages and variables so many times over.
-/// What templates of real models say themselves is a few thousand bytes.
+/// Longest text that a template may make of a conversation, in addition to that many times the text of its messages and
+/// variables. What templates of real models say themselves is a few thousand bytes.
 const LONGEST_OWN: usize = 64 << 10;
 const COPIES: usize = 16;
 
@@ -174,8 +174,8 @@ fn strftime_now(format: String) -> Result<String, Error> {
         .map_err(|error| Error::new(ErrorKind::InvalidOperation, format!("strftime_now: {error}")))
 }
 
-/// `{% generation %}` marks what the assistant said, for training. Its body stays, in a scope of its own as transformers
-/// has it.
+/// `{% generation %}` marks what the assistant said, for training. Its body stays, in its own scope as transformers has
+/// it.
 fn without_generation_blocks(text: &str) -> String {
     static TAG: LazyLock<Option<Regex>> =
         LazyLock::new(|| Regex::new(r"\{%([-+]?)\s*(end)?generation\s*([-+]?)%\}").ok());
@@ -198,7 +198,7 @@ fn in_words(error: &Error, source: &str) -> ChatError {
     let deep = detail.contains("recursion") || detail.contains("exceeds maximum nesting");
     match inner.kind() {
         ErrorKind::OutOfFuel => {
-            let known = inner.detail().map_or("it does not come to an end, or makes too much text", |detail| detail);
+            let known = inner.detail().map_or("it does not end, or makes too much text", |detail| detail);
             ChatError::Runaway { source_name, line, message: known.to_owned() }
         }
         _ if deep => ChatError::Runaway { source_name, line, message: detail },

@@ -6,12 +6,12 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::super::checkpoint::CheckpointFiles;
-use super::super::error::LoadError;
-use super::super::file;
-use super::super::tokenizer::{Named, NamedToken};
-use super::apart::Place;
 use super::error::ChatError;
+use super::sandbox::Place;
+use crate::model::checkpoint::CheckpointFiles;
+use crate::model::error::LoadError;
+use crate::model::file;
+use crate::model::tokenizer::{Named, NamedToken};
 
 /// The name of the template that is meant when none is named.
 const DEFAULT: &str = "default";
@@ -19,31 +19,27 @@ const DEFAULT: &str = "default";
 /// The file of a template. It wins over what other files have.
 const FILE: &str = "chat_template.jinja";
 
-/// A chat template.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Template {
     /// Its name: `default`, `tool_use`, `rag`, ...
     pub name: String,
     /// The file it comes from.
     pub source: String,
-    /// Its text.
     pub text: String,
 }
 
 /// The chat templates of a model, and the texts of its special tokens.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Templates {
-    /// Every template.
     pub all: Vec<Template>,
     /// Variables such as `bos_token`, for the template.
     pub tokens: BTreeMap<String, String>,
-    /// Where they are run.
     pub place: Place,
 }
 
 impl Templates {
-    /// Reads `chat_template.jinja` and `additional_chat_templates/`, else what the tokenizer's settings have. Templates know
-    /// special tokens by what the tokenizer's files call them.
+    /// Reads `chat_template.jinja` and `additional_chat_templates/`, else what the tokenizer's settings have. Templates
+    /// know special tokens by what the tokenizer's files call them.
     ///
     /// # Errors
     /// If a file is there and cannot be read or understood.
@@ -80,7 +76,6 @@ impl Templates {
         }
     }
 
-    /// Whether there is any.
     pub fn is_empty(&self) -> bool {
         self.all.is_empty()
     }
@@ -97,7 +92,7 @@ fn template(name: &str, source: String, text: &[u8]) -> Result<Template, LoadErr
         Ok(text) => Ok(Template { name: name.to_owned(), source, text: text.to_owned() }),
         Err(error) => Err(LoadError::BadConfig {
             path: source,
-            message: format!("the template is no UTF-8 from byte {} on; get it again", error.valid_up_to()),
+            message: format!("the template is not UTF-8 at byte {}; get it again", error.valid_up_to()),
         }),
     }
 }

@@ -20,8 +20,8 @@ fn run(text: &str) -> Result<String, ChatError> {
     render(&template(text), &Conversation::of_user("hi", None), &BTreeMap::new(), true)
 }
 
-/// Templates in the styles of ChatML, Llama 3, Mistral, Gemma and Zephyr, and one that uses macros, namespaces, loop controls,
-/// methods of Python and JSON, over conversations of every shape.
+/// Templates in the styles of ChatML, Llama 3, Mistral, Gemma and Zephyr, and one that uses macros, namespaces, loop
+/// controls, methods of Python and JSON, over conversations of every shape.
 #[test]
 fn every_text_is_that_of_transformers_and_what_it_refuses_is_refused() {
     let expected: Value = serde_json::from_slice(&std::fs::read(folder().join("expected.json")).unwrap()).unwrap();
@@ -57,7 +57,8 @@ fn templates_that_never_end_or_grow_without_end_are_stopped() {
     for hostile in [
         "{% for i in range(100000) %}{% for j in range(100000) %}{% endfor %}{% endfor %}",
         "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}",
-        "{% set ns = namespace(x='aaaaaaaaaaaaaaaa') %}{% for i in range(60) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}{{ ns.x }}",
+        "{% set ns = namespace(x='aaaaaaaaaaaaaaaa') %}{% for i in range(60) %}{% set ns.x = ns.x ~ ns.x %}{% endfor \
+         %}{{ ns.x }}",
         "{% for i in range(1000000) %}{{ 'a' * 1000 }}{% endfor %}",
     ] {
         let begin = Instant::now();

@@ -1,12 +1,11 @@
 //! What a converter did to a tensor, so that it can be undone while the tensor is read.
 //!
-//! llama.cpp stores the rows of some matrices in another order, and the gains of some norms with 1 added. Rows are contiguous
-//! and hold whole blocks, so another order of rows is another place to read from, at no cost.
+//! llama.cpp stores the rows of some matrices in another order, and the gains of some norms with 1 added. Rows are
+//! contiguous and hold whole blocks, so another order of rows is another place to read from, at no cost.
 
 /// How a stored tensor becomes the one that its name promises.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Arrange {
-    /// Where its rows are.
     pub rows: RowOrder,
     /// What is added to every element.
     pub shift: f32,
@@ -15,32 +14,28 @@ pub struct Arrange {
 /// Where the rows of a tensor are in the file. A vector has rows of one element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RowOrder {
-    /// Where they belong.
     Same,
-    /// In each of `heads` heads of 2n rows, rows `j` and `n + j`, which rotate together, lie side by side.
+    /// In each of `heads` heads of 2n rows, rows `j` and `n + j`, which rotate together, are side by side.
     Pairs {
         /// Heads that the rows are split into.
         heads: usize,
     },
-    /// All queries, all keys, all values, where the name promises groups: the queries that share a key, the key, the value.
+    /// All queries, all keys, all values, where the name promises groups: the queries that share a key, the key, the
+    /// value.
     Grouped {
-        /// Query heads.
         heads: usize,
         /// Key/value heads; as many as `heads` where nothing is shared.
         kv_heads: usize,
     },
     /// The first rows are missing, and are zeros.
     After {
-        /// How many.
         missing: usize,
     },
 }
 
 impl Arrange {
-    /// As it is stored.
     pub const SAME: Arrange = Arrange { rows: RowOrder::Same, shift: 0.0 };
 
-    /// Rows in another order.
     pub fn rows(rows: RowOrder) -> Self {
         Arrange { rows, ..Arrange::SAME }
     }
@@ -52,7 +47,7 @@ impl Arrange {
 }
 
 impl RowOrder {
-    /// Whether `rows` rows can lie in this order.
+    /// Whether `rows` rows can be in this order.
     pub fn fits(self, rows: usize) -> bool {
         match self {
             RowOrder::Same => true,

@@ -1,7 +1,8 @@
 //! The bytes of one file: mapped into memory, or part of the executable.
 //!
-//! A mapped file counts towards the memory of the process as far as it has been touched. What has been read is therefore
-//! given back before more is touched: loading holds the converted weights and a few megabytes, never the file as well.
+//! A mapped file counts towards the memory of the process as far as it has been touched. What has been read is
+//! therefore given back before more is touched: loading holds the converted weights and a few megabytes, never the file
+//! as well.
 
 #![allow(unsafe_code, reason = "mapping a file is unsafe: another process may change it while it is read")]
 
@@ -10,8 +11,8 @@ use std::path::Path;
 
 use memmap2::Mmap;
 
-use super::super::error::LoadError;
-use super::super::file;
+use crate::model::error::LoadError;
+use crate::model::file;
 
 /// Bytes of a file that is only read.
 #[derive(Debug)]
@@ -32,14 +33,13 @@ impl FileBytes {
         if file.metadata().map_err(io)?.len() == 0 {
             return Ok(FileBytes::Static(&[]));
         }
-        // SAFETY: the map is only read, and only as bytes, of which every value is valid. Another process that writes to
-        // the file while it is loaded can change what is read, one that shortens it can end this process; the same holds
-        // for every program that maps its input.
+        // SAFETY: the map is only read, and only as bytes, of which every value is valid. Another process that writes
+        // to the file while it is loaded can change what is read, one that shortens it can end this process; the same
+        // holds for every program that maps its input.
         let map = unsafe { Mmap::map(&file) }.map_err(io)?;
         Ok(FileBytes::Mapped(map))
     }
 
-    /// All of them.
     pub fn all(&self) -> &[u8] {
         match self {
             FileBytes::Mapped(map) => map,

@@ -1,5 +1,5 @@
-//! Where the files of a checkpoint are: a directory, one weights file with its configuration beside it, a GGUF file that
-//! holds everything, or the executable itself.
+//! Where the files of a checkpoint are: a directory, one weights file with its configuration next to it, a GGUF file
+//! that holds everything, or the executable itself.
 
 use std::borrow::Cow;
 use std::fs;
@@ -7,10 +7,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::super::error::LoadError;
-use super::super::file;
 use super::gguf::{self, GgufModel};
 use super::{Checkpoint, FileBytes, TensorFile, pytorch, safetensors, sharded};
+use crate::model::error::LoadError;
+use crate::model::file;
 
 /// Names of the index and of the only file of weights, in the order in which they are looked for.
 const WEIGHTS: [(&str, &str); 2] =
@@ -32,14 +32,13 @@ pub struct CheckpointFiles {
 #[derive(Clone, Debug)]
 enum Place {
     Directory(PathBuf),
-    /// One weights file; the others are beside it.
+    /// One weights file; the others are next to it.
     File(PathBuf),
     /// One file, which the others are made of.
     Gguf(PathBuf, Arc<GgufModel>),
     Memory(&'static [(&'static str, &'static [u8])]),
 }
 
-/// Formats of weights files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Format {
     Safetensors,
@@ -106,7 +105,7 @@ impl CheckpointFiles {
         if let Place::Gguf(path, model) = &self.place {
             return match model.file(name)? {
                 Some(bytes) => Ok(Some(Cow::Owned(bytes))),
-                // A tokenizer beside the file is better than none.
+                // A tokenizer next to the file is better than none.
                 None if name == "tokenizer.json" => whole(&path.with_file_name(name)),
                 None => Ok(None),
             };
@@ -234,7 +233,8 @@ pub(super) fn names_in(directory: &Path) -> Vec<String> {
     entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect()
 }
 
-/// The GGUF file that a directory is meant for: the only model in it, where there are no other weights with their configuration.
+/// The GGUF file that a directory is meant for: the only model in it, where there are no other weights with their
+/// configuration.
 fn gguf_in(directory: &Path) -> Result<Option<PathBuf>, LoadError> {
     let names = names_in(directory);
     // Repositories of GGUF files often keep the configuration of the model that they were made from.

@@ -9,6 +9,8 @@ mod bytes;
 mod decode;
 mod files;
 mod gguf;
+pub mod npy;
+mod numbers;
 mod pickle;
 mod pytorch;
 mod read;
@@ -20,7 +22,8 @@ mod tensor_file;
 pub use bytes::FileBytes;
 pub use decode::{decode, step};
 pub use files::{CheckpointFiles, is_weights_name, open_tensors};
-pub use gguf::{GgufModel, architectures as gguf_architectures};
+pub use gguf::{GgufModel, architectures as gguf_architectures, shard_name as gguf_shard_name};
+pub use numbers::Number;
 pub use stored::{LOADABLE, StoredType};
 pub use tensor_file::{PIECE, TensorEntry, TensorFile};
 
@@ -41,7 +44,7 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// A table over files; `path` is for messages, `aside` are tensors that are no weights, with what they are.
+    /// A table over files; `path` is for messages, `aside` are tensors that are not weights, with what they are.
     ///
     /// # Errors
     /// If two tensors have the same name.
@@ -70,17 +73,16 @@ impl Checkpoint {
         &self.path
     }
 
-    /// Its weight files.
     pub fn files(&self) -> &[TensorFile] {
         &self.files
     }
 
-    /// Tensors that are no weights, with what they are.
+    /// Tensors that are not weights, with what they are.
     pub fn aside(&self) -> &[(TensorEntry, String)] {
         &self.aside
     }
 
-    /// What is unusual about its files, in words.
+    /// What is unusual about its files.
     pub fn notes(&self) -> &[String] {
         &self.notes
     }

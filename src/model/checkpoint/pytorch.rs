@@ -8,14 +8,14 @@ use std::sync::Arc;
 
 use pytorch_reader::{DType, PytorchReader, Tensor};
 
-use super::super::error::LoadError;
-use super::super::file;
 use super::arrange::Arrange;
 use super::stored::StoredType;
 use super::tensor_file::Place;
 use super::{FileBytes, TensorEntry, TensorFile, pickle};
+use crate::model::error::LoadError;
+use crate::model::file;
 
-/// Keys under which training scripts put the tensors of the model, beside those of the optimizer.
+/// Keys under which training scripts put the tensors of the model, next to those of the optimizer.
 const WRAPPERS: [&str; 3] = ["state_dict.", "model_state_dict.", "module."];
 
 /// Reads the table of a file.
@@ -26,18 +26,18 @@ pub fn open(path: &Path) -> Result<TensorFile, LoadError> {
         Err(source) => return Err(LoadError::Io { path: shown, source }),
     };
     let bad = |message: String| LoadError::BadPytorch { path: shown.clone(), message };
-    pickle::check(path).map_err(&bad)?;
+    pickle::check(path).map_err(|error| bad(error.to_string()))?;
     let reader = PytorchReader::new(path).map_err(|error| bad(error.to_string()))?;
     let mut tensors = chosen(reader.into_tensors().into_values().collect());
     if tensors.is_empty() {
         return Err(bad("it holds no tensors".into()));
     }
     tensors.sort_by(|a, b| a.name.cmp(&b.name));
-    let entries = tensors.into_iter().map(|tensor| entry(tensor, size).map_err(&bad)).collect::<Result<_, _>>()?;
+    let entries = tensors.into_iter().map(|tensor| entry(&shown, tensor, size)).collect::<Result<_, _>>()?;
     Ok(TensorFile::new(shown.clone(), size, Arc::new(FileBytes::Static(&[])), entries))
 }
 
-/// The tensors of the model, where others are beside it, without what stands in front of all their names.
+/// The tensors of the model, where others are next to it, without the common beginning of their names.
 fn chosen(tensors: Vec<Tensor>) -> Vec<Tensor> {
     for wrapper in WRAPPERS {
         if !tensors.iter().any(|tensor| tensor.name.starts_with(wrapper)) {
@@ -52,12 +52,12 @@ fn chosen(tensors: Vec<Tensor>) -> Vec<Tensor> {
     tensors
 }
 
-fn entry(tensor: Tensor, size: u64) -> Result<TensorEntry, String> {
+fn entry(path: &str, tensor: Tensor, size: u64) -> Result<TensorEntry, LoadError> {
     let length = tensor.byte_len();
     // A view can have more elements than its storage has; no weight is one.
     if length as u64 > size {
-        let name = &tensor.name;
-        return Err(format!("tensor {name:?} claims {length} bytes, the whole file has {size}"));
+        let message = format!("tensor {:?} claims {length} bytes, the whole file has {size}", tensor.name);
+        return Err(LoadError::BadPytorch { path: path.to_owned(), message });
     }
     let (name, dtype, shape, read) = tensor.into_parts();
     Ok(TensorEntry {

@@ -2,15 +2,15 @@
 
 use rayon::prelude::*;
 
-use super::super::error::LoadError;
 use super::arrange::{Arrange, RowOrder};
 use super::decode::decode_range;
 use super::stored::StoredType;
 use super::tensor_file::PIECE;
 use super::{TensorEntry, TensorFile};
+use crate::model::error::LoadError;
 
-/// How the elements of one tensor spread over several buffers: consecutive runs of these lengths, over and over. A fused
-/// `[in, q|k|v]` matrix of width 3d has the runs `[d, d, d]`; a tensor that is not split has one run of its size.
+/// How the elements of one tensor spread over several buffers: consecutive runs of these lengths, over and over. A
+/// fused `[in, q|k|v]` matrix of width 3d has the runs `[d, d, d]`; a tensor that is not split has one run of its size.
 pub type Runs = [usize];
 
 /// Elements that one thread decodes at a time; whole blocks of every type.
@@ -151,8 +151,8 @@ impl Dealer<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{FileBytes, safetensors};
     use super::*;
+    use crate::model::checkpoint::{FileBytes, safetensors};
     use std::sync::Arc;
 
     use ::safetensors::tensor::{Dtype, TensorView, serialize};
@@ -164,7 +164,7 @@ mod tests {
         file.read_f32(&file.entries()[0], runs)
     }
 
-    /// A tensor of one axis in a file of its own.
+    /// A tensor of one axis in a separate file.
     fn stored(kind: StoredType, shape: &[usize], arrange: Arrange, bytes: Vec<u8>) -> TensorFile {
         let mut entry = TensorEntry::new("x".into(), kind, shape.to_vec(), 0..bytes.len());
         entry.arrange = arrange;

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use safetensors::SafeTensors;
 use safetensors::tensor::SafeTensorError;
 
-use super::super::error::LoadError;
 use super::stored::StoredType;
 use super::{FileBytes, TensorEntry, TensorFile};
+use crate::model::error::LoadError;
 
-/// Bytes in front of the header that give its length.
+/// Bytes before the header that give its length.
 const LENGTH_BYTES: usize = 8;
 
 /// Maps a file and reads its header.
@@ -143,15 +143,15 @@ mod tests {
         assert_eq!(
             message(bytes),
             format!(
-                "m.safetensors is truncated or no safetensors file: its header should be {} bytes long, the file has 40 \
-                 bytes; get it again",
+                "m.safetensors is truncated or not a safetensors file: its header should be {} bytes long, the file \
+                 has 40 bytes; get it again",
                 TWO.len()
             )
         );
         assert_eq!(
             message(b"\xFF\0\0\0\0\0\0\x01 no safetensors file".to_vec()),
-            "m.safetensors is truncated or no safetensors file: its header should be 72057594037928191 bytes long, the \
-             file has 28 bytes; get it again"
+            "m.safetensors is truncated or not a safetensors file: its header should be 72057594037928191 bytes long, \
+             the file has 28 bytes; get it again"
         );
     }
 
@@ -167,18 +167,18 @@ mod tests {
     fn a_header_that_is_no_json_or_lies_about_offsets() {
         assert_eq!(
             message(file("not json", 0)),
-            "m.safetensors: the safetensors header cannot be read: invalid JSON in header: expected ident at line 1 column \
-             2; get the file again"
+            "m.safetensors: the safetensors header cannot be read: invalid JSON in header: expected ident at line 1 \
+             column 2; get the file again"
         );
         assert_eq!(
             message(file(TWO, 20)),
-            "m.safetensors: the safetensors header cannot be read: its tensors end at byte 14 of the data, the file has 20; \
-             get the file again"
+            "m.safetensors: the safetensors header cannot be read: its tensors end at byte 14 of the data, the file \
+             has 20; get the file again"
         );
         assert_eq!(
             message(file(r#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}}"#, 12)),
-            "m.safetensors: the safetensors header cannot be read: tensor \"a\" does not start where the one before ends; \
-             get the file again"
+            "m.safetensors: the safetensors header cannot be read: tensor \"a\" does not start where the one before \
+             ends; get the file again"
         );
         assert!(
             message(file(r#"{"a":{"dtype":"F32","shape":[3],"data_offsets":[0,8]}}"#, 8)).contains("invalid shape")

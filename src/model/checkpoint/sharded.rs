@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Component, Path};
 
-use super::super::config::parse_object;
-use super::super::error::LoadError;
 use super::files::CheckpointFiles;
 use super::{Checkpoint, TensorFile};
+use crate::model::config::parse_object;
+use crate::model::error::LoadError;
 
-/// Opens the shards that the index `name` names, and only those: repositories can hold stray duplicates. The index and the
-/// headers of the shards must agree, but for tensors that the index takes from another shard: that is how changed tensors are
-/// laid over a model. They are set aside, with the shard that counts.
+/// Opens the shards that the index `name` names, and only those: repositories can hold stray duplicates. The index and
+/// the headers of the shards must agree, but for tensors that the index takes from another shard: that is how changed
+/// tensors are laid over a model. They are set aside, with the shard that counts.
 pub fn open(files: &CheckpointFiles, name: &str, index_text: &[u8]) -> Result<Checkpoint, LoadError> {
     let index = files.path_of(name);
     let shards = tensors_by_shard(&index, index_text)?;
@@ -61,7 +61,7 @@ fn tensors_by_shard(index: &str, text: &[u8]) -> Result<BTreeMap<String, Vec<Str
                 path: index.to_owned(),
                 key: format!("weight_map.{tensor}"),
                 found: shard.to_string(),
-                expected: "the name of a shard beside it",
+                expected: "the name of a shard next to it",
             });
         };
         shards.entry(shard.to_owned()).or_default().push(tensor.clone());

@@ -1,5 +1,5 @@
-//! How the elements of a tensor are stored: floats of several widths, the blocks of quantised GGUF files, and what cannot
-//! be computed with.
+//! How the elements of a tensor are stored: floats of several widths, the blocks of quantised GGUF files, and what
+//! cannot be computed with.
 
 use safetensors::tensor::Dtype;
 

@@ -1,4 +1,4 @@
-//! One file of tensors, whatever its format: a table, and the stored bytes behind it.
+//! One file of tensors, whatever its format: a table, and its stored bytes.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -6,10 +6,10 @@ use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::super::error::LoadError;
 use super::arrange::Arrange;
 use super::bytes::FileBytes;
 use super::stored::StoredType;
+use crate::model::error::LoadError;
 
 /// Bytes that are read before mapped memory is given back. A multiple of every page size.
 pub const PIECE: usize = 4 << 20;
@@ -25,11 +25,10 @@ pub struct TensorEntry {
     pub dtype: StoredType,
     /// Shape, first axis first.
     pub shape: Vec<usize>,
-    /// Whether a matrix lies as `[out, in]` where transformers has `[in, out]` under this name.
+    /// Whether a matrix is stored as `[out, in]` where transformers has `[in, out]` under this name.
     pub flipped: bool,
     /// What has to be undone as it is read.
     pub(super) arrange: Arrange,
-    /// Where its bytes are.
     pub(super) place: Place,
 }
 
@@ -38,7 +37,7 @@ pub struct TensorEntry {
 pub(super) enum Place {
     /// In the file, one after another.
     Range(Range<usize>),
-    /// Behind a reader of their own, which copies them.
+    /// From their own reader, which copies them.
     Reader { length: usize, read: Arc<dyn Fn() -> io::Result<Vec<u8>> + Send + Sync> },
 }
 
@@ -52,7 +51,7 @@ impl fmt::Debug for Place {
 }
 
 impl TensorEntry {
-    /// A tensor as it lies in a range of the file.
+    /// A tensor that is a range of the file.
     pub(super) fn new(name: String, dtype: StoredType, shape: Vec<usize>, range: Range<usize>) -> Self {
         let (stored_as, flipped, arrange) = (None, false, Arrange::SAME);
         TensorEntry { name, stored_as, dtype, shape, flipped, arrange, place: Place::Range(range) }
@@ -92,7 +91,7 @@ pub struct TensorFile {
 }
 
 impl TensorFile {
-    /// A file whose entries lie in `bytes`, or have readers of their own.
+    /// A file whose entries are in `bytes`, or have their own readers.
     pub(super) fn new(path: String, size: u64, bytes: Arc<FileBytes>, entries: Vec<TensorEntry>) -> Self {
         TensorFile { path, size, bytes, entries }
     }
@@ -117,8 +116,8 @@ impl TensorFile {
         self.size
     }
 
-    /// The stored bytes of a tensor: blocks as they are in the file. Nothing is copied where the file is mapped; give them
-    /// back with [`release`](Self::release).
+    /// The stored bytes of a tensor: blocks as they are in the file. Nothing is copied where the file is mapped; give
+    /// them back with [`release`](Self::release).
     pub fn stored_bytes(&self, entry: &TensorEntry) -> Result<Cow<'_, [u8]>, LoadError> {
         match &entry.place {
             Place::Range(range) => Ok(Cow::Borrowed(&self.bytes.all()[range.clone()])),

@@ -19,12 +19,11 @@ impl<'a> Section<'a> {
         Section { config, name, map }
     }
 
-    /// The key it stands under, with those that it stands under itself.
+    /// The path of its key, such as `rope_scaling.factor`.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Whether it says nothing.
     pub fn is_empty(&self) -> bool {
         self.map.is_empty()
     }
@@ -37,7 +36,7 @@ impl<'a> Section<'a> {
 
     /// Marks keys as known, for settings that others overrule.
     pub fn note_read(&self, keys: &[&str]) {
-        self.config.note(&format!("{}{}.", self.config.within, self.name), keys);
+        self.config.note(&format!("{}{}.", self.config.prefix, self.name), keys);
     }
 
     /// A section of the same kind inside this one, if it is there.

@@ -1,7 +1,8 @@
 //! Sizes that no model has, which a broken or hostile configuration can claim.
 //!
-//! Names of tensors and labels of classes are made in these numbers before anything is compared with the files, so they are
-//! looked at first. Every count that a family reads is at most [`LARGEST_SIZE`]; those that lists are made of are bounded closer.
+//! Names of tensors and labels of classes are made in these numbers before anything is compared with the files, so they
+//! are looked at first. Every count that a family reads is at most [`LARGEST_SIZE`]; those that lists are made of are
+//! bounded closer.
 
 use serde_json::{Map, Value};
 
@@ -14,7 +15,8 @@ const MOST_LAYERS: usize = 10_000;
 /// Query heads of one block that are believed.
 const MOST_HEADS: usize = 10_000;
 
-/// Query heads of all blocks that are believed: some families have a norm for each. The largest models have some 20 000.
+/// Query heads of all blocks that are believed: some families have a norm for each. The largest models have some 20
+/// 000.
 const MOST_HEADS_IN_ALL: usize = 100_000;
 
 /// Experts of one block that are believed.
@@ -43,7 +45,7 @@ impl HfConfig {
     }
 
     fn check_section(&self, section: &Map<String, Value>) -> Result<(), LoadError> {
-        // Looking is not reading: a key that no family asks for is told of.
+        // Looking is not reading: a key that no family asks for is reported.
         let size = |key: &str| section.get(key).and_then(whole);
         let sizes: &[&[&str]] = &[D_MODEL, N_HEADS, N_KV_HEADS, D_MLP, MAX_POSITIONS, &["vocab_size", "head_dim"]];
         let limits = [

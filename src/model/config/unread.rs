@@ -137,8 +137,8 @@ const HARMLESS: &[&str] = &[
     "vocab_size",
 ];
 
-/// Keys that change arithmetic in the families that have them. A family that does not read one of them does not have the
-/// setting, and a checkpoint that has it is not of that family.
+/// Keys that change arithmetic in the families that have them. A family that does not read one of them does not have
+/// the setting, and a checkpoint that has it is not of that family.
 const ARITHMETIC: &[&str] = &[
     "add_cross_attention",
     "alibi",
@@ -218,8 +218,8 @@ pub fn is_neutral(key: &str, value: &Value) -> bool {
 }
 
 impl HfConfig {
-    /// Looks at the keys that were not read, those of sections that were opened too: one that would change arithmetic is
-    /// refused, and the others that are not known are given back, to be told.
+    /// Looks at the keys that were not read, those of sections that were opened too: one that would change arithmetic
+    /// is refused, and the others that are not known are returned, to be reported.
     ///
     /// # Errors
     /// If a setting that changes arithmetic was not asked for.
@@ -233,13 +233,13 @@ impl HfConfig {
     fn unread_in(
         &self,
         section: &Map<String, Value>,
-        within: &str,
+        prefix: &str,
         read: &HashSet<String>,
         family: &str,
         unknown: &mut Vec<String>,
     ) -> Result<(), LoadError> {
         for (key, value) in section {
-            let name = format!("{within}{key}");
+            let name = format!("{prefix}{key}");
             match value {
                 Value::Object(inner) if read.contains(&format!("{name}.")) => {
                     self.unread_in(inner, &format!("{name}."), read, family, unknown)?;
@@ -278,8 +278,8 @@ fn is_harmless(key: &str) -> bool {
     HARMLESS.contains(&key) || HARMLESS_ENDINGS.iter().any(|end| key.ends_with(end))
 }
 
-/// Whether other keys of the same section leave a setting without effect: a window that is switched off, an embedding as
-/// wide as the model.
+/// Whether other keys of the same section leave a setting without effect: a window that is switched off, an embedding
+/// as wide as the model.
 fn is_off(section: &Map<String, Value>, key: &str, value: &Value) -> bool {
     match key {
         "sliding_window" => section.get("use_sliding_window") == Some(&Value::Bool(false)),

@@ -1,15 +1,7 @@
 //! ALBERT: BERT whose blocks share weights, with an embedding narrower than the model.
 
-use super::super::config::HfConfig;
-use super::super::error::LoadError;
-use super::super::role::Role::*;
-use super::super::spec::{Act, Count, Embed, Layer, ModelSpec, Norm, Projection};
 use super::encoder::{EncoderHead, encoder, first, only_encoder, transform};
-use super::files::{Entry, QUESTION, SEQUENCE_OR_TOKEN, both, classes, weight};
-use super::read::{Rules, Sizes, act, eps};
-use super::{Family, Files, Layout, Sources, TensorNames};
-
-pub struct Albert;
+use super::prelude::*;
 
 static FILES: Files = Files {
     body: "albert.",
@@ -46,45 +38,37 @@ static FILES: Files = Files {
     elsewhere: &[],
 };
 
-impl Family for Albert {
-    fn model_types(&self) -> &'static [&'static str] {
-        &["albert"]
-    }
+pub static FAMILY: Family = Family::new(&["albert"], &FILES, spec).with_names(names);
 
-    fn files(&self) -> &'static Files {
-        &FILES
-    }
+fn names(spec: &ModelSpec, from: &Sources) -> Result<TensorNames, LoadError> {
+    let sharing = Sharing::read(from.config)?;
+    let block = |layer: usize| {
+        let (group, inner) = sharing.weights_of(layer);
+        format!("{}.{group}.albert_layers.{inner}", FILES.blocks)
+    };
+    FILES.names_of_blocks(spec, from, &block)
+}
 
-    fn names(&self, spec: &ModelSpec, from: &Sources) -> Result<TensorNames, LoadError> {
-        let sharing = Sharing::read(from.config)?;
-        let block = |layer: usize| {
-            let (group, inner) = sharing.weights_of(layer);
-            format!("{}.{group}.albert_layers.{inner}", FILES.blocks)
-        };
-        FILES.names_of_blocks(spec, from, &block)
-    }
-
-    fn spec(&self, from: &Sources) -> Result<ModelSpec, LoadError> {
-        let config = from.config;
-        only_encoder(config)?;
-        config.note_read(&["net_structure_type", "num_memory_blocks", "gap_size", "down_scale_factor"]);
-        let sharing = Sharing::read(config)?;
-        let sizes = Sizes::read(config, &Rules { fourfold: false, max_positions: 512, ..Rules::GPT2 })?;
-        let sizes = Sizes { n_layers: config.blocks(sizes.n_layers, sharing.inner)?, ..sizes };
-        let act = act(config, "hidden_act", Act::GeluTanh)?;
-        let norm = Norm::layer_norm(eps(config, "layer_norm_eps", 1e-12)?);
-        let masked = transform(act, norm);
-        let heads = EncoderHead { class: "Albert", masked, bias: true, pooled: first(Act::Tanh), token: None };
-        let first_with = |i: usize| (0..i).find(|&j| sharing.weights_of(j) == sharing.weights_of(i)).unwrap_or(i);
-        let spec = encoder("albert", &sizes, norm, act, Count::Seen, heads.read(from, &FILES)?);
-        let width = config.opt_size(&["embedding_size"])?.unwrap_or(128);
-        let token_types = config.opt_size(&["type_vocab_size"])?.unwrap_or(2);
-        Ok(ModelSpec {
-            embed: Embed { width, project: Some(Projection::OfSum), token_types, ..spec.embed },
-            layers: sizes.layers(|i, layer| Layer { weights: first_with(i), ..layer }),
-            ..spec
-        })
-    }
+fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
+    let config = from.config;
+    only_encoder(config)?;
+    config.note_read(&["net_structure_type", "num_memory_blocks", "gap_size", "down_scale_factor"]);
+    let sharing = Sharing::read(config)?;
+    let sizes = Sizes::read(config, &Rules { fourfold: false, max_positions: 512, ..Rules::GPT2 })?;
+    let sizes = Sizes { n_layers: config.blocks(sizes.n_layers, sharing.inner)?, ..sizes };
+    let act = act(config, "hidden_act", Act::GeluTanh)?;
+    let norm = Norm::layer_norm(eps(config, "layer_norm_eps", 1e-12)?);
+    let masked = transform(act, norm);
+    let heads = EncoderHead { class: "Albert", masked, bias: true, pooled: first(Act::Tanh), token: None };
+    let first_with = |i: usize| (0..i).find(|&j| sharing.weights_of(j) == sharing.weights_of(i)).unwrap_or(i);
+    let spec = encoder("albert", &sizes, norm, act, Count::Seen, heads.read(from, &FILES)?);
+    let width = config.opt_size(&["embedding_size"])?.unwrap_or(128);
+    let token_types = config.opt_size(&["type_vocab_size"])?.unwrap_or(2);
+    Ok(ModelSpec {
+        embed: Embed { width, project: Some(Projection::OfSum), token_types, ..spec.embed },
+        layers: sizes.layers(|i, layer| Layer { weights: first_with(i), ..layer }),
+        ..spec
+    })
 }
 
 /// Which blocks share weights: groups of layers, each a few blocks that run one after the other.
@@ -97,7 +81,7 @@ struct Sharing {
 impl Sharing {
     fn read(config: &HfConfig) -> Result<Sharing, LoadError> {
         Ok(Sharing {
-            layers: config.size(super::super::config::N_LAYERS)?,
+            layers: config.size(crate::model::config::N_LAYERS)?,
             groups: config.opt_size(&["num_hidden_groups"])?.unwrap_or(1),
             inner: config.opt_size(&["inner_group_num"])?.unwrap_or(1),
         })

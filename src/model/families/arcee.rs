@@ -1,14 +1,7 @@
 //! Arcee: Llama with squared relu in a plain MLP.
 
-use super::super::error::LoadError;
-use super::super::role::Role::*;
-use super::super::spec::{Act, Layer, Mlp, ModelSpec, Norm};
-use super::files::{both, weight};
-use super::read::{DecoderHead, Rules, Sizes, act, attention_with_bias, decoder, eps};
-use super::rope::{RopeRules, rope};
-use super::{Family, Files, Sources, llama};
-
-pub struct Arcee;
+use super::llama;
+use super::prelude::*;
 
 static FILES: Files = llama::files(&[
     weight("input_layernorm", Ln1W),
@@ -21,26 +14,18 @@ static FILES: Files = llama::files(&[
     both("mlp.down_proj", W_out, b_out),
 ]);
 
-impl Family for Arcee {
-    fn model_types(&self) -> &'static [&'static str] {
-        &["arcee"]
-    }
+pub static FAMILY: Family = Family::new(&["arcee"], &FILES, spec);
 
-    fn files(&self) -> &'static Files {
-        &FILES
-    }
-
-    fn spec(&self, from: &Sources) -> Result<ModelSpec, LoadError> {
-        let config = from.config;
-        let sizes = Sizes::read(config, &Rules { max_positions: 4096, ..Rules::LLAMA })?;
-        let norm = Norm::rms(eps(config, "rms_norm_eps", 1e-5)?);
-        let bias = config.flag(&["mlp_bias"], false)?;
-        Ok(ModelSpec {
-            ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA)?],
-            attention: attention_with_bias(config.flag(&["attention_bias"], false)?),
-            mlp: Mlp { gated: false, act: act(config, "hidden_act", Act::Relu2)?, bias },
-            layers: sizes.layers(|_, layer| Layer { rope: Some(0), ..layer }),
-            ..decoder("arcee", &sizes, norm, DecoderHead::of("Arcee").read(from, &FILES)?)
-        })
-    }
+fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
+    let config = from.config;
+    let sizes = Sizes::read(config, &Rules { max_positions: 4096, ..Rules::LLAMA })?;
+    let norm = Norm::rms(eps(config, "rms_norm_eps", 1e-5)?);
+    let bias = config.flag(&["mlp_bias"], false)?;
+    Ok(ModelSpec {
+        ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA)?],
+        attention: attention_with_bias(config.flag(&["attention_bias"], false)?),
+        mlp: Mlp { gated: false, act: act(config, "hidden_act", Act::Relu2)?, bias },
+        layers: sizes.layers(|_, layer| Layer { rope: Some(0), ..layer }),
+        ..decoder("arcee", &sizes, norm, DecoderHead::of("Arcee").read(from, &FILES)?)
+    })
 }

@@ -1,14 +1,7 @@
 //! BERT: post-norm encoder with learned positions and token types.
 
-use super::super::error::LoadError;
-use super::super::role::Role::*;
-use super::super::spec::{Act, Classes, Count, Embed, Head, ModelSpec, Norm};
 use super::encoder::{BLOCK, EMBEDDINGS, EncoderHead, encoder, first, only_encoder, transform};
-use super::files::{Entry, QUESTION, SEQUENCE_OR_TOKEN, both, classes};
-use super::read::{Rules, Sizes, act, eps};
-use super::{Family, Files, Layout, Sources};
-
-pub struct Bert;
+use super::prelude::*;
 
 static FILES: Files = Files {
     body: "bert.",
@@ -29,32 +22,24 @@ static FILES: Files = Files {
     elsewhere: &[],
 };
 
-impl Family for Bert {
-    fn model_types(&self) -> &'static [&'static str] {
-        &["bert"]
-    }
+pub static FAMILY: Family = Family::new(&["bert"], &FILES, spec);
 
-    fn files(&self) -> &'static Files {
-        &FILES
-    }
-
-    fn spec(&self, from: &Sources) -> Result<ModelSpec, LoadError> {
-        let config = from.config;
-        only_encoder(config)?;
-        let sizes = Sizes::read(config, &Rules { fourfold: false, max_positions: 512, ..Rules::GPT2 })?;
-        let act = act(config, "hidden_act", Act::Gelu)?;
-        let norm = Norm::layer_norm(eps(config, "layer_norm_eps", 1e-12)?);
-        let pooled = first(Act::Tanh);
-        let heads = EncoderHead { class: "Bert", masked: transform(act, norm), bias: true, pooled, token: None };
-        let head = match config.architecture()? {
-            Some(name) if name.ends_with("ForNextSentencePrediction") && from.sentence.is_none() => {
-                let labels = ["next", "random"].map(str::to_owned).to_vec();
-                Head::Sequence { pooled, classes: Classes { labels, bias: true } }
-            }
-            _ => heads.read(from, &FILES)?,
-        };
-        let spec = encoder("bert", &sizes, norm, act, Count::Seen, head);
-        let token_types = config.opt_size(&["type_vocab_size"])?.unwrap_or(2);
-        Ok(ModelSpec { embed: Embed { token_types, ..spec.embed }, ..spec })
-    }
+fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
+    let config = from.config;
+    only_encoder(config)?;
+    let sizes = Sizes::read(config, &Rules { fourfold: false, max_positions: 512, ..Rules::GPT2 })?;
+    let act = act(config, "hidden_act", Act::Gelu)?;
+    let norm = Norm::layer_norm(eps(config, "layer_norm_eps", 1e-12)?);
+    let pooled = first(Act::Tanh);
+    let heads = EncoderHead { class: "Bert", masked: transform(act, norm), bias: true, pooled, token: None };
+    let head = match config.architecture()? {
+        Some(name) if name.ends_with("ForNextSentencePrediction") && from.sentence.is_none() => {
+            let labels = ["next", "random"].map(str::to_owned).to_vec();
+            Head::Sequence { pooled, classes: Classes { labels, bias: true } }
+        }
+        _ => heads.read(from, &FILES)?,
+    };
+    let spec = encoder("bert", &sizes, norm, act, Count::Seen, head);
+    let token_types = config.opt_size(&["type_vocab_size"])?.unwrap_or(2);
+    Ok(ModelSpec { embed: Embed { token_types, ..spec.embed }, ..spec })
 }

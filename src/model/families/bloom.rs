@@ -1,13 +1,6 @@
 //! BLOOM: linear biases instead of positions, a norm on the embedding.
 
-use super::super::error::LoadError;
-use super::super::role::Role::*;
-use super::super::spec::{Act, Alibi, Embed, Mlp, ModelSpec, Norm, Positions, Residual};
-use super::files::{DECODER_HEADS, Entry, Split, both, weight};
-use super::read::{DecoderHead, Rules, Sizes, attention_with_bias, decoder, eps};
-use super::{Family, Files, Layout, Sources};
-
-pub struct Bloom;
+use super::prelude::*;
 
 static FILES: Files = Files {
     body: "transformer.",
@@ -27,29 +20,21 @@ static FILES: Files = Files {
     elsewhere: &[],
 };
 
-impl Family for Bloom {
-    fn model_types(&self) -> &'static [&'static str] {
-        &["bloom"]
-    }
+pub static FAMILY: Family = Family::new(&["bloom"], &FILES, spec);
 
-    fn files(&self) -> &'static Files {
-        &FILES
-    }
-
-    fn spec(&self, from: &Sources) -> Result<ModelSpec, LoadError> {
-        let config = from.config;
-        let sizes = Sizes::read(config, &Rules::GPT2)?;
-        let sizes = Sizes { d_mlp: 4 * sizes.d_model, ..sizes };
-        let norm = Norm::layer_norm(eps(config, "layer_norm_epsilon", 1e-5)?);
-        let heads = DecoderHead { tied: true, ..DecoderHead::of("Bloom") };
-        let from_norm = config.flag(&["apply_residual_connection_post_layernorm"], false)?;
-        Ok(ModelSpec {
-            embed: Embed { norm: true, ..Embed::plain(sizes.d_model) },
-            positions: Positions::Alibi(Alibi::Bloom),
-            attention: attention_with_bias(true),
-            mlp: Mlp { gated: false, act: Act::GeluTanh, bias: true },
-            residual: Residual { from_norm, ..Residual::default() },
-            ..decoder("bloom", &sizes, norm, heads.read(from, &FILES)?)
-        })
-    }
+fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
+    let config = from.config;
+    let sizes = Sizes::read(config, &Rules::GPT2)?;
+    let sizes = Sizes { d_mlp: 4 * sizes.d_model, ..sizes };
+    let norm = Norm::layer_norm(eps(config, "layer_norm_epsilon", 1e-5)?);
+    let heads = DecoderHead { tied: true, ..DecoderHead::of("Bloom") };
+    let from_norm = config.flag(&["apply_residual_connection_post_layernorm"], false)?;
+    Ok(ModelSpec {
+        embed: Embed { norm: true, ..Embed::plain(sizes.d_model) },
+        positions: Positions::Alibi(Alibi::Bloom),
+        attention: attention_with_bias(true),
+        mlp: Mlp { gated: false, act: Act::GeluTanh, bias: true },
+        residual: Residual { from_norm, ..Residual::default() },
+        ..decoder("bloom", &sizes, norm, heads.read(from, &FILES)?)
+    })
 }

@@ -1,13 +1,7 @@
 //! CodeGen: GPT-J with queries, values and keys in one matrix, in the four shards that it was trained in.
 
-use super::super::error::LoadError;
-use super::super::role::Role::*;
-use super::super::spec::ModelSpec;
-use super::files::{DECODER_HEADS, Entry, Split, both, weight};
-use super::read::Task;
-use super::{Family, Files, Layout, Sources, gptj};
-
-pub struct CodeGen;
+use super::gptj;
+use super::prelude::*;
 
 static FILES: Files = Files {
     body: "transformer.",
@@ -26,21 +20,13 @@ static FILES: Files = Files {
     elsewhere: &[],
 };
 
-impl Family for CodeGen {
-    fn model_types(&self) -> &'static [&'static str] {
-        &["codegen"]
-    }
+pub static FAMILY: Family = Family::new(&["codegen"], &FILES, spec);
 
-    fn files(&self) -> &'static Files {
-        &FILES
-    }
-
-    fn spec(&self, from: &Sources) -> Result<ModelSpec, LoadError> {
-        let spec = gptj::spec(from, "codegen", &FILES, "CodeGen", &[Task::Causal, Task::Bare])?;
-        if spec.d_model.is_multiple_of(4) {
-            Ok(spec)
-        } else {
-            Err(from.config.bad(format!("a width of {} cannot be split into the four shards of CodeGen", spec.d_model)))
-        }
+fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
+    let spec = gptj::spec_of(from, "codegen", &FILES, "CodeGen", &[Task::Causal, Task::Bare])?;
+    if spec.d_model.is_multiple_of(4) {
+        Ok(spec)
+    } else {
+        Err(from.config.bad(format!("a width of {} cannot be split into the four shards of CodeGen", spec.d_model)))
     }
 }

@@ -1,15 +1,8 @@
-//! Cohere (Command R): attention and MLP side by side behind a layer norm without bias, rotation of neighbouring features,
-//! scaled logits.
+//! Cohere (Command R): attention and MLP side by side after a layer norm without bias, rotation of neighbouring
+//! features, scaled logits.
 
-use super::super::error::LoadError;
-use super::super::role::Role::*;
-use super::super::spec::{Act, Attention, Head, Layer, Logits, Mlp, ModelSpec, Norm, Placement, QkNorm, QkNormOver};
-use super::files::{Entry, both, weight};
-use super::read::{DecoderHead, Rules, Sizes, Task, act, attention_with_bias, decoder, eps};
-use super::rope::{RopeRules, rope};
-use super::{Family, Files, Sources, llama};
-
-pub struct Cohere;
+use super::llama;
+use super::prelude::*;
 
 pub static FILES: Files = llama::files(&[
     weight("input_layernorm", Ln1W),
@@ -24,31 +17,23 @@ pub static FILES: Files = llama::files(&[
     weight("mlp.down_proj", W_out),
 ]);
 
-impl Family for Cohere {
-    fn model_types(&self) -> &'static [&'static str] {
-        &["cohere"]
-    }
+pub static FAMILY: Family = Family::new(&["cohere"], &FILES, spec);
 
-    fn files(&self) -> &'static Files {
-        &FILES
-    }
-
-    fn spec(&self, from: &Sources) -> Result<ModelSpec, LoadError> {
-        let config = from.config;
-        let sizes = Sizes::read(config, &Rules { max_positions: 8192, ..Rules::LLAMA })?;
-        let norm = norm(from)?;
-        let normed = config.flag(&["use_qk_norm"], false)?;
-        let qk_norm = normed.then_some(QkNorm { norm, over: QkNormOver::OwnHead });
-        let attention = attention_with_bias(config.flag(&["attention_bias"], false)?);
-        Ok(ModelSpec {
-            placement: Placement::ParallelOne,
-            ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA.theta(5e5).interleaved())?],
-            attention: Attention { qk_norm, ..attention },
-            mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias: false },
-            layers: sizes.layers(|_, layer| Layer { rope: Some(0), ..layer }),
-            ..decoder("cohere", &sizes, norm, head(from, "Cohere")?)
-        })
-    }
+fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
+    let config = from.config;
+    let sizes = Sizes::read(config, &Rules { max_positions: 8192, ..Rules::LLAMA })?;
+    let norm = norm(from)?;
+    let normed = config.flag(&["use_qk_norm"], false)?;
+    let qk_norm = normed.then_some(QkNorm { norm, over: QkNormOver::OwnHead });
+    let attention = attention_with_bias(config.flag(&["attention_bias"], false)?);
+    Ok(ModelSpec {
+        placement: Placement::ParallelOne,
+        ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA.theta(5e5).interleaved())?],
+        attention: Attention { qk_norm, ..attention },
+        mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias: false },
+        layers: sizes.layers(|_, layer| Layer { rope: Some(0), ..layer }),
+        ..decoder("cohere", &sizes, norm, head(from, "Cohere")?)
+    })
 }
 
 /// The norm of Cohere and Cohere2.

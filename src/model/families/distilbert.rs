@@ -1,14 +1,7 @@
 //! DistilBERT: BERT without token types and pooler, with an epsilon that no configuration mentions.
 
-use super::super::error::LoadError;
-use super::super::role::Role::*;
-use super::super::spec::{Act, Count, ModelSpec, Norm};
 use super::encoder::{EncoderHead, encoder, first, transform};
-use super::files::{QUESTION, SEQUENCE, SEQUENCE_OR_TOKEN, both, classes, pooler, weight};
-use super::read::{Rules, Sizes, act};
-use super::{Family, Files, Layout, Sources};
-
-pub struct DistilBert;
+use super::prelude::*;
 
 static FILES: Files = Files {
     body: "distilbert.",
@@ -41,29 +34,21 @@ static FILES: Files = Files {
     elsewhere: &[],
 };
 
-impl Family for DistilBert {
-    fn model_types(&self) -> &'static [&'static str] {
-        &["distilbert"]
-    }
+pub static FAMILY: Family = Family::new(&["distilbert"], &FILES, spec);
 
-    fn files(&self) -> &'static Files {
-        &FILES
-    }
-
-    fn spec(&self, from: &Sources) -> Result<ModelSpec, LoadError> {
-        let config = from.config;
-        // The table is stored whether its rows are sines or were learned.
-        config.note_read(&["sinusoidal_pos_embds", "tie_weights_"]);
-        let sizes = Sizes::read(config, &Rules { fourfold: false, max_positions: 512, ..Rules::GPT2 })?;
-        let act = act(config, "activation", Act::Gelu)?;
-        let norm = Norm::layer_norm(1e-12);
-        let heads = EncoderHead {
-            class: "DistilBert",
-            masked: transform(act, norm),
-            bias: true,
-            pooled: first(Act::Relu),
-            token: None,
-        };
-        Ok(encoder("distilbert", &sizes, norm, act, Count::Seen, heads.read(from, &FILES)?))
-    }
+fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
+    let config = from.config;
+    // The table is stored whether its rows are sines or were learned.
+    config.note_read(&["sinusoidal_pos_embds", "tie_weights_"]);
+    let sizes = Sizes::read(config, &Rules { fourfold: false, max_positions: 512, ..Rules::GPT2 })?;
+    let act = act(config, "activation", Act::Gelu)?;
+    let norm = Norm::layer_norm(1e-12);
+    let heads = EncoderHead {
+        class: "DistilBert",
+        masked: transform(act, norm),
+        bias: true,
+        pooled: first(Act::Relu),
+        token: None,
+    };
+    Ok(encoder("distilbert", &sizes, norm, act, Count::Seen, heads.read(from, &FILES)?))
 }

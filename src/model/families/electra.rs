@@ -1,16 +1,10 @@
-//! ELECTRA: BERT with an embedding that may be narrower than the model; its pretraining tells replaced tokens from real ones.
+//! ELECTRA: BERT with an embedding that may be narrower than the model; its pretraining distinguishes replaced tokens
+//! from real ones.
 
-use super::super::error::LoadError;
-use super::super::role::Role::*;
-use super::super::spec::{Act, Classes, Count, Embed, Head, ModelSpec, Norm, Projection, Transform};
 use super::encoder::{BLOCK, EMBEDDINGS, EncoderHead, encoder, first, only_encoder, transform};
-use super::files::{QUESTION, SEQUENCE, TOKEN, both, classes, pooler};
-use super::read::{Rules, Sizes, act, eps};
-use super::{Family, Files, Layout, Sources};
+use super::prelude::*;
 
-pub struct Electra;
-
-/// The architecture that tells replaced tokens from real ones.
+/// The architecture that distinguishes replaced tokens from real ones.
 const PRETRAINING: &[&str] = &["ForPreTraining"];
 
 static FILES: Files = Files {
@@ -34,34 +28,26 @@ static FILES: Files = Files {
     elsewhere: &[],
 };
 
-impl Family for Electra {
-    fn model_types(&self) -> &'static [&'static str] {
-        &["electra"]
-    }
+pub static FAMILY: Family = Family::new(&["electra"], &FILES, spec);
 
-    fn files(&self) -> &'static Files {
-        &FILES
-    }
-
-    fn spec(&self, from: &Sources) -> Result<ModelSpec, LoadError> {
-        let config = from.config;
-        only_encoder(config)?;
-        let sizes = Sizes::read(config, &Rules { fourfold: false, max_positions: 512, ..Rules::GPT2 })?;
-        let act = act(config, "hidden_act", Act::Gelu)?;
-        let norm = Norm::layer_norm(eps(config, "layer_norm_eps", 1e-12)?);
-        let masked = transform(Act::Gelu, norm);
-        let heads = EncoderHead { class: "Electra", masked, bias: true, pooled: first(Act::Gelu), token: None };
-        let head = match config.architecture()? {
-            Some(name) if name.ends_with("ForPreTraining") => {
-                let classes = Classes { labels: vec!["replaced".to_owned()], bias: true };
-                Head::Token { transform: Some(Transform { bias: true, act, norm: None }), classes, question: false }
-            }
-            _ => heads.read(from, &FILES)?,
-        };
-        let spec = encoder("electra", &sizes, norm, act, Count::Seen, head);
-        let width = config.opt_size(&["embedding_size"])?.unwrap_or(128);
-        let project = (width != sizes.d_model).then_some(Projection::OfSum);
-        let token_types = config.opt_size(&["type_vocab_size"])?.unwrap_or(2);
-        Ok(ModelSpec { embed: Embed { width, project, token_types, ..spec.embed }, ..spec })
-    }
+fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
+    let config = from.config;
+    only_encoder(config)?;
+    let sizes = Sizes::read(config, &Rules { fourfold: false, max_positions: 512, ..Rules::GPT2 })?;
+    let act = act(config, "hidden_act", Act::Gelu)?;
+    let norm = Norm::layer_norm(eps(config, "layer_norm_eps", 1e-12)?);
+    let masked = transform(Act::Gelu, norm);
+    let heads = EncoderHead { class: "Electra", masked, bias: true, pooled: first(Act::Gelu), token: None };
+    let head = match config.architecture()? {
+        Some(name) if name.ends_with("ForPreTraining") => {
+            let classes = Classes { labels: vec!["replaced".to_owned()], bias: true };
+            Head::Token { transform: Some(Transform { bias: true, act, norm: None }), classes, question: false }
+        }
+        _ => heads.read(from, &FILES)?,
+    };
+    let spec = encoder("electra", &sizes, norm, act, Count::Seen, head);
+    let width = config.opt_size(&["embedding_size"])?.unwrap_or(128);
+    let project = (width != sizes.d_model).then_some(Projection::OfSum);
+    let token_types = config.opt_size(&["type_vocab_size"])?.unwrap_or(2);
+    Ok(ModelSpec { embed: Embed { width, project, token_types, ..spec.embed }, ..spec })
 }

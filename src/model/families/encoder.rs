@@ -1,15 +1,15 @@
 //! What the encoders that came of BERT have in common: post-norm blocks, position and type tables, heads.
 
-use super::super::config::HfConfig;
-use super::super::error::LoadError;
-use super::super::role::Role::*;
-use super::super::spec::{
-    Act, Attention, Classes, Count, Embed, Head, Logits, Mlp, ModelSpec, Norm, Placement, Pool, Pooled, Positions,
-    Transform,
-};
 use super::files::{Entry, both};
 use super::read::{Sizes, Task, attention_with_bias, decoder, question};
 use super::{Files, Sources};
+use crate::model::config::HfConfig;
+use crate::model::error::LoadError;
+use crate::model::role::Role::*;
+use crate::model::spec::{
+    Act, Attention, Classes, Count, Embed, Head, Logits, Mlp, ModelSpec, Norm, Placement, Pool, Pooled, Positions,
+    Transform,
+};
 
 /// The modules of the embedding in BERT's names.
 pub const EMBEDDINGS: &[Entry] = &[
@@ -63,13 +63,13 @@ pub fn only_encoder(config: &HfConfig) -> Result<(), LoadError> {
 pub struct EncoderHead<'a> {
     /// Name of the architectures without their ending, for messages.
     pub class: &'a str,
-    /// In front of the unembedding of a masked LM.
+    /// Before the unembedding of a masked LM.
     pub masked: Transform,
     /// Whether the logits of a masked LM have a bias.
     pub bias: bool,
     /// How a classifier makes one vector.
     pub pooled: Pooled,
-    /// In front of the classes of tokens.
+    /// Before the classes of tokens.
     pub token: Option<Transform>,
 }
 

@@ -1,8 +1,9 @@
-//! What the tables of families are made of: modules of a checkpoint, the weights that each holds, and the tensors that they are in.
+//! What the tables of families are made of: modules of a checkpoint, the weights that each holds, and the tensors that
+//! they are in.
 
-use super::super::role::{Role, WeightId};
-use super::super::spec::ModelSpec;
 use super::names::{Layout, Part, Source};
+use crate::model::role::{Role, WeightId};
+use crate::model::spec::ModelSpec;
 
 /// A module and the weights it holds.
 #[derive(Clone, Copy, Debug)]
@@ -51,7 +52,7 @@ pub const fn classes(of: &'static [&'static str], path: &'static str) -> Entry {
     Entry::Of(of, path, Role::ClassifierW, Role::ClassifierB)
 }
 
-/// The dense layer in front of the class weights of these architectures.
+/// The dense layer before the class weights of these architectures.
 pub const fn pooler(of: &'static [&'static str], path: &'static str) -> Entry {
     Entry::Of(of, path, Role::PoolerW, Role::PoolerB)
 }
@@ -60,7 +61,6 @@ pub const fn pooler(of: &'static [&'static str], path: &'static str) -> Entry {
 pub const SEQUENCE: &[&str] = &["ForSequenceClassification"];
 /// The one that classifies tokens.
 pub const TOKEN: &[&str] = &["ForTokenClassification"];
-/// Both.
 pub const SEQUENCE_OR_TOKEN: &[&str] = &["ForSequenceClassification", "ForTokenClassification"];
 /// The one that finds answers.
 pub const QUESTION: &[&str] = &["ForQuestionAnswering"];

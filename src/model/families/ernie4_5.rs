@@ -1,35 +1,22 @@
 //! ERNIE 4.5: Llama with rotation of neighbouring features.
 
-use super::super::error::LoadError;
-use super::super::spec::{Act, Layer, Mlp, ModelSpec, Norm};
-use super::read::{DecoderHead, Rules, Sizes, Task, act, attention_with_bias, decoder, eps};
-use super::rope::{RopeRules, rope};
-use super::{Family, Files, Sources, llama};
+use super::llama;
+use super::prelude::*;
 
-pub struct Ernie45;
+pub static FAMILY: Family = Family::new(&["ernie4_5"], &llama::FILES, spec);
 
-impl Family for Ernie45 {
-    fn model_types(&self) -> &'static [&'static str] {
-        &["ernie4_5"]
-    }
-
-    fn files(&self) -> &'static Files {
-        &llama::FILES
-    }
-
-    fn spec(&self, from: &Sources) -> Result<ModelSpec, LoadError> {
-        let config = from.config;
-        let sizes = Sizes::read(config, &Rules { max_positions: 1 << 17, ..Rules::LLAMA.kv(2).head_dim(128) })?;
-        let norm = Norm::rms(eps(config, "rms_norm_eps", 1e-5)?);
-        let bias = config.flag(&["use_bias"], false)?;
-        let tasks = &[Task::Causal, Task::Bare];
-        let heads = DecoderHead { tied: true, tasks, ..DecoderHead::of("Ernie4_5") };
-        Ok(ModelSpec {
-            ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA.theta(5e5).interleaved())?],
-            attention: attention_with_bias(bias),
-            mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias },
-            layers: sizes.layers(|_, layer| Layer { rope: Some(0), ..layer }),
-            ..decoder("ernie4_5", &sizes, norm, heads.read(from, self.files())?)
-        })
-    }
+fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
+    let config = from.config;
+    let sizes = Sizes::read(config, &Rules { max_positions: 1 << 17, ..Rules::LLAMA.kv(2).head_dim(128) })?;
+    let norm = Norm::rms(eps(config, "rms_norm_eps", 1e-5)?);
+    let bias = config.flag(&["use_bias"], false)?;
+    let tasks = &[Task::Causal, Task::Bare];
+    let heads = DecoderHead { tied: true, tasks, ..DecoderHead::of("Ernie4_5") };
+    Ok(ModelSpec {
+        ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA.theta(5e5).interleaved())?],
+        attention: attention_with_bias(bias),
+        mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias },
+        layers: sizes.layers(|_, layer| Layer { rope: Some(0), ..layer }),
+        ..decoder("ernie4_5", &sizes, norm, heads.read(from, &llama::FILES)?)
+    })
 }

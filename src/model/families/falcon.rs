@@ -1,16 +1,7 @@
 //! Falcon in its three forms: one key/value head and one norm (7b), groups and two norms (40b), and linear biases with
 //! blocks like GPT-2's (rw).
 
-use super::super::config::HfConfig;
-use super::super::error::LoadError;
-use super::super::role::Role::*;
-use super::super::spec::{Act, Alibi, Layer, Mlp, ModelSpec, Norm, Placement, Positions};
-use super::files::{DECODER_HEADS, Entry, Split, both, weight};
-use super::read::{DecoderHead, Kv, Rules, Sizes, act, attention_with_bias, decoder, eps};
-use super::rope::{RopeRules, rope};
-use super::{Family, Files, Layout, Sources, TensorNames};
-
-pub struct Falcon;
+use super::prelude::*;
 
 macro_rules! files {
     ($split:expr) => {
@@ -40,52 +31,44 @@ static GROUPED: Files = files!(Split::Grouped);
 static MULTI_QUERY: Files = files!(Split::Concat);
 static MULTI_HEAD: Files = files!(Split::PerHead);
 
-impl Family for Falcon {
-    fn model_types(&self) -> &'static [&'static str] {
-        &["falcon"]
-    }
+pub static FAMILY: Family = Family::new(&["falcon"], &GROUPED, spec).with_names(names);
 
-    fn files(&self) -> &'static Files {
-        &GROUPED
+fn names(spec: &ModelSpec, from: &Sources) -> Result<TensorNames, LoadError> {
+    let Form { grouped, multi_query, .. } = Form::read(from.config)?;
+    match (grouped, multi_query) {
+        (true, _) => &GROUPED,
+        (false, true) => &MULTI_QUERY,
+        (false, false) => &MULTI_HEAD,
     }
+    .names(spec, from)
+}
 
-    fn names(&self, spec: &ModelSpec, from: &Sources) -> Result<TensorNames, LoadError> {
-        let Form { grouped, multi_query, .. } = Form::read(from.config)?;
-        match (grouped, multi_query) {
-            (true, _) => &GROUPED,
-            (false, true) => &MULTI_QUERY,
-            (false, false) => &MULTI_HEAD,
-        }
-        .names(spec, from)
-    }
-
-    fn spec(&self, from: &Sources) -> Result<ModelSpec, LoadError> {
-        let config = from.config;
-        let Form { grouped, multi_query, placement } = Form::read(config)?;
-        config.note_read(&["num_kv_heads"]);
-        let kv = match (grouped, multi_query) {
-            (true, _) => Kv::HeadsOr,
-            (false, true) => Kv::Fixed(1),
-            (false, false) => Kv::Heads,
-        };
-        let sizes = Sizes::read(config, &Rules { kv, ..Rules::GPT2 })?;
-        let alibi = config.flag(&["alibi"], false)?;
-        // A model with linear biases has no rotation, though its configuration may describe one.
-        config.note_read(&["rope_parameters", "rope_scaling"]);
-        let ropes = if alibi { Vec::new() } else { vec![rope(config, sizes.head_dim, &RopeRules::LLAMA)?] };
-        let bias = config.flag(&["bias"], false)?;
-        let norm = Norm::layer_norm(eps(config, "layer_norm_epsilon", 1e-5)?);
-        let heads = DecoderHead { tied: true, ..DecoderHead::of("Falcon") };
-        Ok(ModelSpec {
-            placement,
-            positions: if alibi { Positions::Alibi(Alibi::Falcon) } else { Positions::None },
-            layers: sizes.layers(|_, layer| Layer { rope: (!alibi).then_some(0), ..layer }),
-            ropes,
-            attention: attention_with_bias(bias),
-            mlp: Mlp { gated: false, act: act(config, "activation", Act::Gelu)?, bias },
-            ..decoder("falcon", &sizes, norm, heads.read(from, &GROUPED)?)
-        })
-    }
+fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
+    let config = from.config;
+    let Form { grouped, multi_query, placement } = Form::read(config)?;
+    config.note_read(&["num_kv_heads"]);
+    let kv = match (grouped, multi_query) {
+        (true, _) => Kv::HeadsOr,
+        (false, true) => Kv::Fixed(1),
+        (false, false) => Kv::Heads,
+    };
+    let sizes = Sizes::read(config, &Rules { kv, ..Rules::GPT2 })?;
+    let alibi = config.flag(&["alibi"], false)?;
+    // A model with linear biases has no rotation, though its configuration may describe one.
+    config.note_read(&["rope_parameters", "rope_scaling"]);
+    let ropes = if alibi { Vec::new() } else { vec![rope(config, sizes.head_dim, &RopeRules::LLAMA)?] };
+    let bias = config.flag(&["bias"], false)?;
+    let norm = Norm::layer_norm(eps(config, "layer_norm_epsilon", 1e-5)?);
+    let heads = DecoderHead { tied: true, ..DecoderHead::of("Falcon") };
+    Ok(ModelSpec {
+        placement,
+        positions: if alibi { Positions::Alibi(Alibi::Falcon) } else { Positions::None },
+        layers: sizes.layers(|_, layer| Layer { rope: (!alibi).then_some(0), ..layer }),
+        ropes,
+        attention: attention_with_bias(bias),
+        mlp: Mlp { gated: false, act: act(config, "activation", Act::Gelu)?, bias },
+        ..decoder("falcon", &sizes, norm, heads.read(from, &GROUPED)?)
+    })
 }
 
 /// Which of the forms a configuration describes.
@@ -104,13 +87,15 @@ impl Form {
         let norms = config.opt_count(&[NORMS])?.unwrap_or(if grouped { 2 } else { 1 });
         let placement = match (parallel, norms) {
             (false, _) if grouped => {
-                let why = "with new_decoder_architecture attention and MLP stand side by side";
+                let why = "with new_decoder_architecture attention and MLP are side by side";
                 return Err(config.unsupported("parallel_attn", false, why));
             }
             (false, _) => Placement::Pre,
             (true, 1) => Placement::ParallelOne,
             (true, 2) if grouped => Placement::ParallelTwo,
-            (true, n) => return Err(config.unsupported(NORMS, n, "there is 1, and 2 with new_decoder_architecture")),
+            (true, n) => {
+                return Err(config.unsupported(NORMS, n, "known values are 1, and 2 with new_decoder_architecture"));
+            }
         };
         Ok(Form { grouped, multi_query, placement })
     }

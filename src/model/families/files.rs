@@ -2,18 +2,19 @@
 //!
 //! A table says which module of a checkpoint holds which weights. Which of them a model needs is known from its
 //! specification, so optional biases and norms need no say here. Where several entries hold one weight, the first whose
-//! tensor is there counts: that is how renamed tensors, merged experts and the heads of different architectures are told.
+//! tensor is there counts: that is how renamed tensors, merged experts and the heads of different architectures are
+//! told apart.
 
 use std::collections::HashSet;
 
-use super::super::checkpoint::Checkpoint;
-use super::super::error::LoadError;
-use super::super::needs::{needed, shape_of};
-use super::super::role::{Role, RoleKind, RolePlace, WeightId};
-use super::super::spec::{Head, Logits, ModelSpec};
 use super::entry::{in_block, old_spelling, plain};
 use super::names::{Ignored, Layout, Source, TensorNames, Wanted};
 use super::{Sources, leftovers};
+use crate::model::checkpoint::Checkpoint;
+use crate::model::error::LoadError;
+use crate::model::required_weights::{needed, shape_of};
+use crate::model::role::{Role, RoleKind, RolePlace, WeightId};
+use crate::model::spec::{Head, Logits, ModelSpec};
 
 pub use super::entry::{
     CLASS_HEADS, DECODER_HEADS, Entry, QUESTION, SEQUENCE, SEQUENCE_OR_TOKEN, Split, TOKEN, both, classes, pooler,
@@ -22,27 +23,27 @@ pub use super::entry::{
 
 /// Where a family keeps its weights.
 pub struct Files {
-    /// What usually stands in front of the body's names.
+    /// What usually comes before the body's names.
     pub body: &'static str,
-    /// Modules in front of the blocks, below the body. The first is the token embedding, by which the body is found.
+    /// Modules before the blocks, below the body. The first is the token embedding, by which the body is found.
     pub before: &'static [Entry],
     /// The list of blocks, below the body.
     pub blocks: &'static str,
     /// Modules of a block.
     pub block: &'static [Entry],
-    /// How linear layers of blocks lie in the file.
+    /// The layout of linear layers of blocks in the file.
     pub linear: Layout,
     /// Modules after the blocks, below the body.
     pub after: &'static [Entry],
-    /// Modules beside the body: heads. Those of other heads than the model's are ignored.
+    /// Modules next to the body: heads. Those of other heads than the model's are ignored.
     pub heads: &'static [Entry],
-    /// Beginnings of names, below the body or beside it, of tensors that are of no use here, and why.
+    /// Beginnings of names, below the body or next to it, of tensors that are of no use here, and why.
     pub elsewhere: &'static [(&'static str, &'static str)],
 }
 
 impl Files {
-    /// What stands in front of the body's names: checkpoints of the same model have no prefix, that of the model with a
-    /// head, or that of a wrapper. The shortest wins: by the token embedding, or by the blocks if that is missing.
+    /// What comes before the body's names: checkpoints of the same model have no prefix, that of the model with a head,
+    /// or that of a wrapper. The shortest wins: by the token embedding, or by the blocks if that is missing.
     pub fn prefix(&self, checkpoint: &Checkpoint) -> String {
         let entries = checkpoint.entries();
         let shortest = |probe: &str, find: fn(&str, &str) -> Option<usize>| {
@@ -56,8 +57,8 @@ impl Files {
             .to_owned()
     }
 
-    /// Whether the unembedding is the token embedding: the configuration says so, and the file does not hold both of them
-    /// with different values. A head that is neither tied nor in the file is missing like any other tensor.
+    /// Whether the unembedding is the token embedding: the configuration says so, and the file does not hold both of
+    /// them with different values. A head that is neither tied nor in the file is missing like any other tensor.
     pub fn tied(&self, from: &Sources, default: bool) -> Result<bool, LoadError> {
         let places = Places::new(self, from.checkpoint);
         let there = |entries, role| {
@@ -84,7 +85,7 @@ impl Files {
         self.before.first().and_then(Entry::alone).map(|(path, ..)| path)
     }
 
-    /// Whether the file has a tensor for a weight beside the body.
+    /// Whether the file has a tensor for a weight outside the body.
     pub fn has_head(&self, checkpoint: &Checkpoint, role: Role) -> bool {
         let places = Places::new(self, checkpoint);
         places.name_of(self.heads, WeightId::global(role)).is_some_and(|name| checkpoint.has(&name))
@@ -118,8 +119,8 @@ impl Files {
         };
         places.architecture = from.config.architecture()?.unwrap_or(ending).to_owned();
         let tied = logits.is_some_and(|logits| logits.tied);
-        // Biases are tied where the configuration says so, whether or not the matrices differ. All families that have two
-        // names for one are tied unless it says otherwise.
+        // Biases are tied where the configuration says so, whether or not the matrices differ. All families that have
+        // two names for one are tied unless it says otherwise.
         places.own_bias = logits.is_some() && !ties(from, true)?;
         let mut names = TensorNames { tied, ..TensorNames::default() };
         for id in needed(spec) {
@@ -218,8 +219,8 @@ fn untied(from: &Sources) -> Result<String, LoadError> {
         None => format!("{KEY} is not given, which means false for {}", from.config.model_type()?),
     };
     Ok(format!(
-        "{says} in {}, so the head is a tensor of its own: save the model again with it, or set {KEY} to true if the head \
-         is the token embedding",
+        "{says} in {}, so the head is a separate tensor: save the model again with it, or set {KEY} to true if the \
+         head is the token embedding",
         from.config.path()
     ))
 }
@@ -229,9 +230,9 @@ struct Places<'a> {
     files: &'a Files,
     checkpoint: &'a Checkpoint,
     body: String,
-    /// Where heads may be: beside the body, or further out.
-    beside: Vec<String>,
-    /// Whether the bias of the unembedding stands beside its matrix, and nowhere else.
+    /// Where heads may be: next to the body, or further out.
+    head_bases: Vec<String>,
+    /// Whether the bias of the unembedding is next to its matrix, and nowhere else.
     own_bias: bool,
     /// The architecture, which decides between heads; empty while all of them are looked at.
     architecture: String,
@@ -241,30 +242,31 @@ impl<'a> Places<'a> {
     fn new(files: &'a Files, checkpoint: &'a Checkpoint) -> Self {
         let body = files.prefix(checkpoint);
         let outer = body.strip_suffix(files.body).filter(|outer| outer.is_empty() || outer.ends_with('.'));
-        let mut beside = vec![outer.unwrap_or(&body).to_owned()];
+        let mut head_bases = vec![outer.unwrap_or(&body).to_owned()];
         let mut rest = body.as_str();
         while !rest.is_empty() {
-            beside.push(rest.to_owned());
+            head_bases.push(rest.to_owned());
             rest = rest.trim_end_matches('.').rsplit_once('.').map_or("", |(outer, _)| &body[..outer.len() + 1]);
         }
-        beside.push(String::new());
-        Places { files, checkpoint, body, beside, own_bias: false, architecture: String::new() }
+        head_bases.push(String::new());
+        Places { files, checkpoint, body, head_bases, own_bias: false, architecture: String::new() }
     }
 
     /// Where a weight outside blocks is, by one of the tables.
     fn name_of(&self, entries: &[Entry], id: WeightId) -> Option<String> {
-        let bases = if std::ptr::eq(entries, self.files.heads) { self.beside.clone() } else { vec![self.body.clone()] };
+        let bases =
+            if std::ptr::eq(entries, self.files.heads) { self.head_bases.clone() } else { vec![self.body.clone()] };
         let mut entries: Vec<&Entry> = entries.iter().filter(|entry| entry.serves(&self.architecture)).collect();
         if id.role == Role::b_U {
-            // Masked LMs have two names for this bias, which are tied as the embeddings are. The one beside the matrix is
-            // added; without tying there is no other.
-            let beside = |entry: &&Entry| matches!(entry.alone(), Some((_, Some(Role::W_U), _)));
-            let own = entries.iter().any(beside) && self.own_bias;
-            entries.retain(|entry| !own || beside(entry));
+            // Masked LMs have two names for this bias, which are tied as the embeddings are. The one next to the matrix
+            // is added; without tying there is no other.
+            let unembeds = |entry: &&Entry| matches!(entry.alone(), Some((_, Some(Role::W_U), _)));
+            let own = entries.iter().any(unembeds) && self.own_bias;
+            entries.retain(|entry| !own || unembeds(entry));
             let there = |entry: &&Entry| {
                 bases.iter().filter_map(|base| plain(entry, base, id)).any(|name| self.checkpoint.has(&name))
             };
-            entries.sort_by_key(|entry| !(beside(entry) && there(entry)));
+            entries.sort_by_key(|entry| !(unembeds(entry) && there(entry)));
         }
         let candidates = entries.iter().flat_map(|entry| bases.iter().filter_map(|base| plain(entry, base, id)));
         self.first_there(candidates.collect())
@@ -288,7 +290,7 @@ impl<'a> Places<'a> {
         let layout = match id.role.kind() {
             RoleKind::Table => Layout::Table,
             RoleKind::Linear => Layout::OutIn,
-            // Norms that have gains of their own for each head keep them as rows.
+            // Norms that have separate gains for each head keep them as rows.
             RoleKind::Vector if shape_of(spec, id).len() == 2 => Layout::Table,
             RoleKind::Vector => Layout::Vector,
         };
@@ -311,9 +313,9 @@ impl<'a> Places<'a> {
         Some(chosen)
     }
 
-    /// The role that a tensor beside or behind the blocks would have in another architecture of the family.
+    /// The role that a tensor outside the blocks would have in another architecture of the family.
     fn unused(&self, name: &str) -> Option<Role> {
-        let heads = self.files.heads.iter().find_map(|entry| self.holds(entry, &self.beside, name));
+        let heads = self.files.heads.iter().find_map(|entry| self.holds(entry, &self.head_bases, name));
         let after = || {
             let found =
                 self.files.after.iter().find_map(|entry| self.holds(entry, std::slice::from_ref(&self.body), name));

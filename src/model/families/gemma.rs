@@ -1,60 +1,32 @@
 //! Gemma: Llama with gains of 1 + weight, a scaled embedding, and gelu in the gated MLP.
 
-use super::super::config::HfConfig;
-use super::super::error::LoadError;
-use super::super::role::Role::*;
-use super::super::spec::{Act, Embed, Gain, Layer, Mlp, ModelSpec, Norm};
-use super::files::both;
-use super::read::{DecoderHead, Rules, Sizes, Task, act, attention_with_bias, decoder, eps};
-use super::rope::{RopeRules, rope};
-use super::{Family, Files, Sources, llama};
-
-pub struct Gemma;
-
-static FILES: Files = llama::files(&[
-    both("input_layernorm", Ln1W, Ln1B),
-    both("self_attn.q_proj", W_Q, b_Q),
-    both("self_attn.k_proj", W_K, b_K),
-    both("self_attn.v_proj", W_V, b_V),
-    both("self_attn.o_proj", W_O, b_O),
-    both("post_attention_layernorm", Ln2W, Ln2B),
-    both("mlp.gate_proj", W_gate, b_gate),
-    both("mlp.up_proj", W_in, b_in),
-    both("mlp.down_proj", W_out, b_out),
-]);
+use super::llama;
+use super::prelude::*;
 
 /// Heads of the Gemma models.
 pub const TASKS: &[Task] = &[Task::Causal, Task::Sequence, Task::Token, Task::Bare];
 
-impl Family for Gemma {
-    fn model_types(&self) -> &'static [&'static str] {
-        &["gemma"]
-    }
+pub static FAMILY: Family = Family::new(&["gemma"], &llama::FILES, spec);
 
-    fn files(&self) -> &'static Files {
-        &FILES
-    }
-
-    fn spec(&self, from: &Sources) -> Result<ModelSpec, LoadError> {
-        let config = from.config;
-        causal_only(config)?;
-        // Early configurations say gelu and mean its approximation, which they sometimes say under another key.
-        config.note_read(&["hidden_activation"]);
-        let act = match config.str(&["hidden_act"])? {
-            Some("gelu") => Act::GeluTanh,
-            _ => act(config, "hidden_act", Act::GeluTanh)?,
-        };
-        let sizes = Sizes::read(config, &Rules { max_positions: 8192, ..Rules::LLAMA.kv(16).head_dim(256) })?;
-        let heads = DecoderHead { tied: true, pad: Some(0), tasks: TASKS, ..DecoderHead::of("Gemma") };
-        Ok(ModelSpec {
-            embed: embed(&sizes),
-            ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA)?],
-            attention: attention_with_bias(config.flag(&["attention_bias"], false)?),
-            mlp: Mlp { gated: true, act, bias: false },
-            layers: sizes.layers(|_, layer| Layer { rope: Some(0), ..layer }),
-            ..decoder("gemma", &sizes, norm(config)?, heads.read(from, &FILES)?)
-        })
-    }
+fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
+    let config = from.config;
+    causal_only(config)?;
+    // Early configurations say gelu and mean its approximation, which they sometimes say under another key.
+    config.note_read(&["hidden_activation"]);
+    let act = match config.str(&["hidden_act"])? {
+        Some("gelu") => Act::GeluTanh,
+        _ => act(config, "hidden_act", Act::GeluTanh)?,
+    };
+    let sizes = Sizes::read(config, &Rules { max_positions: 8192, ..Rules::LLAMA.kv(16).head_dim(256) })?;
+    let heads = DecoderHead { tied: true, pad: Some(0), tasks: TASKS, ..DecoderHead::of("Gemma") };
+    Ok(ModelSpec {
+        embed: embed(&sizes),
+        ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA)?],
+        attention: attention_with_bias(config.flag(&["attention_bias"], false)?),
+        mlp: Mlp { gated: true, act, bias: false },
+        layers: sizes.layers(|_, layer| Layer { rope: Some(0), ..layer }),
+        ..decoder("gemma", &sizes, norm(config)?, heads.read(from, &llama::FILES)?)
+    })
 }
 
 /// The embedding of the Gemma models, times the root of the model's width.
@@ -95,7 +67,7 @@ mod tests {
                     "vocab_size": 5, "hidden_act": "{name}"}}"#
             );
             let config = HfConfig::parse("config.json", text.as_bytes()).unwrap();
-            let spec = Gemma.spec(&Sources { config: &config, checkpoint: &Checkpoint::default(), sentence: None });
+            let spec = FAMILY.spec(&Sources { config: &config, checkpoint: &Checkpoint::default(), sentence: None });
             assert_eq!(spec.unwrap().mlp.act, wanted, "{name}");
         }
     }

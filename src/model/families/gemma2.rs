@@ -1,14 +1,7 @@
 //! Gemma 2: Gemma with norms around attention and MLP, soft caps on scores and logits, a window in every other layer.
 
-use super::super::error::LoadError;
-use super::super::role::Role::*;
-use super::super::spec::{Act, Attention, Head, Layer, Logits, Mlp, ModelSpec, Placement};
-use super::files::{Entry, both, weight};
-use super::read::{DecoderHead, Rules, Sizes, act, attention_with_bias, decoder, query_scale, reach, sliding_layers};
-use super::rope::{RopeRules, rope};
-use super::{Family, Files, Sources, gemma, llama};
-
-pub struct Gemma2;
+use super::prelude::*;
+use super::{gemma, llama};
 
 static FILES: Files = llama::files(BLOCK);
 
@@ -29,44 +22,36 @@ pub const BLOCK: &[Entry] = &[
     weight("post_feedforward_layernorm", MlpPostLnW),
 ];
 
-impl Family for Gemma2 {
-    fn model_types(&self) -> &'static [&'static str] {
-        &["gemma2"]
-    }
+pub static FAMILY: Family = Family::new(&["gemma2"], &FILES, spec);
 
-    fn files(&self) -> &'static Files {
-        &FILES
-    }
-
-    fn spec(&self, from: &Sources) -> Result<ModelSpec, LoadError> {
-        let config = from.config;
-        gemma::causal_only(config)?;
-        config.note_read(&["hidden_act"]);
-        let sizes = Sizes::read(config, &Rules { max_positions: 8192, ..Rules::LLAMA.kv(4).head_dim(256) })?;
-        let window = config.size_or(&["sliding_window"], Some(4096))?;
-        let sliding = sliding_layers(config, sizes.n_layers, |i| i.is_multiple_of(2))?;
-        let reach = reach(config, &sliding, window)?;
-        let scale = query_scale(config)?;
-        let heads = DecoderHead { tied: true, pad: Some(0), tasks: gemma::TASKS, ..DecoderHead::of("Gemma2") };
-        let head = match heads.read(from, &FILES)? {
-            Head::CausalLm(logits) => {
-                let softcap = config.number_or(&["final_logit_softcapping"], Some(30.0))?;
-                Head::CausalLm(Logits { softcap, ..logits })
-            }
-            other => other,
-        };
-        // Caps of heads that are not there have no bearing.
-        config.note_read(&["final_logit_softcapping"]);
-        let softcap = config.number_or(&["attn_logit_softcapping"], Some(50.0))?;
-        let attention = attention_with_bias(config.flag(&["attention_bias"], false)?);
-        Ok(ModelSpec {
-            placement: Placement::Sandwich,
-            embed: gemma::embed(&sizes),
-            ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA)?],
-            attention: Attention { softcap, ..attention },
-            mlp: Mlp { gated: true, act: act(config, "hidden_activation", Act::GeluTanh)?, bias: false },
-            layers: sizes.layers(|i, layer| Layer { rope: Some(0), reach: reach[i], scale, ..layer }),
-            ..decoder("gemma2", &sizes, gemma::norm(config)?, head)
-        })
-    }
+fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
+    let config = from.config;
+    gemma::causal_only(config)?;
+    config.note_read(&["hidden_act"]);
+    let sizes = Sizes::read(config, &Rules { max_positions: 8192, ..Rules::LLAMA.kv(4).head_dim(256) })?;
+    let window = config.size_or(&["sliding_window"], Some(4096))?;
+    let sliding = sliding_layers(config, sizes.n_layers, |i| i.is_multiple_of(2))?;
+    let reach = reach(config, &sliding, window)?;
+    let scale = query_scale(config)?;
+    let heads = DecoderHead { tied: true, pad: Some(0), tasks: gemma::TASKS, ..DecoderHead::of("Gemma2") };
+    let head = match heads.read(from, &FILES)? {
+        Head::CausalLm(logits) => {
+            let softcap = config.number_or(&["final_logit_softcapping"], Some(30.0))?;
+            Head::CausalLm(Logits { softcap, ..logits })
+        }
+        other => other,
+    };
+    // Caps of heads that are not there have no bearing.
+    config.note_read(&["final_logit_softcapping"]);
+    let softcap = config.number_or(&["attn_logit_softcapping"], Some(50.0))?;
+    let attention = attention_with_bias(config.flag(&["attention_bias"], false)?);
+    Ok(ModelSpec {
+        placement: Placement::Sandwich,
+        embed: gemma::embed(&sizes),
+        ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA)?],
+        attention: Attention { softcap, ..attention },
+        mlp: Mlp { gated: true, act: act(config, "hidden_activation", Act::GeluTanh)?, bias: false },
+        layers: sizes.layers(|i, layer| Layer { rope: Some(0), reach: reach[i], scale, ..layer }),
+        ..decoder("gemma2", &sizes, gemma::norm(config)?, head)
+    })
 }

@@ -1,14 +1,8 @@
-//! Gemma 3: Gemma 2 with norms of queries and keys instead of soft caps, and two rotations: one for layers with a window,
-//! five in six, and one for the others. Of a model that reads images too, the text part.
+//! Gemma 3: Gemma 2 with norms of queries and keys instead of soft caps, and two rotations: one for layers with a
+//! window, five in six, and one for the others. Of a model that reads images too, the text part.
 
-use super::super::config::HfConfig;
-use super::super::error::LoadError;
-use super::super::spec::{Act, Attention, Head, Layer, Logits, Mlp, ModelSpec, Placement, QkNorm, QkNormOver};
-use super::read::{DecoderHead, Rules, Sizes, act, attention_with_bias, decoder, query_scale, reach, sliding_layers};
-use super::rope::{ByLayerType, ByLayerTypeRules, by_layer_type};
-use super::{Family, Files, Sources, gemma, gemma2, llama};
-
-pub struct Gemma3;
+use super::prelude::*;
+use super::{gemma, gemma2, llama};
 
 static FILES: Files = Files {
     elsewhere: &[
@@ -25,25 +19,17 @@ const IMAGES: &str = "for images, which are not computed";
 const ROPES: ByLayerTypeRules =
     ByLayerTypeRules { full: ("rope_theta", 1e6), sliding: ("rope_local_base_freq", 1e4), scaling_of_both: false };
 
-impl Family for Gemma3 {
-    fn model_types(&self) -> &'static [&'static str] {
-        &["gemma3_text", "gemma3"]
-    }
+pub static FAMILY: Family = Family::new(&["gemma3_text", "gemma3"], &FILES, spec);
 
-    fn files(&self) -> &'static Files {
-        &FILES
-    }
-
-    fn spec(&self, from: &Sources) -> Result<ModelSpec, LoadError> {
-        let outer = from.config;
-        let Some(text) = outer.nested("text_config")? else { return spec(from, outer) };
-        outer.note_read(&["vision_config", "mm_tokens_per_image"]);
-        spec(from, &text)
-    }
+fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
+    let outer = from.config;
+    let Some(text) = outer.nested("text_config")? else { return text_spec(from, outer) };
+    outer.note_read(&["vision_config", "mm_tokens_per_image"]);
+    text_spec(from, &text)
 }
 
 /// The specification of the text part, whose configuration may leave out the widths of the 4b model.
-fn spec(from: &Sources, config: &HfConfig) -> Result<ModelSpec, LoadError> {
+fn text_spec(from: &Sources, config: &HfConfig) -> Result<ModelSpec, LoadError> {
     config.note_read(&["hidden_act"]);
     let config = &config.with_defaults(&[("num_attention_heads", 8), ("vocab_size", 262_208)]);
     let sizes = Sizes::read(config, &Rules { max_positions: 1 << 17, ..Rules::LLAMA.kv(4).head_dim(256) })?;
@@ -51,7 +37,7 @@ fn spec(from: &Sources, config: &HfConfig) -> Result<ModelSpec, LoadError> {
     let every = config.opt_size(&["sliding_window_pattern", "_sliding_window_pattern"])?.unwrap_or(6);
     let sliding = sliding_layers(config, sizes.n_layers, |i| !(i + 1).is_multiple_of(every))?;
     let causal = !config.flag(&["use_bidirectional_attention"], false)?;
-    // A window in both directions is split between them; said in both ways, it reaches one token further.
+    // A window in both directions is split between them; if both settings say so, it reaches one token further.
     let wider = usize::from(!config.flag(&["is_causal"], true)?);
     let window = if causal { window } else { window.map(|window| window / 2 + 1 + wider) };
     let reach = reach(config, &sliding, window)?;

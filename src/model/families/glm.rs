@@ -1,14 +1,7 @@
 //! GLM and GLM-4: half of each head rotates, by neighbouring features; GLM-4 has norms around attention and MLP.
 
-use super::super::error::LoadError;
-use super::super::role::Role::*;
-use super::super::spec::{Act, Attention, Layer, Mlp, ModelSpec, Norm, Placement};
-use super::files::{Entry, both, weight};
-use super::read::{DecoderHead, Rules, Sizes, Task, act, attention, decoder, eps};
-use super::rope::{RopeRules, rope};
-use super::{Family, Files, Sources, llama};
-
-pub struct Glm;
+use super::llama;
+use super::prelude::*;
 
 static FILES: Files = llama::files(&[
     weight("input_layernorm", Ln1W),
@@ -23,30 +16,22 @@ static FILES: Files = llama::files(&[
     weight("post_mlp_layernorm", MlpPostLnW),
 ]);
 
-impl Family for Glm {
-    fn model_types(&self) -> &'static [&'static str] {
-        &["glm", "glm4"]
-    }
+pub static FAMILY: Family = Family::new(&["glm", "glm4"], &FILES, spec);
 
-    fn files(&self) -> &'static Files {
-        &FILES
-    }
-
-    fn spec(&self, from: &Sources) -> Result<ModelSpec, LoadError> {
-        let config = from.config;
-        let sandwich = config.model_type()? == "glm4";
-        let (family, class) = if sandwich { ("glm4", "Glm4") } else { ("glm", "Glm") };
-        let sizes = Sizes::read(config, &Rules { max_positions: 1 << 17, ..Rules::LLAMA.kv(2).head_dim(128) })?;
-        let norm = Norm::rms(eps(config, "rms_norm_eps", 1.5625e-7)?);
-        let tasks = &[Task::Causal, Task::Sequence, Task::Token, Task::Bare];
-        let heads = DecoderHead { pad: Some(151_329), tasks, ..DecoderHead::of(class) };
-        Ok(ModelSpec {
-            placement: if sandwich { Placement::Sandwich } else { Placement::Pre },
-            ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA.partial(0.5).interleaved().odd())?],
-            attention: Attention { qkv_bias: config.flag(&["attention_bias"], true)?, ..attention() },
-            mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias: false },
-            layers: sizes.layers(|_, layer| Layer { rope: Some(0), ..layer }),
-            ..decoder(family, &sizes, norm, heads.read(from, &FILES)?)
-        })
-    }
+fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
+    let config = from.config;
+    let sandwich = config.model_type()? == "glm4";
+    let (family, class) = if sandwich { ("glm4", "Glm4") } else { ("glm", "Glm") };
+    let sizes = Sizes::read(config, &Rules { max_positions: 1 << 17, ..Rules::LLAMA.kv(2).head_dim(128) })?;
+    let norm = Norm::rms(eps(config, "rms_norm_eps", 1.5625e-7)?);
+    let tasks = &[Task::Causal, Task::Sequence, Task::Token, Task::Bare];
+    let heads = DecoderHead { pad: Some(151_329), tasks, ..DecoderHead::of(class) };
+    Ok(ModelSpec {
+        placement: if sandwich { Placement::Sandwich } else { Placement::Pre },
+        ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA.partial(0.5).interleaved().odd())?],
+        attention: Attention { qkv_bias: config.flag(&["attention_bias"], true)?, ..attention() },
+        mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias: false },
+        layers: sizes.layers(|_, layer| Layer { rope: Some(0), ..layer }),
+        ..decoder(family, &sizes, norm, heads.read(from, &FILES)?)
+    })
 }

@@ -1,13 +1,6 @@
 //! GPT-2: pre-norm decoder, learned positions, fused query/key/value stored as `[in, out]`, tied head.
 
-use super::super::error::LoadError;
-use super::super::role::Role::*;
-use super::super::spec::{Act, Count, Layer, Mlp, ModelSpec, Norm, Positions};
-use super::files::{DECODER_HEADS, Entry, Split, both, weight};
-use super::read::{DecoderHead, Rules, Sizes, Task, act, attention_with_bias, decoder, eps};
-use super::{Family, Files, Layout, Sources, TensorNames};
-
-pub struct Gpt2;
+use super::prelude::*;
 
 static FILES: Files = Files {
     body: "transformer.",
@@ -30,58 +23,50 @@ pub const BLOCK: &[Entry] = &[
     both("mlp.c_proj", W_out, b_out),
 ];
 
-impl Family for Gpt2 {
-    fn model_types(&self) -> &'static [&'static str] {
-        &["gpt2"]
-    }
+pub static FAMILY: Family = Family::new(&["gpt2"], &FILES, spec).with_names(names);
 
-    fn files(&self) -> &'static Files {
-        &FILES
+fn names(spec: &ModelSpec, from: &Sources) -> Result<TensorNames, LoadError> {
+    if !of_linear(spec, from) {
+        return FILES.names(spec, from);
     }
-
-    fn names(&self, spec: &ModelSpec, from: &Sources) -> Result<TensorNames, LoadError> {
-        if !of_linear(spec, from) {
-            return FILES.names(spec, from);
-        }
-        let mut names = Files { linear: Layout::OutIn, ..FILES }.names(spec, from)?;
-        names.notes.push(
-            "its matrices are stored as [out, in], as nanoGPT's Linear layers are, not as [in, out] like GPT-2's own: they are \
-             turned; nanoGPT's activation is the exact gelu unless it was trained with new_gelu"
-                .to_owned(),
-        );
-        Ok(names)
-    }
-
-    fn spec(&self, from: &Sources) -> Result<ModelSpec, LoadError> {
-        let config = from.config;
-        if config.flag(&["add_cross_attention"], false)? {
-            return Err(config.unsupported("add_cross_attention", true, "the model would need an encoder beside it"));
-        }
-        let sizes = Sizes::read(config, &Rules { max_positions: 1024, ..Rules::GPT2 })?;
-        let scaled = config.flag(&["scale_attn_weights"], true)?;
-        let by_layer = config.flag(&["scale_attn_by_inverse_layer_idx"], false)?;
-        let scale = |layer: usize| {
-            let scale = if scaled { sizes.scale() } else { 1.0 };
-            if by_layer { scale / (layer + 1) as f64 } else { scale }
-        };
-        let heads = DecoderHead {
-            tied: true,
-            causal: "LMHeadModel",
-            tasks: &[Task::Causal, Task::Sequence, Task::Token, Task::Question, Task::Bare],
-            ..DecoderHead::of("GPT2")
-        };
-        let norm = Norm::layer_norm(eps(config, "layer_norm_epsilon", 1e-5)?);
-        Ok(ModelSpec {
-            positions: Positions::Learned { rows: sizes.max_positions, count: Count::Seen },
-            attention: attention_with_bias(true),
-            mlp: Mlp { gated: false, act: act(config, "activation_function", Act::GeluTanh)?, bias: true },
-            layers: sizes.layers(|i, layer| Layer { scale: scale(i), ..layer }),
-            ..decoder("gpt2", &sizes, norm, heads.read(from, &FILES)?)
-        })
-    }
+    let mut names = Files { linear: Layout::OutIn, ..FILES }.names(spec, from)?;
+    names.notes.push(
+        "its matrices are stored as [out, in], as nanoGPT's Linear layers are, not as [in, out] like GPT-2's own: they \
+         are transposed; nanoGPT's activation is the exact gelu unless it was trained with new_gelu"
+            .to_owned(),
+    );
+    Ok(names)
 }
 
-/// Whether the linear layers are stored the other way round: the matrices that are wider than the model tell, all of them.
+fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
+    let config = from.config;
+    if config.flag(&["add_cross_attention"], false)? {
+        return Err(config.unsupported("add_cross_attention", true, "the model would need a separate encoder"));
+    }
+    let sizes = Sizes::read(config, &Rules { max_positions: 1024, ..Rules::GPT2 })?;
+    let scaled = config.flag(&["scale_attn_weights"], true)?;
+    let by_layer = config.flag(&["scale_attn_by_inverse_layer_idx"], false)?;
+    let scale = |layer: usize| {
+        let scale = if scaled { sizes.scale() } else { 1.0 };
+        if by_layer { scale / (layer + 1) as f64 } else { scale }
+    };
+    let heads = DecoderHead {
+        tied: true,
+        causal: "LMHeadModel",
+        tasks: &[Task::Causal, Task::Sequence, Task::Token, Task::Question, Task::Bare],
+        ..DecoderHead::of("GPT2")
+    };
+    let norm = Norm::layer_norm(eps(config, "layer_norm_epsilon", 1e-5)?);
+    Ok(ModelSpec {
+        positions: Positions::Learned { rows: sizes.max_positions, count: Count::Seen },
+        attention: attention_with_bias(true),
+        mlp: Mlp { gated: false, act: act(config, "activation_function", Act::GeluTanh)?, bias: true },
+        layers: sizes.layers(|i, layer| Layer { scale: scale(i), ..layer }),
+        ..decoder("gpt2", &sizes, norm, heads.read(from, &FILES)?)
+    })
+}
+
+/// Whether the linear layers are stored the other way round: all matrices that are wider than the model show it.
 fn of_linear(spec: &ModelSpec, from: &Sources) -> bool {
     let turned = |layer: usize, name: &str, wide: usize| {
         let name = format!("{}{}.{layer}.{name}.weight", FILES.prefix(from.checkpoint), FILES.blocks);

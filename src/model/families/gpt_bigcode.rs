@@ -1,13 +1,7 @@
 //! GPT-BigCode (SantaCoder, StarCoder): GPT-2 with one key/value head for all queries, weights stored as `[out, in]`.
 
-use super::super::error::LoadError;
-use super::super::role::Role::*;
-use super::super::spec::{Act, Count, Layer, Mlp, ModelSpec, Norm, Positions};
-use super::files::{DECODER_HEADS, Entry, Split, both, weight};
-use super::read::{DecoderHead, Kv, Rules, Sizes, Task, act, attention_with_bias, decoder, eps};
-use super::{Family, Files, Layout, Sources, TensorNames, gpt2};
-
-pub struct GptBigCode;
+use super::gpt2;
+use super::prelude::*;
 
 static FILES: Files = files(gpt2::BLOCK);
 
@@ -37,38 +31,30 @@ const fn files(block: &'static [Entry]) -> Files {
     }
 }
 
-impl Family for GptBigCode {
-    fn model_types(&self) -> &'static [&'static str] {
-        &["gpt_bigcode"]
-    }
+pub static FAMILY: Family = Family::new(&["gpt_bigcode"], &FILES, spec).with_names(names);
 
-    fn files(&self) -> &'static Files {
-        &FILES
-    }
+fn names(spec: &ModelSpec, from: &Sources) -> Result<TensorNames, LoadError> {
+    let multi_query = from.config.flag(&["multi_query"], true)?;
+    if multi_query { &FILES } else { &FILES_MULTI_HEAD }.names(spec, from)
+}
 
-    fn names(&self, spec: &ModelSpec, from: &Sources) -> Result<TensorNames, LoadError> {
-        let multi_query = from.config.flag(&["multi_query"], true)?;
-        if multi_query { &FILES } else { &FILES_MULTI_HEAD }.names(spec, from)
+fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
+    let config = from.config;
+    if config.flag(&["add_cross_attention"], false)? {
+        return Err(config.unsupported("add_cross_attention", true, "the model would need a separate encoder"));
     }
-
-    fn spec(&self, from: &Sources) -> Result<ModelSpec, LoadError> {
-        let config = from.config;
-        if config.flag(&["add_cross_attention"], false)? {
-            return Err(config.unsupported("add_cross_attention", true, "the model would need an encoder beside it"));
-        }
-        let kv = if config.flag(&["multi_query"], true)? { Kv::Fixed(1) } else { Kv::Heads };
-        config.note_read(&["num_key_value_heads"]);
-        let sizes = Sizes::read(config, &Rules { kv, max_positions: 1024, ..Rules::GPT2 })?;
-        let scale = if config.flag(&["scale_attn_weights"], true)? { sizes.scale() } else { 1.0 };
-        let tasks = &[Task::Causal, Task::Sequence, Task::Token, Task::Bare];
-        let heads = DecoderHead { tied: true, tasks, ..DecoderHead::of("GPTBigCode") };
-        let norm = Norm::layer_norm(eps(config, "layer_norm_epsilon", 1e-5)?);
-        Ok(ModelSpec {
-            positions: Positions::Learned { rows: sizes.max_positions, count: Count::Seen },
-            attention: attention_with_bias(true),
-            mlp: Mlp { gated: false, act: act(config, "activation_function", Act::GeluTanh)?, bias: true },
-            layers: sizes.layers(|_, layer| Layer { scale, ..layer }),
-            ..decoder("gpt_bigcode", &sizes, norm, heads.read(from, &FILES)?)
-        })
-    }
+    let kv = if config.flag(&["multi_query"], true)? { Kv::Fixed(1) } else { Kv::Heads };
+    config.note_read(&["num_key_value_heads"]);
+    let sizes = Sizes::read(config, &Rules { kv, max_positions: 1024, ..Rules::GPT2 })?;
+    let scale = if config.flag(&["scale_attn_weights"], true)? { sizes.scale() } else { 1.0 };
+    let tasks = &[Task::Causal, Task::Sequence, Task::Token, Task::Bare];
+    let heads = DecoderHead { tied: true, tasks, ..DecoderHead::of("GPTBigCode") };
+    let norm = Norm::layer_norm(eps(config, "layer_norm_epsilon", 1e-5)?);
+    Ok(ModelSpec {
+        positions: Positions::Learned { rows: sizes.max_positions, count: Count::Seen },
+        attention: attention_with_bias(true),
+        mlp: Mlp { gated: false, act: act(config, "activation_function", Act::GeluTanh)?, bias: true },
+        layers: sizes.layers(|_, layer| Layer { scale, ..layer }),
+        ..decoder("gpt_bigcode", &sizes, norm, heads.read(from, &FILES)?)
+    })
 }

@@ -1,16 +1,7 @@
 //! GPT-Neo: learned positions, unscaled attention, alternating with and without a window.
 
+use super::prelude::*;
 use serde_json::Value;
-
-use super::super::config::HfConfig;
-use super::super::error::LoadError;
-use super::super::role::Role::*;
-use super::super::spec::{Act, Attention, Blind, Count, Layer, Mlp, ModelSpec, Norm, Positions};
-use super::files::{DECODER_HEADS, both, weight};
-use super::read::{DecoderHead, Rules, Sizes, act, attention, decoder, eps};
-use super::{Family, Files, Layout, Sources};
-
-pub struct GptNeo;
 
 static FILES: Files = Files {
     body: "transformer.",
@@ -32,34 +23,26 @@ static FILES: Files = Files {
     elsewhere: &[],
 };
 
-impl Family for GptNeo {
-    fn model_types(&self) -> &'static [&'static str] {
-        &["gpt_neo"]
-    }
+pub static FAMILY: Family = Family::new(&["gpt_neo"], &FILES, spec);
 
-    fn files(&self) -> &'static Files {
-        &FILES
+fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
+    let config = from.config;
+    let sizes = Sizes::read(config, &Rules::GPT2)?;
+    if !config.flag(&["is_causal"], true)? {
+        return Err(config.unsupported("is_causal", false, "transformers computes gpt_neo causally anyway"));
     }
-
-    fn spec(&self, from: &Sources) -> Result<ModelSpec, LoadError> {
-        let config = from.config;
-        let sizes = Sizes::read(config, &Rules::GPT2)?;
-        if !config.flag(&["is_causal"], true)? {
-            return Err(config.unsupported("is_causal", false, "transformers computes gpt_neo causally all the same"));
-        }
-        let window = config.size_or(&["window_size"], Some(256))?.unwrap_or(256);
-        let local = local_layers(config, sizes.n_layers)?;
-        let heads = DecoderHead { tied: true, ..DecoderHead::of("GPTNeo") };
-        let norm = Norm::layer_norm(eps(config, "layer_norm_epsilon", 1e-5)?);
-        let reach = |i: usize| local[i].then_some(window - 1);
-        Ok(ModelSpec {
-            positions: Positions::Learned { rows: sizes.max_positions, count: Count::Seen },
-            attention: Attention { out_bias: true, blind: Blind::Visible, ..attention() },
-            mlp: Mlp { gated: false, act: act(config, "activation_function", Act::GeluTanh)?, bias: true },
-            layers: sizes.layers(|i, layer| Layer { scale: 1.0, reach: reach(i), ..layer }),
-            ..decoder("gpt_neo", &sizes, norm, heads.read(from, &FILES)?)
-        })
-    }
+    let window = config.size_or(&["window_size"], Some(256))?.unwrap_or(256);
+    let local = local_layers(config, sizes.n_layers)?;
+    let heads = DecoderHead { tied: true, ..DecoderHead::of("GPTNeo") };
+    let norm = Norm::layer_norm(eps(config, "layer_norm_epsilon", 1e-5)?);
+    let reach = |i: usize| local[i].then_some(window - 1);
+    Ok(ModelSpec {
+        positions: Positions::Learned { rows: sizes.max_positions, count: Count::Seen },
+        attention: Attention { out_bias: true, blind: Blind::Visible, ..attention() },
+        mlp: Mlp { gated: false, act: act(config, "activation_function", Act::GeluTanh)?, bias: true },
+        layers: sizes.layers(|i, layer| Layer { scale: 1.0, reach: reach(i), ..layer }),
+        ..decoder("gpt_neo", &sizes, norm, heads.read(from, &FILES)?)
+    })
 }
 
 /// Which layers have a window: `attention_layers`, one for each, or else `attention_types`, a list such as
@@ -68,9 +51,9 @@ fn local_layers(config: &HfConfig, n_layers: usize) -> Result<Vec<bool>, LoadErr
     let is_local = |key: &str, name: &Value| match name.as_str() {
         Some("global") => Ok(false),
         Some("local") => Ok(true),
-        _ => Err(config.unsupported(key, name, "there is global and local")),
+        _ => Err(config.unsupported(key, name, "known types are global and local")),
     };
-    let wrong = || config.bad("\"attention_types\" is no list such as [[[\"global\", \"local\"], 12]]");
+    let wrong = || config.bad("\"attention_types\" is not a list such as [[[\"global\", \"local\"], 12]]");
     let mut local = Vec::new();
     match (config.list("attention_layers")?, config.list("attention_types")?) {
         (Some(layers), _) => {
@@ -105,7 +88,7 @@ mod tests {
     fn spec(more: &str) -> Result<ModelSpec, LoadError> {
         let text = format!(r#"{{"hidden_size": 8, "num_heads": 2, "num_layers": 2, "vocab_size": 5, {more}}}"#);
         let config = HfConfig::parse("config.json", text.as_bytes()).unwrap();
-        GptNeo.spec(&Sources { config: &config, checkpoint: &Checkpoint::default(), sentence: None })
+        FAMILY.spec(&Sources { config: &config, checkpoint: &Checkpoint::default(), sentence: None })
     }
 
     #[test]

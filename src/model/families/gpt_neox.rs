@@ -1,14 +1,6 @@
-//! GPT-NeoX (Pythia): attention and MLP side by side, each behind a norm of its own, a part of each head rotates.
+//! GPT-NeoX (Pythia): attention and MLP side by side, each after its own norm, a part of each head rotates.
 
-use super::super::error::LoadError;
-use super::super::role::Role::*;
-use super::super::spec::{Act, Layer, Mlp, ModelSpec, Norm, Placement};
-use super::files::{CLASS_HEADS, Entry, Split, both, weight};
-use super::read::{DecoderHead, Rules, Sizes, act, attention_with_bias, decoder, eps};
-use super::rope::{RopeRules, rope};
-use super::{Family, Files, Layout, Sources};
-
-pub struct GptNeoX;
+use super::prelude::*;
 
 static FILES: Files = Files {
     body: "gpt_neox.",
@@ -31,35 +23,27 @@ static FILES: Files = Files {
 const ROPE: RopeRules =
     RopeRules { theta_key: "rotary_emb_base", partial_key: "rotary_pct", ..RopeRules::LLAMA.partial(0.25).odd() };
 
-impl Family for GptNeoX {
-    fn model_types(&self) -> &'static [&'static str] {
-        &["gpt_neox"]
-    }
+pub static FAMILY: Family = Family::new(&["gpt_neox"], &FILES, spec);
 
-    fn files(&self) -> &'static Files {
-        &FILES
+fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
+    let config = from.config;
+    // The same layers with another mask by name, and a base that some versions wrote twice.
+    config.note_read(&["is_decoder", "partial_rotary_factor"]);
+    let sizes = Sizes::read(config, &Rules { fourfold: false, ..Rules::GPT2 })?;
+    let rope = rope(config, sizes.head_dim, &ROPE)?;
+    let theta = config.number(&["rope_theta"], rope.theta)?;
+    if theta != rope.theta {
+        return Err(config.unsupported("rope_theta", theta, "this family calls its RoPE base rotary_emb_base"));
     }
-
-    fn spec(&self, from: &Sources) -> Result<ModelSpec, LoadError> {
-        let config = from.config;
-        // The same layers with another mask by name, and a base that some versions wrote twice.
-        config.note_read(&["is_decoder", "partial_rotary_factor"]);
-        let sizes = Sizes::read(config, &Rules { fourfold: false, ..Rules::GPT2 })?;
-        let rope = rope(config, sizes.head_dim, &ROPE)?;
-        let theta = config.number(&["rope_theta"], rope.theta)?;
-        if theta != rope.theta {
-            return Err(config.unsupported("rope_theta", theta, "this family calls its RoPE base rotary_emb_base"));
-        }
-        let parallel = config.flag(&["use_parallel_residual"], true)?;
-        let norm = Norm::layer_norm(eps(config, "layer_norm_eps", 1e-5)?);
-        let head = DecoderHead::of("GPTNeoX").read(from, &FILES)?;
-        Ok(ModelSpec {
-            placement: if parallel { Placement::ParallelTwo } else { Placement::Pre },
-            ropes: vec![rope],
-            attention: attention_with_bias(config.flag(&["attention_bias"], true)?),
-            mlp: Mlp { gated: false, act: act(config, "hidden_act", Act::Gelu)?, bias: true },
-            layers: sizes.layers(|_, layer| Layer { rope: Some(0), ..layer }),
-            ..decoder("gpt_neox", &sizes, norm, head)
-        })
-    }
+    let parallel = config.flag(&["use_parallel_residual"], true)?;
+    let norm = Norm::layer_norm(eps(config, "layer_norm_eps", 1e-5)?);
+    let head = DecoderHead::of("GPTNeoX").read(from, &FILES)?;
+    Ok(ModelSpec {
+        placement: if parallel { Placement::ParallelTwo } else { Placement::Pre },
+        ropes: vec![rope],
+        attention: attention_with_bias(config.flag(&["attention_bias"], true)?),
+        mlp: Mlp { gated: false, act: act(config, "hidden_act", Act::Gelu)?, bias: true },
+        layers: sizes.layers(|_, layer| Layer { rope: Some(0), ..layer }),
+        ..decoder("gpt_neox", &sizes, norm, head)
+    })
 }

@@ -1,14 +1,6 @@
-//! GPT-J: attention and MLP side by side behind one norm, rotation of neighbouring features, a bias on the logits.
+//! GPT-J: attention and MLP side by side after one norm, rotation of neighbouring features, a bias on the logits.
 
-use super::super::config::HfConfig;
-use super::super::error::LoadError;
-use super::super::role::Role::*;
-use super::super::spec::{Act, Layer, Mlp, ModelSpec, Norm, Pairing, Placement, Rope, RopeScaling};
-use super::files::{DECODER_HEADS, both, weight};
-use super::read::{DecoderHead, Rules, Sizes, Task, act, attention, decoder, eps};
-use super::{Family, Files, Layout, Sources};
-
-pub struct GptJ;
+use super::prelude::*;
 
 static FILES: Files = Files {
     body: "transformer.",
@@ -29,22 +21,20 @@ static FILES: Files = Files {
     elsewhere: &[],
 };
 
-impl Family for GptJ {
-    fn model_types(&self) -> &'static [&'static str] {
-        &["gptj"]
-    }
+pub static FAMILY: Family = Family::new(&["gptj"], &FILES, spec);
 
-    fn files(&self) -> &'static Files {
-        &FILES
-    }
-
-    fn spec(&self, from: &Sources) -> Result<ModelSpec, LoadError> {
-        spec(from, "gptj", &FILES, "GPTJ", &[Task::Causal, Task::Sequence, Task::Question, Task::Bare])
-    }
+fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
+    spec_of(from, "gptj", &FILES, "GPTJ", &[Task::Causal, Task::Sequence, Task::Question, Task::Bare])
 }
 
 /// The specification of GPT-J and CodeGen.
-pub fn spec(from: &Sources, family: &str, files: &Files, class: &str, tasks: &[Task]) -> Result<ModelSpec, LoadError> {
+pub fn spec_of(
+    from: &Sources,
+    family: &str,
+    files: &Files,
+    class: &str,
+    tasks: &[Task],
+) -> Result<ModelSpec, LoadError> {
     let config = from.config;
     let sizes = Sizes::read(config, &Rules::GPT2)?;
     let heads = DecoderHead { bias: true, tasks, ..DecoderHead::of(class) };

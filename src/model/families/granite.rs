@@ -1,16 +1,9 @@
-//! Granite: Llama with factors on the embedding, the scores, what is added to the residual stream, and the logits. Granite 4
-//! names its MLP otherwise, and may leave out the rotation; its layers with a state space or experts are refused.
+//! Granite: Llama with factors on the embedding, the scores, what is added to the residual stream, and the logits.
+//! Granite 4 names its MLP otherwise, and may leave out the rotation; its layers with a state space or experts are
+//! refused.
 
-use super::super::config::HfConfig;
-use super::super::error::LoadError;
-use super::super::role::Role::*;
-use super::super::spec::{Act, Embed, Head, Layer, Logits, Mlp, ModelSpec, Norm, Residual};
-use super::files::{Entry, both, weight};
-use super::read::{DecoderHead, Rules, Sizes, Task, act, attention_with_bias, decoder, eps};
-use super::rope::{RopeRules, rope};
-use super::{Family, Files, Sources, llama};
-
-pub struct Granite;
+use super::llama;
+use super::prelude::*;
 
 static FILES: Files = llama::files(&[
     both("input_layernorm", Ln1W, Ln1B),
@@ -29,43 +22,35 @@ static FILES: Files = llama::files(&[
 /// The `model_type` of Granite 4.
 const HYBRID: &str = "granitemoehybrid";
 
-impl Family for Granite {
-    fn model_types(&self) -> &'static [&'static str] {
-        &["granite", HYBRID]
-    }
+pub static FAMILY: Family = Family::new(&["granite", HYBRID], &FILES, spec);
 
-    fn files(&self) -> &'static Files {
-        &FILES
+fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
+    let config = from.config;
+    let hybrid = config.model_type()? == HYBRID;
+    let sizes = Sizes::read(config, &Rules::LLAMA)?;
+    let (sizes, rotates) = if hybrid { dense(config, sizes)? } else { (sizes, true) };
+    let factor = |key: &str| config.number(&[key], 1.0);
+    let (scale, divisor) = (factor("attention_multiplier")?, factor("logits_scaling")?);
+    if divisor == 0.0 {
+        return Err(config.bad("\"logits_scaling\" is 0"));
     }
-
-    fn spec(&self, from: &Sources) -> Result<ModelSpec, LoadError> {
-        let config = from.config;
-        let hybrid = config.model_type()? == HYBRID;
-        let sizes = Sizes::read(config, &Rules::LLAMA)?;
-        let (sizes, rotates) = if hybrid { dense(config, sizes)? } else { (sizes, true) };
-        let factor = |key: &str| config.number(&[key], 1.0);
-        let (scale, divisor) = (factor("attention_multiplier")?, factor("logits_scaling")?);
-        if divisor == 0.0 {
-            return Err(config.bad("\"logits_scaling\" is 0"));
-        }
-        let class = if hybrid { "GraniteMoeHybrid" } else { "Granite" };
-        let heads = DecoderHead { tasks: &[Task::Causal, Task::Bare], ..DecoderHead::of(class) };
-        let head = match heads.read(from, self.files())? {
-            Head::CausalLm(logits) => Head::CausalLm(Logits { scale: 1.0 / divisor, ..logits }),
-            other => other,
-        };
-        let norm = Norm::rms(eps(config, "rms_norm_eps", 1e-6)?);
-        let bias = config.flag(&["mlp_bias"], false)?;
-        Ok(ModelSpec {
-            embed: Embed { scale: factor("embedding_multiplier")?, ..Embed::plain(sizes.d_model) },
-            ropes: if rotates { vec![rope(config, sizes.head_dim, &RopeRules::LLAMA)?] } else { Vec::new() },
-            attention: attention_with_bias(config.flag(&["attention_bias"], false)?),
-            mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias },
-            layers: sizes.layers(|_, layer| Layer { rope: rotates.then_some(0), scale, ..layer }),
-            residual: Residual { scale: factor("residual_multiplier")?, ..Residual::default() },
-            ..decoder(config.model_type()?, &sizes, norm, head)
-        })
-    }
+    let class = if hybrid { "GraniteMoeHybrid" } else { "Granite" };
+    let heads = DecoderHead { tasks: &[Task::Causal, Task::Bare], ..DecoderHead::of(class) };
+    let head = match heads.read(from, &FILES)? {
+        Head::CausalLm(logits) => Head::CausalLm(Logits { scale: 1.0 / divisor, ..logits }),
+        other => other,
+    };
+    let norm = Norm::rms(eps(config, "rms_norm_eps", 1e-6)?);
+    let bias = config.flag(&["mlp_bias"], false)?;
+    Ok(ModelSpec {
+        embed: Embed { scale: factor("embedding_multiplier")?, ..Embed::plain(sizes.d_model) },
+        ropes: if rotates { vec![rope(config, sizes.head_dim, &RopeRules::LLAMA)?] } else { Vec::new() },
+        attention: attention_with_bias(config.flag(&["attention_bias"], false)?),
+        mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias },
+        layers: sizes.layers(|_, layer| Layer { rope: rotates.then_some(0), scale, ..layer }),
+        residual: Residual { scale: factor("residual_multiplier")?, ..Residual::default() },
+        ..decoder(config.model_type()?, &sizes, norm, head)
+    })
 }
 
 /// Granite 4 without its hybrid layers: its sizes, and whether it rotates queries and keys.
@@ -94,7 +79,9 @@ fn dense(config: &HfConfig, sizes: Sizes) -> Result<(Sizes, bool), LoadError> {
     let rotates = match config.str(&[POSITIONS])? {
         None | Some("nope") => false,
         Some("rope") => true,
-        Some(other) => return Err(config.unsupported(POSITIONS, other, "there is rope, and null for none")),
+        Some(other) => {
+            return Err(config.unsupported(POSITIONS, other, "known values are rope, and null for no positions"));
+        }
     };
     if !rotates {
         config.note_read(&["rope_parameters", "rope_scaling", "rope_theta"]);

@@ -1,35 +1,22 @@
 //! Helium: Llama with rotation of neighbouring features.
 
-use super::super::error::LoadError;
-use super::super::spec::{Act, Attention, Layer, Mlp, ModelSpec, Norm};
-use super::read::{DecoderHead, Rules, Sizes, Task, act, attention, decoder, eps};
-use super::rope::{RopeRules, rope};
-use super::{Family, Files, Sources, llama};
+use super::llama;
+use super::prelude::*;
 
-pub struct Helium;
+pub static FAMILY: Family = Family::new(&["helium"], &llama::FILES, spec);
 
-impl Family for Helium {
-    fn model_types(&self) -> &'static [&'static str] {
-        &["helium"]
-    }
-
-    fn files(&self) -> &'static Files {
-        &llama::FILES
-    }
-
-    fn spec(&self, from: &Sources) -> Result<ModelSpec, LoadError> {
-        let config = from.config;
-        let sizes = Sizes::read(config, &Rules { max_positions: 4096, ..Rules::LLAMA.kv(20).head_dim(128) })?;
-        let norm = Norm::rms(eps(config, "rms_norm_eps", 1e-8)?);
-        let tasks = &[Task::Causal, Task::Sequence, Task::Token, Task::Bare];
-        let heads = DecoderHead { pad: Some(3), tasks, ..DecoderHead::of("Helium") };
-        let bias = config.flag(&["mlp_bias"], false)?;
-        Ok(ModelSpec {
-            ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA.theta(1e5).interleaved())?],
-            attention: Attention { qkv_bias: config.flag(&["attention_bias"], false)?, ..attention() },
-            mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias },
-            layers: sizes.layers(|_, layer| Layer { rope: Some(0), ..layer }),
-            ..decoder("helium", &sizes, norm, heads.read(from, self.files())?)
-        })
-    }
+fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
+    let config = from.config;
+    let sizes = Sizes::read(config, &Rules { max_positions: 4096, ..Rules::LLAMA.kv(20).head_dim(128) })?;
+    let norm = Norm::rms(eps(config, "rms_norm_eps", 1e-8)?);
+    let tasks = &[Task::Causal, Task::Sequence, Task::Token, Task::Bare];
+    let heads = DecoderHead { pad: Some(3), tasks, ..DecoderHead::of("Helium") };
+    let bias = config.flag(&["mlp_bias"], false)?;
+    Ok(ModelSpec {
+        ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA.theta(1e5).interleaved())?],
+        attention: Attention { qkv_bias: config.flag(&["attention_bias"], false)?, ..attention() },
+        mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias },
+        layers: sizes.layers(|_, layer| Layer { rope: Some(0), ..layer }),
+        ..decoder("helium", &sizes, norm, heads.read(from, &llama::FILES)?)
+    })
 }

@@ -1,5 +1,6 @@
-//! Tensors that checkpoints carry and no model needs: what is computed from the configuration, stored by old versions of
-//! transformers. Names are matched by whole segments, because `h.0.attn.bias` is a mask and `h.0.attn.c_attn.bias` a weight.
+//! Tensors that checkpoints carry and no model needs: what is computed from the configuration, stored by old versions
+//! of transformers. Names are matched by whole segments, because `h.0.attn.bias` is a mask and `h.0.attn.c_attn.bias` a
+//! weight.
 
 /// Why a tensor of this name is of no use, if that is known.
 pub fn reason(name: &str) -> Option<&'static str> {

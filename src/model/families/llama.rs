@@ -1,15 +1,7 @@
-//! Llama: pre-norm decoder with RMS norms, rotary positions, grouped key/value heads and a gated MLP. Most of what came after
-//! differs from it by a few fields.
+//! Llama: pre-norm decoder with RMS norms, rotary positions, grouped key/value heads and a gated MLP. Most of what came
+//! after differs from it by a few fields.
 
-use super::super::error::LoadError;
-use super::super::role::Role::*;
-use super::super::spec::{Act, Layer, Mlp, ModelSpec, Norm};
-use super::files::{DECODER_HEADS, Entry, both, weight};
-use super::read::{DecoderHead, Rules, Sizes, act, attention_with_bias, decoder, eps};
-use super::rope::{RopeRules, rope};
-use super::{Family, Files, Layout, Sources};
-
-pub struct Llama;
+use super::prelude::*;
 
 pub static FILES: Files = files(&[
     both("input_layernorm", Ln1W, Ln1B),
@@ -40,26 +32,18 @@ pub const fn files(block: &'static [Entry]) -> Files {
     }
 }
 
-impl Family for Llama {
-    fn model_types(&self) -> &'static [&'static str] {
-        &["llama"]
-    }
+pub static FAMILY: Family = Family::new(&["llama"], &FILES, spec);
 
-    fn files(&self) -> &'static Files {
-        &FILES
-    }
-
-    fn spec(&self, from: &Sources) -> Result<ModelSpec, LoadError> {
-        let config = from.config;
-        let sizes = Sizes::read(config, &Rules::LLAMA)?;
-        let norm = Norm::rms(eps(config, "rms_norm_eps", 1e-6)?);
-        let bias = config.flag(&["mlp_bias"], false)?;
-        Ok(ModelSpec {
-            ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA)?],
-            attention: attention_with_bias(config.flag(&["attention_bias"], false)?),
-            mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias },
-            layers: sizes.layers(|_, layer| Layer { rope: Some(0), ..layer }),
-            ..decoder("llama", &sizes, norm, DecoderHead::of("Llama").read(from, &FILES)?)
-        })
-    }
+fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
+    let config = from.config;
+    let sizes = Sizes::read(config, &Rules::LLAMA)?;
+    let norm = Norm::rms(eps(config, "rms_norm_eps", 1e-6)?);
+    let bias = config.flag(&["mlp_bias"], false)?;
+    Ok(ModelSpec {
+        ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA)?],
+        attention: attention_with_bias(config.flag(&["attention_bias"], false)?),
+        mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias },
+        layers: sizes.layers(|_, layer| Layer { rope: Some(0), ..layer }),
+        ..decoder("llama", &sizes, norm, DecoderHead::of("Llama").read(from, &FILES)?)
+    })
 }

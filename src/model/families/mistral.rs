@@ -1,41 +1,28 @@
 //! Mistral: Llama with a sliding window. Ministral chooses it layer by layer.
 
-use super::super::error::LoadError;
-use super::super::spec::{Act, Layer, Mlp, ModelSpec, Norm};
-use super::read::{DecoderHead, Rules, Sizes, act, decoder, eps, reach, sliding_layers};
-use super::rope::{RopeRules, rope};
-use super::{Family, Files, Sources, llama};
+use super::llama;
+use super::prelude::*;
 
-pub struct Mistral;
+pub static FAMILY: Family = Family::new(&["mistral", "ministral"], &llama::FILES, spec);
 
-impl Family for Mistral {
-    fn model_types(&self) -> &'static [&'static str] {
-        &["mistral", "ministral"]
+fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
+    let config = from.config;
+    let by_layer = config.model_type()? == "ministral";
+    let rules = Rules { max_positions: 1 << 17, ..Rules::LLAMA.kv(8) };
+    let sizes = Sizes::read(config, &rules)?;
+    let window = config.size_or(&["sliding_window"], Some(4096))?;
+    let sliding = sliding_layers(config, sizes.n_layers, |_| window.is_some())?;
+    if !by_layer && sliding.iter().any(|sliding| *sliding != window.is_some()) {
+        let why = "mistral has the same window in all layers; ministral chooses it layer by layer";
+        return Err(config.unsupported("layer_types", "...", why));
     }
-
-    fn files(&self) -> &'static Files {
-        &llama::FILES
-    }
-
-    fn spec(&self, from: &Sources) -> Result<ModelSpec, LoadError> {
-        let config = from.config;
-        let by_layer = config.model_type()? == "ministral";
-        let rules = Rules { max_positions: 1 << 17, ..Rules::LLAMA.kv(8) };
-        let sizes = Sizes::read(config, &rules)?;
-        let window = config.size_or(&["sliding_window"], Some(4096))?;
-        let sliding = sliding_layers(config, sizes.n_layers, |_| window.is_some())?;
-        if !by_layer && sliding.iter().any(|sliding| *sliding != window.is_some()) {
-            let why = "mistral has the same window in all layers; ministral chooses it layer by layer";
-            return Err(config.unsupported("layer_types", "...", why));
-        }
-        let reach = reach(config, &sliding, window)?;
-        let norm = Norm::rms(eps(config, "rms_norm_eps", 1e-6)?);
-        let (family, class) = if by_layer { ("ministral", "Ministral") } else { ("mistral", "Mistral") };
-        Ok(ModelSpec {
-            ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA)?],
-            mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias: false },
-            layers: sizes.layers(|i, layer| Layer { rope: Some(0), reach: reach[i], ..layer }),
-            ..decoder(family, &sizes, norm, DecoderHead::of(class).read(from, self.files())?)
-        })
-    }
+    let reach = reach(config, &sliding, window)?;
+    let norm = Norm::rms(eps(config, "rms_norm_eps", 1e-6)?);
+    let (family, class) = if by_layer { ("ministral", "Ministral") } else { ("mistral", "Mistral") };
+    Ok(ModelSpec {
+        ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA)?],
+        mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias: false },
+        layers: sizes.layers(|i, layer| Layer { rope: Some(0), reach: reach[i], ..layer }),
+        ..decoder(family, &sizes, norm, DecoderHead::of(class).read(from, &llama::FILES)?)
+    })
 }

@@ -1,14 +1,7 @@
 //! Mixtral: Mistral with mixtures of experts, whose chosen weights always add up to 1.
 
-use super::super::error::LoadError;
-use super::super::role::Role::*;
-use super::super::spec::{Act, Experts, Layer, Mlp, ModelSpec, Norm};
-use super::files::{Entry, both, weight};
-use super::read::{DecoderHead, Rules, Sizes, act, decoder, eps};
-use super::rope::{RopeRules, rope};
-use super::{Family, Files, Sources, llama};
-
-pub struct Mixtral;
+use super::llama;
+use super::prelude::*;
 
 static FILES: Files = llama::files(&[
     both("input_layernorm", Ln1W, Ln1B),
@@ -25,29 +18,21 @@ static FILES: Files = llama::files(&[
     Entry::Merged("mlp.experts"),
 ]);
 
-impl Family for Mixtral {
-    fn model_types(&self) -> &'static [&'static str] {
-        &["mixtral"]
-    }
+pub static FAMILY: Family = Family::new(&["mixtral"], &FILES, spec);
 
-    fn files(&self) -> &'static Files {
-        &FILES
-    }
-
-    fn spec(&self, from: &Sources) -> Result<ModelSpec, LoadError> {
-        let config = from.config;
-        let sizes = Sizes::read(config, &Rules { max_positions: 1 << 17, ..Rules::LLAMA.kv(8) })?;
-        let reach = config.size_or(&["sliding_window"], None)?.map(|window| window - 1);
-        let count = config.opt_size(&["num_local_experts", "num_experts"])?.unwrap_or(8);
-        let chosen = config.opt_size(&["num_experts_per_tok"])?.unwrap_or(2);
-        let norm = Norm::rms(eps(config, "rms_norm_eps", 1e-5)?);
-        let experts = Experts { count, chosen, width: sizes.d_mlp, normalize: true, shared: None };
-        Ok(ModelSpec {
-            ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA.theta(1e6))?],
-            mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias: false },
-            experts: Some(super::read::experts(config, experts)?),
-            layers: sizes.layers(|_, layer| Layer { rope: Some(0), reach, experts: true, ..layer }),
-            ..decoder("mixtral", &sizes, norm, DecoderHead::of("Mixtral").read(from, &FILES)?)
-        })
-    }
+fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
+    let config = from.config;
+    let sizes = Sizes::read(config, &Rules { max_positions: 1 << 17, ..Rules::LLAMA.kv(8) })?;
+    let reach = config.size_or(&["sliding_window"], None)?.map(|window| window - 1);
+    let count = config.opt_size(&["num_local_experts", "num_experts"])?.unwrap_or(8);
+    let chosen = config.opt_size(&["num_experts_per_tok"])?.unwrap_or(2);
+    let norm = Norm::rms(eps(config, "rms_norm_eps", 1e-5)?);
+    let experts = Experts { count, chosen, width: sizes.d_mlp, normalize: true, shared: None };
+    Ok(ModelSpec {
+        ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA.theta(1e6))?],
+        mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias: false },
+        experts: Some(super::read::experts(config, experts)?),
+        layers: sizes.layers(|_, layer| Layer { rope: Some(0), reach, experts: true, ..layer }),
+        ..decoder("mixtral", &sizes, norm, DecoderHead::of("Mixtral").read(from, &FILES)?)
+    })
 }

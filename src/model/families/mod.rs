@@ -1,7 +1,7 @@
 //! The architectures that are supported, one small file each.
 //!
-//! A family says two things: what a configuration means as a [`ModelSpec`], and what its tensors are called, as a table.
-//! Adding one is adding a file and a line in [`FAMILIES`].
+//! A family says two things: what a configuration means as a [`ModelSpec`], and what its tensors are called, as a
+//! table. Adding one is adding a file and a line in [`FAMILIES`].
 
 mod albert;
 mod arcee;
@@ -45,6 +45,7 @@ mod opt;
 mod persimmon;
 mod phi;
 mod phi3;
+mod prelude;
 mod qwen2;
 mod qwen2_moe;
 mod qwen3;
@@ -68,7 +69,6 @@ use super::spec::{ModelSpec, Sentence};
 /// What a family reads.
 #[derive(Clone, Copy)]
 pub struct Sources<'a> {
-    /// `config.json`.
     pub config: &'a HfConfig,
     /// The names (and, for duplicates, the bytes) of the tensors there are.
     pub checkpoint: &'a Checkpoint,
@@ -76,94 +76,113 @@ pub struct Sources<'a> {
     pub sentence: Option<&'a Sentence>,
 }
 
-/// One architecture.
-pub trait Family: Sync {
-    /// Values of `model_type` it is for.
-    fn model_types(&self) -> &'static [&'static str];
+/// One architecture: what its configuration means, and where its weights are.
+pub struct Family {
+    model_types: &'static [&'static str],
+    files: &'static Files,
+    spec: fn(&Sources) -> Result<ModelSpec, LoadError>,
+    names: Option<fn(&ModelSpec, &Sources) -> Result<TensorNames, LoadError>>,
+}
 
-    /// What the configuration means.
+impl Family {
+    const fn new(
+        model_types: &'static [&'static str],
+        files: &'static Files,
+        spec: fn(&Sources) -> Result<ModelSpec, LoadError>,
+    ) -> Family {
+        Family { model_types, files, spec, names: None }
+    }
+
+    /// The same for a family whose configuration decides where its weights are.
+    const fn with_names(self, names: fn(&ModelSpec, &Sources) -> Result<TensorNames, LoadError>) -> Family {
+        Family { names: Some(names), ..self }
+    }
+
+    /// Values of `model_type` it is for.
+    pub fn model_types(&self) -> &'static [&'static str] {
+        self.model_types
+    }
+
+    pub fn files(&self) -> &'static Files {
+        self.files
+    }
+
+    /// What the configuration means: what the family makes of it, and what the configuration of any decoder may say.
     ///
     /// # Errors
     /// If it lacks something, contradicts itself, or asks for what cannot be computed.
-    fn spec(&self, from: &Sources) -> Result<ModelSpec, LoadError>;
-
-    /// Where the weights are.
-    fn files(&self) -> &'static Files;
+    pub fn spec(&self, from: &Sources) -> Result<ModelSpec, LoadError> {
+        let mut spec = (self.spec)(from)?;
+        let text = from.config.nested("text_config")?;
+        read::look_both_ways(text.as_ref().unwrap_or(from.config), &mut spec)?;
+        Ok(spec)
+    }
 
     /// The tensors that a model of this specification needs, and those it has no use for.
     ///
     /// # Errors
     /// If the tables of the family do not say where a weight is.
-    fn names(&self, spec: &ModelSpec, from: &Sources) -> Result<TensorNames, LoadError> {
-        self.files().names(spec, from)
+    pub fn names(&self, spec: &ModelSpec, from: &Sources) -> Result<TensorNames, LoadError> {
+        match self.names {
+            Some(names) => names(spec, from),
+            None => self.files.names(spec, from),
+        }
     }
 }
 
-/// Every supported architecture.
-pub static FAMILIES: &[&dyn Family] = &[
-    &gpt2::Gpt2,
-    &gpt_neo::GptNeo,
-    &gptj::GptJ,
-    &codegen::CodeGen,
-    &gpt_neox::GptNeoX,
-    &gpt_bigcode::GptBigCode,
-    &opt::Opt,
-    &bloom::Bloom,
-    &falcon::Falcon,
-    &mpt::Mpt,
-    &llama::Llama,
-    &mistral::Mistral,
-    &mixtral::Mixtral,
-    &qwen2::Qwen2,
-    &qwen2_moe::Qwen2Moe,
-    &qwen3::Qwen3,
-    &qwen3_moe::Qwen3Moe,
-    &gemma::Gemma,
-    &gemma2::Gemma2,
-    &gemma3::Gemma3,
-    &phi::Phi,
-    &phi3::Phi3,
-    &stablelm::StableLm,
-    &starcoder2::Starcoder2,
-    &olmo::Olmo,
-    &olmo2::Olmo2,
-    &olmo3::Olmo3,
-    &olmoe::Olmoe,
-    &cohere::Cohere,
-    &cohere2::Cohere2,
-    &granite::Granite,
-    &smollm3::SmolLm3,
-    &glm::Glm,
-    &nemotron::Nemotron,
-    &helium::Helium,
-    &arcee::Arcee,
-    &exaone4::Exaone4,
-    &ernie4_5::Ernie45,
-    &persimmon::Persimmon,
-    &bert::Bert,
-    &roberta::Roberta,
-    &distilbert::DistilBert,
-    &electra::Electra,
-    &albert::Albert,
-    &modernbert::ModernBert,
+pub static FAMILIES: &[&Family] = &[
+    &gpt2::FAMILY,
+    &gpt_neo::FAMILY,
+    &gptj::FAMILY,
+    &codegen::FAMILY,
+    &gpt_neox::FAMILY,
+    &gpt_bigcode::FAMILY,
+    &opt::FAMILY,
+    &bloom::FAMILY,
+    &falcon::FAMILY,
+    &mpt::FAMILY,
+    &llama::FAMILY,
+    &mistral::FAMILY,
+    &mixtral::FAMILY,
+    &qwen2::FAMILY,
+    &qwen2_moe::FAMILY,
+    &qwen3::FAMILY,
+    &qwen3_moe::FAMILY,
+    &gemma::FAMILY,
+    &gemma2::FAMILY,
+    &gemma3::FAMILY,
+    &phi::FAMILY,
+    &phi3::FAMILY,
+    &stablelm::FAMILY,
+    &starcoder2::FAMILY,
+    &olmo::FAMILY,
+    &olmo2::FAMILY,
+    &olmo3::FAMILY,
+    &olmoe::FAMILY,
+    &cohere::FAMILY,
+    &cohere2::FAMILY,
+    &granite::FAMILY,
+    &smollm3::FAMILY,
+    &glm::FAMILY,
+    &nemotron::FAMILY,
+    &helium::FAMILY,
+    &arcee::FAMILY,
+    &exaone4::FAMILY,
+    &ernie4_5::FAMILY,
+    &persimmon::FAMILY,
+    &bert::FAMILY,
+    &roberta::FAMILY,
+    &distilbert::FAMILY,
+    &electra::FAMILY,
+    &albert::FAMILY,
+    &modernbert::FAMILY,
 ];
-
-/// What a configuration means: what its family makes of it, and what the configuration of any decoder may say.
-///
-/// # Errors
-/// If it lacks something, contradicts itself, or asks for what cannot be computed.
-pub fn spec(family: &dyn Family, from: &Sources) -> Result<ModelSpec, LoadError> {
-    let mut spec = family.spec(from)?;
-    let text = from.config.nested("text_config")?;
-    read::look_both_ways(text.as_ref().unwrap_or(from.config), &mut spec)?;
-    Ok(spec)
-}
 
 /// The family of a configuration.
 ///
 /// # Errors
 /// If there is none, with the reason where it is known.
-pub fn find(config: &HfConfig) -> Result<&'static dyn Family, LoadError> {
+pub fn find(config: &HfConfig) -> Result<&'static Family, LoadError> {
     let model_type = config.model_type()?;
     FAMILIES.iter().copied().find(|family| family.model_types().contains(&model_type)).ok_or_else(|| {
         let (path, model_type) = (config.path().to_owned(), model_type.to_owned());
@@ -194,8 +213,8 @@ mod tests {
         let t5 = refusal(r#"{"model_type": "t5"}"#);
         assert_eq!(
             t5,
-            "config.json: model_type \"t5\" is not supported: it is an encoder-decoder pair with relative position biases; \
-             \"llmdbg models\" lists what is"
+            "config.json: model_type \"t5\" is not supported: it is an encoder-decoder pair with relative position \
+             biases; \"llmdbg models\" lists what is"
         );
         let nobody = refusal(r#"{"model_type": "flux_capacitor"}"#);
         assert!(nobody.contains("llmdbg does not know this architecture"), "{nobody}");

@@ -1,8 +1,8 @@
 //! Which tensor of the file a weight is, or is a part of: what a family says about one checkpoint.
 
-use super::super::role::WeightId;
+use crate::model::role::WeightId;
 
-/// How a tensor lies in the file.
+/// The layout of a tensor in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layout {
     /// A linear layer as `[in, out]` (GPT-2's `Conv1D`).
@@ -31,9 +31,8 @@ impl Layout {
 /// A part of a tensor in which several weights are joined along their output axis.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
-    /// Which part.
     pub index: usize,
-    /// Outputs of each part that stand side by side.
+    /// Outputs of each part that are side by side.
     pub sizes: Vec<usize>,
     /// How often the parts follow each other: once if each is in one piece, else once for each head or group of heads.
     pub rounds: usize,
@@ -42,9 +41,8 @@ pub struct Part {
 /// Where a weight is in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
-    /// Name of the tensor.
     pub name: String,
-    /// How it lies there.
+    /// Its layout there.
     pub layout: Layout,
     /// Which part of it, if it holds several weights.
     pub part: Option<Part>,
@@ -53,16 +51,13 @@ pub struct Source {
 /// A weight that the model needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wanted {
-    /// The weight.
     pub id: WeightId,
-    /// Where it is.
     pub source: Source,
 }
 
 /// A tensor of the file that is not a weight of this model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ignored {
-    /// Name of the tensor.
     pub name: String,
     /// Why the model has no use for it.
     pub reason: String,

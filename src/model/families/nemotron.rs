@@ -1,14 +1,7 @@
 //! Nemotron and Minitron: layer norms with gains of 1 + weight, squared relu in a plain MLP, half of each head rotates.
 
-use super::super::error::LoadError;
-use super::super::role::Role::*;
-use super::super::spec::{Act, Gain, Layer, Mlp, ModelSpec, Norm};
-use super::files::both;
-use super::read::{DecoderHead, Rules, Sizes, act, attention_with_bias, decoder, eps};
-use super::rope::{RopeRules, rope};
-use super::{Family, Files, Sources, llama};
-
-pub struct Nemotron;
+use super::llama;
+use super::prelude::*;
 
 static FILES: Files = llama::files(&[
     both("input_layernorm", Ln1W, Ln1B),
@@ -21,28 +14,20 @@ static FILES: Files = llama::files(&[
     both("mlp.down_proj", W_out, b_out),
 ]);
 
-impl Family for Nemotron {
-    fn model_types(&self) -> &'static [&'static str] {
-        &["nemotron"]
-    }
+pub static FAMILY: Family = Family::new(&["nemotron"], &FILES, spec);
 
-    fn files(&self) -> &'static Files {
-        &FILES
-    }
-
-    fn spec(&self, from: &Sources) -> Result<ModelSpec, LoadError> {
-        let config = from.config;
-        // An early name of the share that rotates, beside today's.
-        config.note_read(&["rope_percent", "kv_channels"]);
-        let sizes = Sizes::read(config, &Rules { max_positions: 4096, ..Rules::LLAMA })?;
-        let norm = Norm { gain: Gain::OnePlus, ..Norm::layer_norm(eps(config, "norm_eps", 1e-5)?) };
-        let bias = config.flag(&["mlp_bias"], false)?;
-        Ok(ModelSpec {
-            ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA.partial(0.5).odd())?],
-            attention: attention_with_bias(config.flag(&["attention_bias"], false)?),
-            mlp: Mlp { gated: false, act: act(config, "hidden_act", Act::Relu2)?, bias },
-            layers: sizes.layers(|_, layer| Layer { rope: Some(0), ..layer }),
-            ..decoder("nemotron", &sizes, norm, DecoderHead::of("Nemotron").read(from, &FILES)?)
-        })
-    }
+fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
+    let config = from.config;
+    // An early name of the share that rotates, next to today's.
+    config.note_read(&["rope_percent", "kv_channels"]);
+    let sizes = Sizes::read(config, &Rules { max_positions: 4096, ..Rules::LLAMA })?;
+    let norm = Norm { gain: Gain::OnePlus, ..Norm::layer_norm(eps(config, "norm_eps", 1e-5)?) };
+    let bias = config.flag(&["mlp_bias"], false)?;
+    Ok(ModelSpec {
+        ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA.partial(0.5).odd())?],
+        attention: attention_with_bias(config.flag(&["attention_bias"], false)?),
+        mlp: Mlp { gated: false, act: act(config, "hidden_act", Act::Relu2)?, bias },
+        layers: sizes.layers(|_, layer| Layer { rope: Some(0), ..layer }),
+        ..decoder("nemotron", &sizes, norm, DecoderHead::of("Nemotron").read(from, &FILES)?)
+    })
 }

@@ -1,40 +1,26 @@
 //! OLMo: Llama with layer norms that have no weights, and a bound on queries, keys and values.
 
-use super::super::config::HfConfig;
-use super::super::error::LoadError;
-use super::super::spec::{Act, Attention, Gain, Layer, Mlp, ModelSpec, Norm};
-use super::read::{DecoderHead, Rules, Sizes, Task, act, attention_with_bias, decoder};
-use super::rope::{RopeRules, rope};
-use super::{Family, Files, Sources, llama};
-
-pub struct Olmo;
+use super::llama;
+use super::prelude::*;
 
 /// Heads of the OLMo models.
 pub const TASKS: &[Task] = &[Task::Causal, Task::Sequence, Task::Bare];
 
-impl Family for Olmo {
-    fn model_types(&self) -> &'static [&'static str] {
-        &["olmo"]
-    }
+pub static FAMILY: Family = Family::new(&["olmo"], &llama::FILES, spec);
 
-    fn files(&self) -> &'static Files {
-        &llama::FILES
-    }
-
-    fn spec(&self, from: &Sources) -> Result<ModelSpec, LoadError> {
-        let config = from.config;
-        let sizes = Sizes::read(config, &Rules::LLAMA)?;
-        let norm = Norm { gain: Gain::None, bias: false, ..Norm::layer_norm(1e-5) };
-        let heads = DecoderHead { pad: Some(1), tasks: TASKS, ..DecoderHead::of("Olmo") };
-        let attention = attention_with_bias(config.flag(&["attention_bias"], false)?);
-        Ok(ModelSpec {
-            ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA)?],
-            attention: Attention { clip: clip(config)?, ..attention },
-            mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias: false },
-            layers: sizes.layers(|_, layer| Layer { rope: Some(0), ..layer }),
-            ..decoder("olmo", &sizes, norm, heads.read(from, self.files())?)
-        })
-    }
+fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
+    let config = from.config;
+    let sizes = Sizes::read(config, &Rules::LLAMA)?;
+    let norm = Norm { gain: Gain::None, bias: false, ..Norm::layer_norm(1e-5) };
+    let heads = DecoderHead { pad: Some(1), tasks: TASKS, ..DecoderHead::of("Olmo") };
+    let attention = attention_with_bias(config.flag(&["attention_bias"], false)?);
+    Ok(ModelSpec {
+        ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA)?],
+        attention: Attention { clip: clip(config)?, ..attention },
+        mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias: false },
+        layers: sizes.layers(|_, layer| Layer { rope: Some(0), ..layer }),
+        ..decoder("olmo", &sizes, norm, heads.read(from, &llama::FILES)?)
+    })
 }
 
 /// The bound on queries, keys and values.

@@ -1,14 +1,7 @@
-//! OLMo 2: norms on what attention and MLP add instead of in front, and of all queries and all keys together.
+//! OLMo 2: norms on what attention and MLP add instead of before them, and of all queries and all keys together.
 
-use super::super::error::LoadError;
-use super::super::role::Role::*;
-use super::super::spec::{Act, Attention, Layer, Mlp, ModelSpec, Norm, Placement, QkNorm, QkNormOver};
-use super::files::{Entry, both, weight};
-use super::read::{DecoderHead, Rules, Sizes, act, attention_with_bias, decoder, eps};
-use super::rope::{RopeRules, rope};
-use super::{Family, Files, Sources, llama, olmo};
-
-pub struct Olmo2;
+use super::prelude::*;
+use super::{llama, olmo};
 
 static FILES: Files = llama::files(BLOCK);
 
@@ -27,28 +20,20 @@ pub const BLOCK: &[Entry] = &[
     weight("post_feedforward_layernorm", MlpPostLnW),
 ];
 
-impl Family for Olmo2 {
-    fn model_types(&self) -> &'static [&'static str] {
-        &["olmo2"]
-    }
+pub static FAMILY: Family = Family::new(&["olmo2"], &FILES, spec);
 
-    fn files(&self) -> &'static Files {
-        &FILES
-    }
-
-    fn spec(&self, from: &Sources) -> Result<ModelSpec, LoadError> {
-        let config = from.config;
-        let sizes = Sizes::read(config, &Rules::LLAMA)?;
-        let norm = Norm::rms(eps(config, "rms_norm_eps", 1e-5)?);
-        let heads = DecoderHead { pad: Some(1), tasks: olmo::TASKS, ..DecoderHead::of("Olmo2") };
-        let attention = attention_with_bias(config.flag(&["attention_bias"], false)?);
-        Ok(ModelSpec {
-            placement: Placement::Output,
-            ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA)?],
-            attention: Attention { qk_norm: Some(QkNorm { norm, over: QkNormOver::All }), ..attention },
-            mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias: false },
-            layers: sizes.layers(|_, layer| Layer { rope: Some(0), ..layer }),
-            ..decoder("olmo2", &sizes, norm, heads.read(from, &FILES)?)
-        })
-    }
+fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
+    let config = from.config;
+    let sizes = Sizes::read(config, &Rules::LLAMA)?;
+    let norm = Norm::rms(eps(config, "rms_norm_eps", 1e-5)?);
+    let heads = DecoderHead { pad: Some(1), tasks: olmo::TASKS, ..DecoderHead::of("Olmo2") };
+    let attention = attention_with_bias(config.flag(&["attention_bias"], false)?);
+    Ok(ModelSpec {
+        placement: Placement::Output,
+        ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA)?],
+        attention: Attention { qk_norm: Some(QkNorm { norm, over: QkNormOver::All }), ..attention },
+        mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias: false },
+        layers: sizes.layers(|_, layer| Layer { rope: Some(0), ..layer }),
+        ..decoder("olmo2", &sizes, norm, heads.read(from, &FILES)?)
+    })
 }

@@ -1,12 +1,7 @@
 //! OLMo 3: OLMo 2 with a window in three of four layers; only the others have their rotation stretched.
 
-use super::super::error::LoadError;
-use super::super::spec::{Act, Attention, Layer, Mlp, ModelSpec, Norm, Placement, QkNorm, QkNormOver};
-use super::read::{DecoderHead, Rules, Sizes, act, attention_with_bias, decoder, eps, reach, sliding_layers};
-use super::rope::{ByLayerType, ByLayerTypeRules, by_layer_type};
-use super::{Family, Files, Sources, llama, olmo, olmo2};
-
-pub struct Olmo3;
+use super::prelude::*;
+use super::{llama, olmo, olmo2};
 
 static FILES: Files = llama::files(olmo2::BLOCK);
 
@@ -14,35 +9,27 @@ static FILES: Files = llama::files(olmo2::BLOCK);
 const ROPES: ByLayerTypeRules =
     ByLayerTypeRules { full: ("rope_theta", 5e5), sliding: ("", 5e5), scaling_of_both: false };
 
-impl Family for Olmo3 {
-    fn model_types(&self) -> &'static [&'static str] {
-        &["olmo3"]
-    }
+pub static FAMILY: Family = Family::new(&["olmo3"], &FILES, spec);
 
-    fn files(&self) -> &'static Files {
-        &FILES
-    }
-
-    fn spec(&self, from: &Sources) -> Result<ModelSpec, LoadError> {
-        let config = from.config;
-        let sizes = Sizes::read(config, &Rules::LLAMA)?;
-        let window = config.size_or(&["sliding_window"], Some(4096))?;
-        let sliding = sliding_layers(config, sizes.n_layers, |i| !(i + 1).is_multiple_of(4))?;
-        let reach = reach(config, &sliding, window)?;
-        let ByLayerType { full, sliding: local } = by_layer_type(config, sizes.head_dim, &ROPES)?;
-        let norm = Norm::rms(eps(config, "rms_norm_eps", 1e-5)?);
-        let heads = DecoderHead { pad: Some(1), tasks: olmo::TASKS, ..DecoderHead::of("Olmo3") };
-        let attention = attention_with_bias(config.flag(&["attention_bias"], false)?);
-        Ok(ModelSpec {
-            placement: Placement::Output,
-            ropes: vec![full, local],
-            attention: Attention { qk_norm: Some(QkNorm { norm, over: QkNormOver::All }), ..attention },
-            mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias: false },
-            layers: sizes.layers(|i, layer| {
-                let rope = Some(usize::from(sliding[i]));
-                Layer { rope, reach: reach[i], ..layer }
-            }),
-            ..decoder("olmo3", &sizes, norm, heads.read(from, &FILES)?)
-        })
-    }
+fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
+    let config = from.config;
+    let sizes = Sizes::read(config, &Rules::LLAMA)?;
+    let window = config.size_or(&["sliding_window"], Some(4096))?;
+    let sliding = sliding_layers(config, sizes.n_layers, |i| !(i + 1).is_multiple_of(4))?;
+    let reach = reach(config, &sliding, window)?;
+    let ByLayerType { full, sliding: local } = by_layer_type(config, sizes.head_dim, &ROPES)?;
+    let norm = Norm::rms(eps(config, "rms_norm_eps", 1e-5)?);
+    let heads = DecoderHead { pad: Some(1), tasks: olmo::TASKS, ..DecoderHead::of("Olmo3") };
+    let attention = attention_with_bias(config.flag(&["attention_bias"], false)?);
+    Ok(ModelSpec {
+        placement: Placement::Output,
+        ropes: vec![full, local],
+        attention: Attention { qk_norm: Some(QkNorm { norm, over: QkNormOver::All }), ..attention },
+        mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias: false },
+        layers: sizes.layers(|i, layer| {
+            let rope = Some(usize::from(sliding[i]));
+            Layer { rope, reach: reach[i], ..layer }
+        }),
+        ..decoder("olmo3", &sizes, norm, heads.read(from, &FILES)?)
+    })
 }

@@ -1,14 +1,7 @@
 //! OLMoE: Llama with mixtures of experts and norms of all queries and all keys together.
 
-use super::super::error::LoadError;
-use super::super::role::Role::*;
-use super::super::spec::{Act, Attention, Experts, Layer, Mlp, ModelSpec, Norm, QkNorm, QkNormOver};
-use super::files::{Entry, both, weight};
-use super::read::{DecoderHead, HeadDim, Rules, Sizes, Task, act, attention_with_bias, decoder, eps, experts};
-use super::rope::{RopeRules, rope};
-use super::{Family, Files, Sources, llama, olmo};
-
-pub struct Olmoe;
+use super::prelude::*;
+use super::{llama, olmo};
 
 static FILES: Files = llama::files(&[
     weight("input_layernorm", Ln1W),
@@ -24,38 +17,30 @@ static FILES: Files = llama::files(&[
     Entry::Merged("mlp.experts"),
 ]);
 
-impl Family for Olmoe {
-    fn model_types(&self) -> &'static [&'static str] {
-        &["olmoe"]
-    }
+pub static FAMILY: Family = Family::new(&["olmoe"], &FILES, spec);
 
-    fn files(&self) -> &'static Files {
-        &FILES
-    }
-
-    fn spec(&self, from: &Sources) -> Result<ModelSpec, LoadError> {
-        let config = from.config;
-        let rules = Rules { head_dim: HeadDim::Even, max_positions: 4096, ..Rules::LLAMA };
-        let sizes = Sizes::read(config, &rules)?;
-        let all = Experts {
-            count: config.opt_size(&["num_experts", "num_local_experts"])?.unwrap_or(64),
-            chosen: config.opt_size(&["num_experts_per_tok"])?.unwrap_or(8),
-            width: sizes.d_mlp,
-            normalize: config.flag(&["norm_topk_prob"], false)?,
-            shared: None,
-        };
-        let norm = Norm::rms(eps(config, "rms_norm_eps", 1e-5)?);
-        let tasks = &[Task::Causal, Task::Bare];
-        let heads = DecoderHead { pad: Some(1), tasks, ..DecoderHead::of("Olmoe") };
-        let attention = attention_with_bias(config.flag(&["attention_bias"], false)?);
-        let qk_norm = Some(QkNorm { norm, over: QkNormOver::All });
-        Ok(ModelSpec {
-            ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA)?],
-            attention: Attention { qk_norm, clip: olmo::clip(config)?, ..attention },
-            mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias: false },
-            experts: Some(experts(config, all)?),
-            layers: sizes.layers(|_, layer| Layer { rope: Some(0), experts: true, ..layer }),
-            ..decoder("olmoe", &sizes, norm, heads.read(from, &FILES)?)
-        })
-    }
+fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
+    let config = from.config;
+    let rules = Rules { head_dim: HeadDim::Even, max_positions: 4096, ..Rules::LLAMA };
+    let sizes = Sizes::read(config, &rules)?;
+    let all = Experts {
+        count: config.opt_size(&["num_experts", "num_local_experts"])?.unwrap_or(64),
+        chosen: config.opt_size(&["num_experts_per_tok"])?.unwrap_or(8),
+        width: sizes.d_mlp,
+        normalize: config.flag(&["norm_topk_prob"], false)?,
+        shared: None,
+    };
+    let norm = Norm::rms(eps(config, "rms_norm_eps", 1e-5)?);
+    let tasks = &[Task::Causal, Task::Bare];
+    let heads = DecoderHead { pad: Some(1), tasks, ..DecoderHead::of("Olmoe") };
+    let attention = attention_with_bias(config.flag(&["attention_bias"], false)?);
+    let qk_norm = Some(QkNorm { norm, over: QkNormOver::All });
+    Ok(ModelSpec {
+        ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA)?],
+        attention: Attention { qk_norm, clip: olmo::clip(config)?, ..attention },
+        mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias: false },
+        experts: Some(experts(config, all)?),
+        layers: sizes.layers(|_, layer| Layer { rope: Some(0), experts: true, ..layer }),
+        ..decoder("olmoe", &sizes, norm, heads.read(from, &FILES)?)
+    })
 }

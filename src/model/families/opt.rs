@@ -1,13 +1,6 @@
 //! OPT: learned positions from row 2 on. The 350m model has its norms after the additions and a narrow embedding.
 
-use super::super::error::LoadError;
-use super::super::role::Role::*;
-use super::super::spec::{Act, Count, Embed, Gain, Mlp, ModelSpec, Norm, Placement, Positions, Projection};
-use super::files::{DECODER_HEADS, both, weight};
-use super::read::{DecoderHead, Rules, Sizes, Task, act, attention_with_bias, decoder};
-use super::{Family, Files, Layout, Sources};
-
-pub struct Opt;
+use super::prelude::*;
 
 static FILES: Files = Files {
     body: "model.decoder.",
@@ -29,39 +22,31 @@ static FILES: Files = Files {
     elsewhere: &[],
 };
 
-/// Rows in front of the one for position 0.
+/// Rows before the one for position 0.
 const OFFSET: usize = 2;
 
-impl Family for Opt {
-    fn model_types(&self) -> &'static [&'static str] {
-        &["opt"]
-    }
+pub static FAMILY: Family = Family::new(&["opt"], &FILES, spec);
 
-    fn files(&self) -> &'static Files {
-        &FILES
-    }
-
-    fn spec(&self, from: &Sources) -> Result<ModelSpec, LoadError> {
-        let config = from.config;
-        let sizes = Sizes::read(config, &Rules { fourfold: false, ..Rules::GPT2 })?;
-        let before = config.flag(&["do_layer_norm_before"], true)?;
-        let final_norm = before && !config.flag(&["_remove_final_layer_norm"], false)?;
-        let affine = config.flag(&["layer_norm_elementwise_affine"], true)?;
-        let gain = if affine { Gain::Weight } else { Gain::None };
-        let norm = Norm { gain, bias: affine, ..Norm::layer_norm(1e-5) };
-        let width = config.opt_size(&["word_embed_proj_dim"])?.unwrap_or(sizes.d_model);
-        let project = (width != sizes.d_model).then_some(Projection::OfTokens);
-        let tasks = &[Task::Causal, Task::Sequence, Task::Question, Task::Bare];
-        let heads = DecoderHead { tied: true, pad: Some(1), tasks, ..DecoderHead::of("OPT") };
-        let bias = config.flag(&["enable_bias"], true)?;
-        Ok(ModelSpec {
-            placement: if before { Placement::Pre } else { Placement::Post },
-            final_norm,
-            embed: Embed { project, ..Embed::plain(width) },
-            positions: Positions::Learned { rows: sizes.max_positions + OFFSET, count: Count::RealPlusTwo },
-            attention: attention_with_bias(bias),
-            mlp: Mlp { gated: false, act: act(config, "activation_function", Act::Relu)?, bias },
-            ..decoder("opt", &sizes, norm, heads.read(from, &FILES)?)
-        })
-    }
+fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
+    let config = from.config;
+    let sizes = Sizes::read(config, &Rules { fourfold: false, ..Rules::GPT2 })?;
+    let before = config.flag(&["do_layer_norm_before"], true)?;
+    let final_norm = before && !config.flag(&["_remove_final_layer_norm"], false)?;
+    let affine = config.flag(&["layer_norm_elementwise_affine"], true)?;
+    let gain = if affine { Gain::Weight } else { Gain::None };
+    let norm = Norm { gain, bias: affine, ..Norm::layer_norm(1e-5) };
+    let width = config.opt_size(&["word_embed_proj_dim"])?.unwrap_or(sizes.d_model);
+    let project = (width != sizes.d_model).then_some(Projection::OfTokens);
+    let tasks = &[Task::Causal, Task::Sequence, Task::Question, Task::Bare];
+    let heads = DecoderHead { tied: true, pad: Some(1), tasks, ..DecoderHead::of("OPT") };
+    let bias = config.flag(&["enable_bias"], true)?;
+    Ok(ModelSpec {
+        placement: if before { Placement::Pre } else { Placement::Post },
+        final_norm,
+        embed: Embed { project, ..Embed::plain(width) },
+        positions: Positions::Learned { rows: sizes.max_positions + OFFSET, count: Count::RealPlusTwo },
+        attention: attention_with_bias(bias),
+        mlp: Mlp { gated: false, act: act(config, "activation_function", Act::Relu)?, bias },
+        ..decoder("opt", &sizes, norm, heads.read(from, &FILES)?)
+    })
 }

@@ -1,14 +1,6 @@
 //! Persimmon: layer norms with biases, norms of each query and key, squared relu, half of each head rotates.
 
-use super::super::error::LoadError;
-use super::super::role::Role::*;
-use super::super::spec::{Act, Attention, Layer, Mlp, ModelSpec, Norm, QkNorm, QkNormOver};
-use super::files::{DECODER_HEADS, Entry, Split, both, weight};
-use super::read::{DecoderHead, HeadDim, Kv, Rules, Sizes, Task, act, attention_with_bias, decoder, eps};
-use super::rope::{RopeRules, rope};
-use super::{Family, Files, Layout, Sources};
-
-pub struct Persimmon;
+use super::prelude::*;
 
 static FILES: Files = Files {
     body: "model.",
@@ -30,31 +22,23 @@ static FILES: Files = Files {
     elsewhere: &[],
 };
 
-impl Family for Persimmon {
-    fn model_types(&self) -> &'static [&'static str] {
-        &["persimmon"]
-    }
+pub static FAMILY: Family = Family::new(&["persimmon"], &FILES, spec);
 
-    fn files(&self) -> &'static Files {
-        &FILES
-    }
-
-    fn spec(&self, from: &Sources) -> Result<ModelSpec, LoadError> {
-        let config = from.config;
-        config.note_read(&["num_key_value_heads"]);
-        let rules = Rules { kv: Kv::Heads, head_dim: HeadDim::Even, max_positions: 16384, ..Rules::LLAMA };
-        let sizes = Sizes::read(config, &rules)?;
-        let norm = Norm::layer_norm(eps(config, "layer_norm_eps", 1e-5)?);
-        let normed = config.flag(&["qk_layernorm"], true)?;
-        let qk_norm = normed.then_some(QkNorm { norm, over: QkNormOver::Head });
-        let tasks = &[Task::Causal, Task::Sequence, Task::Token, Task::Bare];
-        let heads = DecoderHead { tasks, ..DecoderHead::of("Persimmon") };
-        Ok(ModelSpec {
-            ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA.partial(0.5))?],
-            attention: Attention { qk_norm, ..attention_with_bias(true) },
-            mlp: Mlp { gated: false, act: act(config, "hidden_act", Act::Relu2)?, bias: true },
-            layers: sizes.layers(|_, layer| Layer { rope: Some(0), ..layer }),
-            ..decoder("persimmon", &sizes, norm, heads.read(from, &FILES)?)
-        })
-    }
+fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
+    let config = from.config;
+    config.note_read(&["num_key_value_heads"]);
+    let rules = Rules { kv: Kv::Heads, head_dim: HeadDim::Even, max_positions: 16384, ..Rules::LLAMA };
+    let sizes = Sizes::read(config, &rules)?;
+    let norm = Norm::layer_norm(eps(config, "layer_norm_eps", 1e-5)?);
+    let normed = config.flag(&["qk_layernorm"], true)?;
+    let qk_norm = normed.then_some(QkNorm { norm, over: QkNormOver::Head });
+    let tasks = &[Task::Causal, Task::Sequence, Task::Token, Task::Bare];
+    let heads = DecoderHead { tasks, ..DecoderHead::of("Persimmon") };
+    Ok(ModelSpec {
+        ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA.partial(0.5))?],
+        attention: Attention { qk_norm, ..attention_with_bias(true) },
+        mlp: Mlp { gated: false, act: act(config, "hidden_act", Act::Relu2)?, bias: true },
+        layers: sizes.layers(|_, layer| Layer { rope: Some(0), ..layer }),
+        ..decoder("persimmon", &sizes, norm, heads.read(from, &FILES)?)
+    })
 }

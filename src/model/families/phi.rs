@@ -1,14 +1,6 @@
-//! Phi-1, 1.5 and 2: attention and MLP side by side behind one norm, a part of each head rotates, biases everywhere.
+//! Phi-1, 1.5 and 2: attention and MLP side by side after one norm, a part of each head rotates, biases everywhere.
 
-use super::super::error::LoadError;
-use super::super::role::Role::*;
-use super::super::spec::{Act, Attention, Layer, Mlp, ModelSpec, Norm, Placement, QkNorm, QkNormOver};
-use super::files::{DECODER_HEADS, both, weight};
-use super::read::{DecoderHead, Rules, Sizes, Task, act, attention_with_bias, decoder, eps};
-use super::rope::{RopeRules, rope};
-use super::{Family, Files, Layout, Sources};
-
-pub struct Phi;
+use super::prelude::*;
 
 static FILES: Files = Files {
     body: "model.",
@@ -31,30 +23,22 @@ static FILES: Files = Files {
     elsewhere: &[],
 };
 
-impl Family for Phi {
-    fn model_types(&self) -> &'static [&'static str] {
-        &["phi"]
-    }
+pub static FAMILY: Family = Family::new(&["phi"], &FILES, spec);
 
-    fn files(&self) -> &'static Files {
-        &FILES
-    }
-
-    fn spec(&self, from: &Sources) -> Result<ModelSpec, LoadError> {
-        let config = from.config;
-        let sizes = Sizes::read(config, &Rules::LLAMA)?;
-        let norm = Norm::layer_norm(eps(config, "layer_norm_eps", 1e-5)?);
-        let normed = config.flag(&["qk_layernorm"], false)?;
-        let qk_norm = normed.then_some(QkNorm { norm, over: QkNormOver::Head });
-        let tasks = &[Task::Causal, Task::Sequence, Task::Token, Task::Bare];
-        let heads = DecoderHead { bias: true, tasks, ..DecoderHead::of("Phi") };
-        Ok(ModelSpec {
-            placement: Placement::ParallelOne,
-            ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA.partial(0.5))?],
-            attention: Attention { qk_norm, ..attention_with_bias(true) },
-            mlp: Mlp { gated: false, act: act(config, "hidden_act", Act::GeluTanh)?, bias: true },
-            layers: sizes.layers(|_, layer| Layer { rope: Some(0), ..layer }),
-            ..decoder("phi", &sizes, norm, heads.read(from, &FILES)?)
-        })
-    }
+fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
+    let config = from.config;
+    let sizes = Sizes::read(config, &Rules::LLAMA)?;
+    let norm = Norm::layer_norm(eps(config, "layer_norm_eps", 1e-5)?);
+    let normed = config.flag(&["qk_layernorm"], false)?;
+    let qk_norm = normed.then_some(QkNorm { norm, over: QkNormOver::Head });
+    let tasks = &[Task::Causal, Task::Sequence, Task::Token, Task::Bare];
+    let heads = DecoderHead { bias: true, tasks, ..DecoderHead::of("Phi") };
+    Ok(ModelSpec {
+        placement: Placement::ParallelOne,
+        ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA.partial(0.5))?],
+        attention: Attention { qk_norm, ..attention_with_bias(true) },
+        mlp: Mlp { gated: false, act: act(config, "hidden_act", Act::GeluTanh)?, bias: true },
+        layers: sizes.layers(|_, layer| Layer { rope: Some(0), ..layer }),
+        ..decoder("phi", &sizes, norm, heads.read(from, &FILES)?)
+    })
 }

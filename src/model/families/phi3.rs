@@ -1,15 +1,7 @@
 //! Phi-3, 3.5 and 4: Llama with fused projections, a window, and rotations stretched by lists of factors.
 
-use super::super::config::HfConfig;
-use super::super::error::LoadError;
-use super::super::role::Role::*;
-use super::super::spec::{Act, Layer, Mlp, ModelSpec, Norm};
-use super::files::{Entry, Split, weight};
-use super::read::{DecoderHead, Rules, Sizes, Task, act, decoder, eps};
-use super::rope::{RopeRules, rope};
-use super::{Family, Files, Sources, llama};
-
-pub struct Phi3;
+use super::llama;
+use super::prelude::*;
 
 static FILES: Files = llama::files(&[
     weight("input_layernorm", Ln1W),
@@ -22,30 +14,22 @@ static FILES: Files = llama::files(&[
 
 const ROPE: RopeRules = RopeRules { original_max: Some(4096), ..RopeRules::LLAMA.partial(1.0).odd() };
 
-impl Family for Phi3 {
-    fn model_types(&self) -> &'static [&'static str] {
-        &["phi3"]
-    }
+pub static FAMILY: Family = Family::new(&["phi3"], &FILES, spec);
 
-    fn files(&self) -> &'static Files {
-        &FILES
-    }
-
-    fn spec(&self, from: &Sources) -> Result<ModelSpec, LoadError> {
-        let config = &renamed(from.config)?;
-        let sizes = Sizes::read(config, &Rules { max_positions: 4096, ..Rules::LLAMA })?;
-        config.note_read(&["original_max_position_embeddings"]);
-        let reach = config.size_or(&["sliding_window"], None)?.map(|window| window - 1);
-        let norm = Norm::rms(eps(config, "rms_norm_eps", 1e-5)?);
-        let tasks = &[Task::Causal, Task::Sequence, Task::Token, Task::Bare];
-        let heads = DecoderHead { pad: Some(32000), tasks, ..DecoderHead::of("Phi3") };
-        Ok(ModelSpec {
-            ropes: vec![rope(config, sizes.head_dim, &ROPE)?],
-            mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias: false },
-            layers: sizes.layers(|_, layer| Layer { rope: Some(0), reach, ..layer }),
-            ..decoder("phi3", &sizes, norm, heads.read(from, &FILES)?)
-        })
-    }
+fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
+    let config = &renamed(from.config)?;
+    let sizes = Sizes::read(config, &Rules { max_positions: 4096, ..Rules::LLAMA })?;
+    config.note_read(&["original_max_position_embeddings"]);
+    let reach = config.size_or(&["sliding_window"], None)?.map(|window| window - 1);
+    let norm = Norm::rms(eps(config, "rms_norm_eps", 1e-5)?);
+    let tasks = &[Task::Causal, Task::Sequence, Task::Token, Task::Bare];
+    let heads = DecoderHead { pad: Some(32000), tasks, ..DecoderHead::of("Phi3") };
+    Ok(ModelSpec {
+        ropes: vec![rope(config, sizes.head_dim, &ROPE)?],
+        mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias: false },
+        layers: sizes.layers(|_, layer| Layer { rope: Some(0), reach, ..layer }),
+        ..decoder("phi3", &sizes, norm, heads.read(from, &FILES)?)
+    })
 }
 
 /// The configuration with today's name for its way to stretch rotations, the only one there is.
@@ -58,7 +42,7 @@ fn renamed(config: &HfConfig) -> Result<HfConfig, LoadError> {
             "su" | "yarn" => return Ok(config.with_entry(key, "rope_type", "longrope")),
             other => {
                 let name = format!("{key}.rope_type");
-                return Err(config.unsupported(&name, format!("{other:?}"), "there is default and longrope"));
+                return Err(config.unsupported(&name, format!("{other:?}"), "known types are default and longrope"));
             }
         }
     }

@@ -1,35 +1,22 @@
 //! Qwen2: Llama with biases on queries, keys and values; upper layers may have a window.
 
-use super::super::error::LoadError;
-use super::super::spec::{Act, Attention, Layer, Mlp, ModelSpec, Norm};
-use super::read::{DecoderHead, Rules, Sizes, act, attention, decoder, eps, reach, sliding_layers, window_if_used};
-use super::rope::{RopeRules, rope};
-use super::{Family, Files, Sources, llama};
+use super::llama;
+use super::prelude::*;
 
-pub struct Qwen2;
+pub static FAMILY: Family = Family::new(&["qwen2"], &llama::FILES, spec);
 
-impl Family for Qwen2 {
-    fn model_types(&self) -> &'static [&'static str] {
-        &["qwen2"]
-    }
-
-    fn files(&self) -> &'static Files {
-        &llama::FILES
-    }
-
-    fn spec(&self, from: &Sources) -> Result<ModelSpec, LoadError> {
-        let config = from.config;
-        let sizes = Sizes::read(config, &Rules { max_positions: 32768, ..Rules::LLAMA.kv(32) })?;
-        let reach = upper_layers(from, &sizes)?;
-        let norm = Norm::rms(eps(config, "rms_norm_eps", 1e-6)?);
-        Ok(ModelSpec {
-            ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA)?],
-            attention: Attention { qkv_bias: true, ..attention() },
-            mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias: false },
-            layers: sizes.layers(|i, layer| Layer { rope: Some(0), reach: reach[i], ..layer }),
-            ..decoder("qwen2", &sizes, norm, DecoderHead::of("Qwen2").read(from, self.files())?)
-        })
-    }
+fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
+    let config = from.config;
+    let sizes = Sizes::read(config, &Rules { max_positions: 32768, ..Rules::LLAMA.kv(32) })?;
+    let reach = upper_layers(from, &sizes)?;
+    let norm = Norm::rms(eps(config, "rms_norm_eps", 1e-6)?);
+    Ok(ModelSpec {
+        ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA)?],
+        attention: Attention { qkv_bias: true, ..attention() },
+        mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias: false },
+        layers: sizes.layers(|i, layer| Layer { rope: Some(0), reach: reach[i], ..layer }),
+        ..decoder("qwen2", &sizes, norm, DecoderHead::of("Qwen2").read(from, &llama::FILES)?)
+    })
 }
 
 /// The window of Qwen2 and Qwen3: off unless `use_sliding_window`, and then from layer `max_window_layers` on.

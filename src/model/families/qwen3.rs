@@ -1,14 +1,8 @@
-//! Qwen3: Llama with norms of each query and key before the rotation; the heads together need not be as wide as the model.
+//! Qwen3: Llama with norms of each query and key before the rotation; the heads together need not be as wide as the
+//! model.
 
-use super::super::error::LoadError;
-use super::super::role::Role::*;
-use super::super::spec::{Act, Attention, Layer, Mlp, ModelSpec, Norm, QkNorm, QkNormOver};
-use super::files::{both, weight};
-use super::read::{DecoderHead, Rules, Sizes, act, attention_with_bias, decoder, eps};
-use super::rope::{RopeRules, rope};
-use super::{Family, Files, Sources, llama, qwen2};
-
-pub struct Qwen3;
+use super::prelude::*;
+use super::{llama, qwen2};
 
 static FILES: Files = llama::files(&[
     both("input_layernorm", Ln1W, Ln1B),
@@ -24,30 +18,19 @@ static FILES: Files = llama::files(&[
     weight("mlp.down_proj", W_out),
 ]);
 
-impl Family for Qwen3 {
-    fn model_types(&self) -> &'static [&'static str] {
-        &["qwen3"]
-    }
+pub static FAMILY: Family = Family::new(&["qwen3"], &FILES, spec);
 
-    fn files(&self) -> &'static Files {
-        &FILES
-    }
-
-    fn spec(&self, from: &Sources) -> Result<ModelSpec, LoadError> {
-        let config = from.config;
-        let sizes = Sizes::read(config, &Rules { max_positions: 32768, ..Rules::LLAMA.kv(32).head_dim(128) })?;
-        let reach = qwen2::upper_layers(from, &sizes)?;
-        let norm = Norm::rms(eps(config, "rms_norm_eps", 1e-6)?);
-        let bias = config.flag(&["attention_bias"], false)?;
-        Ok(ModelSpec {
-            ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA)?],
-            attention: Attention {
-                qk_norm: Some(QkNorm { norm, over: QkNormOver::Head }),
-                ..attention_with_bias(bias)
-            },
-            mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias: false },
-            layers: sizes.layers(|i, layer| Layer { rope: Some(0), reach: reach[i], ..layer }),
-            ..decoder("qwen3", &sizes, norm, DecoderHead::of("Qwen3").read(from, &FILES)?)
-        })
-    }
+fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
+    let config = from.config;
+    let sizes = Sizes::read(config, &Rules { max_positions: 32768, ..Rules::LLAMA.kv(32).head_dim(128) })?;
+    let reach = qwen2::upper_layers(from, &sizes)?;
+    let norm = Norm::rms(eps(config, "rms_norm_eps", 1e-6)?);
+    let bias = config.flag(&["attention_bias"], false)?;
+    Ok(ModelSpec {
+        ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA)?],
+        attention: Attention { qk_norm: Some(QkNorm { norm, over: QkNormOver::Head }), ..attention_with_bias(bias) },
+        mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias: false },
+        layers: sizes.layers(|i, layer| Layer { rope: Some(0), reach: reach[i], ..layer }),
+        ..decoder("qwen3", &sizes, norm, DecoderHead::of("Qwen3").read(from, &FILES)?)
+    })
 }

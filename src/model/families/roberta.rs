@@ -1,14 +1,7 @@
-//! RoBERTa, XLM-RoBERTa and CamemBERT: BERT with positions that start behind the id of the pad token, and other heads.
+//! RoBERTa, XLM-RoBERTa and CamemBERT: BERT with positions that start after the id of the pad token, and other heads.
 
-use super::super::error::LoadError;
-use super::super::role::Role::*;
-use super::super::spec::{Act, Count, Embed, ModelSpec, Norm};
 use super::encoder::{BLOCK, EMBEDDINGS, EncoderHead, encoder, first, only_encoder, transform};
-use super::files::{Entry, QUESTION, SEQUENCE, TOKEN, both, classes, pooler};
-use super::read::{Rules, Sizes, act, eps};
-use super::{Family, Files, Layout, Sources};
-
-pub struct Roberta;
+use super::prelude::*;
 
 static FILES: Files = Files {
     body: "roberta.",
@@ -30,36 +23,28 @@ static FILES: Files = Files {
     elsewhere: &[("pooler.dense.", "the pooler, which no architecture of this family uses")],
 };
 
-impl Family for Roberta {
-    fn model_types(&self) -> &'static [&'static str] {
-        &["roberta", "xlm-roberta", "camembert"]
-    }
+pub static FAMILY: Family = Family::new(&["roberta", "xlm-roberta", "camembert"], &FILES, spec);
 
-    fn files(&self) -> &'static Files {
-        &FILES
+fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
+    let config = from.config;
+    only_encoder(config)?;
+    let (family, class) = match config.model_type()? {
+        "xlm-roberta" => ("xlm-roberta", "XLMRoberta"),
+        "camembert" => ("camembert", "Camembert"),
+        _ => ("roberta", "Roberta"),
+    };
+    let sizes = Sizes::read(config, &Rules { fourfold: false, max_positions: 512, ..Rules::GPT2 })?;
+    let act = act(config, "hidden_act", Act::Gelu)?;
+    let norm = Norm::layer_norm(eps(config, "layer_norm_eps", 1e-12)?);
+    // The masked-LM head has gelu whatever the blocks have.
+    let masked = transform(Act::Gelu, norm);
+    let heads = EncoderHead { class, masked, bias: true, pooled: first(Act::Tanh), token: None };
+    let pad = config.opt_count(&["pad_token_id"])?.unwrap_or(1);
+    if pad + 1 >= sizes.max_positions {
+        return Err(config.bad(format!("a pad token of {pad} leaves no positions for others")));
     }
-
-    fn spec(&self, from: &Sources) -> Result<ModelSpec, LoadError> {
-        let config = from.config;
-        only_encoder(config)?;
-        let (family, class) = match config.model_type()? {
-            "xlm-roberta" => ("xlm-roberta", "XLMRoberta"),
-            "camembert" => ("camembert", "Camembert"),
-            _ => ("roberta", "Roberta"),
-        };
-        let sizes = Sizes::read(config, &Rules { fourfold: false, max_positions: 512, ..Rules::GPT2 })?;
-        let act = act(config, "hidden_act", Act::Gelu)?;
-        let norm = Norm::layer_norm(eps(config, "layer_norm_eps", 1e-12)?);
-        // The masked-LM head has gelu whatever the blocks have.
-        let masked = transform(Act::Gelu, norm);
-        let heads = EncoderHead { class, masked, bias: true, pooled: first(Act::Tanh), token: None };
-        let pad = config.opt_count(&["pad_token_id"])?.unwrap_or(1);
-        if pad + 1 >= sizes.max_positions {
-            return Err(config.bad(format!("a pad token of {pad} leaves no positions for others")));
-        }
-        let count = Count::ById { pad: pad as u32 };
-        let spec = encoder(family, &sizes, norm, act, count, heads.read(from, &FILES)?);
-        let token_types = config.opt_size(&["type_vocab_size"])?.unwrap_or(2);
-        Ok(ModelSpec { embed: Embed { token_types, ..spec.embed }, ..spec })
-    }
+    let count = Count::ById { pad: pad as u32 };
+    let spec = encoder(family, &sizes, norm, act, count, heads.read(from, &FILES)?);
+    let token_types = config.opt_size(&["type_vocab_size"])?.unwrap_or(2);
+    Ok(ModelSpec { embed: Embed { token_types, ..spec.embed }, ..spec })
 }

@@ -1,8 +1,8 @@
 //! Rotary embeddings as configurations describe them, in the keys of transformers 5 and in those before.
 
-use super::super::config::{HfConfig, MAX_POSITIONS, Section};
-use super::super::error::LoadError;
-use super::super::spec::{Pairing, Rope, RopeScaling};
+use crate::model::config::{HfConfig, MAX_POSITIONS, Section};
+use crate::model::error::LoadError;
+use crate::model::spec::{Pairing, Rope, RopeScaling};
 
 /// What a family's rotary embeddings are where the configuration does not say, and what it calls things.
 #[derive(Clone, Copy, Debug)]
@@ -11,7 +11,7 @@ pub struct RopeRules {
     pub theta: f64,
     /// Old name of the base, outside `rope_parameters`.
     pub theta_key: &'static str,
-    /// Share of the features that rotate when none is given; none if the family always rotates all.
+    /// Share of the features that rotate by default; `None` if the family always rotates all.
     pub partial: Option<f64>,
     /// Old name of that share.
     pub partial_key: &'static str,
@@ -19,7 +19,7 @@ pub struct RopeRules {
     pub pairing: Pairing,
     /// Whether an odd number of rotating features is possible (the rotation then takes one more).
     pub odd: bool,
-    /// Length of first training that is assumed where the key is absent outside `rope_parameters`, whatever stands inside
+    /// Length of first training that is assumed where the key is absent outside `rope_parameters`, whatever is inside
     /// (Phi-3).
     pub original_max: Option<usize>,
 }
@@ -57,7 +57,7 @@ impl RopeRules {
     }
 }
 
-/// Reads `rope_parameters`, or `rope_scaling` with the base beside it.
+/// Reads `rope_parameters`, or `rope_scaling` with the base next to it.
 pub fn rope(config: &HfConfig, head_dim: usize, rules: &RopeRules) -> Result<Rope, LoadError> {
     // transformers takes the width that rotates from here even where heads are of another width.
     if let Some(width) = config.opt_size(&["head_dim"])?.filter(|width| *width != head_dim) {
@@ -126,7 +126,8 @@ pub fn by_layer_type(config: &HfConfig, head_dim: usize, rules: &ByLayerTypeRule
 
 /// `rope_parameters`, or the older `rope_scaling` that means the same.
 fn sections(config: &HfConfig) -> Result<Option<Section<'_>>, LoadError> {
-    // The older key wins where both are given, as in transformers; what only the other one says is not used, and told.
+    // The older key wins where both are given, as in transformers; what only the other one says is not used, and is
+    // reported.
     let parameters = config.object(&["rope_parameters"])?;
     Ok(config.object(&["rope_scaling"])?.or(parameters))
 }

@@ -1,48 +1,35 @@
 //! SmolLM3: Llama without rotation in every fourth layer.
 
-use super::super::error::LoadError;
-use super::super::spec::{Act, Layer, Mlp, ModelSpec, Norm};
-use super::read::{DecoderHead, Rules, Sizes, act, attention_with_bias, decoder, eps, reach, sliding_layers};
-use super::rope::{RopeRules, rope};
-use super::{Family, Files, Sources, llama};
+use super::llama;
+use super::prelude::*;
 
-pub struct SmolLm3;
+pub static FAMILY: Family = Family::new(&["smollm3"], &llama::FILES, spec);
 
-impl Family for SmolLm3 {
-    fn model_types(&self) -> &'static [&'static str] {
-        &["smollm3"]
+fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
+    let config = from.config;
+    let sizes = Sizes::read(config, &Rules { max_positions: 32768, ..Rules::LLAMA.kv(4) })?;
+    let every = config.opt_size(&["no_rope_layer_interval"])?.unwrap_or(4);
+    let rotates: Vec<bool> = match config.list("no_rope_layers")? {
+        // The name notwithstanding, 1 is for layers with rotation.
+        Some(list) => list.iter().map(|flag| flag.as_f64() != Some(0.0)).collect(),
+        None => (0..sizes.n_layers).map(|i| !(i + 1).is_multiple_of(every)).collect(),
+    };
+    if rotates.len() < sizes.n_layers {
+        let message = format!("\"no_rope_layers\" has {} entries for {} layers", rotates.len(), sizes.n_layers);
+        return Err(config.bad(message));
     }
-
-    fn files(&self) -> &'static Files {
-        &llama::FILES
-    }
-
-    fn spec(&self, from: &Sources) -> Result<ModelSpec, LoadError> {
-        let config = from.config;
-        let sizes = Sizes::read(config, &Rules { max_positions: 32768, ..Rules::LLAMA.kv(4) })?;
-        let every = config.opt_size(&["no_rope_layer_interval"])?.unwrap_or(4);
-        let rotates: Vec<bool> = match config.list("no_rope_layers")? {
-            // The name notwithstanding, 1 is for layers with rotation.
-            Some(list) => list.iter().map(|flag| flag.as_f64() != Some(0.0)).collect(),
-            None => (0..sizes.n_layers).map(|i| !(i + 1).is_multiple_of(every)).collect(),
-        };
-        if rotates.len() < sizes.n_layers {
-            let message = format!("\"no_rope_layers\" has {} entries for {} layers", rotates.len(), sizes.n_layers);
-            return Err(config.bad(message));
-        }
-        let used = config.flag(&["use_sliding_window"], false)?;
-        let window = config.size_or(&["sliding_window"], None)?;
-        let sliding = sliding_layers(config, sizes.n_layers, |i| used && window.is_some() && !rotates[i])?;
-        let reach = reach(config, &sliding, window)?;
-        let norm = Norm::rms(eps(config, "rms_norm_eps", 1e-6)?);
-        let heads = DecoderHead { tied: true, pad: Some(128_004), ..DecoderHead::of("SmolLM3") };
-        let bias = config.flag(&["mlp_bias"], false)?;
-        Ok(ModelSpec {
-            ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA.theta(2e6))?],
-            attention: attention_with_bias(config.flag(&["attention_bias"], false)?),
-            mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias },
-            layers: sizes.layers(|i, layer| Layer { rope: rotates[i].then_some(0), reach: reach[i], ..layer }),
-            ..decoder("smollm3", &sizes, norm, heads.read(from, self.files())?)
-        })
-    }
+    let used = config.flag(&["use_sliding_window"], false)?;
+    let window = config.size_or(&["sliding_window"], None)?;
+    let sliding = sliding_layers(config, sizes.n_layers, |i| used && window.is_some() && !rotates[i])?;
+    let reach = reach(config, &sliding, window)?;
+    let norm = Norm::rms(eps(config, "rms_norm_eps", 1e-6)?);
+    let heads = DecoderHead { tied: true, pad: Some(128_004), ..DecoderHead::of("SmolLM3") };
+    let bias = config.flag(&["mlp_bias"], false)?;
+    Ok(ModelSpec {
+        ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA.theta(2e6))?],
+        attention: attention_with_bias(config.flag(&["attention_bias"], false)?),
+        mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias },
+        layers: sizes.layers(|i, layer| Layer { rope: rotates[i].then_some(0), reach: reach[i], ..layer }),
+        ..decoder("smollm3", &sizes, norm, heads.read(from, &llama::FILES)?)
+    })
 }

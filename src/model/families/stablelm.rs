@@ -1,14 +1,7 @@
-//! StableLM: Llama with layer norms, of whose heads a part rotates; attention and MLP may stand side by side.
+//! StableLM: Llama with layer norms, of whose heads a part rotates; attention and MLP may be side by side.
 
-use super::super::error::LoadError;
-use super::super::role::Role::*;
-use super::super::spec::{Act, Attention, Layer, Mlp, ModelSpec, Norm, Placement, QkNorm, QkNormOver};
-use super::files::{Entry, both, weight};
-use super::read::{DecoderHead, HeadDim, Rules, Sizes, Task, act, attention, decoder, eps};
-use super::rope::{RopeRules, rope};
-use super::{Family, Files, Sources, llama};
-
-pub struct StableLm;
+use super::llama;
+use super::prelude::*;
 
 static FILES: Files = llama::files(&[
     both("input_layernorm", Ln1W, Ln1B),
@@ -24,32 +17,24 @@ static FILES: Files = llama::files(&[
     weight("mlp.down_proj", W_out),
 ]);
 
-impl Family for StableLm {
-    fn model_types(&self) -> &'static [&'static str] {
-        &["stablelm"]
-    }
+pub static FAMILY: Family = Family::new(&["stablelm"], &FILES, spec);
 
-    fn files(&self) -> &'static Files {
-        &FILES
-    }
-
-    fn spec(&self, from: &Sources) -> Result<ModelSpec, LoadError> {
-        let config = from.config;
-        let rules = Rules { head_dim: HeadDim::Even, max_positions: 4096, ..Rules::LLAMA.kv(32) };
-        let sizes = Sizes::read(config, &rules)?;
-        let norm = Norm::layer_norm(eps(config, "layer_norm_eps", 1e-5)?);
-        let normed = config.flag(&["qk_layernorm"], false)?;
-        let qk_norm = normed.then_some(QkNorm { norm: norm.without_bias(), over: QkNormOver::EachHead });
-        let parallel = config.flag(&["use_parallel_residual"], false)?;
-        let tasks = &[Task::Causal, Task::Sequence, Task::Token, Task::Bare];
-        let heads = DecoderHead { tasks, ..DecoderHead::of("StableLm") };
-        Ok(ModelSpec {
-            placement: if parallel { Placement::ParallelOne } else { Placement::Pre },
-            ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA.partial(0.25))?],
-            attention: Attention { qkv_bias: config.flag(&["use_qkv_bias"], false)?, qk_norm, ..attention() },
-            mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias: false },
-            layers: sizes.layers(|_, layer| Layer { rope: Some(0), ..layer }),
-            ..decoder("stablelm", &sizes, norm, heads.read(from, &FILES)?)
-        })
-    }
+fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
+    let config = from.config;
+    let rules = Rules { head_dim: HeadDim::Even, max_positions: 4096, ..Rules::LLAMA.kv(32) };
+    let sizes = Sizes::read(config, &rules)?;
+    let norm = Norm::layer_norm(eps(config, "layer_norm_eps", 1e-5)?);
+    let normed = config.flag(&["qk_layernorm"], false)?;
+    let qk_norm = normed.then_some(QkNorm { norm: norm.without_bias(), over: QkNormOver::EachHead });
+    let parallel = config.flag(&["use_parallel_residual"], false)?;
+    let tasks = &[Task::Causal, Task::Sequence, Task::Token, Task::Bare];
+    let heads = DecoderHead { tasks, ..DecoderHead::of("StableLm") };
+    Ok(ModelSpec {
+        placement: if parallel { Placement::ParallelOne } else { Placement::Pre },
+        ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA.partial(0.25))?],
+        attention: Attention { qkv_bias: config.flag(&["use_qkv_bias"], false)?, qk_norm, ..attention() },
+        mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias: false },
+        layers: sizes.layers(|_, layer| Layer { rope: Some(0), ..layer }),
+        ..decoder("stablelm", &sizes, norm, heads.read(from, &FILES)?)
+    })
 }

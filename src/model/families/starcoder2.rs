@@ -1,14 +1,7 @@
 //! StarCoder2: rotary positions and grouped heads, layer norms and a plain MLP, perhaps a window.
 
-use super::super::error::LoadError;
-use super::super::role::Role::*;
-use super::super::spec::{Act, Layer, Mlp, ModelSpec, Norm};
-use super::files::both;
-use super::read::{DecoderHead, Rules, Sizes, Task, act, attention_with_bias, decoder, eps};
-use super::rope::{RopeRules, rope};
-use super::{Family, Files, Sources, llama};
-
-pub struct Starcoder2;
+use super::llama;
+use super::prelude::*;
 
 static FILES: Files = llama::files(&[
     both("input_layernorm", Ln1W, Ln1B),
@@ -21,32 +14,24 @@ static FILES: Files = llama::files(&[
     both("mlp.c_proj", W_out, b_out),
 ]);
 
-impl Family for Starcoder2 {
-    fn model_types(&self) -> &'static [&'static str] {
-        &["starcoder2"]
-    }
+pub static FAMILY: Family = Family::new(&["starcoder2"], &FILES, spec);
 
-    fn files(&self) -> &'static Files {
-        &FILES
-    }
-
-    fn spec(&self, from: &Sources) -> Result<ModelSpec, LoadError> {
-        let config = from.config;
-        // Names of what is fixed.
-        config.note_read(&["norm_type", "mlp_type"]);
-        let sizes = Sizes::read(config, &Rules { max_positions: 4096, ..Rules::LLAMA.kv(2) })?;
-        let norm = Norm::layer_norm(eps(config, "norm_epsilon", 1e-5)?);
-        let bias = config.flag(&["use_bias"], true)?;
-        config.note_read(&["use_sliding_window"]);
-        let reach = config.size_or(&["sliding_window"], None)?.map(|window| window - 1);
-        let tasks = &[Task::Causal, Task::Sequence, Task::Token, Task::Bare];
-        let heads = DecoderHead { tied: true, tasks, ..DecoderHead::of("Starcoder2") };
-        Ok(ModelSpec {
-            ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA)?],
-            attention: attention_with_bias(bias),
-            mlp: Mlp { gated: false, act: act(config, "hidden_act", Act::GeluTanh)?, bias },
-            layers: sizes.layers(|_, layer| Layer { rope: Some(0), reach, ..layer }),
-            ..decoder("starcoder2", &sizes, norm, heads.read(from, &FILES)?)
-        })
-    }
+fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
+    let config = from.config;
+    // Names of what is fixed.
+    config.note_read(&["norm_type", "mlp_type"]);
+    let sizes = Sizes::read(config, &Rules { max_positions: 4096, ..Rules::LLAMA.kv(2) })?;
+    let norm = Norm::layer_norm(eps(config, "norm_epsilon", 1e-5)?);
+    let bias = config.flag(&["use_bias"], true)?;
+    config.note_read(&["use_sliding_window"]);
+    let reach = config.size_or(&["sliding_window"], None)?.map(|window| window - 1);
+    let tasks = &[Task::Causal, Task::Sequence, Task::Token, Task::Bare];
+    let heads = DecoderHead { tied: true, tasks, ..DecoderHead::of("Starcoder2") };
+    Ok(ModelSpec {
+        ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA)?],
+        attention: attention_with_bias(bias),
+        mlp: Mlp { gated: false, act: act(config, "hidden_act", Act::GeluTanh)?, bias },
+        layers: sizes.layers(|_, layer| Layer { rope: Some(0), reach, ..layer }),
+        ..decoder("starcoder2", &sizes, norm, heads.read(from, &FILES)?)
+    })
 }

@@ -1,5 +1,5 @@
-//! Architectures that cannot be described, and why: one table for `model_type` of a configuration and for the names that GGUF
-//! files have for architectures.
+//! Architectures that cannot be described, and why: one table for `model_type` of a configuration and for the names
+//! that GGUF files have for architectures.
 
 /// Why an architecture cannot be opened, where that is known.
 pub fn reason(name: &str) -> Option<&'static str> {
@@ -148,10 +148,7 @@ const REASONS: &[(&str, &[&str])] = &[
             "whisper",
         ],
     ),
-    (
-        "it writes texts by filling masks step by step instead of one token after the other",
-        &["dream", "llada", "Dream"],
-    ),
+    ("it writes texts by filling masks step by step instead of one token after another", &["dream", "llada", "Dream"]),
     // Other layers than attention
     ("it has state-space layers instead of attention", &["mamba", "mamba2", "falcon_mamba"]),
     ("it is a recurrent network", &["rwkv", "rwkv5", "rwkv6", "rwkv6qwen2", "rwkv7", "arwkv7", "xlstm"]),
@@ -227,20 +224,20 @@ const REASONS: &[(&str, &[&str])] = &[
     ("its layers shorten the sequence", &["funnel", "canine"]),
     // Other blocks
     (
-        "its layers take a part of the token embedding each, some of them take keys and values from others, and its heads are \
-         of two widths",
+        "its layers take a part of the token embedding each, some of them take keys and values from others, and its \
+         heads are of two widths",
         &["gemma4", "gemma4_text", "gemma4_unified", "gemma4_unified_text"],
     ),
     ("its residual stream has several parallel parts", &["gemma3n", "gemma3n_text"]),
     ("its blocks are not those of an ordinary transformer", &["convbert", "squeezebert", "mobilebert", "ibert"]),
-    ("its blocks have no norms behind attention and MLP, which those of gemma2 have", &["vaultgemma"]),
+    ("its blocks have no norms after attention and MLP, as those of gemma2 have", &["vaultgemma"]),
     ("its activation function has numbers that are learned", &["apertus"]),
     ("its weights have three values, and its attention and MLP norms inside", &["bitnet", "bitnet-b1.58"]),
     (
         "it scales its embedding, its blocks and its logits by settings that llmdbg does not know",
         &["minicpm", "minicpm5"],
     ),
-    ("its blocks have norms behind attention and MLP, and it has none at the end", &["openai-gpt"]),
+    ("its blocks have norms after attention and MLP, and there is none at the end", &["openai-gpt"]),
     ("its positions are sines and cosines that are added to the embedding", &["ctrl", "xglm"]),
     ("its embedding adds the places of table cells to the tokens", &["tapas"]),
     ("its embedding adds the places of words on a page to the tokens", &["layoutlm", "lilt", "bros", "markuplm"]),
@@ -273,10 +270,10 @@ const REASONS: &[(&str, &[&str])] = &[
     ("it is XLM-RoBERTa with rotary positions, and an adapter for each task", &["jina_embeddings_v3", "jina-bert-v3"]),
     ("it is BERT with linear biases for positions", &["jina-bert-v2"]),
     ("it is BERT with rotary positions", &["roformer"]),
-    ("it is Llama that looks both ways and fills masks", &["eurobert"]),
-    ("it is RoBERTa with norms in front of attention and MLP, and an embedding that is scaled by its masks", &["esm"]),
+    ("it is Llama with attention in both directions that fills masks", &["eurobert"]),
+    ("it is RoBERTa with norms before attention and MLP, and an embedding that is scaled by its masks", &["esm"]),
     (
-        "it has norms in front of attention and MLP, where BERT has them behind",
+        "it has norms before attention and MLP, where BERT has them after",
         &["megatron-bert", "xlm-roberta-xl", "roberta-prelayernorm"],
     ),
     ("it computes what bert computes, but its tensors have other names, which llmdbg does not know", &["ernie"]),

@@ -1,17 +1,17 @@
 //! The Hugging Face cache: models that are on this machine already, found by their hub name.
 //!
-//! Below the cache's directory a model has `refs/REVISION`, which holds a commit, `snapshots/COMMIT/FILE`, which are links,
-//! and `blobs/HASH`, which they point to. A snapshot may hold some files of its commit only, so what is there is looked
-//! through before it counts as a model.
+//! Below the cache's directory a model has `refs/REVISION`, which holds a commit, `snapshots/COMMIT/FILE`, which are
+//! links, and `blobs/HASH`, which they point to. A snapshot may hold some files of its commit only, so what is there is
+//! looked through before it counts as a model.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::super::file;
 use super::choose::{self, Unclear, Weights};
 use super::error::HubError;
 use super::name::HubName;
+use crate::model::file;
 
 /// Folders inside a snapshot are looked through this deep.
 const DEEPEST: usize = 4;
@@ -62,10 +62,9 @@ pub fn look(cache: &Path, name: &HubName) -> Result<Cached, HubError> {
     let (weights, opened) = match choose::weights(&files, name.file.as_deref()) {
         Ok(Weights::Files(parts)) => (parts.clone(), parts.into_iter().next().unwrap_or_default()),
         Ok(Weights::Index(index)) => {
-            let text =
-                file::read(&snapshot.join(&index)).map_err(|source| HubError::io(&snapshot.join(&index), source))?;
-            let path = snapshot.join(&index).display().to_string();
-            let shards = choose::shards(&text).map_err(|message| HubError::BadIndex { path, message })?;
+            let path = snapshot.join(&index);
+            let text = file::read(&path).map_err(|source| HubError::io(&path, source))?;
+            let shards = choose::shards(&path, &text)?;
             let absent: Vec<String> = shards.iter().filter(|shard| !files.contains(*shard)).cloned().collect();
             if !absent.is_empty() {
                 return Ok(Cached::Partly(absent));
@@ -105,13 +104,10 @@ pub fn find(cache: &Path, name: &HubName) -> Result<PathBuf, HubError> {
 pub struct Snapshot {
     /// `org/name`.
     pub repo: String,
-    /// Its commit.
     pub commit: String,
     /// Branches and tags that mean it.
     pub revisions: Vec<String>,
-    /// Where its files are.
     pub path: PathBuf,
-    /// Their names.
     pub files: BTreeSet<String>,
     /// Bytes they take.
     pub bytes: u64,
@@ -248,7 +244,7 @@ mod tests {
         assert_eq!(hub.look("org/tiny"), Cached::Partly(vec!["b.st".into()]));
         assert_eq!(
             hub.error("org/tiny"),
-            "\"org/tiny\" is not whole in the Hugging Face cache at CACHE: b.st is missing"
+            "\"org/tiny\" is incomplete in the Hugging Face cache at CACHE: b.st is missing"
         );
         let snapshot = hub.0.path().join("models--org--tiny/snapshots/abc");
         std::os::unix::fs::symlink("../../blobs/nothing", snapshot.join("b.st")).unwrap();
@@ -271,8 +267,8 @@ mod tests {
         hub.put("snapshots/abc/q8.gguf", "x");
         assert_eq!(
             hub.error("org/tiny"),
-            "\"org/tiny\" has several files that could be meant: name one, as in \"org/tiny:q4.gguf\"; there are q4.gguf, \
-             q8.gguf"
+            "\"org/tiny\" has several files that could be meant: name one, as in \"org/tiny:q4.gguf\"; choose from: \
+             q4.gguf, q8.gguf"
         );
     }
 }

@@ -1,11 +1,15 @@
-//! Which files of a repository make a model: its configuration, its tokenizer, and one set of weights out of the several
-//! that many repositories hold.
+//! Which files of a repository make a model: its configuration, its tokenizer, and one set of weights out of the
+//! several that many repositories hold.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use serde_json::Value;
 
-/// Configuration and tokenizer, in the order in which they are wanted. The first decides whether the rest is of use.
+use super::error::HubError;
+use crate::model::checkpoint::gguf_shard_name;
+
+/// Configuration and tokenizer, in the order in which they are wanted. The first decides whether the rest is needed.
 const COMPANIONS: [&str; 10] = [
     "config.json",
     "generation_config.json",
@@ -98,16 +102,10 @@ fn is_part(name: &str) -> bool {
     ["mmproj", "imatrix"].iter().any(|part| name.contains(part))
 }
 
-/// A GGUF file with all its parts (`NAME-00001-of-00003.gguf`), the first in front; any other file alone.
+/// A GGUF file with all its parts (`NAME-00001-of-00003.gguf`), the first part first; any other file alone.
 fn parts(files: &BTreeSet<String>, name: &str) -> Vec<String> {
-    let split = || {
-        let stem = name.strip_suffix(".gguf")?;
-        let (stem, count) = stem.rsplit_once("-of-")?;
-        let (stem, number) = stem.rsplit_once('-')?;
-        let digits = |text: &str| text.len() == 5 && text.bytes().all(|b| b.is_ascii_digit());
-        (digits(number) && digits(count)).then(|| (format!("{stem}-"), format!("-of-{count}.gguf")))
-    };
-    let Some((start, end)) = split() else { return vec![name.to_owned()] };
+    let Some((prefix, count)) = gguf_shard_name(name) else { return vec![name.to_owned()] };
+    let (start, end) = (format!("{prefix}-"), format!("-of-{count:05}.gguf"));
     let part = |other: &&String| other.starts_with(&start) && other.ends_with(&end) && other.len() == name.len();
     files.iter().filter(part).cloned().collect()
 }
@@ -126,7 +124,7 @@ pub fn companions(files: &BTreeSet<String>, folder: &str) -> Vec<String> {
     wanted
 }
 
-/// Whether text can be tokenised, or it can be said why not.
+/// Whether text can be tokenised, or there is an explanation why not.
 pub fn has_tokenizer(files: &BTreeSet<String>) -> bool {
     files.contains("tokenizer.json") || VOCABULARIES.iter().any(|name| files.contains(*name))
 }
@@ -136,11 +134,15 @@ pub fn folder(file: &str) -> &str {
     &file[..file.rfind('/').map_or(0, |slash| slash + 1)]
 }
 
-/// The shards that the text of an index names, or what is wrong with it.
-pub fn shards(index: &[u8]) -> Result<BTreeSet<String>, String> {
-    let json: Value = serde_json::from_slice(index).map_err(|error| error.to_string())?;
-    let map = json["weight_map"].as_object().ok_or("it has no \"weight_map\"")?;
-    let name = |value: &Value| value.as_str().map(str::to_owned).ok_or("a shard's name is no string".to_owned());
+/// The shards that the text of the index at `path` names.
+///
+/// # Errors
+/// If it is not an index.
+pub fn shards(path: &Path, index: &[u8]) -> Result<BTreeSet<String>, HubError> {
+    let bad = |message: &str| HubError::BadIndex { path: path.display().to_string(), message: message.to_owned() };
+    let json: Value = serde_json::from_slice(index).map_err(|error| bad(&error.to_string()))?;
+    let map = json["weight_map"].as_object().ok_or_else(|| bad("it has no \"weight_map\""))?;
+    let name = |value: &Value| value.as_str().map(str::to_owned).ok_or_else(|| bad("a shard's name is not a string"));
     map.values().map(name).collect()
 }
 
@@ -207,6 +209,7 @@ mod tests {
     #[test]
     fn indices_and_modules_name_files() {
         let index = br#"{"weight_map": {"a": "m-2.safetensors", "b": "m-1.safetensors", "c": "m-2.safetensors"}}"#;
+        let shards = |index: &[u8]| shards(Path::new("index"), index);
         assert_eq!(shards(index).unwrap(), set(&["m-1.safetensors", "m-2.safetensors"]));
         assert!(shards(b"{}").is_err() && shards(b"{").is_err() && shards(br#"{"weight_map": {"a": 1}}"#).is_err());
         let modules = br#"[{"path": ""}, {"path": "1_Pooling"}, {"path": "2_Normalize"}]"#;

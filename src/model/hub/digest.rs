@@ -16,18 +16,16 @@ pub enum Expected {
     Nothing,
 }
 
-/// A hash being computed.
 pub enum Digest {
     /// SHA-256.
     Sha256(Sha256),
     /// Git's.
     Git(Sha1),
-    /// None.
     Nothing,
 }
 
 impl Expected {
-    /// What the listing and the ETag tell. The hub stores large files under their SHA-256 and says it as the ETag.
+    /// What the listing and the ETag say. The hub stores large files under their SHA-256 and sends it as the ETag.
     pub fn of(sha256: Option<&str>, blob: Option<&str>, etag: &str) -> Expected {
         let hex = |text: &&str, digits: usize| text.len() == digits && text.bytes().all(|b| b.is_ascii_hexdigit());
         let sha256 = sha256.filter(|text| hex(text, 64)).or(Some(etag).filter(|text| hex(text, 64)));
@@ -47,7 +45,7 @@ impl Expected {
         }
     }
 
-    /// Compares; gives what was found and what should be, where they differ.
+    /// Compares; the error is what was found and what was expected.
     pub fn check(&self, digest: Digest) -> Result<(), (String, String)> {
         let (name, found, expected) = match (self, digest) {
             (Expected::Sha256(expected), Digest::Sha256(digest)) => ("SHA-256", hex(&digest.finalize()), expected),

@@ -1,7 +1,7 @@
-//! One request and its answer, on a thread of its own.
+//! One request and its answer, on a separate thread.
 //!
-//! A socket can be silent for long, while the name is looked up, the connection made, or a server thinks. Nothing may wait
-//! for that: whoever asks looks ten times a second whether the user has had enough, and then leaves the thread behind. It
+//! A socket can be silent for long, while the name is looked up, the connection made, or a server thinks. Nothing may
+//! wait for that: the caller checks ten times a second whether the user wants to stop, and then abandons the thread. It
 //! holds nothing but its socket, and ends with the next byte or at the timeout.
 
 use std::io::Read;
@@ -13,6 +13,8 @@ use ureq::RequestBuilder;
 use ureq::http::HeaderMap;
 use ureq::typestate::WithoutBody;
 
+use super::meter::Meter;
+
 /// How often is looked whether to go on.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -22,16 +24,10 @@ const PIECE: usize = 128 << 10;
 /// Pieces that wait to be taken.
 const WAITING: usize = 8;
 
-/// Asked again and again whether to go on.
-pub trait Patience {
-    /// False when the user has had enough.
-    fn go_on(&mut self) -> bool;
-}
-
 /// Why there is no answer, or no more of it.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Trouble {
-    /// The user has had enough.
+    /// The user stopped it.
     Cancelled,
     /// The network, in a sentence.
     Network(String),
@@ -39,9 +35,7 @@ pub enum Trouble {
 
 /// The beginning of an answer; the rest comes piece by piece.
 pub struct Answer {
-    /// The status.
     pub status: u16,
-    /// The headers.
     pub headers: HeaderMap,
     pieces: Receiver<Piece>,
 }
@@ -53,13 +47,13 @@ enum Piece {
     Failed(String),
 }
 
-/// Sends a request and waits for the head of the answer. Redirects are as the request's agent has them; a status is never
-/// an error.
-pub fn ask(request: RequestBuilder<WithoutBody>, patience: &mut dyn Patience) -> Result<Answer, Trouble> {
+/// Sends a request and waits for the head of the answer. Redirects are as the request's agent has them; a status is
+/// never an error.
+pub fn ask(request: RequestBuilder<WithoutBody>, meter: &mut Meter<'_>) -> Result<Answer, Trouble> {
     let (sender, pieces) = bounded(WAITING);
     let started = thread::Builder::new().name("hub".into()).spawn(move || carry_out(request, &sender));
     started.map_err(|error| Trouble::Network(format!("cannot start a thread: {error}")))?;
-    match receive(&pieces, patience)? {
+    match receive(&pieces, meter)? {
         Piece::Head(status, headers) => Ok(Answer { status, headers, pieces }),
         Piece::Failed(message) => Err(Trouble::Network(message)),
         Piece::Bytes(_) | Piece::End => Err(Trouble::Network("the answer has no head".into())),
@@ -72,9 +66,9 @@ impl Answer {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// The next bytes; none at the end.
-    pub fn next(&self, patience: &mut dyn Patience) -> Result<Option<Vec<u8>>, Trouble> {
-        match receive(&self.pieces, patience)? {
+    /// The next bytes; `None` at the end.
+    pub fn next(&self, meter: &mut Meter<'_>) -> Result<Option<Vec<u8>>, Trouble> {
+        match receive(&self.pieces, meter)? {
             Piece::Bytes(bytes) => Ok(Some(bytes)),
             Piece::End => Ok(None),
             Piece::Failed(message) => Err(Trouble::Network(message)),
@@ -83,10 +77,10 @@ impl Answer {
     }
 
     /// All the bytes, or the first `limit`.
-    pub fn body(&self, limit: usize, patience: &mut dyn Patience) -> Result<Vec<u8>, Trouble> {
+    pub fn body(&self, limit: usize, meter: &mut Meter<'_>) -> Result<Vec<u8>, Trouble> {
         let mut all = Vec::new();
         while all.len() < limit
-            && let Some(bytes) = self.next(patience)?
+            && let Some(bytes) = self.next(meter)?
         {
             all.extend(bytes);
         }
@@ -95,10 +89,10 @@ impl Answer {
     }
 }
 
-fn receive(pieces: &Receiver<Piece>, patience: &mut dyn Patience) -> Result<Piece, Trouble> {
+fn receive(pieces: &Receiver<Piece>, meter: &mut Meter<'_>) -> Result<Piece, Trouble> {
     loop {
         // Asked for each piece too: a fast server must not keep the user from leaving.
-        if !patience.go_on() {
+        if !meter.go_on() {
             return Err(Trouble::Cancelled);
         }
         match pieces.recv_timeout(LOOK) {
@@ -109,7 +103,7 @@ fn receive(pieces: &Receiver<Piece>, patience: &mut dyn Patience) -> Result<Piec
     }
 }
 
-/// Runs on the thread. A failed send means that nobody listens any more.
+/// Runs on the thread. A failed send means that the receiver is gone.
 fn carry_out(request: RequestBuilder<WithoutBody>, sender: &Sender<Piece>) {
     let response = match request.config().http_status_as_error(false).build().call() {
         Ok(response) => response,
@@ -136,7 +130,7 @@ fn carry_out(request: RequestBuilder<WithoutBody>, sender: &Sender<Piece>) {
 
 fn in_words(error: &ureq::Error) -> String {
     match error {
-        ureq::Error::HostNotFound => "its name is not known".into(),
+        ureq::Error::HostNotFound => "unknown host name".into(),
         ureq::Error::Timeout(what) => format!("no answer in time ({what})"),
         ureq::Error::Io(error) => error.to_string(),
         other => other.to_string(),

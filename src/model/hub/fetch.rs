@@ -1,7 +1,7 @@
 //! A model of the hub onto this machine: from the cache if it is there, else what is missing of it is downloaded.
 //!
-//! The reference of a revision is written last, so that it names a snapshot that is whole. Until then the files that have
-//! arrived are in the snapshot already, and the next start goes on with the others.
+//! The reference of a revision is written last, so that it names a snapshot that is whole. Until then the files that
+//! have arrived are in the snapshot already, and the next start continues with the others.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,36 +9,25 @@ use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use super::super::config::HfConfig;
-use super::super::error::LoadError;
-use super::super::{families, file};
 use super::cache::{self, Cached};
 use super::choose::{self, MODULES, Unclear, Weights};
 use super::error::HubError;
-use super::exchange::Patience;
+use super::meter::{Meter, Report};
 use super::name::{HubName, is_inside};
 use super::remote::{Entry, Failure, Listing, Remote};
 use super::settings::Settings;
-use super::transfer::{self, Progress, Wanted, free, patiently};
+use super::transfer::{self, Wanted, free, patiently};
+use crate::model::config::HfConfig;
+use crate::model::error::LoadError;
+use crate::model::{families, file};
 
-/// How far a download is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Step<'a> {
-    /// What is being done, such as `downloading model.safetensors (3 of 7)`.
-    pub what: &'a str,
-    /// Bytes that are there.
-    pub done: u64,
-    /// Bytes in all; 0 if not known.
-    pub total: u64,
-}
-
-/// Sees to it that a model is in the cache. `report` is told how far it is, and stops it by giving `false`.
+/// Puts a model into the cache, if it is not there.
 ///
 /// Nothing is asked of the hub if the cache has all that is needed.
 ///
 /// # Errors
-/// Why the model cannot be had; or that it would be of no use, once its configuration is there.
-pub fn fetch(name: &HubName, settings: &Settings, report: &mut dyn FnMut(Step<'_>) -> bool) -> Result<(), LoadError> {
+/// Why the model cannot be fetched; or, once its configuration is there, why it would be of no use.
+pub fn fetch(name: &HubName, settings: &Settings, report: Report<'_>) -> Result<(), LoadError> {
     let found = cache::look(&settings.cache, name)?;
     if matches!(found, Cached::Complete(_)) {
         return Ok(());
@@ -52,46 +41,12 @@ pub fn fetch(name: &HubName, settings: &Settings, report: &mut dyn FnMut(Step<'_
             Err(HubError::not_cached(name, &settings.cache, &found, forbidden).into())
         };
     }
-    let object = settings.endpoint.clone();
-    let mut meter = Meter { report, verb: "asking", object, base: 0, done: 0, total: 0, go: true };
+    let mut meter = Meter::new(report, &settings.endpoint);
     let begun = Download::begin(name, settings, &mut meter).map_err(LoadError::from);
     match begun.and_then(|download| download.run(&mut meter)) {
         // Only the tokenizer was wanted, and the hub cannot be asked.
         Err(LoadError::Hub(HubError::Unreachable { .. } | HubError::Server { .. })) if usable => Ok(()),
         outcome => outcome,
-    }
-}
-
-/// Counts over all files.
-struct Meter<'a> {
-    report: &'a mut dyn FnMut(Step<'_>) -> bool,
-    verb: &'static str,
-    /// What it is done with: a file, or the hub's address.
-    object: String,
-    /// Bytes of the files before this one.
-    base: u64,
-    done: u64,
-    total: u64,
-    go: bool,
-}
-
-impl Patience for Meter<'_> {
-    fn go_on(&mut self) -> bool {
-        // Sizes that the listing does not have show only as they come.
-        let total = if self.total == 0 { 0 } else { self.total.max(self.done) };
-        let what = format!("{} {}", self.verb, self.object);
-        self.go &= (self.report)(Step { what: &what, done: self.done, total });
-        self.go
-    }
-}
-
-impl Progress for Meter<'_> {
-    fn at(&mut self, done: u64) {
-        self.done = self.base + done;
-    }
-
-    fn verb(&mut self, verb: &'static str) {
-        self.verb = verb;
     }
 }
 
@@ -107,8 +62,8 @@ struct Download<'a> {
 impl<'a> Download<'a> {
     fn begin(name: &'a HubName, settings: &'a Settings, meter: &mut Meter<'_>) -> Result<Self, HubError> {
         let remote = Remote::new(name, settings)?;
-        let listed = patiently(meter, |patience| remote.list(patience).map_err(|failure| (failure, false)));
-        let listing = listed.map_err(|(failure, _)| told(failure, name, "", meter))?;
+        let listed = patiently(meter, |meter| remote.list(meter).map_err(|failure| (failure, false)));
+        let listing = listed.map_err(|(failure, _)| error_of(failure, name, "", meter))?;
         let snapshot = cache::folder(&settings.cache, &name.repo).join("snapshots").join(&listing.commit);
         Ok(Download { name, settings, remote, listing, snapshot })
     }
@@ -145,8 +100,7 @@ impl<'a> Download<'a> {
             Weights::Files(files) => return Ok(files),
             Weights::Index(index) => index,
         };
-        let path = self.snapshot.join(&index).display().to_string();
-        let shards = choose::shards(&self.read(&index)?).map_err(|message| HubError::BadIndex { path, message })?;
+        let shards = choose::shards(&self.snapshot.join(&index), &self.read(&index)?)?;
         match shards.iter().find(|shard| !self.listing.files.contains_key(*shard)) {
             Some(absent) => Err(self.remote.no_file(absent, Vec::new())),
             None => Ok(shards.into_iter().collect()),
@@ -184,29 +138,27 @@ impl<'a> Download<'a> {
         let missing: Vec<&String> = files.iter().filter(there).collect();
         let bytes: u64 = missing.iter().filter_map(|file| self.entry(file).size).sum();
         self.check_space(bytes, &missing)?;
-        meter.total += bytes;
+        meter.expect(bytes);
         for (number, file) in missing.iter().enumerate() {
             let counted =
                 if missing.len() > 1 { format!(" ({} of {})", number + 1, missing.len()) } else { String::new() };
-            (meter.verb, meter.object) = ("downloading", format!("{file}{counted}"));
-            let size = self.get(file, meter).map_err(|failure| told(failure, self.name, file, meter))?;
-            meter.base += size;
-            meter.done = meter.base;
+            meter.begin(format!("{file}{counted}"));
+            let size = self.get(file, meter).map_err(|failure| error_of(failure, self.name, file, meter))?;
+            meter.finish(size);
         }
         Ok(())
     }
 
-    /// Gets one file and gives it its name in the snapshot. Gives its size.
+    /// Gets one file and gives it its name in the snapshot; returns its size.
     fn get(&self, file: &str, meter: &mut Meter<'_>) -> Result<u64, Failure> {
         if !is_inside(file) {
             let (host, what) = (self.settings.endpoint.clone(), self.name.repo.clone());
-            let message = format!("{file:?} is no name for a file");
+            let message = format!("{file:?} is not a file name");
             return Err(Failure::from(HubError::BadAnswer { host, what, message }));
         }
         let entry = self.entry(file);
-        let announced = patiently(meter, |patience| {
-            self.remote.announced(file, &entry, patience).map_err(|failure| (failure, false))
-        });
+        let announced =
+            patiently(meter, |meter| self.remote.announced(file, &entry, meter).map_err(|failure| (failure, false)));
         let announced = announced.map_err(|(failure, _)| failure)?;
         if announced.commit.as_ref().is_some_and(|commit| *commit != self.listing.commit) {
             let (host, what) = (self.settings.endpoint.clone(), file.to_owned());
@@ -251,13 +203,13 @@ impl<'a> Download<'a> {
     }
 }
 
-/// A failure as the user is told it.
-fn told(failure: Failure, name: &HubName, file: &str, meter: &Meter<'_>) -> HubError {
+/// The error to show for a failure.
+fn error_of(failure: Failure, name: &HubName, file: &str, meter: &Meter<'_>) -> HubError {
     match failure {
         Failure::Final(error) | Failure::Passing { error, .. } => *error,
         Failure::Cancelled => {
             let (name, file) = (name.to_string(), file.to_owned());
-            HubError::Cancelled { name, file, done: meter.done, size: meter.total }
+            HubError::Cancelled { name, file, done: meter.done(), size: meter.total() }
         }
     }
 }

@@ -1,14 +1,14 @@
 //! A lock on one file of the cache, so that two programs do not write to it at once.
 //!
-//! The lock is that of hf-hub, a lock of the system on `blobs/HASH.lock`, so that other programs that use it keep out too.
-//! hf-hub leaves the lock's file behind; here it goes with the lock.
+//! The lock is that of hf-hub, a lock of the system on `blobs/HASH.lock`, so that other programs that use it keep out
+//! too. hf-hub leaves the lock's file; here the file is removed with the lock.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::super::file;
+use crate::model::file;
 
 /// Holds a lock until it is dropped.
 #[derive(Debug)]
@@ -18,7 +18,7 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// Takes the lock, if nobody has it.
+    /// Takes the lock, if it is free.
     pub fn try_take(path: &Path) -> io::Result<Option<Lock>> {
         loop {
             let file = file::open_with(OpenOptions::new().create(true).truncate(false).write(true), path)?;
@@ -39,7 +39,7 @@ impl Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // Deleted while it is held: afterwards it may be another's. A file that stays hinders nobody.
+        // Deleted while it is held: afterwards it may belong to another program. A file that stays does no harm.
         _ = fs::remove_file(&self.path);
         _ = self.file.unlock();
     }
@@ -58,7 +58,7 @@ mod tests {
         drop(lock);
         assert!(!path.exists());
         assert!(Lock::try_take(&path).unwrap().is_some());
-        // A file that a killed program left behind is no lock.
+        // A file that a killed program left is not a lock.
         fs::write(&path, "").unwrap();
         assert!(Lock::try_take(&path).unwrap().is_some());
         assert!(Lock::try_take(&folder.path().join("no/such")).is_err());

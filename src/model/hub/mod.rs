@@ -9,12 +9,14 @@ mod error;
 mod exchange;
 mod fetch;
 mod lock;
+mod meter;
 mod name;
 mod remote;
 mod settings;
 mod transfer;
 
 pub use error::HubError;
-pub use fetch::{Step, fetch};
+pub use fetch::fetch;
+pub use meter::Report;
 pub use name::HubName;
 pub use settings::Settings;

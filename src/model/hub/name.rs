@@ -66,8 +66,8 @@ fn is_repo(text: &str) -> bool {
     parts.len() <= 2 && parts.iter().all(word)
 }
 
-/// Whether a path that came from outside stays inside the folder it is put under: parts of plain characters, none of them
-/// hidden or climbing up.
+/// Whether a path that came from outside stays inside the folder it is put under: parts of plain characters, none of
+/// them hidden or climbing up.
 pub(super) fn is_inside(path: &str) -> bool {
     path.split('/').all(is_word)
 }

@@ -1,8 +1,8 @@
 //! What the hub is asked, and what its answers mean.
 //!
-//! hf-hub builds the addresses, the listing's request and its headers. Files are asked for here, over the same HTTP library:
-//! hf-hub 0.5 takes what arrives for the whole file, cannot be stopped while it downloads, waits for a silent server for
-//! ever, and fails where a server ignores the range it is asked for.
+//! hf-hub builds the addresses, the listing's request and its headers. Files are asked for here, over the same HTTP
+//! library: hf-hub 0.5 takes what arrives for the whole file, cannot be stopped while it downloads, waits for a silent
+//! server forever, and fails where a server ignores the range it is asked for.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,7 +15,8 @@ use ureq::typestate::WithoutBody;
 use ureq::{Agent, RequestBuilder};
 
 use super::error::HubError;
-use super::exchange::{Answer, Patience, Trouble, ask};
+use super::exchange::{Answer, Trouble, ask};
+use super::meter::Meter;
 use super::name::{HubName, is_word};
 use super::settings::Settings;
 
@@ -39,16 +40,13 @@ pub struct Remote<'a> {
 
 /// The files of a revision.
 pub struct Listing {
-    /// Its commit.
     pub commit: String,
-    /// Its files by name.
     pub files: BTreeMap<String, Entry>,
 }
 
 /// What the listing says about a file.
 #[derive(Clone, Debug, Default)]
 pub struct Entry {
-    /// Its size.
     pub size: Option<u64>,
     /// SHA-256 of its content, where it is stored by that.
     pub sha256: Option<String>,
@@ -59,17 +57,16 @@ pub struct Entry {
 /// What the hub says about a file before it sends it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Announced {
-    /// The commit it belongs to, if told.
+    /// The commit it belongs to, if the hub says.
     pub commit: Option<String>,
     /// What it is stored under in the cache.
     pub etag: String,
-    /// Its size.
     pub size: Option<u64>,
 }
 
 /// Why a request did not give what was wanted.
 pub enum Failure {
-    /// The user has had enough.
+    /// The user stopped it.
     Cancelled,
     /// Worth another try: the network, or a server that is out of order.
     Passing {
@@ -117,29 +114,28 @@ impl<'a> Remote<'a> {
         Ok(Remote { name, settings, api: api.repo(repo), agent })
     }
 
-    /// The hub's address.
     pub fn endpoint(&self) -> &str {
         &self.settings.endpoint
     }
 
     /// The files of the revision.
-    pub fn list(&self, patience: &mut dyn Patience) -> Result<Listing, Failure> {
+    pub fn list(&self, meter: &mut Meter<'_>) -> Result<Listing, Failure> {
         let limit = Some(self.settings.patience);
         let request = self.api.info_request().query("blobs", "true").config();
         let request = request.timeout_resolve(limit).timeout_connect(limit).timeout_recv_response(limit);
         let what = &self.name.repo;
         let host = self.endpoint();
         let answer =
-            ask(request.timeout_per_read(limit).build(), patience).map_err(|trouble| passing(trouble, host, what))?;
+            ask(request.timeout_per_read(limit).build(), meter).map_err(|trouble| passing(trouble, host, what))?;
         if answer.status != 200 {
-            return Err(self.refusal(&answer, host, what, patience));
+            return Err(self.refusal(&answer, host, what, meter));
         }
-        let text = answer.body(LISTING, patience).map_err(|trouble| passing(trouble, host, what))?;
-        listing(&text).map_err(|message| self.nonsense(host, what, message))
+        let text = answer.body(LISTING, meter).map_err(|trouble| passing(trouble, host, what))?;
+        listing(&text).map_err(|fault| self.nonsense(host, what, fault.to_string()))
     }
 
     /// Asks what a file is, without getting it: one byte, because not every hub answers a HEAD.
-    pub fn announced(&self, file: &str, entry: &Entry, patience: &mut dyn Patience) -> Result<Announced, Failure> {
+    pub fn announced(&self, file: &str, entry: &Entry, meter: &mut Meter<'_>) -> Result<Announced, Failure> {
         let mut url = self.api.url(&percent_encoded(file));
         let (mut commit, mut etag, mut size) = (None, None, None);
         let mut one_byte = true;
@@ -147,7 +143,7 @@ impl<'a> Remote<'a> {
             let host = host_of(&url);
             let request = self.get(&url);
             let request = if one_byte { request.header("Range", "bytes=0-0") } else { request };
-            let answer = ask(request, patience).map_err(|trouble| passing(trouble, &host, file))?;
+            let answer = ask(request, meter).map_err(|trouble| passing(trouble, &host, file))?;
             let header = |name: &str| answer.header(name).map(str::to_owned);
             commit = commit.or_else(|| header("x-repo-commit"));
             etag = etag.or_else(|| header("x-linked-etag"));
@@ -167,7 +163,7 @@ impl<'a> Remote<'a> {
                     one_byte = false;
                     continue;
                 }
-                _ => return Err(self.refusal(&answer, &host, file, patience)),
+                _ => return Err(self.refusal(&answer, &host, file, meter)),
             }
             let etag = etag.or_else(|| header("etag")).map(|text| plain_etag(&text));
             let listed = || entry.sha256.clone().or_else(|| entry.blob.clone());
@@ -178,13 +174,13 @@ impl<'a> Remote<'a> {
         Err(self.nonsense(&host_of(&url), file, format!("more than {REDIRECTS} redirects")))
     }
 
-    /// Begins to get a file from byte `start` on. Gives the answer and the byte at which it really begins; none if there is
-    /// nothing from there on.
+    /// Begins to get a file from byte `start`. Returns the answer and the byte at which it really begins; `None` if
+    /// there is nothing after `start`.
     pub fn get_from(
         &self,
         file: &str,
         start: u64,
-        patience: &mut dyn Patience,
+        meter: &mut Meter<'_>,
     ) -> Result<(String, Option<(Answer, u64)>), Failure> {
         let mut url = self.api.url(&percent_encoded(file));
         for _ in 0..REDIRECTS {
@@ -193,7 +189,7 @@ impl<'a> Remote<'a> {
             if start > 0 {
                 request = request.header("Range", format!("bytes={start}-"));
             }
-            let answer = ask(request, patience).map_err(|trouble| passing(trouble, &host, file))?;
+            let answer = ask(request, meter).map_err(|trouble| passing(trouble, &host, file))?;
             match answer.status {
                 301 | 302 | 303 | 307 | 308 => {
                     let next = redirect(&answer, &url);
@@ -206,7 +202,7 @@ impl<'a> Remote<'a> {
                     return Ok((host, Some((answer, begins))));
                 }
                 416 => return Ok((host, None)),
-                _ => return Err(self.refusal(&answer, &host, file, patience)),
+                _ => return Err(self.refusal(&answer, &host, file, meter)),
             }
         }
         Err(self.nonsense(&host_of(&url), file, format!("more than {REDIRECTS} redirects")))
@@ -214,7 +210,7 @@ impl<'a> Remote<'a> {
 
     /// A request for a file; with the token if it goes to the hub itself.
     fn get(&self, url: &str) -> RequestBuilder<WithoutBody> {
-        // Compressed, a file would have another size than it has.
+        // Compressed, a file would have a different size.
         let request = self.agent.get(url).header("Accept-Encoding", "identity");
         match &self.settings.token {
             Some(token) if host_of(url) == host_of(self.endpoint()) => {
@@ -225,11 +221,11 @@ impl<'a> Remote<'a> {
     }
 
     /// What a status other than success means.
-    fn refusal(&self, answer: &Answer, host: &str, what: &str, patience: &mut dyn Patience) -> Failure {
+    fn refusal(&self, answer: &Answer, host: &str, what: &str, meter: &mut Meter<'_>) -> Failure {
         let code = answer.header("x-error-code").unwrap_or_default().to_owned();
-        let told = answer.header("x-error-message").map(str::to_owned);
-        let told = told.unwrap_or_else(|| explanation(&answer.body(EXPLANATION, patience).unwrap_or_default()));
-        let message = one_line(&told);
+        let said = answer.header("x-error-message").map(str::to_owned);
+        let said = said.unwrap_or_else(|| explanation(&answer.body(EXPLANATION, meter).unwrap_or_default()));
+        let message = one_line(&said);
         let (repo, endpoint) = (self.name.repo.clone(), self.endpoint().to_owned());
         let (status, token) = (answer.status, self.settings.token.is_some());
         let whole = what == repo;
@@ -296,10 +292,21 @@ pub fn passing(trouble: Trouble, host: &str, what: &str) -> Failure {
     }
 }
 
-fn listing(text: &[u8]) -> Result<Listing, String> {
-    let json: Value = serde_json::from_slice(text).map_err(|error| format!("no JSON: {error}"))?;
-    let commit = json["sha"].as_str().filter(|commit| is_word(commit)).ok_or("its listing names no commit")?;
-    let siblings = json["siblings"].as_array().ok_or("its listing names no files")?;
+/// What is wrong with the listing of a revision.
+#[derive(Debug, thiserror::Error)]
+enum BadListing {
+    #[error("not JSON: {0}")]
+    Json(#[from] serde_json::Error),
+    #[error("its listing names no commit")]
+    NoCommit,
+    #[error("its listing names no files")]
+    NoFiles,
+}
+
+fn listing(text: &[u8]) -> Result<Listing, BadListing> {
+    let json: Value = serde_json::from_slice(text)?;
+    let commit = json["sha"].as_str().filter(|commit| is_word(commit)).ok_or(BadListing::NoCommit)?;
+    let siblings = json["siblings"].as_array().ok_or(BadListing::NoFiles)?;
     let entry = |file: &Value| {
         let text = |value: &Value| value.as_str().map(str::to_owned);
         let large = &file["lfs"];
@@ -349,7 +356,7 @@ fn plain_etag(etag: &str) -> String {
     etag.trim().trim_start_matches("W/").trim_matches('"').to_owned()
 }
 
-/// A path as it stands in an address.
+/// A path as it is in a URL.
 fn percent_encoded(path: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'-' | b'_' | b'.' | b'~');
     let encode = |byte: u8| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };

@@ -1,10 +1,11 @@
-//! What the environment says about the hub and its cache. The variables are those of `huggingface_hub`, with its meanings.
+//! What the environment says about the hub and its cache. The variables are those of `huggingface_hub`, with its
+//! meanings.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::super::file;
+use crate::model::file;
 
 /// The hub, unless `HF_ENDPOINT` names another.
 const ENDPOINT: &str = "https://huggingface.co";

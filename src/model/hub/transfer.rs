@@ -1,20 +1,20 @@
 //! One file from the hub into the cache.
 //!
-//! What arrives goes to `blobs/HASH.part` and gets its final name when its size and its hash are those announced, so that a
-//! blob under its final name is always whole. What an interrupted download left is gone on from, by this program or the
-//! next.
+//! What arrives goes to `blobs/HASH.part` and gets its final name when its size and its hash are those announced, so
+//! that a blob under its final name is always whole. What an interrupted download left is continued, by this program or
+//! the next.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::super::file;
 use super::digest::{Digest, Expected};
 use super::error::HubError;
-use super::exchange::Patience;
 use super::lock::Lock;
+use super::meter::Meter;
 use super::remote::{Announced, Entry, Failure, Remote, passing};
+use crate::model::file;
 
 /// Tries in a row that bring nothing new.
 const TRIES: u32 = 5;
@@ -31,14 +31,6 @@ const OTHERS_PATIENCE: Duration = Duration::from_secs(30);
 /// Bytes that are read at once of what is there already.
 const PIECE: usize = 1 << 20;
 
-/// Told how a file gets on, and asked whether to go on.
-pub trait Progress: Patience {
-    /// So many bytes of the file are there.
-    fn at(&mut self, done: u64);
-    /// What is done with the file, such as `downloading`.
-    fn verb(&mut self, verb: &'static str);
-}
-
 /// A file that is wanted.
 pub struct Wanted<'a> {
     /// Its name in the repository.
@@ -49,14 +41,15 @@ pub struct Wanted<'a> {
     pub announced: &'a Announced,
 }
 
-/// Does something again while it fails for reasons that may pass. `attempt` says with its failure whether it got on.
+/// Does something again while it fails for reasons that may pass. `attempt` says with its failure whether it made
+/// progress.
 pub fn patiently<T>(
-    progress: &mut dyn Progress,
-    mut attempt: impl FnMut(&mut dyn Progress) -> Result<T, (Failure, bool)>,
+    meter: &mut Meter<'_>,
+    mut attempt: impl FnMut(&mut Meter<'_>) -> Result<T, (Failure, bool)>,
 ) -> Result<T, (Failure, u32)> {
     let mut tries = 0;
     loop {
-        let (failure, gained) = match attempt(progress) {
+        let (failure, gained) = match attempt(meter) {
             Ok(done) => return Ok(done),
             Err(failed) => failed,
         };
@@ -65,17 +58,17 @@ pub fn patiently<T>(
             Failure::Passing { wait, .. } if tries < TRIES => wait.unwrap_or(PAUSE * 2_u32.pow(tries - 1)),
             _ => return Err((failure, tries)),
         };
-        if !pause(wait.min(LONGEST_PAUSE), progress) {
+        if !pause(wait.min(LONGEST_PAUSE), meter) {
             return Err((Failure::Cancelled, tries));
         }
     }
 }
 
-/// Waits, unless the user has had enough.
-fn pause(wait: Duration, patience: &mut dyn Progress) -> bool {
+/// Waits, unless the user wants to stop.
+fn pause(wait: Duration, meter: &mut Meter<'_>) -> bool {
     let end = Instant::now() + wait;
     while Instant::now() < end {
-        if !patience.go_on() {
+        if !meter.go_on() {
             return false;
         }
         std::thread::sleep(Duration::from_millis(20).min(wait));
@@ -83,18 +76,18 @@ fn pause(wait: Duration, patience: &mut dyn Progress) -> bool {
     true
 }
 
-/// Gets a file into `blobs`; gives its path there.
+/// Gets a file into `blobs`; returns its path there.
 pub fn transfer(
     remote: &Remote<'_>,
     blobs: &Path,
     wanted: &Wanted<'_>,
-    progress: &mut dyn Progress,
+    meter: &mut Meter<'_>,
 ) -> Result<PathBuf, Failure> {
     let blob = blobs.join(&wanted.announced.etag);
     let part = blobs.join(format!("{}.part", wanted.announced.etag));
     let lock = blobs.join(format!("{}.lock", wanted.announced.etag));
     fs::create_dir_all(blobs).map_err(|source| Failure::from(HubError::io(blobs, source)))?;
-    let Some(_lock) = wait_for(&lock, &part, &blob, wanted, progress)? else { return Ok(blob) };
+    let Some(_lock) = wait_for(&lock, &part, &blob, wanted, meter)? else { return Ok(blob) };
     // Another program may have finished while we waited; one that was there before is not touched.
     if whole(&blob, wanted.announced.size) {
         return Ok(blob);
@@ -102,7 +95,7 @@ pub fn transfer(
     let mut again = true;
     loop {
         let resumed = fs::metadata(&part).is_ok_and(|found| found.len() > 0);
-        match receive(remote, &part, wanted, progress) {
+        match receive(remote, &part, wanted, meter) {
             Ok(()) => break,
             // The beginning may be from another time than the end.
             Err(Failure::Final(error)) if resumed && again && matches!(*error, HubError::Mismatch { .. }) => {
@@ -115,18 +108,18 @@ pub fn transfer(
     Ok(blob)
 }
 
-/// Whether a blob is there and, as far as its size tells, whole.
+/// Whether a blob is there and, judging by its size, whole.
 pub fn whole(blob: &Path, size: Option<u64>) -> bool {
     fs::metadata(blob).is_ok_and(|found| found.is_file() && size.is_none_or(|size| found.len() == size))
 }
 
-/// Takes the lock; none if the file has come in the meantime.
+/// Takes the lock; `None` if the file has arrived in the meantime.
 fn wait_for(
     path: &Path,
     part: &Path,
     blob: &Path,
     wanted: &Wanted<'_>,
-    progress: &mut dyn Progress,
+    meter: &mut Meter<'_>,
 ) -> Result<Option<Lock>, Failure> {
     let length = || fs::metadata(part).map_or(0, |found| found.len());
     let (mut seen, mut since) = (length(), Instant::now());
@@ -149,31 +142,31 @@ fn wait_for(
             let (file, lock) = (wanted.file.to_owned(), path.display().to_string());
             return Err(Failure::from(HubError::Busy { file, seconds: OTHERS_PATIENCE.as_secs(), lock }));
         }
-        progress.verb("waiting for another program that downloads");
-        progress.at(now);
-        if !pause(Duration::from_millis(100), progress) {
+        meter.verb("waiting for another program that downloads");
+        meter.at(now);
+        if !pause(Duration::from_millis(100), meter) {
             return Err(Failure::Cancelled);
         }
     }
 }
 
 /// Fills the part up to the whole file and checks it.
-fn receive(remote: &Remote<'_>, part: &Path, wanted: &Wanted<'_>, progress: &mut dyn Progress) -> Result<(), Failure> {
+fn receive(remote: &Remote<'_>, part: &Path, wanted: &Wanted<'_>, meter: &mut Meter<'_>) -> Result<(), Failure> {
     let expected = Expected::of(wanted.entry.sha256.as_deref(), wanted.entry.blob.as_deref(), &wanted.announced.etag);
     let size = wanted.announced.size;
-    let mut sink = Sink::open(part, expected.clone(), size, progress)?;
+    let mut sink = Sink::open(part, expected.clone(), size, meter)?;
     let mut host = remote.endpoint().to_owned();
-    progress.verb("downloading");
-    let received = patiently(progress, |progress| {
+    meter.verb("downloading");
+    let received = patiently(meter, |meter| {
         let before = sink.done;
-        let outcome = fill(remote, &mut sink, wanted, &mut host, progress);
+        let outcome = fill(remote, &mut sink, wanted, &mut host, meter);
         outcome.map_err(|failure| (failure, sink.done > before))
     });
     if let Err((failure, tries)) = received {
-        return Err(told(failure, tries, &sink, wanted, &host));
+        return Err(kept_so_far(failure, tries, &sink, wanted, &host));
     }
     let mismatch = |found: String, expected: String| {
-        // A part that is wrong would be gone on from for ever.
+        // A part that is wrong would be continued again and again.
         _ = fs::remove_file(part);
         let (file, host) = (wanted.file.to_owned(), host.clone());
         Err(Failure::from(HubError::Mismatch { file, host, found, expected }))
@@ -194,13 +187,13 @@ fn fill(
     sink: &mut Sink,
     wanted: &Wanted<'_>,
     host: &mut String,
-    progress: &mut dyn Progress,
+    meter: &mut Meter<'_>,
 ) -> Result<(), Failure> {
     let size = wanted.announced.size;
     if size == Some(sink.done) {
         return Ok(());
     }
-    let (from, answer) = remote.get_from(wanted.file, sink.done, progress)?;
+    let (from, answer) = remote.get_from(wanted.file, sink.done, meter)?;
     *host = from;
     let Some((answer, begins)) = answer else {
         // Nothing from there on: what is there is all, or too much.
@@ -210,22 +203,22 @@ fn fill(
         // The server sends everything, whatever it was asked for.
         sink.restart(wanted.file)?;
         if begins != 0 {
-            let message = "the server sends another part than it was asked for".to_owned();
+            let message = "the server sent a different part than was requested".to_owned();
             return Err(passing(super::exchange::Trouble::Network(message), host, wanted.file));
         }
     }
     loop {
-        let piece = answer.next(progress).map_err(|trouble| passing(trouble, host, wanted.file))?;
+        let piece = answer.next(meter).map_err(|trouble| passing(trouble, host, wanted.file))?;
         let Some(piece) = piece else { break };
         sink.write(&piece, wanted.file)?;
-        progress.at(sink.done);
+        meter.at(sink.done);
         // More than announced is not written: it would fill the disk.
         if size.is_some_and(|size| sink.done > size) {
             return Ok(());
         }
     }
     match size {
-        // The end came early, and nobody said so.
+        // The connection ended early without an error.
         Some(size) if sink.done < size => {
             let message = "the connection ended early".to_owned();
             Err(passing(super::exchange::Trouble::Network(message), host, wanted.file))
@@ -235,7 +228,7 @@ fn fill(
 }
 
 /// A failure, with what has arrived.
-fn told(failure: Failure, tries: u32, sink: &Sink, wanted: &Wanted<'_>, host: &str) -> Failure {
+fn kept_so_far(failure: Failure, tries: u32, sink: &Sink, wanted: &Wanted<'_>, host: &str) -> Failure {
     let size = wanted.announced.size.unwrap_or(0);
     match failure {
         Failure::Passing { message, wait, .. } if sink.done > 0 => {
@@ -266,19 +259,19 @@ struct Sink {
 
 impl Sink {
     /// Opens the part, and hashes what is there already.
-    fn open(path: &Path, expected: Expected, size: Option<u64>, progress: &mut dyn Progress) -> Result<Sink, Failure> {
+    fn open(path: &Path, expected: Expected, size: Option<u64>, meter: &mut Meter<'_>) -> Result<Sink, Failure> {
         let wrong = |source| Failure::from(HubError::io(path, source));
         let file = file::open_with(OpenOptions::new().create(true).read(true).append(true), path).map_err(wrong)?;
         let digest = expected.start(size.unwrap_or(0));
         let mut sink = Sink { path: path.to_owned(), file, expected, size, digest, done: 0 };
         let there = sink.file.metadata().map_err(wrong)?.len();
-        // Git's hash begins with the size; without it what is there cannot be gone on from.
+        // Git's hash begins with the size; without it what is there cannot be continued.
         if size.is_none_or(|size| there > size) {
             sink.restart(&path.display().to_string())?;
             return Ok(sink);
         }
         if there > 0 {
-            progress.verb("checking what is there of");
+            meter.verb("verifying");
         }
         let mut buffer = vec![0; PIECE];
         loop {
@@ -288,8 +281,8 @@ impl Sink {
             }
             sink.digest.update(&buffer[..n]);
             sink.done += n as u64;
-            progress.at(sink.done);
-            if !progress.go_on() {
+            meter.at(sink.done);
+            if !meter.go_on() {
                 return Err(Failure::Cancelled);
             }
         }

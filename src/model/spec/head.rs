@@ -11,21 +11,19 @@ pub enum Head {
     CausalLm(Logits),
     /// Logits over the vocabulary at every position, after a transform.
     MaskedLm {
-        /// What comes in front of the unembedding; its output is as wide as the token embedding.
+        /// What comes before the unembedding; its output is as wide as the token embedding.
         transform: Transform,
-        /// The unembedding.
         logits: Logits,
     },
     /// One row of class logits from one vector.
     Sequence {
         /// How that vector is made.
         pooled: Pooled,
-        /// The classes.
         classes: Classes,
     },
     /// Class logits at every position: classes of tokens, or where an answer starts and ends.
     Token {
-        /// What comes in front of the class weights.
+        /// What comes before the class weights.
         transform: Option<Transform>,
         /// The classes; `start` and `end` for question answering.
         classes: Classes,
@@ -79,7 +77,6 @@ impl Logits {
 pub struct Transform {
     /// Whether the dense layer has a bias.
     pub bias: bool,
-    /// The activation function.
     pub act: Act,
     /// The norm after it.
     pub norm: Option<Norm>,
@@ -97,13 +94,11 @@ pub struct Pooled {
 /// Which positions a classifier reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Pool {
-    /// The first.
     First,
     /// The mean over those that are not padding.
     Mean,
     /// The last whose token is not `pad`, whatever the attention mask says; without a pad token the last real one.
     Last {
-        /// Id of padding.
         pad: Option<u32>,
     },
 }
@@ -132,16 +127,13 @@ pub struct Sentence {
 /// One way to make a vector of a sequence, over the positions that are not padding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Pooling {
-    /// The first position.
     First,
     /// The largest entry of each feature.
     Max,
-    /// The mean.
     Mean,
     /// The sum over the square root of their number.
     MeanSqrt,
     /// The mean, weighted by 1, 2, 3, ...
     WeightedMean,
-    /// The last one.
     Last,
 }

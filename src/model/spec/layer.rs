@@ -12,7 +12,7 @@ pub struct Layer {
     pub reach: Option<usize>,
     /// Which of the model's rotations queries and keys get.
     pub rope: Option<usize>,
-    /// Whether there is a norm in front of attention, where the placement has one.
+    /// Whether there is a norm before attention, where the placement has one.
     pub ln1: bool,
     /// Whether the MLP is a mixture of experts.
     pub experts: bool,
@@ -27,15 +27,14 @@ impl Layer {
     }
 }
 
-/// A mixture of experts: `sum of weight_e expert_e(x)` over the experts with the largest router probabilities, each a gated
-/// MLP without biases.
+/// A mixture of experts: `sum of weight_e expert_e(x)` over the experts with the largest router probabilities, each a
+/// gated MLP without biases.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Experts {
     /// Experts per layer, `E`.
     pub count: usize,
     /// Experts chosen for each token.
     pub chosen: usize,
-    /// Width of one expert.
     pub width: usize,
     /// Whether the chosen weights are divided by their sum.
     pub normalize: bool,
@@ -46,6 +45,5 @@ pub struct Experts {
 /// An expert that every token passes: `sigmoid(x g) expert(x)` is added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SharedExpert {
-    /// Its width.
     pub width: usize,
 }

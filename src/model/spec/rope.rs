@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 pub struct Rope {
     /// Base of the frequencies, `theta^(-2i/dim)`.
     pub theta: f64,
-    /// Features that rotate, from the first on; an odd number stands in the exponent as it is, and rotates one more.
+    /// Features that rotate, from the first on; an odd number is used in the exponent as it is, and rotates one more.
     pub dim: usize,
     /// Which features form a pair.
     pub pairing: Pairing,
@@ -97,8 +97,8 @@ impl RopeScaling {
 }
 
 impl Rope {
-    /// Whether frequencies depend on the length of the input, so that keys in a cache keep an angle that a pass over the
-    /// whole input would not give them.
+    /// Whether frequencies depend on the length of the input, so that keys in a cache keep an angle that a pass over
+    /// the whole input would not give them.
     pub fn depends_on_length(&self) -> bool {
         match &self.scaling {
             RopeScaling::Dynamic { .. } => true,

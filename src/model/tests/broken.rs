@@ -96,14 +96,14 @@ fn truncated_weights() {
     fs::write(&path, &bytes[..bytes.len() - 100]).unwrap();
     assert_eq!(
         copy.error(),
-        "DIR/model.safetensors is truncated: tensor \"transformer.wte.weight\" takes bytes 110080..159232 of the data, the \
-         file has 159132; get it again"
+        "DIR/model.safetensors is truncated: tensor \"transformer.wte.weight\" takes bytes 110080..159232 of the data, \
+         the file has 159132; get it again"
     );
     fs::write(&path, &bytes[..500]).unwrap();
     assert_eq!(
         copy.error(),
-        "DIR/model.safetensors is truncated or no safetensors file: its header should be 2592 bytes long, the file has 500 \
-         bytes; get it again"
+        "DIR/model.safetensors is truncated or not a safetensors file: its header should be 2592 bytes long, the file \
+         has 500 bytes; get it again"
     );
     fs::write(&path, "").unwrap();
     assert!(copy.error().starts_with("DIR/model.safetensors is truncated: 0 bytes"));
@@ -116,8 +116,8 @@ fn shards_that_do_not_fit_their_index() {
     fs::remove_file(missing.file(LAST)).unwrap();
     assert_eq!(
         missing.error(),
-        "DIR/model.safetensors.index.json names the shard \"model-00002-of-00002.safetensors\", which is not there; get it \
-         again, all 2 shards are needed"
+        "DIR/model.safetensors.index.json names the shard \"model-00002-of-00002.safetensors\", which is not there; \
+         get it again, all 2 shards are needed"
     );
     let altered = |change: fn(&mut Vec<Raw>)| {
         let copy = Copy::of("llama-legacy");
@@ -133,8 +133,8 @@ fn shards_that_do_not_fit_their_index() {
     );
     assert_eq!(
         altered(|all| all.push(Raw::f32("extra", &[1], 0.0))),
-        "shard \"model-00002-of-00002.safetensors\" has tensor \"extra\", which DIR/model.safetensors.index.json does not \
-         list for it; get the index and the shard again"
+        "shard \"model-00002-of-00002.safetensors\" has tensor \"extra\", which DIR/model.safetensors.index.json does \
+         not list for it; get the index and the shard again"
     );
 }
 
@@ -204,8 +204,8 @@ fn a_dtype_that_cannot_be_computed_with() {
     });
     assert_eq!(
         copy.error(),
-        "tensor \"transformer.ln_f.weight\" of DIR/model.safetensors is i8; only f32, f16, bf16, f64, q8_0, q4_0, q4_1, q5_0, \
-         q5_1, q2_k, q3_k, q4_k, q5_k, q6_k and q8_k can be loaded: convert the checkpoint"
+        "tensor \"transformer.ln_f.weight\" of DIR/model.safetensors is i8; only f32, f16, bf16, f64, q8_0, q4_0, \
+         q4_1, q5_0, q5_1, q2_k, q3_k, q4_k, q5_k, q6_k and q8_k can be loaded: convert the checkpoint"
     );
 }
 
@@ -214,7 +214,7 @@ fn a_broken_tokenizer() {
     let copy = Copy::of("gpt2");
     fs::write(copy.file("tokenizer.json"), "{}").unwrap();
     let message = copy.error();
-    assert!(message.starts_with("DIR/tokenizer.json is no usable tokenizer: "), "{message}");
+    assert!(message.starts_with("DIR/tokenizer.json is not a usable tokenizer: "), "{message}");
     assert!(message.ends_with("; get it again, or move it away and give token ids with --tokens"), "{message}");
 }
 
@@ -228,17 +228,17 @@ fn a_file_that_is_no_weights_file() {
     };
     assert_eq!(
         refused("x.gguf"),
-        "DIR/x.gguf is no usable GGUF file: it has 0 bytes, a GGUF file starts with the letters GGUF; get it again, or \
-         convert it anew"
+        "DIR/x.gguf is not a usable GGUF file: it has 0 bytes, a GGUF file starts with the letters GGUF; get it again, \
+         or convert it again"
     );
     assert_eq!(
         refused("pytorch_model.bin"),
-        "DIR/pytorch_model.bin is no usable PyTorch checkpoint: invalid PyTorch file format: not a PyTorch checkpoint: no \
-         ZIP, TAR, legacy or pickle header found; get it again, or the safetensors of the model"
+        "DIR/pytorch_model.bin is not a usable PyTorch checkpoint: invalid PyTorch file format: not a PyTorch \
+         checkpoint: no ZIP, TAR, legacy or pickle header found; get it again, or the safetensors of the model"
     );
     assert_eq!(
         refused("notes.txt"),
-        "DIR/notes.txt is no weights file: name the directory that holds the model, or its .safetensors, .gguf, .bin, .pt \
-         or .pth file"
+        "DIR/notes.txt is not a weights file: name the directory that holds the model, or its .safetensors, .gguf, \
+         .bin, .pt or .pth file"
     );
 }

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::*;
 use crate::model::families::FAMILIES;
 use crate::model::hub::HubName;
-use crate::model::needs::{needed, shape_of};
+use crate::model::required_weights::{needed, shape_of};
 use crate::model::role::{Role, WeightId};
 use crate::model::spec::{
     Act, Count, Head, Layer, Logits, NormKind, Pairing, Placement, Pooling, Positions, Rope, RopeScaling, Sentence,
@@ -253,8 +253,8 @@ fn a_single_file_is_loaded_with_what_is_beside_it() {
     fs::rename(copy.file("model.safetensors"), copy.file("step-100.safetensors")).unwrap();
     assert_eq!(
         copy.error(),
-        "no model.safetensors, pytorch_model.bin or index of one of them in DIR; it has step-100.safetensors: name that file to load \
-         it alone"
+        "no model.safetensors, pytorch_model.bin or index of one of them in DIR; it has step-100.safetensors: name \
+         that file to load it alone"
     );
     let model = open(&copy.file("step-100.safetensors")).unwrap();
     assert!(model.tokenizer.is_some());

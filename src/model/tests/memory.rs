@@ -57,7 +57,7 @@ fn large() -> TempDir {
 /// Set in the process that measures.
 const CHILD: &str = "LLMDBG_MEASURES_MEMORY";
 
-/// The peak belongs to the whole process, so the test measures in one of its own, where no other test runs.
+/// The peak belongs to the whole process, so the test measures in a separate one, where no other test runs.
 #[test]
 fn the_peak_is_the_weights_and_little_more() {
     if std::env::var_os(CHILD).is_some() {

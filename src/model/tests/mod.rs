@@ -18,7 +18,6 @@ use tempfile::TempDir;
 use super::{LoadError, Model, ModelSource, load};
 use crate::tensor::Device;
 
-/// Every fixture.
 fn fixtures() -> Vec<String> {
     let entries = fs::read_dir(fixture("")).unwrap().map(|entry| entry.unwrap().path());
     let named = entries.filter(|path| path.join("config.json").exists());

@@ -25,7 +25,7 @@ fn every_prompt_of_every_fixture_is_tokenised_as_transformers_does() {
                 Some(second) => tokenizer.encode_pair(text, second, true).unwrap(),
                 None => tokenizer.encode(text, true).unwrap(),
             };
-            // Padding stands behind the text, or in front of it.
+            // Padding is after the text, or before it.
             let mask = numbers("attention_mask");
             let start = mask.iter().position(|mask| *mask == 1).unwrap();
             let real = start..mask.iter().rposition(|mask| *mask == 1).unwrap() + 1;
@@ -111,7 +111,7 @@ fn text_needs_a_tokenizer() {
     model.tokenizer = None;
     model.no_tokenizer = "no tokenizer.json in x".into();
     assert_eq!(
-        super::super::Input::from_texts(&model, &["hi"], true).unwrap_err().to_string(),
+        crate::model::Input::from_texts(&model, &["hi"], true).unwrap_err().to_string(),
         "no tokenizer.json in x, so text cannot be tokenised: give token ids with --tokens"
     );
 }

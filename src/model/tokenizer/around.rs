@@ -1,10 +1,10 @@
-//! Tokens that stand around a text, and around a pair of texts.
+//! Tokens around a text, and around a pair of texts.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
 use tokenizers::{Encoding, Tokenizer};
 
-/// Which tokens stand around texts, by what the special tokens are called.
+/// Which tokens are around texts, by what the special tokens are called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Around {
     /// A beginning and an end of every text, or neither.
@@ -22,19 +22,19 @@ pub enum Around {
     XlmRoberta,
 }
 
-/// What stands at one place, with the type of its tokens.
+/// What is at one place, with the type of its tokens.
 #[derive(Clone, Debug)]
-enum Part {
+pub enum Part {
     A,
     B(u8),
     Token { text: String, id: u32, types: u8 },
 }
 
-/// What stands around a text, and around a pair.
+/// What is around a text, and around a pair.
 #[derive(Clone, Debug)]
 pub struct Template {
-    single: Vec<Part>,
-    pair: Vec<Part>,
+    pub single: Vec<Part>,
+    pub pair: Vec<Part>,
 }
 
 impl Around {
@@ -81,7 +81,7 @@ impl Around {
 }
 
 impl Template {
-    /// The part `post_processor` of a `tokenizer.json`; null if no tokens stand around texts.
+    /// The part `post_processor` of a `tokenizer.json`; null if there are no tokens around texts.
     pub fn json(&self) -> Json {
         let mut tokens = Map::new();
         let mut parts = |parts: &[Part]| -> Json {
@@ -104,7 +104,7 @@ impl Template {
         }
     }
 
-    /// Puts these tokens around texts, if others stand there now; says so.
+    /// Puts these tokens around texts, if others are there now; returns whether it did.
     ///
     /// # Errors
     /// If the tokenizers library does not understand the template.

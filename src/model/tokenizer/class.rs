@@ -1,14 +1,14 @@
-//! The classes that transformers has for tokenizers: which of them it takes for a checkpoint, and what that class does whatever
-//! `tokenizer.json` says.
+//! The classes that transformers has for tokenizers: which of them it takes for a checkpoint, and what that class does
+//! whatever `tokenizer.json` says.
 //!
-//! Since transformers 5 a class with a constructor of its own takes only vocabulary, merges and what stands around a text from
+//! Since transformers 5 a class with its own constructor takes only vocabulary, merges and what is around a text from
 //! `tokenizer.json`, and splits text in its own way; some also put their own tokens around a text. The general class,
 //! `TokenizersBackend`, takes the file as it is.
 
 use serde_json::{Map, Value as Json, json};
 
-use super::super::config::HfConfig;
 use super::around::Around;
+use crate::model::config::HfConfig;
 
 /// What fits GPT-2, and what fits most tokenizers since.
 const QWEN2: &str =
@@ -107,11 +107,11 @@ impl Class {
         }
     }
 
-    /// What `AutoTokenizer` takes where there is a `tokenizer.json`. `byte_level` says whether that file speaks of bytes: then
-    /// LlamaTokenizer, which cannot, is not taken.
-    pub fn of(told: &Map<String, Json>, config: &HfConfig, byte_level: bool) -> Class {
+    /// What `AutoTokenizer` takes where there is a `tokenizer.json`. `byte_level` says whether that file is byte-level:
+    /// then LlamaTokenizer, which cannot, is not taken.
+    pub fn of(settings: &Map<String, Json>, config: &HfConfig, byte_level: bool) -> Class {
         const KEY: &str = "tokenizer_class";
-        let given = [told, config.json()].into_iter().find_map(|from| from.get(KEY)?.as_str());
+        let given = [settings, config.json()].into_iter().find_map(|from| from.get(KEY)?.as_str());
         let Some(given) = given.map(without_fast) else { return Class::of_family(config) };
         match Registered::of(config) {
             Registered::General => Class::General,
@@ -191,7 +191,7 @@ impl Class {
         }
     }
 
-    /// What it puts around a text whatever `tokenizer.json` says; none if that file decides.
+    /// What it puts around a text whatever `tokenizer.json` says; `None` if that file decides.
     pub fn around(self) -> Option<Around> {
         match self {
             Class::GptNeoX => Some(Around::Ends { bos: false, eos: false }),
@@ -203,10 +203,10 @@ impl Class {
         }
     }
 
-    /// How it changes and splits a text before it looks for tokens, with the settings of `tokenizer_config.json`: the parts
-    /// `normalizer` and `pre_tokenizer` of a `tokenizer.json`. None if it does as the file says.
-    pub fn splits(self, told: &Map<String, Json>) -> Option<(Json, Json)> {
-        let flag = |key: &str| told.get(key).and_then(Json::as_bool);
+    /// How it changes and splits a text before it looks for tokens, with the settings of `tokenizer_config.json`: the
+    /// parts `normalizer` and `pre_tokenizer` of a `tokenizer.json`. `None` if it does as the file says.
+    pub fn splits(self, settings: &Map<String, Json>) -> Option<(Json, Json)> {
+        let flag = |key: &str| settings.get(key).and_then(Json::as_bool);
         let prefix = flag("add_prefix_space");
         let bytes = |regex: bool| {
             let prefix = prefix.unwrap_or(false);
@@ -228,7 +228,7 @@ impl Class {
                     "type": "BertNormalizer",
                     "clean_text": true,
                     "handle_chinese_chars": flag("tokenize_chinese_chars").unwrap_or(true),
-                    "strip_accents": told.get("strip_accents").cloned().unwrap_or(Json::Null),
+                    "strip_accents": settings.get("strip_accents").cloned().unwrap_or(Json::Null),
                     "lowercase": flag("do_lower_case").unwrap_or(true),
                 }),
                 json!({"type": "BertPreTokenizer"}),
@@ -265,8 +265,8 @@ mod tests {
 
     fn class(family: &str, name: Option<&str>, byte_level: bool) -> Class {
         let config = HfConfig::parse("config.json", json!({"model_type": family}).to_string().as_bytes()).unwrap();
-        let told = name.map(|name| ("tokenizer_class".to_owned(), json!(name)));
-        Class::of(&told.into_iter().collect(), &config, byte_level)
+        let settings = name.map(|name| ("tokenizer_class".to_owned(), json!(name)));
+        Class::of(&settings.into_iter().collect(), &config, byte_level)
     }
 
     /// As `AutoTokenizer.from_pretrained(...)` of transformers 5.24 answers for a folder of that family.

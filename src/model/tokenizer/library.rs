@@ -1,8 +1,8 @@
 //! The tokenizers library, and everything that is asked of it.
 //!
-//! Its parts do what a file says: they replace texts by longer ones, over and over, look for expressions that take for ever,
-//! and panic where a file is not sound. So nothing else calls it, and [`super::apart`] lets it run in a process that can be
-//! ended.
+//! Its parts do what a file says: they replace texts by longer ones, over and over, look for expressions that take
+//! forever, and panic where a file is not sound. So nothing else calls it, and [`super::sandbox`] lets it run in a
+//! process that can be ended.
 
 use std::collections::{BTreeSet, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,10 +12,11 @@ use serde_json::{Value, json};
 use tokenizers::{AddedToken, Encoding, ModelWrapper, OffsetReferential, OffsetType};
 
 use super::around::Around;
+use super::error::TokenizerError;
 use super::sound::{check, check_pair};
 use super::spelling::{Spelling, typed};
 
-/// Most tokens that a text may become: a pass over so many cannot be computed.
+/// Most tokens that a text may become: a pass over more cannot be computed.
 const MOST_TOKENS: usize = 1 << 20;
 
 /// Longest text, in bytes, that tokens or the text before them may become.
@@ -26,27 +27,24 @@ const LONGEST: usize = 16 << 20;
 pub enum Request {
     /// The tokens of a text or a pair of them, with those around it if `special`.
     Encode {
-        /// The text.
         text: String,
-        /// The second text.
         pair: Option<String>,
         /// Whether tokens are added around it.
         special: bool,
     },
-    /// What is done to a text before tokens are looked for in it.
+    /// What is done to a text before it is split into tokens.
     Normalize(String),
     /// The text of tokens, without special ones if `skip_special`.
     Decode {
-        /// Their numbers.
         ids: Vec<u32>,
         /// Whether special tokens are left out.
         skip_special: bool,
     },
-    /// Changes the tokenizer for good.
+    /// Changes the tokenizer permanently.
     Change(Change),
-    /// The ids of a text that is changed and split in another way before tokens of the same vocabulary are looked for in it.
+    /// The ids of a text that is changed and split in another way before tokens of the same vocabulary are looked for
+    /// in it.
     Otherwise {
-        /// The text.
         text: String,
         /// Whether tokens are added around it.
         special: bool,
@@ -62,7 +60,7 @@ pub struct Change {
     pub add: Vec<AddedToken>,
     /// What is to be around texts, with the spelling of the tokens by what they are called.
     pub around: Option<(Around, HashMap<String, String>)>,
-    /// Whether special tokens in a text are cut to pieces.
+    /// Whether special tokens in a text are split.
     pub cut_special: bool,
     /// Whether texts are made lower-case first.
     pub lower: bool,
@@ -82,22 +80,17 @@ pub struct Changed {
 /// The answer to a [`Request`] of the same name.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Answer {
-    /// The tokens.
     Encode(Vec<Piece>),
     /// The text, and the added tokens in it.
     Normalize(String, Vec<String>),
-    /// The text.
     Decode(String),
-    /// What has changed.
     Change(Changed),
-    /// The ids.
     Otherwise(Vec<u32>),
 }
 
 /// A token of a text.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Piece {
-    /// Its number.
     pub id: u32,
     /// Where it begins in the text, in bytes, and where it ends.
     pub offsets: (usize, usize),
@@ -105,7 +98,7 @@ pub struct Piece {
     pub type_id: u32,
     /// Whether the tokenizer added it.
     pub added: bool,
-    /// The piece of the text that it is of.
+    /// The piece of the text that it belongs to.
     pub word: Option<u32>,
 }
 
@@ -142,7 +135,7 @@ impl Core {
     ///
     /// # Errors
     /// What the library says.
-    pub fn open(bytes: &[u8]) -> Result<(Core, Facts), String> {
+    pub fn open(bytes: &[u8]) -> Result<(Core, Facts), TokenizerError> {
         guarded(|| {
             let mut inner = tokenizers::Tokenizer::from_bytes(bytes)?;
             let cut = inner.get_truncation().map(|cut| cut.max_length);
@@ -156,11 +149,11 @@ impl Core {
         })
     }
 
-    /// Changes it for good.
+    /// Changes it permanently.
     ///
     /// # Errors
     /// What the library says.
-    pub fn change(&mut self, change: &Change) -> Result<Changed, String> {
+    pub fn change(&mut self, change: &Change) -> Result<Changed, TokenizerError> {
         let Core { inner, around } = self;
         guarded(|| {
             inner.add_tokens(change.add.iter().cloned())?;
@@ -190,7 +183,7 @@ impl Core {
     ///
     /// # Errors
     /// What the library says.
-    pub fn answer(&mut self, request: Request) -> Result<Answer, String> {
+    pub fn answer(&mut self, request: Request) -> Result<Answer, TokenizerError> {
         match request {
             Request::Change(change) => self.change(&change).map(Answer::Change),
             request => self.look(request),
@@ -201,7 +194,7 @@ impl Core {
     ///
     /// # Errors
     /// What the library says.
-    pub fn look(&self, request: Request) -> Result<Answer, String> {
+    pub fn look(&self, request: Request) -> Result<Answer, TokenizerError> {
         let inner = &self.inner;
         guarded(|| match request {
             Request::Change(_) => Err("it is not to be changed".into()),
@@ -229,12 +222,12 @@ impl Core {
 }
 
 /// A panic of the library is an error of its input.
-fn guarded<T>(work: impl FnOnce() -> tokenizers::Result<T>) -> Result<T, String> {
+fn guarded<T>(work: impl FnOnce() -> tokenizers::Result<T>) -> Result<T, TokenizerError> {
     match catch_unwind(AssertUnwindSafe(work)) {
-        Ok(result) => result.map_err(|error| error.to_string()),
+        Ok(result) => Ok(result?),
         Err(panic) => {
             let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
-            Err(format!("the tokenizers library cannot go on: {}", text.unwrap_or("it does not say why")))
+            Err(TokenizerError::Panicked(text.unwrap_or("it does not say why").to_owned()))
         }
     }
 }

@@ -5,7 +5,7 @@ use super::Token;
 /// Where a text is cut off.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Longest {
-    /// The most tokens of a text, those included that stand around it.
+    /// The most tokens of a text, including those around it.
     pub tokens: usize,
     /// Whether what is too much is taken away at the front.
     pub front: bool,

@@ -1,20 +1,24 @@
 //! Text to tokens and back, and the exact bytes that each token stands for.
 
-pub mod apart;
-mod around;
+pub mod around;
 mod class;
+mod error;
 mod library;
 mod longest;
 mod named;
 mod neighbours;
+mod parts;
+pub mod sandbox;
 mod separate;
 mod sound;
 mod special;
 mod spelling;
 
+pub use error::TokenizerError;
 pub use longest::Longest;
 pub use named::{Named, NamedToken};
 pub use neighbours::Otherwise;
+pub use parts::Parts;
 pub use special::SpecialTokens;
 
 use std::borrow::Cow;
@@ -28,32 +32,32 @@ use tokenizers::AddedToken;
 
 use super::checkpoint::CheckpointFiles;
 use super::config::HfConfig;
-use super::error::{InputError, LoadError};
+use super::error::{InputError, LoadError, NoTokenizer};
 use super::file;
-use apart::{ANOTHER, Place};
 use library::{Answer, Change, Facts, Piece, Request};
 use neighbours::Neighbours;
+use sandbox::Place;
 use separate::Separate;
 use spelling::Spelling;
 
 /// A token of a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Token {
-    /// Its number.
     pub id: u32,
     /// The token for display, see [`Tokenizer::token_text`].
     pub text: String,
-    /// Its bytes in this text: those of [`Tokenizer::token_bytes`] without the space that some tokenizers put in front of
-    /// a text.
+    /// Its bytes in this text: those of [`Tokenizer::token_bytes`] without the space that some tokenizers put before a
+    /// text.
     pub bytes: Vec<u8>,
     /// Bytes of the text that it comes from; empty for tokens that the tokenizer adds. Lower-casing and other
     /// normalisation can make the token differ from them.
     pub offsets: Range<usize>,
-    /// Whether the tokenizer added it or it is no ordinary text (`[CLS]`, `<s>`).
+    /// Whether the tokenizer added it or it is not ordinary text (`[CLS]`, `<s>`).
     pub special: bool,
     /// 1 in the second text of a pair, else 0.
     pub type_id: u32,
-    /// Which piece of its text it is of, as the tokenizer splits it before it looks for tokens; none if it was added.
+    /// Which piece of its text it belongs to, as the tokenizer splits it before it looks for tokens; `None` if it was
+    /// added.
     pub word: Option<u32>,
 }
 
@@ -82,9 +86,9 @@ struct Inner {
 /// What a tokenizer does to a text before it looks for tokens, see [`Tokenizer::steps`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Steps {
-    /// What the text becomes, if it does not stay as it is: lower-cased, composed, with a space in front.
+    /// What the text becomes, if it does not stay as it is: lower-cased, composed, with a space before it.
     pub normalized: Option<String>,
-    /// Added tokens that stand in the text itself, in order.
+    /// Added tokens in the text itself, in order.
     pub added: Vec<String>,
 }
 
@@ -95,25 +99,24 @@ impl fmt::Debug for Tokenizer {
 }
 
 impl Tokenizer {
-    /// Reads a `tokenizer.json`.
     pub fn from_file(path: &Path) -> Result<Self, LoadError> {
         let shown = path.display().to_string();
         let bytes = file::read(path).map_err(|source| LoadError::Io { path: shown.clone(), source })?;
         Tokenizer::from_bytes(&shown, &bytes)
     }
 
-    /// Reads the contents of a `tokenizer.json`; `path` is for messages. Its library runs in a process of its own, if there is
-    /// a program for that ([`super::apart::allow`]).
+    /// Reads the contents of a `tokenizer.json`; `path` is for messages. Its library runs in a separate process, if
+    /// there is a program for that ([`super::sandbox::allow`]).
     pub fn from_bytes(path: &str, bytes: &[u8]) -> Result<Self, LoadError> {
         Tokenizer::built(path, bytes, false, |_| Ok(Neighbours::default()))
     }
 
-    /// The tokenizer of a checkpoint with the tokens that its files name, as `AutoTokenizer` in transformers reads it; or why
-    /// there is none.
+    /// The tokenizer of a checkpoint with the tokens that its files name, as `AutoTokenizer` in transformers reads it;
+    /// or why there is none.
     ///
     /// # Errors
     /// If a file is not what it should be.
-    pub fn of_checkpoint(files: &CheckpointFiles, config: &HfConfig) -> Result<Result<Self, String>, LoadError> {
+    pub fn of_checkpoint(files: &CheckpointFiles, config: &HfConfig) -> Result<Result<Self, NoTokenizer>, LoadError> {
         if let Some(bytes) = files.read("tokenizer.json")? {
             let path = files.path_of("tokenizer.json");
             // What is borrowed is part of this program, and trusted.
@@ -122,7 +125,7 @@ impl Tokenizer {
             return Tokenizer::built(&path, &bytes, trusted, join).map(Ok);
         }
         if let Some(gguf) = files.gguf() {
-            let none = || format!("no tokenizer.json in {}", files.path());
+            let none = || NoTokenizer::NoFile { place: files.path().to_owned() };
             return Ok(Err(gguf.why_no_tokenizer()?.unwrap_or_else(none)));
         }
         Ok(match separate::json(files, config)? {
@@ -140,10 +143,9 @@ impl Tokenizer {
         trusted: bool,
         join: impl FnOnce((&mut Place, &mut Facts)) -> Result<Neighbours, LoadError>,
     ) -> Result<Self, LoadError> {
-        let fail = |message: String| LoadError::Tokenizer { path: path.to_owned(), message };
-        let (mut place, mut facts) = Place::open(bytes, trusted).map_err(fail)?;
-        if let Some((token, id)) = facts.ids.iter().find(|(token, _)| token.len() > LONGEST) {
-            return Err(fail(format!("token {id} has {} bytes, and at most {LONGEST} are read", token.len())));
+        let (mut place, mut facts) = Place::open(bytes, trusted).map_err(|error| error.of_file(path))?;
+        if let Some((token, &id)) = facts.ids.iter().find(|(token, _)| token.len() > LONGEST) {
+            return Err(TokenizerError::LongToken { id, bytes: token.len(), most: LONGEST }.of_file(path));
         }
         let neighbours = join((&mut place, &mut facts))?;
         let mut spelled: HashMap<u32, String> = facts.ids.iter().map(|(spelled, &id)| (id, spelled.clone())).collect();
@@ -162,12 +164,12 @@ impl Tokenizer {
         })))
     }
 
-    /// The same tokenizer, which cuts texts off, and makes them lower-case first if `lower`. Nothing happens to one that has
-    /// clones.
+    /// The same tokenizer, which cuts texts off, and makes them lower-case first if `lower`. Nothing happens to one
+    /// that has clones.
     ///
     /// # Errors
     /// If the tokenizers library refuses the change.
-    pub fn for_sentences(mut self, longest: Option<Longest>, lower: bool) -> Result<Self, String> {
+    pub fn for_sentences(mut self, longest: Option<Longest>, lower: bool) -> Result<Self, TokenizerError> {
         if let Some(inner) = Arc::get_mut(&mut self.0) {
             inner.longest = longest;
             if lower {
@@ -177,8 +179,8 @@ impl Tokenizer {
         Ok(self)
     }
 
-    /// The tokens of a text, with those that the model expects around it unless `add_special` is false. A whole text, with
-    /// what is around it, is cut off where the tokenizer says.
+    /// The tokens of a text, with those that the model expects around it unless `add_special` is false. A whole text,
+    /// with what is around it, is cut off where the tokenizer says.
     pub fn encode(&self, text: &str, add_special: bool) -> Result<Vec<Token>, InputError> {
         let pieces = self.pieces(text, None, add_special)?;
         let mut tokens: Vec<Token> = pieces.iter().map(|piece| self.token(piece)).collect();
@@ -200,8 +202,8 @@ impl Tokenizer {
         self.pieces(text, None, true).map(|pieces| pieces.len())
     }
 
-    /// What another reader of the same vocabulary makes of a text; none if there is no other way to read it, or it gives the
-    /// same.
+    /// What another reader of the same vocabulary makes of a text; `None` if there is no other way to read it, or the
+    /// result is the same.
     pub fn read_otherwise(&self, text: &str, add_special: bool) -> Option<Otherwise> {
         let other = self.0.neighbours.other.as_ref()?;
         let theirs = other.encode(&self.0.place, text, add_special)?;
@@ -232,16 +234,16 @@ impl Tokenizer {
 
     fn pieces(&self, text: &str, pair: Option<&str>, special: bool) -> Result<Vec<Piece>, InputError> {
         let request = Request::Encode { text: text.to_owned(), pair: pair.map(str::to_owned), special };
-        match self.0.place.answer(request).map_err(|message| refused(text, message))? {
+        match self.0.place.answer(request).map_err(|error| refused(text, &error))? {
             Answer::Encode(pieces) => {
                 let length = |piece: &Piece| self.0.spelled.get(&piece.id).map_or(0, String::len);
                 let bytes: usize = pieces.iter().map(length).sum();
                 if bytes > LONGEST_TEXT {
-                    return Err(refused(text, format!("its tokens have {bytes} bytes, more than {LONGEST_TEXT}")));
+                    return Err(refused(text, &TokenizerError::LongText { bytes, most: LONGEST_TEXT }));
                 }
                 Ok(pieces)
             }
-            _ => Err(refused(text, ANOTHER.into())),
+            _ => Err(refused(text, &TokenizerError::OtherAnswer)),
         }
     }
 
@@ -258,16 +260,16 @@ impl Tokenizer {
         }
     }
 
-    /// What is done to a text before tokens are looked for in it.
+    /// What is done to a text before it is split into tokens.
     ///
     /// # Errors
     /// If the tokenizer cannot say.
     pub fn steps(&self, text: &str) -> Result<Steps, InputError> {
-        match self.0.place.answer(Request::Normalize(text.to_owned())).map_err(|message| refused(text, message))? {
+        match self.0.place.answer(Request::Normalize(text.to_owned())).map_err(|error| refused(text, &error))? {
             Answer::Normalize(normalized, added) => {
                 Ok(Steps { normalized: (normalized != text).then_some(normalized), added })
             }
-            _ => Err(refused(text, ANOTHER.into())),
+            _ => Err(refused(text, &TokenizerError::OtherAnswer)),
         }
     }
 
@@ -276,7 +278,7 @@ impl Tokenizer {
         self.0.cut
     }
 
-    /// The text of tokens, as transformers decodes it. Bytes that are no UTF-8 become U+FFFD.
+    /// The text of tokens, as transformers decodes it. Bytes that are not UTF-8 become U+FFFD.
     pub fn decode(&self, ids: &[u32], skip_special: bool) -> String {
         match self.0.place.answer(Request::Decode { ids: ids.to_vec(), skip_special }) {
             Ok(Answer::Decode(text)) => text,
@@ -287,8 +289,8 @@ impl Tokenizer {
         }
     }
 
-    /// The exact bytes that a token stands for inside a text: `Ġthe` is `" the"`, `<0xE2>` one byte, `##ing` is `"ing"`.
-    /// Empty for a number that is no token.
+    /// The exact bytes that a token stands for inside a text: `Ġthe` is `" the"`, `<0xE2>` one byte, `##ing` is
+    /// `"ing"`. Empty for a number that is not a token.
     pub fn token_bytes(&self, id: u32) -> Vec<u8> {
         match self.0.added.get(&id) {
             Some(added) => added.content.clone().into_bytes(),
@@ -296,7 +298,7 @@ impl Tokenizer {
         }
     }
 
-    /// A token for display: its bytes as text, those that are no UTF-8 as `\xNN`.
+    /// A token for display: its bytes as text, those that are not UTF-8 as `\xNN`.
     pub fn token_text(&self, id: u32) -> String {
         if !self.has(id) {
             return format!("<{id}>");
@@ -314,7 +316,7 @@ impl Tokenizer {
         self.0.spelled.contains_key(&id)
     }
 
-    /// Whether a token is no ordinary text.
+    /// Whether a token is not ordinary text.
     pub fn is_special(&self, id: u32) -> bool {
         self.0.added.get(&id).is_some_and(|added| added.special)
     }
@@ -366,15 +368,15 @@ const LONGEST_TEXT: usize = 64 << 20;
 /// Bytes of a text that are shown in a message.
 const SHOWN: usize = 100;
 
-fn refused(text: &str, message: String) -> InputError {
+fn refused(text: &str, error: &TokenizerError) -> InputError {
     let shown = match text.len() > SHOWN {
         true => format!("{}...", &text[..text.floor_char_boundary(SHOWN)]),
         false => text.to_owned(),
     };
-    InputError::Tokenizer { text: shown, message }
+    InputError::Tokenizer { text: shown, message: error.to_string() }
 }
 
-/// Takes away the space that the tokenizer put in front of the text, if it did.
+/// Takes away the space that the tokenizer put before the text, if it did.
 fn without_leading_space(tokens: &mut [Token], text: &str) {
     let joined: Vec<u8> = tokens.iter().filter(|token| !token.special).flat_map(|token| token.bytes.clone()).collect();
     if joined.strip_prefix(b" ") == Some(text.as_bytes())
@@ -384,7 +386,7 @@ fn without_leading_space(tokens: &mut [Token], text: &str) {
     }
 }
 
-/// Bytes as text, those that are no UTF-8 as `\xNN`.
+/// Bytes as text, those that are not UTF-8 as `\xNN`.
 fn display(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {

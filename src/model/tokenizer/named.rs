@@ -1,17 +1,18 @@
-//! Tokens that the files next to a tokenizer name: `tokenizer_config.json`, `special_tokens_map.json` and `added_tokens.json`.
+//! Tokens that the files next to a tokenizer name: `tokenizer_config.json`, `special_tokens_map.json` and
+//! `added_tokens.json`.
 //!
-//! transformers adds them to the tokenizer, so a reader of `tokenizer.json` alone cuts them to pieces. They are merged here as
-//! its `from_pretrained` (version 5.24) merges them.
+//! transformers adds them to the tokenizer, so a reader of `tokenizer.json` alone cuts them to pieces. They are merged
+//! here as its `from_pretrained` (version 5.24) merges them.
 
 use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value as Json};
 use tokenizers::AddedToken;
 
-use super::super::checkpoint::CheckpointFiles;
-use super::super::config::{kind, parse_object};
-use super::super::error::LoadError;
 use super::class::Class;
+use crate::model::checkpoint::CheckpointFiles;
+use crate::model::config::{kind, parse_object};
+use crate::model::error::LoadError;
 
 /// The settings of a tokenizer.
 pub const CONFIG: &str = "tokenizer_config.json";
@@ -45,7 +46,8 @@ pub struct Named {
 }
 
 impl Named {
-    /// Reads the files, of which the settings are read already. `known` are the tokens that the tokenizer's own file adds.
+    /// Reads the files, of which the settings are read already. `known` are the tokens that the tokenizer's own file
+    /// adds.
     ///
     /// # Errors
     /// If a file that is there is not JSON, or names what is not a token.
@@ -132,7 +134,8 @@ pub fn object(files: &CheckpointFiles, name: &str) -> Result<Map<String, Json>, 
     }
 }
 
-/// The files that special tokens are read from. What `special_tokens_map.json` says counts before `tokenizer_config.json`.
+/// The files that special tokens are read from. What `special_tokens_map.json` says counts before
+/// `tokenizer_config.json`.
 struct Sources<'a> {
     files: &'a CheckpointFiles,
     settings: &'a Map<String, Json>,
@@ -202,7 +205,7 @@ impl<'a> Sources<'a> {
         Ok(found)
     }
 
-    /// What stands under `extra_special_tokens`, which was called `additional_special_tokens` once. That of the map counts
+    /// What is under `extra_special_tokens`, which was called `additional_special_tokens` once. That of the map counts
     /// under its old name only where the settings have neither.
     fn extras(&self) -> Vec<(&'a Json, &'static str)> {
         const NEW: &str = "extra_special_tokens";
@@ -239,8 +242,8 @@ fn is_empty(value: &Json) -> bool {
     }
 }
 
-/// A token that is given as its text, or as an object with its habits. One that is not `special` is looked for in the text
-/// after it was normalised, where nothing else is said.
+/// A token that is given as its text, or as an object with its habits. One that is not `special` is looked for in the
+/// text after it was normalised, unless another limit is given.
 fn token(value: &Json, special: bool) -> Option<AddedToken> {
     let text = value.as_str().or_else(|| value.get("content")?.as_str())?;
     let flag = |key: &str| value.get(key).and_then(Json::as_bool);

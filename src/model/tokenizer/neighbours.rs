@@ -5,20 +5,19 @@ use std::collections::HashMap;
 use serde_json::Value as Json;
 use tokenizers::{AddedToken, NormalizerWrapper, PreTokenizerWrapper};
 
-use super::super::checkpoint::CheckpointFiles;
-use super::super::config::HfConfig;
-use super::super::error::LoadError;
-use super::apart::Place;
 use super::around::Around;
 use super::class::Class;
 use super::library::{Answer, Change, Facts, Request};
 use super::named::{self, Named};
+use super::sandbox::Place;
 use super::spelling::{Spelling, typed};
+use crate::model::checkpoint::CheckpointFiles;
+use crate::model::config::HfConfig;
+use crate::model::error::LoadError;
 
 /// What the files next to a tokenizer make of it.
 #[derive(Default)]
 pub struct Neighbours {
-    /// Tokens that they name.
     pub named: Named,
     /// What names the tokens that the tokenizer's own file lacks.
     pub by: HashMap<u32, &'static str>,
@@ -87,28 +86,28 @@ impl Neighbours {
             cut_special,
             lower: false,
         };
-        let changed = place.change(change);
-        let changed = changed.map_err(|message| LoadError::Tokenizer { path: path.to_owned(), message })?;
+        let changed = place.change(change).map_err(|error| error.of_file(path))?;
         facts.ids.extend(changed.added.iter().map(|(id, token)| (token.content.clone(), *id)));
         (facts.added, facts.size) = (changed.added, changed.size);
         let number = |text: &str| facts.ids.get(text).copied();
         let by = new.iter().filter_map(|named| Some((number(&named.token.content)?, named.by))).collect();
-        notes.extend(named.numbered.iter().filter_map(|(told, named)| {
+        notes.extend(named.numbered.iter().filter_map(|(given, named)| {
             let text = &named.token.content;
-            let id = number(text).filter(|id| u64::from(*id) != *told)?;
-            Some(format!("{} gives {text:?} the id {told}; here, as in transformers, it has the id {id}", named.by))
+            let id = number(text).filter(|id| u64::from(*id) != *given)?;
+            Some(format!("{} gives {text:?} the id {given}; here, as in transformers, it has the id {id}", named.by))
         }));
         if changed.put {
             notes.push(format!(
-                "tokenizer.json puts other tokens around a text than {}, the class that transformers uses; the class counts",
+                "tokenizer.json puts other tokens around a text than {}, the class that transformers uses; those of \
+                 the class are used",
                 class.name()
             ));
         }
         if cut_special {
-            notes.push(format!("special tokens in a text are cut to pieces, as {} asks for", named::CONFIG));
+            notes.push(format!("special tokens in a text are split, as {} asks for", named::CONFIG));
         }
         if named.settings.get("auto_map").is_some_and(|map| map.is_array() || !map["AutoTokenizer"].is_null()) {
-            let what = "asks for a tokenizer of its own code (auto_map), which is not run";
+            let what = "asks for a tokenizer with code of its own (auto_map), which is not run";
             notes.push(format!("{} {what}; tokenizer.json is read as it is", named::CONFIG));
         }
         let other = OtherWay::of(files, class, &named, &facts.ways);
@@ -120,8 +119,7 @@ impl OtherWay {
     /// How the class that transformers takes cuts texts, if not as the tokenizer's file says.
     fn of(files: &CheckpointFiles, class: Class, named: &Named, ours: &[Json; 2]) -> Option<OtherWay> {
         let class = match files.gguf() {
-            // llama.cpp puts a space in front of each piece of text between special tokens, LlamaTokenizer in front of the
-            // first.
+            // llama.cpp puts a space before each piece of text between special tokens, LlamaTokenizer before the first.
             Some(_) if typed(&ours[0], "Prepend").is_some() => Class::Llama,
             Some(_) => Class::General,
             None => class,

@@ -1,14 +1,14 @@
-//! Tokens with a meaning of their own, from wherever a checkpoint says what they are.
+//! Tokens with a special meaning, from wherever a checkpoint says what they are.
 
 use serde_json::Value as Json;
 
-use super::super::checkpoint::CheckpointFiles;
-use super::super::config::HfConfig;
-use super::super::error::LoadError;
-use super::super::input::Side;
 use super::{Named, Tokenizer};
+use crate::model::checkpoint::CheckpointFiles;
+use crate::model::config::HfConfig;
+use crate::model::error::LoadError;
+use crate::model::input::Side;
 
-/// Tokens with a meaning of their own. What the configuration says wins over what the tokenizer's files say.
+/// Tokens with a special meaning. What the configuration says wins over what the tokenizer's files say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SpecialTokens {
     /// Begins a text.
@@ -42,8 +42,8 @@ impl SpecialTokens {
         let named = |key: &str| tokenizer?.spelled(tokens.text(key)?);
         let first = |key: &str| config.token_ids(&format!("{key}_id")).first().copied().or_else(|| named(key));
         // Tokenizers without a limit say 1e30.
-        let told = tokens.settings.get("model_max_length").and_then(Json::as_f64);
-        let longest = told.filter(|n| (1.0..1e9).contains(n)).map(|n| n as usize);
+        let given = tokens.settings.get("model_max_length").and_then(Json::as_f64);
+        let longest = given.filter(|n| (1.0..1e9).contains(n)).map(|n| n as usize);
         let left = tokens.settings.get("padding_side").is_some_and(|side| side == "left");
         let padding = if left { Side::Left } else { Side::Right };
         let mut eos = config.token_ids("eos_token_id");

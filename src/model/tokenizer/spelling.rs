@@ -1,7 +1,7 @@
 //! How vocabularies spell bytes.
 //!
-//! Decoding a token alone with the tokenizer's own decoder drops leading spaces and breaks characters that are spread over
-//! several tokens, so the spelling is inverted here instead.
+//! Decoding a token alone with the tokenizer's own decoder drops leading spaces and breaks characters that are spread
+//! over several tokens, so the spelling is inverted here instead.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -32,7 +32,6 @@ pub enum Spelling {
         /// The suffix, usually `</w>`.
         suffix: String,
     },
-    /// As it is.
     Plain,
 }
 

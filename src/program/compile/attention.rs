@@ -3,7 +3,7 @@
 use super::super::op::Kernel;
 use super::super::part::Part;
 use super::{Builder, Out};
-use crate::model::needs::norm_roles;
+use crate::model::required_weights::norm_roles;
 use crate::model::role::{Role, WeightId};
 use crate::model::spec::QkNormOver;
 

@@ -2,7 +2,7 @@
 
 use super::super::op::Kernel;
 use super::{Builder, Out};
-use crate::model::needs::{last_width, norm_roles};
+use crate::model::required_weights::{last_width, norm_roles};
 use crate::model::role::{Role, WeightId};
 use crate::model::spec::{Head, Logits, Pooled, Projection, Sentence, Transform};
 use crate::tensor::Axis::{Dim, Label, Vocab};

@@ -3,7 +3,7 @@
 use super::super::op::Kernel;
 use super::super::part::Part;
 use super::{Builder, Out};
-use crate::model::needs::{EXPERT, SHARED};
+use crate::model::required_weights::{EXPERT, SHARED};
 use crate::model::role::{Role, WeightId};
 use crate::model::spec::Experts;
 use crate::tensor::Axis::{Expert, Neuron};

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use super::names;
 use super::op::{Kernel, Module, Op, Program};
 use super::part::Part;
-use crate::model::needs::norm_roles;
+use crate::model::required_weights::norm_roles;
 use crate::model::role::{Role, WeightId};
 use crate::model::spec::{Gain, ModelSpec, Norm, NormKind, Positions, Projection};
 use crate::tensor::Axis::{self, Dim, Pos, Row};

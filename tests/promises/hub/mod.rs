@@ -195,7 +195,7 @@ fn what_a_download_that_failed_has_got_is_kept_for_the_next_start() {
     let message = cache.fails(cache.command(&hub.address, "org/tiny", RUN));
     assert!(message.starts_with("the download of model.safetensors from http://127.0.0.1:"), "{message}");
     assert!(
-        message.ends_with(" answers 502: Bad gateway; what has arrived is kept, start again to go on"),
+        message.ends_with(" answers 502: Bad gateway; what has arrived is kept: start again to resume"),
         "{message}"
     );
     assert!(message.contains(" broke off 5 times at 48.8 KiB of 158.0 KiB: "), "{message}");
@@ -254,7 +254,7 @@ fn the_token_goes_to_the_hub_and_to_nobody_else() {
         message,
         format!(
             "\"org/tiny\" may be downloaded only by those who were granted access (the hub says 401: {restricted}); ask for it \
-             at {address}/org/tiny; then set HF_TOKEN to a token of yours, or log in with \"hf auth login\""
+             at {address}/org/tiny; then set HF_TOKEN to your token, or log in with \"hf auth login\""
         )
     );
     let mut command = cache.command(&hub.address, "org/tiny", RUN);
@@ -280,7 +280,7 @@ fn refusals_say_what_to_do() {
         fails("org/other"),
         format!(
             "\"org/other\" is neither a file or directory, nor in the Hugging Face cache at CACHE, nor on {address} (it says \
-             401); check the spelling; if it is private, set HF_TOKEN to a token of yours, or log in with \"hf auth login\""
+             401); check the spelling; if it is private, set HF_TOKEN to your token, or log in with \"hf auth login\""
         )
     );
     assert_eq!(
@@ -293,13 +293,13 @@ fn refusals_say_what_to_do() {
     hub.put("a-q4.gguf", b"GGUF");
     assert_eq!(
         fails("org/tiny:q4.gguf"),
-        format!("\"org/tiny\" on {address} has no file \"q4.gguf\"; there are a-q4.gguf")
+        format!("\"org/tiny\" on {address} has no file \"q4.gguf\"; choose from: a-q4.gguf")
     );
     hub.put("a-q8.gguf", b"GGUF");
     hub.remove("model.safetensors");
     assert_eq!(
         fails("org/tiny"),
-        "\"org/tiny\" has several files that could be meant: name one, as in \"org/tiny:a-q4.gguf\"; there are a-q4.gguf, \
+        "\"org/tiny\" has several files that could be meant: name one, as in \"org/tiny:a-q4.gguf\"; choose from: a-q4.gguf, \
          a-q8.gguf"
     );
     hub.remove("a-q4.gguf");
@@ -312,8 +312,8 @@ fn refusals_say_what_to_do() {
     assert_eq!(
         fails("org/tiny"),
         format!(
-            "{address} gives an answer that cannot be used when asked for org/tiny: \"../../../escape.safetensors\" is no name \
-             for a file; is HF_ENDPOINT a Hugging Face hub?"
+            "{address} gives an answer that cannot be used when asked for org/tiny: \"../../../escape.safetensors\" is not \
+             a file name; is HF_ENDPOINT a Hugging Face hub?"
         )
     );
     hub.refuse(403, &[]);
@@ -348,7 +348,7 @@ fn offline_nothing_is_asked() {
             cache.fails(command),
             format!(
                 "\"org/tiny\" is neither a file or directory nor in the Hugging Face cache at CACHE; {variable}={value} \
-                 forbids to download its configuration, tokenizer and weights from {}/org/tiny: unset it, or set \
+                 forbids downloading its configuration, tokenizer and weights from {}/org/tiny: unset it, or set \
                  HF_HUB_CACHE to where the model is",
                 hub.address
             )
@@ -361,7 +361,7 @@ fn offline_nothing_is_asked() {
     let mut command = cache.command(&hub.address, "org/tiny", RUN);
     command.env("HF_HUB_OFFLINE", "TRUE");
     let message = cache.fails(command);
-    assert!(message.contains("cache at CACHE: model-00002-of-00002.safetensors is missing; HF_HUB_OFFLINE=TRUE forbids to download model-00002-of-00002.safetensors from"), "{message}");
+    assert!(message.contains("cache at CACHE: model-00002-of-00002.safetensors is missing; HF_HUB_OFFLINE=TRUE forbids downloading model-00002-of-00002.safetensors from"), "{message}");
     // Online, that one file is asked for, and its blob is still there.
     hub.requests();
     cache.works(&hub, "org/tiny");
@@ -428,7 +428,7 @@ fn a_cancelled_download_leaves_the_cache_in_order_and_goes_on_later() {
     assert_eq!(output.status.code(), Some(4));
     let message = text(&output.stderr);
     assert!(message.starts_with("llmdbg: the download of org/tiny was cancelled at model.safetensors, "), "{message}");
-    assert!(message.ends_with("; what has arrived is kept, start again to go on\n"), "{message}");
+    assert!(message.ends_with("; what has arrived is kept: start again to resume\n"), "{message}");
     cache.check();
     assert_eq!(cache.part(), Some(30_000));
     hub.requests();

@@ -16,7 +16,6 @@ pub fn f32s(bytes: &[u8], out: &mut [f32]) {
     each(bytes, out, f32::from_le_bytes);
 }
 
-/// Half precision.
 pub fn f16s(bytes: &[u8], out: &mut [f32]) {
     halves(bytes, out, |bits, out| bits.reinterpret_cast::<f16>().convert_to_f32_slice(out));
 }

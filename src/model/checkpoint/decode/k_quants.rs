@@ -1,5 +1,5 @@
-//! The K-quants of GGUF: blocks of 256 elements in sub-blocks of 16 or 32, whose small integer scales `sc` (and minimums
-//! `mn`) multiply scales `d` and `dmin` of the whole block.
+//! The K-quants of GGUF: blocks of 256 elements in sub-blocks of 16 or 32, whose small integer scales `sc` (and
+//! minimums `mn`) multiply scales `d` and `dmin` of the whole block.
 
 use super::half;
 
@@ -19,8 +19,8 @@ pub fn q2_k(block: &[u8; 84], out: &mut [f32; 256]) {
     }
 }
 
-/// `d (sc - 32) (q - 4)`, without the 4 where the third bit is set: 32 bytes of third bits, 64 bytes of 2-bit values, 12
-/// bytes with 16 six-bit sc, d.
+/// `d (sc - 32) (q - 4)`, without the 4 where the third bit is set: 32 bytes of third bits, 64 bytes of 2-bit values,
+/// 12 bytes with 16 six-bit sc, d.
 pub fn q3_k(block: &[u8; 110], out: &mut [f32; 256]) {
     let (third, values, packed) = (&block[..32], &block[32..96], &block[96..108]);
     let d = half(block, 108);
@@ -50,7 +50,7 @@ pub fn q4_k(block: &[u8; 144], out: &mut [f32; 256]) {
     }
 }
 
-/// `d sc q - dmin mn`: as Q4_K, with 32 bytes of fifth bits in front of the 128 bytes, bit `j` for sub-block `j`.
+/// `d sc q - dmin mn`: as Q4_K, with 32 bytes of fifth bits before the 128 bytes, bit `j` for sub-block `j`.
 pub fn q5_k(block: &[u8; 176], out: &mut [f32; 256]) {
     let (d, dmin) = (half(block, 0), half(block, 2));
     let (packed, fifth, values) = (&block[4..16], &block[16..48], &block[48..]);

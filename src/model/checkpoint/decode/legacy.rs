@@ -1,7 +1,7 @@
 //! The older quantised blocks of GGUF: 32 elements with one scale `d`, in half precision, and in some a minimum `m`.
 //!
-//! Of 4-bit values the low halves of 16 bytes are the elements 0 to 15, the high halves 16 to 31; fifth bits lie beside
-//! them, bit `j` for element `j`.
+//! Of 4-bit values the low halves of 16 bytes are the elements 0 to 15, the high halves 16 to 31; fifth bits are next
+//! to them, bit `j` for element `j`.
 
 use super::half;
 

@@ -1,7 +1,7 @@
 //! Stored blocks to 32-bit floats.
 //!
-//! The arithmetic of quantised blocks is that of ggml, each product and sum rounded to 32 bits in its order, so that the
-//! numbers are those of every other program that reads the file.
+//! The arithmetic of quantised blocks is that of ggml, each product and sum rounded to 32 bits in its order, so that
+//! the numbers are those of every other program that reads the file.
 
 mod floats;
 mod k_quants;

@@ -2,12 +2,12 @@
 
 use half::{bf16, f16};
 
-use super::super::stored::StoredType;
 use super::half;
 use super::k_quants::{q3_scale, scale_and_minimum};
+use crate::model::checkpoint::stored::StoredType;
 
-/// Distance between neighbouring values at element `at` of one stored block. For floats that is the distance to the next
-/// larger magnitude; `None` for 32 and 64 bits, which are not rounded, and for what cannot be loaded.
+/// Distance between neighbouring values at element `at` of one stored block. For floats that is the distance to the
+/// next larger magnitude; `None` for 32 and 64 bits, which are not rounded, and for what cannot be loaded.
 pub fn step(kind: StoredType, block: &[u8], at: usize) -> Option<f32> {
     Some(match kind {
         StoredType::F16 => {
@@ -34,8 +34,8 @@ pub fn step(kind: StoredType, block: &[u8], at: usize) -> Option<f32> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::decode;
     use super::*;
+    use crate::model::checkpoint::decode::decode;
 
     /// Adding one to an element's stored number moves it by a step.
     #[test]

@@ -5,16 +5,17 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value as Json, json};
 
-use super::super::super::error::LoadError;
 use super::header::TensorInfo;
 use super::reader::{Kind, Reader, Value};
 use super::{Gguf, GgufModel};
+use crate::model::checkpoint::{StoredType, decode};
+use crate::model::error::LoadError;
 
 /// The metadata of a model and the tensors of all its files.
 pub struct Facts<'a> {
     /// Where the model is, for messages.
     pub path: &'a str,
-    /// `general.architecture`, in front of the keys of the architecture.
+    /// `general.architecture`, before the keys of the architecture.
     pub architecture: &'a str,
     first: &'a Gguf,
     tensors: HashMap<&'a str, (&'a Gguf, &'a TensorInfo)>,
@@ -22,8 +23,8 @@ pub struct Facts<'a> {
     read: RefCell<HashSet<String>>,
 }
 
-/// Keys of an architecture, without its name, that say what tensors say too, or nothing about what is computed. What is read
-/// of them elsewhere, `pooling_type`, is read for itself.
+/// Keys of an architecture, without its name, that say what tensors say too, or nothing about what is computed. What is
+/// read of them elsewhere, `pooling_type`, is read for itself.
 const HARMLESS: &[&str] = &[
     "attention.key_length",
     "attention.value_length",
@@ -137,7 +138,7 @@ impl<'a> Facts<'a> {
         }
     }
 
-    /// The elements of an array; none if it is not there.
+    /// The elements of an array; empty if it is not there.
     pub fn values(&self, key: &str) -> Result<impl Iterator<Item = Value> + use<'a>, LoadError> {
         let (element, count, start) = match self.get(key) {
             None => (Kind::U8, 0, 0),
@@ -148,7 +149,7 @@ impl<'a> Facts<'a> {
         Ok((0..count).map_while(move |_| reader.scalar(element, "an element").ok()))
     }
 
-    /// The strings of an array; none if it is not there.
+    /// The strings of an array; empty if it is not there.
     pub fn texts(&self, key: &str) -> Result<Vec<String>, LoadError> {
         let text = |value| match value {
             Value::Text(text) => Ok(text),
@@ -157,7 +158,7 @@ impl<'a> Facts<'a> {
         self.values(key)?.map(text).collect()
     }
 
-    /// The numbers of an array; none if it is not there.
+    /// The numbers of an array; empty if it is not there.
     pub fn numbers(&self, key: &str) -> Result<Vec<f64>, LoadError> {
         self.values(key)?.map(|value| number(&value).ok_or_else(|| self.wrong(key, "a list of numbers"))).collect()
     }
@@ -209,19 +210,20 @@ impl<'a> Facts<'a> {
     /// The numbers of a small tensor of 32-bit floats, if it is there.
     pub fn floats(&self, tensor: &str) -> Result<Option<Vec<f32>>, LoadError> {
         let Some((file, info)) = self.tensors.get(tensor) else { return Ok(None) };
-        if info.kind.stored != super::StoredType::F32 {
+        if info.kind.stored != StoredType::F32 {
             return Err(self.bad(format!("tensor {tensor:?} is {}, expected f32", info.kind.stored.name())));
         }
-        let (floats, _) = file.bytes.all()[info.range.clone()].as_chunks::<4>();
-        Ok(Some(floats.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()))
+        let mut floats = vec![0.0; info.shape.iter().product()];
+        decode(StoredType::F32, &file.bytes.all()[info.range.clone()], &mut floats);
+        Ok(Some(floats))
     }
 
-    /// Number of blocks. Each has tensors of its own, so there cannot be more than tensors.
+    /// Number of blocks. Each has its own tensors, so there cannot be more than tensors.
     pub fn blocks(&self) -> Result<usize, LoadError> {
         let blocks = self.need_size("block_count")?;
         if blocks > self.tensors.len() {
             let tensors = self.tensors.len();
-            return Err(self.bad(format!("its metadata speaks of {blocks} blocks, but it has {tensors} tensors")));
+            return Err(self.bad(format!("its metadata announces {blocks} blocks, but it has {tensors} tensors")));
         }
         Ok(blocks)
     }
@@ -240,7 +242,6 @@ impl<'a> Facts<'a> {
         Ok((heads, self.arch_size("attention.head_count_kv")?.filter(|heads| *heads > 0).unwrap_or(heads)))
     }
 
-    /// Width of one head.
     pub fn head_dim(&self) -> Result<usize, LoadError> {
         if let Some(width) = self.arch_size("attention.key_length")?.filter(|width| *width > 0) {
             if self.arch_size("attention.value_length")?.is_some_and(|value| value != width) {

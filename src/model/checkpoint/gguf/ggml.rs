@@ -1,6 +1,6 @@
 //! The element types of ggml by their numbers.
 
-use super::super::stored::StoredType;
+use crate::model::checkpoint::stored::StoredType;
 
 /// A type, and the elements and bytes of one of its blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,8 +13,8 @@ pub struct GgmlType {
     pub bytes: usize,
 }
 
-/// The type of a number, if it is known. Of the types that cannot be loaded the size is known, so that the other tensors of
-/// their file can be placed, and so that they can be refused by name.
+/// The type of a number, if it is known. Of the types that cannot be loaded the size is known, so that the other
+/// tensors of their file can be placed, and so that they can be refused by name.
 pub fn ggml_type(id: u32) -> Option<GgmlType> {
     use StoredType::*;
     let stored = match id {

@@ -18,9 +18,7 @@ const ALIGNMENT: u64 = 32;
 /// One tensor of the table.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TensorInfo {
-    /// Its name.
     pub name: String,
-    /// Its element type.
     pub kind: GgmlType,
     /// Length of each axis, first axis first (the file lists the last one first).
     pub shape: Vec<usize>,
@@ -28,12 +26,11 @@ pub struct TensorInfo {
     pub range: Range<usize>,
 }
 
-/// What stands in front of the tensors.
+/// What comes before the tensors.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Header {
     /// Version of the format.
     pub version: u32,
-    /// Metadata by name.
     pub metadata: BTreeMap<String, Value>,
     /// The tensors, in the order of their bytes.
     pub tensors: Vec<TensorInfo>,
@@ -42,18 +39,18 @@ pub struct Header {
 /// Reads the header of a file.
 pub fn parse(bytes: &[u8]) -> Result<Header, Fault> {
     let Some((magic, _)) = bytes.split_first_chunk::<4>() else {
-        return Err(format!("it has {} bytes, a GGUF file starts with the letters GGUF", bytes.len()));
+        return Err(format!("it has {} bytes, a GGUF file starts with the letters GGUF", bytes.len()).into());
     };
     if *magic != MAGIC {
-        return Err(format!("it starts with {:?} instead of GGUF", String::from_utf8_lossy(magic)));
+        return Err(format!("it starts with {:?} instead of GGUF", String::from_utf8_lossy(magic)).into());
     }
     let mut reader = Reader::new(bytes, MAGIC.len());
     let version = reader.u32("the version")?;
     match version {
         2 | 3 => {}
-        1 => return Err("it is of version 1; convert it anew, versions 2 and 3 can be read".into()),
+        1 => return Err("it is of version 1; convert it again: versions 2 and 3 can be read".into()),
         _ if version.swap_bytes() <= 3 => return Err("it is big-endian; only little-endian files can be read".into()),
-        _ => return Err(format!("it is of version {version}; only versions 2 and 3 can be read")),
+        _ => return Err(format!("it is of version {version}; only versions 2 and 3 can be read").into()),
     }
     // A tensor takes at least 24 bytes of the table, a metadata entry 13.
     let tensors = reader.count(24, "the number of tensors")?;
@@ -63,7 +60,7 @@ pub fn parse(bytes: &[u8]) -> Result<Header, Fault> {
         let key = reader.key()?;
         let value = reader.value(&key)?;
         if metadata.insert(key.clone(), value).is_some() {
-            return Err(format!("the metadata has {key:?} twice"));
+            return Err(format!("the metadata has {key:?} twice").into());
         }
     }
     let places: Vec<Place> = (0..tensors).map(|_| place(&mut reader)).collect::<Result<_, _>>()?;
@@ -86,14 +83,14 @@ fn place(reader: &mut Reader) -> Result<Place, Fault> {
     let what = format!("the table entry of tensor {name:?}");
     let axes = reader.u32(&what)?;
     if axes > MOST_AXES {
-        return Err(format!("tensor {name:?} has {axes} axes, at most {MOST_AXES} are possible"));
+        return Err(format!("tensor {name:?} has {axes} axes, at most {MOST_AXES} are possible").into());
     }
     let mut shape = Vec::new();
     for _ in 0..axes {
         shape.push(reader.u64(&what)?);
     }
     let id = reader.u32(&what)?;
-    let Some(kind) = ggml_type(id) else { return Err(format!("tensor {name:?} is of the unknown type {id}")) };
+    let Some(kind) = ggml_type(id) else { return Err(format!("tensor {name:?} is of the unknown type {id}").into()) };
     let offset = reader.u64(&what)?;
     // An empty tensor can still have axes whose product no number holds.
     let fits = shape.iter().try_fold(1u64, |count, axis| count.checked_mul((*axis).max(1))).is_some();
@@ -104,11 +101,12 @@ fn place(reader: &mut Reader) -> Result<Place, Fault> {
         return Err(format!(
             "tensor {name:?} has rows of {width} elements, which {name_of_kind} cannot store: its blocks are of {}",
             kind.elements
-        ));
+        )
+        .into());
     }
     let length = count.and_then(|count| (count / kind.elements as u64).checked_mul(kind.bytes as u64));
     let Some(length) = length.and_then(|length| usize::try_from(length).ok()) else {
-        return Err(format!("tensor {name:?} of shape {shape:?} is larger than any file"));
+        return Err(format!("tensor {name:?} of shape {shape:?} is larger than any file").into());
     };
     let shape = shape.into_iter().rev().map(|axis| axis as usize).collect();
     Ok(Place { name, kind, shape, length, offset })
@@ -118,7 +116,7 @@ fn alignment(metadata: &BTreeMap<String, Value>) -> Result<u64, Fault> {
     match metadata.get("general.alignment") {
         None => Ok(ALIGNMENT),
         Some(Value::Unsigned(n)) if *n > 0 && n.is_multiple_of(8) && *n <= 1 << 30 => Ok(*n),
-        Some(_) => Err("general.alignment is no multiple of 8".into()),
+        Some(_) => Err("general.alignment is not a multiple of 8".into()),
     }
 }
 
@@ -126,16 +124,16 @@ fn data_start(header_end: usize, alignment: u64) -> Result<u64, Fault> {
     (header_end as u64).checked_next_multiple_of(alignment).ok_or_else(|| "its header has no end".into())
 }
 
-/// Checks that the tensors lie in the file, aligned and apart.
+/// Checks that the tensors are inside the file, aligned, and do not overlap.
 fn settle(places: Vec<Place>, size: usize, start: u64, alignment: u64) -> Result<Vec<TensorInfo>, Fault> {
     let mut tensors = Vec::with_capacity(places.len());
     let mut names = HashSet::new();
     for Place { name, kind, shape, length, offset } in places {
         if !names.insert(name.clone()) {
-            return Err(format!("it has tensor {name:?} twice"));
+            return Err(format!("it has tensor {name:?} twice").into());
         }
         if !offset.is_multiple_of(alignment) {
-            return Err(format!("tensor {name:?} starts at {offset}, which is no multiple of {alignment}"));
+            return Err(format!("tensor {name:?} starts at {offset}, which is not a multiple of {alignment}").into());
         }
         let range = start.checked_add(offset).and_then(|begin| {
             let end = begin.checked_add(length as u64).filter(|end| *end <= size as u64)?;
@@ -144,15 +142,17 @@ fn settle(places: Vec<Place>, size: usize, start: u64, alignment: u64) -> Result
         let Some(range) = range else {
             let available = (size as u64).saturating_sub(start);
             return Err(format!(
-                "it is truncated: tensor {name:?} takes {length} bytes from {offset} of the data, the file has {available}"
-            ));
+                "it is truncated: tensor {name:?} takes {length} bytes from {offset} of the data, the file has \
+                 {available}"
+            )
+            .into());
         };
         tensors.push(TensorInfo { name, kind, shape, range });
     }
     tensors.sort_by_key(|tensor| (tensor.range.start, tensor.range.end));
     for pair in tensors.windows(2) {
         if pair[1].range.start < pair[0].range.end {
-            return Err(format!("tensors {:?} and {:?} overlap", pair[0].name, pair[1].name));
+            return Err(format!("tensors {:?} and {:?} overlap", pair[0].name, pair[1].name).into());
         }
     }
     Ok(tensors)
@@ -187,7 +187,7 @@ mod tests {
     }
 
     fn fault(bytes: &[u8]) -> String {
-        parse(bytes).unwrap_err()
+        parse(bytes).unwrap_err().to_string()
     }
 
     #[test]
@@ -203,7 +203,7 @@ mod tests {
         assert_eq!(fault(b"GG"), "it has 2 bytes, a GGUF file starts with the letters GGUF");
         assert_eq!(fault(b"PK\x03\x04rest"), "it starts with \"PK\\u{3}\\u{4}\" instead of GGUF");
         let version = |version: [u8; 4]| fault(&[MAGIC, version].concat());
-        assert_eq!(version([1, 0, 0, 0]), "it is of version 1; convert it anew, versions 2 and 3 can be read");
+        assert_eq!(version([1, 0, 0, 0]), "it is of version 1; convert it again: versions 2 and 3 can be read");
         assert_eq!(version([0, 0, 0, 3]), "it is big-endian; only little-endian files can be read");
         assert_eq!(version([9, 0, 0, 0]), "it is of version 9; only versions 2 and 3 can be read");
     }
@@ -222,7 +222,7 @@ mod tests {
             fault(&file(&[1 << 31], 0, 0, 32)),
             "it is truncated: tensor \"x\" takes 8589934592 bytes from 0 of the data, the file has 32"
         );
-        assert_eq!(fault(&file(&[4, 2], 0, 8, 64)), "tensor \"x\" starts at 8, which is no multiple of 32");
+        assert_eq!(fault(&file(&[4, 2], 0, 8, 64)), "tensor \"x\" starts at 8, which is not a multiple of 32");
         assert_eq!(
             fault(&file(&[4, 2], 0, u64::MAX - 31, 64)),
             "it is truncated: tensor \"x\" takes 32 bytes from 18446744073709551584 of the data, the file has 64"

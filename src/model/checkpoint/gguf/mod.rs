@@ -4,7 +4,7 @@
 //! `tokenizer.json`, its tensors under the names that transformers has for them and in its layout. Nothing above this
 //! folder knows that the format exists.
 //!
-//! [`header`] reads what stands in front of the tensors and trusts no number in it; [`facts`] answers questions about it;
+//! [`header`] reads what comes before the tensors and trusts no number in it; [`facts`] answers questions about it;
 //! [`arch`] says what each architecture means, [`view`] makes tensors of it, [`tokenizer`] a tokenizer.
 
 mod arch;
@@ -20,10 +20,9 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value as Json, json};
 
-use super::super::error::LoadError;
-use super::super::file;
-use super::stored::StoredType;
 use super::{Checkpoint, FileBytes};
+use crate::model::error::{LoadError, NoTokenizer};
+use crate::model::file;
 use facts::Facts;
 use header::Header;
 
@@ -46,7 +45,7 @@ impl Gguf {
     fn parse(path: String, bytes: FileBytes) -> Result<Self, LoadError> {
         match header::parse(bytes.all()) {
             Ok(header) => Ok(Gguf { path, bytes: Arc::new(bytes), header }),
-            Err(message) => Err(LoadError::BadGguf { path, message }),
+            Err(fault) => Err(LoadError::BadGguf { path, message: fault.to_string() }),
         }
     }
 }
@@ -129,7 +128,7 @@ impl GgufModel {
         match self.files[0].header.metadata.get("split.tensors.count") {
             Some(Unsigned(wanted)) if *wanted != tensors as u64 => Err(LoadError::BadGguf {
                 path: self.path.clone(),
-                message: format!("it speaks of {wanted} tensors in all shards, they have {tensors}"),
+                message: format!("it announces {wanted} tensors in all shards, they have {tensors}"),
             }),
             _ => Ok(()),
         }
@@ -150,7 +149,8 @@ impl GgufModel {
         Checkpoint::new(self.path.clone(), files, aside)
     }
 
-    /// What a file of this name would hold, were this a Hugging Face checkpoint; `None` for a file that it would not have.
+    /// What a file of this name would hold, were this a Hugging Face checkpoint; `None` for a file that it would not
+    /// have.
     ///
     /// # Errors
     /// If the metadata that it is made of is not usable.
@@ -169,7 +169,7 @@ impl GgufModel {
     }
 
     /// Why there is no tokenizer, if the metadata has none that can be used.
-    pub fn why_no_tokenizer(&self) -> Result<Option<String>, LoadError> {
+    pub fn why_no_tokenizer(&self) -> Result<Option<NoTokenizer>, LoadError> {
         Ok(tokenizer::json(&Facts::of(self)?)?.err())
     }
 
@@ -178,7 +178,6 @@ impl GgufModel {
         Facts::of(self)?.text("tokenizer.chat_template")
     }
 
-    /// `general.architecture`.
     pub fn architecture(&self) -> Result<&str, LoadError> {
         Ok(Facts::of(self)?.architecture)
     }
@@ -267,12 +266,16 @@ pub fn looks_like(path: &Path) -> bool {
 }
 
 /// The name of a shard without its number and ending, and the number of shards: `NAME-00002-of-00003.gguf`.
-fn shard_of(path: &Path) -> Option<(PathBuf, usize)> {
-    let name = path.file_name()?.to_str()?.strip_suffix(".gguf")?;
-    let (rest, count) = name.rsplit_once("-of-")?;
+pub fn shard_name(name: &str) -> Option<(&str, usize)> {
+    let (rest, count) = name.strip_suffix(".gguf")?.rsplit_once("-of-")?;
     let (prefix, number) = rest.rsplit_once('-')?;
     let digits = |text: &str| text.len() == 5 && text.bytes().all(|byte| byte.is_ascii_digit());
     let count = count.parse().ok().filter(|count| digits(number) && (1..=MOST_SHARDS).contains(count))?;
+    Some((prefix, count))
+}
+
+fn shard_of(path: &Path) -> Option<(PathBuf, usize)> {
+    let (prefix, count) = shard_name(path.file_name()?.to_str()?)?;
     Some((path.with_file_name(prefix), count))
 }
 
@@ -282,8 +285,8 @@ fn shard_path(prefix: &Path, number: usize, count: usize) -> PathBuf {
     prefix.with_file_name(name)
 }
 
-/// Whether a file goes with a model and is not one: a projector for images, an adapter, a matrix of importances or a control
-/// vector, as its metadata says.
+/// Whether a file goes with a model and is not one: a projector for images, an adapter, a matrix of importances or a
+/// control vector, as its metadata says.
 pub fn is_part(path: &Path) -> bool {
     let Ok(model) = GgufModel::open(path) else { return false };
     let text = |key: &str| match model.files[0].header.metadata.get(key) {

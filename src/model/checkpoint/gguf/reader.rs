@@ -1,11 +1,24 @@
-//! Little-endian numbers, strings and values from bytes that may be cut off or lie about their lengths.
+//! Little-endian numbers, strings and values from bytes that may be cut off or claim wrong lengths.
 
 use std::ops::Range;
 
-/// What is wrong with a file, as part of a sentence.
-pub type Fault = String;
+/// What is wrong with a file, as the part of a sentence that follows its name.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Fault(Box<str>);
 
-/// Reads forward through bytes.
+impl From<String> for Fault {
+    fn from(what: String) -> Fault {
+        Fault(what.into())
+    }
+}
+
+impl From<&str> for Fault {
+    fn from(what: &str) -> Fault {
+        Fault(what.into())
+    }
+}
+
 pub struct Reader<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -39,7 +52,7 @@ impl Kind {
     fn of(id: u32) -> Result<Kind, Fault> {
         use Kind::*;
         let all = [U8, I8, U16, I16, U32, I32, F32, Bool, Text, Array, U64, I64, F64];
-        all.get(id as usize).copied().ok_or_else(|| format!("metadata of the unknown type {id}"))
+        all.get(id as usize).copied().ok_or_else(|| format!("metadata of the unknown type {id}").into())
     }
 
     /// Bytes of a value, where all have the same length.
@@ -66,15 +79,11 @@ pub enum Value {
     Single(f32),
     /// A 64-bit float.
     Double(f64),
-    /// A truth value.
     Bool(bool),
-    /// Text; bytes that are no UTF-8 are replaced.
+    /// Text; bytes that are not UTF-8 are replaced.
     Text(String),
-    /// Elements of one type.
     Array {
-        /// Their type.
         element: Kind,
-        /// How many.
         count: usize,
         /// Their bytes in the file.
         range: Range<usize>,
@@ -99,7 +108,9 @@ impl<'a> Reader<'a> {
     fn take(&mut self, length: usize, what: &str) -> Result<&'a [u8], Fault> {
         let end = self.at.checked_add(length).filter(|end| *end <= self.bytes.len());
         let Some(end) = end else {
-            return Err(format!("it ends at byte {}, in the middle of {what} at byte {}", self.bytes.len(), self.at));
+            return Err(
+                format!("it ends at byte {}, in the middle of {what} at byte {}", self.bytes.len(), self.at).into()
+            );
         };
         let taken = &self.bytes[self.at..end];
         self.at = end;
@@ -112,12 +123,10 @@ impl<'a> Reader<'a> {
         Ok(array)
     }
 
-    /// Four bytes.
     pub fn u32(&mut self, what: &str) -> Result<u32, Fault> {
         self.array(what).map(u32::from_le_bytes)
     }
 
-    /// Eight bytes.
     pub fn u64(&mut self, what: &str) -> Result<u64, Fault> {
         self.array(what).map(u64::from_le_bytes)
     }
@@ -127,11 +136,11 @@ impl<'a> Reader<'a> {
         let count = self.u64(what)?;
         match usize::try_from(count).ok().filter(|count| *count <= self.left() / least.max(1)) {
             Some(count) => Ok(count),
-            None => Err(format!("{what} is {count}, but there are only {} bytes left", self.left())),
+            None => Err(format!("{what} is {count}, but there are only {} bytes left", self.left()).into()),
         }
     }
 
-    /// Bytes behind their length.
+    /// Bytes that follow their length.
     pub fn text(&mut self, what: &str) -> Result<&'a [u8], Fault> {
         let length = self.count(1, &format!("the length of {what}"))?;
         self.take(length, what)
@@ -141,12 +150,12 @@ impl<'a> Reader<'a> {
     pub fn key(&mut self) -> Result<String, Fault> {
         let bytes = self.text("the name of a metadata entry")?;
         if bytes.is_empty() || bytes.len() > LONGEST_KEY {
-            return Err(format!("a metadata entry has a name of {} bytes", bytes.len()));
+            return Err(format!("a metadata entry has a name of {} bytes", bytes.len()).into());
         }
         Ok(String::from_utf8_lossy(bytes).into_owned())
     }
 
-    /// A value behind its type.
+    /// A value that follows its type.
     pub fn value(&mut self, key: &str) -> Result<Value, Fault> {
         let what = format!("the value of {key:?}");
         let kind = Kind::of(self.u32(&what)?)?;
@@ -158,7 +167,7 @@ impl<'a> Reader<'a> {
         self.scalar(kind, &what)
     }
 
-    /// A value of a type that is no array.
+    /// A value of a type other than array.
     pub fn scalar(&mut self, kind: Kind, what: &str) -> Result<Value, Fault> {
         let signed = |x: i64| u64::try_from(x).map_or(Value::Negative(x), Value::Unsigned);
         Ok(match kind {
@@ -174,14 +183,14 @@ impl<'a> Reader<'a> {
             Kind::F64 => Value::Double(f64::from_le_bytes(self.array(what)?)),
             Kind::Bool => Value::Bool(self.array::<1>(what)?[0] != 0),
             Kind::Text => Value::Text(String::from_utf8_lossy(self.text(what)?).into_owned()),
-            Kind::Array => return Err(format!("{what} is an array where a single value should be")),
+            Kind::Array => return Err(format!("{what} is an array where a single value should be").into()),
         })
     }
 
     /// Goes past the elements of an array, of which the type has been read; their number and bytes.
     fn skip_array(&mut self, element: Kind, what: &str, depth: usize) -> Result<(usize, Range<usize>), Fault> {
         if depth == DEEPEST_ARRAY {
-            return Err(format!("{what} is an array inside more than {DEEPEST_ARRAY} others"));
+            return Err(format!("{what} is an array inside more than {DEEPEST_ARRAY} others").into());
         }
         // A string takes 8 bytes for its length, an array 12 for its type and count.
         let least = element.size().unwrap_or(if element == Kind::Text { 8 } else { 12 });
@@ -226,7 +235,7 @@ mod tests {
         let values: Vec<Value> = (0..4).map(|_| reader.value("k").unwrap()).collect();
         assert_eq!(values, [Value::Unsigned(7), Value::Negative(-3), Value::Single(1e-5), Value::Bool(true)]);
         assert_eq!(
-            reader.value("k").unwrap_err(),
+            reader.value("k").unwrap_err().to_string(),
             "it ends at byte 29, in the middle of the value of \"k\" at byte 29"
         );
     }
@@ -238,7 +247,7 @@ mod tests {
         bytes.extend(8u32.to_le_bytes());
         bytes.extend(10_000_000_000u64.to_le_bytes());
         assert_eq!(
-            Reader::new(&bytes, 0).value("tokens").unwrap_err(),
+            Reader::new(&bytes, 0).value("tokens").unwrap_err().to_string(),
             "the number of elements of the value of \"tokens\" is 10000000000, but there are only 0 bytes left"
         );
     }
@@ -252,7 +261,7 @@ mod tests {
             bytes.extend(1u64.to_le_bytes());
         }
         assert_eq!(
-            Reader::new(&bytes, 0).value("deep").unwrap_err(),
+            Reader::new(&bytes, 0).value("deep").unwrap_err().to_string(),
             "the value of \"deep\" is an array inside more than 4 others"
         );
     }

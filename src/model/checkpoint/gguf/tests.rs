@@ -1,14 +1,14 @@
 //! What a GGUF file is presented as, against the checkpoint that it was made of; no family is needed for that.
 //!
-//! `LLMDBG_GGUF=FOLDER` names another folder than `tests/fixtures/gguf`, made with `python -m fixtures.gguf.convert`.
+//! `LLMDBG_GGUF=FOLDER` names a different folder from `tests/fixtures/gguf`, made with `python -m fixtures.gguf.convert`.
 
 use std::collections::HashMap;
 use std::fs;
 
 use proptest::prelude::*;
 
-use super::super::{TensorEntry, TensorFile, safetensors};
 use super::*;
+use crate::model::checkpoint::{TensorEntry, TensorFile, safetensors};
 
 fn fixtures() -> PathBuf {
     let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/gguf");
@@ -24,7 +24,7 @@ struct Pair {
 
 fn pairs() -> Vec<Pair> {
     let folder = fixtures();
-    let names = super::super::files::names_in(&folder);
+    let names = crate::model::checkpoint::files::names_in(&folder);
     let pair = |name: &String| {
         let stem = name.strip_suffix(".gguf").unwrap();
         let stem = stem.split_once("-00001-of-").map_or(stem, |(stem, _)| stem);
@@ -46,10 +46,10 @@ fn values(file: &TensorFile, entry: &TensorEntry) -> Vec<f32> {
     }
 }
 
-/// The tensors of a folder, without what stands in front of the names that the format leaves out.
+/// The tensors of a folder, without the beginnings of names that the format leaves out.
 fn twin_tensors(folder: &Path) -> HashMap<String, (Vec<usize>, Vec<f32>)> {
     let mut all = HashMap::new();
-    for name in super::super::files::names_in(folder) {
+    for name in crate::model::checkpoint::files::names_in(folder) {
         if !name.starts_with("model") || !name.ends_with(".safetensors") {
             continue;
         }
@@ -89,7 +89,7 @@ fn tensors_have_the_names_shapes_and_numbers_of_the_checkpoint() {
                     if file.stored_index(entry, at).is_none() {
                         continue; // The converter left this row out.
                     }
-                    // Gains to which the converter adds 1 lose what does not fit beside it.
+                    // Gains to which the converter adds 1 lose the digits that do not fit.
                     let exact = entry.arrange.shift == 0.0 || twin.starts_with(fixtures());
                     let close = if exact { a == b } else { (a - b).abs() < 1.2e-7 };
                     assert!(close, "{}: {}: {a} {b}", gguf.display(), entry.name);
@@ -177,7 +177,7 @@ fn chat_templates_can_be_reached() {
     let mut bytes = fs::read(fixtures_own().join("gpt2.f32.gguf")).unwrap();
     let name = b"general.name";
     assert!(GgufModel::from_vec("m", bytes.clone()).unwrap().chat_template().unwrap().is_none());
-    // A key of another length would move everything behind it; this one is put in front, in the place of the counts.
+    // A key of another length would move everything after it; this one is put first, in the place of the counts.
     let entries = u64::from_le_bytes(bytes[16..24].try_into().unwrap());
     bytes[16..24].copy_from_slice(&(entries + 1).to_le_bytes());
     let mut entry = Vec::new();

@@ -2,13 +2,13 @@
 
 use std::ops::Range;
 
-use super::super::super::error::LoadError;
-use super::super::arrange::{Arrange, RowOrder};
-use super::super::tensor_file::Place;
-use super::super::{TensorEntry, TensorFile};
 use super::Gguf;
 use super::arch::{Description, Done};
 use super::header::TensorInfo;
+use crate::model::checkpoint::arrange::{Arrange, RowOrder};
+use crate::model::checkpoint::tensor_file::Place;
+use crate::model::checkpoint::{TensorEntry, TensorFile};
+use crate::model::error::LoadError;
 
 /// One file as a table of tensors, and those of its tensors that are not weights, with what they are for.
 pub fn table(file: &Gguf, description: &Description) -> Result<(TensorFile, Vec<(TensorEntry, String)>), LoadError> {
@@ -102,7 +102,7 @@ fn named(
             }
             one.arrange = Arrange::rows(RowOrder::After { missing: *missing });
         }
-        Done::Stacked => return stacked(tensor, theirs, suffix, numbers).ok_or_else(|| fail("is no stack")),
+        Done::Stacked => return stacked(tensor, theirs, suffix, numbers).ok_or_else(|| fail("is not a stack")),
         Done::Joined(parts) => {
             return joined(tensor, parts, suffix, numbers)
                 .ok_or_else(|| fail("does not hold queries, keys and values"));

@@ -2,9 +2,9 @@
 
 use serde_json::{Value as Json, json};
 
-use super::super::super::super::error::LoadError;
-use super::super::facts::Facts;
 use super::{Description, Done, decoder, layer_eps, rms_eps, window_layers};
+use crate::model::checkpoint::gguf::facts::Facts;
+use crate::model::error::LoadError;
 
 /// Qwen 2 and 2.5. The windows that a configuration can ask for are not in the file.
 pub fn qwen2(facts: &Facts) -> Result<Description, LoadError> {
@@ -14,7 +14,6 @@ pub fn qwen2(facts: &Facts) -> Result<Description, LoadError> {
     Ok(description)
 }
 
-/// Qwen 3.
 pub fn qwen3(facts: &Facts) -> Result<Description, LoadError> {
     let mut description = decoder(facts, "qwen3", "Qwen3ForCausalLM")?;
     rms_eps(facts, &mut description)?;
@@ -142,7 +141,7 @@ fn command(facts: &Facts, description: &mut Description) -> Result<(), LoadError
     Ok(())
 }
 
-/// GLM-4: norms behind attention and MLP, a fused gate.
+/// GLM-4: norms after attention and MLP, a fused gate.
 pub fn glm4(facts: &Facts) -> Result<Description, LoadError> {
     let mut description = decoder(facts, "glm4", "Glm4ForCausalLM")?;
     rms_eps(facts, &mut description)?;

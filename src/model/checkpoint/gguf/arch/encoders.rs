@@ -2,9 +2,9 @@
 
 use serde_json::{Value as Json, json};
 
-use super::super::super::super::error::LoadError;
-use super::super::facts::Facts;
-use super::{Description, Done, layer_eps, rope};
+use super::{Description, Done, body, layer_eps, rope};
+use crate::model::checkpoint::gguf::facts::Facts;
+use crate::model::error::LoadError;
 
 /// BERT, DistilBERT, RoBERTa or XLM-RoBERTa.
 pub fn bert(facts: &Facts) -> Result<Description, LoadError> {
@@ -25,11 +25,11 @@ pub fn bert(facts: &Facts) -> Result<Description, LoadError> {
 fn plain(facts: &Facts) -> Result<Description, LoadError> {
     let mut description = common(facts, "bert", "BertModel")?;
     description.set("max_position_embeddings", positions(facts)?).set("type_vocab_size", token_types(facts));
-    description.aside.insert("cls.output", "a classifier, without the pooler in front of it, which the file lacks");
+    description.aside.insert("cls.output", "a classifier, whose pooler the file lacks");
     Ok(description)
 }
 
-/// The rows in front of the first real position are left out in the file; they are zeros, as in training.
+/// The rows before the first real position are left out in the file; they are zeros, as in training.
 fn roberta(facts: &Facts, model_type: &str, body: &str, classifier: &str) -> Result<Description, LoadError> {
     let classes = facts.axis("cls.output.weight", 0);
     if classes.is_none() && facts.has("cls.weight") {
@@ -79,7 +79,7 @@ fn distilbert(facts: &Facts) -> Result<Description, LoadError> {
     Ok(description)
 }
 
-/// ModernBERT: windows in two of three layers, which have a RoPE base of their own.
+/// ModernBERT: windows in two of three layers, which have their own RoPE base.
 pub fn modernbert(facts: &Facts) -> Result<Description, LoadError> {
     let layers = facts.blocks()?;
     let classes = facts.axis("cls.output.weight", 0);
@@ -140,15 +140,8 @@ fn pooling(facts: &Facts) -> Result<&'static str, LoadError> {
 }
 
 fn common(facts: &Facts, model_type: &str, class: &str) -> Result<Description, LoadError> {
-    let mut description = Description::default();
+    let mut description = body(facts, model_type, class)?;
     description
-        .set("model_type", model_type)
-        .set("architectures", json!([class]))
-        .set("hidden_size", facts.need_size("embedding_length")?)
-        .set("num_hidden_layers", facts.blocks()?)
-        .set("num_attention_heads", facts.heads()?.0)
-        .set("intermediate_size", facts.mlp_width()?)
-        .set("vocab_size", facts.vocab()?)
         .set("hidden_act", "gelu")
         .set("tie_word_embeddings", true)
         .name(EMBEDDINGS)
@@ -189,7 +182,7 @@ fn token_types(facts: &Facts) -> usize {
     }
 }
 
-/// Names of the classes: said, or numbers.
+/// Names of the classes: those of the file, or numbers.
 fn labels(facts: &Facts, description: &mut Description, classes: usize) -> Result<(), LoadError> {
     let said = facts.texts(&facts.key("classifier.output_labels"))?;
     let label = |i: usize| said.get(i).cloned().unwrap_or_else(|| format!("LABEL_{i}"));

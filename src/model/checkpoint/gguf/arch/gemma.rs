@@ -2,9 +2,9 @@
 
 use serde_json::{Value as Json, json};
 
-use super::super::super::super::error::LoadError;
-use super::super::facts::Facts;
 use super::{Description, Done, decoder, layer_types, rms_eps, window_layers};
+use crate::model::checkpoint::gguf::facts::Facts;
+use crate::model::error::LoadError;
 
 const NORMS: [&str; 7] = [
     "output_norm",
@@ -16,7 +16,6 @@ const NORMS: [&str; 7] = [
     "blk.{}.attn_k_norm",
 ];
 
-/// Gemma 1.
 pub fn gemma(facts: &Facts) -> Result<Description, LoadError> {
     let mut description = decoder(facts, "gemma", "GemmaForCausalLM")?;
     common(facts, &mut description)?;
@@ -37,7 +36,7 @@ pub fn gemma2(facts: &Facts) -> Result<Description, LoadError> {
     Ok(description)
 }
 
-/// Gemma 3: a window in five of six layers, which have a RoPE base of their own.
+/// Gemma 3: a window in five of six layers, which have their own RoPE base.
 pub fn gemma3(facts: &Facts) -> Result<Description, LoadError> {
     let mut description = decoder(facts, "gemma3_text", "Gemma3ForCausalLM")?;
     common(facts, &mut description)?;
@@ -70,7 +69,7 @@ fn common(facts: &Facts, description: &mut Description) -> Result<(), LoadError>
     Ok(())
 }
 
-/// Here the norm that Llama has in front of the MLP is behind the attention.
+/// Here the norm that Llama has before the MLP is after the attention.
 fn post_norms(description: &mut Description) {
     description
         .name(&[

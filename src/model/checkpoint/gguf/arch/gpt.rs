@@ -2,10 +2,10 @@
 
 use serde_json::{Value as Json, json};
 
-use super::super::super::super::error::LoadError;
-use super::super::super::arrange::RowOrder;
-use super::super::facts::Facts;
 use super::{Description, Done, layer_eps, rope};
+use crate::model::checkpoint::arrange::RowOrder;
+use crate::model::checkpoint::gguf::facts::Facts;
+use crate::model::error::LoadError;
 
 /// GPT-2: the matrices that it has as `[in, out]` are turned.
 pub fn gpt2(facts: &Facts) -> Result<Description, LoadError> {
@@ -122,7 +122,8 @@ pub fn bloom(facts: &Facts) -> Result<Description, LoadError> {
     Ok(description)
 }
 
-/// Falcon: the queries that share a key, the key and the value were together. A second norm tells the newer architecture.
+/// Falcon: the queries that share a key, the key and the value were together. A second norm identifies the newer
+/// architecture.
 pub fn falcon(facts: &Facts) -> Result<Description, LoadError> {
     let (heads, kv_heads) = facts.heads()?;
     if let Some(layout) = facts.text(&facts.key("tensor_data_layout"))?.filter(|layout| *layout != "jploski") {
@@ -175,7 +176,7 @@ pub fn falcon(facts: &Facts) -> Result<Description, LoadError> {
     Ok(description)
 }
 
-/// MPT: ALiBi, and settings of the attention in a section of their own.
+/// MPT: ALiBi, and settings of the attention in a separate section.
 pub fn mpt(facts: &Facts) -> Result<Description, LoadError> {
     let (heads, kv_heads) = facts.heads()?;
     let width = facts.need_size("embedding_length")?;

@@ -1,12 +1,12 @@
-//! Llama and those that llama.cpp converts like it: the rows of queries and keys are reordered, so that features that rotate
-//! together lie side by side.
+//! Llama and those that llama.cpp converts like it: the rows of queries and keys are reordered, so that features that
+//! rotate together are side by side.
 
 use serde_json::{Value as Json, json};
 
-use super::super::super::super::error::LoadError;
-use super::super::super::arrange::RowOrder;
-use super::super::facts::Facts;
 use super::{Description, Done, decoder, joined_projections, moe, rms_eps};
+use crate::model::checkpoint::arrange::RowOrder;
+use crate::model::checkpoint::gguf::facts::Facts;
+use crate::model::error::LoadError;
 
 /// Llama, Mistral and Mixtral, which llama.cpp does not tell apart, and whose windows it does not read.
 pub fn llama(facts: &Facts) -> Result<Description, LoadError> {

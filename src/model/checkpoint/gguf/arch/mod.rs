@@ -1,5 +1,5 @@
-//! Every architecture of llama.cpp that is one of ours: what its metadata means as a `config.json`, what transformers calls
-//! its tensors, and what llama.cpp's converter did to them.
+//! Every architecture of llama.cpp that is one of ours: what its metadata means as a `config.json`, what transformers
+//! calls its tensors, and what llama.cpp's converter did to them.
 //!
 //! The families then read a GGUF file like any other checkpoint. Names and changes follow llama.cpp's converter
 //! (`convert_hf_to_gguf.py`) and the `gguf` package's tables of tensor names; what a file does not say (the pattern of
@@ -17,13 +17,12 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value as Json, json};
 
-use super::super::super::error::LoadError;
-use super::super::super::families;
-use super::super::arrange::RowOrder;
 use super::facts::Facts;
 use super::reader::Value;
+use crate::model::checkpoint::arrange::RowOrder;
+use crate::model::error::LoadError;
+use crate::model::families;
 
-/// What a file means.
 #[derive(Debug, Default)]
 pub struct Description {
     /// Its configuration, in the keys of transformers.
@@ -46,7 +45,6 @@ pub struct Name {
 /// What the converter did to a tensor.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Done {
-    /// Nothing.
     Nothing,
     /// A matrix of GPT-2 was turned from `[in, out]` to `[out, in]`.
     Transposed,
@@ -56,7 +54,7 @@ pub enum Done {
     OneAdded,
     /// Its only row may have become a vector.
     Flattened,
-    /// Rows in front were left out.
+    /// The first rows were left out.
     Shortened(usize),
     /// One tensor for each index of the first axis was stacked.
     Stacked,
@@ -83,7 +81,6 @@ impl Description {
         self
     }
 
-    /// Adds to the configuration.
     fn set(&mut self, key: &str, value: impl Into<Json>) -> &mut Self {
         self.config.insert(key.into(), value.into());
         self
@@ -131,11 +128,10 @@ pub fn architectures() -> impl Iterator<Item = &'static str> {
     ARCHITECTURES.iter().map(|(name, _)| *name)
 }
 
-/// Architectures whose files hold the unembedding always. Those of the others leave it out where it is the token embedding, as
-/// llama.cpp takes it then.
+/// Architectures whose files hold the unembedding always. Those of the others leave it out where it is the token
+/// embedding, as llama.cpp takes it then.
 const OWN_HEAD: &[&str] = &["gptneox", "nemotron", "olmo2", "olmoe", "phi2", "qwen2moe", "stablelm"];
 
-/// What a file means.
 pub fn describe(facts: &Facts) -> Result<Description, LoadError> {
     let found = ARCHITECTURES.iter().find(|(name, _)| *name == facts.architecture);
     let Some((_, describe)) = found else {
@@ -155,7 +151,7 @@ pub fn describe(facts: &Facts) -> Result<Description, LoadError> {
     let mut description = describe(facts)?;
     direction(facts, &mut description)?;
     facts.token_ids(&mut description.config)?;
-    // What nobody asked for goes along under its own name, to be told like unknown keys of any configuration.
+    // What was not asked for is added under its own name, to be reported like unknown keys of any configuration.
     for (key, value) in facts.unread() {
         refuse_beyond(facts, &key, &value)?;
         description.config.insert(key, value);
@@ -177,19 +173,19 @@ fn refuse_beyond(facts: &Facts, key: &str, value: &Json) -> Result<(), LoadError
     }
 }
 
-/// Adds `is_causal` to decoders that look both ways.
+/// Adds `is_causal` to decoders that attend in both directions.
 fn direction(facts: &Facts, description: &mut Description) -> Result<(), LoadError> {
     let key = facts.key("attention.causal");
     let Some(causal) = facts.flag(&key)? else { return Ok(()) };
     match (ENCODERS.contains(&facts.architecture), causal) {
         (false, true) | (true, false) => Ok(()),
-        (true, true) => Err(facts.unsupported(&key, causal, "encoders are computed looking both ways")),
+        (true, true) => Err(facts.unsupported(&key, causal, "encoders are computed with attention in both directions")),
         (false, false) => {
-            // Of a window llama.cpp bounds what comes before a token, and not what comes after it; its linear biases fall to both
-            // sides, where those of transformers go on rising.
+            // Of a window llama.cpp bounds what comes before a token, and not what comes after it; its linear biases
+            // fall to both sides, where those of transformers go on rising.
             let window = description.config.get("sliding_window").is_some_and(|window| !window.is_null());
             if window || ["bloom", "mpt"].contains(&facts.architecture) {
-                let why = "windows and linear biases that look both ways are not computed as llama.cpp has them";
+                let why = "windows and linear biases in both directions are not computed as in llama.cpp";
                 return Err(facts.unsupported(&key, causal, why));
             }
             description.set("is_causal", false);
@@ -198,24 +194,30 @@ fn direction(facts: &Facts, description: &mut Description) -> Result<(), LoadErr
     }
 }
 
-/// Architectures that look both ways.
+/// Architectures with attention in both directions.
 const ENCODERS: [&str; 2] = ["bert", "modern-bert"];
 
-/// The configuration of a decoder in the keys that most of them share, and the names of its tensors, which are Llama's.
-fn decoder(facts: &Facts, model_type: &str, class: &str) -> Result<Description, LoadError> {
-    let (heads, kv_heads) = facts.heads()?;
+/// The keys that nearly all configurations share.
+fn body(facts: &Facts, model_type: &str, class: &str) -> Result<Description, LoadError> {
     let mut description = Description::default();
     description
         .set("model_type", model_type)
         .set("architectures", json!([class]))
         .set("hidden_size", facts.need_size("embedding_length")?)
         .set("num_hidden_layers", facts.blocks()?)
-        .set("num_attention_heads", heads)
-        .set("num_key_value_heads", kv_heads)
-        .set("head_dim", facts.head_dim()?)
+        .set("num_attention_heads", facts.heads()?.0)
         .set("intermediate_size", facts.mlp_width()?)
+        .set("vocab_size", facts.vocab()?);
+    Ok(description)
+}
+
+/// The configuration of a decoder in the keys that most of them share, and the names of its tensors, which are Llama's.
+fn decoder(facts: &Facts, model_type: &str, class: &str) -> Result<Description, LoadError> {
+    let mut description = body(facts, model_type, class)?;
+    description
+        .set("num_key_value_heads", facts.heads()?.1)
+        .set("head_dim", facts.head_dim()?)
         .set("max_position_embeddings", facts.need_size("context_length")?)
-        .set("vocab_size", facts.vocab()?)
         .set("tie_word_embeddings", !facts.has("output.weight"))
         .name(LLAMA_NAMES);
     rope::rope(facts, &mut description)?;
@@ -255,7 +257,7 @@ fn joined_projections(
     Ok(())
 }
 
-/// Which layers have a window: said for each layer, or all but every so many.
+/// Which layers have a window: given for each layer, or all but every nth.
 fn window_layers(facts: &Facts, period: usize) -> Result<Json, LoadError> {
     let layers = facts.blocks()?;
     let key = facts.key("attention.sliding_window_pattern");

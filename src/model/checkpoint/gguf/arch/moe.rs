@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
-use super::super::super::super::error::LoadError;
-use super::super::facts::Facts;
 use super::{Description, Done, decoder, rms_eps};
+use crate::model::checkpoint::gguf::facts::Facts;
+use crate::model::error::LoadError;
 
 const STACKS: [&str; 3] = ["blk.{}.ffn_gate_exps", "blk.{}.ffn_up_exps", "blk.{}.ffn_down_exps"];
 
@@ -29,7 +29,7 @@ pub fn mixtral(facts: &Facts, description: &mut Description, experts: usize) -> 
     Ok(())
 }
 
-/// Qwen2-MoE: a shared expert beside the others; weights of the chosen ones are not normalised.
+/// Qwen2-MoE: a shared expert in addition to the others; weights of the chosen ones are not normalised.
 pub fn qwen2_moe(facts: &Facts) -> Result<Description, LoadError> {
     let mut description = experts(facts, "qwen2_moe", "Qwen2MoeForCausalLM")?;
     description

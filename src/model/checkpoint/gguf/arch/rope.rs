@@ -1,18 +1,19 @@
-//! Rotary embeddings of GGUF files: a base, a kind of stretching, and factors for each frequency in tensors of their own.
+//! Rotary embeddings of GGUF files: a base, a kind of stretching, and factors for each frequency in separate tensors.
 //!
-//! What is computed is what llama.cpp computes (`llama_context`, `ggml_rope_ext`): a kind and a tensor of factors work together,
-//! and factors on cosine and sine are multiplied. Where a `config.json` has no word for that, it is a list of divisors.
+//! What is computed is what llama.cpp computes (`llama_context`, `ggml_rope_ext`): a kind and a tensor of factors work
+//! together, and factors on cosine and sine are multiplied. Where a `config.json` has no word for that, it is a list of
+//! divisors.
 
 use serde_json::{Map, Value as Json, json};
 
-use super::super::super::super::error::LoadError;
-use super::super::facts::{Facts, decimal};
 use super::Description;
+use crate::model::checkpoint::gguf::facts::{Facts, decimal};
+use crate::model::error::LoadError;
 
-/// What is said of tensors that hold RoPE factors.
+/// The note about tensors that hold RoPE factors.
 const USED: &str = "RoPE factors, read as part of the configuration";
 
-/// Adds `rope_theta`, and what else is said of rotations.
+/// Adds `rope_theta`, and other settings of rotations.
 pub fn rope(facts: &Facts, description: &mut Description) -> Result<(), LoadError> {
     let theta = facts.arch_number("rope.freq_base")?.unwrap_or(10000.0);
     description.set("rope_theta", theta);
@@ -55,8 +56,9 @@ struct Stretch {
     attention: f64,
 }
 
-/// Rotations over the original length above which YaRN keeps frequencies, and below which it divides them. llama.cpp takes no
-/// others for the architectures that are described here: not the `yarn_*` keys of the file, which are told as not used.
+/// Rotations over the original length above which YaRN keeps frequencies, and below which it divides them. llama.cpp
+/// takes no others for the architectures that are described here: not the `yarn_*` keys of the file, which are reported
+/// as not used.
 const BETAS: (f64, f64) = (32.0, 1.0);
 
 impl Stretch {
@@ -176,7 +178,8 @@ fn long_and_short(facts: &Facts) -> Result<Option<(Vec<f64>, Vec<f64>)>, LoadErr
     Ok(long.map(decimals).zip(short.map(decimals)))
 }
 
-/// Phi-3's two lists of factors. What multiplies the cosines follows from the lengths, so it is said only if it is another.
+/// Phi-3's two lists of factors. What multiplies the cosines follows from the lengths, so it is given only if it
+/// differs.
 fn longrope(facts: &Facts, stretch: &Stretch, long: &[f64], short: &[f64]) -> Result<Map<String, Json>, LoadError> {
     let mut scaling = stretch.lists(long, short);
     let longest = facts.need_size("context_length")? as f64;
@@ -190,8 +193,8 @@ fn longrope(facts: &Facts, stretch: &Stretch, long: &[f64], short: &[f64]) -> Re
     Ok(scaling)
 }
 
-/// Factors for each frequency, without saying where they come from. If the formula of Llama 3 gives them for lengths and
-/// limits in use, they come from there; else they are factors that hold for every length.
+/// Factors for each frequency, without saying where they come from. If the formula of Llama 3 gives them for lengths
+/// and limits in use, they come from there; else they are factors that hold for every length.
 fn of_factors(facts: &Facts, stretch: &Stretch, factors: &[f32]) -> Result<Map<String, Json>, LoadError> {
     if let Some(found) = llama3(factors, stretch.theta).filter(|_| stretch.is_none()) {
         let mut scaling = Map::new();

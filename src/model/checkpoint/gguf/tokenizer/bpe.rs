@@ -2,21 +2,21 @@
 
 use serde_json::{Value as Json, json};
 
-use super::super::super::super::error::LoadError;
-use super::super::facts::Facts;
 use super::pre::{self, Pre};
 use super::{Part, Parts, Strip, Vocabulary, ends, template};
+use crate::model::checkpoint::gguf::facts::Facts;
+use crate::model::error::{LoadError, NoTokenizer};
 
 /// The tokenizer, or why there is none.
-pub fn json(facts: &Facts, vocabulary: &Vocabulary) -> Result<Result<Json, String>, LoadError> {
+pub fn json(facts: &Facts, vocabulary: &Vocabulary) -> Result<Result<Json, NoTokenizer>, LoadError> {
     let name = facts.text("tokenizer.ggml.pre")?.unwrap_or("default");
     let Some(pre) = pre::pre(name) else {
-        return Ok(Err(format!("how its tokenizer splits text, {name:?}, is not known")));
+        return Ok(Err(NoTokenizer::UnknownSplit(name.to_owned())));
     };
     let merges: Vec<Json> = facts.texts("tokenizer.ggml.merges")?.iter().filter_map(|merge| pair(merge)).collect();
     let mask = vocabulary.id(facts, "mask")?.map(|id| vocabulary.tokens[id].clone());
     let strip = |token: &str| Strip {
-        // Nothing in the file says so, but the masks of these two take the space in front of them.
+        // Nothing in the file says so, but the masks of these two take the space before them.
         left: matches!(name, "roberta-bpe" | "modern-bert") && mask.as_deref() == Some(token),
         right: false,
     };

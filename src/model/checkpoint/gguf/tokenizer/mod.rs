@@ -1,7 +1,7 @@
 //! The vocabulary of a GGUF file as the `tokenizer.json` that it was made from.
 //!
-//! The file has tokens, scores or merges, and a word for how text is split; what is left out is the same for every model of
-//! a kind, and is put back here.
+//! The file has tokens, scores or merges, and a word for how text is split; what is left out is the same for every
+//! model of a kind, and is put back here.
 
 mod bpe;
 mod pre;
@@ -13,8 +13,9 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value as Json, json};
 
-use super::super::super::error::LoadError;
 use super::facts::Facts;
+use crate::model::error::{LoadError, NoTokenizer};
+use crate::model::tokenizer::{Parts, around};
 
 /// What a token is, by ggml's numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,8 +49,8 @@ struct Vocabulary {
 }
 
 impl Vocabulary {
-    /// Tokens are made different from one another, as llama.cpp does with empty ones: only one of them can be found by its
-    /// text anyway.
+    /// Tokens are made different from one another, as llama.cpp does with empty ones: only one of them can be found by
+    /// its text anyway.
     fn read(facts: &Facts) -> Result<Option<Self>, LoadError> {
         let mut tokens = facts.texts("tokenizer.ggml.tokens")?;
         if tokens.is_empty() {
@@ -81,7 +82,6 @@ impl Vocabulary {
         self.types[id] == TokenType::Unused && self.tokens[id] == format!("[PAD{id}]")
     }
 
-    /// Tokens and their numbers.
     fn ids(&self) -> Map<String, Json> {
         let real = (0..self.tokens.len()).filter(|id| !self.is_filler(*id));
         real.map(|id| (self.tokens[id].clone(), json!(id))).collect()
@@ -117,21 +117,21 @@ struct Strip {
 }
 
 /// The tokenizer, or why there is none.
-pub fn json(facts: &Facts) -> Result<Result<Json, String>, LoadError> {
+pub fn json(facts: &Facts) -> Result<Result<Json, NoTokenizer>, LoadError> {
     let kind = facts.text("tokenizer.ggml.model")?.unwrap_or("none");
     let Some(vocabulary) = Vocabulary::read(facts)? else {
-        return Ok(Err("its metadata has no tokenizer".into()));
+        return Ok(Err(NoTokenizer::NoMetadata));
     };
     match kind {
         "gpt2" => bpe::json(facts, &vocabulary),
         "llama" => sentencepiece::json(facts, &vocabulary),
         "bert" => wordpiece::json(facts, &vocabulary),
         "t5" => unigram::json(facts, &vocabulary),
-        other => Ok(Err(format!("its tokenizer is of the unknown kind {other:?}"))),
+        other => Ok(Err(NoTokenizer::UnknownKind(other.to_owned()))),
     }
 }
 
-/// What stands around a text, and around a pair of texts: `$A` and `$B` are the texts, others are tokens by their number.
+/// What is around a text, and around a pair of texts: `$A` and `$B` are the texts, others are tokens by their number.
 #[derive(Clone, Copy)]
 enum Part {
     A,
@@ -140,26 +140,21 @@ enum Part {
     Token(usize, bool),
 }
 
-/// A post-processor that puts tokens around texts; none if there are none.
+/// A post-processor that puts tokens around texts; null if there are none.
 fn template(vocabulary: &Vocabulary, single: &[Part], pair: &[Part], types: bool) -> Json {
-    let mut tokens = Map::new();
-    let mut parts = |parts: &[Part]| -> Json {
+    let parts = |parts: &[Part]| {
         let one = |part: &Part| match *part {
-            Part::A => json!({"Sequence": {"id": "A", "type_id": 0}}),
-            Part::B => json!({"Sequence": {"id": "B", "type_id": i32::from(types)}}),
-            Part::Token(id, second) => {
-                let token = &vocabulary.tokens[id];
-                tokens.insert(token.clone(), json!({"id": token, "ids": [id], "tokens": [token]}));
-                json!({"SpecialToken": {"id": token, "type_id": i32::from(types && second)}})
-            }
+            Part::A => around::Part::A,
+            Part::B => around::Part::B(types.into()),
+            Part::Token(id, second) => around::Part::Token {
+                text: vocabulary.tokens[id].clone(),
+                id: id as u32,
+                types: (types && second).into(),
+            },
         };
         parts.iter().map(one).collect()
     };
-    let (single, pair) = (parts(single), parts(pair));
-    if tokens.is_empty() {
-        return Json::Null;
-    }
-    json!({"type": "TemplateProcessing", "single": single, "pair": pair, "special_tokens": tokens})
+    around::Template { single: parts(single), pair: parts(pair) }.json()
 }
 
 /// A beginning and an end, as the file asks for them.
@@ -174,30 +169,4 @@ fn ends(facts: &Facts, vocabulary: &Vocabulary, bos: bool, eos: bool) -> Result<
     let single = [&before[..], &[Part::A], &after].concat();
     let pair = [&before[..], &[Part::A], &after, &before, &[Part::B], &after].concat();
     Ok(template(vocabulary, &single, &pair, true))
-}
-
-/// The parts of a `tokenizer.json`.
-struct Parts {
-    added: Vec<Json>,
-    normalizer: Json,
-    pre_tokenizer: Json,
-    post_processor: Json,
-    decoder: Json,
-    model: Json,
-}
-
-impl Parts {
-    fn json(self) -> Json {
-        json!({
-            "version": "1.0",
-            "truncation": null,
-            "padding": null,
-            "added_tokens": self.added,
-            "normalizer": self.normalizer,
-            "pre_tokenizer": self.pre_tokenizer,
-            "post_processor": self.post_processor,
-            "decoder": self.decoder,
-            "model": self.model,
-        })
-    }
 }

@@ -1,12 +1,12 @@
 //! How byte-level tokenizers split a text before they merge, by the word that llama.cpp has for it
-//! (`tokenizer.ggml.pre`), as it stands in the `tokenizer.json` that the word was made for.
+//! (`tokenizer.ggml.pre`), as it is in the `tokenizer.json` that the word was made for.
 
 use serde_json::{Value as Json, json};
 
 /// How a text is split.
 #[derive(Clone, Debug, Default)]
 pub struct Pre {
-    /// Steps in front of the last one, which turns bytes into characters.
+    /// Steps before the last one, which turns bytes into characters.
     pub splits: Vec<Json>,
     /// Whether the text is composed first (Unicode NFC).
     pub nfc: bool,

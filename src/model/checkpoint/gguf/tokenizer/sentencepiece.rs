@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use serde_json::{Value as Json, json};
 
-use super::super::super::super::error::LoadError;
-use super::super::facts::Facts;
 use super::{Parts, Strip, TokenType, Vocabulary, ends};
+use crate::model::checkpoint::gguf::facts::Facts;
+use crate::model::error::{LoadError, NoTokenizer};
 
 /// What stands for a space.
 const SPACE: char = '▁';
@@ -15,15 +15,15 @@ const SPACE: char = '▁';
 const MOST_WORK: usize = 1 << 33;
 
 /// The tokenizer, or why there is none.
-pub fn json(facts: &Facts, vocabulary: &Vocabulary) -> Result<Result<Json, String>, LoadError> {
+pub fn json(facts: &Facts, vocabulary: &Vocabulary) -> Result<Result<Json, NoTokenizer>, LoadError> {
     let vocabulary = &spaces_put_back(vocabulary);
     let work = vocabulary.tokens.iter().try_fold(0usize, |sum, token| sum.checked_add(token.len().checked_pow(2)?));
     if work.is_none_or(|work| work > MOST_WORK) {
-        return Ok(Err("its tokens are longer than those of any tokenizer".into()));
+        return Ok(Err(NoTokenizer::TooMuchWork));
     }
     let unknown = vocabulary.id(facts, "unknown")?.or(Some(0).filter(|_| vocabulary.types[0] == TokenType::Unknown));
     let prefix = facts.flag("tokenizer.ggml.add_space_prefix")?.unwrap_or(true);
-    // Nothing in the file says so, but the markers of Phi-3's chats take the space behind them.
+    // Nothing in the file says so, but the markers of Phi-3's chats take the space after them.
     let phi3 = facts.architecture == "phi3" && facts.name().to_lowercase().replace(' ', "-").contains("phi-3");
     let strip = |token: &str| Strip { left: false, right: phi3 && !matches!(token, "<unk>" | "<s>" | "<|endoftext|>") };
     let model = json!({
@@ -60,8 +60,8 @@ pub fn json(facts: &Facts, vocabulary: &Vocabulary) -> Result<Result<Json, Strin
     Ok(Ok(parts.json()))
 }
 
-/// Gemma's tokens of several spaces are stored as such, and as if they were found before the text is split. They are pieces
-/// like others, of the best score.
+/// Gemma's tokens of several spaces are stored as such, and as if they were found before the text is split. They are
+/// pieces like others, of the best score.
 fn spaces_put_back(vocabulary: &Vocabulary) -> Vocabulary {
     let (mut tokens, mut types, mut scores) =
         (vocabulary.tokens.clone(), vocabulary.types.clone(), vocabulary.scores.clone());
@@ -74,8 +74,8 @@ fn spaces_put_back(vocabulary: &Vocabulary) -> Vocabulary {
     Vocabulary { tokens, types, scores }
 }
 
-/// Each piece, from any two pieces that it can be made of; better scores first, then longer left sides, as transformers makes
-/// them.
+/// Each piece, from any two pieces that it can be made of; better scores first, then longer left sides, as transformers
+/// makes them.
 fn merges(vocabulary: &Vocabulary) -> Vec<Json> {
     let normal = |id: &usize| matches!(vocabulary.types[*id], TokenType::Normal | TokenType::Unused);
     let pieces: HashMap<&str, usize> = (0..vocabulary.tokens.len())

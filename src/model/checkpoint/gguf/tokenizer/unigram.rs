@@ -2,16 +2,16 @@
 
 use serde_json::{Value as Json, json};
 
-use super::super::super::super::error::LoadError;
-use super::super::facts::Facts;
-use super::super::reader::Value;
 use super::{Part, Parts, Strip, TokenType, Vocabulary, template};
+use crate::model::checkpoint::gguf::facts::Facts;
+use crate::model::checkpoint::gguf::reader::Value;
+use crate::model::error::{LoadError, NoTokenizer};
 
 /// The tokenizer, or why there is none.
-pub fn json(facts: &Facts, vocabulary: &Vocabulary) -> Result<Result<Json, String>, LoadError> {
+pub fn json(facts: &Facts, vocabulary: &Vocabulary) -> Result<Result<Json, NoTokenizer>, LoadError> {
     let unknown = (0..vocabulary.tokens.len()).find(|id| vocabulary.types[*id] == TokenType::Unknown);
     let Some(unknown) = vocabulary.id(facts, "unknown")?.or(unknown) else {
-        return Ok(Err("its vocabulary has no token for what it lacks".into()));
+        return Ok(Err(NoTokenizer::NoUnknownToken));
     };
     let vocab: Vec<Json> = vocabulary
         .tokens

@@ -2,12 +2,12 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use super::super::super::super::error::LoadError;
-use super::super::facts::Facts;
 use super::{Part, Parts, Strip, TokenType, Vocabulary, template};
+use crate::model::checkpoint::gguf::facts::Facts;
+use crate::model::error::{LoadError, NoTokenizer};
 
 /// The tokenizer, or why there is none.
-pub fn json(facts: &Facts, vocabulary: &Vocabulary) -> Result<Result<Json, String>, LoadError> {
+pub fn json(facts: &Facts, vocabulary: &Vocabulary) -> Result<Result<Json, NoTokenizer>, LoadError> {
     let words: Vec<String> = (0..vocabulary.tokens.len()).map(|id| word(vocabulary, id)).collect();
     let real = (0..words.len()).filter(|id| !vocabulary.is_filler(*id));
     let vocab: Map<String, Json> = real.map(|id| (words[id].clone(), json!(id))).collect();
@@ -19,7 +19,7 @@ pub fn json(facts: &Facts, vocabulary: &Vocabulary) -> Result<Result<Json, Strin
     let bos = named(vocabulary.id(facts, "bos")?.or(vocabulary.id(facts, "cls")?), "[CLS]");
     let sep = named(vocabulary.id(facts, "seperator")?, "[SEP]");
     let (Some(unknown), Some(bos), Some(sep)) = (unknown, bos, sep) else {
-        return Ok(Err("its vocabulary has no [UNK], [CLS] or [SEP]".into()));
+        return Ok(Err(NoTokenizer::NoWordPieceTokens));
     };
     let (first, end, last) = (Part::Token(bos, false), Part::Token(sep, false), Part::Token(sep, true));
     let parts = Parts {

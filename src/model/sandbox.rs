@@ -1,8 +1,8 @@
-//! Work in a process of its own, for what files of strangers have libraries do.
+//! Work in a separate process, for what libraries do with files from strangers.
 //!
-//! A template or a tokenizer can ask for any amount of memory and time, and a failed allocation ends the process that asks.
-//! A process can be ended from outside whatever it does, so such work is done in one: this program again, with limits of the
-//! system on its memory, which is asked and answers through pipes and is ended when an answer takes too long.
+//! A template or a tokenizer can ask for any amount of memory and time, and a failed allocation ends the process. A
+//! process can be ended from outside whatever it does, so such work is done in one: this program again, with limits of
+//! the system on its memory, which is asked and answers through pipes and is ended when an answer takes too long.
 
 use std::io::{self, Read, Write};
 use std::os::unix::process::CommandExt;
@@ -21,11 +21,11 @@ const LONGEST: u64 = 256 << 20;
 /// How often a process looks at the time.
 const TICK: Duration = Duration::from_secs(1);
 
-/// This program, once [`allow`] has said that it can be started for work.
+/// This program, once [`allow`] has said that it can be started again.
 static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
 
-/// Says that this program can be started again for work: that it knows the arguments. Called once, at its beginning; without
-/// it, work is done in this process, as for programs that use this one as a library.
+/// Says that this program can be started again for work: that it knows the arguments. Called once, at its beginning;
+/// without it, work is done in this process, as for programs that use this one as a library.
 pub fn allow() {
     if let Ok(program) = std::env::current_exe() {
         _ = PROGRAM.set(program);
@@ -56,7 +56,7 @@ pub enum Ended {
     #[error("it takes more than {} seconds", .0.as_secs())]
     TooLong(Duration),
     /// It ended before it answered: an allocation failed, or its stack was too small.
-    #[error("it needs too much memory, or calls itself without end")]
+    #[error("it needs too much memory, or recurses without end")]
     Died,
 }
 
@@ -81,7 +81,7 @@ impl Worker {
         let (input, output) = (child.stdin.take(), child.stdout.take());
         let (sender, answers) = sync_channel(0);
         let worker = Worker { child, input, answers };
-        let reader = thread::Builder::new().name("apart".into());
+        let reader = thread::Builder::new().name("sandbox".into());
         let read = move || _ = output.map(|mut output| forward(&mut output, &sender));
         reader.spawn(read).map_err(Ended::NotStarted)?;
         Ok(worker)
@@ -120,7 +120,7 @@ impl Drop for Worker {
     }
 }
 
-/// Passes answers on until there are no more, or nobody wants them.
+/// Passes answers on until there are no more, or the receiver is gone.
 fn forward(output: &mut impl Read, answers: &SyncSender<Vec<u8>>) {
     while let Ok(Some(answer)) = read_frame(output) {
         if answers.send(answer).is_err() {
@@ -132,7 +132,7 @@ fn forward(output: &mut impl Read, answers: &SyncSender<Vec<u8>>) {
 /// What the process does: sets its limits, then answers every request until there are no more.
 ///
 /// # Errors
-/// If the other side is gone.
+/// If the other process is gone.
 pub fn serve(
     limits: Limits,
     input: &mut dyn Read,
@@ -171,7 +171,7 @@ fn write_frame(output: &mut dyn Write, bytes: &[u8]) -> io::Result<()> {
     output.flush()
 }
 
-/// None at the end.
+/// `None` at the end.
 fn read_frame(input: &mut (impl Read + ?Sized)) -> io::Result<Option<Vec<u8>>> {
     let mut length = [0; 8];
     match input.read_exact(&mut length) {

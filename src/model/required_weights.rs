@@ -235,7 +235,7 @@ pub fn shape_of(spec: &ModelSpec, id: WeightId) -> Vec<usize> {
     }
 }
 
-/// Width of what a classifier reads: the last hidden state, after the projection that some decoders have behind it.
+/// Width of what a classifier reads: the last hidden state, after the projection that some decoders have after it.
 pub fn last_width(spec: &ModelSpec) -> usize {
     if spec.embed.project == Some(Projection::OfTokens) { spec.embed.width } else { spec.d_model }
 }

@@ -1,16 +1,16 @@
 //! `config.json` with typed getters that know the keys' many names.
 //!
-//! Configurations are diffs against the defaults of a class and have changed names over the years, so every getter takes
-//! all names of a setting, and a `null` counts as absent unless the getter says otherwise. The configuration remembers
-//! which keys were read, those of its sections too: what nobody asked for is checked in the end, so that no setting that
-//! changes arithmetic is passed over in silence ([`HfConfig::unread`]).
+//! Configurations are diffs against the defaults of a class and have changed names over the years, so every getter
+//! takes all names of a setting, and a `null` counts as absent unless the getter says otherwise. The configuration
+//! remembers which keys were read, those of its sections too: keys that nothing read are checked in the end, so that no
+//! setting that changes arithmetic is passed over in silence ([`HfConfig::unread`]).
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Map, Value};
 
-use super::error::LoadError;
+use crate::model::error::LoadError;
 
 mod section;
 mod sizes;
@@ -23,8 +23,8 @@ pub use unread::is_neutral;
 #[derive(Clone, Debug)]
 pub struct HfConfig {
     path: String,
-    /// What stands in front of its keys in the whole file: nothing, or the section that it is, with a dot.
-    within: String,
+    /// What comes before its keys in the whole file: nothing, or the name of its section, with a dot.
+    prefix: String,
     root: Map<String, Value>,
     /// Keys of the whole file that were read: `a`, `a.b` of a section, and `a.` of a section that was opened.
     read: Arc<Mutex<HashSet<String>>>,
@@ -47,7 +47,7 @@ impl HfConfig {
     /// Parses the text of a configuration; `path` is for messages.
     pub fn parse(path: &str, text: &[u8]) -> Result<Self, LoadError> {
         let root = parse_object(path, text)?;
-        Ok(HfConfig { path: path.to_owned(), within: String::new(), root, read: Arc::default() })
+        Ok(HfConfig { path: path.to_owned(), prefix: String::new(), root, read: Arc::default() })
     }
 
     /// A section as a configuration. What is read of it counts as read of the whole.
@@ -55,7 +55,7 @@ impl HfConfig {
         let section = self.object(&[key])?;
         Ok(section.map(|section| HfConfig {
             path: format!("{}, {key}", self.path),
-            within: format!("{}{key}.", self.within),
+            prefix: format!("{}{key}.", self.prefix),
             root: section.map.clone(),
             read: self.read.clone(),
         }))
@@ -79,7 +79,7 @@ impl HfConfig {
         changed
     }
 
-    /// The same configuration with another size, wherever it stands: in a section, or outside.
+    /// The same configuration with another size, wherever it is: in a section, or outside.
     pub fn with_size(&self, key: &str, size: usize) -> HfConfig {
         let mut changed = self.clone();
         let sections = changed.root.values_mut().filter_map(Value::as_object_mut);
@@ -126,7 +126,7 @@ impl HfConfig {
         keys.iter().find_map(|&key| self.root.get(key).filter(|value| !value.is_null()).map(|value| (key, value)))
     }
 
-    /// Whether one of these keys is there and null. That is another thing than an absent key where a family has a default.
+    /// Whether one of these keys is there and null. That differs from an absent key where a family has a default.
     pub fn is_null(&self, keys: &[&str]) -> bool {
         self.note_read(keys);
         self.find(keys).is_none() && keys.iter().any(|&key| self.root.contains_key(key))
@@ -134,12 +134,12 @@ impl HfConfig {
 
     /// Marks keys as known, for settings that have no bearing on this family.
     pub fn note_read(&self, keys: &[&str]) {
-        self.note(&self.within, keys);
+        self.note(&self.prefix, keys);
     }
 
-    fn note(&self, within: &str, keys: &[&str]) {
+    fn note(&self, prefix: &str, keys: &[&str]) {
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
-        read.extend(keys.iter().map(|key| format!("{within}{key}")));
+        read.extend(keys.iter().map(|key| format!("{prefix}{key}")));
     }
 
     /// A whole number that must be there and above zero.
@@ -158,14 +158,15 @@ impl HfConfig {
         }
     }
 
-    /// A whole number, zero included, if it is there. None is larger than [`sizes::LARGEST_SIZE`]: families multiply them.
+    /// A whole number, zero included, if it is there. None is larger than [`sizes::LARGEST_SIZE`]: families multiply
+    /// them.
     pub fn opt_count(&self, keys: &[&str]) -> Result<Option<usize>, LoadError> {
         let Some((key, value)) = self.find(keys) else { return Ok(None) };
         let count = whole(value).ok_or_else(|| self.wrong(key, value, "a whole number"))?;
         self.at_most(key, count, sizes::LARGEST_SIZE).map(Some)
     }
 
-    /// A whole number above zero: `default` if the key is absent, none if it is null.
+    /// A whole number above zero: `default` if the key is absent, `None` if it is null.
     pub fn size_or(&self, keys: &[&str], default: Option<usize>) -> Result<Option<usize>, LoadError> {
         Ok(match self.opt_size(keys)? {
             None if !self.is_null(keys) => default,
@@ -173,7 +174,7 @@ impl HfConfig {
         })
     }
 
-    /// A number: `default` if the key is absent, none if it is null.
+    /// A number: `default` if the key is absent, `None` if it is null.
     pub fn number_or(&self, keys: &[&str], default: Option<f64>) -> Result<Option<f64>, LoadError> {
         match self.find(keys) {
             None if self.is_null(keys) => Ok(None),
@@ -283,7 +284,6 @@ pub fn parse_object(path: &str, text: &[u8]) -> Result<Map<String, Value>, LoadE
     }
 }
 
-/// Parses a JSON file.
 pub fn parse_json(path: &str, text: &[u8]) -> Result<Value, LoadError> {
     serde_json::from_slice(text).map_err(|error| {
         let said = error.to_string();

@@ -1,116 +1,21 @@
 //! The weights of a model by what they do, and the file's own view of them.
 //!
-//! What was loaded is never written to: an edit is a handle in an [`Overlay`] above it, so clones of [`Weights`] are cheap
-//! and a branch keeps its own.
+//! What was loaded is never written to: an edit is a handle in an [`Overlay`] above it, so clones of [`Weights`] are
+//! cheap and a branch keeps its own.
+
+mod layout;
+mod weight;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::tensor::ops::Slice;
-use crate::tensor::{Device, Precision, TensorError, Value};
-
 use super::families::Layout;
 use super::role::{Role, WeightId};
+use crate::tensor::{Device, Precision, TensorError, Value};
 
-/// One weight.
-#[derive(Clone, Debug)]
-#[allow(clippy::large_enum_variant, reason = "a model has hundreds of weights, and most are dense")]
-pub enum Weight {
-    /// One tensor.
-    Dense(Value),
-    /// A vocabulary matrix, possibly in several tensors.
-    Rows(RowChunks),
-}
+pub use weight::{RowChunks, Weight};
 
-impl Weight {
-    /// Length of each axis.
-    pub fn shape(&self) -> Vec<usize> {
-        match self {
-            Weight::Dense(value) => value.shape().to_vec(),
-            Weight::Rows(chunks) => vec![chunks.rows(), chunks.width()],
-        }
-    }
-
-    /// The tensor, where there is only one.
-    pub fn dense(&self) -> Option<&Value> {
-        match self {
-            Weight::Dense(value) => Some(value),
-            Weight::Rows(chunks) => match chunks.chunks() {
-                [only] => Some(only),
-                _ => None,
-            },
-        }
-    }
-
-    /// The whole weight as one tensor: a handle, or a joined copy of the chunks.
-    ///
-    /// # Errors
-    /// If the chunks cannot be joined on their device.
-    pub fn whole(&self) -> Result<Value, TensorError> {
-        match self {
-            Weight::Dense(value) => Ok(value.clone()),
-            Weight::Rows(chunks) => match chunks.chunks() {
-                [only] => Ok(only.clone()),
-                many => Value::concat(many, 0),
-            },
-        }
-    }
-
-    /// Bytes of device memory.
-    pub fn bytes(&self) -> u64 {
-        match self {
-            Weight::Dense(value) => value.bytes(),
-            Weight::Rows(chunks) => chunks.chunks().iter().map(Value::bytes).sum(),
-        }
-    }
-}
-
-/// A matrix `[rows, width]` split by rows so that each piece fits the device's largest buffer. One chunk on the CPU.
-#[derive(Clone, Debug)]
-pub struct RowChunks {
-    chunks: Arc<[Value]>,
-    rows: usize,
-    width: usize,
-}
-
-impl RowChunks {
-    /// Joins chunks in order.
-    ///
-    /// # Panics
-    /// If there are none, or they are no matrices of one width.
-    pub fn new(chunks: Vec<Value>) -> Self {
-        let width = match chunks.first().map(Value::shape) {
-            Some([_, width]) => *width,
-            other => panic!("row chunks must be matrices, found {other:?}"),
-        };
-        assert!(chunks.iter().all(|chunk| matches!(chunk.shape(), [_, w] if *w == width)), "chunks of one width");
-        let rows = chunks.iter().map(|chunk| chunk.shape()[0]).sum();
-        RowChunks { chunks: chunks.into(), rows, width }
-    }
-
-    /// The chunks, first rows first.
-    pub fn chunks(&self) -> &[Value] {
-        &self.chunks
-    }
-
-    /// Rows of all chunks.
-    pub fn rows(&self) -> usize {
-        self.rows
-    }
-
-    /// Width of each row.
-    pub fn width(&self) -> usize {
-        self.width
-    }
-
-    /// Rows of a chunk that takes at most `max` bytes as 32-bit floats; at least one.
-    pub fn rows_per_chunk(width: usize, max: u64) -> usize {
-        let row = (width as u64 * 4).max(1);
-        usize::try_from((max / row).max(1)).unwrap_or(usize::MAX)
-    }
-}
-
-/// Edited weights: handles that stand in front of the loaded ones. Clone is cheap.
+/// Edited weights: handles that take precedence over the loaded ones. Clone is cheap.
 #[derive(Clone, Debug, Default)]
 pub struct Overlay(Arc<HashMap<WeightId, Weight>>);
 
@@ -120,7 +25,7 @@ impl Overlay {
         self.0.get(&id)
     }
 
-    /// Puts a weight in front of the loaded one.
+    /// Puts a weight over the loaded one.
     pub fn set(&mut self, id: WeightId, weight: Weight) {
         Arc::make_mut(&mut self.0).insert(id, weight);
     }
@@ -137,7 +42,6 @@ impl Overlay {
         ids
     }
 
-    /// Whether nothing is edited.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -156,7 +60,7 @@ pub struct FileTensor {
     pub dtype: String,
     /// Bytes it takes in the file.
     pub bytes: u64,
-    /// How it lies there, if it is used.
+    /// Its layout there, if it is used.
     pub layout: Option<Layout>,
     /// The weights it holds, in the order of its parts; empty if it is ignored.
     pub uses: Vec<WeightId>,
@@ -184,8 +88,8 @@ pub struct Weights {
 }
 
 impl Weights {
-    /// Weights by their ids, with the file's own view. With `tied`, the unembedding is the token embedding. They are held in
-    /// `precision`, and so is what is computed with them.
+    /// Weights by their ids, with the file's own view. With `tied`, the unembedding is the token embedding. They are
+    /// held in `precision`, and so is what is computed with them.
     pub fn new(
         mut loaded: HashMap<WeightId, Weight>,
         files: Vec<FileTensor>,
@@ -225,7 +129,6 @@ impl Weights {
         self.precision
     }
 
-    /// The edits.
     pub fn overlay(&self) -> &Overlay {
         &self.overlay
     }
@@ -235,7 +138,7 @@ impl Weights {
         Weights { precision, ..self.clone() }
     }
 
-    /// The same loaded weights behind other edits.
+    /// The same loaded weights with other edits.
     pub fn with_overlay(&self, overlay: Overlay) -> Weights {
         Weights { overlay, ..self.clone() }
     }
@@ -249,7 +152,7 @@ impl Weights {
         let weight = match self.loaded.get(&id) {
             Some(loaded) if loaded.shape() == value.shape() => match loaded {
                 Weight::Dense(loaded) => Weight::Dense(value.laid_out_like(loaded)?.held_in(self.precision)),
-                Weight::Rows(chunks) => Weight::Rows(split_like(chunks, &value)),
+                Weight::Rows(chunks) => Weight::Rows(chunks.split(&value)),
             },
             loaded => {
                 let right = loaded.map_or("no such weight".into(), |loaded| format!("{:?}", loaded.shape()));
@@ -269,15 +172,15 @@ impl Weights {
         assert_eq!(loaded.shape(), value.shape(), "{id}");
         let weight = match loaded {
             Weight::Dense(_) => Weight::Dense(value.clone()),
-            Weight::Rows(chunks) => Weight::Rows(split_like(chunks, value)),
+            Weight::Rows(chunks) => Weight::Rows(chunks.split(value)),
         };
         let mut weights = self.clone();
         weights.overlay.set(id, weight);
         weights
     }
 
-    /// The loaded weights with a vocabulary of `rows` tokens: what is beyond is left out, what is missing is zeros. Edits are not
-    /// kept.
+    /// The loaded weights with a vocabulary of `rows` tokens: what is beyond is left out, what is missing is zeros.
+    /// Edits are not kept.
     ///
     /// # Errors
     /// If the device fails.
@@ -329,90 +232,11 @@ impl Weights {
         self.files.iter().find(|file| file.uses.contains(&id))
     }
 
-    /// A tensor as it lies in its file (edits included), put together from the weights that it holds. `None` for a tensor
-    /// that is not used.
-    ///
-    /// # Errors
-    /// If its parts cannot be joined on their device.
-    pub fn as_in_file(&self, file: &FileTensor) -> Result<Option<Value>, TensorError> {
-        let Some(layout) = file.layout else { return Ok(None) };
-        let mut parts = Vec::new();
-        for id in &file.uses {
-            let Some(weight) = self.get(*id) else { return Ok(None) };
-            let value = weight.whole()?;
-            parts.push(if matches!(layout, Layout::OutIn | Layout::Stacked) { value.transpose() } else { value });
-        }
-        match parts.as_slice() {
-            [] => Ok(None),
-            [only] => only.reshape(&file.shape).map(Some),
-            many if file.rounds > 1 => {
-                let inner = file.shape.get(1..).unwrap_or_default();
-                let by_round = |part: &Value| {
-                    let mut shape = vec![file.rounds, part.shape()[0] / file.rounds];
-                    shape.extend_from_slice(inner);
-                    part.reshape(&shape)
-                };
-                let rounds: Vec<Value> = many.iter().map(by_round).collect::<Result<_, _>>()?;
-                Value::concat(&rounds, 1)?.reshape(&file.shape).map(Some)
-            }
-            many => Value::concat(many, usize::from(layout == Layout::InOut))?.reshape(&file.shape).map(Some),
-        }
-    }
-
-    /// The weights that a tensor in the layout of its file holds, in their own layouts: what [`Weights::as_in_file`] puts
-    /// together.
-    ///
-    /// # Errors
-    /// If it does not have the shape of the file's, or the file's is not used.
-    pub fn parts_of(&self, file: &FileTensor, value: &Value) -> Result<Vec<(WeightId, Value)>, TensorError> {
-        let empty = || TensorError::Empty { op: file.name.clone() };
-        let layout = file.layout.ok_or_else(empty)?;
-        let shape_of = |id: &WeightId| self.loaded.get(id).map(Weight::shape).ok_or_else(empty);
-        if let [only] = file.uses[..] {
-            let shape = shape_of(&only)?;
-            return Ok(vec![(
-                only,
-                match layout {
-                    Layout::OutIn => value.reshape(&[shape[1], shape[0]])?.transpose(),
-                    Layout::Stacked => value.transpose(),
-                    _ => value.reshape(&shape)?,
-                },
-            )]);
-        }
-        // Outputs first, as `[rounds, outputs of a round, inputs]`.
-        let outputs_first = if layout == Layout::InOut { value.transpose() } else { value.clone() };
-        let (rounds, all) = (file.rounds.max(1), outputs_first.shape().to_vec());
-        let rest: usize = all.iter().skip(1).product();
-        let by_round = outputs_first.reshape(&[rounds, all[0] / rounds, rest])?;
-        let mut begin = 0;
-        let mut parts = Vec::new();
-        for id in &file.uses {
-            let shape = shape_of(id)?;
-            let outputs = shape.last().copied().unwrap_or(0);
-            let slice = Slice::Range { start: begin, end: begin + outputs / rounds, step: 1 };
-            let part = by_round.slice(&[Slice::All, slice])?.reshape(&[outputs, rest])?;
-            parts.push((*id, if shape.len() == 1 { part.reshape(&shape)? } else { part.transpose().reshape(&shape)? }));
-            begin += outputs / rounds;
-        }
-        Ok(parts)
-    }
-
     /// Bytes of device memory of what was loaded; shared handles count once.
     pub fn loaded_bytes(&self) -> u64 {
         let shared = |id: &WeightId| self.tied && id.role == Role::W_U;
         self.loaded.iter().filter(|(id, _)| !shared(id)).map(|(_, weight)| weight.bytes()).sum()
     }
-}
-
-fn split_like(chunks: &RowChunks, value: &Value) -> RowChunks {
-    let mut start = 0;
-    let pieces = chunks.chunks().iter().map(|chunk| {
-        let end = start + chunk.shape()[0];
-        let piece = value.rows(start..end);
-        start = end;
-        piece
-    });
-    RowChunks::new(pieces.collect())
 }
 
 #[cfg(test)]
@@ -463,12 +287,5 @@ mod tests {
             weights().replace(WeightId::block(0, Role::W_Q), matrix(0.0, 2, 3)).unwrap_err().to_string(),
             "blocks.0.attn.W_Q: shapes [2, 3] and [3, 3] do not fit together"
         );
-    }
-
-    #[test]
-    fn chunks_fit_the_largest_buffer() {
-        assert_eq!(RowChunks::rows_per_chunk(768, 128 << 20), 43690);
-        assert_eq!(RowChunks::rows_per_chunk(768, u64::MAX), (u64::MAX / 3072) as usize);
-        assert_eq!(RowChunks::rows_per_chunk(768, 10), 1);
     }
 }

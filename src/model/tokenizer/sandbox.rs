@@ -1,34 +1,32 @@
-//! A tokenizer in a process of its own, or in this one.
+//! A tokenizer in a separate process, or in this one.
 //!
-//! In this process are those that are part of the program, and all of them where the program is a library of another one.
+//! In this process are those that are part of the program, and all of them where the program is a library of another
+//! one.
 
 use std::io::{self, Read, Write};
 use std::path::Path;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use super::super::apart::{self, Ended, Limits, Worker};
+use super::error::TokenizerError;
 use super::library::{Answer, Change, Changed, Core, Facts, Request};
+use crate::model::sandbox::{self, Limits, Worker};
 
 /// The argument with which the program is started for this.
 pub const ARGUMENT: &str = "--run-tokenizer";
 
-/// What is said of a process that answers something else than it was asked.
-pub(super) const ANOTHER: &str = "the tokenizer gave another answer than was asked for";
-
 /// The largest tokenizers take a second and half a gigabyte to read, and a text of a megabyte a second.
 const LIMITS: Limits = Limits { memory: 3 << 30, time: Duration::from_secs(15) };
 
-/// Where a tokenizer is.
 pub enum Place {
     /// In this process.
     Here(Box<Core>),
     /// In another.
-    Apart(Mutex<Apart>),
+    Sandbox(Mutex<Sandbox>),
 }
 
 /// A tokenizer in another process. If it ends there, it is read again for the next request.
-pub struct Apart {
+pub struct Sandbox {
     program: &'static Path,
     file: Vec<u8>,
     /// What was changed since.
@@ -41,27 +39,27 @@ impl Place {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn open(bytes: &[u8], trusted: bool) -> Result<(Place, Facts), String> {
-        match apart::program().filter(|_| !trusted) {
+    pub fn open(bytes: &[u8], trusted: bool) -> Result<(Place, Facts), TokenizerError> {
+        match sandbox::program().filter(|_| !trusted) {
             None => Core::open(bytes).map(|(core, facts)| (Place::Here(Box::new(core)), facts)),
             Some(program) => {
-                let mut apart = Apart { program, file: bytes.to_vec(), changes: Vec::new(), worker: None };
-                let facts = apart.open()?;
-                Ok((Place::Apart(Mutex::new(apart)), facts))
+                let mut sandbox = Sandbox { program, file: bytes.to_vec(), changes: Vec::new(), worker: None };
+                let facts = sandbox.open()?;
+                Ok((Place::Sandbox(Mutex::new(sandbox)), facts))
             }
         }
     }
 
-    /// Changes the tokenizer for good.
+    /// Changes the tokenizer permanently.
     ///
     /// # Errors
     /// What the library says, or why it was stopped.
-    pub fn change(&mut self, change: Change) -> Result<Changed, String> {
+    pub fn change(&mut self, change: Change) -> Result<Changed, TokenizerError> {
         match self {
             Place::Here(core) => core.change(&change),
-            Place::Apart(apart) => match apart.get_mut() {
-                Ok(apart) => apart.change(change),
-                Err(_) => Err("it failed before".into()),
+            Place::Sandbox(sandbox) => match sandbox.get_mut() {
+                Ok(sandbox) => sandbox.change(change),
+                Err(_) => Err(TokenizerError::FailedBefore),
             },
         }
     }
@@ -70,36 +68,36 @@ impl Place {
     ///
     /// # Errors
     /// What the library says, or why it was stopped.
-    pub fn answer(&self, request: Request) -> Result<Answer, String> {
+    pub fn answer(&self, request: Request) -> Result<Answer, TokenizerError> {
         match self {
             Place::Here(core) => core.look(request),
-            Place::Apart(apart) => match apart.lock() {
-                Ok(mut apart) => apart.answer(&request),
-                Err(_) => Err("it failed before".into()),
+            Place::Sandbox(sandbox) => match sandbox.lock() {
+                Ok(mut sandbox) => sandbox.answer(&request),
+                Err(_) => Err(TokenizerError::FailedBefore),
             },
         }
     }
 }
 
-impl Apart {
-    fn open(&mut self) -> Result<Facts, String> {
-        self.worker = Some(Worker::start(self.program, ARGUMENT).map_err(stopped)?);
+impl Sandbox {
+    fn open(&mut self) -> Result<Facts, TokenizerError> {
+        self.worker = Some(Worker::start(self.program, ARGUMENT)?);
         let file = std::mem::take(&mut self.file);
         let facts = self.ask(&file);
         self.file = file;
         facts
     }
 
-    fn change(&mut self, change: Change) -> Result<Changed, String> {
+    fn change(&mut self, change: Change) -> Result<Changed, TokenizerError> {
         let answer = self.answer(&Request::Change(change.clone()))?;
         self.changes.push(change);
         match answer {
             Answer::Change(changed) => Ok(changed),
-            _ => Err(ANOTHER.into()),
+            _ => Err(TokenizerError::OtherAnswer),
         }
     }
 
-    fn answer(&mut self, request: &Request) -> Result<Answer, String> {
+    fn answer(&mut self, request: &Request) -> Result<Answer, TokenizerError> {
         if self.worker.is_none() {
             self.open()?;
             for change in self.changes.clone() {
@@ -109,33 +107,25 @@ impl Apart {
         self.request(request)
     }
 
-    fn request(&mut self, request: &Request) -> Result<Answer, String> {
-        let request = serde_json::to_vec(request).map_err(|error| error.to_string())?;
-        self.ask(&request)
+    fn request(&mut self, request: &Request) -> Result<Answer, TokenizerError> {
+        self.ask(&serde_json::to_vec(request)?)
     }
 
-    fn ask<T: for<'a> serde::Deserialize<'a>>(&mut self, request: &[u8]) -> Result<T, String> {
-        let mut worker = self.worker.take().ok_or("it is not running")?;
-        let answer = worker.ask(request, LIMITS.time).map_err(stopped)?;
+    fn ask<T: for<'a> serde::Deserialize<'a>>(&mut self, request: &[u8]) -> Result<T, TokenizerError> {
+        let mut worker = self.worker.take().ok_or(TokenizerError::NotRunning)?;
+        let answer = worker.ask(request, LIMITS.time)?;
         self.worker = Some(worker);
-        serde_json::from_slice(&answer).unwrap_or_else(|error| Err(error.to_string()))
-    }
-}
-
-fn stopped(ended: Ended) -> String {
-    match ended {
-        Ended::NotStarted(_) => ended.to_string(),
-        _ => format!("it was stopped: {ended}; its file is broken or hostile, or the text is very long"),
+        serde_json::from_slice(&answer).unwrap_or_else(|error| Err(error.into()))
     }
 }
 
 /// What the process does: reads the file that it is given first, then answers requests.
 ///
 /// # Errors
-/// If the other side is gone.
+/// If the other process is gone.
 pub fn serve(input: &mut dyn Read, output: &mut dyn Write) -> io::Result<()> {
     let mut opened: Option<Core> = None;
-    apart::serve(LIMITS, input, output, &mut |request| {
+    sandbox::serve(LIMITS, input, output, &mut |request| {
         let answer = match &mut opened {
             None => {
                 let facts = Core::open(&request).map(|(core, facts)| {
@@ -145,7 +135,7 @@ pub fn serve(input: &mut dyn Read, output: &mut dyn Write) -> io::Result<()> {
                 serde_json::to_vec(&facts)
             }
             Some(core) => {
-                let request = serde_json::from_slice(&request).map_err(|error| error.to_string());
+                let request = serde_json::from_slice(&request).map_err(TokenizerError::from);
                 serde_json::to_vec(&request.and_then(|request| core.answer(request)))
             }
         };

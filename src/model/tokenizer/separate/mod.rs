@@ -6,12 +6,13 @@ use std::collections::HashMap;
 use serde_json::{Map, Value as Json, json};
 use tokenizers::AddedToken;
 
-use super::super::checkpoint::CheckpointFiles;
-use super::super::config::{HfConfig, parse_object};
-use super::super::error::LoadError;
 use super::around::Around;
 use super::class::Class;
 use super::named::{CONFIG, Named, NamedToken, object};
+use super::parts::Parts;
+use crate::model::checkpoint::CheckpointFiles;
+use crate::model::config::{HfConfig, parse_object};
+use crate::model::error::{LoadError, NoTokenizer};
 
 /// Files of tokenizers that need more than a table to be read.
 const OTHERS: [&str; 5] =
@@ -27,39 +28,30 @@ fn is_known(class: &Class) -> bool {
 pub struct Separate {
     /// The file of the vocabulary, for messages.
     pub path: String,
-    /// The `tokenizer.json`.
     pub json: Json,
     /// Tokens that the files name.
     pub named: Named,
 }
 
 /// A `tokenizer.json` made of the files; or why there is none.
-pub fn json(files: &CheckpointFiles, config: &HfConfig) -> Result<Result<Separate, String>, LoadError> {
-    let place = files.path();
+pub fn json(files: &CheckpointFiles, config: &HfConfig) -> Result<Result<Separate, NoTokenizer>, LoadError> {
+    let place = files.path().to_owned();
     let words = files.read("vocab.txt")?;
     let pieces = (files.read("vocab.json")?, files.read("merges.txt")?);
     let source = if words.is_some() { "vocab.txt" } else { "vocab.json" };
     if words.is_none() && !matches!(pieces, (Some(_), Some(_))) {
         return Ok(Err(missing(files, &pieces)?));
     }
-    let told = object(files, CONFIG)?;
-    let class = told.get("tokenizer_class").or_else(|| config.json().get("tokenizer_class")).and_then(Json::as_str);
+    let settings = object(files, CONFIG)?;
+    let class = settings.get("tokenizer_class").or_else(|| config.json().get("tokenizer_class")).and_then(Json::as_str);
     let class = match class {
         Some(class) => Class::named(class).filter(is_known).ok_or(class),
         None => Some(Class::of_family(config)).filter(is_known).ok_or("none in tokenizer_config.json"),
     };
     let class = match class {
         Ok(class) if (class == Class::Bert) == words.is_some() => class,
-        Ok(_) => {
-            return Ok(Err(format!("no tokenizer.json in {place}, and {source} does not go with its tokenizer_class")));
-        }
-        Err(class) => {
-            let known = "GPT2, GPTNeoX, CodeGen, Qwen2, Roberta, Bert, DistilBert and Electra are known";
-            return Ok(Err(format!(
-                "no tokenizer.json in {place}, and how {source} is used is not known for its tokenizer_class ({class}); \
-                 {known}"
-            )));
-        }
+        Ok(_) => return Ok(Err(NoTokenizer::OtherClass { place, file: source })),
+        Err(class) => return Ok(Err(NoTokenizer::UnknownClass { place, file: source, class: class.to_owned() })),
     };
     let path = files.path_of(source);
     let bad = |path: &str, message: String| LoadError::Tokenizer { path: path.to_owned(), message };
@@ -79,22 +71,20 @@ pub fn json(files: &CheckpointFiles, config: &HfConfig) -> Result<Result<Separat
         return Err(bad(&path, format!("the number of {word:?} is {id}")));
     }
     let merges = match &pieces.1 {
-        Some(bytes) if words.is_none() => {
-            merges(&text("merges.txt", bytes)?).map_err(|message| bad(&files.path_of("merges.txt"), message))?
-        }
+        Some(bytes) if words.is_none() => merges(&files.path_of("merges.txt"), &text("merges.txt", bytes)?)?,
         _ => Vec::new(),
     };
-    let named = Named::read(files, told, class, &[])?;
+    let named = Named::read(files, settings, class, &[])?;
     let added = added(&named, &vocab);
-    let parts = Parts { class, named, vocab, merges, added };
-    Ok(match parts.json() {
-        Ok(json) => Ok(Separate { path, json, named: parts.named }),
-        Err(missing) => Err(format!("no {missing} in {path}")),
+    let sources = Sources { class, named, vocab, merges, added };
+    Ok(match sources.json() {
+        Ok(json) => Ok(Separate { path, json, named: sources.named }),
+        Err(token) => Err(NoTokenizer::NoSpecialToken { path, token }),
     })
 }
 
 /// Why text cannot be made into tokens: what is there, and what is not.
-fn missing<T>(files: &CheckpointFiles, pieces: &(Option<T>, Option<T>)) -> Result<String, LoadError> {
+fn missing<T>(files: &CheckpointFiles, pieces: &(Option<T>, Option<T>)) -> Result<NoTokenizer, LoadError> {
     let mut found = Vec::new();
     for (name, here) in [("vocab.json", pieces.0.is_some()), ("merges.txt", pieces.1.is_some())] {
         if here {
@@ -107,24 +97,25 @@ fn missing<T>(files: &CheckpointFiles, pieces: &(Option<T>, Option<T>)) -> Resul
             found.push(name);
         }
     }
-    let place = files.path();
+    let place = files.path().to_owned();
     Ok(match (half, found.join(" and ")) {
-        (false, found) if found.is_empty() => format!("no tokenizer.json in {place}"),
-        (true, found) => format!("no tokenizer.json in {place}; {found} alone does not say how text is split"),
-        (false, found) => format!(
-            "no tokenizer.json in {place}; {found} cannot be read here, but \
-             AutoTokenizer.from_pretrained(...).save_pretrained(...) in transformers writes a tokenizer.json from it"
-        ),
+        (false, found) if found.is_empty() => NoTokenizer::NoFile { place },
+        (true, found) => NoTokenizer::HalfOfTwo { place, found },
+        (false, found) => NoTokenizer::OtherFormat { place, found },
     })
 }
 
 /// The pairs of `merges.txt`, in order.
-fn merges(text: &str) -> Result<Vec<Json>, String> {
+fn merges(path: &str, text: &str) -> Result<Vec<Json>, LoadError> {
+    let bad = |at: usize, line: &str| LoadError::Tokenizer {
+        path: path.to_owned(),
+        message: format!("line {} is not a pair of tokens: {line:?}", at + 1),
+    };
     let lines = text.lines().enumerate().filter(|(_, line)| !line.starts_with("#version") && !line.is_empty());
     lines
         .map(|(at, line)| match line.split_once(' ') {
             Some((left, right)) if !right.contains(' ') => Ok(json!([left, right])),
-            _ => Err(format!("line {} is no pair of tokens: {line:?}", at + 1)),
+            _ => Err(bad(at, line)),
         })
         .collect()
 }
@@ -148,7 +139,7 @@ fn added(named: &Named, vocab: &Map<String, Json>) -> Vec<(u64, AddedToken)> {
 }
 
 /// Everything that goes into a `tokenizer.json`.
-struct Parts {
+struct Sources {
     class: Class,
     named: Named,
     vocab: Map<String, Json>,
@@ -156,7 +147,7 @@ struct Parts {
     added: Vec<(u64, AddedToken)>,
 }
 
-impl Parts {
+impl Sources {
     fn flag(&self, key: &str, default: bool) -> bool {
         self.named.settings.get(key).and_then(Json::as_bool).unwrap_or(default)
     }
@@ -216,20 +207,10 @@ impl Parts {
             entry["id"] = json!(id);
             entry
         });
-        Ok(json!({
-            "version": "1.0",
-            "truncation": null,
-            "padding": null,
-            "added_tokens": added.collect::<Vec<_>>(),
-            "normalizer": normalizer,
-            "pre_tokenizer": splitter,
-            "post_processor": around,
-            "decoder": decoder,
-            "model": model,
-        }))
+        let added = added.collect();
+        Ok(Parts { added, normalizer, pre_tokenizer: splitter, post_processor: around, decoder, model }.json())
     }
 }
 
 #[cfg(test)]
-#[path = "separate_tests.rs"]
 mod tests;

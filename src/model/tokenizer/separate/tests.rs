@@ -1,18 +1,18 @@
 //! Tokenizers put together of separate files.
 
-use super::super::Tokenizer;
 use super::*;
+use crate::model::tokenizer::Tokenizer;
 use std::path::{Path, PathBuf};
 
 fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tokenizers").join(name)
 }
 
-fn made(folder: &Path, config: &str) -> Result<Tokenizer, String> {
+fn made(folder: &Path, config: &str) -> Result<Tokenizer, Box<dyn std::error::Error>> {
     let files = CheckpointFiles::at(folder).unwrap();
     let config = HfConfig::parse("config.json", config.as_bytes()).unwrap();
-    let made = json(&files, &config).map_err(|error| error.to_string())??;
-    Tokenizer::from_bytes(&made.path, made.json.to_string().as_bytes()).map_err(|error| error.to_string())
+    let made = json(&files, &config)??;
+    Ok(Tokenizer::from_bytes(&made.path, made.json.to_string().as_bytes())?)
 }
 
 /// Made with transformers by `tools/fixtures/tokenizers.py`; numbers are compared exactly.
@@ -48,7 +48,8 @@ fn what_cannot_be_put_together_is_said() {
     let dir = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
     let config = r#"{"model_type": "llama"}"#;
-    let why = |config: &str| made(dir.path(), config).unwrap_err().replace(&dir.path().display().to_string(), "DIR");
+    let shown = dir.path().display().to_string();
+    let why = |config: &str| made(dir.path(), config).unwrap_err().to_string().replace(&shown, "DIR");
     assert_eq!(why(config), "no tokenizer.json in DIR");
     write("tokenizer.model", "x");
     assert_eq!(
@@ -62,8 +63,8 @@ fn what_cannot_be_put_together_is_said() {
     assert!(why(config).contains("not known for its tokenizer_class (none in tokenizer_config.json)"));
     assert_eq!(
         why(r#"{"model_type": "gpt2"}"#),
-        "DIR/merges.txt is no usable tokenizer: line 2 is no pair of tokens: \"a b c\"; get it again, or move it away \
-         and give token ids with --tokens"
+        "DIR/merges.txt is not a usable tokenizer: line 2 is not a pair of tokens: \"a b c\"; get it again, or move it \
+         away and give token ids with --tokens"
     );
     write("merges.txt", "a b\n");
     write("vocab.json", r#"{"a": -1}"#);

@@ -1,8 +1,8 @@
 //! One description that covers every supported architecture.
 //!
 //! A family file turns a `config.json` into a [`ModelSpec`]; everything after that (the program, the debugger, the
-//! analyses) reads only the specification and never asks which family a model belongs to. Whatever decides arithmetic is
-//! a field here, so two specifications that compare equal compute the same function of their weights.
+//! analyses) reads only the specification and never asks which family a model belongs to. Whatever decides arithmetic
+//! is a field here, so two specifications that compare equal compute the same function of their weights.
 
 use serde::{Deserialize, Serialize};
 
@@ -21,7 +21,6 @@ pub struct ModelSpec {
     pub family: String,
     /// Width of the residual stream, `d`.
     pub d_model: usize,
-    /// Number of blocks.
     pub n_layers: usize,
     /// Query heads per block, `H`.
     pub n_heads: usize,
@@ -38,7 +37,7 @@ pub struct ModelSpec {
     pub max_positions: usize,
     /// The norm of the embedding, of the blocks, and after the last block.
     pub norm: Norm,
-    /// Where the norms of a block stand.
+    /// Where the norms of a block are.
     pub placement: Placement,
     /// Whether there is a norm after the last block.
     pub final_norm: bool,
@@ -48,7 +47,6 @@ pub struct ModelSpec {
     pub positions: Positions,
     /// The rotations of queries and keys that layers may have.
     pub ropes: Vec<Rope>,
-    /// What the attention computes.
     pub attention: Attention,
     /// What a dense MLP computes.
     pub mlp: Mlp,
@@ -112,11 +110,11 @@ impl Norm {
     }
 }
 
-/// Where the norms of a block stand: `ln1` and `ln2` in front of attention and MLP or after the residual additions,
+/// Where the norms of a block are: `ln1` and `ln2` before attention and MLP or after the residual additions,
 /// `attn_post_ln` and `mlp_post_ln` on what they add.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Placement {
-    /// `ln1` in front of attention, `ln2` in front of the MLP (GPT-2, Llama).
+    /// `ln1` before attention, `ln2` before the MLP (GPT-2, Llama).
     Pre,
     /// After each residual addition (BERT).
     Post,
@@ -126,30 +124,28 @@ pub enum Placement {
     Output,
     /// Attention and MLP both read `ln1` of the block's input (GPT-J, Cohere).
     ParallelOne,
-    /// Both read the block's input, each through a norm of its own (GPT-NeoX, Falcon 40B).
+    /// Both read the block's input, each through its own norm (GPT-NeoX, Falcon 40B).
     ParallelTwo,
 }
 
 impl Placement {
-    /// Whether blocks have `ln1`.
     pub fn has_ln1(self) -> bool {
         self != Placement::Output
     }
 
-    /// Whether blocks have `ln2`.
     pub fn has_ln2(self) -> bool {
         !matches!(self, Placement::Output | Placement::ParallelOne)
     }
 
-    /// Where the norms are, in words.
+    /// Where the norms are, for listings.
     pub fn describe(self) -> &'static str {
         match self {
-            Placement::Pre => "in front of attention and MLP",
+            Placement::Pre => "before attention and MLP",
             Placement::Post => "after each residual addition",
-            Placement::Sandwich => "in front of attention and MLP, and on what they add",
+            Placement::Sandwich => "before attention and MLP, and on what they add",
             Placement::Output => "on what attention and MLP add",
-            Placement::ParallelOne => "one, in front of attention and MLP side by side",
-            Placement::ParallelTwo => "two, in front of attention and MLP side by side",
+            Placement::ParallelOne => "one, before attention and MLP side by side",
+            Placement::ParallelTwo => "two, before attention and MLP side by side",
         }
     }
 
@@ -173,9 +169,10 @@ pub struct Embed {
     pub scale: f64,
     /// Rows of the token-type table; 0 where the architecture has none.
     pub token_types: usize,
-    /// Whether the sum of embeddings passes a norm of its own (`embed_ln`).
+    /// Whether the sum of embeddings passes its own norm (`embed_ln`).
     pub norm: bool,
-    /// Projection of narrow embeddings to the width of the model; position tables are as wide as what they are added to.
+    /// Projection of narrow embeddings to the width of the model; position tables are as wide as what they are added
+    /// to.
     pub project: Option<Projection>,
 }
 
@@ -191,20 +188,17 @@ impl Embed {
 pub enum Projection {
     /// The normed sum of all embeddings, with a bias (ELECTRA, ALBERT).
     OfSum,
-    /// The token embedding alone, without a bias; another projection leads back in front of the unembedding (OPT-350m).
+    /// The token embedding alone, without a bias; another projection leads back before the unembedding (OPT-350m).
     OfTokens,
 }
 
 /// What is added so that the model knows positions. Rotations are in [`Layer::rope`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Positions {
-    /// Nothing.
     None,
     /// A row of a table to each embedding.
     Learned {
-        /// Rows of the table.
         rows: usize,
-        /// Which row.
         count: Count,
     },
     /// A slope times the position of the key to each score.
@@ -219,10 +213,7 @@ pub enum Count {
     /// The number of real tokens before it, plus 2; padding gets row 1 (OPT).
     RealPlusTwo,
     /// The number of tokens up to it whose id is not `pad`, plus `pad`; those with the id get row `pad` (RoBERTa).
-    ById {
-        /// The id of padding.
-        pad: u32,
-    },
+    ById { pad: u32 },
 }
 
 /// Attention with linear biases: three formulas in use. `p` is the position of a key among the real tokens.
@@ -232,8 +223,8 @@ pub enum Alibi {
     Bloom,
     /// `slope p`, both and their product rounded to bfloat16, is added before scaling.
     Falcon,
-    /// `slope (p - p of the last key)` is added to the scaled scores; the slopes of another number of heads than a power of
-    /// two are chosen in another way.
+    /// `slope (p - p of the last key)` is added to the scaled scores; the slopes of another number of heads than a
+    /// power of two are chosen in another way.
     Mpt,
 }
 
@@ -269,9 +260,7 @@ pub enum Blind {
 /// A norm of queries and keys.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct QkNorm {
-    /// What is computed.
     pub norm: Norm,
-    /// Over what.
     pub over: QkNormOver,
 }
 
@@ -280,7 +269,7 @@ pub struct QkNorm {
 pub enum QkNormOver {
     /// Those of each head, all heads with the same weights.
     Head,
-    /// Those of each head, each head with weights of its own: one tensor `[H, h]` (Cohere).
+    /// Those of each head, each head with its own weights: one tensor `[H, h]` (Cohere).
     OwnHead,
     /// The same, but the file has a tensor `[h]` for each head (StableLM).
     EachHead,
@@ -293,7 +282,6 @@ pub enum QkNormOver {
 pub struct Mlp {
     /// `down(act(gate(x)) * up(x))` instead of `out(act(in(x)))`.
     pub gated: bool,
-    /// The activation function.
     pub act: Act,
     /// Whether its projections have a bias.
     pub bias: bool,
@@ -304,7 +292,7 @@ pub struct Mlp {
 pub struct Residual {
     /// Factor on what attention and MLP add (Granite).
     pub scale: f64,
-    /// Whether they start behind the norms instead of in front (a variant of BLOOM).
+    /// Whether they start after the norms instead of before them (a variant of BLOOM).
     pub from_norm: bool,
 }
 
@@ -314,7 +302,8 @@ impl Default for Residual {
     }
 }
 
-/// An activation function. `gelu` in a configuration is the exact one; most other gelu names mean the tanh approximation.
+/// An activation function. `gelu` in a configuration is the exact one; most other gelu names mean the tanh
+/// approximation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Act {
     /// `x * Phi(x)`, by erf.
@@ -355,7 +344,8 @@ impl Act {
 }
 
 impl ModelSpec {
-    /// Whether the model predicts the next token from every position. One that looks both ways does not, whatever its head.
+    /// Whether the model predicts the next token from every position. One that attends in both directions does not,
+    /// whatever its head.
     pub fn is_causal_lm(&self) -> bool {
         self.attention.causal && matches!(self.head, Head::CausalLm(_))
     }
@@ -368,7 +358,7 @@ impl ModelSpec {
         }
     }
 
-    /// Tokens of the longest input that can be computed; none where positions do not end. Beyond [`Self::max_positions`]
+    /// Tokens of the longest input that can be computed; `None` if positions do not end. Beyond [`Self::max_positions`]
     /// such models compute, but were not made for it.
     pub fn longest_input(&self) -> Option<usize> {
         match self.positions {

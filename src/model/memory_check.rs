@@ -8,8 +8,8 @@ use super::load::Model;
 use super::text::bytes;
 use crate::tensor::Precision;
 
-/// Memory that can be taken without swapping, in bytes: what the system says is available, within the limit of the control
-/// group, if there is one, and within the limit of this process. None where that is not known.
+/// Memory that can be taken without swapping, in bytes: what the system says is available, within the limit of the
+/// control group, if there is one, and within the limit of this process. `None` if that is not known.
 pub fn available() -> Option<u64> {
     let system = file::read_text(Path::new("/proc/meminfo")).ok().and_then(|text| kilobytes(&text, "MemAvailable:"));
     let read = |name: &str| file::read_text(Path::new(&format!("/sys/fs/cgroup/{name}"))).ok();
@@ -27,12 +27,17 @@ fn left_of_process() -> Option<u64> {
     Some(limit.saturating_sub(used))
 }
 
-/// A pass that takes less is not worth asking the system.
+/// What takes less is not worth asking the system.
 const SMALL: u64 = 64 << 20;
 
-/// Bytes that a pass over `rows` of `length` tokens takes at the least: at one time the scores and the pattern of a layer, the
-/// mask, once and as it is made, and the logits; and up to `kept` bytes of what the layers before have recorded. Values on a
-/// graphics device are not counted: it does not say what it has left.
+/// The bytes that are free, if they are fewer than `needed`.
+pub fn too_little(needed: u64) -> Option<u64> {
+    if needed > SMALL { available().filter(|available| needed > *available) } else { None }
+}
+
+/// Bytes that a pass over `rows` of `length` tokens takes at least: at one time the scores and the pattern of a layer,
+/// the mask, once and as it is made, and the logits; and up to `kept` bytes of what the layers before have recorded.
+/// Values on a graphics device are not counted: it does not say what it has left.
 fn of_pass(model: &Model, rows: usize, length: usize, kept: u64) -> u64 {
     let product = |factors: &[usize]| factors.iter().fold(1_u64, |all, &factor| all.saturating_mul(factor as u64));
     let mask = product(&[3, length, length]);
@@ -51,14 +56,14 @@ fn of_pass(model: &Model, rows: usize, length: usize, kept: u64) -> u64 {
 /// If it does not fit.
 pub fn check_pass(model: &Model, rows: usize, length: usize, kept: u64) -> Result<(), InputError> {
     let needed = of_pass(model, rows, length, kept);
-    match if needed > SMALL { available() } else { None } {
-        Some(available) if needed > available => Err(InputError::TooMuch {
+    match too_little(needed) {
+        Some(available) => Err(InputError::TooMuch {
             rows: if rows == 1 { String::new() } else { format!("{rows} rows of ") },
             tokens: length,
             needed: bytes(needed),
             available: bytes(available),
         }),
-        _ => Ok(()),
+        None => Ok(()),
     }
 }
 
@@ -68,7 +73,8 @@ fn kilobytes(text: &str, key: &str) -> Option<u64> {
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
 }
 
-/// What is left of the limit of a control group. Pages of files count as free: they are given back when they are needed.
+/// What is left of the limit of a control group. Pages of files count as free: they are given back when they are
+/// needed.
 fn left_of_group(max: &str, current: &str, stat: &str) -> Option<u64> {
     let max: u64 = max.trim().parse().ok()?;
     let current: u64 = current.trim().parse().ok()?;
@@ -116,8 +122,8 @@ mod tests {
         assert!(check("m", 2 << 30, half, Some(4 << 30)).is_ok());
         assert_eq!(
             check("big", 26 << 28, full, Some(15 << 29)).unwrap_err().to_string(),
-            "big does not fit: its weights take 26.0 GiB as 32-bit floats, and 7.5 GiB of memory are free; up to 2.0 billion \
-             parameters fit here: take a smaller model, or a machine or graphics device with more memory"
+            "big does not fit: its weights take 26.0 GiB as 32-bit floats, and 7.5 GiB of memory are free; up to 2.0 \
+             billion parameters fit here: take a smaller model, or a machine or graphics device with more memory"
         );
         let error = |precision| check("big", 3 << 30, precision, Some(10 << 30)).map_err(|error| error.to_string());
         assert_eq!(error(half), Ok(()));

@@ -1,7 +1,7 @@
-//! Running a template in a process of its own.
+//! Running a template in a separate process.
 //!
-//! The interpreter counts what a template does, but not everything: values that contain each other, or a list of twice the
-//! same list forty times over, can still overflow the stack or compare for years.
+//! The interpreter counts what a template does, but not everything: values that contain each other, or a list of twice
+//! the same list forty times over, can still overflow the stack or compare for years.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::super::apart::{self, Ended, Limits, Worker};
 use super::conversation::Conversation;
 use super::error::ChatError;
 use super::render::render;
 use super::templates::Template;
+use crate::model::sandbox::{self, Ended, Limits, Worker};
 
 /// The argument with which the program is started for this.
 pub const ARGUMENT: &str = "--run-chat-template";
@@ -22,14 +22,13 @@ pub const ARGUMENT: &str = "--run-chat-template";
 /// Five seconds, and addresses for the program itself, a stack of 256 MiB, and what the template makes.
 const LIMITS: Limits = Limits { memory: 2 << 30, time: Duration::from_secs(5) };
 
-/// Where templates are run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Place {
     /// In this process: for templates that are trusted.
     #[default]
     Here,
-    /// In a process of its own, started from this program.
-    Apart(PathBuf),
+    /// In a separate process, started from this program.
+    Sandbox(PathBuf),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -51,9 +50,9 @@ impl Place {
     ) -> Result<String, ChatError> {
         match self {
             Place::Here => render(template, conversation, tokens, prompt),
-            Place::Apart(program) => {
+            Place::Sandbox(program) => {
                 let (template, conversation, tokens) = (template.clone(), conversation.clone(), tokens.clone());
-                run_apart(program, &Task { template, conversation, tokens, prompt })
+                run_in_sandbox(program, &Task { template, conversation, tokens, prompt })
             }
         }
     }
@@ -62,9 +61,9 @@ impl Place {
 /// What the process does: carries tasks out.
 ///
 /// # Errors
-/// If the other side is gone.
+/// If the other process is gone.
 pub fn serve(input: &mut dyn Read, output: &mut dyn Write) -> io::Result<()> {
-    apart::serve(LIMITS, input, output, &mut |request| {
+    sandbox::serve(LIMITS, input, output, &mut |request| {
         let outcome = serde_json::from_slice(&request).map(|task: Task| {
             let Task { template, conversation, tokens, prompt } = task;
             render(&template, &conversation, &tokens, prompt)
@@ -74,7 +73,7 @@ pub fn serve(input: &mut dyn Read, output: &mut dyn Write) -> io::Result<()> {
     })
 }
 
-fn run_apart(program: &Path, task: &Task) -> Result<String, ChatError> {
+fn run_in_sandbox(program: &Path, task: &Task) -> Result<String, ChatError> {
     let source_name = task.template.source.clone();
     let failed = |message: String| ChatError::Failed { source_name: source_name.clone(), line: None, message };
     let text = serde_json::to_vec(task).map_err(|error| failed(error.to_string()))?;

@@ -1,0 +1,126 @@
+//! Why an adapter cannot be applied to a model.
+
+use std::io;
+use std::path::Path;
+
+use safetensors::SafeTensorError;
+use safetensors::tensor::Dtype;
+
+use crate::model::error::LoadError;
+use crate::model::role::WeightId;
+use crate::tensor::TensorError;
+
+/// The result of reading a part of an adapter.
+pub type Result<T> = std::result::Result<T, AdapterFault>;
+
+/// An adapter that cannot be applied to a model.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot apply the adapter {path}: {fault}")]
+pub struct AdapterError {
+    /// The folder of the adapter.
+    pub path: String,
+    pub fault: Box<AdapterFault>,
+}
+
+impl AdapterError {
+    pub(super) fn new(folder: &Path, fault: AdapterFault) -> AdapterError {
+        AdapterError { path: folder.display().to_string(), fault: Box::new(fault) }
+    }
+}
+
+/// What is wrong with an adapter, or why it does not fit the model.
+#[derive(Debug, thiserror::Error)]
+pub enum AdapterFault {
+    // Its files
+    #[error("{name}: {source}")]
+    File { name: &'static str, source: io::Error },
+    #[error("adapter_config.json: {0}")]
+    Config(#[from] ConfigFault),
+    #[error("its weights are in adapter_model.bin; save it again with safe_serialization=True")]
+    Pickled,
+    #[error("adapter_model.safetensors: {0}")]
+    Safetensors(#[from] SafeTensorError),
+    #[error("{0} is not a tensor of a LoRA adapter")]
+    NotLora(String),
+    #[error("{module}: two of its tensors differ, and only one can be its {part}")]
+    TwoValues { module: String, part: &'static str },
+    #[error("two of its tensors change {0}")]
+    TwoChanges(WeightId),
+
+    // Its modules
+    #[error("{module}: {fault}")]
+    Module { module: String, fault: Box<AdapterFault> },
+    #[error("it has only one of {0}")]
+    Half(&'static str),
+    #[error("the model has no such module")]
+    NoModule,
+    #[error("it could be {0} or {1}")]
+    Ambiguous(String, String),
+    /// A module that this program computes differently, or not at all: what it is.
+    #[error("it is {0}")]
+    Elsewhere(&'static str),
+    #[error("it is not an embedding of this model")]
+    NotEmbedding,
+    #[error("it is the token embedding, not a linear layer")]
+    Embedding,
+    #[error("it is not a linear layer of this model")]
+    NotLinear,
+
+    // Its tensors
+    #[error("lora_B has {rows} rows, the module {outputs} outputs")]
+    Outputs { rows: usize, outputs: usize },
+    #[error("its matrices make {found:?} for {id}, which is {wanted:?}")]
+    Product { id: WeightId, found: [usize; 2], wanted: Vec<usize> },
+    #[error("{id} has {rows} rows here and {had} in the model: start with --lora, which gives the model as many")]
+    Rows { id: WeightId, rows: usize, had: usize },
+    #[error("{name} is {wanted:?} in the model, and {found:?} here")]
+    Shape { name: String, wanted: Vec<usize>, found: Vec<usize> },
+    #[error("a matrix of shape {0:?}")]
+    NotAMatrix(Vec<usize>),
+    #[error("a tensor of type {0:?}; f32, f16 and bf16 can be read")]
+    Dtype(Dtype),
+
+    // Its vocabulary
+    #[error("its vocabulary has {rows} rows, the model's has {had}, and so has the bias of the logits")]
+    LogitBias { rows: usize, had: usize },
+    #[error(
+        "its vocabulary has {rows} rows, the model's has {had}, and the adapter has no {id} with that many: save it \
+         again with the embedding and the head (modules_to_save)"
+    )]
+    VocabularyTable { id: WeightId, rows: usize, had: usize },
+
+    #[error(transparent)]
+    Model(Box<LoadError>),
+    #[error(transparent)]
+    Device(#[from] TensorError),
+}
+
+impl From<LoadError> for AdapterFault {
+    fn from(error: LoadError) -> AdapterFault {
+        AdapterFault::Model(Box::new(error))
+    }
+}
+
+/// What of an `adapter_config.json` cannot be applied.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigFault {
+    #[error("not a configuration: {0}")]
+    Json(#[from] serde_json::Error),
+    #[error("its type is {0}; only LORA can be applied")]
+    Type(String),
+    #[error("it has no \"peft_type\"; is this an adapter of PEFT?")]
+    NoType,
+    #[error("\"{key}\" is set: {reason}, which is not computed here")]
+    NotComputed { key: &'static str, reason: &'static str },
+    #[error(
+        "\"init_lora_weights\" is {0:?}, which changes the base weights too; save it with \
+         path_initial_model_for_weight_conversion, which makes it an ordinary LoRA"
+    )]
+    ChangesBase(&'static str),
+    #[error("\"lora_alpha\" is not a number")]
+    Alpha,
+    #[error("\"alpha_pattern\" has no number for {0:?}")]
+    PatternAlpha(String),
+    #[error("{key:?}: {source}")]
+    Pattern { key: String, source: regex::Error },
+}

@@ -1,0 +1,44 @@
+//! What can go wrong between a prompt and its tokens.
+
+/// An input that the model cannot run.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum InputError {
+    #[error("{why}, so text cannot be tokenised: give token ids with --tokens")]
+    NoTokenizer { why: String },
+    #[error("cannot tokenise {text:?}: {message}")]
+    Tokenizer { text: String, message: String },
+    #[error("the prompt is empty: it has no tokens to run; give some text, or token ids with --tokens")]
+    Empty,
+    #[error("the prompt has {tokens} tokens, the model has positions for {max}: shorten it")]
+    TooLong { tokens: usize, max: usize },
+    #[error(
+        "a pass over {rows}{tokens} tokens takes at least {needed} of memory, and {available} are free: shorten the \
+         prompt"
+    )]
+    TooMuch {
+        /// `N rows of `, or nothing for one.
+        rows: String,
+        tokens: usize,
+        needed: String,
+        available: String,
+    },
+    #[error("the text has {max} tokens, as many as the model has positions for: it cannot be continued")]
+    Full { max: usize },
+    #[error(
+        "token id {id} at position {position} is out of range: the vocabulary has 0..{}{what}",
+        .vocab.saturating_sub(1)
+    )]
+    IdOutOfRange {
+        id: u32,
+        position: usize,
+        vocab: usize,
+        /// What the tokenizer knows about it, if anything.
+        what: String,
+    },
+    #[error("token type {type_id} at position {position} is out of range: the model has {types} token types")]
+    TypeOutOfRange { type_id: u32, position: usize, types: usize },
+    #[error("{types} token types for {tokens} tokens: give one for each token")]
+    TypeCount { types: usize, tokens: usize },
+    #[error("a pair of texts needs a model with token types, such as bert; {family} has none: give one text")]
+    PairUnsupported { family: String },
+}

@@ -1,0 +1,17 @@
+//! What the file of a family is made of: the tables of its tensors, the readers of its configuration, and the parts of
+//! the specification that it gives.
+
+pub use super::files::{
+    CLASS_HEADS, DECODER_HEADS, Entry, Files, QUESTION, SEQUENCE, SEQUENCE_OR_TOKEN, Split, TOKEN, both, classes,
+    pooler, weight,
+};
+pub use super::read::{
+    DecoderHead, HeadDim, Kv, Rules, Sizes, Task, act, attention, attention_with_bias, decoder, eps, experts,
+    query_scale, reach, sliding_layers, sparse_layers, window_if_used,
+};
+pub use super::rope::{ByLayerType, ByLayerTypeRules, RopeRules, by_layer_type, rope};
+pub use super::{Family, Layout, Sources, TensorNames};
+pub use crate::model::config::HfConfig;
+pub use crate::model::error::LoadError;
+pub use crate::model::role::Role::*;
+pub use crate::model::spec::*;

@@ -1,0 +1,160 @@
+//! Which head a model has: what `architectures` asks for, or what its tensors are for.
+
+use crate::model::config::HfConfig;
+use crate::model::error::LoadError;
+use crate::model::families::{Files, Sources};
+use crate::model::role::Role;
+use crate::model::spec::{Classes, Head, Logits, Pool, Pooled, Transform};
+
+/// What a model is for, as `architectures` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Task {
+    Causal,
+    Masked,
+    /// A class for the sequence.
+    Sequence,
+    /// A class for each token.
+    Token,
+    /// Where an answer starts and ends.
+    Question,
+    /// Nothing: the bare body.
+    Bare,
+}
+
+impl Task {
+    /// Heads that transformers puts on most decoders.
+    pub const DECODER: &[Task] = &[Task::Causal, Task::Sequence, Task::Token, Task::Question, Task::Bare];
+    /// Heads of encoders.
+    pub const ENCODER: &[Task] = &[Task::Masked, Task::Sequence, Task::Token, Task::Question, Task::Bare];
+
+    fn of(architecture: &str) -> Option<Task> {
+        const ENDINGS: &[(&str, Task)] = &[
+            ("ForCausalLM", Task::Causal),
+            ("ForConditionalGeneration", Task::Causal),
+            ("DoubleHeadsModel", Task::Causal),
+            ("LMHeadModel", Task::Causal),
+            ("ForMaskedLM", Task::Masked),
+            ("ForPreTraining", Task::Masked),
+            ("ForSequenceClassification", Task::Sequence),
+            ("ForTokenClassification", Task::Token),
+            ("ForQuestionAnswering", Task::Question),
+            ("Model", Task::Bare),
+        ];
+        let found = ENDINGS.iter().find(|(ending, _)| architecture.ends_with(ending)).map(|(_, task)| *task);
+        // Two heads at once are none of these.
+        found.filter(|_| !architecture.contains("DoubleHeads"))
+    }
+
+    fn ending(self, causal: &'static str) -> &'static str {
+        match self {
+            Task::Causal => causal,
+            Task::Masked => "ForMaskedLM",
+            Task::Sequence => "ForSequenceClassification",
+            Task::Token => "ForTokenClassification",
+            Task::Question => "ForQuestionAnswering",
+            Task::Bare => "Model",
+        }
+    }
+
+    /// What the configuration asks for, or, if it does not say, what the tensors are for. `class` and `causal` are
+    /// beginning and end of the names of architectures.
+    ///
+    /// # Errors
+    /// If the family has no such head.
+    pub fn read(
+        from: &Sources,
+        files: &Files,
+        class: &str,
+        tasks: &[Task],
+        causal: &'static str,
+    ) -> Result<Task, LoadError> {
+        let config = from.config;
+        // sentence-transformers loads the body alone, whatever head the architecture has.
+        if from.sentence.is_some() && tasks.contains(&Task::Bare) {
+            return Ok(Task::Bare);
+        }
+        let Some(architecture) = config.architecture()? else {
+            let has = |role| files.has_head(from.checkpoint, role);
+            let guess = [(Task::Masked, Role::MlmW), (Task::Sequence, Role::ClassifierW), (Task::Causal, Role::W_U)]
+                .into_iter()
+                .find(|(task, role)| tasks.contains(task) && has(*role));
+            let usual = if tasks.contains(&Task::Causal) { Task::Causal } else { Task::Bare };
+            return Ok(guess.map_or(usual, |(task, _)| task));
+        };
+        Task::of(architecture).filter(|task| tasks.contains(task)).ok_or_else(|| {
+            let names: Vec<String> = tasks.iter().map(|task| format!("{class}{}", task.ending(causal))).collect();
+            let (last, others) =
+                names.split_last().map_or((String::new(), &[][..]), |(last, rest)| (last.clone(), rest));
+            let supported = if others.is_empty() { last } else { format!("{} and {last}", others.join(", ")) };
+            LoadError::UnsupportedHead {
+                path: config.path().to_owned(),
+                architecture: architecture.to_owned(),
+                model_type: config.model_type().unwrap_or_default().to_owned(),
+                supported,
+            }
+        })
+    }
+}
+
+pub struct DecoderHead<'a> {
+    /// Name of the architectures without their ending, for messages.
+    pub class: &'a str,
+    pub tasks: &'a [Task],
+    /// Whether the unembedding is the token embedding by default.
+    pub tied: bool,
+    /// Id of padding by default.
+    pub pad: Option<u32>,
+    /// Whether the unembedding has a bias.
+    pub bias: bool,
+    /// How the name of the architecture that predicts next tokens ends.
+    pub causal: &'static str,
+}
+
+impl DecoderHead<'_> {
+    /// All heads, a separate unembedding without a bias, no pad token.
+    pub const fn of(class: &str) -> DecoderHead<'_> {
+        DecoderHead { class, tasks: Task::DECODER, tied: false, pad: None, bias: false, causal: "ForCausalLM" }
+    }
+
+    /// Reads the head that the configuration asks for.
+    ///
+    /// # Errors
+    /// If the family has no such head, or its labels cannot be read.
+    pub fn read(&self, from: &Sources, files: &Files) -> Result<Head, LoadError> {
+        let config = from.config;
+        config.note_read(&["tie_word_embeddings"]);
+        Ok(match Task::read(from, files, self.class, self.tasks, self.causal)? {
+            Task::Causal | Task::Masked => {
+                Head::CausalLm(Logits { bias: self.bias, ..Logits::plain(files.tied(from, self.tied)?) })
+            }
+            Task::Sequence => Head::Sequence {
+                // In a model that reads images too, the text part has it.
+                pooled: Pooled {
+                    pool: Pool::Last { pad: self.pad_id(config.nested("text_config")?.as_ref().unwrap_or(config))? },
+                    transform: None,
+                },
+                classes: Classes { labels: config.labels()?, bias: false },
+            },
+            Task::Token => {
+                let bias = config.flag(&["token_classification_bias"], true)?;
+                let classes = Classes { labels: config.labels()?, bias };
+                Head::Token { transform: None, classes, question: false }
+            }
+            Task::Question => question(None),
+            Task::Bare => Head::Bare { sentence: from.sentence.cloned() },
+        })
+    }
+
+    fn pad_id(&self, config: &HfConfig) -> Result<Option<u32>, LoadError> {
+        let keys = &["pad_token_id"];
+        let given = config.number_or(keys, self.pad.map(f64::from))?;
+        // A negative id stands for no token at all.
+        Ok(given.filter(|id| *id >= 0.0 && *id <= f64::from(u32::MAX)).map(|id| id as u32))
+    }
+}
+
+/// The head that finds answers.
+pub fn question(transform: Option<Transform>) -> Head {
+    let labels = ["start", "end"].map(str::to_owned).to_vec();
+    Head::Token { transform, classes: Classes { labels, bias: true }, question: true }
+}

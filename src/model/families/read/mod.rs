@@ -1,0 +1,171 @@
+//! What families read from a configuration in the same way.
+
+mod heads;
+mod sizes;
+
+pub use heads::{DecoderHead, Task, question};
+pub use sizes::{HeadDim, Kv, Rules, Sizes};
+
+use crate::model::config::HfConfig;
+use crate::model::error::LoadError;
+use crate::model::spec::{
+    Act, Attention, Blind, Embed, Experts, Head, Mlp, ModelSpec, Norm, Placement, Positions, Residual,
+};
+
+/// A decoder with norms before attention and MLP, no positions, a gated MLP without biases and full attention: what
+/// families start from.
+pub fn decoder(family: &str, sizes: &Sizes, norm: Norm, head: Head) -> ModelSpec {
+    ModelSpec {
+        family: family.to_owned(),
+        d_model: sizes.d_model,
+        n_layers: sizes.n_layers,
+        n_heads: sizes.n_heads,
+        n_kv_heads: sizes.n_kv_heads,
+        head_dim: sizes.head_dim,
+        d_mlp: sizes.d_mlp,
+        vocab: sizes.vocab,
+        max_positions: sizes.max_positions,
+        norm,
+        placement: Placement::Pre,
+        final_norm: true,
+        embed: Embed::plain(sizes.d_model),
+        positions: Positions::None,
+        ropes: Vec::new(),
+        attention: attention(),
+        mlp: Mlp { gated: true, act: Act::Silu, bias: false },
+        experts: None,
+        layers: sizes.layers(|_, layer| layer),
+        residual: Residual::default(),
+        head,
+    }
+}
+
+/// Causal attention without biases.
+pub fn attention() -> Attention {
+    Attention {
+        causal: true,
+        qkv_bias: false,
+        out_bias: false,
+        qk_norm: None,
+        clip: None,
+        softcap: None,
+        blind: Blind::All,
+    }
+}
+
+/// The same with biases everywhere, or not.
+pub fn attention_with_bias(bias: bool) -> Attention {
+    Attention { qkv_bias: bias, out_bias: bias, ..attention() }
+}
+
+/// Decoders that embed texts can be made to attend in both directions, by `is_causal: false`. A window of `w` tokens,
+/// which reaches `w - 1` back in a causal model, then reaches `w` to both sides, as in transformers. Encoders do so
+/// anyway.
+pub fn look_both_ways(config: &HfConfig, spec: &mut ModelSpec) -> Result<(), LoadError> {
+    const KEY: &str = "is_causal";
+    if !spec.attention.causal {
+        // What contradicts it has no effect, and is reported like any key that is not used.
+        if config.json().get(KEY).and_then(serde_json::Value::as_bool) == Some(false) {
+            config.note_read(&[KEY]);
+        }
+        return Ok(());
+    }
+    if config.flag(&[KEY], true)? {
+        return Ok(());
+    }
+    spec.attention.causal = false;
+    for layer in &mut spec.layers {
+        layer.reach = layer.reach.map(|reach| reach + 1);
+    }
+    Ok(())
+}
+
+/// The activation function under a key. Only `gelu` itself is the exact one.
+pub fn act(config: &HfConfig, key: &str, default: Act) -> Result<Act, LoadError> {
+    let Some(name) = config.str(&[key])? else { return Ok(default) };
+    Ok(match name {
+        "gelu" | "gelu_python" => Act::Gelu,
+        "gelu_new" | "gelu_pytorch_tanh" | "gelu_python_tanh" | "gelu_fast" | "gelu_accurate" => Act::GeluTanh,
+        "quick_gelu" => Act::QuickGelu,
+        "silu" | "swish" => Act::Silu,
+        "relu" => Act::Relu,
+        "relu2" => Act::Relu2,
+        "tanh" => Act::Tanh,
+        "sigmoid" => Act::Sigmoid,
+        "linear" => Act::Linear,
+        _ => {
+            let why = "known activations are gelu, gelu_new, gelu_pytorch_tanh, gelu_fast, quick_gelu, silu, swish, \
+                       relu, relu2, tanh, sigmoid and linear";
+            return Err(config.unsupported(key, format!("{name:?}"), why));
+        }
+    })
+}
+
+/// A number of the configuration that is an epsilon.
+pub fn eps(config: &HfConfig, key: &str, default: f64) -> Result<f64, LoadError> {
+    let eps = config.number(&[key], default)?;
+    if eps >= 0.0 && eps.is_finite() { Ok(eps) } else { Err(config.bad(format!("{key:?} is {eps}"))) }
+}
+
+/// The factor on scores by `query_pre_attn_scalar`: one over its root.
+pub fn query_scale(config: &HfConfig) -> Result<f64, LoadError> {
+    const KEY: &str = "query_pre_attn_scalar";
+    let scalar = config.number(&[KEY], 256.0)?;
+    if scalar > 0.0 { Ok(1.0 / scalar.sqrt()) } else { Err(config.bad(format!("{KEY:?} is {scalar}, not above zero"))) }
+}
+
+/// Which layers attend within a window: `layer_types`, or what the family does without it.
+pub fn sliding_layers(
+    config: &HfConfig,
+    n_layers: usize,
+    default: impl Fn(usize) -> bool,
+) -> Result<Vec<bool>, LoadError> {
+    let Some(types) = config.list("layer_types")? else { return Ok((0..n_layers).map(default).collect()) };
+    if types.len() < n_layers {
+        return Err(config.bad(format!("\"layer_types\" has {} entries for {n_layers} layers", types.len())));
+    }
+    let sliding = |value: &serde_json::Value| match value.as_str() {
+        Some("full_attention") => Ok(false),
+        Some("sliding_attention") => Ok(true),
+        _ => Err(config.unsupported("layer_types", value, "known types are full_attention and sliding_attention")),
+    };
+    types.iter().take(n_layers).map(sliding).collect()
+}
+
+/// How far layers with a window of the configuration see.
+///
+/// # Errors
+/// If there is such a layer and no window.
+pub fn reach(config: &HfConfig, sliding: &[bool], window: Option<usize>) -> Result<Vec<Option<usize>>, LoadError> {
+    if window.is_none() && sliding.contains(&true) {
+        return Err(config.bad("\"layer_types\" has layers with a window, and there is no \"sliding_window\""));
+    }
+    Ok(sliding.iter().map(|sliding| window.filter(|_| *sliding).map(|window| window - 1)).collect())
+}
+
+/// A window that only some settings switch on. Where it is off, its value says nothing.
+pub fn window_if_used(config: &HfConfig, default: Option<usize>) -> Result<Option<usize>, LoadError> {
+    let used = config.flag(&["use_sliding_window"], false)?;
+    config.note_read(&["sliding_window"]);
+    if used { config.size_or(&["sliding_window"], default) } else { Ok(None) }
+}
+
+/// Mixtures of experts, checked.
+///
+/// # Errors
+/// If more experts are chosen than there are.
+pub fn experts(config: &HfConfig, experts: Experts) -> Result<Experts, LoadError> {
+    if experts.chosen <= experts.count {
+        Ok(experts)
+    } else {
+        Err(config.bad(format!("{} of {} experts cannot be chosen", experts.chosen, experts.count)))
+    }
+}
+
+/// Which layers have a mixture of experts: every `decoder_sparse_step`th, those of `mlp_only_layers` excepted.
+pub fn sparse_layers(config: &HfConfig, n_layers: usize) -> Result<Vec<bool>, LoadError> {
+    let step = config.opt_size(&["decoder_sparse_step"])?.unwrap_or(1);
+    let dense: Vec<u64> =
+        config.list("mlp_only_layers")?.unwrap_or_default().iter().filter_map(|i| i.as_u64()).collect();
+    Ok((0..n_layers).map(|i| !dense.contains(&(i as u64)) && (i + 1).is_multiple_of(step)).collect())
+}

@@ -1,0 +1,77 @@
+//! Weights in the layout of the files, and back.
+
+use super::{FileTensor, Weight, Weights};
+use crate::model::families::Layout;
+use crate::model::role::WeightId;
+use crate::tensor::ops::Slice;
+use crate::tensor::{TensorError, Value};
+
+impl Weights {
+    /// A tensor as it is laid out in its file (edits included), put together from the weights that it holds. `None` for
+    /// a tensor that is not used.
+    ///
+    /// # Errors
+    /// If its parts cannot be joined on their device.
+    pub fn as_in_file(&self, file: &FileTensor) -> Result<Option<Value>, TensorError> {
+        let Some(layout) = file.layout else { return Ok(None) };
+        let mut parts = Vec::new();
+        for id in &file.uses {
+            let Some(weight) = self.get(*id) else { return Ok(None) };
+            let value = weight.whole()?;
+            parts.push(if matches!(layout, Layout::OutIn | Layout::Stacked) { value.transpose() } else { value });
+        }
+        match parts.as_slice() {
+            [] => Ok(None),
+            [only] => only.reshape(&file.shape).map(Some),
+            many if file.rounds > 1 => {
+                let inner = file.shape.get(1..).unwrap_or_default();
+                let by_round = |part: &Value| {
+                    let mut shape = vec![file.rounds, part.shape()[0] / file.rounds];
+                    shape.extend_from_slice(inner);
+                    part.reshape(&shape)
+                };
+                let rounds: Vec<Value> = many.iter().map(by_round).collect::<Result<_, _>>()?;
+                Value::concat(&rounds, 1)?.reshape(&file.shape).map(Some)
+            }
+            many => Value::concat(many, usize::from(layout == Layout::InOut))?.reshape(&file.shape).map(Some),
+        }
+    }
+
+    /// The weights that a tensor in the layout of its file holds, in their own layouts: what [`Weights::as_in_file`]
+    /// puts together.
+    ///
+    /// # Errors
+    /// If it does not have the shape of the file's, or the file's is not used.
+    pub fn parts_of(&self, file: &FileTensor, value: &Value) -> Result<Vec<(WeightId, Value)>, TensorError> {
+        let empty = || TensorError::Empty { op: file.name.clone() };
+        let layout = file.layout.ok_or_else(empty)?;
+        let shape_of = |id: &WeightId| self.loaded.get(id).map(Weight::shape).ok_or_else(empty);
+        if let [only] = file.uses[..] {
+            let shape = shape_of(&only)?;
+            return Ok(vec![(
+                only,
+                match layout {
+                    Layout::OutIn => value.reshape(&[shape[1], shape[0]])?.transpose(),
+                    Layout::Stacked => value.transpose(),
+                    _ => value.reshape(&shape)?,
+                },
+            )]);
+        }
+        // Outputs first, as `[rounds, outputs of a round, inputs]`.
+        let outputs_first = if layout == Layout::InOut { value.transpose() } else { value.clone() };
+        let (rounds, all) = (file.rounds.max(1), outputs_first.shape().to_vec());
+        let rest: usize = all.iter().skip(1).product();
+        let by_round = outputs_first.reshape(&[rounds, all[0] / rounds, rest])?;
+        let mut begin = 0;
+        let mut parts = Vec::new();
+        for id in &file.uses {
+            let shape = shape_of(id)?;
+            let outputs = shape.last().copied().unwrap_or(0);
+            let slice = Slice::Range { start: begin, end: begin + outputs / rounds, step: 1 };
+            let part = by_round.slice(&[Slice::All, slice])?.reshape(&[outputs, rest])?;
+            parts.push((*id, if shape.len() == 1 { part.reshape(&shape)? } else { part.transpose().reshape(&shape)? }));
+            begin += outputs / rounds;
+        }
+        Ok(parts)
+    }
+}
