@@ -4,9 +4,9 @@ use super::console::Console;
 use super::fail::Fail;
 use super::histogram;
 use crate::analysis::attention;
-use crate::answer::Scale;
 use crate::answer::numbers::short;
 use crate::answer::view::{Panel, PanelContent, PanelRequest, PanelView};
+use crate::answer::{ErrorView, Scale};
 use crate::tensor::ops::Slice;
 use crate::tensor::{Axis, Value};
 
@@ -23,9 +23,9 @@ impl Console {
     /// Answers the value pane. Nothing changes.
     ///
     /// # Errors
-    /// In a sentence, if the op has no value yet or the device fails.
-    pub fn panel(&mut self, request: &PanelRequest) -> Result<Panel, String> {
-        self.panel_of(request).map_err(|fail| fail.view("").message)
+    /// If the op has no value yet or the device fails.
+    pub fn panel(&mut self, request: &PanelRequest) -> Result<Panel, ErrorView> {
+        self.panel_of(request).map_err(|fail| fail.view(""))
     }
 
     fn panel_of(&mut self, request: &PanelRequest) -> Result<Panel, Fail> {

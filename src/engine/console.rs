@@ -50,7 +50,7 @@ impl Interpreter for Console {
         Console::snapshot(self)
     }
 
-    fn panel(&mut self, request: &PanelRequest) -> Result<Panel, String> {
+    fn panel(&mut self, request: &PanelRequest) -> Result<Panel, ErrorView> {
         Console::panel(self, request)
     }
 

@@ -17,7 +17,8 @@ impl Engine {
     /// Whether the condition of an `if` or `while` line holds.
     pub(super) fn condition(&mut self, line: &str) -> Result<bool, ErrorView> {
         let line = match &self.given {
-            Some(given) => substituted(line, given).map_err(|message| ErrorView { message, ..ErrorView::default() })?,
+            Some(given) => substituted(line, given)
+                .map_err(|error| ErrorView { message: error.to_string(), ..Default::default() })?,
             None => line.to_string(),
         };
         self.holds_in_session(&line)
@@ -28,7 +29,7 @@ impl Engine {
         let wrong = |message: String| failure(&message, Fault::Command);
         let name = match User::name(&node.command.text) {
             Ok(name) => name.to_string(),
-            Err(message) => return wrong(message),
+            Err(error) => return failure(&error, Fault::Command),
         };
         if let Some(of) = name.strip_prefix("hook-").or(name.strip_prefix("hookpost-")) {
             if of != "stop" && self.full_name(of).as_deref() != Some(of) {
@@ -61,8 +62,8 @@ impl Engine {
         let Some((name, meant)) = rest.split_once('=').map(|(name, meant)| (name.trim(), meant.trim())) else {
             return failure("expected alias NAME = COMMAND", Fault::Command);
         };
-        if let Err(message) = User::name(&format!("alias {name}")) {
-            return failure(&message, Fault::Command);
+        if let Err(error) = User::name(&format!("alias {name}")) {
+            return failure(&error, Fault::Command);
         }
         if exists(name) || self.user.commands.contains_key(name) {
             return failure(&format!("{name} is a command already"), Fault::Command);

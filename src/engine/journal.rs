@@ -11,12 +11,16 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
 
 use super::script::Reader;
 use crate::model::file;
 
 /// Journals that are kept; older ones are removed when a new one begins.
 const KEPT: usize = 20;
+
+/// The version of the format.
+const VERSION: u32 = 1;
 
 /// What the first line starts with.
 const HEAD: &str = "#llmdbg-journal ";
@@ -151,7 +155,7 @@ impl Journal {
         // Names are in the order of time.
         let name = format!("{:014}-{}.ldb", now.as_millis(), std::process::id());
         let here = std::env::current_dir().unwrap_or_default().to_string_lossy().into_owned();
-        Journal::New(folder.join(name), Start { version: 1, folder: here, arguments })
+        Journal::New(folder.join(name), Start { version: VERSION, folder: here, arguments })
     }
 
     /// Writes a command. One that cannot be written is told of in the log, and the journal ends.
@@ -226,20 +230,49 @@ fn prune(folder: &Path) {
     }
 }
 
+/// Why a journal cannot be read.
+#[derive(Debug, Error)]
+pub enum JournalError {
+    /// The file cannot be read.
+    #[error("cannot read {}: {error}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// The file is something else.
+    #[error("{} is not a journal: {reason}", path.display())]
+    NotAJournal {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with its first line.
+        reason: String,
+    },
+    /// A later version of the program wrote it.
+    #[error("{} is a journal of version {version}; this program reads version {VERSION}", path.display())]
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        version: u32,
+    },
+}
+
 /// How the program was started, and the commands given since.
 ///
 /// # Errors
-/// If it is no journal.
-pub fn read(path: &Path) -> Result<(Start, String), String> {
-    let text = file::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+/// If the file cannot be read, is not a journal, or has another version.
+pub fn read(path: &Path) -> Result<(Start, String), JournalError> {
+    let text = file::read(path).map_err(|error| JournalError::Unreadable { path: path.to_path_buf(), error })?;
     let text = String::from_utf8_lossy(&text);
-    let wrong = |what: &str| format!("{} is no journal: {what}", path.display());
-    let (head, commands) = text.split_once('\n').ok_or_else(|| wrong("it ends in its first line"))?;
-    let start = head.strip_prefix(HEAD).ok_or_else(|| wrong("its first line says something else"))?;
+    let wrong = |reason: &str| JournalError::NotAJournal { path: path.to_path_buf(), reason: reason.to_string() };
+    let (head, commands) = text.split_once('\n').ok_or_else(|| wrong("it has no complete first line"))?;
+    let start = head.strip_prefix(HEAD).ok_or_else(|| wrong("its first line is not that of a journal"))?;
     let start: Start = serde_json::from_str(start).map_err(|error| wrong(&error.to_string()))?;
     match start.version {
-        1 => Ok((start, commands.to_string())),
-        other => Err(wrong(&format!("it is of version {other}; this program reads version 1"))),
+        VERSION => Ok((start, commands.to_string())),
+        version => Err(JournalError::Version { path: path.to_path_buf(), version }),
     }
 }
 
@@ -269,8 +302,8 @@ mod tests {
         assert_eq!(start.arguments, ["model", "24"]);
         assert_eq!(commands, "run\ndefine x\n  step\nend\nstep\n");
         fs::write(&path, "something\n").unwrap();
-        assert!(read(&path).unwrap_err().ends_with("its first line says something else"));
-        assert!(read(&folder.join("none")).unwrap_err().starts_with("cannot read"));
+        assert!(read(&path).unwrap_err().to_string().ends_with("its first line is not that of a journal"));
+        assert!(read(&folder.join("none")).unwrap_err().to_string().starts_with("cannot read"));
     }
 
     #[test]

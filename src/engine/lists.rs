@@ -185,8 +185,8 @@ impl Engine {
         let text =
             match self.given.as_deref().map_or(Ok(command.text.clone()), |given| substituted(&command.text, given)) {
                 Ok(text) => text,
-                Err(message) => {
-                    let done = self.timed(|_| failure(&message, Fault::Command));
+                Err(error) => {
+                    let done = self.timed(|_| failure(&error, Fault::Command));
                     return self.told(list, command, done);
                 }
             };
@@ -301,7 +301,7 @@ enum Flow {
     Ended(Ran),
 }
 
-pub(super) fn failure(message: &str, fault: Fault) -> Outcome {
+pub(super) fn failure(message: &(impl ToString + ?Sized), fault: Fault) -> Outcome {
     Outcome::of(Answer::Error(ErrorView { message: message.to_string(), fault, ..ErrorView::default() }))
 }
 

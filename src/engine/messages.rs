@@ -4,12 +4,12 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::answer::Answer;
 pub use crate::answer::Pc;
 pub use crate::answer::view::{
     Breakpoint, Focus, ModuleLine, OpFlags, OpLine, Panel, PanelContent, PanelRequest, PanelView, ScreenView, Shades,
     Snapshot,
 };
+use crate::answer::{Answer, ErrorView};
 
 /// From a frontend to the engine.
 #[derive(Clone, Debug)]
@@ -127,7 +127,7 @@ pub enum Event {
         /// The request.
         request: PanelRequest,
         /// What came of it.
-        panel: Result<Panel, String>,
+        panel: Result<Panel, ErrorView>,
     },
     /// The answer of a command that fills a pane.
     Queried {

@@ -11,11 +11,13 @@ use crate::commands::{Journalled, Outcome, Outside};
 
 mod console;
 mod defined;
+mod dispatch;
 pub mod history;
 pub mod journal;
 mod lists;
 mod log;
 pub mod messages;
+mod panics;
 mod resume;
 pub mod script;
 mod shell;
@@ -26,6 +28,8 @@ mod user;
 
 #[cfg(test)]
 pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 
 use messages::{Panel, PanelRequest, Pc, Snapshot, Source};
 
@@ -69,7 +73,7 @@ pub trait Interpreter {
     fn snapshot(&mut self) -> Arc<Snapshot>;
 
     /// Data for the value pane.
-    fn panel(&mut self, request: &PanelRequest) -> Result<Panel, String>;
+    fn panel(&mut self, request: &PanelRequest) -> Result<Panel, ErrorView>;
 
     /// Runs a command that only looks, for a pane; nothing changes, and mistakes are answers.
     fn query(&mut self, line: &str, progress: Progress<'_>) -> Answer;

@@ -31,7 +31,7 @@ impl Engine {
     pub(super) fn resume(&mut self, id: u64, file: &Path) -> Outcome {
         let (start, text) = match journal::read(file) {
             Ok(read) => read,
-            Err(message) => return failure(&message, Fault::Command),
+            Err(error) => return failure(&error, Fault::Command),
         };
         let (mut entries, cut) = journal::entries(&text);
         let needed = entries.iter().rposition(needs_history).unwrap_or(0);

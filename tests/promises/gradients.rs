@@ -246,7 +246,7 @@ fn the_value_pane_shows_gradients_when_asked() {
     b.run("run");
     let op = b.console.session.run.program.op_of("blocks.1.attn.pattern").unwrap();
     let request = PanelRequest { op, cells: (40, 40), view: PanelView::Auto, gradient: true, from: None };
-    assert!(b.console.panel(&request).unwrap_err().contains("\"backward EXPR\" takes them"));
+    assert!(b.console.panel(&request).unwrap_err().message.contains("\"backward EXPR\" takes them"));
     b.run("backward logit(5)");
     let panel = b.console.panel(&request).unwrap();
     assert_eq!(panel.title, "grad L1.attn.pattern head 0");

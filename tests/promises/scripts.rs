@@ -58,7 +58,7 @@ fn commands_of_the_users_own_take_arguments() {
 fn an_argument_that_was_not_given_is_an_error() {
     let ran = script("define one\n  print $arg0\nend\none\n", &[]);
     assert_eq!(ran.status, 1);
-    assert_eq!(ran.err, "a.ldb:2: $arg0 was not given: there are 0 arguments\na.ldb:4: one: stopped at line 2\n");
+    assert_eq!(ran.err, "a.ldb:2: $arg0 was not given: the call has 0 arguments\na.ldb:4: one: stopped at line 2\n");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::asking::Asking;
 use super::query::QueryPane;
+use crate::answer::ErrorView;
 use crate::commands::HEAD_SCORES as METRICS;
 use crate::engine::messages::{Panel, PanelRequest};
 
@@ -13,7 +14,7 @@ pub struct HeadsPane {
     /// The grid of scores.
     pub grid: QueryPane,
     /// The last patterns.
-    pub panel: Option<Result<Panel, String>>,
+    pub panel: Option<Result<Panel, ErrorView>>,
     asking: Asking<PanelRequest>,
 }
 
@@ -30,7 +31,7 @@ impl HeadsPane {
     }
 
     /// Takes an answer.
-    pub fn receive(&mut self, panel: Result<Panel, String>) {
+    pub fn receive(&mut self, panel: Result<Panel, ErrorView>) {
         self.asking.answered();
         self.panel = Some(panel);
     }

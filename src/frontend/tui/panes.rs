@@ -3,6 +3,7 @@
 //! Five panes are drawn by code of their own. Every other one shows the answer of a command, so a new analysis gets its pane by a
 //! line in `config/layouts.toml`.
 
+use thiserror::Error;
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
@@ -30,7 +31,20 @@ pub enum Pane {
     Query(usize),
 }
 
-/// Panes with code of their own.
+/// What is wrong with a layout of a file.
+#[derive(Debug, Error)]
+enum LayoutError {
+    #[error("the layout \"{0}\" must be {{ panes = [...], narrow = [\"one\", \"another\"] }}")]
+    Shape(String),
+    #[error("the layout \"{0}\" needs at least two panes, each only once")]
+    Panes(String),
+    #[error("{0} is always shown and cannot be part of a layout")]
+    Always(String),
+    #[error("no pane \"{0}\"{1}")]
+    Unknown(String, String),
+}
+
+/// Panes that are drawn by code.
 const BUILT_IN: [(&str, Pane); 5] = [
     ("program", Pane::Program),
     ("value", Pane::Value),
@@ -157,15 +171,15 @@ impl Panes {
                     Some(known) => *known = found,
                     None => self.layouts.push(found),
                 },
-                Err(message) => problems.push(Problem::at(text, value.span(), message)),
+                Err(error) => problems.push(Problem::at(text, value.span(), error.to_string())),
             }
         }
     }
 
-    fn arrangement(&self, name: &str, value: &DeValue<'_>) -> Result<Arrangement, String> {
-        let shape = || format!("the layout \"{name}\" must be {{ panes = [...], narrow = [\"one\", \"another\"] }}");
+    fn arrangement(&self, name: &str, value: &DeValue<'_>) -> Result<Arrangement, LayoutError> {
+        let shape = || LayoutError::Shape(name.to_string());
         let DeValue::Table(table) = value else { return Err(shape()) };
-        let list = |key: &str| -> Result<Vec<Pane>, String> {
+        let list = |key: &str| -> Result<Vec<Pane>, LayoutError> {
             let entry = table.iter().find(|(known, _)| known.get_ref() == key).map(|(_, value)| value.get_ref());
             let Some(DeValue::Array(entries)) = entry else { return Err(shape()) };
             let pane = |entry: &DeValue<'_>| {
@@ -176,8 +190,8 @@ impl Panes {
                     .chain(self.queries.iter().map(|(known, _)| known.as_str()));
                 let found = self.find(word).filter(|pane| !matches!(pane, Pane::Tokens | Pane::Console));
                 found.ok_or_else(|| match word.as_ref() {
-                    "tokens" | "console" => format!("{word} is always there and part of no layout"),
-                    _ => format!("no pane \"{word}\"{}", did_you_mean(word, names)),
+                    "tokens" | "console" => LayoutError::Always(word.to_string()),
+                    _ => LayoutError::Unknown(word.to_string(), did_you_mean(word, names)),
                 })
             };
             entries.iter().map(|entry| pane(entry.get_ref())).collect()
@@ -186,7 +200,7 @@ impl Panes {
         let narrow: [Pane; 2] = list("narrow")?.try_into().map_err(|_| shape())?;
         let distinct = panes.iter().enumerate().all(|(at, pane)| !panes[..at].contains(pane)) && narrow[0] != narrow[1];
         if panes.len() < 2 || !distinct {
-            return Err(format!("the layout \"{name}\" needs two panes or more, each once"));
+            return Err(LayoutError::Panes(name.to_string()));
         }
         Ok(Arrangement { name: name.to_string(), panes, narrow })
     }
@@ -238,7 +252,7 @@ mod tests {
         assert!(told[0].contains("layouts.toml:2: \"step\" is no command that only looks"));
         assert!(told[1].contains(":3: the pane \"value\" is built in"));
         assert!(told[2].contains(":5: no pane \"progam\"; did you mean \"program\"?"));
-        assert!(told[3].contains(":6: the layout \"b\" needs two panes"));
+        assert!(told[3].contains(":6: the layout \"b\" needs at least two panes"));
         assert!(told[4].contains(":7: the layout \"c\" must be"));
         assert!(told[5].contains(":8: unknown section \"layout\"; did you mean \"layouts\"?"));
         assert_eq!(panes.names(), Panes::new(None).0.names());

@@ -1,6 +1,7 @@
 //! State of the value pane: how the value is shown, what was received, and where the crosshair is.
 
 use super::asking::Asking;
+use crate::answer::ErrorView;
 use crate::engine::messages::{Panel, PanelContent, PanelRequest, PanelView};
 
 /// The pane's state.
@@ -11,7 +12,7 @@ pub struct ValuePane {
     /// Whether gradients are shown instead of values.
     pub gradient: bool,
     /// The last answer.
-    pub panel: Option<Result<Panel, String>>,
+    pub panel: Option<Result<Panel, ErrorView>>,
     /// Row of the crosshair in a map.
     pub row: usize,
     /// Column of the crosshair: of a map, a bar of a vector, a line of the largest elements.
@@ -40,7 +41,7 @@ impl ValuePane {
 
     /// An answer has come. The crosshair stays where it is in a map, as the same place of another map is worth
     /// comparing; in everything else it goes to the start when the value is another one.
-    pub fn receive(&mut self, panel: Result<Panel, String>) {
+    pub fn receive(&mut self, panel: Result<Panel, ErrorView>) {
         let before = self.asking.answered().map(|request| request.op);
         let is_other = before != self.asking.shown.as_ref().map(|request| request.op);
         if is_other && panel.as_ref().is_ok_and(|panel| !matches!(panel.content, PanelContent::Heat { .. })) {
@@ -157,12 +158,12 @@ mod tests {
         let mut pane = ValuePane::default();
         assert_eq!(pane.request(wanted(1)), Some(wanted(1)));
         assert_eq!(pane.request(wanted(2)), None);
-        pane.receive(Err("gone".to_string()));
+        pane.receive(Err(ErrorView::default()));
         assert_eq!(pane.request(wanted(1)), None, "just answered");
         assert_eq!(pane.request(wanted(2)), Some(wanted(2)));
         pane.invalidate();
         assert_eq!(pane.request(wanted(2)), None, "the one under way comes first");
-        pane.receive(Err("gone".to_string()));
+        pane.receive(Err(ErrorView::default()));
         assert_eq!(pane.request(wanted(2)), Some(wanted(2)), "asked again after the change");
     }
 }

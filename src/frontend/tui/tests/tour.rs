@@ -36,13 +36,12 @@ impl Live {
         let interrupt = Arc::new(std::sync::atomic::AtomicBool::new(false));
         let flag = interrupt.clone();
         let open = move |_: crate::engine::Progress<'_>| {
-            let bundled = bundled::find("tiny-gpt2").ok_or("no bundled model")?;
+            let bundled = bundled::find("tiny-gpt2").unwrap();
             let device = Device::cpu();
-            let model = load(&bundled.source(), &device, &mut |_| true).map_err(|error| error.to_string())?;
-            let input =
-                Prompt::from_texts(&model, &[bundled.example_prompt], true).map_err(|error| error.to_string())?;
+            let model = load(&bundled.source(), &device, &mut |_| true).unwrap();
+            let input = Prompt::from_texts(&model, &[bundled.example_prompt], true).unwrap();
             let session = Session::new(model, input, device, &Settings { record_budget: 1 << 30 }, flag);
-            Ok(Box::new(Console::new(session, "tiny-gpt2")) as Box<dyn Interpreter>)
+            Ok::<_, std::io::Error>(Box::new(Console::new(session, "tiny-gpt2")) as Box<dyn Interpreter>)
         };
         let engine = spawn(open, interrupt).unwrap();
         let colours = Colours { depth: ColorDepth::Mono, user: None };

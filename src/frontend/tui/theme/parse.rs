@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use ratatui::style::{Color, Modifier, Style};
+use thiserror::Error;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -37,6 +38,15 @@ const NAMED: [(&str, Color); 16] = [
     ("bright-cyan", Color::LightCyan),
     ("bright-white", Color::White),
 ];
+
+/// What is wrong with the words of a style.
+#[derive(Debug, Error)]
+enum StyleError {
+    #[error("\"{0}\" is not a colour or an attribute{1}")]
+    Unknown(String, String),
+    #[error("\"{0}\" cannot be shown with {1} colours")]
+    TooRich(String, &'static str),
+}
 
 /// Applies the file `text` to `theme`; wrong entries change nothing and are told.
 pub fn apply(theme: &mut Theme, text: &str) -> Vec<Problem> {
@@ -92,8 +102,9 @@ fn style_for(depth: ColorDepth, text: &str, depths: DeTable<'_>) -> Result<Style
             let near = did_you_mean(word, ColorDepth::NAMES.map(|(known, _)| known));
             return Err(Problem::at(text, name.span(), format!("unknown colour depth \"{word}\"{near}")));
         };
-        let style = string(text, &value)
-            .and_then(|words| parse_style(words, given).map_err(|message| Problem::at(text, value.span(), message)))?;
+        let style = string(text, &value).and_then(|words| {
+            parse_style(words, given).map_err(|error| Problem::at(text, value.span(), error.to_string()))
+        })?;
         if given <= depth && best.is_none_or(|(known, _)| known < given) {
             best = Some((given, style));
         }
@@ -101,7 +112,7 @@ fn style_for(depth: ColorDepth, text: &str, depths: DeTable<'_>) -> Result<Style
     Ok(best.map_or(Style::new(), |(_, style)| style))
 }
 
-fn parse_style(words: &str, depth: ColorDepth) -> Result<Style, String> {
+fn parse_style(words: &str, depth: ColorDepth) -> Result<Style, StyleError> {
     let mut style = Style::new();
     let mut background = false;
     for word in words.split_whitespace() {
@@ -121,7 +132,7 @@ fn parse_style(words: &str, depth: ColorDepth) -> Result<Style, String> {
     Ok(style)
 }
 
-fn parse_color(word: &str, depth: ColorDepth) -> Result<Color, String> {
+fn parse_color(word: &str, depth: ColorDepth) -> Result<Color, StyleError> {
     let (needs, color) = if let Some((_, color)) = NAMED.iter().find(|(known, _)| *known == word) {
         (ColorDepth::Sixteen, *color)
     } else if let Ok(index) = word.parse() {
@@ -130,11 +141,11 @@ fn parse_color(word: &str, depth: ColorDepth) -> Result<Color, String> {
         (ColorDepth::True, color)
     } else {
         let known = ATTRIBUTES.iter().map(|(name, _)| *name).chain(NAMED.iter().map(|(name, _)| *name));
-        return Err(format!("\"{word}\" is no colour and no attribute{}", did_you_mean(word, known)));
+        return Err(StyleError::Unknown(word.to_string(), did_you_mean(word, known)));
     };
     match needs <= depth {
         true => Ok(color),
-        false => Err(format!("\"{word}\" cannot be shown with {} colours", depth.name())),
+        false => Err(StyleError::TooRich(word.to_string(), depth.name())),
     }
 }
 

@@ -99,7 +99,7 @@ pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
             PanelContent::Heads(maps) => maps,
             _ => return,
         },
-        Some(Err(message)) => return say(state, message, Role::Error, area, buffer),
+        Some(Err(error)) => return say(state, &error.message, Role::Error, area, buffer),
         None => return say(state, strings::NO_PATTERN, Role::Faint, area, buffer),
     };
     let focus = state.snapshot.as_ref().map_or(0, |snapshot| snapshot.focus.head);

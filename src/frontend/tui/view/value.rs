@@ -82,8 +82,8 @@ fn chosen_name(state: &State) -> String {
 pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
     let panel = match &state.value.panel {
         Some(Ok(panel)) => panel,
-        Some(Err(message)) => {
-            for (y, line) in text::wrap(message, area.width.saturating_sub(2).into()).iter().enumerate() {
+        Some(Err(error)) => {
+            for (y, line) in text::wrap(&error.message, area.width.saturating_sub(2).into()).iter().enumerate() {
                 paint::put(buffer, area, 1, y, line, state.theme.style(Role::Error));
             }
             return;

@@ -1,8 +1,17 @@
-use std::fs;
+//! The engine thread on a session of made-up commands.
 
-use super::*;
-use crate::engine::messages::{PanelRequest, PanelView};
-use crate::engine::testing::{engine, engine_with};
+use std::fs;
+use std::io::Error;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use super::messages::{Event, PanelRequest, PanelView, Request, Source};
+use super::panics::on_engine_thread;
+use super::testing::{engine, engine_with};
+use super::thread::{Handle, spawn};
+use crate::answer::Answer;
 
 /// Everything up to and including the answer of a request, as short lines.
 fn until_answer(handle: &Handle) -> Vec<String> {
@@ -78,7 +87,10 @@ fn a_panic_is_an_answer_and_the_session_lives_on() {
     let answers = prompt(&handle, "panic 7");
     assert_eq!(
         answers,
-        ["moved 1", "panic 7: [] Model internal error: kernel 7 went wrong (please report; the session continues)"]
+        [
+            "moved 1",
+            "panic 7: [] Model internal error: kernel 7 went wrong (please report this; the session continues)"
+        ]
     );
     assert_eq!(prompt(&handle, "step").last().unwrap(), "step: [] at op 2");
     let panel = PanelRequest { op: 99, cells: (1, 1), view: PanelView::Auto, gradient: false, from: None };
@@ -90,10 +102,10 @@ fn a_panic_is_an_answer_and_the_session_lives_on() {
 #[test]
 fn failing_and_panicking_while_loading() {
     let flag = || Arc::new(AtomicBool::new(false));
-    let failed = spawn(|_| Err("no config.json".to_string()), flag()).unwrap();
+    let failed = spawn(|_| Err(Error::other("no config.json")), flag()).unwrap();
     assert_eq!(until_answer(&failed), ["LoadFailed(\"no config.json\")"]);
     failed.join.join().unwrap();
-    let panicked = spawn(|_| panic!("bad header"), flag()).unwrap();
+    let panicked = spawn::<_, Error>(|_| panic!("bad header"), flag()).unwrap();
     assert!(until_answer(&panicked)[0].contains("internal error: bad header"));
 }
 
