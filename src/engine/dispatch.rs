@@ -12,7 +12,7 @@ use crate::answer::{Answer, ErrorView, Fault};
 use crate::commands::{Journalled, Outcome};
 
 impl Engine {
-    /// Carries out one command line, nested scripts and hooks included.
+    /// Runs one command line, with nested scripts and hooks.
     pub(super) fn execute(&mut self, id: u64, line: &str, source: &Source, keep_going: bool) -> Outcome {
         let line = &self.user.expanded(line);
         let Some(name) = self.hooked(line) else { return self.unhooked(id, line, source, keep_going) };
@@ -31,12 +31,12 @@ impl Engine {
         }
     }
 
-    /// The outcome of a command that was carried out, and after which something else failed: both are reported.
+    /// The outcome of a command that ran, and after which something else failed: both are reported.
     fn after_all(&mut self, id: u64, line: &str, mut done: Done, mut ended: Outcome) -> Outcome {
         let left_out = !std::mem::take(&mut done.outcome.then).is_empty();
         if let Answer::Error(error) = &mut ended.answer {
             let head = line.lines().next().unwrap_or_default();
-            error.message += &format!("; \"{head}\" itself was carried out");
+            error.message += &format!("; \"{head}\" itself succeeded");
             if left_out {
                 error.message += ", but not the commands of its stop point";
             }

@@ -1,4 +1,4 @@
-//! A session of a few made-up commands, for tests of the engine thread and of the frontends.
+//! A session with a few made-up commands, for tests of the engine thread and of the frontends.
 
 use std::ops::Range;
 use std::sync::Arc;

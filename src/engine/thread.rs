@@ -25,7 +25,7 @@ use crate::tensor::compute_here;
 /// Progress is reported at most this often.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Room for deep recursion in expression evaluation and in kernels.
+/// Stack size that allows for deep recursion in expressions and in kernels.
 const STACK: usize = 32 << 20;
 
 /// The ends of the channels to an engine thread. The thread ends with [`Request::Shutdown`], after `quit`, or when every
@@ -49,18 +49,18 @@ where
     spawn_with(open, interrupt, Setup::default())
 }
 
-/// What an engine is given besides its session.
+/// Options of an engine.
 #[derive(Debug, Default)]
 pub struct Setup {
-    /// Where commands that change state are written.
+    /// Where commands that change state are recorded.
     pub journal: Journal,
-    /// Files of the user's own, and folders of such: they may run programs.
+    /// Files and folders that belong to the user: their commands may run programs.
     pub own_files: Vec<PathBuf>,
-    /// Whether snapshots are drawn, so that values are looked at for their marks.
+    /// Whether a screen shows snapshots, so that values are searched for NaN and infinities.
     pub drawn: bool,
 }
 
-/// The same with a journal of the commands.
+/// Like [`spawn`], with options.
 pub fn spawn_with<F, E>(open: F, interrupt: Arc<AtomicBool>, setup: Setup) -> std::io::Result<Handle>
 where
     F: FnOnce(Progress<'_>) -> Result<Box<dyn Interpreter>, E> + Send + 'static,
@@ -107,7 +107,7 @@ where
     Ok(Handle { requests: request_sender, events, join })
 }
 
-/// Passes progress on, but not more often than a person can read it.
+/// Forwards progress, but not more often than a person can read it.
 struct Meter {
     events: Sender<Event>,
     last: Instant,
@@ -140,27 +140,27 @@ pub(super) struct Engine {
     repeat: Repeat,
     /// The script files that are running, outermost first.
     pub(super) running: Vec<PathBuf>,
-    /// Commands of the user's own.
+    /// The commands that the user defined.
     pub(super) user: User,
-    /// The arguments of the one that runs.
+    /// The arguments of the one that is running.
     pub(super) given: Option<Vec<String>>,
     /// The hooks that are running.
     pub(super) hooks: Vec<String>,
-    /// How many commands of the user's own run each other.
+    /// How many commands that the user defined are running inside each other.
     pub(super) depth: usize,
     /// Whether commands of scripts are shown before they run.
     pub(super) verbose: bool,
-    /// Where commands that change state are written.
+    /// Where commands that change state are recorded.
     pub(super) journal: Journal,
-    /// Which command of a journal is carried out again, for the progress.
+    /// Which command of a journal is running again, for the progress.
     pub(super) resuming: Option<String>,
-    /// Where commands and answers are written as they are shown.
+    /// The file that commands and answers are written to, as they are shown.
     pub(super) transcript: Option<File>,
-    /// Where answers alone are.
+    /// The file that answers alone are written to.
     pub(super) log: Option<Log>,
-    /// What commands inside a `pipe` have answered so far.
+    /// The answers of the commands inside a `pipe` so far.
     pub(super) captured: Option<Vec<String>>,
-    /// Files of the user's own, and folders of such.
+    /// Files and folders that belong to the user.
     pub(super) own_files: Vec<PathBuf>,
 }
 
@@ -193,7 +193,7 @@ impl Engine {
                     None
                 }
                 Request::Check { line } => {
-                    // Commands of the user's own are known here alone.
+                    // The session does not know the commands that the user defined.
                     let own =
                         split_command(&line).is_some_and(|call| self.own_names("").contains(&call.word.to_string()));
                     let builtin = script::builtin(&line).is_some() || opener(&line).is_some();
@@ -225,7 +225,7 @@ impl Engine {
         }
     }
 
-    /// The frontend may be gone already; then there is nobody to tell.
+    /// Sends an event. If the frontend is gone, it is dropped.
     pub(super) fn send(&self, event: Event) {
         _ = self.events.send(event);
     }
@@ -255,7 +255,7 @@ impl Engine {
         self.finish(id, line, done)
     }
 
-    /// Tells the frontend about a finished request. Gives the status that `quit` asked for.
+    /// Reports a finished request to the frontend. Returns the status that `quit` asked for.
     fn finish(&mut self, id: u64, line: String, done: Done) -> Option<i32> {
         self.moved(&done.outcome);
         self.write_down(&line, &done.outcome);
@@ -291,7 +291,7 @@ impl Engine {
         guard(|| self.interpreter.place()).unwrap_or_default()
     }
 
-    /// A command as the session carries it out, without hooks and without a trace in the journal.
+    /// Runs a command in the session, without hooks and without recording it in the journal.
     pub(super) fn interpreted(&mut self, line: &str, source: &Source) -> Outcome {
         let mut meter = Meter::new(self.events.clone());
         let (interpreter, resuming) = (&mut self.interpreter, self.resuming.as_deref());

@@ -1,4 +1,4 @@
-//! Commands of the user's own: `define`, `document`, hooks, aliases, and the words that stand for their arguments.
+//! Commands that the user defined: `define`, `document`, hooks, aliases, and the words that are replaced by arguments.
 
 use std::collections::BTreeMap;
 
@@ -30,23 +30,23 @@ pub enum UserError {
     },
 }
 
-/// A command that `define` has made.
+/// A command made by `define`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct UserCommand {
-    /// What it runs.
+    /// The commands that it runs.
     pub body: Vec<Node>,
-    /// What `help` says about it.
+    /// The text of `help`.
     pub about: Vec<String>,
-    /// Where it was defined, for messages.
+    /// The file that defined it, for messages.
     pub file: Option<String>,
 }
 
-/// The commands of the user's own.
+/// The commands and aliases that the user defined.
 #[derive(Clone, Debug, Default)]
 pub struct User {
-    /// By name; `hook-NAME` and `hookpost-NAME` are among them.
+    /// The commands by name, with `hook-NAME` and `hookpost-NAME` among them.
     pub commands: BTreeMap<String, UserCommand>,
-    /// What aliases stand for.
+    /// The command of each alias.
     pub aliases: BTreeMap<String, String>,
 }
 
@@ -65,7 +65,7 @@ impl User {
         }
     }
 
-    /// The line with an alias at its start replaced by what it stands for; as it is without one.
+    /// The line, with an alias at its start replaced by its command.
     pub fn expanded(&self, line: &str) -> String {
         let word = word_of(line);
         match self.aliases.get(word) {
@@ -78,7 +78,7 @@ impl User {
     }
 }
 
-/// The arguments in a text: words between spaces, as they are written; quotes keep spaces and stay.
+/// The arguments in a text: words separated by spaces. Quotes keep spaces together and remain part of the word.
 pub fn arguments(text: &str) -> Vec<String> {
     let mut all = Vec::new();
     let mut word = String::new();
@@ -97,10 +97,10 @@ pub fn arguments(text: &str) -> Vec<String> {
     all
 }
 
-/// `text` with `$argc`, `$arg0`, `$arg1`... and `$arg*` replaced by what `given` has.
+/// `text` with `$argc`, `$arg0`, `$arg1`... and `$arg*` replaced by the arguments `given`.
 ///
 /// # Errors
-/// With the name of an argument that was not given.
+/// If the text names an argument that was not given.
 pub fn substituted(text: &str, given: &[String]) -> Result<String, UserError> {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
