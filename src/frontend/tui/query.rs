@@ -14,12 +14,12 @@ pub struct QueryPane {
 }
 
 impl QueryPane {
-    /// The answer may be another one now.
+    /// Notes that the answer may have changed.
     pub fn invalidate(&mut self) {
         self.asking.invalidate();
     }
 
-    /// Whether a later answer is on its way.
+    /// Whether a newer answer is to come.
     pub fn is_behind(&self) -> bool {
         self.asking.is_behind()
     }

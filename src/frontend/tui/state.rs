@@ -22,7 +22,7 @@ use super::value::ValuePane;
 use super::view::{heat, multiples, value::capacity};
 use crate::engine::messages::{PanelRequest, PanelView, Request, ScreenView, Snapshot};
 use crate::engine::script::Reader;
-use crate::frontend::loading::Progress;
+use crate::frontend::progress::Progress;
 use crate::term::{Chord, ColorDepth};
 use ratatui::layout::Rect;
 

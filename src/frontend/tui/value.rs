@@ -23,7 +23,7 @@ pub struct ValuePane {
 }
 
 impl ValuePane {
-    /// Values may have changed.
+    /// Notes that values may have changed.
     pub fn invalidate(&mut self) {
         self.asking.invalidate();
     }
@@ -33,7 +33,7 @@ impl ValuePane {
         self.asking.request(wanted)
     }
 
-    /// There is nothing to show.
+    /// Shows nothing.
     pub fn clear(&mut self) {
         self.panel = None;
         self.asking.shown = None;

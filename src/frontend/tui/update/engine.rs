@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use crate::answer::{Answer, text};
 use crate::engine::messages::{Event, PanelView, Snapshot};
-use crate::frontend::loading::Progress;
+use crate::frontend::progress::Progress;
 use crate::frontend::tui::console::Kind;
 use crate::frontend::tui::message::Effect;
 use crate::frontend::tui::panes::Pane;
@@ -14,10 +14,7 @@ use crate::frontend::tui::state::{Dirty, State};
 pub fn event(state: &mut State, event: Event, now: Instant, effects: &mut Vec<Effect>) {
     match event {
         Event::Progress { what, done, total } => {
-            match &mut state.progress {
-                Some(progress) => progress.update(what, done, total, now),
-                None => state.progress = Some(Progress::new(what, done, total, now)),
-            }
+            state.progress = Some(Progress::after(state.progress.as_ref(), &what, done, total, now));
             state.dirty = state.dirty.max(Dirty::Slow);
             return;
         }
