@@ -1,7 +1,7 @@
-//! The panes there are, and the layouts that arrange them: the defaults, patched by the user's file.
+//! The panes, and the layouts that arrange them: the defaults, patched by the user's file.
 //!
-//! Five panes are drawn by code of their own. Every other one shows the answer of a command, so a new analysis gets its pane by a
-//! line in `config/layouts.toml`.
+//! Five panes are built in. Every other pane shows the answer of a command, so a new analysis gets its pane with a line in
+//! `config/layouts.toml`.
 
 use thiserror::Error;
 use toml::Spanned;
@@ -16,10 +16,10 @@ pub const DEFAULT: &str = include_str!("../../../config/layouts.toml");
 /// A part of the screen that can have the focus.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Pane {
-    /// The module tree.
+    /// The tree of modules.
     #[default]
     Program,
-    /// The chosen value.
+    /// The selected value.
     Value,
     /// All heads of a layer, or a grid of layers and heads.
     Heads,
@@ -44,7 +44,7 @@ enum LayoutError {
     Unknown(String, String),
 }
 
-/// Panes that are drawn by code.
+/// The panes that are built in.
 const BUILT_IN: [(&str, Pane); 5] = [
     ("program", Pane::Program),
     ("value", Pane::Value),
@@ -58,23 +58,23 @@ const BUILT_IN: [(&str, Pane); 5] = [
 pub struct Arrangement {
     /// Its name.
     pub name: String,
-    /// Left column, upper right, and those below it.
+    /// The left column, the upper right, and the panes below it.
     pub panes: Vec<Pane>,
-    /// The two that a narrower window keeps.
+    /// The two panes of a narrower window.
     pub narrow: [Pane; 2],
 }
 
-/// Every pane and layout.
+/// All panes and layouts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Panes {
-    /// Names and commands of the panes that show answers.
+    /// The names and commands of the panes that show answers.
     pub queries: Vec<(String, String)>,
     /// The layouts, in the order of `layout next`.
     pub layouts: Vec<Arrangement>,
 }
 
 impl Panes {
-    /// The defaults, patched by the text of a user's file; what is wrong in that text is told.
+    /// The defaults, patched by the text of a user's file; and the mistakes in that text.
     pub fn new(user: Option<&str>) -> (Self, Vec<Problem>) {
         let mut panes = Self::default();
         let mut problems = panes.apply(DEFAULT);
@@ -89,7 +89,7 @@ impl Panes {
         self.layouts.iter().map(|layout| layout.name.clone()).collect()
     }
 
-    /// The layout called `name`, else the first.
+    /// The layout called `name`, or else the first one.
     pub fn layout(&self, name: &str) -> &Arrangement {
         let found = self.layouts.iter().find(|layout| layout.name == name);
         found.unwrap_or(&self.layouts[0])
@@ -109,7 +109,7 @@ impl Panes {
         built_in.or_else(|| self.queries.iter().position(|(known, _)| known == name).map(Pane::Query))
     }
 
-    /// The first layout that has a pane.
+    /// The first layout that contains a pane.
     pub fn with(&self, pane: Pane) -> Option<&Arrangement> {
         self.layouts
             .iter()
@@ -126,7 +126,7 @@ impl Panes {
                 return vec![Problem::at(text, error.span().unwrap_or_default(), message)];
             }
         };
-        // Panes first, wherever they stand: layouts name them.
+        // Panes first, wherever they are in the file, because layouts name them.
         let (panes, others): (Vec<_>, Vec<_>) = document.into_iter().partition(|(name, _)| name.get_ref() == "panes");
         for (name, value) in panes.into_iter().chain(others) {
             match (name.get_ref().as_ref(), value.into_inner()) {
@@ -152,9 +152,9 @@ impl Panes {
             };
             let first = command.split_whitespace().next().unwrap_or_default();
             if BUILT_IN.iter().any(|(known, _)| *known == word) {
-                wrong(format!("the pane \"{word}\" is built in and takes no command"));
+                wrong(format!("the pane \"{word}\" is built in and cannot show a command"));
             } else if !Console::command(first).is_some_and(|found| found.fills) {
-                wrong(format!("\"{first}\" is no command that only looks, so no pane can show it"));
+                wrong(format!("a pane can only show a read-only command, and \"{first}\" is not one"));
             } else if let Some(known) = self.queries.iter_mut().find(|(known, _)| *known == word) {
                 known.1 = command.to_string();
             } else {
@@ -208,7 +208,7 @@ impl Panes {
 
 type Entry<'a> = (Spanned<DeString<'a>>, Spanned<DeValue<'a>>);
 
-/// The entries of a table in the order of the file: the library sorts them by name.
+/// The entries of a table in the order of the file; the library sorts them by name.
 fn as_written(table: DeTable<'_>) -> Vec<Entry<'_>> {
     let mut entries: Vec<Entry<'_>> = table.into_iter().collect();
     entries.sort_by_key(|(name, _)| name.span().start);
@@ -249,7 +249,7 @@ mod tests {
         let (panes, problems) = Panes::new(Some(user));
         let told: Vec<String> = problems.iter().map(|problem| problem.describe("layouts.toml")).collect();
         assert_eq!(told.len(), 6, "{told:?}");
-        assert!(told[0].contains("layouts.toml:2: \"step\" is no command that only looks"));
+        assert!(told[0].contains("layouts.toml:2: a pane can only show a read-only command, and \"step\" is not one"));
         assert!(told[1].contains(":3: the pane \"value\" is built in"));
         assert!(told[2].contains(":5: no pane \"progam\"; did you mean \"program\"?"));
         assert!(told[3].contains(":6: the layout \"b\" needs at least two panes"));

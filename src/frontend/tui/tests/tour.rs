@@ -19,7 +19,7 @@ use crate::tensor::Device;
 /// Columns and rows of the screens in the manual.
 const SIZE: (u16, u16) = (100, 42);
 
-const HEAD: &str = "# The tour\n\n`llmdbg tour` gives it on the screen: ten stops on the bundled model, from the first step to the block that moves \
+const HEAD: &str = "# The tour\n\n`llmdbg tour` shows this on the screen: ten stops on the bundled model, from the first step to the block that moves \
 the name. Here are its screens as text, without colours. A test takes the tour and compares.\n";
 
 /// The interface on a real engine, which is answered before anything else is pressed.

@@ -48,7 +48,7 @@ enum StyleError {
     TooRich(String, &'static str),
 }
 
-/// Applies the file `text` to `theme`; wrong entries change nothing and are told.
+/// Applies the file `text` to `theme`. Wrong entries change nothing and are returned.
 pub fn apply(theme: &mut Theme, text: &str) -> Vec<Problem> {
     let mut problems = Vec::new();
     let document = match DeTable::parse(text) {
@@ -93,7 +93,7 @@ fn apply_styles(theme: &mut Theme, text: &str, styles: DeTable<'_>, problems: &m
     }
 }
 
-/// The style for the richest depth not beyond `depth`; all are checked.
+/// The style for the richest depth up to `depth`; the styles of all depths are checked.
 fn style_for(depth: ColorDepth, text: &str, depths: DeTable<'_>) -> Result<Style, Problem> {
     let mut best: Option<(ColorDepth, Style)> = None;
     for (name, value) in depths {

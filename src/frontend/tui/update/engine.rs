@@ -1,4 +1,4 @@
-//! What the engine says.
+//! Events of the engine.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -33,7 +33,7 @@ pub fn event(state: &mut State, event: Event, now: Instant, effects: &mut Vec<Ef
             state.progress = None;
             let pending = state.queue.finish(id);
             let quiet = pending.as_ref().is_some_and(|pending| pending.quiet);
-            // An empty line repeats a command whose name only the engine knows.
+            // For an empty line, only the engine knows the command that it repeats.
             if pending.is_some_and(|pending| pending.shown().is_empty()) && !line.trim().is_empty() {
                 state.echo(&line);
             }
@@ -48,7 +48,7 @@ pub fn event(state: &mut State, event: Event, now: Instant, effects: &mut Vec<Ef
             _ => state.value.receive(panel),
         },
         Event::Queried { line, answer } => {
-            // Reading a pane may have reported progress of its own.
+            // The request of a pane may have reported progress.
             if state.queue.running().is_none() {
                 state.progress = None;
             }
@@ -68,7 +68,7 @@ pub fn event(state: &mut State, event: Event, now: Instant, effects: &mut Vec<Ef
     state.dirty = Dirty::Now;
 }
 
-/// A new state of the session. The choice follows the cursor when that has moved, otherwise it stays.
+/// Takes a new state of the session. The selection follows the cursor if that has moved, and otherwise stays.
 fn moved(state: &mut State, snapshot: Arc<Snapshot>) {
     let still = state.snapshot.as_ref().is_some_and(|old| {
         old.cursor == snapshot.cursor
