@@ -38,12 +38,7 @@ pub enum OpenError {
     Chat(#[from] ChatError),
     /// The file of the conversation cannot be read.
     #[error("cannot read {path}: {error}")]
-    Conversation {
-        /// The file.
-        path: String,
-        /// What the system says.
-        error: io::Error,
-    },
+    Conversation { path: String, error: io::Error },
     /// The session refuses a setting or an adapter.
     #[error("{0}")]
     Session(String),

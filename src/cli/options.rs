@@ -22,7 +22,6 @@ pub struct Options {
     pub json: bool,
     /// Continue after a failed command.
     pub keep_going: bool,
-    /// Where to compute.
     pub device: DeviceChoice,
     /// The type of weights and values.
     pub precision: Precision,
@@ -32,7 +31,6 @@ pub struct Options {
     pub budget_given: bool,
     /// A LoRA adapter to apply to the model.
     pub lora: Option<PathBuf>,
-    /// Resume the last session.
     pub resume: bool,
     /// Read the init files and the settings.
     pub init: bool,
@@ -44,7 +42,6 @@ pub struct Options {
     pub log: Option<PathBuf>,
     /// Draw with ASCII characters only.
     pub ascii: bool,
-    /// When to use colours.
     pub color: ColorChoice,
 }
 
@@ -85,26 +82,21 @@ pub enum PadSide {
     Right,
 }
 
-/// When to use colours.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum ColorChoice {
     /// As many as the terminal says that it has.
     #[default]
     Auto,
-    /// Always.
     Always,
-    /// Never.
     Never,
 }
 
 /// The ways to show a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Frontend {
-    /// Run commands and exit.
     Batch,
     /// A prompt, line by line.
     Plain,
-    /// The full-screen interface.
     Tui,
 }
 
@@ -115,7 +107,6 @@ pub struct Surroundings {
     pub stdin_is_terminal: bool,
     /// Whether the output is a terminal.
     pub stdout_is_terminal: bool,
-    /// Whether `TERM` is `dumb`.
     pub dumb: bool,
 }
 

@@ -12,7 +12,6 @@ use crate::frontend::Action;
 /// Why the last session cannot be resumed.
 #[derive(Debug, Error)]
 pub enum ResumeError {
-    /// There is no journal.
     #[error("there is no session to resume: no journal has been written")]
     NoJournal,
     /// The journal cannot be read.
@@ -23,12 +22,7 @@ pub enum ResumeError {
     Arguments(PathBuf),
     /// The folder that the session was started in is gone.
     #[error("cannot go to {folder}: {error}")]
-    Folder {
-        /// The folder.
-        folder: String,
-        /// What the system says.
-        error: io::Error,
-    },
+    Folder { folder: String, error: io::Error },
 }
 
 /// The options of the last session; what this command line says about the interface replaces what that one said. The working

@@ -20,7 +20,6 @@ pub struct Given {
     pub path: String,
     /// The name of each setting, its value as `set` takes it, and its line.
     pub entries: Vec<(String, String, usize)>,
-    /// The mistakes in it.
     pub problems: Vec<Problem>,
 }
 

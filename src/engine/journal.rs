@@ -28,7 +28,6 @@ const HEAD: &str = "#llmdbg-journal ";
 /// How the program was started.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Start {
-    /// Version of the format.
     pub version: u32,
     /// Where.
     pub folder: String,
@@ -43,7 +42,6 @@ pub struct Entry {
     pub line: usize,
     /// The command; a block has several lines.
     pub text: String,
-    /// How it ended.
     pub fate: Fate,
 }
 
@@ -55,12 +53,7 @@ pub enum Fate {
     /// It changed nothing: it was refused, or interrupted before it had an effect.
     Refused,
     /// It was a motion, and was interrupted in this pass, before this op.
-    Interrupted {
-        /// The pass.
-        pass: usize,
-        /// The op.
-        op: usize,
-    },
+    Interrupted { pass: usize, op: usize },
     /// It was a read-only command that added so many values to the history.
     Looked(usize),
 }
@@ -235,28 +228,17 @@ fn prune(folder: &Path) {
 pub enum JournalError {
     /// The file cannot be read.
     #[error("cannot read {}: {error}", path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// What the system says.
-        error: io::Error,
-    },
+    Unreadable { path: PathBuf, error: io::Error },
     /// The file is something else.
     #[error("{} is not a journal: {reason}", path.display())]
     NotAJournal {
-        /// The file.
         path: PathBuf,
         /// What is wrong with its first line.
         reason: String,
     },
     /// A later version of the program wrote it.
     #[error("{} is a journal of version {version}; this program reads version {VERSION}", path.display())]
-    Version {
-        /// The file.
-        path: PathBuf,
-        /// Its version.
-        version: u32,
-    },
+    Version { path: PathBuf, version: u32 },
 }
 
 /// How the program was started, and the commands given since.

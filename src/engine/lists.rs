@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
-use super::messages::{Event, Source};
+use super::messages::{Answered, Event, Source};
 use super::script::{self, Command};
 use super::thread::{Done, Engine};
 use super::tree::{Node, NodeKind, tree};
@@ -233,8 +233,8 @@ impl Engine {
             return;
         }
         self.write_down(&line, &done.outcome);
-        let Outcome { answer, printed, .. } = done.outcome;
-        self.send(Event::ScriptAnswer { id, line, answer, at: done.at, ms: done.ms, printed });
+        let Done { outcome: Outcome { answer, printed, .. }, at, ms } = done;
+        self.send(Event::Answer(Answered { id, line, answer, at, ms, printed, in_script: true }));
     }
 }
 

@@ -18,17 +18,13 @@ pub enum Request {
     Command {
         /// Chosen by the frontend.
         id: u64,
-        /// The line as typed.
         line: String,
-        /// Where it comes from.
         source: Source,
     },
-    /// A script file to run; answered by an [`Event::ScriptAnswer`] for each of its commands and then one
-    /// [`Event::Answer`]. The command `source FILE` does the same.
+    /// A script file to run; answered by an [`Event::Answer`] for each of its commands, and then by its own. The command `source FILE` does the same.
     Script {
         /// Chosen by the frontend.
         id: u64,
-        /// The file.
         file: PathBuf,
         /// Whether commands after a failed one run too.
         keep_going: bool,
@@ -37,22 +33,18 @@ pub enum Request {
     Panel(PanelRequest),
     /// A read-only command, whose answer fills a pane; answered by [`Event::Queried`]. Nothing changes, nothing is journalled.
     Query {
-        /// The command.
         line: String,
     },
     /// Whether a line that is being typed has a mistake, as far as can be seen before it runs; answered by [`Event::Checked`].
     Check {
-        /// The line so far.
         line: String,
     },
     /// Candidates for completing `line` at byte `cursor`; answered by [`Event::Completions`].
     Complete {
-        /// The line so far.
         line: String,
         /// Byte offset of the cursor in it.
         cursor: usize,
     },
-    /// End the engine thread.
     Shutdown,
 }
 
@@ -65,13 +57,30 @@ pub enum Source {
     Repeat,
     /// `-ex`.
     Option,
-    /// A script.
     Script {
         /// The file, as it was named.
         file: String,
         /// The line, counted from 1.
         line: usize,
     },
+}
+
+/// A command that was answered.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answered {
+    /// The `id` of the request.
+    pub id: u64,
+    pub line: String,
+    pub answer: Answer,
+    /// Where the cursor is now, if a run is live.
+    pub at: Option<Pc>,
+    /// Milliseconds it took.
+    pub ms: f64,
+    /// Lines that it printed before its answer, such as those of `echo`.
+    pub printed: Vec<String>,
+    /// Whether it is a command of a script that runs for the request, whose errors name file and line. The request's own answer
+    /// follows.
+    pub in_script: bool,
 }
 
 /// From the engine to a frontend.
@@ -81,36 +90,8 @@ pub enum Event {
     Ready(Arc<Snapshot>),
     /// Loading failed; the engine is gone.
     LoadFailed(String),
-    /// The answer of the command `id`.
-    Answer {
-        /// The `id` of the request.
-        id: u64,
-        /// The command line.
-        line: String,
-        /// Its answer.
-        answer: Answer,
-        /// Where the cursor is now, if a run is live.
-        at: Option<Pc>,
-        /// Milliseconds it took.
-        ms: f64,
-        /// Text for `echo`-like output that comes before the answer.
-        printed: Vec<String>,
-    },
-    /// The answer of one command of a script that runs for the request `id`; its errors name file and line.
-    ScriptAnswer {
-        /// The `id` of the request.
-        id: u64,
-        /// The command line.
-        line: String,
-        /// Its answer.
-        answer: Answer,
-        /// Where the cursor is now, if a run is live.
-        at: Option<Pc>,
-        /// Milliseconds it took.
-        ms: f64,
-        /// Text for `echo`-like output that comes before the answer.
-        printed: Vec<String>,
-    },
+    /// The answer of a command.
+    Answer(Answered),
     /// Something long is going on.
     Progress {
         /// Such as `loading transformer.h.3.mlp.c_fc.weight`, or the site that is being computed.
@@ -124,21 +105,14 @@ pub enum Event {
     Moved(Arc<Snapshot>),
     /// Data for the value pane, with the request that it answers.
     Panel {
-        /// The request.
         request: PanelRequest,
         /// The data, or why there is none.
         panel: Result<Panel, ErrorView>,
     },
     /// The answer of a command that fills a pane.
-    Queried {
-        /// The command.
-        line: String,
-        /// Its answer.
-        answer: Answer,
-    },
+    Queried { line: String, answer: Answer },
     /// The mistake in a line that is being typed, if there is one.
     Checked {
-        /// The line.
         line: String,
         /// Its bytes, and a message.
         fault: Option<(Range<usize>, String)>,

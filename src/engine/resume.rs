@@ -149,7 +149,6 @@ impl Tally {
     }
 }
 
-/// How a command ended.
 pub(super) fn fate_of(outcome: &Outcome) -> Fate {
     match &outcome.answer {
         Answer::Stop(stop) if stop.reason == Reason::Interrupt => {

@@ -55,7 +55,6 @@ pub struct Command {
 }
 
 impl Command {
-    /// The first line alone.
     pub fn head(&self) -> Command {
         let text = self.text.lines().next().unwrap_or_default().to_string();
         Command { line: self.line, text, lines: vec![self.line] }
@@ -143,7 +142,6 @@ pub fn parse(text: &str) -> Result<Vec<Command>, (usize, String)> {
 pub enum Builtin<'a> {
     /// `source [-v] FILE`.
     Source {
-        /// The file.
         name: &'a str,
         /// Whether each command is shown before it runs.
         verbose: bool,

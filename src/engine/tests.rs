@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::messages::{Event, PanelRequest, PanelView, Request, Source};
+use super::messages::{Answered, Event, PanelRequest, PanelView, Request, Source};
 use super::panics::on_engine_thread;
 use super::testing::{engine, engine_with};
 use super::thread::{Handle, spawn};
@@ -19,9 +19,9 @@ fn until_answer(handle: &Handle) -> Vec<String> {
     loop {
         let event = handle.events.recv_timeout(Duration::from_secs(30)).expect("the engine lives");
         let (word, last) = match event {
-            Event::Answer { line, answer, printed, .. } => (format!("{line}: {printed:?} {}", brief(&answer)), true),
-            Event::ScriptAnswer { line, answer, printed, .. } => {
-                (format!("  {line}: {printed:?} {}", brief(&answer)), false)
+            Event::Answer(Answered { line, answer, printed, in_script, .. }) => {
+                let indent = if in_script { "  " } else { "" };
+                (format!("{indent}{line}: {printed:?} {}", brief(&answer)), !in_script)
             }
             Event::Moved(snapshot) => (format!("moved {}", snapshot.cursor), false),
             Event::Ready(_) => ("ready".to_string(), false),
@@ -236,7 +236,7 @@ fn an_interrupt_ends_a_loop_without_end() {
         let handle = engine_with(flag.clone());
         let file = folder.path().join("main.ldb");
         handle.requests.send(Request::Script { id: 1, file, keep_going: true }).unwrap();
-        while !matches!(handle.events.recv().unwrap(), Event::ScriptAnswer { .. }) {}
+        while !matches!(handle.events.recv().unwrap(), Event::Answer(Answered { in_script: true, .. })) {}
         flag.store(true, Ordering::SeqCst);
         let seen = until_answer(&handle);
         assert!(seen.last().unwrap().contains("interrupted before line"), "{:?}", seen.last());

@@ -12,7 +12,7 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use super::history::Repeat;
 use super::journal::Journal;
 use super::log::Log;
-use super::messages::{Event, Pc, Request, Source};
+use super::messages::{Answered, Event, Pc, Request, Source};
 use super::panics::{enter_engine, guard, log_panics};
 use super::script::{self, opener};
 use super::user::User;
@@ -35,7 +35,6 @@ pub struct Handle {
     pub requests: Sender<Request>,
     /// From the engine.
     pub events: Receiver<Event>,
-    /// The thread.
     pub join: std::thread::JoinHandle<()>,
 }
 
@@ -49,7 +48,6 @@ where
     spawn_with(open, interrupt, Setup::default())
 }
 
-/// Options of an engine.
 #[derive(Debug, Default)]
 pub struct Setup {
     /// Where commands that change state are recorded.
@@ -263,7 +261,7 @@ impl Engine {
         if let Some(status) = quit {
             self.send(Event::Quit(status));
         }
-        self.send(Event::Answer { id, line, answer, at, ms, printed });
+        self.send(Event::Answer(Answered { id, line, answer, at, ms, printed, in_script: false }));
         quit
     }
 

@@ -10,11 +10,9 @@ const DEEPEST: usize = 64;
 pub struct Node {
     /// The command; of `if`, `while`, `define` and `document` only the first line.
     pub command: Command,
-    /// What it is.
     pub kind: NodeKind,
 }
 
-/// What a node is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NodeKind {
     /// A single command, or `commands` with its whole text.

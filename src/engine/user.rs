@@ -35,7 +35,6 @@ pub enum UserError {
 pub struct UserCommand {
     /// The commands that it runs.
     pub body: Vec<Node>,
-    /// The text of `help`.
     pub about: Vec<String>,
     /// The file that defined it, for messages.
     pub file: Option<String>,

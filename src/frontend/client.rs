@@ -3,26 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::answer::{Answer, Pc};
-use crate::engine::messages::{Event, Request, Snapshot, Source};
+use crate::engine::messages::{Answered, Event, Request, Snapshot, Source};
 use crate::engine::thread::Handle;
-
-/// A command that was answered.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Answered {
-    /// The command line.
-    pub line: String,
-    /// Its answer.
-    pub answer: Answer,
-    /// Where the cursor is, if a run is live.
-    pub at: Option<Pc>,
-    /// Milliseconds it took.
-    pub ms: f64,
-    /// The lines that it printed before its answer.
-    pub printed: Vec<String>,
-    /// Whether it is a command of a script that the request runs.
-    pub in_script: bool,
-}
 
 /// Why the engine has ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,7 +62,6 @@ impl Client {
         self.ask(Request::Command { id, line: line.to_string(), source }, id, each, progress)
     }
 
-    /// Runs a script file.
     pub fn script<E>(
         &mut self,
         file: &Path,
@@ -129,11 +110,9 @@ impl Client {
         let mut quit = None;
         loop {
             match self.handle.events.recv() {
-                Ok(Event::ScriptAnswer { line, answer, at, ms, printed, .. }) => {
-                    each(Answered { line, answer, at, ms, printed, in_script: true })?;
-                }
-                Ok(Event::Answer { id, line, answer, at, ms, printed }) if id == wanted => {
-                    each(Answered { line, answer, at, ms, printed, in_script: false })?;
+                Ok(Event::Answer(answered)) if answered.in_script => each(answered)?,
+                Ok(Event::Answer(answered)) if answered.id == wanted => {
+                    each(answered)?;
                     return Ok(quit);
                 }
                 Ok(Event::Progress { what, done, total }) => progress(&what, done, total),

@@ -17,17 +17,16 @@ use rustyline::history::{History as _, MemHistory};
 use rustyline::validate::Validator;
 use rustyline::{CompletionType, Config, Context, Editor, Helper};
 
-use super::client::{Answered, Client, Ended};
+use super::client::{Client, Ended};
 use super::progress::Line as ProgressLine;
 use super::{Action, MODEL_FAILED, print};
 use crate::answer::Answer;
 use crate::answer::text::is_unsafe;
 use crate::engine::history::History;
-use crate::engine::messages::{Snapshot, Source};
+use crate::engine::messages::{Answered, Snapshot, Source};
 use crate::engine::script::Reader;
 use crate::engine::thread::Handle;
 
-/// The prompt.
 const PROMPT: &str = "(llmdbg) ";
 
 /// The prompt inside a block.
@@ -47,13 +46,9 @@ pub struct Plain<'a> {
     pub loaded: Option<&'a AtomicBool>,
 }
 
-/// Where lines come from.
 pub enum Input<'a> {
     /// A keyboard: line editing, with a history file.
-    Keyboard {
-        /// The history file.
-        history: Option<&'a Path>,
-    },
+    Keyboard { history: Option<&'a Path> },
     /// A pipe or file.
     Lines(&'a mut dyn BufRead),
 }
@@ -232,7 +227,6 @@ fn banner(snapshot: &Snapshot) -> String {
     )
 }
 
-/// A line editor.
 struct Keyboard {
     editor: Editor<Assistant, MemHistory>,
     history: History,

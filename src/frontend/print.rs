@@ -2,8 +2,8 @@
 
 use std::io::{self, Write};
 
-use super::client::Answered;
 use crate::answer::{Answer, ErrorView, json, text};
+use crate::engine::messages::Answered;
 
 /// Writes what a command printed, and its answer, as lines of text. Errors are left to [`error`].
 pub fn answer(out: &mut dyn Write, answered: &Answered) -> io::Result<()> {

@@ -10,7 +10,6 @@ use crate::model::text::bytes;
 /// rate.
 #[derive(Clone, Debug)]
 pub struct Progress {
-    /// What is being done.
     pub what: String,
     /// How many units are done: bytes when loading, ops when running.
     pub done: u64,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use llmdbg::answer::{Answer, text};
 use llmdbg::cli::{self, Invocation};
 use llmdbg::engine::journal::{self as journals, Journal};
-use llmdbg::engine::messages::{Event, Request, Source};
+use llmdbg::engine::messages::{Answered, Event, Request, Source};
 use llmdbg::engine::thread::{self, Handle, Setup};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -43,7 +43,7 @@ impl Live {
         self.told.clear();
         loop {
             match self.handle.events.recv().unwrap() {
-                Event::Answer { answer, .. } => {
+                Event::Answer(Answered { answer, in_script: false, .. }) => {
                     let kind = if matches!(answer, Answer::Error(_)) { "error: " } else { "" };
                     return format!("{kind}{}", text::lines(&answer, None).join("\n"));
                 }

@@ -8,11 +8,11 @@
 use std::io::{self, BufRead, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::client::{Answered, Client, Ended};
+use super::client::{Client, Ended};
 use super::progress::Line;
 use super::{Action, MODEL_FAILED, print};
 use crate::answer::{Answer, ErrorView, Fault};
-use crate::engine::messages::Source;
+use crate::engine::messages::{Answered, Source};
 use crate::engine::script::{Command, Reader};
 use crate::engine::thread::Handle;
 

@@ -1,7 +1,6 @@
 //! Everything that a key can do outside the prompt. The key line, the help and the configuration file use this one table, so
 //! they cannot disagree.
 
-/// What a key does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
     /// Sends a command line to the engine.
@@ -22,7 +21,6 @@ pub enum Action {
     Search,
     /// Moves the selection, or scrolls.
     Select(Toward),
-    /// Folds or unfolds.
     Open,
     /// The next or previous pane.
     Pane(Step),
@@ -42,17 +40,14 @@ pub enum Action {
     Closer(Step),
     /// Chooses from all commands.
     Palette,
-    /// Opens the prompt.
     Prompt,
     /// Opens the prompt and searches the history.
     HistorySearch,
-    /// Shows the help.
     Help,
     /// Draws everything again.
     Repaint,
     /// Stops the process, as Ctrl-Z does in a shell.
     Suspend,
-    /// Interrupts what runs.
     Interrupt,
     /// Quits, after a question if a run is live.
     Quit,

@@ -5,6 +5,8 @@
 use std::ops::Range;
 use std::path::PathBuf;
 
+use toml::de::{DeTable, DeValue};
+
 /// A mistake in a configuration file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
@@ -25,6 +27,41 @@ impl Problem {
     pub fn describe(&self, file: &str) -> String {
         format!("{file}:{}: {}", self.line, self.message)
     }
+}
+
+/// Reads a file of sections: calls `apply` with each of `names` that the file has as a table, in the order of `names`. Returns the
+/// mistakes, in the order of the file. `what` completes the message if the file cannot be parsed: `keys are`, `theme is`.
+pub fn sections(
+    text: &str,
+    what: &str,
+    names: &[&str],
+    mut apply: impl FnMut(&str, DeTable<'_>, &mut Vec<Problem>),
+) -> Vec<Problem> {
+    let document = match DeTable::parse(text) {
+        Ok(document) => document.into_inner(),
+        Err(error) => {
+            let message = format!("{}; the default {what} used", error.message());
+            return vec![Problem::at(text, error.span().unwrap_or_default(), message)];
+        }
+    };
+    let mut problems = Vec::new();
+    let mut known = Vec::new();
+    for (name, value) in document {
+        let word = name.get_ref().as_ref();
+        match (names.iter().position(|known| *known == word), value.into_inner()) {
+            (Some(place), DeValue::Table(table)) => known.push((place, table)),
+            _ => {
+                let near = did_you_mean(word, names.iter().copied());
+                problems.push(Problem::at(text, name.span(), format!("unknown section \"{word}\"{near}")));
+            }
+        }
+    }
+    known.sort_by_key(|(place, _)| *place);
+    for (place, table) in known {
+        apply(names[place], table, &mut problems);
+    }
+    problems.sort_by_key(|problem| problem.line);
+    problems
 }
 
 /// `; did you mean "step"?`, or nothing if no candidate is near.

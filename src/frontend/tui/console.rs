@@ -7,7 +7,6 @@ use super::text;
 /// How many lines are kept.
 const LIMIT: usize = 5000;
 
-/// The kinds of lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A command.
@@ -38,7 +37,6 @@ impl Console {
         }
     }
 
-    /// Adds several lines.
     pub fn extend(&mut self, kind: Kind, lines: impl IntoIterator<Item = impl Into<String>>) {
         lines.into_iter().for_each(|line| self.push(kind, line));
     }

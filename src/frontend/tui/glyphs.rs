@@ -7,15 +7,11 @@ use ratatui::symbols::border;
 pub struct Glyphs {
     /// Whether half blocks can be drawn.
     pub blocks: bool,
-    /// The lines of boxes.
     pub border: border::Set<'static>,
     /// The op at the cursor.
     pub arrow: &'static str,
-    /// A folded module.
     pub folded: &'static str,
-    /// An unfolded module.
     pub unfolded: &'static str,
-    /// A computed value.
     pub computed: &'static str,
     /// Before the number of breakpoints.
     pub bullet: &'static str,

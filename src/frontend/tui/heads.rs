@@ -6,12 +6,10 @@ use crate::answer::ErrorView;
 use crate::commands::HEAD_SCORES as METRICS;
 use crate::engine::messages::{Panel, PanelRequest};
 
-/// The pane's state.
 #[derive(Clone, Debug, Default)]
 pub struct HeadsPane {
     /// The score of the grid; `None` shows patterns.
     pub metric: Option<usize>,
-    /// The grid of scores.
     pub grid: QueryPane,
     /// The last patterns.
     pub panel: Option<Result<Panel, ErrorView>>,
@@ -30,7 +28,6 @@ impl HeadsPane {
         self.asking.request(wanted)
     }
 
-    /// Takes an answer.
     pub fn receive(&mut self, panel: Result<Panel, ErrorView>) {
         self.asking.answered();
         self.panel = Some(panel);

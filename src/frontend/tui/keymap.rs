@@ -6,7 +6,7 @@ use std::fmt;
 use toml::de::{DeTable, DeValue};
 
 use super::actions::{ACTIONS, Action, ActionInfo};
-use super::config::{Problem, did_you_mean};
+use super::config::{Problem, did_you_mean, sections};
 use crate::term::Chord;
 
 /// The defaults, as shipped.
@@ -25,12 +25,10 @@ pub struct Keymap {
 pub struct Keys {
     /// The first key, if there are two.
     pub lead: Option<Chord>,
-    /// The key.
     pub last: Chord,
 }
 
 impl Keys {
-    /// One key.
     pub fn one(last: Chord) -> Self {
         Self { lead: None, last }
     }
@@ -63,7 +61,6 @@ impl Keymap {
         (map, problems)
     }
 
-    /// The action of `chord`.
     pub fn action(&self, chord: Chord) -> Option<Action> {
         self.actions.get(&Keys::one(chord)).copied()
     }
@@ -91,25 +88,7 @@ impl Keymap {
     }
 
     fn apply(&mut self, text: &str) -> Vec<Problem> {
-        let mut problems = Vec::new();
-        let document = match DeTable::parse(text) {
-            Ok(document) => document.into_inner(),
-            Err(error) => {
-                let message = format!("{}; the default keys are used", error.message());
-                return vec![Problem::at(text, error.span().unwrap_or_default(), message)];
-            }
-        };
-        for (name, value) in document {
-            match (name.get_ref().as_ref(), value.into_inner()) {
-                ("keys", DeValue::Table(table)) => self.apply_table(text, table, &mut problems),
-                (other, _) => {
-                    let near = did_you_mean(other, ["keys"]);
-                    problems.push(Problem::at(text, name.span(), format!("unknown section \"{other}\"{near}")));
-                }
-            }
-        }
-        problems.sort_by_key(|problem| problem.line);
-        problems
+        sections(text, "keys are", &["keys"], |_, table, problems| self.apply_table(text, table, problems))
     }
 
     fn apply_table(&mut self, text: &str, table: DeTable<'_>, problems: &mut Vec<Problem>) {
@@ -207,12 +186,12 @@ mod tests {
     fn mistakes_are_named_with_their_line_and_the_defaults_stay() {
         let user = "[keys]\nstpe = [\"x\"]\nnext = \"n\"\nlayer = [\"Foo\"]\nrun = [\"x\"]\ncontinue = [\"x\"]\n";
         let (map, problems) = Keymap::new(Some(user));
-        let told: Vec<String> = problems.iter().map(|problem| problem.describe("keys.toml")).collect();
-        assert_eq!(told.len(), 4, "{told:?}");
-        assert!(told[0].contains("keys.toml:2: unknown action \"stpe\"; did you mean \"step\"?"));
-        assert!(told[1].contains("keys.toml:3:"));
-        assert!(told[2].contains("keys.toml:4: no such key"));
-        assert!(told[3].contains("x is already the key of"));
+        let messages: Vec<String> = problems.iter().map(|problem| problem.describe("keys.toml")).collect();
+        assert_eq!(messages.len(), 4, "{messages:?}");
+        assert!(messages[0].contains("keys.toml:2: unknown action \"stpe\"; did you mean \"step\"?"));
+        assert!(messages[1].contains("keys.toml:3:"));
+        assert!(messages[2].contains("keys.toml:4: no such key"));
+        assert!(messages[3].contains("x is already the key of"));
         assert_eq!(map.action(Chord::char('n')), Some(Action::Command("next")));
         assert_eq!(map.action(Chord::char('l')), Some(Action::Command("layer")));
     }

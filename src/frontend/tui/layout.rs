@@ -30,11 +30,9 @@ const LOWER: u16 = 38;
 /// The places of everything on the screen.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Layout {
-    /// The status line.
     pub status: Rect,
     /// The visible panes with their boxes, in the order of Tab.
     pub areas: Vec<(Pane, Rect)>,
-    /// The line of keys.
     pub keys: Rect,
     /// Whether tokens and console have boxes.
     pub boxed: bool,

@@ -27,7 +27,6 @@ pub enum Effect {
     Request(Request),
     /// Set the flag that interrupts the engine.
     Interrupt,
-    /// Copy a text.
     Copy(String),
     /// Append a line to the history file.
     Remember(String),
@@ -39,7 +38,6 @@ pub enum Effect {
     Repaint,
     /// End with this exit status and a message that is shown after the screen is gone.
     Leave {
-        /// Exit status.
         status: i32,
         /// Printed on standard error if not empty.
         error: String,

@@ -61,7 +61,6 @@ pub fn defaults() -> [(&'static str, &'static str); 3] {
     [("keys.toml", keymap::DEFAULT), ("layouts.toml", panes::DEFAULT), ("theme.toml", theme::DEFAULT)]
 }
 
-/// Options of the interface.
 #[derive(Clone, Debug, Default)]
 pub struct TuiOptions {
     /// The model, as the user named it; shown while it loads.

@@ -17,12 +17,10 @@ pub struct Palette {
     pub chosen: usize,
 }
 
-/// An entry.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
     /// The name of the command or the action.
     pub name: String,
-    /// What it does.
     pub about: String,
     /// Its key, if it has one.
     pub key: String,
@@ -32,7 +30,6 @@ pub struct Entry {
 /// What happens when an entry is chosen.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Choice {
-    /// An action runs.
     Act(Action),
     /// A command runs that needs no arguments.
     Run(&'static str),

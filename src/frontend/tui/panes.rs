@@ -7,7 +7,7 @@ use thiserror::Error;
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
-use super::config::{Problem, did_you_mean};
+use super::config::{Problem, did_you_mean, sections};
 use crate::commands::Console;
 
 /// The defaults, as shipped.
@@ -53,10 +53,8 @@ const BUILT_IN: [(&str, Pane); 5] = [
     ("console", Pane::Console),
 ];
 
-/// An arrangement of panes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Arrangement {
-    /// Its name.
     pub name: String,
     /// The left column, the upper right, and the panes below it.
     pub panes: Vec<Pane>,
@@ -64,7 +62,6 @@ pub struct Arrangement {
     pub narrow: [Pane; 2],
 }
 
-/// All panes and layouts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Panes {
     /// The names and commands of the panes that show answers.
@@ -84,7 +81,6 @@ impl Panes {
         (panes, problems)
     }
 
-    /// Names of the layouts.
     pub fn names(&self) -> Vec<String> {
         self.layouts.iter().map(|layout| layout.name.clone()).collect()
     }
@@ -118,28 +114,11 @@ impl Panes {
     }
 
     fn apply(&mut self, text: &str) -> Vec<Problem> {
-        let mut problems = Vec::new();
-        let document = match DeTable::parse(text) {
-            Ok(document) => document.into_inner(),
-            Err(error) => {
-                let message = format!("{}; the default layouts are used", error.message());
-                return vec![Problem::at(text, error.span().unwrap_or_default(), message)];
-            }
-        };
         // Panes first, wherever they are in the file, because layouts name them.
-        let (panes, others): (Vec<_>, Vec<_>) = document.into_iter().partition(|(name, _)| name.get_ref() == "panes");
-        for (name, value) in panes.into_iter().chain(others) {
-            match (name.get_ref().as_ref(), value.into_inner()) {
-                ("panes", DeValue::Table(table)) => self.apply_panes(text, table, &mut problems),
-                ("layouts", DeValue::Table(table)) => self.apply_layouts(text, table, &mut problems),
-                (other, _) => {
-                    let near = did_you_mean(other, ["panes", "layouts"]);
-                    problems.push(Problem::at(text, name.span(), format!("unknown section \"{other}\"{near}")));
-                }
-            }
-        }
-        problems.sort_by_key(|problem| problem.line);
-        problems
+        sections(text, "layouts are", &["panes", "layouts"], |name, table, problems| match name {
+            "panes" => self.apply_panes(text, table, problems),
+            _ => self.apply_layouts(text, table, problems),
+        })
     }
 
     fn apply_panes(&mut self, text: &str, table: DeTable<'_>, problems: &mut Vec<Problem>) {
@@ -247,14 +226,16 @@ mod tests {
         let user = "[panes]\nbad = \"step\"\nvalue = \"info sites\"\n[layouts]\na = { panes = [\"progam\", \"value\"], narrow = [\"value\", \"lens\"] }\n\
                     b = { panes = [\"value\"], narrow = [\"value\", \"lens\"] }\nc = 3\n[layout]\n";
         let (panes, problems) = Panes::new(Some(user));
-        let told: Vec<String> = problems.iter().map(|problem| problem.describe("layouts.toml")).collect();
-        assert_eq!(told.len(), 6, "{told:?}");
-        assert!(told[0].contains("layouts.toml:2: a pane can only show a read-only command, and \"step\" is not one"));
-        assert!(told[1].contains(":3: the pane \"value\" is built in"));
-        assert!(told[2].contains(":5: no pane \"progam\"; did you mean \"program\"?"));
-        assert!(told[3].contains(":6: the layout \"b\" needs at least two panes"));
-        assert!(told[4].contains(":7: the layout \"c\" must be"));
-        assert!(told[5].contains(":8: unknown section \"layout\"; did you mean \"layouts\"?"));
+        let messages: Vec<String> = problems.iter().map(|problem| problem.describe("layouts.toml")).collect();
+        assert_eq!(messages.len(), 6, "{messages:?}");
+        assert!(
+            messages[0].contains("layouts.toml:2: a pane can only show a read-only command, and \"step\" is not one")
+        );
+        assert!(messages[1].contains(":3: the pane \"value\" is built in"));
+        assert!(messages[2].contains(":5: no pane \"progam\"; did you mean \"program\"?"));
+        assert!(messages[3].contains(":6: the layout \"b\" needs at least two panes"));
+        assert!(messages[4].contains(":7: the layout \"c\" must be"));
+        assert!(messages[5].contains(":8: unknown section \"layout\"; did you mean \"layouts\"?"));
         assert_eq!(panes.names(), Panes::new(None).0.names());
     }
 }

@@ -10,7 +10,6 @@ use crate::term::{Chord, Key};
 /// The purposes of the line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Purpose {
-    /// A command.
     #[default]
     Command,
     /// Part of the name of a site to search for.
@@ -52,7 +51,6 @@ pub struct Prompt {
     asked: Option<(String, usize)>,
     /// The line that was checked last, and the mistake in it.
     judged: (String, Option<Fault>),
-    /// A check is pending.
     judging: bool,
 }
 
@@ -128,7 +126,6 @@ impl Prompt {
         self.input = Input::new(joined).with_cursor(cursor);
     }
 
-    /// Handles a key.
     pub fn key(&mut self, chord: Chord) -> Outcome {
         if matches!(self.purpose, Purpose::History { .. }) {
             return self.history_key(chord);

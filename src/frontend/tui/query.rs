@@ -3,10 +3,8 @@
 use super::asking::Asking;
 use crate::answer::{Answer, Cell};
 
-/// The pane's state.
 #[derive(Clone, Debug, Default)]
 pub struct QueryPane {
-    /// The last answer.
     pub answer: Option<Answer>,
     /// The selected row, and in a map the selected column.
     pub at: (usize, usize),
@@ -49,7 +47,6 @@ impl QueryPane {
         }
     }
 
-    /// Moves the selection.
     pub fn shift(&mut self, rows: isize, columns: isize) {
         let (height, width) = self.extent();
         self.at.0 = self.at.0.saturating_add_signed(rows).min(height.saturating_sub(1));

@@ -20,7 +20,6 @@ pub enum Job {
 /// A command that is waiting or running.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pending {
-    /// Its number.
     pub id: u64,
     pub job: Job,
     /// Whether the console shows it only if it fails, such as a key that moves the focus.
@@ -29,7 +28,6 @@ pub struct Pending {
     pub echoed: bool,
 }
 
-/// The queue.
 #[derive(Clone, Debug, Default)]
 pub struct Queue {
     waiting: VecDeque<Pending>,

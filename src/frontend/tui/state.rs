@@ -44,7 +44,6 @@ pub enum Mode {
     Confirm,
     /// The help is shown, scrolled by this many rows.
     Help(usize),
-    /// The palette is open.
     Palette,
     /// The first key of two has been pressed.
     Prefix(Chord),

@@ -8,11 +8,9 @@ const STOPS: &str = include_str!("../../../config/tour.toml");
 /// The rows of the tour at the bottom of the window, with its box.
 pub const ROWS: u16 = 6;
 
-/// One stop.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 pub struct Stop {
-    /// The text.
     pub say: String,
     /// The key to press, or two keys in sequence.
     #[serde(default)]

@@ -7,7 +7,6 @@ use crate::engine::messages::Snapshot;
 /// The rows between the selection and the edge of the pane, where possible.
 const MARGIN: usize = 1;
 
-/// The kinds of rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Node {
     /// A module, by its index.
@@ -18,7 +17,6 @@ pub enum Node {
     End,
 }
 
-/// One row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Row {
     pub node: Node,

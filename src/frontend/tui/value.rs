@@ -4,7 +4,6 @@ use super::asking::Asking;
 use crate::answer::ErrorView;
 use crate::engine::messages::{Panel, PanelContent, PanelRequest, PanelView};
 
-/// The pane's state.
 #[derive(Clone, Debug, Default)]
 pub struct ValuePane {
     /// How the value is shown.
@@ -89,7 +88,6 @@ impl ValuePane {
         Some((first.0 + self.row * map.pool[0].max(1), first.1 + self.column * map.pool[1].max(1)))
     }
 
-    /// Moves the crosshair.
     pub fn shift(&mut self, rows: isize, columns: isize) {
         let (height, width) = match &self.panel {
             Some(Ok(panel)) => extent(&panel.content),

@@ -92,8 +92,7 @@ fn an_empty_line_is_sent_and_shown_as_the_command_it_repeats() {
     session.keys(": Enter");
     let (id, line) = session.commands.remove(0);
     assert_eq!(line, "");
-    let answer = Answer::Text("done".to_string());
-    session.give(Event::Answer { id, line: "step".to_string(), answer, at: None, ms: 1.0, printed: Vec::new() });
+    session.give(answered(id, "step".to_string(), Answer::Text("done".to_string())));
     assert!(session.lines().iter().any(|line| line == "(llmdbg) step"));
 }
 

@@ -71,7 +71,10 @@ impl Live {
     fn settle(&mut self) {
         while self.open > 0 {
             let event = self.engine.events.recv_timeout(Duration::from_secs(60)).expect("an answer");
-            let answers = !matches!(event, Event::Progress { .. } | Event::Moved(_) | Event::ScriptAnswer { .. });
+            let answers = !matches!(
+                event,
+                Event::Progress { .. } | Event::Moved(_) | Event::Answer(Answered { in_script: true, .. })
+            );
             self.open -= usize::from(answers);
             let now = self.now;
             self.send(Msg::Engine(Box::new(event), now));

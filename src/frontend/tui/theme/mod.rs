@@ -73,7 +73,6 @@ impl Theme {
         (theme, problems)
     }
 
-    /// The style of `role`.
     pub fn style(&self, role: Role) -> Style {
         self.styles[role as usize]
     }
@@ -145,10 +144,13 @@ mod tests {
             "[styles]\nerror = { mono = \"underline\" }\nstatsu = { mono = \"\" }\n[heat]\nsequential = \"rainbow\"\n";
         let (theme, problems) = Theme::new(ColorDepth::Mono, Some(user));
         assert_eq!(theme.style(Role::Error), Style::new().underlined());
-        let told: Vec<String> = problems.iter().map(|problem| problem.describe("theme.toml")).collect();
-        assert_eq!(told.len(), 2);
-        assert!(told[0].starts_with("theme.toml:3: unknown role \"statsu\"; did you mean \"status\"?"), "{told:?}");
-        assert!(told[1].starts_with("theme.toml:5:"), "{told:?}");
+        let messages: Vec<String> = problems.iter().map(|problem| problem.describe("theme.toml")).collect();
+        assert_eq!(messages.len(), 2);
+        assert!(
+            messages[0].starts_with("theme.toml:3: unknown role \"statsu\"; did you mean \"status\"?"),
+            "{messages:?}"
+        );
+        assert!(messages[1].starts_with("theme.toml:5:"), "{messages:?}");
     }
 
     #[test]

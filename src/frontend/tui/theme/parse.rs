@@ -9,7 +9,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::palette::{DIVERGING, Ramp, SEQUENTIAL};
 use super::{Role, Theme};
-use crate::frontend::tui::config::{Problem, did_you_mean};
+use crate::frontend::tui::config::{Problem, did_you_mean, sections};
 use crate::term::ColorDepth;
 
 const ATTRIBUTES: [(&str, Modifier); 5] = [
@@ -50,27 +50,10 @@ enum StyleError {
 
 /// Applies the file `text` to `theme`. Wrong entries change nothing and are returned.
 pub fn apply(theme: &mut Theme, text: &str) -> Vec<Problem> {
-    let mut problems = Vec::new();
-    let document = match DeTable::parse(text) {
-        Ok(document) => document.into_inner(),
-        Err(error) => {
-            let message = format!("{}; the default theme is used", error.message());
-            return vec![Problem::at(text, error.span().unwrap_or_default(), message)];
-        }
-    };
-    for (name, value) in document {
-        let span = name.span();
-        match (name.get_ref().as_ref(), value.into_inner()) {
-            ("styles", DeValue::Table(styles)) => apply_styles(theme, text, styles, &mut problems),
-            ("heat", DeValue::Table(heat)) => apply_heat(theme, text, heat, &mut problems),
-            (other, _) => {
-                let near = did_you_mean(other, ["styles", "heat"]);
-                problems.push(Problem::at(text, span, format!("unknown section \"{other}\"{near}")));
-            }
-        }
-    }
-    problems.sort_by_key(|problem| problem.line);
-    problems
+    sections(text, "theme is", &["styles", "heat"], |name, table, problems| match name {
+        "styles" => apply_styles(theme, text, table, problems),
+        _ => apply_heat(theme, text, table, problems),
+    })
 }
 
 fn apply_styles(theme: &mut Theme, text: &str, styles: DeTable<'_>, problems: &mut Vec<Problem>) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::answer::{Answer, text};
-use crate::engine::messages::{Event, PanelView, Snapshot};
+use crate::engine::messages::{Answered, Event, PanelView, Snapshot};
 use crate::frontend::progress::Progress;
 use crate::frontend::tui::console::Kind;
 use crate::frontend::tui::message::Effect;
@@ -29,7 +29,11 @@ pub fn event(state: &mut State, event: Event, now: Instant, effects: &mut Vec<Ef
         }
         Event::LoadFailed(message) => effects.push(Effect::Leave { status: 4, error: message }),
         Event::Moved(snapshot) => moved(state, snapshot),
-        Event::Answer { id, line, answer, printed, .. } => {
+        Event::Answer(Answered { line, answer, printed, in_script: true, .. }) => {
+            state.echo(&line);
+            show_answer(state, &answer, &printed, false);
+        }
+        Event::Answer(Answered { id, line, answer, printed, .. }) => {
             state.progress = None;
             let pending = state.queue.finish(id);
             let quiet = pending.as_ref().is_some_and(|pending| pending.quiet);
@@ -38,10 +42,6 @@ pub fn event(state: &mut State, event: Event, now: Instant, effects: &mut Vec<Ef
                 state.echo(&line);
             }
             show_answer(state, &answer, &printed, quiet);
-        }
-        Event::ScriptAnswer { line, answer, printed, .. } => {
-            state.echo(&line);
-            show_answer(state, &answer, &printed, false);
         }
         Event::Panel { request, panel } => match request.view {
             PanelView::Heads => state.heads.receive(panel),

@@ -10,7 +10,6 @@ use crate::frontend::tui::state::State;
 use crate::frontend::tui::text;
 use crate::frontend::tui::theme::Role;
 
-/// One box.
 pub struct Boxed {
     /// Its area, with the lines.
     pub area: Rect,

@@ -31,7 +31,6 @@ const DIGITS: usize = 7;
 
 /// A map with its masked cells and the crosshair.
 pub struct Heat<'a> {
-    /// The cells.
     pub map: &'a MapView,
     /// Whether each cell is masked.
     pub masked: &'a [bool],
@@ -41,7 +40,6 @@ pub struct Heat<'a> {
     pub first: (usize, usize),
 }
 
-/// The kinds of cells.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Cell {
     /// A number, normalised for its scale.

@@ -22,7 +22,6 @@ pub struct Plan {
     size: (usize, usize),
     /// The first head shown.
     first: usize,
-    /// The rows of maps.
     rows: usize,
     /// The largest number of cells of a map, rows by columns.
     pub cells: (usize, usize),

@@ -28,7 +28,6 @@ pub fn row(buffer: &mut Buffer, area: Rect, y: usize, style: Style) {
     }
 }
 
-/// Empties `area`.
 pub fn clear(buffer: &mut Buffer, area: Rect) {
     let area = area.intersection(buffer.area);
     for position in area.positions() {
