@@ -162,8 +162,8 @@ fn show(
     }
 }
 
-/// Makes Ctrl-C cancel a download or the loading cleanly until the flag that it returns is set; after that, or the second time,
-/// Ctrl-C ends the program.
+/// Makes Ctrl-C cancel a download or the loading cleanly until the flag that it returns is set; after that, or the
+/// second time, Ctrl-C ends the program.
 fn cancel_on_interrupt(interrupt: Arc<AtomicBool>) -> io::Result<Arc<AtomicBool>> {
     use signal_hook::consts::SIGINT;
     use signal_hook::flag::{register, register_conditional_default};

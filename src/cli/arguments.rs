@@ -67,11 +67,10 @@ pub enum Invocation {
     max_term_width = 100,
     override_usage = "llmdbg [OPTIONS] [MODEL]\n       llmdbg tour | models | completions SHELL | man | trust [FILE]"
 )]
-#[command(
-    after_help = "`llmdbg tour` is a tour of the program in ten steps. `llmdbg models` lists the models that can be opened by name.\n\
-                  `llmdbg man` prints the manual page. `llmdbg completions bash` (or fish, zsh, elvish, powershell) prints\n\
-                  completions for a shell."
-)]
+#[command(after_help = "`llmdbg tour` is a tour of the program in ten steps.\n\
+                  `llmdbg models` lists the models that can be opened by name.\n\
+                  `llmdbg man` prints the manual page.\n\
+                  `llmdbg completions bash` (or fish, zsh, elvish, powershell) prints completions for a shell.")]
 pub(super) struct Arguments {
     /// Model directory, file or name [default: a small bundled model]
     model: Option<String>,

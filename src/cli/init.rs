@@ -15,8 +15,8 @@ pub fn own_files() -> Vec<PathBuf> {
     own
 }
 
-/// The init files to run: `init.ldb` in the configuration folder, then the project's if it is trusted; and a warning about
-/// one that is not.
+/// The init files to run: `init.ldb` in the configuration folder, then the project's if it is trusted; and a warning
+/// about one that is not.
 pub fn init_files() -> (Vec<PathBuf>, Option<String>) {
     let dirs = directories::ProjectDirs::from("", "", "llmdbg");
     let own = dirs.map(|dirs| dirs.config_dir().join("init.ldb")).filter(|file| file.is_file());

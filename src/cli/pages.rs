@@ -18,10 +18,7 @@ pub const TOOLS: [(&str, &str); 5] = [
     ("models", "List the models that can be opened by name"),
     ("completions", "Print completions for a shell: bash, elvish, fish, powershell or zsh"),
     ("man", "Print the manual page, as troff"),
-    (
-        "trust",
-        "Let the .llmdbg file of this folder, or another file, run when llmdbg starts in its folder, until the file changes",
-    ),
+    ("trust", "Let the .llmdbg file of this folder, or another file, run at the start of llmdbg until it changes"),
 ];
 
 /// The exit statuses, as in `docs/scripts.md`.

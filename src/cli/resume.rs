@@ -18,15 +18,15 @@ pub enum ResumeError {
     #[error(transparent)]
     Journal(#[from] JournalError),
     /// Its command line is not one of this version.
-    #[error("{} was not written by this version", .0.display())]
+    #[error("cannot resume {}: this version does not know its command line", .0.display())]
     Arguments(PathBuf),
     /// The folder that the session was started in is gone.
     #[error("cannot go to {folder}: {error}")]
     Folder { folder: String, error: io::Error },
 }
 
-/// The options of the last session; what this command line says about the interface replaces what that one said. The working
-/// folder becomes that of the session.
+/// The options of the last session; what this command line says about the interface replaces what that one said. The
+/// working folder becomes that of the session.
 ///
 /// # Errors
 /// If there is no journal, or it does not fit this program or this machine.

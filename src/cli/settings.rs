@@ -1,6 +1,8 @@
-//! The user's settings: `settings.toml` in the configuration folder, and `--print-config`, which shows the whole configuration.
+//! The user's settings: `settings.toml` in the configuration folder, and `--print-config`, which shows the whole
+//! configuration.
 //!
-//! A wrong entry never stops the program: it is reported with its line and the nearest known word, and the default is used.
+//! A wrong entry never stops the program: it is reported with its line and the nearest known word, and the default is
+//! used.
 
 use std::io::{self, Write};
 
@@ -80,8 +82,8 @@ impl Given {
         self.entries.push((name.to_string(), value, line));
     }
 
-    /// Applies the file to a session, and adds its mistakes to the session's notices. Settings in `without` were given on the
-    /// command line, which has precedence.
+    /// Applies the file to a session, and adds its mistakes to the session's notices. Settings in `without` were given
+    /// on the command line, which has precedence.
     pub fn apply(&self, console: &mut Console, without: &[&str]) {
         let mut notices: Vec<(usize, String)> =
             self.problems.iter().map(|problem| (problem.line, problem.describe(&self.path))).collect();
@@ -95,8 +97,8 @@ impl Given {
     }
 }
 
-/// Prints the whole configuration as files: the settings with the source of each, then keys, layouts and colours as shipped, each
-/// followed by the changes in the user's file.
+/// Prints the whole configuration as files: the settings with the source of each, then keys, layouts and colours as
+/// shipped, each followed by the changes in the user's file.
 ///
 /// # Errors
 /// If nothing can be written.
@@ -129,7 +131,7 @@ pub fn print(out: &mut dyn Write) -> io::Result<()> {
     for (name, text) in defaults() {
         writeln!(out, "\n# ==== {name}: as shipped ====\n{}", text.trim_end())?;
         if let Some((path, own)) = user_file(directory().as_ref(), name) {
-            writeln!(out, "\n# ==== {name}: what {path} changes ====\n{}", own.trim_end())?;
+            writeln!(out, "\n# ==== {name}: changes in {path} ====\n{}", own.trim_end())?;
         }
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! The init file of a project: `.llmdbg` in the working folder, which runs only after the user has trusted it.
 //!
-//! Entering a folder with somebody else's files must not run them. `llmdbg trust` records a file with its whole text, and a
-//! file whose text has changed since then is no longer trusted.
+//! Entering a folder with somebody else's files must not run them. `llmdbg trust` records a file with its whole text,
+//! and a file whose text has changed since then is no longer trusted.
 
 use std::fs;
 use std::io;

@@ -16,7 +16,8 @@ pub struct Repeat {
 }
 
 impl Repeat {
-    /// Records that `line` was given at a prompt. After a command that must not be repeated by accident there is nothing to repeat.
+    /// Records that `line` was given at a prompt. After a command that must not be repeated by accident there is
+    /// nothing to repeat.
     pub fn note(&mut self, line: &str, repeatable: bool) {
         self.last = repeatable.then(|| line.to_string());
     }
@@ -29,8 +30,8 @@ impl Repeat {
 
 /// Lines given at prompts, oldest first, each once, kept in a file between sessions.
 ///
-/// The file has one line for each entry. Lines are appended at once, so that nothing is lost when the connection drops, and
-/// the file is cut to its limit when it is opened. Without a file the history lasts for the session.
+/// The file has one line for each entry. Lines are appended at once, so that nothing is lost when the connection drops,
+/// and the file is cut to its limit when it is opened. Without a file the history lasts for the session.
 #[derive(Debug, Default)]
 pub struct History {
     lines: Vec<String>,

@@ -1,9 +1,9 @@
 //! The journal: every command that changes state, written when it is given, so that a session can be resumed.
 //!
-//! A journal is a file of commands; blocks span lines. Its first line says how the program was started. A command is written
-//! before it runs, in one piece, so that none is lost when the program is killed. The outcome follows as a comment on a separate
-//! line: that the command was refused, or where it was interrupted. Read-only commands are recorded when they are done, with the
-//! number of values that they added to the history.
+//! A journal is a file of commands; blocks span lines. Its first line says how the program was started. A command is
+//! written before it runs, in one piece, so that none is lost when the program is killed. The outcome follows as a
+//! comment on a separate line: that the command was refused, or where it was interrupted. Read-only commands are
+//! recorded when they are done, with the number of values that they added to the history.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -81,8 +81,8 @@ impl Fate {
     }
 }
 
-/// The commands of a journal's text after its first line; and the first line of an incomplete block at the end, which was being
-/// written when the program was killed.
+/// The commands of a journal's text after its first line; and the first line of an incomplete block at the end, which
+/// was being written when the program was killed.
 pub fn entries(text: &str) -> (Vec<Entry>, Option<String>) {
     let (mut all, mut reader) = (Vec::<Entry>::new(), Reader::default());
     for (number, line) in text.lines().enumerate() {

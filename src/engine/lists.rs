@@ -42,8 +42,8 @@ impl Engine {
         }
     }
 
-    /// Runs the commands of stop points. A command that moves the cursor is the last of its list and ends the lists after it,
-    /// because the model is elsewhere then; the stop there has its own commands.
+    /// Runs the commands of stop points. A command that moves the cursor is the last of its list and ends the lists
+    /// after it, because the model is elsewhere then; the stop there has its own commands.
     pub(super) fn follow(&mut self, id: u64, lists: Vec<Follow>, keep_going: bool) -> Outcome {
         let mut lists = VecDeque::from(lists);
         let mut last = Outcome::of(Answer::Text(String::new()));

@@ -17,7 +17,8 @@ pub(super) struct Log {
 }
 
 impl Engine {
-    /// Opens or closes the log according to the settings. If it cannot be opened, the command fails and the settings stay as they were.
+    /// Opens or closes the log according to the settings. If it cannot be opened, the command fails and the settings
+    /// stay as they were.
     pub(super) fn follow_logging(&mut self, source: &Source) -> Option<Outcome> {
         let wanted = self.interpreter.outside().log;
         if wanted.as_ref() == self.log.as_ref().map(|log| &log.path) {

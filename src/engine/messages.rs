@@ -21,7 +21,8 @@ pub enum Request {
         line: String,
         source: Source,
     },
-    /// A script file to run; answered by an [`Event::Answer`] for each of its commands, and then by its own. The command `source FILE` does the same.
+    /// A script file to run; answered by an [`Event::Answer`] for each of its commands, and then by its own. The
+    /// command `source FILE` does the same.
     Script {
         /// Chosen by the frontend.
         id: u64,
@@ -29,13 +30,16 @@ pub enum Request {
         /// Whether commands after a failed one run too.
         keep_going: bool,
     },
-    /// Data for the value pane; answered by [`Event::Panel`]. This is not a command: nothing changes, nothing is journalled.
+    /// Data for the value pane; answered by [`Event::Panel`]. This is not a command: nothing changes, nothing is
+    /// journalled.
     Panel(PanelRequest),
-    /// A read-only command, whose answer fills a pane; answered by [`Event::Queried`]. Nothing changes, nothing is journalled.
+    /// A read-only command, whose answer fills a pane; answered by [`Event::Queried`]. Nothing changes, nothing is
+    /// journalled.
     Query {
         line: String,
     },
-    /// Whether a line that is being typed has a mistake, as far as can be seen before it runs; answered by [`Event::Checked`].
+    /// Whether a line that is being typed has a mistake, as far as can be seen before it runs; answered by
+    /// [`Event::Checked`].
     Check {
         line: String,
     },
@@ -78,8 +82,8 @@ pub struct Answered {
     pub ms: f64,
     /// Lines that it printed before its answer, such as those of `echo`.
     pub printed: Vec<String>,
-    /// Whether it is a command of a script that runs for the request, whose errors name file and line. The request's own answer
-    /// follows.
+    /// Whether it is a command of a script that runs for the request, whose errors name file and line. The request's
+    /// own answer follows.
     pub in_script: bool,
 }
 

@@ -38,8 +38,9 @@ pub type Progress<'a> = &'a mut dyn FnMut(&str, u64, u64);
 
 /// A session as the engine thread drives it.
 ///
-/// `source`, `echo`, `alias`, `shell`, `pipe`, `if`, `while`, `define`, `document`, commands that the user defined and repetition
-/// by an empty line never reach it; other block commands (see [`script::Reader`]) come as one text of several lines.
+/// `source`, `echo`, `alias`, `shell`, `pipe`, `if`, `while`, `define`, `document`, commands that the user defined and
+/// repetition by an empty line never reach it; other block commands (see [`script::Reader`]) come as one text of
+/// several lines.
 pub trait Interpreter {
     /// Runs one command. Mistakes are answers ([`crate::answer::Answer::Error`]), never panics.
     fn execute(&mut self, line: &str, source: &Source, progress: Progress<'_>) -> Outcome;

@@ -25,9 +25,9 @@ struct Tally {
 }
 
 impl Engine {
-    /// Runs the commands of a journal. Those of hooks and stop points are in the journal too, so they are not triggered again.
-    /// Commands that changed nothing are left out, and so are read-only commands, unless a later command needs their values.
-    /// Ctrl-C skips the command that is running.
+    /// Runs the commands of a journal. Those of hooks and stop points are in the journal too, so they are not triggered
+    /// again. Commands that changed nothing are left out, and so are read-only commands, unless a later command needs
+    /// their values. Ctrl-C skips the command that is running.
     pub(super) fn resume(&mut self, id: u64, file: &Path) -> Outcome {
         let (start, text) = match journal::read(file) {
             Ok(read) => read,
@@ -105,8 +105,8 @@ impl Engine {
         outcome
     }
 
-    /// Reserves the numbers of the values of a read-only command that is left out, so that later values keep theirs. Returns the
-    /// words for the summary.
+    /// Reserves the numbers of the values of a read-only command that is left out, so that later values keep theirs.
+    /// Returns the words for the summary.
     fn forgone(&mut self, entry: &Entry) -> Option<String> {
         let Fate::Looked(values @ 1..) = entry.fate else { return None };
         let held = self.interpreter.remembered();
@@ -116,8 +116,8 @@ impl Engine {
         Some(format!("{} ({numbers})", entry.text))
     }
 
-    /// Reserves the number of a value that was printed in the earlier session and cannot be printed now, because the command that
-    /// gave it was left out.
+    /// Reserves the number of a value that was printed in the earlier session and cannot be printed now, because the
+    /// command that gave it was left out.
     fn pad(&mut self, entry: &Entry, outcome: &Outcome) {
         if fault_of(&outcome.answer).is_some() && name_of(entry) == "print" {
             self.interpreter.forgo(1, &entry.text);
@@ -137,7 +137,7 @@ impl Tally {
         }
         text += ".";
         if !self.looked.is_empty() {
-            text += &format!("\nNot computed again, because read-only: {}.", self.looked.join(", "));
+            text += &format!("\nRead-only commands were not run again: {}.", self.looked.join(", "));
         }
         if !self.skipped.is_empty() {
             text += &format!("\nInterrupted and skipped: {}.", self.skipped.join(", "));
@@ -164,7 +164,8 @@ fn name_of(entry: &Entry) -> &'static str {
     Console::command(script::word_of(&entry.text)).map_or("", |command| command.name)
 }
 
-/// Whether a command that runs again may read the history of values. In the condition of a stop point, `$` is the value there.
+/// Whether a command that runs again may read the history of values. In the condition of a stop point, `$` is the value
+/// there.
 fn needs_history(entry: &Entry) -> bool {
     let is_stop =
         |name: &str| matches!(name, "break" | "tbreak" | "rbreak" | "watch" | "catch" | "condition" | "trace");

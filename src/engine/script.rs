@@ -193,8 +193,8 @@ pub fn builtin(line: &str) -> Option<Builtin<'_>> {
     }
 }
 
-/// The file that `name` refers to in a script of folder `base`: relative names are relative to it, `~/` is the home folder.
-/// Double quotes around the name are removed.
+/// The file that `name` refers to in a script of folder `base`: relative names are relative to it, `~/` is the home
+/// folder. Double quotes around the name are removed.
 pub fn resolve(name: &str, base: Option<&Path>) -> PathBuf {
     let name = name.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(name);
     if let (Some(rest), Some(dirs)) = (name.strip_prefix("~/"), directories::BaseDirs::new()) {
@@ -204,7 +204,8 @@ pub fn resolve(name: &str, base: Option<&Path>) -> PathBuf {
 }
 
 /// The lines that `echo TEXT` prints. Knows the escapes of gdb: `\n \t \\ \" \a \e`, octal digits, and a backslash
-/// before any other character (a space at the end, for example) for that character. A line break at the end adds no line.
+/// before any other character (a space at the end, for example) for that character. A line break at the end adds no
+/// line.
 pub fn echo(text: &str) -> Vec<String> {
     let mut out = String::with_capacity(text.len());
     let mut chars = text.chars().peekable();

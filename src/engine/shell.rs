@@ -1,8 +1,8 @@
 //! `shell CMD` and `pipe CMD | SHELL-CMD`: programs of the system, and which lines may run them.
 //!
-//! Lines that a person types may run programs. Lines of a file may not, unless the file belongs to the user's configuration: a
-//! script that comes with somebody else's model must not do more than debug. `set shell on` lifts this, and is refused in such a
-//! file.
+//! Lines that a person types may run programs. Lines of a file may not, unless the file belongs to the user's
+//! configuration: a script that comes with somebody else's model must not do more than debug. `set shell on` lifts
+//! this, and is refused in such a file.
 
 use std::io::{Read, Write};
 use std::os::unix::process::CommandExt;
@@ -93,8 +93,8 @@ impl Engine {
     }
 }
 
-/// Splits a command and the program that gets its answer at the first `|` between spaces outside quotes, because the command
-/// itself may contain `||` and `a|b`.
+/// Splits a command and the program that gets its answer at the first `|` between spaces outside quotes, because the
+/// command itself may contain `||` and `a|b`.
 fn parts(rest: &str) -> Option<(&str, &str)> {
     let mut quoted = false;
     let mut escaped = false;

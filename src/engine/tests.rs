@@ -207,7 +207,7 @@ fn scripts_that_cannot_run() {
     let seen = run(&folder, false);
     assert_eq!(
         seen[1],
-        "  source main.ldb: [] Command other.ldb:1: main.ldb is running already: a script cannot source itself"
+        "  source main.ldb: [] Command other.ldb:1: main.ldb is already running: a script cannot source itself"
     );
     let missing = scripts(&[]);
     assert!(run(&missing, false)[1].contains("cannot read main.ldb: No such file"));

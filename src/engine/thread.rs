@@ -28,8 +28,8 @@ const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 /// Stack size that allows for deep recursion in expressions and in kernels.
 const STACK: usize = 32 << 20;
 
-/// The ends of the channels to an engine thread. The thread ends with [`Request::Shutdown`], after `quit`, or when every
-/// sender of requests is gone.
+/// The ends of the channels to an engine thread. The thread ends with [`Request::Shutdown`], after `quit`, or when
+/// every sender of requests is gone.
 pub struct Handle {
     /// To the engine.
     pub requests: Sender<Request>,
@@ -38,8 +38,8 @@ pub struct Handle {
     pub join: std::thread::JoinHandle<()>,
 }
 
-/// Starts the engine thread. `open` runs on it and builds the session; setting `interrupt` asks a running model to pause
-/// at its next op (the session looks at the flag; it is cleared before each request).
+/// Starts the engine thread. `open` runs on it and builds the session; setting `interrupt` asks a running model to
+/// pause at its next op (the session looks at the flag; it is cleared before each request).
 pub fn spawn<F, E>(open: F, interrupt: Arc<AtomicBool>) -> std::io::Result<Handle>
 where
     F: FnOnce(Progress<'_>) -> Result<Box<dyn Interpreter>, E> + Send + 'static,

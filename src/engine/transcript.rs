@@ -29,8 +29,8 @@ impl Engine {
         }
     }
 
-    /// Writes a command and its answer to the transcript, and the answer to the log. If the transcript cannot be written, it
-    /// ends, and the diagnostics say why.
+    /// Writes a command and its answer to the transcript, and the answer to the log. If the transcript cannot be
+    /// written, it ends, and the diagnostics say why.
     pub(super) fn write_down(&mut self, line: &str, outcome: &Outcome) {
         self.log_answer(outcome);
         let Some(file) = &mut self.transcript else { return };

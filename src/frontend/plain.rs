@@ -179,7 +179,8 @@ impl Session<'_> {
         }
     }
 
-    /// Runs a command that was given before the prompt. On a terminal its progress is shown, such as that of a resumed session.
+    /// Runs a command that was given before the prompt. On a terminal its progress is shown, such as that of a resumed
+    /// session.
     fn first(&mut self, line: &str, progress: bool) -> io::Result<Option<Ended>> {
         let (out, err) = (&mut *self.out, RefCell::new((&mut *self.err, ProgressLine::new(progress))));
         let report = |what: &str, done: u64, total: u64| {

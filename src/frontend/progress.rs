@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use crate::answer::text::visible;
 use crate::model::text::bytes;
 
-/// The progress of one piece of work. The engine reports it again and again; the first report of a kind of work is kept, for the
-/// rate.
+/// The progress of one piece of work. The engine reports it again and again; the first report of a kind of work is
+/// kept, for the rate.
 #[derive(Clone, Debug)]
 pub struct Progress {
     pub what: String,

@@ -4,13 +4,14 @@ use std::io::{self, Write};
 
 use crate::answer::text::visible_line;
 
-/// A stream of text that writes control characters, and characters that change the direction of text, as escapes. Line breaks and
-/// tabs stay. The command line, configuration files, journals and messages of libraries may contain anything, and all of it passes
-/// here.
+/// A stream of text that writes control characters, and characters that change the direction of text, as escapes. Line
+/// breaks and tabs stay. The command line, configuration files, journals and messages of libraries may contain
+/// anything, and all of it passes here.
 #[derive(Debug)]
 pub struct Shown<W> {
     inner: W,
-    /// Whether a carriage return that is written alone is left as it is: a line of progress is rewritten again and again.
+    /// Whether a carriage return that is written alone is left as it is: a line of progress is rewritten again and
+    /// again.
     returns: bool,
 }
 

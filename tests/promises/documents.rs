@@ -137,7 +137,8 @@ fn activations_are_saved_in_the_formats_that_the_limits_name() {
     }
 }
 
-/// Source whose string literals are checked for [`PHRASES`]: folders and files. Tables of commands and settings are literals too.
+/// Source whose string literals are checked for [`PHRASES`]: folders and files. Tables of commands and settings are
+/// literals too.
 const SOURCES: [&str; 4] = ["src/cli", "src/engine", "src/frontend", "src/main.rs"];
 
 /// Pages that are not checked.
@@ -199,7 +200,8 @@ const PHRASES: [Phrase; 18] = [
     phrase(r"(?i)\bgives? way\b", "it gives way first", "is shortened, is replaced"),
 ];
 
-/// The string literals of a Rust source, without those of its tests. Escaped line breaks join lines, as they do in the language.
+/// The string literals of a Rust source, without those of its tests. Escaped line breaks join lines, as they do in the
+/// language.
 fn literals(source: &str) -> Vec<String> {
     let source = source.split("\n#[cfg(test)]\nmod tests {").next().unwrap_or_default();
     // Comments and characters are matched too, so that quotes in them open no literal.

@@ -142,7 +142,7 @@ fn what_only_looks_is_not_computed_again_and_its_numbers_stay() {
     let mut again = Live::new(Journal::Off);
     let said = again.ask(&format!("resume {}", path.display()));
     assert!(said.contains("5 commands, 1 of which failed as before"), "{said}");
-    assert!(said.contains("Not computed again, because read-only: attr ig ($1), attr heads ($4 to $5)."), "{said}");
+    assert!(said.contains("Read-only commands were not run again: attr ig ($1), attr heads ($4 to $5)."), "{said}");
     assert!(!again.told.iter().any(|what| what.contains("attr")), "{:?}", again.told);
     assert!(again.ask("print $2").contains("= 42"));
     let refused = again.ask("print $1 + 1");

@@ -1,9 +1,9 @@
 //! Batch mode: run commands, print their answers, exit with a status.
 //!
 //! Answers go to the output as lines of text, or with `--json` as one object for each command. Errors go to the error
-//! output, and with `--json` to both. The first error ends the run unless `keep_going` is set; the status is that of the
-//! first failure either way, and `quit N` overrides it. A condition that cannot be evaluated stops the program and not the
-//! run, as in gdb, and makes the status 1.
+//! output, and with `--json` to both. The first error ends the run unless `keep_going` is set; the status is that of
+//! the first failure either way, and `quit N` overrides it. A condition that cannot be evaluated stops the program and
+//! not the run, as in gdb, and makes the status 1.
 
 use std::io::{self, BufRead, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -33,8 +33,8 @@ pub struct Batch<'a> {
     pub loaded: Option<&'a AtomicBool>,
 }
 
-/// Runs `batch` on the engine and returns the exit status: 0 if all commands succeeded, 1 if one failed or a condition could
-/// not be evaluated, 3 if an `assert` failed, 4 if the model or the device failed, or the status given to `quit`.
+/// Runs `batch` on the engine and returns the exit status: 0 if all commands succeeded, 1 if one failed or a condition
+/// could not be evaluated, 3 if an `assert` failed, 4 if the model or the device failed, or the status given to `quit`.
 ///
 /// It is not a failure if the reader of the output has gone away.
 pub fn run(handle: Handle, batch: Batch<'_>, out: &mut dyn Write, err: &mut dyn Write) -> i32 {
@@ -152,8 +152,9 @@ impl Run<'_> {
         }
     }
 
-    /// Prints one answer. `script` is set if the request was a script file of the command line, which is not itself a command;
-    /// `shown` is set if an error of this request has been printed, of which the error of the request is a summary.
+    /// Prints one answer. `script` is set if the request was a script file of the command line, which is not itself a
+    /// command; `shown` is set if an error of this request has been printed, of which the error of the request is a
+    /// summary.
     fn print(&mut self, answered: &Answered, script: bool, shown: &mut bool) -> io::Result<()> {
         let error = match &answered.answer {
             Answer::Error(error) => Some(error),

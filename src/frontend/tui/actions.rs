@@ -1,5 +1,5 @@
-//! Everything that a key can do outside the prompt. The key line, the help and the configuration file use this one table, so
-//! they cannot disagree.
+//! Everything that a key can do outside the prompt. The key line, the help and the configuration file use this one
+//! table, so they cannot disagree.
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
@@ -154,7 +154,8 @@ pub const ACTIONS: &[ActionInfo] = &[
     row("help", Action::Help, "help", "show these keys"),
 ];
 
-/// Keys of the prompt: key, word in the key line (may be empty), description in the help. They are those of a shell, and fixed.
+/// Keys of the prompt: key, word in the key line (may be empty), description in the help. They are those of a shell,
+/// and fixed.
 pub const PROMPT_KEYS: &[(&str, &str, &str)] = &[
     ("Enter", "run", "run the line; an empty one repeats the last command"),
     ("Tab", "complete", "complete the word; again: list the candidates"),

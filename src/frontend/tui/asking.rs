@@ -1,7 +1,7 @@
 //! Requests to the engine for what a pane shows.
 //!
-//! One request is pending at a time. Changes in the meantime are requested after its answer has arrived, so that a slow device
-//! never computes what nobody will see.
+//! One request is pending at a time. Changes in the meantime are requested after its answer has arrived, so that a slow
+//! device never computes what nobody will see.
 
 /// What was requested, and what is shown.
 #[derive(Clone, Debug)]

@@ -1,6 +1,7 @@
 //! Finding the configuration files of the interface, and reporting the mistakes in them.
 //!
-//! A wrong entry never stops the program: it is reported with its line and the nearest known word, and the default is used.
+//! A wrong entry never stops the program: it is reported with its line and the nearest known word, and the default is
+//! used.
 
 use std::ops::Range;
 use std::path::PathBuf;
@@ -29,8 +30,9 @@ impl Problem {
     }
 }
 
-/// Reads a file of sections: calls `apply` with each of `names` that the file has as a table, in the order of `names`. Returns the
-/// mistakes, in the order of the file. `what` completes the message if the file cannot be parsed: `keys are`, `theme is`.
+/// Reads a file of sections: calls `apply` with each of `names` that the file has as a table, in the order of `names`.
+/// Returns the mistakes, in the order of the file. `what` completes the message if the file cannot be parsed: `keys
+/// are`, `theme is`.
 pub fn sections(
     text: &str,
     what: &str,

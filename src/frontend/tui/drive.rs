@@ -135,8 +135,8 @@ where
     Ok(())
 }
 
-/// Forgets what is on the screen, so that the next frame draws every cell. The clear function of the library asks the terminal for
-/// its cursor, and fails if no answer comes.
+/// Forgets what is on the screen, so that the next frame draws every cell. The clear function of the library asks the
+/// terminal for its cursor, and fails if no answer comes.
 fn repaint<B>(terminal: &mut Terminal<B>, state: &mut State) -> color_eyre::Result<()>
 where
     B: Backend,

@@ -1,4 +1,5 @@
-//! The symbols that the interface draws, in two sets: one for terminals that support UTF-8, and one in ASCII for the others.
+//! The symbols that the interface draws, in two sets: one for terminals that support UTF-8, and one in ASCII for the
+//! others.
 
 use ratatui::symbols::border;
 

@@ -1,4 +1,5 @@
-//! The state of the heads pane: the patterns of all heads of a layer as small maps, or one score for every head of every layer.
+//! The state of the heads pane: the patterns of all heads of a layer as small maps, or one score for every head of
+//! every layer.
 
 use super::asking::Asking;
 use super::query::QueryPane;

@@ -1,4 +1,5 @@
-//! Earlier commands: going back through those that begin alike, and searching. [`crate::engine::history`] keeps them in a file.
+//! Earlier commands: going back through those that begin alike, and searching. [`crate::engine::history`] keeps them in
+//! a file.
 
 use super::palette::ranked;
 

@@ -135,7 +135,8 @@ impl Keymap {
         }
     }
 
-    /// Whether a key would both have an action and be the first of two keys. The present keys of the action `word` do not count.
+    /// Whether a key would both have an action and be the first of two keys. The present keys of the action `word` do
+    /// not count.
     fn clashes(&self, keys: Keys, word: &str) -> bool {
         let others = || self.bindings().filter(|(info, _)| info.name != word).flat_map(|(_, keys)| keys);
         match keys.lead {

@@ -39,8 +39,8 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// The layout of a window `area` with the focus on `focus`, which fills the window if `zoom` is set. The console has `console_rows`
-    /// rows if that is not 0. `None` below [`MINIMUM`].
+    /// The layout of a window `area` with the focus on `focus`, which fills the window if `zoom` is set. The console
+    /// has `console_rows` rows if that is not 0. `None` below [`MINIMUM`].
     pub fn new(area: Rect, arrangement: &Arrangement, focus: Pane, zoom: bool, console_rows: usize) -> Option<Self> {
         let (width, height) = (area.width, area.height);
         if width < MINIMUM.0 || height < MINIMUM.1 {

@@ -1,8 +1,8 @@
 //! The full-screen interface.
 //!
-//! A pure core: [`update::update`] applies a [`message::Msg`] to the [`state::State`] and returns effects, [`view::view`]
-//! draws the state. Around it one loop ([`drive`]) waits for the engine, the keyboard and signals, and draws at most every
-//! 16 ms, and only if something happened. Tests run the same core on a buffer, without a terminal.
+//! A pure core: [`update::update`] applies a [`message::Msg`] to the [`state::State`] and returns effects,
+//! [`view::view`] draws the state. Around it one loop ([`drive`]) waits for the engine, the keyboard and signals, and
+//! draws at most every 16 ms, and only if something happened. Tests run the same core on a buffer, without a terminal.
 
 mod actions;
 mod asking;
@@ -83,8 +83,8 @@ pub struct TuiOptions {
     pub log: Option<PathBuf>,
 }
 
-/// Runs the interface until the user quits; returns the exit status. The engine may still be loading the model. At the end the
-/// terminal is restored, the last stop is in the scrollback, and the engine has been asked to end.
+/// Runs the interface until the user quits; returns the exit status. The engine may still be loading the model. At the
+/// end the terminal is restored, the last stop is in the scrollback, and the engine has been asked to end.
 pub fn run(
     requests: Sender<Request>,
     events: Receiver<Event>,

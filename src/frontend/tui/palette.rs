@@ -70,8 +70,8 @@ pub fn found(entries: Vec<Entry>, query: &str) -> Vec<Entry> {
     ranked(entries, query, |entry| format!("{} {}", entry.name, entry.about), |entry| entry.name.clone())
 }
 
-/// The `items` that `query` finds, the best first: fuzzy, with what begins so and short ones before others. `text` is searched,
-/// and a match in `head` counts more. Equals stay in their order.
+/// The `items` that `query` finds, the best first: fuzzy, with what begins so and short ones before others. `text` is
+/// searched, and a match in `head` counts more. Equals stay in their order.
 pub fn ranked<T>(items: Vec<T>, query: &str, text: impl Fn(&T) -> String, head: impl Fn(&T) -> String) -> Vec<T> {
     if query.trim().is_empty() {
         return items;

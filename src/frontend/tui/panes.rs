@@ -1,7 +1,7 @@
 //! The panes, and the layouts that arrange them: the defaults, patched by the user's file.
 //!
-//! Five panes are built in. Every other pane shows the answer of a command, so a new analysis gets its pane with a line in
-//! `config/layouts.toml`.
+//! Five panes are built in. Every other pane shows the answer of a command, so a new analysis gets its pane with a line
+//! in `config/layouts.toml`.
 
 use thiserror::Error;
 use toml::Spanned;

@@ -200,8 +200,8 @@ impl Prompt {
         Outcome::Complete(wanted.0, wanted.1)
     }
 
-    /// Inserts the common beginning of all `candidates`; returns those that are to be listed. Late answers to an older line do
-    /// nothing.
+    /// Inserts the common beginning of all `candidates`; returns those that are to be listed. Late answers to an older
+    /// line do nothing.
     pub fn completed(&mut self, start: usize, candidates: &[String]) -> Vec<String> {
         let current = (self.input.value().to_string(), self.byte_cursor());
         if self.asked.as_ref() != Some(&current) {

@@ -1,7 +1,7 @@
 //! Commands for the engine, which gets one at a time.
 //!
-//! Commands typed ahead wait here rather than in the engine's channel, so that Ctrl-C can drop them together with the command
-//! that is running.
+//! Commands typed ahead wait here rather than in the engine's channel, so that Ctrl-C can drop them together with the
+//! command that is running.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;

@@ -171,8 +171,8 @@ impl State {
         if fits { tour::ROWS } else { 0 }
     }
 
-    /// Follows the session's description of the screen where it has changed. The rest stays, because keys may have changed it in
-    /// the meantime.
+    /// Follows the session's description of the screen where it has changed. The rest stays, because keys may have
+    /// changed it in the meantime.
     pub fn follow(&mut self, screen: &ScreenView) {
         let before = std::mem::replace(&mut self.screen, screen.clone());
         if before.theme != screen.theme {
@@ -213,8 +213,8 @@ impl State {
         self.queries.iter_mut().for_each(QueryPane::invalidate);
     }
 
-    /// The op whose heads the heads pane shows: the selected one if it has a map for each head, else the pattern of its block, else
-    /// the last pattern that is computed.
+    /// The op whose heads the heads pane shows: the selected one if it has a map for each head, else the pattern of its
+    /// block, else the last pattern that is computed.
     pub fn heads_op(&self) -> Option<usize> {
         let snapshot = self.snapshot.as_ref()?;
         let is_map = |site: &str| site.ends_with(".attn.pattern") || site.ends_with(".attn.scores");

@@ -37,7 +37,8 @@ pub const CANCEL_LOADING: &str = "C-c or q to cancel";
 /// Keys of the tour.
 pub const TOUR_FOOT: &str = "F2 next, F1 back, q quit";
 /// The tour is over.
-pub const TOUR_END: &str = "End of the tour. Press ? for all keys, C-p to find a command by a few letters. help NAME describes a command, and llmdbg FOLDER -p TEXT opens your own model.";
+pub const TOUR_END: &str = "End of the tour. Press ? for all keys, C-p to find a command by a few letters. \
+                            help NAME describes a command, and llmdbg FOLDER -p TEXT opens your own model.";
 /// Keys of the palette.
 pub const PALETTE_FOOT: &str = "Up Down select, Enter run, Esc close";
 /// Keys after the first of a sequence.

@@ -157,7 +157,8 @@ impl Tree {
         (op < snapshot.ops.len()).then_some(op)
     }
 
-    /// Scrolls as little as possible so that the selection, and the cursor if there is room, is visible in `height` rows.
+    /// Scrolls as little as possible so that the selection, and the cursor if there is room, is visible in `height`
+    /// rows.
     pub fn settle(&mut self, snapshot: &Snapshot, height: usize) {
         let rows = self.rows(snapshot);
         let chosen = self.chosen_row(snapshot, &rows);

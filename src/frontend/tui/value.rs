@@ -38,8 +38,8 @@ impl ValuePane {
         self.asking.shown = None;
     }
 
-    /// Takes an answer. In a map the crosshair stays where it is, so that the same place of two maps can be compared; in other
-    /// views it goes to the start if the value is different.
+    /// Takes an answer. In a map the crosshair stays where it is, so that the same place of two maps can be compared;
+    /// in other views it goes to the start if the value is different.
     pub fn receive(&mut self, panel: Result<Panel, ErrorView>) {
         let before = self.asking.answered().map(|request| request.op);
         let is_other = before != self.asking.shown.as_ref().map(|request| request.op);

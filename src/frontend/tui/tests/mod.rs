@@ -1,5 +1,5 @@
-//! The whole interface without a terminal: pictures of it, what keys do, what frames cost, and that nothing fails at any
-//! size.
+//! The whole interface without a terminal: pictures of it, what keys do, what frames cost, and that nothing fails at
+//! any size.
 
 mod budget;
 mod keys;

@@ -1,7 +1,7 @@
 //! The styles of each role; no other file of the interface names colours.
 //!
-//! A theme is made for one colour depth. In monochrome it sets attributes only, never a foreground or a background, so that
-//! `NO_COLOR` is respected whatever the terminal library does.
+//! A theme is made for one colour depth. In monochrome it sets attributes only, never a foreground or a background, so
+//! that `NO_COLOR` is respected whatever the terminal library does.
 
 mod palette;
 mod parse;
@@ -82,8 +82,8 @@ impl Theme {
         self.depth >= ColorDepth::Indexed
     }
 
-    /// The colour of a value: `t` from 0 to 1 on a sequential scale, from -1 to 1 on a diverging one. `None` if the terminal has
-    /// too few colours.
+    /// The colour of a value: `t` from 0 to 1 on a sequential scale, from -1 to 1 on a diverging one. `None` if the
+    /// terminal has too few colours.
     fn heat(&self, scale: Scale, t: f64) -> Option<Color> {
         match scale {
             Scale::Sequential => self.sequential.as_ref().map(|ramp| ramp.up(t)),

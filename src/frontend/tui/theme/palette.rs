@@ -1,8 +1,8 @@
 //! The colours of values.
 //!
-//! With 256 colours the tables contain only colours whose lightness rises strictly, which a search has found: the palette entries
-//! nearest to a smooth scale are not monotone. Few levels also keep frames small on slow connections, so scales in true colour do
-//! not have more levels than can be distinguished.
+//! With 256 colours the tables contain only colours whose lightness rises strictly, which a search has found: the
+//! palette entries nearest to a smooth scale are not monotone. Few levels also keep frames small on slow connections,
+//! so scales in true colour do not have more levels than can be distinguished.
 
 use ratatui::style::Color;
 
@@ -35,8 +35,8 @@ const PUOR: &[u32] =
 /// The levels of scales in true colour; an odd number, so that zero has a level.
 const TRUE_LEVELS: usize = 17;
 
-/// Whether light text is easier to read on a colour than dark text: its relative luminance (sRGB, without gamma) is below the
-/// middle.
+/// Whether light text is easier to read on a colour than dark text: its relative luminance (sRGB, without gamma) is
+/// below the middle.
 pub fn is_dark(color: Color) -> bool {
     let (r, g, b) = match color {
         Color::Rgb(r, g, b) => (r, g, b),

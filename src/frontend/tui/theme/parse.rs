@@ -147,7 +147,7 @@ fn apply_heat(theme: &mut Theme, text: &str, heat: DeTable<'_>, problems: &mut V
         match string(text, &value) {
             Ok(scale) if known.contains(&scale) => *slot = Ramp::named(scale, theme.depth),
             Ok(scale) => {
-                let message = format!("no {word} scale \"{scale}\"; there are {}", known.join(", "));
+                let message = format!("no {word} scale \"{scale}\"; choose from {}", known.join(", "));
                 problems.push(Problem::at(text, value.span(), message));
             }
             Err(problem) => problems.push(problem),
@@ -158,6 +158,6 @@ fn apply_heat(theme: &mut Theme, text: &str, heat: DeTable<'_>, problems: &mut V
 fn string<'v>(text: &str, value: &'v Spanned<DeValue<'_>>) -> Result<&'v str, Problem> {
     match value.get_ref() {
         DeValue::String(words) => Ok(words),
-        _ => Err(Problem::at(text, value.span(), "a string is wanted here".to_string())),
+        _ => Err(Problem::at(text, value.span(), "expected a string".to_string())),
     }
 }

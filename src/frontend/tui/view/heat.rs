@@ -1,8 +1,8 @@
 //! Heat maps.
 //!
-//! The lower line of the box shows range, scale and pooling. Masked cells, NaN and infinities are characters, never colours, and
-//! the exact value under the crosshair is printed below. Without enough colours, a ramp of characters shows magnitudes, and a
-//! minus sign marks negative values.
+//! The lower line of the box shows range, scale and pooling. Masked cells, NaN and infinities are characters, never
+//! colours, and the exact value under the crosshair is printed below. Without enough colours, a ramp of characters
+//! shows magnitudes, and a minus sign marks negative values.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -19,8 +19,8 @@ use crate::frontend::tui::theme::{Role, Theme};
 /// The columns of the row labels, with the mark of the focus and the gap after them.
 const LABELS: usize = 10;
 
-/// The largest number of columns and text rows of a map, so that frames stay small on slow connections; more could not be
-/// distinguished.
+/// The largest number of columns and text rows of a map, so that frames stay small on slow connections; more could not
+/// be distinguished.
 const LARGEST: (usize, usize) = (64, 32);
 
 /// The largest number of columns for one value.

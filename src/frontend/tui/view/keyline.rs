@@ -40,7 +40,8 @@ pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
     }
 }
 
-/// The hints of single keys; neighbours with the same word are joined. Before the first run, the key that starts it comes first.
+/// The hints of single keys; neighbours with the same word are joined. Before the first run, the key that starts it
+/// comes first.
 fn key_hints(keymap: &Keymap, live: bool) -> Vec<Hint> {
     let mut hints: Vec<Hint> = Vec::new();
     for (info, keys) in keymap.bindings() {

@@ -1,5 +1,5 @@
-//! Drawing the state. Nothing here changes anything, and all drawing goes through [`paint`], which clips, so that it works in a
-//! window of any size.
+//! Drawing the state. Nothing here changes anything, and all drawing goes through [`paint`], which clips, so that it
+//! works in a window of any size.
 
 mod boxes;
 mod console;

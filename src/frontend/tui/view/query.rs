@@ -91,8 +91,9 @@ fn draw_table(state: &State, query: &QueryPane, number: usize, table: &Table, ar
     }
 }
 
-/// The table without its title, and without columns from the right while it is too wide for `width` and has more than three; and
-/// the number of columns left out. A column of bars stays, but its bars are shortened first if that is enough.
+/// The table without its title, and without columns from the right while it is too wide for `width` and has more than
+/// three; and the number of columns left out. A column of bars stays, but its bars are shortened first if that is
+/// enough.
 fn fitting(table: &Table, width: usize) -> (Table, usize) {
     let mut table = Table { title: String::new(), ..table.clone() };
     let mut hidden = 0;

@@ -10,7 +10,8 @@ use crate::frontend::tui::state::State;
 use crate::frontend::tui::text;
 use crate::frontend::tui::theme::Role;
 
-/// A part of the line and its rank: if there is no room, parts with the highest rank are left out first, those of rank 0 never.
+/// A part of the line and its rank: if there is no room, parts with the highest rank are left out first, those of rank
+/// 0 never.
 type Part = (u8, String);
 
 pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {

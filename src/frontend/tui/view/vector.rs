@@ -32,7 +32,8 @@ fn range(data: &[f64]) -> (f64, f64) {
     finite.fold((0.0, 0.0), |(low, high): (f64, f64), value| (low.min(value), high.max(value)))
 }
 
-/// Draws bars upwards from zero for positive values and downwards for negative ones, and the exact value under the crosshair.
+/// Draws bars upwards from zero for positive values and downwards for negative ones, and the exact value under the
+/// crosshair.
 pub fn draw(state: &State, axis: &str, data: &[f64], pool: usize, area: Rect, buffer: &mut Buffer) {
     let height = usize::from(area.height).saturating_sub(2);
     let width = usize::from(area.width).saturating_sub(SCALE + 1);
