@@ -89,7 +89,7 @@ fn main() -> color_eyre::Result<ExitCode> {
     let engine = {
         let (options, interrupt) = (options.clone(), interrupt.clone());
         let flag = interrupt.clone();
-        thread::spawn_with(move |progress| cli::open::open(&options, flag, progress), interrupt, setup)
+        thread::spawn_with(move || cli::open::open(&options, flag), interrupt, setup)
             .wrap_err("cannot start the engine thread")?
     };
     let status = show(engine, &options, frontend, around, interrupt, tour)?;

@@ -144,14 +144,14 @@ pub fn session_within(model: &Model, length: usize, record_budget: u64) -> Sessi
 /// The whole pass from the beginning, without a stop.
 pub fn forward(session: &mut Session) {
     session.start();
-    let stop = session.travel(&Motion::Continue, Direction::Forward, &mut |_, _, _| {}).expect("the pass runs");
+    let stop = session.travel(&Motion::Continue, Direction::Forward).expect("the pass runs");
     assert_eq!(stop.reason, Reason::End);
 }
 
 /// A pass over the prompt, and one for each of so many tokens after it.
 pub fn generate(session: &mut Session, tokens: usize) {
     session.start();
-    let stop = session.travel(&Motion::Pass(tokens as u64), Direction::Forward, &mut |_, _, _| {}).expect("it runs");
+    let stop = session.travel(&Motion::Pass(tokens as u64), Direction::Forward).expect("it runs");
     assert_eq!((stop.reason, stop.at.pass), (Reason::End, tokens));
 }
 
@@ -159,7 +159,7 @@ pub fn generate(session: &mut Session, tokens: usize) {
 pub fn steps(session: &mut Session) {
     session.start();
     for _ in 0..session.run.program.ops.len() {
-        session.travel(&Motion::Step(1), Direction::Forward, &mut |_, _, _| {}).expect("the pass runs");
+        session.travel(&Motion::Step(1), Direction::Forward).expect("the pass runs");
     }
 }
 
@@ -205,6 +205,6 @@ pub fn hundred_breakpoints(console: &mut Console) {
 
 /// A command that succeeds.
 pub fn command(console: &mut Console, line: &str) {
-    let answer = console.execute(line, false, &mut |_, _, _| {}).answer;
+    let answer = console.execute(line, false).answer;
     assert!(!matches!(answer, Answer::Error(_)), "{line}: {answer:?}");
 }

@@ -4,10 +4,10 @@
 //! Outlier features are those of Dettmers et al. 2022 (LLM.int8): magnitudes of at least 6 at 6 % of positions or more, in 25 % of the blocks
 //! or more. Massive activations are those of Sun et al. 2024: far above the median magnitude of the stream.
 
-use crate::debugger::{Mark, Progress, RunError, Session};
+use crate::debugger::{Mark, RunError, Session};
 use crate::program::{Kernel, Op, Program};
-use crate::tensor::Kind;
 use crate::tensor::ops::Slice;
+use crate::tensor::{Kind, step};
 
 /// Magnitude of an outlier feature, the share of positions it must have it at, and of blocks.
 pub const OUTLIER: (f64, f64, f64) = (6.0, 0.06, 0.25);
@@ -69,12 +69,12 @@ pub const MEASURES: [Measure; 7] = [
 ///
 /// # Errors
 /// If the pass has not come to the end of the blocks, or the device fails.
-pub fn blocks(session: &mut Session, told: Progress<'_>) -> Result<Vec<Block>, RunError> {
+pub fn blocks(session: &mut Session) -> Result<Vec<Block>, RunError> {
     let program = session.run.program.clone();
     let (real, start) = (real(session), session.run.branch().span(session.run.pass).start);
     (0..program.n_layers())
         .map(|layer| {
-            told(&format!("block {layer}"), layer as u64, program.n_layers() as u64);
+            step(&format!("block {layer}"), layer as u64, program.n_layers() as u64)?;
             block(session, &program, layer, (&real, start))
         })
         .collect()

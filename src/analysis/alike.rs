@@ -1,10 +1,9 @@
 //! How much alike the patterns of two heads are.
 
-use std::sync::atomic::Ordering;
-
 use super::attention::{OfPass, Text};
-use crate::debugger::{Mark, Progress, Session};
+use crate::debugger::{Mark, Result, Session};
 use crate::tensor::ops::Slice;
+use crate::tensor::step;
 
 /// Two heads, and how much alike they are.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -24,31 +23,27 @@ const HELD: usize = 1 << 28;
 ///
 /// # Errors
 /// If the pass is not complete, the patterns are too large to be held together, the user interrupts, or the device fails.
-pub fn pairs(session: &mut Session, layers: &[usize], told: Progress<'_>) -> Result<Vec<Pair>, String> {
-    let text = |error: &dyn std::fmt::Display| error.to_string();
+pub fn pairs(session: &mut Session, layers: &[usize]) -> Result<Vec<Pair>> {
     let program = session.run.program.clone();
     let (pass, row) = (session.run.pass, session.focus.row);
     let mut patterns: Vec<((usize, usize), Vec<f32>)> = Vec::new();
     let mut held = 0;
     for layer in (0..program.n_layers()).filter(|layer| layers.is_empty() || layers.contains(layer)) {
         let Some(op) = program.op_of(&format!("blocks.{layer}.attn.pattern")) else { continue };
-        let pattern = session.run.value_at(Mark { pass, op }).map_err(|error| text(&error))?;
-        let pattern = pattern.slice(&[Slice::At(row)]).map_err(|error| text(&error))?; // [H, Q, K]
+        let pattern = session.run.value_at(Mark { pass, op })?;
+        let pattern = pattern.slice(&[Slice::At(row)])?; // [H, Q, K]
         held += pattern.count();
         if held > HELD {
             return Err("patterns of so many heads on so many tokens are too large: name some layers".into());
         }
-        let data = pattern.read_f32().map_err(|error| text(&error))?;
+        let data = pattern.read_f32()?;
         let size = (data.len() / pattern.shape()[0].max(1)).max(1);
         patterns.extend(data.chunks(size).enumerate().map(|(head, one)| ((layer, head), one.to_vec())));
     }
     let of_pass = OfPass::new(session);
     let mut found = Vec::with_capacity(patterns.len() * patterns.len() / 2);
     for (i, (a, first)) in patterns.iter().enumerate() {
-        told("pairs of heads", i as u64, patterns.len() as u64);
-        if session.interrupt.load(Ordering::SeqCst) {
-            return Err(format!("interrupted after {i} of {} heads", patterns.len()));
-        }
+        step("pairs of heads", i as u64, patterns.len() as u64)?;
         for (b, second) in &patterns[i + 1..] {
             found.push(Pair { a: *a, b: *b, divergence: divergence(first, second, of_pass.text(None)) });
         }

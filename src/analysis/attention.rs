@@ -5,9 +5,9 @@
 //! mask has something in every row.
 
 use crate::debugger::params::head_results;
-use crate::debugger::{Mark, Progress, RunError, Session};
+use crate::debugger::{Mark, RunError, Session};
 use crate::tensor::ops::Slice;
-use crate::tensor::{TensorError, Value};
+use crate::tensor::{TensorError, Value, step};
 
 /// Scores of one head on one text. Shares are between 0 and 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -255,12 +255,7 @@ pub struct Toward {
 ///
 /// # Errors
 /// If the device fails.
-pub fn of_session(
-    session: &mut Session,
-    layers: &[usize],
-    toward: Option<Toward>,
-    told: Progress<'_>,
-) -> Result<Vec<Scored>, RunError> {
+pub fn of_session(session: &mut Session, layers: &[usize], toward: Option<Toward>) -> Result<Vec<Scored>, RunError> {
     let program = session.run.program.clone();
     let row = session.focus.row;
     let of_pass = OfPass::new(session);
@@ -269,7 +264,7 @@ pub fn of_session(
     let mut found = Vec::new();
     for (number, &layer) in wanted.iter().enumerate() {
         let Some(op) = program.op_of(&format!("blocks.{layer}.attn.pattern")) else { continue };
-        told(&program.ops[op].site, number as u64, wanted.len() as u64);
+        step(&program.ops[op].site, number as u64, wanted.len() as u64)?;
         let pattern = match session.run.value_at(Mark { pass: session.run.pass, op }) {
             Ok(pattern) => pattern,
             Err(RunError::NotComputed { .. }) => break,

@@ -7,39 +7,28 @@
 
 use nalgebra::{Complex, DMatrix, Schur};
 
+use crate::debugger::{Error, Result};
 use crate::model::role::{Role, WeightId};
 use crate::model::spec::ModelSpec;
 use crate::model::weights::Weights;
-use crate::tensor::{TensorError, proceed};
-
-/// Why weights have no eigenvalues or singular values. A decomposition is iterative, and of NaN or infinities it need not end: it is
-/// given finite numbers only, scaled to about 1, and a bound.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-pub enum NoSpectrum {
-    /// A weight, or a product of weights, has numbers that are not finite.
-    #[error(
-        "{0} has elements that are not finite (NaN or infinite): there are no eigenvalues, singular values or norms of it"
-    )]
-    NotFinite(String),
-    /// The decomposition has not ended within its bound.
-    #[error("the {0} were not found within {1} iterations")]
-    NotFound(&'static str, usize),
-    /// A weight cannot be read, or the user interrupts.
-    #[error(transparent)]
-    Tensor(#[from] TensorError),
-}
-
-type Found<T> = Result<T, NoSpectrum>;
+use crate::tensor::proceed;
 
 /// Iterations for so many eigenvalues or singular values: each takes two or three.
 fn bound(count: usize) -> usize {
     1000 + 100 * count
 }
 
-fn finite(matrix: DMatrix<f64>, name: impl FnOnce() -> String) -> Found<DMatrix<f64>> {
+fn not_found(what: &str, iterations: usize) -> Error {
+    Error::refused(format!("the {what} were not found within {iterations} iterations"))
+}
+
+fn finite(matrix: DMatrix<f64>, name: impl FnOnce() -> String) -> Result<DMatrix<f64>> {
     match matrix.iter().all(|x| x.is_finite()) {
         true => Ok(matrix),
-        false => Err(NoSpectrum::NotFinite(name())),
+        false => Err(Error::refused(format!(
+            "{} has elements that are not finite (NaN or infinite): there are no eigenvalues, singular values or norms of it",
+            name()
+        ))),
     }
 }
 
@@ -79,7 +68,7 @@ pub struct Circuits {
     pub qk_norm: f64,
 }
 
-fn matrix(weights: &Weights, id: WeightId) -> Found<Option<DMatrix<f64>>> {
+fn matrix(weights: &Weights, id: WeightId) -> Result<Option<DMatrix<f64>>> {
     proceed()?;
     let Some(weight) = weights.get(id) else { return Ok(None) };
     let value = weight.whole()?;
@@ -91,7 +80,7 @@ fn matrix(weights: &Weights, id: WeightId) -> Found<Option<DMatrix<f64>>> {
 ///
 /// # Errors
 /// If a weight cannot be read or is not finite.
-pub fn heads(spec: &ModelSpec, weights: &Weights) -> Found<Vec<HeadWeights>> {
+pub fn heads(spec: &ModelSpec, weights: &Weights) -> Result<Vec<HeadWeights>> {
     let mut all = Vec::new();
     for layer in 0..spec.n_layers {
         let get = |role| matrix(weights, WeightId::block(spec.weights_of(layer), role));
@@ -120,7 +109,7 @@ pub fn heads(spec: &ModelSpec, weights: &Weights) -> Found<Vec<HeadWeights>> {
 ///
 /// # Errors
 /// If the device fails, or a product is not finite.
-pub fn tables(spec: &ModelSpec, weights: &Weights) -> Found<Option<(DMatrix<f64>, DMatrix<f64>)>> {
+pub fn tables(spec: &ModelSpec, weights: &Weights) -> Result<Option<(DMatrix<f64>, DMatrix<f64>)>> {
     let get = |role| weights.get(WeightId::global(role));
     let (Some(embed), Some(unembed)) = (get(Role::W_E), get(Role::W_U)) else { return Ok(None) };
     let shape = [spec.vocab, spec.d_model];
@@ -139,7 +128,7 @@ pub fn tables(spec: &ModelSpec, weights: &Weights) -> Found<Option<(DMatrix<f64>
 ///
 /// # Errors
 /// If a product of its weights is not finite, or its eigenvalues are not found.
-pub fn circuits(head: &HeadWeights, tables: Option<&(DMatrix<f64>, DMatrix<f64>)>) -> Found<Circuits> {
+pub fn circuits(head: &HeadWeights, tables: Option<&(DMatrix<f64>, DMatrix<f64>)>) -> Result<Circuits> {
     proceed()?;
     let name = |circuit: &str| format!("{circuit} of L{}H{}", head.layer, head.head);
     let (ov, qk) = match tables {
@@ -174,13 +163,13 @@ pub fn likeness(a: &HeadWeights, b: &HeadWeights) -> f64 {
 }
 
 /// Of a finite matrix, the largest first.
-fn eigenvalues(square: DMatrix<f64>) -> Found<Vec<(f64, f64)>> {
+fn eigenvalues(square: DMatrix<f64>) -> Result<Vec<(f64, f64)>> {
     let (count, scale) = (square.nrows(), square.amax());
     if scale == 0.0 {
         return Ok(vec![(0.0, 0.0); count]);
     }
     let schur = Schur::try_new(square / scale, f64::EPSILON, bound(count));
-    let schur = schur.ok_or(NoSpectrum::NotFound("eigenvalues", bound(count)))?;
+    let schur = schur.ok_or_else(|| not_found("eigenvalues", bound(count)))?;
     let mut found: Vec<Complex<f64>> = schur.complex_eigenvalues().iter().map(|value| value * scale).collect();
     found.sort_by(|a, b| b.norm().total_cmp(&a.norm()));
     Ok(found.into_iter().map(|value| (value.re, value.im)).collect())
@@ -228,7 +217,7 @@ pub fn composition(earlier: &HeadWeights, later: &HeadWeights, reads: Reads) -> 
 ///
 /// # Errors
 /// If an element is not finite, the values are not found, or the user interrupts.
-pub fn singular_values(data: &[f64], rows: usize, columns: usize) -> Found<Vec<f64>> {
+pub fn singular_values(data: &[f64], rows: usize, columns: usize) -> Result<Vec<f64>> {
     let (long, wide) = (rows.max(columns), rows.min(columns));
     let whole = match rows >= columns {
         true => DMatrix::from_row_slice(rows, columns, data),
@@ -255,7 +244,7 @@ pub fn singular_values(data: &[f64], rows: usize, columns: usize) -> Found<Vec<f
     }
     proceed()?;
     let svd = left.try_svd_unordered(false, false, 5.0 * f64::EPSILON, bound(wide));
-    let svd = svd.ok_or(NoSpectrum::NotFound("singular values", bound(wide)))?;
+    let svd = svd.ok_or_else(|| not_found("singular values", bound(wide)))?;
     let mut values: Vec<f64> = svd.singular_values.iter().map(|value| value * scale).collect();
     values.sort_by(|a, b| b.total_cmp(a));
     Ok(values)
@@ -351,10 +340,10 @@ mod tests {
         for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
             let mut data = vec![1.0; 12];
             data[7] = bad;
-            assert!(matches!(singular_values(&data, 4, 3), Err(NoSpectrum::NotFinite(_))));
+            assert!(matches!(singular_values(&data, 4, 3), Err(Error::Refused(why)) if why.contains("not finite")));
             let mut poisoned = head(0, 1);
             poisoned.v[(3, 2)] = bad;
-            assert!(matches!(circuits(&poisoned, None), Err(NoSpectrum::NotFinite(_))));
+            assert!(matches!(circuits(&poisoned, None), Err(Error::Refused(why)) if why.contains("not finite")));
         }
         for scale in [0.0, 1e-300, 1e-42, 3e38, 1e70] {
             let mut extreme = head(0, 1);

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::debugger::{Mark, RunError, Session, Target};
+use crate::debugger::{Error, Mark, Result, RunError, Session, Target};
 use crate::program::{Kernel, Op, pull_back};
 use crate::tensor::ops::Slice;
 use crate::tensor::{TensorError, Value};
@@ -49,28 +49,16 @@ pub struct Direct {
     pub neurons: Vec<(usize, usize, f64)>,
 }
 
-/// Why there is no such sum.
-#[derive(Clone, Debug, PartialEq)]
-pub struct NoSum(pub String);
-
-impl<E: std::error::Error> From<E> for NoSum {
-    fn from(error: E) -> NoSum {
-        NoSum(error.to_string())
-    }
-}
-
-type Found<T> = Result<T, NoSum>;
-
 /// Explains `sum(factor * logit(token))` at a position of the focused row. `neurons` asks for those too.
 ///
 /// # Errors
 /// If the model predicts no tokens or its head is not affine, or the pass has not come to its logits.
-pub fn direct(session: &mut Session, pos: usize, wanted: &[(usize, f64)], neurons: bool) -> Found<Direct> {
+pub fn direct(session: &mut Session, pos: usize, wanted: &[(usize, f64)], neurons: bool) -> Result<Direct> {
     let pass = session.run.branch().pass_of(pos);
     let at = pos - session.run.branch().span(pass).start;
     let program = session.run.program.clone();
     let logits = program.op_of("logits").filter(|&op| matches!(program.ops[op].kernel, Kernel::Unembed { .. }));
-    let logits = logits.ok_or_else(|| NoSum("the model predicts no tokens, so no logit can be explained".into()))?;
+    let logits = logits.ok_or_else(|| Error::refused("the model predicts no tokens, so no logit can be explained"))?;
     let mut walk = Walk { session, pass, at, gradients: BTreeMap::new(), parts: Vec::new(), neurons: Vec::new() };
     let mut op = program.ops[logits].clone();
     let mut capped = false;
@@ -85,8 +73,10 @@ pub fn direct(session: &mut Session, pos: usize, wanted: &[(usize, f64)], neuron
     let device = walk.session.run.device().clone();
     let seed = Value::from_f32(seed, &[1, 1, vocab], &device);
     let pulled = walk.pull(&op, std::slice::from_ref(&input), &seed)?;
-    let g =
-        pulled[0].as_ref().ok_or_else(|| NoSum("the logit does not depend on the hidden state".into()))?.read_f64()?;
+    let g = pulled[0]
+        .as_ref()
+        .ok_or_else(|| Error::refused("the logit does not depend on the hidden state"))?
+        .read_f64()?;
     // What the head makes of this hidden state, without its cap.
     let own = {
         let branch = walk.session.run.branch();
@@ -103,7 +93,7 @@ pub fn direct(session: &mut Session, pos: usize, wanted: &[(usize, f64)], neuron
         walk.op(number, &program.ops[number], g, neurons)?;
     }
     if walk.parts.iter().filter(|part| part.layer.is_some()).count() == 0 {
-        return Err(NoSum("the head of this model is not affine: its logits are no sum over components".into()));
+        return Err(Error::refused("the head of this model is not affine: its logits are no sum over components"));
     }
     let (mut parts, neurons) = (walk.parts, walk.neurons);
     parts.reverse();
@@ -150,7 +140,7 @@ impl Walk<'_> {
     }
 
     /// Passes a gradient on through an affine op, or counts what the op adds.
-    fn op(&mut self, number: usize, op: &Op, g: Vec<f64>, neurons: bool) -> Found<()> {
+    fn op(&mut self, number: usize, op: &Op, g: Vec<f64>, neurons: bool) -> Result<()> {
         match &op.kernel {
             Kernel::Same => self.add(op.inputs[0], g),
             Kernel::Scale { factor } => self.add(op.inputs[0], g.iter().map(|x| x * factor).collect()),
@@ -186,16 +176,16 @@ impl Walk<'_> {
     }
 
     /// The gradient at the first input of an op that acts on each position alone.
-    fn back(&mut self, op: &Op, g: &[f64]) -> Found<Vec<f64>> {
+    fn back(&mut self, op: &Op, g: &[f64]) -> Result<Vec<f64>> {
         let inputs: Vec<Value> = op.inputs.iter().map(|&input| self.here(input)).collect::<Result<_, _>>()?;
         let device = self.session.run.device().clone();
         let seed = Value::from_f32(g.iter().map(|x| *x as f32).collect(), &[1, 1, g.len()], &device);
         let pulled = self.pull(op, &inputs, &seed)?.swap_remove(0);
-        Ok(pulled.ok_or_else(|| NoSum(format!("{} does not depend on its input", op.site)))?.read_f64()?)
+        Ok(pulled.ok_or_else(|| Error::refused(format!("{} does not depend on its input", op.site)))?.read_f64()?)
     }
 
     /// What each head adds, and by way of which keys.
-    fn heads(&mut self, number: usize, op: &Op, g: &[f64]) -> Found<()> {
+    fn heads(&mut self, number: usize, op: &Op, g: &[f64]) -> Result<()> {
         let layer = op.layer.unwrap_or(0);
         let of_z = self.back(op, g)?;
         let mix = op.inputs[0];
@@ -220,7 +210,7 @@ impl Walk<'_> {
     }
 
     /// `A[q, k] (g_z . v[k])` of every head and key.
-    fn sources(&mut self, mix: usize, of_z: &[f64], (heads, width): (usize, usize)) -> Found<Vec<Vec<f64>>> {
+    fn sources(&mut self, mix: usize, of_z: &[f64], (heads, width): (usize, usize)) -> Result<Vec<Vec<f64>>> {
         let program = self.session.run.program.clone();
         let (pattern, v) = (program.ops[mix].inputs[0], program.ops[mix].inputs[1]);
         let row = self.session.focus.row;
@@ -249,7 +239,7 @@ impl Walk<'_> {
         Ok(found)
     }
 
-    fn neurons(&mut self, op: &Op, layer: usize, g: &[f64]) -> Found<()> {
+    fn neurons(&mut self, op: &Op, layer: usize, g: &[f64]) -> Result<()> {
         let back = self.back(op, g)?;
         let post = self.here(op.inputs[0])?.read_f64()?;
         let adds = back.iter().zip(&post).enumerate().map(|(neuron, (g, x))| (layer, neuron, g * x));

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use super::activations::silent;
 use super::attention::{Scored, of_session};
-use crate::debugger::{Mark, Progress, RunError, Session};
+use crate::debugger::{Mark, RunError, Session};
 use crate::program::Kernel;
 use crate::tensor::ops::Slice;
-use crate::tensor::{Kind, proceed};
+use crate::tensor::{Kind, step};
 
 /// Something measured.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,13 +34,12 @@ fn measured(rule: &'static str, at: impl Into<String>, value: f64) -> Measured {
 ///
 /// # Errors
 /// If the device fails.
-pub fn weights(session: &Session, told: Progress<'_>) -> Result<Vec<Measured>, RunError> {
+pub fn weights(session: &Session) -> Result<Vec<Measured>, RunError> {
     let weights = session.run.branch().weights();
     let ids = weights.ids();
     let mut found = Vec::new();
     for (number, id) in ids.iter().enumerate() {
-        told(&id.to_string(), number as u64, ids.len() as u64);
-        proceed()?;
+        step(&id.to_string(), number as u64, ids.len() as u64)?;
         let Some(weight) = weights.get(*id) else { continue };
         let value = weight.whole()?;
         let summary = value.summary()?;
@@ -60,15 +59,14 @@ fn finite(summary: &crate::tensor::Summary) -> u64 {
 ///
 /// # Errors
 /// If the device fails.
-pub fn values(session: &mut Session, told: Progress<'_>) -> Result<Vec<Measured>, RunError> {
+pub fn values(session: &mut Session) -> Result<Vec<Measured>, RunError> {
     let program = session.run.program.clone();
     let (pass, row) = (session.run.pass, session.focus.row);
     let mut found = Vec::new();
     let mut bad = false;
     let mut norms: HashMap<String, f64> = HashMap::new();
     for (number, op) in program.ops.iter().enumerate() {
-        told(&op.site, number as u64, program.ops.len() as u64);
-        proceed()?;
+        step(&op.site, number as u64, program.ops.len() as u64)?;
         let value = session.run.value_at(Mark { pass, op: number })?;
         if value.kind() != Kind::Float {
             continue;
@@ -117,12 +115,12 @@ pub fn values(session: &mut Session, told: Progress<'_>) -> Result<Vec<Measured>
 ///
 /// # Errors
 /// If the device fails.
-pub fn attention(session: &mut Session, told: Progress<'_>) -> Result<Vec<Measured>, RunError> {
+pub fn attention(session: &mut Session) -> Result<Vec<Measured>, RunError> {
     if session.run.branch().span(session.run.pass).len() < QUERIES {
         return Ok(Vec::new());
     }
     let mut found = Vec::new();
-    for Scored { layer, head, scores } in of_session(session, &[], None, told)? {
+    for Scored { layer, head, scores } in of_session(session, &[], None)? {
         found.push(measured("head-uniform", format!("L{layer}H{head}"), scores.entropy));
         found.push(measured("head-concentrated", format!("L{layer}H{head}"), scores.largest));
     }

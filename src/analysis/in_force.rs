@@ -1,7 +1,7 @@
 //! Edits in force, made again in passes that an analysis runs beside the recorded one: for copies of the focused row, and on other
 //! texts.
 
-use crate::debugger::{Ablation, Change, Edit, Mark, Session, Target};
+use crate::debugger::{Ablation, Change, Edit, Error, Mark, Result, Session, Target};
 use crate::tensor::ops::Slice;
 use crate::tensor::{Axis, TensorError, Value};
 
@@ -9,7 +9,7 @@ use crate::tensor::{Axis, TensorError, Value};
 ///
 /// # Errors
 /// In a sentence that names the edit that cannot be made so.
-pub fn in_force(session: &Session, of: &dyn Fn(usize) -> bool) -> Result<Vec<Edit>, Cannot> {
+pub fn in_force(session: &Session, of: &dyn Fn(usize) -> bool) -> Result<Vec<Edit>> {
     let row = session.focus.row;
     let rows = session.run.branch().text().rows.len();
     let mut kept = Vec::new();
@@ -18,7 +18,7 @@ pub fn in_force(session: &Session, of: &dyn Fn(usize) -> bool) -> Result<Vec<Edi
         if !of(op) || !edit.applies_to(Mark { pass: 0, op }) {
             continue;
         }
-        let cannot = || Cannot(format!("the edit \"{}\" cannot be made in every evaluation", edit.text));
+        let cannot = || Error::refused(format!("the edit \"{}\" cannot be made in every evaluation", edit.text));
         let change = match &edit.change {
             Change::Assign { slices, op, patch } => match slices.first() {
                 Some(Slice::At(at)) if *at != row => continue,
@@ -42,14 +42,14 @@ pub fn in_force(session: &Session, of: &dyn Fn(usize) -> bool) -> Result<Vec<Edi
 ///
 /// # Errors
 /// In a sentence that names the edit that is about positions of the present text.
-pub fn in_force_on_any_text(session: &Session, of: &dyn Fn(usize) -> bool) -> Result<Vec<Edit>, Cannot> {
+pub fn in_force_on_any_text(session: &Session, of: &dyn Fn(usize) -> bool) -> Result<Vec<Edit>> {
     let length = session.run.branch().prompt().length();
-    let on_any = |edit: Edit| -> Result<Edit, Cannot> {
+    let on_any = |edit: Edit| -> Result<Edit> {
         let Target::Op(op) = edit.target else { return Ok(edit) };
         let axes = &session.run.program.ops[op].axes;
         let change = on_any_text(&edit.change, axes, length);
         let cannot = || {
-            Cannot(format!(
+            Error::refused(format!(
                 "the edit \"{}\" changes positions of the current text, and cannot be made on another text; undo it, or ablate whole heads",
                 edit.text
             ))
@@ -95,8 +95,3 @@ pub fn edited(edits: &[Edit], op: usize, mut value: Value) -> Result<Value, Tens
     }
     Ok(value)
 }
-
-/// An edit that cannot be made again, and why.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct Cannot(String);

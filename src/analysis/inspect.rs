@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use super::health::Measured;
-use crate::debugger::{Run, RunError, Session, Settings};
+use crate::debugger::{Result, Run, RunError, Session, Settings};
 use crate::model::bundled::BUNDLED;
 use crate::model::role::{Role, RoleKind, WeightId};
 use crate::model::spec::Head;
@@ -123,14 +123,14 @@ pub fn input(session: &Session, chat: bool) -> Vec<Measured> {
 ///
 /// # Errors
 /// In words, if the text cannot be read or the device fails.
-pub fn beside_bundled(session: &Session) -> Result<Option<Measured>, String> {
+pub fn beside_bundled(session: &Session) -> Result<Option<Measured>> {
     let (model, device) = (&session.run.model, Device::cpu());
     let shape = |model: &Model| {
         let spec = &model.spec;
         (spec.family.clone(), spec.n_layers, spec.n_heads, spec.d_model, spec.d_mlp, spec.vocab, spec.max_positions)
     };
     for bundled in BUNDLED {
-        let reference = load(&bundled.source(), &device, &mut |_| true).map_err(|error| error.to_string())?;
+        let reference = load(&bundled.source(), &device, &mut |_| true)?;
         if shape(&reference) != shape(model) {
             continue;
         }
@@ -156,16 +156,16 @@ pub fn beside_bundled(session: &Session) -> Result<Option<Measured>, String> {
 }
 
 /// The last value of a pass over another text, with the edits of the current branch.
-fn last(run: &Run, input: &Input) -> Result<Vec<f64>, String> {
-    let mut other = run.beside(std::slice::from_ref(input), true).map_err(|error| error.to_string())?;
+fn last(run: &Run, input: &Input) -> Result<Vec<f64>> {
+    let mut other = run.beside(std::slice::from_ref(input), true)?;
     let end = other.end_of(0);
-    other.jump(0, end).map_err(|error| error.to_string())?;
-    other.value(end.op - 1).map_err(|error| error.to_string())?.read_f64().map_err(|error| error.to_string())
+    other.jump(0, end)?;
+    Ok(other.value(end.op - 1)?.read_f64()?)
 }
 
 /// Mean negative log-probability of each next token of a text, of logits `[T, V]`.
-fn loss(logits: &[f64], model: &Model, text: &str) -> Result<f64, String> {
-    let input = Input::from_texts(model, &[text], true).map_err(|error| error.to_string())?;
+fn loss(logits: &[f64], model: &Model, text: &str) -> Result<f64> {
+    let input = Input::from_texts(model, &[text], true)?;
     let (ids, width) = (&input.rows[0].ids, model.spec.vocab);
     let of = |pos: usize| {
         let row = &logits[pos * width..(pos + 1) * width];

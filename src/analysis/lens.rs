@@ -10,7 +10,7 @@ use crate::debugger::{Mark, RunError, Session};
 use crate::model::tuned_lens::TunedLens;
 use crate::program::{Program, lens, lens_start};
 use crate::tensor::ops::{BinaryOp, Slice};
-use crate::tensor::{Device, TensorError, Value};
+use crate::tensor::{Device, TensorError, Value, step};
 
 /// Rows that are unembedded at once: logits are large.
 const CHUNK: usize = 64;
@@ -125,7 +125,7 @@ pub fn trajectory(
 }
 
 /// Calls `each` with the number of a point, a position and its log-probabilities, for every position of the current pass of
-/// the focused row and every point that is computed. `told` is told how many points are done.
+/// the focused row and every point that is computed.
 ///
 /// # Errors
 /// If a value cannot be had, or the device fails.
@@ -133,13 +133,12 @@ pub fn everywhere(
     session: &mut Session,
     points: &[Point],
     tuned: Option<&Tuned>,
-    told: &mut dyn FnMut(u64, u64),
     each: &mut dyn FnMut(usize, usize, &[f64]),
 ) -> Result<usize, RunError> {
     let pass = session.run.pass;
     let start = session.run.branch().span(pass).start;
     for (number, point) in points.iter().enumerate() {
-        told(number as u64, points.len() as u64);
+        step("lens", number as u64, points.len() as u64)?;
         let Some(state) = state(session, pass, point.op)? else { return Ok(number) };
         let count = state.shape()[0];
         for from in (0..count).step_by(CHUNK) {

@@ -1,15 +1,13 @@
 //! Activation patching: a value of one run put into another, place by place, and how much of a number comes back
 //! (Vig et al. 2020; Meng et al. 2022). The fast approximation is attribution patching, `sum(grad (a_clean - a_here))` (Nanda 2023).
 
-use std::sync::atomic::Ordering;
-
-use super::attribution::{Probe, Unexplained};
+use super::attribution::Probe;
 use crate::debugger::peers::{Has, Side};
-use crate::debugger::{Mark, Session};
+use crate::debugger::{Error, Mark, Result, Session};
 use crate::lang::Expr;
 use crate::program::Program;
-use crate::tensor::Axis;
 use crate::tensor::ops::Slice;
+use crate::tensor::{Axis, TensorError, step};
 
 /// What is put in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,25 +71,23 @@ pub fn sweep(
     places: &Places,
     source: Source,
     done: &mut Vec<f64>,
-    told: &mut dyn FnMut(u64, u64),
-) -> Result<Sweep, Unexplained> {
+) -> Result<Sweep> {
     walk(session, expr, places, source, &mut |probe, here, clean, parts, (before, all)| {
-        let interrupt = probe.interrupt();
-        let stopped = |done: usize| {
-            let why = format!("interrupted after {done} of {all} places: the same command goes on from there");
-            Unexplained::Because(why)
+        let stopped = |done: usize, error: TensorError| match error {
+            TensorError::Interrupted(_) => {
+                let why = format!("interrupted after {done} of {all} places: the same command goes on from there");
+                Error::Refused(why)
+            }
+            error => error.into(),
         };
         while done.len() < before + parts.count {
-            told(done.len() as u64, all as u64);
-            if interrupt.load(Ordering::SeqCst) {
-                return Err(stopped(done.len()));
-            }
+            step("patching", done.len() as u64, all as u64).map_err(|error| stopped(done.len(), error))?;
             let from = done.len() - before;
             let points: Vec<Vec<f32>> =
                 (from..(from + probe.batch()).min(parts.count)).map(|which| parts.mixed(here, clean, which)).collect();
-            match probe.numbers(&points, &mut |_, _| ()) {
+            match probe.numbers(&points) {
                 Ok(numbers) => done.extend(numbers),
-                Err(_) if interrupt.load(Ordering::SeqCst) => return Err(stopped(done.len())),
+                Err(Error::Tensor(error)) => return Err(stopped(done.len(), error)),
                 Err(error) => return Err(error),
             }
         }
@@ -103,17 +99,11 @@ pub fn sweep(
 ///
 /// # Errors
 /// If the number or its gradient cannot be had, or the two branches have texts of different lengths.
-pub fn approximate(
-    session: &mut Session,
-    expr: &Expr,
-    places: &Places,
-    source: Source,
-    told: &mut dyn FnMut(u64, u64),
-) -> Result<Sweep, Unexplained> {
+pub fn approximate(session: &mut Session, expr: &Expr, places: &Places, source: Source) -> Result<Sweep> {
     walk(session, expr, places, source, &mut |probe, here, clean, parts, (before, all)| {
-        told(before as u64, all as u64);
+        step("patching", before as u64, all as u64)?;
         let at = probe.at;
-        let point = probe.gradients(std::slice::from_ref(here), at, &mut |_, _| ())?.remove(0);
+        let point = probe.gradients(std::slice::from_ref(here), at)?.remove(0);
         let mut moved = vec![0.0; parts.count];
         for (i, (g, (a, b))) in point.gradient.iter().zip(clean.iter().zip(here)).enumerate() {
             moved[parts.of[i] as usize] += f64::from(*g) * (f64::from(*a) - f64::from(*b));
@@ -144,16 +134,9 @@ impl Parts {
 }
 
 /// Finds the number for each place of a site, of which so many places stand before, of so many in all.
-type OfSite<'a> =
-    &'a mut dyn FnMut(&mut Probe<'_>, &Vec<f32>, &[f32], &Parts, (usize, usize)) -> Result<Vec<f64>, Unexplained>;
+type OfSite<'a> = &'a mut dyn FnMut(&mut Probe<'_>, &Vec<f32>, &[f32], &Parts, (usize, usize)) -> Result<Vec<f64>>;
 
-fn walk(
-    session: &mut Session,
-    expr: &Expr,
-    places: &Places,
-    source: Source,
-    of_site: OfSite<'_>,
-) -> Result<Sweep, Unexplained> {
+fn walk(session: &mut Session, expr: &Expr, places: &Places, source: Source, of_site: OfSite<'_>) -> Result<Sweep> {
     let program = session.run.program.clone();
     let mut found = Sweep { sites: Vec::new(), over: Vec::new(), numbers: Vec::new(), here: f64::NAN };
     for &(layer, op) in &places.sites {
@@ -162,19 +145,19 @@ fn walk(
         let mut probe = match Probe::new(session, expr, op) {
             Ok(probe) => probe,
             // A block that comes after what was asked for brings nothing back.
-            Err(Unexplained::Independent(_)) => continue,
+            Err(Error::Independent(_)) => continue,
             Err(error) => return Err(error),
         };
         let here = probe.here()?;
         if here.len() != clean.len() {
-            return Err(Unexplained::Because("the two sides have texts of different lengths".into()));
+            return Err(Error::Refused("the two sides have texts of different lengths".into()));
         }
         let over: Vec<usize> =
             places.over.iter().filter_map(|axis| axes.iter().position(|known| known == axis)).collect();
         let parts = Parts::new(&shape, &over);
         let all = parts.count * places.sites.len();
         if found.sites.is_empty() {
-            found.here = probe.numbers(std::slice::from_ref(&here), &mut |_, _| ())?[0];
+            found.here = probe.numbers(std::slice::from_ref(&here))?[0];
         }
         let numbers = of_site(&mut probe, &here, &clean, &parts, (found.numbers.len(), all))?;
         found.over = over.iter().map(|&axis| (axes[axis], shape[axis])).collect();
@@ -185,9 +168,9 @@ fn walk(
         (false, _) => Ok(found),
         (true, Some((_, op))) => {
             let site = &program.ops[*op].site;
-            Err(Unexplained::Because(format!("the number does not depend on {site}, nor on others of its name")))
+            Err(Error::Refused(format!("the number does not depend on {site}, nor on others of its name")))
         }
-        (true, None) => Err(Unexplained::Because("there is no such site".into())),
+        (true, None) => Err(Error::Refused("there is no such site".into())),
     }
 }
 
@@ -198,16 +181,16 @@ fn put_in(
     op: usize,
     site: &str,
     axes: &[Axis],
-) -> Result<(Vec<f32>, Vec<usize>), Unexplained> {
+) -> Result<(Vec<f32>, Vec<usize>)> {
     let at = Mark { pass: 0, op };
     let value = match source {
         Source::Branch(from) => session.run.value_in(from, at)?,
         Source::Zero | Source::Mean => session.run.value_at(at)?,
         Source::Peer(peer) => {
-            let has = session.value_of_side(&Side::Peer(peer), site).map_err(Unexplained::Because)?;
+            let has = session.value_of_side(&Side::Peer(peer), site)?;
             let name = session.side_name(&Side::Peer(peer));
             let Has::Value(value) = has else {
-                return Err(Unexplained::Because(format!("{name} has no {site} of this shape")));
+                return Err(Error::Refused(format!("{name} has no {site} of this shape")));
             };
             return Ok((value.elements.double().iter().map(|x| *x as f32).collect(), value.shape));
         }
@@ -220,7 +203,7 @@ fn put_in(
         Source::Zero => clean.fill(0.0),
         Source::Mean if axes.first() != Some(&Axis::Pos) => {
             let why = format!("{site} has no mean over positions: zero, or the values of another branch");
-            return Err(Unexplained::Because(why));
+            return Err(Error::Refused(why));
         }
         Source::Mean => {
             let length = shape[0];

@@ -2,10 +2,10 @@
 
 use std::ops::Range;
 
-use crate::debugger::{Mark, Run, RunError, Target};
+use crate::debugger::{Error, Mark, Result, Run, Target};
 use crate::program::{Context, Op, execute};
 use crate::tensor::ops::Slice;
-use crate::tensor::{Axis, Difference, TensorError, Tolerance, Value, bits, difference};
+use crate::tensor::{Axis, Difference, TensorError, Tolerance, Value, bits, difference, step};
 
 /// How far a site of one pass is from the same columns of one pass over the whole text.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,18 +37,17 @@ impl Recomputed {
 /// # Errors
 /// A sentence if there is nothing to compare, or edits of values are in force, which one pass cannot repeat; or what failed on
 /// the device.
-pub fn recompute(run: &mut Run, progress: &mut dyn FnMut(&str, u64, u64)) -> Result<Vec<Recomputed>, String> {
-    let text = |error: RunError| error.to_string();
+pub fn recompute(run: &mut Run) -> Result<Vec<Recomputed>> {
     let passes = run.pass + usize::from(run.at_end());
     if passes < 2 {
         return Err("there are no two passes to compare yet; \"generate 5\" runs more".into());
     }
     let of_value = |target: &Target| matches!(target, Target::Op(_) | Target::Cache(_));
     if let Some(edit) = run.branch().edits.iter().find(|edit| of_value(&edit.target)) {
-        return Err(format!(
+        return Err(Error::refused(format!(
             "the edit \"{}\" is in force, which one pass over the whole text cannot repeat",
             edit.text
-        ));
+        )));
     }
     let end = run.branch().span(passes - 1).end;
     let input = run.branch().text().columns(end);
@@ -59,14 +58,14 @@ pub fn recompute(run: &mut Run, progress: &mut dyn FnMut(&str, u64, u64)) -> Res
     let mut values: Vec<Option<Value>> = vec![None; program.ops.len()];
     let mut found = Vec::new();
     for (number, op) in program.ops.iter().enumerate() {
-        progress(&op.site, number as u64, program.ops.len() as u64);
+        step(&op.site, number as u64, program.ops.len() as u64)?;
         let inputs: Option<Vec<Value>> = op.inputs.iter().map(|&input| values[input].clone()).collect();
         let inputs = inputs.expect("inputs stand before their readers");
-        let whole = execute(op, &inputs, &weights, &context).map_err(|error| error.to_string())?;
+        let whole = execute(op, &inputs, &weights, &context)?;
         for (pass, span) in spans.iter().enumerate() {
-            let cached = run.value_at(Mark { pass, op: number }).map_err(text)?;
-            let part = columns(&whole, op, span.clone()).map_err(|error| error.to_string())?;
-            found.push(Recomputed::of(&op.site, pass, &cached, &part).map_err(|error| error.to_string())?);
+            let cached = run.value_at(Mark { pass, op: number })?;
+            let part = columns(&whole, op, span.clone())?;
+            found.push(Recomputed::of(&op.site, pass, &cached, &part)?);
         }
         values[number] = Some(whole);
         // What nobody reads any more is let go.

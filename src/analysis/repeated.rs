@@ -5,11 +5,12 @@ use std::collections::HashMap;
 
 use super::attribution::Random;
 use super::in_force::{edited, in_force_on_any_text};
+use crate::debugger::Result;
 use crate::debugger::Session;
 use crate::model::Input;
 use crate::program::{Context, execute};
-use crate::tensor::Value;
 use crate::tensor::ops::Slice;
+use crate::tensor::{Value, step};
 
 /// Patterns on such a text.
 pub struct Repeated {
@@ -29,12 +30,7 @@ pub struct Repeated {
 /// # Errors
 /// In a sentence, if the text would be too long, an edit in force is of positions of the current text, the user interrupts or the
 /// device fails.
-pub fn repeated(
-    session: &Session,
-    n: usize,
-    seed: u64,
-    progress: &mut dyn FnMut(&str, u64, u64),
-) -> Result<Repeated, String> {
+pub fn repeated(session: &Session, n: usize, seed: u64) -> Result<Repeated> {
     let run = &session.run;
     let model = &run.model;
     let tokenizer = model.tokenizer.as_ref();
@@ -53,7 +49,7 @@ pub fn repeated(
     let once: Vec<u32> = (0..n).map(|_| ordinary[random.below(ordinary.len())]).collect();
     let ids: Vec<u32> = front.iter().chain(&once).chain(&once).copied().collect();
     let length = ids.len();
-    let input = Input::from_tokens(model, vec![ids.clone()]).map_err(|error| error.to_string())?;
+    let input = Input::from_tokens(model, vec![ids.clone()])?;
     let context = Context::new(&model.spec, &input, 0..length, run.device());
     let weights = run.branch().weights();
     let program = &run.program;
@@ -61,17 +57,16 @@ pub fn repeated(
         .filter_map(|layer| Some((program.op_of(&format!("blocks.{layer}.attn.pattern"))?, layer)))
         .collect();
     let last = wanted.keys().copied().max().ok_or("the model has no attention")?;
-    let edits = in_force_on_any_text(session, &|op| op <= last).map_err(|error| error.to_string())?;
+    let edits = in_force_on_any_text(session, &|op| op <= last)?;
     let mut values: Vec<Option<Value>> = vec![None; program.ops.len()];
     let mut patterns = Vec::new();
     for (number, op) in program.ops[..=last].iter().enumerate() {
-        progress(&op.site, number as u64, last as u64 + 1);
+        step(&op.site, number as u64, last as u64 + 1)?;
         let inputs: Option<Vec<Value>> = op.inputs.iter().map(|&input| values[input].clone()).collect();
-        let value =
-            execute(op, &inputs.ok_or("an input is missing")?, weights, &context).map_err(|error| error.to_string())?;
-        let value = edited(&edits, number, value).map_err(|error| error.to_string())?;
+        let value = execute(op, &inputs.ok_or("an input is missing")?, weights, &context)?;
+        let value = edited(&edits, number, value)?;
         if let Some(layer) = wanted.get(&number) {
-            patterns.push((*layer, value.slice(&[Slice::At(0)]).map_err(|error| error.to_string())?));
+            patterns.push((*layer, value.slice(&[Slice::At(0)])?));
         }
         values[number] = Some(value);
         for &input in &op.inputs {

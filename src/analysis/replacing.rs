@@ -3,13 +3,12 @@
 
 use std::collections::HashMap;
 
-use super::attribution::Unexplained;
-use crate::debugger::{Mark, RunScope, Session, Target, ops_of};
+use crate::debugger::{Error, Mark, Result, RunScope, Session, Target, ops_of};
 use crate::lang::Expr;
 use crate::lang::eval::evaluate;
 use crate::program::{Context, execute};
-use crate::tensor::Value;
 use crate::tensor::ops::Slice;
+use crate::tensor::{Value, step};
 
 /// A part of a model that can be taken out: a head, or the MLP of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -43,14 +42,14 @@ pub struct Replacing<'a> {
 impl<'a> Replacing<'a> {
     /// # Errors
     /// If the run is not in the pass of the prompt, or edits of values are in force, which are not made again here.
-    pub fn new(session: &'a mut Session, expr: &'a Expr) -> Result<Replacing<'a>, Unexplained> {
+    pub fn new(session: &'a mut Session, expr: &'a Expr) -> Result<Replacing<'a>> {
         if session.run.pass > 0 {
-            return Err(Unexplained::Because("this works in the pass of the prompt: go back with \"goto #0\"".into()));
+            return Err(Error::Refused("this works in the pass of the prompt: go back with \"goto #0\"".into()));
         }
         let by_hand = session.run.branch().edits.iter().find(|edit| matches!(edit.target, Target::Op(_)));
         if let Some(edit) = by_hand {
             let why = format!("the edit \"{}\" of a value is in force, which is not made again here", edit.text);
-            return Err(Unexplained::Because(why));
+            return Err(Error::Refused(why));
         }
         let (program, row) = (session.run.program.clone(), session.focus.row);
         let prompt = session.run.branch().prompt();
@@ -71,10 +70,7 @@ impl<'a> Replacing<'a> {
     }
 
     /// Values of the pass where `change` gives others for some ops; it is asked for each op in turn, with what the op gives.
-    fn values(
-        &self,
-        change: &dyn Fn(usize, &Value) -> Result<Option<Value>, Unexplained>,
-    ) -> Result<Vec<Value>, Unexplained> {
+    fn values(&self, change: &dyn Fn(usize, &Value) -> Result<Option<Value>>) -> Result<Vec<Value>> {
         let program = self.session.run.program.clone();
         let weights = self.session.run.branch().weights();
         let mut changed = vec![false; program.ops.len()];
@@ -101,18 +97,15 @@ impl<'a> Replacing<'a> {
     ///
     /// # Errors
     /// If it cannot be had, or a change fails.
-    pub fn number(
-        &mut self,
-        change: &dyn Fn(usize, &Value) -> Result<Option<Value>, Unexplained>,
-    ) -> Result<f64, Unexplained> {
+    pub fn number(&mut self, change: &dyn Fn(usize, &Value) -> Result<Option<Value>>) -> Result<f64> {
         let values = self.values(change)?;
         let given: HashMap<usize, Value> = self.read.iter().map(|&op| (op, values[op].clone())).collect();
-        let datum = evaluate(self.expr, &mut RunScope::tracked(self.session, given, 0)).map_err(Unexplained::At)?;
-        datum.number(self.expr.span).map_err(Unexplained::At)
+        let datum = evaluate(self.expr, &mut RunScope::tracked(self.session, given, 0))?;
+        datum.number(self.expr.span).map_err(Error::At)
     }
 
     /// The number with the components of `out` as they are in `other`: values of `attn.z` and `mlp_out` by op.
-    fn without(&mut self, out: &[Component], other: &HashMap<usize, Value>) -> Result<f64, Unexplained> {
+    fn without(&mut self, out: &[Component], other: &HashMap<usize, Value>) -> Result<f64> {
         let program = self.session.run.program.clone();
         let place = |one: &Component| match one.head {
             Some(_) => program.op_of(&format!("blocks.{}.attn.z", one.layer)),
@@ -132,7 +125,7 @@ impl<'a> Replacing<'a> {
 }
 
 /// `[1, T, H, h]` with some heads of another value.
-fn with_heads(value: &Value, other: &Value, heads: &[usize]) -> Result<Value, Unexplained> {
+fn with_heads(value: &Value, other: &Value, heads: &[usize]) -> Result<Value> {
     let (count, width) = (value.shape()[2], value.shape()[3]);
     let (mut data, theirs) = (value.read_f32()?, other.read_f32()?);
     for (i, x) in data.iter_mut().enumerate() {
@@ -161,13 +154,7 @@ pub struct Circuit {
 ///
 /// # Errors
 /// If the number cannot be had, is the same in both branches, or their texts have different lengths.
-pub fn circuit(
-    session: &mut Session,
-    expr: &Expr,
-    from: usize,
-    wanted: f64,
-    told: &mut dyn FnMut(u64, u64),
-) -> Result<Circuit, Unexplained> {
+pub fn circuit(session: &mut Session, expr: &Expr, from: usize, wanted: f64) -> Result<Circuit> {
     let (program, row) = (session.run.program.clone(), session.focus.row);
     let mut other = HashMap::new();
     let mut components = Vec::new();
@@ -184,20 +171,20 @@ pub fn circuit(
     let mut pass = Replacing::new(session, expr)?;
     for (op, value) in &other {
         if value.shape() != pass.own(*op).shape() {
-            return Err(Unexplained::Because("the two branches have texts of different lengths".into()));
+            return Err(Error::Refused("the two branches have texts of different lengths".into()));
         }
     }
     let here = pass.number(&|_, _| Ok(None))?;
     let none = pass.without(&components, &other)?;
     if (here - none).abs() < 1e-9 {
-        return Err(Unexplained::Because(
+        return Err(Error::Refused(
             "the number is the same without any head and MLP: there is no circuit to find".into(),
         ));
     }
     let total = 2 * components.len() as u64;
     let mut losses = Vec::with_capacity(components.len());
     for (number, one) in components.iter().enumerate() {
-        told(number as u64, total);
+        step("taking out", number as u64, total)?;
         losses.push((*one, here - pass.without(&[*one], &other)?));
     }
     let mut order = losses.clone();
@@ -205,7 +192,7 @@ pub fn circuit(
     let mut out: Vec<Component> = Vec::new();
     let mut kept_number = here;
     for (number, (one, _)) in order.iter().enumerate() {
-        told(components.len() as u64 + number as u64, total);
+        step("taking out", components.len() as u64 + number as u64, total)?;
         let mut tried = out.clone();
         tried.push(*one);
         let left = pass.without(&tried, &other)?;
@@ -230,17 +217,15 @@ pub fn paths(
     expr: &Expr,
     from: usize,
     (layer, head, part): (usize, usize, &str),
-    told: &mut dyn FnMut(u64, u64),
-) -> Result<(Vec<f64>, f64), Unexplained> {
+) -> Result<(Vec<f64>, f64)> {
     let (program, row) = (session.run.program.clone(), session.focus.row);
     let spec = session.run.model.spec.clone();
     if spec.placement.has_post_norms() || spec.placement == crate::model::spec::Placement::Post {
         let why =
             "what attention adds passes a norm in this model: it is not added head by head, and has no direct paths";
-        return Err(Unexplained::Because(why.into()));
+        return Err(Error::Refused(why.into()));
     }
-    let op_of =
-        |site: String| program.op_of(&site).ok_or_else(|| Unexplained::Because(format!("the model has no {site}")));
+    let op_of = |site: String| program.op_of(&site).ok_or_else(|| Error::Refused(format!("the model has no {site}")));
     let stream = op_of(format!("blocks.{layer}.resid_pre"))?;
     let receiver = op_of(format!("blocks.{layer}.attn.{part}"))?;
     let reader = match part {
@@ -259,10 +244,10 @@ pub fn paths(
     let here = pass.number(&|_, _| Ok(None))?;
     let mut found = Vec::new();
     for (sender, (op, clean)) in theirs.iter().enumerate() {
-        told(sender as u64, layer as u64);
+        step("paths", sender as u64, layer as u64)?;
         let own = pass.own(*op).clone();
         if own.shape() != clean.shape() {
-            return Err(Unexplained::Because("the two branches have texts of different lengths".into()));
+            return Err(Error::Refused("the two branches have texts of different lengths".into()));
         }
         let results = |z: &Value| crate::debugger::params::head_results(z, &weights, sender);
         let moved = results(clean)?.binary(crate::tensor::ops::BinaryOp::Sub, &results(&own)?)?; // [1, T, H, d]

@@ -1,26 +1,26 @@
 //! Does the same pass give the same bits again, and does a row of a batch compute what it does alone?
 
 use super::recompute::Recomputed;
-use crate::debugger::{Mark, Run, RunError, Target};
+use crate::debugger::{Error, Mark, Result, Run, RunError, Target};
 use crate::model::Input;
 use crate::program::{Context, execute};
 use crate::tensor::ops::{Reduction, Slice};
-use crate::tensor::{Axis, Kind, TensorError, Value};
+use crate::tensor::{Axis, Kind, TensorError, Value, step};
 
 /// The pass of the prompt computed anew, its edits included, beside what is recorded: the bits should be the same.
 ///
 /// # Errors
 /// A sentence if the pass is not complete, or what failed on the device.
-pub fn again(run: &mut Run, progress: &mut dyn FnMut(&str, u64, u64)) -> Result<Vec<Recomputed>, String> {
-    computed(run, progress, &|_| Ok(()))
+pub fn again(run: &mut Run) -> Result<Vec<Recomputed>> {
+    computed(run, &|_| Ok(()))
 }
 
 /// The same where everything is looked at on the way, as stops, conditions and panes do: statistics, reductions, slices, transfers.
 ///
 /// # Errors
 /// As [`again`].
-pub fn looked_at(run: &mut Run, progress: &mut dyn FnMut(&str, u64, u64)) -> Result<Vec<Recomputed>, String> {
-    computed(run, progress, &|value| {
+pub fn looked_at(run: &mut Run) -> Result<Vec<Recomputed>> {
+    computed(run, &|value| {
         value.summary()?;
         if value.kind() == Kind::Float {
             value.reduce_axis(Reduction::Norm, value.shape().len() - 1)?.read_f64()?;
@@ -29,11 +29,7 @@ pub fn looked_at(run: &mut Run, progress: &mut dyn FnMut(&str, u64, u64)) -> Res
     })
 }
 
-fn computed(
-    run: &mut Run,
-    progress: &mut dyn FnMut(&str, u64, u64),
-    look: &dyn Fn(&Value) -> Result<(), TensorError>,
-) -> Result<Vec<Recomputed>, String> {
+fn computed(run: &mut Run, look: &dyn Fn(&Value) -> Result<(), TensorError>) -> Result<Vec<Recomputed>> {
     complete(run)?;
     let program = run.program.clone();
     let input = run.branch().prompt();
@@ -41,16 +37,16 @@ fn computed(
     let mut found = Vec::new();
     let mut values: Vec<Value> = Vec::with_capacity(program.ops.len());
     for (number, op) in program.ops.iter().enumerate() {
-        progress(&op.site, number as u64, program.ops.len() as u64);
+        step(&op.site, number as u64, program.ops.len() as u64)?;
         let at = Mark { pass: 0, op: number };
         let inputs: Vec<Value> = op.inputs.iter().map(|&input| values[input].clone()).collect();
-        let mut value = execute(op, &inputs, run.branch().weights(), &context).map_err(|error| error.to_string())?;
+        let mut value = execute(op, &inputs, run.branch().weights(), &context)?;
         for edit in run.branch().edits.iter().filter(|edit| edit.applies_to(at)) {
-            value = edit.change.apply(&value).map_err(|error| error.to_string())?;
+            value = edit.change.apply(&value)?;
         }
-        look(&value).map_err(|error| error.to_string())?;
+        look(&value)?;
         let recorded = run.value_at(at).map_err(|error: RunError| error.to_string())?;
-        found.push(Recomputed::of(&op.site, 0, &value, &recorded).map_err(|error| error.to_string())?);
+        found.push(Recomputed::of(&op.site, 0, &value, &recorded)?);
         values.push(value);
     }
     Ok(found)
@@ -60,29 +56,29 @@ fn computed(
 ///
 /// # Errors
 /// A sentence if there is one row, the pass is not complete, or edits of values are in force; or what failed on the device.
-pub fn alone(run: &mut Run, progress: &mut dyn FnMut(&str, u64, u64)) -> Result<Vec<Recomputed>, String> {
+pub fn alone(run: &mut Run) -> Result<Vec<Recomputed>> {
     complete(run)?;
     let prompt = run.branch().prompt();
     if prompt.rows.len() < 2 && !prompt.is_padded() {
         return Err("there is one row without padding, which is alone already; give -p twice, or --pad-to".into());
     }
     if let Some(edit) = run.branch().edits.iter().find(|edit| matches!(edit.target, Target::Op(_))) {
-        return Err(format!("the edit \"{}\" is in force, which a row alone cannot repeat", edit.text));
+        return Err(Error::refused(format!("the edit \"{}\" is in force, which a row alone cannot repeat", edit.text)));
     }
     let program = run.program.clone();
     let mut found = Vec::new();
     let rows = prompt.texts();
     for (row, text) in rows.iter().enumerate() {
-        progress(&format!("row {row}"), row as u64, rows.len() as u64);
+        step(&format!("row {row}"), row as u64, rows.len() as u64)?;
         let first = prompt.rows[row].mask.iter().position(|real| *real).unwrap_or(0);
         let columns = first..first + text.ids.len();
-        let input = Input::from_rows(&run.model, vec![text.clone()]).map_err(|error| error.to_string())?;
+        let input = Input::from_rows(&run.model, vec![text.clone()])?;
         let context = Context::new(&run.model.spec, &input, 0..input.length(), run.device());
         let mut values: Vec<Value> = Vec::with_capacity(program.ops.len());
         for (number, op) in program.ops.iter().enumerate() {
             let inputs: Vec<Value> = op.inputs.iter().map(|&input| values[input].clone()).collect();
-            let value = execute(op, &inputs, run.branch().weights(), &context).map_err(|error| error.to_string())?;
-            let recorded = run.value_at(Mark { pass: 0, op: number }).map_err(|error| error.to_string())?;
+            let value = execute(op, &inputs, run.branch().weights(), &context)?;
+            let recorded = run.value_at(Mark { pass: 0, op: number })?;
             let slices: Vec<Slice> = op
                 .axes
                 .iter()
@@ -92,8 +88,8 @@ pub fn alone(run: &mut Run, progress: &mut dyn FnMut(&str, u64, u64)) -> Result<
                     _ => Slice::All,
                 })
                 .collect();
-            let part = recorded.slice(&slices).map_err(|error| error.to_string())?;
-            let mut one = Recomputed::of(&op.site, 0, &part, &value).map_err(|error| error.to_string())?;
+            let part = recorded.slice(&slices)?;
+            let mut one = Recomputed::of(&op.site, 0, &part, &value)?;
             if let Some(at) = one.difference.at.first_mut() {
                 *at = row;
             }
@@ -104,7 +100,7 @@ pub fn alone(run: &mut Run, progress: &mut dyn FnMut(&str, u64, u64)) -> Result<
     Ok(found)
 }
 
-fn complete(run: &Run) -> Result<(), String> {
+fn complete(run: &Run) -> Result<()> {
     let whole = run.live && (run.pass > 0 || run.at_end());
     if whole { Ok(()) } else { Err("the pass of the prompt is not complete; \"run\" or \"continue\"".into()) }
 }

@@ -2,10 +2,10 @@
 //! op in 64 bits on the CPU.
 
 use super::bisect::Double;
-use crate::debugger::{Mark, Session};
+use crate::debugger::{Mark, Result, Session};
 use crate::model::Input;
 use crate::program::{Context, execute};
-use crate::tensor::{Kind, Precision, Value, apart, relative_rms};
+use crate::tensor::{Kind, Precision, Value, apart, relative_rms, step};
 
 /// What one kind of op does, over all ops of that kind.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,9 +35,8 @@ pub fn allowed(precision: Precision) -> f64 {
 ///
 /// # Errors
 /// In words, if a device fails.
-pub fn selftest(session: &mut Session, progress: &mut dyn FnMut(&str, u64, u64)) -> Result<Vec<Tested>, String> {
+pub fn selftest(session: &mut Session) -> Result<Vec<Tested>> {
     let run = &mut session.run;
-    let text = |error: &dyn std::fmt::Display| error.to_string();
     let (program, branch) = (run.program.clone(), run.current);
     let input: Input = run.branch().prompt();
     let weights = run.branch().weights().clone();
@@ -48,14 +47,11 @@ pub fn selftest(session: &mut Session, progress: &mut dyn FnMut(&str, u64, u64))
     let mut found: Vec<Tested> = Vec::new();
     let mut values: Vec<Value> = Vec::with_capacity(program.ops.len());
     for (number, op) in program.ops.iter().enumerate() {
-        if session.interrupt.load(std::sync::atomic::Ordering::SeqCst) {
-            return Err(format!("interrupted at {}", op.site));
-        }
-        progress(&op.site, number as u64, program.ops.len() as u64);
+        step(&op.site, number as u64, program.ops.len() as u64)?;
         let inputs: Vec<Value> = op.inputs.iter().map(|&input| values[input].clone()).collect();
-        let ours = execute(op, &inputs, &weights, &context).map_err(|error| text(&error))?;
+        let ours = execute(op, &inputs, &weights, &context)?;
         let exact = double.of(op, &inputs)?;
-        let data = ours.read_f64().map_err(|error| text(&error))?;
+        let data = ours.read_f64()?;
         let relative = match ours.kind() {
             Kind::Float => relative_rms(&data, &exact),
             // Ids and numbers of experts are right or wrong.
@@ -80,9 +76,9 @@ pub fn selftest(session: &mut Session, progress: &mut dyn FnMut(&str, u64, u64))
     // The recorded pass is what was run: the last value of both must be the same bits, or the test was of something else.
     let end = Mark { pass: 0, op: program.ops.len() - 1 };
     if run.branches[branch].edits.is_empty() && run.branch().frontier(0) == program.ops.len() {
-        let recorded = run.value_in_any(branch, end).map_err(|error| text(&error))?;
-        let same = recorded.read_f64().map_err(|error| text(&error))?;
-        let again = values[end.op].read_f64().map_err(|error| text(&error))?;
+        let recorded = run.value_in_any(branch, end)?;
+        let same = recorded.read_f64()?;
+        let again = values[end.op].read_f64()?;
         if same.iter().zip(&again).any(|(x, y)| x.to_bits() != y.to_bits()) {
             return Err("the pass gives other bits when it is computed again: see check determinism".into());
         }

@@ -6,9 +6,10 @@ use std::collections::HashMap;
 
 use half::{bf16, f16};
 
+use crate::debugger::Result;
 use crate::model::role::{Role, WeightId};
 use crate::model::weights::Weights;
-use crate::tensor::{Difference, Tolerance, Verdict, difference};
+use crate::tensor::{Difference, Tolerance, Verdict, difference, step};
 
 /// What is left of a difference that a relation explains, at most, beside the size of the weight.
 const EXPLAINED: f64 = 1e-5;
@@ -32,9 +33,9 @@ struct Matrix {
 }
 
 impl Matrix {
-    fn of(weights: &Weights, id: WeightId) -> Result<Option<Matrix>, String> {
+    fn of(weights: &Weights, id: WeightId) -> Result<Option<Matrix>> {
         let Some(weight) = weights.get(id) else { return Ok(None) };
-        let data = weight.whole().and_then(|value| value.read_f32()).map_err(|error| error.to_string())?;
+        let data = weight.whole().and_then(|value| value.read_f32())?;
         Ok(Some(Matrix { shape: weight.shape(), data }))
     }
 
@@ -71,14 +72,13 @@ pub fn weight_differences(
     ours: &Weights,
     theirs: &Weights,
     heads: (usize, usize),
-    progress: &mut dyn FnMut(&str, u64, u64),
-) -> Result<(Vec<WeightDifference>, usize), String> {
+) -> Result<(Vec<WeightDifference>, usize)> {
     let mut ids = ours.ids();
     ids.extend(theirs.ids().into_iter().filter(|id| ours.get(*id).is_none()));
     let mut found = Vec::new();
     let mut lost: Vec<(WeightId, u64)> = Vec::new();
     for (number, id) in ids.iter().enumerate() {
-        progress(&id.to_string(), number as u64, ids.len() as u64);
+        step(&id.to_string(), number as u64, ids.len() as u64)?;
         let (a, b) = (Matrix::of(ours, *id)?, Matrix::of(theirs, *id)?);
         let (a, b) = match (a, b) {
             (Some(a), Some(b)) => (a, b),
@@ -146,7 +146,7 @@ fn apart(id: WeightId, relation: &str) -> WeightDifference {
 }
 
 /// Names weights that are another weight of ours: exchanged, or a block in the place of another.
-fn elsewhere(ours: &Weights, lost: &[(WeightId, u64)], found: &mut [WeightDifference]) -> Result<(), String> {
+fn elsewhere(ours: &Weights, lost: &[(WeightId, u64)], found: &mut [WeightDifference]) -> Result<()> {
     if lost.is_empty() {
         return Ok(());
     }

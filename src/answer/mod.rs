@@ -6,6 +6,7 @@
 
 pub use crate::tensor::Summary;
 
+mod error;
 pub mod json;
 pub mod layout;
 pub mod numbers;

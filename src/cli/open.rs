@@ -3,19 +3,19 @@
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use thiserror::Error;
 
 use super::{Chat, Input as GivenInput, Options, PadSide, settings};
 use crate::commands::Console;
-use crate::debugger::{Session, Settings};
-use crate::engine::{Interpreter, Progress};
+use crate::debugger::{self, Session, Settings};
+use crate::engine::Interpreter;
 use crate::frontend::tui::{config, panes::Panes};
 use crate::model::bundled::{self, Bundled};
 use crate::model::chat::{ChatError, Conversation, Place};
 use crate::model::{self, Input, InputError, LoadError, Model, ModelSource, Side, adapter};
-use crate::tensor::{Device, TensorError};
+use crate::tensor::{Device, TensorError, step};
 use crate::term::quiet::without_stderr;
 
 /// Why a session cannot be opened.
@@ -40,26 +40,20 @@ pub enum OpenError {
     #[error("cannot read {path}: {error}")]
     Conversation { path: String, error: io::Error },
     /// The session refuses a setting or an adapter.
-    #[error("{0}")]
-    Session(String),
+    #[error(transparent)]
+    Session(#[from] debugger::Error),
 }
 
 /// Opens the model and prepares a session; runs on the engine thread, which keeps it.
 ///
 /// # Errors
 /// If the device, the checkpoint, the adapter or the input is refused.
-pub fn open(
-    options: &Options,
-    interrupt: Arc<AtomicBool>,
-    progress: Progress<'_>,
-) -> Result<Box<dyn Interpreter>, OpenError> {
+pub fn open(options: &Options, interrupt: Arc<AtomicBool>) -> Result<Box<dyn Interpreter>, OpenError> {
     let device = without_stderr(options.log.as_deref(), || Device::open(options.device))?;
-    progress(device.reason(), 0, 0);
+    _ = step(device.reason(), 0, 0);
     let (source, name, bundled) = source_of(options.model.as_deref());
-    let mut model = model::open(&source, &device, options.precision, &mut |what, done, total| {
-        progress(what, done, total);
-        !interrupt.swap(false, Ordering::Relaxed)
-    })?;
+    let mut model =
+        model::open(&source, &device, options.precision, &mut |what, done, total| step(what, done, total).is_ok())?;
     if let Some(folder) = &options.lora {
         adapter::fit(folder, &mut model)?;
     }
@@ -79,12 +73,11 @@ pub fn open(
     if options.budget_given {
         // The session has it already; this records where it comes from.
         let budget = options.record_budget.to_string();
-        let set = console.configure("record-budget", &budget, "--record-budget");
-        set.map_err(|error| OpenError::Session(error.to_string()))?;
+        console.configure("record-budget", &budget, "--record-budget")?;
     }
     console.chat = options.input.chat.is_some();
     Ok(Box::new(match &options.lora {
-        Some(folder) => console.with_adapter(folder).map_err(|error| OpenError::Session(error.to_string()))?,
+        Some(folder) => console.with_adapter(folder)?,
         None => console,
     }))
 }

@@ -1,10 +1,9 @@
 //! `ablate`: heads, neurons, sites and modules taken out.
 
 use super::console::{Console, Done};
-use super::fail::Fail;
 use super::places;
 use super::table::Call;
-use crate::debugger::{Ablation, Change, Edit, Mark, RunScope, Target};
+use crate::debugger::{Ablation, Change, Edit, Error, Mark, Result, RunScope, Target};
 use crate::lang::eval;
 use crate::lang::location::{self, When, parse_location_prefix};
 use crate::lang::words::words;
@@ -13,10 +12,10 @@ use crate::tensor::Axis;
 use crate::tensor::ops::Slice;
 
 /// `ablate LOC [zero|mean|resample]`.
-pub fn ablate(console: &mut Console, call: Call<'_, '_>) -> Done {
+pub fn ablate(console: &mut Console, call: Call<'_>) -> Done {
     let (rest, offset) = (call.args.rest, call.args.offset);
     if rest.is_empty() {
-        return Err(Fail::At(
+        return Err(Error::At(
             LangError::new("expected a location", Span::at(offset)).help("ablate L1H0, ablate L2.mlp"),
         ));
     }
@@ -26,17 +25,17 @@ pub fn ablate(console: &mut Console, call: Call<'_, '_>) -> Done {
         [] => Ablation::Zero,
         [word] => Ablation::parse(&word.text).ok_or_else(|| {
             let error = LangError::new(format!("no way to ablate called {}", word.text), word.span);
-            Fail::At(error.help("zero, mean or resample"))
+            Error::At(error.help("zero, mean or resample"))
         })?,
-        [_, extra, ..] => return Err(Fail::At(LangError::new("unexpected word", extra.span))),
+        [_, extra, ..] => return Err(Error::At(LangError::new("unexpected word", extra.span))),
     };
     if let Some(span) = location.pos.as_ref().map(|pos| pos.span).or(location.row.as_ref().map(|row| row.span)) {
         let error = LangError::new("ablate takes positions as a slice, and changes every row", span);
-        return Err(Fail::At(error.help("ablate L0.attn.z[pos=3]")));
+        return Err(Error::At(error.help("ablate L0.attn.z[pos=3]")));
     }
     let rows = console.session.run.branch().text().rows.len();
     if how == Ablation::Resample && rows < 2 {
-        return Err(Fail::because(
+        return Err(Error::refused(
             "resample takes the value from the next row, and there is one row only: give -p twice",
         ));
     }
@@ -45,19 +44,19 @@ pub fn ablate(console: &mut Console, call: Call<'_, '_>) -> Done {
         edits.push(console.ablation(op, head, &location, how, call.line)?);
     }
     if edits.is_empty() {
-        return Err(Fail::because("this location has no value to take out"));
+        return Err(Error::refused("this location has no value to take out"));
     }
     console.apply(edits)
 }
 
 impl Console {
     /// The ops whose outputs an ablation replaces. A block is taken out by what it adds to the residual stream.
-    fn ablated_ops(&self, location: &Location) -> Result<Vec<(usize, Option<usize>)>, Fail> {
+    fn ablated_ops(&self, location: &Location) -> Result<Vec<(usize, Option<usize>)>> {
         let program = &self.session.run.program;
         let mut ops = Vec::new();
         for place in places::places(&self.session, location)? {
             if place.when == When::Before && location.when.is_some() {
-                return Err(Fail::because("ablate takes a value out; -before has no meaning here"));
+                return Err(Error::refused("ablate takes a value out; -before has no meaning here"));
             }
             match &place.target {
                 location::Target::Site(name) => ops.extend(program.op_of(name).map(|op| (op, place.head))),
@@ -70,11 +69,11 @@ impl Console {
                         (true, None) => {}
                     }
                 }
-                _ => return Err(Fail::because("ablate needs a site, a head or a module")),
+                _ => return Err(Error::refused("ablate needs a site, a head or a module")),
             }
         }
         if ops.iter().any(|(op, _)| *op == 0) {
-            return Err(Fail::because("tokens cannot be ablated; set tokens[N] = TOKEN changes them"));
+            return Err(Error::refused("tokens cannot be ablated; set tokens[N] = TOKEN changes them"));
         }
         Ok(ops)
     }
@@ -88,12 +87,12 @@ impl Console {
         location: &Location,
         by: Ablation,
         line: &str,
-    ) -> Result<Edit, Fail> {
+    ) -> Result<Edit> {
         let template = self.template(op)?;
         let mut slices = eval::slices(&location.index, &template, &mut RunScope::new(&mut self.session))?;
         if let Some(head) = head {
             let Some(axis) = template.axes().iter().position(|axis| *axis == Axis::Head) else {
-                return Err(Fail::because(format!("{} has no heads", self.session.run.program.ops[op].site)));
+                return Err(Error::refused(format!("{} has no heads", self.session.run.program.ops[op].site)));
             };
             slices.resize(slices.len().max(axis + 1), Slice::All);
             slices[axis] = Slice::At(head);

@@ -2,13 +2,12 @@
 
 use super::console::{Console, Done};
 use super::diagnose;
-use super::fail::Fail;
 use super::table::Call;
 use crate::analysis::activations::{Block, F16, OUTLIER, Unlike, beside, blocks, features};
 use crate::answer::numbers::significant;
 use crate::answer::text::quoted;
 use crate::answer::{Answer, Cell, Table};
-use crate::debugger::Progress;
+use crate::debugger::{Error, Result};
 use crate::lang::LangError;
 use crate::lang::words::{OptionSpec, Word, take_options, words};
 use crate::tensor::Axis;
@@ -23,25 +22,25 @@ const NAMED: usize = 12;
 const TEXTS: usize = 3;
 
 /// `activations [-against FILE [-all]]`.
-pub fn run(console: &mut Console, call: Call<'_, '_>) -> Done {
+pub fn run(console: &mut Console, call: Call<'_>) -> Done {
     let (given, left) = take_options(words(call.args.rest, call.args.offset)?, &OPTIONS)?;
     if let Some(extra) = left.first() {
         let error = LangError::new("unexpected word", extra.span);
-        return Err(Fail::At(error.help("activations, or activations -against FILE with a text in each line")));
+        return Err(Error::At(error.help("activations, or activations -against FILE with a text in each line")));
     }
     let against = given.iter().find(|option| option.name == "-against").and_then(|option| option.value.as_ref());
     if let Some(option) = given.iter().find(|option| option.name == "-all" && against.is_none()) {
         let error = LangError::new("-all is of what is compared", option.span);
-        return Err(Fail::At(error.help("activations -against FILE -all")));
+        return Err(Error::At(error.help("activations -against FILE -all")));
     }
     if !console.session.run.at_end() {
-        return Err(Fail::because("activations are of a complete pass: \"run\" or \"continue\" to its end first"));
+        return Err(Error::refused("activations are of a complete pass: \"run\" or \"continue\" to its end first"));
     }
-    let here = blocks(&mut console.session, call.progress)?;
+    let here = blocks(&mut console.session)?;
     match against {
         None => Ok(Answer::Table(plain(console, &here))),
         Some(file) => {
-            let (count, found) = console.unlike(&here, file, call.progress)?;
+            let (count, found) = console.unlike(&here, file)?;
             let all = given.iter().any(|option| option.name == "-all");
             Ok(Answer::Table(compared(&found, count, file, all)))
         }
@@ -125,20 +124,15 @@ fn compared(found: &[Unlike], count: usize, file: &Word, all: bool) -> Table {
 
 impl Console {
     /// How many texts a file has, and how far what is here is from what it is on them.
-    pub(super) fn unlike(
-        &mut self,
-        here: &[Block],
-        file: &Word,
-        progress: Progress<'_>,
-    ) -> Result<(usize, Vec<Unlike>), Fail> {
+    pub(super) fn unlike(&mut self, here: &[Block], file: &Word) -> Result<(usize, Vec<Unlike>)> {
         let mut others = Vec::new();
-        let count = self.over_references(file, progress, &mut |console| {
-            others.push(blocks(&mut console.session, &mut |_, _, _| ())?);
+        let count = self.over_references(file, &mut |console| {
+            others.push(blocks(&mut console.session)?);
             Ok(())
         })?;
         if count < TEXTS {
             let message = format!("{} has {count} texts: what is usual takes {TEXTS} or more", file.text);
-            return Err(Fail::At(LangError::new(message, file.span)));
+            return Err(Error::At(LangError::new(message, file.span)));
         }
         Ok((count, beside(here, &others)))
     }

@@ -10,13 +10,13 @@ pub(super) mod table;
 use std::path::Path;
 
 use super::console::{Console, Done};
-use super::fail::Fail;
 use super::table::Call;
 use crate::analysis::attribution::{
-    Attribution, Noise, Probe, Quality, Told, Unexplained, ablation, conductance, gradient_shap, influence, integrated,
-    kernel_shap, lime_subsets, lime_with, noise, occlusion, plain, quality, relevance, shapley_exact, shapley_sampled,
+    Attribution, Noise, Probe, Quality, ablation, conductance, gradient_shap, influence, integrated, kernel_shap,
+    lime_subsets, lime_with, noise, occlusion, plain, quality, relevance, shapley_exact, shapley_sampled,
 };
 use crate::debugger::peers::Tensors;
+use crate::debugger::{Error, Result};
 use crate::lang::eval::Datum;
 use crate::lang::{LangError, Span};
 use crate::program::Kernel;
@@ -25,8 +25,8 @@ use crate::tensor::{Axis, Value};
 use given::{Baseline, Given, Steps};
 
 /// The values of a site in a file, of one row.
-fn of_file(file: &str, site: &str, len: usize, span: Span) -> Result<Vec<f32>, Fail> {
-    let at = |message: String| Fail::At(LangError::new(message, span));
+fn of_file(file: &str, site: &str, len: usize, span: Span) -> Result<Vec<f32>> {
+    let at = |message: String| Error::At(LangError::new(message, span));
     let dump = Tensors::open(Path::new(file)).map_err(at)?;
     if !dump.names().iter().any(|name| name == site) {
         let some: Vec<&str> = dump.names().iter().take(3).map(String::as_str).collect();
@@ -71,18 +71,8 @@ const SUBSETS: usize = 200;
 /// The sum of `-steps auto` is within this share of `F(x) - F(x')`.
 const AUTO_SHARE: f64 = 1e-3;
 
-impl From<Unexplained> for Fail {
-    fn from(error: Unexplained) -> Fail {
-        match error {
-            Unexplained::At(error) => Fail::At(error),
-            Unexplained::Independent(site) => Fail::because(format!("the number does not depend on {site}")),
-            Unexplained::Because(message) => Fail::because(message),
-        }
-    }
-}
-
 /// `attr METHOD [OPTIONS]`.
-pub fn attr(console: &mut Console, mut call: Call<'_, '_>) -> Done {
+pub fn attr(console: &mut Console, mut call: Call<'_>) -> Done {
     if let Some(done) = side_by_side::several(console, &mut call) {
         return done;
     }
@@ -91,17 +81,15 @@ pub fn attr(console: &mut Console, mut call: Call<'_, '_>) -> Done {
 }
 
 /// One method for one target.
-fn one(console: &mut Console, given: &Given, call: Call<'_, '_>) -> Done {
+fn one(console: &mut Console, given: &Given, call: Call<'_>) -> Done {
     if matches!(given.method, "rollout" | "attnxgradient") {
-        let progress = call.progress;
-        return heads::flow(console, given, &mut |done, all| progress("attr", done, all));
+        return heads::flow(console, given);
     }
     if given.method == "heads" {
-        let progress = call.progress;
-        return heads::importance(console, given, &mut |done, all| progress("attr heads", done, all));
+        return heads::importance(console, given);
     }
     if given.method == "neurons" {
-        return neurons::ranked(console, given, call.progress);
+        return neurons::ranked(console, given);
     }
     let (expr, target) = given.target(console)?;
     let site = match &given.site {
@@ -112,35 +100,32 @@ fn one(console: &mut Console, given: &Given, call: Call<'_, '_>) -> Done {
     let layer_form = matches!(given.method, "conductance" | "influence");
     if layer_form && given.site.is_none() {
         let error = LangError::new(format!("{} needs a site", given.method), Span::at(call.args.offset));
-        return Err(Fail::At(error.help("attr conductance -at L1.resid_post")));
+        return Err(Error::At(error.help("attr conductance -at L1.resid_post")));
     }
     let at = if layer_form { console.op_named("embed", Span::at(call.args.offset))? } else { site };
     let perturbs = matches!(given.method, "featureablation" | "occlusion" | "shapley" | "kernelshap" | "lime");
     let axes = console.session.run.program.ops[site].axes[1..].to_vec();
     if perturbs && axes.first() != Some(&Axis::Pos) {
         let site = &console.session.run.program.ops[site].site;
-        return Err(Fail::because(format!("{} hides positions, and {site} does not begin with them", given.method)));
+        return Err(Error::refused(format!("{} hides positions, and {site} does not begin with them", given.method)));
     }
     if given.method == "neuron" {
         let baseline = console.baselines(given, &expr, at, false)?.remove(0);
-        return neuron::conductance(console, given, (&expr, &target), at, &baseline, call.progress);
+        return neuron::conductance(console, given, (&expr, &target), at, &baseline);
     }
     let baselines = console.baselines(given, &expr, at, perturbs)?;
     if given.quality && (perturbs || layer_form) {
         let message =
             format!("-quality is for methods that attribute to their own site by gradients, not {}", given.method);
-        return Err(Fail::because(message));
+        return Err(Error::refused(message));
     }
-    let progress = call.progress;
-    let label = format!("attr {}", given.method);
-    let mut told = |done: u64, all: u64| progress(&label, done, all);
     let mut probe = Probe::new(&mut console.session, &expr, at)?;
     let shape = probe.base(site)?.shape()[1..].to_vec();
     let positions = shape.first().copied().unwrap_or(1);
     let work = Work { given, site, baselines: &baselines, positions };
-    let found = work.run(&mut probe, &mut told)?;
+    let found = work.run(&mut probe)?;
     let quality = match given.quality {
-        true => Some(work.quality(&mut probe, &found, &mut told)?),
+        true => Some(work.quality(&mut probe, &found)?),
         false => None,
     };
     let (shape, axes) = if perturbs { (vec![positions], vec![Axis::Pos]) } else { (shape, axes) };
@@ -173,13 +158,13 @@ impl Work<'_> {
         Noise { samples: given.samples.unwrap_or(samples), stdev: given.stdev.unwrap_or(stdev), seed: given.seed }
     }
 
-    fn run(&self, probe: &mut Probe<'_>, told: Told<'_>) -> Result<Attribution, Unexplained> {
+    fn run(&self, probe: &mut Probe<'_>) -> Result<Attribution> {
         let Work { given, site, baselines, positions } = *self;
         let baseline = &baselines[0];
         let (rule, steps) = (given.rule, given.steps_or(50));
         match given.method {
             "saliency" | "inputxgradient" => {
-                let point = plain(probe, site, told)?;
+                let point = plain(probe, site)?;
                 let values = point.gradient.iter().zip(&point.value).map(|(g, x)| match given.method {
                     "saliency" if given.signed => f64::from(*g),
                     "saliency" => f64::from(g.abs()),
@@ -191,31 +176,31 @@ impl Work<'_> {
             "ig" => {
                 let exactly = if given.steps == Some(Steps::Auto) { None } else { Some(steps) };
                 let here = probe.here()?;
-                let ends = probe.numbers(&[here, baseline.clone()], &mut |_, _| ())?;
-                integrated(probe, baseline, rule, exactly, AUTO_SHARE * (ends[0] - ends[1]).abs(), told)
+                let ends = probe.numbers(&[here, baseline.clone()])?;
+                integrated(probe, baseline, rule, exactly, AUTO_SHARE * (ends[0] - ends[1]).abs())
             }
-            "lrp" => relevance(probe, told),
-            "gradientshap" => gradient_shap(probe, baselines, self.noise(5, 0.0), told),
-            "smoothgrad" => noise(probe, self.noise(5, 1.0), false, told),
-            "vargrad" => noise(probe, self.noise(5, 1.0), true, told),
-            "conductance" => conductance(probe, site, baseline, rule, steps, told),
-            "influence" => influence(probe, site, baseline, rule, steps, told),
-            "featureablation" => ablation(probe, baseline, positions, told),
-            "occlusion" => occlusion(probe, baseline, positions, given.window, told),
+            "lrp" => relevance(probe),
+            "gradientshap" => gradient_shap(probe, baselines, self.noise(5, 0.0)),
+            "smoothgrad" => noise(probe, self.noise(5, 1.0), false),
+            "vargrad" => noise(probe, self.noise(5, 1.0), true),
+            "conductance" => conductance(probe, site, baseline, rule, steps),
+            "influence" => influence(probe, site, baseline, rule, steps),
+            "featureablation" => ablation(probe, baseline, positions),
+            "occlusion" => occlusion(probe, baseline, positions, given.window),
             "lime" => {
                 let shown = lime_subsets(positions, given.samples.unwrap_or(SUBSETS), given.seed);
-                lime_with(probe, baseline, &shown, given.alpha, told)
+                lime_with(probe, baseline, &shown, given.alpha)
             }
             "kernelshap" => {
                 let samples = if self.is_exact() { None } else { Some(given.samples.unwrap_or(SUBSETS)) };
-                kernel_shap(probe, baseline, positions, samples, given.seed, told)
+                kernel_shap(probe, baseline, positions, samples, given.seed)
             }
-            _ if self.is_exact() => shapley_exact(probe, baseline, positions, told),
-            _ => shapley_sampled(probe, baseline, positions, given.samples.unwrap_or(25), given.seed, told),
+            _ if self.is_exact() => shapley_exact(probe, baseline, positions),
+            _ => shapley_sampled(probe, baseline, positions, given.samples.unwrap_or(25), given.seed),
         }
     }
 
-    fn quality(&self, probe: &mut Probe<'_>, found: &Attribution, told: Told<'_>) -> Result<Quality, Unexplained> {
+    fn quality(&self, probe: &mut Probe<'_>, found: &Attribution) -> Result<Quality> {
         let here = probe.here()?;
         let scale: Option<Vec<f64>> = match self.given.method {
             "inputxgradient" => Some(here.iter().map(|x| f64::from(*x)).collect()),
@@ -226,20 +211,20 @@ impl Work<'_> {
             }
             _ => None,
         };
-        let mut again = |probe: &mut Probe<'_>| self.run(probe, &mut |_, _| ()).map(|found| found.values);
-        quality(probe, found, scale.as_deref(), self.given.seed, &mut again, told)
+        let mut again = |probe: &mut Probe<'_>| self.run(probe).map(|found| found.values);
+        quality(probe, found, scale.as_deref(), self.given.seed, &mut again)
     }
 }
 
 impl Console {
     /// The op of a site by any of its names.
-    fn op_named(&self, text: &str, span: Span) -> Result<usize, Fail> {
+    fn op_named(&self, text: &str, span: Span) -> Result<usize> {
         let site = crate::lang::SiteRef { text: text.to_string(), run: None, pass: None, span };
         let names = &*self.session.run.names;
         let resolved = crate::lang::site::resolve(&site, names, self.session.block())?;
         let op = self.session.run.program.op_of(&resolved.name);
         op.ok_or_else(|| {
-            Fail::At(LangError::new(format!("{} has no value of its own to attribute to", resolved.name), span))
+            Error::At(LangError::new(format!("{} has no value of its own to attribute to", resolved.name), span))
         })
     }
 
@@ -250,7 +235,7 @@ impl Console {
         expr: &crate::lang::Expr,
         at: usize,
         perturbs: bool,
-    ) -> Result<Vec<Vec<f32>>, Fail> {
+    ) -> Result<Vec<Vec<f32>>> {
         let mut found = Vec::new();
         for (baseline, span) in &given.baselines {
             let ids = self.ids_of(baseline, *span, perturbs)?;
@@ -272,10 +257,10 @@ impl Console {
     }
 
     /// The tokens that a baseline means; none if it is not made of tokens.
-    fn ids_of(&self, baseline: &Baseline, span: Span, whole: bool) -> Result<Option<Vec<u32>>, Fail> {
+    fn ids_of(&self, baseline: &Baseline, span: Span, whole: bool) -> Result<Option<Vec<u32>>> {
         let run = &self.session.run;
         let special = &run.model.special;
-        let row = self.session.focused_row().ok_or_else(|| Fail::because("there is no text"))?;
+        let row = self.session.focused_row().ok_or_else(|| Error::refused("there is no text"))?;
         let ids = &row.ids[..self.session.row_length()];
         let filled = |filler: u32| {
             let keeps = |id: u32| {
@@ -289,17 +274,17 @@ impl Console {
             Baseline::Pad => filled(special.filler(run.model.spec.vocab)),
             Baseline::Mask => match special.mask {
                 Some(mask) => filled(mask),
-                None => return Err(Fail::At(LangError::new("the model has no mask token", span))),
+                None => return Err(Error::At(LangError::new("the model has no mask token", span))),
             },
             Baseline::Text(text) => {
                 let tokenizer = run.model.tokenizer.as_ref();
                 let tokenizer =
-                    tokenizer.ok_or_else(|| Fail::At(LangError::new("the model has no tokenizer", span)))?;
+                    tokenizer.ok_or_else(|| Error::At(LangError::new("the model has no tokenizer", span)))?;
                 let whole = if self.chat { text.into() } else { run.model.with_prompt(text) };
-                let tokens = tokenizer.encode(&whole, !self.chat).map_err(|error| Fail::because(error.to_string()))?;
+                let tokens = tokenizer.encode(&whole, !self.chat)?;
                 if tokens.len() != ids.len() {
                     let message = format!("that is {} tokens, and the text has {}", tokens.len(), ids.len());
-                    return Err(Fail::At(LangError::new(message, span)));
+                    return Err(Error::At(LangError::new(message, span)));
                 }
                 Some(tokens.iter().map(|token| token.id).collect())
             }
@@ -307,11 +292,11 @@ impl Console {
     }
 
     /// The mean of all token embeddings, as the model scales them.
-    fn mean_embedding(&mut self, site: &str, span: Span) -> Result<Vec<f32>, Fail> {
+    fn mean_embedding(&mut self, site: &str, span: Span) -> Result<Vec<f32>> {
         let run = &self.session.run;
         if site != "embed" {
             let message = format!("the mean is that of the token embeddings, which {site} is none of");
-            return Err(Fail::At(LangError::new(message, span)));
+            return Err(Error::At(LangError::new(message, span)));
         }
         let op = run.program.op_of("embed").map(|op| &run.program.ops[op]);
         let scale = match op.map(|op| &op.kernel) {
@@ -319,7 +304,7 @@ impl Console {
             _ => 1.0,
         };
         let Datum::Tensor(table) = self.evaluate(&crate::lang::parse_expr("param(\"W_E\")", 0)?)? else {
-            return Err(Fail::because("the model has no token embeddings"));
+            return Err(Error::refused("the model has no token embeddings"));
         };
         let mean = table.reduce_axis(Reduction::Mean, 0)?.read_f64()?;
         Ok(mean.into_iter().map(|x| (x * scale) as f32).collect())

@@ -3,11 +3,11 @@
 pub(super) mod walking;
 
 use super::console::{Console, Done};
-use super::fail::Fail;
 use super::table::Call;
 use crate::answer::numbers::significant;
 use crate::answer::{Answer, Cell, Table};
 use crate::debugger::is_stream;
+use crate::debugger::{Error, Result};
 use crate::lang::{LangError, Span, parse_expr};
 use crate::tensor::ops::{Reduction, Slice};
 use crate::tensor::{Kind, Value, unravel};
@@ -17,18 +17,18 @@ pub(super) const VANISHING: f64 = 1e-7;
 pub(super) const EXPLODING: f64 = 1e4;
 
 /// `backward [-step|-all-at-once] EXPR`, `backward -leave`.
-pub fn backward(console: &mut Console, call: Call<'_, '_>) -> Done {
+pub fn backward(console: &mut Console, call: Call<'_>) -> Done {
     let (how, text, offset) = way(call.args.rest, call.args.offset);
     if how == Way::Leave {
         if console.session.walking().is_none() {
-            return Err(Fail::because("no backward pass is being stepped through"));
+            return Err(Error::refused("no backward pass is being stepped through"));
         }
         console.session.leave_walk();
         return Ok(Answer::Text("Motions are those of the forward pass again; the gradients so far stay.".into()));
     }
     if text.is_empty() {
         let error = LangError::new("expected a number to take the gradient of", Span::at(offset));
-        return Err(Fail::At(error.help("backward logit(\" Mary\") - logit(\" John\"), backward -step loss")));
+        return Err(Error::At(error.help("backward logit(\" Mary\") - logit(\" John\"), backward -step loss")));
     }
     let expr = parse_expr(text, offset)?;
     let found = match how {
@@ -36,8 +36,8 @@ pub fn backward(console: &mut Console, call: Call<'_, '_>) -> Done {
             let stop = console.session.walk_backward(&expr, text)?;
             return walking::arrived(console, stop);
         }
-        Way::AtOnce => console.session.backward_at_once(&expr, text, call.progress)?,
-        _ => console.session.backward(&expr, text, call.progress)?,
+        Way::AtOnce => console.session.backward_at_once(&expr, text)?,
+        _ => console.session.backward(&expr, text)?,
     };
     let mut lines = vec![format!("{} = {}", found.target, significant(found.value, 6))];
     if found.cut {
@@ -75,7 +75,7 @@ fn way(text: &str, offset: usize) -> (Way, &str, usize) {
 
 /// The answer of `info gradients`: what the stream carries back at each block.
 pub(super) fn table(console: &mut Console) -> Done {
-    let gradients = console.session.gradients().map_err(Fail::because)?;
+    let gradients = console.session.gradients()?;
     let title = format!("Gradient of {} = {}", gradients.target, significant(gradients.value, 6));
     let program = console.session.run.program.clone();
     let row = console.session.focus.row;
@@ -108,7 +108,7 @@ fn verdict(norm: f64) -> &'static str {
 }
 
 /// The position with the largest element.
-fn largest(console: &Console, gradient: &Value) -> Result<String, Fail> {
+fn largest(console: &Console, gradient: &Value) -> Result<String> {
     let data = gradient.read_f32()?;
     let best = (0..data.len()).max_by(|a, b| data[*a].abs().total_cmp(&data[*b].abs()));
     let (Some(best), Some(axis)) = (best, gradient.axes().first().filter(|axis| axis.is_position())) else {
@@ -120,18 +120,18 @@ fn largest(console: &Console, gradient: &Value) -> Result<String, Fail> {
 }
 
 /// The gradients of sites under their names, of the focused row or of all, and those of sites that have none left out.
-pub(super) fn values(console: &mut Console, sites: &[String], all_rows: bool) -> Result<Vec<(String, Value)>, Fail> {
-    console.session.gradients().map_err(Fail::because)?;
+pub(super) fn values(console: &mut Console, sites: &[String], all_rows: bool) -> Result<Vec<(String, Value)>> {
+    console.session.gradients()?;
     let program = console.session.run.program.clone();
     let row = console.session.focus.row;
     let mut found = Vec::new();
     for site in sites {
         let op = program.op_of(site);
-        let op = op.ok_or_else(|| Fail::because(format!("{site} is computed on request, and has no gradient")))?;
+        let op = op.ok_or_else(|| Error::refused(format!("{site} is computed on request, and has no gradient")))?;
         if console.session.run.peek(op)?.kind() != Kind::Float {
             continue;
         }
-        let gradient = console.session.gradient(op).map_err(Fail::because)?;
+        let gradient = console.session.gradient(op)?;
         found.push((site.clone(), if all_rows { gradient } else { gradient.slice(&[Slice::At(row)])? }));
     }
     Ok(found)

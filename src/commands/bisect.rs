@@ -1,16 +1,16 @@
 //! `bisect`: which op introduces a difference, and why?
 
 use super::console::{Console, Done};
-use super::fail::Fail;
 use super::table::Call;
 use crate::analysis::bisect::{Introduced, Live, Other, Start, bisect, first_apart, marks};
 use crate::analysis::{Tolerance, Verdict};
 use crate::answer::numbers::significant;
 use crate::answer::{Answer, Cell, Table};
 use crate::debugger::peers::{Elements, Has, Side, SideValue, level};
+use crate::debugger::{Error, Result};
 use crate::lang::words::{OptionSpec, take_options, words};
 use crate::lang::{LangError, Span};
-use crate::tensor::{Kind, Value};
+use crate::tensor::{Kind, Value, step};
 
 const OPTIONS: [OptionSpec; 4] = [
     OptionSpec { name: "-prefix", takes_value: true },
@@ -26,7 +26,7 @@ const LISTED: usize = 12;
 const LARGEST: usize = 5;
 
 /// `bisect BRANCH|FILE [-prefix TEXT] [-first] [-all] [-fail]`.
-pub fn run(console: &mut Console, call: Call<'_, '_>) -> Done {
+pub fn run(console: &mut Console, call: Call<'_>) -> Done {
     let (given, left) = take_options(words(call.args.rest, call.args.offset)?, &OPTIONS)?;
     let has = |name: &str| given.iter().any(|option| option.name == name);
     let prefix = given.iter().find(|option| option.name == "-prefix").and_then(|option| option.value.as_ref());
@@ -38,21 +38,21 @@ pub fn run(console: &mut Console, call: Call<'_, '_>) -> Done {
     let [word] = left else {
         let at = left.get(1).map_or(Span::at(call.args.offset), |extra| extra.span);
         let error = LangError::new("expected the side to compare with", at);
-        return Err(Fail::At(
+        return Err(Error::At(
             error.help("bisect SIDE; the other one is the current branch: \"checkout\" or \"use\" goes to another"),
         ));
     };
     let side = console.side(word, prefix.map_or("", |word| word.text.as_str()))?;
     let name = console.session.side_name(&side);
     let own = Side::Branch(console.session.run.current);
-    console.session.bring(&side, call.progress).map_err(Fail::because)?;
-    if let Some(how) = console.session.texts_differ(&own, &side).map_err(Fail::because)? {
-        return Err(Fail::because(format!("{}: bisect compares two ways to compute one text", how.words)));
+    console.session.bring(&side)?;
+    if let Some(how) = console.session.texts_differ(&own, &side)? {
+        return Err(Error::refused(format!("{}: bisect compares two ways to compute one text", how.words)));
     }
     let mut title: Vec<String> = console.session.missing_in(&side).into_iter().collect();
     let found = match has("-first") {
-        true => console.first_introduced(&side, &mut title, call.progress)?,
-        false => console.introduced(&side, None, call.progress)?,
+        true => console.first_introduced(&side, &mut title)?,
+        false => console.introduced(&side, None)?,
     };
     let culprits: Vec<&Introduced> = found.iter().filter(|one| one.culprit).collect();
     let branch = &console.session.run.branch().name;
@@ -90,7 +90,7 @@ pub fn run(console: &mut Console, call: Call<'_, '_>) -> Done {
             let more = culprits.len() - 1;
             let more = if more > 0 { format!(" and {more} more ops") } else { String::new() };
             let by = significant(first.relative, 3);
-            Err(Fail::because(format!("{}{more} differ: {by} of its size introduced{}", first.site, because(first))))
+            Err(Error::refused(format!("{}{more} differ: {by} of its size introduced{}", first.site, because(first))))
         }
         _ => Ok(Answer::Table(table)),
     }
@@ -107,13 +107,8 @@ fn shortened(sites: &[String]) -> String {
 
 impl Console {
     /// What ops introduce: all of them, or those behind one op up to another.
-    fn introduced(
-        &mut self,
-        side: &Side,
-        between: Option<(Option<usize>, usize)>,
-        told: crate::debugger::Progress<'_>,
-    ) -> Result<Vec<Introduced>, Fail> {
-        self.session.bring(side, told).map_err(Fail::because)?;
+    fn introduced(&mut self, side: &Side, between: Option<(Option<usize>, usize)>) -> Result<Vec<Introduced>> {
+        self.session.bring(side)?;
         let program = self.session.run.program.clone();
         let mut start = Start::default();
         if let Some((behind, last)) = between {
@@ -131,26 +126,21 @@ impl Console {
             theirs.push(if outside { None } else { self.of_side(side, &op.site)? });
         }
         let live = self.session.live(side).map(|run| Live { program: run.0, weights: run.1, spec: run.2 });
-        let mut values = |op: usize, own: &Value| -> Result<Option<Vec<f64>>, String> {
+        let mut values = |op: usize, own: &Value| -> Result<Option<Vec<f64>>> {
             let Some(value) = theirs[op].take().filter(|value| value.shape == own.shape()[1..]) else {
                 return Ok(None);
             };
-            let own = Elements::Double(own.read_f64().map_err(|error| error.to_string())?);
+            let own = Elements::Double(own.read_f64()?);
             Ok(Some(value.on_footing_of(&own).elements.double().into_owned()))
         };
         let mut other = Other { values: &mut values, live };
-        bisect(&self.session, &mut other, start, told).map_err(Fail::because)
+        bisect(&self.session, &mut other, start)
     }
 
     /// What the first block introduces that makes a difference. It is found by halving: of so many blocks, few are looked at. If it is
     /// rounding after all, all ops are run.
-    fn first_introduced(
-        &mut self,
-        side: &Side,
-        title: &mut Vec<String>,
-        told: crate::debugger::Progress<'_>,
-    ) -> Result<Vec<Introduced>, Fail> {
-        self.session.bring(side, told).map_err(Fail::because)?;
+    fn first_introduced(&mut self, side: &Side, title: &mut Vec<String>) -> Result<Vec<Introduced>> {
+        self.session.bring(side)?;
         let program = self.session.run.program.clone();
         let has: Vec<bool> = match self.session.sites_of_dump(side) {
             Some(sites) => program.ops.iter().map(|op| sites.contains(op.site.as_str())).collect(),
@@ -158,19 +148,19 @@ impl Console {
         };
         let marks = marks(&program, &|op| has[op]);
         let mut values = 0;
-        let (first, looked) = first_apart(&marks, &mut |op| -> Result<bool, Fail> {
+        let (first, looked) = first_apart(&marks, &mut |op| -> Result<bool> {
             let site = program.ops[op].site.clone();
-            told(&site, values, 0);
+            step(&site, values, 0)?;
             values += 1;
             let ours = self.own(&site)?;
             let Some(theirs) = self.of_side(side, &site)? else {
-                return Err(Fail::because(format!(
+                return Err(Error::refused(format!(
                     "{site} lies in another way on the other side: bisect without -first compares what it can"
                 )));
             };
             if ours.shape != theirs.shape {
                 let message = format!("{site} is {:?} here and {:?} there", ours.shape, theirs.shape);
-                return Err(Fail::because(format!("{message}: bisect without -first compares what it can")));
+                return Err(Error::refused(format!("{message}: bisect without -first compares what it can")));
             }
             let (ours, theirs) = level(ours, theirs);
             let tolerance = ours.tolerance(Tolerance::default());
@@ -186,34 +176,34 @@ impl Console {
         });
         if let Some(first) = first {
             let behind = first.checked_sub(1).map(|before| marks[before]);
-            let found = self.introduced(side, Some((behind, marks[first])), told)?;
+            let found = self.introduced(side, Some((behind, marks[first])))?;
             if found.iter().any(|one| one.culprit) {
                 return Ok(found);
             }
             title.push("what differs there is rounding: all ops were run".into());
         }
-        self.introduced(side, None, told)
+        self.introduced(side, None)
     }
 
-    fn of_side(&mut self, side: &Side, site: &str) -> Result<Option<SideValue>, Fail> {
-        Ok(match self.session.value_of_side(side, site).map_err(Fail::because)? {
+    fn of_side(&mut self, side: &Side, site: &str) -> Result<Option<SideValue>> {
+        Ok(match self.session.value_of_side(side, site)? {
             Has::Value(value) => Some(value),
             Has::Other(_) | Has::Nothing => None,
         })
     }
 
     /// The value here, of the current branch.
-    fn own(&mut self, site: &str) -> Result<SideValue, Fail> {
+    fn own(&mut self, site: &str) -> Result<SideValue> {
         let own = Side::Branch(self.session.run.current);
         self.of_side(&own, site)?.ok_or_else(|| {
-            Fail::because(format!("{site} has not been computed here: -first compares a complete pass (\"continue\")"))
+            Error::refused(format!("{site} has not been computed here: -first compares a complete pass (\"continue\")"))
         })
     }
 
     /// The other side's value of an op, or the one here where it has none: what ops further on read.
-    fn given(&mut self, side: &Side, op: usize) -> Result<Value, Fail> {
+    fn given(&mut self, side: &Side, op: usize) -> Result<Value> {
         let (row, program) = (self.session.focus.row, self.session.run.program.clone());
-        let own = self.session.run.peek(op).map_err(|error| Fail::because(error.to_string()))?.rows(row..row + 1);
+        let own = self.session.run.peek(op)?.rows(row..row + 1);
         let Some(theirs) = self.of_side(side, &program.ops[op].site)? else { return Ok(own) };
         if theirs.shape != own.shape()[1..] || own.kind() != Kind::Float {
             return Ok(own);

@@ -1,16 +1,15 @@
 //! Branches and their edits as a whole: `branch`, `checkout`, `drop`, `info branches`, `info edits`.
 
 use super::console::{Console, Done};
-use super::fail::Fail;
 use super::motion::no_arguments;
 use super::table::Call;
 use crate::answer::{Answer, Cell, Table};
-use crate::debugger::{Branch, Edit, Target};
+use crate::debugger::{Branch, Edit, Error, Result, Target};
 use crate::lang::words::{OptionSpec, parse_numbers, take_options, words};
 use crate::lang::{LangError, Span};
 
 /// `branch NAME`, `branch -m [OLD] NEW`, `branch`.
-pub fn branch(console: &mut Console, call: Call<'_, '_>) -> Done {
+pub fn branch(console: &mut Console, call: Call<'_>) -> Done {
     let options = [OptionSpec { name: "-m", takes_value: false }];
     let (given, names) = take_options(words(call.args.rest, call.args.offset)?, &options)?;
     let run = &mut console.session.run;
@@ -36,13 +35,13 @@ pub fn branch(console: &mut Console, call: Call<'_, '_>) -> Done {
         }
         _ => {
             let error = LangError::new("expected one name", Span::at(call.args.offset));
-            Err(Fail::At(error.help("branch NAME, branch -m NEW, branch -m OLD NEW")))
+            Err(Error::At(error.help("branch NAME, branch -m NEW, branch -m OLD NEW")))
         }
     }
 }
 
 /// `checkout BRANCH`.
-pub fn checkout(console: &mut Console, call: Call<'_, '_>) -> Done {
+pub fn checkout(console: &mut Console, call: Call<'_>) -> Done {
     let name = call.args.rest;
     let branch = known(console, name)?;
     console.session.run.checkout(branch)?;
@@ -51,30 +50,30 @@ pub fn checkout(console: &mut Console, call: Call<'_, '_>) -> Done {
     Ok(Answer::Text(format!("On branch {name} at op {}{pass}", run.cursor)))
 }
 
-fn known(console: &Console, name: &str) -> Result<usize, Fail> {
+fn known(console: &Console, name: &str) -> Result<usize> {
     let run = &console.session.run;
     run.branch_named(name).ok_or_else(|| {
         let names: Vec<&str> = run.branches.iter().map(|branch| branch.name.as_str()).collect();
-        Fail::because(format!("no branch {name:?}: there is {}", names.join(", ")))
+        Error::refused(format!("no branch {name:?}: there is {}", names.join(", ")))
     })
 }
 
 /// `drop edits [N...]`.
-pub fn drop(console: &mut Console, call: Call<'_, '_>) -> Done {
+pub fn drop(console: &mut Console, call: Call<'_>) -> Done {
     let what = call.args.subcommand().filter(|what| what.word.len() > 1 && "edits".starts_with(what.word));
     let Some(what) = what else {
         let error = LangError::new("expected what to drop", Span::at(call.args.offset));
-        return Err(Fail::At(error.help("drop edits, drop edits 2 3")));
+        return Err(Error::At(error.help("drop edits, drop edits 2 3")));
     };
     let edits = console.session.run.branch().edits.len();
     if edits == 0 {
         let name = &console.session.run.branch().name;
-        return Err(Fail::because(format!("branch {name} has no edits")));
+        return Err(Error::refused(format!("branch {name} has no edits")));
     }
     let numbers = parse_numbers(what.rest, what.offset, &|_| None)?;
     if let Some(wrong) = numbers.iter().find(|number| number.value == 0 || number.value as usize > edits) {
         let error = LangError::new(format!("no edit {}: there are 1..{edits}", wrong.value), wrong.span);
-        return Err(Fail::At(error.help("info edits lists them")));
+        return Err(Error::At(error.help("info edits lists them")));
     }
     let dropped = |edit: usize| numbers.is_empty() || numbers.iter().any(|number| number.value as usize == edit + 1);
     whole_prompts(console, &dropped)?;
@@ -85,14 +84,14 @@ pub fn drop(console: &mut Console, call: Call<'_, '_>) -> Done {
 }
 
 /// An edit of the prompt holds all of it, with what edits before it changed: those cannot be dropped alone.
-fn whole_prompts(console: &Console, dropped: &dyn Fn(usize) -> bool) -> Result<(), Fail> {
+fn whole_prompts(console: &Console, dropped: &dyn Fn(usize) -> bool) -> Result<()> {
     let edits = &console.session.run.branch().edits;
     let of_prompt = |edit: &usize| edits[*edit].target == Target::Input;
     let prompts: Vec<usize> = (0..edits.len()).filter(of_prompt).collect();
     let Some(first) = prompts.iter().position(|edit| dropped(*edit)) else { return Ok(()) };
     match prompts[first..].iter().find(|edit| !dropped(**edit)) {
         None => Ok(()),
-        Some(later) => Err(Fail::because(format!(
+        Some(later) => Err(Error::refused(format!(
             "edit {} is the whole prompt, with edit {} in it; drop both, and make what should stay again",
             later + 1,
             prompts[first] + 1
@@ -100,13 +99,13 @@ fn whole_prompts(console: &Console, dropped: &dyn Fn(usize) -> bool) -> Result<(
     }
 }
 
-pub fn undo(console: &mut Console, call: Call<'_, '_>) -> Done {
+pub fn undo(console: &mut Console, call: Call<'_>) -> Done {
     no_arguments(&call)?;
     let text = console.session.run.undo()?;
     Ok(Answer::Text(format!("Took back: {text}")))
 }
 
-pub fn redo(console: &mut Console, call: Call<'_, '_>) -> Done {
+pub fn redo(console: &mut Console, call: Call<'_>) -> Done {
     no_arguments(&call)?;
     let text = console.session.run.redo()?;
     Ok(Answer::Text(format!("Made again: {text}")))

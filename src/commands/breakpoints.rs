@@ -3,24 +3,23 @@
 use regex::Regex;
 
 use super::console::{Console, Done};
-use super::fail::Fail;
 use super::places;
 use super::table::Call;
 use crate::answer::{Answer, Cell, Table};
-use crate::debugger::{Condition, Crossing, Disposition, HitCondition, Kind, Session, StopPoint};
+use crate::debugger::{Condition, Crossing, Disposition, Error, HitCondition, Kind, Result, Session, StopPoint};
 use crate::lang::eval::{Datum, check};
 use crate::lang::words::{Word, parse_count, parse_numbers, words};
 use crate::lang::{Expr, LangError, Span, parse_break, parse_expr};
 
-pub fn set(console: &mut Console, call: Call<'_, '_>) -> Done {
+pub fn set(console: &mut Console, call: Call<'_>) -> Done {
     add(console, &call, Disposition::Keep)
 }
 
-pub fn set_temporary(console: &mut Console, call: Call<'_, '_>) -> Done {
+pub fn set_temporary(console: &mut Console, call: Call<'_>) -> Done {
     add(console, &call, Disposition::Delete)
 }
 
-fn add(console: &mut Console, call: &Call<'_, '_>, disposition: Disposition) -> Done {
+fn add(console: &mut Console, call: &Call<'_>, disposition: Disposition) -> Done {
     let (name, rest, offset) = named(console, call.args.rest, call.args.offset)?;
     let (location, condition) = parse_break(rest, offset)?;
     let session = &mut console.session;
@@ -50,20 +49,20 @@ fn add(console: &mut Console, call: &Call<'_, '_>, disposition: Disposition) -> 
 }
 
 /// `rbreak /REGEX/`: a breakpoint of its own on every site that matches.
-pub fn set_by_regex(console: &mut Console, call: Call<'_, '_>) -> Done {
+pub fn set_by_regex(console: &mut Console, call: Call<'_>) -> Done {
     let span = Span::new(call.args.offset, call.args.offset + call.args.rest.len());
     let text = call.args.rest.strip_prefix('/').and_then(|rest| rest.strip_suffix('/')).unwrap_or(call.args.rest);
     if text.is_empty() {
-        return Err(Fail::At(LangError::new("expected a regular expression", span).help("rbreak /mlp.out$/")));
+        return Err(Error::At(LangError::new("expected a regular expression", span).help("rbreak /mlp.out$/")));
     }
     let pattern = Regex::new(text).map_err(|error| {
         let text = error.to_string();
-        Fail::At(LangError::new(format!("no regular expression: {}", text.lines().last().unwrap_or(&text)), span))
+        Error::At(LangError::new(format!("no regular expression: {}", text.lines().last().unwrap_or(&text)), span))
     })?;
     let program = console.session.run.program.clone();
     let matching: Vec<usize> = (0..program.ops.len()).filter(|&op| pattern.is_match(&program.ops[op].site)).collect();
     if matching.is_empty() {
-        return Err(Fail::At(
+        return Err(Error::At(
             LangError::new(format!("no site matches {text}"), span).help("\"info sites\" lists them"),
         ));
     }
@@ -76,11 +75,7 @@ pub fn set_by_regex(console: &mut Console, call: Call<'_, '_>) -> Done {
 }
 
 /// A leading `-name NAME`, and the rest.
-pub(super) fn named<'a>(
-    console: &Console,
-    rest: &'a str,
-    offset: usize,
-) -> Result<(Option<String>, &'a str, usize), Fail> {
+pub(super) fn named<'a>(console: &Console, rest: &'a str, offset: usize) -> Result<(Option<String>, &'a str, usize)> {
     let Some(after) = rest.strip_prefix("-name").filter(|after| after.starts_with(char::is_whitespace)) else {
         return Ok((None, rest, offset));
     };
@@ -91,24 +86,24 @@ pub(super) fn named<'a>(
     let word = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-');
     if !name.starts_with(char::is_alphabetic) || !name.chars().all(word) {
         let error = LangError::new("a name begins with a letter and has letters, digits, - and _", span);
-        return Err(Fail::At(error.help("break -name flip L5.attn.z")));
+        return Err(Error::At(error.help("break -name flip L5.attn.z")));
     }
     if console.session.stops.named(name).is_some() {
-        return Err(Fail::At(LangError::new(format!("there is a stop point called {name} already"), span)));
+        return Err(Error::At(LangError::new(format!("there is a stop point called {name} already"), span)));
     }
     let left = text[name.len()..].trim_start();
     Ok((Some(name.to_string()), left, offset + rest.len() - left.len()))
 }
 
 /// Checks the names in a condition where it will be evaluated: a bare site means the block of the breakpoint.
-pub(super) fn check_at(session: &Session, crossings: &[Crossing], expr: &Expr) -> Result<(), Fail> {
+pub(super) fn check_at(session: &Session, crossings: &[Crossing], expr: &Expr) -> Result<()> {
     for crossing in crossings {
         check(expr, &*session.run.names, session.block_at(crossing.position))?;
     }
     Ok(())
 }
 
-pub fn delete(console: &mut Console, call: Call<'_, '_>) -> Done {
+pub fn delete(console: &mut Console, call: Call<'_>) -> Done {
     if let Some(what) = call.args.subcommand()
         && what.word.len() > 1
         && "checkpoints".starts_with(what.word)
@@ -123,7 +118,7 @@ pub fn delete(console: &mut Console, call: Call<'_, '_>) -> Done {
     Ok(Answer::Text(format!("Deleted {count} breakpoint{}", if count == 1 { "" } else { "s" })))
 }
 
-pub fn enable(console: &mut Console, call: Call<'_, '_>) -> Done {
+pub fn enable(console: &mut Console, call: Call<'_>) -> Done {
     let (rest, offset) = (call.args.rest, call.args.offset);
     let first = words(rest, offset)?;
     let (disposition, left, at) = match first.first().map(|word| word.text.as_str()) {
@@ -131,7 +126,7 @@ pub fn enable(console: &mut Console, call: Call<'_, '_>) -> Done {
         Some("delete") => (Some(Disposition::Delete), None, 1),
         Some("count") => {
             let Some(count) = first.get(1) else {
-                return Err(Fail::because("enable count needs a number: enable count 2 1"));
+                return Err(Error::refused("enable count needs a number: enable count 2 1"));
             };
             (Some(Disposition::Disable), Some(parse_count(count)?), 2)
         }
@@ -151,7 +146,7 @@ pub fn enable(console: &mut Console, call: Call<'_, '_>) -> Done {
     Ok(Answer::Text(String::new()))
 }
 
-pub fn disable(console: &mut Console, call: Call<'_, '_>) -> Done {
+pub fn disable(console: &mut Console, call: Call<'_>) -> Done {
     for number in numbers(console, call.args.rest, call.args.offset)? {
         if let Some(point) = console.session.stops.get_mut(number) {
             point.enabled = false;
@@ -161,7 +156,7 @@ pub fn disable(console: &mut Console, call: Call<'_, '_>) -> Done {
 }
 
 /// `condition N [EXPR]`, `condition -hits N [OP COUNT]`.
-pub fn condition(console: &mut Console, call: Call<'_, '_>) -> Done {
+pub fn condition(console: &mut Console, call: Call<'_>) -> Done {
     let (rest, offset) = (call.args.rest, call.args.offset);
     if let Some(after) = rest.strip_prefix("-hits").filter(|after| after.starts_with(char::is_whitespace)) {
         let after = after.trim_start();
@@ -197,10 +192,10 @@ fn hit_condition(console: &mut Console, rest: &str, offset: usize) -> Done {
         [op, count] => {
             let known = [">", ">=", "<", "<=", "==", "!=", "%"].into_iter().find(|known| *known == op.text);
             let op = known
-                .ok_or_else(|| Fail::At(LangError::new(format!("no comparison {}", op.text), op.span).help(USAGE)))?;
+                .ok_or_else(|| Error::At(LangError::new(format!("no comparison {}", op.text), op.span).help(USAGE)))?;
             Some(HitCondition { op, count: parse_count(count)? })
         }
-        _ => return Err(Fail::At(LangError::new("expected a comparison and a number", Span::at(at)).help(USAGE))),
+        _ => return Err(Error::At(LangError::new("expected a comparison and a number", Span::at(at)).help(USAGE))),
     };
     if let Some(point) = console.session.stops.get_mut(number) {
         point.hit_condition = condition;
@@ -208,12 +203,12 @@ fn hit_condition(console: &mut Console, rest: &str, offset: usize) -> Done {
     Ok(Answer::Text(String::new()))
 }
 
-pub fn ignore(console: &mut Console, call: Call<'_, '_>) -> Done {
+pub fn ignore(console: &mut Console, call: Call<'_>) -> Done {
     let (number, at) = one_number(console, call.args.rest, call.args.offset, "ignore N COUNT")?;
     let rest = &call.args.rest[at - call.args.offset..];
     let words = words(rest, at)?;
     let [count] = words.as_slice() else {
-        return Err(Fail::At(LangError::new("expected how many hits to ignore", Span::at(at)).help("ignore N COUNT")));
+        return Err(Error::At(LangError::new("expected how many hits to ignore", Span::at(at)).help("ignore N COUNT")));
     };
     let count = parse_count(count)?;
     if let Some(point) = console.session.stops.get_mut(number) {
@@ -232,18 +227,18 @@ pub(super) fn ignored(number: usize, count: u64) -> String {
 }
 
 /// `commands [N...]`, and the lines up to `end`.
-pub fn commands(console: &mut Console, call: Call<'_, '_>) -> Done {
+pub fn commands(console: &mut Console, call: Call<'_>) -> Done {
     let (first, block) = call.line.split_once('\n').unwrap_or((call.line, ""));
     let mut lines: Vec<&str> = block.lines().map(str::trim).collect();
     if lines.pop() != Some("end") {
         let span = Span::at(call.args.offset);
-        return Err(Fail::At(LangError::new("expected the commands, one a line, and end", span)));
+        return Err(Error::At(LangError::new("expected the commands, one a line, and end", span)));
     }
     let numbers_of = &first[call.args.offset.min(first.len())..];
     let given = match numbers_of.trim().is_empty() {
         true => match console.session.stops.last_number() {
             last if console.session.stops.get(last).is_some() => vec![last],
-            _ => return Err(Fail::because("there is no stop point to give commands to")),
+            _ => return Err(Error::refused("there is no stop point to give commands to")),
         },
         false => numbers(console, numbers_of, call.args.offset)?,
     };
@@ -256,7 +251,7 @@ pub fn commands(console: &mut Console, call: Call<'_, '_>) -> Done {
 }
 
 /// The stop points in `rest`, by number, range or name, or all of them where it is empty; each must exist.
-pub(super) fn numbers(console: &Console, rest: &str, offset: usize) -> Result<Vec<usize>, Fail> {
+pub(super) fn numbers(console: &Console, rest: &str, offset: usize) -> Result<Vec<usize>> {
     let stops = &console.session.stops;
     if rest.trim().is_empty() {
         return Ok(stops.iter().map(|point| point.number).collect());
@@ -271,33 +266,33 @@ pub(super) fn numbers(console: &Console, rest: &str, offset: usize) -> Result<Ve
     Ok(all)
 }
 
-fn by_number(console: &Console, word: &Word) -> Result<Vec<usize>, Fail> {
+fn by_number(console: &Console, word: &Word) -> Result<Vec<usize>> {
     let variable = |name: &str| match console.session.variable(name) {
         Datum::Num(n) if n >= 0.0 => Some(n as u32),
         _ => None,
     };
     if word.text.starts_with(char::is_alphabetic) {
-        return Err(Fail::At(LangError::new(format!("No breakpoint called {}.", word.text), word.span)));
+        return Err(Error::At(LangError::new(format!("No breakpoint called {}.", word.text), word.span)));
     }
     let given = parse_numbers(&word.text, word.span.start, &variable)?;
     for number in &given {
         if console.session.stops.get(number.value as usize).is_none() {
-            return Err(Fail::At(LangError::new(format!("No breakpoint number {}.", number.value), number.span)));
+            return Err(Error::At(LangError::new(format!("No breakpoint number {}.", number.value), number.span)));
         }
     }
     Ok(given.iter().map(|number| number.value as usize).collect())
 }
 
 /// The one stop point at the start of the arguments, and where the rest begins.
-fn one_number(console: &Console, rest: &str, offset: usize, usage: &str) -> Result<(usize, usize), Fail> {
+fn one_number(console: &Console, rest: &str, offset: usize, usage: &str) -> Result<(usize, usize)> {
     let length = rest.find(char::is_whitespace).unwrap_or(rest.len());
     if length == 0 {
-        return Err(Fail::At(LangError::new("expected a breakpoint number", Span::at(offset)).help(usage)));
+        return Err(Error::At(LangError::new("expected a breakpoint number", Span::at(offset)).help(usage)));
     }
     let numbers = numbers(console, &rest[..length], offset)?;
     let [number] = numbers[..] else {
         let span = Span::new(offset, offset + length);
-        return Err(Fail::At(LangError::new("expected one breakpoint number", span).help(usage)));
+        return Err(Error::At(LangError::new("expected one breakpoint number", span).help(usage)));
     };
     Ok((number, offset + length))
 }

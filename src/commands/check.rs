@@ -2,11 +2,11 @@
 
 use super::console::{Console, Done};
 use super::diff::limit;
-use super::fail::Fail;
 use super::table::Call;
 use crate::analysis::{Recomputed, Tolerance, again, alone, looked_at, recompute};
 use crate::answer::numbers::significant;
 use crate::answer::{Answer, Cell, Table};
+use crate::debugger::Error;
 use crate::lang::command::Vocabulary;
 use crate::lang::words::words;
 use crate::lang::{LangError, Span};
@@ -22,11 +22,11 @@ const LISTED: usize = 10;
 const SUBJECTS: [&str; 4] = ["batch", "cache", "determinism", "inert"];
 
 /// `check batch`, `check cache`, `check determinism`, `check inert`, with a tolerance where there is one.
-pub fn check(console: &mut Console, call: Call<'_, '_>) -> Done {
+pub fn check(console: &mut Console, call: Call<'_>) -> Done {
     let given = words(call.args.rest, call.args.offset)?;
     let Some(what) = given.first() else {
         let error = LangError::new("expected what to check", Span::at(call.args.offset));
-        return Err(Fail::At(error.help("check cache, check batch, check determinism, check inert")));
+        return Err(Error::At(error.help("check cache, check batch, check determinism, check inert")));
     };
     let subject = Vocabulary { of: "check", names: &SUBJECTS, short: &[] }.resolve(&what.text, what.span)?;
     let floor = match &given[1..] {
@@ -34,31 +34,31 @@ pub fn check(console: &mut Console, call: Call<'_, '_>) -> Done {
         [] => Tolerance::default().relative,
         [word] if matches!(subject, "batch" | "cache") => {
             word.text.parse::<f64>().ok().filter(|x| *x > 0.0).ok_or_else(|| {
-                Fail::At(LangError::new(format!("{} is no tolerance: a number above 0", word.text), word.span))
+                Error::At(LangError::new(format!("{} is no tolerance: a number above 0", word.text), word.span))
             })?
         }
-        [extra, ..] => return Err(Fail::At(LangError::new("unexpected word", extra.span))),
+        [extra, ..] => return Err(Error::At(LangError::new("unexpected word", extra.span))),
     };
     let run = &mut console.session.run;
     let (found, floor, agree, differ, what) = match subject {
         "cache" => {
-            let found = recompute(run, call.progress).map_err(Fail::because)?;
+            let found = recompute(run)?;
             let passes = found.iter().map(|site| site.pass).max().unwrap_or(0) + 1;
             let what = format!("values of {passes} passes beside one pass over the whole text");
             (found, Some(floor), "Cached and recomputed values agree", "cached and recomputed values differ", what)
         }
         "batch" => {
-            let found = alone(run, call.progress).map_err(Fail::because)?;
+            let found = alone(run)?;
             let what = "values of rows in the batch beside each row alone".to_string();
             (found, Some(floor), "Rows compute what they do alone", "a row does not compute what it does alone", what)
         }
         "inert" => {
-            let found = looked_at(run, call.progress).map_err(Fail::because)?;
+            let found = looked_at(run)?;
             let what = "values of the pass, looked at on the way, beside the pass as it is recorded".to_string();
             (found, None, "Looking changes no bit", "looking at values changes what is computed", what)
         }
         _ => {
-            let found = again(run, call.progress).map_err(Fail::because)?;
+            let found = again(run)?;
             let what = "values of the pass beside the same pass computed anew".to_string();
             (found, None, "The same bits again", "the pass gives other bits when it is computed anew", what)
         }
@@ -86,7 +86,7 @@ fn told(mut found: Vec<Recomputed>, floor: Option<f64>, agree: &str, differ: &st
             }
             None => format!("{bits} of {} elements, by {} at most", difference.count, significant(difference.max, 3)),
         };
-        return Err(Fail::because(format!("{differ}: {site}#{pass} by {by}; {summary}")));
+        return Err(Error::refused(format!("{differ}: {site}#{pass} by {by}; {summary}")));
     }
     let rows = found.into_iter().take(LISTED).map(|one| {
         vec![

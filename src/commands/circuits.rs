@@ -1,15 +1,15 @@
 //! `circuits` and `spectrum`: what weights say by themselves.
 
 use super::console::{Console, Done};
-use super::fail::Fail;
 use super::table::Call;
 use crate::analysis::circuits::{Circuits, Reads, circuits, composition, heads, singular_values, tables};
 use crate::answer::numbers::significant;
 use crate::answer::{Answer, Cell, MapView, Scale, Table};
+use crate::debugger::{Error, Result};
 use crate::lang::eval::Datum;
 use crate::lang::words::{OptionSpec, Word, take_options, words};
 use crate::lang::{LangError, Span, parse_expr};
-use crate::tensor::{Axis, Summary, proceed};
+use crate::tensor::{Axis, Summary, step};
 
 const OPTIONS: [OptionSpec; 1] = [OptionSpec { name: "-composition", takes_value: true }];
 
@@ -17,13 +17,13 @@ const OPTIONS: [OptionSpec; 1] = [OptionSpec { name: "-composition", takes_value
 const LISTED: usize = 8;
 
 /// `circuits [HEAD]`, `circuits -composition q|k|v`.
-pub fn run(console: &mut Console, call: Call<'_, '_>) -> Done {
+pub fn run(console: &mut Console, call: Call<'_>) -> Done {
     let (given, left) = take_options(words(call.args.rest, call.args.offset)?, &OPTIONS)?;
     let run = &console.session.run;
     let (spec, weights) = (run.model.spec.clone(), run.branch().weights().clone());
     let all = heads(&spec, &weights)?;
     if all.is_empty() {
-        return Err(Fail::because("the model has no attention heads"));
+        return Err(Error::refused("the model has no attention heads"));
     }
     if let Some(word) = given.first().and_then(|option| option.value.as_ref()) {
         let reads = match word.text.as_str() {
@@ -31,7 +31,7 @@ pub fn run(console: &mut Console, call: Call<'_, '_>) -> Done {
             "k" => Reads::K,
             "v" => Reads::V,
             _ => {
-                return Err(Fail::At(
+                return Err(Error::At(
                     LangError::new(format!("{} is no input of a head", word.text), word.span).help("q, k or v"),
                 ));
             }
@@ -39,8 +39,7 @@ pub fn run(console: &mut Console, call: Call<'_, '_>) -> Done {
         let names: Vec<String> = all.iter().map(|head| format!("L{}H{}", head.layer, head.head)).collect();
         let mut data = Vec::with_capacity(all.len() * all.len());
         for (number, earlier) in all.iter().enumerate() {
-            (call.progress)(&names[number], number as u64, all.len() as u64);
-            proceed()?;
+            step(&names[number], number as u64, all.len() as u64)?;
             data.extend(all.iter().map(|later| match earlier.layer < later.layer {
                 true => composition(earlier, later, reads),
                 // What a later head writes nobody before it reads.
@@ -69,7 +68,7 @@ pub fn run(console: &mut Console, call: Call<'_, '_>) -> Done {
             scale: Scale::Sequential,
         }));
     }
-    (call.progress)("token tables", 0, 0);
+    step("token tables", 0, 0)?;
     let tables = tables(&spec, &weights)?;
     match left.as_slice() {
         [] => {
@@ -79,11 +78,11 @@ pub fn run(console: &mut Console, call: Call<'_, '_>) -> Done {
         [word] => {
             let (layer, number) = head_of(word)?;
             let head = all.iter().find(|head| (head.layer, head.head) == (layer, number)).ok_or_else(|| {
-                Fail::At(LangError::new(format!("no head {}", word.text), word.span).help("circuits lists all heads"))
+                Error::At(LangError::new(format!("no head {}", word.text), word.span).help("circuits lists all heads"))
             })?;
             Ok(Answer::Table(of_one(&circuits(head, tables.as_ref())?, tables.is_some())))
         }
-        [_, extra, ..] => Err(Fail::At(LangError::new("unexpected word", extra.span).help("circuits, circuits L2H3"))),
+        [_, extra, ..] => Err(Error::At(LangError::new("unexpected word", extra.span).help("circuits, circuits L2H3"))),
     }
 }
 
@@ -133,31 +132,31 @@ fn of_one(one: &Circuits, over_tokens: bool) -> Table {
 }
 
 /// `L2H3`.
-fn head_of(word: &Word) -> Result<(usize, usize), Fail> {
+fn head_of(word: &Word) -> Result<(usize, usize)> {
     let parts = word.text.strip_prefix('L').and_then(|rest| rest.split_once('H'));
     let found = parts.and_then(|(layer, head)| Some((layer.parse().ok()?, head.parse().ok()?)));
-    found.ok_or_else(|| Fail::At(LangError::new(format!("{} is no head", word.text), word.span).help("L2H3")))
+    found.ok_or_else(|| Error::At(LangError::new(format!("{} is no head", word.text), word.span).help("L2H3")))
 }
 
 /// `spectrum EXPR`: singular values of a matrix.
-pub fn spectrum(console: &mut Console, call: Call<'_, '_>) -> Done {
+pub fn spectrum(console: &mut Console, call: Call<'_>) -> Done {
     if call.args.rest.is_empty() {
         let error = LangError::new("expected a matrix", Span::at(call.args.offset));
-        return Err(Fail::At(error.help("spectrum param(\"L0.mlp.W_in\")")));
+        return Err(Error::At(error.help("spectrum param(\"L0.mlp.W_in\")")));
     }
     let expr = parse_expr(call.args.rest, call.args.offset)?;
     let Datum::Tensor(value) = console.evaluate(&expr)? else {
-        return Err(Fail::At(LangError::new("a spectrum is of a matrix", expr.span)));
+        return Err(Error::At(LangError::new("a spectrum is of a matrix", expr.span)));
     };
     let [rows, columns] = *value.shape() else {
         let message = format!("a spectrum is of a matrix, found shape {}", value.shape_text());
-        return Err(Fail::At(
+        return Err(Error::At(
             LangError::new(message, expr.span).help("take one head of it: param(\"L0.attn.W_Q\")[0]"),
         ));
     };
     let data = value.read_f64()?;
     if data.iter().any(|x| !x.is_finite()) || data.is_empty() {
-        return Err(Fail::because("it has elements that are not finite, or none: there are no singular values"));
+        return Err(Error::refused("it has elements that are not finite, or none: there are no singular values"));
     }
     let values = singular_values(&data, rows, columns)?;
     let squares: f64 = values.iter().map(|x| x * x).sum();

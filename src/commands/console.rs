@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::dump::Dump;
-use super::fail::Fail;
 use super::table::{Call, find};
 use super::{Command, Follow, Journalled, Outcome};
-use crate::answer::{Answer, Fault, Table};
-use crate::debugger::{Finding, Mark, Progress, Session};
+use crate::answer::{Answer, ErrorView, Fault, Table};
+use crate::debugger::{Error, Finding, Mark, Result, Session};
 use crate::lang::command::split_command;
 use crate::tensor::{device_failed, interruptible};
 
@@ -50,7 +49,7 @@ pub struct Console {
 const RECORDED: usize = 4096;
 
 /// What a handler gives.
-pub type Done = Result<Answer, Fail>;
+pub type Done = Result<Answer>;
 
 impl Console {
     /// A console on a session.
@@ -80,16 +79,16 @@ impl Console {
     }
 
     /// Runs one command line. A repeated `x` goes on where the last one ended.
-    pub fn execute(&mut self, line: &str, repeated: bool, progress: Progress<'_>) -> Outcome {
+    pub fn execute(&mut self, line: &str, repeated: bool) -> Outcome {
         let line = if repeated && self.dump.is_some() && Self::is_dump(line) { "x" } else { line };
         let Some(call) = split_command(line) else { return Outcome::of(Answer::Text(String::new())) };
         let command = match find(call.word, call.span) {
             Ok(command) => command,
-            Err(error) => return Outcome::of(Answer::Error(Fail::At(error).view(line))),
+            Err(error) => return Outcome::of(Answer::Error(ErrorView::new(&Error::At(error), line))),
         };
         let before = self.standing();
         let flag = self.session.interrupt.clone();
-        let done = interruptible(&flag, || (command.run)(self, Call { line, args: &call, progress }));
+        let done = interruptible(&flag, || (command.run)(self, Call { line, args: &call }));
         let failed = device_failed();
         let half_done = done.is_err() && self.standing() != before;
         let mut printed = std::mem::take(&mut self.session.printed);
@@ -103,7 +102,7 @@ impl Console {
             Ok(Answer::Text(text)) if command.name == "quit" => (Answer::Text(String::new()), text.parse().ok()),
             Ok(answer) => (answer, None),
             Err(fail) => {
-                let mut view = fail.view(line);
+                let mut view = ErrorView::new(&fail, line);
                 // An expression or an analysis makes a sentence of what a device says, which is no mistake of the command.
                 if failed && view.fault == Fault::Command {
                     view.fault = Fault::Model;
@@ -136,7 +135,7 @@ impl Console {
         }
         let answer = match done {
             Ok(answer) => answer.clone(),
-            Err(fail) => Answer::Error(fail.clone().view(line)),
+            Err(fail) => Answer::Error(ErrorView::new(fail, line)),
         };
         if self.record.len() >= RECORDED {
             self.record.drain(..RECORDED / 4);

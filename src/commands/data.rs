@@ -1,11 +1,11 @@
 //! Commands that look at values.
 
 use super::console::{Console, Done};
-use super::fail::Fail;
 use super::histogram;
 use super::table::Call;
 use crate::answer::{Answer, Cell, ErrorView, Style, Table};
 use crate::debugger::RunScope;
+use crate::debugger::{Error, Result};
 use crate::lang::command::{Format, parse_format, split_command};
 use crate::lang::eval::{self, Datum};
 use crate::lang::words::parse_numbers;
@@ -13,7 +13,7 @@ use crate::lang::{Expr, ExprKind, LangError, Span, parse_expr, parse_list, site,
 use crate::program::shape_of;
 use crate::tensor::{Axis, interruptible};
 
-pub fn print(console: &mut Console, call: Call<'_, '_>) -> Done {
+pub fn print(console: &mut Console, call: Call<'_>) -> Done {
     let format = format(&call)?;
     let rest = if call.args.rest.is_empty() { "$" } else { call.args.rest };
     let datum = console.evaluate(&parse_expr(rest, call.args.offset)?)?;
@@ -25,21 +25,21 @@ pub fn print(console: &mut Console, call: Call<'_, '_>) -> Done {
     Ok(answer)
 }
 
-pub fn output(console: &mut Console, call: Call<'_, '_>) -> Done {
+pub fn output(console: &mut Console, call: Call<'_>) -> Done {
     let format = format(&call)?;
     let datum = console.evaluate(&parse_expr(call.args.rest, call.args.offset)?)?;
     console.formatted(call.args.rest, &datum, None, &format)
 }
 
-pub fn printf(console: &mut Console, call: Call<'_, '_>) -> Done {
+pub fn printf(console: &mut Console, call: Call<'_>) -> Done {
     let args = parse_list(call.args.rest, call.args.offset)?;
     let Some((first, rest)) = args.split_first() else {
-        return Err(Fail::At(
+        return Err(Error::At(
             LangError::new("expected a format", Span::at(call.args.offset)).help("printf \"%f\\n\", EXPR"),
         ));
     };
     let Datum::Str(template) = console.evaluate(first)? else {
-        return Err(Fail::At(LangError::new("the format must be a string", first.span)));
+        return Err(Error::At(LangError::new("the format must be a string", first.span)));
     };
     let mut values = Vec::new();
     for expr in rest {
@@ -49,16 +49,16 @@ pub fn printf(console: &mut Console, call: Call<'_, '_>) -> Done {
     Ok(Answer::Text(text.strip_suffix('\n').unwrap_or(&text).to_string()))
 }
 
-pub fn echo(_console: &mut Console, call: Call<'_, '_>) -> Done {
+pub fn echo(_console: &mut Console, call: Call<'_>) -> Done {
     let text = strings::unescaped(call.args.rest, call.args.offset)?;
     Ok(Answer::Text(text.strip_suffix('\n').unwrap_or(&text).to_string()))
 }
 
-pub fn display(console: &mut Console, call: Call<'_, '_>) -> Done {
+pub fn display(console: &mut Console, call: Call<'_>) -> Done {
     if call.args.rest.is_empty() {
         let rows = console.displays();
         if rows.is_empty() {
-            return Err(Fail::because("there are no displays; display EXPR adds one"));
+            return Err(Error::refused("there are no displays; display EXPR adds one"));
         }
         for (number, text, answer) in rows {
             console.printed.push(format!("{number}: {text}"));
@@ -83,7 +83,7 @@ pub fn display(console: &mut Console, call: Call<'_, '_>) -> Done {
     }
 }
 
-pub fn undisplay(console: &mut Console, call: Call<'_, '_>) -> Done {
+pub fn undisplay(console: &mut Console, call: Call<'_>) -> Done {
     if call.args.rest.is_empty() {
         console.session.displays.clear();
         return Ok(Answer::Text(String::new()));
@@ -91,13 +91,13 @@ pub fn undisplay(console: &mut Console, call: Call<'_, '_>) -> Done {
     let numbers = parse_numbers(call.args.rest, call.args.offset, &|_| None)?;
     let displays = &mut console.session.displays;
     if let Some(number) = numbers.iter().find(|number| !displays.iter().any(|(n, _, _)| *n == number.value as usize)) {
-        return Err(Fail::At(LangError::new(format!("no display {}", number.value), number.span)));
+        return Err(Error::At(LangError::new(format!("no display {}", number.value), number.span)));
     }
     displays.retain(|(n, _, _)| !numbers.iter().any(|number| number.value as usize == *n));
     Ok(Answer::Text(String::new()))
 }
 
-pub fn whatis(console: &mut Console, call: Call<'_, '_>) -> Done {
+pub fn whatis(console: &mut Console, call: Call<'_>) -> Done {
     let datum = console.evaluate(&parse_expr(call.args.rest, call.args.offset)?)?;
     Ok(Answer::Text(match &datum {
         Datum::Tensor(value) => {
@@ -114,7 +114,7 @@ pub fn whatis(console: &mut Console, call: Call<'_, '_>) -> Done {
 }
 
 /// `ptype EXPR`: of a site, what it is made of and what reads it; of anything else, what `whatis` says.
-pub fn ptype(console: &mut Console, call: Call<'_, '_>) -> Done {
+pub fn ptype(console: &mut Console, call: Call<'_>) -> Done {
     let expr = parse_expr(call.args.rest, call.args.offset)?;
     let ExprKind::Site(site) = &expr.kind else { return whatis(console, call) };
     let session = &console.session;
@@ -143,13 +143,13 @@ pub fn ptype(console: &mut Console, call: Call<'_, '_>) -> Done {
     Ok(Answer::Text(lines.join("\n")))
 }
 
-pub fn assert(console: &mut Console, call: Call<'_, '_>) -> Done {
+pub fn assert(console: &mut Console, call: Call<'_>) -> Done {
     let args = parse_list(call.args.rest, call.args.offset)?;
     let (expr, message) = match args.as_slice() {
         [expr] => (expr, None),
         [expr, message] => (expr, Some(message)),
         _ => {
-            return Err(Fail::At(
+            return Err(Error::At(
                 LangError::new("expected a condition", Span::at(call.args.offset)).help("assert EXPR, \"MESSAGE\""),
             ));
         }
@@ -161,15 +161,15 @@ pub fn assert(console: &mut Console, call: Call<'_, '_>) -> Done {
     let said = match message {
         Some(message) => match console.evaluate(message)? {
             Datum::Str(text) => format!(": {text}"),
-            _ => return Err(Fail::At(LangError::new("the message must be a string", message.span))),
+            _ => return Err(Error::At(LangError::new("the message must be a string", message.span))),
         },
         None => String::new(),
     };
-    Err(Fail::Assert(format!("assertion failed: {expr}{said}")))
+    Err(Error::Assert(format!("assertion failed: {expr}{said}")))
 }
 
 /// What follows the slash of a command.
-fn format(call: &Call<'_, '_>) -> Result<Format, Fail> {
+fn format(call: &Call<'_>) -> Result<Format> {
     match call.args.format {
         Some((text, span)) => {
             let format = parse_format(text, span)?;
@@ -177,7 +177,7 @@ fn format(call: &Call<'_, '_>) -> Result<Format, Fail> {
                 if !"sthgardxfe".contains(letter.value) {
                     let error = LangError::new(format!("no format {}", letter.value), letter.span);
                     let help = "s summary, t top-k, h heat map, g histogram, a all, r raw, d x f e numbers";
-                    return Err(Fail::At(error.help(help)));
+                    return Err(Error::At(error.help(help)));
                 }
             }
             Ok(format)
@@ -188,7 +188,7 @@ fn format(call: &Call<'_, '_>) -> Result<Format, Fail> {
 
 impl Console {
     /// Evaluates an expression in the session.
-    pub(super) fn evaluate(&mut self, expr: &Expr) -> Result<Datum, Fail> {
+    pub(super) fn evaluate(&mut self, expr: &Expr) -> Result<Datum> {
         Ok(eval::evaluate(expr, &mut RunScope::new(&mut self.session))?)
     }
 
@@ -201,7 +201,7 @@ impl Console {
         let flag = self.session.interrupt.clone();
         let truth = parse_expr(rest, offset)
             .and_then(|expr| interruptible(&flag, || eval::condition(&expr, &mut RunScope::new(&mut self.session))));
-        truth.map_err(|error| Fail::At(error).view(line))
+        truth.map_err(|error| ErrorView::new(&Error::At(error), line))
     }
 
     /// A value in the format that a letter asks for.
@@ -210,7 +210,7 @@ impl Console {
         let count = format.count.map_or(self.chosen.top, |count| count.unsigned_abs() as usize);
         let tensor = |what: &str| match datum {
             Datum::Tensor(value) => Ok(value.clone()),
-            datum => Err(Fail::because(format!("{what} needs a tensor, found {}", datum.described()))),
+            datum => Err(Error::refused(format!("{what} needs a tensor, found {}", datum.described()))),
         };
         let style = match letter {
             Some('t') => {
@@ -249,13 +249,13 @@ impl Console {
 
     fn one_display(&mut self, text: &str, index: usize) -> Answer {
         let letters = self.session.displays.get(index).map(|(_, format, _)| format.clone()).unwrap_or_default();
-        let done = parse_format(&letters, Span::at(0)).map_err(Fail::from).and_then(|format| {
+        let done = parse_format(&letters, Span::at(0)).map_err(Error::from).and_then(|format| {
             let datum = self.evaluate(&parse_expr(text, 0)?)?;
             self.formatted(text, &datum, None, &format)
         });
         match done {
             Ok(answer) => answer,
-            Err(fail) => Answer::Error(fail.view(text)),
+            Err(fail) => Answer::Error(ErrorView::new(&fail, text)),
         }
     }
 

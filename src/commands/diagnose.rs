@@ -6,7 +6,6 @@ use std::sync::LazyLock;
 use serde::Deserialize;
 
 use super::console::{Console, Done};
-use super::fail::Fail;
 use super::table::Call;
 use super::tokenization;
 use crate::analysis::health::{self, Measured};
@@ -14,6 +13,7 @@ use crate::analysis::{Recomputed, activations, again, alone, inspect, recompute,
 use crate::answer::numbers::significant;
 use crate::answer::{Answer, Cell, Table};
 use crate::debugger::RunScope;
+use crate::debugger::{Error, Result};
 use crate::lang::eval::{Datum, evaluate};
 use crate::lang::words::{OptionSpec, Word, take_options, words};
 use crate::lang::{LangError, parse_expr};
@@ -98,10 +98,10 @@ pub(super) fn limit(rule: &str) -> f64 {
 }
 
 /// `diagnose [-deep] [-device] [-against FILE] [-all] [-fail SEVERITY]`.
-pub fn diagnose(console: &mut Console, call: Call<'_, '_>) -> Done {
+pub fn diagnose(console: &mut Console, call: Call<'_>) -> Done {
     let (given, left) = take_options(words(call.args.rest, call.args.offset)?, &OPTIONS)?;
     if let Some(extra) = left.first() {
-        return Err(Fail::At(LangError::new("unexpected word", extra.span).help("diagnose -deep -fail warning")));
+        return Err(Error::At(LangError::new("unexpected word", extra.span).help("diagnose -deep -fail warning")));
     }
     let has = |name: &str| given.iter().any(|option| option.name == name);
     let fail = given.iter().find(|option| option.name == "-fail").and_then(|option| option.value.as_ref());
@@ -111,19 +111,18 @@ pub fn diagnose(console: &mut Console, call: Call<'_, '_>) -> Done {
         "error" => Ok(Severity::Error),
         other => {
             let error = LangError::new(format!("no severity {other}"), word.span);
-            Err(Fail::At(error.help("error, warning, or note")))
+            Err(Error::At(error.help("error, warning, or note")))
         }
     });
     let fail = fail.transpose()?;
     if !console.session.run.at_end() {
-        return Err(Fail::because("diagnose looks at a complete pass: \"run\" or \"continue\" to its end first"));
+        return Err(Error::refused("diagnose looks at a complete pass: \"run\" or \"continue\" to its end first"));
     }
-    let told = call.progress;
-    let mut found = health::weights(&console.session, &mut *told)?;
+    let mut found = health::weights(&console.session)?;
     found.extend(inspect::weights(&console.session)?);
     found.extend(inspect::input(&console.session, console.chat));
-    found.extend(health::values(&mut console.session, &mut *told)?);
-    found.extend(health::attention(&mut console.session, &mut *told)?);
+    found.extend(health::values(&mut console.session)?);
+    found.extend(health::attention(&mut console.session)?);
     found.extend(health::prediction(&mut console.session)?);
     found.extend(console.loss_beside_guessing().into_iter().flatten());
     // A text that does not fit, or edits that do not, leave the others.
@@ -134,16 +133,16 @@ pub fn diagnose(console: &mut Console, call: Call<'_, '_>) -> Done {
     found.extend(warnings.iter().map(|warning| Measured { rule: "tokens", at: warning.clone(), value: 1.0 }));
     found.extend(of_files.map(|at| Measured { rule: "load", at: at.clone(), value: 1.0 }));
     if has("-deep") {
-        console.look_deeper(&mut found, &mut *told)?;
+        console.look_deeper(&mut found)?;
     }
     if has("-device") {
-        found.extend(console.device(&mut *told)?);
+        found.extend(console.device()?);
     }
     let mut checked = found.len();
     let mut usual = None;
     if let Some(file) = given.iter().find(|option| option.name == "-against").and_then(|option| option.value.as_ref()) {
         let left_out;
-        (found, left_out) = console.beside_references(found, file, &mut *told)?;
+        (found, left_out) = console.beside_references(found, file)?;
         checked = found.len() + left_out;
         usual = Some(format!("left out, as on most texts of {}: {left_out} findings", file.text));
     }
@@ -155,7 +154,7 @@ pub fn diagnose(console: &mut Console, call: Call<'_, '_>) -> Done {
         && worst >= fail
     {
         let lines = crate::answer::text::lines(&Answer::Table(table), None);
-        return Err(Fail::because(lines.join("\n")));
+        return Err(Error::refused(lines.join("\n")));
     }
     Ok(Answer::Table(table))
 }
@@ -215,20 +214,15 @@ fn table(found: Vec<Measured>, checked: usize, all: bool) -> (Table, Option<Seve
 
 impl Console {
     /// Without the findings that are the same on most texts of a file, and with what is unlike them; how many were left out. Errors stay.
-    fn beside_references(
-        &mut self,
-        found: Vec<Measured>,
-        file: &Word,
-        told: crate::debugger::Progress<'_>,
-    ) -> Result<(Vec<Measured>, usize), Fail> {
-        let here = activations::blocks(&mut self.session, &mut *told)?;
-        let (count, unlike) = self.unlike(&here, file, &mut *told)?;
+    fn beside_references(&mut self, found: Vec<Measured>, file: &Word) -> Result<(Vec<Measured>, usize)> {
+        let here = activations::blocks(&mut self.session)?;
+        let (count, unlike) = self.unlike(&here, file)?;
         let finds = |one: &Measured| ALL.get(one.rule).is_some_and(|rule| rule.finds(one.value));
         let mut seen: BTreeMap<(&str, String), usize> = BTreeMap::new();
-        self.over_references(file, told, &mut |console| {
+        self.over_references(file, &mut |console| {
             let session = &mut console.session;
-            let mut all = health::values(session, &mut |_, _, _| ())?;
-            all.extend(health::attention(session, &mut |_, _, _| ())?);
+            let mut all = health::values(session)?;
+            all.extend(health::attention(session)?);
             all.extend(health::prediction(session)?);
             for one in all.into_iter().filter(finds) {
                 *seen.entry((one.rule, one.at)).or_default() += 1;
@@ -257,9 +251,9 @@ impl Console {
     }
 
     /// The op that is furthest from what it is in 64 bits on the CPU, in units of what is allowed.
-    fn device(&mut self, told: crate::debugger::Progress<'_>) -> Result<Option<Measured>, Fail> {
+    fn device(&mut self) -> Result<Option<Measured>> {
         let precision = self.session.run.branch().weights().precision();
-        let found = selftest::selftest(&mut self.session, told).map_err(Fail::because)?;
+        let found = selftest::selftest(&mut self.session)?;
         let worst = found.into_iter().next();
         Ok(worst.map(|one| Measured {
             rule: "device",
@@ -285,7 +279,7 @@ impl Console {
     }
 
     /// The checks that compute the pass again, and gradients of the loss.
-    fn look_deeper(&mut self, found: &mut Vec<Measured>, told: crate::debugger::Progress<'_>) -> Result<(), Fail> {
+    fn look_deeper(&mut self, found: &mut Vec<Measured>) -> Result<()> {
         let worst = |rule: &'static str, of: fn(&Recomputed) -> f64, all: Vec<Recomputed>| {
             let worst = all.into_iter().max_by(|a, b| of(a).total_cmp(&of(b)));
             worst.map(|site| Measured { rule, at: format!("{}#{}", site.site, site.pass), value: of(&site) })
@@ -293,14 +287,14 @@ impl Console {
         let relative = |site: &Recomputed| site.difference.relative;
         let run = &mut self.session.run;
         // A check that does not fit this session, with one pass or one row, says nothing.
-        found.extend(again(run, &mut *told).ok().and_then(|all| worst("determinism", |site| site.bits as f64, all)));
-        found.extend(recompute(run, &mut *told).ok().and_then(|all| worst("cache", relative, all)));
-        found.extend(alone(run, &mut *told).ok().and_then(|all| worst("batch", relative, all)));
+        found.extend(again(run).ok().and_then(|all| worst("determinism", |site| site.bits as f64, all)));
+        found.extend(recompute(run).ok().and_then(|all| worst("cache", relative, all)));
+        found.extend(alone(run).ok().and_then(|all| worst("batch", relative, all)));
         let expr = parse_expr("loss", 0)?;
         if self.session.run.pass > 0 || self.loss_beside_guessing().is_none() {
             return Ok(());
         }
-        self.session.backward(&expr, "loss", told)?;
+        self.session.backward(&expr, "loss")?;
         let program = self.session.run.program.clone();
         let row = self.session.focus.row;
         for (op, site) in program.sites().iter().enumerate().filter(|(_, site)| site.ends_with(".resid_post")) {

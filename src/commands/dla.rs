@@ -2,13 +2,13 @@
 
 use super::attr::table::bar;
 use super::console::{Console, Done};
-use super::fail::Fail;
 use super::table::Call;
-use crate::analysis::direct::{Component, Direct, NoSum, Part, direct};
+use crate::analysis::direct::{Component, Direct, Part, direct};
 use crate::analysis::lens::{Reading, points, trajectory};
 use crate::answer::numbers::significant;
 use crate::answer::text::quoted;
 use crate::answer::{Answer, Cell, Table};
+use crate::debugger::{Error, Result};
 use crate::lang::words::{OptionSpec, Word, parse_count, take_options, words};
 use crate::lang::{LangError, Span};
 use crate::tensor::Axis;
@@ -29,12 +29,6 @@ const SOURCES: usize = 3;
 
 /// Components of an explanation.
 const EXPLAINED: usize = 6;
-
-impl From<NoSum> for Fail {
-    fn from(error: NoSum) -> Fail {
-        Fail::because(error.0)
-    }
-}
 
 /// What is explained.
 struct Question {
@@ -60,10 +54,10 @@ impl Question {
 }
 
 /// `dla [-target TOKEN [-foil TOKEN]] [-pos P] [-by component|head|position|neuron] [-top N]`.
-pub fn dla(console: &mut Console, call: Call<'_, '_>) -> Done {
+pub fn dla(console: &mut Console, call: Call<'_>) -> Done {
     let (given, left) = take_options(words(call.args.rest, call.args.offset)?, &OPTIONS)?;
     if let Some(extra) = left.first() {
-        return Err(Fail::At(LangError::new("unexpected word", extra.span).help("dla -target TOKEN -by head")));
+        return Err(Error::At(LangError::new("unexpected word", extra.span).help("dla -target TOKEN -by head")));
     }
     let value = |name: &str| given.iter().find(|option| option.name == name).and_then(|option| option.value.clone());
     let by = value("-by").unwrap_or_else(|| Word { text: "component".into(), span: Span::at(0), quoted: false });
@@ -78,16 +72,16 @@ pub fn dla(console: &mut Console, call: Call<'_, '_>) -> Done {
         "neuron" => neurons(&found, title, top),
         other => {
             let error = LangError::new(format!("no such part {other}"), by.span);
-            Err(Fail::At(error.help("component, head, position, or neuron")))
+            Err(Error::At(error.help("component, head, position, or neuron")))
         }
     }
 }
 
 /// `explain [POS] [-target TOKEN [-foil TOKEN]]`.
-pub fn explain(console: &mut Console, call: Call<'_, '_>) -> Done {
+pub fn explain(console: &mut Console, call: Call<'_>) -> Done {
     let (given, left) = take_options(words(call.args.rest, call.args.offset)?, &OPTIONS[..3])?;
     if let Some(extra) = left.get(1) {
-        return Err(Fail::At(LangError::new("unexpected word", extra.span).help("explain POS -target TOKEN")));
+        return Err(Error::At(LangError::new("unexpected word", extra.span).help("explain POS -target TOKEN")));
     }
     let value = |name: &str| given.iter().find(|option| option.name == name).and_then(|option| option.value.clone());
     let pos = left.first().cloned().or(value("-pos"));
@@ -227,7 +221,7 @@ fn positions(console: &Console, found: &Direct, title: String) -> Table {
 
 fn neurons(found: &Direct, title: String, top: usize) -> Done {
     if found.neurons.is_empty() {
-        return Err(Fail::because("this model has no dense MLP whose neurons could be listed"));
+        return Err(Error::refused("this model has no dense MLP whose neurons could be listed"));
     }
     let mut all = found.neurons.clone();
     all.sort_by(|a, b| b.2.abs().total_cmp(&a.2.abs()));
@@ -266,7 +260,7 @@ fn short(site: &str) -> String {
 
 impl Console {
     /// The logit that is meant: of the target, else of the likeliest token, at a position, else the focused one.
-    fn question(&mut self, pos: Option<Word>, target: Option<Word>, foil: Option<Word>) -> Result<Question, Fail> {
+    fn question(&mut self, pos: Option<Word>, target: Option<Word>, foil: Option<Word>) -> Result<Question> {
         let pos = match pos {
             Some(word) => self.position(&word)?,
             None => self.session.focus_pos(),
@@ -277,11 +271,11 @@ impl Console {
             None => {
                 let states = points(&self.session.run.program, false);
                 let Some(end) = states.last() else {
-                    return Err(Fail::because("the model predicts no tokens, so no logit can be explained"));
+                    return Err(Error::refused("the model predicts no tokens, so no logit can be explained"));
                 };
                 let readings = trajectory(&mut self.session, pos, std::slice::from_ref(end), None)?;
                 let last = readings.first().ok_or_else(|| {
-                    Fail::because("the pass has not come to its logits: \"run\" or \"continue\" first")
+                    Error::refused("the pass has not come to its logits: \"run\" or \"continue\" first")
                 })?;
                 last.top(1)[0]
             }

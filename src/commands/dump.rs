@@ -1,9 +1,9 @@
 //! `x`: raw elements, some at a time.
 
 use super::console::{Console, Done};
-use super::fail::Fail;
 use super::table::Call;
 use crate::answer::{Answer, Style, numbers};
+use crate::debugger::Error;
 use crate::lang::command::parse_format;
 use crate::lang::eval::Datum;
 use crate::lang::{LangError, Span, parse_expr};
@@ -24,7 +24,7 @@ pub struct Dump {
 }
 
 /// `x/NF EXPR` dumps the first N elements; `x` alone goes on.
-pub fn examine(console: &mut Console, call: Call<'_, '_>) -> Done {
+pub fn examine(console: &mut Console, call: Call<'_>) -> Done {
     let format = match call.args.format {
         Some((text, span)) => Some(parse_format(text, span)?),
         None => None,
@@ -39,7 +39,7 @@ pub fn examine(console: &mut Console, call: Call<'_, '_>) -> Done {
             'r' => Style::Raw,
             other => {
                 let error = LangError::new(format!("no format {other}"), letter.span);
-                return Err(Fail::At(error.help("x/8f: f fixed, e scientific, x hexadecimal, d integers, r raw")));
+                return Err(Error::At(error.help("x/8f: f fixed, e scientific, x hexadecimal, d integers, r raw")));
             }
         }),
     };
@@ -48,13 +48,13 @@ pub fn examine(console: &mut Console, call: Call<'_, '_>) -> Done {
         let expr = parse_expr(call.args.rest, call.args.offset)?;
         let value = match console.evaluate(&expr)? {
             Datum::Tensor(value) => value,
-            datum => return Err(Fail::because(format!("x dumps tensors, found {}", datum.described()))),
+            datum => return Err(Error::refused(format!("x dumps tensors, found {}", datum.described()))),
         };
         let text = call.args.rest.to_string();
         console.dump = Some(Dump { text, value, at: 0, count: COUNT, style: Style::Raw });
     }
     let Some(dump) = &mut console.dump else {
-        return Err(Fail::At(
+        return Err(Error::At(
             LangError::new("expected an expression", Span::at(call.args.offset)).help("x/8 L0.attn.q"),
         ));
     };
@@ -63,7 +63,7 @@ pub fn examine(console: &mut Console, call: Call<'_, '_>) -> Done {
     let total = dump.value.count();
     if dump.at >= total {
         let text = dump.text.clone();
-        return Err(Fail::because(format!("{text} ends here: it has {total} elements")));
+        return Err(Error::refused(format!("{text} ends here: it has {total} elements")));
     }
     let end = (dump.at + dump.count).min(total);
     let flat = dump.value.reshape(&[total])?;

@@ -1,10 +1,9 @@
 //! Commands that change the model, the input or a value.
 
 use super::console::{Console, Done};
-use super::fail::Fail;
 use super::table::Call;
 use crate::answer::Answer;
-use crate::debugger::{Applied, Change, Edit, Mark, RunScope, Target, params};
+use crate::debugger::{Applied, Change, Edit, Error, Mark, Result, RunScope, Target, params};
 use crate::lang::ast::{Expr, IndexItem, SiteRef};
 use crate::lang::eval::{self, CachePart, Datum};
 use crate::lang::{AssignOp, Assignment, LValue, LangError, Span, parse_assignment, site};
@@ -13,7 +12,7 @@ use crate::program::shape_of;
 use crate::tensor::ops::{BinaryOp, Slice};
 use crate::tensor::{Axis, Kind, Value};
 
-pub fn set(console: &mut Console, call: Call<'_, '_>) -> Done {
+pub fn set(console: &mut Console, call: Call<'_>) -> Done {
     let (rest, offset) = (call.args.rest, call.args.offset);
     if let Some(text) =
         rest.strip_prefix("prompt").filter(|text| text.is_empty() || text.starts_with(char::is_whitespace))
@@ -38,11 +37,11 @@ fn set_prompt(console: &mut Console, text: &str, line: &str) -> Done {
         false => text.to_string(),
     };
     let model = console.session.run.model.clone();
-    let input = Input::from_texts(&model, &[text], true).map_err(|error| Fail::because(error.to_string()))?;
+    let input = Input::from_texts(&model, &[text], true)?;
     let prompt = console.session.run.branch().prompt();
     let mut rows = prompt.texts();
     rows[console.session.focus.row] = input.rows[0].clone();
-    let input = prompt.with_rows(&model, rows).map_err(|error| Fail::because(error.to_string()))?;
+    let input = prompt.with_rows(&model, rows)?;
     console.apply(vec![of_input(input, line)])
 }
 
@@ -104,7 +103,7 @@ impl Console {
     }
 
     /// The value of an op if it is computed, else one of its shape: what slices are resolved against. For the focused row.
-    pub(super) fn template(&mut self, op: usize) -> Result<Value, Fail> {
+    pub(super) fn template(&mut self, op: usize) -> Result<Value> {
         let run = &mut self.session.run;
         let row = self.session.focus.row;
         if op < run.cursor {
@@ -118,7 +117,7 @@ impl Console {
         Ok(one.full_shape(&shape[1..])?.with_axes(axes).beginning_at(span.start))
     }
 
-    pub(super) fn edit_of(&mut self, assignment: &Assignment, line: &str) -> Result<Edit, Fail> {
+    pub(super) fn edit_of(&mut self, assignment: &Assignment, line: &str) -> Result<Edit> {
         let text = line.to_string();
         match &assignment.target {
             LValue::Site { site, index } => {
@@ -130,34 +129,34 @@ impl Console {
             LValue::Cursor { index } => {
                 let Some(op) = self.session.run.cursor.checked_sub(1) else {
                     let error = LangError::new("nothing has been computed yet", assignment.target_span);
-                    return Err(Fail::At(error.help("start, then step")));
+                    return Err(Error::At(error.help("start, then step")));
                 };
                 self.op_edit(op, index, assignment, text)
             }
             LValue::Param { name, index } => self.weight_edit(&name.value, name.span, index, assignment, text),
-            LValue::Var(_) => Err(Fail::because("a variable is not part of the model")),
+            LValue::Var(_) => Err(Error::refused("a variable is not part of the model")),
         }
     }
 
-    fn op_of_site(&self, site: &SiteRef) -> Result<usize, Fail> {
+    fn op_of_site(&self, site: &SiteRef) -> Result<usize> {
         if site.run.is_some() {
             let error = LangError::new("only the current run can be edited; checkout the branch first", site.span);
-            return Err(Fail::At(error));
+            return Err(Error::At(error));
         }
         if site.pass.is_some_and(|pass| pass as usize != self.session.run.pass) {
             let error = LangError::new(format!("the cursor is in pass {}", self.session.run.pass), site.span);
-            return Err(Fail::At(error.help("goto #N goes to the start of pass N")));
+            return Err(Error::At(error.help("goto #N goes to the start of pass N")));
         }
         let resolved = site::resolve(site, &*self.session.run.names, self.session.block())?;
         self.session.run.program.op_of(&resolved.name).ok_or_else(|| {
-            Fail::At(LangError::new(
+            Error::At(LangError::new(
                 format!("{} is computed when asked for; it cannot be edited", resolved.name),
                 site.span,
             ))
         })
     }
 
-    fn op_edit(&mut self, op: usize, index: &[IndexItem], assignment: &Assignment, text: String) -> Result<Edit, Fail> {
+    fn op_edit(&mut self, op: usize, index: &[IndexItem], assignment: &Assignment, text: String) -> Result<Edit> {
         let template = self.template(op)?;
         let slices = eval::slices(index, &template, &mut RunScope::new(&mut self.session))?;
         let place = template.slice(&slices)?;
@@ -170,7 +169,7 @@ impl Console {
     }
 
     /// Changed ids of the prompt are another prompt; that of a token chosen later takes another road.
-    fn token_edit(&mut self, index: &[IndexItem], assignment: &Assignment, text: String) -> Result<Edit, Fail> {
+    fn token_edit(&mut self, index: &[IndexItem], assignment: &Assignment, text: String) -> Result<Edit> {
         let row = self.session.focus.row;
         let length = self.session.row_length();
         let old = self.session.run.branch().text().columns(length);
@@ -182,7 +181,7 @@ impl Console {
         let changed = change.apply(&tokens)?.read_i64()?;
         let vocab = self.session.run.model.spec.vocab as i64;
         if let Some(id) = changed.iter().find(|id| !(0..vocab).contains(*id)) {
-            return Err(Fail::because(format!("no token {id}: the vocabulary has 0..{}", vocab - 1)));
+            return Err(Error::refused(format!("no token {id}: the vocabulary has 0..{}", vocab - 1)));
         }
         let branch = self.session.run.branch();
         let prompt = branch.span(0).end;
@@ -199,13 +198,13 @@ impl Console {
                 let pass = branch.pass_of(*column);
                 let mut tokens = branch.chosen(pass).map(|chosen| chosen.tokens.clone()).unwrap_or_default();
                 if tokens[row].is_none() {
-                    return Err(Fail::because(format!("row {row} has ended before position {column}")));
+                    return Err(Error::refused(format!("row {row} has ended before position {column}")));
                 }
                 tokens[row] = Some(changed[*column] as u32);
                 let change = Change::Tokens(tokens);
                 Ok(Edit { from: Mark::new(pass, 0), target: Target::Token, change, lasting: false, text })
             }
-            _ => Err(Fail::because(
+            _ => Err(Error::refused(
                 "one token at a time can be changed after the prompt: what follows it is chosen anew",
             )),
         }
@@ -231,16 +230,16 @@ impl Console {
         index: &[IndexItem],
         assignment: &Assignment,
         text: String,
-    ) -> Result<Edit, Fail> {
+    ) -> Result<Edit> {
         let number = self.evaluate(layer)?.integer(layer.span)?;
         let layers = self.session.run.program.n_layers() as i64;
         let wrapped = if number < 0 { number + layers } else { number };
         let wrapped = usize::try_from(wrapped).unwrap_or(usize::MAX);
         let op =
-            self.session.cached_op(wrapped, part).map_err(|message| Fail::At(LangError::new(message, layer.span)))?;
+            self.session.cached_op(wrapped, part).map_err(|message| Error::At(LangError::new(message, layer.span)))?;
         let Some(all) = self.session.run.cached(op)? else {
             let message = "nothing is cached yet: the first pass computes all keys and values itself";
-            return Err(Fail::At(LangError::new(message, assignment.target_span)));
+            return Err(Error::At(LangError::new(message, assignment.target_span)));
         };
         let row = self.session.focus.row;
         let shown = all.slice(&[Slice::At(row)])?;
@@ -255,11 +254,11 @@ impl Console {
     }
 
     /// The right side, checked against the place it goes to.
-    fn patch(&mut self, assignment: &Assignment, place: &Value) -> Result<Value, Fail> {
+    fn patch(&mut self, assignment: &Assignment, place: &Value) -> Result<Value> {
         self.fitting(&assignment.value, place)
     }
 
-    fn token_patch(&mut self, assignment: &Assignment) -> Result<Value, Fail> {
+    fn token_patch(&mut self, assignment: &Assignment) -> Result<Value> {
         let span = assignment.value.span;
         let datum = self.evaluate(&assignment.value)?;
         let device = self.session.run.device().clone();
@@ -271,7 +270,7 @@ impl Console {
         let id = match &datum {
             Datum::Str(token) => {
                 let scope: &mut dyn eval::Scope = &mut RunScope::new(&mut self.session);
-                scope.token_id(token).map_err(|message| Fail::At(LangError::new(message, span)))? as i64
+                scope.token_id(token).map_err(|message| Error::At(LangError::new(message, span)))? as i64
             }
             datum => datum.integer(span)?,
         };
@@ -285,7 +284,7 @@ impl Console {
         index: &[IndexItem],
         assignment: &Assignment,
         text: String,
-    ) -> Result<Edit, Fail> {
+    ) -> Result<Edit> {
         let (spec, weights) = {
             let run = &self.session.run;
             (run.model.spec.clone(), run.branch().weights().clone())
@@ -302,7 +301,7 @@ impl Console {
                         .help("\"info weights\" lists the weights")
                 }
             };
-            return Err(Fail::At(error));
+            return Err(Error::At(error));
         };
         let own = params::whole(id, &weights)?;
         let shown = params::shown(id, &own, &spec);

@@ -3,11 +3,10 @@
 use super::backward::{EXPLODING, VANISHING};
 use super::breakpoints::{check_at, named};
 use super::console::{Console, Done};
-use super::fail::Fail;
 use super::places;
 use super::table::Call;
 use crate::answer::Answer;
-use crate::debugger::{Catch, Condition, Crossing, Kind, RunScope, StopPoint, Watch};
+use crate::debugger::{Catch, Condition, Crossing, Error, Kind, Result, RunScope, StopPoint, Watch};
 use crate::lang::eval::{Scope, check};
 use crate::lang::words::words;
 use crate::lang::{LangError, Span, parse_break, parse_watch};
@@ -29,10 +28,12 @@ pub const EVENTS: [&str; 11] =
     ["nan", "inf", "overflow", "norm-jump", "dead", "saturated", "diverge", "vanish", "explode", "token", "pass"];
 
 /// `watch EXPR [if EXPR]`.
-pub fn watch(console: &mut Console, call: Call<'_, '_>) -> Done {
+pub fn watch(console: &mut Console, call: Call<'_>) -> Done {
     let (name, rest, offset) = named(console, call.args.rest, call.args.offset)?;
     if rest.is_empty() {
-        return Err(Fail::At(LangError::new("expected what to watch", Span::at(offset)).help("watch prob(\" Mary\")")));
+        return Err(Error::At(
+            LangError::new("expected what to watch", Span::at(offset)).help("watch prob(\" Mary\")"),
+        ));
     }
     let (expr, condition) = parse_watch(rest, offset)?;
     let session = &mut console.session;
@@ -42,7 +43,7 @@ pub fn watch(console: &mut Console, call: Call<'_, '_>) -> Done {
     let crossings = session.watched_places(&expr);
     if crossings.is_empty() {
         let error = LangError::new("this can never change: it depends on nothing that is computed", expr.span);
-        return Err(Fail::At(error));
+        return Err(Error::At(error));
     }
     if let Some(condition) = &condition {
         check_at(session, &crossings, condition)?;
@@ -59,7 +60,7 @@ pub fn watch(console: &mut Console, call: Call<'_, '_>) -> Done {
 }
 
 /// `catch EVENT [LOC] [if EXPR]`.
-pub fn catch(console: &mut Console, call: Call<'_, '_>) -> Done {
+pub fn catch(console: &mut Console, call: Call<'_>) -> Done {
     let (name, rest, offset) = named(console, call.args.rest, call.args.offset)?;
     let word = rest.split_whitespace().next().unwrap_or_default();
     let span = Span::new(offset, offset + word.len());
@@ -79,21 +80,21 @@ pub fn catch(console: &mut Console, call: Call<'_, '_>) -> Done {
         "token" => tokens(console, after, at)?,
         _ => {
             let message = if word.is_empty() { "expected what to catch".into() } else { format!("no event {word}") };
-            return Err(Fail::At(LangError::new(message, span).help(format!("one of {}", EVENTS.join(", ")))));
+            return Err(Error::At(LangError::new(message, span).help(format!("one of {}", EVENTS.join(", ")))));
         }
     };
     let session = &mut console.session;
     if matches!(catch, Catch::Diverge(_)) && session.follower().is_none() {
-        return Err(Fail::because("there is no side to diverge from: \"set compare NAME\" says which one follows"));
+        return Err(Error::refused("there is no side to diverge from: \"set compare NAME\" says which one follows"));
     }
     if matches!(catch, Catch::Token(_) | Catch::Pass) && !session.run.generates() {
-        return Err(Fail::because("this model computes its text in one pass: no token is chosen"));
+        return Err(Error::refused("this model computes its text in one pass: no token is chosen"));
     }
     let (location, condition) = parse_break(rest, offset)?;
     let crossings = match &location {
         None => session.caught_places(&catch),
         Some(location) if matches!(catch, Catch::Token(_) | Catch::Pass) => {
-            return Err(Fail::At(LangError::new(format!("catch {word} is at no location"), location.span)));
+            return Err(Error::At(LangError::new(format!("catch {word} is at no location"), location.span)));
         }
         Some(location) => within(session, &places::crossings(session, location)?, &catch, location.span)?,
     };
@@ -110,12 +111,7 @@ pub fn catch(console: &mut Console, call: Call<'_, '_>) -> Done {
 }
 
 /// The ops of a location, and of modules all that is in them, that a catch can say something about.
-fn within(
-    session: &crate::debugger::Session,
-    named: &[Crossing],
-    catch: &Catch,
-    span: Span,
-) -> Result<Vec<Crossing>, Fail> {
+fn within(session: &crate::debugger::Session, named: &[Crossing], catch: &Catch, span: Span) -> Result<Vec<Crossing>> {
     let program = &session.run.program;
     let mut ops: Vec<usize> = Vec::new();
     for crossing in named {
@@ -130,27 +126,27 @@ fn within(
     ops.sort_unstable();
     ops.dedup();
     match ops.is_empty() {
-        true => Err(Fail::At(LangError::new(format!("{} cannot happen there", catch.word()), span))),
+        true => Err(Error::At(LangError::new(format!("{} cannot happen there", catch.word()), span))),
         false => Ok(ops.into_iter().map(Crossing::after).collect()),
     }
 }
 
 /// A number in front of the location, or the usual one.
-fn with_number(rest: &str, offset: usize, usual: f64, make: fn(f64) -> Catch) -> Result<(Catch, &str, usize), Fail> {
+fn with_number(rest: &str, offset: usize, usual: f64, make: fn(f64) -> Catch) -> Result<(Catch, &str, usize)> {
     let word = rest.split_whitespace().next().unwrap_or_default();
     if !word.starts_with(|c: char| c.is_ascii_digit() || c == '.') {
         return Ok((make(usual), rest, offset));
     }
     let threshold = word.parse::<f64>().ok().filter(|x| *x > 0.0).ok_or_else(|| {
         let span = Span::new(offset, offset + word.len());
-        Fail::At(LangError::new(format!("{word} is no threshold: a number above 0"), span))
+        Error::At(LangError::new(format!("{word} is no threshold: a number above 0"), span))
     })?;
     let left = rest[word.len()..].trim_start();
     Ok((make(threshold), left, offset + rest.len() - left.len()))
 }
 
 /// Tokens by text or number, one after the other.
-fn tokens<'a>(console: &mut Console, rest: &'a str, offset: usize) -> Result<(Catch, &'a str, usize), Fail> {
+fn tokens<'a>(console: &mut Console, rest: &'a str, offset: usize) -> Result<(Catch, &'a str, usize)> {
     let vocab = console.session.run.model.spec.vocab;
     let (mut ids, mut end) = (Vec::new(), offset);
     for word in words(rest, offset)? {
@@ -165,11 +161,11 @@ fn tokens<'a>(console: &mut Console, rest: &'a str, offset: usize) -> Result<(Ca
                     format!("{} is no token: a text in quotes, or a number in 0..{}", word.text, vocab - 1)
                 }),
             };
-        ids.push(id.map_err(|message| Fail::At(LangError::new(message, word.span)))?);
+        ids.push(id.map_err(|message| Error::At(LangError::new(message, word.span)))?);
         end = word.span.end;
     }
     if ids.is_empty() {
-        return Err(Fail::At(LangError::new("expected a token", Span::at(offset)).help("catch token \" Mary\"")));
+        return Err(Error::At(LangError::new("expected a token", Span::at(offset)).help("catch token \" Mary\"")));
     }
     let left = rest[end - offset..].trim_start();
     Ok((Catch::Token(ids), left, offset + rest.len() - left.len()))

@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use super::console::{Console, Done};
-use super::fail::Fail;
 use super::table::Call;
 use crate::answer::Answer;
+use crate::debugger::{Error, Result};
 
 use crate::export::model::{Written, write};
 use crate::lang::words::words;
@@ -28,20 +28,20 @@ const BESIDE: [&str; 9] = [
 ];
 
 /// `export model DIR`.
-pub fn export(console: &mut Console, call: Call<'_, '_>) -> Done {
+pub fn export(console: &mut Console, call: Call<'_>) -> Done {
     let given = words(call.args.rest, call.args.offset)?;
     let [what, folder] = given.as_slice() else {
         let error = LangError::new("expected what to export and a folder", Span::at(call.args.offset));
-        return Err(Fail::At(error.help("export model DIR")));
+        return Err(Error::At(error.help("export model DIR")));
     };
     if what.text.is_empty() || !"model".starts_with(&what.text) {
         let error = LangError::new(format!("cannot export {}", what.text), what.span);
-        return Err(Fail::At(error.help("export model DIR")));
+        return Err(Error::At(error.help("export model DIR")));
     }
     let run = &console.session.run;
     let weights = run.branch().weights();
     one_table(weights)?;
-    let files = run.model.origin.files().map_err(|error| Fail::because(error.to_string()))?;
+    let files = run.model.origin.files()?;
     let mut beside = Vec::new();
     for name in BESIDE {
         // A file that cannot be read now was not needed to load the model.
@@ -49,7 +49,7 @@ pub fn export(console: &mut Console, call: Call<'_, '_>) -> Done {
             beside.push((name.to_string(), bytes.into_owned()));
         }
     }
-    let written = write(Path::new(&folder.text), run.model.config.json(), weights, &beside).map_err(Fail::because)?;
+    let written = write(Path::new(&folder.text), run.model.config.json(), weights, &beside)?;
     let Written { tensors, bytes: size, left_out, widened } = written;
     let edited = weights.overlay().ids().len();
     let mut text = format!("Wrote {tensors} tensors ({}) to {}", bytes(size), folder.text);
@@ -73,7 +73,7 @@ pub fn export(console: &mut Console, call: Call<'_, '_>) -> Done {
 }
 
 /// A checkpoint with tied embeddings has one table for both: it cannot hold two.
-fn one_table(weights: &Weights) -> Result<(), Fail> {
+fn one_table(weights: &Weights) -> Result<()> {
     let (embed, unembed) = (WeightId::global(Role::W_E), WeightId::global(Role::W_U));
     let edited = |id| weights.overlay().get(id).is_some();
     if !weights.tied() || !edited(embed) && !edited(unembed) {
@@ -85,7 +85,7 @@ fn one_table(weights: &Weights) -> Result<(), Fail> {
     };
     match read(embed)? == read(unembed)? {
         true => Ok(()),
-        false => Err(Fail::because(
+        false => Err(Error::refused(
             "W_E and W_U are one tensor in this checkpoint and were edited apart: it cannot hold both; edit both alike",
         )),
     }

@@ -7,8 +7,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde_json::json;
 
 use super::console::{Console, Done};
-use super::fail::Fail;
 use crate::answer::Answer;
+use crate::debugger::{Error, Result};
 use crate::export::events::Events;
 use crate::export::safetensors::{HostData, write};
 use crate::export::{self, csv, report};
@@ -18,9 +18,9 @@ use crate::model::npy::{Elements, npy};
 use crate::tensor::ops::Slice;
 use crate::tensor::{Kind, Value, proceed};
 
-fn bytes(file: &str, bytes: &[u8]) -> Result<(), Fail> {
+fn bytes(file: &str, bytes: &[u8]) -> Result<()> {
     export::whole(Path::new(file), |partial| std::fs::write(partial, bytes).map_err(|error| error.to_string()))
-        .map_err(Fail::because)
+        .map_err(Error::refused)
 }
 
 fn ending(file: &str) -> &str {
@@ -33,10 +33,10 @@ pub fn value(console: &mut Console, file: &str, span: Span, text: &str, offset: 
     let found = match console.evaluate(&expr)? {
         Datum::Tensor(value) => value,
         Datum::Num(x) => Value::from_f32(vec![x as f32], &[], console.session.run.device()),
-        datum => return Err(Fail::At(LangError::new(format!("found {}, no value", datum.described()), expr.span))),
+        datum => return Err(Error::At(LangError::new(format!("found {}, no value", datum.described()), expr.span))),
     };
     let shape = found.shape().to_vec();
-    let array = || -> Result<Vec<u8>, Fail> {
+    let array = || -> Result<Vec<u8>> {
         Ok(match found.kind() {
             Kind::Float => npy(&Elements::F32(&found.read_f32()?), &shape),
             _ => npy(&Elements::I64(&found.read_i64()?), &shape),
@@ -44,13 +44,13 @@ pub fn value(console: &mut Console, file: &str, span: Span, text: &str, offset: 
     };
     match ending(file) {
         "npy" => bytes(file, &array()?)?,
-        "npz" => bytes(file, &archive(&[("value".to_string(), array()?)]).map_err(Fail::because)?)?,
+        "npz" => bytes(file, &archive(&[("value".to_string(), array()?)])?)?,
         "safetensors" => {
             let data = match found.kind() {
                 Kind::Float => HostData::F32(found.read_f32()?),
                 _ => HostData::I64(found.read_i64()?),
             };
-            write(Path::new(file), [("value".to_string(), shape.clone(), data)]).map_err(Fail::because)?;
+            write(Path::new(file), [("value".to_string(), shape.clone(), data)])?;
         }
         "csv" => bytes(file, in_rows(&found)?.as_bytes())?,
         "json" => {
@@ -64,14 +64,14 @@ pub fn value(console: &mut Console, file: &str, span: Span, text: &str, offset: 
         }
         _ => {
             let error = LangError::new(format!("{file} is no .npy, .npz, .safetensors, .csv or .json file"), span);
-            return Err(Fail::At(error.help("save value FILE.npy L2.attn.pattern[head=3]")));
+            return Err(Error::At(error.help("save value FILE.npy L2.attn.pattern[head=3]")));
         }
     }
     Ok(Answer::Text(format!("Wrote {} elements {} to {file}", found.count(), found.shape_text())))
 }
 
 /// A value as rows: of a matrix as it is, else an index and an element in each row.
-fn in_rows(value: &Value) -> Result<String, Fail> {
+fn in_rows(value: &Value) -> Result<String> {
     let data = value.read_f64()?;
     let named = |axis: usize| {
         let name = value.axes().get(axis).map_or("", |axis| axis.name());
@@ -81,14 +81,14 @@ fn in_rows(value: &Value) -> Result<String, Fail> {
         let columns: Vec<String> =
             std::iter::once(format!("{}/{}", named(0), named(1))).chain((0..width).map(|i| i.to_string())).collect();
         let rows = data.chunks(width.max(1)).enumerate();
-        let row = |(i, row): (usize, &[f64])| -> Result<Vec<String>, Fail> {
+        let row = |(i, row): (usize, &[f64])| -> Result<Vec<String>> {
             proceed()?;
             Ok(std::iter::once(i.to_string()).chain(row.iter().map(f64::to_string)).collect())
         };
         return Ok(csv::csv(&columns, &rows.map(row).collect::<Result<Vec<_>, _>>()?));
     }
     let columns: Vec<String> = (0..value.shape().len()).map(named).chain(["value".to_string()]).collect();
-    let row = |(i, x): (usize, &f64)| -> Result<Vec<String>, Fail> {
+    let row = |(i, x): (usize, &f64)| -> Result<Vec<String>> {
         proceed()?;
         let index = crate::tensor::unravel(i, value.shape());
         Ok(index.iter().map(usize::to_string).chain([x.to_string()]).collect())
@@ -97,8 +97,8 @@ fn in_rows(value: &Value) -> Result<String, Fail> {
 }
 
 /// `save activations FILE.npz`: arrays of sites in one archive.
-pub fn arrays(file: &str, values: Vec<(String, Value)>) -> Result<(), Fail> {
-    let array = |(name, value): (String, Value)| -> Result<_, Fail> {
+pub fn arrays(file: &str, values: Vec<(String, Value)>) -> Result<()> {
+    let array = |(name, value): (String, Value)| -> Result<_> {
         let bytes = match value.kind() {
             Kind::Float => npy(&Elements::F32(&value.read_f32()?), value.shape()),
             _ => npy(&Elements::I64(&value.read_i64()?), value.shape()),
@@ -106,33 +106,38 @@ pub fn arrays(file: &str, values: Vec<(String, Value)>) -> Result<(), Fail> {
         Ok((name, bytes))
     };
     let all: Vec<_> = values.into_iter().map(array).collect::<Result<_, _>>()?;
-    bytes(file, &archive(&all).map_err(Fail::because)?)
+    bytes(file, &archive(&all)?)
 }
 
 /// Arrays in a zip file, as `numpy.savez_compressed` puts them.
-fn archive(arrays: &[(String, Vec<u8>)]) -> Result<Vec<u8>, String> {
+/// What is made in memory can fail only by being too much for its format.
+fn unwritten(error: impl std::fmt::Display) -> Error {
+    Error::refused(error.to_string())
+}
+
+fn archive(arrays: &[(String, Vec<u8>)]) -> Result<Vec<u8>> {
     let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
     let options = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Deflated);
     for (name, bytes) in arrays {
         let large = bytes.len() as u64 > u64::from(u32::MAX);
-        writer.start_file(format!("{name}.npy"), options.large_file(large)).map_err(|error| error.to_string())?;
+        writer.start_file(format!("{name}.npy"), options.large_file(large)).map_err(unwritten)?;
         for part in bytes.chunks(1 << 20) {
-            proceed().map_err(|error| error.to_string())?;
-            writer.write_all(part).map_err(|error| error.to_string())?;
+            proceed()?;
+            writer.write_all(part).map_err(unwritten)?;
         }
     }
-    writer.finish().map(std::io::Cursor::into_inner).map_err(|error| error.to_string())
+    Ok(writer.finish().map_err(unwritten)?.into_inner())
 }
 
 /// `save table FILE.csv|.html|.json`: the last table or map.
 pub fn table(console: &Console, file: &str, span: Span) -> Done {
     let last = console.record.iter().rev().find(|(_, answer)| matches!(answer, Answer::Table(_) | Answer::Map(_)));
     let Some((line, answer)) = last else {
-        return Err(Fail::because(
+        return Err(Error::refused(
             "no table or map has been shown yet; \"heads\", \"lens\", \"diff\" and many others show one",
         ));
     };
-    let Some((columns, rows)) = report::rows(answer) else { return Err(Fail::because("no table has been shown yet")) };
+    let Some((columns, rows)) = report::rows(answer) else { return Err(Error::refused("no table has been shown yet")) };
     match ending(file) {
         "csv" => bytes(file, csv::csv(&columns, &rows).as_bytes())?,
         "html" => bytes(file, report::alone(line, answer).as_bytes())?,
@@ -143,17 +148,17 @@ pub fn table(console: &Console, file: &str, span: Span) -> Done {
         "svg" | "png" => {
             let Answer::Map(map) = answer else {
                 let error = LangError::new("a table is no picture", span);
-                return Err(Fail::At(error.help("save table FILE.csv, FILE.html or FILE.json")));
+                return Err(Error::At(error.help("save table FILE.csv, FILE.html or FILE.json")));
             };
             let picture = export::picture::Picture { data: &map.data, shape: [map.rows, map.columns] };
             match ending(file) {
                 "svg" => bytes(file, picture.svg().as_bytes())?,
-                _ => bytes(file, &picture.png().map_err(Fail::because)?)?,
+                _ => bytes(file, &picture.png()?)?,
             }
         }
         _ => {
             let error = LangError::new(format!("{file} is no .csv, .html, .json, .svg or .png file"), span);
-            return Err(Fail::At(error.help("save table FILE.csv")));
+            return Err(Error::At(error.help("save table FILE.csv")));
         }
     }
     Ok(Answer::Text(format!("Wrote {} rows of {} columns of \"{line}\" to {file}", rows.len(), columns.len())))
@@ -163,7 +168,7 @@ pub fn table(console: &Console, file: &str, span: Span) -> Done {
 pub fn report(console: &mut Console, file: &str, span: Span) -> Done {
     if ending(file) != "html" {
         let error = LangError::new(format!("{file} is no .html file"), span);
-        return Err(Fail::At(error.help("save report FILE.html")));
+        return Err(Error::At(error.help("save report FILE.html")));
     }
     let run = &console.session.run;
     let (spec, branch) = (&run.model.spec, run.branch());
@@ -193,7 +198,7 @@ pub fn events(console: &mut Console, folder: &str) -> Done {
     let program = console.session.run.program.clone();
     let (cursor, row) = (console.session.run.cursor, console.session.focus.row);
     if cursor == 0 {
-        return Err(Fail::because("nothing has been computed yet: run first"));
+        return Err(Error::refused("nothing has been computed yet: run first"));
     }
     let mut sites = 0;
     for (number, op) in program.ops[..cursor].iter().enumerate() {
@@ -221,7 +226,7 @@ pub fn events(console: &mut Console, folder: &str) -> Done {
     let script: Vec<&str> = console.record.iter().map(|(line, _)| line.as_str()).collect();
     events.text("session/script", 0, &script.join("\n\n"));
     events.text("session/model", 0, &console.model_name);
-    let failed = |error: std::io::Error| Fail::because(format!("cannot write to {folder}: {error}"));
+    let failed = |error: std::io::Error| Error::refused(format!("cannot write to {folder}: {error}"));
     std::fs::create_dir_all(folder).map_err(failed)?;
     let file = Path::new(folder).join(format!("events.out.tfevents.{}.llmdbg.{}", now as u64, std::process::id()));
     std::fs::write(&file, events.bytes()).map_err(failed)?;

@@ -4,10 +4,10 @@ use std::path::Path;
 
 use super::attr::table::NOT_COMPLETE;
 use super::console::{Console, Done};
-use super::fail::Fail;
 use super::table::Call;
 use super::{backward, exports, saving};
 use crate::answer::Answer;
+use crate::debugger::{Error, Result};
 use crate::export;
 use crate::export::picture::Picture;
 use crate::export::safetensors::{HostData, write};
@@ -22,7 +22,7 @@ const USAGE: &str = "save activations FILE.safetensors [SITES] [-all-rows], save
                      save attribution FILE.html, save picture FILE.png EXPR, save value FILE.npy EXPR, save table FILE.csv, save events FOLDER, save report FILE.html, save breakpoints FILE, save edits FILE";
 
 /// `save activations FILE [SITES] [-all-rows]`.
-pub fn save(console: &mut Console, call: Call<'_, '_>) -> Done {
+pub fn save(console: &mut Console, call: Call<'_>) -> Done {
     let (given, left) = take_options(
         words(call.args.rest, call.args.offset)?,
         &[OptionSpec { name: "-all-rows", takes_value: false }],
@@ -50,7 +50,7 @@ pub fn save(console: &mut Console, call: Call<'_, '_>) -> Done {
             [] if is("report") => return exports::report(console, &file.text, file.span),
             [] if is("value") => {
                 let error = LangError::new("expected what to save", Span::at(file.span.end));
-                return Err(Fail::At(error.help("save value FILE.npy L2.attn.z")));
+                return Err(Error::At(error.help("save value FILE.npy L2.attn.z")));
             }
             [_, ..] if is("value") => return exports::value(console, &file.text, file.span, text, file.span.end),
             _ => {}
@@ -63,7 +63,7 @@ pub fn save(console: &mut Console, call: Call<'_, '_>) -> Done {
     {
         let [file] = rest else {
             let error = LangError::new("expected a file", Span::at(call.args.offset + call.args.rest.len()));
-            return Err(Fail::At(error.help(USAGE)));
+            return Err(Error::At(error.help(USAGE)));
         };
         return if edits(&what.text) {
             saving::edits(console, &file.text)
@@ -72,17 +72,17 @@ pub fn save(console: &mut Console, call: Call<'_, '_>) -> Done {
         };
     }
     let [what, file, patterns @ ..] = left.as_slice() else {
-        return Err(Fail::At(
+        return Err(Error::At(
             LangError::new("expected what to save and a file", Span::at(call.args.offset)).help(USAGE),
         ));
     };
     let gradients = what.text.len() > 1 && "gradients".starts_with(&what.text);
     if !gradients && (!"activations".starts_with(&what.text) || what.text.is_empty()) {
-        return Err(Fail::At(LangError::new(format!("cannot save {}", what.text), what.span).help(USAGE)));
+        return Err(Error::At(LangError::new(format!("cannot save {}", what.text), what.span).help(USAGE)));
     }
     if !file.text.ends_with(".safetensors") && !file.text.ends_with(".npz") {
         let error = LangError::new(format!("{} is no .safetensors or .npz file", file.text), file.span);
-        return Err(Fail::At(error.help("values are written as safetensors or npz; name the file FILE.safetensors")));
+        return Err(Error::At(error.help("values are written as safetensors or npz; name the file FILE.safetensors")));
     }
     let cursor = console.session.run.cursor;
     let program = console.session.run.program.clone();
@@ -100,7 +100,7 @@ pub fn save(console: &mut Console, call: Call<'_, '_>) -> Done {
         sites = program.ops[..cursor].iter().map(|op| op.site.clone()).collect();
     }
     if sites.is_empty() {
-        return Err(Fail::because("nothing has been computed yet: run first"));
+        return Err(Error::refused("nothing has been computed yet: run first"));
     }
     if gradients {
         let found = backward::values(console, &sites, all_rows)?;
@@ -115,7 +115,7 @@ pub fn save(console: &mut Console, call: Call<'_, '_>) -> Done {
                 let expr = parse_expr(&format!("all({site})"), 0)?;
                 match console.evaluate(&expr)? {
                     Datum::Tensor(value) => value,
-                    _ => return Err(Fail::because(format!("{site} is no tensor"))),
+                    _ => return Err(Error::refused(format!("{site} is no tensor"))),
                 }
             }
         };
@@ -130,13 +130,12 @@ pub fn save(console: &mut Console, call: Call<'_, '_>) -> Done {
 fn attribution(console: &Console, file: &str, span: Span) -> Done {
     if !file.ends_with(".html") {
         let error = LangError::new(format!("{file} is no .html file"), span);
-        return Err(Fail::At(error.help("attributions are written as pages; --json prints them as objects")));
+        return Err(Error::At(error.help("attributions are written as pages; --json prints them as objects")));
     }
     let Some((title, tokens)) = &console.attributed else {
-        return Err(Fail::because("there is no attribution to tokens yet; \"attr ig\" makes one"));
+        return Err(Error::refused("there is no attribution to tokens yet; \"attr ig\" makes one"));
     };
-    export::text(Path::new(file), &export::html::tokens(title, tokens, !title.starts_with(NOT_COMPLETE)))
-        .map_err(Fail::because)?;
+    export::text(Path::new(file), &export::html::tokens(title, tokens, !title.starts_with(NOT_COMPLETE)))?;
     Ok(Answer::Text(format!("Wrote {} tokens to {file}", tokens.len())))
 }
 
@@ -144,11 +143,11 @@ fn attribution(console: &Console, file: &str, span: Span) -> Done {
 fn picture(console: &mut Console, file: &str, span: Span, text: &str, offset: usize) -> Done {
     if !file.ends_with(".png") && !file.ends_with(".svg") {
         let error = LangError::new(format!("{file} is no .png or .svg file"), span);
-        return Err(Fail::At(error.help("save picture FILE.png L2.attn.pattern[head=3]")));
+        return Err(Error::At(error.help("save picture FILE.png L2.attn.pattern[head=3]")));
     }
     let expr = parse_expr(text, offset)?;
     let Datum::Tensor(value) = console.evaluate(&expr)? else {
-        return Err(Fail::At(LangError::new("a picture is of a matrix", expr.span)));
+        return Err(Error::At(LangError::new("a picture is of a matrix", expr.span)));
     };
     // A vector is a matrix of one row.
     let sides: Vec<usize> = value.shape().iter().copied().filter(|side| *side != 1).collect();
@@ -158,17 +157,16 @@ fn picture(console: &mut Console, file: &str, span: Span, text: &str, offset: us
         [rows, columns] => [rows, columns],
         _ => {
             let message = format!("a picture is of a matrix, found shape {}", value.shape_text());
-            return Err(Fail::At(LangError::new(message, expr.span).help("take a slice of it, or mean(X, AXIS)")));
+            return Err(Error::At(LangError::new(message, expr.span).help("take a slice of it, or mean(X, AXIS)")));
         }
     };
     let data = value.read_f64()?;
     if data.is_empty() {
-        return Err(Fail::At(LangError::new("there is nothing in it", expr.span)));
+        return Err(Error::At(LangError::new("there is nothing in it", expr.span)));
     }
     let picture = Picture { data: &data, shape };
-    let bytes = if file.ends_with(".png") { picture.png().map_err(Fail::because)? } else { picture.svg().into_bytes() };
-    export::whole(Path::new(file), |partial| std::fs::write(partial, bytes).map_err(|error| error.to_string()))
-        .map_err(Fail::because)?;
+    let bytes = if file.ends_with(".png") { picture.png()? } else { picture.svg().into_bytes() };
+    export::whole(Path::new(file), |partial| std::fs::write(partial, bytes).map_err(|error| error.to_string()))?;
     let largest = crate::answer::numbers::short(picture.largest());
     Ok(Answer::Text(format!(
         "Wrote {} by {} elements to {file}; white is 0, full blue {largest}, full orange -{largest}",
@@ -183,7 +181,7 @@ fn written(file: &str, values: Vec<(String, Value)>, missing: String) -> Done {
         exports::arrays(file, values)?;
         return Ok(Answer::Text(format!("Wrote {count} {noun} to {file}{missing}")));
     }
-    let entry = |(name, value): (String, Value)| -> Result<_, Fail> {
+    let entry = |(name, value): (String, Value)| -> Result<_> {
         let data = match value.kind() {
             Kind::Float => HostData::F32(value.read_f32()?),
             _ => HostData::I64(value.read_i64()?),
@@ -192,7 +190,7 @@ fn written(file: &str, values: Vec<(String, Value)>, missing: String) -> Done {
     };
     let entries: Vec<_> = values.into_iter().map(entry).collect::<Result<_, _>>()?;
     let count = entries.len();
-    write(Path::new(file), entries).map_err(Fail::because)?;
+    write(Path::new(file), entries)?;
     let noun = if count == 1 { "site" } else { "sites" };
     Ok(Answer::Text(format!("Wrote {count} {noun} to {file}{missing}")))
 }

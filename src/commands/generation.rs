@@ -1,12 +1,11 @@
 //! One token after the other: commands that run further passes, and tell about them.
 
 use super::console::{Console, Done};
-use super::fail::Fail;
 use super::motion::{count, travel};
 use super::table::Call;
 use crate::answer::numbers::significant;
 use crate::answer::{Answer, Cell, Table};
-use crate::debugger::{Direction, Mark, Motion, Reason, RunError};
+use crate::debugger::{Direction, Error, Mark, Motion, Reason, Result, RunError};
 use crate::lang::{LangError, Span};
 use crate::tensor::ops::Slice;
 
@@ -14,27 +13,27 @@ use crate::tensor::ops::Slice;
 const ALTERNATIVES: usize = 5;
 
 /// `token [N]`.
-pub fn token(console: &mut Console, call: Call<'_, '_>) -> Done {
+pub fn token(console: &mut Console, call: Call<'_>) -> Done {
     let n = count(&call)?.unwrap_or(1);
     begin(console)?;
-    travel(console, call, Motion::Pass(n), Direction::Forward)
+    travel(console, Motion::Pass(n), Direction::Forward)
 }
 
 /// `reverse-token [N]`.
-pub fn reverse_token(console: &mut Console, call: Call<'_, '_>) -> Done {
+pub fn reverse_token(console: &mut Console, call: Call<'_>) -> Done {
     let n = count(&call)?.unwrap_or(1);
-    travel(console, call, Motion::Pass(n), Direction::Backward)
+    travel(console, Motion::Pass(n), Direction::Backward)
 }
 
 /// `generate N`.
-pub fn generate(console: &mut Console, call: Call<'_, '_>) -> Done {
+pub fn generate(console: &mut Console, call: Call<'_>) -> Done {
     let Some(n) = count(&call)? else {
         let error = LangError::new("expected how many tokens", Span::at(call.args.offset));
-        return Err(Fail::At(error.help("generate 20")));
+        return Err(Error::At(error.help("generate 20")));
     };
     begin(console)?;
     let first = console.session.run.pass + 1;
-    let stop = console.session.travel(&Motion::Pass(n), Direction::Forward, call.progress)?;
+    let stop = console.session.travel(&Motion::Pass(n), Direction::Forward)?;
     let complete = matches!(stop.reason, Reason::End | Reason::Ended);
     let mut answer = console.arrived(stop)?;
     if let (Answer::Stop(view), true) = (&mut answer, complete) {
@@ -49,7 +48,7 @@ pub fn generate(console: &mut Console, call: Call<'_, '_>) -> Done {
 
 /// Starts the run if it has not; opens a branch where the passes to come were chosen by other settings. Of a model that does not
 /// generate nothing is started.
-fn begin(console: &mut Console) -> Result<(), Fail> {
+fn begin(console: &mut Console) -> Result<()> {
     let session = &mut console.session;
     if !session.run.generates() {
         return Err(RunError::NoNextToken { family: session.run.model.spec.family.clone() }.into());
@@ -108,7 +107,7 @@ pub fn alternatives(console: &mut Console) -> Done {
     let row = console.session.focus.row;
     let passes = console.session.run.branch().passes();
     if passes < 2 {
-        return Err(Fail::because("nothing has been generated yet; \"generate 10\" does"));
+        return Err(Error::refused("nothing has been generated yet; \"generate 10\" does"));
     }
     let mut rows = Vec::new();
     for pass in 1..passes {
@@ -137,10 +136,10 @@ pub fn alternatives(console: &mut Console) -> Done {
 
 impl Console {
     /// The probabilities that the token of a pass was chosen from, in the focused row.
-    fn chances(&mut self, pass: usize) -> Result<Vec<f64>, Fail> {
+    fn chances(&mut self, pass: usize) -> Result<Vec<f64>> {
         let row = self.session.focus.row;
         let run = &self.session.run;
-        let logits = run.program.op_of("logits").ok_or_else(|| Fail::because("the model has no logits"))?;
+        let logits = run.program.op_of("logits").ok_or_else(|| Error::refused("the model has no logits"))?;
         let span = run.branch().span(pass - 1);
         let mask = &run.branch().text().rows[row].mask[span];
         let last = mask.iter().rposition(|real| *real).unwrap_or(0);

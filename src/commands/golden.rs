@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use super::console::{Console, Done};
 use super::diff::limit;
-use super::fail::Fail;
 use super::table::Call;
 use crate::analysis::Tolerance;
 use crate::answer::numbers::significant;
 use crate::answer::{Answer, Cell, Table};
 use crate::debugger::Mark;
+use crate::debugger::{Error, Result};
 use crate::lang::words::{OptionSpec, take_options, words};
 use crate::lang::{LangError, Span};
 use crate::tensor::ops::Slice;
@@ -62,26 +62,26 @@ struct Kept {
 const FORMAT: &str = "llmdbg golden 1";
 
 /// `golden write FILE [SITES] [-atol X] [-rtol X]`, `golden check FILE [-atol X] [-rtol X]`.
-pub fn golden(console: &mut Console, call: Call<'_, '_>) -> Done {
+pub fn golden(console: &mut Console, call: Call<'_>) -> Done {
     let (given, left) = take_options(words(call.args.rest, call.args.offset)?, &OPTIONS)?;
-    let number = |name: &str| -> Result<Option<f64>, Fail> {
+    let number = |name: &str| -> Result<Option<f64>> {
         let Some(word) = given.iter().find(|option| option.name == name).and_then(|option| option.value.as_ref())
         else {
             return Ok(None);
         };
         let value = word.text.parse().ok().filter(|x: &f64| *x >= 0.0);
-        value.map(Some).ok_or_else(|| Fail::At(LangError::new(format!("{} is no tolerance", word.text), word.span)))
+        value.map(Some).ok_or_else(|| Error::At(LangError::new(format!("{} is no tolerance", word.text), word.span)))
     };
     let (atol, rtol) = (number("-atol")?, number("-rtol")?);
     let (what, file, rest) = match left.as_slice() {
         [what, file, rest @ ..] => (what, file, rest),
         _ => {
             let error = LangError::new("expected write or check and a file", Span::at(call.args.offset));
-            return Err(Fail::At(error.help("golden write FILE, golden check FILE")));
+            return Err(Error::At(error.help("golden write FILE, golden check FILE")));
         }
     };
     if !console.session.run.at_end() {
-        return Err(Fail::because("a golden file is of a complete pass: \"run\" or \"continue\" to its end first"));
+        return Err(Error::refused("a golden file is of a complete pass: \"run\" or \"continue\" to its end first"));
     }
     match what.text.as_str() {
         "write" => {
@@ -96,31 +96,31 @@ pub fn golden(console: &mut Console, call: Call<'_, '_>) -> Done {
                 rtol: rtol.unwrap_or(usual.relative),
                 sites: kept,
             };
-            let text = serde_json::to_string(&golden).map_err(|error| Fail::because(error.to_string()))?;
+            let text = serde_json::to_string(&golden).map_err(|error| error.to_string())?;
             // A line for each site, so that version control shows which one changed.
             let text = text.replace("{\"site\"", "\n{\"site\"") + "\n";
             fs::write(&file.text, &text)
-                .map_err(|error| Fail::because(format!("cannot write {}: {error}", file.text)))?;
+                .map_err(|error| Error::refused(format!("cannot write {}: {error}", file.text)))?;
             let count = golden.sites.len();
             Ok(Answer::Text(format!("{count} sites written to {}, {} bytes", file.text, text.len())))
         }
         "check" => {
             if let Some(extra) = rest.first() {
-                return Err(Fail::At(LangError::new("unexpected word: the file says which sites", extra.span)));
+                return Err(Error::At(LangError::new("unexpected word: the file says which sites", extra.span)));
             }
             let text = crate::model::file::read_text(Path::new(&file.text))
-                .map_err(|error| Fail::because(format!("cannot read {}: {error}", file.text)))?;
+                .map_err(|error| Error::refused(format!("cannot read {}: {error}", file.text)))?;
             let golden: Golden = serde_json::from_str(&text)
-                .map_err(|error| Fail::because(format!("{} is no golden file: {error}", file.text)))?;
+                .map_err(|error| Error::refused(format!("{} is no golden file: {error}", file.text)))?;
             if golden.format != FORMAT {
-                return Err(Fail::because(format!("{} is of another version: {}", file.text, golden.format)));
+                return Err(Error::refused(format!("{} is of another version: {}", file.text, golden.format)));
             }
             let tolerance = Tolerance { absolute: atol.unwrap_or(golden.atol), relative: rtol.unwrap_or(golden.rtol) };
             console.check(&golden, tolerance, &file.text)
         }
         other => {
             let error = LangError::new(format!("no such thing as golden {other}"), what.span);
-            Err(Fail::At(error.help("golden write FILE, golden check FILE")))
+            Err(Error::At(error.help("golden write FILE, golden check FILE")))
         }
     }
 }
@@ -133,7 +133,7 @@ impl Console {
     }
 
     /// What is kept of these sites, of those that hold numbers.
-    fn kept(&mut self, sites: &[String]) -> Result<Vec<Kept>, Fail> {
+    fn kept(&mut self, sites: &[String]) -> Result<Vec<Kept>> {
         let (pass, row) = (self.session.run.pass, self.session.focus.row);
         let mut all = Vec::new();
         for site in sites {
@@ -169,7 +169,7 @@ impl Console {
 
     fn check(&mut self, golden: &Golden, tolerance: Tolerance, file: &str) -> Done {
         if golden.tokens != self.read_tokens() {
-            return Err(Fail::because(format!("{file} is of another text: its tokens are {:?}", golden.tokens)));
+            return Err(Error::refused(format!("{file} is of another text: its tokens are {:?}", golden.tokens)));
         }
         let sites: Vec<String> = golden.sites.iter().map(|kept| kept.site.clone()).collect();
         let now = self.kept(&sites)?;
@@ -192,7 +192,7 @@ impl Console {
         let table = Table { title: String::new(), columns, rows: shown.collect() };
         let lines = crate::answer::text::lines(&Answer::Table(table), None).join("\n");
         let model = if golden.model == self.model_name { String::new() } else { format!(" (of {})", golden.model) };
-        Err(Fail::because(format!(
+        Err(Error::refused(format!(
             "{count} of {} sites differ from {file}{model} beyond {limit}, first {first}: {fault}\n{lines}",
             golden.sites.len()
         )))

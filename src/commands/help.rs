@@ -3,17 +3,17 @@
 use regex::RegexBuilder;
 
 use super::console::{Console, Done};
-use super::fail::Fail;
 use super::settings::SETTINGS;
 use super::table::gdb::COUNTERPARTS;
 use super::table::{Call, Command, GROUPS, commands, find};
 use crate::answer::{Answer, Cell, Table};
+use crate::debugger::Error;
 use crate::lang::command::split_command;
 use crate::lang::eval::{FUNCTIONS, Function};
 use crate::lang::{LangError, Span, parse_expr};
 
 /// All commands, those of a group, or one.
-pub fn help(_console: &mut Console, call: Call<'_, '_>) -> Done {
+pub fn help(_console: &mut Console, call: Call<'_>) -> Done {
     let Some(word) = split_command(call.args.rest) else {
         return Ok(table(commands().map(of_command), "command"));
     };
@@ -37,8 +37,8 @@ pub fn help(_console: &mut Console, call: Call<'_, '_>) -> Done {
     let span = Span::new(call.args.offset, call.args.offset + call.args.rest.len());
     match find(word, span) {
         Ok(command) => Ok(Answer::Text(page(command))),
-        Err(error) if error.to_string().starts_with("Ambiguous") => Err(Fail::At(error)),
-        Err(_) => Err(Fail::At(
+        Err(error) if error.to_string().starts_with("Ambiguous") => Err(Error::At(error)),
+        Err(_) => Err(Error::At(
             LangError::new(format!("no command {word}"), span)
                 .help("help alone lists them, help functions the functions"),
         )),
@@ -69,15 +69,15 @@ fn page(command: &Command) -> String {
 }
 
 /// Commands and functions that have something to do with a word.
-pub fn apropos(_console: &mut Console, call: Call<'_, '_>) -> Done {
+pub fn apropos(_console: &mut Console, call: Call<'_>) -> Done {
     let span = Span::new(call.args.offset, call.args.offset + call.args.rest.len());
     if call.args.rest.is_empty() {
-        return Err(Fail::At(LangError::new("expected what to look for", span).help("apropos breakpoint")));
+        return Err(Error::At(LangError::new("expected what to look for", span).help("apropos breakpoint")));
     }
     let pattern = RegexBuilder::new(call.args.rest).case_insensitive(true).size_limit(1 << 20).build();
     let pattern = pattern.map_err(|error| {
         let text = error.to_string();
-        Fail::At(LangError::new(format!("no regular expression: {}", text.lines().last().unwrap_or(&text)), span))
+        Error::At(LangError::new(format!("no regular expression: {}", text.lines().last().unwrap_or(&text)), span))
     })?;
     let of = |command: &&Command| {
         let texts = [command.name, command.usage, command.about, command.help];
@@ -111,19 +111,19 @@ fn table(rows: impl Iterator<Item = Vec<Cell>>, what: &str) -> Answer {
 }
 
 /// For commands that whoever runs lists of commands carries out, before they reach a session.
-pub fn elsewhere(_console: &mut Console, call: Call<'_, '_>) -> Done {
-    Err(Fail::At(LangError::new(format!("{} cannot stand here", call.args.word), call.args.span)))
+pub fn elsewhere(_console: &mut Console, call: Call<'_>) -> Done {
+    Err(Error::At(LangError::new(format!("{} cannot stand here", call.args.word), call.args.span)))
 }
 
 /// The status as text, which the console turns into an exit.
-pub fn quit(console: &mut Console, call: Call<'_, '_>) -> Done {
+pub fn quit(console: &mut Console, call: Call<'_>) -> Done {
     if call.args.rest.is_empty() {
         return Ok(Answer::Text("0".into()));
     }
     let expr = parse_expr(call.args.rest, call.args.offset)?;
     let status = console.evaluate(&expr)?.integer(expr.span)?;
     if !(0..=255).contains(&status) {
-        return Err(Fail::At(LangError::new(format!("an exit status is 0 to 255, found {status}"), expr.span)));
+        return Err(Error::At(LangError::new(format!("an exit status is 0 to 255, found {status}"), expr.span)));
     }
     Ok(Answer::Text(status.to_string()))
 }

@@ -2,12 +2,12 @@
 
 use super::attr::table::{NOT_COMPLETE, bar};
 use super::console::{Console, Done};
-use super::fail::Fail;
 use super::table::Call;
 use super::{
     backward, branching, breakpoints, generation, peers, places, settings, times, tokenization, tracing, weights,
 };
 use crate::answer::{Answer, Cell, Table};
+use crate::debugger::Error;
 use crate::lang::command::Vocabulary;
 use crate::lang::location::{Choice, parse_location};
 use crate::lang::{LangError, Span};
@@ -39,10 +39,10 @@ pub(super) const SUBJECTS: [&str; 21] = [
     "weights",
 ];
 
-pub fn info(console: &mut Console, call: Call<'_, '_>) -> Done {
+pub fn info(console: &mut Console, call: Call<'_>) -> Done {
     let Some(subject) = call.args.subcommand() else {
         let error = LangError::new("expected what to tell about", Span::at(call.args.offset));
-        return Err(Fail::At(error.help(format!("one of: {}", SUBJECTS.join(", ")))));
+        return Err(Error::At(error.help(format!("one of: {}", SUBJECTS.join(", ")))));
     };
     let vocabulary = Vocabulary { of: "info", names: &SUBJECTS, short: &[("b", "breakpoints")] };
     Ok(match vocabulary.resolve(subject.word, subject.span)? {
@@ -56,7 +56,7 @@ pub fn info(console: &mut Console, call: Call<'_, '_>) -> Done {
         "checkpoints" => times::table(console),
         "difference" => match &console.compared {
             Some(table) => Answer::Table(table.clone()),
-            None => return Err(Fail::because("nothing has been compared yet; \"diff BRANCH\" or \"diff FILE\" does")),
+            None => return Err(Error::refused("nothing has been compared yet; \"diff BRANCH\" or \"diff FILE\" does")),
         },
         "display" => console.display_table(),
         "edits" => branching::edits(console),
@@ -69,7 +69,7 @@ pub fn info(console: &mut Console, call: Call<'_, '_>) -> Done {
         "tokens" => tokenization::info(console),
         "template" => template(console),
         "trace" => tracing::info(console, subject.rest, subject.offset)?,
-        _ => weights::info(console, subject, call.progress)?,
+        _ => weights::info(console, subject)?,
     })
 }
 
@@ -161,7 +161,7 @@ fn sites(console: &mut Console) -> Answer {
 }
 
 /// The modules around the cursor, innermost first.
-pub fn backtrace(console: &mut Console, _call: Call<'_, '_>) -> Done {
+pub fn backtrace(console: &mut Console, _call: Call<'_>) -> Done {
     let run = &console.session.run;
     let program = &run.program;
     let mut rows = Vec::new();
@@ -191,7 +191,7 @@ pub fn backtrace(console: &mut Console, _call: Call<'_, '_>) -> Done {
 }
 
 /// Ops around the cursor or a location.
-pub fn list(console: &mut Console, call: Call<'_, '_>) -> Done {
+pub fn list(console: &mut Console, call: Call<'_>) -> Done {
     let ops = console.session.run.program.ops.len();
     let middle = match call.args.rest {
         "" => console.session.run.cursor,
@@ -207,7 +207,7 @@ pub fn list(console: &mut Console, call: Call<'_, '_>) -> Done {
 }
 
 /// `focus [row=N] [pos=N] [head=N]`.
-pub fn focus(console: &mut Console, call: Call<'_, '_>) -> Done {
+pub fn focus(console: &mut Console, call: Call<'_>) -> Done {
     if !call.args.rest.is_empty() {
         // The words after a location have the same form: borrow a location's parser.
         let text = format!("tokens {}", call.args.rest);
@@ -220,10 +220,10 @@ pub fn focus(console: &mut Console, call: Call<'_, '_>) -> Done {
                 let wanted = if *n < 0 { n + len as i64 } else { *n };
                 usize::try_from(wanted).ok().filter(|i| *i < len).ok_or_else(|| {
                     let there = if len == 1 { "only 0".to_string() } else { format!("0..{}", len.saturating_sub(1)) };
-                    Fail::At(LangError::new(format!("no {what} {n}: there is {there}"), span))
+                    Error::At(LangError::new(format!("no {what} {n}: there is {there}"), span))
                 })
             }
-            Choice::Text(_) => Err(Fail::At(LangError::new(format!("a {what} is a number"), span))),
+            Choice::Text(_) => Err(Error::At(LangError::new(format!("a {what} is a number"), span))),
         };
         let mut next = session.focus;
         if let Some(row) = &location.row {
@@ -236,9 +236,7 @@ pub fn focus(console: &mut Console, call: Call<'_, '_>) -> Done {
         if let Some(pos) = &location.pos {
             let row_before = std::mem::replace(&mut session.focus.row, next.row);
             let found = match &pos.value {
-                Choice::Text(token) => {
-                    session.position_of(token).map_err(|message| Fail::At(LangError::new(message, pos.span)))
-                }
+                Choice::Text(token) => session.position_of(token).map_err(|error| error.at(pos.span)),
                 choice => within(choice, session.row_length(), "position", pos.span),
             };
             session.focus.row = row_before;
@@ -278,7 +276,7 @@ impl Console {
 /// The last attribution to positions.
 fn attribution(console: &Console) -> Done {
     let Some((title, parts)) = &console.attributed else {
-        return Err(Fail::because("nothing has been attributed yet; \"attr ig\" does"));
+        return Err(Error::refused("nothing has been attributed yet; \"attr ig\" does"));
     };
     let largest = parts.iter().fold(0.0f64, |largest, (_, share)| largest.max(share.abs()));
     let complete = !title.starts_with(NOT_COMPLETE);

@@ -2,19 +2,19 @@
 
 use super::attr::table::bar;
 use super::console::{Console, Done};
-use super::fail::Fail;
 use super::table::Call;
 use crate::answer::{Answer, Cell, Table};
+use crate::debugger::Error;
 use crate::debugger::RunScope;
 use crate::lang::eval::{Datum, evaluate};
 use crate::lang::{LangError, parse_expr};
-use crate::tensor::{Axis, Value, proceed};
+use crate::tensor::{Axis, Value, step};
 
 /// What is shown without an expression: how long the residual stream is at the focused position.
 const USUAL: &str = "norm(resid_pre[-1])";
 
 /// `layers [EXPR]`: names without a layer are those of each block in turn.
-pub fn layers(console: &mut Console, call: Call<'_, '_>) -> Done {
+pub fn layers(console: &mut Console, call: Call<'_>) -> Done {
     let (text, offset) = match call.args.rest {
         "" => (USUAL, 0),
         rest => (rest, call.args.offset),
@@ -24,28 +24,27 @@ pub fn layers(console: &mut Console, call: Call<'_, '_>) -> Done {
     let mut found: Vec<Value> = Vec::new();
     let device = console.session.run.device().clone();
     for layer in 0..count {
-        (call.progress)(&format!("L{layer}"), layer as u64, count as u64);
-        proceed()?;
+        step(&format!("L{layer}"), layer as u64, count as u64)?;
         let mut scope = RunScope::new(&mut console.session).in_block(layer);
         let datum = match evaluate(&expr, &mut scope) {
             Ok(datum) => datum,
             // The blocks that the pass has not come to yet are left out.
             Err(_) if scope.missed() && layer > 0 => break,
-            Err(error) if call.args.rest.is_empty() => return Err(Fail::because(error.to_string())),
-            Err(error) => return Err(Fail::At(error)),
+            Err(error) if call.args.rest.is_empty() => return Err(Error::refused(error.to_string())),
+            Err(error) => return Err(Error::At(error)),
         };
         found.push(match datum {
             Datum::Tensor(value) => value.to_float(),
             Datum::Num(x) => Value::from_f32(vec![x as f32], &[], &device),
             Datum::Bool(x) => Value::from_f32(vec![f32::from(u8::from(x))], &[], &device),
             Datum::Str(_) | Datum::Void => {
-                return Err(Fail::At(LangError::new("expected numbers in every block", expr.span)));
+                return Err(Error::At(LangError::new("expected numbers in every block", expr.span)));
             }
         });
     }
     let shape = found.first().map_or(Vec::new(), |value| value.shape().to_vec());
     if found.iter().any(|value| value.shape() != shape) {
-        return Err(Fail::because(
+        return Err(Error::refused(
             "the blocks give values of different shapes: reduce them, for example with norm(...)",
         ));
     }
@@ -64,7 +63,7 @@ pub fn layers(console: &mut Console, call: Call<'_, '_>) -> Done {
         }
         _ => {
             let message = format!("a number or a vector for each layer is wanted, found {}", found[0].shape_text());
-            Err(Fail::At(LangError::new(message, expr.span).help("reduce an axis, or take a slice of it")))
+            Err(Error::At(LangError::new(message, expr.span).help("reduce an axis, or take a slice of it")))
         }
     }
 }

@@ -3,13 +3,13 @@
 use std::path::Path;
 
 use super::console::{Console, Done};
-use super::fail::Fail;
 use super::table::Call;
 use crate::analysis::lens::{Point, Reading, Tuned, everywhere, points, trajectory};
 use crate::answer::numbers::significant;
 use crate::answer::text::quoted;
 use crate::answer::{Answer, Cell, MapView, Scale, Table};
 use crate::debugger::RunScope;
+use crate::debugger::{Error, Result};
 use crate::lang::eval::Scope;
 use crate::lang::words::{Given, OptionSpec, Word, parse_count, take_options, words};
 use crate::lang::{LangError, Span};
@@ -31,21 +31,21 @@ const OPTIONS: [OptionSpec; 8] = [
 const NAMED: usize = 3;
 
 /// `lens [SITES] [-pos P] [-target TOKEN [-foil TOKEN]] [-top N] [-mid]`, `lens -grid`, `lens -map [-target TOKEN]`; each with `-tuned FILE`.
-pub fn lens(console: &mut Console, call: Call<'_, '_>) -> Done {
+pub fn lens(console: &mut Console, call: Call<'_>) -> Done {
     let (given, left) = take_options(words(call.args.rest, call.args.offset)?, &OPTIONS)?;
     let mid = given.iter().any(|option| option.name == "-mid");
     let mut points = points(&console.session.run.program, mid);
     if points.is_empty() {
-        return Err(Fail::because("lens needs a model that predicts tokens; this one has another head"));
+        return Err(Error::refused("lens needs a model that predicts tokens; this one has another head"));
     }
     if !console.session.run.live {
-        return Err(Fail::because("no pass has been started; use \"run\" or \"start\""));
+        return Err(Error::refused("no pass has been started; use \"run\" or \"start\""));
     }
     let value = |name: &str| given.iter().find(|option| option.name == name).and_then(|option| option.value.clone());
     if let Some(first) = left.first() {
         if mid || value("-tuned").is_some() {
             let error = LangError::new("a lens on sites is the logit lens, on these alone", first.span);
-            return Err(Fail::At(error.help("lens SITES, without -mid and -tuned")));
+            return Err(Error::At(error.help("lens SITES, without -mid and -tuned")));
         }
         points = console.lens_points(&left, points)?;
     }
@@ -55,15 +55,15 @@ pub fn lens(console: &mut Console, call: Call<'_, '_>) -> Done {
     let tuned = value("-tuned").map(|word| console.tuned(&word)).transpose()?;
     if let (Some(option), true) = (given.iter().find(|option| option.name == "-mid"), tuned.is_some()) {
         let error = LangError::new("a tuned lens has no map for the streams between attention and MLP", option.span);
-        return Err(Fail::At(error.help("lens -tuned FILE, without -mid")));
+        return Err(Error::At(error.help("lens -tuned FILE, without -mid")));
     }
     let kind = if tuned.is_some() { "tuned lens (derived)" } else { "logit lens (derived)" };
     let seen = Seen { points: &points, tuned: tuned.as_ref(), kind };
     if has(&given, "-map") {
-        return map(console, &seen, target, call.progress);
+        return map(console, &seen, target);
     }
     if has(&given, "-grid") {
-        return grid(console, &seen, call.progress);
+        return grid(console, &seen);
     }
     let pos = match value("-pos") {
         Some(word) => console.position(&word)?,
@@ -75,7 +75,7 @@ pub fn lens(console: &mut Console, call: Call<'_, '_>) -> Done {
     };
     let readings = trajectory(&mut console.session, pos, &points, tuned.as_ref())?;
     let Some(last) = readings.last() else {
-        return Err(Fail::because("nothing has been computed that a lens could be put on: step past the embedding"));
+        return Err(Error::refused("nothing has been computed that a lens could be put on: step past the embedding"));
     };
     let complete = readings.len() == points.len();
     let target = target.unwrap_or_else(|| last.top(1)[0]);
@@ -132,13 +132,12 @@ fn row(
 }
 
 /// The likeliest token of every position at every point.
-fn grid(console: &mut Console, seen: &Seen<'_>, told: crate::debugger::Progress<'_>) -> Done {
+fn grid(console: &mut Console, seen: &Seen<'_>) -> Done {
     let (points, tuned) = (seen.points, seen.tuned);
     let span = console.session.run.branch().span(console.session.run.pass);
     let mut cells = vec![vec![Cell::Empty; span.len()]; points.len()];
-    let mut told = |done: u64, total: u64| told("lens", done, total);
     let mut best = vec![vec![0usize; span.len()]; points.len()];
-    let reached = everywhere(&mut console.session, points, tuned, &mut told, &mut |point, pos, logprobs| {
+    let reached = everywhere(&mut console.session, points, tuned, &mut |point, pos, logprobs| {
         let likeliest = (0..logprobs.len()).max_by(|a, b| logprobs[*a].total_cmp(&logprobs[*b]).then(b.cmp(a)));
         best[point][pos - span.start] = likeliest.unwrap_or(0);
     })?;
@@ -159,7 +158,7 @@ fn grid(console: &mut Console, seen: &Seen<'_>, told: crate::debugger::Progress<
 }
 
 /// The probability of the target, or of what the model predicts in the end, at every point and position.
-fn map(console: &mut Console, seen: &Seen<'_>, target: Option<usize>, told: crate::debugger::Progress<'_>) -> Done {
+fn map(console: &mut Console, seen: &Seen<'_>, target: Option<usize>) -> Done {
     let (points, tuned) = (seen.points, seen.tuned);
     let span = console.session.run.branch().span(console.session.run.pass);
     let (rows, columns) = (points.len(), span.len());
@@ -168,19 +167,18 @@ fn map(console: &mut Console, seen: &Seen<'_>, target: Option<usize>, told: crat
         None => {
             let end = [points[rows - 1].clone()];
             let mut found = vec![0; columns];
-            let reached = everywhere(&mut console.session, &end, tuned, &mut |_, _| (), &mut |_, pos, logprobs| {
+            let reached = everywhere(&mut console.session, &end, tuned, &mut |_, pos, logprobs| {
                 let likeliest = (0..logprobs.len()).max_by(|a, b| logprobs[*a].total_cmp(&logprobs[*b]));
                 found[pos - span.start] = likeliest.unwrap_or(0);
             })?;
             if reached == 0 {
-                return Err(Fail::because("the pass is not complete: name a -target, or run it to its end"));
+                return Err(Error::refused("the pass is not complete: name a -target, or run it to its end"));
             }
             found
         }
     };
     let mut data = vec![f64::NAN; rows * columns];
-    let mut told = |done: u64, total: u64| told("lens", done, total);
-    let reached = everywhere(&mut console.session, points, tuned, &mut told, &mut |point, pos, logprobs| {
+    let reached = everywhere(&mut console.session, points, tuned, &mut |point, pos, logprobs| {
         data[point * columns + pos - span.start] = logprobs[targets[pos - span.start]].exp();
     })?;
     data.truncate(reached * columns);
@@ -205,7 +203,7 @@ fn map(console: &mut Console, seen: &Seen<'_>, target: Option<usize>, told: crat
 
 impl Console {
     /// Sites that a lens is put on, and what the model predicts in the end.
-    fn lens_points(&self, sites: &[Word], all: Vec<Point>) -> Result<Vec<Point>, Fail> {
+    fn lens_points(&self, sites: &[Word], all: Vec<Point>) -> Result<Vec<Point>> {
         let (program, width) = (&self.session.run.program, self.session.run.model.spec.d_model);
         let mut found = Vec::new();
         for word in sites {
@@ -214,7 +212,7 @@ impl Console {
                 if program.ops[op].axes[1..] != [Axis::Pos, Axis::Dim] || program.ops[op].width != width {
                     let error =
                         LangError::new(format!("{site} is no vector of the residual stream's width"), word.span);
-                    return Err(Fail::At(error.help("resid_mid, attn_out, mlp_out, or another site of [pos, dim]")));
+                    return Err(Error::At(error.help("resid_mid, attn_out, mlp_out, or another site of [pos, dim]")));
                 }
                 let name = site.strip_prefix("blocks.").map_or(site.clone(), |rest| format!("L{rest}"));
                 found.push(Point { name, op, read_by: None });
@@ -225,28 +223,25 @@ impl Console {
     }
 
     /// The tuned lens of a file.
-    fn tuned(&self, word: &Word) -> Result<Tuned, Fail> {
+    fn tuned(&self, word: &Word) -> Result<Tuned> {
         let run = &self.session.run;
         let (layers, width) = (run.model.spec.n_layers, run.model.spec.d_model);
         let lens = tuned_lens::read(Path::new(&word.text), layers, width);
-        let lens = lens.map_err(|message| Fail::At(LangError::new(message, word.span)))?;
+        let lens = lens.map_err(|error| Error::refused(error.to_string()).at(word.span))?;
         Ok(Tuned::new(&lens, run.device()))
     }
 
     /// The position that a word names, by its number or the text of its token; negative numbers count from the end.
-    pub(super) fn position(&self, word: &Word) -> Result<usize, Fail> {
+    pub(super) fn position(&self, word: &Word) -> Result<usize> {
         let length = self.session.row_length();
         let number = word.text.parse::<i64>().ok().filter(|_| !word.quoted);
         if number.is_none() && self.session.run.model.tokenizer.is_some() {
-            return self
-                .session
-                .position_of(&word.text)
-                .map_err(|message| Fail::At(LangError::new(message, word.span)));
+            return self.session.position_of(&word.text).map_err(|error| error.at(word.span));
         }
         let number = number.map(|n| if n < 0 { n + length as i64 } else { n });
         let pos = number.and_then(|n| usize::try_from(n).ok()).filter(|pos| *pos < length);
         pos.ok_or_else(|| {
-            Fail::At(LangError::new(format!("no position {}: there is 0..{}", word.text, length - 1), word.span))
+            Error::At(LangError::new(format!("no position {}: there is 0..{}", word.text, length - 1), word.span))
         })
     }
 
@@ -254,7 +249,7 @@ impl Console {
     ///
     /// # Errors
     /// If the text has no such token.
-    pub(super) fn token_of_text(&mut self, word: &Word) -> Result<u32, Fail> {
+    pub(super) fn token_of_text(&mut self, word: &Word) -> Result<u32> {
         let length = self.session.row_length();
         let ids = self.session.focused_row().map_or(Vec::new(), |row| row.ids[..length].to_vec());
         let tokenizer = self.session.run.model.tokenizer.as_ref();
@@ -266,14 +261,14 @@ impl Console {
                 Some(id) => format!("token {id} is not in the text; \"info tokens\" lists its tokens"),
                 None => self.session.not_in_text(&word.text),
             };
-            Fail::At(LangError::new(message, word.span))
+            Error::At(LangError::new(message, word.span))
         })
     }
 
     /// The token of the vocabulary that a word names, by its text or its number.
-    pub(super) fn token(&mut self, word: &Word) -> Result<usize, Fail> {
+    pub(super) fn token(&mut self, word: &Word) -> Result<usize> {
         let vocab = self.session.run.model.spec.vocab;
-        let at = |message: String, span: Span| Fail::At(LangError::new(message, span));
+        let at = |message: String, span: Span| Error::At(LangError::new(message, span));
         if let (false, Ok(id)) = (word.quoted, word.text.parse::<usize>()) {
             return match id < vocab {
                 true => Ok(id),

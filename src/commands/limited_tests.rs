@@ -76,7 +76,7 @@ fn console(model: &Model, tokens: usize) -> Console {
 }
 
 fn answer(console: &mut Console, line: &str) -> Answer {
-    console.execute(line, false, &mut |_, _, _| {}).answer
+    console.execute(line, false).answer
 }
 
 /// Whether two texts are the same but for the last digits of numbers: products of a smaller batch are summed in another order. A bar is as

@@ -4,10 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::console::{Console, Done};
-use super::fail::Fail;
 use super::table::Call;
 use crate::answer::Answer;
-use crate::debugger::{Change, Edit, Mark, Target};
+use crate::debugger::{Change, Edit, Error, Mark, Result, Target};
 use crate::lang::words::words;
 use crate::lang::{LangError, Span};
 use crate::model::adapter::{self, Adapter, Delta};
@@ -16,7 +15,7 @@ use crate::model::adapter::{self, Adapter, Delta};
 const COMMAND: &str = "lora on";
 
 /// `lora`, `lora on`, `lora off`, `lora load DIR`.
-pub fn lora(console: &mut Console, call: Call<'_, '_>) -> Done {
+pub fn lora(console: &mut Console, call: Call<'_>) -> Done {
     let given = words(call.args.rest, call.args.offset)?;
     let given: Vec<&str> = given.iter().map(|word| word.text.as_str()).collect();
     match given[..] {
@@ -26,7 +25,7 @@ pub fn lora(console: &mut Console, call: Call<'_, '_>) -> Done {
         ["load", folder] => load(console, Path::new(folder)),
         _ => {
             let error = LangError::new("expected on, off or load DIR", Span::at(call.args.offset));
-            Err(Fail::At(error.help("lora on, lora off, lora load DIR")))
+            Err(Error::At(error.help("lora on, lora off, lora load DIR")))
         }
     }
 }
@@ -36,23 +35,23 @@ impl Console {
     ///
     /// # Errors
     /// In words, if it does not fit the model.
-    pub fn with_adapter(mut self, folder: &Path) -> Result<Console, String> {
+    pub fn with_adapter(mut self, folder: &Path) -> Result<Console> {
         let model = self.session.run.model.clone();
-        let adapter = adapter::read(folder, &model).map_err(|error| error.to_string())?;
+        let adapter = adapter::read(folder, &model)?;
         self.session.adapter = Some(Arc::new(adapter));
         match on(&mut self) {
             Ok(_) => Ok(self),
-            Err(fail) => Err(fail.view(COMMAND).message),
+            Err(error) => Err(error),
         }
     }
 }
 
 fn load(console: &mut Console, folder: &Path) -> Done {
     if is_on(console) {
-        return Err(Fail::because("an adapter is on in this branch; \"lora off\" first"));
+        return Err(Error::refused("an adapter is on in this branch; \"lora off\" first"));
     }
     let model = console.session.run.model.clone();
-    let adapter = adapter::read(folder, &model).map_err(|error| Fail::because(error.to_string()))?;
+    let adapter = adapter::read(folder, &model)?;
     let before = console.session.adapter.replace(Arc::new(adapter));
     on(console).inspect_err(|_| console.session.adapter = before)
 }
@@ -60,7 +59,7 @@ fn load(console: &mut Console, folder: &Path) -> Done {
 fn on(console: &mut Console) -> Done {
     let adapter = loaded(console)?;
     if is_on(console) {
-        return Err(Fail::because(format!(
+        return Err(Error::refused(format!(
             "the adapter is on in branch {} already",
             console.session.run.branch().name
         )));
@@ -90,7 +89,7 @@ fn on(console: &mut Console) -> Done {
 fn off(console: &mut Console) -> Done {
     loaded(console)?;
     if !is_on(console) {
-        return Err(Fail::because(format!("no adapter is on in branch {}", console.session.run.branch().name)));
+        return Err(Error::refused(format!("no adapter is on in branch {}", console.session.run.branch().name)));
     }
     let run = &mut console.session.run;
     let branch = run.branch();
@@ -108,9 +107,9 @@ fn off(console: &mut Console) -> Done {
     Ok(Answer::Text(format!("The adapter is off; branch {}.", done.branch.unwrap_or_default())))
 }
 
-fn loaded(console: &Console) -> Result<Arc<Adapter>, Fail> {
+fn loaded(console: &Console) -> Result<Arc<Adapter>> {
     let adapter = console.session.adapter.clone();
-    adapter.ok_or_else(|| Fail::because("no adapter is loaded; \"lora load DIR\", or start with --lora DIR"))
+    adapter.ok_or_else(|| Error::refused("no adapter is loaded; \"lora load DIR\", or start with --lora DIR"))
 }
 
 fn is_on(console: &Console) -> bool {

@@ -23,7 +23,6 @@ mod edits;
 mod events;
 mod exporting;
 mod exports;
-mod fail;
 mod files;
 mod generation;
 mod golden;

@@ -2,14 +2,13 @@
 
 use super::backward::walking;
 use super::console::{Console, Done};
-use super::fail::Fail;
 use super::places;
 use super::table::Call;
 use crate::answer::Answer;
-use crate::debugger::{Direction, Mark, Motion, Reason, RunError};
+use crate::debugger::{Direction, Error, Mark, Motion, Reason, Result, RunError};
 use crate::lang::words::{parse_count, words};
 
-pub fn run(console: &mut Console, call: Call<'_, '_>) -> Done {
+pub fn run(console: &mut Console, call: Call<'_>) -> Done {
     no_arguments(&call)?;
     console.session.leave_walk();
     let start = console.session.start();
@@ -17,33 +16,33 @@ pub fn run(console: &mut Console, call: Call<'_, '_>) -> Done {
         return console.arrived(stop);
     }
     console.session.last_stop = Some(start);
-    travel(console, call, Motion::Continue, Direction::Forward)
+    travel(console, Motion::Continue, Direction::Forward)
 }
 
-pub fn start(console: &mut Console, call: Call<'_, '_>) -> Done {
+pub fn start(console: &mut Console, call: Call<'_>) -> Done {
     no_arguments(&call)?;
     console.session.leave_walk();
     let stop = console.session.start();
     console.arrived(stop)
 }
 
-pub fn step(console: &mut Console, mut call: Call<'_, '_>) -> Done {
+pub fn step(console: &mut Console, mut call: Call<'_>) -> Done {
     if let Some(done) = walking::motion(console, &mut call, "step") {
         return done;
     }
     let count = count(&call)?.unwrap_or(1);
-    travel(console, call, Motion::Step(count), Direction::Forward)
+    travel(console, Motion::Step(count), Direction::Forward)
 }
 
-pub fn next(console: &mut Console, mut call: Call<'_, '_>) -> Done {
+pub fn next(console: &mut Console, mut call: Call<'_>) -> Done {
     if let Some(done) = walking::motion(console, &mut call, "next") {
         return done;
     }
     let count = count(&call)?.unwrap_or(1);
-    travel(console, call, Motion::Next(count), Direction::Forward)
+    travel(console, Motion::Next(count), Direction::Forward)
 }
 
-pub fn finish(console: &mut Console, mut call: Call<'_, '_>) -> Done {
+pub fn finish(console: &mut Console, mut call: Call<'_>) -> Done {
     if let Some(done) = walking::motion(console, &mut call, "finish") {
         return done;
     }
@@ -53,7 +52,7 @@ pub fn finish(console: &mut Console, mut call: Call<'_, '_>) -> Done {
         true => run.end_of(run.pass + 1),
         false => Mark { pass: run.pass, op: run.program.modules[run.program.module_at(run.cursor)].end },
     };
-    let stop = console.session.travel(&Motion::Finish, Direction::Forward, call.progress)?;
+    let stop = console.session.travel(&Motion::Finish, Direction::Forward)?;
     let arrived = stop.at == end && matches!(stop.reason, Reason::Step | Reason::End);
     let value = if arrived { Some(console.output_of_last_op()?) } else { None };
     let mut answer = console.arrived(stop)?;
@@ -63,7 +62,7 @@ pub fn finish(console: &mut Console, mut call: Call<'_, '_>) -> Done {
     Ok(answer)
 }
 
-pub fn until(console: &mut Console, call: Call<'_, '_>) -> Done {
+pub fn until(console: &mut Console, call: Call<'_>) -> Done {
     let to = places::mark(&console.session, call.args.rest, call.args.offset)?;
     match console.session.run.live {
         true => console.session.may_travel(&Motion::To(to), Direction::Forward)?,
@@ -75,17 +74,17 @@ pub fn until(console: &mut Console, call: Call<'_, '_>) -> Done {
     if !console.session.run.live {
         console.session.start();
     }
-    travel(console, call, Motion::To(to), Direction::Forward)
+    travel(console, Motion::To(to), Direction::Forward)
 }
 
-pub fn go_on(console: &mut Console, mut call: Call<'_, '_>) -> Done {
+pub fn go_on(console: &mut Console, mut call: Call<'_>) -> Done {
     if let Some(done) = walking::motion(console, &mut call, "continue") {
         return done;
     }
     if let Some(times) = count(&call)? {
         let ids = console.session.last_stop.as_ref().map(|stop| stop.ids.clone()).unwrap_or_default();
         if ids.is_empty() {
-            return Err(Fail::because("not stopped at a breakpoint: a count to \"continue\" has nothing to ignore"));
+            return Err(Error::refused("not stopped at a breakpoint: a count to \"continue\" has nothing to ignore"));
         }
         console.session.may_travel(&Motion::Continue, Direction::Forward)?;
         for id in ids {
@@ -98,87 +97,87 @@ pub fn go_on(console: &mut Console, mut call: Call<'_, '_>) -> Done {
             }
         }
     }
-    travel(console, call, Motion::Continue, Direction::Forward)
+    travel(console, Motion::Continue, Direction::Forward)
 }
 
-pub fn layer(console: &mut Console, mut call: Call<'_, '_>) -> Done {
+pub fn layer(console: &mut Console, mut call: Call<'_>) -> Done {
     if let Some(done) = walking::motion(console, &mut call, "layer") {
         return done;
     }
     match count(&call)? {
-        None => travel(console, call, Motion::Layer, Direction::Forward),
+        None => travel(console, Motion::Layer, Direction::Forward),
         Some(layer) => {
             let layers = console.session.run.program.n_layers();
             let module = console.session.run.program.module_of(&format!("blocks.{layer}"));
             let Some(module) = module else {
-                return Err(Fail::because(format!("no layer {layer}: model has 0..{}", layers.saturating_sub(1))));
+                return Err(Error::refused(format!("no layer {layer}: model has 0..{}", layers.saturating_sub(1))));
             };
             let op = console.session.run.program.modules[module].start;
             let to = Mark { pass: console.session.run.pass, op };
-            travel(console, call, Motion::To(to), Direction::Forward)
+            travel(console, Motion::To(to), Direction::Forward)
         }
     }
 }
 
-pub fn reverse_step(console: &mut Console, mut call: Call<'_, '_>) -> Done {
+pub fn reverse_step(console: &mut Console, mut call: Call<'_>) -> Done {
     if let Some(done) = walking::motion(console, &mut call, "reverse-step") {
         return done;
     }
     let count = count(&call)?.unwrap_or(1);
-    travel(console, call, Motion::Step(count), Direction::Backward)
+    travel(console, Motion::Step(count), Direction::Backward)
 }
 
-pub fn reverse_next(console: &mut Console, mut call: Call<'_, '_>) -> Done {
+pub fn reverse_next(console: &mut Console, mut call: Call<'_>) -> Done {
     if let Some(done) = walking::motion(console, &mut call, "reverse-next") {
         return done;
     }
     let count = count(&call)?.unwrap_or(1);
-    travel(console, call, Motion::Next(count), Direction::Backward)
+    travel(console, Motion::Next(count), Direction::Backward)
 }
 
-pub fn reverse_finish(console: &mut Console, mut call: Call<'_, '_>) -> Done {
+pub fn reverse_finish(console: &mut Console, mut call: Call<'_>) -> Done {
     if let Some(done) = walking::motion(console, &mut call, "reverse-finish") {
         return done;
     }
     no_arguments(&call)?;
-    travel(console, call, Motion::Finish, Direction::Backward)
+    travel(console, Motion::Finish, Direction::Backward)
 }
 
-pub fn reverse_continue(console: &mut Console, mut call: Call<'_, '_>) -> Done {
+pub fn reverse_continue(console: &mut Console, mut call: Call<'_>) -> Done {
     if let Some(done) = walking::motion(console, &mut call, "reverse-continue") {
         return done;
     }
     no_arguments(&call)?;
-    travel(console, call, Motion::Continue, Direction::Backward)
+    travel(console, Motion::Continue, Direction::Backward)
 }
 
-pub fn reverse_layer(console: &mut Console, mut call: Call<'_, '_>) -> Done {
+pub fn reverse_layer(console: &mut Console, mut call: Call<'_>) -> Done {
     if let Some(done) = walking::motion(console, &mut call, "reverse-layer") {
         return done;
     }
     no_arguments(&call)?;
-    travel(console, call, Motion::Layer, Direction::Backward)
+    travel(console, Motion::Layer, Direction::Backward)
 }
 
-pub(super) fn travel(console: &mut Console, call: Call<'_, '_>, motion: Motion, direction: Direction) -> Done {
-    let stop = console.session.travel(&motion, direction, call.progress)?;
+pub(super) fn travel(console: &mut Console, motion: Motion, direction: Direction) -> Done {
+    let stop = console.session.travel(&motion, direction)?;
     console.arrived(stop)
 }
 
 /// The one count that a motion may be given.
-pub(super) fn count(call: &Call<'_, '_>) -> Result<Option<u64>, Fail> {
+pub(super) fn count(call: &Call<'_>) -> Result<Option<u64>> {
     let words = words(call.args.rest, call.args.offset)?;
     match words.as_slice() {
         [] => Ok(None),
         [word] => Ok(Some(parse_count(word)?)),
-        [_, extra, ..] => Err(Fail::At(crate::lang::LangError::new("expected one count", extra.span))),
+        [_, extra, ..] => Err(Error::At(crate::lang::LangError::new("expected one count", extra.span))),
     }
 }
 
-pub(super) fn no_arguments(call: &Call<'_, '_>) -> Result<(), Fail> {
+pub(super) fn no_arguments(call: &Call<'_>) -> Result<()> {
     if call.args.rest.is_empty() {
         return Ok(());
     }
     let span = crate::lang::Span::new(call.args.offset, call.args.offset + call.args.rest.len());
-    Err(Fail::At(crate::lang::LangError::new(format!("{} takes no argument", call.args.word), span)))
+    Err(Error::At(crate::lang::LangError::new(format!("{} takes no argument", call.args.word), span)))
 }

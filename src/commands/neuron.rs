@@ -1,11 +1,10 @@
 //! `neuron`: what a neuron promotes by its output weights, and which tokens excite it.
 
 use super::console::{Console, Done};
-use super::fail::Fail;
 use super::table::Call;
 use crate::answer::text::quoted;
 use crate::answer::{Answer, Cell, Table};
-use crate::debugger::{Mark, Session};
+use crate::debugger::{Error, Mark, Result, Session};
 use crate::lang::words::{OptionSpec, parse_count, take_options, words};
 use crate::lang::{LangError, Span};
 use crate::model::role::{Role, WeightId};
@@ -28,7 +27,7 @@ struct Excited {
 }
 
 /// `neuron L1N37 [FILE] [-top N]`.
-pub fn run(console: &mut Console, call: Call<'_, '_>) -> Done {
+pub fn run(console: &mut Console, call: Call<'_>) -> Done {
     let (given, left) = take_options(words(call.args.rest, call.args.offset)?, &OPTIONS)?;
     let top =
         given.first().and_then(|option| option.value.as_ref()).map(parse_count).transpose()?.unwrap_or(TOP) as usize;
@@ -37,11 +36,11 @@ pub fn run(console: &mut Console, call: Call<'_, '_>) -> Done {
         [word, file] => (word, Some(file)),
         _ => {
             let error = LangError::new("expected a neuron", Span::at(call.args.offset));
-            return Err(Fail::At(error.help("neuron L1N37, neuron L1N37 texts.txt")));
+            return Err(Error::At(error.help("neuron L1N37, neuron L1N37 texts.txt")));
         }
     };
     let wrong =
-        |message: String| Fail::At(LangError::new(message, word.span).help("L1N37: a block and a neuron of its MLP"));
+        |message: String| Error::At(LangError::new(message, word.span).help("L1N37: a block and a neuron of its MLP"));
     let parts = word.text.strip_prefix('L').and_then(|rest| rest.split_once('N'));
     let found = parts.and_then(|(layer, neuron)| Some((layer.parse::<usize>().ok()?, neuron.parse::<usize>().ok()?)));
     let (layer, neuron) = found.ok_or_else(|| wrong(format!("{} is no neuron", word.text)))?;
@@ -55,13 +54,15 @@ pub fn run(console: &mut Console, call: Call<'_, '_>) -> Done {
     let (mut excited, over) = match file {
         None => {
             if console.session.run.cursor <= op {
-                return Err(Fail::because(format!("{site} has not been computed: run first, or name a file of texts")));
+                return Err(Error::refused(format!(
+                    "{site} has not been computed: run first, or name a file of texts"
+                )));
             }
             (excited_in(&mut console.session, op, neuron)?, "this text".to_string())
         }
         Some(file) => {
             let mut all = Vec::new();
-            let lines = console.over_texts(file, call.progress, &mut |console| {
+            let lines = console.over_texts(file, &mut |console| {
                 all.extend(excited_in(&mut console.session, op, neuron)?);
                 Ok(())
             })?;
@@ -69,7 +70,7 @@ pub fn run(console: &mut Console, call: Call<'_, '_>) -> Done {
         }
     };
     if excited.is_empty() {
-        return Err(Fail::because("there are no tokens in it"));
+        return Err(Error::refused("there are no tokens in it"));
     }
     let count = excited.len();
     let values: Vec<f64> = excited.iter().map(|one| one.value).collect();
@@ -100,7 +101,7 @@ pub fn run(console: &mut Console, call: Call<'_, '_>) -> Done {
 }
 
 /// What a neuron of the pass of a session is at each token of the focused row.
-fn excited_in(session: &mut Session, op: usize, neuron: usize) -> Result<Vec<Excited>, Fail> {
+fn excited_in(session: &mut Session, op: usize, neuron: usize) -> Result<Vec<Excited>> {
     let (pass, row) = (session.run.pass, session.focus.row);
     let value = session.run.value_at(Mark { pass, op })?;
     let data = value.slice(&[Slice::At(row), Slice::All, Slice::At(neuron)])?.read_f64()?;
@@ -117,7 +118,7 @@ fn excited_in(session: &mut Session, op: usize, neuron: usize) -> Result<Vec<Exc
 
 impl Console {
     /// Tokens by what a neuron's output weights add to their logits, the most first; nothing where the model predicts no tokens.
-    fn promoted(&self, layer: usize, neuron: usize) -> Result<Vec<(u32, f64)>, Fail> {
+    fn promoted(&self, layer: usize, neuron: usize) -> Result<Vec<(u32, f64)>> {
         let run = &self.session.run;
         let weights = run.branch().weights();
         let out = WeightId::block(run.model.spec.weights_of(layer), Role::W_out);

@@ -1,12 +1,12 @@
 //! Data for the value pane: the slice of a value that the focus looks at.
 
 use super::console::Console;
-use super::fail::Fail;
 use super::histogram;
 use crate::analysis::attention;
 use crate::answer::numbers::short;
 use crate::answer::view::{Panel, PanelContent, PanelRequest, PanelView};
 use crate::answer::{ErrorView, Scale};
+use crate::debugger::{Error, Result};
 use crate::tensor::ops::Slice;
 use crate::tensor::{Axis, Value};
 
@@ -25,17 +25,17 @@ impl Console {
     /// # Errors
     /// If the op has no value yet or the device fails.
     pub fn panel(&mut self, request: &PanelRequest) -> Result<Panel, ErrorView> {
-        self.panel_of(request).map_err(|fail| fail.view(""))
+        self.panel_of(request).map_err(|fail| ErrorView::new(&fail, ""))
     }
 
-    fn panel_of(&mut self, request: &PanelRequest) -> Result<Panel, Fail> {
+    fn panel_of(&mut self, request: &PanelRequest) -> Result<Panel> {
         let program = self.session.run.program.clone();
         let Some(op) = program.ops.get(request.op) else {
-            return Err(Fail::because("no such op"));
+            return Err(Error::refused("no such op"));
         };
         let focus = self.session.focus;
         let value = match request.gradient {
-            true => self.session.gradient(request.op).map_err(Fail::because)?,
+            true => self.session.gradient(request.op)?,
             false => self.session.run.value(request.op)?,
         };
         let value = value.slice(&[Slice::At(focus.row)])?;
@@ -90,9 +90,9 @@ impl Console {
     }
 
     /// All heads of a value `[H, Q, K]`.
-    fn every_head(&self, request: &PanelRequest, value: &Value, site: &str, pos: usize) -> Result<Panel, Fail> {
+    fn every_head(&self, request: &PanelRequest, value: &Value, site: &str, pos: usize) -> Result<Panel> {
         if value.shape().len() != 3 || value.axes()[0] != Axis::Head {
-            return Err(Fail::because(format!("{site} is no map for each head")));
+            return Err(Error::refused(format!("{site} is no map for each head")));
         }
         let program = &self.session.run.program;
         let mut maps = Vec::new();
@@ -131,7 +131,7 @@ impl Console {
         cells: (usize, usize),
         part: Option<((usize, usize), (usize, usize))>,
         pos: usize,
-    ) -> Result<PanelContent, Fail> {
+    ) -> Result<PanelContent> {
         let full = match plane.shape() {
             [rows, columns] => (*rows, *columns),
             shape => (1, shape.iter().product()),
@@ -176,7 +176,7 @@ impl Console {
     }
 
     /// The two-dimensional slice at the focus, and its title.
-    fn plane(&self, value: &Value, site: &str) -> Result<(Value, String), Fail> {
+    fn plane(&self, value: &Value, site: &str) -> Result<(Value, String)> {
         let head = self.session.focus.head;
         let Some(axis) = value.axes().iter().position(|axis| *axis == Axis::Head) else {
             return Ok((value.clone(), site.to_string()));
@@ -191,7 +191,7 @@ impl Console {
     }
 
     /// The vector at the focused position (and head), and its title.
-    fn line(&self, value: &Value, site: &str, pos: usize) -> Result<(Value, String), Fail> {
+    fn line(&self, value: &Value, site: &str, pos: usize) -> Result<(Value, String)> {
         let (mut slices, mut title) = (Vec::new(), site.to_string());
         let rank = value.shape().len();
         for (i, axis) in value.axes().iter().enumerate().take(rank.saturating_sub(1)) {

@@ -1,26 +1,24 @@
 //! Several models and runs in one session: `load MODEL as NAME`, `load-dump FILE as NAME`, `use NAME`, `info models`.
 
 use std::path::Path;
-use std::sync::atomic::Ordering;
 
 use super::console::{Console, Done};
-use super::fail::Fail;
 use super::saving;
 use super::table::Call;
 use crate::answer::{Answer, Cell, Table};
 use crate::debugger::peers::{Peer, Reading};
-use crate::debugger::{Progress, Session, Settings};
+use crate::debugger::{Error, Result, Session, Settings};
 use crate::lang::words::{OptionSpec, Word, take_options, words};
 use crate::lang::{LangError, Span};
 use crate::model::input::Input;
 use crate::model::{self, Model, ModelSource, Row};
-use crate::tensor::{Device, DeviceChoice, Precision};
+use crate::tensor::{Device, DeviceChoice, Precision, step};
 
 const LOAD: &str = "load MODEL as NAME [-device DEVICE] [-dtype f32|f16], load edits FILE";
 const LOAD_DUMP: &str = "load-dump FILE as NAME [map MAP.json] [-prefix TEXT]";
 
 /// `load MODEL as NAME`, `load edits FILE`.
-pub fn load(console: &mut Console, call: Call<'_, '_>) -> Done {
+pub fn load(console: &mut Console, call: Call<'_>) -> Done {
     let known = [OptionSpec { name: "-device", takes_value: true }, OptionSpec { name: "-dtype", takes_value: true }];
     let (given, left) = take_options(words(call.args.rest, call.args.offset)?, &known)?;
     let (model, name) = match left.as_slice() {
@@ -29,12 +27,12 @@ pub fn load(console: &mut Console, call: Call<'_, '_>) -> Done {
         _ => {
             let error =
                 LangError::new("expected a model and its name, or edits and a file", Span::at(call.args.offset));
-            return Err(Fail::At(error.help(LOAD)));
+            return Err(Error::At(error.help(LOAD)));
         }
     };
     console.free_name(name)?;
     let value = |option: &str| given.iter().find(|known| known.name == option).and_then(|known| known.value.as_ref());
-    let parsed = |word: &Word, error: String| Fail::At(LangError::new(error, word.span).help(LOAD));
+    let parsed = |word: &Word, error: String| Error::At(LangError::new(error, word.span).help(LOAD));
     let run = &console.session.run;
     let device = match value("-device") {
         None => run.device().clone(),
@@ -47,7 +45,7 @@ pub fn load(console: &mut Console, call: Call<'_, '_>) -> Done {
         None => run.model.weights.precision(),
         Some(word) => word.text.parse::<Precision>().map_err(|error| parsed(word, error))?,
     };
-    let loaded = console.opened(&model.text, &device, precision, call.progress)?;
+    let loaded = console.opened(&model.text, &device, precision)?;
     let (input, how) = console.same_text(&loaded)?;
     let settings = Settings { record_budget: console.session.run.budget() };
     let mut session = Session::new(loaded, input, device, &settings, console.session.interrupt.clone());
@@ -74,7 +72,7 @@ pub fn load(console: &mut Console, call: Call<'_, '_>) -> Done {
 }
 
 /// `load-dump FILE as NAME [map FILE] [-prefix TEXT]`.
-pub fn load_dump(console: &mut Console, call: Call<'_, '_>) -> Done {
+pub fn load_dump(console: &mut Console, call: Call<'_>) -> Done {
     let known = [OptionSpec { name: "-prefix", takes_value: true }];
     let (given, left) = take_options(words(call.args.rest, call.args.offset)?, &known)?;
     let (file, name, map) = match left.as_slice() {
@@ -82,13 +80,13 @@ pub fn load_dump(console: &mut Console, call: Call<'_, '_>) -> Done {
         [file, by, name, with, map] if by.text == "as" && with.text == "map" => (file, name, Some(map)),
         _ => {
             let error = LangError::new("expected a file and its name", Span::at(call.args.offset));
-            return Err(Fail::At(error.help(LOAD_DUMP)));
+            return Err(Error::At(error.help(LOAD_DUMP)));
         }
     };
     console.free_name(name)?;
     let prefix = given.first().and_then(|option| option.value.as_ref()).map_or("", |word| word.text.as_str());
-    let map = map.map(|word| map_of(&word.text).map_err(Fail::because)).transpose()?.unwrap_or_default();
-    let dump = console.session.open_dump(Path::new(&file.text), &Reading { prefix, map }).map_err(Fail::because)?;
+    let map = map.map(|word| map_of(&word.text)).transpose()?.unwrap_or_default();
+    let dump = console.session.open_dump(Path::new(&file.text), &Reading { prefix, map })?;
     let mut lines = vec![format!("Dump {}: {} sites of {}", name.text, dump.sites().count(), dump.path())];
     let unknown = dump.unknown();
     if !unknown.is_empty() {
@@ -111,11 +109,11 @@ pub fn load_dump(console: &mut Console, call: Call<'_, '_>) -> Done {
 }
 
 /// `use NAME`.
-pub fn switch(console: &mut Console, call: Call<'_, '_>) -> Done {
+pub fn switch(console: &mut Console, call: Call<'_>) -> Done {
     let given = words(call.args.rest, call.args.offset)?;
     let [name] = given.as_slice() else {
         let error = LangError::new("expected the name of a model", Span::at(call.args.offset));
-        return Err(Fail::At(error.help("use NAME; info models lists them")));
+        return Err(Error::At(error.help("use NAME; info models lists them")));
     };
     if name.text == console.session.name {
         return Ok(Answer::Text(format!("{} is the current model already", name.text)));
@@ -123,10 +121,13 @@ pub fn switch(console: &mut Console, call: Call<'_, '_>) -> Done {
     let Some(at) = console.session.peer_named(&name.text) else {
         let names: Vec<&str> = console.session.peers.iter().map(|(name, _)| name.as_str()).collect();
         let there = if names.is_empty() { "no other".to_string() } else { names.join(", ") };
-        return Err(Fail::At(LangError::new(format!("no model {}: there is {there}", name.text), name.span)));
+        return Err(Error::At(LangError::new(format!("no model {}: there is {there}", name.text), name.span)));
     };
     if let Peer::Dump(_) = console.session.peers[at].1 {
-        return Err(Fail::At(LangError::new(format!("{} is a dump: it has no program to step", name.text), name.span)));
+        return Err(Error::At(LangError::new(
+            format!("{} is a dump: it has no program to step", name.text),
+            name.span,
+        )));
     }
     let (_, Peer::Model(other)) = console.session.peers.remove(at) else { return Ok(Answer::Text(String::new())) };
     let mut old = std::mem::replace(&mut console.session, *other);
@@ -183,48 +184,45 @@ pub fn info(console: &Console) -> Answer {
 }
 
 /// Names of a file and sites, from a JSON object.
-fn map_of(file: &str) -> Result<Vec<(String, String)>, String> {
+fn map_of(file: &str) -> Result<Vec<(String, String)>> {
     let text = model::file::read_text(Path::new(file)).map_err(|error| format!("cannot read {file}: {error}"))?;
     let map: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&text)
         .map_err(|error| format!("{file} is no map: {error}; write {{\"their.*.name\": \"blocks.*.site\"}}"))?;
     let one = |(name, site): (String, serde_json::Value)| match site {
         serde_json::Value::String(site) => Ok((name, site)),
-        other => Err(format!("{file}: {name} must be the name of a site, not {other}")),
+        other => Err(Error::refused(format!("{file}: {name} must be the name of a site, not {other}"))),
     };
     map.into_iter().map(one).collect()
 }
 
 impl Console {
     /// An error if a side has that name already, or it is no name.
-    fn free_name(&self, name: &Word) -> Result<(), Fail> {
+    fn free_name(&self, name: &Word) -> Result<()> {
         let fit = name.text.starts_with(|c: char| c.is_ascii_alphabetic())
             && name.text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
         if !fit {
             let message = format!("{:?} is no name: letters, digits and _, a letter first", name.text);
-            return Err(Fail::At(LangError::new(message, name.span)));
+            return Err(Error::At(LangError::new(message, name.span)));
         }
         let taken = self.session.side_named(&name.text).is_some() || name.text == self.session.name;
         let within = |session: &Session| session.run.branch_named(&name.text).is_some();
         let in_other = self.session.peers.iter().any(|(_, peer)| matches!(peer, Peer::Model(other) if within(other)));
         match taken || in_other {
-            true => Err(Fail::At(LangError::new(format!("there is a {} already", name.text), name.span))),
+            true => Err(Error::At(LangError::new(format!("there is a {} already", name.text), name.span))),
             false => Ok(()),
         }
     }
 
-    fn opened(&self, text: &str, device: &Device, precision: Precision, progress: Progress<'_>) -> Result<Model, Fail> {
-        let interrupt = self.session.interrupt.clone();
+    fn opened(&self, text: &str, device: &Device, precision: Precision) -> Result<Model> {
         let mut model = model::open(&ModelSource::parse(text), device, precision, &mut |what, done, total| {
-            progress(what, done, total);
-            !interrupt.load(Ordering::Relaxed)
-        })
-        .map_err(|error| Fail::because(error.to_string()))?;
+            step(what, done, total).is_ok()
+        })?;
         model.chat.place = self.session.run.model.chat.place.clone();
         Ok(model)
     }
 
     /// The prompt of the current branch for another model: the same tokens, where they mean the same there; else the same text.
-    fn same_text(&self, other: &Model) -> Result<(Input, String), Fail> {
+    fn same_text(&self, other: &Model) -> Result<(Input, String)> {
         let run = &self.session.run;
         let prompt = run.branch().prompt();
         let rows = prompt.texts();
@@ -234,16 +232,16 @@ impl Console {
         };
         let fits = |row: &Row| row.ids.iter().all(|&id| (id as usize) < other.spec.vocab && means_same(id));
         if rows.iter().all(fits) {
-            let input = prompt.with_rows(other, rows).map_err(|error| Fail::because(error.to_string()))?;
+            let input = prompt.with_rows(other, rows)?;
             return Ok((input, "It reads the same tokens".into()));
         }
         let texts: Option<Vec<&String>> = rows.iter().map(|row| row.text.as_ref()).collect();
         let Some(texts) = texts else {
             // Given as numbers, the prompt is numbers.
-            let input = prompt.with_rows(other, rows).map_err(|error| Fail::because(error.to_string()))?;
+            let input = prompt.with_rows(other, rows)?;
             return Ok((input, "It reads the same token ids, which are other texts in its vocabulary".into()));
         };
-        let input = Input::from_texts(other, &texts, true).map_err(|error| Fail::because(error.to_string()))?;
+        let input = Input::from_texts(other, &texts, true)?;
         Ok((input, "Its vocabulary is another one: it reads the same text in tokens of its own".into()))
     }
 }

@@ -1,23 +1,22 @@
 //! From locations to positions of the cursor.
 
-use super::fail::Fail;
-use crate::debugger::{Crossing, Mark, Session};
+use crate::debugger::{Crossing, Error, Mark, Result, Session};
 use crate::lang::location::{Choice, Place, Target, When, parse_location, resolve};
 use crate::lang::{LangError, Location, Span};
 
 /// The places that a location names.
-pub fn places(session: &Session, location: &Location) -> Result<Vec<Place>, Fail> {
+pub fn places(session: &Session, location: &Location) -> Result<Vec<Place>> {
     Ok(resolve(location, &*session.run.names, session.block())?)
 }
 
 /// Where a place is in a pass, and the only pass that it names, if it names one.
-pub fn position_of(session: &Session, place: &Place) -> Result<(Option<usize>, usize), Fail> {
+pub fn position_of(session: &Session, place: &Place) -> Result<(Option<usize>, usize)> {
     let program = &session.run.program;
     if let Some(run) = &place.run {
-        return Err(Fail::because(format!("stops are set in the current run; checkout {run} first")));
+        return Err(Error::refused(format!("stops are set in the current run; checkout {run} first")));
     }
     let pass = place.pass.map(|pass| pass as usize);
-    let unknown = |name: &str| Fail::because(format!("no op or module {name}"));
+    let unknown = |name: &str| Error::refused(format!("no op or module {name}"));
     let op = match &place.target {
         Target::Site(name) => {
             let op = program.op_of(name).ok_or_else(|| unknown(name))?;
@@ -31,7 +30,7 @@ pub fn position_of(session: &Session, place: &Place) -> Result<(Option<usize>, u
             let position = session.run.cursor as i64 + ops;
             usize::try_from(position).ok().filter(|position| *position <= program.ops.len()).ok_or_else(|| {
                 let (cursor, end) = (session.run.cursor, program.ops.len());
-                Fail::because(format!("{ops:+} leaves the pass: the cursor is at op {cursor} of {end}"))
+                Error::refused(format!("{ops:+} leaves the pass: the cursor is at op {cursor} of {end}"))
             })?
         }
         Target::Pass(pass) => return Ok((Some(*pass as usize), 0)),
@@ -41,18 +40,18 @@ pub fn position_of(session: &Session, place: &Place) -> Result<(Option<usize>, u
 }
 
 /// A model that computes its whole text at once has one pass.
-fn check_pass(session: &Session, pass: usize) -> Result<(), Fail> {
+fn check_pass(session: &Session, pass: usize) -> Result<()> {
     match pass > 0 && !session.run.generates() {
-        true => Err(Fail::because(format!("no pass {pass}: this model has one pass, number 0"))),
+        true => Err(Error::refused(format!("no pass {pass}: this model has one pass, number 0"))),
         false => Ok(()),
     }
 }
 
 /// The place that the argument of `until` and its kin names; it must name one.
-pub fn mark(session: &Session, text: &str, offset: usize) -> Result<Mark, Fail> {
+pub fn mark(session: &Session, text: &str, offset: usize) -> Result<Mark> {
     if text.is_empty() {
         let error = LangError::new("expected a location", Span::at(offset));
-        return Err(Fail::At(error.help("a site (L2.attn.pattern), a module (L2.attn), or +3 ops from here")));
+        return Err(Error::At(error.help("a site (L2.attn.pattern), a module (L2.attn), or +3 ops from here")));
     }
     let location = parse_location(text, offset)?;
     match places(session, &location)?.as_slice() {
@@ -62,12 +61,12 @@ pub fn mark(session: &Session, text: &str, offset: usize) -> Result<Mark, Fail> 
             check_focus(session, only)?;
             Ok(Mark { pass: pass.unwrap_or(session.run.pass), op })
         }
-        many => Err(Fail::At(LangError::new(format!("this names {} places; go to one", many.len()), location.span))),
+        many => Err(Error::At(LangError::new(format!("this names {} places; go to one", many.len()), location.span))),
     }
 }
 
 /// Where a breakpoint on a location stops.
-pub fn crossings(session: &Session, location: &Location) -> Result<Vec<Crossing>, Fail> {
+pub fn crossings(session: &Session, location: &Location) -> Result<Vec<Crossing>> {
     let mut all = Vec::new();
     for place in places(session, location)? {
         let (pass, position) = position_of(session, &place)?;
@@ -82,18 +81,18 @@ pub fn crossings(session: &Session, location: &Location) -> Result<Vec<Crossing>
 }
 
 /// Whether the row and position of a place exist in the input.
-fn check_focus(session: &Session, place: &Place) -> Result<(), Fail> {
+fn check_focus(session: &Session, place: &Place) -> Result<()> {
     let rows = session.run.branch().text().rows.len();
     let pos = match &place.pos {
         Some(Choice::Index(pos)) => Some(*pos),
-        Some(Choice::Text(text)) => Some(session.position_of(text).map_err(Fail::Because)? as i64),
+        Some(Choice::Text(text)) => Some(session.position_of(text)? as i64),
         None => None,
     };
     for (what, asked, len) in [("row", place.row, rows), ("position", pos, session.row_length())] {
         if let Some(n) = asked
             && !(-(len as i64)..len as i64).contains(&n)
         {
-            return Err(Fail::because(format!("no {what} {n}: the input has 0..{}", len.saturating_sub(1))));
+            return Err(Error::refused(format!("no {what} {n}: the input has 0..{}", len.saturating_sub(1))));
         }
     }
     Ok(())

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::debugger::{Error, Result};
 use crate::export::csv;
 
 /// Names under which the text of a prompt stands.
@@ -40,7 +41,7 @@ pub fn unmarked(text: &str) -> &str {
 /// # Errors
 /// In words, with the line: what cannot be read, a line with more or fewer fields than there are columns, a file without a column of
 /// texts. The columns that were found are named.
-pub fn parse(text: &str, file: &str) -> Result<Option<Rows>, String> {
+pub fn parse(text: &str, file: &str) -> Result<Option<Rows>> {
     let text = unmarked(text);
     let ending = file.rsplit_once('.').map_or(String::new(), |(_, ending)| ending.to_lowercase());
     match ending.as_str() {
@@ -60,10 +61,10 @@ pub fn parse(text: &str, file: &str) -> Result<Option<Rows>, String> {
             Ok(Some(Rows { all: lines.map(one).collect::<Result<_, _>>()?, note: None }))
         }
         _ => match heading(text.lines().next().unwrap_or_default()) {
-            Some((_, names)) if names.len() > 1 && text_column(&names).is_some() => Err(format!(
+            Some((_, names)) if names.len() > 1 && text_column(&names).is_some() => Err(Error::refused(format!(
                 "its first line has the names of columns ({}), but its name does not end in .csv or .tsv",
                 names.join(", ")
-            )),
+            ))),
             _ => Ok(None),
         },
     }
@@ -84,7 +85,7 @@ fn text_column(names: &[String]) -> Option<usize> {
     TEXTS.iter().find_map(|text| names.iter().position(|name| name.eq_ignore_ascii_case(text)))
 }
 
-fn table(text: &str) -> Result<Rows, String> {
+fn table(text: &str) -> Result<Rows> {
     let (separator, _) = heading(text.lines().next().unwrap_or_default()).unwrap_or((',', Vec::new()));
     let called = SEPARATORS.iter().find(|(known, _)| *known == separator).map_or("comma", |(_, name)| name);
     let mut rows = csv::parse(text, separator)?.into_iter();
@@ -97,10 +98,10 @@ fn table(text: &str) -> Result<Rows, String> {
     let names: Vec<String> = names.collect();
     let listed = names.join(", ");
     if let Some(twice) = names.iter().enumerate().find(|(i, name)| names[..*i].contains(name)) {
-        return Err(format!("two of its columns are called {}: {listed}", twice.1));
+        return Err(Error::refused(format!("two of its columns are called {}: {listed}", twice.1)));
     }
     let Some(at) = text_column(&names) else {
-        return Err(format!("it has no column {}; its columns are {listed}", TEXTS.join(", ")));
+        return Err(Error::refused(format!("it has no column {}; its columns are {listed}", TEXTS.join(", "))));
     };
     let mut all = Vec::new();
     for row in rows {
@@ -116,7 +117,9 @@ fn table(text: &str) -> Result<Rows, String> {
                 false => "every line needs all of them".to_string(),
             };
             let columns = names.len();
-            return Err(format!("{place} has {count} {fields}, and there are {columns} columns ({listed}): {hint}"));
+            return Err(Error::refused(format!(
+                "{place} has {count} {fields}, and there are {columns} columns ({listed}): {hint}"
+            )));
         }
         let mut fields: BTreeMap<String, String> = names.iter().cloned().zip(row.fields).collect();
         let text = fields.remove(&names[at]).unwrap_or_default();
@@ -127,15 +130,19 @@ fn table(text: &str) -> Result<Rows, String> {
 }
 
 /// The row of a JSON object.
-fn object(value: serde_json::Value, place: String) -> Result<Row, String> {
-    let serde_json::Value::Object(mut object) = value else { return Err(format!("{place} is not an object")) };
+fn object(value: serde_json::Value, place: String) -> Result<Row> {
+    let serde_json::Value::Object(mut object) = value else {
+        return Err(Error::refused(format!("{place} is not an object")));
+    };
     let Some(name) = TEXTS.iter().find(|name| object.contains_key(**name)) else {
         let found: Vec<&str> = object.keys().map(String::as_str).collect();
-        return Err(format!("{place} has no {}; it has {}", TEXTS.join(", "), found.join(", ")));
+        return Err(Error::refused(format!("{place} has no {}; it has {}", TEXTS.join(", "), found.join(", "))));
     };
     let text = match object.remove(*name) {
         Some(serde_json::Value::String(text)) => text,
-        other => return Err(format!("{place}: {name} must be a text, not {}", other.unwrap_or_default())),
+        other => {
+            return Err(Error::refused(format!("{place}: {name} must be a text, not {}", other.unwrap_or_default())));
+        }
     };
     let word = |value: serde_json::Value| match value {
         serde_json::Value::String(text) => text,
@@ -154,7 +161,7 @@ mod tests {
     }
 
     fn wrong(text: &str, file: &str) -> String {
-        parse(text, file).unwrap_err()
+        parse(text, file).unwrap_err().to_string()
     }
 
     #[test]

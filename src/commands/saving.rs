@@ -3,10 +3,9 @@
 use std::path::Path;
 
 use super::console::{Console, Done};
-use super::fail::Fail;
 use super::table::Call;
 use crate::answer::Answer;
-use crate::debugger::{Disposition, EditFile, HitCondition, Kind, StopPoint};
+use crate::debugger::{Disposition, EditFile, Error, HitCondition, Kind, StopPoint};
 use crate::export;
 use crate::lang::words::words;
 use crate::lang::{LangError, Span};
@@ -15,7 +14,7 @@ use crate::lang::{LangError, Span};
 pub fn breakpoints(console: &Console, file: &str) -> Done {
     let stops = &console.session.stops;
     let lines: Vec<String> = stops.iter().flat_map(lines_of).collect();
-    export::text(Path::new(file), &format!("{}\n", lines.join("\n"))).map_err(Fail::because)?;
+    export::text(Path::new(file), &format!("{}\n", lines.join("\n")))?;
     let noun = if stops.len() == 1 { "stop point" } else { "stop points" };
     Ok(Answer::Text(format!("Wrote {} {noun} to {file}", stops.len())))
 }
@@ -25,24 +24,24 @@ pub fn edits(console: &Console, file: &str) -> Done {
     let run = &console.session.run;
     let edits = run.branch().edits.len();
     if edits == 0 {
-        return Err(Fail::because(format!("branch {} has no edits", run.branch().name)));
+        return Err(Error::refused(format!("branch {} has no edits", run.branch().name)));
     }
-    export::text(Path::new(file), &EditFile::of(run)?.text()).map_err(Fail::because)?;
+    export::text(Path::new(file), &EditFile::of(run)?.text())?;
     let noun = if edits == 1 { "edit" } else { "edits" };
     Ok(Answer::Text(format!("Wrote {edits} {noun} of branch {} to {file}", run.branch().name)))
 }
 
 /// `load edits FILE`: makes the edits of a file.
-pub fn load(console: &mut Console, call: Call<'_, '_>) -> Done {
+pub fn load(console: &mut Console, call: Call<'_>) -> Done {
     let given = words(call.args.rest, call.args.offset)?;
     let [what, file] = given.as_slice() else {
         let error = LangError::new("expected what to load and a file", Span::at(call.args.offset));
-        return Err(Fail::At(error.help("load edits FILE")));
+        return Err(Error::At(error.help("load edits FILE")));
     };
     if what.text.is_empty() || !"edits".starts_with(&what.text) {
-        return Err(Fail::At(LangError::new(format!("cannot load {}", what.text), what.span).help("load edits FILE")));
+        return Err(Error::At(LangError::new(format!("cannot load {}", what.text), what.span).help("load edits FILE")));
     }
-    let named = |error: &dyn std::fmt::Display| Fail::because(format!("{}: {error}", file.text));
+    let named = |error: &dyn std::fmt::Display| Error::refused(format!("{}: {error}", file.text));
     let text = crate::model::file::read_text(Path::new(&file.text)).map_err(|error| named(&error))?;
     let edits = EditFile::parse(&text).and_then(|edits| edits.edits(&console.session.run));
     let edits = edits.map_err(|error| named(&error))?;

@@ -2,10 +2,10 @@
 
 use super::attr::table::NOT_COMPLETE;
 use super::console::{Console, Done};
-use super::fail::Fail;
 use super::table::{Call, find};
 use crate::answer::view::{ScreenView, Shades};
-use crate::answer::{Answer, Cell, Table};
+use crate::answer::{Answer, Cell, ErrorView, Table};
+use crate::debugger::Error;
 use crate::debugger::RunScope;
 use crate::lang::command::split_command;
 use crate::lang::eval::{Datum, evaluate};
@@ -43,7 +43,7 @@ impl Default for Screen {
 }
 
 /// `layout [NAME|next|prev]`.
-pub fn layout(console: &mut Console, call: Call<'_, '_>) -> Done {
+pub fn layout(console: &mut Console, call: Call<'_>) -> Done {
     let given = words(call.args.rest, call.args.offset)?;
     let screen = &mut console.screen;
     let at = screen.layouts.iter().position(|name| *name == screen.layout).unwrap_or(0);
@@ -66,11 +66,11 @@ pub fn layout(console: &mut Console, call: Call<'_, '_>) -> Done {
                 (None, [only]) => *only,
                 _ => {
                     let error = LangError::new(format!("no layout {}", word.text), word.span);
-                    return Err(Fail::At(error.help(format!("one of {}, next, prev", screen.layouts.join(", ")))));
+                    return Err(Error::At(error.help(format!("one of {}, next, prev", screen.layouts.join(", ")))));
                 }
             }
         }
-        [_, extra, ..] => return Err(Fail::At(LangError::new("unexpected word", extra.span))),
+        [_, extra, ..] => return Err(Error::At(LangError::new("unexpected word", extra.span))),
     };
     screen.layout.clone_from(&screen.layouts[to]);
     Ok(Answer::Text(String::new()))
@@ -131,22 +131,22 @@ impl Console {
     }
 
     /// Runs a command whose answer fills a pane. Nothing changes, and nothing of it is kept.
-    pub fn query(&mut self, line: &str, progress: crate::debugger::Progress<'_>) -> Answer {
+    pub fn query(&mut self, line: &str) -> Answer {
         let Some(call) = split_command(line) else { return Answer::Text(String::new()) };
         let command = match find(call.word, call.span) {
             Ok(command) => command,
-            Err(error) => return Answer::Error(Fail::At(error).view(line)),
+            Err(error) => return Answer::Error(ErrorView::new(&Error::At(error), line)),
         };
         if !command.fills {
             let error =
                 LangError::new(format!("{} may change the session: no pane can show it", command.name), call.span);
-            return Answer::Error(Fail::At(error).view(line));
+            return Answer::Error(ErrorView::new(&Error::At(error), line));
         }
         let said = self.printed.len();
         let flag = self.session.interrupt.clone();
-        let done = interruptible(&flag, || (command.run)(self, Call { line, args: &call, progress }));
+        let done = interruptible(&flag, || (command.run)(self, Call { line, args: &call }));
         self.printed.truncate(said);
-        done.unwrap_or_else(|fail| Answer::Error(fail.view(line)))
+        done.unwrap_or_else(|fail| Answer::Error(ErrorView::new(&fail, line)))
     }
 
     /// What is wrong with a line that has not been run: the byte range of the fault, and what it is. Words that only the run

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 mod list;
 
 use super::console::{Console, Done};
-use super::fail::Fail;
 use super::table::Call;
-use crate::answer::{Answer, Cell, Table};
+use crate::answer::{Answer, Cell, ErrorView, Table};
+use crate::debugger::{Error, Result};
 use crate::lang::words::{Word, words};
 use crate::lang::{LangError, Span};
 pub use list::SETTINGS;
@@ -79,9 +79,9 @@ fn is_meant(word: &str) -> bool {
 }
 
 /// The setting that words name, and how many of them do.
-fn find(given: &[Word], end: usize) -> Result<(&'static Setting, usize), Fail> {
+fn find(given: &[Word], end: usize) -> Result<(&'static Setting, usize)> {
     let expected = |at: usize| {
-        Fail::At(LangError::new("expected a setting and its value", Span::at(at)).help("show lists the settings"))
+        Error::At(LangError::new("expected a setting and its value", Span::at(at)).help("show lists the settings"))
     };
     let Some(first) = given.first() else { return Err(expected(end)) };
     let in_group = SETTINGS.iter().any(|setting| setting.parts().0 == first.text);
@@ -108,7 +108,7 @@ fn find(given: &[Word], end: usize) -> Result<(&'static Setting, usize), Fail> {
                 Some(name) => format!("did you mean {name}?"),
                 None => format!("one of {}", names.join(", ")),
             };
-            Err(Fail::At(LangError::new(format!("no setting{of} called {}", word.text), word.span).help(help)))
+            Err(Error::At(LangError::new(format!("no setting{of} called {}", word.text), word.span).help(help)))
         }
     }
 }
@@ -130,16 +130,14 @@ fn assign(console: &mut Console, text: &str, offset: usize) -> Done {
     let (setting, used) = find(&given, end)?;
     let [value] = &given[used..] else {
         let error = LangError::new("expected a setting and its value", Span::at(end));
-        return Err(Fail::At(error.help(format!("{} is {}", setting.name, setting.takes))));
+        return Err(Error::At(error.help(format!("{} is {}", setting.name, setting.takes))));
     };
-    console
-        .apply_setting(setting, &value.text, "set")
-        .map_err(|message| Fail::At(LangError::new(message, value.span)))?;
+    console.apply_setting(setting, &value.text, "set").map_err(|error| error.at(value.span))?;
     Ok(Answer::Text(String::new()))
 }
 
 /// `show [NAME]`.
-pub(super) fn show(console: &mut Console, call: Call<'_, '_>) -> Done {
+pub(super) fn show(console: &mut Console, call: Call<'_>) -> Done {
     let given = words(call.args.rest, call.args.offset)?;
     if given.is_empty() {
         return Ok(all(console));
@@ -151,7 +149,7 @@ pub(super) fn show(console: &mut Console, call: Call<'_, '_>) -> Done {
     }
     let (setting, used) = find(&given, call.args.offset + call.args.rest.len())?;
     if let Some(extra) = given.get(used) {
-        return Err(Fail::At(LangError::new("unexpected word", extra.span).help("set NAME VALUE changes a setting")));
+        return Err(Error::At(LangError::new("unexpected word", extra.span).help("set NAME VALUE changes a setting")));
     }
     let value = (setting.get)(console);
     let from = match console.origin(setting) {
@@ -201,7 +199,7 @@ impl Console {
         }
     }
 
-    fn apply_setting(&mut self, setting: &'static Setting, value: &str, from: &str) -> Result<(), String> {
+    fn apply_setting(&mut self, setting: &'static Setting, value: &str, from: &str) -> Result<()> {
         let wrong = || format!("{} is {}, not {value}", setting.parts().1, setting.takes);
         (setting.set)(self, value).ok_or_else(wrong)?;
         self.origins.insert(setting.name, from.to_string());
@@ -212,7 +210,7 @@ impl Console {
     ///
     /// # Errors
     /// In a sentence, if there is no such setting or the value is not what it takes.
-    pub fn configure(&mut self, name: &str, value: &str, from: &str) -> Result<(), String> {
+    pub fn configure(&mut self, name: &str, value: &str, from: &str) -> Result<()> {
         let setting = SETTINGS.iter().find(|setting| setting.name == name);
         self.apply_setting(setting.ok_or_else(|| format!("no setting {name}"))?, value, from)
     }
@@ -227,9 +225,9 @@ impl Console {
     ///
     /// # Errors
     /// As it is shown, if there is no such setting.
-    pub fn restoring(&self, text: &str) -> Result<String, crate::answer::ErrorView> {
-        let found = words(text, 0).map_err(Fail::At).and_then(|given| find(&given, text.len()));
-        let (setting, _) = found.map_err(|fail| fail.view(text))?;
+    pub fn restoring(&self, text: &str) -> Result<String, ErrorView> {
+        let found = words(text, 0).map_err(Error::At).and_then(|given| find(&given, text.len()));
+        let (setting, _) = found.map_err(|fail| ErrorView::new(&fail, text))?;
         Ok(format!("set {} {}", setting.name, (setting.get)(self)))
     }
 }

@@ -1,11 +1,10 @@
 //! `steer` and `return`: vectors added as the model runs, and modules left with another output.
 
 use super::console::{Console, Done};
-use super::fail::Fail;
 use super::table::Call;
 use super::{places, times};
 use crate::answer::Answer;
-use crate::debugger::{Change, Edit, Mark, RunScope, Target};
+use crate::debugger::{Change, Edit, Error, Mark, Result, RunScope, Target};
 use crate::lang::eval;
 use crate::lang::location::{self, parse_location_prefix};
 use crate::lang::{Expr, LangError, Span, parse_expr};
@@ -14,23 +13,23 @@ use crate::tensor::{Axis, Kind, Value};
 
 /// `steer SITE VECTOR [*SCALE]`: adds to a site at every position of this and all later passes, in every row; with a slice
 /// that names positions, in this pass only.
-pub fn steer(console: &mut Console, call: Call<'_, '_>) -> Done {
+pub fn steer(console: &mut Console, call: Call<'_>) -> Done {
     let (rest, offset) = (call.args.rest, call.args.offset);
     if rest.is_empty() {
         let error = LangError::new("expected a site and a vector", Span::at(offset));
-        return Err(Fail::At(error.help("steer L2.resid_post $v * 4")));
+        return Err(Error::At(error.help("steer L2.resid_post $v * 4")));
     }
     let (location, end) = parse_location_prefix(rest, offset)?;
     let expr = parse_expr(&rest[end - offset..], end)?;
     let given = location.pos.as_ref().map(|x| x.span).or(location.row.as_ref().map(|x| x.span));
     if let Some(span) = given.or(location.head.as_ref().map(|x| x.span)) {
         let error = LangError::new("steer takes positions and heads as a slice, and changes every row", span);
-        return Err(Fail::At(error.help("steer L1.attn.z[head=3] $v")));
+        return Err(Error::At(error.help("steer L1.attn.z[head=3] $v")));
     }
     let mut edits = Vec::new();
     for place in places::places(&console.session, &location)? {
         let location::Target::Site(name) = &place.target else {
-            return Err(Fail::At(LangError::new(
+            return Err(Error::At(LangError::new(
                 "steer needs a site: a module has no value of its own",
                 location.span,
             )));
@@ -38,11 +37,11 @@ pub fn steer(console: &mut Console, call: Call<'_, '_>) -> Done {
         let Some(op) = console.session.run.program.op_of(name) else {
             let error =
                 LangError::new(format!("{name} is computed when asked for; it cannot be steered"), location.span);
-            return Err(Fail::At(error));
+            return Err(Error::At(error));
         };
         if op == 0 {
             let error = LangError::new("tokens cannot be steered", location.span);
-            return Err(Fail::At(error.help("set tokens[N] = TOKEN changes them")));
+            return Err(Error::At(error.help("set tokens[N] = TOKEN changes them")));
         }
         edits.push(console.steering(op, place.head, &location, &expr, call.line)?);
     }
@@ -50,20 +49,20 @@ pub fn steer(console: &mut Console, call: Call<'_, '_>) -> Done {
 }
 
 /// `return EXPR`: leaves the current module with EXPR as its output.
-pub fn leave(console: &mut Console, call: Call<'_, '_>) -> Done {
+pub fn leave(console: &mut Console, call: Call<'_>) -> Done {
     if call.args.rest.is_empty() {
         let error = LangError::new("expected the output of this module", Span::at(call.args.offset));
-        return Err(Fail::At(error.help("return 0, return $cursor * 2, return L1.attn.z@main")));
+        return Err(Error::At(error.help("return 0, return $cursor * 2, return L1.attn.z@main")));
     }
     let expr = parse_expr(call.args.rest, call.args.offset)?;
     let run = &console.session.run;
     if !run.live {
-        return Err(Fail::because("no pass has been started; use \"run\" or \"start\""));
+        return Err(Error::refused("no pass has been started; use \"run\" or \"start\""));
     }
     let module = run.program.module_at(run.cursor);
     let module = &run.program.modules[module];
     if run.at_end() || module.parent.is_none() {
-        return Err(Fail::because("the cursor is in no module that could be left; \"layer\" goes into a block"));
+        return Err(Error::refused("the cursor is in no module that could be left; \"layer\" goes into a block"));
     }
     let (path, end) = (module.path.clone(), module.end);
     let template = console.template(end - 1)?;
@@ -97,7 +96,7 @@ impl Console {
         location: &location::Location,
         expr: &Expr,
         line: &str,
-    ) -> Result<Edit, Fail> {
+    ) -> Result<Edit> {
         let template = self.template(op)?;
         let mut slices = eval::slices(&location.index, &template, &mut RunScope::new(&mut self.session))?;
         if let (Some(head), Some(axis)) = (head, template.axes().iter().position(|axis| *axis == Axis::Head)) {
@@ -115,7 +114,7 @@ impl Console {
                 format!("{shape} has an entry for each position, and later passes have others"),
                 expr.span,
             );
-            return Err(Fail::At(error.help("steer with a vector over features: x[pos=-1], or mean_over(x, pos)")));
+            return Err(Error::At(error.help("steer with a vector over features: x[pos=-1], or mean_over(x, pos)")));
         }
         let mut all = vec![Slice::All];
         all.extend(slices);
@@ -129,7 +128,7 @@ impl Console {
     }
 
     /// The value of an expression, checked against the place it goes to.
-    pub(super) fn fitting(&mut self, expr: &Expr, place: &Value) -> Result<Value, Fail> {
+    pub(super) fn fitting(&mut self, expr: &Expr, place: &Value) -> Result<Value> {
         let datum = self.evaluate(expr)?;
         let patch = datum.tensor(self.session.run.device(), Kind::Float, expr.span)?.to_float();
         let fits = patch.shape().len() <= place.shape().len()
@@ -139,6 +138,6 @@ impl Console {
         }
         let (found, wanted) = (patch.shape_text(), place.shape_text());
         let message = format!("a value of shape {found} does not fit a place of shape {wanted}");
-        Err(Fail::At(LangError::new(message, expr.span)))
+        Err(Error::At(LangError::new(message, expr.span)))
     }
 }

@@ -1,12 +1,11 @@
 //! What is said at a stop: why, where, the value just computed, the displays.
 
 use super::console::{Console, Done};
-use super::fail::Fail;
 use super::values::summary_line;
 use crate::answer::numbers::short;
 use crate::answer::{self, Answer, StopView};
 use crate::debugger::peers::Side;
-use crate::debugger::{Finding, Kind, Mark, Reason, Stop};
+use crate::debugger::{Finding, Kind, Mark, Reason, Result, Stop};
 use crate::lang::eval::Datum;
 use crate::tensor::ops::Slice;
 use crate::tensor::{Difference, Tolerance, Verdict};
@@ -20,7 +19,7 @@ impl Console {
         Ok(Answer::Stop(view))
     }
 
-    fn stop_view(&mut self, stop: &Stop) -> Result<StopView, Fail> {
+    fn stop_view(&mut self, stop: &Stop) -> Result<StopView> {
         let program = self.session.run.program.clone();
         let (Mark { pass, op: cursor }, end) = (stop.at, program.ops.len());
         let site = cursor.checked_sub(1).map(|op| program.ops[op].site.clone()).unwrap_or_default();
@@ -91,17 +90,15 @@ impl Console {
     }
 
     /// The value of the side that follows, and how far the one just computed is from it.
-    fn beside_lines(&mut self, at: Mark) -> Result<Vec<String>, Fail> {
+    fn beside_lines(&mut self, at: Mark) -> Result<Vec<String>> {
         let Some(side) = self.session.follower() else { return Ok(Vec::new()) };
         let op = at.op - 1;
-        let Some((apart, theirs)) =
-            self.session.beside(Mark { op, ..at }, Tolerance::default()).map_err(Fail::because)?
-        else {
+        let Some((apart, theirs)) = self.session.beside(Mark { op, ..at }, Tolerance::default())? else {
             return Ok(vec![format!("{} has no value like it", self.session.side_name(&side))]);
         };
         // Of two texts no distance says how well one is computed.
         let here = Side::Branch(self.session.run.current);
-        let other = self.session.texts_differ(&here, &side).map_err(Fail::because)?.map(|text| text.words);
+        let other = self.session.texts_differ(&here, &side)?.map(|text| text.words);
         let value = summary_line(&theirs.value())?;
         let distance = match apart.difference.max {
             0.0 => "the same numbers".to_string(),
@@ -119,7 +116,7 @@ impl Console {
     }
 
     /// A value in one line.
-    fn in_a_line(&self, datum: &Datum) -> Result<String, Fail> {
+    fn in_a_line(&self, datum: &Datum) -> Result<String> {
         Ok(match datum {
             Datum::Tensor(value) => summary_line(value)?,
             Datum::Num(x) => short(*x),
@@ -129,7 +126,7 @@ impl Console {
     }
 
     /// The site just computed and a line about its value; at the beginning of a pass the token that it computes.
-    fn value_line(&mut self, at: Mark) -> Result<String, Fail> {
+    fn value_line(&mut self, at: Mark) -> Result<String> {
         let Some(op) = at.op.checked_sub(1) else {
             return Ok(match at.pass {
                 0 => "the start of the pass".into(),

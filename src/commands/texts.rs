@@ -2,45 +2,44 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
-use std::sync::atomic::Ordering;
 
 use super::console::Console;
-use super::fail::Fail;
 use super::rows;
-use crate::debugger::{Progress, Session};
+use crate::debugger::{Error, Result, Session};
 use crate::lang::words::Word;
 use crate::model::{Input, Model};
+use crate::tensor::step;
 
 /// A text, or token ids where the model has no tokenizer.
-fn input(model: &Model, text: &str) -> Result<Input, String> {
+fn input(model: &Model, text: &str) -> Result<Input> {
     if model.tokenizer.is_some() {
-        return Input::from_texts(model, &[text], true).map_err(|error| error.to_string());
+        return Ok(Input::from_texts(model, &[text], true)?);
     }
     let ids =
         text.split([' ', ',']).filter(|word| !word.is_empty()).map(str::parse::<u32>).collect::<Result<Vec<_>, _>>();
     let ids = ids.map_err(|_| format!("{text:?} is no list of token ids, and the model has no tokenizer"))?;
-    Input::from_tokens(model, vec![ids]).map_err(|error| error.to_string())
+    Ok(Input::from_tokens(model, vec![ids])?)
 }
 
 /// What is done with each text.
-type Each<'a> = &'a mut dyn FnMut(&mut Console) -> Result<(), Fail>;
+type Each<'a> = &'a mut dyn FnMut(&mut Console) -> Result<()>;
 
 impl Console {
     /// A session of the same model, as it is edited, on other texts, each in a branch of its own whose pass is computed.
     ///
     /// # Errors
     /// In words: what is wrong with a text.
-    pub(super) fn on_texts(&self, texts: &[&str]) -> Result<Session, String> {
+    pub(super) fn on_texts(&self, texts: &[&str]) -> Result<Session> {
         self.on(texts, true)
     }
 
-    fn on(&self, texts: &[&str], with_values: bool) -> Result<Session, String> {
+    fn on(&self, texts: &[&str], with_values: bool) -> Result<Session> {
         let run = &self.session.run;
-        let inputs: Result<Vec<Input>, String> = texts.iter().map(|text| input(&run.model, text)).collect();
-        let mut other = run.beside(&inputs?, with_values).map_err(|error| error.to_string())?;
+        let inputs: Result<Vec<Input>> = texts.iter().map(|text| input(&run.model, text)).collect();
+        let mut other = run.beside(&inputs?, with_values)?;
         for branch in (0..texts.len()).rev() {
             let end = other.end_of(0);
-            other.jump(branch, end).map_err(|error| error.to_string())?;
+            other.jump(branch, end)?;
         }
         Ok(Session::of_run(other, self.session.interrupt.clone()))
     }
@@ -58,27 +57,22 @@ impl Console {
     ///
     /// # Errors
     /// If the file cannot be read or has no text, a text is wrong, the user interrupts, or `each` fails.
-    pub(super) fn over_texts(&mut self, file: &Word, progress: Progress<'_>, each: Each<'_>) -> Result<usize, Fail> {
-        self.over(file, true, progress, each)
+    pub(super) fn over_texts(&mut self, file: &Word, each: Each<'_>) -> Result<usize> {
+        self.over(file, true, each)
     }
 
     /// The same with the weights alone as they are edited: edits of values belong to the text under control.
     ///
     /// # Errors
     /// As [`Console::over_texts`].
-    pub(super) fn over_references(
-        &mut self,
-        file: &Word,
-        progress: Progress<'_>,
-        each: Each<'_>,
-    ) -> Result<usize, Fail> {
-        self.over(file, false, progress, each)
+    pub(super) fn over_references(&mut self, file: &Word, each: Each<'_>) -> Result<usize> {
+        self.over(file, false, each)
     }
 
-    fn over(&mut self, file: &Word, with_values: bool, progress: Progress<'_>, each: Each<'_>) -> Result<usize, Fail> {
+    fn over(&mut self, file: &Word, with_values: bool, each: Each<'_>) -> Result<usize> {
         let text = crate::model::file::read_text(Path::new(&file.text))
-            .map_err(|error| Fail::because(format!("cannot read {}: {error}", file.text)))?;
-        let rows = rows::parse(&text, &file.text).map_err(|error| Fail::because(format!("{}: {error}", file.text)))?;
+            .map_err(|error| Error::refused(format!("cannot read {}: {error}", file.text)))?;
+        let rows = rows::parse(&text, &file.text).map_err(|error| Error::refused(format!("{}: {error}", file.text)))?;
         let lines: Vec<(String, &str)> = match &rows {
             Some(rows) => rows.all.iter().map(|row| (row.place.clone(), row.text.as_str())).collect(),
             None => {
@@ -87,15 +81,12 @@ impl Console {
             }
         };
         for (done, (place, line)) in lines.iter().enumerate() {
-            progress("reading", done as u64, lines.len() as u64);
-            if self.session.interrupt.load(Ordering::SeqCst) {
-                return Err(Fail::because(format!("interrupted after {done} of {} lines", lines.len())));
-            }
-            let other = self.on(&[line], with_values).map_err(|why| Fail::because(format!("{place}: {why}")))?;
+            step("reading", done as u64, lines.len() as u64)?;
+            let other = self.on(&[line], with_values).map_err(|why| Error::refused(format!("{place}: {why}")))?;
             self.within(other, |console| each(console))?;
         }
         match lines.len() {
-            0 => Err(Fail::because(format!("{} has no text: a text in each line", file.text))),
+            0 => Err(Error::refused(format!("{} has no text: a text in each line", file.text))),
             count => Ok(count),
         }
     }

@@ -1,16 +1,15 @@
 //! Places in time: where the cursor is, where it has been, and places to return to.
 
 use super::console::{Console, Done};
-use super::fail::Fail;
 use super::motion::{count, no_arguments};
 use super::table::{Call, commands, find};
 use crate::answer::{Answer, Cell, Table};
-use crate::debugger::{Mark, Reason, Trail};
+use crate::debugger::{Error, Mark, Reason, Result, Trail};
 use crate::lang::words::{parse_count, words};
 use crate::lang::{LangError, Span};
 
 /// `when`: the place in time.
-pub fn when(console: &mut Console, call: Call<'_, '_>) -> Done {
+pub fn when(console: &mut Console, call: Call<'_>) -> Done {
     no_arguments(&call)?;
     let session = &console.session;
     let run = &session.run;
@@ -36,7 +35,7 @@ pub fn when(console: &mut Console, call: Call<'_, '_>) -> Done {
 }
 
 /// `back [N]`.
-pub fn back(console: &mut Console, call: Call<'_, '_>) -> Done {
+pub fn back(console: &mut Console, call: Call<'_>) -> Done {
     let times = count(&call)?.unwrap_or(1).max(1) as usize;
     let here = (console.session.run.current, console.session.run.mark());
     let mut trail = console.session.trail.clone();
@@ -45,7 +44,7 @@ pub fn back(console: &mut Console, call: Call<'_, '_>) -> Done {
 }
 
 /// `forward [N]`.
-pub fn forward(console: &mut Console, call: Call<'_, '_>) -> Done {
+pub fn forward(console: &mut Console, call: Call<'_>) -> Done {
     let times = count(&call)?.unwrap_or(1).max(1) as usize;
     let mut trail = console.session.trail.clone();
     let to = trail.forward(times);
@@ -53,7 +52,7 @@ pub fn forward(console: &mut Console, call: Call<'_, '_>) -> Done {
 }
 
 fn visit(console: &mut Console, to: Option<(usize, Mark)>, trail: Trail, nowhere: &str) -> Done {
-    let (branch, at) = to.ok_or_else(|| Fail::because(nowhere))?;
+    let (branch, at) = to.ok_or_else(|| Error::refused(nowhere))?;
     console.session.run.jump(branch, at)?;
     console.session.trail = trail;
     there(console)
@@ -75,24 +74,24 @@ pub(super) fn there(console: &mut Console) -> Done {
 }
 
 /// `checkpoint [NAME]`.
-pub fn checkpoint(console: &mut Console, call: Call<'_, '_>) -> Done {
+pub fn checkpoint(console: &mut Console, call: Call<'_>) -> Done {
     let session = &mut console.session;
     if !session.run.live {
-        return Err(Fail::because("no pass has been started; use \"run\" or \"start\""));
+        return Err(Error::refused("no pass has been started; use \"run\" or \"start\""));
     }
     let name = match words(call.args.rest, call.args.offset)?.as_slice() {
         [] => None,
         [name] if name.text.starts_with(|c: char| c.is_alphabetic()) => Some(name.text.clone()),
         [name] => {
             let error = LangError::new(format!("{} is no name: it must start with a letter", name.text), name.span);
-            return Err(Fail::At(error));
+            return Err(Error::At(error));
         }
-        [_, extra, ..] => return Err(Fail::At(LangError::new("expected one name", extra.span))),
+        [_, extra, ..] => return Err(Error::At(LangError::new("expected one name", extra.span))),
     };
     if let Some(name) = &name
         && session.checkpoints.values().any(|checkpoint| checkpoint.name.as_ref() == Some(name))
     {
-        return Err(Fail::because(format!("there is a checkpoint {name} already")));
+        return Err(Error::refused(format!("there is a checkpoint {name} already")));
     }
     let number = session.checkpoints.keys().next_back().copied().unwrap_or(0).max(console.highest_checkpoint) + 1;
     console.highest_checkpoint = number;
@@ -103,7 +102,7 @@ pub fn checkpoint(console: &mut Console, call: Call<'_, '_>) -> Done {
 }
 
 /// `restart N|NAME`.
-pub fn restart(console: &mut Console, call: Call<'_, '_>) -> Done {
+pub fn restart(console: &mut Console, call: Call<'_>) -> Done {
     let number = chosen(console, &call)?;
     let checkpoint = console.session.checkpoints[&number].clone();
     if let Some(branch) = console.session.run.return_to(&checkpoint)? {
@@ -118,7 +117,7 @@ pub(super) fn delete(console: &mut Console, text: &str, offset: usize) -> Done {
     for word in words(text, offset)? {
         let number = parse_count(&word)? as usize;
         if !console.session.checkpoints.contains_key(&number) {
-            return Err(Fail::At(LangError::new(format!("no checkpoint {number}"), word.span)));
+            return Err(Error::At(LangError::new(format!("no checkpoint {number}"), word.span)));
         }
         numbers.push(number);
     }
@@ -126,16 +125,16 @@ pub(super) fn delete(console: &mut Console, text: &str, offset: usize) -> Done {
     Ok(Answer::Text(String::new()))
 }
 
-fn chosen(console: &Console, call: &Call<'_, '_>) -> Result<usize, Fail> {
+fn chosen(console: &Console, call: &Call<'_>) -> Result<usize> {
     let checkpoints = &console.session.checkpoints;
     let words = words(call.args.rest, call.args.offset)?;
     let word = match words.as_slice() {
         [word] => word,
         [] => {
             let error = LangError::new("expected a checkpoint", Span::at(call.args.offset));
-            return Err(Fail::At(error.help("info checkpoints lists them")));
+            return Err(Error::At(error.help("info checkpoints lists them")));
         }
-        [_, extra, ..] => return Err(Fail::At(LangError::new("expected one checkpoint", extra.span))),
+        [_, extra, ..] => return Err(Error::At(LangError::new("expected one checkpoint", extra.span))),
     };
     let by_name = checkpoints.iter().find(|(_, c)| c.name.as_deref() == Some(&word.text)).map(|(number, _)| *number);
     let by_number = word.text.parse().ok().filter(|number| checkpoints.contains_key(number));
@@ -149,7 +148,7 @@ fn chosen(console: &Console, call: &Call<'_, '_>) -> Result<usize, Fail> {
                 )
             }
         };
-        Fail::At(LangError::new(format!("no checkpoint {}", word.text), word.span).help(there))
+        Error::At(LangError::new(format!("no checkpoint {}", word.text), word.span).help(there))
     })
 }
 
@@ -185,10 +184,10 @@ pub(super) fn table(console: &Console) -> Answer {
 }
 
 /// `rev CMD`: the motion the other way.
-pub fn reverse(console: &mut Console, call: Call<'_, '_>) -> Done {
+pub fn reverse(console: &mut Console, call: Call<'_>) -> Done {
     let Some(inner) = call.args.subcommand() else {
         let error = LangError::new("expected a motion", Span::at(call.args.offset));
-        return Err(Fail::At(error.help("rev step, rev next, rev finish, rev continue, rev layer")));
+        return Err(Error::At(error.help("rev step, rev next, rev finish, rev continue, rev layer")));
     };
     let forward = find(inner.word, inner.span)?.name;
     let mirrored = match forward.strip_prefix("reverse-") {
@@ -196,19 +195,19 @@ pub fn reverse(console: &mut Console, call: Call<'_, '_>) -> Done {
         None => format!("reverse-{forward}"),
     };
     match commands().find(|command| command.name == mirrored) {
-        Some(command) => (command.run)(console, Call { line: call.line, args: &inner, progress: call.progress }),
+        Some(command) => (command.run)(console, Call { line: call.line, args: &inner }),
         None => {
             let error = LangError::new(format!("{forward} has no reverse"), inner.span);
-            Err(Fail::At(error.help("\"goto\" goes to a place in either direction")))
+            Err(Error::At(error.help("\"goto\" goes to a place in either direction")))
         }
     }
 }
 
 /// `kill`: no pass any more.
-pub fn kill(console: &mut Console, call: Call<'_, '_>) -> Done {
+pub fn kill(console: &mut Console, call: Call<'_>) -> Done {
     no_arguments(&call)?;
     if !console.session.run.live {
-        return Err(Fail::because("no pass has been started"));
+        return Err(Error::refused("no pass has been started"));
     }
     console.session.run.kill();
     console.session.last_stop = None;

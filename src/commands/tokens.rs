@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use super::console::{Console, Done};
 use super::edits::of_input;
-use super::fail::Fail;
 use super::table::Call;
+use crate::debugger::{Error, Result};
 use crate::lang::command::Vocabulary;
 use crate::lang::words::words;
 use crate::lang::{LangError, Span, strings};
@@ -14,9 +14,9 @@ use crate::model::input::Row;
 const USAGE: &str = "tokens insert POS TEXT, tokens erase POS, tokens erase FROM:TO";
 
 /// `tokens insert POS TEXT`, `tokens erase RANGE`: of the focused row.
-pub fn tokens(console: &mut Console, call: Call<'_, '_>) -> Done {
+pub fn tokens(console: &mut Console, call: Call<'_>) -> Done {
     let Some(how) = call.args.subcommand() else {
-        return Err(Fail::At(LangError::new("expected insert or erase", Span::at(call.args.offset)).help(USAGE)));
+        return Err(Error::At(LangError::new("expected insert or erase", Span::at(call.args.offset)).help(USAGE)));
     };
     let vocabulary = Vocabulary { of: "tokens", names: &["insert", "erase"], short: &[] };
     let word = vocabulary.resolve(how.word, how.span)?;
@@ -30,7 +30,7 @@ pub fn tokens(console: &mut Console, call: Call<'_, '_>) -> Done {
     let places = first..first + row.ids.len();
     let given = words(how.rest, how.offset)?;
     let Some(place) = given.first() else {
-        return Err(Fail::At(LangError::new("expected a position", Span::at(how.offset)).help(USAGE)));
+        return Err(Error::At(LangError::new("expected a position", Span::at(how.offset)).help(USAGE)));
     };
     match word {
         "insert" => {
@@ -49,7 +49,7 @@ pub fn tokens(console: &mut Console, call: Call<'_, '_>) -> Done {
         }
         _ => {
             if let Some(extra) = given.get(1) {
-                return Err(Fail::At(LangError::new("expected one position or one range", extra.span).help(USAGE)));
+                return Err(Error::At(LangError::new("expected one position or one range", extra.span).help(USAGE)));
             }
             let range = match place.text.split_once(':') {
                 Some((from, to)) => {
@@ -63,19 +63,19 @@ pub fn tokens(console: &mut Console, call: Call<'_, '_>) -> Done {
                 }
             };
             if range.is_empty() {
-                return Err(Fail::At(LangError::new(format!("{} has no tokens", place.text), place.span)));
+                return Err(Error::At(LangError::new(format!("{} has no tokens", place.text), place.span)));
             }
             row.ids.drain(range.clone());
             row.mask.drain(range.clone());
             row.type_ids.drain(range);
             if row.ids.is_empty() {
-                return Err(Fail::because("nothing would be left of the prompt"));
+                return Err(Error::refused("nothing would be left of the prompt"));
             }
         }
     }
     forget_text(row);
     let model = console.session.run.model.clone();
-    let input = prompt.with_rows(&model, rows).map_err(|error| Fail::because(error.to_string()))?;
+    let input = prompt.with_rows(&model, rows)?;
     console.apply(vec![of_input(input, call.line)])
 }
 
@@ -85,9 +85,9 @@ fn forget_text(row: &mut Row) {
 }
 
 /// Where in the text a position up to `last` is; negative ones count from the end. The text stands at `places`.
-fn position(text: &str, span: Span, places: &Range<usize>, last: usize) -> Result<usize, Fail> {
+fn position(text: &str, span: Span, places: &Range<usize>, last: usize) -> Result<usize> {
     let number: i64 = text.trim().parse().map_err(|_| {
-        Fail::At(LangError::new(format!("{text} is no position"), span).help("a number; -1 is the last token"))
+        Error::At(LangError::new(format!("{text} is no position"), span).help("a number; -1 is the last token"))
     })?;
     let at = if number < 0 { number + places.end as i64 } else { number };
     let place = usize::try_from(at).ok().filter(|at| (places.start..=last).contains(at));
@@ -96,17 +96,17 @@ fn position(text: &str, span: Span, places: &Range<usize>, last: usize) -> Resul
             0 => format!("no position {number}: the row has {} tokens", places.len()),
             first => format!("no token at position {number}: the text stands at {first}:{}", places.end),
         };
-        Fail::At(LangError::new(why, span))
+        Error::At(LangError::new(why, span))
     })
 }
 
-fn ids(console: &Console, text: &str, at: usize) -> Result<Vec<u32>, Fail> {
+fn ids(console: &Console, text: &str, at: usize) -> Result<Vec<u32>> {
     let Some(tokenizer) = &console.session.run.model.tokenizer else {
-        return Err(Fail::because("this model has no tokenizer, so a text cannot be made into tokens"));
+        return Err(Error::refused("this model has no tokenizer, so a text cannot be made into tokens"));
     };
     if text.is_empty() {
-        return Err(Fail::At(LangError::new("expected a text", Span::at(at)).help(USAGE)));
+        return Err(Error::At(LangError::new("expected a text", Span::at(at)).help(USAGE)));
     }
-    let tokens = tokenizer.encode(text, false).map_err(|error| Fail::because(error.to_string()))?;
+    let tokens = tokenizer.encode(text, false)?;
     Ok(tokens.into_iter().map(|token| token.id).collect())
 }

@@ -4,22 +4,21 @@ use std::collections::BTreeMap;
 
 use super::breakpoints::{check_at, named, numbers};
 use super::console::{Console, Done};
-use super::fail::Fail;
 use super::places;
 use super::table::Call;
 use crate::answer::numbers::significant;
 use crate::answer::{Answer, Cell, Table};
-use crate::debugger::{Condition, Keep, Kind, Print, StopPoint, Tally, Trace};
+use crate::debugger::{Condition, Error, Keep, Kind, Print, StopPoint, Tally, Trace};
 use crate::lang::location::parse_location_prefix;
 use crate::lang::{LangError, Span, parse_expr, parse_list, parse_trace};
 
 const TRACE_USAGE: &str = "trace LOC [/EXPR/] [count|EXPR|hist EXPR]";
 
 /// `trace LOC [/EXPR/] [count|EXPR|hist EXPR]`.
-pub fn trace(console: &mut Console, call: Call<'_, '_>) -> Done {
+pub fn trace(console: &mut Console, call: Call<'_>) -> Done {
     let (name, rest, offset) = named(console, call.args.rest, call.args.offset)?;
     if rest.is_empty() {
-        return Err(Fail::At(LangError::new("expected where to trace", Span::at(offset)).help(TRACE_USAGE)));
+        return Err(Error::At(LangError::new("expected where to trace", Span::at(offset)).help(TRACE_USAGE)));
     }
     let given = parse_trace(rest, offset)?;
     let crossings = places::crossings(&console.session, &given.location)?;
@@ -31,7 +30,9 @@ pub fn trace(console: &mut Console, call: Call<'_, '_>) -> Done {
             Keep::Histogram(parse_expr(expr, at)?)
         }
         _ if stat == "hist" => {
-            return Err(Fail::At(LangError::new("expected of what", given.stat.span).help("trace L*.mlp.post hist $")));
+            return Err(Error::At(
+                LangError::new("expected of what", given.stat.span).help("trace L*.mlp.post hist $"),
+            ));
         }
         _ => Keep::Number(parse_expr(stat, given.stat.span.start)?),
     };
@@ -56,17 +57,17 @@ pub fn trace(console: &mut Console, call: Call<'_, '_>) -> Done {
 }
 
 /// `dprintf LOC,"FORMAT",EXPR...`.
-pub fn dprintf(console: &mut Console, call: Call<'_, '_>) -> Done {
+pub fn dprintf(console: &mut Console, call: Call<'_>) -> Done {
     const USAGE: &str = "dprintf L*.mlp.post,\"%f\\n\",max($)";
     let (name, rest, offset) = named(console, call.args.rest, call.args.offset)?;
     if rest.is_empty() {
-        return Err(Fail::At(LangError::new("expected where to print, and what", Span::at(offset)).help(USAGE)));
+        return Err(Error::At(LangError::new("expected where to print, and what", Span::at(offset)).help(USAGE)));
     }
     let (location, end) = parse_location_prefix(rest, offset)?;
     let after = rest[end - offset..].trim_start();
     let at = offset + rest.len() - after.len();
     let Some(format) = after.strip_prefix(',') else {
-        return Err(Fail::At(LangError::new("expected a comma and a format", Span::at(at)).help(USAGE)));
+        return Err(Error::At(LangError::new("expected a comma and a format", Span::at(at)).help(USAGE)));
     };
     let args = parse_list(format, at + 1)?;
     let crossings = places::crossings(&console.session, &location)?;
@@ -87,7 +88,7 @@ pub fn info(console: &Console, rest: &str, offset: usize) -> Done {
     for point in console.session.stops.iter().filter(|point| wanted.contains(&point.number)) {
         let Kind::Trace(trace) = &point.kind else {
             if each {
-                return Err(Fail::because(format!(
+                return Err(Error::refused(format!(
                     "{} {} keeps nothing: it is no trace",
                     point.kind.word(),
                     point.number

@@ -1,9 +1,9 @@
 //! From evaluated values to what is shown of them.
 
 use super::console::Console;
-use super::fail::Fail;
 use crate::answer::layout::{EDGE, edge_elements, edge_lines};
 use crate::answer::{Answer, Cell, MapView, Scale, Style, Table, ValueView, numbers};
+use crate::debugger::{Error, Result};
 use crate::lang::eval::Datum;
 use crate::tensor::ops::Slice;
 use crate::tensor::{Axis, Kind, Summary, Value};
@@ -13,7 +13,7 @@ const MAP_CELLS: usize = 64;
 
 impl Console {
     /// A value as an answer, in a style. Strings and nothing are text.
-    pub(super) fn show(&self, datum: &Datum, number: Option<usize>, style: Style) -> Result<Answer, Fail> {
+    pub(super) fn show(&self, datum: &Datum, number: Option<usize>, style: Style) -> Result<Answer> {
         let label = number.map_or(String::new(), |n| format!("${n} = "));
         Ok(match datum {
             Datum::Str(text) => Answer::Text(format!("{label}{text:?}")),
@@ -25,7 +25,7 @@ impl Console {
     }
 
     /// The output of the op before the cursor for the focused row, put into the history.
-    pub(super) fn output_of_last_op(&mut self) -> Result<ValueView, Fail> {
+    pub(super) fn output_of_last_op(&mut self) -> Result<ValueView> {
         let op = self.session.run.cursor.saturating_sub(1);
         let value = self.session.run.value(op)?.slice(&[Slice::At(self.session.focus.row)])?;
         let number = self.session.remember(Datum::Tensor(value.clone()));
@@ -33,7 +33,7 @@ impl Console {
     }
 
     /// The largest elements of a value: token text on a vocabulary axis and beside token positions.
-    pub(super) fn top(&self, value: &Value, k: usize) -> Result<Table, Fail> {
+    pub(super) fn top(&self, value: &Value, k: usize) -> Result<Table> {
         let top = value.topk(k)?;
         let mut columns = vec!["rank".to_string()];
         let last = value.axes().last().copied().unwrap_or_default();
@@ -100,7 +100,7 @@ impl Console {
     }
 
     /// A two-dimensional value as a map, pooled by largest magnitude to at most `cells` rows and columns.
-    pub(super) fn map(&self, title: String, value: &Value, cells: (usize, usize)) -> Result<MapView, Fail> {
+    pub(super) fn map(&self, title: String, value: &Value, cells: (usize, usize)) -> Result<MapView> {
         let value = match value.shape().len() {
             0 => value.reshape(&[1, 1])?,
             1 => {
@@ -111,7 +111,7 @@ impl Console {
             2 => value.clone(),
             _ => {
                 let shape = value.shape_text();
-                return Err(Fail::because(format!(
+                return Err(Error::refused(format!(
                     "a heat map needs two axes, found {shape}: take a slice, such as [head=0]"
                 )));
             }
@@ -166,7 +166,7 @@ impl Console {
     }
 
     /// The map of `print/h`.
-    pub(super) fn text_map(&self, title: &str, value: &Value) -> Result<Answer, Fail> {
+    pub(super) fn text_map(&self, title: &str, value: &Value) -> Result<Answer> {
         Ok(Answer::Map(self.map(title.into(), value, (MAP_CELLS, MAP_CELLS))?))
     }
 }
@@ -178,7 +178,7 @@ fn scalar(x: f64, dtype: &'static str, number: Option<usize>, style: Style) -> V
 }
 
 /// A tensor as it is shown.
-pub(super) fn view(value: &Value, number: Option<usize>, style: Style) -> Result<ValueView, Fail> {
+pub(super) fn view(value: &Value, number: Option<usize>, style: Style) -> Result<ValueView> {
     let whole = value.count() <= ValueView::DATA_LIMIT || matches!(style, Style::All | Style::Raw);
     let dtype = value.dtype_name();
     let format = |x: f64| numbers::element(x, dtype, style, numbers::ELEMENT_DIGITS);
@@ -202,7 +202,7 @@ pub(super) fn view(value: &Value, number: Option<usize>, style: Style) -> Result
 }
 
 /// The first and last few entries along every axis, cut on the device.
-fn edges(value: &Value) -> Result<Value, Fail> {
+fn edges(value: &Value) -> Result<Value> {
     let mut out = value.clone();
     for axis in 0..value.shape().len() {
         let len = out.shape()[axis];
@@ -219,7 +219,7 @@ fn edges(value: &Value) -> Result<Value, Fail> {
 }
 
 /// One line about a value: shape and statistics.
-pub(super) fn summary_line(value: &Value) -> Result<String, Fail> {
+pub(super) fn summary_line(value: &Value) -> Result<String> {
     let shape = value.shape_text();
     if value.kind() != Kind::Float {
         return Ok(shape);

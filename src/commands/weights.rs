@@ -1,12 +1,10 @@
 //! `info weights`: what the files hold, what became of it, and how far it is from another file.
 
 use std::path::Path;
-use std::sync::atomic::Ordering;
 
 use super::console::{Console, Done};
-use super::fail::Fail;
 use crate::answer::{Answer, Cell, Table, numbers};
-use crate::debugger::Progress;
+use crate::debugger::{Error, Result};
 use crate::lang::LangError;
 use crate::lang::command::CommandLine;
 use crate::lang::glob::name_patterns;
@@ -14,7 +12,7 @@ use crate::lang::words::{OptionSpec, Word, take_options, words};
 use crate::model::checkpoint::step;
 use crate::model::compare::{Comparison, Twin};
 use crate::model::{FileTensor, Weight};
-use crate::tensor::Summary;
+use crate::tensor::{self, Summary};
 
 const USAGE: &str = "info weights [PATTERN...] [-against FILE | -block N]";
 
@@ -22,28 +20,28 @@ const USAGE: &str = "info weights [PATTERN...] [-against FILE | -block N]";
 const BYTES_IN_LINE: usize = 16;
 
 /// `info weights [PATTERN...]`, `info weights -against FILE [PATTERN...]`, `info weights -block N NAME`.
-pub fn info(console: &mut Console, subject: CommandLine<'_>, progress: Progress<'_>) -> Done {
+pub fn info(console: &mut Console, subject: CommandLine<'_>) -> Done {
     let known = [OptionSpec { name: "-against", takes_value: true }, OptionSpec { name: "-block", takes_value: true }];
     let (given, patterns) = take_options(words(subject.rest, subject.offset)?, &known)?;
     let chosen = chosen(console, &patterns)?;
     match given.as_slice() {
-        [] => list(console, &chosen, progress),
+        [] => list(console, &chosen),
         [only] => {
             let value =
                 only.value.clone().unwrap_or_else(|| Word { text: String::new(), quoted: false, span: only.span });
             match only.name {
-                "-against" => against(console, &chosen, &value, progress),
+                "-against" => against(console, &chosen, &value),
                 _ => block(console, &chosen, &value, &patterns),
             }
         }
         [_, second, ..] => {
-            Err(Fail::At(LangError::new("one of -against and -block at a time", second.span).help(USAGE)))
+            Err(Error::At(LangError::new("one of -against and -block at a time", second.span).help(USAGE)))
         }
     }
 }
 
 /// The tensors that the patterns name, by their name in the file, that of transformers, or a role; all without patterns.
-fn chosen(console: &Console, patterns: &[Word]) -> Result<Vec<FileTensor>, Fail> {
+fn chosen(console: &Console, patterns: &[Word]) -> Result<Vec<FileTensor>> {
     let files = console.session.run.model.weights.files();
     if patterns.is_empty() {
         return Ok(files.to_vec());
@@ -58,7 +56,7 @@ fn chosen(console: &Console, patterns: &[Word]) -> Result<Vec<FileTensor>, Fail>
         };
         if !files.iter().any(matches) {
             let error = LangError::new(format!("no weight matches {}", word.text), word.span);
-            return Err(Fail::At(error.help("\"info weights\" lists names and roles; ** crosses dots, * does not")));
+            return Err(Error::At(error.help("\"info weights\" lists names and roles; ** crosses dots, * does not")));
         }
         wanted.extend(files.iter().filter(|file| matches(file)).map(|file| file.name.clone()));
     }
@@ -72,10 +70,10 @@ fn roles(file: &FileTensor) -> String {
     }
 }
 
-fn list(console: &mut Console, chosen: &[FileTensor], progress: Progress<'_>) -> Done {
+fn list(console: &mut Console, chosen: &[FileTensor]) -> Done {
     let mut rows = Vec::new();
     for (done, file) in chosen.iter().enumerate() {
-        go_on(console, done, chosen.len(), file, progress)?;
+        tensor::step(file.file_name(), done as u64, chosen.len() as u64)?;
         let shape: Vec<String> = file.shape.iter().map(usize::to_string).collect();
         let mut row = vec![
             Cell::Text(file.file_name().to_owned()),
@@ -93,17 +91,8 @@ fn list(console: &mut Console, chosen: &[FileTensor], progress: Progress<'_>) ->
     Ok(Answer::Table(Table { title: String::new(), columns, rows }))
 }
 
-/// Tells how far a command is, and stops it if that is asked for.
-fn go_on(console: &Console, done: usize, all: usize, file: &FileTensor, progress: Progress<'_>) -> Result<(), Fail> {
-    progress(file.file_name(), done as u64, all as u64);
-    if console.session.interrupt.swap(false, Ordering::Relaxed) {
-        return Err(Fail::because(format!("interrupted after {done} of {all} tensors")));
-    }
-    Ok(())
-}
-
 /// Statistics of all elements of the weights that a tensor became, edits included.
-fn range(console: &Console, file: &FileTensor) -> Result<Option<Summary>, Fail> {
+fn range(console: &Console, file: &FileTensor) -> Result<Option<Summary>> {
     let weights = console.session.run.branch().weights();
     let mut parts = Vec::new();
     for id in &file.uses {
@@ -120,15 +109,15 @@ fn range(console: &Console, file: &FileTensor) -> Result<Option<Summary>, Fail> 
     Ok((!parts.is_empty()).then(|| Summary::of_parts(&parts)))
 }
 
-fn against(console: &mut Console, chosen: &[FileTensor], path: &Word, progress: Progress<'_>) -> Done {
+fn against(console: &mut Console, chosen: &[FileTensor], path: &Word) -> Done {
     let model = &console.session.run.model;
-    let twin = Twin::open(model, Path::new(&path.text)).map_err(|error| Fail::because(error.to_string()))?;
+    let twin = Twin::open(model, Path::new(&path.text))?;
     let used: Vec<&FileTensor> = chosen.iter().filter(|file| !file.uses.is_empty()).collect();
     let (mut rows, mut found) = (Vec::new(), 0);
     for (done, file) in used.iter().enumerate() {
-        go_on(console, done, used.len(), file, progress)?;
+        tensor::step(file.file_name(), done as u64, used.len() as u64)?;
         let mut row = vec![Cell::Text(file.file_name().to_owned()), Cell::Text(file.dtype.clone())];
-        match twin.compare(&model.files, &file.name, &file.uses).map_err(Fail::because)? {
+        match twin.compare(&model.files, &file.name, &file.uses)? {
             Some(comparison) => {
                 row.extend(compared(&comparison));
                 found += 1;
@@ -142,7 +131,7 @@ fn against(console: &mut Console, chosen: &[FileTensor], path: &Word, progress: 
     }
     if found == 0 {
         let message = format!("{} has none of these weights: name a file of the same architecture", path.text);
-        return Err(Fail::because(message));
+        return Err(Error::refused(message));
     }
     let columns = [
         "Name",
@@ -181,20 +170,20 @@ fn block(console: &Console, chosen: &[FileTensor], number: &Word, patterns: &[Wo
     let number_span = number.span;
     let ([file], [_]) = (chosen, patterns) else {
         let at = patterns.last().map_or(number_span, |word| word.span);
-        return Err(Fail::At(LangError::new("a block is of one tensor: name it", at).help(USAGE)));
+        return Err(Error::At(LangError::new("a block is of one tensor: name it", at).help(USAGE)));
     };
     let files = &console.session.run.model.files;
     let Some((from, entry)) = files.find(&file.name) else {
-        return Err(Fail::because(format!("{} is not among the tensors that can be read", file.file_name())));
+        return Err(Error::refused(format!("{} is not among the tensors that can be read", file.file_name())));
     };
     let Some((elements, size)) = entry.dtype.block() else {
-        return Err(Fail::because(format!("{} is {}, which has no blocks", file.file_name(), file.dtype)));
+        return Err(Error::refused(format!("{} is {}, which has no blocks", file.file_name(), file.dtype)));
     };
-    let stored = from.stored_bytes(entry).map_err(|error| Fail::because(error.to_string()))?;
+    let stored = from.stored_bytes(entry)?;
     let blocks = stored.len() / size;
     let index = number.text.parse::<usize>().ok().filter(|index| *index < blocks).ok_or_else(|| {
         let there = if blocks == 1 { "only 0".to_owned() } else { format!("0..{}", blocks.saturating_sub(1)) };
-        Fail::At(LangError::new(format!("no block {:?}: there is {there}", number.text), number_span))
+        Error::At(LangError::new(format!("no block {:?}: there is {there}", number.text), number_span))
     })?;
     let bytes = &stored[index * size..(index + 1) * size];
     let mut lines = vec![format!(

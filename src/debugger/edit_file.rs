@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::edit::{Ablation, Change, Edit, Target};
 use super::mark::Mark;
 use super::run::{Run, RunError};
+use crate::debugger::error::{Error, Result};
 use crate::model::input::{Input, Row};
 use crate::model::role::WeightId;
 use crate::program::shape_of;
@@ -81,12 +82,12 @@ impl Matrix {
         Ok(Matrix { shape: value.shape().to_vec(), values: value.read_f32()?.into_iter().map(Number::of).collect() })
     }
 
-    fn value(&self, run: &Run) -> Result<Value, String> {
+    fn value(&self, run: &Run) -> Result<Value> {
         let count = self.shape.iter().try_fold(1usize, |all, n| all.checked_mul(*n));
         if count != Some(self.values.len()) {
-            return Err(format!("{} values of shape {:?}", self.values.len(), self.shape));
+            return Err(Error::refused(format!("{} values of shape {:?}", self.values.len(), self.shape)));
         }
-        run.device().check("load edits", &self.shape, &[]).map_err(|error| error.to_string())?;
+        run.device().check("load edits", &self.shape, &[])?;
         let data = self.values.iter().map(Number::read).collect::<Result<Vec<f32>, _>>()?;
         Ok(Value::from_f32(data, &self.shape, run.device()))
     }
@@ -145,13 +146,19 @@ impl EditFile {
     ///
     /// # Errors
     /// If it is none of these files.
-    pub fn parse(text: &str) -> Result<EditFile, String> {
+    pub fn parse(text: &str) -> Result<EditFile> {
         let file: EditFile = serde_json::from_str(text).map_err(|error| format!("not a file of edits: {error}"))?;
         if file.format != FORMAT {
-            return Err(format!("not a file of edits: its format is {:?}, not {FORMAT:?}", file.format));
+            return Err(Error::refused(format!(
+                "not a file of edits: its format is {:?}, not {FORMAT:?}",
+                file.format
+            )));
         }
         if file.version != VERSION {
-            return Err(format!("version {} of the format; this program reads version {VERSION}", file.version));
+            return Err(Error::refused(format!(
+                "version {} of the format; this program reads version {VERSION}",
+                file.version
+            )));
         }
         Ok(file)
     }
@@ -167,7 +174,7 @@ impl EditFile {
     ///
     /// # Errors
     /// If one does not fit the model or its prompt, with its number.
-    pub fn edits(&self, run: &Run) -> Result<Vec<Edit>, String> {
+    pub fn edits(&self, run: &Run) -> Result<Vec<Edit>> {
         let mut weights = run.branch().weights().clone();
         let mut prompt = run.branch().prompt();
         let mut edits = Vec::new();
@@ -180,13 +187,7 @@ impl EditFile {
 }
 
 impl Entry {
-    fn edit(
-        &self,
-        run: &Run,
-        weights: &mut crate::model::weights::Weights,
-        prompt: &mut Input,
-    ) -> Result<Edit, String> {
-        let words = |error: &dyn std::fmt::Display| error.to_string();
+    fn edit(&self, run: &Run, weights: &mut crate::model::weights::Weights, prompt: &mut Input) -> Result<Edit> {
         let op_of = |site: &str| run.program.op_of(site).ok_or_else(|| format!("this model has no site {site}"));
         let mut from = Mark::new(self.pass, 0);
         let (target, change) = match &self.what {
@@ -201,35 +202,35 @@ impl Entry {
                 let span = if self.pass == 0 { 0..length } else { length + self.pass - 1..length + self.pass };
                 let shape = shape_of(&run.program.ops[op], rows, span);
                 if !change.fits(&shape) {
-                    return Err(format!("it does not fit {site}, which is {shape:?} here"));
+                    return Err(Error::refused(format!("it does not fit {site}, which is {shape:?} here")));
                 }
                 (Target::Op(op), change)
             }
             What::Cache(site, how) => {
                 let op = op_of(site)?;
                 if !run.program.is_cached(op) {
-                    return Err(format!("{site} is not cached"));
+                    return Err(Error::refused(format!("{site} is not cached")));
                 }
                 (Target::Cache(op), how.change(run)?)
             }
             What::Weight(name, how) => {
                 let id = WeightId::parse(name).ok_or_else(|| format!("no weight {name}"))?;
                 let before = weights.get(id).ok_or_else(|| format!("this model has no weight {name}"))?;
-                let before = before.whole().map_err(|error| words(&error))?;
+                let before = before.whole()?;
                 let after = match how {
                     How::Elements { at, values } if at.len() != values.len() => {
-                        return Err(format!("{} places and {} values", at.len(), values.len()));
+                        return Err(Error::refused(format!("{} places and {} values", at.len(), values.len())));
                     }
                     How::Elements { at, values } => {
-                        let mut data = before.read_f32().map_err(|error| words(&error))?;
+                        let mut data = before.read_f32()?;
                         for (at, value) in at.iter().zip(values) {
                             *data.get_mut(*at).ok_or_else(|| format!("{name} has no element {at}"))? = value.read()?;
                         }
                         Value::from_f32(data, before.shape(), run.device())
                     }
-                    how => how.change(run)?.apply(&before).map_err(|error| words(&error))?,
+                    how => how.change(run)?.apply(&before)?,
                 };
-                weights.replace(id, after.clone()).map_err(|error| words(&error))?;
+                weights.replace(id, after.clone())?;
                 let change = match how {
                     How::LowRank { .. } => how.change(run)?,
                     _ => Change::Assign { slices: Vec::new(), op: None, patch: after },
@@ -238,21 +239,21 @@ impl Entry {
             }
             What::Prompt(rows) => {
                 let rows = rows.iter().map(PromptRow::row).collect::<Result<_, _>>()?;
-                *prompt = prompt.with_rows(&run.model, rows).map_err(|error| words(&error))?;
+                *prompt = prompt.with_rows(&run.model, rows)?;
                 (Target::Input, Change::Input(prompt.clone()))
             }
             What::Tokens(tokens) => {
                 let vocab = run.model.spec.vocab as u32;
                 if let Some(id) = tokens.iter().flatten().find(|id| **id >= vocab) {
-                    return Err(format!("no token {id}: the vocabulary has 0..{}", vocab - 1));
+                    return Err(Error::refused(format!("no token {id}: the vocabulary has 0..{}", vocab - 1)));
                 }
                 if tokens.len() != prompt.rows.len() || self.pass == 0 {
-                    return Err(format!(
+                    return Err(Error::refused(format!(
                         "{} tokens for {} rows, in pass {}",
                         tokens.len(),
                         prompt.rows.len(),
                         self.pass
-                    ));
+                    )));
                 }
                 (Target::Token, Change::Tokens(tokens.clone()))
             }
@@ -291,7 +292,7 @@ impl How {
         Ok(Some(How::Elements { at, values }))
     }
 
-    fn change(&self, run: &Run) -> Result<Change, String> {
+    fn change(&self, run: &Run) -> Result<Change> {
         match self {
             How::Assign { slices, op, patch } => {
                 let op = op.as_deref().map(|op| op_of(op).ok_or_else(|| format!("no operation {op:?}"))).transpose()?;
@@ -301,7 +302,7 @@ impl How {
                 let (left, right) = (left.value(run)?, right.value(run)?);
                 match (left.shape(), right.shape()) {
                     ([_, a], [b, _]) if a == b => Ok(Change::LowRank { left, right, scale: *scale }),
-                    (a, b) => Err(format!("factors of shapes {a:?} and {b:?}")),
+                    (a, b) => Err(Error::refused(format!("factors of shapes {a:?} and {b:?}"))),
                 }
             }
             How::Ablate { slices, by } => {
@@ -318,7 +319,7 @@ impl PromptRow {
         PromptRow { ids: row.ids.clone(), mask: row.mask.clone(), type_ids: row.type_ids.clone() }
     }
 
-    fn row(&self) -> Result<Row, String> {
+    fn row(&self) -> Result<Row> {
         let (ids, mask, type_ids) = (self.ids.clone(), self.mask.clone(), self.type_ids.clone());
         if mask.len() != ids.len() || type_ids.len() != ids.len() {
             return Err("a row whose ids, mask and type_ids differ in number".into());
@@ -337,14 +338,14 @@ impl Number {
         }
     }
 
-    fn read(&self) -> Result<f32, String> {
+    fn read(&self) -> Result<f32> {
         match self {
             Number::Finite(x) => Ok(*x as f32),
             Number::Named(name) => match name.as_str() {
                 "nan" => Ok(f32::NAN),
                 "inf" => Ok(f32::INFINITY),
                 "-inf" => Ok(f32::NEG_INFINITY),
-                other => Err(format!("{other:?} is no number")),
+                other => Err(Error::refused(format!("{other:?} is no number"))),
             },
         }
     }
@@ -360,8 +361,8 @@ fn slice_text(slice: &Slice) -> String {
     }
 }
 
-fn slices_of(texts: &[String]) -> Result<Vec<Slice>, String> {
-    let slice = |text: &String| {
+fn slices_of(texts: &[String]) -> Result<Vec<Slice>> {
+    let slice = |text: &String| -> Result<Slice> {
         let wrong = || format!("{text:?} is no slice");
         if text == ":" {
             return Ok(Slice::All);
@@ -372,7 +373,7 @@ fn slices_of(texts: &[String]) -> Result<Vec<Slice>, String> {
             [at] => Ok(Slice::At(at)),
             [start, end] if start <= end => Ok(Slice::Range { start, end, step: 1 }),
             [start, end, step] if start <= end && step > 0 => Ok(Slice::Range { start, end, step }),
-            _ => Err(wrong()),
+            _ => Err(wrong().into()),
         }
     };
     texts.iter().map(slice).collect()

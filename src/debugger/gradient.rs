@@ -8,21 +8,21 @@ mod at_once;
 mod walk;
 
 use std::collections::HashMap;
-use std::sync::atomic::Ordering;
 
 pub use walk::Walk;
 
 use super::branch::Branch;
 use super::mark::Mark;
 use super::scope::RunScope;
-use super::session::{Progress, Session};
+use super::session::Session;
+use crate::debugger::error::{Error, Result};
 use crate::lang::ast::ExprKind;
 use crate::lang::eval::{Datum, evaluate, sites_used};
 use crate::lang::{Expr, LangError};
 use crate::model::role::WeightId;
 use crate::program::{After, Program, pull_back, pull_relevance};
 use crate::tensor::ops::{BinaryOp, Slice};
-use crate::tensor::{Kind, TensorError, Value};
+use crate::tensor::{Kind, TensorError, Value, step};
 
 /// What `backward` found.
 #[derive(Clone)]
@@ -51,21 +51,6 @@ impl Gradients {
     /// The op whose gradient has become whole last.
     pub fn at(&self) -> usize {
         self.reached
-    }
-}
-
-/// Why there is no gradient.
-#[derive(Clone, Debug, PartialEq)]
-pub enum NoGradient {
-    /// A mistake in the expression.
-    At(LangError),
-    /// Something else, in words.
-    Because(String),
-}
-
-impl<E: std::error::Error> From<E> for NoGradient {
-    fn from(error: E) -> NoGradient {
-        NoGradient::Because(error.to_string())
     }
 }
 
@@ -115,15 +100,12 @@ impl Session {
     ///
     /// # Errors
     /// If the expression is no number that has a gradient, asks for what has not been computed, or the device fails.
-    pub fn backward(&mut self, expr: &Expr, text: &str, progress: Progress<'_>) -> Result<&Gradients, NoGradient> {
+    pub fn backward(&mut self, expr: &Expr, text: &str) -> Result<&Gradients> {
         let mut found = self.begin_backward(expr, text)?;
         let last = found.reached;
         while found.reached > 0 {
             let site = &self.run.program.ops[found.reached].site;
-            progress(site, (last - found.reached) as u64, last as u64);
-            if self.interrupt.load(Ordering::SeqCst) {
-                return Err(NoGradient::Because(format!("interrupted at {site}")));
-            }
+            step(site, (last - found.reached) as u64, last as u64)?;
             self.pull_one(&mut found)?;
         }
         Ok(self.gradients.insert(found))
@@ -133,7 +115,7 @@ impl Session {
     ///
     /// # Errors
     /// As [`backward`](Session::backward), and if there is no rule for an op on the way.
-    pub fn relevance(&mut self, expr: &Expr, ops: &[usize], row: usize) -> Result<Vec<f64>, NoGradient> {
+    pub fn relevance(&mut self, expr: &Expr, ops: &[usize], row: usize) -> Result<Vec<f64>> {
         let mut found = self.begin_backward(expr, "")?;
         found.relevance = true;
         let first = ops.iter().copied().min().unwrap_or(0);
@@ -157,17 +139,17 @@ impl Session {
     ///
     /// # Errors
     /// As [`backward`](Session::backward).
-    pub(super) fn begin_backward(&mut self, expr: &Expr, text: &str) -> Result<Gradients, NoGradient> {
+    pub(super) fn begin_backward(&mut self, expr: &Expr, text: &str) -> Result<Gradients> {
         let pass = self.run.pass;
         let ops = ops_of(self, expr);
         let mut given = HashMap::new();
         for &op in &ops {
             given.insert(op, self.run.value_at(Mark { pass, op })?.leaf());
         }
-        let number = number_of(self, expr, &given, self.focus.row).map_err(NoGradient::At)?;
+        let number = number_of(self, expr, &given, self.focus.row)?;
         let value = number.untracked().read_scalar()?;
         let one = Value::from_f32(vec![1.0], &[1], self.run.device());
-        let pulled = number.pull(&one).ok_or_else(|| NoGradient::Because("nothing to follow back".into()))?;
+        let pulled = number.pull(&one).ok_or_else(|| Error::Refused("nothing to follow back".into()))?;
         let mut values: Vec<Option<Value>> = vec![None; self.run.program.ops.len()];
         for (&op, leaf) in &given {
             values[op] = pulled.at(leaf);
@@ -179,7 +161,7 @@ impl Session {
     }
 
     /// Pulls the gradient that became whole last back to what its op read; the op before it is whole then.
-    pub(super) fn pull_one(&mut self, found: &mut Gradients) -> Result<(), NoGradient> {
+    pub(super) fn pull_one(&mut self, found: &mut Gradients) -> Result<()> {
         let (program, op) = (self.run.program.clone(), found.reached);
         if let Some(seed) = found.values[op].clone() {
             let current = self.run.current;
@@ -198,17 +180,17 @@ impl Session {
     ///
     /// # Errors
     /// If there are none, or they are those of other values.
-    pub fn gradients(&self) -> Result<&Gradients, String> {
+    pub fn gradients(&self) -> Result<&Gradients> {
         let Some(gradients) = &self.gradients else {
             return Err("there are no gradients yet; \"backward EXPR\" takes them".into());
         };
         let now = (self.run.current, self.run.pass, self.run.revision());
         if now != (gradients.branch, gradients.pass, gradients.revision) {
             let target = &gradients.target;
-            return Err(format!(
+            return Err(Error::refused(format!(
                 "the gradients at hand are those of {target} in another branch or pass, or before an edit; \"backward {target}\" \
                  takes them again"
-            ));
+            )));
         }
         Ok(gradients)
     }
@@ -217,21 +199,26 @@ impl Session {
     ///
     /// # Errors
     /// If there are no gradients, or the site holds whole numbers.
-    pub fn gradient(&mut self, op: usize) -> Result<Value, String> {
+    pub fn gradient(&mut self, op: usize) -> Result<Value> {
         let gradients = self.gradients()?;
         if op < gradients.reached {
             let ops = &self.run.program.ops;
             let (site, at) = (&ops[op].site, &ops[gradients.reached].site);
-            return Err(format!("the backward pass has not come to {site} yet: it is at {at}; step or continue"));
+            return Err(Error::refused(format!(
+                "the backward pass has not come to {site} yet: it is at {at}; step or continue"
+            )));
         }
         let found = gradients.values[op].clone();
         if let Some(found) = found {
             return Ok(found);
         }
-        let value = self.run.peek(op).map_err(|error| error.to_string())?;
+        let value = self.run.peek(op)?;
         match value.kind() {
             Kind::Float => Ok(value.full_like(0.0).with_origin(value.origin().map(<[usize]>::to_vec))),
-            _ => Err(format!("{} holds whole numbers, which have no gradient", self.run.program.ops[op].site)),
+            _ => Err(Error::refused(format!(
+                "{} holds whole numbers, which have no gradient",
+                self.run.program.ops[op].site
+            ))),
         }
     }
 
@@ -239,8 +226,7 @@ impl Session {
     ///
     /// # Errors
     /// If there are no gradients, or the device fails.
-    pub fn weight_gradient(&mut self, id: WeightId) -> Result<Value, String> {
-        let text = |error: TensorError| error.to_string();
+    pub fn weight_gradient(&mut self, id: WeightId) -> Result<Value> {
         let gradients = self.gradients()?.clone();
         let (program, current) = (self.run.program.clone(), self.run.current);
         let mut sum = None;
@@ -248,19 +234,21 @@ impl Session {
             if op < gradients.reached {
                 let at = &program.ops[gradients.reached].site;
                 let site = &program.ops[op].site;
-                return Err(format!("the backward pass has not come to {site}, which reads {id}: it is at {at}"));
+                return Err(Error::refused(format!(
+                    "the backward pass has not come to {site}, which reads {id}: it is at {at}"
+                )));
             }
             let Some(seed) = &gradients.values[op] else { continue };
             let at = Mark { pass: gradients.pass, op };
-            if let Some(found) = self.run.branches[current].pull_weight(&program, at, id, seed).map_err(text)? {
-                add(&mut sum, found).map_err(text)?;
+            if let Some(found) = self.run.branches[current].pull_weight(&program, at, id, seed)? {
+                add(&mut sum, found)?;
             }
         }
         match sum {
             Some(sum) => Ok(sum),
             None => {
                 let weight = self.run.branch().weights().get(id).ok_or_else(|| format!("no weight {id}"))?;
-                weight.whole().map(|weight| weight.full_like(0.0)).map_err(text)
+                Ok(weight.whole()?.full_like(0.0))
             }
         }
     }
@@ -286,7 +274,7 @@ impl Branch {
         at: Mark,
         seed: &Value,
         relevance: bool,
-    ) -> Result<(Vec<(usize, Value)>, bool), NoGradient> {
+    ) -> Result<(Vec<(usize, Value)>, bool)> {
         let op = &program.ops[at.op];
         let inputs = self.inputs(program, at)?;
         let span = self.span(at.pass);

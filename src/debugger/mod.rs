@@ -7,6 +7,7 @@ mod branch;
 mod cache;
 mod edit;
 mod edit_file;
+mod error;
 mod focus;
 mod gradient;
 mod mark;
@@ -25,15 +26,16 @@ mod travel;
 pub use branch::{Branch, RecordStatus};
 pub use edit::{Ablation, Change, Edit, Target};
 pub use edit_file::EditFile;
+pub use error::{Error, Result};
 pub use focus::Focus;
-pub use gradient::{Gradients, NoGradient, Walk, number_of, ops_of};
+pub use gradient::{Gradients, Walk, number_of, ops_of};
 pub use mark::Mark;
 pub use names::Names;
 pub use pass::Chosen;
 pub use run::{Applied, Checkpoint, Run, RunError};
 pub use sampling::Sampling;
 pub use scope::RunScope;
-pub use session::{Progress, Session, Settings};
+pub use session::{Session, Settings};
 pub use stops::{
     Catch, Condition, Crossing, Disposition, HitCondition, Keep, Kind, Print, StopPoint, StopPoints, Tally, Trace,
     Watch, is_stream,

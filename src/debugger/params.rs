@@ -1,31 +1,16 @@
 //! Weights as they are shown, and back: by role in the field's shapes, by file name in the file's layout.
 
+use crate::debugger::error::{Error, Result};
 use crate::model::role::{Role, WeightId};
 use crate::model::spec::ModelSpec;
 use crate::model::weights::Weights;
 use crate::tensor::{Axis, TensorError, Value};
 
-/// What is wrong with a weight's name.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-pub enum ParamError {
-    /// No such weight.
-    #[error("no weight {name}; nearest: {nearest}")]
-    Unknown {
-        /// What was asked for.
-        name: String,
-        /// The three most similar names.
-        nearest: String,
-    },
-    /// Tensors did not fit.
-    #[error(transparent)]
-    Tensor(#[from] TensorError),
-}
-
 /// A weight by role (`blocks.0.attn.W_Q`, as `H d h`) or by its name in the file (in the file's layout).
 ///
 /// # Errors
 /// If there is no weight of that name.
-pub fn view(name: &str, weights: &Weights, spec: &ModelSpec) -> Result<Value, ParamError> {
+pub fn view(name: &str, weights: &Weights, spec: &ModelSpec) -> Result<Value> {
     if let Some(id) = resolve(name, weights, spec) {
         return Ok(shown(id, &whole(id, weights)?, spec));
     }
@@ -120,7 +105,7 @@ pub fn head_results(z: &Value, weights: &Weights, layer: usize) -> Result<Value,
     Ok(result.with_axes(&axes))
 }
 
-fn unknown(name: &str, weights: &Weights) -> ParamError {
+fn unknown(name: &str, weights: &Weights) -> Error {
     let roles = weights.ids().into_iter().map(|id| id.to_string());
     let files = weights.files().iter().flat_map(|file| {
         let stored = file.stored_as.clone();
@@ -130,5 +115,5 @@ fn unknown(name: &str, weights: &Weights) -> ParamError {
         roles.chain(files).map(|known| (strsim::jaro_winkler(name, &known), known)).collect();
     scored.sort_by(|a, b| b.0.total_cmp(&a.0));
     let nearest: Vec<String> = scored.into_iter().take(3).map(|(_, known)| known).collect();
-    ParamError::Unknown { name: name.into(), nearest: nearest.join(", ") }
+    Error::refused(format!("no weight {name}; nearest: {}", nearest.join(", ")))
 }

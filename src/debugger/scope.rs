@@ -97,7 +97,7 @@ impl<'a> RunScope<'a> {
 
     fn just_computed(&mut self, head: Option<usize>) -> Result<Value, String> {
         let value = match self.session.walked_gradient(self.row) {
-            Some(gradient) if self.given.is_none() => gradient?,
+            Some(gradient) if self.given.is_none() => gradient.map_err(|error| error.to_string())?,
             _ => {
                 let Some(op) = self.session.run.cursor.checked_sub(1) else {
                     return Err("nothing has been computed: the cursor is at the start of the pass".into());
@@ -141,7 +141,7 @@ impl Scope for RunScope<'_> {
 
     fn site(&mut self, site: &SiteRef) -> Result<Value, String> {
         if let Some(peer) = self.peer(site)? {
-            return self.session.value_of_peer(peer, &site.text);
+            return self.session.value_of_peer(peer, &site.text).map_err(|error| error.to_string());
         }
         let whole = self.whole(site)?;
         whole.slice(&[Slice::At(self.row)]).map_err(text)
@@ -160,7 +160,7 @@ impl Scope for RunScope<'_> {
         }
         let op = self.session.run.program.op_of(&site.text);
         let op = op.ok_or_else(|| format!("{} is computed on request, and has no gradient", site.text))?;
-        self.session.gradient(op)?.slice(&[Slice::At(self.row)]).map_err(text)
+        self.session.gradient(op).map_err(|error| error.to_string())?.slice(&[Slice::At(self.row)]).map_err(text)
     }
 
     fn grad_param(&mut self, name: &str) -> Result<Value, String> {
@@ -172,7 +172,7 @@ impl Scope for RunScope<'_> {
                 Err(error) => error.to_string(),
             });
         };
-        let gradient = self.session.weight_gradient(id)?;
+        let gradient = self.session.weight_gradient(id).map_err(|error| error.to_string())?;
         Ok(params::shown(id, &gradient, &self.session.run.model.spec))
     }
 

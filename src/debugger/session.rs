@@ -13,6 +13,7 @@ use super::run::{Checkpoint, Run};
 use super::stops::{Health, StopPoints};
 use super::trail::Trail;
 use super::travel::{Reason, Stop};
+use crate::debugger::error::{Error, Result};
 use crate::lang::eval::Datum;
 use crate::model::Model;
 use crate::model::adapter::Adapter;
@@ -29,9 +30,6 @@ pub struct Settings {
     /// Bytes that recordings may take.
     pub record_budget: u64,
 }
-
-/// What is called before each op of a motion: the site about to be computed, its op, and the number of ops.
-pub type Progress<'a> = &'a mut dyn FnMut(&str, u64, u64);
 
 /// Everything a user has set up.
 pub struct Session {
@@ -185,13 +183,13 @@ impl Session {
     ///
     /// # Errors
     /// In words: the text has no such token, or several.
-    pub fn position_of(&self, text: &str) -> Result<usize, String> {
+    pub fn position_of(&self, text: &str) -> Result<usize> {
         match self.positions_of(text)[..] {
             [only] => Ok(only),
-            [] => Err(self.not_in_text(text)),
+            [] => Err(self.not_in_text(text).into()),
             ref many => {
                 let at: Vec<String> = many.iter().map(usize::to_string).collect();
-                Err(format!("{text:?} is at positions {}: give one of these numbers", at.join(", ")))
+                Err(Error::refused(format!("{text:?} is at positions {}: give one of these numbers", at.join(", "))))
             }
         }
     }

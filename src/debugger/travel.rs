@@ -6,12 +6,13 @@
 use super::mark::Mark;
 use super::run::RunError;
 use super::scope::RunScope;
-use super::session::{Progress, Session};
+use super::session::Session;
 use super::stops::{Changed, Crossing, Kind};
+use crate::debugger::error::Result;
 use crate::lang::eval;
 use crate::lang::location::Choice;
 use crate::program::Program;
-use crate::tensor::{awake, undisturbed};
+use crate::tensor::{awake, step, undisturbed};
 
 /// Which way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,9 +101,9 @@ impl Session {
     /// # Errors
     /// If there is nothing in that direction but an error to report (the end of the pass, going forward), or the device
     /// fails.
-    pub fn travel(&mut self, motion: &Motion, direction: Direction, progress: Progress<'_>) -> Result<Stop, RunError> {
+    pub fn travel(&mut self, motion: &Motion, direction: Direction) -> Result<Stop, RunError> {
         let (from, goal) = (self.run.mark(), self.run.goal);
-        self.moved(motion, direction, progress).inspect_err(|_| {
+        self.moved(motion, direction).inspect_err(|_| {
             // What is refused changes nothing; what has begun may be gone on with.
             if self.run.mark() == from {
                 self.run.goal = goal;
@@ -124,7 +125,7 @@ impl Session {
         }
     }
 
-    fn moved(&mut self, motion: &Motion, direction: Direction, progress: Progress<'_>) -> Result<Stop, RunError> {
+    fn moved(&mut self, motion: &Motion, direction: Direction) -> Result<Stop, RunError> {
         if !self.run.live {
             return Err(RunError::NotRunning);
         }
@@ -151,7 +152,7 @@ impl Session {
             }
             // An interrupt is a stop between two ops here, not an error inside of one.
             let on_cpu = self.run.device().is_cpu();
-            let mut going = || undisturbed(|| self.go(target, direction, progress));
+            let mut going = || undisturbed(|| self.go(target, direction));
             stop = if on_cpu { awake(going)? } else { going()? };
             if stop.reason != Reason::Step {
                 break;
@@ -161,7 +162,7 @@ impl Session {
     }
 
     /// Goes op by op until the target, an end, a stop point or an interrupt. Without a target it goes back to the beginning.
-    fn go(&mut self, target: Option<Mark>, direction: Direction, progress: Progress<'_>) -> Result<Stop, RunError> {
+    fn go(&mut self, target: Option<Mark>, direction: Direction) -> Result<Stop, RunError> {
         let end = self.run.program.ops.len();
         if target == Some(self.run.mark()) {
             return Ok(self.stop_at(Reason::Step));
@@ -174,7 +175,7 @@ impl Session {
                 Direction::Forward => {
                     let op = self.run.cursor;
                     if op < end {
-                        progress(&self.run.program.ops[op].site, op as u64, end as u64);
+                        step(&self.run.program.ops[op].site, op as u64, end as u64)?;
                     }
                     self.run.advance()?;
                 }
@@ -276,7 +277,7 @@ impl Session {
             match (found, noted) {
                 (Ok(_), Ok(())) if !stops => continue,
                 (Ok(finding), Ok(())) => stop.findings.push(finding),
-                (Err(message), _) | (_, Err(message)) => stop.errors.push((number, message)),
+                (Err(error), _) | (_, Err(error)) => stop.errors.push((number, error.to_string())),
             }
             if crossing.head.is_some() || crossing.pos.is_some() || crossing.row.is_some() {
                 focus.get_or_insert(crossing);
@@ -298,7 +299,7 @@ impl Session {
     }
 
     /// What a stop point finds at a crossing: first whether what it is on has happened, then whether its condition holds.
-    fn found(&mut self, number: usize, crossing: &Crossing) -> Result<Option<Finding>, String> {
+    fn found(&mut self, number: usize, crossing: &Crossing) -> Result<Option<Finding>> {
         let Some(point) = self.stops.get(number).cloned() else { return Ok(None) };
         let (mut lines, mut change) = (Vec::new(), None);
         match &point.kind {
@@ -307,7 +308,7 @@ impl Session {
                 Some(found) => change = Some(found),
                 None => return Ok(None),
             },
-            Kind::Catch(catch) => match self.caught(catch).map_err(|error| error.to_string())? {
+            Kind::Catch(catch) => match self.caught(catch)? {
                 Some(found) => lines = found,
                 None => return Ok(None),
             },
@@ -320,14 +321,14 @@ impl Session {
     }
 
     /// Whether the condition of a stop point holds; an absent one does.
-    pub(super) fn holds(&mut self, number: usize, crossing: &Crossing) -> Result<bool, String> {
+    pub(super) fn holds(&mut self, number: usize, crossing: &Crossing) -> Result<bool> {
         let Some(condition) = self.stops.get_mut(number).and_then(|point| point.condition.clone()) else {
             return Ok(true);
         };
         let text = condition.text.clone();
         let row = crossing.row.map(|row| self.row(row));
         let mut scope = RunScope::at_stop(self, crossing.head, row);
-        eval::condition(&condition.expr, &mut scope).map_err(|error| crate::lang::explained(&text, &error))
+        Ok(eval::condition(&condition.expr, &mut scope).map_err(|error| crate::lang::explained(&text, &error))?)
     }
 
     /// The row of that number; negative ones count from the last.

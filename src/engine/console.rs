@@ -3,15 +3,15 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::Interpreter;
 use super::messages::{Panel, PanelRequest, Pc, Snapshot, Source};
-use super::{Interpreter, Progress};
 use crate::answer::{Answer, ErrorView};
 use crate::commands::{Console, Journalled, Outcome, Outside};
 use crate::debugger::Mark;
 
 impl Interpreter for Console {
-    fn execute(&mut self, line: &str, source: &Source, progress: Progress<'_>) -> Outcome {
-        Console::execute(self, line, *source == Source::Repeat, progress)
+    fn execute(&mut self, line: &str, source: &Source) -> Outcome {
+        Console::execute(self, line, *source == Source::Repeat)
     }
 
     fn condition(&mut self, line: &str) -> Result<bool, ErrorView> {
@@ -54,8 +54,8 @@ impl Interpreter for Console {
         Console::panel(self, request)
     }
 
-    fn query(&mut self, line: &str, progress: Progress<'_>) -> Answer {
-        Console::query(self, line, progress)
+    fn query(&mut self, line: &str) -> Answer {
+        Console::query(self, line)
     }
 
     fn fault_in(&self, line: &str) -> Option<(Range<usize>, String)> {

@@ -33,9 +33,6 @@ mod tests;
 
 use messages::{Panel, PanelRequest, Pc, Snapshot, Source};
 
-/// Told what is being done, how much of it is done, and how much there is: bytes when loading, ops when running.
-pub type Progress<'a> = &'a mut dyn FnMut(&str, u64, u64);
-
 /// A session as the engine thread drives it.
 ///
 /// `source`, `echo`, `alias`, `shell`, `pipe`, `if`, `while`, `define`, `document`, commands that the user defined and
@@ -43,7 +40,7 @@ pub type Progress<'a> = &'a mut dyn FnMut(&str, u64, u64);
 /// several lines.
 pub trait Interpreter {
     /// Runs one command. Mistakes are answers ([`crate::answer::Answer::Error`]), never panics.
-    fn execute(&mut self, line: &str, source: &Source, progress: Progress<'_>) -> Outcome;
+    fn execute(&mut self, line: &str, source: &Source) -> Outcome;
 
     /// Whether the condition after the first word of `line`, an `if` or `while`, holds.
     fn condition(&mut self, line: &str) -> Result<bool, ErrorView>;
@@ -76,7 +73,7 @@ pub trait Interpreter {
     fn panel(&mut self, request: &PanelRequest) -> Result<Panel, ErrorView>;
 
     /// Runs a read-only command for a pane. Nothing changes, and mistakes are answers.
-    fn query(&mut self, line: &str, progress: Progress<'_>) -> Answer;
+    fn query(&mut self, line: &str) -> Answer;
 
     /// The mistake in a line that has not been run: its bytes, and a message.
     fn fault_in(&self, line: &str) -> Option<(Range<usize>, String)>;

@@ -47,8 +47,8 @@ impl Engine {
                 tally.looked.extend(self.forgone(entry));
                 continue;
             }
-            self.resuming = Some(format!("resuming, {} of {count}: {head}", number + 1));
-            let what = self.resuming.clone().unwrap_or_default();
+            let what = format!("resuming, {} of {count}: {head}", number + 1);
+            self.meter.instead.replace(Some(what.clone()));
             self.send(Event::Progress { what, done: number as u64, total: count as u64 });
             // An interrupt that came before this command began is meant for it.
             let asked = self.interrupt.swap(false, Ordering::SeqCst);
@@ -75,7 +75,7 @@ impl Engine {
                 }
             }
         }
-        self.resuming = None;
+        self.meter.instead.take();
         self.interrupt.store(false, Ordering::SeqCst);
         let gone_on = match tally.skipped.is_empty() && cut.is_none() {
             true => Ok(()),

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use super::Interpreter;
 use super::messages::{Focus, Panel, PanelRequest, Pc, ScreenView, Snapshot, Source};
 use super::thread::{Handle, spawn};
-use super::{Interpreter, Progress};
 use crate::answer::{Answer, ErrorView, Fault, Reason, StopView};
 use crate::commands::{Journalled, Outcome, Outside};
 
@@ -27,14 +27,14 @@ pub fn engine() -> Handle {
 /// The same, with a flag that the caller can set.
 pub fn engine_with(interrupt: Arc<AtomicBool>) -> Handle {
     let flag = interrupt.clone();
-    let open = move |_: Progress<'_>| -> Result<Box<dyn Interpreter>, std::io::Error> {
+    let open = move || -> Result<Box<dyn Interpreter>, std::io::Error> {
         Ok(Box::new(Fake { op: 0, interrupt: flag, lines: Vec::new() }))
     };
     spawn(open, interrupt).unwrap()
 }
 
 impl Interpreter for Fake {
-    fn execute(&mut self, line: &str, source: &Source, progress: Progress<'_>) -> Outcome {
+    fn execute(&mut self, line: &str, source: &Source) -> Outcome {
         self.lines.push(line.to_string());
         let (word, rest) = line.split_once([' ', '\n']).unwrap_or((line, ""));
         let text = |text: &str| Outcome::of(Answer::Text(text.to_string()));
@@ -53,7 +53,7 @@ impl Interpreter for Fake {
             "lose" => error("device lost", Fault::Model),
             "panic" => panic!("kernel {rest} went wrong"),
             "quit" => Outcome { quit: Some(rest.parse().unwrap_or(0)), ..text("") },
-            "loop" => self.wait_for_interrupt(progress),
+            "loop" => self.wait_for_interrupt(),
             _ => error(&format!("undefined command {word:?}"), Fault::Command),
         }
     }
@@ -117,7 +117,7 @@ impl Interpreter for Fake {
         Err(ErrorView { message: format!("op {} has no value yet", request.op), ..ErrorView::default() })
     }
 
-    fn query(&mut self, line: &str, _: Progress<'_>) -> Answer {
+    fn query(&mut self, line: &str) -> Answer {
         Answer::Text(format!("asked {line}"))
     }
 
@@ -136,11 +136,11 @@ impl Interpreter for Fake {
 }
 
 impl Fake {
-    fn wait_for_interrupt(&mut self, progress: Progress<'_>) -> Outcome {
+    fn wait_for_interrupt(&mut self) -> Outcome {
         let start = Instant::now();
         while !self.interrupt.swap(false, Ordering::SeqCst) {
             assert!(start.elapsed() < Duration::from_secs(20), "nobody interrupted");
-            progress("blocks.0.attn.scores", 3, 10);
+            _ = crate::tensor::step("blocks.0.attn.scores", 3, 10);
             std::thread::sleep(Duration::from_millis(5));
         }
         Outcome::of(Answer::Stop(StopView {

@@ -102,10 +102,10 @@ fn a_panic_is_an_answer_and_the_session_lives_on() {
 #[test]
 fn failing_and_panicking_while_loading() {
     let flag = || Arc::new(AtomicBool::new(false));
-    let failed = spawn(|_| Err(Error::other("no config.json")), flag()).unwrap();
+    let failed = spawn(|| Err(Error::other("no config.json")), flag()).unwrap();
     assert_eq!(until_answer(&failed), ["LoadFailed(\"no config.json\")"]);
     failed.join.join().unwrap();
-    let panicked = spawn::<_, Error>(|_| panic!("bad header"), flag()).unwrap();
+    let panicked = spawn::<_, Error>(|| panic!("bad header"), flag()).unwrap();
     assert!(until_answer(&panicked)[0].contains("internal error: bad header"));
 }
 

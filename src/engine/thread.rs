@@ -1,14 +1,17 @@
 //! The engine thread: builds the session, runs commands and scripts on it, and outlives their panics.
 
+use std::cell::{Cell, RefCell};
 use std::error::Error;
 use std::fs::File;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
+use super::Interpreter;
 use super::history::Repeat;
 use super::journal::Journal;
 use super::log::Log;
@@ -16,11 +19,10 @@ use super::messages::{Answered, Event, Pc, Request, Source};
 use super::panics::{enter_engine, guard, log_panics};
 use super::script::{self, opener};
 use super::user::User;
-use super::{Interpreter, Progress};
 use crate::answer::Answer;
 use crate::commands::Outcome;
 use crate::lang::command::split_command;
-use crate::tensor::compute_here;
+use crate::tensor::{Report, compute_here, interruptible, reporting};
 
 /// Progress is reported at most this often.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
@@ -42,7 +44,7 @@ pub struct Handle {
 /// pause at its next op (the session looks at the flag; it is cleared before each request).
 pub fn spawn<F, E>(open: F, interrupt: Arc<AtomicBool>) -> std::io::Result<Handle>
 where
-    F: FnOnce(Progress<'_>) -> Result<Box<dyn Interpreter>, E> + Send + 'static,
+    F: FnOnce() -> Result<Box<dyn Interpreter>, E> + Send + 'static,
     E: Error,
 {
     spawn_with(open, interrupt, Setup::default())
@@ -61,7 +63,7 @@ pub struct Setup {
 /// Like [`spawn`], with options.
 pub fn spawn_with<F, E>(open: F, interrupt: Arc<AtomicBool>, setup: Setup) -> std::io::Result<Handle>
 where
-    F: FnOnce(Progress<'_>) -> Result<Box<dyn Interpreter>, E> + Send + 'static,
+    F: FnOnce() -> Result<Box<dyn Interpreter>, E> + Send + 'static,
     E: Error,
 {
     log_panics();
@@ -70,9 +72,10 @@ where
     let join = std::thread::Builder::new().name("engine".into()).stack_size(STACK).spawn(move || {
         enter_engine();
         compute_here();
-        let mut meter = Meter::new(event_sender.clone());
-        let opened = guard(|| open(&mut |what, done, total| meter.report(what, done, total)));
-        let failed = match opened {
+        let meter = Rc::new(Meter::new(event_sender.clone()));
+        let reported = meter.clone();
+        let report: Report = Rc::new(move |what, done, total| reported.report(what, done, total));
+        reporting(report, || match guard(|| interruptible(&interrupt, open)) {
             Ok(Ok(mut interpreter)) => {
                 if setup.drawn {
                     interpreter.watch_values();
@@ -80,7 +83,8 @@ where
                 let engine = Engine {
                     interpreter,
                     events: event_sender,
-                    interrupt,
+                    meter,
+                    interrupt: interrupt.clone(),
                     repeat: Repeat::default(),
                     running: Vec::new(),
                     user: User::default(),
@@ -89,37 +93,43 @@ where
                     depth: 0,
                     verbose: false,
                     journal: setup.journal,
-                    resuming: None,
                     own_files: setup.own_files,
                     transcript: None,
                     log: None,
                     captured: None,
                 };
-                return engine.serve(&requests);
+                engine.serve(&requests);
             }
-            Ok(Err(error)) => error.to_string(),
-            Err(panicked) => panicked.to_string(),
-        };
-        _ = event_sender.send(Event::LoadFailed(failed));
+            Ok(Err(error)) => _ = event_sender.send(Event::LoadFailed(error.to_string())),
+            Err(panicked) => _ = event_sender.send(Event::LoadFailed(panicked.to_string())),
+        });
     })?;
     Ok(Handle { requests: request_sender, events, join })
 }
 
 /// Forwards progress, but not more often than a person can read it.
-struct Meter {
+pub(super) struct Meter {
     events: Sender<Event>,
-    last: Instant,
+    last: Cell<Instant>,
+    /// What is reported instead of the step's own words: the command of a journal that is running again.
+    pub(super) instead: RefCell<Option<String>>,
 }
 
 impl Meter {
     fn new(events: Sender<Event>) -> Meter {
-        Meter { events, last: Instant::now() }
+        Meter { events, last: Cell::new(Instant::now()), instead: RefCell::new(None) }
     }
 
-    fn report(&mut self, what: &str, done: u64, total: u64) {
-        if self.last.elapsed() >= PROGRESS_INTERVAL {
-            self.last = Instant::now();
-            _ = self.events.send(Event::Progress { what: what.to_string(), done, total });
+    /// Begins another piece of work, which is not reported if it is short.
+    fn begin(&self) {
+        self.last.set(Instant::now());
+    }
+
+    fn report(&self, what: &str, done: u64, total: u64) {
+        if self.last.get().elapsed() >= PROGRESS_INTERVAL {
+            self.begin();
+            let what = self.instead.borrow().clone().unwrap_or_else(|| what.to_string());
+            _ = self.events.send(Event::Progress { what, done, total });
         }
     }
 }
@@ -134,6 +144,7 @@ pub(super) struct Done {
 pub(super) struct Engine {
     pub(super) interpreter: Box<dyn Interpreter>,
     events: Sender<Event>,
+    pub(super) meter: Rc<Meter>,
     pub(super) interrupt: Arc<AtomicBool>,
     repeat: Repeat,
     /// The script files that are running, outermost first.
@@ -150,8 +161,6 @@ pub(super) struct Engine {
     pub(super) verbose: bool,
     /// Where commands that change state are recorded.
     pub(super) journal: Journal,
-    /// Which command of a journal is running again, for the progress.
-    pub(super) resuming: Option<String>,
     /// The file that commands and answers are written to, as they are shown.
     pub(super) transcript: Option<File>,
     /// The file that answers alone are written to.
@@ -183,9 +192,8 @@ impl Engine {
                     None
                 }
                 Request::Query { line } => {
-                    let mut meter = Meter::new(self.events.clone());
-                    let mut told = |what: &str, done, total| meter.report(what, done, total);
-                    let answer = guard(|| self.interpreter.query(&line, &mut told));
+                    self.meter.begin();
+                    let answer = guard(|| self.interpreter.query(&line));
                     let answer = answer.unwrap_or_else(|panicked| Answer::Error(panicked.into()));
                     self.send(Event::Queried { line, answer });
                     None
@@ -291,10 +299,8 @@ impl Engine {
 
     /// Runs a command in the session, without hooks and without recording it in the journal.
     pub(super) fn interpreted(&mut self, line: &str, source: &Source) -> Outcome {
-        let mut meter = Meter::new(self.events.clone());
-        let (interpreter, resuming) = (&mut self.interpreter, self.resuming.as_deref());
-        let mut told = |what: &str, done, total| meter.report(resuming.unwrap_or(what), done, total);
-        guard(|| interpreter.execute(line, source, &mut told))
+        self.meter.begin();
+        guard(|| self.interpreter.execute(line, source))
             .unwrap_or_else(|panicked| Outcome { changed: true, ..Outcome::of(Answer::Error(panicked.into())) })
     }
 }

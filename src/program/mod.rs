@@ -12,6 +12,7 @@ mod lens;
 mod names;
 mod op;
 mod relevance;
+mod replay;
 mod shape;
 mod vjp;
 
@@ -21,5 +22,6 @@ pub use interpreter::execute;
 pub use lens::{lens, lens_start};
 pub use op::{Kernel, Module, Op, Program};
 pub use relevance::{NoRelevance, pull_relevance};
+pub use replay::{Keep, Made, Replay, Values, Visitor};
 pub use shape::shape_of;
 pub use vjp::{After, pull_back};

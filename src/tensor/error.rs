@@ -1,6 +1,7 @@
 //! What can go wrong with a value, said with the op, the shapes and the expectation.
 
 use super::axes::Axis;
+use super::task::Interrupted;
 
 /// A failed tensor operation.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -94,8 +95,8 @@ pub enum TensorError {
         device: String,
     },
     /// The user interrupted.
-    #[error("interrupted")]
-    Interrupted,
+    #[error("{0}")]
+    Interrupted(Box<Interrupted>),
     /// Reading from the device failed.
     #[error("cannot read from the device: {message}")]
     Read {
@@ -108,6 +109,13 @@ pub enum TensorError {
         /// What was asked for, what there is, and what to do.
         message: String,
     },
+}
+
+impl TensorError {
+    /// Whether the device failed, or refused what is too large for it: no mistake of whoever asked.
+    pub fn is_fault(&self) -> bool {
+        matches!(self, TensorError::Read { .. } | TensorError::Device { .. } | TensorError::TooBig { .. })
+    }
 }
 
 /// Bytes in words, with the digits that tell 128.07 MiB from the limit that it passes.

@@ -37,7 +37,7 @@ pub use host_memory::{HostF32, HostHalves, HostHeld, HostView};
 pub use precision::Precision;
 pub use reading::bits;
 pub use summary::{Summary, unravel};
-pub use task::{device_failed, interruptible, proceed, undisturbed};
+pub use task::{Interrupted, Report, device_failed, interruptible, proceed, reporting, step, undisturbed};
 pub use threads::{awake, compute_here};
 pub use tolerance::{Element, MASKED, Rows, Tolerance, Verdict, apart};
 pub use value::{Kind, Value};

@@ -104,7 +104,7 @@ fn gradient_shap_is_that_of_captum_for_the_same_random_choices() {
             let at = session.run.program.op_of("embed").unwrap();
             let expr = parse_expr(&format!("logit({})", prompt["target"]["index"]), 0).unwrap();
             let mut probe = Probe::new(session, &expr, at).unwrap();
-            let found = gradient_shap_with(&mut probe, &baselines, &samples, &mut |_, _| ()).unwrap();
+            let found = gradient_shap_with(&mut probe, &baselines, &samples).unwrap();
             let distance = furthest(&found.values, &wanted);
             assert!(distance < TOLERANCE, "{name} p{i}: {distance:e}");
         }
@@ -237,7 +237,7 @@ fn conductance_of_the_input_itself_is_integrated_gradients() {
     let mut probe = Probe::new(session, &expr, at).unwrap();
     let len = probe.here().unwrap().len();
     let rule = Rule::Left;
-    let found = conductance(&mut probe, at, &vec![0.0; len], rule, 400, &mut |_, _| ()).unwrap();
+    let found = conductance(&mut probe, at, &vec![0.0; len], rule, 400).unwrap();
     let Answer::Table(_) = b.run("attr ig -target logit(0)") else { panic!("no table") };
     // Both tend to the same integral; the left rule leaves an error of about a step.
     assert!(furthest(&found.values, &b.numbers("$")) < 5e-3);
@@ -277,13 +277,13 @@ fn infidelity_and_sensitivity_are_those_of_captum() {
                 let wanted = prompt["metrics"][key].as_f64().unwrap();
                 assert!((found - wanted).abs() < 2e-4 * (1e-2 + wanted.abs()), "{name} p{i} {key}: {found} {wanted}");
             };
-            let gradient = plain(&mut probe, at, &mut |_, _| ()).unwrap();
+            let gradient = plain(&mut probe, at).unwrap();
             let per_unit: Vec<f64> = gradient.gradient.iter().map(|g| f64::from(*g)).collect();
             let (raw, normalized) = infidelity(&mut probe, &per_unit, &rows("infidelity.noise")).unwrap();
             close(raw, "infidelity.gradient");
             close(normalized, "infidelity.gradient.normalized");
             let pad = recorded("baseline.pad");
-            let path = integrated(&mut probe, &pad, Rule::GaussLegendre, Some(50), 0.0, &mut |_, _| ()).unwrap();
+            let path = integrated(&mut probe, &pad, Rule::GaussLegendre, Some(50), 0.0).unwrap();
             let scaled = path.values.iter().zip(here.iter().zip(&pad));
             // Where input and baseline are the same the mean gradient cannot be told from the product.
             if here.iter().zip(&pad).all(|(x, b)| x != b) {
@@ -295,7 +295,7 @@ fn infidelity_and_sensitivity_are_those_of_captum() {
             let mut times_input = false;
             for key in ["sensitivity_max.saliency", "sensitivity_max.input_x_gradient"] {
                 let found = sensitivity(&mut probe, &nearby, &mut |probe| {
-                    let point = plain(probe, at, &mut |_, _| ())?;
+                    let point = plain(probe, at)?;
                     let pairs = point.gradient.iter().zip(&point.value);
                     Ok(pairs.map(|(g, x)| f64::from(if times_input { g * x } else { g.abs() })).collect())
                 })
@@ -464,7 +464,7 @@ fn lime_is_that_of_captum_for_the_same_random_choices() {
             let mut probe = Probe::new(session, &expr, at).unwrap();
             let zeros = vec![0.0; probe.here().unwrap().len()];
             let alpha: f64 = alpha.parse().unwrap();
-            let found = lime_with(&mut probe, &zeros, &shown, alpha, &mut |_, _| ()).unwrap();
+            let found = lime_with(&mut probe, &zeros, &shown, alpha).unwrap();
             let values: Vec<f64> = values.as_array().unwrap().iter().map(|x| x.as_f64().unwrap()).collect();
             let distance = furthest(&found.values, &values);
             // Captum's similarities and numbers are in 32 bits.

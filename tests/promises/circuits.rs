@@ -406,24 +406,27 @@ fn measured_and_approximate_stand_side_by_side() {
 fn an_interrupted_sweep_goes_on() {
     use llmdbg::analysis::patching::{Places, Source, sweep};
     use llmdbg::lang::parse_expr;
-    use llmdbg::tensor::Axis;
+    use llmdbg::tensor::{Axis, Report, interruptible, reporting};
     use std::sync::atomic::Ordering;
     let reference = reference("gpt2");
     let mut b = patched("gpt2", &reference, &Device::cpu());
     let session = &mut b.console.session;
     let expr = parse_expr("logit[11] - logit[22]", 0).unwrap();
     let places = Places::of_blocks(&session.run.program.clone(), "attn.z", &[Axis::Pos, Axis::Head, Axis::Dim]);
-    let whole = sweep(session, &expr, &places, Source::Branch(0), &mut Vec::new(), &mut |_, _| ()).unwrap();
+    let whole = sweep(session, &expr, &places, Source::Branch(0), &mut Vec::new()).unwrap();
     assert_eq!(whole.numbers.len(), 2 * 7 * 4 * 8);
     let (mut done, interrupt) = (Vec::new(), session.interrupt.clone());
     let mut stops = 0;
     let found = loop {
         // Ctrl-C while the second batch of what is left is computed.
-        let mut asked = 0;
         let before = done.len();
-        let found = sweep(session, &expr, &places, Source::Branch(0), &mut done, &mut |_, _| {
-            asked += 1;
-            interrupt.store(asked == 3, Ordering::SeqCst);
+        let (asked, setting) = (std::cell::Cell::new(0), interrupt.clone());
+        let report: Report = std::rc::Rc::new(move |what, _, _| {
+            asked.set(asked.get() + usize::from(what == "patching"));
+            setting.store(asked.get() == 3, Ordering::SeqCst);
+        });
+        let found = reporting(report, || {
+            interruptible(&interrupt, || sweep(session, &expr, &places, Source::Branch(0), &mut done))
         });
         interrupt.store(false, Ordering::SeqCst);
         match found {

@@ -51,7 +51,7 @@ impl Bench {
     }
 
     pub fn outcome(&mut self, line: &str) -> Outcome {
-        self.console.execute(line, false, &mut |_, _, _| {})
+        self.console.execute(line, false)
     }
 
     /// A command that succeeds.

@@ -93,7 +93,7 @@ pub fn run(model: Model) -> Session {
     let input = Input::from_rows(&model, vec![row(&model)]).unwrap();
     let mut session = session(model, input, &Device::cpu());
     session.start();
-    session.travel(&Motion::Continue, Direction::Forward, &mut |_, _, _| {}).unwrap();
+    session.travel(&Motion::Continue, Direction::Forward).unwrap();
     session
 }
 

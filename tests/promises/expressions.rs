@@ -186,8 +186,8 @@ fn a_dump_goes_on_when_it_is_repeated() {
         answer => panic!("{answer:?}"),
     };
     take(b.run("x/10 L0.resid_pre"));
-    take(b.console.execute("x/10 L0.resid_pre", true, &mut |_, _, _| {}).answer);
-    take(b.console.execute("x/10 L0.resid_pre", true, &mut |_, _, _| {}).answer);
+    take(b.console.execute("x/10 L0.resid_pre", true).answer);
+    take(b.console.execute("x/10 L0.resid_pre", true).answer);
     assert_eq!(shown, data[..30].iter().map(|x| *x as f32).collect::<Vec<_>>(), "raw elements keep every digit");
     assert_eq!(b.text("x/2 tokens[1:]"), "[0]:  269  319");
     b.run("x/6 tokens");

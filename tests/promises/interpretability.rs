@@ -417,7 +417,7 @@ fn random_tokens_are_run_with_the_edits_in_force() {
         assert!(table.title.contains("with the edits in force"), "{}", table.title);
         assert_ne!(table.rows, plain.rows, "{edit}");
         // The same by hand: a session on these tokens, with this edit.
-        let found = repeated(&b.console.session, 8, 3, &mut |_, _, _| ()).unwrap();
+        let found = repeated(&b.console.session, 8, 3).unwrap();
         let device = Device::cpu();
         let model = crate::common::model("gpt2", &device);
         let input = Input::from_tokens(&model, vec![found.ids.clone()]).unwrap();

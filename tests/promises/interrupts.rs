@@ -1,9 +1,12 @@
 //! Promise: what computes for long answers Ctrl-C on its way, and leaves the session as it was.
 
+use std::cell::Cell;
 use std::path::Path;
+use std::rc::Rc;
 use std::sync::atomic::Ordering;
 
 use llmdbg::answer::{Answer, text};
+use llmdbg::tensor::{Report, reporting};
 
 use crate::common::Bench;
 
@@ -120,19 +123,18 @@ fn state(bench: &mut Bench) -> (String, Vec<Vec<u64>>) {
 /// Runs a command, interrupted when progress has been reported `after` times: the answer, and how often it was reported after that.
 fn interrupted(bench: &mut Bench, line: &str, after: usize) -> (Answer, usize) {
     let flag = bench.console.session.interrupt.clone();
-    let mut told = 0;
+    let reported = Rc::new(Cell::new(0));
     flag.store(after == 0, Ordering::SeqCst);
-    let answer = bench
-        .console
-        .execute(line, false, &mut |_, _, _| {
-            told += 1;
-            if told == after {
-                flag.store(true, Ordering::SeqCst);
-            }
-        })
-        .answer;
+    let (counted, setting) = (reported.clone(), flag.clone());
+    let report: Report = Rc::new(move |_, _, _| {
+        counted.set(counted.get() + 1);
+        if counted.get() == after {
+            setting.store(true, Ordering::SeqCst);
+        }
+    });
+    let answer = reporting(report, || bench.console.execute(line, false).answer);
     flag.store(false, Ordering::SeqCst);
-    (answer, told.saturating_sub(after))
+    (answer, reported.get().saturating_sub(after))
 }
 
 fn folder() -> tempfile::TempDir {

@@ -104,7 +104,7 @@ fn check_held(
         };
         let mut session = session(model, input, device);
         session.start();
-        session.travel(&Motion::Continue, Direction::Forward, &mut |_, _, _| {}).expect("the pass runs");
+        session.travel(&Motion::Continue, Direction::Forward).expect("the pass runs");
         check_sites(&mut report, &mut session, &reference, prompt, number, tolerance);
         check_head(&mut report, &mut session, prompt, number, tolerance);
     }

@@ -31,7 +31,7 @@ impl Live {
         let interrupt = Arc::new(AtomicBool::new(false));
         let flag = interrupt.clone();
         let setup = Setup { journal, ..Setup::default() };
-        let open = move |progress: llmdbg::engine::Progress<'_>| cli::open::open(&options, flag, progress);
+        let open = move || cli::open::open(&options, flag);
         let handle = thread::spawn_with(open, interrupt.clone(), setup).unwrap();
         Live { handle, interrupt, told: Vec::new() }
     }

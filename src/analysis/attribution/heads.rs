@@ -1,12 +1,10 @@
 //! Attention heads: what each counts for a number, by its gradient and by taking it out; and attention followed through all blocks.
 
-use super::Told;
-use super::probe::{Probe, Unexplained};
-use crate::debugger::{Mark, Session};
+use super::probe::Probe;
+use crate::debugger::{Error, Mark, Result, Session};
 use crate::lang::Expr;
 use crate::tensor::ops::Slice;
-
-type Found<T> = Result<T, Unexplained>;
+use crate::tensor::step;
 
 /// One head.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,7 +23,7 @@ pub struct HeadScore {
 }
 
 /// Every head of every block whose output the number depends on.
-pub fn heads(session: &mut Session, expr: &Expr, told: Told<'_>) -> Found<Vec<HeadScore>> {
+pub fn heads(session: &mut Session, expr: &Expr) -> Result<Vec<HeadScore>> {
     let program = session.run.program.clone();
     let layers: Vec<(usize, usize, usize)> = (0..program.n_layers())
         .filter_map(|layer| {
@@ -35,11 +33,11 @@ pub fn heads(session: &mut Session, expr: &Expr, told: Told<'_>) -> Found<Vec<He
         .collect();
     let mut found = Vec::new();
     for (number, (layer, z, pattern)) in layers.iter().enumerate() {
-        told(number as u64, layers.len() as u64);
+        step("heads", number as u64, layers.len() as u64)?;
         let mut probe = match Probe::new(session, expr, *z) {
             Ok(probe) => probe,
             // A block that comes after what was asked for counts for nothing.
-            Err(Unexplained::Independent(_)) => continue,
+            Err(Error::Independent(_)) => continue,
             Err(error) => return Err(error),
         };
         let shape = probe.base(*z)?.shape().to_vec();
@@ -51,15 +49,15 @@ pub fn heads(session: &mut Session, expr: &Expr, told: Told<'_>) -> Found<Vec<He
             (0..heads)
                 .map(|head| here.iter().enumerate().map(|(i, x)| if of_head(i) == head { 0.0 } else { *x }).collect()),
         );
-        let numbers = probe.numbers(&points, &mut |_, _| ())?;
-        let point = probe.gradients(&[here], *z, &mut |_, _| ())?.remove(0);
+        let numbers = probe.numbers(&points)?;
+        let point = probe.gradients(&[here], *z)?.remove(0);
         let mut by_gradient = vec![0.0; heads];
         for (i, (x, g)) in point.value.iter().zip(&point.gradient).enumerate() {
             by_gradient[of_head(i)] += f64::from(*x) * f64::from(*g);
         }
         let mut probe = Probe::new(session, expr, *pattern)?;
         let here = probe.here()?;
-        let point = probe.gradients(&[here], *pattern, &mut |_, _| ())?.remove(0);
+        let point = probe.gradients(&[here], *pattern)?.remove(0);
         let each = point.value.len() / heads;
         for head in 0..heads {
             let part = head * each..(head + 1) * each;
@@ -74,7 +72,7 @@ pub fn heads(session: &mut Session, expr: &Expr, told: Told<'_>) -> Found<Vec<He
         }
     }
     match found.is_empty() {
-        true => Err(Unexplained::Because("the number does not depend on any attention head".into())),
+        true => Err(Error::Refused("the number does not depend on any attention head".into())),
         false => Ok(found),
     }
 }
@@ -85,22 +83,22 @@ pub fn heads(session: &mut Session, expr: &Expr, told: Told<'_>) -> Found<Vec<He
 ///
 /// # Errors
 /// If the number depends on no pattern.
-pub fn attention_gradient(session: &mut Session, expr: &Expr, told: Told<'_>) -> Found<(Vec<f64>, usize)> {
+pub fn attention_gradient(session: &mut Session, expr: &Expr) -> Result<(Vec<f64>, usize)> {
     let program = session.run.program.clone();
     let layers = program.n_layers();
     let mut flow: Option<(Vec<f64>, usize)> = None;
     for layer in 0..layers {
-        told(layer as u64, layers as u64);
+        step("attention", layer as u64, layers as u64)?;
         let Some(op) = program.op_of(&format!("blocks.{layer}.attn.pattern")) else { continue };
         let mut probe = match Probe::new(session, expr, op) {
             Ok(probe) => probe,
-            Err(Unexplained::Independent(_)) => continue,
+            Err(Error::Independent(_)) => continue,
             Err(error) => return Err(error),
         };
         let shape = probe.base(op)?.shape().to_vec(); // [1, H, T, T]
         let (heads, t) = (shape[1], shape[2]);
         let here = probe.here()?;
-        let point = probe.gradients(&[here], op, &mut |_, _| ())?.remove(0);
+        let point = probe.gradients(&[here], op)?.remove(0);
         let weighted = |head: usize, i: usize| {
             let at = head * t * t + i;
             (f64::from(point.value[at]) * f64::from(point.gradient[at])).max(0.0)
@@ -114,15 +112,15 @@ pub fn attention_gradient(session: &mut Session, expr: &Expr, told: Told<'_>) ->
         let added = |i: usize| (0..t).map(|k| mean[i / t * t + k] * before[k * t + i % t]).sum::<f64>();
         flow = Some(((0..t * t).map(|i| before[i] + added(i)).collect(), t));
     }
-    flow.ok_or_else(|| Unexplained::Because("the number does not depend on any attention".into()))
+    flow.ok_or_else(|| Error::Refused("the number does not depend on any attention".into()))
 }
 
 /// Attention rollout: the product over blocks of `(mean over heads of A + 1) / 2`, how much of each position's input reaches each
 /// position (Abnar and Zuidema 2020). For the focused row, `[T, T]` in row-major order, and `T`.
-pub fn rollout(session: &mut Session) -> Found<(Vec<f64>, usize)> {
+pub fn rollout(session: &mut Session) -> Result<(Vec<f64>, usize)> {
     let program = session.run.program.clone();
     if session.run.pass > 0 {
-        return Err(Unexplained::Because("rollout works in the pass of the prompt: go back with \"goto #0\"".into()));
+        return Err(Error::Refused("rollout works in the pass of the prompt: go back with \"goto #0\"".into()));
     }
     let row = session.focus.row;
     let mut product: Option<Vec<f64>> = None;
@@ -147,5 +145,5 @@ pub fn rollout(session: &mut Session) -> Found<(Vec<f64>, usize)> {
             }
         });
     }
-    product.map(|product| (product, length)).ok_or_else(|| Unexplained::Because("the model has no attention".into()))
+    product.map(|product| (product, length)).ok_or_else(|| Error::Refused("the model has no attention".into()))
 }

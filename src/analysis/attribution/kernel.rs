@@ -1,12 +1,11 @@
 //! Kernel SHAP: Shapley values by a weighted linear regression over subsets of positions (Lundberg and Lee 2017; Captum's
 //! `KernelShap`).
 
+use super::Attribution;
 use super::perturb::{MOST_EXACT, with_hidden};
-use super::probe::{Probe, Unexplained};
+use super::probe::Probe;
 use super::random::Random;
-use super::{Attribution, Told};
-
-type Found<T> = Result<T, Unexplained>;
+use crate::debugger::{Error, Result};
 
 /// The number with subsets of positions shown is fitted by a sum of one number for each position, under the constraint that all
 /// of them make up `F(x) - F(x')`. Without a number of samples every subset is taken, weighted by the kernel
@@ -20,19 +19,18 @@ pub fn kernel_shap(
     positions: usize,
     samples: Option<usize>,
     seed: u64,
-    told: Told<'_>,
-) -> Found<Attribution> {
+) -> Result<Attribution> {
     let n = positions;
     if n < 2 {
-        return Err(Unexplained::Because("kernelshap needs at least two positions".into()));
+        return Err(Error::Refused("kernelshap needs at least two positions".into()));
     }
     let sets = match samples {
         None if n > MOST_EXACT => {
             let message = format!("{n} positions have too many subsets; -samples N draws N of them");
-            return Err(Unexplained::Because(message));
+            return Err(Error::Refused(message));
         }
         Some(samples) if samples < n => {
-            return Err(Unexplained::Because(format!("{n} numbers cannot be fitted to {samples} samples; give more")));
+            return Err(Error::Refused(format!("{n} numbers cannot be fitted to {samples} samples; give more")));
         }
         None => all(n),
         Some(samples) => drawn(n, samples, seed),
@@ -43,22 +41,21 @@ pub fn kernel_shap(
         1 => baseline.to_vec(),
         _ => with_hidden(&here, baseline, n, |position| !sets[i - 2].0[position]),
     };
-    let numbers = probe.numbers_of(2 + sets.len(), &point, told)?;
+    let numbers = probe.numbers_of(2 + sets.len(), &point)?;
     finite(&numbers)?;
     let (at_input, at_baseline) = (numbers[0], numbers[1]);
-    let values = fitted(&sets, &numbers[2..], n, at_baseline, at_input - at_baseline).ok_or_else(|| {
-        Unexplained::Because("the subsets drawn do not tell all positions apart; give more samples".into())
-    })?;
+    let values = fitted(&sets, &numbers[2..], n, at_baseline, at_input - at_baseline)
+        .ok_or_else(|| Error::Refused("the subsets drawn do not tell all positions apart; give more samples".into()))?;
     let delta = Some(values.iter().sum::<f64>() - (at_input - at_baseline));
     let steps = sets.len();
     Ok(Attribution { values, delta, at_input, at_baseline: Some(at_baseline), error: None, steps })
 }
 
 /// Refuses numbers to which nothing can be fitted.
-pub(super) fn finite(numbers: &[f64]) -> Found<()> {
+pub(super) fn finite(numbers: &[f64]) -> Result<()> {
     match numbers.iter().filter(|x| !x.is_finite()).count() {
         0 => Ok(()),
-        bad => Err(Unexplained::Because(format!(
+        bad => Err(Error::Refused(format!(
             "the number is not finite (NaN or infinite) for {bad} of {} inputs, so nothing can be fitted to it",
             numbers.len()
         ))),

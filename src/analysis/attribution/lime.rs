@@ -1,13 +1,12 @@
 //! LIME: a sparse linear surrogate over which positions are shown, fitted near the text (Ribeiro, Singh and Guestrin 2016; Captum's
 //! `Lime` with its defaults).
 
+use super::Attribution;
 use super::kernel::finite;
 use super::perturb::with_hidden;
-use super::probe::{Probe, Unexplained};
+use super::probe::Probe;
 use super::random::Random;
-use super::{Attribution, Told};
-
-type Found<T> = Result<T, Unexplained>;
+use crate::debugger::{Error, Result};
 
 /// Sweeps of coordinate descent after which it is given up.
 const SWEEPS: usize = 100_000;
@@ -23,24 +22,18 @@ pub fn lime_subsets(positions: usize, samples: usize, seed: u64) -> Vec<Vec<bool
 ///
 /// # Errors
 /// If the fit does not settle.
-pub fn lime_with(
-    probe: &mut Probe<'_>,
-    baseline: &[f32],
-    shown: &[Vec<bool>],
-    alpha: f64,
-    told: Told<'_>,
-) -> Found<Attribution> {
+pub fn lime_with(probe: &mut Probe<'_>, baseline: &[f32], shown: &[Vec<bool>], alpha: f64) -> Result<Attribution> {
     let here = probe.here()?;
     let positions = shown.first().map_or(0, Vec::len);
     let mut points: Vec<Vec<f32>> =
         shown.iter().map(|set| with_hidden(&here, baseline, positions, |position| !set[position])).collect();
     let weights: Vec<f64> = points.iter().map(|point| similarity(&here, point)).collect();
     points.push(here);
-    let mut numbers = probe.numbers(&points, told)?;
+    let mut numbers = probe.numbers(&points)?;
     finite(&numbers)?;
     let at_input = numbers.pop().unwrap_or(f64::NAN);
     let values = lasso(shown, &numbers, &weights, alpha).ok_or_else(|| {
-        Unexplained::Because("the surrogate does not settle; give another number of samples or a larger -alpha".into())
+        Error::Refused("the surrogate does not settle; give another number of samples or a larger -alpha".into())
     })?;
     Ok(Attribution { values, delta: None, at_input, at_baseline: None, error: None, steps: shown.len() })
 }

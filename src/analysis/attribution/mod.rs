@@ -23,7 +23,7 @@ pub use path::{
     through_neuron,
 };
 pub use perturb::{ablation, occlusion, shapley_exact, shapley_sampled};
-pub use probe::{Point, Probe, Unexplained};
+pub use probe::{Point, Probe};
 pub use quality::{Quality, infidelity, quality, sensitivity};
 pub use random::Random;
 pub use rule::{RULES, Rule};
@@ -63,6 +63,3 @@ impl Attribution {
         !delta.is_finite() || delta.abs() > allowed
     }
 }
-
-/// What is told of the work: evaluations done, and all.
-pub type Told<'a> = &'a mut dyn FnMut(u64, u64);

@@ -1,12 +1,9 @@
 //! Neurons: which count most for a number, and what feeds them.
 
-use super::Told;
-use super::probe::Unexplained;
-use crate::debugger::{NoGradient, Session};
+use crate::debugger::{Error, Result, Session};
 use crate::lang::{Expr, parse_expr};
 use crate::tensor::ops::Slice;
-
-type Found<T> = Result<T, Unexplained>;
+use crate::tensor::step;
 
 /// Feeders told of.
 const FEEDERS: usize = 3;
@@ -39,25 +36,16 @@ pub struct Fed {
     pub share: f64,
 }
 
-impl From<NoGradient> for Unexplained {
-    fn from(error: NoGradient) -> Unexplained {
-        match error {
-            NoGradient::At(error) => Unexplained::At(error),
-            NoGradient::Because(message) => Unexplained::Because(message),
-        }
-    }
-}
-
 /// The `count` neurons of the focused row, over all blocks and positions, for which `|n dF/dn|` is largest, and for each what earlier
 /// parts add to the residual stream that is most relevant to it: by the rules of AttnLRP, since behind a norm plain gradients times
 /// values of all parts add up to nothing. The gradients at hand afterwards are those of the number.
 ///
 /// # Errors
 /// If the model has no dense MLP, the number has no gradient, or a mixture of experts lies before a neuron.
-pub fn neurons(session: &mut Session, expr: &Expr, text: &str, count: usize, told: Told<'_>) -> Found<Vec<Neuron>> {
+pub fn neurons(session: &mut Session, expr: &Expr, text: &str, count: usize) -> Result<Vec<Neuron>> {
     let program = session.run.program.clone();
     let row = session.focus.row;
-    session.backward(expr, text, &mut |_, _, _| {})?;
+    session.backward(expr, text)?;
     let mut found = Vec::new();
     for op in (0..program.ops.len()).filter(|&op| program.ops[op].site.ends_with(".mlp.post")) {
         let part = |value: crate::tensor::Value| value.slice(&[Slice::At(row)])?.read_f64();
@@ -65,7 +53,7 @@ pub fn neurons(session: &mut Session, expr: &Expr, text: &str, count: usize, tol
         let width = value.shape().last().copied().unwrap_or(1);
         let start = session.run.branch().span(session.run.pass).start;
         let values = part(value)?;
-        let slopes = part(session.gradient(op).map_err(Unexplained::Because)?)?;
+        let slopes = part(session.gradient(op)?)?;
         for (i, (value, slope)) in values.iter().zip(&slopes).enumerate() {
             let (pos, index) = (start + i / width, i % width);
             let (value, slope, counts) = (*value, *slope, value * slope);
@@ -81,16 +69,16 @@ pub fn neurons(session: &mut Session, expr: &Expr, text: &str, count: usize, tol
         }
     }
     if found.is_empty() {
-        return Err(Unexplained::Because("this model has no dense MLP, whose neurons could be ranked".into()));
+        return Err(Error::Refused("this model has no dense MLP, whose neurons could be ranked".into()));
     }
     found.sort_by(|a, b| b.counts.abs().total_cmp(&a.counts.abs()));
     found.truncate(count);
     let start = session.run.branch().span(session.run.pass).start;
     for number in 0..found.len() {
-        told(number as u64, found.len() as u64);
+        step("neurons", number as u64, found.len() as u64)?;
         let neuron = &found[number];
         let name = format!("{}[pos={}, neuron={}]", neuron.site, neuron.pos - start, neuron.index);
-        let own = parse_expr(&name, 0).map_err(Unexplained::At)?;
+        let own = parse_expr(&name, 0)?;
         let end = program.op_of(&found[number].site).unwrap_or(0);
         let parts: Vec<usize> = (0..end).filter(|&op| adds_to_stream(&program.ops[op].site)).collect();
         let shares = session.relevance(&own, &parts, row)?;

@@ -1,22 +1,21 @@
 //! Methods that follow gradients: at the input, along a path from a baseline, or around the input.
 
-use super::probe::{Point, Probe, Unexplained};
+use super::Attribution;
+use super::probe::{Point, Probe};
 use super::random::Random;
 use super::rule::Rule;
-use super::{Attribution, Told};
 use crate::debugger::Session;
+use crate::debugger::{Error, Result};
 use crate::lang::Expr;
-
-type Found<T> = Result<T, Unexplained>;
 
 /// Points of a path are doubled up to so many by `-steps auto`.
 const MOST_STEPS: usize = 3200;
 
 /// The gradient at the input and the elements of the site `of` there: what saliency and input times gradient are made of.
-pub fn plain(probe: &mut Probe<'_>, of: usize, told: Told<'_>) -> Found<Point> {
+pub fn plain(probe: &mut Probe<'_>, of: usize) -> Result<Point> {
     let here = probe.here()?;
-    let mut points = probe.gradients(&[here], of, told)?;
-    points.pop().ok_or_else(|| Unexplained::Because("nothing was evaluated".into()))
+    let mut points = probe.gradients(&[here], of)?;
+    points.pop().ok_or_else(|| Error::Refused("nothing was evaluated".into()))
 }
 
 fn between(from: &[f32], to: &[f32], at: f64) -> Vec<f32> {
@@ -24,8 +23,8 @@ fn between(from: &[f32], to: &[f32], at: f64) -> Vec<f32> {
 }
 
 /// `F` at the input and at the baseline.
-fn ends(probe: &mut Probe<'_>, here: &[f32], baseline: &[f32]) -> Found<(f64, f64)> {
-    let ends = probe.numbers(&[here.to_vec(), baseline.to_vec()], &mut |_, _| ())?;
+fn ends(probe: &mut Probe<'_>, here: &[f32], baseline: &[f32]) -> Result<(f64, f64)> {
+    let ends = probe.numbers(&[here.to_vec(), baseline.to_vec()])?;
     Ok((ends[0], ends[1]))
 }
 
@@ -37,8 +36,7 @@ pub fn integrated(
     rule: Rule,
     steps: Option<usize>,
     tolerance: f64,
-    told: Told<'_>,
-) -> Found<Attribution> {
+) -> Result<Attribution> {
     let here = probe.here()?;
     let (at_input, at_baseline) = ends(probe, &here, baseline)?;
     let mut n = steps.unwrap_or(25);
@@ -47,7 +45,7 @@ pub fn integrated(
         let rule_points = rule.points(n);
         let points: Vec<Vec<f32>> = rule_points.iter().map(|(at, _)| between(baseline, &here, *at)).collect();
         let at = probe.at;
-        for (point, (_, weight)) in probe.gradients(&points, at, told)?.iter().zip(&rule_points) {
+        for (point, (_, weight)) in probe.gradients(&points, at)?.iter().zip(&rule_points) {
             for (value, gradient) in values.iter_mut().zip(&point.gradient) {
                 *value += weight * f64::from(*gradient);
             }
@@ -78,12 +76,7 @@ pub struct Shap {
 
 /// Gradient SHAP: the mean of `(x~ - b) * grad F(l x~ + (1 - l) b)` over samples, `x~` being the input with normal noise, `b` one of the
 /// baselines, and `l` uniform on [0, 1] (Lundberg and Lee 2017; Captum's `GradientShap`).
-pub fn gradient_shap(
-    probe: &mut Probe<'_>,
-    baselines: &[Vec<f32>],
-    noise: Noise,
-    told: Told<'_>,
-) -> Found<Attribution> {
+pub fn gradient_shap(probe: &mut Probe<'_>, baselines: &[Vec<f32>], noise: Noise) -> Result<Attribution> {
     let len = probe.here()?.len();
     let mut random = Random::new(noise.seed);
     let samples: Vec<Shap> = (0..noise.samples)
@@ -93,16 +86,11 @@ pub fn gradient_shap(
             noise: (0..len).map(|_| (noise.stdev * random.normal()) as f32).collect(),
         })
         .collect();
-    gradient_shap_with(probe, baselines, &samples, told)
+    gradient_shap_with(probe, baselines, &samples)
 }
 
 /// The same with the random choices given.
-pub fn gradient_shap_with(
-    probe: &mut Probe<'_>,
-    baselines: &[Vec<f32>],
-    samples: &[Shap],
-    told: Told<'_>,
-) -> Found<Attribution> {
+pub fn gradient_shap_with(probe: &mut Probe<'_>, baselines: &[Vec<f32>], samples: &[Shap]) -> Result<Attribution> {
     let here = probe.here()?;
     let noisy: Vec<Vec<f32>> =
         samples.iter().map(|sample| here.iter().zip(&sample.noise).map(|(x, e)| x + e).collect()).collect();
@@ -112,10 +100,10 @@ pub fn gradient_shap_with(
         .map(|(sample, noisy)| between(&baselines[sample.baseline], noisy, sample.at))
         .collect();
     let at = probe.at;
-    let found = probe.gradients(&points, at, told)?;
+    let found = probe.gradients(&points, at)?;
     let mut all = vec![here.clone()];
     all.extend(baselines.iter().cloned());
-    let ends = probe.numbers(&all, &mut |_, _| ())?;
+    let ends = probe.numbers(&all)?;
     let mut values = vec![0.0; here.len()];
     let mut sums = Vec::with_capacity(samples.len());
     let count = samples.len() as f64;
@@ -156,15 +144,15 @@ pub struct Noise {
 
 /// Gradients with normal noise on the input: their mean (SmoothGrad, Smilkov and others 2017), or with `variance` their variance
 /// (VarGrad).
-pub fn noise(probe: &mut Probe<'_>, noise: Noise, variance: bool, told: Told<'_>) -> Found<Attribution> {
+pub fn noise(probe: &mut Probe<'_>, noise: Noise, variance: bool) -> Result<Attribution> {
     let here = probe.here()?;
     let mut random = Random::new(noise.seed);
     let points: Vec<Vec<f32>> = (0..noise.samples)
         .map(|_| here.iter().map(|x| (f64::from(*x) + noise.stdev * random.normal()) as f32).collect())
         .collect();
     let at = probe.at;
-    let found = probe.gradients(&points, at, told)?;
-    let at_input = probe.numbers(std::slice::from_ref(&here), &mut |_, _| ())?[0];
+    let found = probe.gradients(&points, at)?;
+    let at_input = probe.numbers(std::slice::from_ref(&here))?[0];
     let count = noise.samples as f64;
     let values = (0..here.len())
         .map(|i| {
@@ -180,10 +168,10 @@ pub fn noise(probe: &mut Probe<'_>, noise: Noise, variance: bool, told: Told<'_>
 ///
 /// # Errors
 /// If there is no rule for an op on the way.
-pub fn relevance(probe: &mut Probe<'_>, told: Told<'_>) -> Found<Attribution> {
+pub fn relevance(probe: &mut Probe<'_>) -> Result<Attribution> {
     probe.propagate_relevance();
     let at = probe.at;
-    let point = plain(probe, at, told)?;
+    let point = plain(probe, at)?;
     let values: Vec<f64> =
         point.gradient.iter().zip(&point.value).map(|(g, x)| f64::from(*g) * f64::from(*x)).collect();
     let delta = Some(values.iter().sum::<f64>() - point.number);
@@ -198,12 +186,11 @@ pub fn conductance(
     baseline: &[f32],
     rule: Rule,
     steps: usize,
-    told: Told<'_>,
-) -> Found<Attribution> {
+) -> Result<Attribution> {
     let here = probe.here()?;
     let (at_input, at_baseline) = ends(probe, &here, baseline)?;
     let points: Vec<Vec<f32>> = rule.points(steps + 1).iter().map(|(at, _)| between(baseline, &here, *at)).collect();
-    let found = probe.gradients(&points, of, told)?;
+    let found = probe.gradients(&points, of)?;
     let mut values = vec![0.0; found[0].value.len()];
     for pair in found.windows(2) {
         for (i, value) in values.iter_mut().enumerate() {
@@ -225,18 +212,17 @@ pub fn through_neuron(
     (at, of, which): (usize, usize, usize),
     baseline: &[f32],
     (rule, steps): (Rule, usize),
-    told: Told<'_>,
-) -> Found<Attribution> {
+) -> Result<Attribution> {
     let weights = rule.points(steps);
     let (here, points, outer, at_input, at_baseline) = {
         let mut probe = Probe::new(session, numbers.0, at)?;
         let here = probe.here()?;
         let (at_input, at_baseline) = ends(&mut probe, &here, baseline)?;
         let points: Vec<Vec<f32>> = weights.iter().map(|(share, _)| between(baseline, &here, *share)).collect();
-        let outer = probe.gradients(&points, of, told)?;
+        let outer = probe.gradients(&points, of)?;
         (here, points, outer, at_input, at_baseline)
     };
-    let inner = Probe::new(session, numbers.1, at)?.gradients(&points, at, told)?;
+    let inner = Probe::new(session, numbers.1, at)?.gradients(&points, at)?;
     let mut values = vec![0.0; here.len()];
     for ((outer, inner), (_, weight)) in outer.iter().zip(&inner).zip(&weights) {
         let worth = weight * f64::from(outer.gradient[which]);
@@ -248,19 +234,12 @@ pub fn through_neuron(
 }
 
 /// Internal influence of a later site `of` along the path: `sum_k w_k dF/dy(a_k)` (Leino and others 2018).
-pub fn influence(
-    probe: &mut Probe<'_>,
-    of: usize,
-    baseline: &[f32],
-    rule: Rule,
-    steps: usize,
-    told: Told<'_>,
-) -> Found<Attribution> {
+pub fn influence(probe: &mut Probe<'_>, of: usize, baseline: &[f32], rule: Rule, steps: usize) -> Result<Attribution> {
     let here = probe.here()?;
     let (at_input, at_baseline) = ends(probe, &here, baseline)?;
     let weights = rule.points(steps);
     let points: Vec<Vec<f32>> = weights.iter().map(|(at, _)| between(baseline, &here, *at)).collect();
-    let found = probe.gradients(&points, of, told)?;
+    let found = probe.gradients(&points, of)?;
     let mut values = vec![0.0; found[0].gradient.len()];
     for (point, (_, weight)) in found.iter().zip(&weights) {
         values.iter_mut().zip(&point.gradient).for_each(|(value, gradient)| *value += weight * f64::from(*gradient));

@@ -1,11 +1,10 @@
 //! Methods that hide positions and look at what becomes of the number. Values are one for each position.
 
+use super::Attribution;
 use super::path::standard_error;
-use super::probe::{Probe, Unexplained};
+use super::probe::Probe;
 use super::random::Random;
-use super::{Attribution, Told};
-
-type Found<T> = Result<T, Unexplained>;
+use crate::debugger::{Error, Result};
 
 /// So many positions have all their subsets evaluated.
 pub(super) const MOST_EXACT: usize = 12;
@@ -23,19 +22,13 @@ pub(super) fn with_hidden(
 }
 
 /// `F(x) - F(x with one position hidden)` for each (Captum's `FeatureAblation`, a group for each position).
-pub fn ablation(probe: &mut Probe<'_>, baseline: &[f32], positions: usize, told: Told<'_>) -> Found<Attribution> {
-    occlusion(probe, baseline, positions, 1, told)
+pub fn ablation(probe: &mut Probe<'_>, baseline: &[f32], positions: usize) -> Result<Attribution> {
+    occlusion(probe, baseline, positions, 1)
 }
 
 /// `F(x) - F(x with a window hidden)`, for each position the mean over the windows that cover it; windows are moved by one
 /// (Zeiler and Fergus 2014; Captum's `Occlusion`).
-pub fn occlusion(
-    probe: &mut Probe<'_>,
-    baseline: &[f32],
-    positions: usize,
-    window: usize,
-    told: Told<'_>,
-) -> Found<Attribution> {
+pub fn occlusion(probe: &mut Probe<'_>, baseline: &[f32], positions: usize, window: usize) -> Result<Attribution> {
     let here = probe.here()?;
     let window = window.clamp(1, positions.max(1));
     let starts = positions - window + 1;
@@ -45,7 +38,7 @@ pub fn occlusion(
         None => here.clone(),
     };
     let steps = 1 + starts;
-    let numbers = probe.numbers_of(steps, &point, told)?;
+    let numbers = probe.numbers_of(steps, &point)?;
     let values = (0..positions)
         .map(|position| {
             let covering = (0..starts).filter(|at| (*at..at + window).contains(&position));
@@ -60,16 +53,16 @@ pub fn occlusion(
 ///
 /// # Errors
 /// If there are more than twelve positions.
-pub fn shapley_exact(probe: &mut Probe<'_>, baseline: &[f32], positions: usize, told: Told<'_>) -> Found<Attribution> {
+pub fn shapley_exact(probe: &mut Probe<'_>, baseline: &[f32], positions: usize) -> Result<Attribution> {
     if positions > MOST_EXACT {
         let message = format!("{positions} positions have too many subsets; -samples N samples orders of them");
-        return Err(Unexplained::Because(message));
+        return Err(Error::Refused(message));
     }
     let here = probe.here()?;
     let subsets = 1usize << positions;
     let point = |set: usize| with_hidden(&here, baseline, positions, |position| set >> position & 1 == 0);
     let points: Vec<Vec<f32>> = (0..subsets).map(point).collect();
-    let numbers = probe.numbers(&points, told)?;
+    let numbers = probe.numbers(&points)?;
     // With k others present: k! (n - 1 - k)! / n!.
     let mut weights = vec![1.0 / positions as f64];
     for k in 1..positions {
@@ -94,8 +87,7 @@ pub fn shapley_sampled(
     positions: usize,
     samples: usize,
     seed: u64,
-    told: Told<'_>,
-) -> Found<Attribution> {
+) -> Result<Attribution> {
     let here = probe.here()?;
     let mut random = Random::new(seed);
     let orders: Vec<Vec<usize>> = (0..samples).map(|_| random.order(positions)).collect();
@@ -109,7 +101,7 @@ pub fn shapley_sampled(
         with_hidden(&here, baseline, positions, |position| hidden[position])
     };
     let steps = 1 + samples * positions;
-    let numbers = probe.numbers_of(steps, &point, told)?;
+    let numbers = probe.numbers_of(steps, &point)?;
     let mut gains = vec![Vec::with_capacity(samples); positions];
     for (number, order) in orders.iter().enumerate() {
         let mut before = numbers[0];

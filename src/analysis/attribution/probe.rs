@@ -2,14 +2,13 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use super::super::in_force::{edited, in_force};
-use crate::debugger::{Edit, Mark, Session, Target, number_of, ops_of};
-use crate::lang::{Expr, LangError};
+use crate::debugger::{Edit, Error, Mark, Result, Session, Target, number_of, ops_of};
+use crate::lang::Expr;
 use crate::model::Input;
 use crate::program::{After, Context, Program, execute, pull_back, pull_relevance};
-use crate::tensor::Value;
+use crate::tensor::{Value, step};
 
 /// Rows are computed together as long as what they hold stays below this.
 const BATCH_BYTES: u64 = 256 << 20;
@@ -17,25 +16,6 @@ const BATCH_BYTES: u64 = 256 << 20;
 /// And no single value of theirs grows beyond this: larger pieces of memory are given back to the system each time, and clearing
 /// them when they are taken again costs more than a larger batch saves.
 const VALUE_BYTES: u64 = 28 << 20;
-
-/// Why something could not be explained.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Unexplained {
-    /// A mistake in the target.
-    At(LangError),
-    /// The number does not depend on this site.
-    Independent(String),
-    /// Something else, in words.
-    Because(String),
-}
-
-impl<E: std::error::Error> From<E> for Unexplained {
-    fn from(error: E) -> Unexplained {
-        Unexplained::Because(error.to_string())
-    }
-}
-
-type Found<T> = Result<T, Unexplained>;
 
 /// A number over the pass of the prompt, as a function of what op `at` gives.
 pub struct Probe<'a> {
@@ -65,11 +45,11 @@ impl<'a> Probe<'a> {
     /// # Errors
     /// If the run is not in the pass of the prompt, the number does not depend on the site, or edits are in force that cannot be made
     /// again.
-    pub fn new(session: &'a mut Session, expr: &'a Expr, at: usize) -> Found<Probe<'a>> {
+    pub fn new(session: &'a mut Session, expr: &'a Expr, at: usize) -> Result<Probe<'a>> {
         let program = session.run.program.clone();
         if session.run.pass > 0 {
             let why = "attribution works in the pass of the prompt: go back with \"reverse-token\" or \"goto #0\"";
-            return Err(Unexplained::Because(why.into()));
+            return Err(Error::Refused(why.into()));
         }
         let read = ops_of(session, expr);
         let last = read.iter().copied().max().unwrap_or(0);
@@ -89,7 +69,7 @@ impl<'a> Probe<'a> {
         }
         let affected: Vec<usize> = (at + 1..=last).filter(|&op| after[op] && needed[op]).collect();
         if !needed[at] {
-            return Err(Unexplained::Independent(program.ops[at].site.clone()));
+            return Err(Error::Independent(program.ops[at].site.clone()));
         }
         let edits = in_force(session, &|op| affected.contains(&op))?;
         let mut probe = Probe {
@@ -120,7 +100,7 @@ impl<'a> Probe<'a> {
     }
 
     /// What the run has at an op, for the focused row: `[1, ...]`.
-    pub fn base(&mut self, op: usize) -> Found<Value> {
+    pub fn base(&mut self, op: usize) -> Result<Value> {
         if let Some(value) = self.base.get(&op) {
             return Ok(value.clone());
         }
@@ -137,7 +117,7 @@ impl<'a> Probe<'a> {
     }
 
     /// The elements of the site in the run, or where the probe was moved to.
-    pub fn here(&mut self) -> Found<Vec<f32>> {
+    pub fn here(&mut self) -> Result<Vec<f32>> {
         if let Some(elements) = &self.elsewhere {
             return Ok(elements.clone());
         }
@@ -150,11 +130,6 @@ impl<'a> Probe<'a> {
         self.relevance = true;
     }
 
-    /// What the user sets to interrupt.
-    pub fn interrupt(&self) -> Arc<AtomicBool> {
-        self.session.interrupt.clone()
-    }
-
     /// How many rows are computed together: no more than the device holds in one buffer.
     pub fn batch(&self) -> usize {
         let held = self.session.run.device().max_buffer_bytes() / self.widest;
@@ -162,20 +137,15 @@ impl<'a> Probe<'a> {
     }
 
     /// The number for each of these values of the site.
-    pub fn numbers(&mut self, points: &[Vec<f32>], progress: &mut dyn FnMut(u64, u64)) -> Found<Vec<f64>> {
-        self.numbers_of(points.len(), &|i| points[i].clone(), progress)
+    pub fn numbers(&mut self, points: &[Vec<f32>]) -> Result<Vec<f64>> {
+        self.numbers_of(points.len(), &|i| points[i].clone())
     }
 
     /// The same for `count` values that are made when they are needed: many of a large site are more than memory holds.
-    pub fn numbers_of(
-        &mut self,
-        count: usize,
-        point: &dyn Fn(usize) -> Vec<f32>,
-        progress: &mut dyn FnMut(u64, u64),
-    ) -> Found<Vec<f64>> {
+    pub fn numbers_of(&mut self, count: usize, point: &dyn Fn(usize) -> Vec<f32>) -> Result<Vec<f64>> {
         let mut found = Vec::with_capacity(count);
         while found.len() < count {
-            self.tell(found.len(), count, progress)?;
+            step("evaluations", found.len() as u64, count as u64)?;
             let chunk: Vec<Vec<f32>> = (found.len()..count).take(self.batch()).map(point).collect();
             let values = self.forward(&chunk, self.at)?;
             let rows = self.rows(&values, chunk.len())?;
@@ -188,19 +158,14 @@ impl<'a> Probe<'a> {
 
     /// The number for each of these values of the site, the values of the op `of` there (the site itself or one after it), and
     /// the gradient at `of`.
-    pub fn gradients(
-        &mut self,
-        points: &[Vec<f32>],
-        of: usize,
-        progress: &mut dyn FnMut(u64, u64),
-    ) -> Found<Vec<Point>> {
+    pub fn gradients(&mut self, points: &[Vec<f32>], of: usize) -> Result<Vec<Point>> {
         if of != self.at && !self.affected.contains(&of) {
             let (of, at) = (&self.program.ops[of].site, &self.program.ops[self.at].site);
-            return Err(Unexplained::Because(format!("{of} does not lie between {at} and the number")));
+            return Err(Error::Refused(format!("{of} does not lie between {at} and the number")));
         }
         let mut found = Vec::with_capacity(points.len());
         for chunk in points.chunks(self.batch()) {
-            self.tell(found.len(), points.len(), progress)?;
+            step("evaluations", found.len() as u64, points.len() as u64)?;
             let values = self.forward(chunk, self.at)?;
             let (numbers, mut gradients) = self.ends(&values, chunk.len())?;
             for op in self.affected.clone().into_iter().rev().take_while(|&op| op > of) {
@@ -244,7 +209,7 @@ impl<'a> Probe<'a> {
 
     /// The number of each row, and the gradients of each at what it reads. A row has a tape of its own: the gradient of one logit
     /// is as large as all logits, and those of all rows together would be that again for each row.
-    fn ends(&mut self, values: &HashMap<usize, Value>, n: usize) -> Found<(Vec<f64>, HashMap<usize, Value>)> {
+    fn ends(&mut self, values: &HashMap<usize, Value>, n: usize) -> Result<(Vec<f64>, HashMap<usize, Value>)> {
         let mut numbers = Vec::with_capacity(n);
         let mut parts: HashMap<usize, Vec<Value>> = HashMap::new();
         for row in 0..n {
@@ -256,7 +221,7 @@ impl<'a> Probe<'a> {
                 };
                 leaves.insert(op, leaf);
             }
-            let number = number_of(self.session, self.expr, &leaves, 0).map_err(Unexplained::At)?;
+            let number = number_of(self.session, self.expr, &leaves, 0)?;
             numbers.push(number.untracked().read_scalar()?);
             let one = Value::from_f32(vec![1.0], &[1], &number.untracked().device());
             let pulled = number.reshape(&[1])?.pull(&one).expect("numbers are tracked");
@@ -266,19 +231,11 @@ impl<'a> Probe<'a> {
             }
         }
         let joined = parts.into_iter().map(|(op, rows)| Ok((op, Value::concat(&rows, 0)?)));
-        Ok((numbers, joined.collect::<Found<_>>()?))
-    }
-
-    fn tell(&self, done: usize, all: usize, progress: &mut dyn FnMut(u64, u64)) -> Found<()> {
-        progress(done as u64, all as u64);
-        match self.session.interrupt.load(std::sync::atomic::Ordering::SeqCst) {
-            true => Err(Unexplained::Because(format!("interrupted after {done} of {all} evaluations"))),
-            false => Ok(()),
-        }
+        Ok((numbers, joined.collect::<Result<_>>()?))
     }
 
     /// Values of all affected ops for these values of op `at`.
-    fn forward(&mut self, points: &[Vec<f32>], at: usize) -> Found<HashMap<usize, Value>> {
+    fn forward(&mut self, points: &[Vec<f32>], at: usize) -> Result<HashMap<usize, Value>> {
         let n = points.len();
         let mut shape = self.base(at)?.shape().to_vec();
         shape[0] = n;
@@ -296,7 +253,7 @@ impl<'a> Probe<'a> {
         Ok(values)
     }
 
-    fn inputs(&mut self, op: usize, values: &HashMap<usize, Value>, n: usize) -> Found<Vec<Value>> {
+    fn inputs(&mut self, op: usize, values: &HashMap<usize, Value>, n: usize) -> Result<Vec<Value>> {
         let program = self.program.clone();
         program.ops[op]
             .inputs
@@ -308,14 +265,14 @@ impl<'a> Probe<'a> {
             .collect()
     }
 
-    fn repeated(&mut self, op: usize, n: usize) -> Found<Value> {
+    fn repeated(&mut self, op: usize, n: usize) -> Result<Value> {
         let base = self.base(op)?;
         let axes = base.axes().to_vec();
         Ok(if n == 1 { base } else { Value::concat(&vec![base; n], 0)?.with_axes(&axes).whole() })
     }
 
     /// The values that the number reads, as leaves where they vary.
-    fn targets(&mut self, values: &HashMap<usize, Value>, n: usize) -> Found<HashMap<usize, Value>> {
+    fn targets(&mut self, values: &HashMap<usize, Value>, n: usize) -> Result<HashMap<usize, Value>> {
         let read = self.read.clone();
         read.into_iter()
             .map(|op| match values.get(&op) {
@@ -325,12 +282,12 @@ impl<'a> Probe<'a> {
             .collect()
     }
 
-    fn rows(&mut self, values: &HashMap<usize, Value>, n: usize) -> Found<Vec<Value>> {
+    fn rows(&mut self, values: &HashMap<usize, Value>, n: usize) -> Result<Vec<Value>> {
         let leaves = self.targets(values, n)?;
-        (0..n).map(|row| number_of(self.session, self.expr, &leaves, row).map_err(Unexplained::At)).collect()
+        (0..n).map(|row| number_of(self.session, self.expr, &leaves, row).map_err(Error::At)).collect()
     }
 
-    fn context(&mut self, n: usize) -> Found<Arc<Context>> {
+    fn context(&mut self, n: usize) -> Result<Arc<Context>> {
         if !self.contexts.contains_key(&n) {
             let run = &self.session.run;
             let row = run.branch().prompt().rows[self.session.focus.row].clone();
@@ -342,8 +299,8 @@ impl<'a> Probe<'a> {
     }
 
     /// What the site holds where the model, with the edits that are in force, reads these tokens instead: `[1, ...]`'s elements.
-    pub fn of_tokens(&mut self, ids: &[u32]) -> Found<Vec<f32>> {
-        let tokens = self.program.op_of("tokens").ok_or_else(|| Unexplained::Because("no tokens".into()))?;
+    pub fn of_tokens(&mut self, ids: &[u32]) -> Result<Vec<f32>> {
+        let tokens = self.program.op_of("tokens").ok_or_else(|| Error::Refused("no tokens".into()))?;
         let device = self.session.run.device().clone();
         let ids: Vec<i64> = ids.iter().map(|&id| i64::from(id)).collect();
         let value = Value::from_i64(ids.clone(), &[1, ids.len()], &device).with_axes(&self.program.ops[tokens].axes);
@@ -362,9 +319,7 @@ impl<'a> Probe<'a> {
         }
         match values.get(&self.at) {
             Some(value) => Ok(value.read_f32()?),
-            None => {
-                Err(Unexplained::Because(format!("{} does not depend on the tokens", self.program.ops[self.at].site)))
-            }
+            None => Err(Error::Refused(format!("{} does not depend on the tokens", self.program.ops[self.at].site))),
         }
     }
 }

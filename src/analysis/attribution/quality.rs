@@ -1,11 +1,11 @@
 //! How far an attribution can be trusted: does it predict what changes do, and does it stay the same nearby? (Yeh and others 2019;
 //! Captum's `infidelity` and `sensitivity_max`.)
 
-use super::probe::{Probe, Unexplained};
+use super::Attribution;
+use super::probe::Probe;
 use super::random::Random;
-use super::{Attribution, Told};
-
-type Found<T> = Result<T, Unexplained>;
+use crate::debugger::Result;
+use crate::tensor::step;
 
 /// How large the noise of infidelity is, and how far away sensitivity looks: Captum's defaults for the second.
 const NOISE: f64 = 0.1;
@@ -26,11 +26,11 @@ pub struct Quality {
 }
 
 /// Infidelity of what a number gains per unit of each element, plain and normalized.
-pub fn infidelity(probe: &mut Probe<'_>, per_unit: &[f64], perturbations: &[Vec<f32>]) -> Found<(f64, f64)> {
+pub fn infidelity(probe: &mut Probe<'_>, per_unit: &[f64], perturbations: &[Vec<f32>]) -> Result<(f64, f64)> {
     let here = probe.here()?;
     let mut points = vec![here.clone()];
     points.extend(perturbations.iter().map(|by| here.iter().zip(by).map(|(x, i)| x - i).collect()));
-    let numbers = probe.numbers(&points, &mut |_, _| ())?;
+    let numbers = probe.numbers(&points)?;
     let pairs: Vec<(f64, f64)> = perturbations
         .iter()
         .zip(&numbers[1..])
@@ -50,8 +50,8 @@ pub fn infidelity(probe: &mut Probe<'_>, per_unit: &[f64], perturbations: &[Vec<
 pub fn sensitivity(
     probe: &mut Probe<'_>,
     nearby: &[Vec<f32>],
-    method: &mut dyn FnMut(&mut Probe<'_>) -> Found<Vec<f64>>,
-) -> Found<f64> {
+    method: &mut dyn FnMut(&mut Probe<'_>) -> Result<Vec<f64>>,
+) -> Result<f64> {
     let here = method(probe)?;
     let norm = |x: &mut dyn Iterator<Item = f64>| x.map(|x| x * x).sum::<f64>().sqrt();
     let size = norm(&mut here.iter().copied());
@@ -73,9 +73,8 @@ pub fn quality(
     found: &Attribution,
     scale: Option<&[f64]>,
     seed: u64,
-    method: &mut dyn FnMut(&mut Probe<'_>) -> Found<Vec<f64>>,
-    told: Told<'_>,
-) -> Found<Quality> {
+    method: &mut dyn FnMut(&mut Probe<'_>) -> Result<Vec<f64>>,
+) -> Result<Quality> {
     let here = probe.here()?;
     let per_unit: Vec<f64> = match scale {
         Some(scale) => found.values.iter().zip(scale).map(|(a, by)| if *by == 0.0 { 0.0 } else { a / by }).collect(),
@@ -90,7 +89,7 @@ pub fn quality(
         .collect();
     let mut done = 0;
     let sensitivity = sensitivity(probe, &nearby, &mut |probe| {
-        told(done, SAMPLES as u64 + 1);
+        step("sensitivity", done, SAMPLES as u64 + 1)?;
         done += 1;
         method(probe)
     })?;

@@ -2,12 +2,13 @@
 
 use super::Live;
 use super::stretch::Stretch;
+use crate::debugger::{Error, Result};
 use crate::model::input::Input;
 use crate::model::role::WeightId;
 use crate::model::spec::ModelSpec;
 use crate::model::weights::Weights;
 use crate::program::{Context, Op, Program, execute, shape_of};
-use crate::tensor::{Device, Kind, Precision, Value};
+use crate::tensor::{Device, Kind, Precision, Value, proceed};
 
 /// What ops in 64 bits read besides their inputs.
 pub struct Double<'a> {
@@ -29,24 +30,25 @@ impl<'a> Double<'a> {
     ///
     /// # Errors
     /// If a value or a weight cannot be read.
-    pub fn of(&self, op: &Op, inputs: &[Value]) -> Result<Vec<f64>, String> {
+    pub fn of(&self, op: &Op, inputs: &[Value]) -> Result<Vec<f64>> {
         let value = self.executed(op, inputs, self.weights, &self.context)?;
-        value.read_f64().map_err(|error| error.to_string())
+        Ok(value.read_f64()?)
     }
 
     /// What the last op of a stretch gives if all of it is computed in 64 bits.
     ///
     /// # Errors
     /// If a value or a weight cannot be read.
-    pub fn of_stretch(&self, stretch: &Stretch<'_>) -> Result<Vec<f64>, String> {
+    pub fn of_stretch(&self, stretch: &Stretch<'_>) -> Result<Vec<f64>> {
         let mut failed = None;
         let last = stretch.again(&|_| true, &mut |_, op, inputs| {
             let value = self.executed(op, inputs, self.weights, &self.context);
             value.map_err(|error| failed = Some(error)).ok()
         });
         match (last, failed) {
-            (Some(last), _) => last.read_f64().map_err(|error| error.to_string()),
-            (None, failed) => Err(failed.unwrap_or_else(|| "interrupted".into())),
+            (Some(last), _) => Ok(last.read_f64()?),
+            (None, Some(failed)) => Err(failed),
+            (None, None) => Err(proceed().err().map_or_else(|| "nothing was computed".into(), Error::from)),
         }
     }
 
@@ -80,22 +82,21 @@ impl<'a> Double<'a> {
         self.executed(other, &inputs, &live.weights, &context).ok()?.read_f64().ok()
     }
 
-    fn executed(&self, op: &Op, inputs: &[Value], weights: &Weights, context: &Context) -> Result<Value, String> {
-        let text = |error: crate::tensor::TensorError| error.to_string();
-        let wide = |value: &Value| -> Result<Value, String> {
+    fn executed(&self, op: &Op, inputs: &[Value], weights: &Weights, context: &Context) -> Result<Value> {
+        let wide = |value: &Value| -> Result<Value> {
             Ok(match value.kind() {
-                Kind::Float => Value::from_f64(value.read_f64().map_err(text)?, value.shape(), &self.device),
-                _ => Value::from_i64(value.read_i64().map_err(text)?, value.shape(), &self.device),
+                Kind::Float => Value::from_f64(value.read_f64()?, value.shape(), &self.device),
+                _ => Value::from_i64(value.read_i64()?, value.shape(), &self.device),
             }
             .with_axes(value.axes()))
         };
         let mut all = weights.computing_in(Precision::F32);
         for &id in &op.weights {
-            let value = weights.get(id).ok_or_else(|| missing(id))?.whole().map_err(text)?;
+            let value = weights.get(id).ok_or_else(|| missing(id))?.whole()?;
             all = all.standing_in(id, &wide(&value)?);
         }
         let inputs: Vec<Value> = inputs.iter().map(wide).collect::<Result<_, _>>()?;
-        execute(op, &inputs, &all, context).map_err(text)
+        Ok(execute(op, &inputs, &all, context)?)
     }
 }
 

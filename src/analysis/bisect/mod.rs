@@ -18,14 +18,13 @@ mod projections;
 mod stretch;
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
-use crate::debugger::{Mark, Run, Session};
+use crate::debugger::{Mark, Result, Run, Session};
 use crate::model::spec::ModelSpec;
 use crate::model::weights::Weights;
 use crate::program::{Context, Program, execute};
 use crate::tensor::ops::Slice;
-use crate::tensor::{Difference, Kind, Tolerance, Value, difference, relative_rms};
+use crate::tensor::{Difference, Kind, Tolerance, Value, difference, proceed, relative_rms, step};
 pub use double::Double;
 use guesses::Known;
 pub use halving::{first_apart, marks};
@@ -103,7 +102,7 @@ pub struct Live {
 
 /// Values of the other side by the number of the op, and what that gives here, `[1, ...]`: its shape is wanted, and some sides lack a
 /// part of it, which is then taken from here.
-pub type Values<'a> = &'a mut dyn FnMut(usize, &Value) -> Result<Option<Vec<f64>>, String>;
+pub type Values<'a> = &'a mut dyn FnMut(usize, &Value) -> Result<Option<Vec<f64>>>;
 
 /// Which ops are run, and what those before them gave.
 #[derive(Default)]
@@ -118,12 +117,7 @@ pub struct Start {
 ///
 /// # Errors
 /// In a sentence, if nothing can be compared, the user interrupts or the device fails.
-pub fn bisect(
-    session: &Session,
-    other: &mut Other<'_>,
-    start: Start,
-    progress: &mut dyn FnMut(&str, u64, u64),
-) -> Result<Vec<Introduced>, String> {
+pub fn bisect(session: &Session, other: &mut Other<'_>, start: Start) -> Result<Vec<Introduced>> {
     let run = &session.run;
     if run.pass > 0 {
         return Err("bisect works in the pass of the prompt: go back with \"goto #0\"".into());
@@ -132,7 +126,7 @@ pub fn bisect(
     let row = session.focus.row;
     let prompt = run.branch().prompt();
     let alone = prompt.rows.get(row).cloned().ok_or("there is no such row")?;
-    let input = prompt.with_rows(&run.model, vec![alone]).map_err(|error| error.to_string())?;
+    let input = prompt.with_rows(&run.model, vec![alone])?;
     let context = Context::new(&run.model.spec, &input, 0..input.length(), run.device());
     let weights = run.branch().weights();
     let first = start.before.len();
@@ -146,16 +140,13 @@ pub fn bisect(
     let mut suspects: Vec<Suspect> = Vec::new();
     let end = start.end.unwrap_or(program.ops.len());
     for (number, op) in program.ops.iter().enumerate().take(end).skip(first) {
-        progress(&op.site, number as u64, end as u64);
-        if session.interrupt.load(Ordering::Relaxed) {
-            return Err(format!("interrupted at {}", op.site));
-        }
+        step(&op.site, number as u64, end as u64)?;
         let inputs: Vec<Value> = op
             .inputs
             .iter()
             .map(|&input| values[input].clone().ok_or("an input is missing"))
             .collect::<Result<_, _>>()?;
-        let own = execute(op, &inputs, weights, &context).map_err(|error| error.to_string())?;
+        let own = execute(op, &inputs, weights, &context)?;
         // Edits in force are part of what this side computes.
         let (own, edited) = edited(run, number, own, row)?;
         let shape = own.shape()[1..].to_vec();
@@ -170,7 +161,7 @@ pub fn bisect(
             origins[number] = from;
             continue;
         };
-        let ours = own.read_f64().map_err(|error| error.to_string())?;
+        let ours = own.read_f64()?;
         let relative = relative_rms(&ours, &theirs);
         // Inputs are kept by reference: what may be a culprit is looked at again when all are known.
         found.push(Introduced {
@@ -212,8 +203,8 @@ pub fn bisect(
         if faint && (suspect.edited || usual < FEW_BITS || one.relative <= FAINT * usual) {
             continue;
         }
-        progress(&format!("{} once more", one.site), number as u64, at_hand);
-        let stretch = Stretch::ending_in(one.op, suspect.own, &program, (&values, &given), &session.interrupt);
+        step(&format!("{} once more", one.site), number as u64, at_hand)?;
+        let stretch = Stretch::ending_in(one.op, suspect.own, &program, (&values, &given));
         one.culprit = true;
         if !suspect.edited {
             let theirs = other.live.as_ref().and_then(|live| double.of_other(live, &stretch));
@@ -253,25 +244,23 @@ pub fn bisect(
         if faint {
             one.culprit = one.reason.is_some();
         }
-        if stretch.interrupted() {
-            return Err(format!("interrupted at {}", found[suspect.found].site));
-        }
+        // A reason that is not found may be one that was not looked for to the end.
+        proceed()?;
     }
     Ok(found)
 }
 
 /// What edits by hand make of the value of an op for one row, and whether there are any. Those of a batch are made for all of its rows.
-fn edited(run: &Run, op: usize, mut own: Value, row: usize) -> Result<(Value, bool), String> {
-    let text = |error: crate::tensor::TensorError| error.to_string();
+fn edited(run: &Run, op: usize, mut own: Value, row: usize) -> Result<(Value, bool)> {
     let count = run.branch().prompt().rows.len();
     let mut any = false;
     for edit in run.branch().edits.iter().filter(|edit| edit.applies_to(Mark { pass: 0, op })) {
         any = true;
         let rows = vec![own; count];
         let axes = rows[0].axes().to_vec();
-        let all = if count == 1 { rows[0].clone() } else { Value::concat(&rows, 0).map_err(text)?.with_axes(&axes) };
-        let edited = edit.change.apply(&all).map_err(text)?;
-        own = edited.slice(&[Slice::Range { start: row, end: row + 1, step: 1 }]).map_err(text)?;
+        let all = if count == 1 { rows[0].clone() } else { Value::concat(&rows, 0)?.with_axes(&axes) };
+        let edited = edit.change.apply(&all)?;
+        own = edited.slice(&[Slice::Range { start: row, end: row + 1, step: 1 }])?;
     }
     Ok((own, any))
 }
@@ -287,7 +276,7 @@ struct Suspect {
 
 impl Introduced {
     /// The value of the focused row that an op is compared at.
-    pub fn of_row(value: &Value, row: usize) -> Result<Vec<f64>, String> {
-        value.slice(&[Slice::At(row)]).and_then(|value| value.read_f64()).map_err(|error| error.to_string())
+    pub fn of_row(value: &Value, row: usize) -> Result<Vec<f64>> {
+        Ok(value.slice(&[Slice::At(row)])?.read_f64()?)
     }
 }

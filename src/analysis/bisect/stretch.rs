@@ -1,10 +1,9 @@
 //! The ops between the values that the other side has and one that differs there: what is run again to try a reason.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::program::{Op, Program};
-use crate::tensor::Value;
+use crate::tensor::{Value, proceed};
 
 /// Ops that end in one whose value differs, with all that they read.
 ///
@@ -14,7 +13,6 @@ pub struct Stretch<'a> {
     program: &'a Program,
     ops: Vec<usize>,
     values: HashMap<usize, Value>,
-    interrupt: &'a AtomicBool,
 }
 
 impl<'a> Stretch<'a> {
@@ -25,9 +23,8 @@ impl<'a> Stretch<'a> {
         own: Value,
         program: &'a Program,
         (values, given): (&[Option<Value>], &[bool]),
-        interrupt: &'a AtomicBool,
     ) -> Stretch<'a> {
-        let mut stretch = Stretch { program, ops: vec![last], values: HashMap::from([(last, own)]), interrupt };
+        let mut stretch = Stretch { program, ops: vec![last], values: HashMap::from([(last, own)]) };
         let mut left = program.ops[last].inputs.clone();
         while let Some(op) = left.pop() {
             let Some(value) = values[op].as_ref().filter(|_| !stretch.values.contains_key(&op)) else { continue };
@@ -66,11 +63,6 @@ impl<'a> Stretch<'a> {
         self.program.ops[op].inputs.iter().map(|input| self.values[input].clone()).collect()
     }
 
-    /// Whether the user wants it to end.
-    pub fn interrupted(&self) -> bool {
-        self.interrupt.load(Ordering::Relaxed)
-    }
-
     /// What the last op gives if some ops compute something else: `compute` is asked for the value of each op that is `changed`, or
     /// that reads what has changed. None if it has none, or the user interrupts.
     pub fn again(
@@ -80,9 +72,7 @@ impl<'a> Stretch<'a> {
     ) -> Option<Value> {
         let mut others: HashMap<usize, Value> = HashMap::new();
         for (number, op) in self.ops() {
-            if self.interrupted() {
-                return None;
-            }
+            proceed().ok()?;
             if changed(number) || op.inputs.iter().any(|input| others.contains_key(input)) {
                 let read = |input: &usize| others.get(input).unwrap_or_else(|| &self.values[input]).clone();
                 let inputs: Vec<Value> = op.inputs.iter().map(read).collect();

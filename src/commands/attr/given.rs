@@ -1,10 +1,10 @@
 //! What `attr` was given.
 
 use super::super::console::Console;
-use super::super::fail::Fail;
 use super::METHODS;
 use crate::analysis::attribution::{RULES, Rule};
 use crate::answer::text::quoted;
+use crate::debugger::{Error, Result};
 use crate::lang::command::Vocabulary;
 use crate::lang::eval::Datum;
 use crate::lang::{Expr, LangError, Span, parse_expr, strings};
@@ -98,24 +98,24 @@ pub struct Given {
 
 impl Given {
     /// Reads the arguments. The value of an option ends where the next one begins, so that an expression needs no quotes.
-    pub fn read(text: &str, offset: usize) -> Result<Given, Fail> {
+    pub fn read(text: &str, offset: usize) -> Result<Given> {
         let (head, options) = parts(text);
         let method = head.trim();
         let span = Span::new(offset, offset + method.len());
         if method.is_empty() {
             let error = LangError::new("expected a method", Span::at(offset));
-            return Err(Fail::At(error.help(format!("one of {}", METHODS.join(", ")))));
+            return Err(Error::At(error.help(format!("one of {}", METHODS.join(", ")))));
         }
         if let Some(extra) = method.find(char::is_whitespace) {
             let at = offset + extra + method[extra..].len() - method[extra..].trim_start().len();
             let error = LangError::new("unexpected word", Span::new(at, offset + method.len()));
-            return Err(Fail::At(error.help("attr METHOD -target EXPR -at SITE -baseline zero")));
+            return Err(Error::At(error.help("attr METHOD -target EXPR -at SITE -baseline zero")));
         }
         Given::of(method, span, options, offset)
     }
 
     /// The same for one method of several, whose options are `text`, and for target number `target` of those that are given.
-    pub fn read_for(method: &str, span: Span, (text, offset): (&str, usize), target: usize) -> Result<Given, Fail> {
+    pub fn read_for(method: &str, span: Span, (text, offset): (&str, usize), target: usize) -> Result<Given> {
         let mut seen = 0;
         let wanted = |(name, _, _): &(&str, &str, usize)| {
             let other = *name == "-target" && seen != target;
@@ -125,10 +125,10 @@ impl Given {
         Given::of(method, span, parts(text).1.into_iter().filter(wanted).collect(), offset)
     }
 
-    fn of(method: &str, span: Span, options: Vec<(&'static str, &str, usize)>, offset: usize) -> Result<Given, Fail> {
+    fn of(method: &str, span: Span, options: Vec<(&'static str, &str, usize)>, offset: usize) -> Result<Given> {
         if let Some((_, why)) = REFUSED.iter().find(|(known, _)| *known == method) {
             let error = LangError::new(format!("{method} is not computed: {why}"), span);
-            return Err(Fail::At(error.help("ig with -steps auto is exact in the end, and ablation measures")));
+            return Err(Error::At(error.help("ig with -steps auto is exact in the end, and ablation measures")));
         }
         let method = Vocabulary { of: "attr", names: &METHODS, short: &[] }.resolve(method, span)?;
         let mut given = Given {
@@ -156,16 +156,16 @@ impl Given {
         Ok(given)
     }
 
-    fn take(&mut self, name: &str, text: &str, at: usize) -> Result<(), Fail> {
+    fn take(&mut self, name: &str, text: &str, at: usize) -> Result<()> {
         let value = text.trim();
         let start = at + text.len() - text.trim_start().len();
         let span = Span::new(start, start + value.len());
-        let wrong = |what: &str| Fail::At(LangError::new(format!("{name} is {what}"), span));
+        let wrong = |what: &str| Error::At(LangError::new(format!("{name} is {what}"), span));
         let count = |what: &str| value.parse::<usize>().ok().filter(|n| *n > 0).ok_or_else(|| wrong(what));
         let takes_value = OPTIONS.iter().any(|(known, takes)| *known == name && *takes);
         if takes_value == value.is_empty() {
             let what = if takes_value { format!("option {name} needs a value") } else { format!("{name} takes none") };
-            return Err(Fail::At(LangError::new(what, span)));
+            return Err(Error::At(LangError::new(what, span)));
         }
         match name {
             "-target" if value.starts_with('"') && value.len() > 1 && value.ends_with('"') => {
@@ -209,18 +209,18 @@ impl Given {
 
     /// The number to explain, and how it is called: as given, or the most likely token's logit at the focused position, or that of
     /// the predicted class.
-    pub fn target(&self, console: &mut Console) -> Result<(Expr, String), Fail> {
+    pub fn target(&self, console: &mut Console) -> Result<(Expr, String)> {
         if let Some((text, at)) = &self.target {
             return Ok((parse_expr(text, *at)?, text.clone()));
         }
         let none = || {
             let error = LangError::new("this model has no logits of one text to explain", Span::at(0));
-            Fail::At(error.help("give a number: -target EXPR"))
+            Error::At(error.help("give a number: -target EXPR"))
         };
         let logits = match console.evaluate(&parse_expr("logit", 0)?) {
             Ok(Datum::Tensor(value)) if value.shape().len() == 1 => value,
             Ok(_) => return Err(none()),
-            Err(Fail::At(error)) => return Err(Fail::because(error.message)),
+            Err(Error::At(error)) => return Err(Error::refused(error.message)),
             Err(fail) => return Err(fail),
         };
         let best = largest(&logits)?;
@@ -229,12 +229,12 @@ impl Given {
     }
 }
 
-fn largest(logits: &Value) -> Result<usize, Fail> {
+fn largest(logits: &Value) -> Result<usize> {
     let data = logits.read_f32()?;
     Ok((0..data.len()).fold(0, |best, i| if data[i] > data[best] { i } else { best }))
 }
 
-fn baseline(text: &str, at: usize) -> Result<Baseline, Fail> {
+fn baseline(text: &str, at: usize) -> Result<Baseline> {
     Ok(match text {
         "zero" => Baseline::Zero,
         "pad" => Baseline::Pad,
@@ -245,7 +245,7 @@ fn baseline(text: &str, at: usize) -> Result<Baseline, Fail> {
         _ => {
             let span = Span::new(at, at + text.len());
             let error = LangError::new(format!("no baseline {text}"), span);
-            return Err(Fail::At(
+            return Err(Error::At(
                 error.help("zero, pad, mask, mean, another text in quotes, or FILE.safetensors with the site's values"),
             ));
         }
@@ -308,7 +308,7 @@ mod tests {
             ("saliency -signed yes", "-signed takes none"),
             ("smoothgrad -stdev -1", "-stdev is a number from 0 on"),
         ] {
-            let Err(Fail::At(error)) = Given::read(text, 0) else { panic!("{text} was taken") };
+            let Err(Error::At(error)) = Given::read(text, 0) else { panic!("{text} was taken") };
             assert!(error.message.starts_with(message), "{text}: {}", error.message);
         }
     }

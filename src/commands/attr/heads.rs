@@ -1,10 +1,9 @@
 //! `attr heads` and `attr rollout`.
 
 use super::super::console::{Console, Done};
-use super::super::fail::Fail;
 use super::given::Given;
 use super::table;
-use crate::analysis::attribution::{Told, attention_gradient, heads, rollout};
+use crate::analysis::attribution::{attention_gradient, heads, rollout};
 use crate::answer::numbers::significant;
 use crate::answer::{Answer, Cell, Table};
 use crate::lang::eval::Datum;
@@ -14,9 +13,9 @@ use crate::tensor::{Axis, Value};
 const LISTED: usize = 20;
 
 /// What each head counts for the number; `$N` is what taking it out changes, by layer and head.
-pub fn importance(console: &mut Console, given: &Given, told: Told<'_>) -> Done {
+pub fn importance(console: &mut Console, given: &Given) -> Done {
     let (expr, target) = given.target(console)?;
-    let mut found = heads(&mut console.session, &expr, told)?;
+    let mut found = heads(&mut console.session, &expr)?;
     let layers = found.iter().map(|score| score.layer + 1).max().unwrap_or(0);
     let width = found.iter().map(|score| score.head + 1).max().unwrap_or(0);
     let mut grid = vec![0.0f32; layers * width];
@@ -47,15 +46,15 @@ pub fn importance(console: &mut Console, given: &Given, told: Told<'_>) -> Done 
 }
 
 /// How much of each position reaches the focused one through attention.
-pub fn flow(console: &mut Console, given: &Given, told: Told<'_>) -> Done {
+pub fn flow(console: &mut Console, given: &Given) -> Done {
     let weighted = given.method == "attnxgradient";
     let (found, what) = match weighted {
         true => {
             let (expr, target) = given.target(console)?;
-            let found = attention_gradient(&mut console.session, &expr, told).map_err(Fail::from)?;
+            let found = attention_gradient(&mut console.session, &expr)?;
             (found, format!(" for {target}"))
         }
-        false => (rollout(&mut console.session).map_err(Fail::from)?, String::new()),
+        false => (rollout(&mut console.session)?, String::new()),
     };
     let (data, length) = found;
     let floats = data.iter().map(|x| *x as f32).collect();

@@ -1,11 +1,11 @@
 //! `attr neuron`: what of the effect of each element goes through one neuron.
 
 use super::super::console::{Console, Done};
-use super::super::fail::Fail;
 use super::given::Given;
 use super::table;
 use crate::analysis::attribution::{Attribution, Probe, through_neuron};
 use crate::answer::numbers::significant;
+use crate::debugger::Error;
 use crate::debugger::ops_of;
 use crate::lang::eval::Datum;
 use crate::lang::{Expr, LangError, Span, parse_expr};
@@ -18,37 +18,34 @@ pub fn conductance(
     (expr, target): (&Expr, &str),
     at: usize,
     baseline: &[f32],
-    progress: crate::debugger::Progress<'_>,
 ) -> Done {
     let Some((text, span)) = &given.through else {
         let error = LangError::new("neuron needs one", Span::at(0));
-        return Err(Fail::because(error.help("attr neuron -through L1.mlp.post[-1, 12]").message));
+        return Err(Error::refused(error.help("attr neuron -through L1.mlp.post[-1, 12]").message));
     };
     let neuron = parse_expr(text, span.start)?;
     let of = match ops_of(&console.session, &neuron)[..] {
         [of] => of,
         _ => {
             let error = LangError::new("a neuron is one element of one site", *span);
-            return Err(Fail::At(error.help("-through L1.mlp.post[-1, 12]")));
+            return Err(Error::At(error.help("-through L1.mlp.post[-1, 12]")));
         }
     };
-    let mut told = |done: u64, all: u64| progress("attr neuron", done, all);
     let which = {
         let mut probe = Probe::new(&mut console.session, &neuron, of)?;
         let here = probe.here()?;
-        let slope = probe.gradients(&[here], of, &mut |_, _| ())?.remove(0).gradient;
+        let slope = probe.gradients(&[here], of)?.remove(0).gradient;
         let mut reads = slope.iter().enumerate().filter(|(_, x)| **x != 0.0);
         match (reads.next(), reads.next()) {
             (Some((which, x)), None) if *x == 1.0 => which,
             _ => {
                 let error = LangError::new("a neuron is one element of one site", *span);
-                return Err(Fail::At(error.help("-through L1.mlp.post[-1, 12]")));
+                return Err(Error::At(error.help("-through L1.mlp.post[-1, 12]")));
             }
         }
     };
     let (rule, steps) = (given.rule, given.steps_or(50));
-    let found =
-        through_neuron(&mut console.session, (expr, &neuron), (at, of, which), baseline, (rule, steps), &mut told)?;
+    let found = through_neuron(&mut console.session, (expr, &neuron), (at, of, which), baseline, (rule, steps))?;
     let Attribution { values, .. } = &found;
     let op = &console.session.run.program.ops[at];
     let (axes, site) = (op.axes[1..].to_vec(), op.site.clone());

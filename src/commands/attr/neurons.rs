@@ -1,7 +1,6 @@
 //! `attr neurons`: the neurons that count most for a number, and what feeds each of them.
 
 use super::super::console::{Console, Done};
-use super::super::fail::Fail;
 use super::given::Given;
 use super::table;
 use crate::analysis::attribution::{Fed, Neuron, neurons};
@@ -13,11 +12,10 @@ use crate::tensor::Axis;
 const LISTED: usize = 10;
 
 /// The answer.
-pub fn ranked(console: &mut Console, given: &Given, progress: crate::debugger::Progress<'_>) -> Done {
+pub fn ranked(console: &mut Console, given: &Given) -> Done {
     let (expr, target) = given.target(console)?;
     let count = given.samples.unwrap_or(LISTED);
-    let mut told = |done: u64, all: u64| progress("attr neurons", done, all);
-    let found = neurons(&mut console.session, &expr, &target, count, &mut told).map_err(Fail::from)?;
+    let found = neurons(&mut console.session, &expr, &target, count)?;
     let largest = found.first().map_or(0.0, |neuron| neuron.counts.abs());
     let mut rows = Vec::new();
     for Neuron { site, pos, index, value, slope, counts, fed } in &found {

@@ -1,22 +1,22 @@
 //! `attr ig,saliency`, or several `-target`: attributions beside each other.
 
 use super::super::console::{Console, Done};
-use super::super::fail::Fail;
 use super::super::table::Call;
 use super::given::{Given, targets};
 use super::table::{NOT_COMPLETE, bar};
 use crate::answer::{Answer, Cell, Table};
+use crate::debugger::Error;
 use crate::lang::{LangError, Span};
 
 /// Each method for each target, a column each; none if there is one of each.
-pub fn several(console: &mut Console, call: &mut Call<'_, '_>) -> Option<Done> {
+pub fn several(console: &mut Console, call: &mut Call<'_>) -> Option<Done> {
     let text = call.args.rest;
     let methods = text.split_whitespace().next().unwrap_or_default();
     let targets = targets(text);
     (methods.contains(',') || targets > 1).then(|| beside(console, call, methods, targets.max(1)))
 }
 
-fn beside(console: &mut Console, call: &mut Call<'_, '_>, methods: &str, targets: usize) -> Done {
+fn beside(console: &mut Console, call: &mut Call<'_>, methods: &str, targets: usize) -> Done {
     let (text, offset) = (call.args.rest, call.args.offset);
     let options = &text[methods.len()..];
     let span = Span::new(offset, offset + methods.len());
@@ -26,23 +26,22 @@ fn beside(console: &mut Console, call: &mut Call<'_, '_>, methods: &str, targets
     for method in methods.split(',') {
         if method.is_empty() {
             let error = LangError::new("a method is missing beside a comma", span);
-            return Err(Fail::At(error.help("attr ig,saliency")));
+            return Err(Error::At(error.help("attr ig,saliency")));
         }
         if matches!(method, "heads" | "neurons" | "rollout" | "attnxgradient") {
             let error =
                 LangError::new(format!("{method} gives no number for each position to put beside others"), span);
-            return Err(Fail::At(error));
+            return Err(Error::At(error));
         }
         for target in 0..targets {
             let given = Given::read_for(method, span, (options, offset + methods.len()), target)?;
-            let part = Call { line: call.line, args: call.args, progress: &mut *call.progress };
-            let Answer::Table(table) = super::one(console, &given, part)? else { continue };
+            let Answer::Table(table) = super::one(console, &given, *call)? else { continue };
             if table.columns.first().is_none_or(|column| column != "Pos") {
                 let error = LangError::new(
                     "attributions are put beside each other by position, which this site has none of",
                     span,
                 );
-                return Err(Fail::At(error));
+                return Err(Error::At(error));
             }
             let name = if targets > 1 { format!("{method} {}", target + 1) } else { method.to_string() };
             let complete = !table.title.starts_with(NOT_COMPLETE);

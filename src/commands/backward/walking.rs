@@ -1,7 +1,6 @@
 //! Motions through the backward pass.
 
 use super::super::console::{Console, Done};
-use super::super::fail::Fail;
 use super::super::motion::count;
 use super::super::stopview::headline;
 use super::super::table::Call;
@@ -9,16 +8,16 @@ use super::super::values::summary_line;
 use super::verdict;
 use crate::answer::numbers::significant;
 use crate::answer::{self, Answer, StopView};
-use crate::debugger::{Reason, Stop, Walk};
+use crate::debugger::{Error, Reason, Stop, Walk};
 use crate::tensor::ops::{Reduction, Slice};
 
 /// The motion of a command while the backward pass is stepped through; none if it is not.
-pub fn motion(console: &mut Console, call: &mut Call<'_, '_>, name: &str) -> Option<Done> {
+pub fn motion(console: &mut Console, call: &mut Call<'_>, name: &str) -> Option<Done> {
     console.session.walking()?;
     Some(go(console, call, name))
 }
 
-fn go(console: &mut Console, call: &mut Call<'_, '_>, name: &str) -> Done {
+fn go(console: &mut Console, call: &mut Call<'_>, name: &str) -> Done {
     let times = count(call)?;
     let walk = match (name, times) {
         ("step", n) => Walk::Step(n.unwrap_or(1)),
@@ -26,27 +25,27 @@ fn go(console: &mut Console, call: &mut Call<'_, '_>, name: &str) -> Done {
         ("finish", None) => Walk::Finish,
         ("continue", None) => Walk::Continue,
         ("finish" | "continue", Some(_)) => {
-            return Err(Fail::because(format!("{name} takes no number in the backward pass")));
+            return Err(Error::refused(format!("{name} takes no number in the backward pass")));
         }
         _ => {
-            return Err(Fail::because(format!(
+            return Err(Error::refused(format!(
                 "{name} is no motion of the backward pass, which goes one way: \"backward -leave\" goes back to the forward pass, \
                  \"backward -step EXPR\" begins anew"
             )));
         }
     };
-    let stop = console.session.walk(walk, call.progress)?;
+    let stop = console.session.walk(walk)?;
     arrived(console, stop)
 }
 
 /// What is said where the walk has come to.
 pub fn arrived(console: &mut Console, stop: Stop) -> Done {
-    let gradients = console.session.gradients().map_err(Fail::because)?;
+    let gradients = console.session.gradients()?;
     let (op, target, number) = (gradients.at(), gradients.target.clone(), gradients.value);
     let program = console.session.run.program.clone();
     let site = program.ops[op].site.clone();
     let module = program.modules[program.module_at(op)].path.clone();
-    let gradient = console.session.gradient(op).map_err(Fail::because);
+    let gradient = console.session.gradient(op);
     let what = match gradient {
         Ok(gradient) => {
             let gradient = gradient.slice(&[Slice::At(console.session.focus.row)])?;

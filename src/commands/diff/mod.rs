@@ -9,16 +9,16 @@ pub use told::limit;
 use std::path::Path;
 
 use super::console::{Console, Done};
-use super::fail::Fail;
 use super::table::Call;
 use crate::analysis::{Difference, Tolerance};
 use crate::answer::Answer;
 use crate::answer::text::quoted;
 use crate::debugger::peers::{Change, Elements, Has, Reading, Side, SideValue, level};
+use crate::debugger::{Error, Result};
 use crate::lang::location::{parse_location, resolve_sites};
 use crate::lang::words::{OptionSpec, Word, take_options, words};
 use crate::lang::{LangError, Span};
-use crate::tensor::{Axis, Verdict};
+use crate::tensor::{Axis, Verdict, step};
 use parts::By;
 
 const USAGE: &str =
@@ -38,14 +38,14 @@ const OPTIONS: [OptionSpec; 7] = [
 const OF_TWO_TEXTS: &str = "what follows is about two texts, not about two ways to compute one";
 
 /// `diff A [B] [SITES]`, `diff weights A [B]`.
-pub fn diff(console: &mut Console, call: Call<'_, '_>) -> Done {
+pub fn diff(console: &mut Console, call: Call<'_>) -> Done {
     let (given, left) = take_options(words(call.args.rest, call.args.offset)?, &OPTIONS)?;
     let has = |name: &str| given.iter().any(|option| option.name == name);
     let value = |name: &str| given.iter().find(|option| option.name == name).and_then(|option| option.value.as_ref());
-    let number = |name: &str, default: f64| -> Result<f64, Fail> {
+    let number = |name: &str, default: f64| -> Result<f64> {
         let Some(word) = value(name) else { return Ok(default) };
         word.text.parse().ok().filter(|x: &f64| *x >= 0.0).ok_or_else(|| {
-            Fail::At(LangError::new(format!("{} is no tolerance: a number from 0 on", word.text), word.span))
+            Error::At(LangError::new(format!("{} is no tolerance: a number from 0 on", word.text), word.span))
         })
     };
     let usual = Tolerance::default();
@@ -59,10 +59,10 @@ pub fn diff(console: &mut Console, call: Call<'_, '_>) -> Done {
         left.next();
     }
     let Some(first) = left.next() else {
-        return Err(Fail::At(LangError::new("expected what to compare", Span::at(call.args.offset)).help(USAGE)));
+        return Err(Error::At(LangError::new("expected what to compare", Span::at(call.args.offset)).help(USAGE)));
     };
     if of_weights {
-        return console.diff_weights(&first, &left.collect::<Vec<_>>(), has("-all"), has("-fail"), call.progress);
+        return console.diff_weights(&first, &left.collect::<Vec<_>>(), has("-all"), has("-fail"));
     }
     let first = console.side(&first, prefix)?;
     let second = match left.peek().map(|word| console.side(word, prefix)) {
@@ -81,22 +81,22 @@ pub fn diff(console: &mut Console, call: Call<'_, '_>) -> Done {
     let sites = console.sites_of(&wanted)?;
     let beside = if wanted.is_empty() { console.session.sites_beside(&b) } else { Vec::new() };
     for side in [&a, &b] {
-        console.session.bring(side, call.progress).map_err(Fail::because)?;
+        console.session.bring(side)?;
     }
     let mut comparison = Comparison { tolerance, by, first: has("-first"), ..Comparison::default() };
     // Before anything is compared: whether it is one text, and what a side does not have.
-    let texts = console.session.texts_differ(&a, &b).map_err(Fail::because)?;
+    let texts = console.session.texts_differ(&a, &b)?;
     let meaning = |starts_alike: bool| match starts_alike && console.looks_back_only() {
         true => "compared is what both have",
         false => OF_TWO_TEXTS,
     };
     comparison.before.extend(texts.map(|how| format!("{}; {}", how.words, meaning(how.starts_alike))));
     comparison.before.extend([&a, &b].into_iter().filter_map(|side| console.session.missing_in(side)));
-    console.compare(&a, &b, &sites, &mut comparison, call.progress)?;
+    console.compare(&a, &b, &sites, &mut comparison)?;
     comparison.apart.extend(beside.into_iter().map(|site| (site, Lack::Left)));
     let (answer, beyond) = console.told(&a, &b, &comparison, has("-all"));
     if let (Some(message), true) = (beyond, has("-fail")) {
-        return Err(Fail::because(message));
+        return Err(Error::refused(message));
     }
     console.compared = Some(answer.clone());
     Ok(Answer::Table(answer))
@@ -145,7 +145,7 @@ impl Console {
     }
 
     /// The side that a word names: a branch, a model, a dump or a file.
-    pub(super) fn side(&self, word: &Word, prefix: &str) -> Result<Side, Fail> {
+    pub(super) fn side(&self, word: &Word, prefix: &str) -> Result<Side> {
         if let Some(side) = self.session.side_named(&word.text) {
             return Ok(side);
         }
@@ -155,14 +155,14 @@ impl Console {
         if ![".safetensors", ".npz"].iter().any(|end| word.text.ends_with(end)) {
             let message = format!("{} is no branch, and no .safetensors or .npz file", word.text);
             let names = self.session.side_names().join(", ");
-            return Err(Fail::At(LangError::new(message, word.span).help(format!("sides are {names}"))));
+            return Err(Error::At(LangError::new(message, word.span).help(format!("sides are {names}"))));
         }
         let dump = self.session.open_dump(Path::new(&word.text), &Reading { prefix, map: Vec::new() });
-        dump.map(|dump| Side::File(Box::new(dump))).map_err(Fail::because)
+        dump.map(|dump| Side::File(Box::new(dump)))
     }
 
     /// The sites that words name; all without any.
-    pub(super) fn sites_of(&self, wanted: &[Word]) -> Result<Vec<String>, Fail> {
+    pub(super) fn sites_of(&self, wanted: &[Word]) -> Result<Vec<String>> {
         let program = &self.session.run.program;
         let mut sites = Vec::new();
         for word in wanted {
@@ -179,23 +179,13 @@ impl Console {
         }
     }
 
-    fn compare(
-        &mut self,
-        a: &Side,
-        b: &Side,
-        sites: &[String],
-        into: &mut Comparison,
-        progress: crate::debugger::Progress<'_>,
-    ) -> Result<(), Fail> {
+    fn compare(&mut self, a: &Side, b: &Side, sites: &[String], into: &mut Comparison) -> Result<()> {
         let mut tokens_differ = false;
         for (number, site) in sites.iter().enumerate() {
-            progress(site, number as u64, sites.len() as u64);
-            if self.session.interrupt.load(std::sync::atomic::Ordering::SeqCst) {
-                return Err(Fail::because(format!("interrupted at {site}")));
-            }
+            step(site, number as u64, sites.len() as u64)?;
             let found = [a, b].map(|side| self.session.value_of_side(side, site));
             let [left, right] = found;
-            let (mut left, mut right) = match (left.map_err(Fail::because)?, right.map_err(Fail::because)?) {
+            let (mut left, mut right) = match (left?, right?) {
                 (Has::Value(left), Has::Value(right)) => (left, right),
                 (left, right) => {
                     let lack = match (left, right) {
@@ -246,7 +236,7 @@ impl Console {
                 Lack::Other(why) => Some(format!(": {site} is {why}")),
                 Lack::Left | Lack::Right => None,
             });
-            return Err(Fail::because(format!("{a} and {b} have no site in common{}", why.unwrap_or_default())));
+            return Err(Error::refused(format!("{a} and {b} have no site in common{}", why.unwrap_or_default())));
         }
         Ok(())
     }

@@ -1,8 +1,8 @@
 //! Parts of a site: one difference for each block, head, position or element.
 
 use crate::analysis::{Difference, Tolerance};
-use crate::commands::fail::Fail;
 use crate::debugger::peers::SideValue;
+use crate::debugger::{Error, Result};
 use crate::lang::LangError;
 use crate::lang::words::Word;
 use crate::tensor::{Axis, Rows, apart, difference_by, unravel};
@@ -24,7 +24,7 @@ pub enum By {
 const ELEMENTS: usize = 10;
 
 impl By {
-    pub fn of(word: &Word) -> Result<By, Fail> {
+    pub fn of(word: &Word) -> Result<By> {
         match word.text.as_str() {
             "block" => Ok(By::Block),
             "head" => Ok(By::Head),
@@ -32,7 +32,7 @@ impl By {
             "element" => Ok(By::Element),
             other => {
                 let error = LangError::new(format!("no way to divide a site: {other}"), word.span);
-                Err(Fail::At(error.help("-by block, head, pos or element")))
+                Err(Error::At(error.help("-by block, head, pos or element")))
             }
         }
     }

@@ -5,9 +5,8 @@ use crate::analysis::{WeightDifference, weight_differences};
 use crate::answer::{Answer, Cell, Table};
 use crate::commands::Console;
 use crate::commands::console::Done;
-use crate::commands::fail::Fail;
-use crate::debugger::Progress;
 use crate::debugger::peers::{Peer, Side};
+use crate::debugger::{Error, Result};
 use crate::lang::LangError;
 use crate::lang::words::Word;
 use crate::model::Weights;
@@ -16,24 +15,17 @@ use crate::model::Weights;
 const LISTED: usize = 16;
 
 impl Console {
-    pub(super) fn diff_weights(
-        &mut self,
-        first: &Word,
-        rest: &[Word],
-        all: bool,
-        fail: bool,
-        progress: Progress<'_>,
-    ) -> Done {
+    pub(super) fn diff_weights(&mut self, first: &Word, rest: &[Word], all: bool, fail: bool) -> Done {
         let (a, b) = match rest {
             [] => (Side::Branch(self.session.run.current), self.side(first, "")?),
             [second] => (self.side(first, "")?, self.side(second, "")?),
-            [_, extra, ..] => return Err(Fail::At(LangError::new("unexpected word", extra.span).help(USAGE))),
+            [_, extra, ..] => return Err(Error::At(LangError::new("unexpected word", extra.span).help(USAGE))),
         };
         let (left, right) = (self.session.side_name(&a), self.session.side_name(&b));
         let spec = &self.session.run.model.spec;
         let heads = (spec.n_heads, spec.n_kv_heads);
         let (ours, theirs) = (self.weights_of(&a)?, self.weights_of(&b)?);
-        let (found, count) = weight_differences(&ours, &theirs, heads, progress).map_err(Fail::because)?;
+        let (found, count) = weight_differences(&ours, &theirs, heads)?;
         let differing = found.len();
         let title = match found.first() {
             None => format!("{left} against {right}: all {count} weights are the same"),
@@ -43,7 +35,7 @@ impl Console {
             }
         };
         if fail && differing > 0 {
-            return Err(Fail::because(title));
+            return Err(Error::refused(title));
         }
         let shown = found.into_iter().take(if all { usize::MAX } else { LISTED });
         let rows = shown.map(|WeightDifference { id, relative, difference, relation }| {
@@ -60,8 +52,8 @@ impl Console {
     }
 
     /// The weights of a side, edits included.
-    fn weights_of(&self, side: &Side) -> Result<Weights, Fail> {
-        let dump = |name: &str| Err(Fail::because(format!("{name} is a dump: it has values, and no weights")));
+    fn weights_of(&self, side: &Side) -> Result<Weights> {
+        let dump = |name: &str| Err(Error::refused(format!("{name} is a dump: it has values, and no weights")));
         match side {
             Side::Branch(branch) => Ok(self.session.run.branches[*branch].weights().clone()),
             Side::Peer(peer) => match &self.session.peers[*peer] {

@@ -3,12 +3,12 @@
 mod redundancy;
 
 use super::console::{Console, Done};
-use super::fail::Fail;
 use super::table::Call;
 use crate::analysis::attention::{KINDS, METRICS, Metric, Scored, Text, Toward, averaged, kind, of_session, scores};
 use crate::analysis::repeated::{Repeated, repeated};
 use crate::answer::{Answer, Cell, MapView, Scale, Table};
 use crate::debugger::Target;
+use crate::debugger::{Error, Result};
 use crate::lang::words::{OptionSpec, Word, parse_count, take_options, words};
 use crate::lang::{LangError, Span};
 use crate::tensor::Summary;
@@ -37,7 +37,7 @@ pub const HEAD_SCORES: [&str; METRICS.len() - 1] = {
 };
 
 /// `heads [LAYER...] [-sort SCORE] [-grid SCORE] [-to TOKEN [-pos P]] [-over FILE | -repeated N [-seed S]]`, `heads [LAYER...] -redundant [-over FILE]`.
-pub fn heads(console: &mut Console, call: Call<'_, '_>) -> Done {
+pub fn heads(console: &mut Console, call: Call<'_>) -> Done {
     let (given, left) = take_options(words(call.args.rest, call.args.offset)?, &OPTIONS)?;
     let value = |name: &str| given.iter().find(|option| option.name == name).and_then(|option| option.value.as_ref());
     let sort = value("-sort").map(metric).transpose()?;
@@ -47,37 +47,36 @@ pub fn heads(console: &mut Console, call: Call<'_, '_>) -> Done {
     let redundant = given.iter().find(|option| option.name == "-redundant");
     if let Some(option) = redundant.filter(|_| sort.is_some() || grid.is_some() || value("-repeated").is_some()) {
         let error = LangError::new("-redundant is about pairs of heads, and has no scores", option.span);
-        return Err(Fail::At(error.help("heads -redundant, with layers and -over FILE at most")));
+        return Err(Error::At(error.help("heads -redundant, with layers and -over FILE at most")));
     }
     if let (Some(word), true) = (value("-over"), value("-repeated").is_some()) {
         let error = LangError::new("-over and -repeated are two kinds of text", word.span);
-        return Err(Fail::At(error.help("one of them at a time")));
+        return Err(Error::At(error.help("one of them at a time")));
     }
     let toward = match (value("-to"), value("-pos")) {
         (Some(_), Some(pos)) if value("-over").is_some() => {
             let error = LangError::new("-pos is a position of this text; on other texts the last one looks", pos.span);
-            return Err(Fail::At(error.help("heads -to TOKEN -over FILE")));
+            return Err(Error::At(error.help("heads -to TOKEN -over FILE")));
         }
         (Some(word), None) if value("-over").is_some() => Some(Toward { id: console.token(word)? as u32, pos: None }),
         (Some(word), pos) => Some(console.toward(word, pos)?),
         (None, Some(word)) => {
             let error = LangError::new("-pos is the position that looks at a token", word.span);
-            return Err(Fail::At(error.help("heads -to TOKEN -pos P")));
+            return Err(Error::At(error.help("heads -to TOKEN -pos P")));
         }
         (None, None) => None,
     };
     if let (Some(word), true) = (value("-to"), value("-repeated").is_some() || redundant.is_some()) {
         let error = LangError::new("-to asks about a token of this text, or of those of -over", word.span);
-        return Err(Fail::At(error.help("heads -to TOKEN [-pos P], heads -to TOKEN -over FILE")));
+        return Err(Error::At(error.help("heads -to TOKEN [-pos P], heads -to TOKEN -over FILE")));
     }
     if redundant.is_some() {
-        return redundancy::told(console, &layers, value("-over"), call.progress);
+        return redundancy::told(console, &layers, value("-over"));
     }
     let (mut found, text) = match (value("-repeated"), value("-over")) {
         (Some(word), _) => {
             let n = parse_count(word)? as usize;
-            let mut found = on_repeated(console, n, seed, call.progress)
-                .map_err(|message| Fail::At(LangError::new(message, word.span)))?;
+            let mut found = on_repeated(console, n, seed).map_err(|error| error.at(word.span))?;
             found.retain(|scored| layers.is_empty() || layers.contains(&scored.layer));
             let edits = console.session.run.branch().edits.iter();
             let edited =
@@ -87,10 +86,10 @@ pub fn heads(console: &mut Console, call: Call<'_, '_>) -> Done {
         }
         (None, Some(file)) => {
             let (mut all, mut with): (Vec<Vec<Scored>>, _) = (Vec::new(), Vec::new());
-            let count = console.over_texts(file, call.progress, &mut |console| {
+            let count = console.over_texts(file, &mut |console| {
                 let row = console.session.focused_row();
                 with.push(toward.is_some_and(|toward| row.is_some_and(|row| row.ids.contains(&toward.id))));
-                all.push(of_session(&mut console.session, &layers, toward, &mut |_, _, _| ())?);
+                all.push(of_session(&mut console.session, &layers, toward)?);
                 Ok(())
             })?;
             let mut found = averaged(&all);
@@ -100,7 +99,7 @@ pub fn heads(console: &mut Console, call: Call<'_, '_>) -> Done {
                 all = all.into_iter().zip(&with).filter(|(_, with)| **with).map(|(scored, _)| scored).collect();
                 if all.is_empty() {
                     let message = format!("{:?} is not a token of any line of {}", word.text, file.text);
-                    return Err(Fail::At(LangError::new(message, word.span)));
+                    return Err(Error::At(LangError::new(message, word.span)));
                 }
                 found.iter_mut().zip(averaged(&all)).for_each(|(all, with)| all.scores.to = with.scores.to);
                 if all.len() < count {
@@ -109,16 +108,16 @@ pub fn heads(console: &mut Console, call: Call<'_, '_>) -> Done {
             }
             (found, text)
         }
-        (None, None) => (of_session(&mut console.session, &layers, toward, call.progress)?, "on this text".to_string()),
+        (None, None) => (of_session(&mut console.session, &layers, toward)?, "on this text".to_string()),
     };
     if found.is_empty() {
-        return Err(Fail::because("no attention pattern has been computed yet; \"run\" computes all of them"));
+        return Err(Error::refused("no attention pattern has been computed yet; \"run\" computes all of them"));
     }
     if let Some(metric) = grid.or(sort).filter(|metric| found.iter().all(|one| (metric.of)(&one.scores).is_nan())) {
         let help =
             if metric.name == "to" { "heads -to TOKEN" } else { "run the pass further, or choose another score" };
         let span = value("-grid").or(value("-sort")).map_or(Span::at(call.args.offset), |word| word.span);
-        return Err(Fail::At(LangError::new(format!("there is no score {} here", metric.name), span).help(help)));
+        return Err(Error::At(LangError::new(format!("there is no score {} here", metric.name), span).help(help)));
     }
     if let Some(metric) = grid {
         return Ok(Answer::Map(layer_by_head(&found, metric, &text)));
@@ -131,13 +130,13 @@ pub fn heads(console: &mut Console, call: Call<'_, '_>) -> Done {
 
 impl Console {
     /// The token of the text that heads look at, from a position or from the last one.
-    fn toward(&mut self, token: &Word, pos: Option<&Word>) -> Result<Toward, Fail> {
+    fn toward(&mut self, token: &Word, pos: Option<&Word>) -> Result<Toward> {
         let id = self.token_of_text(token)?;
         let Some(word) = pos else { return Ok(Toward { id, pos: None }) };
         let at = self.position(word)?;
         let run = &self.session.run;
         let span = run.branch().span(run.pass);
-        let wrong = |message: String| Fail::At(LangError::new(message, word.span));
+        let wrong = |message: String| Error::At(LangError::new(message, word.span));
         if at < span.start {
             let pass = run.branch().pass_of(at);
             return Err(wrong(format!("position {at} was computed in pass {pass}; \"goto #{pass}\" goes there")));
@@ -151,14 +150,9 @@ impl Console {
 }
 
 /// Scores on random tokens that come twice.
-fn on_repeated(
-    console: &Console,
-    n: usize,
-    seed: u64,
-    progress: crate::debugger::Progress<'_>,
-) -> Result<Vec<Scored>, String> {
+fn on_repeated(console: &Console, n: usize, seed: u64) -> Result<Vec<Scored>> {
     let session = &console.session;
-    let Repeated { patterns, ids, real, special } = repeated(session, n, seed, progress)?;
+    let Repeated { patterns, ids, real, special } = repeated(session, n, seed)?;
     let causal = session.run.model.spec.attention.causal;
     let mut found = Vec::new();
     for (layer, pattern) in patterns {
@@ -166,7 +160,7 @@ fn on_repeated(
         let text = Text { ids: &ids, real: &real, special: &special, start: 0, causal, reach };
         for head in 0..pattern.shape()[0] {
             let data = pattern.slice(&[Slice::At(head)]).and_then(|one| one.read_f64());
-            let data = data.map_err(|error| error.to_string())?;
+            let data = data?;
             found.push(Scored { layer, head, scores: scores(&data, text) });
         }
     }
@@ -224,21 +218,21 @@ fn layer_by_head(found: &[Scored], metric: &Metric, text: &str) -> MapView {
     }
 }
 
-fn metric(word: &Word) -> Result<&'static Metric, Fail> {
+fn metric(word: &Word) -> Result<&'static Metric> {
     METRICS.iter().find(|metric| metric.name == word.text).ok_or_else(|| {
         let names: Vec<&str> = METRICS.iter().map(|metric| metric.name).collect();
-        Fail::At(
+        Error::At(
             LangError::new(format!("no score {}", word.text), word.span).help(format!("one of {}", names.join(", "))),
         )
     })
 }
 
 /// `L2` or `2`.
-fn layer(console: &Console, word: &Word) -> Result<usize, Fail> {
+fn layer(console: &Console, word: &Word) -> Result<usize> {
     let count = console.session.run.program.n_layers();
     let number = word.text.trim_start_matches("blocks.").trim_start_matches('L').parse::<usize>().ok();
     number.filter(|layer| *layer < count).ok_or_else(|| {
         let error = LangError::new(format!("no layer {}", word.text), Span::new(word.span.start, word.span.end));
-        Fail::At(error.help(format!("L0 to L{}", count.saturating_sub(1))))
+        Error::At(error.help(format!("L0 to L{}", count.saturating_sub(1))))
     })
 }

@@ -4,8 +4,7 @@ use crate::analysis::alike::{Pair, pairs};
 use crate::analysis::circuits;
 use crate::answer::{Answer, Cell, Table};
 use crate::commands::console::{Console, Done};
-use crate::commands::fail::Fail;
-use crate::debugger::Progress;
+use crate::debugger::Error;
 use crate::lang::words::Word;
 
 /// Pairs listed.
@@ -18,13 +17,13 @@ const SAME: f64 = 0.05;
 const ALIKE: f64 = 0.5;
 
 /// `heads [LAYER...] -redundant [-over FILE]`.
-pub fn told(console: &mut Console, layers: &[usize], file: Option<&Word>, progress: Progress<'_>) -> Done {
+pub fn told(console: &mut Console, layers: &[usize], file: Option<&Word>) -> Done {
     let (mut found, text) = match file {
-        None => (pairs(&mut console.session, layers, progress).map_err(Fail::because)?, "on this text".to_string()),
+        None => (pairs(&mut console.session, layers)?, "on this text".to_string()),
         Some(file) => {
             let mut sums: Vec<Pair> = Vec::new();
-            let count = console.over_texts(file, progress, &mut |console| {
-                let one = pairs(&mut console.session, layers, &mut |_, _, _| ()).map_err(Fail::because)?;
+            let count = console.over_texts(file, &mut |console| {
+                let one = pairs(&mut console.session, layers)?;
                 match sums.is_empty() {
                     true => sums = one,
                     false => sums.iter_mut().zip(one).for_each(|(sum, one)| sum.divergence += one.divergence),
@@ -36,7 +35,7 @@ pub fn told(console: &mut Console, layers: &[usize], file: Option<&Word>, progre
         }
     };
     if found.is_empty() {
-        return Err(Fail::because("there is no pair of heads"));
+        return Err(Error::refused("there is no pair of heads"));
     }
     found.sort_by(|a, b| a.divergence.total_cmp(&b.divergence));
     let run = &console.session.run;

@@ -4,9 +4,8 @@ use crate::analysis::patching::{Places, Source, Sweep, approximate, sweep};
 use crate::answer::numbers::significant;
 use crate::answer::{Answer, Cell, MapView, Scale, Table};
 use crate::commands::console::{Console, Done};
-use crate::commands::fail::Fail;
 use crate::debugger::peers::{Peer, Side};
-use crate::debugger::{Progress, RunScope};
+use crate::debugger::{Error, Result, RunScope};
 use crate::lang::eval::{Datum, number};
 use crate::lang::words::{Given, Word};
 use crate::lang::{Expr, LangError, Span};
@@ -26,12 +25,12 @@ pub struct Asked<'a> {
 }
 
 /// One place after the other: of a branch the share that comes back, of an ablation what the number gains.
-pub fn swept(console: &mut Console, asked: &Asked<'_>, told: Progress<'_>) -> Done {
+pub fn swept(console: &mut Console, asked: &Asked<'_>) -> Done {
     let Asked { expr, metric, source, name, given } = asked;
     let option = |name: &str| given.iter().find(|option| option.name == name);
     let of_side = matches!(source, Source::Branch(_) | Source::Peer(_));
     if let Source::Peer(peer) = source {
-        console.session.bring(&Side::Peer(*peer), &mut *told).map_err(Fail::because)?;
+        console.session.bring(&Side::Peer(*peer))?;
     }
     let site = option("-site").and_then(|option| option.value.clone());
     let site = site.unwrap_or_else(|| Word {
@@ -45,23 +44,22 @@ pub fn swept(console: &mut Console, asked: &Asked<'_>, told: Progress<'_>) -> Do
         Source::Peer(peer) => console.number_of_peer(*peer, expr)?,
         Source::Zero | Source::Mean => None,
     };
-    let mut told = |done, total| told("patching", done, total);
     let approximated = match option("-approx").or(option("-both")) {
-        Some(_) => Some(approximate(&mut console.session, expr, &places, *source, &mut told)?),
+        Some(_) => Some(approximate(&mut console.session, expr, &places, *source)?),
         None => None,
     };
     let measured = match option("-approx") {
         Some(_) => None,
-        None => Some(console.measured(asked, &places, &mut told)?),
+        None => Some(console.measured(asked, &places)?),
     };
     let Some(found) = measured.as_ref().or(approximated.as_ref()) else {
-        return Err(Fail::because("nothing was asked for"));
+        return Err(Error::refused("nothing was asked for"));
     };
     let kind = if measured.is_some() { "measured" } else { "approximate, by gradients" };
     let here = significant(found.here, 5);
     let (whole, title) = match clean {
         Some(clean) if (clean - found.here).abs() < 1e-9 => {
-            return Err(Fail::because(format!("{metric} is the same on both sides: there is nothing to bring back")));
+            return Err(Error::refused(format!("{metric} is the same on both sides: there is nothing to bring back")));
         }
         Some(clean) => {
             let numbers = format!("{metric} is {here} here and {} in {name}", significant(clean, 5));
@@ -117,7 +115,7 @@ fn correlation(a: &[f64], b: &[f64]) -> f64 {
 
 impl Console {
     /// A number over the pass of another model; none of a dump.
-    fn number_of_peer(&mut self, peer: usize, expr: &Expr) -> Result<Option<f64>, Fail> {
+    fn number_of_peer(&mut self, peer: usize, expr: &Expr) -> Result<Option<f64>> {
         match &mut self.session.peers[peer].1 {
             Peer::Model(other) => Ok(Some(number(expr, &mut RunScope::new(other))?)),
             Peer::Dump(_) => Ok(None),
@@ -125,7 +123,7 @@ impl Console {
     }
 
     /// The places of a site: `attn.z` is that of every block, `L3.attn.z` one.
-    fn places(&self, site: &Word, over: Option<&Word>) -> Result<Places, Fail> {
+    fn places(&self, site: &Word, over: Option<&Word>) -> Result<Places> {
         let program = self.session.run.program.clone();
         let blocks = Places::of_blocks(&program, &site.text, &[]);
         let sites = match blocks.sites.is_empty() {
@@ -137,13 +135,13 @@ impl Console {
             }
         };
         let Some(&(_, first)) = sites.first() else {
-            return Err(Fail::At(LangError::new(format!("{} is no site", site.text), site.span)));
+            return Err(Error::At(LangError::new(format!("{} is no site", site.text), site.span)));
         };
         let axes = &program.ops[first].axes[1..];
         let wrong = |message: String| {
             let names: Vec<&str> = axes.iter().map(|axis| axis.name()).collect();
             let help = format!("{} has {}; \"layer\" alone is each block's as a whole", site.text, names.join(", "));
-            Fail::At(LangError::new(message, over.map_or(site.span, |word| word.span)).help(help))
+            Error::At(LangError::new(message, over.map_or(site.span, |word| word.span)).help(help))
         };
         if matches!(
             program.ops[first].kernel,
@@ -172,18 +170,18 @@ impl Console {
     }
 
     /// A sweep, or the rest of one that was interrupted.
-    fn measured(&mut self, asked: &Asked<'_>, places: &Places, told: &mut dyn FnMut(u64, u64)) -> Result<Sweep, Fail> {
+    fn measured(&mut self, asked: &Asked<'_>, places: &Places) -> Result<Sweep> {
         let (run, row) = (&self.session.run, self.session.focus.row);
         let key = format!("{} {} {row} {:?} {places:?} {}", run.current, run.revision(), asked.source, asked.metric);
         let mut done = match self.swept.take() {
             Some((known, done)) if known == key => done,
             _ => Vec::new(),
         };
-        let found = sweep(&mut self.session, asked.expr, places, asked.source, &mut done, told);
+        let found = sweep(&mut self.session, asked.expr, places, asked.source, &mut done);
         if found.is_err() && !done.is_empty() {
             self.swept = Some((key, done));
         }
-        Ok(found?)
+        found
     }
 
     /// Shares as a heat map, and as `$N`.
@@ -212,7 +210,7 @@ impl Console {
         }))
     }
 
-    fn keep_shares(&mut self, found: &Sweep, shares: &[f64]) -> Result<usize, Fail> {
+    fn keep_shares(&mut self, found: &Sweep, shares: &[f64]) -> Result<usize> {
         let mut shape = vec![found.sites.len()];
         shape.extend(found.over.iter().map(|(_, length)| *length));
         let mut axes = vec![Axis::None];

@@ -5,10 +5,9 @@ use crate::analysis::patching::{Places, Source, approximate, sweep};
 use crate::answer::numbers::significant;
 use crate::answer::{Answer, Cell, Table};
 use crate::commands::console::{Console, Done};
-use crate::commands::fail::Fail;
-use crate::debugger::Progress;
+use crate::debugger::{Error, Result};
 use crate::lang::parse_expr;
-use crate::tensor::Axis;
+use crate::tensor::{Axis, step};
 
 /// Components listed.
 const LISTED: usize = 12;
@@ -25,17 +24,10 @@ struct Carrier {
 }
 
 /// The components that bring the number of one group to that of the other.
-pub fn told(
-    console: &mut Console,
-    found: &[Probed],
-    metric: &str,
-    names: &[String],
-    lines: &[String],
-    progress: Progress<'_>,
-) -> Done {
+pub fn told(console: &mut Console, found: &[Probed], metric: &str, names: &[String], lines: &[String]) -> Done {
     let two = |name: &&String| divided(found, name).len() == 2;
     let [name] = names.iter().filter(two).collect::<Vec<_>>()[..] else {
-        return Err(Fail::because(
+        return Err(Error::refused(
             "carriers are of a difference between two groups: say which field divides them, -by FIELD",
         ));
     };
@@ -45,14 +37,11 @@ pub fn told(
     let mut all: Vec<Carrier> = Vec::new();
     let (mut whole, mut used, mut unequal) = (0.0, 0, 0);
     for (done, (a, b)) in pairs.iter().enumerate() {
-        progress("patching pairs", done as u64, pairs.len() as u64);
-        if console.session.interrupt.load(std::sync::atomic::Ordering::SeqCst) {
-            return Err(Fail::because(format!("interrupted after {done} of {} pairs", pairs.len())));
-        }
+        step("patching pairs", done as u64, pairs.len() as u64)?;
         let (to, from) = (&found[*b], &found[*a]);
-        let text = filled(metric, &to.case).map_err(Fail::because)?;
-        let expr = parse_expr(&text, 0).map_err(|error| Fail::because(format!("{text}: {}", error.message)))?;
-        let session = console.on_texts(&[&to.case.prompt, &from.case.prompt]).map_err(Fail::because)?;
+        let text = filled(metric, &to.case)?;
+        let expr = parse_expr(&text, 0).map_err(|error| Error::refused(format!("{text}: {}", error.message)))?;
+        let session = console.on_texts(&[&to.case.prompt, &from.case.prompt])?;
         let length = |branch: usize| session.run.branches[branch].prompt().length();
         if length(0) != length(1) {
             unequal += 1;
@@ -60,13 +49,13 @@ pub fn told(
         }
         used += 1;
         whole += from.value - to.value;
-        console.within(session, |console| -> Result<(), Fail> {
+        console.within(session, |console| -> Result<()> {
             for (site, over, by_gradient, letter) in PARTS {
                 let places = Places::of_blocks(&console.session.run.program, site, over);
                 let (session, source) = (&mut console.session, Source::Branch(1));
                 let swept = match by_gradient {
-                    true => approximate(session, &expr, &places, source, &mut |_, _| ()),
-                    false => sweep(session, &expr, &places, source, &mut Vec::new(), &mut |_, _| ()),
+                    true => approximate(session, &expr, &places, source),
+                    false => sweep(session, &expr, &places, source, &mut Vec::new()),
                 };
                 // A model without such a site, or a number that depends on none, has no such carriers.
                 let Ok(swept) = swept else { continue };
@@ -89,7 +78,7 @@ pub fn told(
     if used == 0 {
         let why =
             if unequal > 0 { "their prompts have different numbers of tokens" } else { "no prompt has a counterpart" };
-        return Err(Fail::because(format!("there are no pairs of {first} and {second}: {why}")));
+        return Err(Error::refused(format!("there are no pairs of {first} and {second}: {why}")));
     }
     all.sort_by(|a, b| b.moved.abs().total_cmp(&a.moved.abs()));
     let rows = all.into_iter().take(LISTED).map(|one| {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::commands::rows::{self, Row};
+use crate::debugger::{Error, Result};
 use crate::model::file;
 
 /// Largest file of prompts.
@@ -24,14 +25,14 @@ pub struct Case {
 type Cases = (Vec<Case>, Option<String>);
 
 /// The cases of a file, by how its name ends; prompts with slots become one for each choice.
-pub fn read(file: &str) -> Result<Cases, String> {
+pub fn read(file: &str) -> Result<Cases> {
     let unread = |error: &dyn std::fmt::Display| format!("cannot read {file}: {error}");
     let bytes = file::read_to(Path::new(file), LARGEST).map_err(|error| unread(&error))?;
     let text = String::from_utf8(bytes).map_err(|error| unread(&error))?;
-    parse(&text, file).map_err(|error| format!("{file}: {error}"))
+    parse(&text, file).map_err(|error| error.about(file))
 }
 
-fn parse(text: &str, file: &str) -> Result<Cases, String> {
+fn parse(text: &str, file: &str) -> Result<Cases> {
     let (all, note) = match rows::parse(text, file)? {
         Some(found) => (found.all, found.note),
         None => {
@@ -52,10 +53,10 @@ fn parse(text: &str, file: &str) -> Result<Cases, String> {
         let length = text.len() + fields.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
         (made, bytes) = (count.saturating_add(made), count.saturating_mul(length as u64).saturating_add(bytes));
         if made > MOST || bytes > MOST_BYTES {
-            return Err(format!(
+            return Err(Error::refused(format!(
                 "the slots up to {place} make {made} prompts of {bytes} bytes; at most {MOST} of {MOST_BYTES} bytes are \
                  probed: take slots or options out, or divide the file"
-            ));
+            )));
         }
         for (prompt, chosen) in choices(&text).map_err(|error| format!("{place}: {error}"))? {
             let mut fields = fields.clone();
@@ -73,7 +74,7 @@ fn combinations(text: &str) -> u64 {
 }
 
 /// Every choice for the slots `{a|b}` or `{name:a|b}` of a text, with what was chosen by the slot's name or number.
-fn choices(text: &str) -> Result<Vec<(String, BTreeMap<String, String>)>, String> {
+fn choices(text: &str) -> Result<Vec<(String, BTreeMap<String, String>)>> {
     let mut all = vec![(String::new(), BTreeMap::new())];
     let mut rest = text;
     let mut number = 0;
@@ -105,7 +106,7 @@ fn choices(text: &str) -> Result<Vec<(String, BTreeMap<String, String>)>, String
 }
 
 /// A text with `{field}` replaced by what a case has under that name.
-pub fn filled(text: &str, case: &Case) -> Result<String, String> {
+pub fn filled(text: &str, case: &Case) -> Result<String> {
     let mut made = String::new();
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('{') {
@@ -145,7 +146,7 @@ mod tests {
         );
         assert_eq!(found[1].fields["who"], "nurse");
         assert_eq!(found[1].fields["slot2"], "she");
-        assert!(parse("a {b|c", "a.txt").unwrap_err().contains("is not closed"));
+        assert!(parse("a {b|c", "a.txt").unwrap_err().to_string().contains("is not closed"));
         for text in ["plain", "{a|b}{c}", "{x:a|b|c} and {d|e}", "{a|b", "a}b{c|d}"] {
             assert!(choices(text).is_ok_and(|all| all.len() as u64 == combinations(text)) || text.ends_with("{a|b"));
         }
@@ -158,7 +159,7 @@ mod tests {
         for text in
             [slots(30), slots(64), slots(2000), vec![slots(8); 300].join("\n"), slots(14) + &"x".repeat(1 << 13)]
         {
-            let error = parse(&text, "a.txt").unwrap_err();
+            let error = parse(&text, "a.txt").unwrap_err().to_string();
             assert!(error.contains("at most 65536 of 16777216 bytes are probed"), "{error}");
         }
     }
@@ -170,10 +171,10 @@ mod tests {
         let json = cases("{\"text\": \"a\", \"n\": 3}\n\n{\"text\": \"{b|c}\"}", "a.jsonl");
         assert_eq!((json.len(), json[0].fields["n"].as_str(), json[2].prompt.as_str()), (3, "3", "c"));
         assert_eq!(cases("[{\"prompt\": \"a\"}]", "a.json").len(), 1);
-        assert!(parse("{\"x\": 1}", "a.jsonl").unwrap_err().contains("line 1 has no prompt"));
-        assert!(parse("{", "a.jsonl").unwrap_err().starts_with("line 1: "));
+        assert!(parse("{\"x\": 1}", "a.jsonl").unwrap_err().to_string().contains("line 1 has no prompt"));
+        assert!(parse("{", "a.jsonl").unwrap_err().to_string().starts_with("line 1: "));
         assert!(parse("", "a.csv").is_err());
         assert_eq!(filled("logit(\"{n}\")", &json[0]).unwrap(), "logit(\"3\")");
-        assert!(filled("{m}", &json[0]).unwrap_err().contains("has no m: it has n"));
+        assert!(filled("{m}", &json[0]).unwrap_err().to_string().contains("has no m: it has n"));
     }
 }

@@ -7,16 +7,17 @@ mod words;
 use std::collections::BTreeMap;
 
 use super::console::{Console, Done};
-use super::fail::Fail;
 use super::table::Call;
 use super::tokenization;
 use crate::analysis::samples::{Mean, mean};
 use crate::answer::numbers::{short, significant};
 use crate::answer::{Answer, Cell, Table};
 use crate::debugger::RunScope;
+use crate::debugger::{Error, Result};
 use crate::lang::eval::number;
 use crate::lang::words::{OptionSpec, parse_count, take_options, words as split};
 use crate::lang::{LangError, Span, parse_expr};
+use crate::tensor::step;
 use cases::{Case, filled, read};
 
 const OPTIONS: [OptionSpec; 6] = [
@@ -44,15 +45,15 @@ struct Probed {
 }
 
 /// `probe FILE [-metric EXPR] [-by FIELD] [-carriers|-words]`.
-pub fn probe(console: &mut Console, call: Call<'_, '_>) -> Done {
+pub fn probe(console: &mut Console, call: Call<'_>) -> Done {
     let (given, left) = take_options(split(call.args.rest, call.args.offset)?, &OPTIONS)?;
     let has = |name: &str| given.iter().any(|option| option.name == name);
     let value = |name: &str| given.iter().find(|option| option.name == name).and_then(|option| option.value.as_ref());
     let [file] = left.as_slice() else {
         let error = LangError::new("expected a file of prompts", Span::at(call.args.offset));
-        return Err(Fail::At(error.help("probe prompts.txt -metric \"logit(\\\" she\\\") - logit(\\\" he\\\")\"")));
+        return Err(Error::At(error.help("probe prompts.txt -metric \"logit(\\\" she\\\") - logit(\\\" he\\\")\"")));
     };
-    let (mut all, unusual) = read(&file.text).map_err(Fail::because)?;
+    let (mut all, unusual) = read(&file.text)?;
     if let Some(word) = value("-limit") {
         all.truncate(parse_count(word)? as usize);
     }
@@ -61,7 +62,7 @@ pub fn probe(console: &mut Console, call: Call<'_, '_>) -> Done {
         Some(word) => word.text.clone(),
         None if console.session.run.generates() => "loss".to_string(),
         None => {
-            return Err(Fail::because(
+            return Err(Error::refused(
                 "this model has no loss of its own: say a number, -metric \"label(\\\"...\\\")\"",
             ));
         }
@@ -70,10 +71,7 @@ pub fn probe(console: &mut Console, call: Call<'_, '_>) -> Done {
     let mut found = Vec::new();
     let count = all.len();
     for (done, case) in all.into_iter().enumerate() {
-        (call.progress)("probing", done as u64, count as u64);
-        if console.session.interrupt.load(std::sync::atomic::Ordering::SeqCst) {
-            return Err(Fail::because(format!("interrupted after {done} of {count} prompts")));
-        }
+        step("probing", done as u64, count as u64)?;
         match console.number_on(&case, &case.prompt, &metric)? {
             Ok((value, warnings)) => {
                 warnings.into_iter().for_each(|warning| *troubles.entry(warning).or_default() += 1);
@@ -84,30 +82,30 @@ pub fn probe(console: &mut Console, call: Call<'_, '_>) -> Done {
     }
     if found.is_empty() {
         let why = troubles.keys().next().cloned().unwrap_or_default();
-        return Err(Fail::because(format!("no prompt could be read; {why}")));
+        return Err(Error::refused(format!("no prompt could be read; {why}")));
     }
     let by = value("-by").map(|word| word.text.clone());
     let names = groups_of(&found, by.as_deref())?;
     let mut lines = notes(&found, &troubles, &names);
     lines.extend(unusual.map(|unusual| format!("{}: {unusual}", file.text)));
     if has("-words") {
-        return words::told(console, &found, &metric, &lines, seed, call.progress);
+        return words::told(console, &found, &metric, &lines, seed);
     }
     if has("-carriers") {
-        return carriers::told(console, &found, &metric, &names, &lines, call.progress);
+        return carriers::told(console, &found, &metric, &names, &lines);
     }
     Ok(Answer::Table(by_group(&found, &metric, &names, lines, seed)))
 }
 
 /// The fields that divide the prompts: as asked, or every field with few values; none are all in one.
-fn groups_of(found: &[Probed], by: Option<&str>) -> Result<Vec<String>, Fail> {
+fn groups_of(found: &[Probed], by: Option<&str>) -> Result<Vec<String>> {
     let mut names: Vec<String> = found.iter().flat_map(|one| one.case.fields.keys().cloned()).collect();
     names.sort();
     names.dedup();
     if let Some(by) = by {
         return match names.iter().any(|name| name == by) {
             true => Ok(vec![by.to_string()]),
-            false => Err(Fail::because(format!("no prompt has {by}: there is {}", names.join(", ")))),
+            false => Err(Error::refused(format!("no prompt has {by}: there is {}", names.join(", ")))),
         };
     }
     let values = |name: &String| {
@@ -222,13 +220,13 @@ fn pairs(found: &[Probed], name: &str, first: &str, second: &str) -> Vec<(usize,
 }
 
 /// A number and what is odd about its prompt, or why there is none.
-type Number = Result<(f64, Vec<String>), String>;
+type Number = Result<(f64, Vec<String>)>;
 
 impl Console {
     /// The number of a prompt: a pass of its own, with the edits of the current branch.
-    fn number_on(&mut self, case: &Case, prompt: &str, metric: &str) -> Result<Number, Fail> {
-        let text = filled(metric, case).map_err(Fail::because)?;
-        let expr = parse_expr(&text, 0).map_err(|error| Fail::because(format!("{text}: {}", error.message)))?;
+    fn number_on(&mut self, case: &Case, prompt: &str, metric: &str) -> Result<Number> {
+        let text = filled(metric, case)?;
+        let expr = parse_expr(&text, 0).map_err(|error| Error::refused(format!("{text}: {}", error.message)))?;
         let session = match self.on_texts(&[prompt]) {
             Ok(session) => session,
             Err(why) => return Ok(Err(why)),
@@ -238,7 +236,7 @@ impl Console {
             let mut scope = RunScope::new(&mut console.session);
             number(&expr, &mut scope)
                 .map(|value| Ok((value, warnings)))
-                .map_err(|error| Fail::because(format!("{text}: {}", error.message)))
+                .map_err(|error| Error::refused(format!("{text}: {}", error.message)))
         })
     }
 }

@@ -6,7 +6,7 @@ use super::Probed;
 use crate::analysis::samples::mean;
 use crate::answer::{Answer, Cell, Table};
 use crate::commands::console::{Console, Done};
-use crate::debugger::Progress;
+use crate::tensor::step;
 
 /// Words listed.
 const LISTED: usize = 15;
@@ -20,20 +20,10 @@ fn bare(word: &str) -> String {
 }
 
 /// The words of the prompts by what the number loses without them.
-pub fn told(
-    console: &mut Console,
-    found: &[Probed],
-    metric: &str,
-    lines: &[String],
-    seed: u64,
-    progress: Progress<'_>,
-) -> Done {
+pub fn told(console: &mut Console, found: &[Probed], metric: &str, lines: &[String], seed: u64) -> Done {
     let mut moved: BTreeMap<String, Vec<f64>> = BTreeMap::new();
     for (done, one) in found.iter().enumerate() {
-        progress("leaving words out", done as u64, found.len() as u64);
-        if console.session.interrupt.load(std::sync::atomic::Ordering::SeqCst) {
-            return Err(super::Fail::because(format!("interrupted after {done} of {} prompts", found.len())));
-        }
+        step("leaving words out", done as u64, found.len() as u64)?;
         let parts: Vec<&str> = one.case.prompt.split(' ').collect();
         for (at, part) in parts.iter().enumerate().filter(|(_, part)| !bare(part).is_empty()) {
             let rest: Vec<&str> = parts.iter().enumerate().filter(|(i, _)| *i != at).map(|(_, part)| *part).collect();

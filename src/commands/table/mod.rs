@@ -16,8 +16,7 @@ mod stopping;
 use std::sync::LazyLock;
 
 use super::console::{Console, Done};
-use super::fail::Fail;
-use crate::debugger::Progress;
+use crate::debugger::Error;
 use crate::lang::command::{CommandLine, Vocabulary};
 use crate::lang::{LangError, Span};
 
@@ -48,7 +47,7 @@ pub struct Command {
     /// Whether its answer may fill a pane: it changes nothing, writes nothing, and leaves nothing behind.
     pub fills: bool,
     /// Carries it out.
-    pub(super) run: fn(&mut Console, Call<'_, '_>) -> Done,
+    pub(super) run: fn(&mut Console, Call<'_>) -> Done,
 }
 
 /// What the arguments of a command are.
@@ -97,13 +96,12 @@ pub enum Journalled {
 }
 
 /// A command line being run.
-pub struct Call<'a, 'p> {
+#[derive(Clone, Copy)]
+pub struct Call<'a> {
     /// The whole line, which spans point into.
     pub line: &'a str,
     /// Its parts.
     pub args: &'a CommandLine<'a>,
-    /// What to tell while running.
-    pub progress: Progress<'p>,
 }
 
 /// A command that takes nothing, changes nothing and fails: what entries of the table differ from.
@@ -120,7 +118,7 @@ const PLAIN: Command = Command {
     changes: false,
     journalled: Journalled::Not,
     fills: false,
-    run: |_, _| Err(Fail::Because(String::new())),
+    run: |_, _| Err(Error::Refused(String::new())),
 };
 
 /// A command that only looks.

@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 
 use super::super::mark::Mark;
-use super::super::session::{Progress, Session};
-use super::{Gradients, NoGradient, number_of, ops_of};
+use super::super::session::Session;
+use super::{Gradients, number_of, ops_of};
+use crate::debugger::error::{Error, Result};
 use crate::lang::Expr;
 use crate::program::execute;
 use crate::tensor::ops::{BinaryOp, Slice};
-use crate::tensor::{Kind, Value};
+use crate::tensor::{Kind, Value, step};
 
 impl Session {
     /// Takes the gradient of an expression at all sites of the current pass on one tape. It holds every intermediate of the pass
@@ -16,12 +17,7 @@ impl Session {
     ///
     /// # Errors
     /// As [`Session::backward`].
-    pub fn backward_at_once(
-        &mut self,
-        expr: &Expr,
-        text: &str,
-        progress: Progress<'_>,
-    ) -> Result<&Gradients, NoGradient> {
+    pub fn backward_at_once(&mut self, expr: &Expr, text: &str) -> Result<&Gradients> {
         // What the number is, and all that goes with it.
         let mut found = self.begin_backward(expr, text)?;
         let (program, pass, current) = (self.run.program.clone(), found.pass, self.run.current);
@@ -30,7 +26,7 @@ impl Session {
         let mut probes: HashMap<usize, Value> = HashMap::new();
         let mut taped: Vec<Value> = Vec::with_capacity(last + 1);
         for op in 0..=last {
-            progress(&program.ops[op].site, op as u64, last as u64 + 1);
+            step(&program.ops[op].site, op as u64, last as u64 + 1)?;
             let at = Mark { pass, op };
             let branch = &mut self.run.branches[current];
             let mut inputs = branch.inputs(&program, at)?;
@@ -60,9 +56,9 @@ impl Session {
             });
         }
         let given = read.iter().map(|&op| (op, taped[op].clone())).collect();
-        let number = number_of(self, expr, &given, self.focus.row).map_err(NoGradient::At)?;
+        let number = number_of(self, expr, &given, self.focus.row)?;
         let one = Value::from_f32(vec![1.0], &[1], self.run.device());
-        let pulled = number.pull(&one).ok_or_else(|| NoGradient::Because("nothing to follow back".into()))?;
+        let pulled = number.pull(&one).ok_or_else(|| Error::Refused("nothing to follow back".into()))?;
         for (op, probe) in &probes {
             found.values[*op] = pulled.at(probe).map(|gradient| {
                 gradient.with_axes(&program.ops[*op].axes).with_origin(taped[*op].origin().map(<[usize]>::to_vec))

@@ -5,14 +5,15 @@
 //! its output is.
 
 use super::super::mark::Mark;
-use super::super::session::{Progress, Session};
+use super::super::session::Session;
 use super::super::stops::{Catch, Crossing, Kind, StopPoint, is_stream};
 use super::super::travel::{Finding, Reason, Stop};
-use super::{Gradients, NoGradient};
+use super::Gradients;
+use crate::debugger::error::{Error, Result};
 use crate::lang::Expr;
 use crate::program::Program;
 use crate::tensor::ops::{Reduction, Slice};
-use crate::tensor::{Value, undisturbed};
+use crate::tensor::{Value, step, undisturbed};
 
 /// How far to go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +33,7 @@ impl Session {
     ///
     /// # Errors
     /// As [`Session::backward`].
-    pub fn walk_backward(&mut self, expr: &Expr, text: &str) -> Result<Stop, NoGradient> {
+    pub fn walk_backward(&mut self, expr: &Expr, text: &str) -> Result<Stop> {
         let mut found = self.begin_backward(expr, text)?;
         found.walked = true;
         self.gradients = Some(found);
@@ -55,17 +56,17 @@ impl Session {
     ///
     /// # Errors
     /// If the device fails, or an edit does not fit.
-    pub fn walk(&mut self, walk: Walk, progress: Progress<'_>) -> Result<Stop, NoGradient> {
+    pub fn walk(&mut self, walk: Walk) -> Result<Stop> {
         let Some(mut found) = self.gradients.take() else {
-            return Err(NoGradient::Because("there is no backward pass".into()));
+            return Err(Error::Refused("there is no backward pass".into()));
         };
-        let stop = undisturbed(|| self.go_back(&mut found, walk, progress));
+        let stop = undisturbed(|| self.go_back(&mut found, walk));
         found.walked &= !matches!(&stop, Ok(stop) if stop.reason == Reason::End);
         self.gradients = Some(found);
         stop
     }
 
-    fn go_back(&mut self, found: &mut Gradients, walk: Walk, progress: Progress<'_>) -> Result<Stop, NoGradient> {
+    fn go_back(&mut self, found: &mut Gradients, walk: Walk) -> Result<Stop> {
         let program = self.run.program.clone();
         let from = found.reached;
         let times = match walk {
@@ -81,7 +82,7 @@ impl Session {
                 if found.reached == 0 {
                     return Ok(self.walked_at(found, Reason::End));
                 }
-                progress(&program.ops[found.reached].site, (from - found.reached) as u64, from as u64);
+                step(&program.ops[found.reached].site, (from - found.reached) as u64, from as u64)?;
                 self.pull_one(found)?;
                 if found.values[found.reached].is_none() {
                     continue;
@@ -121,8 +122,8 @@ impl Session {
             };
             match held {
                 Ok(None) => {}
-                Err(message) => {
-                    stop.errors.push((point.number, message));
+                Err(error) => {
+                    stop.errors.push((point.number, error.to_string()));
                     stop.ids.push(point.number);
                 }
                 Ok(Some(lines)) => {
@@ -143,11 +144,10 @@ impl Session {
     }
 
     /// What a catch finds in the gradient at an op; nothing where it was passed on by an op that reads this one.
-    fn caught_backward(&mut self, catch: &Catch, at: usize) -> Result<Option<Vec<String>>, String> {
-        let text = |error: crate::tensor::TensorError| error.to_string();
-        let bad = |value: &Value| -> Result<Option<String>, String> {
-            let norm = || value.reduce(Reduction::Norm).map_err(text);
-            let summary = value.summary().map_err(text)?;
+    fn caught_backward(&mut self, catch: &Catch, at: usize) -> Result<Option<Vec<String>>> {
+        let bad = |value: &Value| -> Result<Option<String>> {
+            let norm = || value.reduce(Reduction::Norm);
+            let summary = value.summary()?;
             let infinite = summary.pos_inf + summary.neg_inf;
             Ok(match catch {
                 Catch::Nan if summary.nan > 0 => Some(format!("{} of {} elements are NaN", summary.nan, summary.count)),
@@ -208,10 +208,10 @@ impl Session {
     }
 
     /// The gradient where the walk stands, of one row, or of one head of it; none if nothing is walked through.
-    pub(in crate::debugger) fn walked_gradient(&mut self, row: usize) -> Option<Result<Value, String>> {
+    pub(in crate::debugger) fn walked_gradient(&mut self, row: usize) -> Option<Result<Value>> {
         let at = self.walking()?.reached;
         let gradient = self.gradient(at);
-        Some(gradient.and_then(|gradient| gradient.slice(&[Slice::At(row)]).map_err(|error| error.to_string())))
+        Some(gradient.and_then(|gradient| Ok(gradient.slice(&[Slice::At(row)])?)))
     }
 }
 

@@ -7,6 +7,7 @@ use super::layout::{Change, Part, fit};
 use super::paths::outputs;
 use super::processed::{Normed, Processed, is_stream, normed, values_folded, values_have_bias, without_mean};
 use super::tensors::{Found, Tensors};
+use crate::debugger::error::{Error, Result};
 use crate::debugger::names::Names;
 use crate::lang::site::{self, NameKind};
 use crate::lang::{SiteRef, SiteTable, Span};
@@ -52,7 +53,7 @@ impl Dump {
         path: &Path,
         reading: &Reading<'_>,
         (program, names, weights, family): (&Program, &Names, &Weights, &str),
-    ) -> Result<Dump, String> {
+    ) -> Result<Dump> {
         let tensors = Tensors::open(path)?;
         let modules = outputs(weights.files(), program, family);
         let mut dump = Dump { tensors, places: BTreeMap::new(), unknown: Vec::new(), processed: Processed::default() };
@@ -82,11 +83,11 @@ impl Dump {
         if dump.places.is_empty() {
             let some: Vec<&str> = dump.tensors.names().iter().take(3).map(String::as_str).collect();
             let path = dump.tensors.path();
-            return Err(format!(
+            return Err(Error::refused(format!(
                 "no tensor of {path} is named as a site or a module: it has {} ...\n-prefix TEXT takes a beginning off their \
                  names; load-dump FILE as NAME map MAP.json says which is which",
                 some.join(", ")
-            ));
+            )));
         }
         if dump.places.values().any(|place| place.tensor.contains("hook_")) {
             dump.processed = dump.looked_through(program, weights)?;
@@ -96,7 +97,7 @@ impl Dump {
 
     /// What is missing in a cache of TransformerLens. Older versions call the output of a norm `hook_normalized`, gain included: that
     /// finds its place.
-    fn looked_through(&mut self, program: &Program, weights: &Weights) -> Result<Processed, String> {
+    fn looked_through(&mut self, program: &Program, weights: &Weights) -> Result<Processed> {
         let mut found = Processed::default();
         // What one norm says is said of all of them.
         let (mut under_bare, mut under_out) = (None, None);
@@ -184,7 +185,7 @@ impl Dump {
     ///
     /// # Errors
     /// In words: what cannot be read.
-    pub fn value(&self, op: &Op, wanted: &[usize], row: usize) -> Result<Option<Result<Laid, String>>, String> {
+    pub fn value(&self, op: &Op, wanted: &[usize], row: usize) -> Result<Option<Result<Laid, String>>> {
         let Some(place) = self.places.get(&op.site) else { return Ok(None) };
         let mut found = self.tensors.read(&place.tensor)?;
         let mut changes = Vec::new();

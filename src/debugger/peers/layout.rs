@@ -1,6 +1,7 @@
 //! How a tensor of a file lies, beside the shape that a site has here.
 
 use super::tensors::Found;
+use crate::debugger::error::Result;
 use crate::tensor::Axis;
 
 /// What was done to a tensor so that it lies as the site does.

@@ -22,17 +22,17 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::edit::Target;
 use super::mark::Mark;
-use super::session::{Progress, Session};
+use super::session::Session;
+use crate::debugger::error::{Error, Result};
 use crate::lang::SiteTable;
 use crate::model::spec::ModelSpec;
 use crate::model::weights::Weights;
 use crate::program::{Kernel, Op, Program, shape_of};
 use crate::tensor::ops::Slice;
-use crate::tensor::{Axis, Difference, HostF32, Tolerance, Value, difference};
+use crate::tensor::{Axis, Difference, HostF32, Tolerance, Value, difference, step};
 
 /// Something beside the run under control.
 pub enum Peer {
@@ -155,7 +155,7 @@ impl Session {
     ///
     /// # Errors
     /// In words.
-    pub fn open_dump(&self, path: &Path, reading: &Reading<'_>) -> Result<Dump, String> {
+    pub fn open_dump(&self, path: &Path, reading: &Reading<'_>) -> Result<Dump> {
         let run = &self.run;
         Dump::open(path, reading, (&run.program, &run.names, &run.model.weights, &run.model.spec.family))
     }
@@ -199,8 +199,8 @@ impl Session {
     ///
     /// # Errors
     /// In words: what failed, or that it was interrupted.
-    pub fn bring(&mut self, side: &Side, progress: Progress<'_>) -> Result<(), String> {
-        let (pass, interrupt) = (self.run.pass, self.interrupt.clone());
+    pub fn bring(&mut self, side: &Side) -> Result<()> {
+        let pass = self.run.pass;
         let passes = match side {
             Side::Branch(branch) => self.run.branches[*branch].passes(),
             Side::Peer(peer) => match &self.peers[*peer].1 {
@@ -211,9 +211,9 @@ impl Session {
         };
         if pass >= passes {
             let (name, last) = (self.side_name(side), passes - 1);
-            return Err(format!(
+            return Err(Error::refused(format!(
                 "this is pass {pass}, and {name} has come to pass {last}: go back with \"goto #{last}\", or let {name} generate as many tokens"
-            ));
+            )));
         }
         let Side::Peer(peer) = side else { return Ok(()) };
         let (name, Peer::Model(other)) = &mut self.peers[*peer] else { return Ok(()) };
@@ -224,12 +224,9 @@ impl Session {
         let ops = run.program.ops.len();
         let behind = |run: &super::Run| run.branch().frontier(pass) < ops;
         while behind(run) && !run.at_end() {
-            if interrupt.load(Ordering::SeqCst) {
-                return Err(format!("interrupted at op {} of {name}", run.cursor));
-            }
             let site = run.program.ops[run.cursor].site.clone();
-            progress(&format!("{name}: {site}"), run.cursor as u64, ops as u64);
-            run.advance().map_err(|error| error.to_string())?;
+            step(&format!("{name}: {site}"), run.cursor as u64, ops as u64)?;
+            run.advance()?;
         }
         Ok(())
     }
@@ -239,7 +236,7 @@ impl Session {
     ///
     /// # Errors
     /// In words: what failed on a device, or is wrong with a file.
-    pub fn value_of_side(&mut self, side: &Side, site: &str) -> Result<Has, String> {
+    pub fn value_of_side(&mut self, side: &Side, site: &str) -> Result<Has> {
         let mut has = self.held_by_side(side, site)?;
         if let (Has::Value(value), Some(op)) = (&mut has, self.run.program.op_of(site)) {
             let program = &self.run.program;
@@ -258,7 +255,7 @@ impl Session {
         Ok(has)
     }
 
-    fn held_by_side(&mut self, side: &Side, site: &str) -> Result<Has, String> {
+    fn held_by_side(&mut self, side: &Side, site: &str) -> Result<Has> {
         let row = self.focus.row;
         match side {
             Side::Branch(branch) => {
@@ -278,8 +275,7 @@ impl Session {
                         if op >= other.run.branch().frontier(pass) {
                             return Ok(Has::Nothing);
                         }
-                        let value =
-                            other.run.value_in_any(branch, Mark { pass, op }).map_err(|error| error.to_string())?;
+                        let value = other.run.value_in_any(branch, Mark { pass, op })?;
                         of_row(&value, row.min(value.shape()[0] - 1)).map(Has::Value)
                     }
                     Peer::Dump(dump) => of_dump(dump, site, &self.run, row),
@@ -309,14 +305,14 @@ impl Session {
     ///
     /// # Errors
     /// In words.
-    pub fn value_of_peer(&mut self, peer: usize, site: &str) -> Result<Value, String> {
+    pub fn value_of_peer(&mut self, peer: usize, site: &str) -> Result<Value> {
         let side = Side::Peer(peer);
-        self.bring(&side, &mut |_, _, _| ())?;
+        self.bring(&side)?;
         let name = self.side_name(&side);
         match self.held_by_side(&side, site)? {
             Has::Value(value) => {
                 let device = self.run.device();
-                device.check(site, &value.shape, &value.axes).map_err(|error| error.to_string())?;
+                device.check(site, &value.shape, &value.axes)?;
                 let data = value.elements.double();
                 let made = match site {
                     "tokens" => Value::from_i64(data.iter().map(|x| *x as i64).collect(), &value.shape, device),
@@ -324,8 +320,8 @@ impl Session {
                 };
                 Ok(made.with_axes(&value.axes))
             }
-            Has::Other(why) => Err(format!("{site} of {name} lies in another way: {why}")),
-            Has::Nothing => Err(format!("{name} has no {site}")),
+            Has::Other(why) => Err(Error::refused(format!("{site} of {name} lies in another way: {why}"))),
+            Has::Nothing => Err(Error::refused(format!("{name} has no {site}"))),
         }
     }
 }
@@ -346,15 +342,14 @@ fn meaning(op: &Op) -> Meaning {
     }
 }
 
-fn of_row(value: &Value, row: usize) -> Result<SideValue, String> {
-    let text = |error: crate::tensor::TensorError| error.to_string();
-    let value = value.slice(&[Slice::At(row)]).map_err(text)?;
+fn of_row(value: &Value, row: usize) -> Result<SideValue> {
+    let value = value.slice(&[Slice::At(row)])?;
     Ok(SideValue {
         shape: value.shape().to_vec(),
         axes: value.axes().to_vec(),
         elements: match value.host_f32() {
             Some(host) => Elements::Single(Arc::new(host)),
-            None => Elements::Double(value.read_f64().map_err(text)?),
+            None => Elements::Double(value.read_f64()?),
         },
         changes: Vec::new(),
         lacks_mean: false,
@@ -362,7 +357,7 @@ fn of_row(value: &Value, row: usize) -> Result<SideValue, String> {
     })
 }
 
-fn of_dump(dump: &Dump, site: &str, run: &super::Run, row: usize) -> Result<Has, String> {
+fn of_dump(dump: &Dump, site: &str, run: &super::Run, row: usize) -> Result<Has> {
     let Some(op) = run.program.op_of(site) else { return Ok(Has::Nothing) };
     let op: &Op = &run.program.ops[op];
     let wanted = shape_of(op, 1, run.branch().span(run.pass));

@@ -5,6 +5,7 @@
 //! output, since patterns sum to 1 (`fold_value_biases`), and takes the mean over the vocabulary off the logits (`center_unembed`).
 //! Nothing in a cache says whether that was done: only the numbers do.
 
+use crate::debugger::error::Result;
 use crate::model::role::{Role, WeightId};
 use crate::model::weights::Weights;
 use crate::program::{Kernel, Op, Program};
@@ -58,7 +59,7 @@ impl Processed {
     ///
     /// # Errors
     /// If a weight cannot be read.
-    pub fn undone(self, data: &mut [f64], op: &Op, program: &Program, weights: &Weights) -> Result<bool, String> {
+    pub fn undone(self, data: &mut [f64], op: &Op, program: &Program, weights: &Weights) -> Result<bool> {
         if self.gains && matches!(op.kernel, Kernel::Gain { .. }) {
             let (gain, bias) = gain_of(op, weights)?;
             let width = gain.len().max(1);
@@ -119,7 +120,7 @@ pub enum Normed {
 ///
 /// # Errors
 /// If a weight cannot be read.
-pub fn normed(data: &[f64], op: &Op, program: &Program, weights: &Weights) -> Result<Option<Normed>, String> {
+pub fn normed(data: &[f64], op: &Op, program: &Program, weights: &Weights) -> Result<Option<Normed>> {
     let (gain, bias) = gain_of(op, weights)?;
     let takes_mean = op.inputs.iter().any(|&input| program.ops[input].kernel == Kernel::LayerNormNormalized);
     let width = gain.len().max(1);
@@ -146,7 +147,7 @@ pub fn normed(data: &[f64], op: &Op, program: &Program, weights: &Weights) -> Re
 ///
 /// # Errors
 /// If a weight cannot be read.
-pub fn values_have_bias(program: &Program, weights: &Weights) -> Result<bool, String> {
+pub fn values_have_bias(program: &Program, weights: &Weights) -> Result<bool> {
     let first = program.ops.iter().find(|op| is_values(op));
     Ok(first.map(|values| bias_of(values, program, weights)).transpose()?.flatten().is_some())
 }
@@ -162,7 +163,7 @@ pub fn values_folded(
     op: &Op,
     program: &Program,
     weights: &Weights,
-) -> Result<Option<bool>, String> {
+) -> Result<Option<bool>> {
     let Some(values) = program.ops.iter().find(|other| other.layer == op.layer && is_values(other)) else {
         return Ok(None);
     };
@@ -195,13 +196,13 @@ fn is_values(op: &Op) -> bool {
     op.weights.iter().any(|id| id.role == Role::W_V)
 }
 
-fn numbers(id: WeightId, weights: &Weights) -> Result<Vec<f64>, String> {
+fn numbers(id: WeightId, weights: &Weights) -> Result<Vec<f64>> {
     let weight = weights.get(id).ok_or_else(|| format!("there is no weight {id}"))?;
-    weight.whole().and_then(|value| value.read_f64()).map_err(|error| error.to_string())
+    Ok(weight.whole()?.read_f64()?)
 }
 
 /// Gain and bias of a norm, `[d]` each.
-fn gain_of(op: &Op, weights: &Weights) -> Result<(Vec<f64>, Vec<f64>), String> {
+fn gain_of(op: &Op, weights: &Weights) -> Result<(Vec<f64>, Vec<f64>)> {
     let mut all = op.weights.iter().map(|id| numbers(*id, weights));
     let mut gain = all.next().transpose()?.unwrap_or_default();
     if op.kernel == (Kernel::Gain { one_plus: true }) {
@@ -212,7 +213,7 @@ fn gain_of(op: &Op, weights: &Weights) -> Result<(Vec<f64>, Vec<f64>), String> {
 }
 
 /// What values `[K h]` are at any position because of biases: their own, and that of the norm in front of them. None without any.
-fn bias_of(values: &Op, program: &Program, weights: &Weights) -> Result<Option<Vec<f64>>, String> {
+fn bias_of(values: &Op, program: &Program, weights: &Weights) -> Result<Option<Vec<f64>>> {
     let mut found: Option<Vec<f64>> = None;
     let mut matrix = Vec::new();
     for &id in &values.weights {

@@ -1,6 +1,7 @@
 //! Whether two sides read the same text: said before anything is compared, since all else follows from it.
 
 use super::{Has, Session, Side};
+use crate::debugger::error::Result;
 use crate::tensor::Axis;
 
 /// Token ids that are told.
@@ -20,7 +21,7 @@ impl Session {
     ///
     /// # Errors
     /// What failed on a device, or is wrong with a file.
-    pub fn texts_differ(&mut self, a: &Side, b: &Side) -> Result<Option<OtherText>, String> {
+    pub fn texts_differ(&mut self, a: &Side, b: &Side) -> Result<Option<OtherText>> {
         let names = [self.side_name(a), self.side_name(b)];
         let (Some(ours), Some(theirs)) = (self.tokens_of(a)?, self.tokens_of(b)?) else {
             let lengths = [self.positions_of_side(a)?, self.positions_of_side(b)?];
@@ -70,7 +71,7 @@ impl Session {
         }
     }
 
-    fn tokens_of(&mut self, side: &Side) -> Result<Option<Vec<u32>>, String> {
+    fn tokens_of(&mut self, side: &Side) -> Result<Option<Vec<u32>>> {
         Ok(match self.value_of_side(side, "tokens")? {
             Has::Value(value) => Some(value.elements.double().iter().map(|id| *id as u32).collect()),
             Has::Other(_) | Has::Nothing => None,
@@ -78,7 +79,7 @@ impl Session {
     }
 
     /// How many positions the first value of a side has that counts them.
-    fn positions_of_side(&mut self, side: &Side) -> Result<Option<usize>, String> {
+    fn positions_of_side(&mut self, side: &Side) -> Result<Option<usize>> {
         let program = self.run.program.clone();
         let of_positions = program.ops.iter().filter(|op| op.axes.get(1) == Some(&Axis::Pos));
         for op in of_positions {

@@ -4,6 +4,7 @@ use super::super::mark::Mark;
 use super::super::run::RunError;
 use super::super::session::Session;
 use super::{Has, Peer, Side, SideValue, level};
+use crate::debugger::error::Result;
 use crate::tensor::{Difference, Tolerance, Value, Verdict};
 
 /// How far the value just computed is from that of the other side.
@@ -61,9 +62,9 @@ impl Session {
     ///
     /// # Errors
     /// In words.
-    pub fn beside(&mut self, at: Mark, tolerance: Tolerance) -> Result<Option<(Apart, SideValue)>, String> {
+    pub fn beside(&mut self, at: Mark, tolerance: Tolerance) -> Result<Option<(Apart, SideValue)>> {
         let Some(side) = self.follower() else { return Ok(None) };
-        self.follow().map_err(|error| error.to_string())?;
+        self.follow()?;
         let (name, site) = (self.side_name(&side), self.run.program.ops[at.op].site.clone());
         if let Side::Peer(peer) = &side
             && let Peer::Model(other) = &mut self.peers[*peer].1
@@ -71,7 +72,7 @@ impl Session {
         {
             // A cursor that stands earlier, as in a model whose ops come in another order.
             while other.run.pass == at.pass && other.run.cursor <= op && !other.run.at_end() {
-                other.run.advance().map_err(|error| error.to_string())?;
+                other.run.advance()?;
             }
         }
         let Has::Value(theirs) = self.value_of_side(&side, &site)? else { return Ok(None) };
@@ -85,7 +86,7 @@ impl Session {
     }
 
     /// Whether a value is beyond a tolerance of its counterpart, remembered until something is changed; none without a counterpart.
-    pub(in crate::debugger) fn diverges(&mut self, at: Mark, tolerance: f64) -> Result<Option<Apart>, String> {
+    pub(in crate::debugger) fn diverges(&mut self, at: Mark, tolerance: f64) -> Result<Option<Apart>> {
         let revision = self.run.revision();
         if self.apart_of != (revision, tolerance.to_bits()) {
             self.apart.clear();

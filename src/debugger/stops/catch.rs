@@ -3,15 +3,15 @@
 //! A catch looks at the value just computed and at what it was computed from; it never stops where something is only passed on.
 
 use super::super::mark::Mark;
-use super::super::run::RunError;
 use super::super::session::Session;
 use super::{Catch, Crossing};
+use crate::debugger::Result;
 use crate::program::{Kernel, Op};
 use crate::tensor::ops::{Reduction, Slice};
-use crate::tensor::{Axis, Kind, TensorError, Value, unravel};
+use crate::tensor::{Axis, Kind, Value, unravel};
 
 /// What a catch found, as lines; none if nothing happened.
-type Found = Result<Option<Vec<String>>, RunError>;
+type Found = Result<Option<Vec<String>>>;
 
 /// Inputs and weights that are told of.
 const TOLD: usize = 6;
@@ -115,10 +115,9 @@ impl Session {
     fn diverged(&mut self, here: Mark, tolerance: f64) -> Found {
         let Some(op) = here.op.checked_sub(1) else { return Ok(None) };
         let at = Mark { op, ..here };
-        let text = |message: String| RunError::Tensor(TensorError::Device { message });
-        let Some(found) = self.diverges(at, tolerance).map_err(text)? else { return Ok(None) };
+        let Some(found) = self.diverges(at, tolerance)? else { return Ok(None) };
         for &input in &self.run.program.ops[op].inputs.clone() {
-            if self.diverges(Mark { op: input, ..at }, tolerance).map_err(text)?.is_some() {
+            if self.diverges(Mark { op: input, ..at }, tolerance)?.is_some() {
                 self.passed_on.insert((self.run.current, at));
                 return Ok(None);
             }
@@ -148,7 +147,7 @@ impl Session {
     ///
     /// # Errors
     /// If the device fails.
-    pub fn holds_nonfinite(&mut self, at: Mark) -> Result<bool, TensorError> {
+    pub fn holds_nonfinite(&mut self, at: Mark) -> Result<bool> {
         self.forget_healths();
         let key = (self.run.current, at);
         if let Some(&sound) = self.sound.get(&key) {
@@ -179,7 +178,7 @@ impl Session {
     }
 
     /// What is wrong with a value; remembered until something is changed.
-    fn health(&mut self, at: Mark) -> Result<Health, RunError> {
+    fn health(&mut self, at: Mark) -> Result<Health> {
         self.forget_healths();
         let key = (self.run.current, at);
         if let Some(health) = self.healths.get(&key) {
@@ -194,7 +193,7 @@ impl Session {
     }
 
     /// How many elements are bad, and where the first one is.
-    fn where_bad(&self, value: &Value, bad: &dyn Fn(f64) -> bool, what: &str) -> Result<String, TensorError> {
+    fn where_bad(&self, value: &Value, bad: &dyn Fn(f64) -> bool, what: &str) -> Result<String> {
         let data = value.read_f64()?;
         let count = data.iter().filter(|x| bad(**x)).count();
         let first = data.iter().position(|x| bad(*x)).unwrap_or(0);
@@ -207,7 +206,7 @@ impl Session {
     }
 
     /// What an op was computed from: the values it read, and its weights.
-    fn causes(&mut self, at: Mark, op: &Op, bad: &dyn Fn(f64) -> bool, what: &str) -> Result<Vec<String>, RunError> {
+    fn causes(&mut self, at: Mark, op: &Op, bad: &dyn Fn(f64) -> bool, what: &str) -> Result<Vec<String>> {
         let mut lines = Vec::new();
         for &input in op.inputs.iter().take(TOLD) {
             let site = self.run.program.ops[input].site.clone();
@@ -387,7 +386,7 @@ pub fn is_stream(site: &str) -> bool {
 }
 
 /// The heads of a value that are zero throughout.
-fn zero_heads(value: &Value) -> Result<Vec<usize>, TensorError> {
+fn zero_heads(value: &Value) -> Result<Vec<usize>> {
     let Some(axis) = value.axes().iter().position(|axis| *axis == Axis::Head) else { return Ok(Vec::new()) };
     let mut zero = Vec::new();
     for head in 0..value.shape()[axis] {

@@ -3,6 +3,7 @@
 use super::super::scope::RunScope;
 use super::super::session::Session;
 use super::{Crossing, Keep, Kind};
+use crate::debugger::error::Result;
 use crate::lang::eval::{self, Datum};
 use crate::lang::{LangError, explained};
 
@@ -57,7 +58,7 @@ impl Session {
     ///
     /// # Errors
     /// In the words of the line that set it, with a caret.
-    pub(in crate::debugger) fn note(&mut self, number: usize, crossing: &Crossing) -> Result<(), String> {
+    pub(in crate::debugger) fn note(&mut self, number: usize, crossing: &Crossing) -> Result<()> {
         let row = crossing.row.map(|row| self.row(row));
         let Some(point) = self.stops.get(number) else { return Ok(()) };
         match point.kind.clone() {

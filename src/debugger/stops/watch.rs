@@ -7,6 +7,7 @@ use super::super::mark::Mark;
 use super::super::scope::RunScope;
 use super::super::session::Session;
 use super::{Condition, Crossing};
+use crate::debugger::error::Result;
 use crate::lang::eval::{self, Datum, sites_used};
 use crate::lang::{Expr, explained};
 use crate::tensor::bits;
@@ -44,29 +45,25 @@ impl Session {
     ///
     /// # Errors
     /// In the words of the line that set it, with a caret, if it cannot be evaluated here.
-    pub(in crate::debugger) fn changed(
-        &mut self,
-        expr: &Condition,
-        crossings: &[Crossing],
-    ) -> Result<Option<Change>, String> {
+    pub(in crate::debugger) fn changed(&mut self, expr: &Condition, crossings: &[Crossing]) -> Result<Option<Change>> {
         let here = self.run.mark();
         let new = self.watched(expr, here)?;
         let old = match before(crossings, here) {
             Some(before) => self.at_place(before, |session| session.watched(expr, before))?,
             None => Datum::Void,
         };
-        let same = same(&old, &new).map_err(|error| error.to_string())?;
+        let same = same(&old, &new)?;
         Ok((!same).then_some(Change { old, new }))
     }
 
     /// The expression at a place. What has not been computed in this pass is what it was in the pass before; without one it
     /// is void.
-    fn watched(&mut self, expr: &Condition, at: Mark) -> Result<Datum, String> {
+    fn watched(&mut self, expr: &Condition, at: Mark) -> Result<Datum> {
         let mut scope = RunScope::new(self).latest();
         match eval::evaluate(&expr.expr, &mut scope) {
             Ok(datum) => Ok(datum),
             Err(_) if scope.missed() || at.op == 0 => Ok(Datum::Void),
-            Err(error) => Err(explained(&expr.text, &error)),
+            Err(error) => Err(explained(&expr.text, &error).into()),
         }
     }
 

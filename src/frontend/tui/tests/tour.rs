@@ -35,7 +35,7 @@ impl Live {
     fn new() -> Live {
         let interrupt = Arc::new(std::sync::atomic::AtomicBool::new(false));
         let flag = interrupt.clone();
-        let open = move |_: crate::engine::Progress<'_>| {
+        let open = move || {
             let bundled = bundled::find("tiny-gpt2").unwrap();
             let device = Device::cpu();
             let model = load(&bundled.source(), &device, &mut |_| true).unwrap();

@@ -1,0 +1,121 @@
+//! What can go wrong with what a user asks for, from here up to the commands.
+
+use super::run::RunError;
+use crate::lang::{LangError, Span};
+use crate::model::adapter::AdapterError;
+use crate::model::{InputError, LoadError};
+use crate::program::NoRelevance;
+use crate::tensor::TensorError;
+
+/// Why what was asked for did not come about. The kinds are those that a caller treats differently; each shows as a sentence.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum Error {
+    /// A mistake at a place of the line that was typed.
+    #[error("{}", .0.message)]
+    At(LangError),
+    /// The run is not where it would have to be.
+    #[error(transparent)]
+    Run(RunError),
+    /// A number was to be explained by a site that it does not depend on.
+    #[error("the number does not depend on {0}")]
+    Independent(String),
+    /// What was asked for cannot be; the sentence says why, and what to do.
+    #[error("{0}")]
+    Refused(String),
+    /// Values do not fit together, the device failed, or the user interrupted.
+    #[error(transparent)]
+    Tensor(#[from] TensorError),
+    /// An `assert` did not hold.
+    #[error("{0}")]
+    Assert(String),
+}
+
+/// What may fail for one of these reasons.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// What was asked for cannot be.
+    pub fn refused(message: impl Into<String>) -> Error {
+        Error::Refused(message.into())
+    }
+
+    /// The same error, with what it is about in front of its sentence: a line of a file, a prompt. Failures of the device and
+    /// interruptions stay what they are.
+    #[must_use]
+    pub fn about(self, what: impl std::fmt::Display) -> Error {
+        match self {
+            Error::Tensor(error) if error.is_fault() || matches!(error, TensorError::Interrupted(_)) => error.into(),
+            Error::Assert(message) => Error::Assert(format!("{what}: {message}")),
+            error => Error::Refused(format!("{what}: {error}")),
+        }
+    }
+
+    /// The same error as a mistake at a place of the line; failures of the device and interruptions stay what they are.
+    #[must_use]
+    pub fn at(self, span: Span) -> Error {
+        match self {
+            Error::Tensor(error) if error.is_fault() || matches!(error, TensorError::Interrupted(_)) => error.into(),
+            error @ (Error::At(_) | Error::Assert(_)) => error,
+            error => Error::At(LangError::new(error.to_string(), span)),
+        }
+    }
+
+    /// Whether the user interrupted.
+    pub fn is_interrupt(&self) -> bool {
+        matches!(self, Error::Tensor(TensorError::Interrupted(_)))
+    }
+}
+
+impl From<LangError> for Error {
+    fn from(error: LangError) -> Error {
+        Error::At(error)
+    }
+}
+
+impl From<RunError> for Error {
+    fn from(error: RunError) -> Error {
+        match error {
+            RunError::Tensor(error) => Error::Tensor(error),
+            error => Error::Run(error),
+        }
+    }
+}
+
+impl From<NoRelevance> for Error {
+    fn from(error: NoRelevance) -> Error {
+        match error {
+            NoRelevance::Tensor(error) => Error::Tensor(error),
+            error => Error::Refused(error.to_string()),
+        }
+    }
+}
+
+impl From<InputError> for Error {
+    fn from(error: InputError) -> Error {
+        Error::Refused(error.to_string())
+    }
+}
+
+impl From<LoadError> for Error {
+    fn from(error: LoadError) -> Error {
+        Error::Refused(error.to_string())
+    }
+}
+
+impl From<AdapterError> for Error {
+    fn from(error: AdapterError) -> Error {
+        Error::Refused(error.to_string())
+    }
+}
+
+impl From<String> for Error {
+    fn from(message: String) -> Error {
+        Error::Refused(message)
+    }
+}
+
+impl From<&str> for Error {
+    fn from(message: &str) -> Error {
+        Error::Refused(message.into())
+    }
+}
