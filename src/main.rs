@@ -12,7 +12,7 @@ use llmdbg::cli::pages;
 use llmdbg::cli::trust::Trust;
 use llmdbg::cli::{self, ColorChoice, Frontend, Invocation, Options, Surroundings};
 use llmdbg::engine::history::History;
-use llmdbg::engine::journal::{self, Journal};
+use llmdbg::engine::journal::Journal;
 use llmdbg::engine::thread::{self, Setup};
 use llmdbg::frontend::Action;
 use llmdbg::frontend::batch::{self, Batch};
@@ -26,7 +26,7 @@ use tracing_subscriber::prelude::*;
 
 fn main() -> color_eyre::Result<ExitCode> {
     color_eyre::config::HookBuilder::default().display_env_section(false).install()?;
-    // This program starts itself to run what may be hostile under limits: chat templates and tokenizers.
+    // This program starts itself again to run chat templates and tokenizers, which may be hostile, under limits.
     let serve = match std::env::args_os().nth(1).as_ref().and_then(|first| first.to_str()) {
         Some(chat::sandbox::ARGUMENT) => {
             Some(chat::sandbox::serve as fn(&mut dyn Read, &mut dyn Write) -> io::Result<()>)
@@ -51,7 +51,7 @@ fn main() -> color_eyre::Result<ExitCode> {
         Ok(Invocation::Trust(file)) => return trust_file(&file),
         Ok(Invocation::PrintConfig) => return printed(|out| cli::settings::print(out)),
         Ok(Invocation::Manual) => return printed(|out| pages::manual(out)),
-        // Help and version have no text of the user's.
+        // The help and the version contain no text of the user.
         Err(error) if !error.use_stderr() => error.exit(),
         Err(error) => {
             write!(stderr(), "{}", error.render())?;
@@ -59,9 +59,9 @@ fn main() -> color_eyre::Result<ExitCode> {
         }
     };
     if options.resume {
-        options = match resumed(&options) {
+        options = match cli::resume::resumed(&options) {
             Ok(options) => options,
-            Err(message) => return usage(&message),
+            Err(error) => return usage(&error.to_string()),
         };
     }
     if let Some(file) = &options.log
@@ -76,12 +76,14 @@ fn main() -> color_eyre::Result<ExitCode> {
     };
     let frontend = options.frontend(around);
     if tour && frontend != Frontend::Tui {
-        return usage("the tour needs the full screen: a terminal that is not dumb; docs/tour.md shows it as text");
+        return usage(
+            "the tour needs the full-screen interface, on a terminal that is not dumb; docs/tour.md has it as text",
+        );
     }
     let interrupt = Arc::new(AtomicBool::new(false));
     let journal = match (frontend, Journal::folder()) {
         (Frontend::Batch, _) | (_, None) => Journal::Off,
-        // A resumed session goes on in its own.
+        // A resumed session continues its own journal.
         _ if options.resume => Journal::Off,
         (_, Some(folder)) => Journal::new(&folder, arguments()),
     };
@@ -97,38 +99,12 @@ fn main() -> color_eyre::Result<ExitCode> {
     Ok(ExitCode::from(status as u8))
 }
 
-/// The command line without the program; what is no UTF-8 is replaced.
+/// The command line without the program; invalid UTF-8 is replaced.
 fn arguments() -> Vec<String> {
     std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned()).collect()
 }
 
-/// The options of the last session, to be taken up as this command line wants it.
-fn resumed(now: &Options) -> Result<Options, String> {
-    let none = || "there is no session to resume: no journal has been written".to_string();
-    let file = Journal::folder().and_then(|folder| journal::last(&folder)).ok_or_else(none)?;
-    let (start, _) = journal::read(&file)?;
-    let program = std::iter::once("llmdbg".to_string());
-    let then = match cli::parse(program.chain(start.arguments).map(Into::into)) {
-        Ok(Invocation::Debug(options)) => *options,
-        _ => return Err(format!("{} was not written by this version", file.display())),
-    };
-    std::env::set_current_dir(&start.folder).map_err(|error| format!("cannot go to {}: {error}", start.folder))?;
-    let mut actions = vec![Action::Command(format!("resume {}", file.display()))];
-    actions.extend(now.actions.iter().cloned());
-    // What was run first then is in the journal.
-    Ok(Options {
-        model: then.model,
-        input: then.input,
-        lora: then.lora,
-        device: then.device,
-        record_budget: then.record_budget,
-        actions,
-        init: false,
-        ..now.clone()
-    })
-}
-
-/// Runs the session on the frontend that fits; gives the exit status.
+/// Runs the session on its frontend; returns the exit status.
 fn show(
     engine: thread::Handle,
     options: &Options,
@@ -188,29 +164,32 @@ fn show(
     }
 }
 
-/// Ctrl-C cancels a download or the loading, so that nothing is left half done, as long as `loaded` is not set; after that,
-/// or a second time, it ends the program as it does by itself.
+/// Makes Ctrl-C cancel a download or the loading cleanly until the flag that it returns is set; after that, or the
+/// second time, Ctrl-C ends the program.
 fn cancel_on_interrupt(interrupt: Arc<AtomicBool>) -> io::Result<Arc<AtomicBool>> {
     use signal_hook::consts::SIGINT;
     use signal_hook::flag::{register, register_conditional_default};
     let loaded = Arc::new(AtomicBool::new(false));
-    // They are carried out in this order.
+    // The handlers run in this order.
     register_conditional_default(SIGINT, loaded.clone())?;
     register(SIGINT, loaded.clone())?;
     register(SIGINT, interrupt)?;
     Ok(loaded)
 }
 
-/// How the terminal interface starts: on a pass that stands at its beginning, unless commands were given.
+/// The options of the full-screen interface, which starts a pass unless commands were given.
 fn tui_options(options: &Options, actions: &[Action], warning: Option<String>) -> TuiOptions {
     let mut banner = match options.quiet {
         true => Vec::new(),
-        false => vec![format!("llmdbg {}: s steps, ? helps, q leaves", env!("CARGO_PKG_VERSION"))],
+        false => vec![format!(
+            "llmdbg {}. Press : to type a command, s to step, ? for help, q to quit.",
+            env!("CARGO_PKG_VERSION")
+        )],
     };
     let history = History::default_file();
     if !options.quiet && history.as_deref().is_some_and(|file| !file.exists()) {
         banner.push(
-            "First time here? llmdbg tour shows around in ten stops; C-p finds a command, Space a layout.".into(),
+            "New here? Run `llmdbg tour` for a ten-step tour. C-p finds commands, Space changes the layout.".into(),
         );
     }
     banner.extend(warning);
@@ -235,12 +214,12 @@ fn tui_options(options: &Options, actions: &[Action], warning: Option<String>) -
     }
 }
 
-/// Where messages go.
+/// The error output, made safe for the terminal.
 fn stderr() -> Shown<io::Stderr> {
     Shown::with_progress(io::stderr())
 }
 
-/// Prints something and leaves. A reader that has gone away is no failure.
+/// Prints something and exits. It is not a failure if the reader has gone away.
 fn printed(print: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> color_eyre::Result<ExitCode> {
     match print(&mut Shown::new(io::stdout())) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
@@ -248,19 +227,19 @@ fn printed(print: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> color_eyre::
     }
 }
 
-/// Lets a project's init file run from now on.
+/// Trusts the init file of a project.
 fn trust_file(file: &Path) -> color_eyre::Result<ExitCode> {
-    let Some(trust) = Trust::of_user() else { return usage("there is no home folder to note trusted files in") };
+    let Some(trust) = Trust::of_user() else { return usage("there is no home folder to record trusted files in") };
     match trust.add(file) {
-        Ok(path) => printed(|out| writeln!(out, "{} is trusted as it is now", path.display())),
-        Err(message) => {
-            writeln!(stderr(), "llmdbg: {message}")?;
+        Ok(path) => printed(|out| writeln!(out, "{} is trusted until it changes", path.display())),
+        Err(error) => {
+            writeln!(stderr(), "llmdbg: {error}")?;
             Ok(ExitCode::FAILURE)
         }
     }
 }
 
-/// Diagnostics go to `file`, never to the screen.
+/// Sends diagnostics to `file`, never to the screen.
 fn log_to(file: &Path) -> io::Result<()> {
     let file = File::create(file)?;
     let levels = Targets::new().with_default(LevelFilter::INFO).with_target("llmdbg", LevelFilter::DEBUG);
@@ -269,7 +248,7 @@ fn log_to(file: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// A mistake on the command line that only shows when it is tried.
+/// Reports a mistake on the command line that shows only when it is tried.
 fn usage(message: &str) -> color_eyre::Result<ExitCode> {
     writeln!(stderr(), "llmdbg: {message}")?;
     Ok(ExitCode::from(2))

@@ -1,10 +1,10 @@
-//! Files that run at the start, and files that are the user's own.
+//! Files that run at the start, and files that belong to the user.
 
 use std::path::PathBuf;
 
 use super::trust;
 
-/// Files that may run programs: the folder of the configuration, and the project's init file if it is trusted.
+/// Files that may run programs: those of the configuration folder, and the project's init file if it is trusted.
 pub fn own_files() -> Vec<PathBuf> {
     let dirs = directories::ProjectDirs::from("", "", "llmdbg");
     let mut own: Vec<PathBuf> = dirs.map(|dirs| dirs.config_dir().to_path_buf()).into_iter().collect();
@@ -15,8 +15,8 @@ pub fn own_files() -> Vec<PathBuf> {
     own
 }
 
-/// The init files to run: `init.ldb` in the configuration folder, then the project's if it is trusted; and what to say of
-/// one that is not.
+/// The init files to run: `init.ldb` in the configuration folder, then the project's if it is trusted; and a warning
+/// about one that is not.
 pub fn init_files() -> (Vec<PathBuf>, Option<String>) {
     let dirs = directories::ProjectDirs::from("", "", "llmdbg");
     let own = dirs.map(|dirs| dirs.config_dir().join("init.ldb")).filter(|file| file.is_file());
@@ -30,7 +30,10 @@ pub fn init_files() -> (Vec<PathBuf>, Option<String>) {
         }
         trust::Project::Untrusted(file) => {
             let file = file.display();
-            (files, Some(format!("{file} is not trusted as it is now, and is not run: read it, then \"llmdbg trust\"")))
+            (
+                files,
+                Some(format!("{file} is not trusted and was not run; to trust it, read it and run \"llmdbg trust\"")),
+            )
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `llmdbg models`: what can be opened by name.
+//! `llmdbg models`: the models that can be opened by name.
 
 use std::env;
 use std::io::{self, Write};
@@ -12,16 +12,16 @@ use crate::model::hub::Settings;
 use crate::model::hub::cache::{Snapshot, snapshots};
 use crate::model::text::bytes;
 
-/// What can be opened: the bundled models, those in the cache with size, family and commit, and the families.
+/// Lists the bundled models, those in the cache with size, family and commit, and the families that can be opened.
 ///
 /// # Errors
 /// If the output cannot be written.
 pub fn list(out: &mut dyn Write) -> io::Result<()> {
     BUNDLED.iter().try_for_each(|model| writeln!(out, "{:16} {}", model.name, model.description))?;
     cached(out)?;
-    writeln!(out, "\nOf other models, those with one of these as model_type in config.json:")?;
+    writeln!(out, "\nOther models can be opened if model_type in config.json is one of these:")?;
     wrapped(out, families::model_types())?;
-    writeln!(out, "\nGGUF files of these architectures:")?;
+    writeln!(out, "\nGGUF files can be opened if their architecture is one of these:")?;
     wrapped(out, gguf_architectures())
 }
 
@@ -54,7 +54,7 @@ fn cached(out: &mut dyn Write) -> io::Result<()> {
     })
 }
 
-/// The family of a snapshot, or why it cannot be opened.
+/// The family of a snapshot, or why the snapshot cannot be opened.
 fn family(snapshot: &Snapshot) -> String {
     if let Some(gguf) = snapshot.files.iter().find(|file| file.ends_with(".gguf")) {
         return format!("GGUF: {gguf}");

@@ -1,6 +1,4 @@
-//! What other programs read about the command line: completions for shells, and the manual page.
-//!
-//! Both are made from the options and the table of commands, so that they say what the program does.
+//! Completions for shells, and the manual page. Both are generated from the options and the table of commands.
 
 use std::io::{self, Write};
 
@@ -10,30 +8,27 @@ pub use clap_complete::Shell;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
-use super::Arguments;
+use super::arguments::Arguments;
 use crate::commands::{ALL, commands};
 use crate::model::bundled::BUNDLED;
 
-/// What the program does besides debugging: the first argument, and what it does.
+/// What the program does apart from debugging: the first argument, and a description.
 pub const TOOLS: [(&str, &str); 5] = [
-    ("tour", "Show the program in ten stops on the bundled model"),
+    ("tour", "Take a tour of the program in ten steps, on the bundled model"),
     ("models", "List the models that can be opened by name"),
     ("completions", "Print completions for a shell: bash, elvish, fish, powershell or zsh"),
     ("man", "Print the manual page, as troff"),
-    (
-        "trust",
-        "Let the .llmdbg of this folder, or another file, run when llmdbg is started beside it, until it changes",
-    ),
+    ("trust", "Let the .llmdbg file of this folder, or another file, run at the start of llmdbg until it changes"),
 ];
 
-/// What an exit status says, as in `docs/scripts.md`.
+/// The exit statuses, as in `docs/scripts.md`.
 const STATUSES: [(&str, &str); 6] = [
     ("0", "all commands succeeded"),
     ("1", "a command failed, or a script could not be read"),
-    ("2", "a mistake on the command line"),
+    ("2", "the command line is wrong"),
     ("3", "an assert did not hold"),
     ("4", "the model could not be opened, or the model or the device failed"),
-    ("N", "of \"quit N\""),
+    ("N", "the status given to \"quit N\""),
 ];
 
 /// Writes completions for `shell`. After `-ex` they offer the commands of the debugger.
@@ -78,12 +73,12 @@ pub fn manual(out: &mut dyn Write) -> io::Result<()> {
         entry(&mut page, &format!("llmdbg {name}"), about);
     }
     page.control("SH", ["MODELS"]);
-    page.text([roman("A directory or file of a checkpoint, or one of these, which lie in the program:")]);
+    page.text([roman("A directory or file of a checkpoint, or one of these, which are part of the program:")]);
     for model in BUNDLED {
         entry(&mut page, model.name, model.description);
     }
     page.control("SH", ["COMMANDS"]);
-    page.text([roman("Inside the program, \"help COMMAND\" tells more, with examples.")]);
+    page.text([roman("In the program, \"help COMMAND\" describes a command, with examples.")]);
     for group in ALL.groups {
         page.control("SS", [group.title]);
         for command in group.commands {
@@ -102,7 +97,7 @@ pub fn manual(out: &mut dyn Write) -> io::Result<()> {
     entry(
         &mut page,
         ".llmdbg",
-        "commands of a project, run after those if \"llmdbg trust\" was given for them as they are",
+        "commands of a project, run after those if the file was trusted with \"llmdbg trust\" and has not changed",
     );
     entry(&mut page, "$XDG_CONFIG_HOME/llmdbg/keys.toml, theme.toml", "keys and colours of the full screen");
     entry(&mut page, "$XDG_STATE_HOME/llmdbg/history", "lines given at prompts");

@@ -1,7 +1,8 @@
-//! The user's settings: `settings.toml` in the configuration directory, and `--print-config`, which shows what all files of
-//! configuration come to.
+//! The user's settings: `settings.toml` in the configuration folder, and `--print-config`, which shows the whole
+//! configuration.
 //!
-//! A wrong entry never stops the program: it is named with its line and the nearest known word, and the default counts.
+//! A wrong entry never stops the program: it is reported with its line and the nearest known word, and the default is
+//! used.
 
 use std::io::{self, Write};
 
@@ -12,22 +13,20 @@ use crate::commands::{Console, SETTINGS};
 use crate::frontend::tui::config::{Problem, did_you_mean, directory, user_file};
 use crate::frontend::tui::defaults;
 
-/// Name of the file.
 const FILE: &str = "settings.toml";
 
-/// What a settings file says.
+/// The contents of a settings file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Given {
-    /// Its path as shown.
+    /// The path, as shown in messages.
     pub path: String,
-    /// Name of a setting, its value as `set` takes it, and its line.
+    /// The name of each setting, its value as `set` takes it, and its line.
     pub entries: Vec<(String, String, usize)>,
-    /// What is wrong in it.
     pub problems: Vec<Problem>,
 }
 
 impl Given {
-    /// The user's file; empty where there is none.
+    /// Reads the user's file; without one there are no entries.
     pub fn of_user() -> Given {
         match user_file(directory().as_ref(), FILE) {
             Some((path, text)) => Given { path, ..Given::parse(&text) },
@@ -41,7 +40,7 @@ impl Given {
         let document = match DeTable::parse(text) {
             Ok(document) => document.into_inner(),
             Err(error) => {
-                let message = format!("{}; no setting of the file counts", error.message());
+                let message = format!("{}; the settings of this file are not used", error.message());
                 given.problems.push(Problem::at(text, error.span().unwrap_or_default(), message));
                 return given;
             }
@@ -77,37 +76,37 @@ impl Given {
             DeValue::Integer(number) => number.as_str().to_string(),
             DeValue::Float(number) => number.as_str().to_string(),
             DeValue::Boolean(switch) => if *switch { "on" } else { "off" }.to_string(),
-            _ => return wrong(format!("\"{name}\" must be a number, a text, or true or false; its default is used")),
+            _ => return wrong(format!("\"{name}\" must be a number, a string, true or false; the default is used")),
         };
         let line = text[..at].matches('\n').count() + 1;
         self.entries.push((name.to_string(), value, line));
     }
 
-    /// Applies the file to a session; what is wrong is added to what the session has to say. Settings in `without` were given
-    /// on the command line, which counts more.
+    /// Applies the file to a session, and adds its mistakes to the session's notices. Settings in `without` were given
+    /// on the command line, which has precedence.
     pub fn apply(&self, console: &mut Console, without: &[&str]) {
-        let mut told: Vec<(usize, String)> =
+        let mut notices: Vec<(usize, String)> =
             self.problems.iter().map(|problem| (problem.line, problem.describe(&self.path))).collect();
         for (name, value, line) in self.entries.iter().filter(|(name, ..)| !without.contains(&name.as_str())) {
             if let Err(message) = console.configure(name, value, &format!("{FILE}:{line}")) {
-                told.push((*line, format!("{}:{line}: {message}; the default is used", self.path)));
+                notices.push((*line, format!("{}:{line}: {message}; the default is used", self.path)));
             }
         }
-        told.sort();
-        console.notices.extend(told.into_iter().map(|(_, message)| message));
+        notices.sort();
+        console.notices.extend(notices.into_iter().map(|(_, message)| message));
     }
 }
 
-/// Prints all configuration as the files that would give it: settings with where each comes from, then keys, layouts and colours
-/// as shipped, each followed by what the user's own file changes.
+/// Prints the whole configuration as files: the settings with the source of each, then keys, layouts and colours as
+/// shipped, each followed by the changes in the user's file.
 ///
 /// # Errors
 /// If nothing can be written.
 pub fn print(out: &mut dyn Write) -> io::Result<()> {
     let given = Given::of_user();
     match directory() {
-        Some(folder) => writeln!(out, "# The files of the configuration belong into {}", folder.display())?,
-        None => writeln!(out, "# There is no home folder, so there are no files of configuration.")?,
+        Some(folder) => writeln!(out, "# Put these files into {}", folder.display())?,
+        None => writeln!(out, "# There is no home folder, so there are no configuration files.")?,
     }
     writeln!(out, "\n# ==== {FILE} ====\n# A group is a table, such as [generation].")?;
     for problem in &given.problems {
@@ -132,7 +131,7 @@ pub fn print(out: &mut dyn Write) -> io::Result<()> {
     for (name, text) in defaults() {
         writeln!(out, "\n# ==== {name}: as shipped ====\n{}", text.trim_end())?;
         if let Some((path, own)) = user_file(directory().as_ref(), name) {
-            writeln!(out, "\n# ==== {name}: what {path} changes ====\n{}", own.trim_end())?;
+            writeln!(out, "\n# ==== {name}: changes in {path} ====\n{}", own.trim_end())?;
         }
     }
     Ok(())
@@ -161,12 +160,13 @@ mod tests {
     #[test]
     fn mistakes_are_named_with_their_line_and_the_nearest_name() {
         let given = Given::parse("lits-size = 12\ntop-rows = [1]\n[generation]\ntemprature = 1\n");
-        let told: Vec<String> = given.problems.iter().map(|problem| problem.describe(FILE)).collect();
-        assert_eq!(told.len(), 3, "{told:?}");
-        assert_eq!(told[0], "settings.toml:1: unknown setting \"lits-size\"; did you mean \"list-size\"?");
-        assert!(told[1].starts_with("settings.toml:2: \"top-rows\" must be a number"));
+        let messages: Vec<String> = given.problems.iter().map(|problem| problem.describe(FILE)).collect();
+        assert_eq!(messages.len(), 3, "{messages:?}");
+        assert_eq!(messages[0], "settings.toml:1: unknown setting \"lits-size\"; did you mean \"list-size\"?");
+        assert!(messages[1].starts_with("settings.toml:2: \"top-rows\" must be a number"));
         assert!(
-            told[2].contains(":4: unknown setting \"generation temprature\"; did you mean \"generation temperature\"?")
+            messages[2]
+                .contains(":4: unknown setting \"generation temprature\"; did you mean \"generation temperature\"?")
         );
         assert_eq!(Given::parse("a = = 1").problems.len(), 1);
     }

@@ -1,4 +1,12 @@
+use std::ffi::OsString;
+
+use clap::CommandFactory;
+use clap::error::ErrorKind;
+
+use super::arguments::Arguments;
 use super::*;
+use crate::frontend::Action;
+use crate::tensor::DeviceChoice;
 
 fn parse_words(words: &[&str]) -> Result<Invocation, clap::Error> {
     parse(["llmdbg"].iter().chain(words).map(OsString::from))

@@ -1,20 +1,21 @@
-//! The init file of a project: `.llmdbg` in the working folder, run only once its owner has said that it may.
+//! The init file of a project: `.llmdbg` in the working folder, which runs only after the user has trusted it.
 //!
-//! Whoever enters a folder with somebody else's files must not run what lies there. `llmdbg trust` notes a file with its
-//! whole text; a file whose text has changed since is not trusted any more.
+//! Entering a folder with somebody else's files must not run them. `llmdbg trust` records a file with its whole text,
+//! and a file whose text has changed since then is no longer trusted.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
 
 use crate::model::file;
 
 /// The name of a project's init file.
 pub const PROJECT_FILE: &str = ".llmdbg";
 
-/// Larger files are no init files.
+/// The largest init file, in bytes.
 const LARGEST: u64 = 1 << 20;
 
 /// A file that may be run as long as it has this text.
@@ -24,32 +25,40 @@ struct Trusted {
     text: String,
 }
 
-/// Which files are trusted: `trusted.json` in the state folder.
+/// A file that cannot be trusted, and why.
+#[derive(Debug, Error)]
+#[error("cannot trust {}: {error}", file.display())]
+pub struct TrustError {
+    file: PathBuf,
+    error: io::Error,
+}
+
+/// The files that are trusted: `trusted.json` in the state folder.
 #[derive(Debug)]
 pub struct Trust {
     store: PathBuf,
 }
 
 impl Trust {
-    /// Those of the user; none without a state folder.
+    /// The files that the user trusts; `None` without a state folder.
     pub fn of_user() -> Option<Trust> {
         let dirs = directories::ProjectDirs::from("", "", "llmdbg")?;
         let folder = dirs.state_dir().unwrap_or_else(|| dirs.data_local_dir());
         Some(Trust { store: folder.join("trusted.json") })
     }
 
-    /// Whether a file may be run: it was trusted under this path, with the text that it has now.
+    /// Whether a file may be run: it was trusted under this path and with this text.
     pub fn holds(&self, file: &Path) -> bool {
         let read = || -> io::Result<Trusted> { Ok(Trusted { file: file.canonicalize()?, text: text_of(file)? }) };
         read().is_ok_and(|now| self.read().is_ok_and(|all| all.contains(&now)))
     }
 
-    /// Trusts a file as it is now; gives its full path.
+    /// Trusts a file with its present text; returns its full path.
     ///
     /// # Errors
-    /// In words, if the file or the list cannot be read, or the list not be written.
-    pub fn add(&self, file: &Path) -> Result<PathBuf, String> {
-        let failed = |what: &Path, error: io::Error| format!("cannot trust {}: {error}", what.display());
+    /// If the file or the list cannot be read, or the list cannot be written.
+    pub fn add(&self, file: &Path) -> Result<PathBuf, TrustError> {
+        let failed = |what: &Path, error: io::Error| TrustError { file: what.to_path_buf(), error };
         let text = text_of(file).map_err(|error| failed(file, error))?;
         let path = file.canonicalize().map_err(|error| failed(file, error))?;
         let mut all = self.read().map_err(|error| failed(&self.store, error))?;
@@ -67,7 +76,7 @@ impl Trust {
         }
     }
 
-    /// Written beside and moved, so that a cut leaves the old list.
+    /// Writes a new file and renames it, so that an interruption leaves the old list.
     fn write(&self, all: &[Trusted]) -> io::Result<()> {
         if let Some(folder) = self.store.parent() {
             fs::create_dir_all(folder)?;
@@ -86,14 +95,14 @@ fn text_of(file: &Path) -> io::Result<String> {
     file::read_text(file)
 }
 
-/// What there is to run of a project.
+/// The init file of a project.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Project {
-    /// Nothing.
+    /// There is none.
     Nothing,
-    /// This file, which is trusted.
+    /// It is trusted and may run.
     File(PathBuf),
-    /// This file is not trusted.
+    /// It is not trusted, or has changed since.
     Untrusted(PathBuf),
 }
 
@@ -114,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_is_trusted_where_it_lies_and_as_it_is() {
+    fn a_file_is_trusted_by_path_and_text() {
         let folder = tempfile::tempdir().unwrap();
         let trust = Trust { store: folder.path().join("state/trusted.json") };
         let at = |name: &str| folder.path().join(name);
@@ -123,7 +132,7 @@ mod tests {
         let file = at(PROJECT_FILE);
         fs::write(&file, "echo hi\n").unwrap();
         assert_eq!(project(folder.path(), Some(&trust)), Project::Untrusted(file.clone()));
-        assert_eq!(trust.add(&file), Ok(file.canonicalize().unwrap()));
+        assert_eq!(trust.add(&file).unwrap(), file.canonicalize().unwrap());
         assert_eq!(project(folder.path(), Some(&trust)), Project::File(file.clone()));
         assert_eq!(project(folder.path(), None), Project::Untrusted(file.clone()));
         fs::copy(&file, at("other/.llmdbg")).unwrap();
@@ -141,13 +150,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let trust = Trust { store: folder.path().join("trusted.json") };
         let file = folder.path().join(PROJECT_FILE);
-        assert!(trust.add(&file).unwrap_err().starts_with("cannot trust "));
+        assert!(trust.add(&file).unwrap_err().to_string().starts_with("cannot trust "));
         fs::write(&file, "run\n").unwrap();
         fs::write(&trust.store, "not json").unwrap();
         assert!(!trust.holds(&file));
-        assert!(trust.add(&file).unwrap_err().contains("trusted.json"));
+        assert!(trust.add(&file).unwrap_err().to_string().contains("trusted.json"));
         fs::remove_file(&trust.store).unwrap();
         fs::write(&file, vec![b'#'; LARGEST as usize + 1]).unwrap();
-        assert!(trust.add(&file).unwrap_err().ends_with("are too many for an init file"));
+        assert!(trust.add(&file).unwrap_err().to_string().ends_with("are too many for an init file"));
     }
 }

@@ -50,8 +50,8 @@ impl Interpreter for Console {
         Console::snapshot(self)
     }
 
-    fn panel(&mut self, request: &PanelRequest) -> Result<Panel, String> {
-        Console::panel(self, request).map_err(|error| error.message)
+    fn panel(&mut self, request: &PanelRequest) -> Result<Panel, ErrorView> {
+        Console::panel(self, request)
     }
 
     fn query(&mut self, line: &str) -> Answer {

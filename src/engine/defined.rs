@@ -1,4 +1,4 @@
-//! Running the commands of the user's own, their hooks, and blocks given at a prompt.
+//! Running the commands that the user defined, their hooks, and blocks given at a prompt.
 
 use super::lists::{List, Ran, Until, failure};
 use super::messages::Source;
@@ -10,32 +10,35 @@ use crate::answer::{Answer, ErrorView, Fault};
 use crate::commands::{Console, Outcome};
 use crate::lang::command::split_command;
 
-/// Commands of the user's own may run each other this deep, as in gdb.
+/// How deeply commands that the user defined may call each other, as in gdb.
 const DEEPEST: usize = 256;
 
 impl Engine {
     /// Whether the condition of an `if` or `while` line holds.
     pub(super) fn condition(&mut self, line: &str) -> Result<bool, ErrorView> {
         let line = match &self.given {
-            Some(given) => substituted(line, given).map_err(|message| ErrorView { message, ..ErrorView::default() })?,
+            Some(given) => substituted(line, given)
+                .map_err(|error| ErrorView { message: error.to_string(), ..Default::default() })?,
             None => line.to_string(),
         };
         self.holds_in_session(&line)
     }
 
-    /// Carries `define` or `document` out.
+    /// Runs `define` or `document`.
     pub(super) fn define(&mut self, node: &Node, file: Option<&str>) -> Outcome {
         let wrong = |message: String| failure(&message, Fault::Command);
         let name = match User::name(&node.command.text) {
             Ok(name) => name.to_string(),
-            Err(message) => return wrong(message),
+            Err(error) => return failure(&error, Fault::Command),
         };
         if let Some(of) = name.strip_prefix("hook-").or(name.strip_prefix("hookpost-")) {
             if of != "stop" && self.full_name(of).as_deref() != Some(of) {
-                return wrong(format!("there is no command {of} to hook: give its full name"));
+                return wrong(format!("cannot hook {of}: it is not the full name of a command"));
             }
         } else if exists(&name) {
-            return wrong(format!("{name} is a command already; hook-{name} and hookpost-{name} run around it"));
+            return wrong(format!(
+                "{name} is already a command; define hook-{name} or hookpost-{name} to run commands before or after it"
+            ));
         }
         match &node.kind {
             NodeKind::Define(body) => {
@@ -61,22 +64,25 @@ impl Engine {
         let Some((name, meant)) = rest.split_once('=').map(|(name, meant)| (name.trim(), meant.trim())) else {
             return failure("expected alias NAME = COMMAND", Fault::Command);
         };
-        if let Err(message) = User::name(&format!("alias {name}")) {
-            return failure(&message, Fault::Command);
+        if let Err(error) = User::name(&format!("alias {name}")) {
+            return failure(&error, Fault::Command);
         }
         if exists(name) || self.user.commands.contains_key(name) {
-            return failure(&format!("{name} is a command already"), Fault::Command);
+            return failure(&format!("{name} is already a command"), Fault::Command);
         }
         let meant = self.user.expanded(meant);
         let word = script::word_of(&meant);
         if self.full_name(word).is_none() {
-            return failure(&format!("there is no command {word:?} for {name} to stand for"), Fault::Command);
+            return failure(
+                &format!("{name} cannot be an alias of {word:?}: there is no such command"),
+                Fault::Command,
+            );
         }
         self.user.aliases.insert(name.to_string(), meant);
         Outcome::of(Answer::Text(String::new()))
     }
 
-    /// The whole name of the command that a word stands for.
+    /// The full name of the command that a word abbreviates.
     fn full_name(&self, word: &str) -> Option<String> {
         let own = self.user.commands.contains_key(word) || BUILTINS.contains(&word);
         let known = || Console::command(word).map(|command| command.name.to_string());
@@ -111,7 +117,7 @@ impl Engine {
         }
     }
 
-    /// Runs a command of the user's own, if the line names one.
+    /// Runs a command that the user defined, if the line names one.
     pub(super) fn own(&mut self, id: u64, line: &str, keep_going: bool) -> Option<Outcome> {
         let call = split_command(line)?;
         let command = self.user.commands.get(call.word)?.clone();
@@ -128,7 +134,7 @@ impl Engine {
     ) -> Outcome {
         if self.depth >= DEEPEST {
             return failure(
-                &format!("{name} runs itself: commands run each other at most {DEEPEST} deep"),
+                &format!("{name} calls itself: commands can call each other at most {DEEPEST} deep"),
                 Fault::Command,
             );
         }
@@ -142,7 +148,7 @@ impl Engine {
         outcome
     }
 
-    /// Runs the hook of a command, unless it is running. Its failure keeps the command from running.
+    /// Runs the hook of a command, unless it is already running. If it fails, the command does not run.
     pub(super) fn hook(&mut self, id: u64, kind: &str, name: &str, keep_going: bool) -> Option<Outcome> {
         if self.user.commands.is_empty() {
             return None;
@@ -156,18 +162,18 @@ impl Engine {
         let mut outcome = self.called(id, &hook, &command, Vec::new(), keep_going);
         self.hooks.pop();
         if let (Answer::Error(error), true) = (&mut outcome.answer, kind == "hook" && name != "stop") {
-            error.message += &format!("; {name} was not carried out");
+            error.message += &format!("; {name} was not run");
         }
         let ends = outcome.quit.is_some() || matches!(outcome.answer, Answer::Error(_));
         ends.then_some(outcome)
     }
 
-    /// The whole name under which the hooks of a line are looked up.
+    /// The full name of the command of a line, under which its hooks are looked up.
     pub(super) fn hooked(&self, line: &str) -> Option<String> {
         if self.user.commands.is_empty() { None } else { self.full_name(script::word_of(line)) }
     }
 
-    /// What `help` says about a command of the user's own.
+    /// The answer of `help` about a command that the user defined.
     pub(super) fn help_of_own(&self, line: &str) -> Option<Outcome> {
         let call = split_command(line)?;
         if self.full_name(call.word)? != "help" {
@@ -178,7 +184,7 @@ impl Engine {
             let lines = self.user.commands.iter().map(|(name, command)| format!("{name}  {}", first(command)));
             lines.collect::<Vec<_>>().join("\n")
         } else if let Some(meant) = self.user.aliases.get(call.rest) {
-            format!("{} stands for {meant}", call.rest)
+            format!("{} is an alias of {meant}", call.rest)
         } else {
             match self.user.commands.get(call.rest)?.about.join("\n") {
                 about if about.is_empty() => "User-defined.".to_string(),
@@ -188,14 +194,14 @@ impl Engine {
         Some(Outcome::of(Answer::Text(text)))
     }
 
-    /// The commands of the user's own and aliases that begin so.
+    /// The commands and aliases that the user defined and that begin with `start`.
     pub(super) fn own_names(&self, start: &str) -> Vec<String> {
         let names = self.user.commands.keys().chain(self.user.aliases.keys());
         names.filter(|name| name.starts_with(start) && !name.starts_with("hook")).cloned().collect()
     }
 }
 
-/// What the engine carries out itself.
+/// The commands that the engine runs itself.
 const BUILTINS: [&str; 11] =
     ["source", "echo", "alias", "with", "define", "document", "if", "while", "commands", "shell", "pipe"];
 

@@ -1,4 +1,4 @@
-//! What was typed before: the command that an empty line repeats, and the lines that a prompt offers again.
+//! Earlier input: the command that an empty line repeats, and the lines that a prompt offers again.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -16,12 +16,13 @@ pub struct Repeat {
 }
 
 impl Repeat {
-    /// Notes that `line` was given at a prompt. A command that must not be repeated by accident leaves nothing to repeat.
+    /// Records that `line` was given at a prompt. After a command that must not be repeated by accident there is
+    /// nothing to repeat.
     pub fn note(&mut self, line: &str, repeatable: bool) {
         self.last = repeatable.then(|| line.to_string());
     }
 
-    /// What an empty line stands for.
+    /// The command that an empty line repeats.
     pub fn line(&self) -> Option<&str> {
         self.last.as_deref()
     }
@@ -29,8 +30,8 @@ impl Repeat {
 
 /// Lines given at prompts, oldest first, each once, kept in a file between sessions.
 ///
-/// The file has one line an entry. It is appended to at once, so that nothing is lost when the link drops, and brought
-/// to its limit when it is opened. Without a file the history lives for the session.
+/// The file has one line for each entry. Lines are appended at once, so that nothing is lost when the connection drops,
+/// and the file is cut to its limit when it is opened. Without a file the history lasts for the session.
 #[derive(Debug, Default)]
 pub struct History {
     lines: Vec<String>,
@@ -38,7 +39,7 @@ pub struct History {
 }
 
 impl History {
-    /// The file used when no other is named: `history` in the state folder of the user.
+    /// The default file: `history` in the user's state folder.
     pub fn default_file() -> Option<PathBuf> {
         let dirs = directories::ProjectDirs::from("", "", "llmdbg")?;
         Some(dirs.state_dir().unwrap_or_else(|| dirs.data_local_dir()).join("history"))
@@ -68,7 +69,7 @@ impl History {
         &self.lines
     }
 
-    /// Adds `line` as the youngest. Blank lines and lines that begin with a space are not kept.
+    /// Adds `line` as the newest. Blank lines and lines that begin with a space are not kept.
     pub fn push(&mut self, line: &str) -> io::Result<()> {
         let repeated = self.lines.last().is_some_and(|last| last == line);
         if line.trim().is_empty() || line.starts_with(' ') || line.contains('\n') || repeated {
@@ -82,7 +83,7 @@ impl History {
         file::open_with(OpenOptions::new().create(true).append(true), file)?.write_all(format!("{line}\n").as_bytes())
     }
 
-    /// Makes `line` the youngest and forgets its older occurrence.
+    /// Makes `line` the newest and removes its older occurrence.
     fn insert(&mut self, line: &str) {
         self.lines.retain(|old| old != line);
         self.lines.push(line.to_string());

@@ -1,9 +1,9 @@
-//! The journal: every command that changes state, written as it is given, so that a session can be taken up again.
+//! The journal: every command that changes state, written when it is given, so that a session can be resumed.
 //!
-//! A journal is a file of commands, one after the other; blocks span lines. Its first line says how the program was started. A
-//! command is written before it is carried out, in one piece, so that a program that is killed loses none. What came of it is
-//! noted on a line of its own after it, as a comment: that it was refused, or where it was interrupted. Commands that only look are
-//! noted when they are done, with how many values they have added to the history.
+//! A journal is a file of commands; blocks span lines. Its first line says how the program was started. A command is
+//! written before it runs, in one piece, so that none is lost when the program is killed. The outcome follows as a
+//! comment on a separate line: that the command was refused, or where it was interrupted. Read-only commands are
+//! recorded when they are done, with the number of values that they added to the history.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -11,20 +11,23 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
 
 use super::script::Reader;
 use crate::model::file;
 
-/// Journals that are kept; older ones are removed when a new one begins.
+/// How many journals are kept; older ones are removed when a new one begins.
 const KEPT: usize = 20;
 
-/// What the first line starts with.
+/// The version of the format.
+const VERSION: u32 = 1;
+
+/// The beginning of the first line.
 const HEAD: &str = "#llmdbg-journal ";
 
 /// How the program was started.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Start {
-    /// Version of the format.
     pub version: u32,
     /// Where.
     pub folder: String,
@@ -39,30 +42,24 @@ pub struct Entry {
     pub line: usize,
     /// The command; a block has several lines.
     pub text: String,
-    /// What came of it.
     pub fate: Fate,
 }
 
-/// What came of a command.
+/// How a command ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fate {
-    /// It was carried out, or the program ended before anything was noted.
+    /// It ran, or the program ended before the outcome was recorded.
     Done,
     /// It changed nothing: it was refused, or interrupted before it had an effect.
     Refused,
-    /// It is a motion that was interrupted in this pass, before this op.
-    Interrupted {
-        /// The pass.
-        pass: usize,
-        /// The op.
-        op: usize,
-    },
-    /// It only looked, and added so many values to the history.
+    /// It was a motion, and was interrupted in this pass, before this op.
+    Interrupted { pass: usize, op: usize },
+    /// It was a read-only command that added so many values to the history.
     Looked(usize),
 }
 
 impl Entry {
-    /// The lines of the journal for it.
+    /// The lines of the journal that record it.
     fn written(&self) -> String {
         let text = &self.text;
         match &self.fate {
@@ -74,7 +71,7 @@ impl Entry {
 }
 
 impl Fate {
-    /// The line after a command that says so; empty of one that was carried out.
+    /// The line that follows the command in the journal; empty if the command ran.
     fn note(&self) -> String {
         match self {
             Fate::Done | Fate::Looked(_) => String::new(),
@@ -84,8 +81,8 @@ impl Fate {
     }
 }
 
-/// The commands of a journal's text after its first line, and the first line of a block at the end that is not whole: the program
-/// was cut off while it wrote it.
+/// The commands of a journal's text after its first line; and the first line of an incomplete block at the end, which
+/// was being written when the program was killed.
 pub fn entries(text: &str) -> (Vec<Entry>, Option<String>) {
     let (mut all, mut reader) = (Vec::<Entry>::new(), Reader::default());
     for (number, line) in text.lines().enumerate() {
@@ -114,7 +111,7 @@ pub fn entries(text: &str) -> (Vec<Entry>, Option<String>) {
     (all, cut)
 }
 
-/// Writes a journal anew, as its commands have turned out; one that cannot be written stays as it was.
+/// Rewrites a journal with the outcomes of its commands. If it cannot be written, it stays as it was.
 ///
 /// # Errors
 /// If the file cannot be written.
@@ -126,13 +123,13 @@ pub fn rewrite(path: &Path, start: &Start, entries: &[Entry]) -> io::Result<()> 
     fs::rename(fresh, path)
 }
 
-/// Where commands are written.
+/// Where commands are recorded.
 #[derive(Debug, Default)]
 pub enum Journal {
     /// Nowhere.
     #[default]
     Off,
-    /// To a file that is made when there is something to write.
+    /// To a file that is created when there is something to write.
     New(PathBuf, Start),
     /// To a file.
     Open(File),
@@ -145,26 +142,26 @@ impl Journal {
         Some(folders.state_dir().unwrap_or(folders.data_local_dir()).join("journals"))
     }
 
-    /// A journal in a folder, for a program that was started so.
+    /// A new journal in a folder, for a program that was started with these arguments.
     pub fn new(folder: &Path, arguments: Vec<String>) -> Journal {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        // Names are in the order of time.
+        // Names sort in the order of time.
         let name = format!("{:014}-{}.ldb", now.as_millis(), std::process::id());
         let here = std::env::current_dir().unwrap_or_default().to_string_lossy().into_owned();
-        Journal::New(folder.join(name), Start { version: 1, folder: here, arguments })
+        Journal::New(folder.join(name), Start { version: VERSION, folder: here, arguments })
     }
 
-    /// Writes a command. One that cannot be written is told of in the log, and the journal ends.
+    /// Writes a command. If that fails, the journal ends, and the diagnostics say why.
     pub fn write(&mut self, command: &str) {
         self.put(&format!("{command}\n"));
     }
 
-    /// Notes what came of the command that was written last.
+    /// Records the outcome of the last command.
     pub fn note(&mut self, fate: &Fate) {
         self.put(&fate.note());
     }
 
-    /// Notes a command that only looked, and how many values it has added to the history.
+    /// Records a read-only command, and how many values it added to the history.
     pub fn looked(&mut self, command: &str, values: usize) {
         self.put(&format!("#looked {values} {command}\n"));
     }
@@ -196,7 +193,7 @@ impl Journal {
         }
     }
 
-    /// Goes on in a journal that was read.
+    /// Continues a journal that was read.
     ///
     /// # Errors
     /// If it cannot be opened.
@@ -205,7 +202,7 @@ impl Journal {
     }
 }
 
-/// The youngest journal of a folder.
+/// The newest journal of a folder.
 pub fn last(folder: &Path) -> Option<PathBuf> {
     journals(folder).pop()
 }
@@ -221,25 +218,43 @@ fn journals(folder: &Path) -> Vec<PathBuf> {
 fn prune(folder: &Path) {
     let files = journals(folder);
     for old in &files[..files.len().saturating_sub(KEPT - 1)] {
-        // One that cannot be removed does no harm.
+        // A file that cannot be removed does no harm.
         _ = fs::remove_file(old);
     }
+}
+
+/// Why a journal cannot be read.
+#[derive(Debug, Error)]
+pub enum JournalError {
+    /// The file cannot be read.
+    #[error("cannot read {}: {error}", path.display())]
+    Unreadable { path: PathBuf, error: io::Error },
+    /// The file is something else.
+    #[error("{} is not a journal: {reason}", path.display())]
+    NotAJournal {
+        path: PathBuf,
+        /// What is wrong with its first line.
+        reason: String,
+    },
+    /// A later version of the program wrote it.
+    #[error("{} is a journal of version {version}; this program reads version {VERSION}", path.display())]
+    Version { path: PathBuf, version: u32 },
 }
 
 /// How the program was started, and the commands given since.
 ///
 /// # Errors
-/// If it is no journal.
-pub fn read(path: &Path) -> Result<(Start, String), String> {
-    let text = file::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+/// If the file cannot be read, is not a journal, or has another version.
+pub fn read(path: &Path) -> Result<(Start, String), JournalError> {
+    let text = file::read(path).map_err(|error| JournalError::Unreadable { path: path.to_path_buf(), error })?;
     let text = String::from_utf8_lossy(&text);
-    let wrong = |what: &str| format!("{} is no journal: {what}", path.display());
-    let (head, commands) = text.split_once('\n').ok_or_else(|| wrong("it ends in its first line"))?;
-    let start = head.strip_prefix(HEAD).ok_or_else(|| wrong("its first line says something else"))?;
+    let wrong = |reason: &str| JournalError::NotAJournal { path: path.to_path_buf(), reason: reason.to_string() };
+    let (head, commands) = text.split_once('\n').ok_or_else(|| wrong("it has no complete first line"))?;
+    let start = head.strip_prefix(HEAD).ok_or_else(|| wrong("its first line is not that of a journal"))?;
     let start: Start = serde_json::from_str(start).map_err(|error| wrong(&error.to_string()))?;
     match start.version {
-        1 => Ok((start, commands.to_string())),
-        other => Err(wrong(&format!("it is of version {other}; this program reads version 1"))),
+        VERSION => Ok((start, commands.to_string())),
+        version => Err(JournalError::Version { path: path.to_path_buf(), version }),
     }
 }
 
@@ -269,8 +284,8 @@ mod tests {
         assert_eq!(start.arguments, ["model", "24"]);
         assert_eq!(commands, "run\ndefine x\n  step\nend\nstep\n");
         fs::write(&path, "something\n").unwrap();
-        assert!(read(&path).unwrap_err().ends_with("its first line says something else"));
-        assert!(read(&folder.join("none")).unwrap_err().starts_with("cannot read"));
+        assert!(read(&path).unwrap_err().to_string().ends_with("its first line is not that of a journal"));
+        assert!(read(&folder.join("none")).unwrap_err().to_string().starts_with("cannot read"));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
-use super::messages::{Event, Source};
+use super::messages::{Answered, Event, Source};
 use super::script::{self, Command};
 use super::thread::{Done, Engine};
 use super::tree::{Node, NodeKind, tree};
@@ -13,17 +13,17 @@ use crate::answer::{Answer, ErrorView, Fault, Reason, text};
 use crate::commands::{Follow, Outcome};
 
 impl Engine {
-    /// Runs a script file, guarded against running itself. The outcome sums its commands up.
+    /// Runs a script file, but refuses to run it inside itself. The outcome summarises its commands.
     pub(super) fn script(&mut self, id: u64, file: &Path, keep_going: bool, verbose: bool) -> Outcome {
         let name = file.display().to_string();
         let text = match crate::model::file::read_script(file) {
             Ok(text) => text,
             Err(error) => return failure(&format!("cannot read {name}: {error}"), Fault::Command),
         };
-        // What comes through a descriptor has no path.
+        // A script read through a descriptor has no path.
         let identity = file.canonicalize().unwrap_or_else(|_| file.to_owned());
         if self.running.contains(&identity) {
-            return failure(&format!("{name} is running already: a script cannot source itself"), Fault::Command);
+            return failure(&format!("{name} is already running: a script cannot source itself"), Fault::Command);
         }
         self.running.push(identity);
         let outer = self.verbose;
@@ -42,8 +42,8 @@ impl Engine {
         }
     }
 
-    /// Runs the commands of stop points. One that moves the cursor is the last of its list, and of those that wait: the
-    /// model is elsewhere now. What stops it there has its own commands.
+    /// Runs the commands of stop points. A command that moves the cursor is the last of its list and ends the lists
+    /// after it, because the model is elsewhere then; the stop there has its own commands.
     pub(super) fn follow(&mut self, id: u64, lists: Vec<Follow>, keep_going: bool) -> Outcome {
         let mut lists = VecDeque::from(lists);
         let mut last = Outcome::of(Answer::Text(String::new()));
@@ -71,7 +71,7 @@ impl Engine {
         }
     }
 
-    /// Runs commands. The outcome sums them up.
+    /// Runs commands. The outcome summarises them.
     pub(super) fn list(&mut self, list: List<'_>, nodes: &[Node]) -> Ran {
         match self.nodes(list, nodes) {
             Flow::Ended(ran) => ran,
@@ -83,7 +83,7 @@ impl Engine {
         }
     }
 
-    /// Runs commands in order; goes on after failures only where the list says so.
+    /// Runs commands in order; continues after a failure only if the list says so.
     fn nodes(&mut self, list: List<'_>, nodes: &[Node]) -> Flow {
         let mut first = None;
         let mut failures = 0;
@@ -149,12 +149,12 @@ impl Engine {
             }
             NodeKind::Define(_) | NodeKind::Document(_) => {
                 let outcome = self.timed(|engine| engine.define(node, list.file));
-                self.told(list, &node.command, outcome)
+                self.report(list, &node.command, outcome)
             }
         }
     }
 
-    /// Whether the condition of a line holds. One that cannot be evaluated is told, and is a failure.
+    /// Whether the condition of a line holds. If it cannot be evaluated, that is reported as a failure.
     fn holds(&mut self, list: List<'_>, head: &Command) -> Result<bool, Fault> {
         let mut truth = false;
         let done = self.timed(|engine| match engine.condition(&head.text) {
@@ -167,14 +167,14 @@ impl Engine {
         match fault_of(&done.outcome.answer) {
             None => Ok(truth),
             Some(fault) => {
-                _ = self.told(list, head, done);
+                _ = self.report(list, head, done);
                 Err(fault)
             }
         }
     }
 
-    /// Tells what a command did, which runs nothing else.
-    fn told(&mut self, list: List<'_>, command: &Command, mut done: Done) -> Flow {
+    /// Reports a command that runs no other commands.
+    fn report(&mut self, list: List<'_>, command: &Command, mut done: Done) -> Flow {
         done.outcome = located(done.outcome, list.file, command.line);
         let fault = fault_of(&done.outcome.answer);
         self.within(list.id, command.text.clone(), done);
@@ -185,9 +185,9 @@ impl Engine {
         let text =
             match self.given.as_deref().map_or(Ok(command.text.clone()), |given| substituted(&command.text, given)) {
                 Ok(text) => text,
-                Err(message) => {
-                    let done = self.timed(|_| failure(&message, Fault::Command));
-                    return self.told(list, command, done);
+                Err(error) => {
+                    let done = self.timed(|_| failure(&error, Fault::Command));
+                    return self.report(list, command, done);
                 }
             };
         let source = list.source(command.line);
@@ -222,7 +222,7 @@ impl Engine {
         Flow::On(fault.or(fault_of(&after.answer)), 1)
     }
 
-    /// Tells about a command that ran within another one.
+    /// Reports a command that ran inside another.
     pub(super) fn within(&mut self, id: u64, line: String, done: Done) {
         self.moved(&done.outcome);
         if let Some(captured) = &mut self.captured
@@ -233,23 +233,22 @@ impl Engine {
             return;
         }
         self.write_down(&line, &done.outcome);
-        let Outcome { answer, printed, .. } = done.outcome;
-        self.send(Event::ScriptAnswer { id, line, answer, at: done.at, ms: done.ms, printed });
+        let Done { outcome: Outcome { answer, printed, .. }, at, ms } = done;
+        self.send(Event::Answer(Answered { id, line, answer, at, ms, printed, in_script: true }));
     }
 }
 
-/// What is being run.
+/// The list of commands that is running.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct List<'a> {
-    /// Of the request.
+    /// The number of the request.
     pub id: u64,
-    /// For messages.
+    /// Its name in messages.
     pub name: &'a str,
-    /// What errors name; none for what was typed.
+    /// The file that errors name; `None` for what was typed.
     pub file: Option<&'a str>,
     /// Whether commands after a failed one run too.
     pub keep_going: bool,
-    /// How far it runs.
     pub until: Until,
 }
 
@@ -271,15 +270,15 @@ impl List<'_> {
 pub(super) enum Until {
     /// To its end.
     End,
-    /// To the first that moves the cursor.
+    /// To the first command that moves the cursor.
     Moved,
 }
 
 /// How a list of commands ended.
 pub(super) enum Ran {
-    /// To its end, or to what keeps it from going on.
+    /// At its end, or at a failure that stopped it.
     Whole(Box<Outcome>),
-    /// With a motion; these are the commands of the stop points that it stopped at.
+    /// At a motion; with the commands of the stop points that stopped the motion.
     Moved(Vec<Follow>),
 }
 
@@ -289,19 +288,19 @@ impl Ran {
     }
 }
 
-/// Where a list goes after a command.
+/// How a list continues after a command.
 enum Flow {
-    /// On to the next; with the first failure, and how many there were.
+    /// With the next command; holds the first failure and the number of failures.
     On(Option<Fault>, usize),
-    /// Out of the loop.
+    /// After the loop.
     Break,
-    /// To the next round of the loop.
+    /// With the next round of the loop.
     Continue,
-    /// Nowhere.
+    /// Not at all.
     Ended(Ran),
 }
 
-pub(super) fn failure(message: &str, fault: Fault) -> Outcome {
+pub(super) fn failure(message: &(impl ToString + ?Sized), fault: Fault) -> Outcome {
     Outcome::of(Answer::Error(ErrorView { message: message.to_string(), fault, ..ErrorView::default() }))
 }
 
@@ -312,7 +311,7 @@ pub(super) fn fault_of(answer: &Answer) -> Option<Fault> {
     }
 }
 
-/// Notes in an error which line of which script it comes from, unless it comes from a nested one.
+/// Adds to an error the script and the line that it comes from, unless it comes from a nested script.
 fn located(mut outcome: Outcome, file: Option<&str>, line: usize) -> Outcome {
     if let (Answer::Error(error), Some(file)) = (&mut outcome.answer, file) {
         error.file.get_or_insert_with(|| file.to_string());

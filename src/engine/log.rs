@@ -1,4 +1,4 @@
-//! `set logging`: what is answered, as it is shown, goes to a file too.
+//! `set logging`: answers, as they are shown, are also written to a file.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -17,7 +17,8 @@ pub(super) struct Log {
 }
 
 impl Engine {
-    /// Opens or closes the log as the settings say now. One that cannot be opened is a failure, and the settings are as they were.
+    /// Opens or closes the log according to the settings. If it cannot be opened, the command fails and the settings
+    /// stay as they were.
     pub(super) fn follow_logging(&mut self, source: &Source) -> Option<Outcome> {
         let wanted = self.interpreter.outside().log;
         if wanted.as_ref() == self.log.as_ref().map(|log| &log.path) {
@@ -45,7 +46,7 @@ impl Engine {
         }
     }
 
-    /// Writes an answer to the log, if there is one. A file that cannot be written any more is told of in the diagnostics.
+    /// Writes an answer to the log, if there is one. If that fails, the log ends, and the diagnostics say why.
     pub(super) fn log_answer(&mut self, outcome: &Outcome) {
         let Some(log) = &mut self.log else { return };
         let lines = outcome.printed.iter().map(|line| text::visible_line(line));

@@ -4,12 +4,12 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::answer::Answer;
 pub use crate::answer::Pc;
 pub use crate::answer::view::{
     Breakpoint, Focus, ModuleLine, OpFlags, OpLine, Panel, PanelContent, PanelRequest, PanelView, ScreenView, Shades,
     Snapshot,
 };
+use crate::answer::{Answer, ErrorView};
 
 /// From a frontend to the engine.
 #[derive(Clone, Debug)]
@@ -18,41 +18,37 @@ pub enum Request {
     Command {
         /// Chosen by the frontend.
         id: u64,
-        /// The line as typed.
         line: String,
-        /// Where it comes from.
         source: Source,
     },
-    /// A script file to run; answered by an [`Event::ScriptAnswer`] for each of its commands and then one
-    /// [`Event::Answer`]. The command `source FILE` does the same.
+    /// A script file to run; answered by an [`Event::Answer`] for each of its commands, and then by its own. The
+    /// command `source FILE` does the same.
     Script {
         /// Chosen by the frontend.
         id: u64,
-        /// The file.
         file: PathBuf,
         /// Whether commands after a failed one run too.
         keep_going: bool,
     },
-    /// Data for the value pane; answered by [`Event::Panel`]. Not a command: changes nothing, is not journalled.
+    /// Data for the value pane; answered by [`Event::Panel`]. This is not a command: nothing changes, nothing is
+    /// journalled.
     Panel(PanelRequest),
-    /// A command that only looks, whose answer fills a pane; answered by [`Event::Queried`]. Nothing changes, nothing is journalled.
+    /// A read-only command, whose answer fills a pane; answered by [`Event::Queried`]. Nothing changes, nothing is
+    /// journalled.
     Query {
-        /// The command.
         line: String,
     },
-    /// Whether a line that is being typed is right as far as it can be told; answered by [`Event::Checked`].
+    /// Whether a line that is being typed has a mistake, as far as can be seen before it runs; answered by
+    /// [`Event::Checked`].
     Check {
-        /// The line so far.
         line: String,
     },
     /// Candidates for completing `line` at byte `cursor`; answered by [`Event::Completions`].
     Complete {
-        /// The line so far.
         line: String,
         /// Byte offset of the cursor in it.
         cursor: usize,
     },
-    /// End the engine thread.
     Shutdown,
 }
 
@@ -61,59 +57,48 @@ pub enum Request {
 pub enum Source {
     /// A person at a prompt or key. An empty line repeats the last repeatable command.
     Prompt,
-    /// An empty line at a prompt: the last repeatable command again. `x` and `list` go on from where they ended.
+    /// An empty line at a prompt: the last repeatable command again. `x` and `list` continue where they ended.
     Repeat,
     /// `-ex`.
     Option,
-    /// A script: file name and line from 1.
     Script {
-        /// File as it was named.
+        /// The file, as it was named.
         file: String,
-        /// Line in it.
+        /// The line, counted from 1.
         line: usize,
     },
+}
+
+/// A command that was answered.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answered {
+    /// The `id` of the request.
+    pub id: u64,
+    pub line: String,
+    pub answer: Answer,
+    /// Where the cursor is now, if a run is live.
+    pub at: Option<Pc>,
+    /// Milliseconds it took.
+    pub ms: f64,
+    /// Lines that it printed before its answer, such as those of `echo`.
+    pub printed: Vec<String>,
+    /// Whether it is a command of a script that runs for the request, whose errors name file and line. The request's
+    /// own answer follows.
+    pub in_script: bool,
 }
 
 /// From the engine to a frontend.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// The model is loaded and the session stands ready.
+    /// The model is loaded and the session is ready.
     Ready(Arc<Snapshot>),
     /// Loading failed; the engine is gone.
     LoadFailed(String),
-    /// The answer of the command `id`.
-    Answer {
-        /// The `id` of the request.
-        id: u64,
-        /// The command line.
-        line: String,
-        /// What it gave.
-        answer: Answer,
-        /// Where the cursor stands now, if a run is live.
-        at: Option<Pc>,
-        /// Milliseconds it took.
-        ms: f64,
-        /// Text for `echo`-like output that comes before the answer.
-        printed: Vec<String>,
-    },
-    /// The answer of one command of a script that runs for the request `id`; its errors name file and line.
-    ScriptAnswer {
-        /// The `id` of the request.
-        id: u64,
-        /// The command line.
-        line: String,
-        /// What it gave.
-        answer: Answer,
-        /// Where the cursor stands now, if a run is live.
-        at: Option<Pc>,
-        /// Milliseconds it took.
-        ms: f64,
-        /// Text for `echo`-like output that comes before the answer.
-        printed: Vec<String>,
-    },
-    /// Something long goes on.
+    /// The answer of a command.
+    Answer(Answered),
+    /// Something long is going on.
     Progress {
-        /// What, such as `loading transformer.h.3.mlp.c_fc.weight` or the site being computed.
+        /// Such as `loading transformer.h.3.mlp.c_fc.weight`, or the site that is being computed.
         what: String,
         /// Units done: bytes when loading, ops when running.
         done: u64,
@@ -122,25 +107,18 @@ pub enum Event {
     },
     /// The state changed; sent after every command that changed it, before its answer.
     Moved(Arc<Snapshot>),
-    /// Data for the value pane, and what it answers.
+    /// Data for the value pane, with the request that it answers.
     Panel {
-        /// The request.
         request: PanelRequest,
-        /// What came of it.
-        panel: Result<Panel, String>,
+        /// The data, or why there is none.
+        panel: Result<Panel, ErrorView>,
     },
     /// The answer of a command that fills a pane.
-    Queried {
-        /// The command.
-        line: String,
-        /// What it gave.
-        answer: Answer,
-    },
-    /// What is wrong with a line that is being typed.
+    Queried { line: String, answer: Answer },
+    /// The mistake in a line that is being typed, if there is one.
     Checked {
-        /// The line.
         line: String,
-        /// Bytes of the fault, and what it is.
+        /// Its bytes, and a message.
         fault: Option<(Range<usize>, String)>,
     },
     /// Completions: byte offset where the replaced text starts, and the candidates.
@@ -150,6 +128,6 @@ pub enum Event {
         /// Sorted candidates.
         candidates: Vec<String>,
     },
-    /// `quit` was given: leave with this status. Sent before the answer of that command, the last event.
+    /// `quit` was given: exit with this status. Sent before the answer of that command, which is the last event.
     Quit(i32),
 }

@@ -11,11 +11,13 @@ use crate::commands::{Journalled, Outcome, Outside};
 
 mod console;
 mod defined;
+mod dispatch;
 pub mod history;
 pub mod journal;
 mod lists;
 mod log;
 pub mod messages;
+mod panics;
 mod resume;
 pub mod script;
 mod shell;
@@ -26,14 +28,16 @@ mod user;
 
 #[cfg(test)]
 pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 
 use messages::{Panel, PanelRequest, Pc, Snapshot, Source};
 
 /// A session as the engine thread drives it.
 ///
-/// `source`, `echo`, `alias`, `shell`, `pipe`, `if`, `while`, `define`, `document`, commands of the user's own and repetition by an empty
-/// line never reach it; other block commands (see [`script::Reader`]) come as one
-/// text of several lines.
+/// `source`, `echo`, `alias`, `shell`, `pipe`, `if`, `while`, `define`, `document`, commands that the user defined and
+/// repetition by an empty line never reach it; other block commands (see [`script::Reader`]) come as one text of
+/// several lines.
 pub trait Interpreter {
     /// Runs one command. Mistakes are answers ([`crate::answer::Answer::Error`]), never panics.
     fn execute(&mut self, line: &str, source: &Source) -> Outcome;
@@ -41,42 +45,42 @@ pub trait Interpreter {
     /// Whether the condition after the first word of `line`, an `if` or `while`, holds.
     fn condition(&mut self, line: &str) -> Result<bool, ErrorView>;
 
-    /// What a journal must have of the command.
+    /// What the journal records of the command.
     fn journalled(&self, line: &str) -> Journalled;
 
-    /// How many values the history has.
+    /// The number of values in the history.
     fn remembered(&self) -> usize;
 
-    /// Adds so many entries to the history that say that the values of this command were not computed again.
+    /// Adds entries to the history, in place of values of this command that were not computed again.
     fn forgo(&mut self, values: usize, line: &str);
 
-    /// The pass and the op before which the next motion is interrupted, as one of an earlier session was.
+    /// Sets the pass and the op before which the next motion is interrupted, as a motion of an earlier session was.
     fn halt_at(&mut self, place: Option<(usize, usize)>);
 
-    /// The command that makes a setting what it is now, for the setting that `NAME VALUE` names.
+    /// The command that restores the present value of the setting that `NAME VALUE` names.
     fn restoring(&self, setting: &str) -> Result<String, ErrorView>;
 
-    /// What may be done outside the session.
+    /// What the session allows outside itself: programs, and the log.
     fn outside(&self) -> Outside;
 
-    /// From now on snapshots mark the ops whose values hold NaN or infinities: somebody looks at them.
+    /// Makes snapshots mark the ops whose values contain NaN or infinities; a screen shows the marks.
     fn watch_values(&mut self) {}
 
-    /// What the screen needs to know now.
+    /// The present state, as a screen shows it.
     fn snapshot(&mut self) -> Arc<Snapshot>;
 
     /// Data for the value pane.
-    fn panel(&mut self, request: &PanelRequest) -> Result<Panel, String>;
+    fn panel(&mut self, request: &PanelRequest) -> Result<Panel, ErrorView>;
 
-    /// Runs a command that only looks, for a pane; nothing changes, and mistakes are answers.
+    /// Runs a read-only command for a pane. Nothing changes, and mistakes are answers.
     fn query(&mut self, line: &str) -> Answer;
 
-    /// What is wrong with a line that has not been run: bytes of the fault, and what it is.
+    /// The mistake in a line that has not been run: its bytes, and a message.
     fn fault_in(&self, line: &str) -> Option<(Range<usize>, String)>;
 
     /// Candidates for the text before byte `cursor` of `line`, and the byte at which they replace it.
     fn complete(&mut self, line: &str, cursor: usize) -> (usize, Vec<String>);
 
-    /// Where the cursor stands, if a run is live.
+    /// Where the cursor is, if a run is live.
     fn place(&self) -> Option<Pc>;
 }

@@ -1,4 +1,4 @@
-//! `resume`: the commands of a journal again, and the journal goes on.
+//! `resume`: runs the commands of a journal again, and continues the journal.
 
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -11,27 +11,27 @@ use super::thread::Engine;
 use crate::answer::{Answer, Fault, Reason};
 use crate::commands::{Console, Outcome};
 
-/// How the commands of a journal have fared.
+/// How the commands of a journal ended.
 #[derive(Default)]
 struct Tally {
     done: usize,
     failed: usize,
-    /// Refused or interrupted then.
+    /// Those that were refused or interrupted in the earlier session.
     refused: usize,
-    /// Those that only looked, with the numbers of what they gave.
+    /// Read-only commands that were left out, with the numbers of their values.
     looked: Vec<String>,
-    /// Interrupted now.
+    /// Those that were interrupted now.
     skipped: Vec<String>,
 }
 
 impl Engine {
-    /// Carries out the commands of a journal. They stand for themselves: those of hooks and stop points are among them. Those that
-    /// changed nothing are left out, and so are those that only looked, unless a later one needs what they gave. Ctrl-C skips the
-    /// command that runs.
+    /// Runs the commands of a journal. Those of hooks and stop points are in the journal too, so they are not triggered
+    /// again. Commands that changed nothing are left out, and so are read-only commands, unless a later command needs
+    /// their values. Ctrl-C skips the command that is running.
     pub(super) fn resume(&mut self, id: u64, file: &Path) -> Outcome {
         let (start, text) = match journal::read(file) {
             Ok(read) => read,
-            Err(message) => return failure(&message, Fault::Command),
+            Err(error) => return failure(&error, Fault::Command),
         };
         let (mut entries, cut) = journal::entries(&text);
         let needed = entries.iter().rposition(needs_history).unwrap_or(0);
@@ -50,15 +50,15 @@ impl Engine {
             let what = format!("resuming, {} of {count}: {head}", number + 1);
             self.meter.instead.replace(Some(what.clone()));
             self.send(Event::Progress { what, done: number as u64, total: count as u64 });
-            // Asked for before it began, it is this command that is not wanted.
+            // An interrupt that came before this command began is meant for it.
             let asked = self.interrupt.swap(false, Ordering::SeqCst);
             let outcome = (!asked).then(|| self.again(id, file, entry));
             let fate = outcome.as_ref().map_or(Fate::Refused, fate_of);
             let skipped = match fate {
-                // An interrupt of then comes again at the same place, and is not of now.
+                // The interrupt of the earlier session comes again at the same place; only a different one is new.
                 Fate::Interrupted { .. } => fate != entry.fate,
                 Fate::Refused => asked || self.interrupt.swap(false, Ordering::SeqCst),
-                // Where it came too late for this command it is for the next.
+                // An interrupt that came too late for this command is meant for the next.
                 Fate::Done | Fate::Looked(_) => false,
             };
             if skipped {
@@ -85,7 +85,7 @@ impl Engine {
             Ok(journal) => self.journal = journal,
             Err(error) => return failure(&format!("{} cannot be written: {error}", file.display()), Fault::Command),
         }
-        let text = format!("Resumed {}: {}", file.display(), tally.told(cut.as_deref()));
+        let text = format!("Resumed {}: {}", file.display(), tally.summary(cut.as_deref()));
         Outcome { changed: true, ..Outcome::of(Answer::Text(text)) }
     }
 
@@ -105,7 +105,8 @@ impl Engine {
         outcome
     }
 
-    /// Keeps the numbers of what a command gave that only looked, so that later ones stay what they were. What there is to say of it.
+    /// Reserves the numbers of the values of a read-only command that is left out, so that later values keep theirs.
+    /// Returns the words for the summary.
     fn forgone(&mut self, entry: &Entry) -> Option<String> {
         let Fate::Looked(values @ 1..) = entry.fate else { return None };
         let held = self.interpreter.remembered();
@@ -115,7 +116,8 @@ impl Engine {
         Some(format!("{} ({numbers})", entry.text))
     }
 
-    /// A value that was printed then and cannot be now, since what it was made of was left out, keeps its number.
+    /// Reserves the number of a value that was printed in the earlier session and cannot be printed now, because the
+    /// command that gave it was left out.
     fn pad(&mut self, entry: &Entry, outcome: &Outcome) {
         if fault_of(&outcome.answer).is_some() && name_of(entry) == "print" {
             self.interpreter.forgo(1, &entry.text);
@@ -124,30 +126,29 @@ impl Engine {
 }
 
 impl Tally {
-    fn told(&self, cut: Option<&str>) -> String {
+    fn summary(&self, cut: Option<&str>) -> String {
         let many = |count: usize, what: &str| if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") };
         let mut text = many(self.done, "command");
         if self.failed > 0 {
             text += &format!(", {} of which failed as before", self.failed);
         }
         if self.refused > 0 {
-            text += &format!("; {} left out that changed nothing", self.refused);
+            text += &format!("; {} that changed nothing were left out", self.refused);
         }
         text += ".";
         if !self.looked.is_empty() {
-            text += &format!("\nNot computed again, since it only looked: {}.", self.looked.join(", "));
+            text += &format!("\nRead-only commands were not run again: {}.", self.looked.join(", "));
         }
         if !self.skipped.is_empty() {
-            text += &format!("\nInterrupted, and skipped: {}.", self.skipped.join(", "));
+            text += &format!("\nInterrupted and skipped: {}.", self.skipped.join(", "));
         }
         if let Some(cut) = cut {
-            text += &format!("\nThe journal ends inside a block, which is left out: {cut}");
+            text += &format!("\nThe journal ends inside a block, which was left out: {cut}");
         }
         text
     }
 }
 
-/// What came of a command.
 pub(super) fn fate_of(outcome: &Outcome) -> Fate {
     match &outcome.answer {
         Answer::Stop(stop) if stop.reason == Reason::Interrupt => {
@@ -158,12 +159,12 @@ pub(super) fn fate_of(outcome: &Outcome) -> Fate {
     }
 }
 
-/// The whole name of a command of the table; empty of another one.
+/// The full name of a command of the table; empty if it is not one of the table.
 fn name_of(entry: &Entry) -> &'static str {
     Console::command(script::word_of(&entry.text)).map_or("", |command| command.name)
 }
 
-/// Whether a command that is carried out again may read the history of values. In the condition of a stop point, `$` is the value
+/// Whether a command that runs again may read the history of values. In the condition of a stop point, `$` is the value
 /// there.
 fn needs_history(entry: &Entry) -> bool {
     let is_stop =

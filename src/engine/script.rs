@@ -1,21 +1,21 @@
-//! Script files: commands, one a line.
+//! Script files: one command on each line.
 //!
 //! `#` at the start of a line begins a comment; blank lines do nothing. A command that opens a block takes the lines up
-//! to its `end` with it, so that whoever runs commands sees a block as one text of several lines. The same [`Reader`]
-//! gathers blocks at a prompt.
+//! to its `end` with it, so that a block reaches the engine as one text of several lines. The same [`Reader`]
+//! collects blocks at a prompt.
 
 use std::path::{Path, PathBuf};
 
 use crate::lang::command::{split_command, strip_comment};
 
-/// What opens a block. Blocks nest.
+/// The commands that open a block. Blocks nest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Opener {
-    /// `commands`: those of a stop point.
+    /// `commands`: the commands of a stop point.
     Commands,
     /// `define`: a new command.
     Define,
-    /// `document`: what `help` says about one; its lines are text, and open nothing.
+    /// `document`: the help of a new command. Its lines are text and open no blocks.
     Document,
     /// `if`.
     If,
@@ -31,31 +31,30 @@ const OPENERS: [(&str, Opener); 5] = [
     ("while", Opener::While),
 ];
 
-/// What a line opens: its first word is an opener, or short for one with four letters or more.
+/// The block that a line opens: its first word is an opener, or an abbreviation of at least four letters.
 pub fn opener(line: &str) -> Option<Opener> {
     let word = word_of(line);
     let meant = |name: &str| name == word || (word.len() >= 4 && name.starts_with(word));
     OPENERS.iter().find(|(name, _)| meant(name)).map(|(_, opener)| *opener)
 }
 
-/// The first word of a line; empty without one.
+/// The first word of a line; empty if there is none.
 pub fn word_of(line: &str) -> &str {
     split_command(line.lines().next().unwrap_or_default()).map_or("", |command| command.word)
 }
 
-/// A command of a script with the numbers of its lines, from 1.
+/// A command of a script with its line numbers, counted from 1.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Command {
     /// Number of its first line.
     pub line: usize,
-    /// The command without the space around it; a block has its lines up to `end`, joined by `\n`.
+    /// The command without surrounding space. A block includes its lines up to `end`, joined by `\n`.
     pub text: String,
     /// The number of each line of the text.
     pub lines: Vec<usize>,
 }
 
 impl Command {
-    /// The first line alone.
     pub fn head(&self) -> Command {
         let text = self.text.lines().next().unwrap_or_default().to_string();
         Command { line: self.line, text, lines: vec![self.line] }
@@ -70,17 +69,17 @@ impl Command {
     }
 }
 
-/// Gathers lines into commands.
+/// Collects lines into commands.
 #[derive(Debug, Default)]
 pub struct Reader {
-    /// The block so far; none outside blocks.
+    /// The block so far; `None` outside blocks.
     block: Option<Command>,
-    /// What is open, outermost first.
+    /// The openers of the open blocks, outermost first.
     open: Vec<Opener>,
 }
 
 impl Reader {
-    /// Takes line `number`. Gives a command when the line completes one.
+    /// Takes line `number`. Returns a command when the line completes one.
     pub fn push(&mut self, number: usize, line: &str) -> Option<Command> {
         let line = line.trim();
         let documents = self.open.last() == Some(&Opener::Document);
@@ -104,7 +103,7 @@ impl Reader {
         if self.open.is_empty() { self.block.take() } else { None }
     }
 
-    /// Takes a text of one line or several, the first of which has `number`; gives the commands that it completes.
+    /// Takes a text of one or more lines, the first of which has `number`; returns the commands that it completes.
     pub fn push_all(&mut self, number: usize, text: &str) -> Vec<Command> {
         text.lines().enumerate().filter_map(|(i, line)| self.push(number + i, line)).collect()
     }
@@ -114,7 +113,7 @@ impl Reader {
         self.block.is_some()
     }
 
-    /// Gives up the block that waits for more lines, if there is one.
+    /// Abandons the block that waits for more lines, if there is one.
     pub fn abandon(&mut self) -> Option<Command> {
         self.open.clear();
         self.block.take()
@@ -138,12 +137,11 @@ pub fn parse(text: &str) -> Result<Vec<Command>, (usize, String)> {
     }
 }
 
-/// What the engine does itself with a command line.
+/// A command line that the engine runs itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Builtin<'a> {
     /// `source [-v] FILE`.
     Source {
-        /// The file.
         name: &'a str,
         /// Whether each command is shown before it runs.
         verbose: bool,
@@ -195,8 +193,8 @@ pub fn builtin(line: &str) -> Option<Builtin<'_>> {
     }
 }
 
-/// The file that `name` means in a script of folder `base`: relative names are relative to it, `~/` is the home folder.
-/// Double quotes around the name are taken off.
+/// The file that `name` refers to in a script of folder `base`: relative names are relative to it, `~/` is the home
+/// folder. Double quotes around the name are removed.
 pub fn resolve(name: &str, base: Option<&Path>) -> PathBuf {
     let name = name.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(name);
     if let (Some(rest), Some(dirs)) = (name.strip_prefix("~/"), directories::BaseDirs::new()) {
@@ -206,7 +204,8 @@ pub fn resolve(name: &str, base: Option<&Path>) -> PathBuf {
 }
 
 /// The lines that `echo TEXT` prints. Knows the escapes of gdb: `\n \t \\ \" \a \e`, octal digits, and a backslash
-/// before anything else (a space at the end, say) for that character. A last line break is not a line of its own.
+/// before any other character (a space at the end, for example) for that character. A line break at the end adds no
+/// line.
 pub fn echo(text: &str) -> Vec<String> {
     let mut out = String::with_capacity(text.len());
     let mut chars = text.chars().peekable();

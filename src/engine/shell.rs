@@ -1,7 +1,8 @@
-//! `shell CMD` and `pipe CMD | SHELL-CMD`: programs of the system, and who may run them.
+//! `shell CMD` and `pipe CMD | SHELL-CMD`: programs of the system, and which lines may run them.
 //!
-//! What a person types may run them. What stands in a file may not, unless the file is the user's own: somebody else's
-//! script, sent along with a model, must not do more than debug. `set shell on` lifts that, and is refused in such a file.
+//! Lines that a person types may run programs. Lines of a file may not, unless the file belongs to the user's
+//! configuration: a script that comes with somebody else's model must not do more than debug. `set shell on` lifts
+//! this, and is refused in such a file.
 
 use std::io::{Read, Write};
 use std::os::unix::process::CommandExt;
@@ -18,13 +19,13 @@ use super::thread::Engine;
 use crate::answer::{Answer, Fault, text};
 use crate::commands::Outcome;
 
-/// How often a running program is looked at.
+/// How often a running program is polled.
 const POLL: Duration = Duration::from_millis(10);
 
-/// How long a program that has ended may leave its output open, by what it started in the background.
+/// How long the output of a program that has ended may stay open because of what it started in the background.
 const LINGER: Duration = Duration::from_millis(200);
 
-/// Output beyond this is not kept.
+/// How many bytes of output are kept.
 const LARGEST: usize = 4 << 20;
 
 impl Engine {
@@ -35,11 +36,11 @@ impl Engine {
         }
         match self.forbidden(source) {
             Some(refused) => refused,
-            None => told(command, run(command, None, &self.interrupt)),
+            None => outcome_of(command, run(command, None, &self.interrupt)),
         }
     }
 
-    /// `pipe CMD | SHELL-CMD`: what a command answers, as text, to a program.
+    /// `pipe CMD | SHELL-CMD`: sends the answer of a command, as text, to a program.
     pub(super) fn pipe(&mut self, id: u64, rest: &str, source: &Source, keep_going: bool) -> Outcome {
         let Some((line, command)) = parts(rest) else {
             return failure("expected pipe COMMAND | SHELL-COMMAND", Fault::Command);
@@ -56,29 +57,29 @@ impl Engine {
         lines.extend(outcome.printed);
         lines.extend(text::lines(&outcome.answer, None));
         let input: String = lines.into_iter().map(|line| line + "\n").collect();
-        let ran = told(command, run(command, Some(input), &self.interrupt));
+        let ran = outcome_of(command, run(command, Some(input), &self.interrupt));
         Outcome { changed: outcome.changed, quit: outcome.quit, then: outcome.then, ..ran }
     }
 
-    /// Why a line from there may not run programs; none if it may.
+    /// Why a line from `source` may not run programs; `None` if it may.
     fn forbidden(&self, source: &Source) -> Option<Outcome> {
         let Source::Script { file, .. } = source else { return None };
         if self.interpreter.outside().shell || self.is_own(Path::new(file)) {
             return None;
         }
-        let help = "type the command, or \"set shell on\" before";
-        let message = format!("{file} may not run programs: it is not a file of your configuration\n{help}");
+        let help = "type the command yourself, or type \"set shell on\" before you run the file";
+        let message = format!("{file} may not run programs: it does not belong to your configuration\n{help}");
         Some(failure(&message, Fault::Command))
     }
 
-    /// Whether a file is one of the user's own: in the configuration folder, or trusted.
+    /// Whether a file belongs to the user: it is in the configuration folder, or trusted.
     fn is_own(&self, file: &Path) -> bool {
         let Ok(file) = file.canonicalize() else { return false };
         let own = self.own_files.iter().filter_map(|own| own.canonicalize().ok());
         own.into_iter().any(|own| file.starts_with(own))
     }
 
-    /// Takes `set shell on` back where a file that may not run programs has said it.
+    /// Undoes `set shell on` if it came from a file that may not run programs.
     pub(super) fn keep_shell_off(&mut self, before: bool, source: &Source) -> Option<Outcome> {
         let refused = match self.interpreter.outside().shell {
             true if !before => match source {
@@ -88,15 +89,12 @@ impl Engine {
             _ => return None,
         };
         _ = self.interpreted("set shell off", source);
-        Some(failure(
-            &format!("{refused} may not allow programs to run: type \"set shell on\" yourself"),
-            Fault::Command,
-        ))
+        Some(failure(&format!("{refused} may not set shell on: type \"set shell on\" yourself"), Fault::Command))
     }
 }
 
-/// A command and the program that gets its answer: divided at the first `|` between spaces outside quotes, since `||` and
-/// `a|b` may stand in the command.
+/// Splits a command and the program that gets its answer at the first `|` between spaces outside quotes, because the
+/// command itself may contain `||` and `a|b`.
 fn parts(rest: &str) -> Option<(&str, &str)> {
     let mut quoted = false;
     let mut escaped = false;
@@ -119,14 +117,14 @@ struct Ran {
     cut: bool,
 }
 
-fn told(command: &str, ran: std::io::Result<Ran>) -> Outcome {
+fn outcome_of(command: &str, ran: std::io::Result<Ran>) -> Outcome {
     let ran = match ran {
         Ok(ran) => ran,
         Err(error) => return failure(&format!("cannot run {command}: {error}"), Fault::Command),
     };
     let mut printed: Vec<String> = String::from_utf8_lossy(&ran.output).lines().map(String::from).collect();
     if ran.cut {
-        printed.push(format!("(more than {} MiB; the rest is left out)", LARGEST >> 20));
+        printed.push(format!("(the output is cut after {} MiB)", LARGEST >> 20));
     }
     let outcome = match ran.status {
         Some(status) if status.success() => Outcome::of(Answer::Text(String::new())),
@@ -139,7 +137,7 @@ fn told(command: &str, ran: std::io::Result<Ran>) -> Outcome {
     Outcome { printed, ..outcome }
 }
 
-/// Runs a program through the shell and gathers what it prints. It has no terminal: its input is `input` or nothing.
+/// Runs a program through the shell and collects its output. It has no terminal: its input is `input` or nothing.
 fn run(command: &str, input: Option<String>, interrupt: &AtomicBool) -> std::io::Result<Ran> {
     let (reader, writer) = std::io::pipe()?;
     let shell =
@@ -147,12 +145,12 @@ fn run(command: &str, input: Option<String>, interrupt: &AtomicBool) -> std::io:
     let mut program = Command::new(shell);
     program.arg("-c").arg(command).stdout(writer.try_clone()?).stderr(writer);
     program.stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() });
-    // A group of its own, so that an interrupt ends all that it started.
+    // In a separate process group, so that an interrupt also ends what it started.
     let mut child = program.process_group(0).spawn()?;
-    // The ends for writing must be closed here, or reading never ends.
+    // The writing ends must be closed here, or reading would never end.
     drop(program);
     if let (Some(mut stdin), Some(input)) = (child.stdin.take(), input) {
-        // A program that does not read to the end is none of our business.
+        // It is not an error if the program does not read all of it.
         std::thread::spawn(move || _ = stdin.write_all(input.as_bytes()));
     }
     let chunks = read_all(reader);
@@ -196,7 +194,7 @@ fn gather(child: &mut Child, chunks: &Receiver<Vec<u8>>, interrupt: &AtomicBool)
         }
         if interrupt.load(Ordering::SeqCst) {
             if let Some(group) = rustix::process::Pid::from_raw(child.id() as i32) {
-                // It may have ended by itself in between.
+                // It may have ended in the meantime.
                 _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
             }
             child.wait()?;
@@ -221,12 +219,13 @@ mod tests {
     }
 
     #[test]
-    fn output_is_gathered_and_the_status_is_told() {
+    fn output_is_collected_and_the_status_is_reported() {
         let quiet = AtomicBool::new(false);
-        let outcome = |command: &str, input: Option<&str>| told(command, run(command, input.map(String::from), &quiet));
+        let outcome =
+            |command: &str, input: Option<&str>| outcome_of(command, run(command, input.map(String::from), &quiet));
         assert_eq!(outcome("echo a; echo b >&2", None).printed, ["a", "b"]);
         assert_eq!(outcome("cat; echo", Some("x\ny\n")).printed, ["x", "y", ""]);
-        // Nobody reads the input.
+        // The program does not read its input.
         assert_eq!(outcome("true", Some(&"x".repeat(1 << 20))).answer, Answer::Text(String::new()));
         let failed = outcome("echo no; exit 3", None);
         assert_eq!(failed.printed, ["no"]);
@@ -234,13 +233,13 @@ mod tests {
             matches!(failed.answer, Answer::Error(error) if error.message == "echo no; exit 3 ended with status 3")
         );
         let much = outcome("yes | head -c 10000000", None);
-        assert!(much.printed.last().unwrap().contains("the rest is left out"));
+        assert!(much.printed.last().unwrap().contains("the output is cut"));
     }
 
     #[test]
-    fn what_runs_on_in_the_background_does_not_hold_the_prompt() {
+    fn a_background_process_does_not_block_the_prompt() {
         let start = Instant::now();
-        assert_eq!(told("x", run("sleep 30 & echo on", None, &AtomicBool::new(false))).printed, ["on"]);
+        assert_eq!(outcome_of("x", run("sleep 30 & echo on", None, &AtomicBool::new(false))).printed, ["on"]);
         assert!(start.elapsed() < Duration::from_secs(10));
     }
 
@@ -248,7 +247,7 @@ mod tests {
     fn an_interrupt_ends_a_program_and_what_it_started() {
         let start = Instant::now();
         let interrupt = AtomicBool::new(true);
-        let ended = told("x", run("sleep 60 | sleep 60", None, &interrupt));
+        let ended = outcome_of("x", run("sleep 60 | sleep 60", None, &interrupt));
         assert!(matches!(ended.answer, Answer::Error(error) if error.message == "x was interrupted"));
         assert!(start.elapsed() < Duration::from_secs(10));
     }

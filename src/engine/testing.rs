@@ -1,4 +1,4 @@
-//! A session of a few made-up commands, for tests of the engine thread and of the frontends.
+//! A session with a few made-up commands, for tests of the engine thread and of the frontends.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -27,7 +27,10 @@ pub fn engine() -> Handle {
 /// The same, with a flag that the caller can set.
 pub fn engine_with(interrupt: Arc<AtomicBool>) -> Handle {
     let flag = interrupt.clone();
-    spawn(move || Ok(Box::new(Fake { op: 0, interrupt: flag, lines: Vec::new() })), interrupt).unwrap()
+    let open = move || -> Result<Box<dyn Interpreter>, std::io::Error> {
+        Ok(Box::new(Fake { op: 0, interrupt: flag, lines: Vec::new() }))
+    };
+    spawn(open, interrupt).unwrap()
 }
 
 impl Interpreter for Fake {
@@ -109,9 +112,9 @@ impl Interpreter for Fake {
         })
     }
 
-    fn panel(&mut self, request: &PanelRequest) -> Result<Panel, String> {
+    fn panel(&mut self, request: &PanelRequest) -> Result<Panel, ErrorView> {
         assert!(request.op < 10, "no such op");
-        Err(format!("op {} has no value yet", request.op))
+        Err(ErrorView { message: format!("op {} has no value yet", request.op), ..ErrorView::default() })
     }
 
     fn query(&mut self, line: &str) -> Answer {

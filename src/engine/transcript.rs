@@ -1,4 +1,4 @@
-//! `transcript FILE`: what is typed and what is answered, as it is shown, to a file.
+//! `transcript FILE`: writes commands and answers to a file, as they are shown.
 
 use std::fs::File;
 use std::io::Write;
@@ -10,26 +10,27 @@ use crate::answer::{Answer, Fault, text};
 use crate::commands::Outcome;
 
 impl Engine {
-    /// `transcript FILE` begins one, `transcript off` ends it.
+    /// `transcript FILE` begins a transcript, `transcript off` ends it.
     pub(super) fn transcript(&mut self, rest: &str) -> Outcome {
-        let told = |text: String| Outcome::of(Answer::Text(text));
+        let text = |text: String| Outcome::of(Answer::Text(text));
         match rest {
             "" => failure("transcript needs a file name, or off", Fault::Command),
             "off" => match self.transcript.take() {
-                Some(_) => told("The transcript has ended.".into()),
+                Some(_) => text("The transcript has ended.".into()),
                 None => failure("no transcript is being written", Fault::Command),
             },
             name => match File::create(Path::new(name)) {
                 Ok(file) => {
                     self.transcript = Some(file);
-                    told(format!("Writing a transcript to {name}."))
+                    text(format!("Writing a transcript to {name}."))
                 }
                 Err(error) => failure(&format!("cannot write {name}: {error}"), Fault::Command),
             },
         }
     }
 
-    /// Writes a command and its answer, and the answer to the log. A file that cannot be written any more is told of in the log, and let go.
+    /// Writes a command and its answer to the transcript, and the answer to the log. If the transcript cannot be
+    /// written, it ends, and the diagnostics say why.
     pub(super) fn write_down(&mut self, line: &str, outcome: &Outcome) {
         self.log_answer(outcome);
         let Some(file) = &mut self.transcript else { return };

@@ -1,34 +1,32 @@
-//! Scripts as trees: which commands belong to which `if`, `while`, `define`, `document` and `commands`.
+//! Scripts as trees, in which each `if`, `while`, `define`, `document` and `commands` holds its commands.
 
 use super::script::{Command, Opener, opener, word_of};
 
-/// Blocks may stand in each other this deep.
+/// How deeply blocks may be nested.
 const DEEPEST: usize = 64;
 
 /// A command, with what it holds if it opens a block.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Node {
-    /// Line and text; those of its first line if it is `if`, `while`, `define` or `document`.
+    /// The command; of `if`, `while`, `define` and `document` only the first line.
     pub command: Command,
-    /// What it is.
     pub kind: NodeKind,
 }
 
-/// What a node is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NodeKind {
-    /// A command of its own, `commands` with its whole text included.
+    /// A single command, or `commands` with its whole text.
     Line,
     /// `if`, perhaps with `else if`, and `else`.
     If {
-        /// Conditions, the command's own first, and what runs where one holds.
+        /// The conditions, that of `if` first, each with the commands that run if it holds.
         arms: Vec<(Command, Vec<Node>)>,
-        /// What runs where none does.
+        /// The commands that run if no condition holds.
         otherwise: Vec<Node>,
     },
-    /// `while`, with what runs as long as the condition of its line holds.
+    /// `while`, with the commands that run as long as its condition holds.
     While(Vec<Node>),
-    /// `define`, with the commands of the new one.
+    /// `define`, with the commands of the new command.
     Define(Vec<Node>),
     /// `document`, with its lines.
     Document(Vec<String>),
@@ -50,7 +48,7 @@ fn node(command: &Command, in_loop: bool, depth: usize) -> Result<Node, (usize, 
     let head = command.head();
     let wrong = |line: usize, message: &str| Err((line, message.to_string()));
     if depth > DEEPEST {
-        return Err((command.line, format!("blocks stand in each other at most {DEEPEST} deep")));
+        return Err((command.line, format!("blocks can be nested at most {DEEPEST} deep")));
     }
     let inner = |commands: &[Command], in_loop| -> Result<Vec<Node>, (usize, String)> {
         commands.iter().map(|command| node(command, in_loop, depth + 1)).collect()
@@ -67,7 +65,7 @@ fn node(command: &Command, in_loop: bool, depth: usize) -> Result<Node, (usize, 
                     continue;
                 }
                 if !open {
-                    return wrong(part.line, "an if has one else, and it is the last");
+                    return wrong(part.line, "an if can have one else, which must come last");
                 }
                 let next = part.text["else".len()..].trim_start();
                 let done = std::mem::replace(
@@ -101,7 +99,7 @@ fn node(command: &Command, in_loop: bool, depth: usize) -> Result<Node, (usize, 
         None if command.text == "loop_break" && in_loop => NodeKind::Break,
         None if command.text == "loop_continue" && in_loop => NodeKind::Continue,
         None if matches!(command.text.as_str(), "loop_break" | "loop_continue") => {
-            return wrong(command.line, &format!("{} stands in no while", command.text));
+            return wrong(command.line, &format!("{} is not inside a while", command.text));
         }
         None => return Ok(Node { command: command.clone(), kind: NodeKind::Line }),
     };
@@ -157,14 +155,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_told_with_its_line() {
+    fn mistakes_are_reported_with_their_line() {
         let fails = |text: &str| of(text).unwrap_err();
-        assert_eq!(fails("run\nif 1\nelse\nelse\nend"), (4, "an if has one else, and it is the last".into()));
+        assert_eq!(fails("run\nif 1\nelse\nelse\nend"), (4, "an if can have one else, which must come last".into()));
         assert_eq!(fails("if 1\nelse print 3\nend"), (2, "expected nothing or `if EXPR` after else".into()));
-        assert_eq!(fails("if 1\nloop_break\nend"), (2, "loop_break stands in no while".into()));
+        assert_eq!(fails("if 1\nloop_break\nend"), (2, "loop_break is not inside a while".into()));
         assert_eq!(fails("\nwhile 1\n"), (2, "`while 1` has no `end`".into()));
         let deep = format!("{}{}", "if 1\n".repeat(5000), "end\n".repeat(5000));
-        assert_eq!(fails(&deep).1, "blocks stand in each other at most 64 deep");
+        assert_eq!(fails(&deep).1, "blocks can be nested at most 64 deep");
     }
 
     proptest! {

@@ -1,28 +1,51 @@
-//! Commands of the user's own: `define`, `document`, hooks, aliases, and the words that stand for their arguments.
+//! Commands that the user defined: `define`, `document`, hooks, aliases, and the words that are replaced by arguments.
 
 use std::collections::BTreeMap;
+
+use thiserror::Error;
 
 use super::script::word_of;
 use super::tree::Node;
 use crate::lang::command::split_command;
 
-/// A command that `define` has made.
+/// What is wrong with a command of the user's, or with a call of it.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum UserError {
+    /// A line without a word.
+    #[error("expected a command")]
+    Empty,
+    /// `define` or `document` alone.
+    #[error("{0} needs a name")]
+    Nameless(String),
+    /// A name with other characters.
+    #[error("{0:?} is not a name for a command: use letters, digits, - and _, beginning with a letter")]
+    Name(String),
+    /// A body reads more arguments than the call has.
+    #[error("$arg{number} was not given: the call has {count} arguments")]
+    Missing {
+        /// The digits after `$arg`.
+        number: String,
+        /// How many were given.
+        count: usize,
+    },
+}
+
+/// A command made by `define`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct UserCommand {
-    /// What it runs.
+    /// The commands that it runs.
     pub body: Vec<Node>,
-    /// What `help` says about it.
     pub about: Vec<String>,
-    /// Where it was defined, for messages.
+    /// The file that defined it, for messages.
     pub file: Option<String>,
 }
 
-/// The commands of the user's own.
+/// The commands and aliases that the user defined.
 #[derive(Clone, Debug, Default)]
 pub struct User {
-    /// By name; `hook-NAME` and `hookpost-NAME` are among them.
+    /// The commands by name, with `hook-NAME` and `hookpost-NAME` among them.
     pub commands: BTreeMap<String, UserCommand>,
-    /// What aliases stand for.
+    /// The command of each alias.
     pub aliases: BTreeMap<String, String>,
 }
 
@@ -30,18 +53,18 @@ impl User {
     /// The name that `define NAME` or `document NAME` gives.
     ///
     /// # Errors
-    /// If it is no name.
-    pub fn name(head: &str) -> Result<&str, String> {
-        let split = split_command(head).ok_or("expected a command")?;
+    /// If the name is missing or has characters that a name cannot have.
+    pub fn name(head: &str) -> Result<&str, UserError> {
+        let split = split_command(head).ok_or(UserError::Empty)?;
         let fits = |c: char| c.is_alphanumeric() || c == '-' || c == '_';
         match split.rest {
-            "" => Err(format!("{} needs a name", split.word)),
+            "" => Err(UserError::Nameless(split.word.to_string())),
             name if name.chars().all(fits) && name.starts_with(char::is_alphabetic) => Ok(name),
-            name => Err(format!("{name:?} is no name for a command: letters, digits, - and _")),
+            name => Err(UserError::Name(name.to_string())),
         }
     }
 
-    /// The line with an alias at its start replaced by what it stands for; as it is without one.
+    /// The line, with an alias at its start replaced by its command.
     pub fn expanded(&self, line: &str) -> String {
         let word = word_of(line);
         match self.aliases.get(word) {
@@ -54,7 +77,7 @@ impl User {
     }
 }
 
-/// The arguments in a text: words between spaces, as they are written; quotes keep spaces and stay.
+/// The arguments in a text: words separated by spaces. Quotes keep spaces together and remain part of the word.
 pub fn arguments(text: &str) -> Vec<String> {
     let mut all = Vec::new();
     let mut word = String::new();
@@ -73,11 +96,11 @@ pub fn arguments(text: &str) -> Vec<String> {
     all
 }
 
-/// `text` with `$argc`, `$arg0`, `$arg1`... and `$arg*` replaced by what `given` has.
+/// `text` with `$argc`, `$arg0`, `$arg1`... and `$arg*` replaced by the arguments `given`.
 ///
 /// # Errors
-/// With the name of an argument that was not given.
-pub fn substituted(text: &str, given: &[String]) -> Result<String, String> {
+/// If the text names an argument that was not given.
+pub fn substituted(text: &str, given: &[String]) -> Result<String, UserError> {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find("$arg") {
@@ -93,7 +116,7 @@ pub fn substituted(text: &str, given: &[String]) -> Result<String, String> {
             1
         } else if digits > 0 && ends(&after[digits..]) {
             let found = after[..digits].parse().ok().and_then(|i: usize| given.get(i));
-            let missing = || format!("$arg{} was not given: there are {} arguments", &after[..digits], given.len());
+            let missing = || UserError::Missing { number: after[..digits].to_string(), count: given.len() };
             out.push_str(found.ok_or_else(missing)?);
             digits
         } else {
@@ -125,14 +148,18 @@ mod tests {
         assert_eq!(substituted("print $arg0 + $arg1, $argc", &given), Ok("print L1 + 2, 2".into()));
         assert_eq!(substituted("all $arg* end", &given), Ok("all L1 2 end".into()));
         assert_eq!(substituted("$args $argument $arg_0 $arg0x", &given), Ok("$args $argument $arg_0 $arg0x".into()));
-        assert_eq!(substituted("x $arg2", &given), Err("$arg2 was not given: there are 2 arguments".into()));
+        let missing = substituted("x $arg2", &given).unwrap_err();
+        assert_eq!(missing.to_string(), "$arg2 was not given: the call has 2 arguments");
     }
 
     #[test]
     fn names_are_words() {
         assert_eq!(User::name("define hook-run"), Ok("hook-run"));
-        assert_eq!(User::name("define"), Err("define needs a name".into()));
-        assert_eq!(User::name("define a b").unwrap_err(), "\"a b\" is no name for a command: letters, digits, - and _");
+        assert_eq!(User::name("define"), Err(UserError::Nameless("define".into())));
+        assert_eq!(
+            User::name("define a b").unwrap_err().to_string(),
+            "\"a b\" is not a name for a command: use letters, digits, - and _, beginning with a letter"
+        );
     }
 
     proptest! {

@@ -1,39 +1,21 @@
-//! One request at a time: the engine as batch and plain mode see it.
+//! The engine as batch mode and the plain prompt use it: one request at a time.
 
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::answer::{Answer, Pc};
-use crate::engine::messages::{Event, Request, Snapshot, Source};
+use crate::engine::messages::{Answered, Event, Request, Snapshot, Source};
 use crate::engine::thread::Handle;
 
-/// A command that was answered.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Answered {
-    /// The command line.
-    pub line: String,
-    /// What it gave.
-    pub answer: Answer,
-    /// Where the cursor stands, if a run is live.
-    pub at: Option<Pc>,
-    /// Milliseconds it took.
-    pub ms: f64,
-    /// What it wrote before its answer.
-    pub printed: Vec<String>,
-    /// Whether it stands in a script that the request runs.
-    pub in_script: bool,
-}
-
-/// Why there is no engine to ask.
+/// Why the engine has ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ended {
-    /// `quit` with this status.
+    /// `quit` was given, with this status.
     Quit(i32),
-    /// Loading failed, or the thread is gone.
+    /// Loading failed, or the thread ended; holds a message.
     Failed(String),
 }
 
-/// The engine, asked one thing at a time.
+/// The engine, with one request at a time.
 pub struct Client {
     handle: Handle,
     next: u64,
@@ -45,7 +27,7 @@ impl Client {
         Client { handle, next: 1 }
     }
 
-    /// Waits until the session stands ready. `progress` is told what is being loaded.
+    /// Waits until the session is ready. `progress` receives the progress of loading.
     pub fn ready(&mut self, mut progress: impl FnMut(&str, u64, u64)) -> Result<Arc<Snapshot>, Ended> {
         loop {
             match self.handle.events.recv() {
@@ -58,29 +40,28 @@ impl Client {
         }
     }
 
-    /// Runs a command line. Every answer goes to `each`: those of the commands of a script it runs, then its own.
+    /// Runs a command line. Every answer goes to `each`: those of the commands of a script that it runs, then its own.
     pub fn command<E>(
         &mut self,
         line: &str,
         source: Source,
         each: impl FnMut(Answered) -> Result<(), E>,
     ) -> Result<Option<Ended>, E> {
-        self.command_told(line, source, each, |_, _, _| ())
+        self.command_with_progress(line, source, each, |_, _, _| ())
     }
 
-    /// The same; `told` hears how far it is.
-    pub fn command_told<E>(
+    /// Like [`Client::command`]; `progress` receives the progress of the command.
+    pub fn command_with_progress<E>(
         &mut self,
         line: &str,
         source: Source,
         each: impl FnMut(Answered) -> Result<(), E>,
-        told: impl FnMut(&str, u64, u64),
+        progress: impl FnMut(&str, u64, u64),
     ) -> Result<Option<Ended>, E> {
         let id = self.id();
-        self.ask(Request::Command { id, line: line.to_string(), source }, id, each, told)
+        self.ask(Request::Command { id, line: line.to_string(), source }, id, each, progress)
     }
 
-    /// Runs a script file.
     pub fn script<E>(
         &mut self,
         file: &Path,
@@ -106,7 +87,7 @@ impl Client {
 
     /// Ends the engine and waits for its end.
     pub fn shut_down(self) {
-        // Both fail only when the engine has ended already.
+        // Both fail only if the engine has already ended.
         _ = self.handle.requests.send(Request::Shutdown);
         _ = self.handle.join.join();
     }
@@ -121,7 +102,7 @@ impl Client {
         request: Request,
         wanted: u64,
         mut each: impl FnMut(Answered) -> Result<(), E>,
-        mut told: impl FnMut(&str, u64, u64),
+        mut progress: impl FnMut(&str, u64, u64),
     ) -> Result<Option<Ended>, E> {
         if self.handle.requests.send(request).is_err() {
             return Ok(Some(gone()));
@@ -129,14 +110,12 @@ impl Client {
         let mut quit = None;
         loop {
             match self.handle.events.recv() {
-                Ok(Event::ScriptAnswer { line, answer, at, ms, printed, .. }) => {
-                    each(Answered { line, answer, at, ms, printed, in_script: true })?;
-                }
-                Ok(Event::Answer { id, line, answer, at, ms, printed }) if id == wanted => {
-                    each(Answered { line, answer, at, ms, printed, in_script: false })?;
+                Ok(Event::Answer(answered)) if answered.in_script => each(answered)?,
+                Ok(Event::Answer(answered)) if answered.id == wanted => {
+                    each(answered)?;
                     return Ok(quit);
                 }
-                Ok(Event::Progress { what, done, total }) => told(&what, done, total),
+                Ok(Event::Progress { what, done, total }) => progress(&what, done, total),
                 Ok(Event::Quit(status)) => quit = Some(Ended::Quit(status)),
                 Ok(_) => {}
                 Err(_) => return Ok(Some(quit.unwrap_or_else(gone))),

@@ -1,16 +1,16 @@
-//! Three renderings of the same answers: batch, a plain line editor, and the terminal interface.
+//! Three ways to show the same answers: batch mode, a plain prompt, and the full-screen interface.
 
 use std::path::PathBuf;
 
 pub mod batch;
 pub mod client;
-mod loading;
 pub mod plain;
 mod print;
+mod progress;
 pub mod shown;
 pub mod tui;
 
-/// Something to run before (or instead of) reading commands, in the order in which it was given.
+/// Something to run before (or instead of) reading commands, in the order of the command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// `-ex CMD`.

@@ -1,14 +1,13 @@
-//! A prompt without a screen: works over any terminal, with `TERM=dumb`, and with commands piped in.
+//! The plain prompt: works on any terminal, with `TERM=dumb`, and with commands from a pipe.
 //!
 //! With a keyboard the prompt has line editing, completion and the history file; Ctrl-C interrupts a running model and
-//! clears the line at the prompt, Ctrl-D leaves. Otherwise lines are read as they are and nothing is echoed.
+//! clears the line at the prompt, Ctrl-D quits. Otherwise lines are read as they are and nothing is echoed.
 
 use std::cell::RefCell;
 use std::io::{self, BufRead, Write};
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
 
 use rustyline::completion::Completer;
 use rustyline::error::ReadlineError;
@@ -18,43 +17,38 @@ use rustyline::history::{History as _, MemHistory};
 use rustyline::validate::Validator;
 use rustyline::{CompletionType, Config, Context, Editor, Helper};
 
-use super::client::{Answered, Client, Ended};
-use super::loading::Line as ProgressLine;
+use super::client::{Client, Ended};
+use super::progress::Line as ProgressLine;
 use super::{Action, MODEL_FAILED, print};
 use crate::answer::Answer;
 use crate::answer::text::is_unsafe;
 use crate::engine::history::History;
-use crate::engine::messages::{Snapshot, Source};
+use crate::engine::messages::{Answered, Snapshot, Source};
 use crate::engine::script::Reader;
 use crate::engine::thread::Handle;
 
-/// What a prompt shows.
 const PROMPT: &str = "(llmdbg) ";
 
-/// What it shows inside a block.
+/// The prompt inside a block.
 const BLOCK_PROMPT: &str = "> ";
 
-/// What to run first, and how to greet.
+/// Options of the plain prompt.
 pub struct Plain<'a> {
     /// Commands and scripts, in order.
     pub actions: &'a [Action],
-    /// Whether scripts go on after a failed command.
+    /// Whether scripts continue after a failed command.
     pub keep_going: bool,
-    /// Say what was loaded.
+    /// Whether to print what was loaded.
     pub banner: bool,
-    /// Show on the error output, which is a terminal then, what is being loaded.
+    /// Show progress on the error output, which must be a terminal.
     pub progress: bool,
     /// Set when the model is loaded.
     pub loaded: Option<&'a AtomicBool>,
 }
 
-/// Where lines come from.
 pub enum Input<'a> {
-    /// A person: line editing, with a history kept in this file.
-    Keyboard {
-        /// The history file.
-        history: Option<&'a Path>,
-    },
+    /// A keyboard: line editing, with a history file.
+    Keyboard { history: Option<&'a Path> },
     /// A pipe or file.
     Lines(&'a mut dyn BufRead),
 }
@@ -98,7 +92,7 @@ enum Line {
 trait Lines {
     fn next(&mut self, prompt: &str) -> io::Result<Line>;
 
-    /// Whether the end of the input leaves a prompt standing on its line.
+    /// Whether the end of the input leaves the cursor after a prompt.
     fn leaves_prompt(&self) -> bool {
         false
     }
@@ -119,13 +113,8 @@ struct Session<'a> {
 
 impl Session<'_> {
     fn run(&mut self, plain: &Plain<'_>, lines: &mut dyn Lines) -> io::Result<i32> {
-        let mut line = ProgressLine::default();
-        let ready = self.client.borrow_mut().ready(|what, done, total| {
-            if plain.progress {
-                // Progress is for the eye; that it cannot be shown is no reason to stop.
-                _ = line.show(self.err, what, done, total, Instant::now());
-            }
-        });
+        let mut line = ProgressLine::new(plain.progress);
+        let ready = self.client.borrow_mut().ready(|what, done, total| line.report(self.err, what, done, total));
         line.clear(self.err)?;
         if let Some(loaded) = plain.loaded {
             loaded.store(true, Ordering::SeqCst);
@@ -190,22 +179,20 @@ impl Session<'_> {
         }
     }
 
-    /// A command that was given before the prompt. How far it is, such as a session that is resumed, is shown on a terminal.
+    /// Runs a command that was given before the prompt. On a terminal its progress is shown, such as that of a resumed
+    /// session.
     fn first(&mut self, line: &str, progress: bool) -> io::Result<Option<Ended>> {
-        let (out, err) = (&mut *self.out, RefCell::new((&mut *self.err, ProgressLine::default())));
-        let told = |what: &str, done: u64, total: u64| {
+        let (out, err) = (&mut *self.out, RefCell::new((&mut *self.err, ProgressLine::new(progress))));
+        let report = |what: &str, done: u64, total: u64| {
             let (err, line) = &mut *err.borrow_mut();
-            if progress {
-                // Progress is for the eye; that it cannot be shown is no reason to stop.
-                _ = line.show(*err, &format!("{what}  {done}/{total}"), 0, 0, Instant::now());
-            }
+            line.report(*err, &format!("{what}  {done}/{total}"), 0, 0);
         };
         let answered = |answered: Answered| {
             let (err, line) = &mut *err.borrow_mut();
             line.clear(*err)?;
             show(out, *err, &answered)
         };
-        self.client.borrow_mut().command_told(line, Source::Option, answered, told)
+        self.client.borrow_mut().command_with_progress(line, Source::Option, answered, report)
     }
 
     fn command(&mut self, line: &str, source: Source) -> io::Result<Option<Ended>> {
@@ -241,7 +228,6 @@ fn banner(snapshot: &Snapshot) -> String {
     )
 }
 
-/// A line editor.
 struct Keyboard {
     editor: Editor<Assistant, MemHistory>,
     history: History,

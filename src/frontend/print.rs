@@ -1,11 +1,11 @@
-//! Writing answers to a stream, as text or as JSON objects.
+//! Writing answers to a stream, as text or as JSON.
 
 use std::io::{self, Write};
 
-use super::client::Answered;
 use crate::answer::{Answer, ErrorView, json, text};
+use crate::engine::messages::Answered;
 
-/// Writes what a command printed and answered, as lines of text. Errors are left to [`error`].
+/// Writes what a command printed, and its answer, as lines of text. Errors are left to [`error`].
 pub fn answer(out: &mut dyn Write, answered: &Answered) -> io::Result<()> {
     for line in &answered.printed {
         writeln!(out, "{}", text::visible_line(line))?;
@@ -18,14 +18,14 @@ pub fn answer(out: &mut dyn Write, answered: &Answered) -> io::Result<()> {
     out.flush()
 }
 
-/// Writes a command's object on one line.
+/// Writes the JSON object of a command on one line.
 pub fn object(out: &mut dyn Write, answered: &Answered) -> io::Result<()> {
     let Answered { line, answer, at, ms, printed, .. } = answered;
     writeln!(out, "{}", json::written(&json::object(line, answer, at.as_ref(), *ms, printed)))?;
     out.flush()
 }
 
-/// Writes an error after its place in a script, `FILE:LINE: message`, or else after `prefix`.
+/// Writes an error with its place in a script, `FILE:LINE: message`, or else with `prefix`.
 pub fn error(err: &mut dyn Write, error: &ErrorView, prefix: &str) -> io::Result<()> {
     let message = text::lines(&Answer::Error(error.clone()), None).join("\n");
     match (&error.file, error.line) {

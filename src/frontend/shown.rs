@@ -1,16 +1,17 @@
-//! The way to the terminal: whatever is written is made visible on it, wherever it comes from.
+//! Output to the terminal, with control characters made visible wherever they come from.
 
 use std::io::{self, Write};
 
 use crate::answer::text::visible_line;
 
-/// A stream of text, in which control characters and the marks that turn the direction of text are written as escapes. Ends of lines
-/// and tabs stay. The command line, files of configuration, journals and messages of libraries may hold anything; this is the last
-/// place that they all pass.
+/// A stream of text that writes control characters, and characters that change the direction of text, as escapes. Line
+/// breaks and tabs stay. The command line, configuration files, journals and messages of libraries may contain
+/// anything, and all of it passes here.
 #[derive(Debug)]
 pub struct Shown<W> {
     inner: W,
-    /// Whether a carriage return that is written by itself goes through: a line of progress is written over and over.
+    /// Whether a carriage return that is written alone is left as it is: a line of progress is rewritten again and
+    /// again.
     returns: bool,
 }
 
@@ -20,7 +21,7 @@ impl<W: Write> Shown<W> {
         Self { inner, returns: false }
     }
 
-    /// For messages, among which a line of progress may stand.
+    /// For messages, with a line of progress among them.
     pub fn with_progress(inner: W) -> Self {
         Self { inner, returns: true }
     }
@@ -32,7 +33,7 @@ impl<W: Write> Write for Shown<W> {
             self.inner.write_all(bytes)?;
             return Ok(bytes.len());
         }
-        // What is formatted comes in whole pieces of text, never in parts of a character.
+        // Formatting writes whole pieces of text, never part of a character.
         let text = String::from_utf8_lossy(bytes);
         let mut lines = text.split('\n');
         if let Some(first) = lines.next() {
@@ -55,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_that_could_change_the_terminal_goes_through() {
+    fn nothing_that_could_change_the_terminal_is_written() {
         let mut out = Vec::new();
         let hostile = "a\x1b[31m\u{202e}b\r\u{9b}c\u{7f}";
         writeln!(Shown::new(&mut out), "{hostile}\tx\n{hostile}").unwrap();

@@ -52,7 +52,7 @@ fn each_fault_is_found_by_its_rule_and_at_its_place() {
         ("set L1.attn.scores[head=2] *= 1000", "", "note", "one token almost alone", "L1H2"),
         ("set L1.mlp.post = 0", "", "warning", "most neurons of an MLP are silent", "blocks.1.mlp.post"),
         ("set logits = 0", "", "warning", "next to uniform", "logits"),
-        ("set logits *= -1", "", "error", "far above that of guessing", "loss"),
+        ("set logits *= -1", "", "error", "much higher than that of guessing", "loss"),
         ("set param(\"W_U\") *= 1e-9", "-deep", "warning", "the gradient vanishes", "blocks.0.resid_post"),
         ("set param(\"W_U\") *= 1e7", "-deep", "warning", "the gradient explodes", "blocks.0.resid_post"),
     ];
@@ -90,7 +90,7 @@ fn findings_are_ranked_and_decide_the_status() {
     let rank = |word: &String| ["error", "warning", "note"].iter().position(|known| known == word).unwrap();
     assert!(severities.windows(2).all(|pair| rank(&pair[0]) <= rank(&pair[1])), "{severities:?}");
     assert!(severities.contains(&"error".to_string()) && severities.contains(&"warning".to_string()));
-    assert!(b.fail("diagnose -fail error").contains("above that of guessing"));
+    assert!(b.fail("diagnose -fail error").contains("higher than that of guessing"));
     let ran = batch("gpt2", &ex(&["run", "set param(\"L1.mlp.W_out\") = 0", "diagnose -fail warning"]));
     assert_eq!(ran.status, 1);
     assert!(ran.err.contains("a weight matrix is zero"), "{}", ran.err);
@@ -171,7 +171,7 @@ fn sixteen_faults_are_each_named_in_the_first_three_findings() {
         ("set param(\"L2.attn.W_Q\")[1, 7] = 0 / 0", "a weight holds NaN", "blocks.2.attn.W_Q"),
         ("set param(\"L1.mlp.W_in\")[3, 4] = 1e300 * 1e300", "a weight holds NaN or infinities", "blocks.1.mlp.W_in"),
         ("set param(\"L1.attn.W_O\")[head=1] = 0", "a head adds nothing", "L1H1"),
-        ("set param(\"L2.mlp.W_in\") = 0.02", "holds one number over and over", "blocks.2.mlp.W_in"),
+        ("set param(\"L2.mlp.W_in\") = 0.02", "has the same number everywhere", "blocks.2.mlp.W_in"),
         ("set param(\"L1.ln2.w\") *= 400", "gain of a norm is far above", "blocks.1.ln2.w"),
         ("set param(\"L1.mlp.b_in\") = -1000", "most neurons of an MLP are silent", "blocks.1.mlp.post"),
         ("set param(\"L2.mlp.W_out\") *= 1e5", "near the end of f16", "blocks.2.mlp.out"),
@@ -203,7 +203,7 @@ fn sixteen_faults_are_each_named_in_the_first_three_findings() {
     let refused = changed("tiny-gpt2", folder.path(), &config("n_inner", 100.into())).err().unwrap();
     assert!(refused.contains("mlp.c_fc") && refused.contains("100"), "{refused}");
     let mut b = changed("tiny-gpt2", folder.path(), &config("eos_token_id", 5000.into())).unwrap();
-    named(&mut b, "", "a special token lies outside", "eos 5000", "special ids");
+    named(&mut b, "", "a special token is outside", "eos 5000", "special ids");
     let more = |file: &str, bytes: &mut Vec<u8>| {
         if file == "tokenizer.json" {
             edit_json(bytes, |tokenizer| {

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use llmdbg::answer::Answer;
+use llmdbg::cli;
 use llmdbg::commands::{ALL, COUNTERPARTS, Takes, commands};
 use llmdbg::model::checkpoint::gguf_architectures;
 use llmdbg::model::families::FAMILIES;
@@ -165,4 +166,161 @@ fn activations_are_saved_in_the_formats_that_the_limits_name() {
         assert_eq!(!matches!(outcome.answer, Answer::Error(_)), works, "{extension}");
         assert_eq!(listed.contains(extension), works, "docs/limits.md: {listed}");
     }
+}
+
+/// Source whose string literals are checked for [`PHRASES`]: folders and files. Tables of commands and settings are
+/// literals too.
+const SOURCES: [&str; 4] = ["src/cli", "src/engine", "src/frontend", "src/main.rs"];
+
+/// Pages that are not checked.
+const UNCHECKED: [&str; 1] = ["docs/commands.md"];
+
+/// Places where a phrase is meant as it is: the file, and the words around it.
+const EXCEPTIONS: [(&str, &str); 1] = [("docs/architecture.md", "burn behind one door")];
+
+/// A phrase that texts avoid.
+struct Phrase {
+    /// A regular expression for it, over text with single spaces.
+    pattern: &'static str,
+    /// A regular expression for matches that are good English; empty if there are none.
+    unless: &'static str,
+    /// What it looks like.
+    example: &'static str,
+    /// What to write.
+    instead: &'static str,
+}
+
+const fn phrase(pattern: &'static str, example: &'static str, instead: &'static str) -> Phrase {
+    Phrase { pattern, unless: "", example, instead }
+}
+
+/// The phrases, with what to write instead.
+const PHRASES: [Phrase; 18] = [
+    phrase(r"\bbeside\b", "its size beside that of the other", "compared with, relative to, next to"),
+    Phrase {
+        pattern: r"(?i)[\w.)\]}]+ (?:is|are|was|were) no [\w{]+",
+        unless: r"(?i)^(?:there|which there) | no (?:longer|more)$",
+        example: "{name} is no file",
+        instead: "is not a ...",
+    },
+    Phrase {
+        pattern: r"(?i)\bstands?\b(?: \w+)?",
+        unless: r"(?i) (?:for|out)$",
+        example: "the cursor stands at L2",
+        instead: "is, is at; stand for and stand out are good English",
+    },
+    phrase(r"(?i)\bl(?:ies|ie|ay)\b", "it lies in another way", "is, is at, is laid out"),
+    phrase(r"(?i)\btold\b", "what is wrong is told", "is reported, is shown"),
+    phrase(r"(?i)\bof (?:its|their|your|\w+'s) own\b", "a branch of its own", "separate, its own ..."),
+    phrase(r"(?i)\b(?:is|are) said\b", "the remainder is said", "is reported, is shown"),
+    phrase(r"(?i)\bfrom \d\S*(?: \w+)? on\b", "a number from 1 on", "at least 1, a positive integer"),
+    phrase(r"(?i): there (?:is|are) (?:only )?\{[^}]*\}$", "no side x: there is {}", "choose from {}"),
+    phrase(r"(?i)\banother one\b", "the value is another one", "a different one, is different"),
+    phrase(r"(?i)\b(?:is|are) others\b", "the edits are others by now", "differ, have changed"),
+    phrase(r"(?i)\bnone where\b", "the layer, none where there is no block", "`None` if"),
+    phrase(r"(?i)\bin front of\b", "the norm in front of the block", "before"),
+    Phrase {
+        pattern: r"(?i)(?:\w+ )?\bbehind\b",
+        unless: r"(?i)^(?:ideas?|left|falls?) ",
+        example: "the stream behind the block",
+        instead: "after",
+    },
+    phrase(r"(?i)\banew\b", "computes it anew", "again"),
+    phrase(r"(?i)\band its kin\b", "bert and its kin", "the bert family"),
+    phrase(r"(?i)\bwhat there is (?:to|of)\b", "what there is to run", "name the thing"),
+    phrase(r"(?i)\bgives? way\b", "it gives way first", "is shortened, is replaced"),
+];
+
+/// The string literals of a Rust source, without those of its tests. Escaped line breaks join lines, as they do in the
+/// language.
+fn literals(source: &str) -> Vec<String> {
+    let source = source.split("\n#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+    // Comments and characters are matched too, so that quotes in them open no literal.
+    let token = r#####"(?s)//[^\n]*|/\*.*?\*/|'(?:\\.|")'|\br#"(.*?)"#|\br"([^"]*)"|"((?:\\.|[^"\\])*)""#####;
+    let tokens = Regex::new(token).unwrap();
+    let found = tokens.captures_iter(source).filter_map(|token| (1..=3).find_map(|group| token.get(group)));
+    found.map(|literal| literal.as_str().replace("\\\n", "")).collect()
+}
+
+/// The prose of a page: without blocks of code, which show what the program prints, and without code in a line.
+fn prose(page: &str) -> String {
+    let outside = page.split("```").step_by(2).collect::<Vec<_>>().join("\n\n");
+    Regex::new("`[^`]*`").unwrap().replace_all(&outside, "CODE").into_owned()
+}
+
+/// The files below a path that end so, or the path itself.
+fn files(path: &Path, ending: &str) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(path) else { return vec![path.to_path_buf()] };
+    let mut all: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    all.sort();
+    all.retain(|path| path.is_dir() || path.extension().is_some_and(|extension| extension == ending));
+    all.iter().flat_map(|path| files(path, ending)).collect()
+}
+
+/// Everything that is checked: where it is from, and a text.
+fn texts() -> Vec<(String, String)> {
+    let name = |path: &Path| path.strip_prefix(root()).unwrap().display().to_string();
+    let read = |path: &Path| fs::read_to_string(path).unwrap();
+    let mut all = Vec::new();
+    for path in files(&root().join("docs"), "md").into_iter().chain([root().join("README.md")]) {
+        all.push((name(&path), prose(&read(&path))));
+    }
+    all.retain(|(name, _)| !UNCHECKED.contains(&name.as_str()));
+    for path in files(&root().join("config"), "toml") {
+        all.push((name(&path), read(&path).replace("\n#", "\n")));
+    }
+    let is_test = |path: &Path| {
+        let parts: Vec<&str> = path.iter().filter_map(|part| part.to_str()).collect();
+        parts.iter().any(|part| matches!(*part, "tests" | "tests.rs" | "testing.rs" | "fixture.rs"))
+    };
+    for source in SOURCES {
+        for path in files(&root().join(source), "rs").into_iter().filter(|path| !is_test(Path::new(&name(path)))) {
+            all.extend(literals(&read(&path)).into_iter().map(|text| (name(&path), text)));
+        }
+    }
+    let help = cli::parse(["llmdbg", "--help"].map(Into::into)).unwrap_err();
+    all.push(("llmdbg --help".to_string(), help.to_string()));
+    all
+}
+
+#[test]
+fn texts_avoid_phrases_that_readers_stumble_over() {
+    let patterns = PHRASES.map(|phrase| {
+        let (pattern, unless) = (Regex::new(phrase.pattern).unwrap(), Regex::new(phrase.unless).unwrap());
+        assert!(pattern.is_match(phrase.example), "{} does not match {:?}", phrase.pattern, phrase.example);
+        (phrase, pattern, unless)
+    });
+    let texts = texts();
+    assert!(texts.len() > 500, "only {} texts were found", texts.len());
+    let mut found = Vec::new();
+    for (file, text) in &texts {
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        for (phrase, pattern, unless) in &patterns {
+            for place in pattern.find_iter(&text) {
+                let around = |at: usize, by: isize| {
+                    let at = at.saturating_add_signed(by).min(text.len());
+                    (0..=at).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)
+                };
+                let words = &text[around(place.start(), -30)..around(place.end(), 30)];
+                let good = !phrase.unless.is_empty() && unless.is_match(place.as_str());
+                let meant = EXCEPTIONS.iter().any(|(of, around)| of == file && words.contains(around));
+                if !good && !meant {
+                    found.push(format!("{file}: \"{words}\"; write: {}", phrase.instead));
+                }
+            }
+        }
+    }
+    assert!(found.is_empty(), "{} places:\n{}", found.len(), found.join("\n"));
+}
+
+#[test]
+fn literals_are_found_and_comments_and_tests_are_not() {
+    let source = concat!(
+        "// \"a comment\"\nlet a = \"one \\\" quote\"; /* \"no\" */ let c = ('\"', '\\'');\n",
+        "fn f<'a>(x: &'a str) { g(r#\"two \"raw\"\"#, \"thr\\\n   ee\", r\"four\\\") }\n",
+        "#[cfg(test)]\nmod tests { const X: &str = \"no\"; }\n"
+    );
+    let joined = |text: &String| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let found: Vec<String> = literals(source).iter().map(joined).collect();
+    assert_eq!(found, ["one \\\" quote", "two \"raw\"", "thr ee", "four\\"]);
 }

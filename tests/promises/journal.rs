@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use llmdbg::answer::{Answer, text};
 use llmdbg::cli::{self, Invocation};
 use llmdbg::engine::journal::{self as journals, Journal};
-use llmdbg::engine::messages::{Event, Request, Source};
+use llmdbg::engine::messages::{Answered, Event, Request, Source};
 use llmdbg::engine::thread::{self, Handle, Setup};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
@@ -144,7 +144,7 @@ fn answer(engine: &Handle, line: &str) -> String {
     engine.requests.send(Request::Command { id: 1, line: line.into(), source: Source::Prompt }).unwrap();
     loop {
         match engine.events.recv().unwrap() {
-            Event::Answer { answer, .. } => {
+            Event::Answer(Answered { answer, in_script: false, .. }) => {
                 let kind = if matches!(answer, Answer::Error(_)) { "error: " } else { "" };
                 return format!("{kind}{}", text::lines(&answer, None).join("\n"));
             }

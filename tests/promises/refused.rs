@@ -295,7 +295,7 @@ fn a_command_whose_hook_fails_says_what_it_has_done() {
         assert_eq!(found.status, 1);
         assert!(found.out.contains("Breakpoint 1, blocks.1.attn.z"), "{hook}: the stop is shown\n{}", found.out);
         assert!(found.out.contains("at op 37 of 49") || found.out.contains("next: blocks.1.attn.out"), "{}", found.out);
-        assert!(found.err.contains("\"run\" itself was carried out"), "{}", found.err);
+        assert!(found.err.contains("\"run\" itself succeeded"), "{}", found.err);
     }
     // The commands of the stop point are left out, and that is said.
     let found = ran("define hook-stop\nprint frob\nend\nbreak L1.attn.z\ncommands\necho never\\n\nend\nrun\n", &[]);
@@ -306,11 +306,7 @@ fn a_command_whose_hook_fails_says_what_it_has_done() {
     );
     // One that comes before keeps the command from running.
     let found = ran("define hook-run\nprint frob\nend\nrun\n", &["--keep-going", "-ex", "when"]);
-    assert!(
-        found.err.contains("run was not carried out") && found.out.contains("No pass has been started"),
-        "{}",
-        found.err
-    );
+    assert!(found.err.contains("run was not run") && found.out.contains("No pass has been started"), "{}", found.err);
     let found = ran("run\n", &ex(&["with list-size 3 -- until L0.attn.z"]));
     assert_eq!(found.status, 0, "{}", found.err);
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use llmdbg::answer::{Answer, text};
 use llmdbg::cli::{self, Invocation};
 use llmdbg::engine::journal::{self as journals, Journal};
-use llmdbg::engine::messages::{Event, Request, Source};
+use llmdbg::engine::messages::{Answered, Event, Request, Source};
 use llmdbg::engine::thread::{self, Handle, Setup};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -43,7 +43,7 @@ impl Live {
         self.told.clear();
         loop {
             match self.handle.events.recv().unwrap() {
-                Event::Answer { answer, .. } => {
+                Event::Answer(Answered { answer, in_script: false, .. }) => {
                     let kind = if matches!(answer, Answer::Error(_)) { "error: " } else { "" };
                     return format!("{kind}{}", text::lines(&answer, None).join("\n"));
                 }
@@ -131,7 +131,7 @@ fn what_only_looks_is_not_computed_again_and_its_numbers_stay() {
     // $2 is read by what changes the session, so all that looked before is given again.
     let mut again = Live::new(Journal::Off);
     let said = again.ask(&format!("resume {}", path.display()));
-    assert!(said.contains("1 left out that changed nothing"), "{said}");
+    assert!(said.contains("1 that changed nothing were left out"), "{said}");
     assert_eq!(again.ask("print $x"), live.ask("print $x"));
     assert!(again.ask("print $1").contains("f32["), "the attribution is there");
     // Where nothing needs it, it is not.
@@ -142,7 +142,7 @@ fn what_only_looks_is_not_computed_again_and_its_numbers_stay() {
     let mut again = Live::new(Journal::Off);
     let said = again.ask(&format!("resume {}", path.display()));
     assert!(said.contains("5 commands, 1 of which failed as before"), "{said}");
-    assert!(said.contains("Not computed again, since it only looked: attr ig ($1), attr heads ($4 to $5)."), "{said}");
+    assert!(said.contains("Read-only commands were not run again: attr ig ($1), attr heads ($4 to $5)."), "{said}");
     assert!(!again.told.iter().any(|what| what.contains("attr")), "{:?}", again.told);
     assert!(again.ask("print $2").contains("= 42"));
     let refused = again.ask("print $1 + 1");
@@ -193,14 +193,14 @@ fn what_is_refused_or_interrupted_without_effect_is_left_out() {
     let path = written(folder.path(), "run\nset $x = 1\nset $x = 2\n#refused\nablate L0H1\n#refused\nset $y = 3\n");
     let mut resumed = Live::new(Journal::Off);
     let said = resumed.ask(&format!("resume {}", path.display()));
-    assert!(said.ends_with("3 commands; 2 left out that changed nothing."), "{said}");
+    assert!(said.ends_with("3 commands; 2 that changed nothing were left out."), "{said}");
     assert!(resumed.ask("print $x").contains("= 1") && resumed.ask("print $y").contains("= 3"));
     assert!(resumed.ask("info edits").contains("No edits"));
     // A block that was cut off loses itself alone.
     let path = written(folder.path(), "run\nset $x = 7\ndefine half\nstep\n");
     let mut resumed = Live::new(Journal::Off);
     let said = resumed.ask(&format!("resume {}", path.display()));
-    assert!(said.contains("The journal ends inside a block, which is left out: define half"), "{said}");
+    assert!(said.contains("The journal ends inside a block, which was left out: define half"), "{said}");
     assert!(resumed.ask("print $x").contains("= 7"));
     assert_eq!(lines_of(&path), ["run", "set $x = 7", "print $x"], "and the next session finds a whole one");
 }
@@ -225,7 +225,7 @@ fn ctrl_c_skips_one_command_and_the_progress_says_which() {
         let heard: Vec<&String> = resumed.told.iter().collect();
         assert!(told.iter().all(|wanted| heard.contains(&wanted)), "{heard:?}");
         // The command may have ended just before: then it is the next one.
-        let (_, which) = said.split_once("Interrupted, and skipped: ").unwrap_or_else(|| panic!("{said}"));
+        let (_, which) = said.split_once("Interrupted and skipped: ").unwrap_or_else(|| panic!("{said}"));
         let which = which.trim_end_matches('.');
         assert_eq!(commands.iter().filter(|command| **command == which).count(), 1, "exactly one: {said}");
         assert!(said.contains(": 5 commands"), "{said}");

@@ -58,7 +58,7 @@ fn commands_of_the_users_own_take_arguments() {
 fn an_argument_that_was_not_given_is_an_error() {
     let ran = script("define one\n  print $arg0\nend\none\n", &[]);
     assert_eq!(ran.status, 1);
-    assert_eq!(ran.err, "a.ldb:2: $arg0 was not given: there are 0 arguments\na.ldb:4: one: stopped at line 2\n");
+    assert_eq!(ran.err, "a.ldb:2: $arg0 was not given: the call has 0 arguments\na.ldb:4: one: stopped at line 2\n");
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn hooks_run_before_and_after_and_at_stops() {
 fn a_command_that_runs_itself_is_stopped() {
     let ran = script("define again\nagain\nend\nagain\n", &[]);
     assert_eq!(ran.status, 1);
-    assert!(ran.err.contains("again runs itself: commands run each other at most 256 deep"), "{}", ran.err);
+    assert!(ran.err.contains("again calls itself: commands can call each other at most 256 deep"), "{}", ran.err);
 }
 
 #[test]
@@ -94,17 +94,19 @@ fn names_of_commands_are_not_taken() {
     let ran = script("define print\nend\n", &[]);
     assert_eq!(
         ran.err.lines().next(),
-        Some("a.ldb:1: print is a command already; hook-print and hookpost-print run around it")
+        Some(
+            "a.ldb:1: print is already a command; define hook-print or hookpost-print to run commands before or after it"
+        )
     );
     let ran = script("define hook-nothing\nend\n", &[]);
-    assert!(ran.err.contains("there is no command nothing to hook"), "{}", ran.err);
+    assert!(ran.err.contains("cannot hook nothing: it is not the full name of a command"), "{}", ran.err);
 }
 
 #[test]
 fn aliases_stand_for_a_command_and_its_first_arguments() {
     assert_eq!(prints("alias say = echo\nsay hello\\n\nalias\n"), "hello\nalias say = echo\n");
     let ran = script("alias step = next\n", &[]);
-    assert!(ran.err.starts_with("a.ldb:1: step is a command already"), "{}", ran.err);
+    assert!(ran.err.starts_with("a.ldb:1: step is already a command"), "{}", ran.err);
 }
 
 #[test]
@@ -195,8 +197,8 @@ fn what_is_typed_may_run_programs_and_get_answers() {
 
 #[test]
 fn scripts_of_others_may_not_run_programs() {
-    let refused = "a.ldb may not run programs: it is not a file of your configuration\n\
-                   type the command, or \"set shell on\" before";
+    let refused = "a.ldb may not run programs: it does not belong to your configuration\n\
+                   type the command yourself, or type \"set shell on\" before you run the file";
     for line in ["shell echo owned", "!echo owned", "pipe echo x | cat", "if 1\nshell echo owned\nend"] {
         let ran = script(line, &[]);
         assert_eq!((ran.status, ran.out.as_str()), (1, ""), "{line}");

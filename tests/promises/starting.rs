@@ -100,9 +100,9 @@ fn the_init_file_of_a_project_runs_when_it_is_trusted() {
     std::fs::write(project.join(".llmdbg"), "echo project\n").unwrap();
     let (status, out, err) = run(&batch);
     assert_eq!((status, out.as_str()), (Some(0), "own\n"));
-    assert!(err.contains(".llmdbg is not trusted as it is now, and is not run"), "{err}");
+    assert!(err.contains(".llmdbg is not trusted and was not run"), "{err}");
     let (status, out, _) = run(&["trust"]);
-    assert!(status == Some(0) && out.ends_with(".llmdbg is trusted as it is now\n"), "{out}");
+    assert!(status == Some(0) && out.ends_with(".llmdbg is trusted until it changes\n"), "{out}");
     std::fs::create_dir_all(folder.path().join("config/llmdbg")).unwrap();
     std::fs::write(folder.path().join("config/llmdbg/init.ldb"), "echo user\n").unwrap();
     assert_eq!(run(&batch), (Some(0), "user\nproject\nown\n".to_string(), String::new()));
@@ -134,7 +134,7 @@ fn completions_and_the_manual_page() {
     };
     assert_eq!(offer("llmdbg --rec", 1), "--record-budget");
     assert_eq!(offer("llmdbg --ex reverse-f", 2), "reverse-finish");
-    check_mistake(&["completions"], 2, "which shell?");
+    check_mistake(&["completions"], 2, "completions needs a shell");
     check_mistake(&["completions", "csh"], 2, "csh");
     let page = llmdbg(&["man"]);
     assert!(page.status.success() && text(&page.stdout).contains(".SH COMMANDS"));

@@ -1,16 +1,16 @@
-//! Asking the engine for what a pane shows.
+//! Requests to the engine for what a pane shows.
 //!
-//! One request is under way at a time. Whatever changes meanwhile is asked for when its answer has come, so that a slow
-//! device is never asked for what nobody will see.
+//! One request is pending at a time. Changes in the meantime are requested after its answer has arrived, so that a slow
+//! device never computes what nobody will see.
 
-/// What was asked, and what is shown.
+/// What was requested, and what is shown.
 #[derive(Clone, Debug)]
 pub struct Asking<T> {
-    /// What the last answer was to.
+    /// The request of the last answer.
     pub shown: Option<T>,
-    /// What was asked and not yet answered.
+    /// The request that is pending.
     pub asked: Option<T>,
-    /// The state changed since the last request was sent.
+    /// The state has changed since the last request was sent.
     stale: bool,
 }
 
@@ -21,17 +21,17 @@ impl<T> Default for Asking<T> {
 }
 
 impl<T: Clone + PartialEq> Asking<T> {
-    /// The answer may be another one now.
+    /// Notes that the answer may have changed.
     pub fn invalidate(&mut self) {
         self.stale = true;
     }
 
-    /// Whether a later answer is on its way.
+    /// Whether a newer answer is to come.
     pub fn is_behind(&self) -> bool {
         self.stale || self.asked.is_some()
     }
 
-    /// The request to send so that the answer to `wanted` comes to be shown, if any.
+    /// The request to send in order to show the answer to `wanted`, if one is needed.
     pub fn request(&mut self, wanted: T) -> Option<T> {
         let known = self.asked.as_ref().or(self.shown.as_ref()) == Some(&wanted) && !self.stale;
         if known || self.asked.is_some() {
@@ -42,7 +42,7 @@ impl<T: Clone + PartialEq> Asking<T> {
         Some(wanted)
     }
 
-    /// The answer to what was asked has come; gives what was shown before.
+    /// Notes that the pending request was answered; returns the request that was shown before.
     pub fn answered(&mut self) -> Option<T> {
         std::mem::replace(&mut self.shown, self.asked.take())
     }

@@ -1,33 +1,72 @@
-//! What the configuration files of the interface have in common: finding them, and naming what is wrong in them.
+//! Finding the configuration files of the interface, and reporting the mistakes in them.
 //!
-//! A wrong entry never stops the program: it is named with its line and the nearest known word, and the default is used.
+//! A wrong entry never stops the program: it is reported with its line and the nearest known word, and the default is
+//! used.
 
 use std::ops::Range;
 use std::path::PathBuf;
 
-/// What is wrong with an entry of a configuration file.
+use toml::de::{DeTable, DeValue};
+
+/// A mistake in a configuration file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// Line in the file, from 1.
+    /// The line, counted from 1.
     pub line: usize,
-    /// What is wrong and what was used instead.
+    /// What is wrong, and what is used instead.
     pub message: String,
 }
 
 impl Problem {
-    /// At the place `span` of `text`.
+    /// A mistake at the bytes `span` of `text`.
     pub fn at(text: &str, span: Range<usize>, message: String) -> Self {
         let before = text.get(..span.start).unwrap_or(text);
         Self { line: before.matches('\n').count() + 1, message }
     }
 
-    /// As it is shown, after the name of its file.
+    /// The message with file and line.
     pub fn describe(&self, file: &str) -> String {
         format!("{file}:{}: {}", self.line, self.message)
     }
 }
 
-/// `; did you mean "step"?`, or nothing where no candidate is near.
+/// Reads a file of sections: calls `apply` with each of `names` that the file has as a table, in the order of `names`.
+/// Returns the mistakes, in the order of the file. `what` completes the message if the file cannot be parsed: `keys
+/// are`, `theme is`.
+pub fn sections(
+    text: &str,
+    what: &str,
+    names: &[&str],
+    mut apply: impl FnMut(&str, DeTable<'_>, &mut Vec<Problem>),
+) -> Vec<Problem> {
+    let document = match DeTable::parse(text) {
+        Ok(document) => document.into_inner(),
+        Err(error) => {
+            let message = format!("{}; the default {what} used", error.message());
+            return vec![Problem::at(text, error.span().unwrap_or_default(), message)];
+        }
+    };
+    let mut problems = Vec::new();
+    let mut known = Vec::new();
+    for (name, value) in document {
+        let word = name.get_ref().as_ref();
+        match (names.iter().position(|known| *known == word), value.into_inner()) {
+            (Some(place), DeValue::Table(table)) => known.push((place, table)),
+            _ => {
+                let near = did_you_mean(word, names.iter().copied());
+                problems.push(Problem::at(text, name.span(), format!("unknown section \"{word}\"{near}")));
+            }
+        }
+    }
+    known.sort_by_key(|(place, _)| *place);
+    for (place, table) in known {
+        apply(names[place], table, &mut problems);
+    }
+    problems.sort_by_key(|problem| problem.line);
+    problems
+}
+
+/// `; did you mean "step"?`, or nothing if no candidate is near.
 pub fn did_you_mean<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> String {
     let nearest = candidates
         .into_iter()
@@ -42,7 +81,7 @@ pub fn directory() -> Option<PathBuf> {
     directories::ProjectDirs::from("", "", "llmdbg").map(|found| found.config_dir().to_path_buf())
 }
 
-/// The user's file called `name`, where there is one: its path as shown, and its text.
+/// The user's file called `name`, if it exists: its path for messages, and its text.
 pub fn user_file(directory: Option<&PathBuf>, name: &str) -> Option<(String, String)> {
     let path = directory?.join(name);
     let text = crate::model::file::read_text(&path).ok()?;

@@ -1,13 +1,12 @@
-//! What was said: commands and their answers, as lines that wrap to the pane.
+//! The console: commands and their answers, as lines that are wrapped to the pane.
 
 use std::collections::VecDeque;
 
 use super::text;
 
-/// Lines kept.
+/// How many lines are kept.
 const LIMIT: usize = 5000;
 
-/// What a line is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A command.
@@ -16,11 +15,11 @@ pub enum Kind {
     Output,
     /// A failure.
     Error,
-    /// Something the interface itself has to say.
+    /// A message of the interface itself.
     Notice,
 }
 
-/// The lines, and how far back the view is scrolled.
+/// The lines of the console, and how far back it is scrolled.
 #[derive(Clone, Debug, Default)]
 pub struct Console {
     lines: VecDeque<(Kind, String)>,
@@ -29,7 +28,7 @@ pub struct Console {
 }
 
 impl Console {
-    /// Adds a line and shows the end.
+    /// Adds a line and scrolls to the end.
     pub fn push(&mut self, kind: Kind, line: impl Into<String>) {
         self.back = 0;
         self.lines.push_back((kind, line.into()));
@@ -38,7 +37,6 @@ impl Console {
         }
     }
 
-    /// Adds several.
     pub fn extend(&mut self, kind: Kind, lines: impl IntoIterator<Item = impl Into<String>>) {
         lines.into_iter().for_each(|line| self.push(kind, line));
     }

@@ -1,4 +1,4 @@
-//! The loop around the core: wait, take everything that has come, draw once.
+//! The loop around the core: wait, take everything that has arrived, draw once.
 
 use std::io;
 use std::sync::Arc;
@@ -21,13 +21,13 @@ use crate::term::{Input, Signal};
 /// Shortest time between frames.
 const FRAME: Duration = Duration::from_millis(16);
 
-/// Shortest time between frames that only show progress.
+/// Shortest time between frames that show only progress.
 const SLOW_FRAME: Duration = Duration::from_millis(100);
 
-/// Messages taken before a frame is drawn, so that a flood cannot freeze the screen.
+/// How many messages are taken before a frame is drawn, so that a flood of them cannot freeze the screen.
 const DRAIN: usize = 256;
 
-/// The ends of all channels.
+/// The channels to and from the interface.
 pub struct Wiring {
     /// To the engine.
     pub requests: Sender<Request>,
@@ -37,15 +37,15 @@ pub struct Wiring {
     pub inputs: Receiver<Input>,
     /// From the system.
     pub signals: Receiver<Signal>,
-    /// Makes the engine pause at the next op.
+    /// Makes the engine stop before the next op.
     pub interrupt: Arc<AtomicBool>,
 }
 
-/// What the core cannot do for itself.
+/// The effects that the core leaves to its caller.
 pub trait Host {
-    /// Copies a text; tells what was done.
+    /// Copies a text; returns a message that says where to.
     fn copy(&mut self, text: &str) -> String;
-    /// Gives the terminal back, stops the process, takes the terminal again when it continues.
+    /// Restores the terminal, stops the process, and takes the terminal again when the process continues.
     fn suspend(&mut self) -> io::Result<()>;
     /// Takes the terminal again after a stop from outside.
     fn retake(&mut self) -> io::Result<()>;
@@ -53,7 +53,7 @@ pub trait Host {
     fn remember(&mut self, line: &str) -> io::Result<()>;
 }
 
-/// Runs until something asks to leave; gives the exit status and words for standard error.
+/// Runs until the interface ends; returns the exit status and a message for standard error.
 pub fn drive<B>(
     terminal: &mut Terminal<B>,
     state: &mut State,
@@ -108,7 +108,7 @@ where
     B::Error: Send + Sync + 'static,
 {
     match effect {
-        // An engine that is gone is noticed on the other channel.
+        // If the engine is gone, the channel of events reports it.
         Effect::Request(request) => drop(wiring.requests.send(request)),
         Effect::Interrupt => wiring.interrupt.store(true, Ordering::SeqCst),
         Effect::Copy(text) => {
@@ -135,8 +135,8 @@ where
     Ok(())
 }
 
-/// Forgets what is on the screen, so that the next frame draws every cell. The library's own way to clear asks the
-/// terminal for its cursor and fails where no answer comes.
+/// Forgets what is on the screen, so that the next frame draws every cell. The clear function of the library asks the
+/// terminal for its cursor, and fails if no answer comes.
 fn repaint<B>(terminal: &mut Terminal<B>, state: &mut State) -> color_eyre::Result<()>
 where
     B: Backend,
@@ -165,14 +165,14 @@ fn wait(wiring: &Wiring, deadline: Option<Instant>) -> Msg {
     poll(wiring).unwrap_or_else(|| Msg::Tick(Instant::now()))
 }
 
-/// A message that has come already: signals first, then keys.
+/// A message that has already arrived: signals first, then keys.
 fn poll(wiring: &Wiring) -> Option<Msg> {
     if let Ok(signal) = wiring.signals.try_recv() {
         return Some(Msg::Signal(signal, Instant::now()));
     }
     match wiring.inputs.try_recv() {
         Ok(input) => return Some(Msg::Input(input, Instant::now())),
-        // Nobody reads the keyboard any more: there is no terminal.
+        // The thread that reads the keyboard has ended: there is no terminal any more.
         Err(TryRecvError::Disconnected) => return Some(Msg::Signal(Signal::Hangup, Instant::now())),
         Err(TryRecvError::Empty) => {}
     }

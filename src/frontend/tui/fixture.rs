@@ -40,7 +40,6 @@ const BLOCK: [(&str, &str); 20] = [
     ("resid_post", "15x128"),
 ];
 
-/// The program.
 fn program() -> (Vec<OpLine>, Vec<ModuleLine>) {
     let mut ops = Vec::new();
     let mut modules: Vec<ModuleLine> = Vec::new();

@@ -1,28 +1,24 @@
-//! Every character beyond letters that the interface draws, in two sets: one for terminals that take UTF-8, one in
-//! ASCII for those that do not.
+//! The symbols that the interface draws, in two sets: one for terminals that support UTF-8, and one in ASCII for the
+//! others.
 
 use ratatui::symbols::border;
 
 /// One set of characters.
 #[derive(Debug, PartialEq)]
 pub struct Glyphs {
-    /// Half blocks can be drawn.
+    /// Whether half blocks can be drawn.
     pub blocks: bool,
-    /// Lines of boxes.
     pub border: border::Set<'static>,
     /// The op at the cursor.
     pub arrow: &'static str,
-    /// A folded module.
     pub folded: &'static str,
-    /// An unfolded module.
     pub unfolded: &'static str,
-    /// A value that is there.
     pub computed: &'static str,
-    /// In front of the number of breakpoints.
+    /// Before the number of breakpoints.
     pub bullet: &'static str,
     /// Between the parts of the status line.
     pub dot: &'static str,
-    /// Text was cut here.
+    /// Marks a cut in a text.
     pub ellipsis: &'static str,
     /// A space inside a token.
     pub space: &'static str,
@@ -30,23 +26,23 @@ pub struct Glyphs {
     pub newline: &'static str,
     /// A tab inside a token.
     pub tab: &'static str,
-    /// A cell that a mask covers; no glyph of [`RAMP`].
+    /// A masked cell; not a character of [`RAMP`].
     pub masked: &'static str,
-    /// In front of the focused row of a map.
+    /// Before the focused row of a map.
     pub focus: &'static str,
-    /// Above the chosen column of a map.
+    /// Above the selected column of a map.
     pub column: &'static str,
-    /// Below the chosen bar of a vector.
+    /// Below the selected bar of a vector.
     pub bar: &'static str,
-    /// A whole and an empty piece of a progress bar.
+    /// A filled and an empty piece of a progress bar.
     pub progress: [&'static str; 2],
-    /// Bars from empty to full, in ninths of a character's height or as near as the set comes.
+    /// Bars from empty to full, in steps of an eighth of the height of a character, or as near as the set comes.
     pub bars: [&'static str; 9],
-    /// In front of a largest magnitude.
+    /// Before a largest magnitude.
     pub plus_minus: &'static str,
 }
 
-/// For terminals that take UTF-8.
+/// For terminals that support UTF-8.
 pub const UNICODE: Glyphs = Glyphs {
     blocks: true,
     border: border::PLAIN,

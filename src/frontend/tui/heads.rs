@@ -1,24 +1,24 @@
-//! State of the heads pane: the patterns of all heads of a layer as small maps, or one score for every head of every layer.
+//! The state of the heads pane: the patterns of all heads of a layer as small maps, or one score for every head of
+//! every layer.
 
 use super::asking::Asking;
 use super::query::QueryPane;
+use crate::answer::ErrorView;
 use crate::commands::HEAD_SCORES as METRICS;
 use crate::engine::messages::{Panel, PanelRequest};
 
-/// The pane's state.
 #[derive(Clone, Debug, Default)]
 pub struct HeadsPane {
-    /// The score of the grid; none shows patterns.
+    /// The score of the grid; `None` shows patterns.
     pub metric: Option<usize>,
-    /// The grid of scores.
     pub grid: QueryPane,
     /// The last patterns.
-    pub panel: Option<Result<Panel, String>>,
+    pub panel: Option<Result<Panel, ErrorView>>,
     asking: Asking<PanelRequest>,
 }
 
 impl HeadsPane {
-    /// Values may have changed.
+    /// Notes that values may have changed.
     pub fn invalidate(&mut self) {
         self.asking.invalidate();
         self.grid.invalidate();
@@ -29,19 +29,18 @@ impl HeadsPane {
         self.asking.request(wanted)
     }
 
-    /// Takes an answer.
-    pub fn receive(&mut self, panel: Result<Panel, String>) {
+    pub fn receive(&mut self, panel: Result<Panel, ErrorView>) {
         self.asking.answered();
         self.panel = Some(panel);
     }
 
-    /// There is nothing to show.
+    /// Shows nothing.
     pub fn clear(&mut self) {
         self.panel = None;
         self.asking.shown = None;
     }
 
-    /// The next way to show heads: patterns, then each score.
+    /// Changes to the next view: patterns, then each score.
     pub fn cycle(&mut self) {
         self.metric = match self.metric {
             None => Some(0),

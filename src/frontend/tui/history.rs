@@ -1,5 +1,5 @@
-//! Commands typed before: walking back through those that begin alike, and searching. Keeping them in a file is the
-//! engine's [`crate::engine::history`].
+//! Earlier commands: going back through those that begin alike, and searching. [`crate::engine::history`] keeps them in
+//! a file.
 
 use super::palette::ranked;
 
@@ -10,7 +10,7 @@ pub struct History {
     walk: Option<Walk>,
 }
 
-/// A walk with Up and Down: the text typed before it began, and where it is.
+/// A walk through the history with Up and Down: the text typed before it began, and the present line.
 #[derive(Clone, Debug)]
 struct Walk {
     typed: String,
@@ -23,7 +23,7 @@ impl History {
         Self { lines, walk: None }
     }
 
-    /// Adds a line; one that is there already moves to the end. Tells whether it is worth keeping.
+    /// Adds a line, or moves it to the end if it is already there. Returns whether to write it to the file.
     pub fn push(&mut self, line: &str) -> bool {
         self.walk = None;
         let line = line.trim();
@@ -35,7 +35,7 @@ impl History {
         true
     }
 
-    /// The next older line that begins as the one typed when the walk began.
+    /// The next older line that begins with the text typed before the walk.
     pub fn older(&mut self, current: &str) -> Option<String> {
         let walk = self.walk.get_or_insert_with(|| Walk { typed: current.to_string(), at: self.lines.len() });
         let at = self.lines[..walk.at].iter().rposition(|line| line.starts_with(&walk.typed))?;
@@ -43,7 +43,7 @@ impl History {
         Some(self.lines[at].clone())
     }
 
-    /// The next newer such line; at the end of the walk, what was typed.
+    /// The next newer such line; at the end of the walk, the text that was typed.
     pub fn newer(&mut self) -> Option<String> {
         let walk = self.walk.as_mut()?;
         let newer = self.lines.iter().enumerate().skip(walk.at + 1).find(|(_, line)| line.starts_with(&walk.typed));
@@ -56,17 +56,17 @@ impl History {
         }
     }
 
-    /// Ends a walk: the line was edited.
+    /// Ends a walk, because the line was edited.
     pub fn stop_walking(&mut self) {
         self.walk = None;
     }
 
-    /// The newest line that begins with `start` and goes on.
+    /// The newest line that begins with `start` and is longer.
     pub fn newest(&self, start: &str) -> Option<&str> {
         self.lines.iter().rev().find(|line| line.len() > start.len() && line.starts_with(start)).map(String::as_str)
     }
 
-    /// The `skip`-th best line for some of its letters in their order; among equals the newest first.
+    /// The `skip`-th best line that contains the letters of `query` in their order; among equals the newest first.
     pub fn search(&self, query: &str, skip: usize) -> Option<String> {
         let lines: Vec<&str> = self.lines.iter().rev().map(String::as_str).collect();
         let found = ranked(lines, query, |line| (*line).to_string(), |line| (*line).to_string());

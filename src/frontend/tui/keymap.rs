@@ -1,4 +1,4 @@
-//! Which keys do what: the defaults, patched by the user's file.
+//! The actions of keys: the defaults, patched by the user's file.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -6,7 +6,7 @@ use std::fmt;
 use toml::de::{DeTable, DeValue};
 
 use super::actions::{ACTIONS, Action, ActionInfo};
-use super::config::{Problem, did_you_mean};
+use super::config::{Problem, did_you_mean, sections};
 use crate::term::Chord;
 
 /// The defaults, as shipped.
@@ -15,22 +15,20 @@ pub const DEFAULT: &str = include_str!("../../../config/keys.toml");
 /// The keys of every action.
 #[derive(Clone, Debug, Default)]
 pub struct Keymap {
-    /// For each of [`ACTIONS`], its keys.
+    /// The keys of each of [`ACTIONS`].
     keys: Vec<Vec<Keys>>,
     actions: HashMap<Keys, Action>,
 }
 
-/// One key, or two that are pressed one after the other.
+/// One key, or two that are pressed one after another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Keys {
-    /// The key that leads, where there are two.
+    /// The first key, if there are two.
     pub lead: Option<Chord>,
-    /// The key.
     pub last: Chord,
 }
 
 impl Keys {
-    /// One key.
     pub fn one(last: Chord) -> Self {
         Self { lead: None, last }
     }
@@ -53,7 +51,7 @@ impl fmt::Display for Keys {
 }
 
 impl Keymap {
-    /// The default keys, patched by the text of a user's file; what is wrong in that text is told.
+    /// The default keys, patched by the text of a user's file; and the mistakes in that text.
     pub fn new(user: Option<&str>) -> (Self, Vec<Problem>) {
         let mut map = Self { keys: vec![Vec::new(); ACTIONS.len()], actions: HashMap::new() };
         let mut problems = map.apply(DEFAULT);
@@ -63,17 +61,16 @@ impl Keymap {
         (map, problems)
     }
 
-    /// What `chord` does.
     pub fn action(&self, chord: Chord) -> Option<Action> {
         self.actions.get(&Keys::one(chord)).copied()
     }
 
-    /// What `last` does after `lead`.
+    /// The action of `last` after `lead`.
     pub fn action_after(&self, lead: Chord, last: Chord) -> Option<Action> {
         self.actions.get(&Keys { lead: Some(lead), last }).copied()
     }
 
-    /// What may follow `lead`: keys and actions, in the order of [`ACTIONS`]. Empty if it leads nowhere.
+    /// The keys that may follow `lead`, with their actions, in the order of [`ACTIONS`]. Empty if there are none.
     pub fn after(&self, lead: Chord) -> Vec<(Chord, &'static ActionInfo)> {
         let all = self.bindings().flat_map(|(info, keys)| keys.iter().map(move |key| (*key, info)));
         all.filter(|(keys, _)| keys.lead == Some(lead)).map(|(keys, info)| (keys.last, info)).collect()
@@ -84,36 +81,18 @@ impl Keymap {
         ACTIONS.iter().zip(&self.keys).map(|(info, keys)| (info, keys.as_slice()))
     }
 
-    /// First key of the action called `name`, as shown.
+    /// The first key of the action called `name`, as it is shown.
     pub fn key_of(&self, name: &str) -> String {
         let found = self.bindings().find(|(info, _)| info.name == name);
         found.and_then(|(_, keys)| keys.first()).map(Keys::to_string).unwrap_or_default()
     }
 
     fn apply(&mut self, text: &str) -> Vec<Problem> {
-        let mut problems = Vec::new();
-        let document = match DeTable::parse(text) {
-            Ok(document) => document.into_inner(),
-            Err(error) => {
-                let message = format!("{}; the default keys are used", error.message());
-                return vec![Problem::at(text, error.span().unwrap_or_default(), message)];
-            }
-        };
-        for (name, value) in document {
-            match (name.get_ref().as_ref(), value.into_inner()) {
-                ("keys", DeValue::Table(table)) => self.apply_table(text, table, &mut problems),
-                (other, _) => {
-                    let near = did_you_mean(other, ["keys"]);
-                    problems.push(Problem::at(text, name.span(), format!("unknown section \"{other}\"{near}")));
-                }
-            }
-        }
-        problems.sort_by_key(|problem| problem.line);
-        problems
+        sections(text, "keys are", &["keys"], |_, table, problems| self.apply_table(text, table, problems))
     }
 
     fn apply_table(&mut self, text: &str, table: DeTable<'_>, problems: &mut Vec<Problem>) {
-        // Two keys of one file for two actions is a mistake; taking a key over from the defaults is not.
+        // One key for two actions of the same file is a mistake; a key that is taken from a default is not.
         let mut given: HashMap<Keys, String> = HashMap::new();
         for (name, value) in table {
             let word = name.get_ref().to_string();
@@ -134,11 +113,12 @@ impl Keymap {
                     _ => None,
                 };
                 let fault = match chord {
-                    None => Some("no such key; see the head of keys.toml".to_string()),
-                    Some(keys) if self.clashes(keys, &word) => {
-                        Some(format!("{} both acts and leads to other keys", keys.lead.unwrap_or(keys.last)))
-                    }
-                    Some(keys) => given.get(&keys).map(|other| format!("{keys} is the key of \"{other}\" already")),
+                    None => Some("no such key; the comment at the top of keys.toml lists them".to_string()),
+                    Some(keys) if self.clashes(keys, &word) => Some(format!(
+                        "{} cannot be both a key and the first of two keys",
+                        keys.lead.unwrap_or(keys.last)
+                    )),
+                    Some(keys) => given.get(&keys).map(|other| format!("{keys} is already the key of \"{other}\"")),
                 };
                 match (chord, fault) {
                     (_, Some(message)) => problems.push(Problem::at(text, entry.span(), message)),
@@ -155,7 +135,8 @@ impl Keymap {
         }
     }
 
-    /// Whether a key would both do something and lead to other keys. What the action called `word` has now does not count.
+    /// Whether a key would both have an action and be the first of two keys. The present keys of the action `word` do
+    /// not count.
     fn clashes(&self, keys: Keys, word: &str) -> bool {
         let others = || self.bindings().filter(|(info, _)| info.name != word).flat_map(|(_, keys)| keys);
         match keys.lead {
@@ -206,28 +187,28 @@ mod tests {
     fn mistakes_are_named_with_their_line_and_the_defaults_stay() {
         let user = "[keys]\nstpe = [\"x\"]\nnext = \"n\"\nlayer = [\"Foo\"]\nrun = [\"x\"]\ncontinue = [\"x\"]\n";
         let (map, problems) = Keymap::new(Some(user));
-        let told: Vec<String> = problems.iter().map(|problem| problem.describe("keys.toml")).collect();
-        assert_eq!(told.len(), 4, "{told:?}");
-        assert!(told[0].contains("keys.toml:2: unknown action \"stpe\"; did you mean \"step\"?"));
-        assert!(told[1].contains("keys.toml:3:"));
-        assert!(told[2].contains("keys.toml:4: no such key"));
-        assert!(told[3].contains("x is the key of"));
+        let messages: Vec<String> = problems.iter().map(|problem| problem.describe("keys.toml")).collect();
+        assert_eq!(messages.len(), 4, "{messages:?}");
+        assert!(messages[0].contains("keys.toml:2: unknown action \"stpe\"; did you mean \"step\"?"));
+        assert!(messages[1].contains("keys.toml:3:"));
+        assert!(messages[2].contains("keys.toml:4: no such key"));
+        assert!(messages[3].contains("x is already the key of"));
         assert_eq!(map.action(Chord::char('n')), Some(Action::Command("next")));
         assert_eq!(map.action(Chord::char('l')), Some(Action::Command("layer")));
     }
 
     #[test]
-    fn a_file_that_is_no_toml_changes_nothing() {
+    fn a_file_that_is_not_toml_changes_nothing() {
         let (map, problems) = Keymap::new(Some("[keys]\nstep = [\n"));
         assert_eq!(problems.len(), 1);
         assert_eq!(map.action(Chord::char('s')), Some(Action::Command("step")));
     }
 
     #[test]
-    fn two_keys_may_follow_each_other() {
+    fn an_action_may_have_two_keys_in_sequence() {
         let (map, problems) = Keymap::new(Some("[keys]\nlayout-next = [\"Space x\", \"F2\"]\nzoom = [\"s z\"]\n"));
         assert_eq!(problems.len(), 1, "{problems:?}");
-        assert!(problems[0].message.contains("s both acts and leads"));
+        assert!(problems[0].message.contains("s cannot be both a key and the first of two keys"));
         let space = Chord::char(' ');
         assert_eq!(map.action_after(space, Chord::char('x')), Some(Action::Layout("next")));
         assert_eq!(map.action_after(space, space), None, "the keys given replace the defaults");

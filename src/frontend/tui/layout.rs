@@ -1,6 +1,6 @@
-//! Where the panes are, for every size of the window.
+//! The places of the panes, for every size of the window.
 //!
-//! Neighbouring panes share the line between them. Below [`MINIMUM`] nothing is laid out and one line says so.
+//! Neighbouring panes share the line between them. Below [`MINIMUM`] nothing is laid out, and one line says so.
 
 use ratatui::layout::Rect;
 
@@ -9,40 +9,38 @@ use super::panes::{Arrangement, Pane};
 /// Smallest window, columns and rows.
 pub const MINIMUM: (u16, u16) = (40, 10);
 
-/// Below this many columns, two panes do not fit side by side.
+/// The number of columns from which two panes fit side by side.
 const SIDE_BY_SIDE: u16 = 60;
 
-/// From this many columns on there is a left column and a right one with several panes.
+/// The number of columns from which the right column can have several panes.
 const WIDE: u16 = 100;
 
-/// From this many columns and rows on, tokens and console have boxes of their own.
+/// The number of columns and rows from which tokens and console have boxes.
 const ROOMY: (u16, u16) = (WIDE, 30);
 
-/// Rows below which the tokens have no line of their own.
+/// The number of rows from which the tokens have a line.
 const TOKENS_FROM: u16 = 20;
 
-/// Rows that two panes above each other need.
+/// The number of rows that two panes above each other need.
 const STACKED_FROM: u16 = 18;
 
-/// Columns that a pane in the lower row needs.
+/// The number of columns that a pane in the lower row needs.
 const LOWER: u16 = 38;
 
-/// Where everything is.
+/// The places of everything on the screen.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Layout {
-    /// The status line.
     pub status: Rect,
-    /// The panes that are to be seen, with their boxes, in the order of Tab.
+    /// The visible panes with their boxes, in the order of Tab.
     pub areas: Vec<(Pane, Rect)>,
-    /// The line of keys.
     pub keys: Rect,
     /// Whether tokens and console have boxes.
     pub boxed: bool,
 }
 
 impl Layout {
-    /// For a window `area` with the focus on `focus`, which fills it when `zoom` is set; the console has `console_rows` rows if that is
-    /// not 0. None below [`MINIMUM`].
+    /// The layout of a window `area` with the focus on `focus`, which fills the window if `zoom` is set. The console
+    /// has `console_rows` rows if that is not 0. `None` below [`MINIMUM`].
     pub fn new(area: Rect, arrangement: &Arrangement, focus: Pane, zoom: bool, console_rows: usize) -> Option<Self> {
         let (width, height) = (area.width, area.height);
         if width < MINIMUM.0 || height < MINIMUM.1 {
@@ -58,7 +56,7 @@ impl Layout {
             return Some(layout);
         }
         if zoom {
-            // The prompt stays in reach below the zoomed pane.
+            // The prompt stays visible below the zoomed pane.
             let console = if boxed { 4 } else { 1 };
             let split = bottom - console;
             let large = rows(1, if boxed { split + 1 } else { split });
@@ -73,7 +71,7 @@ impl Layout {
         Some(layout)
     }
 
-    /// Gives tokens and console their rows; the rest is for the other panes.
+    /// Gives tokens and console their rows, and returns the rest for the other panes.
     fn split_below(
         &mut self,
         height: u16,
@@ -90,7 +88,7 @@ impl Layout {
             _ => height * 3 / 8,
         };
         let chosen = u16::try_from(console_rows).unwrap_or(u16::MAX).saturating_add(if self.boxed { 2 } else { 0 });
-        // Whatever is chosen, the panes above keep five rows.
+        // The panes above keep at least five rows.
         let console = if console_rows == 0 { usual } else { chosen.clamp(2, height.saturating_sub(tokens + 7).max(2)) };
         let top = bottom - console;
         if self.boxed {
@@ -114,7 +112,7 @@ impl Layout {
             self.areas.push((*alone, upper));
             return;
         }
-        // Without room for the lower row a wide window keeps the two that say most, as a narrow one does.
+        // Without room for the lower row, a wide window shows the two panes of a narrow one.
         let low = upper.height < STACKED_FROM && arrangement.panes.len() > 2;
         let wide = width >= WIDE && !low;
         let [left, right] = if wide { [arrangement.panes[0], arrangement.panes[1]] } else { arrangement.narrow };
@@ -132,12 +130,12 @@ impl Layout {
         let top_height = if stacked { split + 1 } else { split };
         let left_height = if wide { upper.height } else { top_height };
         self.areas.push((left, Rect { width: column, height: left_height, ..upper }));
-        let beside = Rect { x: upper.x + column - 1, width: width - column + 1, ..upper };
-        self.areas.push((right, Rect { height: top_height, ..beside }));
+        let right_column = Rect { x: upper.x + column - 1, width: width - column + 1, ..upper };
+        self.areas.push((right, Rect { height: top_height, ..right_column }));
         if !stacked {
             return;
         }
-        let lower = if wide { beside } else { upper };
+        let lower = if wide { right_column } else { upper };
         let lower = Rect { y: upper.y + split, height: upper.height - split, ..lower };
         let fitting = usize::from(lower.width / LOWER).clamp(1, others.len());
         let each = lower.width / fitting as u16;
@@ -148,7 +146,7 @@ impl Layout {
         }
     }
 
-    /// The area of `pane`, if it is to be seen.
+    /// The area of `pane`, if it is visible.
     pub fn area(&self, pane: Pane) -> Option<Rect> {
         self.areas.iter().find(|(known, _)| *known == pane).map(|(_, area)| *area)
     }
@@ -162,7 +160,7 @@ impl Layout {
         }
     }
 
-    /// Columns and rows inside the box of `pane`; of the console, without the prompt.
+    /// The columns and rows inside the box of `pane`, without the prompt of the console.
     pub fn inside(&self, pane: Pane) -> (usize, usize) {
         let Some(area) = self.area(pane) else { return (0, 0) };
         let frame = if self.has_box(pane) { 2 } else { 0 };
@@ -202,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_layout_is_named_for_is_seen_at_every_size() {
+    fn the_pane_that_names_a_layout_is_visible_at_every_size() {
         let (panes, _) = Panes::new(None);
         for (name, pane) in [("attention", "heads"), ("lens", "lens"), ("diff", "diff"), ("grad", "grad")] {
             let pane = panes.find(pane).expect("a pane");

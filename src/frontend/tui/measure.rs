@@ -1,4 +1,4 @@
-//! A large session without an engine, to measure how fast the interface is (benches/interface.rs).
+//! A large session without an engine, to measure the speed of the interface (benches/interface.rs).
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -23,7 +23,7 @@ const LARGE: (usize, usize, usize) = (96, 64, 2000);
 /// Ops of a block.
 const BLOCK: usize = 24;
 
-/// The interface on such a program, while a command runs.
+/// The interface on such a program, while a command is running.
 pub struct Large {
     state: State,
     terminal: Terminal<Frames<Vec<u8>>>,
@@ -32,7 +32,7 @@ pub struct Large {
 }
 
 impl Large {
-    /// In a window of the size that a function gives.
+    /// An interface in a window of the size that a function returns.
     ///
     /// # Errors
     /// If the function fails.
@@ -50,7 +50,7 @@ impl Large {
         Ok(Large { state, terminal: terminal?, keys: keys.into_iter().cycle(), done: 0 })
     }
 
-    /// Presses the next key, while the engine reports progress, and draws; gives the time of both.
+    /// Presses the next key while the engine reports progress, and draws; returns the time of both.
     pub fn key_to_frame(&mut self) -> Duration {
         let start = Instant::now();
         self.done += 1;

@@ -1,47 +1,45 @@
-//! Everything that goes into and comes out of the interface's core, on one screen.
+//! The inputs and outputs of the core of the interface.
 
 use std::time::Instant;
 
 use crate::engine::messages::{Event, Request};
 use crate::term::{Input, Signal};
 
-/// What happens to the interface.
+/// An input of the core.
 #[derive(Clone, Debug)]
 pub enum Msg {
-    /// The engine said something.
+    /// An event of the engine.
     Engine(Box<Event>, Instant),
-    /// The engine is gone without a word.
+    /// The engine has ended without an event.
     EngineGone,
     /// A key, a paste or a new size.
     Input(Input, Instant),
-    /// The system asks something.
+    /// A signal of the system.
     Signal(Signal, Instant),
-    /// The time that [`super::state::State::wake`] names has come.
+    /// The time of [`super::state::State::wake`] has come.
     Tick(Instant),
 }
 
-/// What the core wants done.
+/// An output of the core.
 #[derive(Clone, Debug)]
 pub enum Effect {
     /// Send this to the engine.
     Request(Request),
-    /// Raise the flag that makes the engine pause.
+    /// Set the flag that interrupts the engine.
     Interrupt,
-    /// Copy a text.
     Copy(String),
     /// Append a line to the history file.
     Remember(String),
-    /// Give the terminal back, stop the process, and take the terminal again when it continues.
+    /// Restore the terminal, stop the process, and take the terminal again when the process continues.
     Suspend,
     /// Take the terminal again after a stop from outside.
     Retake,
     /// Draw every cell again.
     Repaint,
-    /// End with this exit status; the words are for those who see no screen any more.
+    /// End with this exit status and a message that is shown after the screen is gone.
     Leave {
-        /// Exit status.
         status: i32,
-        /// Printed on standard error, where not empty.
+        /// Printed on standard error if not empty.
         error: String,
     },
 }

@@ -1,8 +1,8 @@
-//! The terminal interface.
+//! The full-screen interface.
 //!
-//! A pure core: [`update::update`] takes a [`message::Msg`] into the [`state::State`] and gives effects, [`view::view`]
-//! draws the state. Around it one loop ([`drive`]) waits for the engine, the keyboard and signals, and draws at most once
-//! in 16 ms, and never when nothing happened. Tests run the same core on a buffer, without a terminal.
+//! A pure core: [`update::update`] applies a [`message::Msg`] to the [`state::State`] and returns effects,
+//! [`view::view`] draws the state. Around it one loop ([`drive`]) waits for the engine, the keyboard and signals, and
+//! draws at most every 16 ms, and only if something happened. Tests run the same core on a buffer, without a terminal.
 
 mod actions;
 mod asking;
@@ -56,36 +56,35 @@ use queue::Job;
 use state::{Colours, State};
 use theme::Theme;
 
-/// The files of configuration as shipped: name and text.
+/// The configuration files as shipped: name and text.
 pub fn defaults() -> [(&'static str, &'static str); 3] {
     [("keys.toml", keymap::DEFAULT), ("layouts.toml", panes::DEFAULT), ("theme.toml", theme::DEFAULT)]
 }
 
-/// How the interface is started.
 #[derive(Clone, Debug, Default)]
 pub struct TuiOptions {
-    /// The model as the user named it; shown while it loads.
+    /// The model, as the user named it; shown while it loads.
     pub model: String,
-    /// ASCII only, whatever the locale says.
+    /// Draw with ASCII only, whatever the locale.
     pub ascii: bool,
-    /// Colours; none means what the environment tells.
+    /// The number of colours; `None` takes it from the environment.
     pub color: Option<ColorDepth>,
-    /// What to run when the model is loaded, in this order.
+    /// The actions to run after the model is loaded, in order.
     pub actions: Vec<Action>,
-    /// Whether scripts go on after a failed command.
+    /// Whether scripts continue after a failed command.
     pub keep_going: bool,
     /// Lines shown in the console at the start.
     pub banner: Vec<String>,
-    /// File of the commands typed before; shared with plain mode.
+    /// The history file, which the plain prompt uses too.
     pub history: Option<PathBuf>,
-    /// Whether the tour is given.
+    /// Whether to show the tour.
     pub tour: bool,
-    /// Where standard error goes while the screen is ours.
+    /// The file that standard error goes to while the screen is in use.
     pub log: Option<PathBuf>,
 }
 
-/// Runs the interface until the user leaves; gives the exit status. The engine may still be loading the model. At the
-/// end the terminal is as before, the last stop stands in the scrollback, and the engine was told to end.
+/// Runs the interface until the user quits; returns the exit status. The engine may still be loading the model. At the
+/// end the terminal is restored, the last stop is in the scrollback, and the engine has been asked to end.
 pub fn run(
     requests: Sender<Request>,
     events: Receiver<Event>,
@@ -94,7 +93,7 @@ pub fn run(
 ) -> color_eyre::Result<i32> {
     let capabilities = Capabilities::detect();
     let mut state = initial_state(&options, &capabilities);
-    // A history that cannot be read is no reason not to start: it lives for the session then.
+    // If the history cannot be read, it lasts for the session.
     let history = options.history.as_deref().and_then(|file| History::open(file).ok()).unwrap_or_default();
     state.prompt.history = history::History::new(history.lines().to_vec());
     let (signal_sender, signals) = unbounded();

@@ -1,4 +1,4 @@
-//! The palette: every command and every action of a key, found by a few letters of its name or of what it does.
+//! The palette: every command and every action of a key, found by a few letters of its name or its description.
 
 use nucleo_matcher::pattern::{CaseMatching, Normalization, Pattern};
 use nucleo_matcher::{Config, Matcher};
@@ -8,47 +8,43 @@ use super::actions::{ACTIONS, Action};
 use super::keymap::Keymap;
 use crate::commands::{Takes, commands};
 
-/// What is typed, and which of the entries found is chosen.
+/// The state of the palette.
 #[derive(Clone, Debug, Default)]
 pub struct Palette {
-    /// The letters.
+    /// The letters typed.
     pub input: Input,
-    /// The chosen entry, counted from the best.
+    /// The selected entry, counted from the best.
     pub chosen: usize,
 }
 
-/// An entry.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
-    /// The name of the command, or the words of the action.
+    /// The name of the command or the action.
     pub name: String,
-    /// What it does.
     pub about: String,
-    /// Its key, where it has one.
+    /// Its key, if it has one.
     pub key: String,
-    /// What choosing it does.
     pub choice: Choice,
 }
 
-/// What choosing an entry does.
+/// What happens when an entry is chosen.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Choice {
-    /// Runs an action.
     Act(Action),
-    /// Runs a command that needs nothing more.
+    /// A command runs that needs no arguments.
     Run(&'static str),
-    /// Opens the prompt with the command typed.
+    /// The prompt opens with the command typed.
     Type(&'static str),
 }
 
-/// All entries: commands first, then actions that are no commands.
+/// All entries: commands first, then the other actions.
 pub fn entries(keymap: &Keymap) -> Vec<Entry> {
     let of_command = commands().map(|command| Entry {
         name: command.name.to_string(),
         about: command.about.to_string(),
         key: keymap.key_of(command.name),
         choice: match command.takes {
-            // What it takes may be left out.
+            // Its arguments are optional.
             Takes::Nothing if bare(command.usage) => Choice::Run(command.name),
             _ => Choice::Type(command.name),
         },
@@ -63,7 +59,7 @@ pub fn entries(keymap: &Keymap) -> Vec<Entry> {
     of_command.chain(of_action).collect()
 }
 
-/// Whether the first form of a usage needs nothing behind the name.
+/// Whether the first form of a usage needs no arguments.
 fn bare(usage: &str) -> bool {
     let first = usage.lines().next().unwrap_or_default();
     first.split_once(' ').is_none_or(|(_, rest)| rest.starts_with('['))
@@ -74,8 +70,8 @@ pub fn found(entries: Vec<Entry>, query: &str) -> Vec<Entry> {
     ranked(entries, query, |entry| format!("{} {}", entry.name, entry.about), |entry| entry.name.clone())
 }
 
-/// The `items` that `query` finds, the best first: fuzzy, with what begins so and short ones before others. `text` is searched,
-/// and a match in `head` counts more. Equals stay in their order.
+/// The `items` that `query` finds, the best first: fuzzy, with what begins so and short ones before others. `text` is
+/// searched, and a match in `head` counts more. Equals stay in their order.
 pub fn ranked<T>(items: Vec<T>, query: &str, text: impl Fn(&T) -> String, head: impl Fn(&T) -> String) -> Vec<T> {
     if query.trim().is_empty() {
         return items;

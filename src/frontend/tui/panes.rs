@@ -1,12 +1,13 @@
-//! The panes there are, and the layouts that arrange them: the defaults, patched by the user's file.
+//! The panes, and the layouts that arrange them: the defaults, patched by the user's file.
 //!
-//! Five panes are drawn by code of their own. Every other one shows the answer of a command, so a new analysis gets its pane by a
-//! line in `config/layouts.toml`.
+//! Five panes are built in. Every other pane shows the answer of a command, so a new analysis gets its pane with a line
+//! in `config/layouts.toml`.
 
+use thiserror::Error;
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
-use super::config::{Problem, did_you_mean};
+use super::config::{Problem, did_you_mean, sections};
 use crate::commands::Console;
 
 /// The defaults, as shipped.
@@ -15,10 +16,10 @@ pub const DEFAULT: &str = include_str!("../../../config/layouts.toml");
 /// A part of the screen that can have the focus.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Pane {
-    /// The module tree.
+    /// The tree of modules.
     #[default]
     Program,
-    /// The chosen value.
+    /// The selected value.
     Value,
     /// All heads of a layer, or a grid of layers and heads.
     Heads,
@@ -30,7 +31,20 @@ pub enum Pane {
     Query(usize),
 }
 
-/// Panes with code of their own.
+/// What is wrong with a layout of a file.
+#[derive(Debug, Error)]
+enum LayoutError {
+    #[error("the layout \"{0}\" must be {{ panes = [...], narrow = [\"one\", \"another\"] }}")]
+    Shape(String),
+    #[error("the layout \"{0}\" needs at least two panes, each only once")]
+    Panes(String),
+    #[error("{0} is always shown and cannot be part of a layout")]
+    Always(String),
+    #[error("no pane \"{0}\"{1}")]
+    Unknown(String, String),
+}
+
+/// The panes that are built in.
 const BUILT_IN: [(&str, Pane); 5] = [
     ("program", Pane::Program),
     ("value", Pane::Value),
@@ -39,28 +53,25 @@ const BUILT_IN: [(&str, Pane); 5] = [
     ("console", Pane::Console),
 ];
 
-/// An arrangement of panes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Arrangement {
-    /// Its name.
     pub name: String,
-    /// Left column, upper right, and those below it.
+    /// The left column, the upper right, and the panes below it.
     pub panes: Vec<Pane>,
-    /// The two that a narrower window keeps.
+    /// The two panes of a narrower window.
     pub narrow: [Pane; 2],
 }
 
-/// Every pane and layout.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Panes {
-    /// Names and commands of the panes that show answers.
+    /// The names and commands of the panes that show answers.
     pub queries: Vec<(String, String)>,
     /// The layouts, in the order of `layout next`.
     pub layouts: Vec<Arrangement>,
 }
 
 impl Panes {
-    /// The defaults, patched by the text of a user's file; what is wrong in that text is told.
+    /// The defaults, patched by the text of a user's file; and the mistakes in that text.
     pub fn new(user: Option<&str>) -> (Self, Vec<Problem>) {
         let mut panes = Self::default();
         let mut problems = panes.apply(DEFAULT);
@@ -70,12 +81,11 @@ impl Panes {
         (panes, problems)
     }
 
-    /// Names of the layouts.
     pub fn names(&self) -> Vec<String> {
         self.layouts.iter().map(|layout| layout.name.clone()).collect()
     }
 
-    /// The layout called `name`, else the first.
+    /// The layout called `name`, or else the first one.
     pub fn layout(&self, name: &str) -> &Arrangement {
         let found = self.layouts.iter().find(|layout| layout.name == name);
         found.unwrap_or(&self.layouts[0])
@@ -95,7 +105,7 @@ impl Panes {
         built_in.or_else(|| self.queries.iter().position(|(known, _)| known == name).map(Pane::Query))
     }
 
-    /// The first layout that has a pane.
+    /// The first layout that contains a pane.
     pub fn with(&self, pane: Pane) -> Option<&Arrangement> {
         self.layouts
             .iter()
@@ -104,28 +114,11 @@ impl Panes {
     }
 
     fn apply(&mut self, text: &str) -> Vec<Problem> {
-        let mut problems = Vec::new();
-        let document = match DeTable::parse(text) {
-            Ok(document) => document.into_inner(),
-            Err(error) => {
-                let message = format!("{}; the default layouts are used", error.message());
-                return vec![Problem::at(text, error.span().unwrap_or_default(), message)];
-            }
-        };
-        // Panes first, wherever they stand: layouts name them.
-        let (panes, others): (Vec<_>, Vec<_>) = document.into_iter().partition(|(name, _)| name.get_ref() == "panes");
-        for (name, value) in panes.into_iter().chain(others) {
-            match (name.get_ref().as_ref(), value.into_inner()) {
-                ("panes", DeValue::Table(table)) => self.apply_panes(text, table, &mut problems),
-                ("layouts", DeValue::Table(table)) => self.apply_layouts(text, table, &mut problems),
-                (other, _) => {
-                    let near = did_you_mean(other, ["panes", "layouts"]);
-                    problems.push(Problem::at(text, name.span(), format!("unknown section \"{other}\"{near}")));
-                }
-            }
-        }
-        problems.sort_by_key(|problem| problem.line);
-        problems
+        // Panes first, wherever they are in the file, because layouts name them.
+        sections(text, "layouts are", &["panes", "layouts"], |name, table, problems| match name {
+            "panes" => self.apply_panes(text, table, problems),
+            _ => self.apply_layouts(text, table, problems),
+        })
     }
 
     fn apply_panes(&mut self, text: &str, table: DeTable<'_>, problems: &mut Vec<Problem>) {
@@ -138,9 +131,9 @@ impl Panes {
             };
             let first = command.split_whitespace().next().unwrap_or_default();
             if BUILT_IN.iter().any(|(known, _)| *known == word) {
-                wrong(format!("the pane \"{word}\" is built in and takes no command"));
+                wrong(format!("the pane \"{word}\" is built in and cannot show a command"));
             } else if !Console::command(first).is_some_and(|found| found.fills) {
-                wrong(format!("\"{first}\" is no command that only looks, so no pane can show it"));
+                wrong(format!("a pane can only show a read-only command, and \"{first}\" is not one"));
             } else if let Some(known) = self.queries.iter_mut().find(|(known, _)| *known == word) {
                 known.1 = command.to_string();
             } else {
@@ -157,15 +150,15 @@ impl Panes {
                     Some(known) => *known = found,
                     None => self.layouts.push(found),
                 },
-                Err(message) => problems.push(Problem::at(text, value.span(), message)),
+                Err(error) => problems.push(Problem::at(text, value.span(), error.to_string())),
             }
         }
     }
 
-    fn arrangement(&self, name: &str, value: &DeValue<'_>) -> Result<Arrangement, String> {
-        let shape = || format!("the layout \"{name}\" must be {{ panes = [...], narrow = [\"one\", \"another\"] }}");
+    fn arrangement(&self, name: &str, value: &DeValue<'_>) -> Result<Arrangement, LayoutError> {
+        let shape = || LayoutError::Shape(name.to_string());
         let DeValue::Table(table) = value else { return Err(shape()) };
-        let list = |key: &str| -> Result<Vec<Pane>, String> {
+        let list = |key: &str| -> Result<Vec<Pane>, LayoutError> {
             let entry = table.iter().find(|(known, _)| known.get_ref() == key).map(|(_, value)| value.get_ref());
             let Some(DeValue::Array(entries)) = entry else { return Err(shape()) };
             let pane = |entry: &DeValue<'_>| {
@@ -176,8 +169,8 @@ impl Panes {
                     .chain(self.queries.iter().map(|(known, _)| known.as_str()));
                 let found = self.find(word).filter(|pane| !matches!(pane, Pane::Tokens | Pane::Console));
                 found.ok_or_else(|| match word.as_ref() {
-                    "tokens" | "console" => format!("{word} is always there and part of no layout"),
-                    _ => format!("no pane \"{word}\"{}", did_you_mean(word, names)),
+                    "tokens" | "console" => LayoutError::Always(word.to_string()),
+                    _ => LayoutError::Unknown(word.to_string(), did_you_mean(word, names)),
                 })
             };
             entries.iter().map(|entry| pane(entry.get_ref())).collect()
@@ -186,7 +179,7 @@ impl Panes {
         let narrow: [Pane; 2] = list("narrow")?.try_into().map_err(|_| shape())?;
         let distinct = panes.iter().enumerate().all(|(at, pane)| !panes[..at].contains(pane)) && narrow[0] != narrow[1];
         if panes.len() < 2 || !distinct {
-            return Err(format!("the layout \"{name}\" needs two panes or more, each once"));
+            return Err(LayoutError::Panes(name.to_string()));
         }
         Ok(Arrangement { name: name.to_string(), panes, narrow })
     }
@@ -194,7 +187,7 @@ impl Panes {
 
 type Entry<'a> = (Spanned<DeString<'a>>, Spanned<DeValue<'a>>);
 
-/// The entries of a table in the order of the file: the library sorts them by name.
+/// The entries of a table in the order of the file; the library sorts them by name.
 fn as_written(table: DeTable<'_>) -> Vec<Entry<'_>> {
     let mut entries: Vec<Entry<'_>> = table.into_iter().collect();
     entries.sort_by_key(|(name, _)| name.span().start);
@@ -233,14 +226,16 @@ mod tests {
         let user = "[panes]\nbad = \"step\"\nvalue = \"info sites\"\n[layouts]\na = { panes = [\"progam\", \"value\"], narrow = [\"value\", \"lens\"] }\n\
                     b = { panes = [\"value\"], narrow = [\"value\", \"lens\"] }\nc = 3\n[layout]\n";
         let (panes, problems) = Panes::new(Some(user));
-        let told: Vec<String> = problems.iter().map(|problem| problem.describe("layouts.toml")).collect();
-        assert_eq!(told.len(), 6, "{told:?}");
-        assert!(told[0].contains("layouts.toml:2: \"step\" is no command that only looks"));
-        assert!(told[1].contains(":3: the pane \"value\" is built in"));
-        assert!(told[2].contains(":5: no pane \"progam\"; did you mean \"program\"?"));
-        assert!(told[3].contains(":6: the layout \"b\" needs two panes"));
-        assert!(told[4].contains(":7: the layout \"c\" must be"));
-        assert!(told[5].contains(":8: unknown section \"layout\"; did you mean \"layouts\"?"));
+        let messages: Vec<String> = problems.iter().map(|problem| problem.describe("layouts.toml")).collect();
+        assert_eq!(messages.len(), 6, "{messages:?}");
+        assert!(
+            messages[0].contains("layouts.toml:2: a pane can only show a read-only command, and \"step\" is not one")
+        );
+        assert!(messages[1].contains(":3: the pane \"value\" is built in"));
+        assert!(messages[2].contains(":5: no pane \"progam\"; did you mean \"program\"?"));
+        assert!(messages[3].contains(":6: the layout \"b\" needs at least two panes"));
+        assert!(messages[4].contains(":7: the layout \"c\" must be"));
+        assert!(messages[5].contains(":8: unknown section \"layout\"; did you mean \"layouts\"?"));
         assert_eq!(panes.names(), Panes::new(None).0.names());
     }
 }

@@ -1,4 +1,4 @@
-//! The prompt: one line, edited as in a shell.
+//! The prompt: a line that is edited as in a shell.
 
 use std::ops::Range;
 
@@ -7,75 +7,71 @@ use tui_input::{Input, InputRequest};
 use super::history::History;
 use crate::term::{Chord, Key};
 
-/// What the line is for.
+/// The purposes of the line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Purpose {
-    /// A command.
     #[default]
     Command,
-    /// Part of the name of a site to choose.
+    /// Part of the name of a site to search for.
     Site,
-    /// Part of an earlier line; holds the line that stood before, and how many newer matches were passed over.
+    /// Part of an earlier line to search for.
     History {
         /// The line before the search.
         before: String,
-        /// Matches passed over.
+        /// The number of newer matches that were skipped.
         skip: usize,
     },
 }
 
-/// What a key did to the prompt.
+/// The effect of a key at the prompt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The line or the place in it may have changed.
+    /// The line or the cursor may have changed.
     Edited,
-    /// The line is to be run.
+    /// The line is to run.
     Accepted(String),
-    /// The prompt is to be left.
+    /// The prompt is to be closed.
     Left,
-    /// Candidates for the word at the byte are wanted.
+    /// The word at this byte of the line is to be completed.
     Complete(String, usize),
-    /// The key means nothing to the prompt.
+    /// The key has no meaning at the prompt.
     Unused,
 }
 
-/// The line being typed.
+/// The line that is being typed.
 #[derive(Clone, Debug, Default)]
 pub struct Prompt {
-    /// The editor.
     pub input: Input,
-    /// What the line is for.
     pub purpose: Purpose,
-    /// Lines before.
+    /// Earlier lines.
     pub history: History,
-    /// Candidates are to be listed when they arrive: Tab was pressed twice.
+    /// Candidates are to be listed when they arrive, because Tab was pressed twice.
     pub list_candidates: bool,
-    /// What candidates were asked for.
+    /// The line and the byte that candidates were requested for.
     asked: Option<(String, usize)>,
-    /// The line that was judged last, and what is wrong with it.
+    /// The line that was checked last, and the mistake in it.
     judged: (String, Option<Fault>),
-    /// A judgement is under way.
     judging: bool,
 }
 
-/// What is wrong with a line: bytes of the place, and what it is.
+/// A mistake in a line: its bytes, and a message.
 pub type Fault = (Range<usize>, String);
 
 impl Prompt {
-    /// Starts a line that holds `text` already.
+    /// Starts a line that already contains `text`.
     pub fn open(&mut self, purpose: Purpose, text: &str) {
         self.input = Input::new(text.to_string());
         self.purpose = purpose;
         self.asked = None;
     }
 
-    /// Starts to search the history, keeping the line for the case that nothing is taken.
+    /// Starts a search of the history; the line is kept in case the search is cancelled.
     pub fn open_history_search(&mut self) {
         let before = self.input.value().to_string();
         self.open(Purpose::History { before, skip: 0 }, "");
     }
 
-    /// The earlier line that a history search has found.
+    /// The line that a search of the history has found.
     pub fn found(&self) -> Option<String> {
         match &self.purpose {
             Purpose::History { skip, .. } => self.history.search(self.input.value(), *skip),
@@ -83,7 +79,7 @@ impl Prompt {
         }
     }
 
-    /// The rest of the newest earlier line that begins like this one, while the editing place is at the end.
+    /// The rest of the newest earlier line that begins like this one, if the cursor is at the end.
     pub fn ghost(&self) -> Option<&str> {
         let value = self.input.value();
         let at_end = self.byte_cursor() == value.len();
@@ -93,7 +89,7 @@ impl Prompt {
         self.history.newest(value).map(|line| &line[value.len()..]).filter(|rest| !rest.is_empty())
     }
 
-    /// The line to be judged, if it is another one than was judged last and no judgement is under way.
+    /// The line to be checked, if it differs from the last one checked and no check is pending.
     pub fn unjudged(&mut self) -> Option<String> {
         let line = self.input.value();
         let due = self.purpose == Purpose::Command && !self.judging && self.judged.0 != line && !line.trim().is_empty();
@@ -101,26 +97,26 @@ impl Prompt {
         due.then(|| line.to_string())
     }
 
-    /// A judgement has come.
+    /// Takes the result of a check.
     pub fn checked(&mut self, line: &str, fault: Option<Fault>) {
         self.judging = false;
         self.judged = (line.to_string(), fault);
     }
 
-    /// What is wrong with the line as it stands. What is wrong at its end may only be unfinished, and is not told.
+    /// The mistake in the present line. A mistake at its end is left out, because the line may only be unfinished.
     pub fn fault(&self) -> Option<&Fault> {
         let line = self.input.value();
         let fault = self.judged.1.as_ref().filter(|_| self.judged.0 == line && self.purpose == Purpose::Command)?;
         (fault.0.start < line.trim_end().len() && line.is_char_boundary(fault.0.start)).then_some(fault)
     }
 
-    /// Byte offset of the editing place.
+    /// The byte offset of the cursor.
     pub fn byte_cursor(&self) -> usize {
         let value = self.input.value();
         value.char_indices().nth(self.input.cursor()).map_or(value.len(), |(byte, _)| byte)
     }
 
-    /// Text from the clipboard; it stays one line.
+    /// Inserts text from the clipboard; it stays one line.
     pub fn paste(&mut self, text: &str) {
         let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         let at = self.byte_cursor();
@@ -130,7 +126,6 @@ impl Prompt {
         self.input = Input::new(joined).with_cursor(cursor);
     }
 
-    /// One key.
     pub fn key(&mut self, chord: Chord) -> Outcome {
         if matches!(self.purpose, Purpose::History { .. }) {
             return self.history_key(chord);
@@ -205,7 +200,8 @@ impl Prompt {
         Outcome::Complete(wanted.0, wanted.1)
     }
 
-    /// Puts in what all `candidates` agree on; gives those that are to be listed. Late answers to an older line do nothing.
+    /// Inserts the common beginning of all `candidates`; returns those that are to be listed. Late answers to an older
+    /// line do nothing.
     pub fn completed(&mut self, start: usize, candidates: &[String]) -> Vec<String> {
         let current = (self.input.value().to_string(), self.byte_cursor());
         if self.asked.as_ref() != Some(&current) {
@@ -254,7 +250,7 @@ impl Prompt {
             }
             return Outcome::Edited;
         }
-        // Any other key takes what was found and acts on it.
+        // Any other key accepts the line that was found, and then acts on it.
         let line = self.found().unwrap_or_default();
         self.open(Purpose::Command, &line);
         self.key(chord)
@@ -308,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn completion_puts_in_what_candidates_agree_on_and_lists_at_the_second_tab() {
+    fn completion_inserts_the_common_beginning_and_lists_at_the_second_tab() {
         let mut prompt = Prompt::default();
         type_in(&mut prompt, "p blocks.2.attn.s");
         let both = ["blocks.2.attn.scores".to_string(), "blocks.2.attn.scores_raw".to_string()];
@@ -375,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn a_judgement_counts_for_its_line_alone() {
+    fn the_result_of_a_check_holds_for_its_line_alone() {
         let mut prompt = Prompt::default();
         type_in(&mut prompt, "p foo(");
         assert_eq!(prompt.unjudged().as_deref(), Some("p foo("));

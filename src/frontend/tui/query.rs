@@ -1,35 +1,33 @@
-//! State of a pane that shows the answer of a command: what was received, and which row or cell is chosen.
+//! The state of a pane that shows the answer of a command: the answer, and the selected row or cell.
 
 use super::asking::Asking;
 use crate::answer::{Answer, Cell};
 
-/// The pane's state.
 #[derive(Clone, Debug, Default)]
 pub struct QueryPane {
-    /// The last answer.
     pub answer: Option<Answer>,
-    /// The chosen row, and in a map the chosen column.
+    /// The selected row, and in a map the selected column.
     pub at: (usize, usize),
     asking: Asking<String>,
 }
 
 impl QueryPane {
-    /// The answer may be another one now.
+    /// Notes that the answer may have changed.
     pub fn invalidate(&mut self) {
         self.asking.invalidate();
     }
 
-    /// Whether a later answer is on its way.
+    /// Whether a newer answer is to come.
     pub fn is_behind(&self) -> bool {
         self.asking.is_behind()
     }
 
-    /// The command to send so that the answer to `line` comes to be shown, if any. One is under way at a time.
+    /// The command to send in order to show the answer to `line`, if one is needed. One is pending at a time.
     pub fn request(&mut self, line: &str) -> Option<String> {
         self.asking.request(line.to_string())
     }
 
-    /// Takes the answer, if it is to what this pane asked.
+    /// Takes the answer, if it is the answer to the request of this pane.
     pub fn receive(&mut self, line: &str, answer: &Answer) {
         if self.asking.asked.as_deref() == Some(line) {
             self.asking.answered();
@@ -38,7 +36,7 @@ impl QueryPane {
         }
     }
 
-    /// Rows and columns that can be chosen.
+    /// The rows and columns that can be selected.
     fn extent(&self) -> (usize, usize) {
         match &self.answer {
             Some(Answer::Table(table)) => (table.rows.len(), 1),
@@ -49,21 +47,20 @@ impl QueryPane {
         }
     }
 
-    /// Moves the choice.
     pub fn shift(&mut self, rows: isize, columns: isize) {
         let (height, width) = self.extent();
         self.at.0 = self.at.0.saturating_add_signed(rows).min(height.saturating_sub(1));
         self.at.1 = self.at.1.saturating_add_signed(columns).min(width.saturating_sub(1));
     }
 
-    /// The cells of the chosen row of a table, with the names of their columns.
+    /// The cells of the selected row of a table, with the names of their columns.
     pub fn row(&self) -> Vec<(&str, &Cell)> {
         let Some(Answer::Table(table)) = &self.answer else { return Vec::new() };
         let cells = table.rows.get(self.at.0).map_or(&[][..], Vec::as_slice);
         table.columns.iter().map(String::as_str).zip(cells).collect()
     }
 
-    /// The label of the chosen row and column of a map.
+    /// The labels of the selected row and column of a map.
     pub fn cell(&self) -> Option<(&str, &str)> {
         let Some(Answer::Map(map)) = &self.answer else { return None };
         Some((map.row_labels.get(self.at.0)?, map.column_labels.get(self.at.1)?))
@@ -75,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_request_is_under_way_and_answers_to_others_are_passed_over() {
+    fn one_request_is_pending_and_answers_to_others_are_ignored() {
         let mut pane = QueryPane::default();
         assert_eq!(pane.request("lens").as_deref(), Some("lens"));
         assert_eq!(pane.request("lens"), None);

@@ -1,36 +1,33 @@
-//! Commands on their way to the engine, one at a time.
+//! Commands for the engine, which gets one at a time.
 //!
-//! Keys typed ahead wait here rather than in the engine's channel, so that Ctrl-C can drop them with the command that
-//! runs.
+//! Commands typed ahead wait here rather than in the engine's channel, so that Ctrl-C can drop them together with the
+//! command that is running.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
 
 use crate::engine::messages::{Request, Source};
 
-/// What the engine is to do.
+/// A job for the engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Job {
-    /// A command line and where it comes from.
+    /// A command line, and where it comes from.
     Line(String, Source),
-    /// A script, and whether it goes on after a failed command.
+    /// A script, and whether it continues after a failed command.
     Script(PathBuf, bool),
 }
 
-/// A command that waits or runs.
+/// A command that is waiting or running.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pending {
-    /// Its number.
     pub id: u64,
-    /// What to do.
     pub job: Job,
-    /// Whether only a failure is worth a line in the console: a move of the focus by a key.
+    /// Whether the console shows it only if it fails, such as a key that moves the focus.
     pub quiet: bool,
-    /// Whether its lines are in the console already: those of a block, as they were typed.
+    /// Whether its lines are already in the console, such as those of a block that was typed.
     pub echoed: bool,
 }
 
-/// The queue.
 #[derive(Clone, Debug, Default)]
 pub struct Queue {
     waiting: VecDeque<Pending>,
@@ -45,19 +42,19 @@ impl Queue {
         self.waiting.push_back(Pending { id: self.next_id, job, quiet, echoed: false });
     }
 
-    /// Adds a block whose lines have been shown as they were typed.
+    /// Adds a block, whose lines were shown when they were typed.
     pub fn push_block(&mut self, text: String) {
         self.next_id += 1;
         let job = Job::Line(text, Source::Prompt);
         self.waiting.push_back(Pending { id: self.next_id, job, quiet: false, echoed: true });
     }
 
-    /// The command that runs.
+    /// The command that is running.
     pub fn running(&self) -> Option<&Pending> {
         self.running.as_ref()
     }
 
-    /// The next command, if none runs; it runs from now on.
+    /// Starts the next command if none is running.
     pub fn start_next(&mut self) -> Option<Pending> {
         if self.running.is_some() {
             return None;
@@ -66,19 +63,19 @@ impl Queue {
         self.running.clone()
     }
 
-    /// The command `id` was answered.
+    /// Notes that the command `id` was answered.
     pub fn finish(&mut self, id: u64) -> Option<Pending> {
         self.running.take_if(|running| running.id == id)
     }
 
-    /// Drops what waits.
+    /// Drops the commands that are waiting.
     pub fn drop_waiting(&mut self) -> usize {
         std::mem::take(&mut self.waiting).len()
     }
 }
 
 impl Pending {
-    /// As the engine wants it.
+    /// The request for the engine.
     pub fn request(&self) -> Request {
         match &self.job {
             Job::Line(line, source) => Request::Command { id: self.id, line: line.clone(), source: source.clone() },
@@ -88,7 +85,7 @@ impl Pending {
         }
     }
 
-    /// As it is shown; empty for an empty line.
+    /// The command as it is shown; empty for an empty line.
     pub fn shown(&self) -> String {
         match &self.job {
             Job::Line(line, _) => line.trim().to_string(),

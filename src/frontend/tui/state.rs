@@ -22,17 +22,17 @@ use super::value::ValuePane;
 use super::view::{heat, multiples, value::capacity};
 use crate::engine::messages::{PanelRequest, PanelView, Request, ScreenView, Snapshot};
 use crate::engine::script::Reader;
-use crate::frontend::loading::Progress;
+use crate::frontend::progress::Progress;
 use crate::term::{Chord, ColorDepth};
 use ratatui::layout::Rect;
 
-/// Keys that follow each other faster than this are taken for one held down.
+/// Keys that follow each other faster than this count as one key that is held down.
 pub const HELD: Duration = Duration::from_millis(80);
 
-/// Quiet time after which a held key counts as released and the value is fetched.
+/// The time without keys after which a held key counts as released, and the value is requested.
 pub const QUIET: Duration = Duration::from_millis(60);
 
-/// Who gets the keys.
+/// What keys do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mode {
     /// Single keys are commands.
@@ -40,17 +40,16 @@ pub enum Mode {
     Keys,
     /// Keys edit the prompt.
     Prompt,
-    /// A yes or no: leave although a run is live?
+    /// A key answers whether to quit although a run is live.
     Confirm,
-    /// The help is shown, scrolled by so many rows.
+    /// The help is shown, scrolled by this many rows.
     Help(usize),
-    /// A command is chosen from all of them.
     Palette,
-    /// The first keys of a sequence have been pressed.
+    /// The first key of two has been pressed.
     Prefix(Chord),
 }
 
-/// Whether the next frame must come.
+/// Whether a frame is due.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Dirty {
     /// Nothing changed.
@@ -58,80 +57,67 @@ pub enum Dirty {
     No,
     /// Only progress changed: ten frames a second are enough.
     Slow,
-    /// Something the user waits for changed.
+    /// Something changed that the user is waiting for.
     Now,
 }
 
-/// What themes are made from.
+/// The source of themes.
 #[derive(Clone, Debug)]
 pub struct Colours {
     /// How many colours the terminal has.
     pub depth: ColorDepth,
-    /// The text of the user's own file.
+    /// The text of the user's file.
     pub user: Option<String>,
 }
 
-/// Everything the interface knows.
+/// The state of the interface.
 pub struct State {
-    /// Styles.
     pub theme: Theme,
-    /// What other themes are made from.
     pub colours: Colours,
-    /// Characters.
     pub glyphs: &'static Glyphs,
-    /// Keys.
     pub keymap: Keymap,
     /// Columns and rows of the window.
     pub size: (u16, u16),
     /// The session, once the model is loaded.
     pub snapshot: Option<Arc<Snapshot>>,
-    /// What is being loaded, as the user named it.
+    /// The model that is being loaded, as the user named it.
     pub model: String,
-    /// Progress of loading, or of the command that runs.
+    /// The progress of loading, or of the command that is running.
     pub progress: Option<Progress>,
-    /// Program pane.
+    /// The program pane.
     pub tree: Tree,
-    /// Value pane.
     pub value: ValuePane,
-    /// Heads pane.
     pub heads: HeadsPane,
-    /// Panes and layouts that there are.
     pub panes: Panes,
     /// The panes that show answers, as [`Panes::queries`] numbers them.
     pub queries: Vec<QueryPane>,
-    /// Name of the layout.
     pub layout_name: String,
-    /// What the session said last of the screen.
+    /// What the session last said about the screen.
     pub screen: ScreenView,
-    /// Console pane.
     pub console: Console,
-    /// The prompt.
     pub prompt: Prompt,
     /// The block that is being typed.
     pub block: Reader,
-    /// Who gets the keys.
     pub mode: Mode,
     /// The pane that has the focus.
     pub focus: Pane,
     /// Whether that pane fills the window.
     pub zoom: bool,
-    /// The tour, while it is given.
+    /// The tour, while it is shown.
     pub tour: Option<Tour>,
-    /// What is typed into the palette.
     pub palette: Palette,
-    /// The last site searched.
+    /// The text of the last search for a site.
     pub sought: String,
-    /// Commands under way.
+    /// The commands that are waiting or running.
     pub queue: Queue,
     /// When Ctrl-C was last pressed.
     pub interrupted: Option<Instant>,
-    /// When the last key came, and whether it is held down.
+    /// When the last key was pressed.
     pub last_key: Option<Instant>,
-    /// A key is held down: text first, values when it is released.
+    /// Whether a key is held down. Text follows it at once, values after it is released.
     pub held: bool,
-    /// Lines of the last stop, left behind in the scrollback.
+    /// The lines of the last stop, which are left in the scrollback.
     pub last_stop: Vec<String>,
-    /// Whether a frame is due.
     pub dirty: Dirty,
 }
 
@@ -172,21 +158,21 @@ impl State {
         }
     }
 
-    /// The layout for the window as it is.
+    /// The layout for the present size of the window.
     pub fn layout(&self) -> Option<Layout> {
         let (width, height) = (self.size.0, self.size.1 - self.tour_rows());
         let arrangement = self.panes.layout(&self.layout_name);
         Layout::new(Rect::new(0, 0, width, height), arrangement, self.focus, self.zoom, self.screen.console_rows)
     }
 
-    /// Rows at the bottom that belong to the tour; none where the rest would be too small.
+    /// The rows at the bottom that belong to the tour; 0 if the rest would be too small.
     pub fn tour_rows(&self) -> u16 {
         let fits = self.tour.is_some() && self.size.1 >= MINIMUM.1 + tour::ROWS;
         if fits { tour::ROWS } else { 0 }
     }
 
-    /// Takes over what the session says of the screen, where it says something else than before: keys may have chosen
-    /// otherwise meanwhile.
+    /// Follows the session's description of the screen where it has changed. The rest stays, because keys may have
+    /// changed it in the meantime.
     pub fn follow(&mut self, screen: &ScreenView) {
         let before = std::mem::replace(&mut self.screen, screen.clone());
         if before.theme != screen.theme {
@@ -197,7 +183,7 @@ impl State {
         }
     }
 
-    /// Shows another layout; the focus goes to its first pane if it has none of the focused one.
+    /// Shows another layout; the focus moves to its first pane if it does not contain the focused one.
     pub fn lay_out(&mut self, name: &str) {
         let arrangement = self.panes.layout(name);
         self.layout_name.clone_from(&arrangement.name);
@@ -210,7 +196,7 @@ impl State {
         self.keep_focus_in_sight();
     }
 
-    /// The focus is on a pane that is to be seen.
+    /// Moves the focus to a visible pane.
     pub fn keep_focus_in_sight(&mut self) {
         if let Some(layout) = self.layout()
             && layout.area(self.focus).is_none()
@@ -220,15 +206,15 @@ impl State {
         }
     }
 
-    /// Everything shown may have changed.
+    /// Notes that everything shown may have changed.
     pub fn invalidate(&mut self) {
         self.value.invalidate();
         self.heads.invalidate();
         self.queries.iter_mut().for_each(QueryPane::invalidate);
     }
 
-    /// The op whose heads the heads pane shows: the chosen one if it has a map for each head, else the pattern of its block, else
-    /// the last pattern that is computed.
+    /// The op whose heads the heads pane shows: the selected one if it has a map for each head, else the pattern of its
+    /// block, else the last pattern that is computed.
     pub fn heads_op(&self) -> Option<usize> {
         let snapshot = self.snapshot.as_ref()?;
         let is_map = |site: &str| site.ends_with(".attn.pattern") || site.ends_with(".attn.scores");
@@ -246,7 +232,7 @@ impl State {
         (0..snapshot.ops.len()).rev().filter(of_layer).find(computed)
     }
 
-    /// Whether a pass is under way.
+    /// Whether a run is live.
     pub fn is_live(&self) -> bool {
         self.snapshot.as_ref().is_some_and(|snapshot| snapshot.live)
     }
@@ -256,14 +242,14 @@ impl State {
         self.tree.chosen_op(self.snapshot.as_ref()?)
     }
 
-    /// The position that the panes look at.
+    /// The position of the focus.
     pub fn position(&self) -> Option<usize> {
         let snapshot = self.snapshot.as_ref()?;
         let last = snapshot.tokens.len().checked_sub(1)?;
         Some(snapshot.focus.pos.unwrap_or(last).min(last))
     }
 
-    /// The position one on or one back.
+    /// The next or the previous position.
     pub fn next_position(&self, step: Step) -> Option<usize> {
         let (position, count) = (self.position()?, self.snapshot.as_ref()?.tokens.len());
         match step {
@@ -272,13 +258,13 @@ impl State {
         }
     }
 
-    /// When the core wants to be woken although nothing happens.
+    /// When the core is to get a tick although nothing happens.
     pub fn wake(&self) -> Option<Instant> {
         let last = self.last_key.filter(|_| self.held)?;
         Some(last + QUIET)
     }
 
-    /// Brings scrolling and the value pane in line with everything else, and starts the next command.
+    /// Adjusts scrolling and requests what the panes need, after any change; and starts the next command.
     pub fn settle(&mut self) -> Vec<Effect> {
         let mut effects = Vec::new();
         let Some(snapshot) = self.snapshot.clone() else { return effects };
@@ -314,7 +300,7 @@ impl State {
         effects
     }
 
-    /// Asks for what the panes to be seen show.
+    /// Requests what the visible panes show.
     fn ask_for_panes(&mut self, layout: &Layout, effects: &mut Vec<Effect>) {
         for (pane, _) in &layout.areas {
             match *pane {

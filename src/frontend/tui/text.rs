@@ -1,15 +1,15 @@
-//! Text in columns: cutting, padding, wrapping, and making the characters of tokens visible.
+//! Text in columns: cutting, padding, wrapping, and making the spaces and controls of tokens visible.
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::glyphs::Glyphs;
 
-/// Columns that `text` takes.
+/// The number of columns of `text`.
 pub fn width(text: &str) -> usize {
     text.width()
 }
 
-/// `text` cut to `columns`, the cut marked.
+/// `text` cut to `columns`, with a mark at the cut.
 pub fn fit(text: &str, columns: usize, glyphs: &Glyphs) -> String {
     if width(text) <= columns {
         return text.to_string();
@@ -36,21 +36,21 @@ pub fn take(text: &str, columns: usize) -> String {
     taken
 }
 
-/// `text` in exactly `columns`, on the left.
+/// `text` in exactly `columns`, aligned to the left.
 pub fn left(text: &str, columns: usize, glyphs: &Glyphs) -> String {
     let text = fit(text, columns, glyphs);
     let padding = columns - width(&text).min(columns);
     format!("{text}{}", " ".repeat(padding))
 }
 
-/// `text` in exactly `columns`, on the right.
+/// `text` in exactly `columns`, aligned to the right.
 pub fn right(text: &str, columns: usize, glyphs: &Glyphs) -> String {
     let text = fit(text, columns, glyphs);
     let padding = columns - width(&text).min(columns);
     format!("{}{text}", " ".repeat(padding))
 }
 
-/// `line` in pieces of at most `columns`, broken after spaces where that leaves no piece half empty.
+/// `line` in pieces of at most `columns`, broken after spaces unless that would leave a piece half empty.
 pub fn wrap(line: &str, columns: usize) -> Vec<String> {
     let columns = columns.max(1);
     let mut pieces = Vec::new();
@@ -88,7 +88,7 @@ pub fn token(text: &str, glyphs: &Glyphs) -> String {
     shown
 }
 
-/// The text of a token as a label, where a leading space would only waste a column.
+/// The text of a token as a label, without a leading space, which would only waste a column.
 pub fn label(text: &str, glyphs: &Glyphs) -> String {
     let trimmed = text.strip_prefix(' ').filter(|rest| !rest.is_empty()).unwrap_or(text);
     token(trimmed, glyphs)
@@ -102,14 +102,14 @@ pub fn short_site(site: &str) -> String {
     }
 }
 
-/// Layer and the rest of a site within a block: `blocks.2.attn.z` gives 2 and `attn.z`.
+/// The layer and the rest of a site within a block: 2 and `attn.z` for `blocks.2.attn.z`.
 pub fn layer_of(site: &str) -> Option<(usize, &str)> {
     let rest = site.strip_prefix("blocks.")?;
     let (number, rest) = rest.split_once('.').unwrap_or((rest, ""));
     Some((number.parse().ok()?, rest))
 }
 
-/// Layer and the rest of a site in its short spelling: `L2.attn.z` gives 2 and `attn.z`, `L2` gives 2 and nothing.
+/// The layer and the rest of a site in its short spelling: 2 and `attn.z` for `L2.attn.z`, 2 and nothing for `L2`.
 pub fn short_layer(site: &str) -> Option<(usize, &str)> {
     let rest = site.strip_prefix('L')?;
     let (number, rest) = rest.split_once('.').unwrap_or((rest, ""));

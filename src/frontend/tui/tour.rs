@@ -1,32 +1,30 @@
-//! The tour: ten stops, each of which tells one thing and waits for one command.
+//! The tour: ten steps, each of which explains one thing and waits for one command.
 
 use serde::Deserialize;
 
 /// The stops, as shipped.
 const STOPS: &str = include_str!("../../../config/tour.toml");
 
-/// Rows that the tour takes at the bottom of the window, its box included.
+/// The rows of the tour at the bottom of the window, with its box.
 pub const ROWS: u16 = 6;
 
-/// One stop.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 pub struct Stop {
-    /// What it tells.
     pub say: String,
-    /// The key to press, or two behind each other.
+    /// The key to press, or two keys in sequence.
     #[serde(default)]
     pub key: String,
     /// The line to type instead.
     #[serde(default)]
     pub line: String,
-    /// What that does.
+    /// The effect of the key or the line.
     pub does: String,
-    /// How the command begins that it sends.
+    /// The beginning of the command that it sends.
     pub expect: String,
 }
 
-/// Where the tour is.
+/// The tour, and its present step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tour {
     stops: Vec<Stop>,
@@ -44,17 +42,17 @@ impl Tour {
         Tour { stops, at: 0 }
     }
 
-    /// The stop that waits; none at the end.
+    /// The present stop; `None` at the end.
     pub fn stop(&self) -> Option<&Stop> {
         self.stops.get(self.at)
     }
 
-    /// The number of the stop, from 1, and how many there are.
+    /// The number of the stop, counted from 1, and the number of stops.
     pub fn place(&self) -> (usize, usize) {
         ((self.at + 1).min(self.stops.len()), self.stops.len())
     }
 
-    /// A command was sent; the tour goes on if it is the one that the stop waits for.
+    /// Notes that a command was sent; the tour continues if the stop waits for it.
     pub fn note(&mut self, line: &str) {
         let line = line.trim();
         if self.stop().is_some_and(|stop| line.starts_with(&stop.expect)) {
@@ -62,7 +60,7 @@ impl Tour {
         }
     }
 
-    /// Goes on without it, or back.
+    /// Goes to the next stop, or back.
     pub fn skip(&mut self, on: bool) {
         self.at = if on { (self.at + 1).min(self.stops.len()) } else { self.at.saturating_sub(1) };
     }

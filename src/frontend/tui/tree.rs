@@ -1,29 +1,26 @@
-//! The program as a tree of modules: which rows are shown, which is chosen, how far it is scrolled.
+//! The program as a tree of modules: the rows, the selection, and scrolling.
 
 use std::collections::HashMap;
 
 use crate::engine::messages::Snapshot;
 
-/// Rows kept between the choice and the edge of the pane where possible.
+/// The rows between the selection and the edge of the pane, where possible.
 const MARGIN: usize = 1;
 
-/// What a row stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Node {
-    /// Index of a module.
+    /// A module, by its index.
     Module(usize),
-    /// Index of an op.
+    /// An op, by its index.
     Op(usize),
-    /// The end of the pass; shown when the cursor stands there.
+    /// The end of the pass; shown when the cursor is there.
     End,
 }
 
-/// One row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Row {
-    /// What it stands for.
     pub node: Node,
-    /// Columns of indentation, in steps.
+    /// The level of indentation.
     pub depth: usize,
     /// Whether it is a module whose ops are hidden.
     pub folded: bool,
@@ -32,11 +29,11 @@ pub struct Row {
 /// State of the program pane.
 #[derive(Clone, Debug)]
 pub struct Tree {
-    /// The choice; what the value pane shows.
+    /// The selection, whose value the value pane shows.
     pub chosen: Node,
-    /// Whether the choice moves with the cursor. Any stop makes it so again.
+    /// Whether the selection moves with the cursor; any stop sets it again.
     pub follows: bool,
-    /// First row shown.
+    /// The first row that is shown.
     pub scroll: usize,
     /// Modules that the user folded (true) or unfolded.
     folds: HashMap<usize, bool>,
@@ -71,7 +68,7 @@ impl Tree {
         let mut child = module + 1;
         let mut op = modules[module].start;
         while op < end {
-            // Skip what lies before: grandchildren already listed, and modules without ops.
+            // Skip grandchildren that are already listed, and modules without ops.
             while child < modules.len()
                 && modules[child].depth > inside
                 && (modules[child].depth > inside + 1 || modules[child].end <= op)
@@ -96,14 +93,14 @@ impl Tree {
         }
     }
 
-    /// As the user wishes; otherwise blocks are folded unless the cursor is inside.
+    /// Whether a module is folded: as the user chose, or else if it is a block without the cursor.
     fn is_folded(&self, snapshot: &Snapshot, module: usize) -> bool {
         let Some(line) = snapshot.modules.get(module) else { return false };
         let holds_cursor = (line.start..line.end).contains(&snapshot.cursor);
         self.folds.get(&module).copied().unwrap_or(is_block(&line.path) && !holds_cursor)
     }
 
-    /// Folds or unfolds `module`; `None` turns it over.
+    /// Folds or unfolds `module`; `None` toggles it.
     pub fn fold(&mut self, snapshot: &Snapshot, module: usize, folded: Option<bool>) {
         let folded = folded.unwrap_or(!self.is_folded(snapshot, module));
         self.folds.insert(module, folded);
@@ -118,13 +115,13 @@ impl Tree {
         }
     }
 
-    /// Chooses the op just computed. The user's foldings of other blocks are kept.
+    /// Selects the op just computed. Blocks that the user folded or unfolded stay so.
     pub fn follow(&mut self, snapshot: &Snapshot) {
         self.follows = true;
         self.chosen = Node::Op(snapshot.cursor.min(snapshot.ops.len()).saturating_sub(1));
     }
 
-    /// The row of the choice, or of the folded module that hides it.
+    /// The row of the selection, or of the folded module that hides it.
     pub fn chosen_row(&self, snapshot: &Snapshot, rows: &[Row]) -> usize {
         if let Some(row) = rows.iter().position(|row| row.node == self.chosen) {
             return row;
@@ -142,7 +139,7 @@ impl Tree {
         rows.iter().rposition(hides).unwrap_or(rows.len().saturating_sub(1))
     }
 
-    /// Moves the choice to row `row`.
+    /// Moves the selection to row `row`.
     pub fn choose_row(&mut self, rows: &[Row], row: usize) {
         if let Some(row) = rows.get(row.min(rows.len().saturating_sub(1))) {
             self.chosen = row.node;
@@ -150,7 +147,7 @@ impl Tree {
         }
     }
 
-    /// The op whose value stands for the choice: the last one of a module.
+    /// The op whose value is shown for the selection: of a module, its last op.
     pub fn chosen_op(&self, snapshot: &Snapshot) -> Option<usize> {
         let op = match self.chosen {
             Node::Op(op) => op,
@@ -160,7 +157,8 @@ impl Tree {
         (op < snapshot.ops.len()).then_some(op)
     }
 
-    /// Scrolls as little as needed so that the choice, and the cursor if there is room, can be seen in `height` rows.
+    /// Scrolls as little as possible so that the selection, and the cursor if there is room, is visible in `height`
+    /// rows.
     pub fn settle(&mut self, snapshot: &Snapshot, height: usize) {
         let rows = self.rows(snapshot);
         let chosen = self.chosen_row(snapshot, &rows);

@@ -1,28 +1,28 @@
-//! State of the value pane: how the value is shown, what was received, and where the crosshair is.
+//! The state of the value pane: the view, the data, and the crosshair.
 
 use super::asking::Asking;
+use crate::answer::ErrorView;
 use crate::engine::messages::{Panel, PanelContent, PanelRequest, PanelView};
 
-/// The pane's state.
 #[derive(Clone, Debug, Default)]
 pub struct ValuePane {
-    /// How the value is to be shown.
+    /// How the value is shown.
     pub view: PanelView,
     /// Whether gradients are shown instead of values.
     pub gradient: bool,
-    /// The last answer.
-    pub panel: Option<Result<Panel, String>>,
-    /// Row of the crosshair in a map.
+    /// The last answer of the engine.
+    pub panel: Option<Result<Panel, ErrorView>>,
+    /// The row of the crosshair in a map.
     pub row: usize,
-    /// Column of the crosshair: of a map, a bar of a vector, a line of the largest elements.
+    /// The column of the crosshair: a column of a map, a bar of a vector, a line of the largest elements.
     pub column: usize,
-    /// First row and column of the part that is shown without pooling, while the user looks closer.
+    /// The first row and column of the part that is shown without pooling, if only a part is shown.
     pub window: Option<(usize, usize)>,
     asking: Asking<PanelRequest>,
 }
 
 impl ValuePane {
-    /// Values may have changed.
+    /// Notes that values may have changed.
     pub fn invalidate(&mut self) {
         self.asking.invalidate();
     }
@@ -32,15 +32,15 @@ impl ValuePane {
         self.asking.request(wanted)
     }
 
-    /// There is nothing to show.
+    /// Shows nothing.
     pub fn clear(&mut self) {
         self.panel = None;
         self.asking.shown = None;
     }
 
-    /// An answer has come. The crosshair stays where it is in a map, as the same place of another map is worth
-    /// comparing; in everything else it goes to the start when the value is another one.
-    pub fn receive(&mut self, panel: Result<Panel, String>) {
+    /// Takes an answer. In a map the crosshair stays where it is, so that the same place of two maps can be compared;
+    /// in other views it goes to the start if the value is different.
+    pub fn receive(&mut self, panel: Result<Panel, ErrorView>) {
         let before = self.asking.answered().map(|request| request.op);
         let is_other = before != self.asking.shown.as_ref().map(|request| request.op);
         if is_other && panel.as_ref().is_ok_and(|panel| !matches!(panel.content, PanelContent::Heat { .. })) {
@@ -57,7 +57,7 @@ impl ValuePane {
         self.panel = Some(panel);
     }
 
-    /// The next way to show it.
+    /// Changes to the next view.
     pub fn cycle(&mut self) {
         self.view = match self.view {
             PanelView::Auto => PanelView::Heat,
@@ -69,7 +69,7 @@ impl ValuePane {
         };
     }
 
-    /// Looks at single values around the crosshair, or at the whole map again.
+    /// Shows single values around the crosshair, or the whole map again.
     pub fn look_closer(&mut self, closer: bool) {
         let Some(Ok(Panel { content: PanelContent::Heat { map, first, .. }, .. })) = &self.panel else { return };
         let element = (first.0 + self.row * map.pool[0].max(1), first.1 + self.column * map.pool[1].max(1));
@@ -88,7 +88,6 @@ impl ValuePane {
         Some((first.0 + self.row * map.pool[0].max(1), first.1 + self.column * map.pool[1].max(1)))
     }
 
-    /// Moves the crosshair; gives the number of the row of a map that it comes to.
     pub fn shift(&mut self, rows: isize, columns: isize) {
         let (height, width) = match &self.panel {
             Some(Ok(panel)) => extent(&panel.content),
@@ -99,7 +98,7 @@ impl ValuePane {
         {
             let to = |at: usize, by: isize, end: usize| at.saturating_add_signed(by).min(end.saturating_sub(1));
             let element = (to(first.0 + self.row, rows, whole.0), to(first.1 + self.column, columns, whole.1));
-            // The part shown follows the crosshair over its edges.
+            // The part that is shown follows the crosshair beyond its edges.
             let follow = |from: usize, at: usize, len: usize| from.min(at).max((at + 1).saturating_sub(len));
             let window = (follow(first.0, element.0, height), follow(first.1, element.1, width));
             self.window = Some(window);
@@ -110,7 +109,7 @@ impl ValuePane {
         self.column = self.column.saturating_add_signed(columns).min(width.saturating_sub(1));
     }
 
-    /// What the pane shows as text, for copying: every number in full.
+    /// The contents of the pane as text for copying, with every number in full.
     pub fn as_text(&self) -> Option<String> {
         let panel = self.panel.as_ref()?.as_ref().ok()?;
         let mut lines = vec![format!("# {} {}", panel.title, panel.shape)];
@@ -134,7 +133,7 @@ impl ValuePane {
     }
 }
 
-/// Rows and columns that the crosshair can take.
+/// The rows and columns that the crosshair can have.
 fn extent(content: &PanelContent) -> (usize, usize) {
     match content {
         PanelContent::Heat { map, .. } => (map.rows, map.columns),
@@ -153,16 +152,16 @@ mod tests {
     }
 
     #[test]
-    fn one_request_is_under_way_at_a_time() {
+    fn one_request_is_pending_at_a_time() {
         let mut pane = ValuePane::default();
         assert_eq!(pane.request(wanted(1)), Some(wanted(1)));
         assert_eq!(pane.request(wanted(2)), None);
-        pane.receive(Err("gone".to_string()));
+        pane.receive(Err(ErrorView::default()));
         assert_eq!(pane.request(wanted(1)), None, "just answered");
         assert_eq!(pane.request(wanted(2)), Some(wanted(2)));
         pane.invalidate();
-        assert_eq!(pane.request(wanted(2)), None, "the one under way comes first");
-        pane.receive(Err("gone".to_string()));
+        assert_eq!(pane.request(wanted(2)), None, "the pending one comes first");
+        pane.receive(Err(ErrorView::default()));
         assert_eq!(pane.request(wanted(2)), Some(wanted(2)), "asked again after the change");
     }
 }

@@ -70,7 +70,7 @@ fn ctrl_c_never_leaves_and_says_how_to() {
     press(&mut session);
     press(&mut session);
     assert!(session.effects.is_empty() || session.effects.iter().all(|effect| matches!(effect, Effect::Remember(_))));
-    assert!(session.lines().iter().any(|line| line.contains("q, quit or Ctrl-D leaves")));
+    assert!(session.lines().iter().any(|line| line.contains("Press q or Ctrl-D, or type quit")));
 }
 
 #[test]
@@ -92,8 +92,7 @@ fn an_empty_line_is_sent_and_shown_as_the_command_it_repeats() {
     session.keys(": Enter");
     let (id, line) = session.commands.remove(0);
     assert_eq!(line, "");
-    let answer = Answer::Text("done".to_string());
-    session.give(Event::Answer { id, line: "step".to_string(), answer, at: None, ms: 1.0, printed: Vec::new() });
+    session.give(answered(id, "step".to_string(), Answer::Text("done".to_string())));
     assert!(session.lines().iter().any(|line| line == "(llmdbg) step"));
 }
 
@@ -263,7 +262,7 @@ fn a_block_is_typed_line_by_line_and_can_be_given_up() {
     assert!(session.state.block.is_open());
     session.keys("Esc");
     assert!(!session.state.block.is_open());
-    assert!(session.lines().iter().any(|line| line.contains("The block is given up.")));
+    assert!(session.lines().iter().any(|line| line.contains("The block was abandoned.")));
 }
 
 #[test]
@@ -287,7 +286,7 @@ fn space_shows_what_may_follow_and_a_letter_chooses_a_layout() {
     let mut session = session();
     session.keys("Space");
     let shown = session.lines().join("\n");
-    assert!(shown.contains("layout with the logit lens") && shown.contains("the next key chooses"), "{shown}");
+    assert!(shown.contains("layout with the logit lens") && shown.contains("press the next key"), "{shown}");
     assert_eq!(commands_of(&mut session, "l"), ["layout lens"]);
     assert_eq!(session.state.layout_name, "lens");
     assert!(session.lines().iter().any(|line| line.contains("lens -top 2")));
@@ -296,7 +295,7 @@ fn space_shows_what_may_follow_and_a_letter_chooses_a_layout() {
     assert_eq!(commands_of(&mut session, "Space Esc"), Vec::<String>::new());
     assert_eq!(session.state.mode, Mode::Keys);
     session.keys("Space 9");
-    assert!(session.lines().iter().any(|line| line.contains("Space 9 has no meaning")));
+    assert!(session.lines().iter().any(|line| line.contains("Space 9 has no action")));
 }
 
 #[test]

@@ -47,7 +47,7 @@ fn interface_of_a_fake_session() {
                 Request::Command { id, line, .. } => {
                     eprintln!("a driver complains");
                     let answer = Answer::Stop(fixture::stop());
-                    Event::Answer { id, line, answer, at: None, ms: 0.0, printed: Vec::new() }
+                    answered(id, line, answer)
                 }
                 Request::Complete { .. } => Event::Completions { start: 0, candidates: Vec::new() },
                 Request::Script { .. } | Request::Shutdown => return,

@@ -19,7 +19,7 @@ use crate::tensor::Device;
 /// Columns and rows of the screens in the manual.
 const SIZE: (u16, u16) = (100, 42);
 
-const HEAD: &str = "# The tour\n\n`llmdbg tour` gives it on the screen: ten stops on the bundled model, from the first step to the block that moves \
+const HEAD: &str = "# The tour\n\n`llmdbg tour` shows this on the screen: ten stops on the bundled model, from the first step to the block that moves \
 the name. Here are its screens as text, without colours. A test takes the tour and compares.\n";
 
 /// The interface on a real engine, which is answered before anything else is pressed.
@@ -36,13 +36,12 @@ impl Live {
         let interrupt = Arc::new(std::sync::atomic::AtomicBool::new(false));
         let flag = interrupt.clone();
         let open = move || {
-            let bundled = bundled::find("tiny-gpt2").ok_or("no bundled model")?;
+            let bundled = bundled::find("tiny-gpt2").unwrap();
             let device = Device::cpu();
-            let model = load(&bundled.source(), &device, &mut |_| true).map_err(|error| error.to_string())?;
-            let input =
-                Prompt::from_texts(&model, &[bundled.example_prompt], true).map_err(|error| error.to_string())?;
+            let model = load(&bundled.source(), &device, &mut |_| true).unwrap();
+            let input = Prompt::from_texts(&model, &[bundled.example_prompt], true).unwrap();
             let session = Session::new(model, input, device, &Settings { record_budget: 1 << 30 }, flag);
-            Ok(Box::new(Console::new(session, "tiny-gpt2")) as Box<dyn Interpreter>)
+            Ok::<_, std::io::Error>(Box::new(Console::new(session, "tiny-gpt2")) as Box<dyn Interpreter>)
         };
         let engine = spawn(open, interrupt).unwrap();
         let colours = Colours { depth: ColorDepth::Mono, user: None };
@@ -72,7 +71,10 @@ impl Live {
     fn settle(&mut self) {
         while self.open > 0 {
             let event = self.engine.events.recv_timeout(Duration::from_secs(60)).expect("an answer");
-            let answers = !matches!(event, Event::Progress { .. } | Event::Moved(_) | Event::ScriptAnswer { .. });
+            let answers = !matches!(
+                event,
+                Event::Progress { .. } | Event::Moved(_) | Event::Answer(Answered { in_script: true, .. })
+            );
             self.open -= usize::from(answers);
             let now = self.now;
             self.send(Msg::Engine(Box::new(event), now));

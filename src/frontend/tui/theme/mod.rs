@@ -1,7 +1,7 @@
-//! Styles by role, and the only place of the interface that names colours.
+//! The styles of each role; no other file of the interface names colours.
 //!
-//! A theme is made for one colour depth. In monochrome it sets attributes alone, never a foreground or background, so
-//! `NO_COLOR` holds whatever the terminal library does.
+//! A theme is made for one colour depth. In monochrome it sets attributes only, never a foreground or a background, so
+//! that `NO_COLOR` is respected whatever the terminal library does.
 
 mod palette;
 mod parse;
@@ -16,7 +16,7 @@ use palette::Ramp;
 /// The defaults, as shipped: the dark theme.
 pub const DEFAULT: &str = include_str!("../../../../config/theme.toml");
 
-/// What other themes change of it.
+/// The changes that other themes make to it.
 const OTHERS: [(&str, &str); 2] = [
     ("light", include_str!("../../../../config/theme-light.toml")),
     ("high-contrast", include_str!("../../../../config/theme-high-contrast.toml")),
@@ -54,12 +54,12 @@ pub struct Theme {
 }
 
 impl Theme {
-    /// The default theme at `depth`, patched by the text of a user's file; what is wrong in that text is told.
+    /// The default theme at `depth`, patched by the text of a user's file; and the mistakes in that text.
     pub fn new(depth: ColorDepth, user: Option<&str>) -> (Self, Vec<Problem>) {
         Self::named("dark", depth, user)
     }
 
-    /// The same for the theme called `name`; `mono` has no colours at any depth.
+    /// The theme called `name`, likewise; `mono` has no colours at any depth.
     pub fn named(name: &str, depth: ColorDepth, user: Option<&str>) -> (Self, Vec<Problem>) {
         let depth = if name == "mono" { ColorDepth::Mono } else { depth };
         let mut theme = Self { depth, styles: vec![Style::new(); Role::ALL.len()], sequential: None, diverging: None };
@@ -73,17 +73,16 @@ impl Theme {
         (theme, problems)
     }
 
-    /// The style of `role`.
     pub fn style(&self, role: Role) -> Style {
         self.styles[role as usize]
     }
 
-    /// Whether values can be told by colour; otherwise glyphs must.
+    /// Whether colours show values; otherwise characters do.
     pub fn colors_values(&self) -> bool {
         self.depth >= ColorDepth::Indexed
     }
 
-    /// The colour of a value: `t` from 0 to 1 on a sequential scale, from -1 to 1 on a diverging one. None where the
+    /// The colour of a value: `t` from 0 to 1 on a sequential scale, from -1 to 1 on a diverging one. `None` if the
     /// terminal has too few colours.
     fn heat(&self, scale: Scale, t: f64) -> Option<Color> {
         match scale {
@@ -97,14 +96,14 @@ impl Theme {
         self.heat(scale, t).map_or(Style::new(), |color| Style::new().bg(color))
     }
 
-    /// Text on the colour of a value, dark on light or light on dark.
+    /// Text on the colour of a value: dark on light, or light on dark.
     pub fn heat_ground(&self, scale: Scale, t: f64) -> Style {
         let Some(color) = self.heat(scale, t) else { return Style::new() };
         let ink = if palette::is_dark(color) { Color::Indexed(231) } else { Color::Indexed(16) };
         Style::new().bg(color).fg(ink)
     }
 
-    /// A cell whose glyph has the colour of one value and whose ground that of another.
+    /// A cell with one value as foreground and another as background.
     pub fn heat_pair(&self, scale: Scale, glyph: f64, ground: Option<f64>) -> Style {
         let mut style = Style::new();
         style.fg = self.heat(scale, glyph);
@@ -145,10 +144,13 @@ mod tests {
             "[styles]\nerror = { mono = \"underline\" }\nstatsu = { mono = \"\" }\n[heat]\nsequential = \"rainbow\"\n";
         let (theme, problems) = Theme::new(ColorDepth::Mono, Some(user));
         assert_eq!(theme.style(Role::Error), Style::new().underlined());
-        let told: Vec<String> = problems.iter().map(|problem| problem.describe("theme.toml")).collect();
-        assert_eq!(told.len(), 2);
-        assert!(told[0].starts_with("theme.toml:3: unknown role \"statsu\"; did you mean \"status\"?"), "{told:?}");
-        assert!(told[1].starts_with("theme.toml:5:"), "{told:?}");
+        let messages: Vec<String> = problems.iter().map(|problem| problem.describe("theme.toml")).collect();
+        assert_eq!(messages.len(), 2);
+        assert!(
+            messages[0].starts_with("theme.toml:3: unknown role \"statsu\"; did you mean \"status\"?"),
+            "{messages:?}"
+        );
+        assert!(messages[1].starts_with("theme.toml:5:"), "{messages:?}");
     }
 
     #[test]

@@ -1,8 +1,8 @@
-//! How values become colours.
+//! The colours of values.
 //!
-//! On 256 colours the tables hold only colours whose lightness rises strictly, found by search: taking the nearest
-//! palette entry to a smooth scale is not monotone. Few levels also keep frames small on slow links, so true colour has
-//! no more than it can be seen to need.
+//! With 256 colours the tables contain only colours whose lightness rises strictly, which a search has found: the
+//! palette entries nearest to a smooth scale are not monotone. Few levels also keep frames small on slow connections,
+//! so scales in true colour do not have more levels than can be distinguished.
 
 use ratatui::style::Color;
 
@@ -12,10 +12,10 @@ use crate::term::ColorDepth;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ramp(Vec<Color>);
 
-/// Names of the scales for values from zero up.
+/// The names of the scales for values from zero upwards.
 pub const SEQUENTIAL: [&str; 4] = ["viridis", "magma", "inferno", "grey"];
 
-/// Names of the scales for values around zero.
+/// The names of the scales for values around zero.
 pub const DIVERGING: [&str; 3] = ["rdbu", "puor", "grey"];
 
 const VIRIDIS_8: &[u8] = &[53, 54, 24, 30, 36, 78, 148, 220];
@@ -32,11 +32,11 @@ const RDBU: &[u32] =
 const PUOR: &[u32] =
     &[0x2d004b, 0x542788, 0x8073ac, 0xb2abd2, 0xd8daeb, 0xf7f7f7, 0xfee0b6, 0xfdb863, 0xe08214, 0xb35806, 0x7f3b08];
 
-/// Levels of true-colour scales; odd, so that zero has one of its own.
+/// The levels of scales in true colour; an odd number, so that zero has a level.
 const TRUE_LEVELS: usize = 17;
 
-/// Whether light text can be read on a colour better than dark text: its relative luminance (sRGB, without gamma) is below the
-/// middle.
+/// Whether light text is easier to read on a colour than dark text: its relative luminance (sRGB, without gamma) is
+/// below the middle.
 pub fn is_dark(color: Color) -> bool {
     let (r, g, b) = match color {
         Color::Rgb(r, g, b) => (r, g, b),
@@ -52,7 +52,7 @@ pub fn is_dark(color: Color) -> bool {
 }
 
 impl Ramp {
-    /// The scale called `name` at `depth`; none for an unknown name and where there are too few colours.
+    /// The scale called `name` at `depth`; `None` if the name is unknown or there are too few colours.
     pub fn named(name: &str, depth: ColorDepth) -> Option<Self> {
         let (indexed, smooth) = match name {
             "viridis" => (VIRIDIS_8, VIRIDIS),

@@ -3,12 +3,13 @@
 use std::str::FromStr;
 
 use ratatui::style::{Color, Modifier, Style};
+use thiserror::Error;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::palette::{DIVERGING, Ramp, SEQUENTIAL};
 use super::{Role, Theme};
-use crate::frontend::tui::config::{Problem, did_you_mean};
+use crate::frontend::tui::config::{Problem, did_you_mean, sections};
 use crate::term::ColorDepth;
 
 const ATTRIBUTES: [(&str, Modifier); 5] = [
@@ -38,29 +39,21 @@ const NAMED: [(&str, Color); 16] = [
     ("bright-white", Color::White),
 ];
 
-/// Applies the file `text` to `theme`; wrong entries change nothing and are told.
+/// What is wrong with the words of a style.
+#[derive(Debug, Error)]
+enum StyleError {
+    #[error("\"{0}\" is not a colour or an attribute{1}")]
+    Unknown(String, String),
+    #[error("\"{0}\" cannot be shown with {1} colours")]
+    TooRich(String, &'static str),
+}
+
+/// Applies the file `text` to `theme`. Wrong entries change nothing and are returned.
 pub fn apply(theme: &mut Theme, text: &str) -> Vec<Problem> {
-    let mut problems = Vec::new();
-    let document = match DeTable::parse(text) {
-        Ok(document) => document.into_inner(),
-        Err(error) => {
-            let message = format!("{}; the default theme is used", error.message());
-            return vec![Problem::at(text, error.span().unwrap_or_default(), message)];
-        }
-    };
-    for (name, value) in document {
-        let span = name.span();
-        match (name.get_ref().as_ref(), value.into_inner()) {
-            ("styles", DeValue::Table(styles)) => apply_styles(theme, text, styles, &mut problems),
-            ("heat", DeValue::Table(heat)) => apply_heat(theme, text, heat, &mut problems),
-            (other, _) => {
-                let near = did_you_mean(other, ["styles", "heat"]);
-                problems.push(Problem::at(text, span, format!("unknown section \"{other}\"{near}")));
-            }
-        }
-    }
-    problems.sort_by_key(|problem| problem.line);
-    problems
+    sections(text, "theme is", &["styles", "heat"], |name, table, problems| match name {
+        "styles" => apply_styles(theme, text, table, problems),
+        _ => apply_heat(theme, text, table, problems),
+    })
 }
 
 fn apply_styles(theme: &mut Theme, text: &str, styles: DeTable<'_>, problems: &mut Vec<Problem>) {
@@ -83,7 +76,7 @@ fn apply_styles(theme: &mut Theme, text: &str, styles: DeTable<'_>, problems: &m
     }
 }
 
-/// The style for the richest depth not beyond `depth`; all are checked.
+/// The style for the richest depth up to `depth`; the styles of all depths are checked.
 fn style_for(depth: ColorDepth, text: &str, depths: DeTable<'_>) -> Result<Style, Problem> {
     let mut best: Option<(ColorDepth, Style)> = None;
     for (name, value) in depths {
@@ -92,8 +85,9 @@ fn style_for(depth: ColorDepth, text: &str, depths: DeTable<'_>) -> Result<Style
             let near = did_you_mean(word, ColorDepth::NAMES.map(|(known, _)| known));
             return Err(Problem::at(text, name.span(), format!("unknown colour depth \"{word}\"{near}")));
         };
-        let style = string(text, &value)
-            .and_then(|words| parse_style(words, given).map_err(|message| Problem::at(text, value.span(), message)))?;
+        let style = string(text, &value).and_then(|words| {
+            parse_style(words, given).map_err(|error| Problem::at(text, value.span(), error.to_string()))
+        })?;
         if given <= depth && best.is_none_or(|(known, _)| known < given) {
             best = Some((given, style));
         }
@@ -101,7 +95,7 @@ fn style_for(depth: ColorDepth, text: &str, depths: DeTable<'_>) -> Result<Style
     Ok(best.map_or(Style::new(), |(_, style)| style))
 }
 
-fn parse_style(words: &str, depth: ColorDepth) -> Result<Style, String> {
+fn parse_style(words: &str, depth: ColorDepth) -> Result<Style, StyleError> {
     let mut style = Style::new();
     let mut background = false;
     for word in words.split_whitespace() {
@@ -121,7 +115,7 @@ fn parse_style(words: &str, depth: ColorDepth) -> Result<Style, String> {
     Ok(style)
 }
 
-fn parse_color(word: &str, depth: ColorDepth) -> Result<Color, String> {
+fn parse_color(word: &str, depth: ColorDepth) -> Result<Color, StyleError> {
     let (needs, color) = if let Some((_, color)) = NAMED.iter().find(|(known, _)| *known == word) {
         (ColorDepth::Sixteen, *color)
     } else if let Ok(index) = word.parse() {
@@ -130,11 +124,11 @@ fn parse_color(word: &str, depth: ColorDepth) -> Result<Color, String> {
         (ColorDepth::True, color)
     } else {
         let known = ATTRIBUTES.iter().map(|(name, _)| *name).chain(NAMED.iter().map(|(name, _)| *name));
-        return Err(format!("\"{word}\" is no colour and no attribute{}", did_you_mean(word, known)));
+        return Err(StyleError::Unknown(word.to_string(), did_you_mean(word, known)));
     };
     match needs <= depth {
         true => Ok(color),
-        false => Err(format!("\"{word}\" cannot be shown with {} colours", depth.name())),
+        false => Err(StyleError::TooRich(word.to_string(), depth.name())),
     }
 }
 
@@ -153,7 +147,7 @@ fn apply_heat(theme: &mut Theme, text: &str, heat: DeTable<'_>, problems: &mut V
         match string(text, &value) {
             Ok(scale) if known.contains(&scale) => *slot = Ramp::named(scale, theme.depth),
             Ok(scale) => {
-                let message = format!("no {word} scale \"{scale}\"; there are {}", known.join(", "));
+                let message = format!("no {word} scale \"{scale}\"; choose from {}", known.join(", "));
                 problems.push(Problem::at(text, value.span(), message));
             }
             Err(problem) => problems.push(problem),
@@ -164,6 +158,6 @@ fn apply_heat(theme: &mut Theme, text: &str, heat: DeTable<'_>, problems: &mut V
 fn string<'v>(text: &str, value: &'v Spanned<DeValue<'_>>) -> Result<&'v str, Problem> {
     match value.get_ref() {
         DeValue::String(words) => Ok(words),
-        _ => Err(Problem::at(text, value.span(), "a string is wanted here".to_string())),
+        _ => Err(Problem::at(text, value.span(), "expected a string".to_string())),
     }
 }

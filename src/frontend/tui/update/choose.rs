@@ -1,4 +1,4 @@
-//! Moving the choice in the pane that has the focus, and moving the focus.
+//! Moving the selection in the focused pane, and moving the focus.
 
 use super::{send, send_quietly};
 use crate::answer::Cell;
@@ -10,7 +10,7 @@ use crate::frontend::tui::text;
 use crate::frontend::tui::tree::Node;
 use crate::frontend::tui::view::multiples;
 
-/// Chooses `op` and makes sure that it can be seen.
+/// Selects `op` and makes it visible.
 pub fn choose_op(state: &mut State, op: usize) {
     if let Some(snapshot) = &state.snapshot {
         state.tree.reveal(snapshot, op);
@@ -19,7 +19,7 @@ pub fn choose_op(state: &mut State, op: usize) {
     }
 }
 
-/// The next pane of the layout, or the one before. Where there is room for one alone, those that are hidden have their turn.
+/// The next or the previous pane of the layout. In a small window this includes the hidden panes.
 pub fn next_pane(state: &mut State, step: Step) {
     let mut order: Vec<Pane> = match state.layout() {
         Some(layout) if layout.areas.len() > 3 => layout.areas.iter().map(|(pane, _)| *pane).collect(),
@@ -39,7 +39,7 @@ pub fn next_pane(state: &mut State, step: Step) {
     }];
 }
 
-/// Another layout, at once; the session is told, so that `show layout` is true.
+/// Shows another layout at once, and sends it to the session, so that `show layout` is right.
 pub fn layout(state: &mut State, name: &str) {
     let names = state.panes.names();
     let at = names.iter().position(|known| *known == state.layout_name).unwrap_or(0);
@@ -53,7 +53,7 @@ pub fn layout(state: &mut State, name: &str) {
     send_quietly(state, format!("layout {to}"));
 }
 
-/// The heads pane, in a layout that has one; from there, back to the program.
+/// Goes to the heads pane, in a layout that has one; from there, back to the program.
 pub fn heads(state: &mut State) {
     if state.focus == Pane::Heads {
         state.focus = Pane::Program;
@@ -105,7 +105,7 @@ fn select_row(state: &mut State, toward: Toward) {
     state.tree.choose_row(&rows, row);
 }
 
-/// Folds the module at the choice, or around it; or unfolds it.
+/// Folds the selected module, or the one around the selection; or unfolds it.
 fn fold(state: &mut State, folded: bool) {
     let Some(snapshot) = state.snapshot.clone() else { return };
     let rows = state.tree.rows(&snapshot);
@@ -113,7 +113,7 @@ fn fold(state: &mut State, folded: bool) {
     match row.map(|row| (row.node, row.folded)) {
         Some((Node::Module(module), was)) if was != folded => state.tree.fold(&snapshot, module, Some(folded)),
         Some((node, _)) if folded => {
-            // Already folded, or an op: go to the module around it.
+            // It is already folded, or an op: go to the module around it.
             let parent = match node {
                 Node::Module(module) => snapshot.modules[module].parent,
                 Node::Op(op) => snapshot.ops.get(op).map(|op| op.module),
@@ -128,7 +128,7 @@ fn fold(state: &mut State, folded: bool) {
     }
 }
 
-/// Enter: folds or unfolds, repeats, or follows what is chosen.
+/// Enter: folds or unfolds, repeats, or follows the selection.
 pub fn open(state: &mut State) {
     if matches!(state.focus, Pane::Heads | Pane::Query(_)) {
         return follow(state);
@@ -163,7 +163,7 @@ fn moves(toward: Toward, page: usize) -> (isize, isize) {
     }
 }
 
-/// Another head: in the small maps the neighbour in that direction, in the grid the cell.
+/// Selects another head: in the small maps the neighbour in that direction, in the grid the cell.
 fn select_head(state: &mut State, toward: Toward) {
     if state.heads.metric.is_some() {
         let (rows, columns) = moves(toward, page(state, Pane::Heads));
@@ -185,7 +185,7 @@ fn select_head(state: &mut State, toward: Toward) {
     }
 }
 
-/// Goes where the chosen row or cell of an answer points: to a site, a head, or a position.
+/// Goes to the site, head or position that the selected row or cell of an answer names.
 fn follow(state: &mut State) {
     let mut words: Vec<String> = Vec::new();
     let mut position = None;

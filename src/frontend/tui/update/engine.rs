@@ -1,11 +1,11 @@
-//! What the engine says.
+//! Events of the engine.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use crate::answer::{Answer, text};
-use crate::engine::messages::{Event, PanelView, Snapshot};
-use crate::frontend::loading::Progress;
+use crate::engine::messages::{Answered, Event, PanelView, Snapshot};
+use crate::frontend::progress::Progress;
 use crate::frontend::tui::console::Kind;
 use crate::frontend::tui::message::Effect;
 use crate::frontend::tui::panes::Pane;
@@ -14,10 +14,7 @@ use crate::frontend::tui::state::{Dirty, State};
 pub fn event(state: &mut State, event: Event, now: Instant, effects: &mut Vec<Effect>) {
     match event {
         Event::Progress { what, done, total } => {
-            match &mut state.progress {
-                Some(progress) => progress.update(what, done, total, now),
-                None => state.progress = Some(Progress::new(what, done, total, now)),
-            }
+            state.progress = Some(Progress::after(state.progress.as_ref(), &what, done, total, now));
             state.dirty = state.dirty.max(Dirty::Slow);
             return;
         }
@@ -32,26 +29,26 @@ pub fn event(state: &mut State, event: Event, now: Instant, effects: &mut Vec<Ef
         }
         Event::LoadFailed(message) => effects.push(Effect::Leave { status: 4, error: message }),
         Event::Moved(snapshot) => moved(state, snapshot),
-        Event::Answer { id, line, answer, printed, .. } => {
+        Event::Answer(Answered { line, answer, printed, in_script: true, .. }) => {
+            state.echo(&line);
+            show_answer(state, &answer, &printed, false);
+        }
+        Event::Answer(Answered { id, line, answer, printed, .. }) => {
             state.progress = None;
             let pending = state.queue.finish(id);
             let quiet = pending.as_ref().is_some_and(|pending| pending.quiet);
-            // An empty line repeats a command whose name only the engine knows.
+            // For an empty line, only the engine knows the command that it repeats.
             if pending.is_some_and(|pending| pending.shown().is_empty()) && !line.trim().is_empty() {
                 state.echo(&line);
             }
             show_answer(state, &answer, &printed, quiet);
-        }
-        Event::ScriptAnswer { line, answer, printed, .. } => {
-            state.echo(&line);
-            show_answer(state, &answer, &printed, false);
         }
         Event::Panel { request, panel } => match request.view {
             PanelView::Heads => state.heads.receive(panel),
             _ => state.value.receive(panel),
         },
         Event::Queried { line, answer } => {
-            // Reading a pane may have reported progress of its own.
+            // The request of a pane may have reported progress.
             if state.queue.running().is_none() {
                 state.progress = None;
             }
@@ -71,7 +68,7 @@ pub fn event(state: &mut State, event: Event, now: Instant, effects: &mut Vec<Ef
     state.dirty = Dirty::Now;
 }
 
-/// A new state of the session. The choice follows the cursor when that has moved, otherwise it stays.
+/// Takes a new state of the session. The selection follows the cursor if that has moved, and otherwise stays.
 fn moved(state: &mut State, snapshot: Arc<Snapshot>) {
     let still = state.snapshot.as_ref().is_some_and(|old| {
         old.cursor == snapshot.cursor

@@ -29,13 +29,13 @@ pub fn key(state: &mut State, chord: Chord, now: Instant, effects: &mut Vec<Effe
     }
 }
 
-/// The second key of a sequence; one that leads nowhere ends it.
+/// The second key of a sequence; a key without a meaning ends the sequence.
 pub fn second_key(state: &mut State, lead: Chord, chord: Chord, now: Instant, effects: &mut Vec<Effect>) {
     state.mode = Mode::Keys;
     match state.keymap.action_after(lead, chord) {
         Some(action) => act(state, action, now, effects),
         None if chord == Chord::plain(Key::Esc) || chord == Chord::ctrl('g') || chord == Chord::ctrl('c') => {}
-        None => state.console.push(Kind::Notice, format!("{lead} {chord} has no meaning; ? shows the keys.")),
+        None => state.console.push(Kind::Notice, format!("{lead} {chord} has no action. Press ? for the keys.")),
     }
 }
 
@@ -90,7 +90,7 @@ pub fn act(state: &mut State, action: Action, now: Instant, effects: &mut Vec<Ef
     }
 }
 
-/// While the help is shown: scroll it, or close it.
+/// Scrolls the help, or closes it.
 pub fn help_key(state: &mut State, chord: Chord, scroll: usize) {
     let page = usize::from(state.size.1).saturating_sub(4).max(1);
     state.mode = match state.keymap.action(chord) {
@@ -112,7 +112,7 @@ fn chosen_site(state: &State) -> Option<String> {
     snapshot.ops.get(state.chosen_op()?).map(|op| op.site.clone())
 }
 
-/// Forward with `until`; to an op that has run already, back with `goto`.
+/// Runs to the selected op with `until`, or goes back with `goto` if it has already run.
 fn run_to(state: &mut State) {
     let Some((site, op)) = chosen_site(state).zip(state.chosen_op()) else {
         return state.console.push(Kind::Notice, strings::NO_CHOICE);
@@ -147,7 +147,7 @@ fn copied(state: &State) -> Option<String> {
     }
 }
 
-/// Chooses the same op one block on or back; from outside the blocks, the nearest one.
+/// Selects the same op in the next or previous block; from outside the blocks, the nearest op in a block.
 fn next_layer(state: &mut State, step: Step) {
     let Some(snapshot) = state.snapshot.clone() else { return };
     let Some(op) = state.chosen_op() else { return };

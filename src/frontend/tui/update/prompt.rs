@@ -58,7 +58,7 @@ fn run(state: &mut State, line: String, effects: &mut Vec<Effect>) {
     }
     let word = line.split_whitespace().next().unwrap_or_default();
     if matches!(word, "q" | "quit" | "exit" | ":q") && state.is_live() {
-        // The line may name an exit status: it is kept until the answer.
+        // The line may have an exit status, so it is kept until the question is answered.
         state.prompt.open(Purpose::Command, line.trim_start_matches(':'));
         state.mode = Mode::Confirm;
         return;
@@ -66,7 +66,7 @@ fn run(state: &mut State, line: String, effects: &mut Vec<Effect>) {
     send(state, if word == ":q" { "quit" } else { &line });
 }
 
-/// Takes a line of a block, as it is typed; the last one sends all of them.
+/// Takes a line of a block as it is typed; the last line sends the block.
 fn block(state: &mut State, line: &str) {
     let head = if state.block.is_open() { strings::BLOCK_PROMPT } else { strings::PROMPT };
     state.console.push(Kind::Echo, format!("{head}{line}"));
@@ -76,7 +76,7 @@ fn block(state: &mut State, line: &str) {
     }
 }
 
-/// Chooses the next op whose site contains `text`; nothing typed means what was sought last.
+/// Selects the next op whose site contains `text`; an empty text repeats the last search.
 fn search(state: &mut State, text: &str) {
     let Some(snapshot) = state.snapshot.clone() else { return };
     let text = text.trim();
@@ -103,7 +103,7 @@ fn expand(text: &str) -> String {
     }
 }
 
-/// Opens the search of a site.
+/// Opens the search for a site.
 pub fn open_search(state: &mut State) {
     open_prompt(state, Purpose::Site, "");
 }

@@ -10,15 +10,14 @@ use crate::frontend::tui::state::State;
 use crate::frontend::tui::text;
 use crate::frontend::tui::theme::Role;
 
-/// One box.
 pub struct Boxed {
-    /// Its area, lines included.
+    /// Its area, with the lines.
     pub area: Rect,
-    /// In its upper line.
+    /// The text in its upper line.
     pub title: String,
-    /// In its lower line.
+    /// The text in its lower line.
     pub foot: String,
-    /// Whether it is the one with the focus.
+    /// Whether it has the focus.
     pub focused: bool,
 }
 
@@ -32,7 +31,7 @@ pub fn inside(area: Rect) -> Rect {
     }
 }
 
-/// Draws `all`. The focused one comes last, so that its lines are whole; feet and titles come after all lines.
+/// Draws `all` boxes. The focused one is drawn last, so that its lines are whole; texts are drawn after all lines.
 pub fn draw(state: &State, all: &[Boxed], buffer: &mut Buffer) {
     for focused in [false, true] {
         for boxed in all.iter().filter(|boxed| boxed.focused == focused) {
@@ -53,7 +52,7 @@ pub fn draw(state: &State, all: &[Boxed], buffer: &mut Buffer) {
         let style = state.theme.style(Role::Shape);
         write_in_line(state, boxed, usize::from(boxed.area.height) - 1, (&boxed.foot, true), room, style, buffer);
     }
-    // The title of a box below stands in the same line, and counts more than a foot.
+    // The title of the box below is in the same line, and has precedence over a foot.
     for boxed in all {
         let room = usize::from(boxed.area.width).saturating_sub(4);
         let style = state.theme.style(if boxed.focused { Role::BorderFocus } else { Role::Border });
@@ -80,13 +79,13 @@ fn write_in_line(
 ) {
     if !words.is_empty() && room > 2 {
         let words = format!(" {} ", text::fit(words, room - 2, state.glyphs));
-        // Feet end at the right: at the left the title of the box below begins.
+        // A foot is aligned to the right, because the title of the box below begins at the left.
         let x = if at_end { usize::from(boxed.area.width).saturating_sub(2 + text::width(&words)) } else { 2 };
         paint::put(buffer, boxed.area, x, y, &words, style);
     }
 }
 
-/// ASCII lines do not merge: the corners that a neighbour's line has crossed are put back.
+/// Draws the corners again that the line of a neighbour has crossed, because ASCII lines do not merge.
 fn mend_corners(area: Rect, buffer: &mut Buffer) {
     let (right, bottom) = (area.right().saturating_sub(1), area.bottom().saturating_sub(1));
     for position in [(area.x, area.y), (right, area.y), (area.x, bottom), (right, bottom)] {

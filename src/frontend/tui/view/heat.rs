@@ -1,8 +1,8 @@
-//! Heat maps that never lie.
+//! Heat maps.
 //!
-//! The lower line of the box states range, scale and pooling. Masked cells, NaN and infinities are glyphs, never
-//! colours; the exact value under the crosshair is printed below. Without enough colours a ramp of glyphs tells
-//! magnitudes, and a minus sign tells negative values.
+//! The lower line of the box shows range, scale and pooling. Masked cells, NaN and infinities are characters, never
+//! colours, and the exact value under the crosshair is printed below. Without enough colours, a ramp of characters
+//! shows magnitudes, and a minus sign marks negative values.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -16,52 +16,50 @@ use crate::frontend::tui::state::State;
 use crate::frontend::tui::text;
 use crate::frontend::tui::theme::{Role, Theme};
 
-/// Columns of the row labels, with the mark of the focus and the gap behind them.
+/// The columns of the row labels, with the mark of the focus and the gap after them.
 const LABELS: usize = 10;
 
-/// Most columns and text rows of a map: frames on slow links stay small, and more cannot be told apart.
+/// The largest number of columns and text rows of a map, so that frames stay small on slow connections; more could not
+/// be distinguished.
 const LARGEST: (usize, usize) = (64, 32);
 
-/// Columns of one value at most.
+/// The largest number of columns for one value.
 const WIDEST: usize = 6;
 
-/// Significant digits of the value under the crosshair.
+/// The significant digits of the value under the crosshair.
 const DIGITS: usize = 7;
 
-/// A map as the engine gave it.
+/// A map with its masked cells and the crosshair.
 pub struct Heat<'a> {
-    /// The cells.
     pub map: &'a MapView,
-    /// For each cell, whether a mask covers it.
+    /// Whether each cell is masked.
     pub masked: &'a [bool],
-    /// Row and column of the crosshair.
+    /// The row and column of the crosshair.
     pub at: (usize, usize),
-    /// First row and column of the part shown.
+    /// The first row and column of the part that is shown.
     pub first: (usize, usize),
 }
 
-/// What one cell is.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Cell {
     /// A number, normalised for its scale.
     Level(f64),
-    /// A mask covers it.
     Masked,
-    /// NaN or an infinity, by its letter.
+    /// NaN or an infinity, as a letter.
     Special(char),
     /// Outside the map.
     Absent,
 }
 
-/// How a map is laid into an area.
+/// How a map is laid out in an area.
 struct Plan {
-    /// Columns of one value.
+    /// The columns of one value.
     cell: usize,
-    /// Two rows of the map share a row of text.
+    /// Whether two rows of the map share a row of text.
     half: bool,
-    /// First row and column shown.
+    /// The first row and column that is shown.
     first: (usize, usize),
-    /// Rows and columns shown.
+    /// The number of rows and columns that are shown.
     shown: (usize, usize),
 }
 
@@ -74,7 +72,7 @@ pub fn capacity(area: Rect, theme: &Theme, glyphs: &Glyphs) -> (usize, usize) {
     (rows.max(1), columns.max(1))
 }
 
-/// Range, scale and pooling: `0..0.83 linear  max-abs 2x1`.
+/// The range, scale and pooling: `0..0.83 linear  max-abs pool 2x1`.
 pub fn legend(map: &MapView, glyphs: &Glyphs) -> String {
     let summary = &map.summary;
     let range = match map.scale {
@@ -118,13 +116,13 @@ pub fn draw(state: &State, heat: &Heat<'_>, area: Rect, buffer: &mut Buffer) {
 /// Columns of a number.
 const NUMBER: usize = 9;
 
-/// The largest number of numbers, rows by columns, that fit.
+/// How many numbers fit, rows by columns.
 pub fn numbers_capacity(inside: (usize, usize)) -> (usize, usize) {
     let rows = inside.1.saturating_sub(2 + usize::from(inside.1 >= 12));
     (rows.max(1), (inside.0.saturating_sub(LABELS + 1) / NUMBER).max(1))
 }
 
-/// The numbers themselves, in the colours of a map where there are colours; the one under the crosshair stands out.
+/// Draws the numbers of a map; the one under the crosshair is highlighted.
 pub fn draw_numbers(state: &State, heat: &Heat<'_>, area: Rect, buffer: &mut Buffer) {
     let map = heat.map;
     if map.rows == 0 || map.columns == 0 || area.height < 2 {
@@ -163,7 +161,7 @@ fn can_halve(theme: &Theme, glyphs: &Glyphs) -> bool {
     theme.colors_values() && glyphs.blocks
 }
 
-/// Rows of text for cells: one goes to the column labels and one to the value under the crosshair.
+/// The rows of text for cells, without those of the column labels and the value under the crosshair.
 fn text_rows(area: Rect) -> usize {
     usize::from(area.height).saturating_sub(2)
 }
@@ -175,7 +173,7 @@ fn plan(state: &State, map: &MapView, crosshair: (usize, usize), area: Rect) -> 
     let least = if state.theme.colors_values() { 1 } else { 2 };
     let cell = (columns / map.columns).clamp(least, WIDEST);
     let room = (if half { rows * 2 } else { rows }, columns / cell);
-    // What does not fit is scrolled so that the crosshair can be seen; a pair of rows is never torn apart.
+    // A map that does not fit is scrolled so that the crosshair is visible; a pair of rows stays together.
     let scrolled = |at: usize, room: usize| (at + 1).saturating_sub(room);
     let mut first = (scrolled(crosshair.0, room.0), scrolled(crosshair.1, room.1));
     if half {
@@ -185,7 +183,7 @@ fn plan(state: &State, map: &MapView, crosshair: (usize, usize), area: Rect) -> 
     Plan { cell, half, first, shown }
 }
 
-/// Lowest value of a sequential scale: 0 unless there are negative values.
+/// The lowest value of a sequential scale: 0 unless there are negative values.
 fn lowest(map: &MapView) -> f64 {
     map.summary.min.min(0.0)
 }
@@ -208,7 +206,7 @@ fn cell(heat: &Heat<'_>, row: usize, column: usize) -> Cell {
     }
 }
 
-/// Place of `value` on its scale: from 0 to 1, or from -1 to 1.
+/// The place of `value` on its scale: from 0 to 1, or from -1 to 1.
 fn level(map: &MapView, value: f64) -> f64 {
     let (offset, range) = match map.scale {
         Scale::Sequential => (lowest(map), map.summary.max - lowest(map)),
@@ -217,7 +215,7 @@ fn level(map: &MapView, value: f64) -> f64 {
     if range > 0.0 { (value - offset) / range } else { 0.0 }
 }
 
-/// Symbols and style of one value, or of two that share a row of text.
+/// The symbols and the style of one value, or of two that share a row of text.
 fn picture(state: &State, scale: Scale, cells: (Cell, Cell), plan: &Plan) -> (String, Style) {
     let reverse = Style::new().add_modifier(Modifier::REVERSED);
     let width = plan.cell;
@@ -234,14 +232,14 @@ fn picture(state: &State, scale: Scale, cells: (Cell, Cell), plan: &Plan) -> (St
         (Cell::Level(upper), Cell::Level(lower)) => {
             ("▀".repeat(width), state.theme.heat_pair(scale, upper, Some(lower)))
         }
-        // One half alone: the other stays the terminal's own ground, as a masked or missing cell.
+        // Only one half has a value: the other keeps the background of the terminal, as a masked or missing cell does.
         (Cell::Level(upper), _) => ("▀".repeat(width), state.theme.heat_pair(scale, upper, None)),
         (_, Cell::Level(lower)) => ("▄".repeat(width), state.theme.heat_pair(scale, lower, None)),
         (Cell::Absent, Cell::Masked) => (" ".repeat(width), Style::new()),
     }
 }
 
-/// Magnitude as a glyph of the ramp, with a minus sign for negative values.
+/// The magnitude as a character of the ramp, with a minus sign for negative values.
 fn glyph(t: f64, width: usize) -> String {
     let last = RAMP.len() - 1;
     let index = (t.abs() * last as f64).round() as usize;
@@ -250,7 +248,7 @@ fn glyph(t: f64, width: usize) -> String {
     placed(&format!("{sign}{symbol}"), width)
 }
 
-/// `symbols` within a cell: at its end, with a gap behind where there is room for one.
+/// `symbols` at the end of a cell, with a gap after them if there is room.
 fn placed(symbols: &str, width: usize) -> String {
     let gap = usize::from(width > 2);
     format!("{symbols:>width$}", width = width - gap) + &" ".repeat(gap)
@@ -266,7 +264,7 @@ fn draw_column_labels(state: &State, heat: &Heat<'_>, chosen: usize, plan: &Plan
         let role = if column == chosen { Role::Focus } else { Role::Label };
         let style = state.theme.style(role);
         if ticks {
-            // No room for words: a number now and then, and a mark at the crosshair.
+            // There is no room for words: draw a number now and then, and a mark at the crosshair.
             if column.is_multiple_of((10 / plan.cell).max(1)) && column != chosen {
                 let number = (heat.first.1 + column * map.pool[1].max(1)).to_string();
                 paint::put(buffer, area, place, 0, &number, state.theme.style(Role::Label));
@@ -285,7 +283,7 @@ fn draw_column_labels(state: &State, heat: &Heat<'_>, chosen: usize, plan: &Plan
     }
 }
 
-/// The label of a row of text: of the row with the crosshair if it is there, otherwise of its first row.
+/// Draws the label of a row of text: that of the row with the crosshair if it is there, or else of its first row.
 fn draw_row_label(
     state: &State,
     map: &MapView,
@@ -306,7 +304,7 @@ fn draw_row_label(
     paint::put(buffer, area, 1, y, &label, style);
 }
 
-/// Row, column and exact value under the crosshair.
+/// Draws row, column and exact value under the crosshair.
 fn draw_value(state: &State, heat: &Heat<'_>, (row, column): (usize, usize), area: Rect, buffer: &mut Buffer) {
     let map = heat.map;
     let index = row * map.columns + column;
@@ -330,7 +328,7 @@ fn draw_value(state: &State, heat: &Heat<'_>, (row, column): (usize, usize), are
     if map.pool != [1, 1] {
         value = format!("{value} (largest of {}x{})", map.pool[0], map.pool[1]);
     }
-    // Where there is no room the pooling is cut: the lower line of the box says it too.
+    // If there is no room, the pooling is cut off; the lower line of the box shows it too.
     let y = usize::from(area.height) - 1;
     let names = format!("{row_name}  {column_name}  ");
     let x = paint::put(buffer, area, 1, y, &names, state.theme.style(Role::Label));

@@ -1,4 +1,4 @@
-//! The help: every key, from the same records as the key line.
+//! The help: every key, from the same table as the key line.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -18,7 +18,7 @@ const KEYS: usize = 14;
 /// Widest box.
 const WIDTH: u16 = 76;
 
-/// The rows: keys and what they do, marks and what they mean. A row without keys is a heading.
+/// The rows: keys with their descriptions, and marks with their meanings. A row without keys is a heading.
 pub fn rows(keymap: &Keymap, glyphs: &Glyphs) -> Vec<(String, String)> {
     let mut rows = vec![(String::new(), "Keys".to_string())];
     for (info, keys) in keymap.bindings() {
@@ -33,17 +33,17 @@ pub fn rows(keymap: &Keymap, glyphs: &Glyphs) -> Vec<(String, String)> {
     rows
 }
 
-/// What the marks of the program pane mean.
+/// The meanings of the marks of the program pane.
 fn marks(glyphs: &Glyphs) -> Vec<(String, String)> {
     let mark = |mark: &str, meaning: &str| (mark.to_string(), meaning.to_string());
     vec![
-        mark("", "Marks of the program"),
-        mark("B b", "stop point, hit before or never; + enabled, - disabled"),
+        mark("", "Marks of the program pane"),
+        mark("B b", "stop point: B was hit, b was not; + enabled, - disabled"),
         mark(glyphs.arrow, "the op that runs next"),
-        mark(glyphs.computed, "has its value"),
-        mark("E", "its value was edited"),
-        mark("~", "its value depends on an edit"),
-        mark("!", "holds NaN or infinities"),
+        mark(glyphs.computed, "computed"),
+        mark("E", "the value was edited"),
+        mark("~", "the value depends on an edit"),
+        mark("!", "the value contains NaN or infinities"),
     ]
 }
 

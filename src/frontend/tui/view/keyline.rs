@@ -1,4 +1,4 @@
-//! The line of keys, made from the records that the help is made from.
+//! The line of keys, from the same table as the help.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -11,10 +11,10 @@ use crate::frontend::tui::strings;
 use crate::frontend::tui::text;
 use crate::frontend::tui::theme::Role;
 
-/// Shown whatever the width, at the end of the line.
+/// The hints that are always shown, at the end of the line.
 const ALWAYS: [&str; 2] = ["command", "help"];
 
-/// A key or several, and the word for them.
+/// One or more keys, and the word for them.
 type Hint = (String, String);
 
 pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
@@ -40,7 +40,8 @@ pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
     }
 }
 
-/// The hints of single keys; neighbours with the same word are joined. Before the first run, how to start it comes first.
+/// The hints of single keys; neighbours with the same word are joined. Before the first run, the key that starts it
+/// comes first.
 fn key_hints(keymap: &Keymap, live: bool) -> Vec<Hint> {
     let mut hints: Vec<Hint> = Vec::new();
     for (info, keys) in keymap.bindings() {
@@ -64,11 +65,11 @@ fn prompt_hints() -> Vec<Hint> {
     shown.map(|(keys, word, _)| (keys.to_string(), word.to_string())).collect()
 }
 
-/// As many hints from the front as fit, and those that are always shown.
+/// As many hints as fit, beginning with the first, and those that are always shown.
 fn fitting(hints: Vec<Hint>, room: usize) -> Vec<Hint> {
     let columns = |(keys, word): &Hint| text::width(keys) + text::width(word) + 3;
     let is_last = |hint: &Hint| ALWAYS.contains(&hint.1.as_str());
-    // The last hint needs no gap behind it.
+    // The last hint needs no gap after it.
     let mut left = (room + 2).saturating_sub(hints.iter().filter(|hint| is_last(hint)).map(columns).sum());
     let mut full = false;
     let keep = |hint: &Hint| {

@@ -1,4 +1,4 @@
-//! The screen while the model is loaded.
+//! The screen while the model is being loaded.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -31,6 +31,6 @@ pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
     paint::put(buffer, area, x, y + 1, &picture, state.theme.style(Role::Positive));
     paint::put(buffer, area, x, y + 2, &text::fit(&format!("{percent}  {said}"), bar, state.glyphs), style);
     paint::put(buffer, area, x, y + 3, &text::fit(what, bar, state.glyphs), state.theme.style(Role::Faint));
-    // Commands typed ahead wait for the model; the console is not there yet to show them.
+    // Commands typed ahead wait for the model; there is no console yet to show them.
     paint::put(buffer, area, x, y + 5, strings::CANCEL_LOADING, state.theme.style(Role::Faint));
 }

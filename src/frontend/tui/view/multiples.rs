@@ -1,4 +1,4 @@
-//! The heads pane: a small map for each head, side by side, with one scale for all of them.
+//! The heads pane: a small map for each head, with one scale for all of them.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -13,22 +13,21 @@ use crate::frontend::tui::strings;
 use crate::frontend::tui::text;
 use crate::frontend::tui::theme::{Role, Theme};
 
-/// How small maps are laid into an area.
+/// How small maps are laid out in an area.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Plan {
-    /// Maps side by side.
+    /// The number of maps in a row.
     pub columns: usize,
-    /// Columns and rows of text of one map, without label and gap.
+    /// The columns and rows of text of one map, without label and gap.
     size: (usize, usize),
     /// The first head shown.
     first: usize,
-    /// Rows of maps.
     rows: usize,
-    /// Largest number of cells of a map, rows by columns.
+    /// The largest number of cells of a map, rows by columns.
     pub cells: (usize, usize),
 }
 
-/// The arrangement of `count` maps in `inside` columns and rows that shows most of each; `focus` is among those shown.
+/// The arrangement of `count` maps in `inside` columns and rows that shows most of each; the map `focus` is visible.
 pub fn plan(inside: (usize, usize), count: usize, focus: usize, theme: &Theme, glyphs: &Glyphs) -> Plan {
     let (width, height) = inside;
     let half = theme.colors_values() && glyphs.blocks;
@@ -48,7 +47,7 @@ pub fn plan(inside: (usize, usize), count: usize, focus: usize, theme: &Theme, g
     Plan { columns, size, first, rows, cells: (size.1 * per_row, size.0) }
 }
 
-/// What stands in the upper and lower line of the pane's box.
+/// The texts in the upper and lower line of the pane's box.
 pub fn titles(state: &State) -> (String, String) {
     if let Some(line) = state.heads.command() {
         let foot = match &state.heads.grid.answer {
@@ -75,7 +74,7 @@ pub fn titles(state: &State) -> (String, String) {
     }
 }
 
-/// Ends of the common scale.
+/// The ends of the common scale.
 fn range(maps: &[(MapView, Vec<bool>)]) -> (f64, f64) {
     let diverging = maps.iter().any(|(map, _)| map.scale == Scale::Diverging);
     let high = maps.iter().map(|(map, _)| if diverging { map.summary.absmax } else { map.summary.max });
@@ -99,7 +98,7 @@ pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
             PanelContent::Heads(maps) => maps,
             _ => return,
         },
-        Some(Err(message)) => return say(state, message, Role::Error, area, buffer),
+        Some(Err(error)) => return say(state, &error.message, Role::Error, area, buffer),
         None => return say(state, strings::NO_PATTERN, Role::Faint, area, buffer),
     };
     let focus = state.snapshot.as_ref().map_or(0, |snapshot| snapshot.focus.head);
@@ -109,7 +108,7 @@ pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
         let place = at - plan.first;
         let (x, y) = (place % plan.columns * (plan.size.0 + 1), place / plan.columns * (plan.size.1 + 1));
         let role = if at == focus { Role::Focus } else { Role::Label };
-        // The number of the head, and what it is called for what it looks at.
+        // The number of the head, and the kind of its pattern.
         let label = map.title.strip_prefix("head ").map_or_else(|| at.to_string(), str::to_string);
         paint::put(buffer, area, x, y, &text::take(&label, plan.size.0), state.theme.style(role));
         let corner = Rect {

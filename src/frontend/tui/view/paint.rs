@@ -1,10 +1,10 @@
-//! Writing into the buffer without ever leaving an area.
+//! Writing into the buffer, clipped to an area.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-/// Writes `text` at column `x` and row `y` of `area`, clipped to it; gives the column behind it.
+/// Writes `text` at column `x` and row `y` of `area`, clipped to it; returns the column after it.
 pub fn put(buffer: &mut Buffer, area: Rect, x: usize, y: usize, text: &str, style: Style) -> usize {
     let area = area.intersection(buffer.area);
     if x >= area.width.into() || y >= area.height.into() {
@@ -21,14 +21,13 @@ pub fn put_right(buffer: &mut Buffer, area: Rect, y: usize, text: &str, style: S
     put(buffer, area, usize::from(area.width) - columns, y, text, style);
 }
 
-/// Gives every cell of row `y` a style.
+/// Sets the style of every cell of row `y`.
 pub fn row(buffer: &mut Buffer, area: Rect, y: usize, style: Style) {
     if y < area.height.into() {
         buffer.set_style(Rect { y: area.y + y as u16, height: 1, ..area }, style);
     }
 }
 
-/// Empties `area`.
 pub fn clear(buffer: &mut Buffer, area: Rect) {
     let area = area.intersection(buffer.area);
     for position in area.positions() {

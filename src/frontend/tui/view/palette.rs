@@ -1,4 +1,4 @@
-//! The palette: a line to type into, and the commands and actions that it finds.
+//! The palette: a line of input, and the commands and actions that match it.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
@@ -14,13 +14,13 @@ use crate::frontend::tui::theme::Role;
 /// Widest box.
 const WIDTH: u16 = 76;
 
-/// Most entries shown.
+/// The largest number of entries shown.
 const SHOWN: u16 = 16;
 
 /// Columns of the keys and of the names.
 const COLUMNS: (usize, usize) = (9, 20);
 
-/// Draws it over everything else; gives the place of the cursor.
+/// Draws it over everything else; returns the place of the cursor.
 pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) -> Option<Position> {
     let width = area.width.saturating_sub(2).min(WIDTH);
     let height = area.height.saturating_sub(2).min(SHOWN + 3);

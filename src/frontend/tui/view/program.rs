@@ -17,7 +17,7 @@ const MARKS: usize = 4;
 /// Columns of the flags at the right edge.
 const FLAGS: usize = 2;
 
-/// From this width on shapes are shown.
+/// The width from which shapes are shown.
 const SHAPES_FROM: usize = 30;
 
 pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
@@ -31,7 +31,7 @@ pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
 
 fn draw_row(state: &State, snapshot: &Snapshot, row: &Row, chosen: bool, area: Rect, y: usize, buffer: &mut Buffer) {
     let selection = state.theme.style(Role::Selection);
-    // The bar of the choice is one style from edge to edge: it is repainted at every move.
+    // The bar of the selection has one style from edge to edge, because every move repaints it.
     let style = |role: Role| if chosen { selection } else { state.theme.style(role) };
     if chosen {
         paint::row(buffer, area, y, selection);
@@ -87,7 +87,7 @@ fn words(state: &State, snapshot: &Snapshot, row: &Row, flags: &OpFlags) -> (Str
         Node::Module(module) => {
             let fold = if row.folded { state.glyphs.folded } else { state.glyphs.unfolded };
             let line = snapshot.modules.get(module);
-            // A block is known by its path, as its own name is but a number.
+            // A block is shown by its path, because its name is only a number.
             let is_number = |label: &str| label.bytes().all(|byte| byte.is_ascii_digit());
             let label = line.map_or("", |line| if is_number(&line.label) { &line.path } else { &line.label });
             (format!("{fold} {label}"), String::new(), Role::Module)
@@ -112,7 +112,7 @@ fn is_at_cursor(snapshot: &Snapshot, row: &Row) -> bool {
     }
 }
 
-/// Flags of an op; of a folded module, those of its ops together. Nothing is said twice: an open module has none.
+/// The flags of an op, or those of all ops of a folded module. An open module has none, because its ops show them.
 fn flags_of(snapshot: &Snapshot, row: &Row) -> OpFlags {
     let module = match row.node {
         Node::Op(op) => return snapshot.flags.get(op).copied().unwrap_or_default(),

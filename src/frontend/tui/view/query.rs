@@ -12,10 +12,10 @@ use crate::frontend::tui::strings;
 use crate::frontend::tui::text;
 use crate::frontend::tui::theme::Role;
 
-/// Bars shorter than this tell nothing.
+/// The shortest useful bar.
 const LEAST_BAR: usize = 4;
 
-/// What stands in the upper and lower line of the pane's box.
+/// The texts in the upper and lower line of the pane's box.
 pub fn titles(state: &State, number: usize) -> (String, String) {
     let name = state.panes.name(Pane::Query(number)).to_string();
     let Some(query) = state.queries.get(number) else { return (name, String::new()) };
@@ -61,7 +61,7 @@ fn draw_table(state: &State, query: &QueryPane, number: usize, table: &Table, ar
     let lines = lines_of::lines(&Answer::Table(bare.clone()), Some(width));
     if hidden > 0 && lines.len() < area.height.into() {
         let columns = if hidden == 1 { "column" } else { "columns" };
-        let said = format!("{hidden} more {columns}: {} zooms", state.keymap.key_of("zoom"));
+        let said = format!("{hidden} more {columns}: press {} to zoom", state.keymap.key_of("zoom"));
         paint::put(buffer, area, 1, usize::from(area.height) - 1, &said, state.theme.style(Role::Faint));
     }
     let header = usize::from(lines.len() > table.rows.len());
@@ -82,7 +82,7 @@ fn draw_table(state: &State, query: &QueryPane, number: usize, table: &Table, ar
         }
         paint::put(buffer, area, 1, y, &line, style);
         if let (Some(bar), false) = (bare.rows.get(row).and_then(|cells| cells.last()).and_then(bar_of), chosen) {
-            // The bar ends the line: it is drawn again in its colour.
+            // The bar is at the end of the line, and is drawn again in its colour.
             if line.ends_with(bar) {
                 let role = if bar.starts_with('-') { Role::Negative } else { Role::Positive };
                 paint::put(buffer, area, 1 + text::width(&line) - bar.len(), y, bar, state.theme.style(role));
@@ -91,8 +91,9 @@ fn draw_table(state: &State, query: &QueryPane, number: usize, table: &Table, ar
     }
 }
 
-/// The table without its title, and without columns from the right as long as it is too wide for `width` and more than three
-/// remain; and how many are left out. A column of bars stays, but gives way first if its bars are all that is too wide.
+/// The table without its title, and without columns from the right while it is too wide for `width` and has more than
+/// three; and the number of columns left out. A column of bars stays, but its bars are shortened first if that is
+/// enough.
 fn fitting(table: &Table, width: usize) -> (Table, usize) {
     let mut table = Table { title: String::new(), ..table.clone() };
     let mut hidden = 0;
@@ -111,7 +112,7 @@ fn fitting(table: &Table, width: usize) -> (Table, usize) {
     (table, hidden)
 }
 
-/// Scales the bars of the last column so that the table fits, if its other columns leave them room enough to tell anything.
+/// Scales the bars of the last column so that the table fits, if the other columns leave enough room for them.
 fn shorten_bars(table: &mut Table, width: usize, wide: &impl Fn(&Table) -> usize) {
     let last = table.columns.len().saturating_sub(1);
     let lengths = table.rows.iter().filter_map(|row| row.get(last).and_then(bar_of)).map(str::len);

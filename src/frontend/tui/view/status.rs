@@ -1,4 +1,4 @@
-//! The status line: what runs where, and what the panes look at.
+//! The status line: the model, the run, and the focus.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -10,7 +10,8 @@ use crate::frontend::tui::state::State;
 use crate::frontend::tui::text;
 use crate::frontend::tui::theme::Role;
 
-/// A part of the line and how readily it is given up when there is no room: the highest first, 0 never.
+/// A part of the line and its rank: if there is no room, parts with the highest rank are left out first, those of rank
+/// 0 never.
 type Part = (u8, String);
 
 pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
@@ -55,7 +56,7 @@ fn parts(state: &State, snapshot: &Snapshot) -> Vec<Part> {
     parts
 }
 
-/// The parts that fit in `room`, model and dimensions without a mark between them.
+/// The parts that fit in `room`, without a mark between model and dimensions.
 fn joined(mut parts: Vec<Part>, room: usize, mark: &str) -> String {
     loop {
         let mut line = String::new();
@@ -73,7 +74,7 @@ fn joined(mut parts: Vec<Part>, room: usize, mark: &str) -> String {
     }
 }
 
-/// What runs; otherwise how many breakpoints and edits there are.
+/// The running command, or else the number of breakpoints and edits.
 fn right_part(state: &State) -> (String, Role) {
     let Some(snapshot) = &state.snapshot else { return (String::new(), Role::Status) };
     if let Some(running) = state.queue.running() {

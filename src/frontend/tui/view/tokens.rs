@@ -1,4 +1,4 @@
-//! The tokens pane: positions and texts of the focused row, coloured by a number for each.
+//! The tokens pane: the tokens of the focused row with their positions, coloured by a number for each.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -17,10 +17,10 @@ use crate::frontend::tui::theme::Role;
 /// Columns between tokens.
 const GAP: usize = 2;
 
-/// Columns of the word that says what colours the tokens.
+/// The columns of the word for what colours the tokens.
 const BY: usize = 14;
 
-/// What stands in the lines of the pane's box.
+/// The texts in the lines of the pane's box.
 pub fn titles(state: &State) -> (String, String) {
     let shades = state.snapshot.as_ref().and_then(|snapshot| snapshot.screen.shades.as_ref());
     let Some(shades) = shades else { return ("tokens".into(), String::new()) };
@@ -46,7 +46,7 @@ pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
             format!("{mark}{} {}", token.pos, text::token(&token.text, state.glyphs))
         })
         .collect();
-    // Without a box the line itself says what the colours are, as far as a word can.
+    // Without a box the line itself begins with a word for what colours the tokens.
     let boxed = state.layout().is_some_and(|layout| layout.has_box(Pane::Tokens));
     let by = shades.and_then(|shades| shades.title.split_whitespace().next()).filter(|_| !boxed);
     let by = by.map_or_else(String::new, |word| format!("by {} ", text::fit(word, BY, state.glyphs)));
@@ -71,7 +71,7 @@ pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
     }
 }
 
-/// The scale of the numbers and its end.
+/// The scale of the numbers, and its end.
 fn scale(shades: &Shades) -> (Scale, f64) {
     let finite = || shades.values.iter().flatten().filter(|x| x.is_finite());
     let scale = if finite().any(|x| *x < 0.0) { Scale::Diverging } else { Scale::Sequential };
@@ -84,13 +84,13 @@ fn level(shades: &Shades, index: usize) -> Option<(Scale, f64)> {
     Some((scale, if most > 0.0 { value / most } else { 0.0 }))
 }
 
-/// The ground of a token, where there are colours for values.
+/// The background of a token, if there are colours for values.
 fn shade(state: &State, shades: &Shades, index: usize) -> Style {
     let Some((scale, t)) = level(shades, index).filter(|_| state.theme.colors_values()) else { return Style::new() };
     state.theme.heat_ground(scale, t)
 }
 
-/// Without colours: sign and magnitude in front of the token.
+/// Without colours: the sign and magnitude before the token.
 fn mark(state: &State, shades: &Shades, index: usize) -> String {
     match level(shades, index) {
         Some((_, t)) if !state.theme.colors_values() => {
@@ -102,7 +102,7 @@ fn mark(state: &State, shades: &Shades, index: usize) -> String {
     }
 }
 
-/// Ranges of words that fit on a line of `width`.
+/// The ranges of words that fit on a line of `width`.
 fn broken(words: &[String], width: usize) -> Vec<std::ops::Range<usize>> {
     let mut lines = Vec::new();
     let (mut start, mut used) = (0, 0);

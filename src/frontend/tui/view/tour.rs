@@ -26,8 +26,8 @@ pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
     }
     let Some(stop) = tour.stop() else { return };
     let (verb, what) = match stop.line.is_empty() {
-        true => ("press", stop.key.clone()),
-        false => ("type", format!(":{} Enter", stop.line)),
+        true => ("Press", stop.key.clone()),
+        false => ("Type", format!(":{} Enter", stop.line)),
     };
     let y = rows.min(usize::from(inside.height).saturating_sub(1));
     let x = paint::put(buffer, inside, 1, y, &format!("{verb} "), state.theme.style(Role::Faint));

@@ -1,4 +1,4 @@
-//! The value pane: the chosen value as map, vector, largest elements or number, and its statistics.
+//! The value pane: the selected value as map, vector, largest elements or number, and its statistics.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -13,7 +13,7 @@ use crate::frontend::tui::strings;
 use crate::frontend::tui::text;
 use crate::frontend::tui::theme::{Role, Theme};
 
-/// From this height on the statistics have a line.
+/// The height from which the statistics have a line.
 const STATISTICS_FROM: u16 = 12;
 
 /// The largest number of cells, rows by columns, that a pane of this inside can show without scrolling.
@@ -22,13 +22,13 @@ pub fn capacity(inside: (usize, usize), theme: &Theme, glyphs: &Glyphs) -> (usiz
     heat::capacity(picture(area), theme, glyphs)
 }
 
-/// The rows for the picture itself: the statistics go below it.
+/// The rows for the picture itself, without those of the statistics below it.
 fn picture(area: Rect) -> Rect {
     let statistics = u16::from(area.height >= STATISTICS_FROM);
     Rect { height: area.height - statistics, ..area }
 }
 
-/// What stands in the upper and lower line of the pane's box.
+/// The texts in the upper and lower line of the pane's box.
 pub fn titles(state: &State) -> (String, String) {
     let panel = match &state.value.panel {
         Some(Ok(panel)) => panel,
@@ -53,7 +53,7 @@ pub fn titles(state: &State) -> (String, String) {
         PanelContent::Scalar(_) => String::new(),
     };
     if panel.op != state.chosen_op().unwrap_or(panel.op) {
-        // The value of the new choice is still on its way.
+        // The value of the new selection has not arrived yet.
         title = format!("{title} {}", state.glyphs.ellipsis);
     }
     let view = match state.value.view {
@@ -82,8 +82,8 @@ fn chosen_name(state: &State) -> String {
 pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
     let panel = match &state.value.panel {
         Some(Ok(panel)) => panel,
-        Some(Err(message)) => {
-            for (y, line) in text::wrap(message, area.width.saturating_sub(2).into()).iter().enumerate() {
+        Some(Err(error)) => {
+            for (y, line) in text::wrap(&error.message, area.width.saturating_sub(2).into()).iter().enumerate() {
                 paint::put(buffer, area, 1, y, line, state.theme.style(Role::Error));
             }
             return;
@@ -114,7 +114,7 @@ pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
     }
 }
 
-/// Why nothing is shown.
+/// Draws the reason why no value is shown.
 fn draw_absence(state: &State, area: Rect, buffer: &mut Buffer) {
     let Some(snapshot) = &state.snapshot else { return };
     let computed = state.chosen_op().and_then(|op| snapshot.flags.get(op)).is_some_and(|flags| flags.computed);
@@ -123,7 +123,7 @@ fn draw_absence(state: &State, area: Rect, buffer: &mut Buffer) {
         (false, _) => vec![strings::NO_RUN.to_string()],
         (true, _) => {
             let key = state.keymap.key_of("run-to");
-            vec![format!("{}: {key} runs to it", strings::NOT_COMPUTED)]
+            vec![format!("{} Press {key} to run up to it.", strings::NOT_COMPUTED)]
         }
     };
     for (y, line) in lines.iter().flat_map(|line| text::wrap(line, area.width.saturating_sub(2).into())).enumerate() {

@@ -16,7 +16,7 @@ const SCALE: usize = 9;
 /// Steps of a bar within one row.
 const STEPS: usize = 8;
 
-/// Range and pooling.
+/// The range and the pooling.
 pub fn legend(data: &[f64], pool: usize) -> String {
     let (low, high) = range(data);
     let mut said = format!("{}..{} linear", short(low), short(high));
@@ -26,13 +26,14 @@ pub fn legend(data: &[f64], pool: usize) -> String {
     said
 }
 
-/// Least and greatest finite value, with 0 between them.
+/// The smallest and the largest finite value, and 0 if it is outside of them.
 fn range(data: &[f64]) -> (f64, f64) {
     let finite = data.iter().copied().filter(|value| value.is_finite());
     finite.fold((0.0, 0.0), |(low, high): (f64, f64), value| (low.min(value), high.max(value)))
 }
 
-/// Bars up from zero for positive values and down for negative ones, and the exact value under the crosshair.
+/// Draws bars upwards from zero for positive values and downwards for negative ones, and the exact value under the
+/// crosshair.
 pub fn draw(state: &State, axis: &str, data: &[f64], pool: usize, area: Rect, buffer: &mut Buffer) {
     let height = usize::from(area.height).saturating_sub(2);
     let width = usize::from(area.width).saturating_sub(SCALE + 1);
@@ -41,7 +42,7 @@ pub fn draw(state: &State, axis: &str, data: &[f64], pool: usize, area: Rect, bu
     }
     let (low, high) = range(data);
     let span = if high > low { high - low } else { 1.0 };
-    // Rows above and below zero, in proportion; each side that has values has a row.
+    // The rows above and below zero, in proportion; each side that has values gets at least one row.
     let mut above = ((high / span) * height as f64).round() as usize;
     above = above.clamp(usize::from(high > 0.0), height - usize::from(low < 0.0 && height > 1));
     let below = height - above;
@@ -81,7 +82,7 @@ pub fn draw(state: &State, axis: &str, data: &[f64], pool: usize, area: Rect, bu
     paint::put(buffer, area, 1, height + 1, &said, state.theme.style(Role::Title));
 }
 
-/// One bar of `filled` eighths over the rows, growing up from their end or down from their start.
+/// Draws one bar of `filled` eighths over the rows, upwards from their end or downwards from their start.
 fn column(
     state: &State,
     filled: usize,
@@ -99,7 +100,7 @@ fn column(
         if part == 0 {
             continue;
         }
-        // Bars down are the unfilled part of a reversed block, except in whole rows.
+        // A bar downwards is the unfilled part of a reversed block, except in whole rows.
         let (symbol, style) = match (upward, part, state.glyphs.blocks) {
             (false, 1..STEPS, true) => (state.glyphs.bars[STEPS - part], style.add_modifier(Modifier::REVERSED)),
             (false, 1..STEPS, false) => ("'", style),
@@ -109,7 +110,7 @@ fn column(
     }
 }
 
-/// Rank, label, value and a bar for each of the largest elements.
+/// Draws rank, label, value and a bar for each of the largest elements.
 pub fn draw_largest(state: &State, items: &[(usize, String, f64)], area: Rect, buffer: &mut Buffer) {
     let height = usize::from(area.height);
     let chosen = state.value.row.min(items.len().saturating_sub(1));

@@ -1,4 +1,4 @@
-//! After the first key of a sequence: which keys may follow, and what they do.
+//! The box after the first key of a sequence: the keys that may follow, with their descriptions.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;

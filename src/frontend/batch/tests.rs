@@ -111,7 +111,7 @@ fn commands_from_the_input_follow() {
 
 #[test]
 fn loading_can_fail() {
-    let handle = spawn(|| Err("no such model".into()), Arc::new(AtomicBool::new(false))).unwrap();
+    let handle = spawn(|| Err(io::Error::other("no such model")), Arc::new(AtomicBool::new(false))).unwrap();
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let batch = Batch { json: true, keep_going: true, ..Batch::default() };
     assert_eq!(run(handle, batch, &mut out, &mut err), 4);

@@ -1,4 +1,4 @@
-//! What happens, and what follows from it: the pure core of the interface.
+//! The reaction to messages: the pure core of the interface.
 
 mod choose;
 mod engine;
@@ -22,10 +22,10 @@ use crate::term::{Chord, Input, Key, Signal};
 /// Exit status when loading is cancelled: 128 and the number of SIGINT.
 const CANCELLED: i32 = 130;
 
-/// Two presses of Ctrl-C within this time ask for help.
+/// Two presses of Ctrl-C within this time show how to quit.
 const TWICE: Duration = Duration::from_secs(1);
 
-/// Takes one message into the state; gives what is to be done.
+/// Applies a message to the state; returns the effects.
 pub fn update(state: &mut State, msg: Msg) -> Vec<Effect> {
     let mut effects = Vec::new();
     match msg {
@@ -92,7 +92,7 @@ fn take_signal(state: &mut State, signal: Signal, now: Instant, effects: &mut Ve
     }
 }
 
-/// Ctrl-C: pauses what runs and drops what was typed ahead; cancels loading; never leaves a session.
+/// Ctrl-C: interrupts the running command and drops what was typed ahead; cancels loading; never quits a session.
 fn interrupt(state: &mut State, now: Instant, effects: &mut Vec<Effect>) {
     state.dirty = Dirty::Now;
     let again = state.interrupted.is_some_and(|last| now.saturating_duration_since(last) < TWICE);
@@ -113,7 +113,7 @@ fn cancel_loading(effects: &mut Vec<Effect>) {
     effects.push(Effect::Leave { status: CANCELLED, error: String::new() });
 }
 
-/// Leaves, after a question if a run is live. The engine has the last word: it answers with the exit status.
+/// Quits, after a question if a run is live. The engine answers with the exit status.
 fn quit(state: &mut State, effects: &mut Vec<Effect>) {
     match (&state.snapshot, state.is_live()) {
         (None, _) => cancel_loading(effects),
@@ -134,19 +134,19 @@ fn confirm(state: &mut State, chord: Chord) {
     }
 }
 
-/// Queues a command as if typed.
+/// Queues a command as if it were typed.
 fn send(state: &mut State, line: &str) {
     note(state, line);
     state.queue.push(Job::Line(line.to_string(), Source::Prompt), false);
 }
 
-/// Queues a command whose success shows elsewhere on the screen.
+/// Queues a command whose success is visible elsewhere on the screen.
 fn send_quietly(state: &mut State, line: String) {
     note(state, &line);
     state.queue.push(Job::Line(line, Source::Prompt), true);
 }
 
-/// The tour may have waited for this command.
+/// Lets the tour continue if it waits for this command.
 fn note(state: &mut State, line: &str) {
     if let Some(tour) = &mut state.tour {
         tour.note(line);
@@ -156,7 +156,7 @@ fn note(state: &mut State, line: &str) {
 fn open_prompt(state: &mut State, purpose: Purpose, text: &str) {
     state.mode = Mode::Prompt;
     state.prompt.open(purpose, text);
-    // The prompt is under the console; a zoomed pane keeps a line for it.
+    // The prompt is below the console. A zoomed pane leaves a line for it, but the tokens do not.
     if state.zoom && state.focus == Pane::Tokens {
         state.zoom = false;
     }

@@ -1,8 +1,17 @@
-use std::fs;
+//! The engine thread on a session of made-up commands.
 
-use super::*;
-use crate::engine::messages::{PanelRequest, PanelView};
-use crate::engine::testing::{engine, engine_with};
+use std::fs;
+use std::io::Error;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use super::messages::{Answered, Event, PanelRequest, PanelView, Request, Source};
+use super::panics::on_engine_thread;
+use super::testing::{engine, engine_with};
+use super::thread::{Handle, spawn};
+use crate::answer::Answer;
 
 /// Everything up to and including the answer of a request, as short lines.
 fn until_answer(handle: &Handle) -> Vec<String> {
@@ -10,9 +19,9 @@ fn until_answer(handle: &Handle) -> Vec<String> {
     loop {
         let event = handle.events.recv_timeout(Duration::from_secs(30)).expect("the engine lives");
         let (word, last) = match event {
-            Event::Answer { line, answer, printed, .. } => (format!("{line}: {printed:?} {}", brief(&answer)), true),
-            Event::ScriptAnswer { line, answer, printed, .. } => {
-                (format!("  {line}: {printed:?} {}", brief(&answer)), false)
+            Event::Answer(Answered { line, answer, printed, in_script, .. }) => {
+                let indent = if in_script { "  " } else { "" };
+                (format!("{indent}{line}: {printed:?} {}", brief(&answer)), !in_script)
             }
             Event::Moved(snapshot) => (format!("moved {}", snapshot.cursor), false),
             Event::Ready(_) => ("ready".to_string(), false),
@@ -78,7 +87,10 @@ fn a_panic_is_an_answer_and_the_session_lives_on() {
     let answers = prompt(&handle, "panic 7");
     assert_eq!(
         answers,
-        ["moved 1", "panic 7: [] Model internal error: kernel 7 went wrong (please report; the session continues)"]
+        [
+            "moved 1",
+            "panic 7: [] Model internal error: kernel 7 went wrong (please report this; the session continues)"
+        ]
     );
     assert_eq!(prompt(&handle, "step").last().unwrap(), "step: [] at op 2");
     let panel = PanelRequest { op: 99, cells: (1, 1), view: PanelView::Auto, gradient: false, from: None };
@@ -90,10 +102,10 @@ fn a_panic_is_an_answer_and_the_session_lives_on() {
 #[test]
 fn failing_and_panicking_while_loading() {
     let flag = || Arc::new(AtomicBool::new(false));
-    let failed = spawn(|| Err("no config.json".to_string()), flag()).unwrap();
+    let failed = spawn(|| Err(Error::other("no config.json")), flag()).unwrap();
     assert_eq!(until_answer(&failed), ["LoadFailed(\"no config.json\")"]);
     failed.join.join().unwrap();
-    let panicked = spawn(|| panic!("bad header"), flag()).unwrap();
+    let panicked = spawn::<_, Error>(|| panic!("bad header"), flag()).unwrap();
     assert!(until_answer(&panicked)[0].contains("internal error: bad header"));
 }
 
@@ -195,7 +207,7 @@ fn scripts_that_cannot_run() {
     let seen = run(&folder, false);
     assert_eq!(
         seen[1],
-        "  source main.ldb: [] Command other.ldb:1: main.ldb is running already: a script cannot source itself"
+        "  source main.ldb: [] Command other.ldb:1: main.ldb is already running: a script cannot source itself"
     );
     let missing = scripts(&[]);
     assert!(run(&missing, false)[1].contains("cannot read main.ldb: No such file"));
@@ -224,7 +236,7 @@ fn an_interrupt_ends_a_loop_without_end() {
         let handle = engine_with(flag.clone());
         let file = folder.path().join("main.ldb");
         handle.requests.send(Request::Script { id: 1, file, keep_going: true }).unwrap();
-        while !matches!(handle.events.recv().unwrap(), Event::ScriptAnswer { .. }) {}
+        while !matches!(handle.events.recv().unwrap(), Event::Answer(Answered { in_script: true, .. })) {}
         flag.store(true, Ordering::SeqCst);
         let seen = until_answer(&handle);
         assert!(seen.last().unwrap().contains("interrupted before line"), "{:?}", seen.last());

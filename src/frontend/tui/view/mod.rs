@@ -1,5 +1,5 @@
-//! The state as a picture. Nothing here changes anything; all drawing goes through [`paint`], which clips, so that no
-//! size of the window can make it fail.
+//! Drawing the state. Nothing here changes anything, and all drawing goes through [`paint`], which clips, so that it
+//! works in a window of any size.
 
 mod boxes;
 mod console;
@@ -38,7 +38,7 @@ pub fn view(state: &State, frame: &mut Frame) {
     }
 }
 
-/// Draws the whole screen into `buffer`; gives the place of the terminal's cursor, if it is to be seen.
+/// Draws the whole screen into `buffer`; returns the place of the terminal's cursor, if it is visible.
 pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) -> Option<Position> {
     let Some(layout) = state.layout() else {
         paint::put(buffer, area, 0, 0, strings::TOO_SMALL, state.theme.style(Role::Text));

@@ -1,43 +1,42 @@
-//! No terminal: run commands, print what they answer, leave with a status.
+//! Batch mode: run commands, print their answers, exit with a status.
 //!
 //! Answers go to the output as lines of text, or with `--json` as one object for each command. Errors go to the error
-//! output, and with `--json` to both. The first error ends the run unless `keep_going` is set; the status is that of the
-//! first failure either way, and `quit N` overrides it. A condition that cannot be evaluated stops the program and not the
-//! run, as in gdb; the status tells of it.
+//! output, and with `--json` to both. The first error ends the run unless `keep_going` is set; the status is that of
+//! the first failure either way, and `quit N` overrides it. A condition that cannot be evaluated stops the program and
+//! not the run, as in gdb, and makes the status 1.
 
 use std::io::{self, BufRead, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
 
-use super::client::{Answered, Client, Ended};
-use super::loading::Line;
+use super::client::{Client, Ended};
+use super::progress::Line;
 use super::{Action, MODEL_FAILED, print};
 use crate::answer::{Answer, ErrorView, Fault};
-use crate::engine::messages::Source;
+use crate::engine::messages::{Answered, Source};
 use crate::engine::script::{Command, Reader};
 use crate::engine::thread::Handle;
 
-/// What to run and how to print it.
+/// The commands to run, and how to print their answers.
 #[derive(Default)]
 pub struct Batch<'a> {
     /// Commands and scripts, in order.
     pub actions: &'a [Action],
-    /// More commands, one a line, after the actions.
+    /// More commands, one on each line, after the actions.
     pub input: Option<&'a mut dyn BufRead>,
-    /// Objects instead of text.
+    /// Print JSON objects instead of text.
     pub json: bool,
-    /// Go on after a failed command.
+    /// Continue after a failed command.
     pub keep_going: bool,
-    /// Show on the error output, which is a terminal then, what is being loaded.
+    /// Show progress on the error output, which must be a terminal.
     pub progress: bool,
     /// Set when the model is loaded.
     pub loaded: Option<&'a AtomicBool>,
 }
 
-/// Runs `batch` on the engine and gives the exit status: 0 all commands succeeded, 1 one failed, 3 an `assert` failed,
-/// 4 the model or the device failed, or that of `quit`; 1 also if a condition could not be evaluated.
+/// Runs `batch` on the engine and returns the exit status: 0 if all commands succeeded, 1 if one failed or a condition
+/// could not be evaluated, 3 if an `assert` failed, 4 if the model or the device failed, or the status given to `quit`.
 ///
-/// A reader of the output that has gone away is not a failure.
+/// It is not a failure if the reader of the output has gone away.
 pub fn run(handle: Handle, batch: Batch<'_>, out: &mut dyn Write, err: &mut dyn Write) -> i32 {
     let mut client = Client::new(handle);
     let mut run = Run { json: batch.json, keep_going: batch.keep_going, out, err, status: 0, untested: false };
@@ -45,7 +44,7 @@ pub fn run(handle: Handle, batch: Batch<'_>, out: &mut dyn Write, err: &mut dyn 
         Ok(status) => status,
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
         Err(error) => {
-            // The error output may be the one that failed; there is nobody else to tell.
+            // The error output may be the one that failed; then the message is lost.
             _ = writeln!(run.err, "llmdbg: cannot write: {error}");
             1
         }
@@ -59,7 +58,7 @@ struct Run<'a> {
     keep_going: bool,
     out: &'a mut dyn Write,
     err: &'a mut dyn Write,
-    /// That of the first failure so far.
+    /// The status of the first failure so far.
     status: i32,
     /// Whether the program stopped because a condition could not be evaluated.
     untested: bool,
@@ -67,13 +66,8 @@ struct Run<'a> {
 
 impl Run<'_> {
     fn all(&mut self, client: &mut Client, batch: Batch<'_>) -> io::Result<i32> {
-        let mut line = Line::default();
-        let ready = client.ready(|what, done, total| {
-            if batch.progress {
-                // Progress is for the eye; that it cannot be shown is no reason to stop.
-                _ = line.show(self.err, what, done, total, Instant::now());
-            }
-        });
+        let mut line = Line::new(batch.progress);
+        let ready = client.ready(|what, done, total| line.report(self.err, what, done, total));
         line.clear(self.err)?;
         if let Some(loaded) = batch.loaded {
             loaded.store(true, Ordering::SeqCst);
@@ -137,7 +131,7 @@ impl Run<'_> {
         client.command(line, Source::Option, |answered| self.print(&answered, false, &mut shown))
     }
 
-    /// The status when all is done.
+    /// The status at the end of the commands.
     fn at_end(&self) -> i32 {
         if self.status == 0 { i32::from(self.untested) } else { self.status }
     }
@@ -146,7 +140,7 @@ impl Run<'_> {
         self.status != 0 && !self.keep_going
     }
 
-    /// The status when the engine has ended.
+    /// The status after the engine has ended.
     fn end(&mut self, ended: Ended) -> io::Result<i32> {
         match ended {
             Ended::Quit(status) => Ok(status),
@@ -158,8 +152,9 @@ impl Run<'_> {
         }
     }
 
-    /// Prints one answer. `script` says that the request was a script file of the command line, which is no command of
-    /// its own; `shown` whether an error of this request has been printed, of which the request's own error is a summary.
+    /// Prints one answer. `script` is set if the request was a script file of the command line, which is not itself a
+    /// command; `shown` is set if an error of this request has been printed, of which the error of the request is a
+    /// summary.
     fn print(&mut self, answered: &Answered, script: bool, shown: &mut bool) -> io::Result<()> {
         let error = match &answered.answer {
             Answer::Error(error) => Some(error),
@@ -197,5 +192,4 @@ impl Run<'_> {
 }
 
 #[cfg(test)]
-#[path = "batch_tests.rs"]
 mod tests;

@@ -1,5 +1,5 @@
-//! The whole interface without a terminal: pictures of it, what keys do, what frames cost, and that nothing fails at any
-//! size.
+//! The whole interface without a terminal: pictures of it, what keys do, what frames cost, and that nothing fails at
+//! any size.
 
 mod budget;
 mod keys;
@@ -20,7 +20,7 @@ use super::state::State;
 use super::update::update;
 use super::view;
 use crate::answer::Answer;
-use crate::engine::messages::{Event, Request, Snapshot};
+use crate::engine::messages::{Answered, Event, Request, Snapshot};
 use crate::term::{Chord, ColorDepth, Input};
 
 /// The interface with a fake engine that answers panels at once and keeps command lines.
@@ -32,6 +32,11 @@ struct Session {
     /// Every other effect.
     effects: Vec<Effect>,
     now: Instant,
+}
+
+/// The answer of a command that was requested as `id`.
+fn answered(id: u64, line: String, answer: Answer) -> Event {
+    Event::Answer(Answered { id, line, answer, at: None, ms: 1.0, printed: Vec::new(), in_script: false })
 }
 
 impl Session {
@@ -104,7 +109,7 @@ impl Session {
     /// Answers the oldest command.
     fn answer(&mut self, answer: Answer) {
         let (id, line) = self.commands.remove(0);
-        self.give(Event::Answer { id, line, answer, at: None, ms: 1.0, printed: Vec::new() });
+        self.give(answered(id, line, answer));
     }
 
     /// Moves the cursor to before `site`.
@@ -117,7 +122,6 @@ impl Session {
         self.send(Msg::Input(Input::Resize(width, height), self.now));
     }
 
-    /// The screen.
     fn picture(&self) -> Buffer {
         let area = Rect::new(0, 0, self.state.size.0, self.state.size.1);
         let mut buffer = Buffer::empty(area);

@@ -1,0 +1,56 @@
+//! `--resume`: the options of the last session.
+
+use std::io;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use super::{Invocation, Options, parse};
+use crate::engine::journal::{self, Journal, JournalError};
+use crate::frontend::Action;
+
+/// Why the last session cannot be resumed.
+#[derive(Debug, Error)]
+pub enum ResumeError {
+    #[error("there is no session to resume: no journal has been written")]
+    NoJournal,
+    /// The journal cannot be read.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// Its command line is not one of this version.
+    #[error("cannot resume {}: this version does not know its command line", .0.display())]
+    Arguments(PathBuf),
+    /// The folder that the session was started in is gone.
+    #[error("cannot go to {folder}: {error}")]
+    Folder { folder: String, error: io::Error },
+}
+
+/// The options of the last session; what this command line says about the interface replaces what that one said. The
+/// working folder becomes that of the session.
+///
+/// # Errors
+/// If there is no journal, or it does not fit this program or this machine.
+pub fn resumed(now: &Options) -> Result<Options, ResumeError> {
+    let file = Journal::folder().and_then(|folder| journal::last(&folder)).ok_or(ResumeError::NoJournal)?;
+    let (start, _) = journal::read(&file)?;
+    let program = std::iter::once("llmdbg".to_string());
+    let then = match parse(program.chain(start.arguments).map(Into::into)) {
+        Ok(Invocation::Debug(options)) => *options,
+        _ => return Err(ResumeError::Arguments(file)),
+    };
+    let folder = start.folder;
+    std::env::set_current_dir(&folder).map_err(|error| ResumeError::Folder { folder, error })?;
+    // The actions of that command line are in the journal.
+    let mut actions = vec![Action::Command(format!("resume {}", file.display()))];
+    actions.extend(now.actions.iter().cloned());
+    Ok(Options {
+        model: then.model,
+        input: then.input,
+        lora: then.lora,
+        device: then.device,
+        record_budget: then.record_budget,
+        actions,
+        init: false,
+        ..now.clone()
+    })
+}
