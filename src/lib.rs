@@ -44,6 +44,7 @@ pub mod comparing;
 pub mod debugger;
 #[doc(hidden)]
 pub mod dumps;
+#[doc(hidden)]
 pub mod engine;
 #[doc(hidden)]
 pub mod export;

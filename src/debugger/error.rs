@@ -3,6 +3,7 @@
 use super::run::RunError;
 use crate::lang::{LangError, Span, Unavailable};
 use crate::model::adapter::AdapterError;
+use crate::model::compare::CompareError;
 use crate::model::{InputError, LoadError};
 use crate::program::NoRelevance;
 use crate::tensor::TensorError;
@@ -95,23 +96,18 @@ impl From<NoRelevance> for Error {
     }
 }
 
-impl From<InputError> for Error {
-    fn from(error: InputError) -> Error {
-        Error::Refused(error.to_string())
-    }
+/// Errors of the layers below that are mistakes of whoever asked, whatever their kind.
+macro_rules! refused {
+    ($($error:ty),*) => {
+        $(impl From<$error> for Error {
+            fn from(error: $error) -> Error {
+                Error::Refused(error.to_string())
+            }
+        })*
+    };
 }
 
-impl From<LoadError> for Error {
-    fn from(error: LoadError) -> Error {
-        Error::Refused(error.to_string())
-    }
-}
-
-impl From<AdapterError> for Error {
-    fn from(error: AdapterError) -> Error {
-        Error::Refused(error.to_string())
-    }
-}
+refused!(InputError, LoadError, AdapterError, CompareError);
 
 impl From<Error> for Unavailable {
     fn from(error: Error) -> Unavailable {

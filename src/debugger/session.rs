@@ -1,6 +1,6 @@
 //! Everything a user has set up: the run, stop points, focus, value history, variables, displays.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 

@@ -1,5 +1,4 @@
 //! A checkpoint becomes a `Model`: specification, weights by role, tokenizer.
-#![allow(missing_docs)]
 
 pub mod adapter;
 pub mod bundled;

@@ -5,7 +5,6 @@ use std::fmt;
 macro_rules! parts {
     ($($(#[$doc:meta])* $part:ident = $path:literal,)*) => {
         /// A part of a block. Its name in a site is the one in `docs/sites.md`.
-        #[allow(missing_docs, reason = "the names of the sites say it")]
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum Part {
             $($(#[$doc])* $part,)*

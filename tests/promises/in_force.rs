@@ -4,7 +4,7 @@
 use std::fs;
 
 use llmdbg::answer::{Answer, text};
-use llmdbg::commands::GROUPS;
+use llmdbg::commands::ALL;
 
 use crate::common::Bench;
 
@@ -153,7 +153,7 @@ fn each_analysis_sees_an_edit_or_says_that_it_does_not() {
 
 #[test]
 fn no_command_that_analyses_or_compares_is_left_out() {
-    let groups = GROUPS.iter().filter(|group| ["explaining", "comparing"].contains(&group.name));
+    let groups = ALL.groups.iter().filter(|group| ["explaining", "comparing"].contains(&group.name));
     let names: Vec<&str> = groups.flat_map(|group| group.commands).map(|command| command.name).collect();
     assert!(names.len() > 15, "{names:?}");
     let listed = |name: &&&str| COMMANDS.iter().any(|(_, command, _)| command.split(' ').next() == Some(**name));

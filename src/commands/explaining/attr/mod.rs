@@ -12,10 +12,7 @@ use std::path::Path;
 
 use self::given::{Baseline, Given};
 use self::methods::{Factor, Run, Work};
-use crate::analysis::attribution::{
-    Attribution, Noise, Probe, Quality, ablation, conductance, gradient_shap, influence, integrated, kernel_shap,
-    lime_subsets, lime_with, noise, occlusion, plain, quality, relevance, shapley_exact, shapley_sampled,
-};
+use crate::analysis::attribution::{Attribution, Probe, Quality, quality};
 use crate::answer::{Answer, Cell, Table};
 use crate::commands::frame::Done;
 use crate::commands::state::{Call, Console, NOT_COMPLETE, bar};
