@@ -40,7 +40,7 @@ fn architectures_and_settings_that_are_not_supported() {
     );
     assert_eq!(
         Copy::of("gpt2").set("architectures", json!(["GPT2DoubleHeadsModel"])).error(),
-        "DIR/config.json: architecture \"GPT2DoubleHeadsModel\" is not supported; of gpt2 there are GPT2LMHeadModel, \
+        "DIR/config.json: architecture \"GPT2DoubleHeadsModel\" is not supported; supported for gpt2: GPT2LMHeadModel, \
          GPT2ForSequenceClassification, GPT2ForTokenClassification, GPT2ForQuestionAnswering and GPT2Model"
     );
     assert_eq!(
