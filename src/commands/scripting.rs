@@ -26,7 +26,7 @@ pub const COMMANDS: &[Command] = &[
         name: "transcript",
         usage: "transcript FILE\ntranscript off",
         about: "write commands and their answers to a file as they are shown",
-        help: "A file that is there is replaced. Commands of scripts and stop points are in it too.",
+        help: "An existing file is replaced. Commands of scripts and stop points are included.",
         examples: &["transcript session.txt\nrun\ntranscript off", "transcript session.txt\nbreak L1\nrun"],
         takes: Takes::File,
         run: elsewhere,
@@ -48,7 +48,7 @@ pub const COMMANDS: &[Command] = &[
         short: &["|"],
         usage: "pipe COMMAND | SHELL-COMMAND",
         about: "give what a command answers to a command of the system's shell",
-        help: "The bar stands between spaces. What may run programs is told by \"help shell\".",
+        help: "The bar is between spaces. \"help shell\" explains which files may run programs.",
         examples: &["run\npipe info sites | grep pattern", "run\n| print/t prob | head -n 3"],
         takes: Takes::Command,
         run: elsewhere,
@@ -108,7 +108,8 @@ pub const COMMANDS: &[Command] = &[
     Command {
         name: "alias",
         usage: "alias [NAME = COMMAND]",
-        about: "give a command, perhaps with its first arguments, another name; alone it lists those given",
+        about: "give a command, with or without its first arguments, another name; without arguments, list the \
+               aliases",
         examples: &["alias top = print/t\nrun\ntop logits[-1]", "alias go = continue\nalias"],
         takes: Takes::Command,
         run: elsewhere,

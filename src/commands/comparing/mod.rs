@@ -47,18 +47,22 @@ pub const COMMANDS: &[Command] = &[
     Command {
         name: "bisect",
         usage: "bisect SIDE [-prefix TEXT] [-first] [-all] [-fail]",
-        about: "say which op introduces a difference from a branch, another model, a dump or a file, and why, as far as a guess explains it",
-        help: "Every op is run with the other side's inputs: what differs then is introduced there, and not inherited. Where a file lacks \
-               an input it is computed from those that it has. What is left in f64 on the CPU tells a fault from rounding: of two sides that \
-               run here it is the difference of their ops, of a file the distance from the exact value. -first looks at a few blocks of a \
-               complete pass, halving what is left, and runs only the first that differs. Reasons are tried, not inferred: number of heads, \
-               base, style, scaling, direction and width of rotations, positions, masks, scale and cap of scores, biases by position, repeated \
-               key/value heads, eps, kind and gain of norms, activation, gate and up, order of queries, keys and values, fused layouts, heads, \
-               biases, transposed or rounded weights, factors of embeddings and sums, pooling, cap, scale and tying of logits.",
+        about: "which op introduces a difference from a branch, another model, a dump or a file, and why, if a guess \
+               explains it",
+        help: "Every op is run with the inputs of the other side, so that a difference is introduced there and not \
+               inherited. An input that a file lacks is computed from those that it has. The difference that remains \
+               in f64 on the CPU separates a fault from rounding: between two sides that run here it is the \
+               difference of their ops, for a file it is the distance from the exact value. -first compares a few \
+               blocks of a complete pass, halving the range, and runs only the first that differs. Reasons are \
+               tried, not inferred: number of heads, base, style, scaling, direction and width of rotations, \
+               positions, masks, scale and cap of scores, biases by position, repeated key/value heads, eps, kind \
+               and gain of norms, activation, gate and up, order of queries, keys and values, fused layouts, heads, \
+               biases, transposed or rounded weights, factors of embeddings and sums, pooling, cap, scale and tying \
+               of logits.",
         options: &[
             ("-prefix TEXT", "what the names in the file begin with"),
             ("-first", "the first block that differs, found by halving"),
-            ("-all", "every op; else those that introduce something"),
+            ("-all", "every op, not only those that introduce a difference"),
             ("-fail", "fail if anything is introduced, for scripts and CI"),
         ],
         examples: &[
@@ -93,16 +97,18 @@ pub const COMMANDS: &[Command] = &[
         name: "diagnose",
         short: &["doctor"],
         usage: "diagnose [-deep] [-device] [-against FILE] [-all] [-fail error|warning|note]",
-        about: "check weights, values, attention, neurons, tokens and prediction of a complete pass, and say what is not normal",
-        help: "Findings are ranked by severity: what was measured, where, what is normal, the command that shows it, and why it matters. \
-               The rules and their limits are in config/diagnose.toml. With -against, what is the same on most texts of FILE (one in each line, \
-               three or more) is this model's own way and left out, and what is unlike them is added; errors stay.",
+        about: "check weights, values, attention, neurons, tokens and the prediction of a complete pass, and report \
+               what is not normal",
+        help: "Findings are ranked by severity: the measurement, the place, the normal range, the command that shows \
+               it, and why it matters. The rules and their limits are in config/diagnose.toml. With -against, what \
+               is the same on most texts of FILE (one in each line, three or more) is taken as normal for this model \
+               and left out, and what differs from them is added; errors stay.",
         options: &[
             ("-deep", "the checks that compute the pass again, and gradients of the loss too"),
-            ("-device", "every op beside the same in 64 bits on the CPU: does the device compute what it should?"),
-            ("-against FILE", "beside texts that are as they should be"),
-            ("-all", "every place of a finding; else the three worst"),
-            ("-fail SEVERITY", "fail if there is a finding of this severity or worse, for scripts and CI"),
+            ("-device", "compare every op with the same op in 64 bits on the CPU"),
+            ("-against FILE", "compare with texts on which the model behaves normally"),
+            ("-all", "every place of a finding, not only the three worst"),
+            ("-fail SEVERITY", "fail on a finding of this severity or worse, for scripts and CI"),
         ],
         examples: &["run\ndiagnose", "run\ndiagnose -deep -fail error"],
         run: diagnose::diagnose,
@@ -111,8 +117,9 @@ pub const COMMANDS: &[Command] = &[
     Command {
         name: "check",
         usage: "check cache [TOLERANCE]\ncheck batch [TOLERANCE]\ncheck determinism\ncheck inert",
-        about: "whether passes with the key/value cache compute what one pass over the whole text does, rows in a batch what they do \
-                alone, the same pass the same bits again, and a pass that is looked at the same bits as one that is not",
+        about: "whether passes with the key/value cache compute the same as one pass over the whole text, rows of a \
+               batch the same as each row by itself, a repeated pass the same bits, and a pass that is inspected the \
+               same bits as one that is not",
         examples: &[
             "generate 3\ncheck cache",
             "generate 3\ncheck cache 1e-3",
@@ -126,9 +133,11 @@ pub const COMMANDS: &[Command] = &[
     Command {
         name: "selftest",
         usage: "selftest [TOLERANCE]",
-        about: "whether the device computes what it should: every op on its own values, beside the same op on the CPU in f64",
-        help: "Fails if one is off by more than the tolerance, as a part of its size: 2e-5 in f32, 1e-3 in f16, where each value is rounded. \
-               Nothing is inherited from the ops before, so what is listed is what each op itself does.",
+        about: "whether the device computes correctly: every op, with the inputs that it had, compared with the same \
+               op on the CPU in f64",
+        help: "Fails if an op is off by more than the tolerance, relative to its size: 2e-5 in f32, 1e-3 in f16, \
+               where each value is rounded. Nothing is inherited from earlier ops, so what is listed is what each op \
+               does by itself.",
         examples: &["selftest", "selftest 1e-4"],
         run: selftest::run,
         ..PLAIN

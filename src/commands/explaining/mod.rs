@@ -48,10 +48,14 @@ pub const COMMANDS: &[Command] = &[
         usage: "attr METHOD[,METHOD]... [-target EXPR] [-baseline B] [-at SITE] [-steps N] [-samples N] [-stdev X] [-seed S] [-rule R] \
                 [-window N] [-alpha X] \
                 [-through NEURON] [-signed] [-quality]",
-        about: "say how much each token, or each element of a site, counts for a number",
-        help: "METHOD: saliency, inputxgradient, ig, gradientshap, smoothgrad, vargrad, conductance, neuron, influence, featureablation, \
-               occlusion, shapley, kernelshap, lime, lrp (by the rules of AttnLRP); heads compares gradients and ablation of every head, neurons ranks those of all blocks with what feeds them, rollout follows attention through all blocks, attnxgradient weighted by its gradient. The target is the most likely token's logit at the focused position, or that of the predicted \
-               class; any number over the pass will do. The result becomes $N, with the shape of the site. Several methods with commas, or several -target, stand side by side.",
+        about: "how much each token, or each element of a site, contributes to a number",
+        help: "METHOD: saliency, inputxgradient, ig, gradientshap, smoothgrad, vargrad, conductance, neuron, \
+               influence, featureablation, occlusion, shapley, kernelshap, lime, lrp (by the rules of AttnLRP); \
+               heads compares gradients and ablation of every head, neurons ranks those of all blocks with their \
+               inputs, rollout follows attention through all blocks, attnxgradient weights it by its gradient. The \
+               target is the most likely token's logit at the focused position, or that of the predicted class; any \
+               number over the pass can be given. The result becomes $N, with the shape of the site. Several methods \
+               separated by commas, or several -target, are shown in columns.",
         options: attr::OPTIONS,
         examples: &[
             "run\nattr ig -target logit(\" Mary\") - logit(\" John\")",
@@ -67,7 +71,8 @@ pub const COMMANDS: &[Command] = &[
     Command {
         name: "circuits",
         usage: "circuits [HEAD]\ncircuits -composition q|k|v",
-        about: "what heads do by their weights alone: whether they copy tokens and look for the token they stand at, and which read which",
+        about: "what heads do according to their weights: whether they copy tokens and attend to the same token, and \
+               which heads read from which",
         help: "Copying is sum Re / sum | | over the eigenvalues of W_E W_V W_O W_U, matching the same of W_E W_Q W_K^T W_E^T (Elhage et al. \
                2021); of one head its largest eigenvalues. -composition is |OV M| / (|OV| |M|), where M is what the queries, keys or values of a \
                later head read with. Edits of weights are in them; gains of norms are not.",
@@ -90,14 +95,17 @@ pub const COMMANDS: &[Command] = &[
     Command {
         name: "activations",
         usage: "activations [-against FILE [-all]]",
-        about: "what the values of each block are like: norms, largest magnitudes, outlier features, silent and saturated neurons",
-        help: "Norm is the median over tokens of the residual stream behind the block, Growth that beside the norm in front of it. Massive is the \
-               largest magnitude of the stream beside its median, At where. Outliers counts features of at least 6 at 6 % of positions. Silent \
-               and Saturated are shares of neurons: next to 0, or above 6 in front of the activation, at every token. With -against, only \
-               what is unlike the texts of FILE (one in each line, three or more) is listed, in median deviations.",
+        about: "statistics of the values of each block: norms, largest magnitudes, outlier features, silent and \
+               saturated neurons",
+        help: "Norm is the median norm of the residual stream over tokens after the block; Growth is that norm \
+               divided by the norm before the block. Massive is the largest magnitude of the stream divided by its \
+               median; At is its position. Outliers counts features of at least 6 at 6 % of positions. Silent and \
+               Saturated are shares of neurons that are close to 0, or above 6 before the activation, at every \
+               token. With -against, only what differs from the texts of FILE (one in each line, three or more) is \
+               listed, in median deviations.",
         options: &[
-            ("-against FILE", "what is not as on these texts, run with the weights as they are edited"),
-            ("-all", "all numbers beside those of the texts"),
+            ("-against FILE", "what differs from these texts, which are run with the edited weights"),
+            ("-all", "every number, next to those of the texts"),
         ],
         examples: &[
             "run\nactivations",
@@ -110,9 +118,10 @@ pub const COMMANDS: &[Command] = &[
     Command {
         name: "neuron",
         usage: "neuron LnNm [FILE] [-top N]",
-        about: "which tokens excite a neuron, in this text or over a file of texts, and which tokens its output weights promote",
-        help: "FILE has a text in each line; each is a pass of its own, with the edits of this branch. What is promoted is W_out W_U of the neuron: \
-               the direct path, without the final norm.",
+        about: "which tokens activate a neuron, in this text or over a file of texts, and which tokens its output \
+               weights promote",
+        help: "FILE has one text in each line; each is run as a separate pass, with the edits of this branch. \
+               Promoted tokens come from W_out W_U of the neuron: the direct path, without the final norm.",
         options: &[("-top N", "rows, 8 by default")],
         examples: &[
             "run\nneuron L0N97",
@@ -125,11 +134,13 @@ pub const COMMANDS: &[Command] = &[
     Command {
         name: "probe",
         usage: "probe FILE [-metric EXPR] [-by FIELD] [-carriers|-words] [-limit N] [-seed S]",
-        about: "a number over many prompts, by group, with intervals; what carries the difference of two groups; which words move it",
-        help: "FILE is text with a prompt in each line, where {nurse|pilot} or {who:nurse|pilot} is a slot and each choice a prompt of its own; \
-               or CSV, JSON or JSON lines with prompt (or text) and fields. Each prompt is a pass of its own, with the edits of this branch. EXPR \
-               is evaluated after it, {field} in it standing for what the prompt has; without it, the loss. What looks like a mistake in \
-               prompts is told: unknown tokens, a doubled beginning, too many tokens, copies, groups of different sizes.",
+        about: "a number over many prompts, by group, with intervals; what causes the difference between two groups; \
+               which words change it",
+        help: "FILE is text with a prompt in each line, where {nurse|pilot} or {who:nurse|pilot} is a slot and each \
+               choice makes a separate prompt; or CSV, JSON or JSON lines with prompt (or text) and fields. Each \
+               prompt is run as a separate pass, with the edits of this branch. EXPR is evaluated after it, with \
+               {field} replaced by the field of the prompt; without EXPR, the loss. Likely mistakes in prompts are \
+               reported: unknown tokens, a doubled beginning, too many tokens, copies, groups of different sizes.",
         options: &[
             ("-metric EXPR", "the number, in quotes"),
             ("-by FIELD", "the field that divides the prompts; else each that can"),
@@ -137,7 +148,7 @@ pub const COMMANDS: &[Command] = &[
                 "-carriers",
                 "heads, MLPs and (by gradients) neurons of one prompt put into its counterpart in the other group",
             ),
-            ("-words", "each prompt beside itself without one word"),
+            ("-words", "compare each prompt with itself without one word"),
             ("-limit N", "only the first N prompts"),
             ("-seed S", "of the bootstrap"),
         ],
@@ -153,7 +164,7 @@ pub const COMMANDS: &[Command] = &[
     Command {
         name: "lens",
         usage: "lens [SITES] [-target TOKEN [-foil TOKEN]] [-pos P] [-top N] [-mid] [-tuned FILE]\nlens [SITES] -grid [-tuned FILE]\nlens [SITES] -map [-target TOKEN] [-tuned FILE]",
-        about: "say what the model would predict if it stopped at each block: the logit lens, or a tuned lens",
+        about: "what the model would predict if it stopped at each block: the logit lens, or a tuned lens",
         help: "The final norm and the unembedding on what each block reads; the last row is the model's own prediction. Rank 0 is the \
                likeliest. SITES, such as L*.attn_out, are looked at instead of what blocks read. -grid names the likeliest token at every position, -map shows the target's probability there. A tuned lens \
                is a file of the package tuned-lens, trained for this model: its folder, params.pt or params.safetensors.",
@@ -183,10 +194,10 @@ pub const COMMANDS: &[Command] = &[
     Command {
         name: "dla",
         usage: "dla [-target TOKEN [-foil TOKEN]] [-pos P] [-by component|head|position|neuron] [-top N]",
-        about: "split a logit into what every component adds to it: direct logit attribution",
-        help: "Along the direct path from the residual stream to the logit; the scale of every norm on it is held at what it was, so \
-               the parts add up to the logit. By head, it is said by way of which tokens. A component that works through later \
-               ones counts nothing here: attr and ablate measure that.",
+        about: "split a logit into the contributions of the components: direct logit attribution",
+        help: "Along the direct path from the residual stream to the logit, with the scale of every norm held at its \
+               value in this pass, so that the parts sum to the logit. With -by head, the source tokens are listed \
+               too. The effect of a component through later ones is not included: attr and ablate measure that.",
         options: &[
             ("-target TOKEN", "the token: its text in quotes, or its number; the likeliest one by default"),
             ("-foil TOKEN", "the difference to this token's logit"),
@@ -207,7 +218,8 @@ pub const COMMANDS: &[Command] = &[
     Command {
         name: "explain",
         usage: "explain [POS] [-target TOKEN [-foil TOKEN]] [-pos P]",
-        about: "say in one table why a token is predicted: where it becomes the likeliest, what adds to it, and from which tokens",
+        about: "why a token is predicted, in one table: where it becomes the likeliest, which components add to it, \
+               and from which tokens",
         help: "The logit lens, then the components, heads and neurons that add most along the direct path; see lens and dla.",
         options: &[
             ("-target TOKEN", "the token: its text in quotes, or its number; the likeliest one by default"),
@@ -222,24 +234,27 @@ pub const COMMANDS: &[Command] = &[
     Command {
         name: "patch",
         usage: "patch SIDE|zero|mean -metric EXPR [-site SITE] [-over AXES] [-approx|-both]\npatch sweep -from SIDE|zero|mean -metric EXPR ...\npatch SITE[SLICE] from SIDE\npatch BRANCH -metric EXPR -to HEAD.q|k|v\npatch BRANCH -metric EXPR -minimal [-faithful X]",
-        about: "put values of another branch, model or dump into this run, place by place, and say how much of a number comes back: activation patching",
-        help: "SITE: resid_pre (the default), resid_mid, attn_out, mlp_out, attn.q, attn.k, attn.v, attn.z, attn.pattern, mlp.post or any other \
-               site, of every block; L3.attn.z is one alone. Places are heads, or positions where there are none. 1 is as on that side, 0 as here; of a dump, zero and mean it is what the number gains. \
-               The texts must have the same number of tokens. The shares become $N. A sweep that is interrupted goes on when it is \
-               asked for again. patch SITE[SLICE] from SIDE is one edit, kept until undo.",
+        about: "copy values of another branch, model or dump into this run, place by place, and measure how much of \
+               a number is restored: activation patching",
+        help: "SITE: resid_pre (the default), resid_mid, attn_out, mlp_out, attn.q, attn.k, attn.v, attn.z, \
+               attn.pattern, mlp.post or any other site, of every block; L3.attn.z is a single site. Places are \
+               heads, or positions if the site has no heads. 1 restores the number of the other side, 0 changes \
+               nothing; for a dump, zero and mean, the change of the number is shown. The texts must have the same \
+               number of tokens. The shares become $N. An interrupted sweep continues when it is requested again. \
+               patch SITE[SLICE] from SIDE is one edit, kept until undo.",
         options: &[
             ("-metric EXPR", "the number, in quotes if it has spaces"),
-            ("-from SIDE", "whose values, where the command has no word of its own for that"),
-            ("-site SITE", "what is put in"),
+            ("-from SIDE", "the side whose values are copied, for patch sweep"),
+            ("-site SITE", "the site that is copied"),
             (
                 "-over AXES",
                 "axes of the site whose entries are places: layer,head,pos; layer is each block's as a whole",
             ),
             ("-approx", "by gradients: attribution patching, fast and of first order"),
-            ("-both", "measured and by gradients, side by side"),
+            ("-both", "the measurement and the approximation by gradients"),
             (
                 "-to HEAD.PART",
-                "path patching: earlier heads put into the queries, keys or values of one head alone, directly",
+                "path patching: the outputs of earlier heads copied only into the queries, keys or values of one head",
             ),
             ("-minimal", "the heads and MLPs that the number needs, by greedy ablation; the others are as in BRANCH"),
             ("-faithful X", "the share of the number that they must keep, 0.9 by default"),
@@ -262,11 +277,14 @@ pub const COMMANDS: &[Command] = &[
     Command {
         name: "heads",
         usage: "heads [LAYER...] [-sort SCORE] [-grid SCORE] [-to TOKEN [-pos P]] [-over FILE]\nheads [LAYER...] -repeated N [-seed S]\nheads [LAYER...] -redundant [-over FILE]",
-        about: "say what every attention head looks at: the token before, the first one, copies, and how sharply; which heads do the same",
-        help: "SCORE: previous, next, first, duplicate, induction, self, separators, entropy, largest, distance, output. Shares are of all \
-               attention of the head on this text; output is its share of what the heads of its block write. A sink is a head that rests on \
-               the first token: usual, and no fault. FILE has a text in each line, and scores are means over them. -redundant lists the \
-               pairs of heads with the nearest patterns (Jensen-Shannon), and whether they move the same (cosine of W_V W_O).",
+        about: "what every attention head attends to: the previous token, the first one, copies, and how sharply; \
+               which heads do the same",
+        help: "SCORE: previous, next, first, duplicate, induction, self, separators, entropy, largest, distance, \
+               output. Shares are of all attention of the head on this text; output is its share of what the heads \
+               of its block write. A sink is a head that attends mostly to the first token: that is common, and not \
+               a fault. FILE has one text in each line, and scores are means over them. -redundant lists the pairs \
+               of heads with the nearest patterns (Jensen-Shannon), and whether they write in the same direction \
+               (cosine of W_V W_O).",
         options: &[
             ("-sort SCORE", "the largest first"),
             ("-grid SCORE", "a heat map of layers by heads"),
@@ -292,7 +310,8 @@ pub const COMMANDS: &[Command] = &[
         name: "layers",
         usage: "layers [EXPR]",
         about: "evaluate an expression in every block: a number as bars, a vector as a heat map",
-        help: "Names without a layer are those of each block in turn; alone, the norm of the residual stream at the last position.",
+        help: "Names without a layer are those of each block in turn. Without EXPR, the norm of the residual stream \
+               at the last position.",
         examples: &["run\nlayers norm(resid_post[-1])", "run\nlayers max(attn.pattern[q=-1], axis=k)"],
         takes: Takes::Expression,
         run: layers::layers,

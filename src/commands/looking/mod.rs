@@ -67,7 +67,7 @@ pub const COMMANDS: &[Command] = &[
         name: "display",
         short: &["disp"],
         usage: "display[/F] [EXPR]",
-        about: "show an expression at every stop; alone, show all now",
+        about: "show an expression at every stop; without an expression, show all displays now",
         examples: &["run\ndisplay/t logits[-1]", "display max($cursor)\nstep"],
         takes: Takes::Expression,
         run: data::display,
@@ -132,7 +132,7 @@ pub const COMMANDS: &[Command] = &[
         name: "info",
         short: &["i"],
         usage: "info WHAT\ninfo trace [N...]\ninfo weights [PATTERN...] [-against FILE | -block N]",
-        about: "tell about the session: breakpoints, model, tokens and more",
+        about: "report the session: breakpoints, model, tokens and more",
         help: "Weights are those of the files: name, role, shape, how they are stored, and the range of what was loaded; PATTERN is a name or a role, and * and ** stand for any part of one.",
         options: WEIGHTS,
         examples: &[
@@ -148,7 +148,7 @@ pub const COMMANDS: &[Command] = &[
     Command {
         name: "focus",
         usage: "focus [row=N] [pos=N] [head=N]",
-        about: "the row, position and head that commands and panes default to; alone, tell them",
+        about: "the row, position and head that commands and panes use by default; without arguments, show them",
         examples: &["focus pos=\" Mary\" head=1", "focus"],
         run: session::focus,
         ..CHANGING

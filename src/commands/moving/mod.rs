@@ -31,7 +31,7 @@ pub const COMMANDS: &[Command] = &[
         short: &["s"],
         usage: "step [N]",
         about: "compute the next op (or N ops)",
-        help: "At the end of a pass it goes to the start of the next one, if there is one.",
+        help: "At the end of a pass it goes to the start of the next pass, if the run has one.",
         examples: &["step", "s 10"],
         run: motion::step,
         ..REPEATED

@@ -36,9 +36,11 @@ pub const COMMANDS: &[Command] = &[
     Command {
         name: "load",
         usage: "load MODEL as NAME [-device DEVICE] [-dtype f32|f16]\nload edits FILE",
-        about: "another model beside this one, to compare and to go to, or the edits of a file that save edits has written",
-        help: "The other model reads the same tokens, or the same text where its vocabulary is another one; it runs when something is asked \
-               of it. Edits must fit this model and its prompt; each is checked before any is made.",
+        about: "another model next to this one, to compare with and to switch to; or the edits of a file written by \
+               save edits",
+        help: "The other model reads the same tokens, or the same text if its vocabulary differs; it runs when \
+               something is requested from it. Edits must fit this model and its prompt; each is checked before any \
+               is made.",
         options: &[
             ("-device DEVICE", "where it computes; else where this model does"),
             ("-dtype TYPE", "what it is held in; else what this model is"),
@@ -60,7 +62,7 @@ pub const COMMANDS: &[Command] = &[
         help: "FILE is safetensors or npz. A name in it is a site, a name of TransformerLens, or a module of the checkpoint \
                (transformer.h.0.attn.c_attn, whose output is cut into queries, keys and values); MAP.json says the rest: \
                {\"decoder.*.ffn\": \"blocks.*.mlp_out\"}, where * is a number. Batch axes, heads on one axis, and axes in another order are \
-               recognised, and told by diff. llmdbg-dump-hf and llmdbg-dump-torch (python/ in the sources) write such files.",
+               recognised, and reported by diff. llmdbg-dump-hf and llmdbg-dump-torch (python/ in the sources) write such files.",
         options: &[("-prefix TEXT", "take a beginning off the names")],
         examples: &[
             "run\nsave activations out.safetensors\nload-dump out.safetensors as before\nset L1.attn.z[head=0] = 0\ndiff before",
@@ -98,7 +100,7 @@ pub const COMMANDS: &[Command] = &[
         name: "layout",
         short: &["la"],
         usage: "layout [NAME|next|prev]",
-        about: "choose the panes of the full screen; alone, list the layouts",
+        about: "choose the panes of the full screen; without an argument, list the layouts",
         help: "NAME: program, attention, lens, diff, grad, generate, session, or one of layouts.toml. Anywhere else it has no effect that \
                shows.",
         examples: &["layout attention", "layout next\nlayout"],
@@ -119,7 +121,7 @@ pub const COMMANDS: &[Command] = &[
         name: "help",
         short: &["h"],
         usage: "help [COMMAND|GROUP|functions|FUNCTION|gdb]",
-        about: "what commands there are, or what one does",
+        about: "list the commands, or describe one",
         help: "help gdb maps the commands of gdb to those here.",
         examples: &["help break", "help functions", "help gdb"],
         takes: Takes::Command,

@@ -12,7 +12,7 @@ pub const COMMANDS: &[Command] = &[
         name: "break",
         short: &["b"],
         usage: "break [-name NAME] [LOC] [head=N] [pos=N] [row=N] [if EXPR]",
-        about: "stop when a site has been computed, or before a module; without LOC where the cursor stands",
+        about: "stop when a site has been computed, or before a module; without LOC, at the cursor",
         help: "In the condition, $ is the value just computed, or its slice at head=N. A condition that fails to evaluate stops. A name \
                can be used wherever a number can.",
         options: &[("-name NAME", "a name for it")],
@@ -39,7 +39,7 @@ pub const COMMANDS: &[Command] = &[
     Command {
         name: "rbreak",
         usage: "rbreak /REGEX/",
-        about: "a breakpoint of its own on every site whose name matches",
+        about: "set a breakpoint on every site whose name matches",
         examples: &["rbreak /mlp.out$/\nrun", "rbreak attn\\.z$"],
         run: breakpoints::set_by_regex,
         ..CHANGING
@@ -47,7 +47,7 @@ pub const COMMANDS: &[Command] = &[
     Command {
         name: "watch",
         usage: "watch [-name NAME] EXPR [if EXPR]",
-        about: "stop where an expression becomes another one",
+        about: "stop when the value of an expression changes",
         help: "It is evaluated after the ops that it depends on, in every block if it has bare names, and compared with what it was \
                after the one before. What a pass has not computed yet is what the pass before had.",
         options: &[("-name NAME", "a name for it")],
@@ -81,7 +81,8 @@ pub const COMMANDS: &[Command] = &[
     Command {
         name: "trace",
         usage: "trace [-name NAME] LOC [/EXPR/] [count|EXPR|hist EXPR]",
-        about: "count crossings, or keep a number or a histogram at each, without stopping; \"info trace\" tells",
+        about: "count crossings, or keep a number or a histogram at each, without stopping; \"info trace\" shows \
+               them",
         help: "Only crossings where the filter /EXPR/ holds count. $ is the value just computed. Crossing a place again replaces what was kept.",
         options: &[("-name NAME", "a name for it")],
         examples: &[
@@ -110,7 +111,8 @@ pub const COMMANDS: &[Command] = &[
         name: "commands",
         usage: "commands [N...]\nCOMMAND\n...\nend",
         about: "commands that run when a stop point has stopped; without N for the last one",
-        help: "If the first is \"silent\", the stop itself is not told. A command that moves the cursor ends the list.",
+        help: "If the first is \"silent\", the stop itself is not reported. A command that moves the cursor ends the \
+               list.",
         examples: &[
             "break L2.attn.pattern\ncommands\nprint max($cursor)\nend\nrun",
             "break L1\nbreak L2\ncommands 1-2\nsilent\nbacktrace\nend",
