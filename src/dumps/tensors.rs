@@ -6,6 +6,7 @@ use std::path::Path;
 use safetensors::SafeTensors;
 use zip::ZipArchive;
 
+use super::Result;
 use crate::model::checkpoint::{FileBytes, Number, npy};
 use crate::model::{memory_check, text};
 
@@ -34,10 +35,10 @@ impl Tensors {
     ///
     /// # Errors
     /// In words that name the file.
-    pub fn open(path: &Path) -> Result<Tensors, String> {
+    pub fn open(path: &Path) -> Result<Tensors> {
         let shown = path.display().to_string();
         if path.is_dir() {
-            return Err(format!("{shown} is a folder: name a file of values in it"));
+            return Err(format!("{shown} is a folder: name a file of values in it").into());
         }
         let bytes = FileBytes::map(path).map_err(|error| error.to_string())?;
         let zipped = bytes.all().starts_with(b"PK");
@@ -53,7 +54,7 @@ impl Tensors {
             tensors.names().into_iter().map(str::to_owned).collect()
         };
         if names.is_empty() {
-            return Err(format!("{shown} holds no arrays"));
+            return Err(format!("{shown} holds no arrays").into());
         }
         names.sort();
         Ok(Tensors { path: shown, bytes, zipped, names })
@@ -79,13 +80,13 @@ impl Tensors {
     ///
     /// # Errors
     /// If there is none, or its elements are of a kind that is not read.
-    pub fn read(&self, name: &str) -> Result<Found, String> {
+    pub fn read(&self, name: &str) -> Result<Found> {
         let wrong = |what: &dyn std::fmt::Display| format!("{name} in {}: {what}", self.path);
         if self.zipped {
             let mut archive = archive(self.bytes.all()).map_err(|error| wrong(&error))?;
             let mut entry = archive.by_name(&format!("{name}.npy")).map_err(|error| wrong(&error))?;
             if entry.size() > LARGEST {
-                return Err(wrong(&"it is larger than an array that is read at once may be"));
+                return Err(wrong(&"it is larger than an array that is read at once may be").into());
             }
             let size = entry.size();
             fits(size).map_err(|error| wrong(&error))?;
@@ -108,11 +109,12 @@ impl Tensors {
 }
 
 /// Refuses an array of so many bytes that memory cannot hold, with its elements in 64 bits.
-fn fits(bytes: u64) -> Result<(), String> {
+fn fits(bytes: u64) -> Result<()> {
     let needed = bytes.saturating_mul(3);
     match memory_check::too_little(needed) {
         Some(free) => {
-            Err(format!("to read it takes {} of memory, and {} are free", text::bytes(needed), text::bytes(free)))
+            let (needed, free) = (text::bytes(needed), text::bytes(free));
+            Err(format!("to read it takes {needed} of memory, and {free} are free").into())
         }
         None => Ok(()),
     }

@@ -235,8 +235,7 @@ impl Console {
         let layers = self.session.run.program.n_layers() as i64;
         let wrapped = if number < 0 { number + layers } else { number };
         let wrapped = usize::try_from(wrapped).unwrap_or(usize::MAX);
-        let op =
-            self.session.cached_op(wrapped, part).map_err(|message| Error::At(LangError::new(message, layer.span)))?;
+        let op = self.session.cached_op(wrapped, part).map_err(|error| LangError::because(error, layer.span))?;
         let Some(all) = self.session.run.cached(op)? else {
             let message = "nothing is cached yet: the first pass computes all keys and values itself";
             return Err(Error::At(LangError::new(message, assignment.target_span)));

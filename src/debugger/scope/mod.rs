@@ -355,11 +355,11 @@ impl Session {
     ///
     /// # Errors
     /// If there is no such block.
-    pub fn cached_op(&self, layer: usize, part: CachePart) -> Result<usize, String> {
+    pub fn cached_op(&self, layer: usize, part: CachePart) -> Result<usize, Unavailable> {
         let program = &self.run.program;
         let layers = program.n_layers();
         if layer >= layers {
-            return Err(format!("no layer {layer}: model has 0..{}", layers.saturating_sub(1)));
+            return Err(format!("no layer {layer}: model has 0..{}", layers.saturating_sub(1)).into());
         }
         if !self.run.generates() {
             return Err("the model has no key/value cache: it computes its whole text in one pass".into());
@@ -370,7 +370,7 @@ impl Session {
         };
         let reader = program.block_op(layer, reader);
         let cached = reader.and_then(|op| program.ops[op].cached.first().copied());
-        cached.ok_or_else(|| format!("layer {layer} caches nothing"))
+        cached.ok_or_else(|| format!("layer {layer} caches nothing").into())
     }
 }
 

@@ -30,12 +30,12 @@ pub use methods::NAMES;
 /// The values of a site in a file, of one row.
 fn of_file(file: &str, site: &str, len: usize, span: Span) -> Result<Vec<f32>> {
     let at = |message: String| Error::At(LangError::new(message, span));
-    let dump = Tensors::open(Path::new(file)).map_err(at)?;
+    let dump = Tensors::open(Path::new(file)).map_err(|error| at(error.to_string()))?;
     if !dump.names().iter().any(|name| name == site) {
         let some: Vec<&str> = dump.names().iter().take(3).map(String::as_str).collect();
         return Err(at(format!("{file} has no {site}: it has {} ...", some.join(", "))));
     }
-    let found = dump.read(site).map_err(at)?;
+    let found = dump.read(site).map_err(|error| at(error.to_string()))?;
     match found.data.len() == len {
         true => Ok(found.data.into_iter().map(|x| x as f32).collect()),
         false => Err(at(format!("{site} in {file} has shape {:?}, which is not {len} elements as here", found.shape))),
