@@ -222,7 +222,7 @@ const WRONG: &[(&str, &str)] = &[
     ("p L0H9", "no head 9: blocks.0.attn has heads 0..3\n~"),
     ("break L0H9", "no head 9: blocks.0.attn has heads 0..3\n~"),
     ("p result(0, 9)", "no head 9: blocks.0.attn has heads 0..3\n~"),
-    ("p logits@nowhere", "no run or branch nowhere: there is main\n~"),
+    ("p logits@nowhere", "no run or branch nowhere; choose from main\n~"),
     ("p logits#3", "there is no pass 3: this branch has pass 0 only; use \"token\" or \"generate N\"\n~"),
     (
         "p param(\"nope\")",

@@ -250,7 +250,7 @@ impl Scope for RunScope<'_> {
         match labels.iter().position(|known| known == label) {
             Some(index) => Ok(index),
             None if labels.is_empty() => Err("the model has no classes".into()),
-            None => Err(format!("no class {label:?}: there is {}", labels.join(", ")).into()),
+            None => Err(format!("no class {label:?}; choose from {}", labels.join(", ")).into()),
         }
     }
 
@@ -281,7 +281,7 @@ impl Scope for RunScope<'_> {
     fn loss(&mut self) -> Result<Datum, Unavailable> {
         let run = &self.session.run;
         if !run.generates() {
-            return Err("only a causal language model has a loss of its own; use -logprob(...)".into());
+            return Err("only a causal language model has a loss; use -logprob(...)".into());
         }
         let op = run.program.op_of("logits").ok_or("the model has no logits")?;
         let end = self.session.row_length();

@@ -15,7 +15,7 @@ impl RunScope<'_> {
         };
         let peer = self.session.peer_named(name);
         if peer.is_none() {
-            return Err(format!("no run or branch {name}: there is {}", self.session.side_names().join(", ")).into());
+            return Err(format!("no run or branch {name}; choose from {}", self.session.side_names().join(", ")).into());
         }
         match site.pass {
             Some(pass) if pass as usize != self.session.run.pass => {
@@ -31,7 +31,7 @@ impl RunScope<'_> {
         let branch = match &site.run {
             Some(name) => run.branch_named(name).ok_or_else(|| {
                 let names: Vec<&str> = run.branches.iter().map(|branch| branch.name.as_str()).collect();
-                format!("no run or branch {name}: there is {}", names.join(", "))
+                format!("no run or branch {name}; choose from {}", names.join(", "))
             })?,
             None => run.current,
         };

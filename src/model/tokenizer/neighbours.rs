@@ -107,7 +107,7 @@ impl Neighbours {
             notes.push(format!("special tokens in a text are split, as {} asks for", named::CONFIG));
         }
         if named.settings.get("auto_map").is_some_and(|map| map.is_array() || !map["AutoTokenizer"].is_null()) {
-            let what = "asks for a tokenizer with code of its own (auto_map), which is not run";
+            let what = "asks for a tokenizer with custom code (auto_map), which is not run";
             notes.push(format!("{} {what}; tokenizer.json is read as it is", named::CONFIG));
         }
         let other = OtherWay::of(files, class, &named, &facts.ways);

@@ -56,7 +56,7 @@ pub struct MatrixMut<'a> {
 #[derive(Clone, Copy)]
 pub struct Output(*mut f32);
 
-#[expect(unsafe_code, reason = "tasks write to different columns of one output, which lie between each other")]
+#[expect(unsafe_code, reason = "tasks write to different columns of one output, which are interleaved in memory")]
 // SAFETY: see `product`.
 unsafe impl Send for Output {}
 #[expect(unsafe_code, reason = "as above")]
