@@ -56,7 +56,7 @@ const COMMANDS: [(&str, &str, Policy); 52] = [
     ("run", "attr rollout", Differs),
     ("run", "attr attnxgradient", Differs),
     ("run", "circuits L1H0", OfWeights("set param(\"L1.attn.W_V\") *= 2")),
-    ("run", "spectrum L1.resid_post[0]", Differs),
+    ("run", "spectrum L1.resid_post", Differs),
     ("run", "activations", Differs),
     ("run", "neuron L2N3", Differs),
     ("run", "neuron L2N3 DIR/texts.txt", Differs),
