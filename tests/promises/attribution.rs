@@ -382,7 +382,7 @@ fn the_last_attribution_is_saved_as_a_page() {
     assert!(page.contains("<title>ig of logit(&quot;negative&quot;)") && page.contains("masterpiece").eq(&false));
     assert_eq!(page.matches("<td class=\"token\">").count(), 11);
     assert!(b.fail("save attribution a.png").contains("a.png is no .html file"));
-    assert!(b.fail("save a x.html").contains("no .safetensors or .npz file"));
+    assert!(b.fail("save activations x.html").contains("no .safetensors or .npz file"));
 }
 
 /// Over all subsets the regression has the Shapley values as its solution, which captum has computed.

@@ -156,7 +156,7 @@ fn branches_are_copied_renamed_and_drawn() {
     let names: Vec<String> = rows.iter().map(name).collect();
     assert_eq!(names, ["main", "├─ without", "│  └─ twin", "└─ edit1"]);
     assert!(bench.fail("branch twin").contains("branch twin exists already"));
-    assert!(bench.fail("branch 7up").contains("no name for a branch"));
+    assert!(bench.fail("branch 7up").contains("is not a name for a branch"));
     assert_eq!(bench.bits("logits@twin"), bench.bits("logits@without"));
 }
 

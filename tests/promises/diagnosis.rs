@@ -41,17 +41,29 @@ fn each_fault_is_found_by_its_rule_and_at_its_place() {
     // A command that makes the fault, options, and what is found where, with its severity.
     let faults = [
         ("set param(\"L1.mlp.W_out\")[3] = 0 / 0", "", "error", "a weight holds NaN", "blocks.1.mlp.W_out"),
-        ("set param(\"L1.mlp.W_out\")[3] = 0 / 0", "", "error", "are computed here first", "blocks.1.mlp.out"),
+        (
+            "set param(\"L1.mlp.W_out\")[3] = 0 / 0",
+            "",
+            "error",
+            "the first NaN or infinities are computed here",
+            "blocks.1.mlp.out",
+        ),
         ("set param(\"L1.mlp.W_out\") = 0", "", "warning", "a weight matrix is zero", "blocks.1.mlp.W_out"),
-        ("set L1.resid_pre[0, 0] = 1e300 * 1e300", "", "error", "are computed here first", "blocks.1.resid_pre"),
-        ("set L1.resid_pre[0, 0] = 60000", "", "warning", "near the end of f16", "blocks.1.resid_pre"),
+        (
+            "set L1.resid_pre[0, 0] = 1e300 * 1e300",
+            "",
+            "error",
+            "the first NaN or infinities are computed here",
+            "blocks.1.resid_pre",
+        ),
+        ("set L1.resid_pre[0, 0] = 60000", "", "warning", "near the largest number of f16", "blocks.1.resid_pre"),
         ("set L1.resid_pre[0, 0] = 20000", "", "note", "a massive activation", "blocks.1.resid_pre"),
         ("set L1.resid_pre = 1e-9", "", "error", "the residual stream has vanished", "blocks.1.resid_pre"),
         ("set L1.mlp_out = 1000", "", "warning", "one block multiplies", "blocks.1.resid_post"),
         ("set L1.attn.q[head=2] = 0", "", "note", "a head attends uniformly", "L1H2"),
-        ("set L1.attn.scores[head=2] *= 1000", "", "note", "one token almost alone", "L1H2"),
+        ("set L1.attn.scores[head=2] *= 1000", "", "note", "almost only to one token", "L1H2"),
         ("set L1.mlp.post = 0", "", "warning", "most neurons of an MLP are silent", "blocks.1.mlp.post"),
-        ("set logits = 0", "", "warning", "next to uniform", "logits"),
+        ("set logits = 0", "", "warning", "the prediction is almost uniform", "logits"),
         ("set logits *= -1", "", "error", "much higher than that of guessing", "loss"),
         ("set param(\"W_U\") *= 1e-9", "-deep", "warning", "the gradient vanishes", "blocks.0.resid_post"),
         ("set param(\"W_U\") *= 1e7", "-deep", "warning", "the gradient explodes", "blocks.0.resid_post"),
@@ -172,10 +184,10 @@ fn sixteen_faults_are_each_named_in_the_first_three_findings() {
         ("set param(\"L1.mlp.W_in\")[3, 4] = 1e300 * 1e300", "a weight holds NaN or infinities", "blocks.1.mlp.W_in"),
         ("set param(\"L1.attn.W_O\")[head=1] = 0", "a head adds nothing", "L1H1"),
         ("set param(\"L2.mlp.W_in\") = 0.02", "has the same number everywhere", "blocks.2.mlp.W_in"),
-        ("set param(\"L1.ln2.w\") *= 400", "gain of a norm is far above", "blocks.1.ln2.w"),
+        ("set param(\"L1.ln2.w\") *= 400", "the gain of a norm is much larger", "blocks.1.ln2.w"),
         ("set param(\"L1.mlp.b_in\") = -1000", "most neurons of an MLP are silent", "blocks.1.mlp.post"),
-        ("set param(\"L2.mlp.W_out\") *= 1e5", "near the end of f16", "blocks.2.mlp.out"),
-        ("set param(\"L1.attn.W_Q\") *= 1e4", "attends to one token almost alone", "L1H"),
+        ("set param(\"L2.mlp.W_out\") *= 1e5", "near the largest number of f16", "blocks.2.mlp.out"),
+        ("set param(\"L1.attn.W_Q\") *= 1e4", "attends almost only to one token", "L1H"),
     ];
     for (fault, what, at) in weights {
         let mut b = trained();
@@ -255,7 +267,7 @@ fn sixteen_faults_are_each_named_in_the_first_three_findings() {
     let input = Input::from_tokens(&model, vec![(0..longest as u32 + 4).map(|i| i * 7 % vocab).collect()]).unwrap();
     let mut b = Bench::of("llama", model, input, &device, 1 << 30);
     b.run("run");
-    named(&mut b, "", "longer than the positions", &format!("{longest} positions"), "a long prompt");
+    named(&mut b, "", "more tokens than the model was trained on", &format!("{longest} positions"), "a long prompt");
 }
 
 /// Keys that were rotated by the base of a shorter text stay in the cache when the base grows.
@@ -283,14 +295,14 @@ fn a_changed_bundled_model_is_known_by_its_own_text() {
         }
     };
     let mut b = changed("tiny-gpt2", folder.path(), &eps).unwrap();
-    named(&mut b, "", "it is not the bundled model", "tiny-gpt2 on its own text", "eps");
+    named(&mut b, "", "it has the shape of a bundled model but differs from it", "tiny-gpt2 on its own text", "eps");
     let act = |file: &str, bytes: &mut Vec<u8>| {
         if file == "config.json" {
             edit_json(bytes, |config| config["hidden_act"] = "relu".into());
         }
     };
     let mut b = changed("tiny-bert", folder.path(), &act).unwrap();
-    named(&mut b, "", "it is not the bundled model", "tiny-bert", "activation");
+    named(&mut b, "", "it has the shape of a bundled model but differs from it", "tiny-bert", "activation");
     let table = b.table("diagnose");
     assert!(table.title.contains("shows only beside a reference (diff, bisect, golden check)"), "{}", table.title);
 }
