@@ -169,7 +169,7 @@ mod tests {
             ["blocks.0.attn.q", "blocks.0.attn.k", "blocks.4.attn.q", "blocks.4.attn.k"]
         );
         assert_eq!(fails("blocks.{2,40}.attn.z"), "no layer 40: model has 0..4");
-        assert!(fails("L{1,2.attn.z").contains("without }"));
+        assert!(fails("L{1,2.attn.z").contains("without a matching }"));
         assert!(fails("L{0..99999999}.attn.z").contains("too many"));
     }
 

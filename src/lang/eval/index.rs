@@ -274,7 +274,7 @@ mod tests {
         assert_eq!(fails("m[0, pos=1]").message, "axis pos is sliced twice");
         assert_eq!(fails("long[5:5]").message, "this slice is empty: axis 0 has 0..99");
         assert!(fails("m[0.5]").message.contains("whole number"));
-        assert!(fails("m[::0]").message.contains("step of 0"));
+        assert!(fails("m[::0]").message.contains("step other than 0"));
         assert!(fails("m[true]").message.contains("expected an index"));
         assert_eq!(fails("3[0]").message, "the number 3 has no axes to slice");
     }

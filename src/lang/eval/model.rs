@@ -152,7 +152,7 @@ mod tests {
         assert_eq!(num("label(\"POSITIVE\")"), 1.0);
         assert_eq!(fails("label(\"GOOD\")").message, "no label GOOD");
         assert!(fails("tok(3)").message.starts_with("expected a string"));
-        assert!(fails("text(-1)").message.contains("no token id"));
+        assert!(fails("text(-1)").message.contains("is not a token id"));
     }
 
     #[test]
