@@ -68,9 +68,6 @@ pub fn is_neutral(key: &str, value: &Value) -> bool {
 impl HfConfig {
     /// Looks at the keys that were not read, those of sections that were opened too: one that would change arithmetic
     /// is refused, and the others that are not known are returned, to be reported.
-    ///
-    /// # Errors
-    /// If a setting that changes arithmetic was not asked for.
     pub fn unread(&self, family: &str) -> Result<Vec<String>, LoadError> {
         let read = self.read.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut unknown = Vec::new();
@@ -172,7 +169,7 @@ mod tests {
         let text = r#"{"rope_scaling": {"rope_type": "yarn", "attn_factor": 0.9, "finetuned": true},
             "text_config": {"hidden_size": 8, "warp": 9, "pad_token_id": 1}, "vision_config": {"depth": 4}}"#;
         let config = config(text);
-        config.object(&["rope_scaling"]).unwrap().unwrap().str(&["rope_type"]).unwrap();
+        config.object("rope_scaling").unwrap().unwrap().str(&["rope_type"]).unwrap();
         config.nested("text_config").unwrap().unwrap().size(&["hidden_size"]).unwrap();
         config.note_read(&["vision_config"]);
         assert_eq!(
