@@ -15,12 +15,9 @@ const HARMLESS: &str = "
 ";
 
 /// Keys that say how to draw a token, and nothing where none is drawn.
-const DRAWING: &str = "temperature top_k top_p top_h min_p typical_p epsilon_cutoff eta_cutoff"
+const DRAWING: &str = "temperature top_k top_p top_h min_p typical_p epsilon_cutoff eta_cutoff";
 
 /// What to report about settings there that `generate` does not follow.
-///
-/// # Errors
-/// If the file is there and cannot be read.
 pub fn unread(files: &CheckpointFiles) -> Result<Option<String>, LoadError> {
     const NAME: &str = "generation_config.json";
     let Some(text) = files.read(NAME)? else { return Ok(None) };

@@ -8,9 +8,6 @@ mod error;
 mod place;
 mod vocabulary;
 
-pub use error::{AdapterError, AdapterFault};
-pub use vocabulary::fit;
-
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
@@ -28,6 +25,9 @@ use super::role::{Role, WeightId};
 use super::weights::FileTensor;
 use crate::tensor::Value;
 
+pub use error::{AdapterError, AdapterFault};
+pub use vocabulary::fit;
+
 /// Largest adapter: embeddings and heads trained with it can be as large as those of the model.
 const LARGEST: u64 = 1 << 40;
 
@@ -36,12 +36,7 @@ const LARGEST: u64 = 1 << 40;
 #[allow(clippy::large_enum_variant, reason = "few exist, and a box would only hide the handle")]
 pub enum Delta {
     /// Adds `scale left right`, in the layout of computation: `[n, r]` and `[r, m]`.
-    LowRank {
-        left: Value,
-        right: Value,
-        /// What the product is multiplied by.
-        scale: f64,
-    },
+    LowRank { left: Value, right: Value, scale: f64 },
     /// Puts another weight in its place.
     Replace(Value),
 }
@@ -52,7 +47,6 @@ pub struct Adapter {
     pub path: PathBuf,
     /// The model that it was trained on, as its author called it.
     pub base: Option<String>,
-    /// What it does, by weight.
     pub deltas: Vec<(WeightId, Delta)>,
     /// Numbers in it.
     pub parameters: usize,
@@ -163,24 +157,23 @@ fn of_module(module: &str, parts: &Parts<'_>, config: &AdapterConfig, model: &Mo
         }
     }
     let matrix = |name| parts.get(name).map(|view| matrix_of(view, model)).transpose();
-    match (matrix("lora_A")?, matrix("lora_B")?) {
-        (Some(a), Some(b)) => deltas.extend(linear(module, &a, &b, config, model)?),
-        (None, None) => {}
-        _ => return Err(AdapterFault::Half("lora_A and lora_B")),
+    let pair = |a, b, names| match (matrix(a)?, matrix(b)?) {
+        (Some(a), Some(b)) => Ok(Some((a, b))),
+        (None, None) => Ok(None),
+        _ => Err(AdapterFault::Half(names)),
+    };
+    if let Some((a, b)) = pair("lora_A", "lora_B", "lora_A and lora_B")? {
+        deltas.extend(linear(module, &a, &b, config, model)?);
     }
-    match (matrix("lora_embedding_A")?, matrix("lora_embedding_B")?) {
-        (Some(a), Some(b)) => {
-            let id = match Place::find(model, module, "weight")? {
-                Place::Vocabulary(id) => Some(id),
-                Place::Tensor(file) => file.uses.first().copied().filter(|_| file.uses.len() == 1),
-            };
-            let id = id.ok_or(AdapterFault::NotEmbedding)?;
-            // [r, V] and [d, r] of a table [V, d].
-            let scale = config.scale(module, a.shape()[0]);
-            deltas.push(checked(id, a.transpose(), b.transpose(), scale, model)?);
-        }
-        (None, None) => {}
-        _ => return Err(AdapterFault::Half("lora_embedding_A and lora_embedding_B")),
+    if let Some((a, b)) = pair("lora_embedding_A", "lora_embedding_B", "lora_embedding_A and lora_embedding_B")? {
+        let id = match Place::find(model, module, "weight")? {
+            Place::Vocabulary(id) => Some(id),
+            Place::Tensor(file) => file.uses.first().copied().filter(|_| file.uses.len() == 1),
+        };
+        let id = id.ok_or(AdapterFault::NotEmbedding)?;
+        // [r, V] and [d, r] of a table [V, d].
+        let scale = config.scale(module, a.shape()[0]);
+        deltas.push(checked(id, a.transpose(), b.transpose(), scale, model)?);
     }
     Ok(deltas)
 }

@@ -34,7 +34,6 @@ const LONGEST: usize = 1 << 20;
 const LONGEST_OWN: usize = 64 << 10;
 const COPIES: usize = 16;
 
-/// Calls within calls.
 const DEEPEST: usize = 200;
 
 /// A stack that values nested as deeply as the fuel allows can be dropped on. Only what is used of it takes memory.

@@ -17,19 +17,15 @@ pub enum Spelling {
     ByteLevel,
     /// A character stands for the space (SentencePiece), and with `bytes` there are tokens `<0xNN>`.
     Metaspace {
-        /// The character, usually `▁`.
         space: char,
-        /// Whether `<0xNN>` is a byte.
         bytes: bool,
     },
     /// A prefix marks what continues a word (BERT).
     WordPiece {
-        /// The prefix, usually `##`.
         prefix: String,
     },
     /// A suffix marks the end of a word (CLIP, GPT-1).
     WordEnd {
-        /// The suffix, usually `</w>`.
         suffix: String,
     },
     Plain,
