@@ -195,7 +195,7 @@ fn linear(module: &str, a: &Value, b: &Value, config: &AdapterConfig, model: &Mo
     }
     let left = a.transpose(); // [in, r]
     let mut begin = 0;
-    let widths: Vec<usize> = file.uses.iter().map(|id| width_of(model, *id)).collect();
+    let widths: Vec<usize> = file.uses.iter().map(|id| shape_of(model, *id).last().copied().unwrap_or(0)).collect();
     let outputs = widths.iter().sum();
     if outputs != out {
         return Err(AdapterFault::Outputs { rows: out, outputs });
@@ -212,12 +212,13 @@ fn linear(module: &str, a: &Value, b: &Value, config: &AdapterConfig, model: &Mo
     Ok(deltas)
 }
 
-fn width_of(model: &Model, id: WeightId) -> usize {
-    model.weights.loaded(id).and_then(|weight| weight.shape().last().copied()).unwrap_or(0)
+/// The shape of a weight of the model; empty if it has no such weight.
+fn shape_of(model: &Model, id: WeightId) -> Vec<usize> {
+    model.weights.loaded(id).map(|weight| weight.shape()).unwrap_or_default()
 }
 
 fn checked(id: WeightId, left: Value, right: Value, scale: f64, model: &Model) -> Result<(WeightId, Delta)> {
-    let wanted = model.weights.loaded(id).map(|weight| weight.shape()).unwrap_or_default();
+    let wanted = shape_of(model, id);
     let found = [left.shape()[0], right.shape()[1]];
     if left.shape()[1] != right.shape()[0] || wanted != found {
         return Err(AdapterFault::Product { id, found, wanted });
@@ -227,7 +228,7 @@ fn checked(id: WeightId, left: Value, right: Value, scale: f64, model: &Model) -
 
 /// A matrix that takes the place of the token embedding or the unembedding, `[V, d]`.
 fn table(id: WeightId, view: &TensorView<'_>, model: &Model) -> Result<Value> {
-    let wanted = model.weights.loaded(id).map(|weight| weight.shape()).unwrap_or_default();
+    let wanted = shape_of(model, id);
     match (view.shape(), &wanted[..]) {
         (found, wanted) if found == wanted => value_of(view, model),
         (&[rows, width], &[had, same]) if width == same => Err(AdapterFault::Rows { id, rows, had }),

@@ -50,7 +50,7 @@ impl Files {
             let prefixes = entries.iter().filter_map(|entry| Some(&entry.name[..find(&entry.name, probe)?]));
             prefixes.filter(|prefix| prefix.is_empty() || prefix.ends_with('.')).min_by_key(|prefix| prefix.len())
         };
-        let embedding = self.before.first().and_then(Entry::alone).map_or("", |(path, ..)| path);
+        let embedding = self.embedding().unwrap_or_default();
         shortest(&format!("{embedding}.weight"), |name, end| Some(name.strip_suffix(end)?.len()))
             .or_else(|| shortest(&format!("{}.0.", self.blocks), |name, inside| name.find(inside)))
             .unwrap_or(self.body)

@@ -65,22 +65,23 @@ impl Spelling {
 
     /// The bytes that a token stands for.
     pub fn bytes(&self, spelled: &str) -> Vec<u8> {
+        let literal = || spelled.as_bytes().to_vec();
         match self {
             Spelling::ByteLevel => {
                 let bytes: Option<Vec<u8>> = spelled.chars().map(|c| BYTE_OF.get(&c).copied()).collect();
                 // A character outside the alphabet means that the token was never bytes.
-                bytes.unwrap_or_else(|| spelled.as_bytes().to_vec())
+                bytes.unwrap_or_else(literal)
             }
             Spelling::Metaspace { bytes: true, .. } if let Some(byte) = byte_token(spelled) => vec![byte],
             Spelling::Metaspace { space, .. } => spelled.replace(*space, " ").into_bytes(),
             Spelling::WordPiece { prefix } => {
                 spelled.strip_prefix(prefix.as_str()).unwrap_or(spelled).as_bytes().to_vec()
             }
-            Spelling::WordEnd { suffix } => match spelled.strip_suffix(suffix.as_str()) {
-                Some(word) => format!("{word} ").into_bytes(),
-                None => spelled.as_bytes().to_vec(),
-            },
-            Spelling::Plain => spelled.as_bytes().to_vec(),
+            Spelling::WordEnd { suffix } => {
+                let word = spelled.strip_suffix(suffix.as_str());
+                word.map_or_else(literal, |word| format!("{word} ").into_bytes())
+            }
+            Spelling::Plain => literal(),
         }
     }
 
