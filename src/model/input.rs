@@ -6,7 +6,6 @@ use super::memory_check;
 use super::spec::ModelSpec;
 use super::tokenizer::{Token, Tokenizer};
 
-/// One row of a batch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Row {
     /// Token ids, padding included.
@@ -15,9 +14,7 @@ pub struct Row {
     pub mask: Vec<bool>,
     /// Token types; zeros where the model has none.
     pub type_ids: Vec<u32>,
-    /// The text it was made from, if it was made from text.
     pub text: Option<String>,
-    /// The second text of a pair.
     pub second_text: Option<String>,
 }
 
@@ -37,7 +34,6 @@ impl Row {
         self.mask.iter().filter(|real| **real).count()
     }
 
-    /// Whether there is only padding.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -70,10 +66,9 @@ impl Input {
             let row = Row::of_tokens(tokenizer.encode(&whole, add_special)?, model.takes_pairs());
             Ok(Row { text: Some(text.to_owned()), ..row })
         };
-        Input::checked(model, texts.iter().map(|text| row(text.as_ref())).collect::<Result<_, _>>()?)
+        Input::from_rows(model, texts.iter().map(|text| row(text.as_ref())).collect::<Result<_, _>>()?)
     }
 
-    /// One row for each pair of texts.
     pub fn from_pairs(model: &Model, pairs: &[(impl AsRef<str>, impl AsRef<str>)]) -> Result<Input, InputError> {
         if !model.takes_pairs() {
             return Err(InputError::PairUnsupported { family: model.spec.family.clone() });
@@ -83,28 +78,24 @@ impl Input {
             let row = Row::of_tokens(tokenizer.encode_pair(&model.with_prompt(first), second, true)?, true);
             Ok(Row { text: Some(first.to_owned()), second_text: Some(second.to_owned()), ..row })
         };
-        Input::checked(model, pairs.iter().map(|(a, b)| row(a.as_ref(), b.as_ref())).collect::<Result<_, _>>()?)
+        Input::from_rows(model, pairs.iter().map(|(a, b)| row(a.as_ref(), b.as_ref())).collect::<Result<_, _>>()?)
     }
 
     /// One row for each list of token ids, as they are.
     pub fn from_tokens(model: &Model, rows: Vec<Vec<u32>>) -> Result<Input, InputError> {
         let row =
             |ids: Vec<u32>| Row { mask: vec![true; ids.len()], type_ids: vec![0; ids.len()], ids, ..Row::default() };
-        Input::checked(model, rows.into_iter().map(row).collect())
+        Input::from_rows(model, rows.into_iter().map(row).collect())
     }
 
     /// Rows made elsewhere: checked against the model, then filled up to the longest.
     pub fn from_rows(model: &Model, rows: Vec<Row>) -> Result<Input, InputError> {
-        Input::checked(model, rows)
+        Input::filled(model, rows, model.special.padding)
     }
 
     /// Other rows in place of these, filled up on the same side.
     pub fn with_rows(&self, model: &Model, rows: Vec<Row>) -> Result<Input, InputError> {
         Input::filled(model, rows, self.side)
-    }
-
-    fn checked(model: &Model, rows: Vec<Row>) -> Result<Input, InputError> {
-        Input::filled(model, rows, model.special.padding)
     }
 
     fn filled(model: &Model, rows: Vec<Row>, side: Side) -> Result<Input, InputError> {
@@ -140,7 +131,6 @@ impl Input {
         self.fill(length);
     }
 
-    /// On which side rows are filled up.
     pub fn side(&self) -> Side {
         self.side
     }
@@ -182,9 +172,6 @@ impl Input {
     }
 
     /// Appends a token to each row; padding where there is none.
-    ///
-    /// # Errors
-    /// If the model has no position for it.
     pub fn push_column(&mut self, model: &Model, tokens: &[Option<u32>]) -> Result<(), InputError> {
         let tokens_then = self.rows.iter().map(|row| row.len() + 1).max().unwrap_or(0);
         if tokens_then > model.spec.max_positions {
@@ -203,7 +190,6 @@ impl Input {
         self.rows.first().map_or(0, |row| row.ids.len())
     }
 
-    /// Whether any row has padding.
     pub fn is_padded(&self) -> bool {
         self.rows.iter().any(|row| row.mask.contains(&false))
     }
@@ -244,10 +230,8 @@ fn check(spec: &ModelSpec, row: &Row) -> Result<(), InputError> {
     if let Some((position, &id)) = row.ids.iter().enumerate().find(|(_, id)| **id as usize >= spec.vocab) {
         return Err(InputError::IdOutOfRange { id, position, vocab: spec.vocab, what: String::new() });
     }
-    for types in [row.type_ids.len(), row.mask.len()] {
-        if types != tokens {
-            return Err(InputError::TypeCount { types, tokens });
-        }
+    if let Some(types) = [row.type_ids.len(), row.mask.len()].into_iter().find(|types| *types != tokens) {
+        return Err(InputError::TypeCount { types, tokens });
     }
     let types = spec.embed.token_types.max(1);
     match row.type_ids.iter().enumerate().find(|(_, type_id)| **type_id as usize >= types) {

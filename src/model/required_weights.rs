@@ -178,7 +178,6 @@ pub const EXPERT: [Role; 3] = [Role::W_gate, Role::W_in, Role::W_out];
 /// Those of the shared expert, and how much of it is added.
 pub const SHARED: [Role; 4] = [Role::SharedGate, Role::SharedIn, Role::SharedOut, Role::SharedMix];
 
-/// The weights of a norm.
 pub fn norm_roles(norm: &Norm, gain: Role, bias: Role) -> impl Iterator<Item = Role> + use<> {
     let gain = (norm.gain != Gain::None).then_some(gain);
     let bias = norm.bias.then_some(bias);

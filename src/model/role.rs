@@ -7,16 +7,13 @@ use std::fmt;
 pub enum RoleKind {
     /// Rows that are looked up, or multiplied with: `[rows, width]`.
     Table,
-    /// A linear layer, `[in, out]`.
     Linear,
-    /// A gain or a bias.
     Vector,
 }
 
 /// Where in a model a weight is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum RolePlace {
-    /// Before the blocks.
     Before,
     Block,
     After,
@@ -25,7 +22,8 @@ pub enum RolePlace {
 /// Declares the roles once: what each is called, and how and where it is used.
 macro_rules! roles {
     ($($place:ident { $($(#[$doc:meta])* $role:ident: $kind:ident = $name:literal,)* })*) => {
-        /// What a weight does. Linear weights are kept as `[in, out]`, whatever the file's layout.
+        /// What a weight does. Linear weights are kept as `[in, out]`, whatever the file's layout; a bias is as wide as
+        /// what it is added to.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         #[allow(non_camel_case_types, reason = "the names are the field's own")]
         pub enum Role {
@@ -68,17 +66,14 @@ roles! {
         W_type: Table = "W_type",
         /// Gain `[d]` of the embedding's own norm.
         EmbedLnW: Vector = "embed_ln.w",
-        /// Bias `[d]` of the embedding's own norm.
         EmbedLnB: Vector = "embed_ln.b",
         /// Projection of narrow embeddings to the width of the model.
         EmbedProjW: Linear = "embed_proj.W",
-        /// Its bias, `[d]`.
         EmbedProjB: Vector = "embed_proj.b",
     }
     Block {
         /// Gain `[d]` of the first norm of a block.
         Ln1W: Vector = "ln1.w",
-        /// Bias `[d]` of the first norm of a block.
         Ln1B: Vector = "ln1.b",
         /// Query projection, `[d, H h]`.
         W_Q: Linear = "attn.W_Q",
@@ -86,31 +81,23 @@ roles! {
         W_K: Linear = "attn.W_K",
         /// Value projection, `[d, K h]`.
         W_V: Linear = "attn.W_V",
-        /// Bias `[H h]`.
         b_Q: Vector = "attn.b_Q",
-        /// Bias `[K h]`.
         b_K: Vector = "attn.b_K",
-        /// Bias `[K h]`.
         b_V: Vector = "attn.b_V",
         /// Gain of the norm of queries: `[h]`, `[H, h]` or `[H h]`.
         QNormW: Vector = "attn.q_norm.w",
-        /// Its bias, `[h]`.
         QNormB: Vector = "attn.q_norm.b",
         /// Gain of the norm of keys: `[h]`, `[K, h]` or `[K h]`.
         KNormW: Vector = "attn.k_norm.w",
-        /// Its bias, `[h]`.
         KNormB: Vector = "attn.k_norm.b",
         /// Output projection of the attention, `[H h, d]`.
         W_O: Linear = "attn.W_O",
-        /// Bias `[d]`.
         b_O: Vector = "attn.b_O",
         /// Gain `[d]` of the norm on what attention adds.
         AttnPostLnW: Vector = "attn_post_ln.w",
-        /// Its bias, `[d]`.
         AttnPostLnB: Vector = "attn_post_ln.b",
         /// Gain `[d]` of the second norm of a block.
         Ln2W: Vector = "ln2.w",
-        /// Bias `[d]` of the second norm of a block.
         Ln2B: Vector = "ln2.b",
         /// Router of a mixture of experts, `[d, E]`.
         W_router: Linear = "mlp.W_router",
@@ -120,29 +107,21 @@ roles! {
         W_gate: Linear = "mlp.W_gate",
         /// Output (down) projection of the MLP or of an expert, `[M, d]`.
         W_out: Linear = "mlp.W_out",
-        /// Bias `[M]`.
         b_in: Vector = "mlp.b_in",
-        /// Bias `[M]`.
         b_gate: Vector = "mlp.b_gate",
-        /// Bias `[d]`.
         b_out: Vector = "mlp.b_out",
-        /// Up projection of the shared expert.
         SharedIn: Linear = "mlp.shared.W_in",
-        /// Gate projection of the shared expert.
         SharedGate: Linear = "mlp.shared.W_gate",
-        /// Down projection of the shared expert.
         SharedOut: Linear = "mlp.shared.W_out",
         /// How much of the shared expert is added, `[d, 1]`.
         SharedMix: Linear = "mlp.shared.W_mix",
         /// Gain `[d]` of the norm on what the MLP adds.
         MlpPostLnW: Vector = "mlp_post_ln.w",
-        /// Its bias, `[d]`.
         MlpPostLnB: Vector = "mlp_post_ln.b",
     }
     After {
         /// Gain `[d]` of the final norm.
         LnFinalW: Vector = "ln_final.w",
-        /// Bias `[d]` of the final norm.
         LnFinalB: Vector = "ln_final.b",
         /// Projection of the last hidden state to the width of a narrow token embedding.
         UnembedProjW: Linear = "unembed_proj.W",
@@ -152,23 +131,18 @@ roles! {
         b_U: Vector = "b_U",
         /// Dense layer of the masked-LM transform, `[d, d]`.
         MlmW: Linear = "mlm.W",
-        /// Its bias, `[d]`.
         MlmB: Vector = "mlm.b",
         /// Gain `[d]` of the masked-LM norm.
         MlmLnW: Vector = "mlm_ln.w",
-        /// Bias `[d]` of the masked-LM norm.
         MlmLnB: Vector = "mlm_ln.b",
         /// Dense layer before the class weights, `[d, d]`.
         PoolerW: Linear = "pooler.W",
-        /// Its bias, `[d]`.
         PoolerB: Vector = "pooler.b",
         /// Gain `[d]` of the norm after it.
         PoolerLnW: Vector = "pooler_ln.w",
-        /// Bias `[d]` of the norm after it.
         PoolerLnB: Vector = "pooler_ln.b",
         /// Class weights, `[d, C]`.
         ClassifierW: Linear = "classifier.W",
-        /// Class biases, `[C]`.
         ClassifierB: Vector = "classifier.b",
     }
 }

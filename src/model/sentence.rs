@@ -3,7 +3,7 @@
 use serde_json::{Map, Value as Json};
 
 use super::checkpoint::CheckpointFiles;
-use super::config::{HfConfig, parse_json};
+use super::config::{HfConfig, parse_json, says_nothing};
 use super::error::LoadError;
 use super::spec::{Pooling, Sentence};
 use super::tokenizer::{Longest, Named, Tokenizer};
@@ -25,7 +25,6 @@ const WHOLE: &str = "config_sentence_transformers.json";
 /// Why there is no sentence embedding though `modules.json` asks for one.
 #[derive(Debug, thiserror::Error)]
 enum NoEmbedding {
-    /// What it asks for and is not computed.
     #[error("{0}")]
     NotComputed(Asked),
     #[error(transparent)]
@@ -63,11 +62,8 @@ pub struct Sentences {
     pub prompt: Option<(String, String)>,
     /// What follows the model, if all of it can be computed.
     pub after: Option<Sentence>,
-    /// What to report about it.
     pub notes: Vec<String>,
-    /// Where texts are cut off.
     longest: Option<Longest>,
-    /// Whether texts are made lower-case first.
     lower: bool,
     /// Whether the pooling passes over the prompt.
     without_prompt: bool,
@@ -75,9 +71,6 @@ pub struct Sentences {
 
 impl Sentences {
     /// Reads `modules.json` and what it names; nothing is done where there is no such file.
-    ///
-    /// # Errors
-    /// If a file that is there cannot be read, or contradicts itself.
     pub fn read(files: &CheckpointFiles, config: &HfConfig, named: &Named) -> Result<Sentences, LoadError> {
         let mut all = Sentences::default();
         let Some(text) = files.read("modules.json")? else { return Ok(all) };
@@ -183,13 +176,13 @@ impl Sentences {
         }
         // What would change the configuration, or the tokens of a text.
         for key in ["config_args", "config_kwargs", "processing_kwargs"] {
-            if config.json().get(key).is_some_and(|value| !is_empty(value)) {
+            if config.json().get(key).is_some_and(|value| !says_nothing(value)) {
                 return Err(Asked::Key { key, file: name }.into());
             }
         }
         const KNOWN: [&str; 6] =
             ["max_seq_length", "do_lower_case", "transformer_task", "modality_config", "module_output_name", "backend"];
-        let other = config.json().iter().filter(|(key, value)| !KNOWN.contains(&key.as_str()) && !is_empty(value));
+        let other = config.json().iter().filter(|(key, value)| !KNOWN.contains(&key.as_str()) && !says_nothing(value));
         let other: Vec<&str> = other.map(|(key, _)| key.as_str()).collect();
         if !other.is_empty() {
             self.notes.push(format!("not used of {name}: {}", other.join(", ")));
@@ -234,9 +227,6 @@ impl Sentences {
     }
 
     /// The tokenizer as it reads texts for sentence embeddings. The pooling learns how many tokens the prompt has.
-    ///
-    /// # Errors
-    /// If the tokenizer refuses the change, or the prompt.
     pub fn with_tokenizer(&mut self, tokenizer: Option<Tokenizer>) -> Result<Option<Tokenizer>, LoadError> {
         let measured = self.prompt.is_some() && self.without_prompt;
         let Some(tokenizer) = tokenizer else {
@@ -258,15 +248,6 @@ impl Sentences {
             sentence.skip = tokens.len() - usize::from(ends);
         }
         Ok(Some(tokenizer))
-    }
-}
-
-fn is_empty(value: &Json) -> bool {
-    match value {
-        Json::Null | Json::Bool(false) => true,
-        Json::Array(list) => list.is_empty(),
-        Json::Object(map) => map.is_empty(),
-        _ => false,
     }
 }
 

@@ -1,4 +1,4 @@
-//! Sizes and lists for people.
+//! Sizes and lists as text.
 
 /// `12.0 MiB`, `3 B`.
 pub fn bytes(n: u64) -> String {
@@ -15,6 +15,11 @@ pub fn bytes(n: u64) -> String {
 pub fn listed(names: &[String], most: usize) -> String {
     let shown = names.iter().take(most).map(String::as_str).collect::<Vec<_>>().join(", ");
     if names.len() > most { format!("{shown}, and {} more", names.len() - most) } else { shown }
+}
+
+/// Whether a long list, kept as words with white space between them, has this one.
+pub fn has_word(words: &str, word: &str) -> bool {
+    words.split_whitespace().any(|known| known == word)
 }
 
 #[cfg(test)]

@@ -29,11 +29,9 @@ pub enum TunedLensError {
 pub struct Translator {
     /// `[d, d]` as `[in, out]`, in row-major order.
     pub weight: Vec<f32>,
-    /// `[d]`.
     pub bias: Vec<f32>,
 }
 
-/// The maps of a lens, one for each block.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TunedLens {
     pub width: usize,
@@ -45,9 +43,6 @@ pub struct TunedLens {
 const NAMES: [&str; 3] = ["params.safetensors", "params.pt", "model.safetensors"];
 
 /// Reads a lens from a folder or a file (`.pt`, `.safetensors`) for a model of `layers` blocks and that width.
-///
-/// # Errors
-/// If the file cannot be read, or is of a different model.
 pub fn read(path: &Path, layers: usize, width: usize) -> Result<TunedLens, TunedLensError> {
     let file = file_of(path)?;
     let path = file.display().to_string();

@@ -4,8 +4,8 @@ use regex::Regex;
 use serde_json::{Map, Value as Json};
 
 use super::error::ConfigFault;
+use crate::model::config::says_nothing;
 
-/// The settings of an adapter that count.
 #[derive(Debug)]
 pub struct AdapterConfig {
     alpha: f64,
@@ -29,10 +29,6 @@ const NOT_COMPUTED: [(&str, &str); 6] = [
 ];
 
 impl AdapterConfig {
-    /// Reads the text of a configuration.
-    ///
-    /// # Errors
-    /// If it is none, or asks for what is not computed.
     pub fn parse(text: &[u8]) -> Result<AdapterConfig, ConfigFault> {
         let root: Map<String, Json> = serde_json::from_slice(text)?;
         match root.get("peft_type").and_then(Json::as_str) {
@@ -41,7 +37,7 @@ impl AdapterConfig {
             None => return Err(ConfigFault::NoType),
         }
         for (key, reason) in NOT_COMPUTED {
-            if root.get(key).is_some_and(says_something) {
+            if root.get(key).is_some_and(|value| !says_nothing(value)) {
                 return Err(ConfigFault::NotComputed { key, reason });
             }
         }
@@ -67,15 +63,6 @@ impl AdapterConfig {
         let alpha =
             self.alphas.iter().find(|(pattern, _)| pattern.is_match(module)).map_or(self.alpha, |(_, alpha)| *alpha);
         if self.root_scaling { alpha / (rank as f64).sqrt() } else { alpha / rank as f64 }
-    }
-}
-
-fn says_something(value: &Json) -> bool {
-    match value {
-        Json::Null | Json::Bool(false) => false,
-        Json::Array(entries) => !entries.is_empty(),
-        Json::Object(entries) => !entries.is_empty(),
-        _ => true,
     }
 }
 

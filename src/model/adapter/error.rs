@@ -10,14 +10,12 @@ use crate::model::error::LoadError;
 use crate::model::role::WeightId;
 use crate::tensor::TensorError;
 
-/// The result of reading a part of an adapter.
 pub type Result<T> = std::result::Result<T, AdapterFault>;
 
 /// An adapter that cannot be applied to a model.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot apply the adapter {path}: {fault}")]
 pub struct AdapterError {
-    /// The folder of the adapter.
     pub path: String,
     pub fault: Box<AdapterFault>,
 }

@@ -8,9 +8,6 @@ mod error;
 mod place;
 mod vocabulary;
 
-pub use error::{AdapterError, AdapterFault};
-pub use vocabulary::fit;
-
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
@@ -28,6 +25,9 @@ use super::role::{Role, WeightId};
 use super::weights::FileTensor;
 use crate::tensor::Value;
 
+pub use error::{AdapterError, AdapterFault};
+pub use vocabulary::fit;
+
 /// Largest adapter: embeddings and heads trained with it can be as large as those of the model.
 const LARGEST: u64 = 1 << 40;
 
@@ -36,12 +36,7 @@ const LARGEST: u64 = 1 << 40;
 #[allow(clippy::large_enum_variant, reason = "few exist, and a box would only hide the handle")]
 pub enum Delta {
     /// Adds `scale left right`, in the layout of computation: `[n, r]` and `[r, m]`.
-    LowRank {
-        left: Value,
-        right: Value,
-        /// What the product is multiplied by.
-        scale: f64,
-    },
+    LowRank { left: Value, right: Value, scale: f64 },
     /// Puts another weight in its place.
     Replace(Value),
 }
@@ -52,7 +47,6 @@ pub struct Adapter {
     pub path: PathBuf,
     /// The model that it was trained on, as its author called it.
     pub base: Option<String>,
-    /// What it does, by weight.
     pub deltas: Vec<(WeightId, Delta)>,
     /// Numbers in it.
     pub parameters: usize,
@@ -163,24 +157,23 @@ fn of_module(module: &str, parts: &Parts<'_>, config: &AdapterConfig, model: &Mo
         }
     }
     let matrix = |name| parts.get(name).map(|view| matrix_of(view, model)).transpose();
-    match (matrix("lora_A")?, matrix("lora_B")?) {
-        (Some(a), Some(b)) => deltas.extend(linear(module, &a, &b, config, model)?),
-        (None, None) => {}
-        _ => return Err(AdapterFault::Half("lora_A and lora_B")),
+    let pair = |a, b, names| match (matrix(a)?, matrix(b)?) {
+        (Some(a), Some(b)) => Ok(Some((a, b))),
+        (None, None) => Ok(None),
+        _ => Err(AdapterFault::Half(names)),
+    };
+    if let Some((a, b)) = pair("lora_A", "lora_B", "lora_A and lora_B")? {
+        deltas.extend(linear(module, &a, &b, config, model)?);
     }
-    match (matrix("lora_embedding_A")?, matrix("lora_embedding_B")?) {
-        (Some(a), Some(b)) => {
-            let id = match Place::find(model, module, "weight")? {
-                Place::Vocabulary(id) => Some(id),
-                Place::Tensor(file) => file.uses.first().copied().filter(|_| file.uses.len() == 1),
-            };
-            let id = id.ok_or(AdapterFault::NotEmbedding)?;
-            // [r, V] and [d, r] of a table [V, d].
-            let scale = config.scale(module, a.shape()[0]);
-            deltas.push(checked(id, a.transpose(), b.transpose(), scale, model)?);
-        }
-        (None, None) => {}
-        _ => return Err(AdapterFault::Half("lora_embedding_A and lora_embedding_B")),
+    if let Some((a, b)) = pair("lora_embedding_A", "lora_embedding_B", "lora_embedding_A and lora_embedding_B")? {
+        let id = match Place::find(model, module, "weight")? {
+            Place::Vocabulary(id) => Some(id),
+            Place::Tensor(file) => file.uses.first().copied().filter(|_| file.uses.len() == 1),
+        };
+        let id = id.ok_or(AdapterFault::NotEmbedding)?;
+        // [r, V] and [d, r] of a table [V, d].
+        let scale = config.scale(module, a.shape()[0]);
+        deltas.push(checked(id, a.transpose(), b.transpose(), scale, model)?);
     }
     Ok(deltas)
 }
@@ -202,7 +195,7 @@ fn linear(module: &str, a: &Value, b: &Value, config: &AdapterConfig, model: &Mo
     }
     let left = a.transpose(); // [in, r]
     let mut begin = 0;
-    let widths: Vec<usize> = file.uses.iter().map(|id| width_of(model, *id)).collect();
+    let widths: Vec<usize> = file.uses.iter().map(|id| shape_of(model, *id).last().copied().unwrap_or(0)).collect();
     let outputs = widths.iter().sum();
     if outputs != out {
         return Err(AdapterFault::Outputs { rows: out, outputs });
@@ -219,12 +212,13 @@ fn linear(module: &str, a: &Value, b: &Value, config: &AdapterConfig, model: &Mo
     Ok(deltas)
 }
 
-fn width_of(model: &Model, id: WeightId) -> usize {
-    model.weights.loaded(id).and_then(|weight| weight.shape().last().copied()).unwrap_or(0)
+/// The shape of a weight of the model; empty if it has no such weight.
+fn shape_of(model: &Model, id: WeightId) -> Vec<usize> {
+    model.weights.loaded(id).map(|weight| weight.shape()).unwrap_or_default()
 }
 
 fn checked(id: WeightId, left: Value, right: Value, scale: f64, model: &Model) -> Result<(WeightId, Delta)> {
-    let wanted = model.weights.loaded(id).map(|weight| weight.shape()).unwrap_or_default();
+    let wanted = shape_of(model, id);
     let found = [left.shape()[0], right.shape()[1]];
     if left.shape()[1] != right.shape()[0] || wanted != found {
         return Err(AdapterFault::Product { id, found, wanted });
@@ -234,7 +228,7 @@ fn checked(id: WeightId, left: Value, right: Value, scale: f64, model: &Model) -
 
 /// A matrix that takes the place of the token embedding or the unembedding, `[V, d]`.
 fn table(id: WeightId, view: &TensorView<'_>, model: &Model) -> Result<Value> {
-    let wanted = model.weights.loaded(id).map(|weight| weight.shape()).unwrap_or_default();
+    let wanted = shape_of(model, id);
     match (view.shape(), &wanted[..]) {
         (found, wanted) if found == wanted => value_of(view, model),
         (&[rows, width], &[had, same]) if width == same => Err(AdapterFault::Rows { id, rows, had }),

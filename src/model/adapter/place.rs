@@ -3,8 +3,7 @@
 //! training add to it.
 
 use super::error::{AdapterFault, Result};
-use crate::model::families;
-use crate::model::families::Files;
+use crate::model::families::{self, Files};
 use crate::model::load::Model;
 use crate::model::role::{Role, WeightId};
 use crate::model::weights::FileTensor;
@@ -17,7 +16,6 @@ const WRAPPERS: [&str; 7] =
 pub enum Place {
     /// The token embedding or the unembedding `[V, d]`, whether or not it has a separate tensor in the files.
     Vocabulary(WeightId),
-    /// A tensor of the files.
     Tensor(FileTensor),
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::error::{AdapterFault, Result};
 use super::place::Place;
-use super::{AdapterError, Parts, with_modules};
+use super::{AdapterError, Parts, shape_of, with_modules};
 use crate::model::load::Model;
 use crate::model::role::{Role, WeightId};
 use crate::model::spec::Head;
@@ -35,10 +35,9 @@ fn wanted(modules: &BTreeMap<String, Parts<'_>>, model: &Model) -> Result<Option
         for part in ["weight", "base"] {
             let Some(view) = parts.get(part) else { continue };
             let Ok(Place::Vocabulary(id)) = Place::find(model, module, "weight") else { continue };
-            let width = model.weights.loaded(id).and_then(|weight| weight.shape().last().copied());
             // What is not such a table is refused when it is applied.
             let &[rows, _] = view.shape() else { continue };
-            if rows == 0 || view.shape().last().copied() != width {
+            if rows == 0 || view.shape().last() != shape_of(model, id).last() {
                 continue;
             }
             found.insert(id.role, rows);

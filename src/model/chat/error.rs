@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A conversation that cannot become text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum ChatError {
     #[error(

@@ -8,7 +8,6 @@ pub struct Style {
     pub ascii: bool,
     /// What a level is indented by; nothing for everything on one line.
     pub indent: Option<String>,
-    /// Between elements.
     pub comma: String,
     /// Between a key and its value.
     pub colon: String,
@@ -17,7 +16,6 @@ pub struct Style {
 }
 
 impl Style {
-    /// Python's defaults.
     pub fn new(indent: Option<String>) -> Style {
         // Python leaves the space out where a line break follows.
         let comma = if indent.is_some() { "," } else { ", " };

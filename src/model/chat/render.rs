@@ -34,7 +34,6 @@ const LONGEST: usize = 1 << 20;
 const LONGEST_OWN: usize = 64 << 10;
 const COPIES: usize = 16;
 
-/// Calls within calls.
 const DEEPEST: usize = 200;
 
 /// A stack that values nested as deeply as the fuel allows can be dropped on. Only what is used of it takes memory.
@@ -196,18 +195,16 @@ fn in_words(error: &Error, source: &str) -> ChatError {
     let source_name = source.to_owned();
     let detail = inner.detail().map_or_else(|| inner.kind().to_string(), str::to_owned);
     let deep = detail.contains("recursion") || detail.contains("exceeds maximum nesting");
-    match inner.kind() {
-        ErrorKind::OutOfFuel => {
-            let known = inner.detail().map_or("it does not end, or makes too much text", |detail| detail);
-            ChatError::Runaway { source_name, line, message: known.to_owned() }
-        }
-        _ if deep => ChatError::Runaway { source_name, line, message: detail },
-        ErrorKind::InvalidOperation | ErrorKind::SyntaxError => {
-            ChatError::Failed { source_name, line, message: detail }
-        }
-        kind => {
-            let message = inner.detail().map_or_else(|| kind.to_string(), |detail| format!("{kind}: {detail}"));
-            ChatError::Failed { source_name, line, message }
-        }
+    let kind = inner.kind();
+    let message = match (kind, inner.detail()) {
+        (ErrorKind::OutOfFuel, None) => "it does not end, or makes too much text".to_owned(),
+        (ErrorKind::OutOfFuel | ErrorKind::InvalidOperation | ErrorKind::SyntaxError, _) | (_, None) => detail,
+        _ if deep => detail,
+        _ => format!("{kind}: {detail}"),
+    };
+    if deep || kind == ErrorKind::OutOfFuel {
+        ChatError::Runaway { source_name, line, message }
+    } else {
+        ChatError::Failed { source_name, line, message }
     }
 }

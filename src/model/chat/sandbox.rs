@@ -16,7 +16,6 @@ use super::render::render;
 use super::templates::Template;
 use crate::model::sandbox::{self, Ended, Limits, Worker};
 
-/// The argument with which the program is started for this.
 pub const ARGUMENT: &str = "--run-chat-template";
 
 /// Five seconds, and addresses for the program itself, a stack of 256 MiB, and what the template makes.
@@ -59,9 +58,6 @@ impl Place {
 }
 
 /// What the process does: carries tasks out.
-///
-/// # Errors
-/// If the other process is gone.
 pub fn serve(input: &mut dyn Read, output: &mut dyn Write) -> io::Result<()> {
     sandbox::serve(LIMITS, input, output, &mut |request| {
         let outcome = serde_json::from_slice(&request).map(|task: Task| {

@@ -23,12 +23,10 @@ const FILE: &str = "chat_template.jinja";
 pub struct Template {
     /// Its name: `default`, `tool_use`, `rag`, ...
     pub name: String,
-    /// The file it comes from.
     pub source: String,
     pub text: String,
 }
 
-/// The chat templates of a model, and the texts of its special tokens.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Templates {
     pub all: Vec<Template>,
@@ -40,9 +38,6 @@ pub struct Templates {
 impl Templates {
     /// Reads `chat_template.jinja` and `additional_chat_templates/`, else what the tokenizer's settings have. Templates
     /// know special tokens by what the tokenizer's files call them.
-    ///
-    /// # Errors
-    /// If a file is there and cannot be read or understood.
     pub fn read(files: &CheckpointFiles, named: &Named) -> Result<Templates, LoadError> {
         let mut all = Vec::new();
         if let Some(text) = files.read(FILE)? {

@@ -12,53 +12,52 @@ use serde_json::{Map, Value};
 
 use crate::model::error::LoadError;
 
-mod section;
 mod sizes;
 mod unread;
 
-pub use section::Section;
 pub use unread::is_neutral;
 
 /// A `config.json` and where it comes from.
 #[derive(Clone, Debug)]
 pub struct HfConfig {
     path: String,
-    /// What comes before its keys in the whole file: nothing, or the name of its section, with a dot.
+    /// What comes before its keys in the whole file: nothing, or the names of the sections around it, each with a dot.
     prefix: String,
+    /// The part of that which messages put before keys; the path has the rest.
+    shown: String,
     root: Map<String, Value>,
     /// Keys of the whole file that were read: `a`, `a.b` of a section, and `a.` of a section that was opened.
     read: Arc<Mutex<HashSet<String>>>,
 }
 
-/// Names of the width of the residual stream.
+// The names that sizes have had over the years, the usual one first.
 pub const D_MODEL: &[&str] = &["hidden_size", "n_embd", "dim", "d_model", "n_embed"];
-/// Names of the number of blocks.
 pub const N_LAYERS: &[&str] = &["num_hidden_layers", "n_layer", "num_layers", "n_layers"];
-/// Names of the number of query heads.
 pub const N_HEADS: &[&str] = &["num_attention_heads", "n_head", "num_heads", "n_heads"];
-/// Names of the number of key/value heads.
 pub const N_KV_HEADS: &[&str] = &["num_key_value_heads", "num_kv_heads"];
-/// Names of the width of the MLP.
 pub const D_MLP: &[&str] = &["intermediate_size", "n_inner", "ffn_dim", "hidden_dim", "ffn_hidden_size"];
-/// Names of the number of positions.
 pub const MAX_POSITIONS: &[&str] = &["max_position_embeddings", "n_positions", "max_seq_len", "seq_length", "n_ctx"];
 
 impl HfConfig {
     /// Parses the text of a configuration; `path` is for messages.
     pub fn parse(path: &str, text: &[u8]) -> Result<Self, LoadError> {
         let root = parse_object(path, text)?;
-        Ok(HfConfig { path: path.to_owned(), prefix: String::new(), root, read: Arc::default() })
+        Ok(HfConfig { path: path.to_owned(), prefix: String::new(), shown: String::new(), root, read: Arc::default() })
     }
 
-    /// A section as a configuration. What is read of it counts as read of the whole.
+    /// An object inside it, if it is there. What is read of it counts as read of the whole.
+    pub fn object(&self, key: &str) -> Result<Option<HfConfig>, LoadError> {
+        let Some(root) = self.get(&[key], "an object", Value::as_object)? else { return Ok(None) };
+        self.note_read(&[&format!("{key}.")]);
+        let inside = |prefix: &str| format!("{prefix}{key}.");
+        let (prefix, shown) = (inside(&self.prefix), inside(&self.shown));
+        Ok(Some(HfConfig { path: self.path.clone(), prefix, shown, root: root.clone(), read: self.read.clone() }))
+    }
+
+    /// The same for a section that is a configuration in itself, of which messages say so.
     pub fn nested(&self, key: &str) -> Result<Option<HfConfig>, LoadError> {
-        let section = self.object(&[key])?;
-        Ok(section.map(|section| HfConfig {
-            path: format!("{}, {key}", self.path),
-            prefix: format!("{}{key}.", self.prefix),
-            root: section.map.clone(),
-            read: self.read.clone(),
-        }))
+        let path = format!("{}, {key}", self.path);
+        Ok(self.object(key)?.map(|section| HfConfig { path, shown: String::new(), ..section }))
     }
 
     /// The same configuration with a value in one of its sections.
@@ -92,7 +91,6 @@ impl HfConfig {
         changed
     }
 
-    /// The file, for messages.
     pub fn path(&self) -> &str {
         &self.path
     }
@@ -134,12 +132,19 @@ impl HfConfig {
 
     /// Marks keys as known, for settings that have no bearing on this family.
     pub fn note_read(&self, keys: &[&str]) {
-        self.note(&self.prefix, keys);
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        read.extend(keys.iter().map(|key| format!("{}{key}", self.prefix)));
     }
 
-    fn note(&self, prefix: &str, keys: &[&str]) {
-        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
-        read.extend(keys.iter().map(|key| format!("{prefix}{key}")));
+    /// What the first of these keys that is there says, in the type that is `expected`.
+    fn get<'a, T>(
+        &'a self,
+        keys: &[&'a str],
+        expected: &'static str,
+        read: impl Fn(&'a Value) -> Option<T>,
+    ) -> Result<Option<T>, LoadError> {
+        let Some((key, value)) = self.find(keys) else { return Ok(None) };
+        read(value).map(Some).ok_or_else(|| self.wrong(key, value, expected))
     }
 
     /// A whole number that must be there and above zero.
@@ -152,7 +157,7 @@ impl HfConfig {
         match self.opt_count(keys)? {
             Some(0) => {
                 let key = self.find(keys).map_or(keys[0], |(key, _)| key);
-                Err(LoadError::BadConfig { path: self.path.clone(), message: format!("{key:?} is 0") })
+                Err(self.bad(format!("{key:?} is 0")))
             }
             other => Ok(other),
         }
@@ -176,42 +181,43 @@ impl HfConfig {
 
     /// A number: `default` if the key is absent, `None` if it is null.
     pub fn number_or(&self, keys: &[&str], default: Option<f64>) -> Result<Option<f64>, LoadError> {
-        match self.find(keys) {
-            None if self.is_null(keys) => Ok(None),
-            None => Ok(default),
-            Some((key, value)) => value.as_f64().map(Some).ok_or_else(|| self.wrong(key, value, "a number")),
-        }
+        Ok(match self.opt_number(keys)? {
+            None if !self.is_null(keys) => default,
+            found => found,
+        })
     }
 
-    /// A list, if it is there.
     pub fn list<'a>(&'a self, key: &'a str) -> Result<Option<&'a [Value]>, LoadError> {
-        let Some((key, value)) = self.find(&[key]) else { return Ok(None) };
-        value.as_array().map(|list| Some(list.as_slice())).ok_or_else(|| self.wrong(key, value, "a list"))
+        self.get(&[key], "a list", |value| value.as_array().map(Vec::as_slice))
+    }
+
+    pub fn numbers(&self, key: &str) -> Result<Vec<f64>, LoadError> {
+        let value = self.find(&[key]).map_or(&Value::Null, |(_, value)| value);
+        let numbers = value.as_array().and_then(|list| list.iter().map(Value::as_f64).collect());
+        numbers.ok_or_else(|| self.wrong(key, value, "a list of numbers"))
+    }
+
+    pub fn opt_number(&self, keys: &[&str]) -> Result<Option<f64>, LoadError> {
+        self.get(keys, "a number", Value::as_f64)
+    }
+
+    /// A number that must be there.
+    pub fn need_number(&self, key: &str) -> Result<f64, LoadError> {
+        self.opt_number(&[key])?.ok_or_else(|| self.missing(&[key]))
     }
 
     /// A number, or the default of the family.
     pub fn number(&self, keys: &[&str], default: f64) -> Result<f64, LoadError> {
-        let Some((key, value)) = self.find(keys) else { return Ok(default) };
-        value.as_f64().ok_or_else(|| self.wrong(key, value, "a number"))
+        Ok(self.opt_number(keys)?.unwrap_or(default))
     }
 
     /// A truth value, or the default of the family.
     pub fn flag(&self, keys: &[&str], default: bool) -> Result<bool, LoadError> {
-        let Some((key, value)) = self.find(keys) else { return Ok(default) };
-        value.as_bool().ok_or_else(|| self.wrong(key, value, "true or false"))
+        Ok(self.get(keys, "true or false", Value::as_bool)?.unwrap_or(default))
     }
 
-    /// A string, if it is there.
     pub fn str<'a>(&'a self, keys: &[&'a str]) -> Result<Option<&'a str>, LoadError> {
-        let Some((key, value)) = self.find(keys) else { return Ok(None) };
-        value.as_str().map(Some).ok_or_else(|| self.wrong(key, value, "a string"))
-    }
-
-    /// An object, if it is there.
-    pub fn object<'a>(&'a self, keys: &[&'a str]) -> Result<Option<Section<'a>>, LoadError> {
-        let Some((key, value)) = self.find(keys) else { return Ok(None) };
-        let map = value.as_object().ok_or_else(|| self.wrong(key, value, "an object"))?;
-        Ok(Some(Section::new(self, key.to_owned(), map)))
+        self.get(keys, "a string", Value::as_str)
     }
 
     /// Token ids under a key that holds one or a list of them.
@@ -227,52 +233,47 @@ impl HfConfig {
 
     /// Names of the classes in order: `id2label`, or `LABEL_i` for `num_labels` of them (2 by default).
     pub fn labels(&self) -> Result<Vec<String>, LoadError> {
-        let Some(section) = self.object(&["id2label"])? else {
+        let Some(section) = self.object("id2label")? else {
             let count = self.opt_size(&["num_labels", "_num_labels"])?.unwrap_or(2);
             return Ok((0..count).map(|i| format!("LABEL_{i}")).collect());
         };
-        let count = section.map.len();
-        let mut labels = vec![None; count];
-        for (key, value) in section.entries() {
-            let slot = key.parse().ok().and_then(|i: usize| labels.get_mut(i));
-            let Some(slot) = slot else {
-                let message = format!("\"id2label\" has the key {key:?}, expected 0 to {}", count.saturating_sub(1));
-                return Err(LoadError::BadConfig { path: self.path.clone(), message });
-            };
-            *slot = Some(value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+        let entries = &section.root;
+        section.note_read(&entries.keys().map(String::as_str).collect::<Vec<_>>());
+        if entries.is_empty() {
+            return Err(self.bad("\"id2label\" is empty"));
         }
-        if count == 0 {
-            return Err(LoadError::BadConfig { path: self.path.clone(), message: "\"id2label\" is empty".into() });
+        let mut labels: Vec<String> = (0..entries.len()).map(|i| format!("LABEL_{i}")).collect();
+        for (key, value) in entries {
+            let last = labels.len() - 1;
+            let wrong = || self.bad(format!("\"id2label\" has the key {key:?}, expected 0 to {last}"));
+            let label = key.parse().ok().and_then(|i: usize| labels.get_mut(i)).ok_or_else(wrong)?;
+            *label = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         }
-        Ok(labels.into_iter().enumerate().map(|(i, label)| label.unwrap_or_else(|| format!("LABEL_{i}"))).collect())
+        Ok(labels)
     }
 
-    /// An error for a key that is not there.
     pub fn missing(&self, keys: &[&str]) -> LoadError {
-        LoadError::MissingKey {
-            path: self.path.clone(),
-            key: keys.first().map(|&key| key.to_owned()).unwrap_or_default(),
-            aliases: keys.iter().skip(1).map(|&key| key.to_owned()).collect(),
-        }
+        let mut names = keys.iter().map(|key| self.shown(key));
+        let key = names.next().unwrap_or_default();
+        LoadError::MissingKey { path: self.path.clone(), key, aliases: names.collect() }
     }
 
-    /// An error for a setting with a meaning that is not supported.
     pub fn unsupported(&self, key: &str, value: impl ToString, why: impl Into<String>) -> LoadError {
-        LoadError::UnsupportedSetting {
-            path: self.path.clone(),
-            key: key.to_owned(),
-            value: value.to_string(),
-            why: why.into(),
-        }
+        let (path, key, value, why) = (self.path.clone(), self.shown(key), value.to_string(), why.into());
+        LoadError::UnsupportedSetting { path, key, value, why }
     }
 
-    /// An error for values that contradict each other.
     pub fn bad(&self, message: impl Into<String>) -> LoadError {
         LoadError::BadConfig { path: self.path.clone(), message: message.into() }
     }
 
+    /// A key as messages name it: `rope_scaling.factor`.
+    pub fn shown(&self, key: &str) -> String {
+        format!("{}{key}", self.shown)
+    }
+
     fn wrong(&self, key: &str, value: &Value, expected: &'static str) -> LoadError {
-        LoadError::WrongType { path: self.path.clone(), key: key.to_owned(), found: describe(value), expected }
+        LoadError::WrongType { path: self.path.clone(), key: self.shown(key), found: describe(value), expected }
     }
 }
 
@@ -298,7 +299,6 @@ fn whole(value: &Value) -> Option<usize> {
     usize::try_from(number).ok()
 }
 
-/// What kind of value it is, for messages.
 pub fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
@@ -307,6 +307,16 @@ pub fn kind(value: &Value) -> &'static str {
         Value::String(_) => "a string",
         Value::Array(_) => "a list",
         Value::Object(_) => "an object",
+    }
+}
+
+/// Whether a value is null, false or empty: whether a setting of other libraries' files asks for nothing.
+pub fn says_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::Array(list) => list.is_empty(),
+        Value::Object(map) => map.is_empty(),
+        _ => false,
     }
 }
 
@@ -350,9 +360,9 @@ mod tests {
             config.flag(&["tie"], true).unwrap_err().to_string(),
             r#"dir/config.json: "tie" is a number (1), expected true or false"#
         );
-        let section = config.object(&["rope_scaling"]).unwrap().unwrap();
+        let section = config.object("rope_scaling").unwrap().unwrap();
         assert_eq!(
-            section.number(&["factor"]).unwrap_err().to_string(),
+            section.need_number("factor").unwrap_err().to_string(),
             r#"dir/config.json: "rope_scaling.factor" is a list, expected a number"#
         );
     }

@@ -9,7 +9,6 @@ use serde_json::{Map, Value};
 use super::{D_MLP, D_MODEL, HfConfig, MAX_POSITIONS, N_HEADS, N_KV_HEADS, N_LAYERS, whole};
 use crate::model::error::LoadError;
 
-/// Blocks that are believed.
 const MOST_LAYERS: usize = 10_000;
 
 /// Query heads of one block that are believed.
@@ -19,26 +18,20 @@ const MOST_HEADS: usize = 10_000;
 /// 000.
 const MOST_HEADS_IN_ALL: usize = 100_000;
 
-/// Experts of one block that are believed.
 const MOST_EXPERTS: usize = 10_000;
 
 /// Experts of all blocks that are believed. The largest models have some 20 000.
 const MOST_EXPERTS_IN_ALL: usize = 100_000;
 
-/// Classes that are believed.
 const MOST_LABELS: usize = 10_000_000;
 
 /// Sizes of anything else that are believed: products of two are numbers still.
 pub(super) const LARGEST_SIZE: usize = 1 << 31;
 
-/// Names of the number of experts.
 const N_EXPERTS: &[&str] = &["num_experts", "num_local_experts", "n_routed_experts"];
 
 impl HfConfig {
     /// Refuses sizes that no model has, before anything is made in them.
-    ///
-    /// # Errors
-    /// Naming the size.
     pub fn check_sizes(&self) -> Result<(), LoadError> {
         let inner = self.root.values().filter_map(Value::as_object);
         std::iter::once(&self.root).chain(inner).try_for_each(|section| self.check_section(section))
@@ -74,17 +67,11 @@ impl HfConfig {
     }
 
     /// A size that is believed up to `most`.
-    ///
-    /// # Errors
-    /// Naming the key.
     pub(super) fn at_most(&self, key: &str, size: usize, most: usize) -> Result<usize, LoadError> {
         if size <= most { Ok(size) } else { Err(self.bad(format!("{key:?} is {size}, more than any model has"))) }
     }
 
     /// The blocks that are computed where each of `layers` is `repeated` so often.
-    ///
-    /// # Errors
-    /// If they are more than any model has.
     pub fn blocks(&self, layers: usize, repeated: usize) -> Result<usize, LoadError> {
         match layers.checked_mul(repeated).filter(|blocks| *blocks <= MOST_LAYERS) {
             Some(blocks) => Ok(blocks),

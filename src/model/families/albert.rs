@@ -13,7 +13,7 @@ static FILES: Files = Files {
         both("encoder.embedding_hidden_mapping_in", EmbedProjW, EmbedProjB),
     ],
     blocks: "encoder.albert_layer_groups",
-    block: &[
+    block: &[&[
         both("attention.query", W_Q, b_Q),
         both("attention.key", W_K, b_K),
         both("attention.value", W_V, b_V),
@@ -22,7 +22,7 @@ static FILES: Files = Files {
         both("ffn", W_in, b_in),
         both("ffn_output", W_out, b_out),
         both("full_layer_layer_norm", Ln2W, Ln2B),
-    ],
+    ]],
     linear: Layout::OutIn,
     after: &[both("pooler", PoolerW, PoolerB)],
     heads: &[
@@ -87,7 +87,6 @@ impl Sharing {
         })
     }
 
-    /// Group, and block within it.
     fn weights_of(&self, block: usize) -> (usize, usize) {
         let per_group = self.layers as f64 / self.groups as f64;
         (((block / self.inner) as f64 / per_group) as usize, block % self.inner)

@@ -3,18 +3,7 @@
 use super::llama;
 use super::prelude::*;
 
-static FILES: Files = llama::files(&[
-    weight("input_layernorm", Ln1W),
-    both("self_attn.q_proj", W_Q, b_Q),
-    both("self_attn.k_proj", W_K, b_K),
-    both("self_attn.v_proj", W_V, b_V),
-    both("self_attn.o_proj", W_O, b_O),
-    weight("post_attention_layernorm", Ln2W),
-    both("mlp.up_proj", W_in, b_in),
-    both("mlp.down_proj", W_out, b_out),
-]);
-
-pub static FAMILY: Family = Family::new(&["arcee"], &FILES, spec);
+pub static FAMILY: Family = Family::new(&["arcee"], &llama::FILES, spec);
 
 fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
     let config = from.config;
@@ -26,6 +15,6 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
         attention: attention_with_bias(config.flag(&["attention_bias"], false)?),
         mlp: Mlp { gated: false, act: act(config, "hidden_act", Act::Relu2)?, bias },
         layers: sizes.layers(|_, layer| Layer { rope: Some(0), ..layer }),
-        ..decoder("arcee", &sizes, norm, DecoderHead::of("Arcee").read(from, &FILES)?)
+        ..decoder("arcee", &sizes, norm, DecoderHead::of("Arcee").read(from, &llama::FILES)?)
     })
 }

@@ -1,14 +1,9 @@
 //! BERT: post-norm encoder with learned positions and token types.
 
-use super::encoder::{BLOCK, EMBEDDINGS, EncoderHead, encoder, first, only_encoder, transform};
+use super::encoder::{self, EncoderHead, encoder, first, only_encoder, transform};
 use super::prelude::*;
 
 static FILES: Files = Files {
-    body: "bert.",
-    before: EMBEDDINGS,
-    blocks: "encoder.layer",
-    block: BLOCK,
-    linear: Layout::OutIn,
     after: &[both("pooler.dense", PoolerW, PoolerB)],
     heads: &[
         both("cls.predictions.transform.dense", MlmW, MlmB),
@@ -19,7 +14,7 @@ static FILES: Files = Files {
         classes(QUESTION, "qa_outputs"),
         classes(&["ForNextSentencePrediction"], "cls.seq_relationship"),
     ],
-    elsewhere: &[],
+    ..encoder::FILES
 };
 
 pub static FAMILY: Family = Family::new(&["bert"], &FILES, spec);

@@ -1,24 +1,22 @@
 //! BLOOM: linear biases instead of positions, a norm on the embedding.
 
+use super::gpt2;
 use super::prelude::*;
 
 static FILES: Files = Files {
-    body: "transformer.",
     before: &[weight("word_embeddings", W_E), both("word_embeddings_layernorm", EmbedLnW, EmbedLnB)],
-    blocks: "h",
-    block: &[
-        both("input_layernorm", Ln1W, Ln1B),
-        Entry::Qkv("self_attention.query_key_value", Split::PerHead),
-        both("self_attention.dense", W_O, b_O),
-        both("post_attention_layernorm", Ln2W, Ln2B),
-        both("mlp.dense_h_to_4h", W_in, b_in),
-        both("mlp.dense_4h_to_h", W_out, b_out),
-    ],
-    linear: Layout::OutIn,
-    after: &[both("ln_f", LnFinalW, LnFinalB)],
-    heads: DECODER_HEADS,
-    elsewhere: &[],
+    block: &[BLOCK, &[Entry::Qkv("self_attention.query_key_value", Split::PerHead)]],
+    ..gpt2::NAMES
 };
+
+/// The modules of a block apart from queries, keys and values; those of Falcon too.
+pub const BLOCK: &[Entry] = &[
+    both("input_layernorm", Ln1W, Ln1B),
+    both("self_attention.dense", W_O, b_O),
+    both("post_attention_layernorm", Ln2W, Ln2B),
+    both("mlp.dense_h_to_4h", W_in, b_in),
+    both("mlp.dense_4h_to_h", W_out, b_out),
+];
 
 pub static FAMILY: Family = Family::new(&["bloom"], &FILES, spec);
 

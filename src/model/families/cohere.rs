@@ -4,18 +4,10 @@
 use super::llama;
 use super::prelude::*;
 
-pub static FILES: Files = llama::files(&[
-    weight("input_layernorm", Ln1W),
-    both("self_attn.q_proj", W_Q, b_Q),
-    both("self_attn.k_proj", W_K, b_K),
-    both("self_attn.v_proj", W_V, b_V),
-    Entry::One("self_attn.q_norm", Some(QNormW), None),
-    Entry::One("self_attn.k_norm", Some(KNormW), None),
-    both("self_attn.o_proj", W_O, b_O),
-    weight("mlp.gate_proj", W_gate),
-    weight("mlp.up_proj", W_in),
-    weight("mlp.down_proj", W_out),
-]);
+pub static FILES: Files = Files {
+    block: &[&[weight("input_layernorm", Ln1W)], llama::ATTENTION, llama::QK_NORMS, llama::MLP],
+    ..llama::NAMES
+};
 
 pub static FAMILY: Family = Family::new(&["cohere"], &FILES, spec);
 
@@ -36,14 +28,13 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
     })
 }
 
-/// The norm of Cohere and Cohere2.
 pub fn norm(from: &Sources) -> Result<Norm, LoadError> {
     Ok(Norm::layer_norm(eps(from.config, "layer_norm_eps", 1e-5)?).without_bias())
 }
 
 /// The head of Cohere and Cohere2: logits times a factor.
 pub fn head(from: &Sources, class: &str) -> Result<Head, LoadError> {
-    let heads = DecoderHead { tied: true, tasks: &[Task::Causal, Task::Bare], ..DecoderHead::of(class) };
+    let heads = DecoderHead { tied: true, tasks: Task::NO_CLASSES, ..DecoderHead::of(class) };
     let scale = from.config.number(&["logit_scale"], 0.0625)?;
     Ok(match heads.read(from, &FILES)? {
         Head::CausalLm(logits) => Head::CausalLm(Logits { scale, ..logits }),

@@ -11,7 +11,7 @@ static FILES: Files = Files {
         both("embeddings.LayerNorm", EmbedLnW, EmbedLnB),
     ],
     blocks: "transformer.layer",
-    block: &[
+    block: &[&[
         both("attention.q_lin", W_Q, b_Q),
         both("attention.k_lin", W_K, b_K),
         both("attention.v_lin", W_V, b_V),
@@ -20,7 +20,7 @@ static FILES: Files = Files {
         both("ffn.lin1", W_in, b_in),
         both("ffn.lin2", W_out, b_out),
         both("output_layer_norm", Ln2W, Ln2B),
-    ],
+    ]],
     linear: Layout::OutIn,
     after: &[],
     heads: &[

@@ -1,7 +1,7 @@
 //! ELECTRA: BERT with an embedding that may be narrower than the model; its pretraining distinguishes replaced tokens
 //! from real ones.
 
-use super::encoder::{BLOCK, EMBEDDINGS, EncoderHead, encoder, first, only_encoder, transform};
+use super::encoder::{self, EncoderHead, encoder, first, only_encoder, transform};
 use super::prelude::*;
 
 /// The architecture that distinguishes replaced tokens from real ones.
@@ -9,11 +9,6 @@ const PRETRAINING: &[&str] = &["ForPreTraining"];
 
 static FILES: Files = Files {
     body: "electra.",
-    before: EMBEDDINGS,
-    blocks: "encoder.layer",
-    block: BLOCK,
-    linear: Layout::OutIn,
-    after: &[],
     heads: &[
         both("generator_predictions.dense", MlmW, MlmB),
         both("generator_predictions.LayerNorm", MlmLnW, MlmLnB),
@@ -25,7 +20,7 @@ static FILES: Files = Files {
         pooler(PRETRAINING, "discriminator_predictions.dense"),
         classes(PRETRAINING, "discriminator_predictions.dense_prediction"),
     ],
-    elsewhere: &[],
+    ..encoder::FILES
 };
 
 pub static FAMILY: Family = Family::new(&["electra"], &FILES, spec);

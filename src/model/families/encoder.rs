@@ -1,8 +1,8 @@
 //! What the encoders that came of BERT have in common: post-norm blocks, position and type tables, heads.
 
-use super::files::{Entry, both};
+use super::files::{Entry, both, weight};
 use super::read::{Sizes, Task, attention_with_bias, decoder, question};
-use super::{Files, Sources};
+use super::{Files, Layout, Sources};
 use crate::model::config::HfConfig;
 use crate::model::error::LoadError;
 use crate::model::role::Role::*;
@@ -11,17 +11,15 @@ use crate::model::spec::{
     Transform,
 };
 
-/// The modules of the embedding in BERT's names.
-pub const EMBEDDINGS: &[Entry] = &[
-    Entry::One("embeddings.word_embeddings", Some(W_E), None),
-    Entry::One("embeddings.position_embeddings", Some(W_pos), None),
-    Entry::One("embeddings.token_type_embeddings", Some(W_type), None),
+const EMBEDDINGS: &[Entry] = &[
+    weight("embeddings.word_embeddings", W_E),
+    weight("embeddings.position_embeddings", W_pos),
+    weight("embeddings.token_type_embeddings", W_type),
     both("embeddings.LayerNorm", EmbedLnW, EmbedLnB),
     both("embeddings_project", EmbedProjW, EmbedProjB),
 ];
 
-/// The modules of a block in BERT's names.
-pub const BLOCK: &[Entry] = &[
+const BLOCK: &[Entry] = &[
     both("attention.self.query", W_Q, b_Q),
     both("attention.self.key", W_K, b_K),
     both("attention.self.value", W_V, b_V),
@@ -31,6 +29,18 @@ pub const BLOCK: &[Entry] = &[
     both("output.dense", W_out, b_out),
     both("output.LayerNorm", Ln2W, Ln2B),
 ];
+
+/// The names of BERT, for families that have other heads.
+pub const FILES: Files = Files {
+    body: "bert.",
+    before: EMBEDDINGS,
+    blocks: "encoder.layer",
+    block: &[BLOCK],
+    linear: Layout::OutIn,
+    after: &[],
+    heads: &[],
+    elsewhere: &[],
+};
 
 /// A post-norm encoder with a position table.
 pub fn encoder(family: &str, sizes: &Sizes, norm: Norm, act: Act, count: Count, head: Head) -> ModelSpec {
@@ -65,9 +75,7 @@ pub struct EncoderHead<'a> {
     pub class: &'a str,
     /// Before the unembedding of a masked LM.
     pub masked: Transform,
-    /// Whether the logits of a masked LM have a bias.
     pub bias: bool,
-    /// How a classifier makes one vector.
     pub pooled: Pooled,
     /// Before the classes of tokens.
     pub token: Option<Transform>,
@@ -75,9 +83,6 @@ pub struct EncoderHead<'a> {
 
 impl EncoderHead<'_> {
     /// Reads the head that the configuration asks for.
-    ///
-    /// # Errors
-    /// If the family has no such head, or its labels cannot be read.
     pub fn read(&self, from: &Sources, files: &Files) -> Result<Head, LoadError> {
         let config = from.config;
         let classes = || Ok::<_, LoadError>(Classes { labels: config.labels()?, bias: true });

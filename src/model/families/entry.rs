@@ -37,12 +37,10 @@ pub enum Split {
     FourShards,
 }
 
-/// A module with a weight and a bias.
 pub const fn both(path: &'static str, weight: Role, bias: Role) -> Entry {
     Entry::One(path, Some(weight), Some(bias))
 }
 
-/// A module with a weight only.
 pub const fn weight(path: &'static str, role: Role) -> Entry {
     Entry::One(path, Some(role), None)
 }
@@ -57,12 +55,9 @@ pub const fn pooler(of: &'static [&'static str], path: &'static str) -> Entry {
     Entry::Of(of, path, Role::PoolerW, Role::PoolerB)
 }
 
-/// The architecture that classifies sequences.
 pub const SEQUENCE: &[&str] = &["ForSequenceClassification"];
-/// The one that classifies tokens.
 pub const TOKEN: &[&str] = &["ForTokenClassification"];
 pub const SEQUENCE_OR_TOKEN: &[&str] = &["ForSequenceClassification", "ForTokenClassification"];
-/// The one that finds answers.
 pub const QUESTION: &[&str] = &["ForQuestionAnswering"];
 
 /// The head of a causal language model and those that transformers puts on any decoder.
@@ -95,15 +90,16 @@ impl Entry {
 }
 
 impl Split {
-    /// The roles in the order of the file, their widths in one round, and the number of rounds.
-    fn parts(self, spec: &ModelSpec) -> ([Role; 3], [usize; 3], usize) {
+    /// The roles in the order of the file with those of their biases, their widths in one round, and the number of
+    /// rounds.
+    fn parts(self, spec: &ModelSpec) -> ([[Role; 2]; 3], [usize; 3], usize) {
         let (h, heads, kv) = (spec.head_dim, spec.n_heads, spec.n_kv_heads);
-        let order = [Role::W_Q, Role::W_K, Role::W_V];
+        let order @ [q, k, v] = [[Role::W_Q, Role::b_Q], [Role::W_K, Role::b_K], [Role::W_V, Role::b_V]];
         match self {
             Split::Concat => (order, [heads * h, kv * h, kv * h], 1),
             Split::PerHead => (order, [h; 3], heads),
             Split::Grouped => (order, [heads / kv * h, h, h], kv),
-            Split::FourShards => ([Role::W_Q, Role::W_V, Role::W_K], [heads * h / 4; 3], 4),
+            Split::FourShards => ([q, v, k], [heads * h / 4; 3], 4),
         }
     }
 }
@@ -131,30 +127,20 @@ pub fn plain(entry: &Entry, base: &str, id: WeightId) -> Option<String> {
 /// The tensor of a block's weight, if this entry holds it.
 pub fn in_block(entry: &Entry, base: &str, id: WeightId, layout: Layout, spec: &ModelSpec) -> Option<Source> {
     let alone = |name: String| Some(Source { name, layout, part: None });
+    let joined = |path: &str, roles: &[[Role; 2]], sizes: Vec<usize>, rounds| {
+        let find = |kind: usize| roles.iter().position(|roles| roles[kind] == id.role);
+        let weight = find(0).map(|index| (index, "weight"));
+        let (index, suffix) = weight.or_else(|| Some((find(1)?, "bias")))?;
+        Some(Source { name: format!("{base}{path}.{suffix}"), layout, part: Some(Part { index, sizes, rounds }) })
+    };
     match (entry, id.index) {
         (Entry::One(..) | Entry::Of(..), None) => alone(plain(entry, base, id)?),
         (Entry::Qkv(path, split), None) => {
             let (roles, sizes, rounds) = split.parts(spec);
-            let (role, suffix) = match id.role {
-                Role::b_Q => (Role::W_Q, "bias"),
-                Role::b_K => (Role::W_K, "bias"),
-                Role::b_V => (Role::W_V, "bias"),
-                role => (role, "weight"),
-            };
-            let index = roles.iter().position(|known| *known == role)?;
-            let part = Part { index, sizes: sizes.to_vec(), rounds };
-            Some(Source { name: format!("{base}{path}.{suffix}"), layout, part: Some(part) })
+            joined(path, &roles, sizes.to_vec(), rounds)
         }
         (Entry::GateUp(path), None) => {
-            let (index, suffix) = match id.role {
-                Role::W_gate => (0, "weight"),
-                Role::W_in => (1, "weight"),
-                Role::b_gate => (0, "bias"),
-                Role::b_in => (1, "bias"),
-                _ => return None,
-            };
-            let part = Part { index, sizes: vec![spec.d_mlp; 2], rounds: 1 };
-            Some(Source { name: format!("{base}{path}.{suffix}"), layout, part: Some(part) })
+            joined(path, &[[Role::W_gate, Role::b_gate], [Role::W_in, Role::b_in]], vec![spec.d_mlp; 2], 1)
         }
         (Entry::Each(path, role), Some(head)) if *role == id.role => alone(format!("{base}{path}.{head}.weight")),
         (Entry::Experts(path, names), Some(expert)) => {

@@ -10,8 +10,7 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
     let sizes = Sizes::read(config, &Rules { max_positions: 1 << 17, ..Rules::LLAMA.kv(2).head_dim(128) })?;
     let norm = Norm::rms(eps(config, "rms_norm_eps", 1e-5)?);
     let bias = config.flag(&["use_bias"], false)?;
-    let tasks = &[Task::Causal, Task::Bare];
-    let heads = DecoderHead { tied: true, tasks, ..DecoderHead::of("Ernie4_5") };
+    let heads = DecoderHead { tied: true, tasks: Task::NO_CLASSES, ..DecoderHead::of("Ernie4_5") };
     Ok(ModelSpec {
         ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA.theta(5e5).interleaved())?],
         attention: attention_with_bias(bias),

@@ -1,12 +1,10 @@
 //! EXAONE 4: norms on what attention and MLP add, and of each query and key; with a window in three of four layers,
 //! only those rotate.
 
+use super::olmo2;
 use super::prelude::*;
-use super::{llama, olmo2};
 
-static FILES: Files = llama::files(olmo2::BLOCK);
-
-pub static FAMILY: Family = Family::new(&["exaone4"], &FILES, spec);
+pub static FAMILY: Family = Family::new(&["exaone4"], &olmo2::FILES, spec);
 
 fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
     let config = from.config;
@@ -23,7 +21,7 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
         attention: Attention { qk_norm: Some(QkNorm { norm, over: QkNormOver::Head }), ..attention() },
         mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias: false },
         layers: sizes.layers(|i, layer| Layer { rope: rope_of(i), reach: reach[i], ..layer }),
-        ..decoder("exaone4", &sizes, norm, DecoderHead::of("Exaone4").read(from, &FILES)?)
+        ..decoder("exaone4", &sizes, norm, DecoderHead::of("Exaone4").read(from, &olmo2::FILES)?)
     })
 }
 

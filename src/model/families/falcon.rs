@@ -2,34 +2,17 @@
 //! blocks like GPT-2's (rw).
 
 use super::prelude::*;
+use super::{bloom, gpt2};
 
-macro_rules! files {
-    ($split:expr) => {
-        Files {
-            body: "transformer.",
-            before: &[weight("word_embeddings", W_E)],
-            blocks: "h",
-            block: &[
-                both("input_layernorm", Ln1W, Ln1B),
-                both("ln_attn", Ln1W, Ln1B),
-                Entry::Qkv("self_attention.query_key_value", $split),
-                both("self_attention.dense", W_O, b_O),
-                both("post_attention_layernorm", Ln2W, Ln2B),
-                both("ln_mlp", Ln2W, Ln2B),
-                both("mlp.dense_h_to_4h", W_in, b_in),
-                both("mlp.dense_4h_to_h", W_out, b_out),
-            ],
-            linear: Layout::OutIn,
-            after: &[both("ln_f", LnFinalW, LnFinalB)],
-            heads: DECODER_HEADS,
-            elsewhere: &[],
-        }
-    };
-}
+const NORMS: &[Entry] = &[both("ln_attn", Ln1W, Ln1B), both("ln_mlp", Ln2W, Ln2B)];
 
-static GROUPED: Files = files!(Split::Grouped);
-static MULTI_QUERY: Files = files!(Split::Concat);
-static MULTI_HEAD: Files = files!(Split::PerHead);
+static GROUPED: Files = Files { block: &[bloom::BLOCK, NORMS, &[Entry::Qkv(QKV, Split::Grouped)]], ..NAMES };
+static MULTI_QUERY: Files = Files { block: &[bloom::BLOCK, NORMS, &[Entry::Qkv(QKV, Split::Concat)]], ..NAMES };
+static MULTI_HEAD: Files = Files { block: &[bloom::BLOCK, NORMS, &[Entry::Qkv(QKV, Split::PerHead)]], ..NAMES };
+
+const QKV: &str = "self_attention.query_key_value";
+
+const NAMES: Files = Files { before: &[weight("word_embeddings", W_E)], ..gpt2::NAMES };
 
 pub static FAMILY: Family = Family::new(&["falcon"], &GROUPED, spec).with_names(names);
 
@@ -71,7 +54,6 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
     })
 }
 
-/// Which of the forms a configuration describes.
 struct Form {
     grouped: bool,
     multi_query: bool,

@@ -29,8 +29,8 @@ pub struct Files {
     pub before: &'static [Entry],
     /// The list of blocks, below the body.
     pub blocks: &'static str,
-    /// Modules of a block.
-    pub block: &'static [Entry],
+    /// Modules of a block, in groups that families share.
+    pub block: &'static [&'static [Entry]],
     /// The layout of linear layers of blocks in the file.
     pub linear: Layout,
     /// Modules after the blocks, below the body.
@@ -50,7 +50,7 @@ impl Files {
             let prefixes = entries.iter().filter_map(|entry| Some(&entry.name[..find(&entry.name, probe)?]));
             prefixes.filter(|prefix| prefix.is_empty() || prefix.ends_with('.')).min_by_key(|prefix| prefix.len())
         };
-        let embedding = self.before.first().and_then(Entry::alone).map_or("", |(path, ..)| path);
+        let embedding = self.embedding().unwrap_or_default();
         shortest(&format!("{embedding}.weight"), |name, end| Some(name.strip_suffix(end)?.len()))
             .or_else(|| shortest(&format!("{}.0.", self.blocks), |name, inside| name.find(inside)))
             .unwrap_or(self.body)
@@ -92,17 +92,11 @@ impl Files {
     }
 
     /// The tensors of a model of this specification.
-    ///
-    /// # Errors
-    /// If the tables do not say where a weight is.
     pub fn names(&self, spec: &ModelSpec, from: &Sources) -> Result<TensorNames, LoadError> {
         self.names_of_blocks(spec, from, &|layer| format!("{}.{layer}", self.blocks))
     }
 
     /// The same with other names of blocks.
-    ///
-    /// # Errors
-    /// If the tables do not say where a weight is.
     pub fn names_of_blocks(
         &self,
         spec: &ModelSpec,
@@ -304,8 +298,8 @@ impl<'a> Places<'a> {
         };
         let base = format!("{}{}.", self.body, block(usize::from(layer)));
         let layout = if layout == Layout::OutIn { files.linear } else { layout };
-        let sources: Vec<Source> =
-            files.block.iter().filter_map(|entry| in_block(entry, &base, id, layout, spec)).collect();
+        let entries = files.block.iter().copied().flatten();
+        let sources: Vec<Source> = entries.filter_map(|entry| in_block(entry, &base, id, layout, spec)).collect();
         let name = self.first_there(sources.iter().map(|source| source.name.clone()).collect())?;
         let exact = |source: &&Source| source.name == name;
         let mut chosen = sources.iter().find(exact).or(sources.first())?.clone();

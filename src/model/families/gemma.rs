@@ -3,9 +3,6 @@
 use super::llama;
 use super::prelude::*;
 
-/// Heads of the Gemma models.
-pub const TASKS: &[Task] = &[Task::Causal, Task::Sequence, Task::Token, Task::Bare];
-
 pub static FAMILY: Family = Family::new(&["gemma"], &llama::FILES, spec);
 
 fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
@@ -18,7 +15,7 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
         _ => act(config, "hidden_act", Act::GeluTanh)?,
     };
     let sizes = Sizes::read(config, &Rules { max_positions: 8192, ..Rules::LLAMA.kv(16).head_dim(256) })?;
-    let heads = DecoderHead { tied: true, pad: Some(0), tasks: TASKS, ..DecoderHead::of("Gemma") };
+    let heads = DecoderHead { tied: true, pad: Some(0), tasks: Task::NO_QUESTION, ..DecoderHead::of("Gemma") };
     Ok(ModelSpec {
         embed: embed(&sizes),
         ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA)?],
@@ -34,7 +31,6 @@ pub fn embed(sizes: &Sizes) -> Embed {
     Embed { scale: (sizes.d_model as f64).sqrt(), ..Embed::plain(sizes.d_model) }
 }
 
-/// The norm of the Gemma models.
 pub fn norm(config: &HfConfig) -> Result<Norm, LoadError> {
     Ok(Norm { gain: Gain::OnePlus, ..Norm::rms(eps(config, "rms_norm_eps", 1e-6)?) })
 }

@@ -1,26 +1,13 @@
 //! Gemma 2: Gemma with norms around attention and MLP, soft caps on scores and logits, a window in every other layer.
 
 use super::prelude::*;
-use super::{gemma, llama};
+use super::{gemma, llama, olmo2};
 
-static FILES: Files = llama::files(BLOCK);
+static FILES: Files = Files { block: BLOCK, ..llama::NAMES };
 
 /// The modules of a block; those of Gemma 3 too.
-pub const BLOCK: &[Entry] = &[
-    weight("input_layernorm", Ln1W),
-    both("self_attn.q_proj", W_Q, b_Q),
-    both("self_attn.k_proj", W_K, b_K),
-    both("self_attn.v_proj", W_V, b_V),
-    weight("self_attn.q_norm", QNormW),
-    weight("self_attn.k_norm", KNormW),
-    both("self_attn.o_proj", W_O, b_O),
-    weight("post_attention_layernorm", AttnPostLnW),
-    weight("pre_feedforward_layernorm", Ln2W),
-    weight("mlp.gate_proj", W_gate),
-    weight("mlp.up_proj", W_in),
-    weight("mlp.down_proj", W_out),
-    weight("post_feedforward_layernorm", MlpPostLnW),
-];
+pub const BLOCK: &[&[Entry]] = &[NORMS, olmo2::NORMS, llama::ATTENTION, llama::QK_NORMS, llama::MLP];
+const NORMS: &[Entry] = &[weight("input_layernorm", Ln1W), weight("pre_feedforward_layernorm", Ln2W)];
 
 pub static FAMILY: Family = Family::new(&["gemma2"], &FILES, spec);
 
@@ -33,7 +20,7 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
     let sliding = sliding_layers(config, sizes.n_layers, |i| i.is_multiple_of(2))?;
     let reach = reach(config, &sliding, window)?;
     let scale = query_scale(config)?;
-    let heads = DecoderHead { tied: true, pad: Some(0), tasks: gemma::TASKS, ..DecoderHead::of("Gemma2") };
+    let heads = DecoderHead { tied: true, pad: Some(0), tasks: Task::NO_QUESTION, ..DecoderHead::of("Gemma2") };
     let head = match heads.read(from, &FILES)? {
         Head::CausalLm(logits) => {
             let softcap = config.number_or(&["final_logit_softcapping"], Some(30.0))?;

@@ -11,7 +11,8 @@ static FILES: Files = Files {
         ("model.vision_tower.", IMAGES),
         ("model.multi_modal_projector.", IMAGES),
     ],
-    ..llama::files(gemma2::BLOCK)
+    block: gemma2::BLOCK,
+    ..llama::NAMES
 };
 
 const IMAGES: &str = "for images, which are not computed";
@@ -43,7 +44,7 @@ fn text_spec(from: &Sources, config: &HfConfig) -> Result<ModelSpec, LoadError> 
     let reach = reach(config, &sliding, window)?;
     let ByLayerType { full, sliding: local } = by_layer_type(config, sizes.head_dim, &ROPES)?;
     let scale = query_scale(config)?;
-    let heads = DecoderHead { tied: true, pad: Some(0), tasks: gemma::TASKS, ..DecoderHead::of("Gemma3") };
+    let heads = DecoderHead { tied: true, pad: Some(0), tasks: Task::NO_QUESTION, ..DecoderHead::of("Gemma3") };
     let head = match heads.read(from, &FILES)? {
         Head::CausalLm(logits) => {
             let softcap = config.number_or(&["final_logit_softcapping"], None)?;

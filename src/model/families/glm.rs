@@ -3,18 +3,9 @@
 use super::llama;
 use super::prelude::*;
 
-static FILES: Files = llama::files(&[
-    weight("input_layernorm", Ln1W),
-    both("self_attn.q_proj", W_Q, b_Q),
-    both("self_attn.k_proj", W_K, b_K),
-    both("self_attn.v_proj", W_V, b_V),
-    weight("self_attn.o_proj", W_O),
-    weight("post_self_attn_layernorm", AttnPostLnW),
-    weight("post_attention_layernorm", Ln2W),
-    Entry::GateUp("mlp.gate_up_proj"),
-    weight("mlp.down_proj", W_out),
-    weight("post_mlp_layernorm", MlpPostLnW),
-]);
+const NORMS: &[Entry] = &[weight("post_self_attn_layernorm", AttnPostLnW), weight("post_mlp_layernorm", MlpPostLnW)];
+const MLP: &[Entry] = &[Entry::GateUp("mlp.gate_up_proj"), weight("mlp.down_proj", W_out)];
+static FILES: Files = Files { block: &[llama::NORMS, llama::ATTENTION, NORMS, MLP], ..llama::NAMES };
 
 pub static FAMILY: Family = Family::new(&["glm", "glm4"], &FILES, spec);
 
@@ -24,8 +15,7 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
     let (family, class) = if sandwich { ("glm4", "Glm4") } else { ("glm", "Glm") };
     let sizes = Sizes::read(config, &Rules { max_positions: 1 << 17, ..Rules::LLAMA.kv(2).head_dim(128) })?;
     let norm = Norm::rms(eps(config, "rms_norm_eps", 1.5625e-7)?);
-    let tasks = &[Task::Causal, Task::Sequence, Task::Token, Task::Bare];
-    let heads = DecoderHead { pad: Some(151_329), tasks, ..DecoderHead::of(class) };
+    let heads = DecoderHead { pad: Some(151_329), tasks: Task::NO_QUESTION, ..DecoderHead::of(class) };
     Ok(ModelSpec {
         placement: if sandwich { Placement::Sandwich } else { Placement::Pre },
         ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA.partial(0.5).interleaved().odd())?],

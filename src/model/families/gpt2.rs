@@ -2,16 +2,7 @@
 
 use super::prelude::*;
 
-static FILES: Files = Files {
-    body: "transformer.",
-    before: &[weight("wte", W_E), weight("wpe", W_pos)],
-    blocks: "h",
-    block: BLOCK,
-    linear: Layout::InOut,
-    after: &[both("ln_f", LnFinalW, LnFinalB)],
-    heads: DECODER_HEADS,
-    elsewhere: &[],
-};
+static FILES: Files = Files { linear: Layout::InOut, ..NAMES };
 
 /// The modules of a block; those of GPT-BigCode too.
 pub const BLOCK: &[Entry] = &[
@@ -22,6 +13,18 @@ pub const BLOCK: &[Entry] = &[
     both("mlp.c_fc", W_in, b_in),
     both("mlp.c_proj", W_out, b_out),
 ];
+
+/// The names of GPT-2, for families that have other modules in the blocks and linear layers as `[out, in]`.
+pub const NAMES: Files = Files {
+    body: "transformer.",
+    before: &[weight("wte", W_E), weight("wpe", W_pos)],
+    blocks: "h",
+    block: &[BLOCK],
+    linear: Layout::OutIn,
+    after: &[both("ln_f", LnFinalW, LnFinalB)],
+    heads: DECODER_HEADS,
+    elsewhere: &[],
+};
 
 pub static FAMILY: Family = Family::new(&["gpt2"], &FILES, spec).with_names(names);
 
@@ -50,12 +53,7 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
         let scale = if scaled { sizes.scale() } else { 1.0 };
         if by_layer { scale / (layer + 1) as f64 } else { scale }
     };
-    let heads = DecoderHead {
-        tied: true,
-        causal: "LMHeadModel",
-        tasks: &[Task::Causal, Task::Sequence, Task::Token, Task::Question, Task::Bare],
-        ..DecoderHead::of("GPT2")
-    };
+    let heads = DecoderHead { tied: true, causal: "LMHeadModel", ..DecoderHead::of("GPT2") };
     let norm = Norm::layer_norm(eps(config, "layer_norm_epsilon", 1e-5)?);
     Ok(ModelSpec {
         positions: Positions::Learned { rows: sizes.max_positions, count: Count::Seen },

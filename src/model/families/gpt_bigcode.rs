@@ -3,33 +3,11 @@
 use super::gpt2;
 use super::prelude::*;
 
-static FILES: Files = files(gpt2::BLOCK);
+static FILES: Files = gpt2::NAMES;
 
-/// Without multi-query attention each head has its query, key and value side by side.
-static FILES_MULTI_HEAD: Files = files(&[
-    both("ln_1", Ln1W, Ln1B),
-    Entry::Qkv("attn.c_attn", Split::PerHead),
-    both("attn.c_proj", W_O, b_O),
-    both("ln_2", Ln2W, Ln2B),
-    both("mlp.c_fc", W_in, b_in),
-    both("mlp.c_proj", W_out, b_out),
-]);
-
-const EMBEDDINGS: &[Entry] = &[weight("wte", W_E), weight("wpe", W_pos)];
-const FINAL: &[Entry] = &[both("ln_f", LnFinalW, LnFinalB)];
-
-const fn files(block: &'static [Entry]) -> Files {
-    Files {
-        body: "transformer.",
-        before: EMBEDDINGS,
-        blocks: "h",
-        block,
-        linear: Layout::OutIn,
-        after: FINAL,
-        heads: DECODER_HEADS,
-        elsewhere: &[],
-    }
-}
+/// Without multi-query attention each head has its query, key and value side by side. The first entry counts.
+static FILES_MULTI_HEAD: Files =
+    Files { block: &[&[Entry::Qkv("attn.c_attn", Split::PerHead)], gpt2::BLOCK], ..gpt2::NAMES };
 
 pub static FAMILY: Family = Family::new(&["gpt_bigcode"], &FILES, spec).with_names(names);
 
@@ -47,8 +25,7 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
     config.note_read(&["num_key_value_heads"]);
     let sizes = Sizes::read(config, &Rules { kv, max_positions: 1024, ..Rules::GPT2 })?;
     let scale = if config.flag(&["scale_attn_weights"], true)? { sizes.scale() } else { 1.0 };
-    let tasks = &[Task::Causal, Task::Sequence, Task::Token, Task::Bare];
-    let heads = DecoderHead { tied: true, tasks, ..DecoderHead::of("GPTBigCode") };
+    let heads = DecoderHead { tied: true, tasks: Task::NO_QUESTION, ..DecoderHead::of("GPTBigCode") };
     let norm = Norm::layer_norm(eps(config, "layer_norm_epsilon", 1e-5)?);
     Ok(ModelSpec {
         positions: Positions::Learned { rows: sizes.max_positions, count: Count::Seen },

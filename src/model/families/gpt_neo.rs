@@ -1,13 +1,12 @@
 //! GPT-Neo: learned positions, unscaled attention, alternating with and without a window.
 
-use super::prelude::*;
 use serde_json::Value;
 
+use super::gpt2;
+use super::prelude::*;
+
 static FILES: Files = Files {
-    body: "transformer.",
-    before: &[weight("wte", W_E), weight("wpe", W_pos)],
-    blocks: "h",
-    block: &[
+    block: &[&[
         both("ln_1", Ln1W, Ln1B),
         weight("attn.attention.q_proj", W_Q),
         weight("attn.attention.k_proj", W_K),
@@ -16,11 +15,8 @@ static FILES: Files = Files {
         both("ln_2", Ln2W, Ln2B),
         both("mlp.c_fc", W_in, b_in),
         both("mlp.c_proj", W_out, b_out),
-    ],
-    linear: Layout::OutIn,
-    after: &[both("ln_f", LnFinalW, LnFinalB)],
-    heads: DECODER_HEADS,
-    elsewhere: &[],
+    ]],
+    ..gpt2::NAMES
 };
 
 pub static FAMILY: Family = Family::new(&["gpt_neo"], &FILES, spec);

@@ -6,14 +6,14 @@ static FILES: Files = Files {
     body: "gpt_neox.",
     before: &[weight("embed_in", W_E)],
     blocks: "layers",
-    block: &[
+    block: &[&[
         both("input_layernorm", Ln1W, Ln1B),
         Entry::Qkv("attention.query_key_value", Split::PerHead),
         both("attention.dense", W_O, b_O),
         both("post_attention_layernorm", Ln2W, Ln2B),
         both("mlp.dense_h_to_4h", W_in, b_in),
         both("mlp.dense_4h_to_h", W_out, b_out),
-    ],
+    ]],
     linear: Layout::OutIn,
     after: &[both("final_layer_norm", LnFinalW, LnFinalB)],
     heads: &[weight("embed_out", W_U), weight("lm_head", W_U), CLASS_HEADS[0], CLASS_HEADS[1], CLASS_HEADS[2]],

@@ -1,12 +1,11 @@
 //! GPT-J: attention and MLP side by side after one norm, rotation of neighbouring features, a bias on the logits.
 
+use super::gpt2;
 use super::prelude::*;
 
 static FILES: Files = Files {
-    body: "transformer.",
     before: &[weight("wte", W_E)],
-    blocks: "h",
-    block: &[
+    block: &[&[
         both("ln_1", Ln1W, Ln1B),
         weight("attn.q_proj", W_Q),
         weight("attn.k_proj", W_K),
@@ -14,11 +13,8 @@ static FILES: Files = Files {
         weight("attn.out_proj", W_O),
         both("mlp.fc_in", W_in, b_in),
         both("mlp.fc_out", W_out, b_out),
-    ],
-    linear: Layout::OutIn,
-    after: &[both("ln_f", LnFinalW, LnFinalB)],
-    heads: DECODER_HEADS,
-    elsewhere: &[],
+    ]],
+    ..gpt2::NAMES
 };
 
 pub static FAMILY: Family = Family::new(&["gptj"], &FILES, spec);
@@ -27,7 +23,6 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
     spec_of(from, "gptj", &FILES, "GPTJ", &[Task::Causal, Task::Sequence, Task::Question, Task::Bare])
 }
 
-/// The specification of GPT-J and CodeGen.
 pub fn spec_of(
     from: &Sources,
     family: &str,

@@ -5,19 +5,8 @@
 use super::llama;
 use super::prelude::*;
 
-static FILES: Files = llama::files(&[
-    both("input_layernorm", Ln1W, Ln1B),
-    both("self_attn.q_proj", W_Q, b_Q),
-    both("self_attn.k_proj", W_K, b_K),
-    both("self_attn.v_proj", W_V, b_V),
-    both("self_attn.o_proj", W_O, b_O),
-    both("post_attention_layernorm", Ln2W, Ln2B),
-    both("mlp.gate_proj", W_gate, b_gate),
-    both("mlp.up_proj", W_in, b_in),
-    both("mlp.down_proj", W_out, b_out),
-    Entry::GateUp("shared_mlp.input_linear"),
-    weight("shared_mlp.output_linear", W_out),
-]);
+const SHARED_MLP: &[Entry] = &[Entry::GateUp("shared_mlp.input_linear"), weight("shared_mlp.output_linear", W_out)];
+static FILES: Files = Files { block: &[llama::NORMS, llama::ATTENTION, llama::MLP, SHARED_MLP], ..llama::NAMES };
 
 /// The `model_type` of Granite 4.
 const HYBRID: &str = "granitemoehybrid";
@@ -35,7 +24,7 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
         return Err(config.bad("\"logits_scaling\" is 0"));
     }
     let class = if hybrid { "GraniteMoeHybrid" } else { "Granite" };
-    let heads = DecoderHead { tasks: &[Task::Causal, Task::Bare], ..DecoderHead::of(class) };
+    let heads = DecoderHead { tasks: Task::NO_CLASSES, ..DecoderHead::of(class) };
     let head = match heads.read(from, &FILES)? {
         Head::CausalLm(logits) => Head::CausalLm(Logits { scale: 1.0 / divisor, ..logits }),
         other => other,

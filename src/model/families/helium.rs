@@ -9,8 +9,7 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
     let config = from.config;
     let sizes = Sizes::read(config, &Rules { max_positions: 4096, ..Rules::LLAMA.kv(20).head_dim(128) })?;
     let norm = Norm::rms(eps(config, "rms_norm_eps", 1e-8)?);
-    let tasks = &[Task::Causal, Task::Sequence, Task::Token, Task::Bare];
-    let heads = DecoderHead { pad: Some(3), tasks, ..DecoderHead::of("Helium") };
+    let heads = DecoderHead { pad: Some(3), tasks: Task::NO_QUESTION, ..DecoderHead::of("Helium") };
     let bias = config.flag(&["mlp_bias"], false)?;
     Ok(ModelSpec {
         ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA.theta(1e5).interleaved())?],

@@ -3,34 +3,35 @@
 
 use super::prelude::*;
 
-pub static FILES: Files = files(&[
-    both("input_layernorm", Ln1W, Ln1B),
+pub static FILES: Files = NAMES;
+
+/// The names of Llama, for families that have other modules in the blocks.
+pub const NAMES: Files = Files {
+    body: "model.",
+    before: &[weight("embed_tokens", W_E)],
+    blocks: "layers",
+    block: &[NORMS, ATTENTION, MLP],
+    linear: Layout::OutIn,
+    after: &[both("norm", LnFinalW, LnFinalB)],
+    heads: DECODER_HEADS,
+    elsewhere: &[],
+};
+
+pub const NORMS: &[Entry] = &[both("input_layernorm", Ln1W, Ln1B), both("post_attention_layernorm", Ln2W, Ln2B)];
+pub const ATTENTION: &[Entry] = &[
     both("self_attn.q_proj", W_Q, b_Q),
     both("self_attn.k_proj", W_K, b_K),
     both("self_attn.v_proj", W_V, b_V),
     both("self_attn.o_proj", W_O, b_O),
-    both("post_attention_layernorm", Ln2W, Ln2B),
-    both("mlp.gate_proj", W_gate, b_gate),
-    both("mlp.up_proj", W_in, b_in),
-    both("mlp.down_proj", W_out, b_out),
-]);
-
-const EMBEDDING: &[Entry] = &[weight("embed_tokens", W_E)];
-const FINAL: &[Entry] = &[both("norm", LnFinalW, LnFinalB)];
-
-/// The names of Llama with other modules in the blocks.
-pub const fn files(block: &'static [Entry]) -> Files {
-    Files {
-        body: "model.",
-        before: EMBEDDING,
-        blocks: "layers",
-        block,
-        linear: Layout::OutIn,
-        after: FINAL,
-        heads: DECODER_HEADS,
-        elsewhere: &[],
-    }
-}
+];
+pub const QK_NORMS: &[Entry] = &[weight("self_attn.q_norm", QNormW), weight("self_attn.k_norm", KNormW)];
+pub const MLP: &[Entry] =
+    &[both("mlp.gate_proj", W_gate, b_gate), both("mlp.up_proj", W_in, b_in), both("mlp.down_proj", W_out, b_out)];
+pub const EXPERTS: &[Entry] = &[
+    weight("mlp.gate", W_router),
+    Entry::Experts("mlp.experts", ["gate_proj", "up_proj", "down_proj"]),
+    Entry::Merged("mlp.experts"),
+];
 
 pub static FAMILY: Family = Family::new(&["llama"], &FILES, spec);
 

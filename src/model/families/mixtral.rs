@@ -3,20 +3,12 @@
 use super::llama;
 use super::prelude::*;
 
-static FILES: Files = llama::files(&[
-    both("input_layernorm", Ln1W, Ln1B),
-    weight("self_attn.q_proj", W_Q),
-    weight("self_attn.k_proj", W_K),
-    weight("self_attn.v_proj", W_V),
-    weight("self_attn.o_proj", W_O),
-    both("post_attention_layernorm", Ln2W, Ln2B),
+const EXPERTS: &[Entry] = &[
     weight("block_sparse_moe.gate", W_router),
-    weight("mlp.gate", W_router),
     Entry::Experts("block_sparse_moe.experts", ["w1", "w3", "w2"]),
-    Entry::Experts("mlp.experts", ["gate_proj", "up_proj", "down_proj"]),
     Entry::Merged("block_sparse_moe.experts"),
-    Entry::Merged("mlp.experts"),
-]);
+];
+static FILES: Files = Files { block: &[llama::NORMS, llama::ATTENTION, EXPERTS, llama::EXPERTS], ..llama::NAMES };
 
 pub static FAMILY: Family = Family::new(&["mixtral"], &FILES, spec);
 

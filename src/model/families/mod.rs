@@ -58,21 +58,19 @@ mod stablelm;
 mod starcoder2;
 mod unsupported;
 
-pub use files::Files;
-pub use names::{Ignored, Layout, Part, Source, TensorNames, Wanted};
-
 use super::checkpoint::Checkpoint;
 use super::config::HfConfig;
 use super::error::LoadError;
 use super::spec::{ModelSpec, Sentence};
 
-/// What a family reads.
+pub use files::Files;
+pub use names::{Ignored, Layout, Part, Source, TensorNames, Wanted};
+
 #[derive(Clone, Copy)]
 pub struct Sources<'a> {
     pub config: &'a HfConfig,
     /// The names (and, for duplicates, the bytes) of the tensors there are.
     pub checkpoint: &'a Checkpoint,
-    /// What sentence-transformers modules ask for.
     pub sentence: Option<&'a Sentence>,
 }
 
@@ -98,7 +96,6 @@ impl Family {
         Family { names: Some(names), ..self }
     }
 
-    /// Values of `model_type` it is for.
     pub fn model_types(&self) -> &'static [&'static str] {
         self.model_types
     }
@@ -108,9 +105,6 @@ impl Family {
     }
 
     /// What the configuration means: what the family makes of it, and what the configuration of any decoder may say.
-    ///
-    /// # Errors
-    /// If it lacks something, contradicts itself, or asks for what cannot be computed.
     pub fn spec(&self, from: &Sources) -> Result<ModelSpec, LoadError> {
         let mut spec = (self.spec)(from)?;
         let text = from.config.nested("text_config")?;
@@ -119,9 +113,6 @@ impl Family {
     }
 
     /// The tensors that a model of this specification needs, and those it has no use for.
-    ///
-    /// # Errors
-    /// If the tables of the family do not say where a weight is.
     pub fn names(&self, spec: &ModelSpec, from: &Sources) -> Result<TensorNames, LoadError> {
         match self.names {
             Some(names) => names(spec, from),

@@ -7,14 +7,14 @@ static FILES: Files = Files {
     body: "model.",
     before: &[weight("embeddings.tok_embeddings", W_E), both("embeddings.norm", EmbedLnW, EmbedLnB)],
     blocks: "layers",
-    block: &[
+    block: &[&[
         both("attn_norm", Ln1W, Ln1B),
         Entry::Qkv("attn.Wqkv", Split::Concat),
         both("attn.Wo", W_O, b_O),
         both("mlp_norm", Ln2W, Ln2B),
         Entry::GateUp("mlp.Wi"),
         both("mlp.Wo", W_out, b_out),
-    ],
+    ]],
     linear: Layout::OutIn,
     after: &[both("final_norm", LnFinalW, LnFinalB)],
     heads: &[

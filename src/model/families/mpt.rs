@@ -1,23 +1,21 @@
 //! MPT: linear biases instead of positions, norms without biases, no biases at all.
 
+use super::gpt2;
 use super::prelude::*;
 
 static FILES: Files = Files {
-    body: "transformer.",
     before: &[weight("wte", W_E)],
     blocks: "blocks",
-    block: &[
+    after: &[weight("norm_f", LnFinalW)],
+    block: &[&[
         weight("norm_1", Ln1W),
         Entry::Qkv("attn.Wqkv", Split::Concat),
         weight("attn.out_proj", W_O),
         weight("norm_2", Ln2W),
         weight("ffn.up_proj", W_in),
         weight("ffn.down_proj", W_out),
-    ],
-    linear: Layout::OutIn,
-    after: &[weight("norm_f", LnFinalW)],
-    heads: DECODER_HEADS,
-    elsewhere: &[],
+    ]],
+    ..gpt2::NAMES
 };
 
 pub static FAMILY: Family = Family::new(&["mpt"], &FILES, spec);
@@ -33,19 +31,19 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
         return Err(config.unsupported(key, value, "transformers computes without it"));
     }
     let (mut scale, mut clip) = (sizes.scale(), None);
-    if let Some(section) = config.object(&["attn_config"])? {
+    if let Some(section) = config.object("attn_config")? {
         for (key, wanted) in [("alibi", true), ("prefix_lm", false), ("qk_ln", false)] {
             if section.flag(&[key], wanted)? != wanted {
                 let why =
                     "transformers computes MPT with linear biases, causally, and without norms of queries and keys";
-                return Err(config.unsupported(&format!("attn_config.{key}"), !wanted, why));
+                return Err(section.unsupported(key, !wanted, why));
             }
         }
         if let Some(kind) = section.str(&["attn_type"])?.filter(|kind| *kind != "multihead_attention") {
-            return Err(config.unsupported("attn_config.attn_type", kind, "there is multihead_attention"));
+            return Err(section.unsupported("attn_type", kind, "there is multihead_attention"));
         }
         if let Some(max) = section.opt_number(&["alibi_bias_max"])?.filter(|max| *max != 8.0) {
-            return Err(config.unsupported("attn_config.alibi_bias_max", max, "transformers always computes with 8"));
+            return Err(section.unsupported("alibi_bias_max", max, "transformers always computes with 8"));
         }
         scale = section.opt_number(&["softmax_scale"])?.unwrap_or(scale);
         clip = section.opt_number(&["clip_qkv"])?.filter(|clip| *clip != 0.0);

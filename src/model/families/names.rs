@@ -2,7 +2,6 @@
 
 use crate::model::role::WeightId;
 
-/// The layout of a tensor in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layout {
     /// A linear layer as `[in, out]` (GPT-2's `Conv1D`).
@@ -42,9 +41,7 @@ pub struct Part {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
     pub name: String,
-    /// Its layout there.
     pub layout: Layout,
-    /// Which part of it, if it holds several weights.
     pub part: Option<Part>,
 }
 
@@ -59,7 +56,6 @@ pub struct Wanted {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ignored {
     pub name: String,
-    /// Why the model has no use for it.
     pub reason: String,
 }
 
@@ -68,11 +64,8 @@ pub struct Ignored {
 pub struct TensorNames {
     /// The weights the model needs, in the order in which it uses them.
     pub wanted: Vec<Wanted>,
-    /// Tensors that are there and not needed.
     pub ignored: Vec<Ignored>,
-    /// Whether the unembedding is the token embedding.
     pub tied: bool,
-    /// What a user may want to know.
     pub notes: Vec<String>,
     /// What to do if a tensor of the head is missing; empty where there is nothing to say.
     pub advice: String,

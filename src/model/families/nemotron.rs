@@ -3,18 +3,7 @@
 use super::llama;
 use super::prelude::*;
 
-static FILES: Files = llama::files(&[
-    both("input_layernorm", Ln1W, Ln1B),
-    both("self_attn.q_proj", W_Q, b_Q),
-    both("self_attn.k_proj", W_K, b_K),
-    both("self_attn.v_proj", W_V, b_V),
-    both("self_attn.o_proj", W_O, b_O),
-    both("post_attention_layernorm", Ln2W, Ln2B),
-    both("mlp.up_proj", W_in, b_in),
-    both("mlp.down_proj", W_out, b_out),
-]);
-
-pub static FAMILY: Family = Family::new(&["nemotron"], &FILES, spec);
+pub static FAMILY: Family = Family::new(&["nemotron"], &llama::FILES, spec);
 
 fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
     let config = from.config;
@@ -28,6 +17,6 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
         attention: attention_with_bias(config.flag(&["attention_bias"], false)?),
         mlp: Mlp { gated: false, act: act(config, "hidden_act", Act::Relu2)?, bias },
         layers: sizes.layers(|_, layer| Layer { rope: Some(0), ..layer }),
-        ..decoder("nemotron", &sizes, norm, DecoderHead::of("Nemotron").read(from, &FILES)?)
+        ..decoder("nemotron", &sizes, norm, DecoderHead::of("Nemotron").read(from, &llama::FILES)?)
     })
 }

@@ -3,7 +3,6 @@
 use super::llama;
 use super::prelude::*;
 
-/// Heads of the OLMo models.
 pub const TASKS: &[Task] = &[Task::Causal, Task::Sequence, Task::Bare];
 
 pub static FAMILY: Family = Family::new(&["olmo"], &llama::FILES, spec);
@@ -23,7 +22,6 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
     })
 }
 
-/// The bound on queries, keys and values.
 pub fn clip(config: &HfConfig) -> Result<Option<f64>, LoadError> {
     config.number_or(&["clip_qkv"], None)
 }

@@ -3,22 +3,10 @@
 use super::prelude::*;
 use super::{llama, olmo};
 
-static FILES: Files = llama::files(BLOCK);
+pub static FILES: Files = Files { block: &[NORMS, llama::ATTENTION, llama::QK_NORMS, llama::MLP], ..llama::NAMES };
 
-/// The modules of a block; those of OLMo 3 and EXAONE 4 too.
-pub const BLOCK: &[Entry] = &[
-    both("self_attn.q_proj", W_Q, b_Q),
-    both("self_attn.k_proj", W_K, b_K),
-    both("self_attn.v_proj", W_V, b_V),
-    weight("self_attn.q_norm", QNormW),
-    weight("self_attn.k_norm", KNormW),
-    both("self_attn.o_proj", W_O, b_O),
-    weight("post_attention_layernorm", AttnPostLnW),
-    weight("mlp.gate_proj", W_gate),
-    weight("mlp.up_proj", W_in),
-    weight("mlp.down_proj", W_out),
-    weight("post_feedforward_layernorm", MlpPostLnW),
-];
+pub const NORMS: &[Entry] =
+    &[weight("post_attention_layernorm", AttnPostLnW), weight("post_feedforward_layernorm", MlpPostLnW)];
 
 pub static FAMILY: Family = Family::new(&["olmo2"], &FILES, spec);
 

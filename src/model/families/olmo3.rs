@@ -1,15 +1,13 @@
 //! OLMo 3: OLMo 2 with a window in three of four layers; only the others have their rotation stretched.
 
 use super::prelude::*;
-use super::{llama, olmo, olmo2};
-
-static FILES: Files = llama::files(olmo2::BLOCK);
+use super::{olmo, olmo2};
 
 /// transformers reads the old key for layers with full attention only.
 const ROPES: ByLayerTypeRules =
     ByLayerTypeRules { full: ("rope_theta", 5e5), sliding: ("", 5e5), scaling_of_both: false };
 
-pub static FAMILY: Family = Family::new(&["olmo3"], &FILES, spec);
+pub static FAMILY: Family = Family::new(&["olmo3"], &olmo2::FILES, spec);
 
 fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
     let config = from.config;
@@ -30,6 +28,6 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
             let rope = Some(usize::from(sliding[i]));
             Layer { rope, reach: reach[i], ..layer }
         }),
-        ..decoder("olmo3", &sizes, norm, heads.read(from, &FILES)?)
+        ..decoder("olmo3", &sizes, norm, heads.read(from, &olmo2::FILES)?)
     })
 }

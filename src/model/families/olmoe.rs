@@ -3,19 +3,8 @@
 use super::prelude::*;
 use super::{llama, olmo};
 
-static FILES: Files = llama::files(&[
-    weight("input_layernorm", Ln1W),
-    both("self_attn.q_proj", W_Q, b_Q),
-    both("self_attn.k_proj", W_K, b_K),
-    both("self_attn.v_proj", W_V, b_V),
-    weight("self_attn.q_norm", QNormW),
-    weight("self_attn.k_norm", KNormW),
-    both("self_attn.o_proj", W_O, b_O),
-    weight("post_attention_layernorm", Ln2W),
-    weight("mlp.gate", W_router),
-    Entry::Experts("mlp.experts", ["gate_proj", "up_proj", "down_proj"]),
-    Entry::Merged("mlp.experts"),
-]);
+static FILES: Files =
+    Files { block: &[llama::NORMS, llama::ATTENTION, llama::QK_NORMS, llama::EXPERTS], ..llama::NAMES };
 
 pub static FAMILY: Family = Family::new(&["olmoe"], &FILES, spec);
 
@@ -31,8 +20,7 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
         shared: None,
     };
     let norm = Norm::rms(eps(config, "rms_norm_eps", 1e-5)?);
-    let tasks = &[Task::Causal, Task::Bare];
-    let heads = DecoderHead { pad: Some(1), tasks, ..DecoderHead::of("Olmoe") };
+    let heads = DecoderHead { pad: Some(1), tasks: Task::NO_CLASSES, ..DecoderHead::of("Olmoe") };
     let attention = attention_with_bias(config.flag(&["attention_bias"], false)?);
     let qk_norm = Some(QkNorm { norm, over: QkNormOver::All });
     Ok(ModelSpec {

@@ -6,7 +6,7 @@ static FILES: Files = Files {
     body: "model.decoder.",
     before: &[weight("embed_tokens", W_E), weight("embed_positions", W_pos), weight("project_in", EmbedProjW)],
     blocks: "layers",
-    block: &[
+    block: &[&[
         both("self_attn_layer_norm", Ln1W, Ln1B),
         both("self_attn.q_proj", W_Q, b_Q),
         both("self_attn.k_proj", W_K, b_K),
@@ -15,7 +15,7 @@ static FILES: Files = Files {
         both("final_layer_norm", Ln2W, Ln2B),
         both("fc1", W_in, b_in),
         both("fc2", W_out, b_out),
-    ],
+    ]],
     linear: Layout::OutIn,
     after: &[both("final_layer_norm", LnFinalW, LnFinalB), weight("project_out", UnembedProjW)],
     heads: DECODER_HEADS,

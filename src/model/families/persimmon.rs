@@ -1,12 +1,11 @@
 //! Persimmon: layer norms with biases, norms of each query and key, squared relu, half of each head rotates.
 
+use super::llama;
 use super::prelude::*;
 
 static FILES: Files = Files {
-    body: "model.",
-    before: &[weight("embed_tokens", W_E)],
-    blocks: "layers",
-    block: &[
+    after: &[both("final_layernorm", LnFinalW, LnFinalB)],
+    block: &[&[
         both("input_layernorm", Ln1W, Ln1B),
         Entry::Qkv("self_attn.query_key_value", Split::PerHead),
         both("self_attn.q_layernorm", QNormW, QNormB),
@@ -15,11 +14,8 @@ static FILES: Files = Files {
         both("post_attention_layernorm", Ln2W, Ln2B),
         both("mlp.dense_h_to_4h", W_in, b_in),
         both("mlp.dense_4h_to_h", W_out, b_out),
-    ],
-    linear: Layout::OutIn,
-    after: &[both("final_layernorm", LnFinalW, LnFinalB)],
-    heads: DECODER_HEADS,
-    elsewhere: &[],
+    ]],
+    ..llama::NAMES
 };
 
 pub static FAMILY: Family = Family::new(&["persimmon"], &FILES, spec);
@@ -32,8 +28,7 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
     let norm = Norm::layer_norm(eps(config, "layer_norm_eps", 1e-5)?);
     let normed = config.flag(&["qk_layernorm"], true)?;
     let qk_norm = normed.then_some(QkNorm { norm, over: QkNormOver::Head });
-    let tasks = &[Task::Causal, Task::Sequence, Task::Token, Task::Bare];
-    let heads = DecoderHead { tasks, ..DecoderHead::of("Persimmon") };
+    let heads = DecoderHead { tasks: Task::NO_QUESTION, ..DecoderHead::of("Persimmon") };
     Ok(ModelSpec {
         ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA.partial(0.5))?],
         attention: Attention { qk_norm, ..attention_with_bias(true) },

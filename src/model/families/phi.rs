@@ -1,26 +1,22 @@
 //! Phi-1, 1.5 and 2: attention and MLP side by side after one norm, a part of each head rotates, biases everywhere.
 
+use super::llama;
 use super::prelude::*;
 
 static FILES: Files = Files {
-    body: "model.",
-    before: &[weight("embed_tokens", W_E)],
-    blocks: "layers",
-    block: &[
-        both("input_layernorm", Ln1W, Ln1B),
-        both("self_attn.q_proj", W_Q, b_Q),
-        both("self_attn.k_proj", W_K, b_K),
-        both("self_attn.v_proj", W_V, b_V),
-        both("self_attn.q_layernorm", QNormW, QNormB),
-        both("self_attn.k_layernorm", KNormW, KNormB),
-        both("self_attn.dense", W_O, b_O),
-        both("mlp.fc1", W_in, b_in),
-        both("mlp.fc2", W_out, b_out),
-    ],
-    linear: Layout::OutIn,
     after: &[both("final_layernorm", LnFinalW, LnFinalB)],
-    heads: DECODER_HEADS,
-    elsewhere: &[],
+    block: &[
+        &[
+            both("input_layernorm", Ln1W, Ln1B),
+            both("self_attn.q_layernorm", QNormW, QNormB),
+            both("self_attn.k_layernorm", KNormW, KNormB),
+            both("self_attn.dense", W_O, b_O),
+            both("mlp.fc1", W_in, b_in),
+            both("mlp.fc2", W_out, b_out),
+        ],
+        llama::ATTENTION,
+    ],
+    ..llama::NAMES
 };
 
 pub static FAMILY: Family = Family::new(&["phi"], &FILES, spec);
@@ -31,8 +27,7 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
     let norm = Norm::layer_norm(eps(config, "layer_norm_eps", 1e-5)?);
     let normed = config.flag(&["qk_layernorm"], false)?;
     let qk_norm = normed.then_some(QkNorm { norm, over: QkNormOver::Head });
-    let tasks = &[Task::Causal, Task::Sequence, Task::Token, Task::Bare];
-    let heads = DecoderHead { bias: true, tasks, ..DecoderHead::of("Phi") };
+    let heads = DecoderHead { bias: true, tasks: Task::NO_QUESTION, ..DecoderHead::of("Phi") };
     Ok(ModelSpec {
         placement: Placement::ParallelOne,
         ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA.partial(0.5))?],

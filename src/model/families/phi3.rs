@@ -3,14 +3,14 @@
 use super::llama;
 use super::prelude::*;
 
-static FILES: Files = llama::files(&[
-    weight("input_layernorm", Ln1W),
-    Entry::Qkv("self_attn.qkv_proj", Split::Concat),
-    weight("self_attn.o_proj", W_O),
-    weight("post_attention_layernorm", Ln2W),
-    Entry::GateUp("mlp.gate_up_proj"),
-    weight("mlp.down_proj", W_out),
-]);
+static FILES: Files = Files {
+    block: &[
+        llama::NORMS,
+        &[Entry::Qkv("self_attn.qkv_proj", Split::Concat), weight("self_attn.o_proj", W_O)],
+        &[Entry::GateUp("mlp.gate_up_proj"), weight("mlp.down_proj", W_out)],
+    ],
+    ..llama::NAMES
+};
 
 const ROPE: RopeRules = RopeRules { original_max: Some(4096), ..RopeRules::LLAMA.partial(1.0).odd() };
 
@@ -22,8 +22,7 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
     config.note_read(&["original_max_position_embeddings"]);
     let reach = config.size_or(&["sliding_window"], None)?.map(|window| window - 1);
     let norm = Norm::rms(eps(config, "rms_norm_eps", 1e-5)?);
-    let tasks = &[Task::Causal, Task::Sequence, Task::Token, Task::Bare];
-    let heads = DecoderHead { pad: Some(32000), tasks, ..DecoderHead::of("Phi3") };
+    let heads = DecoderHead { pad: Some(32000), tasks: Task::NO_QUESTION, ..DecoderHead::of("Phi3") };
     Ok(ModelSpec {
         ropes: vec![rope(config, sizes.head_dim, &ROPE)?],
         mlp: Mlp { gated: true, act: act(config, "hidden_act", Act::Silu)?, bias: false },
@@ -36,13 +35,13 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
 fn renamed(config: &HfConfig) -> Result<HfConfig, LoadError> {
     const KEYS: [&str; 2] = ["rope_scaling", "rope_parameters"];
     for key in KEYS {
-        let Some(section) = config.object(&[key])? else { continue };
+        let Some(section) = config.object(key)? else { continue };
         match section.str(&["rope_type", "type"])?.unwrap_or("default") {
             "default" | "longrope" => {}
             "su" | "yarn" => return Ok(config.with_entry(key, "rope_type", "longrope")),
             other => {
-                let name = format!("{key}.rope_type");
-                return Err(config.unsupported(&name, format!("{other:?}"), "known types are default and longrope"));
+                let why = "known types are default and longrope";
+                return Err(section.unsupported("rope_type", format!("{other:?}"), why));
             }
         }
     }

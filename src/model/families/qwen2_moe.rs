@@ -3,24 +3,14 @@
 use super::llama;
 use super::prelude::*;
 
-static FILES: Files = llama::files(&[
-    both("input_layernorm", Ln1W, Ln1B),
-    both("self_attn.q_proj", W_Q, b_Q),
-    both("self_attn.k_proj", W_K, b_K),
-    both("self_attn.v_proj", W_V, b_V),
-    weight("self_attn.o_proj", W_O),
-    both("post_attention_layernorm", Ln2W, Ln2B),
-    weight("mlp.gate_proj", W_gate),
-    weight("mlp.up_proj", W_in),
-    weight("mlp.down_proj", W_out),
-    weight("mlp.gate", W_router),
-    Entry::Experts("mlp.experts", ["gate_proj", "up_proj", "down_proj"]),
-    Entry::Merged("mlp.experts"),
+const SHARED: &[Entry] = &[
     weight("mlp.shared_expert.gate_proj", SharedGate),
     weight("mlp.shared_expert.up_proj", SharedIn),
     weight("mlp.shared_expert.down_proj", SharedOut),
     weight("mlp.shared_expert_gate", SharedMix),
-]);
+];
+static FILES: Files =
+    Files { block: &[llama::NORMS, llama::ATTENTION, llama::MLP, llama::EXPERTS, SHARED], ..llama::NAMES };
 
 pub static FAMILY: Family = Family::new(&["qwen2_moe"], &FILES, spec);
 

@@ -4,19 +4,7 @@
 use super::prelude::*;
 use super::{llama, qwen2};
 
-static FILES: Files = llama::files(&[
-    both("input_layernorm", Ln1W, Ln1B),
-    both("self_attn.q_proj", W_Q, b_Q),
-    both("self_attn.k_proj", W_K, b_K),
-    both("self_attn.v_proj", W_V, b_V),
-    weight("self_attn.q_norm", QNormW),
-    weight("self_attn.k_norm", KNormW),
-    both("self_attn.o_proj", W_O, b_O),
-    both("post_attention_layernorm", Ln2W, Ln2B),
-    weight("mlp.gate_proj", W_gate),
-    weight("mlp.up_proj", W_in),
-    weight("mlp.down_proj", W_out),
-]);
+static FILES: Files = Files { block: &[llama::NORMS, llama::ATTENTION, llama::QK_NORMS, llama::MLP], ..llama::NAMES };
 
 pub static FAMILY: Family = Family::new(&["qwen3"], &FILES, spec);
 

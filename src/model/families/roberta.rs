@@ -1,15 +1,10 @@
 //! RoBERTa, XLM-RoBERTa and CamemBERT: BERT with positions that start after the id of the pad token, and other heads.
 
-use super::encoder::{BLOCK, EMBEDDINGS, EncoderHead, encoder, first, only_encoder, transform};
+use super::encoder::{self, EncoderHead, encoder, first, only_encoder, transform};
 use super::prelude::*;
 
 static FILES: Files = Files {
     body: "roberta.",
-    before: EMBEDDINGS,
-    blocks: "encoder.layer",
-    block: BLOCK,
-    linear: Layout::OutIn,
-    after: &[],
     heads: &[
         both("lm_head.dense", MlmW, MlmB),
         both("lm_head.layer_norm", MlmLnW, MlmLnB),
@@ -21,6 +16,7 @@ static FILES: Files = Files {
         classes(QUESTION, "qa_outputs"),
     ],
     elsewhere: &[("pooler.dense.", "the pooler, which no architecture of this family uses")],
+    ..encoder::FILES
 };
 
 pub static FAMILY: Family = Family::new(&["roberta", "xlm-roberta", "camembert"], &FILES, spec);

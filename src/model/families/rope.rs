@@ -1,21 +1,18 @@
 //! Rotary embeddings as configurations describe them, in the keys of transformers 5 and in those before.
 
-use crate::model::config::{HfConfig, MAX_POSITIONS, Section};
+use crate::model::config::{HfConfig, MAX_POSITIONS};
 use crate::model::error::LoadError;
 use crate::model::spec::{Pairing, Rope, RopeScaling};
 
 /// What a family's rotary embeddings are where the configuration does not say, and what it calls things.
 #[derive(Clone, Copy, Debug)]
 pub struct RopeRules {
-    /// Base when none is given.
     pub theta: f64,
     /// Old name of the base, outside `rope_parameters`.
     pub theta_key: &'static str,
     /// Share of the features that rotate by default; `None` if the family always rotates all.
     pub partial: Option<f64>,
-    /// Old name of that share.
     pub partial_key: &'static str,
-    /// Which features form pairs.
     pub pairing: Pairing,
     /// Whether an odd number of rotating features is possible (the rotation then takes one more).
     pub odd: bool,
@@ -36,7 +33,6 @@ impl RopeRules {
         original_max: None,
     };
 
-    /// The same with another base.
     pub const fn theta(self, theta: f64) -> RopeRules {
         RopeRules { theta, ..self }
     }
@@ -51,7 +47,6 @@ impl RopeRules {
         RopeRules { pairing: Pairing::Interleaved, ..self }
     }
 
-    /// The same where an odd number of features may rotate.
     pub const fn odd(self) -> RopeRules {
         RopeRules { odd: true, ..self }
     }
@@ -67,8 +62,7 @@ pub fn rope(config: &HfConfig, head_dim: usize, rules: &RopeRules) -> Result<Rop
     if let Some(section) = &section {
         for layer_type in LAYER_TYPES {
             if section.find(&[layer_type]).is_some() {
-                let key = format!("{}.{layer_type}", section.name());
-                return Err(config.unsupported(&key, "...", "all layers of this family have the same rotation"));
+                return Err(section.unsupported(layer_type, "...", "all layers of this family have the same rotation"));
             }
         }
     }
@@ -77,9 +71,7 @@ pub fn rope(config: &HfConfig, head_dim: usize, rules: &RopeRules) -> Result<Rop
 
 /// One rotation for layers with full attention and one for those with a window.
 pub struct ByLayerType {
-    /// With full attention.
     pub full: Rope,
-    /// With a window.
     pub sliding: Rope,
 }
 
@@ -97,26 +89,20 @@ pub struct ByLayerTypeRules {
 
 /// Reads `rope_parameters` nested by layer type, or the keys before that.
 pub fn by_layer_type(config: &HfConfig, head_dim: usize, rules: &ByLayerTypeRules) -> Result<ByLayerType, LoadError> {
-    let parameters = config.object(&["rope_parameters"])?;
-    let scaling = config.object(&["rope_scaling"])?;
+    let parameters = config.object("rope_parameters")?;
+    let scaling = config.object("rope_scaling")?;
     if let Some(parameters) = &parameters
         && !LAYER_TYPES.iter().any(|layer_type| parameters.find(&[layer_type]).is_some())
-        && !parameters.is_empty()
+        && !parameters.json().is_empty()
     {
         let why = "this family has a rotation for each layer type: nest it under full_attention and sliding_attention";
         return Err(config.unsupported("rope_parameters", "...", why));
     }
     let reader = Reader { config, head_dim, rules: &RopeRules::LLAMA, nested: true };
     let one = |layer_type, (key, default): (&str, f64), scaled: bool| {
-        let own = match &parameters {
-            Some(parameters) => parameters.section(layer_type)?,
-            None => None,
-        };
+        let own = parameters.as_ref().map_or(Ok(None), |parameters| parameters.object(layer_type))?;
         let base = config.number(&[key], default)?;
-        match own {
-            Some(own) => reader.read(Some(own), base),
-            None => reader.read(scaling.clone().filter(|_| scaled), base),
-        }
+        reader.read(own.or_else(|| scaling.clone().filter(|_| scaled)), base)
     };
     Ok(ByLayerType {
         full: one(LAYER_TYPES[0], rules.full, true)?,
@@ -125,11 +111,11 @@ pub fn by_layer_type(config: &HfConfig, head_dim: usize, rules: &ByLayerTypeRule
 }
 
 /// `rope_parameters`, or the older `rope_scaling` that means the same.
-fn sections(config: &HfConfig) -> Result<Option<Section<'_>>, LoadError> {
+fn sections(config: &HfConfig) -> Result<Option<HfConfig>, LoadError> {
     // The older key wins where both are given, as in transformers; what only the other one says is not used, and is
     // reported.
-    let parameters = config.object(&["rope_parameters"])?;
-    Ok(config.object(&["rope_scaling"])?.or(parameters))
+    let parameters = config.object("rope_parameters")?;
+    Ok(config.object("rope_scaling")?.or(parameters))
 }
 
 struct Reader<'a> {
@@ -141,7 +127,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn read(&self, section: Option<Section>, outer_theta: f64) -> Result<Rope, LoadError> {
+    fn read(&self, section: Option<HfConfig>, outer_theta: f64) -> Result<Rope, LoadError> {
         let (config, rules) = (self.config, self.rules);
         let (mut theta, mut partial, mut scaling) = (outer_theta, self.outer_partial()?, RopeScaling::None);
         if let Some(section) = &section {
@@ -169,7 +155,7 @@ impl Reader<'_> {
         self.config.number(&[self.rules.partial_key], self.rules.partial.unwrap_or(1.0))
     }
 
-    fn scaling(&self, section: &Section, dim: usize) -> Result<RopeScaling, LoadError> {
+    fn scaling(&self, section: &HfConfig, dim: usize) -> Result<RopeScaling, LoadError> {
         let config = self.config;
         let kind = section.str(&["rope_type", "type"])?.unwrap_or("default");
         match kind {
@@ -183,22 +169,21 @@ impl Reader<'_> {
             }
             "llama3" => Ok(RopeScaling::Llama3 {
                 factor: self.factor(section)?,
-                low_freq_factor: section.number(&["low_freq_factor"])?,
-                high_freq_factor: section.number(&["high_freq_factor"])?,
+                low_freq_factor: section.need_number("low_freq_factor")?,
+                high_freq_factor: section.need_number("high_freq_factor")?,
                 original_max: self.original_max(section)?,
             }),
             "yarn" => self.yarn(section),
             "longrope" => self.longrope(section, dim),
             other => {
-                let key = format!("{}.rope_type", section.name());
                 let why = "known types are default, linear, dynamic, yarn, longrope and llama3";
-                Err(config.unsupported(&key, format!("{other:?}"), why))
+                Err(section.unsupported("rope_type", format!("{other:?}"), why))
             }
         }
     }
 
-    fn factor(&self, section: &Section) -> Result<f64, LoadError> {
-        let factor = section.number(&["factor"])?;
+    fn factor(&self, section: &HfConfig) -> Result<f64, LoadError> {
+        let factor = section.need_number("factor")?;
         if factor > 0.0 {
             Ok(factor)
         } else {
@@ -211,20 +196,17 @@ impl Reader<'_> {
     }
 
     /// Length that the model was first trained for; the key outside the section wins.
-    fn original_max(&self, section: &Section) -> Result<f64, LoadError> {
+    fn original_max(&self, section: &HfConfig) -> Result<f64, LoadError> {
         const KEY: &str = "original_max_position_embeddings";
         section.note_read(&[KEY]);
         let outer = if self.nested { None } else { self.config.opt_size(&[KEY])?.or(self.rules.original_max) };
-        match outer {
-            Some(length) => Ok(length as f64),
-            None => match section.opt_number(&[KEY])? {
-                Some(length) => Ok(length),
-                None => self.max_positions(),
-            },
+        if let Some(length) = outer {
+            return Ok(length as f64);
         }
+        section.opt_number(&[KEY])?.map_or_else(|| self.max_positions(), Ok)
     }
 
-    fn yarn(&self, section: &Section) -> Result<RopeScaling, LoadError> {
+    fn yarn(&self, section: &HfConfig) -> Result<RopeScaling, LoadError> {
         let original_max = self.original_max(section)?;
         let factor = match section.opt_number(&["factor"])? {
             Some(_) => self.factor(section)?,
@@ -234,8 +216,7 @@ impl Reader<'_> {
         section.note_read(&["mscale", "mscale_all_dim"]);
         let truncate = section.flag(&["truncate"], true)?;
         if self.nested && !truncate {
-            let key = format!("{}.truncate", section.name());
-            return Err(self.config.unsupported(&key, truncate, "transformers does not look for it there"));
+            return Err(section.unsupported("truncate", truncate, "transformers does not look for it there"));
         }
         let mscale = |scale: f64| if factor <= 1.0 { 1.0 } else { 0.1 * scale * factor.ln() + 1.0 };
         // Zero counts as not given, here and below, as in transformers.
@@ -251,13 +232,12 @@ impl Reader<'_> {
         Ok(RopeScaling::Yarn { factor, attention_factor, beta_fast, beta_slow, original_max, truncate })
     }
 
-    fn longrope(&self, section: &Section, dim: usize) -> Result<RopeScaling, LoadError> {
+    fn longrope(&self, section: &HfConfig, dim: usize) -> Result<RopeScaling, LoadError> {
         let (short, long) = (section.numbers("short_factor")?, section.numbers("long_factor")?);
         for (name, list) in [("short_factor", &short), ("long_factor", &long)] {
             if list.len() != dim.div_ceil(2) {
-                let (key, found) = (format!("{}.{name}", section.name()), list.len());
-                let message = format!("{key} has {found} factors, expected {}", dim.div_ceil(2));
-                return Err(self.config.bad(message));
+                let (key, found, expected) = (section.shown(name), list.len(), dim.div_ceil(2));
+                return Err(self.config.bad(format!("{key} has {found} factors, expected {expected}")));
             }
         }
         let original_max = self.original_max(section)?;

@@ -3,19 +3,9 @@
 use super::llama;
 use super::prelude::*;
 
-static FILES: Files = llama::files(&[
-    both("input_layernorm", Ln1W, Ln1B),
-    both("self_attn.q_proj", W_Q, b_Q),
-    both("self_attn.k_proj", W_K, b_K),
-    both("self_attn.v_proj", W_V, b_V),
-    Entry::Each("self_attn.q_layernorm.norms", QNormW),
-    Entry::Each("self_attn.k_layernorm.norms", KNormW),
-    weight("self_attn.o_proj", W_O),
-    both("post_attention_layernorm", Ln2W, Ln2B),
-    weight("mlp.gate_proj", W_gate),
-    weight("mlp.up_proj", W_in),
-    weight("mlp.down_proj", W_out),
-]);
+const QK_NORMS: &[Entry] =
+    &[Entry::Each("self_attn.q_layernorm.norms", QNormW), Entry::Each("self_attn.k_layernorm.norms", KNormW)];
+static FILES: Files = Files { block: &[llama::NORMS, llama::ATTENTION, QK_NORMS, llama::MLP], ..llama::NAMES };
 
 pub static FAMILY: Family = Family::new(&["stablelm"], &FILES, spec);
 
@@ -27,8 +17,7 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
     let normed = config.flag(&["qk_layernorm"], false)?;
     let qk_norm = normed.then_some(QkNorm { norm: norm.without_bias(), over: QkNormOver::EachHead });
     let parallel = config.flag(&["use_parallel_residual"], false)?;
-    let tasks = &[Task::Causal, Task::Sequence, Task::Token, Task::Bare];
-    let heads = DecoderHead { tasks, ..DecoderHead::of("StableLm") };
+    let heads = DecoderHead { tasks: Task::NO_QUESTION, ..DecoderHead::of("StableLm") };
     Ok(ModelSpec {
         placement: if parallel { Placement::ParallelOne } else { Placement::Pre },
         ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA.partial(0.25))?],

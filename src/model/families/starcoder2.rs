@@ -3,16 +3,10 @@
 use super::llama;
 use super::prelude::*;
 
-static FILES: Files = llama::files(&[
-    both("input_layernorm", Ln1W, Ln1B),
-    both("self_attn.q_proj", W_Q, b_Q),
-    both("self_attn.k_proj", W_K, b_K),
-    both("self_attn.v_proj", W_V, b_V),
-    both("self_attn.o_proj", W_O, b_O),
-    both("post_attention_layernorm", Ln2W, Ln2B),
-    both("mlp.c_fc", W_in, b_in),
-    both("mlp.c_proj", W_out, b_out),
-]);
+static FILES: Files = Files {
+    block: &[llama::NORMS, llama::ATTENTION, &[both("mlp.c_fc", W_in, b_in), both("mlp.c_proj", W_out, b_out)]],
+    ..llama::NAMES
+};
 
 pub static FAMILY: Family = Family::new(&["starcoder2"], &FILES, spec);
 
@@ -25,8 +19,7 @@ fn spec(from: &Sources) -> Result<ModelSpec, LoadError> {
     let bias = config.flag(&["use_bias"], true)?;
     config.note_read(&["use_sliding_window"]);
     let reach = config.size_or(&["sliding_window"], None)?.map(|window| window - 1);
-    let tasks = &[Task::Causal, Task::Sequence, Task::Token, Task::Bare];
-    let heads = DecoderHead { tied: true, tasks, ..DecoderHead::of("Starcoder2") };
+    let heads = DecoderHead { tied: true, tasks: Task::NO_QUESTION, ..DecoderHead::of("Starcoder2") };
     Ok(ModelSpec {
         ropes: vec![rope(config, sizes.head_dim, &RopeRules::LLAMA)?],
         attention: attention_with_bias(bias),

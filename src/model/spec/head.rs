@@ -4,7 +4,6 @@ use serde::{Deserialize, Serialize};
 
 use super::{Act, Norm};
 
-/// What turns the last hidden state into an answer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Head {
     /// Next-token logits from every position.
@@ -16,14 +15,9 @@ pub enum Head {
         logits: Logits,
     },
     /// One row of class logits from one vector.
-    Sequence {
-        /// How that vector is made.
-        pooled: Pooled,
-        classes: Classes,
-    },
+    Sequence { pooled: Pooled, classes: Classes },
     /// Class logits at every position: classes of tokens, or where an answer starts and ends.
     Token {
-        /// What comes before the class weights.
         transform: Option<Transform>,
         /// The classes; `start` and `end` for question answering.
         classes: Classes,
@@ -31,14 +25,10 @@ pub enum Head {
         question: bool,
     },
     /// The bare body: the last hidden state is the result.
-    Bare {
-        /// What sentence-transformers makes of it.
-        sentence: Option<Sentence>,
-    },
+    Bare { sentence: Option<Sentence> },
 }
 
 impl Head {
-    /// In a few words, for listings.
     pub fn describe(&self) -> String {
         match self {
             Head::CausalLm(_) => "causal LM".to_owned(),
@@ -52,12 +42,10 @@ impl Head {
     }
 }
 
-/// An unembedding.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Logits {
     /// It is the token embedding.
     pub tied: bool,
-    /// Whether a bias is added.
     pub bias: bool,
     /// Factor on the logits (Cohere, Granite).
     pub scale: f64,
@@ -75,19 +63,15 @@ impl Logits {
 /// A dense layer, an activation and perhaps a norm.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Transform {
-    /// Whether the dense layer has a bias.
     pub bias: bool,
     pub act: Act,
-    /// The norm after it.
     pub norm: Option<Norm>,
 }
 
 /// How a classifier makes one vector of a sequence.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Pooled {
-    /// Which positions it reads.
     pub pool: Pool,
-    /// What it does with them.
     pub transform: Option<Transform>,
 }
 
@@ -108,7 +92,6 @@ pub enum Pool {
 pub struct Classes {
     /// Class names in order of their index.
     pub labels: Vec<String>,
-    /// Whether it has a bias.
     pub bias: bool,
 }
 

@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What differs between layers.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Layer {
     /// Factor on the scores, usually `1/sqrt(h)`.
@@ -14,7 +13,6 @@ pub struct Layer {
     pub rope: Option<usize>,
     /// Whether there is a norm before attention, where the placement has one.
     pub ln1: bool,
-    /// Whether the MLP is a mixture of experts.
     pub experts: bool,
     /// The block whose weights this one uses.
     pub weights: usize,
@@ -33,12 +31,10 @@ impl Layer {
 pub struct Experts {
     /// Experts per layer, `E`.
     pub count: usize,
-    /// Experts chosen for each token.
     pub chosen: usize,
     pub width: usize,
     /// Whether the chosen weights are divided by their sum.
     pub normalize: bool,
-    /// An expert that every token passes as well.
     pub shared: Option<SharedExpert>,
 }
 

@@ -37,39 +37,27 @@ pub struct ModelSpec {
     pub max_positions: usize,
     /// The norm of the embedding, of the blocks, and after the last block.
     pub norm: Norm,
-    /// Where the norms of a block are.
     pub placement: Placement,
-    /// Whether there is a norm after the last block.
     pub final_norm: bool,
-    /// How tokens become vectors.
     pub embed: Embed,
     /// What is added to embeddings or scores so that the model knows positions.
     pub positions: Positions,
-    /// The rotations of queries and keys that layers may have.
     pub ropes: Vec<Rope>,
     pub attention: Attention,
-    /// What a dense MLP computes.
     pub mlp: Mlp,
-    /// What the MLP of layers with a mixture of experts computes.
     pub experts: Option<Experts>,
-    /// What differs between layers.
     pub layers: Vec<Layer>,
-    /// Where residual connections start, and how what is added to them is scaled.
     pub residual: Residual,
-    /// What turns the last hidden state into an answer.
     pub head: Head,
 }
 
 /// A normalisation of the last axis: `x / scale * gain + bias`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Norm {
-    /// Which statistic is divided by.
     pub kind: NormKind,
     /// Added to the variance (or mean square) before the square root.
     pub eps: f64,
-    /// What the normalised input is multiplied by.
     pub gain: Gain,
-    /// Whether a bias is added.
     pub bias: bool,
 }
 
@@ -137,7 +125,6 @@ impl Placement {
         !matches!(self, Placement::Output | Placement::ParallelOne)
     }
 
-    /// Where the norms are, for listings.
     pub fn describe(self) -> &'static str {
         match self {
             Placement::Pre => "before attention and MLP",
@@ -177,7 +164,6 @@ pub struct Embed {
 }
 
 impl Embed {
-    /// A token table and nothing else.
     pub fn plain(width: usize) -> Embed {
         Embed { width, scale: 1.0, token_types: 0, norm: false, project: None }
     }
@@ -228,22 +214,17 @@ pub enum Alibi {
     Mpt,
 }
 
-/// What the attention of a block computes.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Attention {
     /// Whether position `q` sees only keys up to `q`.
     pub causal: bool,
-    /// Whether the query, key and value projections have a bias.
     pub qkv_bias: bool,
-    /// Whether the output projection has a bias.
     pub out_bias: bool,
-    /// Norm of queries and keys.
     pub qk_norm: Option<QkNorm>,
     /// Bound on queries, keys and values, after their norm where they have one.
     pub clip: Option<f64>,
     /// `cap tanh(score / cap)`, before masking.
     pub softcap: Option<f64>,
-    /// What a padding position attends to that sees no key.
     pub blind: Blind,
 }
 
@@ -257,7 +238,6 @@ pub enum Blind {
     Visible,
 }
 
-/// A norm of queries and keys.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct QkNorm {
     pub norm: Norm,
@@ -283,7 +263,6 @@ pub struct Mlp {
     /// `down(act(gate(x)) * up(x))` instead of `out(act(in(x)))`.
     pub gated: bool,
     pub act: Act,
-    /// Whether its projections have a bias.
     pub bias: bool,
 }
 
@@ -318,16 +297,13 @@ pub enum Act {
     Relu,
     /// `max(x, 0)^2`.
     Relu2,
-    /// `tanh(x)`.
     Tanh,
     /// `1 / (1 + exp(-x))`.
     Sigmoid,
-    /// `x`.
     Linear,
 }
 
 impl Act {
-    /// The name in listings.
     pub fn name(self) -> &'static str {
         match self {
             Act::Gelu => "gelu",
@@ -350,7 +326,6 @@ impl ModelSpec {
         self.attention.causal && matches!(self.head, Head::CausalLm(_))
     }
 
-    /// Class names, where the head has classes.
     pub fn labels(&self) -> &[String] {
         match &self.head {
             Head::Sequence { classes, .. } | Head::Token { classes, .. } => &classes.labels,

@@ -9,9 +9,7 @@ pub struct Rope {
     pub theta: f64,
     /// Features that rotate, from the first on; an odd number is used in the exponent as it is, and rotates one more.
     pub dim: usize,
-    /// Which features form a pair.
     pub pairing: Pairing,
-    /// How the frequencies are stretched for long inputs.
     pub scaling: RopeScaling,
     /// Whether the architecture looks angles up in a table that ends with its positions.
     pub tabled: bool,
@@ -29,23 +27,19 @@ pub enum Pairing {
 /// How RoPE frequencies are stretched; the formulas are those of transformers' `modeling_rope_utils`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum RopeScaling {
-    /// Frequencies as they are.
     None,
     /// All frequencies divided by the factor.
     Linear {
-        /// The divisor.
         factor: f64,
     },
     /// The base grows with the length of the input once that exceeds `max`.
     Dynamic {
-        /// How far it is stretched.
         factor: f64,
         /// Length up to which frequencies are as they are.
         max: f64,
     },
     /// High frequencies kept, low ones divided, a ramp between; angles as they are, rotations scaled.
     Yarn {
-        /// The divisor of the low frequencies.
         factor: f64,
         /// Factor on cosine and sine.
         attention_factor: f64,
@@ -53,7 +47,6 @@ pub enum RopeScaling {
         beta_fast: f64,
         /// Rotations over the original length below which they are divided.
         beta_slow: f64,
-        /// Length in tokens that the model was first trained for.
         original_max: f64,
         /// Whether the ends of the ramp are rounded to whole features.
         truncate: bool,
@@ -64,14 +57,12 @@ pub enum RopeScaling {
         short: Vec<f64>,
         /// Divisors for longer inputs.
         long: Vec<f64>,
-        /// Factor on cosine and sine.
         attention_factor: f64,
         /// Length in tokens that the model was first trained for.
         original_max: f64,
     },
     /// Low frequencies divided, high ones kept, those between blended.
     Llama3 {
-        /// The divisor of the low frequencies.
         factor: f64,
         /// Wavelengths above `original_max / low_freq_factor` are divided.
         low_freq_factor: f64,
@@ -83,7 +74,6 @@ pub enum RopeScaling {
 }
 
 impl RopeScaling {
-    /// The name that configurations give it.
     pub fn name(&self) -> &'static str {
         match self {
             RopeScaling::None => "default",
@@ -107,7 +97,6 @@ impl Rope {
         }
     }
 
-    /// Pairs of features that rotate.
     pub fn pairs(&self) -> usize {
         self.dim.div_ceil(2)
     }

@@ -8,12 +8,7 @@ use tokenizers::{Encoding, Tokenizer};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Around {
     /// A beginning and an end of every text, or neither.
-    Ends {
-        /// Whether a text begins with `bos_token`.
-        bos: bool,
-        /// Whether it ends with `eos_token`.
-        eos: bool,
-    },
+    Ends { bos: bool, eos: bool },
     /// `cls A sep`, `cls A sep B sep`.
     Bert,
     /// `cls A sep`, `cls A sep sep B sep`.
@@ -30,7 +25,6 @@ pub enum Part {
     Token { text: String, id: u32, types: u8 },
 }
 
-/// What is around a text, and around a pair.
 #[derive(Clone, Debug)]
 pub struct Template {
     pub single: Vec<Part>,
@@ -38,7 +32,6 @@ pub struct Template {
 }
 
 impl Around {
-    /// What the tokens are called.
     pub const NAMES: [&str; 4] = ["bos_token", "eos_token", "cls_token", "sep_token"];
 
     /// The tokens, of which `token` knows text and number by what they are called.
@@ -105,9 +98,6 @@ impl Template {
     }
 
     /// Puts these tokens around texts, if others are there now; returns whether it did.
-    ///
-    /// # Errors
-    /// If the tokenizers library does not understand the template.
     pub fn put(&self, inner: &mut Tokenizer) -> tokenizers::Result<bool> {
         let none = Encoding::default;
         let now = |pair: Option<Encoding>| inner.post_process(none(), pair, true).map(|found| found.get_ids().to_vec());

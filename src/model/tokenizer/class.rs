@@ -17,7 +17,6 @@ const QWEN2: &str =
 /// What stands for a space in SentencePiece's vocabularies.
 const SPACE: &str = "▁";
 
-/// A class of transformers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Class {
     /// Takes `tokenizer.json` as it is.
@@ -131,63 +130,29 @@ impl Class {
         }
     }
 
-    /// What transformers calls it.
     pub fn name(self) -> &'static str {
         NAMES.iter().find(|(_, class)| *class == self).map_or("TokenizersBackend", |(name, _)| name)
     }
 
-    /// Special tokens where the files say nothing, in the order in which they get numbers if the vocabulary lacks them.
-    pub fn specials(self) -> &'static [(&'static str, &'static str)] {
+    /// Special tokens where the files say nothing, in the order of [`super::named::NAMES`]; empty for those that it
+    /// has no default for.
+    pub fn specials(self) -> [&'static str; 7] {
         const END: &str = "<|endoftext|>";
         match self {
-            Class::General => &[],
-            Class::Gpt2 | Class::CodeGen => &[("bos_token", END), ("eos_token", END), ("unk_token", END)],
-            Class::GptNeoX => {
-                &[("bos_token", END), ("eos_token", END), ("unk_token", END), ("pad_token", "<|padding|>")]
+            Class::General => [""; 7],
+            Class::Gpt2 | Class::CodeGen => [END, END, END, "", "", "", ""],
+            Class::GptNeoX => [END, END, END, "", "<|padding|>", "", ""],
+            Class::Qwen2 => ["", END, END, "", END, "", ""],
+            Class::Llama | Class::CodeLlama => ["<s>", "</s>", "<unk>", "", "", "", ""],
+            Class::Gemma => ["<bos>", "<eos>", "<unk>", "", "<pad>", "", "<mask>"],
+            Class::Cohere => {
+                ["<BOS_TOKEN>", "<|END_OF_TURN_TOKEN|>", "<UNK>", "<SEP>", "<PAD>", "<CLS>", "<MASK_TOKEN>"]
             }
-            Class::Qwen2 => &[("eos_token", END), ("unk_token", END), ("pad_token", END)],
-            Class::Llama | Class::CodeLlama => &[("bos_token", "<s>"), ("eos_token", "</s>"), ("unk_token", "<unk>")],
-            Class::Gemma => &[
-                ("bos_token", "<bos>"),
-                ("eos_token", "<eos>"),
-                ("unk_token", "<unk>"),
-                ("pad_token", "<pad>"),
-                ("mask_token", "<mask>"),
-            ],
-            Class::Cohere => &[
-                ("bos_token", "<BOS_TOKEN>"),
-                ("eos_token", "<|END_OF_TURN_TOKEN|>"),
-                ("unk_token", "<UNK>"),
-                ("sep_token", "<SEP>"),
-                ("pad_token", "<PAD>"),
-                ("cls_token", "<CLS>"),
-                ("mask_token", "<MASK_TOKEN>"),
-            ],
-            Class::Roberta | Class::XlmRoberta | Class::Camembert => &[
-                ("bos_token", "<s>"),
-                ("eos_token", "</s>"),
-                ("unk_token", "<unk>"),
-                ("sep_token", "</s>"),
-                ("pad_token", "<pad>"),
-                ("cls_token", "<s>"),
-                ("mask_token", "<mask>"),
-            ],
-            Class::Albert => &[
-                ("bos_token", "[CLS]"),
-                ("eos_token", "[SEP]"),
-                ("unk_token", "<unk>"),
-                ("sep_token", "[SEP]"),
-                ("pad_token", "<pad>"),
-                ("cls_token", "[CLS]"),
-                ("mask_token", "[MASK]"),
-            ],
-            Class::Bert => &[
-                ("unk_token", "[UNK]"),
-                ("sep_token", "[SEP]"),
-                ("pad_token", "[PAD]"),
-                ("cls_token", "[CLS]"),
-                ("mask_token", "[MASK]"),
-            ],
+            Class::Roberta | Class::XlmRoberta | Class::Camembert => {
+                ["<s>", "</s>", "<unk>", "</s>", "<pad>", "<s>", "<mask>"]
+            }
+            Class::Albert => ["[CLS]", "[SEP]", "<unk>", "[SEP]", "<pad>", "[CLS]", "[MASK]"],
+            Class::Bert => ["", "", "[UNK]", "[SEP]", "[PAD]", "[CLS]", "[MASK]"],
         }
     }
 
@@ -239,10 +204,9 @@ impl Class {
                     (true, Class::Llama, true) => "always",
                     (true, _, _) => "first",
                 };
-                (
-                    Json::Null,
-                    json!({"type": "Metaspace", "replacement": SPACE, "prepend_scheme": scheme, "split": false}),
-                )
+                let spaces =
+                    json!({"type": "Metaspace", "replacement": SPACE, "prepend_scheme": scheme, "split": false});
+                (Json::Null, spaces)
             }
             Class::Gemma => (
                 json!({"type": "Replace", "pattern": {"String": " "}, "content": SPACE}),

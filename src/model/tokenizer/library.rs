@@ -26,27 +26,17 @@ const LONGEST: usize = 16 << 20;
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Request {
     /// The tokens of a text or a pair of them, with those around it if `special`.
-    Encode {
-        text: String,
-        pair: Option<String>,
-        /// Whether tokens are added around it.
-        special: bool,
-    },
+    Encode { text: String, pair: Option<String>, special: bool },
     /// What is done to a text before it is split into tokens.
     Normalize(String),
     /// The text of tokens, without special ones if `skip_special`.
-    Decode {
-        ids: Vec<u32>,
-        /// Whether special tokens are left out.
-        skip_special: bool,
-    },
+    Decode { ids: Vec<u32>, skip_special: bool },
     /// Changes the tokenizer permanently.
     Change(Change),
     /// The ids of a text that is changed and split in another way before tokens of the same vocabulary are looked for
     /// in it.
     Otherwise {
         text: String,
-        /// Whether tokens are added around it.
         special: bool,
         /// What is done to it, and how it is split, as a `tokenizer.json` says so.
         ways: [Value; 2],
@@ -60,9 +50,7 @@ pub struct Change {
     pub add: Vec<AddedToken>,
     /// What is to be around texts, with the spelling of the tokens by what they are called.
     pub around: Option<(Around, HashMap<String, String>)>,
-    /// Whether special tokens in a text are split.
     pub cut_special: bool,
-    /// Whether texts are made lower-case first.
     pub lower: bool,
 }
 
@@ -71,13 +59,11 @@ pub struct Change {
 pub struct Changed {
     /// Tokens that were added to the vocabulary, by their numbers: those of the file too.
     pub added: HashMap<u32, AddedToken>,
-    /// Number of tokens, added ones included.
     pub size: usize,
     /// Whether other tokens were around texts before.
     pub put: bool,
 }
 
-/// The answer to a [`Request`] of the same name.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Answer {
     Encode(Vec<Piece>),
@@ -109,9 +95,7 @@ pub struct Facts {
     pub ids: HashMap<String, u32>,
     /// How the tokens are spelled whose number another token has too, or that cannot be looked up.
     pub spelled: HashMap<u32, String>,
-    /// Tokens that were added to the vocabulary, by their numbers.
     pub added: HashMap<u32, AddedToken>,
-    /// How the vocabulary spells bytes.
     pub spelling: Spelling,
     /// The kind of its model, as the file calls it: `BPE`, `WordPiece`, ...
     pub kind: String,
@@ -119,22 +103,16 @@ pub struct Facts {
     pub ways: [Value; 2],
     /// Where the file would have texts cut off, in tokens.
     pub cut: Option<usize>,
-    /// Number of tokens, added ones included.
     pub size: usize,
 }
 
-/// A tokenizer of the library.
 pub struct Core {
     inner: tokenizers::Tokenizer,
-    /// What it puts around texts, as its file says it.
     around: Value,
 }
 
 impl Core {
     /// Reads the contents of a `tokenizer.json`.
-    ///
-    /// # Errors
-    /// What the library says.
     pub fn open(bytes: &[u8]) -> Result<(Core, Facts), TokenizerError> {
         guarded(|| {
             let mut inner = tokenizers::Tokenizer::from_bytes(bytes)?;
@@ -149,10 +127,6 @@ impl Core {
         })
     }
 
-    /// Changes it permanently.
-    ///
-    /// # Errors
-    /// What the library says.
     pub fn change(&mut self, change: &Change) -> Result<Changed, TokenizerError> {
         let Core { inner, around } = self;
         guarded(|| {
@@ -179,10 +153,6 @@ impl Core {
         })
     }
 
-    /// Answers a request.
-    ///
-    /// # Errors
-    /// What the library says.
     pub fn answer(&mut self, request: Request) -> Result<Answer, TokenizerError> {
         match request {
             Request::Change(change) => self.change(&change).map(Answer::Change),
@@ -191,9 +161,6 @@ impl Core {
     }
 
     /// Answers a request that changes nothing.
-    ///
-    /// # Errors
-    /// What the library says.
     pub fn look(&self, request: Request) -> Result<Answer, TokenizerError> {
         let inner = &self.inner;
         guarded(|| match request {

@@ -14,13 +14,6 @@ mod sound;
 mod special;
 mod spelling;
 
-pub use error::TokenizerError;
-pub use longest::Longest;
-pub use named::{Named, NamedToken};
-pub use neighbours::Otherwise;
-pub use parts::Parts;
-pub use special::SpecialTokens;
-
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
@@ -28,17 +21,24 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
+use library::{Answer, Change, Facts, Piece, Request};
+use neighbours::Neighbours;
+use sandbox::Place;
+use separate::Separate;
+use spelling::Spelling;
 use tokenizers::AddedToken;
 
 use super::checkpoint::CheckpointFiles;
 use super::config::HfConfig;
 use super::error::{InputError, LoadError, NoTokenizer};
 use super::file;
-use library::{Answer, Change, Facts, Piece, Request};
-use neighbours::Neighbours;
-use sandbox::Place;
-use separate::Separate;
-use spelling::Spelling;
+
+pub use error::TokenizerError;
+pub use longest::Longest;
+pub use named::{Named, NamedToken};
+pub use neighbours::Otherwise;
+pub use parts::Parts;
+pub use special::SpecialTokens;
 
 /// A token of a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,9 +68,7 @@ pub struct Tokenizer(Arc<Inner>);
 struct Inner {
     place: Place,
     spelling: Spelling,
-    /// Numbers of tokens as the vocabulary spells them.
     ids: HashMap<String, u32>,
-    /// How tokens are spelled, by their numbers.
     spelled: HashMap<u32, String>,
     /// Added tokens are spelled literally, whatever the others are.
     added: HashMap<u32, AddedToken>,
@@ -78,7 +76,6 @@ struct Inner {
     size: usize,
     /// Where its file would have it cut a text off, in tokens.
     cut: Option<usize>,
-    /// Where a text is cut off, in tokens.
     longest: Option<Longest>,
     neighbours: Neighbours,
 }
@@ -113,9 +110,6 @@ impl Tokenizer {
 
     /// The tokenizer of a checkpoint with the tokens that its files name, as `AutoTokenizer` in transformers reads it;
     /// or why there is none.
-    ///
-    /// # Errors
-    /// If a file is not what it should be.
     pub fn of_checkpoint(files: &CheckpointFiles, config: &HfConfig) -> Result<Result<Self, NoTokenizer>, LoadError> {
         if let Some(bytes) = files.read("tokenizer.json")? {
             let path = files.path_of("tokenizer.json");
@@ -166,9 +160,6 @@ impl Tokenizer {
 
     /// The same tokenizer, which cuts texts off, and makes them lower-case first if `lower`. Nothing happens to one
     /// that has clones.
-    ///
-    /// # Errors
-    /// If the tokenizers library refuses the change.
     pub fn for_sentences(mut self, longest: Option<Longest>, lower: bool) -> Result<Self, TokenizerError> {
         if let Some(inner) = Arc::get_mut(&mut self.0) {
             inner.longest = longest;
@@ -192,7 +183,6 @@ impl Tokenizer {
         Ok(tokens)
     }
 
-    /// Where a text is cut off, if it is.
     pub fn longest(&self) -> Option<&Longest> {
         self.0.longest.as_ref()
     }
@@ -211,7 +201,6 @@ impl Tokenizer {
         (ours != theirs).then_some(Otherwise { whose: other.whose, followed: other.followed, ours, theirs })
     }
 
-    /// Tokens that files name, and settings of the tokenizer.
     pub fn named(&self) -> &Named {
         &self.0.neighbours.named
     }
@@ -226,7 +215,6 @@ impl Tokenizer {
         &self.0.neighbours.notes
     }
 
-    /// The tokens of a pair of texts.
     pub fn encode_pair(&self, first: &str, second: &str, add_special: bool) -> Result<Vec<Token>, InputError> {
         let pieces = self.pieces(first, Some(second), add_special)?;
         Ok(pieces.iter().map(|piece| self.token(piece)).collect())
@@ -261,9 +249,6 @@ impl Tokenizer {
     }
 
     /// What is done to a text before it is split into tokens.
-    ///
-    /// # Errors
-    /// If the tokenizer cannot say.
     pub fn steps(&self, text: &str) -> Result<Steps, InputError> {
         match self.0.place.answer(Request::Normalize(text.to_owned())).map_err(|error| refused(text, &error))? {
             Answer::Normalize(normalized, added) => {
@@ -311,7 +296,6 @@ impl Tokenizer {
         self.0.spelled.get(&id).cloned()
     }
 
-    /// Whether there is a token of this number.
     pub fn has(&self, id: u32) -> bool {
         self.0.spelled.contains_key(&id)
     }
@@ -327,7 +311,6 @@ impl Tokenizer {
         self.by_bytes().get(text.as_bytes()).copied().or_else(|| self.spelled(text))
     }
 
-    /// The token that is spelled so in the vocabulary.
     pub fn spelled(&self, text: &str) -> Option<u32> {
         self.0.ids.get(text).copied()
     }
@@ -365,7 +348,6 @@ const LONGEST: usize = 1 << 16;
 /// Bytes that the tokens of a text may have together.
 const LONGEST_TEXT: usize = 64 << 20;
 
-/// Bytes of a text that are shown in a message.
 const SHOWN: usize = 100;
 
 fn refused(text: &str, error: &TokenizerError) -> InputError {

@@ -14,7 +14,6 @@ use crate::model::checkpoint::CheckpointFiles;
 use crate::model::config::{kind, parse_object};
 use crate::model::error::LoadError;
 
-/// The settings of a tokenizer.
 pub const CONFIG: &str = "tokenizer_config.json";
 const MAP: &str = "special_tokens_map.json";
 const ADDED: &str = "added_tokens.json";
@@ -35,7 +34,6 @@ pub struct NamedToken {
 /// Tokens that the files next to a tokenizer name.
 #[derive(Clone, Debug, Default)]
 pub struct Named {
-    /// `tokenizer_config.json`.
     pub settings: Map<String, Json>,
     /// Tokens with the number that their file gives them, by that number.
     pub numbered: Vec<(u64, NamedToken)>,
@@ -94,9 +92,6 @@ impl Named {
     }
 
     /// Reads the files of a tokenizer that cannot be read itself.
-    ///
-    /// # Errors
-    /// As [`Named::read`].
     pub fn alone(files: &CheckpointFiles) -> Result<Named, LoadError> {
         Named::read(files, object(files, CONFIG)?, Class::General, &[])
     }
@@ -124,9 +119,6 @@ impl Named {
 }
 
 /// The object in a file; empty if there is none.
-///
-/// # Errors
-/// If it is not an object in JSON.
 pub fn object(files: &CheckpointFiles, name: &str) -> Result<Map<String, Json>, LoadError> {
     match files.read(name)? {
         Some(text) => parse_object(&files.path_of(name), &text),
@@ -144,15 +136,10 @@ struct Sources<'a> {
 
 impl<'a> Sources<'a> {
     fn wrong(&self, file: &str, key: &str, found: &Json, expected: &'static str) -> LoadError {
-        LoadError::WrongType {
-            path: self.files.path_of(file),
-            key: key.to_owned(),
-            found: kind(found).to_owned(),
-            expected,
-        }
+        let (path, key, found) = (self.files.path_of(file), key.to_owned(), kind(found).to_owned());
+        LoadError::WrongType { path, key, found, expected }
     }
 
-    /// What a key says, and the file that says it.
     fn find(&self, key: &str) -> Option<(&'a Json, &'static str)> {
         let of_map = self.map.get(key).map(|value| (value, MAP));
         of_map.or_else(|| self.settings.get(key).map(|value| (value, CONFIG)))
@@ -161,20 +148,18 @@ impl<'a> Sources<'a> {
     fn special(&self, class: Class) -> Result<Vec<(String, NamedToken)>, LoadError> {
         let mut found = Vec::new();
         let mut put = |name: &str, value: &Json, by: &'static str| {
-            let expected = "the text of a token, or an object";
             match token(value, true) {
                 Some(token) => found.push((name.to_owned(), NamedToken { token, by })),
                 None if value.is_null() => {}
-                None => return Err(self.wrong(by, name, value, expected)),
+                None => return Err(self.wrong(by, name, value, "the text of a token, or an object")),
             }
             Ok(())
         };
-        for name in NAMES {
-            let default = class.specials().iter().find(|(of, _)| *of == name);
-            match (self.find(name), default) {
-                (Some((value, file)), _) => put(name, value, file)?,
-                (None, Some((_, text))) => put(name, &Json::from(*text), class.name())?,
-                (None, None) => {}
+        for (name, default) in NAMES.into_iter().zip(class.specials()) {
+            match self.find(name) {
+                Some((value, file)) => put(name, value, file)?,
+                None if default.is_empty() => {}
+                None => put(name, &Json::from(default), class.name())?,
             }
         }
         // `image_token` and the like; other settings end so too, and are not texts.

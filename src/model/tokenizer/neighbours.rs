@@ -15,13 +15,11 @@ use crate::model::checkpoint::CheckpointFiles;
 use crate::model::config::HfConfig;
 use crate::model::error::LoadError;
 
-/// What the files next to a tokenizer make of it.
 #[derive(Default)]
 pub struct Neighbours {
     pub named: Named,
     /// What names the tokens that the tokenizer's own file lacks.
     pub by: HashMap<u32, &'static str>,
-    /// What a user may want to know.
     pub notes: Vec<String>,
     /// How transformers would split texts, if that is another way.
     pub other: Option<OtherWay>,
@@ -29,9 +27,7 @@ pub struct Neighbours {
 
 /// Another way to change and split a text before tokens of the same vocabulary are looked for in it.
 pub struct OtherWay {
-    /// Who reads texts so.
     pub whose: &'static str,
-    /// What is followed instead.
     pub followed: &'static str,
     ways: [Json; 2],
 }
@@ -52,9 +48,6 @@ pub struct Otherwise {
 impl Neighbours {
     /// Adds the tokens that they name to the tokenizer of a `tokenizer.json`, and puts around a text what its class in
     /// transformers does.
-    ///
-    /// # Errors
-    /// If a file is not what it should be.
     pub fn join(
         files: &CheckpointFiles,
         config: &HfConfig,

@@ -13,7 +13,6 @@ pub struct Parts {
 }
 
 impl Parts {
-    /// The contents of the file.
     pub fn json(self) -> Json {
         json!({
             "version": "1.0",

@@ -12,16 +12,13 @@ use super::error::TokenizerError;
 use super::library::{Answer, Change, Changed, Core, Facts, Request};
 use crate::model::sandbox::{self, Limits, Worker};
 
-/// The argument with which the program is started for this.
 pub const ARGUMENT: &str = "--run-tokenizer";
 
 /// The largest tokenizers take a second and half a gigabyte to read, and a text of a megabyte a second.
 const LIMITS: Limits = Limits { memory: 3 << 30, time: Duration::from_secs(15) };
 
 pub enum Place {
-    /// In this process.
     Here(Box<Core>),
-    /// In another.
     Sandbox(Mutex<Sandbox>),
 }
 
@@ -36,9 +33,6 @@ pub struct Sandbox {
 
 impl Place {
     /// Reads the contents of a `tokenizer.json`, in this process if it is `trusted`.
-    ///
-    /// # Errors
-    /// What is wrong with it.
     pub fn open(bytes: &[u8], trusted: bool) -> Result<(Place, Facts), TokenizerError> {
         match sandbox::program().filter(|_| !trusted) {
             None => Core::open(bytes).map(|(core, facts)| (Place::Here(Box::new(core)), facts)),
@@ -50,31 +44,18 @@ impl Place {
         }
     }
 
-    /// Changes the tokenizer permanently.
-    ///
-    /// # Errors
-    /// What the library says, or why it was stopped.
     pub fn change(&mut self, change: Change) -> Result<Changed, TokenizerError> {
         match self {
             Place::Here(core) => core.change(&change),
-            Place::Sandbox(sandbox) => match sandbox.get_mut() {
-                Ok(sandbox) => sandbox.change(change),
-                Err(_) => Err(TokenizerError::FailedBefore),
-            },
+            Place::Sandbox(sandbox) => sandbox.get_mut().map_err(|_| TokenizerError::FailedBefore)?.change(change),
         }
     }
 
     /// Answers a request that changes nothing.
-    ///
-    /// # Errors
-    /// What the library says, or why it was stopped.
     pub fn answer(&self, request: Request) -> Result<Answer, TokenizerError> {
         match self {
             Place::Here(core) => core.look(request),
-            Place::Sandbox(sandbox) => match sandbox.lock() {
-                Ok(mut sandbox) => sandbox.answer(&request),
-                Err(_) => Err(TokenizerError::FailedBefore),
-            },
+            Place::Sandbox(sandbox) => sandbox.lock().map_err(|_| TokenizerError::FailedBefore)?.answer(&request),
         }
     }
 }
@@ -120,9 +101,6 @@ impl Sandbox {
 }
 
 /// What the process does: reads the file that it is given first, then answers requests.
-///
-/// # Errors
-/// If the other process is gone.
 pub fn serve(input: &mut dyn Read, output: &mut dyn Write) -> io::Result<()> {
     let mut opened: Option<Core> = None;
     sandbox::serve(LIMITS, input, output, &mut |request| {

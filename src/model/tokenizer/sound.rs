@@ -2,7 +2,6 @@
 
 use serde_json::Value;
 
-/// What the library would fail on.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unsound {
     #[error("its pre_tokenizer FixedLength cuts texts into pieces of length 0")]
@@ -19,9 +18,6 @@ pub enum Unsound {
 }
 
 /// Looks at the parts of a tokenizer.
-///
-/// # Errors
-/// Which part is not sound, and how.
 pub fn check(splitter: &Value, around: &Value) -> Result<(), Unsound> {
     for part in of_type(splitter, "FixedLength") {
         if part["length"].as_u64() == Some(0) {
@@ -47,9 +43,6 @@ pub fn check(splitter: &Value, around: &Value) -> Result<(), Unsound> {
 }
 
 /// Whether the parts of a tokenizer keep both texts of a pair.
-///
-/// # Errors
-/// If one of them is left out.
 pub fn check_pair(around: &Value) -> Result<(), Unsound> {
     let whole = |part: &&Value| ["A", "B"].iter().all(|id| sequences(&part["pair"]).contains(id));
     match of_type(around, "TemplateProcessing").iter().all(whole) {

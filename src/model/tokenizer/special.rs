@@ -11,17 +11,14 @@ use crate::model::input::Side;
 /// Tokens with a special meaning. What the configuration says wins over what the tokenizer's files say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SpecialTokens {
-    /// Begins a text.
     pub bos: Option<u32>,
     /// Any of these ends a text.
     pub eos: Vec<u32>,
-    /// Fills rows up.
     pub pad: Option<u32>,
     /// To be filled in by a masked LM.
     pub mask: Option<u32>,
     /// Stands for the whole text.
     pub cls: Option<u32>,
-    /// Separates texts.
     pub sep: Option<u32>,
     /// Stands for what the vocabulary lacks.
     pub unk: Option<u32>,

@@ -17,19 +17,15 @@ pub enum Spelling {
     ByteLevel,
     /// A character stands for the space (SentencePiece), and with `bytes` there are tokens `<0xNN>`.
     Metaspace {
-        /// The character, usually `▁`.
         space: char,
-        /// Whether `<0xNN>` is a byte.
         bytes: bool,
     },
     /// A prefix marks what continues a word (BERT).
     WordPiece {
-        /// The prefix, usually `##`.
         prefix: String,
     },
     /// A suffix marks the end of a word (CLIP, GPT-1).
     WordEnd {
-        /// The suffix, usually `</w>`.
         suffix: String,
     },
     Plain,
@@ -69,22 +65,23 @@ impl Spelling {
 
     /// The bytes that a token stands for.
     pub fn bytes(&self, spelled: &str) -> Vec<u8> {
+        let literal = || spelled.as_bytes().to_vec();
         match self {
             Spelling::ByteLevel => {
                 let bytes: Option<Vec<u8>> = spelled.chars().map(|c| BYTE_OF.get(&c).copied()).collect();
                 // A character outside the alphabet means that the token was never bytes.
-                bytes.unwrap_or_else(|| spelled.as_bytes().to_vec())
+                bytes.unwrap_or_else(literal)
             }
             Spelling::Metaspace { bytes: true, .. } if let Some(byte) = byte_token(spelled) => vec![byte],
             Spelling::Metaspace { space, .. } => spelled.replace(*space, " ").into_bytes(),
             Spelling::WordPiece { prefix } => {
                 spelled.strip_prefix(prefix.as_str()).unwrap_or(spelled).as_bytes().to_vec()
             }
-            Spelling::WordEnd { suffix } => match spelled.strip_suffix(suffix.as_str()) {
-                Some(word) => format!("{word} ").into_bytes(),
-                None => spelled.as_bytes().to_vec(),
-            },
-            Spelling::Plain => spelled.as_bytes().to_vec(),
+            Spelling::WordEnd { suffix } => {
+                let word = spelled.strip_suffix(suffix.as_str());
+                word.map_or_else(literal, |word| format!("{word} ").into_bytes())
+            }
+            Spelling::Plain => literal(),
         }
     }
 

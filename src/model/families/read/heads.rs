@@ -11,9 +11,7 @@ use crate::model::spec::{Classes, Head, Logits, Pool, Pooled, Transform};
 pub enum Task {
     Causal,
     Masked,
-    /// A class for the sequence.
     Sequence,
-    /// A class for each token.
     Token,
     /// Where an answer starts and ends.
     Question,
@@ -24,43 +22,37 @@ pub enum Task {
 impl Task {
     /// Heads that transformers puts on most decoders.
     pub const DECODER: &[Task] = &[Task::Causal, Task::Sequence, Task::Token, Task::Question, Task::Bare];
-    /// Heads of encoders.
+    pub const NO_QUESTION: &[Task] = &[Task::Causal, Task::Sequence, Task::Token, Task::Bare];
+    pub const NO_CLASSES: &[Task] = &[Task::Causal, Task::Bare];
     pub const ENCODER: &[Task] = &[Task::Masked, Task::Sequence, Task::Token, Task::Question, Task::Bare];
 
+    /// Endings of the names of architectures; of several for one task the first is the usual one.
+    const ENDINGS: [(&str, Task); 10] = [
+        ("ForCausalLM", Task::Causal),
+        ("ForConditionalGeneration", Task::Causal),
+        ("DoubleHeadsModel", Task::Causal),
+        ("LMHeadModel", Task::Causal),
+        ("ForMaskedLM", Task::Masked),
+        ("ForPreTraining", Task::Masked),
+        ("ForSequenceClassification", Task::Sequence),
+        ("ForTokenClassification", Task::Token),
+        ("ForQuestionAnswering", Task::Question),
+        ("Model", Task::Bare),
+    ];
+
     fn of(architecture: &str) -> Option<Task> {
-        const ENDINGS: &[(&str, Task)] = &[
-            ("ForCausalLM", Task::Causal),
-            ("ForConditionalGeneration", Task::Causal),
-            ("DoubleHeadsModel", Task::Causal),
-            ("LMHeadModel", Task::Causal),
-            ("ForMaskedLM", Task::Masked),
-            ("ForPreTraining", Task::Masked),
-            ("ForSequenceClassification", Task::Sequence),
-            ("ForTokenClassification", Task::Token),
-            ("ForQuestionAnswering", Task::Question),
-            ("Model", Task::Bare),
-        ];
-        let found = ENDINGS.iter().find(|(ending, _)| architecture.ends_with(ending)).map(|(_, task)| *task);
+        let found = Task::ENDINGS.iter().find(|(ending, _)| architecture.ends_with(ending)).map(|(_, task)| *task);
         // Two heads at once are none of these.
         found.filter(|_| !architecture.contains("DoubleHeads"))
     }
 
     fn ending(self, causal: &'static str) -> &'static str {
-        match self {
-            Task::Causal => causal,
-            Task::Masked => "ForMaskedLM",
-            Task::Sequence => "ForSequenceClassification",
-            Task::Token => "ForTokenClassification",
-            Task::Question => "ForQuestionAnswering",
-            Task::Bare => "Model",
-        }
+        let usual = Task::ENDINGS.iter().find(|(_, task)| *task == self && self != Task::Causal);
+        usual.map_or(causal, |(ending, _)| ending)
     }
 
     /// What the configuration asks for, or, if it does not say, what the tensors are for. `class` and `causal` are
     /// beginning and end of the names of architectures.
-    ///
-    /// # Errors
-    /// If the family has no such head.
     pub fn read(
         from: &Sources,
         files: &Files,
@@ -104,7 +96,6 @@ pub struct DecoderHead<'a> {
     pub tied: bool,
     /// Id of padding by default.
     pub pad: Option<u32>,
-    /// Whether the unembedding has a bias.
     pub bias: bool,
     /// How the name of the architecture that predicts next tokens ends.
     pub causal: &'static str,
@@ -117,9 +108,6 @@ impl DecoderHead<'_> {
     }
 
     /// Reads the head that the configuration asks for.
-    ///
-    /// # Errors
-    /// If the family has no such head, or its labels cannot be read.
     pub fn read(&self, from: &Sources, files: &Files) -> Result<Head, LoadError> {
         let config = from.config;
         config.note_read(&["tie_word_embeddings"]);
@@ -153,7 +141,6 @@ impl DecoderHead<'_> {
     }
 }
 
-/// The head that finds answers.
 pub fn question(transform: Option<Transform>) -> Head {
     let labels = ["start", "end"].map(str::to_owned).to_vec();
     Head::Token { transform, classes: Classes { labels, bias: true }, question: true }

@@ -23,11 +23,9 @@ pub struct Rules {
     pub head_dim: HeadDim,
     /// Whether the width of the MLP may be left out, and is four times that of the model then.
     pub fourfold: bool,
-    /// Positions when none are given.
     pub max_positions: usize,
 }
 
-/// Key/value heads of a family.
 #[derive(Clone, Copy, Debug)]
 pub enum Kv {
     /// As many as query heads; there is no key.
@@ -39,14 +37,12 @@ pub enum Kv {
     Fixed(usize),
 }
 
-/// Width of the heads of a family.
 #[derive(Clone, Copy, Debug)]
 pub enum HeadDim {
     /// The model's width by the number of heads.
     Even,
     /// The same unless a key says otherwise.
     EvenOr,
-    /// This, unless a key says otherwise.
     Default(usize),
 }
 
@@ -61,7 +57,6 @@ impl Rules {
         Rules { kv: Kv::Default(heads), ..self }
     }
 
-    /// With heads of this width where none is given.
     pub const fn head_dim(self, width: usize) -> Rules {
         Rules { head_dim: HeadDim::Default(width), ..self }
     }
@@ -69,9 +64,6 @@ impl Rules {
 
 impl Sizes {
     /// Reads widths and numbers.
-    ///
-    /// # Errors
-    /// If one is missing, or they contradict each other.
     pub fn read(config: &HfConfig, rules: &Rules) -> Result<Sizes, LoadError> {
         let (d_model, n_heads, n_layers) = (config.size(D_MODEL)?, config.size(N_HEADS)?, config.size(N_LAYERS)?);
         let n_kv_heads = match rules.kv {

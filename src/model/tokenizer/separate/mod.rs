@@ -26,10 +26,8 @@ fn is_known(class: &Class) -> bool {
 /// A `tokenizer.json` made of the files, with the tokens that they name.
 #[derive(Debug)]
 pub struct Separate {
-    /// The file of the vocabulary, for messages.
     pub path: String,
     pub json: Json,
-    /// Tokens that the files name.
     pub named: Named,
 }
 
