@@ -45,7 +45,7 @@ impl Target {
         fs::write(&self.file, data).expect("a temporary file");
         match self.name {
             "config" => {
-                let _ = load(&ModelSource::Path(self.folder.path().to_owned()), &Device::cpu(), &mut |_| true);
+                let _ = load(&ModelSource::Path(self.folder.path().to_owned()), &Device::cpu());
             }
             "index" => read(self.folder.path()),
             _ => read(&self.file),

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::tensor::{Device, Precision, Value, transposed};
+use crate::tensor::{Device, Precision, Value, step, transposed};
 
 use super::chat::Templates;
 use super::checkpoint::{Checkpoint, StoredType};
@@ -70,38 +70,20 @@ pub struct LoadReport {
     pub seconds: f64,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Progress<'a> {
-    /// The tensor that is read next; empty at the end.
-    pub tensor: &'a str,
-    /// Bytes of the files read so far.
-    pub bytes_done: u64,
-    /// Bytes of the files to read.
-    pub bytes_total: u64,
-}
-
-/// Loads a model. `progress` is called before each tensor and at the end; loading stops if it returns `false`.
+/// Loads a model. What is read is reported as a step before each tensor, in bytes, and at the end.
 ///
 /// # Errors
-/// Whatever is wrong with the files, before any of their bytes are converted if it can be known by then.
-pub fn load(
-    source: &ModelSource,
-    device: &Device,
-    progress: &mut dyn FnMut(Progress) -> bool,
-) -> Result<Model, LoadError> {
-    load_in(source, device, Precision::F32, progress)
+/// Whatever is wrong with the files, before any of their bytes are converted if it can be known by then; or that the
+/// user interrupted.
+pub fn load(source: &ModelSource, device: &Device) -> Result<Model, LoadError> {
+    load_in(source, device, Precision::F32)
 }
 
 /// Loads a model whose weights and values are held in `precision`, as [`load`] does.
 ///
 /// # Errors
 /// As [`load`], and if the device has no such type.
-pub fn load_in(
-    source: &ModelSource,
-    device: &Device,
-    precision: Precision,
-    progress: &mut dyn FnMut(Progress) -> bool,
-) -> Result<Model, LoadError> {
+pub fn load_in(source: &ModelSource, device: &Device, precision: Precision) -> Result<Model, LoadError> {
     let precision = precision.on(device)?;
     let start = Instant::now();
     let files = source.files()?;
@@ -134,7 +116,7 @@ pub fn load_in(
         // Other devices do not say what they have left.
         memory_check::check(checkpoint.path(), numbers.sum(), precision, memory_check::available())?;
     }
-    let (loaded, beyond) = read(&spec, &plan.loads, &checkpoint, Place { device, precision }, progress)?;
+    let (loaded, beyond) = read(&spec, &plan.loads, &checkpoint, Place { device, precision })?;
 
     notes.extend(generation::unread(&files)?);
     let stored = dtypes(&plan.loads, &checkpoint);
@@ -165,33 +147,29 @@ pub fn load_in(
     Ok(Model { spec, weights, tokenizer, no_tokenizer, special, chat, prompt, config, origin, device, report, files })
 }
 
+/// The weights, and a note about numbers that are too large for what they are held in.
 fn read(
     spec: &ModelSpec,
     loads: &[Load],
     checkpoint: &Checkpoint,
     place: Place,
-    progress: &mut dyn FnMut(Progress) -> bool,
 ) -> Result<(HashMap<WeightId, Weight>, Option<String>), LoadError> {
     let found: Vec<_> = loads.iter().filter_map(|load| Some((load, checkpoint.find(&load.name)?))).collect();
-    let bytes_total = found.iter().map(|(_, (_, entry))| entry.bytes() as u64).sum();
-    let mut bytes_done = 0;
+    let (total, mut done) = (found.iter().map(|(_, (_, entry))| entry.bytes() as u64).sum(), 0);
     let mut weights = HashMap::new();
     let mut beyond: Vec<&str> = Vec::new();
-    // One step more than there are tensors: the last one reports the end.
-    for (loaded, next) in found.iter().map(Some).chain([None]).enumerate() {
-        let tensor = next.map_or("", |(load, _)| &load.name);
-        let go_on = progress(Progress { tensor, bytes_done, bytes_total });
-        let Some((load, (file, entry))) = next else { break };
-        if !go_on {
-            return Err(LoadError::Cancelled { loaded, tensors: found.len() });
-        }
+    for (loaded, (load, (file, entry))) in found.iter().enumerate() {
+        let cancelled = |_| LoadError::Cancelled { loaded, tensors: found.len() };
+        step(&format!("loading {}", load.name), done, total).map_err(cancelled)?;
         let buffers = file.read_f32(entry, &runs(spec, load, place.device.max_buffer_bytes()))?;
         if place.beyond(&buffers) {
             beyond.push(&load.name);
         }
         upload(spec, load, buffers, place, &mut weights)?;
-        bytes_done += entry.bytes() as u64;
+        done += entry.bytes() as u64;
     }
+    // Nothing is left that could be interrupted.
+    _ = step("loading", done, total);
     let note = |first: &&str| {
         let (count, most) = (beyond.len(), place.precision.largest());
         format!(
@@ -346,7 +324,7 @@ mod tests {
     #[test]
     fn vocabulary_matrices_are_split_by_rows_and_fused_ones_by_parts() {
         let fixture = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/models/gpt2");
-        let spec = load(&ModelSource::Path(fixture.into()), &Device::cpu(), &mut |_| true).unwrap().spec;
+        let spec = load(&ModelSource::Path(fixture.into()), &Device::cpu()).unwrap().spec;
         let one = |id, layout, size| Load { name: "x".into(), layout, parts: vec![(id, size)], rounds: 1 };
         let embedding = one(WeightId::global(Role::W_E), Layout::Table, 0);
         assert_eq!(runs(&spec, &embedding, u64::MAX), [384 * 32]);

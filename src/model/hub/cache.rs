@@ -63,7 +63,7 @@ pub fn look(cache: &Path, name: &HubName) -> Result<Cached, HubError> {
         Ok(Weights::Files(parts)) => (parts.clone(), parts.into_iter().next().unwrap_or_default()),
         Ok(Weights::Index(index)) => {
             let path = snapshot.join(&index);
-            let text = file::read(&path).map_err(|source| HubError::io(&path, source))?;
+            let text = file::read(&path).map_err(HubError::io(&path))?;
             let shards = choose::shards(&path, &text)?;
             let absent: Vec<String> = shards.iter().filter(|shard| !files.contains(*shard)).cloned().collect();
             if !absent.is_empty() {

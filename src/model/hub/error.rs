@@ -83,11 +83,7 @@ pub enum HubError {
         "cannot write to the Hugging Face cache: {path}: {source}; check its permissions, or set HF_HUB_CACHE to \
          another place"
     )]
-    Io {
-        path: String,
-        #[source]
-        source: io::Error,
-    },
+    Io { path: String, source: io::Error },
     #[error(
         "another program is downloading {file} and has received nothing for {seconds} seconds; end it (it holds \
          {lock}) and start again"
@@ -101,9 +97,13 @@ pub enum HubError {
 }
 
 impl HubError {
-    /// An error of the file system.
-    pub(super) fn io(path: &Path, source: io::Error) -> HubError {
-        HubError::Io { path: path.display().to_string(), source }
+    /// An error of the file system at a path.
+    pub(super) fn io(path: &Path) -> impl Fn(io::Error) -> HubError {
+        move |source| HubError::Io { path: path.display().to_string(), source }
+    }
+
+    pub(super) fn bad_answer(host: &str, what: &str, message: impl ToString) -> HubError {
+        HubError::BadAnswer { host: host.to_owned(), what: what.to_owned(), message: message.to_string() }
     }
 
     /// That several files could be meant.
@@ -137,13 +137,13 @@ impl HubError {
             Cached::Partly(files) if files.iter().all(|file| file.contains('.')) => listed(files),
             _ => "its configuration, tokenizer and weights".to_owned(),
         };
-        let next = forbidden.map(|(variable, endpoint)| {
+        let next = forbidden.map_or_else(String::new, |(variable, endpoint)| {
             format!(
                 "; {variable} forbids downloading {wanted} from {endpoint}/{repo}: unset it, or set HF_HUB_CACHE to \
                  where the model is"
             )
         });
-        HubError::NotCached { what, next: next.unwrap_or_default() }
+        HubError::NotCached { what, next }
     }
 }
 
