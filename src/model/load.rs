@@ -133,12 +133,12 @@ pub fn load_in(source: &ModelSource, device: &Device, precision: Precision) -> R
     let chat = Templates::read(&files, &named)?;
     let prompt = sentences.prompt;
     let report = LoadReport {
-        files: checkpoint.files().iter().map(|file| (file.path().to_owned(), file.size())).collect(),
+        files: checkpoint.files().iter().map(|file| (file.path().to_owned(), file.size)).collect(),
         parameters: plan.loads.iter().map(|load| file_shape(&spec, load).iter().product::<usize>() as u64).sum(),
         bytes: weights.loaded_bytes(),
         dtypes: stored.into_iter().map(|(kind, count)| (kind.name().to_owned(), count)).collect(),
         ignored,
-        replaced: checkpoint.notes().iter().cloned().chain(names.notes).collect(),
+        replaced: checkpoint.notes.iter().cloned().chain(names.notes).collect(),
         notes,
         seconds: start.elapsed().as_secs_f64(),
     };

@@ -80,7 +80,7 @@ pub fn plan(
             file_tensor(entry, used.get(entry.name.as_str()).copied(), reason)
         })
         .collect();
-    files.extend(checkpoint.aside().iter().map(|(entry, reason)| file_tensor(entry, None, Some(reason.clone()))));
+    files.extend(checkpoint.aside.iter().map(|(entry, reason)| file_tensor(entry, None, Some(reason.clone()))));
     Ok(Plan { loads, files })
 }
 

@@ -28,9 +28,9 @@ pub enum FileBytes {
 impl FileBytes {
     /// Maps a file. One of length 0, which no system maps, has no bytes.
     pub fn map(path: &Path) -> Result<Self, LoadError> {
-        let io = |source| LoadError::Io { path: path.display().to_string(), source };
-        let file = file::open(path).map_err(io)?;
-        if file.metadata().map_err(io)?.len() == 0 {
+        let io = LoadError::io(path);
+        let file = file::open(path).map_err(&io)?;
+        if file.metadata().map_err(&io)?.len() == 0 {
             return Ok(FileBytes::Static(&[]));
         }
         // SAFETY: the map is only read, and only as bytes, of which every value is valid. Another process that writes

@@ -16,9 +16,6 @@ use crate::model::file;
 const WEIGHTS: [(&str, &str); 2] =
     [("model.safetensors.index.json", "model.safetensors"), ("pytorch_model.bin.index.json", "pytorch_model.bin")];
 
-/// Endings of PyTorch's files.
-const PYTORCH: [&str; 4] = ["bin", "pt", "pth", "ckpt"];
-
 /// Largest `tokenizer.json`, which is read in a process with limits. The largest there are take some 40 MB.
 const LARGEST_TOKENIZER: u64 = 256 << 20;
 
@@ -51,7 +48,8 @@ fn format_of(path: &Path) -> Option<Format> {
     match path.extension()?.to_str()? {
         "safetensors" => Some(Format::Safetensors),
         "gguf" => Some(Format::Gguf),
-        ending => PYTORCH.contains(&ending).then_some(Format::Pytorch),
+        "bin" | "pt" | "pth" | "ckpt" => Some(Format::Pytorch),
+        _ => None,
     }
 }
 
@@ -76,7 +74,7 @@ impl CheckpointFiles {
                 None => return Err(LoadError::NotWeights { path: shown }),
             },
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(LoadError::NotFound { path: shown }),
-            Err(source) => return Err(LoadError::Io { path: shown, source }),
+            Err(error) => return Err(LoadError::io(path)(error)),
         };
         Ok(CheckpointFiles { path: shown, place })
     }
@@ -224,7 +222,7 @@ fn whole(path: &Path) -> Result<Option<Cow<'static, [u8]>>, LoadError> {
         Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
             Err(LoadError::TooLarge { path: path.display().to_string(), max: most })
         }
-        Err(source) => Err(LoadError::Io { path: path.display().to_string(), source }),
+        Err(error) => Err(LoadError::io(path)(error)),
     }
 }
 

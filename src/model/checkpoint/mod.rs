@@ -10,7 +10,7 @@ mod decode;
 mod files;
 mod gguf;
 pub mod npy;
-mod numbers;
+pub mod numbers;
 mod pickle;
 mod pytorch;
 mod read;
@@ -23,7 +23,6 @@ pub use bytes::FileBytes;
 pub use decode::{decode, step};
 pub use files::{CheckpointFiles, is_weights_name, open_tensors};
 pub use gguf::{GgufModel, architectures as gguf_architectures, shard_name as gguf_shard_name};
-pub use numbers::Number;
 pub use stored::{LOADABLE, StoredType};
 pub use tensor_file::{PIECE, TensorEntry, TensorFile};
 
@@ -38,9 +37,10 @@ pub struct Checkpoint {
     files: Vec<TensorFile>,
     /// File and entry of each name.
     by_name: HashMap<String, (usize, usize)>,
-    aside: Vec<(TensorEntry, String)>,
+    /// Tensors that are not weights, with what they are.
+    pub aside: Vec<(TensorEntry, String)>,
     /// What is unusual about the files.
-    notes: Vec<String>,
+    pub notes: Vec<String>,
 }
 
 impl Checkpoint {
@@ -77,17 +77,6 @@ impl Checkpoint {
         &self.files
     }
 
-    /// Tensors that are not weights, with what they are.
-    pub fn aside(&self) -> &[(TensorEntry, String)] {
-        &self.aside
-    }
-
-    /// What is unusual about its files.
-    pub fn notes(&self) -> &[String] {
-        &self.notes
-    }
-
-    /// Whether there is a tensor of this name.
     pub fn has(&self, name: &str) -> bool {
         self.by_name.contains_key(name)
     }

@@ -168,7 +168,12 @@ mod tests {
     fn stored(kind: StoredType, shape: &[usize], arrange: Arrange, bytes: Vec<u8>) -> TensorFile {
         let mut entry = TensorEntry::new("x".into(), kind, shape.to_vec(), 0..bytes.len());
         entry.arrange = arrange;
-        TensorFile::new("m".into(), bytes.len() as u64, Arc::new(FileBytes::Owned(bytes)), vec![entry])
+        TensorFile {
+            path: "m".into(),
+            size: bytes.len() as u64,
+            bytes: Arc::new(FileBytes::Owned(bytes)),
+            entries: vec![entry],
+        }
     }
 
     #[test]

@@ -84,18 +84,15 @@ impl TensorEntry {
 /// One file: its table of tensors and its bytes.
 #[derive(Debug)]
 pub struct TensorFile {
-    path: String,
-    size: u64,
-    bytes: Arc<FileBytes>,
-    entries: Vec<TensorEntry>,
+    pub(super) path: String,
+    /// Bytes of the whole file.
+    pub size: u64,
+    /// What holds the entries that do not have their own readers.
+    pub(super) bytes: Arc<FileBytes>,
+    pub(super) entries: Vec<TensorEntry>,
 }
 
 impl TensorFile {
-    /// A file whose entries are in `bytes`, or have their own readers.
-    pub(super) fn new(path: String, size: u64, bytes: Arc<FileBytes>, entries: Vec<TensorEntry>) -> Self {
-        TensorFile { path, size, bytes, entries }
-    }
-
     /// Where it is, for messages.
     pub fn path(&self) -> &str {
         &self.path
@@ -111,23 +108,22 @@ impl TensorFile {
         self.entries.extract_if(.., |entry| which(entry)).collect()
     }
 
-    /// Size of the whole file.
-    pub fn size(&self) -> u64 {
-        self.size
-    }
-
     /// The stored bytes of a tensor: blocks as they are in the file. Nothing is copied where the file is mapped; give
     /// them back with [`release`](Self::release).
     pub fn stored_bytes(&self, entry: &TensorEntry) -> Result<Cow<'_, [u8]>, LoadError> {
         match &entry.place {
             Place::Range(range) => Ok(Cow::Borrowed(&self.bytes.all()[range.clone()])),
             Place::Reader { length, read } => {
-                let bytes = read().map_err(|error| self.unreadable(entry, error.to_string()))?;
-                if bytes.len() != *length {
-                    let message = format!("{} bytes where {length} should be", bytes.len());
-                    return Err(self.unreadable(entry, message));
+                let unreadable = |message: String| LoadError::UnreadableTensor {
+                    path: self.path.clone(),
+                    tensor: entry.name.clone(),
+                    message,
+                };
+                let bytes = read().map_err(|error| unreadable(error.to_string()))?;
+                match bytes.len() {
+                    found if found == *length => Ok(Cow::Owned(bytes)),
+                    found => Err(unreadable(format!("{found} bytes where {length} should be"))),
                 }
-                Ok(Cow::Owned(bytes))
             }
         }
     }
@@ -137,9 +133,5 @@ impl TensorFile {
         if let Place::Range(range) = &entry.place {
             self.bytes.release(range.clone());
         }
-    }
-
-    fn unreadable(&self, entry: &TensorEntry, message: String) -> LoadError {
-        LoadError::UnreadableTensor { path: self.path.clone(), tensor: entry.name.clone(), message }
     }
 }

@@ -26,17 +26,13 @@ pub fn table(file: &Gguf, description: &Description) -> Result<(TensorFile, Vec<
         }
     }
     let size = file.bytes.all().len() as u64;
-    Ok((TensorFile::new(file.path.clone(), size, file.bytes.clone(), entries), aside))
+    Ok((TensorFile { path: file.path.clone(), size, bytes: file.bytes.clone(), entries }, aside))
 }
 
 /// A name without `.weight` or `.bias`, and that.
 fn split(name: &str) -> (&str, &str) {
-    for suffix in [".weight", ".bias"] {
-        if let Some(stem) = name.strip_suffix(suffix) {
-            return (stem, suffix);
-        }
-    }
-    (name, "")
+    let suffix = [".weight", ".bias"].into_iter().find(|suffix| name.ends_with(suffix)).unwrap_or_default();
+    name.split_at(name.len() - suffix.len())
 }
 
 /// A name with its numbers taken out: `blk.3.ffn_up.7` is `blk.{}.ffn_up.{e}` with 3 and 7.
@@ -56,13 +52,9 @@ fn pattern(stem: &str) -> (String, Vec<&str>) {
 }
 
 fn fill(theirs: &str, numbers: &[&str], index: Option<usize>, suffix: &str) -> String {
-    let mut name = theirs.replace("{}", numbers.first().unwrap_or(&""));
-    if let Some(index) = index {
-        name = name.replace("{e}", &index.to_string());
-    } else if let Some(expert) = numbers.get(1) {
-        name = name.replace("{e}", expert);
-    }
-    name + suffix
+    let name = theirs.replace("{}", numbers.first().unwrap_or(&""));
+    let expert = index.map(|index| index.to_string()).or_else(|| Some((*numbers.get(1)?).to_owned()));
+    expert.map_or(name.clone(), |expert| name.replace("{e}", &expert)) + suffix
 }
 
 fn entry(name: String, tensor: &TensorInfo) -> TensorEntry {
@@ -78,10 +70,8 @@ fn named(
     suffix: &str,
     numbers: &[&str],
 ) -> Result<Vec<TensorEntry>, LoadError> {
-    let fail = |what: &str| LoadError::BadGguf {
-        path: path.to_owned(),
-        message: format!("tensor {:?} of shape {:?} {what}", tensor.name, tensor.shape),
-    };
+    let fail =
+        |what: &str| LoadError::bad_gguf(path, format!("tensor {:?} of shape {:?} {what}", tensor.name, tensor.shape));
     let mut one = entry(fill(theirs, numbers, None, suffix), tensor);
     one.stored_as = Some(tensor.name.clone());
     let is_weight = suffix == ".weight";
@@ -104,8 +94,8 @@ fn named(
         }
         Done::Stacked => return stacked(tensor, theirs, suffix, numbers).ok_or_else(|| fail("is not a stack")),
         Done::Joined(parts) => {
-            return joined(tensor, parts, suffix, numbers)
-                .ok_or_else(|| fail("does not hold queries, keys and values"));
+            let wrong = || fail("does not hold queries, keys and values");
+            return joined(tensor, parts, suffix, numbers).ok_or_else(wrong);
         }
     }
     Ok(vec![one])

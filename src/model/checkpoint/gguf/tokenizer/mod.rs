@@ -30,14 +30,9 @@ enum TokenType {
 
 impl TokenType {
     fn of(number: f64) -> TokenType {
-        match number as i64 {
-            2 => TokenType::Unknown,
-            3 => TokenType::Control,
-            4 => TokenType::UserDefined,
-            5 => TokenType::Unused,
-            6 => TokenType::Byte,
-            _ => TokenType::Normal,
-        }
+        use TokenType::*;
+        let kinds = [(2, Unknown), (3, Control), (4, UserDefined), (5, Unused), (6, Byte)];
+        kinds.into_iter().find(|(known, _)| *known == number as i64).map_or(Normal, |(_, kind)| kind)
     }
 }
 
@@ -119,9 +114,7 @@ struct Strip {
 /// The tokenizer, or why there is none.
 pub fn json(facts: &Facts) -> Result<Result<Json, NoTokenizer>, LoadError> {
     let kind = facts.text("tokenizer.ggml.model")?.unwrap_or("none");
-    let Some(vocabulary) = Vocabulary::read(facts)? else {
-        return Ok(Err(NoTokenizer::NoMetadata));
-    };
+    let Some(vocabulary) = Vocabulary::read(facts)? else { return Ok(Err(NoTokenizer::NoMetadata)) };
     match kind {
         "gpt2" => bpe::json(facts, &vocabulary),
         "llama" => sentencepiece::json(facts, &vocabulary),
