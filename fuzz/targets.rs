@@ -60,8 +60,8 @@ fn read(path: &Path) {
         let _ = files.read(name);
     }
     let Ok(checkpoint) = files.open_checkpoint() else { return };
-    for file in checkpoint.files() {
-        for entry in file.entries() {
+    for file in &checkpoint.files {
+        for entry in &file.entries {
             let _ = file.read_f32(entry, &[entry.count()]);
         }
     }

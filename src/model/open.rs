@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::hub::{HubError, HubName};
-use super::{LoadError, Model, ModelSource, hub, load_in};
+use super::hub::{self, HubError, HubName};
+use super::{LoadError, Model, ModelSource, load_in};
 use crate::tensor::{Device, Precision};
 
 /// Fetches what is not in the cache yet, and loads the model; both report their steps, in bytes.

@@ -4,7 +4,6 @@ use std::borrow::Cow;
 
 use super::numbers;
 
-/// An array that was read.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Array {
     /// Its shape. A single number has no axes.
@@ -13,7 +12,6 @@ pub struct Array {
     pub data: Vec<f64>,
 }
 
-/// Why bytes are not an array of numbers.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum NpyError {
     #[error("it is not an .npy file: it does not start with \\x93NUMPY")]
@@ -91,7 +89,6 @@ pub fn parse(bytes: &[u8]) -> Result<Array, NpyError> {
     Ok(Array { shape, data })
 }
 
-/// What each file starts with.
 const MAGIC: &[u8] = b"\x93NUMPY";
 
 /// As in NumPy.

@@ -69,7 +69,6 @@ struct Budget {
 }
 
 impl Budget {
-    /// The pickle of an archive.
     fn zip(&mut self, path: &Path) -> Result<(), PickleError> {
         let opened = file::open(path)?;
         let Ok(mut archive) = ZipArchive::new(BufReader::new(opened)) else { return Ok(()) };

@@ -18,7 +18,6 @@ use crate::model::file;
 /// Keys under which training scripts put the tensors of the model, next to those of the optimizer.
 const WRAPPERS: [&str; 3] = ["state_dict.", "model_state_dict.", "module."];
 
-/// Reads the table of a file.
 pub fn open(path: &Path) -> Result<TensorFile, LoadError> {
     let shown = path.display().to_string();
     let size = file::regular(path).map_err(LoadError::io(path))?;

@@ -13,7 +13,6 @@ use crate::model::error::LoadError;
 /// Bytes before the header that give its length.
 const LENGTH_BYTES: usize = 8;
 
-/// Maps a file and reads its header.
 pub fn open(path: &Path) -> Result<TensorFile, LoadError> {
     parse(path.display().to_string(), FileBytes::map(path)?)
 }
@@ -109,7 +108,7 @@ mod tests {
     fn entries_are_in_the_order_of_their_bytes() {
         let file = parse_vec(file(TWO, 14)).unwrap();
         let seen: Vec<_> =
-            file.entries().iter().map(|e| (e.name.as_str(), e.dtype_name(), e.count(), e.bytes())).collect();
+            file.entries.iter().map(|e| (e.name.as_str(), e.dtype.name(), e.count(), e.bytes())).collect();
         assert_eq!(seen, [("a", "f32", 2, 8), ("b", "f16", 3, 6)]);
     }
 

@@ -3,39 +3,26 @@
 
 use safetensors::tensor::Dtype;
 
-/// An element type of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(non_camel_case_types, reason = "the names are those of the format")]
 pub enum StoredType {
     /// 64-bit floats, rounded when they are loaded.
     F64,
-    /// 32-bit floats.
     F32,
-    /// IEEE half precision.
     F16,
     /// The upper half of a 32-bit float.
     BF16,
-    /// Blocks of 32: `d (q - 8)`, 4 bits.
+    // Quantised blocks; their decoders give the formulas.
     Q4_0,
-    /// Blocks of 32: `d q + m`, 4 bits.
     Q4_1,
-    /// Blocks of 32: `d (q - 16)`, 5 bits.
     Q5_0,
-    /// Blocks of 32: `d q + m`, 5 bits.
     Q5_1,
-    /// Blocks of 32: `d q`, 8 bits.
     Q8_0,
-    /// Blocks of 256: `d sc q - dmin mn`, 2 bits.
     Q2_K,
-    /// Blocks of 256: `d (sc - 32) (q - 4)`, 3 bits.
     Q3_K,
-    /// Blocks of 256: `d sc q - dmin mn`, 4 bits.
     Q4_K,
-    /// Blocks of 256: `d sc q - dmin mn`, 5 bits.
     Q5_K,
-    /// Blocks of 256: `d sc (q - 32)`, 6 bits.
     Q6_K,
-    /// Blocks of 256: `d q`, 8 bits and a 32-bit scale.
     Q8_K,
     /// A type that cannot be loaded, by its name.
     Other(&'static str),
@@ -101,7 +88,6 @@ impl StoredType {
         }
     }
 
-    /// The name as it is shown: `f32`, `q4_k`.
     pub fn name(self) -> &'static str {
         self.row().0
     }

@@ -1,6 +1,5 @@
 //! What can go wrong between a prompt and its tokens.
 
-/// An input that the model cannot run.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum InputError {
     #[error("{why}, so text cannot be tokenised: give token ids with --tokens")]

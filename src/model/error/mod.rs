@@ -8,14 +8,13 @@ mod no_tokenizer;
 use std::io;
 use std::path::Path;
 
-pub use input::InputError;
-pub use no_tokenizer::NoTokenizer;
-
 use super::checkpoint::LOADABLE;
 use super::hub::HubError;
 use super::text::listed;
 
-/// A checkpoint that cannot be loaded.
+pub use input::InputError;
+pub use no_tokenizer::NoTokenizer;
+
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     // The device
@@ -159,7 +158,6 @@ pub enum LoadError {
 }
 
 impl LoadError {
-    /// An error of reading a file.
     pub(super) fn io(path: &Path) -> impl Fn(io::Error) -> LoadError {
         move |source| LoadError::Io { path: path.display().to_string(), source }
     }

@@ -46,9 +46,7 @@ pub enum HubError {
          {endpoint}/{repo}{}", said(.message), login(*.token)
     )]
     Gated { repo: String, endpoint: String, status: u16, message: String, token: bool },
-    #[error(
-        "{endpoint} refuses {what} (it says {status}{}){}", said(.message), login(*.token)
-    )]
+    #[error("{endpoint} refuses {what} (it says {status}{}){}", said(.message), login(*.token))]
     Refused { endpoint: String, what: String, status: u16, message: String, token: bool },
     #[error("{host} answers {status}{} when asked for {what}; try again later", said(.message))]
     Server { host: String, status: u16, message: String, what: String },
@@ -97,7 +95,6 @@ pub enum HubError {
 }
 
 impl HubError {
-    /// An error of the file system at a path.
     pub(super) fn io(path: &Path) -> impl Fn(io::Error) -> HubError {
         move |source| HubError::Io { path: path.display().to_string(), source }
     }
@@ -106,10 +103,9 @@ impl HubError {
         HubError::BadAnswer { host: host.to_owned(), what: what.to_owned(), message: message.to_string() }
     }
 
-    /// That several files could be meant.
     pub(super) fn several(name: &HubName, files: Vec<String>) -> HubError {
-        let example = files.first().map_or_else(|| name.to_string(), |file| name.with_file(file).to_string());
-        HubError::Several { name: name.to_string(), example, files }
+        let example = HubName { file: files.first().or(name.file.as_ref()).cloned(), ..name.clone() };
+        HubError::Several { name: name.to_string(), example: example.to_string(), files }
     }
 
     /// That the cache lacks a model. `forbidden` is the variable that forbids downloading it, and the hub.

@@ -27,7 +27,6 @@ const WAITING: usize = 8;
 /// Why there is no answer, or no more of it.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Trouble {
-    /// The user stopped it.
     Cancelled,
     /// The network, in a sentence.
     Network(String),
@@ -61,7 +60,6 @@ pub fn ask(request: RequestBuilder<WithoutBody>, meter: &Meter) -> Result<Answer
 }
 
 impl Answer {
-    /// A header, if it is there and text.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }

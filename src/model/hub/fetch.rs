@@ -4,10 +4,9 @@
 //! have arrived are in the snapshot already, and the next start continues with the others.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use super::cache::{self, Cached};
 use super::choose::{self, MODULES, Unclear, Weights};
@@ -89,7 +88,6 @@ impl<'a> Download<'a> {
         Ok(self.finish(&names)?)
     }
 
-    /// The files of the weights.
     fn weights(&self, weights: Weights) -> Result<Vec<String>, HubError> {
         let index = match weights {
             Weights::Files(files) => return Ok(files),
@@ -195,7 +193,6 @@ impl<'a> Download<'a> {
     }
 }
 
-/// The error to show for a failure.
 fn error_of(failure: Failure, name: &HubName, file: &str, meter: &Meter) -> HubError {
     match failure {
         Failure::Final(error) | Failure::Passing { error, .. } => *error,

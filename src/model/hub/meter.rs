@@ -33,7 +33,6 @@ impl Meter {
         step(&format!("{} {}", self.verb.get(), self.object.borrow()), done, total).is_ok()
     }
 
-    /// `bytes` more are to come.
     pub fn expect(&self, bytes: u64) {
         self.total.set(self.total.get() + bytes);
     }
@@ -53,7 +52,6 @@ impl Meter {
         self.done.set(self.base.get() + done);
     }
 
-    /// The file is complete, with `size` bytes.
     pub fn finish(&self, size: u64) {
         self.base.set(self.base.get() + size);
         self.at(0);

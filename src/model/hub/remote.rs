@@ -29,17 +29,15 @@ const LISTING: usize = 64 << 20;
 /// Largest explanation that is read.
 const EXPLANATION: usize = 64 << 10;
 
-/// A model on the hub.
 pub struct Remote<'a> {
     name: &'a HubName,
-    settings: &'a Settings,
+    pub settings: &'a Settings,
     api: ApiRepo,
     /// Follows no redirect, so that the token goes to the hub alone.
     agent: Agent,
     pub meter: Meter,
 }
 
-/// The files of a revision.
 pub struct Listing {
     pub commit: String,
     pub files: BTreeMap<String, Entry>,
@@ -67,12 +65,15 @@ pub struct Announced {
 
 /// Why a request did not give what was wanted.
 pub enum Failure {
-    /// The user stopped it.
     Cancelled,
     /// Worth another try: the network, or a server that is out of order.
     /// `error` is for when no try helps, `message` what went wrong in a few words, `wait` how long the server wants to
     /// be left alone.
-    Passing { error: Box<HubError>, message: String, wait: Option<Duration> },
+    Passing {
+        error: Box<HubError>,
+        message: String,
+        wait: Option<Duration>,
+    },
     /// Not worth another try.
     Final(Box<HubError>),
 }
@@ -106,16 +107,11 @@ impl<'a> Remote<'a> {
         Ok(Remote { name, settings, api: api.repo(repo), agent, meter: Meter::new(&settings.endpoint) })
     }
 
-    pub fn endpoint(&self) -> &str {
-        &self.settings.endpoint
-    }
-
-    /// The files of the revision.
     pub fn list(&self) -> Result<Listing, Failure> {
         let limit = Some(self.settings.patience);
         let request = self.api.info_request().query("blobs", "true").config();
         let request = request.timeout_resolve(limit).timeout_connect(limit).timeout_recv_response(limit);
-        let (host, what) = (self.endpoint(), &self.name.repo);
+        let (host, what) = (&self.settings.endpoint, &self.name.repo);
         let failed = |trouble| passing(trouble, host, what);
         let answer = ask(request.timeout_per_read(limit).build(), &self.meter).map_err(failed)?;
         if answer.status != 200 {
@@ -193,7 +189,7 @@ impl<'a> Remote<'a> {
         // Compressed, a file would have a different size.
         let request = self.agent.get(url).header("Accept-Encoding", "identity");
         match &self.settings.token {
-            Some(token) if host_of(url) == host_of(self.endpoint()) => {
+            Some(token) if host_of(url) == host_of(&self.settings.endpoint) => {
                 request.header("Authorization", format!("Bearer {token}"))
             }
             _ => request,
@@ -209,17 +205,20 @@ impl<'a> Remote<'a> {
             json["error"].as_str().unwrap_or_default().to_owned()
         };
         let message = one_line(&answer.header("x-error-message").map_or_else(explained, str::to_owned));
-        let (repo, endpoint) = (self.name.repo.clone(), self.endpoint().to_owned());
+        let (repo, endpoint) = (self.name.repo.clone(), self.settings.endpoint.clone());
         let (status, token) = (answer.status, self.settings.token.is_some());
-        let whole = what == repo;
+        let no_repo = code == "RepoNotFound";
+        let whole = status == 404 && what == repo;
+        let of_revision = whole && self.name.revision.is_some() && message.to_lowercase().contains("revision");
         Failure::from(match (status, code.as_str()) {
             (_, "GatedRepo") => HubError::Gated { repo, endpoint, status, message, token },
-            (_, "RevisionNotFound") => self.no_revision(),
-            (_, "RepoNotFound") => self.no_repo(status),
-            (404, _) if whole && self.name.revision.is_some() && message.to_lowercase().contains("revision") => {
-                self.no_revision()
+            _ if code == "RevisionNotFound" || (of_revision && !no_repo) => {
+                HubError::UnknownRevision { repo, endpoint, revision: self.name.revision().to_owned() }
             }
-            (404, _) if whole => self.no_repo(status),
+            _ if no_repo || whole => {
+                let cache = self.settings.cache.display().to_string();
+                HubError::UnknownRepo { repo, cache, endpoint, status, token }
+            }
             (404, _) => self.no_file(what, Vec::new()),
             (401 | 403, _) => HubError::Refused { endpoint, what: what.to_owned(), status, message, token },
             (408 | 429 | 500.., _) => {
@@ -234,27 +233,9 @@ impl<'a> Remote<'a> {
         })
     }
 
-    fn no_repo(&self, status: u16) -> HubError {
-        HubError::UnknownRepo {
-            repo: self.name.repo.clone(),
-            cache: self.settings.cache.display().to_string(),
-            endpoint: self.endpoint().to_owned(),
-            status,
-            token: self.settings.token.is_some(),
-        }
-    }
-
-    fn no_revision(&self) -> HubError {
-        HubError::UnknownRevision {
-            repo: self.name.repo.clone(),
-            endpoint: self.endpoint().to_owned(),
-            revision: self.name.revision().to_owned(),
-        }
-    }
-
     /// That a file is not there; these are.
     pub fn no_file(&self, file: &str, files: Vec<String>) -> HubError {
-        let (name, endpoint) = (self.name.repo.clone(), self.endpoint().to_owned());
+        let (name, endpoint) = (self.name.repo.clone(), self.settings.endpoint.clone());
         HubError::NoFile { name, endpoint, file: file.to_owned(), files }
     }
 }
@@ -263,7 +244,6 @@ fn nonsense(host: &str, what: &str, message: impl ToString) -> Failure {
     HubError::bad_answer(host, what, message).into()
 }
 
-/// What a trouble of the network means.
 pub fn passing(trouble: Trouble, host: &str, what: &str) -> Failure {
     match trouble {
         Trouble::Cancelled => Failure::Cancelled,
@@ -310,7 +290,6 @@ fn one_line(text: &str) -> String {
     clean.split_whitespace().collect::<Vec<_>>().join(" ").trim_end_matches('.').to_owned()
 }
 
-/// Where a redirect leads.
 fn redirect(answer: &Answer, from: &str, file: &str) -> Result<String, Failure> {
     let target = || {
         let to = answer.header("location")?;

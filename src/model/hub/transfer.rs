@@ -32,13 +32,9 @@ const OTHERS_PATIENCE: Duration = Duration::from_secs(30);
 /// Bytes that are read at once of what is there already.
 const PIECE: usize = 1 << 20;
 
-/// A file that is wanted.
 pub struct Wanted<'a> {
-    /// Its name in the repository.
     pub file: &'a str,
-    /// What the listing says about it.
     pub entry: &'a Entry,
-    /// Its name in the cache, and its size.
     pub announced: &'a Announced,
 }
 
@@ -147,14 +143,20 @@ fn receive(remote: &Remote<'_>, part: &Path, wanted: &Wanted<'_>) -> Result<(), 
     let expected = Expected::of(wanted.entry.sha256.as_deref(), wanted.entry.blob.as_deref(), &wanted.announced.etag);
     let size = wanted.announced.size;
     let mut sink = Sink::open(part, expected.clone(), size, &remote.meter)?;
-    let mut host = remote.endpoint().to_owned();
+    let mut host = remote.settings.endpoint.clone();
     remote.meter.verb("downloading");
     let received = patiently_counting(&remote.meter, || {
         let before = sink.done;
         fill(remote, &mut sink, wanted, &mut host).map_err(|failure| (failure, sink.done > before))
     });
-    if let Err((failure, tries)) = received {
-        return Err(kept_so_far(failure, tries, &sink, wanted, &host));
+    match received {
+        Ok(()) => {}
+        Err((Failure::Passing { message, wait, .. }, attempts)) if sink.done > 0 => {
+            let (file, done, size) = (wanted.file.to_owned(), sink.done, size.unwrap_or(0));
+            let error = Box::new(HubError::Cut { file, host, attempts, done, size, message: message.clone() });
+            return Err(Failure::Passing { error, message, wait });
+        }
+        Err((failure, _)) => return Err(failure),
     }
     let mismatch = |found: String, expected: String| {
         // A part that is wrong would be continued again and again.
@@ -204,19 +206,6 @@ fn fill(remote: &Remote<'_>, sink: &mut Sink, wanted: &Wanted<'_>, host: &mut St
     }
 }
 
-/// A failure, with what has arrived.
-fn kept_so_far(failure: Failure, tries: u32, sink: &Sink, wanted: &Wanted<'_>, host: &str) -> Failure {
-    match failure {
-        Failure::Passing { message, wait, .. } if sink.done > 0 => {
-            let (file, host) = (wanted.file.to_owned(), host.to_owned());
-            let (done, size) = (sink.done, wanted.announced.size.unwrap_or(0));
-            let error = HubError::Cut { file, host, attempts: tries, done, size, message: message.clone() };
-            Failure::Passing { error: Box::new(error), message, wait }
-        }
-        other => other,
-    }
-}
-
 /// The part of a file that is there.
 struct Sink {
     path: PathBuf,
@@ -258,7 +247,6 @@ impl Sink {
         }
     }
 
-    /// Throws away what is there.
     fn restart(&mut self, file: &str) -> Result<(), Failure> {
         self.file.set_len(0).map_err(|source| self.failed(source, file))?;
         self.digest = self.expected.start(self.size.unwrap_or(0));

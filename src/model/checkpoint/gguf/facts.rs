@@ -13,7 +13,6 @@ use crate::model::error::LoadError;
 
 /// The metadata of a model and the tensors of all its files.
 pub struct Facts<'a> {
-    /// Where the model is, for messages.
     pub path: &'a str,
     /// `general.architecture`, before the keys of the architecture.
     pub architecture: &'a str,
@@ -38,7 +37,6 @@ const HARMLESS: &[&str] = &[
 ];
 
 impl<'a> Facts<'a> {
-    /// The facts of a model.
     pub fn of(model: &'a GgufModel) -> Result<Self, LoadError> {
         let of = |file: &'a Gguf| file.header.tensors.iter().map(move |tensor| (tensor.name.as_str(), (file, tensor)));
         let tensors = model.files.iter().flat_map(of).collect();
@@ -49,7 +47,6 @@ impl<'a> Facts<'a> {
         Ok(facts)
     }
 
-    /// A complaint about the file.
     pub fn bad(&self, message: impl Into<String>) -> LoadError {
         LoadError::bad_gguf(self.path, message)
     }
@@ -159,7 +156,6 @@ impl<'a> Facts<'a> {
         format!("{}.{name}", self.architecture)
     }
 
-    /// A whole number of the architecture, if it is there.
     pub fn arch_size(&self, name: &str) -> Result<Option<usize>, LoadError> {
         self.size(&self.key(name))
     }
@@ -173,12 +169,10 @@ impl<'a> Facts<'a> {
         }
     }
 
-    /// A number of the architecture, if it is there.
     pub fn arch_number(&self, name: &str) -> Result<Option<f64>, LoadError> {
         self.number(&self.key(name))
     }
 
-    /// A number of the architecture.
     pub fn need_number(&self, name: &str) -> Result<f64, LoadError> {
         self.arch_number(name)?.ok_or_else(|| self.missing(&self.key(name)))
     }
@@ -187,12 +181,10 @@ impl<'a> Facts<'a> {
         self.tensors.contains_key(tensor)
     }
 
-    /// The shape of a tensor, if it is there.
     pub fn shape(&self, tensor: &str) -> Option<&'a [usize]> {
         self.tensors.get(tensor).map(|(_, tensor)| tensor.shape.as_slice())
     }
 
-    /// Length of one axis of a tensor, if it is there.
     pub fn axis(&self, tensor: &str, axis: usize) -> Option<usize> {
         self.shape(tensor)?.get(axis).copied()
     }
@@ -253,7 +245,6 @@ impl<'a> Facts<'a> {
         Ok(self.arch_number("attention.clamp_kqv")?.filter(|clip| *clip > 0.0))
     }
 
-    /// The base of rotations.
     pub fn theta(&self) -> Result<f64, LoadError> {
         Ok(self.arch_number("rope.freq_base")?.unwrap_or(10000.0))
     }
@@ -309,7 +300,6 @@ fn json_of(value: &Value) -> Json {
     }
 }
 
-/// A number of any type.
 fn number(value: &Value) -> Option<f64> {
     match value {
         Value::Unsigned(n) => Some(*n as f64),

@@ -5,11 +5,8 @@ use crate::model::checkpoint::stored::StoredType;
 /// A type, and the elements and bytes of one of its blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GgmlType {
-    /// What can be done with it.
     pub stored: StoredType,
-    /// Elements of one block.
     pub elements: usize,
-    /// Bytes of one block.
     pub bytes: usize,
 }
 

@@ -18,22 +18,20 @@ mod view;
 use std::path::Path;
 use std::sync::Arc;
 
+use facts::Facts;
+use header::Header;
 use serde_json::{Map, Value as Json, json};
 
 use super::{Checkpoint, FileBytes};
 use crate::model::error::{LoadError, NoTokenizer};
 use crate::model::file;
-use facts::Facts;
-use header::Header;
 
 pub use arch::architectures;
-/// The first four bytes of a GGUF file.
 pub use header::MAGIC;
 
 /// Shards of one model at most.
 const MOST_SHARDS: usize = 10_000;
 
-/// One file and its header.
 #[derive(Debug)]
 struct Gguf {
     path: String,
@@ -47,7 +45,6 @@ impl Gguf {
         Ok(Gguf { path, bytes: Arc::new(bytes), header })
     }
 
-    /// A whole number of the metadata.
     fn number(&self, key: &str) -> Option<u64> {
         match self.header.metadata.get(key)? {
             reader::Value::Unsigned(number) => Some(*number),
@@ -90,13 +87,12 @@ impl GgufModel {
         Ok(model)
     }
 
-    /// A model in memory, for tests and fuzz targets.
+    #[cfg(test)]
     pub fn from_vec(path: &str, bytes: Vec<u8>) -> Result<Self, LoadError> {
         let file = Gguf::parse(path.to_owned(), FileBytes::Owned(bytes))?;
         Ok(GgufModel { path: path.to_owned(), files: vec![file] })
     }
 
-    /// Where it is, for messages.
     pub fn path(&self) -> &str {
         &self.path
     }
@@ -143,9 +139,6 @@ impl GgufModel {
 
     /// What a file of this name would hold, were this a Hugging Face checkpoint; `None` for a file that it would not
     /// have.
-    ///
-    /// # Errors
-    /// If the metadata that it is made of is not usable.
     pub fn file(&self, name: &str) -> Result<Option<Vec<u8>>, LoadError> {
         let facts = Facts::of(self)?;
         let json = match name {
@@ -163,11 +156,6 @@ impl GgufModel {
     /// Why there is no tokenizer, if the metadata has none that can be used.
     pub fn why_no_tokenizer(&self) -> Result<Option<NoTokenizer>, LoadError> {
         Ok(tokenizer::json(&Facts::of(self)?)?.err())
-    }
-
-    /// The chat template, if the metadata has one.
-    pub fn chat_template(&self) -> Result<Option<&str>, LoadError> {
-        Facts::of(self)?.text("tokenizer.chat_template")
     }
 
     pub fn architecture(&self) -> Result<&str, LoadError> {
@@ -245,7 +233,6 @@ fn modules() -> Json {
     ])
 }
 
-/// Whether a file begins like GGUF.
 pub fn looks_like(path: &Path) -> bool {
     use std::io::Read;
     let mut start = [0; 4];

@@ -21,7 +21,7 @@ pub fn table(file: &Gguf, description: &Description) -> Result<(TensorFile, Vec<
         }
         let (pattern, numbers) = pattern(stem);
         match description.names.get(pattern.as_str()) {
-            Some(name) => entries.extend(named(&file.path, tensor, name.theirs, &name.done, suffix, &numbers)?),
+            Some((theirs, done)) => entries.extend(named(&file.path, tensor, theirs, done, suffix, &numbers)?),
             None => entries.push(entry(tensor.name.clone(), tensor)),
         }
     }
@@ -38,17 +38,14 @@ fn split(name: &str) -> (&str, &str) {
 /// A name with its numbers taken out: `blk.3.ffn_up.7` is `blk.{}.ffn_up.{e}` with 3 and 7.
 fn pattern(stem: &str) -> (String, Vec<&str>) {
     let mut numbers = Vec::new();
-    let parts: Vec<&str> = stem
-        .split('.')
-        .map(|part| {
-            if part.is_empty() || !part.bytes().all(|byte| byte.is_ascii_digit()) {
-                return part;
-            }
-            numbers.push(part);
-            if numbers.len() == 1 { "{}" } else { "{e}" }
-        })
-        .collect();
-    (parts.join("."), numbers)
+    let parts = stem.split('.').map(|part| {
+        if part.is_empty() || !part.bytes().all(|byte| byte.is_ascii_digit()) {
+            return part;
+        }
+        numbers.push(part);
+        if numbers.len() == 1 { "{}" } else { "{e}" }
+    });
+    (parts.collect::<Vec<&str>>().join("."), numbers)
 }
 
 fn fill(theirs: &str, numbers: &[&str], index: Option<usize>, suffix: &str) -> String {
@@ -79,7 +76,7 @@ fn named(
         Done::Nothing => {}
         Done::Transposed => one.flipped = tensor.shape.len() == 2,
         Done::Reordered(rows) => reorder(&mut one, *rows).ok_or_else(|| fail("cannot be split into its heads"))?,
-        Done::OneAdded if is_weight => one.arrange = Arrange::shift(-1.0),
+        Done::OneAdded if is_weight => one.arrange = Arrange { shift: -1.0, ..Arrange::SAME },
         Done::OneAdded => {}
         Done::Flattened => {
             if let [only] = one.shape[..] {

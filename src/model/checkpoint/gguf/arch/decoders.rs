@@ -95,7 +95,6 @@ pub fn olmo2(facts: &Facts) -> Result<Description, LoadError> {
     Ok(description.set("hidden_act", "silu").set("attention_bias", facts.has("blk.0.attn_q.bias")).name(&names))
 }
 
-/// Command R.
 pub fn cohere(facts: &Facts) -> Result<Description, LoadError> {
     let description = command(facts, "cohere", "CohereForCausalLM")?;
     Ok(description.set("use_qk_norm", facts.has("blk.0.attn_q_norm.weight")))

@@ -85,6 +85,7 @@ pub fn modernbert(facts: &Facts) -> Result<Description, LoadError> {
     // The converter writes both epsilons; the norms are layer norms.
     facts.note_read(&["attention.layer_norm_rms_epsilon"]);
     let theta = facts.arch_number("rope.freq_base")?.unwrap_or(160_000.0);
+    let pooling = facts.arch_size("pooling_type")?;
     Ok(rope::scaling(facts, Description::new("modernbert", class), theta)?
         .set("hidden_size", facts.need_size("embedding_length")?)
         .set("num_hidden_layers", layers)
@@ -118,12 +119,8 @@ pub fn modernbert(facts: &Facts) -> Result<Description, LoadError> {
         ])
         .set("norm_eps", layer_eps(facts)?)
         .set_some("id2label", classes.map(|classes| labels(facts, classes)).transpose()?)
-        .set_some("classifier_pooling", classes.map(|_| pooling(facts)).transpose()?))
-}
-
-/// How a classifier of ModernBERT chooses what it reads.
-fn pooling(facts: &Facts) -> Result<&'static str, LoadError> {
-    Ok(if facts.arch_size("pooling_type")? == Some(1) { "mean" } else { "cls" })
+        // How a classifier chooses what it reads.
+        .set_some("classifier_pooling", classes.map(|_| if pooling == Some(1) { "mean" } else { "cls" })))
 }
 
 fn common(facts: &Facts, model_type: &str, class: &str) -> Result<Description, LoadError> {
@@ -154,10 +151,7 @@ const EMBEDDINGS: &[(&str, &str)] = &[
 
 /// Rows of the token-type table; the only row may have become a vector.
 fn token_types(facts: &Facts) -> usize {
-    match facts.shape("token_types.weight") {
-        Some([rows, _]) => *rows,
-        _ => 1,
-    }
+    facts.shape("token_types.weight").filter(|shape| shape.len() == 2).map_or(1, |shape| shape[0])
 }
 
 /// Names of the classes: those of the file, or numbers.

@@ -73,7 +73,7 @@ pub fn gpt_neox(facts: &Facts) -> Result<Description, LoadError> {
             ("blk.{}.ffn_up", "gpt_neox.layers.{}.mlp.dense_h_to_4h"),
             ("blk.{}.ffn_down", "gpt_neox.layers.{}.mlp.dense_4h_to_h"),
         ])
-        .done(&["blk.{}.attn_qkv"], &per_head(heads))
+        .done(&["blk.{}.attn_qkv"], &Done::Reordered(RowOrder::Grouped { heads, kv_heads: heads }))
         .set("layer_norm_eps", layer_eps(facts)?))
 }
 
@@ -99,7 +99,7 @@ pub fn bloom(facts: &Facts) -> Result<Description, LoadError> {
             ("blk.{}.ffn_up", "transformer.h.{}.mlp.dense_h_to_4h"),
             ("blk.{}.ffn_down", "transformer.h.{}.mlp.dense_4h_to_h"),
         ])
-        .done(&["blk.{}.attn_qkv"], &per_head(heads))
+        .done(&["blk.{}.attn_qkv"], &Done::Reordered(RowOrder::Grouped { heads, kv_heads: heads }))
         .set("layer_norm_epsilon", layer_eps(facts)?))
 }
 
@@ -191,10 +191,6 @@ pub fn mpt(facts: &Facts) -> Result<Description, LoadError> {
             ("blk.{}.ffn_down", "transformer.blocks.{}.ffn.down_proj"),
         ])
         .set("layer_norm_epsilon", layer_eps(facts)?))
-}
-
-fn per_head(heads: usize) -> Done {
-    Done::Reordered(RowOrder::Grouped { heads, kv_heads: heads })
 }
 
 /// A ratio of widths, without a decimal point where it is whole.

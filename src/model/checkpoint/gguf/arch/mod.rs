@@ -27,19 +27,11 @@ use crate::model::families;
 pub struct Description {
     /// Its configuration, in the keys of transformers.
     pub config: Map<String, Json>,
-    /// What transformers calls its tensors, without `.weight` and `.bias`. Numbers are `{}` for the block, then `{e}`.
-    pub names: BTreeMap<&'static str, Name>,
+    /// What transformers calls its tensors, without `.weight` and `.bias`, and what was done to them. Numbers are `{}`
+    /// for the block, then `{e}`.
+    pub names: BTreeMap<&'static str, (&'static str, Done)>,
     /// Tensors that are not weights: their names, and what they are for.
     pub aside: BTreeMap<&'static str, &'static str>,
-}
-
-/// What becomes of a tensor.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Name {
-    /// What transformers calls it.
-    pub theirs: &'static str,
-    /// What was done to it.
-    pub done: Done,
 }
 
 /// What the converter did to a tensor.
@@ -48,7 +40,6 @@ pub enum Done {
     Nothing,
     /// A matrix of GPT-2 was turned from `[in, out]` to `[out, in]`.
     Transposed,
-    /// Its rows were put into another order.
     Reordered(RowOrder),
     /// 1 was added to the gains of a norm.
     OneAdded,
@@ -69,16 +60,14 @@ impl Description {
 
     /// Names in which nothing was changed.
     fn name(mut self, names: &[(&'static str, &'static str)]) -> Self {
-        self.names.extend(names.iter().map(|&(ours, theirs)| (ours, Name { theirs, done: Done::Nothing })));
+        self.names.extend(names.iter().map(|&(ours, theirs)| (ours, (theirs, Done::Nothing))));
         self
     }
 
     /// Says what was done to tensors that have names.
     fn done(mut self, tensors: &[&'static str], done: &Done) -> Self {
         for tensor in tensors {
-            if let Some(name) = self.names.get_mut(tensor) {
-                name.done = done.clone();
-            }
+            self.names.entry(tensor).and_modify(|name| name.1 = done.clone());
         }
         self
     }
@@ -99,7 +88,6 @@ impl Description {
 
 type Describe = fn(&Facts) -> Result<Description, LoadError>;
 
-/// The architectures that can be described.
 const ARCHITECTURES: &[(&str, Describe)] = &[
     ("arcee", llama::arcee),
     ("bert", encoders::bert),
@@ -133,7 +121,6 @@ const ARCHITECTURES: &[(&str, Describe)] = &[
     ("starcoder2", decoders::starcoder2),
 ];
 
-/// Names of the architectures that can be described.
 pub fn architectures() -> impl Iterator<Item = &'static str> {
     ARCHITECTURES.iter().map(|(name, _)| *name)
 }
@@ -202,7 +189,6 @@ fn direction(facts: &Facts, description: Description) -> Result<Description, Loa
     }
 }
 
-/// Architectures with attention in both directions.
 const ENCODERS: [&str; 2] = ["bert", "modern-bert"];
 
 /// The keys that nearly all configurations share.
@@ -232,7 +218,6 @@ fn rms_decoder(facts: &Facts, model_type: &str, class: &str) -> Result<Descripti
     Ok(description.set("rms_norm_eps", facts.need_number("attention.layer_norm_rms_epsilon")?))
 }
 
-/// The epsilon of layer norms.
 fn layer_eps(facts: &Facts) -> Result<f64, LoadError> {
     facts.need_number("attention.layer_norm_epsilon")
 }
@@ -253,7 +238,7 @@ fn joined_projections(
         ("model.layers.{}.self_attn.k_proj", kv, keys),
         ("model.layers.{}.self_attn.v_proj", kv, RowOrder::Same),
     ];
-    description.names.insert("blk.{}.attn_qkv", Name { theirs: "", done: Done::Joined(parts) });
+    description.names.insert("blk.{}.attn_qkv", ("", Done::Joined(parts)));
     Ok(description)
 }
 

@@ -23,7 +23,11 @@ pub fn rope(facts: &Facts, description: Description) -> Result<Description, Load
 /// Adds `rope_scaling` where frequencies are stretched.
 pub fn scaling(facts: &Facts, mut description: Description, theta: f64) -> Result<Description, LoadError> {
     let stretch = Stretch::read(facts, theta)?;
-    let scaling = match (facts.floats("rope_freqs.weight")?, long_and_short(facts)?) {
+    let factors = facts.floats("rope_freqs.weight")?;
+    let decimals = |factors: Vec<f32>| factors.into_iter().map(decimal).collect::<Vec<f64>>();
+    let (long, short) = (facts.floats("rope_factors_long.weight")?, facts.floats("rope_factors_short.weight")?);
+    let long_and_short = long.map(decimals).zip(short.map(decimals));
+    let scaling = match (factors, long_and_short) {
         (Some(factors), _) => {
             description.aside.insert("rope_freqs", USED);
             Some(of_factors(facts, &stretch, &factors)?)
@@ -44,7 +48,6 @@ struct Stretch {
     factor: f64,
     /// With YaRN, the length that the model was first trained for.
     yarn: Option<f64>,
-    /// Factor on cosine and sine.
     attention: f64,
 }
 
@@ -99,7 +102,6 @@ impl Stretch {
         (0..pairs).map(|pair| 1.0 / (ramp(pair) / self.factor + 1.0 - ramp(pair))).collect()
     }
 
-    /// Whether nothing is stretched.
     fn is_none(&self) -> bool {
         self.factor == 1.0 && self.attention == 1.0
     }
@@ -152,12 +154,6 @@ fn rotating(facts: &Facts) -> Result<usize, LoadError> {
     const MOST: usize = 1 << 16;
     let count = facts.arch_size("rope.dimension_count")?.map_or_else(|| facts.head_dim(), Ok)?;
     if count <= MOST { Ok(count) } else { Err(facts.bad(format!("it rotates {count} features of each head"))) }
-}
-
-fn long_and_short(facts: &Facts) -> Result<Option<(Vec<f64>, Vec<f64>)>, LoadError> {
-    let decimals = |factors: Vec<f32>| factors.into_iter().map(decimal).collect::<Vec<f64>>();
-    let (long, short) = (facts.floats("rope_factors_long.weight")?, facts.floats("rope_factors_short.weight")?);
-    Ok(long.map(decimals).zip(short.map(decimals)))
 }
 
 /// Phi-3's two lists of factors. What multiplies the cosines follows from the lengths, so it is given only if it
