@@ -45,7 +45,7 @@ impl Target {
         fs::write(&self.file, data).expect("a temporary file");
         match self.name {
             "config" => {
-                let _ = load(&ModelSource::Path(self.folder.path().to_owned()), &Device::cpu(), &mut |_| true);
+                let _ = load(&ModelSource::Path(self.folder.path().to_owned()), &Device::cpu());
             }
             "index" => read(self.folder.path()),
             _ => read(&self.file),
@@ -60,8 +60,8 @@ fn read(path: &Path) {
         let _ = files.read(name);
     }
     let Ok(checkpoint) = files.open_checkpoint() else { return };
-    for file in checkpoint.files() {
-        for entry in file.entries() {
+    for file in &checkpoint.files {
+        for entry in &file.entries {
             let _ = file.read_f32(entry, &[entry.count()]);
         }
     }

@@ -50,7 +50,7 @@ impl Debugger {
     pub fn open_on(model: &str, prompts: &[&str], device: DeviceChoice) -> Result<Debugger> {
         let device = Device::open(device)?;
         let source = bundled::find(model).map_or_else(|| ModelSource::parse(model), |bundled| bundled.source());
-        let loaded = model::open(&source, &device, Precision::F32, &mut |_, _, _| true)?;
+        let loaded = model::open(&source, &device, Precision::F32)?;
         let input = Input::from_texts(&loaded, prompts, true)?;
         let settings = Settings { record_budget: RECORD_BUDGET };
         let session = Session::new(loaded, input, device, &settings, Arc::new(AtomicBool::new(false)));

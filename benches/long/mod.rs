@@ -63,7 +63,7 @@ pub fn generation(_: &mut Criterion) {
 /// in which a text never ends.
 fn session(positions: usize) -> Session {
     let source = bundled::find(bundled::DEFAULT).expect("it is bundled").source();
-    let mut model = load(&source, &Device::cpu(), &mut |_| true).expect("it loads");
+    let mut model = load(&source, &Device::cpu()).expect("it loads");
     model.spec.max_positions = positions;
     model.spec.positions = Positions::Learned { rows: positions, count: Count::Seen };
     let id = WeightId::global(Role::W_pos);

@@ -131,7 +131,7 @@ pub fn distance_from_bundled(session: &Session) -> Result<Option<Measured>> {
         (spec.family.clone(), spec.n_layers, spec.n_heads, spec.d_model, spec.d_mlp, spec.vocab, spec.max_positions)
     };
     for bundled in BUNDLED {
-        let reference = load(&bundled.source(), &device, &mut |_| true)?;
+        let reference = load(&bundled.source(), &device)?;
         if shape(&reference) != shape(model) {
             continue;
         }

@@ -52,8 +52,7 @@ pub fn open(options: &Options, interrupt: Arc<AtomicBool>) -> Result<Box<dyn Int
     let device = without_stderr(options.log.as_deref(), || Device::open(options.device))?;
     _ = step(device.reason(), 0, 0);
     let (source, name, bundled) = source_of(options.model.as_deref());
-    let mut model =
-        model::open(&source, &device, options.precision, &mut |what, done, total| step(what, done, total).is_ok())?;
+    let mut model = model::open(&source, &device, options.precision)?;
     if let Some(folder) = &options.lora {
         adapter::fit(folder, &mut model)?;
     }

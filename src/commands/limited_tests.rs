@@ -64,7 +64,7 @@ const COMMANDS: [&str; 46] = [
 
 fn model(name: &str) -> Model {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/models").join(name);
-    load(&ModelSource::Path(path), &Device::cpu(), &mut |_| true).unwrap()
+    load(&ModelSource::Path(path), &Device::cpu()).unwrap()
 }
 
 fn console(model: &Model, tokens: usize) -> Console {

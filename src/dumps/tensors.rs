@@ -7,7 +7,7 @@ use safetensors::SafeTensors;
 use zip::ZipArchive;
 
 use super::Result;
-use crate::model::checkpoint::{FileBytes, Number, npy};
+use crate::model::checkpoint::{FileBytes, npy, numbers};
 use crate::model::{memory_check, text};
 
 /// An array of a zip file is unpacked whole: none may be larger.
@@ -101,9 +101,8 @@ impl Tensors {
         let bytes = view.data();
         fits(bytes.len() as u64).map_err(|error| wrong(&error))?;
         let dtype = view.dtype();
-        let number = Number::of_safetensors(dtype);
-        let number = number.ok_or_else(|| wrong(&format!("elements of type {dtype:?} are not read")))?;
-        let data = number.decode(bytes);
+        let data = numbers::decode(dtype, bytes);
+        let data = data.ok_or_else(|| wrong(&format!("elements of type {dtype:?} are not read")))?;
         Ok(Found { shape: view.shape().to_vec(), data })
     }
 }

@@ -56,7 +56,7 @@ mod tests {
     #[test]
     fn bundled_models_load_and_read_their_example() {
         for (bundled, parameters) in BUNDLED.iter().zip([911_104, 370_274]) {
-            let model = load(&bundled.source(), &Device::cpu(), &mut |_| true).unwrap();
+            let model = load(&bundled.source(), &Device::cpu()).unwrap();
             assert_eq!(model.report.parameters, parameters, "{}", bundled.name);
             let input = Input::from_texts(&model, &[bundled.example_prompt], true).unwrap();
             assert!(input.length() > 5);

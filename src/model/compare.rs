@@ -32,7 +32,6 @@ pub struct Comparison {
     pub dtype: String,
     /// Largest difference of two elements; infinite if one of them is not a number and the other is.
     pub max: f64,
-    /// Index of the first element of that difference.
     pub at: Vec<usize>,
     /// The two elements there, ours first.
     pub values: (f32, f32),
@@ -46,7 +45,6 @@ pub struct Comparison {
     pub largest_step: Option<f32>,
 }
 
-/// Why two tensors cannot be compared.
 #[derive(Debug, thiserror::Error)]
 pub enum CompareError {
     #[error("{ours} has shape {shape:?}, {theirs} has {other:?}")]
@@ -57,9 +55,6 @@ pub enum CompareError {
 
 impl Twin {
     /// Opens the weights of `path`, in any format, as those of `model`.
-    ///
-    /// # Errors
-    /// If they cannot be opened.
     pub fn open(model: &Model, path: &Path) -> Result<Self, LoadError> {
         let checkpoint = CheckpointFiles::at(path)?.open_checkpoint()?;
         let from = Sources { config: &model.config, checkpoint: &checkpoint, sentence: None };
@@ -79,21 +74,16 @@ impl Twin {
         name: &str,
         uses: &[WeightId],
     ) -> Result<Option<Comparison>, CompareError> {
-        let Some((file, entry)) = ours.find(name) else { return Ok(None) };
         let twin = self.by_use.get(uses).and_then(|name| self.checkpoint.find(name));
-        let Some((twin_file, twin_entry)) = twin else { return Ok(None) };
+        let Some(((file, entry), (twin_file, twin_entry))) = ours.find(name).zip(twin) else { return Ok(None) };
         let turned = entry.flipped != twin_entry.flipped && entry.shape.len() == 2;
-        let shape: Vec<usize> = match turned {
-            true => twin_entry.shape.iter().rev().copied().collect(),
-            false => twin_entry.shape.clone(),
-        };
-        if shape != entry.shape {
-            return Err(CompareError::Shapes {
-                ours: entry.file_name().to_owned(),
-                shape: entry.shape.clone(),
-                theirs: twin_entry.name.clone(),
-                other: shape,
-            });
+        let mut other = twin_entry.shape.clone();
+        if turned {
+            other.reverse();
+        }
+        if other != entry.shape {
+            let (ours, shape) = (entry.file_name().to_owned(), entry.shape.clone());
+            return Err(CompareError::Shapes { ours, shape, theirs: twin_entry.name.clone(), other });
         }
         Ok(Some(differences(&Side::new(file, entry)?, &Side::new(twin_file, twin_entry)?, turned)?))
     }
@@ -119,22 +109,15 @@ impl<'a> Side<'a> {
         self.file.decode_at(self.entry, &self.stored, start, out)
     }
 
-    /// Bits that an element takes.
     fn bits(&self) -> f64 {
         self.entry.dtype.block().map_or(f64::INFINITY, |(elements, bytes)| bytes as f64 * 8.0 / elements as f64)
     }
 
-    /// The stored block of an element, and its place in it.
-    fn block_of(&self, at: usize) -> Option<(&[u8], usize)> {
+    fn step_at(&self, at: usize) -> Option<f32> {
         let (elements, bytes) = self.entry.dtype.block()?;
         let at = self.file.stored_index(self.entry, at)?;
         let start = at / elements * bytes;
-        Some((self.stored.get(start..start + bytes)?, at % elements))
-    }
-
-    fn step_at(&self, at: usize) -> Option<f32> {
-        let (block, inside) = self.block_of(at)?;
-        step(self.entry.dtype, block, inside)
+        step(self.entry.dtype, self.stored.get(start..start + bytes)?, at % elements)
     }
 
     /// The largest step of all its blocks. Scales change every 16 elements at most.
@@ -142,39 +125,37 @@ impl<'a> Side<'a> {
         let (elements, bytes) = self.entry.dtype.block()?;
         let of = |block: &[u8]| {
             let inside = (0..elements).step_by(16);
-            inside.filter_map(|at| step(self.entry.dtype, block, at)).fold(None, larger)
+            inside.filter_map(|at| step(self.entry.dtype, block, at)).reduce(f32::max)
         };
         self.stored.par_chunks_exact(bytes).filter_map(of).reduce_with(f32::max)
     }
 }
 
-fn larger(best: Option<f32>, step: f32) -> Option<f32> {
-    Some(best.map_or(step, |best| best.max(step)))
-}
-
-/// What has been seen of the differences.
 #[derive(Clone, Copy, Default)]
 struct Seen {
-    max: f64,
-    at: usize,
-    values: (f32, f32),
+    /// The largest difference, where it is, and the two elements.
+    worst: Option<(f64, usize, (f32, f32))>,
     rms: Rms,
-    any: bool,
 }
 
 impl Seen {
     fn take(&mut self, at: usize, ours: f32, theirs: f32) {
         let off = self.rms.add(f64::from(ours), f64::from(theirs));
-        if !self.any || off > self.max {
-            (self.max, self.at, self.values, self.any) = (off, at, (ours, theirs), true);
+        self.consider(Some((off, at, (ours, theirs))));
+    }
+
+    /// Of equal differences the first counts.
+    fn consider(&mut self, later: Option<(f64, usize, (f32, f32))>) {
+        if let Some((off, ..)) = later
+            && self.worst.is_none_or(|(max, ..)| off > max)
+        {
+            self.worst = later;
         }
     }
 
     /// Of two parts, of which `self` comes first.
     fn with(mut self, later: Seen) -> Seen {
-        if later.any && (!self.any || later.max > self.max) {
-            (self.max, self.at, self.values, self.any) = (later.max, later.at, later.values, true);
-        }
+        self.consider(later.worst);
         self.rms = self.rms.join(later.rms);
         self
     }
@@ -200,14 +181,15 @@ fn differences(ours: &Side, theirs: &Side, turned: bool) -> Result<Comparison, L
     // Shares are joined in their order, so that the result does not depend on the threads.
     let parts: Vec<Seen> = shares.par_iter().map(part).collect::<Result<_, _>>()?;
     let seen = parts.into_iter().fold(Seen::default(), Seen::with);
+    let (max, worst, values) = seen.worst.unwrap_or_default();
     let coarse = if ours.bits() <= theirs.bits() { ours } else { theirs };
-    let at = if turned && std::ptr::eq(coarse, theirs) { turn(seen.at, &ours.entry.shape) } else { seen.at };
+    let at = if turned && std::ptr::eq(coarse, theirs) { turn(worst, &ours.entry.shape) } else { worst };
     let comparison = Comparison {
         name: theirs.entry.file_name().to_owned(),
-        dtype: theirs.entry.dtype_name().to_owned(),
-        max: seen.max,
-        at: unravel(seen.at, &ours.entry.shape),
-        values: seen.values,
+        dtype: theirs.entry.dtype.name().to_owned(),
+        max,
+        at: unravel(worst, &ours.entry.shape),
+        values,
         rms: seen.rms.absolute(),
         relative: seen.rms.relative().unwrap_or(f64::INFINITY),
         step: if count == 0 { None } else { coarse.step_at(at) },

@@ -29,9 +29,6 @@ pub fn open(path: &Path) -> io::Result<File> {
 }
 
 /// Opens a regular file as `options` say.
-///
-/// # Errors
-/// As [`open`].
 pub fn open_with(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     // Looking first: opening some devices does something already.
     match fs::metadata(path) {
@@ -46,9 +43,6 @@ pub fn open_with(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
 }
 
 /// Refuses what is not a regular file, before a library opens it by its name.
-///
-/// # Errors
-/// As [`open`].
 pub fn regular(path: &Path) -> io::Result<u64> {
     let found = fs::metadata(path)?;
     check(found.file_type())?;

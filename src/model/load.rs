@@ -8,15 +8,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::tensor::{Device, Precision, Value, transposed};
-
 use super::chat::Templates;
 use super::checkpoint::{Checkpoint, StoredType};
 use super::config::HfConfig;
 use super::error::LoadError;
 use super::families::{self, Layout, Sources};
-use super::generation;
-use super::memory_check;
 use super::plan::{Load, file_shape, plan};
 use super::required_weights::shape_of;
 use super::role::{Role, WeightId};
@@ -25,35 +21,30 @@ use super::source::ModelSource;
 use super::spec::ModelSpec;
 use super::tokenizer::{Named, SpecialTokens, Tokenizer};
 use super::weights::{RowChunks, Weight, Weights};
+use super::{generation, memory_check};
+use crate::tensor::{Device, Precision, Value, step, transposed};
 
 #[derive(Clone, Debug)]
 pub struct Model {
     pub spec: ModelSpec,
     pub weights: Weights,
-    /// Its tokenizer, if there was one.
     pub tokenizer: Option<Tokenizer>,
     /// Why there is none, if there is none.
     pub no_tokenizer: String,
-    /// Tokens with a special meaning.
     pub special: SpecialTokens,
     pub chat: Templates,
     /// What sentence-transformers puts before every text: its name, and the text.
     pub prompt: Option<(String, String)>,
-    /// `config.json` as it was.
     pub config: HfConfig,
     pub origin: ModelSource,
-    /// The device that the weights are on.
     pub device: Device,
-    /// How loading went.
     pub report: LoadReport,
     /// Its files, which can be read again.
     pub files: Arc<Checkpoint>,
 }
 
-/// How loading went.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LoadReport {
-    /// The weight files and their sizes.
     pub files: Vec<(String, u64)>,
     /// Numbers in the weights; tied ones count once.
     pub parameters: u64,
@@ -65,43 +56,24 @@ pub struct LoadReport {
     pub ignored: Vec<(String, String)>,
     /// Weights that come from elsewhere than they usually do.
     pub replaced: Vec<String>,
-    /// What else a user may want to know.
     pub notes: Vec<String>,
     pub seconds: f64,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Progress<'a> {
-    /// The tensor that is read next; empty at the end.
-    pub tensor: &'a str,
-    /// Bytes of the files read so far.
-    pub bytes_done: u64,
-    /// Bytes of the files to read.
-    pub bytes_total: u64,
-}
-
-/// Loads a model. `progress` is called before each tensor and at the end; loading stops if it returns `false`.
+/// Loads a model. What is read is reported as a step before each tensor, in bytes, and at the end.
 ///
 /// # Errors
-/// Whatever is wrong with the files, before any of their bytes are converted if it can be known by then.
-pub fn load(
-    source: &ModelSource,
-    device: &Device,
-    progress: &mut dyn FnMut(Progress) -> bool,
-) -> Result<Model, LoadError> {
-    load_in(source, device, Precision::F32, progress)
+/// Whatever is wrong with the files, before any of their bytes are converted if it can be known by then; or that the
+/// user interrupted.
+pub fn load(source: &ModelSource, device: &Device) -> Result<Model, LoadError> {
+    load_in(source, device, Precision::F32)
 }
 
 /// Loads a model whose weights and values are held in `precision`, as [`load`] does.
 ///
 /// # Errors
 /// As [`load`], and if the device has no such type.
-pub fn load_in(
-    source: &ModelSource,
-    device: &Device,
-    precision: Precision,
-    progress: &mut dyn FnMut(Progress) -> bool,
-) -> Result<Model, LoadError> {
+pub fn load_in(source: &ModelSource, device: &Device, precision: Precision) -> Result<Model, LoadError> {
     let precision = precision.on(device)?;
     let start = Instant::now();
     let files = source.files()?;
@@ -128,35 +100,35 @@ pub fn load_in(
     }
     let names = family.names(&spec, &from)?;
     let architecture = config.architecture()?.unwrap_or(&spec.family);
-    let plan = plan(&spec, &names, &checkpoint, config.path(), architecture)?;
-    let numbers = plan.loads.iter().map(|load| file_shape(&spec, load).iter().product::<usize>() as u64);
+    let (loads, tensors) = plan(&spec, &names, &checkpoint, config.path(), architecture)?;
+    let numbers = |load: &Load| file_shape(&spec, load).iter().product::<usize>() as u64;
+    let parameters = loads.iter().map(numbers).sum();
     if device.is_cpu() {
         // Other devices do not say what they have left.
-        memory_check::check(checkpoint.path(), numbers.sum(), precision, memory_check::available())?;
+        memory_check::check(&checkpoint.path, parameters, precision, memory_check::available())?;
     }
-    let (loaded, beyond) = read(&spec, &plan.loads, &checkpoint, Place { device, precision }, progress)?;
+    let (loaded, beyond) = read(&spec, &loads, &checkpoint, Place { device, precision })?;
 
     notes.extend(generation::unread(&files)?);
-    let stored = dtypes(&plan.loads, &checkpoint);
+    let stored = dtypes(&loads, &checkpoint);
     notes.extend(conversions(&stored, precision));
     notes.extend(beyond);
-    let unused = plan.files.iter().filter_map(|file| Some((file.file_name().to_owned(), file.ignored.clone()?)));
-    let ignored: Vec<(String, String)> = unused.collect();
-    let weights = Weights::new(loaded, plan.files, names.tied, precision);
+    let unused = tensors.iter().filter_map(|file| Some((file.file_name().to_owned(), file.ignored.clone()?)));
+    let ignored = unused.collect();
+    let weights = Weights::new(loaded, tensors, names.tied, precision);
     match &tokenizer {
         Some(tokenizer) => notes.extend(tokenizer.notes().iter().cloned()),
         None => notes.push(format!("{no_tokenizer}: prompts must be token ids (--tokens)")),
     }
     let special = SpecialTokens::read(&files, &config, &named, tokenizer.as_ref())?;
-    let chat = Templates::read(&files, &named)?;
-    let prompt = sentences.prompt;
+    let (chat, prompt) = (Templates::read(&files, &named)?, sentences.prompt);
     let report = LoadReport {
-        files: checkpoint.files().iter().map(|file| (file.path().to_owned(), file.size())).collect(),
-        parameters: plan.loads.iter().map(|load| file_shape(&spec, load).iter().product::<usize>() as u64).sum(),
+        files: checkpoint.files.iter().map(|file| (file.path.clone(), file.size)).collect(),
+        parameters,
         bytes: weights.loaded_bytes(),
         dtypes: stored.into_iter().map(|(kind, count)| (kind.name().to_owned(), count)).collect(),
         ignored,
-        replaced: checkpoint.notes().iter().cloned().chain(names.notes).collect(),
+        replaced: checkpoint.notes.iter().cloned().chain(names.notes).collect(),
         notes,
         seconds: start.elapsed().as_secs_f64(),
     };
@@ -165,39 +137,32 @@ pub fn load_in(
     Ok(Model { spec, weights, tokenizer, no_tokenizer, special, chat, prompt, config, origin, device, report, files })
 }
 
+/// The weights, and a note about numbers that are too large for what they are held in.
 fn read(
     spec: &ModelSpec,
     loads: &[Load],
     checkpoint: &Checkpoint,
     place: Place,
-    progress: &mut dyn FnMut(Progress) -> bool,
 ) -> Result<(HashMap<WeightId, Weight>, Option<String>), LoadError> {
     let found: Vec<_> = loads.iter().filter_map(|load| Some((load, checkpoint.find(&load.name)?))).collect();
-    let bytes_total = found.iter().map(|(_, (_, entry))| entry.bytes() as u64).sum();
-    let mut bytes_done = 0;
+    let (total, mut done) = (found.iter().map(|(_, (_, entry))| entry.bytes() as u64).sum(), 0);
     let mut weights = HashMap::new();
     let mut beyond: Vec<&str> = Vec::new();
-    // One step more than there are tensors: the last one reports the end.
-    for (loaded, next) in found.iter().map(Some).chain([None]).enumerate() {
-        let tensor = next.map_or("", |(load, _)| &load.name);
-        let go_on = progress(Progress { tensor, bytes_done, bytes_total });
-        let Some((load, (file, entry))) = next else { break };
-        if !go_on {
-            return Err(LoadError::Cancelled { loaded, tensors: found.len() });
-        }
+    for (loaded, (load, (file, entry))) in found.iter().enumerate() {
+        let cancelled = |_| LoadError::Cancelled { loaded, tensors: found.len() };
+        step(&format!("loading {}", load.name), done, total).map_err(cancelled)?;
         let buffers = file.read_f32(entry, &runs(spec, load, place.device.max_buffer_bytes()))?;
         if place.beyond(&buffers) {
             beyond.push(&load.name);
         }
         upload(spec, load, buffers, place, &mut weights)?;
-        bytes_done += entry.bytes() as u64;
+        done += entry.bytes() as u64;
     }
+    // Nothing is left that could be interrupted.
+    _ = step("loading", done, total);
     let note = |first: &&str| {
-        let (count, most) = (beyond.len(), place.precision.largest());
-        format!(
-            "{count} tensors have numbers beyond {most}, more than {} can hold; the first is {first}",
-            place.precision
-        )
+        let (count, precision, most) = (beyond.len(), place.precision, place.precision.largest());
+        format!("{count} tensors have numbers beyond {most}, more than {precision} can hold; the first is {first}")
     };
     let note = beyond.first().map(note);
     Ok((weights, note))
@@ -260,11 +225,9 @@ fn upload(
     weights: &mut HashMap<WeightId, Weight>,
 ) -> Result<(), LoadError> {
     let max = place.device.max_buffer_bytes();
-    let fits = |buffer: &Vec<f32>| match buffer.len() as u64 * 4 {
-        bytes if bytes > max => Err(LoadError::TooBig { tensor: load.name.clone(), bytes, max }),
-        _ => Ok(()),
-    };
-    buffers.iter().try_for_each(fits)?;
+    if let Some(bytes) = buffers.iter().map(|buffer| buffer.len() as u64 * 4).find(|bytes| *bytes > max) {
+        return Err(LoadError::TooBig { tensor: load.name.clone(), bytes, max });
+    }
     if chunked(load) {
         let (id, width) = (load.parts[0].0, file_shape(spec, load)[1]);
         let chunks = buffers.into_iter().map(|data| {
@@ -289,7 +252,7 @@ fn upload(
 fn dtypes(loads: &[Load], checkpoint: &Checkpoint) -> Vec<(StoredType, usize)> {
     let mut counts: BTreeMap<&str, (StoredType, usize)> = BTreeMap::new();
     for (_, entry) in loads.iter().filter_map(|load| checkpoint.find(&load.name)) {
-        counts.entry(entry.dtype_name()).or_insert((entry.dtype, 0)).1 += 1;
+        counts.entry(entry.dtype.name()).or_insert((entry.dtype, 0)).1 += 1;
     }
     counts.into_values().collect()
 }
@@ -319,22 +282,17 @@ impl Model {
         }
     }
 
-    /// Whether the model takes two texts at once.
     pub fn takes_pairs(&self) -> bool {
         self.spec.embed.token_types > 1
     }
 
     /// A line for listings: family, head and size.
     pub fn summary(&self) -> String {
-        let head = self.spec.head.describe();
+        let ModelSpec { family, head, n_layers, n_heads, d_model, vocab, .. } = &self.spec;
+        let (head, parameters) = (head.describe(), self.report.parameters);
         format!(
-            "{} {head}: {} layers, {} heads, width {}, vocabulary {}, {} parameters",
-            self.spec.family,
-            self.spec.n_layers,
-            self.spec.n_heads,
-            self.spec.d_model,
-            self.spec.vocab,
-            self.report.parameters
+            "{family} {head}: {n_layers} layers, {n_heads} heads, width {d_model}, vocabulary {vocab}, {parameters} \
+             parameters"
         )
     }
 }
@@ -346,7 +304,7 @@ mod tests {
     #[test]
     fn vocabulary_matrices_are_split_by_rows_and_fused_ones_by_parts() {
         let fixture = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/models/gpt2");
-        let spec = load(&ModelSource::Path(fixture.into()), &Device::cpu(), &mut |_| true).unwrap().spec;
+        let spec = load(&ModelSource::Path(fixture.into()), &Device::cpu()).unwrap().spec;
         let one = |id, layout, size| Load { name: "x".into(), layout, parts: vec![(id, size)], rounds: 1 };
         let embedding = one(WeightId::global(Role::W_E), Layout::Table, 0);
         assert_eq!(runs(&spec, &embedding, u64::MAX), [384 * 32]);

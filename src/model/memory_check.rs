@@ -51,9 +51,6 @@ fn of_pass(model: &Model, rows: usize, length: usize, kept: u64) -> u64 {
 }
 
 /// Refuses a pass that takes more memory than is free, of which up to `kept` bytes are for what is recorded.
-///
-/// # Errors
-/// If it does not fit.
 pub fn check_pass(model: &Model, rows: usize, length: usize, kept: u64) -> Result<(), InputError> {
     let needed = of_pass(model, rows, length, kept);
     match too_little(needed) {
@@ -83,9 +80,6 @@ fn left_of_group(max: &str, current: &str, stat: &str) -> Option<u64> {
 }
 
 /// Refuses a model whose `numbers`, held in `precision`, take more than what is available, and says what fits.
-///
-/// # Errors
-/// If it does not fit.
 pub fn check(path: &str, numbers: u64, precision: Precision, available: Option<u64>) -> Result<(), LoadError> {
     let needed = numbers.saturating_mul(precision.bytes());
     match available {

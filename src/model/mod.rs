@@ -29,7 +29,7 @@ pub mod weights;
 
 pub use error::{InputError, LoadError};
 pub use input::{Input, Row, Side};
-pub use load::{LoadReport, Model, Progress, load, load_in};
+pub use load::{LoadReport, Model, load, load_in};
 pub use open::open;
 pub use source::ModelSource;
 pub use tokenizer::{SpecialTokens, Token, Tokenizer};

@@ -2,29 +2,19 @@
 
 use std::path::Path;
 
-use super::hub::{HubError, HubName};
-use super::{LoadError, Model, ModelSource, hub, load_in};
+use super::hub::{self, HubError, HubName};
+use super::{LoadError, Model, ModelSource, load_in};
 use crate::tensor::{Device, Precision};
 
-/// Fetches what is not in the cache yet, and loads the model. `progress` is called with what is being done, and how
-/// much of it is done, in bytes; it returns whether to go on.
+/// Fetches what is not in the cache yet, and loads the model; both report their steps, in bytes.
 ///
 /// # Errors
 /// What is wrong with the checkpoint, the network or the device; or that it was cancelled.
-pub fn open(
-    source: &ModelSource,
-    device: &Device,
-    precision: Precision,
-    progress: &mut dyn FnMut(&str, u64, u64) -> bool,
-) -> Result<Model, LoadError> {
+pub fn open(source: &ModelSource, device: &Device, precision: Precision) -> Result<Model, LoadError> {
     if let ModelSource::Hub(wanted) = source {
-        let settings = hub::Settings::from_environment();
-        let fetched = hub::fetch(wanted, &settings, progress);
-        fetched.map_err(|error| not_here(wanted, error))?;
+        hub::fetch(wanted, &hub::Settings::from_environment()).map_err(|error| not_here(wanted, error))?;
     }
-    load_in(source, device, precision, &mut |at| {
-        progress(&format!("loading {}", at.tensor), at.bytes_done, at.bytes_total)
-    })
+    load_in(source, device, precision)
 }
 
 /// How alike two names must be for one to be taken for the other: Jaro-Winkler, 1 where they are the same.

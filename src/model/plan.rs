@@ -17,7 +17,6 @@ use super::weights::FileTensor;
 #[derive(Debug, PartialEq)]
 pub struct Load {
     pub name: String,
-    /// Its layout in the file.
     pub layout: Layout,
     /// The weights in the order of the parts, and the outputs of each that are side by side.
     pub parts: Vec<(WeightId, usize)>,
@@ -25,22 +24,14 @@ pub struct Load {
     pub rounds: usize,
 }
 
-/// What to read, in the order of the model, and what the files hold.
-#[derive(Debug)]
-pub struct Plan {
-    pub loads: Vec<Load>,
-    /// Every tensor of the files.
-    pub files: Vec<FileTensor>,
-}
-
-/// Matches names to tensors and checks every shape.
+/// Matches names to tensors and checks every shape: what to read, in the order of the model, and what the files hold.
 pub fn plan(
     spec: &ModelSpec,
     names: &TensorNames,
     checkpoint: &Checkpoint,
     config: &str,
     architecture: &str,
-) -> Result<Plan, LoadError> {
+) -> Result<(Vec<Load>, Vec<FileTensor>), LoadError> {
     let mut loads = group(names);
     for load in &mut loads {
         let flipped = checkpoint.find(&load.name).is_some_and(|(_, entry)| entry.flipped);
@@ -51,14 +42,11 @@ pub fn plan(
     let missing: Vec<String> =
         loads.iter().filter(|load| !checkpoint.has(&load.name)).map(|load| load.name.clone()).collect();
     let entries = checkpoint.entries();
-    let leftover: Vec<String> = entries
-        .iter()
-        .map(|entry| entry.name.as_str())
-        .filter(|name| !used.contains_key(name) && !ignored.contains_key(name))
-        .map(str::to_owned)
-        .collect();
+    let unknown = |name: &&str| !used.contains_key(name) && !ignored.contains_key(name);
+    let leftover: Vec<String> =
+        entries.iter().map(|entry| entry.name.as_str()).filter(unknown).map(str::to_owned).collect();
     if !missing.is_empty() || !leftover.is_empty() {
-        let (path, architecture) = (checkpoint.path().to_owned(), architecture.to_owned());
+        let (path, architecture) = (checkpoint.path.clone(), architecture.to_owned());
         let of_head = |load: &&Load| load.parts.iter().any(|(id, _)| matches!(id.role, Role::W_U | Role::b_U));
         let headless = loads.iter().filter(of_head).any(|load| missing.contains(&load.name));
         let advice = if headless { names.advice.as_str() } else { "" }.into();
@@ -68,20 +56,18 @@ pub fn plan(
         if let Some((file, entry)) = checkpoint.find(&load.name) {
             check_shape(spec, load, entry, config)?;
             if entry.dtype.block().is_none() {
-                let (path, tensor) = (file.path().to_owned(), load.name.clone());
-                return Err(LoadError::UnsupportedDtype { path, tensor, dtype: entry.dtype_name().to_owned() });
+                let (path, tensor) = (file.path.clone(), load.name.clone());
+                return Err(LoadError::UnsupportedDtype { path, tensor, dtype: entry.dtype.name().to_owned() });
             }
         }
     }
-    let mut files: Vec<FileTensor> = entries
-        .into_iter()
-        .map(|entry| {
-            let reason = ignored.get(entry.name.as_str()).map(|&reason| reason.to_owned());
-            file_tensor(entry, used.get(entry.name.as_str()).copied(), reason)
-        })
-        .collect();
-    files.extend(checkpoint.aside().iter().map(|(entry, reason)| file_tensor(entry, None, Some(reason.clone()))));
-    Ok(Plan { loads, files })
+    let described = |entry: &TensorEntry| {
+        let reason = ignored.get(entry.name.as_str()).map(|&reason| reason.to_owned());
+        file_tensor(entry, used.get(entry.name.as_str()).copied(), reason)
+    };
+    let mut files: Vec<FileTensor> = entries.into_iter().map(described).collect();
+    files.extend(checkpoint.aside.iter().map(|(entry, reason)| file_tensor(entry, None, Some(reason.clone()))));
+    Ok((loads, files))
 }
 
 fn file_tensor(entry: &TensorEntry, load: Option<&Load>, ignored: Option<String>) -> FileTensor {
@@ -89,7 +75,7 @@ fn file_tensor(entry: &TensorEntry, load: Option<&Load>, ignored: Option<String>
         name: entry.name.clone(),
         stored_as: entry.stored_as.clone(),
         shape: entry.shape.clone(),
-        dtype: entry.dtype_name().to_owned(),
+        dtype: entry.dtype.name().to_owned(),
         bytes: entry.bytes() as u64,
         layout: load.map(|load| load.layout),
         uses: load.map(|load| load.parts.iter().map(|(id, _)| *id).collect()).unwrap_or_default(),

@@ -37,7 +37,6 @@ pub fn program() -> Option<&'static Path> {
     PROGRAM.get().map(PathBuf::as_path)
 }
 
-/// What a process may use.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Addresses, in bytes: the program itself, its stacks, and what the work makes.
@@ -46,13 +45,10 @@ pub struct Limits {
     pub time: Duration,
 }
 
-/// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum Ended {
-    /// No process could be started.
     #[error("cannot start a process to run it in: {0}")]
     NotStarted(io::Error),
-    /// It took too long and was ended.
     #[error("it takes more than {} seconds", .0.as_secs())]
     TooLong(Duration),
     /// It ended before it answered: an allocation failed, or its stack was too small.
@@ -60,7 +56,6 @@ pub enum Ended {
     Died,
 }
 
-/// A process that answers.
 #[derive(Debug)]
 pub struct Worker {
     child: Child,
@@ -70,9 +65,6 @@ pub struct Worker {
 
 impl Worker {
     /// Starts the program with the argument that has it [`serve`].
-    ///
-    /// # Errors
-    /// If the system cannot.
     pub fn start(program: &Path, argument: &str) -> Result<Worker, Ended> {
         let mut command = Command::new(program);
         command.arg(argument).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());

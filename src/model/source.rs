@@ -8,7 +8,6 @@ use super::checkpoint::{CheckpointFiles, is_weights_name};
 use super::error::LoadError;
 use super::hub::{self, HubName};
 
-/// Where a model comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ModelSource {
     /// A directory, a GGUF file, or another weights file with `config.json` next to it.
@@ -16,12 +15,7 @@ pub enum ModelSource {
     /// A hub name, looked up in the local cache; [`hub::fetch`] sees to it that it is there.
     Hub(HubName),
     /// Files that are part of the executable.
-    Memory {
-        /// Name for messages.
-        name: &'static str,
-        /// File names and contents.
-        files: &'static [(&'static str, &'static [u8])],
-    },
+    Memory { name: &'static str, files: &'static [(&'static str, &'static [u8])] },
 }
 
 impl ModelSource {
@@ -42,9 +36,6 @@ impl ModelSource {
     }
 
     /// The files of the checkpoint.
-    ///
-    /// # Errors
-    /// If they cannot be found.
     pub fn files(&self) -> Result<CheckpointFiles, LoadError> {
         match self {
             ModelSource::Path(path) => CheckpointFiles::at(path),

@@ -85,7 +85,7 @@ fn file_of(path: &Path) -> Result<PathBuf, TunedLensError> {
 fn named<'a>(tensors: &'a TensorFile, layer: usize, what: &str) -> Option<&'a TensorEntry> {
     let end = format!("{layer}.{what}");
     let is_it = |name: &str| name.strip_suffix(&end).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
-    tensors.entries().iter().find(|entry| is_it(&entry.name))
+    tensors.entries.iter().find(|entry| is_it(&entry.name))
 }
 
 fn elements(tensors: &TensorFile, entry: &TensorEntry) -> Result<Vec<f32>, LoadError> {

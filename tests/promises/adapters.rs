@@ -82,7 +82,7 @@ fn an_exported_adapted_model_is_the_merged_twin() {
         let twin = folder.path().join("merged");
         let mut adapted = bench(name, &Device::cpu());
         adapted.script(&format!("lora load {}\nexport model {}", adapter(name).display(), twin.display()));
-        let copy = load(&ModelSource::Path(twin), &Device::cpu(), &mut |_| true).unwrap();
+        let copy = load(&ModelSource::Path(twin), &Device::cpu()).unwrap();
         let tokens = reference(name, "tokens").into_iter().map(|id| id as u32).collect();
         let input = Input::from_tokens(&copy, vec![tokens]).unwrap();
         let mut merged = Bench::of(name, copy, input, &Device::cpu(), 1 << 30);

@@ -115,7 +115,7 @@ impl Copy {
 }
 
 pub fn open(path: &Path) -> Result<Model, LoadError> {
-    load(&ModelSource::Path(path.to_owned()), &Device::cpu(), &mut |_| true)
+    load(&ModelSource::Path(path.to_owned()), &Device::cpu())
 }
 
 /// What a model makes of eight tokens.

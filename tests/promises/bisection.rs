@@ -36,7 +36,7 @@ pub fn recopied(name: &str, folder: &Path, change: &dyn Fn(&mut serde_json::Valu
 fn reconfigured(name: &str, folder: &Path, change: &dyn Fn(&mut serde_json::Value)) -> Bench {
     let copy = recopied(name, folder, change);
     let device = Device::cpu();
-    let model = load(&ModelSource::Path(copy), &device, &mut |_| true).unwrap();
+    let model = load(&ModelSource::Path(copy), &device).unwrap();
     let input = Input::from_texts(&model, &[NURSE], true).unwrap();
     Bench::of(name, model, input, &device, 1 << 30)
 }
@@ -148,7 +148,7 @@ fn of_rounding_it_names_none() {
         let model = copy.join(name).join("model.safetensors");
         fs::write(&model, halved(&fs::read(&model).unwrap())).unwrap();
         let device = Device::cpu();
-        let loaded = load(&ModelSource::Path(copy.join(name)), &device, &mut |_| true).unwrap();
+        let loaded = load(&ModelSource::Path(copy.join(name)), &device).unwrap();
         let input = Input::from_texts(&loaded, &[NURSE], true).unwrap();
         half.console = Bench::of(name, loaded, input, &device, 1 << 30).console;
         half.run("run");

@@ -19,7 +19,7 @@ pub const NURSE: &str = "The nurse and the dog";
 /// A fixture or a bundled model.
 pub fn model(name: &str, device: &Device) -> Model {
     let source = bundled::find(name).map_or_else(|| ModelSource::Path(fixture(name)), |bundled| bundled.source());
-    load(&source, device, &mut |_| true).expect("the model loads")
+    load(&source, device).expect("the model loads")
 }
 
 /// A software adapter will do.

@@ -23,7 +23,7 @@ fn two(options: &str) -> Bench {
 /// A session on the bundled tiny-gpt2.
 fn bundled() -> Bench {
     let device = Device::cpu();
-    let model = load(&ModelSource::parse("tiny-gpt2"), &device, &mut |_| true).unwrap();
+    let model = load(&ModelSource::parse("tiny-gpt2"), &device).unwrap();
     let input = Input::from_texts(&model, &["The nurse said that"], true).unwrap();
     Bench::of("tiny-gpt2", model, input, &device, 1 << 30)
 }

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use crate::parity::{self, fixture, session};
 
 pub fn open(path: &Path) -> Model {
-    load(&ModelSource::Path(path.to_owned()), &Device::cpu(), &mut |_| true)
+    load(&ModelSource::Path(path.to_owned()), &Device::cpu())
         .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
@@ -229,6 +229,6 @@ fn a_width_under_a_name_that_the_family_does_not_know_changes_nothing() {
     assert!(config["n_inner"].is_null());
     config["intermediate_size"] = 77.into();
     fs::write(&path, config.to_string()).unwrap();
-    let model = load(&ModelSource::Path(folder.path().to_path_buf()), &Device::cpu(), &mut |_| true).unwrap();
+    let model = load(&ModelSource::Path(folder.path().to_path_buf()), &Device::cpu()).unwrap();
     assert_eq!(model.spec.d_mlp, 4 * model.spec.d_model);
 }

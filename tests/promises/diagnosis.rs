@@ -157,8 +157,7 @@ fn changed(name: &str, folder: &std::path::Path, change: &dyn Fn(&str, &mut Vec<
         fs::write(folder.join(file), bytes).unwrap();
     }
     let device = Device::cpu();
-    let model =
-        load(&ModelSource::Path(folder.to_path_buf()), &device, &mut |_| true).map_err(|error| error.to_string())?;
+    let model = load(&ModelSource::Path(folder.to_path_buf()), &device).map_err(|error| error.to_string())?;
     let text = bundled::find(name).unwrap().example_prompt;
     let input = Input::from_texts(&model, &[text], true).map_err(|error| error.to_string())?;
     let mut b = Bench::of(name, model, input, &device, 1 << 30);

@@ -100,7 +100,7 @@ fn gguf(name: &str, keys: &[(&str, Meta)]) -> (TempDir, PathBuf) {
 /// The pass over [`IDS`], computed.
 fn pass(path: &Path) -> Bench {
     let device = Device::cpu();
-    let model = load(&ModelSource::Path(path.to_owned()), &device, &mut |_| true)
+    let model = load(&ModelSource::Path(path.to_owned()), &device)
         .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let row = Row { ids: IDS.to_vec(), mask: vec![true; 8], type_ids: vec![0; 8], ..Row::default() };
     let input = Input::from_rows(&model, vec![row]).unwrap();
@@ -110,7 +110,7 @@ fn pass(path: &Path) -> Bench {
 }
 
 fn refusal(path: &Path) -> String {
-    let error = load(&ModelSource::Path(path.to_owned()), &Device::cpu(), &mut |_| true);
+    let error = load(&ModelSource::Path(path.to_owned()), &Device::cpu());
     error.expect_err("it is refused").to_string()
 }
 

@@ -151,7 +151,7 @@ fn the_page_on_sites_names_every_site_and_no_other() {
     let block = Regex::new(r"^blocks\.\d+\.").unwrap();
     let mut computed = BTreeSet::new();
     for source in sources {
-        let model = load(&source, &Device::cpu(), &mut |_| true).unwrap();
+        let model = load(&source, &Device::cpu()).unwrap();
         let program = compile(&model.spec);
         computed.extend(program.sites().iter().map(|site| block.replace(site, "blocks.{i}.").into_owned()));
     }

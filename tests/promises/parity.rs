@@ -88,7 +88,7 @@ fn check_held(
         if !kept(prompt) {
             continue;
         }
-        let model = match load_in(&ModelSource::Path(source.to_owned()), device, precision, &mut |_| true) {
+        let model = match load_in(&ModelSource::Path(source.to_owned()), device, precision) {
             Ok(model) => model,
             Err(error) => {
                 report.fault(error.to_string());

@@ -13,7 +13,7 @@ use crate::common::{Bench, NURSE, batch, ex, vulkan};
 use crate::parity::fixture;
 
 fn held(name: &str, device: &Device) -> Bench {
-    let model = load_in(&ModelSource::Path(fixture(name)), device, Precision::F16, &mut |_| true).unwrap();
+    let model = load_in(&ModelSource::Path(fixture(name)), device, Precision::F16).unwrap();
     let input = Input::from_texts(&model, &[NURSE], true).unwrap();
     Bench::of(name, model, input, device, 1 << 30)
 }
@@ -28,7 +28,7 @@ fn rounded(name: &str, folder: &Path) -> Model {
     }
     let weights = copy.join("model.safetensors");
     fs::write(&weights, halved(&fs::read(&weights).unwrap())).unwrap();
-    load(&ModelSource::Path(copy), &Device::cpu(), &mut |_| true).unwrap()
+    load(&ModelSource::Path(copy), &Device::cpu()).unwrap()
 }
 
 /// Of a rounded number the error is at most 2^-11 of it, and below the smallest normal half 2^-25; the sum that was rounded may be
@@ -185,7 +185,7 @@ fn what_the_option_takes_and_what_a_weight_loses_is_said() {
     big.run("set param(\"L1.mlp.W_in\")[0,0] = 1e6");
     let path = folder.path().join("big");
     big.run(&format!("export model {}", path.display()));
-    let model = load_in(&ModelSource::Path(path), &Device::cpu(), Precision::F16, &mut |_| true).unwrap();
+    let model = load_in(&ModelSource::Path(path), &Device::cpu(), Precision::F16).unwrap();
     let note =
         "1 tensors have numbers beyond 65504, more than f16 can hold; the first is transformer.h.1.mlp.c_fc.weight";
     assert!(model.report.notes.iter().any(|found| found == note), "{:?}", model.report.notes);

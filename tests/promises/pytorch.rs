@@ -33,7 +33,7 @@ fn with_weights(model: &str, weights: &[(&str, &Path)]) -> TempDir {
 }
 
 fn error(path: &Path) -> String {
-    let found = load(&ModelSource::Path(path.to_owned()), &Device::cpu(), &mut |_| true);
+    let found = load(&ModelSource::Path(path.to_owned()), &Device::cpu());
     let folder = if path.is_dir() { path } else { path.parent().unwrap() };
     found.expect_err("an error").to_string().replace(&folder.display().to_string(), "DIR")
 }

@@ -18,7 +18,7 @@ fn gguf(name: &str) -> PathBuf {
 
 fn bench(path: &Path) -> Bench {
     let device = Device::cpu();
-    let model = load(&ModelSource::Path(path.to_owned()), &device, &mut |_| true).unwrap();
+    let model = load(&ModelSource::Path(path.to_owned()), &device).unwrap();
     let input = Input::from_texts(&model, &["a"], true).unwrap();
     Bench::of("model", model, input, &device, 1 << 30)
 }

@@ -13,7 +13,7 @@ use crate::lang::words::{Word, words};
 use crate::lang::{LangError, Span};
 use crate::model::input::Input;
 use crate::model::{self, Model, ModelSource, Row};
-use crate::tensor::{Device, DeviceChoice, Precision, step};
+use crate::tensor::{Device, DeviceChoice, Precision};
 
 const LOAD: &str = "load MODEL as NAME [-device DEVICE] [-dtype f32|f16], load edits FILE";
 const LOAD_DUMP: &str = "load-dump FILE as NAME [map MAP.json] [-prefix TEXT]";
@@ -214,9 +214,7 @@ impl Console {
     }
 
     fn opened(&self, text: &str, device: &Device, precision: Precision) -> Result<Model> {
-        let mut model = model::open(&ModelSource::parse(text), device, precision, &mut |what, done, total| {
-            step(what, done, total).is_ok()
-        })?;
+        let mut model = model::open(&ModelSource::parse(text), device, precision)?;
         model.chat.place = self.session.run.model.chat.place.clone();
         Ok(model)
     }

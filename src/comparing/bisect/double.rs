@@ -120,7 +120,7 @@ mod tests {
         let mut ops = 0;
         for entry in std::fs::read_dir(fixtures).unwrap() {
             let path = entry.unwrap().path();
-            let Ok(model) = load(&ModelSource::Path(path.clone()), &device, &mut |_| true) else { continue };
+            let Ok(model) = load(&ModelSource::Path(path.clone()), &device) else { continue };
             let ids = (0..9u32).map(|i| (i * 7 + 3) % model.spec.vocab as u32).collect();
             let input = Input::from_tokens(&model, vec![ids]).unwrap();
             let settings = Settings { record_budget: 1 << 30 };

@@ -15,7 +15,7 @@ use crate::tensor::ops::Slice;
 /// A session at the end of the pass of its `tokens`th token.
 fn generated(tokens: u64) -> Session {
     let source = bundled::find(bundled::DEFAULT).unwrap().source();
-    let model = load(&source, &Device::cpu(), &mut |_| true).unwrap();
+    let model = load(&source, &Device::cpu()).unwrap();
     let input = Input::from_tokens(&model, vec![vec![1, 2, 3]]).unwrap();
     let settings = Settings { record_budget: 1 << 30 };
     let mut session = Session::new(model, input, Device::cpu(), &settings, Arc::new(AtomicBool::new(false)));

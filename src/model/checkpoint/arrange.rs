@@ -17,14 +17,13 @@ pub enum RowOrder {
     Same,
     /// In each of `heads` heads of 2n rows, rows `j` and `n + j`, which rotate together, are side by side.
     Pairs {
-        /// Heads that the rows are split into.
         heads: usize,
     },
     /// All queries, all keys, all values, where the name promises groups: the queries that share a key, the key, the
     /// value.
+    /// There are as many `kv_heads` as `heads` where nothing is shared.
     Grouped {
         heads: usize,
-        /// Key/value heads; as many as `heads` where nothing is shared.
         kv_heads: usize,
     },
     /// The first rows are missing, and are zeros.
@@ -38,11 +37,6 @@ impl Arrange {
 
     pub fn rows(rows: RowOrder) -> Self {
         Arrange { rows, ..Arrange::SAME }
-    }
-
-    /// Something added to every element.
-    pub fn shift(shift: f32) -> Self {
-        Arrange { shift, ..Arrange::SAME }
     }
 }
 

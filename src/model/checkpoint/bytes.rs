@@ -17,9 +17,7 @@ use crate::model::file;
 /// Bytes of a file that is only read.
 #[derive(Debug)]
 pub enum FileBytes {
-    /// A file on disk.
     Mapped(Mmap),
-    /// A part of the executable.
     Static(&'static [u8]),
     /// Bytes in memory, which tests and fuzz targets make.
     Owned(Vec<u8>),
@@ -28,9 +26,9 @@ pub enum FileBytes {
 impl FileBytes {
     /// Maps a file. One of length 0, which no system maps, has no bytes.
     pub fn map(path: &Path) -> Result<Self, LoadError> {
-        let io = |source| LoadError::Io { path: path.display().to_string(), source };
-        let file = file::open(path).map_err(io)?;
-        if file.metadata().map_err(io)?.len() == 0 {
+        let io = LoadError::io(path);
+        let file = file::open(path).map_err(&io)?;
+        if file.metadata().map_err(&io)?.len() == 0 {
             return Ok(FileBytes::Static(&[]));
         }
         // SAFETY: the map is only read, and only as bytes, of which every value is valid. Another process that writes
@@ -49,15 +47,10 @@ impl FileBytes {
     }
 
     /// Gives memory back to the system. The bytes can still be read; they come from the file again.
-    #[cfg(unix)]
     pub fn release(&self, range: Range<usize>) {
         let FileBytes::Mapped(map) = self else { return };
         // SAFETY: the map is of a file and never written to, so pages that are dropped come back from the file with the
         // same bytes when they are touched again. memmap2 aligns the range to pages. Failing costs only memory.
         let _ = unsafe { map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, range.start, range.len()) };
     }
-
-    /// Gives memory back to the system, where it can be asked to take it.
-    #[cfg(not(unix))]
-    pub fn release(&self, _range: Range<usize>) {}
 }

@@ -2,10 +2,9 @@
 //! that holds everything, or the executable itself.
 
 use std::borrow::Cow;
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::{fs, io};
 
 use super::gguf::{self, GgufModel};
 use super::{Checkpoint, FileBytes, TensorFile, pytorch, safetensors, sharded};
@@ -13,11 +12,8 @@ use crate::model::error::LoadError;
 use crate::model::file;
 
 /// Names of the index and of the only file of weights, in the order in which they are looked for.
-const WEIGHTS: [(&str, &str); 2] =
+pub const WEIGHTS: [(&str, &str); 2] =
     [("model.safetensors.index.json", "model.safetensors"), ("pytorch_model.bin.index.json", "pytorch_model.bin")];
-
-/// Endings of PyTorch's files.
-const PYTORCH: [&str; 4] = ["bin", "pt", "pth", "ckpt"];
 
 /// Largest `tokenizer.json`, which is read in a process with limits. The largest there are take some 40 MB.
 const LARGEST_TOKENIZER: u64 = 256 << 20;
@@ -51,7 +47,8 @@ fn format_of(path: &Path) -> Option<Format> {
     match path.extension()?.to_str()? {
         "safetensors" => Some(Format::Safetensors),
         "gguf" => Some(Format::Gguf),
-        ending => PYTORCH.contains(&ending).then_some(Format::Pytorch),
+        "bin" | "pt" | "pth" | "ckpt" => Some(Format::Pytorch),
+        _ => None,
     }
 }
 
@@ -69,14 +66,13 @@ impl CheckpointFiles {
                 Some(file) => return CheckpointFiles::at(&file),
                 None => Place::Directory(path.to_owned()),
             },
-            Ok(_) => match format_of(path) {
+            Ok(_) => match format_of(path).or_else(|| gguf::looks_like(path).then_some(Format::Gguf)) {
                 Some(Format::Gguf) => Place::Gguf(path.to_owned(), Arc::new(GgufModel::open(path)?)),
-                None if gguf::looks_like(path) => Place::Gguf(path.to_owned(), Arc::new(GgufModel::open(path)?)),
                 Some(_) => Place::File(path.to_owned()),
                 None => return Err(LoadError::NotWeights { path: shown }),
             },
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(LoadError::NotFound { path: shown }),
-            Err(source) => return Err(LoadError::Io { path: shown, source }),
+            Err(error) => return Err(LoadError::io(path)(error)),
         };
         Ok(CheckpointFiles { path: shown, place })
     }
@@ -86,7 +82,6 @@ impl CheckpointFiles {
         CheckpointFiles { path: name.to_owned(), place: Place::Memory(files) }
     }
 
-    /// The checkpoint as it was named, for messages.
     pub fn path(&self) -> &str {
         &self.path
     }
@@ -162,10 +157,10 @@ impl CheckpointFiles {
         match self.on_disk(name) {
             Some(path) if path.exists() => open_tensors(&path).map(Some),
             Some(_) => Ok(None),
-            None => self
-                .bundled(name)
-                .map(|bytes| safetensors::parse(self.path_of(name), FileBytes::Static(bytes)))
-                .transpose(),
+            None => {
+                let parse = |bytes| safetensors::parse(self.path_of(name), FileBytes::Static(bytes));
+                self.bundled(name).map(parse).transpose()
+            }
         }
     }
 
@@ -205,9 +200,6 @@ impl CheckpointFiles {
 }
 
 /// Opens a file of tensors, safetensors or of PyTorch, by what is in it.
-///
-/// # Errors
-/// If it cannot be read, or is neither.
 pub fn open_tensors(path: &Path) -> Result<TensorFile, LoadError> {
     match format_of(path) {
         Some(Format::Pytorch) => pytorch::open(path),
@@ -224,7 +216,7 @@ fn whole(path: &Path) -> Result<Option<Cow<'static, [u8]>>, LoadError> {
         Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
             Err(LoadError::TooLarge { path: path.display().to_string(), max: most })
         }
-        Err(source) => Err(LoadError::Io { path: path.display().to_string(), source }),
+        Err(error) => Err(LoadError::io(path)(error)),
     }
 }
 

@@ -10,7 +10,7 @@ mod decode;
 mod files;
 mod gguf;
 pub mod npy;
-mod numbers;
+pub mod numbers;
 mod pickle;
 mod pytorch;
 mod read;
@@ -19,39 +19,36 @@ mod sharded;
 mod stored;
 mod tensor_file;
 
-pub use bytes::FileBytes;
-pub use decode::{decode, step};
-pub use files::{CheckpointFiles, is_weights_name, open_tensors};
-pub use gguf::{GgufModel, architectures as gguf_architectures, shard_name as gguf_shard_name};
-pub use numbers::Number;
-pub use stored::{LOADABLE, StoredType};
-pub use tensor_file::{PIECE, TensorEntry, TensorFile};
-
 use std::collections::HashMap;
 
 use super::error::LoadError;
 
+pub use bytes::FileBytes;
+pub use decode::{decode, step};
+pub use files::{CheckpointFiles, WEIGHTS, is_weights_name, open_tensors};
+pub use gguf::{GgufModel, architectures as gguf_architectures, shard_name as gguf_shard_name};
+pub use stored::{LOADABLE, StoredType};
+pub use tensor_file::{PIECE, TensorEntry, TensorFile};
+
 /// Every tensor of a checkpoint, whatever file it is in. The default has no files.
 #[derive(Debug, Default)]
 pub struct Checkpoint {
-    path: String,
-    files: Vec<TensorFile>,
+    /// Where it is, for messages.
+    pub path: String,
+    pub files: Vec<TensorFile>,
     /// File and entry of each name.
     by_name: HashMap<String, (usize, usize)>,
-    aside: Vec<(TensorEntry, String)>,
-    /// What is unusual about the files.
-    notes: Vec<String>,
+    /// Tensors that are not weights, with what they are.
+    pub aside: Vec<(TensorEntry, String)>,
+    pub notes: Vec<String>,
 }
 
 impl Checkpoint {
     /// A table over files; `path` is for messages, `aside` are tensors that are not weights, with what they are.
-    ///
-    /// # Errors
-    /// If two tensors have the same name.
     fn new(path: String, files: Vec<TensorFile>, aside: Vec<(TensorEntry, String)>) -> Result<Self, LoadError> {
         let mut by_name = HashMap::new();
         for (f, file) in files.iter().enumerate() {
-            for (e, entry) in file.entries().iter().enumerate() {
+            for (e, entry) in file.entries.iter().enumerate() {
                 if by_name.insert(entry.name.clone(), (f, e)).is_some() {
                     return Err(LoadError::DuplicateTensor { path, tensor: entry.name.clone() });
                 }
@@ -61,45 +58,22 @@ impl Checkpoint {
     }
 
     /// A checkpoint of one file.
-    ///
-    /// # Errors
-    /// If two of its tensors have the same name.
     pub fn single(file: TensorFile) -> Result<Self, LoadError> {
-        Checkpoint::new(file.path().to_owned(), vec![file], Vec::new())
+        Checkpoint::new(file.path.clone(), vec![file], Vec::new())
     }
 
-    /// Where it is, for messages.
-    pub fn path(&self) -> &str {
-        &self.path
-    }
-
-    pub fn files(&self) -> &[TensorFile] {
-        &self.files
-    }
-
-    /// Tensors that are not weights, with what they are.
-    pub fn aside(&self) -> &[(TensorEntry, String)] {
-        &self.aside
-    }
-
-    /// What is unusual about its files.
-    pub fn notes(&self) -> &[String] {
-        &self.notes
-    }
-
-    /// Whether there is a tensor of this name.
     pub fn has(&self, name: &str) -> bool {
         self.by_name.contains_key(name)
     }
 
     /// The file that holds a tensor, and its entry there.
     pub fn find(&self, name: &str) -> Option<(&TensorFile, &TensorEntry)> {
-        self.by_name.get(name).map(|&(f, e)| (&self.files[f], &self.files[f].entries()[e]))
+        self.by_name.get(name).map(|&(f, e)| (&self.files[f], &self.files[f].entries[e]))
     }
 
     /// All tensors, layer 10 after layer 2.
     pub fn entries(&self) -> Vec<&TensorEntry> {
-        let mut entries: Vec<_> = self.files.iter().flat_map(|file| file.entries()).collect();
+        let mut entries: Vec<_> = self.files.iter().flat_map(|file| &file.entries).collect();
         entries.sort_by(|a, b| natural(&a.name).cmp(&natural(&b.name)));
         entries
     }

@@ -2,9 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::numbers::Number;
+use super::numbers;
 
-/// An array that was read.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Array {
     /// Its shape. A single number has no axes.
@@ -13,7 +12,6 @@ pub struct Array {
     pub data: Vec<f64>,
 }
 
-/// Why bytes are not an array of numbers.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum NpyError {
     #[error("it is not an .npy file: it does not start with \\x93NUMPY")]
@@ -64,8 +62,13 @@ pub fn parse(bytes: &[u8]) -> Result<Array, NpyError> {
             false => NpyError::Header(start),
         }
     })?;
-    let number = number_of(descr)?;
-    let width = number.width();
+    let kind = descr.strip_prefix(['<', '>', '|']).unwrap_or_default();
+    let number = numbers::of_numpy(kind).ok_or_else(|| match kind {
+        other if other.starts_with('O') => NpyError::Objects,
+        other if other.starts_with(['S', 'U', 'T']) => NpyError::Strings(descr.to_owned()),
+        _ => NpyError::Kind(descr.to_owned()),
+    })?;
+    let width = number.bitsize() / 8;
     if shape.len() > MOST_AXES {
         return Err(NpyError::Axes(shape.len()));
     }
@@ -79,14 +82,13 @@ pub fn parse(bytes: &[u8]) -> Result<Array, NpyError> {
         true => Cow::Owned(data.chunks_exact(width).flat_map(|element| element.iter().rev().copied()).collect()),
         false => Cow::Borrowed(data),
     };
-    let mut data = number.decode(&little_endian);
+    let mut data = numbers::decode(number, &little_endian).unwrap_or_default();
     if column_major {
         data = row_major(&data, &shape);
     }
     Ok(Array { shape, data })
 }
 
-/// What each file starts with.
 const MAGIC: &[u8] = b"\x93NUMPY";
 
 /// As in NumPy.
@@ -104,16 +106,6 @@ fn row_major(data: &[f64], shape: &[usize]) -> Vec<f64> {
         data[place]
     };
     (0..data.len()).map(element).collect()
-}
-
-/// The type of the elements that a header describes.
-fn number_of(descr: &str) -> Result<Number, NpyError> {
-    let name = descr.strip_prefix(['<', '>', '|']).unwrap_or_default();
-    Number::of_numpy(name).ok_or_else(|| match name {
-        other if other.starts_with('O') => NpyError::Objects,
-        other if other.starts_with(['S', 'U', 'T']) => NpyError::Strings(descr.to_owned()),
-        _ => NpyError::Kind(descr.to_owned()),
-    })
 }
 
 /// The kind, whether the order is column-major, and the shape, from the Python dictionary that a header is.

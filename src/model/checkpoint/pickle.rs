@@ -69,7 +69,6 @@ struct Budget {
 }
 
 impl Budget {
-    /// The pickle of an archive.
     fn zip(&mut self, path: &Path) -> Result<(), PickleError> {
         let opened = file::open(path)?;
         let Ok(mut archive) = ZipArchive::new(BufReader::new(opened)) else { return Ok(()) };
@@ -88,9 +87,8 @@ impl Budget {
         loop {
             match self.instruction(all) {
                 Ok(true) => {}
-                Ok(false) => return Ok(()),
-                // It ends too early, which its reader reports.
-                Err(PickleError::Io(_)) => return Ok(()),
+                // An error of reading: it ends too early, which its reader reports.
+                Ok(false) | Err(PickleError::Io(_)) => return Ok(()),
                 Err(error) => return Err(error),
             }
         }
@@ -99,44 +97,14 @@ impl Budget {
     /// Counts one instruction; returns whether there is another.
     fn instruction(&mut self, all: &mut impl BufRead) -> Result<bool, PickleError> {
         let code = number(all, 1)? as u8;
-        let pushes = matches!(
-            code,
-            b'I' | b'L'
-                | b'F'
-                | b'V'
-                | b'g'
-                | b'P'
-                | b'('
-                | b'2'
-                | b'N'
-                | b'c'
-                | b'd'
-                | b'l'
-                | b't'
-                | b'J'
-                | b'K'
-                | b'M'
-                | b'G'
-                | b'T'
-                | b'U'
-                | b'X'
-                | b')'
-                | b']'
-                | b'}'
-                | b'h'
-                | b'j'
-                | 0x85..=0x8f | 0x91 | 0x96 | b'B' | b'C'
-        );
+        let pushes = b"ILFVgP(2NcdltJKMGTUX)]}hjBC".contains(&code) || matches!(code, 0x85..=0x8f | 0x91 | 0x96);
         if pushes {
             self.values = self.values.checked_sub(1).ok_or(PickleError::Values)?;
         }
         match code {
             b'.' => return Ok(false),
             b'I' | b'L' | b'F' | b'V' | b'g' | b'p' | b'P' => self.line(all)?,
-            b'c' => {
-                self.line(all)?;
-                self.line(all)?;
-            }
+            b'c' => self.line(all).and_then(|()| self.line(all))?,
             b'K' | b'h' | b'q' | 0x80 => self.pass(all, 1)?,
             b'M' => self.pass(all, 2)?,
             b'J' | b'j' | b'r' => self.pass(all, 4)?,
@@ -144,27 +112,8 @@ impl Budget {
             b'U' | b'C' | 0x8a | 0x8c => self.counted(all, 1)?,
             b'T' | b'X' | b'B' | 0x8b => self.counted(all, 4)?,
             0x8d | 0x8e | 0x96 => self.counted(all, 8)?,
-            b'('
-            | b'0'
-            | b'1'
-            | b'2'
-            | b'N'
-            | b'R'
-            | b'b'
-            | b'd'
-            | b'l'
-            | b't'
-            | b's'
-            | b'a'
-            | b')'
-            | b']'
-            | b'}'
-            | b'e'
-            | b'u'
-            | b'Q'
-            | 0x81
-            | 0x85..=0x89
-            | 0x8f..=0x94 => {}
+            0x81 | 0x85..=0x89 | 0x8f..=0x94 => {}
+            _ if b"(012NRbdltsa)]}euQ".contains(&code) => {}
             _ => return Ok(false),
         }
         Ok(true)

@@ -41,9 +41,6 @@ impl TensorFile {
     }
 
     /// Elements `start..start + out.len()` of a tensor, whose bytes [`stored_bytes`](Self::stored_bytes) gave.
-    ///
-    /// # Errors
-    /// If its type cannot be loaded.
     pub fn decode_at(
         &self,
         entry: &TensorEntry,
@@ -71,7 +68,6 @@ fn rows_and_width(shape: &[usize]) -> (usize, usize) {
     }
 }
 
-/// Decodes parts of one tensor.
 struct Decoder {
     kind: StoredType,
     arrange: Arrange,
@@ -85,9 +81,9 @@ impl Decoder {
     fn new(file: &TensorFile, entry: &TensorEntry) -> Result<Self, LoadError> {
         let Some((elements, size)) = entry.dtype.block() else {
             return Err(LoadError::UnsupportedDtype {
-                path: file.path().to_owned(),
+                path: file.path.clone(),
                 tensor: entry.name.clone(),
-                dtype: entry.dtype_name().to_owned(),
+                dtype: entry.dtype.name().to_owned(),
             });
         };
         let (rows, width) = rows_and_width(&entry.shape);
@@ -161,14 +157,19 @@ mod tests {
         let view = TensorView::new(dtype, shape.to_vec(), data).unwrap();
         let bytes = serialize([("x", view)], None).unwrap();
         let file = safetensors::parse("m".into(), FileBytes::Owned(bytes)).unwrap();
-        file.read_f32(&file.entries()[0], runs)
+        file.read_f32(&file.entries[0], runs)
     }
 
     /// A tensor of one axis in a separate file.
     fn stored(kind: StoredType, shape: &[usize], arrange: Arrange, bytes: Vec<u8>) -> TensorFile {
         let mut entry = TensorEntry::new("x".into(), kind, shape.to_vec(), 0..bytes.len());
         entry.arrange = arrange;
-        TensorFile::new("m".into(), bytes.len() as u64, Arc::new(FileBytes::Owned(bytes)), vec![entry])
+        TensorFile {
+            path: "m".into(),
+            size: bytes.len() as u64,
+            bytes: Arc::new(FileBytes::Owned(bytes)),
+            entries: vec![entry],
+        }
     }
 
     #[test]
@@ -215,7 +216,7 @@ mod tests {
     fn blocks_that_are_cut_by_runs_are_decoded_whole() {
         let bytes: Vec<u8> = (0..34 * 60).map(|i| (i * 41 % 127) as u8 & 0x3F).collect();
         let file = stored(StoredType::Q8_0, &[60, 32], Arrange::SAME, bytes);
-        let entry = &file.entries()[0];
+        let entry = &file.entries[0];
         let whole = file.read_f32(entry, &[1920]).unwrap().remove(0);
         let parts = file.read_f32(entry, &[5, 0, 7]).unwrap();
         let dealt: Vec<f32> = whole.chunks(12).flat_map(|chunk| chunk[..5].to_vec()).collect();
@@ -227,7 +228,7 @@ mod tests {
         let floats = |count: usize| (0..count).flat_map(|x| (x as f32).to_le_bytes()).collect::<Vec<u8>>();
         let pairs = Arrange { rows: RowOrder::Pairs { heads: 1 }, shift: 0.5 };
         let file = stored(StoredType::F32, &[4, 2], pairs, floats(8));
-        let entry = &file.entries()[0];
+        let entry = &file.entries[0];
         assert_eq!(file.read_f32(entry, &[8]).unwrap(), [vec![0.5, 1.5, 4.5, 5.5, 2.5, 3.5, 6.5, 7.5]]);
         let mut part = [0.0; 3];
         file.decode_at(entry, &file.stored_bytes(entry).unwrap(), 3, &mut part).unwrap();
@@ -235,7 +236,7 @@ mod tests {
         assert_eq!((file.stored_index(entry, 2), file.stored_index(entry, 5)), (Some(4), Some(3)));
         let after = Arrange::rows(RowOrder::After { missing: 1 });
         let file = stored(StoredType::F32, &[3, 2], after, floats(4));
-        assert_eq!(file.read_f32(&file.entries()[0], &[6]).unwrap(), [vec![0., 0., 0., 1., 2., 3.]]);
+        assert_eq!(file.read_f32(&file.entries[0], &[6]).unwrap(), [vec![0., 0., 0., 1., 2., 3.]]);
     }
 
     #[test]

@@ -13,7 +13,6 @@ use crate::model::error::LoadError;
 /// Bytes before the header that give its length.
 const LENGTH_BYTES: usize = 8;
 
-/// Maps a file and reads its header.
 pub fn open(path: &Path) -> Result<TensorFile, LoadError> {
     parse(path.display().to_string(), FileBytes::map(path)?)
 }
@@ -30,20 +29,15 @@ pub fn parse(path: String, bytes: FileBytes) -> Result<TensorFile, LoadError> {
         let range = data_start.checked_add(begin).zip(data_start.checked_add(end)).map(|(begin, end)| begin..end);
         let Some(range) = range.filter(|range| all.get(range.clone()).is_some()) else {
             let available = (all.len() - data_start) as u64;
-            return Err(LoadError::TensorBeyondFile {
-                path,
-                tensor: name,
-                begin: begin as u64,
-                end: end as u64,
-                available,
-            });
+            let (begin, end) = (begin as u64, end as u64);
+            return Err(LoadError::TensorBeyondFile { path, tensor: name, begin, end, available });
         };
         let dtype = StoredType::of_safetensors(info.dtype);
         entries.push((range.start, TensorEntry::new(name, dtype, info.shape.clone(), range)));
     }
     entries.sort_by_key(|(start, _)| *start);
     let entries = entries.into_iter().map(|(_, entry)| entry).collect();
-    Ok(TensorFile::new(path, all.len() as u64, Arc::new(bytes), entries))
+    Ok(TensorFile { path, size: all.len() as u64, bytes: Arc::new(bytes), entries })
 }
 
 /// The header's bytes, if the file is long enough for what it says about its length.
@@ -63,39 +57,29 @@ fn header<'a>(path: &str, all: &'a [u8]) -> Result<&'a [u8], LoadError> {
 /// Says what the crate found wrong in terms of the file: above all which tensor a truncated file cuts off.
 fn explain(path: &str, all: &[u8], data_start: usize, error: SafeTensorError) -> LoadError {
     let available = (all.len() - data_start) as u64;
-    if matches!(error, SafeTensorError::MetadataIncompleteBuffer) {
-        let last = last_tensor(&all[LENGTH_BYTES..data_start]);
-        return match last {
-            Some((tensor, begin, end)) if end > available => {
-                LoadError::TensorBeyondFile { path: path.to_owned(), tensor, begin, end, available }
-            }
-            Some((_, _, end)) => LoadError::BadHeader {
-                path: path.to_owned(),
-                message: format!("its tensors end at byte {end} of the data, the file has {available}"),
-            },
-            None => LoadError::BadHeader {
-                path: path.to_owned(),
-                message: format!("it lists no tensors, but the file has {available} bytes of data"),
-            },
-        };
-    }
+    let path = path.to_owned();
     let message = match error {
+        SafeTensorError::MetadataIncompleteBuffer => match last_tensor(&all[LENGTH_BYTES..data_start]) {
+            Some((tensor, begin, end)) if end > available => {
+                return LoadError::TensorBeyondFile { path, tensor, begin, end, available };
+            }
+            Some((_, _, end)) => format!("its tensors end at byte {end} of the data, the file has {available}"),
+            None => format!("it lists no tensors, but the file has {available} bytes of data"),
+        },
         SafeTensorError::InvalidOffset(name) => format!("tensor {name:?} does not start where the one before ends"),
         other => other.to_string(),
     };
-    LoadError::BadHeader { path: path.to_owned(), message }
+    LoadError::BadHeader { path, message }
 }
 
 /// The tensor with the largest end offset.
 fn last_tensor(header: &[u8]) -> Option<(String, u64, u64)> {
     let header: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(header).ok()?;
-    header
-        .into_iter()
-        .filter_map(|(name, info)| {
-            let offsets = info.get("data_offsets")?;
-            Some((name, offsets.get(0)?.as_u64()?, offsets.get(1)?.as_u64()?))
-        })
-        .max_by_key(|(_, _, end)| *end)
+    let place = |(name, info): (String, serde_json::Value)| {
+        let offsets = info.get("data_offsets")?;
+        Some((name, offsets.get(0)?.as_u64()?, offsets.get(1)?.as_u64()?))
+    };
+    header.into_iter().filter_map(place).max_by_key(|(_, _, end)| *end)
 }
 
 #[cfg(test)]
@@ -124,7 +108,7 @@ mod tests {
     fn entries_are_in_the_order_of_their_bytes() {
         let file = parse_vec(file(TWO, 14)).unwrap();
         let seen: Vec<_> =
-            file.entries().iter().map(|e| (e.name.as_str(), e.dtype_name(), e.count(), e.bytes())).collect();
+            file.entries.iter().map(|e| (e.name.as_str(), e.dtype.name(), e.count(), e.bytes())).collect();
         assert_eq!(seen, [("a", "f32", 2, 8), ("b", "f16", 3, 6)]);
     }
 

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Component, Path};
 
+use super::Checkpoint;
 use super::files::CheckpointFiles;
-use super::{Checkpoint, TensorFile};
 use crate::model::config::parse_object;
 use crate::model::error::LoadError;
 
@@ -25,7 +25,13 @@ pub fn open(files: &CheckpointFiles, name: &str, index_text: &[u8]) -> Result<Ch
             shard: shard.clone(),
             shards: shards.len(),
         })?;
-        agree(&index, shard, listed, &file, &shard_of)?;
+        let there: HashSet<&str> = file.entries.iter().map(|entry| entry.name.as_str()).collect();
+        if let Some(tensor) = listed.iter().find(|name| !there.contains(name.as_str())).cloned() {
+            return Err(LoadError::NotInShard { index, shard: shard.clone(), tensor });
+        }
+        if let Some(entry) = file.entries.iter().find(|entry| !shard_of.contains_key(entry.name.as_str())) {
+            return Err(LoadError::NotInIndex { index, shard: shard.clone(), tensor: entry.name.clone() });
+        }
         let overlaid = file.take(|entry| shard_of.get(entry.name.as_str()) != Some(&shard.as_str()));
         for entry in overlaid {
             let other = shard_of.get(entry.name.as_str()).copied().unwrap_or("no shard");
@@ -67,21 +73,4 @@ fn tensors_by_shard(index: &str, text: &[u8]) -> Result<BTreeMap<String, Vec<Str
         shards.entry(shard.to_owned()).or_default().push(tensor.clone());
     }
     Ok(shards)
-}
-
-fn agree(
-    index: &str,
-    shard: &str,
-    listed: &[String],
-    file: &TensorFile,
-    shard_of: &HashMap<&str, &str>,
-) -> Result<(), LoadError> {
-    let there: HashSet<&str> = file.entries().iter().map(|entry| entry.name.as_str()).collect();
-    if let Some(tensor) = listed.iter().find(|name| !there.contains(name.as_str())) {
-        return Err(LoadError::NotInShard { index: index.into(), shard: shard.into(), tensor: tensor.clone() });
-    }
-    if let Some(entry) = file.entries().iter().find(|entry| !shard_of.contains_key(entry.name.as_str())) {
-        return Err(LoadError::NotInIndex { index: index.into(), shard: shard.into(), tensor: entry.name.clone() });
-    }
-    Ok(())
 }

@@ -1,10 +1,9 @@
 //! One file of tensors, whatever its format: a table, and its stored bytes.
 
 use std::borrow::Cow;
-use std::fmt;
-use std::io;
 use std::ops::Range;
 use std::sync::Arc;
+use std::{fmt, io};
 
 use super::arrange::Arrange;
 use super::bytes::FileBytes;
@@ -14,16 +13,13 @@ use crate::model::error::LoadError;
 /// Bytes that are read before mapped memory is given back. A multiple of every page size.
 pub const PIECE: usize = 4 << 20;
 
-/// Name, type, shape and place of one tensor.
 #[derive(Clone, Debug)]
 pub struct TensorEntry {
     /// The name that transformers gives it.
     pub name: String,
     /// The name in the file, where it is another.
     pub stored_as: Option<String>,
-    /// Element type in the file.
     pub dtype: StoredType,
-    /// Shape, first axis first.
     pub shape: Vec<usize>,
     /// Whether a matrix is stored as `[out, in]` where transformers has `[in, out]` under this name.
     pub flipped: bool,
@@ -32,7 +28,6 @@ pub struct TensorEntry {
     pub(super) place: Place,
 }
 
-/// Where the bytes of a tensor are.
 #[derive(Clone)]
 pub(super) enum Place {
     /// In the file, one after another.
@@ -57,12 +52,10 @@ impl TensorEntry {
         TensorEntry { name, stored_as, dtype, shape, flipped, arrange, place: Place::Range(range) }
     }
 
-    /// The name in the file.
     pub fn file_name(&self) -> &str {
         self.stored_as.as_deref().unwrap_or(&self.name)
     }
 
-    /// Bytes it takes in the file.
     pub fn bytes(&self) -> usize {
         match &self.place {
             Place::Range(range) => range.len(),
@@ -70,50 +63,27 @@ impl TensorEntry {
         }
     }
 
-    /// Number of elements.
     pub fn count(&self) -> usize {
         self.shape.iter().product()
-    }
-
-    /// The element type as it is shown: `f32`, `q4_k`.
-    pub fn dtype_name(&self) -> &'static str {
-        self.dtype.name()
     }
 }
 
 /// One file: its table of tensors and its bytes.
 #[derive(Debug)]
 pub struct TensorFile {
-    path: String,
-    size: u64,
-    bytes: Arc<FileBytes>,
-    entries: Vec<TensorEntry>,
+    /// Where it is, for messages.
+    pub path: String,
+    /// Bytes of the whole file.
+    pub size: u64,
+    /// What holds the entries that do not have their own readers.
+    pub(super) bytes: Arc<FileBytes>,
+    /// Its tensors, in the order of their bytes.
+    pub entries: Vec<TensorEntry>,
 }
 
 impl TensorFile {
-    /// A file whose entries are in `bytes`, or have their own readers.
-    pub(super) fn new(path: String, size: u64, bytes: Arc<FileBytes>, entries: Vec<TensorEntry>) -> Self {
-        TensorFile { path, size, bytes, entries }
-    }
-
-    /// Where it is, for messages.
-    pub fn path(&self) -> &str {
-        &self.path
-    }
-
-    /// Its tensors, in the order of their bytes.
-    pub fn entries(&self) -> &[TensorEntry] {
-        &self.entries
-    }
-
-    /// Takes entries out of the table.
     pub(super) fn take(&mut self, which: impl Fn(&TensorEntry) -> bool) -> Vec<TensorEntry> {
         self.entries.extract_if(.., |entry| which(entry)).collect()
-    }
-
-    /// Size of the whole file.
-    pub fn size(&self) -> u64 {
-        self.size
     }
 
     /// The stored bytes of a tensor: blocks as they are in the file. Nothing is copied where the file is mapped; give
@@ -122,12 +92,16 @@ impl TensorFile {
         match &entry.place {
             Place::Range(range) => Ok(Cow::Borrowed(&self.bytes.all()[range.clone()])),
             Place::Reader { length, read } => {
-                let bytes = read().map_err(|error| self.unreadable(entry, error.to_string()))?;
-                if bytes.len() != *length {
-                    let message = format!("{} bytes where {length} should be", bytes.len());
-                    return Err(self.unreadable(entry, message));
+                let unreadable = |message: String| LoadError::UnreadableTensor {
+                    path: self.path.clone(),
+                    tensor: entry.name.clone(),
+                    message,
+                };
+                let bytes = read().map_err(|error| unreadable(error.to_string()))?;
+                match bytes.len() {
+                    found if found == *length => Ok(Cow::Owned(bytes)),
+                    found => Err(unreadable(format!("{found} bytes where {length} should be"))),
                 }
-                Ok(Cow::Owned(bytes))
             }
         }
     }
@@ -137,9 +111,5 @@ impl TensorFile {
         if let Place::Range(range) = &entry.place {
             self.bytes.release(range.clone());
         }
-    }
-
-    fn unreadable(&self, entry: &TensorEntry, message: String) -> LoadError {
-        LoadError::UnreadableTensor { path: self.path.clone(), tensor: entry.name.clone(), message }
     }
 }

@@ -1,6 +1,5 @@
 //! What can go wrong between a prompt and its tokens.
 
-/// An input that the model cannot run.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum InputError {
     #[error("{why}, so text cannot be tokenised: give token ids with --tokens")]
@@ -15,26 +14,16 @@ pub enum InputError {
         "a pass over {rows}{tokens} tokens takes at least {needed} of memory, and {available} are free: shorten the \
          prompt"
     )]
-    TooMuch {
-        /// `N rows of `, or nothing for one.
-        rows: String,
-        tokens: usize,
-        needed: String,
-        available: String,
-    },
+    /// `rows` is `N rows of `, or nothing for one.
+    TooMuch { rows: String, tokens: usize, needed: String, available: String },
     #[error("the text has {max} tokens, as many as the model has positions for: it cannot be continued")]
     Full { max: usize },
     #[error(
         "token id {id} at position {position} is out of range: the vocabulary has 0..{}{what}",
         .vocab.saturating_sub(1)
     )]
-    IdOutOfRange {
-        id: u32,
-        position: usize,
-        vocab: usize,
-        /// What the tokenizer knows about it, if anything.
-        what: String,
-    },
+    /// `what` is what the tokenizer knows about it, if anything.
+    IdOutOfRange { id: u32, position: usize, vocab: usize, what: String },
     #[error("token type {type_id} at position {position} is out of range: the model has {types} token types")]
     TypeOutOfRange { type_id: u32, position: usize, types: usize },
     #[error("{types} token types for {tokens} tokens: give one for each token")]

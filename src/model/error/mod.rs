@@ -6,15 +6,15 @@ mod input;
 mod no_tokenizer;
 
 use std::io;
-
-pub use input::InputError;
-pub use no_tokenizer::NoTokenizer;
+use std::path::Path;
 
 use super::checkpoint::LOADABLE;
 use super::hub::HubError;
 use super::text::listed;
 
-/// A checkpoint that cannot be loaded.
+pub use input::InputError;
+pub use no_tokenizer::NoTokenizer;
+
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     // The device
@@ -29,19 +29,10 @@ pub enum LoadError {
     #[error(transparent)]
     Hub(#[from] HubError),
     #[error("there is no file or folder {name} here{meant}; as the name of a model on the hub: {source}")]
-    NotHere {
-        name: String,
-        /// What may be meant, with a space before it; empty if nothing is alike.
-        meant: String,
-        #[source]
-        source: Box<HubError>,
-    },
+    /// `meant` is what may be meant, with a space before it; empty if nothing is alike.
+    NotHere { name: String, meant: String, source: Box<HubError> },
     #[error("cannot read {path}: {source}{}", super::file::advice(source))]
-    Io {
-        path: String,
-        #[source]
-        source: io::Error,
-    },
+    Io { path: String, source: io::Error },
 
     // config.json
     #[error("no config.json in {path}; it names the architecture: copy it from where the weights come from")]
@@ -67,11 +58,8 @@ pub enum LoadError {
 
     // Weight files
     #[error("no model.safetensors, pytorch_model.bin or index of one of them in {path}{hint}")]
-    NoWeights {
-        path: String,
-        /// What is there instead and what to do about it.
-        hint: String,
-    },
+    /// `hint` is what is there instead, and what to do about it.
+    NoWeights { path: String, hint: String },
     #[error(
         "{path} is not a weights file: name the directory that holds the model, or its .safetensors, .gguf, .bin, .pt \
          or .pth file"
@@ -87,12 +75,8 @@ pub enum LoadError {
         "{path} is truncated or not a safetensors file: its header should be {header} bytes long, the file has {size} \
          bytes; get it again"
     )]
-    HeaderBeyondFile {
-        path: String,
-        /// Header length that the first 8 bytes give.
-        header: u64,
-        size: u64,
-    },
+    /// `header` is the length that the first 8 bytes give.
+    HeaderBeyondFile { path: String, header: u64, size: u64 },
     #[error("{path}: the safetensors header cannot be read: {message}; get the file again")]
     BadHeader { path: String, message: String },
     #[error(
@@ -108,11 +92,8 @@ pub enum LoadError {
     )]
     UnknownGgufArchitecture { path: String, architecture: String, why: &'static str },
     #[error("the shard {shard:?} is not there; get it again, all {shards} shards are needed")]
-    MissingGgufShard {
-        shard: String,
-        /// Number of shards that its name speaks of.
-        shards: usize,
-    },
+    /// `shards` is how many the name speaks of.
+    MissingGgufShard { shard: String, shards: usize },
     #[error("{path} is not a usable PyTorch checkpoint: {message}; get it again, or the safetensors of the model")]
     BadPytorch { path: String, message: String },
     #[error("tensor {tensor:?} of {path} cannot be read: {message}; get the file again")]
@@ -144,14 +125,14 @@ pub enum LoadError {
     },
     #[error(
         "the tensors of {path} do not fit the architecture {architecture}{}{}{}",
-        some_missing(.missing), some_leftover(.leftover), some_advice(.advice)
+        some(.missing, "missing"), some(.leftover, "unknown"), some_advice(.advice)
     )]
+    /// `advice` is what to do about it, where that is known.
     TensorsDisagree {
         path: String,
         architecture: String,
         missing: Vec<String>,
         leftover: Vec<String>,
-        /// What to do about it, where that is known.
         advice: Box<str>,
     },
     #[error("tensor {tensor:?} of {path} is {dtype}; only {LOADABLE} can be loaded: convert the checkpoint")]
@@ -160,13 +141,8 @@ pub enum LoadError {
         "{path} does not fit: its weights take {needed}, and {available} of memory are free; {fits} \
          a smaller model, or a machine or graphics device with more memory"
     )]
-    DoesNotFit {
-        path: String,
-        needed: String,
-        available: String,
-        /// How many parameters that is, and what to do, up to the word before the smaller model.
-        fits: String,
-    },
+    /// `fits` is how many parameters that is, and what to do, up to the word before the smaller model.
+    DoesNotFit { path: String, needed: String, available: String, fits: String },
     #[error("tensor {tensor:?} takes {bytes} bytes, the device's largest buffer is {max}; use --device cpu")]
     TooBig { tensor: String, bytes: u64, max: u64 },
 
@@ -181,6 +157,16 @@ pub enum LoadError {
     Cancelled { loaded: usize, tensors: usize },
 }
 
+impl LoadError {
+    pub(super) fn io(path: &Path) -> impl Fn(io::Error) -> LoadError {
+        move |source| LoadError::Io { path: path.display().to_string(), source }
+    }
+
+    pub(super) fn bad_gguf(path: &str, message: impl Into<String>) -> LoadError {
+        LoadError::BadGguf { path: path.to_owned(), message: message.into() }
+    }
+}
+
 fn also(aliases: &[String]) -> String {
     if aliases.is_empty() { String::new() } else { format!(" (or {})", aliases.join(", ")) }
 }
@@ -188,20 +174,13 @@ fn also(aliases: &[String]) -> String {
 /// Names shown of a long list.
 const SHOWN: usize = 10;
 
-fn some_missing(names: &[String]) -> String {
+fn some(names: &[String], what: &str) -> String {
     match names.len() {
         0 => String::new(),
-        n => format!("; {n} missing: {}", listed(names, SHOWN)),
+        n => format!("; {n} {what}: {}", listed(names, SHOWN)),
     }
 }
 
 fn some_advice(advice: &str) -> String {
     if advice.is_empty() { String::new() } else { format!("; {advice}") }
-}
-
-fn some_leftover(names: &[String]) -> String {
-    match names.len() {
-        0 => String::new(),
-        n => format!("; {n} unknown: {}", listed(names, SHOWN)),
-    }
 }

@@ -16,20 +16,17 @@ use crate::model::file;
 /// Folders inside a snapshot are looked through this deep.
 const DEEPEST: usize = 4;
 
-/// What the cache has of a model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cached {
     /// All that is needed: the directory, or the weights file that was named.
     Complete(PathBuf),
     /// Enough to run, without a tokenizer; the hub may have one.
     NoTokenizer(PathBuf),
-    /// Some files, but not these.
     Partly(Vec<String>),
     /// Nothing of this revision; the commits that are there.
     Nothing(Vec<String>),
 }
 
-/// The folder of a repository in the cache.
 pub fn folder(cache: &Path, repo: &str) -> PathBuf {
     cache.join(format!("models--{}", repo.replace('/', "--")))
 }
@@ -63,7 +60,7 @@ pub fn look(cache: &Path, name: &HubName) -> Result<Cached, HubError> {
         Ok(Weights::Files(parts)) => (parts.clone(), parts.into_iter().next().unwrap_or_default()),
         Ok(Weights::Index(index)) => {
             let path = snapshot.join(&index);
-            let text = file::read(&path).map_err(|source| HubError::io(&path, source))?;
+            let text = file::read(&path).map_err(HubError::io(&path))?;
             let shards = choose::shards(&path, &text)?;
             let absent: Vec<String> = shards.iter().filter(|shard| !files.contains(*shard)).cloned().collect();
             if !absent.is_empty() {
@@ -89,9 +86,6 @@ pub fn look(cache: &Path, name: &HubName) -> Result<Cached, HubError> {
 }
 
 /// Where a cached model is: its directory, or its weights file.
-///
-/// # Errors
-/// If it is not there, or not whole.
 pub fn find(cache: &Path, name: &HubName) -> Result<PathBuf, HubError> {
     match look(cache, name)? {
         Cached::Complete(path) | Cached::NoTokenizer(path) => Ok(path),
@@ -99,7 +93,6 @@ pub fn find(cache: &Path, name: &HubName) -> Result<PathBuf, HubError> {
     }
 }
 
-/// One snapshot of a cached model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
     /// `org/name`.
@@ -109,7 +102,6 @@ pub struct Snapshot {
     pub revisions: Vec<String>,
     pub path: PathBuf,
     pub files: BTreeSet<String>,
-    /// Bytes they take.
     pub bytes: u64,
 }
 
@@ -117,9 +109,10 @@ pub struct Snapshot {
 pub fn snapshots(cache: &Path) -> Vec<Snapshot> {
     let mut all = Vec::new();
     for entry in fs::read_dir(cache).into_iter().flatten().flatten() {
-        let Some(repo) = entry.file_name().to_str().and_then(|name| name.strip_prefix("models--").map(unfold)) else {
-            continue;
-        };
+        let name = entry.file_name();
+        let Some(name) = name.to_str().and_then(|name| name.strip_prefix("models--")) else { continue };
+        // Names of models may hold two dashes, those of organisations may not.
+        let repo = name.replacen("--", "/", 1);
         let folder = entry.path();
         let references = references(&folder.join("refs"));
         for commit in commits(&folder) {
@@ -128,18 +121,13 @@ pub fn snapshots(cache: &Path) -> Vec<Snapshot> {
             let bytes =
                 files.iter().filter_map(|file| fs::metadata(path.join(file)).ok()).map(|found| found.len()).sum();
             let mut revisions: Vec<String> =
-                references.iter().filter(|(_, meant)| *meant == commit).map(|(name, _)| name.clone()).collect();
+                references.iter().filter(|(meant, _)| *meant == commit).map(|(_, name)| name.clone()).collect();
             revisions.sort();
             all.push(Snapshot { repo: repo.clone(), commit, revisions, path, files, bytes });
         }
     }
     all.sort_by(|a, b| (&a.repo, &a.commit).cmp(&(&b.repo, &b.commit)));
     all
-}
-
-/// `org/name` from `org--name`. Names of models may hold two dashes, those of organisations may not.
-fn unfold(folder: &str) -> String {
-    folder.replacen("--", "/", 1)
 }
 
 fn commits(folder: &Path) -> Vec<String> {
@@ -149,10 +137,10 @@ fn commits(folder: &Path) -> Vec<String> {
     commits
 }
 
-/// Names below `refs`, slashes included, with their commits.
+/// The commits of the names below `refs`, slashes included.
 fn references(folder: &Path) -> Vec<(String, String)> {
-    let read = |name: String| Some((file::read_text(&folder.join(&name)).ok()?.trim().to_owned(), name));
-    files_of(folder).into_iter().filter_map(read).map(|(commit, name)| (name, commit)).collect()
+    let commit = |name: &String| Some(file::read_text(&folder.join(name)).ok()?.trim().to_owned());
+    files_of(folder).into_iter().filter_map(|name| Some((commit(&name)?, name))).collect()
 }
 
 /// The files below a folder, by their paths in it. Links that lead nowhere do not count.

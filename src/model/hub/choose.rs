@@ -7,7 +7,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::error::HubError;
-use crate::model::checkpoint::gguf_shard_name;
+use crate::model::checkpoint::{WEIGHTS, gguf_shard_name};
 
 /// Configuration and tokenizer, in the order in which they are wanted. The first decides whether the rest is needed.
 const COMPANIONS: [&str; 10] = [
@@ -37,18 +37,8 @@ const VOCABULARIES: [&str; 7] = [
 /// The steps of a sentence-transformers model.
 pub const MODULES: &str = "modules.json";
 
-/// Folder of further chat templates.
 const TEMPLATES: &str = "additional_chat_templates/";
 
-/// Sets of weights, the best first: an index of shards or one file.
-const WEIGHTS: [(&str, bool); 4] = [
-    ("model.safetensors.index.json", true),
-    ("model.safetensors", false),
-    ("pytorch_model.bin.index.json", true),
-    ("pytorch_model.bin", false),
-];
-
-/// The weights of a model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Weights {
     /// The shards that an index names.
@@ -57,14 +47,10 @@ pub enum Weights {
     Files(Vec<String>),
 }
 
-/// Why no weights could be chosen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unclear {
-    /// The file that was named is not there.
     NotThere,
-    /// There is nothing that looks like weights.
     Nothing,
-    /// These could all be meant.
     Several(Vec<String>),
 }
 
@@ -73,9 +59,13 @@ pub fn weights(files: &BTreeSet<String>, named: Option<&str>) -> Result<Weights,
     if let Some(name) = named {
         return if files.contains(name) { Ok(Weights::Files(parts(files, name))) } else { Err(Unclear::NotThere) };
     }
-    if let Some((name, index)) = WEIGHTS.iter().find(|(name, _)| files.contains(*name)) {
-        let name = (*name).to_owned();
-        return Ok(if *index { Weights::Index(name) } else { Weights::Files(vec![name]) });
+    for (index, single) in WEIGHTS {
+        if files.contains(index) {
+            return Ok(Weights::Index(index.to_owned()));
+        }
+        if files.contains(single) {
+            return Ok(Weights::Files(vec![single.to_owned()]));
+        }
     }
     let ending = |suffix: &str| -> Vec<String> {
         // Parts of one file count as one: the first.
@@ -85,15 +75,12 @@ pub fn weights(files: &BTreeSet<String>, named: Option<&str>) -> Result<Weights,
     if models.iter().any(|name| !is_part(name)) {
         models.retain(|name| !is_part(name));
     }
-    match models.as_slice() {
-        [only] => Ok(Weights::Files(parts(files, only))),
-        // One tensor file by another name is loaded too, but only if it is named: it may be anything.
-        [] => match ending(".safetensors") {
-            none if none.is_empty() => Err(Unclear::Nothing),
-            others => Err(Unclear::Several(others)),
-        },
-        several => Err(Unclear::Several(several.to_vec())),
+    if let [only] = &models[..] {
+        return Ok(Weights::Files(parts(files, only)));
     }
+    // One tensor file by another name is loaded too, but only if it is named: it may be anything.
+    let several = if models.is_empty() { ending(".safetensors") } else { models };
+    Err(if several.is_empty() { Unclear::Nothing } else { Unclear::Several(several) })
 }
 
 /// Whether a GGUF file goes with a model and is not one, by the names that such files have.
@@ -135,9 +122,6 @@ pub fn folder(file: &str) -> &str {
 }
 
 /// The shards that the text of the index at `path` names.
-///
-/// # Errors
-/// If it is not an index.
 pub fn shards(path: &Path, index: &[u8]) -> Result<BTreeSet<String>, HubError> {
     let bad = |message: &str| HubError::BadIndex { path: path.display().to_string(), message: message.to_owned() };
     let json: Value = serde_json::from_slice(index).map_err(|error| bad(&error.to_string()))?;

@@ -46,9 +46,7 @@ pub enum HubError {
          {endpoint}/{repo}{}", said(.message), login(*.token)
     )]
     Gated { repo: String, endpoint: String, status: u16, message: String, token: bool },
-    #[error(
-        "{endpoint} refuses {what} (it says {status}{}){}", said(.message), login(*.token)
-    )]
+    #[error("{endpoint} refuses {what} (it says {status}{}){}", said(.message), login(*.token))]
     Refused { endpoint: String, what: String, status: u16, message: String, token: bool },
     #[error("{host} answers {status}{} when asked for {what}; try again later", said(.message))]
     Server { host: String, status: u16, message: String, what: String },
@@ -83,11 +81,7 @@ pub enum HubError {
         "cannot write to the Hugging Face cache: {path}: {source}; check its permissions, or set HF_HUB_CACHE to \
          another place"
     )]
-    Io {
-        path: String,
-        #[source]
-        source: io::Error,
-    },
+    Io { path: String, source: io::Error },
     #[error(
         "another program is downloading {file} and has received nothing for {seconds} seconds; end it (it holds \
          {lock}) and start again"
@@ -101,15 +95,17 @@ pub enum HubError {
 }
 
 impl HubError {
-    /// An error of the file system.
-    pub(super) fn io(path: &Path, source: io::Error) -> HubError {
-        HubError::Io { path: path.display().to_string(), source }
+    pub(super) fn io(path: &Path) -> impl Fn(io::Error) -> HubError {
+        move |source| HubError::Io { path: path.display().to_string(), source }
     }
 
-    /// That several files could be meant.
+    pub(super) fn bad_answer(host: &str, what: &str, message: impl ToString) -> HubError {
+        HubError::BadAnswer { host: host.to_owned(), what: what.to_owned(), message: message.to_string() }
+    }
+
     pub(super) fn several(name: &HubName, files: Vec<String>) -> HubError {
-        let example = files.first().map_or_else(|| name.to_string(), |file| name.with_file(file).to_string());
-        HubError::Several { name: name.to_string(), example, files }
+        let example = HubName { file: files.first().or(name.file.as_ref()).cloned(), ..name.clone() };
+        HubError::Several { name: name.to_string(), example: example.to_string(), files }
     }
 
     /// That the cache lacks a model. `forbidden` is the variable that forbids downloading it, and the hub.
@@ -137,13 +133,13 @@ impl HubError {
             Cached::Partly(files) if files.iter().all(|file| file.contains('.')) => listed(files),
             _ => "its configuration, tokenizer and weights".to_owned(),
         };
-        let next = forbidden.map(|(variable, endpoint)| {
+        let next = forbidden.map_or_else(String::new, |(variable, endpoint)| {
             format!(
                 "; {variable} forbids downloading {wanted} from {endpoint}/{repo}: unset it, or set HF_HUB_CACHE to \
                  where the model is"
             )
         });
-        HubError::NotCached { what, next: next.unwrap_or_default() }
+        HubError::NotCached { what, next }
     }
 }
 

@@ -27,7 +27,6 @@ const WAITING: usize = 8;
 /// Why there is no answer, or no more of it.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Trouble {
-    /// The user stopped it.
     Cancelled,
     /// The network, in a sentence.
     Network(String),
@@ -49,7 +48,7 @@ enum Piece {
 
 /// Sends a request and waits for the head of the answer. Redirects are as the request's agent has them; a status is
 /// never an error.
-pub fn ask(request: RequestBuilder<WithoutBody>, meter: &mut Meter<'_>) -> Result<Answer, Trouble> {
+pub fn ask(request: RequestBuilder<WithoutBody>, meter: &Meter) -> Result<Answer, Trouble> {
     let (sender, pieces) = bounded(WAITING);
     let started = thread::Builder::new().name("hub".into()).spawn(move || carry_out(request, &sender));
     started.map_err(|error| Trouble::Network(format!("cannot start a thread: {error}")))?;
@@ -61,13 +60,12 @@ pub fn ask(request: RequestBuilder<WithoutBody>, meter: &mut Meter<'_>) -> Resul
 }
 
 impl Answer {
-    /// A header, if it is there and text.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 
     /// The next bytes; `None` at the end.
-    pub fn next(&self, meter: &mut Meter<'_>) -> Result<Option<Vec<u8>>, Trouble> {
+    pub fn next(&self, meter: &Meter) -> Result<Option<Vec<u8>>, Trouble> {
         match receive(&self.pieces, meter)? {
             Piece::Bytes(bytes) => Ok(Some(bytes)),
             Piece::End => Ok(None),
@@ -77,7 +75,7 @@ impl Answer {
     }
 
     /// All the bytes, or the first `limit`.
-    pub fn body(&self, limit: usize, meter: &mut Meter<'_>) -> Result<Vec<u8>, Trouble> {
+    pub fn body(&self, limit: usize, meter: &Meter) -> Result<Vec<u8>, Trouble> {
         let mut all = Vec::new();
         while all.len() < limit
             && let Some(bytes) = self.next(meter)?
@@ -89,7 +87,7 @@ impl Answer {
     }
 }
 
-fn receive(pieces: &Receiver<Piece>, meter: &mut Meter<'_>) -> Result<Piece, Trouble> {
+fn receive(pieces: &Receiver<Piece>, meter: &Meter) -> Result<Piece, Trouble> {
     loop {
         // Asked for each piece too: a fast server must not keep the user from leaving.
         if !meter.go_on() {

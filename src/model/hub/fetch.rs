@@ -4,15 +4,14 @@
 //! have arrived are in the snapshot already, and the next start continues with the others.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use super::cache::{self, Cached};
 use super::choose::{self, MODULES, Unclear, Weights};
 use super::error::HubError;
-use super::meter::{Meter, Report};
+use super::meter::Meter;
 use super::name::{HubName, is_inside};
 use super::remote::{Entry, Failure, Listing, Remote};
 use super::settings::Settings;
@@ -27,7 +26,7 @@ use crate::model::{families, file};
 ///
 /// # Errors
 /// Why the model cannot be fetched; or, once its configuration is there, why it would be of no use.
-pub fn fetch(name: &HubName, settings: &Settings, report: Report<'_>) -> Result<(), LoadError> {
+pub fn fetch(name: &HubName, settings: &Settings) -> Result<(), LoadError> {
     let found = cache::look(&settings.cache, name)?;
     if matches!(found, Cached::Complete(_)) {
         return Ok(());
@@ -35,15 +34,10 @@ pub fn fetch(name: &HubName, settings: &Settings, report: Report<'_>) -> Result<
     let usable = matches!(found, Cached::NoTokenizer(_));
     if let Some(variable) = &settings.offline {
         let forbidden = Some((variable.as_str(), settings.endpoint.as_str()));
-        return if usable {
-            Ok(())
-        } else {
-            Err(HubError::not_cached(name, &settings.cache, &found, forbidden).into())
-        };
+        let refused = || HubError::not_cached(name, &settings.cache, &found, forbidden).into();
+        return if usable { Ok(()) } else { Err(refused()) };
     }
-    let mut meter = Meter::new(report, &settings.endpoint);
-    let begun = Download::begin(name, settings, &mut meter).map_err(LoadError::from);
-    match begun.and_then(|download| download.run(&mut meter)) {
+    match Download::begin(name, settings).map_err(LoadError::from).and_then(|download| download.run()) {
         // Only the tokenizer was wanted, and the hub cannot be asked.
         Err(LoadError::Hub(HubError::Unreachable { .. } | HubError::Server { .. })) if usable => Ok(()),
         outcome => outcome,
@@ -60,15 +54,15 @@ struct Download<'a> {
 }
 
 impl<'a> Download<'a> {
-    fn begin(name: &'a HubName, settings: &'a Settings, meter: &mut Meter<'_>) -> Result<Self, HubError> {
+    fn begin(name: &'a HubName, settings: &'a Settings) -> Result<Self, HubError> {
         let remote = Remote::new(name, settings)?;
-        let listed = patiently(meter, |meter| remote.list(meter).map_err(|failure| (failure, false)));
-        let listing = listed.map_err(|(failure, _)| error_of(failure, name, "", meter))?;
+        let listing = patiently(&remote.meter, || remote.list());
+        let listing = listing.map_err(|failure| error_of(failure, name, "", &remote.meter))?;
         let snapshot = cache::folder(&settings.cache, &name.repo).join("snapshots").join(&listing.commit);
         Ok(Download { name, settings, remote, listing, snapshot })
     }
 
-    fn run(&self, meter: &mut Meter<'_>) -> Result<(), LoadError> {
+    fn run(&self) -> Result<(), LoadError> {
         let names: BTreeSet<String> = self.listing.files.keys().cloned().collect();
         let weights = choose::weights(&names, self.name.file.as_deref()).map_err(|why| self.unclear(why, &names))?;
         let folder = choose::folder(match &weights {
@@ -80,7 +74,7 @@ impl<'a> Download<'a> {
         if let Weights::Index(index) = &weights {
             small.push(index.clone());
         }
-        self.get_all(&small, meter)?;
+        self.get_all(&small)?;
         let config = format!("{folder}config.json");
         if small.contains(&config) {
             families::find(&HfConfig::parse(&format!("{config} of {}", self.name.repo), &self.read(&config)?)?)?;
@@ -90,11 +84,10 @@ impl<'a> Download<'a> {
             if small.contains(&modules) { choose::module_configs(&self.read(&modules)?) } else { Vec::new() };
         rest.retain(|file| names.contains(file));
         rest.extend(self.weights(weights)?);
-        self.get_all(&rest, meter)?;
+        self.get_all(&rest)?;
         Ok(self.finish(&names)?)
     }
 
-    /// The files of the weights.
     fn weights(&self, weights: Weights) -> Result<Vec<String>, HubError> {
         let index = match weights {
             Weights::Files(files) => return Ok(files),
@@ -125,7 +118,7 @@ impl<'a> Download<'a> {
 
     fn read(&self, file: &str) -> Result<Vec<u8>, HubError> {
         let path = self.snapshot.join(file);
-        file::read(&path).map_err(|source| HubError::io(&path, source))
+        file::read(&path).map_err(HubError::io(&path))
     }
 
     fn entry(&self, file: &str) -> Entry {
@@ -133,43 +126,40 @@ impl<'a> Download<'a> {
     }
 
     /// Gets those files that are not there yet.
-    fn get_all(&self, files: &[String], meter: &mut Meter<'_>) -> Result<(), HubError> {
+    fn get_all(&self, files: &[String]) -> Result<(), HubError> {
         let there = |file: &&String| !transfer::whole(&self.snapshot.join(file), self.entry(file).size);
         let missing: Vec<&String> = files.iter().filter(there).collect();
         let bytes: u64 = missing.iter().filter_map(|file| self.entry(file).size).sum();
         self.check_space(bytes, &missing)?;
+        let meter = &self.remote.meter;
         meter.expect(bytes);
         for (number, file) in missing.iter().enumerate() {
-            let counted =
-                if missing.len() > 1 { format!(" ({} of {})", number + 1, missing.len()) } else { String::new() };
-            meter.begin(format!("{file}{counted}"));
-            let size = self.get(file, meter).map_err(|failure| error_of(failure, self.name, file, meter))?;
-            meter.finish(size);
+            meter.begin(match missing.len() {
+                1 => (*file).clone(),
+                all => format!("{file} ({} of {all})", number + 1),
+            });
+            meter.finish(self.get(file).map_err(|failure| error_of(failure, self.name, file, meter))?);
         }
         Ok(())
     }
 
     /// Gets one file and gives it its name in the snapshot; returns its size.
-    fn get(&self, file: &str, meter: &mut Meter<'_>) -> Result<u64, Failure> {
+    fn get(&self, file: &str) -> Result<u64, Failure> {
         if !is_inside(file) {
-            let (host, what) = (self.settings.endpoint.clone(), self.name.repo.clone());
             let message = format!("{file:?} is not a file name");
-            return Err(Failure::from(HubError::BadAnswer { host, what, message }));
+            return Err(HubError::bad_answer(&self.settings.endpoint, &self.name.repo, message).into());
         }
         let entry = self.entry(file);
-        let announced =
-            patiently(meter, |meter| self.remote.announced(file, &entry, meter).map_err(|failure| (failure, false)));
-        let announced = announced.map_err(|(failure, _)| failure)?;
+        let announced = patiently(&self.remote.meter, || self.remote.announced(file, &entry))?;
         if announced.commit.as_ref().is_some_and(|commit| *commit != self.listing.commit) {
-            let (host, what) = (self.settings.endpoint.clone(), file.to_owned());
-            let message = "the model was changed while it was being downloaded; start again".to_owned();
-            return Err(Failure::from(HubError::BadAnswer { host, what, message }));
+            let message = "the model was changed while it was being downloaded; start again";
+            return Err(HubError::bad_answer(&self.settings.endpoint, file, message).into());
         }
         let folder = cache::folder(&self.settings.cache, &self.name.repo);
         let wanted = Wanted { file, entry: &entry, announced: &announced };
-        let blob = transfer::transfer(&self.remote, &folder.join("blobs"), &wanted, meter)?;
+        let blob = transfer::transfer(&self.remote, &folder.join("blobs"), &wanted)?;
         let link = self.snapshot.join(file);
-        put_link(&link, &blob, file).map_err(|source| Failure::from(HubError::io(&link, source)))?;
+        put_link(&link, &blob, file).map_err(HubError::io(&link))?;
         Ok(fs::metadata(&link).map_or(0, |found| found.len()))
     }
 
@@ -192,24 +182,23 @@ impl<'a> Download<'a> {
         let commit = &self.listing.commit;
         if !choose::has_tokenizer(names) {
             let note = cache::known_missing(&self.settings.cache, &self.name.repo, commit, "tokenizer.json");
-            write_whole(&note, "").map_err(|source| HubError::io(&note, source))?;
+            write_whole(&note, "").map_err(HubError::io(&note))?;
         }
         if self.name.revision() != commit {
-            let folder = cache::folder(&self.settings.cache, &self.name.repo);
-            let reference = folder.join("refs").join(self.name.revision());
-            write_whole(&reference, commit).map_err(|source| HubError::io(&reference, source))?;
+            let reference =
+                cache::folder(&self.settings.cache, &self.name.repo).join("refs").join(self.name.revision());
+            write_whole(&reference, commit).map_err(HubError::io(&reference))?;
         }
         Ok(())
     }
 }
 
-/// The error to show for a failure.
-fn error_of(failure: Failure, name: &HubName, file: &str, meter: &Meter<'_>) -> HubError {
+fn error_of(failure: Failure, name: &HubName, file: &str, meter: &Meter) -> HubError {
     match failure {
         Failure::Final(error) | Failure::Passing { error, .. } => *error,
         Failure::Cancelled => {
-            let (name, file) = (name.to_string(), file.to_owned());
-            HubError::Cancelled { name, file, done: meter.done(), size: meter.total() }
+            let (done, size) = (meter.done.get(), meter.total.get());
+            HubError::Cancelled { name: name.to_string(), file: file.to_owned(), done, size }
         }
     }
 }

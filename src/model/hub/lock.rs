@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 
 use crate::model::file;
 
-/// Holds a lock until it is dropped.
 #[derive(Debug)]
 pub struct Lock {
     path: PathBuf,
@@ -18,7 +17,6 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// Takes the lock, if it is free.
     pub fn try_take(path: &Path) -> io::Result<Option<Lock>> {
         loop {
             let file = file::open_with(OpenOptions::new().create(true).truncate(false).write(true), path)?;

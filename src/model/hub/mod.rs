@@ -17,6 +17,5 @@ mod transfer;
 
 pub use error::HubError;
 pub use fetch::fetch;
-pub use meter::Report;
 pub use name::HubName;
 pub use settings::Settings;

@@ -5,7 +5,6 @@ use std::fmt;
 /// The revision that is meant when none is named.
 const DEFAULT_REVISION: &str = "main";
 
-/// A model on the hub.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HubName {
     /// `org/name`, or `name` for the oldest ones.
@@ -19,14 +18,8 @@ pub struct HubName {
 impl HubName {
     /// Reads `REPO[@REVISION][:FILE]`; nothing if it is not spelled so.
     pub fn parse(text: &str) -> Option<HubName> {
-        let (rest, file) = match text.split_once(':') {
-            Some((rest, file)) => (rest, Some(file)),
-            None => (text, None),
-        };
-        let (repo, revision) = match rest.split_once('@') {
-            Some((repo, revision)) => (repo, Some(revision)),
-            None => (rest, None),
-        };
+        let (rest, file) = text.split_once(':').map_or((text, None), |(rest, file)| (rest, Some(file)));
+        let (repo, revision) = rest.split_once('@').map_or((rest, None), |(repo, name)| (repo, Some(name)));
         let spelled = is_repo(repo) && revision.is_none_or(is_inside) && file.is_none_or(is_inside);
         spelled.then(|| HubName {
             repo: repo.to_owned(),
@@ -35,14 +28,8 @@ impl HubName {
         })
     }
 
-    /// The revision, `main` if none was named.
     pub fn revision(&self) -> &str {
         self.revision.as_deref().unwrap_or(DEFAULT_REVISION)
-    }
-
-    /// The same model with this file.
-    pub fn with_file(&self, file: &str) -> HubName {
-        HubName { file: Some(file.to_owned()), ..self.clone() }
     }
 }
 

@@ -29,16 +29,15 @@ const LISTING: usize = 64 << 20;
 /// Largest explanation that is read.
 const EXPLANATION: usize = 64 << 10;
 
-/// A model on the hub.
 pub struct Remote<'a> {
     name: &'a HubName,
-    settings: &'a Settings,
+    pub settings: &'a Settings,
     api: ApiRepo,
     /// Follows no redirect, so that the token goes to the hub alone.
     agent: Agent,
+    pub meter: Meter,
 }
 
-/// The files of a revision.
 pub struct Listing {
     pub commit: String,
     pub files: BTreeMap<String, Entry>,
@@ -66,15 +65,13 @@ pub struct Announced {
 
 /// Why a request did not give what was wanted.
 pub enum Failure {
-    /// The user stopped it.
     Cancelled,
     /// Worth another try: the network, or a server that is out of order.
+    /// `error` is for when no try helps, `message` what went wrong in a few words, `wait` how long the server wants to
+    /// be left alone.
     Passing {
-        /// In a sentence, for when no try helps.
         error: Box<HubError>,
-        /// What went wrong, in a few words.
         message: String,
-        /// How long the server wants to be left alone.
         wait: Option<Duration>,
     },
     /// Not worth another try.
@@ -97,11 +94,7 @@ impl<'a> Remote<'a> {
             .with_user_agent("llmdbg", env!("CARGO_PKG_VERSION"))
             .with_progress(false)
             .build()
-            .map_err(|error| HubError::BadAnswer {
-                host: settings.endpoint.clone(),
-                what: name.repo.clone(),
-                message: error.to_string(),
-            })?;
+            .map_err(|error| HubError::bad_answer(&settings.endpoint, &name.repo, error))?;
         let agent = Agent::config_builder()
             .max_redirects(0)
             .user_agent(concat!("llmdbg/", env!("CARGO_PKG_VERSION")))
@@ -111,31 +104,25 @@ impl<'a> Remote<'a> {
             .timeout_per_read(Some(settings.patience))
             .build()
             .into();
-        Ok(Remote { name, settings, api: api.repo(repo), agent })
+        Ok(Remote { name, settings, api: api.repo(repo), agent, meter: Meter::new(&settings.endpoint) })
     }
 
-    pub fn endpoint(&self) -> &str {
-        &self.settings.endpoint
-    }
-
-    /// The files of the revision.
-    pub fn list(&self, meter: &mut Meter<'_>) -> Result<Listing, Failure> {
+    pub fn list(&self) -> Result<Listing, Failure> {
         let limit = Some(self.settings.patience);
         let request = self.api.info_request().query("blobs", "true").config();
         let request = request.timeout_resolve(limit).timeout_connect(limit).timeout_recv_response(limit);
-        let what = &self.name.repo;
-        let host = self.endpoint();
-        let answer =
-            ask(request.timeout_per_read(limit).build(), meter).map_err(|trouble| passing(trouble, host, what))?;
+        let (host, what) = (&self.settings.endpoint, &self.name.repo);
+        let failed = |trouble| passing(trouble, host, what);
+        let answer = ask(request.timeout_per_read(limit).build(), &self.meter).map_err(failed)?;
         if answer.status != 200 {
-            return Err(self.refusal(&answer, host, what, meter));
+            return Err(self.refusal(&answer, host, what));
         }
-        let text = answer.body(LISTING, meter).map_err(|trouble| passing(trouble, host, what))?;
-        listing(&text).map_err(|fault| self.nonsense(host, what, fault.to_string()))
+        let text = answer.body(LISTING, &self.meter).map_err(failed)?;
+        listing(&text).map_err(|fault| nonsense(host, what, fault))
     }
 
     /// Asks what a file is, without getting it: one byte, because not every hub answers a HEAD.
-    pub fn announced(&self, file: &str, entry: &Entry, meter: &mut Meter<'_>) -> Result<Announced, Failure> {
+    pub fn announced(&self, file: &str, entry: &Entry) -> Result<Announced, Failure> {
         let mut url = self.api.url(&percent_encoded(file));
         let (mut commit, mut etag, mut size) = (None, None, None);
         let mut one_byte = true;
@@ -143,16 +130,15 @@ impl<'a> Remote<'a> {
             let host = host_of(&url);
             let request = self.get(&url);
             let request = if one_byte { request.header("Range", "bytes=0-0") } else { request };
-            let answer = ask(request, meter).map_err(|trouble| passing(trouble, &host, file))?;
+            let answer = ask(request, &self.meter).map_err(|trouble| passing(trouble, &host, file))?;
             let header = |name: &str| answer.header(name).map(str::to_owned);
             commit = commit.or_else(|| header("x-repo-commit"));
             etag = etag.or_else(|| header("x-linked-etag"));
             size = size.or_else(|| header("x-linked-size")?.parse::<u64>().ok());
-            let next = redirect(&answer, &url);
             match answer.status {
                 // What is stored elsewhere is announced by who sends there.
                 301 | 302 | 303 | 307 | 308 if etag.is_none() || size.is_none() => {
-                    url = next.ok_or_else(|| self.nonsense(&host, file, "a redirect to nowhere".into()))?;
+                    url = redirect(&answer, &url, file)?;
                     continue;
                 }
                 301 | 302 | 303 | 307 | 308 => {}
@@ -163,38 +149,28 @@ impl<'a> Remote<'a> {
                     one_byte = false;
                     continue;
                 }
-                _ => return Err(self.refusal(&answer, &host, file, meter)),
+                _ => return Err(self.refusal(&answer, &host, file)),
             }
             let etag = etag.or_else(|| header("etag")).map(|text| plain_etag(&text));
             let listed = || entry.sha256.clone().or_else(|| entry.blob.clone());
             let etag = etag.or_else(listed).filter(|etag| is_word(etag));
-            let etag = etag.ok_or_else(|| self.nonsense(&host, file, "no ETag that could be a file name".into()))?;
+            let etag = etag.ok_or_else(|| nonsense(&host, file, "no ETag that could be a file name"))?;
             return Ok(Announced { commit, etag, size });
         }
-        Err(self.nonsense(&host_of(&url), file, format!("more than {REDIRECTS} redirects")))
+        Err(nonsense(&host_of(&url), file, format!("more than {REDIRECTS} redirects")))
     }
 
     /// Begins to get a file from byte `start`. Returns the answer and the byte at which it really begins; `None` if
     /// there is nothing after `start`.
-    pub fn get_from(
-        &self,
-        file: &str,
-        start: u64,
-        meter: &mut Meter<'_>,
-    ) -> Result<(String, Option<(Answer, u64)>), Failure> {
+    pub fn get_from(&self, file: &str, start: u64) -> Result<(String, Option<(Answer, u64)>), Failure> {
         let mut url = self.api.url(&percent_encoded(file));
         for _ in 0..REDIRECTS {
             let host = host_of(&url);
-            let mut request = self.get(&url);
-            if start > 0 {
-                request = request.header("Range", format!("bytes={start}-"));
-            }
-            let answer = ask(request, meter).map_err(|trouble| passing(trouble, &host, file))?;
+            let request = self.get(&url);
+            let request = if start > 0 { request.header("Range", format!("bytes={start}-")) } else { request };
+            let answer = ask(request, &self.meter).map_err(|trouble| passing(trouble, &host, file))?;
             match answer.status {
-                301 | 302 | 303 | 307 | 308 => {
-                    let next = redirect(&answer, &url);
-                    url = next.ok_or_else(|| self.nonsense(&host, file, "a redirect to nowhere".into()))?;
-                }
+                301 | 302 | 303 | 307 | 308 => url = redirect(&answer, &url, file)?,
                 200 => return Ok((host, Some((answer, 0)))),
                 206 => {
                     let range = answer.header("content-range").and_then(|range| range.strip_prefix("bytes "));
@@ -202,10 +178,10 @@ impl<'a> Remote<'a> {
                     return Ok((host, Some((answer, begins))));
                 }
                 416 => return Ok((host, None)),
-                _ => return Err(self.refusal(&answer, &host, file, meter)),
+                _ => return Err(self.refusal(&answer, &host, file)),
             }
         }
-        Err(self.nonsense(&host_of(&url), file, format!("more than {REDIRECTS} redirects")))
+        Err(nonsense(&host_of(&url), file, format!("more than {REDIRECTS} redirects")))
     }
 
     /// A request for a file; with the token if it goes to the hub itself.
@@ -213,7 +189,7 @@ impl<'a> Remote<'a> {
         // Compressed, a file would have a different size.
         let request = self.agent.get(url).header("Accept-Encoding", "identity");
         match &self.settings.token {
-            Some(token) if host_of(url) == host_of(self.endpoint()) => {
+            Some(token) if host_of(url) == host_of(&self.settings.endpoint) => {
                 request.header("Authorization", format!("Bearer {token}"))
             }
             _ => request,
@@ -221,66 +197,53 @@ impl<'a> Remote<'a> {
     }
 
     /// What a status other than success means.
-    fn refusal(&self, answer: &Answer, host: &str, what: &str, meter: &mut Meter<'_>) -> Failure {
+    fn refusal(&self, answer: &Answer, host: &str, what: &str) -> Failure {
         let code = answer.header("x-error-code").unwrap_or_default().to_owned();
-        let said = answer.header("x-error-message").map(str::to_owned);
-        let said = said.unwrap_or_else(|| explanation(&answer.body(EXPLANATION, meter).unwrap_or_default()));
-        let message = one_line(&said);
-        let (repo, endpoint) = (self.name.repo.clone(), self.endpoint().to_owned());
+        let explained = || {
+            let body = answer.body(EXPLANATION, &self.meter).unwrap_or_default();
+            let json: Value = serde_json::from_slice(&body).unwrap_or_default();
+            json["error"].as_str().unwrap_or_default().to_owned()
+        };
+        let message = one_line(&answer.header("x-error-message").map_or_else(explained, str::to_owned));
+        let (repo, endpoint) = (self.name.repo.clone(), self.settings.endpoint.clone());
         let (status, token) = (answer.status, self.settings.token.is_some());
-        let whole = what == repo;
+        let no_repo = code == "RepoNotFound";
+        let whole = status == 404 && what == repo;
+        let of_revision = whole && self.name.revision.is_some() && message.to_lowercase().contains("revision");
         Failure::from(match (status, code.as_str()) {
             (_, "GatedRepo") => HubError::Gated { repo, endpoint, status, message, token },
-            (_, "RevisionNotFound") => self.no_revision(),
-            (_, "RepoNotFound") => self.no_repo(status),
-            (404, _) if whole && self.name.revision.is_some() && message.to_lowercase().contains("revision") => {
-                self.no_revision()
+            _ if code == "RevisionNotFound" || (of_revision && !no_repo) => {
+                HubError::UnknownRevision { repo, endpoint, revision: self.name.revision().to_owned() }
             }
-            (404, _) if whole => self.no_repo(status),
+            _ if no_repo || whole => {
+                let cache = self.settings.cache.display().to_string();
+                HubError::UnknownRepo { repo, cache, endpoint, status, token }
+            }
             (404, _) => self.no_file(what, Vec::new()),
             (401 | 403, _) => HubError::Refused { endpoint, what: what.to_owned(), status, message, token },
             (408 | 429 | 500.., _) => {
                 let wait = answer.header("retry-after").and_then(|text| text.trim().parse().ok());
                 let said = if message.is_empty() { String::new() } else { format!(": {message}") };
-                let error =
-                    Box::new(HubError::Server { host: host.to_owned(), status, message, what: what.to_owned() });
-                let message = format!("{host} answers {status}{said}");
-                return Failure::Passing { error, message, wait: wait.map(Duration::from_secs) };
+                let (host, what) = (host.to_owned(), what.to_owned());
+                let said = format!("{host} answers {status}{said}");
+                let error = Box::new(HubError::Server { host, status, message, what });
+                return Failure::Passing { error, message: said, wait: wait.map(Duration::from_secs) };
             }
-            _ => return self.nonsense(host, what, format!("status {status}")),
+            _ => return nonsense(host, what, format!("status {status}")),
         })
-    }
-
-    fn no_repo(&self, status: u16) -> HubError {
-        HubError::UnknownRepo {
-            repo: self.name.repo.clone(),
-            cache: self.settings.cache.display().to_string(),
-            endpoint: self.endpoint().to_owned(),
-            status,
-            token: self.settings.token.is_some(),
-        }
-    }
-
-    fn no_revision(&self) -> HubError {
-        HubError::UnknownRevision {
-            repo: self.name.repo.clone(),
-            endpoint: self.endpoint().to_owned(),
-            revision: self.name.revision().to_owned(),
-        }
     }
 
     /// That a file is not there; these are.
     pub fn no_file(&self, file: &str, files: Vec<String>) -> HubError {
-        let (name, endpoint) = (self.name.repo.clone(), self.endpoint().to_owned());
+        let (name, endpoint) = (self.name.repo.clone(), self.settings.endpoint.clone());
         HubError::NoFile { name, endpoint, file: file.to_owned(), files }
-    }
-
-    fn nonsense(&self, host: &str, what: &str, message: String) -> Failure {
-        Failure::from(HubError::BadAnswer { host: host.to_owned(), what: what.to_owned(), message })
     }
 }
 
-/// What a trouble of the network means.
+fn nonsense(host: &str, what: &str, message: impl ToString) -> Failure {
+    HubError::bad_answer(host, what, message).into()
+}
+
 pub fn passing(trouble: Trouble, host: &str, what: &str) -> Failure {
     match trouble {
         Trouble::Cancelled => Failure::Cancelled,
@@ -320,12 +283,6 @@ fn listing(text: &[u8]) -> Result<Listing, BadListing> {
     Ok(Listing { commit: commit.to_owned(), files: siblings.iter().filter_map(entry).collect() })
 }
 
-/// The explanation in the body of a refusal.
-fn explanation(body: &[u8]) -> String {
-    let json: Value = serde_json::from_slice(body).unwrap_or_default();
-    json["error"].as_str().unwrap_or_default().to_owned()
-}
-
 /// What a server says, as it may be shown.
 fn one_line(text: &str) -> String {
     const LONGEST: usize = 200;
@@ -333,22 +290,25 @@ fn one_line(text: &str) -> String {
     clean.split_whitespace().collect::<Vec<_>>().join(" ").trim_end_matches('.').to_owned()
 }
 
-/// Where a redirect leads.
-fn redirect(answer: &Answer, from: &str) -> Option<String> {
-    let to = answer.header("location")?;
-    if to.starts_with("http://") || to.starts_with("https://") {
-        return Some(to.to_owned());
-    }
-    let from: Uri = from.parse().ok()?;
-    let (scheme, authority) = (from.scheme_str()?, from.authority()?);
-    to.starts_with('/').then(|| format!("{scheme}://{authority}{to}"))
+fn redirect(answer: &Answer, from: &str, file: &str) -> Result<String, Failure> {
+    let target = || {
+        let to = answer.header("location")?;
+        if to.starts_with("http://") || to.starts_with("https://") {
+            return Some(to.to_owned());
+        }
+        to.starts_with('/').then(|| Some(format!("{}{to}", host(from)?)))?
+    };
+    target().ok_or_else(|| nonsense(&host_of(from), file, "a redirect to nowhere"))
 }
 
 /// `https://huggingface.co` of an address there.
 fn host_of(url: &str) -> String {
-    let parsed: Option<Uri> = url.parse().ok();
-    let host = parsed.and_then(|uri| Some(format!("{}://{}", uri.scheme_str()?, uri.authority()?)));
-    host.unwrap_or_else(|| url.to_owned())
+    host(url).unwrap_or_else(|| url.to_owned())
+}
+
+fn host(url: &str) -> Option<String> {
+    let uri: Uri = url.parse().ok()?;
+    Some(format!("{}://{}", uri.scheme_str()?, uri.authority()?))
 }
 
 /// An ETag without its quotes and the mark of weak ones.

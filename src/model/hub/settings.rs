@@ -16,15 +16,12 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Where the hub and its cache are, and what may be asked of the hub.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// The cache's directory.
     pub cache: PathBuf,
     /// Address of the hub, without a slash at its end.
     pub endpoint: String,
-    /// Token that the hub gets.
     pub token: Option<String>,
     /// The variable that forbids to ask the hub, with its value.
     pub offline: Option<String>,
-    /// How long a server may send nothing.
     pub patience: Duration,
 }
 
@@ -56,7 +53,6 @@ impl Settings {
         }
     }
 
-    /// Reads the variables of this process.
     pub fn from_environment() -> Settings {
         Settings::read(|name| std::env::var_os(name))
     }

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::digest::{Digest, Expected};
 use super::error::HubError;
+use super::exchange::Trouble;
 use super::lock::Lock;
 use super::meter::Meter;
 use super::remote::{Announced, Entry, Failure, Remote, passing};
@@ -31,25 +32,26 @@ const OTHERS_PATIENCE: Duration = Duration::from_secs(30);
 /// Bytes that are read at once of what is there already.
 const PIECE: usize = 1 << 20;
 
-/// A file that is wanted.
 pub struct Wanted<'a> {
-    /// Its name in the repository.
     pub file: &'a str,
-    /// What the listing says about it.
     pub entry: &'a Entry,
-    /// Its name in the cache, and its size.
     pub announced: &'a Announced,
 }
 
-/// Does something again while it fails for reasons that may pass. `attempt` says with its failure whether it made
-/// progress.
-pub fn patiently<T>(
-    meter: &mut Meter<'_>,
-    mut attempt: impl FnMut(&mut Meter<'_>) -> Result<T, (Failure, bool)>,
+/// Does something again while it fails for reasons that may pass.
+pub fn patiently<T>(meter: &Meter, mut attempt: impl FnMut() -> Result<T, Failure>) -> Result<T, Failure> {
+    patiently_counting(meter, || attempt().map_err(|failure| (failure, false))).map_err(|(failure, _)| failure)
+}
+
+/// The same for an attempt that says with its failure whether it made progress; a failure comes with the number of
+/// tries since then.
+fn patiently_counting<T>(
+    meter: &Meter,
+    mut attempt: impl FnMut() -> Result<T, (Failure, bool)>,
 ) -> Result<T, (Failure, u32)> {
     let mut tries = 0;
     loop {
-        let (failure, gained) = match attempt(meter) {
+        let (failure, gained) = match attempt() {
             Ok(done) => return Ok(done),
             Err(failed) => failed,
         };
@@ -58,36 +60,28 @@ pub fn patiently<T>(
             Failure::Passing { wait, .. } if tries < TRIES => wait.unwrap_or(PAUSE * 2_u32.pow(tries - 1)),
             _ => return Err((failure, tries)),
         };
-        if !pause(wait.min(LONGEST_PAUSE), meter) {
-            return Err((Failure::Cancelled, tries));
-        }
+        pause(wait.min(LONGEST_PAUSE), meter).map_err(|failure| (failure, tries))?;
     }
 }
 
 /// Waits, unless the user wants to stop.
-fn pause(wait: Duration, meter: &mut Meter<'_>) -> bool {
+fn pause(wait: Duration, meter: &Meter) -> Result<(), Failure> {
     let end = Instant::now() + wait;
     while Instant::now() < end {
         if !meter.go_on() {
-            return false;
+            return Err(Failure::Cancelled);
         }
         std::thread::sleep(Duration::from_millis(20).min(wait));
     }
-    true
+    Ok(())
 }
 
 /// Gets a file into `blobs`; returns its path there.
-pub fn transfer(
-    remote: &Remote<'_>,
-    blobs: &Path,
-    wanted: &Wanted<'_>,
-    meter: &mut Meter<'_>,
-) -> Result<PathBuf, Failure> {
-    let blob = blobs.join(&wanted.announced.etag);
-    let part = blobs.join(format!("{}.part", wanted.announced.etag));
-    let lock = blobs.join(format!("{}.lock", wanted.announced.etag));
-    fs::create_dir_all(blobs).map_err(|source| Failure::from(HubError::io(blobs, source)))?;
-    let Some(_lock) = wait_for(&lock, &part, &blob, wanted, meter)? else { return Ok(blob) };
+pub fn transfer(remote: &Remote<'_>, blobs: &Path, wanted: &Wanted<'_>) -> Result<PathBuf, Failure> {
+    let etag = &wanted.announced.etag;
+    let [blob, part, lock] = ["", ".part", ".lock"].map(|ending| blobs.join(format!("{etag}{ending}")));
+    fs::create_dir_all(blobs).map_err(HubError::io(blobs))?;
+    let Some(_lock) = wait_for(&lock, &part, &blob, wanted, &remote.meter)? else { return Ok(blob) };
     // Another program may have finished while we waited; one that was there before is not touched.
     if whole(&blob, wanted.announced.size) {
         return Ok(blob);
@@ -95,7 +89,7 @@ pub fn transfer(
     let mut again = true;
     loop {
         let resumed = fs::metadata(&part).is_ok_and(|found| found.len() > 0);
-        match receive(remote, &part, wanted, meter) {
+        match receive(remote, &part, wanted) {
             Ok(()) => break,
             // The beginning may be from another time than the end.
             Err(Failure::Final(error)) if resumed && again && matches!(*error, HubError::Mismatch { .. }) => {
@@ -104,7 +98,7 @@ pub fn transfer(
             Err(failure) => return Err(failure),
         }
     }
-    fs::rename(&part, &blob).map_err(|source| Failure::from(HubError::io(&blob, source)))?;
+    fs::rename(&part, &blob).map_err(HubError::io(&blob))?;
     Ok(blob)
 }
 
@@ -119,17 +113,13 @@ fn wait_for(
     part: &Path,
     blob: &Path,
     wanted: &Wanted<'_>,
-    meter: &mut Meter<'_>,
+    meter: &Meter,
 ) -> Result<Option<Lock>, Failure> {
     let length = || fs::metadata(part).map_or(0, |found| found.len());
     let (mut seen, mut since) = (length(), Instant::now());
     loop {
-        match Lock::try_take(path) {
-            Ok(Some(lock)) => {
-                return Ok(Some(lock));
-            }
-            Ok(None) => {}
-            Err(source) => return Err(Failure::from(HubError::io(path, source))),
+        if let Some(lock) = Lock::try_take(path).map_err(HubError::io(path))? {
+            return Ok(Some(lock));
         }
         if whole(blob, wanted.announced.size) {
             return Ok(None);
@@ -140,61 +130,56 @@ fn wait_for(
         }
         if since.elapsed() > OTHERS_PATIENCE {
             let (file, lock) = (wanted.file.to_owned(), path.display().to_string());
-            return Err(Failure::from(HubError::Busy { file, seconds: OTHERS_PATIENCE.as_secs(), lock }));
+            return Err(HubError::Busy { file, seconds: OTHERS_PATIENCE.as_secs(), lock }.into());
         }
         meter.verb("waiting for another program that downloads");
         meter.at(now);
-        if !pause(Duration::from_millis(100), meter) {
-            return Err(Failure::Cancelled);
-        }
+        pause(Duration::from_millis(100), meter)?;
     }
 }
 
 /// Fills the part up to the whole file and checks it.
-fn receive(remote: &Remote<'_>, part: &Path, wanted: &Wanted<'_>, meter: &mut Meter<'_>) -> Result<(), Failure> {
+fn receive(remote: &Remote<'_>, part: &Path, wanted: &Wanted<'_>) -> Result<(), Failure> {
     let expected = Expected::of(wanted.entry.sha256.as_deref(), wanted.entry.blob.as_deref(), &wanted.announced.etag);
     let size = wanted.announced.size;
-    let mut sink = Sink::open(part, expected.clone(), size, meter)?;
-    let mut host = remote.endpoint().to_owned();
-    meter.verb("downloading");
-    let received = patiently(meter, |meter| {
+    let mut sink = Sink::open(part, expected.clone(), size, &remote.meter)?;
+    let mut host = remote.settings.endpoint.clone();
+    remote.meter.verb("downloading");
+    let received = patiently_counting(&remote.meter, || {
         let before = sink.done;
-        let outcome = fill(remote, &mut sink, wanted, &mut host, meter);
-        outcome.map_err(|failure| (failure, sink.done > before))
+        fill(remote, &mut sink, wanted, &mut host).map_err(|failure| (failure, sink.done > before))
     });
-    if let Err((failure, tries)) = received {
-        return Err(kept_so_far(failure, tries, &sink, wanted, &host));
+    match received {
+        Ok(()) => {}
+        Err((Failure::Passing { message, wait, .. }, attempts)) if sink.done > 0 => {
+            let (file, done, size) = (wanted.file.to_owned(), sink.done, size.unwrap_or(0));
+            let error = Box::new(HubError::Cut { file, host, attempts, done, size, message: message.clone() });
+            return Err(Failure::Passing { error, message, wait });
+        }
+        Err((failure, _)) => return Err(failure),
     }
     let mismatch = |found: String, expected: String| {
         // A part that is wrong would be continued again and again.
         _ = fs::remove_file(part);
         let (file, host) = (wanted.file.to_owned(), host.clone());
-        Err(Failure::from(HubError::Mismatch { file, host, found, expected }))
+        Err(HubError::Mismatch { file, host, found, expected }.into())
     };
     if let Some(size) = size.filter(|size| *size != sink.done) {
         return mismatch(format!("it has {} bytes", sink.done), size.to_string());
     }
     sink.file.sync_all().map_err(|source| sink.failed(source, wanted.file))?;
-    match expected.check(sink.digest) {
-        Ok(()) => Ok(()),
-        Err((found, expected)) => mismatch(found, expected),
-    }
+    expected.check(sink.digest).or_else(|(found, expected)| mismatch(found, expected))
 }
 
 /// One try: asks for what is missing and takes what comes.
-fn fill(
-    remote: &Remote<'_>,
-    sink: &mut Sink,
-    wanted: &Wanted<'_>,
-    host: &mut String,
-    meter: &mut Meter<'_>,
-) -> Result<(), Failure> {
+fn fill(remote: &Remote<'_>, sink: &mut Sink, wanted: &Wanted<'_>, host: &mut String) -> Result<(), Failure> {
     let size = wanted.announced.size;
     if size == Some(sink.done) {
         return Ok(());
     }
-    let (from, answer) = remote.get_from(wanted.file, sink.done, meter)?;
+    let (from, answer) = remote.get_from(wanted.file, sink.done)?;
     *host = from;
+    let broken = |message: &str| passing(Trouble::Network(message.to_owned()), host, wanted.file);
     let Some((answer, begins)) = answer else {
         // Nothing from there on: what is there is all, or too much.
         return if size.is_none() { Ok(()) } else { sink.restart(wanted.file) };
@@ -203,15 +188,12 @@ fn fill(
         // The server sends everything, whatever it was asked for.
         sink.restart(wanted.file)?;
         if begins != 0 {
-            let message = "the server sent a different part than was requested".to_owned();
-            return Err(passing(super::exchange::Trouble::Network(message), host, wanted.file));
+            return Err(broken("the server sent a different part than was requested"));
         }
     }
-    loop {
-        let piece = answer.next(meter).map_err(|trouble| passing(trouble, host, wanted.file))?;
-        let Some(piece) = piece else { break };
+    while let Some(piece) = answer.next(&remote.meter).map_err(|trouble| passing(trouble, host, wanted.file))? {
         sink.write(&piece, wanted.file)?;
-        meter.at(sink.done);
+        remote.meter.at(sink.done);
         // More than announced is not written: it would fill the disk.
         if size.is_some_and(|size| sink.done > size) {
             return Ok(());
@@ -219,31 +201,8 @@ fn fill(
     }
     match size {
         // The connection ended early without an error.
-        Some(size) if sink.done < size => {
-            let message = "the connection ended early".to_owned();
-            Err(passing(super::exchange::Trouble::Network(message), host, wanted.file))
-        }
+        Some(size) if sink.done < size => Err(broken("the connection ended early")),
         _ => Ok(()),
-    }
-}
-
-/// A failure, with what has arrived.
-fn kept_so_far(failure: Failure, tries: u32, sink: &Sink, wanted: &Wanted<'_>, host: &str) -> Failure {
-    let size = wanted.announced.size.unwrap_or(0);
-    match failure {
-        Failure::Passing { message, wait, .. } if sink.done > 0 => {
-            let (file, host) = (wanted.file.to_owned(), host.to_owned());
-            let error = Box::new(HubError::Cut {
-                file,
-                host,
-                attempts: tries,
-                done: sink.done,
-                size,
-                message: message.clone(),
-            });
-            Failure::Passing { error, message, wait }
-        }
-        other => other,
     }
 }
 
@@ -259,12 +218,12 @@ struct Sink {
 
 impl Sink {
     /// Opens the part, and hashes what is there already.
-    fn open(path: &Path, expected: Expected, size: Option<u64>, meter: &mut Meter<'_>) -> Result<Sink, Failure> {
-        let wrong = |source| Failure::from(HubError::io(path, source));
-        let file = file::open_with(OpenOptions::new().create(true).read(true).append(true), path).map_err(wrong)?;
+    fn open(path: &Path, expected: Expected, size: Option<u64>, meter: &Meter) -> Result<Sink, Failure> {
+        let wrong = HubError::io(path);
+        let file = file::open_with(OpenOptions::new().create(true).read(true).append(true), path).map_err(&wrong)?;
         let digest = expected.start(size.unwrap_or(0));
         let mut sink = Sink { path: path.to_owned(), file, expected, size, digest, done: 0 };
-        let there = sink.file.metadata().map_err(wrong)?.len();
+        let there = sink.file.metadata().map_err(&wrong)?.len();
         // Git's hash begins with the size; without it what is there cannot be continued.
         if size.is_none_or(|size| there > size) {
             sink.restart(&path.display().to_string())?;
@@ -275,7 +234,7 @@ impl Sink {
         }
         let mut buffer = vec![0; PIECE];
         loop {
-            let n = sink.file.read(&mut buffer).map_err(wrong)?;
+            let n = sink.file.read(&mut buffer).map_err(&wrong)?;
             if n == 0 {
                 return Ok(sink);
             }
@@ -288,7 +247,6 @@ impl Sink {
         }
     }
 
-    /// Throws away what is there.
     fn restart(&mut self, file: &str) -> Result<(), Failure> {
         self.file.set_len(0).map_err(|source| self.failed(source, file))?;
         self.digest = self.expected.start(self.size.unwrap_or(0));
@@ -312,7 +270,7 @@ impl Sink {
                 needed: self.size.unwrap_or(0).saturating_sub(self.done),
                 free: free(folder).unwrap_or(0),
             },
-            None => HubError::io(&self.path, source),
+            None => HubError::io(&self.path)(source),
         })
     }
 }

@@ -1,8 +1,14 @@
 //! What a loaded model says about itself.
 
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use serde_json::json;
 
 use super::*;
+use crate::model::Weight;
 use crate::model::families::FAMILIES;
 use crate::model::hub::HubName;
 use crate::model::required_weights::{needed, shape_of};
@@ -10,7 +16,7 @@ use crate::model::role::{Role, WeightId};
 use crate::model::spec::{
     Act, Count, Head, Layer, Logits, NormKind, Pairing, Placement, Pooling, Positions, Rope, RopeScaling, Sentence,
 };
-use crate::model::{Progress, Weight};
+use crate::tensor::{Report, interruptible, reporting};
 
 #[test]
 fn every_fixture_loads_with_weights_of_the_shapes_of_its_specification() {
@@ -266,7 +272,7 @@ fn files_in_memory_are_a_checkpoint_too() {
     let leak = |name: &str| &*fs::read(fixture("bert-seqcls").join(name)).unwrap().leak();
     let files = ["config.json", "model.safetensors", "tokenizer.json"].map(|name| (name, leak(name)));
     let source = ModelSource::Memory { name: "tiny", files: Vec::from(files).leak() };
-    let model = load(&source, &Device::cpu(), &mut |_| true).unwrap();
+    let model = load(&source, &Device::cpu()).unwrap();
     assert_eq!(model.spec, super::model("bert-seqcls").spec);
     assert_eq!(model.origin.to_string(), "tiny");
     // No file names it: it is what BERT's class in transformers calls it.
@@ -285,17 +291,20 @@ fn a_model_without_a_tokenizer_loads_and_says_so() {
 #[test]
 fn progress_counts_bytes_and_can_cancel() {
     let source = ModelSource::Path(fixture("llama-legacy"));
-    let mut seen: Vec<(String, u64, u64)> = Vec::new();
-    load(&source, &Device::cpu(), &mut |Progress { tensor, bytes_done, bytes_total }| {
-        seen.push((tensor.into(), bytes_done, bytes_total));
-        true
-    })
-    .unwrap();
-    assert_eq!(seen.len(), 21);
-    assert_eq!(seen[0], ("model.embed_tokens.weight".into(), 0, seen[0].2));
-    let (name, done, total) = seen.last().unwrap();
-    assert!(name.is_empty() && done == total);
-    let cancelled = load(&source, &Device::cpu(), &mut |progress| progress.bytes_done == 0);
+    let (seen, flag) = (Rc::new(RefCell::new(Vec::new())), Arc::new(AtomicBool::new(false)));
+    let (inside, setting) = (seen.clone(), flag.clone());
+    let report: Report = Rc::new(move |what, done, total| {
+        inside.borrow_mut().push((what.to_owned(), done, total));
+        setting.store(done > 0, Ordering::SeqCst);
+    });
+    reporting(report.clone(), || load(&source, &Device::cpu())).unwrap();
+    let all = seen.take();
+    assert_eq!(all.len(), 21);
+    assert_eq!(all[0], ("loading model.embed_tokens.weight".into(), 0, all[0].2));
+    let (what, done, total) = all.last().unwrap();
+    assert!(what == "loading" && done == total);
+    flag.store(false, Ordering::SeqCst);
+    let cancelled = reporting(report, || interruptible(&flag, || load(&source, &Device::cpu())));
     assert_eq!(cancelled.err().unwrap().to_string(), "loading was cancelled after 1 of 20 tensors");
 }
 

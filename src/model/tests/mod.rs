@@ -29,7 +29,7 @@ fn fixture(name: &str) -> PathBuf {
 }
 
 fn open(path: &Path) -> Result<Model, LoadError> {
-    load(&ModelSource::Path(path.to_owned()), &Device::cpu(), &mut |_| true)
+    load(&ModelSource::Path(path.to_owned()), &Device::cpu())
 }
 
 fn model(name: &str) -> Model {

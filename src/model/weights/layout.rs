@@ -9,9 +9,6 @@ use crate::tensor::{TensorError, Value};
 impl Weights {
     /// A tensor as it is laid out in its file (edits included), put together from the weights that it holds. `None` for
     /// a tensor that is not used.
-    ///
-    /// # Errors
-    /// If its parts cannot be joined on their device.
     pub fn as_in_file(&self, file: &FileTensor) -> Result<Option<Value>, TensorError> {
         let Some(layout) = file.layout else { return Ok(None) };
         let mut parts = Vec::new();

@@ -20,12 +20,10 @@ pub use weight::{RowChunks, Weight};
 pub struct Overlay(Arc<HashMap<WeightId, Weight>>);
 
 impl Overlay {
-    /// The edited weight, if it is edited.
     pub fn get(&self, id: WeightId) -> Option<&Weight> {
         self.0.get(&id)
     }
 
-    /// Puts a weight over the loaded one.
     pub fn set(&mut self, id: WeightId, weight: Weight) {
         Arc::make_mut(&mut self.0).insert(id, weight);
     }
@@ -54,11 +52,9 @@ pub struct FileTensor {
     pub name: String,
     /// Its name in the file, where it is another.
     pub stored_as: Option<String>,
-    /// Its shape in the file.
     pub shape: Vec<usize>,
     /// Its element type in the file: `f32`, `bf16`.
     pub dtype: String,
-    /// Bytes it takes in the file.
     pub bytes: u64,
     /// Its layout there, if it is used.
     pub layout: Option<Layout>,
@@ -71,7 +67,6 @@ pub struct FileTensor {
 }
 
 impl FileTensor {
-    /// Its name in the file.
     pub fn file_name(&self) -> &str {
         self.stored_as.as_deref().unwrap_or(&self.name)
     }
@@ -107,7 +102,6 @@ impl Weights {
         self.overlay.get(id).or_else(|| self.loaded.get(&id))
     }
 
-    /// A weight as it was loaded.
     pub fn loaded(&self, id: WeightId) -> Option<&Weight> {
         self.loaded.get(&id)
     }
@@ -136,11 +130,6 @@ impl Weights {
     /// The same weights where what is computed with them is held in another precision; the weights themselves stay.
     pub fn computing_in(&self, precision: Precision) -> Weights {
         Weights { precision, ..self.clone() }
-    }
-
-    /// The same loaded weights with other edits.
-    pub fn with_overlay(&self, overlay: Overlay) -> Weights {
-        Weights { overlay, ..self.clone() }
     }
 
     /// Edits a weight. A vocabulary matrix is split as the loaded one is.
@@ -181,9 +170,6 @@ impl Weights {
 
     /// The loaded weights with a vocabulary of `rows` tokens: what is beyond is left out, what is missing is zeros.
     /// Edits are not kept.
-    ///
-    /// # Errors
-    /// If the device fails.
     pub fn with_vocabulary(&self, rows: usize, device: &Device) -> Result<Weights, TensorError> {
         let mut loaded = (*self.loaded).clone();
         let mut files = (*self.files).clone();
@@ -267,7 +253,7 @@ mod tests {
         assert_eq!(edited.overlay().ids(), [id]);
         let mut overlay = edited.overlay().clone();
         assert!(overlay.remove(id) && !overlay.remove(id));
-        assert_eq!(first(&edited.with_overlay(overlay)), 0.0);
+        assert_eq!(first(&Weights { overlay, ..edited.clone() }), 0.0);
     }
 
     #[test]

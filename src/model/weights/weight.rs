@@ -24,17 +24,12 @@ impl Weight {
     pub fn dense(&self) -> Option<&Value> {
         match self {
             Weight::Dense(value) => Some(value),
-            Weight::Rows(chunks) => match chunks.chunks() {
-                [only] => Some(only),
-                _ => None,
-            },
+            Weight::Rows(chunks) if chunks.chunks().len() == 1 => chunks.chunks().first(),
+            Weight::Rows(_) => None,
         }
     }
 
     /// The whole weight as one tensor: a handle, or a joined copy of the chunks.
-    ///
-    /// # Errors
-    /// If the chunks cannot be joined on their device.
     pub fn whole(&self) -> Result<Value, TensorError> {
         match self {
             Weight::Dense(value) => Ok(value.clone()),
@@ -45,7 +40,6 @@ impl Weight {
         }
     }
 
-    /// Bytes of device memory.
     pub fn bytes(&self) -> u64 {
         match self {
             Weight::Dense(value) => value.bytes(),

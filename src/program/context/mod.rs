@@ -263,7 +263,7 @@ mod tests {
     fn spec(name: &str) -> ModelSpec {
         let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/models");
         let source = ModelSource::Path(std::path::Path::new(fixtures).join(name));
-        load(&source, &Device::cpu(), &mut |_| true).unwrap().spec
+        load(&source, &Device::cpu()).unwrap().spec
     }
 
     fn row(ids: &[u32], mask: &[u8]) -> Row {

@@ -38,7 +38,7 @@ impl Live {
         let open = move || {
             let bundled = bundled::find("tiny-gpt2").unwrap();
             let device = Device::cpu();
-            let model = load(&bundled.source(), &device, &mut |_| true).unwrap();
+            let model = load(&bundled.source(), &device).unwrap();
             let input = Prompt::from_texts(&model, &[bundled.example_prompt], true).unwrap();
             let session = Session::new(model, input, device, &Settings { record_budget: 1 << 30 }, flag);
             Ok::<_, std::io::Error>(Box::new(Console::new(session, "tiny-gpt2")) as Box<dyn Interpreter>)

@@ -11,7 +11,6 @@ pub fn f64s(bytes: &[u8], out: &mut [f32]) {
     each(bytes, out, |bytes| f64::from_le_bytes(bytes) as f32);
 }
 
-/// 32-bit floats, copied.
 pub fn f32s(bytes: &[u8], out: &mut [f32]) {
     each(bytes, out, f32::from_le_bytes);
 }

@@ -38,24 +38,18 @@ pub fn q3_k(block: &[u8; 110], out: &mut [f32; 256]) {
 /// `d sc q - dmin mn`: d, dmin, 12 bytes with 8 six-bit sc and mn, 128 bytes; of each 32 bytes the low halves are 32
 /// elements and the high halves the next 32.
 pub fn q4_k(block: &[u8; 144], out: &mut [f32; 256]) {
-    let (d, dmin) = (half(block, 0), half(block, 2));
-    let (packed, values) = (&block[4..16], &block[16..]);
-    for (sub, out) in out.chunks_exact_mut(32).enumerate() {
-        let (sc, mn) = scale_and_minimum(packed, sub);
-        let (scale, minimum) = (d * f32::from(sc), dmin * f32::from(mn));
-        let shift = 4 * (sub % 2);
-        for (out, &byte) in out.iter_mut().zip(&values[sub / 2 * 32..]) {
-            *out = scale * f32::from((byte >> shift) & 15) - minimum;
-        }
-    }
+    four_bits(block, &[0; 32], &block[16..], out);
 }
 
 /// `d sc q - dmin mn`: as Q4_K, with 32 bytes of fifth bits before the 128 bytes, bit `j` for sub-block `j`.
 pub fn q5_k(block: &[u8; 176], out: &mut [f32; 256]) {
+    four_bits(block, &block[16..48], &block[48..], out);
+}
+
+fn four_bits(block: &[u8], fifth: &[u8], values: &[u8], out: &mut [f32; 256]) {
     let (d, dmin) = (half(block, 0), half(block, 2));
-    let (packed, fifth, values) = (&block[4..16], &block[16..48], &block[48..]);
     for (sub, out) in out.chunks_exact_mut(32).enumerate() {
-        let (sc, mn) = scale_and_minimum(packed, sub);
+        let (sc, mn) = scale_and_minimum(&block[4..16], sub);
         let (scale, minimum) = (d * f32::from(sc), dmin * f32::from(mn));
         let shift = 4 * (sub % 2);
         for ((out, &byte), &bits) in out.iter_mut().zip(&values[sub / 2 * 32..]).zip(fifth) {

@@ -8,9 +8,9 @@ mod k_quants;
 mod legacy;
 mod step;
 
-pub use step::step;
-
 use super::stored::StoredType;
+
+pub use step::step;
 
 /// Elements of the largest block.
 pub const LARGEST_BLOCK: usize = 256;

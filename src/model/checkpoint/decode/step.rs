@@ -10,14 +10,8 @@ use crate::model::checkpoint::stored::StoredType;
 /// next larger magnitude; `None` for 32 and 64 bits, which are not rounded, and for what cannot be loaded.
 pub fn step(kind: StoredType, block: &[u8], at: usize) -> Option<f32> {
     Some(match kind {
-        StoredType::F16 => {
-            let bits = u16::from_le_bytes([block[0], block[1]]) & 0x7FFF;
-            f16::from_bits(bits + 1).to_f32() - f16::from_bits(bits).to_f32()
-        }
-        StoredType::BF16 => {
-            let bits = u16::from_le_bytes([block[0], block[1]]) & 0x7FFF;
-            bf16::from_bits(bits + 1).to_f32() - bf16::from_bits(bits).to_f32()
-        }
+        StoredType::F16 => of_float(block, |bits| f16::from_bits(bits).to_f32()),
+        StoredType::BF16 => of_float(block, |bits| bf16::from_bits(bits).to_f32()),
         StoredType::Q4_0 | StoredType::Q4_1 | StoredType::Q5_0 | StoredType::Q5_1 | StoredType::Q8_0 => {
             half(block, 0).abs()
         }
@@ -30,6 +24,11 @@ pub fn step(kind: StoredType, block: &[u8], at: usize) -> Option<f32> {
         StoredType::Q8_K => f32::from_le_bytes([block[0], block[1], block[2], block[3]]).abs(),
         StoredType::F32 | StoredType::F64 | StoredType::Other(_) => return None,
     })
+}
+
+fn of_float(block: &[u8], value: impl Fn(u16) -> f32) -> f32 {
+    let bits = u16::from_le_bytes([block[0], block[1]]) & 0x7FFF;
+    value(bits + 1) - value(bits)
 }
 
 #[cfg(test)]

@@ -13,7 +13,6 @@ use crate::model::error::LoadError;
 
 /// The metadata of a model and the tensors of all its files.
 pub struct Facts<'a> {
-    /// Where the model is, for messages.
     pub path: &'a str,
     /// `general.architecture`, before the keys of the architecture.
     pub architecture: &'a str,
@@ -38,13 +37,9 @@ const HARMLESS: &[&str] = &[
 ];
 
 impl<'a> Facts<'a> {
-    /// The facts of a model.
     pub fn of(model: &'a GgufModel) -> Result<Self, LoadError> {
-        let tensors = model
-            .files
-            .iter()
-            .flat_map(|file| file.header.tensors.iter().map(move |tensor| (tensor.name.as_str(), (file, tensor))))
-            .collect();
+        let of = |file: &'a Gguf| file.header.tensors.iter().map(move |tensor| (tensor.name.as_str(), (file, tensor)));
+        let tensors = model.files.iter().flat_map(of).collect();
         let (path, first, read) = (&model.path, &model.files[0], RefCell::default());
         let mut facts = Facts { path, architecture: "", first, tensors, read };
         facts.architecture =
@@ -52,9 +47,8 @@ impl<'a> Facts<'a> {
         Ok(facts)
     }
 
-    /// A complaint about the file.
     pub fn bad(&self, message: impl Into<String>) -> LoadError {
-        LoadError::BadGguf { path: self.path.to_owned(), message: message.into() }
+        LoadError::bad_gguf(self.path, message)
     }
 
     fn missing(&self, key: &str) -> LoadError {
@@ -94,22 +88,22 @@ impl<'a> Facts<'a> {
             .collect()
     }
 
-    /// Text, if it is there.
-    pub fn text(&self, key: &str) -> Result<Option<&'a str>, LoadError> {
-        match self.get(key) {
-            None => Ok(None),
-            Some(Value::Text(text)) => Ok(Some(text)),
-            Some(_) => Err(self.wrong(key, "text")),
-        }
+    /// What `read` makes of a value, if it is there.
+    fn typed<T>(
+        &self,
+        key: &str,
+        expected: &str,
+        read: impl Fn(&'a Value) -> Option<T>,
+    ) -> Result<Option<T>, LoadError> {
+        self.get(key).map(|value| read(value).ok_or_else(|| self.wrong(key, expected))).transpose()
     }
 
-    /// A truth value, if it is there.
+    pub fn text(&self, key: &str) -> Result<Option<&'a str>, LoadError> {
+        self.typed(key, "text", |value| if let Value::Text(text) = value { Some(text.as_str()) } else { None })
+    }
+
     pub fn flag(&self, key: &str) -> Result<Option<bool>, LoadError> {
-        match self.get(key) {
-            None => Ok(None),
-            Some(Value::Bool(flag)) => Ok(Some(*flag)),
-            Some(_) => Err(self.wrong(key, "true or false")),
-        }
+        self.typed(key, "true or false", |value| if let Value::Bool(flag) = value { Some(*flag) } else { None })
     }
 
     /// A whole number, if it is there. An array of equal numbers, one for each block, counts as one.
@@ -132,10 +126,7 @@ impl<'a> Facts<'a> {
 
     /// A number, if it is there. A 32-bit one is the shortest decimal that gives it, which is what was written once.
     pub fn number(&self, key: &str) -> Result<Option<f64>, LoadError> {
-        match self.get(key) {
-            None => Ok(None),
-            Some(value) => number(value).map(Some).ok_or_else(|| self.wrong(key, "a number")),
-        }
+        self.typed(key, "a number", number)
     }
 
     /// The elements of an array; empty if it is not there.
@@ -151,11 +142,8 @@ impl<'a> Facts<'a> {
 
     /// The strings of an array; empty if it is not there.
     pub fn texts(&self, key: &str) -> Result<Vec<String>, LoadError> {
-        let text = |value| match value {
-            Value::Text(text) => Ok(text),
-            _ => Err(self.wrong(key, "a list of strings")),
-        };
-        self.values(key)?.map(text).collect()
+        let text = |value| if let Value::Text(text) = value { Some(text) } else { None };
+        self.values(key)?.map(|value| text(value).ok_or_else(|| self.wrong(key, "a list of strings"))).collect()
     }
 
     /// The numbers of an array; empty if it is not there.
@@ -168,7 +156,6 @@ impl<'a> Facts<'a> {
         format!("{}.{name}", self.architecture)
     }
 
-    /// A whole number of the architecture, if it is there.
     pub fn arch_size(&self, name: &str) -> Result<Option<usize>, LoadError> {
         self.size(&self.key(name))
     }
@@ -182,27 +169,22 @@ impl<'a> Facts<'a> {
         }
     }
 
-    /// A number of the architecture, if it is there.
     pub fn arch_number(&self, name: &str) -> Result<Option<f64>, LoadError> {
         self.number(&self.key(name))
     }
 
-    /// A number of the architecture.
     pub fn need_number(&self, name: &str) -> Result<f64, LoadError> {
         self.arch_number(name)?.ok_or_else(|| self.missing(&self.key(name)))
     }
 
-    /// Whether there is a tensor of this name.
     pub fn has(&self, tensor: &str) -> bool {
         self.tensors.contains_key(tensor)
     }
 
-    /// The shape of a tensor, if it is there.
     pub fn shape(&self, tensor: &str) -> Option<&'a [usize]> {
         self.tensors.get(tensor).map(|(_, tensor)| tensor.shape.as_slice())
     }
 
-    /// Length of one axis of a tensor, if it is there.
     pub fn axis(&self, tensor: &str, axis: usize) -> Option<usize> {
         self.shape(tensor)?.get(axis).copied()
     }
@@ -220,9 +202,8 @@ impl<'a> Facts<'a> {
 
     /// Number of blocks. Each has its own tensors, so there cannot be more than tensors.
     pub fn blocks(&self) -> Result<usize, LoadError> {
-        let blocks = self.need_size("block_count")?;
-        if blocks > self.tensors.len() {
-            let tensors = self.tensors.len();
+        let (blocks, tensors) = (self.need_size("block_count")?, self.tensors.len());
+        if blocks > tensors {
             return Err(self.bad(format!("its metadata announces {blocks} blocks, but it has {tensors} tensors")));
         }
         Ok(blocks)
@@ -230,10 +211,12 @@ impl<'a> Facts<'a> {
 
     /// Rows of the token embedding.
     pub fn vocab(&self) -> Result<usize, LoadError> {
-        match self.axis("token_embd.weight", 0) {
-            Some(rows) => Ok(rows),
-            None => Err(self.bad("it has no tensor \"token_embd.weight\"")),
-        }
+        self.axis("token_embd.weight", 0).ok_or_else(|| self.bad("it has no tensor \"token_embd.weight\""))
+    }
+
+    /// Positions of the model: rows of the table of positions, if there is one.
+    pub fn positions(&self) -> Result<usize, LoadError> {
+        self.axis("position_embd.weight", 0).map_or_else(|| self.need_size("context_length"), Ok)
     }
 
     /// Query heads and key/value heads.
@@ -252,6 +235,20 @@ impl<'a> Facts<'a> {
         Ok(self.need_size("embedding_length")? / self.heads()?.0)
     }
 
+    /// Tokens that a layer with a window attends to, if there is a window.
+    pub fn window(&self) -> Result<Option<usize>, LoadError> {
+        Ok(self.arch_size("attention.sliding_window")?.filter(|window| *window > 0))
+    }
+
+    /// What queries, keys and values are clipped to, if they are.
+    pub fn clip(&self) -> Result<Option<f64>, LoadError> {
+        Ok(self.arch_number("attention.clamp_kqv")?.filter(|clip| *clip > 0.0))
+    }
+
+    pub fn theta(&self) -> Result<f64, LoadError> {
+        Ok(self.arch_number("rope.freq_base")?.unwrap_or(10000.0))
+    }
+
     /// Features of each head that rotate, as a part of its width.
     pub fn rotary_part(&self) -> Result<f64, LoadError> {
         let width = self.head_dim()?;
@@ -261,28 +258,25 @@ impl<'a> Facts<'a> {
 
     /// Width of the MLP. Some converters write four times the width whatever it is, so the tensors come first.
     pub fn mlp_width(&self) -> Result<usize, LoadError> {
-        match self.axis("blk.0.ffn_down.weight", 1) {
-            Some(width) => Ok(width),
-            None => self.need_size("feed_forward_length"),
-        }
+        self.axis("blk.0.ffn_down.weight", 1).map_or_else(|| self.need_size("feed_forward_length"), Ok)
     }
 
     /// Ids of special tokens as configurations have them. What llama.cpp calls the beginning and the end of a text are
     /// BERT's tokens for a class and between texts.
     pub fn token_ids(&self, config: &mut Map<String, Json>) -> Result<(), LoadError> {
         let word_pieces = self.text("tokenizer.ggml.model")? == Some("bert");
-        let (bos, eos) = if word_pieces { ("cls_token_id", "sep_token_id") } else { ("bos_token_id", "eos_token_id") };
+        let (bos, eos) = if word_pieces { ("cls", "sep") } else { ("bos", "eos") };
         for (key, name) in [
-            ("cls_token_id", "cls_token_id"),
-            (bos, "bos_token_id"),
-            (eos, "eos_token_id"),
-            ("pad_token_id", "padding_token_id"),
-            ("unk_token_id", "unknown_token_id"),
-            ("sep_token_id", "seperator_token_id"),
-            ("mask_token_id", "mask_token_id"),
+            ("cls", "cls"),
+            (bos, "bos"),
+            (eos, "eos"),
+            ("pad", "padding"),
+            ("unk", "unknown"),
+            ("sep", "seperator"),
+            ("mask", "mask"),
         ] {
-            if let Some(id) = self.size(&format!("tokenizer.ggml.{name}"))? {
-                config.insert(key.into(), json!(id));
+            if let Some(id) = self.size(&format!("tokenizer.ggml.{name}_token_id"))? {
+                config.insert(format!("{key}_token_id"), json!(id));
             }
         }
         Ok(())
@@ -290,10 +284,7 @@ impl<'a> Facts<'a> {
 
     /// The name of the model, empty if it is not given.
     pub fn name(&self) -> &'a str {
-        match self.get("general.name") {
-            Some(Value::Text(name)) => name,
-            _ => "",
-        }
+        self.text("general.name").ok().flatten().unwrap_or("")
     }
 }
 
@@ -309,7 +300,6 @@ fn json_of(value: &Value) -> Json {
     }
 }
 
-/// A number of any type.
 fn number(value: &Value) -> Option<f64> {
     match value {
         Value::Unsigned(n) => Some(*n as f64),

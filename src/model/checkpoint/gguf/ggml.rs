@@ -5,38 +5,38 @@ use crate::model::checkpoint::stored::StoredType;
 /// A type, and the elements and bytes of one of its blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GgmlType {
-    /// What can be done with it.
     pub stored: StoredType,
-    /// Elements of one block.
     pub elements: usize,
-    /// Bytes of one block.
     pub bytes: usize,
 }
 
 /// The type of a number, if it is known. Of the types that cannot be loaded the size is known, so that the other
 /// tensors of their file can be placed, and so that they can be refused by name.
 pub fn ggml_type(id: u32) -> Option<GgmlType> {
-    use StoredType::*;
-    let stored = match id {
-        0 => F32,
-        1 => F16,
-        2 => Q4_0,
-        3 => Q4_1,
-        6 => Q5_0,
-        7 => Q5_1,
-        8 => Q8_0,
-        10 => Q2_K,
-        11 => Q3_K,
-        12 => Q4_K,
-        13 => Q5_K,
-        14 => Q6_K,
-        15 => Q8_K,
-        28 => F64,
-        30 => BF16,
-        _ => return unloadable(id),
-    };
+    let Some((_, stored)) = LOADABLE.into_iter().find(|(known, _)| *known == id) else { return unloadable(id) };
     stored.block().map(|(elements, bytes)| GgmlType { stored, elements, bytes })
 }
+
+const LOADABLE: [(u32, StoredType); 15] = {
+    use StoredType::*;
+    [
+        (0, F32),
+        (1, F16),
+        (2, Q4_0),
+        (3, Q4_1),
+        (6, Q5_0),
+        (7, Q5_1),
+        (8, Q8_0),
+        (10, Q2_K),
+        (11, Q3_K),
+        (12, Q4_K),
+        (13, Q5_K),
+        (14, Q6_K),
+        (15, Q8_K),
+        (28, F64),
+        (30, BF16),
+    ]
+};
 
 fn unloadable(id: u32) -> Option<GgmlType> {
     let (name, elements, bytes) = match id {

@@ -6,7 +6,6 @@ use std::ops::Range;
 use super::ggml::{GgmlType, ggml_type};
 use super::reader::{Fault, Reader, Value};
 
-/// The first four bytes.
 pub const MAGIC: [u8; 4] = *b"GGUF";
 
 /// Axes that ggml knows.
@@ -15,42 +14,40 @@ const MOST_AXES: u32 = 4;
 /// Bytes that offsets of tensors are multiples of, where the metadata does not say.
 const ALIGNMENT: u64 = 32;
 
-/// One tensor of the table.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TensorInfo {
     pub name: String,
     pub kind: GgmlType,
     /// Length of each axis, first axis first (the file lists the last one first).
     pub shape: Vec<usize>,
-    /// Its bytes in the file.
     pub range: Range<usize>,
 }
 
 /// What comes before the tensors.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Header {
-    /// Version of the format.
     pub version: u32,
     pub metadata: BTreeMap<String, Value>,
     /// The tensors, in the order of their bytes.
     pub tensors: Vec<TensorInfo>,
 }
 
-/// Reads the header of a file.
 pub fn parse(bytes: &[u8]) -> Result<Header, Fault> {
     let Some((magic, _)) = bytes.split_first_chunk::<4>() else {
-        return Err(format!("it has {} bytes, a GGUF file starts with the letters GGUF", bytes.len()).into());
+        return Err(Fault(format!("it has {} bytes, a GGUF file starts with the letters GGUF", bytes.len())));
     };
     if *magic != MAGIC {
-        return Err(format!("it starts with {:?} instead of GGUF", String::from_utf8_lossy(magic)).into());
+        return Err(Fault(format!("it starts with {:?} instead of GGUF", String::from_utf8_lossy(magic))));
     }
     let mut reader = Reader::new(bytes, MAGIC.len());
     let version = reader.u32("the version")?;
     match version {
         2 | 3 => {}
-        1 => return Err("it is of version 1; convert it again: versions 2 and 3 can be read".into()),
-        _ if version.swap_bytes() <= 3 => return Err("it is big-endian; only little-endian files can be read".into()),
-        _ => return Err(format!("it is of version {version}; only versions 2 and 3 can be read").into()),
+        1 => return Err(Fault("it is of version 1; convert it again: versions 2 and 3 can be read".into())),
+        _ if version.swap_bytes() <= 3 => {
+            return Err(Fault("it is big-endian; only little-endian files can be read".into()));
+        }
+        _ => return Err(Fault(format!("it is of version {version}; only versions 2 and 3 can be read"))),
     }
     // A tensor takes at least 24 bytes of the table, a metadata entry 13.
     let tensors = reader.count(24, "the number of tensors")?;
@@ -60,37 +57,28 @@ pub fn parse(bytes: &[u8]) -> Result<Header, Fault> {
         let key = reader.key()?;
         let value = reader.value(&key)?;
         if metadata.insert(key.clone(), value).is_some() {
-            return Err(format!("the metadata has {key:?} twice").into());
+            return Err(Fault(format!("the metadata has {key:?} twice")));
         }
     }
-    let places: Vec<Place> = (0..tensors).map(|_| place(&mut reader)).collect::<Result<_, _>>()?;
-    let start = data_start(reader.position(), alignment(&metadata)?)?;
-    let tensors = settle(places, bytes.len(), start, alignment(&metadata)?)?;
+    let places: Vec<_> = (0..tensors).map(|_| place(&mut reader)).collect::<Result<_, _>>()?;
+    let alignment = alignment(&metadata)?;
+    let start = (reader.position() as u64).checked_next_multiple_of(alignment);
+    let start = start.ok_or_else(|| Fault("its header has no end".into()))?;
+    let tensors = settle(places, bytes.len(), start, alignment)?;
     Ok(Header { version, metadata, tensors })
 }
 
-/// A line of the table, with the offset that it claims.
-struct Place {
-    name: String,
-    kind: GgmlType,
-    shape: Vec<usize>,
-    length: usize,
-    offset: u64,
-}
-
-fn place(reader: &mut Reader) -> Result<Place, Fault> {
+/// A line of the table, with as many bytes as its tensor takes, and the offset that it claims.
+fn place(reader: &mut Reader) -> Result<(TensorInfo, u64), Fault> {
     let name = String::from_utf8_lossy(reader.text("the name of a tensor")?).into_owned();
     let what = format!("the table entry of tensor {name:?}");
     let axes = reader.u32(&what)?;
     if axes > MOST_AXES {
-        return Err(format!("tensor {name:?} has {axes} axes, at most {MOST_AXES} are possible").into());
+        return Err(Fault(format!("tensor {name:?} has {axes} axes, at most {MOST_AXES} are possible")));
     }
-    let mut shape = Vec::new();
-    for _ in 0..axes {
-        shape.push(reader.u64(&what)?);
-    }
+    let shape = (0..axes).map(|_| reader.u64(&what)).collect::<Result<Vec<u64>, _>>()?;
     let id = reader.u32(&what)?;
-    let Some(kind) = ggml_type(id) else { return Err(format!("tensor {name:?} is of the unknown type {id}").into()) };
+    let Some(kind) = ggml_type(id) else { return Err(Fault(format!("tensor {name:?} is of the unknown type {id}"))) };
     let offset = reader.u64(&what)?;
     // An empty tensor can still have axes whose product no number holds.
     let fits = shape.iter().try_fold(1u64, |count, axis| count.checked_mul((*axis).max(1))).is_some();
@@ -98,42 +86,38 @@ fn place(reader: &mut Reader) -> Result<Place, Fault> {
     let width = shape.first().copied().unwrap_or(1);
     if !width.is_multiple_of(kind.elements as u64) {
         let name_of_kind = kind.stored.name();
-        return Err(format!(
+        return Err(Fault(format!(
             "tensor {name:?} has rows of {width} elements, which {name_of_kind} cannot store: its blocks are of {}",
             kind.elements
-        )
-        .into());
+        )));
     }
     let length = count.and_then(|count| (count / kind.elements as u64).checked_mul(kind.bytes as u64));
     let Some(length) = length.and_then(|length| usize::try_from(length).ok()) else {
-        return Err(format!("tensor {name:?} of shape {shape:?} is larger than any file").into());
+        return Err(Fault(format!("tensor {name:?} of shape {shape:?} is larger than any file")));
     };
     let shape = shape.into_iter().rev().map(|axis| axis as usize).collect();
-    Ok(Place { name, kind, shape, length, offset })
+    Ok((TensorInfo { name, kind, shape, range: 0..length }, offset))
 }
 
 fn alignment(metadata: &BTreeMap<String, Value>) -> Result<u64, Fault> {
     match metadata.get("general.alignment") {
         None => Ok(ALIGNMENT),
         Some(Value::Unsigned(n)) if *n > 0 && n.is_multiple_of(8) && *n <= 1 << 30 => Ok(*n),
-        Some(_) => Err("general.alignment is not a multiple of 8".into()),
+        Some(_) => Err(Fault("general.alignment is not a multiple of 8".into())),
     }
 }
 
-fn data_start(header_end: usize, alignment: u64) -> Result<u64, Fault> {
-    (header_end as u64).checked_next_multiple_of(alignment).ok_or_else(|| "its header has no end".into())
-}
-
 /// Checks that the tensors are inside the file, aligned, and do not overlap.
-fn settle(places: Vec<Place>, size: usize, start: u64, alignment: u64) -> Result<Vec<TensorInfo>, Fault> {
+fn settle(places: Vec<(TensorInfo, u64)>, size: usize, start: u64, alignment: u64) -> Result<Vec<TensorInfo>, Fault> {
     let mut tensors = Vec::with_capacity(places.len());
     let mut names = HashSet::new();
-    for Place { name, kind, shape, length, offset } in places {
+    for (tensor, offset) in places {
+        let (name, length) = (&tensor.name, tensor.range.len());
         if !names.insert(name.clone()) {
-            return Err(format!("it has tensor {name:?} twice").into());
+            return Err(Fault(format!("it has tensor {name:?} twice")));
         }
         if !offset.is_multiple_of(alignment) {
-            return Err(format!("tensor {name:?} starts at {offset}, which is not a multiple of {alignment}").into());
+            return Err(Fault(format!("tensor {name:?} starts at {offset}, which is not a multiple of {alignment}")));
         }
         let range = start.checked_add(offset).and_then(|begin| {
             let end = begin.checked_add(length as u64).filter(|end| *end <= size as u64)?;
@@ -141,18 +125,17 @@ fn settle(places: Vec<Place>, size: usize, start: u64, alignment: u64) -> Result
         });
         let Some(range) = range else {
             let available = (size as u64).saturating_sub(start);
-            return Err(format!(
+            return Err(Fault(format!(
                 "it is truncated: tensor {name:?} takes {length} bytes from {offset} of the data, the file has \
                  {available}"
-            )
-            .into());
+            )));
         };
-        tensors.push(TensorInfo { name, kind, shape, range });
+        tensors.push(TensorInfo { range, ..tensor });
     }
     tensors.sort_by_key(|tensor| (tensor.range.start, tensor.range.end));
     for pair in tensors.windows(2) {
         if pair[1].range.start < pair[0].range.end {
-            return Err(format!("tensors {:?} and {:?} overlap", pair[0].name, pair[1].name).into());
+            return Err(Fault(format!("tensors {:?} and {:?} overlap", pair[0].name, pair[1].name)));
         }
     }
     Ok(tensors)

@@ -15,25 +15,23 @@ mod reader;
 mod tokenizer;
 mod view;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
+use facts::Facts;
+use header::Header;
 use serde_json::{Map, Value as Json, json};
 
 use super::{Checkpoint, FileBytes};
 use crate::model::error::{LoadError, NoTokenizer};
 use crate::model::file;
-use facts::Facts;
-use header::Header;
 
 pub use arch::architectures;
-/// The first four bytes of a GGUF file.
 pub use header::MAGIC;
 
 /// Shards of one model at most.
 const MOST_SHARDS: usize = 10_000;
 
-/// One file and its header.
 #[derive(Debug)]
 struct Gguf {
     path: String,
@@ -43,9 +41,14 @@ struct Gguf {
 
 impl Gguf {
     fn parse(path: String, bytes: FileBytes) -> Result<Self, LoadError> {
-        match header::parse(bytes.all()) {
-            Ok(header) => Ok(Gguf { path, bytes: Arc::new(bytes), header }),
-            Err(fault) => Err(LoadError::BadGguf { path, message: fault.to_string() }),
+        let header = header::parse(bytes.all()).map_err(|fault| LoadError::bad_gguf(&path, fault.to_string()))?;
+        Ok(Gguf { path, bytes: Arc::new(bytes), header })
+    }
+
+    fn number(&self, key: &str) -> Option<u64> {
+        match self.header.metadata.get(key)? {
+            reader::Value::Unsigned(number) => Some(*number),
+            _ => None,
         }
     }
 }
@@ -61,76 +64,61 @@ impl GgufModel {
     /// Maps a file, and the other shards if it is one of several.
     pub fn open(path: &Path) -> Result<Self, LoadError> {
         let shown = path.display().to_string();
-        let Some((prefix, count)) = shard_of(path) else {
+        let Some((prefix, count)) = path.file_name().and_then(|name| shard_name(name.to_str()?)) else {
             let file = Gguf::parse(shown.clone(), FileBytes::map(path)?)?;
-            let model = GgufModel { path: shown, files: vec![file] };
-            return if model.shards()? > 1 { Err(model.renamed()) } else { Ok(model) };
+            if file.number("split.count").is_some_and(|count| count > 1) {
+                let message = "it is one of several shards, but is not named NAME-00001-of-0000N.gguf, by which the \
+                               others are found";
+                return Err(LoadError::bad_gguf(&shown, message));
+            }
+            return Ok(GgufModel { path: shown, files: vec![file] });
         };
         let mut files = Vec::new();
         for number in 1..=count {
-            let shard = shard_path(&prefix, number, count);
-            if !shard.exists() {
-                let shard = shard.display().to_string();
+            let file = path.with_file_name(shard_file(prefix, number, count));
+            let shard = file.display().to_string();
+            if !file.exists() {
                 return Err(LoadError::MissingGgufShard { shard, shards: count });
             }
-            files.push(Gguf::parse(shard.display().to_string(), FileBytes::map(&shard)?)?);
+            files.push(Gguf::parse(shard, FileBytes::map(&file)?)?);
         }
         let model = GgufModel { path: files[0].path.clone(), files };
         model.agree(count)?;
         Ok(model)
     }
 
-    /// A model in memory, for tests and fuzz targets.
+    #[cfg(test)]
     pub fn from_vec(path: &str, bytes: Vec<u8>) -> Result<Self, LoadError> {
         let file = Gguf::parse(path.to_owned(), FileBytes::Owned(bytes))?;
         Ok(GgufModel { path: path.to_owned(), files: vec![file] })
     }
 
-    /// Where it is, for messages.
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// How many shards the metadata speaks of.
-    fn shards(&self) -> Result<usize, LoadError> {
-        match self.files[0].header.metadata.get("split.count") {
-            Some(reader::Value::Unsigned(count)) => Ok(usize::try_from(*count).unwrap_or(usize::MAX)),
-            _ => Ok(1),
-        }
-    }
-
-    fn renamed(&self) -> LoadError {
-        let message =
-            "it is one of several shards, but is not named NAME-00001-of-0000N.gguf, by which the others are found";
-        LoadError::BadGguf { path: self.path.clone(), message: message.into() }
-    }
-
     /// Checks that the shards are those of one model.
     fn agree(&self, count: usize) -> Result<(), LoadError> {
-        use reader::Value::Unsigned;
         for (number, file) in self.files.iter().enumerate() {
-            let says = |key: &str| match file.header.metadata.get(key) {
-                Some(Unsigned(n)) => Some(*n),
-                _ => None,
-            };
-            let (no, of) = (says("split.no"), says("split.count"));
+            let (no, of) = (file.number("split.no"), file.number("split.count"));
             if no.is_some_and(|no| no != number as u64) || of.is_some_and(|of| of != count as u64) {
+                let shown = |number: Option<u64>| number.map_or("?".into(), |number| number.to_string());
                 let message = format!(
                     "its metadata says shard {} of {}, its name shard {} of {count}",
-                    no.map_or("?".into(), |no| no.saturating_add(1).to_string()),
-                    of.map_or("?".into(), |of| of.to_string()),
+                    shown(no.map(|no| no.saturating_add(1))),
+                    shown(of),
                     number + 1
                 );
-                return Err(LoadError::BadGguf { path: file.path.clone(), message });
+                return Err(LoadError::bad_gguf(&file.path, message));
             }
         }
-        let tensors: usize = self.files.iter().map(|file| file.header.tensors.len()).sum();
-        match self.files[0].header.metadata.get("split.tensors.count") {
-            Some(Unsigned(wanted)) if *wanted != tensors as u64 => Err(LoadError::BadGguf {
-                path: self.path.clone(),
-                message: format!("it announces {wanted} tensors in all shards, they have {tensors}"),
-            }),
-            _ => Ok(()),
+        let tensors = self.files.iter().map(|file| file.header.tensors.len()).sum::<usize>() as u64;
+        match self.files[0].number("split.tensors.count").filter(|wanted| *wanted != tensors) {
+            None => Ok(()),
+            Some(wanted) => {
+                let message = format!("it announces {wanted} tensors in all shards, they have {tensors}");
+                Err(LoadError::bad_gguf(&self.path, message))
+            }
         }
     }
 
@@ -151,9 +139,6 @@ impl GgufModel {
 
     /// What a file of this name would hold, were this a Hugging Face checkpoint; `None` for a file that it would not
     /// have.
-    ///
-    /// # Errors
-    /// If the metadata that it is made of is not usable.
     pub fn file(&self, name: &str) -> Result<Option<Vec<u8>>, LoadError> {
         let facts = Facts::of(self)?;
         let json = match name {
@@ -173,11 +158,6 @@ impl GgufModel {
         Ok(tokenizer::json(&Facts::of(self)?)?.err())
     }
 
-    /// The chat template, if the metadata has one.
-    pub fn chat_template(&self) -> Result<Option<&str>, LoadError> {
-        Facts::of(self)?.text("tokenizer.chat_template")
-    }
-
     pub fn architecture(&self) -> Result<&str, LoadError> {
         Ok(Facts::of(self)?.architecture)
     }
@@ -191,15 +171,13 @@ fn tokenizer_config(facts: &Facts) -> Result<Map<String, Json>, LoadError> {
     let mut config = Map::new();
     let mut ids = Map::new();
     facts.token_ids(&mut ids)?;
-    let tokens: Vec<(String, usize)> =
-        ids.iter().filter_map(|(key, id)| Some((key.strip_suffix("_id")?.to_owned(), id.as_u64()? as usize))).collect();
-    for (token, id) in tokens {
+    for (token, id) in ids.iter().filter_map(|(key, id)| Some((key.strip_suffix("_id")?, id.as_u64()? as usize))) {
         if let Some(reader::Value::Text(text)) = facts.values("tokenizer.ggml.tokens")?.nth(id) {
-            config.insert(token, json!(text));
+            config.insert(token.to_owned(), json!(text));
         }
     }
-    for (key, name) in [("add_bos_token", "add_bos_token"), ("add_eos_token", "add_eos_token")] {
-        if let Some(flag) = facts.flag(&format!("tokenizer.ggml.{name}"))? {
+    for key in ["add_bos_token", "add_eos_token"] {
+        if let Some(flag) = facts.flag(&format!("tokenizer.ggml.{key}"))? {
             config.insert(key.into(), json!(flag));
         }
     }
@@ -210,25 +188,22 @@ fn tokenizer_config(facts: &Facts) -> Result<Map<String, Json>, LoadError> {
             named.push(json!({"name": name, "template": template}));
         }
     }
-    match (default, named.is_empty()) {
-        (Some(template), true) => {
-            config.insert("chat_template".into(), json!(template));
-        }
-        (None, true) => {}
-        (default, false) => {
-            named.extend(default.map(|template| json!({"name": "default", "template": template})));
-            config.insert("chat_template".into(), Json::Array(named));
-        }
-    }
+    let templates = if named.is_empty() {
+        default.map(Json::from)
+    } else {
+        named.extend(default.map(|template| json!({"name": "default", "template": template})));
+        Some(Json::Array(named))
+    };
+    config.extend(templates.map(|templates| ("chat_template".to_owned(), templates)));
     Ok(config)
 }
 
 /// Every token that ends a text: the end of the text, of a turn, of a message.
 fn generation_config(facts: &Facts) -> Result<Option<Json>, LoadError> {
-    let mut ends = Vec::new();
     if facts.text("tokenizer.ggml.model")? == Some("bert") {
         return Ok(None);
     }
+    let mut ends = Vec::new();
     for name in ["eos", "eot", "eom"] {
         if let Some(id) = facts.size(&format!("tokenizer.ggml.{name}_token_id"))?
             && !ends.contains(&id)
@@ -258,7 +233,6 @@ fn modules() -> Json {
     ])
 }
 
-/// Whether a file begins like GGUF.
 pub fn looks_like(path: &Path) -> bool {
     use std::io::Read;
     let mut start = [0; 4];
@@ -274,15 +248,8 @@ pub fn shard_name(name: &str) -> Option<(&str, usize)> {
     Some((prefix, count))
 }
 
-fn shard_of(path: &Path) -> Option<(PathBuf, usize)> {
-    let (prefix, count) = shard_name(path.file_name()?.to_str()?)?;
-    Some((path.with_file_name(prefix), count))
-}
-
-fn shard_path(prefix: &Path, number: usize, count: usize) -> PathBuf {
-    let mut name = prefix.file_name().unwrap_or_default().to_os_string();
-    name.push(format!("-{number:05}-of-{count:05}.gguf"));
-    prefix.with_file_name(name)
+fn shard_file(prefix: &str, number: usize, count: usize) -> String {
+    format!("{prefix}-{number:05}-of-{count:05}.gguf")
 }
 
 /// Whether a file goes with a model and is not one: a projector for images, an adapter, a matrix of importances or a
@@ -299,10 +266,7 @@ pub fn is_part(path: &Path) -> bool {
 
 /// The first shards, or only files, of the models in a directory, by name.
 pub fn models_in(names: &[String]) -> Vec<&String> {
-    let first = |name: &&String| match shard_of(Path::new(name)) {
-        Some(_) => name.contains("-00001-of-"),
-        None => true,
-    };
+    let first = |name: &&String| shard_name(name).is_none() || name.contains("-00001-of-");
     let mut models: Vec<&String> = names.iter().filter(|name| name.ends_with(".gguf")).filter(first).collect();
     models.sort();
     models

@@ -5,19 +5,7 @@ use std::ops::Range;
 /// What is wrong with a file, as the part of a sentence that follows its name.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct Fault(Box<str>);
-
-impl From<String> for Fault {
-    fn from(what: String) -> Fault {
-        Fault(what.into())
-    }
-}
-
-impl From<&str> for Fault {
-    fn from(what: &str) -> Fault {
-        Fault(what.into())
-    }
-}
+pub struct Fault(pub String);
 
 pub struct Reader<'a> {
     bytes: &'a [u8],
@@ -30,7 +18,6 @@ const DEEPEST_ARRAY: usize = 4;
 /// The longest name of a metadata entry that the format allows.
 const LONGEST_KEY: usize = 65_535;
 
-/// The type of a metadata value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     U8,
@@ -52,7 +39,7 @@ impl Kind {
     fn of(id: u32) -> Result<Kind, Fault> {
         use Kind::*;
         let all = [U8, I8, U16, I16, U32, I32, F32, Bool, Text, Array, U64, I64, F64];
-        all.get(id as usize).copied().ok_or_else(|| format!("metadata of the unknown type {id}").into())
+        all.get(id as usize).copied().ok_or_else(|| Fault(format!("metadata of the unknown type {id}")))
     }
 
     /// Bytes of a value, where all have the same length.
@@ -73,11 +60,8 @@ impl Kind {
 pub enum Value {
     /// A whole number that is not negative, of any width.
     Unsigned(u64),
-    /// A negative whole number.
     Negative(i64),
-    /// A 32-bit float.
     Single(f32),
-    /// A 64-bit float.
     Double(f64),
     Bool(bool),
     /// Text; bytes that are not UTF-8 are replaced.
@@ -85,18 +69,15 @@ pub enum Value {
     Array {
         element: Kind,
         count: usize,
-        /// Their bytes in the file.
         range: Range<usize>,
     },
 }
 
 impl<'a> Reader<'a> {
-    /// From byte `at` on.
     pub fn new(bytes: &'a [u8], at: usize) -> Self {
         Reader { bytes, at }
     }
 
-    /// The byte that is read next.
     pub fn position(&self) -> usize {
         self.at
     }
@@ -108,9 +89,11 @@ impl<'a> Reader<'a> {
     fn take(&mut self, length: usize, what: &str) -> Result<&'a [u8], Fault> {
         let end = self.at.checked_add(length).filter(|end| *end <= self.bytes.len());
         let Some(end) = end else {
-            return Err(
-                format!("it ends at byte {}, in the middle of {what} at byte {}", self.bytes.len(), self.at).into()
-            );
+            return Err(Fault(format!(
+                "it ends at byte {}, in the middle of {what} at byte {}",
+                self.bytes.len(),
+                self.at
+            )));
         };
         let taken = &self.bytes[self.at..end];
         self.at = end;
@@ -136,7 +119,7 @@ impl<'a> Reader<'a> {
         let count = self.u64(what)?;
         match usize::try_from(count).ok().filter(|count| *count <= self.left() / least.max(1)) {
             Some(count) => Ok(count),
-            None => Err(format!("{what} is {count}, but there are only {} bytes left", self.left()).into()),
+            None => Err(Fault(format!("{what} is {count}, but there are only {} bytes left", self.left()))),
         }
     }
 
@@ -146,11 +129,10 @@ impl<'a> Reader<'a> {
         self.take(length, what)
     }
 
-    /// The name of a metadata entry.
     pub fn key(&mut self) -> Result<String, Fault> {
         let bytes = self.text("the name of a metadata entry")?;
         if bytes.is_empty() || bytes.len() > LONGEST_KEY {
-            return Err(format!("a metadata entry has a name of {} bytes", bytes.len()).into());
+            return Err(Fault(format!("a metadata entry has a name of {} bytes", bytes.len())));
         }
         Ok(String::from_utf8_lossy(bytes).into_owned())
     }
@@ -183,14 +165,14 @@ impl<'a> Reader<'a> {
             Kind::F64 => Value::Double(f64::from_le_bytes(self.array(what)?)),
             Kind::Bool => Value::Bool(self.array::<1>(what)?[0] != 0),
             Kind::Text => Value::Text(String::from_utf8_lossy(self.text(what)?).into_owned()),
-            Kind::Array => return Err(format!("{what} is an array where a single value should be").into()),
+            Kind::Array => return Err(Fault(format!("{what} is an array where a single value should be"))),
         })
     }
 
     /// Goes past the elements of an array, of which the type has been read; their number and bytes.
     fn skip_array(&mut self, element: Kind, what: &str, depth: usize) -> Result<(usize, Range<usize>), Fault> {
         if depth == DEEPEST_ARRAY {
-            return Err(format!("{what} is an array inside more than {DEEPEST_ARRAY} others").into());
+            return Err(Fault(format!("{what} is an array inside more than {DEEPEST_ARRAY} others")));
         }
         // A string takes 8 bytes for its length, an array 12 for its type and count.
         let least = element.size().unwrap_or(if element == Kind::Text { 8 } else { 12 });

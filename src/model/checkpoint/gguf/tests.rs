@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::path::PathBuf;
 
 use proptest::prelude::*;
 
@@ -54,7 +55,7 @@ fn twin_tensors(folder: &Path) -> HashMap<String, (Vec<usize>, Vec<f32>)> {
             continue;
         }
         let file = safetensors::open(&folder.join(name)).unwrap();
-        for entry in file.entries() {
+        for entry in &file.entries {
             let name =
                 entry.name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias");
             all.insert(name, (entry.shape.clone(), values(&file, entry)));
@@ -69,8 +70,8 @@ fn tensors_have_the_names_shapes_and_numbers_of_the_checkpoint() {
         let checkpoint = GgufModel::open(&gguf).unwrap().checkpoint().unwrap();
         let theirs = twin_tensors(&twin);
         let mut found = 0;
-        for file in checkpoint.files() {
-            for entry in file.entries() {
+        for file in &checkpoint.files {
+            for entry in &file.entries {
                 let wanted = theirs
                     .iter()
                     .find(|(name, _)| {
@@ -97,7 +98,7 @@ fn tensors_have_the_names_shapes_and_numbers_of_the_checkpoint() {
                 found += 1;
             }
         }
-        let aside = checkpoint.aside().iter().any(|(entry, _)| entry.name.starts_with("cls.output"));
+        let aside = checkpoint.aside.iter().any(|(entry, _)| entry.name.starts_with("cls.output"));
         // The converter knows no pooler, and no head of ModernBERT that is for masked tokens.
         let masked = theirs.contains_key("decoder.bias") && theirs.contains_key("head.dense.weight");
         let others = |name: &&String| {
@@ -176,7 +177,9 @@ fn same_scaling(ours: &Json, theirs: &Json) -> bool {
 fn chat_templates_can_be_reached() {
     let mut bytes = fs::read(fixtures_own().join("gpt2.f32.gguf")).unwrap();
     let name = b"general.name";
-    assert!(GgufModel::from_vec("m", bytes.clone()).unwrap().chat_template().unwrap().is_none());
+    let stored =
+        |model: &GgufModel| Facts::of(model).unwrap().text("tokenizer.chat_template").unwrap().map(String::from);
+    assert_eq!(stored(&GgufModel::from_vec("m", bytes.clone()).unwrap()), None);
     // A key of another length would move everything after it; this one is put first, in the place of the counts.
     let entries = u64::from_le_bytes(bytes[16..24].try_into().unwrap());
     bytes[16..24].copy_from_slice(&(entries + 1).to_le_bytes());
@@ -194,7 +197,7 @@ fn chat_templates_can_be_reached() {
     assert!(entry.len() % 32 == 0 && name.len() == 12);
     bytes.splice(24..24, entry);
     let model = GgufModel::from_vec("m", bytes).unwrap();
-    assert_eq!(model.chat_template().unwrap().map(str::trim), Some("{{ messages[0].content }}"));
+    assert_eq!(stored(&model).as_deref().map(str::trim), Some("{{ messages[0].content }}"));
     let config: Json = serde_json::from_slice(&model.file("tokenizer_config.json").unwrap().unwrap()).unwrap();
     assert_eq!(config["chat_template"].as_str().map(str::trim), Some("{{ messages[0].content }}"));
     assert_eq!(config["eos_token"], "<|endoftext|>");
@@ -207,11 +210,10 @@ fn fixtures_own() -> PathBuf {
 
 #[test]
 fn names_of_shards_are_understood() {
-    let parts = |name: &str| shard_of(Path::new(name)).map(|(prefix, count)| (prefix.display().to_string(), count));
-    assert_eq!(parts("d/m-q4-00002-of-00003.gguf"), Some(("d/m-q4".into(), 3)));
-    assert_eq!(parts("m-00001-of-00000.gguf"), None);
-    assert_eq!(parts("m-1-of-2.gguf"), None);
-    assert_eq!(shard_path(Path::new("d/m"), 2, 12), Path::new("d/m-00002-of-00012.gguf"));
+    assert_eq!(shard_name("m-q4-00002-of-00003.gguf"), Some(("m-q4", 3)));
+    assert_eq!(shard_name("m-00001-of-00000.gguf"), None);
+    assert_eq!(shard_name("m-1-of-2.gguf"), None);
+    assert_eq!(shard_file("m", 2, 12), "m-00002-of-00012.gguf");
     let names = ["b-00002-of-00002.gguf", "b-00001-of-00002.gguf", "a.gguf", "c.txt"].map(String::from);
     assert_eq!(models_in(&names), ["a.gguf", "b-00001-of-00002.gguf"]);
 }
@@ -224,8 +226,8 @@ fn everything(bytes: Vec<u8>) {
     }
     let _ = model.why_no_tokenizer();
     if let Ok(checkpoint) = model.checkpoint() {
-        for file in checkpoint.files() {
-            for entry in file.entries() {
+        for file in &checkpoint.files {
+            for entry in &file.entries {
                 let _ = file.read_f32(entry, &[entry.count()]);
             }
         }

@@ -21,48 +21,37 @@ pub fn table(file: &Gguf, description: &Description) -> Result<(TensorFile, Vec<
         }
         let (pattern, numbers) = pattern(stem);
         match description.names.get(pattern.as_str()) {
-            Some(name) => entries.extend(named(&file.path, tensor, name.theirs, &name.done, suffix, &numbers)?),
+            Some((theirs, done)) => entries.extend(named(&file.path, tensor, theirs, done, suffix, &numbers)?),
             None => entries.push(entry(tensor.name.clone(), tensor)),
         }
     }
     let size = file.bytes.all().len() as u64;
-    Ok((TensorFile::new(file.path.clone(), size, file.bytes.clone(), entries), aside))
+    Ok((TensorFile { path: file.path.clone(), size, bytes: file.bytes.clone(), entries }, aside))
 }
 
 /// A name without `.weight` or `.bias`, and that.
 fn split(name: &str) -> (&str, &str) {
-    for suffix in [".weight", ".bias"] {
-        if let Some(stem) = name.strip_suffix(suffix) {
-            return (stem, suffix);
-        }
-    }
-    (name, "")
+    let suffix = [".weight", ".bias"].into_iter().find(|suffix| name.ends_with(suffix)).unwrap_or_default();
+    name.split_at(name.len() - suffix.len())
 }
 
 /// A name with its numbers taken out: `blk.3.ffn_up.7` is `blk.{}.ffn_up.{e}` with 3 and 7.
 fn pattern(stem: &str) -> (String, Vec<&str>) {
     let mut numbers = Vec::new();
-    let parts: Vec<&str> = stem
-        .split('.')
-        .map(|part| {
-            if part.is_empty() || !part.bytes().all(|byte| byte.is_ascii_digit()) {
-                return part;
-            }
-            numbers.push(part);
-            if numbers.len() == 1 { "{}" } else { "{e}" }
-        })
-        .collect();
-    (parts.join("."), numbers)
+    let parts = stem.split('.').map(|part| {
+        if part.is_empty() || !part.bytes().all(|byte| byte.is_ascii_digit()) {
+            return part;
+        }
+        numbers.push(part);
+        if numbers.len() == 1 { "{}" } else { "{e}" }
+    });
+    (parts.collect::<Vec<&str>>().join("."), numbers)
 }
 
 fn fill(theirs: &str, numbers: &[&str], index: Option<usize>, suffix: &str) -> String {
-    let mut name = theirs.replace("{}", numbers.first().unwrap_or(&""));
-    if let Some(index) = index {
-        name = name.replace("{e}", &index.to_string());
-    } else if let Some(expert) = numbers.get(1) {
-        name = name.replace("{e}", expert);
-    }
-    name + suffix
+    let name = theirs.replace("{}", numbers.first().unwrap_or(&""));
+    let expert = index.map(|index| index.to_string()).or_else(|| Some((*numbers.get(1)?).to_owned()));
+    expert.map_or(name.clone(), |expert| name.replace("{e}", &expert)) + suffix
 }
 
 fn entry(name: String, tensor: &TensorInfo) -> TensorEntry {
@@ -78,10 +67,8 @@ fn named(
     suffix: &str,
     numbers: &[&str],
 ) -> Result<Vec<TensorEntry>, LoadError> {
-    let fail = |what: &str| LoadError::BadGguf {
-        path: path.to_owned(),
-        message: format!("tensor {:?} of shape {:?} {what}", tensor.name, tensor.shape),
-    };
+    let fail =
+        |what: &str| LoadError::bad_gguf(path, format!("tensor {:?} of shape {:?} {what}", tensor.name, tensor.shape));
     let mut one = entry(fill(theirs, numbers, None, suffix), tensor);
     one.stored_as = Some(tensor.name.clone());
     let is_weight = suffix == ".weight";
@@ -89,7 +76,7 @@ fn named(
         Done::Nothing => {}
         Done::Transposed => one.flipped = tensor.shape.len() == 2,
         Done::Reordered(rows) => reorder(&mut one, *rows).ok_or_else(|| fail("cannot be split into its heads"))?,
-        Done::OneAdded if is_weight => one.arrange = Arrange::shift(-1.0),
+        Done::OneAdded if is_weight => one.arrange = Arrange { shift: -1.0, ..Arrange::SAME },
         Done::OneAdded => {}
         Done::Flattened => {
             if let [only] = one.shape[..] {
@@ -104,8 +91,8 @@ fn named(
         }
         Done::Stacked => return stacked(tensor, theirs, suffix, numbers).ok_or_else(|| fail("is not a stack")),
         Done::Joined(parts) => {
-            return joined(tensor, parts, suffix, numbers)
-                .ok_or_else(|| fail("does not hold queries, keys and values"));
+            let wrong = || fail("does not hold queries, keys and values");
+            return joined(tensor, parts, suffix, numbers).ok_or_else(wrong);
         }
     }
     Ok(vec![one])

@@ -1,34 +1,28 @@
 //! Decoders whose tensors are named nearly like Llama's and whose rows llama.cpp leaves where they are.
 
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 
-use super::{Description, Done, decoder, layer_eps, rms_eps, window_layers};
+use super::{Description, Done, decoder, layer_eps, rms_decoder, window_layers};
 use crate::model::checkpoint::gguf::facts::Facts;
 use crate::model::error::LoadError;
 
 /// Qwen 2 and 2.5. The windows that a configuration can ask for are not in the file.
 pub fn qwen2(facts: &Facts) -> Result<Description, LoadError> {
-    let mut description = decoder(facts, "qwen2", "Qwen2ForCausalLM")?;
-    rms_eps(facts, &mut description)?;
-    description.set("hidden_act", "silu").set("use_sliding_window", false);
-    Ok(description)
+    let description = rms_decoder(facts, "qwen2", "Qwen2ForCausalLM")?;
+    Ok(description.set("hidden_act", "silu").set("use_sliding_window", false))
 }
 
 pub fn qwen3(facts: &Facts) -> Result<Description, LoadError> {
-    let mut description = decoder(facts, "qwen3", "Qwen3ForCausalLM")?;
-    rms_eps(facts, &mut description)?;
-    description
+    Ok(rms_decoder(facts, "qwen3", "Qwen3ForCausalLM")?
         .set("hidden_act", "silu")
         .set("attention_bias", facts.has("blk.0.attn_q.bias"))
-        .set("use_sliding_window", false);
-    Ok(description)
+        .set("use_sliding_window", false))
 }
 
 /// Phi 1, 1.5 and 2.
 pub fn phi(facts: &Facts) -> Result<Description, LoadError> {
-    let mut description = decoder(facts, "phi", "PhiForCausalLM")?;
-    layer_eps(facts, &mut description, "layer_norm_eps")?;
-    description
+    Ok(decoder(facts, "phi", "PhiForCausalLM")?
+        .set("layer_norm_eps", layer_eps(facts)?)
         .set("hidden_act", "gelu_new")
         .set("partial_rotary_factor", facts.rotary_part()?)
         .set("qk_layernorm", facts.has("blk.0.attn_q_norm.weight"))
@@ -39,36 +33,31 @@ pub fn phi(facts: &Facts) -> Result<Description, LoadError> {
             ("blk.{}.attn_k_norm", "model.layers.{}.self_attn.k_layernorm"),
             ("blk.{}.ffn_up", "model.layers.{}.mlp.fc1"),
             ("blk.{}.ffn_down", "model.layers.{}.mlp.fc2"),
-        ]);
-    Ok(description)
+        ]))
 }
 
 /// Phi 3, 3.5 and 4: fused projections as transformers has them.
 pub fn phi3(facts: &Facts) -> Result<Description, LoadError> {
-    let mut description = decoder(facts, "phi3", "Phi3ForCausalLM")?;
-    rms_eps(facts, &mut description)?;
-    let window = facts.arch_size("attention.sliding_window")?.filter(|window| *window > 0);
+    let description = rms_decoder(facts, "phi3", "Phi3ForCausalLM")?;
     let length = facts.need_size("context_length")?;
     let original = facts.arch_size("rope.scaling.original_context_length")?.unwrap_or(length);
-    description
+    Ok(description
         .set("hidden_act", "silu")
         .set("attention_bias", false)
         .set("partial_rotary_factor", facts.rotary_part()?)
         .set("original_max_position_embeddings", original)
-        .set("sliding_window", window.map_or(Json::Null, |window| json!(window)))
+        .set("sliding_window", facts.window()?)
         .name(&[
             ("blk.{}.attn_qkv", "model.layers.{}.self_attn.qkv_proj"),
             ("blk.{}.ffn_up", "model.layers.{}.mlp.gate_up_proj"),
-        ]);
-    Ok(description)
+        ]))
 }
 
 /// StableLM. The norms of the heads, which transformers has one by one, are stacked.
 pub fn stablelm(facts: &Facts) -> Result<Description, LoadError> {
-    let mut description = decoder(facts, "stablelm", "StableLmForCausalLM")?;
-    layer_eps(facts, &mut description, "layer_norm_eps")?;
     let norms = ["blk.{}.attn_q_norm", "blk.{}.attn_k_norm"];
-    description
+    Ok(decoder(facts, "stablelm", "StableLmForCausalLM")?
+        .set("layer_norm_eps", layer_eps(facts)?)
         .set("hidden_act", "silu")
         .set("partial_rotary_factor", facts.rotary_part()?)
         .set("use_qkv_bias", facts.has("blk.0.attn_q.bias"))
@@ -78,77 +67,62 @@ pub fn stablelm(facts: &Facts) -> Result<Description, LoadError> {
             (norms[0], "model.layers.{}.self_attn.q_layernorm.norms.{e}"),
             (norms[1], "model.layers.{}.self_attn.k_layernorm.norms.{e}"),
         ])
-        .done(&norms, &Done::Stacked);
-    Ok(description)
+        .done(&norms, &Done::Stacked))
 }
 
 /// StarCoder 2, whose window llama.cpp does not read.
 pub fn starcoder2(facts: &Facts) -> Result<Description, LoadError> {
-    let mut description = decoder(facts, "starcoder2", "Starcoder2ForCausalLM")?;
-    layer_eps(facts, &mut description, "norm_epsilon")?;
-    description
+    Ok(decoder(facts, "starcoder2", "Starcoder2ForCausalLM")?
+        .set("norm_epsilon", layer_eps(facts)?)
         .set("hidden_act", "gelu_pytorch_tanh")
         .set("use_bias", true)
         .set("sliding_window", Json::Null)
-        .name(&[("blk.{}.ffn_up", "model.layers.{}.mlp.c_fc"), ("blk.{}.ffn_down", "model.layers.{}.mlp.c_proj")]);
-    Ok(description)
+        .name(&[("blk.{}.ffn_up", "model.layers.{}.mlp.c_fc"), ("blk.{}.ffn_down", "model.layers.{}.mlp.c_proj")]))
 }
 
 /// OLMo 2, and OLMo 3 where there are windows.
 pub fn olmo2(facts: &Facts) -> Result<Description, LoadError> {
-    let window = facts.arch_size("attention.sliding_window")?.filter(|window| *window > 0);
-    let (model_type, class) = match window {
-        None => ("olmo2", "Olmo2ForCausalLM"),
-        Some(_) => ("olmo3", "Olmo3ForCausalLM"),
-    };
-    let mut description = decoder(facts, model_type, class)?;
-    rms_eps(facts, &mut description)?;
-    description.set("hidden_act", "silu").set("attention_bias", facts.has("blk.0.attn_q.bias")).name(&[
+    let names = [
         ("blk.{}.post_attention_norm", "model.layers.{}.post_attention_layernorm"),
         ("blk.{}.post_ffw_norm", "model.layers.{}.post_feedforward_layernorm"),
-    ]);
-    if let Some(window) = window {
-        description.set("sliding_window", window).set("layer_types", window_layers(facts, 4)?);
-    }
-    Ok(description)
+    ];
+    let description = match facts.window()? {
+        None => rms_decoder(facts, "olmo2", "Olmo2ForCausalLM")?,
+        Some(window) => rms_decoder(facts, "olmo3", "Olmo3ForCausalLM")?
+            .set("sliding_window", window)
+            .set("layer_types", window_layers(facts, 4)?),
+    };
+    Ok(description.set("hidden_act", "silu").set("attention_bias", facts.has("blk.0.attn_q.bias")).name(&names))
 }
 
-/// Command R.
 pub fn cohere(facts: &Facts) -> Result<Description, LoadError> {
-    let mut description = decoder(facts, "cohere", "CohereForCausalLM")?;
-    command(facts, &mut description)?;
-    description.set("use_qk_norm", facts.has("blk.0.attn_q_norm.weight"));
-    Ok(description)
+    let description = command(facts, "cohere", "CohereForCausalLM")?;
+    Ok(description.set("use_qk_norm", facts.has("blk.0.attn_q_norm.weight")))
 }
 
 /// Command R7B and Command A: a window in three of four layers.
 pub fn cohere2(facts: &Facts) -> Result<Description, LoadError> {
-    let mut description = decoder(facts, "cohere2", "Cohere2ForCausalLM")?;
-    command(facts, &mut description)?;
-    description
+    Ok(command(facts, "cohere2", "Cohere2ForCausalLM")?
         .set("sliding_window", facts.need_size("attention.sliding_window")?)
-        .set("layer_types", window_layers(facts, 4)?);
-    Ok(description)
+        .set("layer_types", window_layers(facts, 4)?))
 }
 
-fn command(facts: &Facts, description: &mut Description) -> Result<(), LoadError> {
-    layer_eps(facts, description, "layer_norm_eps")?;
-    description
+fn command(facts: &Facts, model_type: &str, class: &str) -> Result<Description, LoadError> {
+    Ok(decoder(facts, model_type, class)?
+        .set("layer_norm_eps", layer_eps(facts)?)
         .set("hidden_act", "silu")
         .set("attention_bias", facts.has("blk.0.attn_q.bias"))
         .set("logit_scale", facts.need_number("logit_scale")?)
-        .set("tie_word_embeddings", true);
-    Ok(())
+        .set("tie_word_embeddings", true))
 }
 
 /// GLM-4: norms after attention and MLP, a fused gate.
 pub fn glm4(facts: &Facts) -> Result<Description, LoadError> {
-    let mut description = decoder(facts, "glm4", "Glm4ForCausalLM")?;
-    rms_eps(facts, &mut description)?;
+    let description = rms_decoder(facts, "glm4", "Glm4ForCausalLM")?;
     if facts.numbers(&facts.key("rope.dimension_sections"))?.iter().any(|section| *section != 0.0) {
         return Err(facts.bad("its positions have several axes, which cannot be represented"));
     }
-    description
+    Ok(description
         .set("hidden_act", "silu")
         .set("attention_bias", facts.has("blk.0.attn_q.bias"))
         .set("partial_rotary_factor", facts.rotary_part()?)
@@ -156,19 +130,16 @@ pub fn glm4(facts: &Facts) -> Result<Description, LoadError> {
             ("blk.{}.post_attention_norm", "model.layers.{}.post_self_attn_layernorm"),
             ("blk.{}.post_ffw_norm", "model.layers.{}.post_mlp_layernorm"),
             ("blk.{}.ffn_up", "model.layers.{}.mlp.gate_up_proj"),
-        ]);
-    Ok(description)
+        ]))
 }
 
 /// Nemotron: gains are stored with the 1 that the model adds.
 pub fn nemotron(facts: &Facts) -> Result<Description, LoadError> {
-    let mut description = decoder(facts, "nemotron", "NemotronForCausalLM")?;
-    layer_eps(facts, &mut description, "norm_eps")?;
-    description
+    Ok(decoder(facts, "nemotron", "NemotronForCausalLM")?
+        .set("norm_eps", layer_eps(facts)?)
         .set("hidden_act", "relu2")
         .set("attention_bias", facts.has("blk.0.attn_q.bias"))
         .set("mlp_bias", facts.has("blk.0.ffn_down.bias"))
         .set("partial_rotary_factor", facts.rotary_part()?)
-        .done(&["output_norm", "blk.{}.attn_norm", "blk.{}.ffn_norm"], &Done::OneAdded);
-    Ok(description)
+        .done(&["output_norm", "blk.{}.attn_norm", "blk.{}.ffn_norm"], &Done::OneAdded))
 }

@@ -1,6 +1,6 @@
 //! BERT and its kin, which llama.cpp does not tell apart by name: the tokenizer and the tensors do.
 
-use serde_json::{Value as Json, json};
+use serde_json::{Map, Value as Json};
 
 use super::{Description, Done, body, layer_eps, rope};
 use crate::model::checkpoint::gguf::facts::Facts;
@@ -23,8 +23,9 @@ pub fn bert(facts: &Facts) -> Result<Description, LoadError> {
 }
 
 fn plain(facts: &Facts) -> Result<Description, LoadError> {
-    let mut description = common(facts, "bert", "BertModel")?;
-    description.set("max_position_embeddings", positions(facts)?).set("type_vocab_size", token_types(facts));
+    let mut description = common(facts, "bert", "BertModel")?
+        .set("max_position_embeddings", facts.positions()?)
+        .set("type_vocab_size", token_types(facts));
     description.aside.insert("cls.output", "a classifier, whose pooler the file lacks");
     Ok(description)
 }
@@ -35,34 +36,28 @@ fn roberta(facts: &Facts, model_type: &str, body: &str, classifier: &str) -> Res
     if classes.is_none() && facts.has("cls.weight") {
         return Err(facts.bad("it has the tensor \"cls.weight\" of a classifier, and no \"cls.output.weight\""));
     }
-    let mut description = common(facts, model_type, if classes.is_some() { classifier } else { body })?;
+    let description = common(facts, model_type, if classes.is_some() { classifier } else { body })?;
     let pad = facts.size("tokenizer.ggml.padding_token_id")?.unwrap_or(1);
-    let positions = positions(facts)?;
+    let positions = facts.positions()?;
     let offset = pad.checked_add(1).filter(|offset| *offset <= positions);
     let rows = offset.and_then(|offset| Some((offset, positions.checked_add(offset)?)));
     let (offset, rows) = rows.ok_or_else(|| facts.bad(format!("its padding token {pad} is out of range")))?;
-    description
+    Ok(description
         .set("max_position_embeddings", rows)
         .set("pad_token_id", pad)
         .set("type_vocab_size", token_types(facts))
+        .set_some("id2label", classes.map(|classes| labels(facts, classes)).transpose()?)
         .name(&[("cls", "classifier.dense"), ("cls.output", "classifier.out_proj")])
-        .done(&["position_embd"], &Done::Shortened(offset));
-    if let Some(classes) = classes {
-        labels(facts, &mut description, classes)?;
-    }
-    Ok(description)
+        .done(&["position_embd"], &Done::Shortened(offset)))
 }
 
 fn distilbert(facts: &Facts) -> Result<Description, LoadError> {
-    let mut description = Description::default();
-    description
-        .set("model_type", "distilbert")
-        .set("architectures", json!(["DistilBertModel"]))
+    Ok(Description::new("distilbert", "DistilBertModel")
         .set("dim", facts.need_size("embedding_length")?)
         .set("n_layers", facts.blocks()?)
         .set("n_heads", facts.heads()?.0)
         .set("hidden_dim", facts.mlp_width()?)
-        .set("max_position_embeddings", positions(facts)?)
+        .set("max_position_embeddings", facts.positions()?)
         .set("vocab_size", facts.vocab()?)
         .set("activation", "gelu")
         .name(EMBEDDINGS)
@@ -75,8 +70,7 @@ fn distilbert(facts: &Facts) -> Result<Description, LoadError> {
             ("blk.{}.ffn_up", "transformer.layer.{}.ffn.lin1"),
             ("blk.{}.ffn_down", "transformer.layer.{}.ffn.lin2"),
             ("blk.{}.layer_output_norm", "transformer.layer.{}.output_layer_norm"),
-        ]);
-    Ok(description)
+        ]))
 }
 
 /// ModernBERT: windows in two of three layers, which have their own RoPE base.
@@ -91,11 +85,8 @@ pub fn modernbert(facts: &Facts) -> Result<Description, LoadError> {
     // The converter writes both epsilons; the norms are layer norms.
     facts.note_read(&["attention.layer_norm_rms_epsilon"]);
     let theta = facts.arch_number("rope.freq_base")?.unwrap_or(160_000.0);
-    let mut description = Description::default();
-    rope::scaling(facts, &mut description, theta)?;
-    description
-        .set("model_type", "modernbert")
-        .set("architectures", json!([class]))
+    let pooling = facts.arch_size("pooling_type")?;
+    Ok(rope::scaling(facts, Description::new("modernbert", class), theta)?
         .set("hidden_size", facts.need_size("embedding_length")?)
         .set("num_hidden_layers", layers)
         .set("num_attention_heads", facts.heads()?.0)
@@ -125,23 +116,15 @@ pub fn modernbert(facts: &Facts) -> Result<Description, LoadError> {
             ("cls", "head.dense"),
             ("cls.norm", "head.norm"),
             ("cls.output", "classifier"),
-        ]);
-    layer_eps(facts, &mut description, "norm_eps")?;
-    if let Some(classes) = classes {
-        labels(facts, &mut description, classes)?;
-        description.set("classifier_pooling", pooling(facts)?);
-    }
-    Ok(description)
-}
-
-/// How a classifier of ModernBERT chooses what it reads.
-fn pooling(facts: &Facts) -> Result<&'static str, LoadError> {
-    Ok(if facts.arch_size("pooling_type")? == Some(1) { "mean" } else { "cls" })
+        ])
+        .set("norm_eps", layer_eps(facts)?)
+        .set_some("id2label", classes.map(|classes| labels(facts, classes)).transpose()?)
+        // How a classifier chooses what it reads.
+        .set_some("classifier_pooling", classes.map(|_| if pooling == Some(1) { "mean" } else { "cls" })))
 }
 
 fn common(facts: &Facts, model_type: &str, class: &str) -> Result<Description, LoadError> {
-    let mut description = body(facts, model_type, class)?;
-    description
+    Ok(body(facts, model_type, class)?
         .set("hidden_act", "gelu")
         .set("tie_word_embeddings", true)
         .name(EMBEDDINGS)
@@ -155,9 +138,8 @@ fn common(facts: &Facts, model_type: &str, class: &str) -> Result<Description, L
             ("blk.{}.ffn_down", "encoder.layer.{}.output.dense"),
             ("blk.{}.layer_output_norm", "encoder.layer.{}.output.LayerNorm"),
         ])
-        .done(&["token_types"], &Done::Flattened);
-    layer_eps(facts, &mut description, "layer_norm_eps")?;
-    Ok(description)
+        .done(&["token_types"], &Done::Flattened)
+        .set("layer_norm_eps", layer_eps(facts)?))
 }
 
 const EMBEDDINGS: &[(&str, &str)] = &[
@@ -167,26 +149,14 @@ const EMBEDDINGS: &[(&str, &str)] = &[
     ("token_embd_norm", "embeddings.LayerNorm"),
 ];
 
-fn positions(facts: &Facts) -> Result<usize, LoadError> {
-    match facts.axis("position_embd.weight", 0) {
-        Some(rows) => Ok(rows),
-        None => facts.need_size("context_length"),
-    }
-}
-
 /// Rows of the token-type table; the only row may have become a vector.
 fn token_types(facts: &Facts) -> usize {
-    match facts.shape("token_types.weight") {
-        Some([rows, _]) => *rows,
-        _ => 1,
-    }
+    facts.shape("token_types.weight").filter(|shape| shape.len() == 2).map_or(1, |shape| shape[0])
 }
 
 /// Names of the classes: those of the file, or numbers.
-fn labels(facts: &Facts, description: &mut Description, classes: usize) -> Result<(), LoadError> {
+fn labels(facts: &Facts, classes: usize) -> Result<Map<String, Json>, LoadError> {
     let said = facts.texts(&facts.key("classifier.output_labels"))?;
     let label = |i: usize| said.get(i).cloned().unwrap_or_else(|| format!("LABEL_{i}"));
-    let labels: serde_json::Map<String, Json> = (0..classes).map(|i| (i.to_string(), json!(label(i)))).collect();
-    description.set("id2label", labels);
-    Ok(())
+    Ok((0..classes).map(|i| (i.to_string(), label(i).into())).collect())
 }

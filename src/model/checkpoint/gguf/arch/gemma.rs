@@ -1,8 +1,8 @@
 //! The Gemmas: gains are stored with the 1 that the model adds; soft-caps, windows and two RoPE bases.
 
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 
-use super::{Description, Done, decoder, layer_types, rms_eps, window_layers};
+use super::{Description, Done, layer_types, rms_decoder, window_layers};
 use crate::model::checkpoint::gguf::facts::Facts;
 use crate::model::error::LoadError;
 
@@ -17,72 +17,62 @@ const NORMS: [&str; 7] = [
 ];
 
 pub fn gemma(facts: &Facts) -> Result<Description, LoadError> {
-    let mut description = decoder(facts, "gemma", "GemmaForCausalLM")?;
-    common(facts, &mut description)?;
-    Ok(description)
+    common(facts, "gemma", "GemmaForCausalLM", &[])
 }
 
 /// Gemma 2: soft-caps, and a window in every other layer.
 pub fn gemma2(facts: &Facts) -> Result<Description, LoadError> {
-    let mut description = decoder(facts, "gemma2", "Gemma2ForCausalLM")?;
-    common(facts, &mut description)?;
-    post_norms(&mut description);
-    description
+    Ok(common(facts, "gemma2", "Gemma2ForCausalLM", POST_NORMS)?
         .set("attn_logit_softcapping", cap(facts, "attn_logit_softcapping", Some(50.0))?)
         .set("final_logit_softcapping", cap(facts, "final_logit_softcapping", Some(30.0))?)
         .set("query_pre_attn_scalar", scalar(facts, 46)?)
         .set("sliding_window", facts.arch_size("attention.sliding_window")?.unwrap_or(4096))
-        .set("layer_types", window_layers(facts, 2)?);
-    Ok(description)
+        .set("layer_types", window_layers(facts, 2)?))
 }
 
 /// Gemma 3: a window in five of six layers, which have their own RoPE base.
 pub fn gemma3(facts: &Facts) -> Result<Description, LoadError> {
-    let mut description = decoder(facts, "gemma3_text", "Gemma3ForCausalLM")?;
-    common(facts, &mut description)?;
-    post_norms(&mut description);
-    let window = facts.arch_size("attention.sliding_window")?.filter(|window| *window > 0);
+    let description = common(facts, "gemma3_text", "Gemma3ForCausalLM", POST_NORMS)?;
+    let window = facts.window()?;
     let local = facts.arch_number("rope.freq_base_swa")?.unwrap_or(10000.0);
     const ATTENTION: &str = "rope.scaling.attn_factor";
     if let Some(factor) = facts.arch_number(ATTENTION)?.filter(|factor| *factor != 1.0) {
         let why = "llama.cpp applies it to layers with a window too, which is not computed";
         return Err(facts.unsupported(&facts.key(ATTENTION), factor, why));
     }
-    description
+    Ok(description
         .set("query_pre_attn_scalar", scalar(facts, 62)?)
         .set("attn_logit_softcapping", Json::Null)
         .set("final_logit_softcapping", cap(facts, "final_logit_softcapping", None)?)
         .set("rope_local_base_freq", local)
-        .set("sliding_window", window.map_or(Json::Null, |window| json!(window)))
-        .set("layer_types", if window.is_some() { window_layers(facts, 6)? } else { layer_types(facts.blocks()?, 1) });
-    Ok(description)
+        .set("sliding_window", window)
+        .set("layer_types", if window.is_some() { window_layers(facts, 6)? } else { layer_types(facts.blocks()?, 1) }))
 }
 
-fn common(facts: &Facts, description: &mut Description) -> Result<(), LoadError> {
-    rms_eps(facts, description)?;
-    description
+/// Here the norm that Llama has before the MLP is after the attention.
+const POST_NORMS: &[(&str, &str)] = &[
+    ("blk.{}.post_attention_norm", "model.layers.{}.post_attention_layernorm"),
+    ("blk.{}.ffn_norm", "model.layers.{}.pre_feedforward_layernorm"),
+    ("blk.{}.post_ffw_norm", "model.layers.{}.post_feedforward_layernorm"),
+];
+
+fn common(
+    facts: &Facts,
+    model_type: &str,
+    class: &str,
+    names: &[(&'static str, &'static str)],
+) -> Result<Description, LoadError> {
+    Ok(rms_decoder(facts, model_type, class)?
         .set("hidden_activation", "gelu_pytorch_tanh")
         .set("hidden_act", "gelu_pytorch_tanh")
         .set("attention_bias", facts.has("blk.0.attn_q.bias"))
         .set("tie_word_embeddings", true)
-        .done(&NORMS, &Done::OneAdded);
-    Ok(())
+        .name(names)
+        .done(&NORMS, &Done::OneAdded))
 }
 
-/// Here the norm that Llama has before the MLP is after the attention.
-fn post_norms(description: &mut Description) {
-    description
-        .name(&[
-            ("blk.{}.post_attention_norm", "model.layers.{}.post_attention_layernorm"),
-            ("blk.{}.ffn_norm", "model.layers.{}.pre_feedforward_layernorm"),
-            ("blk.{}.post_ffw_norm", "model.layers.{}.post_feedforward_layernorm"),
-        ])
-        .done(&NORMS, &Done::OneAdded);
-}
-
-fn cap(facts: &Facts, name: &str, usual: Option<f64>) -> Result<Json, LoadError> {
-    let cap = facts.arch_number(name)?.or(usual).filter(|cap| *cap > 0.0);
-    Ok(cap.map_or(Json::Null, |cap| json!(cap)))
+fn cap(facts: &Facts, name: &str, usual: Option<f64>) -> Result<Option<f64>, LoadError> {
+    Ok(facts.arch_number(name)?.or(usual).filter(|cap| *cap > 0.0))
 }
 
 /// What scores are divided by the root of. Files do not say; it is the width of a head, but in the model with the most

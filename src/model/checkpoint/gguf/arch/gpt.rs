@@ -9,29 +9,20 @@ use crate::model::error::LoadError;
 
 /// GPT-2: the matrices that it has as `[in, out]` are turned.
 pub fn gpt2(facts: &Facts) -> Result<Description, LoadError> {
-    let mut description = gpt2_like(facts, "gpt2", "GPT2LMHeadModel")?;
     let turned = ["blk.{}.attn_qkv", "blk.{}.attn_output", "blk.{}.ffn_up", "blk.{}.ffn_down"];
-    description.set("activation_function", "gelu_new").done(&turned, &Done::Transposed);
-    Ok(description)
+    let description = gpt2_like(facts, "gpt2", "GPT2LMHeadModel")?;
+    Ok(description.set("activation_function", "gelu_new").done(&turned, &Done::Transposed))
 }
 
 /// StarCoder 1: the names of GPT-2, one key/value head.
 pub fn gpt_bigcode(facts: &Facts) -> Result<Description, LoadError> {
-    let mut description = gpt2_like(facts, "gpt_bigcode", "GPTBigCodeForCausalLM")?;
-    let (_, kv_heads) = facts.heads()?;
-    description.set("activation_function", "gelu_pytorch_tanh").set("multi_query", kv_heads == 1);
-    Ok(description)
+    let description = gpt2_like(facts, "gpt_bigcode", "GPTBigCodeForCausalLM")?;
+    Ok(description.set("activation_function", "gelu_pytorch_tanh").set("multi_query", facts.heads()?.1 == 1))
 }
 
 fn gpt2_like(facts: &Facts, model_type: &str, class: &str) -> Result<Description, LoadError> {
-    let mut description = Description::default();
-    let positions = match facts.axis("position_embd.weight", 0) {
-        Some(rows) => rows,
-        None => facts.need_size("context_length")?,
-    };
-    description
-        .set("model_type", model_type)
-        .set("architectures", json!([class]))
+    let positions = facts.positions()?;
+    Ok(Description::new(model_type, class)
         .set("n_embd", facts.need_size("embedding_length")?)
         .set("n_layer", facts.blocks()?)
         .set("n_head", facts.heads()?.0)
@@ -50,20 +41,15 @@ fn gpt2_like(facts: &Facts, model_type: &str, class: &str) -> Result<Description
             ("blk.{}.ffn_norm", "transformer.h.{}.ln_2"),
             ("blk.{}.ffn_up", "transformer.h.{}.mlp.c_fc"),
             ("blk.{}.ffn_down", "transformer.h.{}.mlp.c_proj"),
-        ]);
-    layer_eps(facts, &mut description, "layer_norm_epsilon")?;
-    Ok(description)
+        ])
+        .set("layer_norm_epsilon", layer_eps(facts)?))
 }
 
 /// GPT-NeoX and Pythia: queries, keys and values of each head were together.
 pub fn gpt_neox(facts: &Facts) -> Result<Description, LoadError> {
     let (heads, _) = facts.heads()?;
-    let theta = facts.arch_number("rope.freq_base")?.unwrap_or(10000.0);
-    let mut description = Description::default();
-    rope::scaling(facts, &mut description, theta)?;
-    description
-        .set("model_type", "gpt_neox")
-        .set("architectures", json!(["GPTNeoXForCausalLM"]))
+    let theta = facts.theta()?;
+    Ok(rope::scaling(facts, Description::new("gpt_neox", "GPTNeoXForCausalLM"), theta)?
         .set("hidden_size", facts.need_size("embedding_length")?)
         .set("num_hidden_layers", facts.blocks()?)
         .set("num_attention_heads", heads)
@@ -87,18 +73,14 @@ pub fn gpt_neox(facts: &Facts) -> Result<Description, LoadError> {
             ("blk.{}.ffn_up", "gpt_neox.layers.{}.mlp.dense_h_to_4h"),
             ("blk.{}.ffn_down", "gpt_neox.layers.{}.mlp.dense_4h_to_h"),
         ])
-        .done(&["blk.{}.attn_qkv"], &per_head(heads));
-    layer_eps(facts, &mut description, "layer_norm_eps")?;
-    Ok(description)
+        .done(&["blk.{}.attn_qkv"], &Done::Reordered(RowOrder::Grouped { heads, kv_heads: heads }))
+        .set("layer_norm_eps", layer_eps(facts)?))
 }
 
 /// BLOOM: queries, keys and values of each head were together.
 pub fn bloom(facts: &Facts) -> Result<Description, LoadError> {
     let (heads, _) = facts.heads()?;
-    let mut description = Description::default();
-    description
-        .set("model_type", "bloom")
-        .set("architectures", json!(["BloomForCausalLM"]))
+    Ok(Description::new("bloom", "BloomForCausalLM")
         .set("hidden_size", facts.need_size("embedding_length")?)
         .set("n_layer", facts.blocks()?)
         .set("n_head", heads)
@@ -117,9 +99,8 @@ pub fn bloom(facts: &Facts) -> Result<Description, LoadError> {
             ("blk.{}.ffn_up", "transformer.h.{}.mlp.dense_h_to_4h"),
             ("blk.{}.ffn_down", "transformer.h.{}.mlp.dense_4h_to_h"),
         ])
-        .done(&["blk.{}.attn_qkv"], &per_head(heads));
-    layer_eps(facts, &mut description, "layer_norm_epsilon")?;
-    Ok(description)
+        .done(&["blk.{}.attn_qkv"], &Done::Reordered(RowOrder::Grouped { heads, kv_heads: heads }))
+        .set("layer_norm_epsilon", layer_eps(facts)?))
 }
 
 /// Falcon: the queries that share a key, the key and the value were together. A second norm identifies the newer
@@ -134,12 +115,9 @@ pub fn falcon(facts: &Facts) -> Result<Description, LoadError> {
     }
     let two_norms = facts.has("blk.0.attn_norm_2.weight");
     let newer = two_norms || kv_heads > 1;
-    let theta = facts.arch_number("rope.freq_base")?.unwrap_or(10000.0);
-    let mut description = Description::default();
-    rope::scaling(facts, &mut description, theta)?;
-    description
-        .set("model_type", "falcon")
-        .set("architectures", json!(["FalconForCausalLM"]))
+    let theta = facts.theta()?;
+    let norm = if two_norms { "transformer.h.{}.ln_mlp" } else { "transformer.h.{}.input_layernorm" };
+    Ok(rope::scaling(facts, Description::new("falcon", "FalconForCausalLM"), theta)?
         .set("hidden_size", facts.need_size("embedding_length")?)
         .set("num_hidden_layers", facts.blocks()?)
         .set("num_attention_heads", heads)
@@ -154,12 +132,8 @@ pub fn falcon(facts: &Facts) -> Result<Description, LoadError> {
         .set("parallel_attn", true)
         .set("new_decoder_architecture", newer)
         .set("rope_theta", theta)
-        .set("tie_word_embeddings", true);
-    if newer {
-        description.set("num_ln_in_parallel_attn", if two_norms { 2 } else { 1 });
-    }
-    let norm = if two_norms { "transformer.h.{}.ln_mlp" } else { "transformer.h.{}.input_layernorm" };
-    description
+        .set("tie_word_embeddings", true)
+        .set_some("num_ln_in_parallel_attn", newer.then_some(if two_norms { 2 } else { 1 }))
         .name(&[
             ("token_embd", "transformer.word_embeddings"),
             ("output_norm", "transformer.ln_f"),
@@ -171,9 +145,8 @@ pub fn falcon(facts: &Facts) -> Result<Description, LoadError> {
             ("blk.{}.ffn_up", "transformer.h.{}.mlp.dense_h_to_4h"),
             ("blk.{}.ffn_down", "transformer.h.{}.mlp.dense_4h_to_h"),
         ])
-        .done(&["blk.{}.attn_qkv"], &Done::Reordered(RowOrder::Grouped { heads, kv_heads }));
-    layer_eps(facts, &mut description, "layer_norm_epsilon")?;
-    Ok(description)
+        .done(&["blk.{}.attn_qkv"], &Done::Reordered(RowOrder::Grouped { heads, kv_heads }))
+        .set("layer_norm_epsilon", layer_eps(facts)?))
 }
 
 /// MPT: ALiBi, and settings of the attention in a separate section.
@@ -184,15 +157,12 @@ pub fn mpt(facts: &Facts) -> Result<Description, LoadError> {
     if alibi <= 0.0 {
         return Err(facts.bad("it is an MPT without ALiBi, which cannot be represented"));
     }
-    let clip = facts.arch_number("attention.clamp_kqv")?.filter(|clip| *clip > 0.0);
-    let mut description = Description::default();
-    description
-        .set("model_type", "mpt")
-        .set("architectures", json!(["MptForCausalLM"]))
+    let clip = facts.clip()?;
+    Ok(Description::new("mpt", "MptForCausalLM")
         .set("d_model", width)
         .set("n_layers", facts.blocks()?)
         .set("n_heads", heads)
-        .set("expansion_ratio", json!(whole_ratio(facts.mlp_width()?, width)))
+        .set("expansion_ratio", whole_ratio(facts.mlp_width()?, width))
         .set("max_seq_len", facts.need_size("context_length")?)
         .set("vocab_size", facts.vocab()?)
         .set("no_bias", !facts.has("blk.0.attn_qkv.bias"))
@@ -203,7 +173,7 @@ pub fn mpt(facts: &Facts) -> Result<Description, LoadError> {
                 "attn_type": if kv_heads == heads { "multihead_attention" } else { "grouped_query_attention" },
                 "alibi": true,
                 "alibi_bias_max": alibi,
-                "clip_qkv": clip.map_or(Json::Null, |clip| json!(clip)),
+                "clip_qkv": clip,
                 "kv_n_heads": kv_heads,
                 "qk_ln": false,
                 "softmax_scale": null,
@@ -219,13 +189,8 @@ pub fn mpt(facts: &Facts) -> Result<Description, LoadError> {
             ("blk.{}.ffn_norm", "transformer.blocks.{}.norm_2"),
             ("blk.{}.ffn_up", "transformer.blocks.{}.ffn.up_proj"),
             ("blk.{}.ffn_down", "transformer.blocks.{}.ffn.down_proj"),
-        ]);
-    layer_eps(facts, &mut description, "layer_norm_epsilon")?;
-    Ok(description)
-}
-
-fn per_head(heads: usize) -> Done {
-    Done::Reordered(RowOrder::Grouped { heads, kv_heads: heads })
+        ])
+        .set("layer_norm_epsilon", layer_eps(facts)?))
 }
 
 /// A ratio of widths, without a decimal point where it is whole.

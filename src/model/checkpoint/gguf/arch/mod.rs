@@ -27,19 +27,11 @@ use crate::model::families;
 pub struct Description {
     /// Its configuration, in the keys of transformers.
     pub config: Map<String, Json>,
-    /// What transformers calls its tensors, without `.weight` and `.bias`. Numbers are `{}` for the block, then `{e}`.
-    pub names: BTreeMap<&'static str, Name>,
+    /// What transformers calls its tensors, without `.weight` and `.bias`, and what was done to them. Numbers are `{}`
+    /// for the block, then `{e}`.
+    pub names: BTreeMap<&'static str, (&'static str, Done)>,
     /// Tensors that are not weights: their names, and what they are for.
     pub aside: BTreeMap<&'static str, &'static str>,
-}
-
-/// What becomes of a tensor.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Name {
-    /// What transformers calls it.
-    pub theirs: &'static str,
-    /// What was done to it.
-    pub done: Done,
 }
 
 /// What the converter did to a tensor.
@@ -48,7 +40,6 @@ pub enum Done {
     Nothing,
     /// A matrix of GPT-2 was turned from `[in, out]` to `[out, in]`.
     Transposed,
-    /// Its rows were put into another order.
     Reordered(RowOrder),
     /// 1 was added to the gains of a norm.
     OneAdded,
@@ -63,33 +54,40 @@ pub enum Done {
 }
 
 impl Description {
+    fn new(model_type: &str, class: &str) -> Self {
+        Description::default().set("model_type", model_type).set("architectures", json!([class]))
+    }
+
     /// Names in which nothing was changed.
-    fn name(&mut self, names: &[(&'static str, &'static str)]) -> &mut Self {
-        for &(ours, theirs) in names {
-            self.names.insert(ours, Name { theirs, done: Done::Nothing });
-        }
+    fn name(mut self, names: &[(&'static str, &'static str)]) -> Self {
+        self.names.extend(names.iter().map(|&(ours, theirs)| (ours, (theirs, Done::Nothing))));
         self
     }
 
     /// Says what was done to tensors that have names.
-    fn done(&mut self, tensors: &[&'static str], done: &Done) -> &mut Self {
+    fn done(mut self, tensors: &[&'static str], done: &Done) -> Self {
         for tensor in tensors {
-            if let Some(name) = self.names.get_mut(tensor) {
-                name.done = done.clone();
-            }
+            self.names.entry(tensor).and_modify(|name| name.1 = done.clone());
         }
         self
     }
 
-    fn set(&mut self, key: &str, value: impl Into<Json>) -> &mut Self {
+    fn set(mut self, key: &str, value: impl Into<Json>) -> Self {
         self.config.insert(key.into(), value.into());
         self
+    }
+
+    /// Sets what is there.
+    fn set_some(self, key: &str, value: Option<impl Into<Json>>) -> Self {
+        match value {
+            Some(value) => self.set(key, value),
+            None => self,
+        }
     }
 }
 
 type Describe = fn(&Facts) -> Result<Description, LoadError>;
 
-/// The architectures that can be described.
 const ARCHITECTURES: &[(&str, Describe)] = &[
     ("arcee", llama::arcee),
     ("bert", encoders::bert),
@@ -123,7 +121,6 @@ const ARCHITECTURES: &[(&str, Describe)] = &[
     ("starcoder2", decoders::starcoder2),
 ];
 
-/// Names of the architectures that can be described.
 pub fn architectures() -> impl Iterator<Item = &'static str> {
     ARCHITECTURES.iter().map(|(name, _)| *name)
 }
@@ -148,8 +145,7 @@ pub fn describe(facts: &Facts) -> Result<Description, LoadError> {
             facts.architecture
         )));
     }
-    let mut description = describe(facts)?;
-    direction(facts, &mut description)?;
+    let mut description = direction(facts, describe(facts)?)?;
     facts.token_ids(&mut description.config)?;
     // What was not asked for is added under its own name, to be reported like unknown keys of any configuration.
     for (key, value) in facts.unread() {
@@ -174,11 +170,11 @@ fn refuse_beyond(facts: &Facts, key: &str, value: &Json) -> Result<(), LoadError
 }
 
 /// Adds `is_causal` to decoders that attend in both directions.
-fn direction(facts: &Facts, description: &mut Description) -> Result<(), LoadError> {
+fn direction(facts: &Facts, description: Description) -> Result<Description, LoadError> {
     let key = facts.key("attention.causal");
-    let Some(causal) = facts.flag(&key)? else { return Ok(()) };
+    let Some(causal) = facts.flag(&key)? else { return Ok(description) };
     match (ENCODERS.contains(&facts.architecture), causal) {
-        (false, true) | (true, false) => Ok(()),
+        (false, true) | (true, false) => Ok(description),
         (true, true) => Err(facts.unsupported(&key, causal, "encoders are computed with attention in both directions")),
         (false, false) => {
             // Of a window llama.cpp bounds what comes before a token, and not what comes after it; its linear biases
@@ -188,62 +184,51 @@ fn direction(facts: &Facts, description: &mut Description) -> Result<(), LoadErr
                 let why = "windows and linear biases in both directions are not computed as in llama.cpp";
                 return Err(facts.unsupported(&key, causal, why));
             }
-            description.set("is_causal", false);
-            Ok(())
+            Ok(description.set("is_causal", false))
         }
     }
 }
 
-/// Architectures with attention in both directions.
 const ENCODERS: [&str; 2] = ["bert", "modern-bert"];
 
 /// The keys that nearly all configurations share.
 fn body(facts: &Facts, model_type: &str, class: &str) -> Result<Description, LoadError> {
-    let mut description = Description::default();
-    description
-        .set("model_type", model_type)
-        .set("architectures", json!([class]))
+    Ok(Description::new(model_type, class)
         .set("hidden_size", facts.need_size("embedding_length")?)
         .set("num_hidden_layers", facts.blocks()?)
         .set("num_attention_heads", facts.heads()?.0)
         .set("intermediate_size", facts.mlp_width()?)
-        .set("vocab_size", facts.vocab()?);
-    Ok(description)
+        .set("vocab_size", facts.vocab()?))
 }
 
 /// The configuration of a decoder in the keys that most of them share, and the names of its tensors, which are Llama's.
 fn decoder(facts: &Facts, model_type: &str, class: &str) -> Result<Description, LoadError> {
-    let mut description = body(facts, model_type, class)?;
-    description
+    let description = body(facts, model_type, class)?
         .set("num_key_value_heads", facts.heads()?.1)
         .set("head_dim", facts.head_dim()?)
         .set("max_position_embeddings", facts.need_size("context_length")?)
         .set("tie_word_embeddings", !facts.has("output.weight"))
         .name(LLAMA_NAMES);
-    rope::rope(facts, &mut description)?;
-    joined_projections(facts, &mut description, RowOrder::Same, RowOrder::Same)?;
-    Ok(description)
+    joined_projections(facts, rope::rope(facts, description)?, RowOrder::Same, RowOrder::Same)
 }
 
-/// The epsilon of RMS norms.
-fn rms_eps(facts: &Facts, description: &mut Description) -> Result<(), LoadError> {
-    description.set("rms_norm_eps", facts.need_number("attention.layer_norm_rms_epsilon")?);
-    Ok(())
+/// The same with RMS norms.
+fn rms_decoder(facts: &Facts, model_type: &str, class: &str) -> Result<Description, LoadError> {
+    let description = decoder(facts, model_type, class)?;
+    Ok(description.set("rms_norm_eps", facts.need_number("attention.layer_norm_rms_epsilon")?))
 }
 
-/// The epsilon of layer norms, under the key that the family has for it.
-fn layer_eps(facts: &Facts, description: &mut Description, key: &str) -> Result<(), LoadError> {
-    description.set(key, facts.need_number("attention.layer_norm_epsilon")?);
-    Ok(())
+fn layer_eps(facts: &Facts) -> Result<f64, LoadError> {
+    facts.need_number("attention.layer_norm_epsilon")
 }
 
 /// Some files have the three projections of an attention in one tensor, though transformers has them apart.
 fn joined_projections(
     facts: &Facts,
-    description: &mut Description,
+    mut description: Description,
     queries: RowOrder,
     keys: RowOrder,
-) -> Result<(), LoadError> {
+) -> Result<Description, LoadError> {
     let ((heads, kv_heads), width) = (facts.heads()?, facts.head_dim()?);
     let (Some(q), Some(kv)) = (heads.checked_mul(width), kv_heads.checked_mul(width)) else {
         return Err(facts.bad("its heads are wider than any tensor"));
@@ -253,8 +238,8 @@ fn joined_projections(
         ("model.layers.{}.self_attn.k_proj", kv, keys),
         ("model.layers.{}.self_attn.v_proj", kv, RowOrder::Same),
     ];
-    description.names.insert("blk.{}.attn_qkv", Name { theirs: "", done: Done::Joined(parts) });
-    Ok(())
+    description.names.insert("blk.{}.attn_qkv", ("", Done::Joined(parts)));
+    Ok(description)
 }
 
 /// Which layers have a window: given for each layer, or all but every nth.

@@ -4,7 +4,7 @@
 //! together, and factors on cosine and sine are multiplied. Where a `config.json` has no word for that, it is a list of
 //! divisors.
 
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Value as Json, json};
 
 use super::Description;
 use crate::model::checkpoint::gguf::facts::{Facts, decimal};
@@ -14,35 +14,31 @@ use crate::model::error::LoadError;
 const USED: &str = "RoPE factors, read as part of the configuration";
 
 /// Adds `rope_theta`, and other settings of rotations.
-pub fn rope(facts: &Facts, description: &mut Description) -> Result<(), LoadError> {
-    let theta = facts.arch_number("rope.freq_base")?.unwrap_or(10000.0);
-    description.set("rope_theta", theta);
-    let part = facts.rotary_part()?;
-    if part != 1.0 {
-        description.set("partial_rotary_factor", part);
-    }
-    scaling(facts, description, theta)
+pub fn rope(facts: &Facts, description: Description) -> Result<Description, LoadError> {
+    let theta = facts.theta()?;
+    let part = Some(facts.rotary_part()?).filter(|part| *part != 1.0);
+    scaling(facts, description.set("rope_theta", theta).set_some("partial_rotary_factor", part), theta)
 }
 
 /// Adds `rope_scaling` where frequencies are stretched.
-pub fn scaling(facts: &Facts, description: &mut Description, theta: f64) -> Result<(), LoadError> {
+pub fn scaling(facts: &Facts, mut description: Description, theta: f64) -> Result<Description, LoadError> {
     let stretch = Stretch::read(facts, theta)?;
-    let scaling = match (facts.floats("rope_freqs.weight")?, long_and_short(facts)?) {
+    let factors = facts.floats("rope_freqs.weight")?;
+    let decimals = |factors: Vec<f32>| factors.into_iter().map(decimal).collect::<Vec<f64>>();
+    let (long, short) = (facts.floats("rope_factors_long.weight")?, facts.floats("rope_factors_short.weight")?);
+    let long_and_short = long.map(decimals).zip(short.map(decimals));
+    let scaling = match (factors, long_and_short) {
         (Some(factors), _) => {
             description.aside.insert("rope_freqs", USED);
             Some(of_factors(facts, &stretch, &factors)?)
         }
         (None, Some((long, short))) => {
-            description.aside.insert("rope_factors_long", USED);
-            description.aside.insert("rope_factors_short", USED);
+            description.aside.extend(["rope_factors_long", "rope_factors_short"].map(|name| (name, USED)));
             Some(longrope(facts, &stretch, &long, &short)?)
         }
         (None, None) => stretch.alone(facts)?,
     };
-    if let Some(scaling) = scaling {
-        description.config.insert("rope_scaling".into(), Json::Object(scaling));
-    }
-    Ok(())
+    Ok(description.set_some("rope_scaling", scaling))
 }
 
 /// What the metadata says about frequencies, without the tensors.
@@ -52,7 +48,6 @@ struct Stretch {
     factor: f64,
     /// With YaRN, the length that the model was first trained for.
     yarn: Option<f64>,
-    /// Factor on cosine and sine.
     attention: f64,
 }
 
@@ -70,9 +65,7 @@ impl Stretch {
         let (factor, is_yarn) = match facts.text(&facts.key("rope.scaling.type"))?.unwrap_or("linear") {
             "none" => {
                 // llama.cpp stretches layers with a window all the same.
-                let windows =
-                    factor != 1.0 && facts.arch_size("attention.sliding_window")?.is_some_and(|width| width > 0);
-                if windows {
+                if factor != 1.0 && facts.window()?.is_some() {
                     let key = facts.key("rope.scaling.factor");
                     return Err(facts.unsupported(&key, factor, "rope.scaling.type says that nothing is scaled"));
                 }
@@ -109,54 +102,48 @@ impl Stretch {
         (0..pairs).map(|pair| 1.0 / (ramp(pair) / self.factor + 1.0 - ramp(pair))).collect()
     }
 
-    /// Whether nothing is stretched.
     fn is_none(&self) -> bool {
         self.factor == 1.0 && self.attention == 1.0
     }
 
     /// Where there is no tensor of factors.
-    fn alone(&self, facts: &Facts) -> Result<Option<Map<String, Json>>, LoadError> {
-        let mut scaling = Map::new();
-        match &self.yarn {
+    fn alone(&self, facts: &Facts) -> Result<Option<Json>, LoadError> {
+        Ok(Some(match &self.yarn {
             _ if self.is_none() => return Ok(None),
-            None if self.attention == 1.0 => {
-                scaling.insert("rope_type".into(), "linear".into());
-                scaling.insert("factor".into(), json!(self.factor));
-            }
-            Some(original) if self.factor != 1.0 => {
-                scaling.insert("rope_type".into(), "yarn".into());
-                scaling.insert("factor".into(), json!(self.factor));
-                scaling.insert("original_max_position_embeddings".into(), whole_or_real(*original));
-                scaling.insert("beta_fast".into(), whole_or_real(BETAS.0));
-                scaling.insert("beta_slow".into(), whole_or_real(BETAS.1));
-                scaling.insert("attention_factor".into(), json!(self.attention));
-            }
-            _ => {
-                let pairs = rotating(facts)?.div_ceil(2);
-                return Ok(Some(self.fixed(facts, &vec![1.0; pairs])?));
-            }
-        }
-        Ok(Some(scaling))
+            None if self.attention == 1.0 => json!({"rope_type": "linear", "factor": self.factor}),
+            Some(original) if self.factor != 1.0 => json!({
+                "rope_type": "yarn",
+                "factor": self.factor,
+                "original_max_position_embeddings": whole_or_real(*original),
+                "beta_fast": whole_or_real(BETAS.0),
+                "beta_slow": whole_or_real(BETAS.1),
+                "attention_factor": self.attention,
+            }),
+            _ => self.fixed(facts, &vec![1.0; rotating(facts)?.div_ceil(2)])?,
+        }))
     }
 
     /// Divisors that hold for every length, in the words of a `config.json`.
-    fn fixed(&self, facts: &Facts, factors: &[f64]) -> Result<Map<String, Json>, LoadError> {
-        let length = facts.need_size("context_length")?;
-        let mut scaling = self.lists(factors, factors);
-        scaling.insert("original_max_position_embeddings".into(), json!(length));
-        scaling.insert("attention_factor".into(), json!(self.attention));
-        Ok(scaling)
+    fn fixed(&self, facts: &Facts, factors: &[f64]) -> Result<Json, LoadError> {
+        let length = json!(facts.need_size("context_length")?);
+        Ok(self.lists(factors, factors, length, Some(self.attention)))
     }
 
-    fn lists(&self, long: &[f64], short: &[f64]) -> Map<String, Json> {
-        let divide = |factors: &[f64]| {
-            let divisors = self.divisors(factors.len());
-            factors.iter().zip(divisors).map(|(factor, divisor)| json!(factor * divisor)).collect()
+    /// Two lists of factors, the original length, and the factor on cosine and sine where it does not follow from the
+    /// lengths.
+    fn lists(&self, long: &[f64], short: &[f64], original: Json, attention: Option<f64>) -> Json {
+        let divide = |factors: &[f64]| -> Vec<f64> {
+            factors.iter().zip(self.divisors(factors.len())).map(|(factor, divisor)| factor * divisor).collect()
         };
-        let mut scaling = Map::new();
-        scaling.insert("rope_type".into(), "longrope".into());
-        scaling.insert("long_factor".into(), divide(long));
-        scaling.insert("short_factor".into(), divide(short));
+        let mut scaling = json!({
+            "rope_type": "longrope",
+            "long_factor": divide(long),
+            "short_factor": divide(short),
+            "original_max_position_embeddings": original,
+        });
+        if let Some(attention) = attention {
+            scaling["attention_factor"] = json!(attention);
+        }
         scaling
     }
 }
@@ -165,45 +152,32 @@ impl Stretch {
 fn rotating(facts: &Facts) -> Result<usize, LoadError> {
     /// Wider than the heads of any model.
     const MOST: usize = 1 << 16;
-    let count = match facts.arch_size("rope.dimension_count")? {
-        Some(count) => count,
-        None => facts.head_dim()?,
-    };
+    let count = facts.arch_size("rope.dimension_count")?.map_or_else(|| facts.head_dim(), Ok)?;
     if count <= MOST { Ok(count) } else { Err(facts.bad(format!("it rotates {count} features of each head"))) }
-}
-
-fn long_and_short(facts: &Facts) -> Result<Option<(Vec<f64>, Vec<f64>)>, LoadError> {
-    let decimals = |factors: Vec<f32>| factors.into_iter().map(decimal).collect::<Vec<f64>>();
-    let (long, short) = (facts.floats("rope_factors_long.weight")?, facts.floats("rope_factors_short.weight")?);
-    Ok(long.map(decimals).zip(short.map(decimals)))
 }
 
 /// Phi-3's two lists of factors. What multiplies the cosines follows from the lengths, so it is given only if it
 /// differs.
-fn longrope(facts: &Facts, stretch: &Stretch, long: &[f64], short: &[f64]) -> Result<Map<String, Json>, LoadError> {
-    let mut scaling = stretch.lists(long, short);
+fn longrope(facts: &Facts, stretch: &Stretch, long: &[f64], short: &[f64]) -> Result<Json, LoadError> {
     let longest = facts.need_size("context_length")? as f64;
     let original = facts.arch_size("rope.scaling.original_context_length")?.map_or(longest, |n| n as f64);
-    scaling.insert("original_max_position_embeddings".into(), whole_or_real(original));
     let ratio = longest / original;
     let usual = if ratio > 1.0 { (1.0 + ratio.ln() / original.ln()).sqrt() } else { 1.0 };
-    if (stretch.attention - usual).abs() > 1e-5 {
-        scaling.insert("attention_factor".into(), json!(stretch.attention));
-    }
-    Ok(scaling)
+    let attention = Some(stretch.attention).filter(|attention| (attention - usual).abs() > 1e-5);
+    Ok(stretch.lists(long, short, whole_or_real(original), attention))
 }
 
 /// Factors for each frequency, without saying where they come from. If the formula of Llama 3 gives them for lengths
 /// and limits in use, they come from there; else they are factors that hold for every length.
-fn of_factors(facts: &Facts, stretch: &Stretch, factors: &[f32]) -> Result<Map<String, Json>, LoadError> {
+fn of_factors(facts: &Facts, stretch: &Stretch, factors: &[f32]) -> Result<Json, LoadError> {
     if let Some(found) = llama3(factors, stretch.theta).filter(|_| stretch.is_none()) {
-        let mut scaling = Map::new();
-        scaling.insert("rope_type".into(), "llama3".into());
-        scaling.insert("factor".into(), json!(found.factor));
-        scaling.insert("low_freq_factor".into(), json!(found.low));
-        scaling.insert("high_freq_factor".into(), json!(found.high));
-        scaling.insert("original_max_position_embeddings".into(), whole_or_real(found.original));
-        return Ok(scaling);
+        return Ok(json!({
+            "rope_type": "llama3",
+            "factor": found.factor,
+            "low_freq_factor": found.low,
+            "high_freq_factor": found.high,
+            "original_max_position_embeddings": whole_or_real(found.original),
+        }));
     }
     stretch.fixed(facts, &factors.iter().copied().map(decimal).collect::<Vec<f64>>())
 }

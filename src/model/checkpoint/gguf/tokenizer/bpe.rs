@@ -3,11 +3,10 @@
 use serde_json::{Value as Json, json};
 
 use super::pre::{self, Pre};
-use super::{Part, Parts, Strip, Vocabulary, ends, template};
+use super::{Parts, Strip, Vocabulary, ends};
 use crate::model::checkpoint::gguf::facts::Facts;
 use crate::model::error::{LoadError, NoTokenizer};
 
-/// The tokenizer, or why there is none.
 pub fn json(facts: &Facts, vocabulary: &Vocabulary) -> Result<Result<Json, NoTokenizer>, LoadError> {
     let name = facts.text("tokenizer.ggml.pre")?.unwrap_or("default");
     let Some(pre) = pre::pre(name) else {
@@ -20,18 +19,6 @@ pub fn json(facts: &Facts, vocabulary: &Vocabulary) -> Result<Result<Json, NoTok
         left: matches!(name, "roberta-bpe" | "modern-bert") && mask.as_deref() == Some(token),
         right: false,
     };
-    let model = json!({
-        "type": "BPE",
-        "dropout": null,
-        "unk_token": null,
-        "continuing_subword_prefix": null,
-        "end_of_word_suffix": null,
-        "fuse_unk": false,
-        "byte_fallback": false,
-        "ignore_merges": pre.ignore_merges,
-        "vocab": vocabulary.ids(),
-        "merges": merges,
-    });
     let byte_level = json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": false, "use_regex": false});
     let mut splits = pre.splits.clone();
     splits.push(byte_level.clone());
@@ -41,7 +28,7 @@ pub fn json(facts: &Facts, vocabulary: &Vocabulary) -> Result<Result<Json, NoTok
         pre_tokenizer: json!({"type": "Sequence", "pretokenizers": splits}),
         post_processor: around(facts, vocabulary, &pre)?,
         decoder: byte_level,
-        model,
+        model: vocabulary.pairs(merges, None, false, pre.ignore_merges),
     };
     Ok(Ok(parts.json()))
 }
@@ -59,11 +46,9 @@ fn around(facts: &Facts, vocabulary: &Vocabulary, pre: &Pre) -> Result<Json, Loa
     let bos = vocabulary.id(facts, "bos")?.or(vocabulary.id(facts, "cls")?);
     let sep = vocabulary.id(facts, "seperator")?.or(vocabulary.id(facts, "eos")?);
     let (Some(bos), Some(sep), true) = (bos, sep, asks) else {
-        return ends(facts, vocabulary, pre.add_bos, false);
+        return ends(facts, vocabulary, pre.add_bos);
     };
-    let (bos, sep) = (Part::Token(bos, false), Part::Token(sep, false));
     // RoBERTa has two ends between the texts of a pair, ModernBERT one.
-    let between: &[Part] = if facts.architecture == "modern-bert" { &[sep] } else { &[sep, sep] };
-    let pair = [&[bos, Part::A], between, &[Part::B, sep]].concat();
-    Ok(template(vocabulary, &[bos, Part::A, sep], &pair, false))
+    let between = if facts.architecture == "modern-bert" { 1 } else { 2 };
+    Ok(super::around(vocabulary.part(bos, 0), vocabulary.part(sep, 0), between))
 }

@@ -15,7 +15,8 @@ use serde_json::{Map, Value as Json, json};
 
 use super::facts::Facts;
 use crate::model::error::{LoadError, NoTokenizer};
-use crate::model::tokenizer::{Parts, around};
+use crate::model::tokenizer::Parts;
+use crate::model::tokenizer::around::{Part, Template};
 
 /// What a token is, by ggml's numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,18 +31,13 @@ enum TokenType {
 
 impl TokenType {
     fn of(number: f64) -> TokenType {
-        match number as i64 {
-            2 => TokenType::Unknown,
-            3 => TokenType::Control,
-            4 => TokenType::UserDefined,
-            5 => TokenType::Unused,
-            6 => TokenType::Byte,
-            _ => TokenType::Normal,
-        }
+        use TokenType::*;
+        let kinds = [(2, Unknown), (3, Control), (4, UserDefined), (5, Unused), (6, Byte)];
+        kinds.into_iter().find(|(known, _)| *known == number as i64).map_or(Normal, |(_, kind)| kind)
     }
 }
 
-/// The tokens of a file.
+#[derive(Clone)]
 struct Vocabulary {
     tokens: Vec<String>,
     types: Vec<TokenType>,
@@ -75,6 +71,27 @@ impl Vocabulary {
     fn id(&self, facts: &Facts, name: &str) -> Result<Option<usize>, LoadError> {
         let id = facts.size(&format!("tokenizer.ggml.{name}_token_id"))?;
         Ok(id.filter(|id| *id < self.tokens.len()))
+    }
+
+    /// A token around a text, with the type that it counts to.
+    fn part(&self, id: usize, types: u8) -> Part {
+        Part::Token { text: self.tokens[id].clone(), id: id as u32, types }
+    }
+
+    /// A model of pairs of pieces. Those of SentencePiece have a token for what is unknown, and fall back to bytes.
+    fn pairs(&self, merges: Vec<Json>, unknown: Option<usize>, sentence_pieces: bool, ignore_merges: bool) -> Json {
+        json!({
+            "type": "BPE",
+            "dropout": null,
+            "unk_token": unknown.map(|id| self.tokens[id].clone()),
+            "continuing_subword_prefix": null,
+            "end_of_word_suffix": null,
+            "fuse_unk": sentence_pieces,
+            "byte_fallback": sentence_pieces && self.types.contains(&TokenType::Byte),
+            "ignore_merges": ignore_merges,
+            "vocab": self.ids(),
+            "merges": merges,
+        })
     }
 
     /// Whether a token only fills the vocabulary up to the rows of the embedding.
@@ -119,9 +136,7 @@ struct Strip {
 /// The tokenizer, or why there is none.
 pub fn json(facts: &Facts) -> Result<Result<Json, NoTokenizer>, LoadError> {
     let kind = facts.text("tokenizer.ggml.model")?.unwrap_or("none");
-    let Some(vocabulary) = Vocabulary::read(facts)? else {
-        return Ok(Err(NoTokenizer::NoMetadata));
-    };
+    let Some(vocabulary) = Vocabulary::read(facts)? else { return Ok(Err(NoTokenizer::NoMetadata)) };
     match kind {
         "gpt2" => bpe::json(facts, &vocabulary),
         "llama" => sentencepiece::json(facts, &vocabulary),
@@ -131,42 +146,21 @@ pub fn json(facts: &Facts) -> Result<Result<Json, NoTokenizer>, LoadError> {
     }
 }
 
-/// What is around a text, and around a pair of texts: `$A` and `$B` are the texts, others are tokens by their number.
-#[derive(Clone, Copy)]
-enum Part {
-    A,
-    B,
-    /// A token; and whether it counts to the second text.
-    Token(usize, bool),
+/// One end of every text, and `between` ends between the texts of a pair, all of them of type 0.
+fn around(bos: Part, sep: Part, between: usize) -> Json {
+    let pair = [vec![bos.clone(), Part::A], vec![sep.clone(); between], vec![Part::B(0), sep.clone()]].concat();
+    Template { single: vec![bos, Part::A, sep], pair }.json()
 }
 
-/// A post-processor that puts tokens around texts; null if there are none.
-fn template(vocabulary: &Vocabulary, single: &[Part], pair: &[Part], types: bool) -> Json {
-    let parts = |parts: &[Part]| {
-        let one = |part: &Part| match *part {
-            Part::A => around::Part::A,
-            Part::B => around::Part::B(types.into()),
-            Part::Token(id, second) => around::Part::Token {
-                text: vocabulary.tokens[id].clone(),
-                id: id as u32,
-                types: (types && second).into(),
-            },
-        };
-        parts.iter().map(one).collect()
-    };
-    around::Template { single: parts(single), pair: parts(pair) }.json()
-}
-
-/// A beginning and an end, as the file asks for them.
-fn ends(facts: &Facts, vocabulary: &Vocabulary, bos: bool, eos: bool) -> Result<Json, LoadError> {
-    let bos = facts.flag("tokenizer.ggml.add_bos_token")?.unwrap_or(bos);
-    let eos = facts.flag("tokenizer.ggml.add_eos_token")?.unwrap_or(eos);
-    let token = |wanted: bool, name: &str| -> Result<Vec<Part>, LoadError> {
+/// A beginning and an end, as the file asks for them; `bos` is for one that does not say whether there is a beginning.
+fn ends(facts: &Facts, vocabulary: &Vocabulary, bos: bool) -> Result<Json, LoadError> {
+    let token = |name: &str, usual: bool| -> Result<Vec<Part>, LoadError> {
+        let wanted = facts.flag(&format!("tokenizer.ggml.add_{name}_token"))?.unwrap_or(usual);
         let id = if wanted { vocabulary.id(facts, name)? } else { None };
-        Ok(id.map(|id| Part::Token(id, false)).into_iter().collect())
+        Ok(id.map(|id| vocabulary.part(id, 0)).into_iter().collect())
     };
-    let (before, after) = (token(bos, "bos")?, token(eos, "eos")?);
+    let (before, after) = (token("bos", bos)?, token("eos", false)?);
     let single = [&before[..], &[Part::A], &after].concat();
-    let pair = [&before[..], &[Part::A], &after, &before, &[Part::B], &after].concat();
-    Ok(template(vocabulary, &single, &pair, true))
+    let pair = [&before[..], &[Part::A], &after, &before, &[Part::B(1)], &after].concat();
+    Ok(Template { single, pair }.json())
 }

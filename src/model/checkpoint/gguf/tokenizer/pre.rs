@@ -3,7 +3,6 @@
 
 use serde_json::{Value as Json, json};
 
-/// How a text is split.
 #[derive(Clone, Debug, Default)]
 pub struct Pre {
     /// Steps before the last one, which turns bytes into characters.

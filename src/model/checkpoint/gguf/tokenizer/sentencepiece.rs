@@ -8,13 +8,11 @@ use super::{Parts, Strip, TokenType, Vocabulary, ends};
 use crate::model::checkpoint::gguf::facts::Facts;
 use crate::model::error::{LoadError, NoTokenizer};
 
-/// What stands for a space.
 const SPACE: char = '▁';
 
 /// Work that merges of real vocabularies take a thousandth of: the sum of squared lengths of tokens.
 const MOST_WORK: usize = 1 << 33;
 
-/// The tokenizer, or why there is none.
 pub fn json(facts: &Facts, vocabulary: &Vocabulary) -> Result<Result<Json, NoTokenizer>, LoadError> {
     let vocabulary = &spaces_put_back(vocabulary);
     let work = vocabulary.tokens.iter().try_fold(0usize, |sum, token| sum.checked_add(token.len().checked_pow(2)?));
@@ -26,18 +24,6 @@ pub fn json(facts: &Facts, vocabulary: &Vocabulary) -> Result<Result<Json, NoTok
     // Nothing in the file says so, but the markers of Phi-3's chats take the space after them.
     let phi3 = facts.architecture == "phi3" && facts.name().to_lowercase().replace(' ', "-").contains("phi-3");
     let strip = |token: &str| Strip { left: false, right: phi3 && !matches!(token, "<unk>" | "<s>" | "<|endoftext|>") };
-    let model = json!({
-        "type": "BPE",
-        "dropout": null,
-        "unk_token": unknown.map(|id| vocabulary.tokens[id].clone()),
-        "continuing_subword_prefix": null,
-        "end_of_word_suffix": null,
-        "fuse_unk": true,
-        "byte_fallback": vocabulary.types.contains(&TokenType::Byte),
-        "ignore_merges": false,
-        "vocab": vocabulary.ids(),
-        "merges": merges(vocabulary),
-    });
     let replace = json!({"type": "Replace", "pattern": {"String": " "}, "content": SPACE});
     let mut normalizers = vec![replace];
     let mut decoders = vec![
@@ -53,9 +39,9 @@ pub fn json(facts: &Facts, vocabulary: &Vocabulary) -> Result<Result<Json, NoTok
         added: vocabulary.added(strip),
         normalizer: json!({"type": "Sequence", "normalizers": normalizers}),
         pre_tokenizer: Json::Null,
-        post_processor: ends(facts, vocabulary, true, false)?,
+        post_processor: ends(facts, vocabulary, true)?,
         decoder: json!({"type": "Sequence", "decoders": decoders}),
-        model,
+        model: vocabulary.pairs(merges(vocabulary), unknown, true, false),
     };
     Ok(Ok(parts.json()))
 }
@@ -63,15 +49,14 @@ pub fn json(facts: &Facts, vocabulary: &Vocabulary) -> Result<Result<Json, NoTok
 /// Gemma's tokens of several spaces are stored as such, and as if they were found before the text is split. They are
 /// pieces like others, of the best score.
 fn spaces_put_back(vocabulary: &Vocabulary) -> Vocabulary {
-    let (mut tokens, mut types, mut scores) =
-        (vocabulary.tokens.clone(), vocabulary.types.clone(), vocabulary.scores.clone());
-    for (id, token) in tokens.iter_mut().enumerate() {
-        if types[id] == TokenType::UserDefined && token.bytes().all(|byte| byte == b' ') {
+    let mut changed = vocabulary.clone();
+    for (id, token) in changed.tokens.iter_mut().enumerate() {
+        if changed.types[id] == TokenType::UserDefined && token.bytes().all(|byte| byte == b' ') {
             *token = token.replace(' ', &SPACE.to_string());
-            (types[id], scores[id]) = (TokenType::Normal, 0.0);
+            (changed.types[id], changed.scores[id]) = (TokenType::Normal, 0.0);
         }
     }
-    Vocabulary { tokens, types, scores }
+    changed
 }
 
 /// Each piece, from any two pieces that it can be made of; better scores first, then longer left sides, as transformers

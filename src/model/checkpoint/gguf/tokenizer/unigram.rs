@@ -2,12 +2,11 @@
 
 use serde_json::{Value as Json, json};
 
-use super::{Part, Parts, Strip, TokenType, Vocabulary, template};
+use super::{Parts, Strip, TokenType, Vocabulary};
 use crate::model::checkpoint::gguf::facts::Facts;
 use crate::model::checkpoint::gguf::reader::Value;
 use crate::model::error::{LoadError, NoTokenizer};
 
-/// The tokenizer, or why there is none.
 pub fn json(facts: &Facts, vocabulary: &Vocabulary) -> Result<Result<Json, NoTokenizer>, LoadError> {
     let unknown = (0..vocabulary.tokens.len()).find(|id| vocabulary.types[*id] == TokenType::Unknown);
     let Some(unknown) = vocabulary.id(facts, "unknown")?.or(unknown) else {
@@ -38,13 +37,8 @@ pub fn json(facts: &Facts, vocabulary: &Vocabulary) -> Result<Result<Json, NoTok
         true => json!({"type": "NFKC"}),
         false => json!({"type": "Precompiled", "precompiled_charsmap": base64(&bytes)}),
     };
-    let bos = vocabulary.id(facts, "bos")?;
-    let eos = vocabulary.id(facts, "eos")?;
-    let post_processor = match (bos, eos) {
-        (Some(bos), Some(eos)) => {
-            let (bos, eos) = (Part::Token(bos, false), Part::Token(eos, false));
-            template(vocabulary, &[bos, Part::A, eos], &[bos, Part::A, eos, eos, Part::B, eos], false)
-        }
+    let post_processor = match (vocabulary.id(facts, "bos")?, vocabulary.id(facts, "eos")?) {
+        (Some(bos), Some(eos)) => super::around(vocabulary.part(bos, 0), vocabulary.part(eos, 0), 2),
         _ => Json::Null,
     };
     let strip = |token: &str| Strip { left: token == "<mask>", right: false };

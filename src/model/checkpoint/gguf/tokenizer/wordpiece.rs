@@ -2,11 +2,10 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use super::{Part, Parts, Strip, TokenType, Vocabulary, template};
+use super::{Part, Parts, Strip, Template, TokenType, Vocabulary};
 use crate::model::checkpoint::gguf::facts::Facts;
 use crate::model::error::{LoadError, NoTokenizer};
 
-/// The tokenizer, or why there is none.
 pub fn json(facts: &Facts, vocabulary: &Vocabulary) -> Result<Result<Json, NoTokenizer>, LoadError> {
     let words: Vec<String> = (0..vocabulary.tokens.len()).map(|id| word(vocabulary, id)).collect();
     let real = (0..words.len()).filter(|id| !vocabulary.is_filler(*id));
@@ -21,7 +20,8 @@ pub fn json(facts: &Facts, vocabulary: &Vocabulary) -> Result<Result<Json, NoTok
     let (Some(unknown), Some(bos), Some(sep)) = (unknown, bos, sep) else {
         return Ok(Err(NoTokenizer::NoWordPieceTokens));
     };
-    let (first, end, last) = (Part::Token(bos, false), Part::Token(sep, false), Part::Token(sep, true));
+    let single = vec![vocabulary.part(bos, 0), Part::A, vocabulary.part(sep, 0)];
+    let pair = [&single[..], &[Part::B(1), vocabulary.part(sep, 1)]].concat();
     let parts = Parts {
         added: vocabulary.added(|_| Strip::default()),
         normalizer: json!({
@@ -32,7 +32,7 @@ pub fn json(facts: &Facts, vocabulary: &Vocabulary) -> Result<Result<Json, NoTok
             "lowercase": !capitals,
         }),
         pre_tokenizer: json!({"type": "BertPreTokenizer"}),
-        post_processor: template(vocabulary, &[first, Part::A, end], &[first, Part::A, end, Part::B, last], true),
+        post_processor: Template { single, pair }.json(),
         decoder: json!({"type": "WordPiece", "prefix": "##", "cleanup": true}),
         model: json!({
             "type": "WordPiece",
