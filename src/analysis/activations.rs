@@ -66,9 +66,6 @@ pub const MEASURES: [Measure; 7] = [
 ];
 
 /// Every block of the current pass, in the focused row.
-///
-/// # Errors
-/// If the pass has not come to the end of the blocks, or the device fails.
 pub fn blocks(session: &mut Session) -> Result<Vec<Block>, RunError> {
     let program = session.run.program.clone();
     let (real, start) = (real(session), session.run.branch().span(session.run.pass).start);

@@ -218,9 +218,6 @@ pub fn kind(scores: &Scores) -> Option<&'static str> {
 }
 
 /// What the head of a pattern `[Q, K]` of the current pass is called, by its pattern alone.
-///
-/// # Errors
-/// If the pattern cannot be read.
 pub fn kind_in(session: &Session, site: &str, pattern: &Value) -> Result<Option<&'static str>, TensorError> {
     let run = &session.run;
     let layer = run.program.op_of(site).and_then(|op| run.program.ops[op].layer);
@@ -246,9 +243,6 @@ pub struct Toward {
 
 /// Scores of the heads of these layers, of all if none are given, in the current pass of the focused row, as far as it
 /// has come.
-///
-/// # Errors
-/// If the device fails.
 pub fn of_session(session: &mut Session, layers: &[usize], toward: Option<Toward>) -> Result<Vec<Scored>, RunError> {
     let program = session.run.program.clone();
     let row = session.focus.row;

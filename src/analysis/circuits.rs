@@ -77,9 +77,6 @@ fn matrix(weights: &Weights, id: WeightId) -> Result<Option<DMatrix<f64>>> {
 }
 
 /// Every head's projections; key/value heads that several query heads share are in each of them.
-///
-/// # Errors
-/// If a weight cannot be read or is not finite.
 pub fn heads(spec: &ModelSpec, weights: &Weights) -> Result<Vec<HeadWeights>> {
     let mut all = Vec::new();
     for layer in 0..spec.n_layers {
@@ -106,9 +103,6 @@ pub fn heads(spec: &ModelSpec, weights: &Weights) -> Result<Vec<HeadWeights>> {
 
 /// Products of the token tables, `[d, d]`: `W_U W_E` and `W_E^T W_E`. `None` if the model has no vocabulary of its own
 /// width on both sides.
-///
-/// # Errors
-/// If the device fails, or a product is not finite.
 pub fn tables(spec: &ModelSpec, weights: &Weights) -> Result<Option<(DMatrix<f64>, DMatrix<f64>)>> {
     let get = |role| weights.get(WeightId::global(role));
     let (Some(embed), Some(unembed)) = (get(Role::W_E), get(Role::W_U)) else { return Ok(None) };
@@ -125,9 +119,6 @@ pub fn tables(spec: &ModelSpec, weights: &Weights) -> Result<Option<(DMatrix<f64
 }
 
 /// The circuits of one head.
-///
-/// # Errors
-/// If a product of its weights is not finite, or its eigenvalues are not found.
 pub fn circuits(head: &HeadWeights, tables: Option<&(DMatrix<f64>, DMatrix<f64>)>) -> Result<Circuits> {
     proceed()?;
     let name = |circuit: &str| format!("{circuit} of L{}H{}", head.layer, head.head);

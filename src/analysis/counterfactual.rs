@@ -82,9 +82,6 @@ impl<'a> Counterfactual<'a> {
     }
 
     /// The number with changes.
-    ///
-    /// # Errors
-    /// If it cannot be had, or a change fails.
     pub fn number(&mut self, change: Change<'_>) -> Result<f64> {
         let values = self.values(change)?;
         let given: HashMap<usize, Value> = self.read.iter().map(|op| (*op, values[op].clone())).collect();

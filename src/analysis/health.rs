@@ -30,9 +30,6 @@ fn measured(rule: &'static str, at: impl Into<String>, value: f64) -> Measured {
 }
 
 /// Every weight of the current branch.
-///
-/// # Errors
-/// If the device fails.
 pub fn weights(session: &Session) -> Result<Vec<Measured>, RunError> {
     let weights = session.run.branch().weights();
     let ids = weights.ids();
@@ -55,9 +52,6 @@ fn finite(summary: &crate::tensor::Summary) -> u64 {
 }
 
 /// Every value of the complete current pass, in the focused row.
-///
-/// # Errors
-/// If the device fails.
 pub fn values(session: &mut Session) -> Result<Vec<Measured>, RunError> {
     let program = session.run.program.clone();
     let (pass, row) = (session.run.pass, session.focus.row);
@@ -111,9 +105,6 @@ pub fn values(session: &mut Session) -> Result<Vec<Measured>, RunError> {
 }
 
 /// Every head of the current pass, in the focused row; empty if the text is too short to tell.
-///
-/// # Errors
-/// If the device fails.
 pub fn attention(session: &mut Session) -> Result<Vec<Measured>, RunError> {
     if session.run.branch().span(session.run.pass).len() < QUERIES {
         return Ok(Vec::new());
@@ -128,9 +119,6 @@ pub fn attention(session: &mut Session) -> Result<Vec<Measured>, RunError> {
 
 /// How flat the prediction at the focused position is: its entropy as a part of that of guessing. `None` if the model
 /// predicts no tokens.
-///
-/// # Errors
-/// If the device fails.
 pub fn prediction(session: &mut Session) -> Result<Option<Measured>, RunError> {
     let program = session.run.program.clone();
     let Some(op) = program.op_of("logits").filter(|&op| matches!(program.ops[op].kernel, Kernel::Unembed { .. }))

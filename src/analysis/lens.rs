@@ -103,9 +103,6 @@ impl Reading {
 }
 
 /// The trajectory of one position of the focused row, as far as the pass has computed it.
-///
-/// # Errors
-/// If a value cannot be had, or the device fails.
 pub fn trajectory(
     session: &mut Session,
     pos: usize,
@@ -125,9 +122,6 @@ pub fn trajectory(
 
 /// Calls `each` with the number of a point, a position and its log-probabilities, for every position of the current
 /// pass of the focused row and every point that is computed.
-///
-/// # Errors
-/// If a value cannot be had, or the device fails.
 pub fn everywhere(
     session: &mut Session,
     points: &[Point],

@@ -27,9 +27,6 @@ fn measured(rule: &'static str, at: impl Into<String>, value: f64) -> Measured {
 }
 
 /// Weights of the current branch that are odd by themselves or compared with those of other blocks.
-///
-/// # Errors
-/// If the device fails.
 pub fn weights(session: &Session) -> Result<Vec<Measured>, RunError> {
     let (spec, weights) = (&session.run.model.spec, session.run.branch().weights());
     let mut found = Vec::new();
@@ -121,9 +118,6 @@ pub fn input(session: &Session, chat: bool) -> Vec<Measured> {
 
 /// How far a model of the shape of a bundled one is from it, on the bundled one's own text: the difference of the
 /// losses, or of the class logits as a part of their size. `None` for other shapes.
-///
-/// # Errors
-/// If the text cannot be read or the device fails.
 pub fn distance_from_bundled(session: &Session) -> Result<Option<Measured>> {
     let (model, device) = (&session.run.model, Device::cpu());
     let shape = |model: &Model| {

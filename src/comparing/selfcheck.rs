@@ -9,18 +9,12 @@ use crate::tensor::{Axis, Kind, TensorError, Value, step};
 
 /// The pass of the prompt computed anew, its edits included, compared with what is recorded: the bits should be the
 /// same.
-///
-/// # Errors
-/// If the pass is not complete, or the device fails.
 pub fn again(run: &mut Run) -> Result<Vec<Recomputed>> {
     computed(run, &|_| Ok(()))
 }
 
 /// The same where everything is looked at on the way, as stops, conditions and panes do: statistics, reductions,
 /// slices, transfers.
-///
-/// # Errors
-/// As [`again`].
 pub fn looked_at(run: &mut Run) -> Result<Vec<Recomputed>> {
     computed(run, &|value| {
         value.summary()?;

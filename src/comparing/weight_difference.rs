@@ -34,9 +34,6 @@ fn matrix(weights: &Weights, id: WeightId) -> Result<Option<Matrix>> {
 
 /// Compares the weights of two models, the most changed first; what is the same is left out. `heads` are the attention
 /// heads and key/value heads of ours. Gives the number of weights that were compared, too.
-///
-/// # Errors
-/// If a weight cannot be read.
 pub fn weight_differences(
     ours: &Weights,
     theirs: &Weights,

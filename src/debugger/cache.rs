@@ -40,9 +40,6 @@ impl Cache {
     }
 
     /// Appends columns.
-    ///
-    /// # Errors
-    /// If they do not fit.
     pub fn push(&mut self, op: usize, since: usize, value: &Value) -> Result<(), TensorError> {
         if let Some(slot) = self.slots.get_mut(&(op, since)) {
             let before = slot.columns.bytes();

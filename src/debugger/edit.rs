@@ -34,9 +34,6 @@ impl Edit {
 }
 
 /// The output of an op in a pass as edits leave it, in the order in which they were made.
-///
-/// # Errors
-/// If one does not fit it.
 pub fn edited<'a>(edits: impl IntoIterator<Item = &'a Edit>, at: Mark, mut value: Value) -> Result<Value, TensorError> {
     for edit in edits.into_iter().filter(|edit| edit.applies_to(at)) {
         value = edit.change.apply(&value)?;
@@ -163,9 +160,6 @@ impl Change {
     }
 
     /// The changed value, held as the value is.
-    ///
-    /// # Errors
-    /// If the patch does not fit the place.
     pub fn apply(&self, value: &Value) -> Result<Value, TensorError> {
         Ok(self.applied(value)?.held_like(value))
     }

@@ -108,9 +108,6 @@ enum Number {
 
 impl EditFile {
     /// The edits of the branch that the cursor is in.
-    ///
-    /// # Errors
-    /// If the device fails.
     pub fn from_run(run: &Run) -> Result<EditFile> {
         let mut weights = run.model.weights.clone();
         let site = |op: usize| run.program.ops[op].site.clone();
@@ -141,9 +138,6 @@ impl EditFile {
     }
 
     /// Reads a file's text.
-    ///
-    /// # Errors
-    /// If it is none of these files.
     pub fn parse(text: &str) -> Result<EditFile> {
         let file: EditFile = serde_json::from_str(text).map_err(|error| format!("not a file of edits: {error}"))?;
         if file.format != FORMAT {

@@ -90,9 +90,6 @@ fn on_any_text(change: &Change, axes: &[Axis], length: usize) -> Option<Change> 
 }
 
 /// A value in the pass of the prompt with the edits of its op.
-///
-/// # Errors
-/// If one does not fit it.
 pub fn edited(edits: &[Edit], op: usize, value: Value) -> Result<Value, TensorError> {
     edit::edited(edits, Mark { pass: 0, op }, value)
 }

@@ -8,9 +8,6 @@ use crate::program::Part;
 use crate::tensor::{Axis, TensorError, Value};
 
 /// A weight by role (`blocks.0.attn.W_Q`, as `H d h`) or by its name in the file (in the file's layout).
-///
-/// # Errors
-/// If there is no weight of that name.
 pub fn view(name: &str, weights: &Weights, spec: &ModelSpec) -> Result<Value> {
     if let Some(id) = resolve(name, weights, spec) {
         return Ok(shown(id, &whole(id, weights)?, spec));
@@ -40,9 +37,6 @@ pub fn resolve(name: &str, weights: &Weights, spec: &ModelSpec) -> Option<Weight
 }
 
 /// A weight in one piece, in its own layout.
-///
-/// # Errors
-/// If the pieces of a vocabulary matrix do not fit into one tensor of the device.
 pub fn whole(id: WeightId, weights: &Weights) -> Result<Value, TensorError> {
     match weights.get(id) {
         Some(weight) => weight.whole(),
@@ -77,9 +71,6 @@ pub fn shown(id: WeightId, value: &Value, spec: &ModelSpec) -> Value {
 }
 
 /// From the layout that is shown back to the one of computation.
-///
-/// # Errors
-/// If the shape is not the shown one.
 pub fn unshown(id: WeightId, value: &Value, own_shape: &[usize]) -> Result<Value, TensorError> {
     match id.role {
         Role::W_Q | Role::W_K | Role::W_V => value.permute(&[1, 0, 2]).reshape(own_shape),
@@ -89,9 +80,6 @@ pub fn unshown(id: WeightId, value: &Value, own_shape: &[usize]) -> Result<Value
 }
 
 /// What each head adds to the residual stream, without the bias: `z[head] W_O[head]`, `[B, T, H, d]`.
-///
-/// # Errors
-/// If the device fails.
 pub fn head_results(z: &Value, weights: &Weights, layer: usize) -> Result<Value, TensorError> {
     let w_o = whole(WeightId::block(layer, Role::W_O), weights)?; // [H h, d]
     let [rows, length, heads, h] = *z.shape() else {

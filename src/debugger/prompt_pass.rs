@@ -34,25 +34,16 @@ impl Session {
 
 impl PromptPass {
     /// The value of an op before the cursor, for the row: `[1, ...]`.
-    ///
-    /// # Errors
-    /// If the cursor has not passed the op, or the device fails.
     pub fn value(self, run: &mut Run, op: usize) -> Result<Value> {
         Ok(row_of(&run.value_at(Mark { pass: 0, op })?, self.row))
     }
 
     /// The same wherever the cursor is.
-    ///
-    /// # Errors
-    /// If the device fails.
     pub fn peek(self, run: &mut Run, op: usize) -> Result<Value> {
         Ok(row_of(&run.peek(op)?, self.row))
     }
 
     /// The prompt of `copies` rows, each of which is the row.
-    ///
-    /// # Errors
-    /// If there is no such row.
     pub fn input(self, run: &Run, copies: usize) -> Result<Input> {
         let prompt = run.branch().prompt();
         let row = prompt.rows.get(self.row).cloned().ok_or_else(|| format!("there is no row {}", self.row))?;
@@ -60,9 +51,6 @@ impl PromptPass {
     }
 
     /// What the ops of a pass over [`input`](PromptPass::input) read besides values and weights.
-    ///
-    /// # Errors
-    /// If there is no such row.
     pub fn context(self, run: &Run, copies: usize) -> Result<Context> {
         Ok(run.context_of(&self.input(run, copies)?))
     }

@@ -11,7 +11,6 @@ use super::names::Names;
 use super::run::{Checkpoint, Run};
 use super::sides::{Differences, Peer};
 use super::stops::{Healths, StopPoints};
-
 use super::trail::Trail;
 use super::travel::{Reason, Stop};
 use crate::debugger::error::{Error, Result};

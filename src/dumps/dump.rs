@@ -45,9 +45,6 @@ pub struct Reading<'a> {
 
 impl Dump {
     /// Opens a file of values for a program.
-    ///
-    /// # Errors
-    /// If the file cannot be read, or none of its names is a site or a module.
     pub fn open(
         path: &Path,
         reading: &Reading<'_>,
@@ -181,9 +178,6 @@ impl Dump {
     }
 
     /// The value of an op for one row, laid out as it is here; `None` if the file has none.
-    ///
-    /// # Errors
-    /// If it cannot be read.
     pub fn value(&self, op: &Op, wanted: &[usize], row: usize) -> Result<Option<Result<Laid, String>>> {
         let Some(place) = self.places.get(&op.site) else { return Ok(None) };
         let mut found = self.tensors.read(&place.tensor)?;

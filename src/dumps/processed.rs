@@ -57,9 +57,6 @@ impl Processed {
 
     /// Puts back into the elements of an op's value what follows from weights of this model. Returns whether a mean
     /// over the last axis is still missing, which does not.
-    ///
-    /// # Errors
-    /// If a weight cannot be read.
     pub fn undone(self, data: &mut [f64], op: &Op, program: &Program, weights: &Weights) -> Result<bool> {
         if self.gains && matches!(op.kernel, Kernel::Gain { .. }) {
             let (gain, bias) = gain_of(op, weights)?;
@@ -118,9 +115,6 @@ pub enum Normed {
 }
 
 /// Which of the two the elements are, `op` being the gain of the norm; `None` if that cannot be told.
-///
-/// # Errors
-/// If a weight cannot be read.
 pub fn normed(data: &[f64], op: &Op, program: &Program, weights: &Weights) -> Result<Option<Normed>> {
     let (gain, bias) = gain_of(op, weights)?;
     let takes_mean = op.inputs.iter().any(|&input| program.ops[input].kernel == Kernel::LayerNormNormalized);
@@ -145,9 +139,6 @@ pub fn normed(data: &[f64], op: &Op, program: &Program, weights: &Weights) -> Re
 }
 
 /// Whether values have a bias that could be folded.
-///
-/// # Errors
-/// If a weight cannot be read.
 pub fn values_have_bias(program: &Program, weights: &Weights) -> Result<bool> {
     let first = program.ops.iter().find(|op| is_values(op));
     Ok(first.map(|values| bias_of(values, program, weights)).transpose()?.flatten().is_some())
@@ -155,9 +146,6 @@ pub fn values_have_bias(program: &Program, weights: &Weights) -> Result<bool> {
 
 /// Whether what a layer adds contains the bias of its values, which then is not in what attention mixes: `z` and `out`
 /// are those of one position. `None` if there is no such bias.
-///
-/// # Errors
-/// If a weight cannot be read.
 pub fn values_folded(
     (z, out): (&[f64], &[f64]),
     centred: bool,

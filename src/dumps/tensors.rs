@@ -32,9 +32,6 @@ pub struct Found {
 
 impl Tensors {
     /// Opens a file; its header is checked, its values stay where they are.
-    ///
-    /// # Errors
-    /// In words that name the file.
     pub fn open(path: &Path) -> Result<Tensors> {
         let shown = path.display().to_string();
         if path.is_dir() {

@@ -77,9 +77,6 @@ pub fn heads(session: &mut Session, expr: &Expr) -> Result<Vec<HeadScore>> {
 /// Attention weighted by its gradient and followed through all blocks: `R <- R + mean_h(max(A dF/dA, 0)) R` from the
 /// identity (Chefer, Gur and Wolf 2021, "Generic Attention-model Explainability", for self-attention). For the focused
 /// row, `[T, T]` in row-major order, and `T`.
-///
-/// # Errors
-/// If the number depends on no pattern.
 pub fn attention_gradient(session: &mut Session, expr: &Expr) -> Result<(Vec<f64>, usize)> {
     let program = session.run.program.clone();
     let layers = program.n_layers();

@@ -19,9 +19,6 @@ pub fn lime_subsets(positions: usize, samples: usize, seed: u64) -> Vec<Vec<bool
 
 /// The coefficients of the lasso `1/(2 sum w) sum w (F - c - b.shown)^2 + alpha |b|_1` over the subsets `shown`, with
 /// the weight `exp(-d^2 / 2)` of the cosine distance `d` between the site as it is and with positions hidden.
-///
-/// # Errors
-/// If the fit does not settle.
 pub fn lime_with(probe: &mut Probe<'_>, baseline: &[f32], shown: &[Vec<bool>], alpha: f64) -> Result<Attribution> {
     let here = probe.here()?;
     let positions = shown.first().map_or(0, Vec::len);

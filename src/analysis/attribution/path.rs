@@ -4,8 +4,7 @@ use super::Attribution;
 use super::probe::{Point, Probe};
 use super::random::Random;
 use super::rule::Rule;
-use crate::debugger::Session;
-use crate::debugger::{Error, Result};
+use crate::debugger::{Error, Result, Session};
 use crate::lang::Expr;
 
 /// Points of a path are doubled up to so many by `-steps auto`.
@@ -164,9 +163,6 @@ pub fn noise(probe: &mut Probe<'_>, noise: Noise, variance: bool) -> Result<Attr
 
 /// The relevance of each element by the rules of AttnLRP; `delta` is less what biases, softmax and constants keep of
 /// it.
-///
-/// # Errors
-/// If there is no rule for an op on the way.
 pub fn relevance(probe: &mut Probe<'_>) -> Result<Attribution> {
     probe.propagate_relevance();
     let at = probe.at;
@@ -204,9 +200,6 @@ pub fn conductance(
 /// Conductance of one neuron, element `which` of the op `of`, along the path of the op `at`:
 /// `(x - x') sum_k w_k dF/dy dy/dx` (Dhamdhere and others 2018; Captum's `NeuronConductance`). `numbers` are the number
 /// and the neuron as an expression.
-///
-/// # Errors
-/// If one does not depend on the other.
 pub fn through_neuron(
     session: &mut Session,
     numbers: (&Expr, &Expr),

@@ -27,18 +27,12 @@ impl<'a> Double<'a> {
     }
 
     /// What an op gives in 64 bits.
-    ///
-    /// # Errors
-    /// If a value or a weight cannot be read.
     pub fn of(&self, op: &Op, inputs: &[Value]) -> Result<Vec<f64>> {
         let value = self.executed(op, inputs, self.weights, &self.context)?;
         Ok(value.read_f64()?)
     }
 
     /// What the last op of a stretch gives if all of it is computed in 64 bits.
-    ///
-    /// # Errors
-    /// If a value or a weight cannot be read.
     pub fn of_stretch(&self, stretch: &Stretch<'_>) -> Result<Vec<f64>> {
         let mut failed = None;
         let last = stretch.again((self.weights, &self.context), &|_| true, &mut |_, op, inputs| {

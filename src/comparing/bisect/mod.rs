@@ -121,9 +121,6 @@ pub struct Start {
 }
 
 /// Runs ops of the current pass, edits in force included, with the other side's inputs. Results come in program order.
-///
-/// # Errors
-/// If nothing can be compared, the user interrupts, or the device fails.
 pub fn bisect(session: &Session, other: &mut Other<'_>, start: Start) -> Result<Vec<Introduced>> {
     let run = &session.run;
     if run.pass > 0 {

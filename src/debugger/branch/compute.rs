@@ -78,9 +78,6 @@ impl Branch {
     }
 
     /// What an op reads: recorded, or computed again.
-    ///
-    /// # Errors
-    /// As [`Branch::value`].
     pub(in crate::debugger) fn inputs(&mut self, program: &Program, at: Mark) -> Result<Vec<Value>, TensorError> {
         self.fill_for(program, at.pass, &[at.op])?;
         let mut inputs = Vec::new();
@@ -103,9 +100,6 @@ impl Branch {
 
     /// The cache of an op as the pass `pass` finds it: its columns before that pass, `[B, S, K, h]`; `None` if there
     /// are none.
-    ///
-    /// # Errors
-    /// As [`Branch::value`].
     pub(in crate::debugger) fn cached(
         &mut self,
         program: &Program,

@@ -7,9 +7,6 @@ mod record;
 use std::ops::Range;
 use std::sync::Arc;
 
-pub(super) use forget::Affected;
-pub use record::RecordStatus;
-
 use super::cache::Cache;
 use super::edit::{self, Edit};
 use super::mark::Mark;
@@ -20,6 +17,9 @@ use crate::model::weights::Weights;
 use crate::program::Context;
 use crate::tensor::ops::Slice;
 use crate::tensor::{TensorError, Value};
+
+pub(super) use forget::Affected;
+pub use record::RecordStatus;
 
 /// A branch: the model and the prompt it started with, changed by edits, the tokens chosen since, and the values
 /// recorded so far.
@@ -117,9 +117,6 @@ impl Branch {
     }
 
     /// The output of an op as its edits leave it.
-    ///
-    /// # Errors
-    /// If an edit does not fit it.
     pub fn edited(&self, at: Mark, value: Value) -> Result<Value, TensorError> {
         edit::edited(&self.edits, at, value)
     }
@@ -130,9 +127,6 @@ impl Branch {
     }
 
     /// The output of an op for the row `row` alone, `[1, ...]`, as its edits leave that row.
-    ///
-    /// # Errors
-    /// If an edit does not fit it.
     pub fn edited_row(&self, at: Mark, row: usize, value: Value) -> Result<Value, TensorError> {
         let rows = self.text.rows.len();
         if rows == 1 || !self.is_edited(at) {

@@ -16,9 +16,6 @@ use crate::tensor::{Kind, TensorError, Value, step};
 impl Session {
     /// Takes the gradient of an expression at all sites of the current pass on one tape. It holds every intermediate of
     /// the pass at once; what it finds is what [`Session::backward`] finds.
-    ///
-    /// # Errors
-    /// As [`Session::backward`].
     pub fn backward_at_once(&mut self, expr: &Expr, text: &str) -> Result<&Gradients> {
         // What the number is, and all that goes with it.
         let mut found = self.begin_backward(expr, text)?;

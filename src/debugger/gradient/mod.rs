@@ -9,8 +9,6 @@ mod walk;
 
 use std::collections::HashMap;
 
-pub use walk::Walk;
-
 use super::branch::Branch;
 use super::mark::Mark;
 use super::run::Run;
@@ -24,6 +22,8 @@ use crate::model::role::WeightId;
 use crate::program::{After, Program, Pulled, Rule};
 use crate::tensor::ops::Slice;
 use crate::tensor::{Kind, TensorError, Value, step};
+
+pub use walk::Walk;
 
 #[derive(Clone)]
 pub struct Gradients {
@@ -132,9 +132,6 @@ impl Session {
     }
 
     /// The gradients at what an expression reads, before anything is pulled back.
-    ///
-    /// # Errors
-    /// As [`backward`](Session::backward).
     pub(super) fn begin_backward(&mut self, expr: &Expr, text: &str) -> Result<Gradients> {
         let pass = self.run.pass;
         let ops = ops_of(self, expr);
@@ -154,9 +151,6 @@ impl Session {
     }
 
     /// The gradients at hand.
-    ///
-    /// # Errors
-    /// If there are none, or they are those of other values.
     pub fn gradients(&self) -> Result<&Gradients> {
         let Some(gradients) = &self.gradients else {
             return Err("there are no gradients yet; \"backward EXPR\" takes them".into());
@@ -199,9 +193,6 @@ impl Session {
     }
 
     /// The gradient at a weight, in its own layout.
-    ///
-    /// # Errors
-    /// If there are no gradients, or the device fails.
     pub fn weight_gradient(&mut self, id: WeightId) -> Result<Value> {
         self.gradients()?;
         let Session { run, gradients: Some(gradients), .. } = self else {

@@ -29,9 +29,6 @@ pub enum Walk {
 
 impl Session {
     /// Begins to walk: at the last op that the expression reads.
-    ///
-    /// # Errors
-    /// As [`Session::backward`].
     pub fn walk_backward(&mut self, expr: &Expr, text: &str) -> Result<Stop> {
         let mut found = self.begin_backward(expr, text)?;
         found.walked = true;
@@ -52,9 +49,6 @@ impl Session {
     }
 
     /// Goes on.
-    ///
-    /// # Errors
-    /// If the device fails, or an edit does not fit.
     pub fn walk(&mut self, walk: Walk) -> Result<Stop> {
         let stop = undisturbed(|| self.go_back(walk));
         if matches!(&stop, Ok(stop) if stop.reason == Reason::End) {

@@ -28,9 +28,6 @@ impl Checkpoint {
 impl Run {
     /// Goes to a place of a branch without stopping on the way: computed values are taken as they are, others are
     /// computed. Where the branch's text ends earlier, to its end.
-    ///
-    /// # Errors
-    /// If the device fails.
     pub fn jump(&mut self, branch: usize, to: Mark) -> Result<(), RunError> {
         let mut next = self.branches[branch].clone();
         let reached = self.catch_up(&mut next, None, to)?.reached;
@@ -58,9 +55,6 @@ impl Run {
 
     /// Goes back to a checkpoint: in its branch if that is still what it was, else in a new one. Returns the name of a
     /// new branch.
-    ///
-    /// # Errors
-    /// If the device fails.
     pub fn return_to(&mut self, checkpoint: &Checkpoint) -> Result<Option<String>, RunError> {
         let branch = &self.branches[checkpoint.branch];
         let passes = checkpoint.at.pass;
@@ -138,9 +132,6 @@ impl Run {
     }
 
     /// A branch of that name with the edits and values of this one. The cursor stays where it is.
-    ///
-    /// # Errors
-    /// If the name is taken, or is not a name.
     pub fn copy_branch(&mut self, name: &str) -> Result<(), RunError> {
         self.check_name(name)?;
         let mut next = self.branch().clone();
@@ -152,9 +143,6 @@ impl Run {
 
     /// A run of the same model on other prompts, each in a separate branch, with the edits of weights that the current
     /// branch has, and `with_values` those of values too. Nothing is computed yet.
-    ///
-    /// # Errors
-    /// If an edit does not fit a prompt, or there are no prompts.
     pub fn with_prompts(&self, prompts: &[Input], with_values: bool) -> Result<Run, RunError> {
         let first = prompts.first().cloned().unwrap_or_else(|| self.branch().prompt());
         let (model, program, names) = (self.model.clone(), self.program.clone(), self.names.clone());
@@ -179,9 +167,6 @@ impl Run {
     }
 
     /// Gives a branch another name.
-    ///
-    /// # Errors
-    /// If the name is taken, or is not a name.
     pub fn rename_branch(&mut self, branch: usize, name: &str) -> Result<(), RunError> {
         self.check_name(name)?;
         self.branches[branch].name = name.to_string();

@@ -9,19 +9,17 @@ mod undo;
 
 use std::sync::Arc;
 
-pub use branches::Checkpoint;
-pub use edit::Applied;
-
 use super::branch::Branch;
 use super::mark::Mark;
 use super::names::Names;
 use super::sampling::Sampling;
-use crate::model::InputError;
-use crate::model::Model;
 use crate::model::input::Input;
-use crate::model::memory_check;
+use crate::model::{InputError, Model, memory_check};
 use crate::program::{Context, Program};
 use crate::tensor::{Device, TensorError, Value};
+
+pub use branches::Checkpoint;
+pub use edit::Applied;
 
 /// What can go wrong with a run, beyond the device.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -220,9 +218,6 @@ impl Run {
 
     /// Runs the op at the cursor, or takes its recorded value, and moves on; at the end of a pass, goes to the
     /// beginning of the next one, for which a token is chosen.
-    ///
-    /// # Errors
-    /// If the device fails, or there can be no further pass.
     pub fn advance(&mut self) -> Result<(), RunError> {
         if self.at_end() {
             self.open_pass(self.pass + 1)?;
@@ -269,17 +264,11 @@ impl Run {
 
     /// The value of an op of the current pass before the cursor, for all rows: recorded, or computed again with the
     /// same bits.
-    ///
-    /// # Errors
-    /// If the cursor has not passed it, or the device fails.
     pub fn value(&mut self, op: usize) -> Result<Value, RunError> {
         self.value_at(Mark { pass: self.pass, op })
     }
 
     /// The same in any pass that the cursor has reached.
-    ///
-    /// # Errors
-    /// If the cursor has not passed it, or the device fails.
     pub fn value_at(&mut self, at: Mark) -> Result<Value, RunError> {
         if at.pass > self.pass {
             return Err(RunError::NoPass { pass: at.pass, last: self.pass });
@@ -296,17 +285,11 @@ impl Run {
     }
 
     /// The value that an op of the current pass has or will have with the edits made so far, wherever the cursor is.
-    ///
-    /// # Errors
-    /// If the device fails.
     pub fn peek(&mut self, op: usize) -> Result<Value, TensorError> {
         self.branches[self.current].value(&self.program, Mark { pass: self.pass, op })
     }
 
     /// The value of an op in another branch, wherever its cursor would be.
-    ///
-    /// # Errors
-    /// If that branch has not reached the op, or the device fails.
     pub fn value_in(&mut self, branch: usize, at: Mark) -> Result<Value, RunError> {
         if branch == self.current {
             return self.value_at(at);
@@ -323,18 +306,12 @@ impl Run {
     }
 
     /// The value of an op in any pass that a branch has come to, wherever the cursor is.
-    ///
-    /// # Errors
-    /// If the device fails.
     pub fn value_in_any(&mut self, branch: usize, at: Mark) -> Result<Value, TensorError> {
         self.branches[branch].value(&self.program, at)
     }
 
     /// The key/value cache of an op as the current pass finds it (at the end of a pass, as the next one will), for all
     /// rows: `[B, S, K, h]`. None where nothing is cached.
-    ///
-    /// # Errors
-    /// If the device fails.
     pub fn cached(&mut self, op: usize) -> Result<Option<Value>, TensorError> {
         let program = self.program.clone();
         let branch = &mut self.branches[self.current];
@@ -358,9 +335,6 @@ impl Run {
     }
 
     /// Moves to another branch, at the same place of the run, or to the end of that branch if it has fewer passes.
-    ///
-    /// # Errors
-    /// If the device fails.
     pub fn checkout(&mut self, branch: usize) -> Result<(), RunError> {
         let last = self.branches[branch].passes() - 1;
         // A run that has not begun, or is over, stays so.

@@ -352,9 +352,6 @@ impl Scope for RunScope<'_> {
 
 impl Session {
     /// The op whose values of all passes are the keys, or the values, that a block's attention reads.
-    ///
-    /// # Errors
-    /// If there is no such block.
     pub fn cached_op(&self, layer: usize, part: CachePart) -> Result<usize, Unavailable> {
         let program = &self.run.program;
         let layers = program.n_layers();

@@ -5,14 +5,11 @@ mod texts;
 mod together;
 mod value;
 
-pub use footing::level;
-pub use texts::OtherText;
-pub use together::{Differences, SideDifference};
-pub use value::{Elements, Has, Meaning, SideValue};
-
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
+
+use value::{meaning, of_dump, of_row};
 
 use super::edit::Target;
 use super::error::{Error, Result};
@@ -25,7 +22,11 @@ use crate::model::spec::ModelSpec;
 use crate::model::weights::Weights;
 use crate::program::Program;
 use crate::tensor::{Value, step};
-use value::{meaning, of_dump, of_row};
+
+pub use footing::level;
+pub use texts::OtherText;
+pub use together::{Differences, SideDifference};
+pub use value::{Elements, Has, Meaning, SideValue};
 
 impl From<DumpError> for Error {
     fn from(error: DumpError) -> Error {
@@ -81,9 +82,6 @@ impl Session {
     }
 
     /// Opens a file of values for this model.
-    ///
-    /// # Errors
-    /// As [`Dump::open`].
     pub fn open_dump(&self, path: &Path, reading: &Reading<'_>) -> Result<Dump> {
         let run = &self.run;
         Ok(Dump::open(path, reading, (&run.program, &*run.names, &run.model.weights, &run.model.spec.family))?)
@@ -125,9 +123,6 @@ impl Session {
     }
 
     /// Computes what is missing of a side, so that it can be compared with the current pass.
-    ///
-    /// # Errors
-    /// If the side has no such pass, its device fails, or the user interrupts.
     pub fn bring(&mut self, side: &Side) -> Result<()> {
         let pass = self.run.pass;
         let passes = match side {
@@ -164,9 +159,6 @@ impl Session {
     /// What a side has of a site in the current pass, to be compared with it: features that are divided into other
     /// heads there are divided as here, and what TransformerLens has taken out is put back as far as the weights here
     /// say what it is.
-    ///
-    /// # Errors
-    /// If a device fails, or something is wrong with a file.
     pub fn value_of_side(&mut self, side: &Side, site: &str) -> Result<Has> {
         let mut has = self.held_by_side(side, site)?;
         if let (Has::Value(value), Some(op)) = (&mut has, self.run.program.op_of(site)) {

@@ -17,9 +17,6 @@ pub struct OtherText {
 
 impl Session {
     /// How the texts that two sides read differ; `None` if they do not, or nothing is known of one.
-    ///
-    /// # Errors
-    /// If a device fails, or something is wrong with a file.
     pub fn texts_differ(&mut self, a: &Side, b: &Side) -> Result<Option<OtherText>> {
         let names = [self.side_name(a), self.side_name(b)];
         let (Some(ours), Some(theirs)) = (self.tokens_of(a)?, self.tokens_of(b)?) else {

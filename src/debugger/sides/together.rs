@@ -45,9 +45,6 @@ impl Session {
     }
 
     /// Moves the cursor of the following model to where the current one is: after the op of the same site.
-    ///
-    /// # Errors
-    /// If its device fails.
     pub fn follow(&mut self) -> Result<(), RunError> {
         let Some(Side::Peer(peer)) = self.follower() else { return Ok(()) };
         let (pass, site) = (self.run.pass, self.just_computed_site());
@@ -71,9 +68,6 @@ impl Session {
 
     /// What the other side has of a site, and how far the value here is from it; `None` if it has nothing of that
     /// shape.
-    ///
-    /// # Errors
-    /// If a device fails, or something is wrong with a file.
     pub fn compare_at(&mut self, at: Mark, tolerance: Tolerance) -> Result<Option<(SideDifference, SideValue)>> {
         let Some(side) = self.follower() else { return Ok(None) };
         self.follow()?;

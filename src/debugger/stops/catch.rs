@@ -43,9 +43,6 @@ impl Session {
     }
 
     /// What a catch finds at the present place, as lines; none if nothing happened.
-    ///
-    /// # Errors
-    /// If the device fails.
     pub(in crate::debugger) fn caught(&mut self, catch: &Catch) -> Lines {
         let here = self.run.mark();
         match catch {

@@ -41,9 +41,6 @@ impl Healths {
 impl Session {
     /// Whether a value of the current branch that is kept holds NaN or infinities that no mask explains; false of one
     /// that is not kept, for which nothing is computed. Remembered until something is changed.
-    ///
-    /// # Errors
-    /// If the device fails.
     pub fn holds_nonfinite(&mut self, at: Mark) -> Result<bool> {
         let key = (self.run.current, at);
         if let Some(&nonfinite) = self.healths.at(self.run.revision()).nonfinite.get(&key) {

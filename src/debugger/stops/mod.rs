@@ -8,13 +8,14 @@ mod kind;
 mod trace;
 mod watch;
 
+use super::mark::Mark;
+use crate::lang::Expr;
+use crate::lang::location::Choice;
+
 pub(super) use health::Healths;
 pub use kind::{Catch, Keep, Kind, Print, Trace, Watch};
 pub use trace::Tally;
 pub use watch::Change as Changed;
-
-use super::mark::Mark;
-use crate::lang::{Expr, location::Choice};
 
 /// What becomes of a stop point that has stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
