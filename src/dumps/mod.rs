@@ -9,7 +9,7 @@ mod tensors;
 use crate::tensor::TensorError;
 
 pub use dump::{Dump, Reading};
-pub use layout::{Change, divided};
+pub use layout::{Change, Fitted, divided};
 pub use paths::reader;
 pub use processed::Processed;
 pub use tensors::Tensors;

@@ -6,8 +6,8 @@
 use std::collections::HashMap;
 
 use super::layout::Part;
+use crate::model::FileTensor;
 use crate::model::role::{Role, WeightId};
-use crate::model::weights::FileTensor;
 use crate::program::{Kernel, Op, Program};
 
 /// A site, and which part of the module's output it is if that has several.

@@ -7,8 +7,9 @@
 //! cache records whether that was done: only the numbers show it.
 
 use super::Result;
+use super::tensors::Found;
+use crate::model::Weights;
 use crate::model::role::{Role, WeightId};
-use crate::model::weights::Weights;
 use crate::program::{Kernel, Op, Program};
 
 /// Rows whose mean is below this part of their root mean square have none: such means are 1e-7 in f32 and 1e-4 in bf16.
@@ -26,23 +27,20 @@ pub struct Processed {
     pub gains: bool,
     /// The bias of values, and of what attention mixes of them.
     pub values: bool,
-    /// The mean of logits over the vocabulary.
     pub logits: bool,
 }
 
 impl Processed {
-    /// Whether anything is missing.
     pub fn any(self) -> bool {
         self != Processed::default()
     }
 
     /// A sentence about the side of that name.
     pub fn words(self, name: &str) -> String {
+        let stream =
+            "the mean over features of the residual stream and of what is added to it (center_writing_weights)";
         let parts = [
-            (
-                self.stream,
-                "the mean over features of the residual stream and of what is added to it (center_writing_weights)",
-            ),
+            (self.stream, stream),
             (self.gains, "gains and biases of norms (fold_ln)"),
             (self.values, "biases of values (fold_value_biases)"),
             (self.logits, "the mean of the logits (center_unembed)"),
@@ -64,12 +62,9 @@ impl Processed {
             data.iter_mut().enumerate().for_each(|(i, x)| *x = *x * gain[i % width] + bias[i % width]);
         }
         if self.values && (is_values(op) || op.kernel == Kernel::Mix) {
-            let of = if is_values(op) {
-                Some(op)
-            } else {
-                op.inputs.iter().map(|&i| &program.ops[i]).find(|op| is_values(op))
-            };
-            if let Some(shift) = of.map(|values| bias_of(values, program, weights)).transpose()?.flatten() {
+            let mut from = std::iter::once(op).chain(op.inputs.iter().map(|&input| &program.ops[input]));
+            let values = from.find(|op| is_values(op));
+            if let Some(shift) = values.map(|values| bias_of(values, program, weights)).transpose()?.flatten() {
                 let shift = for_heads(&shift, op.heads * op.width, op.width);
                 data.iter_mut().enumerate().for_each(|(i, x)| *x += shift[i % shift.len()]);
             }
@@ -94,9 +89,8 @@ pub fn is_stream(site: &str) -> bool {
     matches!(site, "embed" | "pos_embed") || ENDS.iter().any(|end| site.ends_with(end))
 }
 
-/// Whether no row has a mean.
-pub fn without_mean(data: &[f64], width: usize) -> bool {
-    let width = width.max(1);
+pub fn without_mean(value: &Found) -> bool {
+    let (data, width) = (&value.data, value.shape.last().copied().unwrap_or(1).max(1));
     let none = |row: &[f64]| {
         let count = row.len() as f64;
         let (sum, squares) = row.iter().fold((0.0, 0.0), |(sum, squares), x| (sum + x, squares + x * x));
