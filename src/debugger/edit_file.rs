@@ -5,12 +5,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::edit::{Ablation, Change, Edit, Target};
-use super::mark::Mark;
-use super::run::Run;
-use crate::debugger::error::{Error, Result};
-use crate::model::input::{Input, Row};
+use super::{Ablation, Change, Edit, Error, Mark, Result, Run, Target};
 use crate::model::role::WeightId;
+use crate::model::{Input, Row};
 use crate::program::shape_of;
 use crate::tensor::ops::{BinaryOp, Slice};
 use crate::tensor::{TensorError, Value};
@@ -137,19 +134,15 @@ impl EditFile {
         Ok(EditFile { format: FORMAT.into(), version: VERSION, family, edits })
     }
 
-    /// Reads a file's text.
     pub fn parse(text: &str) -> Result<EditFile> {
         let file: EditFile = serde_json::from_str(text).map_err(|error| format!("not a file of edits: {error}"))?;
-        if file.format != FORMAT {
-            return Err(Error::refused(format!(
-                "not a file of edits: its format is {:?}, not {FORMAT:?}",
-                file.format
-            )));
+        let EditFile { format, version, .. } = &file;
+        if format != FORMAT {
+            return Err(Error::refused(format!("not a file of edits: its format is {format:?}, not {FORMAT:?}")));
         }
-        if file.version != VERSION {
+        if *version != VERSION {
             return Err(Error::refused(format!(
-                "version {} of the format; this program reads version {VERSION}",
-                file.version
+                "version {version} of the format; this program reads version {VERSION}"
             )));
         }
         Ok(file)
@@ -238,13 +231,9 @@ impl Entry {
                 if let Some(id) = tokens.iter().flatten().find(|id| **id >= vocab) {
                     return Err(Error::refused(format!("no token {id}: the vocabulary has 0..{}", vocab - 1)));
                 }
-                if tokens.len() != prompt.rows.len() || self.pass == 0 {
-                    return Err(Error::refused(format!(
-                        "{} tokens for {} rows, in pass {}",
-                        tokens.len(),
-                        prompt.rows.len(),
-                        self.pass
-                    )));
+                let (count, rows, pass) = (tokens.len(), prompt.rows.len(), self.pass);
+                if count != rows || pass == 0 {
+                    return Err(Error::refused(format!("{count} tokens for {rows} rows, in pass {pass}")));
                 }
                 (Target::Token, Change::Tokens(tokens.clone()))
             }

@@ -1,9 +1,6 @@
 //! The pass of the prompt, for what works there and in no other pass.
 
-use super::error::{Error, Result};
-use super::mark::Mark;
-use super::run::Run;
-use super::session::Session;
+use super::{Error, Mark, Result, Run, Session};
 use crate::model::Input;
 use crate::program::Context;
 use crate::tensor::Value;
@@ -12,10 +9,6 @@ use crate::tensor::Value;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PromptPass {
     pub row: usize,
-    /// Columns of the prompt.
-    pub length: usize,
-    /// The focused position.
-    pub position: usize,
 }
 
 impl Session {
@@ -27,8 +20,7 @@ impl Session {
         if self.run.pass > 0 {
             return Err(Error::refused("this works in the pass of the prompt: go back with \"goto #0\""));
         }
-        let length = self.run.branch().span(0).end;
-        Ok(PromptPass { row: self.focus.row, length, position: self.focus_pos() })
+        Ok(PromptPass { row: self.focus.row })
     }
 }
 

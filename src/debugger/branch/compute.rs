@@ -2,9 +2,8 @@
 
 use super::Branch;
 use crate::debugger::cache::Cache;
-use crate::debugger::edit::{self, Edit, Target};
-use crate::debugger::mark::Mark;
 use crate::debugger::pass::Pass;
+use crate::debugger::{Edit, Mark, Target, edit};
 use crate::program::{Keep, Program, Replay, Values, Visitor};
 use crate::tensor::{TensorError, Value};
 
@@ -92,7 +91,7 @@ impl Branch {
     pub(in crate::debugger) fn compute(&mut self, program: &Program, at: Mark) -> Result<(), TensorError> {
         if self.passes[at.pass].values[at.op].is_none() {
             let value = self.value(program, at)?;
-            self.put(program, at, value);
+            self.set(program, at, Some(value));
         }
         self.reach(at);
         Ok(())

@@ -1,17 +1,14 @@
 //! Branches as a whole: named, copied, made anew of other edits; and going to any place of any of them.
 
 use super::{Applied, Run, RunError, Step};
-use crate::debugger::branch::{Affected, Branch};
-use crate::debugger::edit::{Edit, Target};
-use crate::debugger::mark::Mark;
-use crate::model::input::Input;
+use crate::debugger::branch::Affected;
+use crate::debugger::{Branch, Edit, Mark, Target};
+use crate::model::Input;
 
 /// A place in time that can be returned to, whatever is done to its branch later.
 #[derive(Clone)]
 pub struct Checkpoint {
-    /// What the user calls it.
     pub name: Option<String>,
-    /// The branch it was made in.
     pub branch: usize,
     pub at: Mark,
     /// The branch as it was: its edits and how its tokens are chosen, without values.
@@ -19,7 +16,6 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// The edits that counted when it was made.
     pub fn edits(&self) -> &[Edit] {
         &self.state.edits
     }
@@ -46,7 +42,6 @@ impl Run {
         self.live = false;
     }
 
-    /// A checkpoint of the present place.
     pub fn checkpoint(&self, name: Option<String>) -> Checkpoint {
         let mut state = self.branch().clone();
         state.begin_with(state.prompt(), state.context(0).clone());
@@ -119,16 +114,21 @@ impl Run {
     /// Adds a branch and goes to a place of it; this can be undone. Returns how many ops that computed.
     fn add(&mut self, mut next: Branch, affected: Option<&Affected>, to: Mark) -> Result<usize, RunError> {
         let done = self.catch_up(&mut next, affected, to)?;
-        self.branches.push(next);
-        let from = std::mem::replace(&mut self.current, self.branches.len() - 1);
+        self.enter(next);
         self.live = true;
         self.goal = 0;
         self.move_to(done.reached);
         self.revision += 1;
-        self.done.push(Step::Branched(from, self.current));
-        self.undone.clear();
         self.shrink();
         Ok(done.replayed)
+    }
+
+    /// Adds a branch and makes it the current one; this can be undone.
+    pub(super) fn enter(&mut self, next: Branch) {
+        self.branches.push(next);
+        let from = std::mem::replace(&mut self.current, self.branches.len() - 1);
+        self.done.push(Step::Branched(from, self.current));
+        self.undone.clear();
     }
 
     /// A branch of that name with the edits and values of this one. The cursor stays where it is.
@@ -166,7 +166,6 @@ impl Run {
         Ok(run)
     }
 
-    /// Gives a branch another name.
     pub fn rename_branch(&mut self, branch: usize, name: &str) -> Result<(), RunError> {
         self.check_name(name)?;
         self.branches[branch].name = name.to_string();

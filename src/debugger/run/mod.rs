@@ -4,17 +4,13 @@ mod branches;
 mod edit;
 mod generate;
 #[cfg(test)]
-mod sharing;
+mod tests;
 mod undo;
 
 use std::sync::Arc;
 
-use super::branch::Branch;
-use super::mark::Mark;
-use super::names::Names;
-use super::sampling::Sampling;
-use crate::model::input::Input;
-use crate::model::{InputError, Model, memory_check};
+use super::{Branch, Mark, Names, Sampling};
+use crate::model::{Input, InputError, Model, memory_check};
 use crate::program::{Context, Program};
 use crate::tensor::{Device, TensorError, Value};
 
@@ -24,67 +20,34 @@ pub use edit::Applied;
 /// What can go wrong with a run, beyond the device.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum RunError {
-    /// The value does not exist yet.
     #[error(
         "{site} has not been computed: the cursor is at op {cursor} of {ops}, {site} is op {op}; \
          use \"until {site}\" or \"continue\""
     )]
-    NotComputed {
-        site: String,
-        op: usize,
-        cursor: usize,
-        /// How many ops there are.
-        ops: usize,
-    },
-    /// The pass does not exist, or not yet.
+    NotComputed { site: String, op: usize, cursor: usize, ops: usize },
     #[error("there is no pass {pass}: this branch has {}; use \"token\" or \"generate N\"", passes(*.last))]
-    NoPass {
-        pass: usize,
-        /// The last one there is.
-        last: usize,
-    },
-    /// No pass has been started.
+    NoPass { pass: usize, last: usize },
     #[error("no pass has been started; use \"run\" or \"start\"")]
     NotRunning,
-    /// The cursor is at the end already.
     #[error(
         "the pass is at its end; \"run\" starts it again, \"reverse-continue\" goes back{}",
         if *.more { ", \"token\" computes the next token" } else { "" }
     )]
-    AtEnd {
-        /// Whether the model can go on.
-        more: bool,
-    },
-    /// The model does not generate.
+    AtEnd { more: bool },
     #[error("{family} predicts no next token: only a causal language model can go on")]
-    NoNextToken {
-        /// Its family and head.
-        family: String,
-    },
-    /// Every row has come to its end.
+    NoNextToken { family: String },
     #[error("the text has ended; \"set generation stop off\" goes on after a token that ends a text")]
     Ended,
-    /// The text is as long as the model can see.
     #[error(transparent)]
     Input(#[from] InputError),
-    /// An edit made earlier names positions that the new input lacks.
     #[error("the edit \"{edit}\" does not fit an input of {length} tokens; take it back with \"undo\" first")]
-    EditDoesNotFit {
-        /// The command that made it.
-        edit: String,
-        /// Tokens of the new input.
-        length: usize,
-    },
-    /// There is nothing to take back or to make again.
+    EditDoesNotFit { edit: String, length: usize },
     #[error("nothing to {0}")]
     NoHistory(&'static str),
-    /// Not a name for a branch.
     #[error("{0:?} is not a name for a branch: use letters, digits and _, a letter first")]
     NoName(String),
-    /// There is a branch of that name.
     #[error("branch {0} exists already")]
     Taken(String),
-    /// The tensors did not fit or the device failed.
     #[error(transparent)]
     Tensor(#[from] TensorError),
 }
@@ -112,13 +75,10 @@ enum Step {
 pub struct Run {
     pub model: Arc<Model>,
     pub program: Arc<Program>,
-    /// The names of its sites.
     pub names: Arc<Names>,
     /// Branches; the first is where the run began.
     pub branches: Vec<Branch>,
-    /// The branch that the cursor is in.
     pub current: usize,
-    /// The pass that the cursor is in.
     pub pass: usize,
     /// Index of the op that runs next; the number of ops at the end of the pass.
     pub cursor: usize,
@@ -168,7 +128,6 @@ impl Run {
         }
     }
 
-    /// The branch that the cursor is in.
     pub fn branch(&self) -> &Branch {
         &self.branches[self.current]
     }
@@ -182,22 +141,18 @@ impl Run {
         Mark { pass: self.pass, op: self.cursor }
     }
 
-    /// The end of a pass.
     pub fn end_of(&self, pass: usize) -> Mark {
         Mark { pass, op: self.program.ops.len() }
     }
 
-    /// Whether the cursor is at the end of its pass.
     pub fn at_end(&self) -> bool {
         self.cursor == self.program.ops.len()
     }
 
-    /// The device it runs on.
     pub fn device(&self) -> &Device {
         &self.device
     }
 
-    /// The byte budget of the recording.
     pub fn budget(&self) -> u64 {
         self.budget
     }
@@ -279,6 +234,14 @@ impl Run {
         Ok(self.branches[self.current].value(&self.program, at)?)
     }
 
+    /// The same; `None` if the cursor has not passed it.
+    pub fn value_if_reached(&mut self, at: Mark) -> Result<Option<Value>, RunError> {
+        match self.value_at(at) {
+            Err(RunError::NotComputed { .. }) => Ok(None),
+            value => value.map(Some),
+        }
+    }
+
     fn not_computed(&self, op: usize, cursor: usize) -> RunError {
         let site = self.program.ops[op].site.clone();
         RunError::NotComputed { site, op, cursor, ops: self.program.ops.len() }
@@ -329,7 +292,6 @@ impl Run {
         }))
     }
 
-    /// The branch of that name.
     pub fn branch_named(&self, name: &str) -> Option<usize> {
         self.branches.iter().position(|branch| branch.name == name)
     }

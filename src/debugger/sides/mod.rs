@@ -11,15 +11,11 @@ use std::sync::Arc;
 
 use value::{meaning, of_dump, of_row};
 
-use super::edit::Target;
-use super::error::{Error, Result};
-use super::mark::Mark;
-use super::run::Run;
-use super::session::Session;
+use super::{Error, Mark, Result, Session, Target};
 use crate::dumps::{Change, Dump, DumpError, Reading, divided};
 use crate::lang::SiteTable;
+use crate::model::Weights;
 use crate::model::spec::ModelSpec;
-use crate::model::weights::Weights;
 use crate::program::Program;
 use crate::tensor::{Value, step};
 
@@ -39,14 +35,12 @@ impl From<DumpError> for Error {
 
 /// What a session has besides the run under control.
 pub enum Peer {
-    /// Another model, with its own run.
     Model(Box<Session>),
     Dump(Box<Dump>),
 }
 
 /// One of two that are compared.
 pub enum Side {
-    /// A branch of the run under control.
     Branch(usize),
     /// Another model, or a dump, by its number in [`Session::peers`].
     Peer(usize),
@@ -61,7 +55,6 @@ impl Session {
         branch.or_else(|| self.peer_named(name).map(Side::Peer))
     }
 
-    /// The model or dump of that name.
     pub fn peer_named(&self, name: &str) -> Option<usize> {
         self.peers.iter().position(|(known, _)| known == name)
     }
@@ -72,7 +65,6 @@ impl Session {
         branches.chain(self.peers.iter().map(|(name, _)| name.clone())).collect()
     }
 
-    /// What a side is called.
     pub fn side_name(&self, side: &Side) -> String {
         match side {
             Side::Branch(branch) => self.run.branches[*branch].name.clone(),
@@ -89,14 +81,10 @@ impl Session {
 
     /// The sites of a side that the program of the current model does not have, in the order of that side.
     pub fn sites_missing_here(&self, side: &Side) -> Vec<String> {
-        let missing = |site: &str| self.run.program.op_of(site).is_none();
-        match side {
-            Side::Peer(peer) => match &self.peers[*peer].1 {
-                Peer::Model(other) => other.run.names.names().iter().filter(|site| missing(site)).cloned().collect(),
-                Peer::Dump(_) => Vec::new(),
-            },
-            Side::Branch(_) | Side::File(_) => Vec::new(),
-        }
+        let Side::Peer(peer) = side else { return Vec::new() };
+        let Peer::Model(other) = &self.peers[*peer].1 else { return Vec::new() };
+        let missing = |site: &&String| self.run.program.op_of(site).is_none();
+        other.run.names.names().iter().filter(missing).cloned().collect()
     }
 
     /// The dump that a side is; `None` if it is computed here.
@@ -147,8 +135,7 @@ impl Session {
             run.restart();
         }
         let ops = run.program.ops.len();
-        let incomplete = |run: &Run| run.branch().frontier(pass) < ops;
-        while incomplete(run) && !run.at_end() {
+        while run.branch().frontier(pass) < ops && !run.at_end() {
             let site = run.program.ops[run.cursor].site.clone();
             step(&format!("{name}: {site}"), run.cursor as u64, ops as u64)?;
             run.advance()?;
@@ -180,30 +167,25 @@ impl Session {
 
     fn held_by_side(&mut self, side: &Side, site: &str) -> Result<Has> {
         let row = self.focus.row;
+        let pass = self.run.pass;
         match side {
             Side::Branch(branch) => {
                 let Some(op) = self.run.program.op_of(site) else { return Ok(Has::Nothing) };
-                let pass = self.run.pass;
                 match self.run.value_in(*branch, Mark { pass, op }) {
                     Ok(value) => of_row(&value, row).map(Has::Value),
                     Err(_) => Ok(Has::Nothing),
                 }
             }
-            Side::Peer(peer) => {
-                let pass = self.run.pass;
-                match &mut self.peers[*peer].1 {
-                    Peer::Model(other) => {
-                        let Some(op) = other.run.program.op_of(site) else { return Ok(Has::Nothing) };
-                        let branch = other.run.current;
-                        if op >= other.run.branch().frontier(pass) {
-                            return Ok(Has::Nothing);
-                        }
-                        let value = other.run.value_in_any(branch, Mark { pass, op })?;
-                        of_row(&value, row.min(value.shape()[0] - 1)).map(Has::Value)
-                    }
-                    Peer::Dump(dump) => of_dump(dump, site, &self.run, row),
+            Side::Peer(peer) => match &mut self.peers[*peer].1 {
+                Peer::Model(other) => {
+                    let reached = other.run.branch().frontier(pass);
+                    let op = other.run.program.op_of(site).filter(|op| *op < reached);
+                    let Some(op) = op else { return Ok(Has::Nothing) };
+                    let value = other.run.value_in_any(other.run.current, Mark { pass, op })?;
+                    of_row(&value, row.min(value.shape()[0] - 1)).map(Has::Value)
                 }
-            }
+                Peer::Dump(dump) => of_dump(dump, site, &self.run, row),
+            },
             Side::File(dump) => of_dump(dump, site, &self.run, row),
         }
     }

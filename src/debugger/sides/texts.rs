@@ -1,13 +1,12 @@
 //! Whether two sides read the same text: reported before anything is compared, since all else follows from it.
 
 use super::{Has, Session, Side};
-use crate::debugger::error::Result;
+use crate::debugger::Result;
 use crate::tensor::Axis;
 
 /// Token ids that are listed.
 const LISTED: usize = 4;
 
-/// How the texts of two sides differ.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OtherText {
     pub words: String,

@@ -2,9 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::super::mark::Mark;
-use super::super::session::Session;
-use crate::debugger::Result;
+use crate::debugger::{Mark, Result, Session};
 use crate::program::Kernel;
 use crate::tensor::Kind;
 
@@ -14,9 +12,7 @@ pub struct Health {
     pub nan: u64,
     /// Infinite elements that no mask explains.
     pub inf: u64,
-    /// Largest finite magnitude.
     pub absmax: f64,
-    /// Whether all elements are zero.
     pub zero: bool,
 }
 
