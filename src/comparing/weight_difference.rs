@@ -4,11 +4,10 @@ use std::collections::HashMap;
 
 use super::weight_relation::{Matrix, Relation, relation};
 use crate::debugger::Result;
+use crate::model::Weights;
 use crate::model::role::{Role, WeightId};
-use crate::model::weights::Weights;
 use crate::tensor::{Difference, Tolerance, Verdict, difference, relative_rms, step};
 
-/// A weight of two models.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WeightDifference {
     pub id: WeightId,
@@ -47,12 +46,9 @@ pub fn weight_differences(
         step(&id.to_string(), number as u64, ids.len() as u64)?;
         let (a, b) = match (matrix(ours, *id)?, matrix(theirs, *id)?) {
             (Some(a), Some(b)) => (a, b),
-            (None, _) => {
-                found.push(WeightDifference::not_compared(*id, Relation::MissingHere));
-                continue;
-            }
-            (_, None) => {
-                found.push(WeightDifference::not_compared(*id, Relation::MissingThere));
+            (here, _) => {
+                let relation = if here.is_none() { Relation::MissingHere } else { Relation::MissingThere };
+                found.push(WeightDifference::not_compared(*id, relation));
                 continue;
             }
         };

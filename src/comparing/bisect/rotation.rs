@@ -118,11 +118,8 @@ impl Guesses<'_> {
             Pairing::Half => (data[at + 1], data[at + 1 + own.dim / 2]),
             Pairing::Interleaved => (data[at + 2], data[at + 3]),
         };
-        if length < 2
-            || own.dim < 4
-            || own.dim > width
-            || self.known.input.rows.first().is_some_and(|row| row.mask.contains(&false))
-        {
+        let padded = self.known.input.rows.first().is_some_and(|row| row.mask.contains(&false));
+        if length < 2 || own.dim < 4 || own.dim > width || padded {
             return None;
         }
         // The head where the pair is longest has the smallest error.
