@@ -10,9 +10,9 @@
 use nalgebra::{Complex, DMatrix, Schur};
 
 use crate::debugger::{Error, Result};
+use crate::model::Weights;
 use crate::model::role::{Role, WeightId};
 use crate::model::spec::ModelSpec;
-use crate::model::weights::Weights;
 use crate::tensor::proceed;
 
 /// Iterations for so many eigenvalues or singular values: each takes two or three.
@@ -47,7 +47,6 @@ pub struct HeadWeights {
     o: DMatrix<f64>,
 }
 
-/// What a head's circuits come to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Circuits {
     pub layer: usize,
@@ -118,7 +117,6 @@ pub fn tables(spec: &ModelSpec, weights: &Weights) -> Result<Option<(DMatrix<f64
     Ok(Some((product(&unembed, "W_U W_E")?, product(&embed, "W_E^T W_E")?)))
 }
 
-/// The circuits of one head.
 pub fn circuits(head: &HeadWeights, tables: Option<&(DMatrix<f64>, DMatrix<f64>)>) -> Result<Circuits> {
     proceed()?;
     let name = |circuit: &str| format!("{circuit} of L{}H{}", head.layer, head.head);

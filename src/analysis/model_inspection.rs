@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use super::health::Measured;
+use super::health::{Measured, measured};
 use crate::debugger::{Result, Run, RunError, Session, Settings};
 use crate::model::bundled::BUNDLED;
 use crate::model::role::{Role, RoleKind, WeightId};
@@ -21,10 +21,6 @@ const CHAT: [&str; 7] = [
     "<|start_of_role|>",
     "[INST]",
 ];
-
-fn measured(rule: &'static str, at: impl Into<String>, value: f64) -> Measured {
-    Measured { rule, at: at.into(), value }
-}
 
 /// Weights of the current branch that are odd by themselves or compared with those of other blocks.
 pub fn weights(session: &Session) -> Result<Vec<Measured>, RunError> {
@@ -129,9 +125,7 @@ pub fn distance_from_bundled(session: &Session) -> Result<Option<Measured>> {
         if shape(&reference) != shape(model) {
             continue;
         }
-        let text = |model: &Model| {
-            Input::from_texts(model, &[bundled.example_prompt], true).map_err(|error| error.to_string())
-        };
+        let text = |model: &Model| Input::from_texts(model, &[bundled.example_prompt], true);
         let settings = Settings { record_budget: u64::MAX };
         let ours = last(&session.run, &text(model)?)?;
         let prompt = text(&reference)?;

@@ -6,7 +6,7 @@ use super::kernel::finite;
 use super::perturb::with_hidden;
 use super::probe::Probe;
 use super::random::Random;
-use crate::debugger::{Error, Result};
+use crate::debugger::Result;
 
 /// Sweeps of coordinate descent after which it is given up.
 const SWEEPS: usize = 100_000;
@@ -29,9 +29,8 @@ pub fn lime_with(probe: &mut Probe<'_>, baseline: &[f32], shown: &[Vec<bool>], a
     let mut numbers = probe.numbers(&points)?;
     finite(&numbers)?;
     let at_input = numbers.pop().unwrap_or(f64::NAN);
-    let values = lasso(shown, &numbers, &weights, alpha).ok_or_else(|| {
-        Error::Refused("the surrogate does not settle; choose a different number of samples or a larger -alpha".into())
-    })?;
+    let values = lasso(shown, &numbers, &weights, alpha)
+        .ok_or("the surrogate does not settle; choose a different number of samples or a larger -alpha")?;
     Ok(Attribution { values, delta: None, at_input, at_baseline: None, error: None, steps: shown.len() })
 }
 

@@ -4,7 +4,7 @@ use super::Attribution;
 use super::probe::{Point, Probe};
 use super::random::Random;
 use super::rule::Rule;
-use crate::debugger::{Error, Result, Session};
+use crate::debugger::{Result, Session};
 use crate::lang::Expr;
 
 /// Points of a path are doubled up to so many by `-steps auto`.
@@ -14,8 +14,7 @@ const MOST_STEPS: usize = 3200;
 /// of.
 pub fn plain(probe: &mut Probe<'_>, of: usize) -> Result<Point> {
     let here = probe.here()?;
-    let mut points = probe.gradients(&[here], of)?;
-    points.pop().ok_or_else(|| Error::Refused("nothing was evaluated".into()))
+    Ok(probe.gradients(&[here], of)?.remove(0))
 }
 
 fn between(from: &[f32], to: &[f32], at: f64) -> Vec<f32> {
@@ -38,14 +37,13 @@ pub fn integrated(
     tolerance: f64,
 ) -> Result<Attribution> {
     let here = probe.here()?;
-    let (at_input, at_baseline) = ends(probe, &here, baseline)?;
+    let ends = ends(probe, &here, baseline)?;
     let mut n = steps.unwrap_or(25);
     loop {
         let mut values = vec![0.0; here.len()];
         let rule_points = rule.points(n);
         let points: Vec<Vec<f32>> = rule_points.iter().map(|(at, _)| between(baseline, &here, *at)).collect();
-        let at = probe.at;
-        for (point, (_, weight)) in probe.gradients(&points, at)?.iter().zip(&rule_points) {
+        for (point, (_, weight)) in probe.gradients(&points, probe.at)?.iter().zip(&rule_points) {
             for (value, gradient) in values.iter_mut().zip(&point.gradient) {
                 *value += weight * f64::from(*gradient);
             }
@@ -53,23 +51,21 @@ pub fn integrated(
         for ((value, x), b) in values.iter_mut().zip(&here).zip(baseline) {
             *value *= f64::from(*x) - f64::from(*b);
         }
-        let delta = values.iter().sum::<f64>() - (at_input - at_baseline);
+        let found = Attribution::complete(values, ends, n);
         // More points do not make a number of NaN.
-        if steps.is_some() || delta.abs() <= tolerance || !delta.is_finite() || n >= MOST_STEPS {
-            let (delta, at_baseline) = (Some(delta), Some(at_baseline));
-            return Ok(Attribution { values, delta, at_input, at_baseline, error: None, steps: n });
+        let settled = found.delta.is_some_and(|delta| delta.abs() <= tolerance || !delta.is_finite());
+        if steps.is_some() || settled || n >= MOST_STEPS {
+            return Ok(found);
         }
         n *= 2;
     }
 }
 
-/// What gradient SHAP takes at random.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Shap {
     pub baseline: usize,
     /// Where between the baseline (0) and the input with noise (1).
     pub at: f64,
-    /// What is added to the input.
     pub noise: Vec<f32>,
 }
 
@@ -88,7 +84,6 @@ pub fn gradient_shap(probe: &mut Probe<'_>, baselines: &[Vec<f32>], noise: Noise
     gradient_shap_with(probe, baselines, &samples)
 }
 
-/// The same with the random choices given.
 pub fn gradient_shap_with(probe: &mut Probe<'_>, baselines: &[Vec<f32>], samples: &[Shap]) -> Result<Attribution> {
     let here = probe.here()?;
     let noisy: Vec<Vec<f32>> =
@@ -98,8 +93,7 @@ pub fn gradient_shap_with(probe: &mut Probe<'_>, baselines: &[Vec<f32>], samples
         .zip(&noisy)
         .map(|(sample, noisy)| between(&baselines[sample.baseline], noisy, sample.at))
         .collect();
-    let at = probe.at;
-    let found = probe.gradients(&points, at)?;
+    let found = probe.gradients(&points, probe.at)?;
     let mut all = vec![here.clone()];
     all.extend(baselines.iter().cloned());
     let ends = probe.numbers(&all)?;
@@ -117,9 +111,8 @@ pub fn gradient_shap_with(probe: &mut Probe<'_>, baselines: &[Vec<f32>], samples
         sums.push(sum);
     }
     let mean = samples.iter().map(|sample| ends[1 + sample.baseline]).sum::<f64>() / count;
-    let delta = Some(values.iter().sum::<f64>() - (ends[0] - mean));
     let error = standard_error(&sums);
-    Ok(Attribution { values, delta, at_input: ends[0], at_baseline: Some(mean), error, steps: samples.len() })
+    Ok(Attribution { error, ..Attribution::complete(values, (ends[0], mean), samples.len()) })
 }
 
 /// The standard error of the mean of samples; `None` for fewer than two.
@@ -135,7 +128,6 @@ pub struct Noise {
     pub samples: usize,
     /// Standard deviation of normal noise.
     pub stdev: f64,
-    /// Where the random numbers begin.
     pub seed: u64,
 }
 
@@ -147,8 +139,7 @@ pub fn noise(probe: &mut Probe<'_>, noise: Noise, variance: bool) -> Result<Attr
     let points: Vec<Vec<f32>> = (0..noise.samples)
         .map(|_| here.iter().map(|x| (f64::from(*x) + noise.stdev * random.normal()) as f32).collect())
         .collect();
-    let at = probe.at;
-    let found = probe.gradients(&points, at)?;
+    let found = probe.gradients(&points, probe.at)?;
     let at_input = probe.numbers(std::slice::from_ref(&here))?[0];
     let count = noise.samples as f64;
     let values = (0..here.len())
@@ -165,8 +156,7 @@ pub fn noise(probe: &mut Probe<'_>, noise: Noise, variance: bool) -> Result<Attr
 /// it.
 pub fn relevance(probe: &mut Probe<'_>) -> Result<Attribution> {
     probe.propagate_relevance();
-    let at = probe.at;
-    let point = plain(probe, at)?;
+    let point = plain(probe, probe.at)?;
     let values: Vec<f64> =
         point.gradient.iter().zip(&point.value).map(|(g, x)| f64::from(*g) * f64::from(*x)).collect();
     let delta = Some(values.iter().sum::<f64>() - point.number);
@@ -184,7 +174,7 @@ pub fn conductance(
     steps: usize,
 ) -> Result<Attribution> {
     let here = probe.here()?;
-    let (at_input, at_baseline) = ends(probe, &here, baseline)?;
+    let ends = ends(probe, &here, baseline)?;
     let points: Vec<Vec<f32>> = rule.points(steps + 1).iter().map(|(at, _)| between(baseline, &here, *at)).collect();
     let found = probe.gradients(&points, of)?;
     let mut values = vec![0.0; found[0].value.len()];
@@ -193,8 +183,7 @@ pub fn conductance(
             *value += (f64::from(pair[1].value[i]) - f64::from(pair[0].value[i])) * f64::from(pair[0].gradient[i]);
         }
     }
-    let delta = Some(values.iter().sum::<f64>() - (at_input - at_baseline));
-    Ok(Attribution { values, delta, at_input, at_baseline: Some(at_baseline), error: None, steps })
+    Ok(Attribution::complete(values, ends, steps))
 }
 
 /// Conductance of one neuron, element `which` of the op `of`, along the path of the op `at`:
@@ -208,14 +197,11 @@ pub fn through_neuron(
     (rule, steps): (Rule, usize),
 ) -> Result<Attribution> {
     let weights = rule.points(steps);
-    let (here, points, outer, at_input, at_baseline) = {
-        let mut probe = Probe::new(session, numbers.0, at)?;
-        let here = probe.here()?;
-        let (at_input, at_baseline) = ends(&mut probe, &here, baseline)?;
-        let points: Vec<Vec<f32>> = weights.iter().map(|(share, _)| between(baseline, &here, *share)).collect();
-        let outer = probe.gradients(&points, of)?;
-        (here, points, outer, at_input, at_baseline)
-    };
+    let mut probe = Probe::new(session, numbers.0, at)?;
+    let here = probe.here()?;
+    let (at_input, at_baseline) = ends(&mut probe, &here, baseline)?;
+    let points: Vec<Vec<f32>> = weights.iter().map(|(share, _)| between(baseline, &here, *share)).collect();
+    let outer = probe.gradients(&points, of)?;
     let inner = Probe::new(session, numbers.1, at)?.gradients(&points, at)?;
     let mut values = vec![0.0; here.len()];
     for ((outer, inner), (_, weight)) in outer.iter().zip(&inner).zip(&weights) {
