@@ -152,15 +152,8 @@ pub fn values_folded(
     };
     let Some(shift) = bias_of(values, program, weights)? else { return Ok(None) };
     let shift = for_heads(&shift, z.len(), values.width);
-    let mut projection = Vec::new();
-    let mut bias = vec![0.0; out.len()];
-    for &id in &op.weights {
-        match id.role {
-            Role::W_O => projection = numbers(id, weights)?,
-            Role::b_O => bias = numbers(id, weights)?,
-            _ => {}
-        }
-    }
+    let projection = of_role(op, Role::W_O, weights)?.unwrap_or_default();
+    let bias = of_role(op, Role::b_O, weights)?.unwrap_or_else(|| vec![0.0; out.len()]);
     if projection.len() != z.len() * out.len() || bias.len() != out.len() {
         return Ok(None);
     }
@@ -184,6 +177,11 @@ fn numbers(id: WeightId, weights: &Weights) -> Result<Vec<f64>> {
     Ok(weight.whole()?.read_f64()?)
 }
 
+/// The weight of an op that has this role; `None` if it reads no such weight.
+fn of_role(op: &Op, role: Role, weights: &Weights) -> Result<Option<Vec<f64>>> {
+    op.weights.iter().find(|id| id.role == role).map(|id| numbers(*id, weights)).transpose()
+}
+
 /// Gain and bias of a norm, `[d]` each.
 fn gain_of(op: &Op, weights: &Weights) -> Result<(Vec<f64>, Vec<f64>)> {
     let mut all = op.weights.iter().map(|id| numbers(*id, weights));
@@ -198,15 +196,8 @@ fn gain_of(op: &Op, weights: &Weights) -> Result<(Vec<f64>, Vec<f64>)> {
 /// What values `[K h]` are at any position because of biases: their own, and that of the norm before them. `None`
 /// without any.
 fn bias_of(values: &Op, program: &Program, weights: &Weights) -> Result<Option<Vec<f64>>> {
-    let mut found: Option<Vec<f64>> = None;
-    let mut matrix = Vec::new();
-    for &id in &values.weights {
-        match id.role {
-            Role::W_V => matrix = numbers(id, weights)?,
-            Role::b_V => found = Some(numbers(id, weights)?),
-            _ => {}
-        }
-    }
+    let mut found = of_role(values, Role::b_V, weights)?;
+    let matrix = of_role(values, Role::W_V, weights)?.unwrap_or_default();
     let norm = values.inputs.first().map(|&input| &program.ops[input]);
     if let Some(norm) = norm.filter(|op| matches!(op.kernel, Kernel::Gain { .. }) && op.weights.len() > 1) {
         let (_, bias) = gain_of(norm, weights)?;

@@ -5,7 +5,7 @@ mod sites;
 use std::collections::HashMap;
 
 use super::sides::Peer;
-use super::{Mark, RunError, Session, params};
+use super::{Error, Mark, RunError, Session, params};
 use crate::lang::eval::{CachePart, Datum, Scope};
 use crate::lang::{History, SiteRef, SiteTable, Span, Unavailable};
 use crate::program::{Part, lens};
@@ -357,9 +357,6 @@ impl Session {
 
 impl From<RunError> for Unavailable {
     fn from(error: RunError) -> Unavailable {
-        match error {
-            RunError::Tensor(error) => error.into(),
-            error => error.to_string().into(),
-        }
+        Error::from(error).into()
     }
 }
