@@ -1,7 +1,7 @@
 //! Does the same pass give the same bits again, and does a row of a batch compute what it does alone?
 
+use super::Recomputed;
 use super::anew::{compute_anew, part_of};
-use super::recompute::Recomputed;
 use crate::debugger::{Error, Mark, Result, Run, Target};
 use crate::model::Input;
 use crate::tensor::ops::{Reduction, Slice};

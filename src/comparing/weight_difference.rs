@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::weight_relation::{Matrix, Relation, relation};
+use super::Relation;
+use super::weight_relation::{Matrix, relation};
 use crate::debugger::Result;
 use crate::model::Weights;
 use crate::model::role::{Role, WeightId};

@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::layout::{Change, Fitted, Part, fit};
+use super::layout::{Part, fit};
 use super::paths::outputs;
-use super::processed::{Normed, Processed, is_stream, normed, values_folded, values_have_bias, without_mean};
-use super::tensors::Tensors;
-use super::{DumpError, Result};
+use super::processed::{Normed, is_stream, normed, values_folded, values_have_bias, without_mean};
+use super::{Change, DumpError, Fitted, Processed, Result, Tensors};
 use crate::lang::site::{self, NameKind};
 use crate::lang::{SiteRef, SiteTable, Span};
 use crate::model::Weights;

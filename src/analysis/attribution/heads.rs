@@ -1,7 +1,7 @@
 //! Attention heads: what each counts for a number, by its gradient and by taking it out; and attention followed through
 //! all blocks.
 
-use super::probe::Probe;
+use super::Probe;
 use crate::analysis::ops_in_blocks;
 use crate::debugger::{Result, Session};
 use crate::lang::Expr;

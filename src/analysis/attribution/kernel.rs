@@ -1,10 +1,8 @@
 //! Kernel SHAP: Shapley values by a weighted linear regression over subsets of positions (Lundberg and Lee 2017;
 //! Captum's `KernelShap`).
 
-use super::Attribution;
 use super::perturb::{MOST_EXACT, with_hidden};
-use super::probe::Probe;
-use super::random::Random;
+use super::{Attribution, Probe, Random};
 use crate::debugger::{Error, Result};
 
 /// The number with subsets of positions shown is fitted by a sum of one number for each position, under the constraint

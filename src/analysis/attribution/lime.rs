@@ -1,11 +1,9 @@
 //! LIME: a sparse linear surrogate over which positions are shown, fitted near the text (Ribeiro, Singh and Guestrin
 //! 2016; Captum's `Lime` with its defaults).
 
-use super::Attribution;
 use super::kernel::finite;
 use super::perturb::with_hidden;
-use super::probe::Probe;
-use super::random::Random;
+use super::{Attribution, Probe, Random};
 use crate::debugger::Result;
 
 /// Sweeps of coordinate descent after which it is given up.

@@ -1,9 +1,6 @@
 //! Methods that follow gradients: at the input, along a path from a baseline, or around the input.
 
-use super::Attribution;
-use super::probe::{Point, Probe};
-use super::random::Random;
-use super::rule::Rule;
+use super::{Attribution, Point, Probe, Random, Rule};
 use crate::debugger::{Result, Session};
 use crate::lang::Expr;
 

@@ -1,9 +1,7 @@
 //! Methods that hide positions and look at what becomes of the number. Values are one for each position.
 
-use super::Attribution;
 use super::path::standard_error;
-use super::probe::Probe;
-use super::random::Random;
+use super::{Attribution, Probe, Random};
 use crate::debugger::Result;
 
 /// So many positions have all their subsets evaluated.

@@ -1,9 +1,7 @@
 //! How far an attribution can be trusted: does it predict what changes do, and does it stay the same nearby? (Yeh and
 //! others 2019; Captum's `infidelity` and `sensitivity_max`.)
 
-use super::Attribution;
-use super::probe::Probe;
-use super::random::Random;
+use super::{Attribution, Probe, Random};
 use crate::debugger::Result;
 use crate::tensor::step;
 

@@ -1,7 +1,6 @@
 //! One op in 64 bits, on the CPU: what is left of a difference there is not rounding.
 
-use super::Live;
-use super::stretch::Stretch;
+use super::{Live, Stretch};
 use crate::debugger::{Error, Result};
 use crate::model::spec::ModelSpec;
 use crate::model::{Input, Weights};

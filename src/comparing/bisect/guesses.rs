@@ -1,9 +1,8 @@
 //! Guesses at why an op differs. Each is tried: the op is run as guessed, and a guess is a reason only if that gives
 //! the other side's value.
 
-use super::known::Known;
-use super::reason::Reason;
 use super::variants::variants;
+use super::{Known, Reason};
 use crate::model::role::WeightId;
 use crate::program::{Context, Kernel, Op, execute};
 use crate::tensor::{Device, Kind, Value};

@@ -1,8 +1,7 @@
 //! Guesses at ops of one kind: embeddings, norms, sums, the head; and what both programs show if both sides run here.
 
-use super::Live;
 use super::guesses::Guesses;
-use super::reason::Reason;
+use super::{Live, Reason};
 use crate::comparing::weight_relation::{Matrix, relation};
 use crate::model::role::{Role, WeightId};
 use crate::program::{Kernel, Op, execute};

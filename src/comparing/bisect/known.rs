@@ -1,9 +1,7 @@
 //! What is known of a difference, and when a guess at its reason is right.
 
 use super::guesses::Guesses;
-use super::reason::Reason;
-use super::stretch::Stretch;
-use super::{EXPLAINS, FAINT, FLOOR, Live, NOISE};
+use super::{EXPLAINS, FAINT, FLOOR, Live, NOISE, Reason, Stretch};
 use crate::model::spec::ModelSpec;
 use crate::model::{Input, Weights};
 use crate::program::{Context, Op};

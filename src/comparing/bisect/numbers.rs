@@ -1,7 +1,7 @@
 //! Guesses that the numbers themselves suggest.
 
 use super::guesses::Guesses;
-use super::reason::{FeatureOrder, Reason};
+use super::{FeatureOrder, Reason};
 use crate::tensor::relative_rms;
 
 impl Guesses<'_> {

@@ -1,7 +1,7 @@
 //! Guesses at what has weights: biases, layouts, the order of heads and of fused parts.
 
+use super::Reason;
 use super::guesses::Guesses;
-use super::reason::Reason;
 use crate::comparing::weight_relation::Half;
 use crate::program::{Kernel, Op, Part};
 use crate::tensor::Value;

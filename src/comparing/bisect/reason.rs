@@ -1,6 +1,6 @@
 //! Why an op gives something else on the other side.
 
-use super::masks::Seen;
+use super::Seen;
 use crate::comparing::weight_relation::{Half, Relation};
 use crate::model::role::WeightId;
 use crate::model::spec::{Act, Pairing, Pool};

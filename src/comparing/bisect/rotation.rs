@@ -1,7 +1,7 @@
 //! Guesses at rotations: their angles, directions and positions.
 
+use super::Reason;
 use super::guesses::Guesses;
-use super::reason::Reason;
 use crate::model::spec::{Pairing, Rope, RopeScaling};
 use crate::program::{Context, execute};
 use crate::tensor::Value;

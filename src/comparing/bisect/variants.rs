@@ -1,6 +1,6 @@
 //! Other arithmetic of the same kind of op that architectures have.
 
-use super::reason::Reason;
+use super::Reason;
 use crate::model::spec::{Act, Norm, Pool};
 use crate::program::Kernel;
 
