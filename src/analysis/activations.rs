@@ -5,9 +5,8 @@
 //! in 25 % of the blocks or more. Massive activations are those of Sun et al. 2024: far above the median magnitude of
 //! the stream.
 
-use super::op_in_block;
 use crate::debugger::{Mark, RunError, Session};
-use crate::program::{Kernel, Op, Program};
+use crate::program::{Kernel, Part, Program};
 use crate::tensor::ops::Slice;
 use crate::tensor::{Kind, step};
 
@@ -21,7 +20,6 @@ const SATURATED: f64 = 6.0;
 /// Magnitudes below this share of the largest are silence of a neuron.
 const SILENT: f64 = 1e-6;
 
-/// The largest number of f16.
 pub const F16: f64 = 65504.0;
 
 /// What a block's values are like in the current pass of one row.
@@ -34,13 +32,11 @@ pub struct Block {
     pub growth: f64,
     /// Largest magnitude of any of its values.
     pub largest: f64,
-    /// The site that has it.
     pub largest_at: String,
     /// Largest magnitude of the stream divided by the median one.
     pub massive: f64,
     /// Position and feature of that.
     pub massive_at: (usize, usize),
-    /// Features that are large at many positions.
     pub outliers: Vec<usize>,
     /// Share of neurons that are silent at every token; NaN if a block has none.
     pub silent: f64,
@@ -66,9 +62,6 @@ pub const MEASURES: [Measure; 7] = [
 ];
 
 /// Every block of the current pass, in the focused row.
-///
-/// # Errors
-/// If the pass has not come to the end of the blocks, or the device fails.
 pub fn blocks(session: &mut Session) -> Result<Vec<Block>, RunError> {
     let program = session.run.program.clone();
     let (real, start) = (real(session), session.run.branch().span(session.run.pass).start);
@@ -94,8 +87,7 @@ fn block(
 ) -> Result<Block, RunError> {
     let (pass, row) = (session.run.pass, session.focus.row);
     let mut largest = (0.0, String::new());
-    let in_block = |(_, op): &(usize, &Op)| op.layer == Some(layer);
-    for (number, op) in program.ops.iter().enumerate().filter(in_block) {
+    for (number, op) in program.ops.iter().enumerate().filter(|(_, op)| op.layer == Some(layer)) {
         // Scores are masked with infinities, which are not numbers of the model.
         if matches!(op.kernel, Kernel::Scores { .. } | Kernel::Pattern { .. }) {
             continue;
@@ -108,18 +100,17 @@ fn block(
             }
         }
     }
-    let mut read = |site: &str| -> Result<Option<(Vec<f64>, usize)>, RunError> {
-        let Some(op) = op_in_block(program, layer, site) else { return Ok(None) };
+    let mut read = |part: Part| -> Result<Option<(Vec<f64>, usize)>, RunError> {
+        let Some(op) = program.block_op(layer, part) else { return Ok(None) };
         let value = session.run.value_at(Mark { pass, op })?.slice(&[Slice::At(row)])?;
         let width = value.shape().last().copied().unwrap_or(1);
         Ok(Some((of_real(&value.read_f64()?, width, real), width)))
     };
-    let before = read("resid_pre")?.map(|(data, width)| median_norm(&data, width));
-    let (stream, width) = read("resid_post")?.unwrap_or_default();
+    let before = read(Part::ResidPre)?.map(|(data, width)| median_norm(&data, width));
+    let (stream, width) = read(Part::ResidPost)?.unwrap_or_default();
     let norm = median_norm(&stream, width);
     let (massive, at) = over_median(&stream);
-    let post = read("mlp.post")?;
-    let pre = read("mlp.pre")?;
+    let (post, pre) = (read(Part::MlpPost)?, read(Part::MlpPre)?);
     Ok(Block {
         layer,
         norm,
@@ -134,13 +125,11 @@ fn block(
     })
 }
 
-/// The rows of real tokens.
 fn of_real(data: &[f64], width: usize, real: &[bool]) -> Vec<f64> {
     let rows = data.chunks(width.max(1)).zip(real);
     rows.filter(|(_, real)| **real).flat_map(|(row, _)| row.iter().copied()).collect()
 }
 
-/// The position of the `n`-th real token.
 fn position_of(real: &[bool], n: usize) -> usize {
     real.iter().enumerate().filter(|(_, real)| **real).nth(n).map_or(0, |(position, _)| position)
 }
@@ -182,10 +171,8 @@ fn saturated(data: &[f64], width: usize) -> f64 {
 pub fn features(blocks: &[Block]) -> Vec<usize> {
     let mut all: Vec<usize> = blocks.iter().flat_map(|block| block.outliers.iter().copied()).collect();
     all.sort_unstable();
-    let mut found: Vec<usize> = all.clone();
-    found.dedup();
-    found.retain(|feature| all.iter().filter(|x| *x == feature).count() as f64 >= OUTLIER.2 * blocks.len() as f64);
-    found
+    let often = |same: &&[usize]| same.len() as f64 >= OUTLIER.2 * blocks.len() as f64;
+    all.chunk_by(|a, b| a == b).filter(often).map(|same| same[0]).collect()
 }
 
 /// The middle one; the mean of the two in the middle of an even number; NaN of none.
@@ -205,7 +192,6 @@ pub struct Deviation {
     pub layer: usize,
     pub name: &'static str,
     pub here: f64,
-    /// Median over the other texts.
     pub usual: f64,
     /// How many median deviations it is off by.
     pub off: f64,

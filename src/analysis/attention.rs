@@ -4,33 +4,27 @@
 //! `detect_head` (previous token, duplicate token, induction). A head that does what a mask says has a share near 1 if
 //! the mask has something in every row.
 
-use super::op_in_block;
 use crate::debugger::params::head_results;
 use crate::debugger::{Mark, RunError, Session};
+use crate::program::Part;
 use crate::tensor::ops::Slice;
 use crate::tensor::{TensorError, Value, step};
 
-/// Scores of one head on one text. Shares are between 0 and 1.
+/// Scores of one head on one text, as [`METRICS`] describes them. Shares are between 0 and 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Scores {
-    /// To the token before.
     pub previous: f64,
     /// To the token after; 0 in a decoder.
     pub next: f64,
     /// To the first token: an attention sink, if it is large for a text in which that token means nothing.
     pub first: f64,
-    /// To other places of the same token.
     pub duplicate: f64,
-    /// To what followed the same token before.
     pub induction: f64,
-    /// To the token itself.
     pub own: f64,
-    /// To tokens that begin, separate or end texts.
     pub separators: f64,
     /// Mean over queries of `-sum A ln A`, divided by the logarithm of how many keys the query sees: 1 is uniform.
     /// Queries that see one key count for nothing.
     pub entropy: f64,
-    /// Mean over queries of the largest weight.
     pub largest: f64,
     /// Mean distance in tokens between query and key, weighted by attention.
     pub distance: f64,
@@ -60,7 +54,6 @@ impl Scores {
     }
 }
 
-/// The text that a pattern belongs to.
 #[derive(Clone, Copy, Debug)]
 pub struct Text<'a> {
     /// Tokens up to the last key.
@@ -69,7 +62,6 @@ pub struct Text<'a> {
     pub real: &'a [bool],
     /// Whether each begins, separates or ends texts.
     pub special: &'a [bool],
-    /// Position of the first query.
     pub start: usize,
     /// Whether queries see no later key.
     pub causal: bool,
@@ -148,25 +140,11 @@ pub fn scores(pattern: &[f64], text: Text<'_>) -> Scores {
             unsure += 1;
         }
     }
-    let n = queries.max(1) as f64;
-    for share in [
-        &mut scores.previous,
-        &mut scores.next,
-        &mut scores.first,
-        &mut scores.duplicate,
-        &mut scores.induction,
-        &mut scores.own,
-        &mut scores.separators,
-        &mut scores.largest,
-        &mut scores.distance,
-    ] {
-        *share /= n;
-    }
-    scores.entropy /= unsure.max(1) as f64;
-    scores
+    let entropy = scores.entropy / unsure.max(1) as f64;
+    scores.each().into_iter().for_each(|sum| *sum /= queries.max(1) as f64);
+    Scores { entropy, ..scores }
 }
 
-/// A score by its name.
 pub struct Metric {
     pub name: &'static str,
     pub about: &'static str,
@@ -218,9 +196,6 @@ pub fn kind(scores: &Scores) -> Option<&'static str> {
 }
 
 /// What the head of a pattern `[Q, K]` of the current pass is called, by its pattern alone.
-///
-/// # Errors
-/// If the pattern cannot be read.
 pub fn kind_in(session: &Session, site: &str, pattern: &Value) -> Result<Option<&'static str>, TensorError> {
     let run = &session.run;
     let layer = run.program.op_of(site).and_then(|op| run.program.ops[op].layer);
@@ -229,7 +204,6 @@ pub fn kind_in(session: &Session, site: &str, pattern: &Value) -> Result<Option<
     Ok(kind(&scores(&pattern.read_f64()?, text)))
 }
 
-/// One head and its scores.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Scored {
     pub layer: usize,
@@ -246,9 +220,6 @@ pub struct Toward {
 
 /// Scores of the heads of these layers, of all if none are given, in the current pass of the focused row, as far as it
 /// has come.
-///
-/// # Errors
-/// If the device fails.
 pub fn of_session(session: &mut Session, layers: &[usize], toward: Option<Toward>) -> Result<Vec<Scored>, RunError> {
     let program = session.run.program.clone();
     let row = session.focus.row;
@@ -257,15 +228,10 @@ pub fn of_session(session: &mut Session, layers: &[usize], toward: Option<Toward
         (0..program.n_layers()).filter(|layer| layers.is_empty() || layers.contains(layer)).collect();
     let mut found = Vec::new();
     for (number, &layer) in wanted.iter().enumerate() {
-        let Some(op) = op_in_block(&program, layer, "attn.pattern") else { continue };
+        let Some(op) = program.block_op(layer, Part::Pattern) else { continue };
         step(&program.ops[op].site, number as u64, wanted.len() as u64)?;
-        let pattern = match session.run.value_at(Mark { pass: session.run.pass, op }) {
-            Ok(pattern) => pattern,
-            Err(RunError::NotComputed { .. }) => break,
-            Err(error) => return Err(error),
-        };
-        let reach = session.run.model.spec.layers[layer].reach;
-        let text = of_pass.text(reach);
+        let Some(pattern) = session.run.value_if_reached(Mark { pass: session.run.pass, op })? else { break };
+        let text = of_pass.text(session.run.model.spec.layers[layer].reach);
         let written = written(session, layer, &of_pass.real[of_pass.start..])?;
         for head in 0..pattern.shape()[1] {
             let data = pattern.slice(&[Slice::At(row), Slice::At(head)])?.read_f64()?;
@@ -300,12 +266,8 @@ pub fn averaged(texts: &[Vec<Scored>]) -> Vec<Scored> {
 /// Each head's share of the squared norm of what the heads of a block write at real tokens; empty if they have not
 /// written yet.
 fn written(session: &mut Session, layer: usize, real: &[bool]) -> Result<Vec<f64>, RunError> {
-    let Some(op) = op_in_block(&session.run.program, layer, "attn.z") else { return Ok(Vec::new()) };
-    let z = match session.run.value_at(Mark { pass: session.run.pass, op }) {
-        Ok(z) => z,
-        Err(RunError::NotComputed { .. }) => return Ok(Vec::new()),
-        Err(error) => return Err(error),
-    };
+    let Some(op) = session.run.program.block_op(layer, Part::Z) else { return Ok(Vec::new()) };
+    let Some(z) = session.run.value_if_reached(Mark { pass: session.run.pass, op })? else { return Ok(Vec::new()) };
     let row = session.focus.row;
     let z = z.rows(row..row + 1); // [1, T, H, h]
     let weights = session.run.branch().weights();

@@ -10,9 +10,9 @@
 use nalgebra::{Complex, DMatrix, Schur};
 
 use crate::debugger::{Error, Result};
+use crate::model::Weights;
 use crate::model::role::{Role, WeightId};
 use crate::model::spec::ModelSpec;
-use crate::model::weights::Weights;
 use crate::tensor::proceed;
 
 /// Iterations for so many eigenvalues or singular values: each takes two or three.
@@ -47,7 +47,6 @@ pub struct HeadWeights {
     o: DMatrix<f64>,
 }
 
-/// What a head's circuits come to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Circuits {
     pub layer: usize,
@@ -77,9 +76,6 @@ fn matrix(weights: &Weights, id: WeightId) -> Result<Option<DMatrix<f64>>> {
 }
 
 /// Every head's projections; key/value heads that several query heads share are in each of them.
-///
-/// # Errors
-/// If a weight cannot be read or is not finite.
 pub fn heads(spec: &ModelSpec, weights: &Weights) -> Result<Vec<HeadWeights>> {
     let mut all = Vec::new();
     for layer in 0..spec.n_layers {
@@ -106,9 +102,6 @@ pub fn heads(spec: &ModelSpec, weights: &Weights) -> Result<Vec<HeadWeights>> {
 
 /// Products of the token tables, `[d, d]`: `W_U W_E` and `W_E^T W_E`. `None` if the model has no vocabulary of its own
 /// width on both sides.
-///
-/// # Errors
-/// If the device fails, or a product is not finite.
 pub fn tables(spec: &ModelSpec, weights: &Weights) -> Result<Option<(DMatrix<f64>, DMatrix<f64>)>> {
     let get = |role| weights.get(WeightId::global(role));
     let (Some(embed), Some(unembed)) = (get(Role::W_E), get(Role::W_U)) else { return Ok(None) };
@@ -124,10 +117,6 @@ pub fn tables(spec: &ModelSpec, weights: &Weights) -> Result<Option<(DMatrix<f64
     Ok(Some((product(&unembed, "W_U W_E")?, product(&embed, "W_E^T W_E")?)))
 }
 
-/// The circuits of one head.
-///
-/// # Errors
-/// If a product of its weights is not finite, or its eigenvalues are not found.
 pub fn circuits(head: &HeadWeights, tables: Option<&(DMatrix<f64>, DMatrix<f64>)>) -> Result<Circuits> {
     proceed()?;
     let name = |circuit: &str| format!("{circuit} of L{}H{}", head.layer, head.head);

@@ -4,12 +4,13 @@
 
 use std::collections::HashMap;
 
-use super::op_in_block;
-use crate::debugger::{Error, Mark, Result, RunScope, Session, Target, ops_of};
+use crate::debugger::params::head_results;
+use crate::debugger::{Error, Mark, Result, RunScope, Session, Target, ops_of, row_of};
 use crate::lang::Expr;
 use crate::lang::eval::evaluate;
-use crate::program::{Context, Keep, Program, Replay, Values, Visitor};
-use crate::tensor::ops::Slice;
+use crate::model::spec::Placement;
+use crate::program::{Context, Keep, Part, Program, Replay, Values, Visitor};
+use crate::tensor::ops::{BinaryOp, Slice};
 use crate::tensor::{Value, step};
 
 /// A part of a model that can be taken out: a head, or the MLP of a block.
@@ -44,23 +45,17 @@ impl<'a> Counterfactual<'a> {
     /// # Errors
     /// If the run is not in the pass of the prompt, or edits of values are in force, which are not made again here.
     pub fn new(session: &'a mut Session, expr: &'a Expr) -> Result<Counterfactual<'a>> {
-        if session.run.pass > 0 {
-            return Err(Error::Refused("this works in the pass of the prompt: go back with \"goto #0\"".into()));
-        }
+        let pass = session.prompt_pass()?;
         let by_hand = session.run.branch().edits.iter().find(|edit| matches!(edit.target, Target::Op(_)));
         if let Some(edit) = by_hand {
-            let why = format!("the edit \"{}\" of a value is in force, which is not made again here", edit.text);
-            return Err(Error::Refused(why));
+            return Err(Error::refused(format!(
+                "the edit \"{}\" of a value is in force, which is not made again here",
+                edit.text
+            )));
         }
-        let (program, row) = (session.run.program.clone(), session.focus.row);
-        let prompt = session.run.branch().prompt();
-        let alone = prompt.with_rows(&session.run.model, vec![prompt.rows[row].clone()])?;
-        let context = Context::new(&session.run.model.spec, &alone, 0..alone.length(), session.run.device());
-        let mut own = Vec::with_capacity(program.ops.len());
-        for op in 0..program.ops.len() {
-            let value = session.run.peek(op)?;
-            own.push(value.rows(row..row + 1).with_axes(value.axes()));
-        }
+        let context = pass.context(&session.run, 1)?;
+        let ops = 0..session.run.program.ops.len();
+        let own = ops.map(|op| pass.peek(&mut session.run, op)).collect::<Result<_>>()?;
         let read = ops_of(session, expr);
         Ok(Counterfactual { session, expr, context, own, read })
     }
@@ -81,22 +76,18 @@ impl<'a> Counterfactual<'a> {
         replay.run(0..program.ops.len(), Values::new(), Keep::All, &mut visitor)
     }
 
-    /// The number with changes.
-    ///
-    /// # Errors
-    /// If it cannot be had, or a change fails.
     pub fn number(&mut self, change: Change<'_>) -> Result<f64> {
         let values = self.values(change)?;
         let given: HashMap<usize, Value> = self.read.iter().map(|op| (*op, values[op].clone())).collect();
         let datum = evaluate(self.expr, &mut RunScope::tracked(self.session, given, 0))?;
-        datum.number(self.expr.span).map_err(Error::At)
+        Ok(datum.number(self.expr.span)?)
     }
 
     /// The number with the components of `out` as they are in `other`: values of `attn.z` and `mlp_out` by op.
     fn without(&mut self, out: &[Component], other: &HashMap<usize, Value>) -> Result<f64> {
         let program = self.session.run.program.clone();
-        let place =
-            |one: &Component| op_in_block(&program, one.layer, if one.head.is_some() { "attn.z" } else { "mlp_out" });
+        let part = |one: &Component| if one.head.is_some() { Part::Z } else { Part::MlpOut };
+        let place = |one: &Component| program.block_op(one.layer, part(one));
         let places: Vec<(Option<usize>, Component)> = out.iter().map(|one| (place(one), *one)).collect();
         self.number(&|op, value| {
             let here: Vec<Component> = places.iter().filter(|(at, _)| *at == Some(op)).map(|(_, one)| *one).collect();
@@ -148,12 +139,10 @@ fn with_heads(value: &Value, other: &Value, heads: &[usize]) -> Result<Value> {
     Ok(Value::from_f32(data, value.shape(), &value.device()))
 }
 
-/// What a search for a circuit found.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Circuit {
     /// What is left, with how much of the number is lost without it alone, in the order of the loss.
     pub kept: Vec<(Component, f64)>,
-    /// How many components there are.
     pub all: usize,
     /// The number with all of them, with none, and with those that are kept.
     pub numbers: [f64; 3],
@@ -171,27 +160,22 @@ pub fn circuit(session: &mut Session, expr: &Expr, from: usize, wanted: f64) -> 
     let mut other = HashMap::new();
     let mut components = Vec::new();
     for layer in 0..program.n_layers() {
-        for (site, heads) in [("attn.z", true), ("mlp_out", false)] {
-            let Some(op) = op_in_block(&program, layer, site) else { continue };
-            let value = session.run.value_in(from, Mark { pass: 0, op })?;
-            let value = value.rows(row..row + 1).with_axes(value.axes());
-            let heads = if heads { (0..value.shape()[2]).map(Some).collect() } else { vec![None] };
+        for part in [Part::Z, Part::MlpOut] {
+            let Some(op) = program.block_op(layer, part) else { continue };
+            let value = row_of(&session.run.value_in(from, Mark { pass: 0, op })?, row);
+            let heads = if part == Part::Z { (0..value.shape()[2]).map(Some).collect() } else { vec![None] };
             components.extend(heads.into_iter().map(|head| Component { layer, head }));
             other.insert(op, value);
         }
     }
     let mut pass = Counterfactual::new(session, expr)?;
-    for (op, value) in &other {
-        if value.shape() != pass.own(*op).shape() {
-            return Err(Error::Refused("the two branches have texts of different lengths".into()));
-        }
+    if other.iter().any(|(op, value)| value.shape() != pass.own(*op).shape()) {
+        return Err("the two branches have texts of different lengths".into());
     }
     let here = pass.number(&|_, _| Ok(None))?;
     let none = pass.without(&components, &other)?;
     if (here - none).abs() < 1e-9 {
-        return Err(Error::Refused(
-            "the number is the same without any head and MLP: there is no circuit to find".into(),
-        ));
+        return Err("the number is the same without any head and MLP: there is no circuit to find".into());
     }
     let total = 2 * components.len() as u64;
     let mut losses = Vec::with_capacity(components.len());
@@ -232,27 +216,26 @@ pub fn paths(
 ) -> Result<(Vec<f64>, f64)> {
     let (program, row) = (session.run.program.clone(), session.focus.row);
     let spec = session.run.model.spec.clone();
-    if spec.placement.has_post_norms() || spec.placement == crate::model::spec::Placement::Post {
-        let why =
-            "what attention adds passes a norm in this model: it is not added head by head, and has no direct paths";
-        return Err(Error::Refused(why.into()));
+    if spec.placement.has_post_norms() || spec.placement == Placement::Post {
+        return Err(Error::refused(
+            "what attention adds passes a norm in this model: it is not added head by head, and has no direct paths",
+        ));
     }
-    let op_of = |layer: usize, part: &str| {
-        let missing = || Error::Refused(format!("the model has no blocks.{layer}.{part}"));
-        op_in_block(&program, layer, part).ok_or_else(missing)
+    let op_of = |layer: usize, part: Part| {
+        program.block_op(layer, part).ok_or_else(|| format!("the model has no {}", part.site(layer)))
     };
-    let stream = op_of(layer, "resid_pre")?;
-    let receiver = op_of(layer, &format!("attn.{part}"))?;
-    let reader = match part {
-        "q" => head,
-        // Query heads share key/value heads.
-        _ => head / (spec.n_heads / spec.n_kv_heads.max(1)).max(1),
+    let stream = op_of(layer, Part::ResidPre)?;
+    // Query heads share key/value heads.
+    let shared = head / (spec.n_heads / spec.n_kv_heads.max(1)).max(1);
+    let (receiver, reader) = match part {
+        "q" => (op_of(layer, Part::Q)?, head),
+        "k" => (op_of(layer, Part::K)?, shared),
+        _ => (op_of(layer, Part::V)?, shared),
     };
     let mut theirs = Vec::new();
     for sender in 0..layer {
-        let op = op_of(sender, "attn.z")?;
-        let value = session.run.value_in(from, Mark { pass: 0, op })?;
-        theirs.push((op, value.rows(row..row + 1).with_axes(value.axes())));
+        let op = op_of(sender, Part::Z)?;
+        theirs.push((op, row_of(&session.run.value_in(from, Mark { pass: 0, op })?, row)));
     }
     let weights = session.run.branch().weights().clone();
     let mut pass = Counterfactual::new(session, expr)?;
@@ -262,10 +245,10 @@ pub fn paths(
         step("paths", sender as u64, layer as u64)?;
         let own = pass.own(*op).clone();
         if own.shape() != clean.shape() {
-            return Err(Error::Refused("the two branches have texts of different lengths".into()));
+            return Err("the two branches have texts of different lengths".into());
         }
-        let results = |z: &Value| crate::debugger::params::head_results(z, &weights, sender);
-        let moved = results(clean)?.binary(crate::tensor::ops::BinaryOp::Sub, &results(&own)?)?; // [1, T, H, d]
+        let results = |z: &Value| head_results(z, &weights, sender);
+        let moved = results(clean)?.binary(BinaryOp::Sub, &results(&own)?)?; // [1, T, H, d]
         for which in 0..spec.n_heads {
             let part = moved.slice(&[Slice::All, Slice::All, Slice::At(which)])?.read_f32()?; // [1, T, d]
             let scale = spec.residual.scale as f32;

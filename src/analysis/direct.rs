@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::debugger::{Error, Mark, Result, RunError, Session, Target};
+use crate::debugger::{Mark, Result, RunError, Session, Target};
 use crate::model::role::Role;
 use crate::program::{Kernel, Op, execute, pull_back};
 use crate::tensor::ops::Slice;
@@ -19,7 +19,6 @@ use crate::tensor::{TensorError, Value};
 pub enum Component {
     /// The output of an op: an embedding, an MLP.
     Site(String),
-    /// A head of a block.
     Head(usize, usize),
     /// The bias of an op, and whatever edits have put in its place.
     Bias(String),
@@ -28,9 +27,7 @@ pub enum Component {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Part {
     pub component: Component,
-    /// The block it belongs to.
     pub layer: Option<usize>,
-    /// What it adds.
     pub share: f64,
     /// Of a head: what it adds by way of each key position.
     pub sources: Vec<f64>,
@@ -41,7 +38,6 @@ pub struct Part {
 pub struct Direct {
     /// What is explained; before the cap where the model caps its logits.
     pub value: f64,
-    /// Whether the model caps its logits.
     pub capped: bool,
     /// In program order.
     pub parts: Vec<Part>,
@@ -54,11 +50,10 @@ pub struct Direct {
 /// # Errors
 /// If the model predicts no tokens or its head is not affine, or the pass has not come to its logits.
 pub fn direct(session: &mut Session, pos: usize, wanted: &[(usize, f64)], neurons: bool) -> Result<Direct> {
-    let pass = session.run.branch().pass_of(pos);
-    let at = pos - session.run.branch().span(pass).start;
+    let (pass, at) = session.run.branch().column(pos);
     let program = session.run.program.clone();
     let logits = program.op_of("logits").filter(|&op| matches!(program.ops[op].kernel, Kernel::Unembed { .. }));
-    let logits = logits.ok_or_else(|| Error::refused("the model predicts no tokens, so no logit can be explained"))?;
+    let logits = logits.ok_or("the model predicts no tokens, so no logit can be explained")?;
     let mut walk = Walk { session, pass, at, gradients: BTreeMap::new(), parts: Vec::new(), neurons: Vec::new() };
     let mut op = program.ops[logits].clone();
     let mut capped = false;
@@ -72,16 +67,11 @@ pub fn direct(session: &mut Session, pos: usize, wanted: &[(usize, f64)], neuron
     wanted.iter().for_each(|(token, factor)| seed[*token] += *factor as f32);
     let device = walk.session.run.device().clone();
     let seed = Value::from_f32(seed, &[1, 1, vocab], &device);
-    let pulled = walk.pull(&op, std::slice::from_ref(&input), &seed)?;
-    let g = pulled[0]
-        .as_ref()
-        .ok_or_else(|| Error::refused("the logit does not depend on the hidden state"))?
-        .read_f64()?;
+    let pulled = walk.pull(&op, std::slice::from_ref(&input), &seed)?.swap_remove(0);
+    let g = pulled.ok_or("the logit does not depend on the hidden state")?.read_f64()?;
     // What the head makes of this hidden state, without its cap.
-    let own = {
-        let branch = walk.session.run.branch();
-        execute(&op, std::slice::from_ref(&input), branch.weights(), branch.context(pass))?.read_f64()?
-    };
+    let branch = walk.session.run.branch();
+    let own = execute(&op, std::slice::from_ref(&input), branch.weights(), branch.context(pass))?.read_f64()?;
     let value: f64 = wanted.iter().map(|(token, factor)| own[*token] * factor).sum();
     let bias = value - dot(&g, &input.read_f64()?);
     if has_bias(&op) {
@@ -91,8 +81,8 @@ pub fn direct(session: &mut Session, pos: usize, wanted: &[(usize, f64)], neuron
     while let Some((number, g)) = walk.gradients.pop_last() {
         walk.op(number, &program.ops[number], g, neurons)?;
     }
-    if walk.parts.iter().filter(|part| part.layer.is_some()).count() == 0 {
-        return Err(Error::refused("the head of this model is not affine: its logits are not a sum over components"));
+    if walk.parts.iter().all(|part| part.layer.is_none()) {
+        return Err("the head of this model is not affine: its logits are not a sum over components".into());
     }
     let (mut parts, neurons) = (walk.parts, walk.neurons);
     parts.reverse();
@@ -180,7 +170,7 @@ impl Walk<'_> {
         let device = self.session.run.device().clone();
         let seed = Value::from_f32(g.iter().map(|x| *x as f32).collect(), &[1, 1, g.len()], &device);
         let pulled = self.pull(op, &inputs, &seed)?.swap_remove(0);
-        Ok(pulled.ok_or_else(|| Error::refused(format!("{} does not depend on its input", op.site)))?.read_f64()?)
+        Ok(pulled.ok_or_else(|| format!("{} does not depend on its input", op.site))?.read_f64()?)
     }
 
     /// What each head adds, and by way of which keys.
@@ -226,16 +216,11 @@ impl Walk<'_> {
             values.extend(part.read_f64()?);
         }
         let group = heads / kv_heads.max(1);
-        let mut found = Vec::with_capacity(heads);
-        for head in 0..heads {
-            let g = &of_z[head * width..(head + 1) * width];
-            let of_key = |k: usize| {
-                let start = (k * kv_heads + head / group) * width;
-                pattern[head * keys + k] * dot(g, &values[start..start + width])
-            };
-            found.push((0..keys).map(of_key).collect());
-        }
-        Ok(found)
+        let of_key = |head: usize, k: usize| {
+            let (g, v) = (&of_z[head * width..][..width], &values[(k * kv_heads + head / group) * width..][..width]);
+            pattern[head * keys + k] * dot(g, v)
+        };
+        Ok((0..heads).map(|head| (0..keys).map(|k| of_key(head, k)).collect()).collect())
     }
 
     fn neurons(&mut self, op: &Op, layer: usize, g: &[f64]) -> Result<()> {

@@ -5,14 +5,12 @@ use std::collections::HashMap;
 use super::activations::silent;
 use super::attention::{Scored, of_session};
 use crate::debugger::{Mark, RunError, Session};
-use crate::program::Kernel;
+use crate::program::{Kernel, Part};
 use crate::tensor::ops::Slice;
 use crate::tensor::{Kind, step};
 
-/// Something measured.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Measured {
-    /// The rule that judges it.
     pub rule: &'static str,
     /// Where: a weight, a site, a head.
     pub at: String,
@@ -25,14 +23,11 @@ const MASSIVE: f64 = 100.0;
 /// Queries that a score of attention needs to mean anything.
 const QUERIES: usize = 6;
 
-fn measured(rule: &'static str, at: impl Into<String>, value: f64) -> Measured {
+pub(super) fn measured(rule: &'static str, at: impl Into<String>, value: f64) -> Measured {
     Measured { rule, at: at.into(), value }
 }
 
 /// Every weight of the current branch.
-///
-/// # Errors
-/// If the device fails.
 pub fn weights(session: &Session) -> Result<Vec<Measured>, RunError> {
     let weights = session.run.branch().weights();
     let ids = weights.ids();
@@ -55,15 +50,12 @@ fn finite(summary: &crate::tensor::Summary) -> u64 {
 }
 
 /// Every value of the complete current pass, in the focused row.
-///
-/// # Errors
-/// If the device fails.
 pub fn values(session: &mut Session) -> Result<Vec<Measured>, RunError> {
     let program = session.run.program.clone();
     let (pass, row) = (session.run.pass, session.focus.row);
     let mut found = Vec::new();
     let mut bad = false;
-    let mut norms: HashMap<String, f64> = HashMap::new();
+    let mut norms: HashMap<(usize, Part), f64> = HashMap::new();
     for (number, op) in program.ops.iter().enumerate() {
         step(&op.site, number as u64, program.ops.len() as u64)?;
         let value = session.run.value_at(Mark { pass, op: number })?;
@@ -84,9 +76,8 @@ pub fn values(session: &mut Session) -> Result<Vec<Measured>, RunError> {
             continue;
         }
         found.push(measured("overflow", &op.site, summary.absmax));
-        let stream = op.site.ends_with(".resid_pre") || op.site.ends_with(".resid_post");
-        if stream {
-            norms.insert(op.site.clone(), summary.l2);
+        if let (Some(layer), Some(part), true) = (op.layer, op.part, op.is_stream()) {
+            norms.insert((layer, part), summary.l2);
             found.push(measured("vanished", &op.site, summary.absmax));
             let mut magnitudes: Vec<f64> = value.read_f64()?.into_iter().map(f64::abs).collect();
             magnitudes.sort_by(f64::total_cmp);
@@ -95,25 +86,20 @@ pub fn values(session: &mut Session) -> Result<Vec<Measured>, RunError> {
                 found.push(measured("massive", &op.site, summary.absmax / median));
             }
         }
-        if op.site.ends_with(".mlp.post") {
+        if op.part == Some(Part::MlpPost) {
             found.push(measured("neurons-dead", &op.site, silent(&value.read_f64()?, op.width)));
         }
     }
     for layer in 1..program.n_layers() {
-        let norm = |part: &str| norms.get(&format!("blocks.{layer}.{part}")).copied();
-        if let (Some(before), Some(after)) = (norm("resid_pre"), norm("resid_post"))
-            && before > 0.0
-        {
-            found.push(measured("growth", format!("blocks.{layer}.resid_post"), after / before));
+        let norm = |part: Part| norms.get(&(layer, part));
+        if let (Some(before), Some(after)) = (norm(Part::ResidPre).filter(|norm| **norm > 0.0), norm(Part::ResidPost)) {
+            found.push(measured("growth", Part::ResidPost.site(layer), after / before));
         }
     }
     Ok(found)
 }
 
 /// Every head of the current pass, in the focused row; empty if the text is too short to tell.
-///
-/// # Errors
-/// If the device fails.
 pub fn attention(session: &mut Session) -> Result<Vec<Measured>, RunError> {
     if session.run.branch().span(session.run.pass).len() < QUERIES {
         return Ok(Vec::new());
@@ -128,18 +114,11 @@ pub fn attention(session: &mut Session) -> Result<Vec<Measured>, RunError> {
 
 /// How flat the prediction at the focused position is: its entropy as a part of that of guessing. `None` if the model
 /// predicts no tokens.
-///
-/// # Errors
-/// If the device fails.
 pub fn prediction(session: &mut Session) -> Result<Option<Measured>, RunError> {
     let program = session.run.program.clone();
-    let Some(op) = program.op_of("logits").filter(|&op| matches!(program.ops[op].kernel, Kernel::Unembed { .. }))
-    else {
-        return Ok(None);
-    };
-    let pos = session.focus_pos();
-    let pass = session.run.branch().pass_of(pos);
-    let at = pos - session.run.branch().span(pass).start;
+    let logits = program.op_of("logits").filter(|&op| matches!(program.ops[op].kernel, Kernel::Unembed { .. }));
+    let Some(op) = logits else { return Ok(None) };
+    let (pass, at) = session.run.branch().column(session.focus_pos());
     let logits = session.run.value_at(Mark { pass, op })?.slice(&[Slice::At(session.focus.row), Slice::At(at)])?;
     let logprobs = logits.log_softmax(0)?.read_f64()?;
     let entropy: f64 = -logprobs.iter().filter(|x| x.is_finite()).map(|x| x.exp() * x).sum::<f64>();

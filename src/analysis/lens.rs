@@ -6,22 +6,19 @@
 //! A tuned lens (Belrose et al. 2023) puts `resid_l + resid_l A_l + b_l` in place of what block `l` reads; `A` and `b`
 //! were trained for the model, and come from a file.
 
-use super::op_in_block;
 use crate::debugger::{Mark, RunError, Session};
 use crate::model::tuned_lens::TunedLens;
-use crate::program::{Program, lens, lens_start};
+use crate::program::{Part, Program, lens, lens_start};
 use crate::tensor::ops::{BinaryOp, Slice};
 use crate::tensor::{Device, TensorError, Value, step};
 
 /// Rows that are unembedded at once: logits are large.
 const CHUNK: usize = 64;
 
-/// One hidden state of a trajectory.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Point {
     /// `L3.resid_pre`, or `final`.
     pub name: String,
-    /// The op whose output it is.
     pub op: usize,
     /// The block that reads it; `None` for states between attention and MLP, and for what the head reads.
     pub read_by: Option<usize>,
@@ -38,12 +35,6 @@ impl Tuned {
         };
         Tuned(lens.translators.iter().map(one).collect())
     }
-
-    /// Hidden states `[N, d]` as the lens sees them.
-    fn seen(&self, point: &Point, states: &Value) -> Result<Value, TensorError> {
-        let Some((weight, bias)) = point.read_by.and_then(|layer| self.0.get(layer)) else { return Ok(states.clone()) };
-        states.binary(BinaryOp::Add, &states.matmul(weight)?)?.binary(BinaryOp::Add, bias)
-    }
 }
 
 /// The hidden states that a lens is put on, in the order of the program: what every block reads, and what the head
@@ -52,19 +43,15 @@ pub fn points(program: &Program, middle: bool) -> Vec<Point> {
     let Some(head) = lens_start(program) else { return Vec::new() };
     let mut found = Vec::new();
     for layer in 0..program.n_layers() {
-        let states: &[&str] = if middle { &["resid_pre", "resid_mid"] } else { &["resid_pre"] };
-        for state in states {
-            if let Some(op) = op_in_block(program, layer, state) {
-                let read_by = (*state == "resid_pre").then_some(layer);
-                found.push(Point { name: format!("L{layer}.{state}"), op, read_by });
-            }
+        for (part, read_by) in [(Part::ResidPre, Some(layer)), (Part::ResidMid, None)] {
+            let op = program.block_op(layer, part).filter(|_| middle || part == Part::ResidPre);
+            found.extend(op.map(|op| Point { name: format!("L{layer}.{part}"), op, read_by }));
         }
     }
     found.extend(program.ops[head].inputs.first().map(|&op| Point { name: "final".into(), op, read_by: None }));
     found
 }
 
-/// What is predicted from one point.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reading {
     pub name: String,
@@ -103,17 +90,13 @@ impl Reading {
 }
 
 /// The trajectory of one position of the focused row, as far as the pass has computed it.
-///
-/// # Errors
-/// If a value cannot be had, or the device fails.
 pub fn trajectory(
     session: &mut Session,
     pos: usize,
     points: &[Point],
     tuned: Option<&Tuned>,
 ) -> Result<Vec<Reading>, RunError> {
-    let pass = session.run.branch().pass_of(pos);
-    let at = pos - session.run.branch().span(pass).start;
+    let (pass, at) = session.run.branch().column(pos);
     let mut found = Vec::new();
     for point in points {
         let Some(state) = state(session, pass, point.op)? else { break };
@@ -125,9 +108,6 @@ pub fn trajectory(
 
 /// Calls `each` with the number of a point, a position and its log-probabilities, for every position of the current
 /// pass of the focused row and every point that is computed.
-///
-/// # Errors
-/// If a value cannot be had, or the device fails.
 pub fn everywhere(
     session: &mut Session,
     points: &[Point],
@@ -150,28 +130,27 @@ pub fn everywhere(
     Ok(points.len())
 }
 
+/// Hidden states `[N, d]` as the lens sees them.
 fn seen(tuned: Option<&Tuned>, point: &Point, states: &Value) -> Result<Value, TensorError> {
-    tuned.map_or_else(|| Ok(states.clone()), |tuned| tuned.seen(point, states))
+    let map = tuned.zip(point.read_by).and_then(|(tuned, layer)| tuned.0.get(layer));
+    let Some((weight, bias)) = map else { return Ok(states.clone()) };
+    states.binary(BinaryOp::Add, &states.matmul(weight)?)?.binary(BinaryOp::Add, bias)
 }
 
 /// A hidden state of the focused row `[T, d]`; `None` if the pass has not come to it.
 fn state(session: &mut Session, pass: usize, op: usize) -> Result<Option<Value>, RunError> {
-    match session.run.value_at(Mark { pass, op }) {
-        Ok(value) => Ok(Some(value.slice(&[Slice::At(session.focus.row)])?)),
-        Err(RunError::NotComputed { .. }) => Ok(None),
-        Err(error) => Err(error),
-    }
+    let value = session.run.value_if_reached(Mark { pass, op })?;
+    Ok(value.map(|value| value.slice(&[Slice::At(session.focus.row)])).transpose()?)
 }
 
 /// Log-probabilities of `[N, d]`, a list for each row.
 fn read(session: &Session, pass: usize, states: &Value) -> Result<Vec<Vec<f64>>, TensorError> {
     let run = &session.run;
     let branch = run.branch();
-    let logits = lens(&run.program, states, branch.weights(), branch.context(pass))?;
-    let logprobs = match logits {
-        Some(logits) => logits.log_softmax(1)?,
-        None => return Ok(vec![Vec::new(); states.shape()[0]]),
+    let Some(logits) = lens(&run.program, states, branch.weights(), branch.context(pass))? else {
+        return Ok(vec![Vec::new(); states.shape()[0]]);
     };
+    let logprobs = logits.log_softmax(1)?;
     let vocab = logprobs.shape()[1];
     Ok(logprobs.read_f64()?.chunks(vocab).map(<[f64]>::to_vec).collect())
 }

@@ -14,14 +14,9 @@ pub mod pattern_similarity;
 pub mod repeated_tokens;
 pub mod samples;
 
-use crate::program::Program;
-
-/// The op of a part of a block: `attn.pattern`, `resid_pre`.
-fn op_in_block(program: &Program, layer: usize, part: &str) -> Option<usize> {
-    program.op_of(&format!("blocks.{layer}.{part}"))
-}
+use crate::program::{Part, Program};
 
 /// The blocks that have a part, each with its op.
-fn ops_in_blocks<'a>(program: &'a Program, part: &'a str) -> impl Iterator<Item = (usize, usize)> + 'a {
-    (0..program.n_layers()).filter_map(move |layer| Some((layer, op_in_block(program, layer, part)?)))
+fn ops_in_blocks(program: &Program, part: Part) -> impl Iterator<Item = (usize, usize)> {
+    (0..program.n_layers()).filter_map(move |layer| Some((layer, program.block_op(layer, part)?)))
 }

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use super::health::Measured;
+use super::health::{Measured, measured};
 use crate::debugger::{Result, Run, RunError, Session, Settings};
 use crate::model::bundled::BUNDLED;
 use crate::model::role::{Role, RoleKind, WeightId};
@@ -22,14 +22,7 @@ const CHAT: [&str; 7] = [
     "[INST]",
 ];
 
-fn measured(rule: &'static str, at: impl Into<String>, value: f64) -> Measured {
-    Measured { rule, at: at.into(), value }
-}
-
 /// Weights of the current branch that are odd by themselves or compared with those of other blocks.
-///
-/// # Errors
-/// If the device fails.
 pub fn weights(session: &Session) -> Result<Vec<Measured>, RunError> {
     let (spec, weights) = (&session.run.model.spec, session.run.branch().weights());
     let mut found = Vec::new();
@@ -121,9 +114,6 @@ pub fn input(session: &Session, chat: bool) -> Vec<Measured> {
 
 /// How far a model of the shape of a bundled one is from it, on the bundled one's own text: the difference of the
 /// losses, or of the class logits as a part of their size. `None` for other shapes.
-///
-/// # Errors
-/// If the text cannot be read or the device fails.
 pub fn distance_from_bundled(session: &Session) -> Result<Option<Measured>> {
     let (model, device) = (&session.run.model, Device::cpu());
     let shape = |model: &Model| {
@@ -135,9 +125,7 @@ pub fn distance_from_bundled(session: &Session) -> Result<Option<Measured>> {
         if shape(&reference) != shape(model) {
             continue;
         }
-        let text = |model: &Model| {
-            Input::from_texts(model, &[bundled.example_prompt], true).map_err(|error| error.to_string())
-        };
+        let text = |model: &Model| Input::from_texts(model, &[bundled.example_prompt], true);
         let settings = Settings { record_budget: u64::MAX };
         let ours = last(&session.run, &text(model)?)?;
         let prompt = text(&reference)?;

@@ -3,7 +3,6 @@
 //! (Nanda 2023).
 
 use super::attribution::Probe;
-use super::ops_in_blocks;
 use crate::debugger::sides::{Has, Side};
 use crate::debugger::{Error, Mark, Result, Session};
 use crate::lang::Expr;
@@ -11,10 +10,8 @@ use crate::program::Program;
 use crate::tensor::ops::Slice;
 use crate::tensor::{Axis, TensorError, step};
 
-/// What is put in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// The values of another branch.
     Branch(usize),
     /// The values of another model or a dump, by its number in [`Session::peers`].
     Peer(usize),
@@ -36,8 +33,9 @@ pub struct Places {
 impl Places {
     /// The same site of every block that has it.
     pub fn of_blocks(program: &Program, site: &str, over: &[Axis]) -> Places {
-        let sites = ops_in_blocks(program, site).map(|(layer, op)| (Some(layer), op)).collect();
-        Places { sites, over: over.to_vec() }
+        let ops = program.ops.iter().enumerate();
+        let sites = ops.filter(|(_, op)| op.part.is_some_and(|part| part.path() == site)).map(|(i, op)| (op.layer, i));
+        Places { sites: sites.collect(), over: over.to_vec() }
     }
 }
 
@@ -46,7 +44,6 @@ impl Places {
 pub struct Sweep {
     /// The ops that the number depends on, each with its block.
     pub sites: Vec<(Option<usize>, usize)>,
-    /// The axes and how long they are.
     pub over: Vec<(Axis, usize)>,
     /// The number with the other value there; of the approximation, what it comes to.
     pub numbers: Vec<f64>,
@@ -55,7 +52,6 @@ pub struct Sweep {
 }
 
 impl Sweep {
-    /// Places of one site.
     pub fn width(&self) -> usize {
         self.over.iter().map(|(_, length)| length).product()
     }
@@ -76,8 +72,7 @@ pub fn sweep(
     walk(session, expr, places, source, &mut |probe, here, clean, parts, (before, all)| {
         let stopped = |done: usize, error: TensorError| match error {
             TensorError::Interrupted(_) => {
-                let why = format!("interrupted after {done} of {all} places: the same command goes on from there");
-                Error::Refused(why)
+                Error::refused(format!("interrupted after {done} of {all} places: the same command goes on from there"))
             }
             error => error.into(),
         };
@@ -103,8 +98,7 @@ pub fn sweep(
 pub fn approximate(session: &mut Session, expr: &Expr, places: &Places, source: Source) -> Result<Sweep> {
     walk(session, expr, places, source, &mut |probe, here, clean, parts, (before, all)| {
         step("patching", before as u64, all as u64)?;
-        let at = probe.at;
-        let point = probe.gradients(std::slice::from_ref(here), at)?.remove(0);
+        let point = probe.gradients(std::slice::from_ref(here), probe.at)?.remove(0);
         let mut moved = vec![0.0; parts.count];
         for (i, (g, (a, b))) in point.gradient.iter().zip(clean.iter().zip(here)).enumerate() {
             moved[parts.of[i] as usize] += f64::from(*g) * (f64::from(*a) - f64::from(*b));
@@ -143,15 +137,11 @@ fn walk(session: &mut Session, expr: &Expr, places: &Places, source: Source, of_
     for &(layer, op) in &places.sites {
         let (site, axes) = (&program.ops[op].site, &program.ops[op].axes[1..]);
         let (clean, shape) = put_in(session, source, op, site, axes)?;
-        let mut probe = match Probe::new(session, expr, op) {
-            Ok(probe) => probe,
-            // A block that comes after what was asked for brings nothing back.
-            Err(Error::Independent(_)) => continue,
-            Err(error) => return Err(error),
-        };
+        // A block that comes after what was asked for brings nothing back.
+        let Some(mut probe) = Probe::if_dependent(session, expr, op)? else { continue };
         let here = probe.here()?;
         if here.len() != clean.len() {
-            return Err(Error::Refused("the two sides have texts of different lengths".into()));
+            return Err("the two sides have texts of different lengths".into());
         }
         let over: Vec<usize> =
             places.over.iter().filter_map(|axis| axes.iter().position(|known| known == axis)).collect();
@@ -169,9 +159,9 @@ fn walk(session: &mut Session, expr: &Expr, places: &Places, source: Source, of_
         (false, _) => Ok(found),
         (true, Some((_, op))) => {
             let site = &program.ops[*op].site;
-            Err(Error::Refused(format!("the number does not depend on {site}, nor on others of its name")))
+            Err(format!("the number does not depend on {site}, nor on others of its name").into())
         }
-        (true, None) => Err(Error::Refused("the model has no such site".into())),
+        (true, None) => Err("the model has no such site".into()),
     }
 }
 
@@ -188,10 +178,9 @@ fn put_in(
         Source::Branch(from) => session.run.value_in(from, at)?,
         Source::Zero | Source::Mean => session.run.value_at(at)?,
         Source::Peer(peer) => {
-            let has = session.value_of_side(&Side::Peer(peer), site)?;
-            let name = session.side_name(&Side::Peer(peer));
-            let Has::Value(value) = has else {
-                return Err(Error::Refused(format!("{name} has no {site} of this shape")));
+            let Has::Value(value) = session.value_of_side(&Side::Peer(peer), site)? else {
+                let name = session.side_name(&Side::Peer(peer));
+                return Err(format!("{name} has no {site} of this shape").into());
             };
             return Ok((value.elements.double().iter().map(|x| *x as f32).collect(), value.shape));
         }
@@ -203,8 +192,7 @@ fn put_in(
         Source::Branch(_) | Source::Peer(_) => {}
         Source::Zero => clean.fill(0.0),
         Source::Mean if axes.first() != Some(&Axis::Pos) => {
-            let why = format!("{site} has no mean over positions: zero, or the values of another branch");
-            return Err(Error::Refused(why));
+            return Err(format!("{site} has no mean over positions: zero, or the values of another branch").into());
         }
         Source::Mean => {
             let length = shape[0];

@@ -3,10 +3,10 @@
 use super::attention::{OfPass, Text};
 use super::ops_in_blocks;
 use crate::debugger::{Mark, Result, Session};
+use crate::program::Part;
 use crate::tensor::ops::Slice;
 use crate::tensor::step;
 
-/// Two heads, and how similar they are.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Pair {
     /// Block and number of the first.
@@ -31,7 +31,7 @@ pub fn pairs(session: &mut Session, layers: &[usize]) -> Result<Vec<Pair>> {
     let mut patterns: Vec<((usize, usize), Vec<f32>)> = Vec::new();
     let mut held = 0;
     let wanted = |(layer, _): &(usize, usize)| layers.is_empty() || layers.contains(layer);
-    for (layer, op) in ops_in_blocks(&program, "attn.pattern").filter(wanted) {
+    for (layer, op) in ops_in_blocks(&program, Part::Pattern).filter(wanted) {
         let pattern = session.run.value_at(Mark { pass, op })?;
         let pattern = pattern.slice(&[Slice::At(row)])?; // [H, Q, K]
         held += pattern.count();

@@ -7,18 +7,16 @@ use super::attribution::Random;
 use super::ops_in_blocks;
 use crate::debugger::{Edit, Error, Result, Session, edited, in_force_on_any_text};
 use crate::model::Input;
-use crate::program::{Context, Keep, Program, Replay, Values, Visitor};
+use crate::program::{Keep, Part, Program, Replay, Values, Visitor};
 use crate::tensor::ops::Slice;
 use crate::tensor::{Value, step};
 
-/// Patterns on such a text.
 pub struct RepeatedTokens {
     /// By layer, `[H, T, T]`.
     pub patterns: Vec<(usize, Value)>,
     pub ids: Vec<u32>,
     /// Whether each is real: all are.
     pub real: Vec<bool>,
-    /// Whether each begins, separates or ends texts.
     pub special: Vec<bool>,
 }
 
@@ -48,9 +46,9 @@ pub fn on_repeated_tokens(session: &Session, n: usize, seed: u64) -> Result<Repe
     let ids: Vec<u32> = front.iter().chain(&once).chain(&once).copied().collect();
     let length = ids.len();
     let input = Input::from_tokens(model, vec![ids.clone()])?;
-    let context = Context::new(&model.spec, &input, 0..length, run.device());
+    let context = run.context_of(&input);
     let program = &run.program;
-    let layers: HashMap<usize, usize> = ops_in_blocks(program, "attn.pattern").map(|(layer, op)| (op, layer)).collect();
+    let layers: HashMap<usize, usize> = ops_in_blocks(program, Part::Pattern).map(|(layer, op)| (op, layer)).collect();
     let end = 1 + layers.keys().copied().max().ok_or("the model has no attention")?;
     let edits = in_force_on_any_text(session, &|op| op < end)?;
     let mut visitor = Patterns { program, edits, end, layers, found: Vec::new() };
@@ -60,11 +58,9 @@ pub fn on_repeated_tokens(session: &Session, n: usize, seed: u64) -> Result<Repe
     Ok(RepeatedTokens { patterns: visitor.found, real: vec![true; length], ids, special })
 }
 
-/// Collects the patterns of a replay.
 struct Patterns<'a> {
     program: &'a Program,
     edits: Vec<Edit>,
-    /// One past the last op.
     end: usize,
     /// Layers by the op that computes their pattern.
     layers: HashMap<usize, usize>,

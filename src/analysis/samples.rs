@@ -2,7 +2,6 @@
 
 use super::attribution::random::Random;
 
-/// Resamples of a bootstrap.
 const RESAMPLES: usize = 2000;
 
 /// A mean, and the interval that holds it in 95 of 100 cases.

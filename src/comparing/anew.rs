@@ -1,9 +1,12 @@
 //! A whole pass run again, to be compared with what is recorded of it.
 
-use crate::debugger::{Edit, Error, Mark, Result, Run, Target, edited};
+use std::ops::Range;
+
+use crate::debugger::{Edit, Error, Result, Run, edited};
 use crate::model::Input;
-use crate::program::{Context, Keep, Program, Replay, Values, Visitor};
-use crate::tensor::{Value, step};
+use crate::program::{Keep, Op, Program, Replay, Values, Visitor};
+use crate::tensor::ops::Slice;
+use crate::tensor::{Axis, TensorError, Value, step};
 
 /// What an op gave, edits included, and what it read.
 pub(super) struct Computed<'a> {
@@ -26,20 +29,22 @@ pub(super) fn compute_anew(
 ) -> Result<()> {
     let program = run.program.clone();
     let weights = run.branch().weights().clone();
-    let context = Context::new(&run.model.spec, input, 0..input.length(), run.device());
+    let context = run.context_of(input);
     let replay = Replay { program: &program, weights: &weights, context: &context };
     let mut anew = Anew { run, program: &program, edits, reported, inputs: Vec::new(), seen };
     replay.run(0..program.ops.len(), Values::new(), Keep::Read, &mut anew)?;
     Ok(())
 }
 
-/// The edits of values that count in the pass of the prompt of a run, for all of its rows.
-pub(super) fn edits_of_prompt(run: &Run) -> Vec<Edit> {
-    let counts = |edit: &&Edit| match edit.target {
-        Target::Op(op) => edit.applies_to(Mark { pass: 0, op }),
-        _ => false,
-    };
-    run.branch().edits.iter().filter(counts).cloned().collect()
+/// The part of an op's value that has these columns of each axis, and all of an axis for which there are none.
+pub(super) fn part_of(
+    value: &Value,
+    op: &Op,
+    columns: impl Fn(Axis) -> Option<Range<usize>>,
+) -> Result<Value, TensorError> {
+    let slice =
+        |axis: &Axis| columns(*axis).map_or(Slice::All, |Range { start, end }| Slice::Range { start, end, step: 1 });
+    value.slice(&op.axes.iter().map(slice).collect::<Vec<_>>())
 }
 
 struct Anew<'a> {

@@ -2,10 +2,8 @@
 
 use std::ops::Range;
 
-use super::anew::compute_anew;
+use super::anew::{compute_anew, part_of};
 use crate::debugger::{Error, Mark, Result, Run, Target};
-use crate::program::Op;
-use crate::tensor::ops::Slice;
 use crate::tensor::{Axis, Difference, TensorError, Tolerance, Value, bits, difference};
 
 /// How far a site of one pass is from the same columns of one pass over the whole text.
@@ -20,7 +18,6 @@ pub struct Recomputed {
 }
 
 impl Recomputed {
-    /// Compares a value with what it should be.
     pub(super) fn of(site: &str, pass: usize, value: &Value, wanted: &Value) -> Result<Recomputed, TensorError> {
         let bits = bits(value)?.iter().zip(bits(wanted)?.iter()).filter(|(x, y)| x != y).count();
         let (a, b) = (value.read_f64()?, wanted.read_f64()?);
@@ -54,24 +51,15 @@ pub fn recompute(run: &mut Run) -> Result<Vec<Recomputed>> {
         let op = &program.ops[whole.op];
         for (pass, span) in spans.iter().enumerate() {
             let cached = run.value_at(Mark { pass, op: whole.op })?;
-            let part = columns(whole.value, op, span.clone())?;
+            // What a pass computes of the whole text; it attends to all keys so far.
+            let part = part_of(whole.value, op, |axis| match axis {
+                Axis::Pos | Axis::Q => Some(span.clone()),
+                Axis::K => Some(0..span.end),
+                _ => None,
+            })?;
             found.push(Recomputed::of(&op.site, pass, &cached, &part)?);
         }
         Ok(())
     })?;
     Ok(found)
-}
-
-/// The part of a value over the whole text that a pass computes.
-fn columns(whole: &Value, op: &Op, span: Range<usize>) -> Result<Value, TensorError> {
-    let slices: Vec<Slice> = op
-        .axes
-        .iter()
-        .map(|axis| match axis {
-            Axis::Pos | Axis::Q => Slice::Range { start: span.start, end: span.end, step: 1 },
-            Axis::K => Slice::Range { start: 0, end: span.end, step: 1 },
-            _ => Slice::All,
-        })
-        .collect();
-    whole.slice(&slices)
 }

@@ -1,7 +1,7 @@
 //! Does the same pass give the same bits again, and does a row of a batch compute what it does alone?
 
-use super::anew::{compute_anew, edits_of_prompt};
-use super::recompute::Recomputed;
+use super::Recomputed;
+use super::anew::{compute_anew, part_of};
 use crate::debugger::{Error, Mark, Result, Run, Target};
 use crate::model::Input;
 use crate::tensor::ops::{Reduction, Slice};
@@ -9,18 +9,12 @@ use crate::tensor::{Axis, Kind, TensorError, Value, step};
 
 /// The pass of the prompt computed anew, its edits included, compared with what is recorded: the bits should be the
 /// same.
-///
-/// # Errors
-/// If the pass is not complete, or the device fails.
 pub fn again(run: &mut Run) -> Result<Vec<Recomputed>> {
     computed(run, &|_| Ok(()))
 }
 
 /// The same where everything is looked at on the way, as stops, conditions and panes do: statistics, reductions,
 /// slices, transfers.
-///
-/// # Errors
-/// As [`again`].
 pub fn looked_at(run: &mut Run) -> Result<Vec<Recomputed>> {
     computed(run, &|value| {
         value.summary()?;
@@ -34,8 +28,7 @@ pub fn looked_at(run: &mut Run) -> Result<Vec<Recomputed>> {
 fn computed(run: &mut Run, look: &dyn Fn(&Value) -> Result<(), TensorError>) -> Result<Vec<Recomputed>> {
     complete(run)?;
     let program = run.program.clone();
-    let input = run.branch().prompt();
-    let edits = edits_of_prompt(run);
+    let (input, edits) = (run.branch().prompt(), run.branch().edits.clone());
     let mut found = Vec::new();
     compute_anew(run, &input, &edits, true, &mut |run, anew| {
         look(anew.value)?;
@@ -70,16 +63,11 @@ pub fn alone(run: &mut Run) -> Result<Vec<Recomputed>> {
         compute_anew(run, &input, &[], false, &mut |run, alone| {
             let op = &program.ops[alone.op];
             let recorded = run.value_at(Mark { pass: 0, op: alone.op })?;
-            let slices: Vec<Slice> = op
-                .axes
-                .iter()
-                .map(|axis| match axis {
-                    Axis::Row => Slice::Range { start: row, end: row + 1, step: 1 },
-                    Axis::Pos | Axis::Q | Axis::K => Slice::Range { start: columns.start, end: columns.end, step: 1 },
-                    _ => Slice::All,
-                })
-                .collect();
-            let mut one = Recomputed::of(&op.site, 0, &recorded.slice(&slices)?, alone.value)?;
+            let recorded = part_of(&recorded, op, |axis| match axis {
+                Axis::Row => Some(row..row + 1),
+                axis => axis.is_position().then(|| columns.clone()),
+            })?;
+            let mut one = Recomputed::of(&op.site, 0, &recorded, alone.value)?;
             if let Some(at) = one.difference.at.first_mut() {
                 *at = row;
             }

@@ -11,7 +11,6 @@ use crate::tensor::{Kind, Precision, Value, bits, distance, relative_rms};
 pub struct Tested {
     /// The kind: `Linear`, `Scores`.
     pub kind: String,
-    /// How many there are.
     pub ops: usize,
     /// The one that is furthest from what it should be.
     pub site: String,

@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 
-use super::weight_relation::{Matrix, Relation, relation};
+use super::Relation;
+use super::weight_relation::{Matrix, relation};
 use crate::debugger::Result;
+use crate::model::Weights;
 use crate::model::role::{Role, WeightId};
-use crate::model::weights::Weights;
 use crate::tensor::{Difference, Tolerance, Verdict, difference, relative_rms, step};
 
-/// A weight of two models.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WeightDifference {
     pub id: WeightId,
@@ -34,9 +34,6 @@ fn matrix(weights: &Weights, id: WeightId) -> Result<Option<Matrix>> {
 
 /// Compares the weights of two models, the most changed first; what is the same is left out. `heads` are the attention
 /// heads and key/value heads of ours. Gives the number of weights that were compared, too.
-///
-/// # Errors
-/// If a weight cannot be read.
 pub fn weight_differences(
     ours: &Weights,
     theirs: &Weights,
@@ -50,12 +47,9 @@ pub fn weight_differences(
         step(&id.to_string(), number as u64, ids.len() as u64)?;
         let (a, b) = match (matrix(ours, *id)?, matrix(theirs, *id)?) {
             (Some(a), Some(b)) => (a, b),
-            (None, _) => {
-                found.push(WeightDifference::not_compared(*id, Relation::MissingHere));
-                continue;
-            }
-            (_, None) => {
-                found.push(WeightDifference::not_compared(*id, Relation::MissingThere));
+            (here, _) => {
+                let relation = if here.is_none() { Relation::MissingHere } else { Relation::MissingThere };
+                found.push(WeightDifference::not_compared(*id, relation));
                 continue;
             }
         };

@@ -17,46 +17,27 @@ const EXPLAINED: f64 = 1e-5;
 pub enum Relation {
     MissingHere,
     MissingThere,
-    Shape {
-        here: Vec<usize>,
-        there: Vec<usize>,
-        transposed: bool,
-    },
+    Shape { here: Vec<usize>, there: Vec<usize>, transposed: bool },
     TheirsRounded(Half),
     OursRounded(Half),
     Zero,
-    /// One of them has elements that are not finite, and the other has none.
-    NotFinite,
+    NotFinite, // One of them has elements that are not finite, and the other has none.
     Times(f64),
     Plus(f64),
     Transposed,
-    /// The head of ours that each of theirs is.
-    Heads(Vec<usize>),
-    /// Features that rotate together follow each other in each head of theirs, and are half a head apart in ours.
+    Heads(Vec<usize>), // The head of ours that each of theirs is.
+    // Features that rotate together follow each other in each head of one side, and are half a head apart in the other.
     PairsThere,
-    /// The other way round.
     HalvesThere,
-    /// Whole pieces in a different order: those that moved, of so many.
-    Moved {
-        piece: Piece,
-        moved: Vec<usize>,
-        of: usize,
-    },
-    /// Few pieces that differ, of so many.
-    Changed {
-        piece: Piece,
-        at: Vec<usize>,
-        of: usize,
-    },
-    /// It is this weight of ours.
-    Is(WeightId),
-    /// The unembedding is the token table here, and separate there.
+    // Whole pieces in a different order, and few pieces that differ: which ones, of so many.
+    Moved { piece: Piece, moved: Vec<usize>, of: usize },
+    Changed { piece: Piece, at: Vec<usize>, of: usize },
+    Is(WeightId), // It is this weight of ours.
+    // The unembedding is the token table on this side, and separate on the other.
     TiedHere,
-    /// The other way round.
     TiedThere,
 }
 
-/// What a weight consists of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Piece {
     Row,
@@ -64,7 +45,6 @@ pub enum Piece {
     Element,
 }
 
-/// A number format of 16 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Half {
     F16,
@@ -142,18 +122,14 @@ pub fn relation(ours: &Matrix, theirs: &Matrix, heads_in_rows: bool, heads: usiz
     if a.shape.len() == 2 && a.shape[0] == a.shape[1] && a.turned().data == b.data {
         return Some(Relation::Transposed);
     }
-    if let [_, _] = a.shape[..] {
-        for (piece, by_rows) in [(Piece::Row, true), (Piece::Column, false)] {
-            let (x, y) = if by_rows { (None, None) } else { (Some(a.turned()), Some(b.turned())) };
-            let (x, y) = (x.as_ref().unwrap_or(a), y.as_ref().unwrap_or(b));
-            let heads = if by_rows == heads_in_rows { heads } else { 1 };
-            if let Some(found) = of_pieces(piece, (&x.data, &y.data), x.width(), heads) {
-                return Some(found);
-            }
-        }
-        return None;
+    if a.shape.len() != 2 {
+        return of_pieces(Piece::Element, (&a.data, &b.data), 1, heads);
     }
-    of_pieces(Piece::Element, (&a.data, &b.data), 1, heads)
+    let (in_rows, in_columns) = if heads_in_rows { (heads, 1) } else { (1, heads) };
+    of_pieces(Piece::Row, (&a.data, &b.data), a.width(), in_rows).or_else(|| {
+        let (x, y) = (a.turned(), b.turned());
+        of_pieces(Piece::Column, (&x.data, &y.data), x.width(), in_columns)
+    })
 }
 
 fn times_or_plus(a: &[f64], b: &[f64]) -> Option<Relation> {

@@ -39,10 +39,6 @@ impl Cache {
         self.count();
     }
 
-    /// Appends columns.
-    ///
-    /// # Errors
-    /// If they do not fit.
     pub fn push(&mut self, op: usize, since: usize, value: &Value) -> Result<(), TensorError> {
         if let Some(slot) = self.slots.get_mut(&(op, since)) {
             let before = slot.columns.bytes();
@@ -55,11 +51,8 @@ impl Cache {
     /// Forgets the columns of an op from `column` on, in every version of them.
     pub fn truncate(&mut self, op: usize, column: usize) {
         self.slots.retain(|(of, _), slot| *of != op || column >= slot.base.max(1));
-        for ((of, _), slot) in &mut self.slots {
-            if *of == op {
-                slot.columns.truncate(column);
-            }
-        }
+        let of_op = self.slots.iter_mut().filter(|((of, _), _)| *of == op);
+        of_op.for_each(|(_, slot)| slot.columns.truncate(column));
         self.count();
     }
 
@@ -74,7 +67,6 @@ impl Cache {
         self.count();
     }
 
-    /// Bytes of device memory.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }

@@ -1,7 +1,7 @@
 //! Edits: what was changed, as data that can be applied again.
 
-use super::mark::Mark;
-use crate::model::input::Input;
+use super::Mark;
+use crate::model::Input;
 use crate::model::role::WeightId;
 use crate::tensor::ops::{BinaryOp, Reduction, Slice};
 use crate::tensor::{Axis, TensorError, Value, bits};
@@ -34,9 +34,6 @@ impl Edit {
 }
 
 /// The output of an op in a pass as edits leave it, in the order in which they were made.
-///
-/// # Errors
-/// If one does not fit it.
 pub fn edited<'a>(edits: impl IntoIterator<Item = &'a Edit>, at: Mark, mut value: Value) -> Result<Value, TensorError> {
     for edit in edits.into_iter().filter(|edit| edit.applies_to(at)) {
         value = edit.change.apply(&value)?;
@@ -52,13 +49,11 @@ pub enum Target {
     Cache(usize),
     /// A weight, in its own layout (linear weights `[in, out]`, vocabulary matrices `[V, d]`), in all passes.
     Weight(WeightId),
-    /// The whole prompt.
     Input,
     /// The token that is computed in the pass from which the edit counts.
     Token,
 }
 
-/// How an edit changes its target.
 #[derive(Clone)]
 #[allow(clippy::large_enum_variant, reason = "few exist at a time, and a box would only hide the handle")]
 pub enum Change {
@@ -74,17 +69,14 @@ pub enum Change {
     Ablate {
         /// The part, one entry for each axis after the row.
         slices: Vec<Slice>,
-        /// What it is replaced by.
         by: Ablation,
     },
     /// `scale left right` is added to a weight: `[n, r]` and `[r, m]` to `[n, m]`.
     LowRank {
         left: Value,
         right: Value,
-        /// What the product is multiplied by.
         scale: f64,
     },
-    /// The prompt becomes a different one.
     Input(Input),
     /// The token of each row becomes this one; `None` if the row has ended.
     Tokens(Vec<Option<u32>>),
@@ -101,7 +93,6 @@ pub enum Ablation {
 }
 
 impl Ablation {
-    /// The word for it: `zero`, `mean` or `resample`.
     pub fn word(self) -> &'static str {
         match self {
             Ablation::Zero => "zero",
@@ -163,9 +154,6 @@ impl Change {
     }
 
     /// The changed value, held as the value is.
-    ///
-    /// # Errors
-    /// If the patch does not fit the place.
     pub fn apply(&self, value: &Value) -> Result<Value, TensorError> {
         Ok(self.applied(value)?.held_like(value))
     }
@@ -193,11 +181,7 @@ fn ablate(value: &Value, slices: &[Slice], by: Ablation) -> Result<Value, Tensor
     let rows = value.shape()[0];
     let mut changed = value.clone();
     for row in 0..rows {
-        let part = |row: usize| {
-            let mut all = vec![Slice::At(row)];
-            all.extend_from_slice(slices);
-            all
-        };
+        let part = |row: usize| [&[Slice::At(row)][..], slices].concat();
         let patch = match by {
             Ablation::Zero => Value::from_f32(vec![0.0], &[], &value.device()),
             Ablation::Mean => mean(&value.slice(&part(row))?)?,

@@ -5,12 +5,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::edit::{Ablation, Change, Edit, Target};
-use super::mark::Mark;
-use super::run::Run;
-use crate::debugger::error::{Error, Result};
-use crate::model::input::{Input, Row};
+use super::{Ablation, Change, Edit, Error, Mark, Result, Run, Target};
 use crate::model::role::WeightId;
+use crate::model::{Input, Row};
 use crate::program::shape_of;
 use crate::tensor::ops::{BinaryOp, Slice};
 use crate::tensor::{TensorError, Value};
@@ -108,9 +105,6 @@ enum Number {
 
 impl EditFile {
     /// The edits of the branch that the cursor is in.
-    ///
-    /// # Errors
-    /// If the device fails.
     pub fn from_run(run: &Run) -> Result<EditFile> {
         let mut weights = run.model.weights.clone();
         let site = |op: usize| run.program.ops[op].site.clone();
@@ -140,22 +134,15 @@ impl EditFile {
         Ok(EditFile { format: FORMAT.into(), version: VERSION, family, edits })
     }
 
-    /// Reads a file's text.
-    ///
-    /// # Errors
-    /// If it is none of these files.
     pub fn parse(text: &str) -> Result<EditFile> {
         let file: EditFile = serde_json::from_str(text).map_err(|error| format!("not a file of edits: {error}"))?;
-        if file.format != FORMAT {
-            return Err(Error::refused(format!(
-                "not a file of edits: its format is {:?}, not {FORMAT:?}",
-                file.format
-            )));
+        let EditFile { format, version, .. } = &file;
+        if format != FORMAT {
+            return Err(Error::refused(format!("not a file of edits: its format is {format:?}, not {FORMAT:?}")));
         }
-        if file.version != VERSION {
+        if *version != VERSION {
             return Err(Error::refused(format!(
-                "version {} of the format; this program reads version {VERSION}",
-                file.version
+                "version {version} of the format; this program reads version {VERSION}"
             )));
         }
         Ok(file)
@@ -244,13 +231,9 @@ impl Entry {
                 if let Some(id) = tokens.iter().flatten().find(|id| **id >= vocab) {
                     return Err(Error::refused(format!("no token {id}: the vocabulary has 0..{}", vocab - 1)));
                 }
-                if tokens.len() != prompt.rows.len() || self.pass == 0 {
-                    return Err(Error::refused(format!(
-                        "{} tokens for {} rows, in pass {}",
-                        tokens.len(),
-                        prompt.rows.len(),
-                        self.pass
-                    )));
+                let (count, rows, pass) = (tokens.len(), prompt.rows.len(), self.pass);
+                if count != rows || pass == 0 {
+                    return Err(Error::refused(format!("{count} tokens for {rows} rows, in pass {pass}")));
                 }
                 (Target::Token, Change::Tokens(tokens.clone()))
             }

@@ -1,6 +1,6 @@
 //! What can go wrong with what a user asks for, from here up to the commands.
 
-use super::run::RunError;
+use super::RunError;
 use crate::lang::{LangError, Span, Unavailable};
 use crate::model::adapter::AdapterError;
 use crate::model::compare::CompareError;
@@ -14,7 +14,7 @@ use crate::tensor::TensorError;
 pub enum Error {
     /// A mistake at a place of the line that was typed.
     #[error("{}", .0.message)]
-    At(LangError),
+    At(#[from] LangError),
     /// The run is not where it would have to be.
     #[error(transparent)]
     Run(RunError),
@@ -27,7 +27,6 @@ pub enum Error {
     /// Values do not fit together, the device failed, or the user interrupted.
     #[error(transparent)]
     Tensor(#[from] TensorError),
-    /// An `assert` did not hold.
     #[error("{0}")]
     Assert(String),
 }
@@ -36,7 +35,6 @@ pub enum Error {
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
-    /// What was asked for cannot be.
     pub fn refused(message: impl Into<String>) -> Error {
         Error::Refused(message.into())
     }
@@ -72,12 +70,6 @@ impl Error {
     }
 }
 
-impl From<LangError> for Error {
-    fn from(error: LangError) -> Error {
-        Error::At(error)
-    }
-}
-
 impl From<RunError> for Error {
     fn from(error: RunError) -> Error {
         match error {
@@ -96,7 +88,7 @@ impl From<NoRelevance> for Error {
     }
 }
 
-/// Errors of the layers below that are mistakes of whoever asked, whatever their kind.
+/// Sentences, and errors of the layers below that are mistakes of whoever asked, whatever their kind.
 macro_rules! refused {
     ($($error:ty),*) => {
         $(impl From<$error> for Error {
@@ -107,7 +99,7 @@ macro_rules! refused {
     };
 }
 
-refused!(InputError, LoadError, AdapterError, CompareError);
+refused!(InputError, LoadError, AdapterError, CompareError, String, &str);
 
 impl From<Error> for Unavailable {
     fn from(error: Error) -> Unavailable {
@@ -124,17 +116,5 @@ impl From<Unavailable> for Error {
             Unavailable::Tensor(error) => Error::Tensor(error),
             Unavailable::Refused(message) => Error::Refused(message),
         }
-    }
-}
-
-impl From<String> for Error {
-    fn from(message: String) -> Error {
-        Error::Refused(message)
-    }
-}
-
-impl From<&str> for Error {
-    fn from(message: &str) -> Error {
-        Error::Refused(message.into())
     }
 }

@@ -1,6 +1,5 @@
 //! What commands mean when they do not say which row, position or head.
 
-/// The row, position and head that commands default to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Focus {
     pub row: usize,

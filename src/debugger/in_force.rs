@@ -1,9 +1,6 @@
 //! Edits in force, made again in passes that are not recorded: for copies of the focused row, and on other texts.
 
-use super::edit::{self, Ablation, Change, Edit, Target};
-use super::error::{Error, Result};
-use super::mark::Mark;
-use super::session::Session;
+use super::{Ablation, Change, Edit, Error, Mark, Result, Session, Target, edit};
 use crate::tensor::ops::Slice;
 use crate::tensor::{Axis, TensorError, Value};
 
@@ -90,9 +87,6 @@ fn on_any_text(change: &Change, axes: &[Axis], length: usize) -> Option<Change> 
 }
 
 /// A value in the pass of the prompt with the edits of its op.
-///
-/// # Errors
-/// If one does not fit it.
 pub fn edited(edits: &[Edit], op: usize, value: Value) -> Result<Value, TensorError> {
     edit::edited(edits, Mark { pass: 0, op }, value)
 }

@@ -5,11 +5,10 @@ use std::sync::Arc;
 
 use crate::dumps::reader;
 use crate::lang::SiteTable;
+use crate::model::Weights;
 use crate::model::role::Role;
-use crate::model::weights::Weights;
 use crate::program::{Part, Program};
 
-/// The names that locations and expressions can use.
 pub struct Names {
     program: Arc<Program>,
     aliases: HashMap<String, String>,

@@ -1,16 +1,13 @@
 //! Weights as they are shown, and back: by role in the field's shapes, by file name in the file's layout.
 
-use crate::debugger::error::{Error, Result};
+use super::{Error, Result};
+use crate::model::Weights;
 use crate::model::role::{Role, WeightId};
 use crate::model::spec::ModelSpec;
-use crate::model::weights::Weights;
 use crate::program::Part;
 use crate::tensor::{Axis, TensorError, Value};
 
 /// A weight by role (`blocks.0.attn.W_Q`, as `H d h`) or by its name in the file (in the file's layout).
-///
-/// # Errors
-/// If there is no weight of that name.
 pub fn view(name: &str, weights: &Weights, spec: &ModelSpec) -> Result<Value> {
     if let Some(id) = resolve(name, weights, spec) {
         return Ok(shown(id, &whole(id, weights)?, spec));
@@ -25,8 +22,7 @@ pub fn view(name: &str, weights: &Weights, spec: &ModelSpec) -> Result<Value> {
 
 /// The role that a name means, if the model has it.
 pub fn resolve(name: &str, weights: &Weights, spec: &ModelSpec) -> Option<WeightId> {
-    let negative = name.strip_prefix("L-").and_then(|rest| rest.split_once('.'));
-    let id = match negative {
+    let id = match name.strip_prefix("L-").and_then(|rest| rest.split_once('.')) {
         Some((back, part)) => {
             let layer = spec.n_layers.checked_sub(back.parse().ok()?)?;
             WeightId::parse(&format!("blocks.{layer}.{part}"))
@@ -40,9 +36,6 @@ pub fn resolve(name: &str, weights: &Weights, spec: &ModelSpec) -> Option<Weight
 }
 
 /// A weight in one piece, in its own layout.
-///
-/// # Errors
-/// If the pieces of a vocabulary matrix do not fit into one tensor of the device.
 pub fn whole(id: WeightId, weights: &Weights) -> Result<Value, TensorError> {
     match weights.get(id) {
         Some(weight) => weight.whole(),
@@ -52,34 +45,27 @@ pub fn whole(id: WeightId, weights: &Weights) -> Result<Value, TensorError> {
 
 /// From the layout of computation to the one that is shown.
 pub fn shown(id: WeightId, value: &Value, spec: &ModelSpec) -> Value {
-    let h = spec.head_dim;
-    let heads = |n: usize| [value.shape()[0], n, h];
-    let split = |n: usize, order: [usize; 3]| value.reshape(&heads(n)).map(|value| value.permute(&order));
-    let result = match id.role {
-        Role::W_Q => split(spec.n_heads, [1, 0, 2]).map(|v| v.with_axes(&[Axis::Head, Axis::None, Axis::Dim])),
-        Role::W_K | Role::W_V => {
-            split(spec.n_kv_heads, [1, 0, 2]).map(|v| v.with_axes(&[Axis::Head, Axis::None, Axis::Dim]))
-        }
-        Role::W_O => value
-            .reshape(&[spec.n_heads, h, value.shape()[1]])
-            .map(|v| v.with_axes(&[Axis::Head, Axis::None, Axis::Dim])),
-        Role::b_Q => value.reshape(&[spec.n_heads, h]).map(|v| v.with_axes(&[Axis::Head, Axis::Dim])),
-        Role::b_K | Role::b_V => value.reshape(&[spec.n_kv_heads, h]).map(|v| v.with_axes(&[Axis::Head, Axis::Dim])),
-        Role::W_U => Ok(value.transpose().with_axes(&[Axis::Dim, Axis::Vocab])),
-        Role::W_E => Ok(value.clone().with_axes(&[Axis::Vocab, Axis::Dim])),
-        Role::W_pos => Ok(value.clone().with_axes(&[Axis::Pos, Axis::Dim])),
-        Role::W_in | Role::W_gate => Ok(value.clone().with_axes(&[Axis::Dim, Axis::Neuron])),
-        Role::W_out => Ok(value.clone().with_axes(&[Axis::Neuron, Axis::Dim])),
-        Role::b_in | Role::b_gate => Ok(value.clone().with_axes(&[Axis::Neuron])),
-        _ => Ok(value.clone()),
+    let (h, columns) = (spec.head_dim, value.shape().last().copied().unwrap_or(1));
+    let in_heads = |n: usize| value.reshape(&[value.shape()[0], n, h]).map(|value| value.permute(&[1, 0, 2]));
+    let as_is = || Ok(value.clone());
+    let (laid, axes): (Result<Value, TensorError>, &[Axis]) = match id.role {
+        Role::W_Q => (in_heads(spec.n_heads), &[Axis::Head, Axis::None, Axis::Dim]),
+        Role::W_K | Role::W_V => (in_heads(spec.n_kv_heads), &[Axis::Head, Axis::None, Axis::Dim]),
+        Role::W_O => (value.reshape(&[spec.n_heads, h, columns]), &[Axis::Head, Axis::None, Axis::Dim]),
+        Role::b_Q => (value.reshape(&[spec.n_heads, h]), &[Axis::Head, Axis::Dim]),
+        Role::b_K | Role::b_V => (value.reshape(&[spec.n_kv_heads, h]), &[Axis::Head, Axis::Dim]),
+        Role::W_U => (Ok(value.transpose()), &[Axis::Dim, Axis::Vocab]),
+        Role::W_E => (as_is(), &[Axis::Vocab, Axis::Dim]),
+        Role::W_pos => (as_is(), &[Axis::Pos, Axis::Dim]),
+        Role::W_in | Role::W_gate => (as_is(), &[Axis::Dim, Axis::Neuron]),
+        Role::W_out => (as_is(), &[Axis::Neuron, Axis::Dim]),
+        Role::b_in | Role::b_gate => (as_is(), &[Axis::Neuron]),
+        _ => return value.clone(),
     };
-    result.unwrap_or_else(|_| value.clone())
+    laid.map_or_else(|_| value.clone(), |laid| laid.with_axes(axes))
 }
 
 /// From the layout that is shown back to the one of computation.
-///
-/// # Errors
-/// If the shape is not the shown one.
 pub fn unshown(id: WeightId, value: &Value, own_shape: &[usize]) -> Result<Value, TensorError> {
     match id.role {
         Role::W_Q | Role::W_K | Role::W_V => value.permute(&[1, 0, 2]).reshape(own_shape),
@@ -89,9 +75,6 @@ pub fn unshown(id: WeightId, value: &Value, own_shape: &[usize]) -> Result<Value
 }
 
 /// What each head adds to the residual stream, without the bias: `z[head] W_O[head]`, `[B, T, H, d]`.
-///
-/// # Errors
-/// If the device fails.
 pub fn head_results(z: &Value, weights: &Weights, layer: usize) -> Result<Value, TensorError> {
     let w_o = whole(WeightId::block(layer, Role::W_O), weights)?; // [H h, d]
     let [rows, length, heads, h] = *z.shape() else {
@@ -108,10 +91,7 @@ pub fn head_results(z: &Value, weights: &Weights, layer: usize) -> Result<Value,
 
 fn unknown(name: &str, weights: &Weights) -> Error {
     let roles = weights.ids().into_iter().map(|id| id.to_string());
-    let files = weights.files().iter().flat_map(|file| {
-        let stored = file.stored_as.clone();
-        stored.into_iter().chain([file.name.clone()])
-    });
+    let files = weights.files().iter().flat_map(|file| file.stored_as.clone().into_iter().chain([file.name.clone()]));
     let mut scored: Vec<(f64, String)> =
         roles.chain(files).map(|known| (strsim::jaro_winkler(name, &known), known)).collect();
     scored.sort_by(|a, b| b.0.total_cmp(&a.0));

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::sampling::Sampling;
+use super::Sampling;
 use crate::program::Context;
 use crate::tensor::Value;
 
@@ -13,17 +13,14 @@ use crate::tensor::Value;
 pub(super) struct Pass {
     /// What its ops read besides values and weights.
     pub context: Arc<Context>,
-    /// Recorded values, one place for each op.
     pub values: Vec<Option<Value>>,
     /// Ops that have been computed at least once: values below are recorded or were dropped for the budget.
     pub frontier: usize,
     /// How its token was chosen; none for the prompt.
     pub chosen: Option<Chosen>,
-    /// Bytes that its values take.
     pub held: u64,
 }
 
-/// How the token of a pass was chosen.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Chosen {
     /// The token of each row; none for rows that had ended before.
@@ -39,7 +36,6 @@ impl Pass {
         Pass { context: Arc::new(context), values: vec![None; ops], frontier: 0, chosen, held: 0 }
     }
 
-    /// Columns of the text that it computes.
     pub fn span(&self) -> Range<usize> {
         self.context.span()
     }

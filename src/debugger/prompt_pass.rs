@@ -1,9 +1,6 @@
 //! The pass of the prompt, for what works there and in no other pass.
 
-use super::error::{Error, Result};
-use super::mark::Mark;
-use super::run::Run;
-use super::session::Session;
+use super::{Error, Mark, Result, Run, Session};
 use crate::model::Input;
 use crate::program::Context;
 use crate::tensor::Value;
@@ -12,10 +9,6 @@ use crate::tensor::Value;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PromptPass {
     pub row: usize,
-    /// Columns of the prompt.
-    pub length: usize,
-    /// The focused position.
-    pub position: usize,
 }
 
 impl Session {
@@ -27,32 +20,22 @@ impl Session {
         if self.run.pass > 0 {
             return Err(Error::refused("this works in the pass of the prompt: go back with \"goto #0\""));
         }
-        let length = self.run.branch().span(0).end;
-        Ok(PromptPass { row: self.focus.row, length, position: self.focus_pos() })
+        Ok(PromptPass { row: self.focus.row })
     }
 }
 
 impl PromptPass {
     /// The value of an op before the cursor, for the row: `[1, ...]`.
-    ///
-    /// # Errors
-    /// If the cursor has not passed the op, or the device fails.
     pub fn value(self, run: &mut Run, op: usize) -> Result<Value> {
         Ok(row_of(&run.value_at(Mark { pass: 0, op })?, self.row))
     }
 
     /// The same wherever the cursor is.
-    ///
-    /// # Errors
-    /// If the device fails.
     pub fn peek(self, run: &mut Run, op: usize) -> Result<Value> {
         Ok(row_of(&run.peek(op)?, self.row))
     }
 
     /// The prompt of `copies` rows, each of which is the row.
-    ///
-    /// # Errors
-    /// If there is no such row.
     pub fn input(self, run: &Run, copies: usize) -> Result<Input> {
         let prompt = run.branch().prompt();
         let row = prompt.rows.get(self.row).cloned().ok_or_else(|| format!("there is no row {}", self.row))?;
@@ -60,9 +43,6 @@ impl PromptPass {
     }
 
     /// What the ops of a pass over [`input`](PromptPass::input) read besides values and weights.
-    ///
-    /// # Errors
-    /// If there is no such row.
     pub fn context(self, run: &Run, copies: usize) -> Result<Context> {
         Ok(run.context_of(&self.input(run, copies)?))
     }

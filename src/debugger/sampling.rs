@@ -7,7 +7,6 @@
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-/// How the next token is chosen.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sampling {
     /// Divides the logits; 0 takes the most likely token.
@@ -20,7 +19,6 @@ pub struct Sampling {
     pub min_p: f64,
     /// Divides positive logits, and multiplies negative ones, of tokens that are in the text; 1 for none.
     pub repetition_penalty: f64,
-    /// Where the random numbers begin.
     pub seed: u64,
     /// Whether a token that ends a text ends the generation.
     pub stop: bool,

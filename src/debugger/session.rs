@@ -4,38 +4,26 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::focus::Focus;
-use super::gradient::Gradients;
-use super::mark::Mark;
-use super::names::Names;
-use super::run::{Checkpoint, Run};
 use super::sides::{Differences, Peer};
-use super::stops::{Healths, StopPoints};
-
-use super::trail::Trail;
-use super::travel::{Reason, Stop};
-use crate::debugger::error::{Error, Result};
+use super::stops::Healths;
+use super::{Checkpoint, Error, Focus, Gradients, Mark, Names, Reason, Result, Run, Stop, StopPoints, Trail};
 use crate::lang::eval::Datum;
-use crate::model::Model;
 use crate::model::adapter::Adapter;
-use crate::model::input::{Input, Row};
+use crate::model::{Input, Model, Row};
 use crate::program::compile;
 use crate::tensor::Device;
 
 /// Tokens that one word may be cut into and still be recognised.
 const PIECES: usize = 8;
 
-/// What can be chosen at start.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Bytes that recordings may take.
     pub record_budget: u64,
 }
 
-/// Everything a user has set up.
 pub struct Session {
     pub run: Run,
-    /// Breakpoints.
     pub stops: StopPoints,
     pub focus: Focus,
     /// Values printed so far: `$1` is the first.
@@ -50,9 +38,7 @@ pub struct Session {
     pub displays: Vec<(usize, String, String)>,
     /// Set from another thread to pause at the next op.
     pub interrupt: Arc<AtomicBool>,
-    /// Where the last motion ended.
     pub last_stop: Option<Stop>,
-    /// A LoRA adapter, resolved against the model.
     pub adapter: Option<Arc<Adapter>>,
     /// Where the cursor has stopped.
     pub trail: Trail,
@@ -84,7 +70,6 @@ impl Session {
         Session::from_run(Run::new(Arc::new(model), program, names, input, device, settings.record_budget), interrupt)
     }
 
-    /// A session on a run.
     pub fn from_run(run: Run, interrupt: Arc<AtomicBool>) -> Session {
         Session {
             run,
@@ -115,7 +100,7 @@ impl Session {
     /// Starts the pass from its beginning and stops there.
     pub fn start(&mut self) -> Stop {
         self.run.restart();
-        self.stop_at(Reason::Start)
+        self.stop_here(Reason::Start)
     }
 
     /// Adds a value to the history and returns its number.
@@ -154,17 +139,16 @@ impl Session {
         match (self.variables.get(name), name) {
             (Some(datum), _) => datum.clone(),
             (None, "bpnum") => Datum::Num(self.stops.last_number() as f64),
-            (None, "_hit_bpnum") => match self.last_stop.as_ref().and_then(|stop| stop.ids.first()) {
-                Some(number) => Datum::Num(*number as f64),
-                None => Datum::Void,
-            },
+            (None, "_hit_bpnum") => {
+                let number = self.last_stop.as_ref().and_then(|stop| stop.ids.first());
+                number.map_or(Datum::Void, |number| Datum::Num(*number as f64))
+            }
             (None, "_exitcode") if self.run.live && self.run.at_end() => Datum::Num(0.0),
             (None, "_pass") if self.run.live => Datum::Num(self.run.pass as f64),
             (None, _) => Datum::Void,
         }
     }
 
-    /// The row of the batch that is focused.
     pub fn focused_row(&self) -> Option<&Row> {
         self.run.branch().text().rows.get(self.focus.row)
     }

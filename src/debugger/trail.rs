@@ -1,11 +1,10 @@
 //! The places where the cursor has stopped, to go back and forward through like the pages of a browser.
 
-use super::mark::Mark;
+use super::Mark;
 
 /// Places kept; older ones are forgotten.
 const KEPT: usize = 1000;
 
-/// A place of a branch.
 pub type Visited = (usize, Mark);
 
 /// The places where the cursor has stopped, the oldest first.

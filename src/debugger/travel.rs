@@ -3,10 +3,8 @@
 //! A motion is a target position; the cursor goes there one op at a time and stops earlier where a stop point fires. A
 //! stop point belongs to a position, not to a direction, so the stops met backwards are those met forwards, reversed.
 
-use super::mark::Mark;
-use super::run::RunError;
-use super::session::Session;
 use super::stops::Changed;
+use super::{Mark, RunError, Session};
 use crate::program::Program;
 use crate::tensor::{awake, step, undisturbed};
 
@@ -38,7 +36,6 @@ pub enum Reason {
     /// Stop points fired, or could not be evaluated.
     Stopped,
     Step,
-    /// The end of a pass.
     End,
     /// The beginning of a pass over a token that ends the text.
     Ended,
@@ -49,7 +46,6 @@ pub enum Reason {
     Interrupt,
 }
 
-/// Why and where a motion ended.
 #[derive(Clone, Debug)]
 pub struct Stop {
     pub reason: Reason,
@@ -72,11 +68,9 @@ pub struct Finding {
     pub kind: &'static str,
     /// What it is on: a location, an expression, or what is caught.
     pub what: String,
-    /// More about it, for people.
     pub lines: Vec<String>,
     /// How the value that is watched changed.
     pub change: Option<Changed>,
-    /// Command lines that it runs.
     pub commands: Vec<String>,
 }
 
@@ -119,7 +113,7 @@ impl Session {
             Motion::Step(n) | Motion::Next(n) => (*n).max(1),
             _ => 1,
         };
-        let mut stop = self.stop_at(Reason::Step);
+        let mut stop = self.stop_here(Reason::Step);
         for done in 0..times {
             let here = self.run.mark();
             let target = self.target(&program, motion, direction)?;
@@ -151,11 +145,11 @@ impl Session {
     fn go(&mut self, target: Option<Mark>, direction: Direction) -> Result<Stop, RunError> {
         let end = self.run.program.ops.len();
         if target == Some(self.run.mark()) {
-            return Ok(self.stop_at(Reason::Step));
+            return Ok(self.stop_here(Reason::Step));
         }
         loop {
             if self.pauses(self.run.mark()) {
-                return Ok(self.stop_at(Reason::Interrupt));
+                return Ok(self.stop_here(Reason::Interrupt));
             }
             match direction {
                 Direction::Forward => {
@@ -167,7 +161,7 @@ impl Session {
                 }
                 Direction::Backward => {
                     if !self.run.retreat() {
-                        return Ok(self.stop_at(Reason::Beginning));
+                        return Ok(self.stop_here(Reason::Beginning));
                     }
                 }
             }
@@ -177,11 +171,11 @@ impl Session {
             let forward = direction == Direction::Forward;
             if forward && self.run.cursor == 0 && self.run.has_ended(self.run.pass) {
                 self.run.goal = self.run.goal.min(self.run.pass);
-                return Ok(self.stop_at(Reason::Ended));
+                return Ok(self.stop_here(Reason::Ended));
             }
             if target == Some(self.run.mark()) {
                 let at_end = forward && self.run.cursor == end;
-                return Ok(self.stop_at(if at_end { Reason::End } else { Reason::Step }));
+                return Ok(self.stop_here(if at_end { Reason::End } else { Reason::Step }));
             }
         }
     }
@@ -193,12 +187,8 @@ impl Session {
         let end = program.ops.len();
         let last = self.run.goal.max(self.run.branch().passes() - 1);
         Ok(match (motion, direction) {
-            (Motion::To(to), _) => {
-                if to.pass > last {
-                    return Err(RunError::NoPass { pass: to.pass, last });
-                }
-                Some(*to)
-            }
+            (Motion::To(to), _) if to.pass > last => return Err(RunError::NoPass { pass: to.pass, last }),
+            (Motion::To(to), _) => Some(*to),
             (Motion::Pass(n), Direction::Forward) => {
                 let to = pass.saturating_add(usize::try_from(*n).unwrap_or(usize::MAX).max(1));
                 if to > last && !self.run.generates() {
@@ -235,10 +225,6 @@ impl Session {
 
     /// A stop at the present place for which no stop point fired.
     pub fn stop_here(&self, reason: Reason) -> Stop {
-        self.stop_at(reason)
-    }
-
-    pub(super) fn stop_at(&self, reason: Reason) -> Stop {
         Stop { reason, ids: vec![], findings: vec![], temporary: vec![], errors: vec![], at: self.run.mark() }
     }
 }
@@ -256,10 +242,7 @@ fn end_in_pass(program: &Program, motion: &Motion, direction: Direction, cursor:
         }
         (Motion::Next(_), Direction::Backward) => {
             let whole = program.modules.iter().skip(1).find(|module| module.end == cursor);
-            match whole {
-                Some(module) => Some(module.start),
-                None => cursor.checked_sub(1),
-            }
+            whole.map_or(cursor.checked_sub(1), |module| Some(module.start))
         }
         (Motion::Finish, Direction::Forward) => Some(program.modules[program.module_at(cursor)].end),
         (Motion::Finish, Direction::Backward) => {
@@ -272,7 +255,6 @@ fn end_in_pass(program: &Program, motion: &Motion, direction: Direction, cursor:
     }
 }
 
-/// The first op of each block.
 pub(super) fn block_starts(program: &Program) -> impl Iterator<Item = usize> + '_ {
     let blocks = program.modules.iter().filter(|module| module.depth == 1 && program.layer_at(module.start).is_some());
     blocks.map(|module| module.start)

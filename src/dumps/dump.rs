@@ -3,14 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::layout::{Change, Part, fit};
+use super::layout::{Part, fit};
 use super::paths::outputs;
-use super::processed::{Normed, Processed, is_stream, normed, values_folded, values_have_bias, without_mean};
-use super::tensors::{Found, Tensors};
-use super::{DumpError, Result};
+use super::processed::{Normed, is_stream, normed, values_folded, values_have_bias, without_mean};
+use super::{Change, DumpError, Fitted, Processed, Result, Tensors};
 use crate::lang::site::{self, NameKind};
 use crate::lang::{SiteRef, SiteTable, Span};
-use crate::model::weights::Weights;
+use crate::model::Weights;
 use crate::program::{Kernel, Op, Program};
 
 /// Ends of names that some tools write after a module's path.
@@ -26,7 +25,6 @@ struct Place {
     part: Option<Part>,
 }
 
-/// A run that was written elsewhere.
 pub struct Dump {
     tensors: Tensors,
     places: BTreeMap<String, Place>,
@@ -34,7 +32,6 @@ pub struct Dump {
     processed: Processed,
 }
 
-/// What a dump is read as.
 #[derive(Default)]
 pub struct Reading<'a> {
     /// A prefix of names that sites do not have.
@@ -44,10 +41,6 @@ pub struct Reading<'a> {
 }
 
 impl Dump {
-    /// Opens a file of values for a program.
-    ///
-    /// # Errors
-    /// If the file cannot be read, or none of its names is a site or a module.
     pub fn open(
         path: &Path,
         reading: &Reading<'_>,
@@ -122,26 +115,20 @@ impl Dump {
             let mut stream = self.places.keys().filter(|site| is_stream(site)).take(STREAMS).peekable();
             found.stream = stream.peek().is_some();
             for site in stream {
-                let value =
-                    of(site)?.filter(|value| without_mean(&value.data, value.shape.last().copied().unwrap_or(1)));
-                found.stream &= value.is_some();
+                found.stream &= of(site)?.is_some_and(|value| without_mean(&value));
             }
         }
-        found.logits =
-            of("logits")?.is_some_and(|value| without_mean(&value.data, value.shape.last().copied().unwrap_or(1)));
+        found.logits = of("logits")?.is_some_and(|value| without_mean(&value));
         if !values_have_bias(program, weights)? {
             return Ok(found);
         }
         // Where the output of attention does not tell, what else was done does.
         found.values = found.any();
-        let outputs = program.ops.iter().filter(|op| op.kernel == Kernel::Output);
-        for op in outputs {
+        for op in program.ops.iter().filter(|op| op.kernel == Kernel::Output) {
             let added = op.site.replace(".attn.out", ".attn_out");
             let mixed = op.inputs.first().map(|&input| &program.ops[input]).filter(|op| op.kernel == Kernel::Mix);
-            let (Some(mixed), Some(out)) = (mixed, of(&op.site)?.map_or_else(|| of(&added), |out| Ok(Some(out)))?)
-            else {
-                continue;
-            };
+            let out = of(&op.site)?.map_or_else(|| of(&added), |out| Ok(Some(out)))?;
+            let (Some(mixed), Some(out)) = (mixed, out) else { continue };
             let Some(z) = of(&mixed.site)? else { continue };
             let (heads, features) = (mixed.heads * mixed.width, op.width);
             let last = (z.data.len().checked_sub(heads), out.data.len().checked_sub(features));
@@ -160,17 +147,14 @@ impl Dump {
         self.processed
     }
 
-    /// The file as it was named.
     pub fn path(&self) -> &str {
         self.tensors.path()
     }
 
-    /// The sites it has values of.
     pub fn sites(&self) -> impl Iterator<Item = &str> {
         self.places.keys().map(String::as_str)
     }
 
-    /// Tensors that are not values of a site.
     pub fn unknown(&self) -> &[String] {
         &self.unknown
     }
@@ -181,32 +165,24 @@ impl Dump {
     }
 
     /// The value of an op for one row, laid out as it is here; `None` if the file has none.
-    ///
-    /// # Errors
-    /// If it cannot be read.
-    pub fn value(&self, op: &Op, wanted: &[usize], row: usize) -> Result<Option<Result<Laid, String>>> {
+    pub fn value(&self, op: &Op, wanted: &[usize], row: usize) -> Result<Option<Result<Fitted, String>>> {
         let Some(place) = self.places.get(&op.site) else { return Ok(None) };
         let mut found = self.tensors.read(&place.tensor)?;
         let mut changes = Vec::new();
         if let Some(part) = &place.part {
             let Some(cut) = part.cut(&found) else {
-                return Ok(Some(Err(format!(
-                    "{:?} in the file, which is not {:?} side by side",
-                    found.shape, part.widths
-                ))));
+                let (shape, widths) = (&found.shape, &part.widths);
+                return Ok(Some(Err(format!("{shape:?} in the file, which is not {widths:?} side by side"))));
             };
             found = cut;
             changes.push(Change::Split);
         }
         Ok(Some(fit(found, wanted, &op.axes[1..], row).map(|fitted| {
             changes.extend(fitted.changes);
-            (fitted.found, changes)
+            Fitted { found: fitted.found, changes }
         })))
     }
 }
-
-/// A value and what was done to lay it out so.
-pub type Laid = (Found, Vec<Change>);
 
 /// The site of that name, if it has one that an op computes.
 fn named(text: &str, program: &Program, names: &dyn SiteTable) -> Option<String> {
@@ -273,8 +249,7 @@ fn module_of<'a>(text: &str, modules: &'a Modules) -> Option<&'a Vec<(String, Op
 /// The site that a map gives for a name.
 fn mapped(name: &str, map: &[(String, String)]) -> Option<String> {
     map.iter().find_map(|(pattern, site)| {
-        let numbers = matched(name, pattern)?;
-        let mut numbers = numbers.into_iter();
+        let mut numbers = matched(name, pattern)?.into_iter();
         let mut parts = site.split('*');
         let first = parts.next()?.to_string();
         Some(parts.fold(first, |text, part| text + numbers.next().unwrap_or_default() + part))

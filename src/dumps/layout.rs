@@ -38,14 +38,12 @@ impl Change {
 pub struct Fitted {
     /// Shape and elements, without a row axis.
     pub found: Found,
-    /// In the order of the changes.
     pub changes: Vec<Change>,
 }
 
 /// Which part of the last axis of a fused projection a site is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
-    /// The number of the part.
     pub index: usize,
     /// The features of each part.
     pub widths: Vec<usize>,
@@ -78,8 +76,6 @@ impl Part {
 /// # Errors
 /// A clause that says why it cannot be.
 pub fn fit(found: Found, wanted: &[usize], axes: &[Axis], row: usize) -> Result<Fitted, String> {
-    let shown = found.shape.clone();
-    let refused = || format!("{shown:?} in the file, {wanted:?} here");
     // A batch axis comes first.
     let rows = found.shape.first().copied().filter(|_| found.shape.len() > 1);
     let alone = rows.and_then(|rows| {
@@ -105,7 +101,7 @@ pub fn fit(found: Found, wanted: &[usize], axes: &[Axis], row: usize) -> Result<
             }
         }
     }
-    Err(refused())
+    Err(format!("{:?} in the file, {wanted:?} here", found.shape))
 }
 
 /// The tensor with its heads divided as here, after positions or before them.
@@ -179,7 +175,6 @@ fn laid(found: &Found, wanted: &[usize], axes: &[Axis], same: Same<'_>) -> Optio
     Some((turned(found, order), Some(Change::Turned)))
 }
 
-/// Every order of so many axes.
 fn orders(count: usize) -> Vec<Vec<usize>> {
     let mut all = vec![Vec::new()];
     for _ in 0..count {

@@ -6,13 +6,13 @@ mod paths;
 mod processed;
 mod tensors;
 
+use crate::tensor::TensorError;
+
 pub use dump::{Dump, Reading};
-pub use layout::{Change, divided};
+pub use layout::{Change, Fitted, divided};
 pub use paths::reader;
 pub use processed::Processed;
 pub use tensors::Tensors;
-
-use crate::tensor::TensorError;
 
 /// Why a dump, or a value of it, cannot be used.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]

@@ -6,9 +6,9 @@
 use std::collections::HashMap;
 
 use super::layout::Part;
+use crate::model::FileTensor;
 use crate::model::role::{Role, WeightId};
-use crate::model::weights::FileTensor;
-use crate::program::{Kernel, Op, Program};
+use crate::program::{self, Kernel, Op, Program};
 
 /// A site, and which part of the module's output it is if that has several.
 pub type Output = (String, Option<Part>);
@@ -67,7 +67,6 @@ fn is_whole_module(op: &Op) -> bool {
 
 /// The modules around those with weights: the block itself, its attention, its MLP, if these give what a site is.
 fn containers(files: &[FileTensor], layer: usize, family: &str) -> Vec<(String, String)> {
-    let mut found = Vec::new();
     let in_block =
         |file: &&FileTensor| !file.uses.is_empty() && file.uses.iter().all(|id| id.layer == Some(layer as u16));
     let names: Vec<&str> = files.iter().filter(in_block).map(|file| file.name.as_str()).collect();
@@ -78,9 +77,9 @@ fn containers(files: &[FileTensor], layer: usize, family: &str) -> Vec<(String, 
         Some(parts[..=end].join("."))
     });
     let Some(block) = block.filter(|block| names.iter().all(|name| name.starts_with(&format!("{block}.")))) else {
-        return found;
+        return Vec::new();
     };
-    found.push((block.clone(), format!("blocks.{layer}.resid_post")));
+    let mut found = vec![(block.clone(), program::Part::ResidPost.site(layer))];
     if ADDS_RESIDUAL.contains(&family) {
         return found;
     }
@@ -91,12 +90,13 @@ fn containers(files: &[FileTensor], layer: usize, family: &str) -> Vec<(String, 
         Some(module.rsplit_once('.')?.0.to_string())
     };
     // A module that holds input and output gives what the output gives.
-    for (first, last, site) in [(Role::W_Q, Role::W_O, "attn.out"), (Role::W_in, Role::W_out, "mlp.out")] {
+    let (attn, mlp) = (program::Part::AttnOutput, program::Part::MlpOutput);
+    for (first, last, part) in [(Role::W_Q, Role::W_O, attn), (Role::W_in, Role::W_out, mlp)] {
         if let (Some(a), Some(b)) = (holder(first), holder(last))
             && a == b
             && a != block
         {
-            found.push((a, format!("blocks.{layer}.{site}")));
+            found.push((a, part.site(layer)));
         }
     }
     found

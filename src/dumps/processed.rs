@@ -7,8 +7,9 @@
 //! cache records whether that was done: only the numbers show it.
 
 use super::Result;
+use super::tensors::Found;
+use crate::model::Weights;
 use crate::model::role::{Role, WeightId};
-use crate::model::weights::Weights;
 use crate::program::{Kernel, Op, Program};
 
 /// Rows whose mean is below this part of their root mean square have none: such means are 1e-7 in f32 and 1e-4 in bf16.
@@ -26,23 +27,20 @@ pub struct Processed {
     pub gains: bool,
     /// The bias of values, and of what attention mixes of them.
     pub values: bool,
-    /// The mean of logits over the vocabulary.
     pub logits: bool,
 }
 
 impl Processed {
-    /// Whether anything is missing.
     pub fn any(self) -> bool {
         self != Processed::default()
     }
 
     /// A sentence about the side of that name.
     pub fn words(self, name: &str) -> String {
+        let stream =
+            "the mean over features of the residual stream and of what is added to it (center_writing_weights)";
         let parts = [
-            (
-                self.stream,
-                "the mean over features of the residual stream and of what is added to it (center_writing_weights)",
-            ),
+            (self.stream, stream),
             (self.gains, "gains and biases of norms (fold_ln)"),
             (self.values, "biases of values (fold_value_biases)"),
             (self.logits, "the mean of the logits (center_unembed)"),
@@ -57,9 +55,6 @@ impl Processed {
 
     /// Puts back into the elements of an op's value what follows from weights of this model. Returns whether a mean
     /// over the last axis is still missing, which does not.
-    ///
-    /// # Errors
-    /// If a weight cannot be read.
     pub fn undone(self, data: &mut [f64], op: &Op, program: &Program, weights: &Weights) -> Result<bool> {
         if self.gains && matches!(op.kernel, Kernel::Gain { .. }) {
             let (gain, bias) = gain_of(op, weights)?;
@@ -67,12 +62,9 @@ impl Processed {
             data.iter_mut().enumerate().for_each(|(i, x)| *x = *x * gain[i % width] + bias[i % width]);
         }
         if self.values && (is_values(op) || op.kernel == Kernel::Mix) {
-            let of = if is_values(op) {
-                Some(op)
-            } else {
-                op.inputs.iter().map(|&i| &program.ops[i]).find(|op| is_values(op))
-            };
-            if let Some(shift) = of.map(|values| bias_of(values, program, weights)).transpose()?.flatten() {
+            let mut from = std::iter::once(op).chain(op.inputs.iter().map(|&input| &program.ops[input]));
+            let values = from.find(|op| is_values(op));
+            if let Some(shift) = values.map(|values| bias_of(values, program, weights)).transpose()?.flatten() {
                 let shift = for_heads(&shift, op.heads * op.width, op.width);
                 data.iter_mut().enumerate().for_each(|(i, x)| *x += shift[i % shift.len()]);
             }
@@ -97,9 +89,8 @@ pub fn is_stream(site: &str) -> bool {
     matches!(site, "embed" | "pos_embed") || ENDS.iter().any(|end| site.ends_with(end))
 }
 
-/// Whether no row has a mean.
-pub fn without_mean(data: &[f64], width: usize) -> bool {
-    let width = width.max(1);
+pub fn without_mean(value: &Found) -> bool {
+    let (data, width) = (&value.data, value.shape.last().copied().unwrap_or(1).max(1));
     let none = |row: &[f64]| {
         let count = row.len() as f64;
         let (sum, squares) = row.iter().fold((0.0, 0.0), |(sum, squares), x| (sum + x, squares + x * x));
@@ -118,9 +109,6 @@ pub enum Normed {
 }
 
 /// Which of the two the elements are, `op` being the gain of the norm; `None` if that cannot be told.
-///
-/// # Errors
-/// If a weight cannot be read.
 pub fn normed(data: &[f64], op: &Op, program: &Program, weights: &Weights) -> Result<Option<Normed>> {
     let (gain, bias) = gain_of(op, weights)?;
     let takes_mean = op.inputs.iter().any(|&input| program.ops[input].kernel == Kernel::LayerNormNormalized);
@@ -145,9 +133,6 @@ pub fn normed(data: &[f64], op: &Op, program: &Program, weights: &Weights) -> Re
 }
 
 /// Whether values have a bias that could be folded.
-///
-/// # Errors
-/// If a weight cannot be read.
 pub fn values_have_bias(program: &Program, weights: &Weights) -> Result<bool> {
     let first = program.ops.iter().find(|op| is_values(op));
     Ok(first.map(|values| bias_of(values, program, weights)).transpose()?.flatten().is_some())
@@ -155,9 +140,6 @@ pub fn values_have_bias(program: &Program, weights: &Weights) -> Result<bool> {
 
 /// Whether what a layer adds contains the bias of its values, which then is not in what attention mixes: `z` and `out`
 /// are those of one position. `None` if there is no such bias.
-///
-/// # Errors
-/// If a weight cannot be read.
 pub fn values_folded(
     (z, out): (&[f64], &[f64]),
     centred: bool,
@@ -170,15 +152,8 @@ pub fn values_folded(
     };
     let Some(shift) = bias_of(values, program, weights)? else { return Ok(None) };
     let shift = for_heads(&shift, z.len(), values.width);
-    let mut projection = Vec::new();
-    let mut bias = vec![0.0; out.len()];
-    for &id in &op.weights {
-        match id.role {
-            Role::W_O => projection = numbers(id, weights)?,
-            Role::b_O => bias = numbers(id, weights)?,
-            _ => {}
-        }
-    }
+    let projection = of_role(op, Role::W_O, weights)?.unwrap_or_default();
+    let bias = of_role(op, Role::b_O, weights)?.unwrap_or_else(|| vec![0.0; out.len()]);
     if projection.len() != z.len() * out.len() || bias.len() != out.len() {
         return Ok(None);
     }
@@ -202,6 +177,11 @@ fn numbers(id: WeightId, weights: &Weights) -> Result<Vec<f64>> {
     Ok(weight.whole()?.read_f64()?)
 }
 
+/// The weight of an op that has this role; `None` if it reads no such weight.
+fn of_role(op: &Op, role: Role, weights: &Weights) -> Result<Option<Vec<f64>>> {
+    op.weights.iter().find(|id| id.role == role).map(|id| numbers(*id, weights)).transpose()
+}
+
 /// Gain and bias of a norm, `[d]` each.
 fn gain_of(op: &Op, weights: &Weights) -> Result<(Vec<f64>, Vec<f64>)> {
     let mut all = op.weights.iter().map(|id| numbers(*id, weights));
@@ -216,15 +196,8 @@ fn gain_of(op: &Op, weights: &Weights) -> Result<(Vec<f64>, Vec<f64>)> {
 /// What values `[K h]` are at any position because of biases: their own, and that of the norm before them. `None`
 /// without any.
 fn bias_of(values: &Op, program: &Program, weights: &Weights) -> Result<Option<Vec<f64>>> {
-    let mut found: Option<Vec<f64>> = None;
-    let mut matrix = Vec::new();
-    for &id in &values.weights {
-        match id.role {
-            Role::W_V => matrix = numbers(id, weights)?,
-            Role::b_V => found = Some(numbers(id, weights)?),
-            _ => {}
-        }
-    }
+    let mut found = of_role(values, Role::b_V, weights)?;
+    let matrix = of_role(values, Role::W_V, weights)?.unwrap_or_default();
     let norm = values.inputs.first().map(|&input| &program.ops[input]);
     if let Some(norm) = norm.filter(|op| matches!(op.kernel, Kernel::Gain { .. }) && op.weights.len() > 1) {
         let (_, bias) = gain_of(norm, weights)?;

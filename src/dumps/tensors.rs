@@ -21,20 +21,11 @@ pub struct Tensors {
     names: Vec<String>,
 }
 
-/// One of its tensors.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Found {
-    /// Shape as it lies in the file.
-    pub shape: Vec<usize>,
-    /// Elements in row-major order.
-    pub data: Vec<f64>,
-}
+/// A tensor, its elements in row-major order.
+pub type Found = npy::Array;
 
 impl Tensors {
     /// Opens a file; its header is checked, its values stay where they are.
-    ///
-    /// # Errors
-    /// In words that name the file.
     pub fn open(path: &Path) -> Result<Tensors> {
         let shown = path.display().to_string();
         if path.is_dir() {
@@ -60,7 +51,6 @@ impl Tensors {
         Ok(Tensors { path: shown, bytes, zipped, names })
     }
 
-    /// The file, as it was named.
     pub fn path(&self) -> &str {
         &self.path
     }
@@ -85,16 +75,15 @@ impl Tensors {
         if self.zipped {
             let mut archive = archive(self.bytes.all()).map_err(|error| wrong(&error))?;
             let mut entry = archive.by_name(&format!("{name}.npy")).map_err(|error| wrong(&error))?;
-            if entry.size() > LARGEST {
+            let size = entry.size();
+            if size > LARGEST {
                 return Err(wrong(&"it is larger than an array that is read at once may be").into());
             }
-            let size = entry.size();
             fits(size).map_err(|error| wrong(&error))?;
             let mut bytes = Vec::new();
             // A compressed entry can hold more than it says.
             (&mut entry).take(size.saturating_add(1)).read_to_end(&mut bytes).map_err(|error| wrong(&error))?;
-            let array = npy::parse(&bytes).map_err(|error| wrong(&error))?;
-            return Ok(Found { shape: array.shape, data: array.data });
+            return npy::parse(&bytes).map_err(|error| wrong(&error).into());
         }
         let tensors = SafeTensors::deserialize(self.bytes.all()).map_err(|error| wrong(&error))?;
         let view = tensors.tensor(name).map_err(|error| wrong(&error))?;

@@ -24,7 +24,7 @@ pub use interpreter::execute;
 pub use lens::{lens, lens_start};
 pub use op::{Kernel, Module, Op, Program};
 pub use part::Part;
-pub use pulled::{Pulled, Rule};
+pub use pulled::{OpGradients, Rule};
 pub use relevance::{NoRelevance, pull_relevance};
 pub use replay::{Keep, Made, Replay, Values, Visitor};
 pub use shape::shape_of;

@@ -18,11 +18,11 @@ pub enum Rule {
 
 /// Gradients by op. The gradient of an op is whole when all ops that read it have been pulled back.
 #[derive(Clone, Default)]
-pub struct Pulled {
+pub struct OpGradients {
     by_op: HashMap<usize, Value>,
 }
 
-impl Pulled {
+impl OpGradients {
     /// The gradient at an op; `None` if the number does not depend on it.
     pub fn get(&self, op: usize) -> Option<&Value> {
         self.by_op.get(&op)
@@ -55,9 +55,9 @@ impl Pulled {
     }
 }
 
-impl FromIterator<(usize, Value)> for Pulled {
-    fn from_iter<T: IntoIterator<Item = (usize, Value)>>(gradients: T) -> Pulled {
-        Pulled { by_op: gradients.into_iter().collect() }
+impl FromIterator<(usize, Value)> for OpGradients {
+    fn from_iter<T: IntoIterator<Item = (usize, Value)>>(gradients: T) -> OpGradients {
+        OpGradients { by_op: gradients.into_iter().collect() }
     }
 }
 
@@ -75,7 +75,7 @@ impl Replay<'_> {
         inputs: &[Value],
         after: Option<After<'_>>,
         rule: Rule,
-        pulled: &mut Pulled,
+        pulled: &mut OpGradients,
         mut onto: impl FnMut(usize, Value) -> Result<Option<Value>, TensorError>,
     ) -> Result<(), NoRelevance> {
         let Some(seed) = pulled.get(number).cloned() else { return Ok(()) };

@@ -1,14 +1,13 @@
 //! Attention heads: what each counts for a number, by its gradient and by taking it out; and attention followed through
 //! all blocks.
 
-use super::probe::Probe;
-use crate::analysis::{op_in_block, ops_in_blocks};
-use crate::debugger::{Error, Mark, Result, Session};
+use super::Probe;
+use crate::analysis::ops_in_blocks;
+use crate::debugger::{Result, Session};
 use crate::lang::Expr;
-use crate::tensor::ops::Slice;
+use crate::program::Part;
 use crate::tensor::step;
 
-/// One head.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HeadScore {
     pub layer: usize,
@@ -25,27 +24,20 @@ pub struct HeadScore {
 /// Every head of every block whose output the number depends on.
 pub fn heads(session: &mut Session, expr: &Expr) -> Result<Vec<HeadScore>> {
     let program = session.run.program.clone();
-    let layers: Vec<(usize, usize, usize)> = ops_in_blocks(&program, "attn.z")
-        .filter_map(|(layer, z)| Some((layer, z, op_in_block(&program, layer, "attn.pattern")?)))
-        .collect();
+    let with_pattern = |(layer, z)| Some((layer, z, program.block_op(layer, Part::Pattern)?));
+    let layers: Vec<(usize, usize, usize)> = ops_in_blocks(&program, Part::Z).filter_map(with_pattern).collect();
     let mut found = Vec::new();
     for (number, (layer, z, pattern)) in layers.iter().enumerate() {
         step("heads", number as u64, layers.len() as u64)?;
-        let mut probe = match Probe::new(session, expr, *z) {
-            Ok(probe) => probe,
-            // A block that comes after what was asked for counts for nothing.
-            Err(Error::Independent(_)) => continue,
-            Err(error) => return Err(error),
-        };
+        // A block that comes after what was asked for counts for nothing.
+        let Some(mut probe) = Probe::if_dependent(session, expr, *z)? else { continue };
         let shape = probe.base(*z)?.shape().to_vec();
         let (heads, width) = (shape[2], shape[3]);
         let of_head = |i: usize| i / width % heads;
         let here = probe.here()?;
         let mut points = vec![here.clone()];
-        points.extend(
-            (0..heads)
-                .map(|head| here.iter().enumerate().map(|(i, x)| if of_head(i) == head { 0.0 } else { *x }).collect()),
-        );
+        let without = |head| here.iter().enumerate().map(|(i, x)| if of_head(i) == head { 0.0 } else { *x }).collect();
+        points.extend((0..heads).map(without));
         let numbers = probe.numbers(&points)?;
         let point = probe.gradients(&[here], *z)?.remove(0);
         let mut by_gradient = vec![0.0; heads];
@@ -69,7 +61,7 @@ pub fn heads(session: &mut Session, expr: &Expr) -> Result<Vec<HeadScore>> {
         }
     }
     match found.is_empty() {
-        true => Err(Error::Refused("the number does not depend on any attention head".into())),
+        true => Err("the number does not depend on any attention head".into()),
         false => Ok(found),
     }
 }
@@ -77,21 +69,12 @@ pub fn heads(session: &mut Session, expr: &Expr) -> Result<Vec<HeadScore>> {
 /// Attention weighted by its gradient and followed through all blocks: `R <- R + mean_h(max(A dF/dA, 0)) R` from the
 /// identity (Chefer, Gur and Wolf 2021, "Generic Attention-model Explainability", for self-attention). For the focused
 /// row, `[T, T]` in row-major order, and `T`.
-///
-/// # Errors
-/// If the number depends on no pattern.
 pub fn attention_gradient(session: &mut Session, expr: &Expr) -> Result<(Vec<f64>, usize)> {
     let program = session.run.program.clone();
-    let layers = program.n_layers();
     let mut flow: Option<(Vec<f64>, usize)> = None;
-    for layer in 0..layers {
-        step("attention", layer as u64, layers as u64)?;
-        let Some(op) = op_in_block(&program, layer, "attn.pattern") else { continue };
-        let mut probe = match Probe::new(session, expr, op) {
-            Ok(probe) => probe,
-            Err(Error::Independent(_)) => continue,
-            Err(error) => return Err(error),
-        };
+    for (layer, op) in ops_in_blocks(&program, Part::Pattern) {
+        step("attention", layer as u64, program.n_layers() as u64)?;
+        let Some(mut probe) = Probe::if_dependent(session, expr, op)? else { continue };
         let shape = probe.base(op)?.shape().to_vec(); // [1, H, T, T]
         let (heads, t) = (shape[1], shape[2]);
         let here = probe.here()?;
@@ -102,44 +85,34 @@ pub fn attention_gradient(session: &mut Session, expr: &Expr) -> Result<(Vec<f64
         };
         let mean: Vec<f64> =
             (0..t * t).map(|i| (0..heads).map(|head| weighted(head, i)).sum::<f64>() / heads as f64).collect();
-        let before = flow.take().map_or_else(
-            || (0..t * t).map(|i| if i / t == i % t { 1.0 } else { 0.0 }).collect::<Vec<f64>>(),
-            |(flow, _)| flow,
-        );
+        let identity = || (0..t * t).map(|i| if i / t == i % t { 1.0 } else { 0.0 }).collect::<Vec<f64>>();
+        let before = flow.take().map_or_else(identity, |(flow, _)| flow);
         let added = |i: usize| (0..t).map(|k| mean[i / t * t + k] * before[k * t + i % t]).sum::<f64>();
         flow = Some(((0..t * t).map(|i| before[i] + added(i)).collect(), t));
     }
-    flow.ok_or_else(|| Error::Refused("the number does not depend on any attention".into()))
+    flow.ok_or_else(|| "the number does not depend on any attention".into())
 }
 
 /// Attention rollout: the product over blocks of `(mean over heads of A + 1) / 2`, how much of each position's input
 /// reaches each position (Abnar and Zuidema 2020). For the focused row, `[T, T]` in row-major order, and `T`.
 pub fn rollout(session: &mut Session) -> Result<(Vec<f64>, usize)> {
     let program = session.run.program.clone();
-    if session.run.pass > 0 {
-        return Err(Error::Refused("rollout works in the pass of the prompt: go back with \"goto #0\"".into()));
-    }
-    let row = session.focus.row;
-    let mut product: Option<Vec<f64>> = None;
-    let mut length = 0;
-    for (_, op) in ops_in_blocks(&program, "attn.pattern") {
-        let pattern = session.run.value_at(Mark { pass: 0, op })?.slice(&[Slice::At(row)])?;
-        let (heads, t) = (pattern.shape()[0], pattern.shape()[1]);
+    let pass = session.prompt_pass()?;
+    let mut product: Option<(Vec<f64>, usize)> = None;
+    for (_, op) in ops_in_blocks(&program, Part::Pattern) {
+        let pattern = pass.value(&mut session.run, op)?; // [1, H, T, T]
+        let (heads, t) = (pattern.shape()[1], pattern.shape()[2]);
         let data = pattern.read_f64()?;
-        length = t;
-        let mixed: Vec<f64> = (0..t * t)
-            .map(|i| {
-                let mean = (0..heads).map(|head| data[head * t * t + i]).sum::<f64>() / heads as f64;
-                0.5 * mean + if i / t == i % t { 0.5 } else { 0.0 }
-            })
-            .collect();
-        product = Some(match product {
-            None => mixed,
-            Some(before) => {
-                let cell = |i: usize| (0..t).map(|k| mixed[i / t * t + k] * before[k * t + i % t]).sum();
-                (0..t * t).map(cell).collect()
-            }
-        });
+        let mixed = |i: usize| {
+            let mean = (0..heads).map(|head| data[head * t * t + i]).sum::<f64>() / heads as f64;
+            0.5 * mean + if i / t == i % t { 0.5 } else { 0.0 }
+        };
+        let mut mixed: Vec<f64> = (0..t * t).map(mixed).collect();
+        if let Some((before, _)) = product {
+            let cell = |i: usize| (0..t).map(|k| mixed[i / t * t + k] * before[k * t + i % t]).sum();
+            mixed = (0..t * t).map(cell).collect();
+        }
+        product = Some((mixed, t));
     }
-    product.map(|product| (product, length)).ok_or_else(|| Error::Refused("the model has no attention".into()))
+    product.ok_or_else(|| "the model has no attention".into())
 }

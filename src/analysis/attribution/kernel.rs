@@ -1,10 +1,8 @@
 //! Kernel SHAP: Shapley values by a weighted linear regression over subsets of positions (Lundberg and Lee 2017;
 //! Captum's `KernelShap`).
 
-use super::Attribution;
 use super::perturb::{MOST_EXACT, with_hidden};
-use super::probe::Probe;
-use super::random::Random;
+use super::{Attribution, Probe, Random};
 use crate::debugger::{Error, Result};
 
 /// The number with subsets of positions shown is fitted by a sum of one number for each position, under the constraint
@@ -22,15 +20,14 @@ pub fn kernel_shap(
 ) -> Result<Attribution> {
     let n = positions;
     if n < 2 {
-        return Err(Error::Refused("kernelshap needs at least two positions".into()));
+        return Err("kernelshap needs at least two positions".into());
     }
     let sets = match samples {
         None if n > MOST_EXACT => {
-            let message = format!("{n} positions have too many subsets; -samples N draws N of them");
-            return Err(Error::Refused(message));
+            return Err(format!("{n} positions have too many subsets; -samples N draws N of them").into());
         }
         Some(samples) if samples < n => {
-            return Err(Error::Refused(format!("{n} numbers cannot be fitted to {samples} samples; give more")));
+            return Err(format!("{n} numbers cannot be fitted to {samples} samples; give more").into());
         }
         None => all(n),
         Some(samples) => drawn(n, samples, seed),
@@ -45,17 +42,15 @@ pub fn kernel_shap(
     finite(&numbers)?;
     let (at_input, at_baseline) = (numbers[0], numbers[1]);
     let values = fitted(&sets, &numbers[2..], n, at_baseline, at_input - at_baseline)
-        .ok_or_else(|| Error::Refused("the subsets drawn do not tell all positions apart; give more samples".into()))?;
-    let delta = Some(values.iter().sum::<f64>() - (at_input - at_baseline));
-    let steps = sets.len();
-    Ok(Attribution { values, delta, at_input, at_baseline: Some(at_baseline), error: None, steps })
+        .ok_or("the subsets drawn do not tell all positions apart; give more samples")?;
+    Ok(Attribution::complete(values, (at_input, at_baseline), sets.len()))
 }
 
 /// Refuses numbers to which nothing can be fitted.
 pub(super) fn finite(numbers: &[f64]) -> Result<()> {
     match numbers.iter().filter(|x| !x.is_finite()).count() {
         0 => Ok(()),
-        bad => Err(Error::Refused(format!(
+        bad => Err(Error::refused(format!(
             "the number is not finite (NaN or infinite) for {bad} of {} inputs, so nothing can be fitted to it",
             numbers.len()
         ))),
@@ -85,14 +80,11 @@ fn drawn(n: usize, samples: usize, seed: u64) -> Vec<Subset> {
     (0..samples)
         .map(|_| {
             let mut left = random.uniform() * sum;
-            let mut size = 1;
-            for (i, weight) in weights.iter().enumerate() {
-                size = i + 1;
+            let used_up = weights.iter().position(|weight| {
                 left -= weight;
-                if left < 0.0 {
-                    break;
-                }
-            }
+                left < 0.0
+            });
+            let size = used_up.map_or(weights.len(), |at| at + 1);
             let members = random.order(n);
             let mut shown = vec![false; n];
             members[..size].iter().for_each(|&position| shown[position] = true);

@@ -1,12 +1,10 @@
 //! LIME: a sparse linear surrogate over which positions are shown, fitted near the text (Ribeiro, Singh and Guestrin
 //! 2016; Captum's `Lime` with its defaults).
 
-use super::Attribution;
 use super::kernel::finite;
 use super::perturb::with_hidden;
-use super::probe::Probe;
-use super::random::Random;
-use crate::debugger::{Error, Result};
+use super::{Attribution, Probe, Random};
+use crate::debugger::Result;
 
 /// Sweeps of coordinate descent after which it is given up.
 const SWEEPS: usize = 100_000;
@@ -19,9 +17,6 @@ pub fn lime_subsets(positions: usize, samples: usize, seed: u64) -> Vec<Vec<bool
 
 /// The coefficients of the lasso `1/(2 sum w) sum w (F - c - b.shown)^2 + alpha |b|_1` over the subsets `shown`, with
 /// the weight `exp(-d^2 / 2)` of the cosine distance `d` between the site as it is and with positions hidden.
-///
-/// # Errors
-/// If the fit does not settle.
 pub fn lime_with(probe: &mut Probe<'_>, baseline: &[f32], shown: &[Vec<bool>], alpha: f64) -> Result<Attribution> {
     let here = probe.here()?;
     let positions = shown.first().map_or(0, Vec::len);
@@ -32,9 +27,8 @@ pub fn lime_with(probe: &mut Probe<'_>, baseline: &[f32], shown: &[Vec<bool>], a
     let mut numbers = probe.numbers(&points)?;
     finite(&numbers)?;
     let at_input = numbers.pop().unwrap_or(f64::NAN);
-    let values = lasso(shown, &numbers, &weights, alpha).ok_or_else(|| {
-        Error::Refused("the surrogate does not settle; choose a different number of samples or a larger -alpha".into())
-    })?;
+    let values = lasso(shown, &numbers, &weights, alpha)
+        .ok_or("the surrogate does not settle; choose a different number of samples or a larger -alpha")?;
     Ok(Attribution { values, delta: None, at_input, at_baseline: None, error: None, steps: shown.len() })
 }
 

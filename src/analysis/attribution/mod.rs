@@ -28,7 +28,6 @@ pub use quality::{Quality, infidelity, quality, sensitivity};
 pub use random::Random;
 pub use rule::{RULES, Rule};
 
-/// What a method found.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Attribution {
     /// One number for each element of the site, in row-major order; for perturbations one for each position.
@@ -52,6 +51,12 @@ const COMPLETE: f64 = 0.05;
 const ROUNDS: f64 = 1e-5;
 
 impl Attribution {
+    /// By a method that promises that the values sum to the difference of the numbers at the input and the baseline.
+    fn complete(values: Vec<f64>, (at_input, at_baseline): (f64, f64), steps: usize) -> Attribution {
+        let delta = Some(values.iter().sum::<f64>() - (at_input - at_baseline));
+        Attribution { values, delta, at_input, at_baseline: Some(at_baseline), error: None, steps }
+    }
+
     /// Whether the method promises that the sum is the difference to the baseline, and it is not.
     pub fn is_incomplete(&self) -> bool {
         let (Some(delta), Some(baseline)) = (self.delta, self.at_baseline) else { return false };

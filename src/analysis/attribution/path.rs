@@ -1,11 +1,7 @@
 //! Methods that follow gradients: at the input, along a path from a baseline, or around the input.
 
-use super::Attribution;
-use super::probe::{Point, Probe};
-use super::random::Random;
-use super::rule::Rule;
-use crate::debugger::Session;
-use crate::debugger::{Error, Result};
+use super::{Attribution, Point, Probe, Random, Rule};
+use crate::debugger::{Result, Session};
 use crate::lang::Expr;
 
 /// Points of a path are doubled up to so many by `-steps auto`.
@@ -15,8 +11,7 @@ const MOST_STEPS: usize = 3200;
 /// of.
 pub fn plain(probe: &mut Probe<'_>, of: usize) -> Result<Point> {
     let here = probe.here()?;
-    let mut points = probe.gradients(&[here], of)?;
-    points.pop().ok_or_else(|| Error::Refused("nothing was evaluated".into()))
+    Ok(probe.gradients(&[here], of)?.remove(0))
 }
 
 fn between(from: &[f32], to: &[f32], at: f64) -> Vec<f32> {
@@ -39,14 +34,13 @@ pub fn integrated(
     tolerance: f64,
 ) -> Result<Attribution> {
     let here = probe.here()?;
-    let (at_input, at_baseline) = ends(probe, &here, baseline)?;
+    let ends = ends(probe, &here, baseline)?;
     let mut n = steps.unwrap_or(25);
     loop {
         let mut values = vec![0.0; here.len()];
         let rule_points = rule.points(n);
         let points: Vec<Vec<f32>> = rule_points.iter().map(|(at, _)| between(baseline, &here, *at)).collect();
-        let at = probe.at;
-        for (point, (_, weight)) in probe.gradients(&points, at)?.iter().zip(&rule_points) {
+        for (point, (_, weight)) in probe.gradients(&points, probe.at)?.iter().zip(&rule_points) {
             for (value, gradient) in values.iter_mut().zip(&point.gradient) {
                 *value += weight * f64::from(*gradient);
             }
@@ -54,23 +48,21 @@ pub fn integrated(
         for ((value, x), b) in values.iter_mut().zip(&here).zip(baseline) {
             *value *= f64::from(*x) - f64::from(*b);
         }
-        let delta = values.iter().sum::<f64>() - (at_input - at_baseline);
+        let found = Attribution::complete(values, ends, n);
         // More points do not make a number of NaN.
-        if steps.is_some() || delta.abs() <= tolerance || !delta.is_finite() || n >= MOST_STEPS {
-            let (delta, at_baseline) = (Some(delta), Some(at_baseline));
-            return Ok(Attribution { values, delta, at_input, at_baseline, error: None, steps: n });
+        let settled = found.delta.is_some_and(|delta| delta.abs() <= tolerance || !delta.is_finite());
+        if steps.is_some() || settled || n >= MOST_STEPS {
+            return Ok(found);
         }
         n *= 2;
     }
 }
 
-/// What gradient SHAP takes at random.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Shap {
     pub baseline: usize,
     /// Where between the baseline (0) and the input with noise (1).
     pub at: f64,
-    /// What is added to the input.
     pub noise: Vec<f32>,
 }
 
@@ -89,7 +81,6 @@ pub fn gradient_shap(probe: &mut Probe<'_>, baselines: &[Vec<f32>], noise: Noise
     gradient_shap_with(probe, baselines, &samples)
 }
 
-/// The same with the random choices given.
 pub fn gradient_shap_with(probe: &mut Probe<'_>, baselines: &[Vec<f32>], samples: &[Shap]) -> Result<Attribution> {
     let here = probe.here()?;
     let noisy: Vec<Vec<f32>> =
@@ -99,8 +90,7 @@ pub fn gradient_shap_with(probe: &mut Probe<'_>, baselines: &[Vec<f32>], samples
         .zip(&noisy)
         .map(|(sample, noisy)| between(&baselines[sample.baseline], noisy, sample.at))
         .collect();
-    let at = probe.at;
-    let found = probe.gradients(&points, at)?;
+    let found = probe.gradients(&points, probe.at)?;
     let mut all = vec![here.clone()];
     all.extend(baselines.iter().cloned());
     let ends = probe.numbers(&all)?;
@@ -118,9 +108,8 @@ pub fn gradient_shap_with(probe: &mut Probe<'_>, baselines: &[Vec<f32>], samples
         sums.push(sum);
     }
     let mean = samples.iter().map(|sample| ends[1 + sample.baseline]).sum::<f64>() / count;
-    let delta = Some(values.iter().sum::<f64>() - (ends[0] - mean));
     let error = standard_error(&sums);
-    Ok(Attribution { values, delta, at_input: ends[0], at_baseline: Some(mean), error, steps: samples.len() })
+    Ok(Attribution { error, ..Attribution::complete(values, (ends[0], mean), samples.len()) })
 }
 
 /// The standard error of the mean of samples; `None` for fewer than two.
@@ -136,7 +125,6 @@ pub struct Noise {
     pub samples: usize,
     /// Standard deviation of normal noise.
     pub stdev: f64,
-    /// Where the random numbers begin.
     pub seed: u64,
 }
 
@@ -148,8 +136,7 @@ pub fn noise(probe: &mut Probe<'_>, noise: Noise, variance: bool) -> Result<Attr
     let points: Vec<Vec<f32>> = (0..noise.samples)
         .map(|_| here.iter().map(|x| (f64::from(*x) + noise.stdev * random.normal()) as f32).collect())
         .collect();
-    let at = probe.at;
-    let found = probe.gradients(&points, at)?;
+    let found = probe.gradients(&points, probe.at)?;
     let at_input = probe.numbers(std::slice::from_ref(&here))?[0];
     let count = noise.samples as f64;
     let values = (0..here.len())
@@ -164,13 +151,9 @@ pub fn noise(probe: &mut Probe<'_>, noise: Noise, variance: bool) -> Result<Attr
 
 /// The relevance of each element by the rules of AttnLRP; `delta` is less what biases, softmax and constants keep of
 /// it.
-///
-/// # Errors
-/// If there is no rule for an op on the way.
 pub fn relevance(probe: &mut Probe<'_>) -> Result<Attribution> {
     probe.propagate_relevance();
-    let at = probe.at;
-    let point = plain(probe, at)?;
+    let point = plain(probe, probe.at)?;
     let values: Vec<f64> =
         point.gradient.iter().zip(&point.value).map(|(g, x)| f64::from(*g) * f64::from(*x)).collect();
     let delta = Some(values.iter().sum::<f64>() - point.number);
@@ -188,7 +171,7 @@ pub fn conductance(
     steps: usize,
 ) -> Result<Attribution> {
     let here = probe.here()?;
-    let (at_input, at_baseline) = ends(probe, &here, baseline)?;
+    let ends = ends(probe, &here, baseline)?;
     let points: Vec<Vec<f32>> = rule.points(steps + 1).iter().map(|(at, _)| between(baseline, &here, *at)).collect();
     let found = probe.gradients(&points, of)?;
     let mut values = vec![0.0; found[0].value.len()];
@@ -197,16 +180,12 @@ pub fn conductance(
             *value += (f64::from(pair[1].value[i]) - f64::from(pair[0].value[i])) * f64::from(pair[0].gradient[i]);
         }
     }
-    let delta = Some(values.iter().sum::<f64>() - (at_input - at_baseline));
-    Ok(Attribution { values, delta, at_input, at_baseline: Some(at_baseline), error: None, steps })
+    Ok(Attribution::complete(values, ends, steps))
 }
 
 /// Conductance of one neuron, element `which` of the op `of`, along the path of the op `at`:
 /// `(x - x') sum_k w_k dF/dy dy/dx` (Dhamdhere and others 2018; Captum's `NeuronConductance`). `numbers` are the number
 /// and the neuron as an expression.
-///
-/// # Errors
-/// If one does not depend on the other.
 pub fn through_neuron(
     session: &mut Session,
     numbers: (&Expr, &Expr),
@@ -215,14 +194,11 @@ pub fn through_neuron(
     (rule, steps): (Rule, usize),
 ) -> Result<Attribution> {
     let weights = rule.points(steps);
-    let (here, points, outer, at_input, at_baseline) = {
-        let mut probe = Probe::new(session, numbers.0, at)?;
-        let here = probe.here()?;
-        let (at_input, at_baseline) = ends(&mut probe, &here, baseline)?;
-        let points: Vec<Vec<f32>> = weights.iter().map(|(share, _)| between(baseline, &here, *share)).collect();
-        let outer = probe.gradients(&points, of)?;
-        (here, points, outer, at_input, at_baseline)
-    };
+    let mut probe = Probe::new(session, numbers.0, at)?;
+    let here = probe.here()?;
+    let (at_input, at_baseline) = ends(&mut probe, &here, baseline)?;
+    let points: Vec<Vec<f32>> = weights.iter().map(|(share, _)| between(baseline, &here, *share)).collect();
+    let outer = probe.gradients(&points, of)?;
     let inner = Probe::new(session, numbers.1, at)?.gradients(&points, at)?;
     let mut values = vec![0.0; here.len()];
     for ((outer, inner), (_, weight)) in outer.iter().zip(&inner).zip(&weights) {

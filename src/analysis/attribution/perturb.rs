@@ -1,10 +1,8 @@
 //! Methods that hide positions and look at what becomes of the number. Values are one for each position.
 
-use super::Attribution;
 use super::path::standard_error;
-use super::probe::Probe;
-use super::random::Random;
-use crate::debugger::{Error, Result};
+use super::{Attribution, Probe, Random};
+use crate::debugger::Result;
 
 /// So many positions have all their subsets evaluated.
 pub(super) const MOST_EXACT: usize = 12;
@@ -56,8 +54,7 @@ pub fn occlusion(probe: &mut Probe<'_>, baseline: &[f32], positions: usize, wind
 /// If there are more than twelve positions.
 pub fn shapley_exact(probe: &mut Probe<'_>, baseline: &[f32], positions: usize) -> Result<Attribution> {
     if positions > MOST_EXACT {
-        let message = format!("{positions} positions have too many subsets; -samples N samples orders of them");
-        return Err(Error::Refused(message));
+        return Err(format!("{positions} positions have too many subsets; -samples N samples orders of them").into());
     }
     let here = probe.here()?;
     let subsets = 1usize << positions;
@@ -75,9 +72,7 @@ pub fn shapley_exact(probe: &mut Probe<'_>, baseline: &[f32], positions: usize) 
             without.map(|set| weights[set.count_ones() as usize] * (numbers[set | 1 << position] - numbers[set])).sum()
         })
         .collect();
-    let (at_input, at_baseline) = (numbers[subsets - 1], numbers[0]);
-    let delta = Some(values.iter().sum::<f64>() - (at_input - at_baseline));
-    Ok(Attribution { values, delta, at_input, at_baseline: Some(at_baseline), error: None, steps: subsets })
+    Ok(Attribution::complete(values, (numbers[subsets - 1], numbers[0]), subsets))
 }
 
 /// Shapley values from random orders of the positions (Castro and others 2009; Captum's `ShapleyValueSampling`); with
@@ -114,7 +109,5 @@ pub fn shapley_sampled(
     }
     let values: Vec<f64> = gains.iter().map(|gains| gains.iter().sum::<f64>() / samples as f64).collect();
     let error = gains.iter().filter_map(|gains| standard_error(gains)).reduce(f64::max);
-    let (at_input, at_baseline) = (numbers[positions], numbers[0]);
-    let delta = Some(values.iter().sum::<f64>() - (at_input - at_baseline));
-    Ok(Attribution { values, delta, at_input, at_baseline: Some(at_baseline), error, steps })
+    Ok(Attribution { error, ..Attribution::complete(values, (numbers[positions], numbers[0]), steps) })
 }

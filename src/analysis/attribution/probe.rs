@@ -3,10 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::debugger::{Edit, Error, Mark, Result, Session, Target, edited, in_force, number_of, ops_of};
+use crate::debugger::{Edit, Error, PromptPass, Result, Session, Target, edited, in_force, number_of, ops_of, row_of};
 use crate::lang::Expr;
-use crate::model::Input;
-use crate::program::{After, Context, Keep, Program, Replay, Values, Visitor, pull_back, pull_relevance};
+use crate::program::{After, Context, Keep, OpGradients, Program, Replay, Rule, Values, Visitor};
 use crate::tensor::{Value, step};
 
 /// Rows are computed together as long as what they hold stays below this.
@@ -19,9 +18,9 @@ const VALUE_BYTES: u64 = 28 << 20;
 /// A number over the pass of the prompt, as a function of what op `at` gives.
 pub struct Probe<'a> {
     session: &'a mut Session,
+    pass: PromptPass,
     program: Arc<Program>,
     expr: &'a Expr,
-    /// The ops that the number reads.
     read: Vec<usize>,
     /// The op whose values vary.
     pub at: usize,
@@ -36,8 +35,7 @@ pub struct Probe<'a> {
     /// The same of all that is repeated for a batch, what ops only read included: in bytes of arithmetic.
     widest: u64,
     elsewhere: Option<Vec<f32>>,
-    /// Whether relevance is propagated, by the rules of AttnLRP, and not gradients.
-    relevance: bool,
+    rule: Rule,
 }
 
 impl<'a> Probe<'a> {
@@ -45,11 +43,7 @@ impl<'a> Probe<'a> {
     /// If the run is not in the pass of the prompt, the number does not depend on the site, or edits are in force that
     /// cannot be made again.
     pub fn new(session: &'a mut Session, expr: &'a Expr, at: usize) -> Result<Probe<'a>> {
-        let program = session.run.program.clone();
-        if session.run.pass > 0 {
-            let why = "attribution works in the pass of the prompt: go back with \"reverse-token\" or \"goto #0\"";
-            return Err(Error::Refused(why.into()));
-        }
+        let (program, pass) = (session.run.program.clone(), session.prompt_pass()?);
         let read = ops_of(session, expr);
         let last = read.iter().copied().max().unwrap_or(0);
         let after = depend_on(&program, at);
@@ -69,6 +63,7 @@ impl<'a> Probe<'a> {
         let edits = in_force(session, &|op| affected.contains(&op))?;
         let mut probe = Probe {
             session,
+            pass,
             program,
             expr,
             read,
@@ -81,7 +76,7 @@ impl<'a> Probe<'a> {
             largest: 1,
             widest: 1,
             elsewhere: None,
-            relevance: false,
+            rule: Rule::Gradient,
         };
         for op in probe.affected.clone() {
             let bytes = probe.base(op)?.bytes();
@@ -94,14 +89,20 @@ impl<'a> Probe<'a> {
         Ok(probe)
     }
 
+    /// The same; `None` if the number does not depend on the site.
+    pub fn if_dependent(session: &'a mut Session, expr: &'a Expr, at: usize) -> Result<Option<Probe<'a>>> {
+        match Probe::new(session, expr, at) {
+            Err(Error::Independent(_)) => Ok(None),
+            probe => probe.map(Some),
+        }
+    }
+
     /// What the run has at an op, for the focused row: `[1, ...]`.
     pub fn base(&mut self, op: usize) -> Result<Value> {
         if let Some(value) = self.base.get(&op) {
             return Ok(value.clone());
         }
-        let row = self.session.focus.row;
-        let whole = self.session.run.value_at(Mark { pass: 0, op })?;
-        let value = whole.rows(row..row + 1).with_axes(whole.axes());
+        let value = self.pass.value(&mut self.session.run, op)?;
         self.base.insert(op, value.clone());
         Ok(value)
     }
@@ -116,13 +117,12 @@ impl<'a> Probe<'a> {
         if let Some(elements) = &self.elsewhere {
             return Ok(elements.clone());
         }
-        let at = self.at;
-        Ok(self.base(at)?.read_f32()?)
+        Ok(self.base(self.at)?.read_f32()?)
     }
 
     /// From now on gradients are those of AttnLRP: an element times its gradient is its relevance.
     pub fn propagate_relevance(&mut self) {
-        self.relevance = true;
+        self.rule = Rule::Relevance;
     }
 
     /// How many rows are computed together: no more than the device holds in one buffer.
@@ -142,10 +142,15 @@ impl<'a> Probe<'a> {
         while found.len() < count {
             step("evaluations", found.len() as u64, count as u64)?;
             let chunk: Vec<Vec<f32>> = (found.len()..count).take(self.batch()).map(point).collect();
-            let values = self.forward(&chunk, self.at)?;
-            let rows = self.rows(&values, chunk.len())?;
-            for row in rows {
-                found.push(row.untracked().read_scalar()?);
+            let values = self.forward(&chunk)?;
+            // The values that the number reads, as leaves where they vary.
+            let mut leaves = Values::new();
+            for op in self.read.clone() {
+                let value = values.get(&op).map(Value::leaf);
+                leaves.insert(op, value.map_or_else(|| self.repeated(op, chunk.len()), Ok)?);
+            }
+            for row in 0..chunk.len() {
+                found.push(number_of(self.session, self.expr, &leaves, row)?.untracked().read_scalar()?);
             }
         }
         Ok(found)
@@ -156,39 +161,33 @@ impl<'a> Probe<'a> {
     pub fn gradients(&mut self, points: &[Vec<f32>], of: usize) -> Result<Vec<Point>> {
         if of != self.at && !self.affected.contains(&of) {
             let (of, at) = (&self.program.ops[of].site, &self.program.ops[self.at].site);
-            return Err(Error::Refused(format!("{of} is not between {at} and the number")));
+            return Err(format!("{of} is not between {at} and the number").into());
         }
         let mut found = Vec::with_capacity(points.len());
         for chunk in points.chunks(self.batch()) {
             step("evaluations", found.len() as u64, points.len() as u64)?;
-            let values = self.forward(chunk, self.at)?;
-            let (numbers, mut gradients) = self.ends(&values, chunk.len())?;
+            let values = self.forward(chunk)?;
+            let (numbers, mut pulled) = self.ends(&values, chunk.len())?;
+            let (program, context) = (self.program.clone(), self.context(chunk.len())?);
+            let weights = self.session.run.branch().weights().clone();
+            let replay = Replay { program: &program, weights: &weights, context: &context };
             for op in self.affected.clone().into_iter().rev().take_while(|&op| op > of) {
-                let Some(seed) = gradients.remove(&op) else { continue };
+                if pulled.get(op).is_none() {
+                    continue;
+                }
                 let inputs = self.inputs(op, &values, chunk.len())?;
-                let weights = self.session.run.branch().weights().clone();
-                let context = self.context(chunk.len())?;
                 let edits = &self.edits;
                 let after = |value: Value| edited(edits, op, value);
                 let touched = edits.iter().any(|edit| edit.target == Target::Op(op));
                 let after = touched.then_some(&after as After<'_>);
-                let of = &self.program.ops[op];
-                let pulled = match self.relevance {
-                    true => pull_relevance(of, &inputs, &weights, &context, after, &seed)?,
-                    false => pull_back(of, &inputs, &weights, &context, after, &seed)?,
-                };
-                for (&input, gradient) in self.program.ops[op].inputs.iter().zip(pulled) {
-                    let Some(gradient) = gradient.filter(|_| values.contains_key(&input)) else { continue };
-                    let sum = match gradients.remove(&input) {
-                        Some(sum) => sum.binary(crate::tensor::ops::BinaryOp::Add, &gradient)?,
-                        None => gradient,
-                    };
-                    gradients.insert(input, sum);
-                }
+                replay.pull(op, &inputs, after, self.rule, &mut pulled, |input, gradient| {
+                    Ok(values.contains_key(&input).then_some(gradient))
+                })?;
+                pulled.take(op);
             }
             let value = &values[&of];
             let width = value.count() / chunk.len();
-            let gradient = match gradients.remove(&of) {
+            let gradient = match pulled.take(of) {
                 Some(gradient) => gradient.read_f32()?,
                 None => vec![0.0; value.count()],
             };
@@ -204,14 +203,14 @@ impl<'a> Probe<'a> {
 
     /// The number of each row, and the gradients of each at what it reads. Each row has its own tape: the gradient of
     /// one logit is as large as all logits, and those of all rows together would be that again for each row.
-    fn ends(&mut self, values: &Values, n: usize) -> Result<(Vec<f64>, Values)> {
+    fn ends(&mut self, values: &Values, n: usize) -> Result<(Vec<f64>, OpGradients)> {
         let mut numbers = Vec::with_capacity(n);
         let mut parts: HashMap<usize, Vec<Value>> = HashMap::new();
         for row in 0..n {
             let mut leaves = HashMap::new();
             for op in self.read.clone() {
                 let leaf = match values.get(&op) {
-                    Some(value) => value.rows(row..row + 1).with_axes(value.axes()).whole().leaf(),
+                    Some(value) => row_of(value, row).whole().leaf(),
                     None => self.base(op)?,
                 };
                 leaves.insert(op, leaf);
@@ -229,16 +228,14 @@ impl<'a> Probe<'a> {
         Ok((numbers, joined.collect::<Result<_>>()?))
     }
 
-    /// Values of all affected ops for these values of op `at`.
-    fn forward(&mut self, points: &[Vec<f32>], at: usize) -> Result<Values> {
-        let n = points.len();
-        let mut shape = self.base(at)?.shape().to_vec();
-        shape[0] = n;
-        let axes = self.program.ops[at].axes.clone();
-        let device = self.session.run.device().clone();
-        let value = Value::from_f32(points.concat(), &shape, &device).with_axes(&axes).whole();
+    /// Values of all affected ops for these values of the site.
+    fn forward(&mut self, points: &[Vec<f32>]) -> Result<Values> {
+        let mut shape = self.base(self.at)?.shape().to_vec();
+        shape[0] = points.len();
+        let value = Value::from_f32(points.concat(), &shape, self.session.run.device());
+        let value = value.with_axes(&self.program.ops[self.at].axes).whole();
         let (ops, edits) = (self.affected.clone(), self.edits.clone());
-        self.replayed(ops, Values::from([(at, value)]), edits, n)
+        self.replayed(ops, Values::from([(self.at, value)]), edits, points.len())
     }
 
     /// Runs ops for `n` copies of the focused row on these values; all others that they read are those of the run.
@@ -251,14 +248,8 @@ impl<'a> Probe<'a> {
 
     fn inputs(&mut self, op: usize, values: &Values, n: usize) -> Result<Vec<Value>> {
         let program = self.program.clone();
-        program.ops[op]
-            .inputs
-            .iter()
-            .map(|input| match values.get(input) {
-                Some(value) => Ok(value.clone()),
-                None => self.repeated(*input, n),
-            })
-            .collect()
+        let of = |input| values.get(input).map_or_else(|| self.repeated(*input, n), |value| Ok(value.clone()));
+        program.ops[op].inputs.iter().map(of).collect()
     }
 
     fn repeated(&mut self, op: usize, n: usize) -> Result<Value> {
@@ -267,43 +258,26 @@ impl<'a> Probe<'a> {
         Ok(if n == 1 { base } else { Value::concat(&vec![base; n], 0)?.with_axes(&axes).whole() })
     }
 
-    /// The values that the number reads, as leaves where they vary.
-    fn targets(&mut self, values: &Values, n: usize) -> Result<Values> {
-        let read = self.read.clone();
-        read.into_iter()
-            .map(|op| match values.get(&op) {
-                Some(value) => Ok((op, value.leaf())),
-                None => Ok((op, self.repeated(op, n)?)),
-            })
-            .collect()
-    }
-
-    fn rows(&mut self, values: &Values, n: usize) -> Result<Vec<Value>> {
-        let leaves = self.targets(values, n)?;
-        (0..n).map(|row| number_of(self.session, self.expr, &leaves, row).map_err(Error::At)).collect()
-    }
-
     fn context(&mut self, n: usize) -> Result<Arc<Context>> {
-        if !self.contexts.contains_key(&n) {
-            let run = &self.session.run;
-            let row = run.branch().prompt().rows[self.session.focus.row].clone();
-            let input = Input::from_rows(&run.model, vec![row; n])?;
-            let context = Context::new(&run.model.spec, &input, run.branch().span(0), run.device());
-            self.contexts.insert(n, Arc::new(context));
+        if let Some(context) = self.contexts.get(&n) {
+            return Ok(context.clone());
         }
-        Ok(self.contexts[&n].clone())
+        let context = Arc::new(self.pass.context(&self.session.run, n)?);
+        self.contexts.insert(n, context.clone());
+        Ok(context)
     }
 
     /// What the site holds where the model, with the edits that are in force, reads these tokens instead: `[1, ...]`'s
     /// elements.
     pub fn of_tokens(&mut self, ids: &[u32]) -> Result<Vec<f32>> {
-        let tokens = self.program.op_of("tokens").ok_or_else(|| Error::Refused("no tokens".into()))?;
-        let device = self.session.run.device().clone();
-        let ids: Vec<i64> = ids.iter().map(|&id| i64::from(id)).collect();
-        let value = Value::from_i64(ids.clone(), &[1, ids.len()], &device).with_axes(&self.program.ops[tokens].axes);
+        let tokens = self.program.op_of("tokens").ok_or("no tokens")?;
+        let shape = [1, ids.len()];
+        let ids = ids.iter().map(|&id| i64::from(id)).collect();
+        let value = Value::from_i64(ids, &shape, self.session.run.device());
+        let value = value.with_axes(&self.program.ops[tokens].axes);
         let after = depend_on(&self.program, tokens);
         if !after[self.at] {
-            return Err(Error::Refused(format!("{} does not depend on the tokens", self.program.ops[self.at].site)));
+            return Err(format!("{} does not depend on the tokens", self.program.ops[self.at].site).into());
         }
         // The text is different, the model is the same: edits in force are part of it.
         let edits = in_force(self.session, &|op| op <= self.at)?;
@@ -345,7 +319,6 @@ impl Visitor for OfCopies<'_, '_> {
 /// The number at one point, the values of a site there, and the gradient.
 pub struct Point {
     pub number: f64,
-    /// The elements of the site.
     pub value: Vec<f32>,
     /// What the number gains for each.
     pub gradient: Vec<f32>,

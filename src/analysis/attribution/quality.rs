@@ -1,9 +1,7 @@
 //! How far an attribution can be trusted: does it predict what changes do, and does it stay the same nearby? (Yeh and
 //! others 2019; Captum's `infidelity` and `sensitivity_max`.)
 
-use super::Attribution;
-use super::probe::Probe;
-use super::random::Random;
+use super::{Attribution, Probe, Random};
 use crate::debugger::Result;
 use crate::tensor::step;
 
@@ -11,10 +9,8 @@ use crate::tensor::step;
 const NOISE: f64 = 0.1;
 const RADIUS: f64 = 0.02;
 
-/// Samples of each.
 const SAMPLES: usize = 10;
 
-/// How good an attribution is.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Quality {
     /// `mean((I . a - (F(x) - F(x - I)))^2)` over perturbations `I`, `a` being what the number gains per unit.
@@ -31,14 +27,9 @@ pub fn infidelity(probe: &mut Probe<'_>, per_unit: &[f64], perturbations: &[Vec<
     let mut points = vec![here.clone()];
     points.extend(perturbations.iter().map(|by| here.iter().zip(by).map(|(x, i)| x - i).collect()));
     let numbers = probe.numbers(&points)?;
-    let pairs: Vec<(f64, f64)> = perturbations
-        .iter()
-        .zip(&numbers[1..])
-        .map(|(by, number)| {
-            let expected: f64 = by.iter().zip(per_unit).map(|(i, a)| f64::from(*i) * a).sum();
-            (expected, numbers[0] - number)
-        })
-        .collect();
+    let expected = |by: &[f32]| by.iter().zip(per_unit).map(|(i, a)| f64::from(*i) * a).sum::<f64>();
+    let changes = perturbations.iter().zip(&numbers[1..]);
+    let pairs: Vec<(f64, f64)> = changes.map(|(by, number)| (expected(by), numbers[0] - number)).collect();
     let count = pairs.len() as f64;
     let mean = |factor: f64| pairs.iter().map(|(a, b)| (factor * a - b).powi(2)).sum::<f64>() / count;
     let (products, squares): (f64, f64) = pairs.iter().fold((0.0, 0.0), |(p, s), (a, b)| (p + a * b, s + a * a));

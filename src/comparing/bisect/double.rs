@@ -1,12 +1,9 @@
 //! One op in 64 bits, on the CPU: what is left of a difference there is not rounding.
 
-use super::Live;
-use super::stretch::Stretch;
+use super::{Live, Stretch};
 use crate::debugger::{Error, Result};
-use crate::model::input::Input;
-use crate::model::role::WeightId;
 use crate::model::spec::ModelSpec;
-use crate::model::weights::Weights;
+use crate::model::{Input, Weights};
 use crate::program::{Context, Op, Program, execute, shape_of};
 use crate::tensor::{Device, Kind, Precision, Value, proceed};
 
@@ -19,7 +16,6 @@ pub struct Double<'a> {
 }
 
 impl<'a> Double<'a> {
-    /// For the pass over an input.
     pub fn new(spec: &ModelSpec, weights: &'a Weights, input: &'a Input) -> Double<'a> {
         let device = Device::cpu();
         let context = Context::new(spec, input, 0..input.length(), &device).in_double();
@@ -27,18 +23,12 @@ impl<'a> Double<'a> {
     }
 
     /// What an op gives in 64 bits.
-    ///
-    /// # Errors
-    /// If a value or a weight cannot be read.
     pub fn of(&self, op: &Op, inputs: &[Value]) -> Result<Vec<f64>> {
         let value = self.executed(op, inputs, self.weights, &self.context)?;
         Ok(value.read_f64()?)
     }
 
     /// What the last op of a stretch gives if all of it is computed in 64 bits.
-    ///
-    /// # Errors
-    /// If a value or a weight cannot be read.
     pub fn of_stretch(&self, stretch: &Stretch<'_>) -> Result<Vec<f64>> {
         let mut failed = None;
         let last = stretch.again((self.weights, &self.context), &|_| true, &mut |_, op, inputs| {
@@ -61,14 +51,12 @@ impl<'a> Double<'a> {
         }
         let op = &program.ops[last];
         let other = &live.program.ops[live.program.op_of(&op.site)?];
-        let names = |op: &Op, program: &Program| -> Vec<String> {
-            op.inputs.iter().map(|&input| program.ops[input].site.clone()).collect()
-        };
-        if names(op, program) != names(other, &live.program) {
+        let name = |program: &Program, input: usize| program.ops[input].site.clone();
+        let theirs = other.inputs.iter().map(|&input| name(&live.program, input));
+        if !op.inputs.iter().map(|&input| name(program, input)).eq(theirs) {
             return None;
         }
-        let known = self.input.rows.iter().all(|row| row.ids.iter().all(|id| (*id as usize) < live.spec.vocab));
-        if !known {
+        if self.input.rows.iter().flat_map(|row| &row.ids).any(|id| *id as usize >= live.spec.vocab) {
             return None;
         }
         let context = Context::new(&live.spec, self.input, 0..self.input.length(), &self.device).in_double();
@@ -92,16 +80,12 @@ impl<'a> Double<'a> {
         };
         let mut all = weights.computing_in(Precision::F32);
         for &id in &op.weights {
-            let value = weights.get(id).ok_or_else(|| missing(id))?.whole()?;
+            let value = weights.get(id).ok_or_else(|| format!("there is no weight {id}"))?.whole()?;
             all = all.standing_in(id, &wide(&value)?);
         }
         let inputs: Vec<Value> = inputs.iter().map(wide).collect::<Result<_, _>>()?;
         Ok(execute(op, &inputs, &all, context)?)
     }
-}
-
-fn missing(id: WeightId) -> String {
-    format!("there is no weight {id}")
 }
 
 #[cfg(test)]

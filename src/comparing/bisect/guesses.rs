@@ -1,10 +1,8 @@
 //! Guesses at why an op differs. Each is tried: the op is run as guessed, and a guess is a reason only if that gives
 //! the other side's value.
 
-use super::known::Known;
-use super::numbers::of_numbers;
-use super::reason::Reason;
 use super::variants::variants;
+use super::{Known, Reason};
 use crate::model::role::WeightId;
 use crate::program::{Context, Kernel, Op, execute};
 use crate::tensor::{Device, Kind, Value};
@@ -15,7 +13,6 @@ pub struct Guesses<'a> {
     pub number: usize,
     pub op: &'a Op,
     pub inputs: Vec<Value>,
-    /// What it gives here.
     pub ours: Vec<f64>,
     /// Shape of that, without the row.
     pub shape: Vec<usize>,
@@ -34,14 +31,17 @@ impl<'a> Guesses<'a> {
 
     /// The first guess that turns ours into theirs.
     pub fn first(&self) -> Option<Reason> {
-        if let Some(reason) = self.weights_there() {
-            return Some(reason);
-        }
         let others = variants(&self.op.kernel).into_iter().map(|(kernel, reason)| (self.left_as(&kernel), reason));
-        if let Some(reason) = self.known.best(others) {
-            return Some(reason);
-        }
-        let special = match &self.op.kernel {
+        self.weights_there()
+            .or_else(|| self.known.best(others))
+            .or_else(|| self.of_kernel())
+            .or_else(|| self.of_projection())
+            .or_else(|| self.of_numbers(self.theirs().filter(|_| !self.known.faint)?))
+            .or_else(|| self.other_kernel_there())
+    }
+
+    fn of_kernel(&self) -> Option<Reason> {
+        match &self.op.kernel {
             Kernel::Rotate { rope } => self.of_rotation(*rope),
             Kernel::Scores { scale, softcap, reach } => self.of_scores(*scale, *softcap, *reach),
             Kernel::PositionEmbed => self.of_positions(),
@@ -54,19 +54,10 @@ impl<'a> Guesses<'a> {
             Kernel::Add => self.of_sum(),
             Kernel::Gated(_) => {
                 let swapped: Vec<Value> = self.inputs.iter().rev().cloned().collect();
-                let guess = self.run(self.op, &swapped);
-                guess.filter(|guess| self.explains(guess)).map(|_| Reason::GateAndUpSwapped)
+                self.gives_theirs(self.op, &swapped).then_some(Reason::GateAndUpSwapped)
             }
             _ => None,
-        };
-        let heads = if self.op.heads > 1 { self.op.heads } else { 1 };
-        special
-            .or_else(|| self.of_projection())
-            .or_else(|| {
-                let theirs = self.theirs().filter(|_| !self.known.faint)?;
-                of_numbers(&self.ours, theirs, &self.shape, heads, &|guess| self.explains(guess))
-            })
-            .or_else(|| self.other_kernel_there())
+        }
     }
 
     /// What the other side has of this op; `None` inside of the stretch.
@@ -107,6 +98,11 @@ impl<'a> Guesses<'a> {
         execute(op, inputs, self.known.weights, context).and_then(|value| value.read_f64()).ok()
     }
 
+    /// Whether the other side's value comes out if this op is another, or reads something else.
+    pub(super) fn gives_theirs(&self, op: &Op, inputs: &[Value]) -> bool {
+        self.run(op, inputs).is_some_and(|guess| self.explains(&guess))
+    }
+
     /// Whether the other side's value comes out if all ops of this kind in the stretch compute something else.
     pub(super) fn alike(&self, compute: &dyn Fn(&Op, &[Value]) -> Option<Value>) -> bool {
         let alike = |number: usize| self.known.stretch.program().ops[number].kernel == self.op.kernel;
@@ -115,7 +111,7 @@ impl<'a> Guesses<'a> {
 
     /// The same if the whole stretch is run in another context.
     pub(super) fn in_context(&self, context: &Context) -> bool {
-        self.known.explains(&|_| true, &|_, op, inputs| execute(op, inputs, self.known.weights, context).ok())
+        self.known.explains_by(self.left_in_context(context))
     }
 
     /// How far from the other side's value the stretch then is.

@@ -18,9 +18,6 @@ pub fn marks(program: &Program, has: &dyn Fn(usize) -> bool) -> Vec<usize> {
 
 /// The number of the first mark whose value differs, and how many were looked at; `None` if that of the last one does
 /// not.
-///
-/// # Errors
-/// Those of `differs`.
 pub fn first_difference<E>(
     marks: &[usize],
     differs: &mut dyn FnMut(usize) -> Result<bool, E>,

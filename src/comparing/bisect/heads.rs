@@ -1,7 +1,6 @@
 //! A guess at the number of heads: the same features, divided into others.
 
-use super::known::Known;
-use super::reason::Reason;
+use super::{Known, Reason};
 use crate::model::spec::{ModelSpec, QkNormOver, RopeScaling};
 use crate::program::{Context, compile, execute, shape_of};
 use crate::tensor::{Axis, Device, Value};

@@ -1,7 +1,7 @@
 //! Guesses at ops of one kind: embeddings, norms, sums, the head; and what both programs show if both sides run here.
 
 use super::guesses::Guesses;
-use super::reason::Reason;
+use super::{Live, Reason};
 use crate::comparing::weight_relation::{Matrix, relation};
 use crate::model::role::{Role, WeightId};
 use crate::program::{Kernel, Op, execute};
@@ -30,22 +30,17 @@ impl Guesses<'_> {
         }
         let mut op = self.op.clone();
         op.weights.retain(|id| id.role != Role::b_U);
-        if op.weights.len() < self.op.weights.len()
-            && self.run(&op, &self.inputs).is_some_and(|guess| self.explains(&guess))
-        {
+        if op.weights.len() < self.op.weights.len() && self.gives_theirs(&op, &self.inputs) {
             return Some(Reason::NoBias);
         }
         let table = WeightId::global(Role::W_E);
-        let same = self.known.weights.get(table).map(|weight| weight.shape())
-            == self.known.weights.get(self.op.weights[0]).map(|weight| weight.shape());
-        if !self.known.weights.tied() && same {
-            op.clone_from(self.op);
-            op.weights[0] = table;
-            if self.run(&op, &self.inputs).is_some_and(|guess| self.explains(&guess)) {
-                return Some(Reason::TiedHead);
-            }
+        let shape = |id: WeightId| self.known.weights.get(id).map(|weight| weight.shape());
+        if self.known.weights.tied() || shape(table) != shape(self.op.weights[0]) {
+            return None;
         }
-        None
+        op.clone_from(self.op);
+        op.weights[0] = table;
+        self.gives_theirs(&op, &self.inputs).then_some(Reason::TiedHead)
     }
 
     /// Of norms: a step that is left out, or in a longer stretch the other kind of norm, which is two ops.
@@ -64,20 +59,13 @@ impl Guesses<'_> {
                 execute(&op, inputs, self.known.weights, self.known.context).ok()
             });
             if tried {
-                return Some(match self.op.kernel {
-                    Kernel::RmsNormalized => Reason::LayerNorm,
-                    _ => Reason::RmsNorm,
-                });
+                let is_rms = self.op.kernel == Kernel::RmsNormalized;
+                return Some(if is_rms { Reason::LayerNorm } else { Reason::RmsNorm });
             }
         }
         let input = self.inputs.last()?.read_f64().ok()?;
-        if self.explains(&input) {
-            return Some(match self.op.kernel {
-                Kernel::Gain { .. } => Reason::NoGain,
-                _ => Reason::NoNorm,
-            });
-        }
-        None
+        let left_out = if matches!(self.op.kernel, Kernel::Gain { .. }) { Reason::NoGain } else { Reason::NoNorm };
+        self.explains(&input).then_some(left_out)
     }
 
     /// Of a sum: a term that is left out, or has a factor.
@@ -102,11 +90,16 @@ impl Guesses<'_> {
         None
     }
 
-    /// Where the other side runs here: the weights of its op that are different, if its arithmetic is ours.
-    pub(super) fn weights_there(&self) -> Option<Reason> {
+    /// The op of the same site on the other side, if that runs here.
+    fn op_there(&self) -> Option<(&Live, &Op)> {
         let live = self.known.live?;
         self.theirs()?;
-        let other = &live.program.ops[live.program.op_of(&self.op.site)?];
+        Some((live, &live.program.ops[live.program.op_of(&self.op.site)?]))
+    }
+
+    /// Where the other side runs here: the weights of its op that are different, if its arithmetic is ours.
+    pub(super) fn weights_there(&self) -> Option<Reason> {
+        let (live, other) = self.op_there()?;
         if other.kernel != self.op.kernel || other.weights.len() != self.op.weights.len() {
             return None;
         }
@@ -134,9 +127,7 @@ impl Guesses<'_> {
 
     /// Where the other side runs here: that its op is a different one.
     pub(super) fn other_kernel_there(&self) -> Option<Reason> {
-        let live = self.known.live?;
-        self.theirs()?;
-        let other = &live.program.ops[live.program.op_of(&self.op.site)?];
+        let (_, other) = self.op_there()?;
         let (there, here) = (&other.kernel, &self.op.kernel);
         let differ = || Reason::OtherKernel { there: Box::new(there.clone()), here: Box::new(here.clone()) };
         (there != here).then(differ)

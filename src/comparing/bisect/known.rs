@@ -1,16 +1,12 @@
 //! What is known of a difference, and when a guess at its reason is right.
 
 use super::guesses::Guesses;
-use super::reason::Reason;
-use super::stretch::Stretch;
-use super::{EXPLAINS, FAINT, FLOOR, Live, NOISE};
-use crate::model::input::Input;
+use super::{EXPLAINS, FAINT, FLOOR, Live, NOISE, Reason, Stretch};
 use crate::model::spec::ModelSpec;
-use crate::model::weights::Weights;
+use crate::model::{Input, Weights};
 use crate::program::{Context, Op};
 use crate::tensor::{Value, relative_rms};
 
-/// What is known of a difference.
 #[derive(Clone, Copy)]
 pub struct Known<'a> {
     /// The ops that it arises in.

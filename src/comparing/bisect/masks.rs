@@ -25,7 +25,6 @@ impl Seen {
         goes_by_distance.then_some(seen)
     }
 
-    /// Whether a query sees a key.
     pub fn has(&self, query: usize, key: usize) -> bool {
         (self.nearest..=self.farthest).contains(&(query as i64 - key as i64))
     }

@@ -30,9 +30,9 @@ use stretch::Stretch;
 use walk::Walk;
 
 use crate::debugger::{Result, Session};
+use crate::model::Weights;
 use crate::model::spec::ModelSpec;
-use crate::model::weights::Weights;
-use crate::program::{Context, Keep, Program, Replay, Values};
+use crate::program::{Keep, Program, Replay, Values};
 use crate::tensor::{Difference, Value, proceed, relative_rms, step};
 
 pub use double::Double;
@@ -72,7 +72,6 @@ const AS_FAR: f64 = 10.0;
 /// all blocks.
 const REASONED: usize = 8;
 
-/// What one op introduces.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Introduced {
     pub site: String,
@@ -84,14 +83,12 @@ pub struct Introduced {
     pub from: Vec<String>,
     /// Whether it is beyond rounding.
     pub culprit: bool,
-    /// What explains it, if a guess does.
     pub reason: Option<Reason>,
     /// What is left of it in 64 bits: where both sides can be run the difference of their ops, else how far the other
     /// side's value is from the exact one. `None` if it was not repeated.
     pub in_double: Option<f64>,
 }
 
-/// The other side of a bisection.
 pub struct Other<'a> {
     /// Its value of an op for the focused row, without the row axis; `None` if it has none.
     pub values: TheirValues<'a>,
@@ -121,19 +118,10 @@ pub struct Start {
 }
 
 /// Runs ops of the current pass, edits in force included, with the other side's inputs. Results come in program order.
-///
-/// # Errors
-/// If nothing can be compared, the user interrupts, or the device fails.
 pub fn bisect(session: &Session, other: &mut Other<'_>, start: Start) -> Result<Vec<Introduced>> {
-    let run = &session.run;
-    if run.pass > 0 {
-        return Err("bisect works in the pass of the prompt: go back with \"goto #0\"".into());
-    }
-    let program = run.program.clone();
-    let prompt = run.branch().prompt();
-    let alone = prompt.rows.get(session.focus.row).cloned().ok_or("the prompt has no such row")?;
-    let input = prompt.with_rows(&run.model, vec![alone])?;
-    let context = Context::new(&run.model.spec, &input, 0..input.length(), run.device());
+    let (run, program) = (&session.run, session.run.program.clone());
+    let input = session.prompt_pass()?.input(run, 1)?;
+    let context = run.context_of(&input);
     let weights = run.branch().weights();
     let (first, end) = (start.before.len(), start.end.unwrap_or(program.ops.len()));
     let before = start.before.into_iter().enumerate();
@@ -161,15 +149,15 @@ pub fn bisect(session: &Session, other: &mut Other<'_>, start: Start) -> Result<
         if !suspect.edited {
             let theirs = other.live.as_ref().and_then(|live| double.of_other(live, &stretch));
             let exact = double.of_stretch(&stretch)?;
-            one.in_double = Some(match &theirs {
+            let left = match &theirs {
                 Some(theirs) => relative_rms(&exact, theirs),
                 None => relative_rms(&suspect.theirs, &exact),
-            });
+            };
+            one.in_double = Some(left);
             let own = relative_rms(&suspect.ours, &exact);
-            one.culprit = match (one.in_double, &theirs) {
-                (Some(left), Some(_)) => left.is_nan() || left >= SHRINKS * one.relative,
-                (Some(left), None) => left.is_nan() || left > AS_FAR * own || own >= COARSE,
-                (None, _) => true,
+            one.culprit = match theirs {
+                Some(_) => left.is_nan() || left >= SHRINKS * one.relative,
+                None => left.is_nan() || left > AS_FAR * own || own >= COARSE,
             };
         }
         if faint {

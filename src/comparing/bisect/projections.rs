@@ -1,9 +1,9 @@
 //! Guesses at what has weights: biases, layouts, the order of heads and of fused parts.
 
+use super::Reason;
 use super::guesses::Guesses;
-use super::reason::Reason;
 use crate::comparing::weight_relation::Half;
-use crate::program::{Kernel, Op};
+use crate::program::{Kernel, Op, Part};
 use crate::tensor::Value;
 
 /// Pairs of heads that are tried in each other's place.
@@ -21,7 +21,7 @@ impl Guesses<'_> {
         );
         if op.weights.len() > 1 && (linear || matches!(op.kernel, Kernel::Gain { .. })) {
             let bare = Op { weights: op.weights[..1].to_vec(), ..op.clone() };
-            if self.run(&bare, &self.inputs).is_some_and(|guess| self.explains(&guess)) {
+            if self.gives_theirs(&bare, &self.inputs) {
                 return Some(Reason::NoBias);
             }
         }
@@ -83,30 +83,23 @@ impl Guesses<'_> {
     fn interleaved(&self) -> Option<Reason> {
         let layer = self.op.layer?;
         let program = self.known.stretch.program();
-        let mut parts = Vec::new();
-        for part in ["q", "k", "v"] {
-            parts.push(program.op_of(&format!("blocks.{layer}.attn.{part}"))?);
-        }
+        let parts = [Part::Q, Part::K, Part::V].map(|part| program.block_op(layer, part));
+        let parts: Vec<usize> = parts.into_iter().collect::<Option<_>>()?;
         let [length, heads, width] = *self.shape else { return None };
-        let mut all = Vec::new();
-        for &part in &parts {
-            let value = self.run(&program.ops[part], &self.inputs).filter(|value| value.len() == self.ours.len())?;
-            all.push(value);
-        }
+        let run = |part: &usize| self.run(&program.ops[*part], &self.inputs);
+        let run = |part: &usize| run(part).filter(|value| value.len() == self.ours.len());
+        let all: Vec<Vec<f64>> = parts.iter().map(run).collect::<Option<_>>()?;
         let row = heads * width;
         // Feature `f` of position `t` of the fused output, part by part and head by head.
         let by_part = |t: usize, f: usize| all[f / row][t * row + f % row];
         let by_head = |t: usize, f: usize| all[f / width % 3][t * row + f / (3 * width) * width + f % width];
         // Of the parts that are in question, what they are if feature `i` of one is that feature of the fused output.
         let read = |fused: &dyn Fn(usize, usize) -> f64, feature: &dyn Fn(usize, usize) -> usize| {
-            let mut guesses = Vec::new();
-            for (index, &part) in parts.iter().enumerate() {
-                if part == self.number || self.known.stretch.ops().any(|(op, _)| op == part) {
-                    let of = (0..length * row).map(|i| fused(i / row, feature(index, i % row)));
-                    guesses.push((part, of.collect::<Vec<f64>>()));
-                }
-            }
-            self.explain_together(&guesses)
+            let is_in_question =
+                |part: usize| part == self.number || self.known.stretch.ops().any(|(op, _)| op == part);
+            let of = |index| (0..length * row).map(|i| fused(i / row, feature(index, i % row))).collect();
+            let asked = parts.iter().enumerate().filter(|(_, part)| is_in_question(**part));
+            self.explain_together(&asked.map(|(index, part)| (*part, of(index))).collect::<Vec<(usize, Vec<f64>)>>())
         };
         let head_by_head = |width: usize| move |index: usize, i: usize| (i / width * 3 + index) * width + i % width;
         if read(&by_part, &head_by_head(width)) {
@@ -134,7 +127,7 @@ impl Guesses<'_> {
             let swapped: Vec<f32> = (0..data.len()).map(|i| data[place(i)]).collect();
             let value = Value::from_f32(swapped, self.inputs[0].shape(), &self.device());
             let value = value.with_axes(self.inputs[0].axes());
-            if self.run(self.op, &[value]).is_some_and(|guess| self.explains(&guess)) {
+            if self.gives_theirs(self.op, &[value]) {
                 return Some(Reason::HeadsExchanged(a, b));
             }
         }

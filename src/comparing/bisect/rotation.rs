@@ -1,7 +1,7 @@
 //! Guesses at rotations: their angles, directions and positions.
 
+use super::Reason;
 use super::guesses::Guesses;
-use super::reason::Reason;
 use crate::model::spec::{Pairing, Rope, RopeScaling};
 use crate::program::{Context, execute};
 use crate::tensor::Value;
@@ -118,11 +118,8 @@ impl Guesses<'_> {
             Pairing::Half => (data[at + 1], data[at + 1 + own.dim / 2]),
             Pairing::Interleaved => (data[at + 2], data[at + 3]),
         };
-        if length < 2
-            || own.dim < 4
-            || own.dim > width
-            || self.known.input.rows.first().is_some_and(|row| row.mask.contains(&false))
-        {
+        let padded = self.known.input.rows.first().is_some_and(|row| row.mask.contains(&false));
+        if length < 2 || own.dim < 4 || own.dim > width || padded {
             return None;
         }
         // The head where the pair is longest has the smallest error.

@@ -2,8 +2,7 @@
 //! repeated.
 
 use super::guesses::Guesses;
-use super::masks::Seen;
-use super::reason::{Reason, ScoreScale};
+use super::{Reason, ScoreScale, Seen};
 use crate::program::{Context, Kernel, execute};
 use crate::tensor::{MASKED, Value};
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::model::weights::Weights;
+use crate::model::Weights;
 use crate::program::{Context, Keep, Op, Program, Replay, Values, Visitor};
 use crate::tensor::{TensorError, Value, proceed};
 
@@ -40,12 +40,10 @@ impl<'a> Stretch<'a> {
         stretch
     }
 
-    /// The ops, in program order.
     pub fn ops(&self) -> impl Iterator<Item = (usize, &'a Op)> + '_ {
         self.ops.iter().map(|&op| (op, &self.program.ops[op]))
     }
 
-    /// The op whose value differs.
     pub fn last(&self) -> usize {
         self.ops[self.ops.len() - 1]
     }
@@ -59,7 +57,6 @@ impl<'a> Stretch<'a> {
         &self.values[&op]
     }
 
-    /// What an op reads.
     pub fn inputs(&self, op: usize) -> Vec<Value> {
         self.program.ops[op].inputs.iter().map(|input| self.values[input].clone()).collect()
     }

@@ -1,6 +1,6 @@
 //! Other arithmetic of the same kind of op that architectures have.
 
-use super::reason::Reason;
+use super::Reason;
 use crate::model::spec::{Act, Norm, Pool};
 use crate::program::Kernel;
 
@@ -10,7 +10,6 @@ fn epsilons(own: f64, norm: impl Fn(f64) -> Kernel) -> impl Iterator<Item = (Ker
     USUAL.into_iter().filter(move |eps| *eps != own).map(move |eps| (norm(eps), Reason::Epsilon(eps)))
 }
 
-/// Other arithmetic of the same kind.
 pub fn variants(kernel: &Kernel) -> Vec<(Kernel, Reason)> {
     const ACTS: [Act; 9] = [
         Act::Gelu,
@@ -60,7 +59,6 @@ pub fn variants(kernel: &Kernel) -> Vec<(Kernel, Reason)> {
     }
 }
 
-/// Other positions that a classifier may read.
 fn pools(own: &Pool, kernel: &dyn Fn(Pool) -> Kernel) -> Vec<(Kernel, Reason)> {
     let all = [Pool::First, Pool::Mean, Pool::Last { pad: None }];
     all.into_iter().filter(|pool| pool != own).map(|pool| (kernel(pool), Reason::PositionRead(pool))).collect()

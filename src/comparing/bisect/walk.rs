@@ -1,15 +1,12 @@
 //! The pass with the other side's inputs: what each op makes of them, compared with what the other side has.
 
 use super::{FLOOR, Introduced, TheirValues};
-use crate::comparing::anew::edits_of_prompt;
-use crate::debugger::{Edit, Error, Result, Session, Target, edited};
+use crate::debugger::{Branch, Error, Mark, Result, Session};
 use crate::program::{Program, Visitor};
-use crate::tensor::ops::Slice;
 use crate::tensor::{Device, Kind, Tolerance, Value, difference, relative_rms, step};
 
 /// An op that may be a culprit, and what it gives.
 pub struct Suspect {
-    /// Its place in what was found.
     pub found: usize,
     pub own: Value,
     pub ours: Vec<f64>,
@@ -21,12 +18,10 @@ pub struct Suspect {
 pub struct Walk<'a> {
     program: &'a Program,
     device: &'a Device,
-    /// The focused row, and how many there are.
+    /// Its edits are those in force.
+    branch: &'a Branch,
     row: usize,
-    rows: usize,
-    edits: Vec<Edit>,
     theirs: TheirValues<'a>,
-    /// One past the last op.
     end: usize,
     /// Whether the value of an op is taken as it is: the other side's, what comes before the first op, and what was
     /// edited here.
@@ -47,9 +42,8 @@ impl<'a> Walk<'a> {
         Walk {
             program: &run.program,
             device: run.device(),
+            branch: run.branch(),
             row: session.focus.row,
-            rows: run.branch().prompt().rows.len(),
-            edits: edits_of_prompt(run),
             theirs,
             end,
             given: (0..ops).map(|op| op < first).collect(),
@@ -57,21 +51,6 @@ impl<'a> Walk<'a> {
             found: Vec::new(),
             suspects: Vec::new(),
         }
-    }
-
-    /// What edits make of the value of an op for the focused row, and whether there are any. Those of a batch are made
-    /// for all of its rows.
-    fn edited(&self, op: usize, mut own: Value) -> Result<(Value, bool)> {
-        let mut any = false;
-        for edit in self.edits.iter().filter(|edit| edit.target == Target::Op(op)) {
-            any = true;
-            let axes = own.axes().to_vec();
-            let rows = vec![own; self.rows];
-            let all = if self.rows == 1 { rows[0].clone() } else { Value::concat(&rows, 0)?.with_axes(&axes) };
-            let edited = edited(std::slice::from_ref(edit), op, all)?;
-            own = edited.slice(&[Slice::Range { start: self.row, end: self.row + 1, step: 1 }])?;
-        }
-        Ok((own, any))
     }
 }
 
@@ -90,8 +69,9 @@ impl Visitor for Walk<'_> {
     /// The other side's value if it has one; else what the op makes of those that it has.
     fn made(&mut self, number: usize, own: Value) -> Result<Value> {
         let op = &self.program.ops[number];
-        let (own, edited) = self.edited(number, own)?;
-        let shape = own.shape()[1..].to_vec();
+        let at = Mark { pass: 0, op: number };
+        let edited = self.branch.is_edited(at);
+        let own = self.branch.edited_row(at, self.row, own)?;
         let mut from: Vec<usize> = op.inputs.iter().flat_map(|&input| self.origins[input].clone()).collect();
         from.sort_unstable();
         from.dedup();
@@ -109,16 +89,14 @@ impl Visitor for Walk<'_> {
             site: op.site.clone(),
             op: number,
             relative,
-            difference: difference(&ours, &theirs, &shape, Tolerance::default()),
+            difference: difference(&ours, &theirs, &own.shape()[1..], Tolerance::default()),
             from: from.iter().map(|&op| self.program.ops[op].site.clone()).collect(),
             culprit: false,
             reason: None,
             in_double: None,
         });
-        let mut whole = vec![1];
-        whole.extend(&shape);
         let data = theirs.iter().map(|x| *x as f32).collect();
-        let value = Value::from_f32(data, &whole, self.device).with_axes(own.axes());
+        let value = Value::from_f32(data, own.shape(), self.device).with_axes(own.axes());
         self.given[number] = true;
         self.origins[number] = vec![number];
         if relative.is_nan() || relative > FLOOR {

@@ -2,9 +2,8 @@
 
 use super::Branch;
 use crate::debugger::cache::Cache;
-use crate::debugger::edit::{self, Edit, Target};
-use crate::debugger::mark::Mark;
 use crate::debugger::pass::Pass;
+use crate::debugger::{Edit, Mark, Target, edit};
 use crate::program::{Keep, Program, Replay, Values, Visitor};
 use crate::tensor::{TensorError, Value};
 
@@ -78,9 +77,6 @@ impl Branch {
     }
 
     /// What an op reads: recorded, or computed again.
-    ///
-    /// # Errors
-    /// As [`Branch::value`].
     pub(in crate::debugger) fn inputs(&mut self, program: &Program, at: Mark) -> Result<Vec<Value>, TensorError> {
         self.fill_for(program, at.pass, &[at.op])?;
         let mut inputs = Vec::new();
@@ -95,7 +91,7 @@ impl Branch {
     pub(in crate::debugger) fn compute(&mut self, program: &Program, at: Mark) -> Result<(), TensorError> {
         if self.passes[at.pass].values[at.op].is_none() {
             let value = self.value(program, at)?;
-            self.put(program, at, value);
+            self.set(program, at, Some(value));
         }
         self.reach(at);
         Ok(())
@@ -103,9 +99,6 @@ impl Branch {
 
     /// The cache of an op as the pass `pass` finds it: its columns before that pass, `[B, S, K, h]`; `None` if there
     /// are none.
-    ///
-    /// # Errors
-    /// As [`Branch::value`].
     pub(in crate::debugger) fn cached(
         &mut self,
         program: &Program,

@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use super::Branch;
-use crate::debugger::edit::{Edit, Target};
-use crate::debugger::mark::Mark;
 use crate::debugger::pass::Pass;
-use crate::model::input::Input;
+use crate::debugger::{Edit, Mark, Target};
+use crate::model::Input;
 use crate::program::{Context, Program};
 
 /// For each pass, for each op, whether its value depends on a change.
@@ -53,31 +52,25 @@ impl Branch {
 
     /// What an edit changes first: marks whose ops must be computed again.
     pub(in crate::debugger) fn first_changed(&self, program: &Program, edit: &Edit) -> Vec<Mark> {
-        let passes = 0..self.passes.len();
-        let everywhere = |reads: &dyn Fn(usize) -> bool| {
+        let passes = self.passes.len();
+        let readers = |first: usize, reads: &dyn Fn(usize) -> bool| {
             let ops: Vec<usize> = (0..program.ops.len()).filter(|&op| reads(op)).collect();
-            passes.clone().flat_map(|pass| ops.iter().map(move |&op| Mark { pass, op })).collect()
+            (first..passes).flat_map(|pass| ops.iter().map(move |&op| Mark { pass, op })).collect()
         };
+        let from = edit.from.pass;
         match &edit.target {
-            Target::Op(op) if edit.lasting => {
-                (edit.from.pass..self.passes.len()).map(|pass| Mark { pass, op: *op }).collect()
+            Target::Op(op) => {
+                let end = if edit.lasting { passes } else { passes.min(from + 1) };
+                (from..end).map(|pass| Mark { pass, op: *op }).collect()
             }
-            Target::Op(op) if edit.from.pass < self.passes.len() => vec![Mark { pass: edit.from.pass, op: *op }],
-            Target::Op(_) => Vec::new(),
-            Target::Weight(id) => everywhere(&|op| program.ops[op].weights.contains(id)),
-            Target::Input => (0..program.ops.len())
-                .filter(|&op| program.ops[op].inputs.is_empty())
-                .map(|op| Mark::new(0, op))
-                .collect(),
-            Target::Token if edit.from.pass < self.passes.len() => vec![Mark::new(edit.from.pass, 0)],
+            Target::Weight(id) => readers(0, &|op| program.ops[op].weights.contains(id)),
+            Target::Input => {
+                let ops = (0..program.ops.len()).filter(|&op| program.ops[op].inputs.is_empty());
+                ops.map(|op| Mark::new(0, op)).collect()
+            }
+            Target::Token if from < passes => vec![Mark::new(from, 0)],
             Target::Token => Vec::new(),
-            Target::Cache(cached) => {
-                let reads = |op: &usize| program.ops[*op].cached.contains(cached);
-                let readers: Vec<usize> = (0..program.ops.len()).filter(reads).collect();
-                (edit.from.pass..self.passes.len())
-                    .flat_map(|pass| readers.iter().map(move |&op| Mark { pass, op }))
-                    .collect()
-            }
+            Target::Cache(cached) => readers(from, &|op| program.ops[op].cached.contains(cached)),
         }
     }
 

@@ -7,19 +7,16 @@ mod record;
 use std::ops::Range;
 use std::sync::Arc;
 
-pub(super) use forget::Affected;
-pub use record::RecordStatus;
-
 use super::cache::Cache;
-use super::edit::{self, Edit};
-use super::mark::Mark;
-use super::pass::{Chosen, Pass};
-use super::sampling::Sampling;
-use crate::model::input::Input;
-use crate::model::weights::Weights;
+use super::pass::Pass;
+use super::{Chosen, Edit, Mark, Sampling, edit};
+use crate::model::{Input, Weights};
 use crate::program::Context;
 use crate::tensor::ops::Slice;
 use crate::tensor::{TensorError, Value};
+
+pub(super) use forget::Affected;
+pub use record::RecordStatus;
 
 /// A branch: the model and the prompt it started with, changed by edits, the tokens chosen since, and the values
 /// recorded so far.
@@ -31,7 +28,6 @@ pub struct Branch {
     pub name: String,
     /// The branch it grew from, and where.
     pub parent: Option<(usize, Mark)>,
-    /// In the order in which they were made.
     pub edits: Vec<Edit>,
     /// Edits taken back, command by command; the last one first to return.
     pub undone: Vec<Vec<Edit>>,
@@ -76,12 +72,10 @@ impl Branch {
         &self.text
     }
 
-    /// The prompt as edited.
     pub fn prompt(&self) -> Input {
         self.text.columns(self.span(0).end)
     }
 
-    /// The columns of the text that a pass computes.
     pub fn span(&self, pass: usize) -> Range<usize> {
         self.passes[pass].span()
     }
@@ -95,6 +89,12 @@ impl Branch {
     pub fn pass_of(&self, column: usize) -> usize {
         let of = self.passes.partition_point(|pass| pass.span().end <= column);
         of.min(self.passes.len() - 1)
+    }
+
+    /// The pass that computes a column of the text, and which of its columns that is.
+    pub fn column(&self, column: usize) -> (usize, usize) {
+        let pass = self.pass_of(column);
+        (pass, column - self.span(pass).start)
     }
 
     /// How the token of a pass was chosen; none for the prompt.
@@ -111,15 +111,7 @@ impl Branch {
         &self.weights
     }
 
-    /// Begins a pass over one more column of the text.
-    pub(super) fn begin_pass(&mut self, context: Context, ops: usize, chosen: Chosen) {
-        self.passes.push(Arc::new(Pass::new(context, ops, Some(chosen))));
-    }
-
     /// The output of an op as its edits leave it.
-    ///
-    /// # Errors
-    /// If an edit does not fit it.
     pub fn edited(&self, at: Mark, value: Value) -> Result<Value, TensorError> {
         edit::edited(&self.edits, at, value)
     }
@@ -130,9 +122,6 @@ impl Branch {
     }
 
     /// The output of an op for the row `row` alone, `[1, ...]`, as its edits leave that row.
-    ///
-    /// # Errors
-    /// If an edit does not fit it.
     pub fn edited_row(&self, at: Mark, row: usize, value: Value) -> Result<Value, TensorError> {
         let rows = self.text.rows.len();
         if rows == 1 || !self.is_edited(at) {
@@ -144,7 +133,6 @@ impl Branch {
         self.edited(at, all)?.slice(&[Slice::Range { start: row, end: row + 1, step: 1 }])
     }
 
-    /// Notes that an op has been computed.
     fn reach(&mut self, at: Mark) {
         if self.passes[at.pass].frontier <= at.op {
             Arc::make_mut(&mut self.passes[at.pass]).frontier = at.op + 1;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Branch;
-use crate::debugger::mark::Mark;
+use crate::debugger::Mark;
 use crate::program::{Kernel, Program};
 use crate::tensor::Value;
 
@@ -14,7 +14,6 @@ pub struct RecordStatus {
     pub computed: usize,
     /// Of those, the ones whose values are kept.
     pub kept: usize,
-    /// Bytes that values and the key/value cache take.
     pub bytes: u64,
     /// Values computed again because they had been dropped.
     pub recomputed: u64,
@@ -32,13 +31,12 @@ impl Branch {
         self.passes.get(at.pass)?.values.get(at.op)?.as_ref()
     }
 
-    /// Bytes that recorded values and the key/value cache take.
     pub fn bytes(&self) -> u64 {
         self.held + self.cache.bytes()
     }
 
     /// Keeps a value, or drops it. A value that is only another name for an earlier one takes no memory.
-    pub(super) fn set(&mut self, program: &Program, at: Mark, value: Option<Value>) {
+    pub(in crate::debugger) fn set(&mut self, program: &Program, at: Mark, value: Option<Value>) {
         let own = program.ops[at.op].kernel != Kernel::Same;
         let size = |value: &Option<Value>| value.as_ref().filter(|_| own).map_or(0, Value::bytes);
         let before = &self.passes[at.pass].values[at.op];
@@ -53,10 +51,6 @@ impl Branch {
         let pass = Arc::make_mut(&mut self.passes[at.pass]);
         pass.held = pass.held - gone + come;
         pass.values[at.op] = value;
-    }
-
-    pub(in crate::debugger) fn put(&mut self, program: &Program, at: Mark, value: Value) {
-        self.set(program, at, Some(value));
     }
 
     /// Drops recorded values until at most `budget` bytes are held: first those of earlier passes, then those of the

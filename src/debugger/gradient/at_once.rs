@@ -3,11 +3,8 @@
 
 use std::collections::HashMap;
 
-use super::super::branch::Branch;
-use super::super::mark::Mark;
-use super::super::session::Session;
 use super::{Gradients, number_of, ops_of};
-use crate::debugger::error::{Error, Result};
+use crate::debugger::{Branch, Mark, Result, Session};
 use crate::lang::Expr;
 use crate::program::{Keep, Program, Values, Visitor};
 use crate::tensor::ops::BinaryOp;
@@ -16,9 +13,6 @@ use crate::tensor::{Kind, TensorError, Value, step};
 impl Session {
     /// Takes the gradient of an expression at all sites of the current pass on one tape. It holds every intermediate of
     /// the pass at once; what it finds is what [`Session::backward`] finds.
-    ///
-    /// # Errors
-    /// As [`Session::backward`].
     pub fn backward_at_once(&mut self, expr: &Expr, text: &str) -> Result<&Gradients> {
         // What the number is, and all that goes with it.
         let mut found = self.begin_backward(expr, text)?;
@@ -41,7 +35,7 @@ impl Session {
         let given = read.iter().map(|&op| (op, taped[&op].clone())).collect();
         let number = number_of(self, expr, &given, self.focus.row)?;
         let one = Value::from_f32(vec![1.0], &[1], self.run.device());
-        let pulled = number.pull(&one).ok_or_else(|| Error::Refused("nothing to follow back".into()))?;
+        let pulled = number.pull(&one).ok_or("nothing to follow back")?;
         for (op, probe) in &probes {
             if let Some(gradient) = pulled.at(probe) {
                 let origin = taped[op].origin().map(<[usize]>::to_vec);

@@ -9,34 +9,28 @@ mod walk;
 
 use std::collections::HashMap;
 
-pub use walk::Walk;
-
-use super::branch::Branch;
-use super::mark::Mark;
-use super::run::Run;
-use super::scope::RunScope;
-use super::session::Session;
-use crate::debugger::error::{Error, Result};
+use super::{Branch, Error, Mark, Result, Run, RunScope, Session};
 use crate::lang::ast::ExprKind;
 use crate::lang::eval::{Datum, evaluate, sites_used};
 use crate::lang::{Expr, LangError};
 use crate::model::role::WeightId;
-use crate::program::{After, Program, Pulled, Rule};
+use crate::program::{After, OpGradients, Program, Rule, execute};
 use crate::tensor::ops::Slice;
 use crate::tensor::{Kind, TensorError, Value, step};
+
+pub use walk::Walk;
 
 #[derive(Clone)]
 pub struct Gradients {
     pub target: String,
     pub value: f64,
-    /// The pass it was asked in.
     pub pass: usize,
     /// Whether attention read the key/value cache of earlier passes, beyond which nothing is followed.
     pub cut: bool,
     branch: usize,
     revision: u64,
     /// For all rows.
-    values: Pulled,
+    values: OpGradients,
     /// Gradients from this op on are whole; those before still lack what ops not pulled back yet will add.
     reached: usize,
     /// Whether it is gone through step by step.
@@ -58,10 +52,16 @@ pub fn ops_of(session: &Session, expr: &Expr) -> Vec<usize> {
         .iter()
         .filter_map(|site| program.source_of(site))
         .collect();
-    let mut cursor = false;
-    expr.walk(&mut |part| cursor |= matches!(part.kind, ExprKind::Cursor));
-    found.extend(session.run.cursor.checked_sub(1).filter(|op| cursor && !found.contains(op)));
+    let cursor = session.run.cursor.checked_sub(1).filter(|op| uses_cursor(expr) && !found.contains(op));
+    found.extend(cursor);
     found
+}
+
+/// Whether an expression reads the value that was just computed.
+pub(super) fn uses_cursor(expr: &Expr) -> bool {
+    let mut uses = false;
+    expr.walk(&mut |part| uses |= matches!(part.kind, ExprKind::Cursor));
+    uses
 }
 
 /// The number that an expression is, connected to the values `given` for ops, for all rows of them; of row `row` of
@@ -120,21 +120,19 @@ impl Session {
         }
         let mut shares = Vec::with_capacity(ops.len());
         for &op in ops {
-            let Some(pulled) = found.values.get(op) else {
-                shares.push(0.0);
-                continue;
-            };
             let part = |value: &Value| value.slice(&[Slice::At(row)])?.read_f64();
-            let value = self.run.value_at(Mark { pass: found.pass, op })?;
-            shares.push(part(&value)?.iter().zip(part(pulled)?).map(|(x, r)| x * r).sum());
+            shares.push(match found.values.get(op) {
+                Some(pulled) => {
+                    let value = part(&self.run.value_at(Mark { pass: found.pass, op })?)?;
+                    value.iter().zip(part(pulled)?).map(|(x, r)| x * r).sum()
+                }
+                None => 0.0,
+            });
         }
         Ok(shares)
     }
 
     /// The gradients at what an expression reads, before anything is pulled back.
-    ///
-    /// # Errors
-    /// As [`backward`](Session::backward).
     pub(super) fn begin_backward(&mut self, expr: &Expr, text: &str) -> Result<Gradients> {
         let pass = self.run.pass;
         let ops = ops_of(self, expr);
@@ -145,7 +143,7 @@ impl Session {
         let number = number_of(self, expr, &given, self.focus.row)?;
         let value = number.untracked().read_scalar()?;
         let one = Value::from_f32(vec![1.0], &[1], self.run.device());
-        let pulled = number.pull(&one).ok_or_else(|| Error::Refused("nothing to follow back".into()))?;
+        let pulled = number.pull(&one).ok_or("nothing to follow back")?;
         let values = given.iter().filter_map(|(&op, leaf)| Some((op, pulled.at(leaf)?))).collect();
         let reached = ops.iter().copied().max().unwrap_or(0);
         let (branch, revision) = (self.run.current, self.run.revision());
@@ -153,10 +151,6 @@ impl Session {
         Ok(Gradients { target, value, pass, cut, branch, revision, values, reached, walked, rule })
     }
 
-    /// The gradients at hand.
-    ///
-    /// # Errors
-    /// If there are none, or they are those of other values.
     pub fn gradients(&self) -> Result<&Gradients> {
         let Some(gradients) = &self.gradients else {
             return Err("there are no gradients yet; \"backward EXPR\" takes them".into());
@@ -191,28 +185,24 @@ impl Session {
         let value = self.run.peek(op)?;
         match value.kind() {
             Kind::Float => Ok(value.full_like(0.0).with_origin(value.origin().map(<[usize]>::to_vec))),
-            _ => Err(Error::refused(format!(
-                "{} holds whole numbers, which have no gradient",
-                self.run.program.ops[op].site
-            ))),
+            _ => {
+                let site = &self.run.program.ops[op].site;
+                Err(Error::refused(format!("{site} holds whole numbers, which have no gradient")))
+            }
         }
     }
 
     /// The gradient at a weight, in its own layout.
-    ///
-    /// # Errors
-    /// If there are no gradients, or the device fails.
     pub fn weight_gradient(&mut self, id: WeightId) -> Result<Value> {
         self.gradients()?;
         let Session { run, gradients: Some(gradients), .. } = self else {
             return Err("there are no gradients yet".into());
         };
         let (program, current) = (run.program.clone(), run.current);
-        let mut sum = Pulled::default();
+        let mut sum = OpGradients::default();
         for op in (0..program.ops.len()).filter(|&op| program.ops[op].weights.contains(&id)) {
             if op < gradients.reached {
-                let at = &program.ops[gradients.reached].site;
-                let site = &program.ops[op].site;
+                let (site, at) = (&program.ops[op].site, &program.ops[gradients.reached].site);
                 return Err(Error::refused(format!(
                     "the backward pass has not come to {site}, which reads {id}: it is at {at}"
                 )));
@@ -223,13 +213,11 @@ impl Session {
                 sum.add(0, found)?;
             }
         }
-        match sum.take(0) {
-            Some(sum) => Ok(sum),
-            None => {
-                let weight = run.branch().weights().get(id).ok_or_else(|| format!("no weight {id}"))?;
-                Ok(weight.whole()?.full_like(0.0))
-            }
+        if let Some(sum) = sum.take(0) {
+            return Ok(sum);
         }
+        let weight = run.branch().weights().get(id).ok_or_else(|| format!("no weight {id}"))?;
+        Ok(weight.whole()?.full_like(0.0))
     }
 }
 
@@ -247,7 +235,7 @@ fn pull_one(run: &mut Run, found: &mut Gradients) -> Result<()> {
 impl Branch {
     /// Pulls the gradient at an op back to the ops that it reads. Returns whether part of it went to earlier passes, by
     /// the key/value cache, and was dropped.
-    fn pull_back(&mut self, program: &Program, at: Mark, rule: Rule, pulled: &mut Pulled) -> Result<bool> {
+    fn pull_back(&mut self, program: &Program, at: Mark, rule: Rule, pulled: &mut OpGradients) -> Result<bool> {
         let inputs = self.inputs(program, at)?;
         let span = self.span(at.pass);
         let after = |value: Value| self.edited(at, value.beginning_at(span.start));
@@ -278,7 +266,7 @@ impl Branch {
         let Some(weight) = self.weights().get(id) else { return Ok(None) };
         let leaf = weight.whole()?.leaf();
         let weights = self.weights().standing_in(id, &leaf);
-        let value = crate::program::execute(op, &inputs, &weights, self.context(at.pass))?;
+        let value = execute(op, &inputs, &weights, self.context(at.pass))?;
         let out = self.edited(at, value.beginning_at(self.span(at.pass).start))?;
         Ok(out.pull(seed).and_then(|pulled| pulled.at(&leaf)))
     }

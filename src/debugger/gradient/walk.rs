@@ -5,12 +5,8 @@
 //! is pulled back itself. Stop points are those of the forward pass: on a site when its gradient is whole, on a module
 //! when that of its output is.
 
-use super::super::mark::Mark;
-use super::super::session::Session;
-use super::super::stops::{Catch, Crossing, Kind};
-use super::super::travel::{Finding, Reason, Stop};
 use super::{Gradients, pull_one};
-use crate::debugger::error::{Error, Result};
+use crate::debugger::{Catch, Crossing, Error, Kind, Mark, Reason, Result, Session, Stop};
 use crate::lang::Expr;
 use crate::program::Program;
 use crate::tensor::ops::{Reduction, Slice};
@@ -29,9 +25,6 @@ pub enum Walk {
 
 impl Session {
     /// Begins to walk: at the last op that the expression reads.
-    ///
-    /// # Errors
-    /// As [`Session::backward`].
     pub fn walk_backward(&mut self, expr: &Expr, text: &str) -> Result<Stop> {
         let mut found = self.begin_backward(expr, text)?;
         found.walked = true;
@@ -51,10 +44,6 @@ impl Session {
         }
     }
 
-    /// Goes on.
-    ///
-    /// # Errors
-    /// If the device fails, or an edit does not fit.
     pub fn walk(&mut self, walk: Walk) -> Result<Stop> {
         let stop = undisturbed(|| self.go_back(walk));
         if matches!(&stop, Ok(stop) if stop.reason == Reason::End) {
@@ -109,38 +98,25 @@ impl Session {
         let numbers: Vec<usize> = self.stops.iter().filter(|point| point.enabled).map(|point| point.number).collect();
         for number in numbers {
             let Some(point) = self.stops.get(number) else { continue };
-            let Some(crossing) = point.crossings.iter().find(|crossing| meets(&program, crossing, at)).cloned() else {
-                continue;
-            };
-            let (kind, what, commands) = (point.kind.word(), point.location.clone(), point.commands.clone());
+            let crossing = point.crossings.iter().find(|crossing| meets(&program, crossing, at));
+            let Some(crossing) = crossing.cloned() else { continue };
             let found = match &point.kind {
                 Kind::Break => Ok(Some(Vec::new())),
                 Kind::Catch(catch) => self.caught_backward(&catch.clone(), at),
                 // Values do not change on the way back.
                 Kind::Watch(_) | Kind::Trace(_) | Kind::Print(_) => continue,
             };
-            let held = match found {
-                Ok(Some(lines)) => self.holds(number, &crossing).map(|holds| holds.then_some(lines)),
-                found => found,
+            let found = match found {
+                Ok(Some(lines)) => self.finding(number, &crossing, lines, None),
+                Ok(None) => continue,
+                Err(error) => Err(error),
             };
-            match held {
-                Ok(None) => {}
-                Err(error) => {
-                    stop.errors.push((number, error.to_string()));
-                    stop.ids.push(number);
-                }
-                Ok(Some(lines)) => {
-                    let (fires, gone) = self.stops.hit(number);
-                    if !fires {
-                        continue;
-                    }
-                    if gone {
-                        stop.temporary.push(number);
-                    }
-                    stop.findings.push(Finding { number, kind, what, lines, change: None, commands });
-                    stop.ids.push(number);
-                }
+            match found {
+                Ok(Some(finding)) if self.hits(number, &mut stop) => stop.findings.push(finding),
+                Ok(_) => continue,
+                Err(error) => stop.errors.push((number, error.to_string())),
             }
+            stop.ids.push(number);
         }
         (!stop.ids.is_empty()).then_some(stop)
     }
@@ -162,12 +138,10 @@ impl Session {
                     Some(format!("the largest finite magnitude is {:.4e}{more}", summary.absmax))
                 }
                 Catch::Vanish(limit) => {
-                    let norm = norm()?;
-                    (norm < *limit).then(|| format!("the norm is {norm:.4e}, below {limit:e}"))
+                    Some(norm()?).filter(|x| x < limit).map(|x| format!("the norm is {x:.4e}, below {limit:e}"))
                 }
                 Catch::Explode(limit) => {
-                    let norm = norm()?;
-                    (norm > *limit).then(|| format!("the norm is {norm:.4e}, above {limit:e}"))
+                    Some(norm()?).filter(|x| x > limit).map(|x| format!("the norm is {x:.4e}, above {limit:e}"))
                 }
                 _ => None,
             })
@@ -199,14 +173,9 @@ impl Session {
     }
 
     fn walked(&self, reason: Reason) -> Stop {
-        match &self.gradients {
-            Some(gradients) => self.walked_at(gradients, reason),
-            None => self.stop_here(reason),
-        }
-    }
-
-    fn walked_at(&self, gradients: &Gradients, reason: Reason) -> Stop {
-        Stop { at: Mark { pass: gradients.pass, op: gradients.reached + 1 }, ..self.stop_here(reason) }
+        let stop = self.stop_here(reason);
+        let at = self.gradients.as_ref().map(|found| Mark { pass: found.pass, op: found.reached + 1 });
+        Stop { at: at.unwrap_or(stop.at), ..stop }
     }
 
     /// The gradient where the walk is, of one row; `None` if there is no walk.

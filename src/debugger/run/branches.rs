@@ -1,17 +1,14 @@
 //! Branches as a whole: named, copied, made anew of other edits; and going to any place of any of them.
 
 use super::{Applied, Run, RunError, Step};
-use crate::debugger::branch::{Affected, Branch};
-use crate::debugger::edit::{Edit, Target};
-use crate::debugger::mark::Mark;
-use crate::model::input::Input;
+use crate::debugger::branch::Affected;
+use crate::debugger::{Branch, Edit, Mark, Target};
+use crate::model::Input;
 
 /// A place in time that can be returned to, whatever is done to its branch later.
 #[derive(Clone)]
 pub struct Checkpoint {
-    /// What the user calls it.
     pub name: Option<String>,
-    /// The branch it was made in.
     pub branch: usize,
     pub at: Mark,
     /// The branch as it was: its edits and how its tokens are chosen, without values.
@@ -19,7 +16,6 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// The edits that counted when it was made.
     pub fn edits(&self) -> &[Edit] {
         &self.state.edits
     }
@@ -28,9 +24,6 @@ impl Checkpoint {
 impl Run {
     /// Goes to a place of a branch without stopping on the way: computed values are taken as they are, others are
     /// computed. Where the branch's text ends earlier, to its end.
-    ///
-    /// # Errors
-    /// If the device fails.
     pub fn jump(&mut self, branch: usize, to: Mark) -> Result<(), RunError> {
         let mut next = self.branches[branch].clone();
         let reached = self.catch_up(&mut next, None, to)?.reached;
@@ -49,7 +42,6 @@ impl Run {
         self.live = false;
     }
 
-    /// A checkpoint of the present place.
     pub fn checkpoint(&self, name: Option<String>) -> Checkpoint {
         let mut state = self.branch().clone();
         state.begin_with(state.prompt(), state.context(0).clone());
@@ -58,9 +50,6 @@ impl Run {
 
     /// Goes back to a checkpoint: in its branch if that is still what it was, else in a new one. Returns the name of a
     /// new branch.
-    ///
-    /// # Errors
-    /// If the device fails.
     pub fn return_to(&mut self, checkpoint: &Checkpoint) -> Result<Option<String>, RunError> {
         let branch = &self.branches[checkpoint.branch];
         let passes = checkpoint.at.pass;
@@ -125,22 +114,24 @@ impl Run {
     /// Adds a branch and goes to a place of it; this can be undone. Returns how many ops that computed.
     fn add(&mut self, mut next: Branch, affected: Option<&Affected>, to: Mark) -> Result<usize, RunError> {
         let done = self.catch_up(&mut next, affected, to)?;
-        self.branches.push(next);
-        let from = std::mem::replace(&mut self.current, self.branches.len() - 1);
+        self.enter(next);
         self.live = true;
         self.goal = 0;
         self.move_to(done.reached);
         self.revision += 1;
-        self.done.push(Step::Branched(from, self.current));
-        self.undone.clear();
         self.shrink();
         Ok(done.replayed)
     }
 
+    /// Adds a branch and makes it the current one; this can be undone.
+    pub(super) fn enter(&mut self, next: Branch) {
+        self.branches.push(next);
+        let from = std::mem::replace(&mut self.current, self.branches.len() - 1);
+        self.done.push(Step::Branched(from, self.current));
+        self.undone.clear();
+    }
+
     /// A branch of that name with the edits and values of this one. The cursor stays where it is.
-    ///
-    /// # Errors
-    /// If the name is taken, or is not a name.
     pub fn copy_branch(&mut self, name: &str) -> Result<(), RunError> {
         self.check_name(name)?;
         let mut next = self.branch().clone();
@@ -152,9 +143,6 @@ impl Run {
 
     /// A run of the same model on other prompts, each in a separate branch, with the edits of weights that the current
     /// branch has, and `with_values` those of values too. Nothing is computed yet.
-    ///
-    /// # Errors
-    /// If an edit does not fit a prompt, or there are no prompts.
     pub fn with_prompts(&self, prompts: &[Input], with_values: bool) -> Result<Run, RunError> {
         let first = prompts.first().cloned().unwrap_or_else(|| self.branch().prompt());
         let (model, program, names) = (self.model.clone(), self.program.clone(), self.names.clone());
@@ -178,10 +166,6 @@ impl Run {
         Ok(run)
     }
 
-    /// Gives a branch another name.
-    ///
-    /// # Errors
-    /// If the name is taken, or is not a name.
     pub fn rename_branch(&mut self, branch: usize, name: &str) -> Result<(), RunError> {
         self.check_name(name)?;
         self.branches[branch].name = name.to_string();

@@ -1,12 +1,10 @@
 //! Making edits: in place, or in a new branch.
 
 use super::{Run, RunError, Step};
-use crate::debugger::branch::{Affected, Branch};
-use crate::debugger::edit::{Change, Edit, Target};
-use crate::debugger::mark::Mark;
-use crate::model::input::Input;
+use crate::debugger::branch::Affected;
+use crate::debugger::{Branch, Change, Edit, Mark, Target};
 use crate::model::role::WeightId;
-use crate::model::weights::Weights;
+use crate::model::{Input, Weights};
 use crate::program::{Context, shape_of};
 use crate::tensor::{TensorError, awake, bits};
 
@@ -20,9 +18,7 @@ pub struct Applied {
     pub unchanged: Option<bool>,
 }
 
-/// How far a branch was computed again.
 pub(super) struct CaughtUp {
-    /// Ops that were computed.
     pub replayed: usize,
     /// Where that ended: at the cursor, or before it if the branch's text ends earlier.
     pub reached: Mark,
@@ -60,18 +56,15 @@ impl Run {
             };
             unchanged = unchanged.and_then(|all| Some(all && same?));
         }
-        let step = if in_place {
+        if in_place {
             self.branches[self.current] = next;
-            Step::InPlace(self.current, count)
+            self.done.push(Step::InPlace(self.current, count));
+            self.undone.clear();
         } else {
-            self.branches.push(next);
-            let from = std::mem::replace(&mut self.current, self.branches.len() - 1);
-            Step::Branched(from, self.current)
-        };
+            self.enter(next);
+        }
         self.move_to(reached);
         self.revision += 1;
-        self.done.push(step);
-        self.undone.clear();
         let branch = (!in_place).then(|| self.branch().name.clone());
         Ok(Applied { branch, replayed, unchanged })
     }
@@ -92,16 +85,15 @@ impl Run {
         }
     }
 
-    /// The bits of what an edit changes.
     fn probed(&self, branch: &mut Branch, edit: &Edit) -> Result<Vec<u64>, TensorError> {
         let known = edit.from.pass < branch.passes();
         Ok(match &edit.target {
             Target::Op(op) if known => bits(&branch.value(&self.program, Mark { op: *op, ..edit.from })?)?,
             Target::Op(_) => Vec::new(),
-            Target::Cache(op) if known => match branch.cached(&self.program, *op, edit.from.pass)? {
-                Some(cached) => bits(&cached)?,
-                None => Vec::new(),
-            },
+            Target::Cache(op) if known => {
+                let cached = branch.cached(&self.program, *op, edit.from.pass)?;
+                cached.map(|cached| bits(&cached)).transpose()?.unwrap_or_default()
+            }
             // A pass that has not begun: whether this changes it shows later.
             Target::Cache(_) => vec![branch.edits.len() as u64],
             Target::Weight(id) => match branch.weights.get(*id) {
@@ -109,10 +101,8 @@ impl Run {
                 None => Vec::new(),
             },
             Target::Input => tokens(&branch.prompt()),
-            Target::Token => match branch.passes() > edit.from.pass {
-                true => tokens(&branch.text.columns(branch.span(edit.from.pass).end)),
-                false => Vec::new(),
-            },
+            Target::Token if known => tokens(&branch.text.columns(branch.span(edit.from.pass).end)),
+            Target::Token => Vec::new(),
         })
     }
 
@@ -126,7 +116,7 @@ impl Run {
             let value = edit.change.apply(&branch.value(&self.program, at)?)?;
             branch.undone.clear();
             branch.forget(&self.program, &affected);
-            branch.put(&self.program, at, value);
+            branch.set(&self.program, at, Some(value));
             branch.edits.push(edit);
             return Ok(CaughtUp { replayed: 0, reached: self.mark() });
         }
@@ -136,8 +126,8 @@ impl Run {
 
     /// Adds an edit to a branch and forgets what depends on it.
     pub(super) fn place(&self, branch: &mut Branch, edit: Edit) -> Result<Affected, RunError> {
-        if let (Target::Weight(id), change) = (&edit.target, &edit.change) {
-            branch.weights = changed_weights(&branch.weights, *id, change)?;
+        if let Target::Weight(id) = edit.target {
+            branch.weights = changed_weights(&branch.weights, id, &edit.change)?;
         }
         if let Change::Input(prompt) = &edit.change {
             self.check_fits(branch, prompt)?;
@@ -195,12 +185,11 @@ impl Run {
     /// Edits of values must still find their place when the input changes.
     pub(super) fn check_fits(&self, branch: &Branch, prompt: &Input) -> Result<(), RunError> {
         let (rows, length) = (prompt.rows.len(), prompt.length());
-        for edit in &branch.edits {
-            if let (Target::Op(op), 0) = (&edit.target, edit.from.pass) {
-                let shape = shape_of(&self.program.ops[*op], rows, 0..length);
-                if !edit.change.fits(&shape) {
-                    return Err(RunError::EditDoesNotFit { edit: edit.text.clone(), length });
-                }
+        for edit in branch.edits.iter().filter(|edit| edit.from.pass == 0) {
+            if let Target::Op(op) = edit.target
+                && !edit.change.fits(&shape_of(&self.program.ops[op], rows, 0..length))
+            {
+                return Err(RunError::EditDoesNotFit { edit: edit.text.clone(), length });
             }
         }
         Ok(())
@@ -214,42 +203,35 @@ impl Run {
         affected: Option<&Affected>,
         goal: Mark,
     ) -> Result<CaughtUp, RunError> {
-        awake(|| self.catch_up_here(branch, affected, goal))
-    }
-
-    fn catch_up_here(
-        &self,
-        branch: &mut Branch,
-        affected: Option<&Affected>,
-        goal: Mark,
-    ) -> Result<CaughtUp, RunError> {
-        let mut replayed = 0;
-        for pass in 0..=goal.pass {
-            if pass >= branch.passes() {
-                match self.open_next(branch) {
-                    Ok(()) => {}
-                    // The branch's text is shorter.
-                    Err(RunError::Ended) => return Ok(CaughtUp { replayed, reached: self.end_of(pass - 1) }),
-                    Err(error) => return Err(error),
+        awake(|| {
+            let mut replayed = 0;
+            for pass in 0..=goal.pass {
+                if pass >= branch.passes() {
+                    match self.open_next(branch) {
+                        Ok(()) => {}
+                        // The branch's text is shorter.
+                        Err(RunError::Ended) => return Ok(CaughtUp { replayed, reached: self.end_of(pass - 1) }),
+                        Err(error) => return Err(error),
+                    }
+                }
+                let end = if pass == goal.pass { goal.op } else { self.program.ops.len() };
+                let reached = branch.frontier(pass);
+                // Without a change, what the pass has reached stays as it is.
+                let first = if affected.is_none() { reached.min(end) } else { 0 };
+                for op in first..end {
+                    let again = affected.is_some_and(|affected| affected.get(pass).is_some_and(|ops| ops[op]));
+                    if again || op >= reached {
+                        branch.compute(&self.program, Mark { pass, op })?;
+                        replayed += 1;
+                        branch.shrink(&self.program, self.budget, Mark { pass, op: op + 1 });
+                    }
+                }
+                if affected.is_some() && pass == goal.pass {
+                    branch.limit(pass, end);
                 }
             }
-            let end = if pass == goal.pass { goal.op } else { self.program.ops.len() };
-            let reached = branch.frontier(pass);
-            // Without a change, what the pass has reached stays as it is.
-            let first = if affected.is_none() { reached.min(end) } else { 0 };
-            for op in first..end {
-                let again = affected.is_some_and(|affected| affected.get(pass).is_some_and(|ops| ops[op]));
-                if again || op >= reached {
-                    branch.compute(&self.program, Mark { pass, op })?;
-                    replayed += 1;
-                    branch.shrink(&self.program, self.budget, Mark { pass, op: op + 1 });
-                }
-            }
-            if affected.is_some() && pass == goal.pass {
-                branch.limit(pass, end);
-            }
-        }
-        Ok(CaughtUp { replayed, reached: goal })
+            Ok(CaughtUp { replayed, reached: goal })
+        })
     }
 
     pub(super) fn free_name(&self) -> String {

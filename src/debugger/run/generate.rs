@@ -2,12 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{Run, RunError, Step};
-use crate::debugger::branch::Branch;
-use crate::debugger::edit::{Change, Target};
-use crate::debugger::mark::Mark;
-use crate::debugger::pass::Chosen;
-use crate::debugger::sampling::Sampling;
+use super::{Run, RunError};
+use crate::debugger::pass::Pass;
+use crate::debugger::{Branch, Change, Chosen, Mark, Sampling, Target};
 use crate::model::Model;
 use crate::program::{Context, Program};
 use crate::tensor::Device;
@@ -50,10 +47,7 @@ impl Run {
         if self.at_end() {
             self.open_next(&mut next.clone())?;
         }
-        self.branches.push(next);
-        let from = std::mem::replace(&mut self.current, self.branches.len() - 1);
-        self.done.push(Step::Branched(from, self.current));
-        self.undone.clear();
+        self.enter(next);
         self.goal = self.pass;
         Ok(self.branch().name.clone())
     }
@@ -89,12 +83,9 @@ impl Next<'_> {
             (None, Some(same)) if **same == *self.sampling => same.clone(),
             _ => Arc::new(self.sampling.clone()),
         };
-        let forced = forced(branch, last + 1);
-        let is_forced = forced.is_some();
-        let tokens = match forced {
-            Some(tokens) => tokens,
-            None => self.choose(branch, last, &sampling)?,
-        };
+        let by_edit = forced(branch, last + 1);
+        let forced = by_edit.is_some();
+        let tokens = by_edit.map_or_else(|| self.choose(branch, last, &sampling), Ok)?;
         if tokens.iter().all(Option::is_none) {
             return Err(RunError::Ended);
         }
@@ -104,7 +95,8 @@ impl Next<'_> {
         if branch.settings.len() == last {
             branch.settings.push(sampling.clone());
         }
-        branch.begin_pass(context, self.program.ops.len(), Chosen { tokens, sampling, forced: is_forced });
+        let chosen = Chosen { tokens, sampling, forced };
+        branch.passes.push(Arc::new(Pass::new(context, self.program.ops.len(), Some(chosen))));
         Ok(())
     }
 
@@ -123,9 +115,8 @@ impl Next<'_> {
                 tokens.push(None);
                 continue;
             }
-            let real = row.mask[span.clone()].iter().rposition(|real| *real);
             // A row of an earlier pass that is padded on the right has its last real token before the padding.
-            let at = real.unwrap_or(0);
+            let at = row.mask[span.clone()].iter().rposition(|real| *real).unwrap_or(0);
             let scores = logits.slice(&[Slice::At(number), Slice::At(at)])?.read_f32()?;
             let text: Vec<u32> =
                 row.ids[..span.end].iter().zip(&row.mask).filter(|(_, real)| **real).map(|(id, _)| *id).collect();

@@ -4,89 +4,50 @@ mod branches;
 mod edit;
 mod generate;
 #[cfg(test)]
-mod sharing;
+mod tests;
 mod undo;
 
 use std::sync::Arc;
 
-pub use branches::Checkpoint;
-pub use edit::Applied;
-
-use super::branch::Branch;
-use super::mark::Mark;
-use super::names::Names;
-use super::sampling::Sampling;
-use crate::model::InputError;
-use crate::model::Model;
-use crate::model::input::Input;
-use crate::model::memory_check;
+use super::{Branch, Mark, Names, Sampling};
+use crate::model::{Input, InputError, Model, memory_check};
 use crate::program::{Context, Program};
 use crate::tensor::{Device, TensorError, Value};
+
+pub use branches::Checkpoint;
+pub use edit::Applied;
 
 /// What can go wrong with a run, beyond the device.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum RunError {
-    /// The value does not exist yet.
     #[error(
         "{site} has not been computed: the cursor is at op {cursor} of {ops}, {site} is op {op}; \
          use \"until {site}\" or \"continue\""
     )]
-    NotComputed {
-        site: String,
-        op: usize,
-        cursor: usize,
-        /// How many ops there are.
-        ops: usize,
-    },
-    /// The pass does not exist, or not yet.
+    NotComputed { site: String, op: usize, cursor: usize, ops: usize },
     #[error("there is no pass {pass}: this branch has {}; use \"token\" or \"generate N\"", passes(*.last))]
-    NoPass {
-        pass: usize,
-        /// The last one there is.
-        last: usize,
-    },
-    /// No pass has been started.
+    NoPass { pass: usize, last: usize },
     #[error("no pass has been started; use \"run\" or \"start\"")]
     NotRunning,
-    /// The cursor is at the end already.
     #[error(
         "the pass is at its end; \"run\" starts it again, \"reverse-continue\" goes back{}",
         if *.more { ", \"token\" computes the next token" } else { "" }
     )]
-    AtEnd {
-        /// Whether the model can go on.
-        more: bool,
-    },
-    /// The model does not generate.
+    AtEnd { more: bool },
     #[error("{family} predicts no next token: only a causal language model can go on")]
-    NoNextToken {
-        /// Its family and head.
-        family: String,
-    },
-    /// Every row has come to its end.
+    NoNextToken { family: String },
     #[error("the text has ended; \"set generation stop off\" goes on after a token that ends a text")]
     Ended,
-    /// The text is as long as the model can see.
     #[error(transparent)]
     Input(#[from] InputError),
-    /// An edit made earlier names positions that the new input lacks.
     #[error("the edit \"{edit}\" does not fit an input of {length} tokens; take it back with \"undo\" first")]
-    EditDoesNotFit {
-        /// The command that made it.
-        edit: String,
-        /// Tokens of the new input.
-        length: usize,
-    },
-    /// There is nothing to take back or to make again.
+    EditDoesNotFit { edit: String, length: usize },
     #[error("nothing to {0}")]
     NoHistory(&'static str),
-    /// Not a name for a branch.
     #[error("{0:?} is not a name for a branch: use letters, digits and _, a letter first")]
     NoName(String),
-    /// There is a branch of that name.
     #[error("branch {0} exists already")]
     Taken(String),
-    /// The tensors did not fit or the device failed.
     #[error(transparent)]
     Tensor(#[from] TensorError),
 }
@@ -114,13 +75,10 @@ enum Step {
 pub struct Run {
     pub model: Arc<Model>,
     pub program: Arc<Program>,
-    /// The names of its sites.
     pub names: Arc<Names>,
     /// Branches; the first is where the run began.
     pub branches: Vec<Branch>,
-    /// The branch that the cursor is in.
     pub current: usize,
-    /// The pass that the cursor is in.
     pub pass: usize,
     /// Index of the op that runs next; the number of ops at the end of the pass.
     pub cursor: usize,
@@ -170,7 +128,6 @@ impl Run {
         }
     }
 
-    /// The branch that the cursor is in.
     pub fn branch(&self) -> &Branch {
         &self.branches[self.current]
     }
@@ -184,22 +141,18 @@ impl Run {
         Mark { pass: self.pass, op: self.cursor }
     }
 
-    /// The end of a pass.
     pub fn end_of(&self, pass: usize) -> Mark {
         Mark { pass, op: self.program.ops.len() }
     }
 
-    /// Whether the cursor is at the end of its pass.
     pub fn at_end(&self) -> bool {
         self.cursor == self.program.ops.len()
     }
 
-    /// The device it runs on.
     pub fn device(&self) -> &Device {
         &self.device
     }
 
-    /// The byte budget of the recording.
     pub fn budget(&self) -> u64 {
         self.budget
     }
@@ -220,9 +173,6 @@ impl Run {
 
     /// Runs the op at the cursor, or takes its recorded value, and moves on; at the end of a pass, goes to the
     /// beginning of the next one, for which a token is chosen.
-    ///
-    /// # Errors
-    /// If the device fails, or there can be no further pass.
     pub fn advance(&mut self) -> Result<(), RunError> {
         if self.at_end() {
             self.open_pass(self.pass + 1)?;
@@ -269,17 +219,11 @@ impl Run {
 
     /// The value of an op of the current pass before the cursor, for all rows: recorded, or computed again with the
     /// same bits.
-    ///
-    /// # Errors
-    /// If the cursor has not passed it, or the device fails.
     pub fn value(&mut self, op: usize) -> Result<Value, RunError> {
         self.value_at(Mark { pass: self.pass, op })
     }
 
     /// The same in any pass that the cursor has reached.
-    ///
-    /// # Errors
-    /// If the cursor has not passed it, or the device fails.
     pub fn value_at(&mut self, at: Mark) -> Result<Value, RunError> {
         if at.pass > self.pass {
             return Err(RunError::NoPass { pass: at.pass, last: self.pass });
@@ -290,23 +234,25 @@ impl Run {
         Ok(self.branches[self.current].value(&self.program, at)?)
     }
 
+    /// The same; `None` if the cursor has not passed it.
+    pub fn value_if_reached(&mut self, at: Mark) -> Result<Option<Value>, RunError> {
+        match self.value_at(at) {
+            Err(RunError::NotComputed { .. }) => Ok(None),
+            value => value.map(Some),
+        }
+    }
+
     fn not_computed(&self, op: usize, cursor: usize) -> RunError {
         let site = self.program.ops[op].site.clone();
         RunError::NotComputed { site, op, cursor, ops: self.program.ops.len() }
     }
 
     /// The value that an op of the current pass has or will have with the edits made so far, wherever the cursor is.
-    ///
-    /// # Errors
-    /// If the device fails.
     pub fn peek(&mut self, op: usize) -> Result<Value, TensorError> {
         self.branches[self.current].value(&self.program, Mark { pass: self.pass, op })
     }
 
     /// The value of an op in another branch, wherever its cursor would be.
-    ///
-    /// # Errors
-    /// If that branch has not reached the op, or the device fails.
     pub fn value_in(&mut self, branch: usize, at: Mark) -> Result<Value, RunError> {
         if branch == self.current {
             return self.value_at(at);
@@ -323,18 +269,12 @@ impl Run {
     }
 
     /// The value of an op in any pass that a branch has come to, wherever the cursor is.
-    ///
-    /// # Errors
-    /// If the device fails.
     pub fn value_in_any(&mut self, branch: usize, at: Mark) -> Result<Value, TensorError> {
         self.branches[branch].value(&self.program, at)
     }
 
     /// The key/value cache of an op as the current pass finds it (at the end of a pass, as the next one will), for all
     /// rows: `[B, S, K, h]`. None where nothing is cached.
-    ///
-    /// # Errors
-    /// If the device fails.
     pub fn cached(&mut self, op: usize) -> Result<Option<Value>, TensorError> {
         let program = self.program.clone();
         let branch = &mut self.branches[self.current];
@@ -352,15 +292,11 @@ impl Run {
         }))
     }
 
-    /// The branch of that name.
     pub fn branch_named(&self, name: &str) -> Option<usize> {
         self.branches.iter().position(|branch| branch.name == name)
     }
 
     /// Moves to another branch, at the same place of the run, or to the end of that branch if it has fewer passes.
-    ///
-    /// # Errors
-    /// If the device fails.
     pub fn checkout(&mut self, branch: usize) -> Result<(), RunError> {
         let last = self.branches[branch].passes() - 1;
         // A run that has not begun, or is over, stays so.

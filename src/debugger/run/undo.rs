@@ -2,8 +2,8 @@
 
 use super::edit::changed_weights;
 use super::{Run, RunError, Step};
-use crate::debugger::edit::{Edit, Target};
-use crate::model::weights::Weights;
+use crate::debugger::{Edit, Mark, Target};
+use crate::model::Weights;
 use crate::tensor::TensorError;
 
 impl Run {
@@ -18,10 +18,8 @@ impl Run {
                 let mut next = self.branches[*branch].clone();
                 let taken = next.edits.split_off(next.edits.len().saturating_sub(*count));
                 let text = taken.last().map(|edit| edit.text.clone()).ok_or(RunError::NoHistory("undo"))?;
-                let mut changed = Vec::new();
-                for edit in &taken {
-                    changed.extend(next.first_changed(&self.program, edit));
-                }
+                let changed: Vec<Mark> =
+                    taken.iter().flat_map(|edit| next.first_changed(&self.program, edit)).collect();
                 if taken.iter().any(|edit| matches!(edit.target, Target::Weight(_))) {
                     next.weights = self.weights_of(&next.edits)?;
                 }

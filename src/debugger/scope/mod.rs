@@ -4,16 +4,13 @@ mod sites;
 
 use std::collections::HashMap;
 
-use super::mark::Mark;
-use super::params;
-use super::run::RunError;
-use super::session::Session;
 use super::sides::Peer;
+use super::{Error, Mark, RunError, Session, params};
 use crate::lang::eval::{CachePart, Datum, Scope};
-use crate::lang::{History, SiteRef, SiteTable, Unavailable};
+use crate::lang::{History, SiteRef, SiteTable, Span, Unavailable};
 use crate::program::{Part, lens};
 use crate::tensor::ops::{Reduction, Slice, UnaryOp};
-use crate::tensor::{Axis, Device, TensorError, Value};
+use crate::tensor::{Axis, Device, Value};
 
 /// The scope of one expression: a session, and in a condition what `$` stands for.
 pub struct RunScope<'a> {
@@ -28,7 +25,6 @@ pub struct RunScope<'a> {
     missed: bool,
     /// Where a gradient will be taken: values of ops of the current pass, for all rows.
     given: Option<HashMap<usize, Value>>,
-    /// The row of the text.
     text_row: usize,
     /// The block that names without a layer belong to, if it is not that of the cursor.
     block: Option<usize>,
@@ -79,7 +75,6 @@ impl<'a> RunScope<'a> {
         self.missed
     }
 
-    /// A value of the current branch for all rows.
     fn value_at(&mut self, at: Mark) -> Result<Value, Unavailable> {
         let run = &mut self.session.run;
         if let Some(value) = self.given.as_ref().filter(|_| at.pass == run.pass).and_then(|given| given.get(&at.op)) {
@@ -191,8 +186,10 @@ impl Scope for RunScope<'_> {
         };
         if let Some((number, command)) = index.and_then(|index| self.session.forgone.get_key_value(&(index + 1))) {
             return Err(format!(
-                "${number} was given by \"{command}\" before the session was resumed, and was not computed again; give the command again"
-            ).into());
+                "${number} was given by \"{command}\" before the session was resumed, and was not computed again; \
+                 give the command again"
+            )
+            .into());
         }
         match index.and_then(|index| self.session.history.get(index)) {
             Some(datum) => Ok(datum.clone()),
@@ -229,10 +226,8 @@ impl Scope for RunScope<'_> {
             return Ok(id as usize);
         }
         let others = [format!(" {token}"), token.trim_start().to_string()];
-        let hint = match others.iter().find(|other| tokenizer.id_of(other).is_some()) {
-            Some(other) => format!("; {other:?} is one"),
-            None => String::new(),
-        };
+        let known = others.iter().find(|other| tokenizer.id_of(other).is_some());
+        let hint = known.map_or_else(String::new, |other| format!("; {other:?} is one"));
         Err(format!("{token:?} is not one token of this vocabulary{hint}").into())
     }
 
@@ -261,9 +256,7 @@ impl Scope for RunScope<'_> {
             return self.focused_row(op);
         }
         // Each position has its logits from the pass that computed it.
-        let pos = self.session.focus_pos();
-        let pass = run.branch().pass_of(pos);
-        let at = pos - run.branch().span(pass).start;
+        let (pass, at) = run.branch().column(self.session.focus_pos());
         let all = self.value_at(Mark { pass, op })?;
         // Those of the pass before end with its last position.
         let at = at.min(all.shape()[1] - 1);
@@ -337,24 +330,16 @@ impl Scope for RunScope<'_> {
         let run = &self.session.run;
         let (layers, heads) = (run.program.n_layers(), run.program.n_heads());
         if layer >= layers || head >= heads {
-            return Err(format!(
-                "no head L{layer}H{head}: model has layers 0..{} with heads 0..{}",
-                layers - 1,
-                heads - 1
-            )
-            .into());
+            let known = format!("layers 0..{} with heads 0..{}", layers - 1, heads - 1);
+            return Err(format!("no head L{layer}H{head}: model has {known}").into());
         }
-        let site =
-            SiteRef { text: Part::Result.site(layer), run: None, pass: None, span: crate::lang::Span::new(0, 0) };
+        let site = SiteRef { text: Part::Result.site(layer), run: None, pass: None, span: Span::at(0) };
         self.site(&site)?.slice(&[Slice::All, Slice::At(head)]).map_err(Unavailable::from)
     }
 }
 
 impl Session {
     /// The op whose values of all passes are the keys, or the values, that a block's attention reads.
-    ///
-    /// # Errors
-    /// If there is no such block.
     pub fn cached_op(&self, layer: usize, part: CachePart) -> Result<usize, Unavailable> {
         let program = &self.run.program;
         let layers = program.n_layers();
@@ -364,33 +349,14 @@ impl Session {
         if !self.run.generates() {
             return Err("the model has no key/value cache: it computes its whole text in one pass".into());
         }
-        let reader = match part {
-            CachePart::Keys => Part::Scores,
-            CachePart::Values => Part::Z,
-        };
-        let reader = program.block_op(layer, reader);
-        let cached = reader.and_then(|op| program.ops[op].cached.first().copied());
+        let reader = if part == CachePart::Keys { Part::Scores } else { Part::Z };
+        let cached = program.block_op(layer, reader).and_then(|op| program.ops[op].cached.first().copied());
         cached.ok_or_else(|| format!("layer {layer} caches nothing").into())
     }
 }
 
 impl From<RunError> for Unavailable {
     fn from(error: RunError) -> Unavailable {
-        match error {
-            RunError::Tensor(error) => error.into(),
-            error => error.to_string().into(),
-        }
-    }
-}
-
-impl From<RunError> for String {
-    fn from(error: RunError) -> String {
-        error.to_string()
-    }
-}
-
-impl From<TensorError> for String {
-    fn from(error: TensorError) -> String {
-        error.to_string()
+        Error::from(error).into()
     }
 }

@@ -1,8 +1,7 @@
 //! Values of sites: of this run, its branches, and what it is compared with.
 
 use super::RunScope;
-use crate::debugger::mark::Mark;
-use crate::debugger::params;
+use crate::debugger::{Mark, params};
 use crate::lang::{SiteRef, Unavailable};
 use crate::program::Part;
 use crate::tensor::Value;
@@ -42,21 +41,18 @@ impl RunScope<'_> {
             None => run.pass,
         };
         if let Some((layer, Part::Result)) = Part::parse(&site.text) {
-            let z = run.program.block_op(layer, Part::Z).ok_or("the model has no attention")?;
-            let at = Mark { pass, op: z };
-            let z = match branch == self.session.run.current {
-                true => self.value_at(at)?,
-                false => self.session.run.value_in(branch, at)?,
-            };
-            return params::head_results(&z, self.session.run.branches[branch].weights(), layer)
-                .map_err(Unavailable::from);
+            let op = run.program.block_op(layer, Part::Z).ok_or("the model has no attention")?;
+            let z = self.of_branch(branch, Mark { pass, op })?;
+            return Ok(params::head_results(&z, self.session.run.branches[branch].weights(), layer)?);
         }
         let op = run.program.op_of(&site.text).ok_or_else(|| format!("no site {}", site.text))?;
-        let at = Mark { pass, op };
-        if branch == self.session.run.current {
-            self.value_at(at)
-        } else {
-            self.session.run.value_in(branch, at).map_err(Unavailable::from)
+        self.of_branch(branch, Mark { pass, op })
+    }
+
+    fn of_branch(&mut self, branch: usize, at: Mark) -> Result<Value, Unavailable> {
+        match branch == self.session.run.current {
+            true => self.value_at(at),
+            false => Ok(self.session.run.value_in(branch, at)?),
         }
     }
 }

@@ -32,7 +32,6 @@ impl SideValue {
     }
 }
 
-/// Both on the footing of each other.
 pub fn level(a: SideValue, b: SideValue) -> (SideValue, SideValue) {
     if a.shape != b.shape || a.lacks_mean && b.lacks_mean {
         return (a, b);

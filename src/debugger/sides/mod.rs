@@ -5,27 +5,24 @@ mod texts;
 mod together;
 mod value;
 
-pub use footing::level;
-pub use texts::OtherText;
-pub use together::{Differences, SideDifference};
-pub use value::{Elements, Has, Meaning, SideValue};
-
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::edit::Target;
-use super::error::{Error, Result};
-use super::mark::Mark;
-use super::run::Run;
-use super::session::Session;
+use value::{meaning, of_dump, of_row};
+
+use super::{Error, Mark, Result, Session, Target};
 use crate::dumps::{Change, Dump, DumpError, Reading, divided};
 use crate::lang::SiteTable;
+use crate::model::Weights;
 use crate::model::spec::ModelSpec;
-use crate::model::weights::Weights;
 use crate::program::Program;
 use crate::tensor::{Value, step};
-use value::{meaning, of_dump, of_row};
+
+pub use footing::level;
+pub use texts::OtherText;
+pub use together::{Differences, SideDifference};
+pub use value::{Elements, Has, Meaning, SideValue};
 
 impl From<DumpError> for Error {
     fn from(error: DumpError) -> Error {
@@ -38,14 +35,12 @@ impl From<DumpError> for Error {
 
 /// What a session has besides the run under control.
 pub enum Peer {
-    /// Another model, with its own run.
     Model(Box<Session>),
     Dump(Box<Dump>),
 }
 
 /// One of two that are compared.
 pub enum Side {
-    /// A branch of the run under control.
     Branch(usize),
     /// Another model, or a dump, by its number in [`Session::peers`].
     Peer(usize),
@@ -60,7 +55,6 @@ impl Session {
         branch.or_else(|| self.peer_named(name).map(Side::Peer))
     }
 
-    /// The model or dump of that name.
     pub fn peer_named(&self, name: &str) -> Option<usize> {
         self.peers.iter().position(|(known, _)| known == name)
     }
@@ -71,7 +65,6 @@ impl Session {
         branches.chain(self.peers.iter().map(|(name, _)| name.clone())).collect()
     }
 
-    /// What a side is called.
     pub fn side_name(&self, side: &Side) -> String {
         match side {
             Side::Branch(branch) => self.run.branches[*branch].name.clone(),
@@ -81,9 +74,6 @@ impl Session {
     }
 
     /// Opens a file of values for this model.
-    ///
-    /// # Errors
-    /// As [`Dump::open`].
     pub fn open_dump(&self, path: &Path, reading: &Reading<'_>) -> Result<Dump> {
         let run = &self.run;
         Ok(Dump::open(path, reading, (&run.program, &*run.names, &run.model.weights, &run.model.spec.family))?)
@@ -91,14 +81,10 @@ impl Session {
 
     /// The sites of a side that the program of the current model does not have, in the order of that side.
     pub fn sites_missing_here(&self, side: &Side) -> Vec<String> {
-        let missing = |site: &str| self.run.program.op_of(site).is_none();
-        match side {
-            Side::Peer(peer) => match &self.peers[*peer].1 {
-                Peer::Model(other) => other.run.names.names().iter().filter(|site| missing(site)).cloned().collect(),
-                Peer::Dump(_) => Vec::new(),
-            },
-            Side::Branch(_) | Side::File(_) => Vec::new(),
-        }
+        let Side::Peer(peer) = side else { return Vec::new() };
+        let Peer::Model(other) = &self.peers[*peer].1 else { return Vec::new() };
+        let missing = |site: &&String| self.run.program.op_of(site).is_none();
+        other.run.names.names().iter().filter(missing).cloned().collect()
     }
 
     /// The dump that a side is; `None` if it is computed here.
@@ -125,9 +111,6 @@ impl Session {
     }
 
     /// Computes what is missing of a side, so that it can be compared with the current pass.
-    ///
-    /// # Errors
-    /// If the side has no such pass, its device fails, or the user interrupts.
     pub fn bring(&mut self, side: &Side) -> Result<()> {
         let pass = self.run.pass;
         let passes = match side {
@@ -152,8 +135,7 @@ impl Session {
             run.restart();
         }
         let ops = run.program.ops.len();
-        let incomplete = |run: &Run| run.branch().frontier(pass) < ops;
-        while incomplete(run) && !run.at_end() {
+        while run.branch().frontier(pass) < ops && !run.at_end() {
             let site = run.program.ops[run.cursor].site.clone();
             step(&format!("{name}: {site}"), run.cursor as u64, ops as u64)?;
             run.advance()?;
@@ -164,9 +146,6 @@ impl Session {
     /// What a side has of a site in the current pass, to be compared with it: features that are divided into other
     /// heads there are divided as here, and what TransformerLens has taken out is put back as far as the weights here
     /// say what it is.
-    ///
-    /// # Errors
-    /// If a device fails, or something is wrong with a file.
     pub fn value_of_side(&mut self, side: &Side, site: &str) -> Result<Has> {
         let mut has = self.held_by_side(side, site)?;
         if let (Has::Value(value), Some(op)) = (&mut has, self.run.program.op_of(site)) {
@@ -188,30 +167,25 @@ impl Session {
 
     fn held_by_side(&mut self, side: &Side, site: &str) -> Result<Has> {
         let row = self.focus.row;
+        let pass = self.run.pass;
         match side {
             Side::Branch(branch) => {
                 let Some(op) = self.run.program.op_of(site) else { return Ok(Has::Nothing) };
-                let pass = self.run.pass;
                 match self.run.value_in(*branch, Mark { pass, op }) {
                     Ok(value) => of_row(&value, row).map(Has::Value),
                     Err(_) => Ok(Has::Nothing),
                 }
             }
-            Side::Peer(peer) => {
-                let pass = self.run.pass;
-                match &mut self.peers[*peer].1 {
-                    Peer::Model(other) => {
-                        let Some(op) = other.run.program.op_of(site) else { return Ok(Has::Nothing) };
-                        let branch = other.run.current;
-                        if op >= other.run.branch().frontier(pass) {
-                            return Ok(Has::Nothing);
-                        }
-                        let value = other.run.value_in_any(branch, Mark { pass, op })?;
-                        of_row(&value, row.min(value.shape()[0] - 1)).map(Has::Value)
-                    }
-                    Peer::Dump(dump) => of_dump(dump, site, &self.run, row),
+            Side::Peer(peer) => match &mut self.peers[*peer].1 {
+                Peer::Model(other) => {
+                    let reached = other.run.branch().frontier(pass);
+                    let op = other.run.program.op_of(site).filter(|op| *op < reached);
+                    let Some(op) = op else { return Ok(Has::Nothing) };
+                    let value = other.run.value_in_any(other.run.current, Mark { pass, op })?;
+                    of_row(&value, row.min(value.shape()[0] - 1)).map(Has::Value)
                 }
-            }
+                Peer::Dump(dump) => of_dump(dump, site, &self.run, row),
+            },
             Side::File(dump) => of_dump(dump, site, &self.run, row),
         }
     }

@@ -1,13 +1,12 @@
 //! Whether two sides read the same text: reported before anything is compared, since all else follows from it.
 
 use super::{Has, Session, Side};
-use crate::debugger::error::Result;
+use crate::debugger::Result;
 use crate::tensor::Axis;
 
 /// Token ids that are listed.
 const LISTED: usize = 4;
 
-/// How the texts of two sides differ.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OtherText {
     pub words: String,
@@ -17,9 +16,6 @@ pub struct OtherText {
 
 impl Session {
     /// How the texts that two sides read differ; `None` if they do not, or nothing is known of one.
-    ///
-    /// # Errors
-    /// If a device fails, or something is wrong with a file.
     pub fn texts_differ(&mut self, a: &Side, b: &Side) -> Result<Option<OtherText>> {
         let names = [self.side_name(a), self.side_name(b)];
         let (Some(ours), Some(theirs)) = (self.tokens_of(a)?, self.tokens_of(b)?) else {

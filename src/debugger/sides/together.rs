@@ -3,16 +3,12 @@
 use std::collections::HashMap;
 
 use super::{Has, Peer, Side, SideValue, level};
-use crate::debugger::error::Result;
-use crate::debugger::mark::Mark;
-use crate::debugger::run::RunError;
-use crate::debugger::session::Session;
+use crate::debugger::{Mark, Result, RunError, Session};
 use crate::tensor::{Difference, Tolerance, Verdict};
 
 /// How far the value just computed is from that of the other side.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SideDifference {
-    /// What the other side is called.
     pub name: String,
     /// Ours first.
     pub difference: Difference,
@@ -28,7 +24,6 @@ pub struct Differences {
 }
 
 impl Session {
-    /// The side that follows, if there is one.
     pub fn follower(&self) -> Option<Side> {
         self.side_named(self.compare.as_deref()?)
     }
@@ -45,12 +40,10 @@ impl Session {
     }
 
     /// Moves the cursor of the following model to where the current one is: after the op of the same site.
-    ///
-    /// # Errors
-    /// If its device fails.
     pub fn follow(&mut self) -> Result<(), RunError> {
         let Some(Side::Peer(peer)) = self.follower() else { return Ok(()) };
-        let (pass, site) = (self.run.pass, self.just_computed_site());
+        let (pass, computed) = (self.run.pass, self.run.cursor.checked_sub(1));
+        let site = computed.map(|op| self.run.program.ops[op].site.clone());
         let Peer::Model(other) = &mut self.peers[peer].1 else { return Ok(()) };
         let run = &mut other.run;
         if !run.live {
@@ -65,15 +58,8 @@ impl Session {
         Ok(())
     }
 
-    fn just_computed_site(&self) -> Option<String> {
-        self.run.cursor.checked_sub(1).map(|op| self.run.program.ops[op].site.clone())
-    }
-
     /// What the other side has of a site, and how far the value here is from it; `None` if it has nothing of that
     /// shape.
-    ///
-    /// # Errors
-    /// If a device fails, or something is wrong with a file.
     pub fn compare_at(&mut self, at: Mark, tolerance: Tolerance) -> Result<Option<(SideDifference, SideValue)>> {
         let Some(side) = self.follower() else { return Ok(None) };
         self.follow()?;

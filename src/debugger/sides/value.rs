@@ -3,9 +3,8 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use crate::debugger::error::Result;
-use crate::debugger::run::Run;
-use crate::dumps::{Change, Dump};
+use crate::debugger::{Result, Run};
+use crate::dumps::{Change, Dump, Fitted};
 use crate::program::{Kernel, Op, shape_of};
 use crate::tensor::ops::Slice;
 use crate::tensor::{Axis, Device, Difference, HostF32, Tolerance, Value, difference};
@@ -48,12 +47,10 @@ impl SideValue {
     }
 }
 
-/// Elements in row-major order.
 #[derive(Clone)]
 pub enum Elements {
     /// As they are in memory.
     Single(Arc<HostF32>),
-    /// As they were read.
     Double(Vec<f64>),
 }
 
@@ -90,7 +87,6 @@ pub(super) fn meaning(op: &Op) -> Meaning {
     }
 }
 
-/// One row of a value of a run.
 pub(super) fn of_row(value: &Value, row: usize) -> Result<SideValue> {
     let value = value.slice(&[Slice::At(row)])?;
     Ok(SideValue {
@@ -108,23 +104,14 @@ pub(super) fn of_row(value: &Value, row: usize) -> Result<SideValue> {
 
 /// What a dump has of a site of a run's program.
 pub(super) fn of_dump(dump: &Dump, site: &str, run: &Run, row: usize) -> Result<Has> {
-    let Some(op) = run.program.op_of(site) else { return Ok(Has::Nothing) };
-    let op: &Op = &run.program.ops[op];
+    let Some(op) = run.program.op_of(site).map(|op| &run.program.ops[op]) else { return Ok(Has::Nothing) };
     let wanted = shape_of(op, 1, run.branch().span(run.pass));
     Ok(match dump.value(op, &wanted[1..], row)? {
         None => Has::Nothing,
         Some(Err(why)) => Has::Other(why),
-        Some(Ok((found, changes))) => {
-            let elements = Elements::Double(found.data);
-            let axes = op.axes[1..].to_vec();
-            Has::Value(SideValue {
-                shape: found.shape,
-                axes,
-                elements,
-                changes,
-                lacks_mean: false,
-                meaning: meaning(op),
-            })
+        Some(Ok(Fitted { found, changes })) => {
+            let (shape, axes, elements) = (found.shape, op.axes[1..].to_vec(), Elements::Double(found.data));
+            Has::Value(SideValue { shape, axes, elements, changes, lacks_mean: false, meaning: meaning(op) })
         }
     })
 }

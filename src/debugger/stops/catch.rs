@@ -3,11 +3,10 @@
 //! A catch looks at the value just computed and at what it was computed from; it never stops where something is only
 //! passed on.
 
-use super::super::mark::Mark;
-use super::super::session::Session;
 use super::causes::magnitude;
+use super::health::Health;
 use super::{Catch, Crossing};
-use crate::debugger::Result;
+use crate::debugger::{Mark, Result, Session};
 use crate::program::{Kernel, Op};
 use crate::tensor::ops::{Reduction, Slice};
 use crate::tensor::{Axis, Value, unravel};
@@ -21,8 +20,7 @@ impl Session {
         let program = &self.run.program;
         match catch {
             Catch::Token(_) | Catch::Pass => {
-                let start = Crossing { position: 0, ..Crossing::after(0) };
-                vec![start]
+                vec![Crossing { position: 0, ..Crossing::after(0) }]
             }
             // Token ids are not values.
             _ => (1..program.ops.len()).filter(|&op| self.can_happen(catch, op)).map(Crossing::after).collect(),
@@ -43,44 +41,38 @@ impl Session {
     }
 
     /// What a catch finds at the present place, as lines; none if nothing happened.
-    ///
-    /// # Errors
-    /// If the device fails.
     pub(in crate::debugger) fn caught(&mut self, catch: &Catch) -> Lines {
         let here = self.run.mark();
         match catch {
             Catch::Token(ids) => return Ok(self.chosen_among(ids)),
             Catch::Pass => return Ok((here.op == 0 && here.pass > 0).then(Vec::new)),
-            // These are about gradients, which there are none of going forward.
-            Catch::Vanish(_) | Catch::Explode(_) => return Ok(None),
-            Catch::Diverge(tolerance) => return self.diverged(here, *tolerance),
             _ => {}
         }
         let Some(op) = here.op.checked_sub(1) else { return Ok(None) };
         let at = Mark { op, ..here };
-        let health = self.health(at)?;
         let program = self.run.program.clone();
-        let (happened, what): (bool, &str) = match catch {
-            Catch::Nan => (health.nan > 0, "NaN"),
-            Catch::Inf => (health.inf > 0, "infinite"),
-            Catch::Overflow(limit) => (health.absmax >= *limit || health.inf > 0, "too large"),
+        let what = match catch {
+            Catch::Nan => "NaN",
+            Catch::Inf => "infinite",
+            Catch::Overflow(_) => "too large",
+            Catch::Diverge(tolerance) => return self.diverged(at, *tolerance),
             Catch::Dead => return self.died(at, &program.ops[op]),
             Catch::NormJump(factor) => return self.jumped(at, &program.ops[op], *factor),
             Catch::Saturated(share) => return self.saturated(at, &program.ops[op], *share),
-            Catch::Vanish(_) | Catch::Explode(_) | Catch::Diverge(_) | Catch::Token(_) | Catch::Pass => (false, ""),
+            // Going forward there are no gradients; the others have been looked at.
+            Catch::Vanish(_) | Catch::Explode(_) | Catch::Token(_) | Catch::Pass => return Ok(None),
         };
-        if !happened {
+        let has = |health: Health| match catch {
+            Catch::Nan => health.nan > 0,
+            Catch::Inf => health.inf > 0,
+            Catch::Overflow(limit) => health.absmax >= *limit || health.inf > 0,
+            _ => false,
+        };
+        if !has(self.health(at)?) {
             return Ok(None);
         }
         for input in self.inputs_of(at) {
-            let health = self.health(input)?;
-            let passed_on = match catch {
-                Catch::Nan => health.nan > 0,
-                Catch::Inf => health.inf > 0,
-                Catch::Overflow(limit) => health.absmax >= *limit || health.inf > 0,
-                _ => false,
-            };
-            if passed_on {
+            if has(self.health(input)?) {
                 self.passed_on.insert((self.run.current, at));
                 return Ok(None);
             }
@@ -98,11 +90,9 @@ impl Session {
     }
 
     /// Where an op makes a difference to the other side: nothing that it reads has one.
-    fn diverged(&mut self, here: Mark, tolerance: f64) -> Lines {
-        let Some(op) = here.op.checked_sub(1) else { return Ok(None) };
-        let at = Mark { op, ..here };
+    fn diverged(&mut self, at: Mark, tolerance: f64) -> Lines {
         let Some(found) = self.diverges(at, tolerance)? else { return Ok(None) };
-        for &input in &self.run.program.ops[op].inputs.clone() {
+        for &input in &self.run.program.ops[at.op].inputs.clone() {
             if self.diverges(Mark { op: input, ..at }, tolerance)?.is_some() {
                 self.passed_on.insert((self.run.current, at));
                 return Ok(None);
@@ -112,13 +102,9 @@ impl Session {
         let mut index = found.difference.at.clone();
         index.insert(0, self.focus.row);
         let place = self.place_name(&value, &index);
-        let line = format!(
-            "{} has {} where {} is here, at {place}",
-            found.name,
-            magnitude(found.difference.pair.1),
-            magnitude(found.difference.pair.0)
-        );
-        Ok(Some(vec![line]))
+        let (name, (ours, theirs)) = (&found.name, found.difference.pair);
+        let (ours, theirs) = (magnitude(ours), magnitude(theirs));
+        Ok(Some(vec![format!("{name} has {theirs} where {ours} is here, at {place}")]))
     }
 
     /// The values that an op reads in a pass, those of the cache in earlier passes included.
@@ -132,17 +118,13 @@ impl Session {
         let Mark { pass, op: 0 } = self.run.mark() else { return None };
         let branch = self.run.branch();
         let tokens = &branch.chosen(pass)?.tokens;
-        let found: Vec<String> = tokens
-            .iter()
-            .enumerate()
-            .filter(|(_, token)| token.is_some_and(|token| ids.contains(&token)))
-            .map(|(row, token)| {
-                let id = token.unwrap_or_default();
-                let text = self.run.model.tokenizer.as_ref().map_or(id.to_string(), |t| t.token_text(id));
-                let of_row = if tokens.len() > 1 { format!(" in row {row}") } else { String::new() };
-                format!("token {id} {text:?} was chosen{of_row}")
-            })
-            .collect();
+        let words = |(row, token): (usize, &Option<u32>)| {
+            let id = token.filter(|token| ids.contains(token))?;
+            let text = self.run.model.tokenizer.as_ref().map_or(id.to_string(), |t| t.token_text(id));
+            let of_row = if tokens.len() > 1 { format!(" in row {row}") } else { String::new() };
+            Some(format!("token {id} {text:?} was chosen{of_row}"))
+        };
+        let found: Vec<String> = tokens.iter().enumerate().filter_map(words).collect();
         (!found.is_empty()).then_some(found)
     }
 
@@ -218,7 +200,6 @@ impl Session {
     }
 }
 
-/// The heads of a value that are zero throughout.
 fn zero_heads(value: &Value) -> Result<Vec<usize>> {
     let Some(axis) = value.axes().iter().position(|axis| *axis == Axis::Head) else { return Ok(Vec::new()) };
     let mut zero = Vec::new();

@@ -1,12 +1,9 @@
 //! Where elements are that a catch is about, and what the op that made them read.
 
-use super::super::mark::Mark;
-use super::super::session::Session;
-use crate::debugger::Result;
+use crate::debugger::{Mark, Result, Session};
 use crate::program::{Kernel, Op};
 use crate::tensor::{Axis, Value, unravel};
 
-/// Inputs and weights of an op that are listed.
 const LISTED: usize = 6;
 
 impl Session {
@@ -16,11 +13,8 @@ impl Session {
         let count = data.iter().filter(|x| bad(**x)).count();
         let first = data.iter().position(|x| bad(*x)).unwrap_or(0);
         let place = self.place_name(value, &unravel(first, value.shape()));
-        Ok(format!(
-            "{count} of {} elements {} {what}, the first at {place}",
-            data.len(),
-            if count == 1 { "is" } else { "are" }
-        ))
+        let are = if count == 1 { "is" } else { "are" };
+        Ok(format!("{count} of {} elements {are} {what}, the first at {place}", data.len()))
     }
 
     /// What an op was computed from: the values it read, and its weights.
@@ -48,25 +42,17 @@ impl Session {
         for &id in op.weights.iter().take(LISTED) {
             let Some(weight) = self.run.branch().weights().get(id) else { continue };
             let value = weight.whole()?;
-            let data = value.read_f64()?;
-            let (nan, inf) = data
-                .iter()
-                .fold((0, 0), |(nan, inf), x| (nan + u64::from(x.is_nan()), inf + u64::from(x.is_infinite())));
+            let (data, summary) = (value.read_f64()?, value.summary()?);
+            let (nan, inf) = (summary.nan, summary.pos_inf + summary.neg_inf);
             let worse = |x: f64| if nan + inf > 0 { !x.is_finite() } else { bad(x) };
             let what = if nan + inf > 0 { broken_words(nan, inf) } else { what.to_string() };
             let count = data.iter().filter(|x| worse(**x)).count();
             lines.push(match data.iter().position(|x| worse(*x)) {
                 Some(first) => {
-                    let at = unravel(first, value.shape());
-                    format!(
-                        "from weight {id}: {count} of its elements {} {what}, the first at {at:?}",
-                        if count == 1 { "is" } else { "are" }
-                    )
+                    let (are, at) = (if count == 1 { "is" } else { "are" }, unravel(first, value.shape()));
+                    format!("from weight {id}: {count} of its elements {are} {what}, the first at {at:?}")
                 }
-                None => {
-                    let largest = data.iter().fold(0.0f64, |most, x| most.max(x.abs()));
-                    format!("from weight {id}: largest magnitude {}", magnitude(largest))
-                }
+                None => format!("from weight {id}: largest magnitude {}", magnitude(summary.absmax)),
             });
         }
         Ok(lines)

@@ -1,10 +1,7 @@
 //! Which stop points fire where the cursor is.
 
-use super::super::scope::RunScope;
-use super::super::session::Session;
-use super::super::travel::{Finding, Reason, Stop};
-use super::{Crossing, Kind};
-use crate::debugger::Result;
+use super::{Changed, Crossing, Kind};
+use crate::debugger::{Finding, Reason, Result, RunScope, Session, Stop};
 use crate::lang::eval;
 use crate::lang::location::Choice;
 
@@ -15,23 +12,15 @@ impl Session {
         if here.is_empty() {
             return None;
         }
-        let mut stop = self.stop_at(Reason::Stopped);
+        let mut stop = self.stop_here(Reason::Stopped);
         let mut focus: Option<Crossing> = None;
         for (number, crossing) in here {
             let found = match self.found(number, &crossing) {
                 Ok(None) => continue,
                 // What was counted here before is counted once.
                 Ok(Some(finding)) if self.counted(number) => Ok(finding),
-                Ok(Some(finding)) => {
-                    let (fires, gone) = self.stops.hit(number);
-                    if !fires {
-                        continue;
-                    }
-                    if gone {
-                        stop.temporary.push(number);
-                    }
-                    Ok(finding)
-                }
+                Ok(Some(_)) if !self.hits(number, &mut stop) => continue,
+                Ok(Some(finding)) => Ok(finding),
                 Err(message) => Err(message),
             };
             let stops = self.stops.get(number).is_none_or(|point| point.kind.stops());
@@ -77,6 +66,17 @@ impl Session {
                 None => return Ok(None),
             },
         }
+        self.finding(number, crossing, lines, change)
+    }
+
+    /// What a stop point has found, if its condition holds.
+    pub(in crate::debugger) fn finding(
+        &mut self,
+        number: usize,
+        crossing: &Crossing,
+        lines: Vec<String>,
+        change: Option<Changed>,
+    ) -> Result<Option<Finding>> {
         if !self.holds(number, crossing)? {
             return Ok(None);
         }
@@ -85,8 +85,15 @@ impl Session {
         Ok(Some(Finding { number, kind, what, lines, change, commands }))
     }
 
+    /// Counts a hit, and says whether the stop point fires at it.
+    pub(in crate::debugger) fn hits(&mut self, number: usize, stop: &mut Stop) -> bool {
+        let (fires, gone) = self.stops.hit(number);
+        stop.temporary.extend(gone.then_some(number));
+        fires
+    }
+
     /// Whether the condition of a stop point holds; a missing one does.
-    pub(in crate::debugger) fn holds(&mut self, number: usize, crossing: &Crossing) -> Result<bool> {
+    fn holds(&mut self, number: usize, crossing: &Crossing) -> Result<bool> {
         let Some(condition) = self.stops.get_mut(number).and_then(|point| point.condition.clone()) else {
             return Ok(true);
         };

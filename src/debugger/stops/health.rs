@@ -2,9 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::super::mark::Mark;
-use super::super::session::Session;
-use crate::debugger::Result;
+use crate::debugger::{Mark, Result, Session};
 use crate::program::Kernel;
 use crate::tensor::Kind;
 
@@ -14,9 +12,7 @@ pub struct Health {
     pub nan: u64,
     /// Infinite elements that no mask explains.
     pub inf: u64,
-    /// Largest finite magnitude.
     pub absmax: f64,
-    /// Whether all elements are zero.
     pub zero: bool,
 }
 
@@ -41,9 +37,6 @@ impl Healths {
 impl Session {
     /// Whether a value of the current branch that is kept holds NaN or infinities that no mask explains; false of one
     /// that is not kept, for which nothing is computed. Remembered until something is changed.
-    ///
-    /// # Errors
-    /// If the device fails.
     pub fn holds_nonfinite(&mut self, at: Mark) -> Result<bool> {
         let key = (self.run.current, at);
         if let Some(&nonfinite) = self.healths.at(self.run.revision()).nonfinite.get(&key) {

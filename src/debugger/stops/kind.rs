@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::super::mark::Mark;
 use super::{Condition, Tally};
+use crate::debugger::Mark;
 use crate::lang::Expr;
 
-/// What a stop point stops on.
 #[derive(Clone, Debug)]
 pub enum Kind {
     Break,
@@ -37,7 +36,6 @@ impl Kind {
     }
 }
 
-/// An expression whose change stops.
 #[derive(Clone, Debug)]
 pub struct Watch {
     /// As parsed, and the line that its spans point into.
@@ -67,14 +65,12 @@ pub enum Catch {
     /// An op makes a difference to the side that is compared with: its output is further from its counterpart than
     /// this, absolute or relative, and nothing that it reads is.
     Diverge(f64),
-    /// One of these tokens is chosen.
     Token(Vec<u32>),
     /// A pass begins after that of the prompt.
     Pass,
 }
 
 impl Catch {
-    /// The word after `catch`.
     pub fn word(&self) -> &'static str {
         match self {
             Catch::Nan => "nan",
@@ -94,7 +90,6 @@ impl Catch {
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Keep {
-    /// How often it was crossed.
     Count,
     /// A number at each crossing: how often, its smallest, mean and largest.
     Number(Expr),
@@ -102,7 +97,6 @@ pub enum Keep {
     Histogram(Expr),
 }
 
-/// What is counted where a trace is crossed.
 #[derive(Clone, Debug)]
 pub struct Trace {
     pub keep: Keep,
@@ -112,7 +106,6 @@ pub struct Trace {
     pub seen: BTreeMap<(usize, Mark), Tally>,
 }
 
-/// What is printed where a dprintf is crossed.
 #[derive(Clone, Debug)]
 pub struct Print {
     /// The format and its values, as parsed.

@@ -8,15 +8,15 @@ mod kind;
 mod trace;
 mod watch;
 
+use super::Mark;
+use crate::lang::Expr;
+use crate::lang::location::Choice;
+
 pub(super) use health::Healths;
 pub use kind::{Catch, Keep, Kind, Print, Trace, Watch};
 pub use trace::Tally;
 pub use watch::Change as Changed;
 
-use super::mark::Mark;
-use crate::lang::{Expr, location::Choice};
-
-/// What becomes of a stop point that has stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Disposition {
     Keep,
@@ -35,7 +35,6 @@ impl Disposition {
     }
 }
 
-/// One place where a stop point is looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Crossing {
     /// The only pass that it is for; none means every pass.
@@ -67,7 +66,6 @@ pub struct Condition {
     pub expr: Expr,
 }
 
-/// A comparison of the number of hits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HitCondition {
     /// How: `>`, `>=`, `<`, `<=`, `==`, `!=`, or `%` for every so many.
@@ -76,7 +74,6 @@ pub struct HitCondition {
 }
 
 impl HitCondition {
-    /// Whether so many hits stop.
     pub fn holds(self, hits: u64) -> bool {
         match self.op {
             ">" => hits > self.count,
@@ -95,28 +92,23 @@ impl HitCondition {
 pub struct StopPoint {
     /// Its number; never used twice.
     pub number: usize,
-    /// A name that stands for the number.
     pub name: Option<String>,
     pub kind: Kind,
     /// Its location, or what it watches, as typed.
     pub location: String,
     /// Where it is looked at, by rising position.
     pub crossings: Vec<Crossing>,
-    /// Stops only if this holds.
     pub condition: Option<Condition>,
     /// How often it was crossed with its condition true.
     pub hits: u64,
-    /// Stops only at these hits.
     pub hit_condition: Option<HitCondition>,
     /// So many more hits do not stop.
     pub ignore: u64,
-    /// What becomes of it after stopping.
     pub disposition: Disposition,
     /// So many more stops before the disposition acts; none means at the next.
     pub left: Option<u64>,
     /// Whether it is looked at at all.
     pub enabled: bool,
-    /// Command lines that run when it has stopped.
     pub commands: Vec<String>,
 }
 
@@ -149,7 +141,6 @@ pub struct StopPoints {
 }
 
 impl StopPoints {
-    /// In number order.
     pub fn iter(&self) -> impl Iterator<Item = &StopPoint> {
         self.points.iter()
     }
@@ -167,24 +158,20 @@ impl StopPoints {
         self.last
     }
 
-    /// Adds one and returns its number.
     pub fn add(&mut self, point: StopPoint) -> usize {
         self.last += 1;
         self.points.push(StopPoint { number: self.last, ..point });
         self.last
     }
 
-    /// The one of that number.
     pub fn get(&self, number: usize) -> Option<&StopPoint> {
         self.points.iter().find(|point| point.number == number)
     }
 
-    /// The one of that number.
     pub fn get_mut(&mut self, number: usize) -> Option<&mut StopPoint> {
         self.points.iter_mut().find(|point| point.number == number)
     }
 
-    /// The number of the one of that name.
     pub fn named(&self, name: &str) -> Option<usize> {
         self.points.iter().find(|point| point.name.as_deref() == Some(name)).map(|point| point.number)
     }

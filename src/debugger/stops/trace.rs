@@ -1,16 +1,13 @@
 //! Counting and printing without stopping.
 
-use super::super::scope::RunScope;
-use super::super::session::Session;
 use super::{Crossing, Keep, Kind};
-use crate::debugger::error::Result;
+use crate::debugger::{Result, RunScope, Session};
 use crate::lang::eval::{self, Datum};
-use crate::lang::{LangError, explained};
+use crate::lang::{Expr, LangError, Span, explained};
 
 /// Bins of a histogram to either side of zero: powers of two from 2^-16 to 2^16 and beyond.
 const SIDE: usize = 34;
 
-/// What was kept at one place.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Tally {
     Crossed,
@@ -85,33 +82,24 @@ impl Session {
         Ok(())
     }
 
-    fn printed_line(
-        &mut self,
-        args: &[crate::lang::Expr],
-        crossing: &Crossing,
-        row: Option<usize>,
-    ) -> Result<String, LangError> {
+    fn printed_line(&mut self, args: &[Expr], crossing: &Crossing, row: Option<usize>) -> Result<String, LangError> {
         let mut scope = RunScope::at_stop(self, crossing.head, row);
         let Some((first, rest)) = args.split_first() else { return Ok(String::new()) };
         let template = match eval::evaluate(first, &mut scope)? {
             Datum::Str(template) => template,
             other => {
-                return Err(LangError::new(
-                    format!("the format must be a string, found {}", other.described()),
-                    first.span,
-                ));
+                let message = format!("the format must be a string, found {}", other.described());
+                return Err(LangError::new(message, first.span));
             }
         };
-        let mut values = Vec::new();
-        for expr in rest {
-            values.push((eval::evaluate(expr, &mut scope)?, expr.span));
-        }
+        let values = rest.iter().map(|expr| Ok((eval::evaluate(expr, &mut scope)?, expr.span)));
+        let values = values.collect::<Result<Vec<_>, LangError>>()?;
         let text = eval::format(&template, first.span, &values)?;
         Ok(text.strip_suffix('\n').unwrap_or(&text).to_string())
     }
 }
 
-fn bins(datum: &Datum, span: crate::lang::Span) -> Result<Tally, LangError> {
+fn bins(datum: &Datum, span: Span) -> Result<Tally, LangError> {
     let numbers = match datum {
         Datum::Tensor(value) => value.read_f64().map_err(|error| LangError::because(error, span))?,
         datum => vec![datum.number(span)?],

@@ -3,21 +3,18 @@
 //! A watch belongs to places, not to directions: at each place where the expression can have changed, what it is there
 //! is compared with what it was at the one before, whichever way the cursor came.
 
-use super::super::mark::Mark;
-use super::super::scope::RunScope;
-use super::super::session::Session;
 use super::{Condition, Crossing};
-use crate::debugger::error::Result;
+use crate::debugger::gradient::uses_cursor;
+use crate::debugger::{Mark, Result, RunScope, Session};
 use crate::lang::eval::{self, Datum, sites_used};
 use crate::lang::{Expr, explained};
-use crate::tensor::bits;
+use crate::tensor::{TensorError, bits};
 
 /// What a watched expression was and is, where it changed.
 #[derive(Clone, Debug)]
 pub struct Change {
     /// Before; void where it could not be computed yet.
     pub old: Datum,
-    /// Now.
     pub new: Datum,
 }
 
@@ -84,14 +81,8 @@ fn before(crossings: &[Crossing], here: Mark) -> Option<Mark> {
     }
 }
 
-fn uses_cursor(expr: &Expr) -> bool {
-    let mut uses = false;
-    expr.walk(&mut |part| uses |= matches!(part.kind, crate::lang::ast::ExprKind::Cursor));
-    uses
-}
-
 /// Whether two values are the same, bit for bit.
-fn same(a: &Datum, b: &Datum) -> Result<bool, crate::tensor::TensorError> {
+fn same(a: &Datum, b: &Datum) -> Result<bool, TensorError> {
     Ok(match (a, b) {
         (Datum::Tensor(a), Datum::Tensor(b)) => a.shape() == b.shape() && bits(a)? == bits(b)?,
         (Datum::Num(a), Datum::Num(b)) => a.to_bits() == b.to_bits(),

@@ -4,9 +4,8 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use crate::debugger::branch::Branch;
 use crate::debugger::pass::Pass;
-use crate::debugger::{Ablation, Change, Direction, Edit, Mark, Motion, Session, Settings, Target};
+use crate::debugger::{Ablation, Branch, Change, Direction, Edit, Mark, Motion, Session, Settings, Target};
 use crate::model::{Input, bundled, load};
 use crate::program::Part;
 use crate::tensor::Device;
