@@ -57,17 +57,13 @@ struct Range {
 impl Range {
     fn of(map: &MapView) -> Range {
         let finite = || map.data.iter().copied().filter(|x| x.is_finite());
-        match map.scale {
-            Scale::Sequential => {
-                let low = finite().fold(f64::INFINITY, f64::min);
-                let high = finite().fold(f64::NEG_INFINITY, f64::max);
-                // Probabilities and norms are shown relative to 0, not to their smallest.
-                Range { scale: map.scale, low: if low >= 0.0 { 0.0 } else { low }, high }
-            }
-            Scale::Diverging => {
-                Range { scale: map.scale, low: 0.0, high: finite().map(f64::abs).fold(f64::NEG_INFINITY, f64::max) }
-            }
-        }
+        let highest = |all: &mut dyn Iterator<Item = f64>| all.fold(f64::NEG_INFINITY, f64::max);
+        let (low, high) = match map.scale {
+            Scale::Sequential => (finite().fold(f64::INFINITY, f64::min), highest(&mut finite())),
+            Scale::Diverging => (0.0, highest(&mut finite().map(f64::abs))),
+        };
+        // Probabilities and norms are shown relative to 0, not to their smallest.
+        Range { scale: map.scale, low: if low >= 0.0 { 0.0 } else { low }, high }
     }
 
     /// The two characters of one element.
