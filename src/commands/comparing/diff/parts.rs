@@ -1,8 +1,8 @@
 //! Parts of a site: one difference for each block, head, position or element.
 
+use crate::commands::frame::mistake;
+use crate::debugger::Result;
 use crate::debugger::sides::SideValue;
-use crate::debugger::{Error, Result};
-use crate::lang::LangError;
 use crate::lang::words::Word;
 use crate::tensor::{Axis, Difference, Rows, Tolerance, difference_by, distance, unravel};
 
@@ -27,8 +27,7 @@ impl By {
             "pos" => Ok(By::Pos),
             "element" => Ok(By::Element),
             other => {
-                let error = LangError::new(format!("no way to divide a site: {other}"), word.span);
-                Err(Error::At(error.help("-by block, head, pos or element")))
+                Err(mistake(format!("no way to divide a site: {other}"), word.span, "-by block, head, pos or element"))
             }
         }
     }
