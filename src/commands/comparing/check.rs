@@ -3,8 +3,7 @@
 use crate::answer::Table;
 use crate::answer::numbers::significant;
 use crate::commands::comparing::diff::limit;
-use crate::commands::comparing::shared::tolerance;
-use crate::commands::frame::{Done, mistake};
+use crate::commands::frame::{Done, mistake, number};
 use crate::commands::state::{Call, Console};
 use crate::comparing::{Recomputed, again, alone, looked_at, recompute};
 use crate::lang::command::Vocabulary;
@@ -31,7 +30,7 @@ pub fn check(console: &mut Console, call: Call<'_>) -> Done {
     let floor = match &given[1..] {
         [] if console.session.run.model.weights.precision() == Precision::F16 => FLOOR_OF_HALVES,
         [] => Tolerance::default().relative,
-        [word] if matches!(subject, "batch" | "cache") => tolerance(word)?,
+        [word] if matches!(subject, "batch" | "cache") => number(word, |x| *x > 0.0, "tolerance: a number above 0")?,
         [extra, ..] => return Err(LangError::new("unexpected word", extra.span).into()),
     };
     let run = &mut console.session.run;

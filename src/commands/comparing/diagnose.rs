@@ -29,13 +29,12 @@ const LISTED: usize = 3;
 pub fn diagnose(console: &mut Console, call: Call<'_>) -> Done {
     let (given, left) = call.options()?;
     no_more(&left, "diagnose -deep -fail warning")?;
-    let fail = given.value("-fail").map(|word| match word.text.as_str() {
-        "note" => Ok(Severity::Note),
-        "warning" => Ok(Severity::Warning),
-        "error" => Ok(Severity::Error),
-        other => Err(mistake(format!("no severity {other}"), word.span, "error, warning, or note")),
-    });
-    let fail = fail.transpose()?;
+    let severity = |word: &Word| {
+        let mut all = [Severity::Note, Severity::Warning, Severity::Error].into_iter();
+        let found = all.find(|severity| severity.word() == word.text);
+        found.ok_or_else(|| mistake(format!("no severity {}", word.text), word.span, "error, warning, or note"))
+    };
+    let fail = given.value("-fail").map(severity).transpose()?;
     if !console.session.run.at_end() {
         return Err("diagnose looks at a complete pass: \"run\" or \"continue\" to its end first".into());
     }

@@ -8,10 +8,9 @@ use serde::{Deserialize, Serialize};
 use crate::answer::numbers::significant;
 use crate::answer::{Answer, Table, text};
 use crate::commands::comparing::diff::limit;
-use crate::commands::frame::{Done, mistake};
+use crate::commands::frame::{Done, mistake, number};
 use crate::commands::state::{Call, Console};
 use crate::debugger::{Mark, Result};
-use crate::lang::words::Word;
 use crate::lang::{LangError, Span};
 use crate::model::file::read_text;
 use crate::tensor::ops::Slice;
@@ -62,17 +61,10 @@ const FORMS: &str = "golden write FILE, golden check FILE";
 /// `golden write FILE [SITES] [-atol X] [-rtol X]`, `golden check FILE [-atol X] [-rtol X]`.
 pub fn golden(console: &mut Console, call: Call<'_>) -> Done {
     let (given, left) = call.options()?;
-    let number = |name: &str| {
-        let of = |word: &Word| {
-            let value = word.text.parse().ok().filter(|x: &f64| *x >= 0.0);
-            value.ok_or_else(|| LangError::new(format!("{} is no tolerance", word.text), word.span))
-        };
-        given.value(name).map(of).transpose()
-    };
-    let (atol, rtol) = (number("-atol")?, number("-rtol")?);
+    let tolerance = |name: &str| given.value(name).map(|word| number(word, |x| *x >= 0.0, "tolerance")).transpose();
+    let (atol, rtol) = (tolerance("-atol")?, tolerance("-rtol")?);
     let [what, file, rest @ ..] = left.as_slice() else {
-        let start = Span::at(call.args.offset);
-        return Err(mistake("expected write or check and a file", start, FORMS));
+        return Err(mistake("expected write or check and a file", Span::at(call.args.offset), FORMS));
     };
     if !console.session.run.at_end() {
         return Err("a golden file is of a complete pass: \"run\" or \"continue\" to its end first".into());
@@ -161,25 +153,22 @@ impl Console {
         }
         let sites: Vec<String> = golden.sites.iter().map(|kept| kept.site.clone()).collect();
         let now = self.kept(&sites)?;
-        let mut rows = Vec::new();
-        for then in &golden.sites {
-            let fault = match now.iter().find(|one| one.site == then.site) {
-                None => Some("the model has no such site".to_string()),
-                Some(one) => differs(one, then, tolerance),
-            };
-            rows.extend(fault.map(|fault| (then.site.clone(), fault)));
-        }
-        let limit = limit(tolerance);
-        let Some((first, fault)) = rows.first().cloned() else {
-            let count = golden.sites.len();
-            return Ok(Answer::Text(format!("{count} sites agree with {file} within {limit}")));
+        let fault = |then: &Kept| match now.iter().find(|one| one.site == then.site) {
+            None => Some("the model has no such site".to_string()),
+            Some(one) => differs(one, then, tolerance),
         };
-        let count = rows.len();
+        let faults = golden.sites.iter().filter_map(|then| Some((&then.site, fault(then)?)));
+        let rows: Vec<(&String, String)> = faults.collect();
+        let limit = limit(tolerance);
+        let (count, all) = (rows.len(), golden.sites.len());
+        let Some((first, fault)) = rows.first().cloned() else {
+            return Ok(Answer::Text(format!("{all} sites agree with {file} within {limit}")));
+        };
         let table = Table::new(["Site", "Differs"]).rows(rows.into_iter().take(LISTED));
         let lines = text::lines(&table.into(), None).join("\n");
         let model = if golden.model == self.model_name { String::new() } else { format!(" (of {})", golden.model) };
-        let of = format!("{count} of {} sites differ from {file}{model} beyond {limit}", golden.sites.len());
-        Err(format!("{of}, first {first}: {fault}\n{lines}").into())
+        let differ = format!("{count} of {all} sites differ from {file}{model} beyond {limit}");
+        Err(format!("{differ}, first {first}: {fault}\n{lines}").into())
     }
 }
 
@@ -196,14 +185,13 @@ fn differs(now: &Kept, then: &Kept, tolerance: Tolerance) -> Option<String> {
     let root = (now.shape.iter().product::<usize>() as f64).sqrt().max(1.0);
     let of_norm = Tolerance { absolute: tolerance.absolute * root, ..tolerance };
     let usual = then.l2 / root;
-    for (what, a, b, near) in [
-        ("largest magnitude", now.absmax, then.absmax, tolerance.agree(now.absmax, then.absmax, 0.0)),
-        ("norm", now.l2, then.l2, of_norm.agree(now.l2, then.l2, 0.0)),
-        ("mean", now.mean, then.mean, tolerance.agree(now.mean, then.mean, usual)),
-    ] {
-        if !near {
-            return Some(format!("{what} {} instead of {}", significant(a, 6), significant(b, 6)));
-        }
+    let numbers = [
+        ("largest magnitude", now.absmax, then.absmax, tolerance, 0.0),
+        ("norm", now.l2, then.l2, of_norm, 0.0),
+        ("mean", now.mean, then.mean, tolerance, usual),
+    ];
+    if let Some((what, a, b, ..)) = numbers.into_iter().find(|(_, a, b, near, size)| !near.agree(*a, *b, *size)) {
+        return Some(format!("{what} {} instead of {}", significant(a, 6), significant(b, 6)));
     }
     for (i, (a, b)) in now.samples.iter().zip(&then.samples).enumerate() {
         let same = match (a, b) {

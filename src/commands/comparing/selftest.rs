@@ -2,8 +2,7 @@
 
 use crate::answer::Table;
 use crate::answer::numbers::significant;
-use crate::commands::comparing::shared::tolerance;
-use crate::commands::frame::Done;
+use crate::commands::frame::{Done, number};
 use crate::commands::state::{Call, Console};
 use crate::comparing::selftest::{Tested, allowed, leaves_out_edits, selftest};
 use crate::lang::LangError;
@@ -15,7 +14,7 @@ pub fn run(console: &mut Console, call: Call<'_>) -> Done {
     let precision = console.session.run.model.weights.precision();
     let allowed = match given.as_slice() {
         [] => allowed(precision),
-        [word] => tolerance(word)?,
+        [word] => number(word, |x| *x > 0.0, "tolerance: a number above 0")?,
         [_, extra, ..] => return Err(LangError::new("unexpected word", extra.span).into()),
     };
     let found = selftest(&mut console.session)?;

@@ -2,10 +2,6 @@
 
 use std::fmt::Display;
 
-use crate::debugger::Result;
-use crate::lang::LangError;
-use crate::lang::words::Word;
-
 /// Rows listed unless all are asked for: with the lines above them they fit a screen of 24.
 const LISTED: usize = 12;
 
@@ -31,14 +27,4 @@ pub fn shown<T>(rows: &[T], all: bool, differs: impl Fn(&T) -> bool, relative: i
 pub fn few(all: &[impl Display], count: usize) -> String {
     let some: Vec<String> = all.iter().take(count).map(ToString::to_string).collect();
     some.join(", ") + if all.len() > count { ", ..." } else { "" }
-}
-
-/// A tolerance above 0.
-///
-/// # Errors
-/// At its place, if it is none.
-pub fn tolerance(word: &Word) -> Result<f64> {
-    let wrong = || format!("{} is no tolerance: a number above 0", word.text);
-    let found = word.text.parse().ok().filter(|x: &f64| *x > 0.0);
-    found.ok_or_else(|| LangError::new(wrong(), word.span).into())
 }

@@ -28,9 +28,7 @@ struct Question {
 
 impl Question {
     fn wanted(&self) -> Vec<(usize, f64)> {
-        let mut wanted = vec![(self.target, 1.0)];
-        wanted.extend(self.foil.map(|foil| (foil, -1.0)));
-        wanted
+        [(self.target, 1.0)].into_iter().chain(self.foil.map(|foil| (foil, -1.0))).collect()
     }
 
     fn name(&self, console: &Console) -> String {
@@ -71,8 +69,7 @@ pub fn explain(console: &mut Console, call: Call<'_>) -> Done {
     let mut table = Table::new(["", "Where", "What", "Share"]).title(heading(console, &question, &found));
     let here = quoted(&console.name_of(Axis::Pos, question.pos));
     if let Some(last) = readings.last() {
-        let chance = significant(last.logprobs[question.target].exp(), 3);
-        let rank = last.rank(question.target);
+        let (chance, rank) = (significant(last.logprobs[question.target].exp(), 3), last.rank(question.target));
         let what = format!("after {here}: probability {chance}, rank {rank}");
         table.push(("predicts", "final", what, Cell::Empty));
     }

@@ -68,23 +68,19 @@ pub fn run(console: &mut Console, call: Call<'_>) -> Done {
     let values: Vec<f64> = excited.iter().map(|one| one.value).collect();
     let silent = values.iter().filter(|x| x.abs() < 1e-6).count();
     let of = mean(&values, 0);
+    let [mean, std] = [of.mean, of.std].map(|x| significant(x, 4));
     excited.sort_by(|a, b| b.value.total_cmp(&a.value));
     let rows = (0..top.min(count.max(promoted.len()))).map(|i| {
         let at = excited.get(i).map(|one| (format!("{}{}", one.before, quoted(&one.token)), one.value));
         let token = |one: Option<&(u32, f64)>| one.map(|(id, x)| (quoted(&console.token_text(*id)), *x));
         let (most, least) = (token(promoted.get(i)), token(promoted.iter().nth_back(i)));
-        [at, most, least]
-            .map(Option::unzip)
-            .into_iter()
-            .flat_map(|(text, x)| [text.into(), x.into()])
-            .collect::<Vec<Cell>>()
+        let cells = |(text, x): (Option<String>, Option<f64>)| [Cell::from(text), x.into()];
+        [at, most, least].map(|one| cells(one.unzip())).concat()
     });
     let title = format!(
-        "{}: over {count} tokens of {over} (measured) mean {}, std {}, silent at {silent}; what it promotes and suppresses is W_out W_U, without \
-         the final norm (derived)",
-        word.text,
-        significant(of.mean, 4),
-        significant(of.std, 4)
+        "{}: over {count} tokens of {over} (measured) mean {mean}, std {std}, silent at {silent}; what it promotes and suppresses is W_out W_U, \
+         without the final norm (derived)",
+        word.text
     );
     Ok(Table::new(["Excited by", "Value", "Promotes", "By", "Suppresses", "By"]).title(title).rows(rows).into())
 }

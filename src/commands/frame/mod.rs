@@ -4,6 +4,6 @@ mod mistake;
 mod options;
 mod outcome;
 
-pub use mistake::{mistake, no_more};
+pub use mistake::{mistake, no_more, number};
 pub use options::{Options, declared};
 pub use outcome::{Done, Follow, Outcome};

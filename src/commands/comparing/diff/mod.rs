@@ -9,14 +9,14 @@ use std::path::Path;
 use parts::By;
 
 use crate::answer::text::quoted;
-use crate::commands::frame::{Done, mistake};
+use crate::commands::frame::{Done, mistake, number};
 use crate::commands::state::{Call, Console};
 use crate::debugger::Result;
 use crate::debugger::sides::{Elements, Has, Side, SideValue, level};
 use crate::dumps::{Change, Reading};
+use crate::lang::Span;
 use crate::lang::location::{parse_location, resolve_sites};
 use crate::lang::words::Word;
-use crate::lang::{LangError, Span};
 use crate::tensor::{Axis, Difference, Tolerance, Verdict, step};
 
 pub use report::limit;
@@ -30,19 +30,17 @@ const OF_TWO_TEXTS: &str = "what follows is about two texts, not about two ways 
 /// `diff A [B] [SITES]`, `diff weights A [B]`.
 pub fn diff(console: &mut Console, call: Call<'_>) -> Done {
     let (given, left) = call.options()?;
-    let number = |name: &str, default: f64| {
-        let Some(word) = given.value(name) else { return Ok(default) };
-        let wrong = || format!("{} is no tolerance: a number from 0 on", word.text);
-        let found = word.text.parse().ok().filter(|x: &f64| *x >= 0.0);
-        found.ok_or_else(|| LangError::new(wrong(), word.span))
+    let allowed = |name: &str, usual: f64| {
+        given.value(name).map_or(Ok(usual), |word| number(word, |x| *x >= 0.0, "tolerance: a number from 0 on"))
     };
     let usual = Tolerance::default();
     let tolerance =
-        Tolerance { absolute: number("-atol", usual.absolute)?, relative: number("-rtol", usual.relative)? };
+        Tolerance { absolute: allowed("-atol", usual.absolute)?, relative: allowed("-rtol", usual.relative)? };
     let prefix = given.value("-prefix").map_or("", |word| &word.text);
     let by = given.value("-by").map(By::of).transpose()?;
     let mut left = left.into_iter().peekable();
-    let of_weights = left.peek().is_some_and(|word| word.text == "weights") && console.side_is_free("weights");
+    let of_weights =
+        left.peek().is_some_and(|word| word.text == "weights") && console.session.side_named("weights").is_none();
     if of_weights {
         left.next();
     }
@@ -118,10 +116,6 @@ struct Comparison {
 }
 
 impl Console {
-    fn side_is_free(&self, name: &str) -> bool {
-        self.session.side_named(name).is_none()
-    }
-
     /// The side that a word names: a branch, a model, a dump or a file.
     pub(crate) fn side(&self, word: &Word, prefix: &str) -> Result<Side> {
         if let Some(side) = self.session.side_named(&word.text) {

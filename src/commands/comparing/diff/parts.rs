@@ -21,15 +21,10 @@ const ELEMENTS: usize = 10;
 
 impl By {
     pub fn of(word: &Word) -> Result<By> {
-        match word.text.as_str() {
-            "block" => Ok(By::Block),
-            "head" => Ok(By::Head),
-            "pos" => Ok(By::Pos),
-            "element" => Ok(By::Element),
-            other => {
-                Err(mistake(format!("no way to divide a site: {other}"), word.span, "-by block, head, pos or element"))
-            }
-        }
+        let all = [("block", By::Block), ("head", By::Head), ("pos", By::Pos), ("element", By::Element)];
+        let found = all.into_iter().find(|(name, _)| *name == word.text).map(|(_, by)| by);
+        let message = || format!("no way to divide a site: {}", word.text);
+        found.ok_or_else(|| mistake(message(), word.span, "-by block, head, pos or element"))
     }
 
     /// The parts of a site.

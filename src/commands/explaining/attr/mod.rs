@@ -47,11 +47,10 @@ fn of_file(file: &str, site: &str, len: usize, span: Span) -> Result<Vec<f32>> {
 
 /// `attr METHOD [OPTIONS]`.
 pub fn attr(console: &mut Console, call: Call<'_>) -> Done {
-    if let Some(done) = side_by_side::several(console, call) {
-        return done;
+    match side_by_side::several(console, call) {
+        Some(done) => done,
+        None => one(console, &Given::read(call.args.rest, call.args.offset)?, call),
     }
-    let given = Given::read(call.args.rest, call.args.offset)?;
-    one(console, &given, call)
 }
 
 /// One method for one target.

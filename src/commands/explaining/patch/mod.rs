@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-use crate::commands::frame::{Done, mistake};
+use crate::commands::frame::{Done, mistake, number};
 use crate::commands::state::{Call, Console};
 
 mod sweep;
@@ -13,7 +13,7 @@ use crate::answer::Table;
 use crate::answer::numbers::significant;
 use crate::commands::explaining::shown::indexed;
 use crate::debugger::{Error, Result, RunScope};
-use crate::lang::eval::number;
+use crate::lang::eval;
 use crate::lang::words::Word;
 use crate::lang::{Expr, LangError, Span, parse_assignment, parse_expr};
 use crate::tensor::Axis;
@@ -73,13 +73,8 @@ pub fn patch(console: &mut Console, call: Call<'_>) -> Done {
         (_, None) if !is_minimal => swept(console, &asked),
         (Source::Branch(from), Some(head)) => to_head(console, &expr, from, head),
         (Source::Branch(from), None) => {
-            let share = |word: &Word| {
-                let none = || format!("{} is no share: a number from 0 to 1", word.text);
-                let share = word.text.parse().ok().filter(|x: &f64| (0.0..1.0).contains(x));
-                share.ok_or_else(|| LangError::new(none(), word.span))
-            };
-            let wanted = given.value("-faithful").map(share).transpose()?.unwrap_or(FAITHFUL);
-            minimal(console, &expr, from, wanted)
+            let share = |word| number(word, |x| (0.0..1.0).contains(x), "share: a number from 0 to 1");
+            minimal(console, &expr, from, given.value("-faithful").map_or(Ok(FAITHFUL), share)?)
         }
         _ => {
             let message = "what is put in, or taken out, is as in a branch";
@@ -179,7 +174,7 @@ impl Console {
         // Only where names are looked up changes, and only for the time of this.
         let here = std::mem::replace(&mut self.session.run.current, branch);
         let session = &mut self.session;
-        let found = catch_unwind(AssertUnwindSafe(|| number(expr, &mut RunScope::new(session))));
+        let found = catch_unwind(AssertUnwindSafe(|| eval::number(expr, &mut RunScope::new(session))));
         self.session.run.current = here;
         // The engine answers for panics; the session must be on its own branch then.
         Ok(found.unwrap_or_else(|panic| resume_unwind(panic))?)

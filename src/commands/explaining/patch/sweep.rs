@@ -116,15 +116,12 @@ impl Console {
     /// The places of a site: `attn.z` is that of every block, `L3.attn.z` one.
     fn places(&self, site: &Word, over: Option<&Word>) -> Result<Places> {
         let program = self.session.run.program.clone();
-        let blocks = Places::of_blocks(&program, &site.text, &[]);
-        let sites = match blocks.sites.is_empty() {
-            false => blocks.sites,
-            true => {
-                let named = self.sites_of(std::slice::from_ref(site))?;
-                let ops = named.iter().filter_map(|site| program.op_of(site));
-                ops.map(|op| (program.ops[op].layer, op)).collect()
-            }
-        };
+        let mut sites = Places::of_blocks(&program, &site.text, &[]).sites;
+        if sites.is_empty() {
+            let named = self.sites_of(std::slice::from_ref(site))?;
+            let ops = named.iter().filter_map(|site| program.op_of(site));
+            sites = ops.map(|op| (program.ops[op].layer, op)).collect();
+        }
         let Some(&(_, first)) = sites.first() else {
             return Err(LangError::new(format!("{} is no site", site.text), site.span).into());
         };
@@ -146,8 +143,7 @@ impl Console {
         };
         let mut chosen = Vec::new();
         for name in word.text.split(',').map(str::trim).filter(|name| *name != "layer") {
-            let axis = Axis::parse(name).filter(|axis| axes.contains(axis));
-            match axis {
+            match Axis::parse(name).filter(|axis| axes.contains(axis)) {
                 Some(axis) if chosen.contains(&axis) => return Err(wrong(format!("{name} stands twice"))),
                 Some(axis) => chosen.push(axis),
                 None if name.is_empty() => return Err(wrong("expected an axis between commas".into())),
@@ -180,8 +176,8 @@ impl Console {
             None => (Axis::None, vec!["all".into()]),
             Some((axis, length)) => (*axis, (0..*length).map(|i| self.name_of(*axis, i)).collect()),
         };
-        let map =
-            MapView::grid(format!("${number} = {title}"), ("layer", rows_of(found)), (axis.name(), columns), shares);
+        let title = format!("${number} = {title}");
+        let map = MapView::grid(title, ("layer", rows_of(found)), (axis.name(), columns), shares);
         Ok(map.scale(Scale::Diverging).into())
     }
 
