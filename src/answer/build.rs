@@ -19,19 +19,17 @@ impl Table {
         Table { title: String::new(), columns: columns.into_iter().map(Into::into).collect(), rows: Vec::new() }
     }
 
-    /// The same table under a title, which may have several lines.
+    /// The title may have several lines.
     pub fn title(mut self, title: impl Into<String>) -> Table {
         self.title = title.into();
         self
     }
 
-    /// The same table with one more row at its end.
     pub fn row(mut self, row: impl Cells) -> Table {
         self.push(row);
         self
     }
 
-    /// The same table with more rows at its end.
     pub fn rows(mut self, rows: impl IntoIterator<Item = impl Cells>) -> Table {
         rows.into_iter().for_each(|row| self.push(row));
         self
@@ -48,7 +46,6 @@ impl Table {
 /// The cells of a row of a [`Table`]: a tuple of up to ten values that convert to cells, or an array or `Vec` of one
 /// such type.
 pub trait Cells {
-    /// The cells, from left to right.
     fn into_cells(self) -> Vec<Cell>;
 }
 
@@ -60,7 +57,7 @@ impl<C: Into<Cell>> Cells for Vec<C> {
 
 impl<C: Into<Cell>, const N: usize> Cells for [C; N] {
     fn into_cells(self) -> Vec<Cell> {
-        self.into_iter().map(Into::into).collect()
+        Vec::from(self).into_cells()
     }
 }
 
@@ -87,40 +84,28 @@ tuples!(A B C D E F G H);
 tuples!(A B C D E F G H I);
 tuples!(A B C D E F G H I J);
 
-impl From<&str> for Cell {
-    fn from(text: &str) -> Cell {
-        Cell::Text(text.to_string())
-    }
+macro_rules! cells {
+    ($(|$from:ident: $kind:ty| $cell:expr;)+) => {
+        $(impl From<$kind> for Cell {
+            fn from($from: $kind) -> Cell {
+                $cell
+            }
+        })+
+    };
 }
 
-impl From<&String> for Cell {
-    fn from(text: &String) -> Cell {
-        Cell::Text(text.clone())
-    }
-}
-
-impl From<String> for Cell {
-    fn from(text: String) -> Cell {
-        Cell::Text(text)
-    }
-}
-
-impl From<f64> for Cell {
-    fn from(x: f64) -> Cell {
-        Cell::Num(x)
-    }
-}
-
-impl From<f32> for Cell {
-    fn from(x: f32) -> Cell {
-        Cell::Num(x.into())
-    }
-}
-
-impl From<bool> for Cell {
-    fn from(yes: bool) -> Cell {
-        Cell::Bool(yes)
-    }
+cells! {
+    |text: &str| Cell::Text(text.to_string());
+    |text: &String| Cell::Text(text.clone());
+    |text: String| Cell::Text(text);
+    |x: f64| Cell::Num(x);
+    |x: f32| Cell::Num(x.into());
+    |yes: bool| Cell::Bool(yes);
+    |number: i32| Cell::Int(number.into());
+    |number: i64| Cell::Int(number);
+    |number: u32| Cell::Int(number.into());
+    |number: u64| Cell::Int(number as i64);
+    |number: usize| Cell::Int(number as i64);
 }
 
 /// `None` is an empty cell.
@@ -129,18 +114,6 @@ impl<C: Into<Cell>> From<Option<C>> for Cell {
         cell.map_or(Cell::Empty, Into::into)
     }
 }
-
-macro_rules! integers {
-    ($($kind:ty)+) => {
-        $(impl From<$kind> for Cell {
-            fn from(number: $kind) -> Cell {
-                Cell::Int(number as i64)
-            }
-        })+
-    };
-}
-
-integers!(i32 i64 u32 u64 usize);
 
 impl MapView {
     /// A map of `data` in row-major order, with the name of each axis and a label for each of its entries. Every
@@ -175,7 +148,6 @@ impl MapView {
         }
     }
 
-    /// The same map with this scale of colours.
     pub fn scale(mut self, scale: Scale) -> MapView {
         self.scale = scale;
         self

@@ -13,14 +13,10 @@ impl ErrorView {
             error if error.cause().is_some_and(TensorError::is_fault) => Fault::Model,
             _ => Fault::Command,
         };
-        match error {
-            Error::At(error) => ErrorView {
-                message: explained(line, error),
-                column: Some(error.column(line)),
-                fault,
-                ..ErrorView::default()
-            },
-            error => ErrorView { message: error.to_string(), fault, ..ErrorView::default() },
-        }
+        let (message, column) = match error {
+            Error::At(error) => (explained(line, error), Some(error.column(line))),
+            error => (error.to_string(), None),
+        };
+        ErrorView { message, column, fault, ..ErrorView::default() }
     }
 }

@@ -6,7 +6,7 @@
 
 use std::fmt::Write;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::text::is_unsafe;
 use super::{Answer, Cell, ErrorView, MapView, Pc, StopView, Summary, Table, TokenView, ValueView};
@@ -17,17 +17,19 @@ use super::{Answer, Cell, ErrorView, MapView, Pc, StopView, Summary, Table, Toke
 /// wrote before its answer.
 pub fn object(cmd: &str, answer: &Answer, at: Option<&Pc>, ms: f64, printed: &[String]) -> Value {
     let (kind, payload) = kind_and_payload(answer);
-    let mut object = Map::new();
-    object.insert("cmd".into(), json!(cmd));
-    object.insert("ok".into(), json!(!matches!(answer, Answer::Error(_))));
-    object.insert("kind".into(), json!(kind));
-    object.insert(kind.into(), payload);
-    object.insert("pc".into(), at.map_or(Value::Null, |pc| json!({"op": pc.op, "site": pc.site, "pass": pc.pass})));
-    object.insert("ms".into(), number((ms * 1000.0).round() / 1000.0));
+    let ok = !matches!(answer, Answer::Error(_));
+    let pc = at.map(|pc| json!({"op": pc.op, "site": pc.site, "pass": pc.pass}));
+    let ms = number((ms * 1000.0).round() / 1000.0);
+    let mut object = json!({"cmd": cmd, "ok": ok, "kind": kind, kind: payload, "pc": pc, "ms": ms});
     if !printed.is_empty() {
-        object.insert("printed".into(), json!(printed));
+        object["printed"] = json!(printed);
     }
-    Value::Object(object)
+    object
+}
+
+/// An object of the keys that have a value, in this order.
+fn keys<const N: usize>(keys: [(&str, Option<Value>); N]) -> Value {
+    keys.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
 }
 
 /// An object on one line. Characters that would change how their neighbours are shown are written as escapes.
@@ -55,35 +57,30 @@ fn kind_and_payload(answer: &Answer) -> (&'static str, Value) {
 }
 
 fn value(view: &ValueView) -> Value {
-    let mut object = Map::new();
-    if let Some(history) = view.number {
-        object.insert("number".into(), json!(history));
-    }
-    object.insert("shape".into(), json!(view.shape));
-    object.insert("axes".into(), json!(view.axes));
-    object.insert("dtype".into(), json!(view.dtype));
-    object.insert("summary".into(), summary(&view.summary));
-    if let Some(data) = view.data.as_ref().filter(|data| data.len() <= ValueView::DATA_LIMIT) {
-        object.insert("data".into(), nested(data, &view.shape, view.dtype));
-    }
-    Value::Object(object)
+    let data = view.data.as_ref().filter(|data| data.len() <= ValueView::DATA_LIMIT);
+    keys([
+        ("number", view.number.map(Value::from)),
+        ("shape", Some(json!(view.shape))),
+        ("axes", Some(json!(view.axes))),
+        ("dtype", Some(json!(view.dtype))),
+        ("summary", Some(summary(&view.summary))),
+        ("data", data.map(|data| nested(data, &view.shape, view.dtype))),
+    ])
 }
 
 fn map(map: &MapView) -> Value {
     let shape = [map.rows, map.columns];
-    let mut object = Map::new();
-    object.insert("title".into(), json!(map.title));
-    object.insert("shape".into(), json!(shape));
-    object.insert("axes".into(), json!(map.axes));
-    object.insert("dtype".into(), json!("f32"));
-    object.insert("summary".into(), summary(&map.summary));
-    if map.data.len() <= ValueView::DATA_LIMIT {
-        object.insert("data".into(), nested(&map.data, &shape, "f32"));
-    }
-    object.insert("row_labels".into(), json!(map.row_labels));
-    object.insert("column_labels".into(), json!(map.column_labels));
-    object.insert("pool".into(), json!(map.pool));
-    Value::Object(object)
+    keys([
+        ("title", Some(json!(map.title))),
+        ("shape", Some(json!(shape))),
+        ("axes", Some(json!(map.axes))),
+        ("dtype", Some(json!("f32"))),
+        ("summary", Some(summary(&map.summary))),
+        ("data", (map.data.len() <= ValueView::DATA_LIMIT).then(|| nested(&map.data, &shape, "f32"))),
+        ("row_labels", Some(json!(map.row_labels))),
+        ("column_labels", Some(json!(map.column_labels))),
+        ("pool", Some(json!(map.pool))),
+    ])
 }
 
 fn summary(s: &Summary) -> Value {
@@ -119,62 +116,44 @@ fn cell(cell: &Cell) -> Value {
 }
 
 fn token(token: &TokenView) -> Value {
-    let mut object = json!({"pos": token.pos, "id": token.id, "text": token.text, "bytes": token.bytes});
-    if token.row > 0 {
-        object["row"] = json!(token.row);
-    }
-    if !token.real {
-        object["real"] = json!(false);
-    }
-    if token.special {
-        object["special"] = json!(true);
-    }
-    if let Some((start, end)) = token.offsets {
-        object["offsets"] = json!([start, end]);
-    }
-    if let Some(word) = token.word {
-        object["word"] = json!(word);
-    }
-    object
+    keys([
+        ("pos", Some(json!(token.pos))),
+        ("id", Some(json!(token.id))),
+        ("text", Some(json!(token.text))),
+        ("bytes", Some(json!(token.bytes))),
+        ("row", (token.row > 0).then(|| json!(token.row))),
+        ("real", (!token.real).then(|| json!(false))),
+        ("special", token.special.then(|| json!(true))),
+        ("offsets", token.offsets.map(|offsets| json!(offsets))),
+        ("word", token.word.map(Value::from)),
+    ])
 }
 
 fn stop(stop: &StopView) -> Value {
-    let mut object = json!({
-        "reason": stop.reason.word(),
-        "ids": stop.ids,
-        "site": stop.site,
-        "module": stop.module,
-        "op": stop.op,
-        "pass": stop.pass,
+    let displays = stop.displays.iter().map(|(number, expression, answer)| {
+        let (kind, payload) = kind_and_payload(answer);
+        json!({"number": number, "expression": expression, "kind": kind, kind: payload})
     });
-    if !stop.errors.is_empty() {
-        object["errors"] = json!(stop.errors);
-    }
-    if let Some(view) = &stop.value {
-        object["value"] = value(view);
-    }
-    if !stop.displays.is_empty() {
-        let displays = stop.displays.iter().map(|(number, expression, answer)| {
-            let (kind, payload) = kind_and_payload(answer);
-            json!({"number": number, "expression": expression, "kind": kind, kind: payload})
-        });
-        object["displays"] = displays.collect();
-    }
-    object
+    keys([
+        ("reason", Some(json!(stop.reason.word()))),
+        ("ids", Some(json!(stop.ids))),
+        ("site", Some(json!(stop.site))),
+        ("module", Some(json!(stop.module))),
+        ("op", Some(json!(stop.op))),
+        ("pass", Some(json!(stop.pass))),
+        ("errors", (!stop.errors.is_empty()).then(|| json!(stop.errors))),
+        ("value", stop.value.as_ref().map(value)),
+        ("displays", (!stop.displays.is_empty()).then(|| displays.collect())),
+    ])
 }
 
 fn error(error: &ErrorView) -> Value {
-    let mut object = json!({"message": error.message});
-    if let Some(column) = error.column {
-        object["column"] = json!(column);
-    }
-    if let Some(file) = &error.file {
-        object["file"] = json!(file);
-    }
-    if let Some(line) = error.line {
-        object["line"] = json!(line);
-    }
-    object
+    keys([
+        ("message", Some(json!(error.message))),
+        ("column", error.column.map(Value::from)),
+        ("file", error.file.clone().map(Value::from)),
+        ("line", error.line.map(Value::from)),
+    ])
 }
 
 /// `data` as nested arrays, one level for each axis of `shape`; without axes the one element itself.
@@ -198,14 +177,11 @@ fn element(x: f64, dtype: &str) -> Value {
 
 /// A number, or a string if JSON has no number for it.
 fn number(x: f64) -> Value {
-    if x.is_nan() {
-        json!("NaN")
-    } else if x == f64::INFINITY {
-        json!("Infinity")
-    } else if x == f64::NEG_INFINITY {
-        json!("-Infinity")
-    } else {
-        json!(x)
+    match x {
+        f64::INFINITY => json!("Infinity"),
+        f64::NEG_INFINITY => json!("-Infinity"),
+        x if x.is_nan() => json!("NaN"),
+        x => json!(x),
     }
 }
 

@@ -4,9 +4,8 @@
 //! gives the lines that batch, plain mode and the console pane show, [`json`] gives the object of `--json`. Answers
 //! hold host data only, so they can cross threads.
 
-pub use build::Cells;
-
 pub use crate::tensor::Summary;
+pub use build::Cells;
 
 mod build;
 mod error;
@@ -16,7 +15,6 @@ pub mod numbers;
 pub mod text;
 pub mod view;
 
-/// The result of a command.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Answer {
     /// Plain lines; may be empty.
@@ -85,7 +83,6 @@ pub struct Table {
     pub rows: Vec<Vec<Cell>>,
 }
 
-/// One cell of a [`Table`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum Cell {
     Int(i64),
@@ -95,14 +92,12 @@ pub enum Cell {
     Empty,
 }
 
-/// A two-dimensional value with labels.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MapView {
     /// Site and slice: `L2.attn.pattern head 1`.
     pub title: String,
-    /// Number of rows, after pooling.
+    /// Rows and columns are counted after pooling.
     pub rows: usize,
-    /// Number of columns, after pooling.
     pub columns: usize,
     /// Elements in row-major order.
     pub data: Vec<f64>,
@@ -110,7 +105,6 @@ pub struct MapView {
     pub column_labels: Vec<String>,
     /// How many elements of the value are pooled in one cell, `[rows, columns]`, by largest magnitude.
     pub pool: [usize; 2],
-    /// Name of the row and column axes.
     pub axes: [String; 2],
     pub scale: Scale,
     /// Shape of the value that the map is a part of.
@@ -128,17 +122,13 @@ pub enum Scale {
     Diverging,
 }
 
-/// One token of an input.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TokenView {
-    /// Position in its row.
     pub pos: usize,
     pub row: usize,
-    /// Index in the vocabulary.
     pub id: u32,
     /// Its bytes as text, with replacement characters where they are not UTF-8.
     pub text: String,
-    /// Its exact bytes.
     pub bytes: Vec<u8>,
     /// Whether the model attends to it; false for padding.
     pub real: bool,
@@ -151,7 +141,6 @@ pub struct TokenView {
     pub word: Option<u32>,
 }
 
-/// Why the program stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
     Breakpoint,
@@ -182,7 +171,6 @@ impl Reason {
     }
 }
 
-/// Why and where the program stopped.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StopView {
     pub reason: Reason,
@@ -194,7 +182,6 @@ pub struct StopView {
     pub module: String,
     /// Index of the op at the cursor.
     pub op: usize,
-    /// The pass, 0 for the first.
     pub pass: u32,
     /// The text for people, without displays: `Breakpoint 2, blocks.2.attn.pattern (4x15x15) ...`.
     pub lines: Vec<String>,
@@ -222,11 +209,9 @@ pub struct ErrorView {
     pub message: String,
     /// Column of the fault in the command, counted from 1.
     pub column: Option<usize>,
-    /// Script file it came from.
     pub file: Option<String>,
     /// Line in that file, counted from 1.
     pub line: Option<usize>,
-    /// What kind of failure it is; decides the exit status.
     pub fault: Fault,
 }
 

@@ -4,6 +4,8 @@
 //! its sign. Whole numbers are written plainly, others with a limited number of significant digits; [`raw`] gives the
 //! shortest form that reads back to the same bits.
 
+use std::fmt::{Display, LowerExp};
+
 use super::Style;
 
 /// Significant digits of an element within a larger value, and of statistics.
@@ -48,12 +50,9 @@ pub fn raw(x: f64, dtype: &str) -> String {
     match dtype {
         "bool" => truth(x).to_string(),
         "i64" => format!("{x:.0}"),
-        "f32" => shortest(x, format!("{}", x as f32), format!("{:e}", x as f32)),
-        "f16" => {
-            let digits = half_digits(x);
-            shortest(x, format!("{digits}"), format!("{digits:e}"))
-        }
-        _ => shortest(x, format!("{x}"), format!("{x:e}")),
+        "f32" => shortest(x, x as f32),
+        "f16" => shortest(x, half_digits(x)),
+        _ => shortest(x, x),
     }
 }
 
@@ -100,20 +99,16 @@ fn truth(x: f64) -> &'static str {
 
 /// The word for NaN or an infinity.
 fn special(x: f64) -> Option<&'static str> {
-    if x.is_nan() {
-        Some("NaN")
-    } else if x == f64::INFINITY {
-        Some("inf")
-    } else if x == f64::NEG_INFINITY {
-        Some("-inf")
-    } else {
-        None
+    match x {
+        f64::INFINITY => Some("inf"),
+        f64::NEG_INFINITY => Some("-inf"),
+        x => x.is_nan().then_some("NaN"),
     }
 }
 
-/// Both forms read back exactly; a person prefers the plain one while it is short.
-fn shortest(x: f64, plain: String, scientific: String) -> String {
-    if x == 0.0 || (1e-5..1e16).contains(&x.abs()) { plain } else { scientific }
+/// `written` plainly or in scientific notation. Both read back exactly; a person prefers the plain form while it is short.
+fn shortest(x: f64, written: impl Display + LowerExp) -> String {
+    if x == 0.0 || (1e-5..1e16).contains(&x.abs()) { written.to_string() } else { format!("{written:e}") }
 }
 
 /// `0.500` becomes `0.5`, `3.0` becomes `3`; text without a decimal point is returned as it is.

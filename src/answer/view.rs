@@ -7,7 +7,6 @@ use super::{MapView, StopView, Summary, TokenView};
 /// What the screen needs to know of the session; rebuilt after every change, shared by reference count.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
-    /// Model name, such as `tiny-gpt2`.
     pub model: String,
     /// `4L 4H d128 f32`.
     pub dimensions: String,
@@ -30,26 +29,21 @@ pub struct Snapshot {
     pub flags: Vec<OpFlags>,
     /// Tokens of the focused row.
     pub tokens: Vec<TokenView>,
-    /// Number of rows in the batch.
     pub rows: usize,
-    /// The part of the run that the panes show.
     pub focus: Focus,
     pub heads: usize,
     pub layers: usize,
     /// Stop points that are set, and how many of them are enabled.
     pub breakpoints: usize,
-    /// Edits in force.
     pub edits: usize,
     /// Bytes held by the recording.
     pub recorded: u64,
     pub stop: Option<StopView>,
-    /// What the full screen shows.
     pub screen: ScreenView,
     /// Messages to show at the start.
     pub notices: Vec<String>,
 }
 
-/// What the full screen shows.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ScreenView {
     pub layout: String,
@@ -72,24 +66,18 @@ pub struct OpLine {
     pub site: String,
     /// Its name within its module: `pattern`, `ln1.out`.
     pub label: String,
-    /// Index of its module in `modules`.
     pub module: usize,
     /// Shape for one row, such as `4x15x15`; empty before an input is known.
     pub shape: String,
 }
 
-/// One module: a contiguous range of ops.
+/// One module: a contiguous range of ops. The whole model has the empty path, the depth 0 and no parent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModuleLine {
-    /// Full path: `blocks.2.attn`; empty for the whole model.
     pub path: String,
-    /// Last part of the path.
     pub label: String,
-    /// Nesting depth; 0 for the whole model.
     pub depth: usize,
-    /// Parent in `modules`; `None` for the whole model.
     pub parent: Option<usize>,
-    /// First op.
     pub start: usize,
     /// One past the last op.
     pub end: usize,
@@ -114,7 +102,6 @@ pub struct OpFlags {
 pub struct Breakpoint {
     /// Number of the first stop point on the op.
     pub number: usize,
-    /// Hit at least once.
     pub hit: bool,
     pub enabled: bool,
 }
@@ -128,14 +115,12 @@ pub struct Focus {
     pub head: usize,
 }
 
-/// A request of the value pane.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PanelRequest {
     /// Index of an op that has its value.
     pub op: usize,
     /// Largest number of cells, rows by columns; larger values are pooled by largest magnitude.
     pub cells: (usize, usize),
-    /// The form to show it in.
     pub view: PanelView,
     /// Whether the gradient at the op is shown instead of its value.
     pub gradient: bool,
@@ -163,21 +148,17 @@ pub enum PanelView {
     TopK,
 }
 
-/// Data for the value pane.
 #[derive(Clone, Debug)]
 pub struct Panel {
-    /// The op it belongs to.
     pub op: usize,
     /// `L2.attn.pattern head 1`.
     pub title: String,
     /// Shape for one row: `4x15x15`.
     pub shape: String,
-    /// Statistics over the whole value.
     pub summary: Summary,
     pub content: PanelContent,
 }
 
-/// What the value pane draws.
 #[derive(Clone, Debug)]
 #[allow(clippy::large_enum_variant, reason = "few exist at a time, and a box would only hide the map")]
 pub enum PanelContent {

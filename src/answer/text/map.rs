@@ -37,8 +37,8 @@ fn column_key(map: &MapView) -> Option<String> {
     if map.column_labels.iter().all(String::is_empty) {
         return None;
     }
-    let labels: Vec<String> =
-        map.column_labels.iter().enumerate().map(|(i, label)| format!("{i} {}", visible(label).trim())).collect();
+    let labels = map.column_labels.iter().enumerate().map(|(i, label)| format!("{i} {}", visible(label).trim()));
+    let labels: Vec<String> = labels.collect();
     let axis = Some(map.axes[1].as_str()).filter(|axis| !axis.is_empty()).unwrap_or("columns");
     Some(format!("{}: {}", visible(axis), labels.join("  ")))
 }
@@ -57,27 +57,21 @@ struct Range {
 impl Range {
     fn of(map: &MapView) -> Range {
         let finite = || map.data.iter().copied().filter(|x| x.is_finite());
-        match map.scale {
-            Scale::Sequential => {
-                let low = finite().fold(f64::INFINITY, f64::min);
-                let high = finite().fold(f64::NEG_INFINITY, f64::max);
-                // Probabilities and norms are shown relative to 0, not to their smallest.
-                Range { scale: map.scale, low: if low >= 0.0 { 0.0 } else { low }, high }
-            }
-            Scale::Diverging => {
-                Range { scale: map.scale, low: 0.0, high: finite().map(f64::abs).fold(f64::NEG_INFINITY, f64::max) }
-            }
-        }
+        let highest = |all: &mut dyn Iterator<Item = f64>| all.fold(f64::NEG_INFINITY, f64::max);
+        let (low, high) = match map.scale {
+            Scale::Sequential => (finite().fold(f64::INFINITY, f64::min), highest(&mut finite())),
+            Scale::Diverging => (0.0, highest(&mut finite().map(f64::abs))),
+        };
+        // Probabilities and norms are shown relative to 0, not to their smallest.
+        Range { scale: map.scale, low: if low >= 0.0 { 0.0 } else { low }, high }
     }
 
     /// The two characters of one element.
     fn cell(&self, x: f64) -> [char; 2] {
-        match letter(x) {
-            Some((letter, _)) => [' ', letter],
-            None => match self.scale {
-                Scale::Sequential => [self.glyph(x); 2],
-                Scale::Diverging => [if x < 0.0 { '-' } else { ' ' }, self.glyph(x.abs())],
-            },
+        match (SPECIAL.iter().find(|(.., is)| is(x)), self.scale) {
+            (Some((letter, ..)), _) => [' ', *letter],
+            (None, Scale::Sequential) => [self.glyph(x); 2],
+            (None, Scale::Diverging) => [if x < 0.0 { '-' } else { ' ' }, self.glyph(x.abs())],
         }
     }
 
@@ -97,11 +91,8 @@ impl Range {
                 Scale::Diverging => format!("\"{ramp}\" is 0 to {}, with a leading - if negative", short(self.high)),
             });
         }
-        for (special, meaning) in SPECIAL {
-            if map.data.iter().any(|&x| letter(x).is_some_and(|(letter, _)| letter == special)) {
-                parts.push(format!("{special} is {meaning}"));
-            }
-        }
+        let found = SPECIAL.iter().filter(|(.., is)| map.data.iter().any(|&x| is(x)));
+        parts.extend(found.map(|(letter, meaning, _)| format!("{letter} is {meaning}")));
         if map.pool != [1, 1] {
             parts.push(format!("{}x{} elements per cell, the largest magnitude shown", map.pool[0], map.pool[1]));
         }
@@ -109,17 +100,9 @@ impl Range {
     }
 }
 
-/// Letters for what the ramp cannot show.
-const SPECIAL: [(char, &str); 3] = [('N', "NaN"), ('I', "inf"), ('i', "-inf")];
-
-fn letter(x: f64) -> Option<(char, &'static str)> {
-    match x {
-        _ if x.is_nan() => Some(SPECIAL[0]),
-        f64::INFINITY => Some(SPECIAL[1]),
-        f64::NEG_INFINITY => Some(SPECIAL[2]),
-        _ => None,
-    }
-}
+/// Letters for what the ramp cannot show, and whether an element is that.
+const SPECIAL: [(char, &str, fn(f64) -> bool); 3] =
+    [('N', "NaN", f64::is_nan), ('I', "inf", |x| x == f64::INFINITY), ('i', "-inf", |x| x == f64::NEG_INFINITY)];
 
 #[cfg(test)]
 mod tests {

@@ -26,12 +26,8 @@ pub fn lines(table: &Table, width: Option<usize>) -> Vec<String> {
         narrow(&mut widths, &right, width);
     }
     let line = |row: &Vec<String>| {
-        let cells: Vec<String> = widths
-            .iter()
-            .enumerate()
-            .map(|(i, &width)| fit(row.get(i).map_or("", String::as_str), width, right[i]))
-            .collect();
-        cells.join(GAP).trim_end().to_string()
+        let cell = |(i, &width): (usize, &usize)| fit(row.get(i).map_or("", String::as_str), width, right[i]);
+        widths.iter().enumerate().map(cell).collect::<Vec<_>>().join(GAP).trim_end().to_string()
     };
     let title = table.title.lines().map(visible);
     let head = (!head.iter().all(String::is_empty)).then(|| line(&head));
@@ -43,23 +39,16 @@ fn cell_text(cell: &Cell) -> String {
         Cell::Int(number) => number.to_string(),
         Cell::Num(number) => short(*number),
         Cell::Text(text) => visible(text),
-        Cell::Bool(true) => "yes".to_string(),
-        Cell::Bool(false) => "no".to_string(),
+        Cell::Bool(yes) => if *yes { "yes" } else { "no" }.to_string(),
         Cell::Empty => String::new(),
     }
 }
 
 /// Whether column `i` holds only numbers.
 fn is_numeric(table: &Table, i: usize) -> bool {
-    let mut numbers = false;
-    for cell in table.rows.iter().filter_map(|row| row.get(i)) {
-        match cell {
-            Cell::Int(_) | Cell::Num(_) => numbers = true,
-            Cell::Empty => {}
-            Cell::Text(_) | Cell::Bool(_) => return false,
-        }
-    }
-    numbers
+    let cells = table.rows.iter().filter_map(|row| row.get(i));
+    let mut filled = cells.filter(|cell| **cell != Cell::Empty).peekable();
+    filled.peek().is_some() && filled.all(|cell| matches!(cell, Cell::Int(_) | Cell::Num(_)))
 }
 
 /// Narrows the widest text column until the line fits `width` or no text column can be narrowed further. The first

@@ -21,15 +21,11 @@ pub fn lines(view: &ValueView) -> Vec<String> {
 
 /// `f32[head=4, q=15, k=15]`; an axis without a name is its length alone.
 fn shape_text(view: &ValueView) -> String {
-    let axes: Vec<String> = view
-        .shape
-        .iter()
-        .enumerate()
-        .map(|(i, length)| match view.axes.get(i).filter(|name| !name.is_empty()) {
-            Some(name) => format!("{name}={length}"),
-            None => length.to_string(),
-        })
-        .collect();
+    let axis = |(i, length): (usize, &usize)| match view.axes.get(i).filter(|name| !name.is_empty()) {
+        Some(name) => format!("{name}={length}"),
+        None => length.to_string(),
+    };
+    let axes: Vec<String> = view.shape.iter().enumerate().map(axis).collect();
     format!("{}[{}]", view.dtype, axes.join(", "))
 }
 
@@ -39,25 +35,21 @@ fn summary_text(view: &ValueView) -> String {
     if view.dtype == "bool" {
         return format!("true {}  false {}", s.count.saturating_sub(s.zeros), s.zeros);
     }
-    let mut parts = Vec::new();
     if s.count == 0 {
         return "no elements".to_string();
     }
-    if s.nan + s.pos_inf + s.neg_inf < s.count {
-        parts.push(format!("min {} max {} mean {} std {}", short(s.min), short(s.max), short(s.mean), short(s.std)));
-    } else {
-        parts.push("no finite element".to_string());
+    let mut text = match s.nan + s.pos_inf + s.neg_inf < s.count {
+        true => format!("min {} max {} mean {} std {}", short(s.min), short(s.max), short(s.mean), short(s.std)),
+        false => "no finite element".to_string(),
+    };
+    for (name, count, always) in
+        [("nan", s.nan, view.dtype != "i64"), ("inf", s.pos_inf, false), ("-inf", s.neg_inf, false)]
+    {
+        if always || count > 0 {
+            text += &format!("  {name} {count}");
+        }
     }
-    if view.dtype != "i64" {
-        parts.push(format!("nan {}", s.nan));
-    }
-    if s.pos_inf > 0 {
-        parts.push(format!("inf {}", s.pos_inf));
-    }
-    if s.neg_inf > 0 {
-        parts.push(format!("-inf {}", s.neg_inf));
-    }
-    parts.join("  ")
+    text
 }
 
 /// The elements: all of them if the style shows all and they are known, else the edges.

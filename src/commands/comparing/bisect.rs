@@ -1,21 +1,19 @@
 //! `bisect`: which op introduces a difference, and why?
 
+use crate::answer::Table;
 use crate::answer::numbers::significant;
-use crate::answer::{Answer, Cell, Table};
 use crate::commands::comparing::reasons::sentence;
-use crate::commands::frame::Done;
+use crate::commands::comparing::shared::{few, shown};
+use crate::commands::frame::{Done, mistake};
 use crate::commands::state::{Call, Console};
 use crate::comparing::bisect::{Introduced, Live, Other, Start, bisect, first_difference, marks};
+use crate::debugger::Result;
 use crate::debugger::sides::{Elements, Has, Side, SideValue, level};
-use crate::debugger::{Error, Result};
-use crate::lang::{LangError, Span};
+use crate::lang::Span;
 use crate::tensor::{Kind, Tolerance, Value, Verdict, step};
 
-/// Rows listed unless all are asked for.
-const LISTED: usize = 12;
-
-/// Ops without fault that are listed where there are no culprits.
-const LARGEST: usize = 5;
+/// What compares sites that -first cannot.
+const INSTEAD: &str = "bisect without -first compares what it can";
 
 /// `bisect BRANCH|FILE [-prefix TEXT] [-first] [-all] [-fail]`.
 pub fn run(console: &mut Console, call: Call<'_>) -> Done {
@@ -28,17 +26,15 @@ pub fn run(console: &mut Console, call: Call<'_>) -> Done {
     };
     let [word] = left else {
         let at = left.get(1).map_or(Span::at(call.args.offset), |extra| extra.span);
-        let error = LangError::new("expected the side to compare with", at);
-        return Err(Error::At(
-            error.help("bisect SIDE; the other one is the current branch: \"checkout\" or \"use\" goes to another"),
-        ));
+        let help = "bisect SIDE; the other one is the current branch: \"checkout\" or \"use\" goes to another";
+        return Err(mistake("expected the side to compare with", at, help));
     };
     let side = console.side(word, prefix.map_or("", |word| word.text.as_str()))?;
     let name = console.session.side_name(&side);
     let own = Side::Branch(console.session.run.current);
     console.session.bring(&side)?;
     if let Some(how) = console.session.texts_differ(&own, &side)? {
-        return Err(Error::refused(format!("{}: bisect compares two ways to compute one text", how.words)));
+        return Err(format!("{}: bisect compares two ways to compute one text", how.words).into());
     }
     let mut title: Vec<String> = console.session.missing_in(&side).into_iter().collect();
     let found = match given.has("-first") {
@@ -53,47 +49,32 @@ pub fn run(console: &mut Console, call: Call<'_>) -> Done {
         [one] => format!("introduced at {}{}", one.site, because(one)),
         [one, rest @ ..] => format!("introduced at {}{} and at {} more", one.site, because(one), rest.len()),
     });
-    let shown: Vec<&Introduced> = match (given.has("-all"), culprits.is_empty()) {
-        (true, _) => found.iter().collect(),
-        (false, false) => culprits.iter().copied().take(LISTED).collect(),
-        (false, true) => {
-            let mut all: Vec<&Introduced> = found.iter().collect();
-            all.sort_by(|a, b| b.relative.total_cmp(&a.relative));
-            all.truncate(LARGEST);
-            all
-        }
-    };
-    let rows = shown.into_iter().map(|one| {
-        vec![
-            Cell::Text(one.site.clone()),
-            Cell::Num(one.relative),
-            Cell::Num(one.difference.max),
-            one.in_double.map_or(Cell::Empty, Cell::Num),
-            Cell::Text(if one.culprit { "introduced" } else { "rounding" }.into()),
-            Cell::Text(one.reason.as_ref().map(sentence).unwrap_or_default()),
-            Cell::Text(shortened(&one.from)),
-        ]
+    let rows = shown(&found, given.has("-all"), |one| one.culprit, |one| one.relative).into_iter().map(|one| {
+        let kind = if one.culprit { "introduced" } else { "rounding" };
+        let reason = one.reason.as_ref().map(sentence);
+        (
+            &one.site,
+            one.relative,
+            one.difference.max,
+            one.in_double,
+            kind,
+            reason.unwrap_or_default(),
+            few(&one.from, 3),
+        )
     });
-    let columns = ["Site", "Relative", "Max abs", "In f64", "", "Reason", "Computed from"].map(String::from).to_vec();
-    let table = Table { title: title.join("\n"), columns, rows: rows.collect() };
-    match (given.has("-fail"), culprits.first()) {
-        (true, Some(first)) => {
-            let more = culprits.len() - 1;
-            let more = if more > 0 { format!(" and {more} more ops") } else { String::new() };
+    let table = Table::new(["Site", "Relative", "Max abs", "In f64", "", "Reason", "Computed from"]);
+    match (given.has("-fail"), culprits.as_slice()) {
+        (true, [first, rest @ ..]) => {
+            let more = if rest.is_empty() { String::new() } else { format!(" and {} more ops", rest.len()) };
             let by = significant(first.relative, 3);
-            Err(Error::refused(format!("{}{more} differ: {by} of its size introduced{}", first.site, because(first))))
+            Err(format!("{}{more} differ: {by} of its size introduced{}", first.site, because(first)).into())
         }
-        _ => Ok(Answer::Table(table)),
+        _ => Ok(table.title(title.join("\n")).rows(rows).into()),
     }
 }
 
 fn because(one: &Introduced) -> String {
     one.reason.as_ref().map_or_else(String::new, |reason| format!(": {}", sentence(reason)))
-}
-
-fn shortened(sites: &[String]) -> String {
-    let more = if sites.len() > 3 { ", ..." } else { "" };
-    format!("{}{more}", sites[..sites.len().min(3)].join(", "))
 }
 
 impl Console {
@@ -145,13 +126,11 @@ impl Console {
             values += 1;
             let ours = self.own(&site)?;
             let Some(theirs) = self.of_side(side, &site)? else {
-                return Err(Error::refused(format!(
-                    "{site} lies in another way on the other side: bisect without -first compares what it can"
-                )));
+                return Err(format!("{site} lies in another way on the other side: {INSTEAD}").into());
             };
             if ours.shape != theirs.shape {
-                let message = format!("{site} is {:?} here and {:?} there", ours.shape, theirs.shape);
-                return Err(Error::refused(format!("{message}: bisect without -first compares what it can")));
+                let shapes = format!("{:?} here and {:?} there", ours.shape, theirs.shape);
+                return Err(format!("{site} is {shapes}: {INSTEAD}").into());
             }
             let (ours, theirs) = level(ours, theirs);
             let tolerance = ours.tolerance(Tolerance::default());
@@ -187,7 +166,7 @@ impl Console {
     fn own(&mut self, site: &str) -> Result<SideValue> {
         let own = Side::Branch(self.session.run.current);
         self.of_side(&own, site)?.ok_or_else(|| {
-            Error::refused(format!("{site} has not been computed here: -first compares a complete pass (\"continue\")"))
+            format!("{site} has not been computed here: -first compares a complete pass (\"continue\")").into()
         })
     }
 

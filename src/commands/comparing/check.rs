@@ -1,12 +1,11 @@
 //! `check`: does the program compute what it should? A check that fails is a failed command.
 
+use crate::answer::Table;
 use crate::answer::numbers::significant;
-use crate::answer::{Answer, Cell, Table};
 use crate::commands::comparing::diff::limit;
-use crate::commands::frame::Done;
+use crate::commands::frame::{Done, mistake, number};
 use crate::commands::state::{Call, Console};
 use crate::comparing::{Recomputed, again, alone, looked_at, recompute};
-use crate::debugger::Error;
 use crate::lang::command::Vocabulary;
 use crate::lang::words::words;
 use crate::lang::{LangError, Span};
@@ -24,19 +23,15 @@ const SUBJECTS: [&str; 4] = ["batch", "cache", "determinism", "inert"];
 pub fn check(console: &mut Console, call: Call<'_>) -> Done {
     let given = words(call.args.rest, call.args.offset)?;
     let Some(what) = given.first() else {
-        let error = LangError::new("expected what to check", Span::at(call.args.offset));
-        return Err(Error::At(error.help("check cache, check batch, check determinism, check inert")));
+        let help = "check cache, check batch, check determinism, check inert";
+        return Err(mistake("expected what to check", Span::at(call.args.offset), help));
     };
     let subject = Vocabulary { of: "check", names: &SUBJECTS, short: &[] }.resolve(&what.text, what.span)?;
     let floor = match &given[1..] {
         [] if console.session.run.model.weights.precision() == Precision::F16 => FLOOR_OF_HALVES,
         [] => Tolerance::default().relative,
-        [word] if matches!(subject, "batch" | "cache") => {
-            word.text.parse::<f64>().ok().filter(|x| *x > 0.0).ok_or_else(|| {
-                Error::At(LangError::new(format!("{} is no tolerance: a number above 0", word.text), word.span))
-            })?
-        }
-        [extra, ..] => return Err(Error::At(LangError::new("unexpected word", extra.span))),
+        [word] if matches!(subject, "batch" | "cache") => number(word, |x| *x > 0.0, "tolerance: a number above 0")?,
+        [extra, ..] => return Err(LangError::new("unexpected word", extra.span).into()),
     };
     let run = &mut console.session.run;
     let (found, floor, agree, differ, what) = match subject {
@@ -79,22 +74,16 @@ fn told(mut found: Vec<Recomputed>, floor: Option<f64>, agree: &str, differ: &st
     };
     if let Some(worst) = found.first().filter(|one| measure(one) > floor.unwrap_or(0.0)) {
         let Recomputed { site, pass, difference, bits } = worst;
+        let (relative, max) = (significant(difference.relative, 3), significant(difference.max, 3));
         let by = match floor {
-            Some(_) => {
-                format!("{} of the size at {:?} (row first)", significant(difference.relative, 3), difference.at)
-            }
-            None => format!("{bits} of {} elements, by {} at most", difference.count, significant(difference.max, 3)),
+            Some(_) => format!("{relative} of the size at {:?} (row first)", difference.at),
+            None => format!("{bits} of {} elements, by {max} at most", difference.count),
         };
-        return Err(Error::refused(format!("{differ}: {site}#{pass} by {by}; {summary}")));
+        return Err(format!("{differ}: {site}#{pass} by {by}; {summary}").into());
     }
-    let rows = found.into_iter().take(LISTED).map(|one| {
-        vec![
-            Cell::Text(format!("{}#{}", one.site, one.pass)),
-            Cell::Num(one.difference.relative),
-            Cell::Text(format!("{:?}", one.difference.at)),
-        ]
+    let rows = found.into_iter().take(LISTED).map(|Recomputed { site, pass, difference, .. }| {
+        (format!("{site}#{pass}"), difference.relative, format!("{:?}", difference.at))
     });
-    let columns = ["Site", "Difference", "At"].map(String::from).to_vec();
     let title = format!("{agree}: {summary}; the largest are");
-    Ok(Answer::Table(Table { title, columns, rows: rows.collect() }))
+    Ok(Table::new(["Site", "Difference", "At"]).title(title).rows(rows).into())
 }

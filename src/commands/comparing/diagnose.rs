@@ -5,15 +5,15 @@ use std::collections::BTreeMap;
 use crate::analysis::health::{self, Measured};
 use crate::analysis::{activations, model_inspection};
 use crate::answer::numbers::significant;
-use crate::answer::{Answer, Cell, Table};
-use crate::commands::frame::Done;
+use crate::answer::{Table, text};
+use crate::commands::frame::{Done, mistake, no_more};
 use crate::commands::state::rules::{self, Rule, Severity};
 use crate::commands::state::{Call, Console, tokens};
 use crate::comparing::{Recomputed, again, alone, recompute, selftest};
-use crate::debugger::{Error, Result, RunScope};
+use crate::debugger::{Result, RunScope};
 use crate::lang::eval::{Datum, evaluate};
+use crate::lang::parse_expr;
 use crate::lang::words::Word;
-use crate::lang::{LangError, parse_expr};
 use crate::tensor::ops::{Reduction, Slice};
 
 /// From so many times the loss of guessing on it is another rule's.
@@ -28,22 +28,15 @@ const LISTED: usize = 3;
 /// `diagnose [-deep] [-device] [-against FILE] [-all] [-fail SEVERITY]`.
 pub fn diagnose(console: &mut Console, call: Call<'_>) -> Done {
     let (given, left) = call.options()?;
-    if let Some(extra) = left.first() {
-        return Err(Error::At(LangError::new("unexpected word", extra.span).help("diagnose -deep -fail warning")));
-    }
-    let fail = given.value("-fail");
-    let fail = fail.map(|word| match word.text.as_str() {
-        "note" => Ok(Severity::Note),
-        "warning" => Ok(Severity::Warning),
-        "error" => Ok(Severity::Error),
-        other => {
-            let error = LangError::new(format!("no severity {other}"), word.span);
-            Err(Error::At(error.help("error, warning, or note")))
-        }
-    });
-    let fail = fail.transpose()?;
+    no_more(&left, "diagnose -deep -fail warning")?;
+    let severity = |word: &Word| {
+        let mut all = [Severity::Note, Severity::Warning, Severity::Error].into_iter();
+        let found = all.find(|severity| severity.word() == word.text);
+        found.ok_or_else(|| mistake(format!("no severity {}", word.text), word.span, "error, warning, or note"))
+    };
+    let fail = given.value("-fail").map(severity).transpose()?;
     if !console.session.run.at_end() {
-        return Err(Error::refused("diagnose looks at a complete pass: \"run\" or \"continue\" to its end first"));
+        return Err("diagnose looks at a complete pass: \"run\" or \"continue\" to its end first".into());
     }
     let mut found = health::weights(&console.session)?;
     found.extend(model_inspection::weights(&console.session)?);
@@ -65,25 +58,20 @@ pub fn diagnose(console: &mut Console, call: Call<'_>) -> Done {
     if given.has("-device") {
         found.extend(console.device()?);
     }
-    let mut checked = found.len();
-    let mut usual = None;
+    let (mut left_out, mut usual) = (0, String::new());
     if let Some(file) = given.value("-against") {
-        let left_out;
         (found, left_out) = console.beside_references(found, file)?;
-        checked = found.len() + left_out;
-        usual = Some(format!("left out, as on most texts of {}: {left_out} findings", file.text));
+        usual = format!("\nleft out, as on most texts of {}: {left_out} findings", file.text);
     }
+    let checked = found.len() + left_out;
     let (mut table, worst) = table(found, checked, given.has("-all"));
-    if let Some(usual) = usual {
-        table.title = format!("{}\n{usual}", table.title);
-    }
+    table.title += &usual;
     if let (Some(fail), Some(worst)) = (fail, worst)
         && worst >= fail
     {
-        let lines = crate::answer::text::lines(&Answer::Table(table), None);
-        return Err(Error::refused(lines.join("\n")));
+        return Err(text::lines(&table.into(), None).join("\n").into());
     }
-    Ok(Answer::Table(table))
+    Ok(table.into())
 }
 
 /// What the rules say of what was measured, and the worst severity.
@@ -101,42 +89,28 @@ fn table(found: Vec<Measured>, checked: usize, all: bool) -> (Table, Option<Seve
     by_rule.sort_by_key(|(_, rule, _)| std::cmp::Reverse(rule.severity));
     let worst = by_rule.first().map(|(_, rule, _)| rule.severity);
     let mut counts = [0usize; 3];
-    let mut rows = Vec::new();
+    let mut table = Table::new(["", "Finding", "Where", "Measured", "Normal", "Look", "Why"]);
     for (_, rule, mut found) in by_rule {
         counts[rule.severity as usize] += 1;
         found.sort_by(|a, b| rule.excess(b.value).total_cmp(&rule.excess(a.value)));
         let more = if all { 0 } else { found.len().saturating_sub(LISTED) };
         let listed = found.len() - more;
         for (number, one) in found.into_iter().take(listed).enumerate() {
-            let text = |text: &str| Cell::Text(text.to_string());
             let at = match (number + 1 == listed, more) {
                 (true, 1..) => format!("{} and {more} more", one.at),
                 _ => one.at.clone(),
             };
-            rows.push(vec![
-                text(if number == 0 { rule.severity.word() } else { "" }),
-                text(if number == 0 { &rule.what } else { "" }),
-                Cell::Text(at),
-                Cell::Num(one.value),
-                Cell::Text(rule.limit()),
-                Cell::Text(rule.look.replace("{at}", &one.at)),
-                text(if number == 0 { &rule.why } else { "" }),
-            ]);
+            let about = [rule.severity.word(), &rule.what, &rule.why];
+            let [severity, what, why] = if number == 0 { about } else { [""; 3] };
+            table.push((severity, what, at, one.value, rule.limit(), rule.look.replace("{at}", &one.at), why));
         }
     }
-    let title = match worst {
-        None => format!("{checked} measurements, {} rules: nothing found", rules::ALL.len()),
-        Some(_) => format!(
-            "{checked} measurements, {} rules: errors {}, warnings {}, notes {}",
-            rules::ALL.len(),
-            counts[2],
-            counts[1],
-            counts[0]
-        ),
+    let [notes, warnings, errors] = counts;
+    let result = match worst {
+        None => "nothing found".to_string(),
+        Some(_) => format!("errors {errors}, warnings {warnings}, notes {notes}"),
     };
-    let title = format!("{title}\n{BESIDE}");
-    let columns = ["", "Finding", "Where", "Measured", "Normal", "Look", "Why"].map(String::from).to_vec();
-    (Table { title, columns, rows }, worst)
+    (table.title(format!("{checked} measurements, {} rules: {result}\n{BESIDE}", rules::ALL.len())), worst)
 }
 
 impl Console {
@@ -163,16 +137,10 @@ impl Console {
         let before = found.len();
         let mut left: Vec<Measured> = found.into_iter().filter(|one| !is_usual(one)).collect();
         let left_out = before - left.len();
-        left.extend(unlike.into_iter().map(|one| Measured {
-            rule: "unusual",
-            at: format!(
-                "{} of L{}: {}, usually {}",
-                one.name,
-                one.layer,
-                significant(one.here, 3),
-                significant(one.usual, 3)
-            ),
-            value: one.off,
+        left.extend(unlike.into_iter().map(|one| {
+            let (here, usual) = (significant(one.here, 3), significant(one.usual, 3));
+            let at = format!("{} of L{}: {here}, usually {usual}", one.name, one.layer);
+            Measured { rule: "unusual", at, value: one.off }
         }));
         Ok((left, left_out))
     }
@@ -180,29 +148,21 @@ impl Console {
     /// The op that is furthest from what it is in 64 bits on the CPU, in units of what is allowed.
     fn device(&mut self) -> Result<Option<Measured>> {
         let precision = self.session.run.branch().weights().precision();
-        let found = selftest::selftest(&mut self.session)?;
-        let worst = found.into_iter().next();
-        Ok(worst.map(|one| Measured {
-            rule: "device",
-            at: one.site,
-            value: one.relative / selftest::allowed(precision),
-        }))
+        let worst = selftest::selftest(&mut self.session)?.into_iter().next();
+        let allowed = selftest::allowed(precision);
+        Ok(worst.map(|one| Measured { rule: "device", at: one.site, value: one.relative / allowed }))
     }
 
     /// The loss in units of that of guessing; none where the model has none on this text.
     fn loss_beside_guessing(&mut self) -> Option<[Measured; 2]> {
         let expr = parse_expr("loss", 0).ok()?;
         let vocab = self.session.run.model.spec.vocab as f64;
-        match evaluate(&expr, &mut RunScope::new(&mut self.session)) {
-            Ok(Datum::Num(loss)) => {
-                let value = loss / vocab.ln();
-                // What is far above is said once.
-                let near = if value > FAR { 0.0 } else { value };
-                let of = |rule, value| Measured { rule, at: "loss".into(), value };
-                Some([of("loss", near), of("loss-far", value)])
-            }
-            _ => None,
-        }
+        let Ok(Datum::Num(loss)) = evaluate(&expr, &mut RunScope::new(&mut self.session)) else { return None };
+        let value = loss / vocab.ln();
+        // What is far above is said once.
+        let near = if value > FAR { 0.0 } else { value };
+        let of = |rule, value| Measured { rule, at: "loss".into(), value };
+        Some([of("loss", near), of("loss-far", value)])
     }
 
     /// The checks that compute the pass again, and gradients of the loss.
@@ -227,8 +187,8 @@ impl Console {
         for (op, site) in program.sites().iter().enumerate().filter(|(_, site)| site.ends_with(".resid_post")) {
             let Ok(gradient) = self.session.gradient(op) else { continue };
             let norm = gradient.slice(&[Slice::At(row)])?.reduce(Reduction::Norm)?;
-            found.push(Measured { rule: "gradient-vanishing", at: site.clone(), value: norm });
-            found.push(Measured { rule: "gradient-exploding", at: site.clone(), value: norm });
+            let of = |rule| Measured { rule, at: site.clone(), value: norm };
+            found.extend(["gradient-vanishing", "gradient-exploding"].map(of));
         }
         Ok(())
     }

@@ -6,12 +6,13 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::answer::numbers::significant;
-use crate::answer::{Answer, Cell, Table};
+use crate::answer::{Answer, Table, text};
 use crate::commands::comparing::diff::limit;
-use crate::commands::frame::Done;
+use crate::commands::frame::{Done, mistake, number};
 use crate::commands::state::{Call, Console};
-use crate::debugger::{Error, Mark, Result};
+use crate::debugger::{Mark, Result};
 use crate::lang::{LangError, Span};
+use crate::model::file::read_text;
 use crate::tensor::ops::Slice;
 use crate::tensor::{Kind, Rows, Summary, Tolerance};
 
@@ -55,67 +56,53 @@ struct Kept {
 
 const FORMAT: &str = "llmdbg golden 1";
 
+const FORMS: &str = "golden write FILE, golden check FILE";
+
 /// `golden write FILE [SITES] [-atol X] [-rtol X]`, `golden check FILE [-atol X] [-rtol X]`.
 pub fn golden(console: &mut Console, call: Call<'_>) -> Done {
     let (given, left) = call.options()?;
-    let number = |name: &str| -> Result<Option<f64>> {
-        let Some(word) = given.iter().find(|option| option.name == name).and_then(|option| option.value.as_ref())
-        else {
-            return Ok(None);
-        };
-        let value = word.text.parse().ok().filter(|x: &f64| *x >= 0.0);
-        value.map(Some).ok_or_else(|| Error::At(LangError::new(format!("{} is no tolerance", word.text), word.span)))
-    };
-    let (atol, rtol) = (number("-atol")?, number("-rtol")?);
-    let (what, file, rest) = match left.as_slice() {
-        [what, file, rest @ ..] => (what, file, rest),
-        _ => {
-            let error = LangError::new("expected write or check and a file", Span::at(call.args.offset));
-            return Err(Error::At(error.help("golden write FILE, golden check FILE")));
-        }
+    let tolerance = |name: &str| given.value(name).map(|word| number(word, |x| *x >= 0.0, "tolerance")).transpose();
+    let (atol, rtol) = (tolerance("-atol")?, tolerance("-rtol")?);
+    let [what, file, rest @ ..] = left.as_slice() else {
+        return Err(mistake("expected write or check and a file", Span::at(call.args.offset), FORMS));
     };
     if !console.session.run.at_end() {
-        return Err(Error::refused("a golden file is of a complete pass: \"run\" or \"continue\" to its end first"));
+        return Err("a golden file is of a complete pass: \"run\" or \"continue\" to its end first".into());
     }
     match what.text.as_str() {
         "write" => {
             let usual = Tolerance::default();
             let sites = console.sites_of(rest)?;
-            let kept = console.kept(&sites)?;
             let golden = Golden {
                 format: FORMAT.into(),
                 model: console.model_name.clone(),
                 tokens: console.read_tokens(),
                 atol: atol.unwrap_or(usual.absolute),
                 rtol: rtol.unwrap_or(usual.relative),
-                sites: kept,
+                sites: console.kept(&sites)?,
             };
             let text = serde_json::to_string(&golden).map_err(|error| error.to_string())?;
             // A line for each site, so that version control shows which one changed.
             let text = text.replace("{\"site\"", "\n{\"site\"") + "\n";
-            fs::write(&file.text, &text)
-                .map_err(|error| Error::refused(format!("cannot write {}: {error}", file.text)))?;
+            fs::write(&file.text, &text).map_err(|error| format!("cannot write {}: {error}", file.text))?;
             let count = golden.sites.len();
             Ok(Answer::Text(format!("{count} sites written to {}, {} bytes", file.text, text.len())))
         }
         "check" => {
             if let Some(extra) = rest.first() {
-                return Err(Error::At(LangError::new("unexpected word: the file says which sites", extra.span)));
+                return Err(LangError::new("unexpected word: the file says which sites", extra.span).into());
             }
-            let text = crate::model::file::read_text(Path::new(&file.text))
-                .map_err(|error| Error::refused(format!("cannot read {}: {error}", file.text)))?;
-            let golden: Golden = serde_json::from_str(&text)
-                .map_err(|error| Error::refused(format!("{} is no golden file: {error}", file.text)))?;
+            let text = read_text(Path::new(&file.text));
+            let text = text.map_err(|error| format!("cannot read {}: {error}", file.text))?;
+            let golden: Golden =
+                serde_json::from_str(&text).map_err(|error| format!("{} is no golden file: {error}", file.text))?;
             if golden.format != FORMAT {
-                return Err(Error::refused(format!("{} is of another version: {}", file.text, golden.format)));
+                return Err(format!("{} is of another version: {}", file.text, golden.format).into());
             }
             let tolerance = Tolerance { absolute: atol.unwrap_or(golden.atol), relative: rtol.unwrap_or(golden.rtol) };
             console.check(&golden, tolerance, &file.text)
         }
-        other => {
-            let error = LangError::new(format!("no such thing as golden {other}"), what.span);
-            Err(Error::At(error.help("golden write FILE, golden check FILE")))
-        }
+        other => Err(mistake(format!("no such thing as golden {other}"), what.span, FORMS)),
     }
 }
 
@@ -141,7 +128,6 @@ impl Console {
             let summary = Summary::of_host(data.iter().copied(), value.shape());
             let count = data.len().clamp(1, SAMPLES);
             let places = || (0..count).map(|i| i * data.len() / count).filter(|at| *at < data.len());
-            let samples = places().map(|at| data[at]);
             let rows = Rows::of(&data, value.shape());
             // Three digits will do for a tolerance, and keep the file small.
             let short = |size: f64| format!("{size:.2e}").parse().unwrap_or(size);
@@ -154,7 +140,7 @@ impl Console {
                 mean: summary.mean,
                 l2: summary.l2,
                 absmax: summary.absmax,
-                samples: samples.map(|x| x.is_finite().then_some(x)).collect(),
+                samples: places().map(|at| Some(data[at]).filter(|x| x.is_finite())).collect(),
                 sizes: places().map(|at| short(rows.size(at))).collect(),
             });
         }
@@ -163,33 +149,26 @@ impl Console {
 
     fn check(&mut self, golden: &Golden, tolerance: Tolerance, file: &str) -> Done {
         if golden.tokens != self.read_tokens() {
-            return Err(Error::refused(format!("{file} is of another text: its tokens are {:?}", golden.tokens)));
+            return Err(format!("{file} is of another text: its tokens are {:?}", golden.tokens).into());
         }
         let sites: Vec<String> = golden.sites.iter().map(|kept| kept.site.clone()).collect();
         let now = self.kept(&sites)?;
-        let mut rows = Vec::new();
-        for then in &golden.sites {
-            let fault = match now.iter().find(|one| one.site == then.site) {
-                None => Some("the model has no such site".to_string()),
-                Some(one) => differs(one, then, tolerance),
-            };
-            rows.extend(fault.map(|fault| (then.site.clone(), fault)));
-        }
-        let limit = limit(tolerance);
-        let Some((first, fault)) = rows.first().cloned() else {
-            let count = golden.sites.len();
-            return Ok(Answer::Text(format!("{count} sites agree with {file} within {limit}")));
+        let fault = |then: &Kept| match now.iter().find(|one| one.site == then.site) {
+            None => Some("the model has no such site".to_string()),
+            Some(one) => differs(one, then, tolerance),
         };
-        let count = rows.len();
-        let shown = rows.into_iter().take(LISTED).map(|(site, fault)| vec![Cell::Text(site), Cell::Text(fault)]);
-        let columns = ["Site", "Differs"].map(String::from).to_vec();
-        let table = Table { title: String::new(), columns, rows: shown.collect() };
-        let lines = crate::answer::text::lines(&Answer::Table(table), None).join("\n");
+        let faults = golden.sites.iter().filter_map(|then| Some((&then.site, fault(then)?)));
+        let rows: Vec<(&String, String)> = faults.collect();
+        let limit = limit(tolerance);
+        let (count, all) = (rows.len(), golden.sites.len());
+        let Some((first, fault)) = rows.first().cloned() else {
+            return Ok(Answer::Text(format!("{all} sites agree with {file} within {limit}")));
+        };
+        let table = Table::new(["Site", "Differs"]).rows(rows.into_iter().take(LISTED));
+        let lines = text::lines(&table.into(), None).join("\n");
         let model = if golden.model == self.model_name { String::new() } else { format!(" (of {})", golden.model) };
-        Err(Error::refused(format!(
-            "{count} of {} sites differ from {file}{model} beyond {limit}, first {first}: {fault}\n{lines}",
-            golden.sites.len()
-        )))
+        let differ = format!("{count} of {all} sites differ from {file}{model} beyond {limit}");
+        Err(format!("{differ}, first {first}: {fault}\n{lines}").into())
     }
 }
 
@@ -206,14 +185,13 @@ fn differs(now: &Kept, then: &Kept, tolerance: Tolerance) -> Option<String> {
     let root = (now.shape.iter().product::<usize>() as f64).sqrt().max(1.0);
     let of_norm = Tolerance { absolute: tolerance.absolute * root, ..tolerance };
     let usual = then.l2 / root;
-    for (what, a, b, near) in [
-        ("largest magnitude", now.absmax, then.absmax, tolerance.agree(now.absmax, then.absmax, 0.0)),
-        ("norm", now.l2, then.l2, of_norm.agree(now.l2, then.l2, 0.0)),
-        ("mean", now.mean, then.mean, tolerance.agree(now.mean, then.mean, usual)),
-    ] {
-        if !near {
-            return Some(format!("{what} {} instead of {}", significant(a, 6), significant(b, 6)));
-        }
+    let numbers = [
+        ("largest magnitude", now.absmax, then.absmax, tolerance, 0.0),
+        ("norm", now.l2, then.l2, of_norm, 0.0),
+        ("mean", now.mean, then.mean, tolerance, usual),
+    ];
+    if let Some((what, a, b, ..)) = numbers.into_iter().find(|(_, a, b, near, size)| !near.agree(*a, *b, *size)) {
+        return Some(format!("{what} {} instead of {}", significant(a, 6), significant(b, 6)));
     }
     for (i, (a, b)) in now.samples.iter().zip(&then.samples).enumerate() {
         let same = match (a, b) {

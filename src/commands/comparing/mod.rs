@@ -9,6 +9,7 @@ pub(crate) mod diff;
 mod golden;
 mod reasons;
 mod selftest;
+mod shared;
 
 /// Its commands, in the order of the manual.
 pub const COMMANDS: &[Command] = &[

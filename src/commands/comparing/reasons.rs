@@ -1,5 +1,6 @@
 //! The reasons that `bisect` finds, and the relations of weights that `diff weights` finds, in sentences.
 
+use crate::commands::comparing::shared::few;
 use crate::comparing::bisect::{FeatureOrder, Reason, ScoreScale, Seen};
 use crate::comparing::{Half, Piece, Relation};
 use crate::model::spec::{Pairing, Pool};
@@ -119,10 +120,10 @@ pub fn related(relation: &Relation) -> String {
         Relation::PairsThere => "in each head, features that rotate together are neighbours there, halves here".into(),
         Relation::HalvesThere => "in each head, features that rotate together are halves there, neighbours here".into(),
         Relation::Moved { piece, moved, of } => {
-            format!("{} of {of} {} are in a different order: {}", moved.len(), plural(*piece), listed(moved))
+            format!("{} of {of} {} are in a different order: {}", moved.len(), plural(*piece), few(moved, LISTED))
         }
         Relation::Changed { piece, at, of } => {
-            format!("{} of {of} {} differ: {}", at.len(), plural(*piece), listed(at))
+            format!("{} of {of} {} differ: {}", at.len(), plural(*piece), few(at, LISTED))
         }
         Relation::Is(other) => format!("theirs is {other} of ours"),
         Relation::TiedHere => "tied to W_E here, separate there".into(),
@@ -143,11 +144,6 @@ fn plural(piece: Piece) -> &'static str {
         Piece::Column => "columns",
         Piece::Element => "elements",
     }
-}
-
-fn listed(indices: &[usize]) -> String {
-    let shown: Vec<String> = indices.iter().take(LISTED).map(usize::to_string).collect();
-    format!("{}{}", shown.join(", "), if indices.len() > LISTED { ", ..." } else { "" })
 }
 
 fn scaled(scale: ScoreScale) -> &'static str {

@@ -3,10 +3,10 @@
 use crate::analysis::activations::{Block, Deviation, F16, OUTLIER, blocks, deviations, features};
 use crate::answer::numbers::significant;
 use crate::answer::text::quoted;
-use crate::answer::{Answer, Cell, Table};
-use crate::commands::frame::Done;
+use crate::answer::{Answer, Table};
+use crate::commands::frame::{Done, mistake, no_more};
 use crate::commands::state::{Call, Console, rules};
-use crate::debugger::{Error, Result};
+use crate::debugger::Result;
 use crate::lang::LangError;
 use crate::lang::words::Word;
 use crate::tensor::Axis;
@@ -20,48 +20,34 @@ const TEXTS: usize = 3;
 /// `activations [-against FILE [-all]]`.
 pub fn run(console: &mut Console, call: Call<'_>) -> Done {
     let (given, left) = call.options()?;
-    if let Some(extra) = left.first() {
-        let error = LangError::new("unexpected word", extra.span);
-        return Err(Error::At(error.help("activations, or activations -against FILE with a text in each line")));
-    }
+    no_more(&left, "activations, or activations -against FILE with a text in each line")?;
     let against = given.value("-against");
     if let Some(option) = given.get("-all").filter(|_| against.is_none()) {
-        let error = LangError::new("-all is of what is compared", option.span);
-        return Err(Error::At(error.help("activations -against FILE -all")));
+        return Err(mistake("-all is of what is compared", option.span, "activations -against FILE -all"));
     }
     if !console.session.run.at_end() {
-        return Err(Error::refused("activations are of a complete pass: \"run\" or \"continue\" to its end first"));
+        return Err("activations are of a complete pass: \"run\" or \"continue\" to its end first".into());
     }
     let here = blocks(&mut console.session)?;
-    match against {
-        None => Ok(Answer::Table(plain(console, &here))),
-        Some(file) => {
-            let (count, found) = console.unlike(&here, file)?;
-            let all = given.has("-all");
-            Ok(Answer::Table(compared(&found, count, file, all)))
-        }
-    }
+    let Some(file) = against else { return Ok(plain(console, &here)) };
+    let (count, found) = console.unlike(&here, file)?;
+    Ok(compared(&found, count, file, given.has("-all")))
 }
 
 /// A row for each block.
-fn plain(console: &Console, here: &[Block]) -> Table {
+fn plain(console: &Console, here: &[Block]) -> Answer {
     let (size, positions, share) = OUTLIER;
     let found = features(here);
-    let named = match found.as_slice() {
-        [] => "none".to_string(),
-        some => {
-            let more = if some.len() > NAMED { format!(" and {} more", some.len() - NAMED) } else { String::new() };
-            some.iter().take(NAMED).map(usize::to_string).collect::<Vec<_>>().join(", ") + &more
-        }
-    };
+    let mut named = found.iter().take(NAMED).map(usize::to_string).collect::<Vec<_>>().join(", ");
+    match found.len() {
+        0 => named = "none".into(),
+        count if count > NAMED => named += &format!(" and {} more", count - NAMED),
+        _ => {}
+    }
     let highest = here.iter().max_by(|a, b| a.largest.total_cmp(&b.largest));
-    let highest = highest.map_or_else(String::new, |block| {
-        format!(
-            "; largest {} at {}, {} of what f16 holds",
-            significant(block.largest, 4),
-            block.largest_at,
-            percent(block.largest / F16)
-        )
+    let highest = highest.map_or_else(String::new, |Block { largest, largest_at, .. }| {
+        let of_f16 = percent(largest / F16);
+        format!("; largest {} at {largest_at}, {of_f16} of what f16 holds", significant(*largest, 4))
     });
     let title = format!(
         "values of every block (measured){highest}\noutlier features (at least {size} at {} of positions in {} of blocks): {named}",
@@ -70,24 +56,13 @@ fn plain(console: &Console, here: &[Block]) -> Table {
     );
     let rows = here.iter().map(|block| {
         let (pos, dim) = block.massive_at;
-        vec![
-            Cell::Text(format!("L{}", block.layer)),
-            Cell::Num(block.norm),
-            Cell::Num(block.growth),
-            Cell::Num(block.largest),
-            Cell::Num(block.massive),
-            Cell::Text(format!("{pos} {} dim {dim}", quoted(&console.name_of(Axis::Pos, pos)))),
-            Cell::Int(block.outliers.len() as i64),
-            number(block.silent),
-            number(block.saturated),
-        ]
+        let at = format!("{pos} {} dim {dim}", quoted(&console.name_of(Axis::Pos, pos)));
+        let [silent, saturated] = [block.silent, block.saturated].map(|x| (!x.is_nan()).then_some(x));
+        let Block { layer, norm, growth, largest, massive, outliers, .. } = block;
+        (format!("L{layer}"), *norm, *growth, *largest, *massive, at, outliers.len(), silent, saturated)
     });
     let columns = ["Block", "Norm", "Growth", "Largest", "Massive", "At", "Outliers", "Silent", "Saturated"];
-    Table { title, columns: columns.map(String::from).to_vec(), rows: rows.collect() }
-}
-
-fn number(x: f64) -> Cell {
-    if x.is_nan() { Cell::Empty } else { Cell::Num(x) }
+    Table::new(columns).title(title).rows(rows).into()
 }
 
 fn percent(share: f64) -> String {
@@ -95,27 +70,18 @@ fn percent(share: f64) -> String {
 }
 
 /// What is not as on other texts.
-fn compared(found: &[Deviation], count: usize, file: &Word, all: bool) -> Table {
+fn compared(found: &[Deviation], count: usize, file: &Word, all: bool) -> Answer {
     let limit = rules::limit("unusual");
     let unusual = found.iter().filter(|one| one.off > limit).count();
-    let shown: Vec<&Deviation> = found.iter().filter(|one| all || one.off > limit).collect();
+    let shown = found.iter().filter(|one| all || one.off > limit);
     let title = format!(
         "{unusual} of {} numbers are more than {} deviations from their median over {count} texts of {}",
         found.len(),
         significant(limit, 3),
         file.text
     );
-    let rows = shown.into_iter().map(|one| {
-        vec![
-            Cell::Text(format!("L{}", one.layer)),
-            Cell::Text(one.name.into()),
-            Cell::Num(one.here),
-            Cell::Num(one.usual),
-            Cell::Num(one.off),
-        ]
-    });
-    let columns = ["Block", "What", "Here", "Usually", "Deviations"].map(String::from).to_vec();
-    Table { title, columns, rows: rows.collect() }
+    let rows = shown.map(|one| (format!("L{}", one.layer), one.name, one.here, one.usual, one.off));
+    Table::new(["Block", "What", "Here", "Usually", "Deviations"]).title(title).rows(rows).into()
 }
 
 impl Console {
@@ -128,7 +94,7 @@ impl Console {
         })?;
         if count < TEXTS {
             let message = format!("{} has {count} texts: what is usual takes {TEXTS} or more", file.text);
-            return Err(Error::At(LangError::new(message, file.span)));
+            return Err(LangError::new(message, file.span).into());
         }
         Ok((count, deviations(here, &others)))
     }

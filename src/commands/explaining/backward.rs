@@ -1,11 +1,13 @@
 //! `backward`, `info gradients` and `save gradients`.
 
 use crate::answer::numbers::significant;
-use crate::answer::{Answer, Cell, Table};
-use crate::commands::frame::Done;
-use crate::commands::state::{Call, Console};
-use crate::debugger::{Error, Result};
-use crate::lang::{LangError, Span, parse_expr};
+use crate::answer::text::quoted;
+use crate::answer::{Answer, Table};
+use crate::commands::frame::{Done, mistake};
+use crate::commands::moving::walking;
+use crate::commands::state::{Call, Console, verdict};
+use crate::debugger::Result;
+use crate::lang::{Span, parse_expr};
 use crate::tensor::ops::{Reduction, Slice};
 use crate::tensor::{Kind, Value, unravel};
 
@@ -14,29 +16,28 @@ pub fn backward(console: &mut Console, call: Call<'_>) -> Done {
     let (how, text, offset) = way(call.args.rest, call.args.offset);
     if how == Way::Leave {
         if console.session.walking().is_none() {
-            return Err(Error::refused("no backward pass is being stepped through"));
+            return Err("no backward pass is being stepped through".into());
         }
         console.session.leave_walk();
         return Ok(Answer::Text("Motions are those of the forward pass again; the gradients so far stay.".into()));
     }
     if text.is_empty() {
-        let error = LangError::new("expected a number to take the gradient of", Span::at(offset));
-        return Err(Error::At(error.help("backward logit(\" Mary\") - logit(\" John\"), backward -step loss")));
+        let help = "backward logit(\" Mary\") - logit(\" John\"), backward -step loss";
+        return Err(mistake("expected a number to take the gradient of", Span::at(offset), help));
     }
     let expr = parse_expr(text, offset)?;
     let found = match how {
         Way::Step => {
             let stop = console.session.walk_backward(&expr, text)?;
-            return crate::commands::moving::walking::arrived(console, stop);
+            return walking::arrived(console, stop);
         }
         Way::AtOnce => console.session.backward_at_once(&expr, text)?,
         _ => console.session.backward(&expr, text)?,
     };
     let mut lines = vec![format!("{} = {}", found.target, significant(found.value, 6))];
     if found.cut {
-        lines.push(
-            "Gradients end at the key/value cache of earlier passes: what those passes add is not in them.".into(),
-        );
+        let cut = "Gradients end at the key/value cache of earlier passes: what those passes add is not in them.";
+        lines.push(cut.into());
     }
     lines.push("grad(SITE) is its gradient at a site, info gradients the norm at each block.".into());
     Ok(Answer::Text(lines.join("\n")))
@@ -52,18 +53,13 @@ enum Way {
 
 /// How, and the expression with the byte that it begins at. A minus in front of an expression is no option.
 fn way(text: &str, offset: usize) -> (Way, &str, usize) {
-    for (name, way) in
-        [("-step", Way::Step), ("-all-at-once", Way::AtOnce), ("-leave", Way::Leave), ("--", Way::BySegments)]
-    {
-        let Some(rest) =
-            text.strip_prefix(name).filter(|rest| rest.is_empty() || rest.starts_with(char::is_whitespace))
-        else {
-            continue;
-        };
-        let rest = rest.trim_start();
-        return (way, rest, offset + text.len() - rest.len());
-    }
-    (Way::BySegments, text, offset)
+    let ways = [("-step", Way::Step), ("-all-at-once", Way::AtOnce), ("-leave", Way::Leave), ("--", Way::BySegments)];
+    let first = text.split(char::is_whitespace).next().unwrap_or_default();
+    let Some((_, way)) = ways.into_iter().find(|(name, _)| *name == first) else {
+        return (Way::BySegments, text, offset);
+    };
+    let rest = text[first.len()..].trim_start();
+    (way, rest, offset + text.len() - rest.len())
 }
 
 /// The answer of `info gradients`: what the stream carries back at each block.
@@ -72,21 +68,15 @@ pub(crate) fn table(console: &mut Console) -> Done {
     let title = format!("Gradient of {} = {}", gradients.target, significant(gradients.value, 6));
     let program = console.session.run.program.clone();
     let row = console.session.focus.row;
-    let mut rows = Vec::new();
+    let mut table = Table::new(["Site", "Norm", "Largest", "At", ""]).title(title);
     for (op, site) in program.sites().iter().enumerate().filter(|(op, _)| program.ops[*op].is_stream()) {
         let Ok(gradient) = console.session.gradient(op) else { continue };
         let gradient = gradient.slice(&[Slice::At(row)])?;
         let norm = gradient.reduce(Reduction::Norm)?;
-        rows.push(vec![
-            Cell::Text(site.clone()),
-            Cell::Num(norm),
-            Cell::Num(gradient.reduce(Reduction::AbsMax)?),
-            Cell::Text(largest(console, &gradient)?),
-            Cell::Text(crate::commands::state::verdict(norm).into()),
-        ]);
+        let most = gradient.reduce(Reduction::AbsMax)?;
+        table.push((site, norm, most, largest(console, &gradient)?, verdict(norm)));
     }
-    let columns = ["Site", "Norm", "Largest", "At", ""].map(String::from).to_vec();
-    Ok(Answer::Table(Table { title, columns, rows }))
+    Ok(table.into())
 }
 
 /// The position with the largest element.
@@ -98,7 +88,7 @@ fn largest(console: &Console, gradient: &Value) -> Result<String> {
     };
     let first = gradient.origin().map_or(0, |origin| origin[0]);
     let pos = first + unravel(best, gradient.shape())[0];
-    Ok(format!("pos {pos} {}", crate::answer::text::quoted(&console.name_of(*axis, pos))))
+    Ok(format!("pos {pos} {}", quoted(&console.name_of(*axis, pos))))
 }
 
 /// The gradients of sites under their names, of the focused row or of all, and those of sites that have none left out.
@@ -108,8 +98,7 @@ pub(crate) fn values(console: &mut Console, sites: &[String], all_rows: bool) ->
     let row = console.session.focus.row;
     let mut found = Vec::new();
     for site in sites {
-        let op = program.op_of(site);
-        let op = op.ok_or_else(|| Error::refused(format!("{site} is computed on request, and has no gradient")))?;
+        let op = program.op_of(site).ok_or_else(|| format!("{site} is computed on request, and has no gradient"))?;
         if console.session.run.peek(op)?.kind() != Kind::Float {
             continue;
         }

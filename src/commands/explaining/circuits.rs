@@ -2,14 +2,14 @@
 
 use crate::analysis::circuits::{Circuits, Reads, circuits, composition, heads, singular_values, tables};
 use crate::answer::numbers::significant;
-use crate::answer::{Answer, Cell, MapView, Scale, Table};
-use crate::commands::frame::Done;
+use crate::answer::{MapView, Table};
+use crate::commands::explaining::shown::indexed;
+use crate::commands::frame::{Done, mistake};
 use crate::commands::state::{Call, Console};
-use crate::debugger::{Error, Result};
+use crate::debugger::Result;
 use crate::lang::eval::Datum;
-use crate::lang::words::Word;
 use crate::lang::{LangError, Span, parse_expr};
-use crate::tensor::{Axis, Summary, step};
+use crate::tensor::{Axis, step};
 
 /// Eigenvalues and singular values that are listed.
 const LISTED: usize = 8;
@@ -21,18 +21,14 @@ pub fn run(console: &mut Console, call: Call<'_>) -> Done {
     let (spec, weights) = (run.model.spec.clone(), run.branch().weights().clone());
     let all = heads(&spec, &weights)?;
     if all.is_empty() {
-        return Err(Error::refused("the model has no attention heads"));
+        return Err("the model has no attention heads".into());
     }
     if let Some(word) = given.value("-composition") {
-        let reads = match word.text.as_str() {
-            "q" => Reads::Q,
-            "k" => Reads::K,
-            "v" => Reads::V,
-            _ => {
-                return Err(Error::At(
-                    LangError::new(format!("{} is no input of a head", word.text), word.span).help("q, k or v"),
-                ));
-            }
+        let (reads, inputs) = match word.text.as_str() {
+            "q" => (Reads::Q, "queries"),
+            "k" => (Reads::K, "keys"),
+            "v" => (Reads::V, "values"),
+            _ => return Err(mistake(format!("{} is no input of a head", word.text), word.span, "q, k or v")),
         };
         let names: Vec<String> = all.iter().map(|head| format!("L{}H{}", head.layer, head.head)).collect();
         let mut data = Vec::with_capacity(all.len() * all.len());
@@ -44,43 +40,28 @@ pub fn run(console: &mut Console, call: Call<'_>) -> Done {
                 false => 0.0,
             }));
         }
-        let count = all.len();
-        return Ok(Answer::Map(MapView {
-            title: format!(
-                "how much of what a head writes (rows) the {} of a later head (columns) read, by weights: |OV M| / (|OV| |M|)",
-                match reads {
-                    Reads::Q => "queries",
-                    Reads::K => "keys",
-                    Reads::V => "values",
-                }
-            ),
-            rows: count,
-            columns: count,
-            summary: Summary::of_host(data.iter().copied(), &[count, count]),
-            shape: vec![count, count],
-            data,
-            row_labels: names.clone(),
-            column_labels: names,
-            pool: [1, 1],
-            axes: ["writes".into(), "reads".into()],
-            scale: Scale::Sequential,
-        }));
+        let title = format!(
+            "how much of what a head writes (rows) the {inputs} of a later head (columns) read, by weights: |OV M| / (|OV| |M|)"
+        );
+        return Ok(MapView::grid(title, ("writes", names.clone()), ("reads", names), data).into());
     }
     step("token tables", 0, 0)?;
     let tables = tables(&spec, &weights)?;
     match left.as_slice() {
         [] => {
             let found = all.iter().map(|head| circuits(head, tables.as_ref())).collect::<Result<Vec<_>, _>>()?;
-            Ok(Answer::Table(of_all(&found, tables.is_some())))
+            Ok(of_all(&found, tables.is_some()).into())
         }
         [word] => {
-            let (layer, number) = head_of(word)?;
-            let head = all.iter().find(|head| (head.layer, head.head) == (layer, number)).ok_or_else(|| {
-                Error::At(LangError::new(format!("no head {}", word.text), word.span).help("circuits lists all heads"))
-            })?;
-            Ok(Answer::Table(of_one(&circuits(head, tables.as_ref())?, tables.is_some())))
+            let none = || mistake(format!("{} is no head", word.text), word.span, "L2H3");
+            let (layer, number) = indexed(&word.text, 'H').ok_or_else(none)?;
+            let head = all
+                .iter()
+                .find(|head| (head.layer, head.head) == (layer, number))
+                .ok_or_else(|| mistake(format!("no head {}", word.text), word.span, "circuits lists all heads"))?;
+            Ok(of_one(&circuits(head, tables.as_ref())?, tables.is_some()).into())
         }
-        [_, extra, ..] => Err(Error::At(LangError::new("unexpected word", extra.span).help("circuits, circuits L2H3"))),
+        [_, extra, ..] => Err(mistake("unexpected word", extra.span, "circuits, circuits L2H3")),
     }
 }
 
@@ -88,26 +69,17 @@ const FOLDED: &str =
     "weights as they are: gains of norms are not folded in, rotations are those of a distance of zero; derived";
 
 fn of_all(found: &[Circuits], over_tokens: bool) -> Table {
-    let optional = |x: Option<f64>| x.map_or(Cell::Empty, Cell::Num);
-    let row = |one: &Circuits| {
-        let largest = |values: &[(f64, f64)]| Cell::Num(values.first().map_or(0.0, |(re, im)| re.hypot(*im)));
-        vec![
-            Cell::Text(format!("L{}H{}", one.layer, one.head)),
-            optional(one.copying),
-            optional(one.matching),
-            largest(&one.ov),
-            largest(&one.qk),
-            Cell::Num(one.ov_norm),
-            Cell::Num(one.qk_norm),
-        ]
-    };
-    let columns =
-        ["Head", "Copying", "Matching", "OV largest", "QK largest", "|OV|", "|QK|"].map(String::from).to_vec();
-    let over =
-        if over_tokens { "over tokens" } else { "over the residual stream: there is no vocabulary on both sides" };
+    let rows = found.iter().map(|one| {
+        let [ov, qk] = [&one.ov, &one.qk].map(|values| values.first().map_or(0.0, |(re, im)| re.hypot(*im)));
+        let name = format!("L{}H{}", one.layer, one.head);
+        (name, one.copying, one.matching, ov, qk, one.ov_norm, one.qk_norm)
+    });
+    let stream = "over the residual stream: there is no vocabulary on both sides";
+    let over = if over_tokens { "over tokens" } else { stream };
     let title =
         format!("eigenvalues of W_V W_O and W_Q W_K^T {over}; copying and matching: sum Re / sum | |\n{FOLDED}");
-    Table { title, columns, rows: found.iter().map(row).collect() }
+    let columns = ["Head", "Copying", "Matching", "OV largest", "QK largest", "|OV|", "|QK|"];
+    Table::new(columns).title(title).rows(rows)
 }
 
 fn of_one(one: &Circuits, over_tokens: bool) -> Table {
@@ -115,8 +87,7 @@ fn of_one(one: &Circuits, over_tokens: bool) -> Table {
         im if im.abs() < 1e-12 * re.abs().max(1e-300) => significant(*re, 4),
         im => format!("{} {} {}i", significant(*re, 4), if im < 0.0 { "-" } else { "+" }, significant(im.abs(), 4)),
     };
-    let cell = |values: &[(f64, f64)], i: usize| values.get(i).map_or(Cell::Empty, |value| Cell::Text(shown(value)));
-    let rows = (0..LISTED.min(one.ov.len())).map(|i| vec![Cell::Int(i as i64), cell(&one.ov, i), cell(&one.qk, i)]);
+    let rows = (0..LISTED.min(one.ov.len())).map(|i| (i, one.ov.get(i).map(shown), one.qk.get(i).map(shown)));
     let score = |name: &str, x: Option<f64>| x.map_or(String::new(), |x| format!(", {name} {}", significant(x, 4)));
     let over = if over_tokens { " over tokens" } else { "" };
     let title = format!(
@@ -126,35 +97,25 @@ fn of_one(one: &Circuits, over_tokens: bool) -> Table {
         score("copying", one.copying),
         score("matching", one.matching)
     );
-    Table { title, columns: ["#", "OV", "QK"].map(String::from).to_vec(), rows: rows.collect() }
-}
-
-/// `L2H3`.
-fn head_of(word: &Word) -> Result<(usize, usize)> {
-    let parts = word.text.strip_prefix('L').and_then(|rest| rest.split_once('H'));
-    let found = parts.and_then(|(layer, head)| Some((layer.parse().ok()?, head.parse().ok()?)));
-    found.ok_or_else(|| Error::At(LangError::new(format!("{} is no head", word.text), word.span).help("L2H3")))
+    Table::new(["#", "OV", "QK"]).title(title).rows(rows)
 }
 
 /// `spectrum EXPR`: singular values of a matrix.
 pub fn spectrum(console: &mut Console, call: Call<'_>) -> Done {
     if call.args.rest.is_empty() {
-        let error = LangError::new("expected a matrix", Span::at(call.args.offset));
-        return Err(Error::At(error.help("spectrum param(\"L0.mlp.W_in\")")));
+        return Err(mistake("expected a matrix", Span::at(call.args.offset), "spectrum param(\"L0.mlp.W_in\")"));
     }
     let expr = parse_expr(call.args.rest, call.args.offset)?;
     let Datum::Tensor(value) = console.evaluate(&expr)? else {
-        return Err(Error::At(LangError::new("a spectrum is of a matrix", expr.span)));
+        return Err(LangError::new("a spectrum is of a matrix", expr.span).into());
     };
     let [rows, columns] = *value.shape() else {
         let message = format!("a spectrum is of a matrix, found shape {}", value.shape_text());
-        return Err(Error::At(
-            LangError::new(message, expr.span).help("take one head of it: param(\"L0.attn.W_Q\")[0]"),
-        ));
+        return Err(mistake(message, expr.span, "take one head of it: param(\"L0.attn.W_Q\")[0]"));
     };
     let data = value.read_f64()?;
     if data.iter().any(|x| !x.is_finite()) || data.is_empty() {
-        return Err(Error::refused("it has elements that are not finite, or none: there are no singular values"));
+        return Err("it has elements that are not finite, or none: there are no singular values".into());
     }
     let values = singular_values(&data, rows, columns)?;
     let squares: f64 = values.iter().map(|x| x * x).sum();
@@ -169,17 +130,16 @@ pub fn spectrum(console: &mut Console, call: Call<'_>) -> Done {
         significant(squares / (largest * largest), 4),
         significant(entropy.exp(), 4)
     );
-    let numbered = values.iter().map(|x| *x as f32).collect();
-    let kept = crate::tensor::Value::from_f32(numbered, &[values.len()], console.session.run.device());
-    let number = console.session.remember(Datum::Tensor(kept.with_axes(&[Axis::None])));
+    let kept = console.value_of(&values, &[values.len()], &[Axis::None]);
+    let number = console.session.remember(Datum::Tensor(kept));
+    let mut table =
+        Table::new(["#", "Singular value", "Share of the norm so far"]).title(format!("${number} = {title}"));
     let mut sum = 0.0;
-    let mut rows = Vec::new();
     for (i, x) in values.iter().enumerate() {
         sum += x * x;
         if i < LISTED || i + 1 == values.len() {
-            rows.push(vec![Cell::Int(i as i64), Cell::Num(*x), Cell::Num(sum / squares)]);
+            table.push((i, *x, sum / squares));
         }
     }
-    let columns = ["#", "Singular value", "Share of the norm so far"].map(String::from).to_vec();
-    Ok(Answer::Table(Table { title: format!("${number} = {title}"), columns, rows }))
+    Ok(table.into())
 }

@@ -5,11 +5,11 @@ use crate::analysis::lens::{Reading, points, trajectory};
 use crate::answer::numbers::significant;
 use crate::answer::text::quoted;
 use crate::answer::{Answer, Cell, Table};
-use crate::commands::frame::Done;
-use crate::commands::state::{Call, Console, bar};
-use crate::debugger::{Error, Result};
-use crate::lang::words::{Word, parse_count};
-use crate::lang::{LangError, Span};
+use crate::commands::explaining::shown::{Bars, short_site};
+use crate::commands::frame::{Done, Options, mistake, no_more};
+use crate::commands::state::{Call, Console};
+use crate::debugger::Result;
+use crate::lang::words::Word;
 use crate::tensor::Axis;
 
 /// Heads and neurons listed unless more are asked for.
@@ -28,9 +28,7 @@ struct Question {
 
 impl Question {
     fn wanted(&self) -> Vec<(usize, f64)> {
-        let mut wanted = vec![(self.target, 1.0)];
-        wanted.extend(self.foil.map(|foil| (foil, -1.0)));
-        wanted
+        [(self.target, 1.0)].into_iter().chain(self.foil.map(|foil| (foil, -1.0))).collect()
     }
 
     fn name(&self, console: &Console) -> String {
@@ -45,72 +43,45 @@ impl Question {
 /// `dla [-target TOKEN [-foil TOKEN]] [-pos P] [-by component|head|position|neuron] [-top N]`.
 pub fn dla(console: &mut Console, call: Call<'_>) -> Done {
     let (given, left) = call.options()?;
-    if let Some(extra) = left.first() {
-        return Err(Error::At(LangError::new("unexpected word", extra.span).help("dla -target TOKEN -by head")));
-    }
-    let by = given.value("-by").cloned().unwrap_or_else(|| Word {
-        text: "component".into(),
-        span: Span::at(0),
-        quoted: false,
-    });
-    let question = console.question(
-        given.value("-pos").cloned(),
-        given.value("-target").cloned(),
-        given.value("-foil").cloned(),
-    )?;
-    let top = given.value("-top").cloned().map(|word| parse_count(&word)).transpose()?.map_or(LISTED, |n| n as usize);
-    let found = direct(&mut console.session, question.pos, &question.wanted(), by.text == "neuron")?;
+    no_more(&left, "dla -target TOKEN -by head")?;
+    let (by, span) = given.value("-by").map_or(("component", call.end()), |word| (&word.text, word.span));
+    let question = console.question(given.value("-pos"), &given)?;
+    let top = given.count("-top")?.unwrap_or(LISTED);
+    let found = direct(&mut console.session, question.pos, &question.wanted(), by == "neuron")?;
     let title = heading(console, &question, &found);
-    match by.text.as_str() {
-        "component" => Ok(Answer::Table(components(&found, title))),
-        "head" => Ok(Answer::Table(heads(console, &found, title, top))),
-        "position" | "pos" => Ok(Answer::Table(positions(console, &found, title))),
+    match by {
+        "component" => Ok(components(&found, title)),
+        "head" => Ok(heads(console, &found, title, top)),
+        "position" | "pos" => Ok(positions(console, &found, title)),
         "neuron" => neurons(&found, title, top),
-        other => {
-            let error = LangError::new(format!("no such part {other}"), by.span);
-            Err(Error::At(error.help("component, head, position, or neuron")))
-        }
+        other => Err(mistake(format!("no such part {other}"), span, "component, head, position, or neuron")),
     }
 }
 
 /// `explain [POS] [-target TOKEN [-foil TOKEN]]`.
 pub fn explain(console: &mut Console, call: Call<'_>) -> Done {
     let (given, left) = call.options()?;
-    if let Some(extra) = left.get(1) {
-        return Err(Error::At(LangError::new("unexpected word", extra.span).help("explain POS -target TOKEN")));
-    }
-    let pos = left.first().cloned().or(given.value("-pos").cloned());
-    let question = console.question(pos, given.value("-target").cloned(), given.value("-foil").cloned())?;
+    no_more(left.get(1..).unwrap_or_default(), "explain POS -target TOKEN")?;
+    let question = console.question(left.first().or(given.value("-pos")), &given)?;
     let states = points(&console.session.run.program, false);
     let readings = trajectory(&mut console.session, question.pos, &states, None)?;
     let found = direct(&mut console.session, question.pos, &question.wanted(), true)?;
-    let mut rows = Vec::new();
-    let mut row = |step: &str, at: String, what: String, share: Cell| {
-        rows.push(vec![Cell::Text(step.into()), Cell::Text(at), Cell::Text(what), share]);
-    };
+    let mut table = Table::new(["", "Where", "What", "Share"]).title(heading(console, &question, &found));
     let here = quoted(&console.name_of(Axis::Pos, question.pos));
     if let Some(last) = readings.last() {
-        let chance = significant(last.logprobs[question.target].exp(), 3);
-        let rank = last.rank(question.target);
+        let (chance, rank) = (significant(last.logprobs[question.target].exp(), 3), last.rank(question.target));
         let what = format!("after {here}: probability {chance}, rank {rank}");
-        row("predicts", "final".into(), what, Cell::Empty);
+        table.push(("predicts", "final", what, Cell::Empty));
     }
     if let Some(from) = settled(&readings, question.target) {
         let what = format!("from here on the likeliest: {}", quoted(&console.name_of(Axis::Vocab, question.target)));
-        row("lens", readings[from].name.clone(), what, Cell::Empty);
+        table.push(("lens", &readings[from].name, what, Cell::Empty));
     }
     let mut parts: Vec<&Part> = found.parts.iter().collect();
     parts.sort_by(|a, b| b.share.abs().total_cmp(&a.share.abs()));
-    for part in parts.into_iter().take(EXPLAINED) {
-        row("adds", name(&part.component), reads(console, part), Cell::Num(part.share));
-    }
-    let mut neurons = found.neurons.clone();
-    neurons.sort_by(|a, b| b.2.abs().total_cmp(&a.2.abs()));
-    for (layer, neuron, share) in neurons.into_iter().take(SOURCES) {
-        row("neuron", format!("L{layer}.mlp.post[{neuron}]"), String::new(), Cell::Num(share));
-    }
-    let columns = ["", "Where", "What", "Share"].map(String::from).to_vec();
-    Ok(Answer::Table(Table { title: heading(console, &question, &found), columns, rows }))
+    let added = parts.into_iter().take(EXPLAINED);
+    table = table.rows(added.map(|part| ("adds", name(&part.component), reads(console, part), part.share)));
+    Ok(table.rows(largest_neurons(&found, SOURCES).map(|(name, share)| ("neuron", name, "", share))).into())
 }
 
 /// The first point from which on the target is the likeliest token.
@@ -139,56 +110,47 @@ fn heading(console: &Console, question: &Question, found: &Direct) -> String {
 }
 
 /// Embeddings, attention and MLP of every block, and biases, in program order.
-fn components(found: &Direct, title: String) -> Table {
+fn components(found: &Direct, title: String) -> Answer {
     let mut rows: Vec<(String, f64)> = Vec::new();
     for part in &found.parts {
         let name = match &part.component {
             Component::Head(layer, _) => format!("L{layer}.attn.out"),
             Component::Bias(site) => {
-                let site = short(site);
+                let site = short_site(site);
                 // The bias of an attention output belongs to it.
                 if site.ends_with(".attn.out") { site } else { format!("{site} bias") }
             }
-            Component::Site(site) => short(site),
+            Component::Site(site) => short_site(site),
         };
         match rows.iter_mut().find(|(known, _)| *known == name) {
             Some((_, share)) => *share += part.share,
             None => rows.push((name, part.share)),
         }
     }
-    let largest = rows.iter().fold(0.0f64, |largest, (_, share)| largest.max(share.abs()));
-    let rows =
-        rows.into_iter().map(|(name, share)| vec![Cell::Text(name), Cell::Num(share), Cell::Text(bar(share, largest))]);
-    let columns = ["Component", "Share", ""].map(String::from).to_vec();
-    Table { title, columns, rows: rows.collect() }
+    let bars = Bars::of(rows.iter().map(|(_, share)| *share));
+    let rows = rows.into_iter().map(|(name, share)| (name, share, bars.bar(share)));
+    Table::new(["Component", "Share", ""]).title(title).rows(rows).into()
 }
 
 /// Heads, those that count most first, and what they read.
-fn heads(console: &Console, found: &Direct, title: String, top: usize) -> Table {
+fn heads(console: &Console, found: &Direct, title: String, top: usize) -> Answer {
     let mut parts: Vec<&Part> =
         found.parts.iter().filter(|part| matches!(part.component, Component::Head(..))).collect();
     parts.sort_by(|a, b| b.share.abs().total_cmp(&a.share.abs()));
-    let largest = parts.first().map_or(0.0, |part| part.share.abs());
-    let rows = parts.into_iter().take(top).map(|part| {
-        vec![
-            Cell::Text(name(&part.component)),
-            Cell::Num(part.share),
-            Cell::Text(reads(console, part)),
-            Cell::Text(bar(part.share, largest)),
-        ]
-    });
-    let columns = ["Head", "Share", "By way of", ""].map(String::from).to_vec();
-    Table { title, columns, rows: rows.collect() }
+    let bars = Bars::of(parts.first().map(|part| part.share));
+    let shown = parts.into_iter().take(top);
+    let rows = shown.map(|part| (name(&part.component), part.share, reads(console, part), bars.bar(part.share)));
+    Table::new(["Head", "Share", "By way of", ""]).title(title).rows(rows).into()
 }
 
 /// What all heads add by way of each token, and what is not added by heads.
-fn positions(console: &Console, found: &Direct, title: String) -> Table {
+fn positions(console: &Console, found: &Direct, title: String) -> Answer {
     let keys = found.parts.iter().map(|part| part.sources.len()).max().unwrap_or(0);
     let by_way = |key: usize| found.parts.iter().filter_map(|part| part.sources.get(key)).sum::<f64>();
     let shares: Vec<f64> = (0..keys).map(by_way).collect();
     let rest: f64 = found.parts.iter().map(|part| part.share).sum::<f64>() - shares.iter().sum::<f64>();
-    let largest = shares.iter().chain([&rest]).fold(0.0f64, |largest, share| largest.max(share.abs()));
-    let mut rows: Vec<Vec<Cell>> = Vec::new();
+    let bars = Bars::of(shares.iter().chain([&rest]).copied());
+    let mut table = Table::new(["By way of", "Share", "Mostly", ""]).title(title);
     for (key, share) in shares.iter().enumerate() {
         let of = |part: &&Part| part.sources.get(key).map_or(0.0, |share| share.abs());
         let mut parts: Vec<&Part> = found.parts.iter().filter(|part| of(part) > 0.0).collect();
@@ -197,35 +159,26 @@ fn positions(console: &Console, found: &Direct, title: String) -> Table {
         // A hundredth of the largest is not worth a name.
         let least = parts.first().map_or(0.0, |part| of(part) / 100.0);
         let mostly: Vec<String> = parts.iter().filter(|part| of(part) > least).take(SOURCES).map(told).collect();
-        rows.push(vec![
-            Cell::Text(format!("{key} {}", quoted(&console.name_of(Axis::K, key)))),
-            Cell::Num(*share),
-            Cell::Text(mostly.join("  ")),
-            Cell::Text(bar(*share, largest)),
-        ]);
+        let token = format!("{key} {}", quoted(&console.name_of(Axis::K, key)));
+        table.push((token, *share, mostly.join("  "), bars.bar(*share)));
     }
-    rows.push(vec![
-        Cell::Text("without heads".into()),
-        Cell::Num(rest),
-        Cell::Text("embeddings, MLPs and biases at the position itself".into()),
-        Cell::Text(bar(rest, largest)),
-    ]);
-    let columns = ["By way of", "Share", "Mostly", ""].map(String::from).to_vec();
-    Table { title, columns, rows }
+    table.row(("without heads", rest, "embeddings, MLPs and biases at the position itself", bars.bar(rest))).into()
 }
 
 fn neurons(found: &Direct, title: String, top: usize) -> Done {
     if found.neurons.is_empty() {
-        return Err(Error::refused("this model has no dense MLP whose neurons could be listed"));
+        return Err("this model has no dense MLP whose neurons could be listed".into());
     }
+    let bars = Bars::of(largest_neurons(found, 1).map(|(_, share)| share));
+    let rows = largest_neurons(found, top).map(|(name, share)| (name, share, bars.bar(share)));
+    Ok(Table::new(["Neuron", "Share", ""]).title(title).rows(rows).into())
+}
+
+/// The neurons that add most, by name.
+fn largest_neurons(found: &Direct, count: usize) -> impl Iterator<Item = (String, f64)> {
     let mut all = found.neurons.clone();
     all.sort_by(|a, b| b.2.abs().total_cmp(&a.2.abs()));
-    let largest = all[0].2.abs();
-    let rows = all.into_iter().take(top).map(|(layer, neuron, share)| {
-        vec![Cell::Text(format!("L{layer}.mlp.post[{neuron}]")), Cell::Num(share), Cell::Text(bar(share, largest))]
-    });
-    let columns = ["Neuron", "Share", ""].map(String::from).to_vec();
-    Ok(Answer::Table(Table { title, columns, rows: rows.collect() }))
+    all.into_iter().take(count).map(|(layer, neuron, share)| (format!("L{layer}.mlp.post[{neuron}]"), share))
 }
 
 /// The tokens by way of which a head adds most.
@@ -244,37 +197,23 @@ fn reads(console: &Console, part: &Part) -> String {
 fn name(component: &Component) -> String {
     match component {
         Component::Head(layer, head) => format!("L{layer}H{head}"),
-        Component::Site(site) => short(site),
-        Component::Bias(site) => format!("{} bias", short(site)),
+        Component::Site(site) => short_site(site),
+        Component::Bias(site) => format!("{} bias", short_site(site)),
     }
-}
-
-fn short(site: &str) -> String {
-    site.strip_prefix("blocks.").map_or_else(|| site.to_string(), |rest| format!("L{rest}"))
 }
 
 impl Console {
     /// The logit that is meant: of the target, else of the likeliest token, at a position, else the focused one.
-    fn question(&mut self, pos: Option<Word>, target: Option<Word>, foil: Option<Word>) -> Result<Question> {
-        let pos = match pos {
-            Some(word) => self.position(&word)?,
-            None => self.session.focus_pos(),
-        };
-        let foil = foil.map(|word| self.token(&word)).transpose()?;
-        let target = match target {
-            Some(word) => self.token(&word)?,
-            None => {
-                let states = points(&self.session.run.program, false);
-                let Some(end) = states.last() else {
-                    return Err(Error::refused("the model predicts no tokens, so no logit can be explained"));
-                };
-                let readings = trajectory(&mut self.session, pos, std::slice::from_ref(end), None)?;
-                let last = readings.first().ok_or_else(|| {
-                    Error::refused("the pass has not come to its logits: \"run\" or \"continue\" first")
-                })?;
-                last.top(1)[0]
-            }
-        };
-        Ok(Question { pos, target, foil })
+    fn question(&mut self, pos: Option<&Word>, given: &Options) -> Result<Question> {
+        let pos = self.position_or_focus(pos)?;
+        let foil = self.token_of(given, "-foil")?;
+        if let Some(target) = self.token_of(given, "-target")? {
+            return Ok(Question { pos, target, foil });
+        }
+        let states = points(&self.session.run.program, false);
+        let end = states.last().ok_or("the model predicts no tokens, so no logit can be explained")?;
+        let readings = trajectory(&mut self.session, pos, std::slice::from_ref(end), None)?;
+        let last = readings.first().ok_or("the pass has not come to its logits: \"run\" or \"continue\" first")?;
+        Ok(Question { pos, target: last.top(1)[0], foil })
     }
 }

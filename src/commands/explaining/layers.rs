@@ -1,9 +1,10 @@
 //! `layers`: one expression in every block.
 
-use crate::answer::{Answer, Cell, Table};
-use crate::commands::frame::Done;
-use crate::commands::state::{Call, Console, bar};
-use crate::debugger::{Error, RunScope};
+use crate::answer::Table;
+use crate::commands::explaining::shown::Bars;
+use crate::commands::frame::{Done, mistake};
+use crate::commands::state::{Call, Console};
+use crate::debugger::RunScope;
 use crate::lang::eval::{Datum, evaluate};
 use crate::lang::{LangError, parse_expr};
 use crate::tensor::{Axis, Value, step};
@@ -13,10 +14,8 @@ const USUAL: &str = "norm(resid_pre[-1])";
 
 /// `layers [EXPR]`: names without a layer are those of each block in turn.
 pub fn layers(console: &mut Console, call: Call<'_>) -> Done {
-    let (text, offset) = match call.args.rest {
-        "" => (USUAL, 0),
-        rest => (rest, call.args.offset),
-    };
+    let usual = call.args.rest.is_empty();
+    let (text, offset) = if usual { (USUAL, 0) } else { (call.args.rest, call.args.offset) };
     let expr = parse_expr(text, offset)?;
     let count = console.session.run.program.n_layers();
     let mut found: Vec<Value> = Vec::new();
@@ -28,23 +27,21 @@ pub fn layers(console: &mut Console, call: Call<'_>) -> Done {
             Ok(datum) => datum,
             // The blocks that the pass has not come to yet are left out.
             Err(_) if scope.missed() && layer > 0 => break,
-            Err(error) if call.args.rest.is_empty() => return Err(Error::refused(error.to_string())),
-            Err(error) => return Err(Error::At(error)),
+            Err(error) if usual => return Err(error.to_string().into()),
+            Err(error) => return Err(error.into()),
         };
         found.push(match datum {
             Datum::Tensor(value) => value.to_float(),
             Datum::Num(x) => Value::from_f32(vec![x as f32], &[], &device),
             Datum::Bool(x) => Value::from_f32(vec![f32::from(u8::from(x))], &[], &device),
             Datum::Str(_) | Datum::Void => {
-                return Err(Error::At(LangError::new("expected numbers in every block", expr.span)));
+                return Err(LangError::new("expected numbers in every block", expr.span).into());
             }
         });
     }
     let shape = found.first().map_or(Vec::new(), |value| value.shape().to_vec());
     if found.iter().any(|value| value.shape() != shape) {
-        return Err(Error::refused(
-            "the blocks give values of different shapes: reduce them, for example with norm(...)",
-        ));
+        return Err("the blocks give values of different shapes: reduce them, for example with norm(...)".into());
     }
     match shape.as_slice() {
         [] => numbers(text, &found),
@@ -57,22 +54,21 @@ pub fn layers(console: &mut Console, call: Call<'_>) -> Done {
             let mut map = console.map(format!("{text} by layer"), &value, (usize::MAX, 64))?;
             map.axes[0] = "layer".into();
             map.row_labels = (0..found.len()).map(|layer| format!("L{layer}")).collect();
-            Ok(Answer::Map(map))
+            Ok(map.into())
         }
         _ => {
             let message = format!("a number or a vector for each layer is wanted, found {}", found[0].shape_text());
-            Err(Error::At(LangError::new(message, expr.span).help("reduce an axis, or take a slice of it")))
+            Err(mistake(message, expr.span, "reduce an axis, or take a slice of it"))
         }
     }
 }
 
 fn numbers(text: &str, found: &[Value]) -> Done {
     let numbers = found.iter().map(Value::read_scalar).collect::<Result<Vec<f64>, _>>()?;
-    let largest = numbers.iter().filter(|x| x.is_finite()).fold(0.0f64, |largest, x| largest.max(x.abs()));
-    let rows = numbers.iter().enumerate().map(|(layer, x)| {
-        let bar = if x.is_finite() { bar(*x, largest) } else { String::new() };
-        vec![Cell::Text(format!("L{layer}")), Cell::Num(*x), Cell::Text(bar)]
-    });
-    let columns = ["Layer", "Value", ""].map(String::from).to_vec();
-    Ok(Answer::Table(Table { title: format!("{text} by layer"), columns, rows: rows.collect() }))
+    let bars = Bars::of(numbers.iter().copied().filter(|x| x.is_finite()));
+    let rows = numbers
+        .iter()
+        .enumerate()
+        .map(|(layer, x)| (format!("L{layer}"), *x, if x.is_finite() { bars.bar(*x) } else { String::new() }));
+    Ok(Table::new(["Layer", "Value", ""]).title(format!("{text} by layer")).rows(rows).into())
 }

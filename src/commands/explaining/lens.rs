@@ -2,18 +2,19 @@
 
 use std::path::Path;
 
-use crate::analysis::lens::{Point, Reading, Tuned, everywhere, points, trajectory};
+use crate::analysis::lens::{Point, Tuned, everywhere, points, trajectory};
 use crate::answer::numbers::significant;
 use crate::answer::text::quoted;
-use crate::answer::{Answer, Cell, MapView, Scale, Table};
-use crate::commands::frame::Done;
+use crate::answer::{Cell, MapView, Table};
+use crate::commands::explaining::shown::short_site;
+use crate::commands::frame::{Done, mistake};
 use crate::commands::state::{Call, Console};
-use crate::debugger::{Error, Result, RunScope};
+use crate::debugger::{Result, RunScope};
+use crate::lang::LangError;
 use crate::lang::eval::Scope;
-use crate::lang::words::{Word, parse_count};
-use crate::lang::{LangError, Span};
+use crate::lang::words::Word;
 use crate::model::tuned_lens;
-use crate::tensor::{Axis, Summary};
+use crate::tensor::Axis;
 
 /// Tokens named in a row.
 const NAMED: usize = 3;
@@ -24,24 +25,24 @@ pub fn lens(console: &mut Console, call: Call<'_>) -> Done {
     let mid = given.has("-mid");
     let mut points = points(&console.session.run.program, mid);
     if points.is_empty() {
-        return Err(Error::refused("lens needs a model that predicts tokens; this one has another head"));
+        return Err("lens needs a model that predicts tokens; this one has another head".into());
     }
     if !console.session.run.live {
-        return Err(Error::refused("no pass has been started; use \"run\" or \"start\""));
+        return Err("no pass has been started; use \"run\" or \"start\"".into());
     }
     if let Some(first) = left.first() {
-        if mid || given.value("-tuned").cloned().is_some() {
-            let error = LangError::new("a lens on sites is the logit lens, on these alone", first.span);
-            return Err(Error::At(error.help("lens SITES, without -mid and -tuned")));
+        if mid || given.has("-tuned") {
+            let message = "a lens on sites is the logit lens, on these alone";
+            return Err(mistake(message, first.span, "lens SITES, without -mid and -tuned"));
         }
         points = console.lens_points(&left, points)?;
     }
-    let target = given.value("-target").map(|word| console.token(word)).transpose()?;
-    let foil = given.value("-foil").map(|word| console.token(word)).transpose()?;
+    let target = console.token_of(&given, "-target")?;
+    let foil = console.token_of(&given, "-foil")?;
     let tuned = given.value("-tuned").map(|word| console.tuned(word)).transpose()?;
     if let (Some(option), true) = (given.get("-mid"), tuned.is_some()) {
-        let error = LangError::new("a tuned lens has no map for the streams between attention and MLP", option.span);
-        return Err(Error::At(error.help("lens -tuned FILE, without -mid")));
+        let message = "a tuned lens has no map for the streams between attention and MLP";
+        return Err(mistake(message, option.span, "lens -tuned FILE, without -mid"));
     }
     let kind = if tuned.is_some() { "tuned lens (derived)" } else { "logit lens (derived)" };
     let seen = Seen { points: &points, tuned: tuned.as_ref(), kind };
@@ -51,36 +52,31 @@ pub fn lens(console: &mut Console, call: Call<'_>) -> Done {
     if given.has("-grid") {
         return grid(console, &seen);
     }
-    let pos = match given.value("-pos").cloned() {
-        Some(word) => console.position(&word)?,
-        None => console.session.focus_pos(),
-    };
-    let named = match given.value("-top").cloned() {
-        Some(word) => parse_count(&word)? as usize,
-        None => NAMED,
-    };
+    let pos = console.position_or_focus(given.value("-pos"))?;
+    let named = given.count("-top")?.unwrap_or(NAMED);
     let readings = trajectory(&mut console.session, pos, &points, tuned.as_ref())?;
-    let Some(last) = readings.last() else {
-        return Err(Error::refused("nothing has been computed that a lens could be put on: step past the embedding"));
-    };
+    let nothing = "nothing has been computed that a lens could be put on: step past the embedding";
+    let last = readings.last().ok_or(nothing)?;
     let complete = readings.len() == points.len();
     let target = target.unwrap_or_else(|| last.top(1)[0]);
-    let rows = readings.iter().map(|reading| row(console, reading, last, target, foil, named)).collect();
-    let mut columns = vec!["At".to_string(), "Likeliest".into(), "P(target)".into(), "Rank".into()];
-    columns.extend(foil.map(|_| "Over foil".to_string()));
-    columns.extend(["Entropy".to_string(), if complete { "KL to final" } else { "KL to last" }.into()]);
-    let mut title = format!(
-        "{kind} at pos {pos} {}: target {}",
-        quoted(&console.name_of(Axis::Pos, pos)),
-        quoted(&console.name_of(Axis::Vocab, target))
-    );
-    if let Some(foil) = foil {
-        title.push_str(&format!(", foil {}", quoted(&console.name_of(Axis::Vocab, foil))));
-    }
-    if !complete {
-        title.push_str("; the pass has come no further");
-    }
-    Ok(Answer::Table(Table { title, columns, rows }))
+    let token = |id: usize| quoted(&console.name_of(Axis::Vocab, id));
+    let rows = readings.iter().map(|reading| {
+        let top = reading.top(named).into_iter();
+        let tokens = top.map(|id| format!("{} {}", token(id), significant(reading.logprobs[id].exp(), 2)));
+        let mut row: Vec<Cell> = vec![reading.name.clone().into(), tokens.collect::<Vec<_>>().join("  ").into()];
+        row.extend([reading.logprobs[target].exp().into(), reading.rank(target).into()]);
+        row.extend(foil.map(|foil| Cell::Num(reading.logprobs[target] - reading.logprobs[foil])));
+        row.extend([reading.entropy().into(), reading.divergence(last).into()]);
+        row
+    });
+    let mut columns = vec!["At", "Likeliest", "P(target)", "Rank"];
+    columns.extend(foil.map(|_| "Over foil"));
+    columns.extend(["Entropy", if complete { "KL to final" } else { "KL to last" }]);
+    let here = quoted(&console.name_of(Axis::Pos, pos));
+    let over = foil.map(|foil| format!(", foil {}", token(foil))).unwrap_or_default();
+    let until = if complete { "" } else { "; the pass has come no further" };
+    let title = format!("{kind} at pos {pos} {here}: target {}{over}{until}", token(target));
+    Ok(Table::new(columns).title(title).rows(rows).into())
 }
 
 /// What is looked at, and through what.
@@ -90,57 +86,22 @@ struct Seen<'a> {
     kind: &'static str,
 }
 
-fn row(
-    console: &Console,
-    reading: &Reading,
-    last: &Reading,
-    target: usize,
-    foil: Option<usize>,
-    named: usize,
-) -> Vec<Cell> {
-    let tokens: Vec<String> = reading
-        .top(named)
-        .into_iter()
-        .map(|token| {
-            let p = reading.logprobs[token].exp();
-            format!("{} {}", quoted(&console.name_of(Axis::Vocab, token)), significant(p, 2))
-        })
-        .collect();
-    let mut row = vec![
-        Cell::Text(reading.name.clone()),
-        Cell::Text(tokens.join("  ")),
-        Cell::Num(reading.logprobs[target].exp()),
-        Cell::Int(reading.rank(target) as i64),
-    ];
-    row.extend(foil.map(|foil| Cell::Num(reading.logprobs[target] - reading.logprobs[foil])));
-    row.extend([Cell::Num(reading.entropy()), Cell::Num(reading.divergence(last))]);
-    row
-}
-
 /// The likeliest token of every position at every point.
 fn grid(console: &mut Console, seen: &Seen<'_>) -> Done {
     let (points, tuned) = (seen.points, seen.tuned);
     let span = console.session.run.branch().span(console.session.run.pass);
-    let mut cells = vec![vec![Cell::Empty; span.len()]; points.len()];
     let mut best = vec![vec![0usize; span.len()]; points.len()];
     let reached = everywhere(&mut console.session, points, tuned, &mut |point, pos, logprobs| {
         let likeliest = (0..logprobs.len()).max_by(|a, b| logprobs[*a].total_cmp(&logprobs[*b]).then(b.cmp(a)));
         best[point][pos - span.start] = likeliest.unwrap_or(0);
     })?;
-    for (row, tokens) in cells.iter_mut().zip(&best) {
-        for (cell, token) in row.iter_mut().zip(tokens) {
-            *cell = Cell::Text(console.name_of(Axis::Vocab, *token).trim().to_string());
-        }
-    }
-    let rows = cells.into_iter().zip(points).take(reached).map(|(row, point)| {
-        let mut all = vec![Cell::Text(point.name.clone())];
-        all.extend(row);
-        all
+    let rows = best.iter().zip(points).take(reached).map(|(tokens, point)| {
+        let tokens = tokens.iter().map(|&token| console.name_of(Axis::Vocab, token).trim().to_string());
+        [point.name.clone()].into_iter().chain(tokens).collect::<Vec<_>>()
     });
-    let mut columns = vec!["At".to_string()];
-    columns.extend(span.map(|pos| format!("{pos} {}", console.name_of(Axis::Pos, pos).trim())));
+    let positions = span.map(|pos| format!("{pos} {}", console.name_of(Axis::Pos, pos).trim()));
     let title = format!("{}: the likeliest next token at every position", seen.kind);
-    Ok(Answer::Table(Table { title, columns, rows: rows.collect() }))
+    Ok(Table::new(["At".to_string()].into_iter().chain(positions)).title(title).rows(rows).into())
 }
 
 /// The probability of the target, or of what the model predicts in the end, at every point and position.
@@ -158,7 +119,7 @@ fn map(console: &mut Console, seen: &Seen<'_>, target: Option<usize>) -> Done {
                 found[pos - span.start] = likeliest.unwrap_or(0);
             })?;
             if reached == 0 {
-                return Err(Error::refused("the pass is not complete: name a -target, or run it to its end"));
+                return Err("the pass is not complete: name a -target, or run it to its end".into());
             }
             found
         }
@@ -172,19 +133,10 @@ fn map(console: &mut Console, seen: &Seen<'_>, target: Option<usize>) -> Done {
         Some(target) => format!("P({})", quoted(&console.name_of(Axis::Vocab, target))),
         None => "P(what is predicted in the end)".into(),
     };
-    Ok(Answer::Map(MapView {
-        title: format!("{}: {what} by point and position", seen.kind),
-        rows: reached,
-        columns,
-        summary: Summary::of_host(data.iter().copied(), &[reached, columns]),
-        shape: vec![reached, columns],
-        data,
-        row_labels: points[..reached].iter().map(|point| point.name.clone()).collect(),
-        column_labels: span.map(|pos| console.name_of(Axis::Pos, pos)).collect(),
-        pool: [1, 1],
-        axes: ["at".into(), "pos".into()],
-        scale: Scale::Sequential,
-    }))
+    let rows = points[..reached].iter().map(|point| point.name.clone()).collect();
+    let columns = span.map(|pos| console.name_of(Axis::Pos, pos)).collect();
+    let title = format!("{}: {what} by point and position", seen.kind);
+    Ok(MapView::grid(title, ("at", rows), ("pos", columns), data).into())
 }
 
 impl Console {
@@ -196,12 +148,11 @@ impl Console {
             for site in self.sites_of(std::slice::from_ref(word))? {
                 let Some(op) = program.op_of(&site) else { continue };
                 if program.ops[op].axes[1..] != [Axis::Pos, Axis::Dim] || program.ops[op].width != width {
-                    let error =
-                        LangError::new(format!("{site} is no vector of the residual stream's width"), word.span);
-                    return Err(Error::At(error.help("resid_mid, attn_out, mlp_out, or another site of [pos, dim]")));
+                    let message = format!("{site} is no vector of the residual stream's width");
+                    let help = "resid_mid, attn_out, mlp_out, or another site of [pos, dim]";
+                    return Err(mistake(message, word.span, help));
                 }
-                let name = site.strip_prefix("blocks.").map_or(site.clone(), |rest| format!("L{rest}"));
-                found.push(Point { name, op, read_by: None });
+                found.push(Point { name: short_site(&site), op, read_by: None });
             }
         }
         found.extend(all.into_iter().next_back());
@@ -213,7 +164,7 @@ impl Console {
         let run = &self.session.run;
         let (layers, width) = (run.model.spec.n_layers, run.model.spec.d_model);
         let lens = tuned_lens::read(Path::new(&word.text), layers, width);
-        let lens = lens.map_err(|error| Error::refused(error.to_string()).at(word.span))?;
+        let lens = lens.map_err(|error| LangError::new(error.to_string(), word.span))?;
         Ok(Tuned::new(&lens, run.device()))
     }
 
@@ -226,9 +177,8 @@ impl Console {
         }
         let number = number.map(|n| if n < 0 { n + length as i64 } else { n });
         let pos = number.and_then(|n| usize::try_from(n).ok()).filter(|pos| *pos < length);
-        pos.ok_or_else(|| {
-            Error::At(LangError::new(format!("no position {}: there is 0..{}", word.text, length - 1), word.span))
-        })
+        let none = || format!("no position {}: there is 0..{}", word.text, length - 1);
+        pos.ok_or_else(|| LangError::new(none(), word.span).into())
     }
 
     /// The token of the focused row that a word names, by its text or its number.
@@ -247,22 +197,18 @@ impl Console {
                 Some(id) => format!("token {id} is not in the text; \"info tokens\" lists its tokens"),
                 None => self.session.not_in_text(&word.text),
             };
-            Error::At(LangError::new(message, word.span))
+            LangError::new(message, word.span).into()
         })
     }
 
     /// The token of the vocabulary that a word names, by its text or its number.
     pub(crate) fn token(&mut self, word: &Word) -> Result<usize> {
         let vocab = self.session.run.model.spec.vocab;
-        let at = |message: String, span: Span| Error::At(LangError::new(message, span));
         if let (false, Ok(id)) = (word.quoted, word.text.parse::<usize>()) {
-            return match id < vocab {
-                true => Ok(id),
-                false => Err(at(format!("no token {id}: the vocabulary has 0..{}", vocab - 1), word.span)),
-            };
+            let none = || LangError::new(format!("no token {id}: the vocabulary has 0..{}", vocab - 1), word.span);
+            return if id < vocab { Ok(id) } else { Err(none().into()) };
         }
-        RunScope::new(&mut self.session)
-            .token_id(&word.text)
-            .map_err(|error| Error::At(LangError::because(error, word.span)))
+        let found = RunScope::new(&mut self.session).token_id(&word.text);
+        found.map_err(|error| LangError::because(error, word.span).into())
     }
 }

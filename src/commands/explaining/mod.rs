@@ -15,6 +15,7 @@ mod lens;
 mod neuron;
 mod patch;
 mod probe;
+mod shown;
 
 /// Its commands, in the order of the manual.
 pub const COMMANDS: &[Command] = &[

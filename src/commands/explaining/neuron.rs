@@ -1,13 +1,16 @@
 //! `neuron`: what a neuron promotes by its output weights, and which tokens excite it.
 
+use crate::analysis::samples::mean;
+use crate::answer::numbers::significant;
 use crate::answer::text::quoted;
-use crate::answer::{Answer, Cell, Table};
-use crate::commands::frame::Done;
+use crate::answer::{Cell, Table};
+use crate::commands::explaining::shown::indexed;
+use crate::commands::frame::{Done, mistake};
 use crate::commands::state::{Call, Console};
-use crate::debugger::{Error, Mark, Result, Session};
-use crate::lang::{LangError, Span};
+use crate::debugger::{Mark, Result, Session};
+use crate::lang::Span;
 use crate::model::role::{Role, WeightId};
-use crate::tensor::Value;
+use crate::program::Part;
 use crate::tensor::ops::Slice;
 
 /// Tokens that are listed on each side.
@@ -31,31 +34,24 @@ pub fn run(console: &mut Console, call: Call<'_>) -> Done {
         [word] => (word, None),
         [word, file] => (word, Some(file)),
         _ => {
-            let error = LangError::new("expected a neuron", Span::at(call.args.offset));
-            return Err(Error::At(error.help("neuron L1N37, neuron L1N37 texts.txt")));
+            let start = Span::at(call.args.offset);
+            return Err(mistake("expected a neuron", start, "neuron L1N37, neuron L1N37 texts.txt"));
         }
     };
-    let wrong =
-        |message: String| Error::At(LangError::new(message, word.span).help("L1N37: a block and a neuron of its MLP"));
-    let parts = word.text.strip_prefix('L').and_then(|rest| rest.split_once('N'));
-    let found = parts.and_then(|(layer, neuron)| Some((layer.parse::<usize>().ok()?, neuron.parse::<usize>().ok()?)));
-    let (layer, neuron) = found.ok_or_else(|| wrong(format!("{} is no neuron", word.text)))?;
-    let program = console.session.run.program.clone();
-    let site = format!("blocks.{layer}.mlp.post");
-    let op = program.op_of(&site).ok_or_else(|| wrong(format!("there is no {site}: blocks with experts have none")))?;
+    let wrong = |message: String| mistake(message, word.span, "L1N37: a block and a neuron of its MLP");
+    let (layer, neuron) = indexed(&word.text, 'N').ok_or_else(|| wrong(format!("{} is no neuron", word.text)))?;
+    let program = &console.session.run.program;
+    let (site, op) = (Part::MlpPost.site(layer), program.block_op(layer, Part::MlpPost));
+    let op = op.ok_or_else(|| wrong(format!("there is no {site}: blocks with experts have none")))?;
     if neuron >= program.ops[op].width {
         return Err(wrong(format!("block {layer} has neurons 0..{}", program.ops[op].width - 1)));
     }
     let promoted = console.promoted(layer, neuron)?;
     let (mut excited, over) = match file {
-        None => {
-            if console.session.run.cursor <= op {
-                return Err(Error::refused(format!(
-                    "{site} has not been computed: run first, or name a file of texts"
-                )));
-            }
-            (excited_in(&mut console.session, op, neuron)?, "this text".to_string())
+        None if console.session.run.cursor <= op => {
+            return Err(format!("{site} has not been computed: run first, or name a file of texts").into());
         }
+        None => (excited_in(&mut console.session, op, neuron)?, "this text".to_string()),
         Some(file) => {
             let mut all = Vec::new();
             let lines = console.over_texts(file, &mut |console| {
@@ -66,34 +62,27 @@ pub fn run(console: &mut Console, call: Call<'_>) -> Done {
         }
     };
     if excited.is_empty() {
-        return Err(Error::refused("there are no tokens in it"));
+        return Err("there are no tokens in it".into());
     }
     let count = excited.len();
     let values: Vec<f64> = excited.iter().map(|one| one.value).collect();
     let silent = values.iter().filter(|x| x.abs() < 1e-6).count();
-    let of = crate::analysis::samples::mean(&values, 0);
+    let of = mean(&values, 0);
+    let [mean, std] = [of.mean, of.std].map(|x| significant(x, 4));
     excited.sort_by(|a, b| b.value.total_cmp(&a.value));
-    let cell = |one: Option<&Excited>| match one {
-        Some(one) => [Cell::Text(format!("{}{}", one.before, quoted(&one.token))), Cell::Num(one.value)],
-        None => [Cell::Empty, Cell::Empty],
-    };
     let rows = (0..top.min(count.max(promoted.len()))).map(|i| {
-        let (most, least) = (promoted.get(i), promoted.len().checked_sub(i + 1).and_then(|at| promoted.get(at)));
-        let token = |one: Option<&(u32, f64)>| match one {
-            Some((id, x)) => [Cell::Text(quoted(&console.token_text(*id))), Cell::Num(*x)],
-            None => [Cell::Empty, Cell::Empty],
-        };
-        [cell(excited.get(i)), token(most), token(least)].concat()
+        let at = excited.get(i).map(|one| (format!("{}{}", one.before, quoted(&one.token)), one.value));
+        let token = |one: Option<&(u32, f64)>| one.map(|(id, x)| (quoted(&console.token_text(*id)), *x));
+        let (most, least) = (token(promoted.get(i)), token(promoted.iter().nth_back(i)));
+        let cells = |(text, x): (Option<String>, Option<f64>)| [Cell::from(text), x.into()];
+        [at, most, least].map(|one| cells(one.unzip())).concat()
     });
     let title = format!(
-        "{}: over {count} tokens of {over} (measured) mean {}, std {}, silent at {silent}; what it promotes and suppresses is W_out W_U, without \
-         the final norm (derived)",
-        word.text,
-        crate::answer::numbers::significant(of.mean, 4),
-        crate::answer::numbers::significant(of.std, 4)
+        "{}: over {count} tokens of {over} (measured) mean {mean}, std {std}, silent at {silent}; what it promotes and suppresses is W_out W_U, \
+         without the final norm (derived)",
+        word.text
     );
-    let columns = ["Excited by", "Value", "Promotes", "By", "Suppresses", "By"].map(String::from).to_vec();
-    Ok(Answer::Table(Table { title, columns, rows: rows.collect() }))
+    Ok(Table::new(["Excited by", "Value", "Promotes", "By", "Suppresses", "By"]).title(title).rows(rows).into())
 }
 
 /// What a neuron of the pass of a session is at each token of the focused row.
@@ -121,7 +110,7 @@ impl Console {
         let (Some(out), Some(unembed)) = (weights.get(out), weights.get(WeightId::global(Role::W_U))) else {
             return Ok(Vec::new());
         };
-        let direction: Value = out.whole()?.slice(&[Slice::Range { start: neuron, end: neuron + 1, step: 1 }])?; // [1, d]
+        let direction = out.whole()?.slice(&[Slice::Range { start: neuron, end: neuron + 1, step: 1 }])?; // [1, d]
         let unembed = unembed.whole()?;
         if unembed.shape()[1] != direction.shape()[1] {
             return Ok(Vec::new());

@@ -8,16 +8,15 @@ use std::path::Path;
 
 use parts::By;
 
-use crate::answer::Answer;
 use crate::answer::text::quoted;
-use crate::commands::frame::Done;
+use crate::commands::frame::{Done, mistake, number};
 use crate::commands::state::{Call, Console};
+use crate::debugger::Result;
 use crate::debugger::sides::{Elements, Has, Side, SideValue, level};
-use crate::debugger::{Error, Result};
 use crate::dumps::{Change, Reading};
+use crate::lang::Span;
 use crate::lang::location::{parse_location, resolve_sites};
 use crate::lang::words::Word;
-use crate::lang::{LangError, Span};
 use crate::tensor::{Axis, Difference, Tolerance, Verdict, step};
 
 pub use report::limit;
@@ -31,25 +30,22 @@ const OF_TWO_TEXTS: &str = "what follows is about two texts, not about two ways 
 /// `diff A [B] [SITES]`, `diff weights A [B]`.
 pub fn diff(console: &mut Console, call: Call<'_>) -> Done {
     let (given, left) = call.options()?;
-    let number = |name: &str, default: f64| -> Result<f64> {
-        let Some(word) = given.value(name) else { return Ok(default) };
-        word.text.parse().ok().filter(|x: &f64| *x >= 0.0).ok_or_else(|| {
-            Error::At(LangError::new(format!("{} is no tolerance: a number from 0 on", word.text), word.span))
-        })
+    let allowed = |name: &str, usual: f64| {
+        given.value(name).map_or(Ok(usual), |word| number(word, |x| *x >= 0.0, "tolerance: a number from 0 on"))
     };
     let usual = Tolerance::default();
     let tolerance =
-        Tolerance { absolute: number("-atol", usual.absolute)?, relative: number("-rtol", usual.relative)? };
-    let prefix = given.value("-prefix").map_or("", |word| word.text.as_str());
+        Tolerance { absolute: allowed("-atol", usual.absolute)?, relative: allowed("-rtol", usual.relative)? };
+    let prefix = given.value("-prefix").map_or("", |word| &word.text);
     let by = given.value("-by").map(By::of).transpose()?;
     let mut left = left.into_iter().peekable();
-    let of_weights = left.peek().is_some_and(|word| word.text == "weights") && console.side_is_free("weights");
+    let of_weights =
+        left.peek().is_some_and(|word| word.text == "weights") && console.session.side_named("weights").is_none();
     if of_weights {
         left.next();
     }
-    let Some(first) = left.next() else {
-        return Err(Error::At(LangError::new("expected what to compare", Span::at(call.args.offset)).help(USAGE)));
-    };
+    let nothing = || mistake("expected what to compare", Span::at(call.args.offset), USAGE);
+    let first = left.next().ok_or_else(nothing)?;
     if of_weights {
         return console.diff_weights(&first, &left.collect::<Vec<_>>(), given.has("-all"), given.has("-fail"));
     }
@@ -69,9 +65,8 @@ pub fn diff(console: &mut Console, call: Call<'_>) -> Done {
     let wanted: Vec<Word> = left.collect();
     let sites = console.sites_of(&wanted)?;
     let beside = if wanted.is_empty() { console.session.sites_missing_here(&b) } else { Vec::new() };
-    for side in [&a, &b] {
-        console.session.bring(side)?;
-    }
+    console.session.bring(&a)?;
+    console.session.bring(&b)?;
     let mut comparison = Comparison { tolerance, by, first: given.has("-first"), ..Comparison::default() };
     // Before anything is compared: whether it is one text, and what a side does not have.
     let texts = console.session.texts_differ(&a, &b)?;
@@ -85,10 +80,10 @@ pub fn diff(console: &mut Console, call: Call<'_>) -> Done {
     comparison.apart.extend(beside.into_iter().map(|site| (site, Lack::Left)));
     let (answer, beyond) = console.report(&a, &b, &comparison, given.has("-all"));
     if let (Some(message), true) = (beyond, given.has("-fail")) {
-        return Err(Error::refused(message));
+        return Err(message.into());
     }
     console.memory.compared = Some(answer.clone());
-    Ok(Answer::Table(answer))
+    Ok(answer.into())
 }
 
 /// Why a site was not compared.
@@ -120,19 +115,7 @@ struct Comparison {
     notes: Vec<String>,
 }
 
-impl Comparison {
-    fn note(&mut self, note: String) {
-        if !self.notes.contains(&note) {
-            self.notes.push(note);
-        }
-    }
-}
-
 impl Console {
-    fn side_is_free(&self, name: &str) -> bool {
-        self.session.side_named(name).is_none()
-    }
-
     /// The side that a word names: a branch, a model, a dump or a file.
     pub(crate) fn side(&self, word: &Word, prefix: &str) -> Result<Side> {
         if let Some(side) = self.session.side_named(&word.text) {
@@ -144,7 +127,7 @@ impl Console {
         if ![".safetensors", ".npz"].iter().any(|end| word.text.ends_with(end)) {
             let message = format!("{} is no branch, and no .safetensors or .npz file", word.text);
             let names = self.session.side_names().join(", ");
-            return Err(Error::At(LangError::new(message, word.span).help(format!("sides are {names}"))));
+            return Err(mistake(message, word.span, format!("sides are {names}")));
         }
         let dump = self.session.open_dump(Path::new(&word.text), &Reading { prefix, map: Vec::new() });
         dump.map(|dump| Side::File(Box::new(dump)))
@@ -172,8 +155,7 @@ impl Console {
         let mut tokens_differ = false;
         for (number, site) in sites.iter().enumerate() {
             step(site, number as u64, sites.len() as u64)?;
-            let found = [a, b].map(|side| self.session.value_of_side(side, site));
-            let [left, right] = found;
+            let [left, right] = [a, b].map(|side| self.session.value_of_side(side, site));
             let (mut left, mut right) = match (left?, right?) {
                 (Has::Value(left), Has::Value(right)) => (left, right),
                 (left, right) => {
@@ -194,7 +176,8 @@ impl Console {
                 let why = format!("{:?} against {:?}", left.shape, right.shape);
                 let allowed = !tokens_differ && self.looks_back_only();
                 match allowed.then(|| common(&mut left, &mut right)).flatten() {
-                    Some(note) => into.note(note),
+                    Some(note) if into.notes.contains(&note) => {}
+                    Some(note) => into.notes.push(note),
                     None => {
                         into.apart.push((site.clone(), Lack::Other(why)));
                         continue;
@@ -225,7 +208,7 @@ impl Console {
                 Lack::Other(why) => Some(format!(": {site} is {why}")),
                 Lack::Left | Lack::Right => None,
             });
-            return Err(Error::refused(format!("{a} and {b} have no site in common{}", why.unwrap_or_default())));
+            return Err(format!("{a} and {b} have no site in common{}", why.unwrap_or_default()).into());
         }
         Ok(())
     }
@@ -246,13 +229,9 @@ impl Console {
         let apart: Vec<usize> = (0..length).filter(|&pos| best(&a, pos) != best(&b, pos)).collect();
         let first = *apart.first()?;
         let axis = if self.session.run.model.spec.labels().is_empty() { Axis::Vocab } else { Axis::Label };
-        let name = |data: &[f64]| quoted(&self.name_of(axis, best(data, first)));
-        Some(format!(
-            "the most likely tokens part at {} of {length} positions, first at pos {first}: {} against {}",
-            apart.len(),
-            name(&a),
-            name(&b)
-        ))
+        let [ours, theirs] = [&a, &b].map(|data| quoted(&self.name_of(axis, best(data, first))));
+        let places = format!("{} of {length} positions, first at pos {first}", apart.len());
+        Some(format!("the most likely tokens part at {places}: {ours} against {theirs}"))
     }
 }
 
@@ -274,10 +253,8 @@ fn common(a: &mut SideValue, b: &mut SideValue) -> Option<String> {
             Axis::Vocab => "tokens of the vocabulary",
             _ => return None,
         };
-        note.get_or_insert(format!(
-            "compared over the first {} {what}: one side has {ours}, the other {theirs}",
-            shape[at]
-        ));
+        let first = shape[at];
+        note.get_or_insert(format!("compared over the first {first} {what}: one side has {ours}, the other {theirs}"));
     }
     for value in [a, b] {
         value.elements = Elements::Double(cut(&value.elements.double(), &value.shape, &shape));
@@ -295,8 +272,6 @@ fn cut(data: &[f64], from: &[usize], to: &[usize]) -> Vec<f64> {
 
 /// The table of the last `diff`.
 pub fn last(console: &Console) -> Done {
-    match &console.memory.compared {
-        Some(table) => Ok(Answer::Table(table.clone())),
-        None => Err(Error::refused("nothing has been compared yet; \"diff BRANCH\" or \"diff FILE\" does")),
-    }
+    let compared = console.memory.compared.clone();
+    Ok(compared.ok_or("nothing has been compared yet; \"diff BRANCH\" or \"diff FILE\" does")?.into())
 }

@@ -1,8 +1,8 @@
 //! Parts of a site: one difference for each block, head, position or element.
 
+use crate::commands::frame::mistake;
+use crate::debugger::Result;
 use crate::debugger::sides::SideValue;
-use crate::debugger::{Error, Result};
-use crate::lang::LangError;
 use crate::lang::words::Word;
 use crate::tensor::{Axis, Difference, Rows, Tolerance, difference_by, distance, unravel};
 
@@ -21,16 +21,10 @@ const ELEMENTS: usize = 10;
 
 impl By {
     pub fn of(word: &Word) -> Result<By> {
-        match word.text.as_str() {
-            "block" => Ok(By::Block),
-            "head" => Ok(By::Head),
-            "pos" => Ok(By::Pos),
-            "element" => Ok(By::Element),
-            other => {
-                let error = LangError::new(format!("no way to divide a site: {other}"), word.span);
-                Err(Error::At(error.help("-by block, head, pos or element")))
-            }
-        }
+        let all = [("block", By::Block), ("head", By::Head), ("pos", By::Pos), ("element", By::Element)];
+        let found = all.into_iter().find(|(name, _)| *name == word.text).map(|(_, by)| by);
+        let message = || format!("no way to divide a site: {}", word.text);
+        found.ok_or_else(|| mistake(message(), word.span, "-by block, head, pos or element"))
     }
 
     /// The parts of a site.

@@ -1,18 +1,13 @@
 //! The answer of `diff`: lines that say what was found and what to type next, and a table of sites.
 
 use super::{Comparison, Lack};
+use crate::answer::Table;
 use crate::answer::numbers::significant;
-use crate::answer::{Cell, Table};
+use crate::commands::comparing::shared::{few, shown};
 use crate::commands::state::Console;
 use crate::debugger::sides::Side;
 use crate::dumps::Dump;
 use crate::tensor::{Axis, Difference, Tolerance, Verdict};
-
-/// Rows listed unless all are asked for: with the lines above them they fit a screen of 24.
-const LISTED: usize = 12;
-
-/// Rows listed where nothing differs.
-const LARGEST: usize = 5;
 
 impl Console {
     /// The table, and one line if something is beyond the tolerance.
@@ -25,14 +20,10 @@ impl Console {
         let mut lines = vec![format!("{left} against {right}: {}", counted(found.rows.len()))];
         lines.extend(found.before.iter().cloned());
         let first = beyond.first().map(|(site, difference)| {
-            let (x, y) = difference.pair;
+            let Difference { beyond, count, pair, .. } = difference;
+            let (place, [x, y]) = (self.place(site, difference), [pair.0, pair.1].map(|x| significant(x, 6)));
             format!(
-                "first beyond {limit} at {site}: {} of {} elements, the furthest at {}: {} against {}",
-                difference.beyond,
-                difference.count,
-                self.place(site, difference),
-                significant(x, 6),
-                significant(y, 6)
+                "first beyond {limit} at {site}: {beyond} of {count} elements, the furthest at {place}: {x} against {y}"
             )
         });
         lines.push(match &first {
@@ -53,49 +44,19 @@ impl Console {
         if let (Some((site, _)), Side::Branch(current)) = (beyond.first(), a)
             && *current == self.session.run.current
         {
-            let by = self
-                .session
-                .run
-                .program
-                .op_of(site)
-                .is_some_and(|op| self.session.run.program.ops[op].axes.contains(&Axis::Head));
-            let by = if by { "head" } else { "pos" };
-            lines.push(format!(
-                "next: bisect {right} says which op introduces it; diff {right} {site} -by {by} where in it"
-            ));
+            let program = &self.session.run.program;
+            let heads = program.op_of(site).is_some_and(|op| program.ops[op].axes.contains(&Axis::Head));
+            let by = if heads { "head" } else { "pos" };
+            let next = format!("bisect {right} says which op introduces it; diff {right} {site} -by {by} where in it");
+            lines.push(format!("next: {next}"));
         }
-        let rows = match found.by.is_some() {
-            true => &found.parts,
-            false => &found.rows,
-        };
-        let differs = |(_, d): &&(String, Difference)| d.verdict() == Verdict::Different;
-        let differing: Vec<&(String, Difference)> = rows.iter().filter(differs).collect();
-        let shown: Vec<&(String, Difference)> = match (all, differing.is_empty()) {
-            (true, _) => rows.iter().collect(),
-            (false, false) => differing.into_iter().take(LISTED).collect(),
-            (false, true) => {
-                let mut rows: Vec<_> = rows.iter().collect();
-                rows.sort_by(|x, y| y.1.relative.total_cmp(&x.1.relative));
-                rows.truncate(LARGEST);
-                rows
-            }
-        };
-        let rows = shown.into_iter().map(|(site, d)| {
-            vec![
-                Cell::Text(site.clone()),
-                Cell::Num(d.max),
-                Cell::Num(d.relative),
-                Cell::Num(d.rms),
-                Cell::Num(d.nmse),
-                Cell::Num(d.cosine),
-                Cell::Int(d.ulp as i64),
-                Cell::Int(d.beyond as i64),
-            ]
-        });
-        let columns =
-            ["Site", "Max abs", "Max rel", "RMS", "NMSE", "Cosine", "ULP", "Beyond"].map(String::from).to_vec();
+        let rows = if found.by.is_some() { &found.parts } else { &found.rows };
+        let differs = |(_, d): &(String, Difference)| d.verdict() == Verdict::Different;
+        let rows = shown(rows, all, differs, |(_, d)| d.relative).into_iter();
+        let rows = rows.map(|(site, d)| (site, d.max, d.relative, d.rms, d.nmse, d.cosine, d.ulp, d.beyond));
+        let table = Table::new(["Site", "Max abs", "Max rel", "RMS", "NMSE", "Cosine", "ULP", "Beyond"]);
         let message = first.map(|first| format!("{left} and {right} differ: {first}"));
-        (Table { title: lines.join("\n"), columns, rows: rows.collect() }, message)
+        (table.title(lines.join("\n")).rows(rows), message)
     }
 
     /// `head 2, q 3, k 1`: where the largest difference of a site is.
@@ -114,9 +75,7 @@ impl Console {
             let sites: Vec<&str> =
                 found.apart.iter().filter(|(_, why)| *why == lack).map(|(site, _)| site.as_str()).collect();
             if !sites.is_empty() {
-                let more = if sites.len() > 3 { ", ..." } else { "" };
-                let some = sites[..sites.len().min(3)].join(", ");
-                lines.push(format!("not compared, not in {name}: {} ({some}{more})", counted(sites.len())));
+                lines.push(format!("not compared, not in {name}: {} ({})", counted(sites.len()), few(&sites, 3)));
             }
         }
         let told = |(site, lack): &(String, Lack)| match lack {
@@ -125,15 +84,12 @@ impl Console {
         };
         let other: Vec<String> = found.apart.iter().filter_map(told).collect();
         if !other.is_empty() {
-            let more = if other.len() > 3 { ", ..." } else { "" };
-            lines.push(format!("not compared, of other shapes: {}{more}", other[..other.len().min(3)].join(", ")));
+            lines.push(format!("not compared, of other shapes: {}", few(&other, 3)));
         }
         let unknown = self.session.dump_of(b).map_or(&[][..], Dump::unknown);
         if !unknown.is_empty() {
-            let more = if unknown.len() > 2 { ", ..." } else { "" };
             let noun = if unknown.len() == 1 { "tensor" } else { "tensors" };
-            let some = unknown[..unknown.len().min(2)].join(", ");
-            lines.push(format!("{} {noun} in {right} named as no site: {some}{more}", unknown.len()));
+            lines.push(format!("{} {noun} in {right} named as no site: {}", unknown.len(), few(unknown, 2)));
         }
         lines
     }

@@ -1,14 +1,13 @@
 //! `diff weights`: which weights of two models differ, and what makes one of the other.
 
 use super::USAGE;
-use crate::answer::{Answer, Cell, Table};
+use crate::answer::Table;
 use crate::commands::comparing::reasons::related;
-use crate::commands::frame::Done;
+use crate::commands::frame::{Done, mistake};
 use crate::commands::state::Console;
 use crate::comparing::{WeightDifference, weight_differences};
+use crate::debugger::Result;
 use crate::debugger::sides::{Peer, Side};
-use crate::debugger::{Error, Result};
-use crate::lang::LangError;
 use crate::lang::words::Word;
 use crate::model::Weights;
 
@@ -20,7 +19,7 @@ impl Console {
         let (a, b) = match rest {
             [] => (Side::Branch(self.session.run.current), self.side(first, "")?),
             [second] => (self.side(first, "")?, self.side(second, "")?),
-            [_, extra, ..] => return Err(Error::At(LangError::new("unexpected word", extra.span).help(USAGE))),
+            [_, extra, ..] => return Err(mistake("unexpected word", extra.span, USAGE)),
         };
         let (left, right) = (self.session.side_name(&a), self.session.side_name(&b));
         let spec = &self.session.run.model.spec;
@@ -31,31 +30,29 @@ impl Console {
         let title = match found.first() {
             None => format!("{left} against {right}: all {count} weights are the same"),
             Some(first) => {
-                let why =
-                    first.relation.as_ref().map_or_else(String::new, |relation| format!(": {}", related(relation)));
+                let why = first.relation.as_ref().map(|relation| format!(": {}", related(relation)));
+                let why = why.unwrap_or_default();
                 format!("{left} against {right}: {differing} of {count} weights differ, the most {}{why}", first.id)
             }
         };
         if fail && differing > 0 {
-            return Err(Error::refused(title));
+            return Err(title.into());
         }
         let shown = found.into_iter().take(if all { usize::MAX } else { LISTED });
         let rows = shown.map(|WeightDifference { id, relative, difference, relation }| {
-            let mut row = vec![Cell::Text(id.to_string())];
-            row.push(if difference.is_some() { Cell::Num(relative) } else { Cell::Empty });
-            row.push(difference.as_ref().map_or(Cell::Empty, |found| Cell::Num(found.max)));
-            row.push(difference.as_ref().map_or(Cell::Empty, |found| Cell::Num(found.cosine)));
-            row.push(difference.as_ref().map_or(Cell::Empty, |found| Cell::Int(found.beyond as i64)));
-            row.push(Cell::Text(relation.as_ref().map(related).unwrap_or_default()));
-            row
+            let found = difference.as_ref();
+            let numbers =
+                (found.map(|_| relative), found.map(|d| d.max), found.map(|d| d.cosine), found.map(|d| d.beyond));
+            let relation = relation.as_ref().map(related).unwrap_or_default();
+            (id.to_string(), numbers.0, numbers.1, numbers.2, numbers.3, relation)
         });
-        let columns = ["Weight", "Relative", "Max abs", "Cosine", "Changed", "Relation"].map(String::from).to_vec();
-        Ok(Answer::Table(Table { title, columns, rows: rows.collect() }))
+        let table = Table::new(["Weight", "Relative", "Max abs", "Cosine", "Changed", "Relation"]);
+        Ok(table.title(title).rows(rows).into())
     }
 
     /// The weights of a side, edits included.
     fn weights_of(&self, side: &Side) -> Result<Weights> {
-        let dump = |name: &str| Err(Error::refused(format!("{name} is a dump: it has values, and no weights")));
+        let dump = |name: &str| Err(format!("{name} is a dump: it has values, and no weights").into());
         match side {
             Side::Branch(branch) => Ok(self.session.run.branches[*branch].weights().clone()),
             Side::Peer(peer) => match &self.session.peers[*peer] {

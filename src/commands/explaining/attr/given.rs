@@ -3,13 +3,13 @@
 use super::methods::{Kind, METHODS, Method, NAMES};
 use crate::analysis::attribution::{RULES, Rule};
 use crate::answer::text::quoted;
-use crate::commands::frame::declared;
+use crate::commands::frame::{declared, mistake};
 use crate::commands::state::Console;
 use crate::debugger::{Error, Result};
 use crate::lang::command::Vocabulary;
 use crate::lang::eval::Datum;
 use crate::lang::{Expr, LangError, Span, parse_expr, strings};
-use crate::tensor::{Axis, Value};
+use crate::tensor::Axis;
 
 /// Options of `attr`.
 pub const OPTIONS: &[(&str, &str)] = &[
@@ -77,13 +77,10 @@ pub struct Given {
     pub stdev: Option<f64>,
     pub seed: u64,
     pub window: usize,
-    /// Weight of the penalty of LIME's surrogate.
     pub alpha: f64,
     /// The neuron that a path goes through, and where it stands.
     pub through: Option<(String, Span)>,
-    /// Whether saliency keeps its sign.
     pub signed: bool,
-    /// Whether it is said how far it can be trusted.
     pub quality: bool,
 }
 
@@ -94,13 +91,12 @@ impl Given {
         let method = head.trim();
         let span = Span::new(offset, offset + method.len());
         if method.is_empty() {
-            let error = LangError::new("expected a method", Span::at(offset));
-            return Err(Error::At(error.help(format!("one of {}", NAMES.join(", ")))));
+            return Err(mistake("expected a method", Span::at(offset), format!("one of {}", NAMES.join(", "))));
         }
         if let Some(extra) = method.find(char::is_whitespace) {
-            let at = offset + extra + method[extra..].len() - method[extra..].trim_start().len();
-            let error = LangError::new("unexpected word", Span::new(at, offset + method.len()));
-            return Err(Error::At(error.help("attr METHOD -target EXPR -at SITE -baseline zero")));
+            let at = offset + method.len() - method[extra..].trim_start().len();
+            let span = Span::new(at, offset + method.len());
+            return Err(mistake("unexpected word", span, "attr METHOD -target EXPR -at SITE -baseline zero"));
         }
         Given::of(method, span, options, offset)
     }
@@ -118,12 +114,12 @@ impl Given {
 
     fn of(method: &str, span: Span, options: Vec<(&'static str, &str, usize)>, offset: usize) -> Result<Given> {
         if let Some((_, why)) = REFUSED.iter().find(|(known, _)| *known == method) {
-            let error = LangError::new(format!("{method} is not computed: {why}"), span);
-            return Err(Error::At(error.help("ig with -steps auto is exact in the end, and ablation measures")));
+            let help = "ig with -steps auto is exact in the end, and ablation measures";
+            return Err(mistake(format!("{method} is not computed: {why}"), span, help));
         }
         let name = Vocabulary { of: "attr", names: &NAMES, short: &[] }.resolve(method, span)?;
         let method = METHODS.iter().find(|known| known.name == name);
-        let method = method.ok_or_else(|| Error::refused(format!("no method {name}")))?;
+        let method = method.ok_or_else(|| format!("no method {name}"))?;
         let mut given = Given {
             method,
             target: None,
@@ -155,10 +151,12 @@ impl Given {
         let span = Span::new(start, start + value.len());
         let wrong = |what: &str| Error::At(LangError::new(format!("{name} is {what}"), span));
         let count = |what: &str| value.parse::<usize>().ok().filter(|n| *n > 0).ok_or_else(|| wrong(what));
+        let number = || value.parse::<f64>().ok().filter(|x| x.is_finite() && *x >= 0.0);
+        let number = || number().ok_or_else(|| wrong("a number from 0 on"));
         let takes_value = OPTIONS.iter().map(declared).any(|(known, value)| known == name && value.is_some());
         if takes_value == value.is_empty() {
             let what = if takes_value { format!("option {name} needs a value") } else { format!("{name} takes none") };
-            return Err(Error::At(LangError::new(what, span)));
+            return Err(LangError::new(what, span).into());
         }
         match name {
             "-target" if value.starts_with('"') && value.len() > 1 && value.ends_with('"') => {
@@ -171,21 +169,15 @@ impl Given {
             "-steps" if value == "auto" => self.steps = Some(Steps::Auto),
             "-steps" => self.steps = Some(Steps::Count(count("a number of points, or auto")?)),
             "-rule" => {
-                let rule = RULES.iter().find(|(known, _)| *known == value).map(|(_, rule)| *rule);
-                let names: Vec<&str> = RULES.iter().map(|(name, _)| *name).collect();
-                self.rule = rule.ok_or_else(|| wrong(&format!("one of {}", names.join(", "))))?;
+                let names = || RULES.map(|(name, _)| name).join(", ");
+                let rule = RULES.iter().find(|(known, _)| *known == value);
+                self.rule = rule.ok_or_else(|| wrong(&format!("one of {}", names())))?.1;
             }
             "-samples" => self.samples = Some(count("a number of samples")?),
             "-window" => self.window = count("a number of tokens")?,
             "-seed" => self.seed = value.parse().map_err(|_| wrong("a whole number"))?,
-            "-stdev" => {
-                let stdev = value.parse::<f64>().ok().filter(|x| x.is_finite() && *x >= 0.0);
-                self.stdev = Some(stdev.ok_or_else(|| wrong("a number from 0 on"))?);
-            }
-            "-alpha" => {
-                let alpha = value.parse::<f64>().ok().filter(|x| x.is_finite() && *x >= 0.0);
-                self.alpha = alpha.ok_or_else(|| wrong("a number from 0 on"))?;
-            }
+            "-stdev" => self.stdev = Some(number()?),
+            "-alpha" => self.alpha = number()?,
             "-quality" => self.quality = true,
             _ => self.signed = true,
         }
@@ -200,12 +192,9 @@ impl Given {
         }
     }
 
-    /// The number of points, or as many if none was given.
-    pub fn steps_or(&self, default: usize) -> usize {
-        match self.steps {
-            Some(Steps::Count(n)) => n,
-            _ => default,
-        }
+    /// The number of points of a path.
+    pub fn steps(&self) -> usize {
+        if let Some(Steps::Count(n)) = self.steps { n } else { 50 }
     }
 
     /// The number to explain, and how it is called: as given, or the most likely token's logit at the focused position, or that of
@@ -214,25 +203,20 @@ impl Given {
         if let Some((text, at)) = &self.target {
             return Ok((parse_expr(text, *at)?, text.clone()));
         }
-        let none = || {
-            let error = LangError::new("this model has no logits of one text to explain", Span::at(0));
-            Error::At(error.help("give a number: -target EXPR"))
-        };
         let logits = match console.evaluate(&parse_expr("logit", 0)?) {
             Ok(Datum::Tensor(value)) if value.shape().len() == 1 => value,
-            Ok(_) => return Err(none()),
-            Err(Error::At(error)) => return Err(Error::refused(error.message)),
+            Ok(_) => {
+                let message = "this model has no logits of one text to explain";
+                return Err(mistake(message, Span::at(0), "give a number: -target EXPR"));
+            }
+            Err(Error::At(error)) => return Err(error.message.into()),
             Err(fail) => return Err(fail),
         };
-        let best = largest(&logits)?;
+        let data = logits.read_f32()?;
+        let best = (0..data.len()).fold(0, |best, i| if data[i] > data[best] { i } else { best });
         let name = console.name_of(*logits.axes().first().unwrap_or(&Axis::None), best);
         Ok((parse_expr(&format!("logit({best})"), 0)?, format!("logit({})", quoted(&name))))
     }
-}
-
-fn largest(logits: &Value) -> Result<usize> {
-    let data = logits.read_f32()?;
-    Ok((0..data.len()).fold(0, |best, i| if data[i] > data[best] { i } else { best }))
 }
 
 fn baseline(text: &str, at: usize) -> Result<Baseline> {
@@ -244,11 +228,8 @@ fn baseline(text: &str, at: usize) -> Result<Baseline> {
         _ if text.ends_with(".safetensors") => Baseline::File(text.to_string()),
         _ if text.starts_with('"') => Baseline::Text(strings::literal(text, at)?.0),
         _ => {
-            let span = Span::new(at, at + text.len());
-            let error = LangError::new(format!("no baseline {text}"), span);
-            return Err(Error::At(
-                error.help("zero, pad, mask, mean, another text in quotes, or FILE.safetensors with the site's values"),
-            ));
+            let help = "zero, pad, mask, mean, another text in quotes, or FILE.safetensors with the site's values";
+            return Err(mistake(format!("no baseline {text}"), Span::new(at, at + text.len()), help));
         }
     })
 }

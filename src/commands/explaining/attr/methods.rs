@@ -13,7 +13,6 @@ use crate::debugger::Result;
 pub struct Method {
     /// The name that it has in Captum.
     pub name: &'static str,
-    /// How it is carried out.
     pub run: Run,
     /// How its numbers are had: said in the answer.
     pub kind: Kind,
@@ -21,15 +20,17 @@ pub struct Method {
     pub factor: Factor,
 }
 
+pub type By = fn(&Work<'_>, &mut Probe<'_>) -> Result<Attribution>;
+
 /// How a method is carried out.
 #[derive(Clone, Copy)]
 pub enum Run {
     /// It gives a number for each element of the site.
-    Elements(fn(&Work<'_>, &mut Probe<'_>) -> Result<Attribution>),
+    Elements(By),
     /// It follows a path at the embedding, and gives a number for each element of a later site.
-    Later(fn(&Work<'_>, &mut Probe<'_>) -> Result<Attribution>),
+    Later(By),
     /// It hides positions, and gives a number for each of them.
-    Hiding(fn(&Work<'_>, &mut Probe<'_>) -> Result<Attribution>),
+    Hiding(By),
     /// It gives a number for each element of the site, through one neuron.
     Neuron,
     /// It has an answer of another form.
@@ -74,38 +75,32 @@ const fn row(name: &'static str, kind: Kind, run: Run) -> Method {
     Method { name, run, kind, factor: Factor::One }
 }
 
+const fn elements(name: &'static str, factor: Factor, kind: Kind, run: By) -> Method {
+    Method { name, run: Run::Elements(run), kind, factor }
+}
+
 pub static METHODS: [Method; 19] = [
-    row(
-        "saliency",
-        Kind::Measured,
-        Run::Elements(|work, probe| work.local(probe, |given, g, _| if given.signed { g } else { g.abs() })),
-    ),
-    Method {
-        factor: Factor::Input,
-        ..row("inputxgradient", Kind::Measured, Run::Elements(|work, probe| work.local(probe, |_, g, x| g * x)))
-    },
-    Method { factor: Factor::Change, ..row("ig", Kind::Path, Run::Elements(|work, probe| work.integrated(probe))) },
-    Method {
-        factor: Factor::Change,
-        ..row(
-            "gradientshap",
-            Kind::Sampled(5),
-            Run::Elements(|work, probe| gradient_shap(probe, work.baselines, work.noise(0.0))),
-        )
-    },
-    row("smoothgrad", Kind::Sampled(5), Run::Elements(|work, probe| noise(probe, work.noise(1.0), false))),
-    row("vargrad", Kind::Sampled(5), Run::Elements(|work, probe| noise(probe, work.noise(1.0), true))),
+    elements("saliency", Factor::One, Kind::Measured, |work, probe| {
+        work.local(probe, |given, g, _| if given.signed { g } else { g.abs() })
+    }),
+    elements("inputxgradient", Factor::Input, Kind::Measured, |work, probe| work.local(probe, |_, g, x| g * x)),
+    elements("ig", Factor::Change, Kind::Path, |work, probe| work.integrated(probe)),
+    elements("gradientshap", Factor::Change, Kind::Sampled(5), |work, probe| {
+        gradient_shap(probe, work.baselines, work.noise(0.0))
+    }),
+    elements("smoothgrad", Factor::One, Kind::Sampled(5), |work, probe| noise(probe, work.noise(1.0), false)),
+    elements("vargrad", Factor::One, Kind::Sampled(5), |work, probe| noise(probe, work.noise(1.0), true)),
     row(
         "conductance",
         Kind::Path,
-        Run::Later(|work, probe| conductance(probe, work.site, work.baseline(), work.given.rule, work.steps())),
+        Run::Later(|work, probe| conductance(probe, work.site, work.baseline(), work.given.rule, work.given.steps())),
     ),
     row("neuron", Kind::Path, Run::Neuron),
     row("neurons", Kind::Rules, Run::Own(neurons::ranked)),
     row(
         "influence",
         Kind::Path,
-        Run::Later(|work, probe| influence(probe, work.site, work.baseline(), work.given.rule, work.steps())),
+        Run::Later(|work, probe| influence(probe, work.site, work.baseline(), work.given.rule, work.given.steps())),
     ),
     row("featureablation", Kind::Measured, Run::Hiding(|work, probe| ablation(probe, work.baseline(), work.positions))),
     row(
@@ -116,7 +111,7 @@ pub static METHODS: [Method; 19] = [
     row("shapley", Kind::Subsets(25), Run::Hiding(|work, probe| work.shapley(probe))),
     row("kernelshap", Kind::Subsets(SUBSETS), Run::Hiding(|work, probe| work.kernel_shap(probe))),
     row("lime", Kind::Sampled(SUBSETS), Run::Hiding(|work, probe| work.lime(probe))),
-    row("lrp", Kind::Rules, Run::Elements(|_, probe| relevance(probe))),
+    elements("lrp", Factor::One, Kind::Rules, |_, probe| relevance(probe)),
     row("heads", Kind::Measured, Run::Own(heads::importance)),
     row("rollout", Kind::Rules, Run::Own(heads::rollout_of)),
     row("attnxgradient", Kind::Rules, Run::Own(heads::weighted_rollout)),
@@ -151,16 +146,8 @@ impl Work<'_> {
         &self.baselines[0]
     }
 
-    fn steps(&self) -> usize {
-        self.given.steps_or(50)
-    }
-
-    fn samples(&self) -> usize {
-        self.given.samples()
-    }
-
     fn noise(&self, stdev: f64) -> Noise {
-        Noise { samples: self.samples(), stdev: self.given.stdev.unwrap_or(stdev), seed: self.given.seed }
+        Noise { samples: self.given.samples(), stdev: self.given.stdev.unwrap_or(stdev), seed: self.given.seed }
     }
 
     /// A function of the gradient and the value of each element, at the input alone.
@@ -172,7 +159,7 @@ impl Work<'_> {
     }
 
     fn integrated(&self, probe: &mut Probe<'_>) -> Result<Attribution> {
-        let exactly = if self.given.steps == Some(Steps::Auto) { None } else { Some(self.steps()) };
+        let exactly = if self.given.steps == Some(Steps::Auto) { None } else { Some(self.given.steps()) };
         let here = probe.here()?;
         let ends = probe.numbers(&[here, self.baseline().to_vec()])?;
         integrated(probe, self.baseline(), self.given.rule, exactly, AUTO_SHARE * (ends[0] - ends[1]).abs())
@@ -181,17 +168,17 @@ impl Work<'_> {
     fn shapley(&self, probe: &mut Probe<'_>) -> Result<Attribution> {
         match self.is_exact() {
             true => shapley_exact(probe, self.baseline(), self.positions),
-            false => shapley_sampled(probe, self.baseline(), self.positions, self.samples(), self.given.seed),
+            false => shapley_sampled(probe, self.baseline(), self.positions, self.given.samples(), self.given.seed),
         }
     }
 
     fn kernel_shap(&self, probe: &mut Probe<'_>) -> Result<Attribution> {
-        let samples = if self.is_exact() { None } else { Some(self.samples()) };
+        let samples = if self.is_exact() { None } else { Some(self.given.samples()) };
         kernel_shap(probe, self.baseline(), self.positions, samples, self.given.seed)
     }
 
     fn lime(&self, probe: &mut Probe<'_>) -> Result<Attribution> {
-        let shown = lime_subsets(self.positions, self.samples(), self.given.seed);
+        let shown = lime_subsets(self.positions, self.given.samples(), self.given.seed);
         lime_with(probe, self.baseline(), &shown, self.given.alpha)
     }
 }

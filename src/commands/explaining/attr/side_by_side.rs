@@ -3,9 +3,9 @@
 use super::given::{Given, targets};
 use super::methods::{METHODS, Run};
 use crate::answer::{Answer, Cell, Table};
-use crate::commands::frame::Done;
-use crate::commands::state::{Call, Console, NOT_COMPLETE, bar};
-use crate::debugger::Error;
+use crate::commands::explaining::shown::Bars;
+use crate::commands::frame::{Done, mistake};
+use crate::commands::state::{Call, Console, NOT_COMPLETE};
 use crate::lang::{LangError, Span};
 
 /// Each method for each target, a column each; none if there is one of each.
@@ -25,48 +25,36 @@ fn beside(console: &mut Console, call: Call<'_>, methods: &str, targets: usize) 
     let mut rows: Vec<Vec<Cell>> = Vec::new();
     for method in methods.split(',') {
         if method.is_empty() {
-            let error = LangError::new("a method is missing beside a comma", span);
-            return Err(Error::At(error.help("attr ig,saliency")));
+            return Err(mistake("a method is missing beside a comma", span, "attr ig,saliency"));
         }
         if METHODS.iter().any(|known| known.name == method && matches!(known.run, Run::Own(_))) {
-            let error =
-                LangError::new(format!("{method} gives no number for each position to put beside others"), span);
-            return Err(Error::At(error));
+            let message = format!("{method} gives no number for each position to put beside others");
+            return Err(LangError::new(message, span).into());
         }
         for target in 0..targets {
             let given = Given::read_for(method, span, (options, offset + methods.len()), target)?;
             let Answer::Table(table) = super::one(console, &given, call)? else { continue };
             if table.columns.first().is_none_or(|column| column != "Pos") {
-                let error = LangError::new(
-                    "attributions are put beside each other by position, which this site has none of",
-                    span,
-                );
-                return Err(Error::At(error));
+                let message = "attributions are put beside each other by position, which this site has none of";
+                return Err(LangError::new(message, span).into());
             }
             let name = if targets > 1 { format!("{method} {}", target + 1) } else { method.to_string() };
             let complete = !table.title.starts_with(NOT_COMPLETE);
             // The warning stands before the line that says what this is.
             titles.extend(table.title.lines().take(if complete { 1 } else { 2 }).map(String::from));
             columns.extend([name, String::new()]);
-            let values: Vec<f64> = table.rows.iter().map(|row| number(&row[2])).collect();
-            let largest = values.iter().fold(0.0f64, |most, x| most.max(x.abs()));
+            let number = |row: &Vec<Cell>| if let Cell::Num(x) = row[2] { x } else { f64::NAN };
+            let values: Vec<f64> = table.rows.iter().map(number).collect();
+            let bars = Bars::of(values.iter().copied().filter(|_| complete));
             for (at, (row, value)) in table.rows.into_iter().zip(values).enumerate() {
                 if rows.len() <= at {
                     rows.push(row[..2].to_vec());
                 }
                 // Half as long as those of one attribution.
-                let long = if complete { bar(value, largest) } else { String::new() };
-                rows[at].extend([Cell::Num(value), Cell::Text(long[..long.len().div_ceil(2)].to_string())]);
+                let long = bars.bar(value);
+                rows[at].extend([value.into(), long[..long.len().div_ceil(2)].into()]);
             }
         }
     }
-    Ok(Answer::Table(Table { title: titles.join("\n"), columns, rows }))
-}
-
-fn number(cell: &Cell) -> f64 {
-    match cell {
-        Cell::Num(x) => *x,
-        Cell::Int(x) => *x as f64,
-        _ => f64::NAN,
-    }
+    Ok(Table::new(columns).title(titles.join("\n")).rows(rows).into())
 }

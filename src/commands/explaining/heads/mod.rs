@@ -4,13 +4,12 @@ mod redundancy;
 
 use crate::analysis::attention::{KINDS, METRICS, Metric, Scored, Text, Toward, averaged, kind, of_session, scores};
 use crate::analysis::repeated_tokens::{RepeatedTokens, on_repeated_tokens};
-use crate::answer::{Answer, Cell, MapView, Scale, Table};
-use crate::commands::frame::Done;
+use crate::answer::{Cell, MapView, Table};
+use crate::commands::frame::{Done, mistake};
 use crate::commands::state::{Call, Console};
-use crate::debugger::{Error, Result, Target};
+use crate::debugger::{Result, Target};
 use crate::lang::words::{Word, parse_count};
 use crate::lang::{LangError, Span};
-use crate::tensor::Summary;
 use crate::tensor::ops::Slice;
 
 /// Names of the scores that every text has.
@@ -31,45 +30,41 @@ pub fn heads(console: &mut Console, call: Call<'_>) -> Done {
     let grid = given.value("-grid").map(metric).transpose()?;
     let layers = left.iter().map(|word| layer(console, word)).collect::<Result<Vec<_>, _>>()?;
     let seed = given.value("-seed").map(parse_count).transpose()?.unwrap_or(0);
+    let [over, repeated, to, pos] = ["-over", "-repeated", "-to", "-pos"].map(|name| given.value(name));
     let redundant = given.get("-redundant");
-    if let Some(option) = redundant.filter(|_| sort.is_some() || grid.is_some() || given.value("-repeated").is_some()) {
-        let error = LangError::new("-redundant is about pairs of heads, and has no scores", option.span);
-        return Err(Error::At(error.help("heads -redundant, with layers and -over FILE at most")));
+    if let Some(option) = redundant.filter(|_| sort.is_some() || grid.is_some() || repeated.is_some()) {
+        let message = "-redundant is about pairs of heads, and has no scores";
+        return Err(mistake(message, option.span, "heads -redundant, with layers and -over FILE at most"));
     }
-    if let (Some(word), true) = (given.value("-over"), given.value("-repeated").is_some()) {
-        let error = LangError::new("-over and -repeated are two kinds of text", word.span);
-        return Err(Error::At(error.help("one of them at a time")));
+    if let (Some(word), true) = (over, repeated.is_some()) {
+        return Err(mistake("-over and -repeated are two kinds of text", word.span, "one of them at a time"));
     }
-    let toward = match (given.value("-to"), given.value("-pos")) {
-        (Some(_), Some(pos)) if given.value("-over").is_some() => {
-            let error = LangError::new("-pos is a position of this text; on other texts the last one looks", pos.span);
-            return Err(Error::At(error.help("heads -to TOKEN -over FILE")));
+    let toward = match (to, pos) {
+        (Some(_), Some(pos)) if over.is_some() => {
+            let message = "-pos is a position of this text; on other texts the last one looks";
+            return Err(mistake(message, pos.span, "heads -to TOKEN -over FILE"));
         }
-        (Some(word), None) if given.value("-over").is_some() => {
-            Some(Toward { id: console.token(word)? as u32, pos: None })
-        }
+        (Some(word), None) if over.is_some() => Some(Toward { id: console.token(word)? as u32, pos: None }),
         (Some(word), pos) => Some(console.toward(word, pos)?),
         (None, Some(word)) => {
-            let error = LangError::new("-pos is the position that looks at a token", word.span);
-            return Err(Error::At(error.help("heads -to TOKEN -pos P")));
+            return Err(mistake("-pos is the position that looks at a token", word.span, "heads -to TOKEN -pos P"));
         }
         (None, None) => None,
     };
-    if let (Some(word), true) = (given.value("-to"), given.value("-repeated").is_some() || redundant.is_some()) {
-        let error = LangError::new("-to asks about a token of this text, or of those of -over", word.span);
-        return Err(Error::At(error.help("heads -to TOKEN [-pos P], heads -to TOKEN -over FILE")));
+    if let (Some(word), true) = (to, repeated.is_some() || redundant.is_some()) {
+        let message = "-to asks about a token of this text, or of those of -over";
+        return Err(mistake(message, word.span, "heads -to TOKEN [-pos P], heads -to TOKEN -over FILE"));
     }
     if redundant.is_some() {
-        return redundancy::told(console, &layers, given.value("-over"));
+        return redundancy::told(console, &layers, over);
     }
-    let (mut found, text) = match (given.value("-repeated"), given.value("-over")) {
+    let (mut found, text) = match (repeated, over) {
         (Some(word), _) => {
             let n = parse_count(word)? as usize;
             let mut found = on_repeated(console, n, seed).map_err(|error| error.at(word.span))?;
             found.retain(|scored| layers.is_empty() || layers.contains(&scored.layer));
-            let edits = console.session.run.branch().edits.iter();
-            let edited =
-                edits.map(|edit| &edit.target).any(|target| matches!(target, Target::Op(_) | Target::Weight(_)));
+            let mut edits = console.session.run.branch().edits.iter();
+            let edited = edits.any(|edit| matches!(edit.target, Target::Op(_) | Target::Weight(_)));
             let edited = if edited { ", with the edits in force" } else { "" };
             (found, format!("on {n} random tokens twice, seed {seed}{edited}"))
         }
@@ -83,12 +78,12 @@ pub fn heads(console: &mut Console, call: Call<'_>) -> Done {
             })?;
             let mut found = averaged(&all);
             let mut text = format!("on {count} lines of {}, means", file.text);
-            if let Some(word) = given.value("-to") {
+            if let Some(word) = to {
                 // A text without the token says nothing about who looks at it.
                 all = all.into_iter().zip(&with).filter(|(_, with)| **with).map(|(scored, _)| scored).collect();
                 if all.is_empty() {
                     let message = format!("{:?} is not a token of any line of {}", word.text, file.text);
-                    return Err(Error::At(LangError::new(message, word.span)));
+                    return Err(LangError::new(message, word.span).into());
                 }
                 found.iter_mut().zip(averaged(&all)).for_each(|(all, with)| all.scores.to = with.scores.to);
                 if all.len() < count {
@@ -100,21 +95,21 @@ pub fn heads(console: &mut Console, call: Call<'_>) -> Done {
         (None, None) => (of_session(&mut console.session, &layers, toward)?, "on this text".to_string()),
     };
     if found.is_empty() {
-        return Err(Error::refused("no attention pattern has been computed yet; \"run\" computes all of them"));
+        return Err("no attention pattern has been computed yet; \"run\" computes all of them".into());
     }
     if let Some(metric) = grid.or(sort).filter(|metric| found.iter().all(|one| (metric.of)(&one.scores).is_nan())) {
-        let help =
-            if metric.name == "to" { "heads -to TOKEN" } else { "run the pass further, or choose another score" };
+        let further = "run the pass further, or choose another score";
+        let help = if metric.name == "to" { "heads -to TOKEN" } else { further };
         let span = given.value("-grid").or(given.value("-sort")).map_or(Span::at(call.args.offset), |word| word.span);
-        return Err(Error::At(LangError::new(format!("there is no score {} here", metric.name), span).help(help)));
+        return Err(mistake(format!("there is no score {} here", metric.name), span, help));
     }
     if let Some(metric) = grid {
-        return Ok(Answer::Map(layer_by_head(&found, metric, &text)));
+        return Ok(layer_by_head(&found, metric, &text).into());
     }
     if let Some(metric) = sort {
         found.sort_by(|a, b| (metric.of)(&b.scores).total_cmp(&(metric.of)(&a.scores)));
     }
-    Ok(Answer::Table(table(console, &found, &text)))
+    Ok(table(console, &found, &text).into())
 }
 
 impl Console {
@@ -125,14 +120,14 @@ impl Console {
         let at = self.position(word)?;
         let run = &self.session.run;
         let span = run.branch().span(run.pass);
-        let wrong = |message: String| Error::At(LangError::new(message, word.span));
+        let wrong = |message: String| Err(LangError::new(message, word.span).into());
         if at < span.start {
             let pass = run.branch().pass_of(at);
-            return Err(wrong(format!("position {at} was computed in pass {pass}; \"goto #{pass}\" goes there")));
+            return wrong(format!("position {at} was computed in pass {pass}; \"goto #{pass}\" goes there"));
         }
         let first = self.session.focused_row().and_then(|row| row.ids.iter().position(|key| *key == id)).unwrap_or(0);
         if run.model.spec.attention.causal && first > at {
-            return Err(wrong(format!("position {at} cannot look at {:?}, which comes later, at {first}", token.text)));
+            return wrong(format!("position {at} cannot look at {:?}, which comes later, at {first}", token.text));
         }
         Ok(Toward { id, pos: Some(at) })
     }
@@ -148,8 +143,7 @@ fn on_repeated(console: &Console, n: usize, seed: u64) -> Result<Vec<Scored>> {
         let reach = session.run.model.spec.layers[layer].reach;
         let text = Text { ids: &ids, real: &real, special: &special, start: 0, causal, reach };
         for head in 0..pattern.shape()[0] {
-            let data = pattern.slice(&[Slice::At(head)]).and_then(|one| one.read_f64());
-            let data = data?;
+            let data = pattern.slice(&[Slice::At(head)])?.read_f64()?;
             found.push(Scored { layer, head, scores: scores(&data, text) });
         }
     }
@@ -158,27 +152,23 @@ fn on_repeated(console: &Console, n: usize, seed: u64) -> Result<Vec<Scored>> {
 
 fn table(console: &Console, found: &[Scored], text: &str) -> Table {
     // Scores that say nothing for this model have no column.
-    let causal = console.session.run.model.spec.attention.causal;
-    let shown: Vec<&Metric> = METRICS.iter().filter(|metric| metric.name != "next" || !causal).collect();
-    let shown: Vec<&Metric> = shown
-        .into_iter()
-        .filter(|metric| metric.name != "separators" || found.iter().any(|one| one.scores.separators > 0.0))
-        .filter(|metric| found.iter().any(|one| !(metric.of)(&one.scores).is_nan()))
-        .collect();
-    let mut columns = vec!["Head".to_string(), "Kind".into()];
-    columns.extend(shown.iter().map(|metric| metric.name.to_string()));
+    let says = |metric: &&Metric| match metric.name {
+        "next" if console.session.run.model.spec.attention.causal => false,
+        "separators" => found.iter().any(|one| one.scores.separators > 0.0),
+        _ => found.iter().any(|one| !(metric.of)(&one.scores).is_nan()),
+    };
+    let shown: Vec<&Metric> = METRICS.iter().filter(says).collect();
+    let columns = ["Head", "Kind"].into_iter().chain(shown.iter().map(|metric| metric.name));
     let rows = found.iter().map(|one| {
-        let mut row = vec![
-            Cell::Text(format!("L{}H{}", one.layer, one.head)),
-            Cell::Text(kind(&one.scores).unwrap_or_default().to_string()),
-        ];
+        let mut row: Vec<Cell> =
+            vec![format!("L{}H{}", one.layer, one.head).into(), kind(&one.scores).unwrap_or_default().into()];
         row.extend(shown.iter().map(|metric| Cell::Num((metric.of)(&one.scores))));
         row
     });
     let rules: Vec<String> = KINDS.iter().map(|(name, _, rule)| format!("{name}: {rule}")).collect();
     let title =
         format!("attention heads {text}, by their patterns and what they write (measured)\n{}", rules.join("; "));
-    Table { title, columns, rows: rows.collect() }
+    Table::new(columns).title(title).rows(rows)
 }
 
 /// One number for each head of each layer.
@@ -192,27 +182,16 @@ fn layer_by_head(found: &[Scored], metric: &Metric, text: &str) -> MapView {
         let row = layers.iter().position(|layer| *layer == one.layer).unwrap_or(0);
         data[row * heads + one.head] = (metric.of)(&one.scores);
     }
-    MapView {
-        title: format!("{} {text}: {}", metric.name, metric.about),
-        rows: layers.len(),
-        columns: heads,
-        summary: Summary::of_host(data.iter().copied(), &[layers.len(), heads]),
-        shape: vec![layers.len(), heads],
-        data,
-        row_labels: layers.iter().map(|layer| format!("L{layer}")).collect(),
-        column_labels: (0..heads).map(|head| head.to_string()).collect(),
-        pool: [1, 1],
-        axes: ["layer".into(), "head".into()],
-        scale: Scale::Sequential,
-    }
+    let rows = layers.iter().map(|layer| format!("L{layer}")).collect();
+    let columns = (0..heads).map(|head| head.to_string()).collect();
+    let title = format!("{} {text}: {}", metric.name, metric.about);
+    MapView::grid(title, ("layer", rows), ("head", columns), data)
 }
 
 fn metric(word: &Word) -> Result<&'static Metric> {
     METRICS.iter().find(|metric| metric.name == word.text).ok_or_else(|| {
         let names: Vec<&str> = METRICS.iter().map(|metric| metric.name).collect();
-        Error::At(
-            LangError::new(format!("no score {}", word.text), word.span).help(format!("one of {}", names.join(", "))),
-        )
+        mistake(format!("no score {}", word.text), word.span, format!("one of {}", names.join(", ")))
     })
 }
 
@@ -221,7 +200,7 @@ fn layer(console: &Console, word: &Word) -> Result<usize> {
     let count = console.session.run.program.n_layers();
     let number = word.text.trim_start_matches("blocks.").trim_start_matches('L').parse::<usize>().ok();
     number.filter(|layer| *layer < count).ok_or_else(|| {
-        let error = LangError::new(format!("no layer {}", word.text), Span::new(word.span.start, word.span.end));
-        Error::At(error.help(format!("L0 to L{}", count.saturating_sub(1))))
+        let help = format!("L0 to L{}", count.saturating_sub(1));
+        mistake(format!("no layer {}", word.text), word.span, help)
     })
 }

@@ -2,10 +2,9 @@
 
 use crate::analysis::circuits;
 use crate::analysis::pattern_similarity::{Pair, pairs};
-use crate::answer::{Answer, Cell, Table};
+use crate::answer::Table;
 use crate::commands::frame::Done;
 use crate::commands::state::Console;
-use crate::debugger::Error;
 use crate::lang::words::Word;
 
 const LISTED: usize = 12;
@@ -35,7 +34,7 @@ pub fn told(console: &mut Console, layers: &[usize], file: Option<&Word>) -> Don
         }
     };
     if found.is_empty() {
-        return Err(Error::refused("there is no pair of heads"));
+        return Err("there is no pair of heads".into());
     }
     found.sort_by(|a, b| a.divergence.total_cmp(&b.divergence));
     let run = &console.session.run;
@@ -47,18 +46,11 @@ pub fn told(console: &mut Console, layers: &[usize], file: Option<&Word>) -> Don
     let rows = found.iter().take(LISTED).map(|pair| {
         let alike = likeness(pair);
         let same = pair.divergence < SAME && alike.is_some_and(|alike| alike > ALIKE);
-        vec![
-            Cell::Text(name(pair.a)),
-            Cell::Text(name(pair.b)),
-            Cell::Num(pair.divergence),
-            alike.map_or(Cell::Empty, Cell::Num),
-            Cell::Text(if same { "redundant" } else { "" }.into()),
-        ]
+        (name(pair.a), name(pair.b), pair.divergence, alike, if same { "redundant" } else { "" })
     });
     let title = format!(
         "the nearest of {count} pairs of heads {text}: Jensen-Shannon divergence of their patterns in bits, measured; cosine of what they move (OV), derived\n\
          redundant: below {SAME} and above {ALIKE}"
     );
-    let columns = ["Head", "Head", "Divergence", "OV cosine", ""].map(String::from).to_vec();
-    Ok(Answer::Table(Table { title, columns, rows: rows.collect() }))
+    Ok(Table::new(["Head", "Head", "Divergence", "OV cosine", ""]).title(title).rows(rows).into())
 }

@@ -2,19 +2,20 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-use crate::commands::frame::Done;
+use crate::commands::frame::{Done, mistake, number};
 use crate::commands::state::{Call, Console};
 
 mod sweep;
 
 use crate::analysis::counterfactual::{circuit, paths};
 use crate::analysis::patching::{Places, Source, Sweep};
+use crate::answer::Table;
 use crate::answer::numbers::significant;
-use crate::answer::{Answer, Cell, Table};
+use crate::commands::explaining::shown::indexed;
 use crate::debugger::{Error, Result, RunScope};
-use crate::lang::eval::number;
+use crate::lang::eval;
 use crate::lang::words::Word;
-use crate::lang::{LangError, Span, parse_assignment, parse_expr};
+use crate::lang::{Expr, LangError, Span, parse_assignment, parse_expr};
 use crate::tensor::Axis;
 use sweep::{Asked, swept};
 
@@ -28,73 +29,58 @@ pub fn patch(console: &mut Console, call: Call<'_>) -> Done {
         && word.text == "from"
     {
         if let Some(option) = given.iter().next() {
-            let error = LangError::new(format!("{} is of sweeps", option.name), option.span);
-            return Err(Error::At(error.help("patch SITE[slice] from BRANCH is one edit, kept until \"undo\"")));
+            let help = "patch SITE[slice] from BRANCH is one edit, kept until \"undo\"";
+            return Err(mistake(format!("{} is of sweeps", option.name), option.span, help));
         }
         return one(console, site, from, call.line);
     }
     // `patch sweep -from main` is `patch main`.
-    let from = given.value("-from").cloned();
-    let left = match (left.as_slice(), &from) {
-        ([word], Some(from)) if word.text == "sweep" => vec![from.clone()],
-        ([], Some(from)) => vec![from.clone()],
-        _ => left,
-    };
-    let [word] = left.as_slice() else {
-        let at = left.get(1).map_or(Span::at(call.args.offset), |extra| extra.span);
-        let error = LangError::new("expected the branch whose values are put in", at);
-        let help = "patch main -metric \"logit(...) - logit(...)\" -site resid_pre; patch L1.attn.z[head=2] from main";
-        return Err(Error::At(error.help(help)));
+    let start = Span::at(call.args.offset);
+    let word = match (left.as_slice(), given.value("-from")) {
+        ([], Some(from)) => from,
+        ([word], Some(from)) if word.text == "sweep" => from,
+        ([word], _) => word,
+        _ => {
+            let at = left.get(1).map_or(start, |extra| extra.span);
+            let help =
+                "patch main -metric \"logit(...) - logit(...)\" -site resid_pre; patch L1.attn.z[head=2] from main";
+            return Err(mistake("expected the branch whose values are put in", at, help));
+        }
     };
     if given.has("-approx") && given.has("-both") {
-        let error =
-            LangError::new("-approx is by gradients alone, -both beside what is measured", Span::at(call.args.offset));
-        return Err(Error::At(error.help("one of them at a time")));
+        let message = "-approx is by gradients alone, -both beside what is measured";
+        return Err(mistake(message, start, "one of them at a time"));
     }
-    let forms = usize::from(given.has("-to")) + usize::from(given.has("-minimal"));
-    if let Some(option) =
-        given.iter().find(|option| ["-site", "-over", "-approx", "-both"].contains(&option.name) && forms > 0)
-    {
-        let error = LangError::new(format!("{} does not go with -to and -minimal", option.name), option.span);
-        return Err(Error::At(
-            error.help("-to patches paths to one head, -minimal takes out heads and MLPs; both are measured"),
-        ));
+    let (to, is_minimal) = (given.value("-to"), given.has("-minimal"));
+    let sweeps = ["-site", "-over", "-approx", "-both"];
+    let of_sweep = given.iter().find(|option| sweeps.contains(&option.name));
+    if let Some(option) = of_sweep.filter(|_| to.is_some() || is_minimal) {
+        let message = format!("{} does not go with -to and -minimal", option.name);
+        let help = "-to patches paths to one head, -minimal takes out heads and MLPs; both are measured";
+        return Err(mistake(message, option.span, help));
     }
-    if forms > 1 || given.has("-faithful") && !given.has("-minimal") {
-        let error = LangError::new(
-            "-to and -minimal are two questions, and -faithful is of the second",
-            Span::at(call.args.offset),
-        );
-        return Err(Error::At(error.help("one of them at a time")));
+    if to.is_some() && is_minimal || given.has("-faithful") && !is_minimal {
+        let message = "-to and -minimal are two questions, and -faithful is of the second";
+        return Err(mistake(message, start, "one of them at a time"));
     }
     let source = source_of(console, word)?;
-    let Some(metric) = given.value("-metric").cloned() else {
-        let error = LangError::new("expected the number that is watched", Span::at(call.args.offset));
-        return Err(Error::At(error.help("-metric \"logit(...) - logit(...)\", in quotes if it has spaces")));
-    };
+    let help = "-metric \"logit(...) - logit(...)\", in quotes if it has spaces";
+    let missing = || mistake("expected the number that is watched", start, help);
+    let metric = given.value("-metric").ok_or_else(missing)?;
     let expr = parse_expr(&metric.text, metric.span.start)?;
     let asked = Asked { expr: &expr, metric: &metric.text, source, name: &word.text, given: &given };
-    let Source::Branch(from) = source else {
-        return match forms {
-            0 => swept(console, &asked),
-            _ => {
-                let error = LangError::new("what is put in, or taken out, is as in a branch", word.span);
-                Err(Error::At(error.help("patch BRANCH -metric EXPR -minimal")))
-            }
-        };
-    };
-    if let Some(word) = given.value("-to").cloned() {
-        return to_head(console, &expr, from, &word);
+    match (source, to) {
+        (_, None) if !is_minimal => swept(console, &asked),
+        (Source::Branch(from), Some(head)) => to_head(console, &expr, from, head),
+        (Source::Branch(from), None) => {
+            let share = |word| number(word, |x| (0.0..1.0).contains(x), "share: a number from 0 to 1");
+            minimal(console, &expr, from, given.value("-faithful").map_or(Ok(FAITHFUL), share)?)
+        }
+        _ => {
+            let message = "what is put in, or taken out, is as in a branch";
+            Err(mistake(message, word.span, "patch BRANCH -metric EXPR -minimal"))
+        }
     }
-    if given.has("-minimal") {
-        let wanted = given.value("-faithful").cloned().map(|word| {
-            word.text.parse().ok().filter(|x: &f64| (0.0..1.0).contains(x)).ok_or_else(|| {
-                Error::At(LangError::new(format!("{} is no share: a number from 0 to 1", word.text), word.span))
-            })
-        });
-        return minimal(console, &expr, from, wanted.transpose()?.unwrap_or(FAITHFUL));
-    }
-    swept(console, &asked)
 }
 
 /// Whose values a word names.
@@ -106,12 +92,12 @@ fn source_of(console: &Console, word: &Word) -> Result<Source> {
         (None, None, "zero") => Source::Zero,
         (None, None, "mean") => Source::Mean,
         (None, None, other) => {
-            let error = LangError::new(format!("no branch, model or dump {other}"), word.span);
-            return Err(Error::At(error.help(format!("there is {}, zero, mean", session.side_names().join(", ")))));
+            let help = format!("there is {}, zero, mean", session.side_names().join(", "));
+            return Err(mistake(format!("no branch, model or dump {other}"), word.span, help));
         }
     };
     if source == Source::Branch(session.run.current) {
-        return Err(Error::At(LangError::new("that is the current branch: its values are there already", word.span)));
+        return Err(LangError::new("that is the current branch: its values are there already", word.span).into());
     }
     Ok(source)
 }
@@ -119,8 +105,8 @@ fn source_of(console: &Console, word: &Word) -> Result<Source> {
 /// `patch SITE[SLICE] from SIDE`: an edit that puts in the value that another branch, model or dump has there.
 fn one(console: &mut Console, site: &Word, from: &Word, line: &str) -> Done {
     if console.session.side_named(&from.text).is_none() {
-        let error = LangError::new(format!("{} is no branch, model or dump", from.text), from.span);
-        return Err(Error::At(error.help(format!("there is {}", console.session.side_names().join(", ")))));
+        let help = format!("there is {}", console.session.side_names().join(", "));
+        return Err(mistake(format!("{} is no branch, model or dump", from.text), from.span, help));
     }
     let (name, slice) = site.text.split_at(site.text.find('[').unwrap_or(site.text.len()));
     let assignment = parse_assignment(&format!("{name}{slice} = {name}@{}{slice}", from.text), 0);
@@ -134,21 +120,17 @@ fn one(console: &mut Console, site: &Word, from: &Word, line: &str) -> Done {
 }
 
 /// `patch BRANCH -metric EXPR -to L3H2.q`: direct paths from earlier heads to one head.
-fn to_head(console: &mut Console, expr: &crate::lang::Expr, from: usize, word: &Word) -> Done {
-    let wrong = || {
-        let error = LangError::new(format!("{} is no input of a head", word.text), word.span);
-        Error::At(error.help("-to L3H2.q, L3H2.k or L3H2.v"))
-    };
-    let (name, part) =
-        word.text.split_once('.').filter(|(_, part)| ["q", "k", "v"].contains(part)).ok_or_else(wrong)?;
-    let (layer, head) = name.strip_prefix('L').and_then(|rest| rest.split_once('H')).ok_or_else(wrong)?;
-    let (layer, head): (usize, usize) = (layer.parse().map_err(|_| wrong())?, head.parse().map_err(|_| wrong())?);
+fn to_head(console: &mut Console, expr: &Expr, from: usize, word: &Word) -> Done {
+    let wrong = || mistake(format!("{} is no input of a head", word.text), word.span, "-to L3H2.q, L3H2.k or L3H2.v");
+    let parts = word.text.split_once('.').filter(|(_, part)| ["q", "k", "v"].contains(part));
+    let (name, part) = parts.ok_or_else(wrong)?;
+    let (layer, head) = indexed(name, 'H').ok_or_else(wrong)?;
     let spec = &console.session.run.model.spec;
     if layer >= spec.n_layers || head >= spec.n_heads {
-        return Err(Error::At(LangError::new(format!("there is no head {name}"), word.span)));
+        return Err(LangError::new(format!("there is no head {name}"), word.span).into());
     }
     if layer == 0 {
-        return Err(Error::At(LangError::new("no head stands in front of block 0", word.span)));
+        return Err(LangError::new("no head stands in front of block 0", word.span).into());
     }
     let width = spec.n_heads;
     let clean = console.number_in(from, expr)?;
@@ -158,9 +140,8 @@ fn to_head(console: &mut Console, expr: &crate::lang::Expr, from: usize, word: &
     let found = Sweep { sites, over: vec![(Axis::Head, width)], numbers, here };
     let branch = console.session.run.branches[from].name.clone();
     let title = format!(
-        "heads of {branch} put into {} of {name} alone, the rest as it is (path patching, measured): share of what is lost that comes back; \
+        "heads of {branch} put into {part} of {name} alone, the rest as it is (path patching, measured): share of what is lost that comes back; \
          {} here, {} in {branch}",
-        word.text.rsplit('.').next().unwrap_or_default(),
         significant(here, 5),
         significant(clean, 5)
     );
@@ -168,7 +149,7 @@ fn to_head(console: &mut Console, expr: &crate::lang::Expr, from: usize, word: &
 }
 
 /// `patch BRANCH -metric EXPR -minimal`: the heads and MLPs that a number needs.
-fn minimal(console: &mut Console, expr: &crate::lang::Expr, from: usize, wanted: f64) -> Done {
+fn minimal(console: &mut Console, expr: &Expr, from: usize, wanted: f64) -> Done {
     let found = circuit(&mut console.session, expr, from, wanted)?;
     let branch = console.session.run.branches[from].name.clone();
     let [here, none, kept] = found.numbers.map(|x| significant(x, 5));
@@ -179,22 +160,21 @@ fn minimal(console: &mut Console, expr: &crate::lang::Expr, from: usize, wanted:
         found.all,
         significant(found.faithfulness, 4)
     );
-    let rows = found.kept.into_iter().map(|(one, loss)| vec![Cell::Text(one.name()), Cell::Num(loss)]).collect();
-    let columns = ["Component", "Lost without it alone"].map(String::from).to_vec();
-    Ok(Answer::Table(Table { title, columns, rows }))
+    let rows = found.kept.into_iter().map(|(one, loss)| (one.name(), loss));
+    Ok(Table::new(["Component", "Lost without it alone"]).title(title).rows(rows).into())
 }
 
 impl Console {
     /// A number over the pass of another branch.
-    pub(crate) fn number_in(&mut self, branch: usize, expr: &crate::lang::Expr) -> Result<f64> {
+    pub(crate) fn number_in(&mut self, branch: usize, expr: &Expr) -> Result<f64> {
         // The other branch need not have come to a later pass.
         if self.session.run.pass > 0 {
-            return Err(Error::refused("patching works in the pass of the prompt: go back with \"goto #0\""));
+            return Err("patching works in the pass of the prompt: go back with \"goto #0\"".into());
         }
         // Only where names are looked up changes, and only for the time of this.
         let here = std::mem::replace(&mut self.session.run.current, branch);
         let session = &mut self.session;
-        let found = catch_unwind(AssertUnwindSafe(|| number(expr, &mut RunScope::new(session))));
+        let found = catch_unwind(AssertUnwindSafe(|| eval::number(expr, &mut RunScope::new(session))));
         self.session.run.current = here;
         // The engine answers for panics; the session must be on its own branch then.
         Ok(found.unwrap_or_else(|panic| resume_unwind(panic))?)

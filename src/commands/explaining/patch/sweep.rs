@@ -2,15 +2,17 @@
 
 use crate::analysis::patching::{Places, Source, Sweep, approximate, sweep};
 use crate::answer::numbers::significant;
-use crate::answer::{Answer, Cell, MapView, Scale, Table};
-use crate::commands::frame::{Done, Options};
+use crate::answer::text::quoted;
+use crate::answer::{MapView, Scale, Table};
+use crate::commands::frame::{Done, Options, mistake};
 use crate::commands::state::Console;
 use crate::debugger::sides::{Peer, Side};
-use crate::debugger::{Error, Result, RunScope};
+use crate::debugger::{Result, RunScope};
 use crate::lang::eval::{Datum, number};
 use crate::lang::words::Word;
 use crate::lang::{Expr, LangError, Span};
-use crate::tensor::{Axis, Summary, Value};
+use crate::program::Kernel;
+use crate::tensor::Axis;
 
 /// Places listed where measured and approximate stand side by side.
 const LISTED: usize = 16;
@@ -32,34 +34,26 @@ pub fn swept(console: &mut Console, asked: &Asked<'_>) -> Done {
     if let Source::Peer(peer) = source {
         console.session.bring(&Side::Peer(*peer))?;
     }
-    let site = given.value("-site").cloned();
-    let site = site.unwrap_or_else(|| Word {
-        text: if of_side { "resid_pre" } else { "attn.z" }.into(),
-        quoted: false,
-        span: Span::at(0),
-    });
-    let places = console.places(&site, given.value("-over"))?;
+    let usual = if of_side { "resid_pre" } else { "attn.z" };
+    let usual = Word { text: usual.into(), quoted: false, span: Span::at(0) };
+    let site = given.value("-site").unwrap_or(&usual);
+    let places = console.places(site, given.value("-over"))?;
     let clean = match source {
         Source::Branch(from) => Some(console.number_in(*from, expr)?),
         Source::Peer(peer) => console.number_of_peer(*peer, expr)?,
         Source::Zero | Source::Mean => None,
     };
-    let approximated = match given.get("-approx").or(given.get("-both")) {
-        Some(_) => Some(approximate(&mut console.session, expr, &places, *source)?),
-        None => None,
+    let (found, approximated, kind) = if given.has("-approx") {
+        (approximate(&mut console.session, expr, &places, *source)?, None, "approximate, by gradients")
+    } else {
+        let both = given.has("-both").then(|| approximate(&mut console.session, expr, &places, *source));
+        let both = both.transpose()?;
+        (console.measured(asked, &places)?, both, "measured")
     };
-    let measured = match given.get("-approx") {
-        Some(_) => None,
-        None => Some(console.measured(asked, &places)?),
-    };
-    let Some(found) = measured.as_ref().or(approximated.as_ref()) else {
-        return Err(Error::refused("nothing was asked for"));
-    };
-    let kind = if measured.is_some() { "measured" } else { "approximate, by gradients" };
     let here = significant(found.here, 5);
     let (whole, title) = match clean {
         Some(clean) if (clean - found.here).abs() < 1e-9 => {
-            return Err(Error::refused(format!("{metric} is the same on both sides: there is nothing to bring back")));
+            return Err(format!("{metric} is the same on both sides: there is nothing to bring back").into());
         }
         Some(clean) => {
             let numbers = format!("{metric} is {here} here and {} in {name}", significant(clean, 5));
@@ -77,9 +71,9 @@ pub fn swept(console: &mut Console, asked: &Asked<'_>) -> Done {
             (found.here + 1.0, format!("{} {what}, {kind}: what {metric} gains; it is {here}", site.text))
         }
     };
-    match (&measured, &approximated) {
-        (Some(measured), Some(approximated)) => side_by_side(console, measured, approximated, whole, &title),
-        _ => console.map_of(found, whole, title),
+    match approximated {
+        Some(approximated) => side_by_side(console, &found, &approximated, whole, &title),
+        None => console.map_of(&found, whole, title),
     }
 }
 
@@ -92,17 +86,14 @@ fn side_by_side(console: &mut Console, measured: &Sweep, approximated: &Sweep, w
     let number = console.keep_shares(measured, &exact)?;
     let mut order: Vec<usize> = (0..exact.len()).collect();
     order.sort_by(|a, b| exact[*b].abs().total_cmp(&exact[*a].abs()));
-    let rows = order.iter().take(LISTED).map(|&i| {
-        let name = console.place_name(measured, i);
-        vec![Cell::Text(name), Cell::Num(exact[i]), Cell::Num(near[i]), Cell::Num(near[i] - exact[i])]
-    });
+    let shown = order.into_iter().take(LISTED);
+    let rows = shown.map(|i| (console.place_name(measured, i), exact[i], near[i], near[i] - exact[i]));
     let title = format!(
         "${number} = {title}\nbeside the approximation by gradients: correlation {} over {} places",
         significant(correlation(&exact, &near), 3),
         exact.len()
     );
-    let columns = ["Place", "Measured", "Approximate", "Off by"].map(String::from).to_vec();
-    Ok(Answer::Table(Table { title, columns, rows: rows.collect() }))
+    Ok(Table::new(["Place", "Measured", "Approximate", "Off by"]).title(title).rows(rows).into())
 }
 
 /// Pearson's; NaN if one of them does not vary.
@@ -125,28 +116,22 @@ impl Console {
     /// The places of a site: `attn.z` is that of every block, `L3.attn.z` one.
     fn places(&self, site: &Word, over: Option<&Word>) -> Result<Places> {
         let program = self.session.run.program.clone();
-        let blocks = Places::of_blocks(&program, &site.text, &[]);
-        let sites = match blocks.sites.is_empty() {
-            false => blocks.sites,
-            true => {
-                let named = self.sites_of(std::slice::from_ref(site))?;
-                let ops = named.iter().filter_map(|site| program.op_of(site));
-                ops.map(|op| (program.ops[op].layer, op)).collect()
-            }
-        };
+        let mut sites = Places::of_blocks(&program, &site.text, &[]).sites;
+        if sites.is_empty() {
+            let named = self.sites_of(std::slice::from_ref(site))?;
+            let ops = named.iter().filter_map(|site| program.op_of(site));
+            sites = ops.map(|op| (program.ops[op].layer, op)).collect();
+        }
         let Some(&(_, first)) = sites.first() else {
-            return Err(Error::At(LangError::new(format!("{} is no site", site.text), site.span)));
+            return Err(LangError::new(format!("{} is no site", site.text), site.span).into());
         };
         let axes = &program.ops[first].axes[1..];
         let wrong = |message: String| {
             let names: Vec<&str> = axes.iter().map(|axis| axis.name()).collect();
             let help = format!("{} has {}; \"layer\" alone is each block's as a whole", site.text, names.join(", "));
-            Error::At(LangError::new(message, over.map_or(site.span, |word| word.span)).help(help))
+            mistake(message, over.map_or(site.span, |word| word.span), help)
         };
-        if matches!(
-            program.ops[first].kernel,
-            crate::program::Kernel::Tokens | crate::program::Kernel::TopExperts { .. }
-        ) {
+        if matches!(program.ops[first].kernel, Kernel::Tokens | Kernel::TopExperts { .. }) {
             return Err(wrong(format!("{} has no numbers to put in", site.text)));
         }
         if let Some((_, other)) = sites.iter().find(|(_, op)| program.ops[*op].axes[1..] != *axes) {
@@ -158,8 +143,7 @@ impl Console {
         };
         let mut chosen = Vec::new();
         for name in word.text.split(',').map(str::trim).filter(|name| *name != "layer") {
-            let axis = Axis::parse(name).filter(|axis| axes.contains(axis));
-            match axis {
+            match Axis::parse(name).filter(|axis| axes.contains(axis)) {
                 Some(axis) if chosen.contains(&axis) => return Err(wrong(format!("{name} stands twice"))),
                 Some(axis) => chosen.push(axis),
                 None if name.is_empty() => return Err(wrong("expected an axis between commas".into())),
@@ -188,37 +172,20 @@ impl Console {
     pub(crate) fn map_of(&mut self, found: &Sweep, whole: f64, title: String) -> Done {
         let shares: Vec<f64> = found.numbers.iter().map(|x| (x - found.here) / (whole - found.here)).collect();
         let number = self.keep_shares(found, &shares)?;
-        let columns = found.over.last().map_or(1, |(_, length)| *length);
-        let rows = shares.len() / columns.max(1);
-        let axis = found.over.last().map_or(Axis::None, |(axis, _)| *axis);
-        let row_names = rows_of(found);
-        Ok(Answer::Map(MapView {
-            title: format!("${number} = {title}"),
-            rows,
-            columns,
-            summary: Summary::of_host(shares.iter().copied(), &[rows, columns]),
-            shape: vec![rows, columns],
-            data: shares,
-            row_labels: row_names,
-            column_labels: match axis {
-                Axis::None => vec!["all".into()],
-                axis => (0..columns).map(|i| self.name_of(axis, i)).collect(),
-            },
-            pool: [1, 1],
-            axes: ["layer".into(), axis.to_string()],
-            scale: Scale::Diverging,
-        }))
+        let (axis, columns) = match found.over.last() {
+            None => (Axis::None, vec!["all".into()]),
+            Some((axis, length)) => (*axis, (0..*length).map(|i| self.name_of(*axis, i)).collect()),
+        };
+        let title = format!("${number} = {title}");
+        let map = MapView::grid(title, ("layer", rows_of(found)), (axis.name(), columns), shares);
+        Ok(map.scale(Scale::Diverging).into())
     }
 
     fn keep_shares(&mut self, found: &Sweep, shares: &[f64]) -> Result<usize> {
-        let mut shape = vec![found.sites.len()];
-        shape.extend(found.over.iter().map(|(_, length)| *length));
-        let mut axes = vec![Axis::None];
-        axes.extend(found.over.iter().map(|(axis, _)| *axis));
-        let device = self.session.run.device();
-        device.check("patch", &shape, &axes)?;
-        let data = shares.iter().map(|x| *x as f32).collect();
-        let value = Value::from_f32(data, &shape, device).with_axes(&axes);
+        let all = [(Axis::None, found.sites.len())].into_iter().chain(found.over.iter().copied());
+        let (axes, shape): (Vec<Axis>, Vec<usize>) = all.unzip();
+        self.session.run.device().check("patch", &shape, &axes)?;
+        let value = self.value_of(shares, &shape, &axes);
         Ok(self.session.remember(Datum::Tensor(value)))
     }
 
@@ -226,19 +193,21 @@ impl Console {
     fn place_name(&self, found: &Sweep, place: usize) -> String {
         let columns = found.over.last().map_or(1, |(_, length)| *length);
         let row = rows_of(found).get(place / columns.max(1)).cloned().unwrap_or_default();
-        match found.over.last() {
-            None => row,
-            Some((Axis::Head, _)) => format!("{row}H{}", place % columns),
-            Some((Axis::Neuron, _)) => format!("{row}N{}", place % columns),
-            Some((axis, _)) if axis.is_position() => {
-                format!(
-                    "{row} {axis} {} {}",
-                    place % columns,
-                    crate::answer::text::quoted(&self.name_of(*axis, place % columns))
-                )
-            }
-            Some((axis, _)) => format!("{row} {axis} {}", place % columns),
+        let Some((axis, _)) = found.over.last() else { return row };
+        let entry = place % columns;
+        match axis.is_position() {
+            true => format!("{row}{} {}", entry_name(*axis, entry), quoted(&self.name_of(*axis, entry))),
+            false => row + &entry_name(*axis, entry),
         }
+    }
+}
+
+/// `H2`, ` pos 5`: an entry of an axis after the name of a layer.
+fn entry_name(axis: Axis, i: usize) -> String {
+    match axis {
+        Axis::Head => format!("H{i}"),
+        Axis::Neuron => format!("N{i}"),
+        axis => format!(" {axis} {i}"),
     }
 }
 
@@ -248,12 +217,8 @@ fn rows_of(found: &Sweep) -> Vec<String> {
         |(layer, op): &(Option<usize>, usize)| layer.map_or_else(|| format!("op {op}"), |layer| format!("L{layer}"));
     let mut names: Vec<String> = found.sites.iter().map(layer).collect();
     for (axis, length) in found.over.iter().take(found.over.len().saturating_sub(1)) {
-        let entry = |i: usize| match axis {
-            Axis::Head => format!("H{i}"),
-            Axis::Neuron => format!("N{i}"),
-            axis => format!(" {axis} {i}"),
-        };
-        names = names.iter().flat_map(|name| (0..*length).map(move |i| format!("{name}{}", entry(i)))).collect();
+        let entries = |name: String| (0..*length).map(move |i| name.clone() + &entry_name(*axis, i));
+        names = names.into_iter().flat_map(entries).collect();
     }
     names
 }

@@ -1,16 +1,17 @@
 //! What carries the difference between two groups? Heads and MLPs of one prompt put into its counterpart.
 
-use super::{Probed, divided, filled, pairs};
+use super::{Probed, divided, pairs};
 use crate::analysis::patching::{Places, Source, approximate, sweep};
+use crate::answer::Table;
 use crate::answer::numbers::significant;
-use crate::answer::{Answer, Cell, Table};
 use crate::commands::frame::Done;
 use crate::commands::state::Console;
-use crate::debugger::{Error, Result};
-use crate::lang::parse_expr;
+use crate::debugger::Result;
 use crate::tensor::{Axis, step};
 
 const LISTED: usize = 12;
+
+const UNEQUAL: &str = "their prompts have different numbers of tokens";
 
 /// What is put in: the site, how it is cut, whether by gradients, and what a part is called.
 const PARTS: [(&str, &[Axis], bool, &str); 3] =
@@ -27,20 +28,16 @@ struct Carrier {
 pub fn told(console: &mut Console, found: &[Probed], metric: &str, names: &[String], lines: &[String]) -> Done {
     let two = |name: &&String| divided(found, name).len() == 2;
     let [name] = names.iter().filter(two).collect::<Vec<_>>()[..] else {
-        return Err(Error::refused(
-            "carriers are of a difference between two groups: say which field divides them, -by FIELD",
-        ));
+        return Err("carriers are of a difference between two groups: say which field divides them, -by FIELD".into());
     };
     let groups = divided(found, name);
     let (first, second) = (&groups[0].0, &groups[1].0);
     let pairs = pairs(found, name, first, second);
     let mut all: Vec<Carrier> = Vec::new();
     let (mut whole, mut used, mut unequal) = (0.0, 0, 0);
-    for (done, (a, b)) in pairs.iter().enumerate() {
+    for (done, (from, to)) in pairs.iter().enumerate() {
         step("patching pairs", done as u64, pairs.len() as u64)?;
-        let (to, from) = (&found[*b], &found[*a]);
-        let text = filled(metric, &to.case)?;
-        let expr = parse_expr(&text, 0).map_err(|error| Error::refused(format!("{text}: {}", error.message)))?;
+        let (_, expr) = to.case.expr(metric)?;
         let session = console.on_texts(&[&to.case.prompt, &from.case.prompt])?;
         let length = |branch: usize| session.run.branches[branch].prompt().length();
         if length(0) != length(1) {
@@ -61,10 +58,8 @@ pub fn told(console: &mut Console, found: &[Probed], metric: &str, names: &[Stri
                 let Ok(swept) = swept else { continue };
                 for (i, number) in swept.numbers.iter().enumerate() {
                     let (layer, which) = (swept.sites[i / swept.width()].0.unwrap_or(0), i % swept.width());
-                    let name = match over.is_empty() {
-                        true => format!("L{layer}{letter}"),
-                        false => format!("L{layer}{letter}{which}"),
-                    };
+                    let which = if over.is_empty() { String::new() } else { which.to_string() };
+                    let name = format!("L{layer}{letter}{which}");
                     let moved = number - swept.here;
                     match all.iter_mut().find(|known| known.name == name) {
                         Some(known) => known.moved += moved,
@@ -76,24 +71,21 @@ pub fn told(console: &mut Console, found: &[Probed], metric: &str, names: &[Stri
         })?;
     }
     if used == 0 {
-        let why =
-            if unequal > 0 { "their prompts have different numbers of tokens" } else { "no prompt has a counterpart" };
-        return Err(Error::refused(format!("there are no pairs of {first} and {second}: {why}")));
+        let why = if unequal > 0 { UNEQUAL } else { "no prompt has a counterpart" };
+        return Err(format!("there are no pairs of {first} and {second}: {why}").into());
     }
     all.sort_by(|a, b| b.moved.abs().total_cmp(&a.moved.abs()));
     let rows = all.into_iter().take(LISTED).map(|one| {
-        let moved = one.moved / used as f64;
         let kind = if one.approximate { "approximate" } else { "measured" };
-        vec![Cell::Text(one.name), Cell::Num(moved), Cell::Num(one.moved / whole), Cell::Text(kind.into())]
+        (one.name, one.moved / used as f64, one.moved / whole, kind)
     });
     let mut title = vec![format!(
         "what of {first} put into {second} brings {metric} over, {used} pairs whose mean difference is {}",
         significant(whole / used as f64, 4)
     )];
     if unequal > 0 {
-        title.push(format!("{unequal} pairs left out: their prompts have different numbers of tokens"));
+        title.push(format!("{unequal} pairs left out: {UNEQUAL}"));
     }
     title.extend(lines.iter().cloned());
-    let columns = ["Component", "Moves", "Share", ""].map(String::from).to_vec();
-    Ok(Answer::Table(Table { title: title.join("\n"), columns, rows: rows.collect() }))
+    Ok(Table::new(["Component", "Moves", "Share", ""]).title(title.join("\n")).rows(rows).into())
 }

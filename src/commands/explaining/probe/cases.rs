@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::commands::state::rows::{self, Row};
-use crate::debugger::{Error, Result};
+use crate::commands::state::rows::{self, Row, Rows};
+use crate::debugger::Result;
+use crate::lang::{Expr, parse_expr};
 use crate::model::file;
 
 const LARGEST: u64 = 16 << 20;
@@ -32,19 +33,13 @@ pub fn read(file: &str) -> Result<Cases> {
 }
 
 fn parse(text: &str, file: &str) -> Result<Cases> {
-    let (all, note) = match rows::parse(text, file)? {
-        Some(found) => (found.all, found.note),
-        None => {
-            let lines = rows::unmarked(text).lines().enumerate().map(|(i, line)| (i + 1, line.trim()));
-            let lines = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
-            let row = |(number, line): (usize, &str)| Row {
-                place: format!("line {number}"),
-                text: line.to_string(),
-                fields: BTreeMap::new(),
-            };
-            (lines.map(row).collect(), None)
-        }
-    };
+    let Rows { all, note } = rows::parse(text, file)?.unwrap_or_else(|| {
+        let lines = rows::unmarked(text).lines().map(str::trim).enumerate();
+        let lines = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
+        let row = |(i, line): (usize, &str)| (format!("line {}", i + 1), line.to_string(), BTreeMap::new());
+        let all = lines.map(row).map(|(place, text, fields)| Row { place, text, fields }).collect();
+        Rows { all, note: None }
+    });
     let mut cases = Vec::new();
     let (mut made, mut bytes) = (0, 0);
     for Row { place, text, fields } in all {
@@ -52,10 +47,9 @@ fn parse(text: &str, file: &str) -> Result<Cases> {
         let length = text.len() + fields.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
         (made, bytes) = (count.saturating_add(made), count.saturating_mul(length as u64).saturating_add(bytes));
         if made > MOST || bytes > MOST_BYTES {
-            return Err(Error::refused(format!(
-                "the slots up to {place} make {made} prompts of {bytes} bytes; at most {MOST} of {MOST_BYTES} bytes are \
-                 probed: take slots or options out, or divide the file"
-            )));
+            let made = format!("the slots up to {place} make {made} prompts of {bytes} bytes");
+            let help = "take slots or options out, or divide the file";
+            return Err(format!("{made}; at most {MOST} of {MOST_BYTES} bytes are probed: {help}").into());
         }
         for (prompt, chosen) in choices(&text).map_err(|error| format!("{place}: {error}"))? {
             let mut fields = fields.clone();
@@ -87,25 +81,32 @@ fn choices(text: &str) -> Result<Vec<(String, BTreeMap<String, String>)>> {
             _ => (format!("slot{number}"), slot),
         };
         let options: Vec<&str> = options.split('|').collect();
-        all = all
-            .into_iter()
-            .flat_map(|(text, chosen): (String, BTreeMap<String, String>)| {
-                let name = name.clone();
-                options.clone().into_iter().map(move |option| {
-                    let mut chosen = chosen.clone();
-                    chosen.insert(name.clone(), option.to_string());
-                    (format!("{text}{before}{option}"), chosen)
-                })
-            })
-            .collect();
+        let mut more = Vec::with_capacity(all.len() * options.len());
+        for (text, chosen) in &all {
+            for option in &options {
+                let mut chosen: BTreeMap<String, String> = BTreeMap::clone(chosen);
+                chosen.insert(name.clone(), option.to_string());
+                more.push((format!("{text}{before}{option}"), chosen));
+            }
+        }
+        all = more;
         rest = behind;
     }
     all.iter_mut().for_each(|(text, _)| text.push_str(rest));
     Ok(all)
 }
 
+impl Case {
+    /// A number with what the case has put into it: its text and its expression.
+    pub fn expr(&self, metric: &str) -> Result<(String, Expr)> {
+        let text = filled(metric, self)?;
+        let expr = parse_expr(&text, 0).map_err(|error| format!("{text}: {}", error.message))?;
+        Ok((text, expr))
+    }
+}
+
 /// A text with `{field}` replaced by what a case has under that name.
-pub fn filled(text: &str, case: &Case) -> Result<String> {
+fn filled(text: &str, case: &Case) -> Result<String> {
     let mut made = String::new();
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('{') {

@@ -6,17 +6,17 @@ mod words;
 
 use std::collections::BTreeMap;
 
-use cases::{Case, filled, read};
+use cases::{Case, read};
 
 use crate::analysis::samples::{Mean, mean};
+use crate::answer::Table;
 use crate::answer::numbers::{short, significant};
-use crate::answer::{Answer, Cell, Table};
-use crate::commands::frame::Done;
+use crate::commands::frame::{Done, mistake};
 use crate::commands::state::{Call, Console, tokens};
-use crate::debugger::{Error, Result, RunScope};
+use crate::debugger::{Result, RunScope};
+use crate::lang::Span;
 use crate::lang::eval::number;
 use crate::lang::words::parse_count;
-use crate::lang::{LangError, Span, parse_expr};
 use crate::tensor::step;
 
 /// A field with so many values divides the prompts; with more of them it is likely to tell them apart one by one.
@@ -38,22 +38,16 @@ struct Probed {
 pub fn probe(console: &mut Console, call: Call<'_>) -> Done {
     let (given, left) = call.options()?;
     let [file] = left.as_slice() else {
-        let error = LangError::new("expected a file of prompts", Span::at(call.args.offset));
-        return Err(Error::At(error.help("probe prompts.txt -metric \"logit(\\\" she\\\") - logit(\\\" he\\\")\"")));
+        let help = "probe prompts.txt -metric \"logit(\\\" she\\\") - logit(\\\" he\\\")\"";
+        return Err(mistake("expected a file of prompts", Span::at(call.args.offset), help));
     };
     let (mut all, unusual) = read(&file.text)?;
-    if let Some(word) = given.value("-limit") {
-        all.truncate(parse_count(word)? as usize);
-    }
+    all.truncate(given.count("-limit")?.unwrap_or(usize::MAX));
     let seed = given.value("-seed").map(parse_count).transpose()?.unwrap_or(0);
     let metric = match given.value("-metric") {
         Some(word) => word.text.clone(),
         None if console.session.run.generates() => "loss".to_string(),
-        None => {
-            return Err(Error::refused(
-                "this model has no loss of its own: say a number, -metric \"label(\\\"...\\\")\"",
-            ));
-        }
+        None => return Err("this model has no loss of its own: say a number, -metric \"label(\\\"...\\\")\"".into()),
     };
     let mut troubles: BTreeMap<String, usize> = BTreeMap::new();
     let mut found = Vec::new();
@@ -69,11 +63,10 @@ pub fn probe(console: &mut Console, call: Call<'_>) -> Done {
         }
     }
     if found.is_empty() {
-        let why = troubles.keys().next().cloned().unwrap_or_default();
-        return Err(Error::refused(format!("no prompt could be read; {why}")));
+        let why = troubles.into_keys().next().unwrap_or_default();
+        return Err(format!("no prompt could be read; {why}").into());
     }
-    let by = given.value("-by").map(|word| word.text.clone());
-    let names = groups_of(&found, by.as_deref())?;
+    let names = groups_of(&found, given.value("-by").map(|word| &*word.text))?;
     let mut lines = notes(&found, &troubles, &names);
     lines.extend(unusual.map(|unusual| format!("{}: {unusual}", file.text)));
     if given.has("-words") {
@@ -82,7 +75,7 @@ pub fn probe(console: &mut Console, call: Call<'_>) -> Done {
     if given.has("-carriers") {
         return carriers::told(console, &found, &metric, &names, &lines);
     }
-    Ok(Answer::Table(by_group(&found, &metric, &names, lines, seed)))
+    Ok(by_group(&found, &metric, &names, &lines, seed).into())
 }
 
 /// The fields that divide the prompts: as asked, or every field with few values; none are all in one.
@@ -93,26 +86,21 @@ fn groups_of(found: &[Probed], by: Option<&str>) -> Result<Vec<String>> {
     if let Some(by) = by {
         return match names.iter().any(|name| name == by) {
             true => Ok(vec![by.to_string()]),
-            false => Err(Error::refused(format!("no prompt has {by}: there is {}", names.join(", ")))),
+            false => Err(format!("no prompt has {by}: there is {}", names.join(", ")).into()),
         };
     }
-    let values = |name: &String| {
-        let mut values: Vec<&String> = found.iter().filter_map(|one| one.case.fields.get(name)).collect();
-        values.sort();
-        values.dedup();
-        values.len()
-    };
-    Ok(names.into_iter().filter(|name| (2..=FEW.max(found.len() / 4)).contains(&values(name))).collect())
+    let few = 2..=FEW.max(found.len() / 4);
+    Ok(names.into_iter().filter(|name| few.contains(&divided(found, name).len())).collect())
 }
 
-/// The prompts of each value of a field, in the order of the file.
-fn divided<'a>(found: &'a [Probed], name: &str) -> Vec<(String, Vec<&'a Probed>)> {
-    let mut groups: Vec<(String, Vec<&Probed>)> = Vec::new();
+/// The numbers of the prompts with each value of a field, in the order of the file.
+fn divided(found: &[Probed], name: &str) -> Vec<(String, Vec<f64>)> {
+    let mut groups: Vec<(String, Vec<f64>)> = Vec::new();
     for one in found {
         let Some(value) = one.case.fields.get(name) else { continue };
         match groups.iter_mut().find(|(known, _)| known == value) {
-            Some((_, all)) => all.push(one),
-            None => groups.push((value.clone(), vec![one])),
+            Some((_, all)) => all.push(one.value),
+            None => groups.push((value.clone(), vec![one.value])),
         }
     }
     groups
@@ -120,11 +108,11 @@ fn divided<'a>(found: &'a [Probed], name: &str) -> Vec<(String, Vec<&'a Probed>)
 
 /// What is odd about the prompts as a whole.
 fn notes(found: &[Probed], troubles: &BTreeMap<String, usize>, names: &[String]) -> Vec<String> {
-    let mut lines: Vec<String> = troubles
-        .iter()
-        .take(TROUBLES)
-        .map(|(what, count)| format!("{count} prompt{}: {what}", if *count == 1 { "" } else { "s" }))
-        .collect();
+    let trouble = |(what, count): (&String, &usize)| match count {
+        1 => format!("1 prompt: {what}"),
+        count => format!("{count} prompts: {what}"),
+    };
+    let mut lines: Vec<String> = troubles.iter().take(TROUBLES).map(trouble).collect();
     if troubles.len() > TROUBLES {
         lines.push(format!("and {} more kinds of trouble", troubles.len() - TROUBLES));
     }
@@ -145,66 +133,44 @@ fn notes(found: &[Probed], troubles: &BTreeMap<String, usize>, names: &[String])
     lines
 }
 
-fn by_group(found: &[Probed], metric: &str, names: &[String], lines: Vec<String>, seed: u64) -> Table {
-    let cells = |name: String, of: Mean| {
-        let (low, high) = of.interval.unzip();
-        let optional = |x: Option<f64>| x.map_or(Cell::Empty, Cell::Num);
-        vec![
-            Cell::Text(name),
-            Cell::Int(of.count as i64),
-            Cell::Num(of.mean),
-            optional(low),
-            optional(high),
-            Cell::Num(of.std),
-        ]
+fn by_group(found: &[Probed], metric: &str, names: &[String], lines: &[String], seed: u64) -> Table {
+    let row = |name: String, all: &[f64]| {
+        let Mean { count, mean, interval, std, .. } = mean(all, seed);
+        let (low, high) = interval.unzip();
+        (name, count, mean, low, high, std)
     };
-    let values = |all: &[&Probed]| all.iter().map(|one| one.value).collect::<Vec<_>>();
-    let mut rows = vec![cells("all".into(), mean(&found.iter().map(|one| one.value).collect::<Vec<_>>(), seed))];
-    let mut title = vec![format!(
-        "{metric} over {} prompts; intervals hold the mean in 95 of 100, by bootstrap, seed {seed}",
-        found.len()
-    )];
+    let all: Vec<f64> = found.iter().map(|one| one.value).collect();
+    let mut table = Table::new(["Group", "N", "Mean", "Low", "High", "Std"]).row(row("all".into(), &all));
+    let count = found.len();
+    table.title =
+        format!("{metric} over {count} prompts; intervals hold the mean in 95 of 100, by bootstrap, seed {seed}");
     for name in names {
         let mut groups = divided(found, name);
-        groups.sort_by(|a, b| mean(&values(&b.1), seed).mean.total_cmp(&mean(&values(&a.1), seed).mean));
-        rows.extend(groups.iter().map(|(value, all)| cells(format!("{name} {value}"), mean(&values(all), seed))));
-        if let [(first, _), (second, _)] = groups.as_slice() {
-            let pairs: Vec<f64> =
-                pairs(found, name, first, second).iter().map(|(a, b)| found[*a].value - found[*b].value).collect();
-            let of = mean(&pairs, seed);
-            if of.count > 0 {
-                let within =
-                    of.interval.map_or(String::new(), |(low, high)| format!(", {} to {}", short(low), short(high)));
-                title.push(format!(
-                    "{name} {first} beside {second}, {} pairs: {}{within}",
-                    of.count,
-                    significant(of.mean, 4)
-                ));
-            }
+        groups.sort_by(|(_, a), (_, b)| mean(b, seed).mean.total_cmp(&mean(a, seed).mean));
+        table = table.rows(groups.iter().map(|(value, all)| row(format!("{name} {value}"), all)));
+        let [(first, _), (second, _)] = groups.as_slice() else { continue };
+        let pairs: Vec<f64> = pairs(found, name, first, second).iter().map(|(a, b)| a.value - b.value).collect();
+        if !pairs.is_empty() {
+            let Mean { count, mean, interval, .. } = mean(&pairs, seed);
+            let within = interval.map_or(String::new(), |(low, high)| format!(", {} to {}", short(low), short(high)));
+            let of_pairs = format!("{count} pairs: {}{within}", significant(mean, 4));
+            table.title += &format!("\n{name} {first} beside {second}, {of_pairs}");
         }
     }
-    title.extend(lines);
-    let columns = ["Group", "N", "Mean", "Low", "High", "Std"].map(String::from).to_vec();
-    Table { title: title.join("\n"), columns, rows }
+    lines.iter().for_each(|line| table.title += &format!("\n{line}"));
+    table
 }
 
 /// Prompts that differ in one field alone: of the first value and of the second.
-fn pairs(found: &[Probed], name: &str, first: &str, second: &str) -> Vec<(usize, usize)> {
-    let others = |case: &Case| {
-        let mut fields = case.fields.clone();
-        fields.remove(name);
-        fields
-    };
+fn pairs<'a>(found: &'a [Probed], name: &str, first: &str, second: &str) -> Vec<(&'a Probed, &'a Probed)> {
     // What a template makes of one line differs in its slots alone.
-    let alike = |a: &Case, b: &Case| others(a) == others(b) && a.prompt.replacen(first, second, 1) == b.prompt;
-    let mut pairs = Vec::new();
-    for (i, a) in found.iter().enumerate().filter(|(_, one)| one.case.fields.get(name).is_some_and(|v| v == first)) {
-        let partner = found
-            .iter()
-            .position(|b| b.case.fields.get(name).is_some_and(|value| value == second) && alike(&a.case, &b.case));
-        pairs.extend(partner.map(|j| (i, j)));
-    }
-    pairs
+    let alike = |a: &Case, b: &Case| {
+        let [ours, theirs] = [a, b].map(|case| case.fields.iter().filter(|(field, _)| *field != name));
+        ours.eq(theirs) && a.prompt.replacen(first, second, 1) == b.prompt
+    };
+    let has = |one: &Probed, value: &str| one.case.fields.get(name).is_some_and(|known| known == value);
+    let partner = |a: &Probed| found.iter().find(|b| has(b, second) && alike(&a.case, &b.case));
+    found.iter().filter(|one| has(one, first)).filter_map(|a| Some((a, partner(a)?))).collect()
 }
 
 /// A number and what is odd about its prompt, or why there is none.
@@ -213,18 +179,15 @@ type Number = Result<(f64, Vec<String>)>;
 impl Console {
     /// The number of a prompt: a pass of its own, with the edits of the current branch.
     fn number_on(&mut self, case: &Case, prompt: &str, metric: &str) -> Result<Number> {
-        let text = filled(metric, case)?;
-        let expr = parse_expr(&text, 0).map_err(|error| Error::refused(format!("{text}: {}", error.message)))?;
+        let (text, expr) = case.expr(metric)?;
         let session = match self.on_texts(&[prompt]) {
             Ok(session) => session,
             Err(why) => return Ok(Err(why)),
         };
         self.within(session, |console| {
             let warnings = tokens::warnings(console);
-            let mut scope = RunScope::new(&mut console.session);
-            number(&expr, &mut scope)
-                .map(|value| Ok((value, warnings)))
-                .map_err(|error| Error::refused(format!("{text}: {}", error.message)))
+            let value = number(&expr, &mut RunScope::new(&mut console.session));
+            Ok(Ok((value.map_err(|error| format!("{text}: {}", error.message))?, warnings)))
         })
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Probed;
 use crate::analysis::samples::mean;
-use crate::answer::{Answer, Cell, Table};
+use crate::answer::Table;
 use crate::commands::frame::Done;
 use crate::commands::state::Console;
 use crate::tensor::step;
@@ -26,7 +26,7 @@ pub fn told(console: &mut Console, found: &[Probed], metric: &str, lines: &[Stri
         step("leaving words out", done as u64, found.len() as u64)?;
         let parts: Vec<&str> = one.case.prompt.split(' ').collect();
         for (at, part) in parts.iter().enumerate().filter(|(_, part)| !bare(part).is_empty()) {
-            let rest: Vec<&str> = parts.iter().enumerate().filter(|(i, _)| *i != at).map(|(_, part)| *part).collect();
+            let rest = [&parts[..at], &parts[at + 1..]].concat();
             if rest.is_empty() {
                 continue;
             }
@@ -41,13 +41,11 @@ pub fn told(console: &mut Console, found: &[Probed], metric: &str, lines: &[Stri
     let rows = all.into_iter().take(LISTED).map(|(word, changes)| {
         let of = mean(&changes, seed);
         let (low, high) = of.interval.unzip();
-        let optional = |x: Option<f64>| x.map_or(Cell::Empty, Cell::Num);
-        vec![Cell::Text(word), Cell::Int(of.count as i64), Cell::Num(of.mean), optional(low), optional(high)]
+        (word, of.count, of.mean, low, high)
     });
     let mut title = vec![format!(
         "what a word adds to {metric}: each prompt beside itself without it, measured; words in {LEAST} prompts or more"
     )];
     title.extend(lines.iter().cloned());
-    let columns = ["Word", "N", "Adds", "Low", "High"].map(String::from).to_vec();
-    Ok(Answer::Table(Table { title: title.join("\n"), columns, rows: rows.collect() }))
+    Ok(Table::new(["Word", "N", "Adds", "Low", "High"]).title(title.join("\n")).rows(rows).into())
 }
