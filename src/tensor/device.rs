@@ -10,9 +10,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use burn::tensor::DeviceKind;
 use burn::tensor::wgpu::{WgpuBackend, WgpuInitError};
 
-use super::axes::Axis;
-use super::error::{TensorError, shape_text};
 use super::task::note_failure;
+use super::{Axis, TensorError, shape_text};
 
 /// What the user asked for with `--device`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -77,7 +76,6 @@ struct Info {
 /// Devices opened so far: wgpu runtimes are initialised once in a process.
 static OPENED: Mutex<Vec<(Adapter, Device)>> = Mutex::new(Vec::new());
 
-/// What identifies a wgpu adapter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Adapter {
     kind: DeviceKind,
@@ -129,7 +127,6 @@ impl Device {
         }
     }
 
-    /// The device of a burn tensor.
     pub(crate) fn of(burn: burn::tensor::Device) -> Device {
         let opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
         match opened.iter().find(|(_, device)| device.burn == burn) {
@@ -138,7 +135,6 @@ impl Device {
         }
     }
 
-    /// Whether its tensors are in host memory.
     pub fn is_cpu(&self) -> bool {
         self.info.cpu
     }

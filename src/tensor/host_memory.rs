@@ -4,7 +4,6 @@ use burn_flex::FlexTensor;
 
 use super::host::widened;
 
-/// Host memory of a value.
 pub struct HostF32(Memory);
 
 enum Memory {
@@ -15,12 +14,10 @@ enum Memory {
 }
 
 impl HostF32 {
-    /// Of a contiguous tensor.
     pub(super) fn new(tensor: FlexTensor) -> HostF32 {
         HostF32(Memory::Lying(tensor))
     }
 
-    /// Of a copy of its elements.
     pub(super) fn copied(elements: Vec<f32>) -> HostF32 {
         HostF32(Memory::Copied(elements))
     }
@@ -95,7 +92,6 @@ impl HostHalves {
         &self.tensor.storage::<half::f16>()[start..end]
     }
 
-    /// The same memory in 32 bits.
     pub fn widened(&self) -> Vec<f32> {
         widened(self.data())
     }
@@ -108,9 +104,7 @@ impl HostHalves {
 
 /// Host memory of a CPU value as it is held.
 pub enum HostHeld {
-    /// In 32 bits.
     Single(HostView),
-    /// In 16 bits.
     Half(HostHalves),
 }
 

@@ -3,11 +3,8 @@
 use burn::tensor::{Bool, DType, Int, Tensor};
 use burn_flex::{Flex, FlexTensor};
 
-use super::error::TensorError;
-use super::host::transposed;
-use super::host_memory::{HostF32, HostHalves, HostHeld, HostView};
-use super::task::{note_failure, proceed};
-use super::value::{Kind, Value};
+use super::task::note_failure;
+use super::{HostF32, HostHalves, HostHeld, HostView, Kind, TensorError, Value, proceed, transposed};
 
 /// Elements that are read from a device as quickly as a few operations on them are started there: results of no more
 /// elements than this are computed on the host, in 64 bits.
@@ -102,9 +99,6 @@ impl Value {
     }
 
     /// All elements in host memory, without a copy if they are there already.
-    ///
-    /// # Errors
-    /// If the device cannot be read.
     pub(super) fn on_host(&self) -> Result<HostF32, TensorError> {
         match self.host_f32() {
             Some(host) => Ok(host),
@@ -114,9 +108,6 @@ impl Value {
 
     /// The same matrix laid out as `other` is, so that products with it take the same steps and round alike: a copy if
     /// it must be. What is not a matrix in host memory stays as it is.
-    ///
-    /// # Errors
-    /// If it cannot be read.
     pub fn laid_out_like(self, other: &Value) -> Result<Value, TensorError> {
         let by_columns = |value: &Value| value.host_held().is_some_and(|held| held.strides()[0] == 1);
         match *self.shape() {

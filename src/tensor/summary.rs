@@ -2,34 +2,26 @@
 
 use burn::tensor::{Tensor, Transaction};
 
-use super::error::TensorError;
 use super::host;
 use super::reading::{FEW, read_error};
 use super::tree;
-use super::value::{Kind, Value};
+use super::{Kind, TensorError, Value};
 
 /// Statistics over all elements of a value of any size. `min` to `l2` are over the finite elements, and NaN without
 /// any.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct Summary {
     pub count: u64,
-    /// How many are NaN.
     pub nan: u64,
     pub pos_inf: u64,
     pub neg_inf: u64,
     /// How many are 0 (of either sign).
     pub zeros: u64,
-    /// Smallest finite element.
     pub min: f64,
-    /// Largest finite element.
     pub max: f64,
-    /// Mean of the finite elements.
     pub mean: f64,
-    /// Population standard deviation of the finite elements.
     pub std: f64,
-    /// Euclidean norm of the finite elements.
     pub l2: f64,
-    /// Largest magnitude of the finite elements.
     pub absmax: f64,
     /// Index of the first element of that magnitude, one number for each axis.
     pub absmax_index: Vec<usize>,
@@ -119,7 +111,6 @@ impl Summary {
         Summary { absmax_index: Vec::new(), ..all.finish(at, &[]) }
     }
 
-    /// How many elements are finite.
     pub fn finite(&self) -> u64 {
         self.count - self.nan - self.pos_inf - self.neg_inf
     }
@@ -149,9 +140,6 @@ pub fn unravel(mut flat: usize, shape: &[usize]) -> Vec<usize> {
 impl Value {
     /// Statistics over all elements. On the CPU they are computed in place in 64 bits; elsewhere on the device, with
     /// one transfer of a dozen numbers. A few elements, and what a device cannot add up in 32 bits, are read instead.
-    ///
-    /// # Errors
-    /// If the device cannot be read.
     pub fn summary(&self) -> Result<Summary, TensorError> {
         if let Some(host) = self.host_f32() {
             return Ok(Summary::of_f32(host.as_slice(), self.shape()));

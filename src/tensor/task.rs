@@ -14,7 +14,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::error::TensorError;
+use super::TensorError;
 
 /// What is called at each step: what is being done, how much of it is done, and of how much; 0 of 0 if that is not known.
 pub type Report = Rc<dyn Fn(&str, u64, u64)>;
@@ -65,7 +65,6 @@ pub fn device_failed() -> bool {
     FAILED.get()
 }
 
-/// Notes that a device failed.
 pub(super) fn note_failure() {
     FAILED.set(true);
 }

@@ -65,7 +65,6 @@ fn whole<K: Basic>(
     }
 }
 
-/// Sums along the middle axis.
 pub(super) fn sum(x: Tensor<3>) -> Tensor<3> {
     whole(x, ADDED, |x| x.sum_dim(1), |a, b| a + b)
 }

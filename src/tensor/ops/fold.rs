@@ -4,19 +4,16 @@ use rayon::prelude::*;
 
 use super::elementwise::BinaryOp;
 use super::reduce::{Reduction, without};
-use crate::tensor::error::TensorError;
 use crate::tensor::exact;
 use crate::tensor::reading::FEW;
-use crate::tensor::value::Value;
+use crate::tensor::{TensorError, Value};
 
 /// A function of two lines of elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pairing {
-    /// Sum of products.
     Dot,
     /// Cosine of the angle between them.
     Cosine,
-    /// Euclidean distance.
     Distance,
     /// Kullback-Leibler divergence of the second from the first, in nats.
     Divergence,
@@ -25,9 +22,6 @@ pub enum Pairing {
 impl Value {
     /// A number for each line along an axis, or for all elements, of this value and another of its shape. Large values
     /// on a device are multiplied and added up there.
-    ///
-    /// # Errors
-    /// If a device cannot be read.
     ///
     /// # Panics
     /// If the shapes differ or there is no such axis.
@@ -68,9 +62,6 @@ impl Value {
 
     /// The entropy of the distribution along each line, in nats. An element of 0 adds nothing.
     ///
-    /// # Errors
-    /// If the device cannot be read.
-    ///
     /// # Panics
     /// If there is no such axis.
     pub fn entropy(&self, axis: usize) -> Result<Vec<f64>, TensorError> {
@@ -89,9 +80,6 @@ impl Value {
 }
 
 /// Reduces each line of values of one shape to a number, in 64 bits on the host: lines along an axis, or all elements.
-///
-/// # Errors
-/// If a device cannot be read.
 ///
 /// # Panics
 /// If the shapes differ or there is no such axis.

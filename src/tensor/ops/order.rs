@@ -3,12 +3,10 @@
 use burn::tensor::Tensor;
 use rayon::prelude::*;
 
-use crate::tensor::error::TensorError;
 use crate::tensor::reading::FEW;
-use crate::tensor::value::Value;
+use crate::tensor::{TensorError, Value};
 use crate::tensor::{exact, tree};
 
-/// The largest elements of a vector.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TopK {
     /// Their indices, by descending value; equal values by ascending index; NaN last.
@@ -19,9 +17,6 @@ pub struct TopK {
 impl Value {
     /// Softmax over one axis: in 64 bits on the host, whose result goes back to the device; as a tree where a gradient
     /// follows.
-    ///
-    /// # Errors
-    /// If there is no such axis or the device cannot be read.
     pub fn softmax(&self, axis: usize) -> Result<Value, TensorError> {
         if !self.is_connected() {
             return self.each_line(axis, "softmax", exact::softmax);
@@ -34,9 +29,6 @@ impl Value {
     }
 
     /// Logarithm of the softmax over one axis.
-    ///
-    /// # Errors
-    /// If there is no such axis or the device cannot be read.
     pub fn log_softmax(&self, axis: usize) -> Result<Value, TensorError> {
         if !self.is_connected() {
             return self.each_line(axis, "log_softmax", exact::log_softmax);
@@ -49,9 +41,6 @@ impl Value {
     }
 
     /// Running sums along one axis.
-    ///
-    /// # Errors
-    /// If there is no such axis or the device cannot be read.
     pub fn cumsum(&self, axis: usize) -> Result<Value, TensorError> {
         if !self.is_connected() {
             return self.each_line(axis, "cumsum", exact::running_sums);
@@ -61,9 +50,6 @@ impl Value {
 
     /// Elements of each line along one axis in ascending order, NaN last. Sorted on the host: no backend sorts on the
     /// device.
-    ///
-    /// # Errors
-    /// If there is no such axis or the device cannot be read.
     pub fn sort(&self, axis: usize) -> Result<Value, TensorError> {
         self.each_line(axis, "sort", |line| line.sort_by(f32::total_cmp))
     }
@@ -87,9 +73,6 @@ impl Value {
     }
 
     /// The `k` largest of all elements, with indices into the flattened value.
-    ///
-    /// # Errors
-    /// If the device cannot be read.
     pub fn topk(&self, k: usize) -> Result<TopK, TensorError> {
         let data = self.read_f64()?;
         let mut order: Vec<usize> = (0..data.len()).collect();

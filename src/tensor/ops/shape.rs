@@ -2,26 +2,17 @@
 
 use burn::tensor::{Bool, Int, Tensor};
 
-use crate::tensor::MAX_RANK;
-use crate::tensor::axes::Axis;
-use crate::tensor::error::{TensorError, shape_text};
-use crate::tensor::value::{Kind, Value};
+use crate::tensor::{Axis, Kind, MAX_RANK, TensorError, Value, shape_text};
 
 /// What is taken of one axis. Indices are resolved: not negative, and within the axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Slice {
+    /// The whole axis.
     All,
     /// One entry; the axis disappears.
     At(usize),
-    /// Entries `start, start + step, ...` below `end`.
-    Range {
-        /// First entry.
-        start: usize,
-        /// One past the last entry.
-        end: usize,
-        /// Distance between entries, at least 1.
-        step: usize,
-    },
+    /// Entries `start, start + step, ...` below `end`; the step is at least 1.
+    Range { start: usize, end: usize, step: usize },
 }
 
 impl Value {
@@ -116,11 +107,7 @@ impl Value {
         let fits = target.shape().len() >= patch.shape().len()
             && patch.shape().iter().rev().zip(target.shape().iter().rev()).all(|(&p, &t)| p == t || p == 1);
         if !fits {
-            return Err(TensorError::Shapes {
-                op: "assignment".into(),
-                left: target.shape_text(),
-                right: patch.shape_text(),
-            });
+            return Err(TensorError::shapes("assignment", &target, patch));
         }
         let mut full = Vec::new();
         let mut ranges = Vec::new();
@@ -245,11 +232,7 @@ impl Value {
             let agree = value.shape().len() == first.shape().len()
                 && (0..value.shape().len()).all(|i| i == axis || value.shape()[i] == first.shape()[i]);
             if !agree {
-                return Err(TensorError::Shapes {
-                    op: "concat".into(),
-                    left: first.shape_text(),
-                    right: value.shape_text(),
-                });
+                return Err(TensorError::shapes("concat", first, value));
             }
         }
         let mut shape = first.shape().to_vec();
@@ -303,11 +286,7 @@ impl Value {
         let (a, b) = (self.shape(), other.shape());
         let rank = a.len();
         if rank < 2 || b.len() != rank || a[rank - 1] != b[rank - 2] || a[..rank - 2] != b[..rank - 2] {
-            return Err(TensorError::Shapes {
-                op: "matmul".into(),
-                left: self.shape_text(),
-                right: other.shape_text(),
-            });
+            return Err(TensorError::shapes("matmul", self, other));
         }
         let mut shape = a.to_vec();
         shape[rank - 1] = b[rank - 1];
