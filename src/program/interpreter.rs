@@ -1,11 +1,10 @@
 //! Runs exactly one op.
 
-use super::context::Context;
 use super::kernels::attention::Scoring;
 use super::kernels::experts::Mixture;
 use super::kernels::{attention, basic, experts, heads, norm};
-use super::op::{Kernel, Op};
 use super::shape::check_room;
+use super::{Context, Kernel, Op};
 use crate::model::required_weights::SHARED;
 use crate::model::role::{Role, WeightId};
 use crate::model::weights::{Weight, Weights};

@@ -1,9 +1,8 @@
 //! Vector-Jacobian products, op by op.
 
-use super::context::Context;
-use super::interpreter::{dense, execute, rows_of};
+use super::interpreter::{dense, rows_of};
 use super::kernels::{basic, host};
-use super::op::{Kernel, Op};
+use super::{Context, Kernel, Op, execute};
 use crate::model::weights::Weights;
 use crate::tensor::ops::{BinaryOp, Slice};
 use crate::tensor::{TensorError, Value, proceed};

@@ -1,11 +1,10 @@
 //! The attention of one block.
 
-use super::super::op::Kernel;
-use super::super::part::Part;
 use super::{Builder, Out};
 use crate::model::required_weights::norm_roles;
 use crate::model::role::{Role, WeightId};
 use crate::model::spec::QkNormOver;
+use crate::program::{Kernel, Part};
 
 impl Builder<'_> {
     pub(super) fn attention(&mut self, layer: usize, input: usize) -> usize {

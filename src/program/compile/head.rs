@@ -1,10 +1,10 @@
 //! What follows the last block.
 
-use super::super::op::Kernel;
 use super::{Builder, Out};
 use crate::model::required_weights::{last_width, norm_roles};
 use crate::model::role::{Role, WeightId};
 use crate::model::spec::{Head, Logits, Pooled, Projection, Sentence, Transform};
+use crate::program::Kernel;
 use crate::tensor::Axis::{Dim, Label, Vocab};
 
 impl Builder<'_> {

@@ -1,11 +1,10 @@
 //! The MLP of one block, dense or a mixture of experts.
 
-use super::super::op::Kernel;
-use super::super::part::Part;
 use super::{Builder, Out};
 use crate::model::required_weights::{EXPERT, SHARED};
 use crate::model::role::{Role, WeightId};
 use crate::model::spec::Experts;
+use crate::program::{Kernel, Part};
 use crate::tensor::Axis::{Expert, Neuron};
 
 const PLAIN: Kernel = Kernel::Linear { heads: None, clip: None };

@@ -9,7 +9,7 @@ use super::matmul::{Matrix, MatrixMut, product};
 use super::special::{exp, tanh};
 use super::{by_rows, filled, value};
 use crate::program::context::BlindPattern;
-use crate::tensor::{Value, vectorised};
+use crate::tensor::{Value, inlined, vectorised};
 
 /// Queries that one task mixes values for.
 const QUERIES: usize = 32;
@@ -62,10 +62,7 @@ pub fn scores(q: &Value, k: &Value, scoring: Scoring) -> Option<Value> {
 }
 
 fn cap_all(scores: &mut [f32], cap: f32) {
-    vectorised(
-        #[inline(always)]
-        || scores.iter_mut().for_each(|x| *x = cap * tanh(*x / cap)),
-    );
+    vectorised(inlined!(|| scores.iter_mut().for_each(|x| *x = cap * tanh(*x / cap))));
 }
 
 /// Softmax over the last axis: `exp(x - max) / sum(exp(x - max))`. A row of -inf alone is NaN, or the pattern of

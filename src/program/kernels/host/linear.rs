@@ -2,7 +2,7 @@
 
 use super::halves::{product_of_halves, worthwhile};
 use super::matmul::{Halves, Matrix, MatrixMut, product};
-use super::{filled, value};
+use super::{filled, on_host, value};
 use crate::tensor::{HostF32, HostHeld, Value};
 
 /// `out = x W + b` with a weight `[n, m]` as it is laid out.
@@ -65,12 +65,4 @@ pub fn unembed(x: &Value, chunks: &[Value], bias: Option<&Value>) -> Option<Valu
         }
     });
     Some(value(out, &[batch, length, vocab]))
-}
-
-/// A bias in host memory; `None` if it is elsewhere.
-fn on_host(bias: Option<&Value>) -> Option<Option<HostF32>> {
-    match bias {
-        Some(bias) => bias.host_f32().map(Some),
-        None => Some(None),
-    }
 }

@@ -64,12 +64,10 @@ unsafe impl Send for Output {}
 unsafe impl Sync for Output {}
 
 impl Output {
-    /// Of the memory of `out`.
     pub fn of(out: &mut [MaybeUninit<f32>]) -> Output {
         Output(out.as_mut_ptr().cast())
     }
 
-    /// From an element on.
     pub fn shifted(self, offset: usize) -> Output {
         Output(self.at(offset))
     }
