@@ -1,12 +1,8 @@
 //! Arguments made of several parts: a location with a condition, an expression with a condition, a filter between
 //! slashes.
 
-use super::Result;
-use super::ast::Expr;
-use super::error::LangError;
-use super::location::{Location, parse_location_prefix};
-use super::parser::{parse_expr, parse_expr_prefix};
-use super::span::{Span, Spanned};
+use super::location::parse_location_prefix;
+use super::{Expr, LangError, Location, Result, Span, Spanned, parse_expr, parse_expr_prefix};
 
 /// Parses the arguments of `break`: a location, a condition after `if`, both or neither.
 pub fn parse_break(text: &str, offset: usize) -> Result<(Option<Location>, Option<Expr>)> {
@@ -32,7 +28,6 @@ pub fn parse_watch(text: &str, offset: usize) -> Result<(Expr, Option<Expr>)> {
     Ok((expr, condition))
 }
 
-/// The arguments of `trace`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trace {
     pub location: Location,

@@ -3,10 +3,8 @@
 //! What the rest means is up to the command; only what all commands share is decided here: comments, and which command
 //! a shortened word means.
 
-use super::Result;
-use super::error::LangError;
 use super::lexer::Lexer;
-use super::span::{Span, Spanned};
+use super::{LangError, Result, Span, Spanned};
 
 /// The parts of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,12 +129,17 @@ impl<'a> Vocabulary<'a> {
             of => (format!("{of} "), format!("help {of}")),
         };
         let error = LangError::new(format!("Undefined {kind}command: \"{word}\".  Try \"{help}\"."), span);
-        let near = self.names.iter().map(|name| (strsim::normalized_damerau_levenshtein(word, name), name));
-        match near.max_by(|a, b| a.0.total_cmp(&b.0)) {
-            Some((likeness, name)) if likeness >= 0.5 => error.help(format!("did you mean {name}?")),
-            _ => error,
+        match alike(word, self.names.iter().copied()) {
+            Some(name) => error.help(format!("did you mean {name}?")),
+            None => error,
         }
     }
+}
+
+/// The name most like `word`, if it is at all like one.
+pub(super) fn alike<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let near = names.map(|name| (strsim::normalized_damerau_levenshtein(word, name), name));
+    near.max_by(|a, b| a.0.total_cmp(&b.0)).filter(|(likeness, _)| *likeness >= 0.5).map(|(_, name)| name)
 }
 
 /// A format such as `20t`, `4fw` or `-3f`.

@@ -4,15 +4,12 @@
 //! crosses dots. Braces are alternatives, and every one of them has to match something: a layer that does not exist is
 //! an error and never silently left out.
 
-use super::Result;
-use super::error::LangError;
-use super::site::{SiteTable, canonical};
-use super::span::Span;
+use super::site::canonical;
+use super::{LangError, Result, SiteTable, Span};
 use regex::Regex;
 
 const MAX_ALTERNATIVES: usize = 10_000;
 
-/// Whether `text` is a pattern rather than a name.
 pub fn is_glob(text: &str) -> bool {
     text.contains(['*', '?', '{', '}'])
 }
@@ -54,9 +51,6 @@ pub fn matches(glob: &str, span: Span, table: &dyn SiteTable, block: Option<usiz
 
 /// A pattern over names of any kind: with `*`, `?` and braces, or between slashes a regular expression. A name without
 /// any of them is itself.
-///
-/// # Errors
-/// If it is not a pattern.
 pub fn name_patterns(pattern: &str, span: Span) -> Result<Vec<Regex>> {
     if let Some(regex) = pattern.strip_prefix('/').and_then(|rest| rest.strip_suffix('/')) {
         let wrong = |error| LangError::new(format!("{pattern} is not a regular expression: {error}"), span);

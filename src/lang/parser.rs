@@ -4,11 +4,8 @@
 //! left, and tighter than a minus on its left: `-x**2` is `-(x**2)`), then calls and slices. Nesting and length are
 //! bounded, so that no line can exhaust the stack here or in anything that walks the tree.
 
-use super::Result;
-use super::ast::{BinaryOp, Expr, ExprKind, History, SiteRef, UnaryOp};
-use super::error::LangError;
 use super::lexer::{Lexer, Token};
-use super::span::{Span, Spanned};
+use super::{BinaryOp, Expr, ExprKind, History, LangError, Result, SiteRef, Span, Spanned, UnaryOp};
 
 const MAX_NESTING: usize = 100;
 const MAX_TOKENS: usize = 1000;
@@ -108,7 +105,6 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// Fails if anything is left.
     pub(super) fn end(&self) -> Result<()> {
         let error = LangError::new(format!("unexpected {} after the expression", self.found()), self.span);
         let help = match &self.token {
@@ -140,21 +136,7 @@ impl<'a> Parser<'a> {
 
     fn operator(&self) -> Option<BinaryOp> {
         let Token::Punct(text) = self.token else { return None };
-        Some(match text {
-            "||" => BinaryOp::Or,
-            "&&" => BinaryOp::And,
-            "==" => BinaryOp::Eq,
-            "!=" => BinaryOp::Ne,
-            "<" => BinaryOp::Lt,
-            "<=" => BinaryOp::Le,
-            ">" => BinaryOp::Gt,
-            ">=" => BinaryOp::Ge,
-            "+" => BinaryOp::Add,
-            "-" => BinaryOp::Sub,
-            "*" => BinaryOp::Mul,
-            "/" => BinaryOp::Div,
-            _ => return None,
-        })
+        BinaryOp::ALL.iter().copied().find(|op| op.symbol() == text && *op != BinaryOp::Pow)
     }
 
     fn binary(&mut self, loosest: u8) -> Result<Expr> {
@@ -268,7 +250,7 @@ mod tests {
             match &e.kind {
                 ExprKind::Unary(UnaryOp::Neg, x) => format!("(-{})", show(x)),
                 ExprKind::Unary(UnaryOp::Not, x) => format!("(!{})", show(x)),
-                ExprKind::Binary(op, a, b) => format!("({} {} {})", show(a), op.text(), show(b)),
+                ExprKind::Binary(op, a, b) => format!("({} {} {})", show(a), op.symbol(), show(b)),
                 _ => e.to_string(),
             }
         }

@@ -1,11 +1,8 @@
 //! What may follow a name in brackets: the arguments of a call and the slices of an index.
 
-use super::Result;
-use super::ast::{Arg, Expr, ExprKind, IndexItem, IndexKind, SiteRef};
-use super::error::LangError;
 use super::lexer::Token;
 use super::parser::Parser;
-use super::span::{Span, Spanned};
+use super::{Arg, Expr, ExprKind, IndexItem, IndexKind, LangError, Result, SiteRef, Span, Spanned};
 
 impl Parser<'_> {
     /// The arguments of `name` and their brackets; the cursor is at the opening one.

@@ -5,14 +5,10 @@
 //! (`L5H3`), or relative to the block at the cursor (`attn.z`). Everything above this layer sees the canonical one
 //! only.
 
-use super::Result;
-use super::ast::SiteRef;
-use super::error::LangError;
-use super::span::Span;
+use super::{LangError, Result, SiteRef, Span};
 
 /// The names of one program, which is all that resolution needs of it.
 pub trait SiteTable {
-    /// The number of blocks.
     fn n_layers(&self) -> usize;
     /// The number of attention heads of a block; `None` if it has no attention.
     fn n_heads(&self, layer: usize) -> Option<usize>;
@@ -53,7 +49,6 @@ pub struct Spelling {
     pub text: String,
     /// The layer in it, if any.
     pub layer: Option<usize>,
-    /// The head of `L5H3`.
     pub head: Option<usize>,
 }
 

@@ -4,10 +4,8 @@
 //! A word ends at a space outside quotes, brackets and `/regex/`, so that `diff A B L5.attn.z[1, 2] -first` has four
 //! arguments and an option.
 
-use super::Result;
-use super::error::LangError;
 use super::lexer::Lexer;
-use super::span::{Span, Spanned};
+use super::{LangError, Result, Span, Spanned};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Word {
@@ -18,7 +16,6 @@ pub struct Word {
     pub span: Span,
 }
 
-/// An option that a command knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OptionSpec {
     /// With its dash: `-all-rows`.
@@ -27,14 +24,11 @@ pub struct OptionSpec {
     pub takes_value: bool,
 }
 
-/// An option that was given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Given {
     /// The full name, even if it was typed shortened.
     pub name: &'static str,
-    /// Its value, if it takes one.
     pub value: Option<Word>,
-    /// Where its name was written.
     pub span: Span,
 }
 
@@ -51,19 +45,18 @@ pub fn words(text: &str, offset: usize) -> Result<Vec<Word>> {
         let typed = &text[at..end];
         let span = Span::new(offset + at, offset + end);
         let mut lexer = Lexer::new(typed, span.start);
-        let literal = if typed.starts_with('"') {
-            Some(lexer.string()?).filter(|_| lexer.position() == typed.len())
-        } else {
-            None
-        };
+        let literal = typed.starts_with('"').then(|| lexer.string()).transpose()?;
+        let literal = literal.filter(|_| lexer.position() == typed.len());
         all.push(Word { quoted: literal.is_some(), text: literal.unwrap_or_else(|| typed.to_string()), span });
         at = end;
     }
 }
 
 fn word_length(text: &str, offset: usize) -> Result<usize> {
+    // Only if a space or the end follows: a path has slashes too.
     if text.starts_with('/')
         && let Some(close) = closing_slash(text)
+        && text[close + 1..].chars().next().is_none_or(char::is_whitespace)
     {
         return Ok(close + 1);
     }
@@ -87,16 +80,15 @@ fn word_length(text: &str, offset: usize) -> Result<usize> {
     Ok(at)
 }
 
-/// Where the regular expression at the start of `text` closes; only if a space or the end follows, as a path has
-/// slashes too.
-fn closing_slash(text: &str) -> Option<usize> {
+/// Where the regular expression at the start of `text` closes.
+pub(super) fn closing_slash(text: &str) -> Option<usize> {
     let mut escaped = false;
     let (close, _) = text.char_indices().skip(1).find(|&(_, c)| {
         let ends = c == '/' && !escaped;
         escaped = c == '\\' && !escaped;
         ends
     })?;
-    text[close + 1..].chars().next().is_none_or(char::is_whitespace).then_some(close)
+    Some(close)
 }
 
 /// Takes the options out of `words`, wherever they are; `--` ends them. A name may be shortened while it is
@@ -113,12 +105,8 @@ pub fn take_options(words: Vec<Word>, known: &[OptionSpec]) -> Result<(Vec<Given
             break;
         } else {
             let spec = find_option(&word, known)?;
-            let value = if spec.takes_value {
-                let missing = LangError::new(format!("option {} needs a value", spec.name), word.span);
-                Some(words.next().ok_or(missing)?)
-            } else {
-                None
-            };
+            let missing = || LangError::new(format!("option {} needs a value", spec.name), word.span);
+            let value = spec.takes_value.then(|| words.next().ok_or_else(missing)).transpose()?;
             given.push(Given { name: spec.name, value, span: word.span });
         }
     }
@@ -175,13 +163,11 @@ fn find_option(word: &Word, known: &[OptionSpec]) -> Result<OptionSpec> {
     match starting.as_slice() {
         [spec] => Ok(**spec),
         [] => {
-            let error = LangError::new(format!("unknown option {}", word.text), word.span);
-            let all: Vec<&OptionSpec> = known.iter().collect();
-            Err(if all.is_empty() {
-                error.help("this command takes no options here")
-            } else {
-                error.help(format!("choose from {}", names(&all)))
-            })
+            let help = match known {
+                [] => "this command takes no options here".to_string(),
+                _ => format!("choose from {}", names(&known.iter().collect::<Vec<_>>())),
+            };
+            Err(LangError::new(format!("unknown option {}", word.text), word.span).help(help))
         }
         several => Err(LangError::new(format!("ambiguous option {}: {}", word.text, names(several)), word.span)),
     }

@@ -6,11 +6,9 @@
 
 use super::evaluator::Evaluator;
 use super::{At, Datum};
-use crate::lang::Result;
-use crate::lang::ast::{BinaryOp, UnaryOp};
-use crate::lang::error::LangError;
-use crate::lang::span::Span;
-use crate::tensor::{Kind, Value, ops};
+use crate::lang::{BinaryOp, LangError, Result, Span, UnaryOp};
+use crate::tensor::ops;
+use crate::tensor::{Kind, Value};
 
 impl Evaluator<'_> {
     pub fn unary(&mut self, op: UnaryOp, x: Datum, span: Span) -> Result<Datum> {
@@ -44,7 +42,7 @@ impl Evaluator<'_> {
         for (operand, other, span) in [(&left, &right, a.1), (&right, &left, b.1)] {
             if matches!(operand, Datum::Str(_) | Datum::Void) {
                 let message =
-                    format!("cannot apply {} to {} and {}", op.text(), operand.described(), other.described());
+                    format!("cannot apply {} to {} and {}", op.symbol(), operand.described(), other.described());
                 return Err(LangError::new(message, span));
             }
         }
@@ -55,7 +53,7 @@ impl Evaluator<'_> {
             return Ok(numbers(op, left.number(a.1)?, right.number(b.1)?));
         }
         let (x, y) = self.alike((left, a.1), (right, b.1))?;
-        x.binary(op.into(), &y).at(both).map(Datum::Tensor)
+        x.binary(op, &y).at(both).map(Datum::Tensor)
     }
 
     fn logical(&mut self, op: BinaryOp, a: (Datum, Span), b: (Datum, Span)) -> Result<Datum> {
@@ -66,10 +64,10 @@ impl Evaluator<'_> {
                 let device = self.scope.device();
                 let truth = |datum, span| match datum {
                     Datum::Bool(_) => datum.tensor(&device, Kind::Bool, span),
-                    datum => truths(op.text(), datum, span),
+                    datum => truths(op.symbol(), datum, span),
                 };
                 let (x, y) = (truth(left, a.1)?, truth(right, b.1)?);
-                x.binary(op.into(), &y).at(both).map(Datum::Tensor)
+                x.binary(op, &y).at(both).map(Datum::Tensor)
             }
         }
     }
@@ -98,7 +96,7 @@ fn is_token_like(datum: &Datum) -> bool {
     }
 }
 
-fn truths(op: &str, datum: Datum, span: Span) -> Result<Value> {
+pub fn truths(op: &str, datum: Datum, span: Span) -> Result<Value> {
     match datum {
         Datum::Tensor(value) if value.kind() == Kind::Bool => Ok(value),
         other => {
@@ -124,6 +122,8 @@ pub fn numbers(op: BinaryOp, a: f64, b: f64) -> Datum {
         BinaryOp::Ge => Datum::Bool(a >= b),
         BinaryOp::And => Datum::Bool(a != 0.0 && b != 0.0),
         BinaryOp::Or => Datum::Bool(a != 0.0 || b != 0.0),
+        BinaryOp::Min => Datum::Num(if a.is_nan() || a < b { a } else { b }),
+        BinaryOp::Max => Datum::Num(if a.is_nan() || a > b { a } else { b }),
     }
 }
 

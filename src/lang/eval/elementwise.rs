@@ -1,26 +1,27 @@
 //! Functions of each element alone, and the choice between two.
 
+use super::arithmetic::truths;
 use super::evaluator::Evaluator;
 use super::functions::Bound;
 use super::{At, Datum};
 use crate::lang::Result;
-use crate::lang::error::LangError;
-use crate::tensor::{Kind, Value, ops};
+use crate::tensor::ops;
+use crate::tensor::{Kind, Value};
 
 impl Evaluator<'_> {
     pub fn map(&mut self, call: &Bound<'_>, op: ops::UnaryOp, host: fn(f64) -> f64) -> Result<Datum> {
-        let x = call.required(0);
-        match self.eval(x)? {
-            Datum::Tensor(value) => value.unary(op).at(x.span).map(Datum::Tensor),
-            datum => datum.number(x.span).map(host).map(Datum::Num),
-        }
+        self.each(call, op, |x| Datum::Num(host(x)))
     }
 
     pub fn mask(&mut self, call: &Bound<'_>, op: ops::UnaryOp, host: fn(f64) -> bool) -> Result<Datum> {
+        self.each(call, op, |x| Datum::Bool(host(x)))
+    }
+
+    fn each(&mut self, call: &Bound<'_>, op: ops::UnaryOp, host: impl Fn(f64) -> Datum) -> Result<Datum> {
         let x = call.required(0);
         match self.eval(x)? {
             Datum::Tensor(value) => value.unary(op).at(x.span).map(Datum::Tensor),
-            datum => datum.number(x.span).map(host).map(Datum::Bool),
+            datum => datum.number(x.span).map(host),
         }
     }
 
@@ -29,11 +30,7 @@ impl Evaluator<'_> {
         let (c, a, b) = (call.required(0), call.required(1), call.required(2));
         let mask = match self.eval(c)? {
             Datum::Bool(chosen) => return self.eval(if chosen { a } else { b }),
-            Datum::Tensor(mask) if mask.kind() == Kind::Bool => mask,
-            other => {
-                return Err(LangError::new(format!("where needs truth values, found {}", other.described()), c.span)
-                    .help("a comparison gives truth values: x != 0"));
-            }
+            condition => truths("where", condition, c.span)?,
         };
         let (left, right) = (self.eval(a)?, self.eval(b)?);
         let device = mask.device();

@@ -2,12 +2,10 @@
 
 use super::functions::{Call, function_of};
 use super::{At, Datum, Scope};
-use crate::lang::Result;
-use crate::lang::ast::{BinaryOp, Expr, ExprKind, SiteRef};
-use crate::lang::error::{LangError, Unavailable};
 use crate::lang::site::{NameKind, resolve};
-use crate::lang::span::Span;
-use crate::tensor::{Value, ops::Slice};
+use crate::lang::{BinaryOp, Expr, ExprKind, LangError, Result, SiteRef, Span, Unavailable};
+use crate::tensor::Value;
+use crate::tensor::ops::Slice;
 
 pub struct Evaluator<'a> {
     pub scope: &'a mut dyn Scope,

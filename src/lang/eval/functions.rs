@@ -2,18 +2,15 @@
 
 use super::Datum;
 use super::evaluator::Evaluator;
-use crate::lang::Result;
-use crate::lang::ast::{Arg, Expr};
-use crate::lang::error::LangError;
-use crate::lang::span::Span;
-use crate::tensor::ops::{Reduction as R, UnaryOp as U};
+use crate::lang::command::alike;
+use crate::lang::{Arg, Expr, LangError, Result, Span};
+use crate::tensor::Value;
+use crate::tensor::ops::{Pairing, Reduction as R, UnaryOp as U};
 
-/// A function of the language.
 pub struct Function {
     pub name: &'static str,
     /// Its parameters in order; each may be given by name.
     pub params: &'static [&'static str],
-    /// How many of them must be given.
     pub required: usize,
     /// Whether any number of arguments may follow the last parameter.
     pub variadic: bool,
@@ -21,18 +18,14 @@ pub struct Function {
     pub bare: bool,
     /// One line for help.
     pub about: &'static str,
-    pub(super) call: fn(&mut Evaluator<'_>, &Bound<'_>) -> Result<Datum>,
+    pub(super) call: Body,
 }
 
 type Body = fn(&mut Evaluator<'_>, &Bound<'_>) -> Result<Datum>;
 
-const fn function(
-    name: &'static str,
-    params: &'static [&'static str],
-    required: usize,
-    about: &'static str,
-    call: Body,
-) -> Function {
+type Text = &'static str;
+
+const fn function(name: Text, params: &'static [Text], required: usize, about: Text, call: Body) -> Function {
     Function { name, params, required, variadic: false, bare: false, about, call }
 }
 
@@ -93,11 +86,11 @@ pub static FUNCTIONS: &[Function] = &[
         |e, b| e.all(b),
     ),
     function("count", X_AXIS, 1, "how many elements are true, or not zero", |e, b| e.count(b)),
-    function("dot", A_B_AXIS, 2, "sum of products", |e, b| e.dot(b)),
-    function("cos", A_B_AXIS, 2, "cosine of the angle between two values", |e, b| e.cos(b)),
-    function("dist", A_B_AXIS, 2, "Euclidean distance", |e, b| e.dist(b)),
-    function("softmax", X_AXIS, 1, "softmax along the last axis or another", |e, b| e.softmax(b, false)),
-    function("log_softmax", X_AXIS, 1, "logarithm of the softmax", |e, b| e.softmax(b, true)),
+    function("dot", A_B_AXIS, 2, "sum of products", |e, b| e.pairing(b, Pairing::Dot)),
+    function("cos", A_B_AXIS, 2, "cosine of the angle between two values", |e, b| e.pairing(b, Pairing::Cosine)),
+    function("dist", A_B_AXIS, 2, "Euclidean distance", |e, b| e.pairing(b, Pairing::Distance)),
+    function("softmax", X_AXIS, 1, "softmax along the last axis or another", |e, b| e.along(b, Value::softmax)),
+    function("log_softmax", X_AXIS, 1, "logarithm of the softmax", |e, b| e.along(b, Value::log_softmax)),
     function(
         "entropy",
         &["p", "axis"],
@@ -113,7 +106,7 @@ pub static FUNCTIONS: &[Function] = &[
         e.sort(b)
     }),
     function("quantile", &["x", "q", "axis"], 2, "the q-quantile, 0.5 being the median", |e, b| e.quantile(b)),
-    function("cumsum", X_AXIS, 1, "running sums along the last axis or another", |e, b| e.cumsum(b)),
+    function("cumsum", X_AXIS, 1, "running sums along the last axis or another", |e, b| e.along(b, Value::cumsum)),
     function("shape", X, 1, "length of each axis", |e, b| e.shape(b)),
     function("transpose", X, 1, "the last two axes swapped", |e, b| e.transpose(b)),
     variadic(function(
@@ -135,12 +128,14 @@ pub static FUNCTIONS: &[Function] = &[
     function("text", &["id"], 1, "text of the token with this id", |e, b| e.text(b)),
     function("label", &["name"], 1, "index of a class by its name", |e, b| e.label(b)),
     bare(function("logit", TOKEN, 0, "logit of a token at the focused position; without one, of all", |e, b| {
-        e.logit(b)
+        e.prediction(b, Ok)
     })),
     bare(function("prob", TOKEN, 0, "probability of a token at the focused position; without one, of all", |e, b| {
-        e.prob(b)
+        e.prediction(b, |logits| logits.softmax(0))
     })),
-    bare(function("logprob", TOKEN, 0, "logarithm of the probability", |e, b| e.logprob(b))),
+    bare(function("logprob", TOKEN, 0, "logarithm of the probability", |e, b| {
+        e.prediction(b, |logits| logits.log_softmax(0))
+    })),
     bare(function("rank", TOKEN, 0, "how many tokens are more likely at the focused position", |e, b| e.rank(b))),
     bare(function("loss", &[], 0, "loss of the pass", |e, b| e.loss(b))),
     function("param", &["name"], 1, "a weight by its name in the file, or by role", |e, b| e.param(b)),
@@ -178,57 +173,51 @@ pub struct Bound<'e> {
     pub more: Vec<&'e Expr>,
 }
 
-/// The function that is called.
 pub fn function_of(call: &Call<'_>) -> Result<&'static Function> {
     if let Some(found) = FUNCTIONS.iter().find(|f| f.name == call.name) {
         return Ok(found);
     }
     let error = LangError::new(format!("no function {}", call.name), call.name_span);
-    let near = FUNCTIONS.iter().map(|f| (strsim::normalized_damerau_levenshtein(call.name, f.name), f.name));
-    Err(match near.max_by(|a, b| a.0.total_cmp(&b.0)) {
-        Some((likeness, name)) if likeness >= 0.5 => error.help(format!("did you mean {name}?")),
-        _ => error.help("\"help functions\" lists them"),
+    Err(match alike(call.name, FUNCTIONS.iter().map(|f| f.name)) {
+        Some(name) => error.help(format!("did you mean {name}?")),
+        None => error.help("\"help functions\" lists them"),
     })
 }
 
 impl<'e> Call<'e> {
     /// Assigns each argument to its parameter.
     pub fn bind(&self, function: &'static Function) -> Result<Bound<'e>> {
-        let usage = || function.usage();
+        let wrong = |message: String, span| LangError::new(message, span).help(function.usage());
         let mut args = vec![None; function.params.len()];
         let mut more = Vec::new();
         let mut next = 0;
         for arg in self.args {
-            let place = match &arg.name {
-                None => {
-                    next += 1;
-                    next - 1
-                }
-                // The axis of a variadic function comes after its values, like one given by place.
-                Some(name) if function.variadic && name.value == "axis" => args.len(),
-                Some(name) => function.params.iter().position(|p| *p == name.value).ok_or_else(|| {
-                    LangError::new(format!("{} takes no argument {}", function.name, name.value), name.span)
-                        .help(usage())
-                })?,
-            };
+            let place =
+                match &arg.name {
+                    None => {
+                        next += 1;
+                        next - 1
+                    }
+                    // The axis of a variadic function comes after its values, like one given by place.
+                    Some(name) if function.variadic && name.value == "axis" => args.len(),
+                    Some(name) => function.params.iter().position(|p| *p == name.value).ok_or_else(|| {
+                        wrong(format!("{} takes no argument {}", function.name, name.value), name.span)
+                    })?,
+                };
             match args.get_mut(place) {
                 Some(slot @ None) => *slot = Some(&arg.value),
                 Some(Some(_)) => {
-                    let message = format!("{} is given twice", function.params[place]);
-                    return Err(LangError::new(message, arg.value.span).help(usage()));
+                    return Err(wrong(format!("{} is given twice", function.params[place]), arg.value.span));
                 }
                 None if function.variadic => more.push(&arg.value),
                 None => {
                     let message = format!("{} takes at most {} arguments", function.name, function.params.len());
-                    return Err(LangError::new(message, arg.value.span).help(usage()));
+                    return Err(wrong(message, arg.value.span));
                 }
             }
         }
         match args[..function.required].iter().position(Option::is_none) {
-            Some(missing) => {
-                let message = format!("{} needs {}", function.name, function.params[missing]);
-                Err(LangError::new(message, self.span).help(usage()))
-            }
+            Some(missing) => Err(wrong(format!("{} needs {}", function.name, function.params[missing]), self.span)),
             None => Ok(Bound { function, span: self.span, args, more }),
         }
     }

@@ -2,10 +2,7 @@
 
 use super::evaluator::Evaluator;
 use super::{At, Datum, Scope};
-use crate::lang::Result;
-use crate::lang::ast::{Expr, ExprKind, IndexItem, IndexKind};
-use crate::lang::error::LangError;
-use crate::lang::span::Span;
+use crate::lang::{Expr, ExprKind, IndexItem, IndexKind, LangError, Result, Span};
 use crate::tensor::ops::Slice;
 use crate::tensor::{Axis, Kind, TensorError, Value};
 

@@ -5,11 +5,10 @@
 
 use super::resolve::compile;
 use super::{Choice, Location, What, When};
-use crate::lang::error::LangError;
 use crate::lang::lexer::Lexer;
 use crate::lang::parser::Parser;
-use crate::lang::span::{Span, Spanned};
-use crate::lang::{Result, glob};
+use crate::lang::words::closing_slash;
+use crate::lang::{LangError, Result, Span, Spanned, glob};
 
 /// Parses all of `text`, which starts at byte `offset` of the line.
 pub fn parse_location(text: &str, offset: usize) -> Result<Location> {
@@ -115,17 +114,13 @@ impl<'a> Scanner<'a> {
             return Ok(None);
         }
         let start = self.at;
-        let when = match self.word() {
-            "-before" => When::Before,
-            "-after" => When::After,
-            word => {
-                return Err(self
-                    .error(start, format!("unknown option {word} for a location"))
-                    .help("choose from -before and -after"));
-            }
+        let word = self.word();
+        let Some(when) = When::ALL.iter().find(|when| when.option() == word) else {
+            let error = self.error(start, format!("unknown option {word} for a location"));
+            return Err(error.help("choose from -before and -after"));
         };
         self.skip_spaces();
-        Ok(Some(when))
+        Ok(Some(*when))
     }
 
     fn what(&mut self) -> Result<What> {
@@ -141,10 +136,8 @@ impl<'a> Scanner<'a> {
             }
             Some(sign @ ('+' | '-')) => {
                 self.at += 1;
-                let ops: i64 = self
-                    .digits()
-                    .parse()
-                    .map_err(|_| self.error(start, format!("expected a number of ops after {sign}")))?;
+                let digits = self.digits().parse::<i64>();
+                let ops = digits.map_err(|_| self.error(start, format!("expected a number of ops after {sign}")))?;
                 Ok(What::Offset(if sign == '-' { -ops } else { ops }))
             }
             Some(_) => self.name(),
@@ -160,13 +153,7 @@ impl<'a> Scanner<'a> {
 
     fn regex(&mut self) -> Result<What> {
         let start = self.at;
-        let mut escaped = false;
-        let close = self.rest().char_indices().skip(1).find(|&(_, c)| {
-            let ends = c == '/' && !escaped;
-            escaped = c == '\\' && !escaped;
-            ends
-        });
-        let Some((close, _)) = close else {
+        let Some(close) = closing_slash(self.rest()) else {
             self.at = self.text.len();
             return Err(self.error(start, "this regular expression has no closing /"));
         };

@@ -1,11 +1,8 @@
 //! [`Location`]s to [`Place`]s: names to what exists in a program.
 
 use super::{Choice, Location, Place, Target, What, When};
-use crate::lang::ast::SiteRef;
-use crate::lang::error::LangError;
-use crate::lang::site::{NameKind, SiteTable, head_index, layer_of, resolve as resolve_name};
-use crate::lang::span::{Span, Spanned};
-use crate::lang::{Result, glob};
+use crate::lang::site::{NameKind, head_index, layer_of, resolve as resolve_name};
+use crate::lang::{LangError, Result, SiteRef, SiteTable, Span, Spanned, glob};
 use regex::Regex;
 
 pub(super) fn compile(pattern: &str, span: Span) -> Result<Regex> {
@@ -31,10 +28,8 @@ pub fn resolve(location: &Location, table: &dyn SiteTable, block: Option<usize>)
                 NameKind::Site => Target::Site(resolved.name),
                 NameKind::Module => Target::Module(resolved.name),
                 NameKind::OnRequest => {
-                    return Err(LangError::new(
-                        format!("{} is computed when asked for, so nothing stops there", resolved.name),
-                        name.span,
-                    ));
+                    let message = format!("{} is computed when asked for, so nothing stops there", resolved.name);
+                    return Err(LangError::new(message, name.span));
                 }
             }]
         }
