@@ -64,9 +64,7 @@ pub enum History {
 /// Operators before an expression.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UnaryOp {
-    /// `-`
     Neg,
-    /// `!`
     Not,
 }
 
@@ -85,7 +83,6 @@ pub struct IndexItem {
     pub span: Span,
 }
 
-/// What a slice selects on its axis.
 #[derive(Clone, Debug, PartialEq)]
 pub enum IndexKind {
     /// One element; the axis is removed. A string is the token with that text.

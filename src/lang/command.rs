@@ -6,7 +6,6 @@
 use super::lexer::Lexer;
 use super::{LangError, Result, Span, Spanned};
 
-/// The parts of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CommandLine<'a> {
     /// The command as typed: `print`, `p`, `!`.
@@ -59,12 +58,8 @@ impl<'a> CommandLine<'a> {
     pub fn subcommand(&self) -> Option<CommandLine<'a>> {
         let inner = split_command(self.rest)?;
         let moved = |span: Span| Span::new(span.start + self.offset, span.end + self.offset);
-        Some(CommandLine {
-            span: moved(inner.span),
-            format: inner.format.map(|(f, s)| (f, moved(s))),
-            offset: inner.offset + self.offset,
-            ..inner
-        })
+        let (span, format) = (moved(inner.span), inner.format.map(|(f, s)| (f, moved(s))));
+        Some(CommandLine { span, format, offset: inner.offset + self.offset, ..inner })
     }
 }
 

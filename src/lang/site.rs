@@ -24,7 +24,6 @@ pub trait SiteTable {
     fn alias(&self, path: &str) -> Option<String>;
 }
 
-/// What a name refers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NameKind {
     /// A value that an op produces.

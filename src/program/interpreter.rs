@@ -93,7 +93,9 @@ fn computed(op: &Op, inputs: &[Value], weights: &Weights, context: &Context) -> 
         Kernel::PooledLinear(pool) => {
             basic::vector_linear(&heads::pool(&inputs[0], *pool, context), &first(), weight(1).as_ref())
         }
-        Kernel::ActivationNorm(act, norm) => heads::activation_norm(&inputs[0], *act, norm.as_ref(), &all()),
+        Kernel::ActivationNorm(act, of) => {
+            heads::norm_of_vector(&basic::activation(&inputs[0], *act), of.as_ref(), &all(), norm::whole)
+        }
         Kernel::VectorLinear => basic::vector_linear(&inputs[0], &first(), weight(1).as_ref()),
         Kernel::Classify { project, transform } => {
             let all = all();

@@ -223,9 +223,7 @@ impl Program {
     /// over: ops whose values of all passes are read.
     pub fn affected_by(&self, changed: &[usize], carried: &[bool]) -> Vec<bool> {
         let mut affected = vec![false; self.ops.len()];
-        for &op in changed {
-            affected[op] = true;
-        }
+        changed.iter().for_each(|&op| affected[op] = true);
         for i in 0..self.ops.len() {
             let op = &self.ops[i];
             affected[i] |= op.inputs.iter().any(|&input| affected[input]);

@@ -90,12 +90,9 @@ fn forward(op: &Op, x: &[Value], weights: &Weights, context: &Context) -> Result
         Kernel::Unembed { project, scale, softcap: Some(_) } => {
             unbounded(Kernel::Unembed { project: *project, scale: *scale, softcap: None })?
         }
-        Kernel::ActivationNorm(act, norm) => {
+        Kernel::ActivationNorm(act, of) => {
             let out = by_factor(&x[0], |x| Ok(basic::activation(x, *act)))?;
-            match norm {
-                Some(norm) => heads::norm_of_vector_detached(&out, norm, &all()),
-                None => out,
-            }
+            heads::norm_of_vector(&out, of.as_ref(), &all(), norm::whole_detached)
         }
         Kernel::Classify { transform: Some(transform), .. } => classified(&x[0], transform, op, &all())?,
         Kernel::TopExperts { .. } | Kernel::ExpertWeights { .. } | Kernel::Experts { .. } => {

@@ -42,6 +42,10 @@ pub enum TensorError {
 }
 
 impl TensorError {
+    pub(super) fn rank(op: impl Into<String>, expected: &'static str, shape: String) -> TensorError {
+        TensorError::Rank { op: op.into(), expected, shape }
+    }
+
     pub(super) fn shapes(op: &str, left: &Value, right: &Value) -> TensorError {
         TensorError::Shapes { op: op.into(), left: left.shape_text(), right: right.shape_text() }
     }

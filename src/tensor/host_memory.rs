@@ -56,7 +56,6 @@ impl HostView {
         HostView { memory: Memory::Copied(elements), strides }
     }
 
-    /// Memory from the first element on.
     pub fn data(&self) -> &[f32] {
         match &self.memory {
             Memory::Lying(tensor) => &tensor.storage::<f32>()[tensor.layout().start_offset()..],

@@ -25,25 +25,16 @@ named! {
 
 impl Precision {
     pub fn bytes(self) -> u64 {
-        match self {
-            Precision::F32 => 4,
-            Precision::F16 => 2,
-        }
+        if self == Precision::F16 { 2 } else { 4 }
     }
 
     pub fn largest(self) -> f32 {
-        match self {
-            Precision::F32 => f32::MAX,
-            Precision::F16 => half::f16::MAX.to_f32(),
-        }
+        if self == Precision::F16 { half::f16::MAX.to_f32() } else { f32::MAX }
     }
 
     /// Half the distance between 1 and the next number: the largest relative error of rounding.
     pub fn rounding(self) -> f64 {
-        match self {
-            Precision::F32 => f64::from(f32::EPSILON) / 2.0,
-            Precision::F16 => half::f16::EPSILON.to_f64() / 2.0,
-        }
+        if self == Precision::F16 { half::f16::EPSILON.to_f64() / 2.0 } else { f64::from(f32::EPSILON) / 2.0 }
     }
 
     /// The same, if the device can hold values so.

@@ -53,7 +53,7 @@ impl Value {
     pub fn read_scalar(&self) -> Result<f64, TensorError> {
         match self.read_f64()?.as_slice() {
             [x] => Ok(*x),
-            _ => Err(TensorError::Rank { op: "scalar".into(), expected: "one element", shape: self.shape_text() }),
+            _ => Err(TensorError::rank("scalar", "one element", self.shape_text())),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use burn::tensor::{Tensor, Transaction};
 
-use super::host;
+use super::host::{self, Census};
 use super::reading::{FEW, read_error};
 use super::tree;
 use super::{Kind, TensorError, Value};
@@ -63,19 +63,18 @@ impl Summary {
     /// The same for 32-bit floats, in two quick passes.
     pub fn of_f32(data: &[f32], shape: &[usize]) -> Summary {
         let census = host::census(data);
+        let Census { nan, pos_inf, neg_inf, zeros, .. } = census;
         let magnitude = census.max.abs().max(census.min.abs());
         let mut summary = Summary {
             count: data.len() as u64,
-            nan: census.nan,
-            pos_inf: census.pos_inf,
-            neg_inf: census.neg_inf,
-            zeros: census.zeros,
-            min: census.min.into(),
-            max: census.max.into(),
-            l2: census.squares.sqrt(),
+            nan,
+            pos_inf,
+            neg_inf,
+            zeros,
             absmax: magnitude.into(),
             ..Summary::default()
         };
+        (summary.min, summary.max, summary.l2) = (census.min.into(), census.max.into(), census.squares.sqrt());
         let finite = summary.finite();
         summary.mean = census.sum / finite as f64;
         summary.std = (host::spread(data, summary.mean) / finite as f64).sqrt();
@@ -191,32 +190,16 @@ impl Value {
             sum(clean.square()).sqrt(),
             absmax,
         ];
-        let mut reading = Transaction::default();
-        for number in numbers {
-            reading = reading.register(number);
-        }
-        for count in counts {
-            reading = reading.register(count);
-        }
+        let reading = numbers.into_iter().fold(Transaction::default(), Transaction::register);
+        let reading = counts.into_iter().fold(reading, Transaction::register);
         let read = reading.try_execute().map_err(read_error)?;
         let read: Vec<f64> = read.iter().flat_map(|data| data.iter::<f64>()).collect();
         let [min, max, mean, std, l2, absmax, finite, nan, pos_inf, neg_inf, zeros, at] = read[..] else {
             return Err(TensorError::Read { message: "a summary came back incomplete".into() });
         };
-        let summary = Summary {
-            count: count as u64,
-            nan: nan as u64,
-            pos_inf: pos_inf as u64,
-            neg_inf: neg_inf as u64,
-            zeros: zeros as u64,
-            min,
-            max,
-            mean,
-            std,
-            l2,
-            absmax,
-            absmax_index: Vec::new(),
-        };
+        let ([nan, pos_inf, neg_inf, zeros], count) = ([nan, pos_inf, neg_inf, zeros].map(|n| n as u64), count as u64);
+        let summary =
+            Summary { count, nan, pos_inf, neg_inf, zeros, min, max, mean, std, l2, absmax, ..Summary::default() };
         let at = (finite > 0.0).then_some(at as usize);
         Ok(summary.finish(at, self.shape()))
     }

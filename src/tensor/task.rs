@@ -31,7 +31,6 @@ thread_local! {
 pub struct Interrupted {
     /// What was being done; empty if no step was reported.
     pub what: String,
-    /// How much of it was done.
     pub done: u64,
     /// Of how much; 0 if that is not known.
     pub total: u64,

@@ -167,7 +167,6 @@ fn without_zeros(text: &str) -> &str {
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { text }
 }
 
-/// What `%s` prints.
 fn shown(datum: &Datum, at: Span) -> Result<String> {
     Ok(match datum {
         Datum::Str(text) => text.clone(),

@@ -1,7 +1,7 @@
 //! The functions of the language: one table for evaluation, help, completion and the manual.
 
-use super::Datum;
 use super::evaluator::Evaluator;
+use super::{At, Datum};
 use crate::lang::command::alike;
 use crate::lang::{Arg, Expr, LangError, Result, Span};
 use crate::tensor::Value;
@@ -16,7 +16,6 @@ pub struct Function {
     pub variadic: bool,
     /// Whether it may be written without brackets.
     pub bare: bool,
-    /// One line for help.
     pub about: &'static str,
     pub(super) call: Body,
 }
@@ -77,7 +76,7 @@ pub static FUNCTIONS: &[Function] = &[
     function("norm", X_AXIS, 1, "Euclidean norm", |e, b| e.reduction(b, R::Norm)),
     function("argmax", X_AXIS, 1, "index of the first largest element", |e, b| e.arg_extreme(b, true)),
     function("argmin", X_AXIS, 1, "index of the first smallest element", |e, b| e.arg_extreme(b, false)),
-    function("any", X_AXIS, 1, "whether some element is true, or not zero", |e, b| e.any(b)),
+    function("any", X_AXIS, 1, "whether some element is true, or not zero", |e, b| e.quantified(b, R::Max)),
     function(
         "all",
         X_AXIS,
@@ -85,7 +84,7 @@ pub static FUNCTIONS: &[Function] = &[
         "whether every element is true, or not zero; of a bare site: its value for every row",
         |e, b| e.all(b),
     ),
-    function("count", X_AXIS, 1, "how many elements are true, or not zero", |e, b| e.count(b)),
+    function("count", X_AXIS, 1, "how many elements are true, or not zero", |e, b| e.over_truths(b, R::Sum)),
     function("dot", A_B_AXIS, 2, "sum of products", |e, b| e.pairing(b, Pairing::Dot)),
     function("cos", A_B_AXIS, 2, "cosine of the angle between two values", |e, b| e.pairing(b, Pairing::Cosine)),
     function("dist", A_B_AXIS, 2, "Euclidean distance", |e, b| e.pairing(b, Pairing::Distance)),
@@ -137,7 +136,7 @@ pub static FUNCTIONS: &[Function] = &[
         e.prediction(b, |logits| logits.log_softmax(0))
     })),
     bare(function("rank", TOKEN, 0, "how many tokens are more likely at the focused position", |e, b| e.rank(b))),
-    bare(function("loss", &[], 0, "loss of the pass", |e, b| e.loss(b))),
+    bare(function("loss", &[], 0, "loss of the pass", |e, b| e.scope.loss().at(b.span))),
     function("param", &["name"], 1, "a weight by its name in the file, or by role", |e, b| e.param(b)),
     function("lens", X, 1, "final norm and unembedding of a residual stream", |e, b| e.lens(b)),
     function("result", &["layer", "head"], 2, "what one head adds to the residual stream", |e, b| e.result(b)),
@@ -155,7 +154,6 @@ impl Function {
     }
 }
 
-/// A call as it was written.
 pub struct Call<'e> {
     pub name: &'e str,
     pub name_span: Span,

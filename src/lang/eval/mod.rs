@@ -7,7 +7,6 @@
 
 mod arithmetic;
 mod datum;
-mod elementwise;
 mod evaluator;
 mod format;
 mod functions;

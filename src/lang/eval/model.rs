@@ -65,10 +65,6 @@ impl Evaluator<'_> {
             .ok_or_else(|| LangError::new(format!("no entry {at}; the entries are {}", extent(len)), expr.span))
     }
 
-    pub fn loss(&mut self, call: &Bound<'_>) -> Result<Datum> {
-        self.scope.loss().at(call.span)
-    }
-
     pub fn param(&mut self, call: &Bound<'_>) -> Result<Datum> {
         let name = self.string(call.required(0))?;
         self.scope.param(&name).at(call.required(0).span).map(Datum::Tensor)

@@ -112,10 +112,6 @@ impl Evaluator<'_> {
         }
     }
 
-    pub fn any(&mut self, call: &Bound<'_>) -> Result<Datum> {
-        self.quantified(call, Reduction::Max)
-    }
-
     /// Whether all elements are true; of a bare site, its value for every row.
     pub fn all(&mut self, call: &Bound<'_>) -> Result<Datum> {
         if let (ExprKind::Site(site), None) = (&call.required(0).kind, call.optional(1)) {
@@ -125,7 +121,7 @@ impl Evaluator<'_> {
     }
 
     /// Whether the largest or the smallest of some truth values is true.
-    fn quantified(&mut self, call: &Bound<'_>, op: Reduction) -> Result<Datum> {
+    pub fn quantified(&mut self, call: &Bound<'_>, op: Reduction) -> Result<Datum> {
         let span = call.required(0).span;
         match self.over_truths(call, op)? {
             Datum::Tensor(found) => found.binary(BinaryOp::Gt, &found.full_like(0.0)).at(span).map(Datum::Tensor),
@@ -133,12 +129,8 @@ impl Evaluator<'_> {
         }
     }
 
-    pub fn count(&mut self, call: &Bound<'_>) -> Result<Datum> {
-        self.over_truths(call, Reduction::Sum)
-    }
-
     /// Evaluates the first argument to truth values, numbers other than 0 being true, and reduces them as floats.
-    fn over_truths(&mut self, call: &Bound<'_>, op: Reduction) -> Result<Datum> {
+    pub fn over_truths(&mut self, call: &Bound<'_>, op: Reduction) -> Result<Datum> {
         let x = call.required(0);
         let value = self.value(x)?;
         let axis = call.optional(1).map(|axis| self.axis(axis, &value)).transpose()?;

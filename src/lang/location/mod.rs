@@ -25,7 +25,6 @@ pub struct Location {
     pub pass: Option<u32>,
     /// The slice in brackets; empty without one.
     pub index: Vec<IndexItem>,
-    /// `head=3`
     pub head: Option<Spanned<Choice>>,
     /// `pos=17`, `pos="nurse"`
     pub pos: Option<Spanned<Choice>>,

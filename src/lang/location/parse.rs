@@ -56,37 +56,28 @@ impl<'a> Scanner<'a> {
         let start = self.at;
         let when = self.side()?;
         let what = self.what()?;
-        let mut location = Location {
-            what,
-            when,
-            run: None,
-            pass: None,
-            index: Vec::new(),
-            head: None,
-            pos: None,
-            row: None,
-            span: Span::default(),
-        };
-        if matches!(location.what, What::Name(_) | What::Glob(_) | What::Regex(_)) {
+        let (mut run, mut pass, mut index) = (None, None, Vec::new());
+        if matches!(what, What::Name(_) | What::Glob(_) | What::Regex(_)) {
             let mut lexer = Lexer::new(self.rest(), self.offset + self.at);
-            location.run = lexer.run()?;
-            location.pass = lexer.pass()?;
+            run = lexer.run()?;
+            pass = lexer.pass()?;
             self.at += lexer.position();
             if self.rest().starts_with('[') {
                 let mut parser = Parser::new(self.rest(), self.offset + self.at)?;
-                location.index = parser.index()?;
+                index = parser.index()?;
                 self.at = parser.last_end - self.offset;
             }
         }
         self.boundary()?;
-        let mut end = self.at;
+        let (mut end, mut focus) = (self.at, [None, None, None]);
         self.skip_spaces();
-        while self.focus(&mut location)? {
+        while self.focus(&mut focus)? {
             end = self.at;
             self.skip_spaces();
         }
-        location.span = Span::new(self.offset + start, self.offset + end);
-        Ok(location)
+        let span = Span::new(self.offset + start, self.offset + end);
+        let [head, pos, row] = focus;
+        Ok(Location { what, when, run, pass, index, head, pos, row, span })
     }
 
     /// A location ends at a space, a comma or the line's end, so that a typo such as `L5]` is noticed.
@@ -184,15 +175,13 @@ impl<'a> Scanner<'a> {
         Ok(if glob::is_glob(&name.value) { What::Glob(name) } else { What::Name(name) })
     }
 
-    /// Parses one `key=value` of the focus; false if there is none here.
-    fn focus(&mut self, location: &mut Location) -> Result<bool> {
-        let rest = self.rest();
-        let Some((key, _)) = rest
-            .split_once('=')
-            .filter(|(key, value)| matches!(*key, "head" | "pos" | "row") && !value.starts_with('='))
-        else {
-            return Ok(false);
-        };
+    /// Parses one `key=value` of head, position and row; false if there is none here.
+    fn focus(&mut self, focus: &mut [Option<Spanned<Choice>>; 3]) -> Result<bool> {
+        const KEYS: [&str; 3] = ["head", "pos", "row"];
+        let written = self.rest().split_once('=').filter(|(_, value)| !value.starts_with('='));
+        let known = written.and_then(|(key, _)| KEYS.iter().position(|known| *known == key));
+        let Some(place) = known else { return Ok(false) };
+        let key = KEYS[place];
         let start = self.at;
         self.at += key.len() + 1;
         let value_at = self.at;
@@ -211,15 +200,9 @@ impl<'a> Scanner<'a> {
         if key != "pos" && matches!(choice, Choice::Text(_)) {
             return Err(LangError::new(format!("{key}= needs a number; only pos= takes a token's text"), span));
         }
-        let slot = match key {
-            "head" => &mut location.head,
-            "pos" => &mut location.pos,
-            _ => &mut location.row,
-        };
-        if slot.is_some() {
+        if focus[place].replace(Spanned::new(choice, span)).is_some() {
             return Err(LangError::new(format!("{key}= is given twice"), span));
         }
-        *slot = Some(Spanned::new(choice, span));
         Ok(true)
     }
 }

@@ -91,15 +91,8 @@ fn place(target: Target, location: &Location, mut head: Option<usize>, table: &d
         _ => None,
     };
     let pos = location.pos.as_ref().map(|pos| pos.value.clone());
-    Ok(Place {
-        target,
-        when: location.when.unwrap_or(usual),
-        run: location.run.clone(),
-        pass: location.pass,
-        head,
-        pos,
-        row,
-    })
+    let (when, run, pass) = (location.when.unwrap_or(usual), location.run.clone(), location.pass);
+    Ok(Place { target, when, run, pass, head, pos, row })
 }
 
 #[cfg(test)]

@@ -59,19 +59,8 @@ impl Builder<'_> {
             part.is_some() || !site.starts_with("blocks."),
             "{site} is a site of a block, and not one of its parts"
         );
-        self.ops.push(Op {
-            site,
-            module: 0,
-            kernel,
-            inputs: inputs.to_vec(),
-            cached,
-            weights,
-            axes,
-            heads,
-            width,
-            layer,
-            part,
-        });
+        let inputs = inputs.to_vec();
+        self.ops.push(Op { site, module: 0, kernel, inputs, cached, weights, axes, heads, width, layer, part });
         self.ops.len() - 1
     }
 

@@ -52,7 +52,6 @@ impl Default for Tolerance {
 }
 
 impl Tolerance {
-    /// Relative to the size alone.
     pub fn of(relative: f64) -> Tolerance {
         Tolerance { absolute: 0.0, relative }
     }
@@ -156,7 +155,6 @@ impl Rows {
         Rows { width: 1, sizes: elements.map(|element| self.size(element)).collect() }
     }
 
-    /// The size of the row that an element is in.
     pub fn size(&self, element: usize) -> f64 {
         self.sizes[element / self.width]
     }

@@ -98,10 +98,7 @@ pub(super) fn fold<const N: usize>(
         }
         _ => value.on_host(),
     };
-    let mut hosts = Vec::with_capacity(N);
-    for value in values {
-        hosts.push(host(value)?);
-    }
+    let hosts = values.iter().map(|value| host(value)).collect::<Result<Vec<_>, _>>()?;
     let len = axis.map_or(count, |axis| shape[axis]);
     let lines: usize = axis.map_or(1, |axis| without(values[0], axis).0.iter().product());
     let data: [&[f32]; N] = std::array::from_fn(|n| hosts[n].as_slice());

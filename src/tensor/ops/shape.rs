@@ -36,11 +36,8 @@ impl Value {
     /// If there are more slices than axes, or one is outside its axis.
     pub fn slice(&self, slices: &[Slice]) -> Result<Value, TensorError> {
         if slices.len() > self.shape().len() {
-            return Err(TensorError::Rank {
-                op: format!("a slice with {} indices", slices.len()),
-                expected: "as many axes",
-                shape: self.shape_text(),
-            });
+            let op = format!("a slice with {} indices", slices.len());
+            return Err(TensorError::rank(op, "as many axes", self.shape_text()));
         }
         let (mut shape, mut axes) = (Vec::new(), Vec::new());
         let mut origin = self.origin().map(|_| Vec::new());
@@ -117,11 +114,8 @@ impl Value {
                 Slice::At(at) => at..at + 1,
                 Slice::Range { start, end, step: 1 } => start..end,
                 Slice::Range { .. } => {
-                    return Err(TensorError::Rank {
-                        op: "assignment to a slice with a step".into(),
-                        expected: "a contiguous slice",
-                        shape: self.shape_text(),
-                    });
+                    let op = "assignment to a slice with a step";
+                    return Err(TensorError::rank(op, "a contiguous slice", self.shape_text()));
                 }
             };
             full.push(range.len());
@@ -158,19 +152,11 @@ impl Value {
     pub fn reshape(&self, shape: &[usize]) -> Result<Value, TensorError> {
         let needs = shape.iter().product();
         if needs != self.count() {
-            return Err(TensorError::Reshape {
-                from: self.shape_text(),
-                to: shape_text(shape, &[]),
-                count: self.count(),
-                needs,
-            });
+            let (from, to, count) = (self.shape_text(), shape_text(shape, &[]), self.count());
+            return Err(TensorError::Reshape { from, to, count, needs });
         }
         if shape.len() > MAX_RANK {
-            return Err(TensorError::Rank {
-                op: "reshape".into(),
-                expected: "at most 6 axes",
-                shape: shape_text(shape, &[]),
-            });
+            return Err(TensorError::rank("reshape", "at most 6 axes", shape_text(shape, &[])));
         }
         Ok(self.clone().reshaped(shape))
     }
@@ -272,7 +258,7 @@ impl Value {
     /// If the value has more than one element.
     pub fn full_shape(&self, shape: &[usize]) -> Result<Value, TensorError> {
         if self.count() != 1 {
-            return Err(TensorError::Rank { op: "repeat".into(), expected: "one element", shape: self.shape_text() });
+            return Err(TensorError::rank("repeat", "one element", self.shape_text()));
         }
         self.may_make("repeat", shape, &[])?;
         Ok(self.clone().reshaped(&vec![1; shape.len()]).expand_to(shape))

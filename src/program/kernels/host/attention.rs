@@ -14,7 +14,6 @@ use crate::tensor::{Value, inlined, vectorised};
 /// Queries that one task mixes values for.
 const QUERIES: usize = 32;
 
-/// Products of queries `[B, T, H, h]` and keys `[B, S, K, h]`, scaled, capped, biased and masked: `[B, H, T, S]`.
 pub fn scores(q: &Value, k: &Value, scoring: Scoring) -> Option<Value> {
     let (queries, keys) = (q.host_f32()?, k.host_view()?);
     let [rows, t, heads, h] = *q.shape() else { return None };
@@ -114,7 +113,6 @@ fn softmax(out: &mut [f32], x: &[f32]) {
     }
 }
 
-/// Pattern `[B, H, T, S]` times values `[B, S, K, h]`: `[B, T, H, h]`.
 pub fn mix(pattern: &Value, v: &Value) -> Option<Value> {
     let (patterns, values) = (pattern.host_f32()?, v.host_view()?);
     let [rows, heads, t, s] = *pattern.shape() else { return None };

@@ -8,7 +8,6 @@ use super::special::tanh;
 use super::{PIECE, by_rows, filled, value};
 use crate::tensor::{Value, inlined};
 
-/// `a + b` of one shape.
 pub fn add(a: &Value, b: &Value) -> Option<Value> {
     let (left, right) = (a.host_f32()?, b.host_f32()?);
     if a.shape() != b.shape() {
@@ -43,7 +42,6 @@ pub fn bounded(x: &Value, bound: f64) -> Option<Value> {
     )
 }
 
-/// `cap tanh(x / cap)`.
 pub fn capped(x: &Value, cap: f64) -> Option<Value> {
     let cap = cap as f32;
     map(x, inlined!(|x| cap * tanh(x / cap)))

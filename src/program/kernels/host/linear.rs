@@ -22,7 +22,6 @@ fn times(out: MatrixMut, x: Matrix, weight: &HostHeld, shape: (usize, usize), bi
     }
 }
 
-/// `x W + b` over the last axis of `x`; `W` is `[n, m]`.
 pub fn linear(x: &Value, weight: &Value, bias: Option<&Value>) -> Option<Value> {
     let (host, held) = (x.host_f32()?, weight.host_held()?);
     let [n, m] = *weight.shape() else { return None };

@@ -17,7 +17,6 @@ pub fn layer_norm_scale(x: &Value, eps: f64) -> Option<Value> {
     Some(value(scale.collect(), &[rows, length, 1]))
 }
 
-/// `sqrt(mean(x^2) + eps)` over the last axis: `[B, T, 1]`.
 pub fn rms_scale(x: &Value, eps: f64) -> Option<Value> {
     let host = x.host_f32()?;
     let [rows, length, width] = *x.shape() else { return None };
@@ -28,7 +27,6 @@ pub fn rms_scale(x: &Value, eps: f64) -> Option<Value> {
     Some(value(scale.collect(), &[rows, length, 1]))
 }
 
-/// `x / scale` over the last axis.
 pub fn over(x: &Value, scale: &Value) -> Option<Value> {
     let (host, scales) = (x.host_f32()?, scale.host_f32()?);
     let width = *x.shape().last()?;
@@ -44,7 +42,6 @@ pub fn over(x: &Value, scale: &Value) -> Option<Value> {
     Some(value(out, x.shape()))
 }
 
-/// `(x - mean) / scale` over the last axis.
 pub fn centred_over(x: &Value, scale: &Value) -> Option<Value> {
     let (host, scales) = (x.host_f32()?, scale.host_f32()?);
     let width = *x.shape().last()?;

@@ -5,7 +5,6 @@ use crate::model::spec::Pairing;
 use crate::program::context::Rotation;
 use crate::tensor::{Value, inlined, vectorised};
 
-/// Rotates pairs of features of `[B, T, H, h]`; features beyond the last pair pass through.
 pub fn rotate(x: &Value, rotation: &Rotation) -> Option<Value> {
     let host = x.host_f32()?;
     let [rows, length, heads, width] = *x.shape() else { return None };
