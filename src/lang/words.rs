@@ -113,40 +113,6 @@ pub fn take_options(words: Vec<Word>, known: &[OptionSpec]) -> Result<(Vec<Given
     Ok((given, left))
 }
 
-/// Takes the options at the start of `text`, for commands whose arguments are then read raw. Gives the byte of the line
-/// at which the rest begins.
-pub fn leading_options(text: &str, offset: usize, known: &[OptionSpec]) -> Result<(Vec<Given>, usize)> {
-    let mut given = Vec::new();
-    let mut at = 0;
-    let next = |at: &mut usize| {
-        *at += text[*at..].len() - text[*at..].trim_start().len();
-        let end = *at + text[*at..].find(char::is_whitespace).unwrap_or(text.len() - *at);
-        Word { text: text[*at..end].to_string(), quoted: false, span: Span::new(offset + *at, offset + end) }
-    };
-    loop {
-        let word = next(&mut at);
-        if !is_option(&word.text) {
-            return Ok((given, offset + at));
-        }
-        at = word.span.end - offset;
-        if word.text == "--" {
-            next(&mut at);
-            return Ok((given, offset + at));
-        }
-        let spec = find_option(&word, known)?;
-        let mut value = None;
-        if spec.takes_value {
-            let found = next(&mut at);
-            if found.text.is_empty() {
-                return Err(LangError::new(format!("option {} needs a value", spec.name), word.span));
-            }
-            at = found.span.end - offset;
-            value = Some(found);
-        }
-        given.push(Given { name: spec.name, value, span: word.span });
-    }
-}
-
 /// Whether it is a dash and a letter, or `--`: `-3` is a number and `-` alone a word.
 fn is_option(text: &str) -> bool {
     text == "--"
@@ -247,19 +213,6 @@ mod tests {
         assert_eq!(fails("-r").message, "ambiguous option -r: -rtol, -rows");
         assert_eq!(fails("-x").help.as_deref(), Some("choose from -first, -rtol, -rows"));
         assert_eq!(fails("-rtol").message, "option -rtol needs a value");
-    }
-
-    #[test]
-    fn leading_options_leave_an_expression_raw() {
-        let (given, rest) = leading_options("-rtol 2 -first -x + 1", 4, &KNOWN[..2])
-            .expect_err("-x is none")
-            .help
-            .map_or((vec![], 0), |_| (vec![1], 1));
-        assert_eq!((given.len(), rest), (1, 1));
-        let (given, rest) = leading_options("-rtol 2 -first  -- -x + 1", 4, &KNOWN).expect("known");
-        assert_eq!((given.len(), rest), (2, 4 + 19));
-        let (given, rest) = leading_options(" -1 + 2", 4, &KNOWN).expect("none");
-        assert_eq!((given.len(), rest), (0, 5));
     }
 
     #[test]
