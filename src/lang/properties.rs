@@ -129,8 +129,8 @@ fn tree() -> impl Strategy<Value = Expr> {
 
 /// Lines made of the pieces of the language get deeper into the parsers than random characters do.
 fn line() -> impl Strategy<Value = String> {
-    const PIECES: &str = "L5 L-1 b2 L5H3 .attn .z blocks. { } * ** ? / \\ [ ] ( ) , : ... . = == += - + ! && | < $ $$ $1 \
-        $x $cursor 1 2.5e3 0x \" a if head= pos=\" row=1 # @ -before -- max é 日 param(\"W\") tokens";
+    const PIECES: &str = "L5 L-1 b2 L5H3 .attn .z blocks. { } * ** ? / \\ [ ] ( ) , : ... . = == += - + ! && | < $ $$ \
+        $1 $x $cursor 1 2.5e3 0x \" a if head= pos=\" row=1 # @ -before -- max é 日 param(\"W\") tokens";
     let pieces: Vec<&str> = PIECES.split_whitespace().chain([" ", " ", "\t", "-after "]).collect();
     let pieces = proptest::sample::select(pieces);
     prop_oneof![".{0,40}", vec(pieces, 0..14).prop_map(|p| p.concat())]

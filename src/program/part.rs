@@ -3,8 +3,8 @@
 use crate::tensor::named;
 
 named! {
-    /// A part of a block, by its name in a site, which is the one in `docs/sites.md`. `ALL` has them as they follow each
-    /// other in a block of the usual kind.
+    /// A part of a block, by its name in a site, which is the one in `docs/sites.md`. `ALL` has them in the order in
+    /// which they follow each other in a block of the usual kind.
     #[derive(PartialOrd, Ord)]
     pub enum Part, path {
         /// The residual stream before the block.

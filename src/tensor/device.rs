@@ -76,11 +76,8 @@ struct Info {
 /// Devices opened so far: wgpu runtimes are initialised once in a process.
 static OPENED: Mutex<Vec<(Adapter, Device)>> = Mutex::new(Vec::new());
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Adapter {
-    kind: DeviceKind,
-    api: WgpuBackend,
-}
+/// What identifies a wgpu adapter.
+type Adapter = (DeviceKind, WgpuBackend);
 
 impl fmt::Debug for Device {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -217,8 +214,8 @@ fn open_adapter(adapter: Adapter, why: &str) -> Result<Device, WgpuInitError> {
         return Ok(device.clone());
     }
     let (burn, setup) = burn::tensor::Device::wgpu_options()
-        .device_kind(adapter.kind.clone())
-        .graphics_api(adapter.api)
+        .device_kind(adapter.0.clone())
+        .graphics_api(adapter.1)
         .init_with_setup()?;
     let info = setup.adapter.get_info();
     let limits = setup.device.limits();
@@ -251,7 +248,7 @@ fn vulkan(n: usize) -> Result<Device, TensorError> {
     if n > hardware {
         return Err(unavailable(format!("Vulkan has {hardware} hardware adapters and at most one software adapter")));
     }
-    open_adapter(Adapter { kind: DeviceKind::Cpu, api: WgpuBackend::Vulkan }, "software adapter, as named")
+    open_adapter((DeviceKind::Cpu, WgpuBackend::Vulkan), "software adapter, as named")
         .map_err(|error| unavailable(error.to_string()))
 }
 
@@ -265,7 +262,7 @@ fn nth(n: usize, api: WgpuBackend) -> Result<Device, usize> {
     let mut seen = 0;
     for (kind, what) in kinds {
         let mut index = 0;
-        while let Ok(device) = open_adapter(Adapter { kind: kind(index), api }, what) {
+        while let Ok(device) = open_adapter((kind(index), api), what) {
             if seen == n {
                 return Ok(device);
             }

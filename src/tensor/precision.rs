@@ -94,7 +94,7 @@ impl Value {
             Value::float(Tensor::<1>::from_data(data, (self.device().burn(), DType::F16))).reshaped(shape)
         };
         let view = self.host_view()?;
-        let out = match turned(self.shape(), view.strides()) {
+        let out = match turned(self.shape(), &view.strides) {
             Some([to, from]) => halves(&view.data()[..from * to], &[to, from]).transpose(),
             None => halves(self.host_f32()?.as_slice(), self.shape()),
         };
@@ -107,7 +107,7 @@ impl Value {
             return None;
         }
         let HostHeld::Half(halves) = self.host_held()? else { return None };
-        let out = match turned(self.shape(), halves.strides()) {
+        let out = match turned(self.shape(), &halves.strides) {
             Some([to, from]) => Value::from_f32(halves.widened(), &[to, from], &self.device()).transpose(),
             None => Value::from_f32(self.host_f32()?.into_vec(), self.shape(), &self.device()),
         };

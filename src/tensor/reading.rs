@@ -63,8 +63,8 @@ impl Value {
         let tensor = self.host_tensor()?;
         let tensor = if tensor.is_contiguous() { tensor } else { tensor.to_contiguous() };
         match tensor.dtype() {
-            DType::F32 => Some(HostF32::new(tensor)),
-            DType::F16 => Some(HostF32::copied(HostHalves::new(tensor).widened())),
+            DType::F32 => Some(HostF32::Shared(tensor)),
+            DType::F16 => Some(HostF32::Copied(HostHalves::new(tensor).widened())),
             _ => None,
         }
     }
@@ -74,7 +74,7 @@ impl Value {
     pub fn host_view(&self) -> Option<HostView> {
         Some(match self.host_held()? {
             HostHeld::Single(view) => view,
-            HostHeld::Half(halves) => HostView::copied(halves.widened(), halves.strides().to_vec()),
+            HostHeld::Half(halves) => HostView { memory: HostF32::Copied(halves.widened()), strides: halves.strides },
         })
     }
 
@@ -102,7 +102,7 @@ impl Value {
     pub(super) fn on_host(&self) -> Result<HostF32, TensorError> {
         match self.host_f32() {
             Some(host) => Ok(host),
-            None => self.read_f32().map(HostF32::copied),
+            None => self.read_f32().map(HostF32::Copied),
         }
     }
 

@@ -92,9 +92,9 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    fn word(&mut self) -> &'a str {
+    fn take(&mut self, wanted: impl Fn(char) -> bool) -> &'a str {
         let rest = self.rest();
-        let end = rest.find(char::is_whitespace).unwrap_or(rest.len());
+        let end = rest.find(|c| !wanted(c)).unwrap_or(rest.len());
         self.at += end;
         &rest[..end]
     }
@@ -105,7 +105,7 @@ impl<'a> Scanner<'a> {
             return Ok(None);
         }
         let start = self.at;
-        let word = self.word();
+        let word = self.take(|c| !c.is_whitespace());
         let Some(when) = When::ALL.iter().find(|when| when.option() == word) else {
             let error = self.error(start, format!("unknown option {word} for a location"));
             return Err(error.help("choose from -before and -after"));
@@ -121,25 +121,18 @@ impl<'a> Scanner<'a> {
             Some('/') => self.regex(),
             Some('#') => {
                 self.at += 1;
-                let digits = self.digits();
+                let digits = self.take(|c| c.is_ascii_digit());
                 let pass = digits.parse().map_err(|_| self.error(start, "no pass number after #"))?;
                 Ok(What::Pass(pass))
             }
             Some(sign @ ('+' | '-')) => {
                 self.at += 1;
-                let digits = self.digits().parse::<i64>();
+                let digits = self.take(|c| c.is_ascii_digit()).parse::<i64>();
                 let ops = digits.map_err(|_| self.error(start, format!("expected a number of ops after {sign}")))?;
                 Ok(What::Offset(if sign == '-' { -ops } else { ops }))
             }
             Some(_) => self.name(),
         }
-    }
-
-    fn digits(&mut self) -> &'a str {
-        let rest = self.rest();
-        let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
-        self.at += end;
-        &rest[..end]
     }
 
     fn regex(&mut self) -> Result<What> {

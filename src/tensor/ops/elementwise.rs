@@ -116,7 +116,12 @@ impl Value {
         } else if a.kind() == Kind::Int && b.kind() == Kind::Int && !matches!(op, BinaryOp::Div | BinaryOp::Pow) {
             numbers(op, a.int_tensor(), b.int_tensor(), Value::int)
         } else {
-            real_numbers(op, a.to_float().tensor(), b.to_float().tensor())
+            let (a, b) = (a.to_float().tensor(), b.to_float().tensor());
+            match op {
+                BinaryOp::Div => Value::float::<1>(a.div(b)),
+                BinaryOp::Pow => Value::float::<1>(a.powf(b)),
+                op => numbers(op, a, b, Value::float),
+            }
         };
         Ok(out.reshaped(&shape).with_axes(&axes))
     }
@@ -156,14 +161,6 @@ impl Value {
             Kind::Bool => Value::boolean(padded.bool_tensor::<MAX_RANK>().expand::<MAX_RANK, _>(to)),
         };
         out.reshaped(shape)
-    }
-}
-
-fn real_numbers(op: BinaryOp, a: Tensor<1>, b: Tensor<1>) -> Value {
-    match op {
-        BinaryOp::Div => Value::float(a.div(b)),
-        BinaryOp::Pow => Value::float(a.powf(b)),
-        op => numbers(op, a, b, Value::float),
     }
 }
 

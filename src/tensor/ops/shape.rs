@@ -30,6 +30,14 @@ impl Value {
         found.ok_or_else(|| TensorError::Axis { axis: name.into(), axes: self.shape_text() })
     }
 
+    /// The name of an axis, or its number.
+    pub fn axis_label(&self, axis: usize) -> String {
+        match self.axes()[axis] {
+            Axis::None => axis.to_string(),
+            name => name.to_string(),
+        }
+    }
+
     /// Takes a part of each axis; missing trailing entries mean all of the axis.
     ///
     /// # Errors
@@ -51,7 +59,7 @@ impl Value {
             };
             if end > len || (start > end) || (matches!(slice, Slice::At(_)) && start >= len) {
                 let index = if start >= len { start } else { end } as i64;
-                return Err(TensorError::Index { index, axis: axis_label(self, i), len });
+                return Err(TensorError::Index { index, axis: self.axis_label(i), len });
             }
             if start != 0 || end != len || step != 1 {
                 value = value.narrow(i, start, end, step);
@@ -286,12 +294,5 @@ impl Value {
             if rank == 3 { value.tensor::<3>() } else { value.reshaped(&[outer, rows, columns]).tensor::<3>() }
         };
         Ok(Value::float(flat(self).matmul(flat(other))).reshaped(&shape).with_axes(&axes))
-    }
-}
-
-fn axis_label(value: &Value, i: usize) -> String {
-    match value.axes()[i] {
-        Axis::None => i.to_string(),
-        axis => axis.to_string(),
     }
 }

@@ -18,7 +18,7 @@ pub fn scores(q: &Value, k: &Value, scoring: Scoring) -> Option<Value> {
     let (queries, keys) = (q.host_f32()?, k.host_view()?);
     let [rows, t, heads, h] = *q.shape() else { return None };
     let [_, s, kv, _] = *k.shape() else { return None };
-    let &[of_row, of_key, of_head, 1] = keys.strides() else { return None };
+    let &[of_row, of_key, of_head, 1] = keys.strides.as_slice() else { return None };
     if rows * heads * t * s == 0 {
         return None;
     }
@@ -117,7 +117,7 @@ pub fn mix(pattern: &Value, v: &Value) -> Option<Value> {
     let (patterns, values) = (pattern.host_f32()?, v.host_view()?);
     let [rows, heads, t, s] = *pattern.shape() else { return None };
     let [_, _, kv, h] = *v.shape() else { return None };
-    let &[of_row, of_key, of_head, 1] = values.strides() else { return None };
+    let &[of_row, of_key, of_head, 1] = values.strides.as_slice() else { return None };
     if rows * t * heads * h == 0 {
         return None;
     }
