@@ -191,7 +191,6 @@ pub(super) fn spread(data: &[f32], mean: f64) -> f64 {
     )
 }
 
-/// The sum of a function of each number.
 pub(super) fn sum_of(data: &[f32], function: impl Fn(f64) -> f64 + Sync) -> f64 {
     in_pieces(data.len(), |piece| {
         let mut lanes = [0.0; LANES];

@@ -114,7 +114,6 @@ impl Value {
         Some(out)
     }
 
-    /// The same value held as `other` is.
     pub fn held_like(self, other: &Value) -> Value {
         self.held_in(if other.dtype_name() == "f16" { Precision::F16 } else { Precision::F32 })
     }

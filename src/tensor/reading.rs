@@ -100,10 +100,7 @@ impl Value {
 
     /// All elements in host memory, without a copy if they are there already.
     pub(super) fn on_host(&self) -> Result<HostF32, TensorError> {
-        match self.host_f32() {
-            Some(host) => Ok(host),
-            None => self.read_f32().map(HostF32::Copied),
-        }
+        self.host_f32().map_or_else(|| self.read_f32().map(HostF32::Copied), Ok)
     }
 
     /// The same matrix laid out as `other` is, so that products with it take the same steps and round alike: a copy if

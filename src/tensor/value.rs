@@ -72,21 +72,18 @@ impl Value {
     }
 
     pub fn float<const D: usize>(tensor: Tensor<D>) -> Value {
-        let shape = tensor.dims().to_vec();
-        Value::made(tensor.into_dispatch(), shape, Kind::Float)
+        Value::made(tensor.dims().to_vec(), tensor.into_dispatch(), Kind::Float)
     }
 
     pub fn int<const D: usize>(tensor: Tensor<D, Int>) -> Value {
-        let shape = tensor.dims().to_vec();
-        Value::made(tensor.into_dispatch(), shape, Kind::Int)
+        Value::made(tensor.dims().to_vec(), tensor.into_dispatch(), Kind::Int)
     }
 
     pub fn boolean<const D: usize>(tensor: Tensor<D, Bool>) -> Value {
-        let shape = tensor.dims().to_vec();
-        Value::made(tensor.into_dispatch(), shape, Kind::Bool)
+        Value::made(tensor.dims().to_vec(), tensor.into_dispatch(), Kind::Bool)
     }
 
-    fn made(raw: DispatchTensor, shape: Vec<usize>, kind: Kind) -> Value {
+    fn made(shape: Vec<usize>, raw: DispatchTensor, kind: Kind) -> Value {
         // Callers refuse what is too large; in tests, this names the one that forgot.
         #[cfg(test)]
         super::device::limited::assert_held(&shape);
@@ -227,10 +224,7 @@ impl Value {
     /// Its float tensor in 32 bits, for operations that do not depend on the rank.
     pub(super) fn any_rank(&self) -> Tensor<1> {
         let held = self.held_any_rank();
-        match self.widened_on_host(held.dtype()) {
-            Some(wide) => wide.held_any_rank(),
-            None => widened(held),
-        }
+        self.widened_on_host(held.dtype()).map_or_else(|| widened(held), |wide| wide.held_any_rank())
     }
 
     /// The same as it is held.
@@ -258,10 +252,7 @@ impl Value {
     /// The float tensor of rank `D` (rank 1 for a scalar), in 32 bits: what is computed with.
     pub fn tensor<const D: usize>(&self) -> Tensor<D> {
         let held = self.held_tensor();
-        match self.widened_on_host(held.dtype()) {
-            Some(wide) => wide.held_tensor(),
-            None => widened(held),
-        }
+        self.widened_on_host(held.dtype()).map_or_else(|| widened(held), |wide| wide.held_tensor())
     }
 
     /// The float tensor of rank `D` as it is held: for operations that move elements without computing.

@@ -164,7 +164,6 @@ impl Value {
     }
 }
 
-/// The operations on numbers of every kind.
 fn numbers<K: Ordered>(op: BinaryOp, a: Tensor<1, K>, b: Tensor<1, K>, number: fn(Tensor<1, K>) -> Value) -> Value {
     let truth = Value::boolean::<1>;
     match op {

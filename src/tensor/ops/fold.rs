@@ -48,11 +48,8 @@ impl Value {
             Pairing::Dot => reduced(&product()?, Reduction::Sum)?,
             Pairing::Distance => reduced(&self.binary(BinaryOp::Sub, other)?, Reduction::Norm)?,
             Pairing::Cosine => {
-                let [dots, a, b] = [
-                    reduced(&product()?, Reduction::Sum)?,
-                    reduced(self, Reduction::Norm)?,
-                    reduced(other, Reduction::Norm)?,
-                ];
+                let norm = |x| reduced(x, Reduction::Norm);
+                let (dots, a, b) = (reduced(&product()?, Reduction::Sum)?, norm(self)?, norm(other)?);
                 let (Some(dots), Some(a), Some(b)) = (dots, a, b) else { return Ok(None) };
                 Some(dots.iter().zip(a.iter().zip(&b)).map(|(dot, (a, b))| dot / (a * b)).collect())
             }
@@ -92,8 +89,7 @@ pub(super) fn fold<const N: usize>(
     assert!(values.iter().all(|value| value.shape() == shape), "values of one shape");
     let host = |value: &Value| match axis {
         Some(axis) if axis + 1 < shape.len() => {
-            let mut order: Vec<usize> = (0..shape.len()).filter(|&i| i != axis).collect();
-            order.push(axis);
+            let order: Vec<usize> = (0..shape.len()).filter(|&i| i != axis).chain([axis]).collect();
             value.permute(&order).on_host()
         }
         _ => value.on_host(),
@@ -103,8 +99,5 @@ pub(super) fn fold<const N: usize>(
     let lines: usize = axis.map_or(1, |axis| without(values[0], axis).0.iter().product());
     let data: [&[f32]; N] = std::array::from_fn(|n| hosts[n].as_slice());
     let line = |i: usize| of(data.map(|data| &data[i * len..(i + 1) * len]));
-    Ok(match count <= FEW {
-        true => (0..lines).map(line).collect(),
-        false => (0..lines).into_par_iter().map(line).collect(),
-    })
+    Ok(if count <= FEW { (0..lines).map(line).collect() } else { (0..lines).into_par_iter().map(line).collect() })
 }

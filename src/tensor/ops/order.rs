@@ -139,9 +139,10 @@ impl Value {
         let turned = self.permute(&order);
         let mut data = turned.read_f32()?;
         let len = self.shape()[axis].max(1);
-        match data.len() <= FEW {
-            true => data.chunks_mut(len).for_each(&f),
-            false => data.par_chunks_mut(len).for_each(&f),
+        if data.len() <= FEW {
+            data.chunks_mut(len).for_each(&f)
+        } else {
+            data.par_chunks_mut(len).for_each(&f)
         }
         Ok(Value::from_f32(data, turned.shape(), &self.device()).with_axes(turned.axes()).permute(&order))
     }
