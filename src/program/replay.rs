@@ -101,10 +101,7 @@ impl Replay<'_> {
 
 fn inputs<V: Visitor>((number, op): (usize, &Op), values: &Values, visitor: &mut V) -> Result<Vec<Value>, V::Error> {
     let mut read = |&input: &usize| {
-        let value = match values.get(&input) {
-            Some(value) => value.clone(),
-            None => visitor.outside(input)?,
-        };
+        let value = values.get(&input).cloned().map_or_else(|| visitor.outside(input), Ok)?;
         visitor.read(number, input, value)
     };
     op.inputs.iter().map(&mut read).collect()

@@ -133,6 +133,11 @@ impl Builder<'_> {
     }
 }
 
+/// A weight, and its bias if it has one.
+fn with_bias(id: impl Fn(Role) -> WeightId, weight: Role, bias: Role, has_bias: bool) -> Vec<WeightId> {
+    [weight].into_iter().chain(has_bias.then_some(bias)).map(id).collect()
+}
+
 /// The modules that hold a site, outermost first, without the whole model: `blocks.5`, `blocks.5.attn`.
 fn modules_around(site: &str) -> Vec<String> {
     let parts: Vec<&str> = site.split('.').collect();

@@ -204,13 +204,9 @@ fn positions(spec: &ModelSpec, row: &Row) -> Vec<usize> {
         return (0..row.mask.len()).collect();
     }
     let mut real = 0;
-    let mut of_column = |(column, is_real): (usize, &bool)| match is_real {
-        true => {
-            real += 1;
-            real - 1
-        }
-        false if real == 0 => 0,
-        false => column,
+    let mut of_column = |(column, is_real): (usize, &bool)| {
+        real += usize::from(*is_real);
+        if *is_real || real == 0 { real.saturating_sub(1) } else { column }
     };
     row.mask.iter().enumerate().map(&mut of_column).collect()
 }

@@ -123,7 +123,6 @@ pub fn join_heads(x: &Value) -> Value {
     Value::float(x.tensor::<4>().reshape([rows, length, heads * width]))
 }
 
-/// An activation function, element by element.
 pub fn activation(x: &Value, function: Act) -> Value {
     if function == Act::Linear {
         return x.clone();

@@ -30,10 +30,7 @@ pub fn top(router: &Value, chosen: usize) -> Value {
 pub fn weights(router: &Value, chosen: &Value, normalize: bool) -> Value {
     let probabilities = activation::softmax(router.tensor::<3>(), 2); // [B, T, E]
     let picked = probabilities.gather(2, chosen.int_tensor::<3>()); // [B, T, k]
-    Value::float(match normalize {
-        true => picked.clone() / picked.sum_dim(2),
-        false => picked,
-    })
+    Value::float(if normalize { picked.clone() / picked.sum_dim(2) } else { picked })
 }
 
 pub struct Mixture<'a> {

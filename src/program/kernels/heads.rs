@@ -46,13 +46,11 @@ pub fn sentence(x: &Value, sentence: &Sentence, context: &Context) -> Value {
     let hidden = x.tensor::<3>(); // [B, T, d]
     let parts = sentence.poolings.iter().map(|pooling| pooled(hidden.clone(), *pooling, context)).collect();
     let joined: Tensor<2> = Tensor::cat(parts, 1); // [B, n d]
-    Value::float(match sentence.normalize {
-        true => {
-            let length = joined.clone().square().sum_dim(1).sqrt().clamp_min(1e-12); // [B, 1]
-            joined / length
-        }
-        false => joined,
-    })
+    if !sentence.normalize {
+        return Value::float(joined);
+    }
+    let length = joined.clone().square().sum_dim(1).sqrt().clamp_min(1e-12); // [B, 1]
+    Value::float(joined / length)
 }
 
 fn pooled(x: Tensor<3>, pooling: Pooling, context: &Context) -> Tensor<2> {

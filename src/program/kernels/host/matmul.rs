@@ -13,7 +13,6 @@ use rayon::prelude::*;
 use super::tiles::{Piece, Transposed};
 use super::vector::row_times;
 
-/// Columns of a piece.
 pub const COLUMNS: usize = 192;
 
 /// Numbers of a matrix with contiguous columns, as weights are kept, from which on few rows are multiplied in a way of

@@ -42,10 +42,7 @@ pub fn value(data: Vec<f32>, shape: &[usize]) -> Value {
 
 /// A bias in host memory; `None` if it is elsewhere.
 fn on_host(bias: Option<&Value>) -> Option<Option<HostF32>> {
-    match bias {
-        Some(bias) => bias.host_f32().map(Some),
-        None => Some(None),
-    }
+    bias.map_or(Some(None), |bias| bias.host_f32().map(Some))
 }
 
 /// Numbers that `fill` writes, without clearing their memory first: for a large product, that would take a tenth of its
