@@ -56,19 +56,14 @@ impl AssignOp {
             Self::Div => Some(BinaryOp::Div),
         }
     }
-
-    fn of(token: &Token) -> Option<Self> {
-        let Token::Punct(text) = token else { return None };
-        Self::ALL.iter().copied().find(|op| op.text() == *text)
-    }
 }
 
 /// Parses all of `text`, which starts at byte `offset` of the line.
 pub fn parse_assignment(text: &str, offset: usize) -> Result<Assignment> {
     let mut parser = Parser::new(text, offset)?;
     let target = parser.postfix()?;
-    let Some(op) = AssignOp::of(&parser.token) else {
-        let error = LangError::new(format!("expected =, +=, -=, *= or /=, found {}", parser.found()), parser.span);
+    let Some(op) = AssignOp::ALL.iter().copied().find(|op| parser.at(op.text())) else {
+        let error = parser.error(format!("expected =, +=, -=, *= or /=, found {}", parser.found()));
         return Err(match parser.token {
             Token::Punct("==") => error.help("== compares; = assigns"),
             _ => error.help("set TARGET = EXPRESSION"),

@@ -61,7 +61,6 @@ pub enum History {
     Number(u32),
 }
 
-/// Operators before an expression.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UnaryOp {
     Neg,

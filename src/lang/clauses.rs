@@ -44,9 +44,8 @@ pub fn parse_trace(text: &str, offset: usize) -> Result<Trace> {
     let mut at = end - offset;
     let mut filter = None;
     if text[at..].starts_with('/') {
-        let close = text[at + 1..].rfind('/').map(|close| at + 1 + close);
-        let close =
-            close.ok_or_else(|| LangError::new("this filter has no closing /", Span::new(end, offset + text.len())))?;
+        let open = || LangError::new("this filter has no closing /", Span::new(end, offset + text.len()));
+        let close = at + 1 + text[at + 1..].rfind('/').ok_or_else(open)?;
         filter = Some(parse_expr(&text[at + 1..close], offset + at + 1)?);
         at = close + 1;
     }

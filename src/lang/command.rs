@@ -85,7 +85,6 @@ pub fn strip_comment(line: &str) -> &str {
     line
 }
 
-/// The commands that a word may mean.
 #[derive(Clone, Copy, Debug)]
 pub struct Vocabulary<'a> {
     /// What precedes the word: empty for commands, `info` for the subcommands of `info`.

@@ -67,27 +67,12 @@ fn spell(pattern: &str, n_layers: usize, span: Span) -> Result<String> {
         .filter(|l| l.contains(['*', '?']) && l.chars().all(|c| c.is_ascii_digit() || "*?".contains(c)));
     let Some(layers) = layers else { return Ok(canonical(pattern, n_layers, span)?.text) };
     let rest = rest.map(|rest| canonical(rest, n_layers, span)).transpose()?;
-    Ok(match rest {
-        Some(rest) => format!("blocks.{layers}.{}", rest.text),
-        None => format!("blocks.{layers}"),
-    })
+    Ok(rest.map_or(format!("blocks.{layers}"), |rest| format!("blocks.{layers}.{}", rest.text)))
 }
 
 fn compile(pattern: &str, span: Span) -> Result<Regex> {
-    let mut regex = String::from("^");
-    let mut rest = pattern;
-    while let Some(c) = rest.chars().next() {
-        let (piece, length) = match c {
-            '*' if rest.starts_with("**") => (".*".to_string(), 2),
-            '*' => ("[^.]*".to_string(), 1),
-            '?' => ("[^.]".to_string(), 1),
-            c => (regex::escape(&c.to_string()), c.len_utf8()),
-        };
-        regex.push_str(&piece);
-        rest = &rest[length..];
-    }
-    regex.push('$');
-    Regex::new(&regex).map_err(|_| LangError::new(format!("pattern {pattern} is too large"), span))
+    let escaped = regex::escape(pattern).replace(r"\*\*", ".*").replace(r"\*", "[^.]*").replace(r"\?", "[^.]");
+    Regex::new(&format!("^{escaped}$")).map_err(|_| LangError::new(format!("pattern {pattern} is too large"), span))
 }
 
 /// The patterns without braces that a pattern with braces stands for.

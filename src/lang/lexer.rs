@@ -70,7 +70,6 @@ impl<'a> Lexer<'a> {
         LangError::new(message, Span::new(self.offset + start, self.offset + self.at))
     }
 
-    /// Takes the longest run of characters that satisfy `wanted`.
     fn take(&mut self, wanted: impl Fn(char) -> bool) -> &'a str {
         let rest = self.rest();
         let length = rest.find(|c| !wanted(c)).unwrap_or(rest.len());

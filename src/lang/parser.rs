@@ -63,9 +63,7 @@ impl<'a> Parser<'a> {
     pub(super) fn advance(&mut self) -> Result<Token> {
         self.taken += 1;
         if self.taken > MAX_TOKENS {
-            return Err(
-                LangError::new("this expression is too long", self.span).help("keep a part of it: set $x = ...")
-            );
+            return Err(self.error("this expression is too long").help("keep a part of it: set $x = ..."));
         }
         let (token, span) = self.lexer.next()?;
         self.last_end = self.span.end;
@@ -86,10 +84,13 @@ impl<'a> Parser<'a> {
     }
 
     pub(super) fn expect(&mut self, text: &str, after: &str) -> Result<()> {
-        match self.eat(text)? {
-            true => Ok(()),
-            false => Err(LangError::new(format!("expected {text} {after}, found {}", self.found()), self.span)),
-        }
+        let found = self.eat(text)?;
+        if found { Ok(()) } else { Err(self.error(format!("expected {text} {after}, found {}", self.found()))) }
+    }
+
+    /// An error at the token at the cursor.
+    pub(super) fn error(&self, message: impl Into<String>) -> LangError {
+        LangError::new(message, self.span)
     }
 
     /// The token at the cursor, in words.
@@ -106,7 +107,7 @@ impl<'a> Parser<'a> {
     }
 
     pub(super) fn end(&self) -> Result<()> {
-        let error = LangError::new(format!("unexpected {} after the expression", self.found()), self.span);
+        let error = self.error(format!("unexpected {} after the expression", self.found()));
         let help = match &self.token {
             Token::End => return Ok(()),
             Token::Punct("=") => "comparison is written ==",
@@ -127,7 +128,7 @@ impl<'a> Parser<'a> {
     fn nested(&mut self, parse: impl FnOnce(&mut Self) -> Result<Expr>) -> Result<Expr> {
         self.nesting += 1;
         if self.nesting > MAX_NESTING {
-            return Err(LangError::new("this expression is nested too deeply", self.span));
+            return Err(self.error("this expression is nested too deeply"));
         }
         let expr = parse(self);
         self.nesting -= 1;
@@ -147,7 +148,7 @@ impl<'a> Parser<'a> {
             let span = left.span.to(right.span);
             left = Expr::new(ExprKind::Binary(op, Box::new(left), Box::new(right)), span);
             if op.is_comparison() && self.operator().is_some_and(BinaryOp::is_comparison) {
-                return Err(LangError::new("comparisons do not chain", self.span).help("write a < b && b < c"));
+                return Err(self.error("comparisons do not chain").help("write a < b && b < c"));
             }
         }
         Ok(left)

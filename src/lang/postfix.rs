@@ -2,7 +2,7 @@
 
 use super::lexer::Token;
 use super::parser::Parser;
-use super::{Arg, Expr, ExprKind, IndexItem, IndexKind, LangError, Result, SiteRef, Span, Spanned};
+use super::{Arg, Expr, ExprKind, IndexItem, IndexKind, Result, SiteRef, Span, Spanned};
 
 impl Parser<'_> {
     /// The arguments of `name` and their brackets; the cursor is at the opening one.
@@ -66,7 +66,7 @@ impl Parser<'_> {
         } else if axis.is_none() && self.eat("...")? {
             IndexKind::Rest
         } else {
-            let error = LangError::new(format!("expected an index, found {}", self.found()), self.span);
+            let error = self.error(format!("expected an index, found {}", self.found()));
             return Err(error.help("an index is a number, \"a token\", start:end:step or :"));
         };
         Ok(IndexItem { axis, kind, span: Span::new(start, self.last_end) })

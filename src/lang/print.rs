@@ -35,10 +35,7 @@ impl Display for Expr {
             ExprKind::Var(name) => write!(f, "${name}"),
             ExprKind::Cursor => f.write_str("$cursor"),
             ExprKind::Unary(op, x) => {
-                f.write_str(match op {
-                    UnaryOp::Neg => "-",
-                    UnaryOp::Not => "!",
-                })?;
+                f.write_str(if *op == UnaryOp::Neg { "-" } else { "!" })?;
                 bracketed(x, UNARY, f)
             }
             ExprKind::Binary(BinaryOp::Pow, base, exponent) => {

@@ -46,7 +46,6 @@ pub struct Resolved {
 pub struct Spelling {
     /// The canonical spelling; still without the block when it was relative.
     pub text: String,
-    /// The layer in it, if any.
     pub layer: Option<usize>,
     pub head: Option<usize>,
 }
@@ -100,10 +99,8 @@ fn is_integer(text: &str) -> bool {
 
 fn layer_index(number: &str, n_layers: usize, span: Span) -> Result<usize> {
     let layer = number.parse::<i64>().ok().and_then(|n| if n < 0 { (n_layers as i64).checked_add(n) } else { Some(n) });
-    match layer.and_then(|l| usize::try_from(l).ok()).filter(|&l| l < n_layers) {
-        Some(layer) => Ok(layer),
-        None => Err(LangError::new(format!("no layer {number}: model has {}", extent(n_layers)), span)),
-    }
+    let layer = layer.and_then(|l| usize::try_from(l).ok()).filter(|&l| l < n_layers);
+    layer.ok_or_else(|| LangError::new(format!("no layer {number}: model has {}", extent(n_layers)), span))
 }
 
 /// `0..31`, as ranges of existing things are written in messages.

@@ -84,10 +84,7 @@ fn unescape(text: &str, quoted: bool) -> std::result::Result<(Vec<u8>, usize), (
             c => bytes.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
         }
     }
-    match quoted {
-        true => Err((Span::new(0, text.len()), "this string has no closing quote")),
-        false => Ok((bytes, text.len())),
-    }
+    if quoted { Err((Span::new(0, text.len()), "this string has no closing quote")) } else { Ok((bytes, text.len())) }
 }
 
 /// Appends `more` and returns `skipped`, the number of further characters of the escape.

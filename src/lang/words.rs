@@ -164,10 +164,8 @@ pub fn parse_numbers(text: &str, offset: usize, variable: &dyn Fn(&str) -> Optio
                 .parse()
                 .map_err(|_| LangError::new(format!("expected a number, found {word}"), span).help("as in 1-3 5")),
         };
-        let (from, to) = match word.split_once('-') {
-            Some((from, to)) => (number(from)?, number(to)?),
-            None => (number(word)?, number(word)?),
-        };
+        let (from, to) = word.split_once('-').unwrap_or((word, word));
+        let (from, to) = (number(from)?, number(to)?);
         if from > to {
             return Err(LangError::new(format!("the range {word} counts downwards"), span));
         }

@@ -116,7 +116,6 @@ impl Evaluator<'_> {
     }
 }
 
-/// Whether it can be a token id.
 fn is_token_like(datum: &Datum) -> bool {
     match datum {
         Datum::Num(_) => true,
@@ -135,7 +134,6 @@ fn truths(op: &str, datum: Datum, span: Span) -> Result<Value> {
     }
 }
 
-/// The operation on two numbers.
 pub fn numbers(op: BinaryOp, a: f64, b: f64) -> Datum {
     match op {
         BinaryOp::Add => Datum::Num(a + b),

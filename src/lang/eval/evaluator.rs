@@ -94,16 +94,12 @@ impl Evaluator<'_> {
 
     /// Evaluates to a tensor; numbers become tensors without axes.
     pub fn value(&mut self, expr: &Expr) -> Result<Value> {
-        let datum = self.eval(expr)?;
-        datum.tensor(&self.scope.device(), crate::tensor::Kind::Float, expr.span)
+        self.eval(expr)?.tensor(&self.scope.device(), crate::tensor::Kind::Float, expr.span)
     }
 
     /// A scalar as a result: the tensor itself if a gradient will be taken, else a number.
     pub fn scalar(&self, value: Value, span: Span) -> Result<Datum> {
-        match self.scope.tracked() {
-            true => Ok(Datum::Tensor(value)),
-            false => value.read_scalar().at(span).map(Datum::Num),
-        }
+        if self.scope.tracked() { Ok(Datum::Tensor(value)) } else { value.read_scalar().at(span).map(Datum::Num) }
     }
 }
 

@@ -127,7 +127,6 @@ fn truncated(datum: &Datum, at: Span) -> Result<i64> {
     Err(LangError::new(format!("{n} is not a whole number"), at).help("print it with %f"))
 }
 
-/// `%f`, `%e` and `%g` of C.
 fn real(n: f64, letter: char, precision: usize) -> String {
     if !n.is_finite() {
         return match n {

@@ -64,9 +64,8 @@ impl Evaluator<'_> {
                 }
             };
             let Some(slot) = chosen.get(axis) else {
-                let error =
-                    LangError::new(format!("too many indices: the value has shape {}", value.shape_text()), item.span);
-                return Err(error);
+                let message = format!("too many indices: the value has shape {}", value.shape_text());
+                return Err(LangError::new(message, item.span));
             };
             if slot.is_some() {
                 return Err(LangError::new(format!("axis {} is sliced twice", value.axis_label(axis)), item.span));

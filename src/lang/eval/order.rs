@@ -51,16 +51,13 @@ impl Evaluator<'_> {
         let Some(axis) = axis.filter(|_| x.shape().len() > 1) else {
             return x.quantile(q).at(call.span).map(Datum::Num);
         };
-        let mut order: Vec<usize> = (0..x.shape().len()).filter(|&i| i != axis).collect();
-        let shape: Vec<usize> = order.iter().map(|&i| x.shape()[i]).collect();
-        let axes: Vec<Axis> = order.iter().map(|&i| x.axes()[i]).collect();
-        order.push(axis);
-        let turned = x.permute(&order);
+        let last = x.shape().len() - 1;
+        let order: Vec<usize> = (0..=last).filter(|&i| i != axis).chain([axis]).collect();
         let mut found = Vec::new();
-        for line in lines(&turned, shape.len()).at(call.span)? {
-            found.push(line.quantile(q).at(call.span)? as f32);
+        for line in lines(&x.permute(&order), last).at(call.span)? {
+            found.push(line.quantile(q).at(call.span)?);
         }
-        Ok(Datum::Tensor(Value::from_f32(found, &shape, &x.device()).with_axes(&axes)))
+        Ok(Datum::Tensor(x.of_lines(found, axis)))
     }
 
     /// Refuses if a gradient will be taken.

@@ -66,10 +66,7 @@ impl Evaluator<'_> {
             // A number is joined to vectors as one more element.
             values.push(if value.shape().is_empty() { value.reshape(&[1]).at(expr.span)? } else { value });
         }
-        let axis = match axis_expr {
-            Some(expr) => self.axis(expr, &values[0])?,
-            None => 0,
-        };
+        let axis = axis_expr.map_or(Ok(0), |expr| self.axis(expr, &values[0]))?;
         Value::concat(&values, axis).at(call.span).map(Datum::Tensor)
     }
 }
