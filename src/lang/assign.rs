@@ -1,19 +1,17 @@
 //! `LVALUE OP EXPR`, the argument of `set`.
 
-use super::Result;
-use super::ast::{BinaryOp, Expr, ExprKind, IndexItem, SiteRef};
-use super::error::LangError;
 use super::eval::CachePart;
 use super::lexer::Token;
 use super::parser::Parser;
-use super::span::{Span, Spanned};
+use super::strings::quoted;
+use super::{BinaryOp, Expr, ExprKind, IndexItem, LangError, Result, SiteRef, Span, Spanned, print};
+use crate::tensor::named;
 use std::fmt::{self, Display, Formatter};
 
 /// An assignment as it was typed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Assignment {
     pub target: LValue,
-    /// Where the target was written.
     pub target_span: Span,
     pub op: AssignOp,
     pub value: Expr,
@@ -22,59 +20,32 @@ pub struct Assignment {
 /// What can be assigned to. An empty index means all of it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum LValue {
-    Site {
-        site: SiteRef,
-        index: Vec<IndexItem>,
-    },
-    Tokens {
-        index: Vec<IndexItem>,
-    },
-    Param {
-        /// Its name in the file, or its role.
-        name: Spanned<String>,
-        index: Vec<IndexItem>,
-    },
+    /// The value at a site.
+    Site { site: SiteRef, index: Vec<IndexItem> },
+    /// The tokens of the prompt.
+    Tokens { index: Vec<IndexItem> },
+    /// A weight, by its name in the file or its role.
+    Param { name: Spanned<String>, index: Vec<IndexItem> },
     /// Keys or values in the cache of a block.
-    Cache {
-        layer: Expr,
-        part: CachePart,
-        index: Vec<IndexItem>,
-    },
+    Cache { layer: Expr, part: CachePart, index: Vec<IndexItem> },
     /// The value at the cursor.
-    Cursor {
-        index: Vec<IndexItem>,
-    },
+    Cursor { index: Vec<IndexItem> },
     /// A convenience variable, always whole.
     Var(String),
 }
 
-/// How a target is changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AssignOp {
-    /// `=`
-    Set,
-    /// `+=`
-    Add,
-    /// `-=`
-    Sub,
-    /// `*=`
-    Mul,
-    /// `/=`
-    Div,
+named! {
+    /// How a target is changed.
+    pub enum AssignOp, text {
+        Set = "=",
+        Add = "+=",
+        Sub = "-=",
+        Mul = "*=",
+        Div = "/=",
+    }
 }
 
 impl AssignOp {
-    /// How it is written.
-    pub fn text(self) -> &'static str {
-        match self {
-            Self::Set => "=",
-            Self::Add => "+=",
-            Self::Sub => "-=",
-            Self::Mul => "*=",
-            Self::Div => "/=",
-        }
-    }
-
     /// The operation between the old value and the given one; `None` for `=`.
     pub fn operation(self) -> Option<BinaryOp> {
         match self {
@@ -85,19 +56,14 @@ impl AssignOp {
             Self::Div => Some(BinaryOp::Div),
         }
     }
-
-    fn of(token: &Token) -> Option<Self> {
-        let Token::Punct(text) = token else { return None };
-        [Self::Set, Self::Add, Self::Sub, Self::Mul, Self::Div].into_iter().find(|op| op.text() == *text)
-    }
 }
 
 /// Parses all of `text`, which starts at byte `offset` of the line.
 pub fn parse_assignment(text: &str, offset: usize) -> Result<Assignment> {
     let mut parser = Parser::new(text, offset)?;
     let target = parser.postfix()?;
-    let Some(op) = AssignOp::of(&parser.token) else {
-        let error = LangError::new(format!("expected =, +=, -=, *= or /=, found {}", parser.found()), parser.span);
+    let Some(op) = AssignOp::ALL.iter().copied().find(|op| parser.at(op.text())) else {
+        let error = parser.error(format!("expected =, +=, -=, *= or /=, found {}", parser.found()));
         return Err(match parser.token {
             Token::Punct("==") => error.help("== compares; = assigns"),
             _ => error.help("set TARGET = EXPRESSION"),
@@ -148,36 +114,16 @@ fn lvalue(target: Expr) -> Result<LValue> {
 
 impl Display for LValue {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let index = match self {
-            Self::Site { site, index } => {
-                site.fmt(f)?;
-                index
-            }
-            Self::Tokens { index } => {
-                f.write_str("tokens")?;
-                index
-            }
-            Self::Param { name, index } => {
-                f.write_str("param(")?;
-                super::strings::quote(&name.value, f)?;
-                f.write_str(")")?;
-                index
-            }
-            Self::Cache { layer, part, index } => {
-                write!(f, "kv({layer}, {})", if *part == CachePart::Keys { "k" } else { "v" })?;
-                index
-            }
-            Self::Cursor { index } => {
-                f.write_str("$cursor")?;
-                index
-            }
+        let (target, index) = match self {
+            Self::Site { site, index } => (site.to_string(), index),
+            Self::Tokens { index } => ("tokens".to_string(), index),
+            Self::Param { name, index } => (format!("param({})", quoted(&name.value)), index),
+            Self::Cache { layer, part, index } => (format!("kv({layer}, {part})"), index),
+            Self::Cursor { index } => ("$cursor".to_string(), index),
             Self::Var(name) => return write!(f, "${name}"),
         };
-        if index.is_empty() {
-            return Ok(());
-        }
-        let items: Vec<String> = index.iter().map(IndexItem::to_string).collect();
-        write!(f, "[{}]", items.join(", "))
+        f.write_str(&target)?;
+        print::index(index, f)
     }
 }
 

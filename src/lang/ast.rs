@@ -4,17 +4,15 @@
 //! an axis and what `"nurse"` selects is decided when the expression is evaluated. Its `Display` prints text that
 //! parses back to the same tree, so that a breakpoint's condition can be saved and loaded again.
 
-use super::span::{Span, Spanned};
-use crate::tensor::ops;
+use super::{Span, Spanned};
+pub use crate::tensor::ops::BinaryOp;
 
-/// An expression and its place in the line.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Expr {
     pub kind: ExprKind,
     pub span: Span,
 }
 
-/// The forms an expression takes.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ExprKind {
     /// `1.5`, `0x10`, `inf`, `nan`; never negative, as `-1` is a [`UnaryOp::Neg`].
@@ -27,6 +25,7 @@ pub enum ExprKind {
     Site(SiteRef),
     /// `$`, `$$`, `$$3`, `$3`
     History(History),
+    /// `$name`
     Var(String),
     /// `$cursor`
     Cursor,
@@ -35,16 +34,9 @@ pub enum ExprKind {
     /// `a + b`
     Binary(BinaryOp, Box<Expr>, Box<Expr>),
     /// `max(x, axis=k)`
-    Call {
-        name: Spanned<String>,
-        args: Vec<Arg>,
-    },
-    /// `x[3, -1, :]`
-    Index {
-        base: Box<Expr>,
-        /// The slices, one for each axis, by name or in order.
-        items: Vec<IndexItem>,
-    },
+    Call { name: Spanned<String>, args: Vec<Arg> },
+    /// `x[3, -1, :]`, one item for each axis, by name or in order.
+    Index { base: Box<Expr>, items: Vec<IndexItem> },
 }
 
 /// A site as it was typed, with the run and the pass that it is read from.
@@ -59,7 +51,6 @@ pub struct SiteRef {
     pub span: Span,
 }
 
-/// A reference into the value history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum History {
     /// `$`: the last value; in a condition the value just computed.
@@ -70,34 +61,12 @@ pub enum History {
     Number(u32),
 }
 
-/// Operators before an expression.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UnaryOp {
-    /// `-`
     Neg,
-    /// `!`
     Not,
 }
 
-/// Operators between two expressions: those operations on two values that have one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BinaryOp {
-    Or,
-    And,
-    Eq,
-    Ne,
-    Lt,
-    Le,
-    Gt,
-    Ge,
-    Add,
-    Sub,
-    Mul,
-    Div,
-    Pow,
-}
-
-/// One argument of a call.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Arg {
     pub name: Option<Spanned<String>>,
@@ -113,51 +82,19 @@ pub struct IndexItem {
     pub span: Span,
 }
 
-/// What a slice selects on its axis.
 #[derive(Clone, Debug, PartialEq)]
 pub enum IndexKind {
     /// One element; the axis is removed. A string is the token with that text.
     At(Expr),
-    /// `start:end:step`, at least one of them given; the axis is kept.
-    Range {
-        start: Option<Expr>,
-        /// One past the last.
-        end: Option<Expr>,
-        /// From one element to the next; negative goes backwards.
-        step: Option<Expr>,
-    },
+    /// `start:end:step`, at least one of them given; the axis is kept. A negative step goes backwards.
+    Range { start: Option<Expr>, end: Option<Expr>, step: Option<Expr> },
     /// `:`
     All,
     /// `...`: all axes that no other item selects, whole.
     Rest,
 }
 
-impl From<BinaryOp> for ops::BinaryOp {
-    fn from(op: BinaryOp) -> Self {
-        match op {
-            BinaryOp::Or => Self::Or,
-            BinaryOp::And => Self::And,
-            BinaryOp::Eq => Self::Eq,
-            BinaryOp::Ne => Self::Ne,
-            BinaryOp::Lt => Self::Lt,
-            BinaryOp::Le => Self::Le,
-            BinaryOp::Gt => Self::Gt,
-            BinaryOp::Ge => Self::Ge,
-            BinaryOp::Add => Self::Add,
-            BinaryOp::Sub => Self::Sub,
-            BinaryOp::Mul => Self::Mul,
-            BinaryOp::Div => Self::Div,
-            BinaryOp::Pow => Self::Pow,
-        }
-    }
-}
-
 impl BinaryOp {
-    /// How it is written.
-    pub fn text(self) -> &'static str {
-        ops::BinaryOp::from(self).symbol()
-    }
-
     /// Whether it is a comparison, such as `==` or `<`: these give a truth value and do not chain.
     pub fn is_comparison(self) -> bool {
         matches!(self, Self::Eq | Self::Ne | Self::Lt | Self::Le | Self::Gt | Self::Ge)
@@ -203,13 +140,6 @@ impl Expr {
                 found.push(site);
             }
         });
-        found
-    }
-
-    /// Whether `$` occurs in it.
-    pub fn uses_last(&self) -> bool {
-        let mut found = false;
-        self.walk(&mut |e| found |= matches!(e.kind, ExprKind::History(History::Last)));
         found
     }
 }

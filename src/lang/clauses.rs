@@ -1,12 +1,8 @@
 //! Arguments made of several parts: a location with a condition, an expression with a condition, a filter between
 //! slashes.
 
-use super::Result;
-use super::ast::Expr;
-use super::error::LangError;
-use super::location::{Location, parse_location_prefix};
-use super::parser::{parse_expr, parse_expr_prefix};
-use super::span::{Span, Spanned};
+use super::location::parse_location_prefix;
+use super::{Expr, LangError, Location, Result, Span, Spanned, parse_expr, parse_expr_prefix};
 
 /// Parses the arguments of `break`: a location, a condition after `if`, both or neither.
 pub fn parse_break(text: &str, offset: usize) -> Result<(Option<Location>, Option<Expr>)> {
@@ -32,7 +28,6 @@ pub fn parse_watch(text: &str, offset: usize) -> Result<(Expr, Option<Expr>)> {
     Ok((expr, condition))
 }
 
-/// The arguments of `trace`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trace {
     pub location: Location,
@@ -49,9 +44,8 @@ pub fn parse_trace(text: &str, offset: usize) -> Result<Trace> {
     let mut at = end - offset;
     let mut filter = None;
     if text[at..].starts_with('/') {
-        let close = text[at + 1..].rfind('/').map(|close| at + 1 + close);
-        let close =
-            close.ok_or_else(|| LangError::new("this filter has no closing /", Span::new(end, offset + text.len())))?;
+        let open = || LangError::new("this filter has no closing /", Span::new(end, offset + text.len()));
+        let close = at + 1 + text[at + 1..].rfind('/').ok_or_else(open)?;
         filter = Some(parse_expr(&text[at + 1..close], offset + at + 1)?);
         at = close + 1;
     }

@@ -3,12 +3,9 @@
 //! What the rest means is up to the command; only what all commands share is decided here: comments, and which command
 //! a shortened word means.
 
-use super::Result;
-use super::error::LangError;
 use super::lexer::Lexer;
-use super::span::{Span, Spanned};
+use super::{LangError, Result, Span, Spanned};
 
-/// The parts of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CommandLine<'a> {
     /// The command as typed: `print`, `p`, `!`.
@@ -61,12 +58,8 @@ impl<'a> CommandLine<'a> {
     pub fn subcommand(&self) -> Option<CommandLine<'a>> {
         let inner = split_command(self.rest)?;
         let moved = |span: Span| Span::new(span.start + self.offset, span.end + self.offset);
-        Some(CommandLine {
-            span: moved(inner.span),
-            format: inner.format.map(|(f, s)| (f, moved(s))),
-            offset: inner.offset + self.offset,
-            ..inner
-        })
+        let (span, format) = (moved(inner.span), inner.format.map(|(f, s)| (f, moved(s))));
+        Some(CommandLine { span, format, offset: inner.offset + self.offset, ..inner })
     }
 }
 
@@ -92,7 +85,6 @@ pub fn strip_comment(line: &str) -> &str {
     line
 }
 
-/// The commands that a word may mean.
 #[derive(Clone, Copy, Debug)]
 pub struct Vocabulary<'a> {
     /// What precedes the word: empty for commands, `info` for the subcommands of `info`.
@@ -131,12 +123,17 @@ impl<'a> Vocabulary<'a> {
             of => (format!("{of} "), format!("help {of}")),
         };
         let error = LangError::new(format!("Undefined {kind}command: \"{word}\".  Try \"{help}\"."), span);
-        let near = self.names.iter().map(|name| (strsim::normalized_damerau_levenshtein(word, name), name));
-        match near.max_by(|a, b| a.0.total_cmp(&b.0)) {
-            Some((likeness, name)) if likeness >= 0.5 => error.help(format!("did you mean {name}?")),
-            _ => error,
+        match alike(word, self.names.iter().copied()) {
+            Some(name) => error.help(format!("did you mean {name}?")),
+            None => error,
         }
     }
+}
+
+/// The name most like `word`, if it is at all like one.
+pub(super) fn alike<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let near = names.map(|name| (strsim::normalized_damerau_levenshtein(word, name), name));
+    near.max_by(|a, b| a.0.total_cmp(&b.0)).filter(|(likeness, _)| *likeness >= 0.5).map(|(_, name)| name)
 }
 
 /// A format such as `20t`, `4fw` or `-3f`.

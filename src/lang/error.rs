@@ -2,7 +2,7 @@
 
 use unicode_width::UnicodeWidthChar;
 
-use super::span::Span;
+use super::Span;
 use crate::tensor::TensorError;
 
 /// Something in a line could not be understood, resolved or evaluated.
@@ -59,7 +59,6 @@ impl LangError {
         }
     }
 
-    /// The same error with advice.
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self

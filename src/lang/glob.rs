@@ -4,15 +4,12 @@
 //! crosses dots. Braces are alternatives, and every one of them has to match something: a layer that does not exist is
 //! an error and never silently left out.
 
-use super::Result;
-use super::error::LangError;
-use super::site::{SiteTable, canonical};
-use super::span::Span;
+use super::site::canonical;
+use super::{LangError, Result, SiteTable, Span};
 use regex::Regex;
 
 const MAX_ALTERNATIVES: usize = 10_000;
 
-/// Whether `text` is a pattern rather than a name.
 pub fn is_glob(text: &str) -> bool {
     text.contains(['*', '?', '{', '}'])
 }
@@ -54,9 +51,6 @@ pub fn matches(glob: &str, span: Span, table: &dyn SiteTable, block: Option<usiz
 
 /// A pattern over names of any kind: with `*`, `?` and braces, or between slashes a regular expression. A name without
 /// any of them is itself.
-///
-/// # Errors
-/// If it is not a pattern.
 pub fn name_patterns(pattern: &str, span: Span) -> Result<Vec<Regex>> {
     if let Some(regex) = pattern.strip_prefix('/').and_then(|rest| rest.strip_suffix('/')) {
         let wrong = |error| LangError::new(format!("{pattern} is not a regular expression: {error}"), span);
@@ -73,27 +67,12 @@ fn spell(pattern: &str, n_layers: usize, span: Span) -> Result<String> {
         .filter(|l| l.contains(['*', '?']) && l.chars().all(|c| c.is_ascii_digit() || "*?".contains(c)));
     let Some(layers) = layers else { return Ok(canonical(pattern, n_layers, span)?.text) };
     let rest = rest.map(|rest| canonical(rest, n_layers, span)).transpose()?;
-    Ok(match rest {
-        Some(rest) => format!("blocks.{layers}.{}", rest.text),
-        None => format!("blocks.{layers}"),
-    })
+    Ok(rest.map_or(format!("blocks.{layers}"), |rest| format!("blocks.{layers}.{}", rest.text)))
 }
 
 fn compile(pattern: &str, span: Span) -> Result<Regex> {
-    let mut regex = String::from("^");
-    let mut rest = pattern;
-    while let Some(c) = rest.chars().next() {
-        let (piece, length) = match c {
-            '*' if rest.starts_with("**") => (".*".to_string(), 2),
-            '*' => ("[^.]*".to_string(), 1),
-            '?' => ("[^.]".to_string(), 1),
-            c => (regex::escape(&c.to_string()), c.len_utf8()),
-        };
-        regex.push_str(&piece);
-        rest = &rest[length..];
-    }
-    regex.push('$');
-    Regex::new(&regex).map_err(|_| LangError::new(format!("pattern {pattern} is too large"), span))
+    let escaped = regex::escape(pattern).replace(r"\*\*", ".*").replace(r"\*", "[^.]*").replace(r"\?", "[^.]");
+    Regex::new(&format!("^{escaped}$")).map_err(|_| LangError::new(format!("pattern {pattern} is too large"), span))
 }
 
 /// The patterns without braces that a pattern with braces stands for.

@@ -5,12 +5,9 @@
 //! no site is called `L` or `b`, so `L-1` cannot be a subtraction. And `@RUN` and `#PASS` belong to a name only when
 //! they touch it.
 
-use super::Result;
-use super::error::LangError;
-use super::span::Span;
 use super::strings;
+use super::{LangError, Result, Span};
 
-/// One token of an expression.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Token {
     Number(f64),
@@ -61,7 +58,6 @@ impl<'a> Lexer<'a> {
         Ok((token, Span::new(self.offset + start, self.offset + self.at)))
     }
 
-    /// The number of bytes read so far.
     pub fn position(&self) -> usize {
         self.at
     }
@@ -70,15 +66,10 @@ impl<'a> Lexer<'a> {
         &self.text[self.at..]
     }
 
-    fn error<T>(&self, start: usize, message: impl Into<String>) -> Result<T> {
-        Err(self.mistake(start, message))
-    }
-
-    fn mistake(&self, start: usize, message: impl Into<String>) -> LangError {
+    fn error(&self, start: usize, message: impl Into<String>) -> LangError {
         LangError::new(message, Span::new(self.offset + start, self.offset + self.at))
     }
 
-    /// Takes the longest run of characters that satisfy `wanted`.
     fn take(&mut self, wanted: impl Fn(char) -> bool) -> &'a str {
         let rest = self.rest();
         let length = rest.find(|c| !wanted(c)).unwrap_or(rest.len());
@@ -93,7 +84,7 @@ impl<'a> Lexer<'a> {
         }
         let start = self.at;
         self.at += c.len_utf8();
-        let error = self.mistake(start, format!("unexpected character {c:?}"));
+        let error = self.error(start, format!("unexpected character {c:?}"));
         Err(match c {
             '\'' | '`' | '\u{2018}'..='\u{201f}' => error.help("strings are written in double quotes: \"text\""),
             '#' => error.help("a pass is written at the end of a site, without a space: logits#2"),
@@ -121,8 +112,8 @@ impl<'a> Lexer<'a> {
             let digits = self.take(|c| c.is_ascii_hexdigit());
             return match u64::from_str_radix(digits, 16) {
                 Ok(n) => Ok(Token::Number(n as f64)),
-                Err(_) if digits.is_empty() => self.error(start, "no digits after 0x"),
-                Err(_) => self.error(start, "hexadecimal number above 64 bits"),
+                Err(_) if digits.is_empty() => Err(self.error(start, "no digits after 0x")),
+                Err(_) => Err(self.error(start, "hexadecimal number above 64 bits")),
             };
         }
         self.take(|c| c.is_ascii_digit());
@@ -142,12 +133,13 @@ impl<'a> Lexer<'a> {
         }
         if self.rest().starts_with(is_name_start) {
             self.take(is_name_part);
-            return self.error(start, format!("{} is neither a number nor a name", &self.text[start..self.at]));
+            let typed = &self.text[start..self.at];
+            return Err(self.error(start, format!("{typed} is neither a number nor a name")));
         }
         match self.text[start..self.at].parse::<f64>() {
             Ok(n) if n.is_finite() => Ok(Token::Number(n)),
-            Ok(_) => self.error(start, "number too large").map_err(|e: LangError| e.help("infinity is written inf")),
-            Err(_) => self.error(start, "malformed number"),
+            Ok(_) => Err(self.error(start, "number too large").help("infinity is written inf")),
+            Err(_) => Err(self.error(start, "malformed number")),
         }
     }
 
@@ -193,9 +185,7 @@ impl<'a> Lexer<'a> {
             return self.string().map(Some);
         }
         match self.take(is_name_part) {
-            "" => self
-                .error(start, "no run after @")
-                .map_err(|e: LangError| e.help("SITE@RUN, or SITE@\"RUN\" for other names")),
+            "" => Err(self.error(start, "no run after @").help("SITE@RUN, or SITE@\"RUN\" for other names")),
             name => Ok(Some(name.to_string())),
         }
     }
@@ -207,15 +197,11 @@ impl<'a> Lexer<'a> {
         }
         let start = self.at;
         self.at += 1;
-        match self.take(|c| c.is_ascii_digit()).parse() {
-            Ok(pass) => Ok(Some(pass)),
-            Err(_) => self
-                .error(start, "no pass number after #")
-                .map_err(|e: LangError| e.help("SITE#PASS, 0 being the prefill")),
-        }
+        let pass = self.take(|c| c.is_ascii_digit()).parse();
+        let pass = pass.map_err(|_| self.error(start, "no pass number after #").help("SITE#PASS, 0 being the prefill"));
+        pass.map(Some)
     }
 
-    /// The string literal that comes next.
     pub fn string(&mut self) -> Result<String> {
         let (text, length) = strings::literal(self.rest(), self.offset + self.at)?;
         self.at += length;

@@ -1,9 +1,8 @@
 //! The language that users type: text in, trees with spans out, and their evaluation over a scope.
 //!
 //! Everything that a user types arrives here as text: command lines, locations to stop at, expressions to print,
-//! targets to assign to. Each parser takes a piece of a line together with the offset of that piece in the line, so
-//! that every tree and every error points into the line as it was typed, and the place can be underlined wherever the
-//! line came from.
+//! targets to assign to. Each parser takes a piece of a line together with the offset of that piece, so that every tree
+//! and every error points into the line as it was typed, wherever the line came from.
 //!
 //! Parsing does not depend on a model. Names become sites only when they are resolved against a [`SiteTable`], and
 //! expressions become values only when they are evaluated over a scope; both are traits, so that this layer can be

@@ -4,11 +4,8 @@
 //! left, and tighter than a minus on its left: `-x**2` is `-(x**2)`), then calls and slices. Nesting and length are
 //! bounded, so that no line can exhaust the stack here or in anything that walks the tree.
 
-use super::Result;
-use super::ast::{BinaryOp, Expr, ExprKind, History, SiteRef, UnaryOp};
-use super::error::LangError;
 use super::lexer::{Lexer, Token};
-use super::span::{Span, Spanned};
+use super::{BinaryOp, Expr, ExprKind, History, LangError, Result, SiteRef, Span, Spanned, UnaryOp};
 
 const MAX_NESTING: usize = 100;
 const MAX_TOKENS: usize = 1000;
@@ -66,9 +63,7 @@ impl<'a> Parser<'a> {
     pub(super) fn advance(&mut self) -> Result<Token> {
         self.taken += 1;
         if self.taken > MAX_TOKENS {
-            return Err(
-                LangError::new("this expression is too long", self.span).help("keep a part of it: set $x = ...")
-            );
+            return Err(self.error("this expression is too long").help("keep a part of it: set $x = ..."));
         }
         let (token, span) = self.lexer.next()?;
         self.last_end = self.span.end;
@@ -89,10 +84,13 @@ impl<'a> Parser<'a> {
     }
 
     pub(super) fn expect(&mut self, text: &str, after: &str) -> Result<()> {
-        match self.eat(text)? {
-            true => Ok(()),
-            false => Err(LangError::new(format!("expected {text} {after}, found {}", self.found()), self.span)),
-        }
+        let found = self.eat(text)?;
+        if found { Ok(()) } else { Err(self.error(format!("expected {text} {after}, found {}", self.found()))) }
+    }
+
+    /// An error at the token at the cursor.
+    pub(super) fn error(&self, message: impl Into<String>) -> LangError {
+        LangError::new(message, self.span)
     }
 
     /// The token at the cursor, in words.
@@ -108,9 +106,8 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// Fails if anything is left.
     pub(super) fn end(&self) -> Result<()> {
-        let error = LangError::new(format!("unexpected {} after the expression", self.found()), self.span);
+        let error = self.error(format!("unexpected {} after the expression", self.found()));
         let help = match &self.token {
             Token::End => return Ok(()),
             Token::Punct("=") => "comparison is written ==",
@@ -131,7 +128,7 @@ impl<'a> Parser<'a> {
     fn nested(&mut self, parse: impl FnOnce(&mut Self) -> Result<Expr>) -> Result<Expr> {
         self.nesting += 1;
         if self.nesting > MAX_NESTING {
-            return Err(LangError::new("this expression is nested too deeply", self.span));
+            return Err(self.error("this expression is nested too deeply"));
         }
         let expr = parse(self);
         self.nesting -= 1;
@@ -140,21 +137,7 @@ impl<'a> Parser<'a> {
 
     fn operator(&self) -> Option<BinaryOp> {
         let Token::Punct(text) = self.token else { return None };
-        Some(match text {
-            "||" => BinaryOp::Or,
-            "&&" => BinaryOp::And,
-            "==" => BinaryOp::Eq,
-            "!=" => BinaryOp::Ne,
-            "<" => BinaryOp::Lt,
-            "<=" => BinaryOp::Le,
-            ">" => BinaryOp::Gt,
-            ">=" => BinaryOp::Ge,
-            "+" => BinaryOp::Add,
-            "-" => BinaryOp::Sub,
-            "*" => BinaryOp::Mul,
-            "/" => BinaryOp::Div,
-            _ => return None,
-        })
+        BinaryOp::ALL.iter().copied().find(|op| op.symbol() == text && *op != BinaryOp::Pow)
     }
 
     fn binary(&mut self, loosest: u8) -> Result<Expr> {
@@ -165,7 +148,7 @@ impl<'a> Parser<'a> {
             let span = left.span.to(right.span);
             left = Expr::new(ExprKind::Binary(op, Box::new(left), Box::new(right)), span);
             if op.is_comparison() && self.operator().is_some_and(BinaryOp::is_comparison) {
-                return Err(LangError::new("comparisons do not chain", self.span).help("write a < b && b < c"));
+                return Err(self.error("comparisons do not chain").help("write a < b && b < c"));
             }
         }
         Ok(left)
@@ -268,7 +251,7 @@ mod tests {
             match &e.kind {
                 ExprKind::Unary(UnaryOp::Neg, x) => format!("(-{})", show(x)),
                 ExprKind::Unary(UnaryOp::Not, x) => format!("(!{})", show(x)),
-                ExprKind::Binary(op, a, b) => format!("({} {} {})", show(a), op.text(), show(b)),
+                ExprKind::Binary(op, a, b) => format!("({} {} {})", show(a), op.symbol(), show(b)),
                 _ => e.to_string(),
             }
         }

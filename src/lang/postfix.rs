@@ -1,11 +1,8 @@
 //! What may follow a name in brackets: the arguments of a call and the slices of an index.
 
-use super::Result;
-use super::ast::{Arg, Expr, ExprKind, IndexItem, IndexKind, SiteRef};
-use super::error::LangError;
 use super::lexer::Token;
 use super::parser::Parser;
-use super::span::{Span, Spanned};
+use super::{Arg, Expr, ExprKind, IndexItem, IndexKind, Result, SiteRef, Span, Spanned};
 
 impl Parser<'_> {
     /// The arguments of `name` and their brackets; the cursor is at the opening one.
@@ -69,7 +66,7 @@ impl Parser<'_> {
         } else if axis.is_none() && self.eat("...")? {
             IndexKind::Rest
         } else {
-            let error = LangError::new(format!("expected an index, found {}", self.found()), self.span);
+            let error = self.error(format!("expected an index, found {}", self.found()));
             return Err(error.help("an index is a number, \"a token\", start:end:step or :"));
         };
         Ok(IndexItem { axis, kind, span: Span::new(start, self.last_end) })

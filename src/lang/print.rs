@@ -1,8 +1,8 @@
 //! Expressions as text that parses back to the same tree, with as few brackets as that needs.
 
-use super::ast::{Arg, BinaryOp, Expr, ExprKind, History, IndexItem, IndexKind, SiteRef, UnaryOp};
 use super::lexer::is_name_part;
-use super::strings::quote;
+use super::strings::quoted;
+use super::{Arg, BinaryOp, Expr, ExprKind, History, IndexItem, IndexKind, SiteRef, UnaryOp};
 use std::fmt::{self, Display, Formatter};
 
 const UNARY: u8 = 6;
@@ -28,17 +28,14 @@ impl Display for Expr {
         match &self.kind {
             ExprKind::Number(n) if n.is_nan() => f.write_str("nan"),
             ExprKind::Number(n) => f.write_str(format!("{n:?}").trim_end_matches(".0")),
-            ExprKind::Str(s) => quote(s, f),
+            ExprKind::Str(s) => f.write_str(&quoted(s)),
             ExprKind::Bool(b) => write!(f, "{b}"),
             ExprKind::Site(site) => site.fmt(f),
             ExprKind::History(history) => history.fmt(f),
             ExprKind::Var(name) => write!(f, "${name}"),
             ExprKind::Cursor => f.write_str("$cursor"),
             ExprKind::Unary(op, x) => {
-                f.write_str(match op {
-                    UnaryOp::Neg => "-",
-                    UnaryOp::Not => "!",
-                })?;
+                f.write_str(if *op == UnaryOp::Neg { "-" } else { "!" })?;
                 bracketed(x, UNARY, f)
             }
             ExprKind::Binary(BinaryOp::Pow, base, exponent) => {
@@ -49,7 +46,7 @@ impl Display for Expr {
             ExprKind::Binary(op, a, b) => {
                 let (left, right) = (op.precedence() + u8::from(op.is_comparison()), op.precedence() + 1);
                 bracketed(a, left, f)?;
-                write!(f, " {} ", op.text())?;
+                write!(f, " {} ", op.symbol())?;
                 bracketed(b, right, f)
             }
             ExprKind::Call { name, args } => {
@@ -59,9 +56,7 @@ impl Display for Expr {
             }
             ExprKind::Index { base, items } => {
                 bracketed(base, POSTFIX, f)?;
-                f.write_str("[")?;
-                separated(items, f)?;
-                f.write_str("]")
+                index(items, f)
             }
         }
     }
@@ -100,10 +95,7 @@ impl Display for SiteRef {
         f.write_str(&self.text)?;
         match &self.run {
             Some(run) if !run.is_empty() && run.chars().all(is_name_part) => write!(f, "@{run}")?,
-            Some(run) => {
-                f.write_str("@")?;
-                quote(run, f)?;
-            }
+            Some(run) => write!(f, "@{}", quoted(run))?,
             None => {}
         }
         self.pass.iter().try_for_each(|pass| write!(f, "#{pass}"))
@@ -129,6 +121,16 @@ fn bracketed(x: &Expr, tightness: u8, f: &mut Formatter<'_>) -> fmt::Result {
         _ => POSTFIX,
     };
     if own < tightness { write!(f, "({x})") } else { x.fmt(f) }
+}
+
+/// The slices of an index, nothing if there are none.
+pub(super) fn index(items: &[IndexItem], f: &mut Formatter<'_>) -> fmt::Result {
+    if items.is_empty() {
+        return Ok(());
+    }
+    f.write_str("[")?;
+    separated(items, f)?;
+    f.write_str("]")
 }
 
 fn separated<T: Display>(items: &[T], f: &mut Formatter<'_>) -> fmt::Result {

@@ -5,14 +5,10 @@
 //! (`L5H3`), or relative to the block at the cursor (`attn.z`). Everything above this layer sees the canonical one
 //! only.
 
-use super::Result;
-use super::ast::SiteRef;
-use super::error::LangError;
-use super::span::Span;
+use super::{LangError, Result, SiteRef, Span};
 
 /// The names of one program, which is all that resolution needs of it.
 pub trait SiteTable {
-    /// The number of blocks.
     fn n_layers(&self) -> usize;
     /// The number of attention heads of a block; `None` if it has no attention.
     fn n_heads(&self, layer: usize) -> Option<usize>;
@@ -28,7 +24,6 @@ pub trait SiteTable {
     fn alias(&self, path: &str) -> Option<String>;
 }
 
-/// What a name refers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NameKind {
     /// A value that an op produces.
@@ -51,9 +46,7 @@ pub struct Resolved {
 pub struct Spelling {
     /// The canonical spelling; still without the block when it was relative.
     pub text: String,
-    /// The layer in it, if any.
     pub layer: Option<usize>,
-    /// The head of `L5H3`.
     pub head: Option<usize>,
 }
 
@@ -106,10 +99,8 @@ fn is_integer(text: &str) -> bool {
 
 fn layer_index(number: &str, n_layers: usize, span: Span) -> Result<usize> {
     let layer = number.parse::<i64>().ok().and_then(|n| if n < 0 { (n_layers as i64).checked_add(n) } else { Some(n) });
-    match layer.and_then(|l| usize::try_from(l).ok()).filter(|&l| l < n_layers) {
-        Some(layer) => Ok(layer),
-        None => Err(LangError::new(format!("no layer {number}: model has {}", extent(n_layers)), span)),
-    }
+    let layer = layer.and_then(|l| usize::try_from(l).ok()).filter(|&l| l < n_layers);
+    layer.ok_or_else(|| LangError::new(format!("no layer {number}: model has {}", extent(n_layers)), span))
 }
 
 /// `0..31`, as ranges of existing things are written in messages.

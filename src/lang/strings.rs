@@ -2,10 +2,7 @@
 //!
 //! `\xNN` is a byte, as tokens are bytes; the whole must be UTF-8.
 
-use super::Result;
-use super::error::LangError;
-use super::span::Span;
-use std::fmt::{self, Formatter};
+use super::{LangError, Result, Span};
 
 /// The string that the literal at the start of `text` means, and how many bytes the literal takes. `text` starts at
 /// byte `offset` of the line, with the opening quote.
@@ -18,15 +15,19 @@ pub fn unescaped(text: &str, offset: usize) -> Result<String> {
     read(text, offset, false).map(|(text, _)| text)
 }
 
-/// `text` as a literal of the language.
 pub fn quoted(text: &str) -> String {
-    struct Quoted<'a>(&'a str);
-    impl fmt::Display for Quoted<'_> {
-        fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-            quote(self.0, f)
+    let mut out = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            '\n' => out.push_str("\\n"),
+            '\t' => out.push_str("\\t"),
+            '\r' => out.push_str("\\r"),
+            c if c.is_control() => out.push_str(&format!("\\u{{{:x}}}", u32::from(c))),
+            c => out.push(c),
         }
     }
-    Quoted(text).to_string()
+    out + "\""
 }
 
 fn read(text: &str, offset: usize, quoted: bool) -> Result<(String, usize)> {
@@ -37,23 +38,6 @@ fn read(text: &str, offset: usize, quoted: bool) -> Result<(String, usize)> {
         Err(_) => Err(LangError::new("the \\x escapes of this string are not UTF-8", place(Span::new(0, length)))
             .help("\\u{e9} is é")),
     }
-}
-
-/// Writes `text` as a string literal of the language.
-pub(super) fn quote(text: &str, f: &mut Formatter<'_>) -> fmt::Result {
-    f.write_str("\"")?;
-    for c in text.chars() {
-        match c {
-            '"' => f.write_str("\\\"")?,
-            '\\' => f.write_str("\\\\")?,
-            '\n' => f.write_str("\\n")?,
-            '\t' => f.write_str("\\t")?,
-            '\r' => f.write_str("\\r")?,
-            c if c.is_control() => write!(f, "\\u{{{:x}}}", u32::from(c))?,
-            c => write!(f, "{c}")?,
-        }
-    }
-    f.write_str("\"")
 }
 
 /// The bytes that `text` means, up to a closing quote if it is `quoted`, and how many bytes of `text` were read.
@@ -71,8 +55,7 @@ fn unescape(text: &str, quoted: bool) -> std::result::Result<(Vec<u8>, usize), (
                     't' => push(&mut bytes, b"\t", 0),
                     'r' => push(&mut bytes, b"\r", 0),
                     '0' => push(&mut bytes, b"\0", 0),
-                    '"' => push(&mut bytes, b"\"", 0),
-                    '\\' => push(&mut bytes, b"\\", 0),
+                    '"' | '\\' => push(&mut bytes, &[escaped as u8], 0),
                     'x' => {
                         let byte = rest.get(1..3).filter(|d| d.chars().all(|c| c.is_ascii_hexdigit()));
                         let byte = byte.and_then(|d| u8::from_str_radix(d, 16).ok());
@@ -101,10 +84,7 @@ fn unescape(text: &str, quoted: bool) -> std::result::Result<(Vec<u8>, usize), (
             c => bytes.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
         }
     }
-    match quoted {
-        true => Err((Span::new(0, text.len()), "this string has no closing quote")),
-        false => Ok((bytes, text.len())),
-    }
+    if quoted { Err((Span::new(0, text.len()), "this string has no closing quote")) } else { Ok((bytes, text.len())) }
 }
 
 /// Appends `more` and returns `skipped`, the number of further characters of the escape.

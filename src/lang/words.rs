@@ -4,10 +4,8 @@
 //! A word ends at a space outside quotes, brackets and `/regex/`, so that `diff A B L5.attn.z[1, 2] -first` has four
 //! arguments and an option.
 
-use super::Result;
-use super::error::LangError;
 use super::lexer::Lexer;
-use super::span::{Span, Spanned};
+use super::{LangError, Result, Span, Spanned};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Word {
@@ -18,7 +16,6 @@ pub struct Word {
     pub span: Span,
 }
 
-/// An option that a command knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OptionSpec {
     /// With its dash: `-all-rows`.
@@ -27,14 +24,11 @@ pub struct OptionSpec {
     pub takes_value: bool,
 }
 
-/// An option that was given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Given {
     /// The full name, even if it was typed shortened.
     pub name: &'static str,
-    /// Its value, if it takes one.
     pub value: Option<Word>,
-    /// Where its name was written.
     pub span: Span,
 }
 
@@ -51,19 +45,18 @@ pub fn words(text: &str, offset: usize) -> Result<Vec<Word>> {
         let typed = &text[at..end];
         let span = Span::new(offset + at, offset + end);
         let mut lexer = Lexer::new(typed, span.start);
-        let literal = if typed.starts_with('"') {
-            Some(lexer.string()?).filter(|_| lexer.position() == typed.len())
-        } else {
-            None
-        };
+        let literal = typed.starts_with('"').then(|| lexer.string()).transpose()?;
+        let literal = literal.filter(|_| lexer.position() == typed.len());
         all.push(Word { quoted: literal.is_some(), text: literal.unwrap_or_else(|| typed.to_string()), span });
         at = end;
     }
 }
 
 fn word_length(text: &str, offset: usize) -> Result<usize> {
+    // Only if a space or the end follows: a path has slashes too.
     if text.starts_with('/')
         && let Some(close) = closing_slash(text)
+        && text[close + 1..].chars().next().is_none_or(char::is_whitespace)
     {
         return Ok(close + 1);
     }
@@ -87,16 +80,15 @@ fn word_length(text: &str, offset: usize) -> Result<usize> {
     Ok(at)
 }
 
-/// Where the regular expression at the start of `text` closes; only if a space or the end follows, as a path has
-/// slashes too.
-fn closing_slash(text: &str) -> Option<usize> {
+/// Where the regular expression at the start of `text` closes.
+pub(super) fn closing_slash(text: &str) -> Option<usize> {
     let mut escaped = false;
     let (close, _) = text.char_indices().skip(1).find(|&(_, c)| {
         let ends = c == '/' && !escaped;
         escaped = c == '\\' && !escaped;
         ends
     })?;
-    text[close + 1..].chars().next().is_none_or(char::is_whitespace).then_some(close)
+    Some(close)
 }
 
 /// Takes the options out of `words`, wherever they are; `--` ends them. A name may be shortened while it is
@@ -113,50 +105,12 @@ pub fn take_options(words: Vec<Word>, known: &[OptionSpec]) -> Result<(Vec<Given
             break;
         } else {
             let spec = find_option(&word, known)?;
-            let value = if spec.takes_value {
-                let missing = LangError::new(format!("option {} needs a value", spec.name), word.span);
-                Some(words.next().ok_or(missing)?)
-            } else {
-                None
-            };
+            let missing = || LangError::new(format!("option {} needs a value", spec.name), word.span);
+            let value = spec.takes_value.then(|| words.next().ok_or_else(missing)).transpose()?;
             given.push(Given { name: spec.name, value, span: word.span });
         }
     }
     Ok((given, left))
-}
-
-/// Takes the options at the start of `text`, for commands whose arguments are then read raw. Gives the byte of the line
-/// at which the rest begins.
-pub fn leading_options(text: &str, offset: usize, known: &[OptionSpec]) -> Result<(Vec<Given>, usize)> {
-    let mut given = Vec::new();
-    let mut at = 0;
-    let next = |at: &mut usize| {
-        *at += text[*at..].len() - text[*at..].trim_start().len();
-        let end = *at + text[*at..].find(char::is_whitespace).unwrap_or(text.len() - *at);
-        Word { text: text[*at..end].to_string(), quoted: false, span: Span::new(offset + *at, offset + end) }
-    };
-    loop {
-        let word = next(&mut at);
-        if !is_option(&word.text) {
-            return Ok((given, offset + at));
-        }
-        at = word.span.end - offset;
-        if word.text == "--" {
-            next(&mut at);
-            return Ok((given, offset + at));
-        }
-        let spec = find_option(&word, known)?;
-        let mut value = None;
-        if spec.takes_value {
-            let found = next(&mut at);
-            if found.text.is_empty() {
-                return Err(LangError::new(format!("option {} needs a value", spec.name), word.span));
-            }
-            at = found.span.end - offset;
-            value = Some(found);
-        }
-        given.push(Given { name: spec.name, value, span: word.span });
-    }
 }
 
 /// Whether it is a dash and a letter, or `--`: `-3` is a number and `-` alone a word.
@@ -175,13 +129,11 @@ fn find_option(word: &Word, known: &[OptionSpec]) -> Result<OptionSpec> {
     match starting.as_slice() {
         [spec] => Ok(**spec),
         [] => {
-            let error = LangError::new(format!("unknown option {}", word.text), word.span);
-            let all: Vec<&OptionSpec> = known.iter().collect();
-            Err(if all.is_empty() {
-                error.help("this command takes no options here")
-            } else {
-                error.help(format!("choose from {}", names(&all)))
-            })
+            let help = match known {
+                [] => "this command takes no options here".to_string(),
+                _ => format!("choose from {}", names(&known.iter().collect::<Vec<_>>())),
+            };
+            Err(LangError::new(format!("unknown option {}", word.text), word.span).help(help))
         }
         several => Err(LangError::new(format!("ambiguous option {}: {}", word.text, names(several)), word.span)),
     }
@@ -212,10 +164,8 @@ pub fn parse_numbers(text: &str, offset: usize, variable: &dyn Fn(&str) -> Optio
                 .parse()
                 .map_err(|_| LangError::new(format!("expected a number, found {word}"), span).help("as in 1-3 5")),
         };
-        let (from, to) = match word.split_once('-') {
-            Some((from, to)) => (number(from)?, number(to)?),
-            None => (number(word)?, number(word)?),
-        };
+        let (from, to) = word.split_once('-').unwrap_or((word, word));
+        let (from, to) = (number(from)?, number(to)?);
         if from > to {
             return Err(LangError::new(format!("the range {word} counts downwards"), span));
         }
@@ -261,19 +211,6 @@ mod tests {
         assert_eq!(fails("-r").message, "ambiguous option -r: -rtol, -rows");
         assert_eq!(fails("-x").help.as_deref(), Some("choose from -first, -rtol, -rows"));
         assert_eq!(fails("-rtol").message, "option -rtol needs a value");
-    }
-
-    #[test]
-    fn leading_options_leave_an_expression_raw() {
-        let (given, rest) = leading_options("-rtol 2 -first -x + 1", 4, &KNOWN[..2])
-            .expect_err("-x is none")
-            .help
-            .map_or((vec![], 0), |_| (vec![1], 1));
-        assert_eq!((given.len(), rest), (1, 1));
-        let (given, rest) = leading_options("-rtol 2 -first  -- -x + 1", 4, &KNOWN).expect("known");
-        assert_eq!((given.len(), rest), (2, 4 + 19));
-        let (given, rest) = leading_options(" -1 + 2", 4, &KNOWN).expect("none");
-        assert_eq!((given.len(), rest), (0, 5));
     }
 
     #[test]

@@ -1,11 +1,10 @@
 //! Runs exactly one op.
 
-use super::context::Context;
 use super::kernels::attention::Scoring;
 use super::kernels::experts::Mixture;
 use super::kernels::{attention, basic, experts, heads, norm};
-use super::op::{Kernel, Op};
 use super::shape::check_room;
+use super::{Context, Kernel, Op};
 use crate::model::required_weights::SHARED;
 use crate::model::role::{Role, WeightId};
 use crate::model::weights::{Weight, Weights};
@@ -30,6 +29,10 @@ fn computed(op: &Op, inputs: &[Value], weights: &Weights, context: &Context) -> 
     let weight = |i: usize| op.weights.get(i).map(|&id| dense(weights, id));
     let first = || dense(weights, op.weights[0]);
     let all = || op.weights.iter().map(|&id| dense(weights, id)).collect::<Vec<Value>>();
+    let projected = |id: Option<&WeightId>| match id {
+        Some(&id) => basic::linear(&inputs[0], &dense(weights, id), None),
+        None => inputs[0].clone(),
+    };
     let value = match &op.kernel {
         Kernel::Tokens => context.tokens.clone(),
         Kernel::Embed { scale } => basic::scaled_embed(&inputs[0], &rows_of(weights, op.weights[0]), *scale),
@@ -76,25 +79,18 @@ fn computed(op: &Op, inputs: &[Value], weights: &Weights, context: &Context) -> 
             experts::mix(&inputs[0], &inputs[1], &inputs[2], &mixture)?
         }
         Kernel::Unembed { project, scale, softcap } => {
-            let hidden = match op.weights.last().filter(|_| *project) {
-                Some(&id) => basic::linear(&inputs[0], &dense(weights, id), None),
-                None => inputs[0].clone(),
-            };
+            let hidden = projected(op.weights.last().filter(|_| *project));
             let bias = op.weights.get(1).filter(|id| id.role == Role::b_U).map(|&id| dense(weights, id));
             let logits = basic::unembed(&hidden, &rows_of(weights, op.weights[0]), bias.as_ref());
             basic::capped(basic::scale(logits, *scale), *softcap)
         }
-        Kernel::Pool(pool) => {
-            let hidden = match weight(0) {
-                Some(projection) => basic::linear(&inputs[0], &projection, None),
-                None => inputs[0].clone(),
-            };
-            heads::pool(&hidden, *pool, context)
-        }
+        Kernel::Pool(pool) => heads::pool(&projected(op.weights.first()), *pool, context),
         Kernel::PooledLinear(pool) => {
             basic::vector_linear(&heads::pool(&inputs[0], *pool, context), &first(), weight(1).as_ref())
         }
-        Kernel::ActivationNorm(act, norm) => heads::activation_norm(&inputs[0], *act, norm.as_ref(), &all()),
+        Kernel::ActivationNorm(act, of) => {
+            heads::norm_of_vector(&basic::activation(&inputs[0], *act), of.as_ref(), &all(), norm::whole)
+        }
         Kernel::VectorLinear => basic::vector_linear(&inputs[0], &first(), weight(1).as_ref()),
         Kernel::Classify { project, transform } => {
             let all = all();

@@ -1,8 +1,6 @@
 //! The tail of a program on another hidden state: what the model would predict if it stopped here.
 
-use super::context::Context;
-use super::op::{Kernel, Program};
-use super::replay::{Keep, Replay, Values, Visitor};
+use super::{Context, Keep, Kernel, Program, Replay, Values, Visitor};
 use crate::model::weights::Weights;
 use crate::tensor::{TensorError, Value};
 
@@ -14,9 +12,6 @@ pub fn lens_start(program: &Program) -> Option<usize> {
 
 /// Final norm and unembedding (for a masked LM: its transform and unembedding) of hidden states `[N, d]`: logits `[N,
 /// V]`. None if the model predicts no tokens.
-///
-/// # Errors
-/// If the device fails, or the user interrupts.
 pub fn lens(
     program: &Program,
     hidden: &Value,

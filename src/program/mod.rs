@@ -9,7 +9,6 @@ mod context;
 mod interpreter;
 mod kernels;
 mod lens;
-mod names;
 mod op;
 mod part;
 mod pulled;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::part::Part;
+use super::Part;
 use crate::model::role::WeightId;
 use crate::model::spec::{Act, Norm, Pool, QkNormOver, Sentence, Transform};
 use crate::tensor::Axis;
@@ -14,9 +14,7 @@ pub enum Kernel {
     /// The token ids of the pass, `T`.
     Tokens,
     /// Rows of the token table times a factor, `T d`.
-    Embed {
-        scale: f64,
-    },
+    Embed { scale: f64 },
     /// Rows of the position table, `T d`.
     PositionEmbed,
     /// Rows of the token-type table, `T d`.
@@ -26,96 +24,48 @@ pub enum Kernel {
     /// Its input, under another name.
     Same,
     /// Its input times a factor.
-    Scale {
-        factor: f64,
-    },
+    Scale { factor: f64 },
     /// `x W + b` of the first input, plus the other inputs: `T d`.
     Project,
     /// `sqrt(var + eps)` of the last axis, biased variance; `T 1`.
-    LayerNormScale {
-        /// Added to the variance.
-        eps: f64,
-    },
+    LayerNormScale { eps: f64 },
     /// `sqrt(mean(x^2) + eps)` of the last axis; `T 1`.
-    RmsScale {
-        /// Added to the mean square.
-        eps: f64,
-    },
+    RmsScale { eps: f64 },
     /// `(x - mean) / scale`.
     LayerNormNormalized,
     /// `x / scale`.
     RmsNormalized,
-    /// `x * gain + bias`, the bias where there is one.
-    Gain {
-        /// Whether the gain is `1 + w`.
-        one_plus: bool,
-    },
-    /// `x W + b`, `T n`, bounded on both sides; split into heads `T H h` where a number is given.
-    Linear {
-        /// Heads that the last axis is split into.
-        heads: Option<usize>,
-        /// Bound on the absolute value.
-        clip: Option<f64>,
-    },
-    /// A norm of queries or keys `T H h`, all three steps of it, bounded on both sides.
-    HeadNorm {
-        norm: Norm,
-        over: QkNormOver,
-        /// Bound on the absolute value.
-        clip: Option<f64>,
-    },
-    /// Rotary embedding of `T H h`.
-    Rotate {
-        /// Which of the model's rotations.
-        rope: usize,
-    },
-    /// Scaled, capped, biased and masked products of queries `T H h` and keys `S K h`: `H T S`; -inf where masked.
-    Scores {
-        /// Factor on the products.
-        scale: f64,
-        /// `cap tanh(score / cap)`.
-        softcap: Option<f64>,
-        /// How far attention sees.
-        reach: Option<usize>,
-    },
-    /// Softmax over keys.
-    Pattern {
-        /// How far attention sees.
-        reach: Option<usize>,
-    },
+    /// `x * gain + bias`, the bias where there is one; with `one_plus` the gain is `1 + w`.
+    Gain { one_plus: bool },
+    /// `x W + b`, `T n`, bounded by `clip` on both sides; split into heads `T H h` where a number is given.
+    Linear { heads: Option<usize>, clip: Option<f64> },
+    /// A norm of queries or keys `T H h`, all three steps of it, bounded by `clip` on both sides.
+    HeadNorm { norm: Norm, over: QkNormOver, clip: Option<f64> },
+    /// Rotary embedding of `T H h`, by one of the model's rotations.
+    Rotate { rope: usize },
+    /// Products of queries `T H h` and keys `S K h` times `scale`, capped (`cap tanh(score / cap)`), biased and masked
+    /// (`reach` is how far attention sees): `H T S`; -inf where masked.
+    Scores { scale: f64, softcap: Option<f64>, reach: Option<usize> },
+    /// Softmax over keys, as far as attention sees.
+    Pattern { reach: Option<usize> },
     /// Pattern `H T S` times values `S K h`: `T H h`.
     Mix,
     /// Heads joined, then `x W + b`: `T d`.
     Output,
+    /// An activation function, element by element.
     Activation(Act),
     /// `act(gate) * up`.
     Gated(Act),
-    /// The numbers of the largest entries of router logits `T E`, largest first: `T k`.
-    TopExperts {
-        /// How many, `k`.
-        chosen: usize,
-    },
-    /// Probabilities of the chosen experts: softmax of router logits `T E` at `T k`.
-    ExpertWeights {
-        /// Whether they are divided by their sum.
-        normalize: bool,
-    },
+    /// The numbers of the `k` largest entries of router logits `T E`, largest first: `T k`.
+    TopExperts { chosen: usize },
+    /// Probabilities of the chosen experts: softmax of router logits `T E` at `T k`, divided by their sum if
+    /// `normalize`.
+    ExpertWeights { normalize: bool },
     /// Weighted sum of what the chosen experts make of `T d`; with a shared expert `+ sigmoid(x g) expert(x)`.
-    Experts {
-        /// The activation of their gates.
-        act: Act,
-        /// Whether there is a shared expert.
-        shared: bool,
-    },
-    /// Logits over the vocabulary, `T V`, chunk by chunk of the unembedding.
-    Unembed {
-        /// Whether the hidden state is projected to the width of a narrow unembedding first.
-        project: bool,
-        /// Factor on the logits.
-        scale: f64,
-        /// `cap tanh(logit / cap)`.
-        softcap: Option<f64>,
-    },
+    Experts { act: Act, shared: bool },
+    /// Logits over the vocabulary, `T V`, chunk by chunk of the unembedding, times `scale` and capped; the hidden state
+    /// is projected to the width of a narrow unembedding first if `project`.
+    Unembed { project: bool, scale: f64, softcap: Option<f64> },
     /// One vector of `T d`, projected to a narrow width where there is a weight for that: `d`.
     Pool(Pool),
     /// The same, then `x W + b`: `d`.
@@ -124,18 +74,13 @@ pub enum Kernel {
     ActivationNorm(Act, Option<Norm>),
     /// `x W + b` of a vector, `C`.
     VectorLinear,
-    /// Classes at every position, `T C`; what comes before them has no name.
-    Classify {
-        /// Whether the hidden state is projected first.
-        project: bool,
-        /// Dense layer, activation and norm before.
-        transform: Option<Transform>,
-    },
+    /// Classes at every position, `T C`; what comes before them (a projection; a dense layer, activation and norm) has
+    /// no name.
+    Classify { project: bool, transform: Option<Transform> },
     /// A sentence embedding, `d` or a multiple of it.
     Sentence(Sentence),
 }
 
-/// One step of a program.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Op {
     /// Canonical name of its output.
@@ -155,14 +100,11 @@ pub struct Op {
     pub heads: usize,
     /// Length of the last axis, if that counts no positions.
     pub width: usize,
-    /// The block it belongs to.
     pub layer: Option<usize>,
-    /// What it is in that block.
     pub part: Option<Part>,
 }
 
 impl Op {
-    /// Its name within its module.
     pub fn label(&self, module_path: &str) -> &str {
         match self.site.strip_prefix(module_path) {
             Some(rest) if !module_path.is_empty() => rest.trim_start_matches('.'),
@@ -209,7 +151,6 @@ pub struct Program {
 }
 
 impl Program {
-    /// The sites in program order.
     pub fn sites(&self) -> &[String] {
         &self.sites
     }
@@ -219,7 +160,6 @@ impl Program {
         &self.module_paths
     }
 
-    /// The op that produces a site.
     pub fn op_of(&self, site: &str) -> Option<usize> {
         self.index.get(site).copied()
     }
@@ -237,7 +177,6 @@ impl Program {
         }
     }
 
-    /// The module with that path.
     pub fn module_of(&self, path: &str) -> Option<usize> {
         self.modules.iter().position(|module| module.path == path)
     }
@@ -247,7 +186,6 @@ impl Program {
         self.ops.get(pc).map_or(0, |op| op.module)
     }
 
-    /// The block of the op at `pc`.
     pub fn layer_at(&self, pc: usize) -> Option<usize> {
         self.ops.get(pc).and_then(|op| op.layer)
     }
@@ -285,9 +223,7 @@ impl Program {
     /// over: ops whose values of all passes are read.
     pub fn affected_by(&self, changed: &[usize], carried: &[bool]) -> Vec<bool> {
         let mut affected = vec![false; self.ops.len()];
-        for &op in changed {
-            affected[op] = true;
-        }
+        changed.iter().for_each(|&op| affected[op] = true);
         for i in 0..self.ops.len() {
             let op = &self.ops[i];
             affected[i] |= op.inputs.iter().any(|&input| affected[input]);

@@ -1,78 +1,60 @@
 //! The parts of a block, by which its sites are found: `blocks.5.attn.z` is [`Part::Z`] of block 5.
 
-use std::fmt;
+use crate::tensor::named;
 
-macro_rules! parts {
-    ($($(#[$doc:meta])* $part:ident = $path:literal,)*) => {
-        /// A part of a block. Its name in a site is the one in `docs/sites.md`.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub enum Part {
-            $($(#[$doc])* $part,)*
-        }
-
-        impl Part {
-            /// All of them, as they follow each other in a block of the usual kind.
-            pub const ALL: &[Part] = &[$(Part::$part),*];
-
-            /// `attn.z`.
-            pub fn path(self) -> &'static str {
-                match self {
-                    $(Part::$part => $path,)*
-                }
-            }
-        }
-    };
-}
-
-parts! {
-    /// The residual stream before the block.
-    ResidPre = "resid_pre",
-    /// The residual stream between attention and MLP.
-    ResidMid = "resid_mid",
-    /// The residual stream after the block.
-    ResidPost = "resid_post",
-    Ln1Scale = "ln1.scale",
-    Ln1Normalized = "ln1.normalized",
-    Ln1Out = "ln1.out",
-    Q = "attn.q",
-    K = "attn.k",
-    V = "attn.v",
-    QNorm = "attn.q_norm",
-    KNorm = "attn.k_norm",
-    RotQ = "attn.rot_q",
-    RotK = "attn.rot_k",
-    Scores = "attn.scores",
-    Pattern = "attn.pattern",
-    Z = "attn.z",
-    /// What each head adds to the residual stream. Computed on request from `attn.z`: no op has it.
-    Result = "attn.result",
-    /// What the heads add together, before a norm of it.
-    AttnOutput = "attn.out",
-    AttnPostLnScale = "attn_post_ln.scale",
-    AttnPostLnNormalized = "attn_post_ln.normalized",
-    AttnPostLnOut = "attn_post_ln.out",
-    /// What attention adds to the residual stream.
-    AttnOut = "attn_out",
-    Ln2Scale = "ln2.scale",
-    Ln2Normalized = "ln2.normalized",
-    Ln2Out = "ln2.out",
-    MlpPre = "mlp.pre",
-    MlpPreLinear = "mlp.pre_linear",
-    MlpPost = "mlp.post",
-    Router = "mlp.router",
-    Experts = "mlp.experts",
-    ExpertWeights = "mlp.expert_weights",
-    /// The output of the MLP, before a norm of it.
-    MlpOutput = "mlp.out",
-    MlpPostLnScale = "mlp_post_ln.scale",
-    MlpPostLnNormalized = "mlp_post_ln.normalized",
-    MlpPostLnOut = "mlp_post_ln.out",
-    /// What the MLP adds to the residual stream.
-    MlpOut = "mlp_out",
+named! {
+    /// A part of a block, by its name in a site, which is the one in `docs/sites.md`. `ALL` has them in the order in
+    /// which they follow each other in a block of the usual kind.
+    #[derive(PartialOrd, Ord)]
+    pub enum Part, path {
+        /// The residual stream before the block.
+        ResidPre = "resid_pre",
+        /// The residual stream between attention and MLP.
+        ResidMid = "resid_mid",
+        /// The residual stream after the block.
+        ResidPost = "resid_post",
+        Ln1Scale = "ln1.scale",
+        Ln1Normalized = "ln1.normalized",
+        Ln1Out = "ln1.out",
+        Q = "attn.q",
+        K = "attn.k",
+        V = "attn.v",
+        QNorm = "attn.q_norm",
+        KNorm = "attn.k_norm",
+        RotQ = "attn.rot_q",
+        RotK = "attn.rot_k",
+        Scores = "attn.scores",
+        Pattern = "attn.pattern",
+        Z = "attn.z",
+        /// What each head adds to the residual stream. Computed on request from `attn.z`: no op has it.
+        Result = "attn.result",
+        /// What the heads add together, before a norm of it.
+        AttnOutput = "attn.out",
+        AttnPostLnScale = "attn_post_ln.scale",
+        AttnPostLnNormalized = "attn_post_ln.normalized",
+        AttnPostLnOut = "attn_post_ln.out",
+        /// What attention adds to the residual stream.
+        AttnOut = "attn_out",
+        Ln2Scale = "ln2.scale",
+        Ln2Normalized = "ln2.normalized",
+        Ln2Out = "ln2.out",
+        MlpPre = "mlp.pre",
+        MlpPreLinear = "mlp.pre_linear",
+        MlpPost = "mlp.post",
+        Router = "mlp.router",
+        Experts = "mlp.experts",
+        ExpertWeights = "mlp.expert_weights",
+        /// The output of the MLP, before a norm of it.
+        MlpOutput = "mlp.out",
+        MlpPostLnScale = "mlp_post_ln.scale",
+        MlpPostLnNormalized = "mlp_post_ln.normalized",
+        MlpPostLnOut = "mlp_post_ln.out",
+        /// What the MLP adds to the residual stream.
+        MlpOut = "mlp_out",
+    }
 }
 
 impl Part {
-    /// `blocks.5.attn.z`.
     pub fn site(self, layer: usize) -> String {
         format!("blocks.{layer}.{self}")
     }
@@ -82,12 +64,6 @@ impl Part {
         let (layer, path) = site.strip_prefix("blocks.")?.split_once('.')?;
         let part = Part::ALL.iter().find(|part| part.path() == path)?;
         Some((layer.parse().ok()?, *part))
-    }
-}
-
-impl fmt::Display for Part {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.path())
     }
 }
 

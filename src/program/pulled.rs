@@ -2,9 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::relevance::{NoRelevance, pull_relevance};
-use super::replay::Replay;
-use super::vjp::{After, pull_back};
+use super::{After, NoRelevance, Replay, pull_back, pull_relevance};
 use crate::tensor::ops::BinaryOp;
 use crate::tensor::{TensorError, Value};
 
@@ -33,7 +31,6 @@ impl OpGradients {
         self.by_op.remove(&op)
     }
 
-    /// Sets the gradient of an op.
     pub fn set(&mut self, op: usize, gradient: Value) {
         self.by_op.insert(op, gradient);
     }

@@ -10,27 +10,20 @@
 //! - products of two values, in gates, scores and mixing: half to each (the uniform rule);
 //! - softmax: as it is, which is the Taylor rule of the paper.
 
-use super::context::Context;
-use super::interpreter::{dense, execute};
+use super::interpreter::dense;
 use super::kernels::attention::{self, Scoring};
 use super::kernels::{basic, heads, norm};
-use super::op::{Kernel, Op};
-use super::vjp::{After, pulled};
+use super::vjp::pulled;
+use super::{After, Context, Kernel, Op, execute};
 use crate::model::spec::Transform;
 use crate::model::weights::Weights;
 use crate::tensor::ops::BinaryOp;
 use crate::tensor::{TensorError, Value, proceed};
 
-/// Why relevance cannot be propagated.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum NoRelevance {
-    /// There is no rule for an op.
     #[error("AttnLRP has no rule for {what} ({site})")]
-    NoRule {
-        what: &'static str,
-        /// The op's site.
-        site: String,
-    },
+    NoRule { what: &'static str, site: String },
     /// The device failed, or an edit did not fit.
     #[error(transparent)]
     Tensor(#[from] TensorError),
@@ -61,6 +54,11 @@ pub fn pull_relevance(
 fn forward(op: &Op, x: &[Value], weights: &Weights, context: &Context) -> Result<Option<Value>, NoRelevance> {
     let no_rule = |what| Err(NoRelevance::NoRule { what, site: op.site.clone() });
     let all = || op.weights.iter().map(|&id| dense(weights, id)).collect::<Vec<Value>>();
+    // A bound counts as a factor of what the same op gives without it.
+    let unbounded = |kernel| {
+        let free = execute(&Op { kernel, ..op.clone() }, x, weights, context)?;
+        by_factor(&free, |_| execute(op, &untracked(x), weights, context))
+    };
     Ok(Some(match &op.kernel {
         Kernel::LayerNormScale { .. } | Kernel::RmsScale { .. } => return Ok(None),
         Kernel::LayerNormNormalized | Kernel::RmsNormalized => {
@@ -75,11 +73,7 @@ fn forward(op: &Op, x: &[Value], weights: &Weights, context: &Context) -> Result
             let gate = by_factor(&x[0], |x| Ok(basic::activation(x, *act)))?;
             halves(&gate, &x[1], |a, b| a.binary(BinaryOp::Mul, b))?
         }
-        Kernel::Linear { clip: Some(_), .. } => {
-            let unbounded = Op { kernel: without_clip(&op.kernel), ..op.clone() };
-            let free = execute(&unbounded, x, weights, context)?;
-            by_factor(&free, |_| execute(op, &untracked(x), weights, context))?
-        }
+        Kernel::Linear { heads, clip: Some(_) } => unbounded(Kernel::Linear { heads: *heads, clip: None })?,
         Kernel::Scores { scale, softcap, .. } => {
             let plain = Scoring { scale: *scale, softcap: None, bias: None, mask: None };
             let products = halves(&x[0], &x[1], |q, k| Ok(attention::scores(q, k, plain)))?;
@@ -94,17 +88,11 @@ fn forward(op: &Op, x: &[Value], weights: &Weights, context: &Context) -> Result
         }
         Kernel::Mix => halves(&x[0], &x[1], |pattern, v| Ok(attention::mix(pattern, v)))?,
         Kernel::Unembed { project, scale, softcap: Some(_) } => {
-            let kernel = Kernel::Unembed { project: *project, scale: *scale, softcap: None };
-            let uncapped = Op { kernel, ..op.clone() };
-            let free = execute(&uncapped, x, weights, context)?;
-            by_factor(&free, |_| execute(op, &untracked(x), weights, context))?
+            unbounded(Kernel::Unembed { project: *project, scale: *scale, softcap: None })?
         }
-        Kernel::ActivationNorm(act, norm) => {
+        Kernel::ActivationNorm(act, of) => {
             let out = by_factor(&x[0], |x| Ok(basic::activation(x, *act)))?;
-            match norm {
-                Some(norm) => heads::norm_of_vector_detached(&out, norm, &all()),
-                None => out,
-            }
+            heads::norm_of_vector(&out, of.as_ref(), &all(), norm::whole_detached)
         }
         Kernel::Classify { transform: Some(transform), .. } => classified(&x[0], transform, op, &all())?,
         Kernel::TopExperts { .. } | Kernel::ExpertWeights { .. } | Kernel::Experts { .. } => {
@@ -127,13 +115,6 @@ fn classified(x: &Value, transform: &Transform, op: &Op, all: &[Value]) -> Resul
         None => out,
     };
     Ok(basic::linear(&out, &classifier[0], classifier.get(1)))
-}
-
-fn without_clip(kernel: &Kernel) -> Kernel {
-    match kernel {
-        Kernel::Linear { heads, .. } => Kernel::Linear { heads: *heads, clip: None },
-        other => other.clone(),
-    }
 }
 
 fn untracked(values: &[Value]) -> Vec<Value> {

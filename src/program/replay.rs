@@ -6,9 +6,7 @@
 
 use std::collections::HashMap;
 
-use super::context::Context;
-use super::interpreter::execute;
-use super::op::{Op, Program};
+use super::{Context, Op, Program, execute};
 use crate::model::weights::Weights;
 use crate::tensor::{TensorError, Value};
 
@@ -22,15 +20,11 @@ pub struct Replay<'a> {
     pub context: &'a Context,
 }
 
-/// What happens around each op of a replay.
+/// What happens around each op of a replay, which an error ends.
 pub trait Visitor {
-    /// Why it may end early.
     type Error: From<TensorError>;
 
     /// The value of an op that this replay does not run, for an op that reads it.
-    ///
-    /// # Errors
-    /// If it cannot be had.
     ///
     /// # Panics
     /// By default: a replay that runs all ops up to the last one reads nothing else.
@@ -40,27 +34,18 @@ pub trait Visitor {
 
     /// What the op `reader` reads of `input`, whose value in this pass is given: attention reads keys and values of all
     /// passes so far.
-    ///
-    /// # Errors
-    /// If it cannot be had.
     fn read(&mut self, reader: usize, input: usize, value: Value) -> Result<Value, Self::Error> {
         _ = (reader, input);
         Ok(value)
     }
 
     /// What an op gives in place of being executed on `inputs`; `None` executes it.
-    ///
-    /// # Errors
-    /// If it cannot be had.
     fn instead(&mut self, op: usize, inputs: &[Value]) -> Result<Option<Value>, Self::Error> {
         _ = (op, inputs);
         Ok(None)
     }
 
     /// What later ops read of `op`, which gave `value`. Edits are applied here, and values compared and collected.
-    ///
-    /// # Errors
-    /// Whatever ends the replay.
     fn made(&mut self, op: usize, value: Value) -> Result<Value, Self::Error> {
         _ = op;
         Ok(value)
@@ -75,7 +60,6 @@ pub enum Keep {
     Read,
 }
 
-/// Values by op.
 pub type Values = HashMap<usize, Value>;
 
 impl Replay<'_> {
@@ -117,10 +101,7 @@ impl Replay<'_> {
 
 fn inputs<V: Visitor>((number, op): (usize, &Op), values: &Values, visitor: &mut V) -> Result<Vec<Value>, V::Error> {
     let mut read = |&input: &usize| {
-        let value = match values.get(&input) {
-            Some(value) => value.clone(),
-            None => visitor.outside(input)?,
-        };
+        let value = values.get(&input).cloned().map_or_else(|| visitor.outside(input), Ok)?;
         visitor.read(number, input, value)
     };
     op.inputs.iter().map(&mut read).collect()

@@ -2,8 +2,7 @@
 
 use std::ops::Range;
 
-use super::context::Context;
-use super::op::{Kernel, Op};
+use super::{Context, Kernel, Op};
 use crate::model::weights::{Weight, Weights};
 use crate::tensor::{Axis, TensorError, Value};
 

@@ -1,9 +1,8 @@
 //! Vector-Jacobian products, op by op.
 
-use super::context::Context;
-use super::interpreter::{dense, execute, rows_of};
+use super::interpreter::{dense, rows_of};
 use super::kernels::{basic, host};
-use super::op::{Kernel, Op};
+use super::{Context, Kernel, Op, execute};
 use crate::model::weights::Weights;
 use crate::tensor::ops::{BinaryOp, Slice};
 use crate::tensor::{TensorError, Value, proceed};
@@ -74,14 +73,13 @@ fn closed(
             let rest = inputs[1..].iter().map(|_| Some(seed.clone()));
             [Some(back(seed))].into_iter().chain(rest).collect()
         }
-        Kernel::Activation(act) => match host::pull_activation(&inputs[0], *act, seed) {
-            Some(gradient) => vec![Some(gradient)],
-            None => return Ok(None),
-        },
-        Kernel::Gated(act) => match host::pull_gated(&inputs[0], &inputs[1], *act, seed) {
-            Some((gate, up)) => vec![Some(gate), Some(up)],
-            None => return Ok(None),
-        },
+        Kernel::Activation(act) => {
+            return Ok(host::pull_activation(&inputs[0], *act, seed).map(|gradient| vec![Some(gradient)]));
+        }
+        Kernel::Gated(act) => {
+            let found = host::pull_gated(&inputs[0], &inputs[1], *act, seed);
+            return Ok(found.map(|(gate, up)| vec![Some(gate), Some(up)]));
+        }
         Kernel::Unembed { project: false, scale, softcap: None } => {
             if let Some((positions, worth)) = telling(seed) {
                 let found = closed(op, inputs, weights, &worth)?;

@@ -10,9 +10,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use burn::tensor::DeviceKind;
 use burn::tensor::wgpu::{WgpuBackend, WgpuInitError};
 
-use super::axes::Axis;
-use super::error::{TensorError, shape_text};
 use super::task::note_failure;
+use super::{Axis, TensorError, shape_text};
 
 /// What the user asked for with `--device`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -32,13 +31,9 @@ impl FromStr for DeviceChoice {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (name, number) = match text.split_once(':') {
-            Some((name, number)) => {
-                let number = number.parse().map_err(|_| format!("device number {number:?} is not a whole number"))?;
-                (name, Some(number))
-            }
-            None => (text, None),
-        };
+        let (name, number) = text.split_once(':').map_or((text, None), |(name, number)| (name, Some(number)));
+        let wrong = |number| format!("device number {number:?} is not a whole number");
+        let number = number.map(|number| number.parse().map_err(|_| wrong(number))).transpose()?;
         match (name, number) {
             ("auto", None) => Ok(DeviceChoice::Auto),
             ("cpu", None) => Ok(DeviceChoice::Cpu),
@@ -78,11 +73,7 @@ struct Info {
 static OPENED: Mutex<Vec<(Adapter, Device)>> = Mutex::new(Vec::new());
 
 /// What identifies a wgpu adapter.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Adapter {
-    kind: DeviceKind,
-    api: WgpuBackend,
-}
+type Adapter = (DeviceKind, WgpuBackend);
 
 impl fmt::Debug for Device {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -97,15 +88,9 @@ impl Device {
     }
 
     fn cpu_because(reason: &str) -> Device {
-        Device {
-            burn: burn::tensor::Device::flex(),
-            info: Arc::new(Info {
-                cpu: true,
-                name: "cpu".into(),
-                reason: format!("device: cpu ({reason})"),
-                max_buffer: u64::MAX,
-            }),
-        }
+        let (name, reason) = ("cpu".into(), format!("device: cpu ({reason})"));
+        let info = Info { cpu: true, name, reason, max_buffer: u64::MAX };
+        Device { burn: burn::tensor::Device::flex(), info: Arc::new(info) }
     }
 
     /// Opens what was asked for. Opening the same adapter again gives the same device.
@@ -115,10 +100,8 @@ impl Device {
     pub fn open(choice: DeviceChoice) -> Result<Device, TensorError> {
         match choice {
             DeviceChoice::Cpu => Ok(Device::cpu()),
-            DeviceChoice::Auto => Ok(match nth(0, WgpuBackend::Auto) {
-                Ok(device) => device,
-                Err(seen) => Device::cpu_because(&format!("no GPU: wgpu finds {seen} hardware adapters")),
-            }),
+            DeviceChoice::Auto => Ok(nth(0, WgpuBackend::Auto)
+                .unwrap_or_else(|seen| Device::cpu_because(&format!("no GPU: wgpu finds {seen} hardware adapters")))),
             DeviceChoice::Gpu(n) => nth(n, WgpuBackend::Auto).map_err(|seen| TensorError::Device {
                 message: format!(
                     "no gpu:{n}: wgpu finds {seen} hardware adapters; use --device cpu, or --device vulkan for a \
@@ -129,16 +112,12 @@ impl Device {
         }
     }
 
-    /// The device of a burn tensor.
     pub(crate) fn of(burn: burn::tensor::Device) -> Device {
         let opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
-        match opened.iter().find(|(_, device)| device.burn == burn) {
-            Some((_, device)) => device.clone(),
-            None => Device::cpu(),
-        }
+        let known = opened.iter().find(|(_, device)| device.burn == burn);
+        known.map_or_else(Device::cpu, |(_, device)| device.clone())
     }
 
-    /// Whether its tensors are in host memory.
     pub fn is_cpu(&self) -> bool {
         self.info.cpu
     }
@@ -193,13 +172,9 @@ impl Device {
             return Ok(());
         }
         note_failure();
-        Err(TensorError::TooBig {
-            op: op.into(),
-            shape: shape_text(shape, axes),
-            bytes: elements.saturating_mul(4),
-            limit: self.max_buffer_bytes(),
-            device: self.name().into(),
-        })
+        let (op, shape, device) = (op.into(), shape_text(shape, axes), self.name().into());
+        let (bytes, limit) = (elements.saturating_mul(4), self.max_buffer_bytes());
+        Err(TensorError::TooBig { op, shape, bytes, limit, device })
     }
 
     /// Waits until everything that was started on it is done.
@@ -221,21 +196,14 @@ fn open_adapter(adapter: Adapter, why: &str) -> Result<Device, WgpuInitError> {
         return Ok(device.clone());
     }
     let (burn, setup) = burn::tensor::Device::wgpu_options()
-        .device_kind(adapter.kind.clone())
-        .graphics_api(adapter.api)
+        .device_kind(adapter.0.clone())
+        .graphics_api(adapter.1)
         .init_with_setup()?;
     let info = setup.adapter.get_info();
     let limits = setup.device.limits();
     let max_buffer = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size);
-    let device = Device {
-        burn,
-        info: Arc::new(Info {
-            cpu: false,
-            name: info.name.clone(),
-            reason: format!("device: {} through {:?} ({why})", info.name, setup.backend),
-            max_buffer,
-        }),
-    };
+    let (name, reason) = (info.name.clone(), format!("device: {} through {:?} ({why})", info.name, setup.backend));
+    let device = Device { burn, info: Arc::new(Info { cpu: false, name, reason, max_buffer }) };
     opened.push((adapter, device.clone()));
     Ok(device)
 }
@@ -255,7 +223,7 @@ fn vulkan(n: usize) -> Result<Device, TensorError> {
     if n > hardware {
         return Err(unavailable(format!("Vulkan has {hardware} hardware adapters and at most one software adapter")));
     }
-    open_adapter(Adapter { kind: DeviceKind::Cpu, api: WgpuBackend::Vulkan }, "software adapter, as named")
+    open_adapter((DeviceKind::Cpu, WgpuBackend::Vulkan), "software adapter, as named")
         .map_err(|error| unavailable(error.to_string()))
 }
 
@@ -269,7 +237,7 @@ fn nth(n: usize, api: WgpuBackend) -> Result<Device, usize> {
     let mut seen = 0;
     for (kind, what) in kinds {
         let mut index = 0;
-        while let Ok(device) = open_adapter(Adapter { kind: kind(index), api }, what) {
+        while let Ok(device) = open_adapter((kind(index), api), what) {
             if seen == n {
                 return Ok(device);
             }

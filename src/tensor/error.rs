@@ -1,43 +1,22 @@
 //! What can go wrong with a value; messages name the op, the shapes and what was expected.
 
-use super::axes::Axis;
-use super::task::Interrupted;
+use super::{Axis, Interrupted, Value};
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TensorError {
     // Shapes and kinds
-    /// Two shapes do not fit together.
     #[error("{op}: shapes {left} and {right} do not fit together")]
-    Shapes {
-        op: String,
-        /// Shape of the left operand.
-        left: String,
-        /// Shape of the right operand.
-        right: String,
-    },
-    /// The operation needs a different kind of element.
+    Shapes { op: String, left: String, right: String },
     #[error("{op}: needs {expected} elements, found {found}")]
     Kind { op: String, expected: &'static str, found: &'static str },
-    /// The operation needs a different number of axes.
     #[error("{op}: needs a value with {expected}, found shape {shape}")]
-    Rank {
-        op: String,
-        /// What it takes, in words.
-        expected: &'static str,
-        shape: String,
-    },
-    /// The number of elements does not match.
+    Rank { op: String, expected: &'static str, shape: String },
     #[error("reshape: {from} has {count} elements, {to} needs {needs}")]
     Reshape { from: String, to: String, count: usize, needs: usize },
 
     // Axes and indices
     #[error("no axis {axis}: the value has {axes}")]
-    Axis {
-        /// The name or number asked for.
-        axis: String,
-        axes: String,
-    },
-    /// An index outside its axis.
+    Axis { axis: String, axes: String },
     #[error("index {index} is out of range: axis {axis} has 0..{}", .len.saturating_sub(1))]
     Index { index: i64, axis: String, len: usize },
     /// An empty value where at least one element is needed.
@@ -45,38 +24,32 @@ pub enum TensorError {
     Empty { op: String },
 
     // Devices
-    /// The result, or what is needed on the way to it, is larger than what the device holds in one buffer. Nothing was
-    /// computed.
+    /// The result (of an operation or of a site), or what is needed on the way to it, is larger than what the device
+    /// holds in one buffer. Nothing was computed.
     #[error(
         "{op} needs {} ({shape}) in one buffer, and {device} holds at most {}: take a shorter text or fewer rows, or \
          --device cpu",
         size(*.bytes), size(*.limit)
     )]
-    TooBig {
-        /// The operation, or the site that it computes.
-        op: String,
-        /// What would be too large.
-        shape: String,
-        bytes: u64,
-        /// Bytes of the largest buffer.
-        limit: u64,
-        device: String,
-    },
-    /// The user interrupted.
+    TooBig { op: String, shape: String, bytes: u64, limit: u64, device: String },
     #[error("{0}")]
     Interrupted(Box<Interrupted>),
-    /// Reading from the device failed.
     #[error("cannot read from the device: {message}")]
     Read { message: String },
-    /// No such device, or it cannot be opened.
+    /// No such device, or it cannot be opened: what was asked for, what there is, and what to do.
     #[error("{message}")]
-    Device {
-        /// What was asked for, what there is, and what to do.
-        message: String,
-    },
+    Device { message: String },
 }
 
 impl TensorError {
+    pub(super) fn rank(op: impl Into<String>, expected: &'static str, shape: String) -> TensorError {
+        TensorError::Rank { op: op.into(), expected, shape }
+    }
+
+    pub(super) fn shapes(op: &str, left: &Value, right: &Value) -> TensorError {
+        TensorError::Shapes { op: op.into(), left: left.shape_text(), right: right.shape_text() }
+    }
+
     /// Whether the device failed, or refused what is too large for it: no mistake of whoever asked.
     pub fn is_fault(&self) -> bool {
         matches!(self, TensorError::Read { .. } | TensorError::Device { .. } | TensorError::TooBig { .. })

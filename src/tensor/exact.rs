@@ -6,46 +6,26 @@
 
 use rayon::prelude::*;
 
-use super::host::{PIECE, extremes, sum_of, sum_of_pairs, vectorised};
+use super::host::{PIECE, extremes, sum_of, sum_of_pairs};
+use super::{inlined, vectorised};
 
 /// `exp(x) / sum(exp(x))`. A line with a NaN or +inf is NaN, and so is one of -inf alone, as in PyTorch.
 pub(super) fn softmax(line: &mut [f32]) {
     let Some((_, max)) = extremes(line) else { return line.fill(f32::NAN) };
     let max = f64::from(max);
     // Powers are rounded to 32 bits twice, which is two parts in ten million, and computed once.
-    each(
-        line,
-        #[inline(always)]
-        |x| exp(f64::from(x) - max) as f32,
-    );
-    let share = 1.0
-        / sum_of(
-            line,
-            #[inline(always)]
-            |x| x,
-        );
-    each(
-        line,
-        #[inline(always)]
-        |x| (f64::from(x) * share) as f32,
-    );
+    each(line, inlined!(|x| exp(f64::from(x) - max) as f32));
+    let share = 1.0 / sum_of(line, inlined!(|x| x));
+    each(line, inlined!(|x| (f64::from(x) * share) as f32));
 }
 
 /// `x - log(sum(exp(x)))`, and NaN where the softmax is.
 pub(super) fn log_softmax(line: &mut [f32]) {
     let Some((_, max)) = extremes(line) else { return line.fill(f32::NAN) };
     let max = f64::from(max);
-    let sum = sum_of(
-        line,
-        #[inline(always)]
-        |x| exp(x - max),
-    );
+    let sum = sum_of(line, inlined!(|x| exp(x - max)));
     let whole = max + sum.ln();
-    each(
-        line,
-        #[inline(always)]
-        |x| (f64::from(x) - whole) as f32,
-    );
+    each(line, inlined!(|x| (f64::from(x) - whole) as f32));
 }
 
 pub(super) fn running_sums(line: &mut [f32]) {
@@ -58,41 +38,22 @@ pub(super) fn running_sums(line: &mut [f32]) {
 
 /// `-sum(p log(p))`, where an element of 0 adds nothing.
 pub(super) fn entropy(p: &[f32]) -> f64 {
-    sum_of(
-        p,
-        #[inline(always)]
-        |p| if p == 0.0 { 0.0 } else { -p * ln(p) },
-    )
+    sum_of(p, inlined!(|p| if p == 0.0 { 0.0 } else { -p * ln(p) }))
 }
 
 /// `sum(p log(p / q))`, where an element of p that is 0 adds nothing, whatever that of q is.
 pub(super) fn divergence(p: &[f32], q: &[f32]) -> f64 {
-    sum_of_pairs(
-        p,
-        q,
-        #[inline(always)]
-        |p, q| if p == 0.0 { 0.0 } else { p * (ln(p) - ln(q)) },
-    )
+    sum_of_pairs(p, q, inlined!(|p, q| if p == 0.0 { 0.0 } else { p * (ln(p) - ln(q)) }))
 }
 
 /// `a . b`
 pub(super) fn dot(a: &[f32], b: &[f32]) -> f64 {
-    sum_of_pairs(
-        a,
-        b,
-        #[inline(always)]
-        |a, b| a * b,
-    )
+    sum_of_pairs(a, b, inlined!(|a, b| a * b))
 }
 
 /// `|a - b|`
 pub(super) fn distance(a: &[f32], b: &[f32]) -> f64 {
-    let squares = sum_of_pairs(
-        a,
-        b,
-        #[inline(always)]
-        |a, b| (a - b) * (a - b),
-    );
+    let squares = sum_of_pairs(a, b, inlined!(|a, b| (a - b) * (a - b)));
     squares.sqrt()
 }
 
@@ -101,13 +62,9 @@ pub(super) fn cosine(a: &[f32], b: &[f32]) -> f64 {
     dot(a, b) / (dot(a, a).sqrt() * dot(b, b).sqrt())
 }
 
-/// Replaces each number.
 fn each(line: &mut [f32], function: impl Fn(f32) -> f32 + Sync) {
     let run = |piece: &mut [f32]| {
-        vectorised(
-            #[inline(always)]
-            || piece.iter_mut().for_each(|x| *x = function(*x)),
-        );
+        vectorised(inlined!(|| piece.iter_mut().for_each(|x| *x = function(*x))));
     };
     if line.len() <= PIECE {
         run(line);

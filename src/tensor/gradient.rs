@@ -5,7 +5,7 @@
 
 use burn::tensor::{Gradients, Tensor};
 
-use super::value::{Kind, Value};
+use super::{Kind, Value};
 
 /// The gradients of one number, or of the product of a value and a seed, with respect to leaves.
 pub struct Pulled(Gradients);

@@ -2,9 +2,7 @@
 
 use burn::tensor::{Slice, Tensor};
 
-use super::device::Device;
-use super::error::TensorError;
-use super::value::Value;
+use super::{Device, TensorError, Value};
 
 /// Columns of free memory kept beyond those that are filled.
 const ROOM: usize = 64;
@@ -19,14 +17,12 @@ pub struct Growing {
 }
 
 impl Growing {
-    /// Begins with a value `[B, T, K, h]`.
     pub fn new(first: &Value) -> Growing {
         let mut grown = Growing { buffer: first.held_tensor::<4>(), filled: first.shape()[1] };
         grown.reserve(grown.filled);
         grown
     }
 
-    /// Columns so far.
     pub fn len(&self) -> usize {
         self.filled
     }

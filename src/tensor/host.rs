@@ -15,6 +15,15 @@ pub(super) const PIECE: usize = 1 << 16;
 /// Numbers that stay in the nearest cache from one loop to the next.
 const BLOCK: usize = 1 << 11;
 
+/// A closure that is always inlined: only so is its loop compiled for the vectors of [`vectorised`].
+macro_rules! inlined {
+    ($($closure:tt)*) => {{
+        #[inline(always)]
+        $($closure)*
+    }};
+}
+pub(crate) use inlined;
+
 /// Runs loops with 512-bit or 256-bit vectors where the processor has them: the compiler makes further versions of what
 /// is inlined into `run`. No operation is fused by it, so the width changes no bit.
 pub(crate) fn vectorised<R>(run: impl FnOnce() -> R) -> R {
@@ -120,28 +129,25 @@ fn census_of_piece(data: &[f32]) -> Census {
     let mut whole = Census { min: f32::INFINITY, max: f32::NEG_INFINITY, ..Census::default() };
     let (mut sums, mut squares) = ([0.0; LANES], [0.0; LANES]);
     for block in data.chunks(BLOCK) {
-        vectorised(
-            #[inline(always)]
-            || {
-                let count = |holds: fn(f32) -> bool| u64::from(block.iter().map(|x| u32::from(holds(*x))).sum::<u32>());
-                let min = block.iter().map(|x| if x.is_finite() { key(*x) } else { i32::MAX }).min();
-                let max = block.iter().map(|x| if x.is_finite() { key(*x) } else { i32::MIN }).max();
-                let nonfinite = count(|x| !x.is_finite());
-                if nonfinite > 0 {
-                    whole.nan += count(f32::is_nan);
-                    whole.pos_inf += count(|x| x == f32::INFINITY);
-                    whole.neg_inf += count(|x| x == f32::NEG_INFINITY);
-                }
-                whole.zeros += count(|x| x == 0.0);
-                if nonfinite < block.len() as u64 {
-                    whole.min = whole.min.min(min.map_or(f32::INFINITY, of_key));
-                    whole.max = whole.max.max(max.map_or(f32::NEG_INFINITY, of_key));
-                }
-                let wide = |x: f32| f64::from(if x.is_finite() { x } else { 0.0 });
-                add(&mut sums, block, wide);
-                add(&mut squares, block, |x| wide(x) * wide(x));
-            },
-        );
+        vectorised(inlined!(|| {
+            let count = |holds: fn(f32) -> bool| u64::from(block.iter().map(|x| u32::from(holds(*x))).sum::<u32>());
+            let min = block.iter().map(|x| if x.is_finite() { key(*x) } else { i32::MAX }).min();
+            let max = block.iter().map(|x| if x.is_finite() { key(*x) } else { i32::MIN }).max();
+            let nonfinite = count(|x| !x.is_finite());
+            if nonfinite > 0 {
+                whole.nan += count(f32::is_nan);
+                whole.pos_inf += count(|x| x == f32::INFINITY);
+                whole.neg_inf += count(|x| x == f32::NEG_INFINITY);
+            }
+            whole.zeros += count(|x| x == 0.0);
+            if nonfinite < block.len() as u64 {
+                whole.min = whole.min.min(min.map_or(f32::INFINITY, of_key));
+                whole.max = whole.max.max(max.map_or(f32::NEG_INFINITY, of_key));
+            }
+            let wide = |x: f32| f64::from(if x.is_finite() { x } else { 0.0 });
+            add(&mut sums, block, wide);
+            add(&mut squares, block, |x| wide(x) * wide(x));
+        }));
     }
     (whole.sum, whole.squares) = (sums.iter().sum(), squares.iter().sum());
     whole
@@ -178,29 +184,19 @@ fn of_key(key: i32) -> f32 {
 pub(super) fn spread(data: &[f32], mean: f64) -> f64 {
     sum_of(
         data,
-        #[inline(always)]
-        |x| {
+        inlined!(|x| {
             let distance = if x.is_finite() { x - mean } else { 0.0 };
             distance * distance
-        },
+        }),
     )
 }
 
-/// The sum of a function of each number.
 pub(super) fn sum_of(data: &[f32], function: impl Fn(f64) -> f64 + Sync) -> f64 {
     in_pieces(data.len(), |piece| {
         let mut lanes = [0.0; LANES];
-        vectorised(
-            #[inline(always)]
-            || {
-                add(
-                    &mut lanes,
-                    &data[piece],
-                    #[inline(always)]
-                    |x| function(f64::from(x)),
-                );
-            },
-        );
+        vectorised(inlined!(|| {
+            add(&mut lanes, &data[piece], inlined!(|x| function(f64::from(x))));
+        }));
         lanes.iter().sum()
     })
 }
@@ -210,22 +206,19 @@ pub(super) fn sum_of_pairs(a: &[f32], b: &[f32], function: impl Fn(f64, f64) -> 
     assert_eq!(a.len(), b.len(), "lines of one length");
     in_pieces(a.len(), |piece| {
         let mut lanes = [0.0; LANES];
-        vectorised(
-            #[inline(always)]
-            || {
-                let ((a, rest_a), (b, rest_b)) = (a[piece.clone()].as_chunks::<LANES>(), b[piece].as_chunks::<LANES>());
-                let mut sums = lanes;
-                for (a, b) in a.iter().zip(b) {
-                    for ((sum, a), b) in sums.iter_mut().zip(a).zip(b) {
-                        *sum += function((*a).into(), (*b).into());
-                    }
-                }
-                for ((sum, a), b) in sums.iter_mut().zip(rest_a).zip(rest_b) {
+        vectorised(inlined!(|| {
+            let ((a, rest_a), (b, rest_b)) = (a[piece.clone()].as_chunks::<LANES>(), b[piece].as_chunks::<LANES>());
+            let mut sums = lanes;
+            for (a, b) in a.iter().zip(b) {
+                for ((sum, a), b) in sums.iter_mut().zip(a).zip(b) {
                     *sum += function((*a).into(), (*b).into());
                 }
-                lanes = sums;
-            },
-        );
+            }
+            for ((sum, a), b) in sums.iter_mut().zip(rest_a).zip(rest_b) {
+                *sum += function((*a).into(), (*b).into());
+            }
+            lanes = sums;
+        }));
         lanes.iter().sum()
     })
 }
@@ -242,13 +235,10 @@ fn in_pieces(len: usize, of: impl Fn(Range<usize>) -> f64 + Sync) -> f64 {
 
 /// Smallest and largest of numbers, infinities included; `None` with a NaN or without numbers.
 pub(super) fn extremes(data: &[f32]) -> Option<(f32, f32)> {
-    let (min, max) = vectorised(
-        #[inline(always)]
-        || {
-            let keys = data.iter().map(|x| key(*x));
-            keys.fold((i32::MAX, i32::MIN), |(min, max), key| (min.min(key), max.max(key)))
-        },
-    );
+    let (min, max) = vectorised(inlined!(|| {
+        let keys = data.iter().map(|x| key(*x));
+        keys.fold((i32::MAX, i32::MIN), |(min, max), key| (min.min(key), max.max(key)))
+    }));
     let numbers = key(f32::NEG_INFINITY)..=key(f32::INFINITY);
     (numbers.contains(&min) && numbers.contains(&max)).then(|| (of_key(min), of_key(max)))
 }
@@ -256,12 +246,8 @@ pub(super) fn extremes(data: &[f32]) -> Option<(f32, f32)> {
 /// Index of the first number of magnitude `magnitude`.
 pub(super) fn first_of_magnitude(data: &[f32], magnitude: f32) -> Option<usize> {
     const PIECE: usize = 256;
-    let holds = |piece: &[f32]| {
-        vectorised(
-            #[inline(always)]
-            || piece.iter().fold(false, |found, x| found | (x.abs() == magnitude)),
-        )
-    };
+    let holds =
+        |piece: &[f32]| vectorised(inlined!(|| piece.iter().fold(false, |found, x| found | (x.abs() == magnitude))));
     let piece = data.chunks(PIECE).position(holds)?;
     let within = data[piece * PIECE..].iter().position(|x| x.abs() == magnitude)?;
     Some(piece * PIECE + within)

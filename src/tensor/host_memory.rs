@@ -4,79 +4,56 @@ use burn_flex::FlexTensor;
 
 use super::host::widened;
 
-/// Host memory of a value.
-pub struct HostF32(Memory);
-
-enum Memory {
+/// Elements in host memory, in row-major order.
+pub enum HostF32 {
     /// The memory of the value itself, in one piece.
-    Lying(FlexTensor),
+    Shared(FlexTensor),
     /// A copy: widened, or read from a device.
     Copied(Vec<f32>),
 }
 
 impl HostF32 {
-    /// Of a contiguous tensor.
-    pub(super) fn new(tensor: FlexTensor) -> HostF32 {
-        HostF32(Memory::Lying(tensor))
-    }
-
-    /// Of a copy of its elements.
-    pub(super) fn copied(elements: Vec<f32>) -> HostF32 {
-        HostF32(Memory::Copied(elements))
-    }
-
-    /// The elements in row-major order.
     pub fn as_slice(&self) -> &[f32] {
-        match &self.0 {
-            Memory::Lying(tensor) => tensor.as_slice::<f32>().unwrap_or(&[]),
-            Memory::Copied(elements) => elements,
+        match self {
+            HostF32::Shared(tensor) => tensor.as_slice::<f32>().unwrap_or(&[]),
+            HostF32::Copied(elements) => elements,
         }
     }
 
     /// The elements as a vector, copied if they are shared.
     pub(super) fn into_vec(self) -> Vec<f32> {
-        match self.0 {
-            Memory::Copied(elements) => elements,
-            Memory::Lying(_) => self.as_slice().to_vec(),
+        match self {
+            HostF32::Copied(elements) => elements,
+            HostF32::Shared(_) => self.as_slice().to_vec(),
         }
     }
 }
 
-/// Host memory of a CPU value: element `(i, j, ...)` is `data[i * strides[0] + j * strides[1] + ...]`.
+/// Host memory of a CPU value: element `(i, j, ...)` is `data[i * strides[0] + j * strides[1] + ...]`. A copy has gaps
+/// where the value has them.
 pub struct HostView {
-    memory: Memory,
-    strides: Vec<usize>,
+    pub(super) memory: HostF32,
+    pub strides: Vec<usize>,
 }
 
 impl HostView {
     /// Of a tensor whose strides are not negative.
     pub(super) fn new(tensor: FlexTensor) -> HostView {
-        HostView { strides: strides(&tensor), memory: Memory::Lying(tensor) }
+        HostView { strides: strides(&tensor), memory: HostF32::Shared(tensor) }
     }
 
-    /// Of a copy with gaps where the value has them.
-    pub(super) fn copied(elements: Vec<f32>, strides: Vec<usize>) -> HostView {
-        HostView { memory: Memory::Copied(elements), strides }
-    }
-
-    /// Memory from the first element on.
     pub fn data(&self) -> &[f32] {
         match &self.memory {
-            Memory::Lying(tensor) => &tensor.storage::<f32>()[tensor.layout().start_offset()..],
-            Memory::Copied(elements) => elements,
+            HostF32::Shared(tensor) => &tensor.storage::<f32>()[tensor.layout().start_offset()..],
+            HostF32::Copied(elements) => elements,
         }
-    }
-
-    /// Distance between neighbours along each axis, in elements.
-    pub fn strides(&self) -> &[usize] {
-        &self.strides
     }
 }
 
 /// Host memory of a CPU value that is held in 16 bits, laid out as a [`HostView`] is.
 pub struct HostHalves {
     tensor: FlexTensor,
-    strides: Vec<usize>,
+    pub strides: Vec<usize>,
 }
 
 impl HostHalves {
@@ -95,22 +72,14 @@ impl HostHalves {
         &self.tensor.storage::<half::f16>()[start..end]
     }
 
-    /// The same memory in 32 bits.
     pub fn widened(&self) -> Vec<f32> {
         widened(self.data())
-    }
-
-    /// Distance between neighbours along each axis, in elements.
-    pub fn strides(&self) -> &[usize] {
-        &self.strides
     }
 }
 
 /// Host memory of a CPU value as it is held.
 pub enum HostHeld {
-    /// In 32 bits.
     Single(HostView),
-    /// In 16 bits.
     Half(HostHalves),
 }
 
@@ -118,8 +87,8 @@ impl HostHeld {
     /// Distance between neighbours along each axis, in elements.
     pub fn strides(&self) -> &[usize] {
         match self {
-            HostHeld::Single(view) => view.strides(),
-            HostHeld::Half(halves) => halves.strides(),
+            HostHeld::Single(view) => &view.strides,
+            HostHeld::Half(halves) => &halves.strides,
         }
     }
 }

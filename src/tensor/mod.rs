@@ -4,6 +4,9 @@
 //! never read implicitly: the `read_*` methods wait for the device and return errors instead of panicking. Reductions
 //! that a person sees accumulate in 64 bits where the device has them, pairwise otherwise, and never through atomics,
 //! so the same input gives the same bits.
+//!
+//! Whatever returns a [`TensorError`] fails if there is no such axis, the device fails, a result is larger than its
+//! buffers, or the user interrupts; `# Errors` says what else can go wrong.
 
 mod axes;
 pub mod device;
@@ -15,6 +18,7 @@ mod growing;
 mod host;
 mod host_memory;
 mod memory;
+mod named;
 pub mod ops;
 mod precision;
 mod reading;
@@ -34,8 +38,9 @@ pub use error::{TensorError, shape_text};
 pub use gradient::Pulled;
 pub use growing::Growing;
 pub use host::transposed;
-pub(crate) use host::vectorised;
+pub(crate) use host::{inlined, vectorised};
 pub use host_memory::{HostF32, HostHalves, HostHeld, HostView};
+pub(crate) use named::named;
 pub use precision::Precision;
 pub use summary::{Summary, unravel};
 pub use task::{Interrupted, Report, device_failed, interruptible, proceed, reporting, step, undisturbed};

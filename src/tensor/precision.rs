@@ -4,48 +4,37 @@
 //! computes, and its result is rounded once. That is the same on every device, and what a graphics device does that
 //! sums products of halves in 32 bits.
 
-use std::fmt;
 use std::str::FromStr;
 
 use burn::tensor::{DType, FloatDType, Tensor, TensorData};
 
-use super::device::Device;
-use super::error::TensorError;
 use super::host::halved;
-use super::host_memory::HostHeld;
-use super::value::{Kind, Value};
+use super::value::flat;
+use super::{Device, HostHeld, Kind, TensorError, Value, named};
 
-/// What weights and activations are held in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Precision {
-    #[default]
-    F32,
-    /// 16 bits: half the memory, 11 bits of precision, nothing beyond 65504.
-    F16,
+named! {
+    /// What weights and activations are held in.
+    #[derive(Default)]
+    pub enum Precision, name {
+        #[default]
+        F32 = "f32",
+        /// 16 bits: half the memory, 11 bits of precision, nothing beyond 65504.
+        F16 = "f16",
+    }
 }
 
 impl Precision {
     pub fn bytes(self) -> u64 {
-        match self {
-            Precision::F32 => 4,
-            Precision::F16 => 2,
-        }
+        if self == Precision::F16 { 2 } else { 4 }
     }
 
-    /// The largest finite number.
     pub fn largest(self) -> f32 {
-        match self {
-            Precision::F32 => f32::MAX,
-            Precision::F16 => half::f16::MAX.to_f32(),
-        }
+        if self == Precision::F16 { half::f16::MAX.to_f32() } else { f32::MAX }
     }
 
     /// Half the distance between 1 and the next number: the largest relative error of rounding.
     pub fn rounding(self) -> f64 {
-        match self {
-            Precision::F32 => f64::from(f32::EPSILON) / 2.0,
-            Precision::F16 => half::f16::EPSILON.to_f64() / 2.0,
-        }
+        if self == Precision::F16 { half::f16::EPSILON.to_f64() / 2.0 } else { f64::from(f32::EPSILON) / 2.0 }
     }
 
     /// The same, if the device can hold values so.
@@ -68,20 +57,7 @@ impl FromStr for Precision {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "f32" => Ok(Precision::F32),
-            "f16" => Ok(Precision::F16),
-            _ => Err("use f32 or f16".into()),
-        }
-    }
-}
-
-impl fmt::Display for Precision {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Precision::F32 => "f32",
-            Precision::F16 => "f16",
-        })
+        Precision::ALL.iter().copied().find(|known| known.name() == text).ok_or_else(|| "use f32 or f16".into())
     }
 }
 
@@ -92,16 +68,14 @@ impl Value {
     /// # Panics
     /// If the vector does not have as many elements as the shape, or the device has no such type; the CPU has.
     pub fn from_f64(data: Vec<f64>, shape: &[usize], device: &Device) -> Value {
-        assert_eq!(data.len(), shape.iter().product::<usize>(), "elements for shape {shape:?}");
-        let count = data.len();
-        let tensor = Tensor::<1>::from_data(TensorData::new(data, [count]), (device.burn(), DType::F64));
+        let tensor = Tensor::<1>::from_data(flat(data, shape), (device.burn(), DType::F64));
         Value::float(tensor).reshaped(shape)
     }
 
     /// The same value as it is held: floats are rounded, to nearest and ties to even, or widened. Whole numbers and
     /// truth values stay as they are, and so does what is tracked, since rounding has no derivative.
     pub fn held_in(self, precision: Precision) -> Value {
-        if self.kind() != Kind::Float || self.dtype_name() == precision.to_string() || self.is_tracked() {
+        if self.kind() != Kind::Float || self.dtype_name() == precision.name() || self.is_tracked() {
             return self;
         }
         let origin = self.origin().map(<[usize]>::to_vec);
@@ -120,7 +94,7 @@ impl Value {
             Value::float(Tensor::<1>::from_data(data, (self.device().burn(), DType::F16))).reshaped(shape)
         };
         let view = self.host_view()?;
-        let out = match turned(self.shape(), view.strides()) {
+        let out = match turned(self.shape(), &view.strides) {
             Some([to, from]) => halves(&view.data()[..from * to], &[to, from]).transpose(),
             None => halves(self.host_f32()?.as_slice(), self.shape()),
         };
@@ -133,14 +107,13 @@ impl Value {
             return None;
         }
         let HostHeld::Half(halves) = self.host_held()? else { return None };
-        let out = match turned(self.shape(), halves.strides()) {
+        let out = match turned(self.shape(), &halves.strides) {
             Some([to, from]) => Value::from_f32(halves.widened(), &[to, from], &self.device()).transpose(),
             None => Value::from_f32(self.host_f32()?.into_vec(), self.shape(), &self.device()),
         };
         Some(out)
     }
 
-    /// The same value held as `other` is.
     pub fn held_like(self, other: &Value) -> Value {
         self.held_in(if other.dtype_name() == "f16" { Precision::F16 } else { Precision::F32 })
     }

@@ -3,11 +3,8 @@
 use burn::tensor::{Bool, DType, Int, Tensor};
 use burn_flex::{Flex, FlexTensor};
 
-use super::error::TensorError;
-use super::host::transposed;
-use super::host_memory::{HostF32, HostHalves, HostHeld, HostView};
-use super::task::{note_failure, proceed};
-use super::value::{Kind, Value};
+use super::task::note_failure;
+use super::{HostF32, HostHalves, HostHeld, HostView, Kind, TensorError, Value, proceed, transposed};
 
 /// Elements that are read from a device as quickly as a few operations on them are started there: results of no more
 /// elements than this are computed on the host, in 64 bits.
@@ -56,7 +53,7 @@ impl Value {
     pub fn read_scalar(&self) -> Result<f64, TensorError> {
         match self.read_f64()?.as_slice() {
             [x] => Ok(*x),
-            _ => Err(TensorError::Rank { op: "scalar".into(), expected: "one element", shape: self.shape_text() }),
+            _ => Err(TensorError::rank("scalar", "one element", self.shape_text())),
         }
     }
 
@@ -66,8 +63,8 @@ impl Value {
         let tensor = self.host_tensor()?;
         let tensor = if tensor.is_contiguous() { tensor } else { tensor.to_contiguous() };
         match tensor.dtype() {
-            DType::F32 => Some(HostF32::new(tensor)),
-            DType::F16 => Some(HostF32::copied(HostHalves::new(tensor).widened())),
+            DType::F32 => Some(HostF32::Shared(tensor)),
+            DType::F16 => Some(HostF32::Copied(HostHalves::new(tensor).widened())),
             _ => None,
         }
     }
@@ -77,7 +74,7 @@ impl Value {
     pub fn host_view(&self) -> Option<HostView> {
         Some(match self.host_held()? {
             HostHeld::Single(view) => view,
-            HostHeld::Half(halves) => HostView::copied(halves.widened(), halves.strides().to_vec()),
+            HostHeld::Half(halves) => HostView { memory: HostF32::Copied(halves.widened()), strides: halves.strides },
         })
     }
 
@@ -102,21 +99,12 @@ impl Value {
     }
 
     /// All elements in host memory, without a copy if they are there already.
-    ///
-    /// # Errors
-    /// If the device cannot be read.
     pub(super) fn on_host(&self) -> Result<HostF32, TensorError> {
-        match self.host_f32() {
-            Some(host) => Ok(host),
-            None => self.read_f32().map(HostF32::copied),
-        }
+        self.host_f32().map_or_else(|| self.read_f32().map(HostF32::Copied), Ok)
     }
 
     /// The same matrix laid out as `other` is, so that products with it take the same steps and round alike: a copy if
     /// it must be. What is not a matrix in host memory stays as it is.
-    ///
-    /// # Errors
-    /// If it cannot be read.
     pub fn laid_out_like(self, other: &Value) -> Result<Value, TensorError> {
         let by_columns = |value: &Value| value.host_held().is_some_and(|held| held.strides()[0] == 1);
         match *self.shape() {

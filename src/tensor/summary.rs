@@ -2,34 +2,26 @@
 
 use burn::tensor::{Tensor, Transaction};
 
-use super::error::TensorError;
-use super::host;
+use super::host::{self, Census};
 use super::reading::{FEW, read_error};
 use super::tree;
-use super::value::{Kind, Value};
+use super::{Kind, TensorError, Value};
 
 /// Statistics over all elements of a value of any size. `min` to `l2` are over the finite elements, and NaN without
 /// any.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct Summary {
     pub count: u64,
-    /// How many are NaN.
     pub nan: u64,
     pub pos_inf: u64,
     pub neg_inf: u64,
     /// How many are 0 (of either sign).
     pub zeros: u64,
-    /// Smallest finite element.
     pub min: f64,
-    /// Largest finite element.
     pub max: f64,
-    /// Mean of the finite elements.
     pub mean: f64,
-    /// Population standard deviation of the finite elements.
     pub std: f64,
-    /// Euclidean norm of the finite elements.
     pub l2: f64,
-    /// Largest magnitude of the finite elements.
     pub absmax: f64,
     /// Index of the first element of that magnitude, one number for each axis.
     pub absmax_index: Vec<usize>,
@@ -71,19 +63,18 @@ impl Summary {
     /// The same for 32-bit floats, in two quick passes.
     pub fn of_f32(data: &[f32], shape: &[usize]) -> Summary {
         let census = host::census(data);
+        let Census { nan, pos_inf, neg_inf, zeros, .. } = census;
         let magnitude = census.max.abs().max(census.min.abs());
         let mut summary = Summary {
             count: data.len() as u64,
-            nan: census.nan,
-            pos_inf: census.pos_inf,
-            neg_inf: census.neg_inf,
-            zeros: census.zeros,
-            min: census.min.into(),
-            max: census.max.into(),
-            l2: census.squares.sqrt(),
+            nan,
+            pos_inf,
+            neg_inf,
+            zeros,
             absmax: magnitude.into(),
             ..Summary::default()
         };
+        (summary.min, summary.max, summary.l2) = (census.min.into(), census.max.into(), census.squares.sqrt());
         let finite = summary.finite();
         summary.mean = census.sum / finite as f64;
         summary.std = (host::spread(data, summary.mean) / finite as f64).sqrt();
@@ -119,7 +110,6 @@ impl Summary {
         Summary { absmax_index: Vec::new(), ..all.finish(at, &[]) }
     }
 
-    /// How many elements are finite.
     pub fn finite(&self) -> u64 {
         self.count - self.nan - self.pos_inf - self.neg_inf
     }
@@ -149,9 +139,6 @@ pub fn unravel(mut flat: usize, shape: &[usize]) -> Vec<usize> {
 impl Value {
     /// Statistics over all elements. On the CPU they are computed in place in 64 bits; elsewhere on the device, with
     /// one transfer of a dozen numbers. A few elements, and what a device cannot add up in 32 bits, are read instead.
-    ///
-    /// # Errors
-    /// If the device cannot be read.
     pub fn summary(&self) -> Result<Summary, TensorError> {
         if let Some(host) = self.host_f32() {
             return Ok(Summary::of_f32(host.as_slice(), self.shape()));
@@ -203,32 +190,16 @@ impl Value {
             sum(clean.square()).sqrt(),
             absmax,
         ];
-        let mut reading = Transaction::default();
-        for number in numbers {
-            reading = reading.register(number);
-        }
-        for count in counts {
-            reading = reading.register(count);
-        }
+        let reading = numbers.into_iter().fold(Transaction::default(), Transaction::register);
+        let reading = counts.into_iter().fold(reading, Transaction::register);
         let read = reading.try_execute().map_err(read_error)?;
         let read: Vec<f64> = read.iter().flat_map(|data| data.iter::<f64>()).collect();
         let [min, max, mean, std, l2, absmax, finite, nan, pos_inf, neg_inf, zeros, at] = read[..] else {
             return Err(TensorError::Read { message: "a summary came back incomplete".into() });
         };
-        let summary = Summary {
-            count: count as u64,
-            nan: nan as u64,
-            pos_inf: pos_inf as u64,
-            neg_inf: neg_inf as u64,
-            zeros: zeros as u64,
-            min,
-            max,
-            mean,
-            std,
-            l2,
-            absmax,
-            absmax_index: Vec::new(),
-        };
+        let ([nan, pos_inf, neg_inf, zeros], count) = ([nan, pos_inf, neg_inf, zeros].map(|n| n as u64), count as u64);
+        let summary =
+            Summary { count, nan, pos_inf, neg_inf, zeros, min, max, mean, std, l2, absmax, ..Summary::default() };
         let at = (finite > 0.0).then_some(at as usize);
         Ok(summary.finish(at, self.shape()))
     }

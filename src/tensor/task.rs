@@ -1,12 +1,13 @@
-//! The work that a thread does for the user: how far it is, whether the user wants it to end, and whether the device failed in it.
+//! The work that a thread does for the user: how far it is, whether the user wants it to end, and whether the device
+//! failed in it.
 //!
-//! A command runs on one thread, and may go through any layer. Whatever loops for long says where it is with [`step`], or asks with
-//! [`proceed`], and passes the error on. Neither takes a handle: a loop that had to be given one could be written without it. Every
-//! op that is executed asks, every larger operation on values and every read of a value, so a loop over those can be interrupted
-//! even if it reports nothing.
+//! A command runs on one thread, and may go through any layer. Whatever loops for long says where it is with [`step`],
+//! or asks with [`proceed`], and passes the error on. Neither takes a handle: a loop that had to be given one could be
+//! written without it. Every op that is executed asks, every larger operation on values and every read of a value, so a
+//! loop over those can be interrupted even if it reports nothing.
 //!
-//! In the other direction, an error of the device may become a part of a sentence on its way up, and the exit status still has to
-//! say that it was one.
+//! In the other direction, an error of the device may become a part of a sentence on its way up, and the exit status
+//! still has to say that it was one.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -14,9 +15,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::error::TensorError;
+use super::TensorError;
 
-/// What is called at each step: what is being done, how much of it is done, and of how much; 0 of 0 if that is not known.
+/// What is called at each step: what is being done, how much of it is done, and of how much; 0 of 0 if that is not
+/// known.
 pub type Report = Rc<dyn Fn(&str, u64, u64)>;
 
 thread_local! {
@@ -31,7 +33,6 @@ thread_local! {
 pub struct Interrupted {
     /// What was being done; empty if no step was reported.
     pub what: String,
-    /// How much of it was done.
     pub done: u64,
     /// Of how much; 0 if that is not known.
     pub total: u64,
@@ -48,7 +49,8 @@ impl fmt::Display for Interrupted {
     }
 }
 
-/// Runs `work`; on this thread, [`step`] and [`proceed`] fail in it once `flag` is set, and [`device_failed`] is about it.
+/// Runs `work`; on this thread, [`step`] and [`proceed`] fail in it once `flag` is set, and [`device_failed`] is about
+/// it.
 pub fn interruptible<R>(flag: &Arc<AtomicBool>, work: impl FnOnce() -> R) -> R {
     FAILED.set(false);
     PLACE.take();
@@ -60,12 +62,12 @@ pub fn reporting<R>(report: Report, work: impl FnOnce() -> R) -> R {
     with(&REPORT, Some(report), work)
 }
 
-/// Whether a device failed, or refused what is too large for it, since [`interruptible`] work last began on this thread.
+/// Whether a device failed, or refused what is too large for it, since [`interruptible`] work last began on this
+/// thread.
 pub fn device_failed() -> bool {
     FAILED.get()
 }
 
-/// Notes that a device failed.
 pub(super) fn note_failure() {
     FAILED.set(true);
 }

@@ -65,7 +65,6 @@ fn whole<K: Basic>(
     }
 }
 
-/// Sums along the middle axis.
 pub(super) fn sum(x: Tensor<3>) -> Tensor<3> {
     whole(x, ADDED, |x| x.sum_dim(1), |a, b| a + b)
 }
@@ -128,7 +127,6 @@ fn nan_in(x: Tensor<3>) -> Tensor<3, Bool> {
     largest(x.is_nan().float()).greater_scalar(0.5)
 }
 
-/// All elements as one line.
 pub(super) fn line<K: Basic>(x: Tensor<1, K>) -> Tensor<3, K> {
     let count = x.dims()[0];
     x.reshape([1, count, 1])

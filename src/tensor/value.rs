@@ -2,29 +2,16 @@
 
 use std::sync::Arc;
 
-use burn::tensor::{Bool, DType, DispatchTensor, FloatDType, Int, Shape, Tensor, TensorData};
+use burn::tensor::{Bool, DType, DispatchTensor, Element, FloatDType, Int, Shape, Tensor, TensorData};
 
-use super::MAX_RANK;
-use super::axes::Axis;
-use super::device::Device;
-use super::error::{TensorError, shape_text};
-use super::task::proceed;
+use super::{Axis, Device, MAX_RANK, TensorError, named, proceed, shape_text};
 
-/// What the elements of a value are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Kind {
-    Float,
-    Int,
-    Bool,
-}
-
-impl Kind {
-    pub fn name(self) -> &'static str {
-        match self {
-            Kind::Float => "float",
-            Kind::Int => "int",
-            Kind::Bool => "bool",
-        }
+named! {
+    /// What the elements of a value are.
+    pub enum Kind, name {
+        Float = "float",
+        Int = "int",
+        Bool = "bool",
     }
 }
 
@@ -55,72 +42,48 @@ impl std::fmt::Debug for Value {
 }
 
 impl Value {
-    // Making values ------------------------------------------------------------------------------------------------
+    // Making values: a vector must have as many elements as the shape ----------------------------------------------
 
     /// Uploads 32-bit floats in row-major order. On the CPU the vector becomes the tensor's memory without a copy.
-    ///
-    /// # Panics
-    /// If the vector does not have as many elements as the shape.
     pub fn from_f32(data: Vec<f32>, shape: &[usize], device: &Device) -> Value {
-        assert_eq!(data.len(), shape.iter().product::<usize>(), "elements for shape {shape:?}");
-        let count = data.len();
-        let raw = Tensor::<1>::from_data(TensorData::new(data, [count]), (device.burn(), DType::F32)).into_dispatch();
-        Value::made(raw, vec![count], Kind::Float).reshaped(shape)
+        let data = flat(data, shape);
+        Value::float(Tensor::<1>::from_data(data, (device.burn(), DType::F32))).reshaped(shape)
     }
 
     /// Uploads a linear weight `[from, to]` that is laid out as `[to, from]`: it stays so, which is how products read
     /// it fastest.
-    ///
-    /// # Panics
-    /// If the vector does not have as many elements.
     pub fn linear(data: Vec<f32>, from: usize, to: usize, device: &Device) -> Value {
         Value::from_f32(data, &[to, from], device).transpose()
     }
 
     /// Uploads whole numbers in row-major order.
-    ///
-    /// # Panics
-    /// If the vector does not have as many elements as the shape.
     pub fn from_i64(data: Vec<i64>, shape: &[usize], device: &Device) -> Value {
-        assert_eq!(data.len(), shape.iter().product::<usize>(), "elements for shape {shape:?}");
-        let raw = if device.is_cpu() {
-            Tensor::<1, Int>::from_data(TensorData::from(data.as_slice()), (device.burn(), DType::I64)).into_dispatch()
-        } else {
+        let (data, kind) = match device.is_cpu() {
+            true => (flat(data, shape), DType::I64),
             // 32 bits are what every adapter has; ids and indices fit.
-            let narrow: Vec<i32> = data.iter().map(|&x| x as i32).collect();
-            Tensor::<1, Int>::from_data(TensorData::from(narrow.as_slice()), (device.burn(), DType::I32))
-                .into_dispatch()
+            false => (flat(data.into_iter().map(|x| x as i32).collect(), shape), DType::I32),
         };
-        Value::made(raw, vec![data.len()], Kind::Int).reshaped(shape)
+        Value::int(Tensor::<1, Int>::from_data(data, (device.burn(), kind))).reshaped(shape)
     }
 
     /// Uploads truth values in row-major order.
-    ///
-    /// # Panics
-    /// If the vector does not have as many elements as the shape.
     pub fn from_bool(data: Vec<bool>, shape: &[usize], device: &Device) -> Value {
-        assert_eq!(data.len(), shape.iter().product::<usize>(), "elements for shape {shape:?}");
-        let count = data.len();
-        let raw = Tensor::<1, Bool>::from_data(TensorData::new(data, [count]), device.burn()).into_dispatch();
-        Value::made(raw, vec![count], Kind::Bool).reshaped(shape)
+        Value::boolean(Tensor::<1, Bool>::from_data(flat(data, shape), device.burn())).reshaped(shape)
     }
 
     pub fn float<const D: usize>(tensor: Tensor<D>) -> Value {
-        let shape = tensor.dims().to_vec();
-        Value::made(tensor.into_dispatch(), shape, Kind::Float)
+        Value::made(tensor.dims().to_vec(), tensor.into_dispatch(), Kind::Float)
     }
 
     pub fn int<const D: usize>(tensor: Tensor<D, Int>) -> Value {
-        let shape = tensor.dims().to_vec();
-        Value::made(tensor.into_dispatch(), shape, Kind::Int)
+        Value::made(tensor.dims().to_vec(), tensor.into_dispatch(), Kind::Int)
     }
 
     pub fn boolean<const D: usize>(tensor: Tensor<D, Bool>) -> Value {
-        let shape = tensor.dims().to_vec();
-        Value::made(tensor.into_dispatch(), shape, Kind::Bool)
+        Value::made(tensor.dims().to_vec(), tensor.into_dispatch(), Kind::Bool)
     }
 
-    fn made(raw: DispatchTensor, shape: Vec<usize>, kind: Kind) -> Value {
+    fn made(shape: Vec<usize>, raw: DispatchTensor, kind: Kind) -> Value {
         // Callers refuse what is too large; in tests, this names the one that forgot.
         #[cfg(test)]
         super::device::limited::assert_held(&shape);
@@ -249,7 +212,6 @@ impl Value {
         self.device().check(op, shape, axes)
     }
 
-    /// The device it lives on.
     pub fn device(&self) -> Device {
         let burn = match self.kind() {
             Kind::Float => Tensor::<1>::from_dispatch(self.0.raw.clone()).device(),
@@ -262,10 +224,7 @@ impl Value {
     /// Its float tensor in 32 bits, for operations that do not depend on the rank.
     pub(super) fn any_rank(&self) -> Tensor<1> {
         let held = self.held_any_rank();
-        match self.widened_on_host(held.dtype()) {
-            Some(wide) => wide.held_any_rank(),
-            None => widened(held),
-        }
+        self.widened_on_host(held.dtype()).map_or_else(|| widened(held), |wide| wide.held_any_rank())
     }
 
     /// The same as it is held.
@@ -283,7 +242,7 @@ impl Value {
         Value(Arc::new(Parts { raw: tensor.into_dispatch(), ..Parts::clone(&self.0) }))
     }
 
-    // Taking the tensor out ----------------------------------------------------------------------------------------
+    // Taking the tensor out: the value must have the rank and the kind ---------------------------------------------
 
     fn expect(&self, kind: Kind, rank: usize) {
         let found = (self.kind(), self.shape().len().max(1));
@@ -291,39 +250,24 @@ impl Value {
     }
 
     /// The float tensor of rank `D` (rank 1 for a scalar), in 32 bits: what is computed with.
-    ///
-    /// # Panics
-    /// If the value has a different rank or kind; callers check with `shape` and `kind`.
     pub fn tensor<const D: usize>(&self) -> Tensor<D> {
         let held = self.held_tensor();
-        match self.widened_on_host(held.dtype()) {
-            Some(wide) => wide.held_tensor(),
-            None => widened(held),
-        }
+        self.widened_on_host(held.dtype()).map_or_else(|| widened(held), |wide| wide.held_tensor())
     }
 
     /// The float tensor of rank `D` as it is held: for operations that move elements without computing.
-    ///
-    /// # Panics
-    /// As [`tensor`](Value::tensor) does.
     pub fn held_tensor<const D: usize>(&self) -> Tensor<D> {
         self.expect(Kind::Float, D);
         Tensor::from_dispatch(self.0.raw.clone())
     }
 
     /// The int tensor of rank `D` (rank 1 for a scalar).
-    ///
-    /// # Panics
-    /// If the value has a different rank or kind.
     pub fn int_tensor<const D: usize>(&self) -> Tensor<D, Int> {
         self.expect(Kind::Int, D);
         Tensor::from_dispatch(self.0.raw.clone())
     }
 
     /// The bool tensor of rank `D` (rank 1 for a scalar).
-    ///
-    /// # Panics
-    /// If the value has a different rank or kind.
     pub fn bool_tensor<const D: usize>(&self) -> Tensor<D, Bool> {
         self.expect(Kind::Bool, D);
         Tensor::from_dispatch(self.0.raw.clone())
@@ -356,6 +300,13 @@ impl Value {
     pub(super) fn flat_raw(&self) -> DispatchTensor {
         Arc::unwrap_or_clone(self.clone().reshaped(&[self.count()]).0).raw
     }
+}
+
+/// Elements for a shape, as one line.
+pub(super) fn flat<E: Element>(data: Vec<E>, shape: &[usize]) -> TensorData {
+    assert_eq!(data.len(), shape.iter().product::<usize>(), "elements for shape {shape:?}");
+    let count = data.len();
+    TensorData::new(data, [count])
 }
 
 /// In 32 bits, exactly; wider tensors stay as they are.

@@ -1,15 +1,13 @@
-//! Operators.
+//! Operators, functions of each element alone, and the choice between two.
 //!
 //! Two numbers are combined in 64 bits on the host; if one is a tensor, its device and its precision decide, with
 //! numpy's broadcasting. A string compared with a token id means the id of its token, so that `tokens[3] == " Mary"`
 //! works.
 
 use super::evaluator::Evaluator;
+use super::functions::Bound;
 use super::{At, Datum};
-use crate::lang::Result;
-use crate::lang::ast::{BinaryOp, UnaryOp};
-use crate::lang::error::LangError;
-use crate::lang::span::Span;
+use crate::lang::{BinaryOp, LangError, Result, Span, UnaryOp};
 use crate::tensor::{Kind, Value, ops};
 
 impl Evaluator<'_> {
@@ -44,7 +42,7 @@ impl Evaluator<'_> {
         for (operand, other, span) in [(&left, &right, a.1), (&right, &left, b.1)] {
             if matches!(operand, Datum::Str(_) | Datum::Void) {
                 let message =
-                    format!("cannot apply {} to {} and {}", op.text(), operand.described(), other.described());
+                    format!("cannot apply {} to {} and {}", op.symbol(), operand.described(), other.described());
                 return Err(LangError::new(message, span));
             }
         }
@@ -55,7 +53,7 @@ impl Evaluator<'_> {
             return Ok(numbers(op, left.number(a.1)?, right.number(b.1)?));
         }
         let (x, y) = self.alike((left, a.1), (right, b.1))?;
-        x.binary(op.into(), &y).at(both).map(Datum::Tensor)
+        x.binary(op, &y).at(both).map(Datum::Tensor)
     }
 
     fn logical(&mut self, op: BinaryOp, a: (Datum, Span), b: (Datum, Span)) -> Result<Datum> {
@@ -66,10 +64,10 @@ impl Evaluator<'_> {
                 let device = self.scope.device();
                 let truth = |datum, span| match datum {
                     Datum::Bool(_) => datum.tensor(&device, Kind::Bool, span),
-                    datum => truths(op.text(), datum, span),
+                    datum => truths(op.symbol(), datum, span),
                 };
                 let (x, y) = (truth(left, a.1)?, truth(right, b.1)?);
-                x.binary(op.into(), &y).at(both).map(Datum::Tensor)
+                x.binary(op, &y).at(both).map(Datum::Tensor)
             }
         }
     }
@@ -84,12 +82,40 @@ impl Evaluator<'_> {
         Ok((a.0.tensor(&device, kind, a.1)?, b.0.tensor(&device, kind, b.1)?))
     }
 
+    pub fn map(&mut self, call: &Bound<'_>, op: ops::UnaryOp, host: fn(f64) -> f64) -> Result<Datum> {
+        self.each(call, op, |x| Datum::Num(host(x)))
+    }
+
+    pub fn mask(&mut self, call: &Bound<'_>, op: ops::UnaryOp, host: fn(f64) -> bool) -> Result<Datum> {
+        self.each(call, op, |x| Datum::Bool(host(x)))
+    }
+
+    fn each(&mut self, call: &Bound<'_>, op: ops::UnaryOp, host: impl Fn(f64) -> Datum) -> Result<Datum> {
+        let x = call.required(0);
+        match self.eval(x)? {
+            Datum::Tensor(value) => value.unary(op).at(x.span).map(Datum::Tensor),
+            datum => datum.number(x.span).map(host),
+        }
+    }
+
+    /// `where(c, a, b)`; under one truth value only the chosen side is evaluated.
+    pub fn choose(&mut self, call: &Bound<'_>) -> Result<Datum> {
+        let (c, a, b) = (call.required(0), call.required(1), call.required(2));
+        let mask = match self.eval(c)? {
+            Datum::Bool(chosen) => return self.eval(if chosen { a } else { b }),
+            condition => truths("where", condition, c.span)?,
+        };
+        let (left, right) = (self.eval(a)?, self.eval(b)?);
+        let device = mask.device();
+        let (x, y) = (left.tensor(&device, Kind::Float, a.span)?, right.tensor(&device, Kind::Float, b.span)?);
+        Value::choose(&mask, &x, &y).at(call.span).map(Datum::Tensor)
+    }
+
     fn token(&mut self, text: &str, span: Span) -> Result<Datum> {
         self.scope.token_id(text).at(span).map(|id| Datum::Num(id as f64))
     }
 }
 
-/// Whether it can be a token id.
 fn is_token_like(datum: &Datum) -> bool {
     match datum {
         Datum::Num(_) => true,
@@ -108,7 +134,6 @@ fn truths(op: &str, datum: Datum, span: Span) -> Result<Value> {
     }
 }
 
-/// The operation on two numbers.
 pub fn numbers(op: BinaryOp, a: f64, b: f64) -> Datum {
     match op {
         BinaryOp::Add => Datum::Num(a + b),
@@ -124,12 +149,15 @@ pub fn numbers(op: BinaryOp, a: f64, b: f64) -> Datum {
         BinaryOp::Ge => Datum::Bool(a >= b),
         BinaryOp::And => Datum::Bool(a != 0.0 && b != 0.0),
         BinaryOp::Or => Datum::Bool(a != 0.0 || b != 0.0),
+        BinaryOp::Min => Datum::Num(if a.is_nan() || a < b { a } else { b }),
+        BinaryOp::Max => Datum::Num(if a.is_nan() || a > b { a } else { b }),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::lang::eval::testing::{fails, num, numbers, shape};
+    use crate::lang::eval::testing::{fails, near, num, numbers, shape};
+    use std::f64::consts::{E, LN_2};
 
     #[test]
     fn numbers_are_combined_in_64_bits() {
@@ -172,5 +200,52 @@ mod tests {
         assert_eq!(error.help.as_deref(), Some("a comparison gives truth values: x != 0"));
         assert!(fails("!3").message.contains("needs truth values"));
         assert!(fails("-\"x\"").message.contains("cannot negate"));
+    }
+
+    #[test]
+    fn functions_of_numbers() {
+        for (text, expected) in [
+            ("abs(-3)", 3.0),
+            ("sqrt(16)", 4.0),
+            ("exp(1)", E),
+            ("log(2)", LN_2),
+            ("tanh(0.5)", 0.5f64.tanh()),
+            ("relu(-1)", 0.0),
+            ("relu(2)", 2.0),
+            ("sign(-7)", -1.0),
+            ("sign(0)", 0.0),
+            ("round(2.5)", 2.0),
+            ("round(-1.6)", -2.0),
+            ("nan(0 / 0)", 1.0),
+            ("inf(-1 / 0)", 1.0),
+            ("finite(1)", 1.0),
+        ] {
+            assert_eq!(num(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn functions_of_tensors() {
+        assert_eq!(numbers("abs(v)"), [1.0, 2.0, 3.0]);
+        assert_eq!(numbers("sqrt(v * v)"), [1.0, 2.0, 3.0]);
+        near("exp(v)", &[E, (-2.0f64).exp(), 3f64.exp()]);
+        near("log(m)", &[0.0, LN_2, 3f64.ln(), 4f64.ln(), 5f64.ln(), 6f64.ln()]);
+        near("tanh(v)", &[1f64.tanh(), (-2f64).tanh(), 3f64.tanh()]);
+        assert_eq!(numbers("relu(v)"), [1.0, 0.0, 3.0]);
+        assert_eq!(numbers("sign(v)"), [1.0, -1.0, 1.0]);
+        assert_eq!(numbers("round(v * 0.4)"), [0.0, -1.0, 1.0]);
+        assert_eq!(numbers("nan(odd)"), [0.0, 1.0, 0.0, 0.0]);
+        assert_eq!(numbers("inf(odd)"), [0.0, 0.0, 1.0, 1.0]);
+        assert_eq!(numbers("finite(odd)"), [1.0, 0.0, 0.0, 0.0]);
+        assert!(fails("abs(\"x\")").message.contains("expected a number"));
+    }
+
+    #[test]
+    fn a_choice_is_made_for_each_element() {
+        assert_eq!(numbers("where(v > 0, v, 0)"), [1.0, 0.0, 3.0]);
+        assert_eq!(numbers("where(v > 0, 1, -1)"), [1.0, -1.0, 1.0]);
+        assert_eq!(numbers("where(m > v, m, v)"), [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+        assert_eq!(num("where(1 < 2, 5, nonsense)"), 5.0);
+        assert!(fails("where(v, 1, 2)").message.starts_with("where needs truth values"));
     }
 }

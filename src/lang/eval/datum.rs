@@ -1,12 +1,9 @@
 //! What expressions give: a number, a truth value, text, a tensor, or nothing.
 
 use super::At;
-use crate::lang::Result;
-use crate::lang::error::LangError;
-use crate::lang::span::Span;
+use crate::lang::{LangError, Result, Span};
 use crate::tensor::{Device, Kind, Value};
 
-/// What an expression evaluates to.
 #[derive(Clone, Debug)]
 pub enum Datum {
     /// A number, such as a reduction of a whole value, in 64 bits.
@@ -20,7 +17,6 @@ pub enum Datum {
 }
 
 impl Datum {
-    /// A description for messages.
     pub fn described(&self) -> String {
         match self {
             Datum::Num(n) => format!("the number {n}"),
@@ -42,7 +38,6 @@ impl Datum {
         }
     }
 
-    /// The whole number it is.
     pub fn integer(&self, span: Span) -> Result<i64> {
         let n = self.number(span)?;
         if n.fract() == 0.0 && n.abs() < 9e15 {

@@ -2,12 +2,10 @@
 
 use super::functions::{Call, function_of};
 use super::{At, Datum, Scope};
-use crate::lang::Result;
-use crate::lang::ast::{BinaryOp, Expr, ExprKind, SiteRef};
-use crate::lang::error::{LangError, Unavailable};
 use crate::lang::site::{NameKind, resolve};
-use crate::lang::span::Span;
-use crate::tensor::{Value, ops::Slice};
+use crate::lang::{BinaryOp, Expr, ExprKind, LangError, Result, SiteRef, Span, Unavailable};
+use crate::tensor::Value;
+use crate::tensor::ops::Slice;
 
 pub struct Evaluator<'a> {
     pub scope: &'a mut dyn Scope,
@@ -96,16 +94,12 @@ impl Evaluator<'_> {
 
     /// Evaluates to a tensor; numbers become tensors without axes.
     pub fn value(&mut self, expr: &Expr) -> Result<Value> {
-        let datum = self.eval(expr)?;
-        datum.tensor(&self.scope.device(), crate::tensor::Kind::Float, expr.span)
+        self.eval(expr)?.tensor(&self.scope.device(), crate::tensor::Kind::Float, expr.span)
     }
 
     /// A scalar as a result: the tensor itself if a gradient will be taken, else a number.
     pub fn scalar(&self, value: Value, span: Span) -> Result<Datum> {
-        match self.scope.tracked() {
-            true => Ok(Datum::Tensor(value)),
-            false => value.read_scalar().at(span).map(Datum::Num),
-        }
+        if self.scope.tracked() { Ok(Datum::Tensor(value)) } else { value.read_scalar().at(span).map(Datum::Num) }
     }
 }
 

@@ -1,19 +1,15 @@
 //! The format strings of `printf` and `dprintf`, as in gdb.
 
 use super::{At, Datum};
-use crate::lang::Result;
-use crate::lang::error::LangError;
-use crate::lang::span::Span;
+use crate::lang::{LangError, Result, Span};
 
 /// The most elements of a tensor that `%s` prints; `print` is for more.
 const MOST_ELEMENTS: usize = 256;
 
 /// One conversion such as `%-8.3f`.
 struct Conversion {
-    left: bool,
-    zeros: bool,
-    plus: bool,
-    alternate: bool,
+    /// Some of `-0+#`.
+    flags: String,
     width: usize,
     precision: Option<usize>,
     letter: char,
@@ -50,16 +46,10 @@ pub fn format(template: &str, span: Span, args: &[(Datum, Span)]) -> Result<Stri
 
 /// The conversion after a percent sign, and how many bytes it takes.
 fn conversion(text: &str, span: Span) -> Result<(Conversion, usize)> {
-    let mut found =
-        Conversion { left: false, zeros: false, plus: false, alternate: false, width: 0, precision: None, letter: '%' };
+    let mut found = Conversion { flags: String::new(), width: 0, precision: None, letter: '%' };
     let mut chars = text.char_indices().peekable();
     while let Some((_, flag)) = chars.next_if(|(_, c)| "-0+#".contains(*c)) {
-        match flag {
-            '-' => found.left = true,
-            '0' => found.zeros = true,
-            '+' => found.plus = true,
-            _ => found.alternate = true,
-        }
+        found.flags.push(flag);
     }
     let digits = |chars: &mut std::iter::Peekable<std::str::CharIndices<'_>>| {
         let mut number = 0usize;
@@ -82,15 +72,19 @@ fn conversion(text: &str, span: Span) -> Result<(Conversion, usize)> {
             found.letter = letter;
             Ok((found, at + 1))
         }
-        Some((_, letter)) => Err(LangError::new(
-            format!("unknown conversion %{letter}; choose from %d %i %u %x %o %c %f %e %g %s %%"),
-            span,
-        )),
+        Some((_, letter)) => {
+            let message = format!("unknown conversion %{letter}; choose from %d %i %u %x %o %c %f %e %g %s %%");
+            Err(LangError::new(message, span))
+        }
         None => Err(LangError::new("a % with nothing after it; a percent sign is written %%", span)),
     }
 }
 
 impl Conversion {
+    fn has(&self, flag: char) -> bool {
+        self.flags.contains(flag)
+    }
+
     fn filled(&self, datum: &Datum, at: Span) -> Result<String> {
         let text = match self.letter {
             's' => {
@@ -103,16 +97,16 @@ impl Conversion {
                 c.ok_or_else(|| LangError::new(format!("{code} is not a character"), at))?.to_string()
             }
             'd' | 'i' | 'u' => self.signed(truncated(datum, at)?.to_string()),
-            'x' => format!("{}{:x}", if self.alternate { "0x" } else { "" }, truncated(datum, at)?),
-            'X' => format!("{}{:X}", if self.alternate { "0X" } else { "" }, truncated(datum, at)?),
-            'o' => format!("{}{:o}", if self.alternate { "0" } else { "" }, truncated(datum, at)?),
+            'x' => format!("{}{:x}", if self.has('#') { "0x" } else { "" }, truncated(datum, at)?),
+            'X' => format!("{}{:X}", if self.has('#') { "0X" } else { "" }, truncated(datum, at)?),
+            'o' => format!("{}{:o}", if self.has('#') { "0" } else { "" }, truncated(datum, at)?),
             letter => self.signed(real(datum.number(at)?, letter, self.precision.unwrap_or(6))),
         };
         let padding = self.width.saturating_sub(text.chars().count());
         let digits_at = text.len() - text.trim_start_matches(['-', '+']).len();
-        Ok(if self.left {
+        Ok(if self.has('-') {
             text + &" ".repeat(padding)
-        } else if self.zeros && self.letter != 's' && text[digits_at..].starts_with(|c: char| c.is_ascii_digit()) {
+        } else if self.has('0') && self.letter != 's' && text[digits_at..].starts_with(|c: char| c.is_ascii_digit()) {
             format!("{}{}{}", &text[..digits_at], "0".repeat(padding), &text[digits_at..])
         } else {
             " ".repeat(padding) + &text
@@ -120,7 +114,7 @@ impl Conversion {
     }
 
     fn signed(&self, text: String) -> String {
-        if self.plus && !text.starts_with('-') { format!("+{text}") } else { text }
+        if self.has('+') && !text.starts_with('-') { format!("+{text}") } else { text }
     }
 }
 
@@ -133,7 +127,6 @@ fn truncated(datum: &Datum, at: Span) -> Result<i64> {
     Err(LangError::new(format!("{n} is not a whole number"), at).help("print it with %f"))
 }
 
-/// `%f`, `%e` and `%g` of C.
 fn real(n: f64, letter: char, precision: usize) -> String {
     if !n.is_finite() {
         return match n {
@@ -173,7 +166,6 @@ fn without_zeros(text: &str) -> &str {
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { text }
 }
 
-/// What `%s` prints.
 fn shown(datum: &Datum, at: Span) -> Result<String> {
     Ok(match datum {
         Datum::Str(text) => text.clone(),

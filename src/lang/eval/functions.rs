@@ -1,153 +1,135 @@
 //! The functions of the language: one table for evaluation, help, completion and the manual.
 
-use super::Datum;
 use super::evaluator::Evaluator;
-use crate::lang::Result;
-use crate::lang::ast::{Arg, Expr};
-use crate::lang::error::LangError;
-use crate::lang::span::Span;
-use crate::tensor::ops::{Reduction as R, UnaryOp as U};
+use super::{At, Datum};
+use crate::lang::command::alike;
+use crate::lang::{Arg, Expr, LangError, Result, Span};
+use crate::tensor::Value;
+use crate::tensor::ops::{Pairing, Reduction as R, UnaryOp as U};
 
-/// A function of the language.
 pub struct Function {
     pub name: &'static str,
     /// Its parameters in order; each may be given by name.
     pub params: &'static [&'static str],
-    /// How many of them must be given.
     pub required: usize,
     /// Whether any number of arguments may follow the last parameter.
     pub variadic: bool,
     /// Whether it may be written without brackets.
     pub bare: bool,
-    /// One line for help.
     pub about: &'static str,
-    pub(super) call: fn(&mut Evaluator<'_>, &Bound<'_>) -> Result<Datum>,
+    pub(super) call: Body,
 }
 
 type Body = fn(&mut Evaluator<'_>, &Bound<'_>) -> Result<Datum>;
 
-const fn function(
-    name: &'static str,
-    params: &'static [&'static str],
-    required: usize,
-    about: &'static str,
-    call: Body,
-) -> Function {
+type Text = &'static str;
+
+/// The parameters, and how many of them must be given.
+type Params = (&'static [Text], usize);
+
+const fn function(name: Text, (params, required): Params, about: Text, call: Body) -> Function {
     Function { name, params, required, variadic: false, bare: false, about, call }
 }
 
-const fn bare(f: Function) -> Function {
-    Function { bare: true, ..f }
+const fn bare(name: Text, params: Params, about: Text, call: Body) -> Function {
+    Function { bare: true, ..function(name, params, about, call) }
 }
 
-const fn variadic(f: Function) -> Function {
-    Function { variadic: true, ..f }
+const fn variadic(name: Text, params: Params, about: Text, call: Body) -> Function {
+    Function { variadic: true, ..function(name, params, about, call) }
 }
 
-const X: &[&str] = &["x"];
-const X_AXIS: &[&str] = &["x", "axis"];
-const A_B_AXIS: &[&str] = &["a", "b", "axis"];
-const TOKEN: &[&str] = &["token"];
-const SITE: &[&str] = &["site"];
+const X: Params = (&["x"], 1);
+const X_AXIS: Params = (&["x", "axis"], 1);
+const A_B_AXIS: Params = (&["a", "b", "axis"], 2);
+const P_AXIS: Params = (&["p", "axis"], 1);
+const TOKEN: Params = (&["token"], 0);
 
 /// Every function, by subject.
 pub static FUNCTIONS: &[Function] = &[
-    function("abs", X, 1, "magnitude of each element", |e, b| e.map(b, U::Abs, f64::abs)),
-    function("sqrt", X, 1, "square root of each element", |e, b| e.map(b, U::Sqrt, f64::sqrt)),
-    function("exp", X, 1, "e to the power of each element", |e, b| e.map(b, U::Exp, f64::exp)),
-    function("log", X, 1, "natural logarithm of each element", |e, b| e.map(b, U::Log, f64::ln)),
-    function("tanh", X, 1, "hyperbolic tangent of each element", |e, b| e.map(b, U::Tanh, f64::tanh)),
-    function("relu", X, 1, "each element, negative ones as 0", |e, b| {
+    function("abs", X, "magnitude of each element", |e, b| e.map(b, U::Abs, f64::abs)),
+    function("sqrt", X, "square root of each element", |e, b| e.map(b, U::Sqrt, f64::sqrt)),
+    function("exp", X, "e to the power of each element", |e, b| e.map(b, U::Exp, f64::exp)),
+    function("log", X, "natural logarithm of each element", |e, b| e.map(b, U::Log, f64::ln)),
+    function("tanh", X, "hyperbolic tangent of each element", |e, b| e.map(b, U::Tanh, f64::tanh)),
+    function("relu", X, "each element, negative ones as 0", |e, b| {
         e.map(b, U::Relu, |x| if x < 0.0 { 0.0 } else { x })
     }),
-    function("sign", X, 1, "-1, 0 or 1 for each element", |e, b| {
+    function("sign", X, "-1, 0 or 1 for each element", |e, b| {
         e.map(b, U::Sign, |x| if x == 0.0 { 0.0 } else { x.signum() })
     }),
-    function("round", X, 1, "nearest whole number, halves to even", |e, b| e.map(b, U::Round, f64::round_ties_even)),
-    function("nan", X, 1, "where elements are NaN", |e, b| e.mask(b, U::IsNan, f64::is_nan)),
-    function("inf", X, 1, "where elements are infinite", |e, b| e.mask(b, U::IsInf, f64::is_infinite)),
-    function("finite", X, 1, "where elements are neither NaN nor infinite", |e, b| {
-        e.mask(b, U::IsFinite, f64::is_finite)
-    }),
-    function("min", X_AXIS, 1, "smallest element, of all or along an axis; or the smaller of two values", |e, b| {
+    function("round", X, "nearest whole number, halves to even", |e, b| e.map(b, U::Round, f64::round_ties_even)),
+    function("nan", X, "where elements are NaN", |e, b| e.mask(b, U::IsNan, f64::is_nan)),
+    function("inf", X, "where elements are infinite", |e, b| e.mask(b, U::IsInf, f64::is_infinite)),
+    function("finite", X, "where elements are neither NaN nor infinite", |e, b| e.mask(b, U::IsFinite, f64::is_finite)),
+    function("min", X_AXIS, "smallest element, of all or along an axis; or the smaller of two values", |e, b| {
         e.extreme(b, R::Min)
     }),
-    function("max", X_AXIS, 1, "largest element, of all or along an axis; or the larger of two values", |e, b| {
+    function("max", X_AXIS, "largest element, of all or along an axis; or the larger of two values", |e, b| {
         e.extreme(b, R::Max)
     }),
-    function("mean", X_AXIS, 1, "mean of all elements or along an axis", |e, b| e.reduction(b, R::Mean)),
-    variadic(function("mean_over", X_AXIS, 2, "mean along one axis or several", |e, b| e.mean_over(b))),
-    function("sum", X_AXIS, 1, "sum of all elements or along an axis", |e, b| e.reduction(b, R::Sum)),
-    function("std", X_AXIS, 1, "population standard deviation", |e, b| e.reduction(b, R::Std)),
-    function("var", X_AXIS, 1, "population variance", |e, b| e.reduction(b, R::Var)),
-    function("absmax", X_AXIS, 1, "largest magnitude", |e, b| e.reduction(b, R::AbsMax)),
-    function("norm", X_AXIS, 1, "Euclidean norm", |e, b| e.reduction(b, R::Norm)),
-    function("argmax", X_AXIS, 1, "index of the first largest element", |e, b| e.arg_extreme(b, true)),
-    function("argmin", X_AXIS, 1, "index of the first smallest element", |e, b| e.arg_extreme(b, false)),
-    function("any", X_AXIS, 1, "whether some element is true, or not zero", |e, b| e.any(b)),
+    function("mean", X_AXIS, "mean of all elements or along an axis", |e, b| e.reduction(b, R::Mean)),
+    variadic("mean_over", (&["x", "axis"], 2), "mean along one axis or several", |e, b| e.mean_over(b)),
+    function("sum", X_AXIS, "sum of all elements or along an axis", |e, b| e.reduction(b, R::Sum)),
+    function("std", X_AXIS, "population standard deviation", |e, b| e.reduction(b, R::Std)),
+    function("var", X_AXIS, "population variance", |e, b| e.reduction(b, R::Var)),
+    function("absmax", X_AXIS, "largest magnitude", |e, b| e.reduction(b, R::AbsMax)),
+    function("norm", X_AXIS, "Euclidean norm", |e, b| e.reduction(b, R::Norm)),
+    function("argmax", X_AXIS, "index of the first largest element", |e, b| e.arg_extreme(b, true)),
+    function("argmin", X_AXIS, "index of the first smallest element", |e, b| e.arg_extreme(b, false)),
+    function("any", X_AXIS, "whether some element is true, or not zero", |e, b| e.quantified(b, R::Max)),
     function(
         "all",
         X_AXIS,
-        1,
         "whether every element is true, or not zero; of a bare site: its value for every row",
         |e, b| e.all(b),
     ),
-    function("count", X_AXIS, 1, "how many elements are true, or not zero", |e, b| e.count(b)),
-    function("dot", A_B_AXIS, 2, "sum of products", |e, b| e.dot(b)),
-    function("cos", A_B_AXIS, 2, "cosine of the angle between two values", |e, b| e.cos(b)),
-    function("dist", A_B_AXIS, 2, "Euclidean distance", |e, b| e.dist(b)),
-    function("softmax", X_AXIS, 1, "softmax along the last axis or another", |e, b| e.softmax(b, false)),
-    function("log_softmax", X_AXIS, 1, "logarithm of the softmax", |e, b| e.softmax(b, true)),
-    function(
-        "entropy",
-        &["p", "axis"],
-        1,
-        "entropy in nats of the distributions along the last axis or another",
-        |e, b| e.entropy(b),
-    ),
-    function("kl", &["p", "q", "axis"], 2, "Kullback-Leibler divergence of q from p, in nats", |e, b| e.kl(b)),
-    function("topk", &["x", "k"], 2, "the k largest elements along the last axis, in descending order", |e, b| {
+    function("count", X_AXIS, "how many elements are true, or not zero", |e, b| e.over_truths(b, R::Sum)),
+    function("dot", A_B_AXIS, "sum of products", |e, b| e.pairing(b, Pairing::Dot)),
+    function("cos", A_B_AXIS, "cosine of the angle between two values", |e, b| e.pairing(b, Pairing::Cosine)),
+    function("dist", A_B_AXIS, "Euclidean distance", |e, b| e.pairing(b, Pairing::Distance)),
+    function("softmax", X_AXIS, "softmax along the last axis or another", |e, b| e.along(b, Value::softmax)),
+    function("log_softmax", X_AXIS, "logarithm of the softmax", |e, b| e.along(b, Value::log_softmax)),
+    function("entropy", P_AXIS, "entropy in nats of the distributions along the last axis or another", |e, b| {
+        e.entropy(b)
+    }),
+    function("kl", (&["p", "q", "axis"], 2), "Kullback-Leibler divergence of q from p, in nats", |e, b| e.kl(b)),
+    function("topk", (&["x", "k"], 2), "the k largest elements along the last axis, in descending order", |e, b| {
         e.topk(b)
     }),
-    function("sort", X_AXIS, 1, "elements in ascending order along the last axis or another, NaN last", |e, b| {
-        e.sort(b)
-    }),
-    function("quantile", &["x", "q", "axis"], 2, "the q-quantile, 0.5 being the median", |e, b| e.quantile(b)),
-    function("cumsum", X_AXIS, 1, "running sums along the last axis or another", |e, b| e.cumsum(b)),
-    function("shape", X, 1, "length of each axis", |e, b| e.shape(b)),
-    function("transpose", X, 1, "the last two axes swapped", |e, b| e.transpose(b)),
-    variadic(function(
+    function("sort", X_AXIS, "elements in ascending order along the last axis or another, NaN last", |e, b| e.sort(b)),
+    function("quantile", (&["x", "q", "axis"], 2), "the q-quantile, 0.5 being the median", |e, b| e.quantile(b)),
+    function("cumsum", X_AXIS, "running sums along the last axis or another", |e, b| e.along(b, Value::cumsum)),
+    function("shape", X, "length of each axis", |e, b| e.shape(b)),
+    function("transpose", X, "the last two axes swapped", |e, b| e.transpose(b)),
+    variadic(
         "reshape",
-        &["x", "length"],
-        2,
+        (&["x", "length"], 2),
         "the same elements on axes of different lengths, one of which may be -1",
         |e, b| e.reshape(b),
-    )),
-    variadic(function(
+    ),
+    variadic(
         "concat",
-        &["a", "b"],
-        2,
+        (&["a", "b"], 2),
         "values joined along an axis, which comes last; without one along the first",
         |e, b| e.concat(b),
-    )),
-    function("where", &["c", "a", "b"], 3, "elements of a where c holds, of b elsewhere", |e, b| e.choose(b)),
-    function("tok", &["text"], 1, "id of the token with this text", |e, b| e.tok(b)),
-    function("text", &["id"], 1, "text of the token with this id", |e, b| e.text(b)),
-    function("label", &["name"], 1, "index of a class by its name", |e, b| e.label(b)),
-    bare(function("logit", TOKEN, 0, "logit of a token at the focused position; without one, of all", |e, b| {
-        e.logit(b)
-    })),
-    bare(function("prob", TOKEN, 0, "probability of a token at the focused position; without one, of all", |e, b| {
-        e.prob(b)
-    })),
-    bare(function("logprob", TOKEN, 0, "logarithm of the probability", |e, b| e.logprob(b))),
-    bare(function("rank", TOKEN, 0, "how many tokens are more likely at the focused position", |e, b| e.rank(b))),
-    bare(function("loss", &[], 0, "loss of the pass", |e, b| e.loss(b))),
-    function("param", &["name"], 1, "a weight by its name in the file, or by role", |e, b| e.param(b)),
-    function("lens", X, 1, "final norm and unembedding of a residual stream", |e, b| e.lens(b)),
-    function("result", &["layer", "head"], 2, "what one head adds to the residual stream", |e, b| e.result(b)),
-    function("kv", &["layer", "part"], 2, "keys (k) or values (v) in the cache of a block", |e, b| e.kv(b)),
-    function("grad", SITE, 1, "gradient at a site, after backward", |e, b| e.grad(b)),
+    ),
+    function("where", (&["c", "a", "b"], 3), "elements of a where c holds, of b elsewhere", |e, b| e.choose(b)),
+    function("tok", (&["text"], 1), "id of the token with this text", |e, b| e.tok(b)),
+    function("text", (&["id"], 1), "text of the token with this id", |e, b| e.text(b)),
+    function("label", (&["name"], 1), "index of a class by its name", |e, b| e.label(b)),
+    bare("logit", TOKEN, "logit of a token at the focused position; without one, of all", |e, b| e.prediction(b, Ok)),
+    bare("prob", TOKEN, "probability of a token at the focused position; without one, of all", |e, b| {
+        e.prediction(b, |logits| logits.softmax(0))
+    }),
+    bare("logprob", TOKEN, "logarithm of the probability", |e, b| e.prediction(b, |logits| logits.log_softmax(0))),
+    bare("rank", TOKEN, "how many tokens are more likely at the focused position", |e, b| e.rank(b)),
+    bare("loss", (&[], 0), "loss of the pass", |e, b| e.scope.loss().at(b.span)),
+    function("param", (&["name"], 1), "a weight by its name in the file, or by role", |e, b| e.param(b)),
+    function("lens", X, "final norm and unembedding of a residual stream", |e, b| e.lens(b)),
+    function("result", (&["layer", "head"], 2), "what one head adds to the residual stream", |e, b| e.result(b)),
+    function("kv", (&["layer", "part"], 2), "keys (k) or values (v) in the cache of a block", |e, b| e.kv(b)),
+    function("grad", (&["site"], 1), "gradient at a site, after backward", |e, b| e.grad(b)),
 ];
 
 impl Function {
@@ -160,7 +142,6 @@ impl Function {
     }
 }
 
-/// A call as it was written.
 pub struct Call<'e> {
     pub name: &'e str,
     pub name_span: Span,
@@ -178,69 +159,61 @@ pub struct Bound<'e> {
     pub more: Vec<&'e Expr>,
 }
 
-/// The function that is called.
 pub fn function_of(call: &Call<'_>) -> Result<&'static Function> {
     if let Some(found) = FUNCTIONS.iter().find(|f| f.name == call.name) {
         return Ok(found);
     }
     let error = LangError::new(format!("no function {}", call.name), call.name_span);
-    let near = FUNCTIONS.iter().map(|f| (strsim::normalized_damerau_levenshtein(call.name, f.name), f.name));
-    Err(match near.max_by(|a, b| a.0.total_cmp(&b.0)) {
-        Some((likeness, name)) if likeness >= 0.5 => error.help(format!("did you mean {name}?")),
-        _ => error.help("\"help functions\" lists them"),
+    Err(match alike(call.name, FUNCTIONS.iter().map(|f| f.name)) {
+        Some(name) => error.help(format!("did you mean {name}?")),
+        None => error.help("\"help functions\" lists them"),
     })
 }
 
 impl<'e> Call<'e> {
     /// Assigns each argument to its parameter.
     pub fn bind(&self, function: &'static Function) -> Result<Bound<'e>> {
-        let usage = || function.usage();
+        let wrong = |message: String, span| LangError::new(message, span).help(function.usage());
         let mut args = vec![None; function.params.len()];
         let mut more = Vec::new();
         let mut next = 0;
         for arg in self.args {
-            let place = match &arg.name {
-                None => {
-                    next += 1;
-                    next - 1
-                }
-                // The axis of a variadic function comes after its values, like one given by place.
-                Some(name) if function.variadic && name.value == "axis" => args.len(),
-                Some(name) => function.params.iter().position(|p| *p == name.value).ok_or_else(|| {
-                    LangError::new(format!("{} takes no argument {}", function.name, name.value), name.span)
-                        .help(usage())
-                })?,
-            };
+            let place =
+                match &arg.name {
+                    None => {
+                        next += 1;
+                        next - 1
+                    }
+                    // The axis of a variadic function comes after its values, like one given by place.
+                    Some(name) if function.variadic && name.value == "axis" => args.len(),
+                    Some(name) => function.params.iter().position(|p| *p == name.value).ok_or_else(|| {
+                        wrong(format!("{} takes no argument {}", function.name, name.value), name.span)
+                    })?,
+                };
             match args.get_mut(place) {
                 Some(slot @ None) => *slot = Some(&arg.value),
                 Some(Some(_)) => {
-                    let message = format!("{} is given twice", function.params[place]);
-                    return Err(LangError::new(message, arg.value.span).help(usage()));
+                    return Err(wrong(format!("{} is given twice", function.params[place]), arg.value.span));
                 }
                 None if function.variadic => more.push(&arg.value),
                 None => {
                     let message = format!("{} takes at most {} arguments", function.name, function.params.len());
-                    return Err(LangError::new(message, arg.value.span).help(usage()));
+                    return Err(wrong(message, arg.value.span));
                 }
             }
         }
         match args[..function.required].iter().position(Option::is_none) {
-            Some(missing) => {
-                let message = format!("{} needs {}", function.name, function.params[missing]);
-                Err(LangError::new(message, self.span).help(usage()))
-            }
+            Some(missing) => Err(wrong(format!("{} needs {}", function.name, function.params[missing]), self.span)),
             None => Ok(Bound { function, span: self.span, args, more }),
         }
     }
 }
 
 impl<'e> Bound<'e> {
-    /// The argument at a place that is required.
     pub fn required(&self, place: usize) -> &'e Expr {
         self.args[place].expect("a required argument was bound")
     }
 
-    /// The argument at a place that may be left out.
     pub fn optional(&self, place: usize) -> Option<&'e Expr> {
         self.args[place]
     }

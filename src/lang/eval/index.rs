@@ -2,10 +2,7 @@
 
 use super::evaluator::Evaluator;
 use super::{At, Datum, Scope};
-use crate::lang::Result;
-use crate::lang::ast::{Expr, ExprKind, IndexItem, IndexKind};
-use crate::lang::error::LangError;
-use crate::lang::span::Span;
+use crate::lang::{Expr, ExprKind, IndexItem, IndexKind, LangError, Result, Span};
 use crate::tensor::ops::Slice;
 use crate::tensor::{Axis, Kind, TensorError, Value};
 
@@ -67,12 +64,11 @@ impl Evaluator<'_> {
                 }
             };
             let Some(slot) = chosen.get(axis) else {
-                let error =
-                    LangError::new(format!("too many indices: the value has shape {}", value.shape_text()), item.span);
-                return Err(error);
+                let message = format!("too many indices: the value has shape {}", value.shape_text());
+                return Err(LangError::new(message, item.span));
             };
             if slot.is_some() {
-                return Err(LangError::new(format!("axis {} is sliced twice", axis_name(value, axis)), item.span));
+                return Err(LangError::new(format!("axis {} is sliced twice", value.axis_label(axis)), item.span));
             }
             chosen[axis] = Some(self.selection(item, value, axis)?);
         }
@@ -90,7 +86,7 @@ impl Evaluator<'_> {
                 let index = if at < 0 { at + len } else { at };
                 if !(0..len).contains(&index) {
                     let message =
-                        format!("index {at} is out of range: axis {} has {}", axis_name(value, axis), extent(len));
+                        format!("index {at} is out of range: axis {} has {}", value.axis_label(axis), extent(len));
                     return Err(LangError::new(message, expr.span));
                 }
                 forward(Slice::At(index as usize))
@@ -110,7 +106,7 @@ impl Evaluator<'_> {
                 let (start, end) = (bound(start)?, bound(end)?);
                 let taken = range(start, end, step_by, len);
                 taken.ok_or_else(|| {
-                    let message = format!("this slice is empty: axis {} has {}", axis_name(value, axis), extent(len));
+                    let message = format!("this slice is empty: axis {} has {}", value.axis_label(axis), extent(len));
                     LangError::new(message, item.span)
                 })
             }
@@ -154,7 +150,7 @@ impl Evaluator<'_> {
             _ => {
                 let what = if matches!(expr.kind, ExprKind::Str(_)) { "a token's text" } else { "a string" };
                 let message =
-                    format!("axis {} has no tokens, so {what} cannot be an index on it", axis_name(value, axis));
+                    format!("axis {} has no tokens, so {what} cannot be an index on it", value.axis_label(axis));
                 Err(LangError::new(message, expr.span))
             }
         }
@@ -193,36 +189,19 @@ fn backwards(value: &Value, axis: usize) -> Result<Value, TensorError> {
         return Value::concat(&entries, axis).map(|v| v.with_axes(value.axes()));
     }
     let inner: usize = value.shape()[axis + 1..].iter().product();
-    let outer: usize = value.shape()[..axis].iter().product();
-    let place = |flat: usize| {
-        let (o, rest) = (flat / (len * inner), flat % (len * inner));
-        (o * len + len - 1 - rest / inner) * inner + rest % inner
-    };
-    let order = 0..outer * len * inner;
-    let device = value.device();
+    let (shape, device) = (value.shape(), value.device());
     let turned = match value.kind() {
-        Kind::Float => {
-            let data = value.read_f32()?;
-            Value::from_f32(order.map(|i| data[place(i)]).collect(), value.shape(), &device)
-        }
-        Kind::Int => {
-            let data = value.read_i64()?;
-            Value::from_i64(order.map(|i| data[place(i)]).collect(), value.shape(), &device)
-        }
-        Kind::Bool => {
-            let data = value.read_bool()?;
-            Value::from_bool(order.map(|i| data[place(i)]).collect(), value.shape(), &device)
-        }
+        Kind::Float => Value::from_f32(reversed(&value.read_f32()?, len, inner), shape, &device),
+        Kind::Int => Value::from_i64(reversed(&value.read_i64()?, len, inner), shape, &device),
+        Kind::Bool => Value::from_bool(reversed(&value.read_bool()?, len, inner), shape, &device),
     };
     Ok(turned.with_axes(value.axes()))
 }
 
-/// The name of an axis, or its number.
-pub fn axis_name(value: &Value, axis: usize) -> String {
-    match value.axes()[axis] {
-        Axis::None => axis.to_string(),
-        name => name.to_string(),
-    }
+/// The elements of `[outer, len, inner]` with the middle axis reversed.
+fn reversed<T: Copy>(data: &[T], len: usize, inner: usize) -> Vec<T> {
+    let inner = inner.max(1);
+    data.chunks(len * inner).flat_map(|block| block.chunks(inner).rev().flatten()).copied().collect()
 }
 
 fn extent(len: i64) -> String {

@@ -7,7 +7,6 @@
 
 mod arithmetic;
 mod datum;
-mod elementwise;
 mod evaluator;
 mod format;
 mod functions;
@@ -30,33 +29,25 @@ pub use functions::{FUNCTIONS, Function};
 pub use index::slices;
 pub use uses::{check, sites_used};
 
-use super::Result;
-use super::ast::{Expr, ExprKind, History, SiteRef};
-use super::error::{LangError, Unavailable};
-use super::site::SiteTable;
-use super::span::Span;
-use crate::tensor::{Axis, Device, Value};
+use super::{Expr, ExprKind, History, LangError, Result, SiteRef, SiteTable, Span, Unavailable};
+use crate::tensor::{Axis, Device, Value, named};
 use evaluator::Evaluator;
 
-/// Which half of a key/value cache.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CachePart {
-    /// Keys, as scores read them: after the rotation, if the model has one.
-    Keys,
-    Values,
+named! {
+    /// Which half of a key/value cache.
+    pub enum CachePart, name {
+        /// Keys, as scores read them: after the rotation, if the model has one.
+        Keys = "k",
+        Values = "v",
+    }
 }
 
 impl CachePart {
     /// What the second argument of `kv` means: `k` or `v`.
-    ///
-    /// # Errors
-    /// If it is anything else.
     pub fn of(expr: &Expr) -> Result<CachePart> {
-        match &expr.kind {
-            ExprKind::Site(site) if site.text == "k" => Ok(CachePart::Keys),
-            ExprKind::Site(site) if site.text == "v" => Ok(CachePart::Values),
-            _ => Err(LangError::new("kv takes a layer and k or v", expr.span).help("kv(0, k)")),
-        }
+        let named = |part: &&CachePart| matches!(&expr.kind, ExprKind::Site(site) if site.text == part.name());
+        let wrong = || LangError::new("kv takes a layer and k or v", expr.span).help("kv(0, k)");
+        CachePart::ALL.iter().find(named).copied().ok_or_else(wrong)
     }
 }
 
@@ -95,7 +86,6 @@ pub trait Scope {
     }
     /// The id of the one token that `text` is.
     fn token_id(&mut self, text: &str) -> Result<usize, Unavailable>;
-    /// The text of a token.
     fn token_text(&mut self, id: usize) -> Result<String, Unavailable>;
     /// The index of a class by its name.
     fn label_index(&mut self, text: &str) -> Result<usize, Unavailable>;
@@ -120,31 +110,20 @@ pub fn evaluate(expr: &Expr, scope: &mut dyn Scope) -> Result<Datum> {
     Evaluator { scope }.eval(expr)
 }
 
-/// Evaluates `expr` to a number.
 pub fn number(expr: &Expr, scope: &mut dyn Scope) -> Result<f64> {
-    let datum = evaluate(expr, scope)?;
-    datum.number(expr.span)
+    evaluate(expr, scope)?.number(expr.span)
 }
 
 /// Evaluates `expr` as a condition: a truth value, or a number that is not zero.
 pub fn condition(expr: &Expr, scope: &mut dyn Scope) -> Result<bool> {
-    let datum = evaluate(expr, scope)?;
-    if let Datum::Tensor(value) = &datum
-        && !value.shape().is_empty()
-    {
-        let help = format!("any({expr}) holds if one element does, all({expr}) if every one does");
-        return Err(LangError::new(
-            format!("a condition needs one truth value, found shape {}", value.shape_text()),
-            expr.span,
-        )
-        .help(help));
-    }
-    let x = match &datum {
-        Datum::Str(_) | Datum::Void => {
-            return Err(LangError::new(
-                format!("a condition needs a truth value, found {}", datum.described()),
-                expr.span,
-            ));
+    let needs = |what| LangError::new(format!("a condition needs {what}"), expr.span);
+    let x = match evaluate(expr, scope)? {
+        Datum::Tensor(value) if !value.shape().is_empty() => {
+            let error = needs(format!("one truth value, found shape {}", value.shape_text()));
+            return Err(error.help(format!("any({expr}) holds if one element does, all({expr}) if every one does")));
+        }
+        datum @ (Datum::Str(_) | Datum::Void) => {
+            return Err(needs(format!("a truth value, found {}", datum.described())));
         }
         datum => datum.number(expr.span)?,
     };

@@ -3,12 +3,10 @@
 use super::evaluator::Evaluator;
 use super::functions::Bound;
 use super::{At, CachePart, Datum};
-use crate::lang::Result;
-use crate::lang::ast::{Expr, ExprKind};
-use crate::lang::error::LangError;
-use crate::lang::site::{SiteTable, extent, head_index};
+use crate::lang::site::{extent, head_index};
+use crate::lang::{Expr, ExprKind, LangError, Result, SiteTable};
 use crate::tensor::ops::Slice;
-use crate::tensor::{Axis, Value};
+use crate::tensor::{Axis, TensorError, Value};
 
 impl Evaluator<'_> {
     pub fn tok(&mut self, call: &Bound<'_>) -> Result<Datum> {
@@ -29,19 +27,13 @@ impl Evaluator<'_> {
         self.scope.label_index(&name).at(call.required(0).span).map(|at| Datum::Num(at as f64))
     }
 
-    pub fn logit(&mut self, call: &Bound<'_>) -> Result<Datum> {
-        let logits = self.scope.logits().at(call.span)?;
-        self.chosen(logits, call.optional(0))
-    }
-
-    pub fn prob(&mut self, call: &Bound<'_>) -> Result<Datum> {
-        let probs = self.scope.logits().at(call.span)?.softmax(0).at(call.span)?;
-        self.chosen(probs, call.optional(0))
-    }
-
-    pub fn logprob(&mut self, call: &Bound<'_>) -> Result<Datum> {
-        let logprobs = self.scope.logits().at(call.span)?.log_softmax(0).at(call.span)?;
-        self.chosen(logprobs, call.optional(0))
+    /// What `of` makes of the logits: all of it, or the entry that a token names.
+    pub fn prediction(&mut self, call: &Bound<'_>, of: fn(Value) -> Result<Value, TensorError>) -> Result<Datum> {
+        let vector = of(self.scope.logits().at(call.span)?).at(call.span)?;
+        let Some(expr) = call.optional(0) else { return Ok(Datum::Tensor(vector)) };
+        let at = self.entry(expr, &vector)?;
+        let one = vector.slice(&[Slice::At(at)]).at(expr.span)?;
+        self.scalar(one, expr.span)
     }
 
     /// How many entries are above each, or above the one asked for; equal ones share a rank.
@@ -59,14 +51,6 @@ impl Evaluator<'_> {
         Ok(Datum::Tensor(Value::from_i64(ranks, &[data.len()], &logits.device()).with_axes(logits.axes())))
     }
 
-    /// The entry of a vector that a token names; without one, all of it.
-    fn chosen(&mut self, vector: Value, token: Option<&Expr>) -> Result<Datum> {
-        let Some(expr) = token else { return Ok(Datum::Tensor(vector)) };
-        let at = self.entry(expr, &vector)?;
-        let one = vector.slice(&[Slice::At(at)]).at(expr.span)?;
-        self.scalar(one, expr.span)
-    }
-
     /// The place of a token or label, by text or by number.
     fn entry(&mut self, expr: &Expr, vector: &Value) -> Result<usize> {
         let len = vector.shape()[0];
@@ -79,10 +63,6 @@ impl Evaluator<'_> {
             .ok()
             .filter(|&at| at < len)
             .ok_or_else(|| LangError::new(format!("no entry {at}; the entries are {}", extent(len)), expr.span))
-    }
-
-    pub fn loss(&mut self, call: &Bound<'_>) -> Result<Datum> {
-        self.scope.loss().at(call.span)
     }
 
     pub fn param(&mut self, call: &Bound<'_>) -> Result<Datum> {
@@ -99,11 +79,9 @@ impl Evaluator<'_> {
         let (layer, head) = (call.required(0), call.required(1));
         let (l, h) = (self.eval(layer)?.integer(layer.span)?, self.eval(head)?.integer(head.span)?);
         let table: &dyn SiteTable = self.scope.table(None).at(call.span)?;
-        let layers = table.n_layers();
-        let wanted = if l < 0 { l + layers as i64 } else { l };
-        let found = usize::try_from(wanted).ok().filter(|&l| l < layers);
-        let l =
-            found.ok_or_else(|| LangError::new(format!("no layer {l}: model has {}", extent(layers)), layer.span))?;
+        let (layers, at) = (table.n_layers(), layer.span);
+        let l = in_model(l, layers)
+            .ok_or_else(|| LangError::new(format!("no layer {l}: model has {}", extent(layers)), at))?;
         let h = head_index(h, l, table, head.span)?;
         self.scope.result(l, h).at(call.span).map(Datum::Tensor)
     }
@@ -112,10 +90,8 @@ impl Evaluator<'_> {
         let (layer, part) = (call.required(0), call.required(1));
         let l = self.eval(layer)?.integer(layer.span)?;
         let layers = self.scope.table(None).at(call.span)?.n_layers();
-        let wanted = if l < 0 { l + layers as i64 } else { l };
-        let l = usize::try_from(wanted).ok().filter(|&l| l < layers);
-        let l =
-            l.ok_or_else(|| LangError::new(format!("no layer {}: model has {}", layer, extent(layers)), layer.span))?;
+        let l = in_model(l, layers)
+            .ok_or_else(|| LangError::new(format!("no layer {layer}: model has {}", extent(layers)), layer.span))?;
         self.scope.cache(l, CachePart::of(part)?).at(call.span).map(Datum::Tensor)
     }
 
@@ -138,6 +114,12 @@ impl Evaluator<'_> {
             other => Err(LangError::new(format!("expected a string, found {}", other.described()), expr.span)),
         }
     }
+}
+
+/// The number of a layer, negative ones counted from the last; `None` if the model does not have it.
+fn in_model(layer: i64, layers: usize) -> Option<usize> {
+    let wanted = if layer < 0 { layer + layers as i64 } else { layer };
+    usize::try_from(wanted).ok().filter(|&layer| layer < layers)
 }
 
 #[cfg(test)]

@@ -3,29 +3,20 @@
 use super::evaluator::Evaluator;
 use super::functions::Bound;
 use super::{At, Datum};
-use crate::lang::Result;
-use crate::lang::error::LangError;
+use crate::lang::{LangError, Result};
 use crate::tensor::{Axis, TensorError, Value};
 
 impl Evaluator<'_> {
-    pub fn softmax(&mut self, call: &Bound<'_>, log: bool) -> Result<Datum> {
+    /// A function along the axis of the second argument, or the last one.
+    pub fn along(&mut self, call: &Bound<'_>, f: fn(&Value, usize) -> Result<Value, TensorError>) -> Result<Datum> {
         let x = self.value(call.required(0))?;
         let axis = self.axis_or_last(call.optional(1), &x, call)?;
-        let y = if log { x.log_softmax(axis) } else { x.softmax(axis) };
-        y.at(call.span).map(Datum::Tensor)
-    }
-
-    pub fn cumsum(&mut self, call: &Bound<'_>) -> Result<Datum> {
-        let x = self.value(call.required(0))?;
-        let axis = self.axis_or_last(call.optional(1), &x, call)?;
-        x.cumsum(axis).at(call.span).map(Datum::Tensor)
+        f(&x, axis).at(call.span).map(Datum::Tensor)
     }
 
     pub fn sort(&mut self, call: &Bound<'_>) -> Result<Datum> {
         self.ordered_on_host(call)?;
-        let x = self.value(call.required(0))?;
-        let axis = self.axis_or_last(call.optional(1), &x, call)?;
-        x.sort(axis).at(call.span).map(Datum::Tensor)
+        self.along(call, Value::sort)
     }
 
     pub fn topk(&mut self, call: &Bound<'_>) -> Result<Datum> {
@@ -36,10 +27,8 @@ impl Evaluator<'_> {
         let k = self.eval(wanted)?.integer(wanted.span)?;
         let len = x.shape()[axis];
         if k < 1 || k > len as i64 {
-            return Err(LangError::new(
-                format!("topk: k is {k}, the last axis of {} has {len} elements", x.shape_text()),
-                wanted.span,
-            ));
+            let message = format!("topk: k is {k}, the last axis of {} has {len} elements", x.shape_text());
+            return Err(LangError::new(message, wanted.span));
         }
         let mut top = Vec::new();
         for line in lines(&x, axis).at(call.span)? {
@@ -54,27 +43,21 @@ impl Evaluator<'_> {
     pub fn quantile(&mut self, call: &Bound<'_>) -> Result<Datum> {
         self.ordered_on_host(call)?;
         let x = self.value(call.required(0))?;
-        let q = self.eval(call.required(1))?.number(call.required(1).span)?;
+        let (q, span) = (self.eval(call.required(1))?.number(call.required(1).span)?, call.required(1).span);
         if !(0.0..=1.0).contains(&q) {
-            return Err(LangError::new(
-                format!("quantile: q is {q}; it must be between 0 and 1"),
-                call.required(1).span,
-            ));
+            return Err(LangError::new(format!("quantile: q is {q}; it must be between 0 and 1"), span));
         }
         let axis = call.optional(2).map(|axis| self.axis(axis, &x)).transpose()?;
         let Some(axis) = axis.filter(|_| x.shape().len() > 1) else {
             return x.quantile(q).at(call.span).map(Datum::Num);
         };
-        let mut order: Vec<usize> = (0..x.shape().len()).filter(|&i| i != axis).collect();
-        let shape: Vec<usize> = order.iter().map(|&i| x.shape()[i]).collect();
-        let axes: Vec<Axis> = order.iter().map(|&i| x.axes()[i]).collect();
-        order.push(axis);
-        let turned = x.permute(&order);
+        let last = x.shape().len() - 1;
+        let order: Vec<usize> = (0..=last).filter(|&i| i != axis).chain([axis]).collect();
         let mut found = Vec::new();
-        for line in lines(&turned, shape.len()).at(call.span)? {
-            found.push(line.quantile(q).at(call.span)? as f32);
+        for line in lines(&x.permute(&order), last).at(call.span)? {
+            found.push(line.quantile(q).at(call.span)?);
         }
-        Ok(Datum::Tensor(Value::from_f32(found, &shape, &x.device()).with_axes(&axes)))
+        Ok(Datum::Tensor(x.of_lines(found, axis)))
     }
 
     /// Refuses if a gradient will be taken.

@@ -5,40 +5,9 @@ use super::{Datum, FUNCTIONS};
 use proptest::prelude::*;
 
 fn leaf() -> impl Strategy<Value = String> {
-    let leaves = vec![
-        "0",
-        "1",
-        "-1",
-        "2",
-        "0.5",
-        "1e9",
-        "inf",
-        "nan",
-        "true",
-        "\" Mary\"",
-        "\" and\"",
-        "v",
-        "m",
-        "odd",
-        "long",
-        "half",
-        "tokens",
-        "logits",
-        "L0.attn.pattern",
-        "L0H1",
-        "attn.z",
-        "$",
-        "$x",
-        "$seven",
-        "$never",
-        "$cursor",
-        "pos",
-        "dim",
-        "head",
-        "k",
-        "loss",
-        "prob",
-    ];
+    const LEAVES: &str = "0 1 -1 2 0.5 1e9 inf nan true v m odd long half tokens logits L0.attn.pattern L0H1 attn.z $ \
+        $x $seven $never $cursor pos dim head k loss prob";
+    let leaves: Vec<&str> = LEAVES.split_whitespace().chain(["\" Mary\"", "\" and\""]).collect();
     proptest::sample::select(leaves).prop_map(String::from)
 }
 

@@ -1,12 +1,10 @@
 //! Functions of many elements: to one number, or along an axis, which is removed.
 
+use super::arithmetic::numbers;
 use super::evaluator::Evaluator;
 use super::functions::Bound;
 use super::{At, Datum};
-use crate::lang::Result;
-use crate::lang::ast::{Expr, ExprKind, SiteRef};
-use crate::lang::error::LangError;
-use crate::lang::span::Span;
+use crate::lang::{Expr, ExprKind, LangError, Result, SiteRef, Span};
 use crate::tensor::ops::{BinaryOp, Pairing, Reduction, UnaryOp};
 use crate::tensor::{Axis, Kind, TensorError, Value};
 
@@ -31,15 +29,12 @@ impl Evaluator<'_> {
         }
     }
 
-    /// Reduces all of `x`, or one axis of it; the result is a number if no axis is left.
+    /// As [`reduced`], but the result stays a tensor if a gradient will be taken.
     pub fn reduce(&self, op: Reduction, x: &Value, axis: Option<usize>, span: Span) -> Result<Datum> {
         if self.scope.tracked() {
             return super::tracked::reduce(op, x, axis).at(span).map(Datum::Tensor);
         }
-        match axis {
-            Some(axis) if x.shape().len() > 1 => x.reduce_axis(op, axis).at(span).map(Datum::Tensor),
-            _ => x.reduce(op).at(span).map(Datum::Num),
-        }
+        reduced(op, x, axis, span)
     }
 
     pub fn reduction(&mut self, call: &Bound<'_>, op: Reduction) -> Result<Datum> {
@@ -68,6 +63,7 @@ impl Evaluator<'_> {
             return self.reduction(call, op);
         }
         let (left, right) = (self.eval(a)?, self.eval(b)?);
+        let extreme = if op == Reduction::Min { BinaryOp::Min } else { BinaryOp::Max };
         match (&left, &right) {
             (Datum::Tensor(value), Datum::Num(_)) if !value.shape().is_empty() => {
                 let axis = self.axis(b, value)?;
@@ -75,14 +71,9 @@ impl Evaluator<'_> {
             }
             (Datum::Tensor(_), _) | (_, Datum::Tensor(_)) => {
                 let (x, y) = self.alike((left, a.span), (right, b.span))?;
-                let op = if op == Reduction::Min { BinaryOp::Min } else { BinaryOp::Max };
-                x.binary(op, &y).at(call.span).map(Datum::Tensor)
+                x.binary(extreme, &y).at(call.span).map(Datum::Tensor)
             }
-            _ => {
-                let (x, y) = (left.number(a.span)?, right.number(b.span)?);
-                let left_wins = x.is_nan() || if op == Reduction::Min { x < y } else { x > y };
-                Ok(Datum::Num(if left_wins { x } else { y }))
-            }
+            _ => Ok(numbers(extreme, left.number(a.span)?, right.number(b.span)?)),
         }
     }
 
@@ -121,36 +112,25 @@ impl Evaluator<'_> {
         }
     }
 
-    pub fn any(&mut self, call: &Bound<'_>) -> Result<Datum> {
-        self.truths(call, |e, x, axis, span| match e.over_truths(Reduction::Max, x, axis, span)? {
-            Datum::Tensor(most) => more_than(&most, 0.0).at(span).map(Datum::Tensor),
-            most => Ok(Datum::Bool(most.number(span)? > 0.0)),
-        })
-    }
-
     /// Whether all elements are true; of a bare site, its value for every row.
     pub fn all(&mut self, call: &Bound<'_>) -> Result<Datum> {
-        let x = call.required(0);
-        if let (ExprKind::Site(site), None) = (&x.kind, call.optional(1)) {
+        if let (ExprKind::Site(site), None) = (&call.required(0).kind, call.optional(1)) {
             return self.site_with(site, |scope, site| scope.all_rows(site)).map(Datum::Tensor);
         }
-        self.truths(call, |e, x, axis, span| match e.over_truths(Reduction::Min, x, axis, span)? {
-            Datum::Tensor(least) => more_than(&least, 0.0).at(span).map(Datum::Tensor),
-            least => Ok(Datum::Bool(least.number(span)? > 0.0)),
-        })
+        self.quantified(call, Reduction::Min)
     }
 
-    pub fn count(&mut self, call: &Bound<'_>) -> Result<Datum> {
-        self.truths(call, |e, x, axis, span| e.over_truths(Reduction::Sum, x, axis, span))
+    /// Whether the largest or the smallest of some truth values is true.
+    pub fn quantified(&mut self, call: &Bound<'_>, op: Reduction) -> Result<Datum> {
+        let span = call.required(0).span;
+        match self.over_truths(call, op)? {
+            Datum::Tensor(found) => found.binary(BinaryOp::Gt, &found.full_like(0.0)).at(span).map(Datum::Tensor),
+            found => Ok(Datum::Bool(found.number(span)? > 0.0)),
+        }
     }
 
-    /// Evaluates the first argument to truth values, numbers other than 0 being true, and hands them to `of` with the
-    /// axis.
-    fn truths(
-        &mut self,
-        call: &Bound<'_>,
-        of: impl FnOnce(&Self, &Value, Option<usize>, Span) -> Result<Datum>,
-    ) -> Result<Datum> {
+    /// Evaluates the first argument to truth values, numbers other than 0 being true, and reduces them as floats.
+    pub fn over_truths(&mut self, call: &Bound<'_>, op: Reduction) -> Result<Datum> {
         let x = call.required(0);
         let value = self.value(x)?;
         let axis = call.optional(1).map(|axis| self.axis(axis, &value)).transpose()?;
@@ -158,47 +138,28 @@ impl Evaluator<'_> {
             Kind::Bool => value,
             _ => value.binary(BinaryOp::Ne, &value.full_like(0.0)).at(x.span)?,
         };
-        of(self, &truths, axis, x.span)
+        reduced(op, &truths.to_float(), axis, x.span)
     }
 
-    fn over_truths(&self, op: Reduction, x: &Value, axis: Option<usize>, span: Span) -> Result<Datum> {
-        let x = x.to_float();
-        match axis {
-            Some(axis) if x.shape().len() > 1 => x.reduce_axis(op, axis).at(span).map(Datum::Tensor),
-            _ => x.reduce(op).at(span).map(Datum::Num),
-        }
-    }
-
-    pub fn dot(&mut self, call: &Bound<'_>) -> Result<Datum> {
+    /// `dot`, `dist` and `cos`.
+    pub fn pairing(&mut self, call: &Bound<'_>, op: Pairing) -> Result<Datum> {
         let (a, b, axis) = self.pair(call)?;
         if !self.scope.tracked() {
-            return paired(Pairing::Dot, (&a, &b), axis, call.span);
+            return paired(op, (&a, &b), axis, call.span);
+        }
+        let reduce = |e: &Self, op, x: &Value| e.reduce(op, x, axis, call.span);
+        if op == Pairing::Distance {
+            let difference = a.binary(BinaryOp::Sub, &b).at(call.span)?;
+            return reduce(self, Reduction::Norm, &difference);
         }
         let product = a.binary(BinaryOp::Mul, &b).at(call.span)?;
-        self.reduce(Reduction::Sum, &product, axis, call.span)
-    }
-
-    pub fn dist(&mut self, call: &Bound<'_>) -> Result<Datum> {
-        let (a, b, axis) = self.pair(call)?;
-        if !self.scope.tracked() {
-            return paired(Pairing::Distance, (&a, &b), axis, call.span);
+        let dot = reduce(self, Reduction::Sum, &product)?;
+        if op == Pairing::Dot {
+            return Ok(dot);
         }
-        let difference = a.binary(BinaryOp::Sub, &b).at(call.span)?;
-        self.reduce(Reduction::Norm, &difference, axis, call.span)
-    }
-
-    pub fn cos(&mut self, call: &Bound<'_>) -> Result<Datum> {
-        let (a, b, axis) = self.pair(call)?;
-        if !self.scope.tracked() {
-            return paired(Pairing::Cosine, (&a, &b), axis, call.span);
-        }
-        let product = a.binary(BinaryOp::Mul, &b).at(call.span)?;
-        let dot = self.reduce(Reduction::Sum, &product, axis, call.span)?;
-        let (a, b) =
-            (self.reduce(Reduction::Norm, &a, axis, call.span)?, self.reduce(Reduction::Norm, &b, axis, call.span)?);
-        let div = crate::lang::ast::BinaryOp::Div;
-        let by_a = self.binary(div, (dot, call.span), (a, call.span))?;
-        self.binary(div, (by_a, call.span), (b, call.span))
+        let (a, b) = (reduce(self, Reduction::Norm, &a)?, reduce(self, Reduction::Norm, &b)?);
+        let by_a = self.binary(BinaryOp::Div, (dot, call.span), (a, call.span))?;
+        self.binary(BinaryOp::Div, (by_a, call.span), (b, call.span))
     }
 
     /// Two values of the same shape, and the axis of the third argument.
@@ -247,6 +208,14 @@ fn paired(op: Pairing, (a, b): (&Value, &Value), axis: Option<usize>, span: Span
     Ok(of_lines(a, a.paired(op, b, axis).at(span)?, axis))
 }
 
+/// Reduces all of `x`, or one axis of it; the result is a number if no axis is left.
+fn reduced(op: Reduction, x: &Value, axis: Option<usize>, span: Span) -> Result<Datum> {
+    match axis {
+        Some(axis) if x.shape().len() > 1 => x.reduce_axis(op, axis).at(span).map(Datum::Tensor),
+        _ => x.reduce(op).at(span).map(Datum::Num),
+    }
+}
+
 /// Numbers for the lines of `x`: one number if no axis is left.
 fn of_lines(x: &Value, numbers: Vec<f64>, axis: Option<usize>) -> Datum {
     match axis.filter(|_| x.shape().len() > 1) {
@@ -261,10 +230,6 @@ pub fn bare_name(expr: &Expr) -> Option<&str> {
         ExprKind::Site(SiteRef { text, run: None, pass: None, .. }) if !text.contains('.') => Some(text),
         _ => None,
     }
-}
-
-fn more_than(x: &Value, least: f64) -> Result<Value, TensorError> {
-    x.binary(BinaryOp::Gt, &x.full_like(least))
 }
 
 /// The logarithm, 0 where `p` is 0: the factor that keeps `p log p` finite, and its gradient too.

@@ -4,9 +4,7 @@ use super::evaluator::Evaluator;
 use super::functions::Bound;
 use super::reduce::bare_name;
 use super::{At, Datum};
-use crate::lang::Result;
-use crate::lang::ast::ExprKind;
-use crate::lang::error::LangError;
+use crate::lang::{ExprKind, LangError, Result};
 use crate::tensor::{Axis, Value};
 
 impl Evaluator<'_> {
@@ -35,10 +33,8 @@ impl Evaluator<'_> {
                 }
                 n if n >= 1 => lengths.push(n as usize),
                 n => {
-                    return Err(LangError::new(
-                        format!("reshape: {n} is not a length; one length may be -1"),
-                        expr.span,
-                    ));
+                    let message = format!("reshape: {n} is not a length; one length may be -1");
+                    return Err(LangError::new(message, expr.span));
                 }
             }
         }
@@ -70,10 +66,7 @@ impl Evaluator<'_> {
             // A number is joined to vectors as one more element.
             values.push(if value.shape().is_empty() { value.reshape(&[1]).at(expr.span)? } else { value });
         }
-        let axis = match axis_expr {
-            Some(expr) => self.axis(expr, &values[0])?,
-            None => 0,
-        };
+        let axis = axis_expr.map_or(Ok(0), |expr| self.axis(expr, &values[0]))?;
         Value::concat(&values, axis).at(call.span).map(Datum::Tensor)
     }
 }

@@ -1,10 +1,7 @@
 //! A scope of small known values, for the tests of evaluation.
 
 use super::{CachePart, Datum, Scope, condition, evaluate};
-use crate::lang::ast::{History, SiteRef};
-use crate::lang::error::{LangError, Unavailable};
-use crate::lang::parse_expr;
-use crate::lang::site::SiteTable;
+use crate::lang::{History, LangError, SiteRef, SiteTable, Unavailable, parse_expr};
 use crate::tensor::{Axis, Device, TensorError, Value};
 
 const VOCABULARY: [&str; 4] = ["When", " Mary", " and", " John"];

@@ -2,9 +2,8 @@
 //! breakpoint is set, and a watchpoint is evaluated only after ops that can change it.
 
 use super::functions::{Call, function_of};
-use crate::lang::Result;
-use crate::lang::ast::{Expr, ExprKind, SiteRef};
-use crate::lang::site::{NameKind, SiteTable, resolve};
+use crate::lang::site::{NameKind, resolve};
+use crate::lang::{Expr, ExprKind, Result, SiteRef, SiteTable};
 use crate::tensor::Axis;
 
 /// Checks the names in `expr`: functions, the number of their arguments, and sites of the current run. Sites of other

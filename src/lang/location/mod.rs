@@ -9,14 +9,13 @@ mod resolve;
 pub use parse::{parse_location, parse_location_prefix};
 pub use resolve::{resolve, resolve_sites};
 
-use super::ast::{IndexItem, SiteRef};
-use super::span::{Span, Spanned};
+use super::strings::quoted;
+use super::{IndexItem, SiteRef, Span, Spanned, print};
+use crate::tensor::named;
 use std::fmt::{self, Display, Formatter};
 
-/// A location as it was typed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Location {
-    /// The name or the pattern.
     pub what: What,
     /// `-before` or `-after`, if given.
     pub when: Option<When>,
@@ -26,17 +25,14 @@ pub struct Location {
     pub pass: Option<u32>,
     /// The slice in brackets; empty without one.
     pub index: Vec<IndexItem>,
-    /// `head=3`
     pub head: Option<Spanned<Choice>>,
     /// `pos=17`, `pos="nurse"`
     pub pos: Option<Spanned<Choice>>,
-    /// `row=1`
     pub row: Option<Spanned<Choice>>,
     /// Where it was written, the focus included.
     pub span: Span,
 }
 
-/// The main part of a location.
 #[derive(Clone, Debug, PartialEq)]
 pub enum What {
     /// `L5.attn.pattern`, `L5.attn`, `L5H3`
@@ -51,13 +47,14 @@ pub enum What {
     Pass(u32),
 }
 
-/// On which side of an op or module.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum When {
-    /// Nothing of it has run.
-    Before,
-    /// It has its value.
-    After,
+named! {
+    /// On which side of an op or module.
+    pub enum When, option {
+        /// Nothing of it has run.
+        Before = "-before",
+        /// It has its value.
+        After = "-after",
+    }
 }
 
 /// One element of an axis.
@@ -75,9 +72,7 @@ pub struct Place {
     pub target: Target,
     /// Which side of it: by default after sites and before modules.
     pub when: When,
-    /// The run, if one was given.
     pub run: Option<String>,
-    /// The pass, if one was given.
     pub pass: Option<u32>,
     pub head: Option<usize>,
     pub pos: Option<Choice>,
@@ -88,7 +83,6 @@ pub struct Place {
 pub enum Target {
     /// The canonical name of a site that an op produces.
     Site(String),
-    /// The name of a module.
     Module(String),
     /// A number of ops from the cursor.
     Offset(i64),
@@ -98,11 +92,7 @@ pub enum Target {
 
 impl Display for Location {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        match self.when {
-            Some(When::Before) => f.write_str("-before ")?,
-            Some(When::After) => f.write_str("-after ")?,
-            None => {}
-        }
+        self.when.iter().try_for_each(|when| write!(f, "{when} "))?;
         let text = match &self.what {
             What::Name(text) | What::Glob(text) => text.value.clone(),
             What::Regex(text) => format!("/{}/", text.value.replace('/', "\\/")),
@@ -110,17 +100,11 @@ impl Display for Location {
             What::Pass(pass) => format!("#{pass}"),
         };
         SiteRef { text, run: self.run.clone(), pass: self.pass, span: self.span }.fmt(f)?;
-        if !self.index.is_empty() {
-            let items: Vec<String> = self.index.iter().map(IndexItem::to_string).collect();
-            write!(f, "[{}]", items.join(", "))?;
-        }
+        print::index(&self.index, f)?;
         for (key, choice) in [("head", &self.head), ("pos", &self.pos), ("row", &self.row)] {
             match choice.as_ref().map(|c| &c.value) {
                 Some(Choice::Index(n)) => write!(f, " {key}={n}")?,
-                Some(Choice::Text(text)) => {
-                    write!(f, " {key}=")?;
-                    super::strings::quote(text, f)?;
-                }
+                Some(Choice::Text(text)) => write!(f, " {key}={}", quoted(text))?,
                 None => {}
             }
         }

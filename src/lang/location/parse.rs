@@ -5,11 +5,10 @@
 
 use super::resolve::compile;
 use super::{Choice, Location, What, When};
-use crate::lang::error::LangError;
 use crate::lang::lexer::Lexer;
 use crate::lang::parser::Parser;
-use crate::lang::span::{Span, Spanned};
-use crate::lang::{Result, glob};
+use crate::lang::words::closing_slash;
+use crate::lang::{LangError, Result, Span, Spanned, glob};
 
 /// Parses all of `text`, which starts at byte `offset` of the line.
 pub fn parse_location(text: &str, offset: usize) -> Result<Location> {
@@ -57,37 +56,28 @@ impl<'a> Scanner<'a> {
         let start = self.at;
         let when = self.side()?;
         let what = self.what()?;
-        let mut location = Location {
-            what,
-            when,
-            run: None,
-            pass: None,
-            index: Vec::new(),
-            head: None,
-            pos: None,
-            row: None,
-            span: Span::default(),
-        };
-        if matches!(location.what, What::Name(_) | What::Glob(_) | What::Regex(_)) {
+        let (mut run, mut pass, mut index) = (None, None, Vec::new());
+        if matches!(what, What::Name(_) | What::Glob(_) | What::Regex(_)) {
             let mut lexer = Lexer::new(self.rest(), self.offset + self.at);
-            location.run = lexer.run()?;
-            location.pass = lexer.pass()?;
+            run = lexer.run()?;
+            pass = lexer.pass()?;
             self.at += lexer.position();
             if self.rest().starts_with('[') {
                 let mut parser = Parser::new(self.rest(), self.offset + self.at)?;
-                location.index = parser.index()?;
+                index = parser.index()?;
                 self.at = parser.last_end - self.offset;
             }
         }
         self.boundary()?;
-        let mut end = self.at;
+        let (mut end, mut focus) = (self.at, [None, None, None]);
         self.skip_spaces();
-        while self.focus(&mut location)? {
+        while self.focus(&mut focus)? {
             end = self.at;
             self.skip_spaces();
         }
-        location.span = Span::new(self.offset + start, self.offset + end);
-        Ok(location)
+        let span = Span::new(self.offset + start, self.offset + end);
+        let [head, pos, row] = focus;
+        Ok(Location { what, when, run, pass, index, head, pos, row, span })
     }
 
     /// A location ends at a space, a comma or the line's end, so that a typo such as `L5]` is noticed.
@@ -102,9 +92,9 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    fn word(&mut self) -> &'a str {
+    fn take(&mut self, wanted: impl Fn(char) -> bool) -> &'a str {
         let rest = self.rest();
-        let end = rest.find(char::is_whitespace).unwrap_or(rest.len());
+        let end = rest.find(|c| !wanted(c)).unwrap_or(rest.len());
         self.at += end;
         &rest[..end]
     }
@@ -115,17 +105,13 @@ impl<'a> Scanner<'a> {
             return Ok(None);
         }
         let start = self.at;
-        let when = match self.word() {
-            "-before" => When::Before,
-            "-after" => When::After,
-            word => {
-                return Err(self
-                    .error(start, format!("unknown option {word} for a location"))
-                    .help("choose from -before and -after"));
-            }
+        let word = self.take(|c| !c.is_whitespace());
+        let Some(when) = When::ALL.iter().find(|when| when.option() == word) else {
+            let error = self.error(start, format!("unknown option {word} for a location"));
+            return Err(error.help("choose from -before and -after"));
         };
         self.skip_spaces();
-        Ok(Some(when))
+        Ok(Some(*when))
     }
 
     fn what(&mut self) -> Result<What> {
@@ -135,38 +121,23 @@ impl<'a> Scanner<'a> {
             Some('/') => self.regex(),
             Some('#') => {
                 self.at += 1;
-                let digits = self.digits();
+                let digits = self.take(|c| c.is_ascii_digit());
                 let pass = digits.parse().map_err(|_| self.error(start, "no pass number after #"))?;
                 Ok(What::Pass(pass))
             }
             Some(sign @ ('+' | '-')) => {
                 self.at += 1;
-                let ops: i64 = self
-                    .digits()
-                    .parse()
-                    .map_err(|_| self.error(start, format!("expected a number of ops after {sign}")))?;
+                let digits = self.take(|c| c.is_ascii_digit()).parse::<i64>();
+                let ops = digits.map_err(|_| self.error(start, format!("expected a number of ops after {sign}")))?;
                 Ok(What::Offset(if sign == '-' { -ops } else { ops }))
             }
             Some(_) => self.name(),
         }
     }
 
-    fn digits(&mut self) -> &'a str {
-        let rest = self.rest();
-        let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
-        self.at += end;
-        &rest[..end]
-    }
-
     fn regex(&mut self) -> Result<What> {
         let start = self.at;
-        let mut escaped = false;
-        let close = self.rest().char_indices().skip(1).find(|&(_, c)| {
-            let ends = c == '/' && !escaped;
-            escaped = c == '\\' && !escaped;
-            ends
-        });
-        let Some((close, _)) = close else {
+        let Some(close) = closing_slash(self.rest()) else {
             self.at = self.text.len();
             return Err(self.error(start, "this regular expression has no closing /"));
         };
@@ -197,15 +168,13 @@ impl<'a> Scanner<'a> {
         Ok(if glob::is_glob(&name.value) { What::Glob(name) } else { What::Name(name) })
     }
 
-    /// Parses one `key=value` of the focus; false if there is none here.
-    fn focus(&mut self, location: &mut Location) -> Result<bool> {
-        let rest = self.rest();
-        let Some((key, _)) = rest
-            .split_once('=')
-            .filter(|(key, value)| matches!(*key, "head" | "pos" | "row") && !value.starts_with('='))
-        else {
-            return Ok(false);
-        };
+    /// Parses one `key=value` of head, position and row; false if there is none here.
+    fn focus(&mut self, focus: &mut [Option<Spanned<Choice>>; 3]) -> Result<bool> {
+        const KEYS: [&str; 3] = ["head", "pos", "row"];
+        let written = self.rest().split_once('=').filter(|(_, value)| !value.starts_with('='));
+        let known = written.and_then(|(key, _)| KEYS.iter().position(|known| *known == key));
+        let Some(place) = known else { return Ok(false) };
+        let key = KEYS[place];
         let start = self.at;
         self.at += key.len() + 1;
         let value_at = self.at;
@@ -224,15 +193,9 @@ impl<'a> Scanner<'a> {
         if key != "pos" && matches!(choice, Choice::Text(_)) {
             return Err(LangError::new(format!("{key}= needs a number; only pos= takes a token's text"), span));
         }
-        let slot = match key {
-            "head" => &mut location.head,
-            "pos" => &mut location.pos,
-            _ => &mut location.row,
-        };
-        if slot.is_some() {
+        if focus[place].replace(Spanned::new(choice, span)).is_some() {
             return Err(LangError::new(format!("{key}= is given twice"), span));
         }
-        *slot = Some(Spanned::new(choice, span));
         Ok(true)
     }
 }

@@ -1,11 +1,8 @@
 //! [`Location`]s to [`Place`]s: names to what exists in a program.
 
 use super::{Choice, Location, Place, Target, What, When};
-use crate::lang::ast::SiteRef;
-use crate::lang::error::LangError;
-use crate::lang::site::{NameKind, SiteTable, head_index, layer_of, resolve as resolve_name};
-use crate::lang::span::{Span, Spanned};
-use crate::lang::{Result, glob};
+use crate::lang::site::{NameKind, head_index, layer_of, resolve as resolve_name};
+use crate::lang::{LangError, Result, SiteRef, SiteTable, Span, Spanned, glob};
 use regex::Regex;
 
 pub(super) fn compile(pattern: &str, span: Span) -> Result<Regex> {
@@ -31,10 +28,8 @@ pub fn resolve(location: &Location, table: &dyn SiteTable, block: Option<usize>)
                 NameKind::Site => Target::Site(resolved.name),
                 NameKind::Module => Target::Module(resolved.name),
                 NameKind::OnRequest => {
-                    return Err(LangError::new(
-                        format!("{} is computed when asked for, so nothing stops there", resolved.name),
-                        name.span,
-                    ));
+                    let message = format!("{} is computed when asked for, so nothing stops there", resolved.name);
+                    return Err(LangError::new(message, name.span));
                 }
             }]
         }
@@ -96,15 +91,8 @@ fn place(target: Target, location: &Location, mut head: Option<usize>, table: &d
         _ => None,
     };
     let pos = location.pos.as_ref().map(|pos| pos.value.clone());
-    Ok(Place {
-        target,
-        when: location.when.unwrap_or(usual),
-        run: location.run.clone(),
-        pass: location.pass,
-        head,
-        pos,
-        row,
-    })
+    let (when, run, pass) = (location.when.unwrap_or(usual), location.run.clone(), location.pass);
+    Ok(Place { target, when, run, pass, head, pos, row })
 }
 
 #[cfg(test)]

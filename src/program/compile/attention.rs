@@ -1,22 +1,18 @@
 //! The attention of one block.
 
-use super::super::op::Kernel;
-use super::super::part::Part;
-use super::{Builder, Out};
+use super::{Builder, Out, with_bias};
 use crate::model::required_weights::norm_roles;
 use crate::model::role::{Role, WeightId};
 use crate::model::spec::QkNormOver;
+use crate::program::{Kernel, Part};
 
 impl Builder<'_> {
     pub(super) fn attention(&mut self, layer: usize, input: usize) -> usize {
         let spec = self.spec;
         let (attention, this, weights) = (&spec.attention, &spec.layers[layer], spec.weights_of(layer));
         let at = |part: Part| part.site(layer);
-        let w = |weight, bias, has_bias: bool| {
-            let mut ids = vec![WeightId::block(weights, weight)];
-            ids.extend(has_bias.then(|| WeightId::block(weights, bias)));
-            ids
-        };
+        let id = |role| WeightId::block(weights, role);
+        let w = |weight, bias, has_bias| with_bias(id, weight, bias, has_bias);
         let (h, kv, bias) = (spec.n_heads, spec.n_kv_heads, attention.qkv_bias);
         // The bound is on what scores are made of: after the norm where there is one.
         let clip = |normed: bool| if normed { None } else { attention.clip };

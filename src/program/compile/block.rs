@@ -1,10 +1,9 @@
 //! One block: where its norms are and what is added to what.
 
-use super::super::op::Kernel;
-use super::super::part::Part;
 use super::Builder;
 use crate::model::role::Role;
 use crate::model::spec::Placement;
+use crate::program::{Kernel, Part};
 
 impl Builder<'_> {
     pub(super) fn block(&mut self, layer: usize, input: usize) -> usize {

@@ -1,10 +1,10 @@
 //! What follows the last block.
 
-use super::super::op::Kernel;
-use super::{Builder, Out};
+use super::{Builder, Out, with_bias};
 use crate::model::required_weights::{last_width, norm_roles};
 use crate::model::role::{Role, WeightId};
 use crate::model::spec::{Head, Logits, Pooled, Projection, Sentence, Transform};
+use crate::program::Kernel;
 use crate::tensor::Axis::{Dim, Label, Vocab};
 
 impl Builder<'_> {
@@ -88,8 +88,7 @@ impl Builder<'_> {
 }
 
 fn dense(weight: Role, bias: Role, has_bias: bool) -> Vec<WeightId> {
-    let bias = has_bias.then_some(bias);
-    [weight].into_iter().chain(bias).map(WeightId::global).collect()
+    with_bias(WeightId::global, weight, bias, has_bias)
 }
 
 fn norm_weights(transform: &Transform) -> Vec<WeightId> {

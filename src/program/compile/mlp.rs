@@ -1,11 +1,10 @@
 //! The MLP of one block, dense or a mixture of experts.
 
-use super::super::op::Kernel;
-use super::super::part::Part;
-use super::{Builder, Out};
+use super::{Builder, Out, with_bias};
 use crate::model::required_weights::{EXPERT, SHARED};
 use crate::model::role::{Role, WeightId};
 use crate::model::spec::Experts;
+use crate::program::{Kernel, Part};
 use crate::tensor::Axis::{Expert, Neuron};
 
 const PLAIN: Kernel = Kernel::Linear { heads: None, clip: None };
@@ -22,11 +21,8 @@ impl Builder<'_> {
     fn dense(&mut self, layer: usize, input: usize) -> usize {
         let (mlp, weights, width) = (self.spec.mlp, self.spec.weights_of(layer), self.spec.d_mlp);
         let at = |part: Part| part.site(layer);
-        let linear = |weight, bias| {
-            let mut ids = vec![WeightId::block(weights, weight)];
-            ids.extend(mlp.bias.then(|| WeightId::block(weights, bias)));
-            ids
-        };
+        let id = |role| WeightId::block(weights, role);
+        let linear = |weight, bias| with_bias(id, weight, bias, mlp.bias);
         let neurons = || Out::Rows(Neuron, width);
         let post = if mlp.gated {
             let pre = self.push(at(Part::MlpPre), PLAIN, &[input], linear(Role::W_gate, Role::b_gate), neurons());

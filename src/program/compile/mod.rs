@@ -7,9 +7,7 @@ mod mlp;
 
 use std::collections::HashMap;
 
-use super::names;
-use super::op::{Kernel, Module, Op, Program};
-use super::part::Part;
+use super::{Kernel, Module, Op, Part, Program};
 use crate::model::required_weights::norm_roles;
 use crate::model::role::{Role, WeightId};
 use crate::model::spec::{Gain, ModelSpec, Norm, NormKind, Positions, Projection};
@@ -31,7 +29,6 @@ struct Builder<'a> {
 
 /// What the output of an op looks like, in one row.
 enum Out {
-    /// A number for each position.
     Positions,
     /// So many features of a kind for each position.
     Rows(Axis, usize),
@@ -62,23 +59,11 @@ impl Builder<'_> {
             part.is_some() || !site.starts_with("blocks."),
             "{site} is a site of a block, and not one of its parts"
         );
-        self.ops.push(Op {
-            site,
-            module: 0,
-            kernel,
-            inputs: inputs.to_vec(),
-            cached,
-            weights,
-            axes,
-            heads,
-            width,
-            layer,
-            part,
-        });
+        let inputs = inputs.to_vec();
+        self.ops.push(Op { site, module: 0, kernel, inputs, cached, weights, axes, heads, width, layer, part });
         self.ops.len() - 1
     }
 
-    /// Features of the residual stream.
     fn stream(&self) -> Out {
         Out::Rows(Dim, self.spec.d_model)
     }
@@ -148,6 +133,18 @@ impl Builder<'_> {
     }
 }
 
+/// A weight, and its bias if it has one.
+fn with_bias(id: impl Fn(Role) -> WeightId, weight: Role, bias: Role, has_bias: bool) -> Vec<WeightId> {
+    [weight].into_iter().chain(has_bias.then_some(bias)).map(id).collect()
+}
+
+/// The modules that hold a site, outermost first, without the whole model: `blocks.5`, `blocks.5.attn`.
+fn modules_around(site: &str) -> Vec<String> {
+    let parts: Vec<&str> = site.split('.').collect();
+    let first = if parts[0] == "blocks" { 2 } else { 1 };
+    (first..parts.len()).map(|n| parts[..n].join(".")).collect()
+}
+
 /// Builds the module tree from the site names and the tables that look things up.
 fn finish(mut ops: Vec<Op>, spec: &ModelSpec) -> Program {
     let mut modules = vec![Module { path: String::new(), parent: None, depth: 0, start: 0, end: ops.len() }];
@@ -162,7 +159,7 @@ fn finish(mut ops: Vec<Op>, spec: &ModelSpec) -> Program {
             }
         }
         op.cached.iter().for_each(|&input| cached[input] = true);
-        for path in names::modules_around(&op.site) {
+        for path in modules_around(&op.site) {
             let found = modules.iter().rposition(|module| module.path == path);
             op.module = found.unwrap_or_else(|| {
                 let parent = op.module;

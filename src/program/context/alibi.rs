@@ -59,7 +59,6 @@ pub fn bias(
     Bias { tensor, host: data.into() }
 }
 
-/// The slope of each head.
 fn slopes(alibi: Alibi, heads: usize) -> Vec<f32> {
     let of_power = |n: usize| (1..=n).map(move |i| 2f64.powf(-8.0 * i as f64 / n as f64) as f32);
     if heads.is_power_of_two() {

@@ -34,9 +34,7 @@ pub struct Context {
     pub(super) plain: bool,
     /// What is masked, for each reach of a layer; nothing is where there is none.
     masks: Vec<(Option<usize>, Mask)>,
-    /// What linear biases add to scores.
     pub(super) bias: Option<Bias>,
-    /// The rotations of the model.
     pub(super) rotations: Vec<Rotation>,
     /// 1 at real tokens, 0 at padding, `[B, T, 1]`.
     pub(super) real: Tensor<3>,
@@ -44,7 +42,6 @@ pub struct Context {
     pub(super) chosen: Value,
     /// The last column of the span that is not padding, `[B]`.
     pub(super) last_real: Value,
-    /// What a sentence embedding is made of.
     pub(super) pooled: Pooled,
 }
 
@@ -174,7 +171,6 @@ impl Context {
         self.span.len()
     }
 
-    /// Where what it holds is.
     pub fn device(&self) -> Device {
         self.tokens.device()
     }
@@ -208,40 +204,30 @@ fn positions(spec: &ModelSpec, row: &Row) -> Vec<usize> {
         return (0..row.mask.len()).collect();
     }
     let mut real = 0;
-    let mut of_column = |(column, is_real): (usize, &bool)| match is_real {
-        true => {
-            real += 1;
-            real - 1
-        }
-        false if real == 0 => 0,
-        false => column,
+    let mut of_column = |(column, is_real): (usize, &bool)| {
+        real += usize::from(*is_real);
+        if *is_real || real == 0 { real.saturating_sub(1) } else { column }
     };
     row.mask.iter().enumerate().map(&mut of_column).collect()
 }
 
 /// The row of the position table at each column of a row.
 fn table_rows(spec: &ModelSpec, row: &Row, positions: &[usize]) -> Vec<i64> {
-    let Positions::Learned { count, .. } = spec.positions else {
-        return positions.iter().map(|&position| position as i64).collect();
+    // Tokens are counted from one after the row of padding, which is `pad`.
+    let counted = |real: &mut dyn Iterator<Item = bool>, pad: i64| {
+        let mut count = pad;
+        let row_of = |real: bool| {
+            count += i64::from(real);
+            if real { count } else { pad }
+        };
+        real.map(row_of).collect()
     };
-    match count {
-        Count::Seen => positions.iter().map(|&position| position as i64).collect(),
-        Count::RealPlusTwo => {
-            let mut counted = 0;
-            let row_of = |&real: &bool| {
-                counted += i64::from(real);
-                if real { counted + 1 } else { 1 }
-            };
-            row.mask.iter().map(row_of).collect()
+    match spec.positions {
+        Positions::Learned { count: Count::RealPlusTwo, .. } => counted(&mut row.mask.iter().copied(), 1),
+        Positions::Learned { count: Count::ById { pad }, .. } => {
+            counted(&mut row.ids.iter().map(|&id| id != pad), pad.into())
         }
-        Count::ById { pad } => {
-            let mut counted = 0;
-            let row_of = |&id: &u32| {
-                counted += i64::from(id != pad);
-                if id == pad { i64::from(pad) } else { counted + i64::from(pad) }
-            };
-            row.ids.iter().map(row_of).collect()
-        }
+        _ => positions.iter().map(|&position| position as i64).collect(),
     }
 }
 

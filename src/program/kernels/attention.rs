@@ -39,7 +39,6 @@ pub fn rotate(x: &Value, rotation: &Rotation) -> Value {
     Value::float(Tensor::cat(parts, 3)) // [B, T, H, h]
 }
 
-/// What is done to products of queries and keys.
 #[derive(Clone, Copy)]
 pub struct Scoring<'a> {
     pub scale: f64,

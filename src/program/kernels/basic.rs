@@ -12,7 +12,6 @@ pub fn scaled_embed(tokens: &Value, chunks: &[Value], factor: f64) -> Value {
     scale(embed(tokens, chunks), factor)
 }
 
-/// `x * factor`.
 pub fn scale(x: Value, factor: f64) -> Value {
     if factor == 1.0 {
         return x;
@@ -76,22 +75,15 @@ pub fn position_embed(table: &Value, context: &Context) -> Value {
     Value::float(table.reshape([1, length, width]).expand([rows, length, width])) // [B, T, d]
 }
 
-/// Rows of the token-type table.
 pub fn type_embed(table: &Value, context: &Context) -> Value {
     embed(&context.types, std::slice::from_ref(table))
 }
 
 /// The sum of values of one shape, left to right.
 pub fn add(inputs: &[Value]) -> Value {
-    let mut sum = inputs[0].clone();
-    for value in &inputs[1..] {
-        if let Some(both) = host::add(&sum, value) {
-            sum = both;
-            continue;
-        }
-        sum = Value::float(sum.tensor::<3>() + value.tensor::<3>()); // [B, T, d]
-    }
-    sum
+    inputs[1..].iter().fold(inputs[0].clone(), |sum, value| {
+        host::add(&sum, value).unwrap_or_else(|| Value::float(sum.tensor::<3>() + value.tensor::<3>())) // [B, T, d]
+    })
 }
 
 /// `x W + b` over the last axis of `[B, T, n]`.
@@ -131,19 +123,11 @@ pub fn join_heads(x: &Value) -> Value {
     Value::float(x.tensor::<4>().reshape([rows, length, heads * width]))
 }
 
-/// An activation function, element by element.
 pub fn activation(x: &Value, function: Act) -> Value {
-    let host = match function {
-        Act::GeluTanh => host::gelu_tanh(x),
-        Act::Silu => host::silu(x),
-        Act::Gelu => host::gelu(x),
-        Act::QuickGelu => host::quick_gelu(x),
-        Act::Relu => host::relu(x),
-        Act::Relu2 => host::relu_squared(x),
-        Act::Tanh | Act::Sigmoid => None,
-        Act::Linear => Some(x.clone()),
-    };
-    if let Some(out) = host {
+    if function == Act::Linear {
+        return x.clone();
+    }
+    if let Some(out) = host::activation(x, function) {
         return out;
     }
     match x.shape().len() {
@@ -154,10 +138,8 @@ pub fn activation(x: &Value, function: Act) -> Value {
 
 /// `act(gate) * up`.
 pub fn gated(gate: &Value, up: &Value, function: Act) -> Value {
-    if let Some(out) = host::gated(gate, up, function) {
-        return out;
-    }
-    Value::float(activation(gate, function).tensor::<3>() * up.tensor::<3>())
+    let product = || Value::float(activation(gate, function).tensor::<3>() * up.tensor::<3>());
+    host::gated(gate, up, function).unwrap_or_else(product)
 }
 
 fn apply<const D: usize>(x: Tensor<D>, function: Act) -> Tensor<D> {

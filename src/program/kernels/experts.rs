@@ -30,26 +30,18 @@ pub fn top(router: &Value, chosen: usize) -> Value {
 pub fn weights(router: &Value, chosen: &Value, normalize: bool) -> Value {
     let probabilities = activation::softmax(router.tensor::<3>(), 2); // [B, T, E]
     let picked = probabilities.gather(2, chosen.int_tensor::<3>()); // [B, T, k]
-    Value::float(match normalize {
-        true => picked.clone() / picked.sum_dim(2),
-        false => picked,
-    })
+    Value::float(if normalize { picked.clone() / picked.sum_dim(2) } else { picked })
 }
 
-/// What a mixture of experts is computed from.
 pub struct Mixture<'a> {
     /// Gate, up and down projection of one expert after the other.
     pub experts: &'a [Value],
     /// The same of the shared expert, and how much of it is added.
     pub shared: Option<&'a [Value]>,
-    /// The activation of the gates.
     pub act: Act,
 }
 
 /// The weighted sum of what the chosen experts make of `x`, `[B, T, d]`, with the shared expert where there is one.
-///
-/// # Errors
-/// If the numbers of the chosen experts cannot be read from their device.
 pub fn mix(x: &Value, chosen: &Value, shares: &Value, mixture: &Mixture) -> Result<Value, TensorError> {
     let [rows, length, width] = *x.shape() else { panic!("hidden states have three axes") };
     let per_token = chosen.shape()[2];

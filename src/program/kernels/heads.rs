@@ -18,19 +18,14 @@ pub fn pool(x: &Value, pool: Pool, context: &Context) -> Value {
     })
 }
 
-/// An activation of a vector, and a norm where there is one: `[B, d]`.
-pub fn activation_norm(x: &Value, function: crate::model::spec::Act, of: Option<&Norm>, weights: &[Value]) -> Value {
-    let out = basic::activation(x, function);
-    let Some(of) = of else { return out };
-    of_vector(&out, of, weights, norm::whole)
-}
-
-/// The norm of a vector for each row, `[B, d]`, with a scale that counts as a constant for gradients.
-pub fn norm_of_vector_detached(x: &Value, of: &Norm, weights: &[Value]) -> Value {
-    of_vector(x, of, weights, norm::whole_detached)
-}
-
-fn of_vector(x: &Value, of: &Norm, weights: &[Value], whole: fn(&Value, &Norm, &[Value]) -> Value) -> Value {
+/// A norm of a vector for each row, `[B, d]`, by one of those of [`norm`]; the vector itself without one.
+pub fn norm_of_vector(
+    x: &Value,
+    of: Option<&Norm>,
+    weights: &[Value],
+    whole: fn(&Value, &Norm, &[Value]) -> Value,
+) -> Value {
+    let Some(of) = of else { return x.clone() };
     let [rows, width] = *x.shape() else { panic!("a vector for each row") };
     whole(&x.clone().reshaped(&[1, rows, width]), of, weights).reshaped(&[rows, width])
 }
@@ -51,13 +46,11 @@ pub fn sentence(x: &Value, sentence: &Sentence, context: &Context) -> Value {
     let hidden = x.tensor::<3>(); // [B, T, d]
     let parts = sentence.poolings.iter().map(|pooling| pooled(hidden.clone(), *pooling, context)).collect();
     let joined: Tensor<2> = Tensor::cat(parts, 1); // [B, n d]
-    Value::float(match sentence.normalize {
-        true => {
-            let length = joined.clone().square().sum_dim(1).sqrt().clamp_min(1e-12); // [B, 1]
-            joined / length
-        }
-        false => joined,
-    })
+    if !sentence.normalize {
+        return Value::float(joined);
+    }
+    let length = joined.clone().square().sum_dim(1).sqrt().clamp_min(1e-12); // [B, 1]
+    Value::float(joined / length)
 }
 
 fn pooled(x: Tensor<3>, pooling: Pooling, context: &Context) -> Tensor<2> {

@@ -19,10 +19,8 @@ pub fn layer_norm_scale(x: &Value, eps: f64) -> Value {
 
 /// `sqrt(mean(x^2) + eps)` over the last axis, `[B, T, 1]`.
 pub fn rms_scale(x: &Value, eps: f64) -> Value {
-    if let Some(scale) = host::rms_scale(x, eps) {
-        return scale;
-    }
-    Value::float(x.tensor::<3>().square().mean_dim(2).add_scalar(eps).sqrt())
+    let scale = || Value::float(x.tensor::<3>().square().mean_dim(2).add_scalar(eps).sqrt());
+    host::rms_scale(x, eps).unwrap_or_else(scale)
 }
 
 /// `(x - mean) / scale`.
@@ -37,10 +35,7 @@ pub fn centred_over(x: &Value, scale: &Value) -> Value {
 
 /// `x / scale`.
 pub fn over(x: &Value, scale: &Value) -> Value {
-    if let Some(normalized) = host::over(x, scale) {
-        return normalized;
-    }
-    Value::float(x.tensor::<3>() / scale.tensor::<3>())
+    host::over(x, scale).unwrap_or_else(|| Value::float(x.tensor::<3>() / scale.tensor::<3>()))
 }
 
 /// `x * gain + bias`, or with `one_plus` `x * (1 + gain) + bias`.

@@ -5,19 +5,16 @@ use rayon::prelude::*;
 
 use super::distance;
 use super::tolerance::{Element, LANES, PIECE, Rows, Tolerance, Verdict, larger, share};
-use crate::tensor::host::vectorised;
-use crate::tensor::summary::unravel;
+use crate::tensor::{inlined, unravel, vectorised};
 
 /// How far a value `a` is from a value `b` that it is compared with.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Difference {
     /// The largest `|a - b|`; infinite where one is finite and the other is not.
     pub max: f64,
     /// The largest `|a - b| / max(|b|, s)`, what a [`Tolerance`] bounds.
     pub relative: f64,
-    /// The index of that element.
     pub at: Vec<usize>,
-    /// The two elements there.
     pub pair: (f64, f64),
     /// `sqrt(mean((a - b)^2))` over elements that are finite in both.
     pub rms: f64,
@@ -29,7 +26,6 @@ pub struct Difference {
     pub ulp: u64,
     /// Elements of either that are not finite where those of the other are.
     pub broken: (usize, usize),
-    /// Elements that do not agree.
     pub beyond: usize,
     pub count: usize,
 }
@@ -59,19 +55,7 @@ pub fn difference_by<T: Element>(a: &[T], b: &[T], shape: &[usize], rows: &Rows,
         pairs.map(|(number, (a, b))| Sums::of(a, b, number * PIECE, rows, tolerance)).collect()
     };
     let parts = if a.len() <= PIECE { vec![Sums::of(a, b, 0, rows, tolerance)] } else { pieces() };
-    let mut found = Difference {
-        max: 0.0,
-        relative: 0.0,
-        at: Vec::new(),
-        pair: (0.0, 0.0),
-        rms: 0.0,
-        nmse: 0.0,
-        cosine: 1.0,
-        ulp: 0,
-        broken: (0, 0),
-        beyond: 0,
-        count: a.len(),
-    };
+    let mut found = Difference { cosine: 1.0, count: a.len(), ..Difference::default() };
     let mut all = Sums::default();
     let mut worst = 0;
     for part in &parts {
@@ -91,18 +75,10 @@ pub fn difference_by<T: Element>(a: &[T], b: &[T], shape: &[usize], rows: &Rows,
     if all.finite > 0 {
         let count = all.finite as f64;
         let mean = all.sum / count;
-        let spread: f64 = match all.squares {
-            0.0 => 0.0,
-            _ => a
-                .par_chunks(PIECE)
-                .zip(b.par_chunks(PIECE))
-                .map(|(a, b)| spread(a, b, mean))
-                .collect::<Vec<_>>()
-                .iter()
-                .sum(),
-        };
+        let pieces =
+            || a.par_chunks(PIECE).zip(b.par_chunks(PIECE)).map(|(a, b)| spread(a, b, mean)).collect::<Vec<_>>();
         found.rms = (all.squares / count).sqrt();
-        found.nmse = if all.squares == 0.0 { 0.0 } else { all.squares / spread };
+        found.nmse = if all.squares == 0.0 { 0.0 } else { all.squares / pieces().iter().sum::<f64>() };
         found.cosine = if all.aa == 0.0 && all.bb == 0.0 { 1.0 } else { all.ab / (all.aa * all.bb).sqrt() };
     }
     found
@@ -132,13 +108,10 @@ impl Sums {
         for (number, (a, b)) in a.chunks(BLOCK).zip(b.chunks(BLOCK)).enumerate() {
             let sizes = &mut sizes[..a.len()];
             let before = sums.relative;
-            vectorised(
-                #[inline(always)]
-                || {
-                    rows.fill(from + number * BLOCK, sizes);
-                    sums.add(a, b, sizes, tolerance);
-                },
-            );
+            vectorised(inlined!(|| {
+                rows.fill(from + number * BLOCK, sizes);
+                sums.add(a, b, sizes, tolerance);
+            }));
             if sums.relative > before {
                 sums.worst = from + number * BLOCK;
             }

@@ -21,8 +21,7 @@ mod tolerance;
 pub use elementwise::{Difference, difference, difference_by};
 pub use tolerance::{Element, MASKED, Rows, Tolerance, Verdict};
 
-use super::error::TensorError;
-use super::value::{Kind, Value};
+use super::{Kind, TensorError, Value};
 
 /// The distance of two elements: `|a - b|`; zero between what is the same (zeros of either sign, NaN and NaN,
 /// infinities of one sign), infinite where only one is finite, or both are not in different ways.
@@ -62,7 +61,6 @@ impl Rms {
         off
     }
 
-    /// The sums of two parts.
     pub fn join(self, other: Rms) -> Rms {
         Rms { squares: self.squares + other.squares, size: self.size + other.size, count: self.count + other.count }
     }
@@ -94,9 +92,6 @@ pub fn relative_rms(a: &[f64], b: &[f64]) -> f64 {
 
 /// The bits of all elements in row-major order. Equal ones mean the same numbers: zeros of two signs differ, and so do
 /// NaN of two kinds.
-///
-/// # Errors
-/// If the elements cannot be read.
 pub fn bits(value: &Value) -> Result<Vec<u64>, TensorError> {
     Ok(match value.kind() {
         Kind::Float => value.read_f64()?.into_iter().map(f64::to_bits).collect(),
@@ -106,9 +101,6 @@ pub fn bits(value: &Value) -> Result<Vec<u64>, TensorError> {
 }
 
 /// How many elements of two values of one shape differ in a bit.
-///
-/// # Errors
-/// If the elements cannot be read.
 ///
 /// # Panics
 /// If the shapes differ.

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::distance;
-use crate::tensor::host::vectorised;
+use crate::tensor::{inlined, vectorised};
 
 /// Elements that a task takes.
 pub(super) const PIECE: usize = 1 << 15;
@@ -52,7 +52,6 @@ impl Default for Tolerance {
 }
 
 impl Tolerance {
-    /// Relative to the size alone.
     pub fn of(relative: f64) -> Tolerance {
         Tolerance { absolute: 0.0, relative }
     }
@@ -65,14 +64,11 @@ impl Tolerance {
     }
 }
 
-/// The outcome of comparing two values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verdict {
-    /// The same numbers.
     Same,
     /// All elements agree within the tolerance: by default, what rounding does.
     Rounding,
-    /// Some elements do not agree.
     Different,
 }
 
@@ -105,12 +101,7 @@ pub const MASKED: f64 = -9e3;
 /// have one element.
 pub(super) fn sizes<T: Element>(b: &[T], shape: &[usize]) -> Vec<f64> {
     let width = width_of(shape);
-    let of = |rows: &[T]| -> Vec<f64> {
-        vectorised(
-            #[inline(always)]
-            || rows.chunks(width).map(size_of).collect(),
-        )
-    };
+    let of = |rows: &[T]| -> Vec<f64> { vectorised(inlined!(|| rows.chunks(width).map(size_of).collect())) };
     let mut found = if b.len() <= PIECE {
         of(b)
     } else {
@@ -164,7 +155,6 @@ impl Rows {
         Rows { width: 1, sizes: elements.map(|element| self.size(element)).collect() }
     }
 
-    /// The size of the row that an element is in.
     pub fn size(&self, element: usize) -> f64 {
         self.sizes[element / self.width]
     }

@@ -3,12 +3,9 @@
 use burn::tensor::kind::Ordered;
 use burn::tensor::{Tensor, activation};
 
-use crate::tensor::MAX_RANK;
-use crate::tensor::axes::Axis;
-use crate::tensor::error::{TensorError, shape_text};
-use crate::tensor::value::{Kind, Value, fixed};
+use crate::tensor::value::fixed;
+use crate::tensor::{Axis, Kind, MAX_RANK, TensorError, Value, named};
 
-/// A function of one element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UnaryOp {
     Neg,
@@ -23,56 +20,30 @@ pub enum UnaryOp {
     Sign,
     /// Nearest whole number, halves to even.
     Round,
-    /// Whether it is NaN.
     IsNan,
-    /// Whether it is an infinity.
     IsInf,
-    /// Whether it is neither NaN nor an infinity.
     IsFinite,
     Not,
 }
 
-/// A function of two elements.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BinaryOp {
-    Add,
-    Sub,
-    Mul,
-    Div,
-    Pow,
-    Eq,
-    Ne,
-    Lt,
-    Le,
-    Gt,
-    Ge,
-    And,
-    /// At least one.
-    Or,
-    Min,
-    Max,
-}
-
-impl BinaryOp {
-    /// The operator as it is typed.
-    pub fn symbol(self) -> &'static str {
-        match self {
-            BinaryOp::Add => "+",
-            BinaryOp::Sub => "-",
-            BinaryOp::Mul => "*",
-            BinaryOp::Div => "/",
-            BinaryOp::Pow => "**",
-            BinaryOp::Eq => "==",
-            BinaryOp::Ne => "!=",
-            BinaryOp::Lt => "<",
-            BinaryOp::Le => "<=",
-            BinaryOp::Gt => ">",
-            BinaryOp::Ge => ">=",
-            BinaryOp::And => "&&",
-            BinaryOp::Or => "||",
-            BinaryOp::Min => "min",
-            BinaryOp::Max => "max",
-        }
+named! {
+    /// A function of two elements, by its operator or its name in expressions.
+    pub enum BinaryOp, symbol {
+        Or = "||",
+        And = "&&",
+        Eq = "==",
+        Ne = "!=",
+        Lt = "<",
+        Le = "<=",
+        Gt = ">",
+        Ge = ">=",
+        Add = "+",
+        Sub = "-",
+        Mul = "*",
+        Div = "/",
+        Pow = "**",
+        Min = "min",
+        Max = "max",
     }
 }
 
@@ -145,7 +116,12 @@ impl Value {
         } else if a.kind() == Kind::Int && b.kind() == Kind::Int && !matches!(op, BinaryOp::Div | BinaryOp::Pow) {
             numbers(op, a.int_tensor(), b.int_tensor(), Value::int)
         } else {
-            real_numbers(op, a.to_float().tensor(), b.to_float().tensor())
+            let (a, b) = (a.to_float().tensor(), b.to_float().tensor());
+            match op {
+                BinaryOp::Div => Value::float::<1>(a.div(b)),
+                BinaryOp::Pow => Value::float::<1>(a.powf(b)),
+                op => numbers(op, a, b, Value::float),
+            }
         };
         Ok(out.reshaped(&shape).with_axes(&axes))
     }
@@ -188,15 +164,6 @@ impl Value {
     }
 }
 
-fn real_numbers(op: BinaryOp, a: Tensor<1>, b: Tensor<1>) -> Value {
-    match op {
-        BinaryOp::Div => Value::float(a.div(b)),
-        BinaryOp::Pow => Value::float(a.powf(b)),
-        op => numbers(op, a, b, Value::float),
-    }
-}
-
-/// The operations on numbers of every kind.
 fn numbers<K: Ordered>(op: BinaryOp, a: Tensor<1, K>, b: Tensor<1, K>, number: fn(Tensor<1, K>) -> Value) -> Value {
     let truth = Value::boolean::<1>;
     match op {
@@ -228,11 +195,7 @@ fn broadcast(op: &str, a: &Value, b: &Value) -> Result<(Vec<usize>, Vec<Axis>), 
             (1, y) => y,
             (x, 1) => x,
             _ => {
-                return Err(TensorError::Shapes {
-                    op: op.into(),
-                    left: shape_text(a.shape(), a.axes()),
-                    right: shape_text(b.shape(), b.axes()),
-                });
+                return Err(TensorError::shapes(op, a, b));
             }
         };
         axes[i] = if x_axis != Axis::None && (x != 1 || y_axis == Axis::None) { x_axis } else { y_axis };

@@ -4,19 +4,16 @@ use rayon::prelude::*;
 
 use super::elementwise::BinaryOp;
 use super::reduce::{Reduction, without};
-use crate::tensor::error::TensorError;
 use crate::tensor::exact;
 use crate::tensor::reading::FEW;
-use crate::tensor::value::Value;
+use crate::tensor::{TensorError, Value};
 
 /// A function of two lines of elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pairing {
-    /// Sum of products.
     Dot,
     /// Cosine of the angle between them.
     Cosine,
-    /// Euclidean distance.
     Distance,
     /// Kullback-Leibler divergence of the second from the first, in nats.
     Divergence,
@@ -25,9 +22,6 @@ pub enum Pairing {
 impl Value {
     /// A number for each line along an axis, or for all elements, of this value and another of its shape. Large values
     /// on a device are multiplied and added up there.
-    ///
-    /// # Errors
-    /// If a device cannot be read.
     ///
     /// # Panics
     /// If the shapes differ or there is no such axis.
@@ -54,11 +48,8 @@ impl Value {
             Pairing::Dot => reduced(&product()?, Reduction::Sum)?,
             Pairing::Distance => reduced(&self.binary(BinaryOp::Sub, other)?, Reduction::Norm)?,
             Pairing::Cosine => {
-                let [dots, a, b] = [
-                    reduced(&product()?, Reduction::Sum)?,
-                    reduced(self, Reduction::Norm)?,
-                    reduced(other, Reduction::Norm)?,
-                ];
+                let norm = |x| reduced(x, Reduction::Norm);
+                let (dots, a, b) = (reduced(&product()?, Reduction::Sum)?, norm(self)?, norm(other)?);
                 let (Some(dots), Some(a), Some(b)) = (dots, a, b) else { return Ok(None) };
                 Some(dots.iter().zip(a.iter().zip(&b)).map(|(dot, (a, b))| dot / (a * b)).collect())
             }
@@ -67,9 +58,6 @@ impl Value {
     }
 
     /// The entropy of the distribution along each line, in nats. An element of 0 adds nothing.
-    ///
-    /// # Errors
-    /// If the device cannot be read.
     ///
     /// # Panics
     /// If there is no such axis.
@@ -90,9 +78,6 @@ impl Value {
 
 /// Reduces each line of values of one shape to a number, in 64 bits on the host: lines along an axis, or all elements.
 ///
-/// # Errors
-/// If a device cannot be read.
-///
 /// # Panics
 /// If the shapes differ or there is no such axis.
 pub(super) fn fold<const N: usize>(
@@ -104,22 +89,15 @@ pub(super) fn fold<const N: usize>(
     assert!(values.iter().all(|value| value.shape() == shape), "values of one shape");
     let host = |value: &Value| match axis {
         Some(axis) if axis + 1 < shape.len() => {
-            let mut order: Vec<usize> = (0..shape.len()).filter(|&i| i != axis).collect();
-            order.push(axis);
+            let order: Vec<usize> = (0..shape.len()).filter(|&i| i != axis).chain([axis]).collect();
             value.permute(&order).on_host()
         }
         _ => value.on_host(),
     };
-    let mut hosts = Vec::with_capacity(N);
-    for value in values {
-        hosts.push(host(value)?);
-    }
+    let hosts = values.iter().map(|value| host(value)).collect::<Result<Vec<_>, _>>()?;
     let len = axis.map_or(count, |axis| shape[axis]);
     let lines: usize = axis.map_or(1, |axis| without(values[0], axis).0.iter().product());
     let data: [&[f32]; N] = std::array::from_fn(|n| hosts[n].as_slice());
     let line = |i: usize| of(data.map(|data| &data[i * len..(i + 1) * len]));
-    Ok(match count <= FEW {
-        true => (0..lines).map(line).collect(),
-        false => (0..lines).into_par_iter().map(line).collect(),
-    })
+    Ok(if count <= FEW { (0..lines).map(line).collect() } else { (0..lines).into_par_iter().map(line).collect() })
 }

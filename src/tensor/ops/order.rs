@@ -3,12 +3,10 @@
 use burn::tensor::Tensor;
 use rayon::prelude::*;
 
-use crate::tensor::error::TensorError;
 use crate::tensor::reading::FEW;
-use crate::tensor::value::Value;
+use crate::tensor::{TensorError, Value};
 use crate::tensor::{exact, tree};
 
-/// The largest elements of a vector.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TopK {
     /// Their indices, by descending value; equal values by ascending index; NaN last.
@@ -19,14 +17,8 @@ pub struct TopK {
 impl Value {
     /// Softmax over one axis: in 64 bits on the host, whose result goes back to the device; as a tree where a gradient
     /// follows.
-    ///
-    /// # Errors
-    /// If there is no such axis or the device cannot be read.
     pub fn softmax(&self, axis: usize) -> Result<Value, TensorError> {
-        if !self.is_connected() {
-            return self.each_line(axis, "softmax", exact::softmax);
-        }
-        self.lines(axis, "softmax", |x| {
+        self.lines(axis, "softmax", exact::softmax, |x| {
             let powers = (x.clone() - tree::max(x.detach())).exp();
             let len = powers.dims()[1];
             powers.clone() / tree::spread(tree::sum(powers), len)
@@ -34,14 +26,8 @@ impl Value {
     }
 
     /// Logarithm of the softmax over one axis.
-    ///
-    /// # Errors
-    /// If there is no such axis or the device cannot be read.
     pub fn log_softmax(&self, axis: usize) -> Result<Value, TensorError> {
-        if !self.is_connected() {
-            return self.each_line(axis, "log_softmax", exact::log_softmax);
-        }
-        self.lines(axis, "log_softmax", |x| {
+        self.lines(axis, "log_softmax", exact::log_softmax, |x| {
             let below = x.clone() - tree::max(x.detach());
             let len = below.dims()[1];
             below.clone() - tree::spread(tree::sum(below.exp()).log(), len)
@@ -49,21 +35,12 @@ impl Value {
     }
 
     /// Running sums along one axis.
-    ///
-    /// # Errors
-    /// If there is no such axis or the device cannot be read.
     pub fn cumsum(&self, axis: usize) -> Result<Value, TensorError> {
-        if !self.is_connected() {
-            return self.each_line(axis, "cumsum", exact::running_sums);
-        }
-        self.lines(axis, "cumsum", tree::running_sums)
+        self.lines(axis, "cumsum", exact::running_sums, tree::running_sums)
     }
 
     /// Elements of each line along one axis in ascending order, NaN last. Sorted on the host: no backend sorts on the
     /// device.
-    ///
-    /// # Errors
-    /// If there is no such axis or the device cannot be read.
     pub fn sort(&self, axis: usize) -> Result<Value, TensorError> {
         self.each_line(axis, "sort", |line| line.sort_by(f32::total_cmp))
     }
@@ -87,9 +64,6 @@ impl Value {
     }
 
     /// The `k` largest of all elements, with indices into the flattened value.
-    ///
-    /// # Errors
-    /// If the device cannot be read.
     pub fn topk(&self, k: usize) -> Result<TopK, TensorError> {
         let data = self.read_f64()?;
         let mut order: Vec<usize> = (0..data.len()).collect();
@@ -112,10 +86,11 @@ impl Value {
     /// # Errors
     /// If there is no such axis, it is empty, or the device cannot be read.
     pub fn arg_extreme(&self, axis: usize, largest: bool) -> Result<Value, TensorError> {
-        self.check_axis(axis, if largest { "argmax" } else { "argmin" })?;
+        let op = if largest { "argmax" } else { "argmin" };
+        self.check_axis(axis, op)?;
         let len = self.shape()[axis];
         if len == 0 {
-            return Err(TensorError::Empty { op: if largest { "argmax" } else { "argmin" }.into() });
+            return Err(TensorError::Empty { op: op.into() });
         }
         let data = self.read_f64()?;
         let inner: usize = self.shape()[axis + 1..].iter().product();
@@ -138,10 +113,20 @@ impl Value {
         Ok(Value::from_i64(out, &shape, &self.device()).with_axes(&axes))
     }
 
-    /// Runs a function of `[outer, axis, inner]` that keeps the shape and that gradients can follow.
-    fn lines(&self, axis: usize, op: &str, f: impl Fn(Tensor<3>) -> Tensor<3>) -> Result<Value, TensorError> {
+    /// Runs a function of each line along an axis, in host memory, or as operations on `[outer, axis, inner]` where a
+    /// gradient follows the value, or it has more bits than are read.
+    fn lines(
+        &self,
+        axis: usize,
+        op: &str,
+        host: fn(&mut [f32]),
+        tensor: impl Fn(Tensor<3>) -> Tensor<3>,
+    ) -> Result<Value, TensorError> {
+        if !self.is_tracked() && self.dtype_name() != "f64" {
+            return self.each_line(axis, op, host);
+        }
         self.check_axis(axis, op)?;
-        let out = f(self.along(axis).to_float().tensor::<3>());
+        let out = tensor(self.along(axis).to_float().tensor::<3>());
         Ok(Value::float(out).reshaped(self.shape()).with_axes(self.axes()))
     }
 
@@ -154,22 +139,17 @@ impl Value {
         let turned = self.permute(&order);
         let mut data = turned.read_f32()?;
         let len = self.shape()[axis].max(1);
-        match data.len() <= FEW {
-            true => data.chunks_mut(len).for_each(&f),
-            false => data.par_chunks_mut(len).for_each(&f),
+        if data.len() <= FEW {
+            data.chunks_mut(len).for_each(&f)
+        } else {
+            data.par_chunks_mut(len).for_each(&f)
         }
         Ok(Value::from_f32(data, turned.shape(), &self.device()).with_axes(turned.axes()).permute(&order))
     }
 
-    /// Whether an operation must be made of operations on tensors: a gradient follows the value, or it has more bits
-    /// than are read.
-    fn is_connected(&self) -> bool {
-        self.is_tracked() || self.dtype_name() == "f64"
-    }
-
     fn check_axis(&self, axis: usize, op: &str) -> Result<(), TensorError> {
         match self.shape().len() {
-            0 => Err(TensorError::Rank { op: op.into(), expected: "at least one axis", shape: self.shape_text() }),
+            0 => Err(TensorError::rank(op, "at least one axis", self.shape_text())),
             rank if axis >= rank => Err(TensorError::Axis { axis: axis.to_string(), axes: self.shape_text() }),
             _ => Ok(()),
         }

@@ -8,47 +8,32 @@
 use burn::tensor::Tensor;
 
 use super::fold::fold;
-use crate::tensor::axes::Axis;
-use crate::tensor::error::TensorError;
 use crate::tensor::host::{extremes, sum_of};
 use crate::tensor::reading::FEW;
-use crate::tensor::value::{Kind, Value};
+use crate::tensor::{Axis, Kind, TensorError, Value, inlined, named};
 use crate::tensor::{exact, tree};
 
-/// A function of many elements.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reduction {
-    Sum,
-    Mean,
-    /// Population variance.
-    Var,
-    /// Population standard deviation.
-    Std,
-    /// Smallest; NaN if any element is.
-    Min,
-    /// Largest; NaN if any element is.
-    Max,
-    /// Largest magnitude; NaN if any element is.
-    AbsMax,
-    /// Euclidean norm.
-    Norm,
+named! {
+    /// A function of many elements, by its name in expressions.
+    pub enum Reduction, name {
+        Sum = "sum",
+        Mean = "mean",
+        /// Population variance.
+        Var = "var",
+        /// Population standard deviation.
+        Std = "std",
+        /// Smallest; NaN if any element is.
+        Min = "min",
+        /// Largest; NaN if any element is.
+        Max = "max",
+        /// Largest magnitude; NaN if any element is.
+        AbsMax = "absmax",
+        /// Euclidean norm.
+        Norm = "norm",
+    }
 }
 
 impl Reduction {
-    /// The name of the function in expressions.
-    pub fn name(self) -> &'static str {
-        match self {
-            Reduction::Sum => "sum",
-            Reduction::Mean => "mean",
-            Reduction::Var => "var",
-            Reduction::Std => "std",
-            Reduction::Min => "min",
-            Reduction::Max => "max",
-            Reduction::AbsMax => "absmax",
-            Reduction::Norm => "norm",
-        }
-    }
-
     /// Whether it takes an element as it is.
     fn compares(self) -> bool {
         matches!(self, Reduction::Min | Reduction::Max | Reduction::AbsMax)
@@ -70,24 +55,14 @@ impl Reduction {
     fn of_line(self, line: &[f32]) -> f64 {
         let count = line.len() as f64;
         let of_extremes = |f: fn((f32, f32)) -> f32| extremes(line).map_or(f64::NAN, |both| f(both).into());
-        let sum = || {
-            sum_of(
-                line,
-                #[inline(always)]
-                |x| x,
-            )
-        };
+        let sum = || sum_of(line, inlined!(|x| x));
         match self {
             Reduction::Sum => sum(),
             Reduction::Mean => sum() / count,
             Reduction::Norm => exact::dot(line, line).sqrt(),
             Reduction::Var | Reduction::Std => {
                 let mean = sum() / count;
-                let squares = sum_of(
-                    line,
-                    #[inline(always)]
-                    |x| (x - mean) * (x - mean),
-                );
+                let squares = sum_of(line, inlined!(|x| (x - mean) * (x - mean)));
                 let var = squares / count;
                 if self == Reduction::Std { var.sqrt() } else { var }
             }

@@ -2,26 +2,17 @@
 
 use burn::tensor::{Bool, Int, Tensor};
 
-use crate::tensor::MAX_RANK;
-use crate::tensor::axes::Axis;
-use crate::tensor::error::{TensorError, shape_text};
-use crate::tensor::value::{Kind, Value};
+use crate::tensor::{Axis, Kind, MAX_RANK, TensorError, Value, shape_text};
 
 /// What is taken of one axis. Indices are resolved: not negative, and within the axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Slice {
+    /// The whole axis.
     All,
     /// One entry; the axis disappears.
     At(usize),
-    /// Entries `start, start + step, ...` below `end`.
-    Range {
-        /// First entry.
-        start: usize,
-        /// One past the last entry.
-        end: usize,
-        /// Distance between entries, at least 1.
-        step: usize,
-    },
+    /// Entries `start, start + step, ...` below `end`; the step is at least 1.
+    Range { start: usize, end: usize, step: usize },
 }
 
 impl Value {
@@ -39,17 +30,22 @@ impl Value {
         found.ok_or_else(|| TensorError::Axis { axis: name.into(), axes: self.shape_text() })
     }
 
+    /// The name of an axis, or its number.
+    pub fn axis_label(&self, axis: usize) -> String {
+        match self.axes()[axis] {
+            Axis::None => axis.to_string(),
+            name => name.to_string(),
+        }
+    }
+
     /// Takes a part of each axis; missing trailing entries mean all of the axis.
     ///
     /// # Errors
     /// If there are more slices than axes, or one is outside its axis.
     pub fn slice(&self, slices: &[Slice]) -> Result<Value, TensorError> {
         if slices.len() > self.shape().len() {
-            return Err(TensorError::Rank {
-                op: format!("a slice with {} indices", slices.len()),
-                expected: "as many axes",
-                shape: self.shape_text(),
-            });
+            let op = format!("a slice with {} indices", slices.len());
+            return Err(TensorError::rank(op, "as many axes", self.shape_text()));
         }
         let (mut shape, mut axes) = (Vec::new(), Vec::new());
         let mut origin = self.origin().map(|_| Vec::new());
@@ -63,7 +59,7 @@ impl Value {
             };
             if end > len || (start > end) || (matches!(slice, Slice::At(_)) && start >= len) {
                 let index = if start >= len { start } else { end } as i64;
-                return Err(TensorError::Index { index, axis: axis_label(self, i), len });
+                return Err(TensorError::Index { index, axis: self.axis_label(i), len });
             }
             if start != 0 || end != len || step != 1 {
                 value = value.narrow(i, start, end, step);
@@ -116,11 +112,7 @@ impl Value {
         let fits = target.shape().len() >= patch.shape().len()
             && patch.shape().iter().rev().zip(target.shape().iter().rev()).all(|(&p, &t)| p == t || p == 1);
         if !fits {
-            return Err(TensorError::Shapes {
-                op: "assignment".into(),
-                left: target.shape_text(),
-                right: patch.shape_text(),
-            });
+            return Err(TensorError::shapes("assignment", &target, patch));
         }
         let mut full = Vec::new();
         let mut ranges = Vec::new();
@@ -130,11 +122,8 @@ impl Value {
                 Slice::At(at) => at..at + 1,
                 Slice::Range { start, end, step: 1 } => start..end,
                 Slice::Range { .. } => {
-                    return Err(TensorError::Rank {
-                        op: "assignment to a slice with a step".into(),
-                        expected: "a contiguous slice",
-                        shape: self.shape_text(),
-                    });
+                    let op = "assignment to a slice with a step";
+                    return Err(TensorError::rank(op, "a contiguous slice", self.shape_text()));
                 }
             };
             full.push(range.len());
@@ -171,19 +160,11 @@ impl Value {
     pub fn reshape(&self, shape: &[usize]) -> Result<Value, TensorError> {
         let needs = shape.iter().product();
         if needs != self.count() {
-            return Err(TensorError::Reshape {
-                from: self.shape_text(),
-                to: shape_text(shape, &[]),
-                count: self.count(),
-                needs,
-            });
+            let (from, to, count) = (self.shape_text(), shape_text(shape, &[]), self.count());
+            return Err(TensorError::Reshape { from, to, count, needs });
         }
         if shape.len() > MAX_RANK {
-            return Err(TensorError::Rank {
-                op: "reshape".into(),
-                expected: "at most 6 axes",
-                shape: shape_text(shape, &[]),
-            });
+            return Err(TensorError::rank("reshape", "at most 6 axes", shape_text(shape, &[])));
         }
         Ok(self.clone().reshaped(shape))
     }
@@ -245,11 +226,7 @@ impl Value {
             let agree = value.shape().len() == first.shape().len()
                 && (0..value.shape().len()).all(|i| i == axis || value.shape()[i] == first.shape()[i]);
             if !agree {
-                return Err(TensorError::Shapes {
-                    op: "concat".into(),
-                    left: first.shape_text(),
-                    right: value.shape_text(),
-                });
+                return Err(TensorError::shapes("concat", first, value));
             }
         }
         let mut shape = first.shape().to_vec();
@@ -289,7 +266,7 @@ impl Value {
     /// If the value has more than one element.
     pub fn full_shape(&self, shape: &[usize]) -> Result<Value, TensorError> {
         if self.count() != 1 {
-            return Err(TensorError::Rank { op: "repeat".into(), expected: "one element", shape: self.shape_text() });
+            return Err(TensorError::rank("repeat", "one element", self.shape_text()));
         }
         self.may_make("repeat", shape, &[])?;
         Ok(self.clone().reshaped(&vec![1; shape.len()]).expand_to(shape))
@@ -303,11 +280,7 @@ impl Value {
         let (a, b) = (self.shape(), other.shape());
         let rank = a.len();
         if rank < 2 || b.len() != rank || a[rank - 1] != b[rank - 2] || a[..rank - 2] != b[..rank - 2] {
-            return Err(TensorError::Shapes {
-                op: "matmul".into(),
-                left: self.shape_text(),
-                right: other.shape_text(),
-            });
+            return Err(TensorError::shapes("matmul", self, other));
         }
         let mut shape = a.to_vec();
         shape[rank - 1] = b[rank - 1];
@@ -321,12 +294,5 @@ impl Value {
             if rank == 3 { value.tensor::<3>() } else { value.reshaped(&[outer, rows, columns]).tensor::<3>() }
         };
         Ok(Value::float(flat(self).matmul(flat(other))).reshaped(&shape).with_axes(&axes))
-    }
-}
-
-fn axis_label(value: &Value, i: usize) -> String {
-    match value.axes()[i] {
-        Axis::None => i.to_string(),
-        axis => axis.to_string(),
     }
 }

@@ -4,13 +4,22 @@ use super::elementwise::map;
 use super::special::{erf, exp};
 use super::{by_rows, value};
 use crate::model::spec::Act;
-use crate::tensor::{Value, vectorised};
+use crate::tensor::{Value, inlined, vectorised};
 
-/// `x Phi(x)`, by the error function.
-pub fn gelu(x: &Value) -> Option<Value> {
-    map(x, exact)
+/// An activation function, element by element; `None` also for those that have no loop here.
+pub fn activation(x: &Value, act: Act) -> Option<Value> {
+    match act {
+        Act::Gelu => map(x, exact),
+        Act::GeluTanh => map(x, approximate),
+        Act::Silu => map(x, swish),
+        Act::QuickGelu => map(x, inlined!(|x| x / (1.0 + exp(-1.702 * x)))),
+        Act::Relu => map(x, positive),
+        Act::Relu2 => map(x, inlined!(|x| positive(x) * positive(x))),
+        Act::Tanh | Act::Sigmoid | Act::Linear => None,
+    }
 }
 
+/// `x Phi(x)`, by the error function.
 #[inline(always)]
 pub(super) fn exact(x: f32) -> f32 {
     0.5 * x * (1.0 + erf(x * std::f32::consts::FRAC_1_SQRT_2))
@@ -18,10 +27,6 @@ pub(super) fn exact(x: f32) -> f32 {
 
 /// `0.5 x (1 + tanh(u))` with `u = sqrt(2/pi) (x + 0.044715 x^3)`, as `x / (1 + exp(-2u))`, which is the same and does
 /// not cancel for negative `x`.
-pub fn gelu_tanh(x: &Value) -> Option<Value> {
-    map(x, approximate)
-}
-
 #[inline(always)]
 pub(super) fn approximate(x: f32) -> f32 {
     const FACTOR: f32 = -2.0 * 0.797_884_6; // -2 sqrt(2/pi)
@@ -29,41 +34,15 @@ pub(super) fn approximate(x: f32) -> f32 {
 }
 
 /// `x sigmoid(x)`.
-pub fn silu(x: &Value) -> Option<Value> {
-    map(x, swish)
-}
-
 #[inline(always)]
 pub(super) fn swish(x: f32) -> f32 {
     x / (1.0 + exp(-x))
 }
 
-/// `x sigmoid(1.702 x)`.
-pub fn quick_gelu(x: &Value) -> Option<Value> {
-    map(
-        x,
-        #[inline(always)]
-        |x| x / (1.0 + exp(-1.702 * x)),
-    )
-}
-
 /// `max(x, 0)`; NaN stays NaN.
-pub fn relu(x: &Value) -> Option<Value> {
-    map(x, positive)
-}
-
 #[inline(always)]
 fn positive(x: f32) -> f32 {
     if x < 0.0 { 0.0 } else { x }
-}
-
-/// `max(x, 0)^2`; NaN stays NaN.
-pub fn relu_squared(x: &Value) -> Option<Value> {
-    map(
-        x,
-        #[inline(always)]
-        |x| positive(x) * positive(x),
-    )
 }
 
 /// `act(gate) * up`, for the activations that gated MLPs have.
@@ -86,17 +65,13 @@ pub(super) fn times(gate: &Value, up: &Value, function: impl Fn(f32) -> f32 + Sy
     let mut out = by_rows(
         gates.as_slice(),
         width,
-        #[inline(always)]
-        |out, x| {
+        inlined!(|out, x| {
             for (out, x) in out.iter_mut().zip(x) {
                 *out = function(*x);
             }
-        },
+        }),
     );
-    vectorised(
-        #[inline(always)]
-        || out.iter_mut().zip(ups.as_slice()).for_each(|(out, up)| *out *= up),
-    );
+    vectorised(inlined!(|| out.iter_mut().zip(ups.as_slice()).for_each(|(out, up)| *out *= up)));
     Some(value(out, gate.shape()))
 }
 
@@ -114,12 +89,12 @@ mod tests {
         let tensor = x.tensor::<3>();
         let squared = act::relu(tensor.clone()).square();
         let pairs = [
-            (gelu(&x), act::gelu(tensor.clone())),
-            (gelu_tanh(&x), act::gelu_approximate(tensor.clone())),
-            (quick_gelu(&x), tensor.clone() * act::sigmoid(tensor.clone() * 1.702)),
-            (silu(&x), act::silu(tensor.clone())),
-            (relu(&x), act::relu(tensor.clone())),
-            (relu_squared(&x), squared),
+            (activation(&x, Act::Gelu), act::gelu(tensor.clone())),
+            (activation(&x, Act::GeluTanh), act::gelu_approximate(tensor.clone())),
+            (activation(&x, Act::QuickGelu), tensor.clone() * act::sigmoid(tensor.clone() * 1.702)),
+            (activation(&x, Act::Silu), act::silu(tensor.clone())),
+            (activation(&x, Act::Relu), act::relu(tensor.clone())),
+            (activation(&x, Act::Relu2), squared),
             (gated(&x, &x, Act::Silu), act::silu(tensor.clone()) * tensor.clone()),
             (gated(&x, &x, Act::Gelu), act::gelu(tensor.clone()) * tensor.clone()),
             (gated(&x, &x, Act::GeluTanh), act::gelu_approximate(tensor.clone()) * tensor),
@@ -131,7 +106,7 @@ mod tests {
             }
         }
         let special = Value::from_f32(vec![f32::INFINITY, f32::NAN, -0.0, 0.0], &[1, 1, 4], &Device::cpu());
-        let found = gelu_tanh(&special).unwrap().read_f32().unwrap();
+        let found = activation(&special, Act::GeluTanh).unwrap().read_f32().unwrap();
         assert!(found[0] == f32::INFINITY && found[1].is_nan() && found[2..] == [0.0, 0.0]);
     }
 }

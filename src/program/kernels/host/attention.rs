@@ -9,17 +9,16 @@ use super::matmul::{Matrix, MatrixMut, product};
 use super::special::{exp, tanh};
 use super::{by_rows, filled, value};
 use crate::program::context::BlindPattern;
-use crate::tensor::{Value, vectorised};
+use crate::tensor::{Value, inlined, vectorised};
 
 /// Queries that one task mixes values for.
 const QUERIES: usize = 32;
 
-/// Products of queries `[B, T, H, h]` and keys `[B, S, K, h]`, scaled, capped, biased and masked: `[B, H, T, S]`.
 pub fn scores(q: &Value, k: &Value, scoring: Scoring) -> Option<Value> {
     let (queries, keys) = (q.host_f32()?, k.host_view()?);
     let [rows, t, heads, h] = *q.shape() else { return None };
     let [_, s, kv, _] = *k.shape() else { return None };
-    let &[of_row, of_key, of_head, 1] = keys.strides() else { return None };
+    let &[of_row, of_key, of_head, 1] = keys.strides.as_slice() else { return None };
     if rows * heads * t * s == 0 {
         return None;
     }
@@ -62,10 +61,7 @@ pub fn scores(q: &Value, k: &Value, scoring: Scoring) -> Option<Value> {
 }
 
 fn cap_all(scores: &mut [f32], cap: f32) {
-    vectorised(
-        #[inline(always)]
-        || scores.iter_mut().for_each(|x| *x = cap * tanh(*x / cap)),
-    );
+    vectorised(inlined!(|| scores.iter_mut().for_each(|x| *x = cap * tanh(*x / cap))));
 }
 
 /// Softmax over the last axis: `exp(x - max) / sum(exp(x - max))`. A row of -inf alone is NaN, or the pattern of
@@ -117,12 +113,11 @@ fn softmax(out: &mut [f32], x: &[f32]) {
     }
 }
 
-/// Pattern `[B, H, T, S]` times values `[B, S, K, h]`: `[B, T, H, h]`.
 pub fn mix(pattern: &Value, v: &Value) -> Option<Value> {
     let (patterns, values) = (pattern.host_f32()?, v.host_view()?);
     let [rows, heads, t, s] = *pattern.shape() else { return None };
     let [_, _, kv, h] = *v.shape() else { return None };
-    let &[of_row, of_key, of_head, 1] = values.strides() else { return None };
+    let &[of_row, of_key, of_head, 1] = values.strides.as_slice() else { return None };
     if rows * t * heads * h == 0 {
         return None;
     }

@@ -6,9 +6,8 @@ use rayon::prelude::*;
 
 use super::special::tanh;
 use super::{PIECE, by_rows, filled, value};
-use crate::tensor::Value;
+use crate::tensor::{Value, inlined};
 
-/// `a + b` of one shape.
 pub fn add(a: &Value, b: &Value) -> Option<Value> {
     let (left, right) = (a.host_f32()?, b.host_f32()?);
     if a.shape() != b.shape() {
@@ -26,14 +25,9 @@ pub fn add(a: &Value, b: &Value) -> Option<Value> {
     Some(value(out, a.shape()))
 }
 
-/// `x * factor`.
 pub fn scale(x: &Value, factor: f64) -> Option<Value> {
     let factor = factor as f32;
-    map(
-        x,
-        #[inline(always)]
-        |x| x * factor,
-    )
+    map(x, inlined!(|x| x * factor))
 }
 
 /// `x` between `-bound` and `bound`; NaN stays NaN.
@@ -41,37 +35,29 @@ pub fn bounded(x: &Value, bound: f64) -> Option<Value> {
     let bound = bound as f32;
     map(
         x,
-        #[inline(always)]
-        |x| {
+        inlined!(|x| {
             let x = if x > bound { bound } else { x };
             if x < -bound { -bound } else { x }
-        },
+        }),
     )
 }
 
-/// `cap tanh(x / cap)`.
 pub fn capped(x: &Value, cap: f64) -> Option<Value> {
     let cap = cap as f32;
-    map(
-        x,
-        #[inline(always)]
-        |x| cap * tanh(x / cap),
-    )
+    map(x, inlined!(|x| cap * tanh(x / cap)))
 }
 
-/// A function of each element.
 pub(super) fn map(x: &Value, function: impl Fn(f32) -> f32 + Sync) -> Option<Value> {
     let host = x.host_f32()?;
     let width = x.shape().last().copied().unwrap_or(1);
     let out = by_rows(
         host.as_slice(),
         width,
-        #[inline(always)]
-        |out, x| {
+        inlined!(|out, x| {
             for (out, x) in out.iter_mut().zip(x) {
                 *out = function(*x);
             }
-        },
+        }),
     );
     Some(value(out, x.shape()))
 }

@@ -2,7 +2,6 @@
 
 use crate::tensor::{Device, Value};
 
-/// The numbers of the largest entries along the last axis, largest first: `[B, T, k]`. Of equals the first counts.
 pub fn top_experts(router: &Value, chosen: usize) -> Option<Value> {
     let host = router.host_f32()?;
     let [rows, length, count] = *router.shape() else { return None };

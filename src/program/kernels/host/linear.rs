@@ -2,7 +2,7 @@
 
 use super::halves::{product_of_halves, worthwhile};
 use super::matmul::{Halves, Matrix, MatrixMut, product};
-use super::{filled, value};
+use super::{filled, on_host, value};
 use crate::tensor::{HostF32, HostHeld, Value};
 
 /// `out = x W + b` with a weight `[n, m]` as it is laid out.
@@ -22,7 +22,6 @@ fn times(out: MatrixMut, x: Matrix, weight: &HostHeld, shape: (usize, usize), bi
     }
 }
 
-/// `x W + b` over the last axis of `x`; `W` is `[n, m]`.
 pub fn linear(x: &Value, weight: &Value, bias: Option<&Value>) -> Option<Value> {
     let (host, held) = (x.host_f32()?, weight.host_held()?);
     let [n, m] = *weight.shape() else { return None };
@@ -65,12 +64,4 @@ pub fn unembed(x: &Value, chunks: &[Value], bias: Option<&Value>) -> Option<Valu
         }
     });
     Some(value(out, &[batch, length, vocab]))
-}
-
-/// A bias in host memory; `None` if it is elsewhere.
-fn on_host(bias: Option<&Value>) -> Option<Option<HostF32>> {
-    match bias {
-        Some(bias) => bias.host_f32().map(Some),
-        None => Some(None),
-    }
 }

@@ -13,7 +13,6 @@ use rayon::prelude::*;
 use super::tiles::{Piece, Transposed};
 use super::vector::row_times;
 
-/// Columns of a piece.
 pub const COLUMNS: usize = 192;
 
 /// Numbers of a matrix with contiguous columns, as weights are kept, from which on few rows are multiplied in a way of
@@ -64,12 +63,10 @@ unsafe impl Send for Output {}
 unsafe impl Sync for Output {}
 
 impl Output {
-    /// Of the memory of `out`.
     pub fn of(out: &mut [MaybeUninit<f32>]) -> Output {
         Output(out.as_mut_ptr().cast())
     }
 
-    /// From an element on.
     pub fn shifted(self, offset: usize) -> Output {
         Output(self.at(offset))
     }

@@ -18,7 +18,7 @@ mod special;
 mod tiles;
 mod vector;
 
-pub use activation::{gated, gelu, gelu_tanh, quick_gelu, relu, relu_squared, silu};
+pub use activation::{activation, gated};
 pub use attention::{mix, pattern, scores};
 pub use elementwise::{add, bounded, capped, scale};
 pub use experts::{add_rows, top_experts};
@@ -31,14 +31,18 @@ use std::mem::MaybeUninit;
 
 use rayon::prelude::*;
 
-use crate::tensor::{Device, Value, vectorised};
+use crate::tensor::{Device, HostF32, Value, inlined, vectorised};
 
 /// Elements that one task works on where rows do not decide.
 const PIECE: usize = 1 << 14;
 
-/// A value on the CPU from its elements.
 pub fn value(data: Vec<f32>, shape: &[usize]) -> Value {
     Value::from_f32(data, shape, &Device::cpu())
+}
+
+/// A bias in host memory; `None` if it is elsewhere.
+fn on_host(bias: Option<&Value>) -> Option<Option<HostF32>> {
+    bias.map_or(Some(None), |bias| bias.host_f32().map(Some))
 }
 
 /// Numbers that `fill` writes, without clearing their memory first: for a large product, that would take a tenth of its
@@ -59,18 +63,15 @@ fn by_rows(x: &[f32], width: usize, row: impl Fn(&mut [f32], &[f32]) + Sync) -> 
     let width = width.max(1);
     let piece = (PIECE / width).max(1) * width;
     let run = |(out, x): (&mut [MaybeUninit<f32>], &[f32])| {
-        vectorised(
-            #[inline(always)]
-            || {
-                for (out, x) in out.chunks_exact_mut(width).zip(x.chunks_exact(width)) {
-                    // Cleared here and not as a whole, a row is in the nearest cache when it is written.
-                    out.fill(MaybeUninit::new(0.0));
-                    #[expect(unsafe_code, reason = "cleared in the line before")]
-                    // SAFETY: every element has just been written.
-                    row(unsafe { out.assume_init_mut() }, x);
-                }
-            },
-        );
+        vectorised(inlined!(|| {
+            for (out, x) in out.chunks_exact_mut(width).zip(x.chunks_exact(width)) {
+                // Cleared here and not as a whole, a row is in the nearest cache when it is written.
+                out.fill(MaybeUninit::new(0.0));
+                #[expect(unsafe_code, reason = "cleared in the line before")]
+                // SAFETY: every element has just been written.
+                row(unsafe { out.assume_init_mut() }, x);
+            }
+        }));
     };
     assert!(x.len().is_multiple_of(width), "whole rows");
     filled(x.len(), |out| {

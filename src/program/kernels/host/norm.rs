@@ -1,39 +1,32 @@
 //! Norms: statistics of each row in 64 bits.
 
-use super::{by_rows, value};
-use crate::tensor::{Value, vectorised};
+use super::{by_rows, on_host, value};
+use crate::tensor::{Value, inlined, vectorised};
 
 /// `sqrt(var + eps)` over the last axis with the biased variance, in two passes: `[B, T, 1]`.
 pub fn layer_norm_scale(x: &Value, eps: f64) -> Option<Value> {
     let host = x.host_f32()?;
     let [rows, length, width] = *x.shape() else { return None };
     let scale = host.as_slice().chunks_exact(width.max(1)).map(|row| {
-        vectorised(
-            #[inline(always)]
-            || {
-                let mean = sum(row, |x| x) / width as f64;
-                let variance = sum(row, |x| (x - mean) * (x - mean)) / width as f64;
-                (variance + eps).sqrt() as f32
-            },
-        )
+        vectorised(inlined!(|| {
+            let mean = sum(row, |x| x) / width as f64;
+            let variance = sum(row, |x| (x - mean) * (x - mean)) / width as f64;
+            (variance + eps).sqrt() as f32
+        }))
     });
     Some(value(scale.collect(), &[rows, length, 1]))
 }
 
-/// `sqrt(mean(x^2) + eps)` over the last axis: `[B, T, 1]`.
 pub fn rms_scale(x: &Value, eps: f64) -> Option<Value> {
     let host = x.host_f32()?;
     let [rows, length, width] = *x.shape() else { return None };
-    let scale = host.as_slice().chunks_exact(width.max(1)).map(|row| {
-        vectorised(
-            #[inline(always)]
-            || (sum(row, |x| x * x) / width as f64 + eps).sqrt() as f32,
-        )
-    });
+    let scale = host
+        .as_slice()
+        .chunks_exact(width.max(1))
+        .map(|row| vectorised(inlined!(|| (sum(row, |x| x * x) / width as f64 + eps).sqrt() as f32)));
     Some(value(scale.collect(), &[rows, length, 1]))
 }
 
-/// `x / scale` over the last axis.
 pub fn over(x: &Value, scale: &Value) -> Option<Value> {
     let (host, scales) = (x.host_f32()?, scale.host_f32()?);
     let width = *x.shape().last()?;
@@ -49,7 +42,6 @@ pub fn over(x: &Value, scale: &Value) -> Option<Value> {
     Some(value(out, x.shape()))
 }
 
-/// `(x - mean) / scale` over the last axis.
 pub fn centred_over(x: &Value, scale: &Value) -> Option<Value> {
     let (host, scales) = (x.host_f32()?, scale.host_f32()?);
     let width = *x.shape().last()?;
@@ -59,13 +51,12 @@ pub fn centred_over(x: &Value, scale: &Value) -> Option<Value> {
     let mut out = by_rows(
         host.as_slice(),
         width,
-        #[inline(always)]
-        |out, row| {
+        inlined!(|out, row| {
             let mean = (sum(row, |x| x) / width as f64) as f32;
             for (out, x) in out.iter_mut().zip(row) {
                 *out = *x - mean;
             }
-        },
+        }),
     );
     for (row, scale) in out.chunks_exact_mut(width.max(1)).zip(scales.as_slice()) {
         for x in row {
@@ -78,10 +69,7 @@ pub fn centred_over(x: &Value, scale: &Value) -> Option<Value> {
 /// `x * gain + bias` over the last axis; with `one_plus` the gain is one more.
 pub fn gain(x: &Value, gain: &Value, bias: Option<&Value>, one_plus: bool) -> Option<Value> {
     let (host, gains) = (x.host_f32()?, gain.host_f32()?);
-    let biases = match bias {
-        Some(bias) => Some(bias.host_f32()?),
-        None => None,
-    };
+    let biases = on_host(bias)?;
     let plus_one: Vec<f32>;
     let gains = if one_plus {
         plus_one = gains.as_slice().iter().map(|gain| 1.0 + gain).collect();
@@ -92,8 +80,7 @@ pub fn gain(x: &Value, gain: &Value, bias: Option<&Value>, one_plus: bool) -> Op
     let out = by_rows(
         host.as_slice(),
         gains.len(),
-        #[inline(always)]
-        |out, x| match &biases {
+        inlined!(|out, x| match &biases {
             Some(biases) => {
                 for ((out, x), (gain, bias)) in out.iter_mut().zip(x).zip(gains.iter().zip(biases.as_slice())) {
                     *out = x * gain + bias;
@@ -104,7 +91,7 @@ pub fn gain(x: &Value, gain: &Value, bias: Option<&Value>, one_plus: bool) -> Op
                     *out = x * gain;
                 }
             }
-        },
+        }),
     );
     Some(value(out, x.shape()))
 }

@@ -3,9 +3,8 @@
 use super::{filled, value};
 use crate::model::spec::Pairing;
 use crate::program::context::Rotation;
-use crate::tensor::{Value, vectorised};
+use crate::tensor::{Value, inlined, vectorised};
 
-/// Rotates pairs of features of `[B, T, H, h]`; features beyond the last pair pass through.
 pub fn rotate(x: &Value, rotation: &Rotation) -> Option<Value> {
     let host = x.host_f32()?;
     let [rows, length, heads, width] = *x.shape() else { return None };
@@ -20,25 +19,22 @@ pub fn rotate(x: &Value, rotation: &Rotation) -> Option<Value> {
         for (i, (out, x)) in positions.enumerate() {
             let at = i % angles * pairs;
             let (cos, sin) = (&cos[at..at + pairs], &sin[at..at + pairs]);
-            vectorised(
-                #[inline(always)]
-                || {
-                    for (out, x) in out.chunks_exact_mut(width).zip(x.chunks_exact(width)) {
-                        out.iter_mut().zip(x).skip(2 * pairs).for_each(|(out, x)| {
-                            out.write(*x);
-                        });
-                        for (pair, (cos, sin)) in cos.iter().zip(sin).enumerate() {
-                            let (i, j) = match rotation.pairing {
-                                Pairing::Half => (pair, pair + pairs),
-                                Pairing::Interleaved => (2 * pair, 2 * pair + 1),
-                            };
-                            let (a, b) = (x[i], x[j]);
-                            out[i].write(a * cos - b * sin);
-                            out[j].write(b * cos + a * sin);
-                        }
+            vectorised(inlined!(|| {
+                for (out, x) in out.chunks_exact_mut(width).zip(x.chunks_exact(width)) {
+                    out.iter_mut().zip(x).skip(2 * pairs).for_each(|(out, x)| {
+                        out.write(*x);
+                    });
+                    for (pair, (cos, sin)) in cos.iter().zip(sin).enumerate() {
+                        let (i, j) = match rotation.pairing {
+                            Pairing::Half => (pair, pair + pairs),
+                            Pairing::Interleaved => (2 * pair, 2 * pair + 1),
+                        };
+                        let (a, b) = (x[i], x[j]);
+                        out[i].write(a * cos - b * sin);
+                        out[j].write(b * cos + a * sin);
                     }
-                },
-            );
+                }
+            }));
         }
     });
     Some(value(out, x.shape()))

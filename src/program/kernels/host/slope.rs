@@ -3,7 +3,7 @@
 use super::activation::{approximate, exact, swish, times};
 use super::special::{erf, exp, tanh};
 use crate::model::spec::Act;
-use crate::tensor::Value;
+use crate::tensor::{Value, inlined};
 
 /// `seed * act'(x)`.
 pub fn pull_activation(x: &Value, act: Act, seed: &Value) -> Option<Value> {
@@ -14,36 +14,15 @@ pub fn pull_activation(x: &Value, act: Act, seed: &Value) -> Option<Value> {
         Act::QuickGelu => times(
             x,
             seed,
-            #[inline(always)]
-            |x| {
+            inlined!(|x| {
                 let s = sigmoid(1.702 * x);
                 s + 1.702 * x * s * (1.0 - s)
-            },
+            }),
         ),
-        Act::Relu => times(
-            x,
-            seed,
-            #[inline(always)]
-            |x| if x > 0.0 { 1.0 } else { 0.0 },
-        ),
-        Act::Relu2 => times(
-            x,
-            seed,
-            #[inline(always)]
-            |x| if x > 0.0 { 2.0 * x } else { 0.0 },
-        ),
-        Act::Tanh => times(
-            x,
-            seed,
-            #[inline(always)]
-            |x| 1.0 - tanh(x) * tanh(x),
-        ),
-        Act::Sigmoid => times(
-            x,
-            seed,
-            #[inline(always)]
-            |x| sigmoid(x) * (1.0 - sigmoid(x)),
-        ),
+        Act::Relu => times(x, seed, inlined!(|x| if x > 0.0 { 1.0 } else { 0.0 })),
+        Act::Relu2 => times(x, seed, inlined!(|x| if x > 0.0 { 2.0 * x } else { 0.0 })),
+        Act::Tanh => times(x, seed, inlined!(|x| 1.0 - tanh(x) * tanh(x))),
+        Act::Sigmoid => times(x, seed, inlined!(|x| sigmoid(x) * (1.0 - sigmoid(x)))),
         Act::Linear => Some(seed.clone()),
     }
 }
@@ -56,12 +35,7 @@ pub fn pull_gated(gate: &Value, up: &Value, act: Act, seed: &Value) -> Option<(V
         Act::Silu => times(gate, seed, swish),
         _ => None,
     }?;
-    let worth = times(
-        up,
-        seed,
-        #[inline(always)]
-        |x| x,
-    )?;
+    let worth = times(up, seed, inlined!(|x| x))?;
     Some((pull_activation(gate, act, &worth)?, to_up))
 }
 

@@ -242,7 +242,6 @@ fn tile<S: Simd, const N: usize, const V: usize>(
     }
 }
 
-/// Adds one term to each sum.
 #[inline(always)]
 fn step<S: Simd, const N: usize, const V: usize>(
     simd: S,
