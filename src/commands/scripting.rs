@@ -2,7 +2,6 @@
 
 use crate::commands::frame::Done;
 use crate::commands::state::{Call, Command, Console, PLAIN, Takes};
-use crate::debugger::Error;
 use crate::lang::LangError;
 
 /// Its commands, in the order of the manual.
@@ -118,5 +117,5 @@ pub const COMMANDS: &[Command] = &[
 
 /// For commands that whoever runs lists of commands carries out, before they reach a session.
 fn elsewhere(_console: &mut Console, call: Call<'_>) -> Done {
-    Err(Error::At(LangError::new(format!("{} cannot stand here", call.args.word), call.args.span)))
+    Err(LangError::new(format!("{} cannot stand here", call.args.word), call.args.span).into())
 }

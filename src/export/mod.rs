@@ -29,12 +29,12 @@ pub fn whole<E: Into<Cause>>(path: &Path, fill: impl FnOnce(&Path) -> Result<(),
     fs::rename(&partial.0, path).map_err(|error| Cause::from(error).at(path))
 }
 
-/// Writes a text file, whole or not at all.
+/// Writes a file, whole or not at all.
 ///
 /// # Errors
 /// If it cannot be written.
-pub fn text(path: &Path, text: &str) -> Result<(), ExportError> {
-    whole(path, |partial| fs::write(partial, text))
+pub fn file(path: impl AsRef<Path>, content: impl AsRef<[u8]>) -> Result<(), ExportError> {
+    whole(path.as_ref(), |partial| fs::write(partial, content))
 }
 
 /// An unfinished file. Removed when it goes out of scope, unless it has been renamed by then.

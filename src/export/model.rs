@@ -9,7 +9,7 @@ use half::{bf16, f16};
 use safetensors::tensor::{Dtype, View};
 use serde_json::{Map, Value as Json};
 
-use super::{Cause, ExportError, text, whole};
+use super::{Cause, ExportError, file, whole};
 use crate::model::weights::{FileTensor, Weights};
 use crate::tensor::TensorError;
 
@@ -63,7 +63,7 @@ pub fn write(
         config.remove("quantization_config");
     }
     let config = serde_json::to_string_pretty(&config).map_err(|error| Cause::from(error).at(folder))?;
-    text(&folder.join("config.json"), &format!("{config}\n"))?;
+    file(folder.join("config.json"), format!("{config}\n"))?;
     for (name, bytes) in companions {
         let path = folder.join(name);
         fs::write(&path, bytes).map_err(|error| Cause::from(error).at(&path))?;

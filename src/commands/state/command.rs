@@ -5,8 +5,8 @@ use super::gdb;
 use crate::commands::frame::{Done, Options};
 use crate::debugger::{Error, Result};
 use crate::lang::command::{CommandLine, Vocabulary};
-use crate::lang::words::{Word, words};
-use crate::lang::{LangError, Span};
+use crate::lang::words::{Word, parse_count, words};
+use crate::lang::{Expr, LangError, Span, parse_expr};
 
 /// One command, or one of the things that a command like `info` or `save` takes first.
 pub struct Command {
@@ -111,13 +111,62 @@ pub struct Call<'a> {
     pub all: &'static Directory,
 }
 
+/// What the arguments are read as. Errors have their place in the line.
 impl Call<'_> {
+    pub fn words(&self) -> Result<Vec<Word>> {
+        Ok(words(self.args.rest, self.args.offset)?)
+    }
+
     /// The options of the line, and its other words.
     ///
     /// # Errors
-    /// With its place, if a word cannot be read, or an option is not one of the command's.
+    /// If a word cannot be read, or an option is not one of the command's.
     pub fn options(&self) -> Result<(Options, Vec<Word>)> {
-        Options::take(words(self.args.rest, self.args.offset)?, self.command.options)
+        Options::take(self.words()?, self.command.options)
+    }
+
+    /// # Errors
+    /// If there is an argument.
+    pub fn no_arguments(&self) -> Result<()> {
+        match self.args.rest {
+            "" => Ok(()),
+            _ => Err(LangError::new(format!("{} takes no argument", self.args.word), self.span()).into()),
+        }
+    }
+
+    /// The only argument, if it is given.
+    ///
+    /// # Errors
+    /// If there are several; `what` says what is expected: a `count`, a `name`.
+    pub fn optional_word(&self, what: &str) -> Result<Option<Word>> {
+        let mut words = self.words()?;
+        match words.get(1) {
+            Some(extra) => Err(LangError::new(format!("expected one {what}"), extra.span).into()),
+            None => Ok(words.pop()),
+        }
+    }
+
+    /// The only argument, a count, if it is given.
+    ///
+    /// # Errors
+    /// If it is not a number, or there are several arguments.
+    pub fn count(&self) -> Result<Option<u64>> {
+        Ok(self.optional_word("count")?.map(|word| parse_count(&word)).transpose()?)
+    }
+
+    /// All arguments as one expression.
+    pub fn expr(&self) -> Result<Expr> {
+        Ok(parse_expr(self.args.rest, self.args.offset)?)
+    }
+
+    /// The error that `what` is expected as the first argument.
+    pub fn expected(&self, what: &str, help: impl Into<String>) -> Error {
+        LangError::new(format!("expected {what}"), Span::at(self.args.offset)).help(help).into()
+    }
+
+    /// The place of all arguments.
+    pub fn span(&self) -> Span {
+        Span::new(self.args.offset, self.end().start)
     }
 
     /// The place after the last argument.

@@ -51,7 +51,7 @@ fn check_pass(session: &Session, pass: usize) -> Result<()> {
 pub fn mark(session: &Session, text: &str, offset: usize) -> Result<Mark> {
     if text.is_empty() {
         let error = LangError::new("expected a location", Span::at(offset));
-        return Err(Error::At(error.help("a site (L2.attn.pattern), a module (L2.attn), or +3 ops from here")));
+        return Err(error.help("a site (L2.attn.pattern), a module (L2.attn), or +3 ops from here").into());
     }
     let location = parse_location(text, offset)?;
     match places(session, &location)?.as_slice() {
@@ -61,7 +61,7 @@ pub fn mark(session: &Session, text: &str, offset: usize) -> Result<Mark> {
             check_focus(session, only)?;
             Ok(Mark { pass: pass.unwrap_or(session.run.pass), op })
         }
-        many => Err(Error::At(LangError::new(format!("this names {} places; go to one", many.len()), location.span))),
+        many => Err(LangError::new(format!("this names {} places; go to one", many.len()), location.span).into()),
     }
 }
 

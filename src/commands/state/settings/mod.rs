@@ -106,7 +106,7 @@ pub(crate) fn find(given: &[Word], end: usize) -> Result<(&'static Setting, usiz
                 Some(name) => format!("did you mean {name}?"),
                 None => format!("one of {}", names.join(", ")),
             };
-            Err(Error::At(LangError::new(format!("no setting{of} called {}", word.text), word.span).help(help)))
+            Err(LangError::new(format!("no setting{of} called {}", word.text), word.span).help(help).into())
         }
     }
 }
@@ -128,7 +128,7 @@ fn assign(console: &mut Console, text: &str, offset: usize) -> Done {
     let (setting, used) = find(&given, end)?;
     let [value] = &given[used..] else {
         let error = LangError::new("expected a setting and its value", Span::at(end));
-        return Err(Error::At(error.help(format!("{} is {}", setting.name, setting.takes))));
+        return Err(error.help(format!("{} is {}", setting.name, setting.takes)).into());
     };
     console.apply_setting(setting, &value.text, "set").map_err(|error| error.at(value.span))?;
     Ok(Answer::Text(String::new()))
