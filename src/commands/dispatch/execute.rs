@@ -79,13 +79,10 @@ impl Console {
             _ => &[],
         };
         let with_commands = findings.iter().filter(|finding| !finding.commands.is_empty());
+        let line = |line: &String| if line == "silent" { "\n".into() } else { format!("{line}\n") };
         let follow = |finding: &Finding| Follow {
             name: format!("commands of {} {}", finding.kind, finding.number),
-            text: finding
-                .commands
-                .iter()
-                .map(|line| if line == "silent" { "\n".into() } else { format!("{line}\n") })
-                .collect(),
+            text: finding.commands.iter().map(line).collect(),
         };
         with_commands.map(follow).collect()
     }

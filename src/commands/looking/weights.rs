@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::answer::{Answer, Cell, Cells, Table, numbers};
 use crate::commands::frame::Done;
-use crate::commands::state::{Call, Console};
+use crate::commands::state::{Call, Console, by};
 use crate::debugger::{Error, Result};
 use crate::lang::LangError;
 use crate::lang::glob::name_patterns;
@@ -71,7 +71,7 @@ fn list(console: &mut Console, chosen: &[FileTensor]) -> Done {
     let mut table = Table::new(["Name", "Role", "Shape", "Stored", "Min", "Max", "Mean", "Std"]);
     for (done, file) in chosen.iter().enumerate() {
         tensor::step(file.file_name(), done as u64, chosen.len() as u64)?;
-        let shape = file.shape.iter().map(usize::to_string).collect::<Vec<_>>().join("x");
+        let shape = by(&file.shape);
         let range = range(console, file)?;
         let of = |part: fn(&Summary) -> f64| range.as_ref().map(part);
         let [min, max, mean, std] = [of(|x| x.min), of(|x| x.max), of(|x| x.mean), of(|x| x.std)];

@@ -30,4 +30,4 @@ pub(crate) use memory::Dump;
 pub use screen::Screen;
 pub use settings::{Outside, SETTINGS, Setting};
 pub(crate) use stop_view::headline;
-pub(crate) use values::summary_line;
+pub(crate) use values::{by, summary_line};

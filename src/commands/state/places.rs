@@ -42,7 +42,7 @@ pub fn position_of(session: &Session, place: &Place) -> Result<(Option<usize>, u
 /// A model that computes its whole text at once has one pass.
 fn check_pass(session: &Session, pass: usize) -> Result<()> {
     match pass > 0 && !session.run.generates() {
-        true => Err(Error::refused(format!("no pass {pass}: this model has one pass, number 0"))),
+        true => Err(format!("no pass {pass}: this model has one pass, number 0").into()),
         false => Ok(()),
     }
 }

@@ -90,11 +90,11 @@ fn table(text: &str) -> Result<Rows> {
     let mut rows = csv::parse(text, separator).map_err(|error| error.to_string())?.into_iter();
     let head = rows.next().ok_or("it has no line of names")?;
     // A column without a name, such as the one that pandas writes for its index, is called by its number.
-    let names = head.fields.iter().enumerate().map(|(i, name)| match name.trim() {
+    let named = |(i, name): (usize, &String)| match name.trim() {
         "" => format!("column{}", i + 1),
         name => name.to_string(),
-    });
-    let names: Vec<String> = names.collect();
+    };
+    let names: Vec<String> = head.fields.iter().enumerate().map(named).collect();
     let listed = names.join(", ");
     if let Some(twice) = names.iter().enumerate().find(|(i, name)| names[..*i].contains(name)) {
         return Err(Error::refused(format!("two of its columns are called {}: {listed}", twice.1)));
@@ -116,9 +116,8 @@ fn table(text: &str) -> Result<Rows> {
                 false => "every line needs all of them".to_string(),
             };
             let columns = names.len();
-            return Err(Error::refused(format!(
-                "{place} has {count} {fields}, and there are {columns} columns ({listed}): {hint}"
-            )));
+            let found = format!("{place} has {count} {fields}, and there are {columns} columns ({listed})");
+            return Err(format!("{found}: {hint}").into());
         }
         let mut fields: BTreeMap<String, String> = names.iter().cloned().zip(row.fields).collect();
         let text = fields.remove(&names[at]).unwrap_or_default();

@@ -78,19 +78,16 @@ fn is_meant(word: &str) -> bool {
 
 /// The setting that words name, and how many of them do.
 pub(crate) fn find(given: &[Word], end: usize) -> Result<(&'static Setting, usize)> {
-    let expected = |at: usize| {
-        Error::At(LangError::new("expected a setting and its value", Span::at(at)).help("show lists the settings"))
-    };
-    let Some(first) = given.first() else { return Err(expected(end)) };
+    let expected = || LangError::new("expected a setting and its value", Span::at(end)).help("show lists the settings");
+    let first = given.first().ok_or_else(expected)?;
     let in_group = SETTINGS.iter().any(|setting| setting.parts().0 == first.text);
     let (group, word, used) = match (in_group, given.get(1)) {
         (true, Some(second)) => (first.text.as_str(), second, 2),
-        (true, None) => return Err(expected(end)),
+        (true, None) => return Err(expected().into()),
         (false, _) => ("", first, 1),
     };
     let of_group: Vec<&Setting> = SETTINGS.iter().filter(|setting| setting.parts().0 == group).collect();
-    let starting: Vec<&&Setting> =
-        of_group.iter().filter(|setting| setting.parts().1.starts_with(&word.text)).collect();
+    let starting: Vec<_> = of_group.iter().filter(|setting| setting.parts().1.starts_with(&word.text)).collect();
     let exact = of_group.iter().find(|setting| setting.parts().1 == word.text);
     match (exact, starting.as_slice()) {
         (Some(setting), _) => Ok((setting, used)),
@@ -98,10 +95,9 @@ pub(crate) fn find(given: &[Word], end: usize) -> Result<(&'static Setting, usiz
         _ => {
             let of = if group.is_empty() { String::new() } else { format!(" of {group}") };
             let names: Vec<&str> = of_group.iter().map(|setting| setting.parts().1).collect();
-            let nearest = names
-                .iter()
-                .max_by(|a, b| strsim::jaro_winkler(&word.text, a).total_cmp(&strsim::jaro_winkler(&word.text, b)));
-            let near = nearest.filter(|name| strsim::jaro_winkler(&word.text, name) > 0.8);
+            let likeness = |name: &&&str| strsim::jaro_winkler(&word.text, name);
+            let nearest = names.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+            let near = nearest.filter(|name| likeness(name) > 0.8);
             let help = match near {
                 Some(name) => format!("did you mean {name}?"),
                 None => format!("one of {}", names.join(", ")),
