@@ -1,6 +1,7 @@
 //! Reading the arguments of the command line.
 
 use std::ffi::OsString;
+use std::fmt::Display;
 use std::path::PathBuf;
 
 use clap::error::ErrorKind;
@@ -15,30 +16,6 @@ use crate::tensor::{DeviceChoice, Precision};
 
 /// Options that gdb spells with one dash and more than one letter.
 const ONE_DASH: [&str; 3] = ["batch", "ex", "nx"];
-
-/// Options whose next argument is theirs, whatever it looks like.
-const WITH_VALUE: [&str; 20] = [
-    "-p",
-    "--prompt",
-    "--prompt-file",
-    "--tokens",
-    "--pair",
-    "--pad-to",
-    "--pad-side",
-    "--chat-template",
-    "--system",
-    "--chat-file",
-    "-ex",
-    "--ex",
-    "-x",
-    "--x",
-    "--device",
-    "--dtype",
-    "--lora",
-    "--record-budget",
-    "--log",
-    "--color",
-];
 
 /// What the program is asked to do.
 #[derive(Clone, Debug, PartialEq)]
@@ -221,9 +198,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
         ["man"] => return Ok(Invocation::Manual),
         ["trust"] => return Ok(Invocation::Trust(trust::PROJECT_FILE.into())),
         ["trust", file] => return Ok(Invocation::Trust(file.into())),
-        ["completions"] => {
-            return Err(wrong("completions needs a shell: bash, elvish, fish, powershell or zsh".to_string()));
-        }
+        ["completions"] => return Err(wrong("completions needs a shell: bash, elvish, fish, powershell or zsh")),
         ["completions", shell] => {
             return pages::Shell::from_str(shell, false).map(Invocation::Completions).map_err(wrong);
         }
@@ -239,23 +214,34 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
 
 /// Puts a second dash before gdb's long one-dash options, leaving values alone.
 fn two_dashes(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
-    let mut value = false;
-    let mut rest = false;
+    let with_value = with_value();
+    let (mut value, mut rest) = (false, false);
     let rewrite = |argument: OsString| {
         let Some(text) = argument.to_str().filter(|_| !value && !rest) else {
             value = false;
             return argument;
         };
         rest = text == "--";
-        value = WITH_VALUE.contains(&text);
+        value = with_value.iter().any(|option| option == text);
         let name = text.strip_prefix('-').map(|name| name.split_once('=').map_or(name, |(name, _)| name));
         if name.is_some_and(|name| ONE_DASH.contains(&name)) { format!("-{text}").into() } else { argument }
     };
     arguments.into_iter().map(rewrite).collect()
 }
 
+/// The options whose next argument is theirs, whatever it looks like.
+fn with_value() -> Vec<String> {
+    let command = Arguments::command();
+    let options = command.get_arguments().filter(|option| option.get_action().takes_values());
+    let spelled = options.flat_map(|option| {
+        let long = option.get_long().map(|name| format!("--{name}"));
+        long.into_iter().chain(option.get_short().map(|name| format!("-{name}")))
+    });
+    spelled.chain(["-ex".to_string()]).collect()
+}
+
 /// A mistake in the arguments.
-fn wrong(message: String) -> clap::Error {
+fn wrong(message: impl Display) -> clap::Error {
     Arguments::command().error(ErrorKind::ValueValidation, message)
 }
 

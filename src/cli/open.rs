@@ -130,10 +130,8 @@ fn conversations(chat: &Chat, prompts: &[String], model: &Model) -> Result<Vec<S
         (None, prompts) => prompts.iter().map(|text| Conversation::of_user(text, chat.system.as_deref())).collect(),
         (Some(file), prompts) => {
             let path = file.display().to_string();
-            let text = match model::file::read(file) {
-                Ok(text) => text,
-                Err(error) => return Err(OpenError::Conversation { path, error }),
-            };
+            let text = model::file::read(file);
+            let text = text.map_err(|error| OpenError::Conversation { path: path.clone(), error })?;
             let conversation = Conversation::parse(&path, &text)?;
             match prompts {
                 [] => vec![conversation],

@@ -49,12 +49,8 @@ impl Given {
             match value.get_ref() {
                 DeValue::Table(table) => {
                     for (inner, value) in table {
-                        given.entry(
-                            text,
-                            &format!("{} {}", name.get_ref(), inner.get_ref()),
-                            inner.span().start,
-                            value,
-                        );
+                        let name = format!("{} {}", name.get_ref(), inner.get_ref());
+                        given.entry(text, &name, inner.span().start, value);
                     }
                 }
                 _ => given.entry(text, name.get_ref(), name.span().start, &value),

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::engine::state_folder;
 use crate::model::file;
 
 /// The name of a project's init file.
@@ -42,9 +43,7 @@ pub struct Trust {
 impl Trust {
     /// The files that the user trusts; `None` without a state folder.
     pub fn of_user() -> Option<Trust> {
-        let dirs = directories::ProjectDirs::from("", "", "llmdbg")?;
-        let folder = dirs.state_dir().unwrap_or_else(|| dirs.data_local_dir());
-        Some(Trust { store: folder.join("trusted.json") })
+        Some(Trust { store: state_folder()?.join("trusted.json") })
     }
 
     /// Whether a file may be run: it was trusted under this path and with this text.

@@ -4,6 +4,7 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use super::state_folder;
 use crate::model::file;
 
 /// Lines kept in the history file.
@@ -41,8 +42,7 @@ pub struct History {
 impl History {
     /// The default file: `history` in the user's state folder.
     pub fn default_file() -> Option<PathBuf> {
-        let dirs = directories::ProjectDirs::from("", "", "llmdbg")?;
-        Some(dirs.state_dir().unwrap_or_else(|| dirs.data_local_dir()).join("history"))
+        Some(state_folder()?.join("history"))
     }
 
     /// Reads `file`, which need not exist.

@@ -13,7 +13,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::script::Reader;
+use super::script::{Command, Reader};
+use super::state_folder;
 use crate::model::file;
 
 /// How many journals are kept; older ones are removed when a new one begins.
@@ -100,11 +101,10 @@ pub fn entries(text: &str) -> (Vec<Entry>, Option<String>) {
                     all.push(Entry { line: number + 1, text: text.to_string(), fate: Fate::Looked(values) });
                 }
             }
-            _ => all.extend(reader.push(number + 1, line).map(|one| Entry {
-                line: one.line,
-                text: one.text,
-                fate: Fate::Done,
-            })),
+            _ => {
+                let one = reader.push(number + 1, line);
+                all.extend(one.map(|Command { line, text, .. }| Entry { line, text, fate: Fate::Done }));
+            }
         }
     }
     let cut = reader.abandon().and_then(|block| block.text.lines().next().map(String::from));
@@ -138,8 +138,7 @@ pub enum Journal {
 impl Journal {
     /// The folder of journals, in the user's folder for state.
     pub fn folder() -> Option<PathBuf> {
-        let folders = directories::ProjectDirs::from("", "", "llmdbg")?;
-        Some(folders.state_dir().unwrap_or(folders.data_local_dir()).join("journals"))
+        Some(state_folder()?.join("journals"))
     }
 
     /// A new journal in a folder, for a program that was started with these arguments.

@@ -1,6 +1,7 @@
 //! Lists of commands: script files, blocks, commands of the user's own, and the commands of stop points.
 
 use std::collections::VecDeque;
+use std::fmt::Display;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
@@ -18,12 +19,12 @@ impl Engine {
         let name = file.display().to_string();
         let text = match crate::model::file::read_script(file) {
             Ok(text) => text,
-            Err(error) => return failure(&format!("cannot read {name}: {error}"), Fault::Command),
+            Err(error) => return refused(format!("cannot read {name}: {error}")),
         };
         // A script read through a descriptor has no path.
         let identity = file.canonicalize().unwrap_or_else(|_| file.to_owned());
         if self.running.contains(&identity) {
-            return failure(&format!("{name} is already running: a script cannot source itself"), Fault::Command);
+            return refused(format!("{name} is already running: a script cannot source itself"));
         }
         self.running.push(identity);
         let outer = self.verbose;
@@ -36,9 +37,15 @@ impl Engine {
 
     fn script_commands(&mut self, id: u64, name: &str, text: &str, keep_going: bool) -> Outcome {
         let list = List { id, name, file: Some(name), keep_going, until: Until::End };
-        match self.text(list, text) {
+        let ran = self.text(list, text);
+        self.finished(list, ran)
+    }
+
+    /// The outcome of a list, after the commands of the stop points that ended it.
+    pub(super) fn finished(&mut self, list: List<'_>, ran: Ran) -> Outcome {
+        match ran {
             Ran::Whole(outcome) => *outcome,
-            Ran::Moved(then) => self.follow(id, then, keep_going),
+            Ran::Moved(then) => self.follow(list.id, then, list.keep_going),
         }
     }
 
@@ -67,7 +74,7 @@ impl Engine {
     fn text(&mut self, list: List<'_>, text: &str) -> Ran {
         match script::parse(text).and_then(|commands| tree(&commands)) {
             Ok(nodes) => self.list(list, &nodes),
-            Err((line, message)) => Ran::whole(located(failure(&message, Fault::Command), list.file, line)),
+            Err((line, message)) => Ran::whole(located(refused(message), list.file, line)),
         }
     }
 
@@ -77,7 +84,7 @@ impl Engine {
             Flow::Ended(ran) => ran,
             Flow::On(Some(fault), failures) => {
                 let message = format!("{}: {failures} of {} commands failed", list.name, nodes.len());
-                Ran::whole(failure(&message, fault))
+                Ran::whole(failure(message, fault))
             }
             Flow::On(None, _) | Flow::Break | Flow::Continue => Ran::whole(Outcome::of(Answer::Text(String::new()))),
         }
@@ -109,7 +116,7 @@ impl Engine {
     fn interrupted(&self, list: List<'_>, line: usize) -> Option<Flow> {
         self.interrupt.load(Ordering::SeqCst).then(|| {
             let message = format!("{}: interrupted before line {line}", list.name);
-            Flow::Ended(Ran::whole(failure(&message, Fault::Command)))
+            Flow::Ended(Ran::whole(refused(message)))
         })
     }
 
@@ -186,7 +193,7 @@ impl Engine {
             match self.given.as_deref().map_or(Ok(command.text.clone()), |given| substituted(&command.text, given)) {
                 Ok(text) => text,
                 Err(error) => {
-                    let done = self.timed(|_| failure(&error, Fault::Command));
+                    let done = self.timed(|_| refused(error));
                     return self.report(list, command, done);
                 }
             };
@@ -210,7 +217,7 @@ impl Engine {
         }
         if stop == Some(Reason::Interrupt) {
             let message = format!("{}: interrupted at line {}", list.name, command.line);
-            return Flow::Ended(Ran::whole(failure(&message, Fault::Command)));
+            return Flow::Ended(Ran::whole(refused(message)));
         }
         if stop.is_some() && list.until == Until::Moved {
             return Flow::Ended(Ran::Moved(then));
@@ -261,7 +268,7 @@ impl List<'_> {
     }
 
     fn stopped(&self, line: usize, fault: Fault) -> Flow {
-        Flow::Ended(Ran::whole(failure(&format!("{}: stopped at line {line}", self.name), fault)))
+        Flow::Ended(Ran::whole(failure(format!("{}: stopped at line {line}", self.name), fault)))
     }
 }
 
@@ -300,7 +307,12 @@ enum Flow {
     Ended(Ran),
 }
 
-pub(super) fn failure(message: &(impl ToString + ?Sized), fault: Fault) -> Outcome {
+/// A command that was wrong or cannot be done.
+pub(super) fn refused(message: impl Display) -> Outcome {
+    failure(message, Fault::Command)
+}
+
+fn failure(message: impl Display, fault: Fault) -> Outcome {
     Outcome::of(Answer::Error(ErrorView { message: message.to_string(), fault, ..ErrorView::default() }))
 }
 

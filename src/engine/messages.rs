@@ -69,6 +69,16 @@ pub enum Source {
     },
 }
 
+impl Source {
+    /// The script that it comes from.
+    pub fn file(&self) -> Option<&str> {
+        match self {
+            Source::Script { file, .. } => Some(file),
+            _ => None,
+        }
+    }
+}
+
 /// A command that was answered.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answered {

@@ -4,6 +4,7 @@
 //! command on it. Frontends hold the two ends of a channel and see answers and snapshots only.
 
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::answer::{Answer, ErrorView};
@@ -32,6 +33,12 @@ pub(crate) mod testing;
 mod tests;
 
 use messages::{Panel, PanelRequest, Pc, Snapshot, Source};
+
+/// The folder of what the program remembers from one session to the next.
+pub fn state_folder() -> Option<PathBuf> {
+    let folders = directories::ProjectDirs::from("", "", "llmdbg")?;
+    Some(folders.state_dir().unwrap_or(folders.data_local_dir()).to_path_buf())
+}
 
 /// A session as the engine thread drives it.
 ///

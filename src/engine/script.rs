@@ -165,32 +165,29 @@ pub enum Builtin<'a> {
 /// Recognises `source` (short: `so`), `echo`, `alias`, `with`, `transcript`, `shell` (`!`), `pipe` (`|`) and `resume`.
 pub fn builtin(line: &str) -> Option<Builtin<'_>> {
     let line = line.trim();
-    let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
-    if word.len() >= 2 && "source".starts_with(word) {
-        let name = rest.trim();
-        let after = name.strip_prefix("-v").filter(|after| after.is_empty() || after.starts_with(char::is_whitespace));
-        Some(Builtin::Source { name: after.unwrap_or(name).trim(), verbose: after.is_some() })
-    } else if word == "echo" {
-        Some(Builtin::Echo(rest.trim_start()))
-    } else if word == "with" {
-        Some(Builtin::With(rest.trim()))
-    } else if word == "alias" {
-        Some(Builtin::Alias(strip_comment(rest).trim()))
-    } else if word == "transcript" {
-        Some(Builtin::Transcript(strip_comment(rest).trim()))
-    } else if word == "shell" {
-        Some(Builtin::Shell(rest.trim()))
-    } else if let Some(command) = line.strip_prefix('!') {
-        Some(Builtin::Shell(command.trim()))
-    } else if let Some(rest) = line.strip_prefix('|') {
-        Some(Builtin::Pipe(rest.trim()))
-    } else if word == "pipe" {
-        Some(Builtin::Pipe(rest.trim()))
-    } else if word == "resume" {
-        Some(Builtin::Resume(rest.trim()))
-    } else {
-        None
+    if let Some(command) = line.strip_prefix('!') {
+        return Some(Builtin::Shell(command.trim()));
     }
+    if let Some(rest) = line.strip_prefix('|') {
+        return Some(Builtin::Pipe(rest.trim()));
+    }
+    let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+    Some(match word {
+        "echo" => Builtin::Echo(rest.trim_start()),
+        "with" => Builtin::With(rest.trim()),
+        "alias" => Builtin::Alias(strip_comment(rest).trim()),
+        "transcript" => Builtin::Transcript(strip_comment(rest).trim()),
+        "shell" => Builtin::Shell(rest.trim()),
+        "pipe" => Builtin::Pipe(rest.trim()),
+        "resume" => Builtin::Resume(rest.trim()),
+        _ if word.len() >= 2 && "source".starts_with(word) => {
+            let name = rest.trim();
+            let after = name.strip_prefix("-v");
+            let after = after.filter(|after| after.is_empty() || after.starts_with(char::is_whitespace));
+            Builtin::Source { name: after.unwrap_or(name).trim(), verbose: after.is_some() }
+        }
+        _ => return None,
+    })
 }
 
 /// The file that `name` refers to in a script of folder `base`: relative names are relative to it, `~/` is the home

@@ -40,16 +40,6 @@ pub struct Handle {
     pub join: std::thread::JoinHandle<()>,
 }
 
-/// Starts the engine thread. `open` runs on it and builds the session; setting `interrupt` asks a running model to
-/// pause at its next op (the session looks at the flag; it is cleared before each request).
-pub fn spawn<F, E>(open: F, interrupt: Arc<AtomicBool>) -> std::io::Result<Handle>
-where
-    F: FnOnce() -> Result<Box<dyn Interpreter>, E> + Send + 'static,
-    E: Error,
-{
-    spawn_with(open, interrupt, Setup::default())
-}
-
 #[derive(Debug, Default)]
 pub struct Setup {
     /// Where commands that change state are recorded.
@@ -60,8 +50,9 @@ pub struct Setup {
     pub drawn: bool,
 }
 
-/// Like [`spawn`], with options.
-pub fn spawn_with<F, E>(open: F, interrupt: Arc<AtomicBool>, setup: Setup) -> std::io::Result<Handle>
+/// Starts the engine thread. `open` runs on it and builds the session; setting `interrupt` asks a running model to
+/// pause at its next op (the session looks at the flag; it is cleared before each request).
+pub fn spawn<F, E>(open: F, interrupt: Arc<AtomicBool>, setup: Setup) -> std::io::Result<Handle>
 where
     F: FnOnce() -> Result<Box<dyn Interpreter>, E> + Send + 'static,
     E: Error,

@@ -93,21 +93,15 @@ pub fn plain(cell: &Cell) -> String {
 
 fn map(found: &MapView) -> String {
     let drawn = Picture { data: &found.data, shape: [found.rows, found.columns] }.svg();
-    // Inside a page, a drawing has no header.
-    let drawn = drawn.find("<svg").map_or(drawn.as_str(), |at| &drawn[at..]);
     let labels = |what: &str, labels: &[String]| format!("{what}: {}", escaped(&labels.join(" \u{b7} ")));
     let [rows, columns] = &found.axes;
+    let [min, max, mean] = [found.summary.min, found.summary.max, found.summary.mean].map(numbers::short);
     format!(
         "<pre>{}</pre>\n{drawn}\n<pre>{}\n{}\n{}</pre>\n",
         escaped(&found.title),
         labels(&format!("down, {rows}"), &found.row_labels),
         labels(&format!("across, {columns}"), &found.column_labels),
-        escaped(&format!(
-            "blue is positive, orange negative, white 0; from {} to {}, mean {}",
-            numbers::short(found.summary.min),
-            numbers::short(found.summary.max),
-            numbers::short(found.summary.mean)
-        ))
+        escaped(&format!("blue is positive, orange negative, white 0; from {min} to {max}, mean {mean}"))
     )
 }
 

@@ -12,7 +12,7 @@ use crate::commands::saving::check_ending;
 use crate::commands::state::Console;
 use crate::debugger::{Error, Result};
 use crate::export::events::Events;
-use crate::export::npy::{Elements, npy};
+use crate::export::npy::npy;
 use crate::export::picture::Picture;
 use crate::export::safetensors::{HostData, write};
 use crate::export::{self, csv, report};
@@ -86,10 +86,7 @@ fn in_rows(value: &Value) -> Result<String> {
 }
 
 fn array(value: &Value) -> Result<Vec<u8>> {
-    Ok(match value.kind() {
-        Kind::Float => npy(&Elements::F32(&value.read_f32()?), value.shape()),
-        _ => npy(&Elements::I64(&value.read_i64()?), value.shape()),
-    })
+    Ok(npy(&HostData::of(value)?, value.shape()))
 }
 
 /// Values in a zip file of arrays.
@@ -101,13 +98,7 @@ pub fn arrays(file: &str, values: Vec<(String, Value)>) -> Result<()> {
 
 /// Values in a safetensors file.
 pub fn tensors(file: &str, values: Vec<(String, Value)>) -> Result<()> {
-    let entry = |(name, value): (String, Value)| {
-        let data = match value.kind() {
-            Kind::Float => HostData::F32(value.read_f32()?),
-            _ => HostData::I64(value.read_i64()?),
-        };
-        Ok((name, value.shape().to_vec(), data))
-    };
+    let entry = |(name, value): (String, Value)| Ok((name, value.shape().to_vec(), HostData::of(&value)?));
     Ok(write(Path::new(file), values.into_iter().map(entry).collect::<Result<Vec<_>>>()?)?)
 }
 
