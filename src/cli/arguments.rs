@@ -17,22 +17,14 @@ use crate::tensor::{DeviceChoice, Precision};
 /// Options that gdb spells with one dash and more than one letter.
 const ONE_DASH: [&str; 3] = ["batch", "ex", "nx"];
 
-/// What the program is asked to do.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Invocation {
-    /// Debug a model.
     Debug(Box<Options>),
-    /// List the models that can be opened by name.
     Models,
-    /// Print completions for a shell.
     Completions(pages::Shell),
-    /// Print the manual page.
     Manual,
-    /// Run the tour on the bundled model.
     Tour(Box<Options>),
-    /// Print the whole configuration.
     PrintConfig,
-    /// Trust the init file of a project.
     Trust(PathBuf),
 }
 
@@ -165,11 +157,9 @@ pub(super) struct Arguments {
     color: ColorChoice,
 }
 
-/// Token ids of one row.
 #[derive(Clone, Debug)]
 struct TokenIds(Vec<u32>);
 
-/// A word that is not a token id.
 #[derive(Debug, Error)]
 #[error("{0:?} is not a token id")]
 struct NotATokenId(String);
@@ -240,7 +230,6 @@ fn with_value() -> Vec<String> {
     spelled.chain(["-ex".to_string()]).collect()
 }
 
-/// A mistake in the arguments.
 fn wrong(message: impl Display) -> clap::Error {
     Arguments::command().error(ErrorKind::ValueValidation, message)
 }

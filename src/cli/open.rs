@@ -18,25 +18,18 @@ use crate::model::{self, Input, InputError, LoadError, Model, ModelSource, Side,
 use crate::tensor::{Device, TensorError, step};
 use crate::term::quiet::without_stderr;
 
-/// Why a session cannot be opened.
 #[derive(Debug, Error)]
 pub enum OpenError {
-    /// There is no such device.
     #[error(transparent)]
     Device(#[from] TensorError),
-    /// The checkpoint cannot be loaded.
     #[error(transparent)]
     Model(#[from] LoadError),
-    /// The adapter does not fit the model.
     #[error(transparent)]
     Adapter(#[from] adapter::AdapterError),
-    /// The model cannot run the input.
     #[error(transparent)]
     Input(#[from] InputError),
-    /// The chat template or the conversation is wrong.
     #[error(transparent)]
     Chat(#[from] ChatError),
-    /// The file of the conversation cannot be read.
     #[error("cannot read {path}: {error}")]
     Conversation { path: String, error: io::Error },
     /// The session refuses a setting or an adapter.

@@ -12,35 +12,26 @@ use crate::tensor::{DeviceChoice, Precision};
 pub struct Options {
     /// A directory, a file or a name; `None` for the bundled default.
     pub model: Option<String>,
-    /// The input of the model.
     pub input: Input,
     /// What to run first, in order.
     pub actions: Vec<Action>,
     /// Run the actions and exit, without an interface.
     pub batch: bool,
-    /// Print JSON objects instead of text.
     pub json: bool,
-    /// Continue after a failed command.
     pub keep_going: bool,
     pub device: DeviceChoice,
-    /// The type of weights and values.
     pub precision: Precision,
     /// Bytes that a recording may take.
     pub record_budget: u64,
     /// Whether the budget was given and is not the default.
     pub budget_given: bool,
-    /// A LoRA adapter to apply to the model.
     pub lora: Option<PathBuf>,
     pub resume: bool,
-    /// Read the init files and the settings.
     pub init: bool,
-    /// Do not print the banner.
     pub quiet: bool,
     /// Whether the full-screen interface is wanted (`--tui`) or not (`--no-tui`); `None` if neither was given.
     pub tui: Option<bool>,
-    /// File for diagnostics.
     pub log: Option<PathBuf>,
-    /// Draw with ASCII characters only.
     pub ascii: bool,
     pub color: ColorChoice,
 }
@@ -73,7 +64,6 @@ pub struct Chat {
     pub file: Option<PathBuf>,
 }
 
-/// The side on which rows are padded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum PadSide {
     /// Before the text
@@ -91,7 +81,6 @@ pub enum ColorChoice {
     Never,
 }
 
-/// The ways to show a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Frontend {
     Batch,
@@ -103,15 +92,12 @@ pub enum Frontend {
 /// What decides on the frontend, apart from the options.
 #[derive(Clone, Copy, Debug)]
 pub struct Surroundings {
-    /// Whether the input is a terminal.
     pub stdin_is_terminal: bool,
-    /// Whether the output is a terminal.
     pub stdout_is_terminal: bool,
     pub dumb: bool,
 }
 
 impl Options {
-    /// The frontend for these options.
     pub fn frontend(&self, around: Surroundings) -> Frontend {
         let terminal = around.stdin_is_terminal && around.stdout_is_terminal;
         if self.batch || self.json {

@@ -15,7 +15,6 @@ use crate::frontend::tui::defaults;
 
 const FILE: &str = "settings.toml";
 
-/// The contents of a settings file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Given {
     /// The path, as shown in messages.

@@ -13,7 +13,6 @@ use thiserror::Error;
 use crate::engine::state_folder;
 use crate::model::file;
 
-/// The name of a project's init file.
 pub const PROJECT_FILE: &str = ".llmdbg";
 
 /// The largest init file, in bytes.
@@ -26,7 +25,6 @@ struct Trusted {
     text: String,
 }
 
-/// A file that cannot be trusted, and why.
 #[derive(Debug, Error)]
 #[error("cannot trust {}: {error}", file.display())]
 pub struct TrustError {
@@ -97,7 +95,6 @@ fn text_of(file: &Path) -> io::Result<String> {
 /// The init file of a project.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Project {
-    /// There is none.
     Nothing,
     /// It is trusted and may run.
     File(PathBuf),
@@ -105,7 +102,6 @@ pub enum Project {
     Untrusted(PathBuf),
 }
 
-/// The init file of the project in `folder`.
 pub fn project(folder: &Path, trust: Option<&Trust>) -> Project {
     let file = folder.join(PROJECT_FILE);
     if !file.is_file() {

@@ -4,7 +4,6 @@ use crate::commands::frame::Done;
 use crate::commands::state::{Call, Command, Console, PLAIN, Takes};
 use crate::lang::LangError;
 
-/// Its commands, in the order of the manual.
 pub const COMMANDS: &[Command] = &[
     Command {
         name: "source",

@@ -14,7 +14,6 @@ use crate::lang::command::split_command;
 const DEEPEST: usize = 256;
 
 impl Engine {
-    /// Whether the condition of an `if` or `while` line holds.
     pub(super) fn condition(&mut self, line: &str) -> Result<bool, ErrorView> {
         let line = match &self.given {
             Some(given) => substituted(line, given)
@@ -24,7 +23,6 @@ impl Engine {
         self.holds_in_session(&line)
     }
 
-    /// Runs `define` or `document`.
     pub(super) fn define(&mut self, node: &Node, file: Option<&str>) -> Outcome {
         let name = match User::name(&node.command.text) {
             Ok(name) => name.to_string(),
@@ -78,7 +76,6 @@ impl Engine {
         Outcome::of(Answer::Text(String::new()))
     }
 
-    /// The full name of the command that a word abbreviates.
     fn full_name(&self, word: &str) -> Option<String> {
         let own = self.user.commands.contains_key(word) || BUILTINS.contains(&word);
         let name = if own { word } else { Console::command(word)?.name };
@@ -108,7 +105,6 @@ impl Engine {
         self.finished(list, ran)
     }
 
-    /// Runs a command that the user defined, if the line names one.
     pub(super) fn own(&mut self, id: u64, line: &str, keep_going: bool) -> Option<Outcome> {
         let call = split_command(line)?;
         let command = self.user.commands.get(call.word)?.clone();
@@ -189,7 +185,6 @@ impl Engine {
     }
 }
 
-/// The commands that the engine runs itself.
 const BUILTINS: [&str; 11] =
     ["source", "echo", "alias", "with", "define", "document", "if", "while", "commands", "shell", "pipe"];
 

@@ -113,7 +113,6 @@ impl Engine {
         if failed { self.after_all(id, command, done, restored) } else { done.outcome }
     }
 
-    /// Whether the condition of an `if` or `while` line holds.
     pub(super) fn holds_in_session(&mut self, line: &str) -> Result<bool, ErrorView> {
         let interpreter = &mut self.interpreter;
         guard(|| interpreter.condition(line)).unwrap_or_else(|panicked| Err(panicked.into()))

@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use super::state_folder;
 use crate::model::file;
 
-/// Lines kept in the history file.
 const LIMIT: usize = 2000;
 
 /// The command that an empty line at a prompt repeats.
@@ -23,7 +22,6 @@ impl Repeat {
         self.last = repeatable.then(|| line.to_string());
     }
 
-    /// The command that an empty line repeats.
     pub fn line(&self) -> Option<&str> {
         self.last.as_deref()
     }
@@ -64,7 +62,6 @@ impl History {
         Ok(history)
     }
 
-    /// The lines, oldest first.
     pub fn lines(&self) -> &[String] {
         &self.lines
     }

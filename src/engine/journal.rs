@@ -20,23 +20,18 @@ use crate::model::file;
 /// How many journals are kept; older ones are removed when a new one begins.
 const KEPT: usize = 20;
 
-/// The version of the format.
 const VERSION: u32 = 1;
 
-/// The beginning of the first line.
 const HEAD: &str = "#llmdbg-journal ";
 
-/// How the program was started.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Start {
     pub version: u32,
-    /// Where.
     pub folder: String,
     /// The command line, without the program.
     pub arguments: Vec<String>,
 }
 
-/// A command of a journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// Number of its first line among those of the commands, from 1.
@@ -126,12 +121,10 @@ pub fn rewrite(path: &Path, start: &Start, entries: &[Entry]) -> io::Result<()> 
 /// Where commands are recorded.
 #[derive(Debug, Default)]
 pub enum Journal {
-    /// Nowhere.
     #[default]
     Off,
     /// To a file that is created when there is something to write.
     New(PathBuf, Start),
-    /// To a file.
     Open(File),
 }
 
@@ -155,7 +148,6 @@ impl Journal {
         self.put(&format!("{command}\n"));
     }
 
-    /// Records the outcome of the last command.
     pub fn note(&mut self, fate: &Fate) {
         self.put(&fate.note());
     }
@@ -222,20 +214,16 @@ fn prune(folder: &Path) {
     }
 }
 
-/// Why a journal cannot be read.
 #[derive(Debug, Error)]
 pub enum JournalError {
-    /// The file cannot be read.
     #[error("cannot read {}: {error}", path.display())]
     Unreadable { path: PathBuf, error: io::Error },
-    /// The file is something else.
     #[error("{} is not a journal: {reason}", path.display())]
     NotAJournal {
         path: PathBuf,
         /// What is wrong with its first line.
         reason: String,
     },
-    /// A later version of the program wrote it.
     #[error("{} is a journal of version {version}; this program reads version {VERSION}", path.display())]
     Version { path: PathBuf, version: u32 },
 }

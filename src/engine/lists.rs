@@ -70,7 +70,6 @@ impl Engine {
         last
     }
 
-    /// Runs the commands of a text.
     fn text(&mut self, list: List<'_>, text: &str) -> Ran {
         match script::parse(text).and_then(|commands| tree(&commands)) {
             Ok(nodes) => self.list(list, &nodes),
@@ -248,9 +247,7 @@ impl Engine {
 /// The list of commands that is running.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct List<'a> {
-    /// The number of the request.
     pub id: u64,
-    /// Its name in messages.
     pub name: &'a str,
     /// The file that errors name; `None` for what was typed.
     pub file: Option<&'a str>,
@@ -275,7 +272,6 @@ impl List<'_> {
 /// How far a list of commands runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Until {
-    /// To its end.
     End,
     /// To the first command that moves the cursor.
     Moved,
@@ -299,11 +295,9 @@ impl Ran {
 enum Flow {
     /// With the next command; holds the first failure and the number of failures.
     On(Option<Fault>, usize),
-    /// After the loop.
     Break,
     /// With the next round of the loop.
     Continue,
-    /// Not at all.
     Ended(Ran),
 }
 

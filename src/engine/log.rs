@@ -10,7 +10,6 @@ use super::thread::Engine;
 use crate::answer::text;
 use crate::commands::Outcome;
 
-/// A log that is being written.
 pub(super) struct Log {
     path: PathBuf,
     file: File,

@@ -16,7 +16,6 @@ use crate::answer::{Answer, ErrorView};
 pub enum Request {
     /// One command line; answered by exactly one [`Event::Answer`] that carries the same `id`.
     Command {
-        /// Chosen by the frontend.
         id: u64,
         line: String,
         source: Source,
@@ -24,7 +23,6 @@ pub enum Request {
     /// A script file to run; answered by an [`Event::Answer`] for each of its commands, and then by its own. The
     /// command `source FILE` does the same.
     Script {
-        /// Chosen by the frontend.
         id: u64,
         file: PathBuf,
         /// Whether commands after a failed one run too.
@@ -62,7 +60,6 @@ pub enum Source {
     /// `-ex`.
     Option,
     Script {
-        /// The file, as it was named.
         file: String,
         /// The line, counted from 1.
         line: usize,
@@ -79,10 +76,8 @@ impl Source {
     }
 }
 
-/// A command that was answered.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answered {
-    /// The `id` of the request.
     pub id: u64,
     pub line: String,
     pub answer: Answer,
@@ -102,9 +97,7 @@ pub struct Answered {
 pub enum Event {
     /// The model is loaded and the session is ready.
     Ready(Arc<Snapshot>),
-    /// Loading failed; the engine is gone.
     LoadFailed(String),
-    /// The answer of a command.
     Answer(Answered),
     /// Something long is going on.
     Progress {
@@ -112,7 +105,6 @@ pub enum Event {
         what: String,
         /// Units done: bytes when loading, ops when running.
         done: u64,
-        /// Units in all.
         total: u64,
     },
     /// The state changed; sent after every command that changed it, before its answer.
@@ -124,7 +116,10 @@ pub enum Event {
         panel: Result<Panel, ErrorView>,
     },
     /// The answer of a command that fills a pane.
-    Queried { line: String, answer: Answer },
+    Queried {
+        line: String,
+        answer: Answer,
+    },
     /// The mistake in a line that is being typed, if there is one.
     Checked {
         line: String,
@@ -135,7 +130,6 @@ pub enum Event {
     Completions {
         /// Byte offset at which candidates replace the line's text up to the cursor.
         start: usize,
-        /// Sorted candidates.
         candidates: Vec<String>,
     },
     /// `quit` was given: exit with this status. Sent before the answer of that command, which is the last event.

@@ -76,7 +76,6 @@ pub trait Interpreter {
     /// The present state, as a screen shows it.
     fn snapshot(&mut self) -> Arc<Snapshot>;
 
-    /// Data for the value pane.
     fn panel(&mut self, request: &PanelRequest) -> Result<Panel, ErrorView>;
 
     /// Runs a read-only command for a pane. Nothing changes, and mistakes are answers.

@@ -17,9 +17,7 @@ pub enum Opener {
     Define,
     /// `document`: the help of a new command. Its lines are text and open no blocks.
     Document,
-    /// `if`.
     If,
-    /// `while`.
     While,
 }
 
@@ -137,28 +135,15 @@ pub fn parse(text: &str) -> Result<Vec<Command>, (usize, String)> {
     }
 }
 
-/// A command line that the engine runs itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Builtin<'a> {
-    /// `source [-v] FILE`.
-    Source {
-        name: &'a str,
-        /// Whether each command is shown before it runs.
-        verbose: bool,
-    },
-    /// `echo TEXT`.
+    Source { name: &'a str, verbose: bool },
     Echo(&'a str),
-    /// `alias NAME = COMMAND`.
     Alias(&'a str),
-    /// `transcript FILE`, `transcript off`.
     Transcript(&'a str),
-    /// `shell COMMAND`, `!COMMAND`.
     Shell(&'a str),
-    /// `pipe COMMAND | SHELL-COMMAND`.
     Pipe(&'a str),
-    /// `resume FILE`.
     Resume(&'a str),
-    /// `with SETTING VALUE -- COMMAND`.
     With(&'a str),
 }
 

@@ -29,7 +29,6 @@ const LINGER: Duration = Duration::from_millis(200);
 const LARGEST: usize = 4 << 20;
 
 impl Engine {
-    /// `shell CMD`.
     pub(super) fn shell(&mut self, command: &str, source: &Source) -> Outcome {
         if command.is_empty() {
             return refused("shell needs a command");
@@ -107,7 +106,6 @@ fn parts(rest: &str) -> Option<(&str, &str)> {
     None
 }
 
-/// How a program ended.
 struct Ran {
     output: Vec<u8>,
     status: Option<ExitStatus>,

@@ -33,16 +33,13 @@ const STACK: usize = 32 << 20;
 /// The ends of the channels to an engine thread. The thread ends with [`Request::Shutdown`], after `quit`, or when
 /// every sender of requests is gone.
 pub struct Handle {
-    /// To the engine.
     pub requests: Sender<Request>,
-    /// From the engine.
     pub events: Receiver<Event>,
     pub join: std::thread::JoinHandle<()>,
 }
 
 #[derive(Debug, Default)]
 pub struct Setup {
-    /// Where commands that change state are recorded.
     pub journal: Journal,
     /// Files and folders that belong to the user: their commands may run programs.
     pub own_files: Vec<PathBuf>,
@@ -140,17 +137,14 @@ pub(super) struct Engine {
     repeat: Repeat,
     /// The script files that are running, outermost first.
     pub(super) running: Vec<PathBuf>,
-    /// The commands that the user defined.
     pub(super) user: User,
     /// The arguments of the one that is running.
     pub(super) given: Option<Vec<String>>,
-    /// The hooks that are running.
     pub(super) hooks: Vec<String>,
     /// How many commands that the user defined are running inside each other.
     pub(super) depth: usize,
     /// Whether commands of scripts are shown before they run.
     pub(super) verbose: bool,
-    /// Where commands that change state are recorded.
     pub(super) journal: Journal,
     /// The file that commands and answers are written to, as they are shown.
     pub(super) transcript: Option<File>,

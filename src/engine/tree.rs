@@ -2,7 +2,6 @@
 
 use super::script::{Command, Opener, opener, word_of};
 
-/// How deeply blocks may be nested.
 const DEEPEST: usize = 64;
 
 /// A command, with what it holds if it opens a block.

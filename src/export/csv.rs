@@ -44,10 +44,8 @@ pub struct Malformed {
     pub fault: Fault,
 }
 
-/// What is wrong with a line.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
-    /// A quote that begins on this line has no end.
     #[error("a quote is opened and never closed")]
     Unclosed,
     /// Something other than a separator or the end of the line follows a closing quote.
@@ -55,7 +53,6 @@ pub enum Fault {
     AfterQuote {
         /// What follows, up to 20 characters.
         garbage: String,
-        /// The separator of the file.
         separator: char,
     },
 }
@@ -64,7 +61,6 @@ fn name_of(separator: char) -> String {
     if separator == ',' { "a comma".to_string() } else { format!("{separator:?}") }
 }
 
-/// A row of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
     /// The line that it begins in, counted from 1.

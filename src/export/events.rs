@@ -135,7 +135,6 @@ const METADATA_CLASS: u64 = 4;
 const CLASS_TENSOR: i64 = 2;
 const PLUGIN_NAME: u64 = 1;
 
-/// An encoded protocol buffer.
 #[derive(Default)]
 struct Message(Vec<u8>);
 

@@ -71,7 +71,6 @@ pub fn write(
     Ok(Written { tensors: used.len(), bytes, left_out: weights.files().len() - used.len(), widened })
 }
 
-/// How the elements of a tensor are written.
 fn written_as(stored: &str) -> Dtype {
     match stored.to_ascii_lowercase().as_str() {
         "f16" => Dtype::F16,

@@ -2,7 +2,6 @@
 
 use super::safetensors::HostData;
 
-/// What each file starts with.
 const MAGIC: &[u8] = b"\x93NUMPY";
 
 /// The array as a file of format version 1.0, row-major and little-endian. The product of `shape` is the number of

@@ -35,7 +35,6 @@ pub fn page(title: &str, about: &[String], steps: &[(String, Answer)]) -> String
     page
 }
 
-/// A table or a map as a separate page.
 pub fn alone(title: &str, answer: &Answer) -> String {
     page(title, &[], &[(title.to_string(), answer.clone())])
 }

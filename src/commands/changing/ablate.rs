@@ -9,7 +9,6 @@ use crate::lang::{LangError, Location};
 use crate::tensor::ops::Slice;
 use crate::tensor::{Axis, Value};
 
-/// `ablate LOC [zero|mean|resample]`.
 pub fn ablate(console: &mut Console, call: Call<'_>) -> Done {
     let (rest, offset) = (call.args.rest, call.args.offset);
     if rest.is_empty() {

@@ -7,7 +7,6 @@ use crate::debugger::{Branch, Edit, Error, Mark, Result, Run, Target};
 use crate::lang::LangError;
 use crate::lang::words::parse_numbers;
 
-/// `branch NAME`, `branch -m [OLD] NEW`, `branch`.
 pub fn branch(console: &mut Console, call: Call<'_>) -> Done {
     let (given, names) = call.options()?;
     let run = &mut console.session.run;
@@ -28,7 +27,6 @@ pub fn branch(console: &mut Console, call: Call<'_>) -> Done {
     }
 }
 
-/// `checkout BRANCH`.
 pub fn checkout(console: &mut Console, call: Call<'_>) -> Done {
     let name = call.args.rest;
     let run = &mut console.session.run;
@@ -44,7 +42,6 @@ fn known(run: &Run, name: &str) -> Result<usize> {
     })
 }
 
-/// `drop edits [N...]`.
 pub fn drop(console: &mut Console, call: Call<'_>) -> Done {
     let what = call.args.subcommand().filter(|what| what.word.len() > 1 && "edits".starts_with(what.word));
     let Some(what) = what else {

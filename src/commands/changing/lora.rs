@@ -12,7 +12,6 @@ use crate::model::adapter::{self, Adapter, Delta};
 /// What edits of an adapter are called, so that they are found again.
 const COMMAND: &str = "lora on";
 
-/// `lora`, `lora on`, `lora off`, `lora load DIR`.
 pub fn lora(console: &mut Console, call: Call<'_>) -> Done {
     let given = call.words()?;
     let given: Vec<&str> = given.iter().map(|word| word.text.as_str()).collect();

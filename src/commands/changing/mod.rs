@@ -9,7 +9,6 @@ mod lora;
 mod steering;
 mod tokens;
 
-/// Its commands, in the order of the manual.
 pub const COMMANDS: &[Command] = &[
     Command {
         name: "set",
@@ -128,7 +127,6 @@ pub const COMMANDS: &[Command] = &[
     },
 ];
 
-/// What `info` reports of it.
 pub const SUBJECTS: &[Command] = &[
     Command {
         name: "branches",

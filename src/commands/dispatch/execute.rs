@@ -87,7 +87,6 @@ impl Console {
         with_commands.map(follow).collect()
     }
 
-    /// What a journal must have of a command.
     pub fn journalled(line: &str) -> Journalled {
         let command = split_command(line).and_then(|call| Self::command(call.word));
         command.map_or(Journalled::Not, |command| command.journalled)

@@ -36,7 +36,6 @@ pub static ALL: Directory = Directory {
     ],
 };
 
-/// Every command, in the order of the manual.
 pub fn commands() -> impl Iterator<Item = &'static Command> {
     ALL.commands()
 }

@@ -89,7 +89,6 @@ impl Options {
         self.given.is_empty()
     }
 
-    /// The options as they were given.
     pub fn iter(&self) -> impl Iterator<Item = &Given> {
         self.given.iter()
     }

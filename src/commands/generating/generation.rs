@@ -8,23 +8,19 @@ use crate::commands::state::{Call, Console};
 use crate::debugger::{Direction, Error, Mark, Motion, Reason, Result, RunError};
 use crate::tensor::ops::Slice;
 
-/// Alternatives listed for each token.
 const ALTERNATIVES: usize = 5;
 
-/// `token [N]`.
 pub fn token(console: &mut Console, call: Call<'_>) -> Done {
     let n = call.count()?.unwrap_or(1);
     begin(console)?;
     travel(console, Motion::Pass(n), Direction::Forward)
 }
 
-/// `reverse-token [N]`.
 pub fn reverse_token(console: &mut Console, call: Call<'_>) -> Done {
     let n = call.count()?.unwrap_or(1);
     travel(console, Motion::Pass(n), Direction::Backward)
 }
 
-/// `generate N`.
 pub fn generate(console: &mut Console, call: Call<'_>) -> Done {
     let Some(n) = call.count()? else {
         return Err(call.expected("how many tokens", "generate 20"));

@@ -4,7 +4,6 @@ use crate::commands::state::{CHANGING, Command, LOOKING, REPEATED};
 
 mod generation;
 
-/// Its commands, in the order of the manual.
 pub const COMMANDS: &[Command] = &[
     Command {
         name: "token",
@@ -35,7 +34,6 @@ pub const COMMANDS: &[Command] = &[
     },
 ];
 
-/// What `info` reports of it.
 pub const SUBJECTS: &[Command] = &[
     Command {
         name: "alternatives",

@@ -10,7 +10,6 @@ use crate::lang::eval::Datum;
 use crate::tensor::ops::Slice;
 use crate::tensor::unravel;
 
-/// Elements shown where no count is given.
 const COUNT: usize = 16;
 const PER_LINE: usize = 8;
 

@@ -8,7 +8,6 @@ mod session;
 mod tokens;
 mod weights;
 
-/// Its commands, in the order of the manual.
 pub const COMMANDS: &[Command] = &[
     Command {
         name: "print",
@@ -155,7 +154,6 @@ pub const COMMANDS: &[Command] = &[
     },
 ];
 
-/// Options of `info weights`.
 const WEIGHTS: &[(&str, &str)] = &[
     (
         "-against FILE",
@@ -164,7 +162,6 @@ const WEIGHTS: &[(&str, &str)] = &[
     ("-block N", "the bytes of one stored block, and the numbers that they become"),
 ];
 
-/// What `info` reports of it.
 pub const SUBJECTS: &[Command] = &[
     Command {
         name: "display",

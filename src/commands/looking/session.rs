@@ -150,7 +150,6 @@ pub fn list(console: &mut Console, call: Call<'_>) -> Done {
     Ok(Answer::Table(console.op_table(start..(start + listed).min(ops))))
 }
 
-/// `focus [row=N] [pos=N] [head=N]`.
 pub fn focus(console: &mut Console, call: Call<'_>) -> Done {
     if !call.args.rest.is_empty() {
         // The words after a location have the same form: borrow a location's parser.

@@ -19,7 +19,6 @@ const USAGE: &str = "info weights [PATTERN...] [-against FILE | -block N]";
 /// Bytes of a stored block in one line.
 const BYTES_IN_LINE: usize = 16;
 
-/// `info weights [PATTERN...]`, `info weights -against FILE [PATTERN...]`, `info weights -block N NAME`.
 pub fn info(console: &mut Console, call: Call<'_>) -> Done {
     let (given, patterns) = call.options()?;
     let chosen = chosen(console, &patterns)?;

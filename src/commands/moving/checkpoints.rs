@@ -32,7 +32,6 @@ pub fn when(console: &mut Console, call: Call<'_>) -> Done {
     Ok(Answer::Text(lines.join("\n")))
 }
 
-/// `back [N]`.
 pub fn back(console: &mut Console, call: Call<'_>) -> Done {
     let times = call.count()?.unwrap_or(1).max(1) as usize;
     let here = (console.session.run.current, console.session.run.mark());
@@ -41,7 +40,6 @@ pub fn back(console: &mut Console, call: Call<'_>) -> Done {
     visit(console, to, trail, "there is no earlier stop to go back to")
 }
 
-/// `forward [N]`.
 pub fn forward(console: &mut Console, call: Call<'_>) -> Done {
     let times = call.count()?.unwrap_or(1).max(1) as usize;
     let mut trail = console.session.trail.clone();
@@ -67,7 +65,6 @@ pub(crate) fn there(console: &mut Console) -> Done {
     console.arrived(stop)
 }
 
-/// `checkpoint [NAME]`.
 pub fn checkpoint(console: &mut Console, call: Call<'_>) -> Done {
     let session = &mut console.session;
     if !session.run.live {
@@ -95,7 +92,6 @@ pub fn checkpoint(console: &mut Console, call: Call<'_>) -> Done {
     Ok(Answer::Text(text))
 }
 
-/// `restart N|NAME`.
 pub fn restart(console: &mut Console, call: Call<'_>) -> Done {
     let number = chosen(console, &call)?;
     let checkpoint = console.session.checkpoints[&number].clone();

@@ -7,7 +7,6 @@ pub(crate) mod checkpoints;
 pub(crate) mod motion;
 pub(crate) mod walking;
 
-/// Its commands, in the order of the manual.
 pub const COMMANDS: &[Command] = &[
     Command {
         name: "run",
@@ -212,7 +211,6 @@ pub const COMMANDS: &[Command] = &[
     },
 ];
 
-/// What `info` reports of it.
 pub const SUBJECTS: &[Command] = &[Command {
     name: "checkpoints",
     usage: "info checkpoints",

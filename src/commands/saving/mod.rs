@@ -19,10 +19,8 @@ use crate::lang::{LangError, Span, parse_expr};
 use crate::tensor::Value;
 use crate::tensor::ops::Slice;
 
-/// Options of what is saved by site.
 const ROWS: &[(&str, &str)] = &[("-all-rows", "every row of the batch instead of the focused one")];
 
-/// What `save` writes.
 pub const KINDS: &[Command] = &[
     Command {
         name: "activations",
@@ -105,7 +103,6 @@ pub const KINDS: &[Command] = &[
     },
 ];
 
-/// `save KIND FILE ...`.
 pub fn save(console: &mut Console, call: Call<'_>) -> Done {
     let usage = || KINDS.iter().map(|kind| kind.usage).collect::<Vec<_>>().join(", ");
     let Some(kind) = call.args.subcommand() else {
@@ -194,7 +191,6 @@ fn sites(console: &mut Console, call: Call<'_>, gradients: bool) -> Done {
     written(&file.text, entries, missing)
 }
 
-/// `save attribution FILE.html`.
 fn attribution(console: &mut Console, call: Call<'_>) -> Done {
     let file = only_file(&call)?;
     check_ending(&file, &["html"], "attributions are written as pages; --json prints them as objects")?;
@@ -206,7 +202,6 @@ fn attribution(console: &mut Console, call: Call<'_>) -> Done {
     Ok(Answer::Text(format!("Wrote {} tokens to {file}", tokens.len())))
 }
 
-/// A matrix as a picture.
 fn picture(console: &mut Console, call: Call<'_>) -> Done {
     let (file, text, offset) = file_and_rest(&call)?;
     check_ending(&file, &["png", "svg"], "save picture FILE.png L2.attn.pattern[head=3]")?;
@@ -239,7 +234,6 @@ fn picture(console: &mut Console, call: Call<'_>) -> Done {
     )))
 }
 
-/// Writes values under their names.
 fn written(file: &str, values: Vec<(String, Value)>, missing: String) -> Done {
     let (count, noun) = (values.len(), if values.len() == 1 { "site" } else { "sites" });
     match values::ending(file) {

@@ -25,7 +25,6 @@ const BESIDE: [&str; 9] = [
     "chat_template.jinja",
 ];
 
-/// `export model DIR`.
 pub fn export(console: &mut Console, call: Call<'_>) -> Done {
     let given = call.words()?;
     let [what, folder] = given.as_slice() else {

@@ -26,7 +26,6 @@ pub fn ending(file: &str) -> &str {
     file.rsplit_once('.').map_or("", |(_, ending)| ending)
 }
 
-/// `save value FILE.npy|.npz|.csv|.json|.safetensors EXPR`.
 pub fn value(console: &mut Console, word: &Word, text: &str, offset: usize) -> Done {
     let file = word.text.as_str();
     let expr = parse_expr(text, offset)?;
@@ -89,20 +88,17 @@ fn array(value: &Value) -> Result<Vec<u8>> {
     Ok(npy(&HostData::of(value)?, value.shape()))
 }
 
-/// Values in a zip file of arrays.
 pub fn arrays(file: &str, values: Vec<(String, Value)>) -> Result<()> {
     let array = |(name, value): (String, Value)| Ok((name, array(&value)?));
     let arrays = values.into_iter().map(array).collect::<Result<Vec<_>>>()?;
     Ok(export::file(file, archive(&arrays)?)?)
 }
 
-/// Values in a safetensors file.
 pub fn tensors(file: &str, values: Vec<(String, Value)>) -> Result<()> {
     let entry = |(name, value): (String, Value)| Ok((name, value.shape().to_vec(), HostData::of(&value)?));
     Ok(write(Path::new(file), values.into_iter().map(entry).collect::<Result<Vec<_>>>()?)?)
 }
 
-/// A picture as a PNG or SVG file.
 pub fn picture(file: &str, picture: &Picture<'_>) -> Result<()> {
     let bytes = if ending(file) == "svg" { picture.svg().into_bytes() } else { picture.png()? };
     Ok(export::file(file, bytes)?)

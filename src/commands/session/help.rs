@@ -45,7 +45,6 @@ pub fn help(_console: &mut Console, call: Call<'_>) -> Done {
     }
 }
 
-/// What is said about one command.
 fn page(command: &Command, all: &Directory) -> String {
     let mut lines: Vec<String> = command.usage.lines().map(String::from).collect();
     lines.push(format!("  {}", command.about));
@@ -104,7 +103,6 @@ fn table(rows: impl Iterator<Item = (String, &'static str)>, what: &str) -> Answ
     Table::new([what, does]).rows(rows).into()
 }
 
-/// `quit [STATUS]`.
 pub fn quit(console: &mut Console, call: Call<'_>) -> Done {
     let mut status = 0;
     if !call.args.rest.is_empty() {

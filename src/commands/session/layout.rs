@@ -5,7 +5,6 @@ use crate::commands::frame::Done;
 use crate::commands::state::{Call, Console};
 use crate::lang::LangError;
 
-/// `layout [NAME|next|prev]`.
 pub fn layout(console: &mut Console, call: Call<'_>) -> Done {
     let given = call.words()?;
     let screen = &mut console.screen;

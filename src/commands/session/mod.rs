@@ -8,7 +8,6 @@ mod settings;
 use crate::commands::saving;
 use crate::commands::state::{CHANGING, Command, Journalled, LOOKING, PLAIN, Takes};
 
-/// Its commands, in the order of the manual.
 pub const COMMANDS: &[Command] = &[
     Command {
         name: "save",
@@ -149,7 +148,6 @@ pub const COMMANDS: &[Command] = &[
     },
 ];
 
-/// What `info` reports of it.
 pub const SUBJECTS: &[Command] = &[
     Command {
         name: "generation",

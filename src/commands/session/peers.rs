@@ -18,7 +18,6 @@ use crate::tensor::{Device, DeviceChoice, Precision, step};
 const LOAD: &str = "load MODEL as NAME [-device DEVICE] [-dtype f32|f16], load edits FILE";
 const LOAD_DUMP: &str = "load-dump FILE as NAME [map MAP.json] [-prefix TEXT]";
 
-/// `load MODEL as NAME`, `load edits FILE`.
 pub fn load(console: &mut Console, call: Call<'_>) -> Done {
     let (given, left) = call.options()?;
     let (model, name) = match left.as_slice() {
@@ -66,7 +65,6 @@ fn compares(name: &str) -> String {
     format!("\"diff {name}\" and \"bisect {name}\" compare with it, SITE@{name} is a value of it")
 }
 
-/// `load-dump FILE as NAME [map FILE] [-prefix TEXT]`.
 pub fn load_dump(console: &mut Console, call: Call<'_>) -> Done {
     let (given, left) = call.options()?;
     let (file, name, map) = match left.as_slice() {
@@ -97,7 +95,6 @@ pub fn load_dump(console: &mut Console, call: Call<'_>) -> Done {
     Ok(Answer::Text(lines.join("\n")))
 }
 
-/// `use NAME`.
 pub fn switch(console: &mut Console, call: Call<'_>) -> Done {
     let given = call.words()?;
     let [name] = given.as_slice() else {

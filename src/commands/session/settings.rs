@@ -6,7 +6,6 @@ use crate::commands::state::settings::{SETTINGS, Setting, find};
 use crate::commands::state::{Call, Console};
 use crate::lang::LangError;
 
-/// `show [NAME]`.
 pub(crate) fn show(console: &mut Console, call: Call<'_>) -> Done {
     let given = call.words()?;
     if given.is_empty() {
@@ -36,7 +35,6 @@ pub(crate) fn all(console: &Console) -> Answer {
     Table::new(["Setting", "Value", "From", "Meaning"]).rows(SETTINGS.iter().map(row)).into()
 }
 
-/// The settings of one group.
 pub(crate) fn of_group(console: &Console, group: &str) -> Answer {
     let of_group = SETTINGS.iter().filter(|setting| setting.parts().0 == group);
     let row = |setting: &Setting| (setting.parts().1, (setting.get)(console), setting.about);

@@ -11,11 +11,9 @@ use crate::lang::{Expr, LangError, Span, parse_expr};
 /// One command, or one of the things that a command like `info` or `save` takes first.
 pub struct Command {
     pub name: &'static str,
-    /// Short forms that are reserved for it.
     pub short: &'static [&'static str],
     /// What it takes, as in a manual; one form a line.
     pub usage: &'static str,
-    /// One line: what it does.
     pub about: &'static str,
     /// More, if there is more to say: sentences.
     pub help: &'static str,
@@ -38,11 +36,9 @@ pub struct Command {
     pub(crate) run: fn(&mut Console, Call<'_>) -> Done,
 }
 
-/// What the arguments of a command are.
 #[derive(Clone, Copy)]
 pub enum Takes {
     Nothing,
-    /// A location, perhaps with a condition.
     Location,
     /// An expression, an assignment, or anything else with sites and functions in it.
     Expression,
@@ -53,7 +49,6 @@ pub enum Takes {
     /// A subject of `info` first: what any group of commands can report.
     Subjects,
     Setting,
-    /// An assignment, or a setting and its value.
     Change,
     Branch,
     File,
@@ -69,7 +64,6 @@ pub enum Repeats {
     Word,
 }
 
-/// What a journal must have of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Journalled {
     /// Nothing: no later command depends on it.
@@ -154,7 +148,6 @@ impl Call<'_> {
         Ok(self.optional_word("count")?.map(|word| parse_count(&word)).transpose()?)
     }
 
-    /// All arguments as one expression.
     pub fn expr(&self) -> Result<Expr> {
         Ok(parse_expr(self.args.rest, self.args.offset)?)
     }
@@ -164,12 +157,10 @@ impl Call<'_> {
         LangError::new(format!("expected {what}"), Span::at(self.args.offset)).help(help).into()
     }
 
-    /// The place of all arguments.
     pub fn span(&self) -> Span {
         Span::new(self.args.offset, self.end().start)
     }
 
-    /// The place after the last argument.
     pub fn end(&self) -> Span {
         Span::at(self.args.offset + self.args.rest.len())
     }
@@ -210,17 +201,14 @@ pub struct Group {
     pub name: &'static str,
     pub title: &'static str,
     pub commands: &'static [Command],
-    /// What `info` can report of it.
     pub subjects: &'static [Command],
 }
 
-/// Every command, in the order of the manual.
 pub struct Directory {
     pub groups: &'static [Group],
 }
 
 impl Directory {
-    /// Every command, in the order of the manual.
     pub fn commands(&self) -> impl Iterator<Item = &'static Command> + use<> {
         self.groups.iter().flat_map(|group| group.commands)
     }

@@ -13,7 +13,6 @@ use crate::debugger::Session;
 pub struct Console {
     /// Everything the user has set up.
     pub session: Session,
-    /// A short name of the model.
     pub model_name: String,
     /// Whether the prompts went through a chat template.
     pub chat: bool,
@@ -35,7 +34,6 @@ pub struct Console {
 }
 
 impl Console {
-    /// A console on a session.
     pub fn new(session: Session, model_name: impl Into<String>) -> Console {
         let listing = Listing::of(&session);
         let notices = session.run.model.report.replaced.clone();

@@ -11,7 +11,6 @@ use crate::lang::{Expr, Span, parse_expr};
 use crate::tensor::interruptible;
 
 impl Console {
-    /// Evaluates an expression in the session.
     pub(crate) fn evaluate(&mut self, expr: &Expr) -> Result<Datum> {
         Ok(eval::evaluate(expr, &mut RunScope::new(&mut self.session))?)
     }

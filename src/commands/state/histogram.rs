@@ -3,7 +3,6 @@
 use crate::answer::Table;
 use crate::tensor::{TensorError, Value};
 
-/// Bins where no count is given.
 pub const BINS: usize = 16;
 
 /// The longest bar, in columns.

@@ -28,7 +28,6 @@ pub struct Dump {
     pub value: Value,
     /// The element that comes next.
     pub at: usize,
-    /// Elements shown at a time.
     pub count: usize,
     pub style: Style,
 }

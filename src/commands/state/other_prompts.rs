@@ -20,7 +20,6 @@ fn input(model: &Model, text: &str) -> Result<Input> {
     Ok(Input::from_tokens(model, vec![ids])?)
 }
 
-/// What is done with each text.
 type Each<'a> = &'a mut dyn FnMut(&mut Console) -> Result<()>;
 
 impl Console {

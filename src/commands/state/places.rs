@@ -4,7 +4,6 @@ use crate::debugger::{Crossing, Error, Mark, Result, Session};
 use crate::lang::location::{Choice, Place, Target, When, parse_location, resolve};
 use crate::lang::{LangError, Location, Span};
 
-/// The places that a location names.
 pub fn places(session: &Session, location: &Location) -> Result<Vec<Place>> {
     Ok(resolve(location, &*session.run.names, session.block())?)
 }

@@ -21,10 +21,8 @@ pub struct Row {
     pub fields: BTreeMap<String, String>,
 }
 
-/// The rows of a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rows {
-    /// In the order of the file.
     pub all: Vec<Row>,
     /// What is unusual about the file.
     pub note: Option<String>,
@@ -127,7 +125,6 @@ fn table(text: &str) -> Result<Rows> {
     Ok(Rows { all, note })
 }
 
-/// The row of a JSON object.
 fn object(value: serde_json::Value, place: String) -> Result<Row> {
     let serde_json::Value::Object(mut object) = value else {
         return Err(Error::refused(format!("{place} is not an object")));

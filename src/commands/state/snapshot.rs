@@ -17,7 +17,6 @@ pub struct Listing {
 }
 
 impl Listing {
-    /// The listing of a session's program for its input.
     pub fn of(session: &Session) -> Listing {
         let run = &session.run;
         let span = run.branch().span(run.pass);
@@ -39,7 +38,6 @@ impl Listing {
         }
     }
 
-    /// The state of each op.
     pub(crate) fn flags(&self, session: &Session) -> Vec<OpFlags> {
         let run = &session.run;
         let program = &run.program;
@@ -106,7 +104,6 @@ impl Console {
         }
     }
 
-    /// What a screen needs to know now.
     pub fn snapshot(&mut self) -> Arc<Snapshot> {
         if self.session.run.branch().span(self.session.run.pass) != self.listing.span {
             self.listing = Listing::of(&self.session);
@@ -149,7 +146,6 @@ impl Console {
         })
     }
 
-    /// Remembers the last stop for the screen.
     pub(crate) fn keep_stop(&mut self, answer: &Answer) {
         if let Answer::Stop(stop) = answer {
             self.shown_stop = Some(StopView::clone(stop));

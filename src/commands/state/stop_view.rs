@@ -11,7 +11,6 @@ use crate::tensor::ops::Slice;
 use crate::tensor::{Difference, Tolerance, Verdict, distance};
 
 impl Console {
-    /// The answer of a motion.
     pub(crate) fn arrived(&mut self, stop: Stop) -> Done {
         let view = self.stop_view(&stop)?;
         self.session.trail.visit((self.session.run.current, stop.at));
@@ -113,7 +112,6 @@ impl Console {
         Ok(other.into_iter().chain([format!("{} {value}", apart.name), apart_by]).collect())
     }
 
-    /// A value in one line.
     fn in_a_line(&self, datum: &Datum) -> Result<String> {
         Ok(match datum {
             Datum::Tensor(value) => summary_line(value)?,

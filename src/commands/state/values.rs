@@ -163,7 +163,6 @@ impl Console {
         })
     }
 
-    /// The map of `print/h`.
     pub(crate) fn text_map(&self, title: &str, value: &Value) -> Result<Answer> {
         Ok(Answer::Map(self.map(title.into(), value, (MAP_CELLS, MAP_CELLS))?))
     }
@@ -175,7 +174,6 @@ fn scalar(x: f64, dtype: &'static str, number: Option<usize>, style: Style) -> V
     ValueView { number, shape: vec![], axes: vec![], dtype, summary, data: Some(vec![x]), style, edge }
 }
 
-/// A tensor as it is shown.
 pub(crate) fn view(value: &Value, number: Option<usize>, style: Style) -> Result<ValueView> {
     let whole = value.count() <= ValueView::DATA_LIMIT || matches!(style, Style::All | Style::Raw);
     let dtype = value.dtype_name();

@@ -140,7 +140,6 @@ fn change(console: &mut Console, numbers: &[usize], change: impl Fn(&mut StopPoi
     Ok(Answer::Text(String::new()))
 }
 
-/// `delete checkpoint N`.
 fn delete_checkpoints(console: &mut Console, text: &str, offset: usize) -> Done {
     let mut numbers = Vec::new();
     for word in words(text, offset)? {
@@ -184,7 +183,6 @@ pub fn disable(console: &mut Console, call: Call<'_>) -> Done {
     change(console, &numbers, |point| point.enabled = false)
 }
 
-/// `condition N [EXPR]`, `condition -hits N [OP COUNT]`.
 pub fn condition(console: &mut Console, call: Call<'_>) -> Done {
     let (rest, offset) = (call.args.rest, call.args.offset);
     if let Some(after) = rest.strip_prefix("-hits").filter(|after| after.starts_with(char::is_whitespace)) {

@@ -21,11 +21,9 @@ const SATURATED: f64 = 0.999;
 /// Distance from the other side, absolute and relative, that stops: the floor of one forward pass in 32 bits (TransformerLens).
 const DIVERGING: f64 = 2e-4;
 
-/// The words after `catch`.
 pub const EVENTS: [&str; 11] =
     ["nan", "inf", "overflow", "norm-jump", "dead", "saturated", "diverge", "vanish", "explode", "token", "pass"];
 
-/// `watch EXPR [if EXPR]`.
 pub fn watch(console: &mut Console, call: Call<'_>) -> Done {
     let (name, rest, offset) = named(console, &call)?;
     if rest.is_empty() {
@@ -48,7 +46,6 @@ pub fn watch(console: &mut Console, call: Call<'_>) -> Done {
     Ok(Answer::Text(format!("Watchpoint {number}: {text} (evaluated at {ops} of a pass)")))
 }
 
-/// `catch EVENT [LOC] [if EXPR]`.
 pub fn catch(console: &mut Console, call: Call<'_>) -> Done {
     let (name, rest, offset) = named(console, &call)?;
     let word = rest.split_whitespace().next().unwrap_or_default();

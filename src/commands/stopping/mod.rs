@@ -6,7 +6,6 @@ pub(crate) mod breakpoints;
 mod catchpoints;
 mod tracing;
 
-/// Its commands, in the order of the manual.
 pub const COMMANDS: &[Command] = &[
     Command {
         name: "break",
@@ -176,7 +175,6 @@ pub const COMMANDS: &[Command] = &[
     },
 ];
 
-/// What `info` reports of it.
 pub const SUBJECTS: &[Command] = &[
     Command {
         name: "breakpoints",

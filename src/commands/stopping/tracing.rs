@@ -13,7 +13,6 @@ use crate::lang::{LangError, Span, parse_expr, parse_list, parse_trace};
 
 const TRACE_USAGE: &str = "trace LOC [/EXPR/] [count|EXPR|hist EXPR]";
 
-/// `trace LOC [/EXPR/] [count|EXPR|hist EXPR]`.
 pub fn trace(console: &mut Console, call: Call<'_>) -> Done {
     let (name, rest, offset) = named(console, &call)?;
     if rest.is_empty() {
@@ -46,7 +45,6 @@ pub fn trace(console: &mut Console, call: Call<'_>) -> Done {
     Ok(Answer::Text(format!("Trace {number} at {text}{many}")))
 }
 
-/// `dprintf LOC,"FORMAT",EXPR...`.
 pub fn dprintf(console: &mut Console, call: Call<'_>) -> Done {
     const USAGE: &str = "dprintf L*.mlp.post,\"%f\\n\",max($)";
     let (name, rest, offset) = named(console, &call)?;

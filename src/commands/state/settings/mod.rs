@@ -13,7 +13,6 @@ use crate::lang::words::{Word, words};
 use crate::lang::{LangError, Span};
 pub use list::SETTINGS;
 
-/// Something that can be chosen.
 pub struct Setting {
     /// One word, or two: the group and the name in it.
     pub name: &'static str,
@@ -38,12 +37,10 @@ pub struct Outside {
     pub overwrite: bool,
 }
 
-/// Settings of the console itself.
 #[derive(Clone, Debug)]
 pub(crate) struct Chosen {
     /// Whether any file may run programs.
     pub shell: bool,
-    /// Where a log is written.
     pub log_file: String,
     pub log: bool,
     /// Whether it replaces what is there.
@@ -164,7 +161,6 @@ impl Console {
         self.apply_setting(setting.ok_or_else(|| format!("no setting {name}"))?, value, from)
     }
 
-    /// What may be done outside the session.
     pub fn outside(&self) -> Outside {
         let Chosen { shell, log, log_file, overwrite, .. } = &self.chosen;
         Outside { shell: *shell, log: log.then(|| PathBuf::from(log_file)), overwrite: *overwrite }
