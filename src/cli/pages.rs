@@ -8,7 +8,7 @@ pub use clap_complete::Shell;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
-use super::arguments::Arguments;
+use super::Options;
 use crate::commands::{ALL, commands};
 use crate::model::bundled::BUNDLED;
 
@@ -39,7 +39,7 @@ pub fn completions(shell: Shell, out: &mut dyn Write) -> io::Result<()> {
     let names = PossibleValuesParser::new(commands().map(|command| command.name));
     let hinted =
         |name: &'static str, hint| move |arg: clap::Arg| if arg.get_id() == name { arg.value_hint(hint) } else { arg };
-    let mut command = Arguments::command()
+    let mut command = Options::command()
         .mut_arg("ex", |arg| arg.value_parser(names))
         .mut_arg("model", hinted("model", ValueHint::AnyPath))
         .mut_arg("x", hinted("x", ValueHint::FilePath))
@@ -61,7 +61,7 @@ pub fn completions(shell: Shell, out: &mut dyn Write) -> io::Result<()> {
 /// # Errors
 /// If `out` cannot be written.
 pub fn manual(out: &mut dyn Write) -> io::Result<()> {
-    let man = Man::new(Arguments::command());
+    let man = Man::new(Options::command());
     man.render_title(out)?;
     man.render_name_section(out)?;
     man.render_synopsis_section(out)?;
@@ -125,7 +125,7 @@ mod tests {
     fn the_manual_page_has_every_option_command_and_model() {
         // Troff writes a hyphen as `\-`.
         let page = text(manual).replace("\\-", "-").replace("\\\\", "\\").replace("\\*(Aq", "'");
-        for option in Arguments::command().get_arguments().filter_map(clap::Arg::get_long) {
+        for option in Options::command().get_arguments().filter_map(clap::Arg::get_long) {
             assert!(page.contains(&format!("--{option}")), "{option}");
         }
         for command in commands() {

@@ -120,9 +120,7 @@ fn plain(text: &str, separator: char) -> (String, &str) {
 fn quoted<'a>(inside: &'a str, separator: char, line: &mut usize) -> Result<(String, &'a str), Malformed> {
     let (start, mut rest, mut field) = (*line, inside, String::new());
     loop {
-        let Some((part, after)) = rest.split_once('"') else {
-            return Err(Malformed { line: start, fault: Fault::Unclosed });
-        };
+        let (part, after) = rest.split_once('"').ok_or(Malformed { line: start, fault: Fault::Unclosed })?;
         field.push_str(part);
         *line += part.matches('\n').count();
         if let Some(next) = after.strip_prefix('"') {

@@ -30,9 +30,7 @@ pub fn ablate(console: &mut Console, call: Call<'_>) -> Done {
     }
     let rows = console.session.run.branch().text().rows.len();
     if how == Ablation::Resample && rows < 2 {
-        return Err(Error::refused(
-            "resample takes the value from the next row, and there is one row only: give -p twice",
-        ));
+        return Err("resample takes the value from the next row, and there is one row only: give -p twice".into());
     }
     let mut edits = Vec::new();
     for (op, head) in console.ablated_ops(&location)? {

@@ -44,9 +44,7 @@ fn known(run: &Run, name: &str) -> Result<usize> {
 
 pub fn drop(console: &mut Console, call: Call<'_>) -> Done {
     let what = call.args.subcommand().filter(|what| what.word.len() > 1 && "edits".starts_with(what.word));
-    let Some(what) = what else {
-        return Err(call.expected("what to drop", "drop edits, drop edits 2 3"));
-    };
+    let what = what.ok_or_else(|| call.expected("what to drop", "drop edits, drop edits 2 3"))?;
     let edits = console.session.run.branch().edits.len();
     if edits == 0 {
         let name = &console.session.run.branch().name;

@@ -203,9 +203,7 @@ impl Console {
                 let change = Change::Tokens(tokens);
                 Ok(Edit { from: Mark::new(pass, 0), target: Target::Token, change, lasting: false, text })
             }
-            _ => Err(Error::refused(
-                "one token at a time can be changed after the prompt: what follows it is chosen anew",
-            )),
+            _ => Err("one token at a time can be changed after the prompt: what follows it is chosen anew".into()),
         }
     }
 

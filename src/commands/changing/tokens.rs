@@ -14,9 +14,7 @@ const USAGE: &str = "tokens insert POS TEXT, tokens erase POS, tokens erase FROM
 
 /// `tokens insert POS TEXT`, `tokens erase RANGE`: of the focused row.
 pub fn tokens(console: &mut Console, call: Call<'_>) -> Done {
-    let Some(how) = call.args.subcommand() else {
-        return Err(call.expected("insert or erase", USAGE));
-    };
+    let how = call.args.subcommand().ok_or_else(|| call.expected("insert or erase", USAGE))?;
     let vocabulary = Vocabulary { of: "tokens", names: &["insert", "erase"], short: &[] };
     let word = vocabulary.resolve(how.word, how.span)?;
     let run = &console.session.run;
@@ -28,9 +26,7 @@ pub fn tokens(console: &mut Console, call: Call<'_>) -> Done {
     let row = &mut rows[focused];
     let places = first..first + row.ids.len();
     let given = words(how.rest, how.offset)?;
-    let Some(place) = given.first() else {
-        return Err(LangError::new("expected a position", Span::at(how.offset)).help(USAGE).into());
-    };
+    let place = given.first().ok_or_else(|| LangError::new("expected a position", Span::at(how.offset)).help(USAGE))?;
     match word {
         "insert" => {
             let at = position(&place.text, place.span, &places, places.end)?;

@@ -22,9 +22,7 @@ pub fn reverse_token(console: &mut Console, call: Call<'_>) -> Done {
 }
 
 pub fn generate(console: &mut Console, call: Call<'_>) -> Done {
-    let Some(n) = call.count()? else {
-        return Err(call.expected("how many tokens", "generate 20"));
-    };
+    let n = call.count()?.ok_or_else(|| call.expected("how many tokens", "generate 20"))?;
     begin(console)?;
     let first = console.session.run.pass + 1;
     let stop = console.session.travel(&Motion::Pass(n), Direction::Forward)?;

@@ -31,9 +31,7 @@ pub fn output(console: &mut Console, call: Call<'_>) -> Done {
 
 pub fn printf(console: &mut Console, call: Call<'_>) -> Done {
     let args = parse_list(call.args.rest, call.args.offset)?;
-    let Some((first, rest)) = args.split_first() else {
-        return Err(call.expected("a format", "printf \"%f\\n\", EXPR"));
-    };
+    let (first, rest) = args.split_first().ok_or_else(|| call.expected("a format", "printf \"%f\\n\", EXPR"))?;
     let Datum::Str(template) = console.evaluate(first)? else {
         return Err(LangError::new("the format must be a string", first.span).into());
     };

@@ -105,9 +105,7 @@ pub const KINDS: &[Command] = &[
 
 pub fn save(console: &mut Console, call: Call<'_>) -> Done {
     let usage = || KINDS.iter().map(|kind| kind.usage).collect::<Vec<_>>().join(", ");
-    let Some(kind) = call.args.subcommand() else {
-        return Err(call.expected("what to save and a file", usage()));
-    };
+    let kind = call.args.subcommand().ok_or_else(|| call.expected("what to save and a file", usage()))?;
     if !KINDS.iter().any(|known| known.name.starts_with(kind.word)) {
         return Err(LangError::new(format!("cannot save {}", kind.word), kind.span).help(usage()).into());
     }

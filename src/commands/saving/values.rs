@@ -131,9 +131,7 @@ pub fn table(console: &Console, word: &Word) -> Done {
     let Some((line, answer, (columns, rows))) =
         shown.find_map(|(line, answer)| Some((line, answer, report::rows(answer)?)))
     else {
-        return Err(Error::refused(
-            "no table or map has been shown yet; \"heads\", \"lens\", \"diff\" and many others show one",
-        ));
+        return Err("no table or map has been shown yet; \"heads\", \"lens\", \"diff\" and many others show one".into());
     };
     match ending(file) {
         "csv" => export::file(file, csv::csv(&columns, &rows))?,

@@ -160,9 +160,7 @@ pub fn enable(console: &mut Console, call: Call<'_>) -> Done {
         Some("once") => (Some(Disposition::Disable), None, 1),
         Some("delete") => (Some(Disposition::Delete), None, 1),
         Some("count") => {
-            let Some(count) = first.get(1) else {
-                return Err(Error::refused("enable count needs a number: enable count 2 1"));
-            };
+            let count = first.get(1).ok_or("enable count needs a number: enable count 2 1")?;
             (Some(Disposition::Disable), Some(parse_count(count)?), 2)
         }
         _ => (None, None, 0),
