@@ -13,9 +13,6 @@ use crate::model::hub::cache::{Snapshot, snapshots};
 use crate::model::text::bytes;
 
 /// Lists the bundled models, those in the cache with size, family and commit, and the families that can be opened.
-///
-/// # Errors
-/// If the output cannot be written.
 pub fn list(out: &mut dyn Write) -> io::Result<()> {
     BUNDLED.iter().try_for_each(|model| writeln!(out, "{:16} {}", model.name, model.description))?;
     cached(out)?;

@@ -32,9 +32,6 @@ const STATUSES: [(&str, &str); 6] = [
 ];
 
 /// Writes completions for `shell`. After `-ex` they offer the commands of the debugger.
-///
-/// # Errors
-/// If `out` cannot be written.
 pub fn completions(shell: Shell, out: &mut dyn Write) -> io::Result<()> {
     let names = PossibleValuesParser::new(commands().map(|command| command.name));
     let hinted =
@@ -57,9 +54,6 @@ pub fn completions(shell: Shell, out: &mut dyn Write) -> io::Result<()> {
 }
 
 /// Writes the manual page.
-///
-/// # Errors
-/// If `out` cannot be written.
 pub fn manual(out: &mut dyn Write) -> io::Result<()> {
     let man = Man::new(Options::command());
     man.render_title(out)?;

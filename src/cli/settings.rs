@@ -94,9 +94,6 @@ impl Given {
 
 /// Prints the whole configuration as files: the settings with the source of each, then keys, layouts and colours as
 /// shipped, each followed by the changes in the user's file.
-///
-/// # Errors
-/// If nothing can be written.
 pub fn print(out: &mut dyn Write) -> io::Result<()> {
     let given = Given::of_user();
     match directory() {

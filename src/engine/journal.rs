@@ -107,9 +107,6 @@ pub fn entries(text: &str) -> (Vec<Entry>, Option<String>) {
 }
 
 /// Rewrites a journal with the outcomes of its commands. If it cannot be written, it stays as it was.
-///
-/// # Errors
-/// If the file cannot be written.
 pub fn rewrite(path: &Path, start: &Start, entries: &[Entry]) -> io::Result<()> {
     let start = serde_json::to_string(start).map_err(io::Error::other)?;
     let commands: String = entries.iter().map(Entry::written).collect();
@@ -185,9 +182,6 @@ impl Journal {
     }
 
     /// Continues a journal that was read.
-    ///
-    /// # Errors
-    /// If it cannot be opened.
     pub fn go_on(path: &Path) -> io::Result<Journal> {
         Ok(Journal::Open(file::open_with(OpenOptions::new().append(true), path)?))
     }

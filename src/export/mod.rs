@@ -30,9 +30,6 @@ pub fn whole<E: Into<Cause>>(path: &Path, fill: impl FnOnce(&Path) -> Result<(),
 }
 
 /// Writes a file, whole or not at all.
-///
-/// # Errors
-/// If it cannot be written.
 pub fn file(path: impl AsRef<Path>, content: impl AsRef<[u8]>) -> Result<(), ExportError> {
     whole(path.as_ref(), |partial| fs::write(partial, content))
 }

@@ -17,9 +17,6 @@ pub enum HostData {
 
 impl HostData {
     /// The elements of a value, read from its device. Those of a truth value are whole numbers.
-    ///
-    /// # Errors
-    /// If the device fails.
     pub fn of(value: &Value) -> Result<HostData, TensorError> {
         Ok(match value.kind() {
             Kind::Float => HostData::F32(value.read_f32()?),

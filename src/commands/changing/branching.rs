@@ -71,11 +71,10 @@ fn whole_prompts(console: &Console, dropped: &dyn Fn(usize) -> bool) -> Result<(
     let Some(first) = prompts.iter().position(|edit| dropped(*edit)) else { return Ok(()) };
     match prompts[first..].iter().find(|edit| !dropped(**edit)) {
         None => Ok(()),
-        Some(later) => Err(Error::refused(format!(
-            "edit {} is the whole prompt, with edit {} in it; drop both, and make what should stay again",
-            later + 1,
-            prompts[first] + 1
-        ))),
+        Some(later) => {
+            let what = format!("edit {} is the whole prompt, with edit {} in it", later + 1, prompts[first] + 1);
+            Err(format!("{what}; drop both, and make what should stay again").into())
+        }
     }
 }
 

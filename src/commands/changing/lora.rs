@@ -26,9 +26,6 @@ pub fn lora(console: &mut Console, call: Call<'_>) -> Done {
 
 impl Console {
     /// Applies the adapter of a folder in a branch of its own, before any command.
-    ///
-    /// # Errors
-    /// In words, if it does not fit the model.
     pub fn with_adapter(mut self, folder: &Path) -> Result<Console> {
         let adapter = adapter::read(folder, &self.session.run.model)?;
         self.session.adapter = Some(Arc::new(adapter));

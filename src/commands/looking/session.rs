@@ -5,7 +5,7 @@ use crate::commands::frame::Done;
 use crate::commands::state::{Call, Console, named, places, snapshot};
 use crate::lang::location::{Choice, parse_location};
 use crate::lang::{LangError, Span};
-use crate::model::spec::Head;
+use crate::model::spec::{Head, ModelSpec};
 use crate::model::text::bytes;
 use crate::tensor::{Axis, Precision};
 
@@ -21,16 +21,11 @@ pub fn info(console: &mut Console, call: Call<'_>) -> Done {
 
 pub fn model(console: &Console) -> Answer {
     let run = &console.session.run;
-    let (spec, device) = (&run.model.spec, run.device());
+    let spec = &run.model.spec;
+    let ModelSpec { family, n_layers, n_heads, head_dim, d_model, d_mlp, vocab, max_positions, .. } = spec;
     let mut lines = vec![
-        format!(
-            "{}: {} with {} layers, {} heads of width {}",
-            console.model_name, spec.family, spec.n_layers, spec.n_heads, spec.head_dim
-        ),
-        format!(
-            "width {}, MLP {}, vocabulary {}, {} positions",
-            spec.d_model, spec.d_mlp, spec.vocab, spec.max_positions
-        ),
+        format!("{}: {family} with {n_layers} layers, {n_heads} heads of width {head_dim}", console.model_name),
+        format!("width {d_model}, MLP {d_mlp}, vocabulary {vocab}, {max_positions} positions"),
     ];
     if spec.n_kv_heads != spec.n_heads {
         lines.push(format!("{} key/value heads", spec.n_kv_heads));
@@ -48,20 +43,17 @@ pub fn model(console: &Console) -> Answer {
     }
     let dtypes: Vec<String> =
         report.dtypes.iter().map(|(dtype, count)| format!("{count} tensors of {dtype}")).collect();
-    lines.push(format!(
-        "stored as {}; {}",
-        dtypes.join(", "),
-        match run.model.weights.precision() {
-            Precision::F32 => "computed in f32",
-            Precision::F16 => "held in f16, as all values are; each op is computed in f32 and rounded once",
-        }
-    ));
+    let held = match run.model.weights.precision() {
+        Precision::F32 => "computed in f32",
+        Precision::F16 => "held in f16, as all values are; each op is computed in f32 and rounded once",
+    };
+    lines.push(format!("stored as {}; {held}", dtypes.join(", ")));
     lines.extend(report.ignored.iter().map(|(name, why)| format!("not used: {name} ({why})")));
     lines.extend(report.replaced.iter().chain(&report.notes).cloned());
     if run.model.weights.tied() {
         lines.push("the head is the token embedding (tied)".to_string());
     }
-    lines.push(device.reason().to_string());
+    lines.push(run.device().reason().to_string());
     Answer::Text(lines.join("\n"))
 }
 
@@ -77,26 +69,20 @@ pub fn modules(console: &Console) -> Answer {
 
 pub fn record(console: &Console) -> Answer {
     let run = &console.session.run;
-    let status = run.branch().status();
+    let (branch, status) = (&run.branch().name, run.branch().status());
+    let (computed, kept, recomputed) = (status.computed, status.kept, status.recomputed);
+    let ops = run.program.ops.len() * run.branch().passes();
     let total: u64 = run.branches.iter().map(|branch| branch.status().bytes).sum();
     let mut lines = vec![
-        format!(
-            "branch {}: {} of {} ops computed, {} kept, {}",
-            run.branch().name,
-            status.computed,
-            run.program.ops.len() * run.branch().passes(),
-            status.kept,
-            bytes(status.bytes)
-        ),
+        format!("branch {branch}: {computed} of {ops} ops computed, {kept} kept, {}", bytes(status.bytes)),
         format!("all branches: {} of a budget of {}", bytes(total), bytes(run.budget())),
     ];
-    if status.kept < status.computed {
-        lines.push(
-            "over the budget: block boundaries are kept, the inside of a block is computed again when asked for".into(),
-        );
+    if kept < computed {
+        let what = "block boundaries are kept, the inside of a block is computed again when asked for";
+        lines.push(format!("over the budget: {what}"));
     }
-    if status.recomputed > 0 {
-        lines.push(format!("{} values have been computed again, with the same bits", status.recomputed));
+    if recomputed > 0 {
+        lines.push(format!("{recomputed} values have been computed again, with the same bits"));
     }
     Answer::Text(lines.join("\n"))
 }

@@ -144,9 +144,8 @@ fn compared(found: &Comparison) -> Vec<Cell> {
 
 /// One stored block: its bytes as they are in the file, and the numbers that they become.
 fn block(console: &Console, chosen: &[FileTensor], number: &Word, patterns: &[Word]) -> Done {
-    let number_span = number.span;
     let ([file], [_]) = (chosen, patterns) else {
-        let at = patterns.last().map_or(number_span, |word| word.span);
+        let at = patterns.last().map_or(number.span, |word| word.span);
         return Err(LangError::new("a block is of one tensor: name it", at).help(USAGE).into());
     };
     let files = &console.session.run.model.files;
@@ -160,19 +159,15 @@ fn block(console: &Console, chosen: &[FileTensor], number: &Word, patterns: &[Wo
     let blocks = stored.len() / size;
     let index = number.text.parse::<usize>().ok().filter(|index| *index < blocks).ok_or_else(|| {
         let there = if blocks == 1 { "only 0".to_owned() } else { format!("0..{}", blocks.saturating_sub(1)) };
-        LangError::new(format!("no block {:?}: there is {there}", number.text), number_span)
+        LangError::new(format!("no block {:?}: there is {there}", number.text), number.span)
     })?;
     let bytes = &stored[index * size..(index + 1) * size];
-    let mut lines = vec![format!(
-        "{} block {index} of {blocks}, {}: bytes {}..{}, elements {}..{} as they are stored",
-        file.file_name(),
-        file.dtype,
-        index * size,
-        (index + 1) * size - 1,
-        index * elements,
-        (index + 1) * elements - 1
-    )];
-    lines.extend(bytes.chunks(BYTES_IN_LINE).map(hexadecimal));
+    let within = |length: usize| format!("{}..{}", index * length, (index + 1) * length - 1);
+    let (name, dtype, places) = (file.file_name(), &file.dtype, within(elements));
+    let head = format!("{name} block {index} of {blocks}, {dtype}: bytes {}", within(size));
+    let mut lines = vec![format!("{head}, elements {places} as they are stored")];
+    let digits: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    lines.extend(digits.chunks(BYTES_IN_LINE).map(|line| line.join(" ")));
     let mut values = vec![0.0; elements];
     crate::model::checkpoint::decode(entry.dtype, bytes, &mut values);
     let shown = values.iter().map(|value| numbers::short((*value).into())).collect::<Vec<_>>();
@@ -182,8 +177,4 @@ fn block(console: &Console, chosen: &[FileTensor], number: &Word, patterns: &[Wo
     }
     from.release(entry);
     Ok(Answer::Text(lines.join("\n")))
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(" ")
 }

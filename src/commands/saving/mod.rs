@@ -8,7 +8,7 @@ use crate::answer::Answer;
 use crate::answer::numbers::short;
 use crate::commands::explaining::backward;
 use crate::commands::frame::Done;
-use crate::commands::state::{Call, Command, Console, NOT_COMPLETE, PLAIN, named};
+use crate::commands::state::{Call, Command, Console, NOT_COMPLETE, PLAIN, kind, named};
 use crate::debugger::{Error, Result};
 use crate::export;
 use crate::export::picture::Picture;
@@ -30,34 +30,16 @@ pub const KINDS: &[Command] = &[
         run: |console, call| sites(console, call, false),
         ..PLAIN
     },
-    Command {
-        name: "attribution",
-        usage: "save attribution FILE.html",
-        about: "the last attribution to tokens, as a page",
-        run: attribution,
-        ..PLAIN
-    },
-    Command {
-        name: "breakpoints",
-        usage: "save breakpoints FILE",
-        about: "commands that set all stop points again",
-        run: |console, call| stop_points::breakpoints(console, &only_file(&call)?.text),
-        ..PLAIN
-    },
-    Command {
-        name: "edits",
-        usage: "save edits FILE",
-        about: "the edits of this branch",
-        run: |console, call| stop_points::edits(console, &only_file(&call)?.text),
-        ..PLAIN
-    },
-    Command {
-        name: "events",
-        usage: "save events FOLDER",
-        about: "statistics by layer for TensorBoard",
-        run: |console, call| values::events(console, &only_file(&call)?.text),
-        ..PLAIN
-    },
+    kind("attribution", "save attribution FILE.html", "the last attribution to tokens, as a page", attribution),
+    kind("breakpoints", "save breakpoints FILE", "commands that set all stop points again", |console, call| {
+        stop_points::breakpoints(console, &only_file(&call)?.text)
+    }),
+    kind("edits", "save edits FILE", "the edits of this branch", |console, call| {
+        stop_points::edits(console, &only_file(&call)?.text)
+    }),
+    kind("events", "save events FOLDER", "statistics by layer for TensorBoard", |console, call| {
+        values::events(console, &only_file(&call)?.text)
+    }),
     Command {
         name: "gradients",
         usage: "save gradients FILE.safetensors [SITES] [-all-rows]",
@@ -66,51 +48,24 @@ pub const KINDS: &[Command] = &[
         run: |console, call| sites(console, call, true),
         ..PLAIN
     },
-    Command {
-        name: "picture",
-        usage: "save picture FILE.png|FILE.svg EXPR",
-        about: "a matrix as a picture",
-        run: picture,
-        ..PLAIN
-    },
-    Command {
-        name: "report",
-        usage: "save report FILE.html",
-        about: "the session as a page",
-        run: |console, call| values::report(console, &only_file(&call)?),
-        ..PLAIN
-    },
-    Command {
-        name: "table",
-        usage: "save table FILE.csv|.html|.json|.svg|.png",
-        about: "the last table or map",
-        run: |console, call| values::table(console, &only_file(&call)?),
-        ..PLAIN
-    },
-    Command {
-        name: "value",
-        usage: "save value FILE.npy|.npz|.safetensors|.csv|.json EXPR",
-        about: "a value for other programs",
-        run: |console, call| {
-            let (file, text, offset) = file_and_rest(&call)?;
-            if text.is_empty() {
-                let error = LangError::new("expected what to save", Span::at(file.span.end));
-                return Err(error.help("save value FILE.npy L2.attn.z").into());
-            }
-            values::value(console, &file, text, offset)
-        },
-        ..PLAIN
-    },
+    kind("picture", "save picture FILE.png|FILE.svg EXPR", "a matrix as a picture", picture),
+    kind("report", "save report FILE.html", "the session as a page", |console, call| {
+        values::report(console, &only_file(&call)?)
+    }),
+    kind("table", "save table FILE.csv|.html|.json|.svg|.png", "the last table or map", |console, call| {
+        values::table(console, &only_file(&call)?)
+    }),
+    kind("value", "save value FILE.npy|.npz|.safetensors|.csv|.json EXPR", "a value for other programs", value),
 ];
 
 pub fn save(console: &mut Console, call: Call<'_>) -> Done {
     let usage = || KINDS.iter().map(|kind| kind.usage).collect::<Vec<_>>().join(", ");
-    let kind = call.args.subcommand().ok_or_else(|| call.expected("what to save and a file", usage()))?;
-    if !KINDS.iter().any(|known| known.name.starts_with(kind.word)) {
-        return Err(LangError::new(format!("cannot save {}", kind.word), kind.span).help(usage()).into());
+    let what = call.args.subcommand().ok_or_else(|| call.expected("what to save and a file", usage()))?;
+    if !KINDS.iter().any(|known| known.name.starts_with(what.word)) {
+        return Err(LangError::new(format!("cannot save {}", what.word), what.span).help(usage()).into());
     }
-    let command = named(KINDS.iter(), "save", kind.word, kind.span)?;
-    (command.run)(console, Call { args: &kind, command, ..call })
+    let command = named(KINDS.iter(), "save", what.word, what.span)?;
+    (command.run)(console, Call { args: &what, command, ..call })
 }
 
 fn no_file(call: &Call<'_>) -> LangError {
@@ -189,6 +144,15 @@ fn sites(console: &mut Console, call: Call<'_>, gradients: bool) -> Done {
     written(&file.text, entries, missing)
 }
 
+fn value(console: &mut Console, call: Call<'_>) -> Done {
+    let (file, text, offset) = file_and_rest(&call)?;
+    if text.is_empty() {
+        let error = LangError::new("expected what to save", Span::at(file.span.end));
+        return Err(error.help("save value FILE.npy L2.attn.z").into());
+    }
+    values::value(console, &file, text, offset)
+}
+
 fn attribution(console: &mut Console, call: Call<'_>) -> Done {
     let file = only_file(&call)?;
     check_ending(&file, &["html"], "attributions are written as pages; --json prints them as objects")?;
@@ -226,10 +190,9 @@ fn picture(console: &mut Console, call: Call<'_>) -> Done {
     let picture = Picture { data: &data, shape };
     values::picture(file, &picture)?;
     let largest = short(picture.largest());
-    Ok(Answer::Text(format!(
-        "Wrote {} by {} elements to {file}; white is 0, full blue {largest}, full orange -{largest}",
-        shape[0], shape[1]
-    )))
+    let [rows, columns] = shape;
+    let colours = format!("white is 0, full blue {largest}, full orange -{largest}");
+    Ok(Answer::Text(format!("Wrote {rows} by {columns} elements to {file}; {colours}")))
 }
 
 fn written(file: &str, values: Vec<(String, Value)>, missing: String) -> Done {

@@ -19,8 +19,9 @@ use crate::export::{self, csv, report};
 use crate::lang::eval::Datum;
 use crate::lang::words::Word;
 use crate::lang::{LangError, parse_expr};
+use crate::model::spec::ModelSpec;
 use crate::tensor::ops::Slice;
-use crate::tensor::{Kind, Value, proceed, unravel};
+use crate::tensor::{Kind, Summary, Value, proceed, unravel};
 
 pub fn ending(file: &str) -> &str {
     file.rsplit_once('.').map_or("", |(_, ending)| ending)
@@ -160,18 +161,11 @@ pub fn report(console: &mut Console, word: &Word) -> Done {
     check_ending(word, &["html"], "save report FILE.html")?;
     let file = word.text.as_str();
     let run = &console.session.run;
-    let (spec, branch) = (&run.model.spec, run.branch());
-    let mut about = vec![format!(
-        "{}: {} with {} blocks, {} heads, width {}; held in {}, on {}",
-        console.model_name,
-        spec.family,
-        spec.n_layers,
-        spec.n_heads,
-        spec.d_model,
-        branch.weights().precision(),
-        run.device().name()
-    )];
-    for row in &branch.text().rows {
+    let ModelSpec { family, n_layers, n_heads, d_model, .. } = &run.model.spec;
+    let (name, precision, device) = (&console.model_name, run.branch().weights().precision(), run.device().name());
+    let model = format!("{name}: {family} with {n_layers} blocks, {n_heads} heads, width {d_model}");
+    let mut about = vec![format!("{model}; held in {precision}, on {device}")];
+    for row in &run.branch().text().rows {
         let texts: Vec<String> = row.ids.iter().map(|&id| console.token_text(id)).collect();
         about.push(format!("Text, {} tokens: {}", row.len(), texts.concat()));
     }
@@ -196,20 +190,14 @@ pub fn events(console: &mut Console, folder: &str) -> Done {
             continue;
         }
         let value = value.slice(&[Slice::At(row)])?;
-        let summary = value.summary()?;
         // What blocks have in common is one curve over the layers.
-        let (tag, step) = match op.layer {
-            Some(layer) => {
-                (op.site.strip_prefix(&format!("blocks.{layer}.")).unwrap_or(&op.site).to_string(), layer as i64)
-            }
-            None => (op.site.clone(), 0),
-        };
-        for (name, x) in
-            [("norm", summary.l2), ("largest", summary.absmax), ("mean", summary.mean), ("std", summary.std)]
-        {
+        let layer = op.layer.unwrap_or(0);
+        let (tag, step) = (op.site.strip_prefix(&format!("blocks.{layer}.")).unwrap_or(&op.site), layer as i64);
+        let Summary { l2, absmax, mean, std, .. } = value.summary()?;
+        for (name, x) in [("norm", l2), ("largest", absmax), ("mean", mean), ("std", std)] {
             events.scalar(&format!("{tag}/{name}"), step, x);
         }
-        events.histogram(&tag, step, &value.read_f32()?);
+        events.histogram(tag, step, &value.read_f32()?);
         sites += 1;
     }
     let script: Vec<&str> = console.memory.record.iter().map(|(line, _)| line.as_str()).collect();
@@ -219,8 +207,6 @@ pub fn events(console: &mut Console, folder: &str) -> Done {
     std::fs::create_dir_all(folder).map_err(failed)?;
     let file = Path::new(folder).join(format!("events.out.tfevents.{}.llmdbg.{}", now as u64, std::process::id()));
     std::fs::write(&file, events.bytes()).map_err(failed)?;
-    Ok(Answer::Text(format!(
-        "Wrote {sites} sites, by layer, to {}; \"tensorboard --logdir {folder}\" shows them",
-        file.display()
-    )))
+    let shown = format!("\"tensorboard --logdir {folder}\" shows them");
+    Ok(Answer::Text(format!("Wrote {sites} sites, by layer, to {}; {shown}", file.display())))
 }

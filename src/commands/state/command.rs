@@ -33,7 +33,7 @@ pub struct Command {
     pub fills: bool,
     /// Whether its answer is kept for tables and reports.
     pub recorded: bool,
-    pub(crate) run: fn(&mut Console, Call<'_>) -> Done,
+    pub(crate) run: Run,
 }
 
 #[derive(Clone, Copy)]
@@ -119,8 +119,6 @@ impl Call<'_> {
         Options::take(self.words()?, self.command.options)
     }
 
-    /// # Errors
-    /// If there is an argument.
     pub fn no_arguments(&self) -> Result<()> {
         match self.args.rest {
             "" => Ok(()),
@@ -195,6 +193,19 @@ pub const ANALYSING: Command = Command { changes: true, journalled: Journalled::
 
 /// A command that an empty line repeats.
 pub const REPEATED: Command = Command { repeats: Repeats::Same, ..CHANGING };
+
+/// What a handler of a line is.
+type Run = fn(&mut Console, Call<'_>) -> Done;
+
+/// A subject of `info` without options.
+pub const fn subject(name: &'static str, usage: &'static str, about: &'static str, run: Run) -> Command {
+    Command { name, usage, about, run, ..LOOKING }
+}
+
+/// A kind of file that `save` writes, without options.
+pub const fn kind(name: &'static str, usage: &'static str, about: &'static str, run: Run) -> Command {
+    Command { name, usage, about, run, ..PLAIN }
+}
 
 pub struct Group {
     /// The word that `help` takes.

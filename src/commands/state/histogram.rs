@@ -10,9 +10,6 @@ const BAR: usize = 32;
 
 /// Elements in so many bins of one width from the smallest to the largest finite one; a bin has its lower end and not its
 /// upper one, but the last has both. Elements that are not finite have rows of their own.
-///
-/// # Errors
-/// If the device fails.
 pub fn table(title: String, value: &Value, bins: usize) -> Result<Table, TensorError> {
     let data = value.read_f64()?;
     let (min, max, counts) = spread(&data, bins);

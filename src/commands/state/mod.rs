@@ -21,7 +21,7 @@ mod value_pane;
 mod values;
 
 pub(crate) use bars::{NOT_COMPLETE, bar};
-pub(crate) use command::{ANALYSING, CHANGING, LOOKING, PLAIN, REPEATED, named};
+pub(crate) use command::{ANALYSING, CHANGING, LOOKING, PLAIN, REPEATED, kind, named, subject};
 pub use command::{Call, Command, Directory, Group, Journalled, Repeats, Takes};
 pub use console::Console;
 pub use gdb::{COUNTERPARTS, Counterpart};

@@ -24,9 +24,6 @@ type Each<'a> = &'a mut dyn FnMut(&mut Console) -> Result<()>;
 
 impl Console {
     /// A session of the same model, as it is edited, on other texts, each in a branch of its own whose pass is computed.
-    ///
-    /// # Errors
-    /// In words: what is wrong with a text.
     pub(crate) fn on_texts(&self, texts: &[&str]) -> Result<Session> {
         self.on(texts, true)
     }
@@ -60,9 +57,6 @@ impl Console {
     }
 
     /// The same with the weights alone as they are edited: edits of values belong to the text under control.
-    ///
-    /// # Errors
-    /// As [`Console::over_texts`].
     pub(crate) fn over_references(&mut self, file: &Word, each: Each<'_>) -> Result<usize> {
         self.over(file, false, each)
     }

@@ -58,10 +58,10 @@ pub fn parse(text: &str, file: &str) -> Result<Option<Rows>> {
             Ok(Some(Rows { all: lines.map(one).collect::<Result<_, _>>()?, note: None }))
         }
         _ => match heading(text.lines().next().unwrap_or_default()) {
-            Some((_, names)) if names.len() > 1 && text_column(&names).is_some() => Err(Error::refused(format!(
-                "its first line has the names of columns ({}), but its name does not end in .csv or .tsv",
-                names.join(", ")
-            ))),
+            Some((_, names)) if names.len() > 1 && text_column(&names).is_some() => {
+                let what = format!("its first line has the names of columns ({})", names.join(", "));
+                Err(format!("{what}, but its name does not end in .csv or .tsv").into())
+            }
             _ => Ok(None),
         },
     }

@@ -1,6 +1,6 @@
 //! Commands that say where to stop.
 
-use crate::commands::state::{CHANGING, Command, LOOKING, Takes};
+use crate::commands::state::{CHANGING, Command, LOOKING, Takes, subject};
 
 pub(crate) mod breakpoints;
 mod catchpoints;
@@ -184,11 +184,5 @@ pub const SUBJECTS: &[Command] = &[
         run: |console, _| Ok(breakpoints::table(console)),
         ..LOOKING
     },
-    Command {
-        name: "trace",
-        usage: "info trace [N...]",
-        about: "what tracepoints have kept",
-        run: tracing::info,
-        ..LOOKING
-    },
+    subject("trace", "info trace [N...]", "what tracepoints have kept", tracing::info),
 ];
