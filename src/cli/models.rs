@@ -6,11 +6,10 @@ use std::io::{self, Write};
 use crate::model::bundled::BUNDLED;
 use crate::model::checkpoint::gguf_architectures;
 use crate::model::config::HfConfig;
-use crate::model::families;
-use crate::model::file;
 use crate::model::hub::Settings;
 use crate::model::hub::cache::{Snapshot, snapshots};
 use crate::model::text::bytes;
+use crate::model::{families, file};
 
 /// Lists the bundled models, those in the cache with size, family and commit, and the families that can be opened.
 pub fn list(out: &mut dyn Write) -> io::Result<()> {

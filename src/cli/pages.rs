@@ -4,13 +4,14 @@ use std::io::{self, Write};
 
 use clap::builder::PossibleValuesParser;
 use clap::{Command, CommandFactory, ValueHint};
-pub use clap_complete::Shell;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
 use super::Options;
 use crate::commands::{ALL, commands};
 use crate::model::bundled::BUNDLED;
+
+pub use clap_complete::Shell;
 
 /// What the program does apart from debugging: the first argument, and a description.
 pub const TOOLS: [(&str, &str); 5] = [

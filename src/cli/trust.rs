@@ -3,9 +3,8 @@
 //! Entering a folder with somebody else's files must not run them. `llmdbg trust` records a file with its whole text,
 //! and a file whose text has changed since then is no longer trusted.
 
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;

@@ -4,12 +4,13 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::answer::{Answer, ErrorView};
+
 pub use crate::answer::Pc;
 pub use crate::answer::view::{
     Breakpoint, Focus, ModuleLine, OpFlags, OpLine, Panel, PanelContent, PanelRequest, PanelView, ScreenView, Shades,
     Snapshot,
 };
-use crate::answer::{Answer, ErrorView};
 
 /// From a frontend to the engine.
 #[derive(Clone, Debug)]
