@@ -39,9 +39,6 @@ pub enum OpenError {
 }
 
 /// Opens the model and prepares a session; runs on the engine thread, which keeps it.
-///
-/// # Errors
-/// If the device, the checkpoint, the adapter or the input is refused.
 pub fn open(options: &Options, interrupt: Arc<AtomicBool>) -> Result<Box<dyn Interpreter>, OpenError> {
     let device = without_stderr(options.log.as_deref(), || Device::open(options.device))?;
     _ = step(device.reason(), 0, 0);

@@ -25,86 +25,65 @@ use crate::tensor::{DeviceChoice, Precision};
 pub struct Options {
     /// Model directory, file or name [default: a small bundled model]
     pub model: Option<String>,
-
     #[command(flatten)]
     pub input: Input,
-
     // What to run first, in the order of the command line.
     #[arg(skip)]
     pub actions: Vec<Action>,
-
     /// Run a command at the start (-ex CMD); -ex and -x run in the order given
     #[arg(long = "ex", value_name = "CMD", allow_hyphen_values = true)]
     pub(super) ex: Vec<String>,
-
     /// Run a script of commands at the start
     #[arg(short, long = "x", value_name = "FILE")]
     pub(super) x: Vec<PathBuf>,
-
     /// Run the commands, print their answers, and exit with a status (-batch)
     #[arg(long)]
     pub batch: bool,
-
     /// Print one JSON object for each command
     #[arg(long)]
     pub json: bool,
-
     /// Continue after a command that failed
     #[arg(long)]
     pub keep_going: bool,
-
     /// Device to compute on: auto, gpu[:N], vulkan[:N] or cpu
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     pub device: DeviceChoice,
-
     /// Type of weights and values: f32, or f16 for half the memory
     #[arg(long = "dtype", value_name = "TYPE", default_value = "f32")]
     pub precision: Precision,
-
     /// PEFT LoRA adapter to apply to the model, in a separate branch
     #[arg(long, value_name = "DIR")]
     pub lora: Option<PathBuf>,
-
     /// Memory for recorded values, such as 512MiB
     #[arg(long, value_name = "SIZE", default_value = "2GiB", value_parser = crate::lang::size::parse)]
     pub record_budget: u64,
-
     // Whether the budget is not the default.
     #[arg(skip)]
     pub budget_given: bool,
-
     /// Do not read the init files and settings.toml (-nx)
     #[arg(long = "nx", action = ArgAction::SetFalse)]
     pub init: bool,
-
     /// Resume the last session: its model, its input and its commands
     #[arg(long, conflicts_with_all = ["batch", "json"])]
     pub resume: bool,
-
     /// Do not print the banner
     #[arg(short = 'q', long = "q", alias = "quiet")]
     pub quiet: bool,
-
     /// Use the full-screen interface, even on a dumb terminal
     #[arg(long, conflicts_with_all = ["no_tui", "batch", "json"])]
     pub(super) tui: bool,
-
     /// Use a plain prompt instead of the full-screen interface
     #[arg(long)]
     pub(super) no_tui: bool,
-
     /// Write diagnostics to a file
     #[arg(long, value_name = "FILE")]
     pub log: Option<PathBuf>,
-
     /// Draw with ASCII characters only
     #[arg(long)]
     pub ascii: bool,
-
     /// Print the settings, with the source of each, and the keys, layouts and colours, as files to copy
     #[arg(long)]
     pub(super) print_config: bool,
-
     /// When to use colours: auto, always or never
     #[arg(long, value_name = "WHEN", value_enum, default_value_t, hide_possible_values = true)]
     pub color: ColorChoice,
@@ -123,26 +102,20 @@ pub struct Input {
         conflicts_with = "tokens"
     )]
     pub prompts: Vec<String>,
-
     /// File that holds the text; repeat the option for a batch
     #[arg(long, value_name = "FILE", conflicts_with = "tokens")]
     pub(super) prompt_file: Vec<PathBuf>,
-
     /// Token ids for the model to read, such as 1,2,3; repeat the option for a batch
     #[arg(long, value_name = "IDS", value_parser = token_ids)]
     pub tokens: Vec<TokenIds>,
-
     /// Second text of a pair; --prompt gives the first
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true, conflicts_with = "tokens")]
     pub pair: Option<String>,
-
     #[command(flatten)]
     pub chat: Option<Chat>,
-
     /// Pad every row to N tokens; the padding is masked
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..).map(|n| n as usize))]
     pub pad_to: Option<usize>,
-
     /// Side to pad on [default: the tokenizer's padding_side]
     #[arg(long, value_name = "SIDE", value_enum)]
     pub pad_side: Option<PadSide>,
@@ -157,15 +130,12 @@ pub struct Chat {
     /// Send the prompt as a user message through the model's chat template
     #[arg(long, conflicts_with_all = ["tokens", "pair"])]
     chat: bool,
-
     /// Chat template to use: the name of one of the model's templates, or a file
     #[arg(id = "chat_template", long = "chat-template", value_name = "NAME|FILE", conflicts_with_all = ["tokens", "pair"])]
     pub template: Option<String>,
-
     /// System message of the chat, before the user's
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true, conflicts_with_all = ["tokens", "pair"])]
     pub system: Option<String>,
-
     /// Conversation as JSON, in the form that chat templates read
     #[arg(
         id = "chat_file",

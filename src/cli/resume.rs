@@ -23,9 +23,6 @@ pub enum ResumeError {
 
 /// The options of the last session; what this command line says about the interface replaces what that one said. The
 /// working folder becomes that of the session.
-///
-/// # Errors
-/// If there is no journal, or it does not fit this program or this machine.
 pub fn resumed(now: &Options) -> Result<Options, ResumeError> {
     let file = Journal::folder().and_then(|folder| journal::last(&folder)).ok_or(ResumeError::NoJournal)?;
     let (start, _) = journal::read(&file)?;

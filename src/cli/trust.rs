@@ -50,9 +50,6 @@ impl Trust {
     }
 
     /// Trusts a file with its present text; returns its full path.
-    ///
-    /// # Errors
-    /// If the file or the list cannot be read, or the list cannot be written.
     pub fn add(&self, file: &Path) -> Result<PathBuf, TrustError> {
         let failed = |what: &Path, error: io::Error| TrustError { file: what.to_path_buf(), error };
         let text = text_of(file).map_err(|error| failed(file, error))?;

@@ -223,9 +223,6 @@ pub enum JournalError {
 }
 
 /// How the program was started, and the commands given since.
-///
-/// # Errors
-/// If the file cannot be read, is not a journal, or has another version.
 pub fn read(path: &Path) -> Result<(Start, String), JournalError> {
     let text = file::read(path).map_err(|error| JournalError::Unreadable { path: path.to_path_buf(), error })?;
     let text = String::from_utf8_lossy(&text);

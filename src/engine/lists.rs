@@ -103,7 +103,8 @@ impl Engine {
                     failures += 1;
                     first = first.or(Some(fault));
                     if !list.keep_going {
-                        return list.stopped(node.command.line, fault);
+                        let message = format!("{}: stopped at line {}", list.name, node.command.line);
+                        return Flow::ended(failure(message, fault));
                     }
                 }
                 other => return other,
@@ -113,10 +114,9 @@ impl Engine {
     }
 
     fn interrupted(&self, list: List<'_>, line: usize) -> Option<Flow> {
-        self.interrupt.load(Ordering::SeqCst).then(|| {
-            let message = format!("{}: interrupted before line {line}", list.name);
-            Flow::Ended(Ran::whole(refused(message)))
-        })
+        self.interrupt
+            .load(Ordering::SeqCst)
+            .then(|| Flow::ended(refused(format!("{}: interrupted before line {line}", list.name))))
     }
 
     fn node(&mut self, list: List<'_>, node: &Node) -> Flow {
@@ -188,14 +188,14 @@ impl Engine {
     }
 
     fn line(&mut self, list: List<'_>, command: &Command) -> Flow {
-        let text =
-            match self.given.as_deref().map_or(Ok(command.text.clone()), |given| substituted(&command.text, given)) {
-                Ok(text) => text,
-                Err(error) => {
-                    let done = self.timed(|_| refused(error));
-                    return self.report(list, command, done);
-                }
-            };
+        let given = self.given.as_deref();
+        let text = match given.map_or(Ok(command.text.clone()), |given| substituted(&command.text, given)) {
+            Ok(text) => text,
+            Err(error) => {
+                let done = self.timed(|_| refused(error));
+                return self.report(list, command, done);
+            }
+        };
         let source = list.source(command.line);
         let mut done = self.timed(|engine| engine.execute(list.id, &text, &source, list.keep_going));
         if self.verbose {
@@ -212,18 +212,17 @@ impl Engine {
         };
         self.within(list.id, text, done);
         if quit.is_some() {
-            return Flow::Ended(Ran::whole(Outcome { quit, ..Outcome::of(Answer::Text(String::new())) }));
+            return Flow::ended(Outcome { quit, ..Outcome::of(Answer::Text(String::new())) });
         }
         if stop == Some(Reason::Interrupt) {
-            let message = format!("{}: interrupted at line {}", list.name, command.line);
-            return Flow::Ended(Ran::whole(refused(message)));
+            return Flow::ended(refused(format!("{}: interrupted at line {}", list.name, command.line)));
         }
         if stop.is_some() && list.until == Until::Moved {
             return Flow::Ended(Ran::Moved(then));
         }
         let after = self.follow(list.id, then, list.keep_going);
         if after.quit.is_some() {
-            return Flow::Ended(Ran::whole(after));
+            return Flow::ended(after);
         }
         Flow::On(fault.or(fault_of(&after.answer)), 1)
     }
@@ -263,10 +262,6 @@ impl List<'_> {
             None => Source::Option,
         }
     }
-
-    fn stopped(&self, line: usize, fault: Fault) -> Flow {
-        Flow::Ended(Ran::whole(failure(format!("{}: stopped at line {line}", self.name), fault)))
-    }
 }
 
 /// How far a list of commands runs.
@@ -299,6 +294,12 @@ enum Flow {
     /// With the next round of the loop.
     Continue,
     Ended(Ran),
+}
+
+impl Flow {
+    fn ended(outcome: Outcome) -> Flow {
+        Flow::Ended(Ran::whole(outcome))
+    }
 }
 
 /// A command that was wrong or cannot be done.

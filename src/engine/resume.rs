@@ -77,10 +77,8 @@ impl Engine {
         }
         self.meter.instead.take();
         self.interrupt.store(false, Ordering::SeqCst);
-        let gone_on = match tally.skipped.is_empty() && cut.is_none() {
-            true => Ok(()),
-            false => journal::rewrite(file, &start, &entries),
-        };
+        let changed = !tally.skipped.is_empty() || cut.is_some();
+        let gone_on = if changed { journal::rewrite(file, &start, &entries) } else { Ok(()) };
         match gone_on.and_then(|()| Journal::go_on(file)) {
             Ok(journal) => self.journal = journal,
             Err(error) => return refused(format!("{} cannot be written: {error}", file.display())),

@@ -42,9 +42,6 @@ pub struct User {
 
 impl User {
     /// The name that `define NAME` or `document NAME` gives.
-    ///
-    /// # Errors
-    /// If the name is missing or has characters that a name cannot have.
     pub fn name(head: &str) -> Result<&str, UserError> {
         let split = split_command(head).ok_or(UserError::Empty)?;
         let fits = |c: char| c.is_alphanumeric() || c == '-' || c == '_';
@@ -88,9 +85,6 @@ pub fn arguments(text: &str) -> Vec<String> {
 }
 
 /// `text` with `$argc`, `$arg0`, `$arg1`... and `$arg*` replaced by the arguments `given`.
-///
-/// # Errors
-/// If the text names an argument that was not given.
 pub fn substituted(text: &str, given: &[String]) -> Result<String, UserError> {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;

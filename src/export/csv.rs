@@ -73,9 +73,6 @@ pub struct Row {
 ///
 /// An empty line is a row of one empty field. Rows may differ in their number of fields. A quote within a field that
 /// does not start with one is kept as it is.
-///
-/// # Errors
-/// If a quote is not closed, or anything but a separator or the end of a line follows a closing one.
 pub fn parse(text: &str, separator: char) -> Result<Vec<Row>, Malformed> {
     let mut rest = text.strip_prefix(MARK).unwrap_or(text);
     let mut line = 1;

@@ -18,9 +18,6 @@ pub use error::{Cause, ExportError};
 
 /// Writes a file so that an existing one is replaced only when the new one is complete: `fill` is given the name of
 /// another file in the same folder.
-///
-/// # Errors
-/// If `fill` fails, or the file cannot be written.
 pub fn whole<E: Into<Cause>>(path: &Path, fill: impl FnOnce(&Path) -> Result<(), E>) -> Result<(), ExportError> {
     let partial = Partial::of(path).ok_or_else(|| Cause::from("it is not the name of a file").at(path))?;
     // Tried first, as its error would name the unfinished file.

@@ -48,9 +48,6 @@ impl Picture<'_> {
     }
 
     /// As a PNG file.
-    ///
-    /// # Errors
-    /// If the picture would have more than 8192 pixels on a side.
     pub fn png(&self) -> Result<Vec<u8>, ExportError> {
         let side = self.side();
         let (height, width) = (self.shape[0] * side, self.shape[1] * side);

@@ -90,7 +90,6 @@ pub fn redo(console: &mut Console, call: Call<'_>) -> Done {
     Ok(Answer::Text(format!("Made again: {text}")))
 }
 
-/// The answer of `info edits`.
 pub(crate) fn edits(console: &Console) -> Answer {
     let run = &console.session.run;
     let edits = &run.branch().edits;

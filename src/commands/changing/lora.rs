@@ -104,16 +104,12 @@ fn is_on(console: &Console) -> bool {
 fn told(console: &Console) -> String {
     let Ok(adapter) = loaded(console) else { return "No adapter is loaded.".into() };
     let mut lines = vec![format!("{}: {} numbers", adapter.path.display(), adapter.parameters)];
-    if let Some(base) = &adapter.base {
-        lines.push(format!("trained on {base}"));
-    }
-    for (id, delta) in &adapter.deltas {
-        lines.push(match delta {
-            Delta::LowRank { left, scale, .. } => format!("{id}: rank {}, times {scale}", left.shape()[1]),
-            Delta::Replace(_) => format!("{id}: replaced"),
-        });
-    }
-    let branch = &console.session.run.branch().name;
-    lines.push(if is_on(console) { format!("on in branch {branch}") } else { format!("off in branch {branch}") });
+    lines.extend(adapter.base.as_ref().map(|base| format!("trained on {base}")));
+    lines.extend(adapter.deltas.iter().map(|(id, delta)| match delta {
+        Delta::LowRank { left, scale, .. } => format!("{id}: rank {}, times {scale}", left.shape()[1]),
+        Delta::Replace(_) => format!("{id}: replaced"),
+    }));
+    let place = if is_on(console) { "on" } else { "off" };
+    lines.push(format!("{place} in branch {}", console.session.run.branch().name));
     lines.join("\n")
 }

@@ -58,7 +58,6 @@ fn begin(console: &mut Console) -> Result<()> {
     Ok(())
 }
 
-/// The answer of `info passes`.
 pub fn passes(console: &mut Console) -> Done {
     let row = console.session.focus.row;
     let mut table = Table::new(["", "Pass", "Positions", "Token", "Probability", "Ops"]);

@@ -7,6 +7,7 @@ use crate::lang::location::{Choice, parse_location};
 use crate::lang::{LangError, Span};
 use crate::model::spec::{Head, ModelSpec};
 use crate::model::text::bytes;
+use crate::program::Module;
 use crate::tensor::{Axis, Precision};
 
 /// `info WHAT`: one of the subjects that the groups of commands report.
@@ -27,43 +28,31 @@ pub fn model(console: &Console) -> Answer {
         format!("{}: {family} with {n_layers} layers, {n_heads} heads of width {head_dim}", console.model_name),
         format!("width {d_model}, MLP {d_mlp}, vocabulary {vocab}, {max_positions} positions"),
     ];
-    if spec.n_kv_heads != spec.n_heads {
-        lines.push(format!("{} key/value heads", spec.n_kv_heads));
-    }
+    lines.extend((spec.n_kv_heads != spec.n_heads).then(|| format!("{} key/value heads", spec.n_kv_heads)));
     if matches!(spec.head, Head::CausalLm(_)) && !spec.is_causal_lm() {
         lines.push("each position looks both ways, so no next token is predicted".to_owned());
     }
-    if !spec.labels().is_empty() {
-        lines.push(format!("classes: {}", spec.labels().join(", ")));
-    }
+    lines.extend((!spec.labels().is_empty()).then(|| format!("classes: {}", spec.labels().join(", "))));
     let report = &run.model.report;
     lines.push(format!("{} parameters, {}", report.parameters, bytes(report.bytes)));
-    for (file, size) in &report.files {
-        lines.push(format!("read {file}, {}", bytes(*size)));
-    }
-    let dtypes: Vec<String> =
-        report.dtypes.iter().map(|(dtype, count)| format!("{count} tensors of {dtype}")).collect();
+    lines.extend(report.files.iter().map(|(file, size)| format!("read {file}, {}", bytes(*size))));
+    let dtypes = report.dtypes.iter().map(|(dtype, count)| format!("{count} tensors of {dtype}"));
     let held = match run.model.weights.precision() {
         Precision::F32 => "computed in f32",
         Precision::F16 => "held in f16, as all values are; each op is computed in f32 and rounded once",
     };
-    lines.push(format!("stored as {}; {held}", dtypes.join(", ")));
+    lines.push(format!("stored as {}; {held}", dtypes.collect::<Vec<_>>().join(", ")));
     lines.extend(report.ignored.iter().map(|(name, why)| format!("not used: {name} ({why})")));
     lines.extend(report.replaced.iter().chain(&report.notes).cloned());
-    if run.model.weights.tied() {
-        lines.push("the head is the token embedding (tied)".to_string());
-    }
+    lines.extend(run.model.weights.tied().then(|| "the head is the token embedding (tied)".to_string()));
     lines.push(run.device().reason().to_string());
     Answer::Text(lines.join("\n"))
 }
 
 pub fn modules(console: &Console) -> Answer {
     let program = &console.session.run.program;
-    let rows = program
-        .modules
-        .iter()
-        .skip(1)
-        .map(|module| (format!("{}{}", "  ".repeat(module.depth - 1), module.path), module.start, module.end - 1));
+    let name = |module: &Module| format!("{}{}", "  ".repeat(module.depth - 1), module.path);
+    let rows = program.modules.iter().skip(1).map(|module| (name(module), module.start, module.end - 1));
     Table::new(["Module", "First op", "Last op"]).rows(rows).into()
 }
 

@@ -21,14 +21,10 @@ pub fn when(console: &mut Console, call: Call<'_>) -> Done {
         format!("at op {} of {end}, {next}", run.cursor),
         format!("pass {} of {} in branch {}", run.pass, run.branch().passes(), run.branch().name),
     ];
-    if places > 0 {
-        lines.push(format!("stop {at} of {places} on the trail of back and forward"));
-    }
+    lines.extend((places > 0).then(|| format!("stop {at} of {places} on the trail of back and forward")));
     let here = session.checkpoints.iter().filter(|(_, c)| (c.branch, c.at) == (run.current, run.mark()));
     let here: Vec<String> = here.map(|(number, _)| number.to_string()).collect();
-    if !here.is_empty() {
-        lines.push(format!("checkpoint {} is here", here.join(", ")));
-    }
+    lines.extend((!here.is_empty()).then(|| format!("checkpoint {} is here", here.join(", "))));
     Ok(Answer::Text(lines.join("\n")))
 }
 
@@ -109,10 +105,8 @@ fn chosen(console: &Console, call: &Call<'_>) -> Result<usize> {
     let by_number = word.text.parse().ok().filter(|number| checkpoints.contains_key(number));
     by_name.or(by_number).ok_or_else(|| {
         let numbers: Vec<String> = checkpoints.keys().map(usize::to_string).collect();
-        let there = match numbers.is_empty() {
-            true => "\"checkpoint\" makes one".into(),
-            false => format!("there is {}", numbers.join(", ")),
-        };
+        let there = format!("there is {}", numbers.join(", "));
+        let there = if numbers.is_empty() { "\"checkpoint\" makes one".into() } else { there };
         LangError::new(format!("no checkpoint {}", word.text), word.span).help(there).into()
     })
 }
@@ -129,7 +123,6 @@ fn place(console: &Console, at: Mark) -> String {
     }
 }
 
-/// The answer of `info checkpoints`.
 pub(crate) fn table(console: &Console) -> Answer {
     let session = &console.session;
     if session.checkpoints.is_empty() {

@@ -69,21 +69,16 @@ fn lines_of(point: &StopPoint) -> Vec<String> {
     if let (Some(condition), Kind::Print(_)) = (&point.condition, &point.kind) {
         lines.push(format!("condition $bpnum {}", condition.expr));
     }
-    if let Some(HitCondition { op, count }) = point.hit_condition {
-        lines.push(format!("condition -hits $bpnum {op} {count}"));
-    }
-    if point.ignore > 0 {
-        lines.push(format!("ignore $bpnum {}", point.ignore));
-    }
+    let hits = point.hit_condition;
+    lines.extend(hits.map(|HitCondition { op, count }| format!("condition -hits $bpnum {op} {count}")));
+    lines.extend((point.ignore > 0).then(|| format!("ignore $bpnum {}", point.ignore)));
     match (point.disposition, point.left) {
         (Disposition::Disable, Some(left)) => lines.push(format!("enable count {left} $bpnum")),
         (Disposition::Disable, None) => lines.push("enable once $bpnum".into()),
         (Disposition::Delete, _) if command != "tbreak" => lines.push("enable delete $bpnum".into()),
         _ => {}
     }
-    if !point.enabled {
-        lines.push("disable $bpnum".into());
-    }
+    lines.extend((!point.enabled).then(|| "disable $bpnum".into()));
     if !point.commands.is_empty() {
         lines.push("commands $bpnum".into());
         lines.extend(point.commands.iter().map(|line| format!("  {line}")));

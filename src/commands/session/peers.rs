@@ -34,10 +34,7 @@ pub fn load(console: &mut Console, call: Call<'_>) -> Done {
     let run = &console.session.run;
     let device = match given.value("-device") {
         None => run.device().clone(),
-        Some(word) => {
-            let choice: DeviceChoice = word.text.parse().map_err(|error| parsed(word, error))?;
-            Device::open(choice)?
-        }
+        Some(word) => Device::open(word.text.parse::<DeviceChoice>().map_err(|error| parsed(word, error))?)?,
     };
     let precision = match given.value("-dtype") {
         None => run.model.weights.precision(),
@@ -84,12 +81,8 @@ pub fn load_dump(console: &mut Console, call: Call<'_>) -> Done {
         let (first, more) = (&unknown[..unknown.len().min(3)], if unknown.len() > 3 { ", ..." } else { "" });
         lines.push(format!("{} tensors are no site's: {}{more}", unknown.len(), first.join(", ")));
     }
-    if dump.processed().any() {
-        lines.push(dump.processed().words(&name.text));
-    }
-    if let Some(model) = dump.note("model") {
-        lines.push(format!("written from {model}"));
-    }
+    lines.extend(dump.processed().any().then(|| dump.processed().words(&name.text)));
+    lines.extend(dump.note("model").map(|model| format!("written from {model}")));
     lines.push(compares(&name.text));
     console.session.peers.push((name.text.clone(), Peer::Dump(Box::new(dump))));
     Ok(Answer::Text(lines.join("\n")))
@@ -135,7 +128,6 @@ pub fn switch(console: &mut Console, call: Call<'_>) -> Done {
     Ok(Answer::Text(format!("Model {}, {place}; {before}", name.text)))
 }
 
-/// The answer of `info models`.
 pub fn info(console: &Console) -> Answer {
     let of = |session: &Session, mark: &'static str| {
         let (run, spec) = (&session.run, &session.run.model.spec);

@@ -112,9 +112,6 @@ impl Call<'_> {
     }
 
     /// The options of the line, and its other words.
-    ///
-    /// # Errors
-    /// If a word cannot be read, or an option is not one of the command's.
     pub fn options(&self) -> Result<(Options, Vec<Word>)> {
         Options::take(self.words()?, self.command.options)
     }
@@ -126,10 +123,7 @@ impl Call<'_> {
         }
     }
 
-    /// The only argument, if it is given.
-    ///
-    /// # Errors
-    /// If there are several; `what` says what is expected: a `count`, a `name`.
+    /// The only argument, if it is given; `what` says what is expected where there are several: a `count`, a `name`.
     pub fn optional_word(&self, what: &str) -> Result<Option<Word>> {
         let mut words = self.words()?;
         match words.get(1) {
@@ -139,9 +133,6 @@ impl Call<'_> {
     }
 
     /// The only argument, a count, if it is given.
-    ///
-    /// # Errors
-    /// If it is not a number, or there are several arguments.
     pub fn count(&self) -> Result<Option<u64>> {
         Ok(self.optional_word("count")?.map(|word| parse_count(&word)).transpose()?)
     }
@@ -232,9 +223,7 @@ impl Directory {
     }
 
     /// The command that a word stands for: an exact name, else a reserved short form, else the only name that starts so.
-    ///
-    /// # Errors
-    /// With the candidates or the nearest names.
+    /// An error has the candidates or the nearest names.
     pub fn find(&self, word: &str, span: Span) -> Result<&'static Command, LangError> {
         named(self.commands(), "", word, span).map_err(|error| match gdb::instead_of(word) {
             Some(instead) => error.help(instead),
@@ -244,9 +233,6 @@ impl Directory {
 }
 
 /// The command of a list that a word stands for; `of` is the command that the list belongs to, empty for all commands.
-///
-/// # Errors
-/// With the candidates or the nearest names.
 pub fn named(
     commands: impl Iterator<Item = &'static Command>,
     of: &str,

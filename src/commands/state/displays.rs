@@ -16,9 +16,6 @@ impl Console {
     }
 
     /// Whether the condition after the first word of a line, an `if` or `while`, holds.
-    ///
-    /// # Errors
-    /// As it is shown, where there is none or it cannot be evaluated.
     pub fn condition(&mut self, line: &str) -> Result<bool, ErrorView> {
         let (rest, offset) = split_command(line).map_or(("", line.len()), |call| (call.rest, call.offset));
         let flag = self.session.interrupt.clone();

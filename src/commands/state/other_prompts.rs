@@ -49,9 +49,6 @@ impl Console {
 
     /// Something done with the complete pass of each text of a file, which is a text in each line, or a table or objects with a column of
     /// texts. How many there are.
-    ///
-    /// # Errors
-    /// If the file cannot be read or has no text, a text is wrong, the user interrupts, or `each` fails.
     pub(crate) fn over_texts(&mut self, file: &Word, each: Each<'_>) -> Result<usize> {
         self.over(file, true, each)
     }

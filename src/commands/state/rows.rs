@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value as Json;
+
 use crate::debugger::{Error, Result};
 use crate::export::csv;
 
@@ -44,7 +46,7 @@ pub fn parse(text: &str, file: &str) -> Result<Option<Rows>> {
     match ending.as_str() {
         "csv" | "tsv" => table(text).map(Some),
         "json" if text.trim_start().starts_with('[') => {
-            let all: Vec<serde_json::Value> = serde_json::from_str(text).map_err(|error| error.to_string())?;
+            let all: Vec<Json> = serde_json::from_str(text).map_err(|error| error.to_string())?;
             let all = all.into_iter().enumerate().map(|(i, value)| object(value, format!("entry {}", i + 1)));
             Ok(Some(Rows { all: all.collect::<Result<_, _>>()?, note: None }))
         }
@@ -109,11 +111,9 @@ fn table(text: &str) -> Result<Rows> {
         }
         if count != names.len() {
             let fields = if count == 1 { "field" } else { "fields" };
-            let hint = match count > names.len() {
-                true => format!("a text that holds a {called} must stand in quotes"),
-                false => "every line needs all of them".to_string(),
-            };
             let columns = names.len();
+            let quotes = format!("a text that holds a {called} must stand in quotes");
+            let hint = if count > columns { quotes.as_str() } else { "every line needs all of them" };
             let found = format!("{place} has {count} {fields}, and there are {columns} columns ({listed})");
             return Err(format!("{found}: {hint}").into());
         }
@@ -125,8 +125,8 @@ fn table(text: &str) -> Result<Rows> {
     Ok(Rows { all, note })
 }
 
-fn object(value: serde_json::Value, place: String) -> Result<Row> {
-    let serde_json::Value::Object(mut object) = value else {
+fn object(value: Json, place: String) -> Result<Row> {
+    let Json::Object(mut object) = value else {
         return Err(Error::refused(format!("{place} is not an object")));
     };
     let Some(name) = TEXTS.iter().find(|name| object.contains_key(**name)) else {
@@ -134,15 +134,12 @@ fn object(value: serde_json::Value, place: String) -> Result<Row> {
         return Err(Error::refused(format!("{place} has no {}; it has {}", TEXTS.join(", "), found.join(", "))));
     };
     let text = match object.remove(*name) {
-        Some(serde_json::Value::String(text)) => text,
+        Some(Json::String(text)) => text,
         other => {
             return Err(Error::refused(format!("{place}: {name} must be a text, not {}", other.unwrap_or_default())));
         }
     };
-    let word = |value: serde_json::Value| match value {
-        serde_json::Value::String(text) => text,
-        other => other.to_string(),
-    };
+    let word = |value: Json| if let Json::String(text) = value { text } else { value.to_string() };
     Ok(Row { place, text, fields: object.into_iter().map(|(name, value)| (name, word(value))).collect() })
 }
 

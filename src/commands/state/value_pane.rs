@@ -20,9 +20,6 @@ const SCORED: usize = 1 << 20;
 
 impl Console {
     /// Answers the value pane. Nothing changes.
-    ///
-    /// # Errors
-    /// If the op has no value yet or the device fails.
     pub fn panel(&mut self, request: &PanelRequest) -> Result<Panel, ErrorView> {
         self.panel_of(request).map_err(|fail| ErrorView::new(&fail, ""))
     }

@@ -148,19 +148,9 @@ impl Console {
             (None, _) => i.to_string(),
         };
         let scale = if summary.min >= 0.0 { Scale::Sequential } else { Scale::Diverging };
-        Ok(MapView {
-            title,
-            rows: out_rows,
-            columns: out_columns,
-            data: pooled,
-            row_labels: (0..out_rows).map(|r| label(0, r * pool[0])).collect(),
-            column_labels: (0..out_columns).map(|c| label(1, c * pool[1])).collect(),
-            pool,
-            axes: [row_axis.to_string(), column_axis.to_string()],
-            scale,
-            shape: value.shape().to_vec(),
-            summary,
-        })
+        let rows = (row_axis.to_string(), (0..out_rows).map(|r| label(0, r * pool[0])).collect());
+        let columns = (column_axis.to_string(), (0..out_columns).map(|c| label(1, c * pool[1])).collect());
+        Ok(MapView::grid(title, rows, columns, pooled).pooled(pool, value.shape(), summary).scale(scale))
     }
 
     pub(crate) fn text_map(&self, title: &str, value: &Value) -> Result<Answer> {

@@ -10,15 +10,7 @@ use crate::lang::eval::{Datum, check};
 use crate::lang::words::{Word, parse_count, parse_numbers, words};
 use crate::lang::{Expr, LangError, Span, parse_break, parse_expr};
 
-pub fn set(console: &mut Console, call: Call<'_>) -> Done {
-    add(console, &call, Disposition::Keep)
-}
-
-pub fn set_temporary(console: &mut Console, call: Call<'_>) -> Done {
-    add(console, &call, Disposition::Delete)
-}
-
-fn add(console: &mut Console, call: &Call<'_>, disposition: Disposition) -> Done {
+pub fn set(console: &mut Console, call: &Call<'_>, disposition: Disposition) -> Done {
     let (name, rest, offset) = named(console, call)?;
     let (location, condition) = parse_break(rest, offset)?;
     let session = &console.session;
@@ -302,7 +294,6 @@ fn one_number(console: &Console, rest: &str, offset: usize, usage: &str) -> Resu
     Ok((number, offset + length))
 }
 
-/// The answer of `info breakpoints`.
 pub fn table(console: &Console) -> Answer {
     if console.session.stops.is_empty() {
         return Answer::Text("No breakpoints.".into());
@@ -315,35 +306,20 @@ pub fn table(console: &Console) -> Answer {
 }
 
 fn details(console: &Console, point: &StopPoint) -> String {
-    let mut what = Vec::new();
     let times = |n: u64| if n == 1 { "" } else { "s" };
-    if let Some(name) = &point.name {
-        what.push(format!("called {name}"));
-    }
-    if let Some(condition) = &point.condition {
-        what.push(format!("if {}", condition.expr));
-    }
-    if let Some(HitCondition { op, count }) = point.hit_condition {
-        what.push(format!("at hits {op} {count}"));
-    }
-    if point.hits > 0 {
-        what.push(format!("already hit {} time{}", point.hits, times(point.hits)));
-    }
-    if point.ignore > 0 {
-        what.push(format!("ignore next {} hit{}", point.ignore, times(point.ignore)));
-    }
-    if let Some(left) = point.left {
-        what.push(format!("for {left} more stop{}", times(left)));
-    }
-    if matches!(point.kind, Kind::Catch(_)) {
-        let session = &console.session;
-        let passed = session.passed_on.iter().filter(|(branch, _)| *branch == session.run.current).count();
-        if passed > 0 {
-            what.push(format!("passed on at {passed} op{}", times(passed as u64)));
-        }
-    }
-    if !point.commands.is_empty() {
-        what.push(format!("runs {}", point.commands.join("; ")));
-    }
-    what.join(", ")
+    let session = &console.session;
+    let here = session.passed_on.iter().filter(|(branch, _)| *branch == session.run.current);
+    let passed = if matches!(point.kind, Kind::Catch(_)) { here.count() as u64 } else { 0 };
+    let StopPoint { hits, ignore, .. } = *point;
+    let all = [
+        point.name.as_ref().map(|name| format!("called {name}")),
+        point.condition.as_ref().map(|condition| format!("if {}", condition.expr)),
+        point.hit_condition.map(|HitCondition { op, count }| format!("at hits {op} {count}")),
+        (hits > 0).then(|| format!("already hit {hits} time{}", times(hits))),
+        (ignore > 0).then(|| format!("ignore next {ignore} hit{}", times(ignore))),
+        point.left.map(|left| format!("for {left} more stop{}", times(left))),
+        (passed > 0).then(|| format!("passed on at {passed} op{}", times(passed))),
+        (!point.commands.is_empty()).then(|| format!("runs {}", point.commands.join("; "))),
+    ];
+    all.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }

@@ -153,9 +153,6 @@ impl Console {
     }
 
     /// Sets the setting called `name` as a file or an option says, `from` there.
-    ///
-    /// # Errors
-    /// In a sentence, if there is no such setting or the value is not what it takes.
     pub fn configure(&mut self, name: &str, value: &str, from: &str) -> Result<()> {
         let setting = SETTINGS.iter().find(|setting| setting.name == name);
         self.apply_setting(setting.ok_or_else(|| format!("no setting {name}"))?, value, from)
@@ -167,9 +164,6 @@ impl Console {
     }
 
     /// The command that sets a setting to what it is now, for the setting that `text`, `NAME VALUE`, names.
-    ///
-    /// # Errors
-    /// As it is shown, if there is no such setting.
     pub fn restoring(&self, text: &str) -> Result<String, ErrorView> {
         let found = words(text, 0).map_err(Error::At).and_then(|given| find(&given, text.len()));
         let (setting, _) = found.map_err(|fail| ErrorView::new(&fail, text))?;
