@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use super::trust::{Project, Trust, project};
 use crate::frontend::tui::config::directory;
 
-/// The init file of the project in the working folder.
 fn project_here() -> Project {
     project(&std::env::current_dir().unwrap_or_default(), Trust::of_user().as_ref())
 }

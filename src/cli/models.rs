@@ -21,7 +21,6 @@ pub fn list(out: &mut dyn Write) -> io::Result<()> {
     wrapped(out, gguf_architectures())
 }
 
-/// Names, as many to a line as fit.
 fn wrapped(out: &mut dyn Write, names: impl Iterator<Item = &'static str>) -> io::Result<()> {
     const WIDTH: usize = 78;
     let mut line = String::new();

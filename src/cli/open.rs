@@ -102,7 +102,6 @@ fn input_of(given: &GivenInput, model: &Model, bundled: Option<&Bundled>) -> Res
     padded(input, given, model)
 }
 
-/// The input with the padding that was asked for.
 fn padded(mut input: Input, given: &GivenInput, model: &Model) -> Result<Input, OpenError> {
     if let Some(side) = given.pad_side {
         input.pad_on(if side == PadSide::Left { Side::Left } else { Side::Right });

@@ -54,7 +54,6 @@ pub fn completions(shell: Shell, out: &mut dyn Write) -> io::Result<()> {
     out.write_all(&script)
 }
 
-/// Writes the manual page.
 pub fn manual(out: &mut dyn Write) -> io::Result<()> {
     let man = Man::new(Options::command());
     man.render_title(out)?;

@@ -88,11 +88,9 @@ fn text_of(file: &Path) -> io::Result<String> {
     file::read_text(file)
 }
 
-/// The init file of a project.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Project {
     Nothing,
-    /// It is trusted and may run.
     File(PathBuf),
     /// It is not trusted, or has changed since.
     Untrusted(PathBuf),

@@ -82,7 +82,6 @@ impl Engine {
         Some(name.to_string())
     }
 
-    /// Runs a block that was given as one text.
     pub(super) fn block(&mut self, id: u64, text: &str, source: &Source, keep_going: bool) -> Outcome {
         let head = text.lines().next().unwrap_or_default();
         let name = format!("`{head}`");
@@ -157,7 +156,6 @@ impl Engine {
         if self.user.commands.is_empty() { None } else { self.full_name(script::word_of(line)) }
     }
 
-    /// The answer of `help` about a command that the user defined.
     pub(super) fn help_of_own(&self, line: &str) -> Option<Outcome> {
         let call = split_command(line)?;
         if self.full_name(call.word)? != "help" {
@@ -178,7 +176,6 @@ impl Engine {
         Some(Outcome::of(Answer::Text(text)))
     }
 
-    /// The commands and aliases that the user defined and that begin with `start`.
     pub(super) fn own_names(&self, start: &str) -> Vec<String> {
         let names = self.user.commands.keys().chain(self.user.aliases.keys());
         names.filter(|name| name.starts_with(start) && !name.starts_with("hook")).cloned().collect()

@@ -94,7 +94,6 @@ impl Engine {
         }
     }
 
-    /// Runs a command while a setting has another value.
     fn with(&mut self, id: u64, rest: &str, source: &Source, keep_going: bool) -> Outcome {
         let Some((setting, command)) = rest.split_once(" -- ").filter(|(_, command)| !command.trim().is_empty()) else {
             return refused("expected with SETTING VALUE -- COMMAND");

@@ -9,7 +9,6 @@ use crate::model::file;
 
 const LIMIT: usize = 2000;
 
-/// The command that an empty line at a prompt repeats.
 #[derive(Debug, Default)]
 pub struct Repeat {
     last: Option<String>,
@@ -38,7 +37,6 @@ pub struct History {
 }
 
 impl History {
-    /// The default file: `history` in the user's state folder.
     pub fn default_file() -> Option<PathBuf> {
         Some(state_folder()?.join("history"))
     }

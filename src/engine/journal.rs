@@ -41,7 +41,6 @@ pub struct Entry {
     pub fate: Fate,
 }
 
-/// How a command ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fate {
     /// It ran, or the program ended before the outcome was recorded.
@@ -115,7 +114,6 @@ pub fn rewrite(path: &Path, start: &Start, entries: &[Entry]) -> io::Result<()> 
     fs::rename(fresh, path)
 }
 
-/// Where commands are recorded.
 #[derive(Debug, Default)]
 pub enum Journal {
     #[default]
@@ -126,7 +124,6 @@ pub enum Journal {
 }
 
 impl Journal {
-    /// The folder of journals, in the user's folder for state.
     pub fn folder() -> Option<PathBuf> {
         Some(state_folder()?.join("journals"))
     }
@@ -187,12 +184,10 @@ impl Journal {
     }
 }
 
-/// The newest journal of a folder.
 pub fn last(folder: &Path) -> Option<PathBuf> {
     journals(folder).pop()
 }
 
-/// Journals, the oldest first.
 fn journals(folder: &Path) -> Vec<PathBuf> {
     let files = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
     let mut files: Vec<PathBuf> = files.filter(|path| path.extension().is_some_and(|end| end == "ldb")).collect();

@@ -77,7 +77,6 @@ impl Engine {
         }
     }
 
-    /// Runs commands. The outcome summarises them.
     pub(super) fn list(&mut self, list: List<'_>, nodes: &[Node]) -> Ran {
         match self.nodes(list, nodes) {
             Flow::Ended(ran) => ran,
@@ -243,14 +242,12 @@ impl Engine {
     }
 }
 
-/// The list of commands that is running.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct List<'a> {
     pub id: u64,
     pub name: &'a str,
     /// The file that errors name; `None` for what was typed.
     pub file: Option<&'a str>,
-    /// Whether commands after a failed one run too.
     pub keep_going: bool,
     pub until: Until,
 }
@@ -264,15 +261,12 @@ impl List<'_> {
     }
 }
 
-/// How far a list of commands runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Until {
     End,
-    /// To the first command that moves the cursor.
     Moved,
 }
 
-/// How a list of commands ended.
 pub(super) enum Ran {
     /// At its end, or at a failure that stopped it.
     Whole(Box<Outcome>),
@@ -286,12 +280,10 @@ impl Ran {
     }
 }
 
-/// How a list continues after a command.
 enum Flow {
     /// With the next command; holds the first failure and the number of failures.
     On(Option<Fault>, usize),
     Break,
-    /// With the next round of the loop.
     Continue,
     Ended(Ran),
 }

@@ -12,7 +12,6 @@ pub use crate::answer::view::{
     Snapshot,
 };
 
-/// From a frontend to the engine.
 #[derive(Clone, Debug)]
 pub enum Request {
     /// One command line; answered by exactly one [`Event::Answer`] that carries the same `id`.
@@ -26,7 +25,6 @@ pub enum Request {
     Script {
         id: u64,
         file: PathBuf,
-        /// Whether commands after a failed one run too.
         keep_going: bool,
     },
     /// Data for the value pane; answered by [`Event::Panel`]. This is not a command: nothing changes, nothing is
@@ -51,7 +49,6 @@ pub enum Request {
     Shutdown,
 }
 
-/// Where a command line comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
     /// A person at a prompt or key. An empty line repeats the last repeatable command.
@@ -68,7 +65,6 @@ pub enum Source {
 }
 
 impl Source {
-    /// The script that it comes from.
     pub fn file(&self) -> Option<&str> {
         match self {
             Source::Script { file, .. } => Some(file),
@@ -93,14 +89,11 @@ pub struct Answered {
     pub in_script: bool,
 }
 
-/// From the engine to a frontend.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// The model is loaded and the session is ready.
     Ready(Arc<Snapshot>),
     LoadFailed(String),
     Answer(Answered),
-    /// Something long is going on.
     Progress {
         /// Such as `loading transformer.h.3.mlp.c_fc.weight`, or the site that is being computed.
         what: String,
@@ -110,18 +103,14 @@ pub enum Event {
     },
     /// The state changed; sent after every command that changed it, before its answer.
     Moved(Arc<Snapshot>),
-    /// Data for the value pane, with the request that it answers.
     Panel {
         request: PanelRequest,
-        /// The data, or why there is none.
         panel: Result<Panel, ErrorView>,
     },
-    /// The answer of a command that fills a pane.
     Queried {
         line: String,
         answer: Answer,
     },
-    /// The mistake in a line that is being typed, if there is one.
     Checked {
         line: String,
         /// Its bytes, and a message.

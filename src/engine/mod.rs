@@ -52,10 +52,8 @@ pub trait Interpreter {
     /// Whether the condition after the first word of `line`, an `if` or `while`, holds.
     fn condition(&mut self, line: &str) -> Result<bool, ErrorView>;
 
-    /// What the journal records of the command.
     fn journalled(&self, line: &str) -> Journalled;
 
-    /// The number of values in the history.
     fn remembered(&self) -> usize;
 
     /// Adds entries to the history, in place of values of this command that were not computed again.
@@ -73,7 +71,6 @@ pub trait Interpreter {
     /// Makes snapshots mark the ops whose values contain NaN or infinities; a screen shows the marks.
     fn watch_values(&mut self) {}
 
-    /// The present state, as a screen shows it.
     fn snapshot(&mut self) -> Arc<Snapshot>;
 
     fn panel(&mut self, request: &PanelRequest) -> Result<Panel, ErrorView>;
@@ -87,6 +84,5 @@ pub trait Interpreter {
     /// Candidates for the text before byte `cursor` of `line`, and the byte at which they replace it.
     fn complete(&mut self, line: &str, cursor: usize) -> (usize, Vec<String>);
 
-    /// Where the cursor is, if a run is live.
     fn place(&self) -> Option<Pc>;
 }

@@ -58,7 +58,6 @@ impl Command {
         Command { line: self.line, text, lines: vec![self.line] }
     }
 
-    /// The commands between the first line and `end`.
     pub fn body(&self) -> Vec<Command> {
         let mut reader = Reader::default();
         let lines = self.text.lines().zip(&self.lines).skip(1);
@@ -67,7 +66,6 @@ impl Command {
     }
 }
 
-/// Collects lines into commands.
 #[derive(Debug, Default)]
 pub struct Reader {
     /// The block so far; `None` outside blocks.
@@ -106,12 +104,10 @@ impl Reader {
         text.lines().enumerate().filter_map(|(i, line)| self.push(number + i, line)).collect()
     }
 
-    /// Whether a block waits for more lines.
     pub fn is_open(&self) -> bool {
         self.block.is_some()
     }
 
-    /// Abandons the block that waits for more lines, if there is one.
     pub fn abandon(&mut self) -> Option<Command> {
         self.open.clear();
         self.block.take()

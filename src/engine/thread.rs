@@ -122,7 +122,6 @@ impl Meter {
     }
 }
 
-/// A command that was carried out.
 pub(super) struct Done {
     pub(super) outcome: Outcome,
     pub(super) at: Option<Pc>,

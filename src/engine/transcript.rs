@@ -10,7 +10,6 @@ use crate::answer::{Answer, text};
 use crate::commands::Outcome;
 
 impl Engine {
-    /// `transcript FILE` begins a transcript, `transcript off` ends it.
     pub(super) fn transcript(&mut self, rest: &str) -> Outcome {
         let text = |text: String| Outcome::of(Answer::Text(text));
         match rest {

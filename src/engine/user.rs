@@ -29,7 +29,6 @@ pub enum UserError {
 pub struct UserCommand {
     pub body: Vec<Node>,
     pub about: Vec<String>,
-    /// The file that defined it, for messages.
     pub file: Option<String>,
 }
 

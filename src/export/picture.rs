@@ -24,7 +24,6 @@ pub struct Picture<'a> {
 }
 
 impl Picture<'_> {
-    /// Pixels of one element's side.
     fn side(&self) -> usize {
         let longest = self.shape[0].max(self.shape[1]).max(1);
         (WANTED / longest).max(1)

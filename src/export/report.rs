@@ -71,7 +71,6 @@ fn table(found: &Table) -> String {
     html
 }
 
-/// A cell as a person reads it.
 fn shown(cell: &Cell) -> String {
     match cell {
         Cell::Num(x) => numbers::short(*x),

@@ -173,7 +173,6 @@ pub const PLAIN: Command = Command {
     run: |_, _| Err(Error::Refused(String::new())),
 };
 
-/// A command that only looks.
 pub const LOOKING: Command = Command { fills: true, ..PLAIN };
 
 /// A command that may change what a screen shows.
@@ -182,10 +181,8 @@ pub const CHANGING: Command = Command { changes: true, journalled: Journalled::B
 /// A command that only looks, but whose values go into the history, or whose answer is kept for others.
 pub const ANALYSING: Command = Command { changes: true, journalled: Journalled::Values, ..PLAIN };
 
-/// A command that an empty line repeats.
 pub const REPEATED: Command = Command { repeats: Repeats::Same, ..CHANGING };
 
-/// What a handler of a line is.
 type Run = fn(&mut Console, Call<'_>) -> Done;
 
 /// A subject of `info` without options.

@@ -18,7 +18,6 @@ pub struct Console {
     pub chat: bool,
     /// What is to be said at the start: mistakes in files of configuration.
     pub notices: Vec<String>,
-    /// What the full screen shows.
     pub screen: Screen,
     pub(crate) memory: Memory,
     pub(crate) chosen: Chosen,

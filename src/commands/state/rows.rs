@@ -19,7 +19,6 @@ pub struct Row {
     /// Where it stands in the file: its line, or its number.
     pub place: String,
     pub text: String,
-    /// Other fields, by their names.
     pub fields: BTreeMap<String, String>,
 }
 

@@ -73,7 +73,6 @@ impl Listing {
     }
 }
 
-/// Flags as letters, for listings.
 pub(crate) fn letters(flags: OpFlags) -> String {
     let mut text = String::new();
     for (set, letter) in [(flags.computed, '*'), (flags.edited, 'E'), (flags.affected, '~'), (flags.nonfinite, '!')] {

@@ -9,7 +9,6 @@ use crate::debugger::{Error, Result};
 use crate::tensor::ops::Slice;
 use crate::tensor::{Axis, Value};
 
-/// Rows of a top-k view.
 const TOP: usize = 40;
 
 /// Bins of a histogram at most.

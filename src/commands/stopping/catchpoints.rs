@@ -125,7 +125,6 @@ fn with_number(rest: &str, offset: usize, usual: f64, make: fn(f64) -> Catch) ->
     Ok((make(threshold), left, offset + rest.len() - left.len()))
 }
 
-/// Tokens by text or number, one after the other.
 fn tokens<'a>(console: &mut Console, rest: &'a str, offset: usize) -> Result<(Catch, &'a str, usize)> {
     let vocab = console.session.run.model.spec.vocab;
     let (mut ids, mut end) = (Vec::new(), offset);

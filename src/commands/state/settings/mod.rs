@@ -17,7 +17,6 @@ pub struct Setting {
     /// One word, or two: the group and the name in it.
     pub name: &'static str,
     pub takes: &'static str,
-    /// What it is at the start.
     pub default: &'static str,
     pub about: &'static str,
     /// Its value, as `set` takes it.
@@ -45,7 +44,6 @@ pub(crate) struct Chosen {
     pub log: bool,
     /// Whether it replaces what is there.
     pub overwrite: bool,
-    /// Ops that `list` shows.
     pub list_size: usize,
     /// Rows of `print/t` without a count.
     pub top: usize,
