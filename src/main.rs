@@ -91,7 +91,7 @@ fn main() -> color_eyre::Result<ExitCode> {
     let engine = {
         let (options, interrupt) = (options.clone(), interrupt.clone());
         let flag = interrupt.clone();
-        thread::spawn_with(move || cli::open::open(&options, flag), interrupt, setup)
+        thread::spawn(move || cli::open::open(&options, flag), interrupt, setup)
             .wrap_err("cannot start the engine thread")?
     };
     let status = show(engine, &options, frontend, around, interrupt, tour)?;

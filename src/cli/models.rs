@@ -6,16 +6,12 @@ use std::io::{self, Write};
 use crate::model::bundled::BUNDLED;
 use crate::model::checkpoint::gguf_architectures;
 use crate::model::config::HfConfig;
-use crate::model::families;
-use crate::model::file;
 use crate::model::hub::Settings;
 use crate::model::hub::cache::{Snapshot, snapshots};
 use crate::model::text::bytes;
+use crate::model::{families, file};
 
 /// Lists the bundled models, those in the cache with size, family and commit, and the families that can be opened.
-///
-/// # Errors
-/// If the output cannot be written.
 pub fn list(out: &mut dyn Write) -> io::Result<()> {
     BUNDLED.iter().try_for_each(|model| writeln!(out, "{:16} {}", model.name, model.description))?;
     cached(out)?;
@@ -25,7 +21,6 @@ pub fn list(out: &mut dyn Write) -> io::Result<()> {
     wrapped(out, gguf_architectures())
 }
 
-/// Names, as many to a line as fit.
 fn wrapped(out: &mut dyn Write, names: impl Iterator<Item = &'static str>) -> io::Result<()> {
     const WIDTH: usize = 78;
     let mut line = String::new();

@@ -11,32 +11,26 @@ use super::{Chat, Input as GivenInput, Options, PadSide, settings};
 use crate::commands::Console;
 use crate::debugger::{self, Session, Settings};
 use crate::engine::Interpreter;
-use crate::frontend::tui::{config, panes::Panes};
+use crate::frontend::tui::config;
+use crate::frontend::tui::panes::Panes;
 use crate::model::bundled::{self, Bundled};
 use crate::model::chat::{ChatError, Conversation, Place};
 use crate::model::{self, Input, InputError, LoadError, Model, ModelSource, Side, adapter};
 use crate::tensor::{Device, TensorError, step};
 use crate::term::quiet::without_stderr;
 
-/// Why a session cannot be opened.
 #[derive(Debug, Error)]
 pub enum OpenError {
-    /// There is no such device.
     #[error(transparent)]
     Device(#[from] TensorError),
-    /// The checkpoint cannot be loaded.
     #[error(transparent)]
     Model(#[from] LoadError),
-    /// The adapter does not fit the model.
     #[error(transparent)]
     Adapter(#[from] adapter::AdapterError),
-    /// The model cannot run the input.
     #[error(transparent)]
     Input(#[from] InputError),
-    /// The chat template or the conversation is wrong.
     #[error(transparent)]
     Chat(#[from] ChatError),
-    /// The file of the conversation cannot be read.
     #[error("cannot read {path}: {error}")]
     Conversation { path: String, error: io::Error },
     /// The session refuses a setting or an adapter.
@@ -45,9 +39,6 @@ pub enum OpenError {
 }
 
 /// Opens the model and prepares a session; runs on the engine thread, which keeps it.
-///
-/// # Errors
-/// If the device, the checkpoint, the adapter or the input is refused.
 pub fn open(options: &Options, interrupt: Arc<AtomicBool>) -> Result<Box<dyn Interpreter>, OpenError> {
     let device = without_stderr(options.log.as_deref(), || Device::open(options.device))?;
     _ = step(device.reason(), 0, 0);
@@ -110,7 +101,6 @@ fn input_of(given: &GivenInput, model: &Model, bundled: Option<&Bundled>) -> Res
     padded(input, given, model)
 }
 
-/// The input with the padding that was asked for.
 fn padded(mut input: Input, given: &GivenInput, model: &Model) -> Result<Input, OpenError> {
     if let Some(side) = given.pad_side {
         input.pad_on(if side == PadSide::Left { Side::Left } else { Side::Right });
@@ -129,10 +119,8 @@ fn conversations(chat: &Chat, prompts: &[String], model: &Model) -> Result<Vec<S
         (None, prompts) => prompts.iter().map(|text| Conversation::of_user(text, chat.system.as_deref())).collect(),
         (Some(file), prompts) => {
             let path = file.display().to_string();
-            let text = match model::file::read(file) {
-                Ok(text) => text,
-                Err(error) => return Err(OpenError::Conversation { path, error }),
-            };
+            let text = model::file::read(file);
+            let text = text.map_err(|error| OpenError::Conversation { path: path.clone(), error })?;
             let conversation = Conversation::parse(&path, &text)?;
             match prompts {
                 [] => vec![conversation],

@@ -2,78 +2,158 @@
 
 use std::path::PathBuf;
 
-use clap::ValueEnum;
+use clap::builder::TypedValueParser;
+use clap::{ArgAction, Args, Parser, ValueEnum};
+use thiserror::Error;
 
 use crate::frontend::Action;
 use crate::tensor::{DeviceChoice, Precision};
 
-/// How to debug a model.
-#[derive(Clone, Debug, PartialEq)]
+/// gdb for transformer language models: stop inside a forward pass, inspect it, change it, and continue.
+// The texts of the fields are those of --help and of the manual page.
+#[derive(Parser, Clone, Debug, PartialEq)]
+#[command(
+    name = "llmdbg",
+    version,
+    max_term_width = 100,
+    override_usage = "llmdbg [OPTIONS] [MODEL]\n       llmdbg tour | models | completions SHELL | man | trust [FILE]"
+)]
+#[command(after_help = "`llmdbg tour` is a tour of the program in ten steps.\n\
+                  `llmdbg models` lists the models that can be opened by name.\n\
+                  `llmdbg man` prints the manual page.\n\
+                  `llmdbg completions bash` (or fish, zsh, elvish, powershell) prints completions for a shell.")]
 pub struct Options {
-    /// A directory, a file or a name; `None` for the bundled default.
+    /// Model directory, file or name [default: a small bundled model]
     pub model: Option<String>,
-    /// The input of the model.
+    #[command(flatten)]
     pub input: Input,
-    /// What to run first, in order.
+    // What to run first, in the order of the command line.
+    #[arg(skip)]
     pub actions: Vec<Action>,
-    /// Run the actions and exit, without an interface.
+    /// Run a command at the start (-ex CMD); -ex and -x run in the order given
+    #[arg(long = "ex", value_name = "CMD", allow_hyphen_values = true)]
+    pub(super) ex: Vec<String>,
+    /// Run a script of commands at the start
+    #[arg(short, long = "x", value_name = "FILE")]
+    pub(super) x: Vec<PathBuf>,
+    /// Run the commands, print their answers, and exit with a status (-batch)
+    #[arg(long)]
     pub batch: bool,
-    /// Print JSON objects instead of text.
+    /// Print one JSON object for each command
+    #[arg(long)]
     pub json: bool,
-    /// Continue after a failed command.
+    /// Continue after a command that failed
+    #[arg(long)]
     pub keep_going: bool,
+    /// Device to compute on: auto, gpu[:N], vulkan[:N] or cpu
+    #[arg(long, value_name = "DEVICE", default_value = "auto")]
     pub device: DeviceChoice,
-    /// The type of weights and values.
+    /// Type of weights and values: f32, or f16 for half the memory
+    #[arg(long = "dtype", value_name = "TYPE", default_value = "f32")]
     pub precision: Precision,
-    /// Bytes that a recording may take.
-    pub record_budget: u64,
-    /// Whether the budget was given and is not the default.
-    pub budget_given: bool,
-    /// A LoRA adapter to apply to the model.
+    /// PEFT LoRA adapter to apply to the model, in a separate branch
+    #[arg(long, value_name = "DIR")]
     pub lora: Option<PathBuf>,
-    pub resume: bool,
-    /// Read the init files and the settings.
+    /// Memory for recorded values, such as 512MiB
+    #[arg(long, value_name = "SIZE", default_value = "2GiB", value_parser = crate::lang::size::parse)]
+    pub record_budget: u64,
+    // Whether the budget is not the default.
+    #[arg(skip)]
+    pub budget_given: bool,
+    /// Do not read the init files and settings.toml (-nx)
+    #[arg(long = "nx", action = ArgAction::SetFalse)]
     pub init: bool,
-    /// Do not print the banner.
+    /// Resume the last session: its model, its input and its commands
+    #[arg(long, conflicts_with_all = ["batch", "json"])]
+    pub resume: bool,
+    /// Do not print the banner
+    #[arg(short = 'q', long = "q", alias = "quiet")]
     pub quiet: bool,
-    /// Whether the full-screen interface is wanted (`--tui`) or not (`--no-tui`); `None` if neither was given.
-    pub tui: Option<bool>,
-    /// File for diagnostics.
+    /// Use the full-screen interface, even on a dumb terminal
+    #[arg(long, conflicts_with_all = ["no_tui", "batch", "json"])]
+    pub(super) tui: bool,
+    /// Use a plain prompt instead of the full-screen interface
+    #[arg(long)]
+    pub(super) no_tui: bool,
+    /// Write diagnostics to a file
+    #[arg(long, value_name = "FILE")]
     pub log: Option<PathBuf>,
-    /// Draw with ASCII characters only.
+    /// Draw with ASCII characters only
+    #[arg(long)]
     pub ascii: bool,
+    /// Print the settings, with the source of each, and the keys, layouts and colours, as files to copy
+    #[arg(long)]
+    pub(super) print_config: bool,
+    /// When to use colours: auto, always or never
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t, hide_possible_values = true)]
     pub color: ColorChoice,
 }
 
-/// The input of the model. An empty one stands for the model's own example.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+// The input of the model. An empty one stands for the model's own example.
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
 pub struct Input {
-    /// One text for each row of the batch.
+    /// Text for the model to read; repeat the option for a batch
+    #[arg(
+        id = "prompt",
+        short,
+        long = "prompt",
+        value_name = "TEXT",
+        allow_hyphen_values = true,
+        conflicts_with = "tokens"
+    )]
     pub prompts: Vec<String>,
-    /// One list of token ids for each row of the batch, instead of texts.
-    pub tokens: Vec<Vec<u32>>,
-    /// The second text of a pair; there is exactly one text then.
+    /// File that holds the text; repeat the option for a batch
+    #[arg(long, value_name = "FILE", conflicts_with = "tokens")]
+    pub(super) prompt_file: Vec<PathBuf>,
+    /// Token ids for the model to read, such as 1,2,3; repeat the option for a batch
+    #[arg(long, value_name = "IDS", value_parser = token_ids)]
+    pub tokens: Vec<TokenIds>,
+    /// Second text of a pair; --prompt gives the first
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true, conflicts_with = "tokens")]
     pub pair: Option<String>,
-    /// Pad every row to this many tokens; padding is masked.
-    pub pad_to: Option<usize>,
-    /// The side to pad on; `None` leaves it to the tokenizer.
-    pub pad_side: Option<PadSide>,
-    /// Send the texts as messages of a conversation.
+    #[command(flatten)]
     pub chat: Option<Chat>,
+    /// Pad every row to N tokens; the padding is masked
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..).map(|n| n as usize))]
+    pub pad_to: Option<usize>,
+    /// Side to pad on [default: the tokenizer's padding_side]
+    #[arg(long, value_name = "SIDE", value_enum)]
+    pub pad_side: Option<PadSide>,
 }
 
-/// How a text becomes a conversation.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// One row of the batch.
+type TokenIds = Vec<u32>;
+
+// How the texts become conversations.
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
 pub struct Chat {
-    /// The name of one of the model's templates, or a file; `None` for the model's default.
+    /// Send the prompt as a user message through the model's chat template
+    #[arg(long, conflicts_with_all = ["tokens", "pair"])]
+    chat: bool,
+    /// Chat template to use: the name of one of the model's templates, or a file
+    #[arg(id = "chat_template", long = "chat-template", value_name = "NAME|FILE", conflicts_with_all = ["tokens", "pair"])]
     pub template: Option<String>,
-    /// The system message before the user's.
+    /// System message of the chat, before the user's
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true, conflicts_with_all = ["tokens", "pair"])]
     pub system: Option<String>,
-    /// A file with the whole conversation.
+    /// Conversation as JSON, in the form that chat templates read
+    #[arg(
+        id = "chat_file",
+        long = "chat-file",
+        value_name = "FILE",
+        conflicts_with_all = ["tokens", "pair", "prompt_file", "system"]
+    )]
     pub file: Option<PathBuf>,
 }
 
-/// The side on which rows are padded.
+#[derive(Debug, Error)]
+#[error("{0:?} is not a token id")]
+struct NotATokenId(String);
+
+fn token_ids(text: &str) -> Result<TokenIds, NotATokenId> {
+    text.split(',').map(|word| word.trim().parse().map_err(|_| NotATokenId(word.to_string()))).collect()
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum PadSide {
     /// Before the text
@@ -91,7 +171,6 @@ pub enum ColorChoice {
     Never,
 }
 
-/// The ways to show a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Frontend {
     Batch,
@@ -103,20 +182,17 @@ pub enum Frontend {
 /// What decides on the frontend, apart from the options.
 #[derive(Clone, Copy, Debug)]
 pub struct Surroundings {
-    /// Whether the input is a terminal.
     pub stdin_is_terminal: bool,
-    /// Whether the output is a terminal.
     pub stdout_is_terminal: bool,
     pub dumb: bool,
 }
 
 impl Options {
-    /// The frontend for these options.
     pub fn frontend(&self, around: Surroundings) -> Frontend {
         let terminal = around.stdin_is_terminal && around.stdout_is_terminal;
         if self.batch || self.json {
             Frontend::Batch
-        } else if terminal && self.tui.unwrap_or(!around.dumb) {
+        } else if terminal && (self.tui || !self.no_tui && !around.dumb) {
             Frontend::Tui
         } else {
             Frontend::Plain

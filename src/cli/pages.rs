@@ -4,13 +4,14 @@ use std::io::{self, Write};
 
 use clap::builder::PossibleValuesParser;
 use clap::{Command, CommandFactory, ValueHint};
-pub use clap_complete::Shell;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
-use super::arguments::Arguments;
+use super::Options;
 use crate::commands::{ALL, commands};
 use crate::model::bundled::BUNDLED;
+
+pub use clap_complete::Shell;
 
 /// What the program does apart from debugging: the first argument, and a description.
 pub const TOOLS: [(&str, &str); 5] = [
@@ -32,14 +33,11 @@ const STATUSES: [(&str, &str); 6] = [
 ];
 
 /// Writes completions for `shell`. After `-ex` they offer the commands of the debugger.
-///
-/// # Errors
-/// If `out` cannot be written.
 pub fn completions(shell: Shell, out: &mut dyn Write) -> io::Result<()> {
     let names = PossibleValuesParser::new(commands().map(|command| command.name));
     let hinted =
         |name: &'static str, hint| move |arg: clap::Arg| if arg.get_id() == name { arg.value_hint(hint) } else { arg };
-    let mut command = Arguments::command()
+    let mut command = Options::command()
         .mut_arg("ex", |arg| arg.value_parser(names))
         .mut_arg("model", hinted("model", ValueHint::AnyPath))
         .mut_arg("x", hinted("x", ValueHint::FilePath))
@@ -56,12 +54,8 @@ pub fn completions(shell: Shell, out: &mut dyn Write) -> io::Result<()> {
     out.write_all(&script)
 }
 
-/// Writes the manual page.
-///
-/// # Errors
-/// If `out` cannot be written.
 pub fn manual(out: &mut dyn Write) -> io::Result<()> {
-    let man = Man::new(Arguments::command());
+    let man = Man::new(Options::command());
     man.render_title(out)?;
     man.render_name_section(out)?;
     man.render_synopsis_section(out)?;
@@ -125,7 +119,7 @@ mod tests {
     fn the_manual_page_has_every_option_command_and_model() {
         // Troff writes a hyphen as `\-`.
         let page = text(manual).replace("\\-", "-").replace("\\\\", "\\").replace("\\*(Aq", "'");
-        for option in Arguments::command().get_arguments().filter_map(clap::Arg::get_long) {
+        for option in Options::command().get_arguments().filter_map(clap::Arg::get_long) {
             assert!(page.contains(&format!("--{option}")), "{option}");
         }
         for command in commands() {

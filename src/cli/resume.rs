@@ -9,27 +9,20 @@ use super::{Invocation, Options, parse};
 use crate::engine::journal::{self, Journal, JournalError};
 use crate::frontend::Action;
 
-/// Why the last session cannot be resumed.
 #[derive(Debug, Error)]
 pub enum ResumeError {
     #[error("there is no session to resume: no journal has been written")]
     NoJournal,
-    /// The journal cannot be read.
     #[error(transparent)]
     Journal(#[from] JournalError),
-    /// Its command line is not one of this version.
     #[error("cannot resume {}: this version does not know its command line", .0.display())]
     Arguments(PathBuf),
-    /// The folder that the session was started in is gone.
     #[error("cannot go to {folder}: {error}")]
     Folder { folder: String, error: io::Error },
 }
 
 /// The options of the last session; what this command line says about the interface replaces what that one said. The
 /// working folder becomes that of the session.
-///
-/// # Errors
-/// If there is no journal, or it does not fit this program or this machine.
 pub fn resumed(now: &Options) -> Result<Options, ResumeError> {
     let file = Journal::folder().and_then(|folder| journal::last(&folder)).ok_or(ResumeError::NoJournal)?;
     let (start, _) = journal::read(&file)?;

@@ -15,7 +15,6 @@ use crate::frontend::tui::defaults;
 
 const FILE: &str = "settings.toml";
 
-/// The contents of a settings file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Given {
     /// The path, as shown in messages.
@@ -49,12 +48,8 @@ impl Given {
             match value.get_ref() {
                 DeValue::Table(table) => {
                     for (inner, value) in table {
-                        given.entry(
-                            text,
-                            &format!("{} {}", name.get_ref(), inner.get_ref()),
-                            inner.span().start,
-                            value,
-                        );
+                        let name = format!("{} {}", name.get_ref(), inner.get_ref());
+                        given.entry(text, &name, inner.span().start, value);
                     }
                 }
                 _ => given.entry(text, name.get_ref(), name.span().start, &value),
@@ -99,9 +94,6 @@ impl Given {
 
 /// Prints the whole configuration as files: the settings with the source of each, then keys, layouts and colours as
 /// shipped, each followed by the changes in the user's file.
-///
-/// # Errors
-/// If nothing can be written.
 pub fn print(out: &mut dyn Write) -> io::Result<()> {
     let given = Given::of_user();
     match directory() {

@@ -3,7 +3,6 @@ use std::ffi::OsString;
 use clap::CommandFactory;
 use clap::error::ErrorKind;
 
-use super::arguments::Arguments;
 use super::*;
 use crate::frontend::Action;
 use crate::tensor::DeviceChoice;
@@ -27,7 +26,7 @@ fn error_of(words: &[&str]) -> String {
 
 #[test]
 fn the_definition_is_consistent() {
-    Arguments::command().debug_assert();
+    Options::command().debug_assert();
 }
 
 #[test]

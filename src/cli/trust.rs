@@ -3,16 +3,15 @@
 //! Entering a folder with somebody else's files must not run them. `llmdbg trust` records a file with its whole text,
 //! and a file whose text has changed since then is no longer trusted.
 
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::engine::state_folder;
 use crate::model::file;
 
-/// The name of a project's init file.
 pub const PROJECT_FILE: &str = ".llmdbg";
 
 /// The largest init file, in bytes.
@@ -25,7 +24,6 @@ struct Trusted {
     text: String,
 }
 
-/// A file that cannot be trusted, and why.
 #[derive(Debug, Error)]
 #[error("cannot trust {}: {error}", file.display())]
 pub struct TrustError {
@@ -42,9 +40,7 @@ pub struct Trust {
 impl Trust {
     /// The files that the user trusts; `None` without a state folder.
     pub fn of_user() -> Option<Trust> {
-        let dirs = directories::ProjectDirs::from("", "", "llmdbg")?;
-        let folder = dirs.state_dir().unwrap_or_else(|| dirs.data_local_dir());
-        Some(Trust { store: folder.join("trusted.json") })
+        Some(Trust { store: state_folder()?.join("trusted.json") })
     }
 
     /// Whether a file may be run: it was trusted under this path and with this text.
@@ -54,9 +50,6 @@ impl Trust {
     }
 
     /// Trusts a file with its present text; returns its full path.
-    ///
-    /// # Errors
-    /// If the file or the list cannot be read, or the list cannot be written.
     pub fn add(&self, file: &Path) -> Result<PathBuf, TrustError> {
         let failed = |what: &Path, error: io::Error| TrustError { file: what.to_path_buf(), error };
         let text = text_of(file).map_err(|error| failed(file, error))?;
@@ -95,18 +88,14 @@ fn text_of(file: &Path) -> io::Result<String> {
     file::read_text(file)
 }
 
-/// The init file of a project.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Project {
-    /// There is none.
     Nothing,
-    /// It is trusted and may run.
     File(PathBuf),
     /// It is not trusted, or has changed since.
     Untrusted(PathBuf),
 }
 
-/// The init file of the project in `folder`.
 pub fn project(folder: &Path, trust: Option<&Trust>) -> Project {
     let file = folder.join(PROJECT_FILE);
     if !file.is_file() {

@@ -2,10 +2,8 @@
 
 use crate::commands::frame::Done;
 use crate::commands::state::{Call, Command, Console, PLAIN, Takes};
-use crate::debugger::Error;
 use crate::lang::LangError;
 
-/// Its commands, in the order of the manual.
 pub const COMMANDS: &[Command] = &[
     Command {
         name: "source",
@@ -19,8 +17,7 @@ pub const COMMANDS: &[Command] = &[
             "break L1\nsave breakpoints points.ldb\nsource -v points.ldb",
         ],
         takes: Takes::File,
-        run: elsewhere,
-        ..PLAIN
+        ..ELSEWHERE
     },
     Command {
         name: "transcript",
@@ -29,8 +26,7 @@ pub const COMMANDS: &[Command] = &[
         help: "An existing file is replaced. Commands of scripts and stop points are included.",
         examples: &["transcript session.txt\nrun\ntranscript off", "transcript session.txt\nbreak L1\nrun"],
         takes: Takes::File,
-        run: elsewhere,
-        ..PLAIN
+        ..ELSEWHERE
     },
     Command {
         name: "shell",
@@ -40,8 +36,7 @@ pub const COMMANDS: &[Command] = &[
         help: "It has no terminal and reads nothing. Scripts may not do this, unless they lie in the folder of the configuration, are a \
                trusted .llmdbg, or \"set shell on\" was typed before.",
         examples: &["shell echo hello", "!printf 'a b'"],
-        run: elsewhere,
-        ..PLAIN
+        ..ELSEWHERE
     },
     Command {
         name: "pipe",
@@ -51,8 +46,7 @@ pub const COMMANDS: &[Command] = &[
         help: "The bar is between spaces. \"help shell\" explains which files may run programs.",
         examples: &["run\npipe info sites | grep pattern", "run\n| print/t prob | head -n 3"],
         takes: Takes::Command,
-        run: elsewhere,
-        ..PLAIN
+        ..ELSEWHERE
     },
     Command {
         name: "define",
@@ -65,8 +59,7 @@ pub const COMMANDS: &[Command] = &[
             "define peak\nprint max($arg0)\nend\nrun\npeak L1.attn.pattern",
             "define hook-stop\necho stopped\\n\nend\nbreak L1\nrun",
         ],
-        run: elsewhere,
-        ..PLAIN
+        ..ELSEWHERE
     },
     Command {
         name: "document",
@@ -77,8 +70,7 @@ pub const COMMANDS: &[Command] = &[
             "define peak\nprint max($arg0)\nend\ndocument peak\nThe largest element of a site.\nend\nhelp peak",
             "define greet\necho hello\\n\nend\ndocument greet\nSays hello.\nend\nhelp user-defined",
         ],
-        run: elsewhere,
-        ..PLAIN
+        ..ELSEWHERE
     },
     Command {
         name: "if",
@@ -89,8 +81,7 @@ pub const COMMANDS: &[Command] = &[
             "set $n = 2\nif $n == 1\necho one\\n\nelse if $n == 2\necho two\\n\nend",
         ],
         takes: Takes::Expression,
-        run: elsewhere,
-        ..PLAIN
+        ..ELSEWHERE
     },
     Command {
         name: "while",
@@ -102,8 +93,7 @@ pub const COMMANDS: &[Command] = &[
             "start\nwhile 1\nstep\nif absmax($cursor) > 0\nloop_break\nend\nend",
         ],
         takes: Takes::Expression,
-        run: elsewhere,
-        ..PLAIN
+        ..ELSEWHERE
     },
     Command {
         name: "alias",
@@ -112,12 +102,13 @@ pub const COMMANDS: &[Command] = &[
                aliases",
         examples: &["alias top = print/t\nrun\ntop logits[-1]", "alias go = continue\nalias"],
         takes: Takes::Command,
-        run: elsewhere,
-        ..PLAIN
+        ..ELSEWHERE
     },
 ];
 
-/// For commands that whoever runs lists of commands carries out, before they reach a session.
+/// A command that whoever runs lists of commands carries out, before it reaches a session.
+const ELSEWHERE: Command = Command { run: elsewhere, ..PLAIN };
+
 fn elsewhere(_console: &mut Console, call: Call<'_>) -> Done {
-    Err(Error::At(LangError::new(format!("{} cannot stand here", call.args.word), call.args.span)))
+    Err(LangError::new(format!("{} cannot stand here", call.args.word), call.args.span).into())
 }

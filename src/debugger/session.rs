@@ -1,5 +1,6 @@
 //! Everything a user has set up: the run, stop points, focus, value history, variables, displays.
 
+use std::ops::{Deref, DerefMut};
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -226,5 +227,39 @@ impl Session {
         let far = |token: &&String| strsim::damerau_levenshtein(&bare(token), &wanted);
         let nearest = tokens.iter().min_by_key(far).filter(|token| far(token) <= wanted.chars().count() / 3);
         nearest.map(|token| format!("did you mean {token:?}?"))
+    }
+}
+
+/// A session in another branch of its run; it is in its own again when this is dropped, whatever happens before.
+pub struct InBranch<'a> {
+    session: &'a mut Session,
+    here: usize,
+}
+
+impl Session {
+    /// The session as it is in another branch, at the same place.
+    pub fn in_branch(&mut self, branch: usize) -> InBranch<'_> {
+        let here = std::mem::replace(&mut self.run.current, branch);
+        InBranch { session: self, here }
+    }
+}
+
+impl Deref for InBranch<'_> {
+    type Target = Session;
+
+    fn deref(&self) -> &Session {
+        self.session
+    }
+}
+
+impl DerefMut for InBranch<'_> {
+    fn deref_mut(&mut self) -> &mut Session {
+        self.session
+    }
+}
+
+impl Drop for InBranch<'_> {
+    fn drop(&mut self) {
+        self.session.run.current = self.here;
     }
 }

@@ -1,12 +1,12 @@
 //! Running the commands that the user defined, their hooks, and blocks given at a prompt.
 
-use super::lists::{List, Ran, Until, failure};
+use super::lists::{List, Until, refused};
 use super::messages::Source;
 use super::script;
 use super::thread::Engine;
 use super::tree::{Node, NodeKind, tree};
 use super::user::{User, UserCommand, arguments, substituted};
-use crate::answer::{Answer, ErrorView, Fault};
+use crate::answer::{Answer, ErrorView};
 use crate::commands::{Console, Outcome};
 use crate::lang::command::split_command;
 
@@ -14,7 +14,6 @@ use crate::lang::command::split_command;
 const DEEPEST: usize = 256;
 
 impl Engine {
-    /// Whether the condition of an `if` or `while` line holds.
     pub(super) fn condition(&mut self, line: &str) -> Result<bool, ErrorView> {
         let line = match &self.given {
             Some(given) => substituted(line, given)
@@ -24,19 +23,17 @@ impl Engine {
         self.holds_in_session(&line)
     }
 
-    /// Runs `define` or `document`.
     pub(super) fn define(&mut self, node: &Node, file: Option<&str>) -> Outcome {
-        let wrong = |message: String| failure(&message, Fault::Command);
         let name = match User::name(&node.command.text) {
             Ok(name) => name.to_string(),
-            Err(error) => return failure(&error, Fault::Command),
+            Err(error) => return refused(error),
         };
         if let Some(of) = name.strip_prefix("hook-").or(name.strip_prefix("hookpost-")) {
             if of != "stop" && self.full_name(of).as_deref() != Some(of) {
-                return wrong(format!("cannot hook {of}: it is not the full name of a command"));
+                return refused(format!("cannot hook {of}: it is not the full name of a command"));
             }
         } else if exists(&name) {
-            return wrong(format!(
+            return refused(format!(
                 "{name} is already a command; define hook-{name} or hookpost-{name} to run commands before or after it"
             ));
         }
@@ -48,7 +45,7 @@ impl Engine {
             }
             NodeKind::Document(lines) => match self.user.commands.get_mut(&name) {
                 Some(command) => command.about = lines.clone(),
-                None => return wrong(format!("{name} is not defined: define it first")),
+                None => return refused(format!("{name} is not defined: define it first")),
             },
             _ => {}
         }
@@ -62,46 +59,38 @@ impl Engine {
             return Outcome::of(Answer::Text(lines.collect::<Vec<_>>().join("\n")));
         }
         let Some((name, meant)) = rest.split_once('=').map(|(name, meant)| (name.trim(), meant.trim())) else {
-            return failure("expected alias NAME = COMMAND", Fault::Command);
+            return refused("expected alias NAME = COMMAND");
         };
         if let Err(error) = User::name(&format!("alias {name}")) {
-            return failure(&error, Fault::Command);
+            return refused(error);
         }
         if exists(name) || self.user.commands.contains_key(name) {
-            return failure(&format!("{name} is already a command"), Fault::Command);
+            return refused(format!("{name} is already a command"));
         }
         let meant = self.user.expanded(meant);
         let word = script::word_of(&meant);
         if self.full_name(word).is_none() {
-            return failure(
-                &format!("{name} cannot be an alias of {word:?}: there is no such command"),
-                Fault::Command,
-            );
+            return refused(format!("{name} cannot be an alias of {word:?}: there is no such command"));
         }
         self.user.aliases.insert(name.to_string(), meant);
         Outcome::of(Answer::Text(String::new()))
     }
 
-    /// The full name of the command that a word abbreviates.
     fn full_name(&self, word: &str) -> Option<String> {
         let own = self.user.commands.contains_key(word) || BUILTINS.contains(&word);
-        let known = || Console::command(word).map(|command| command.name.to_string());
-        if own { Some(word.to_string()) } else { known() }
+        let name = if own { word } else { Console::command(word)?.name };
+        Some(name.to_string())
     }
 
-    /// Runs a block that was given as one text.
     pub(super) fn block(&mut self, id: u64, text: &str, source: &Source, keep_going: bool) -> Outcome {
         let head = text.lines().next().unwrap_or_default();
         let name = format!("`{head}`");
         let nodes = match script::parse(text).and_then(|commands| tree(&commands)) {
             Ok(nodes) => nodes,
-            Err((1, message)) => return failure(&message, Fault::Command),
-            Err((line, message)) => return failure(&format!("{message} (line {line} of {name})"), Fault::Command),
+            Err((1, message)) => return refused(message),
+            Err((line, message)) => return refused(format!("{message} (line {line} of {name})")),
         };
-        let file = match source {
-            Source::Script { file, .. } => Some(file.as_str()),
-            _ => None,
-        };
+        let file = source.file();
         if let [node] = nodes.as_slice()
             && matches!(node.kind, NodeKind::Define(_) | NodeKind::Document(_))
         {
@@ -111,13 +100,10 @@ impl Engine {
     }
 
     fn run_list(&mut self, list: List<'_>, nodes: &[Node]) -> Outcome {
-        match self.list(list, nodes) {
-            Ran::Whole(outcome) => *outcome,
-            Ran::Moved(then) => self.follow(list.id, then, list.keep_going),
-        }
+        let ran = self.list(list, nodes);
+        self.finished(list, ran)
     }
 
-    /// Runs a command that the user defined, if the line names one.
     pub(super) fn own(&mut self, id: u64, line: &str, keep_going: bool) -> Option<Outcome> {
         let call = split_command(line)?;
         let command = self.user.commands.get(call.word)?.clone();
@@ -133,10 +119,7 @@ impl Engine {
         keep_going: bool,
     ) -> Outcome {
         if self.depth >= DEEPEST {
-            return failure(
-                &format!("{name} calls itself: commands can call each other at most {DEEPEST} deep"),
-                Fault::Command,
-            );
+            return refused(format!("{name} calls itself: commands can call each other at most {DEEPEST} deep"));
         }
         let outer = self.given.replace(arguments);
         self.depth += 1;
@@ -173,7 +156,6 @@ impl Engine {
         if self.user.commands.is_empty() { None } else { self.full_name(script::word_of(line)) }
     }
 
-    /// The answer of `help` about a command that the user defined.
     pub(super) fn help_of_own(&self, line: &str) -> Option<Outcome> {
         let call = split_command(line)?;
         if self.full_name(call.word)? != "help" {
@@ -194,14 +176,12 @@ impl Engine {
         Some(Outcome::of(Answer::Text(text)))
     }
 
-    /// The commands and aliases that the user defined and that begin with `start`.
     pub(super) fn own_names(&self, start: &str) -> Vec<String> {
         let names = self.user.commands.keys().chain(self.user.aliases.keys());
         names.filter(|name| name.starts_with(start) && !name.starts_with("hook")).cloned().collect()
     }
 }
 
-/// The commands that the engine runs itself.
 const BUILTINS: [&str; 11] =
     ["source", "echo", "alias", "with", "define", "document", "if", "while", "commands", "shell", "pipe"];
 

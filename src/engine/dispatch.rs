@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use super::lists::{failure, fault_of};
+use super::lists::{fault_of, refused};
 use super::messages::Source;
 use super::panics::guard;
 use super::resume::fate_of;
 use super::script::{self, Builtin, Opener, opener};
 use super::thread::{Done, Engine};
-use crate::answer::{Answer, ErrorView, Fault};
+use crate::answer::{Answer, ErrorView};
 use crate::commands::{Journalled, Outcome};
 
 impl Engine {
@@ -56,12 +56,9 @@ impl Engine {
             return outcome;
         }
         match script::builtin(line) {
-            Some(Builtin::Source { name: "", .. }) => failure("source needs a file name", Fault::Command),
+            Some(Builtin::Source { name: "", .. }) => refused("source needs a file name"),
             Some(Builtin::Source { name, verbose }) => {
-                let folder = match source {
-                    Source::Script { file, .. } => Path::new(file).parent(),
-                    _ => None,
-                };
+                let folder = source.file().and_then(|file| Path::new(file).parent());
                 self.script(id, &script::resolve(name, folder), keep_going, verbose)
             }
             Some(Builtin::Echo(text)) => {
@@ -97,10 +94,9 @@ impl Engine {
         }
     }
 
-    /// Runs a command while a setting has another value.
     fn with(&mut self, id: u64, rest: &str, source: &Source, keep_going: bool) -> Outcome {
         let Some((setting, command)) = rest.split_once(" -- ").filter(|(_, command)| !command.trim().is_empty()) else {
-            return failure("expected with SETTING VALUE -- COMMAND", Fault::Command);
+            return refused("expected with SETTING VALUE -- COMMAND");
         };
         let back = match self.interpreter.restoring(setting) {
             Ok(back) => back,
@@ -116,7 +112,6 @@ impl Engine {
         if failed { self.after_all(id, command, done, restored) } else { done.outcome }
     }
 
-    /// Whether the condition of an `if` or `while` line holds.
     pub(super) fn holds_in_session(&mut self, line: &str) -> Result<bool, ErrorView> {
         let interpreter = &mut self.interpreter;
         guard(|| interpreter.condition(line)).unwrap_or_else(|panicked| Err(panicked.into()))

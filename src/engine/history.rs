@@ -4,12 +4,11 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use super::state_folder;
 use crate::model::file;
 
-/// Lines kept in the history file.
 const LIMIT: usize = 2000;
 
-/// The command that an empty line at a prompt repeats.
 #[derive(Debug, Default)]
 pub struct Repeat {
     last: Option<String>,
@@ -22,7 +21,6 @@ impl Repeat {
         self.last = repeatable.then(|| line.to_string());
     }
 
-    /// The command that an empty line repeats.
     pub fn line(&self) -> Option<&str> {
         self.last.as_deref()
     }
@@ -39,10 +37,8 @@ pub struct History {
 }
 
 impl History {
-    /// The default file: `history` in the user's state folder.
     pub fn default_file() -> Option<PathBuf> {
-        let dirs = directories::ProjectDirs::from("", "", "llmdbg")?;
-        Some(dirs.state_dir().unwrap_or_else(|| dirs.data_local_dir()).join("history"))
+        Some(state_folder()?.join("history"))
     }
 
     /// Reads `file`, which need not exist.
@@ -64,7 +60,6 @@ impl History {
         Ok(history)
     }
 
-    /// The lines, oldest first.
     pub fn lines(&self) -> &[String] {
         &self.lines
     }

@@ -13,29 +13,25 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::script::Reader;
+use super::script::{Command, Reader};
+use super::state_folder;
 use crate::model::file;
 
 /// How many journals are kept; older ones are removed when a new one begins.
 const KEPT: usize = 20;
 
-/// The version of the format.
 const VERSION: u32 = 1;
 
-/// The beginning of the first line.
 const HEAD: &str = "#llmdbg-journal ";
 
-/// How the program was started.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Start {
     pub version: u32,
-    /// Where.
     pub folder: String,
     /// The command line, without the program.
     pub arguments: Vec<String>,
 }
 
-/// A command of a journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// Number of its first line among those of the commands, from 1.
@@ -45,7 +41,6 @@ pub struct Entry {
     pub fate: Fate,
 }
 
-/// How a command ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fate {
     /// It ran, or the program ended before the outcome was recorded.
@@ -100,11 +95,10 @@ pub fn entries(text: &str) -> (Vec<Entry>, Option<String>) {
                     all.push(Entry { line: number + 1, text: text.to_string(), fate: Fate::Looked(values) });
                 }
             }
-            _ => all.extend(reader.push(number + 1, line).map(|one| Entry {
-                line: one.line,
-                text: one.text,
-                fate: Fate::Done,
-            })),
+            _ => {
+                let one = reader.push(number + 1, line);
+                all.extend(one.map(|Command { line, text, .. }| Entry { line, text, fate: Fate::Done }));
+            }
         }
     }
     let cut = reader.abandon().and_then(|block| block.text.lines().next().map(String::from));
@@ -112,9 +106,6 @@ pub fn entries(text: &str) -> (Vec<Entry>, Option<String>) {
 }
 
 /// Rewrites a journal with the outcomes of its commands. If it cannot be written, it stays as it was.
-///
-/// # Errors
-/// If the file cannot be written.
 pub fn rewrite(path: &Path, start: &Start, entries: &[Entry]) -> io::Result<()> {
     let start = serde_json::to_string(start).map_err(io::Error::other)?;
     let commands: String = entries.iter().map(Entry::written).collect();
@@ -123,23 +114,18 @@ pub fn rewrite(path: &Path, start: &Start, entries: &[Entry]) -> io::Result<()> 
     fs::rename(fresh, path)
 }
 
-/// Where commands are recorded.
 #[derive(Debug, Default)]
 pub enum Journal {
-    /// Nowhere.
     #[default]
     Off,
     /// To a file that is created when there is something to write.
     New(PathBuf, Start),
-    /// To a file.
     Open(File),
 }
 
 impl Journal {
-    /// The folder of journals, in the user's folder for state.
     pub fn folder() -> Option<PathBuf> {
-        let folders = directories::ProjectDirs::from("", "", "llmdbg")?;
-        Some(folders.state_dir().unwrap_or(folders.data_local_dir()).join("journals"))
+        Some(state_folder()?.join("journals"))
     }
 
     /// A new journal in a folder, for a program that was started with these arguments.
@@ -156,7 +142,6 @@ impl Journal {
         self.put(&format!("{command}\n"));
     }
 
-    /// Records the outcome of the last command.
     pub fn note(&mut self, fate: &Fate) {
         self.put(&fate.note());
     }
@@ -194,20 +179,15 @@ impl Journal {
     }
 
     /// Continues a journal that was read.
-    ///
-    /// # Errors
-    /// If it cannot be opened.
     pub fn go_on(path: &Path) -> io::Result<Journal> {
         Ok(Journal::Open(file::open_with(OpenOptions::new().append(true), path)?))
     }
 }
 
-/// The newest journal of a folder.
 pub fn last(folder: &Path) -> Option<PathBuf> {
     journals(folder).pop()
 }
 
-/// Journals, the oldest first.
 fn journals(folder: &Path) -> Vec<PathBuf> {
     let files = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
     let mut files: Vec<PathBuf> = files.filter(|path| path.extension().is_some_and(|end| end == "ldb")).collect();
@@ -223,28 +203,21 @@ fn prune(folder: &Path) {
     }
 }
 
-/// Why a journal cannot be read.
 #[derive(Debug, Error)]
 pub enum JournalError {
-    /// The file cannot be read.
     #[error("cannot read {}: {error}", path.display())]
     Unreadable { path: PathBuf, error: io::Error },
-    /// The file is something else.
     #[error("{} is not a journal: {reason}", path.display())]
     NotAJournal {
         path: PathBuf,
         /// What is wrong with its first line.
         reason: String,
     },
-    /// A later version of the program wrote it.
     #[error("{} is a journal of version {version}; this program reads version {VERSION}", path.display())]
     Version { path: PathBuf, version: u32 },
 }
 
 /// How the program was started, and the commands given since.
-///
-/// # Errors
-/// If the file cannot be read, is not a journal, or has another version.
 pub fn read(path: &Path) -> Result<(Start, String), JournalError> {
     let text = file::read(path).map_err(|error| JournalError::Unreadable { path: path.to_path_buf(), error })?;
     let text = String::from_utf8_lossy(&text);

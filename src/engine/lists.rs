@@ -1,6 +1,7 @@
 //! Lists of commands: script files, blocks, commands of the user's own, and the commands of stop points.
 
 use std::collections::VecDeque;
+use std::fmt::Display;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
@@ -18,12 +19,12 @@ impl Engine {
         let name = file.display().to_string();
         let text = match crate::model::file::read_script(file) {
             Ok(text) => text,
-            Err(error) => return failure(&format!("cannot read {name}: {error}"), Fault::Command),
+            Err(error) => return refused(format!("cannot read {name}: {error}")),
         };
         // A script read through a descriptor has no path.
         let identity = file.canonicalize().unwrap_or_else(|_| file.to_owned());
         if self.running.contains(&identity) {
-            return failure(&format!("{name} is already running: a script cannot source itself"), Fault::Command);
+            return refused(format!("{name} is already running: a script cannot source itself"));
         }
         self.running.push(identity);
         let outer = self.verbose;
@@ -36,9 +37,15 @@ impl Engine {
 
     fn script_commands(&mut self, id: u64, name: &str, text: &str, keep_going: bool) -> Outcome {
         let list = List { id, name, file: Some(name), keep_going, until: Until::End };
-        match self.text(list, text) {
+        let ran = self.text(list, text);
+        self.finished(list, ran)
+    }
+
+    /// The outcome of a list, after the commands of the stop points that ended it.
+    pub(super) fn finished(&mut self, list: List<'_>, ran: Ran) -> Outcome {
+        match ran {
             Ran::Whole(outcome) => *outcome,
-            Ran::Moved(then) => self.follow(id, then, keep_going),
+            Ran::Moved(then) => self.follow(list.id, then, list.keep_going),
         }
     }
 
@@ -63,21 +70,19 @@ impl Engine {
         last
     }
 
-    /// Runs the commands of a text.
     fn text(&mut self, list: List<'_>, text: &str) -> Ran {
         match script::parse(text).and_then(|commands| tree(&commands)) {
             Ok(nodes) => self.list(list, &nodes),
-            Err((line, message)) => Ran::whole(located(failure(&message, Fault::Command), list.file, line)),
+            Err((line, message)) => Ran::whole(located(refused(message), list.file, line)),
         }
     }
 
-    /// Runs commands. The outcome summarises them.
     pub(super) fn list(&mut self, list: List<'_>, nodes: &[Node]) -> Ran {
         match self.nodes(list, nodes) {
             Flow::Ended(ran) => ran,
             Flow::On(Some(fault), failures) => {
                 let message = format!("{}: {failures} of {} commands failed", list.name, nodes.len());
-                Ran::whole(failure(&message, fault))
+                Ran::whole(failure(message, fault))
             }
             Flow::On(None, _) | Flow::Break | Flow::Continue => Ran::whole(Outcome::of(Answer::Text(String::new()))),
         }
@@ -97,7 +102,8 @@ impl Engine {
                     failures += 1;
                     first = first.or(Some(fault));
                     if !list.keep_going {
-                        return list.stopped(node.command.line, fault);
+                        let message = format!("{}: stopped at line {}", list.name, node.command.line);
+                        return Flow::ended(failure(message, fault));
                     }
                 }
                 other => return other,
@@ -107,10 +113,9 @@ impl Engine {
     }
 
     fn interrupted(&self, list: List<'_>, line: usize) -> Option<Flow> {
-        self.interrupt.load(Ordering::SeqCst).then(|| {
-            let message = format!("{}: interrupted before line {line}", list.name);
-            Flow::Ended(Ran::whole(failure(&message, Fault::Command)))
-        })
+        self.interrupt
+            .load(Ordering::SeqCst)
+            .then(|| Flow::ended(refused(format!("{}: interrupted before line {line}", list.name))))
     }
 
     fn node(&mut self, list: List<'_>, node: &Node) -> Flow {
@@ -182,14 +187,14 @@ impl Engine {
     }
 
     fn line(&mut self, list: List<'_>, command: &Command) -> Flow {
-        let text =
-            match self.given.as_deref().map_or(Ok(command.text.clone()), |given| substituted(&command.text, given)) {
-                Ok(text) => text,
-                Err(error) => {
-                    let done = self.timed(|_| failure(&error, Fault::Command));
-                    return self.report(list, command, done);
-                }
-            };
+        let given = self.given.as_deref();
+        let text = match given.map_or(Ok(command.text.clone()), |given| substituted(&command.text, given)) {
+            Ok(text) => text,
+            Err(error) => {
+                let done = self.timed(|_| refused(error));
+                return self.report(list, command, done);
+            }
+        };
         let source = list.source(command.line);
         let mut done = self.timed(|engine| engine.execute(list.id, &text, &source, list.keep_going));
         if self.verbose {
@@ -206,18 +211,17 @@ impl Engine {
         };
         self.within(list.id, text, done);
         if quit.is_some() {
-            return Flow::Ended(Ran::whole(Outcome { quit, ..Outcome::of(Answer::Text(String::new())) }));
+            return Flow::ended(Outcome { quit, ..Outcome::of(Answer::Text(String::new())) });
         }
         if stop == Some(Reason::Interrupt) {
-            let message = format!("{}: interrupted at line {}", list.name, command.line);
-            return Flow::Ended(Ran::whole(failure(&message, Fault::Command)));
+            return Flow::ended(refused(format!("{}: interrupted at line {}", list.name, command.line)));
         }
         if stop.is_some() && list.until == Until::Moved {
             return Flow::Ended(Ran::Moved(then));
         }
         let after = self.follow(list.id, then, list.keep_going);
         if after.quit.is_some() {
-            return Flow::Ended(Ran::whole(after));
+            return Flow::ended(after);
         }
         Flow::On(fault.or(fault_of(&after.answer)), 1)
     }
@@ -238,16 +242,12 @@ impl Engine {
     }
 }
 
-/// The list of commands that is running.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct List<'a> {
-    /// The number of the request.
     pub id: u64,
-    /// Its name in messages.
     pub name: &'a str,
     /// The file that errors name; `None` for what was typed.
     pub file: Option<&'a str>,
-    /// Whether commands after a failed one run too.
     pub keep_going: bool,
     pub until: Until,
 }
@@ -259,22 +259,14 @@ impl List<'_> {
             None => Source::Option,
         }
     }
-
-    fn stopped(&self, line: usize, fault: Fault) -> Flow {
-        Flow::Ended(Ran::whole(failure(&format!("{}: stopped at line {line}", self.name), fault)))
-    }
 }
 
-/// How far a list of commands runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Until {
-    /// To its end.
     End,
-    /// To the first command that moves the cursor.
     Moved,
 }
 
-/// How a list of commands ended.
 pub(super) enum Ran {
     /// At its end, or at a failure that stopped it.
     Whole(Box<Outcome>),
@@ -288,19 +280,26 @@ impl Ran {
     }
 }
 
-/// How a list continues after a command.
 enum Flow {
     /// With the next command; holds the first failure and the number of failures.
     On(Option<Fault>, usize),
-    /// After the loop.
     Break,
-    /// With the next round of the loop.
     Continue,
-    /// Not at all.
     Ended(Ran),
 }
 
-pub(super) fn failure(message: &(impl ToString + ?Sized), fault: Fault) -> Outcome {
+impl Flow {
+    fn ended(outcome: Outcome) -> Flow {
+        Flow::Ended(Ran::whole(outcome))
+    }
+}
+
+/// A command that was wrong or cannot be done.
+pub(super) fn refused(message: impl Display) -> Outcome {
+    failure(message, Fault::Command)
+}
+
+fn failure(message: impl Display, fault: Fault) -> Outcome {
     Outcome::of(Answer::Error(ErrorView { message: message.to_string(), fault, ..ErrorView::default() }))
 }
 

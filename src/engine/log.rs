@@ -4,13 +4,12 @@ use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::PathBuf;
 
-use super::lists::failure;
+use super::lists::refused;
 use super::messages::Source;
 use super::thread::Engine;
-use crate::answer::{Fault, text};
+use crate::answer::text;
 use crate::commands::Outcome;
 
-/// A log that is being written.
 pub(super) struct Log {
     path: PathBuf,
     file: File,
@@ -41,7 +40,7 @@ impl Engine {
                     None => "set logging enabled off".into(),
                 };
                 _ = self.interpreted(&back, source);
-                Some(failure(&format!("cannot write {}: {error}", path.display()), Fault::Command))
+                Some(refused(format!("cannot write {}: {error}", path.display())))
             }
         }
     }

@@ -4,19 +4,18 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::answer::{Answer, ErrorView};
+
 pub use crate::answer::Pc;
 pub use crate::answer::view::{
     Breakpoint, Focus, ModuleLine, OpFlags, OpLine, Panel, PanelContent, PanelRequest, PanelView, ScreenView, Shades,
     Snapshot,
 };
-use crate::answer::{Answer, ErrorView};
 
-/// From a frontend to the engine.
 #[derive(Clone, Debug)]
 pub enum Request {
     /// One command line; answered by exactly one [`Event::Answer`] that carries the same `id`.
     Command {
-        /// Chosen by the frontend.
         id: u64,
         line: String,
         source: Source,
@@ -24,10 +23,8 @@ pub enum Request {
     /// A script file to run; answered by an [`Event::Answer`] for each of its commands, and then by its own. The
     /// command `source FILE` does the same.
     Script {
-        /// Chosen by the frontend.
         id: u64,
         file: PathBuf,
-        /// Whether commands after a failed one run too.
         keep_going: bool,
     },
     /// Data for the value pane; answered by [`Event::Panel`]. This is not a command: nothing changes, nothing is
@@ -52,7 +49,6 @@ pub enum Request {
     Shutdown,
 }
 
-/// Where a command line comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
     /// A person at a prompt or key. An empty line repeats the last repeatable command.
@@ -62,17 +58,23 @@ pub enum Source {
     /// `-ex`.
     Option,
     Script {
-        /// The file, as it was named.
         file: String,
         /// The line, counted from 1.
         line: usize,
     },
 }
 
-/// A command that was answered.
+impl Source {
+    pub fn file(&self) -> Option<&str> {
+        match self {
+            Source::Script { file, .. } => Some(file),
+            _ => None,
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answered {
-    /// The `id` of the request.
     pub id: u64,
     pub line: String,
     pub answer: Answer,
@@ -87,35 +89,28 @@ pub struct Answered {
     pub in_script: bool,
 }
 
-/// From the engine to a frontend.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// The model is loaded and the session is ready.
     Ready(Arc<Snapshot>),
-    /// Loading failed; the engine is gone.
     LoadFailed(String),
-    /// The answer of a command.
     Answer(Answered),
-    /// Something long is going on.
     Progress {
         /// Such as `loading transformer.h.3.mlp.c_fc.weight`, or the site that is being computed.
         what: String,
         /// Units done: bytes when loading, ops when running.
         done: u64,
-        /// Units in all.
         total: u64,
     },
     /// The state changed; sent after every command that changed it, before its answer.
     Moved(Arc<Snapshot>),
-    /// Data for the value pane, with the request that it answers.
     Panel {
         request: PanelRequest,
-        /// The data, or why there is none.
         panel: Result<Panel, ErrorView>,
     },
-    /// The answer of a command that fills a pane.
-    Queried { line: String, answer: Answer },
-    /// The mistake in a line that is being typed, if there is one.
+    Queried {
+        line: String,
+        answer: Answer,
+    },
     Checked {
         line: String,
         /// Its bytes, and a message.
@@ -125,7 +120,6 @@ pub enum Event {
     Completions {
         /// Byte offset at which candidates replace the line's text up to the cursor.
         start: usize,
-        /// Sorted candidates.
         candidates: Vec<String>,
     },
     /// `quit` was given: exit with this status. Sent before the answer of that command, which is the last event.

@@ -4,6 +4,7 @@
 //! command on it. Frontends hold the two ends of a channel and see answers and snapshots only.
 
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::answer::{Answer, ErrorView};
@@ -33,6 +34,12 @@ mod tests;
 
 use messages::{Panel, PanelRequest, Pc, Snapshot, Source};
 
+/// The folder of what the program remembers from one session to the next.
+pub fn state_folder() -> Option<PathBuf> {
+    let folders = directories::ProjectDirs::from("", "", "llmdbg")?;
+    Some(folders.state_dir().unwrap_or(folders.data_local_dir()).to_path_buf())
+}
+
 /// A session as the engine thread drives it.
 ///
 /// `source`, `echo`, `alias`, `shell`, `pipe`, `if`, `while`, `define`, `document`, commands that the user defined and
@@ -45,10 +52,8 @@ pub trait Interpreter {
     /// Whether the condition after the first word of `line`, an `if` or `while`, holds.
     fn condition(&mut self, line: &str) -> Result<bool, ErrorView>;
 
-    /// What the journal records of the command.
     fn journalled(&self, line: &str) -> Journalled;
 
-    /// The number of values in the history.
     fn remembered(&self) -> usize;
 
     /// Adds entries to the history, in place of values of this command that were not computed again.
@@ -66,10 +71,8 @@ pub trait Interpreter {
     /// Makes snapshots mark the ops whose values contain NaN or infinities; a screen shows the marks.
     fn watch_values(&mut self) {}
 
-    /// The present state, as a screen shows it.
     fn snapshot(&mut self) -> Arc<Snapshot>;
 
-    /// Data for the value pane.
     fn panel(&mut self, request: &PanelRequest) -> Result<Panel, ErrorView>;
 
     /// Runs a read-only command for a pane. Nothing changes, and mistakes are answers.
@@ -81,6 +84,5 @@ pub trait Interpreter {
     /// Candidates for the text before byte `cursor` of `line`, and the byte at which they replace it.
     fn complete(&mut self, line: &str, cursor: usize) -> (usize, Vec<String>);
 
-    /// Where the cursor is, if a run is live.
     fn place(&self) -> Option<Pc>;
 }

@@ -29,7 +29,6 @@ pub(super) fn on_engine_thread() -> bool {
     ON_ENGINE.get()
 }
 
-/// Marks the calling thread as an engine thread.
 pub(super) fn enter_engine() {
     ON_ENGINE.set(true);
 }
@@ -49,7 +48,6 @@ pub(super) fn log_panics() {
     });
 }
 
-/// Runs `f`; a panic in it becomes an error.
 pub(super) fn guard<T>(f: impl FnOnce() -> T) -> Result<T, Panicked> {
     catch_unwind(AssertUnwindSafe(f)).map_err(|payload| Panicked(message_of(payload.as_ref()).to_string()))
 }

@@ -4,11 +4,11 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use super::journal::{self, Entry, Fate, Journal};
-use super::lists::{failure, fault_of};
+use super::lists::{fault_of, refused};
 use super::messages::{Event, Source};
 use super::script::{self, Builtin, Opener, opener};
 use super::thread::Engine;
-use crate::answer::{Answer, Fault, Reason};
+use crate::answer::{Answer, Reason};
 use crate::commands::{Console, Outcome};
 
 /// How the commands of a journal ended.
@@ -31,7 +31,7 @@ impl Engine {
     pub(super) fn resume(&mut self, id: u64, file: &Path) -> Outcome {
         let (start, text) = match journal::read(file) {
             Ok(read) => read,
-            Err(error) => return failure(&error, Fault::Command),
+            Err(error) => return refused(error),
         };
         let (mut entries, cut) = journal::entries(&text);
         let needed = entries.iter().rposition(needs_history).unwrap_or(0);
@@ -77,13 +77,11 @@ impl Engine {
         }
         self.meter.instead.take();
         self.interrupt.store(false, Ordering::SeqCst);
-        let gone_on = match tally.skipped.is_empty() && cut.is_none() {
-            true => Ok(()),
-            false => journal::rewrite(file, &start, &entries),
-        };
+        let changed = !tally.skipped.is_empty() || cut.is_some();
+        let gone_on = if changed { journal::rewrite(file, &start, &entries) } else { Ok(()) };
         match gone_on.and_then(|()| Journal::go_on(file)) {
             Ok(journal) => self.journal = journal,
-            Err(error) => return failure(&format!("{} cannot be written: {error}", file.display()), Fault::Command),
+            Err(error) => return refused(format!("{} cannot be written: {error}", file.display())),
         }
         let text = format!("Resumed {}: {}", file.display(), tally.summary(cut.as_deref()));
         Outcome { changed: true, ..Outcome::of(Answer::Text(text)) }
@@ -167,12 +165,11 @@ fn name_of(entry: &Entry) -> &'static str {
 /// Whether a command that runs again may read the history of values. In the condition of a stop point, `$` is the value
 /// there.
 fn needs_history(entry: &Entry) -> bool {
-    let is_stop =
-        |name: &str| matches!(name, "break" | "tbreak" | "rbreak" | "watch" | "catch" | "condition" | "trace");
+    let is_stop = |name| matches!(name, "break" | "tbreak" | "rbreak" | "watch" | "catch" | "condition" | "trace");
     let name = name_of(entry);
     let reads = |text: &str| {
         text.match_indices('$').any(|(at, _)| !text[at + 1..].starts_with(|c: char| c.is_alphabetic() || c == '_'))
     };
     let carried_out = matches!(entry.fate, Fate::Done | Fate::Interrupted { .. });
-    carried_out && !is_stop(name) && name != "print" && name != "x" && name != "display" && reads(&entry.text)
+    carried_out && !is_stop(name) && !matches!(name, "print" | "x" | "display") && reads(&entry.text)
 }

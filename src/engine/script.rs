@@ -17,9 +17,7 @@ pub enum Opener {
     Define,
     /// `document`: the help of a new command. Its lines are text and open no blocks.
     Document,
-    /// `if`.
     If,
-    /// `while`.
     While,
 }
 
@@ -60,7 +58,6 @@ impl Command {
         Command { line: self.line, text, lines: vec![self.line] }
     }
 
-    /// The commands between the first line and `end`.
     pub fn body(&self) -> Vec<Command> {
         let mut reader = Reader::default();
         let lines = self.text.lines().zip(&self.lines).skip(1);
@@ -69,7 +66,6 @@ impl Command {
     }
 }
 
-/// Collects lines into commands.
 #[derive(Debug, Default)]
 pub struct Reader {
     /// The block so far; `None` outside blocks.
@@ -108,12 +104,10 @@ impl Reader {
         text.lines().enumerate().filter_map(|(i, line)| self.push(number + i, line)).collect()
     }
 
-    /// Whether a block waits for more lines.
     pub fn is_open(&self) -> bool {
         self.block.is_some()
     }
 
-    /// Abandons the block that waits for more lines, if there is one.
     pub fn abandon(&mut self) -> Option<Command> {
         self.open.clear();
         self.block.take()
@@ -137,60 +131,44 @@ pub fn parse(text: &str) -> Result<Vec<Command>, (usize, String)> {
     }
 }
 
-/// A command line that the engine runs itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Builtin<'a> {
-    /// `source [-v] FILE`.
-    Source {
-        name: &'a str,
-        /// Whether each command is shown before it runs.
-        verbose: bool,
-    },
-    /// `echo TEXT`.
+    Source { name: &'a str, verbose: bool },
     Echo(&'a str),
-    /// `alias NAME = COMMAND`.
     Alias(&'a str),
-    /// `transcript FILE`, `transcript off`.
     Transcript(&'a str),
-    /// `shell COMMAND`, `!COMMAND`.
     Shell(&'a str),
-    /// `pipe COMMAND | SHELL-COMMAND`.
     Pipe(&'a str),
-    /// `resume FILE`.
     Resume(&'a str),
-    /// `with SETTING VALUE -- COMMAND`.
     With(&'a str),
 }
 
 /// Recognises `source` (short: `so`), `echo`, `alias`, `with`, `transcript`, `shell` (`!`), `pipe` (`|`) and `resume`.
 pub fn builtin(line: &str) -> Option<Builtin<'_>> {
     let line = line.trim();
-    let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
-    if word.len() >= 2 && "source".starts_with(word) {
-        let name = rest.trim();
-        let after = name.strip_prefix("-v").filter(|after| after.is_empty() || after.starts_with(char::is_whitespace));
-        Some(Builtin::Source { name: after.unwrap_or(name).trim(), verbose: after.is_some() })
-    } else if word == "echo" {
-        Some(Builtin::Echo(rest.trim_start()))
-    } else if word == "with" {
-        Some(Builtin::With(rest.trim()))
-    } else if word == "alias" {
-        Some(Builtin::Alias(strip_comment(rest).trim()))
-    } else if word == "transcript" {
-        Some(Builtin::Transcript(strip_comment(rest).trim()))
-    } else if word == "shell" {
-        Some(Builtin::Shell(rest.trim()))
-    } else if let Some(command) = line.strip_prefix('!') {
-        Some(Builtin::Shell(command.trim()))
-    } else if let Some(rest) = line.strip_prefix('|') {
-        Some(Builtin::Pipe(rest.trim()))
-    } else if word == "pipe" {
-        Some(Builtin::Pipe(rest.trim()))
-    } else if word == "resume" {
-        Some(Builtin::Resume(rest.trim()))
-    } else {
-        None
+    if let Some(command) = line.strip_prefix('!') {
+        return Some(Builtin::Shell(command.trim()));
     }
+    if let Some(rest) = line.strip_prefix('|') {
+        return Some(Builtin::Pipe(rest.trim()));
+    }
+    let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+    Some(match word {
+        "echo" => Builtin::Echo(rest.trim_start()),
+        "with" => Builtin::With(rest.trim()),
+        "alias" => Builtin::Alias(strip_comment(rest).trim()),
+        "transcript" => Builtin::Transcript(strip_comment(rest).trim()),
+        "shell" => Builtin::Shell(rest.trim()),
+        "pipe" => Builtin::Pipe(rest.trim()),
+        "resume" => Builtin::Resume(rest.trim()),
+        _ if word.len() >= 2 && "source".starts_with(word) => {
+            let name = rest.trim();
+            let after = name.strip_prefix("-v");
+            let after = after.filter(|after| after.is_empty() || after.starts_with(char::is_whitespace));
+            Builtin::Source { name: after.unwrap_or(name).trim(), verbose: after.is_some() }
+        }
+        _ => return None,
+    })
 }
 
 /// The file that `name` refers to in a script of folder `base`: relative names are relative to it, `~/` is the home

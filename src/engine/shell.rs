@@ -13,10 +13,10 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 
-use super::lists::{failure, fault_of};
+use super::lists::{fault_of, refused};
 use super::messages::Source;
 use super::thread::Engine;
-use crate::answer::{Answer, Fault, text};
+use crate::answer::{Answer, text};
 use crate::commands::Outcome;
 
 /// How often a running program is polled.
@@ -29,10 +29,9 @@ const LINGER: Duration = Duration::from_millis(200);
 const LARGEST: usize = 4 << 20;
 
 impl Engine {
-    /// `shell CMD`.
     pub(super) fn shell(&mut self, command: &str, source: &Source) -> Outcome {
         if command.is_empty() {
-            return failure("shell needs a command", Fault::Command);
+            return refused("shell needs a command");
         }
         match self.forbidden(source) {
             Some(refused) => refused,
@@ -43,7 +42,7 @@ impl Engine {
     /// `pipe CMD | SHELL-CMD`: sends the answer of a command, as text, to a program.
     pub(super) fn pipe(&mut self, id: u64, rest: &str, source: &Source, keep_going: bool) -> Outcome {
         let Some((line, command)) = parts(rest) else {
-            return failure("expected pipe COMMAND | SHELL-COMMAND", Fault::Command);
+            return refused("expected pipe COMMAND | SHELL-COMMAND");
         };
         if let Some(refused) = self.forbidden(source) {
             return refused;
@@ -63,13 +62,13 @@ impl Engine {
 
     /// Why a line from `source` may not run programs; `None` if it may.
     fn forbidden(&self, source: &Source) -> Option<Outcome> {
-        let Source::Script { file, .. } = source else { return None };
+        let file = source.file()?;
         if self.interpreter.outside().shell || self.is_own(Path::new(file)) {
             return None;
         }
         let help = "type the command yourself, or type \"set shell on\" before you run the file";
         let message = format!("{file} may not run programs: it does not belong to your configuration\n{help}");
-        Some(failure(&message, Fault::Command))
+        Some(refused(message))
     }
 
     /// Whether a file belongs to the user: it is in the configuration folder, or trusted.
@@ -81,15 +80,12 @@ impl Engine {
 
     /// Undoes `set shell on` if it came from a file that may not run programs.
     pub(super) fn keep_shell_off(&mut self, before: bool, source: &Source) -> Option<Outcome> {
-        let refused = match self.interpreter.outside().shell {
-            true if !before => match source {
-                Source::Script { file, .. } if !self.is_own(Path::new(file)) => file.clone(),
-                _ => return None,
-            },
-            _ => return None,
-        };
+        if before || !self.interpreter.outside().shell {
+            return None;
+        }
+        let file = source.file().filter(|file| !self.is_own(Path::new(file)))?;
         _ = self.interpreted("set shell off", source);
-        Some(failure(&format!("{refused} may not set shell on: type \"set shell on\" yourself"), Fault::Command))
+        Some(refused(format!("{file} may not set shell on: type \"set shell on\" yourself")))
     }
 }
 
@@ -110,7 +106,6 @@ fn parts(rest: &str) -> Option<(&str, &str)> {
     None
 }
 
-/// How a program ended.
 struct Ran {
     output: Vec<u8>,
     status: Option<ExitStatus>,
@@ -120,7 +115,7 @@ struct Ran {
 fn outcome_of(command: &str, ran: std::io::Result<Ran>) -> Outcome {
     let ran = match ran {
         Ok(ran) => ran,
-        Err(error) => return failure(&format!("cannot run {command}: {error}"), Fault::Command),
+        Err(error) => return refused(format!("cannot run {command}: {error}")),
     };
     let mut printed: Vec<String> = String::from_utf8_lossy(&ran.output).lines().map(String::from).collect();
     if ran.cut {
@@ -129,10 +124,10 @@ fn outcome_of(command: &str, ran: std::io::Result<Ran>) -> Outcome {
     let outcome = match ran.status {
         Some(status) if status.success() => Outcome::of(Answer::Text(String::new())),
         Some(status) => match status.code() {
-            Some(code) => failure(&format!("{command} ended with status {code}"), Fault::Command),
-            None => failure(&format!("{command} was ended by a signal"), Fault::Command),
+            Some(code) => refused(format!("{command} ended with status {code}")),
+            None => refused(format!("{command} was ended by a signal")),
         },
-        None => failure(&format!("{command} was interrupted"), Fault::Command),
+        None => refused(format!("{command} was interrupted")),
     };
     Outcome { printed, ..outcome }
 }

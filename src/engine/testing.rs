@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::Interpreter;
 use super::messages::{Focus, Panel, PanelRequest, Pc, ScreenView, Snapshot, Source};
-use super::thread::{Handle, spawn};
+use super::thread::{Handle, Setup, spawn};
 use crate::answer::{Answer, ErrorView, Fault, Reason, StopView};
 use crate::commands::{Journalled, Outcome, Outside};
 
@@ -30,7 +30,7 @@ pub fn engine_with(interrupt: Arc<AtomicBool>) -> Handle {
     let open = move || -> Result<Box<dyn Interpreter>, std::io::Error> {
         Ok(Box::new(Fake { op: 0, interrupt: flag, lines: Vec::new() }))
     };
-    spawn(open, interrupt).unwrap()
+    spawn(open, interrupt, Setup::default()).unwrap()
 }
 
 impl Interpreter for Fake {

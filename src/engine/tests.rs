@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::messages::{Answered, Event, PanelRequest, PanelView, Request, Source};
 use super::panics::on_engine_thread;
 use super::testing::{engine, engine_with};
-use super::thread::{Handle, spawn};
+use super::thread::{Handle, Setup, spawn};
 use crate::answer::Answer;
 
 /// Everything up to and including the answer of a request, as short lines.
@@ -102,10 +102,10 @@ fn a_panic_is_an_answer_and_the_session_lives_on() {
 #[test]
 fn failing_and_panicking_while_loading() {
     let flag = || Arc::new(AtomicBool::new(false));
-    let failed = spawn(|| Err(Error::other("no config.json")), flag()).unwrap();
+    let failed = spawn(|| Err(Error::other("no config.json")), flag(), Setup::default()).unwrap();
     assert_eq!(until_answer(&failed), ["LoadFailed(\"no config.json\")"]);
     failed.join.join().unwrap();
-    let panicked = spawn::<_, Error>(|| panic!("bad header"), flag()).unwrap();
+    let panicked = spawn::<_, Error>(|| panic!("bad header"), flag(), Setup::default()).unwrap();
     assert!(until_answer(&panicked)[0].contains("internal error: bad header"));
 }
 

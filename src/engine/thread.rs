@@ -33,26 +33,13 @@ const STACK: usize = 32 << 20;
 /// The ends of the channels to an engine thread. The thread ends with [`Request::Shutdown`], after `quit`, or when
 /// every sender of requests is gone.
 pub struct Handle {
-    /// To the engine.
     pub requests: Sender<Request>,
-    /// From the engine.
     pub events: Receiver<Event>,
     pub join: std::thread::JoinHandle<()>,
 }
 
-/// Starts the engine thread. `open` runs on it and builds the session; setting `interrupt` asks a running model to
-/// pause at its next op (the session looks at the flag; it is cleared before each request).
-pub fn spawn<F, E>(open: F, interrupt: Arc<AtomicBool>) -> std::io::Result<Handle>
-where
-    F: FnOnce() -> Result<Box<dyn Interpreter>, E> + Send + 'static,
-    E: Error,
-{
-    spawn_with(open, interrupt, Setup::default())
-}
-
 #[derive(Debug, Default)]
 pub struct Setup {
-    /// Where commands that change state are recorded.
     pub journal: Journal,
     /// Files and folders that belong to the user: their commands may run programs.
     pub own_files: Vec<PathBuf>,
@@ -60,8 +47,9 @@ pub struct Setup {
     pub drawn: bool,
 }
 
-/// Like [`spawn`], with options.
-pub fn spawn_with<F, E>(open: F, interrupt: Arc<AtomicBool>, setup: Setup) -> std::io::Result<Handle>
+/// Starts the engine thread. `open` runs on it and builds the session; setting `interrupt` asks a running model to
+/// pause at its next op (the session looks at the flag; it is cleared before each request).
+pub fn spawn<F, E>(open: F, interrupt: Arc<AtomicBool>, setup: Setup) -> std::io::Result<Handle>
 where
     F: FnOnce() -> Result<Box<dyn Interpreter>, E> + Send + 'static,
     E: Error,
@@ -134,7 +122,6 @@ impl Meter {
     }
 }
 
-/// A command that was carried out.
 pub(super) struct Done {
     pub(super) outcome: Outcome,
     pub(super) at: Option<Pc>,
@@ -149,17 +136,14 @@ pub(super) struct Engine {
     repeat: Repeat,
     /// The script files that are running, outermost first.
     pub(super) running: Vec<PathBuf>,
-    /// The commands that the user defined.
     pub(super) user: User,
     /// The arguments of the one that is running.
     pub(super) given: Option<Vec<String>>,
-    /// The hooks that are running.
     pub(super) hooks: Vec<String>,
     /// How many commands that the user defined are running inside each other.
     pub(super) depth: usize,
     /// Whether commands of scripts are shown before they run.
     pub(super) verbose: bool,
-    /// Where commands that change state are recorded.
     pub(super) journal: Journal,
     /// The file that commands and answers are written to, as they are shown.
     pub(super) transcript: Option<File>,

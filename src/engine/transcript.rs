@@ -4,27 +4,26 @@ use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 
-use super::lists::failure;
+use super::lists::refused;
 use super::thread::Engine;
-use crate::answer::{Answer, Fault, text};
+use crate::answer::{Answer, text};
 use crate::commands::Outcome;
 
 impl Engine {
-    /// `transcript FILE` begins a transcript, `transcript off` ends it.
     pub(super) fn transcript(&mut self, rest: &str) -> Outcome {
         let text = |text: String| Outcome::of(Answer::Text(text));
         match rest {
-            "" => failure("transcript needs a file name, or off", Fault::Command),
+            "" => refused("transcript needs a file name, or off"),
             "off" => match self.transcript.take() {
                 Some(_) => text("The transcript has ended.".into()),
-                None => failure("no transcript is being written", Fault::Command),
+                None => refused("no transcript is being written"),
             },
             name => match File::create(Path::new(name)) {
                 Ok(file) => {
                     self.transcript = Some(file);
                     text(format!("Writing a transcript to {name}."))
                 }
-                Err(error) => failure(&format!("cannot write {name}: {error}"), Fault::Command),
+                Err(error) => refused(format!("cannot write {name}: {error}")),
             },
         }
     }

@@ -2,7 +2,6 @@
 
 use super::script::{Command, Opener, opener, word_of};
 
-/// How deeply blocks may be nested.
 const DEEPEST: usize = 64;
 
 /// A command, with what it holds if it opens a block.
@@ -21,18 +20,13 @@ pub enum NodeKind {
     If {
         /// The conditions, that of `if` first, each with the commands that run if it holds.
         arms: Vec<(Command, Vec<Node>)>,
-        /// The commands that run if no condition holds.
         otherwise: Vec<Node>,
     },
-    /// `while`, with the commands that run as long as its condition holds.
     While(Vec<Node>),
     /// `define`, with the commands of the new command.
     Define(Vec<Node>),
-    /// `document`, with its lines.
     Document(Vec<String>),
-    /// `loop_break`.
     Break,
-    /// `loop_continue`.
     Continue,
 }
 

@@ -8,16 +8,12 @@ use super::script::word_of;
 use super::tree::Node;
 use crate::lang::command::split_command;
 
-/// What is wrong with a command of the user's, or with a call of it.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum UserError {
-    /// A line without a word.
     #[error("expected a command")]
     Empty,
-    /// `define` or `document` alone.
     #[error("{0} needs a name")]
     Nameless(String),
-    /// A name with other characters.
     #[error("{0:?} is not a name for a command: use letters, digits, - and _, beginning with a letter")]
     Name(String),
     /// A body reads more arguments than the call has.
@@ -25,35 +21,26 @@ pub enum UserError {
     Missing {
         /// The digits after `$arg`.
         number: String,
-        /// How many were given.
         count: usize,
     },
 }
 
-/// A command made by `define`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct UserCommand {
-    /// The commands that it runs.
     pub body: Vec<Node>,
     pub about: Vec<String>,
-    /// The file that defined it, for messages.
     pub file: Option<String>,
 }
 
-/// The commands and aliases that the user defined.
 #[derive(Clone, Debug, Default)]
 pub struct User {
     /// The commands by name, with `hook-NAME` and `hookpost-NAME` among them.
     pub commands: BTreeMap<String, UserCommand>,
-    /// The command of each alias.
     pub aliases: BTreeMap<String, String>,
 }
 
 impl User {
     /// The name that `define NAME` or `document NAME` gives.
-    ///
-    /// # Errors
-    /// If the name is missing or has characters that a name cannot have.
     pub fn name(head: &str) -> Result<&str, UserError> {
         let split = split_command(head).ok_or(UserError::Empty)?;
         let fits = |c: char| c.is_alphanumeric() || c == '-' || c == '_';
@@ -97,9 +84,6 @@ pub fn arguments(text: &str) -> Vec<String> {
 }
 
 /// `text` with `$argc`, `$arg0`, `$arg1`... and `$arg*` replaced by the arguments `given`.
-///
-/// # Errors
-/// If the text names an argument that was not given.
 pub fn substituted(text: &str, given: &[String]) -> Result<String, UserError> {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;

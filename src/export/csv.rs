@@ -44,10 +44,8 @@ pub struct Malformed {
     pub fault: Fault,
 }
 
-/// What is wrong with a line.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
-    /// A quote that begins on this line has no end.
     #[error("a quote is opened and never closed")]
     Unclosed,
     /// Something other than a separator or the end of the line follows a closing quote.
@@ -55,7 +53,6 @@ pub enum Fault {
     AfterQuote {
         /// What follows, up to 20 characters.
         garbage: String,
-        /// The separator of the file.
         separator: char,
     },
 }
@@ -64,7 +61,6 @@ fn name_of(separator: char) -> String {
     if separator == ',' { "a comma".to_string() } else { format!("{separator:?}") }
 }
 
-/// A row of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
     /// The line that it begins in, counted from 1.
@@ -77,9 +73,6 @@ pub struct Row {
 ///
 /// An empty line is a row of one empty field. Rows may differ in their number of fields. A quote within a field that
 /// does not start with one is kept as it is.
-///
-/// # Errors
-/// If a quote is not closed, or anything but a separator or the end of a line follows a closing one.
 pub fn parse(text: &str, separator: char) -> Result<Vec<Row>, Malformed> {
     let mut rest = text.strip_prefix(MARK).unwrap_or(text);
     let mut line = 1;
@@ -124,9 +117,7 @@ fn plain(text: &str, separator: char) -> (String, &str) {
 fn quoted<'a>(inside: &'a str, separator: char, line: &mut usize) -> Result<(String, &'a str), Malformed> {
     let (start, mut rest, mut field) = (*line, inside, String::new());
     loop {
-        let Some((part, after)) = rest.split_once('"') else {
-            return Err(Malformed { line: start, fault: Fault::Unclosed });
-        };
+        let (part, after) = rest.split_once('"').ok_or(Malformed { line: start, fault: Fault::Unclosed })?;
         field.push_str(part);
         *line += part.matches('\n').count();
         if let Some(next) = after.strip_prefix('"') {

@@ -12,10 +12,8 @@ pub enum ExportError {
     /// The file or folder cannot be written, or not with this content.
     #[error("cannot write {}: {cause}", .path.display())]
     File { path: PathBuf, cause: Cause },
-    /// A picture would have too many pixels.
     #[error("{} by {} elements do not fit into {most} pixels: take a part", .shape[0], .shape[1])]
     TooManyPixels {
-        /// Rows and columns of the matrix.
         shape: [usize; 2],
         /// The most pixels that a side may have.
         most: usize,
@@ -28,7 +26,6 @@ pub enum ExportError {
     Tensor(#[from] TensorError),
 }
 
-/// What went wrong with a file.
 #[derive(Debug, thiserror::Error)]
 pub enum Cause {
     #[error(transparent)]
@@ -39,20 +36,14 @@ pub enum Cause {
     /// The configuration does not fit the format.
     #[error(transparent)]
     Json(#[from] serde_json::Error),
-    /// A tensor cannot be read.
     #[error("{name}: {error}")]
-    Tensor {
-        /// Its name in the file.
-        name: String,
-        error: Box<TensorError>,
-    },
+    Tensor { name: String, error: Box<TensorError> },
     /// The request makes no such file.
     #[error("{0}")]
     Refused(String),
 }
 
 impl Cause {
-    /// The error of writing `path`.
     pub fn at(self, path: &Path) -> ExportError {
         ExportError::File { path: path.to_path_buf(), cause: self }
     }

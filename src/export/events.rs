@@ -14,18 +14,14 @@ impl Events {
     /// A file without values. `wall_time` is the time of every event, in seconds since 1970.
     pub fn new(wall_time: f64) -> Events {
         let mut events = Events { wall_time, file: Vec::new() };
-        let mut event = Message::default();
-        event.double(EVENT_WALL_TIME, wall_time);
-        event.bytes(EVENT_FILE_VERSION, b"brain.Event:2");
-        events.record(&event.0);
+        let version = Message::default().double(EVENT_WALL_TIME, wall_time).bytes(EVENT_FILE_VERSION, b"brain.Event:2");
+        events.record(&version.0);
         events
     }
 
     /// Appends a number. The file holds it in single precision.
     pub fn scalar(&mut self, tag: &str, step: i64, value: f64) {
-        let mut message = Message::default();
-        message.float(VALUE_SIMPLE, value as f32);
-        self.value(tag, step, message);
+        self.value(tag, step, Message::default().float(VALUE_SIMPLE, value as f32));
     }
 
     /// Appends the distribution of the finite elements of `data`, in the buckets of TensorBoard's own writers: each
@@ -40,35 +36,27 @@ impl Events {
         let (min, max) = finite().fold((f64::INFINITY, f64::NEG_INFINITY), |(min, max), x| (min.min(x), max.max(x)));
         let mut histogram = Message::default();
         if number > 0.0 {
-            histogram.double(HISTOGRAM_MIN, min);
-            histogram.double(HISTOGRAM_MAX, max);
+            histogram = histogram.double(HISTOGRAM_MIN, min).double(HISTOGRAM_MAX, max);
         }
-        histogram.double(HISTOGRAM_NUM, number);
         // An empty sum of `f64` is -0.0.
-        histogram.double(HISTOGRAM_SUM, finite().sum::<f64>() + 0.0);
-        histogram.double(HISTOGRAM_SUM_SQUARES, finite().map(|x| x * x).sum::<f64>() + 0.0);
-        histogram.doubles(HISTOGRAM_LIMIT, &limits);
-        histogram.doubles(HISTOGRAM_BUCKET, &counts);
-        let mut message = Message::default();
-        message.bytes(VALUE_HISTOGRAM, &histogram.0);
-        self.value(tag, step, message);
+        let (sum, squares) = (finite().sum::<f64>() + 0.0, finite().map(|x| x * x).sum::<f64>() + 0.0);
+        let histogram = histogram
+            .double(HISTOGRAM_NUM, number)
+            .double(HISTOGRAM_SUM, sum)
+            .double(HISTOGRAM_SUM_SQUARES, squares)
+            .doubles(HISTOGRAM_LIMIT, &limits)
+            .doubles(HISTOGRAM_BUCKET, &counts);
+        self.value(tag, step, Message::default().bytes(VALUE_HISTOGRAM, &histogram.0));
     }
 
     /// Appends a text, which TensorBoard shows as Markdown.
     pub fn text(&mut self, tag: &str, step: i64, text: &str) {
-        let mut plugin = Message::default();
-        plugin.bytes(PLUGIN_NAME, b"text");
-        let mut metadata = Message::default();
-        metadata.bytes(METADATA_PLUGIN, &plugin.0);
-        metadata.whole(METADATA_CLASS, CLASS_TENSOR);
+        let plugin = Message::default().bytes(PLUGIN_NAME, b"text");
+        let metadata = Message::default().bytes(METADATA_PLUGIN, &plugin.0).whole(METADATA_CLASS, CLASS_TENSOR);
         // A tensor of no axes.
-        let mut tensor = Message::default();
-        tensor.whole(TENSOR_TYPE, TYPE_STRING);
-        tensor.bytes(TENSOR_SHAPE, b"");
-        tensor.bytes(TENSOR_STRING, text.as_bytes());
-        let mut message = Message::default();
-        message.bytes(VALUE_TENSOR, &tensor.0);
-        message.bytes(VALUE_METADATA, &metadata.0);
+        let tensor = Message::default().whole(TENSOR_TYPE, TYPE_STRING).bytes(TENSOR_SHAPE, b"");
+        let tensor = tensor.bytes(TENSOR_STRING, text.as_bytes());
+        let message = Message::default().bytes(VALUE_TENSOR, &tensor.0).bytes(VALUE_METADATA, &metadata.0);
         self.value(tag, step, message);
     }
 
@@ -79,16 +67,11 @@ impl Events {
 
     /// Appends an event with one value, whose fields other than the tag are in `content`.
     fn value(&mut self, tag: &str, step: i64, content: Message) {
-        let mut value = Message::default();
-        value.bytes(VALUE_TAG, tag.as_bytes());
+        let mut value = Message::default().bytes(VALUE_TAG, tag.as_bytes());
         value.0.extend(content.0);
-        let mut summary = Message::default();
-        summary.bytes(SUMMARY_VALUE, &value.0);
-        let mut event = Message::default();
-        event.double(EVENT_WALL_TIME, self.wall_time);
-        event.whole(EVENT_STEP, step);
-        event.bytes(EVENT_SUMMARY, &summary.0);
-        self.record(&event.0);
+        let summary = Message::default().bytes(SUMMARY_VALUE, &value.0);
+        let event = Message::default().double(EVENT_WALL_TIME, self.wall_time).whole(EVENT_STEP, step);
+        self.record(&event.bytes(EVENT_SUMMARY, &summary.0).0);
     }
 
     fn record(&mut self, content: &[u8]) {
@@ -152,43 +135,43 @@ const METADATA_CLASS: u64 = 4;
 const CLASS_TENSOR: i64 = 2;
 const PLUGIN_NAME: u64 = 1;
 
-/// An encoded protocol buffer.
 #[derive(Default)]
 struct Message(Vec<u8>);
 
 impl Message {
-    fn varint(&mut self, mut number: u64) {
+    fn varint(mut self, mut number: u64) -> Message {
         while number >= 0x80 {
             self.0.push(number as u8 | 0x80);
             number >>= 7;
         }
         self.0.push(number as u8);
+        self
     }
 
-    fn whole(&mut self, field: u64, number: i64) {
-        self.varint(field << 3);
-        self.varint(number as u64);
-    }
-
-    fn double(&mut self, field: u64, number: f64) {
-        self.varint(field << 3 | 1);
-        self.0.extend(number.to_le_bytes());
-    }
-
-    fn float(&mut self, field: u64, number: f32) {
-        self.varint(field << 3 | 5);
-        self.0.extend(number.to_le_bytes());
-    }
-
-    fn bytes(&mut self, field: u64, bytes: &[u8]) {
-        self.varint(field << 3 | 2);
-        self.varint(bytes.len() as u64);
+    fn raw(mut self, bytes: &[u8]) -> Message {
         self.0.extend(bytes);
+        self
     }
 
-    fn doubles(&mut self, field: u64, numbers: &[f64]) {
+    fn whole(self, field: u64, number: i64) -> Message {
+        self.varint(field << 3).varint(number as u64)
+    }
+
+    fn double(self, field: u64, number: f64) -> Message {
+        self.varint(field << 3 | 1).raw(&number.to_le_bytes())
+    }
+
+    fn float(self, field: u64, number: f32) -> Message {
+        self.varint(field << 3 | 5).raw(&number.to_le_bytes())
+    }
+
+    fn bytes(self, field: u64, bytes: &[u8]) -> Message {
+        self.varint(field << 3 | 2).varint(bytes.len() as u64).raw(bytes)
+    }
+
+    fn doubles(self, field: u64, numbers: &[f64]) -> Message {
         let packed: Vec<u8> = numbers.iter().flat_map(|x| x.to_le_bytes()).collect();
-        self.bytes(field, &packed);
+        self.bytes(field, &packed)
     }
 }
 

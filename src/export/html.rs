@@ -30,11 +30,8 @@ pub fn tokens(title: &str, tokens: &[(String, f64)], bars: bool) -> String {
     for (token, x) in tokens {
         let colour = if *x < 0.0 { TAKES } else { ADDS };
         let shown = escaped(&token.replace('\n', "\u{21b5}\n"));
-        _ = write!(
-            page,
-            "<span style=\"background:rgba({colour},{:.3})\" title=\"{x}\">{shown}</span>",
-            0.8 * share(*x)
-        );
+        let depth = 0.8 * share(*x);
+        _ = write!(page, "<span style=\"background:rgba({colour},{depth:.3})\" title=\"{x}\">{shown}</span>");
     }
     page.push_str("</p>\n<table>\n<tr><th>#</th><th>token</th><th>value</th><th></th></tr>\n");
     for (i, (token, x)) in tokens.iter().enumerate() {

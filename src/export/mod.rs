@@ -18,9 +18,6 @@ pub use error::{Cause, ExportError};
 
 /// Writes a file so that an existing one is replaced only when the new one is complete: `fill` is given the name of
 /// another file in the same folder.
-///
-/// # Errors
-/// If `fill` fails, or the file cannot be written.
 pub fn whole<E: Into<Cause>>(path: &Path, fill: impl FnOnce(&Path) -> Result<(), E>) -> Result<(), ExportError> {
     let partial = Partial::of(path).ok_or_else(|| Cause::from("it is not the name of a file").at(path))?;
     // Tried first, as its error would name the unfinished file.
@@ -29,12 +26,9 @@ pub fn whole<E: Into<Cause>>(path: &Path, fill: impl FnOnce(&Path) -> Result<(),
     fs::rename(&partial.0, path).map_err(|error| Cause::from(error).at(path))
 }
 
-/// Writes a text file, whole or not at all.
-///
-/// # Errors
-/// If it cannot be written.
-pub fn text(path: &Path, text: &str) -> Result<(), ExportError> {
-    whole(path, |partial| fs::write(partial, text))
+/// Writes a file, whole or not at all.
+pub fn file(path: impl AsRef<Path>, content: impl AsRef<[u8]>) -> Result<(), ExportError> {
+    whole(path.as_ref(), |partial| fs::write(partial, content))
 }
 
 /// An unfinished file. Removed when it goes out of scope, unless it has been renamed by then.

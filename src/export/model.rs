@@ -9,7 +9,7 @@ use half::{bf16, f16};
 use safetensors::tensor::{Dtype, View};
 use serde_json::{Map, Value as Json};
 
-use super::{Cause, ExportError, text, whole};
+use super::{Cause, ExportError, file, whole};
 use crate::model::weights::{FileTensor, Weights};
 use crate::tensor::TensorError;
 
@@ -46,10 +46,10 @@ pub fn write(
     let failure = RefCell::new(None);
     let tensors: Vec<(String, Entry<'_>)> = used
         .iter()
-        .map(|file| (file.name.clone(), Entry { file, weights, kind: Kind::of(&file.dtype), failure: &failure }))
+        .map(|file| (file.name.clone(), Entry { file, weights, dtype: written_as(&file.dtype), failure: &failure }))
         .collect();
     let bytes = tensors.iter().map(|(_, entry)| entry.data_len() as u64).sum();
-    let widened = used.iter().any(|file| Kind::of(&file.dtype) == Kind::Single && file.dtype != "f32");
+    let widened = used.iter().any(|file| written_as(&file.dtype) == Dtype::F32 && file.dtype != "f32");
     let metadata = [("format".to_string(), "pt".to_string())].into_iter().collect();
     whole(&folder.join("model.safetensors"), |partial| {
         safetensors::serialize_to_file(tensors, Some(metadata), partial)?;
@@ -63,7 +63,7 @@ pub fn write(
         config.remove("quantization_config");
     }
     let config = serde_json::to_string_pretty(&config).map_err(|error| Cause::from(error).at(folder))?;
-    text(&folder.join("config.json"), &format!("{config}\n"))?;
+    file(folder.join("config.json"), format!("{config}\n"))?;
     for (name, bytes) in companions {
         let path = folder.join(name);
         fs::write(&path, bytes).map_err(|error| Cause::from(error).at(&path))?;
@@ -71,21 +71,11 @@ pub fn write(
     Ok(Written { tensors: used.len(), bytes, left_out: weights.files().len() - used.len(), widened })
 }
 
-/// How the elements of a tensor are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Single,
-    Half,
-    Brain,
-}
-
-impl Kind {
-    fn of(stored: &str) -> Kind {
-        match stored.to_ascii_lowercase().as_str() {
-            "f16" => Kind::Half,
-            "bf16" => Kind::Brain,
-            _ => Kind::Single,
-        }
+fn written_as(stored: &str) -> Dtype {
+    match stored.to_ascii_lowercase().as_str() {
+        "f16" => Dtype::F16,
+        "bf16" => Dtype::BF16,
+        _ => Dtype::F32,
     }
 }
 
@@ -93,7 +83,7 @@ impl Kind {
 struct Entry<'a> {
     file: &'a FileTensor,
     weights: &'a Weights,
-    kind: Kind,
+    dtype: Dtype,
     /// The first failure: [`View`] has no way to return it.
     failure: &'a RefCell<Option<Cause>>,
 }
@@ -114,11 +104,7 @@ impl Entry<'_> {
 
 impl View for Entry<'_> {
     fn dtype(&self) -> Dtype {
-        match self.kind {
-            Kind::Single => Dtype::F32,
-            Kind::Half => Dtype::F16,
-            Kind::Brain => Dtype::BF16,
-        }
+        self.dtype
     }
 
     fn shape(&self) -> &[usize] {
@@ -133,15 +119,15 @@ impl View for Entry<'_> {
                 return vec![0; self.data_len()].into();
             }
         };
-        match self.kind {
-            Kind::Single => elements.iter().flat_map(|x| x.to_le_bytes()).collect(),
-            Kind::Half => elements.iter().flat_map(|x| f16::from_f32(*x).to_le_bytes()).collect(),
-            Kind::Brain => elements.iter().flat_map(|x| bf16::from_f32(*x).to_le_bytes()).collect(),
+        match self.dtype {
+            Dtype::F16 => elements.iter().flat_map(|x| f16::from_f32(*x).to_le_bytes()).collect(),
+            Dtype::BF16 => elements.iter().flat_map(|x| bf16::from_f32(*x).to_le_bytes()).collect(),
+            _ => elements.iter().flat_map(|x| x.to_le_bytes()).collect(),
         }
     }
 
     fn data_len(&self) -> usize {
-        let size = if self.kind == Kind::Single { 4 } else { 2 };
+        let size = if self.dtype == Dtype::F32 { 4 } else { 2 };
         self.file.shape.iter().product::<usize>() * size
     }
 }

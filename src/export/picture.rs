@@ -24,7 +24,6 @@ pub struct Picture<'a> {
 }
 
 impl Picture<'_> {
-    /// Pixels of one element's side.
     fn side(&self) -> usize {
         let longest = self.shape[0].max(self.shape[1]).max(1);
         (WANTED / longest).max(1)
@@ -48,9 +47,6 @@ impl Picture<'_> {
     }
 
     /// As a PNG file.
-    ///
-    /// # Errors
-    /// If the picture would have more than 8192 pixels on a side.
     pub fn png(&self) -> Result<Vec<u8>, ExportError> {
         let side = self.side();
         let (height, width) = (self.shape[0] * side, self.shape[1] * side);

@@ -35,7 +35,6 @@ pub fn page(title: &str, about: &[String], steps: &[(String, Answer)]) -> String
     page
 }
 
-/// A table or a map as a separate page.
 pub fn alone(title: &str, answer: &Answer) -> String {
     page(title, &[], &[(title.to_string(), answer.clone())])
 }
@@ -72,7 +71,6 @@ fn table(found: &Table) -> String {
     html
 }
 
-/// A cell as a person reads it.
 fn shown(cell: &Cell) -> String {
     match cell {
         Cell::Num(x) => numbers::short(*x),
@@ -93,21 +91,15 @@ pub fn plain(cell: &Cell) -> String {
 
 fn map(found: &MapView) -> String {
     let drawn = Picture { data: &found.data, shape: [found.rows, found.columns] }.svg();
-    // Inside a page, a drawing has no header.
-    let drawn = drawn.find("<svg").map_or(drawn.as_str(), |at| &drawn[at..]);
     let labels = |what: &str, labels: &[String]| format!("{what}: {}", escaped(&labels.join(" \u{b7} ")));
     let [rows, columns] = &found.axes;
+    let [min, max, mean] = [found.summary.min, found.summary.max, found.summary.mean].map(numbers::short);
     format!(
         "<pre>{}</pre>\n{drawn}\n<pre>{}\n{}\n{}</pre>\n",
         escaped(&found.title),
         labels(&format!("down, {rows}"), &found.row_labels),
         labels(&format!("across, {columns}"), &found.column_labels),
-        escaped(&format!(
-            "blue is positive, orange negative, white 0; from {} to {}, mean {}",
-            numbers::short(found.summary.min),
-            numbers::short(found.summary.max),
-            numbers::short(found.summary.mean)
-        ))
+        escaped(&format!("blue is positive, orange negative, white 0; from {min} to {max}, mean {mean}"))
     )
 }
 

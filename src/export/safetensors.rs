@@ -1,13 +1,12 @@
 //! Values to a safetensors file, one tensor for each name.
 
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use safetensors::tensor::{Dtype, View};
+use safetensors::tensor::{Dtype, TensorView};
 
 use super::{Cause, ExportError, whole};
-use crate::tensor::proceed;
+use crate::tensor::{Kind, TensorError, Value, proceed};
 
 /// Elements of a value, in row-major order.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,6 +16,14 @@ pub enum HostData {
 }
 
 impl HostData {
+    /// The elements of a value, read from its device. Those of a truth value are whole numbers.
+    pub fn of(value: &Value) -> Result<HostData, TensorError> {
+        Ok(match value.kind() {
+            Kind::Float => HostData::F32(value.read_f32()?),
+            _ => HostData::I64(value.read_i64()?),
+        })
+    }
+
     fn len(&self) -> usize {
         match self {
             HostData::F32(elements) => elements.len(),
@@ -51,7 +58,7 @@ pub fn write(
 ) -> Result<(), ExportError> {
     let refused = |message: String| Cause::from(message).at(path);
     let mut names = BTreeSet::new();
-    let mut tensors = Vec::new();
+    let mut held = Vec::new();
     for (name, shape, data) in entries {
         if shape.iter().product::<usize>() != data.len() {
             return Err(refused(format!("{name} has shape {shape:?} and {} elements", data.len())));
@@ -64,33 +71,15 @@ pub fn write(
             HostData::F32(_) => Dtype::F32,
             HostData::I64(_) => Dtype::I64,
         };
-        tensors.push((name, Entry { shape, dtype, bytes: data.bytes() }));
+        held.push((name, dtype, shape, data.bytes()));
     }
-    whole(path, |partial| safetensors::serialize_to_file(tensors, None, partial))
-}
-
-struct Entry {
-    shape: Vec<usize>,
-    dtype: Dtype,
-    bytes: Vec<u8>,
-}
-
-impl View for Entry {
-    fn dtype(&self) -> Dtype {
-        self.dtype
-    }
-
-    fn shape(&self) -> &[usize] {
-        &self.shape
-    }
-
-    fn data(&self) -> Cow<'_, [u8]> {
-        Cow::Borrowed(&self.bytes)
-    }
-
-    fn data_len(&self) -> usize {
-        self.bytes.len()
-    }
+    whole(path, |partial| {
+        let mut tensors = Vec::new();
+        for (name, dtype, shape, bytes) in &held {
+            tensors.push((name, TensorView::new(*dtype, shape.clone(), bytes)?));
+        }
+        safetensors::serialize_to_file(tensors, None, partial)
+    })
 }
 
 #[cfg(test)]

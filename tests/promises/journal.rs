@@ -136,7 +136,7 @@ fn engine(journal: Journal) -> Handle {
     let interrupt = Arc::new(AtomicBool::new(false));
     let flag = interrupt.clone();
     let setup = Setup { journal, ..Setup::default() };
-    thread::spawn_with(move || cli::open::open(&options, flag), interrupt, setup).unwrap()
+    thread::spawn(move || cli::open::open(&options, flag), interrupt, setup).unwrap()
 }
 
 /// What a command answers, as text.

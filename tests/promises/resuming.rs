@@ -32,7 +32,7 @@ impl Live {
         let flag = interrupt.clone();
         let setup = Setup { journal, ..Setup::default() };
         let open = move || cli::open::open(&options, flag);
-        let handle = thread::spawn_with(open, interrupt.clone(), setup).unwrap();
+        let handle = thread::spawn(open, interrupt.clone(), setup).unwrap();
         Live { handle, interrupt, told: Vec::new() }
     }
 

@@ -2,20 +2,17 @@
 
 use crate::commands::frame::Done;
 use crate::commands::state::{Call, Console, places};
-use crate::debugger::{Ablation, Change, Edit, Error, Mark, Result, RunScope, Target};
+use crate::debugger::{Ablation, Change, Edit, Error, Mark, Result, Target};
 use crate::lang::location::{self, When, parse_location_prefix};
 use crate::lang::words::words;
-use crate::lang::{LangError, Location, Span, eval};
-use crate::tensor::Axis;
+use crate::lang::{LangError, Location};
 use crate::tensor::ops::Slice;
+use crate::tensor::{Axis, Value};
 
-/// `ablate LOC [zero|mean|resample]`.
 pub fn ablate(console: &mut Console, call: Call<'_>) -> Done {
     let (rest, offset) = (call.args.rest, call.args.offset);
     if rest.is_empty() {
-        return Err(Error::At(
-            LangError::new("expected a location", Span::at(offset)).help("ablate L1H0, ablate L2.mlp"),
-        ));
+        return Err(call.expected("a location", "ablate L1H0, ablate L2.mlp"));
     }
     let (location, end) = parse_location_prefix(rest, offset)?;
     let left = words(&rest[end - offset..], end)?;
@@ -23,19 +20,17 @@ pub fn ablate(console: &mut Console, call: Call<'_>) -> Done {
         [] => Ablation::Zero,
         [word] => Ablation::parse(&word.text).ok_or_else(|| {
             let error = LangError::new(format!("no way to ablate called {}", word.text), word.span);
-            Error::At(error.help("zero, mean or resample"))
+            error.help("zero, mean or resample")
         })?,
-        [_, extra, ..] => return Err(Error::At(LangError::new("unexpected word", extra.span))),
+        [_, extra, ..] => return Err(LangError::new("unexpected word", extra.span).into()),
     };
     if let Some(span) = location.pos.as_ref().map(|pos| pos.span).or(location.row.as_ref().map(|row| row.span)) {
         let error = LangError::new("ablate takes positions as a slice, and changes every row", span);
-        return Err(Error::At(error.help("ablate L0.attn.z[pos=3]")));
+        return Err(error.help("ablate L0.attn.z[pos=3]").into());
     }
     let rows = console.session.run.branch().text().rows.len();
     if how == Ablation::Resample && rows < 2 {
-        return Err(Error::refused(
-            "resample takes the value from the next row, and there is one row only: give -p twice",
-        ));
+        return Err("resample takes the value from the next row, and there is one row only: give -p twice".into());
     }
     let mut edits = Vec::new();
     for (op, head) in console.ablated_ops(&location)? {
@@ -61,10 +56,9 @@ impl Console {
                 location::Target::Module(path) => {
                     let adds = [format!("{path}.attn_out"), format!("{path}.mlp_out")];
                     let parts: Vec<usize> = adds.iter().filter_map(|site| program.op_of(site)).collect();
-                    match (parts.is_empty(), program.module_of(path)) {
-                        (false, _) => ops.extend(parts.into_iter().map(|op| (op, None))),
-                        (true, Some(module)) => ops.push((program.modules[module].end - 1, None)),
-                        (true, None) => {}
+                    match program.module_of(path) {
+                        Some(module) if parts.is_empty() => ops.push((program.modules[module].end - 1, None)),
+                        _ => ops.extend(parts.into_iter().map(|op| (op, None))),
                     }
                 }
                 _ => return Err(Error::refused("ablate needs a site, a head or a module")),
@@ -74,6 +68,23 @@ impl Console {
             return Err(Error::refused("tokens cannot be ablated; set tokens[N] = TOKEN changes them"));
         }
         Ok(ops)
+    }
+
+    /// The slices of an op's output that a location and a head name, and whether they name positions.
+    pub(crate) fn slices_of(
+        &mut self,
+        location: &Location,
+        head: Option<usize>,
+        template: &Value,
+    ) -> Result<(Vec<Slice>, bool)> {
+        let mut slices = self.slices(&location.index, template)?;
+        if let (Some(head), Some(axis)) = (head, template.axes().iter().position(|axis| *axis == Axis::Head)) {
+            slices.resize(slices.len().max(axis + 1), Slice::All);
+            slices[axis] = Slice::At(head);
+        }
+        let names_positions =
+            slices.iter().zip(template.axes()).any(|(slice, axis)| axis.is_position() && *slice != Slice::All);
+        Ok((slices, names_positions))
     }
 
     /// The edit that takes out what a location names of the output of an op. It lasts through later passes unless it names
@@ -87,16 +98,10 @@ impl Console {
         line: &str,
     ) -> Result<Edit> {
         let template = self.template(op)?;
-        let mut slices = eval::slices(&location.index, &template, &mut RunScope::new(&mut self.session))?;
-        if let Some(head) = head {
-            let Some(axis) = template.axes().iter().position(|axis| *axis == Axis::Head) else {
-                return Err(Error::refused(format!("{} has no heads", self.session.run.program.ops[op].site)));
-            };
-            slices.resize(slices.len().max(axis + 1), Slice::All);
-            slices[axis] = Slice::At(head);
+        if head.is_some() && !template.axes().contains(&Axis::Head) {
+            return Err(Error::refused(format!("{} has no heads", self.session.run.program.ops[op].site)));
         }
-        let names_positions =
-            slices.iter().zip(template.axes()).any(|(slice, axis)| axis.is_position() && *slice != Slice::All);
+        let (slices, names_positions) = self.slices_of(location, head, &template)?;
         Ok(Edit {
             from: Mark { pass: self.session.run.pass, op },
             target: Target::Op(op),

@@ -6,10 +6,10 @@ use crate::commands::state::{Call, Console};
 use crate::debugger::{Applied, Change, Edit, Error, Mark, Result, RunScope, Target, params};
 use crate::lang::ast::{Expr, IndexItem, SiteRef};
 use crate::lang::eval::{self, CachePart, Datum};
-use crate::lang::{AssignOp, Assignment, LValue, LangError, Span, parse_assignment, site};
+use crate::lang::{AssignOp, Assignment, LValue, LangError, Span, parse_assignment, site, strings};
 use crate::model::input::Input;
 use crate::program::shape_of;
-use crate::tensor::ops::{BinaryOp, Slice};
+use crate::tensor::ops::Slice;
 use crate::tensor::{Axis, Kind, Value};
 
 pub fn set(console: &mut Console, call: Call<'_>) -> Done {
@@ -24,7 +24,7 @@ pub fn set(console: &mut Console, call: Call<'_>) -> Done {
     }
     let assignment = parse_assignment(rest, offset)?;
     if let LValue::Var(name) = &assignment.target {
-        return set_variable(console, &name.clone(), &assignment);
+        return set_variable(console, name, &assignment);
     }
     let edit = console.edit_of(&assignment, call.line)?;
     console.apply(vec![edit])
@@ -32,10 +32,7 @@ pub fn set(console: &mut Console, call: Call<'_>) -> Done {
 
 /// Another text for the focused row; other rows of the batch stay.
 fn set_prompt(console: &mut Console, text: &str, line: &str) -> Done {
-    let text = match text.starts_with('"') {
-        true => crate::lang::strings::literal(text, 0)?.0,
-        false => text.to_string(),
-    };
+    let text = text_of(text, 0)?;
     let model = console.session.run.model.clone();
     let input = Input::from_texts(&model, &[text], true)?;
     let prompt = console.session.run.branch().prompt();
@@ -43,6 +40,11 @@ fn set_prompt(console: &mut Console, text: &str, line: &str) -> Done {
     rows[console.session.focus.row] = input.rows[0].clone();
     let input = prompt.with_rows(&model, rows)?;
     console.apply(vec![of_input(input, line)])
+}
+
+/// A text as it is typed, which may be in quotes.
+pub(crate) fn text_of(typed: &str, offset: usize) -> Result<String> {
+    if typed.starts_with('"') { Ok(strings::literal(typed, offset)?.0) } else { Ok(typed.to_string()) }
 }
 
 /// The edit that makes the prompt another one.
@@ -129,7 +131,7 @@ impl Console {
             LValue::Cursor { index } => {
                 let Some(op) = self.session.run.cursor.checked_sub(1) else {
                     let error = LangError::new("nothing has been computed yet", assignment.target_span);
-                    return Err(Error::At(error.help("start, then step")));
+                    return Err(error.help("start, then step").into());
                 };
                 self.op_edit(op, index, assignment, text)
             }
@@ -140,30 +142,27 @@ impl Console {
 
     fn op_of_site(&self, site: &SiteRef) -> Result<usize> {
         if site.run.is_some() {
-            let error = LangError::new("only the current run can be edited; checkout the branch first", site.span);
-            return Err(Error::At(error));
+            let message = "only the current run can be edited; checkout the branch first";
+            return Err(LangError::new(message, site.span).into());
         }
         if site.pass.is_some_and(|pass| pass as usize != self.session.run.pass) {
             let error = LangError::new(format!("the cursor is in pass {}", self.session.run.pass), site.span);
-            return Err(Error::At(error.help("goto #N goes to the start of pass N")));
+            return Err(error.help("goto #N goes to the start of pass N").into());
         }
         let resolved = site::resolve(site, &*self.session.run.names, self.session.block())?;
         self.session.run.program.op_of(&resolved.name).ok_or_else(|| {
-            Error::At(LangError::new(
-                format!("{} is computed when asked for; it cannot be edited", resolved.name),
-                site.span,
-            ))
+            let message = format!("{} is computed when asked for; it cannot be edited", resolved.name);
+            LangError::new(message, site.span).into()
         })
     }
 
     fn op_edit(&mut self, op: usize, index: &[IndexItem], assignment: &Assignment, text: String) -> Result<Edit> {
         let template = self.template(op)?;
-        let slices = eval::slices(index, &template, &mut RunScope::new(&mut self.session))?;
-        let place = template.slice(&slices)?;
-        let patch = self.patch(assignment, &place)?;
+        let slices = self.slices(index, &template)?;
+        let patch = self.fitting(&assignment.value, &template.slice(&slices)?)?;
         let mut all = vec![Slice::At(self.session.focus.row)];
         all.extend(slices);
-        let change = Change::Assign { slices: all, op: operation(assignment), patch };
+        let change = Change::Assign { slices: all, op: assignment.op.operation().map(Into::into), patch };
         let from = Mark { pass: self.session.run.pass, op };
         Ok(Edit { from, target: Target::Op(op), change, lasting: false, text })
     }
@@ -175,9 +174,9 @@ impl Console {
         let old = self.session.run.branch().text().columns(length);
         let ids: Vec<i64> = old.rows[row].ids.iter().map(|&id| i64::from(id)).collect();
         let tokens = Value::from_i64(ids.clone(), &[length], self.session.run.device()).with_axes(&[Axis::Pos]);
-        let slices = eval::slices(index, &tokens, &mut RunScope::new(&mut self.session))?;
+        let slices = self.slices(index, &tokens)?;
         let patch = self.token_patch(assignment)?;
-        let change = Change::Assign { slices, op: operation(assignment), patch };
+        let change = Change::Assign { slices, op: assignment.op.operation().map(Into::into), patch };
         let changed = change.apply(&tokens)?.read_i64()?;
         let vocab = self.session.run.model.spec.vocab as i64;
         if let Some(id) = changed.iter().find(|id| !(0..vocab).contains(*id)) {
@@ -186,7 +185,7 @@ impl Console {
         let branch = self.session.run.branch();
         let prompt = branch.span(0).end;
         let chosen: Vec<usize> = (prompt..length).filter(|&column| changed[column] != ids[column]).collect();
-        let in_prompt = changed[..prompt] != ids[..prompt] || chosen.is_empty() && !self.only_chosen(&change, prompt);
+        let in_prompt = changed[..prompt] != ids[..prompt];
         match (&*chosen, in_prompt) {
             ([], _) => {
                 let mut input = branch.prompt();
@@ -204,21 +203,7 @@ impl Console {
                 let change = Change::Tokens(tokens);
                 Ok(Edit { from: Mark::new(pass, 0), target: Target::Token, change, lasting: false, text })
             }
-            _ => Err(Error::refused(
-                "one token at a time can be changed after the prompt: what follows it is chosen anew",
-            )),
-        }
-    }
-
-    /// Whether a change of tokens names positions after the prompt only.
-    fn only_chosen(&self, change: &Change, prompt: usize) -> bool {
-        match change {
-            Change::Assign { slices, .. } => match slices.first() {
-                Some(Slice::At(at)) => *at >= prompt,
-                Some(Slice::Range { start, .. }) => *start >= prompt,
-                _ => false,
-            },
-            _ => false,
+            _ => Err("one token at a time can be changed after the prompt: what follows it is chosen anew".into()),
         }
     }
 
@@ -238,42 +223,35 @@ impl Console {
         let op = self.session.cached_op(wrapped, part).map_err(|error| LangError::because(error, layer.span))?;
         let Some(all) = self.session.run.cached(op)? else {
             let message = "nothing is cached yet: the first pass computes all keys and values itself";
-            return Err(Error::At(LangError::new(message, assignment.target_span)));
+            return Err(LangError::new(message, assignment.target_span).into());
         };
         let row = self.session.focus.row;
         let shown = all.slice(&[Slice::At(row)])?;
-        let slices = eval::slices(index, &shown, &mut RunScope::new(&mut self.session))?;
-        let patch = self.patch(assignment, &shown.slice(&slices)?)?;
+        let slices = self.slices(index, &shown)?;
+        let patch = self.fitting(&assignment.value, &shown.slice(&slices)?)?;
         let mut of_row = vec![Slice::At(row)];
         of_row.extend(slices);
         let run = &self.session.run;
         let from = Mark::new(run.pass + usize::from(run.at_end()), 0);
-        let change = Change::Assign { slices: of_row, op: operation(assignment), patch };
+        let change = Change::Assign { slices: of_row, op: assignment.op.operation().map(Into::into), patch };
         Ok(Edit { from, target: Target::Cache(op), change, lasting: true, text })
     }
 
-    /// The right side, checked against the place it goes to.
-    fn patch(&mut self, assignment: &Assignment, place: &Value) -> Result<Value> {
-        self.fitting(&assignment.value, place)
+    pub(crate) fn slices(&mut self, index: &[IndexItem], value: &Value) -> Result<Vec<Slice>> {
+        Ok(eval::slices(index, value, &mut RunScope::new(&mut self.session))?)
     }
 
     fn token_patch(&mut self, assignment: &Assignment) -> Result<Value> {
         let span = assignment.value.span;
-        let datum = self.evaluate(&assignment.value)?;
-        let device = self.session.run.device().clone();
-        if let Datum::Tensor(value) = &datum
-            && value.kind() == Kind::Int
-        {
-            return Ok(value.clone());
-        }
-        let id = match &datum {
+        let id = match self.evaluate(&assignment.value)? {
+            Datum::Tensor(value) if value.kind() == Kind::Int => return Ok(value),
             Datum::Str(token) => {
                 let scope: &mut dyn eval::Scope = &mut RunScope::new(&mut self.session);
-                scope.token_id(token).map_err(|error| LangError::because(error, span))? as i64
+                scope.token_id(&token).map_err(|error| LangError::because(error, span))? as i64
             }
             datum => datum.integer(span)?,
         };
-        Ok(Value::from_i64(vec![id], &[], &device))
+        Ok(Value::from_i64(vec![id], &[], self.session.run.device()))
     }
 
     fn weight_edit(
@@ -284,10 +262,8 @@ impl Console {
         assignment: &Assignment,
         text: String,
     ) -> Result<Edit> {
-        let (spec, weights) = {
-            let run = &self.session.run;
-            (run.model.spec.clone(), run.branch().weights().clone())
-        };
+        let run = &self.session.run;
+        let (spec, weights) = (run.model.spec.clone(), run.branch().weights().clone());
         let Some(id) = params::resolve(name, &weights, &spec) else {
             let error = match weights.file(name).filter(|file| !file.uses.is_empty()) {
                 Some(file) => {
@@ -300,26 +276,15 @@ impl Console {
                         .help("\"info weights\" lists the weights")
                 }
             };
-            return Err(Error::At(error));
+            return Err(error.into());
         };
         let own = params::whole(id, &weights)?;
         let shown = params::shown(id, &own, &spec);
-        let slices = eval::slices(index, &shown, &mut RunScope::new(&mut self.session))?;
-        let place = shown.slice(&slices)?;
-        let patch = self.patch(assignment, &place)?;
-        let changed = Change::Assign { slices, op: operation(assignment), patch }.apply(&shown)?;
+        let slices = self.slices(index, &shown)?;
+        let patch = self.fitting(&assignment.value, &shown.slice(&slices)?)?;
+        let changed = Change::Assign { slices, op: assignment.op.operation().map(Into::into), patch }.apply(&shown)?;
         let patch = params::unshown(id, &changed, own.shape())?;
         let change = Change::Assign { slices: Vec::new(), op: None, patch };
         Ok(Edit { from: Mark::START, target: Target::Weight(id), change, lasting: true, text })
-    }
-}
-
-fn operation(assignment: &Assignment) -> Option<BinaryOp> {
-    match assignment.op {
-        AssignOp::Set => None,
-        AssignOp::Add => Some(BinaryOp::Add),
-        AssignOp::Sub => Some(BinaryOp::Sub),
-        AssignOp::Mul => Some(BinaryOp::Mul),
-        AssignOp::Div => Some(BinaryOp::Div),
     }
 }

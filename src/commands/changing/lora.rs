@@ -7,42 +7,30 @@ use crate::answer::Answer;
 use crate::commands::frame::Done;
 use crate::commands::state::{Call, Console};
 use crate::debugger::{Change, Edit, Error, Mark, Result, Target};
-use crate::lang::words::words;
-use crate::lang::{LangError, Span};
 use crate::model::adapter::{self, Adapter, Delta};
 
 /// What edits of an adapter are called, so that they are found again.
 const COMMAND: &str = "lora on";
 
-/// `lora`, `lora on`, `lora off`, `lora load DIR`.
 pub fn lora(console: &mut Console, call: Call<'_>) -> Done {
-    let given = words(call.args.rest, call.args.offset)?;
+    let given = call.words()?;
     let given: Vec<&str> = given.iter().map(|word| word.text.as_str()).collect();
     match given[..] {
         [] => Ok(Answer::Text(told(console))),
         ["on"] => on(console),
         ["off"] => off(console),
         ["load", folder] => load(console, Path::new(folder)),
-        _ => {
-            let error = LangError::new("expected on, off or load DIR", Span::at(call.args.offset));
-            Err(Error::At(error.help("lora on, lora off, lora load DIR")))
-        }
+        _ => Err(call.expected("on, off or load DIR", "lora on, lora off, lora load DIR")),
     }
 }
 
 impl Console {
     /// Applies the adapter of a folder in a branch of its own, before any command.
-    ///
-    /// # Errors
-    /// In words, if it does not fit the model.
     pub fn with_adapter(mut self, folder: &Path) -> Result<Console> {
-        let model = self.session.run.model.clone();
-        let adapter = adapter::read(folder, &model)?;
+        let adapter = adapter::read(folder, &self.session.run.model)?;
         self.session.adapter = Some(Arc::new(adapter));
-        match on(&mut self) {
-            Ok(_) => Ok(self),
-            Err(error) => Err(error),
-        }
+        on(&mut self)?;
+        Ok(self)
     }
 }
 
@@ -50,8 +38,7 @@ fn load(console: &mut Console, folder: &Path) -> Done {
     if is_on(console) {
         return Err(Error::refused("an adapter is on in this branch; \"lora off\" first"));
     }
-    let model = console.session.run.model.clone();
-    let adapter = adapter::read(folder, &model)?;
+    let adapter = adapter::read(folder, &console.session.run.model)?;
     let before = console.session.adapter.replace(Arc::new(adapter));
     on(console).inspect_err(|_| console.session.adapter = before)
 }
@@ -59,10 +46,8 @@ fn load(console: &mut Console, folder: &Path) -> Done {
 fn on(console: &mut Console) -> Done {
     let adapter = loaded(console)?;
     if is_on(console) {
-        return Err(Error::refused(format!(
-            "the adapter is on in branch {} already",
-            console.session.run.branch().name
-        )));
+        let branch = &console.session.run.branch().name;
+        return Err(Error::refused(format!("the adapter is on in branch {branch} already")));
     }
     let edit = |(id, delta): &(_, Delta)| Edit {
         from: Mark::START,
@@ -119,16 +104,12 @@ fn is_on(console: &Console) -> bool {
 fn told(console: &Console) -> String {
     let Ok(adapter) = loaded(console) else { return "No adapter is loaded.".into() };
     let mut lines = vec![format!("{}: {} numbers", adapter.path.display(), adapter.parameters)];
-    if let Some(base) = &adapter.base {
-        lines.push(format!("trained on {base}"));
-    }
-    for (id, delta) in &adapter.deltas {
-        lines.push(match delta {
-            Delta::LowRank { left, scale, .. } => format!("{id}: rank {}, times {scale}", left.shape()[1]),
-            Delta::Replace(_) => format!("{id}: replaced"),
-        });
-    }
-    let branch = &console.session.run.branch().name;
-    lines.push(if is_on(console) { format!("on in branch {branch}") } else { format!("off in branch {branch}") });
+    lines.extend(adapter.base.as_ref().map(|base| format!("trained on {base}")));
+    lines.extend(adapter.deltas.iter().map(|(id, delta)| match delta {
+        Delta::LowRank { left, scale, .. } => format!("{id}: rank {}, times {scale}", left.shape()[1]),
+        Delta::Replace(_) => format!("{id}: replaced"),
+    }));
+    let place = if is_on(console) { "on" } else { "off" };
+    lines.push(format!("{place} in branch {}", console.session.run.branch().name));
     lines.join("\n")
 }

@@ -1,6 +1,6 @@
 //! Commands that change the model, the input or a value.
 
-use crate::commands::state::{CHANGING, Command, LOOKING, Takes};
+use crate::commands::state::{CHANGING, Command, Takes, subject};
 
 mod ablate;
 mod branching;
@@ -9,7 +9,6 @@ mod lora;
 mod steering;
 mod tokens;
 
-/// Its commands, in the order of the manual.
 pub const COMMANDS: &[Command] = &[
     Command {
         name: "set",
@@ -128,20 +127,11 @@ pub const COMMANDS: &[Command] = &[
     },
 ];
 
-/// What `info` reports of it.
 pub const SUBJECTS: &[Command] = &[
-    Command {
-        name: "branches",
-        usage: "info branches",
-        about: "branches as a tree, with their edits",
-        run: |console, _| Ok(branching::tree(console)),
-        ..LOOKING
-    },
-    Command {
-        name: "edits",
-        usage: "info edits",
-        about: "edits of this branch, and how much depends on each",
-        run: |console, _| Ok(branching::edits(console)),
-        ..LOOKING
-    },
+    subject("branches", "info branches", "branches as a tree, with their edits", |console, _| {
+        Ok(branching::tree(console))
+    }),
+    subject("edits", "info edits", "edits of this branch, and how much depends on each", |console, _| {
+        Ok(branching::edits(console))
+    }),
 ];

@@ -4,43 +4,37 @@ use crate::answer::Answer;
 use crate::commands::frame::Done;
 use crate::commands::moving::checkpoints;
 use crate::commands::state::{Call, Console, places};
-use crate::debugger::{Change, Edit, Error, Mark, Result, RunScope, Target};
+use crate::debugger::{Change, Edit, Error, Mark, Result, Target};
 use crate::lang::location::{self, parse_location_prefix};
-use crate::lang::{Expr, LangError, Span, eval, parse_expr};
+use crate::lang::{Expr, LangError, parse_expr};
 use crate::tensor::ops::{BinaryOp, Slice};
-use crate::tensor::{Axis, Kind, Value};
+use crate::tensor::{Kind, Value};
 
 /// `steer SITE VECTOR [*SCALE]`: adds to a site at every position of this and all later passes, in every row; with a slice
 /// that names positions, in this pass only.
 pub fn steer(console: &mut Console, call: Call<'_>) -> Done {
     let (rest, offset) = (call.args.rest, call.args.offset);
     if rest.is_empty() {
-        let error = LangError::new("expected a site and a vector", Span::at(offset));
-        return Err(Error::At(error.help("steer L2.resid_post $v * 4")));
+        return Err(call.expected("a site and a vector", "steer L2.resid_post $v * 4"));
     }
     let (location, end) = parse_location_prefix(rest, offset)?;
     let expr = parse_expr(&rest[end - offset..], end)?;
     let given = location.pos.as_ref().map(|x| x.span).or(location.row.as_ref().map(|x| x.span));
     if let Some(span) = given.or(location.head.as_ref().map(|x| x.span)) {
         let error = LangError::new("steer takes positions and heads as a slice, and changes every row", span);
-        return Err(Error::At(error.help("steer L1.attn.z[head=3] $v")));
+        return Err(error.help("steer L1.attn.z[head=3] $v").into());
     }
     let mut edits = Vec::new();
     for place in places::places(&console.session, &location)? {
+        let wrong = |message: &str| LangError::new(message, location.span);
         let location::Target::Site(name) = &place.target else {
-            return Err(Error::At(LangError::new(
-                "steer needs a site: a module has no value of its own",
-                location.span,
-            )));
+            return Err(wrong("steer needs a site: a module has no value of its own").into());
         };
         let Some(op) = console.session.run.program.op_of(name) else {
-            let error =
-                LangError::new(format!("{name} is computed when asked for; it cannot be steered"), location.span);
-            return Err(Error::At(error));
+            return Err(wrong(&format!("{name} is computed when asked for; it cannot be steered")).into());
         };
         if op == 0 {
-            let error = LangError::new("tokens cannot be steered", location.span);
-            return Err(Error::At(error.help("set tokens[N] = TOKEN changes them")));
+            return Err(wrong("tokens cannot be steered").help("set tokens[N] = TOKEN changes them").into());
         }
         edits.push(console.steering(op, place.head, &location, &expr, call.line)?);
     }
@@ -50,16 +44,14 @@ pub fn steer(console: &mut Console, call: Call<'_>) -> Done {
 /// `return EXPR`: leaves the current module with EXPR as its output.
 pub fn leave(console: &mut Console, call: Call<'_>) -> Done {
     if call.args.rest.is_empty() {
-        let error = LangError::new("expected the output of this module", Span::at(call.args.offset));
-        return Err(Error::At(error.help("return 0, return $cursor * 2, return L1.attn.z@main")));
+        return Err(call.expected("the output of this module", "return 0, return $cursor * 2, return L1.attn.z@main"));
     }
-    let expr = parse_expr(call.args.rest, call.args.offset)?;
+    let expr = call.expr()?;
     let run = &console.session.run;
     if !run.live {
         return Err(Error::refused("no pass has been started; use \"run\" or \"start\""));
     }
-    let module = run.program.module_at(run.cursor);
-    let module = &run.program.modules[module];
+    let module = &run.program.modules[run.program.module_at(run.cursor)];
     if run.at_end() || module.parent.is_none() {
         return Err(Error::refused("the cursor is in no module that could be left; \"layer\" goes into a block"));
     }
@@ -97,23 +89,15 @@ impl Console {
         line: &str,
     ) -> Result<Edit> {
         let template = self.template(op)?;
-        let mut slices = eval::slices(&location.index, &template, &mut RunScope::new(&mut self.session))?;
-        if let (Some(head), Some(axis)) = (head, template.axes().iter().position(|axis| *axis == Axis::Head)) {
-            slices.resize(slices.len().max(axis + 1), Slice::All);
-            slices[axis] = Slice::At(head);
-        }
-        let names_positions =
-            slices.iter().zip(template.axes()).any(|(slice, axis)| axis.is_position() && *slice != Slice::All);
+        let (slices, names_positions) = self.slices_of(location, head, &template)?;
         let place = template.slice(&slices)?;
         let patch = self.fitting(expr, &place)?;
         let from_behind = place.axes().iter().rev().zip(patch.shape().iter().rev());
         if !names_positions && from_behind.clone().any(|(axis, length)| axis.is_position() && *length > 1) {
             let shape = patch.shape_text();
-            let error = LangError::new(
-                format!("{shape} has an entry for each position, and later passes have others"),
-                expr.span,
-            );
-            return Err(Error::At(error.help("steer with a vector over features: x[pos=-1], or mean_over(x, pos)")));
+            let message = format!("{shape} has an entry for each position, and later passes have others");
+            let error = LangError::new(message, expr.span);
+            return Err(error.help("steer with a vector over features: x[pos=-1], or mean_over(x, pos)").into());
         }
         let mut all = vec![Slice::All];
         all.extend(slices);
@@ -137,6 +121,6 @@ impl Console {
         }
         let (found, wanted) = (patch.shape_text(), place.shape_text());
         let message = format!("a value of shape {found} does not fit a place of shape {wanted}");
-        Err(Error::At(LangError::new(message, expr.span)))
+        Err(LangError::new(message, expr.span).into())
     }
 }

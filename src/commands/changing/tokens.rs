@@ -2,22 +2,19 @@
 
 use std::ops::Range;
 
-use crate::commands::changing::edits::of_input;
+use crate::commands::changing::edits::{of_input, text_of};
 use crate::commands::frame::Done;
 use crate::commands::state::{Call, Console};
 use crate::debugger::{Error, Result};
 use crate::lang::command::Vocabulary;
 use crate::lang::words::words;
-use crate::lang::{LangError, Span, strings};
-use crate::model::input::Row;
+use crate::lang::{LangError, Span};
 
 const USAGE: &str = "tokens insert POS TEXT, tokens erase POS, tokens erase FROM:TO";
 
 /// `tokens insert POS TEXT`, `tokens erase RANGE`: of the focused row.
 pub fn tokens(console: &mut Console, call: Call<'_>) -> Done {
-    let Some(how) = call.args.subcommand() else {
-        return Err(Error::At(LangError::new("expected insert or erase", Span::at(call.args.offset)).help(USAGE)));
-    };
+    let how = call.args.subcommand().ok_or_else(|| call.expected("insert or erase", USAGE))?;
     let vocabulary = Vocabulary { of: "tokens", names: &["insert", "erase"], short: &[] };
     let word = vocabulary.resolve(how.word, how.span)?;
     let run = &console.session.run;
@@ -29,19 +26,13 @@ pub fn tokens(console: &mut Console, call: Call<'_>) -> Done {
     let row = &mut rows[focused];
     let places = first..first + row.ids.len();
     let given = words(how.rest, how.offset)?;
-    let Some(place) = given.first() else {
-        return Err(Error::At(LangError::new("expected a position", Span::at(how.offset)).help(USAGE)));
-    };
+    let place = given.first().ok_or_else(|| LangError::new("expected a position", Span::at(how.offset)).help(USAGE))?;
     match word {
         "insert" => {
             let at = position(&place.text, place.span, &places, places.end)?;
             let text = how.rest[place.span.end - how.offset..].trim_start();
             let start = how.offset + how.rest.len() - text.len();
-            let text = match text.starts_with('"') {
-                true => strings::literal(text, start)?.0,
-                false => text.to_string(),
-            };
-            let ids = ids(console, &text, start)?;
+            let ids = ids(console, &text_of(text, start)?, start)?;
             let near = row.type_ids.get(at).or(row.type_ids.last()).copied().unwrap_or(0);
             row.ids.splice(at..at, ids.iter().copied());
             row.mask.splice(at..at, ids.iter().map(|_| true));
@@ -49,7 +40,7 @@ pub fn tokens(console: &mut Console, call: Call<'_>) -> Done {
         }
         _ => {
             if let Some(extra) = given.get(1) {
-                return Err(Error::At(LangError::new("expected one position or one range", extra.span).help(USAGE)));
+                return Err(LangError::new("expected one position or one range", extra.span).help(USAGE).into());
             }
             let range = match place.text.split_once(':') {
                 Some((from, to)) => {
@@ -63,7 +54,7 @@ pub fn tokens(console: &mut Console, call: Call<'_>) -> Done {
                 }
             };
             if range.is_empty() {
-                return Err(Error::At(LangError::new(format!("{} has no tokens", place.text), place.span)));
+                return Err(LangError::new(format!("{} has no tokens", place.text), place.span).into());
             }
             row.ids.drain(range.clone());
             row.mask.drain(range.clone());
@@ -73,22 +64,19 @@ pub fn tokens(console: &mut Console, call: Call<'_>) -> Done {
             }
         }
     }
-    forget_text(row);
+    // What the row was made from is no longer what it is.
+    (row.text, row.second_text) = (None, None);
     let model = console.session.run.model.clone();
     let input = prompt.with_rows(&model, rows)?;
     console.apply(vec![of_input(input, call.line)])
 }
 
-/// What the row was made from is no longer what it is.
-fn forget_text(row: &mut Row) {
-    (row.text, row.second_text) = (None, None);
-}
-
 /// Where in the text a position up to `last` is; negative ones count from the end. The text stands at `places`.
 fn position(text: &str, span: Span, places: &Range<usize>, last: usize) -> Result<usize> {
-    let number: i64 = text.trim().parse().map_err(|_| {
-        Error::At(LangError::new(format!("{text} is no position"), span).help("a number; -1 is the last token"))
-    })?;
+    let number: i64 = text
+        .trim()
+        .parse()
+        .map_err(|_| LangError::new(format!("{text} is no position"), span).help("a number; -1 is the last token"))?;
     let at = if number < 0 { number + places.end as i64 } else { number };
     let place = usize::try_from(at).ok().filter(|at| (places.start..=last).contains(at));
     place.map(|at| at - places.start).ok_or_else(|| {
@@ -96,7 +84,7 @@ fn position(text: &str, span: Span, places: &Range<usize>, last: usize) -> Resul
             0 => format!("no position {number}: the row has {} tokens", places.len()),
             first => format!("no token at position {number}: the text stands at {first}:{}", places.end),
         };
-        Error::At(LangError::new(why, span))
+        LangError::new(why, span).into()
     })
 }
 
@@ -105,7 +93,7 @@ fn ids(console: &Console, text: &str, at: usize) -> Result<Vec<u32>> {
         return Err(Error::refused("this model has no tokenizer, so a text cannot be made into tokens"));
     };
     if text.is_empty() {
-        return Err(Error::At(LangError::new("expected a text", Span::at(at)).help(USAGE)));
+        return Err(LangError::new("expected a text", Span::at(at)).help(USAGE).into());
     }
     let tokens = tokenizer.encode(text, false)?;
     Ok(tokens.into_iter().map(|token| token.id).collect())

@@ -7,7 +7,6 @@ use crate::lang::SiteTable;
 use crate::lang::command::{CommandLine, split_command};
 use crate::lang::eval::FUNCTIONS;
 
-/// Most candidates that are given.
 const MOST: usize = 200;
 
 impl Console {

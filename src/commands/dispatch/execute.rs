@@ -79,18 +79,14 @@ impl Console {
             _ => &[],
         };
         let with_commands = findings.iter().filter(|finding| !finding.commands.is_empty());
+        let line = |line: &String| if line == "silent" { "\n".into() } else { format!("{line}\n") };
         let follow = |finding: &Finding| Follow {
             name: format!("commands of {} {}", finding.kind, finding.number),
-            text: finding
-                .commands
-                .iter()
-                .map(|line| if line == "silent" { "\n".into() } else { format!("{line}\n") })
-                .collect(),
+            text: finding.commands.iter().map(line).collect(),
         };
         with_commands.map(follow).collect()
     }
 
-    /// What a journal must have of a command.
     pub fn journalled(line: &str) -> Journalled {
         let command = split_command(line).and_then(|call| Self::command(call.word));
         command.map_or(Journalled::Not, |command| command.journalled)

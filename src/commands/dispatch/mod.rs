@@ -9,34 +9,27 @@ use super::{changing, comparing, explaining, generating, looking, moving, script
 
 pub static ALL: Directory = Directory {
     groups: &[
-        Group { name: "moving", title: "Moving", commands: moving::COMMANDS, subjects: moving::SUBJECTS },
-        Group {
-            name: "generating",
-            title: "Generating",
-            commands: generating::COMMANDS,
-            subjects: generating::SUBJECTS,
-        },
-        Group { name: "stopping", title: "Stopping", commands: stopping::COMMANDS, subjects: stopping::SUBJECTS },
-        Group { name: "looking", title: "Looking", commands: looking::COMMANDS, subjects: looking::SUBJECTS },
-        Group {
-            name: "explaining",
-            title: "Explaining",
-            commands: explaining::COMMANDS,
-            subjects: explaining::SUBJECTS,
-        },
-        Group {
-            name: "comparing",
-            title: "Comparing and checking",
-            commands: comparing::COMMANDS,
-            subjects: comparing::SUBJECTS,
-        },
-        Group { name: "changing", title: "Changing", commands: changing::COMMANDS, subjects: changing::SUBJECTS },
-        Group { name: "scripting", title: "Scripting", commands: scripting::COMMANDS, subjects: &[] },
-        Group { name: "session", title: "The session", commands: session::COMMANDS, subjects: session::SUBJECTS },
+        group("moving", "Moving", moving::COMMANDS, moving::SUBJECTS),
+        group("generating", "Generating", generating::COMMANDS, generating::SUBJECTS),
+        group("stopping", "Stopping", stopping::COMMANDS, stopping::SUBJECTS),
+        group("looking", "Looking", looking::COMMANDS, looking::SUBJECTS),
+        group("explaining", "Explaining", explaining::COMMANDS, explaining::SUBJECTS),
+        group("comparing", "Comparing and checking", comparing::COMMANDS, comparing::SUBJECTS),
+        group("changing", "Changing", changing::COMMANDS, changing::SUBJECTS),
+        group("scripting", "Scripting", scripting::COMMANDS, &[]),
+        group("session", "The session", session::COMMANDS, session::SUBJECTS),
     ],
 };
 
-/// Every command, in the order of the manual.
+const fn group(
+    name: &'static str,
+    title: &'static str,
+    commands: &'static [Command],
+    subjects: &'static [Command],
+) -> Group {
+    Group { name, title, commands, subjects }
+}
+
 pub fn commands() -> impl Iterator<Item = &'static Command> {
     ALL.commands()
 }

@@ -9,7 +9,7 @@ use crate::lang::words::{Given, OptionSpec, Word, parse_count, take_options};
 /// How an option is written and what it does: `("-top N", "rows, 8 by default")`. With a word after its name it takes a value.
 pub type Declared = (&'static str, &'static str);
 
-/// The options that a line has, all of which are declared.
+/// The options that a line has, all of which are declared. To ask for one that the command does not declare panics.
 #[derive(Clone, Debug)]
 pub struct Options {
     given: Vec<Given>,
@@ -42,45 +42,27 @@ impl Options {
     }
 
     /// The first occurrence of an option.
-    ///
-    /// # Panics
-    /// If the command does not declare it.
     pub fn get(&self, name: &str) -> Option<&Given> {
         self.all(name).next()
     }
 
     /// Every occurrence of an option that may be repeated.
-    ///
-    /// # Panics
-    /// If the command does not declare it.
     pub fn all(&self, name: &str) -> impl Iterator<Item = &Given> {
         assert!(self.declared.iter().any(|option| declared(option).0 == name), "{name} is not declared");
         self.given.iter().filter(move |option| option.name == name)
     }
 
     /// Whether an option is given.
-    ///
-    /// # Panics
-    /// If the command does not declare it.
     pub fn has(&self, name: &str) -> bool {
         self.get(name).is_some()
     }
 
     /// The value of an option.
-    ///
-    /// # Panics
-    /// If the command does not declare it.
     pub fn value(&self, name: &str) -> Option<&Word> {
         self.get(name).and_then(|option| option.value.as_ref())
     }
 
     /// The value of an option as a number of things, at least 1.
-    ///
-    /// # Errors
-    /// With its place, if it is not one.
-    ///
-    /// # Panics
-    /// If the command does not declare it.
     pub fn count(&self, name: &str) -> Result<Option<usize>> {
         Ok(self.value(name).map(parse_count).transpose()?.map(|count| count as usize))
     }
@@ -89,7 +71,6 @@ impl Options {
         self.given.is_empty()
     }
 
-    /// The options as they were given.
     pub fn iter(&self) -> impl Iterator<Item = &Given> {
         self.given.iter()
     }

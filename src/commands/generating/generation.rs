@@ -3,34 +3,26 @@
 use crate::answer::numbers::significant;
 use crate::answer::{Answer, Cell, Table};
 use crate::commands::frame::Done;
-use crate::commands::moving::motion::{count, travel};
+use crate::commands::moving::motion::travel;
 use crate::commands::state::{Call, Console};
 use crate::debugger::{Direction, Error, Mark, Motion, Reason, Result, RunError};
-use crate::lang::{LangError, Span};
 use crate::tensor::ops::Slice;
 
-/// Alternatives listed for each token.
 const ALTERNATIVES: usize = 5;
 
-/// `token [N]`.
 pub fn token(console: &mut Console, call: Call<'_>) -> Done {
-    let n = count(&call)?.unwrap_or(1);
+    let n = call.count()?.unwrap_or(1);
     begin(console)?;
     travel(console, Motion::Pass(n), Direction::Forward)
 }
 
-/// `reverse-token [N]`.
 pub fn reverse_token(console: &mut Console, call: Call<'_>) -> Done {
-    let n = count(&call)?.unwrap_or(1);
+    let n = call.count()?.unwrap_or(1);
     travel(console, Motion::Pass(n), Direction::Backward)
 }
 
-/// `generate N`.
 pub fn generate(console: &mut Console, call: Call<'_>) -> Done {
-    let Some(n) = count(&call)? else {
-        let error = LangError::new("expected how many tokens", Span::at(call.args.offset));
-        return Err(Error::At(error.help("generate 20")));
-    };
+    let n = call.count()?.ok_or_else(|| call.expected("how many tokens", "generate 20"))?;
     begin(console)?;
     let first = console.session.run.pass + 1;
     let stop = console.session.travel(&Motion::Pass(n), Direction::Forward)?;
@@ -57,27 +49,23 @@ fn begin(console: &mut Console) -> Result<()> {
         session.start();
     }
     let run = &mut session.run;
-    let settled = run.pass + 1 >= run.branch().passes()
-        || run
-            .branch()
-            .chosen(run.pass + 1)
-            .is_none_or(|next| next.forced || next.sampling.chooses_like(&run.sampling));
-    if !settled {
+    let branch = run.branch();
+    let next = Some(run.pass + 1).filter(|pass| *pass < branch.passes()).and_then(|pass| branch.chosen(pass));
+    if next.is_some_and(|next| !next.forced && !next.sampling.chooses_like(&run.sampling)) {
         let name = run.fork()?;
         console.printed.push(format!("Other settings: what follows is branch {name}."));
     }
     Ok(())
 }
 
-/// The answer of `info passes`.
 pub fn passes(console: &mut Console) -> Done {
     let row = console.session.focus.row;
-    let mut rows = Vec::new();
+    let mut table = Table::new(["", "Pass", "Positions", "Token", "Probability", "Ops"]);
     for pass in 0..console.session.run.branch().passes() {
         let token = console.session.run.branch().chosen(pass).and_then(|chosen| chosen.tokens[row]);
-        let chance = match token {
-            Some(token) => Cell::Num(console.chances(pass)?[token as usize]),
-            None => Cell::Text(String::new()),
+        let chance: Cell = match token {
+            Some(token) => console.chances(pass)?[token as usize].into(),
+            None => "".into(),
         };
         let run = &console.session.run;
         let span = run.branch().span(pass);
@@ -89,17 +77,9 @@ pub fn passes(console: &mut Console) -> Done {
             (None, _) => "(ended)".into(),
         };
         let mark = if pass == run.pass { "->" } else { "" };
-        rows.push(vec![
-            Cell::Text(mark.into()),
-            Cell::Int(pass as i64),
-            Cell::Text(positions),
-            Cell::Text(what),
-            chance,
-            Cell::Int(run.branch().frontier(pass) as i64),
-        ]);
+        table.push((mark, pass, positions, what, chance, run.branch().frontier(pass)));
     }
-    let columns = ["", "Pass", "Positions", "Token", "Probability", "Ops"].map(String::from).to_vec();
-    Ok(Answer::Table(Table { title: String::new(), columns, rows }))
+    Ok(table.into())
 }
 
 /// The answer of `info alternatives`: what else could have been chosen.
@@ -109,7 +89,7 @@ pub fn alternatives(console: &mut Console) -> Done {
     if passes < 2 {
         return Err(Error::refused("nothing has been generated yet; \"generate 10\" does"));
     }
-    let mut rows = Vec::new();
+    let mut table = Table::new(["Pos", "Token", "Probability", "Rank", "Likeliest"]);
     for pass in 1..passes {
         let Some(token) = console.session.run.branch().chosen(pass).and_then(|chosen| chosen.tokens[row]) else {
             continue;
@@ -122,16 +102,11 @@ pub fn alternatives(console: &mut Console) -> Done {
             let text = console.token_text(id as u32);
             format!("{text:?} {}", significant(chances[id], 3))
         });
-        rows.push(vec![
-            Cell::Int(console.session.run.branch().span(pass).start as i64),
-            Cell::Text(console.token_text(token)),
-            Cell::Num(chances[token as usize]),
-            Cell::Int(rank as i64),
-            Cell::Text(others.collect::<Vec<_>>().join("  ")),
-        ]);
+        let others = others.collect::<Vec<_>>().join("  ");
+        let position = console.session.run.branch().span(pass).start;
+        table.push((position, console.token_text(token), chances[token as usize], rank, others));
     }
-    let columns = ["Pos", "Token", "Probability", "Rank", "Likeliest"].map(String::from).to_vec();
-    Ok(Answer::Table(Table { title: String::new(), columns, rows }))
+    Ok(table.into())
 }
 
 impl Console {

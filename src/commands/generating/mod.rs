@@ -1,10 +1,9 @@
 //! Commands that run further passes.
 
-use crate::commands::state::{CHANGING, Command, LOOKING, REPEATED};
+use crate::commands::state::{CHANGING, Command, REPEATED, subject};
 
 mod generation;
 
-/// Its commands, in the order of the manual.
 pub const COMMANDS: &[Command] = &[
     Command {
         name: "token",
@@ -35,20 +34,11 @@ pub const COMMANDS: &[Command] = &[
     },
 ];
 
-/// What `info` reports of it.
 pub const SUBJECTS: &[Command] = &[
-    Command {
-        name: "alternatives",
-        usage: "info alternatives",
-        about: "tokens that were nearly chosen at each pass",
-        run: |console, _| generation::alternatives(console),
-        ..LOOKING
-    },
-    Command {
-        name: "passes",
-        usage: "info passes",
-        about: "passes of this branch, and the token that each computes",
-        run: |console, _| generation::passes(console),
-        ..LOOKING
-    },
+    subject("alternatives", "info alternatives", "tokens that were nearly chosen at each pass", |console, _| {
+        generation::alternatives(console)
+    }),
+    subject("passes", "info passes", "passes of this branch, and the token that each computes", |console, _| {
+        generation::passes(console)
+    }),
 ];

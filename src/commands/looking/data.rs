@@ -1,13 +1,13 @@
 //! Commands that look at values.
 
-use crate::answer::{Answer, Cell, Style, Table};
+use crate::answer::{Answer, Style, Table};
 use crate::commands::frame::Done;
 use crate::commands::state::{Call, Console};
 use crate::debugger::{Error, Result, RunScope};
 use crate::lang::command::{Format, parse_format};
 use crate::lang::eval::{self, Datum};
 use crate::lang::words::parse_numbers;
-use crate::lang::{ExprKind, LangError, Span, parse_expr, parse_list, site, strings};
+use crate::lang::{ExprKind, LangError, parse_expr, parse_list, site, strings};
 use crate::program::shape_of;
 use crate::tensor::Axis;
 
@@ -25,24 +25,17 @@ pub fn print(console: &mut Console, call: Call<'_>) -> Done {
 
 pub fn output(console: &mut Console, call: Call<'_>) -> Done {
     let format = format(&call)?;
-    let datum = console.evaluate(&parse_expr(call.args.rest, call.args.offset)?)?;
+    let datum = console.evaluate(&call.expr()?)?;
     console.formatted(call.args.rest, &datum, None, &format)
 }
 
 pub fn printf(console: &mut Console, call: Call<'_>) -> Done {
     let args = parse_list(call.args.rest, call.args.offset)?;
-    let Some((first, rest)) = args.split_first() else {
-        return Err(Error::At(
-            LangError::new("expected a format", Span::at(call.args.offset)).help("printf \"%f\\n\", EXPR"),
-        ));
-    };
+    let (first, rest) = args.split_first().ok_or_else(|| call.expected("a format", "printf \"%f\\n\", EXPR"))?;
     let Datum::Str(template) = console.evaluate(first)? else {
-        return Err(Error::At(LangError::new("the format must be a string", first.span)));
+        return Err(LangError::new("the format must be a string", first.span).into());
     };
-    let mut values = Vec::new();
-    for expr in rest {
-        values.push((console.evaluate(expr)?, expr.span));
-    }
+    let values: Vec<_> = rest.iter().map(|expr| Ok((console.evaluate(expr)?, expr.span))).collect::<Result<_>>()?;
     let text = eval::format(&template, first.span, &values)?;
     Ok(Answer::Text(text.strip_suffix('\n').unwrap_or(&text).to_string()))
 }
@@ -66,7 +59,7 @@ pub fn display(console: &mut Console, call: Call<'_>) -> Done {
     }
     let format = call.args.format.map(|(text, _)| text.to_string()).unwrap_or_default();
     self::format(&call)?;
-    let expr = parse_expr(call.args.rest, call.args.offset)?;
+    let expr = call.expr()?;
     eval::check(&expr, &*console.session.run.names, console.session.block())?;
     console.memory.displays += 1;
     let number = console.memory.displays;
@@ -89,23 +82,18 @@ pub fn undisplay(console: &mut Console, call: Call<'_>) -> Done {
     let numbers = parse_numbers(call.args.rest, call.args.offset, &|_| None)?;
     let displays = &mut console.session.displays;
     if let Some(number) = numbers.iter().find(|number| !displays.iter().any(|(n, _, _)| *n == number.value as usize)) {
-        return Err(Error::At(LangError::new(format!("no display {}", number.value), number.span)));
+        return Err(LangError::new(format!("no display {}", number.value), number.span).into());
     }
     displays.retain(|(n, _, _)| !numbers.iter().any(|number| number.value as usize == *n));
     Ok(Answer::Text(String::new()))
 }
 
 pub fn whatis(console: &mut Console, call: Call<'_>) -> Done {
-    let datum = console.evaluate(&parse_expr(call.args.rest, call.args.offset)?)?;
+    let datum = console.evaluate(&call.expr()?)?;
     Ok(Answer::Text(match &datum {
         Datum::Tensor(value) => {
-            format!(
-                "{} {} on {}, {} bytes",
-                value.dtype_name(),
-                value.shape_text(),
-                value.device().name(),
-                value.bytes()
-            )
+            let (dtype, shape, device) = (value.dtype_name(), value.shape_text(), value.device());
+            format!("{dtype} {shape} on {}, {} bytes", device.name(), value.bytes())
         }
         datum => datum.described(),
     }))
@@ -113,7 +101,7 @@ pub fn whatis(console: &mut Console, call: Call<'_>) -> Done {
 
 /// `ptype EXPR`: of a site, what it is made of and what reads it; of anything else, what `whatis` says.
 pub fn ptype(console: &mut Console, call: Call<'_>) -> Done {
-    let expr = parse_expr(call.args.rest, call.args.offset)?;
+    let expr = call.expr()?;
     let ExprKind::Site(site) = &expr.kind else { return whatis(console, call) };
     let session = &console.session;
     let run = &session.run;
@@ -147,19 +135,16 @@ pub fn assert(console: &mut Console, call: Call<'_>) -> Done {
         [expr] => (expr, None),
         [expr, message] => (expr, Some(message)),
         _ => {
-            return Err(Error::At(
-                LangError::new("expected a condition", Span::at(call.args.offset)).help("assert EXPR, \"MESSAGE\""),
-            ));
+            return Err(call.expected("a condition", "assert EXPR, \"MESSAGE\""));
         }
     };
-    let holds = eval::condition(expr, &mut RunScope::new(&mut console.session))?;
-    if holds {
+    if eval::condition(expr, &mut RunScope::new(&mut console.session))? {
         return Ok(Answer::Text(String::new()));
     }
     let said = match message {
         Some(message) => match console.evaluate(message)? {
             Datum::Str(text) => format!(": {text}"),
-            _ => return Err(Error::At(LangError::new("the message must be a string", message.span))),
+            _ => return Err(LangError::new("the message must be a string", message.span).into()),
         },
         None => String::new(),
     };
@@ -168,20 +153,13 @@ pub fn assert(console: &mut Console, call: Call<'_>) -> Done {
 
 /// What follows the slash of a command.
 fn format(call: &Call<'_>) -> Result<Format> {
-    match call.args.format {
-        Some((text, span)) => {
-            let format = parse_format(text, span)?;
-            for letter in &format.letters {
-                if !"sthgardxfe".contains(letter.value) {
-                    let error = LangError::new(format!("no format {}", letter.value), letter.span);
-                    let help = "s summary, t top-k, h heat map, g histogram, a all, r raw, d x f e numbers";
-                    return Err(Error::At(error.help(help)));
-                }
-            }
-            Ok(format)
-        }
-        None => Ok(Format { count: None, letters: Vec::new() }),
+    let Some((text, span)) = call.args.format else { return Ok(Format { count: None, letters: Vec::new() }) };
+    let format = parse_format(text, span)?;
+    if let Some(letter) = format.letters.iter().find(|letter| !"sthgardxfe".contains(letter.value)) {
+        let error = LangError::new(format!("no format {}", letter.value), letter.span);
+        return Err(error.help("s summary, t top-k, h heat map, g histogram, a all, r raw, d x f e numbers").into());
     }
+    Ok(format)
 }
 
 impl Console {
@@ -193,9 +171,8 @@ impl Console {
         let formats: Vec<String> = self.session.displays.iter().map(|(_, format, _)| format.clone()).collect();
         let rows = self.displays().into_iter().zip(formats).map(|((number, text, answer), format)| {
             let now = crate::answer::text::lines(&answer, None).into_iter().next().unwrap_or_default();
-            vec![Cell::Int(number as i64), Cell::Text(format), Cell::Text(text), Cell::Text(now)]
+            (number, format, text, now)
         });
-        let columns = ["Num", "Format", "Expression", "Now"].map(String::from).to_vec();
-        Answer::Table(Table { title: String::new(), columns, rows: rows.collect() })
+        Table::new(["Num", "Format", "Expression", "Now"]).rows(rows).into()
     }
 }

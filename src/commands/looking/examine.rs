@@ -4,39 +4,32 @@ use crate::answer::{Answer, Style, numbers};
 use crate::commands::frame::Done;
 use crate::commands::state::{Call, Console, Dump};
 use crate::debugger::Error;
+use crate::lang::LangError;
 use crate::lang::command::parse_format;
 use crate::lang::eval::Datum;
-use crate::lang::{LangError, Span, parse_expr};
+use crate::tensor::ops::Slice;
 use crate::tensor::unravel;
 
-/// Elements shown where no count is given.
 const COUNT: usize = 16;
 const PER_LINE: usize = 8;
 
 /// `x/NF EXPR` dumps the first N elements; `x` alone goes on.
 pub fn examine(console: &mut Console, call: Call<'_>) -> Done {
-    let format = match call.args.format {
-        Some((text, span)) => Some(parse_format(text, span)?),
-        None => None,
-    };
-    let style = match format.as_ref().and_then(|format| format.letters.first()) {
-        None => None,
-        Some(letter) => Some(match letter.value {
-            'f' => Style::Fixed,
-            'e' => Style::Scientific,
-            'x' => Style::Hex,
-            'd' => Style::Decimal,
-            'r' => Style::Raw,
-            other => {
-                let error = LangError::new(format!("no format {other}"), letter.span);
-                return Err(Error::At(error.help("x/8f: f fixed, e scientific, x hexadecimal, d integers, r raw")));
-            }
-        }),
-    };
+    let format = call.args.format.map(|(text, span)| parse_format(text, span)).transpose()?;
+    let letter = format.as_ref().and_then(|format| format.letters.first());
+    let style = letter.map(|letter| match letter.value {
+        'f' => Ok(Style::Fixed),
+        'e' => Ok(Style::Scientific),
+        'x' => Ok(Style::Hex),
+        'd' => Ok(Style::Decimal),
+        'r' => Ok(Style::Raw),
+        other => Err(LangError::new(format!("no format {other}"), letter.span)
+            .help("x/8f: f fixed, e scientific, x hexadecimal, d integers, r raw")),
+    });
+    let style = style.transpose()?;
     let count = format.and_then(|format| format.count).map(|count| count.unsigned_abs() as usize);
     if !call.args.rest.is_empty() {
-        let expr = parse_expr(call.args.rest, call.args.offset)?;
-        let value = match console.evaluate(&expr)? {
+        let value = match console.evaluate(&call.expr()?)? {
             Datum::Tensor(value) => value,
             datum => return Err(Error::refused(format!("x dumps tensors, found {}", datum.described()))),
         };
@@ -44,9 +37,7 @@ pub fn examine(console: &mut Console, call: Call<'_>) -> Done {
         console.memory.dump = Some(Dump { text, value, at: 0, count: COUNT, style: Style::Raw });
     }
     let Some(dump) = &mut console.memory.dump else {
-        return Err(Error::At(
-            LangError::new("expected an expression", Span::at(call.args.offset)).help("x/8 L0.attn.q"),
-        ));
+        return Err(call.expected("an expression", "x/8 L0.attn.q"));
     };
     dump.count = count.unwrap_or(dump.count).max(1);
     dump.style = style.unwrap_or(dump.style);
@@ -57,7 +48,7 @@ pub fn examine(console: &mut Console, call: Call<'_>) -> Done {
     }
     let end = (dump.at + dump.count).min(total);
     let flat = dump.value.reshape(&[total])?;
-    let part = flat.slice(&[crate::tensor::ops::Slice::Range { start: dump.at, end, step: 1 }])?;
+    let part = flat.slice(&[Slice::Range { start: dump.at, end, step: 1 }])?;
     let (data, dtype) = (part.read_f64()?, dump.value.dtype_name());
     let mut lines = Vec::new();
     for (i, line) in data.chunks(PER_LINE).enumerate() {

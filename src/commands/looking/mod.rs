@@ -1,6 +1,6 @@
 //! Commands that look at values and at the session.
 
-use crate::commands::state::{CHANGING, Command, Journalled, LOOKING, PLAIN, Repeats, Takes};
+use crate::commands::state::{CHANGING, Command, Journalled, LOOKING, PLAIN, Repeats, Takes, subject};
 
 mod data;
 mod examine;
@@ -8,7 +8,6 @@ mod session;
 mod tokens;
 mod weights;
 
-/// Its commands, in the order of the manual.
 pub const COMMANDS: &[Command] = &[
     Command {
         name: "print",
@@ -155,7 +154,6 @@ pub const COMMANDS: &[Command] = &[
     },
 ];
 
-/// Options of `info weights`.
 const WEIGHTS: &[(&str, &str)] = &[
     (
         "-against FILE",
@@ -164,57 +162,18 @@ const WEIGHTS: &[(&str, &str)] = &[
     ("-block N", "the bytes of one stored block, and the numbers that they become"),
 ];
 
-/// What `info` reports of it.
 pub const SUBJECTS: &[Command] = &[
-    Command {
-        name: "display",
-        usage: "info display",
-        about: "displays, and what each gives now",
-        run: |console, _| Ok(console.display_table()),
-        ..LOOKING
-    },
-    Command {
-        name: "model",
-        usage: "info model",
-        about: "the model: its shape, files, types, and what is not used of them",
-        run: |console, _| Ok(session::model(console)),
-        ..LOOKING
-    },
-    Command {
-        name: "modules",
-        usage: "info modules",
-        about: "modules with their ops",
-        run: |console, _| Ok(session::modules(console)),
-        ..LOOKING
-    },
-    Command {
-        name: "record",
-        usage: "info record",
-        about: "how much is recorded, and how much of the budget that takes",
-        run: |console, _| Ok(session::record(console)),
-        ..LOOKING
-    },
-    Command {
-        name: "sites",
-        usage: "info sites",
-        about: "every op with its site and shape",
-        run: |console, _| Ok(session::sites(console)),
-        ..LOOKING
-    },
-    Command {
-        name: "template",
-        usage: "info template",
-        about: "chat templates of the model",
-        run: |console, _| Ok(session::template(console)),
-        ..LOOKING
-    },
-    Command {
-        name: "tokens",
-        usage: "info tokens",
-        about: "tokens of the focused row, and what is unusual about them",
-        run: tokens::info,
-        ..LOOKING
-    },
+    subject("display", "info display", "displays, and what each gives now", |console, _| Ok(console.display_table())),
+    subject("model", "info model", "the model: its shape, files, types, and what is not used of them", |console, _| {
+        Ok(session::model(console))
+    }),
+    subject("modules", "info modules", "modules with their ops", |console, _| Ok(session::modules(console))),
+    subject("record", "info record", "how much is recorded, and how much of the budget that takes", |console, _| {
+        Ok(session::record(console))
+    }),
+    subject("sites", "info sites", "every op with its site and shape", |console, _| Ok(session::sites(console))),
+    subject("template", "info template", "chat templates of the model", |console, _| Ok(session::template(console))),
+    subject("tokens", "info tokens", "tokens of the focused row, and what is unusual about them", tokens::info),
     Command {
         name: "weights",
         usage: "info weights [PATTERN...] [-against FILE | -block N]",

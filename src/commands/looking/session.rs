@@ -1,21 +1,20 @@
 //! Commands that report the session: `info`, `backtrace`, `list`, `focus`.
 
-use crate::answer::{Answer, Cell, Table};
+use crate::answer::{Answer, Table};
 use crate::commands::frame::Done;
 use crate::commands::state::{Call, Console, named, places, snapshot};
-use crate::debugger::Error;
 use crate::lang::location::{Choice, parse_location};
 use crate::lang::{LangError, Span};
-use crate::model::spec::Head;
+use crate::model::spec::{Head, ModelSpec};
 use crate::model::text::bytes;
+use crate::program::Module;
 use crate::tensor::{Axis, Precision};
 
 /// `info WHAT`: one of the subjects that the groups of commands report.
 pub fn info(console: &mut Console, call: Call<'_>) -> Done {
     let Some(subject) = call.args.subcommand() else {
         let names: Vec<&str> = call.all.subjects().map(|subject| subject.name).collect();
-        let error = LangError::new("expected what to tell about", Span::at(call.args.offset));
-        return Err(Error::At(error.help(format!("one of: {}", names.join(", ")))));
+        return Err(call.expected("what to tell about", format!("one of: {}", names.join(", "))));
     };
     let command = named(call.all.subjects(), "info", subject.word, subject.span)?;
     (command.run)(console, Call { args: &subject, command, ..call })
@@ -23,82 +22,56 @@ pub fn info(console: &mut Console, call: Call<'_>) -> Done {
 
 pub fn model(console: &Console) -> Answer {
     let run = &console.session.run;
-    let (spec, device) = (&run.model.spec, run.device());
+    let spec = &run.model.spec;
+    let ModelSpec { family, n_layers, n_heads, head_dim, d_model, d_mlp, vocab, max_positions, .. } = spec;
     let mut lines = vec![
-        format!(
-            "{}: {} with {} layers, {} heads of width {}",
-            console.model_name, spec.family, spec.n_layers, spec.n_heads, spec.head_dim
-        ),
-        format!(
-            "width {}, MLP {}, vocabulary {}, {} positions",
-            spec.d_model, spec.d_mlp, spec.vocab, spec.max_positions
-        ),
+        format!("{}: {family} with {n_layers} layers, {n_heads} heads of width {head_dim}", console.model_name),
+        format!("width {d_model}, MLP {d_mlp}, vocabulary {vocab}, {max_positions} positions"),
     ];
-    if spec.n_kv_heads != spec.n_heads {
-        lines.push(format!("{} key/value heads", spec.n_kv_heads));
-    }
+    lines.extend((spec.n_kv_heads != spec.n_heads).then(|| format!("{} key/value heads", spec.n_kv_heads)));
     if matches!(spec.head, Head::CausalLm(_)) && !spec.is_causal_lm() {
         lines.push("each position looks both ways, so no next token is predicted".to_owned());
     }
-    if !spec.labels().is_empty() {
-        lines.push(format!("classes: {}", spec.labels().join(", ")));
-    }
+    lines.extend((!spec.labels().is_empty()).then(|| format!("classes: {}", spec.labels().join(", "))));
     let report = &run.model.report;
     lines.push(format!("{} parameters, {}", report.parameters, bytes(report.bytes)));
-    for (file, size) in &report.files {
-        lines.push(format!("read {file}, {}", bytes(*size)));
-    }
-    let dtypes: Vec<String> =
-        report.dtypes.iter().map(|(dtype, count)| format!("{count} tensors of {dtype}")).collect();
-    lines.push(format!(
-        "stored as {}; {}",
-        dtypes.join(", "),
-        match run.model.weights.precision() {
-            Precision::F32 => "computed in f32",
-            Precision::F16 => "held in f16, as all values are; each op is computed in f32 and rounded once",
-        }
-    ));
+    lines.extend(report.files.iter().map(|(file, size)| format!("read {file}, {}", bytes(*size))));
+    let dtypes = report.dtypes.iter().map(|(dtype, count)| format!("{count} tensors of {dtype}"));
+    let held = match run.model.weights.precision() {
+        Precision::F32 => "computed in f32",
+        Precision::F16 => "held in f16, as all values are; each op is computed in f32 and rounded once",
+    };
+    lines.push(format!("stored as {}; {held}", dtypes.collect::<Vec<_>>().join(", ")));
     lines.extend(report.ignored.iter().map(|(name, why)| format!("not used: {name} ({why})")));
     lines.extend(report.replaced.iter().chain(&report.notes).cloned());
-    if run.model.weights.tied() {
-        lines.push("the head is the token embedding (tied)".to_string());
-    }
-    lines.push(device.reason().to_string());
+    lines.extend(run.model.weights.tied().then(|| "the head is the token embedding (tied)".to_string()));
+    lines.push(run.device().reason().to_string());
     Answer::Text(lines.join("\n"))
 }
 
 pub fn modules(console: &Console) -> Answer {
     let program = &console.session.run.program;
-    let rows = program.modules.iter().skip(1).map(|module| {
-        let name = format!("{}{}", "  ".repeat(module.depth - 1), module.path);
-        vec![Cell::Text(name), Cell::Int(module.start as i64), Cell::Int(module.end as i64 - 1)]
-    });
-    let columns = ["Module", "First op", "Last op"].map(String::from).to_vec();
-    Answer::Table(Table { title: String::new(), columns, rows: rows.collect() })
+    let name = |module: &Module| format!("{}{}", "  ".repeat(module.depth - 1), module.path);
+    let rows = program.modules.iter().skip(1).map(|module| (name(module), module.start, module.end - 1));
+    Table::new(["Module", "First op", "Last op"]).rows(rows).into()
 }
 
 pub fn record(console: &Console) -> Answer {
     let run = &console.session.run;
-    let status = run.branch().status();
+    let (branch, status) = (&run.branch().name, run.branch().status());
+    let (computed, kept, recomputed) = (status.computed, status.kept, status.recomputed);
+    let ops = run.program.ops.len() * run.branch().passes();
     let total: u64 = run.branches.iter().map(|branch| branch.status().bytes).sum();
     let mut lines = vec![
-        format!(
-            "branch {}: {} of {} ops computed, {} kept, {}",
-            run.branch().name,
-            status.computed,
-            run.program.ops.len() * run.branch().passes(),
-            status.kept,
-            bytes(status.bytes)
-        ),
+        format!("branch {branch}: {computed} of {ops} ops computed, {kept} kept, {}", bytes(status.bytes)),
         format!("all branches: {} of a budget of {}", bytes(total), bytes(run.budget())),
     ];
-    if status.kept < status.computed {
-        lines.push(
-            "over the budget: block boundaries are kept, the inside of a block is computed again when asked for".into(),
-        );
+    if kept < computed {
+        let what = "block boundaries are kept, the inside of a block is computed again when asked for";
+        lines.push(format!("over the budget: {what}"));
     }
-    if status.recomputed > 0 {
-        lines.push(format!("{} values have been computed again, with the same bits", status.recomputed));
+    if recomputed > 0 {
+        lines.push(format!("{recomputed} values have been computed again, with the same bits"));
     }
     Answer::Text(lines.join("\n"))
 }
@@ -112,30 +85,28 @@ pub fn sites(console: &mut Console) -> Answer {
 pub fn backtrace(console: &mut Console, _call: Call<'_>) -> Done {
     let run = &console.session.run;
     let program = &run.program;
-    let mut rows = Vec::new();
-    let mut frame = |name: String, at: String| {
-        let number = rows.len() as i64;
-        rows.push(vec![Cell::Int(number), Cell::Text(name), Cell::Text(at)]);
-    };
-    let mut module = Some(program.module_at(run.cursor.saturating_sub(usize::from(run.cursor == program.ops.len()))));
-    match run.cursor.checked_sub(1) {
+    let mut table = Table::new(["#", "Module", "At"]);
+    let mut frame = |name: &str, at: String| table.push((table.rows.len(), name, at));
+    let mut module = match run.cursor.checked_sub(1) {
         Some(op) => {
-            frame(program.ops[op].site.clone(), format!("op {op}, just computed"));
-            module = Some(program.ops[op].module);
+            frame(&program.ops[op].site, format!("op {op}, just computed"));
+            Some(program.ops[op].module)
         }
-        None => frame("start of the pass".into(), "nothing computed".into()),
-    }
+        None => {
+            frame("start of the pass", "nothing computed".into());
+            Some(program.module_at(0))
+        }
+    };
     while let Some(i) = module {
         let at = &program.modules[i];
         if at.parent.is_some() {
-            frame(at.path.clone(), format!("ops {}..{}", at.start, at.end - 1));
+            frame(&at.path, format!("ops {}..{}", at.start, at.end - 1));
         }
         module = at.parent;
     }
     let next = program.ops.get(run.cursor).map_or("end of the pass".to_string(), |op| format!("next: {}", op.site));
-    frame(console.model_name.clone(), format!("pass {}, op {} of {}, {next}", run.pass, run.cursor, program.ops.len()));
-    let columns = ["#", "Module", "At"].map(String::from).to_vec();
-    Ok(Answer::Table(Table { title: String::new(), columns, rows }))
+    frame(&console.model_name, format!("pass {}, op {} of {}, {next}", run.pass, run.cursor, program.ops.len()));
+    Ok(table.into())
 }
 
 /// Ops around the cursor or a location.
@@ -154,7 +125,6 @@ pub fn list(console: &mut Console, call: Call<'_>) -> Done {
     Ok(Answer::Table(console.op_table(start..(start + listed).min(ops))))
 }
 
-/// `focus [row=N] [pos=N] [head=N]`.
 pub fn focus(console: &mut Console, call: Call<'_>) -> Done {
     if !call.args.rest.is_empty() {
         // The words after a location have the same form: borrow a location's parser.
@@ -168,10 +138,10 @@ pub fn focus(console: &mut Console, call: Call<'_>) -> Done {
                 let wanted = if *n < 0 { n + len as i64 } else { *n };
                 usize::try_from(wanted).ok().filter(|i| *i < len).ok_or_else(|| {
                     let there = if len == 1 { "only 0".to_string() } else { format!("0..{}", len.saturating_sub(1)) };
-                    Error::At(LangError::new(format!("no {what} {n}: there is {there}"), span))
+                    LangError::new(format!("no {what} {n}: there is {there}"), span).into()
                 })
             }
-            Choice::Text(_) => Err(Error::At(LangError::new(format!("a {what} is a number"), span))),
+            Choice::Text(_) => Err(LangError::new(format!("a {what} is a number"), span).into()),
         };
         let mut next = session.focus;
         if let Some(row) = &location.row {
@@ -205,19 +175,10 @@ impl Console {
         let run = &self.session.run;
         let rows = ops.map(|i| {
             let pointer = if i == run.cursor { "->" } else { "" };
-            let flags = marks.get(i).copied().unwrap_or_default();
-            let flags = snapshot::letters(flags);
-            let shape = self.listing.ops[i].shape.clone();
-            vec![
-                Cell::Text(pointer.into()),
-                Cell::Int(i as i64),
-                Cell::Text(run.program.ops[i].site.clone()),
-                Cell::Text(shape),
-                Cell::Text(flags),
-            ]
+            let flags = snapshot::letters(marks.get(i).copied().unwrap_or_default());
+            (pointer, i, &run.program.ops[i].site, &self.listing.ops[i].shape, flags)
         });
-        let columns = ["", "Op", "Site", "Shape", "Flags"].map(String::from).to_vec();
-        Table { title: String::new(), columns, rows: rows.collect() }
+        Table::new(["", "Op", "Site", "Shape", "Flags"]).rows(rows)
     }
 }
 
@@ -228,13 +189,8 @@ pub fn template(console: &Console) -> Answer {
         return Answer::Text("The model has no chat template; --chat-template FILE takes one.".into());
     }
     let told = chat.all.iter().map(|template| {
-        format!(
-            "{} (from {}, {} bytes):\n{}",
-            template.name,
-            template.source,
-            template.text.len(),
-            template.text.trim_end()
-        )
+        let text = &template.text;
+        format!("{} (from {}, {} bytes):\n{}", template.name, template.source, text.len(), text.trim_end())
     });
     let tokens = chat.tokens.iter().map(|(name, text)| format!("{name} is {text:?}"));
     let lines: Vec<String> = told.chain(tokens).collect();

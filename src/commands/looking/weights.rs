@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use crate::answer::{Answer, Cell, Table, numbers};
+use crate::answer::{Answer, Cell, Cells, Table, numbers};
 use crate::commands::frame::Done;
-use crate::commands::state::{Call, Console};
+use crate::commands::state::{Call, Console, by};
 use crate::debugger::{Error, Result};
 use crate::lang::LangError;
 use crate::lang::glob::name_patterns;
@@ -19,7 +19,6 @@ const USAGE: &str = "info weights [PATTERN...] [-against FILE | -block N]";
 /// Bytes of a stored block in one line.
 const BYTES_IN_LINE: usize = 16;
 
-/// `info weights [PATTERN...]`, `info weights -against FILE [PATTERN...]`, `info weights -block N NAME`.
 pub fn info(console: &mut Console, call: Call<'_>) -> Done {
     let (given, patterns) = call.options()?;
     let chosen = chosen(console, &patterns)?;
@@ -33,9 +32,7 @@ pub fn info(console: &mut Console, call: Call<'_>) -> Done {
                 _ => block(console, &chosen, &value, &patterns),
             }
         }
-        [_, second, ..] => {
-            Err(Error::At(LangError::new("one of -against and -block at a time", second.span).help(USAGE)))
-        }
+        [_, second, ..] => Err(LangError::new("one of -against and -block at a time", second.span).help(USAGE).into()),
     }
 }
 
@@ -55,7 +52,7 @@ fn chosen(console: &Console, patterns: &[Word]) -> Result<Vec<FileTensor>> {
         };
         if !files.iter().any(matches) {
             let error = LangError::new(format!("no weight matches {}", word.text), word.span);
-            return Err(Error::At(error.help("\"info weights\" lists names and roles; ** crosses dots, * does not")));
+            return Err(error.help("\"info weights\" lists names and roles; ** crosses dots, * does not").into());
         }
         wanted.extend(files.iter().filter(|file| matches(file)).map(|file| file.name.clone()));
     }
@@ -70,24 +67,16 @@ fn roles(file: &FileTensor) -> String {
 }
 
 fn list(console: &mut Console, chosen: &[FileTensor]) -> Done {
-    let mut rows = Vec::new();
+    let mut table = Table::new(["Name", "Role", "Shape", "Stored", "Min", "Max", "Mean", "Std"]);
     for (done, file) in chosen.iter().enumerate() {
         tensor::step(file.file_name(), done as u64, chosen.len() as u64)?;
-        let shape: Vec<String> = file.shape.iter().map(usize::to_string).collect();
-        let mut row = vec![
-            Cell::Text(file.file_name().to_owned()),
-            Cell::Text(roles(file)),
-            Cell::Text(shape.join("x")),
-            Cell::Text(file.dtype.clone()),
-        ];
-        row.extend(match range(console, file)? {
-            Some(range) => [range.min, range.max, range.mean, range.std].map(Cell::Num),
-            None => [const { Cell::Empty }; 4],
-        });
-        rows.push(row);
+        let shape = by(&file.shape);
+        let range = range(console, file)?;
+        let of = |part: fn(&Summary) -> f64| range.as_ref().map(part);
+        let [min, max, mean, std] = [of(|x| x.min), of(|x| x.max), of(|x| x.mean), of(|x| x.std)];
+        table.push((file.file_name(), roles(file), shape, &file.dtype, min, max, mean, std));
     }
-    let columns = ["Name", "Role", "Shape", "Stored", "Min", "Max", "Mean", "Std"].map(String::from).to_vec();
-    Ok(Answer::Table(Table { title: String::new(), columns, rows }))
+    Ok(table.into())
 }
 
 /// Statistics of all elements of the weights that a tensor became, edits included.
@@ -112,27 +101,7 @@ fn against(console: &mut Console, chosen: &[FileTensor], path: &Word) -> Done {
     let model = &console.session.run.model;
     let twin = Twin::open(model, Path::new(&path.text))?;
     let used: Vec<&FileTensor> = chosen.iter().filter(|file| !file.uses.is_empty()).collect();
-    let (mut rows, mut found) = (Vec::new(), 0);
-    for (done, file) in used.iter().enumerate() {
-        tensor::step(file.file_name(), done as u64, used.len() as u64)?;
-        let mut row = vec![Cell::Text(file.file_name().to_owned()), Cell::Text(file.dtype.clone())];
-        match twin.compare(&model.files, &file.name, &file.uses)? {
-            Some(comparison) => {
-                row.extend(compared(&comparison));
-                found += 1;
-            }
-            None => {
-                row.push(Cell::Text("not there".into()));
-                row.extend([const { Cell::Empty }; 8]);
-            }
-        }
-        rows.push(row);
-    }
-    if found == 0 {
-        let message = format!("{} has none of these weights: name a file of the same architecture", path.text);
-        return Err(Error::refused(message));
-    }
-    let columns = [
+    let mut table = Table::new([
         "Name",
         "Stored",
         "Other",
@@ -144,32 +113,40 @@ fn against(console: &mut Console, chosen: &[FileTensor], path: &Word) -> Done {
         "Relative",
         "Step",
         "Max step",
-    ];
-    Ok(Answer::Table(Table { title: String::new(), columns: columns.map(String::from).to_vec(), rows }))
+    ]);
+    let mut found = 0;
+    for (done, file) in used.iter().enumerate() {
+        tensor::step(file.file_name(), done as u64, used.len() as u64)?;
+        let mut row: Vec<Cell> = vec![file.file_name().into(), (&file.dtype).into()];
+        match twin.compare(&model.files, &file.name, &file.uses)? {
+            Some(comparison) => {
+                row.extend(compared(&comparison));
+                found += 1;
+            }
+            None => row.push("not there".into()),
+        }
+        row.resize(table.columns.len(), Cell::Empty);
+        table.push(row);
+    }
+    if found == 0 {
+        let message = format!("{} has none of these weights: name a file of the same architecture", path.text);
+        return Err(Error::refused(message));
+    }
+    Ok(table.into())
 }
 
 fn compared(found: &Comparison) -> Vec<Cell> {
-    let step = |step: Option<f32>| step.map_or(Cell::Empty, |step| Cell::Num(step.into()));
     let at: Vec<String> = found.at.iter().map(usize::to_string).collect();
-    vec![
-        Cell::Text(found.dtype.clone()),
-        Cell::Num(found.max),
-        Cell::Text(format!("[{}]", at.join(", "))),
-        Cell::Num(found.values.0.into()),
-        Cell::Num(found.values.1.into()),
-        Cell::Num(found.rms),
-        Cell::Num(found.relative),
-        step(found.step),
-        step(found.largest_step),
-    ]
+    let at = format!("[{}]", at.join(", "));
+    let (here, there) = found.values;
+    (&found.dtype, found.max, at, here, there, found.rms, found.relative, found.step, found.largest_step).into_cells()
 }
 
 /// One stored block: its bytes as they are in the file, and the numbers that they become.
 fn block(console: &Console, chosen: &[FileTensor], number: &Word, patterns: &[Word]) -> Done {
-    let number_span = number.span;
     let ([file], [_]) = (chosen, patterns) else {
-        let at = patterns.last().map_or(number_span, |word| word.span);
-        return Err(Error::At(LangError::new("a block is of one tensor: name it", at).help(USAGE)));
+        let at = patterns.last().map_or(number.span, |word| word.span);
+        return Err(LangError::new("a block is of one tensor: name it", at).help(USAGE).into());
     };
     let files = &console.session.run.model.files;
     let Some((from, entry)) = files.find(&file.name) else {
@@ -182,19 +159,15 @@ fn block(console: &Console, chosen: &[FileTensor], number: &Word, patterns: &[Wo
     let blocks = stored.len() / size;
     let index = number.text.parse::<usize>().ok().filter(|index| *index < blocks).ok_or_else(|| {
         let there = if blocks == 1 { "only 0".to_owned() } else { format!("0..{}", blocks.saturating_sub(1)) };
-        Error::At(LangError::new(format!("no block {:?}: there is {there}", number.text), number_span))
+        LangError::new(format!("no block {:?}: there is {there}", number.text), number.span)
     })?;
     let bytes = &stored[index * size..(index + 1) * size];
-    let mut lines = vec![format!(
-        "{} block {index} of {blocks}, {}: bytes {}..{}, elements {}..{} as they are stored",
-        file.file_name(),
-        file.dtype,
-        index * size,
-        (index + 1) * size - 1,
-        index * elements,
-        (index + 1) * elements - 1
-    )];
-    lines.extend(bytes.chunks(BYTES_IN_LINE).map(hexadecimal));
+    let within = |length: usize| format!("{}..{}", index * length, (index + 1) * length - 1);
+    let (name, dtype, places) = (file.file_name(), &file.dtype, within(elements));
+    let head = format!("{name} block {index} of {blocks}, {dtype}: bytes {}", within(size));
+    let mut lines = vec![format!("{head}, elements {places} as they are stored")];
+    let digits: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    lines.extend(digits.chunks(BYTES_IN_LINE).map(|line| line.join(" ")));
     let mut values = vec![0.0; elements];
     crate::model::checkpoint::decode(entry.dtype, bytes, &mut values);
     let shown = values.iter().map(|value| numbers::short((*value).into())).collect::<Vec<_>>();
@@ -204,8 +177,4 @@ fn block(console: &Console, chosen: &[FileTensor], number: &Word, patterns: &[Wo
     }
     from.release(entry);
     Ok(Answer::Text(lines.join("\n")))
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(" ")
 }

@@ -1,16 +1,14 @@
 //! Places in time: where the cursor is, where it has been, and places to return to.
 
-use crate::answer::{Answer, Cell, Table};
+use crate::answer::{Answer, Table};
 use crate::commands::frame::Done;
-use crate::commands::moving::motion::{count, no_arguments};
 use crate::commands::state::{Call, Console};
 use crate::debugger::{Error, Mark, Reason, Result, Trail};
-use crate::lang::words::words;
-use crate::lang::{LangError, Span};
+use crate::lang::LangError;
 
 /// `when`: the place in time.
 pub fn when(console: &mut Console, call: Call<'_>) -> Done {
-    no_arguments(&call)?;
+    call.no_arguments()?;
     let session = &console.session;
     let run = &session.run;
     if !run.live {
@@ -23,29 +21,23 @@ pub fn when(console: &mut Console, call: Call<'_>) -> Done {
         format!("at op {} of {end}, {next}", run.cursor),
         format!("pass {} of {} in branch {}", run.pass, run.branch().passes(), run.branch().name),
     ];
-    if places > 0 {
-        lines.push(format!("stop {at} of {places} on the trail of back and forward"));
-    }
+    lines.extend((places > 0).then(|| format!("stop {at} of {places} on the trail of back and forward")));
     let here = session.checkpoints.iter().filter(|(_, c)| (c.branch, c.at) == (run.current, run.mark()));
     let here: Vec<String> = here.map(|(number, _)| number.to_string()).collect();
-    if !here.is_empty() {
-        lines.push(format!("checkpoint {} is here", here.join(", ")));
-    }
+    lines.extend((!here.is_empty()).then(|| format!("checkpoint {} is here", here.join(", "))));
     Ok(Answer::Text(lines.join("\n")))
 }
 
-/// `back [N]`.
 pub fn back(console: &mut Console, call: Call<'_>) -> Done {
-    let times = count(&call)?.unwrap_or(1).max(1) as usize;
+    let times = call.count()?.unwrap_or(1).max(1) as usize;
     let here = (console.session.run.current, console.session.run.mark());
     let mut trail = console.session.trail.clone();
     let to = trail.back(here, times);
     visit(console, to, trail, "there is no earlier stop to go back to")
 }
 
-/// `forward [N]`.
 pub fn forward(console: &mut Console, call: Call<'_>) -> Done {
-    let times = count(&call)?.unwrap_or(1).max(1) as usize;
+    let times = call.count()?.unwrap_or(1).max(1) as usize;
     let mut trail = console.session.trail.clone();
     let to = trail.forward(times);
     visit(console, to, trail, "there is no later stop to go forward to")
@@ -60,41 +52,35 @@ fn visit(console: &mut Console, to: Option<(usize, Mark)>, trail: Trail, nowhere
 
 /// The answer of a jump: the place, without anything having stopped there.
 pub(crate) fn there(console: &mut Console) -> Done {
-    let at_end = console.session.run.at_end();
-    let start = console.session.run.mark() == Mark::START;
-    let reason = if start {
-        Reason::Start
-    } else if at_end {
-        Reason::End
-    } else {
-        Reason::Step
+    let reason = match console.session.run.mark() {
+        Mark::START => Reason::Start,
+        _ if console.session.run.at_end() => Reason::End,
+        _ => Reason::Step,
     };
     let stop = console.session.stop_here(reason);
     console.arrived(stop)
 }
 
-/// `checkpoint [NAME]`.
 pub fn checkpoint(console: &mut Console, call: Call<'_>) -> Done {
     let session = &mut console.session;
     if !session.run.live {
         return Err(Error::refused("no pass has been started; use \"run\" or \"start\""));
     }
-    let name = match words(call.args.rest, call.args.offset)?.as_slice() {
-        [] => None,
-        [name] if name.text.starts_with(|c: char| c.is_alphabetic()) => Some(name.text.clone()),
-        [name] => {
-            let error = LangError::new(format!("{} is no name: it must start with a letter", name.text), name.span);
-            return Err(Error::At(error));
+    let name = match call.optional_word("name")? {
+        Some(name) if !name.text.starts_with(|c: char| c.is_alphabetic()) => {
+            return Err(
+                LangError::new(format!("{} is no name: it must start with a letter", name.text), name.span).into()
+            );
         }
-        [_, extra, ..] => return Err(Error::At(LangError::new("expected one name", extra.span))),
+        name => name.map(|name| name.text),
     };
     if let Some(name) = &name
         && session.checkpoints.values().any(|checkpoint| checkpoint.name.as_ref() == Some(name))
     {
         return Err(Error::refused(format!("there is a checkpoint {name} already")));
     }
-    let number =
-        session.checkpoints.keys().next_back().copied().unwrap_or(0).max(console.memory.highest_checkpoint) + 1;
+    let last = session.checkpoints.keys().next_back().copied().unwrap_or(0);
+    let number = last.max(console.memory.highest_checkpoint) + 1;
     console.memory.highest_checkpoint = number;
     let made = session.run.checkpoint(name);
     let text = format!("Checkpoint {number}{}: {}", called(&made.name), place(console, made.at));
@@ -102,7 +88,6 @@ pub fn checkpoint(console: &mut Console, call: Call<'_>) -> Done {
     Ok(Answer::Text(text))
 }
 
-/// `restart N|NAME`.
 pub fn restart(console: &mut Console, call: Call<'_>) -> Done {
     let number = chosen(console, &call)?;
     let checkpoint = console.session.checkpoints[&number].clone();
@@ -114,28 +99,15 @@ pub fn restart(console: &mut Console, call: Call<'_>) -> Done {
 
 fn chosen(console: &Console, call: &Call<'_>) -> Result<usize> {
     let checkpoints = &console.session.checkpoints;
-    let words = words(call.args.rest, call.args.offset)?;
-    let word = match words.as_slice() {
-        [word] => word,
-        [] => {
-            let error = LangError::new("expected a checkpoint", Span::at(call.args.offset));
-            return Err(Error::At(error.help("info checkpoints lists them")));
-        }
-        [_, extra, ..] => return Err(Error::At(LangError::new("expected one checkpoint", extra.span))),
-    };
+    let word = call.optional_word("checkpoint")?;
+    let word = word.ok_or_else(|| call.expected("a checkpoint", "info checkpoints lists them"))?;
     let by_name = checkpoints.iter().find(|(_, c)| c.name.as_deref() == Some(&word.text)).map(|(number, _)| *number);
     let by_number = word.text.parse().ok().filter(|number| checkpoints.contains_key(number));
     by_name.or(by_number).ok_or_else(|| {
-        let there = match checkpoints.is_empty() {
-            true => "\"checkpoint\" makes one".into(),
-            false => {
-                format!(
-                    "there is {}",
-                    checkpoints.keys().map(|number| number.to_string()).collect::<Vec<_>>().join(", ")
-                )
-            }
-        };
-        Error::At(LangError::new(format!("no checkpoint {}", word.text), word.span).help(there))
+        let numbers: Vec<String> = checkpoints.keys().map(usize::to_string).collect();
+        let there = format!("there is {}", numbers.join(", "));
+        let there = if numbers.is_empty() { "\"checkpoint\" makes one".into() } else { there };
+        LangError::new(format!("no checkpoint {}", word.text), word.span).help(there).into()
     })
 }
 
@@ -151,48 +123,36 @@ fn place(console: &Console, at: Mark) -> String {
     }
 }
 
-/// The answer of `info checkpoints`.
 pub(crate) fn table(console: &Console) -> Answer {
     let session = &console.session;
     if session.checkpoints.is_empty() {
         return Answer::Text("No checkpoints.".into());
     }
     let rows = session.checkpoints.iter().map(|(number, checkpoint)| {
-        vec![
-            Cell::Int(*number as i64),
-            Cell::Text(checkpoint.name.clone().unwrap_or_default()),
-            Cell::Text(session.run.branches[checkpoint.branch].name.clone()),
-            Cell::Text(place(console, checkpoint.at)),
-            Cell::Int(checkpoint.edits().len() as i64),
-        ]
+        let branch = &session.run.branches[checkpoint.branch].name;
+        let name = checkpoint.name.clone().unwrap_or_default();
+        (*number, name, branch, place(console, checkpoint.at), checkpoint.edits().len())
     });
-    let columns = ["Num", "Name", "Branch", "Where", "Edits"].map(String::from).to_vec();
-    Answer::Table(Table { title: String::new(), columns, rows: rows.collect() })
+    Table::new(["Num", "Name", "Branch", "Where", "Edits"]).rows(rows).into()
 }
 
 /// `rev CMD`: the motion the other way.
 pub fn reverse(console: &mut Console, call: Call<'_>) -> Done {
     let Some(inner) = call.args.subcommand() else {
-        let error = LangError::new("expected a motion", Span::at(call.args.offset));
-        return Err(Error::At(error.help("rev step, rev next, rev finish, rev continue, rev layer")));
+        return Err(call.expected("a motion", "rev step, rev next, rev finish, rev continue, rev layer"));
     };
     let forward = call.all.find(inner.word, inner.span)?.name;
-    let mirrored = match forward.strip_prefix("reverse-") {
-        Some(forward) => forward.to_string(),
-        None => format!("reverse-{forward}"),
+    let mirrored = forward.strip_prefix("reverse-").map_or(format!("reverse-{forward}"), String::from);
+    let Some(command) = call.all.commands().find(|command| command.name == mirrored) else {
+        let error = LangError::new(format!("{forward} has no reverse"), inner.span);
+        return Err(error.help("\"goto\" goes to a place in either direction").into());
     };
-    match call.all.commands().find(|command| command.name == mirrored) {
-        Some(command) => (command.run)(console, Call { args: &inner, command, ..call }),
-        None => {
-            let error = LangError::new(format!("{forward} has no reverse"), inner.span);
-            Err(Error::At(error.help("\"goto\" goes to a place in either direction")))
-        }
-    }
+    (command.run)(console, Call { args: &inner, command, ..call })
 }
 
 /// `kill`: no pass any more.
 pub fn kill(console: &mut Console, call: Call<'_>) -> Done {
-    no_arguments(&call)?;
+    call.no_arguments()?;
     if !console.session.run.live {
         return Err(Error::refused("no pass has been started"));
     }

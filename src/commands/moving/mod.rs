@@ -1,12 +1,12 @@
 //! Commands that move the cursor.
 
 use crate::commands::state::{CHANGING, Command, LOOKING, REPEATED, Takes};
+use crate::debugger::{Direction, Motion};
 
 pub(crate) mod checkpoints;
 pub(crate) mod motion;
 pub(crate) mod walking;
 
-/// Its commands, in the order of the manual.
 pub const COMMANDS: &[Command] = &[
     Command {
         name: "run",
@@ -33,7 +33,7 @@ pub const COMMANDS: &[Command] = &[
         about: "compute the next op (or N ops)",
         help: "At the end of a pass it goes to the start of the next pass, if the run has one.",
         examples: &["step", "s 10"],
-        run: motion::step,
+        run: |console, call| motion::counted(console, &call, Motion::Step, Direction::Forward),
         ..REPEATED
     },
     Command {
@@ -42,7 +42,7 @@ pub const COMMANDS: &[Command] = &[
         usage: "next [N]",
         about: "go past the next sibling: an op, or a whole module if the cursor is at its start",
         examples: &["next", "layer\nnext 2"],
-        run: motion::next,
+        run: |console, call| motion::counted(console, &call, Motion::Next, Direction::Forward),
         ..REPEATED
     },
     Command {
@@ -107,7 +107,7 @@ pub const COMMANDS: &[Command] = &[
         usage: "reverse-step [N]",
         about: "go back one op (or N ops)",
         examples: &["run\nreverse-step", "run\nrs 20"],
-        run: motion::reverse_step,
+        run: |console, call| motion::counted(console, &call, Motion::Step, Direction::Backward),
         ..REPEATED
     },
     Command {
@@ -116,7 +116,7 @@ pub const COMMANDS: &[Command] = &[
         usage: "reverse-next [N]",
         about: "go back past the previous sibling: an op, or a whole module if the cursor is at its end",
         examples: &["run\nreverse-next", "layer 2\nrn"],
-        run: motion::reverse_next,
+        run: |console, call| motion::counted(console, &call, Motion::Next, Direction::Backward),
         ..REPEATED
     },
     Command {
@@ -125,7 +125,7 @@ pub const COMMANDS: &[Command] = &[
         usage: "reverse-finish",
         about: "go back to the start of the current module",
         examples: &["until L2.attn.z\nreverse-finish", "run\nrf"],
-        run: motion::reverse_finish,
+        run: |console, call| motion::uncounted(console, &call, Motion::Finish, Direction::Backward),
         ..REPEATED
     },
     Command {
@@ -134,7 +134,7 @@ pub const COMMANDS: &[Command] = &[
         usage: "reverse-continue",
         about: "go back to the previous stop, or to the beginning",
         examples: &["run\nreverse-continue", "run\nbreak L1.mlp.post\nrc"],
-        run: motion::reverse_continue,
+        run: |console, call| motion::uncounted(console, &call, Motion::Continue, Direction::Backward),
         ..REPEATED
     },
     Command {
@@ -143,7 +143,7 @@ pub const COMMANDS: &[Command] = &[
         usage: "reverse-layer",
         about: "go back to the start of this block, or of the one before",
         examples: &["run\nreverse-layer", "layer 3\nrl"],
-        run: motion::reverse_layer,
+        run: |console, call| motion::uncounted(console, &call, Motion::Layer, Direction::Backward),
         ..REPEATED
     },
     Command {
@@ -211,7 +211,6 @@ pub const COMMANDS: &[Command] = &[
     },
 ];
 
-/// What `info` reports of it.
 pub const SUBJECTS: &[Command] = &[Command {
     name: "checkpoints",
     usage: "info checkpoints",

@@ -3,28 +3,26 @@
 use crate::answer::numbers::significant;
 use crate::answer::{self, Answer, StopView};
 use crate::commands::frame::Done;
-use crate::commands::moving::motion::count;
 use crate::commands::state::{Call, Console, headline, summary_line, verdict};
 use crate::debugger::{Error, Reason, Stop, Walk};
 use crate::tensor::ops::{Reduction, Slice};
 
-/// The motion of a command while the backward pass is stepped through; none if it is not.
-pub fn motion(console: &mut Console, call: &mut Call<'_>, name: &str) -> Option<Done> {
+/// The motion of a command while the backward pass is stepped through; `None` if it is not.
+pub fn motion(console: &mut Console, call: &Call<'_>) -> Option<Done> {
     console.session.walking()?;
-    Some(go(console, call, name))
+    Some(go(console, call))
 }
 
-fn go(console: &mut Console, call: &mut Call<'_>, name: &str) -> Done {
-    let times = count(call)?;
-    let walk = match (name, times) {
+fn go(console: &mut Console, call: &Call<'_>) -> Done {
+    let walk = match (call.command.name, call.count()?) {
         ("step", n) => Walk::Step(n.unwrap_or(1)),
         ("next", n) => Walk::Next(n.unwrap_or(1)),
         ("finish", None) => Walk::Finish,
         ("continue", None) => Walk::Continue,
-        ("finish" | "continue", Some(_)) => {
+        (name @ ("finish" | "continue"), Some(_)) => {
             return Err(Error::refused(format!("{name} takes no number in the backward pass")));
         }
-        _ => {
+        (name, _) => {
             return Err(Error::refused(format!(
                 "{name} is no motion of the backward pass, which goes one way: \"backward -leave\" goes back to the forward pass, \
                  \"backward -step EXPR\" begins anew"
@@ -42,18 +40,13 @@ pub fn arrived(console: &mut Console, stop: Stop) -> Done {
     let program = console.session.run.program.clone();
     let site = program.ops[op].site.clone();
     let module = program.modules[program.module_at(op)].path.clone();
-    let gradient = console.session.gradient(op);
-    let what = match gradient {
+    let what = match console.session.gradient(op) {
         Ok(gradient) => {
             let gradient = gradient.slice(&[Slice::At(console.session.focus.row)])?;
             let norm = gradient.reduce(Reduction::Norm)?;
+            let line = summary_line(&gradient)?;
             let verdict = Some(verdict(norm)).filter(|word| !word.is_empty()).map(|word| format!(", {word}"));
-            format!(
-                "grad({site}) {}  norm {}{}",
-                summary_line(&gradient)?,
-                significant(norm, 4),
-                verdict.unwrap_or_default()
-            )
+            format!("grad({site}) {line}  norm {}{}", significant(norm, 4), verdict.unwrap_or_default())
         }
         // The token ids, where the pass ends.
         Err(_) => format!("{site}, which holds whole numbers"),

@@ -4,27 +4,23 @@ pub(crate) mod model;
 pub(crate) mod stop_points;
 mod values;
 
-use std::path::Path;
-
 use crate::answer::Answer;
+use crate::answer::numbers::short;
 use crate::commands::explaining::backward;
 use crate::commands::frame::Done;
-use crate::commands::state::{Call, Command, Console, NOT_COMPLETE, PLAIN, named};
+use crate::commands::state::{Call, Command, Console, NOT_COMPLETE, PLAIN, kind, named};
 use crate::debugger::{Error, Result};
 use crate::export;
 use crate::export::picture::Picture;
-use crate::export::safetensors::{HostData, write};
 use crate::lang::eval::Datum;
 use crate::lang::location::{parse_location, resolve_sites};
-use crate::lang::words::{Word, words};
+use crate::lang::words::Word;
 use crate::lang::{LangError, Span, parse_expr};
+use crate::tensor::Value;
 use crate::tensor::ops::Slice;
-use crate::tensor::{Kind, Value};
 
-/// Options of what is saved by site.
 const ROWS: &[(&str, &str)] = &[("-all-rows", "every row of the batch instead of the focused one")];
 
-/// What `save` writes.
 pub const KINDS: &[Command] = &[
     Command {
         name: "activations",
@@ -34,34 +30,16 @@ pub const KINDS: &[Command] = &[
         run: |console, call| sites(console, call, false),
         ..PLAIN
     },
-    Command {
-        name: "attribution",
-        usage: "save attribution FILE.html",
-        about: "the last attribution to tokens, as a page",
-        run: attribution,
-        ..PLAIN
-    },
-    Command {
-        name: "breakpoints",
-        usage: "save breakpoints FILE",
-        about: "commands that set all stop points again",
-        run: |console, call| stop_points::breakpoints(console, &only_file(&call)?.text),
-        ..PLAIN
-    },
-    Command {
-        name: "edits",
-        usage: "save edits FILE",
-        about: "the edits of this branch",
-        run: |console, call| stop_points::edits(console, &only_file(&call)?.text),
-        ..PLAIN
-    },
-    Command {
-        name: "events",
-        usage: "save events FOLDER",
-        about: "statistics by layer for TensorBoard",
-        run: |console, call| values::events(console, &only_file(&call)?.text),
-        ..PLAIN
-    },
+    kind("attribution", "save attribution FILE.html", "the last attribution to tokens, as a page", attribution),
+    kind("breakpoints", "save breakpoints FILE", "commands that set all stop points again", |console, call| {
+        stop_points::breakpoints(console, &only_file(&call)?.text)
+    }),
+    kind("edits", "save edits FILE", "the edits of this branch", |console, call| {
+        stop_points::edits(console, &only_file(&call)?.text)
+    }),
+    kind("events", "save events FOLDER", "statistics by layer for TensorBoard", |console, call| {
+        values::events(console, &only_file(&call)?.text)
+    }),
     Command {
         name: "gradients",
         usage: "save gradients FILE.safetensors [SITES] [-all-rows]",
@@ -70,82 +48,51 @@ pub const KINDS: &[Command] = &[
         run: |console, call| sites(console, call, true),
         ..PLAIN
     },
-    Command {
-        name: "picture",
-        usage: "save picture FILE.png|FILE.svg EXPR",
-        about: "a matrix as a picture",
-        run: picture,
-        ..PLAIN
-    },
-    Command {
-        name: "report",
-        usage: "save report FILE.html",
-        about: "the session as a page",
-        run: |console, call| {
-            let file = only_file(&call)?;
-            values::report(console, &file.text, file.span)
-        },
-        ..PLAIN
-    },
-    Command {
-        name: "table",
-        usage: "save table FILE.csv|.html|.json|.svg|.png",
-        about: "the last table or map",
-        run: |console, call| {
-            let file = only_file(&call)?;
-            values::table(console, &file.text, file.span)
-        },
-        ..PLAIN
-    },
-    Command {
-        name: "value",
-        usage: "save value FILE.npy|.npz|.safetensors|.csv|.json EXPR",
-        about: "a value for other programs",
-        run: |console, call| {
-            let (file, text, offset) = file_and_rest(&call)?;
-            if text.is_empty() {
-                let error = LangError::new("expected what to save", Span::at(file.span.end));
-                return Err(Error::At(error.help("save value FILE.npy L2.attn.z")));
-            }
-            values::value(console, &file.text, file.span, text, offset)
-        },
-        ..PLAIN
-    },
+    kind("picture", "save picture FILE.png|FILE.svg EXPR", "a matrix as a picture", picture),
+    kind("report", "save report FILE.html", "the session as a page", |console, call| {
+        values::report(console, &only_file(&call)?)
+    }),
+    kind("table", "save table FILE.csv|.html|.json|.svg|.png", "the last table or map", |console, call| {
+        values::table(console, &only_file(&call)?)
+    }),
+    kind("value", "save value FILE.npy|.npz|.safetensors|.csv|.json EXPR", "a value for other programs", value),
 ];
 
-/// `save KIND FILE ...`.
 pub fn save(console: &mut Console, call: Call<'_>) -> Done {
     let usage = || KINDS.iter().map(|kind| kind.usage).collect::<Vec<_>>().join(", ");
-    let Some(kind) = call.args.subcommand() else {
-        let error = LangError::new("expected what to save and a file", Span::at(call.args.offset));
-        return Err(Error::At(error.help(usage())));
-    };
-    let known = KINDS.iter().any(|known| known.name.starts_with(kind.word));
-    if !known {
-        return Err(Error::At(LangError::new(format!("cannot save {}", kind.word), kind.span).help(usage())));
+    let what = call.args.subcommand().ok_or_else(|| call.expected("what to save and a file", usage()))?;
+    if !KINDS.iter().any(|known| known.name.starts_with(what.word)) {
+        return Err(LangError::new(format!("cannot save {}", what.word), what.span).help(usage()).into());
     }
-    let command = named(KINDS.iter(), "save", kind.word, kind.span)?;
-    (command.run)(console, Call { args: &kind, command, ..call })
+    let command = named(KINDS.iter(), "save", what.word, what.span)?;
+    (command.run)(console, Call { args: &what, command, ..call })
 }
 
-fn no_file(call: &Call<'_>) -> Error {
-    Error::At(LangError::new("expected a file", call.end()).help(call.command.usage))
+fn no_file(call: &Call<'_>) -> LangError {
+    LangError::new("expected a file", call.end()).help(call.command.usage)
 }
 
 /// The file that is all that a kind takes.
 fn only_file(call: &Call<'_>) -> Result<Word> {
-    match <[Word; 1]>::try_from(words(call.args.rest, call.args.offset)?) {
-        Ok([file]) => Ok(file),
-        Err(all) => match all.into_iter().nth(1) {
-            Some(extra) => Err(Error::At(LangError::new("unexpected word", extra.span).help(call.command.usage))),
-            None => Err(no_file(call)),
-        },
+    let mut words = call.words()?;
+    match words.get(1) {
+        Some(extra) => Err(LangError::new("unexpected word", extra.span).help(call.command.usage).into()),
+        None => Ok(words.pop().ok_or_else(|| no_file(call))?),
     }
+}
+
+/// An error unless the name of a file has one of these endings, such as `png`.
+fn check_ending(file: &Word, endings: &[&str], help: &str) -> Result<()> {
+    if endings.contains(&values::ending(&file.text)) {
+        return Ok(());
+    }
+    let kinds = endings.iter().map(|ending| format!(".{ending}")).collect::<Vec<_>>().join(" or ");
+    Err(LangError::new(format!("{} is no {kinds} file", file.text), file.span).help(help).into())
 }
 
 /// The file that comes first, and the rest with the byte at which it begins.
 fn file_and_rest<'a>(call: &Call<'a>) -> Result<(Word, &'a str, usize)> {
-    let file = words(call.args.rest, call.args.offset)?.into_iter().next().ok_or_else(|| no_file(call))?;
+    let file = call.words()?.into_iter().next().ok_or_else(|| no_file(call))?;
     let rest = &call.args.rest[file.span.end - call.args.offset..];
     let offset = file.span.end + rest.len() - rest.trim_start().len();
     Ok((file, rest.trim(), offset))
@@ -155,11 +102,9 @@ fn file_and_rest<'a>(call: &Call<'a>) -> Result<(Word, &'a str, usize)> {
 fn sites(console: &mut Console, call: Call<'_>, gradients: bool) -> Done {
     let (given, left) = call.options()?;
     let all_rows = given.has("-all-rows");
-    let [file, patterns @ ..] = left.as_slice() else { return Err(no_file(&call)) };
-    if !file.text.ends_with(".safetensors") && !file.text.ends_with(".npz") {
-        let error = LangError::new(format!("{} is no .safetensors or .npz file", file.text), file.span);
-        return Err(Error::At(error.help("values are written as safetensors or npz; name the file FILE.safetensors")));
-    }
+    let [file, patterns @ ..] = left.as_slice() else { return Err(no_file(&call).into()) };
+    let help = "values are written as safetensors or npz; name the file FILE.safetensors";
+    check_ending(file, &["safetensors", "npz"], help)?;
     let cursor = console.session.run.cursor;
     let program = console.session.run.program.clone();
     let mut sites = Vec::new();
@@ -187,13 +132,10 @@ fn sites(console: &mut Console, call: Call<'_>, gradients: bool) -> Done {
     for site in &sites {
         let value = match program.op_of(site) {
             Some(op) => console.session.run.value(op)?,
-            None => {
-                let expr = parse_expr(&format!("all({site})"), 0)?;
-                match console.evaluate(&expr)? {
-                    Datum::Tensor(value) => value,
-                    _ => return Err(Error::refused(format!("{site} is no tensor"))),
-                }
-            }
+            None => match console.evaluate(&parse_expr(&format!("all({site})"), 0)?)? {
+                Datum::Tensor(value) => value,
+                _ => return Err(Error::refused(format!("{site} is no tensor"))),
+            },
         };
         entries.push((site.clone(), if all_rows { value } else { value.slice(&[Slice::At(row)])? }));
     }
@@ -202,32 +144,33 @@ fn sites(console: &mut Console, call: Call<'_>, gradients: bool) -> Done {
     written(&file.text, entries, missing)
 }
 
-/// `save attribution FILE.html`.
+fn value(console: &mut Console, call: Call<'_>) -> Done {
+    let (file, text, offset) = file_and_rest(&call)?;
+    if text.is_empty() {
+        let error = LangError::new("expected what to save", Span::at(file.span.end));
+        return Err(error.help("save value FILE.npy L2.attn.z").into());
+    }
+    values::value(console, &file, text, offset)
+}
+
 fn attribution(console: &mut Console, call: Call<'_>) -> Done {
     let file = only_file(&call)?;
-    let (file, span) = (file.text.as_str(), file.span);
-    if !file.ends_with(".html") {
-        let error = LangError::new(format!("{file} is no .html file"), span);
-        return Err(Error::At(error.help("attributions are written as pages; --json prints them as objects")));
-    }
+    check_ending(&file, &["html"], "attributions are written as pages; --json prints them as objects")?;
+    let file = file.text.as_str();
     let Some((title, tokens)) = &console.memory.attributed else {
         return Err(Error::refused("there is no attribution to tokens yet; \"attr ig\" makes one"));
     };
-    export::text(Path::new(file), &export::html::tokens(title, tokens, !title.starts_with(NOT_COMPLETE)))?;
+    export::file(file, export::html::tokens(title, tokens, !title.starts_with(NOT_COMPLETE)))?;
     Ok(Answer::Text(format!("Wrote {} tokens to {file}", tokens.len())))
 }
 
-/// A matrix as a picture.
 fn picture(console: &mut Console, call: Call<'_>) -> Done {
     let (file, text, offset) = file_and_rest(&call)?;
-    let (file, span) = (file.text.as_str(), file.span);
-    if !file.ends_with(".png") && !file.ends_with(".svg") {
-        let error = LangError::new(format!("{file} is no .png or .svg file"), span);
-        return Err(Error::At(error.help("save picture FILE.png L2.attn.pattern[head=3]")));
-    }
+    check_ending(&file, &["png", "svg"], "save picture FILE.png L2.attn.pattern[head=3]")?;
+    let file = file.text.as_str();
     let expr = parse_expr(text, offset)?;
     let Datum::Tensor(value) = console.evaluate(&expr)? else {
-        return Err(Error::At(LangError::new("a picture is of a matrix", expr.span)));
+        return Err(LangError::new("a picture is of a matrix", expr.span).into());
     };
     // A vector is a matrix of one row.
     let sides: Vec<usize> = value.shape().iter().copied().filter(|side| *side != 1).collect();
@@ -237,40 +180,26 @@ fn picture(console: &mut Console, call: Call<'_>) -> Done {
         [rows, columns] => [rows, columns],
         _ => {
             let message = format!("a picture is of a matrix, found shape {}", value.shape_text());
-            return Err(Error::At(LangError::new(message, expr.span).help("take a slice of it, or mean(X, AXIS)")));
+            return Err(LangError::new(message, expr.span).help("take a slice of it, or mean(X, AXIS)").into());
         }
     };
     let data = value.read_f64()?;
     if data.is_empty() {
-        return Err(Error::At(LangError::new("there is nothing in it", expr.span)));
+        return Err(LangError::new("there is nothing in it", expr.span).into());
     }
     let picture = Picture { data: &data, shape };
-    let bytes = if file.ends_with(".png") { picture.png()? } else { picture.svg().into_bytes() };
-    export::whole(Path::new(file), |partial| std::fs::write(partial, bytes).map_err(|error| error.to_string()))?;
-    let largest = crate::answer::numbers::short(picture.largest());
-    Ok(Answer::Text(format!(
-        "Wrote {} by {} elements to {file}; white is 0, full blue {largest}, full orange -{largest}",
-        shape[0], shape[1]
-    )))
+    values::picture(file, &picture)?;
+    let largest = short(picture.largest());
+    let [rows, columns] = shape;
+    let colours = format!("white is 0, full blue {largest}, full orange -{largest}");
+    Ok(Answer::Text(format!("Wrote {rows} by {columns} elements to {file}; {colours}")))
 }
 
-/// Writes values under their names.
 fn written(file: &str, values: Vec<(String, Value)>, missing: String) -> Done {
-    if file.ends_with(".npz") {
-        let (count, noun) = (values.len(), if values.len() == 1 { "site" } else { "sites" });
-        values::arrays(file, values)?;
-        return Ok(Answer::Text(format!("Wrote {count} {noun} to {file}{missing}")));
+    let (count, noun) = (values.len(), if values.len() == 1 { "site" } else { "sites" });
+    match values::ending(file) {
+        "npz" => values::arrays(file, values)?,
+        _ => values::tensors(file, values)?,
     }
-    let entry = |(name, value): (String, Value)| -> Result<_> {
-        let data = match value.kind() {
-            Kind::Float => HostData::F32(value.read_f32()?),
-            _ => HostData::I64(value.read_i64()?),
-        };
-        Ok((name, value.shape().to_vec(), data))
-    };
-    let entries: Vec<_> = values.into_iter().map(entry).collect::<Result<_, _>>()?;
-    let count = entries.len();
-    write(Path::new(file), entries)?;
-    let noun = if count == 1 { "site" } else { "sites" };
     Ok(Answer::Text(format!("Wrote {count} {noun} to {file}{missing}")))
 }

@@ -7,8 +7,7 @@ use crate::commands::frame::Done;
 use crate::commands::state::{Call, Console};
 use crate::debugger::{Error, Result};
 use crate::export::model::{Written, write};
-use crate::lang::words::words;
-use crate::lang::{LangError, Span};
+use crate::lang::LangError;
 use crate::model::role::{Role, WeightId};
 use crate::model::text::bytes;
 use crate::model::weights::Weights;
@@ -26,16 +25,13 @@ const BESIDE: [&str; 9] = [
     "chat_template.jinja",
 ];
 
-/// `export model DIR`.
 pub fn export(console: &mut Console, call: Call<'_>) -> Done {
-    let given = words(call.args.rest, call.args.offset)?;
+    let given = call.words()?;
     let [what, folder] = given.as_slice() else {
-        let error = LangError::new("expected what to export and a folder", Span::at(call.args.offset));
-        return Err(Error::At(error.help("export model DIR")));
+        return Err(call.expected("what to export and a folder", "export model DIR"));
     };
     if what.text.is_empty() || !"model".starts_with(&what.text) {
-        let error = LangError::new(format!("cannot export {}", what.text), what.span);
-        return Err(Error::At(error.help("export model DIR")));
+        return Err(LangError::new(format!("cannot export {}", what.text), what.span).help("export model DIR").into());
     }
     let run = &console.session.run;
     let weights = run.branch().weights();

@@ -7,14 +7,13 @@ use crate::commands::frame::Done;
 use crate::commands::state::{Call, Console};
 use crate::debugger::{Disposition, EditFile, Error, HitCondition, Kind, StopPoint};
 use crate::export;
-use crate::lang::words::words;
-use crate::lang::{LangError, Span};
+use crate::lang::LangError;
 
 /// Writes a script that sets every stop point as it is, but for its hits.
 pub fn breakpoints(console: &Console, file: &str) -> Done {
     let stops = &console.session.stops;
     let lines: Vec<String> = stops.iter().flat_map(lines_of).collect();
-    export::text(Path::new(file), &format!("{}\n", lines.join("\n")))?;
+    export::file(file, format!("{}\n", lines.join("\n")))?;
     let noun = if stops.len() == 1 { "stop point" } else { "stop points" };
     Ok(Answer::Text(format!("Wrote {} {noun} to {file}", stops.len())))
 }
@@ -26,20 +25,19 @@ pub fn edits(console: &Console, file: &str) -> Done {
     if edits == 0 {
         return Err(Error::refused(format!("branch {} has no edits", run.branch().name)));
     }
-    export::text(Path::new(file), &EditFile::from_run(run)?.text())?;
+    export::file(file, EditFile::from_run(run)?.text())?;
     let noun = if edits == 1 { "edit" } else { "edits" };
     Ok(Answer::Text(format!("Wrote {edits} {noun} of branch {} to {file}", run.branch().name)))
 }
 
 /// `load edits FILE`: makes the edits of a file.
 pub fn load(console: &mut Console, call: Call<'_>) -> Done {
-    let given = words(call.args.rest, call.args.offset)?;
+    let given = call.words()?;
     let [what, file] = given.as_slice() else {
-        let error = LangError::new("expected what to load and a file", Span::at(call.args.offset));
-        return Err(Error::At(error.help("load edits FILE")));
+        return Err(call.expected("what to load and a file", "load edits FILE"));
     };
     if what.text.is_empty() || !"edits".starts_with(&what.text) {
-        return Err(Error::At(LangError::new(format!("cannot load {}", what.text), what.span).help("load edits FILE")));
+        return Err(LangError::new(format!("cannot load {}", what.text), what.span).help("load edits FILE").into());
     }
     let named = |error: &dyn std::fmt::Display| Error::refused(format!("{}: {error}", file.text));
     let text = crate::model::file::read_text(Path::new(&file.text)).map_err(|error| named(&error))?;
@@ -71,21 +69,16 @@ fn lines_of(point: &StopPoint) -> Vec<String> {
     if let (Some(condition), Kind::Print(_)) = (&point.condition, &point.kind) {
         lines.push(format!("condition $bpnum {}", condition.expr));
     }
-    if let Some(HitCondition { op, count }) = point.hit_condition {
-        lines.push(format!("condition -hits $bpnum {op} {count}"));
-    }
-    if point.ignore > 0 {
-        lines.push(format!("ignore $bpnum {}", point.ignore));
-    }
+    let hits = point.hit_condition;
+    lines.extend(hits.map(|HitCondition { op, count }| format!("condition -hits $bpnum {op} {count}")));
+    lines.extend((point.ignore > 0).then(|| format!("ignore $bpnum {}", point.ignore)));
     match (point.disposition, point.left) {
         (Disposition::Disable, Some(left)) => lines.push(format!("enable count {left} $bpnum")),
         (Disposition::Disable, None) => lines.push("enable once $bpnum".into()),
         (Disposition::Delete, _) if command != "tbreak" => lines.push("enable delete $bpnum".into()),
         _ => {}
     }
-    if !point.enabled {
-        lines.push("disable $bpnum".into());
-    }
+    lines.extend((!point.enabled).then(|| "disable $bpnum".into()));
     if !point.commands.is_empty() {
         lines.push("commands $bpnum".into());
         lines.extend(point.commands.iter().map(|line| format!("  {line}")));

@@ -8,52 +8,39 @@ use serde_json::json;
 
 use crate::answer::Answer;
 use crate::commands::frame::Done;
+use crate::commands::saving::check_ending;
 use crate::commands::state::Console;
 use crate::debugger::{Error, Result};
 use crate::export::events::Events;
-use crate::export::npy::{Elements, npy};
+use crate::export::npy::npy;
+use crate::export::picture::Picture;
 use crate::export::safetensors::{HostData, write};
 use crate::export::{self, csv, report};
 use crate::lang::eval::Datum;
-use crate::lang::{LangError, Span, parse_expr};
+use crate::lang::words::Word;
+use crate::lang::{LangError, parse_expr};
+use crate::model::spec::ModelSpec;
 use crate::tensor::ops::Slice;
-use crate::tensor::{Kind, Value, proceed};
+use crate::tensor::{Kind, Summary, Value, proceed, unravel};
 
-fn bytes(file: &str, bytes: &[u8]) -> Result<()> {
-    export::whole(Path::new(file), |partial| std::fs::write(partial, bytes).map_err(|error| error.to_string()))
-        .map_err(Error::refused)
-}
-
-fn ending(file: &str) -> &str {
+pub fn ending(file: &str) -> &str {
     file.rsplit_once('.').map_or("", |(_, ending)| ending)
 }
 
-/// `save value FILE.npy|.npz|.csv|.json|.safetensors EXPR`.
-pub fn value(console: &mut Console, file: &str, span: Span, text: &str, offset: usize) -> Done {
+pub fn value(console: &mut Console, word: &Word, text: &str, offset: usize) -> Done {
+    let file = word.text.as_str();
     let expr = parse_expr(text, offset)?;
     let found = match console.evaluate(&expr)? {
         Datum::Tensor(value) => value,
         Datum::Num(x) => Value::from_f32(vec![x as f32], &[], console.session.run.device()),
-        datum => return Err(Error::At(LangError::new(format!("found {}, no value", datum.described()), expr.span))),
+        datum => return Err(LangError::new(format!("found {}, no value", datum.described()), expr.span).into()),
     };
     let shape = found.shape().to_vec();
-    let array = || -> Result<Vec<u8>> {
-        Ok(match found.kind() {
-            Kind::Float => npy(&Elements::F32(&found.read_f32()?), &shape),
-            _ => npy(&Elements::I64(&found.read_i64()?), &shape),
-        })
-    };
     match ending(file) {
-        "npy" => bytes(file, &array()?)?,
-        "npz" => bytes(file, &archive(&[("value".to_string(), array()?)])?)?,
-        "safetensors" => {
-            let data = match found.kind() {
-                Kind::Float => HostData::F32(found.read_f32()?),
-                _ => HostData::I64(found.read_i64()?),
-            };
-            write(Path::new(file), [("value".to_string(), shape.clone(), data)])?;
-        }
-        "csv" => bytes(file, in_rows(&found)?.as_bytes())?,
+        "npy" => export::file(file, array(&found)?)?,
+        "npz" => arrays(file, vec![("value".to_string(), found.clone())])?,
+        "safetensors" => tensors(file, vec![("value".to_string(), found.clone())])?,
+        "csv" => export::file(file, in_rows(&found)?)?,
         "json" => {
             let data: Vec<serde_json::Value> = found
                 .read_f64()?
@@ -61,11 +48,12 @@ pub fn value(console: &mut Console, file: &str, span: Span, text: &str, offset: 
                 .map(|x| if x.is_finite() { json!(x) } else { json!(crate::answer::numbers::short(x)) })
                 .collect();
             let axes: Vec<String> = found.axes().iter().map(ToString::to_string).collect();
-            bytes(file, format!("{}\n", json!({"shape": shape, "axes": axes, "data": data})).as_bytes())?;
+            export::file(file, format!("{}\n", json!({"shape": shape, "axes": axes, "data": data})))?;
         }
         _ => {
-            let error = LangError::new(format!("{file} is no .npy, .npz, .safetensors, .csv or .json file"), span);
-            return Err(Error::At(error.help("save value FILE.npy L2.attn.pattern[head=3]")));
+            let message = format!("{file} is no .npy, .npz, .safetensors, .csv or .json file");
+            let error = LangError::new(message, word.span);
+            return Err(error.help("save value FILE.npy L2.attn.pattern[head=3]").into());
         }
     }
     Ok(Answer::Text(format!("Wrote {} elements {} to {file}", found.count(), found.shape_text())))
@@ -91,31 +79,38 @@ fn in_rows(value: &Value) -> Result<String> {
     let columns: Vec<String> = (0..value.shape().len()).map(named).chain(["value".to_string()]).collect();
     let row = |(i, x): (usize, &f64)| -> Result<Vec<String>> {
         proceed()?;
-        let index = crate::tensor::unravel(i, value.shape());
+        let index = unravel(i, value.shape());
         Ok(index.iter().map(usize::to_string).chain([x.to_string()]).collect())
     };
     Ok(csv::csv(&columns, &data.iter().enumerate().map(row).collect::<Result<Vec<_>, _>>()?))
 }
 
-/// `save activations FILE.npz`: arrays of sites in one archive.
-pub fn arrays(file: &str, values: Vec<(String, Value)>) -> Result<()> {
-    let array = |(name, value): (String, Value)| -> Result<_> {
-        let bytes = match value.kind() {
-            Kind::Float => npy(&Elements::F32(&value.read_f32()?), value.shape()),
-            _ => npy(&Elements::I64(&value.read_i64()?), value.shape()),
-        };
-        Ok((name, bytes))
-    };
-    let all: Vec<_> = values.into_iter().map(array).collect::<Result<_, _>>()?;
-    bytes(file, &archive(&all)?)
+fn array(value: &Value) -> Result<Vec<u8>> {
+    Ok(npy(&HostData::of(value)?, value.shape()))
 }
 
-/// Arrays in a zip file, as `numpy.savez_compressed` puts them.
+pub fn arrays(file: &str, values: Vec<(String, Value)>) -> Result<()> {
+    let array = |(name, value): (String, Value)| Ok((name, array(&value)?));
+    let arrays = values.into_iter().map(array).collect::<Result<Vec<_>>>()?;
+    Ok(export::file(file, archive(&arrays)?)?)
+}
+
+pub fn tensors(file: &str, values: Vec<(String, Value)>) -> Result<()> {
+    let entry = |(name, value): (String, Value)| Ok((name, value.shape().to_vec(), HostData::of(&value)?));
+    Ok(write(Path::new(file), values.into_iter().map(entry).collect::<Result<Vec<_>>>()?)?)
+}
+
+pub fn picture(file: &str, picture: &Picture<'_>) -> Result<()> {
+    let bytes = if ending(file) == "svg" { picture.svg().into_bytes() } else { picture.png()? };
+    Ok(export::file(file, bytes)?)
+}
+
 /// What is made in memory can fail only by being too much for its format.
 fn unwritten(error: impl std::fmt::Display) -> Error {
     Error::refused(error.to_string())
 }
 
+/// Arrays in a zip file, as `numpy.savez_compressed` puts them.
 fn archive(arrays: &[(String, Vec<u8>)]) -> Result<Vec<u8>> {
     let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
     let options = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Deflated);
@@ -131,65 +126,51 @@ fn archive(arrays: &[(String, Vec<u8>)]) -> Result<Vec<u8>> {
 }
 
 /// `save table FILE.csv|.html|.json`: the last table or map.
-pub fn table(console: &Console, file: &str, span: Span) -> Done {
-    let last =
-        console.memory.record.iter().rev().find(|(_, answer)| matches!(answer, Answer::Table(_) | Answer::Map(_)));
-    let Some((line, answer)) = last else {
-        return Err(Error::refused(
-            "no table or map has been shown yet; \"heads\", \"lens\", \"diff\" and many others show one",
-        ));
+pub fn table(console: &Console, word: &Word) -> Done {
+    let file = word.text.as_str();
+    let mut shown = console.memory.record.iter().rev();
+    let Some((line, answer, (columns, rows))) =
+        shown.find_map(|(line, answer)| Some((line, answer, report::rows(answer)?)))
+    else {
+        return Err("no table or map has been shown yet; \"heads\", \"lens\", \"diff\" and many others show one".into());
     };
-    let Some((columns, rows)) = report::rows(answer) else { return Err(Error::refused("no table has been shown yet")) };
     match ending(file) {
-        "csv" => bytes(file, csv::csv(&columns, &rows).as_bytes())?,
-        "html" => bytes(file, report::alone(line, answer).as_bytes())?,
+        "csv" => export::file(file, csv::csv(&columns, &rows))?,
+        "html" => export::file(file, report::alone(line, answer))?,
         "json" => {
             let object = crate::answer::json::object(line, answer, None, 0.0, &[]);
-            bytes(file, format!("{object}\n").as_bytes())?;
+            export::file(file, format!("{object}\n"))?;
         }
         "svg" | "png" => {
             let Answer::Map(map) = answer else {
-                let error = LangError::new("a table is no picture", span);
-                return Err(Error::At(error.help("save table FILE.csv, FILE.html or FILE.json")));
+                let error = LangError::new("a table is no picture", word.span);
+                return Err(error.help("save table FILE.csv, FILE.html or FILE.json").into());
             };
-            let picture = export::picture::Picture { data: &map.data, shape: [map.rows, map.columns] };
-            match ending(file) {
-                "svg" => bytes(file, picture.svg().as_bytes())?,
-                _ => bytes(file, &picture.png()?)?,
-            }
+            picture(file, &Picture { data: &map.data, shape: [map.rows, map.columns] })?;
         }
         _ => {
-            let error = LangError::new(format!("{file} is no .csv, .html, .json, .svg or .png file"), span);
-            return Err(Error::At(error.help("save table FILE.csv")));
+            let error = LangError::new(format!("{file} is no .csv, .html, .json, .svg or .png file"), word.span);
+            return Err(error.help("save table FILE.csv").into());
         }
     }
     Ok(Answer::Text(format!("Wrote {} rows of {} columns of \"{line}\" to {file}", rows.len(), columns.len())))
 }
 
 /// `save report FILE.html`: the session so far.
-pub fn report(console: &mut Console, file: &str, span: Span) -> Done {
-    if ending(file) != "html" {
-        let error = LangError::new(format!("{file} is no .html file"), span);
-        return Err(Error::At(error.help("save report FILE.html")));
-    }
+pub fn report(console: &mut Console, word: &Word) -> Done {
+    check_ending(word, &["html"], "save report FILE.html")?;
+    let file = word.text.as_str();
     let run = &console.session.run;
-    let (spec, branch) = (&run.model.spec, run.branch());
-    let mut about = vec![format!(
-        "{}: {} with {} blocks, {} heads, width {}; held in {}, on {}",
-        console.model_name,
-        spec.family,
-        spec.n_layers,
-        spec.n_heads,
-        spec.d_model,
-        branch.weights().precision(),
-        run.device().name()
-    )];
-    for row in &branch.text().rows {
+    let ModelSpec { family, n_layers, n_heads, d_model, .. } = &run.model.spec;
+    let (name, precision, device) = (&console.model_name, run.branch().weights().precision(), run.device().name());
+    let model = format!("{name}: {family} with {n_layers} blocks, {n_heads} heads, width {d_model}");
+    let mut about = vec![format!("{model}; held in {precision}, on {device}")];
+    for row in &run.branch().text().rows {
         let texts: Vec<String> = row.ids.iter().map(|&id| console.token_text(id)).collect();
         about.push(format!("Text, {} tokens: {}", row.len(), texts.concat()));
     }
     let steps: Vec<(String, Answer)> = console.memory.record.iter().cloned().collect();
-    bytes(file, report::page(&format!("llmdbg: {}", console.model_name), &about, &steps).as_bytes())?;
+    export::file(file, report::page(&format!("llmdbg: {}", console.model_name), &about, &steps))?;
     Ok(Answer::Text(format!("Wrote {} commands and their answers to {file}", steps.len())))
 }
 
@@ -209,20 +190,14 @@ pub fn events(console: &mut Console, folder: &str) -> Done {
             continue;
         }
         let value = value.slice(&[Slice::At(row)])?;
-        let summary = value.summary()?;
         // What blocks have in common is one curve over the layers.
-        let (tag, step) = match op.layer {
-            Some(layer) => {
-                (op.site.strip_prefix(&format!("blocks.{layer}.")).unwrap_or(&op.site).to_string(), layer as i64)
-            }
-            None => (op.site.clone(), 0),
-        };
-        for (name, x) in
-            [("norm", summary.l2), ("largest", summary.absmax), ("mean", summary.mean), ("std", summary.std)]
-        {
+        let layer = op.layer.unwrap_or(0);
+        let (tag, step) = (op.site.strip_prefix(&format!("blocks.{layer}.")).unwrap_or(&op.site), layer as i64);
+        let Summary { l2, absmax, mean, std, .. } = value.summary()?;
+        for (name, x) in [("norm", l2), ("largest", absmax), ("mean", mean), ("std", std)] {
             events.scalar(&format!("{tag}/{name}"), step, x);
         }
-        events.histogram(&tag, step, &value.read_f32()?);
+        events.histogram(tag, step, &value.read_f32()?);
         sites += 1;
     }
     let script: Vec<&str> = console.memory.record.iter().map(|(line, _)| line.as_str()).collect();
@@ -232,8 +207,6 @@ pub fn events(console: &mut Console, folder: &str) -> Done {
     std::fs::create_dir_all(folder).map_err(failed)?;
     let file = Path::new(folder).join(format!("events.out.tfevents.{}.llmdbg.{}", now as u64, std::process::id()));
     std::fs::write(&file, events.bytes()).map_err(failed)?;
-    Ok(Answer::Text(format!(
-        "Wrote {sites} sites, by layer, to {}; \"tensorboard --logdir {folder}\" shows them",
-        file.display()
-    )))
+    let shown = format!("\"tensorboard --logdir {folder}\" shows them");
+    Ok(Answer::Text(format!("Wrote {sites} sites, by layer, to {}; {shown}", file.display())))
 }

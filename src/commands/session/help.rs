@@ -2,13 +2,13 @@
 
 use regex::RegexBuilder;
 
-use crate::answer::{Answer, Cell, Table};
+use crate::answer::{Answer, Table};
 use crate::commands::frame::Done;
 use crate::commands::state::{COUNTERPARTS, Call, Command, Console, Directory, SETTINGS};
-use crate::debugger::Error;
+use crate::commands::stopping::breakpoints::no_pattern;
+use crate::lang::LangError;
 use crate::lang::command::split_command;
 use crate::lang::eval::{FUNCTIONS, Function};
-use crate::lang::{LangError, Span, parse_expr};
 
 /// All commands, those of a group, or one.
 pub fn help(_console: &mut Console, call: Call<'_>) -> Done {
@@ -21,11 +21,8 @@ pub fn help(_console: &mut Console, call: Call<'_>) -> Done {
         return Ok(table(FUNCTIONS.iter().map(of_function), "function"));
     }
     if word == "gdb" {
-        let rows = COUNTERPARTS
-            .iter()
-            .map(|known| [known.gdb, known.ours, known.differs].map(|text| Cell::Text(text.to_string())).to_vec());
-        let columns = ["gdb", "here", "what differs"].map(String::from).to_vec();
-        return Ok(Answer::Table(Table { title: String::new(), columns, rows: rows.collect() }));
+        let rows = COUNTERPARTS.iter().map(|known| [known.gdb, known.ours, known.differs]);
+        return Ok(Table::new(["gdb", "here", "what differs"]).rows(rows).into());
     }
     if let Some(group) = call.all.groups.iter().find(|group| group.name == word) {
         return Ok(table(group.commands.iter().map(of_command), "command"));
@@ -33,22 +30,21 @@ pub fn help(_console: &mut Console, call: Call<'_>) -> Done {
     if let Some(function) = FUNCTIONS.iter().find(|function| function.name == word) {
         return Ok(Answer::Text(format!("{}\n  {}", function.usage(), function.about)));
     }
-    let span = Span::new(call.args.offset, call.args.offset + call.args.rest.len());
+    let span = call.span();
     match call.all.find(word, span) {
         Ok(command) => {
             // help info weights
             let kind = command.kinds(call.all).into_iter().find(|kind| Some(kind.name) == second);
             Ok(Answer::Text(page(kind.unwrap_or(command), call.all)))
         }
-        Err(error) if error.to_string().starts_with("Ambiguous") => Err(Error::At(error)),
-        Err(_) => Err(Error::At(
-            LangError::new(format!("no command {word}"), span)
-                .help("help alone lists them, help functions the functions"),
-        )),
+        Err(error) if error.to_string().starts_with("Ambiguous") => Err(error.into()),
+        Err(_) => {
+            let error = LangError::new(format!("no command {word}"), span);
+            Err(error.help("help alone lists them, help functions the functions").into())
+        }
     }
 }
 
-/// What is said about one command.
 fn page(command: &Command, all: &Directory) -> String {
     let mut lines: Vec<String> = command.usage.lines().map(String::from).collect();
     lines.push(format!("  {}", command.about));
@@ -74,15 +70,12 @@ fn page(command: &Command, all: &Directory) -> String {
 
 /// Commands and functions that have something to do with a word.
 pub fn apropos(_console: &mut Console, call: Call<'_>) -> Done {
-    let span = Span::new(call.args.offset, call.args.offset + call.args.rest.len());
+    let span = call.span();
     if call.args.rest.is_empty() {
-        return Err(Error::At(LangError::new("expected what to look for", span).help("apropos breakpoint")));
+        return Err(LangError::new("expected what to look for", span).help("apropos breakpoint").into());
     }
     let pattern = RegexBuilder::new(call.args.rest).case_insensitive(true).size_limit(1 << 20).build();
-    let pattern = pattern.map_err(|error| {
-        let text = error.to_string();
-        Error::At(LangError::new(format!("no regular expression: {}", text.lines().last().unwrap_or(&text)), span))
-    })?;
+    let pattern = pattern.map_err(|error| no_pattern(&error, span))?;
     let of = |command: &&Command| {
         let texts = [command.name, command.usage, command.about, command.help];
         texts.iter().chain(command.short).any(|text| pattern.is_match(text))
@@ -96,32 +89,27 @@ pub fn apropos(_console: &mut Console, call: Call<'_>) -> Done {
     }
 }
 
-fn of_command(command: &Command) -> Vec<Cell> {
-    let name = match command.short.first() {
-        Some(short) => format!("{} ({short})", command.name),
-        None => command.name.to_string(),
-    };
-    vec![Cell::Text(name), Cell::Text(command.about.into())]
+fn of_command(command: &Command) -> (String, &'static str) {
+    let short = command.short.first().map(|short| format!(" ({short})")).unwrap_or_default();
+    (format!("{}{short}", command.name), command.about)
 }
 
-fn of_function(function: &Function) -> Vec<Cell> {
-    vec![Cell::Text(function.usage()), Cell::Text(function.about.into())]
+fn of_function(function: &Function) -> (String, &'static str) {
+    (function.usage(), function.about)
 }
 
-fn table(rows: impl Iterator<Item = Vec<Cell>>, what: &str) -> Answer {
+fn table(rows: impl Iterator<Item = (String, &'static str)>, what: &str) -> Answer {
     let does = if what == "function" { "what it gives" } else { "what it does" };
-    let columns = vec![what.to_string(), does.to_string()];
-    Answer::Table(Table { title: String::new(), columns, rows: rows.collect() })
+    Table::new([what, does]).rows(rows).into()
 }
 
-/// `quit [STATUS]`.
 pub fn quit(console: &mut Console, call: Call<'_>) -> Done {
     let mut status = 0;
     if !call.args.rest.is_empty() {
-        let expr = parse_expr(call.args.rest, call.args.offset)?;
+        let expr = call.expr()?;
         status = console.evaluate(&expr)?.integer(expr.span)?;
         if !(0..=255).contains(&status) {
-            return Err(Error::At(LangError::new(format!("an exit status is 0 to 255, found {status}"), expr.span)));
+            return Err(LangError::new(format!("an exit status is 0 to 255, found {status}"), expr.span).into());
         }
     }
     console.quits = Some(status as i32);

@@ -6,9 +6,8 @@ mod peers;
 mod settings;
 
 use crate::commands::saving;
-use crate::commands::state::{CHANGING, Command, Journalled, LOOKING, PLAIN, Takes};
+use crate::commands::state::{CHANGING, Command, Journalled, LOOKING, PLAIN, Takes, subject};
 
-/// Its commands, in the order of the manual.
 pub const COMMANDS: &[Command] = &[
     Command {
         name: "save",
@@ -151,27 +150,12 @@ pub const COMMANDS: &[Command] = &[
     },
 ];
 
-/// What `info` reports of it.
 pub const SUBJECTS: &[Command] = &[
-    Command {
-        name: "generation",
-        usage: "info generation",
-        about: "settings of generation",
-        run: |console, _| Ok(settings::of_group(console, "generation")),
-        ..LOOKING
-    },
-    Command {
-        name: "models",
-        usage: "info models",
-        about: "models and dumps of this session",
-        run: |console, _| Ok(peers::info(console)),
-        ..LOOKING
-    },
-    Command {
-        name: "settings",
-        usage: "info settings",
-        about: "every setting, its value, and where that comes from",
-        run: |console, _| Ok(settings::all(console)),
-        ..LOOKING
-    },
+    subject("generation", "info generation", "settings of generation", |console, _| {
+        Ok(settings::of_group(console, "generation"))
+    }),
+    subject("models", "info models", "models and dumps of this session", |console, _| Ok(peers::info(console))),
+    subject("settings", "info settings", "every setting, its value, and where that comes from", |console, _| {
+        Ok(settings::all(console))
+    }),
 ];

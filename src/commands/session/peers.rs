@@ -2,15 +2,15 @@
 
 use std::path::Path;
 
-use crate::answer::{Answer, Cell, Table};
+use crate::answer::{Answer, Table};
 use crate::commands::frame::Done;
 use crate::commands::saving::stop_points;
 use crate::commands::state::{Call, Console};
 use crate::debugger::sides::Peer;
 use crate::debugger::{Error, Result, Session, Settings};
 use crate::dumps::Reading;
-use crate::lang::words::{Word, words};
-use crate::lang::{LangError, Span};
+use crate::lang::LangError;
+use crate::lang::words::Word;
 use crate::model::input::Input;
 use crate::model::{self, Model, ModelSource, Row};
 use crate::tensor::{Device, DeviceChoice, Precision};
@@ -18,7 +18,6 @@ use crate::tensor::{Device, DeviceChoice, Precision};
 const LOAD: &str = "load MODEL as NAME [-device DEVICE] [-dtype f32|f16], load edits FILE";
 const LOAD_DUMP: &str = "load-dump FILE as NAME [map MAP.json] [-prefix TEXT]";
 
-/// `load MODEL as NAME`, `load edits FILE`.
 pub fn load(console: &mut Console, call: Call<'_>) -> Done {
     let (given, left) = call.options()?;
     let (model, name) = match left.as_slice() {
@@ -27,20 +26,15 @@ pub fn load(console: &mut Console, call: Call<'_>) -> Done {
             return stop_points::load(console, call);
         }
         _ => {
-            let error =
-                LangError::new("expected a model and its name, or edits and a file", Span::at(call.args.offset));
-            return Err(Error::At(error.help(LOAD)));
+            return Err(call.expected("a model and its name, or edits and a file", LOAD));
         }
     };
     console.free_name(name)?;
-    let parsed = |word: &Word, error: String| Error::At(LangError::new(error, word.span).help(LOAD));
+    let parsed = |word: &Word, error: String| LangError::new(error, word.span).help(LOAD);
     let run = &console.session.run;
     let device = match given.value("-device") {
         None => run.device().clone(),
-        Some(word) => {
-            let choice: DeviceChoice = word.text.parse().map_err(|error| parsed(word, error))?;
-            Device::open(choice)?
-        }
+        Some(word) => Device::open(word.text.parse::<DeviceChoice>().map_err(|error| parsed(word, error))?)?,
     };
     let precision = match given.value("-dtype") {
         None => run.model.weights.precision(),
@@ -52,35 +46,29 @@ pub fn load(console: &mut Console, call: Call<'_>) -> Done {
     let mut session = Session::new(loaded, input, device, &settings, console.session.interrupt.clone());
     session.name.clone_from(&name.text);
     session.title = Path::new(&model.text).file_name().map_or(model.text.clone(), |name| name.to_string_lossy().into());
-    let (spec, precision) = (&session.run.model.spec, session.run.model.weights.precision());
+    let (spec, device) = (&session.run.model.spec, session.run.device().name());
     let mut lines = vec![
-        format!(
-            "Model {} is {} {} blocks, {precision}, on {}",
-            name.text,
-            spec.family,
-            spec.n_layers,
-            session.run.device().name()
-        ),
+        format!("Model {} is {} {} blocks, {precision}, on {device}", name.text, spec.family, spec.n_layers),
         how,
-        format!(
-            "\"diff {0}\" and \"bisect {0}\" compare with it, SITE@{0} is a value of it, \"use {0}\" goes to it",
-            name.text
-        ),
+        format!("{}, \"use {}\" goes to it", compares(&name.text), name.text),
     ];
     lines.extend(session.run.model.report.replaced.iter().cloned());
     console.session.peers.push((name.text.clone(), Peer::Model(Box::new(session))));
     Ok(Answer::Text(lines.join("\n")))
 }
 
-/// `load-dump FILE as NAME [map FILE] [-prefix TEXT]`.
+/// What can be done with a side.
+fn compares(name: &str) -> String {
+    format!("\"diff {name}\" and \"bisect {name}\" compare with it, SITE@{name} is a value of it")
+}
+
 pub fn load_dump(console: &mut Console, call: Call<'_>) -> Done {
     let (given, left) = call.options()?;
     let (file, name, map) = match left.as_slice() {
         [file, by, name] if by.text == "as" => (file, name, None),
         [file, by, name, with, map] if by.text == "as" && with.text == "map" => (file, name, Some(map)),
         _ => {
-            let error = LangError::new("expected a file and its name", Span::at(call.args.offset));
-            return Err(Error::At(error.help(LOAD_DUMP)));
+            return Err(call.expected("a file and its name", LOAD_DUMP));
         }
     };
     console.free_name(name)?;
@@ -90,30 +78,20 @@ pub fn load_dump(console: &mut Console, call: Call<'_>) -> Done {
     let mut lines = vec![format!("Dump {}: {} sites of {}", name.text, dump.sites().count(), dump.path())];
     let unknown = dump.unknown();
     if !unknown.is_empty() {
-        let more = if unknown.len() > 3 { ", ..." } else { "" };
-        lines.push(format!(
-            "{} tensors are no site's: {}{more}",
-            unknown.len(),
-            unknown[..unknown.len().min(3)].join(", ")
-        ));
+        let (first, more) = (&unknown[..unknown.len().min(3)], if unknown.len() > 3 { ", ..." } else { "" });
+        lines.push(format!("{} tensors are no site's: {}{more}", unknown.len(), first.join(", ")));
     }
-    if dump.processed().any() {
-        lines.push(dump.processed().words(&name.text));
-    }
-    if let Some(model) = dump.note("model") {
-        lines.push(format!("written from {model}"));
-    }
-    lines.push(format!("\"diff {0}\" and \"bisect {0}\" compare with it, SITE@{0} is a value of it", name.text));
+    lines.extend(dump.processed().any().then(|| dump.processed().words(&name.text)));
+    lines.extend(dump.note("model").map(|model| format!("written from {model}")));
+    lines.push(compares(&name.text));
     console.session.peers.push((name.text.clone(), Peer::Dump(Box::new(dump))));
     Ok(Answer::Text(lines.join("\n")))
 }
 
-/// `use NAME`.
 pub fn switch(console: &mut Console, call: Call<'_>) -> Done {
-    let given = words(call.args.rest, call.args.offset)?;
+    let given = call.words()?;
     let [name] = given.as_slice() else {
-        let error = LangError::new("expected the name of a model", Span::at(call.args.offset));
-        return Err(Error::At(error.help("use NAME; info models lists them")));
+        return Err(call.expected("the name of a model", "use NAME; info models lists them"));
     };
     if name.text == console.session.name {
         return Ok(Answer::Text(format!("{} is the current model already", name.text)));
@@ -121,13 +99,11 @@ pub fn switch(console: &mut Console, call: Call<'_>) -> Done {
     let Some(at) = console.session.peer_named(&name.text) else {
         let names: Vec<&str> = console.session.peers.iter().map(|(name, _)| name.as_str()).collect();
         let there = if names.is_empty() { "no other".to_string() } else { names.join(", ") };
-        return Err(Error::At(LangError::new(format!("no model {}: there is {there}", name.text), name.span)));
+        return Err(LangError::new(format!("no model {}: there is {there}", name.text), name.span).into());
     };
     if let Peer::Dump(_) = console.session.peers[at].1 {
-        return Err(Error::At(LangError::new(
-            format!("{} is a dump: it has no program to step", name.text),
-            name.span,
-        )));
+        let message = format!("{} is a dump: it has no program to step", name.text);
+        return Err(LangError::new(message, name.span).into());
     }
     let (_, Peer::Model(other)) = console.session.peers.remove(at) else { return Ok(Answer::Text(String::new())) };
     let mut old = std::mem::replace(&mut console.session, *other);
@@ -152,35 +128,23 @@ pub fn switch(console: &mut Console, call: Call<'_>) -> Done {
     Ok(Answer::Text(format!("Model {}, {place}; {before}", name.text)))
 }
 
-/// The answer of `info models`.
 pub fn info(console: &Console) -> Answer {
-    let of = |session: &Session, mark: &str| {
-        let run = &session.run;
-        vec![
-            Cell::Text(mark.into()),
-            Cell::Text(session.name.clone()),
-            Cell::Text(format!(
-                "{} {}L {}H d{}",
-                run.model.spec.family, run.model.spec.n_layers, run.model.spec.n_heads, run.model.spec.d_model
-            )),
-            Cell::Text(run.model.weights.precision().to_string()),
-            Cell::Text(run.device().name().to_string()),
-            Cell::Text(if run.live { format!("op {} of pass {}", run.cursor, run.pass) } else { "not started".into() }),
-        ]
+    let of = |session: &Session, mark: &'static str| {
+        let (run, spec) = (&session.run, &session.run.model.spec);
+        let what = format!("{} {}L {}H d{}", spec.family, spec.n_layers, spec.n_heads, spec.d_model);
+        let cursor = if run.live { format!("op {} of pass {}", run.cursor, run.pass) } else { "not started".into() };
+        let precision = run.model.weights.precision().to_string();
+        (mark, session.name.clone(), what, Some(precision), Some(run.device().name().to_string()), Some(cursor))
     };
-    let mut rows = vec![of(&console.session, "*")];
-    for (name, peer) in &console.session.peers {
-        rows.push(match peer {
-            Peer::Model(session) => of(session, ""),
-            Peer::Dump(dump) => {
-                let what = format!("dump of {} sites, {}", dump.sites().count(), dump.path());
-                let texts = ["", name.as_str(), what.as_str()].map(|text| Cell::Text(text.to_string()));
-                texts.into_iter().chain([Cell::Empty, Cell::Empty, Cell::Empty]).collect()
-            }
-        });
-    }
-    let columns = ["", "Name", "What", "Held in", "Device", "Cursor"].map(String::from).to_vec();
-    Answer::Table(Table { title: String::new(), columns, rows })
+    let peers = console.session.peers.iter().map(|(name, peer)| match peer {
+        Peer::Model(session) => of(session, ""),
+        Peer::Dump(dump) => {
+            let what = format!("dump of {} sites, {}", dump.sites().count(), dump.path());
+            ("", name.clone(), what, None, None, None)
+        }
+    });
+    let columns = ["", "Name", "What", "Held in", "Device", "Cursor"];
+    Table::new(columns).row(of(&console.session, "*")).rows(peers).into()
 }
 
 /// Names of a file and sites, from a JSON object.
@@ -202,13 +166,13 @@ impl Console {
             && name.text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
         if !fit {
             let message = format!("{:?} is no name: letters, digits and _, a letter first", name.text);
-            return Err(Error::At(LangError::new(message, name.span)));
+            return Err(LangError::new(message, name.span).into());
         }
         let taken = self.session.side_named(&name.text).is_some() || name.text == self.session.name;
         let within = |session: &Session| session.run.branch_named(&name.text).is_some();
         let in_other = self.session.peers.iter().any(|(_, peer)| matches!(peer, Peer::Model(other) if within(other)));
         match taken || in_other {
-            true => Err(Error::At(LangError::new(format!("there is a {} already", name.text), name.span))),
+            true => Err(LangError::new(format!("there is a {} already", name.text), name.span).into()),
             false => Ok(()),
         }
     }
@@ -230,8 +194,7 @@ impl Console {
         };
         let fits = |row: &Row| row.ids.iter().all(|&id| (id as usize) < other.spec.vocab && means_same(id));
         if rows.iter().all(fits) {
-            let input = prompt.with_rows(other, rows)?;
-            return Ok((input, "It reads the same tokens".into()));
+            return Ok((prompt.with_rows(other, rows)?, "It reads the same tokens".into()));
         }
         let texts: Option<Vec<&String>> = rows.iter().map(|row| row.text.as_ref()).collect();
         let Some(texts) = texts else {

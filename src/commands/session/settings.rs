@@ -1,16 +1,13 @@
 //! `show` and `info settings`.
 
-use crate::answer::{Answer, Cell, Table};
+use crate::answer::{Answer, Table};
 use crate::commands::frame::Done;
 use crate::commands::state::settings::{SETTINGS, Setting, find};
 use crate::commands::state::{Call, Console};
-use crate::debugger::Error;
 use crate::lang::LangError;
-use crate::lang::words::words;
 
-/// `show [NAME]`.
 pub(crate) fn show(console: &mut Console, call: Call<'_>) -> Done {
-    let given = words(call.args.rest, call.args.offset)?;
+    let given = call.words()?;
     if given.is_empty() {
         return Ok(all(console));
     }
@@ -19,9 +16,9 @@ pub(crate) fn show(console: &mut Console, call: Call<'_>) -> Done {
     {
         return Ok(of_group(console, &group.text));
     }
-    let (setting, used) = find(&given, call.args.offset + call.args.rest.len())?;
+    let (setting, used) = find(&given, call.end().start)?;
     if let Some(extra) = given.get(used) {
-        return Err(Error::At(LangError::new("unexpected word", extra.span).help("set NAME VALUE changes a setting")));
+        return Err(LangError::new("unexpected word", extra.span).help("set NAME VALUE changes a setting").into());
     }
     let value = (setting.get)(console);
     let from = match console.origin(setting) {
@@ -32,22 +29,14 @@ pub(crate) fn show(console: &mut Console, call: Call<'_>) -> Done {
 }
 
 pub(crate) fn all(console: &Console) -> Answer {
-    let text = |text: &str| Cell::Text(text.to_string());
     let row = |setting: &Setting| {
-        let value = (setting.get)(console);
-        vec![text(setting.name), Cell::Text(value), text(console.origin(setting)), text(setting.about)]
+        [setting.name, &(setting.get)(console), console.origin(setting), setting.about].map(String::from)
     };
-    let columns = ["Setting", "Value", "From", "Meaning"].map(String::from).to_vec();
-    Answer::Table(Table { title: String::new(), columns, rows: SETTINGS.iter().map(row).collect() })
+    Table::new(["Setting", "Value", "From", "Meaning"]).rows(SETTINGS.iter().map(row)).into()
 }
 
-/// The settings of one group.
 pub(crate) fn of_group(console: &Console, group: &str) -> Answer {
     let of_group = SETTINGS.iter().filter(|setting| setting.parts().0 == group);
-    let row = |setting: &Setting| {
-        let cells = [setting.parts().1.to_string(), (setting.get)(console), setting.about.to_string()];
-        cells.map(Cell::Text).to_vec()
-    };
-    let columns = ["Setting", "Value", "Meaning"].map(String::from).to_vec();
-    Answer::Table(Table { title: String::new(), columns, rows: of_group.map(row).collect() })
+    let row = |setting: &Setting| (setting.parts().1, (setting.get)(console), setting.about);
+    Table::new(["Setting", "Value", "Meaning"]).rows(of_group.map(row)).into()
 }

@@ -5,17 +5,15 @@ use super::gdb;
 use crate::commands::frame::{Done, Options};
 use crate::debugger::{Error, Result};
 use crate::lang::command::{CommandLine, Vocabulary};
-use crate::lang::words::{Word, words};
-use crate::lang::{LangError, Span};
+use crate::lang::words::{Word, parse_count, words};
+use crate::lang::{Expr, LangError, Span, parse_expr};
 
 /// One command, or one of the things that a command like `info` or `save` takes first.
 pub struct Command {
     pub name: &'static str,
-    /// Short forms that are reserved for it.
     pub short: &'static [&'static str],
     /// What it takes, as in a manual; one form a line.
     pub usage: &'static str,
-    /// One line: what it does.
     pub about: &'static str,
     /// More, if there is more to say: sentences.
     pub help: &'static str,
@@ -35,14 +33,12 @@ pub struct Command {
     pub fills: bool,
     /// Whether its answer is kept for tables and reports.
     pub recorded: bool,
-    pub(crate) run: fn(&mut Console, Call<'_>) -> Done,
+    pub(crate) run: Run,
 }
 
-/// What the arguments of a command are.
 #[derive(Clone, Copy)]
 pub enum Takes {
     Nothing,
-    /// A location, perhaps with a condition.
     Location,
     /// An expression, an assignment, or anything else with sites and functions in it.
     Expression,
@@ -53,7 +49,6 @@ pub enum Takes {
     /// A subject of `info` first: what any group of commands can report.
     Subjects,
     Setting,
-    /// An assignment, or a setting and its value.
     Change,
     Branch,
     File,
@@ -69,7 +64,6 @@ pub enum Repeats {
     Word,
 }
 
-/// What a journal must have of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Journalled {
     /// Nothing: no later command depends on it.
@@ -111,16 +105,51 @@ pub struct Call<'a> {
     pub all: &'static Directory,
 }
 
+/// What the arguments are read as. Errors have their place in the line.
 impl Call<'_> {
-    /// The options of the line, and its other words.
-    ///
-    /// # Errors
-    /// With its place, if a word cannot be read, or an option is not one of the command's.
-    pub fn options(&self) -> Result<(Options, Vec<Word>)> {
-        Options::take(words(self.args.rest, self.args.offset)?, self.command.options)
+    pub fn words(&self) -> Result<Vec<Word>> {
+        Ok(words(self.args.rest, self.args.offset)?)
     }
 
-    /// The place after the last argument.
+    /// The options of the line, and its other words.
+    pub fn options(&self) -> Result<(Options, Vec<Word>)> {
+        Options::take(self.words()?, self.command.options)
+    }
+
+    pub fn no_arguments(&self) -> Result<()> {
+        match self.args.rest {
+            "" => Ok(()),
+            _ => Err(LangError::new(format!("{} takes no argument", self.args.word), self.span()).into()),
+        }
+    }
+
+    /// The only argument, if it is given; `what` says what is expected where there are several: a `count`, a `name`.
+    pub fn optional_word(&self, what: &str) -> Result<Option<Word>> {
+        let mut words = self.words()?;
+        match words.get(1) {
+            Some(extra) => Err(LangError::new(format!("expected one {what}"), extra.span).into()),
+            None => Ok(words.pop()),
+        }
+    }
+
+    /// The only argument, a count, if it is given.
+    pub fn count(&self) -> Result<Option<u64>> {
+        Ok(self.optional_word("count")?.map(|word| parse_count(&word)).transpose()?)
+    }
+
+    pub fn expr(&self) -> Result<Expr> {
+        Ok(parse_expr(self.args.rest, self.args.offset)?)
+    }
+
+    /// The error that `what` is expected as the first argument.
+    pub fn expected(&self, what: &str, help: impl Into<String>) -> Error {
+        LangError::new(format!("expected {what}"), Span::at(self.args.offset)).help(help).into()
+    }
+
+    pub fn span(&self) -> Span {
+        Span::new(self.args.offset, self.end().start)
+    }
+
     pub fn end(&self) -> Span {
         Span::at(self.args.offset + self.args.rest.len())
     }
@@ -144,7 +173,6 @@ pub const PLAIN: Command = Command {
     run: |_, _| Err(Error::Refused(String::new())),
 };
 
-/// A command that only looks.
 pub const LOOKING: Command = Command { fills: true, ..PLAIN };
 
 /// A command that may change what a screen shows.
@@ -153,25 +181,33 @@ pub const CHANGING: Command = Command { changes: true, journalled: Journalled::B
 /// A command that only looks, but whose values go into the history, or whose answer is kept for others.
 pub const ANALYSING: Command = Command { changes: true, journalled: Journalled::Values, ..PLAIN };
 
-/// A command that an empty line repeats.
 pub const REPEATED: Command = Command { repeats: Repeats::Same, ..CHANGING };
+
+type Run = fn(&mut Console, Call<'_>) -> Done;
+
+/// A subject of `info` without options.
+pub const fn subject(name: &'static str, usage: &'static str, about: &'static str, run: Run) -> Command {
+    Command { name, usage, about, run, ..LOOKING }
+}
+
+/// A kind of file that `save` writes, without options.
+pub const fn kind(name: &'static str, usage: &'static str, about: &'static str, run: Run) -> Command {
+    Command { name, usage, about, run, ..PLAIN }
+}
 
 pub struct Group {
     /// The word that `help` takes.
     pub name: &'static str,
     pub title: &'static str,
     pub commands: &'static [Command],
-    /// What `info` can report of it.
     pub subjects: &'static [Command],
 }
 
-/// Every command, in the order of the manual.
 pub struct Directory {
     pub groups: &'static [Group],
 }
 
 impl Directory {
-    /// Every command, in the order of the manual.
     pub fn commands(&self) -> impl Iterator<Item = &'static Command> + use<> {
         self.groups.iter().flat_map(|group| group.commands)
     }
@@ -184,9 +220,7 @@ impl Directory {
     }
 
     /// The command that a word stands for: an exact name, else a reserved short form, else the only name that starts so.
-    ///
-    /// # Errors
-    /// With the candidates or the nearest names.
+    /// An error has the candidates or the nearest names.
     pub fn find(&self, word: &str, span: Span) -> Result<&'static Command, LangError> {
         named(self.commands(), "", word, span).map_err(|error| match gdb::instead_of(word) {
             Some(instead) => error.help(instead),
@@ -196,9 +230,6 @@ impl Directory {
 }
 
 /// The command of a list that a word stands for; `of` is the command that the list belongs to, empty for all commands.
-///
-/// # Errors
-/// With the candidates or the nearest names.
 pub fn named(
     commands: impl Iterator<Item = &'static Command>,
     of: &str,

@@ -13,13 +13,11 @@ use crate::debugger::Session;
 pub struct Console {
     /// Everything the user has set up.
     pub session: Session,
-    /// A short name of the model.
     pub model_name: String,
     /// Whether the prompts went through a chat template.
     pub chat: bool,
     /// What is to be said at the start: mistakes in files of configuration.
     pub notices: Vec<String>,
-    /// What the full screen shows.
     pub screen: Screen,
     pub(crate) memory: Memory,
     pub(crate) chosen: Chosen,
@@ -35,7 +33,6 @@ pub struct Console {
 }
 
 impl Console {
-    /// A console on a session.
     pub fn new(session: Session, model_name: impl Into<String>) -> Console {
         let listing = Listing::of(&session);
         let notices = session.run.model.report.replaced.clone();

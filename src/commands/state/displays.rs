@@ -11,15 +11,11 @@ use crate::lang::{Expr, Span, parse_expr};
 use crate::tensor::interruptible;
 
 impl Console {
-    /// Evaluates an expression in the session.
     pub(crate) fn evaluate(&mut self, expr: &Expr) -> Result<Datum> {
         Ok(eval::evaluate(expr, &mut RunScope::new(&mut self.session))?)
     }
 
     /// Whether the condition after the first word of a line, an `if` or `while`, holds.
-    ///
-    /// # Errors
-    /// As it is shown, where there is none or it cannot be evaluated.
     pub fn condition(&mut self, line: &str) -> Result<bool, ErrorView> {
         let (rest, offset) = split_command(line).map_or(("", line.len()), |call| (call.rest, call.offset));
         let flag = self.session.interrupt.clone();
@@ -31,21 +27,17 @@ impl Console {
     /// A value in the format that a letter asks for.
     pub(crate) fn formatted(&self, text: &str, datum: &Datum, number: Option<usize>, format: &Format) -> Done {
         let letter = format.letters.first().map(|letter| letter.value);
-        let count = format.count.map_or(self.chosen.top, |count| count.unsigned_abs() as usize);
+        let count = format.count.map(|count| count.unsigned_abs() as usize);
+        let title = number.map_or(String::new(), |n| format!("${n} ="));
         let tensor = |what: &str| match datum {
             Datum::Tensor(value) => Ok(value.clone()),
             datum => Err(Error::refused(format!("{what} needs a tensor, found {}", datum.described()))),
         };
         let style = match letter {
-            Some('t') => {
-                let mut table = self.top(&tensor("top-k")?, count)?;
-                table.title = number.map_or(String::new(), |n| format!("${n} ="));
-                return Ok(Answer::Table(table));
-            }
+            Some('t') => return Ok(self.top(&tensor("top-k")?, count.unwrap_or(self.chosen.top))?.title(title).into()),
             Some('g') => {
-                let bins = format.count.map_or(histogram::BINS, |bins| bins.unsigned_abs() as usize).clamp(1, 1000);
-                let title = number.map_or(String::new(), |n| format!("${n} ="));
-                return Ok(Answer::Table(histogram::table(title, &tensor("a histogram")?, bins)?));
+                let bins = count.unwrap_or(histogram::BINS).clamp(1, 1000);
+                return Ok(histogram::table(title, &tensor("a histogram")?, bins)?.into());
             }
             Some('h') => return self.text_map(text, &tensor("a heat map")?),
             Some('a') => Style::All,
@@ -62,12 +54,11 @@ impl Console {
     pub(crate) fn displays(&mut self) -> Vec<(usize, String, Box<Answer>)> {
         let texts: Vec<(usize, String)> =
             self.session.displays.iter().map(|(number, _, text)| (*number, text.clone())).collect();
-        let mut all = Vec::new();
-        for (i, (number, text)) in texts.into_iter().enumerate() {
+        let one = |(i, (number, text)): (usize, (usize, String))| {
             let answer = self.one_display(&text, i);
-            all.push((number, text, Box::new(answer)));
-        }
-        all
+            (number, text, Box::new(answer))
+        };
+        texts.into_iter().enumerate().map(one).collect()
     }
 
     pub(crate) fn one_display(&mut self, text: &str, index: usize) -> Answer {
@@ -76,9 +67,6 @@ impl Console {
             let datum = self.evaluate(&parse_expr(text, 0)?)?;
             self.formatted(text, &datum, None, &format)
         });
-        match done {
-            Ok(answer) => answer,
-            Err(fail) => Answer::Error(ErrorView::new(&fail, text)),
-        }
+        done.unwrap_or_else(|fail| Answer::Error(ErrorView::new(&fail, text)))
     }
 }

@@ -1,9 +1,8 @@
 //! `print/g`: how the elements of a value are spread.
 
-use crate::answer::{Cell, Table};
+use crate::answer::Table;
 use crate::tensor::{TensorError, Value};
 
-/// Bins where no count is given.
 pub const BINS: usize = 16;
 
 /// The longest bar, in columns.
@@ -11,74 +10,51 @@ const BAR: usize = 32;
 
 /// Elements in so many bins of one width from the smallest to the largest finite one; a bin has its lower end and not its
 /// upper one, but the last has both. Elements that are not finite have rows of their own.
-///
-/// # Errors
-/// If the device fails.
 pub fn table(title: String, value: &Value, bins: usize) -> Result<Table, TensorError> {
     let data = value.read_f64()?;
-    let finite = || data.iter().copied().filter(|x| x.is_finite());
-    let (min, max) = finite().fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), x| (a.min(x), b.max(x)));
-    let counts = match min <= max {
-        true => counted(finite(), min, max, bins),
-        false => Vec::new(),
-    };
+    let (min, max, counts) = spread(&data, bins);
     let most = counts.iter().copied().max().unwrap_or(0).max(1);
-    let share = |count: usize| Cell::Text(format!("{:.1}%", 100.0 * count as f64 / data.len() as f64));
+    let share = |count: usize| format!("{:.1}%", 100.0 * count as f64 / data.len() as f64);
     let width = (max - min) / counts.len().max(1) as f64;
-    let mut rows: Vec<Vec<Cell>> = counts
-        .iter()
-        .enumerate()
-        .map(|(i, &count)| {
-            let to = if i + 1 == counts.len() { max } else { min + width * (i + 1) as f64 };
-            // A bin that has anything shows something.
-            let bar = (count * BAR).div_ceil(most);
-            vec![
-                Cell::Num(min + width * i as f64),
-                Cell::Num(to),
-                Cell::Int(count as i64),
-                share(count),
-                Cell::Text("█".repeat(bar)),
-            ]
-        })
-        .collect();
+    let rows = counts.iter().enumerate().map(|(i, &count)| {
+        let to = if i + 1 == counts.len() { max } else { min + width * (i + 1) as f64 };
+        // A bin that has anything shows something.
+        let bar = (count * BAR).div_ceil(most);
+        (min + width * i as f64, to, count, share(count), "█".repeat(bar))
+    });
+    let mut table = Table::new(["from", "to", "count", "share", ""]).title(title).rows(rows);
     let others: [(&str, fn(&f64) -> bool); 3] =
         [("-inf", |x| *x == f64::NEG_INFINITY), ("inf", |x| *x == f64::INFINITY), ("nan", |x| x.is_nan())];
     for (name, is) in others {
         let count = data.iter().filter(|x| is(x)).count();
         if count > 0 {
-            let name = || Cell::Text(name.to_string());
-            rows.push(vec![name(), name(), Cell::Int(count as i64), share(count), Cell::Text(String::new())]);
+            table.push((name, name, count, share(count), ""));
         }
     }
-    let columns = ["from", "to", "count", "share", ""].map(String::from).to_vec();
-    Ok(Table { title, columns, rows })
+    Ok(table)
 }
 
 /// Least and greatest finite element, and how many elements are in each of so many bins of one width between them.
-///
-/// # Errors
-/// If the device fails.
-pub fn spread(value: &Value, bins: usize) -> Result<(f64, f64, Vec<usize>), TensorError> {
-    let data = value.read_f64()?;
+pub fn spread(data: &[f64], bins: usize) -> (f64, f64, Vec<usize>) {
     let finite = || data.iter().copied().filter(|x| x.is_finite());
     let (min, max) = finite().fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), x| (a.min(x), b.max(x)));
-    Ok(if min <= max { (min, max, counted(finite(), min, max, bins)) } else { (0.0, 0.0, Vec::new()) })
-}
-
-fn counted(elements: impl Iterator<Item = f64>, min: f64, max: f64, bins: usize) -> Vec<usize> {
+    if min > max {
+        return (0.0, 0.0, Vec::new());
+    }
     // All elements the same: one bin has them.
     let bins = if min < max { bins.max(1) } else { 1 };
     let mut counts = vec![0; bins];
-    for x in elements {
+    for x in finite() {
         let at = if min < max { (x - min) / (max - min) * bins as f64 } else { 0.0 };
         counts[(at as usize).min(bins - 1)] += 1;
     }
-    counts
+    (min, max, counts)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::answer::Cell;
     use crate::tensor::Device;
 
     fn rows(data: &[f32], bins: usize) -> Vec<(String, i64)> {

@@ -16,7 +16,6 @@ pub struct Memory {
     pub attributed: Option<(String, Vec<(String, f64)>)>,
     /// What an interrupted sweep of patches has found, and what it was of.
     pub swept: Option<(String, Vec<f64>)>,
-    /// The table of the last `diff`.
     pub compared: Option<Table>,
     /// Commands and what they answered, for tables and reports.
     pub record: Record,
@@ -26,14 +25,11 @@ pub struct Memory {
 pub struct Dump {
     pub text: String,
     pub value: Value,
-    /// The element that comes next.
     pub at: usize,
-    /// Elements shown at a time.
     pub count: usize,
     pub style: Style,
 }
 
-/// Most commands that are kept.
 const COMMANDS: usize = 4096;
 
 /// Most memory that their answers take: a map of all heads is a megabyte, and a session of a day has thousands of commands.
@@ -47,7 +43,6 @@ pub struct Record {
 }
 
 impl Record {
-    /// Keeps a command and its answer.
     pub fn keep(&mut self, line: &str, answer: &Answer) {
         self.all.push_back((line.trim().to_string(), answer.clone()));
         self.bytes += size(answer);
@@ -59,13 +54,11 @@ impl Record {
         }
     }
 
-    /// Commands and their answers, the oldest first.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &(String, Answer)> {
         self.all.iter()
     }
 }
 
-/// Bytes that an answer takes, about: those of its numbers and texts.
 fn size(answer: &Answer) -> usize {
     const EACH: usize = 48;
     match answer {

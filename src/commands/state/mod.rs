@@ -21,7 +21,7 @@ mod value_pane;
 mod values;
 
 pub(crate) use bars::{NOT_COMPLETE, bar};
-pub(crate) use command::{ANALYSING, CHANGING, LOOKING, PLAIN, REPEATED, named};
+pub(crate) use command::{ANALYSING, CHANGING, LOOKING, PLAIN, REPEATED, kind, named, subject};
 pub use command::{Call, Command, Directory, Group, Journalled, Repeats, Takes};
 pub use console::Console;
 pub use gdb::{COUNTERPARTS, Counterpart};
@@ -30,4 +30,4 @@ pub(crate) use memory::Dump;
 pub use screen::Screen;
 pub use settings::{Outside, SETTINGS, Setting};
 pub(crate) use stop_view::headline;
-pub(crate) use values::summary_line;
+pub(crate) use values::{by, summary_line};

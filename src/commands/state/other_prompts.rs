@@ -20,14 +20,10 @@ fn input(model: &Model, text: &str) -> Result<Input> {
     Ok(Input::from_tokens(model, vec![ids])?)
 }
 
-/// What is done with each text.
 type Each<'a> = &'a mut dyn FnMut(&mut Console) -> Result<()>;
 
 impl Console {
     /// A session of the same model, as it is edited, on other texts, each in a branch of its own whose pass is computed.
-    ///
-    /// # Errors
-    /// In words: what is wrong with a text.
     pub(crate) fn on_texts(&self, texts: &[&str]) -> Result<Session> {
         self.on(texts, true)
     }
@@ -53,17 +49,11 @@ impl Console {
 
     /// Something done with the complete pass of each text of a file, which is a text in each line, or a table or objects with a column of
     /// texts. How many there are.
-    ///
-    /// # Errors
-    /// If the file cannot be read or has no text, a text is wrong, the user interrupts, or `each` fails.
     pub(crate) fn over_texts(&mut self, file: &Word, each: Each<'_>) -> Result<usize> {
         self.over(file, true, each)
     }
 
     /// The same with the weights alone as they are edited: edits of values belong to the text under control.
-    ///
-    /// # Errors
-    /// As [`Console::over_texts`].
     pub(crate) fn over_references(&mut self, file: &Word, each: Each<'_>) -> Result<usize> {
         self.over(file, false, each)
     }

@@ -4,7 +4,6 @@ use crate::debugger::{Crossing, Error, Mark, Result, Session};
 use crate::lang::location::{Choice, Place, Target, When, parse_location, resolve};
 use crate::lang::{LangError, Location, Span};
 
-/// The places that a location names.
 pub fn places(session: &Session, location: &Location) -> Result<Vec<Place>> {
     Ok(resolve(location, &*session.run.names, session.block())?)
 }
@@ -42,7 +41,7 @@ pub fn position_of(session: &Session, place: &Place) -> Result<(Option<usize>, u
 /// A model that computes its whole text at once has one pass.
 fn check_pass(session: &Session, pass: usize) -> Result<()> {
     match pass > 0 && !session.run.generates() {
-        true => Err(Error::refused(format!("no pass {pass}: this model has one pass, number 0"))),
+        true => Err(format!("no pass {pass}: this model has one pass, number 0").into()),
         false => Ok(()),
     }
 }
@@ -51,7 +50,7 @@ fn check_pass(session: &Session, pass: usize) -> Result<()> {
 pub fn mark(session: &Session, text: &str, offset: usize) -> Result<Mark> {
     if text.is_empty() {
         let error = LangError::new("expected a location", Span::at(offset));
-        return Err(Error::At(error.help("a site (L2.attn.pattern), a module (L2.attn), or +3 ops from here")));
+        return Err(error.help("a site (L2.attn.pattern), a module (L2.attn), or +3 ops from here").into());
     }
     let location = parse_location(text, offset)?;
     match places(session, &location)?.as_slice() {
@@ -61,7 +60,7 @@ pub fn mark(session: &Session, text: &str, offset: usize) -> Result<Mark> {
             check_focus(session, only)?;
             Ok(Mark { pass: pass.unwrap_or(session.run.pass), op })
         }
-        many => Err(Error::At(LangError::new(format!("this names {} places; go to one", many.len()), location.span))),
+        many => Err(LangError::new(format!("this names {} places; go to one", many.len()), location.span).into()),
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value as Json;
+
 use crate::debugger::{Error, Result};
 use crate::export::csv;
 
@@ -17,14 +19,11 @@ pub struct Row {
     /// Where it stands in the file: its line, or its number.
     pub place: String,
     pub text: String,
-    /// Other fields, by their names.
     pub fields: BTreeMap<String, String>,
 }
 
-/// The rows of a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rows {
-    /// In the order of the file.
     pub all: Vec<Row>,
     /// What is unusual about the file.
     pub note: Option<String>,
@@ -46,7 +45,7 @@ pub fn parse(text: &str, file: &str) -> Result<Option<Rows>> {
     match ending.as_str() {
         "csv" | "tsv" => table(text).map(Some),
         "json" if text.trim_start().starts_with('[') => {
-            let all: Vec<serde_json::Value> = serde_json::from_str(text).map_err(|error| error.to_string())?;
+            let all: Vec<Json> = serde_json::from_str(text).map_err(|error| error.to_string())?;
             let all = all.into_iter().enumerate().map(|(i, value)| object(value, format!("entry {}", i + 1)));
             Ok(Some(Rows { all: all.collect::<Result<_, _>>()?, note: None }))
         }
@@ -60,10 +59,10 @@ pub fn parse(text: &str, file: &str) -> Result<Option<Rows>> {
             Ok(Some(Rows { all: lines.map(one).collect::<Result<_, _>>()?, note: None }))
         }
         _ => match heading(text.lines().next().unwrap_or_default()) {
-            Some((_, names)) if names.len() > 1 && text_column(&names).is_some() => Err(Error::refused(format!(
-                "its first line has the names of columns ({}), but its name does not end in .csv or .tsv",
-                names.join(", ")
-            ))),
+            Some((_, names)) if names.len() > 1 && text_column(&names).is_some() => {
+                let what = format!("its first line has the names of columns ({})", names.join(", "));
+                Err(format!("{what}, but its name does not end in .csv or .tsv").into())
+            }
             _ => Ok(None),
         },
     }
@@ -90,11 +89,11 @@ fn table(text: &str) -> Result<Rows> {
     let mut rows = csv::parse(text, separator).map_err(|error| error.to_string())?.into_iter();
     let head = rows.next().ok_or("it has no line of names")?;
     // A column without a name, such as the one that pandas writes for its index, is called by its number.
-    let names = head.fields.iter().enumerate().map(|(i, name)| match name.trim() {
+    let named = |(i, name): (usize, &String)| match name.trim() {
         "" => format!("column{}", i + 1),
         name => name.to_string(),
-    });
-    let names: Vec<String> = names.collect();
+    };
+    let names: Vec<String> = head.fields.iter().enumerate().map(named).collect();
     let listed = names.join(", ");
     if let Some(twice) = names.iter().enumerate().find(|(i, name)| names[..*i].contains(name)) {
         return Err(Error::refused(format!("two of its columns are called {}: {listed}", twice.1)));
@@ -111,14 +110,11 @@ fn table(text: &str) -> Result<Rows> {
         }
         if count != names.len() {
             let fields = if count == 1 { "field" } else { "fields" };
-            let hint = match count > names.len() {
-                true => format!("a text that holds a {called} must stand in quotes"),
-                false => "every line needs all of them".to_string(),
-            };
             let columns = names.len();
-            return Err(Error::refused(format!(
-                "{place} has {count} {fields}, and there are {columns} columns ({listed}): {hint}"
-            )));
+            let quotes = format!("a text that holds a {called} must stand in quotes");
+            let hint = if count > columns { quotes.as_str() } else { "every line needs all of them" };
+            let found = format!("{place} has {count} {fields}, and there are {columns} columns ({listed})");
+            return Err(format!("{found}: {hint}").into());
         }
         let mut fields: BTreeMap<String, String> = names.iter().cloned().zip(row.fields).collect();
         let text = fields.remove(&names[at]).unwrap_or_default();
@@ -128,9 +124,8 @@ fn table(text: &str) -> Result<Rows> {
     Ok(Rows { all, note })
 }
 
-/// The row of a JSON object.
-fn object(value: serde_json::Value, place: String) -> Result<Row> {
-    let serde_json::Value::Object(mut object) = value else {
+fn object(value: Json, place: String) -> Result<Row> {
+    let Json::Object(mut object) = value else {
         return Err(Error::refused(format!("{place} is not an object")));
     };
     let Some(name) = TEXTS.iter().find(|name| object.contains_key(**name)) else {
@@ -138,15 +133,12 @@ fn object(value: serde_json::Value, place: String) -> Result<Row> {
         return Err(Error::refused(format!("{place} has no {}; it has {}", TEXTS.join(", "), found.join(", "))));
     };
     let text = match object.remove(*name) {
-        Some(serde_json::Value::String(text)) => text,
+        Some(Json::String(text)) => text,
         other => {
             return Err(Error::refused(format!("{place}: {name} must be a text, not {}", other.unwrap_or_default())));
         }
     };
-    let word = |value: serde_json::Value| match value {
-        serde_json::Value::String(text) => text,
-        other => other.to_string(),
-    };
+    let word = |value: Json| if let Json::String(text) = value { text } else { value.to_string() };
     Ok(Row { place, text, fields: object.into_iter().map(|(name, value)| (name, word(value))).collect() })
 }
 

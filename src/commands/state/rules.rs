@@ -9,7 +9,6 @@ use crate::answer::numbers::significant;
 
 const RULES: &str = include_str!("../../../config/diagnose.toml");
 
-/// How bad a finding is.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {

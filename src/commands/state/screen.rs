@@ -6,7 +6,6 @@ use crate::debugger::RunScope;
 use crate::lang::eval::{Datum, evaluate};
 use crate::lang::parse_expr;
 
-/// What the full screen shows.
 #[derive(Clone, Debug)]
 pub struct Screen {
     /// Layouts that there are, in the order of `layout next`.

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use crate::answer::view::{Breakpoint, Focus, ModuleLine, OpFlags, OpLine, Snapshot};
 use crate::answer::{Answer, StopView};
-use crate::commands::state::Console;
+use crate::commands::state::{Console, by};
 use crate::debugger::{Mark, Session, Target};
-use crate::program::shape_of;
+use crate::program::{Module, Op, shape_of};
 
 /// The listing of a program: the same while program and input length are.
 pub struct Listing {
@@ -17,29 +17,19 @@ pub struct Listing {
 }
 
 impl Listing {
-    /// The listing of a session's program for its input.
     pub fn of(session: &Session) -> Listing {
         let run = &session.run;
         let span = run.branch().span(run.pass);
-        let line = |op: &crate::program::Op| {
-            let shape = shape_of(op, 1, span.clone());
-            let shape: Vec<String> = shape[1..].iter().map(usize::to_string).collect();
+        let line = |op: &Op| {
+            let shape = by(&shape_of(op, 1, span.clone())[1..]);
             let label = op.label(&run.program.modules[op.module].path).to_string();
-            OpLine { site: op.site.clone(), label, module: op.module, shape: shape.join("x") }
+            OpLine { site: op.site.clone(), label, module: op.module, shape }
         };
-        let module = |module: &crate::program::Module| ModuleLine {
-            path: module.path.clone(),
-            label: module
-                .path
-                .rsplit('.')
-                .next()
-                .filter(|last| last.parse::<usize>().is_err())
-                .unwrap_or(&module.path)
-                .to_string(),
-            depth: module.depth,
-            parent: module.parent,
-            start: module.start,
-            end: module.end,
+        let module = |module: &Module| {
+            let Module { path, depth, parent, start, end, .. } = module;
+            let last = path.rsplit('.').next().filter(|last| last.parse::<usize>().is_err());
+            let label = last.unwrap_or(path).to_string();
+            ModuleLine { path: path.clone(), label, depth: *depth, parent: *parent, start: *start, end: *end }
         };
         Listing {
             ops: Arc::new(run.program.ops.iter().map(line).collect()),
@@ -48,7 +38,6 @@ impl Listing {
         }
     }
 
-    /// The state of each op.
     pub(crate) fn flags(&self, session: &Session) -> Vec<OpFlags> {
         let run = &session.run;
         let program = &run.program;
@@ -84,7 +73,6 @@ impl Listing {
     }
 }
 
-/// Flags as letters, for listings.
 pub(crate) fn letters(flags: OpFlags) -> String {
     let mut text = String::new();
     for (set, letter) in [(flags.computed, '*'), (flags.edited, 'E'), (flags.affected, '~'), (flags.nonfinite, '!')] {
@@ -115,7 +103,6 @@ impl Console {
         }
     }
 
-    /// What a screen needs to know now.
     pub fn snapshot(&mut self) -> Arc<Snapshot> {
         if self.session.run.branch().span(self.session.run.pass) != self.listing.span {
             self.listing = Listing::of(&self.session);
@@ -130,16 +117,11 @@ impl Console {
         let session = &self.session;
         let (run, spec) = (&session.run, &session.run.model.spec);
         let branch = run.branch();
+        let precision = branch.weights().precision();
         let name = if run.current == 0 { "main".to_string() } else { format!("main/{}", branch.name) };
         Arc::new(Snapshot {
             model: self.model_name.clone(),
-            dimensions: format!(
-                "{}L {}H d{} {}",
-                spec.n_layers,
-                spec.n_heads,
-                spec.d_model,
-                branch.weights().precision()
-            ),
+            dimensions: format!("{}L {}H d{} {precision}", spec.n_layers, spec.n_heads, spec.d_model),
             device: run.device().name().to_string(),
             device_reason: run.device().reason().to_string(),
             branch: name,
@@ -163,7 +145,6 @@ impl Console {
         })
     }
 
-    /// Remembers the last stop for the screen.
     pub(crate) fn keep_stop(&mut self, answer: &Answer) {
         if let Answer::Stop(stop) = answer {
             self.shown_stop = Some(StopView::clone(stop));

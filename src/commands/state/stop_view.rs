@@ -8,10 +8,9 @@ use crate::debugger::sides::Side;
 use crate::debugger::{Finding, Kind, Mark, Reason, Result, Stop};
 use crate::lang::eval::Datum;
 use crate::tensor::ops::Slice;
-use crate::tensor::{Difference, Tolerance, Verdict};
+use crate::tensor::{Difference, Tolerance, Verdict, distance};
 
 impl Console {
-    /// The answer of a motion.
     pub(crate) fn arrived(&mut self, stop: Stop) -> Done {
         let view = self.stop_view(&stop)?;
         self.session.trail.visit((self.session.run.current, stop.at));
@@ -36,19 +35,18 @@ impl Console {
                     }
                 }
             }
-            Reason::Interrupt => lines.push(format!("Interrupted, {}", self.value_line(stop.at)?)),
             Reason::Beginning => lines.push("No more reverse-execution history.".into()),
             Reason::Start => {}
-            Reason::Ended => lines.push(format!("The text has ended, {}", self.value_line(stop.at)?)),
-            Reason::End if pass == 0 => lines.push(format!("Pass finished: {end} ops, {}", self.value_line(stop.at)?)),
-            Reason::End => {
-                lines.push(format!(
-                    "Pass {pass} finished{}: {end} ops, {}",
-                    self.of_token(pass),
-                    self.value_line(stop.at)?
-                ));
+            reason => {
+                let before = match reason {
+                    Reason::Interrupt => "Interrupted, ".to_string(),
+                    Reason::Ended => "The text has ended, ".to_string(),
+                    Reason::End if pass == 0 => format!("Pass finished: {end} ops, "),
+                    Reason::End => format!("Pass {pass} finished{}: {end} ops, ", self.of_token(pass)),
+                    _ => String::new(),
+                };
+                lines.push(before + &self.value_line(stop.at)?);
             }
-            Reason::Step => lines.push(self.value_line(stop.at)?),
         }
         if stop.at.op > 0 {
             lines.extend(self.beside_lines(stop.at)?);
@@ -67,7 +65,8 @@ impl Console {
         });
         let reason = match stop.reason {
             Reason::Stopped => {
-                match stop.ids.first().and_then(|id| self.session.stops.get(*id)).map(|point| &point.kind) {
+                let first = stop.ids.first().and_then(|id| self.session.stops.get(*id));
+                match first.map(|point| &point.kind) {
                     Some(Kind::Watch(_)) => answer::Reason::Watchpoint,
                     Some(Kind::Catch(_)) => answer::Reason::Catchpoint,
                     _ => answer::Reason::Breakpoint,
@@ -100,22 +99,19 @@ impl Console {
         let here = Side::Branch(self.session.run.current);
         let other = self.session.texts_differ(&here, &side)?.map(|text| text.words);
         let value = summary_line(&theirs.value())?;
-        let distance = match apart.difference.max {
+        let apart_by = match apart.difference.max {
             0.0 => "the same numbers".to_string(),
             _ => {
-                let at: Vec<String> =
-                    theirs.axes.iter().zip(&apart.difference.at).map(|(axis, i)| format!("{axis} {i}")).collect();
-                let pair = format!("{} against {}", short(apart.difference.pair.0), short(apart.difference.pair.1));
-                let Difference { pair: (x, y), rms, .. } = apart.difference;
+                let Difference { at, pair: (x, y), rms, .. } = &apart.difference;
+                let at: Vec<String> = theirs.axes.iter().zip(at).map(|(axis, i)| format!("{axis} {i}")).collect();
                 let of = if apart.difference.verdict() == Verdict::Rounding { ": rounding" } else { "" };
-                let by = short(crate::tensor::distance(x, y));
-                format!("apart by {by} at {} ({pair}), rms {}{of}", at.join(", "), short(rms))
+                let [by, x, y, rms] = [distance(*x, *y), *x, *y, *rms].map(short);
+                format!("apart by {by} at {} ({x} against {y}), rms {rms}{of}", at.join(", "))
             }
         };
-        Ok(other.into_iter().chain([format!("{} {value}", apart.name), distance]).collect())
+        Ok(other.into_iter().chain([format!("{} {value}", apart.name), apart_by]).collect())
     }
 
-    /// A value in one line.
     fn in_a_line(&self, datum: &Datum) -> Result<String> {
         Ok(match datum {
             Datum::Tensor(value) => summary_line(value)?,

@@ -4,12 +4,11 @@ use crate::analysis::attention;
 use crate::answer::numbers::short;
 use crate::answer::view::{Panel, PanelContent, PanelRequest, PanelView};
 use crate::answer::{ErrorView, Scale};
-use crate::commands::state::{Console, histogram};
+use crate::commands::state::{Console, by, histogram};
 use crate::debugger::{Error, Result};
 use crate::tensor::ops::Slice;
 use crate::tensor::{Axis, Value};
 
-/// Rows of a top-k view.
 const TOP: usize = 40;
 
 /// Bins of a histogram at most.
@@ -20,18 +19,13 @@ const SCORED: usize = 1 << 20;
 
 impl Console {
     /// Answers the value pane. Nothing changes.
-    ///
-    /// # Errors
-    /// If the op has no value yet or the device fails.
     pub fn panel(&mut self, request: &PanelRequest) -> Result<Panel, ErrorView> {
         self.panel_of(request).map_err(|fail| ErrorView::new(&fail, ""))
     }
 
     fn panel_of(&mut self, request: &PanelRequest) -> Result<Panel> {
         let program = self.session.run.program.clone();
-        let Some(op) = program.ops.get(request.op) else {
-            return Err(Error::refused("no such op"));
-        };
+        let op = program.ops.get(request.op).ok_or("no such op")?;
         let focus = self.session.focus;
         let value = match request.gradient {
             true => self.session.gradient(request.op)?,
@@ -52,7 +46,6 @@ impl Console {
             PanelView::Heat | PanelView::Numbers | PanelView::Histogram => self.plane(&value, &site)?,
             _ => self.line(&value, &site, pos)?,
         };
-        let shape: Vec<String> = value.shape().iter().map(usize::to_string).collect();
         let content = match view {
             _ if slice.shape().is_empty() => PanelContent::Scalar(slice.read_scalar()?),
             PanelView::Heat | PanelView::Numbers => {
@@ -64,7 +57,7 @@ impl Console {
                 content
             }
             PanelView::Histogram => {
-                let (low, high, counts) = histogram::spread(&slice, request.cells.1.clamp(1, BINS))?;
+                let (low, high, counts) = histogram::spread(&slice.read_f64()?, request.cells.1.clamp(1, BINS));
                 title = format!("{title}  {} to {} in {} bins", short(low), short(high), counts.len());
                 let data = counts.into_iter().map(|count| count as f64).collect();
                 PanelContent::Vector { axis: "bin".into(), data, pool: 1 }
@@ -85,7 +78,7 @@ impl Console {
                 PanelContent::Vector { axis, data: data.chunks(pool).map(largest).collect(), pool }
             }
         };
-        Ok(Panel { op: request.op, title, shape: shape.join("x"), summary: value.summary()?, content })
+        Ok(Panel { op: request.op, title, shape: by(value.shape()), summary: value.summary()?, content })
     }
 
     /// All heads of a value `[H, Q, K]`.
@@ -109,14 +102,8 @@ impl Console {
                 maps.push((map, masked));
             }
         }
-        let shape: Vec<String> = value.shape().iter().map(usize::to_string).collect();
-        Ok(Panel {
-            op: request.op,
-            title: site.to_string(),
-            shape: shape.join("x"),
-            summary: value.summary()?,
-            content: PanelContent::Heads(maps),
-        })
+        let (title, content) = (site.to_string(), PanelContent::Heads(maps));
+        Ok(Panel { op: request.op, title, shape: by(value.shape()), summary: value.summary()?, content })
     }
 
     /// A map of a plane, pooled to `cells`, or a `part` of it: its first row and column, and how many there are at most.
@@ -138,19 +125,17 @@ impl Console {
         let (first, shown) = match part.filter(|_| plane.shape().len() == 2) {
             Some((from, size)) => {
                 let first = (from.0.min(full.0 - 1), from.1.min(full.1 - 1));
-                let slice = |from: usize, len: usize, end: usize| Slice::Range {
-                    start: from,
-                    end: (from + len).min(end),
-                    step: 1,
-                };
+                let slice =
+                    |start: usize, len: usize, end: usize| Slice::Range { start, end: (start + len).min(end), step: 1 };
                 (first, plane.slice(&[slice(first.0, size.0, full.0), slice(first.1, size.1, full.1)])?)
             }
             None => ((0, 0), plane.clone()),
         };
         let mut map = self.map(title.to_string(), &shown, cells)?;
         let attention = site.ends_with(".attn.scores") || site.ends_with(".attn.pattern");
-        map.scale =
-            if whole.axes().contains(&Axis::K) && site.ends_with("pattern") { Scale::Sequential } else { map.scale };
+        if whole.axes().contains(&Axis::K) && site.ends_with("pattern") {
+            map.scale = Scale::Sequential;
+        }
         let start = self.session.run.branch().span(self.session.run.pass).start;
         let mut masked = vec![false; map.data.len()];
         if attention {
@@ -176,14 +161,11 @@ impl Console {
 
     /// The two-dimensional slice at the focus, and its title.
     fn plane(&self, value: &Value, site: &str) -> Result<(Value, String)> {
-        let head = self.session.focus.head;
-        let Some(axis) = value.axes().iter().position(|axis| *axis == Axis::Head) else {
+        let axis = value.axes().iter().position(|axis| *axis == Axis::Head);
+        let Some(axis) = axis.filter(|_| value.shape().len() >= 3) else {
             return Ok((value.clone(), site.to_string()));
         };
-        if value.shape().len() < 3 {
-            return Ok((value.clone(), site.to_string()));
-        }
-        let head = head.min(value.shape()[axis] - 1);
+        let head = self.session.focus.head.min(value.shape()[axis] - 1);
         let mut slices = vec![Slice::All; axis];
         slices.push(Slice::At(head));
         Ok((value.slice(&slices)?, format!("{site} head {head}")))

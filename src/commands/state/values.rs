@@ -3,10 +3,10 @@
 use crate::answer::layout::{EDGE, edge_elements, edge_lines};
 use crate::answer::{Answer, Cell, MapView, Scale, Style, Table, ValueView, numbers};
 use crate::commands::state::Console;
-use crate::debugger::{Error, Result};
+use crate::debugger::Result;
 use crate::lang::eval::Datum;
 use crate::tensor::ops::Slice;
-use crate::tensor::{Axis, Kind, Summary, Value};
+use crate::tensor::{Axis, Kind, Summary, Value, unravel};
 
 /// Largest number of rows or columns of a map in text; larger ones are pooled.
 const MAP_CELLS: usize = 64;
@@ -50,22 +50,22 @@ impl Console {
             columns.push(if last == Axis::Label { "label" } else { "token" }.into());
         }
         columns.push("value".into());
-        let mut rows = Vec::new();
+        let mut table = Table::new(columns);
         for (rank, (&flat, &x)) in top.indices.iter().zip(&top.values).enumerate() {
-            let index = crate::tensor::unravel(flat, value.shape());
-            let mut row = vec![Cell::Int(rank as i64)];
-            if columns.len() > 2 + usize::from(names) {
+            let index = unravel(flat, value.shape());
+            let mut row: Vec<Cell> = vec![rank.into()];
+            if table.columns.len() > 2 + usize::from(names) {
                 let absolute = |(axis, &i): (usize, &usize)| self.first_entry(value, axis).unwrap_or(0) + i;
-                row.extend(index.iter().enumerate().map(|entry| Cell::Int(absolute(entry) as i64)));
+                row.extend(index.iter().enumerate().map(|entry| absolute(entry).into()));
             }
             if names {
                 let at = index.last().copied().unwrap_or_default();
-                row.push(Cell::Text(self.name_of(last, first.unwrap_or(0) + at)));
+                row.push(self.name_of(last, first.unwrap_or(0) + at).into());
             }
-            row.push(Cell::Num(x));
-            rows.push(row);
+            row.push(x.into());
+            table.push(row);
         }
-        Ok(Table { title: String::new(), columns, rows })
+        Ok(table)
     }
 
     /// The first entry of an axis within the whole value: known for slices of sites, and for axes of full length. Without
@@ -111,9 +111,7 @@ impl Console {
             2 => value.clone(),
             _ => {
                 let shape = value.shape_text();
-                return Err(Error::refused(format!(
-                    "a heat map needs two axes, found {shape}: take a slice, such as [head=0]"
-                )));
+                return Err(format!("a heat map needs two axes, found {shape}: take a slice, such as [head=0]").into());
             }
         };
         let data = value.read_f64()?;
@@ -150,22 +148,11 @@ impl Console {
             (None, _) => i.to_string(),
         };
         let scale = if summary.min >= 0.0 { Scale::Sequential } else { Scale::Diverging };
-        Ok(MapView {
-            title,
-            rows: out_rows,
-            columns: out_columns,
-            data: pooled,
-            row_labels: (0..out_rows).map(|r| label(0, r * pool[0])).collect(),
-            column_labels: (0..out_columns).map(|c| label(1, c * pool[1])).collect(),
-            pool,
-            axes: [row_axis.to_string(), column_axis.to_string()],
-            scale,
-            shape: value.shape().to_vec(),
-            summary,
-        })
+        let rows = (row_axis.to_string(), (0..out_rows).map(|r| label(0, r * pool[0])).collect());
+        let columns = (column_axis.to_string(), (0..out_columns).map(|c| label(1, c * pool[1])).collect());
+        Ok(MapView::grid(title, rows, columns, pooled).pooled(pool, value.shape(), summary).scale(scale))
     }
 
-    /// The map of `print/h`.
     pub(crate) fn text_map(&self, title: &str, value: &Value) -> Result<Answer> {
         Ok(Answer::Map(self.map(title.into(), value, (MAP_CELLS, MAP_CELLS))?))
     }
@@ -177,7 +164,6 @@ fn scalar(x: f64, dtype: &'static str, number: Option<usize>, style: Style) -> V
     ValueView { number, shape: vec![], axes: vec![], dtype, summary, data: Some(vec![x]), style, edge }
 }
 
-/// A tensor as it is shown.
 pub(crate) fn view(value: &Value, number: Option<usize>, style: Style) -> Result<ValueView> {
     let whole = value.count() <= ValueView::DATA_LIMIT || matches!(style, Style::All | Style::Raw);
     let dtype = value.dtype_name();
@@ -218,6 +204,11 @@ fn edges(value: &Value) -> Result<Value> {
     Ok(out)
 }
 
+/// A shape as it is listed: `4x15x15`.
+pub(crate) fn by(shape: &[usize]) -> String {
+    shape.iter().map(usize::to_string).collect::<Vec<_>>().join("x")
+}
+
 /// One line about a value: shape and statistics.
 pub(crate) fn summary_line(value: &Value) -> Result<String> {
     let shape = value.shape_text();
@@ -225,13 +216,8 @@ pub(crate) fn summary_line(value: &Value) -> Result<String> {
         return Ok(shape);
     }
     let s = value.summary()?;
-    let mut line = format!(
-        "{shape}  min {}  max {}  mean {}  std {}",
-        numbers::short(s.min),
-        numbers::short(s.max),
-        numbers::short(s.mean),
-        numbers::short(s.std)
-    );
+    let [min, max, mean, std] = [s.min, s.max, s.mean, s.std].map(numbers::short);
+    let mut line = format!("{shape}  min {min}  max {max}  mean {mean}  std {std}");
     for (count, what) in [(s.nan, "nan"), (s.pos_inf, "+inf"), (s.neg_inf, "-inf")] {
         if count > 0 {
             line.push_str(&format!("  {what} {count}"));

@@ -2,7 +2,7 @@
 
 use regex::Regex;
 
-use crate::answer::{Answer, Cell, Table};
+use crate::answer::{Answer, Table};
 use crate::commands::frame::Done;
 use crate::commands::state::{Call, Console, places};
 use crate::debugger::{Condition, Crossing, Disposition, Error, HitCondition, Kind, Result, Session, StopPoint};
@@ -10,18 +10,10 @@ use crate::lang::eval::{Datum, check};
 use crate::lang::words::{Word, parse_count, parse_numbers, words};
 use crate::lang::{Expr, LangError, Span, parse_break, parse_expr};
 
-pub fn set(console: &mut Console, call: Call<'_>) -> Done {
-    add(console, &call, Disposition::Keep)
-}
-
-pub fn set_temporary(console: &mut Console, call: Call<'_>) -> Done {
-    add(console, &call, Disposition::Delete)
-}
-
-fn add(console: &mut Console, call: &Call<'_>, disposition: Disposition) -> Done {
-    let (name, rest, offset) = named(console, call.args.rest, call.args.offset)?;
+pub fn set(console: &mut Console, call: &Call<'_>, disposition: Disposition) -> Done {
+    let (name, rest, offset) = named(console, call)?;
     let (location, condition) = parse_break(rest, offset)?;
-    let session = &mut console.session;
+    let session = &console.session;
     let (text, crossings) = match &location {
         Some(location) => (location.to_string(), places::crossings(session, location)?),
         None => {
@@ -32,38 +24,44 @@ fn add(console: &mut Console, call: &Call<'_>, disposition: Disposition) -> Done
             (site, vec![Crossing { position, op: position, ..Crossing::after(0) }])
         }
     };
-    if let Some(expr) = &condition {
-        check_at(session, &crossings, expr)?;
-    }
-    let places = crossings.len();
-    let number = session.stops.add(StopPoint {
-        name,
-        condition: condition.map(|expr| Condition { text: call.line.to_string(), expr }),
-        disposition,
-        ..StopPoint::new(Kind::Break, text.clone(), crossings)
-    });
     let kind = if disposition == Disposition::Delete { "Temporary breakpoint" } else { "Breakpoint" };
-    let many = if places > 1 { format!(" ({places} places)") } else { String::new() };
+    let many = many_places(&crossings);
+    let point = StopPoint { name, disposition, ..StopPoint::new(Kind::Break, text.clone(), crossings) };
+    let number = set_point(console, call, point, condition)?;
     Ok(Answer::Text(format!("{kind} {number} at {text}{many}")))
+}
+
+/// Adds a stop point with a condition, whose names are checked first. Its number.
+pub(crate) fn set_point(
+    console: &mut Console,
+    call: &Call<'_>,
+    mut point: StopPoint,
+    condition: Option<Expr>,
+) -> Result<usize> {
+    if let Some(expr) = condition {
+        check_at(&console.session, &point.crossings, &expr)?;
+        point.condition = Some(Condition { text: call.line.to_string(), expr });
+    }
+    Ok(console.session.stops.add(point))
+}
+
+/// What follows the location of a stop point that has several places.
+pub(crate) fn many_places(crossings: &[Crossing]) -> String {
+    if crossings.len() > 1 { format!(" ({} places)", crossings.len()) } else { String::new() }
 }
 
 /// `rbreak /REGEX/`: a breakpoint of its own on every site that matches.
 pub fn set_by_regex(console: &mut Console, call: Call<'_>) -> Done {
-    let span = Span::new(call.args.offset, call.args.offset + call.args.rest.len());
+    let span = call.span();
     let text = call.args.rest.strip_prefix('/').and_then(|rest| rest.strip_suffix('/')).unwrap_or(call.args.rest);
     if text.is_empty() {
-        return Err(Error::At(LangError::new("expected a regular expression", span).help("rbreak /mlp.out$/")));
+        return Err(LangError::new("expected a regular expression", span).help("rbreak /mlp.out$/").into());
     }
-    let pattern = Regex::new(text).map_err(|error| {
-        let text = error.to_string();
-        Error::At(LangError::new(format!("no regular expression: {}", text.lines().last().unwrap_or(&text)), span))
-    })?;
+    let pattern = Regex::new(text).map_err(|error| no_pattern(&error, span))?;
     let program = console.session.run.program.clone();
     let matching: Vec<usize> = (0..program.ops.len()).filter(|&op| pattern.is_match(&program.ops[op].site)).collect();
     if matching.is_empty() {
-        return Err(Error::At(
-            LangError::new(format!("no site matches {text}"), span).help("\"info sites\" lists them"),
-        ));
+        return Err(LangError::new(format!("no site matches {text}"), span).help("\"info sites\" lists them").into());
     }
     let set = matching.into_iter().map(|op| {
         let site = program.ops[op].site.clone();
@@ -73,8 +71,15 @@ pub fn set_by_regex(console: &mut Console, call: Call<'_>) -> Done {
     Ok(Answer::Text(set.collect::<Vec<_>>().join("\n")))
 }
 
-/// A leading `-name NAME`, and the rest.
-pub(crate) fn named<'a>(console: &Console, rest: &'a str, offset: usize) -> Result<(Option<String>, &'a str, usize)> {
+/// The error that a text is not a regular expression. The last line of a long one says why.
+pub(crate) fn no_pattern(error: &regex::Error, span: Span) -> LangError {
+    let text = error.to_string();
+    LangError::new(format!("no regular expression: {}", text.lines().last().unwrap_or(&text)), span)
+}
+
+/// A leading `-name NAME`, and the rest with the byte at which it begins.
+pub(crate) fn named<'a>(console: &Console, call: &Call<'a>) -> Result<(Option<String>, &'a str, usize)> {
+    let (rest, offset) = (call.args.rest, call.args.offset);
     let Some(after) = rest.strip_prefix("-name").filter(|after| after.starts_with(char::is_whitespace)) else {
         return Ok((None, rest, offset));
     };
@@ -85,10 +90,10 @@ pub(crate) fn named<'a>(console: &Console, rest: &'a str, offset: usize) -> Resu
     let word = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-');
     if !name.starts_with(char::is_alphabetic) || !name.chars().all(word) {
         let error = LangError::new("a name begins with a letter and has letters, digits, - and _", span);
-        return Err(Error::At(error.help("break -name flip L5.attn.z")));
+        return Err(error.help("break -name flip L5.attn.z").into());
     }
     if console.session.stops.named(name).is_some() {
-        return Err(Error::At(LangError::new(format!("there is a stop point called {name} already"), span)));
+        return Err(LangError::new(format!("there is a stop point called {name} already"), span).into());
     }
     let left = text[name.len()..].trim_start();
     Ok((Some(name.to_string()), left, offset + rest.len() - left.len()))
@@ -110,20 +115,29 @@ pub fn delete(console: &mut Console, call: Call<'_>) -> Done {
         return delete_checkpoints(console, what.rest, what.offset);
     }
     let numbers = numbers(console, call.args.rest, call.args.offset)?;
-    let count = numbers.len();
-    for number in numbers {
-        console.session.stops.remove(number);
+    for number in &numbers {
+        console.session.stops.remove(*number);
     }
+    let count = numbers.len();
     Ok(Answer::Text(format!("Deleted {count} breakpoint{}", if count == 1 { "" } else { "s" })))
 }
 
-/// `delete checkpoint N`.
+/// Changes each of these stop points. Nothing is said of it.
+fn change(console: &mut Console, numbers: &[usize], change: impl Fn(&mut StopPoint)) -> Done {
+    for number in numbers {
+        if let Some(point) = console.session.stops.get_mut(*number) {
+            change(point);
+        }
+    }
+    Ok(Answer::Text(String::new()))
+}
+
 fn delete_checkpoints(console: &mut Console, text: &str, offset: usize) -> Done {
     let mut numbers = Vec::new();
     for word in words(text, offset)? {
         let number = parse_count(&word)? as usize;
         if !console.session.checkpoints.contains_key(&number) {
-            return Err(Error::At(LangError::new(format!("no checkpoint {number}"), word.span)));
+            return Err(LangError::new(format!("no checkpoint {number}"), word.span).into());
         }
         numbers.push(number);
     }
@@ -138,37 +152,27 @@ pub fn enable(console: &mut Console, call: Call<'_>) -> Done {
         Some("once") => (Some(Disposition::Disable), None, 1),
         Some("delete") => (Some(Disposition::Delete), None, 1),
         Some("count") => {
-            let Some(count) = first.get(1) else {
-                return Err(Error::refused("enable count needs a number: enable count 2 1"));
-            };
+            let count = first.get(1).ok_or("enable count needs a number: enable count 2 1")?;
             (Some(Disposition::Disable), Some(parse_count(count)?), 2)
         }
         _ => (None, None, 0),
     };
     let start = first.get(at).map_or(offset + rest.len(), |word| word.span.start);
     let rest = &rest[start - offset..];
-    for number in numbers(console, rest, start)? {
-        if let Some(point) = console.session.stops.get_mut(number) {
-            point.enabled = true;
-            if let Some(disposition) = disposition {
-                point.disposition = disposition;
-                point.left = left;
-            }
+    let numbers = numbers(console, rest, start)?;
+    change(console, &numbers, |point| {
+        point.enabled = true;
+        if let Some(disposition) = disposition {
+            (point.disposition, point.left) = (disposition, left);
         }
-    }
-    Ok(Answer::Text(String::new()))
+    })
 }
 
 pub fn disable(console: &mut Console, call: Call<'_>) -> Done {
-    for number in numbers(console, call.args.rest, call.args.offset)? {
-        if let Some(point) = console.session.stops.get_mut(number) {
-            point.enabled = false;
-        }
-    }
-    Ok(Answer::Text(String::new()))
+    let numbers = numbers(console, call.args.rest, call.args.offset)?;
+    change(console, &numbers, |point| point.enabled = false)
 }
 
-/// `condition N [EXPR]`, `condition -hits N [OP COUNT]`.
 pub fn condition(console: &mut Console, call: Call<'_>) -> Done {
     let (rest, offset) = (call.args.rest, call.args.offset);
     if let Some(after) = rest.strip_prefix("-hits").filter(|after| after.starts_with(char::is_whitespace)) {
@@ -177,23 +181,15 @@ pub fn condition(console: &mut Console, call: Call<'_>) -> Done {
     }
     let (number, at) = one_number(console, rest, offset, "condition N [EXPR]")?;
     let text = &rest[at - offset..];
-    let condition = match text.trim().is_empty() {
-        true => None,
-        false => {
-            let expr = parse_expr(text, at)?;
-            let crossings = console.session.stops.get(number).map_or(Vec::new(), |point| point.crossings.clone());
-            check_at(&console.session, &crossings, &expr)?;
-            Some(Condition { text: call.line.to_string(), expr })
-        }
-    };
-    let said = match condition {
-        Some(_) => String::new(),
-        None => format!("Breakpoint {number} now unconditional."),
-    };
-    if let Some(point) = console.session.stops.get_mut(number) {
-        point.condition = condition;
+    if text.trim().is_empty() {
+        change(console, &[number], |point| point.condition = None)?;
+        return Ok(Answer::Text(format!("Breakpoint {number} now unconditional.")));
     }
-    Ok(Answer::Text(said))
+    let expr = parse_expr(text, at)?;
+    let crossings = console.session.stops.get(number).map_or(Vec::new(), |point| point.crossings.clone());
+    check_at(&console.session, &crossings, &expr)?;
+    let condition = Condition { text: call.line.to_string(), expr };
+    change(console, &[number], |point| point.condition = Some(condition.clone()))
 }
 
 fn hit_condition(console: &mut Console, rest: &str, offset: usize) -> Done {
@@ -204,16 +200,12 @@ fn hit_condition(console: &mut Console, rest: &str, offset: usize) -> Done {
         [] => None,
         [op, count] => {
             let known = [">", ">=", "<", "<=", "==", "!=", "%"].into_iter().find(|known| *known == op.text);
-            let op = known
-                .ok_or_else(|| Error::At(LangError::new(format!("no comparison {}", op.text), op.span).help(USAGE)))?;
+            let op = known.ok_or_else(|| LangError::new(format!("no comparison {}", op.text), op.span).help(USAGE))?;
             Some(HitCondition { op, count: parse_count(count)? })
         }
-        _ => return Err(Error::At(LangError::new("expected a comparison and a number", Span::at(at)).help(USAGE))),
+        _ => return Err(LangError::new("expected a comparison and a number", Span::at(at)).help(USAGE).into()),
     };
-    if let Some(point) = console.session.stops.get_mut(number) {
-        point.hit_condition = condition;
-    }
-    Ok(Answer::Text(String::new()))
+    change(console, &[number], |point| point.hit_condition = condition)
 }
 
 pub fn ignore(console: &mut Console, call: Call<'_>) -> Done {
@@ -221,12 +213,10 @@ pub fn ignore(console: &mut Console, call: Call<'_>) -> Done {
     let rest = &call.args.rest[at - call.args.offset..];
     let words = words(rest, at)?;
     let [count] = words.as_slice() else {
-        return Err(Error::At(LangError::new("expected how many hits to ignore", Span::at(at)).help("ignore N COUNT")));
+        return Err(LangError::new("expected how many hits to ignore", Span::at(at)).help("ignore N COUNT").into());
     };
     let count = parse_count(count)?;
-    if let Some(point) = console.session.stops.get_mut(number) {
-        point.ignore = count;
-    }
+    change(console, &[number], |point| point.ignore = count)?;
     Ok(Answer::Text(ignored(number, count)))
 }
 
@@ -245,22 +235,16 @@ pub fn commands(console: &mut Console, call: Call<'_>) -> Done {
     let mut lines: Vec<&str> = block.lines().map(str::trim).collect();
     if lines.pop() != Some("end") {
         let span = Span::at(call.args.offset);
-        return Err(Error::At(LangError::new("expected the commands, one a line, and end", span)));
+        return Err(LangError::new("expected the commands, one a line, and end", span).into());
     }
     let numbers_of = &first[call.args.offset.min(first.len())..];
+    let last = console.session.stops.last_number();
     let given = match numbers_of.trim().is_empty() {
-        true => match console.session.stops.last_number() {
-            last if console.session.stops.get(last).is_some() => vec![last],
-            _ => return Err(Error::refused("there is no stop point to give commands to")),
-        },
         false => numbers(console, numbers_of, call.args.offset)?,
+        true if console.session.stops.get(last).is_some() => vec![last],
+        true => return Err(Error::refused("there is no stop point to give commands to")),
     };
-    for number in given {
-        if let Some(point) = console.session.stops.get_mut(number) {
-            point.commands = lines.iter().map(|line| line.to_string()).collect();
-        }
-    }
-    Ok(Answer::Text(String::new()))
+    change(console, &given, |point| point.commands = lines.iter().map(|line| line.to_string()).collect())
 }
 
 /// The stop points in `rest`, by number, range or name, or all of them where it is empty; each must exist.
@@ -285,12 +269,12 @@ fn by_number(console: &Console, word: &Word) -> Result<Vec<usize>> {
         _ => None,
     };
     if word.text.starts_with(char::is_alphabetic) {
-        return Err(Error::At(LangError::new(format!("No breakpoint called {}.", word.text), word.span)));
+        return Err(LangError::new(format!("No breakpoint called {}.", word.text), word.span).into());
     }
     let given = parse_numbers(&word.text, word.span.start, &variable)?;
     for number in &given {
         if console.session.stops.get(number.value as usize).is_none() {
-            return Err(Error::At(LangError::new(format!("No breakpoint number {}.", number.value), number.span)));
+            return Err(LangError::new(format!("No breakpoint number {}.", number.value), number.span).into());
         }
     }
     Ok(given.iter().map(|number| number.value as usize).collect())
@@ -300,63 +284,42 @@ fn by_number(console: &Console, word: &Word) -> Result<Vec<usize>> {
 fn one_number(console: &Console, rest: &str, offset: usize, usage: &str) -> Result<(usize, usize)> {
     let length = rest.find(char::is_whitespace).unwrap_or(rest.len());
     if length == 0 {
-        return Err(Error::At(LangError::new("expected a breakpoint number", Span::at(offset)).help(usage)));
+        return Err(LangError::new("expected a breakpoint number", Span::at(offset)).help(usage).into());
     }
     let numbers = numbers(console, &rest[..length], offset)?;
     let [number] = numbers[..] else {
         let span = Span::new(offset, offset + length);
-        return Err(Error::At(LangError::new("expected one breakpoint number", span).help(usage)));
+        return Err(LangError::new("expected one breakpoint number", span).help(usage).into());
     };
     Ok((number, offset + length))
 }
 
-/// The answer of `info breakpoints`.
 pub fn table(console: &Console) -> Answer {
     if console.session.stops.is_empty() {
         return Answer::Text("No breakpoints.".into());
     }
-    let columns = ["Num", "Type", "Disp", "Enb", "Where", "What"].map(String::from).to_vec();
-    let rows = console.session.stops.iter().map(|point| row(console, point)).collect();
-    Answer::Table(Table { title: String::new(), columns, rows })
+    let rows = console.session.stops.iter().map(|point| {
+        let (kind, disposition, enabled) = (point.kind.word(), point.disposition.word(), point.enabled);
+        (point.number, kind, disposition, if enabled { "y" } else { "n" }, &point.location, details(console, point))
+    });
+    Table::new(["Num", "Type", "Disp", "Enb", "Where", "What"]).rows(rows).into()
 }
 
-fn row(console: &Console, point: &StopPoint) -> Vec<Cell> {
-    let mut what = Vec::new();
+fn details(console: &Console, point: &StopPoint) -> String {
     let times = |n: u64| if n == 1 { "" } else { "s" };
-    if let Some(name) = &point.name {
-        what.push(format!("called {name}"));
-    }
-    if let Some(condition) = &point.condition {
-        what.push(format!("if {}", condition.expr));
-    }
-    if let Some(HitCondition { op, count }) = point.hit_condition {
-        what.push(format!("at hits {op} {count}"));
-    }
-    if point.hits > 0 {
-        what.push(format!("already hit {} time{}", point.hits, times(point.hits)));
-    }
-    if point.ignore > 0 {
-        what.push(format!("ignore next {} hit{}", point.ignore, times(point.ignore)));
-    }
-    if let Some(left) = point.left {
-        what.push(format!("for {left} more stop{}", times(left)));
-    }
-    if matches!(point.kind, Kind::Catch(_)) {
-        let passed =
-            console.session.passed_on.iter().filter(|(branch, _)| *branch == console.session.run.current).count();
-        if passed > 0 {
-            what.push(format!("passed on at {passed} op{}", times(passed as u64)));
-        }
-    }
-    if !point.commands.is_empty() {
-        what.push(format!("runs {}", point.commands.join("; ")));
-    }
-    vec![
-        Cell::Int(point.number as i64),
-        Cell::Text(point.kind.word().into()),
-        Cell::Text(point.disposition.word().into()),
-        Cell::Text(if point.enabled { "y" } else { "n" }.into()),
-        Cell::Text(point.location.clone()),
-        Cell::Text(what.join(", ")),
-    ]
+    let session = &console.session;
+    let here = session.passed_on.iter().filter(|(branch, _)| *branch == session.run.current);
+    let passed = if matches!(point.kind, Kind::Catch(_)) { here.count() as u64 } else { 0 };
+    let StopPoint { hits, ignore, .. } = *point;
+    let all = [
+        point.name.as_ref().map(|name| format!("called {name}")),
+        point.condition.as_ref().map(|condition| format!("if {}", condition.expr)),
+        point.hit_condition.map(|HitCondition { op, count }| format!("at hits {op} {count}")),
+        (hits > 0).then(|| format!("already hit {hits} time{}", times(hits))),
+        (ignore > 0).then(|| format!("ignore next {ignore} hit{}", times(ignore))),
+        point.left.map(|left| format!("for {left} more stop{}", times(left))),
+        (passed > 0).then(|| format!("passed on at {passed} op{}", times(passed))),
+        (!point.commands.is_empty()).then(|| format!("runs {}", point.commands.join("; "))),
+    ];
+    all.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }

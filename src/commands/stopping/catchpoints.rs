@@ -3,7 +3,7 @@
 use crate::answer::Answer;
 use crate::commands::frame::Done;
 use crate::commands::state::{Call, Console, EXPLODING, VANISHING, places};
-use crate::commands::stopping::breakpoints::{check_at, named};
+use crate::commands::stopping::breakpoints::{named, set_point};
 use crate::debugger::{Catch, Condition, Crossing, Error, Kind, Result, RunScope, StopPoint, Watch};
 use crate::lang::eval::{Scope, check};
 use crate::lang::words::words;
@@ -21,45 +21,33 @@ const SATURATED: f64 = 0.999;
 /// Distance from the other side, absolute and relative, that stops: the floor of one forward pass in 32 bits (TransformerLens).
 const DIVERGING: f64 = 2e-4;
 
-/// The words after `catch`.
 pub const EVENTS: [&str; 11] =
     ["nan", "inf", "overflow", "norm-jump", "dead", "saturated", "diverge", "vanish", "explode", "token", "pass"];
 
-/// `watch EXPR [if EXPR]`.
 pub fn watch(console: &mut Console, call: Call<'_>) -> Done {
-    let (name, rest, offset) = named(console, call.args.rest, call.args.offset)?;
+    let (name, rest, offset) = named(console, &call)?;
     if rest.is_empty() {
-        return Err(Error::At(
-            LangError::new("expected what to watch", Span::at(offset)).help("watch prob(\" Mary\")"),
-        ));
+        return Err(LangError::new("expected what to watch", Span::at(offset)).help("watch prob(\" Mary\")").into());
     }
     let (expr, condition) = parse_watch(rest, offset)?;
-    let session = &mut console.session;
+    let session = &console.session;
     let blocks = session.run.program.n_layers();
     // Bare names are those of each block in turn.
     check(&expr, &*session.run.names, (blocks > 0).then_some(0))?;
     let crossings = session.watched_places(&expr);
     if crossings.is_empty() {
-        let error = LangError::new("this can never change: it depends on nothing that is computed", expr.span);
-        return Err(Error::At(error));
-    }
-    if let Some(condition) = &condition {
-        check_at(session, &crossings, condition)?;
+        return Err(LangError::new("this can never change: it depends on nothing that is computed", expr.span).into());
     }
     let (text, places) = (expr.to_string(), crossings.len());
     let watch = Watch { expr: Condition { text: call.line.to_string(), expr } };
-    let number = session.stops.add(StopPoint {
-        name,
-        condition: condition.map(|expr| Condition { text: call.line.to_string(), expr }),
-        ..StopPoint::new(Kind::Watch(watch), text.clone(), crossings)
-    });
+    let point = StopPoint { name, ..StopPoint::new(Kind::Watch(watch), text.clone(), crossings) };
+    let number = set_point(console, &call, point, condition)?;
     let ops = if places == 1 { "1 op".to_string() } else { format!("{places} ops") };
     Ok(Answer::Text(format!("Watchpoint {number}: {text} (evaluated at {ops} of a pass)")))
 }
 
-/// `catch EVENT [LOC] [if EXPR]`.
 pub fn catch(console: &mut Console, call: Call<'_>) -> Done {
-    let (name, rest, offset) = named(console, call.args.rest, call.args.offset)?;
+    let (name, rest, offset) = named(console, &call)?;
     let word = rest.split_whitespace().next().unwrap_or_default();
     let span = Span::new(offset, offset + word.len());
     let after = rest[word.len()..].trim_start();
@@ -78,10 +66,10 @@ pub fn catch(console: &mut Console, call: Call<'_>) -> Done {
         "token" => tokens(console, after, at)?,
         _ => {
             let message = if word.is_empty() { "expected what to catch".into() } else { format!("no event {word}") };
-            return Err(Error::At(LangError::new(message, span).help(format!("one of {}", EVENTS.join(", ")))));
+            return Err(LangError::new(message, span).help(format!("one of {}", EVENTS.join(", "))).into());
         }
     };
-    let session = &mut console.session;
+    let session = &console.session;
     if matches!(catch, Catch::Diverge(_)) && session.follower().is_none() {
         return Err(Error::refused("there is no side to diverge from: \"set compare NAME\" says which one follows"));
     }
@@ -92,19 +80,13 @@ pub fn catch(console: &mut Console, call: Call<'_>) -> Done {
     let crossings = match &location {
         None => session.caught_places(&catch),
         Some(location) if matches!(catch, Catch::Token(_) | Catch::Pass) => {
-            return Err(Error::At(LangError::new(format!("catch {word} is at no location"), location.span)));
+            return Err(LangError::new(format!("catch {word} is at no location"), location.span).into());
         }
         Some(location) => within(session, &places::crossings(session, location)?, &catch, location.span)?,
     };
-    if let Some(expr) = &condition {
-        check_at(session, &crossings, expr)?;
-    }
     let text = described(&catch, location.map(|location| location.to_string()));
-    let number = session.stops.add(StopPoint {
-        name,
-        condition: condition.map(|expr| Condition { text: call.line.to_string(), expr }),
-        ..StopPoint::new(Kind::Catch(catch), text.clone(), crossings)
-    });
+    let point = StopPoint { name, ..StopPoint::new(Kind::Catch(catch), text.clone(), crossings) };
+    let number = set_point(console, &call, point, condition)?;
     Ok(Answer::Text(format!("Catchpoint {number} ({text})")))
 }
 
@@ -124,7 +106,7 @@ fn within(session: &crate::debugger::Session, named: &[Crossing], catch: &Catch,
     ops.sort_unstable();
     ops.dedup();
     match ops.is_empty() {
-        true => Err(Error::At(LangError::new(format!("{} cannot happen there", catch.word()), span))),
+        true => Err(LangError::new(format!("{} cannot happen there", catch.word()), span).into()),
         false => Ok(ops.into_iter().map(Crossing::after).collect()),
     }
 }
@@ -137,13 +119,12 @@ fn with_number(rest: &str, offset: usize, usual: f64, make: fn(f64) -> Catch) ->
     }
     let threshold = word.parse::<f64>().ok().filter(|x| *x > 0.0).ok_or_else(|| {
         let span = Span::new(offset, offset + word.len());
-        Error::At(LangError::new(format!("{word} is no threshold: a number above 0"), span))
+        LangError::new(format!("{word} is no threshold: a number above 0"), span)
     })?;
     let left = rest[word.len()..].trim_start();
     Ok((make(threshold), left, offset + rest.len() - left.len()))
 }
 
-/// Tokens by text or number, one after the other.
 fn tokens<'a>(console: &mut Console, rest: &'a str, offset: usize) -> Result<(Catch, &'a str, usize)> {
     let vocab = console.session.run.model.spec.vocab;
     let (mut ids, mut end) = (Vec::new(), offset);
@@ -162,7 +143,7 @@ fn tokens<'a>(console: &mut Console, rest: &'a str, offset: usize) -> Result<(Ca
         end = word.span.end;
     }
     if ids.is_empty() {
-        return Err(Error::At(LangError::new("expected a token", Span::at(offset)).help("catch token \" Mary\"")));
+        return Err(LangError::new("expected a token", Span::at(offset)).help("catch token \" Mary\"").into());
     }
     let left = rest[end - offset..].trim_start();
     Ok((Catch::Token(ids), left, offset + rest.len() - left.len()))

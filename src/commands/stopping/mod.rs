@@ -1,12 +1,15 @@
 //! Commands that say where to stop.
 
-use crate::commands::state::{CHANGING, Command, LOOKING, Takes};
+use crate::commands::state::{CHANGING, Command, LOOKING, Takes, subject};
+use crate::debugger::Disposition;
 
 pub(crate) mod breakpoints;
 mod catchpoints;
 mod tracing;
 
-/// Its commands, in the order of the manual.
+/// A command that sets a stop point.
+const POINT: Command = Command { options: &[("-name NAME", "a name for it")], takes: Takes::Location, ..CHANGING };
+
 pub const COMMANDS: &[Command] = &[
     Command {
         name: "break",
@@ -15,26 +18,22 @@ pub const COMMANDS: &[Command] = &[
         about: "stop when a site has been computed, or before a module; without LOC, at the cursor",
         help: "In the condition, $ is the value just computed, or its slice at head=N. A condition that fails to evaluate stops. A name \
                can be used wherever a number can.",
-        options: &[("-name NAME", "a name for it")],
         examples: &[
             "break L2.attn.pattern if max($) > 0.5\nrun",
             "b L3",
             "break -name spread L1.attn.pattern if max(entropy($)) > 2",
         ],
-        takes: Takes::Location,
-        run: breakpoints::set,
-        ..CHANGING
+        run: |console, call| breakpoints::set(console, &call, Disposition::Keep),
+        ..POINT
     },
     Command {
         name: "tbreak",
         short: &["tb"],
         usage: "tbreak [-name NAME] [LOC] [head=N] [pos=N] [row=N] [if EXPR]",
         about: "a breakpoint that is deleted when it stops",
-        options: &[("-name NAME", "a name for it")],
         examples: &["tbreak L1.mlp.post\nrun", "tb L2\ncontinue"],
-        takes: Takes::Location,
-        run: breakpoints::set_temporary,
-        ..CHANGING
+        run: |console, call| breakpoints::set(console, &call, Disposition::Delete),
+        ..POINT
     },
     Command {
         name: "rbreak",
@@ -50,11 +49,10 @@ pub const COMMANDS: &[Command] = &[
         about: "stop when the value of an expression changes",
         help: "It is evaluated after the ops that it depends on, in every block if it has bare names, and compared with what it was \
                after the one before. What a pass has not computed yet is what the pass before had.",
-        options: &[("-name NAME", "a name for it")],
         examples: &["watch argmax(logits[-1])\nrun", "watch norm(resid_post[-1]) if $_pass == 0\nrun"],
         takes: Takes::Expression,
         run: catchpoints::watch,
-        ..CHANGING
+        ..POINT
     },
     Command {
         name: "catch",
@@ -67,7 +65,6 @@ pub const COMMANDS: &[Command] = &[
                that \"set compare\" names, and nothing that was read is. vanish, explode: in \"backward -step\", a gradient of the residual stream has a norm \
                below 1e-7, or above 1e4, where those it comes from have not. token: one of these tokens is chosen. pass: a token's pass begins. Minus infinity in \
                scores is a mask. The stop names element, head and token, and what it was computed from.",
-        options: &[("-name NAME", "a name for it")],
         examples: &[
             "catch nan\nrun",
             "catch norm-jump 3 L*\nrun",
@@ -76,7 +73,7 @@ pub const COMMANDS: &[Command] = &[
         ],
         takes: Takes::Words(&catchpoints::EVENTS),
         run: catchpoints::catch,
-        ..CHANGING
+        ..POINT
     },
     Command {
         name: "trace",
@@ -84,28 +81,24 @@ pub const COMMANDS: &[Command] = &[
         about: "count crossings, or keep a number or a histogram at each, without stopping; \"info trace\" shows \
                them",
         help: "Only crossings where the filter /EXPR/ holds count. $ is the value just computed. Crossing a place again replaces what was kept.",
-        options: &[("-name NAME", "a name for it")],
         examples: &[
             "trace L*.attn.pattern /max($) > 0.9/ count\nrun\ninfo trace",
             "trace L*.resid_post norm($[-1])\nrun\ninfo trace",
             "trace L*.mlp.post hist $\nrun\ninfo trace",
         ],
-        takes: Takes::Location,
         run: tracing::trace,
-        ..CHANGING
+        ..POINT
     },
     Command {
         name: "dprintf",
         usage: "dprintf [-name NAME] LOC,\"FORMAT\",EXPR...",
         about: "print whenever LOC is crossed, without stopping",
-        options: &[("-name NAME", "a name for it")],
         examples: &[
             "dprintf L*.mlp.post,\"largest neuron %.3f\\n\",max($)\nrun",
             "dprintf L2.attn.pattern,\"head 0 looks at %d\\n\",argmax($[head=0, q=-1])\nrun",
         ],
-        takes: Takes::Location,
         run: tracing::dprintf,
-        ..CHANGING
+        ..POINT
     },
     Command {
         name: "commands",
@@ -178,7 +171,6 @@ pub const COMMANDS: &[Command] = &[
     },
 ];
 
-/// What `info` reports of it.
 pub const SUBJECTS: &[Command] = &[
     Command {
         name: "breakpoints",
@@ -188,11 +180,5 @@ pub const SUBJECTS: &[Command] = &[
         run: |console, _| Ok(breakpoints::table(console)),
         ..LOOKING
     },
-    Command {
-        name: "trace",
-        usage: "info trace [N...]",
-        about: "what tracepoints have kept",
-        run: tracing::info,
-        ..LOOKING
-    },
+    subject("trace", "info trace [N...]", "what tracepoints have kept", tracing::info),
 ];

@@ -6,18 +6,17 @@ use crate::answer::numbers::significant;
 use crate::answer::{Answer, Cell, Table};
 use crate::commands::frame::Done;
 use crate::commands::state::{Call, Console, places};
-use crate::commands::stopping::breakpoints::{check_at, named, numbers};
-use crate::debugger::{Condition, Error, Keep, Kind, Print, StopPoint, Tally, Trace};
+use crate::commands::stopping::breakpoints::{check_at, many_places, named, numbers, set_point};
+use crate::debugger::{Error, Keep, Kind, Print, StopPoint, Tally, Trace};
 use crate::lang::location::parse_location_prefix;
 use crate::lang::{LangError, Span, parse_expr, parse_list, parse_trace};
 
 const TRACE_USAGE: &str = "trace LOC [/EXPR/] [count|EXPR|hist EXPR]";
 
-/// `trace LOC [/EXPR/] [count|EXPR|hist EXPR]`.
 pub fn trace(console: &mut Console, call: Call<'_>) -> Done {
-    let (name, rest, offset) = named(console, call.args.rest, call.args.offset)?;
+    let (name, rest, offset) = named(console, &call)?;
     if rest.is_empty() {
-        return Err(Error::At(LangError::new("expected where to trace", Span::at(offset)).help(TRACE_USAGE)));
+        return Err(LangError::new("expected where to trace", Span::at(offset)).help(TRACE_USAGE).into());
     }
     let given = parse_trace(rest, offset)?;
     let crossings = places::crossings(&console.session, &given.location)?;
@@ -29,44 +28,34 @@ pub fn trace(console: &mut Console, call: Call<'_>) -> Done {
             Keep::Histogram(parse_expr(expr, at)?)
         }
         _ if stat == "hist" => {
-            return Err(Error::At(
-                LangError::new("expected of what", given.stat.span).help("trace L*.mlp.post hist $"),
-            ));
+            return Err(LangError::new("expected of what", given.stat.span).help("trace L*.mlp.post hist $").into());
         }
         _ => Keep::Number(parse_expr(stat, given.stat.span.start)?),
     };
     if let Keep::Number(expr) | Keep::Histogram(expr) = &keep {
         check_at(&console.session, &crossings, expr)?;
     }
-    if let Some(filter) = &given.filter {
-        check_at(&console.session, &crossings, filter)?;
-    }
     let filter = given.filter.as_ref().map(|filter| format!(" /{filter}/")).unwrap_or_default();
     let stat = if stat.is_empty() { String::new() } else { format!(" {stat}") };
     let text = format!("{}{filter}{stat}", given.location);
-    let places = crossings.len();
+    let many = many_places(&crossings);
     let trace = Trace { keep, text: call.line.to_string(), seen: BTreeMap::new() };
-    let number = console.session.stops.add(StopPoint {
-        name,
-        condition: given.filter.map(|expr| Condition { text: call.line.to_string(), expr }),
-        ..StopPoint::new(Kind::Trace(trace), text.clone(), crossings)
-    });
-    let many = if places > 1 { format!(" ({places} places)") } else { String::new() };
+    let point = StopPoint { name, ..StopPoint::new(Kind::Trace(trace), text.clone(), crossings) };
+    let number = set_point(console, &call, point, given.filter)?;
     Ok(Answer::Text(format!("Trace {number} at {text}{many}")))
 }
 
-/// `dprintf LOC,"FORMAT",EXPR...`.
 pub fn dprintf(console: &mut Console, call: Call<'_>) -> Done {
     const USAGE: &str = "dprintf L*.mlp.post,\"%f\\n\",max($)";
-    let (name, rest, offset) = named(console, call.args.rest, call.args.offset)?;
+    let (name, rest, offset) = named(console, &call)?;
     if rest.is_empty() {
-        return Err(Error::At(LangError::new("expected where to print, and what", Span::at(offset)).help(USAGE)));
+        return Err(LangError::new("expected where to print, and what", Span::at(offset)).help(USAGE).into());
     }
     let (location, end) = parse_location_prefix(rest, offset)?;
     let after = rest[end - offset..].trim_start();
     let at = offset + rest.len() - after.len();
     let Some(format) = after.strip_prefix(',') else {
-        return Err(Error::At(LangError::new("expected a comma and a format", Span::at(at)).help(USAGE)));
+        return Err(LangError::new("expected a comma and a format", Span::at(at)).help(USAGE).into());
     };
     let args = parse_list(format, at + 1)?;
     let crossings = places::crossings(&console.session, &location)?;
@@ -84,15 +73,13 @@ pub fn info(console: &mut Console, call: Call<'_>) -> Done {
     let wanted = numbers(console, rest, offset)?;
     let each = !rest.trim().is_empty();
     let program = &console.session.run.program;
-    let mut rows = Vec::new();
+    let columns = if each { ["Site", "Pass", "What", "Count"] } else { ["Num", "Site", "Count", "What"] };
+    let mut table = Table::new(columns);
     for point in console.session.stops.iter().filter(|point| wanted.contains(&point.number)) {
+        let number = point.number;
         let Kind::Trace(trace) = &point.kind else {
             if each {
-                return Err(Error::refused(format!(
-                    "{} {} keeps nothing: it is no trace",
-                    point.kind.word(),
-                    point.number
-                )));
+                return Err(Error::refused(format!("{} {number} keeps nothing: it is no trace", point.kind.word())));
             }
             continue;
         };
@@ -101,49 +88,35 @@ pub fn info(console: &mut Console, call: Call<'_>) -> Done {
             sites.entry(at.op.saturating_sub(1)).or_default().push((at.pass, tally));
         }
         if sites.is_empty() && !each {
-            rows.push(vec![
-                Cell::Int(point.number as i64),
-                Cell::Text("(nothing yet)".into()),
-                Cell::Int(0),
-                Cell::Text(String::new()),
-            ]);
+            table.push((number, "(nothing yet)", 0, ""));
         }
         for (op, tallies) in sites {
-            let site = program.ops.get(op).map_or_else(String::new, |op| op.site.clone());
-            match each {
-                true => tallies.iter().for_each(|(pass, tally)| rows.extend(details(&site, *pass, tally))),
-                false => {
-                    let kept: Vec<&Tally> = tallies.iter().map(|(_, tally)| *tally).collect();
-                    let count = Cell::Int(kept.len() as i64);
-                    rows.push(vec![
-                        Cell::Int(point.number as i64),
-                        Cell::Text(site),
-                        count,
-                        Cell::Text(summary(&kept)),
-                    ]);
+            let site = program.ops.get(op).map_or("", |op| op.site.as_str());
+            if each {
+                for (pass, tally) in tallies {
+                    details(tally).into_iter().for_each(|(what, count)| table.push((site, pass, what, count)));
                 }
+            } else {
+                let kept: Vec<&Tally> = tallies.iter().map(|(_, tally)| *tally).collect();
+                table.push((number, site, kept.len(), summary(&kept)));
             }
         }
     }
-    if rows.is_empty() {
+    if table.rows.is_empty() {
         return Ok(Answer::Text(if each { "Nothing yet." } else { "No traces." }.into()));
     }
-    let columns: &[&str] = if each { &["Site", "Pass", "What", "Count"] } else { &["Num", "Site", "Count", "What"] };
-    Ok(Answer::Table(Table { title: String::new(), columns: columns.iter().map(|c| c.to_string()).collect(), rows }))
+    Ok(table.into())
 }
 
-/// What was kept at one place, in rows: a number, or the bins that are not empty.
-fn details(site: &str, pass: usize, tally: &Tally) -> Vec<Vec<Cell>> {
-    let row =
-        |what: Cell, count: u64| vec![Cell::Text(site.into()), Cell::Int(pass as i64), what, Cell::Int(count as i64)];
+/// What was kept at one place, with counts: a number, or the bins that are not empty.
+fn details(tally: &Tally) -> Vec<(Cell, u64)> {
     match tally {
-        Tally::Crossed => vec![row(Cell::Text("crossed".into()), 1)],
-        Tally::Number(x) => vec![row(Cell::Num(*x), 1)],
+        Tally::Crossed => vec![("crossed".into(), 1)],
+        Tally::Number(x) => vec![((*x).into(), 1)],
         Tally::Bins(counts, nan) => {
             let filled = counts.iter().enumerate().filter(|(_, count)| **count > 0);
-            let bins = filled.map(|(bin, count)| (range(bin), *count));
-            let nan = (*nan > 0).then(|| ("NaN".to_string(), *nan));
-            bins.chain(nan).map(|(what, count)| row(Cell::Text(what), count)).collect()
+            let bins = filled.map(|(bin, count)| (range(bin).into(), *count));
+            bins.chain((*nan > 0).then(|| ("NaN".into(), *nan))).collect()
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::atomic::AtomicBool;
 
 use super::*;
 use crate::engine::testing::engine;
-use crate::engine::thread::spawn;
+use crate::engine::thread::{Setup, spawn};
 
 /// Runs actions; gives status, output and error output.
 fn batch(actions: &[Action], json: bool, keep_going: bool) -> (i32, String, String) {
@@ -111,7 +111,8 @@ fn commands_from_the_input_follow() {
 
 #[test]
 fn loading_can_fail() {
-    let handle = spawn(|| Err(io::Error::other("no such model")), Arc::new(AtomicBool::new(false))).unwrap();
+    let open = || Err(io::Error::other("no such model"));
+    let handle = spawn(open, Arc::new(AtomicBool::new(false)), Setup::default()).unwrap();
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let batch = Batch { json: true, keep_going: true, ..Batch::default() };
     assert_eq!(run(handle, batch, &mut out, &mut err), 4);

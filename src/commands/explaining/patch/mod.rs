@@ -1,7 +1,5 @@
 //! `patch`: what of another branch, put into this one, brings a number back?
 
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-
 use crate::commands::frame::{Done, mistake, number};
 use crate::commands::state::{Call, Console};
 
@@ -168,15 +166,7 @@ impl Console {
     /// A number over the pass of another branch.
     pub(crate) fn number_in(&mut self, branch: usize, expr: &Expr) -> Result<f64> {
         // The other branch need not have come to a later pass.
-        if self.session.run.pass > 0 {
-            return Err("patching works in the pass of the prompt: go back with \"goto #0\"".into());
-        }
-        // Only where names are looked up changes, and only for the time of this.
-        let here = std::mem::replace(&mut self.session.run.current, branch);
-        let session = &mut self.session;
-        let found = catch_unwind(AssertUnwindSafe(|| eval::number(expr, &mut RunScope::new(session))));
-        self.session.run.current = here;
-        // The engine answers for panics; the session must be on its own branch then.
-        Ok(found.unwrap_or_else(|panic| resume_unwind(panic))?)
+        self.session.prompt_pass()?;
+        Ok(eval::number(expr, &mut RunScope::new(&mut self.session.in_branch(branch)))?)
     }
 }

@@ -28,10 +28,7 @@ pub static SETTINGS: &[Setting] = &[
         default: "0",
         about: "rows of the console in the full screen; 0 leaves it to the layout",
         get: |console| console.screen.console_rows.to_string(),
-        set: |console, text| {
-            console.screen.console_rows = text.parse().ok().filter(|rows| *rows < 1000)?;
-            Some(())
-        },
+        set: |console, text| put(&mut console.screen.console_rows, text.parse().ok().filter(|rows| *rows < 1000)),
     },
     Setting {
         name: "generation temperature",
@@ -39,10 +36,7 @@ pub static SETTINGS: &[Setting] = &[
         default: "0",
         about: "divides the logits; 0 takes the most likely token",
         get: |console| console.session.run.sampling.temperature.to_string(),
-        set: |console, text| {
-            console.session.run.sampling.temperature = number(text, 0.0, 1e6)?;
-            Some(())
-        },
+        set: |console, text| put(&mut console.session.run.sampling.temperature, number(text, 0.0, 1e6)),
     },
     Setting {
         name: "generation top-k",
@@ -50,10 +44,7 @@ pub static SETTINGS: &[Setting] = &[
         default: "0",
         about: "only so many of the likeliest tokens; 0 for all",
         get: |console| console.session.run.sampling.top_k.to_string(),
-        set: |console, text| {
-            console.session.run.sampling.top_k = text.parse().ok()?;
-            Some(())
-        },
+        set: |console, text| put(&mut console.session.run.sampling.top_k, text.parse().ok()),
     },
     Setting {
         name: "generation top-p",
@@ -61,10 +52,7 @@ pub static SETTINGS: &[Setting] = &[
         default: "1",
         about: "only the likeliest tokens with this probability together; 1 for all",
         get: |console| console.session.run.sampling.top_p.to_string(),
-        set: |console, text| {
-            console.session.run.sampling.top_p = number(text, 0.0, 1.0).filter(|x| *x > 0.0)?;
-            Some(())
-        },
+        set: |console, text| put(&mut console.session.run.sampling.top_p, number(text, 0.0, 1.0).filter(|x| *x > 0.0)),
     },
     Setting {
         name: "generation min-p",
@@ -72,10 +60,7 @@ pub static SETTINGS: &[Setting] = &[
         default: "0",
         about: "only tokens with this share of the likeliest one's probability; 0 for all",
         get: |console| console.session.run.sampling.min_p.to_string(),
-        set: |console, text| {
-            console.session.run.sampling.min_p = number(text, 0.0, 1.0)?;
-            Some(())
-        },
+        set: |console, text| put(&mut console.session.run.sampling.min_p, number(text, 0.0, 1.0)),
     },
     Setting {
         name: "generation repetition-penalty",
@@ -84,8 +69,7 @@ pub static SETTINGS: &[Setting] = &[
         about: "lowers the logits of tokens that are in the text; 1 for none",
         get: |console| console.session.run.sampling.repetition_penalty.to_string(),
         set: |console, text| {
-            console.session.run.sampling.repetition_penalty = number(text, 0.0, 1e6).filter(|x| *x > 0.0)?;
-            Some(())
+            put(&mut console.session.run.sampling.repetition_penalty, number(text, 0.0, 1e6).filter(|x| *x > 0.0))
         },
     },
     Setting {
@@ -94,10 +78,7 @@ pub static SETTINGS: &[Setting] = &[
         default: "0",
         about: "where the random numbers begin",
         get: |console| console.session.run.sampling.seed.to_string(),
-        set: |console, text| {
-            console.session.run.sampling.seed = text.parse().ok()?;
-            Some(())
-        },
+        set: |console, text| put(&mut console.session.run.sampling.seed, text.parse().ok()),
     },
     Setting {
         name: "generation stop",
@@ -105,10 +86,7 @@ pub static SETTINGS: &[Setting] = &[
         default: "on",
         about: "whether a token that ends a text ends the generation",
         get: |console| if console.session.run.sampling.stop { "on" } else { "off" }.to_string(),
-        set: |console, text| {
-            console.session.run.sampling.stop = switch(text)?;
-            Some(())
-        },
+        set: |console, text| put(&mut console.session.run.sampling.stop, switch(text)),
     },
     Setting {
         name: "layout",
@@ -117,8 +95,8 @@ pub static SETTINGS: &[Setting] = &[
         about: "panes of the full screen",
         get: |console| console.screen.layout.clone(),
         set: |console, text| {
-            console.screen.layout = console.screen.layouts.iter().find(|name| *name == text)?.clone();
-            Some(())
+            let screen = &mut console.screen;
+            put(&mut screen.layout, screen.layouts.iter().find(|name| *name == text).cloned())
         },
     },
     Setting {
@@ -127,10 +105,7 @@ pub static SETTINGS: &[Setting] = &[
         default: "10",
         about: "ops that list shows",
         get: |console| console.chosen.list_size.to_string(),
-        set: |console, text| {
-            console.chosen.list_size = text.parse().ok().filter(|n| *n > 0)?;
-            Some(())
-        },
+        set: |console, text| put(&mut console.chosen.list_size, text.parse().ok().filter(|n| *n > 0)),
     },
     Setting {
         name: "logging enabled",
@@ -138,10 +113,7 @@ pub static SETTINGS: &[Setting] = &[
         default: "off",
         about: "whether answers are written to a file too",
         get: |console| if console.chosen.log { "on" } else { "off" }.to_string(),
-        set: |console, text| {
-            console.chosen.log = switch(text)?;
-            Some(())
-        },
+        set: |console, text| put(&mut console.chosen.log, switch(text)),
     },
     Setting {
         name: "logging file",
@@ -149,10 +121,7 @@ pub static SETTINGS: &[Setting] = &[
         default: "llmdbg.txt",
         about: "where they are written",
         get: |console| console.chosen.log_file.clone(),
-        set: |console, text| {
-            console.chosen.log_file = Some(text).filter(|text| !text.is_empty())?.to_string();
-            Some(())
-        },
+        set: |console, text| put(&mut console.chosen.log_file, (!text.is_empty()).then(|| text.to_string())),
     },
     Setting {
         name: "logging overwrite",
@@ -160,10 +129,7 @@ pub static SETTINGS: &[Setting] = &[
         default: "off",
         about: "whether a log replaces what is in the file; else it is added",
         get: |console| if console.chosen.overwrite { "on" } else { "off" }.to_string(),
-        set: |console, text| {
-            console.chosen.overwrite = switch(text)?;
-            Some(())
-        },
+        set: |console, text| put(&mut console.chosen.overwrite, switch(text)),
     },
     Setting {
         name: "record-budget",
@@ -171,10 +137,7 @@ pub static SETTINGS: &[Setting] = &[
         default: "2147483648",
         about: "bytes that recordings may take; what no longer fits is computed again when asked for",
         get: |console| console.session.run.budget().to_string(),
-        set: |console, text| {
-            console.session.run.set_budget(size::parse(text).ok()?);
-            Some(())
-        },
+        set: |console, text| size::parse(text).ok().map(|bytes| console.session.run.set_budget(bytes)),
     },
     Setting {
         name: "shell",
@@ -182,10 +145,7 @@ pub static SETTINGS: &[Setting] = &[
         default: "off",
         about: "whether any script may run programs; what is typed, and the user's own init file, always may",
         get: |console| if console.chosen.shell { "on" } else { "off" }.to_string(),
-        set: |console, text| {
-            console.chosen.shell = switch(text)?;
-            Some(())
-        },
+        set: |console, text| put(&mut console.chosen.shell, switch(text)),
     },
     Setting {
         name: "theme",
@@ -194,8 +154,8 @@ pub static SETTINGS: &[Setting] = &[
         about: "colours of the full screen",
         get: |console| console.screen.theme.clone(),
         set: |console, text| {
-            console.screen.theme = console.screen.themes.iter().find(|name| *name == text)?.clone();
-            Some(())
+            let screen = &mut console.screen;
+            put(&mut screen.theme, screen.themes.iter().find(|name| *name == text).cloned())
         },
     },
     Setting {
@@ -225,12 +185,15 @@ pub static SETTINGS: &[Setting] = &[
         default: "10",
         about: "rows of print/t without a count",
         get: |console| console.chosen.top.to_string(),
-        set: |console, text| {
-            console.chosen.top = text.parse().ok().filter(|n| *n > 0)?;
-            Some(())
-        },
+        set: |console, text| put(&mut console.chosen.top, text.parse().ok().filter(|n| *n > 0)),
     },
 ];
+
+/// Puts a value that was read in its place.
+fn put<T>(place: &mut T, value: Option<T>) -> Option<()> {
+    *place = value?;
+    Some(())
+}
 
 fn number(text: &str, low: f64, high: f64) -> Option<f64> {
     text.parse::<f64>().ok().filter(|x| (low..=high).contains(x))

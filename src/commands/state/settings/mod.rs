@@ -13,12 +13,10 @@ use crate::lang::words::{Word, words};
 use crate::lang::{LangError, Span};
 pub use list::SETTINGS;
 
-/// Something that can be chosen.
 pub struct Setting {
     /// One word, or two: the group and the name in it.
     pub name: &'static str,
     pub takes: &'static str,
-    /// What it is at the start.
     pub default: &'static str,
     pub about: &'static str,
     /// Its value, as `set` takes it.
@@ -38,17 +36,14 @@ pub struct Outside {
     pub overwrite: bool,
 }
 
-/// Settings of the console itself.
 #[derive(Clone, Debug)]
 pub(crate) struct Chosen {
     /// Whether any file may run programs.
     pub shell: bool,
-    /// Where a log is written.
     pub log_file: String,
     pub log: bool,
     /// Whether it replaces what is there.
     pub overwrite: bool,
-    /// Ops that `list` shows.
     pub list_size: usize,
     /// Rows of `print/t` without a count.
     pub top: usize,
@@ -78,19 +73,16 @@ fn is_meant(word: &str) -> bool {
 
 /// The setting that words name, and how many of them do.
 pub(crate) fn find(given: &[Word], end: usize) -> Result<(&'static Setting, usize)> {
-    let expected = |at: usize| {
-        Error::At(LangError::new("expected a setting and its value", Span::at(at)).help("show lists the settings"))
-    };
-    let Some(first) = given.first() else { return Err(expected(end)) };
+    let expected = || LangError::new("expected a setting and its value", Span::at(end)).help("show lists the settings");
+    let first = given.first().ok_or_else(expected)?;
     let in_group = SETTINGS.iter().any(|setting| setting.parts().0 == first.text);
     let (group, word, used) = match (in_group, given.get(1)) {
         (true, Some(second)) => (first.text.as_str(), second, 2),
-        (true, None) => return Err(expected(end)),
+        (true, None) => return Err(expected().into()),
         (false, _) => ("", first, 1),
     };
     let of_group: Vec<&Setting> = SETTINGS.iter().filter(|setting| setting.parts().0 == group).collect();
-    let starting: Vec<&&Setting> =
-        of_group.iter().filter(|setting| setting.parts().1.starts_with(&word.text)).collect();
+    let starting: Vec<_> = of_group.iter().filter(|setting| setting.parts().1.starts_with(&word.text)).collect();
     let exact = of_group.iter().find(|setting| setting.parts().1 == word.text);
     match (exact, starting.as_slice()) {
         (Some(setting), _) => Ok((setting, used)),
@@ -98,15 +90,14 @@ pub(crate) fn find(given: &[Word], end: usize) -> Result<(&'static Setting, usiz
         _ => {
             let of = if group.is_empty() { String::new() } else { format!(" of {group}") };
             let names: Vec<&str> = of_group.iter().map(|setting| setting.parts().1).collect();
-            let nearest = names
-                .iter()
-                .max_by(|a, b| strsim::jaro_winkler(&word.text, a).total_cmp(&strsim::jaro_winkler(&word.text, b)));
-            let near = nearest.filter(|name| strsim::jaro_winkler(&word.text, name) > 0.8);
+            let likeness = |name: &&&str| strsim::jaro_winkler(&word.text, name);
+            let nearest = names.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+            let near = nearest.filter(|name| likeness(name) > 0.8);
             let help = match near {
                 Some(name) => format!("did you mean {name}?"),
                 None => format!("one of {}", names.join(", ")),
             };
-            Err(Error::At(LangError::new(format!("no setting{of} called {}", word.text), word.span).help(help)))
+            Err(LangError::new(format!("no setting{of} called {}", word.text), word.span).help(help).into())
         }
     }
 }
@@ -128,7 +119,7 @@ fn assign(console: &mut Console, text: &str, offset: usize) -> Done {
     let (setting, used) = find(&given, end)?;
     let [value] = &given[used..] else {
         let error = LangError::new("expected a setting and its value", Span::at(end));
-        return Err(Error::At(error.help(format!("{} is {}", setting.name, setting.takes))));
+        return Err(error.help(format!("{} is {}", setting.name, setting.takes)).into());
     };
     console.apply_setting(setting, &value.text, "set").map_err(|error| error.at(value.span))?;
     Ok(Answer::Text(String::new()))
@@ -160,24 +151,17 @@ impl Console {
     }
 
     /// Sets the setting called `name` as a file or an option says, `from` there.
-    ///
-    /// # Errors
-    /// In a sentence, if there is no such setting or the value is not what it takes.
     pub fn configure(&mut self, name: &str, value: &str, from: &str) -> Result<()> {
         let setting = SETTINGS.iter().find(|setting| setting.name == name);
         self.apply_setting(setting.ok_or_else(|| format!("no setting {name}"))?, value, from)
     }
 
-    /// What may be done outside the session.
     pub fn outside(&self) -> Outside {
         let Chosen { shell, log, log_file, overwrite, .. } = &self.chosen;
         Outside { shell: *shell, log: log.then(|| PathBuf::from(log_file)), overwrite: *overwrite }
     }
 
     /// The command that sets a setting to what it is now, for the setting that `text`, `NAME VALUE`, names.
-    ///
-    /// # Errors
-    /// As it is shown, if there is no such setting.
     pub fn restoring(&self, text: &str) -> Result<String, ErrorView> {
         let found = words(text, 0).map_err(Error::At).and_then(|given| find(&given, text.len()));
         let (setting, _) = found.map_err(|fail| ErrorView::new(&fail, text))?;

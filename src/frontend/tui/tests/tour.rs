@@ -7,7 +7,7 @@ use crate::commands::Console;
 use crate::debugger::{Session, Settings};
 use crate::engine::Interpreter;
 use crate::engine::messages::Source;
-use crate::engine::thread::{Handle, spawn};
+use crate::engine::thread::{Handle, Setup, spawn};
 use crate::frontend::tui::glyphs::UNICODE;
 use crate::frontend::tui::panes::Panes;
 use crate::frontend::tui::state::{Colours, Mode};
@@ -43,7 +43,7 @@ impl Live {
             let session = Session::new(model, input, device, &Settings { record_budget: 1 << 30 }, flag);
             Ok::<_, std::io::Error>(Box::new(Console::new(session, "tiny-gpt2")) as Box<dyn Interpreter>)
         };
-        let engine = spawn(open, interrupt).unwrap();
+        let engine = spawn(open, interrupt, Setup::default()).unwrap();
         let colours = Colours { depth: ColorDepth::Mono, user: None };
         let mut state = State::new("tiny-gpt2".into(), colours, &UNICODE, Keymap::new(None).0, Panes::new(None).0);
         state.tour = Some(Tour::new());
