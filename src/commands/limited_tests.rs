@@ -152,7 +152,7 @@ fn an_op_is_refused_with_its_site_size_and_limit_and_what_is_before_it_stays() {
     limited::to(89 << 10, || {
         let mut console = console(&model, 60);
         let Answer::Error(error) = answer(&mut console, "run") else { panic!("it runs") };
-        // What was carried out before is told behind it.
+        // What was carried out before is reported after it.
         assert_eq!(
             error.message.lines().next().unwrap(),
             "logits needs 90.00 KiB ([row=1, pos=60, vocab=384]) in one buffer, and cpu holds at most 89.00 KiB: take a shorter \

@@ -1,7 +1,7 @@
 //! Everything a user has set up: the run, stop points, focus, value history, variables, displays.
 
-use std::ops::{Deref, DerefMut};
 use std::collections::{BTreeMap, HashSet};
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 

@@ -381,7 +381,7 @@ fn the_last_attribution_is_saved_as_a_page() {
     let page = std::fs::read_to_string(&file).unwrap();
     assert!(page.contains("<title>ig of logit(&quot;negative&quot;)") && page.contains("masterpiece").eq(&false));
     assert_eq!(page.matches("<td class=\"token\">").count(), 11);
-    assert!(b.fail("save attribution a.png").contains("a.png is no .html file"));
+    assert!(b.fail("save attribution a.png").contains("a.png is not a .html file"));
     assert!(b.fail("save activations x.html").contains("no .safetensors or .npz file"));
 }
 
@@ -474,7 +474,7 @@ fn lime_is_that_of_captum_for_the_same_random_choices() {
         assert!(title.contains("sampled, 60 samples, seed 4"), "{title}");
     }
     let mut b = bert();
-    assert!(b.fail("attr lime -alpha -1").contains("-alpha is a number from 0 on"));
+    assert!(b.fail("attr lime -alpha -1").contains("-alpha is a number of at least 0"));
 }
 
 #[test]

@@ -175,7 +175,7 @@ fn check_payload(kind: &str, payload: &Value) {
                 check_payload(kind, &display[kind]);
             }
         }
-        other => panic!("{other} is no kind"),
+        other => panic!("{other} is not a kind"),
     }
 }
 

@@ -81,7 +81,7 @@ fn kill_ends_the_run_and_keeps_what_was_set_up() {
     assert!(bench.fail("step").contains("no pass has been started"));
     assert!(bench.fail("kill").contains("no pass has been started"));
     bench.run("checkout main");
-    assert!(bench.fail("step").contains("no pass has been started"), "another branch is no new run");
+    assert!(bench.fail("step").contains("no pass has been started"), "another branch is not a new run");
     bench.run("checkout edit1");
     assert_eq!(bench.stop("run").ids, [1]);
     assert_eq!(bench.console.session.run.branch().edits.len(), 1);

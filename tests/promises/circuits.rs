@@ -294,12 +294,12 @@ fn questions_of_patch_that_do_not_go_together_are_refused() {
         ("patch mean -metric loss -to L1H0.q", "is as in a branch"),
         ("patch main -metric loss -to L1H0.q -minimal", "two questions"),
         ("patch main -metric loss -faithful 0.5", "two questions"),
-        ("patch main -metric loss -minimal -faithful 2", "is no share"),
+        ("patch main -metric loss -minimal -faithful 2", "is not a share"),
         ("patch main -metric loss -minimal -site attn.z", "does not go with"),
         ("patch main -metric loss -to L1H0.q -approx", "does not go with"),
         ("patch main -metric loss -to L0H0.q", "no head stands in front"),
         ("patch main -metric loss -to L9H0.q", "there is no head L9H0"),
-        ("patch main -metric loss -to L1H0.z", "is no input of a head"),
+        ("patch main -metric loss -to L1H0.z", "is not an input of a head"),
         ("patch main -metric loss -minimal", "of a value is in force"),
         ("patch zero", "expected the number that is watched"),
         ("save value x.npy", "expected what to save"),
@@ -374,7 +374,7 @@ fn a_neuron_is_seen_where_it_fires_and_in_what_it_promotes() {
     assert!(table.title.contains("2 lines of"), "{}", table.title);
     assert!(number(&table.rows[0][1]) >= most - 1e-6);
     assert!(b.fail("neuron L0N9999").contains("has neurons 0..511"));
-    assert!(b.fail("neuron L0H1").contains("is no neuron"));
+    assert!(b.fail("neuron L0H1").contains("is not a neuron"));
     assert!(b.fail("neuron L0N1 nothing.txt").contains("cannot read nothing.txt"));
 }
 

@@ -205,7 +205,7 @@ fn dumps_under_other_names_in_other_layouts_are_read() {
     let map = folder.path().join("map.json");
     std::fs::write(&map, "{\"my.block.*\": \"L*.resid_post\"}").unwrap();
     let told = b.text(&format!("load-dump {} as theirs map {}", file.display(), map.display()));
-    assert!(told.contains("Dump theirs: 6 sites") && told.contains("1 tensors are no site's: my.loss"), "{told}");
+    assert!(told.contains("Dump theirs: 6 sites") && told.contains("1 tensors belong to no site: my.loss"), "{told}");
     let told = b.text("diff theirs -all");
     for part in [
         "all agree",
@@ -331,7 +331,7 @@ fn what_does_not_fit_is_told() {
     assert!(b.fail("load nowhere/model as other").contains("nowhere/model"));
     assert!(b.fail("load").contains("expected a model and its name"));
     assert!(b.fail(&format!("load {} as main", fixture("gpt2").display())).contains("there is a main already"));
-    assert!(b.fail(&format!("load {} as 2nd", fixture("gpt2").display())).contains("is no name"));
+    assert!(b.fail(&format!("load {} as 2nd", fixture("gpt2").display())).contains("is not a name"));
     assert!(b.fail(&format!("load {} as x -dtype f8", fixture("gpt2").display())).contains("use f32 or f16"));
     assert!(b.fail("use nobody").contains("no model nobody: there is no other"));
     assert!(b.fail("load-dump nothing.safetensors as x").contains("cannot read nothing.safetensors"));

@@ -219,7 +219,7 @@ const PHRASES: [Phrase; 18] = [
     Phrase {
         pattern: r"(?i)[\w.)\]}]+ (?:is|are|was|were) no [\w{]+",
         unless: r"(?i)^(?:there|which there) | no (?:longer|more)$",
-        example: "{name} is no file",
+        example: "{name} is not a file",
         instead: "is not a ...",
     },
     Phrase {

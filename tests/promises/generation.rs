@@ -195,7 +195,7 @@ fn another_token_is_another_road_and_the_old_one_stays() {
     assert_eq!(generated(&b, 0), before);
     assert_eq!(
         b.fail("set tokens[-2:] = 261"),
-        "one token at a time can be changed after the prompt: what follows it is chosen anew"
+        "one token at a time can be changed after the prompt: what follows it is chosen again"
     );
 }
 
@@ -253,9 +253,9 @@ fn tokens_are_drawn_by_the_settings_and_other_settings_make_another_branch() {
     b.run("checkout main");
     assert_eq!(generated(&b, 0), first);
     for (line, message) in [
-        ("set generation top-p 2", "top-p is a number above 0, up to 1, not 2"),
+        ("set generation top-p 2", "top-p must be a number above 0, up to 1, not 2"),
         ("set generation warmth 2", "no setting of generation called warmth"),
-        ("set generation seed x", "seed is a whole number from 0 on, not x"),
+        ("set generation seed x", "seed must be a whole number of at least 0, not x"),
         ("set generation stop", "expected a setting and its value"),
         ("generate", "expected how many tokens"),
     ] {

@@ -50,7 +50,7 @@ fn numbers(table: &Table, name: &str) -> Vec<f64> {
     let number = |cell: Cell| match cell {
         Cell::Num(x) => x,
         Cell::Int(n) => n as f64,
-        other => panic!("{other:?} is no number"),
+        other => panic!("{other:?} is not a number"),
     };
     column(table, name).into_iter().map(number).collect()
 }

@@ -279,7 +279,7 @@ const WRONG: &[(&str, &str)] = &[
     ("info foo", "Undefined info command: \"foo\".  Try \"help info\".\n~"),
     (
         "save activations x.pt",
-        "x.pt is no .safetensors or .npz file\n~\nvalues are written as safetensors or npz; name the file FILE.safetensors",
+        "x.pt is not a .safetensors or .npz file\n~\nvalues are written as safetensors or npz; name the file FILE.safetensors",
     ),
 ];
 

@@ -288,8 +288,8 @@ fn settings_of_a_file_count_and_mistakes_in_it_are_told() {
     terminal.until("the layout of the file", |screen| screen.contains("that a lens could be put on"));
     terminal.until("the mistakes", |screen| {
         screen.contains("did you mean \"list-size\"?")
-            && screen.contains("top-rows is a whole number from 1 on, not 0")
-            && screen.contains("is no command that only looks")
+            && screen.contains("top-rows must be a whole number of at least 1, not 0")
+            && screen.contains("is not one")
     });
     terminal.press(":show layout\r");
     terminal.until("where it comes from", |screen| screen.contains("layout is lens (settings.toml:1"));

@@ -63,7 +63,7 @@ fn a_setting_says_where_it_comes_from() {
     );
     let file = file.display();
     assert!(
-        err.contains(&format!("{file}:4: top-p is a number above 0, up to 1, not 9; the default is used")),
+        err.contains(&format!("{file}:4: top-p must be a number above 0, up to 1, not 9; the default is used")),
         "{err}"
     );
     // -nx leaves the file alone, and --print-config shows what it comes to.
@@ -140,7 +140,7 @@ fn names_may_be_shortened_and_misspelt_ones_are_told() {
         ("set generation warmth 2", "no setting of generation called warmth"),
         ("set list-size", "expected a setting and its value"),
         ("set list-size 3 4", "expected a setting and its value"),
-        ("set list-size 0", "list-size is a whole number from 1 on, not 0"),
+        ("set list-size 0", "list-size must be a whole number of at least 1, not 0"),
         ("show list-size 3", "unexpected word"),
     ] {
         let said = b.fail(command);

@@ -206,7 +206,7 @@ fn what_cannot_be_watched_or_caught_is_refused_with_what_can() {
     let mut bench = bench("start");
     assert!(bench.fail("watch 1 + 1").contains("this can never change"));
     assert!(bench.fail("catch lightning").contains("one of nan, inf, overflow"));
-    assert!(bench.fail("catch token 99999999").contains("is no token"));
+    assert!(bench.fail("catch token 99999999").contains("is not a token"));
     assert!(bench.fail("catch norm-jump 0").contains("threshold"));
 }
 

@@ -47,7 +47,7 @@ pub(crate) fn text_of(typed: &str, offset: usize) -> Result<String> {
     if typed.starts_with('"') { Ok(strings::literal(typed, offset)?.0) } else { Ok(typed.to_string()) }
 }
 
-/// The edit that makes the prompt another one.
+/// The edit that makes the prompt a different one.
 pub(crate) fn of_input(prompt: Input, line: &str) -> Edit {
     let (change, text) = (Change::Input(prompt), line.to_string());
     Edit { from: Mark::START, target: Target::Input, change, lasting: false, text }
@@ -203,7 +203,7 @@ impl Console {
                 let change = Change::Tokens(tokens);
                 Ok(Edit { from: Mark::new(pass, 0), target: Target::Token, change, lasting: false, text })
             }
-            _ => Err("one token at a time can be changed after the prompt: what follows it is chosen anew".into()),
+            _ => Err("one token at a time can be changed after the prompt: what follows it is chosen again".into()),
         }
     }
 

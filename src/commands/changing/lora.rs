@@ -16,7 +16,7 @@ pub fn lora(console: &mut Console, call: Call<'_>) -> Done {
     let given = call.words()?;
     let given: Vec<&str> = given.iter().map(|word| word.text.as_str()).collect();
     match given[..] {
-        [] => Ok(Answer::Text(told(console))),
+        [] => Ok(Answer::Text(report(console))),
         ["on"] => on(console),
         ["off"] => off(console),
         ["load", folder] => load(console, Path::new(folder)),
@@ -25,7 +25,7 @@ pub fn lora(console: &mut Console, call: Call<'_>) -> Done {
 }
 
 impl Console {
-    /// Applies the adapter of a folder in a branch of its own, before any command.
+    /// Applies the adapter of a folder in a separate branch, before any command.
     pub fn with_adapter(mut self, folder: &Path) -> Result<Console> {
         let adapter = adapter::read(folder, &self.session.run.model)?;
         self.session.adapter = Some(Arc::new(adapter));
@@ -101,7 +101,7 @@ fn is_on(console: &Console) -> bool {
     console.session.run.branch().edits.iter().any(|edit| edit.text == COMMAND)
 }
 
-fn told(console: &Console) -> String {
+fn report(console: &Console) -> String {
     let Ok(adapter) = loaded(console) else { return "No adapter is loaded.".into() };
     let mut lines = vec![format!("{}: {} numbers", adapter.path.display(), adapter.parameters)];
     lines.extend(adapter.base.as_ref().map(|base| format!("trained on {base}")));

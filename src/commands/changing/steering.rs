@@ -28,7 +28,7 @@ pub fn steer(console: &mut Console, call: Call<'_>) -> Done {
     for place in places::places(&console.session, &location)? {
         let wrong = |message: &str| LangError::new(message, location.span);
         let location::Target::Site(name) = &place.target else {
-            return Err(wrong("steer needs a site: a module has no value of its own").into());
+            return Err(wrong("steer needs a site: a module has no value").into());
         };
         let Some(op) = console.session.run.program.op_of(name) else {
             return Err(wrong(&format!("{name} is computed when asked for; it cannot be steered")).into());

@@ -21,7 +21,7 @@ pub fn tokens(console: &mut Console, call: Call<'_>) -> Done {
     let prompt = run.branch().prompt();
     let mut rows = prompt.texts();
     let focused = console.session.focus.row;
-    // Positions are those that are shown, with the padding in front of the text.
+    // Positions are those that are shown, with the padding before the text.
     let first = prompt.rows[focused].mask.iter().position(|real| *real).unwrap_or(0);
     let row = &mut rows[focused];
     let places = first..first + row.ids.len();
@@ -64,25 +64,24 @@ pub fn tokens(console: &mut Console, call: Call<'_>) -> Done {
             }
         }
     }
-    // What the row was made from is no longer what it is.
+    // What the row was made from is not a longer what it is.
     (row.text, row.second_text) = (None, None);
     let model = console.session.run.model.clone();
     let input = prompt.with_rows(&model, rows)?;
     console.apply(vec![of_input(input, call.line)])
 }
 
-/// Where in the text a position up to `last` is; negative ones count from the end. The text stands at `places`.
+/// Where in the text a position up to `last` is; negative ones count from the end. The text is at `places`.
 fn position(text: &str, span: Span, places: &Range<usize>, last: usize) -> Result<usize> {
-    let number: i64 = text
-        .trim()
-        .parse()
-        .map_err(|_| LangError::new(format!("{text} is no position"), span).help("a number; -1 is the last token"))?;
+    let number: i64 = text.trim().parse().map_err(|_| {
+        LangError::new(format!("{text} is not a position"), span).help("a number; -1 is the last token")
+    })?;
     let at = if number < 0 { number + places.end as i64 } else { number };
     let place = usize::try_from(at).ok().filter(|at| (places.start..=last).contains(at));
     place.map(|at| at - places.start).ok_or_else(|| {
         let why = match places.start {
             0 => format!("no position {number}: the row has {} tokens", places.len()),
-            first => format!("no token at position {number}: the text stands at {first}:{}", places.end),
+            first => format!("no token at position {number}: the text is at {first}:{}", places.end),
         };
         LangError::new(why, span).into()
     })

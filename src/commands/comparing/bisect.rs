@@ -78,7 +78,7 @@ fn because(one: &Introduced) -> String {
 }
 
 impl Console {
-    /// What ops introduce: all of them, or those behind one op up to another.
+    /// What ops introduce: all of them, or those after one op up to another.
     fn introduced(&mut self, side: &Side, between: Option<(Option<usize>, usize)>) -> Result<Vec<Introduced>> {
         self.session.bring(side)?;
         let program = self.session.run.program.clone();
@@ -86,7 +86,7 @@ impl Console {
         if let Some((behind, last)) = between {
             start.end = Some(last + 1);
             for op in 0..behind.map_or(0, |op| op + 1) {
-                // Of what stands before, only what is read further on is looked up.
+                // Of what is before, only what is read further on is looked up.
                 let read = program.readers(op).iter().any(|&reader| Some(reader) > behind && reader <= last);
                 start.before.push(if read { Some(self.given(side, op)?) } else { None });
             }

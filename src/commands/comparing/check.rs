@@ -12,7 +12,7 @@ use crate::lang::{LangError, Span};
 use crate::tensor::{Precision, Tolerance};
 
 /// What two ways to compute the same may differ by where values are held in 16 bits, as a part of the size: what is 2e-4 apart may be
-/// rounded to neighbours, which are 1e-3 apart, and the difference grows with the ops behind it.
+/// rounded to neighbours, which are 1e-3 apart, and the difference grows with the ops after it.
 const FLOOR_OF_HALVES: f64 = 1e-2;
 
 const LISTED: usize = 10;
@@ -38,30 +38,30 @@ pub fn check(console: &mut Console, call: Call<'_>) -> Done {
         "cache" => {
             let found = recompute(run)?;
             let passes = found.iter().map(|site| site.pass).max().unwrap_or(0) + 1;
-            let what = format!("values of {passes} passes beside one pass over the whole text");
+            let what = format!("values of {passes} passes compared with one pass over the whole text");
             (found, Some(floor), "Cached and recomputed values agree", "cached and recomputed values differ", what)
         }
         "batch" => {
             let found = alone(run)?;
-            let what = "values of rows in the batch beside each row alone".to_string();
+            let what = "values of rows in the batch compared with each row by itself".to_string();
             (found, Some(floor), "Rows compute what they do alone", "a row does not compute what it does alone", what)
         }
         "inert" => {
             let found = looked_at(run)?;
-            let what = "values of the pass, looked at on the way, beside the pass as it is recorded".to_string();
+            let what = "values of the pass, read on the way, compared with the recorded pass".to_string();
             (found, None, "Looking changes no bit", "looking at values changes what is computed", what)
         }
         _ => {
             let found = again(run)?;
-            let what = "values of the pass beside the same pass computed anew".to_string();
-            (found, None, "The same bits again", "the pass gives other bits when it is computed anew", what)
+            let what = "values of the pass compared with the same pass computed again".to_string();
+            (found, None, "The same bits again", "the pass gives different bits when it is computed again", what)
         }
     };
-    told(found, floor, agree, differ, &what)
+    report(found, floor, agree, differ, &what)
 }
 
 /// What was found, the largest first; a failure if one is beyond the tolerance, or without one if a bit differs.
-fn told(mut found: Vec<Recomputed>, floor: Option<f64>, agree: &str, differ: &str, what: &str) -> Done {
+fn report(mut found: Vec<Recomputed>, floor: Option<f64>, agree: &str, differ: &str, what: &str) -> Done {
     let compared = found.len();
     let measure = |one: &Recomputed| match floor {
         Some(_) => one.difference.relative,

@@ -20,7 +20,7 @@ use crate::tensor::ops::{Reduction, Slice};
 const FAR: f64 = 2.0;
 
 /// What no model shows by itself.
-const BESIDE: &str = "not looked for: a wrong eps, base of rotations or order of blocks shows only beside a reference (diff, bisect, golden check)";
+const BESIDE: &str = "not checked: a wrong eps, base of rotations or order of blocks shows only in a comparison with a reference (diff, bisect, golden check)";
 
 /// Findings of one rule that are listed.
 const LISTED: usize = 3;

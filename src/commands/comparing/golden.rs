@@ -47,7 +47,7 @@ struct Kept {
     mean: f64,
     l2: f64,
     absmax: f64,
-    /// Elements at even distances; what is no finite number is none.
+    /// Elements at even distances; what is not a finite number is none.
     samples: Vec<Option<f64>>,
     /// The sizes of the rows that these are in; files from before there were any have none.
     #[serde(default)]
@@ -95,7 +95,7 @@ pub fn golden(console: &mut Console, call: Call<'_>) -> Done {
             let text = read_text(Path::new(&file.text));
             let text = text.map_err(|error| format!("cannot read {}: {error}", file.text))?;
             let golden: Golden =
-                serde_json::from_str(&text).map_err(|error| format!("{} is no golden file: {error}", file.text))?;
+                serde_json::from_str(&text).map_err(|error| format!("{} is not a golden file: {error}", file.text))?;
             if golden.format != FORMAT {
                 return Err(format!("{} is of another version: {}", file.text, golden.format).into());
             }

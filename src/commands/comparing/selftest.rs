@@ -1,4 +1,4 @@
-//! `selftest`: the device beside the CPU in 64 bits, op by op.
+//! `selftest`: the device next to the CPU in 64 bits, op by op.
 
 use crate::answer::Table;
 use crate::answer::numbers::significant;
@@ -30,7 +30,7 @@ pub fn run(console: &mut Console, call: Call<'_>) -> Done {
         return Err(format!("{device} does not compute {kind}{more} as it should: {by}").into());
     }
     let title = format!(
-        "{ops} ops on {device} in {precision} beside the CPU in f64, each on the same values{edits}: all within {limit}, \
+        "{ops} ops on {device} in {precision} compared with the CPU in f64, each on the same values{edits}: all within {limit}, \
          the worst {worst}"
     );
     let rows = found.into_iter().map(|one| (one.kind, one.ops, one.site, one.relative, one.max));

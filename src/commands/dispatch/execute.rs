@@ -36,7 +36,7 @@ impl Console {
             Ok(answer) => answer,
             Err(error) => {
                 let mut view = ErrorView::new(&error, line);
-                // An expression makes a sentence of what a device says, which is no mistake of the command.
+                // An expression makes a sentence of what a device says, which is not a mistake of the command.
                 if failed && view.fault == Fault::Command {
                     view.fault = Fault::Model;
                 }

@@ -23,7 +23,7 @@ pub fn run(console: &mut Console, call: Call<'_>) -> Done {
     no_more(&left, "activations, or activations -against FILE with a text in each line")?;
     let against = given.value("-against");
     if let Some(option) = given.get("-all").filter(|_| against.is_none()) {
-        return Err(mistake("-all is of what is compared", option.span, "activations -against FILE -all"));
+        return Err(mistake("-all needs -against FILE", option.span, "activations -against FILE -all"));
     }
     if !console.session.run.at_end() {
         return Err("activations are of a complete pass: \"run\" or \"continue\" to its end first".into());

@@ -51,7 +51,7 @@ enum Way {
     Leave,
 }
 
-/// How, and the expression with the byte that it begins at. A minus in front of an expression is no option.
+/// How, and the expression with the byte that it begins at. A minus before an expression is not an option.
 fn way(text: &str, offset: usize) -> (Way, &str, usize) {
     let ways = [("-step", Way::Step), ("-all-at-once", Way::AtOnce), ("-leave", Way::Leave), ("--", Way::BySegments)];
     let first = text.split(char::is_whitespace).next().unwrap_or_default();

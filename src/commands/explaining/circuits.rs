@@ -28,7 +28,7 @@ pub fn run(console: &mut Console, call: Call<'_>) -> Done {
             "q" => (Reads::Q, "queries"),
             "k" => (Reads::K, "keys"),
             "v" => (Reads::V, "values"),
-            _ => return Err(mistake(format!("{} is no input of a head", word.text), word.span, "q, k or v")),
+            _ => return Err(mistake(format!("{} is not an input of a head", word.text), word.span, "q, k or v")),
         };
         let names: Vec<String> = all.iter().map(|head| format!("L{}H{}", head.layer, head.head)).collect();
         let mut data = Vec::with_capacity(all.len() * all.len());
@@ -53,7 +53,7 @@ pub fn run(console: &mut Console, call: Call<'_>) -> Done {
             Ok(of_all(&found, tables.is_some()).into())
         }
         [word] => {
-            let none = || mistake(format!("{} is no head", word.text), word.span, "L2H3");
+            let none = || mistake(format!("{} is not a head", word.text), word.span, "L2H3");
             let (layer, number) = indexed(&word.text, 'H').ok_or_else(none)?;
             let head = all
                 .iter()

@@ -15,7 +15,7 @@ use crate::tensor::Axis;
 /// Heads and neurons listed unless more are asked for.
 const LISTED: usize = 12;
 
-/// Source tokens named beside a head.
+/// Source tokens named next to a head.
 const SOURCES: usize = 3;
 
 const EXPLAINED: usize = 6;
@@ -94,7 +94,7 @@ fn heading(console: &Console, question: &Question, found: &Direct) -> String {
     let sum: f64 = found.parts.iter().map(|part| part.share).sum();
     let cap = if found.capped { " before the cap" } else { "" };
     let left = found.value - sum;
-    // What f32 rounds away is no part.
+    // What f32 rounds away is not a part.
     let remainder = match left.abs() <= 1e-5 * (1.0 + found.value.abs()) {
         true => "nothing left over".to_string(),
         false => format!("{} left over", significant(left, 3)),

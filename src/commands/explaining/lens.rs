@@ -32,7 +32,7 @@ pub fn lens(console: &mut Console, call: Call<'_>) -> Done {
     }
     if let Some(first) = left.first() {
         if mid || given.has("-tuned") {
-            let message = "a lens on sites is the logit lens, on these alone";
+            let message = "with SITES, only the plain logit lens is available";
             return Err(mistake(message, first.span, "lens SITES, without -mid and -tuned"));
         }
         points = console.lens_points(&left, points)?;
@@ -148,7 +148,7 @@ impl Console {
             for site in self.sites_of(std::slice::from_ref(word))? {
                 let Some(op) = program.op_of(&site) else { continue };
                 if program.ops[op].axes[1..] != [Axis::Pos, Axis::Dim] || program.ops[op].width != width {
-                    let message = format!("{site} is no vector of the residual stream's width");
+                    let message = format!("{site} is not a vector of the residual stream's width");
                     let help = "resid_mid, attn_out, mlp_out, or another site of [pos, dim]";
                     return Err(mistake(message, word.span, help));
                 }

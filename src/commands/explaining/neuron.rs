@@ -16,7 +16,7 @@ use crate::tensor::ops::Slice;
 /// Tokens that are listed on each side.
 const TOP: usize = 8;
 
-/// Tokens shown in front of one that excites.
+/// Tokens shown before one that excites.
 const BEFORE: usize = 4;
 
 /// A token that excites: by how much, and where.
@@ -39,7 +39,7 @@ pub fn run(console: &mut Console, call: Call<'_>) -> Done {
         }
     };
     let wrong = |message: String| mistake(message, word.span, "L1N37: a block and a neuron of its MLP");
-    let (layer, neuron) = indexed(&word.text, 'N').ok_or_else(|| wrong(format!("{} is no neuron", word.text)))?;
+    let (layer, neuron) = indexed(&word.text, 'N').ok_or_else(|| wrong(format!("{} is not a neuron", word.text)))?;
     let program = &console.session.run.program;
     let (site, op) = (Part::MlpPost.site(layer), program.block_op(layer, Part::MlpPost));
     let op = op.ok_or_else(|| wrong(format!("there is no {site}: blocks with experts have none")))?;

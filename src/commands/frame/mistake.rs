@@ -12,10 +12,10 @@ pub fn mistake(message: impl Into<String>, span: Span, help: impl Into<String>) 
 /// A number that a word gives: `what` names it and its range.
 ///
 /// # Errors
-/// At the word, if it is no number or is not allowed.
+/// At the word, if it is not a number or is not allowed.
 pub fn number(word: &Word, allowed: impl Fn(&f64) -> bool, what: &str) -> Result<f64> {
     let found = word.text.parse().ok().filter(allowed);
-    found.ok_or_else(|| LangError::new(format!("{} is no {what}", word.text), word.span).into())
+    found.ok_or_else(|| LangError::new(format!("{} is not a {what}", word.text), word.span).into())
 }
 
 /// Refuses words that a command does not take.

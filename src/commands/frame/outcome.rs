@@ -23,7 +23,7 @@ pub struct Outcome {
     pub then: Vec<Follow>,
 }
 
-/// Commands that run after another one.
+/// Commands that run after a different one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Follow {
     /// Whose they are, for messages.

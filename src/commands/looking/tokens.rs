@@ -22,7 +22,7 @@ fn steps(console: &Console) -> Vec<String> {
     let mut told = Vec::new();
     if let (Some((name, prompt)), Some(_), false) = (&console.session.run.model.prompt, &row.text, console.chat) {
         let prompt = quoted(prompt);
-        told.push(format!("sentence-transformers puts its prompt {name:?} in front of the text: {prompt}"));
+        told.push(format!("sentence-transformers puts its prompt {name:?} before the text: {prompt}"));
     }
     for (text, which) in [(&row.text, "text"), (&row.second_text, "second text")] {
         let Some(text) = text else { continue };
@@ -35,7 +35,7 @@ fn steps(console: &Console) -> Vec<String> {
         }
         if !steps.added.is_empty() && !console.chat {
             let tokens: Vec<String> = steps.added.iter().map(|token| quoted(token)).collect();
-            told.push(format!("taken as tokens of their own in the {which}: {}", tokens.join(" ")));
+            told.push(format!("taken as separate tokens in the {which}: {}", tokens.join(" ")));
         }
     }
     told

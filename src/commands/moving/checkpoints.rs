@@ -69,7 +69,7 @@ pub fn checkpoint(console: &mut Console, call: Call<'_>) -> Done {
     let name = match call.optional_word("name")? {
         Some(name) if !name.text.starts_with(|c: char| c.is_alphabetic()) => {
             return Err(
-                LangError::new(format!("{} is no name: it must start with a letter", name.text), name.span).into()
+                LangError::new(format!("{} is not a name: it must start with a letter", name.text), name.span).into()
             );
         }
         name => name.map(|name| name.text),
@@ -77,7 +77,7 @@ pub fn checkpoint(console: &mut Console, call: Call<'_>) -> Done {
     if let Some(name) = &name
         && session.checkpoints.values().any(|checkpoint| checkpoint.name.as_ref() == Some(name))
     {
-        return Err(Error::refused(format!("there is a checkpoint {name} already")));
+        return Err(Error::refused(format!("checkpoint {name} exists already")));
     }
     let last = session.checkpoints.keys().next_back().copied().unwrap_or(0);
     let number = last.max(console.memory.highest_checkpoint) + 1;

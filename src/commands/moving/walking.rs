@@ -24,8 +24,8 @@ fn go(console: &mut Console, call: &Call<'_>) -> Done {
         }
         (name, _) => {
             return Err(Error::refused(format!(
-                "{name} is no motion of the backward pass, which goes one way: \"backward -leave\" goes back to the forward pass, \
-                 \"backward -step EXPR\" begins anew"
+                "{name} is not a motion of the backward pass, which goes one way: \"backward -leave\" goes back to the forward pass, \
+                 \"backward -step EXPR\" starts another one"
             )));
         }
     };
@@ -33,7 +33,7 @@ fn go(console: &mut Console, call: &Call<'_>) -> Done {
     arrived(console, stop)
 }
 
-/// What is said where the walk has come to.
+/// What is shown where the walk has come to.
 pub fn arrived(console: &mut Console, stop: Stop) -> Done {
     let gradients = console.session.gradients()?;
     let (op, target, number) = (gradients.at(), gradients.target.clone(), gradients.value);

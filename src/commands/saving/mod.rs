@@ -87,7 +87,7 @@ fn check_ending(file: &Word, endings: &[&str], help: &str) -> Result<()> {
         return Ok(());
     }
     let kinds = endings.iter().map(|ending| format!(".{ending}")).collect::<Vec<_>>().join(" or ");
-    Err(LangError::new(format!("{} is no {kinds} file", file.text), file.span).help(help).into())
+    Err(LangError::new(format!("{} is not a {kinds} file", file.text), file.span).help(help).into())
 }
 
 /// The file that comes first, and the rest with the byte at which it begins.
@@ -134,7 +134,7 @@ fn sites(console: &mut Console, call: Call<'_>, gradients: bool) -> Done {
             Some(op) => console.session.run.value(op)?,
             None => match console.evaluate(&parse_expr(&format!("all({site})"), 0)?)? {
                 Datum::Tensor(value) => value,
-                _ => return Err(Error::refused(format!("{site} is no tensor"))),
+                _ => return Err(Error::refused(format!("{site} is not a tensor"))),
             },
         };
         entries.push((site.clone(), if all_rows { value } else { value.slice(&[Slice::At(row)])? }));

@@ -62,7 +62,7 @@ pub fn export(console: &mut Console, call: Call<'_>) -> Done {
     }
     let others = run.branch().edits.iter().any(|edit| !matches!(edit.target, crate::debugger::Target::Weight(_)));
     if others {
-        text.push_str("\nEdits of values, tokens and the cache are no part of a checkpoint; save edits keeps them.");
+        text.push_str("\nEdits of values, tokens and the cache are not part of a checkpoint; save edits keeps them.");
     }
     Ok(Answer::Text(text))
 }

@@ -51,7 +51,7 @@ pub fn value(console: &mut Console, word: &Word, text: &str, offset: usize) -> D
             export::file(file, format!("{}\n", json!({"shape": shape, "axes": axes, "data": data})))?;
         }
         _ => {
-            let message = format!("{file} is no .npy, .npz, .safetensors, .csv or .json file");
+            let message = format!("{file} is not a .npy, .npz, .safetensors, .csv or .json file");
             let error = LangError::new(message, word.span);
             return Err(error.help("save value FILE.npy L2.attn.pattern[head=3]").into());
         }
@@ -143,13 +143,13 @@ pub fn table(console: &Console, word: &Word) -> Done {
         }
         "svg" | "png" => {
             let Answer::Map(map) = answer else {
-                let error = LangError::new("a table is no picture", word.span);
+                let error = LangError::new("a table is not a picture", word.span);
                 return Err(error.help("save table FILE.csv, FILE.html or FILE.json").into());
             };
             picture(file, &Picture { data: &map.data, shape: [map.rows, map.columns] })?;
         }
         _ => {
-            let error = LangError::new(format!("{file} is no .csv, .html, .json, .svg or .png file"), word.span);
+            let error = LangError::new(format!("{file} is not a .csv, .html, .json, .svg or .png file"), word.span);
             return Err(error.help("save table FILE.csv").into());
         }
     }

@@ -79,7 +79,7 @@ pub fn load_dump(console: &mut Console, call: Call<'_>) -> Done {
     let unknown = dump.unknown();
     if !unknown.is_empty() {
         let (first, more) = (&unknown[..unknown.len().min(3)], if unknown.len() > 3 { ", ..." } else { "" });
-        lines.push(format!("{} tensors are no site's: {}{more}", unknown.len(), first.join(", ")));
+        lines.push(format!("{} tensors belong to no site: {}{more}", unknown.len(), first.join(", ")));
     }
     lines.extend(dump.processed().any().then(|| dump.processed().words(&name.text)));
     lines.extend(dump.note("model").map(|model| format!("written from {model}")));
@@ -151,7 +151,7 @@ pub fn info(console: &Console) -> Answer {
 fn map_of(file: &str) -> Result<Vec<(String, String)>> {
     let text = model::file::read_text(Path::new(file)).map_err(|error| format!("cannot read {file}: {error}"))?;
     let map: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&text)
-        .map_err(|error| format!("{file} is no map: {error}; write {{\"their.*.name\": \"blocks.*.site\"}}"))?;
+        .map_err(|error| format!("{file} is not a map: {error}; write {{\"their.*.name\": \"blocks.*.site\"}}"))?;
     let one = |(name, site): (String, serde_json::Value)| match site {
         serde_json::Value::String(site) => Ok((name, site)),
         other => Err(Error::refused(format!("{file}: {name} must be the name of a site, not {other}"))),
@@ -160,19 +160,19 @@ fn map_of(file: &str) -> Result<Vec<(String, String)>> {
 }
 
 impl Console {
-    /// An error if a side has that name already, or it is no name.
+    /// An error if a side has that name already, or it is not a name.
     fn free_name(&self, name: &Word) -> Result<()> {
         let fit = name.text.starts_with(|c: char| c.is_ascii_alphabetic())
             && name.text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
         if !fit {
-            let message = format!("{:?} is no name: letters, digits and _, a letter first", name.text);
+            let message = format!("{:?} is not a name: letters, digits and _, a letter first", name.text);
             return Err(LangError::new(message, name.span).into());
         }
         let taken = self.session.side_named(&name.text).is_some() || name.text == self.session.name;
         let within = |session: &Session| session.run.branch_named(&name.text).is_some();
         let in_other = self.session.peers.iter().any(|(_, peer)| matches!(peer, Peer::Model(other) if within(other)));
         match taken || in_other {
-            true => Err(LangError::new(format!("there is a {} already", name.text), name.span).into()),
+            true => Err(LangError::new(format!("{} exists already", name.text), name.span).into()),
             false => Ok(()),
         }
     }
@@ -200,9 +200,12 @@ impl Console {
         let Some(texts) = texts else {
             // Given as numbers, the prompt is numbers.
             let input = prompt.with_rows(other, rows)?;
-            return Ok((input, "It reads the same token ids, which are other texts in its vocabulary".into()));
+            return Ok((
+                input,
+                "It reads the same token ids, which may spell a different text in its vocabulary".into(),
+            ));
         };
         let input = Input::from_texts(other, &texts, true)?;
-        Ok((input, "Its vocabulary is another one: it reads the same text in tokens of its own".into()))
+        Ok((input, "Its vocabulary differs; the text was tokenised again".into()))
     }
 }

@@ -29,7 +29,7 @@ pub struct Command {
     pub changes: bool,
     /// What a journal must have of it.
     pub journalled: Journalled,
-    /// Whether its answer may fill a pane: it changes nothing, writes nothing, and leaves nothing behind.
+    /// Whether its answer may fill a pane: it changes nothing, writes nothing, and leaves nothing after.
     pub fills: bool,
     /// Whether its answer is kept for tables and reports.
     pub recorded: bool,

@@ -1,6 +1,5 @@
-//! Other texts than the one under control: each in a session of its own, with the model and the edits of the current branch.
+//! Other texts than the one under control: each in a separate session, with the model and the edits of the current branch.
 
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
 
 use crate::commands::state::{Console, rows};
@@ -16,14 +15,14 @@ fn input(model: &Model, text: &str) -> Result<Input> {
     }
     let ids =
         text.split([' ', ',']).filter(|word| !word.is_empty()).map(str::parse::<u32>).collect::<Result<Vec<_>, _>>();
-    let ids = ids.map_err(|_| format!("{text:?} is no list of token ids, and the model has no tokenizer"))?;
+    let ids = ids.map_err(|_| format!("{text:?} is not a list of token ids, and the model has no tokenizer"))?;
     Ok(Input::from_tokens(model, vec![ids])?)
 }
 
 type Each<'a> = &'a mut dyn FnMut(&mut Console) -> Result<()>;
 
 impl Console {
-    /// A session of the same model, as it is edited, on other texts, each in a branch of its own whose pass is computed.
+    /// A session of the same model, as it is edited, on other texts, each in a separate branch whose pass is computed.
     pub(crate) fn on_texts(&self, texts: &[&str]) -> Result<Session> {
         self.on(texts, true)
     }
@@ -39,12 +38,13 @@ impl Console {
         Ok(Session::from_run(other, self.session.interrupt.clone()))
     }
 
-    /// Something done with another session in the place of this one, which is put back whatever happens.
+    /// Something done with another session, in a console with the settings of this one. What it prints is printed here.
     pub(crate) fn within<T>(&mut self, other: Session, what: impl FnOnce(&mut Console) -> T) -> T {
-        let outer = std::mem::replace(&mut self.session, other);
-        let found = catch_unwind(AssertUnwindSafe(|| what(self)));
-        self.session = outer;
-        found.unwrap_or_else(|panic| resume_unwind(panic))
+        let mut console = Console::new(other, self.model_name.clone());
+        (console.chat, console.chosen) = (self.chat, self.chosen.clone());
+        let found = what(&mut console);
+        self.printed.append(&mut console.printed);
+        found
     }
 
     /// Something done with the complete pass of each text of a file, which is a text in each line, or a table or objects with a column of

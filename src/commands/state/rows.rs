@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 use crate::debugger::{Error, Result};
 use crate::export::csv;
 
-/// Names under which the text of a prompt stands.
+/// Names under which the text of a prompt is.
 pub const TEXTS: [&str; 3] = ["prompt", "text", "sentence"];
 
 /// What may stand between two fields, and what it is called.
@@ -16,7 +16,7 @@ const SEPARATORS: [(char, &str); 4] = [(',', "comma"), (';', "semicolon"), ('\t'
 /// A text, and what else is known of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
-    /// Where it stands in the file: its line, or its number.
+    /// Where it is in the file: its line, or its number.
     pub place: String,
     pub text: String,
     pub fields: BTreeMap<String, String>,

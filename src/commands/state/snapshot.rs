@@ -98,7 +98,7 @@ impl Console {
         let pass = self.session.run.pass;
         let computed = flags.iter_mut().enumerate().take(ops.end.min(self.session.run.cursor)).skip(ops.start);
         for (op, flag) in computed {
-            // A device that fails is told of by whatever is computed next.
+            // A device that fails is reported of by whatever is computed next.
             flag.nonfinite = self.session.holds_nonfinite(Mark { pass, op }).unwrap_or(false);
         }
     }

@@ -1,4 +1,4 @@
-//! What is said at a stop: why, where, the value just computed, the displays.
+//! What is shown at a stop: why, where, the value just computed, the displays.
 
 use crate::answer::numbers::short;
 use crate::answer::{self, Answer, StopView};

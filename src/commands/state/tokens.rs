@@ -63,7 +63,7 @@ pub fn of_text(console: &Console, row: &Row) -> Option<(usize, Vec<Token>)> {
     here.iter().eq(tokens.iter().map(|token| &token.id)).then_some((first, tokens))
 }
 
-/// The text with what sentence-transformers puts in front of it.
+/// The text with what sentence-transformers puts before it.
 fn whole_text<'a>(console: &Console, text: &'a str) -> Cow<'a, str> {
     if console.chat { text.into() } else { console.session.run.model.with_prompt(text) }
 }
@@ -88,12 +88,12 @@ pub fn warnings(console: &Console) -> Vec<String> {
     }
     warnings.extend(without_beginning(console, row, &real));
     warnings.extend(ended(console, &real));
-    // Where the token for what is not known also ends texts, it is no sign of anything.
+    // Where the token for what is not known also ends texts, it is not a sign of anything.
     if let Some(unknown) = special.unk.filter(|id| !special.eos.contains(id) && special.bos != Some(*id)) {
         let places: Vec<String> =
             real.iter().filter(|(_, id)| *id == unknown).map(|(pos, _)| pos.to_string()).collect();
         if !places.is_empty() {
-            warnings.push(format!("the vocabulary lacks what stands at position {}", places.join(", ")));
+            warnings.push(format!("the vocabulary lacks what is at position {}", places.join(", ")));
         }
     }
     let Some(text) = &row.text else { return warnings };
@@ -125,12 +125,12 @@ fn without_beginning(console: &Console, row: &Row, real: &[(usize, u32)]) -> Opt
     applies.then(|| {
         format!(
             "the text does not begin with {bos:?}, the tokenizer's bos_token, and the tokenizer does not add it: if the model \
-             was trained with it, put it in front of the prompt"
+             was trained with it, put it before the prompt"
         )
     })
 }
 
-/// A token that ends a text within or behind the text of a model that goes on from it. Turns of a chat end so.
+/// A token that ends a text within or after the text of a model that goes on from it. Turns of a chat end so.
 fn ended(console: &Console, real: &[(usize, u32)]) -> Option<String> {
     let run = &console.session.run;
     if console.chat || !run.generates() {

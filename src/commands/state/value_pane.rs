@@ -84,7 +84,7 @@ impl Console {
     /// All heads of a value `[H, Q, K]`.
     fn every_head(&self, request: &PanelRequest, value: &Value, site: &str, pos: usize) -> Result<Panel> {
         if value.shape().len() != 3 || value.axes()[0] != Axis::Head {
-            return Err(Error::refused(format!("{site} is no map for each head")));
+            return Err(Error::refused(format!("{site} is not a map for each head")));
         }
         let program = &self.session.run.program;
         let mut maps = Vec::new();

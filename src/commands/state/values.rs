@@ -32,7 +32,7 @@ impl Console {
         view(&value, Some(number), Style::Summary)
     }
 
-    /// The largest elements of a value: token text on a vocabulary axis and beside token positions.
+    /// The largest elements of a value: token text on a vocabulary axis and next to token positions.
     pub(crate) fn top(&self, value: &Value, k: usize) -> Result<Table> {
         let top = value.topk(k)?;
         let mut columns = vec!["rank".to_string()];
@@ -126,7 +126,7 @@ impl Console {
                 for i in r * pool[0]..((r + 1) * pool[0]).min(rows) {
                     for j in c * pool[1]..((c + 1) * pool[1]).min(columns) {
                         let x = data[i * columns + j];
-                        // NaN must show; -inf of a mask must not hide what is beside it.
+                        // NaN must show; -inf of a mask must not hide what is next to it.
                         best = Some(match best {
                             None => x,
                             Some(best) if best.is_nan() || x.is_nan() => f64::NAN,

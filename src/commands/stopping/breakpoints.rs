@@ -17,7 +17,7 @@ pub fn set(console: &mut Console, call: &Call<'_>, disposition: Disposition) -> 
     let (text, crossings) = match &location {
         Some(location) => (location.to_string(), places::crossings(session, location)?),
         None => {
-            // Without a location: where the cursor stands.
+            // Without a location: where the cursor is.
             let position = session.run.cursor;
             let op = session.run.program.ops.get(position);
             let site = op.map_or("-after logits".to_string(), |op| format!("-before {}", op.site));
@@ -93,7 +93,7 @@ pub(crate) fn named<'a>(console: &Console, call: &Call<'a>) -> Result<(Option<St
         return Err(error.help("break -name flip L5.attn.z").into());
     }
     if console.session.stops.named(name).is_some() {
-        return Err(LangError::new(format!("there is a stop point called {name} already"), span).into());
+        return Err(LangError::new(format!("a stop point called {name} exists already"), span).into());
     }
     let left = text[name.len()..].trim_start();
     Ok((Some(name.to_string()), left, offset + rest.len() - left.len()))

@@ -111,7 +111,7 @@ fn within(session: &crate::debugger::Session, named: &[Crossing], catch: &Catch,
     }
 }
 
-/// A number in front of the location, or the usual one.
+/// A number before the location, or the usual one.
 fn with_number(rest: &str, offset: usize, usual: f64, make: fn(f64) -> Catch) -> Result<(Catch, &str, usize)> {
     let word = rest.split_whitespace().next().unwrap_or_default();
     if !word.starts_with(|c: char| c.is_ascii_digit() || c == '.') {
@@ -119,7 +119,7 @@ fn with_number(rest: &str, offset: usize, usual: f64, make: fn(f64) -> Catch) ->
     }
     let threshold = word.parse::<f64>().ok().filter(|x| *x > 0.0).ok_or_else(|| {
         let span = Span::new(offset, offset + word.len());
-        LangError::new(format!("{word} is no threshold: a number above 0"), span)
+        LangError::new(format!("{word} is not a threshold: a number above 0"), span)
     })?;
     let left = rest[word.len()..].trim_start();
     Ok((make(threshold), left, offset + rest.len() - left.len()))
@@ -136,7 +136,7 @@ fn tokens<'a>(console: &mut Console, rest: &'a str, offset: usize) -> Result<(Ca
                 scope.token_id(&word.text).map(|id| id as u32)
             }
             false => word.text.parse::<u32>().ok().filter(|id| (*id as usize) < vocab).ok_or_else(|| {
-                format!("{} is no token: a text in quotes, or a number in 0..{}", word.text, vocab - 1).into()
+                format!("{} is not a token: a text in quotes, or a number in 0..{}", word.text, vocab - 1).into()
             }),
         };
         ids.push(id.map_err(|error| LangError::because(error, word.span))?);

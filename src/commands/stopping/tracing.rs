@@ -79,7 +79,7 @@ pub fn info(console: &mut Console, call: Call<'_>) -> Done {
         let number = point.number;
         let Kind::Trace(trace) = &point.kind else {
             if each {
-                return Err(Error::refused(format!("{} {number} keeps nothing: it is no trace", point.kind.word())));
+                return Err(Error::refused(format!("{} {number} keeps nothing: it is not a trace", point.kind.word())));
             }
             continue;
         };

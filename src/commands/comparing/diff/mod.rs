@@ -31,7 +31,7 @@ const OF_TWO_TEXTS: &str = "what follows is about two texts, not about two ways 
 pub fn diff(console: &mut Console, call: Call<'_>) -> Done {
     let (given, left) = call.options()?;
     let allowed = |name: &str, usual: f64| {
-        given.value(name).map_or(Ok(usual), |word| number(word, |x| *x >= 0.0, "tolerance: a number from 0 on"))
+        given.value(name).map_or(Ok(usual), |word| number(word, |x| *x >= 0.0, "tolerance: a number of at least 0"))
     };
     let usual = Tolerance::default();
     let tolerance =
@@ -110,7 +110,7 @@ struct Comparison {
     /// Sites that were not compared, and why.
     apart: Vec<(String, Lack)>,
     changes: Vec<Change>,
-    /// What is said before all else.
+    /// What is shown before all else.
     before: Vec<String>,
     notes: Vec<String>,
 }
@@ -125,7 +125,7 @@ impl Console {
             return Ok(Side::Branch(self.session.run.current));
         }
         if ![".safetensors", ".npz"].iter().any(|end| word.text.ends_with(end)) {
-            let message = format!("{} is no branch, and no .safetensors or .npz file", word.text);
+            let message = format!("{} is not a branch, and no .safetensors or .npz file", word.text);
             let names = self.session.side_names().join(", ");
             return Err(mistake(message, word.span, format!("sides are {names}")));
         }

@@ -6,17 +6,17 @@ use crate::debugger::sides::SideValue;
 use crate::lang::words::Word;
 use crate::tensor::{Axis, Difference, Rows, Tolerance, difference_by, distance, unravel};
 
-/// What a difference is told for.
+/// What a difference is reported for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum By {
-    /// The residual stream behind each block, and what is outside of blocks.
+    /// The residual stream after each block, and what is outside of blocks.
     Block,
     Head,
     Pos,
     Element,
 }
 
-/// Elements of a site that are told.
+/// Elements of a site that are reported.
 const ELEMENTS: usize = 10;
 
 impl By {

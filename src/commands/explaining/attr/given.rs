@@ -68,7 +68,7 @@ pub enum Steps {
 pub struct Given {
     pub method: &'static Method,
     target: Option<(String, usize)>,
-    /// The site and where it stands.
+    /// The site and where it is.
     pub site: Option<(String, Span)>,
     pub baselines: Vec<(Baseline, Span)>,
     pub steps: Option<Steps>,
@@ -78,7 +78,7 @@ pub struct Given {
     pub seed: u64,
     pub window: usize,
     pub alpha: f64,
-    /// The neuron that a path goes through, and where it stands.
+    /// The neuron that a path goes through, and where it is.
     pub through: Option<(String, Span)>,
     pub signed: bool,
     pub quality: bool,
@@ -152,7 +152,7 @@ impl Given {
         let wrong = |what: &str| Error::At(LangError::new(format!("{name} is {what}"), span));
         let count = |what: &str| value.parse::<usize>().ok().filter(|n| *n > 0).ok_or_else(|| wrong(what));
         let number = || value.parse::<f64>().ok().filter(|x| x.is_finite() && *x >= 0.0);
-        let number = || number().ok_or_else(|| wrong("a number from 0 on"));
+        let number = || number().ok_or_else(|| wrong("a number of at least 0"));
         let takes_value = OPTIONS.iter().map(declared).any(|(known, value)| known == name && value.is_some());
         if takes_value == value.is_empty() {
             let what = if takes_value { format!("option {name} needs a value") } else { format!("{name} takes none") };
@@ -239,7 +239,7 @@ pub fn targets(text: &str) -> usize {
     parts(text).1.iter().filter(|(name, _, _)| *name == "-target").count()
 }
 
-/// What stands before the first option, and each option with what stands behind it and where that begins. Options stand between
+/// What is before the first option, and each option with what is after it and where that begins. Options stand between
 /// spaces, outside strings.
 fn parts(text: &str) -> (&str, Vec<(&'static str, &str, usize)>) {
     let mut found: Vec<(&'static str, usize, usize)> = Vec::new();
@@ -288,7 +288,7 @@ mod tests {
             ("ig -baseline noise", "no baseline noise"),
             ("ig -target", "option -target needs a value"),
             ("saliency -signed yes", "-signed takes none"),
-            ("smoothgrad -stdev -1", "-stdev is a number from 0 on"),
+            ("smoothgrad -stdev -1", "-stdev is a number of at least 0"),
         ] {
             let Err(Error::At(error)) = Given::read(text, 0) else { panic!("{text} was taken") };
             assert!(error.message.starts_with(message), "{text}: {}", error.message);

@@ -121,7 +121,7 @@ impl Console {
         let names = &*self.session.run.names;
         let resolved = crate::lang::site::resolve(&site, names, self.session.block())?;
         let op = self.session.run.program.op_of(&resolved.name);
-        let none = || format!("{} has no value of its own to attribute to", resolved.name);
+        let none = || format!("{} has no value to attribute to", resolved.name);
         op.ok_or_else(|| LangError::new(none(), span).into())
     }
 

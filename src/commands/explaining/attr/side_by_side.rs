@@ -1,4 +1,4 @@
-//! `attr ig,saliency`, or several `-target`: attributions beside each other.
+//! `attr ig,saliency`, or several `-target`: attributions next to each other.
 
 use super::given::{Given, targets};
 use super::methods::{METHODS, Run};
@@ -13,10 +13,10 @@ pub fn several(console: &mut Console, call: Call<'_>) -> Option<Done> {
     let text = call.args.rest;
     let methods = text.split_whitespace().next().unwrap_or_default();
     let targets = targets(text);
-    (methods.contains(',') || targets > 1).then(|| beside(console, call, methods, targets.max(1)))
+    (methods.contains(',') || targets > 1).then(|| compared(console, call, methods, targets.max(1)))
 }
 
-fn beside(console: &mut Console, call: Call<'_>, methods: &str, targets: usize) -> Done {
+fn compared(console: &mut Console, call: Call<'_>, methods: &str, targets: usize) -> Done {
     let (text, offset) = (call.args.rest, call.args.offset);
     let options = &text[methods.len()..];
     let span = Span::new(offset, offset + methods.len());
@@ -25,22 +25,22 @@ fn beside(console: &mut Console, call: Call<'_>, methods: &str, targets: usize) 
     let mut rows: Vec<Vec<Cell>> = Vec::new();
     for method in methods.split(',') {
         if method.is_empty() {
-            return Err(mistake("a method is missing beside a comma", span, "attr ig,saliency"));
+            return Err(mistake("a method is missing before or after a comma", span, "attr ig,saliency"));
         }
         if METHODS.iter().any(|known| known.name == method && matches!(known.run, Run::Own(_))) {
-            let message = format!("{method} gives no number for each position to put beside others");
+            let message = format!("{method} gives no number for each position, and cannot be compared with others");
             return Err(LangError::new(message, span).into());
         }
         for target in 0..targets {
             let given = Given::read_for(method, span, (options, offset + methods.len()), target)?;
             let Answer::Table(table) = super::one(console, &given, call)? else { continue };
             if table.columns.first().is_none_or(|column| column != "Pos") {
-                let message = "attributions are put beside each other by position, which this site has none of";
+                let message = "attributions are compared by position, and this site has no positions";
                 return Err(LangError::new(message, span).into());
             }
             let name = if targets > 1 { format!("{method} {}", target + 1) } else { method.to_string() };
             let complete = !table.title.starts_with(NOT_COMPLETE);
-            // The warning stands before the line that says what this is.
+            // The warning is before the line that says what this is.
             titles.extend(table.title.lines().take(if complete { 1 } else { 2 }).map(String::from));
             columns.extend([name, String::new()]);
             let number = |row: &Vec<Cell>| if let Cell::Num(x) = row[2] { x } else { f64::NAN };

@@ -54,7 +54,7 @@ pub fn title(
     lines
 }
 
-/// What is said before all else where the attributions do not sum to what they should explain.
+/// What is shown before all else where the attributions do not sum to what they should explain.
 fn warning(given: &Given, found: &Attribution) -> Option<String> {
     let baseline = found.at_baseline.filter(|_| found.is_incomplete())?;
     let sum: f64 = found.values.iter().sum();

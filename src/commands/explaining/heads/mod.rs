@@ -33,11 +33,11 @@ pub fn heads(console: &mut Console, call: Call<'_>) -> Done {
     let [over, repeated, to, pos] = ["-over", "-repeated", "-to", "-pos"].map(|name| given.value(name));
     let redundant = given.get("-redundant");
     if let Some(option) = redundant.filter(|_| sort.is_some() || grid.is_some() || repeated.is_some()) {
-        let message = "-redundant is about pairs of heads, and has no scores";
+        let message = "-redundant lists pairs of heads; it cannot be combined with -sort, -grid or -repeated";
         return Err(mistake(message, option.span, "heads -redundant, with layers and -over FILE at most"));
     }
     if let (Some(word), true) = (over, repeated.is_some()) {
-        return Err(mistake("-over and -repeated are two kinds of text", word.span, "one of them at a time"));
+        return Err(mistake("use -over or -repeated, not both", word.span, "one of them at a time"));
     }
     let toward = match (to, pos) {
         (Some(_), Some(pos)) if over.is_some() => {
@@ -56,7 +56,7 @@ pub fn heads(console: &mut Console, call: Call<'_>) -> Done {
         return Err(mistake(message, word.span, "heads -to TOKEN [-pos P], heads -to TOKEN -over FILE"));
     }
     if redundant.is_some() {
-        return redundancy::told(console, &layers, over);
+        return redundancy::report(console, &layers, over);
     }
     let (mut found, text) = match (repeated, over) {
         (Some(word), _) => {

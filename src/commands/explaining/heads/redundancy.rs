@@ -16,7 +16,7 @@ const SAME: f64 = 0.05;
 const ALIKE: f64 = 0.5;
 
 /// `heads [LAYER...] -redundant [-over FILE]`.
-pub fn told(console: &mut Console, layers: &[usize], file: Option<&Word>) -> Done {
+pub fn report(console: &mut Console, layers: &[usize], file: Option<&Word>) -> Done {
     let (mut found, text) = match file {
         None => (pairs(&mut console.session, layers)?, "on this text".to_string()),
         Some(file) => {

@@ -28,7 +28,7 @@ pub fn patch(console: &mut Console, call: Call<'_>) -> Done {
     {
         if let Some(option) = given.iter().next() {
             let help = "patch SITE[slice] from BRANCH is one edit, kept until \"undo\"";
-            return Err(mistake(format!("{} is of sweeps", option.name), option.span, help));
+            return Err(mistake(format!("{} applies only to a sweep", option.name), option.span, help));
         }
         return one(console, site, from, call.line);
     }
@@ -46,7 +46,7 @@ pub fn patch(console: &mut Console, call: Call<'_>) -> Done {
         }
     };
     if given.has("-approx") && given.has("-both") {
-        let message = "-approx is by gradients alone, -both beside what is measured";
+        let message = "use -approx (gradients only) or -both (gradients next to the measurement)";
         return Err(mistake(message, start, "one of them at a time"));
     }
     let (to, is_minimal) = (given.value("-to"), given.has("-minimal"));
@@ -58,7 +58,7 @@ pub fn patch(console: &mut Console, call: Call<'_>) -> Done {
         return Err(mistake(message, option.span, help));
     }
     if to.is_some() && is_minimal || given.has("-faithful") && !is_minimal {
-        let message = "-to and -minimal are two questions, and -faithful is of the second";
+        let message = "use -to or -minimal, not both; -faithful belongs to -minimal";
         return Err(mistake(message, start, "one of them at a time"));
     }
     let source = source_of(console, word)?;
@@ -75,7 +75,7 @@ pub fn patch(console: &mut Console, call: Call<'_>) -> Done {
             minimal(console, &expr, from, given.value("-faithful").map_or(Ok(FAITHFUL), share)?)
         }
         _ => {
-            let message = "what is put in, or taken out, is as in a branch";
+            let message = "-to and -minimal take their values from a branch, not from a model, a dump, zero or mean";
             Err(mistake(message, word.span, "patch BRANCH -metric EXPR -minimal"))
         }
     }
@@ -90,7 +90,7 @@ fn source_of(console: &Console, word: &Word) -> Result<Source> {
         (None, None, "zero") => Source::Zero,
         (None, None, "mean") => Source::Mean,
         (None, None, other) => {
-            let help = format!("there is {}, zero, mean", session.side_names().join(", "));
+            let help = format!("choose from {}, zero, mean", session.side_names().join(", "));
             return Err(mistake(format!("no branch, model or dump {other}"), word.span, help));
         }
     };
@@ -104,7 +104,7 @@ fn source_of(console: &Console, word: &Word) -> Result<Source> {
 fn one(console: &mut Console, site: &Word, from: &Word, line: &str) -> Done {
     if console.session.side_named(&from.text).is_none() {
         let help = format!("there is {}", console.session.side_names().join(", "));
-        return Err(mistake(format!("{} is no branch, model or dump", from.text), from.span, help));
+        return Err(mistake(format!("{} is not a branch, model or dump", from.text), from.span, help));
     }
     let (name, slice) = site.text.split_at(site.text.find('[').unwrap_or(site.text.len()));
     let assignment = parse_assignment(&format!("{name}{slice} = {name}@{}{slice}", from.text), 0);
@@ -119,7 +119,8 @@ fn one(console: &mut Console, site: &Word, from: &Word, line: &str) -> Done {
 
 /// `patch BRANCH -metric EXPR -to L3H2.q`: direct paths from earlier heads to one head.
 fn to_head(console: &mut Console, expr: &Expr, from: usize, word: &Word) -> Done {
-    let wrong = || mistake(format!("{} is no input of a head", word.text), word.span, "-to L3H2.q, L3H2.k or L3H2.v");
+    let wrong =
+        || mistake(format!("{} is not an input of a head", word.text), word.span, "-to L3H2.q, L3H2.k or L3H2.v");
     let parts = word.text.split_once('.').filter(|(_, part)| ["q", "k", "v"].contains(part));
     let (name, part) = parts.ok_or_else(wrong)?;
     let (layer, head) = indexed(name, 'H').ok_or_else(wrong)?;
@@ -128,7 +129,7 @@ fn to_head(console: &mut Console, expr: &Expr, from: usize, word: &Word) -> Done
         return Err(LangError::new(format!("there is no head {name}"), word.span).into());
     }
     if layer == 0 {
-        return Err(LangError::new("no head stands in front of block 0", word.span).into());
+        return Err(LangError::new("there is no head before block 0", word.span).into());
     }
     let width = spec.n_heads;
     let clean = console.number_in(from, expr)?;

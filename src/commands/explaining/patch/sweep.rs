@@ -1,4 +1,4 @@
-//! Places patched one after the other: which places there are, and what they give as a map or, beside the approximation, as a table.
+//! Places patched one after the other: which places there are, and what they give as a map or, next to the approximation, as a table.
 
 use crate::analysis::patching::{Places, Source, Sweep, approximate, sweep};
 use crate::answer::numbers::significant;
@@ -123,7 +123,7 @@ impl Console {
             sites = ops.map(|op| (program.ops[op].layer, op)).collect();
         }
         let Some(&(_, first)) = sites.first() else {
-            return Err(LangError::new(format!("{} is no site", site.text), site.span).into());
+            return Err(LangError::new(format!("{} is not a site", site.text), site.span).into());
         };
         let axes = &program.ops[first].axes[1..];
         let wrong = |message: String| {
@@ -144,7 +144,7 @@ impl Console {
         let mut chosen = Vec::new();
         for name in word.text.split(',').map(str::trim).filter(|name| *name != "layer") {
             match Axis::parse(name).filter(|axis| axes.contains(axis)) {
-                Some(axis) if chosen.contains(&axis) => return Err(wrong(format!("{name} stands twice"))),
+                Some(axis) if chosen.contains(&axis) => return Err(wrong(format!("{name} is given twice"))),
                 Some(axis) => chosen.push(axis),
                 None if name.is_empty() => return Err(wrong("expected an axis between commas".into())),
                 None => return Err(wrong(format!("{} has no {name}", site.text))),

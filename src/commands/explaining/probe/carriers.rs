@@ -25,10 +25,10 @@ struct Carrier {
 }
 
 /// The components that bring the number of one group to that of the other.
-pub fn told(console: &mut Console, found: &[Probed], metric: &str, names: &[String], lines: &[String]) -> Done {
+pub fn report(console: &mut Console, found: &[Probed], metric: &str, names: &[String], lines: &[String]) -> Done {
     let two = |name: &&String| divided(found, name).len() == 2;
     let [name] = names.iter().filter(two).collect::<Vec<_>>()[..] else {
-        return Err("carriers are of a difference between two groups: say which field divides them, -by FIELD".into());
+        return Err("-carriers compares two groups; name the field that defines them with -by FIELD".into());
     };
     let groups = divided(found, name);
     let (first, second) = (&groups[0].0, &groups[1].0);

@@ -22,10 +22,10 @@ use crate::tensor::step;
 /// A field with so many values divides the prompts; with more of them it is likely to tell them apart one by one.
 const FEW: usize = 20;
 
-/// Kinds of trouble with prompts that are told.
+/// Kinds of trouble with prompts that are reported.
 const TROUBLES: usize = 4;
 
-/// A group that is so many times larger than another one is told.
+/// A group that is so many times larger than a different one is reported.
 const IMBALANCE: usize = 3;
 
 /// A prompt with its number.
@@ -47,7 +47,7 @@ pub fn probe(console: &mut Console, call: Call<'_>) -> Done {
     let metric = match given.value("-metric") {
         Some(word) => word.text.clone(),
         None if console.session.run.generates() => "loss".to_string(),
-        None => return Err("this model has no loss of its own: say a number, -metric \"label(\\\"...\\\")\"".into()),
+        None => return Err("this model has no loss: give a number, -metric \"label(\\\"...\\\")\"".into()),
     };
     let mut troubles: BTreeMap<String, usize> = BTreeMap::new();
     let mut found = Vec::new();
@@ -70,10 +70,10 @@ pub fn probe(console: &mut Console, call: Call<'_>) -> Done {
     let mut lines = notes(&found, &troubles, &names);
     lines.extend(unusual.map(|unusual| format!("{}: {unusual}", file.text)));
     if given.has("-words") {
-        return words::told(console, &found, &metric, &lines, seed);
+        return words::report(console, &found, &metric, &lines, seed);
     }
     if given.has("-carriers") {
-        return carriers::told(console, &found, &metric, &names, &lines);
+        return carriers::report(console, &found, &metric, &names, &lines);
     }
     Ok(by_group(&found, &metric, &names, &lines, seed).into())
 }
@@ -154,7 +154,7 @@ fn by_group(found: &[Probed], metric: &str, names: &[String], lines: &[String], 
             let Mean { count, mean, interval, .. } = mean(&pairs, seed);
             let within = interval.map_or(String::new(), |(low, high)| format!(", {} to {}", short(low), short(high)));
             let of_pairs = format!("{count} pairs: {}{within}", significant(mean, 4));
-            table.title += &format!("\n{name} {first} beside {second}, {of_pairs}");
+            table.title += &format!("\n{name} {first} compared with {second}, {of_pairs}");
         }
     }
     lines.iter().for_each(|line| table.title += &format!("\n{line}"));
@@ -177,7 +177,7 @@ fn pairs<'a>(found: &'a [Probed], name: &str, first: &str, second: &str) -> Vec<
 type Number = Result<(f64, Vec<String>)>;
 
 impl Console {
-    /// The number of a prompt: a pass of its own, with the edits of the current branch.
+    /// The number of a prompt: a separate pass, with the edits of the current branch.
     fn number_on(&mut self, case: &Case, prompt: &str, metric: &str) -> Result<Number> {
         let (text, expr) = case.expr(metric)?;
         let session = match self.on_texts(&[prompt]) {

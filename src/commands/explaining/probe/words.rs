@@ -1,4 +1,4 @@
-//! Which words move a number? Each prompt beside itself without the word.
+//! Which words move a number? Each prompt next to itself without the word.
 
 use std::collections::BTreeMap;
 
@@ -14,13 +14,13 @@ const LISTED: usize = 15;
 /// Prompts that a word must stand in.
 const LEAST: usize = 2;
 
-/// A word without what stands around it, in small letters.
+/// A word without what is around it, in small letters.
 fn bare(word: &str) -> String {
     word.trim_matches(|c: char| !c.is_alphanumeric()).to_lowercase()
 }
 
 /// The words of the prompts by what the number loses without them.
-pub fn told(console: &mut Console, found: &[Probed], metric: &str, lines: &[String], seed: u64) -> Done {
+pub fn report(console: &mut Console, found: &[Probed], metric: &str, lines: &[String], seed: u64) -> Done {
     let mut moved: BTreeMap<String, Vec<f64>> = BTreeMap::new();
     for (done, one) in found.iter().enumerate() {
         step("leaving words out", done as u64, found.len() as u64)?;
@@ -44,7 +44,7 @@ pub fn told(console: &mut Console, found: &[Probed], metric: &str, lines: &[Stri
         (word, of.count, of.mean, low, high)
     });
     let mut title = vec![format!(
-        "what a word adds to {metric}: each prompt beside itself without it, measured; words in {LEAST} prompts or more"
+        "what a word adds to {metric}: each prompt compared with itself without it, measured; words in {LEAST} prompts or more"
     )];
     title.extend(lines.iter().cloned());
     Ok(Table::new(["Word", "N", "Adds", "Low", "High"]).title(title.join("\n")).rows(rows).into())

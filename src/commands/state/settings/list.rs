@@ -24,7 +24,7 @@ pub static SETTINGS: &[Setting] = &[
     },
     Setting {
         name: "console-rows",
-        takes: "a whole number from 0 on",
+        takes: "a whole number of at least 0",
         default: "0",
         about: "rows of the console in the full screen; 0 leaves it to the layout",
         get: |console| console.screen.console_rows.to_string(),
@@ -32,7 +32,7 @@ pub static SETTINGS: &[Setting] = &[
     },
     Setting {
         name: "generation temperature",
-        takes: "a number from 0 on",
+        takes: "a number of at least 0",
         default: "0",
         about: "divides the logits; 0 takes the most likely token",
         get: |console| console.session.run.sampling.temperature.to_string(),
@@ -40,7 +40,7 @@ pub static SETTINGS: &[Setting] = &[
     },
     Setting {
         name: "generation top-k",
-        takes: "a whole number from 0 on",
+        takes: "a whole number of at least 0",
         default: "0",
         about: "only so many of the likeliest tokens; 0 for all",
         get: |console| console.session.run.sampling.top_k.to_string(),
@@ -74,7 +74,7 @@ pub static SETTINGS: &[Setting] = &[
     },
     Setting {
         name: "generation seed",
-        takes: "a whole number from 0 on",
+        takes: "a whole number of at least 0",
         default: "0",
         about: "where the random numbers begin",
         get: |console| console.session.run.sampling.seed.to_string(),
@@ -101,7 +101,7 @@ pub static SETTINGS: &[Setting] = &[
     },
     Setting {
         name: "list-size",
-        takes: "a whole number from 1 on",
+        takes: "a whole number of at least 1",
         default: "10",
         about: "ops that list shows",
         get: |console| console.chosen.list_size.to_string(),
@@ -181,7 +181,7 @@ pub static SETTINGS: &[Setting] = &[
     },
     Setting {
         name: "top-rows",
-        takes: "a whole number from 1 on",
+        takes: "a whole number of at least 1",
         default: "10",
         about: "rows of print/t without a count",
         get: |console| console.chosen.top.to_string(),

@@ -144,7 +144,7 @@ impl Console {
     }
 
     fn apply_setting(&mut self, setting: &'static Setting, value: &str, from: &str) -> Result<()> {
-        let wrong = || format!("{} is {}, not {value}", setting.parts().1, setting.takes);
+        let wrong = || format!("{} must be {}, not {value}", setting.parts().1, setting.takes);
         (setting.set)(self, value).ok_or_else(wrong)?;
         self.origins.insert(setting.name, from.to_string());
         Ok(())
