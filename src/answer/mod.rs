@@ -4,9 +4,8 @@
 //! gives the lines that batch, plain mode and the console pane show, [`json`] gives the object of `--json`. Answers
 //! hold host data only, so they can cross threads.
 
-pub use build::Cells;
-
 pub use crate::tensor::Summary;
+pub use build::Cells;
 
 mod build;
 mod error;
@@ -129,7 +128,7 @@ pub enum Scale {
 }
 
 /// One token of an input.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TokenView {
     /// Position in its row.
     pub pos: usize,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{MapView, StopView, Summary, TokenView};
 
 /// What the screen needs to know of the session; rebuilt after every change, shared by reference count.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     /// Model name, such as `tiny-gpt2`.
     pub model: String,
@@ -79,7 +79,7 @@ pub struct OpLine {
 }
 
 /// One module: a contiguous range of ops.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ModuleLine {
     /// Full path: `blocks.2.attn`; empty for the whole model.
     pub path: String,
