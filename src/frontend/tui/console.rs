@@ -4,16 +4,12 @@ use std::collections::VecDeque;
 
 use super::text;
 
-/// How many lines are kept.
 const LIMIT: usize = 5000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// A command.
     Echo,
-    /// An answer.
     Output,
-    /// A failure.
     Error,
     /// A message of the interface itself.
     Notice,
@@ -28,7 +24,6 @@ pub struct Console {
 }
 
 impl Console {
-    /// Adds a line and scrolls to the end.
     pub fn push(&mut self, kind: Kind, line: impl Into<String>) {
         self.back = 0;
         self.lines.push_back((kind, line.into()));

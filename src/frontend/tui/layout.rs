@@ -27,14 +27,12 @@ const STACKED_FROM: u16 = 18;
 /// The number of columns that a pane in the lower row needs.
 const LOWER: u16 = 38;
 
-/// The places of everything on the screen.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Layout {
     pub status: Rect,
     /// The visible panes with their boxes, in the order of Tab.
     pub areas: Vec<(Pane, Rect)>,
     pub keys: Rect,
-    /// Whether tokens and console have boxes.
     pub boxed: bool,
 }
 
@@ -151,7 +149,6 @@ impl Layout {
         self.areas.iter().find(|(known, _)| *known == pane).map(|(_, area)| *area)
     }
 
-    /// Whether `pane` has a box.
     pub fn has_box(&self, pane: Pane) -> bool {
         let low = self.area(pane).is_some_and(|area| area.height < 3);
         match pane {

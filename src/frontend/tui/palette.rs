@@ -8,10 +8,8 @@ use super::actions::{ACTIONS, Action};
 use super::keymap::Keymap;
 use crate::commands::{Takes, commands};
 
-/// The state of the palette.
 #[derive(Clone, Debug, Default)]
 pub struct Palette {
-    /// The letters typed.
     pub input: Input,
     /// The selected entry, counted from the best.
     pub chosen: usize,
@@ -19,10 +17,8 @@ pub struct Palette {
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
-    /// The name of the command or the action.
     pub name: String,
     pub about: String,
-    /// Its key, if it has one.
     pub key: String,
     pub choice: Choice,
 }

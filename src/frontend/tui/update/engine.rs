@@ -3,13 +3,10 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::{Dirty, Effect, Kind, Pane, State};
 use crate::answer::{Answer, text};
 use crate::engine::messages::{Answered, Event, PanelView, Snapshot};
 use crate::frontend::progress::Progress;
-use crate::frontend::tui::console::Kind;
-use crate::frontend::tui::message::Effect;
-use crate::frontend::tui::panes::Pane;
-use crate::frontend::tui::state::{Dirty, State};
 
 pub fn event(state: &mut State, event: Event, now: Instant, effects: &mut Vec<Effect>) {
     match event {
@@ -63,7 +60,7 @@ pub fn event(state: &mut State, event: Event, now: Instant, effects: &mut Vec<Ef
                 state.console.extend(Kind::Notice, in_columns(&listed, columns));
             }
         }
-        Event::Quit(status) => effects.push(Effect::Leave { status, error: String::new() }),
+        Event::Quit(status) => effects.push(Effect::leave(status)),
     }
     state.dirty = Dirty::Now;
 }
