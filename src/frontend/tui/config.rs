@@ -86,12 +86,10 @@ pub fn sections(
 
 /// `; did you mean "step"?`, or nothing if no candidate is near.
 pub fn did_you_mean<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> String {
-    let nearest = candidates
-        .into_iter()
-        .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
-        .min_by_key(|(distance, _)| *distance)
-        .filter(|(distance, candidate)| *distance <= candidate.len().max(word.len()) / 2);
-    nearest.map(|(_, candidate)| format!("; did you mean \"{candidate}\"?")).unwrap_or_default()
+    let distances = candidates.into_iter().map(|known| (strsim::damerau_levenshtein(word, known), known));
+    let nearest = distances.min_by_key(|(distance, _)| *distance);
+    let near = nearest.filter(|(distance, candidate)| *distance <= candidate.len().max(word.len()) / 2);
+    near.map(|(_, candidate)| format!("; did you mean \"{candidate}\"?")).unwrap_or_default()
 }
 
 pub fn directory() -> Option<PathBuf> {

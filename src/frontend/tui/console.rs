@@ -62,15 +62,11 @@ impl Console {
 
     /// The lines of the last answer, for copying.
     pub fn last_answer(&self) -> String {
-        let lines: Vec<&str> = self
-            .lines
-            .iter()
-            .rev()
-            .skip_while(|(kind, _)| *kind == Kind::Notice)
-            .take_while(|(kind, _)| *kind != Kind::Echo)
-            .map(|(_, line)| line.as_str())
-            .collect();
-        lines.into_iter().rev().collect::<Vec<_>>().join("\n")
+        let lines = self.lines.iter().rev().skip_while(|(kind, _)| *kind == Kind::Notice);
+        let answer = lines.take_while(|(kind, _)| *kind != Kind::Echo).map(|(_, line)| line.as_str());
+        let mut answer: Vec<&str> = answer.collect();
+        answer.reverse();
+        answer.join("\n")
     }
 }
 

@@ -120,8 +120,8 @@ impl Layout {
             _ if left == Pane::Program => 41,
             _ => width / 2,
         };
-        let others: Vec<Pane> =
-            arrangement.panes.iter().copied().filter(|pane| *pane != left && *pane != right).collect();
+        let others = arrangement.panes.iter().copied().filter(|pane| ![left, right].contains(pane));
+        let others: Vec<Pane> = others.collect();
         let stacked = upper.height >= STACKED_FROM && !others.is_empty();
         // The value keeps the larger part; the lower row shares its line.
         let split = if stacked { upper.height * 11 / 20 } else { upper.height };

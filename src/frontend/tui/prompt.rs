@@ -220,30 +220,26 @@ impl Prompt {
 
     fn history_key(&mut self, chord: Chord) -> Outcome {
         let Purpose::History { before, skip } = &mut self.purpose else { return Outcome::Unused };
-        if chord.cancels() {
-            let before = std::mem::take(before);
-            self.open(Purpose::Command, &before);
-            return Outcome::Edited;
-        }
-        if chord == Chord::ctrl('r') {
-            let next = *skip + 1;
-            if self.history.search(self.input.value(), next).is_some() {
-                *skip = next;
+        match chord {
+            _ if chord.cancels() => {
+                let before = std::mem::take(before);
+                self.open(Purpose::Command, &before);
             }
-            return Outcome::Edited;
-        }
-        let typing = matches!(chord, Chord { key: Key::Char(_) | Key::Backspace, ctrl: false, alt: false });
-        if typing {
-            *skip = 0;
-            if let Some(request) = edit(chord) {
-                self.input.handle(request);
+            _ if chord == Chord::ctrl('r') => {
+                *skip += usize::from(self.history.search(self.input.value(), *skip + 1).is_some());
             }
-            return Outcome::Edited;
+            Chord { key: Key::Char(_) | Key::Backspace, ctrl: false, alt: false } => {
+                *skip = 0;
+                edit(chord).and_then(|request| self.input.handle(request));
+            }
+            // Any other key accepts the line that was found, and then acts on it.
+            _ => {
+                let line = self.found().unwrap_or_default();
+                self.open(Purpose::Command, &line);
+                return self.key(chord);
+            }
         }
-        // Any other key accepts the line that was found, and then acts on it.
-        let line = self.found().unwrap_or_default();
-        self.open(Purpose::Command, &line);
-        self.key(chord)
+        Outcome::Edited
     }
 }
 

@@ -61,6 +61,7 @@ pub enum Dirty {
 #[derive(Clone, Debug)]
 pub struct Colours {
     pub depth: ColorDepth,
+    /// The text of the user's theme file.
     pub user: Option<String>,
 }
 

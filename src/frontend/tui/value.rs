@@ -55,8 +55,8 @@ impl ValuePane {
 
     /// Shows single values around the crosshair, or the whole map again.
     pub fn look_closer(&mut self, closer: bool) {
-        let Some(Ok(Panel { content: PanelContent::Heat { map, first, .. }, .. })) = &self.panel else { return };
-        let element = (first.0 + self.row * map.pool[0].max(1), first.1 + self.column * map.pool[1].max(1));
+        let Some(Ok(Panel { content: PanelContent::Heat { map, .. }, .. })) = &self.panel else { return };
+        let Some(element) = self.element() else { return };
         if closer && map.pool != [1, 1] {
             let window = (element.0.saturating_sub(map.rows / 2), element.1.saturating_sub(map.columns / 2));
             self.window = Some(window);

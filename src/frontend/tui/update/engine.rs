@@ -19,10 +19,7 @@ pub fn event(state: &mut State, event: Event, now: Instant, effects: &mut Vec<Ef
             state.progress = None;
             state.console.extend(Kind::Notice, [snapshot.device_reason.clone()]);
             state.console.extend(Kind::Error, &snapshot.notices);
-            state.snapshot = Some(Arc::clone(&snapshot));
-            state.follow(&snapshot.screen);
-            state.tree.follow(&snapshot);
-            state.invalidate();
+            moved(state, snapshot);
         }
         Event::LoadFailed(message) => effects.push(Effect::Leave { status: 4, error: message }),
         Event::Moved(snapshot) => moved(state, snapshot),
@@ -67,12 +64,8 @@ pub fn event(state: &mut State, event: Event, now: Instant, effects: &mut Vec<Ef
 
 /// Takes a new state of the session. The selection follows the cursor if that has moved, and otherwise stays.
 fn moved(state: &mut State, snapshot: Arc<Snapshot>) {
-    let still = state.snapshot.as_ref().is_some_and(|old| {
-        old.cursor == snapshot.cursor
-            && old.pass == snapshot.pass
-            && old.live == snapshot.live
-            && old.branch == snapshot.branch
-    });
+    let place = |at: &Snapshot| (at.cursor, at.pass, at.live, at.branch.clone());
+    let still = state.snapshot.as_ref().is_some_and(|old| place(old) == place(&snapshot));
     state.snapshot = Some(Arc::clone(&snapshot));
     state.follow(&snapshot.screen);
     state.invalidate();

@@ -87,18 +87,16 @@ pub fn act(state: &mut State, action: Action, now: Instant, effects: &mut Vec<Ef
 /// Scrolls the help, or closes it.
 pub fn help_key(state: &mut State, chord: Chord, scroll: usize) {
     let page = usize::from(state.size.1).saturating_sub(4).max(1);
-    state.mode = match state.keymap.action(chord) {
-        Some(Action::Select(Toward::Down)) => Mode::Help(scroll + 1),
-        Some(Action::Select(Toward::Up)) => Mode::Help(scroll.saturating_sub(1)),
-        Some(Action::Select(Toward::PageDown)) => Mode::Help(scroll + page),
-        Some(Action::Select(Toward::PageUp)) => Mode::Help(scroll.saturating_sub(page)),
-        Some(Action::Select(Toward::First)) => Mode::Help(0),
-        _ => Mode::Keys,
+    let to = match state.keymap.action(chord) {
+        Some(Action::Select(Toward::Down)) => scroll + 1,
+        Some(Action::Select(Toward::Up)) => scroll.saturating_sub(1),
+        Some(Action::Select(Toward::PageDown)) => scroll + page,
+        Some(Action::Select(Toward::PageUp)) => scroll.saturating_sub(page),
+        Some(Action::Select(Toward::First)) => 0,
+        _ => return state.mode = Mode::Keys,
     };
-    if let Mode::Help(scroll) = &mut state.mode {
-        let rows = help::rows(&state.keymap, state.glyphs).len();
-        *scroll = (*scroll).min(rows.saturating_sub(page));
-    }
+    let rows = help::rows(&state.keymap, state.glyphs).len();
+    state.mode = Mode::Help(to.min(rows.saturating_sub(page)));
 }
 
 fn chosen_site(state: &State) -> Option<String> {
