@@ -97,12 +97,24 @@ struct Session<'a> {
 
 impl Session<'_> {
     fn run(&mut self, plain: &Plain<'_>, lines: &mut dyn Lines) -> io::Result<i32> {
+        match self.until_end(plain, lines)? {
+            None => Ok(0),
+            Some(Ended::Quit(status)) => Ok(status),
+            Some(Ended::Failed(message)) => {
+                writeln!(self.err, "llmdbg: {message}")?;
+                Ok(MODEL_FAILED)
+            }
+        }
+    }
+
+    /// Runs until the end of the input, or of the engine.
+    fn until_end(&mut self, plain: &Plain<'_>, lines: &mut dyn Lines) -> io::Result<Option<Ended>> {
         let given = &plain.given;
         let ready = self.client.borrow_mut().ready(given, self.err)?;
         match ready {
             Ok(snapshot) if plain.banner => writeln!(self.out, "{}", banner(&snapshot))?,
             Ok(_) => {}
-            Err(ended) => return self.end(ended),
+            Err(ended) => return Ok(Some(ended)),
         }
         let mut reader = Reader::default();
         for action in given.actions {
@@ -110,16 +122,17 @@ impl Session<'_> {
                 Action::Command(text) => {
                     for command in reader.push_all(0, text) {
                         // Progress is shown for commands before the prompt, such as those of a resumed session.
-                        if let Some(ended) = self.command(&command.text, Source::Option, given.progress)? {
-                            return self.end(ended);
+                        let ended = self.command(&command.text, Source::Option, given.progress)?;
+                        if ended.is_some() {
+                            return Ok(ended);
                         }
                     }
                 }
                 Action::Script(file) => {
                     let show = |answered: Answered| show(self.out, self.err, &answered);
                     let ended = self.client.borrow_mut().script(file, given.keep_going, show)?;
-                    if let Some(ended) = ended {
-                        return self.end(ended);
+                    if ended.is_some() {
+                        return Ok(ended);
                     }
                 }
             }
@@ -136,7 +149,7 @@ impl Session<'_> {
                     if lines.leaves_prompt() {
                         writeln!(self.out)?;
                     }
-                    return Ok(0);
+                    return Ok(None);
                 }
             };
             let command = if line.trim().is_empty() && !reader.is_open() {
@@ -147,7 +160,7 @@ impl Session<'_> {
             if let Some(command) = command
                 && let Some(ended) = self.command(&command, Source::Prompt, false)?
             {
-                return self.end(ended);
+                return Ok(Some(ended));
             }
         }
     }
@@ -165,16 +178,6 @@ impl Session<'_> {
             show(out, *err, &answered)
         };
         self.client.borrow_mut().command(line, source, answered, report)
-    }
-
-    fn end(&mut self, ended: Ended) -> io::Result<i32> {
-        match ended {
-            Ended::Quit(status) => Ok(status),
-            Ended::Failed(message) => {
-                writeln!(self.err, "llmdbg: {message}")?;
-                Ok(MODEL_FAILED)
-            }
-        }
     }
 }
 

@@ -55,9 +55,22 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
+    /// Runs everything and gives the exit status.
     fn all(&mut self, client: &mut Client, batch: Batch<'_>) -> io::Result<i32> {
+        match self.until_end(client, batch)? {
+            Some(Ended::Quit(status)) => return Ok(status),
+            Some(Ended::Failed(message)) => {
+                self.fail(&ErrorView { message, fault: Fault::Model, ..ErrorView::default() })?;
+            }
+            None => {}
+        }
+        Ok(if self.status == 0 { i32::from(self.untested) } else { self.status })
+    }
+
+    /// Runs everything, or what comes before the end of the engine or the failure that ends the run.
+    fn until_end(&mut self, client: &mut Client, batch: Batch<'_>) -> io::Result<Option<Ended>> {
         if let Err(ended) = client.ready(&batch.given, self.err)? {
-            return self.end(ended);
+            return Ok(Some(ended));
         }
         // A block may be given over several `-ex`, as in gdb.
         let mut reader = Reader::default();
@@ -69,20 +82,15 @@ impl Run<'_> {
                     client.script(file, self.keep_going, |answered| self.print(&answered, true, &mut shown))?
                 }
             };
-            if let Some(ended) = ended {
-                return self.end(ended);
-            }
-            if self.is_over() {
-                return Ok(self.at_end());
+            if ended.is_some() || self.is_over() {
+                return Ok(ended);
             }
         }
         for line in batch.input.into_iter().flat_map(BufRead::lines) {
             let commands = reader.push_all(0, &line?);
-            if let Some(ended) = self.commands(client, commands)? {
-                return self.end(ended);
-            }
-            if self.is_over() {
-                return Ok(self.at_end());
+            let ended = self.commands(client, commands)?;
+            if ended.is_some() || self.is_over() {
+                return Ok(ended);
             }
         }
         if let Some(block) = reader.abandon() {
@@ -90,7 +98,7 @@ impl Run<'_> {
             let message = format!("`{first}` has no `end`");
             self.fail(&ErrorView { message, ..ErrorView::default() })?;
         }
-        Ok(self.at_end())
+        Ok(None)
     }
 
     fn commands(&mut self, client: &mut Client, commands: Vec<Command>) -> io::Result<Option<Ended>> {
@@ -98,32 +106,15 @@ impl Run<'_> {
             let mut shown = false;
             let print = |answered: Answered| self.print(&answered, false, &mut shown);
             let ended = client.command(&command.text, Source::Option, print, |_, _, _| ())?;
-            if ended.is_some() {
+            if ended.is_some() || self.is_over() {
                 return Ok(ended);
-            }
-            if self.is_over() {
-                break;
             }
         }
         Ok(None)
     }
 
-    fn at_end(&self) -> i32 {
-        if self.status == 0 { i32::from(self.untested) } else { self.status }
-    }
-
     fn is_over(&self) -> bool {
         self.status != 0 && !self.keep_going
-    }
-
-    fn end(&mut self, ended: Ended) -> io::Result<i32> {
-        match ended {
-            Ended::Quit(status) => Ok(status),
-            Ended::Failed(message) => {
-                self.fail(&ErrorView { message, fault: Fault::Model, ..ErrorView::default() })?;
-                Ok(self.status)
-            }
-        }
     }
 
     /// Prints one answer. `script` is set if the request was a script file of the command line, which is not itself a
