@@ -8,14 +8,14 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 use color_eyre::eyre::WrapErr;
-use llmdbg::cli::pages;
 use llmdbg::cli::trust::Trust;
-use llmdbg::cli::{self, ColorChoice, Frontend, Invocation, Options, Surroundings};
+use llmdbg::cli::{self, ColorChoice, Frontend, Invocation, Options, Surroundings, pages};
 use llmdbg::engine::history::History;
 use llmdbg::engine::journal::Journal;
 use llmdbg::engine::thread::{self, Setup};
 use llmdbg::frontend::Action;
 use llmdbg::frontend::batch::{self, Batch};
+use llmdbg::frontend::client::Given;
 use llmdbg::frontend::plain::{self, Input, Plain};
 use llmdbg::frontend::shown::Shown;
 use llmdbg::frontend::tui::{self, TuiOptions};
@@ -39,13 +39,9 @@ fn main() -> color_eyre::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     sandbox::allow();
-    let mut tour = false;
-    let mut options = match cli::parse(std::env::args_os()) {
-        Ok(Invocation::Debug(options)) => *options,
-        Ok(Invocation::Tour(options)) => {
-            tour = true;
-            *options
-        }
+    let (mut options, tour) = match cli::parse(std::env::args_os()) {
+        Ok(Invocation::Debug(options)) => (*options, false),
+        Ok(Invocation::Tour(options)) => (*options, true),
         Ok(Invocation::Models) => return printed(cli::models::list),
         Ok(Invocation::Completions(shell)) => return printed(|out| pages::completions(shell, out)),
         Ok(Invocation::Trust(file)) => return trust_file(&file),
@@ -114,25 +110,19 @@ fn show(
     tour: bool,
 ) -> color_eyre::Result<i32> {
     let (mut out, mut err) = (Shown::new(io::stdout()), stderr());
-    let err_is_terminal = io::stderr().is_terminal();
     let mut stdin = io::stdin().lock();
     let (init, warning) = if options.init { cli::init::init_files() } else { (Vec::new(), None) };
     let actions: Vec<Action> = init.into_iter().map(Action::Script).chain(options.actions.iter().cloned()).collect();
     if let (Some(warning), true) = (&warning, frontend != Frontend::Tui) {
         writeln!(err, "llmdbg: {warning}")?;
     }
+    let progress = io::stderr().is_terminal();
+    let given = Given { actions: &actions, keep_going: options.keep_going, progress, loaded: None };
     match frontend {
         Frontend::Batch => {
             let input = options.reads_input_in_batch().then_some(&mut stdin as _);
             let loaded = cancel_on_interrupt(interrupt)?;
-            let batch = Batch {
-                actions: &actions,
-                input,
-                json: options.json,
-                keep_going: options.keep_going,
-                progress: err_is_terminal,
-                loaded: Some(&loaded),
-            };
+            let batch = Batch { given: Given { loaded: Some(&loaded), ..given }, input, json: options.json };
             Ok(batch::run(engine, batch, &mut out, &mut err))
         }
         Frontend::Tui => {
@@ -152,13 +142,7 @@ fn show(
                 loaded = Some(cancel_on_interrupt(interrupt)?);
                 Input::Lines(&mut stdin)
             };
-            let plain = Plain {
-                actions: &actions,
-                keep_going: options.keep_going,
-                banner: !options.quiet,
-                progress: err_is_terminal,
-                loaded: loaded.as_deref(),
-            };
+            let plain = Plain { given: Given { loaded: loaded.as_deref(), ..given }, banner: !options.quiet };
             Ok(plain::run(engine, plain, input, &mut out, &mut err))
         }
     }

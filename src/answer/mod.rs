@@ -122,7 +122,8 @@ pub enum Scale {
     Diverging,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+/// One token of an input.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TokenView {
     pub pos: usize,
     pub row: usize,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{MapView, StopView, Summary, TokenView};
 
 /// What the screen needs to know of the session; rebuilt after every change, shared by reference count.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     pub model: String,
     /// `4L 4H d128 f32`.
@@ -72,7 +72,7 @@ pub struct OpLine {
 }
 
 /// One module: a contiguous range of ops. The whole model has the empty path, the depth 0 and no parent.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ModuleLine {
     pub path: String,
     pub label: String,

@@ -1,8 +1,12 @@
 //! The engine as batch mode and the plain prompt use it: one request at a time.
 
+use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::Action;
+use super::progress::Line;
 use crate::engine::messages::{Answered, Event, Request, Snapshot, Source};
 use crate::engine::thread::Handle;
 
@@ -15,43 +19,55 @@ pub enum Ended {
     Failed(String),
 }
 
-/// The engine, with one request at a time.
+/// What batch mode and the plain prompt have in common.
+#[derive(Clone, Copy, Default)]
+pub struct Given<'a> {
+    /// Commands and scripts, in order.
+    pub actions: &'a [Action],
+    /// Whether to continue after a failed command.
+    pub keep_going: bool,
+    /// Show progress on the error output, which must be a terminal.
+    pub progress: bool,
+    /// Set when the model is loaded.
+    pub loaded: Option<&'a AtomicBool>,
+}
+
 pub struct Client {
     handle: Handle,
     next: u64,
 }
 
 impl Client {
-    /// Takes over a fresh engine.
     pub fn new(handle: Handle) -> Client {
         Client { handle, next: 1 }
     }
 
-    /// Waits until the session is ready. `progress` receives the progress of loading.
-    pub fn ready(&mut self, mut progress: impl FnMut(&str, u64, u64)) -> Result<Arc<Snapshot>, Ended> {
-        loop {
+    /// Waits until the session is ready, and prints its notices. The progress of loading is shown if `given` asks for
+    /// it.
+    pub fn ready(&mut self, given: &Given<'_>, err: &mut dyn Write) -> io::Result<Result<Arc<Snapshot>, Ended>> {
+        let mut line = Line::new(given.progress);
+        let ready = loop {
             match self.handle.events.recv() {
-                Ok(Event::Ready(snapshot)) => return Ok(snapshot),
-                Ok(Event::Progress { what, done, total }) => progress(&what, done, total),
-                Ok(Event::LoadFailed(message)) => return Err(Ended::Failed(message)),
+                Ok(Event::Ready(snapshot)) => break Ok(snapshot),
+                Ok(Event::Progress { what, done, total }) => line.report(err, &what, done, total),
+                Ok(Event::LoadFailed(message)) => break Err(Ended::Failed(message)),
                 Ok(_) => {}
-                Err(_) => return Err(gone()),
+                Err(_) => break Err(gone()),
             }
+        };
+        line.clear(err)?;
+        if let Some(loaded) = given.loaded {
+            loaded.store(true, Ordering::SeqCst);
         }
+        for notice in ready.iter().flat_map(|snapshot| &snapshot.notices) {
+            writeln!(err, "llmdbg: {notice}")?;
+        }
+        Ok(ready)
     }
 
     /// Runs a command line. Every answer goes to `each`: those of the commands of a script that it runs, then its own.
+    /// `progress` receives the progress of the command.
     pub fn command<E>(
-        &mut self,
-        line: &str,
-        source: Source,
-        each: impl FnMut(Answered) -> Result<(), E>,
-    ) -> Result<Option<Ended>, E> {
-        self.command_with_progress(line, source, each, |_, _, _| ())
-    }
-
-    /// Like [`Client::command`]; `progress` receives the progress of the command.
-    pub fn command_with_progress<E>(
         &mut self,
         line: &str,
         source: Source,

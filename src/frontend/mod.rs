@@ -21,3 +21,8 @@ pub enum Action {
 
 /// The exit status when the model, the device or the engine failed.
 pub const MODEL_FAILED: i32 = 4;
+
+const PROMPT: &str = "(llmdbg) ";
+
+/// The prompt inside a block.
+const BLOCK_PROMPT: &str = "> ";

@@ -7,7 +7,6 @@ use std::cell::RefCell;
 use std::io::{self, BufRead, Write};
 use std::path::Path;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustyline::completion::Completer;
 use rustyline::error::ReadlineError;
@@ -17,9 +16,9 @@ use rustyline::history::{History as _, MemHistory};
 use rustyline::validate::Validator;
 use rustyline::{CompletionType, Config, Context, Editor, Helper};
 
-use super::client::{Client, Ended};
+use super::client::{Client, Ended, Given};
 use super::progress::Line as ProgressLine;
-use super::{Action, MODEL_FAILED, print};
+use super::{Action, BLOCK_PROMPT, MODEL_FAILED, PROMPT, print};
 use crate::answer::Answer;
 use crate::answer::text::is_unsafe;
 use crate::engine::history::History;
@@ -27,23 +26,9 @@ use crate::engine::messages::{Answered, Snapshot, Source};
 use crate::engine::script::Reader;
 use crate::engine::thread::Handle;
 
-const PROMPT: &str = "(llmdbg) ";
-
-/// The prompt inside a block.
-const BLOCK_PROMPT: &str = "> ";
-
-/// Options of the plain prompt.
 pub struct Plain<'a> {
-    /// Commands and scripts, in order.
-    pub actions: &'a [Action],
-    /// Whether scripts continue after a failed command.
-    pub keep_going: bool,
-    /// Whether to print what was loaded.
+    pub given: Given<'a>,
     pub banner: bool,
-    /// Show progress on the error output, which must be a terminal.
-    pub progress: bool,
-    /// Set when the model is loaded.
-    pub loaded: Option<&'a AtomicBool>,
 }
 
 pub enum Input<'a> {
@@ -82,7 +67,6 @@ pub fn run(handle: Handle, plain: Plain<'_>, input: Input<'_>, out: &mut dyn Wri
     status
 }
 
-/// What reading a line gave.
 enum Line {
     Text(String),
     Interrupted,
@@ -113,42 +97,44 @@ struct Session<'a> {
 
 impl Session<'_> {
     fn run(&mut self, plain: &Plain<'_>, lines: &mut dyn Lines) -> io::Result<i32> {
-        let mut line = ProgressLine::new(plain.progress);
-        let ready = self.client.borrow_mut().ready(|what, done, total| line.report(self.err, what, done, total));
-        line.clear(self.err)?;
-        if let Some(loaded) = plain.loaded {
-            loaded.store(true, Ordering::SeqCst);
-        }
-        if let Ok(snapshot) = &ready {
-            for notice in &snapshot.notices {
-                writeln!(self.err, "llmdbg: {notice}")?;
+        match self.until_end(plain, lines)? {
+            None => Ok(0),
+            Some(Ended::Quit(status)) => Ok(status),
+            Some(Ended::Failed(message)) => {
+                writeln!(self.err, "llmdbg: {message}")?;
+                Ok(MODEL_FAILED)
             }
         }
+    }
+
+    /// Runs until the end of the input, or of the engine.
+    fn until_end(&mut self, plain: &Plain<'_>, lines: &mut dyn Lines) -> io::Result<Option<Ended>> {
+        let given = &plain.given;
+        let ready = self.client.borrow_mut().ready(given, self.err)?;
         match ready {
             Ok(snapshot) if plain.banner => writeln!(self.out, "{}", banner(&snapshot))?,
             Ok(_) => {}
-            Err(ended) => return self.end(ended),
+            Err(ended) => return Ok(Some(ended)),
         }
         let mut reader = Reader::default();
-        for action in plain.actions {
-            let ended = match action {
+        for action in given.actions {
+            match action {
                 Action::Command(text) => {
-                    let mut ended = None;
                     for command in reader.push_all(0, text) {
-                        ended = self.first(&command.text, plain.progress)?;
+                        // Progress is shown for commands before the prompt, such as those of a resumed session.
+                        let ended = self.command(&command.text, Source::Option, given.progress)?;
                         if ended.is_some() {
-                            break;
+                            return Ok(ended);
                         }
                     }
-                    ended
                 }
                 Action::Script(file) => {
-                    let mut client = self.client.borrow_mut();
-                    client.script(file, plain.keep_going, |answered| show(self.out, self.err, &answered))?
+                    let show = |answered: Answered| show(self.out, self.err, &answered);
+                    let ended = self.client.borrow_mut().script(file, given.keep_going, show)?;
+                    if ended.is_some() {
+                        return Ok(ended);
+                    }
                 }
-            };
-            if let Some(ended) = ended {
-                return self.end(ended);
             }
         }
         loop {
@@ -163,7 +149,7 @@ impl Session<'_> {
                     if lines.leaves_prompt() {
                         writeln!(self.out)?;
                     }
-                    return Ok(0);
+                    return Ok(None);
                 }
             };
             let command = if line.trim().is_empty() && !reader.is_open() {
@@ -172,16 +158,15 @@ impl Session<'_> {
                 reader.push(0, &line).map(|command| command.text)
             };
             if let Some(command) = command
-                && let Some(ended) = self.command(&command, Source::Prompt)?
+                && let Some(ended) = self.command(&command, Source::Prompt, false)?
             {
-                return self.end(ended);
+                return Ok(Some(ended));
             }
         }
     }
 
-    /// Runs a command that was given before the prompt. On a terminal its progress is shown, such as that of a resumed
-    /// session.
-    fn first(&mut self, line: &str, progress: bool) -> io::Result<Option<Ended>> {
+    /// Runs a command and shows its progress if `progress` is set.
+    fn command(&mut self, line: &str, source: Source, progress: bool) -> io::Result<Option<Ended>> {
         let (out, err) = (&mut *self.out, RefCell::new((&mut *self.err, ProgressLine::new(progress))));
         let report = |what: &str, done: u64, total: u64| {
             let (err, line) = &mut *err.borrow_mut();
@@ -192,21 +177,7 @@ impl Session<'_> {
             line.clear(*err)?;
             show(out, *err, &answered)
         };
-        self.client.borrow_mut().command_with_progress(line, Source::Option, answered, report)
-    }
-
-    fn command(&mut self, line: &str, source: Source) -> io::Result<Option<Ended>> {
-        self.client.borrow_mut().command(line, source, |answered| show(self.out, self.err, &answered))
-    }
-
-    fn end(&mut self, ended: Ended) -> io::Result<i32> {
-        match ended {
-            Ended::Quit(status) => Ok(status),
-            Ended::Failed(message) => {
-                writeln!(self.err, "llmdbg: {message}")?;
-                Ok(MODEL_FAILED)
-            }
-        }
+        self.client.borrow_mut().command(line, source, answered, report)
     }
 }
 
@@ -307,7 +278,7 @@ mod tests {
     fn plain(actions: &[Action], banner: bool, input: &str) -> (i32, String, String) {
         let (mut out, mut err) = (Vec::new(), Vec::new());
         let mut input = io::Cursor::new(input.to_string());
-        let plain = Plain { actions, keep_going: false, banner, progress: false, loaded: None };
+        let plain = Plain { given: Given { actions, ..Given::default() }, banner };
         let status = run(engine(), plain, Input::Lines(&mut input), &mut out, &mut err);
         (status, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
     }

@@ -64,7 +64,6 @@ pub struct Line {
 }
 
 impl Line {
-    /// A line that is drawn only if `drawn`.
     pub fn new(drawn: bool) -> Line {
         Line { drawn, ..Line::default() }
     }
@@ -89,7 +88,6 @@ impl Line {
         out.flush()
     }
 
-    /// Erases the line.
     pub fn clear(&mut self, out: &mut dyn Write) -> io::Result<()> {
         match std::mem::take(&mut self.shown) {
             0 => Ok(()),

@@ -35,12 +35,10 @@ impl<W: Write> Write for Shown<W> {
         }
         // Formatting writes whole pieces of text, never part of a character.
         let text = String::from_utf8_lossy(bytes);
-        let mut lines = text.split('\n');
-        if let Some(first) = lines.next() {
-            self.inner.write_all(visible_line(first).as_bytes())?;
-        }
-        for line in lines {
-            self.inner.write_all(b"\n")?;
+        for (number, line) in text.split('\n').enumerate() {
+            if number > 0 {
+                self.inner.write_all(b"\n")?;
+            }
             self.inner.write_all(visible_line(line).as_bytes())?;
         }
         Ok(bytes.len())

@@ -9,11 +9,9 @@ pub enum ColorDepth {
     /// None: bold, reverse and underline only.
     #[default]
     Mono,
-    /// The sixteen named colours.
     Sixteen,
     /// The 256 colours of xterm.
     Indexed,
-    /// 24 bits.
     True,
 }
 
@@ -36,13 +34,11 @@ impl ColorDepth {
     }
 }
 
-/// What a terminal can do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Capabilities {
     pub colors: ColorDepth,
     /// Whether it shows characters beyond ASCII.
     pub utf8: bool,
-    /// Whether the program runs inside tmux.
     pub tmux: bool,
     /// Whether the cursor can be moved at all; without it only plain mode works.
     pub addressable: bool,

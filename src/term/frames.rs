@@ -34,7 +34,6 @@ impl Write for Pending {
     }
 }
 
-/// Draws on `W`, a frame at a time.
 pub struct Frames<W: Write> {
     inner: CrosstermBackend<Pending>,
     pending: Pending,
@@ -45,7 +44,6 @@ pub struct Frames<W: Write> {
 }
 
 impl Frames<BufWriter<Stdout>> {
-    /// Draws on standard output.
     pub fn stdout() -> Self {
         Self::new(BufWriter::with_capacity(BUFFER, io::stdout()), super::capabilities::size)
     }

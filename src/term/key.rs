@@ -26,7 +26,6 @@ pub enum Key {
     F(u8),
 }
 
-/// A key with the modifiers held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Chord {
     pub key: Key,
@@ -34,22 +33,23 @@ pub struct Chord {
     pub alt: bool,
 }
 
-const NAMES: [(&str, Key); 15] = [
-    ("Enter", Key::Enter),
-    ("Esc", Key::Esc),
-    ("Tab", Key::Tab),
-    ("S-Tab", Key::BackTab),
-    ("Backspace", Key::Backspace),
-    ("Delete", Key::Delete),
-    ("Up", Key::Up),
-    ("Down", Key::Down),
-    ("Left", Key::Left),
-    ("Right", Key::Right),
-    ("Home", Key::Home),
-    ("End", Key::End),
-    ("PgUp", Key::PageUp),
-    ("PgDn", Key::PageDown),
-    ("Space", Key::Char(' ')),
+/// The keys with a name: that name, the key, and the library's code.
+const NAMES: [(&str, Key, KeyCode); 15] = [
+    ("Enter", Key::Enter, KeyCode::Enter),
+    ("Esc", Key::Esc, KeyCode::Esc),
+    ("Tab", Key::Tab, KeyCode::Tab),
+    ("S-Tab", Key::BackTab, KeyCode::BackTab),
+    ("Backspace", Key::Backspace, KeyCode::Backspace),
+    ("Delete", Key::Delete, KeyCode::Delete),
+    ("Up", Key::Up, KeyCode::Up),
+    ("Down", Key::Down, KeyCode::Down),
+    ("Left", Key::Left, KeyCode::Left),
+    ("Right", Key::Right, KeyCode::Right),
+    ("Home", Key::Home, KeyCode::Home),
+    ("End", Key::End, KeyCode::End),
+    ("PgUp", Key::PageUp, KeyCode::PageUp),
+    ("PgDn", Key::PageDown, KeyCode::PageDown),
+    ("Space", Key::Char(' '), KeyCode::Char(' ')),
 ];
 
 impl Chord {
@@ -57,19 +57,17 @@ impl Chord {
         Self { key, ctrl: false, alt: false }
     }
 
-    /// The character `c` without modifiers.
     pub const fn char(c: char) -> Self {
         Self::plain(Key::Char(c))
     }
 
-    /// Ctrl and the character `c`.
     pub const fn ctrl(c: char) -> Self {
         Self { key: Key::Char(c), ctrl: true, alt: false }
     }
 
-    /// Alt and the character `c`.
-    pub const fn alt(c: char) -> Self {
-        Self { key: Key::Char(c), ctrl: false, alt: true }
+    /// Whether it leaves what was begun: Esc, C-g or C-c.
+    pub fn cancels(self) -> bool {
+        self.key == Key::Esc || self == Self::ctrl('g') || self == Self::ctrl('c')
     }
 
     /// The chord that `name` names: `s`, `C-l`, `M-f`, `PgUp`, `F1`.
@@ -84,7 +82,7 @@ impl Chord {
         if let (Some(only), None) = (characters.next(), characters.next()) {
             return Some(Self::char(only));
         }
-        if let Some((_, key)) = NAMES.iter().find(|(known, _)| *known == name) {
+        if let Some((_, key, _)) = NAMES.iter().find(|(known, ..)| *known == name) {
             return Some(Self::plain(*key));
         }
         let number = name.strip_prefix('F')?.parse().ok().filter(|number| (1..=24).contains(number))?;
@@ -98,23 +96,9 @@ impl Chord {
         }
         let key = match event.code {
             KeyCode::Char(c) => Key::Char(c),
-            KeyCode::Enter => Key::Enter,
-            KeyCode::Esc => Key::Esc,
             KeyCode::Tab if event.modifiers.contains(KeyModifiers::SHIFT) => Key::BackTab,
-            KeyCode::Tab => Key::Tab,
-            KeyCode::BackTab => Key::BackTab,
-            KeyCode::Backspace => Key::Backspace,
-            KeyCode::Delete => Key::Delete,
-            KeyCode::Up => Key::Up,
-            KeyCode::Down => Key::Down,
-            KeyCode::Left => Key::Left,
-            KeyCode::Right => Key::Right,
-            KeyCode::Home => Key::Home,
-            KeyCode::End => Key::End,
-            KeyCode::PageUp => Key::PageUp,
-            KeyCode::PageDown => Key::PageDown,
             KeyCode::F(number) => Key::F(number),
-            _ => return None,
+            code => NAMES.iter().find(|(_, _, known)| *known == code)?.1,
         };
         let ctrl = event.modifiers.contains(KeyModifiers::CONTROL);
         let alt = event.modifiers.contains(KeyModifiers::ALT);
@@ -130,8 +114,8 @@ impl fmt::Display for Chord {
         if self.alt {
             f.write_str("M-")?;
         }
-        match (NAMES.iter().find(|(_, key)| *key == self.key), self.key) {
-            (Some((name, _)), _) => f.write_str(name),
+        match (NAMES.iter().find(|(_, key, _)| *key == self.key), self.key) {
+            (Some((name, ..)), _) => f.write_str(name),
             (None, Key::Char(c)) => write!(f, "{c}"),
             (None, Key::F(number)) => write!(f, "F{number}"),
             (None, key) => write!(f, "{key:?}"),

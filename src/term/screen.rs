@@ -30,7 +30,6 @@ static OWNER: Mutex<Option<ThreadId>> = Mutex::new(None);
 /// Held while the program has the terminal: keeps standard error off the screen.
 static QUIET: Mutex<Option<Quiet>> = Mutex::new(None);
 
-/// The terminal, while the program has it.
 pub struct Screen {
     log: Option<PathBuf>,
     /// The program stopped itself and was continued: the signal for that is still to come and must be ignored.

@@ -18,18 +18,15 @@ use super::descriptors;
 /// Exit status after a hangup: 128 and the number of SIGHUP.
 pub const HANGUP_STATUS: i32 = 129;
 
-/// Exit status after SIGTERM.
 pub const TERMINATE_STATUS: i32 = 143;
 
 /// Time for an orderly end after a hangup.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// A request of the system to the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
     /// Interrupt what runs (SIGINT from outside; Ctrl-C arrives as a key).
     Interrupt,
-    /// End in an orderly way.
     Terminate,
     /// The terminal is gone: end without drawing.
     Hangup,

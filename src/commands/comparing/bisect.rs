@@ -126,7 +126,7 @@ impl Console {
             values += 1;
             let ours = self.own(&site)?;
             let Some(theirs) = self.of_side(side, &site)? else {
-                return Err(format!("{site} lies in another way on the other side: {INSTEAD}").into());
+                return Err(format!("{site} has a different layout on the other side: {INSTEAD}").into());
             };
             if ours.shape != theirs.shape {
                 let shapes = format!("{:?} here and {:?} there", ours.shape, theirs.shape);

@@ -77,7 +77,7 @@ impl Console {
             Reason::Start | Reason::Beginning => answer::Reason::Start,
             Reason::Interrupt => answer::Reason::Interrupt,
         };
-        // "silent" as the first of its commands keeps a stop point from being told.
+        // "silent" as the first of its commands keeps a stop point from being reported.
         let silent = |finding: &Finding| finding.commands.first().is_some_and(|line| line == "silent");
         if !stop.findings.is_empty() && stop.errors.is_empty() && stop.findings.iter().all(silent) {
             lines.clear();

@@ -6,10 +6,8 @@
 //! not the run, as in gdb, and makes the status 1.
 
 use std::io::{self, BufRead, Write};
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::client::{Client, Ended};
-use super::progress::Line;
+use super::client::{Client, Ended, Given};
 use super::{Action, MODEL_FAILED, print};
 use crate::answer::{Answer, ErrorView, Fault};
 use crate::engine::messages::{Answered, Source};
@@ -19,18 +17,10 @@ use crate::engine::thread::Handle;
 /// The commands to run, and how to print their answers.
 #[derive(Default)]
 pub struct Batch<'a> {
-    /// Commands and scripts, in order.
-    pub actions: &'a [Action],
+    pub given: Given<'a>,
     /// More commands, one on each line, after the actions.
     pub input: Option<&'a mut dyn BufRead>,
-    /// Print JSON objects instead of text.
     pub json: bool,
-    /// Continue after a failed command.
-    pub keep_going: bool,
-    /// Show progress on the error output, which must be a terminal.
-    pub progress: bool,
-    /// Set when the model is loaded.
-    pub loaded: Option<&'a AtomicBool>,
 }
 
 /// Runs `batch` on the engine and returns the exit status: 0 if all commands succeeded, 1 if one failed or a condition
@@ -39,7 +29,7 @@ pub struct Batch<'a> {
 /// It is not a failure if the reader of the output has gone away.
 pub fn run(handle: Handle, batch: Batch<'_>, out: &mut dyn Write, err: &mut dyn Write) -> i32 {
     let mut client = Client::new(handle);
-    let mut run = Run { json: batch.json, keep_going: batch.keep_going, out, err, status: 0, untested: false };
+    let mut run = Run { json: batch.json, keep_going: batch.given.keep_going, out, err, status: 0, untested: false };
     let status = match run.all(&mut client, batch) {
         Ok(status) => status,
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
@@ -65,24 +55,26 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
+    /// Runs everything and gives the exit status.
     fn all(&mut self, client: &mut Client, batch: Batch<'_>) -> io::Result<i32> {
-        let mut line = Line::new(batch.progress);
-        let ready = client.ready(|what, done, total| line.report(self.err, what, done, total));
-        line.clear(self.err)?;
-        if let Some(loaded) = batch.loaded {
-            loaded.store(true, Ordering::SeqCst);
-        }
-        match ready {
-            Ok(snapshot) => {
-                for notice in &snapshot.notices {
-                    writeln!(self.err, "llmdbg: {notice}")?;
-                }
+        match self.until_end(client, batch)? {
+            Some(Ended::Quit(status)) => return Ok(status),
+            Some(Ended::Failed(message)) => {
+                self.fail(&ErrorView { message, fault: Fault::Model, ..ErrorView::default() })?;
             }
-            Err(ended) => return self.end(ended),
+            None => {}
+        }
+        Ok(if self.status == 0 { i32::from(self.untested) } else { self.status })
+    }
+
+    /// Runs everything, or what comes before the end of the engine or the failure that ends the run.
+    fn until_end(&mut self, client: &mut Client, batch: Batch<'_>) -> io::Result<Option<Ended>> {
+        if let Err(ended) = client.ready(&batch.given, self.err)? {
+            return Ok(Some(ended));
         }
         // A block may be given over several `-ex`, as in gdb.
         let mut reader = Reader::default();
-        for (i, action) in batch.actions.iter().enumerate() {
+        for (i, action) in batch.given.actions.iter().enumerate() {
             let ended = match action {
                 Action::Command(text) => self.commands(client, reader.push_all(i + 1, text))?,
                 Action::Script(file) => {
@@ -90,20 +82,15 @@ impl Run<'_> {
                     client.script(file, self.keep_going, |answered| self.print(&answered, true, &mut shown))?
                 }
             };
-            if let Some(ended) = ended {
-                return self.end(ended);
-            }
-            if self.is_over() {
-                return Ok(self.at_end());
+            if ended.is_some() || self.is_over() {
+                return Ok(ended);
             }
         }
         for line in batch.input.into_iter().flat_map(BufRead::lines) {
             let commands = reader.push_all(0, &line?);
-            if let Some(ended) = self.commands(client, commands)? {
-                return self.end(ended);
-            }
-            if self.is_over() {
-                return Ok(self.at_end());
+            let ended = self.commands(client, commands)?;
+            if ended.is_some() || self.is_over() {
+                return Ok(ended);
             }
         }
         if let Some(block) = reader.abandon() {
@@ -111,45 +98,23 @@ impl Run<'_> {
             let message = format!("`{first}` has no `end`");
             self.fail(&ErrorView { message, ..ErrorView::default() })?;
         }
-        Ok(self.at_end())
+        Ok(None)
     }
 
     fn commands(&mut self, client: &mut Client, commands: Vec<Command>) -> io::Result<Option<Ended>> {
         for command in commands {
-            if let Some(ended) = self.command(client, &command.text)? {
-                return Ok(Some(ended));
-            }
-            if self.is_over() {
-                break;
+            let mut shown = false;
+            let print = |answered: Answered| self.print(&answered, false, &mut shown);
+            let ended = client.command(&command.text, Source::Option, print, |_, _, _| ())?;
+            if ended.is_some() || self.is_over() {
+                return Ok(ended);
             }
         }
         Ok(None)
     }
 
-    fn command(&mut self, client: &mut Client, line: &str) -> io::Result<Option<Ended>> {
-        let mut shown = false;
-        client.command(line, Source::Option, |answered| self.print(&answered, false, &mut shown))
-    }
-
-    /// The status at the end of the commands.
-    fn at_end(&self) -> i32 {
-        if self.status == 0 { i32::from(self.untested) } else { self.status }
-    }
-
     fn is_over(&self) -> bool {
         self.status != 0 && !self.keep_going
-    }
-
-    /// The status after the engine has ended.
-    fn end(&mut self, ended: Ended) -> io::Result<i32> {
-        match ended {
-            Ended::Quit(status) => Ok(status),
-            Ended::Failed(message) => {
-                let fault = Fault::Model;
-                self.fail(&ErrorView { message, fault, ..ErrorView::default() })?;
-                Ok(self.status)
-            }
-        }
     }
 
     /// Prints one answer. `script` is set if the request was a script file of the command line, which is not itself a

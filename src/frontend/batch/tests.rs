@@ -9,7 +9,12 @@ use crate::engine::thread::{Setup, spawn};
 /// Runs actions; gives status, output and error output.
 fn batch(actions: &[Action], json: bool, keep_going: bool) -> (i32, String, String) {
     let (mut out, mut err) = (Vec::new(), Vec::new());
-    let status = run(engine(), Batch { actions, json, keep_going, ..Batch::default() }, &mut out, &mut err);
+    let status = run(
+        engine(),
+        Batch { given: Given { actions, keep_going, ..Given::default() }, json, input: None },
+        &mut out,
+        &mut err,
+    );
     (status, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
 }
 
@@ -104,7 +109,8 @@ fn json_has_one_object_for_each_command() {
 fn commands_from_the_input_follow() {
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let mut input = io::Cursor::new("step\n\n# nothing\nstep\nnonsense\nstep\n");
-    let batch = Batch { actions: &commands(&["say go"]), input: Some(&mut input), ..Batch::default() };
+    let given = Given { actions: &commands(&["say go"]), ..Given::default() };
+    let batch = Batch { given, input: Some(&mut input), json: false };
     assert_eq!(run(engine(), batch, &mut out, &mut err), 1);
     assert_eq!(String::from_utf8(out).unwrap(), "go\nat op 1\nat op 2\n");
 }
@@ -114,7 +120,7 @@ fn loading_can_fail() {
     let open = || Err(io::Error::other("no such model"));
     let handle = spawn(open, Arc::new(AtomicBool::new(false)), Setup::default()).unwrap();
     let (mut out, mut err) = (Vec::new(), Vec::new());
-    let batch = Batch { json: true, keep_going: true, ..Batch::default() };
+    let batch = Batch { given: Given { keep_going: true, ..Given::default() }, json: true, input: None };
     assert_eq!(run(handle, batch, &mut out, &mut err), 4);
     assert_eq!(String::from_utf8(err).unwrap(), "llmdbg: no such model\n");
     assert!(out.is_empty());
@@ -138,7 +144,7 @@ fn a_broken_pipe_is_success() {
     let actions = commands(&["say a", "nonsense"]);
     let give = |kind| {
         let mut err = Vec::new();
-        let batch = Batch { actions: &actions, ..Batch::default() };
+        let batch = Batch { given: Given { actions: &actions, ..Given::default() }, ..Batch::default() };
         run(engine(), batch, &mut Closed(kind), &mut err)
     };
     assert_eq!(give(io::ErrorKind::BrokenPipe), 0);

@@ -3,34 +3,25 @@
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
-    /// Sends a command line to the engine.
     Command(&'static str),
-    /// Runs to the chosen op.
     RunTo,
     /// Sets or clears a breakpoint at the chosen op.
     Break,
     /// Opens the prompt to assign to the chosen value.
     Edit,
-    /// Changes how the value is shown.
     View,
     /// Shows gradients instead of values, or values again.
     Gradient,
-    /// Copies what the focused pane shows.
     Copy,
-    /// Opens the prompt to search for a site.
     Search,
-    /// Moves the selection, or scrolls.
     Select(Toward),
     Open,
-    /// The next or previous pane.
     Pane(Step),
     /// Zooms the focused pane, or shows all panes again.
     Zoom,
     /// The same op in the next or previous block.
     Layer(Step),
-    /// The next or previous head.
     Head(Step),
-    /// The next or previous position.
     Position(Step),
     /// The heads pane, or back to the program.
     Heads,
@@ -38,13 +29,10 @@ pub enum Action {
     Layout(&'static str),
     /// Shows single values of a map, or the whole map again.
     Closer(Step),
-    /// Chooses from all commands.
     Palette,
     Prompt,
-    /// Opens the prompt and searches the history.
     HistorySearch,
     Help,
-    /// Draws everything again.
     Repaint,
     /// Stops the process, as Ctrl-Z does in a shell.
     Suspend,
@@ -53,14 +41,27 @@ pub enum Action {
     Quit,
 }
 
-/// The next or the previous one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Step {
     Next,
     Previous,
 }
 
-/// Where the selection moves.
+impl Step {
+    /// The number after or before `at`, if it is below `count`.
+    pub fn from(self, at: usize, count: usize) -> Option<usize> {
+        match self {
+            Step::Next => Some(at + 1).filter(|next| *next < count),
+            Step::Previous => at.checked_sub(1),
+        }
+    }
+
+    /// The same, from the last to the first and back.
+    pub fn around(self, at: usize, count: usize) -> usize {
+        self.from(at, count).unwrap_or(if self == Step::Next { 0 } else { count - 1 })
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Toward {
     Up,
@@ -75,7 +76,6 @@ pub enum Toward {
     Last,
 }
 
-/// An action with its name and its descriptions.
 #[derive(Debug, PartialEq)]
 pub struct ActionInfo {
     /// Its name in the configuration file.

@@ -8,7 +8,6 @@
 pub struct Asking<T> {
     /// The request of the last answer.
     pub shown: Option<T>,
-    /// The request that is pending.
     pub asked: Option<T>,
     /// The state has changed since the last request was sent.
     stale: bool,
@@ -26,7 +25,6 @@ impl<T: Clone + PartialEq> Asking<T> {
         self.stale = true;
     }
 
-    /// Whether a newer answer is to come.
     pub fn is_behind(&self) -> bool {
         self.stale || self.asked.is_some()
     }

@@ -6,7 +6,8 @@
 use std::ops::Range;
 use std::path::PathBuf;
 
-use toml::de::{DeTable, DeValue};
+use toml::Spanned;
+use toml::de::{DeString, DeTable, DeValue};
 
 /// A mistake in a configuration file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,10 +25,31 @@ impl Problem {
         Self { line: before.matches('\n').count() + 1, message }
     }
 
-    /// The message with file and line.
     pub fn describe(&self, file: &str) -> String {
         format!("{file}:{}: {}", self.line, self.message)
     }
+}
+
+pub struct Problems<'t> {
+    text: &'t str,
+    found: Vec<Problem>,
+}
+
+impl Problems<'_> {
+    /// Adds a mistake at the bytes `span`.
+    pub fn add(&mut self, span: Range<usize>, message: impl Into<String>) {
+        self.found.push(Problem::at(self.text, span, message.into()));
+    }
+
+    /// Adds a name of some `kind` that is none of `known`.
+    pub fn unknown<'a>(&mut self, kind: &str, name: &Spanned<DeString<'_>>, known: impl IntoIterator<Item = &'a str>) {
+        self.add(name.span(), unknown(kind, name.get_ref(), known));
+    }
+}
+
+/// `unknown action "stpe"; did you mean "step"?`.
+pub fn unknown<'a>(kind: &str, word: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    format!("unknown {kind} \"{word}\"{}", did_you_mean(word, known))
 }
 
 /// Reads a file of sections: calls `apply` with each of `names` that the file has as a table, in the order of `names`.
@@ -37,7 +59,7 @@ pub fn sections(
     text: &str,
     what: &str,
     names: &[&str],
-    mut apply: impl FnMut(&str, DeTable<'_>, &mut Vec<Problem>),
+    mut apply: impl FnMut(&str, DeTable<'_>, &mut Problems<'_>),
 ) -> Vec<Problem> {
     let document = match DeTable::parse(text) {
         Ok(document) => document.into_inner(),
@@ -46,37 +68,30 @@ pub fn sections(
             return vec![Problem::at(text, error.span().unwrap_or_default(), message)];
         }
     };
-    let mut problems = Vec::new();
+    let mut problems = Problems { text, found: Vec::new() };
     let mut known = Vec::new();
     for (name, value) in document {
-        let word = name.get_ref().as_ref();
-        match (names.iter().position(|known| *known == word), value.into_inner()) {
+        match (names.iter().position(|known| known == name.get_ref()), value.into_inner()) {
             (Some(place), DeValue::Table(table)) => known.push((place, table)),
-            _ => {
-                let near = did_you_mean(word, names.iter().copied());
-                problems.push(Problem::at(text, name.span(), format!("unknown section \"{word}\"{near}")));
-            }
+            _ => problems.unknown("section", &name, names.iter().copied()),
         }
     }
     known.sort_by_key(|(place, _)| *place);
     for (place, table) in known {
         apply(names[place], table, &mut problems);
     }
-    problems.sort_by_key(|problem| problem.line);
-    problems
+    problems.found.sort_by_key(|problem| problem.line);
+    problems.found
 }
 
 /// `; did you mean "step"?`, or nothing if no candidate is near.
 pub fn did_you_mean<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> String {
-    let nearest = candidates
-        .into_iter()
-        .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
-        .min_by_key(|(distance, _)| *distance)
-        .filter(|(distance, candidate)| *distance <= candidate.len().max(word.len()) / 2);
-    nearest.map(|(_, candidate)| format!("; did you mean \"{candidate}\"?")).unwrap_or_default()
+    let distances = candidates.into_iter().map(|known| (strsim::damerau_levenshtein(word, known), known));
+    let nearest = distances.min_by_key(|(distance, _)| *distance);
+    let near = nearest.filter(|(distance, candidate)| *distance <= candidate.len().max(word.len()) / 2);
+    near.map(|(_, candidate)| format!("; did you mean \"{candidate}\"?")).unwrap_or_default()
 }
 
-/// The directory of the user's configuration files.
 pub fn directory() -> Option<PathBuf> {
     directories::ProjectDirs::from("", "", "llmdbg").map(|found| found.config_dir().to_path_buf())
 }

@@ -4,16 +4,12 @@ use std::collections::VecDeque;
 
 use super::text;
 
-/// How many lines are kept.
 const LIMIT: usize = 5000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// A command.
     Echo,
-    /// An answer.
     Output,
-    /// A failure.
     Error,
     /// A message of the interface itself.
     Notice,
@@ -28,7 +24,6 @@ pub struct Console {
 }
 
 impl Console {
-    /// Adds a line and scrolls to the end.
     pub fn push(&mut self, kind: Kind, line: impl Into<String>) {
         self.back = 0;
         self.lines.push_back((kind, line.into()));
@@ -67,15 +62,11 @@ impl Console {
 
     /// The lines of the last answer, for copying.
     pub fn last_answer(&self) -> String {
-        let lines: Vec<&str> = self
-            .lines
-            .iter()
-            .rev()
-            .skip_while(|(kind, _)| *kind == Kind::Notice)
-            .take_while(|(kind, _)| *kind != Kind::Echo)
-            .map(|(_, line)| line.as_str())
-            .collect();
-        lines.into_iter().rev().collect::<Vec<_>>().join("\n")
+        let lines = self.lines.iter().rev().skip_while(|(kind, _)| *kind == Kind::Notice);
+        let answer = lines.take_while(|(kind, _)| *kind != Kind::Echo).map(|(_, line)| line.as_str());
+        let mut answer: Vec<&str> = answer.collect();
+        answer.reverse();
+        answer.join("\n")
     }
 }
 

@@ -27,15 +27,10 @@ const SLOW_FRAME: Duration = Duration::from_millis(100);
 /// How many messages are taken before a frame is drawn, so that a flood of them cannot freeze the screen.
 const DRAIN: usize = 256;
 
-/// The channels to and from the interface.
 pub struct Wiring {
-    /// To the engine.
     pub requests: Sender<Request>,
-    /// From the engine.
     pub events: Receiver<Event>,
-    /// From the keyboard.
     pub inputs: Receiver<Input>,
-    /// From the system.
     pub signals: Receiver<Signal>,
     /// Makes the engine stop before the next op.
     pub interrupt: Arc<AtomicBool>,
@@ -54,16 +49,12 @@ pub trait Host {
 }
 
 /// Runs until the interface ends; returns the exit status and a message for standard error.
-pub fn drive<B>(
+pub fn drive<B: Backend<Error = E>, E: std::error::Error + Send + Sync + 'static>(
     terminal: &mut Terminal<B>,
     state: &mut State,
     wiring: &Wiring,
     host: &mut impl Host,
-) -> color_eyre::Result<(i32, String)>
-where
-    B: Backend,
-    B::Error: Send + Sync + 'static,
-{
+) -> color_eyre::Result<(i32, String)> {
     let size = terminal.size()?;
     state.size = (size.width, size.height);
     let mut last_frame: Option<Instant> = None;
@@ -96,17 +87,13 @@ where
     }
 }
 
-fn perform<B>(
+fn perform<B: Backend<Error = E>, E: std::error::Error + Send + Sync + 'static>(
     effect: Effect,
     terminal: &mut Terminal<B>,
     state: &mut State,
     wiring: &Wiring,
     host: &mut impl Host,
-) -> color_eyre::Result<()>
-where
-    B: Backend,
-    B::Error: Send + Sync + 'static,
-{
+) -> color_eyre::Result<()> {
     match effect {
         // If the engine is gone, the channel of events reports it.
         Effect::Request(request) => drop(wiring.requests.send(request)),
@@ -121,31 +108,21 @@ where
                 state.console.push(Kind::Notice, format!("history not saved: {error}"));
             }
         }
-        Effect::Suspend => {
-            host.suspend()?;
-            repaint(terminal, state)?;
+        Effect::Suspend | Effect::Retake | Effect::Repaint => {
+            match effect {
+                Effect::Suspend => host.suspend()?,
+                Effect::Retake => host.retake()?,
+                _ => {}
+            }
+            // The next frame is to draw every cell. The clear function of the library asks the terminal for its cursor,
+            // and fails if no answer comes.
+            let size = terminal.size()?;
+            state.size = (size.width, size.height);
+            terminal.resize(Rect::new(0, 0, size.width, size.height))?;
+            state.dirty = Dirty::Now;
         }
-        Effect::Retake => {
-            host.retake()?;
-            repaint(terminal, state)?;
-        }
-        Effect::Repaint => repaint(terminal, state)?,
         Effect::Leave { .. } => {}
     }
-    Ok(())
-}
-
-/// Forgets what is on the screen, so that the next frame draws every cell. The clear function of the library asks the
-/// terminal for its cursor, and fails if no answer comes.
-fn repaint<B>(terminal: &mut Terminal<B>, state: &mut State) -> color_eyre::Result<()>
-where
-    B: Backend,
-    B::Error: Send + Sync + 'static,
-{
-    let size = terminal.size()?;
-    state.size = (size.width, size.height);
-    terminal.resize(Rect::new(0, 0, size.width, size.height))?;
-    state.dirty = Dirty::Now;
     Ok(())
 }
 

@@ -6,9 +6,9 @@ use super::glyphs::{ASCII, Glyphs, UNICODE};
 use super::keymap::Keymap;
 use super::panes::Panes;
 use super::state::{Colours, State};
-use crate::answer::{Answer, Cell, ErrorView, MapView, Reason, Scale, StopView, Summary, Table, TokenView};
+use crate::answer::{Answer, ErrorView, MapView, Reason, Scale, StopView, Summary, Table, TokenView};
 use crate::engine::messages::{
-    Breakpoint, Focus, ModuleLine, OpFlags, OpLine, Panel, PanelContent, PanelRequest, PanelView, ScreenView, Snapshot,
+    Breakpoint, Focus, ModuleLine, OpFlags, OpLine, Panel, PanelContent, PanelRequest, PanelView, Snapshot,
 };
 use crate::term::ColorDepth;
 
@@ -43,19 +43,13 @@ const BLOCK: [(&str, &str); 20] = [
 fn program() -> (Vec<OpLine>, Vec<ModuleLine>) {
     let mut ops = Vec::new();
     let mut modules: Vec<ModuleLine> = Vec::new();
-    let module = |path: &str, depth, parent, start, end| ModuleLine {
-        path: path.to_string(),
-        label: path.rsplit('.').next().unwrap_or_default().to_string(),
-        depth,
-        parent,
-        start,
-        end,
+    let module = |path: &str, depth, parent, start, end| {
+        let label = path.rsplit('.').next().unwrap_or_default().to_string();
+        ModuleLine { path: path.to_string(), label, depth, parent, start, end }
     };
-    let op = |site: &str, label: &str, module, shape: &str| OpLine {
-        site: site.to_string(),
-        label: label.to_string(),
-        module,
-        shape: shape.to_string(),
+    let op = |site: &str, label: &str, module, shape: &str| {
+        let [site, label, shape] = [site, label, shape].map(str::to_string);
+        OpLine { site, label, module, shape }
     };
     modules.push(module("", 0, None, 0, 0));
     for (site, shape) in [("tokens", "15"), ("embed", "15x128"), ("pos_embed", "15x128")] {
@@ -87,22 +81,19 @@ fn program() -> (Vec<OpLine>, Vec<ModuleLine>) {
 pub fn snapshot_at(site: &str) -> Snapshot {
     let (ops, modules) = program();
     let cursor = ops.iter().position(|op| op.site == site).unwrap_or(ops.len());
-    let mut flags: Vec<OpFlags> =
-        (0..ops.len()).map(|op| OpFlags { computed: op < cursor, ..OpFlags::default() }).collect();
+    let flag = |op| OpFlags { computed: op < cursor, ..OpFlags::default() };
+    let mut flags: Vec<OpFlags> = (0..ops.len()).map(flag).collect();
     let at = |name: &str| ops.iter().position(|op| op.site == name).expect("a site of the fixture");
     flags[at("blocks.2.attn.scores")].breakpoint = Some(Breakpoint { number: 2, hit: true, enabled: true });
     flags[at("blocks.3.mlp.post")].breakpoint = Some(Breakpoint { number: 3, hit: false, enabled: false });
     flags[at("blocks.2.attn.q")].edited = true;
     let tokens = WORDS.iter().enumerate().map(|(pos, text)| TokenView {
         pos,
-        row: 0,
         id: pos as u32 + 100,
         text: text.to_string(),
         bytes: text.as_bytes().to_vec(),
         real: true,
-        special: false,
-        offsets: None,
-        word: None,
+        ..TokenView::default()
     });
     Snapshot {
         model: "tiny-gpt2".to_string(),
@@ -110,7 +101,6 @@ pub fn snapshot_at(site: &str) -> Snapshot {
         device: "cpu".to_string(),
         device_reason: "device: cpu (asked for)".to_string(),
         branch: "main".to_string(),
-        pass: 0,
         live: true,
         cursor,
         ops: Arc::new(ops),
@@ -122,15 +112,11 @@ pub fn snapshot_at(site: &str) -> Snapshot {
         heads: 4,
         layers: 4,
         breakpoints: 2,
-        edits: 0,
         recorded: 1 << 20,
-        stop: None,
-        screen: ScreenView::default(),
-        notices: Vec::new(),
+        ..Snapshot::default()
     }
 }
 
-/// A stop at the breakpoint of the fixture.
 pub fn stop() -> StopView {
     StopView {
         reason: Reason::Breakpoint,
@@ -189,12 +175,8 @@ pub fn panel(snapshot: &Snapshot, request: &PanelRequest) -> Panel {
 /// What an engine would answer to a command that fills a pane: a table with bars, a grid, or a text.
 pub fn answer(line: &str) -> Answer {
     let cells = |n: usize| {
-        vec![
-            Cell::Text(format!("L{n}.resid_pre")),
-            Cell::Text(format!("\" word{n}\" 0.{n}1")),
-            Cell::Num(0.125 * n as f64),
-            Cell::Text(if n.is_multiple_of(2) { "+" } else { "-" }.repeat(2 + n)),
-        ]
+        let bar = if n.is_multiple_of(2) { "+" } else { "-" }.repeat(2 + n);
+        (format!("L{n}.resid_pre"), format!("\" word{n}\" 0.{n}1"), 0.125 * n as f64, bar)
     };
     match line {
         _ if line.contains("-grid") => {
@@ -208,11 +190,10 @@ pub fn answer(line: &str) -> Answer {
         "info difference" => {
             Answer::Error(ErrorView { message: "nothing has been compared yet".into(), ..ErrorView::default() })
         }
-        _ => Answer::Table(Table {
-            title: format!("{line} at pos 13 \" to\""),
-            columns: ["At", "Likeliest", "Value", ""].map(String::from).to_vec(),
-            rows: (0..5).map(cells).collect(),
-        }),
+        _ => {
+            let table = Table::new(["At", "Likeliest", "Value", ""]).title(format!("{line} at pos 13 \" to\""));
+            table.rows((0..5).map(cells)).into()
+        }
     }
 }
 
@@ -260,19 +241,9 @@ fn activations(cells: (usize, usize)) -> PanelContent {
 }
 
 fn map(data: Vec<f64>, rows: Vec<String>, columns: Vec<String>, signed: bool, axes: [&str; 2]) -> MapView {
-    MapView {
-        title: "fixture".to_string(),
-        rows: rows.len(),
-        columns: columns.len(),
-        summary: summary(&data),
-        shape: vec![rows.len(), columns.len()],
-        data,
-        row_labels: rows,
-        column_labels: columns,
-        pool: [1, 1],
-        axes: axes.map(str::to_string),
-        scale: if signed { Scale::Diverging } else { Scale::Sequential },
-    }
+    let summary = summary(&data);
+    let map = MapView::grid("fixture", (axes[0], rows), (axes[1], columns), data);
+    MapView { summary, scale: if signed { Scale::Diverging } else { Scale::Sequential }, ..map }
 }
 
 fn summary(data: &[f64]) -> Summary {

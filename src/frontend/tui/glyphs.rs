@@ -3,10 +3,8 @@
 
 use ratatui::symbols::border;
 
-/// One set of characters.
 #[derive(Debug, PartialEq)]
 pub struct Glyphs {
-    /// Whether half blocks can be drawn.
     pub blocks: bool,
     pub border: border::Set<'static>,
     /// The op at the cursor.
@@ -18,15 +16,11 @@ pub struct Glyphs {
     pub bullet: &'static str,
     /// Between the parts of the status line.
     pub dot: &'static str,
-    /// Marks a cut in a text.
     pub ellipsis: &'static str,
-    /// A space inside a token.
     pub space: &'static str,
-    /// A line feed inside a token.
     pub newline: &'static str,
-    /// A tab inside a token.
     pub tab: &'static str,
-    /// A masked cell; not a character of [`RAMP`].
+    /// A masked cell; not a character of the ramp.
     pub masked: &'static str,
     /// Before the focused row of a map.
     pub focus: &'static str,
@@ -38,11 +32,9 @@ pub struct Glyphs {
     pub progress: [&'static str; 2],
     /// Bars from empty to full, in steps of an eighth of the height of a character, or as near as the set comes.
     pub bars: [&'static str; 9],
-    /// Before a largest magnitude.
     pub plus_minus: &'static str,
 }
 
-/// For terminals that support UTF-8.
 pub const UNICODE: Glyphs = Glyphs {
     blocks: true,
     border: border::PLAIN,
@@ -65,7 +57,6 @@ pub const UNICODE: Glyphs = Glyphs {
     plus_minus: "±",
 };
 
-/// For all others.
 pub const ASCII: Glyphs = Glyphs {
     blocks: false,
     border: border::Set {
@@ -98,4 +89,10 @@ pub const ASCII: Glyphs = Glyphs {
 };
 
 /// Densities for maps without colour, lightest first.
-pub const RAMP: [char; 10] = [' ', '.', ':', '-', '=', '+', '*', '#', '%', '@'];
+const RAMP: [char; 10] = [' ', '.', ':', '-', '=', '+', '*', '#', '%', '@'];
+
+/// The density for the magnitude of `t`, which is at most 1.
+pub fn density(t: f64) -> char {
+    let last = RAMP.len() - 1;
+    RAMP[((t.abs() * last as f64).round() as usize).min(last)]
+}

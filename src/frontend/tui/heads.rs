@@ -12,29 +12,16 @@ pub struct HeadsPane {
     /// The score of the grid; `None` shows patterns.
     pub metric: Option<usize>,
     pub grid: QueryPane,
-    /// The last patterns.
     pub panel: Option<Result<Panel, ErrorView>>,
-    asking: Asking<PanelRequest>,
+    pub asking: Asking<PanelRequest>,
 }
 
 impl HeadsPane {
-    /// Notes that values may have changed.
-    pub fn invalidate(&mut self) {
-        self.asking.invalidate();
-        self.grid.invalidate();
-    }
-
-    /// The request to send so that `wanted` comes to be shown, if any.
-    pub fn request(&mut self, wanted: PanelRequest) -> Option<PanelRequest> {
-        self.asking.request(wanted)
-    }
-
     pub fn receive(&mut self, panel: Result<Panel, ErrorView>) {
         self.asking.answered();
         self.panel = Some(panel);
     }
 
-    /// Shows nothing.
     pub fn clear(&mut self) {
         self.panel = None;
         self.asking.shown = None;
@@ -42,14 +29,9 @@ impl HeadsPane {
 
     /// Changes to the next view: patterns, then each score.
     pub fn cycle(&mut self) {
-        self.metric = match self.metric {
-            None => Some(0),
-            Some(at) if at + 1 < METRICS.len() => Some(at + 1),
-            Some(_) => None,
-        };
+        self.metric = Some(self.metric.map_or(0, |at| at + 1)).filter(|at| *at < METRICS.len());
     }
 
-    /// The command of the grid.
     pub fn command(&self) -> Option<String> {
         self.metric.map(|at| format!("heads -grid {}", METRICS[at]))
     }

@@ -3,7 +3,6 @@
 
 use super::palette::ranked;
 
-/// The commands, oldest first.
 #[derive(Clone, Debug, Default)]
 pub struct History {
     lines: Vec<String>,

@@ -6,13 +6,11 @@ use std::fmt;
 use toml::de::{DeTable, DeValue};
 
 use super::actions::{ACTIONS, Action, ActionInfo};
-use super::config::{Problem, did_you_mean, sections};
+use super::config::{Problem, Problems, sections};
 use crate::term::Chord;
 
-/// The defaults, as shipped.
 pub const DEFAULT: &str = include_str!("../../../config/keys.toml");
 
-/// The keys of every action.
 #[derive(Clone, Debug, Default)]
 pub struct Keymap {
     /// The keys of each of [`ACTIONS`].
@@ -23,7 +21,6 @@ pub struct Keymap {
 /// One key, or two that are pressed one after another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Keys {
-    /// The first key, if there are two.
     pub lead: Option<Chord>,
     pub last: Chord,
 }
@@ -54,10 +51,7 @@ impl Keymap {
     /// The default keys, patched by the text of a user's file; and the mistakes in that text.
     pub fn new(user: Option<&str>) -> (Self, Vec<Problem>) {
         let mut map = Self { keys: vec![Vec::new(); ACTIONS.len()], actions: HashMap::new() };
-        let mut problems = map.apply(DEFAULT);
-        if let Some(user) = user {
-            problems.extend(map.apply(user));
-        }
+        let problems = [Some(DEFAULT), user].into_iter().flatten().flat_map(|text| map.apply(text)).collect();
         (map, problems)
     }
 
@@ -65,7 +59,6 @@ impl Keymap {
         self.actions.get(&Keys::one(chord)).copied()
     }
 
-    /// The action of `last` after `lead`.
     pub fn action_after(&self, lead: Chord, last: Chord) -> Option<Action> {
         self.actions.get(&Keys { lead: Some(lead), last }).copied()
     }
@@ -88,45 +81,37 @@ impl Keymap {
     }
 
     fn apply(&mut self, text: &str) -> Vec<Problem> {
-        sections(text, "keys are", &["keys"], |_, table, problems| self.apply_table(text, table, problems))
+        sections(text, "keys are", &["keys"], |_, table, problems| self.apply_table(table, problems))
     }
 
-    fn apply_table(&mut self, text: &str, table: DeTable<'_>, problems: &mut Vec<Problem>) {
+    fn apply_table(&mut self, table: DeTable<'_>, problems: &mut Problems<'_>) {
         // One key for two actions of the same file is a mistake; a key that is taken from a default is not.
         let mut given: HashMap<Keys, String> = HashMap::new();
         for (name, value) in table {
             let word = name.get_ref().to_string();
             let Some(index) = ACTIONS.iter().position(|info| info.name == word) else {
-                let near = did_you_mean(&word, ACTIONS.iter().map(|info| info.name));
-                problems.push(Problem::at(text, name.span(), format!("unknown action \"{word}\"{near}")));
+                problems.unknown("action", &name, ACTIONS.iter().map(|info| info.name));
                 continue;
             };
             let DeValue::Array(entries) = value.get_ref() else {
                 let message = format!("the keys of \"{word}\" must be a list such as [\"s\"]; its defaults are used");
-                problems.push(Problem::at(text, value.span(), message));
+                problems.add(value.span(), message);
                 continue;
             };
             let mut chords = Vec::new();
             for entry in entries {
-                let chord = match entry.get_ref() {
-                    DeValue::String(name) => Keys::parse(name),
-                    _ => None,
+                let Some(keys) = entry.get_ref().as_str().and_then(Keys::parse) else {
+                    problems.add(entry.span(), "no such key; the comment at the top of keys.toml lists them");
+                    continue;
                 };
-                let fault = match chord {
-                    None => Some("no such key; the comment at the top of keys.toml lists them".to_string()),
-                    Some(keys) if self.clashes(keys, &word) => Some(format!(
-                        "{} cannot be both a key and the first of two keys",
-                        keys.lead.unwrap_or(keys.last)
-                    )),
-                    Some(keys) => given.get(&keys).map(|other| format!("{keys} is already the key of \"{other}\"")),
-                };
-                match (chord, fault) {
-                    (_, Some(message)) => problems.push(Problem::at(text, entry.span(), message)),
-                    (Some(chord), None) => {
-                        given.insert(chord, word.clone());
-                        chords.push(chord);
-                    }
-                    (None, None) => {}
+                if self.clashes(keys, &word) {
+                    let key = keys.lead.unwrap_or(keys.last);
+                    problems.add(entry.span(), format!("{key} cannot be both a key and the first of two keys"));
+                } else if let Some(other) = given.get(&keys) {
+                    problems.add(entry.span(), format!("{keys} is already the key of \"{other}\""));
+                } else {
+                    given.insert(keys, word.clone());
+                    chords.push(keys);
                 }
             }
             if !chords.is_empty() || entries.is_empty() {

@@ -27,14 +27,12 @@ const STACKED_FROM: u16 = 18;
 /// The number of columns that a pane in the lower row needs.
 const LOWER: u16 = 38;
 
-/// The places of everything on the screen.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Layout {
     pub status: Rect,
     /// The visible panes with their boxes, in the order of Tab.
     pub areas: Vec<(Pane, Rect)>,
     pub keys: Rect,
-    /// Whether tokens and console have boxes.
     pub boxed: bool,
 }
 
@@ -122,8 +120,8 @@ impl Layout {
             _ if left == Pane::Program => 41,
             _ => width / 2,
         };
-        let others: Vec<Pane> =
-            arrangement.panes.iter().copied().filter(|pane| *pane != left && *pane != right).collect();
+        let others = arrangement.panes.iter().copied().filter(|pane| ![left, right].contains(pane));
+        let others: Vec<Pane> = others.collect();
         let stacked = upper.height >= STACKED_FROM && !others.is_empty();
         // The value keeps the larger part; the lower row shares its line.
         let split = if stacked { upper.height * 11 / 20 } else { upper.height };
@@ -151,7 +149,6 @@ impl Layout {
         self.areas.iter().find(|(known, _)| *known == pane).map(|(_, area)| *area)
     }
 
-    /// Whether `pane` has a box.
     pub fn has_box(&self, pane: Pane) -> bool {
         let low = self.area(pane).is_some_and(|area| area.height < 3);
         match pane {

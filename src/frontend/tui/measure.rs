@@ -14,13 +14,12 @@ use super::state::{Colours, State};
 use super::update::update;
 use super::view::view;
 use crate::answer::TokenView;
-use crate::engine::messages::{Event, Focus, ModuleLine, OpFlags, OpLine, ScreenView, Snapshot, Source};
+use crate::engine::messages::{Event, Focus, ModuleLine, OpFlags, OpLine, Snapshot, Source};
 use crate::term::{Chord, ColorDepth, Frames, Input};
 
 /// Layers, heads and tokens of the program.
 const LARGE: (usize, usize, usize) = (96, 64, 2000);
 
-/// Ops of a block.
 const BLOCK: usize = 24;
 
 /// The interface on such a program, while a command is running.
@@ -32,10 +31,7 @@ pub struct Large {
 }
 
 impl Large {
-    /// An interface in a window of the size that a function returns.
-    ///
-    /// # Errors
-    /// If the function fails.
+    /// An interface in a window of the size that a function returns. Fails if the function does.
     pub fn new(size: fn() -> std::io::Result<(u16, u16)>) -> std::io::Result<Large> {
         let colours = Colours { depth: ColorDepth::Indexed, user: None };
         let mut state = State::new("large".into(), colours, &UNICODE, Keymap::new(None).0, Panes::new(None).0);
@@ -71,14 +67,7 @@ impl Large {
 fn snapshot() -> Snapshot {
     let (layers, heads, length) = LARGE;
     let mut ops = Vec::new();
-    let mut modules = vec![ModuleLine {
-        path: String::new(),
-        label: String::new(),
-        depth: 0,
-        parent: None,
-        start: 0,
-        end: layers * BLOCK,
-    }];
+    let mut modules = vec![ModuleLine { end: layers * BLOCK, ..ModuleLine::default() }];
     for layer in 0..layers {
         let (path, start) = (format!("blocks.{layer}"), ops.len());
         let parent = modules.len();
@@ -100,24 +89,13 @@ fn snapshot() -> Snapshot {
         }
     }
     let cursor = ops.len() / 2;
-    let token = |pos: usize| TokenView {
-        pos,
-        row: 0,
-        id: pos as u32,
-        text: format!(" word{pos}"),
-        bytes: Vec::new(),
-        real: true,
-        special: false,
-        offsets: None,
-        word: None,
-    };
+    let token =
+        |pos: usize| TokenView { pos, id: pos as u32, text: format!(" word{pos}"), real: true, ..TokenView::default() };
     Snapshot {
         model: "large".into(),
         dimensions: format!("{layers}L {heads}H d8192 f32"),
         device: "cpu".into(),
-        device_reason: String::new(),
         branch: "main".into(),
-        pass: 0,
         live: true,
         cursor,
         flags: (0..ops.len()).map(|op| OpFlags { computed: op < cursor, ..OpFlags::default() }).collect(),
@@ -128,11 +106,6 @@ fn snapshot() -> Snapshot {
         focus: Focus { row: 0, pos: Some(length / 2), head: 3 },
         heads,
         layers,
-        breakpoints: 0,
-        edits: 0,
-        recorded: 0,
-        stop: None,
-        screen: ScreenView::default(),
-        notices: Vec::new(),
+        ..Snapshot::default()
     }
 }

@@ -2,19 +2,16 @@
 
 use std::time::Instant;
 
-use crate::engine::messages::{Event, Request};
+use crate::engine::messages::{Event, PanelRequest, Request};
 use crate::term::{Input, Signal};
 
 /// An input of the core.
 #[derive(Clone, Debug)]
 pub enum Msg {
-    /// An event of the engine.
     Engine(Box<Event>, Instant),
     /// The engine has ended without an event.
     EngineGone,
-    /// A key, a paste or a new size.
     Input(Input, Instant),
-    /// A signal of the system.
     Signal(Signal, Instant),
     /// The time of [`super::state::State::wake`] has come.
     Tick(Instant),
@@ -23,7 +20,6 @@ pub enum Msg {
 /// An output of the core.
 #[derive(Clone, Debug)]
 pub enum Effect {
-    /// Send this to the engine.
     Request(Request),
     /// Set the flag that interrupts the engine.
     Interrupt,
@@ -36,10 +32,24 @@ pub enum Effect {
     Retake,
     /// Draw every cell again.
     Repaint,
-    /// End with this exit status and a message that is shown after the screen is gone.
+    /// End with this exit status and a message, which is printed on standard error if it is not empty.
     Leave {
         status: i32,
-        /// Printed on standard error if not empty.
         error: String,
     },
+}
+
+impl Effect {
+    pub fn panel(request: PanelRequest) -> Effect {
+        Effect::Request(Request::Panel(request))
+    }
+
+    pub fn query(line: String) -> Effect {
+        Effect::Request(Request::Query { line })
+    }
+
+    /// End without a message.
+    pub fn leave(status: i32) -> Effect {
+        Effect::Leave { status, error: String::new() }
+    }
 }

@@ -42,19 +42,19 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
+use drive::{Host, Wiring};
+use keymap::Keymap;
+use panes::Panes;
+use queue::Job;
 use ratatui::Terminal;
+use state::{Colours, State};
+use theme::Theme;
 
 use super::Action;
 use super::shown::Shown;
 use crate::engine::history::History;
 use crate::engine::messages::{Event, Request, Source};
 use crate::term::{Capabilities, ColorDepth, Frames, Screen, clipboard, input, signals};
-use drive::{Host, Wiring};
-use keymap::Keymap;
-use panes::Panes;
-use queue::Job;
-use state::{Colours, State};
-use theme::Theme;
 
 /// The configuration files as shipped: name and text.
 pub fn defaults() -> [(&'static str, &'static str); 3] {
@@ -117,27 +117,22 @@ pub fn run(
 
 fn initial_state(options: &TuiOptions, capabilities: &Capabilities) -> State {
     let directory = config::directory();
-    let (themes, keys, layouts) = ("theme.toml", "keys.toml", "layouts.toml");
-    let theme_file = config::user_file(directory.as_ref(), themes);
-    let keys_file = config::user_file(directory.as_ref(), keys);
-    let layouts_file = config::user_file(directory.as_ref(), layouts);
-    let text = |file: &Option<(String, String)>| file.as_ref().map(|(_, text)| text.clone());
-    let colours = Colours { depth: options.color.unwrap_or(capabilities.colors), user: text(&theme_file) };
-    let (_, theme_problems) = Theme::new(colours.depth, colours.user.as_deref());
-    let (keymap, key_problems) = Keymap::new(text(&keys_file).as_deref());
-    let (panes, layout_problems) = Panes::new(text(&layouts_file).as_deref());
+    let names = ["theme.toml", "keys.toml", "layouts.toml"];
+    let files = names.map(|name| config::user_file(directory.as_ref(), name));
+    let [theme, keys, layouts] = files.each_ref().map(|file| file.as_ref().map(|(_, text)| text.as_str()));
+    let colours = Colours { depth: options.color.unwrap_or(capabilities.colors), user: theme.map(String::from) };
+    let (_, theme_problems) = Theme::new(colours.depth, theme);
+    let (keymap, key_problems) = Keymap::new(keys);
+    let (panes, layout_problems) = Panes::new(layouts);
     let ascii = options.ascii || !capabilities.utf8;
     let glyphs = if ascii { &glyphs::ASCII } else { &glyphs::UNICODE };
     let mut state = State::new(options.model.clone(), colours, glyphs, keymap, panes);
     state.tour = options.tour.then(tour::Tour::new);
     state.console.extend(console::Kind::Notice, &options.banner);
-    for (file, name, problems) in [
-        (theme_file, themes, theme_problems),
-        (keys_file, keys, key_problems),
-        (layouts_file, layouts, layout_problems),
-    ] {
-        let path = file.map_or(name.to_string(), |(path, _)| path);
-        state.console.extend(console::Kind::Error, problems.iter().map(|problem| problem.describe(&path)));
+    let problems = [theme_problems, key_problems, layout_problems];
+    for ((name, file), problems) in names.iter().zip(&files).zip(problems) {
+        let path = file.as_ref().map_or(*name, |(path, _)| path.as_str());
+        state.console.extend(console::Kind::Error, problems.iter().map(|problem| problem.describe(path)));
     }
     for action in &options.actions {
         let job = match action {

@@ -8,10 +8,8 @@ use super::actions::{ACTIONS, Action};
 use super::keymap::Keymap;
 use crate::commands::{Takes, commands};
 
-/// The state of the palette.
 #[derive(Clone, Debug, Default)]
 pub struct Palette {
-    /// The letters typed.
     pub input: Input,
     /// The selected entry, counted from the best.
     pub chosen: usize,
@@ -19,10 +17,8 @@ pub struct Palette {
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
-    /// The name of the command or the action.
     pub name: String,
     pub about: String,
-    /// Its key, if it has one.
     pub key: String,
     pub choice: Choice,
 }
@@ -83,15 +79,13 @@ pub fn ranked<T>(items: Vec<T>, query: &str, text: impl Fn(&T) -> String, head: 
         buffer.clear();
         pattern.score(nucleo_matcher::Utf32Str::new(text, &mut buffer), &mut matcher)
     };
-    let mut scored: Vec<(u32, T)> = items
-        .into_iter()
-        .filter_map(|item| {
-            let in_head = score(&head(&item)).unwrap_or(0);
-            let start = if head(&item).starts_with(query.trim()) { 1000 } else { 0 };
-            let all = score(&text(&item))?;
-            Some((all + in_head * 2 + start, item))
-        })
-        .collect();
+    let scored = items.into_iter().filter_map(|item| {
+        let head = head(&item);
+        let start = if head.starts_with(query.trim()) { 1000 } else { 0 };
+        let in_head = score(&head).unwrap_or(0);
+        Some((score(&text(&item))? + in_head * 2 + start, item))
+    });
+    let mut scored: Vec<(u32, T)> = scored.collect();
     scored.sort_by_key(|(score, _)| std::cmp::Reverse(*score));
     scored.into_iter().map(|(_, item)| item).collect()
 }

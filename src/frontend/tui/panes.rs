@@ -7,23 +7,19 @@ use thiserror::Error;
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
-use super::config::{Problem, did_you_mean, sections};
+use super::config::{Problem, Problems, did_you_mean, sections};
 use crate::commands::Console;
 
-/// The defaults, as shipped.
 pub const DEFAULT: &str = include_str!("../../../config/layouts.toml");
 
 /// A part of the screen that can have the focus.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Pane {
-    /// The tree of modules.
     #[default]
     Program,
-    /// The selected value.
     Value,
     /// All heads of a layer, or a grid of layers and heads.
     Heads,
-    /// The tokens of the input.
     Tokens,
     /// Commands and answers.
     Console,
@@ -44,7 +40,6 @@ enum LayoutError {
     Unknown(String, String),
 }
 
-/// The panes that are built in.
 const BUILT_IN: [(&str, Pane); 5] = [
     ("program", Pane::Program),
     ("value", Pane::Value),
@@ -74,10 +69,7 @@ impl Panes {
     /// The defaults, patched by the text of a user's file; and the mistakes in that text.
     pub fn new(user: Option<&str>) -> (Self, Vec<Problem>) {
         let mut panes = Self::default();
-        let mut problems = panes.apply(DEFAULT);
-        if let Some(user) = user {
-            problems.extend(panes.apply(user));
-        }
+        let problems = [Some(DEFAULT), user].into_iter().flatten().flat_map(|text| panes.apply(text)).collect();
         (panes, problems)
     }
 
@@ -91,7 +83,6 @@ impl Panes {
         found.unwrap_or(&self.layouts[0])
     }
 
-    /// The name of a pane.
     pub fn name(&self, pane: Pane) -> &str {
         match pane {
             Pane::Query(number) => self.queries.get(number).map_or("", |(name, _)| name),
@@ -99,13 +90,11 @@ impl Panes {
         }
     }
 
-    /// The pane of a name.
     pub fn find(&self, name: &str) -> Option<Pane> {
         let built_in = BUILT_IN.iter().find(|(known, _)| *known == name).map(|(_, pane)| *pane);
         built_in.or_else(|| self.queries.iter().position(|(known, _)| known == name).map(Pane::Query))
     }
 
-    /// The first layout that contains a pane.
     pub fn with(&self, pane: Pane) -> Option<&Arrangement> {
         self.layouts
             .iter()
@@ -116,15 +105,15 @@ impl Panes {
     fn apply(&mut self, text: &str) -> Vec<Problem> {
         // Panes first, wherever they are in the file, because layouts name them.
         sections(text, "layouts are", &["panes", "layouts"], |name, table, problems| match name {
-            "panes" => self.apply_panes(text, table, problems),
-            _ => self.apply_layouts(text, table, problems),
+            "panes" => self.apply_panes(table, problems),
+            _ => self.apply_layouts(table, problems),
         })
     }
 
-    fn apply_panes(&mut self, text: &str, table: DeTable<'_>, problems: &mut Vec<Problem>) {
+    fn apply_panes(&mut self, table: DeTable<'_>, problems: &mut Problems<'_>) {
         for (name, value) in as_written(table) {
             let word = name.get_ref().to_string();
-            let mut wrong = |message: String| problems.push(Problem::at(text, value.span(), message));
+            let mut wrong = |message: String| problems.add(value.span(), message);
             let DeValue::String(command) = value.get_ref() else {
                 wrong(format!("the pane \"{word}\" must be a command in quotes"));
                 continue;
@@ -142,7 +131,7 @@ impl Panes {
         }
     }
 
-    fn apply_layouts(&mut self, text: &str, table: DeTable<'_>, problems: &mut Vec<Problem>) {
+    fn apply_layouts(&mut self, table: DeTable<'_>, problems: &mut Problems<'_>) {
         for (name, value) in as_written(table) {
             let word = name.get_ref().to_string();
             match self.arrangement(&word, value.get_ref()) {
@@ -150,25 +139,21 @@ impl Panes {
                     Some(known) => *known = found,
                     None => self.layouts.push(found),
                 },
-                Err(error) => problems.push(Problem::at(text, value.span(), error.to_string())),
+                Err(error) => problems.add(value.span(), error.to_string()),
             }
         }
     }
 
     fn arrangement(&self, name: &str, value: &DeValue<'_>) -> Result<Arrangement, LayoutError> {
         let shape = || LayoutError::Shape(name.to_string());
-        let DeValue::Table(table) = value else { return Err(shape()) };
         let list = |key: &str| -> Result<Vec<Pane>, LayoutError> {
-            let entry = table.iter().find(|(known, _)| known.get_ref() == key).map(|(_, value)| value.get_ref());
-            let Some(DeValue::Array(entries)) = entry else { return Err(shape()) };
+            let entries = value.get(key).and_then(|value| value.get_ref().as_array()).ok_or_else(shape)?;
             let pane = |entry: &DeValue<'_>| {
-                let DeValue::String(word) = entry else { return Err(shape()) };
-                let names = BUILT_IN
-                    .iter()
-                    .map(|(known, _)| *known)
-                    .chain(self.queries.iter().map(|(known, _)| known.as_str()));
+                let word = entry.as_str().ok_or_else(shape)?;
+                let queries = self.queries.iter().map(|(known, _)| known.as_str());
+                let names = BUILT_IN.iter().map(|(known, _)| *known).chain(queries);
                 let found = self.find(word).filter(|pane| !matches!(pane, Pane::Tokens | Pane::Console));
-                found.ok_or_else(|| match word.as_ref() {
+                found.ok_or_else(|| match word {
                     "tokens" | "console" => LayoutError::Always(word.to_string()),
                     _ => LayoutError::Unknown(word.to_string(), did_you_mean(word, names)),
                 })

@@ -7,7 +7,6 @@ use tui_input::{Input, InputRequest};
 use super::history::History;
 use crate::term::{Chord, Key};
 
-/// The purposes of the line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Purpose {
     #[default]
@@ -16,19 +15,22 @@ pub enum Purpose {
     Site,
     /// Part of an earlier line to search for.
     History {
-        /// The line before the search.
         before: String,
         /// The number of newer matches that were skipped.
         skip: usize,
     },
 }
 
-/// The effect of a key at the prompt.
+/// Keys of a shell, as patterns.
+pub const C_N: Chord = Chord::ctrl('n');
+pub const C_P: Chord = Chord::ctrl('p');
+const C_E: Chord = Chord::ctrl('e');
+const C_F: Chord = Chord::ctrl('f');
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The line or the cursor may have changed.
     Edited,
-    /// The line is to run.
     Accepted(String),
     /// The prompt is to be closed.
     Left,
@@ -38,12 +40,10 @@ pub enum Outcome {
     Unused,
 }
 
-/// The line that is being typed.
 #[derive(Clone, Debug, Default)]
 pub struct Prompt {
     pub input: Input,
     pub purpose: Purpose,
-    /// Earlier lines.
     pub history: History,
     /// Candidates are to be listed when they arrive, because Tab was pressed twice.
     pub list_candidates: bool,
@@ -97,7 +97,6 @@ impl Prompt {
         due.then(|| line.to_string())
     }
 
-    /// Takes the result of a check.
     pub fn checked(&mut self, line: &str, fault: Option<Fault>) {
         self.judging = false;
         self.judged = (line.to_string(), fault);
@@ -110,7 +109,6 @@ impl Prompt {
         (fault.0.start < line.trim_end().len() && line.is_char_boundary(fault.0.start)).then_some(fault)
     }
 
-    /// The byte offset of the cursor.
     pub fn byte_cursor(&self) -> usize {
         let value = self.input.value();
         value.char_indices().nth(self.input.cursor()).map_or(value.len(), |(byte, _)| byte)
@@ -136,28 +134,21 @@ impl Prompt {
         }
         match chord {
             Chord { key: Key::Enter, .. } => Outcome::Accepted(self.input.value_and_reset()),
-            Chord { key: Key::Esc, .. } => self.leave(),
-            _ if chord == Chord::ctrl('g') => self.leave(),
             _ if chord == Chord::ctrl('c') && !self.input.value().is_empty() => {
                 self.input.reset();
                 self.history.stop_walking();
                 Outcome::Edited
             }
-            _ if chord == Chord::ctrl('c') => self.leave(),
+            _ if chord.cancels() => self.leave(),
             Chord { key: Key::Tab, .. } => self.complete(twice),
-            Chord { key: Key::Up, .. } => self.walk(true),
-            Chord { key: Key::Down, .. } => self.walk(false),
-            _ if chord == Chord::ctrl('p') => self.walk(true),
-            _ if chord == Chord::ctrl('n') => self.walk(false),
+            Chord { key: Key::Up, .. } | C_P => self.walk(true),
+            Chord { key: Key::Down, .. } | C_N => self.walk(false),
             _ if chord == Chord::ctrl('r') => {
                 self.open_history_search();
                 Outcome::Edited
             }
             Chord { key: Key::Backspace, .. } if self.input.value().is_empty() => self.leave(),
-            Chord { key: Key::Right | Key::End, .. } if self.ghost().is_some() => self.take_ghost(),
-            _ if (chord == Chord::ctrl('f') || chord == Chord::ctrl('e')) && self.ghost().is_some() => {
-                self.take_ghost()
-            }
+            Chord { key: Key::Right | Key::End, .. } | C_F | C_E if self.ghost().is_some() => self.take_ghost(),
             _ => match edit(chord) {
                 Some(request) => {
                     if self.input.handle(request).is_some_and(|changed| changed.value) {
@@ -229,31 +220,26 @@ impl Prompt {
 
     fn history_key(&mut self, chord: Chord) -> Outcome {
         let Purpose::History { before, skip } = &mut self.purpose else { return Outcome::Unused };
-        let leaving = matches!(chord.key, Key::Esc) || chord == Chord::ctrl('g') || chord == Chord::ctrl('c');
-        if leaving {
-            let before = std::mem::take(before);
-            self.open(Purpose::Command, &before);
-            return Outcome::Edited;
-        }
-        if chord == Chord::ctrl('r') {
-            let next = *skip + 1;
-            if self.history.search(self.input.value(), next).is_some() {
-                *skip = next;
+        match chord {
+            _ if chord.cancels() => {
+                let before = std::mem::take(before);
+                self.open(Purpose::Command, &before);
             }
-            return Outcome::Edited;
-        }
-        let typing = matches!(chord, Chord { key: Key::Char(_) | Key::Backspace, ctrl: false, alt: false });
-        if typing {
-            *skip = 0;
-            if let Some(request) = edit(chord) {
-                self.input.handle(request);
+            _ if chord == Chord::ctrl('r') => {
+                *skip += usize::from(self.history.search(self.input.value(), *skip + 1).is_some());
             }
-            return Outcome::Edited;
+            Chord { key: Key::Char(_) | Key::Backspace, ctrl: false, alt: false } => {
+                *skip = 0;
+                edit(chord).and_then(|request| self.input.handle(request));
+            }
+            // Any other key accepts the line that was found, and then acts on it.
+            _ => {
+                let line = self.found().unwrap_or_default();
+                self.open(Purpose::Command, &line);
+                return self.key(chord);
+            }
         }
-        // Any other key accepts the line that was found, and then acts on it.
-        let line = self.found().unwrap_or_default();
-        self.open(Purpose::Command, &line);
-        self.key(chord)
+        Outcome::Edited
     }
 }
 

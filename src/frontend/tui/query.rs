@@ -8,25 +8,10 @@ pub struct QueryPane {
     pub answer: Option<Answer>,
     /// The selected row, and in a map the selected column.
     pub at: (usize, usize),
-    asking: Asking<String>,
+    pub asking: Asking<String>,
 }
 
 impl QueryPane {
-    /// Notes that the answer may have changed.
-    pub fn invalidate(&mut self) {
-        self.asking.invalidate();
-    }
-
-    /// Whether a newer answer is to come.
-    pub fn is_behind(&self) -> bool {
-        self.asking.is_behind()
-    }
-
-    /// The command to send in order to show the answer to `line`, if one is needed. One is pending at a time.
-    pub fn request(&mut self, line: &str) -> Option<String> {
-        self.asking.request(line.to_string())
-    }
-
     /// Takes the answer, if it is the answer to the request of this pane.
     pub fn receive(&mut self, line: &str, answer: &Answer) {
         if self.asking.asked.as_deref() == Some(line) {
@@ -36,7 +21,6 @@ impl QueryPane {
         }
     }
 
-    /// The rows and columns that can be selected.
     fn extent(&self) -> (usize, usize) {
         match &self.answer {
             Some(Answer::Table(table)) => (table.rows.len(), 1),
@@ -74,16 +58,16 @@ mod tests {
     #[test]
     fn one_request_is_pending_and_answers_to_others_are_ignored() {
         let mut pane = QueryPane::default();
-        assert_eq!(pane.request("lens").as_deref(), Some("lens"));
-        assert_eq!(pane.request("lens"), None);
+        assert_eq!(pane.asking.request("lens".into()).as_deref(), Some("lens"));
+        assert_eq!(pane.asking.request("lens".into()), None);
         pane.receive("heads", &Answer::Text("no".into()));
         assert_eq!(pane.answer, None);
         pane.receive("lens", &Answer::Text("yes\nno".into()));
-        assert_eq!(pane.request("lens"), None);
+        assert_eq!(pane.asking.request("lens".into()), None);
         pane.shift(5, 5);
         assert_eq!(pane.at, (1, 0));
-        pane.invalidate();
-        assert_eq!(pane.request("lens").as_deref(), Some("lens"));
+        pane.asking.invalidate();
+        assert_eq!(pane.asking.request("lens".into()).as_deref(), Some("lens"));
         pane.receive("lens", &Answer::Text("one".into()));
         assert_eq!(pane.at, (0, 0), "the choice stays inside");
     }

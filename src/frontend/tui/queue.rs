@@ -8,7 +8,6 @@ use std::path::PathBuf;
 
 use crate::engine::messages::{Request, Source};
 
-/// A job for the engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Job {
     /// A command line, and where it comes from.
@@ -17,7 +16,6 @@ pub enum Job {
     Script(PathBuf, bool),
 }
 
-/// A command that is waiting or running.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pending {
     pub id: u64,
@@ -36,20 +34,20 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// Adds a command at the end.
     pub fn push(&mut self, job: Job, quiet: bool) {
-        self.next_id += 1;
-        self.waiting.push_back(Pending { id: self.next_id, job, quiet, echoed: false });
+        self.add(job, quiet, false);
     }
 
     /// Adds a block, whose lines were shown when they were typed.
     pub fn push_block(&mut self, text: String) {
-        self.next_id += 1;
-        let job = Job::Line(text, Source::Prompt);
-        self.waiting.push_back(Pending { id: self.next_id, job, quiet: false, echoed: true });
+        self.add(Job::Line(text, Source::Prompt), false, true);
     }
 
-    /// The command that is running.
+    fn add(&mut self, job: Job, quiet: bool, echoed: bool) {
+        self.next_id += 1;
+        self.waiting.push_back(Pending { id: self.next_id, job, quiet, echoed });
+    }
+
     pub fn running(&self) -> Option<&Pending> {
         self.running.as_ref()
     }
@@ -68,14 +66,12 @@ impl Queue {
         self.running.take_if(|running| running.id == id)
     }
 
-    /// Drops the commands that are waiting.
     pub fn drop_waiting(&mut self) -> usize {
         std::mem::take(&mut self.waiting).len()
     }
 }
 
 impl Pending {
-    /// The request for the engine.
     pub fn request(&self) -> Request {
         match &self.job {
             Job::Line(line, source) => Request::Command { id: self.id, line: line.clone(), source: source.clone() },

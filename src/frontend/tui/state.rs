@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ratatui::layout::Rect;
+
 use super::actions::Step;
 use super::console::Console;
 use super::glyphs::Glyphs;
@@ -19,12 +21,12 @@ use super::theme::Theme;
 use super::tour::{self, Tour};
 use super::tree::Tree;
 use super::value::ValuePane;
-use super::view::{heat, multiples, value::capacity};
+use super::view::value::capacity;
+use super::view::{heat, multiples};
 use crate::engine::messages::{PanelRequest, PanelView, Request, ScreenView, Snapshot};
 use crate::engine::script::Reader;
 use crate::frontend::progress::Progress;
 use crate::term::{Chord, ColorDepth};
-use ratatui::layout::Rect;
 
 /// Keys that follow each other faster than this count as one key that is held down.
 pub const HELD: Duration = Duration::from_millis(80);
@@ -32,13 +34,10 @@ pub const HELD: Duration = Duration::from_millis(80);
 /// The time without keys after which a held key counts as released, and the value is requested.
 pub const QUIET: Duration = Duration::from_millis(60);
 
-/// What keys do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mode {
-    /// Single keys are commands.
     #[default]
     Keys,
-    /// Keys edit the prompt.
     Prompt,
     /// A key answers whether to quit although a run is live.
     Confirm,
@@ -49,10 +48,8 @@ pub enum Mode {
     Prefix(Chord),
 }
 
-/// Whether a frame is due.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Dirty {
-    /// Nothing changed.
     #[default]
     No,
     /// Only progress changed: ten frames a second are enough.
@@ -61,16 +58,13 @@ pub enum Dirty {
     Now,
 }
 
-/// The source of themes.
 #[derive(Clone, Debug)]
 pub struct Colours {
-    /// How many colours the terminal has.
     pub depth: ColorDepth,
-    /// The text of the user's file.
+    /// The text of the user's theme file.
     pub user: Option<String>,
 }
 
-/// The state of the interface.
 pub struct State {
     pub theme: Theme,
     pub colours: Colours,
@@ -78,13 +72,11 @@ pub struct State {
     pub keymap: Keymap,
     /// Columns and rows of the window.
     pub size: (u16, u16),
-    /// The session, once the model is loaded.
     pub snapshot: Option<Arc<Snapshot>>,
     /// The model that is being loaded, as the user named it.
     pub model: String,
     /// The progress of loading, or of the command that is running.
     pub progress: Option<Progress>,
-    /// The program pane.
     pub tree: Tree,
     pub value: ValuePane,
     pub heads: HeadsPane,
@@ -96,23 +88,17 @@ pub struct State {
     pub screen: ScreenView,
     pub console: Console,
     pub prompt: Prompt,
-    /// The block that is being typed.
     pub block: Reader,
     pub mode: Mode,
-    /// The pane that has the focus.
     pub focus: Pane,
     /// Whether that pane fills the window.
     pub zoom: bool,
-    /// The tour, while it is shown.
     pub tour: Option<Tour>,
     pub palette: Palette,
     /// The text of the last search for a site.
     pub sought: String,
-    /// The commands that are waiting or running.
     pub queue: Queue,
-    /// When Ctrl-C was last pressed.
     pub interrupted: Option<Instant>,
-    /// When the last key was pressed.
     pub last_key: Option<Instant>,
     /// Whether a key is held down. Text follows it at once, values after it is released.
     pub held: bool,
@@ -208,9 +194,10 @@ impl State {
 
     /// Notes that everything shown may have changed.
     pub fn invalidate(&mut self) {
-        self.value.invalidate();
-        self.heads.invalidate();
-        self.queries.iter_mut().for_each(QueryPane::invalidate);
+        self.value.asking.invalidate();
+        self.heads.asking.invalidate();
+        self.heads.grid.asking.invalidate();
+        self.queries.iter_mut().for_each(|query| query.asking.invalidate());
     }
 
     /// The op whose heads the heads pane shows: the selected one if it has a map for each head, else the pattern of its
@@ -223,39 +210,32 @@ impl State {
         if let Some(op) = chosen.filter(|op| is_map(&snapshot.ops[*op].site)) {
             return Some(op).filter(computed);
         }
-        let layer = chosen.and_then(|op| super::text::layer_of(&snapshot.ops[op].site)).map(|(layer, _)| layer);
+        let layer_of = |site: &str| super::text::layer_of(site).map(|(layer, _)| layer);
+        let layer = chosen.and_then(|op| layer_of(&snapshot.ops[op].site));
         let of_layer = |op: &usize| {
             let site = &snapshot.ops[*op].site;
-            site.ends_with(".attn.pattern")
-                && layer.is_none_or(|layer| super::text::layer_of(site).is_some_and(|(at, _)| at == layer))
+            site.ends_with(".attn.pattern") && layer.is_none_or(|layer| layer_of(site) == Some(layer))
         };
         (0..snapshot.ops.len()).rev().filter(of_layer).find(computed)
     }
 
-    /// Whether a run is live.
     pub fn is_live(&self) -> bool {
         self.snapshot.as_ref().is_some_and(|snapshot| snapshot.live)
     }
 
-    /// The op whose value the value pane shows.
     pub fn chosen_op(&self) -> Option<usize> {
         self.tree.chosen_op(self.snapshot.as_ref()?)
     }
 
-    /// The position of the focus.
     pub fn position(&self) -> Option<usize> {
         let snapshot = self.snapshot.as_ref()?;
         let last = snapshot.tokens.len().checked_sub(1)?;
         Some(snapshot.focus.pos.unwrap_or(last).min(last))
     }
 
-    /// The next or the previous position.
     pub fn next_position(&self, step: Step) -> Option<usize> {
         let (position, count) = (self.position()?, self.snapshot.as_ref()?.tokens.len());
-        match step {
-            Step::Next => Some(position + 1).filter(|next| *next < count),
-            Step::Previous => position.checked_sub(1),
-        }
+        step.from(position, count)
     }
 
     /// When the core is to get a tick although nothing happens.
@@ -282,14 +262,15 @@ impl State {
         let computed = self.chosen_op().filter(|op| snapshot.flags.get(*op).is_some_and(|flags| flags.computed));
         match computed {
             Some(op) if layout.area(Pane::Value).is_some() && !self.held => {
-                let mut cells = capacity(layout.inside(Pane::Value), &self.theme, self.glyphs);
-                let numbers = self.value.view == PanelView::Numbers;
-                if numbers {
-                    cells = heat::numbers_capacity(layout.inside(Pane::Value));
-                }
+                let (inside, view) = (layout.inside(Pane::Value), self.value.view);
+                let numbers = view == PanelView::Numbers;
+                let cells = match numbers {
+                    true => heat::numbers_capacity(inside),
+                    false => capacity(inside, &self.theme, self.glyphs),
+                };
                 let from = self.value.window.or(numbers.then_some((0, 0)));
-                let wanted = PanelRequest { op, cells, view: self.value.view, gradient: self.value.gradient, from };
-                effects.extend(self.value.request(wanted).map(|request| Effect::Request(Request::Panel(request))));
+                let wanted = PanelRequest { op, cells, view, gradient: self.value.gradient, from };
+                effects.extend(self.value.asking.request(wanted).map(Effect::panel));
             }
             Some(_) => {}
             None => self.value.clear(),
@@ -300,35 +281,27 @@ impl State {
         effects
     }
 
-    /// Requests what the visible panes show.
     fn ask_for_panes(&mut self, layout: &Layout, effects: &mut Vec<Effect>) {
         for (pane, _) in &layout.areas {
             match *pane {
                 Pane::Query(number) => {
-                    let (Some(query), Some((_, line))) = (self.queries.get_mut(number), self.panes.queries.get(number))
-                    else {
-                        continue;
-                    };
-                    effects.extend(query.request(line).map(|line| Effect::Request(Request::Query { line })));
+                    let known = self.queries.get_mut(number).zip(self.panes.queries.get(number));
+                    let line = known.and_then(|(query, (_, line))| query.asking.request(line.clone()));
+                    effects.extend(line.map(Effect::query));
                 }
-                Pane::Heads => match self.heads.command() {
-                    Some(line) => {
-                        let line = self.heads.grid.request(&line);
-                        effects.extend(line.map(|line| Effect::Request(Request::Query { line })));
+                Pane::Heads => {
+                    if let Some(line) = self.heads.command() {
+                        effects.extend(self.heads.grid.asking.request(line).map(Effect::query));
+                    } else if let Some(op) = self.heads_op() {
+                        let count = self.snapshot.as_ref().map_or(1, |snapshot| snapshot.heads);
+                        let plan = multiples::plan(layout.inside(Pane::Heads), count, 0, &self.theme, self.glyphs);
+                        let (view, gradient) = (PanelView::Heads, self.value.gradient);
+                        let wanted = PanelRequest { op, cells: plan.cells, view, gradient, from: None };
+                        effects.extend(self.heads.asking.request(wanted).map(Effect::panel));
+                    } else {
+                        self.heads.clear();
                     }
-                    None => match self.heads_op() {
-                        Some(op) => {
-                            let count = self.snapshot.as_ref().map_or(1, |snapshot| snapshot.heads);
-                            let plan = multiples::plan(layout.inside(Pane::Heads), count, 0, &self.theme, self.glyphs);
-                            let gradient = self.value.gradient;
-                            let wanted =
-                                PanelRequest { op, cells: plan.cells, view: PanelView::Heads, gradient, from: None };
-                            let request = self.heads.request(wanted);
-                            effects.extend(request.map(|request| Effect::Request(Request::Panel(request))));
-                        }
-                        None => self.heads.clear(),
-                    },
-                },
+                }
                 _ => {}
             }
         }

@@ -4,7 +4,6 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::glyphs::Glyphs;
 
-/// The number of columns of `text`.
 pub fn width(text: &str) -> usize {
     text.width()
 }
@@ -40,7 +39,7 @@ pub fn take(text: &str, columns: usize) -> String {
 pub fn left(text: &str, columns: usize, glyphs: &Glyphs) -> String {
     let text = fit(text, columns, glyphs);
     let padding = columns - width(&text).min(columns);
-    format!("{text}{}", " ".repeat(padding))
+    text + &" ".repeat(padding)
 }
 
 /// `text` in exactly `columns`, aligned to the right.
@@ -104,14 +103,16 @@ pub fn short_site(site: &str) -> String {
 
 /// The layer and the rest of a site within a block: 2 and `attn.z` for `blocks.2.attn.z`.
 pub fn layer_of(site: &str) -> Option<(usize, &str)> {
-    let rest = site.strip_prefix("blocks.")?;
-    let (number, rest) = rest.split_once('.').unwrap_or((rest, ""));
-    Some((number.parse().ok()?, rest))
+    layer_after(site, "blocks.")
 }
 
 /// The layer and the rest of a site in its short spelling: 2 and `attn.z` for `L2.attn.z`, 2 and nothing for `L2`.
 pub fn short_layer(site: &str) -> Option<(usize, &str)> {
-    let rest = site.strip_prefix('L')?;
+    layer_after(site, "L")
+}
+
+fn layer_after<'s>(site: &'s str, prefix: &str) -> Option<(usize, &'s str)> {
+    let rest = site.strip_prefix(prefix)?;
     let (number, rest) = rest.split_once('.').unwrap_or((rest, ""));
     Some((number.parse().ok()?, rest))
 }

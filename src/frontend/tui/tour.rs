@@ -2,7 +2,6 @@
 
 use serde::Deserialize;
 
-/// The stops, as shipped.
 const STOPS: &str = include_str!("../../../config/tour.toml");
 
 /// The rows of the tour at the bottom of the window, with its box.
@@ -24,7 +23,6 @@ pub struct Stop {
     pub expect: String,
 }
 
-/// The tour, and its present step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tour {
     stops: Vec<Stop>,
@@ -32,7 +30,6 @@ pub struct Tour {
 }
 
 impl Tour {
-    /// At the first stop.
     pub fn new() -> Tour {
         #[derive(Deserialize)]
         struct File {

@@ -9,9 +9,7 @@ const MARGIN: usize = 1;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Node {
-    /// A module, by its index.
     Module(usize),
-    /// An op, by its index.
     Op(usize),
     /// The end of the pass; shown when the cursor is there.
     End,
@@ -20,20 +18,17 @@ pub enum Node {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Row {
     pub node: Node,
-    /// The level of indentation.
     pub depth: usize,
     /// Whether it is a module whose ops are hidden.
     pub folded: bool,
 }
 
-/// State of the program pane.
 #[derive(Clone, Debug)]
 pub struct Tree {
     /// The selection, whose value the value pane shows.
     pub chosen: Node,
     /// Whether the selection moves with the cursor; any stop sets it again.
     pub follows: bool,
-    /// The first row that is shown.
     pub scroll: usize,
     /// Modules that the user folded (true) or unfolded.
     folds: HashMap<usize, bool>,
@@ -106,7 +101,6 @@ impl Tree {
         self.folds.insert(module, folded);
     }
 
-    /// Unfolds every module around `op`.
     pub fn reveal(&mut self, snapshot: &Snapshot, op: usize) {
         for (index, module) in snapshot.modules.iter().enumerate() {
             if (module.start..module.end).contains(&op) && self.is_folded(snapshot, index) {
@@ -142,9 +136,14 @@ impl Tree {
     /// Moves the selection to row `row`.
     pub fn choose_row(&mut self, rows: &[Row], row: usize) {
         if let Some(row) = rows.get(row.min(rows.len().saturating_sub(1))) {
-            self.chosen = row.node;
-            self.follows = false;
+            self.choose(row.node);
         }
+    }
+
+    /// Moves the selection, which no longer follows the cursor.
+    pub fn choose(&mut self, node: Node) {
+        self.chosen = node;
+        self.follows = false;
     }
 
     /// The op whose value is shown for the selection: of a module, its last op.

@@ -6,33 +6,18 @@ use crate::engine::messages::{Panel, PanelContent, PanelRequest, PanelView};
 
 #[derive(Clone, Debug, Default)]
 pub struct ValuePane {
-    /// How the value is shown.
     pub view: PanelView,
-    /// Whether gradients are shown instead of values.
     pub gradient: bool,
-    /// The last answer of the engine.
     pub panel: Option<Result<Panel, ErrorView>>,
-    /// The row of the crosshair in a map.
     pub row: usize,
     /// The column of the crosshair: a column of a map, a bar of a vector, a line of the largest elements.
     pub column: usize,
     /// The first row and column of the part that is shown without pooling, if only a part is shown.
     pub window: Option<(usize, usize)>,
-    asking: Asking<PanelRequest>,
+    pub asking: Asking<PanelRequest>,
 }
 
 impl ValuePane {
-    /// Notes that values may have changed.
-    pub fn invalidate(&mut self) {
-        self.asking.invalidate();
-    }
-
-    /// The request to send so that `wanted` comes to be shown, if any.
-    pub fn request(&mut self, wanted: PanelRequest) -> Option<PanelRequest> {
-        self.asking.request(wanted)
-    }
-
-    /// Shows nothing.
     pub fn clear(&mut self) {
         self.panel = None;
         self.asking.shown = None;
@@ -57,7 +42,6 @@ impl ValuePane {
         self.panel = Some(panel);
     }
 
-    /// Changes to the next view.
     pub fn cycle(&mut self) {
         self.view = match self.view {
             PanelView::Auto => PanelView::Heat,
@@ -71,11 +55,11 @@ impl ValuePane {
 
     /// Shows single values around the crosshair, or the whole map again.
     pub fn look_closer(&mut self, closer: bool) {
-        let Some(Ok(Panel { content: PanelContent::Heat { map, first, .. }, .. })) = &self.panel else { return };
-        let element = (first.0 + self.row * map.pool[0].max(1), first.1 + self.column * map.pool[1].max(1));
+        let Some(Ok(Panel { content: PanelContent::Heat { map, .. }, .. })) = &self.panel else { return };
+        let Some(element) = self.element() else { return };
         if closer && map.pool != [1, 1] {
-            self.window = Some((element.0.saturating_sub(map.rows / 2), element.1.saturating_sub(map.columns / 2)));
-            let window = self.window.unwrap_or_default();
+            let window = (element.0.saturating_sub(map.rows / 2), element.1.saturating_sub(map.columns / 2));
+            self.window = Some(window);
             (self.row, self.column) = (element.0 - window.0, element.1 - window.1);
         } else if !closer {
             self.window = None;
@@ -154,14 +138,14 @@ mod tests {
     #[test]
     fn one_request_is_pending_at_a_time() {
         let mut pane = ValuePane::default();
-        assert_eq!(pane.request(wanted(1)), Some(wanted(1)));
-        assert_eq!(pane.request(wanted(2)), None);
+        assert_eq!(pane.asking.request(wanted(1)), Some(wanted(1)));
+        assert_eq!(pane.asking.request(wanted(2)), None);
         pane.receive(Err(ErrorView::default()));
-        assert_eq!(pane.request(wanted(1)), None, "just answered");
-        assert_eq!(pane.request(wanted(2)), Some(wanted(2)));
-        pane.invalidate();
-        assert_eq!(pane.request(wanted(2)), None, "the pending one comes first");
+        assert_eq!(pane.asking.request(wanted(1)), None, "just answered");
+        assert_eq!(pane.asking.request(wanted(2)), Some(wanted(2)));
+        pane.asking.invalidate();
+        assert_eq!(pane.asking.request(wanted(2)), None, "the pending one comes first");
         pane.receive(Err(ErrorView::default()));
-        assert_eq!(pane.request(wanted(2)), Some(wanted(2)), "asked again after the change");
+        assert_eq!(pane.asking.request(wanted(2)), Some(wanted(2)), "asked again after the change");
     }
 }

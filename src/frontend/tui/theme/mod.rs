@@ -6,12 +6,12 @@
 mod palette;
 mod parse;
 
+use palette::Ramp;
 use ratatui::style::{Color, Style};
 
 use super::config::Problem;
 use crate::answer::Scale;
 use crate::term::ColorDepth;
-use palette::Ramp;
 
 /// The defaults, as shipped: the dark theme.
 pub const DEFAULT: &str = include_str!("../../../../config/theme.toml");
@@ -63,13 +63,9 @@ impl Theme {
     pub fn named(name: &str, depth: ColorDepth, user: Option<&str>) -> (Self, Vec<Problem>) {
         let depth = if name == "mono" { ColorDepth::Mono } else { depth };
         let mut theme = Self { depth, styles: vec![Style::new(); Role::ALL.len()], sequential: None, diverging: None };
-        let mut problems = parse::apply(&mut theme, DEFAULT);
-        for (_, text) in OTHERS.iter().filter(|(known, _)| *known == name) {
-            problems.extend(parse::apply(&mut theme, text));
-        }
-        if let Some(user) = user {
-            problems.extend(parse::apply(&mut theme, user));
-        }
+        let other = OTHERS.iter().find(|(known, _)| *known == name).map(|(_, text)| *text);
+        let texts = [Some(DEFAULT), other, user].into_iter().flatten();
+        let problems = texts.flat_map(|text| parse::apply(&mut theme, text)).collect();
         (theme, problems)
     }
 

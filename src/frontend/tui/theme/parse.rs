@@ -1,5 +1,6 @@
 //! Reading a theme file.
 
+use std::ops::Range;
 use std::str::FromStr;
 
 use ratatui::style::{Color, Modifier, Style};
@@ -9,7 +10,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::palette::{DIVERGING, Ramp, SEQUENTIAL};
 use super::{Role, Theme};
-use crate::frontend::tui::config::{Problem, did_you_mean, sections};
+use crate::frontend::tui::config::{Problem, Problems, did_you_mean, sections, unknown};
 use crate::term::ColorDepth;
 
 const ATTRIBUTES: [(&str, Modifier); 5] = [
@@ -51,43 +52,42 @@ enum StyleError {
 /// Applies the file `text` to `theme`. Wrong entries change nothing and are returned.
 pub fn apply(theme: &mut Theme, text: &str) -> Vec<Problem> {
     sections(text, "theme is", &["styles", "heat"], |name, table, problems| match name {
-        "styles" => apply_styles(theme, text, table, problems),
-        _ => apply_heat(theme, text, table, problems),
+        "styles" => apply_styles(theme, table, problems),
+        _ => apply_heat(theme, table, problems),
     })
 }
 
-fn apply_styles(theme: &mut Theme, text: &str, styles: DeTable<'_>, problems: &mut Vec<Problem>) {
+/// A mistake: its bytes in the file, and a message.
+type Fault = (Range<usize>, String);
+
+fn apply_styles(theme: &mut Theme, styles: DeTable<'_>, problems: &mut Problems<'_>) {
     for (name, value) in styles {
         let word = name.get_ref().as_ref();
         let Some((_, role)) = Role::ALL.iter().find(|(known, _)| *known == word) else {
-            let near = did_you_mean(word, Role::ALL.iter().map(|(known, _)| *known));
-            problems.push(Problem::at(text, name.span(), format!("unknown role \"{word}\"{near}")));
+            problems.unknown("role", &name, Role::ALL.iter().map(|(known, _)| *known));
             continue;
         };
         let DeValue::Table(depths) = value.into_inner() else {
             let message = format!("\"{word}\" must be a table such as {{ mono = \"bold\", 256 = \"74\" }}");
-            problems.push(Problem::at(text, name.span(), message));
+            problems.add(name.span(), message);
             continue;
         };
-        match style_for(theme.depth, text, depths) {
+        match style_for(theme.depth, depths) {
             Ok(style) => theme.styles[*role as usize] = style,
-            Err(problem) => problems.push(problem),
+            Err((span, message)) => problems.add(span, message),
         }
     }
 }
 
 /// The style for the richest depth up to `depth`; the styles of all depths are checked.
-fn style_for(depth: ColorDepth, text: &str, depths: DeTable<'_>) -> Result<Style, Problem> {
+fn style_for(depth: ColorDepth, depths: DeTable<'_>) -> Result<Style, Fault> {
     let mut best: Option<(ColorDepth, Style)> = None;
     for (name, value) in depths {
         let word = name.get_ref().as_ref();
         let Some(given) = ColorDepth::named(word) else {
-            let near = did_you_mean(word, ColorDepth::NAMES.map(|(known, _)| known));
-            return Err(Problem::at(text, name.span(), format!("unknown colour depth \"{word}\"{near}")));
+            return Err((name.span(), unknown("colour depth", word, ColorDepth::NAMES.map(|(known, _)| known))));
         };
-        let style = string(text, &value).and_then(|words| {
-            parse_style(words, given).map_err(|error| Problem::at(text, value.span(), error.to_string()))
-        })?;
+        let style = parse_style(string(&value)?, given).map_err(|error| (value.span(), error.to_string()))?;
         if given <= depth && best.is_none_or(|(known, _)| known < given) {
             best = Some((given, style));
         }
@@ -132,32 +132,28 @@ fn parse_color(word: &str, depth: ColorDepth) -> Result<Color, StyleError> {
     }
 }
 
-fn apply_heat(theme: &mut Theme, text: &str, heat: DeTable<'_>, problems: &mut Vec<Problem>) {
+fn apply_heat(theme: &mut Theme, heat: DeTable<'_>, problems: &mut Problems<'_>) {
     for (name, value) in heat {
         let word = name.get_ref().as_ref();
         let (slot, known): (&mut Option<Ramp>, &[&str]) = match word {
             "sequential" => (&mut theme.sequential, &SEQUENTIAL),
             "diverging" => (&mut theme.diverging, &DIVERGING),
             _ => {
-                let near = did_you_mean(word, ["sequential", "diverging"]);
-                problems.push(Problem::at(text, name.span(), format!("unknown setting \"{word}\"{near}")));
+                problems.unknown("setting", &name, ["sequential", "diverging"]);
                 continue;
             }
         };
-        match string(text, &value) {
+        match string(&value) {
             Ok(scale) if known.contains(&scale) => *slot = Ramp::named(scale, theme.depth),
             Ok(scale) => {
                 let message = format!("no {word} scale \"{scale}\"; choose from {}", known.join(", "));
-                problems.push(Problem::at(text, value.span(), message));
+                problems.add(value.span(), message);
             }
-            Err(problem) => problems.push(problem),
+            Err((span, message)) => problems.add(span, message),
         }
     }
 }
 
-fn string<'v>(text: &str, value: &'v Spanned<DeValue<'_>>) -> Result<&'v str, Problem> {
-    match value.get_ref() {
-        DeValue::String(words) => Ok(words),
-        _ => Err(Problem::at(text, value.span(), "expected a string".to_string())),
-    }
+fn string<'v>(value: &'v Spanned<DeValue<'_>>) -> Result<&'v str, Fault> {
+    value.get_ref().as_str().ok_or_else(|| (value.span(), "expected a string".to_string()))
 }

@@ -1,22 +1,32 @@
 //! Moving the selection in the focused pane, and moving the focus.
 
-use super::{send, send_quietly};
+use std::fmt::Display;
+
+use super::{Pane, State, Step, Toward, send, send_quietly, text};
 use crate::answer::Cell;
-use crate::engine::messages::PanelContent;
-use crate::frontend::tui::actions::{Step, Toward};
-use crate::frontend::tui::panes::Pane;
-use crate::frontend::tui::state::State;
-use crate::frontend::tui::text;
-use crate::frontend::tui::tree::Node;
+use crate::engine::messages::{PanelContent, Snapshot};
+use crate::frontend::tui::tree::{Node, Row};
 use crate::frontend::tui::view::multiples;
 
 /// Selects `op` and makes it visible.
 pub fn choose_op(state: &mut State, op: usize) {
     if let Some(snapshot) = &state.snapshot {
         state.tree.reveal(snapshot, op);
-        state.tree.chosen = Node::Op(op);
-        state.tree.follows = false;
+        state.tree.choose(Node::Op(op));
     }
+}
+
+/// Selects the op of a site; returns whether there is one.
+fn choose_site(state: &mut State, site: &str) -> bool {
+    let ops = state.snapshot.as_ref().map(|snapshot| &snapshot.ops);
+    let found = ops.and_then(|ops| ops.iter().position(|op| op.site == site));
+    found.into_iter().for_each(|op| choose_op(state, op));
+    found.is_some()
+}
+
+/// Moves the focus of the session: its head or position.
+pub fn focus(state: &mut State, what: &str, to: impl Display) {
+    send_quietly(state, format!("focus {what}={to}"));
 }
 
 /// The next or the previous pane of the layout. In a small window this includes the hidden panes.
@@ -31,12 +41,8 @@ pub fn next_pane(state: &mut State, step: Step) {
     if !order.contains(&state.focus) {
         order.push(state.focus);
     }
-    let count = order.len();
     let here = order.iter().position(|pane| *pane == state.focus).unwrap_or(0);
-    state.focus = order[match step {
-        Step::Next => (here + 1) % count,
-        Step::Previous => (here + count - 1) % count,
-    }];
+    state.focus = order[step.around(here, order.len())];
 }
 
 /// Shows another layout at once, and sends it to the session, so that `show layout` is right.
@@ -44,8 +50,8 @@ pub fn layout(state: &mut State, name: &str) {
     let names = state.panes.names();
     let at = names.iter().position(|known| *known == state.layout_name).unwrap_or(0);
     let to = match name {
-        "next" => names[(at + 1) % names.len()].clone(),
-        "prev" => names[(at + names.len() - 1) % names.len()].clone(),
+        "next" => names[Step::Next.around(at, names.len())].clone(),
+        "prev" => names[Step::Previous.around(at, names.len())].clone(),
         name => name.to_string(),
     };
     state.zoom = false;
@@ -105,12 +111,15 @@ fn select_row(state: &mut State, toward: Toward) {
     state.tree.choose_row(&rows, row);
 }
 
+fn chosen_row(state: &State, snapshot: &Snapshot) -> Option<Row> {
+    let rows = state.tree.rows(snapshot);
+    rows.get(state.tree.chosen_row(snapshot, &rows)).copied()
+}
+
 /// Folds the selected module, or the one around the selection; or unfolds it.
 fn fold(state: &mut State, folded: bool) {
     let Some(snapshot) = state.snapshot.clone() else { return };
-    let rows = state.tree.rows(&snapshot);
-    let row = rows.get(state.tree.chosen_row(&snapshot, &rows)).copied();
-    match row.map(|row| (row.node, row.folded)) {
+    match chosen_row(state, &snapshot).map(|row| (row.node, row.folded)) {
         Some((Node::Module(module), was)) if was != folded => state.tree.fold(&snapshot, module, Some(folded)),
         Some((node, _)) if folded => {
             // It is already folded, or an op: go to the module around it.
@@ -120,8 +129,7 @@ fn fold(state: &mut State, folded: bool) {
                 Node::End => None,
             };
             if let Some(parent) = parent.filter(|parent| *parent > 0) {
-                state.tree.chosen = Node::Module(parent);
-                state.tree.follows = false;
+                state.tree.choose(Node::Module(parent));
             }
         }
         _ => {}
@@ -134,12 +142,9 @@ pub fn open(state: &mut State) {
         return follow(state);
     }
     let Some(snapshot) = state.snapshot.clone() else { return };
-    let rows = state.tree.rows(&snapshot);
-    let row = rows.get(state.tree.chosen_row(&snapshot, &rows)).copied();
-    match (state.focus, row.map(|row| row.node)) {
+    match (state.focus, chosen_row(state, &snapshot).map(|row| row.node)) {
         (Pane::Program, Some(Node::Module(module))) => {
-            state.tree.chosen = Node::Module(module);
-            state.tree.follows = false;
+            state.tree.choose(Node::Module(module));
             state.tree.fold(&snapshot, module, None);
         }
         // An empty line at the prompt repeats the last command.
@@ -181,7 +186,7 @@ fn select_head(state: &mut State, toward: Toward) {
         Toward::Last => Some(count.saturating_sub(1)),
     };
     if let Some(to) = to.filter(|to| *to < count && *to != head) {
-        send_quietly(state, format!("focus head={to}"));
+        focus(state, "head", to);
     }
 }
 
@@ -203,12 +208,11 @@ fn follow(state: &mut State) {
         }
         _ => words.extend(state.heads.grid.cell().map(|(layer, head)| format!("{layer}H{head}"))),
     }
-    let Some(snapshot) = state.snapshot.clone() else { return };
     for word in words {
         if let Some((layer, head)) = head_of(&word) {
-            send_quietly(state, format!("focus head={head}"));
-            let site = format!("blocks.{layer}.attn.pattern");
-            return snapshot.ops.iter().position(|op| op.site == site).into_iter().for_each(|op| choose_op(state, op));
+            focus(state, "head", head);
+            choose_site(state, &format!("blocks.{layer}.attn.pattern"));
+            return;
         }
         let site = word.split('#').next().unwrap_or_default();
         let site = match text::short_layer(site) {
@@ -216,12 +220,12 @@ fn follow(state: &mut State) {
             Some((layer, rest)) => format!("blocks.{layer}.{rest}"),
             None => site.to_string(),
         };
-        if let Some(op) = snapshot.ops.iter().position(|op| op.site == site) {
-            return choose_op(state, op);
+        if choose_site(state, &site) {
+            return;
         }
     }
     if let Some(position) = position {
-        send_quietly(state, format!("focus pos={position}"));
+        focus(state, "pos", position);
     }
 }
 
@@ -250,7 +254,7 @@ fn focus_on_row(state: &mut State) {
         "head" => "head",
         _ => return,
     };
-    send_quietly(state, format!("focus {what}={index}"));
+    focus(state, what, index);
 }
 
 fn select_token(state: &mut State, toward: Toward) {
@@ -262,7 +266,7 @@ fn select_token(state: &mut State, toward: Toward) {
         Toward::Last | Toward::PageDown => last,
     };
     if let Some(position) = position.filter(|position| Some(*position) != state.position()) {
-        send_quietly(state, format!("focus pos={position}"));
+        focus(state, "pos", position);
     }
 }
 

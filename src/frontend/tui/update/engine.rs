@@ -3,13 +3,10 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::{Dirty, Effect, Kind, Pane, State};
 use crate::answer::{Answer, text};
 use crate::engine::messages::{Answered, Event, PanelView, Snapshot};
 use crate::frontend::progress::Progress;
-use crate::frontend::tui::console::Kind;
-use crate::frontend::tui::message::Effect;
-use crate::frontend::tui::panes::Pane;
-use crate::frontend::tui::state::{Dirty, State};
 
 pub fn event(state: &mut State, event: Event, now: Instant, effects: &mut Vec<Effect>) {
     match event {
@@ -22,10 +19,7 @@ pub fn event(state: &mut State, event: Event, now: Instant, effects: &mut Vec<Ef
             state.progress = None;
             state.console.extend(Kind::Notice, [snapshot.device_reason.clone()]);
             state.console.extend(Kind::Error, &snapshot.notices);
-            state.snapshot = Some(Arc::clone(&snapshot));
-            state.follow(&snapshot.screen);
-            state.tree.follow(&snapshot);
-            state.invalidate();
+            moved(state, snapshot);
         }
         Event::LoadFailed(message) => effects.push(Effect::Leave { status: 4, error: message }),
         Event::Moved(snapshot) => moved(state, snapshot),
@@ -63,19 +57,15 @@ pub fn event(state: &mut State, event: Event, now: Instant, effects: &mut Vec<Ef
                 state.console.extend(Kind::Notice, in_columns(&listed, columns));
             }
         }
-        Event::Quit(status) => effects.push(Effect::Leave { status, error: String::new() }),
+        Event::Quit(status) => effects.push(Effect::leave(status)),
     }
     state.dirty = Dirty::Now;
 }
 
 /// Takes a new state of the session. The selection follows the cursor if that has moved, and otherwise stays.
 fn moved(state: &mut State, snapshot: Arc<Snapshot>) {
-    let still = state.snapshot.as_ref().is_some_and(|old| {
-        old.cursor == snapshot.cursor
-            && old.pass == snapshot.pass
-            && old.live == snapshot.live
-            && old.branch == snapshot.branch
-    });
+    let place = |at: &Snapshot| (at.cursor, at.pass, at.live, at.branch.clone());
+    let still = state.snapshot.as_ref().is_some_and(|old| place(old) == place(&snapshot));
     state.snapshot = Some(Arc::clone(&snapshot));
     state.follow(&snapshot.screen);
     state.invalidate();

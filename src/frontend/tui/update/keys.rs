@@ -3,16 +3,11 @@
 use std::time::Instant;
 
 use super::choose::{self, choose_op};
-use super::{interrupt, open_prompt, palette, prompt, quit, send, send_quietly};
+use super::{
+    Effect, Kind, Mode, Pane, Purpose, State, Step, Toward, interrupt, open_prompt, palette, quit, send, strings, text,
+};
 use crate::answer::text::lines;
-use crate::frontend::tui::actions::{Action, Step, Toward};
-use crate::frontend::tui::console::Kind;
-use crate::frontend::tui::message::Effect;
-use crate::frontend::tui::panes::Pane;
-use crate::frontend::tui::prompt::Purpose;
-use crate::frontend::tui::state::{Mode, State};
-use crate::frontend::tui::strings;
-use crate::frontend::tui::text;
+use crate::frontend::tui::actions::Action;
 use crate::frontend::tui::view::help;
 use crate::term::{Chord, Key};
 
@@ -34,7 +29,7 @@ pub fn second_key(state: &mut State, lead: Chord, chord: Chord, now: Instant, ef
     state.mode = Mode::Keys;
     match state.keymap.action_after(lead, chord) {
         Some(action) => act(state, action, now, effects),
-        None if chord == Chord::plain(Key::Esc) || chord == Chord::ctrl('g') || chord == Chord::ctrl('c') => {}
+        None if chord.cancels() => {}
         None => state.console.push(Kind::Notice, format!("{lead} {chord} has no action. Press ? for the keys.")),
     }
 }
@@ -44,10 +39,11 @@ pub fn act(state: &mut State, action: Action, now: Instant, effects: &mut Vec<Ef
         Action::Command(line) => send(state, line),
         Action::RunTo => run_to(state),
         Action::Break => toggle_breakpoint(state),
-        Action::Edit => match chosen_site(state) {
-            Some(site) => open_prompt(state, Purpose::Command, &format!("set {site} = ")),
-            None => state.console.push(Kind::Notice, strings::NO_CHOICE),
-        },
+        Action::Edit => {
+            if let Some((_, site)) = chosen(state) {
+                open_prompt(state, Purpose::Command, &format!("set {site} = "));
+            }
+        }
         Action::View if state.focus == Pane::Heads => state.heads.cycle(),
         Action::View => {
             state.value.window = None;
@@ -62,7 +58,7 @@ pub fn act(state: &mut State, action: Action, now: Instant, effects: &mut Vec<Ef
             Some(text) if !text.is_empty() => effects.push(Effect::Copy(text)),
             _ => state.console.push(Kind::Notice, strings::NOTHING_TO_COPY),
         },
-        Action::Search => prompt::open_search(state),
+        Action::Search => open_prompt(state, Purpose::Site, ""),
         Action::Select(toward) => choose::select(state, toward),
         Action::Open => choose::open(state),
         Action::Pane(step) => choose::next_pane(state, step),
@@ -73,9 +69,7 @@ pub fn act(state: &mut State, action: Action, now: Instant, effects: &mut Vec<Ef
         Action::Layer(step) => next_layer(state, step),
         Action::Head(step) => next_head(state, step),
         Action::Position(step) => {
-            if let Some(position) = state.next_position(step) {
-                send_quietly(state, format!("focus pos={position}"));
-            }
+            state.next_position(step).into_iter().for_each(|position| choose::focus(state, "pos", position));
         }
         Action::Prompt => open_prompt(state, Purpose::Command, ""),
         Action::HistorySearch => {
@@ -93,18 +87,16 @@ pub fn act(state: &mut State, action: Action, now: Instant, effects: &mut Vec<Ef
 /// Scrolls the help, or closes it.
 pub fn help_key(state: &mut State, chord: Chord, scroll: usize) {
     let page = usize::from(state.size.1).saturating_sub(4).max(1);
-    state.mode = match state.keymap.action(chord) {
-        Some(Action::Select(Toward::Down)) => Mode::Help(scroll + 1),
-        Some(Action::Select(Toward::Up)) => Mode::Help(scroll.saturating_sub(1)),
-        Some(Action::Select(Toward::PageDown)) => Mode::Help(scroll + page),
-        Some(Action::Select(Toward::PageUp)) => Mode::Help(scroll.saturating_sub(page)),
-        Some(Action::Select(Toward::First)) => Mode::Help(0),
-        _ => Mode::Keys,
+    let to = match state.keymap.action(chord) {
+        Some(Action::Select(Toward::Down)) => scroll + 1,
+        Some(Action::Select(Toward::Up)) => scroll.saturating_sub(1),
+        Some(Action::Select(Toward::PageDown)) => scroll + page,
+        Some(Action::Select(Toward::PageUp)) => scroll.saturating_sub(page),
+        Some(Action::Select(Toward::First)) => 0,
+        _ => return state.mode = Mode::Keys,
     };
-    if let Mode::Help(scroll) = &mut state.mode {
-        let rows = help::rows(&state.keymap, state.glyphs).len();
-        *scroll = (*scroll).min(rows.saturating_sub(page));
-    }
+    let rows = help::rows(&state.keymap, state.glyphs).len();
+    state.mode = Mode::Help(to.min(rows.saturating_sub(page)));
 }
 
 fn chosen_site(state: &State) -> Option<String> {
@@ -112,20 +104,25 @@ fn chosen_site(state: &State) -> Option<String> {
     snapshot.ops.get(state.chosen_op()?).map(|op| op.site.clone())
 }
 
+/// The selected op and its site; a notice if there is none.
+fn chosen(state: &mut State) -> Option<(usize, String)> {
+    let found = state.chosen_op().zip(chosen_site(state));
+    if found.is_none() {
+        state.console.push(Kind::Notice, strings::NO_CHOICE);
+    }
+    found
+}
+
 /// Runs to the selected op with `until`, or goes back with `goto` if it has already run.
 fn run_to(state: &mut State) {
-    let Some((site, op)) = chosen_site(state).zip(state.chosen_op()) else {
-        return state.console.push(Kind::Notice, strings::NO_CHOICE);
-    };
+    let Some((op, site)) = chosen(state) else { return };
     let behind = state.snapshot.as_ref().is_some_and(|snapshot| snapshot.live && op < snapshot.cursor);
     let command = if behind { "goto" } else { "until" };
     send(state, &format!("{command} {site}"));
 }
 
 fn toggle_breakpoint(state: &mut State) {
-    let Some((site, op)) = chosen_site(state).zip(state.chosen_op()) else {
-        return state.console.push(Kind::Notice, strings::NO_CHOICE);
-    };
+    let Some((op, site)) = chosen(state) else { return };
     let flags = state.snapshot.as_ref().and_then(|snapshot| snapshot.flags.get(op).copied()).unwrap_or_default();
     match flags.breakpoint {
         Some(breakpoint) => send(state, &format!("delete {}", breakpoint.number)),
@@ -159,11 +156,7 @@ fn next_layer(state: &mut State, step: Step) {
         };
         return found.into_iter().for_each(|op| choose_op(state, op));
     };
-    let wanted = match step {
-        Step::Next => Some(layer + 1),
-        Step::Previous => layer.checked_sub(1),
-    };
-    let Some(wanted) = wanted else { return };
+    let Some(wanted) = step.from(layer, usize::MAX) else { return };
     let same = snapshot.ops.iter().position(|op| text::layer_of(&op.site) == Some((wanted, rest)));
     let in_layer = |site: &str| text::layer_of(site).is_some_and(|(layer, _)| layer == wanted);
     let any = || snapshot.ops.iter().position(|op| in_layer(&op.site));
@@ -174,11 +167,7 @@ fn next_layer(state: &mut State, step: Step) {
 
 fn next_head(state: &mut State, step: Step) {
     let Some(snapshot) = &state.snapshot else { return };
-    let head = match step {
-        Step::Next => Some(snapshot.focus.head + 1).filter(|head| *head < snapshot.heads),
-        Step::Previous => snapshot.focus.head.checked_sub(1),
-    };
-    if let Some(head) = head {
-        send_quietly(state, format!("focus head={head}"));
+    if let Some(head) = step.from(snapshot.focus.head, snapshot.heads) {
+        choose::focus(state, "head", head);
     }
 }

@@ -8,13 +8,14 @@ mod prompt;
 
 use std::time::{Duration, Instant};
 
+use super::actions::{Step, Toward};
 use super::console::Kind;
 use super::message::{Effect, Msg};
 use super::panes::Pane;
 use super::prompt::Purpose;
 use super::queue::Job;
 use super::state::{Dirty, HELD, Mode, QUIET, State};
-use super::strings;
+use super::{strings, text};
 use crate::engine::messages::Source;
 use crate::term::signals::{HANGUP_STATUS, TERMINATE_STATUS};
 use crate::term::{Chord, Input, Key, Signal};
@@ -85,8 +86,8 @@ fn take_key(state: &mut State, chord: Chord, now: Instant, effects: &mut Vec<Eff
 fn take_signal(state: &mut State, signal: Signal, now: Instant, effects: &mut Vec<Effect>) {
     match signal {
         Signal::Interrupt => interrupt(state, now, effects),
-        Signal::Terminate => effects.push(Effect::Leave { status: TERMINATE_STATUS, error: String::new() }),
-        Signal::Hangup => effects.push(Effect::Leave { status: HANGUP_STATUS, error: String::new() }),
+        Signal::Terminate => effects.push(Effect::leave(TERMINATE_STATUS)),
+        Signal::Hangup => effects.push(Effect::leave(HANGUP_STATUS)),
         Signal::Suspend => effects.push(Effect::Suspend),
         Signal::Continue => effects.push(Effect::Retake),
     }
@@ -98,19 +99,20 @@ fn interrupt(state: &mut State, now: Instant, effects: &mut Vec<Effect>) {
     let again = state.interrupted.is_some_and(|last| now.saturating_duration_since(last) < TWICE);
     state.interrupted = Some(now);
     if state.snapshot.is_none() {
-        cancel_loading(effects);
-    } else if state.queue.running().is_some() {
+        return cancel_loading(effects);
+    }
+    let running = state.queue.running().is_some();
+    if running {
         state.queue.drop_waiting();
         effects.push(Effect::Interrupt);
-        state.console.push(Kind::Notice, if again { strings::HOW_TO_QUIT } else { strings::INTERRUPTING });
-    } else {
-        state.console.push(Kind::Notice, if again { strings::HOW_TO_QUIT } else { strings::NOTHING_RUNS });
     }
+    let said = if running { strings::INTERRUPTING } else { strings::NOTHING_RUNS };
+    state.console.push(Kind::Notice, if again { strings::HOW_TO_QUIT } else { said });
 }
 
 fn cancel_loading(effects: &mut Vec<Effect>) {
     effects.push(Effect::Interrupt);
-    effects.push(Effect::Leave { status: CANCELLED, error: String::new() });
+    effects.push(Effect::leave(CANCELLED));
 }
 
 /// Quits, after a question if a run is live. The engine answers with the exit status.
@@ -136,21 +138,20 @@ fn confirm(state: &mut State, chord: Chord) {
 
 /// Queues a command as if it were typed.
 fn send(state: &mut State, line: &str) {
-    note(state, line);
-    state.queue.push(Job::Line(line.to_string(), Source::Prompt), false);
+    enqueue(state, line, false);
 }
 
 /// Queues a command whose success is visible elsewhere on the screen.
 fn send_quietly(state: &mut State, line: String) {
-    note(state, &line);
-    state.queue.push(Job::Line(line, Source::Prompt), true);
+    enqueue(state, &line, true);
 }
 
-/// Lets the tour continue if it waits for this command.
-fn note(state: &mut State, line: &str) {
+fn enqueue(state: &mut State, line: &str, quiet: bool) {
+    // The tour continues if it waits for this command.
     if let Some(tour) = &mut state.tour {
         tour.note(line);
     }
+    state.queue.push(Job::Line(line.to_string(), Source::Prompt), quiet);
 }
 
 fn open_prompt(state: &mut State, purpose: Purpose, text: &str) {

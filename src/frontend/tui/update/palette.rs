@@ -2,16 +2,11 @@
 
 use std::time::Instant;
 
-use tui_input::InputRequest;
-
-use super::{keys, open_prompt, send};
-use crate::frontend::tui::message::Effect;
+use super::{Effect, Mode, Purpose, State, keys, open_prompt, send};
 use crate::frontend::tui::palette::{Choice, Palette, entries, found};
-use crate::frontend::tui::prompt::{Purpose, edit};
-use crate::frontend::tui::state::{Mode, State};
+use crate::frontend::tui::prompt::{C_N, C_P, edit};
 use crate::term::{Chord, Key};
 
-/// Opens the palette with nothing typed.
 pub fn open(state: &mut State) {
     state.palette = Palette::default();
     state.mode = Mode::Palette;
@@ -23,14 +18,11 @@ pub fn key(state: &mut State, chord: Chord, now: Instant, effects: &mut Vec<Effe
     let last = all().len().saturating_sub(1);
     let chosen = state.palette.chosen.min(last);
     match chord {
-        Chord { key: Key::Esc, .. } => state.mode = Mode::Keys,
-        _ if chord == Chord::ctrl('g') || chord == Chord::ctrl('c') => state.mode = Mode::Keys,
-        Chord { key: Key::Up, .. } => state.palette.chosen = chosen.saturating_sub(1),
-        Chord { key: Key::Down | Key::Tab, .. } => state.palette.chosen = (chosen + 1).min(last),
+        _ if chord.cancels() => state.mode = Mode::Keys,
+        Chord { key: Key::Up, .. } | C_P => state.palette.chosen = chosen.saturating_sub(1),
+        Chord { key: Key::Down | Key::Tab, .. } | C_N => state.palette.chosen = (chosen + 1).min(last),
         Chord { key: Key::PageUp, .. } => state.palette.chosen = chosen.saturating_sub(page),
         Chord { key: Key::PageDown, .. } => state.palette.chosen = (chosen + page).min(last),
-        _ if chord == Chord::ctrl('p') => state.palette.chosen = chosen.saturating_sub(1),
-        _ if chord == Chord::ctrl('n') => state.palette.chosen = (chosen + 1).min(last),
         Chord { key: Key::Enter, .. } => {
             let Some(entry) = all().into_iter().nth(chosen) else { return };
             state.mode = Mode::Keys;
@@ -41,8 +33,7 @@ pub fn key(state: &mut State, chord: Chord, now: Instant, effects: &mut Vec<Effe
             }
         }
         _ => {
-            let request: Option<InputRequest> = edit(chord);
-            let changed = request.and_then(|request| state.palette.input.handle(request));
+            let changed = edit(chord).and_then(|request| state.palette.input.handle(request));
             if changed.is_some_and(|changed| changed.value) {
                 state.palette.chosen = 0;
             }

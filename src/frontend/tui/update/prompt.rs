@@ -3,16 +3,10 @@
 use std::time::Instant;
 
 use super::choose::{choose_op, scroll_console};
-use super::{interrupt, open_prompt, quit, send};
+use super::{Effect, Kind, Mode, Pane, Purpose, State, Toward, interrupt, open_prompt, quit, send, strings};
 use crate::engine::messages::Request;
 use crate::engine::script::opener;
-use crate::frontend::tui::actions::Toward;
-use crate::frontend::tui::console::Kind;
-use crate::frontend::tui::message::Effect;
-use crate::frontend::tui::panes::Pane;
-use crate::frontend::tui::prompt::{Outcome, Purpose};
-use crate::frontend::tui::state::{Mode, State};
-use crate::frontend::tui::strings;
+use crate::frontend::tui::prompt::Outcome;
 use crate::term::{Chord, Key};
 
 pub fn key(state: &mut State, chord: Chord, now: Instant, effects: &mut Vec<Effect>) {
@@ -101,9 +95,4 @@ fn expand(text: &str) -> String {
         Some(rest) if rest.starts_with(|c: char| c.is_ascii_digit()) => format!("blocks.{rest}"),
         _ => text.to_string(),
     }
-}
-
-/// Opens the search for a site.
-pub fn open_search(state: &mut State) {
-    open_prompt(state, Purpose::Site, "");
 }

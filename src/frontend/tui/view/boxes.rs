@@ -1,14 +1,11 @@
 //! Boxes that share their lines with their neighbours.
 
-use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+use ratatui::style::Style;
 use ratatui::symbols::merge::MergeStrategy;
 use ratatui::widgets::{Block, Widget};
 
-use super::paint;
-use crate::frontend::tui::state::State;
-use crate::frontend::tui::text;
-use crate::frontend::tui::theme::Role;
+use super::{Canvas, Role, text};
 
 pub struct Boxed {
     /// Its area, with the lines.
@@ -17,7 +14,6 @@ pub struct Boxed {
     pub title: String,
     /// The text in its lower line.
     pub foot: String,
-    /// Whether it has the focus.
     pub focused: bool,
 }
 
@@ -32,65 +28,60 @@ pub fn inside(area: Rect) -> Rect {
 }
 
 /// Draws `all` boxes. The focused one is drawn last, so that its lines are whole; texts are drawn after all lines.
-pub fn draw(state: &State, all: &[Boxed], buffer: &mut Buffer) {
+pub fn draw(canvas: &mut Canvas, all: &[Boxed]) {
+    let (theme, glyphs) = (&canvas.state.theme, canvas.state.glyphs);
+    let line = |boxed: &Boxed| theme.style(if boxed.focused { Role::BorderFocus } else { Role::Border });
+    let merge = if glyphs.blocks { MergeStrategy::Exact } else { MergeStrategy::Replace };
     for focused in [false, true] {
         for boxed in all.iter().filter(|boxed| boxed.focused == focused) {
-            let role = if focused { Role::BorderFocus } else { Role::Border };
-            let merge = if state.glyphs.blocks { MergeStrategy::Exact } else { MergeStrategy::Replace };
-            Block::bordered()
-                .border_set(state.glyphs.border)
-                .border_style(state.theme.style(role))
-                .merge_borders(merge)
-                .render(boxed.area, buffer);
+            let block = Block::bordered().border_set(glyphs.border).border_style(line(boxed)).merge_borders(merge);
+            block.render(boxed.area, canvas.buffer);
         }
     }
-    if !state.glyphs.blocks {
-        all.iter().for_each(|boxed| mend_corners(boxed.area, buffer));
+    if !glyphs.blocks {
+        all.iter().for_each(|boxed| mend_corners(canvas, boxed.area));
     }
     for boxed in all {
-        let room = usize::from(boxed.area.width).saturating_sub(4);
-        let style = state.theme.style(Role::Shape);
-        write_in_line(state, boxed, usize::from(boxed.area.height) - 1, (&boxed.foot, true), room, style, buffer);
+        let y = usize::from(boxed.area.height) - 1;
+        write_in_line(&mut canvas.at(boxed.area), y, &boxed.foot, true, theme.style(Role::Shape));
     }
     // The title of the box below is in the same line, and has precedence over a foot.
     for boxed in all {
-        let room = usize::from(boxed.area.width).saturating_sub(4);
-        let style = state.theme.style(if boxed.focused { Role::BorderFocus } else { Role::Border });
-        write_in_line(
-            state,
-            boxed,
-            0,
-            (&boxed.title, false),
-            room,
-            style.patch(state.theme.style(Role::Title)),
-            buffer,
-        );
+        let style = line(boxed).patch(theme.style(Role::Title));
+        write_in_line(&mut canvas.at(boxed.area), 0, &boxed.title, false, style);
     }
 }
 
-fn write_in_line(
-    state: &State,
-    boxed: &Boxed,
-    y: usize,
-    (words, at_end): (&str, bool),
-    room: usize,
-    style: ratatui::style::Style,
-    buffer: &mut Buffer,
-) {
+fn write_in_line(canvas: &mut Canvas, y: usize, words: &str, at_end: bool, style: Style) {
+    let room = canvas.width().saturating_sub(4);
     if !words.is_empty() && room > 2 {
-        let words = format!(" {} ", text::fit(words, room - 2, state.glyphs));
+        let words = format!(" {} ", text::fit(words, room - 2, canvas.state.glyphs));
         // A foot is aligned to the right, because the title of the box below begins at the left.
-        let x = if at_end { usize::from(boxed.area.width).saturating_sub(2 + text::width(&words)) } else { 2 };
-        paint::put(buffer, boxed.area, x, y, &words, style);
+        let x = if at_end { canvas.width().saturating_sub(2 + text::width(&words)) } else { 2 };
+        canvas.put_in(x, y, &words, style);
     }
 }
 
 /// Draws the corners again that the line of a neighbour has crossed, because ASCII lines do not merge.
-fn mend_corners(area: Rect, buffer: &mut Buffer) {
+fn mend_corners(canvas: &mut Canvas, area: Rect) {
     let (right, bottom) = (area.right().saturating_sub(1), area.bottom().saturating_sub(1));
     for position in [(area.x, area.y), (right, area.y), (area.x, bottom), (right, bottom)] {
-        if let Some(cell) = buffer.cell_mut(position) {
+        if let Some(cell) = canvas.buffer.cell_mut(position) {
             cell.set_symbol("+");
         }
     }
+}
+
+/// Clears `area`, draws a focused box there, and returns its inside.
+pub fn open<'c>(canvas: &'c mut Canvas, area: Rect, title: String, foot: String) -> Canvas<'c> {
+    canvas.at(area).clear();
+    draw(canvas, &[Boxed { area, title, foot, focused: true }]);
+    canvas.at(inside(area))
+}
+
+/// The place of a box of at most `width` by `height` in the middle of the upper rows of `area`.
+pub fn centred(area: Rect, width: u16, height: u16) -> Rect {
+    let width = area.width.saturating_sub(2).min(width);
+    let height = area.height.saturating_sub(2).min(height);
+    Rect { x: area.x + (area.width - width) / 2, y: area.y + 1, width, height }
 }

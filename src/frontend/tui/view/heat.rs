@@ -4,17 +4,15 @@
 //! colours, and the exact value under the crosshair is printed below. Without enough colours, a ramp of characters
 //! shows magnitudes, and a minus sign marks negative values.
 
-use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
+use std::ops::Range;
+
 use ratatui::style::{Modifier, Style};
 
-use super::paint;
+use super::{Canvas, Rect, Role, State, text};
 use crate::answer::numbers::{short, significant};
 use crate::answer::{MapView, Scale};
-use crate::frontend::tui::glyphs::{Glyphs, RAMP};
-use crate::frontend::tui::state::State;
-use crate::frontend::tui::text;
-use crate::frontend::tui::theme::{Role, Theme};
+use crate::frontend::tui::glyphs::{Glyphs, density};
+use crate::frontend::tui::theme::Theme;
 
 /// The columns of the row labels, with the mark of the focus and the gap after them.
 const LABELS: usize = 10;
@@ -32,9 +30,7 @@ const DIGITS: usize = 7;
 /// A map with its masked cells and the crosshair.
 pub struct Heat<'a> {
     pub map: &'a MapView,
-    /// Whether each cell is masked.
     pub masked: &'a [bool],
-    /// The row and column of the crosshair.
     pub at: (usize, usize),
     /// The first row and column of the part that is shown.
     pub first: (usize, usize),
@@ -47,7 +43,6 @@ enum Cell {
     Masked,
     /// NaN or an infinity, as a letter.
     Special(char),
-    /// Outside the map.
     Absent,
 }
 
@@ -91,26 +86,26 @@ pub fn legend(map: &MapView, glyphs: &Glyphs) -> String {
     said
 }
 
-pub fn draw(state: &State, heat: &Heat<'_>, area: Rect, buffer: &mut Buffer) {
-    let map = heat.map;
+pub fn draw(canvas: &mut Canvas, heat: &Heat<'_>) {
+    let (state, area, map) = (canvas.state, canvas.area, heat.map);
     if map.rows == 0 || map.columns == 0 || area.height < 2 {
         return;
     }
     let (row, column) = (heat.at.0.min(map.rows - 1), heat.at.1.min(map.columns - 1));
     let plan = plan(state, map, (row, column), area);
-    draw_column_labels(state, heat, column, &plan, area, buffer);
+    draw_column_labels(canvas, heat, column, &plan);
     let step = if plan.half { 2 } else { 1 };
     for y in 0..plan.shown.0.div_ceil(step) {
         let upper = plan.first.0 + y * step;
-        draw_row_label(state, map, row, upper..(upper + step).min(map.rows), y + 1, area, buffer);
+        draw_row_label(canvas, map, row, upper..(upper + step).min(map.rows), y + 1);
         for x in 0..plan.shown.1 {
             let at = plan.first.1 + x;
             let cells = (cell(heat, upper, at), if plan.half { cell(heat, upper + 1, at) } else { Cell::Absent });
             let (symbols, style) = picture(state, map.scale, cells, &plan);
-            paint::put(buffer, area, LABELS + x * plan.cell, y + 1, &symbols, style);
+            canvas.put_in(LABELS + x * plan.cell, y + 1, &symbols, style);
         }
     }
-    draw_value(state, heat, (row, column), area, buffer);
+    draw_value(canvas, heat, (row, column));
 }
 
 /// Columns of a number.
@@ -123,41 +118,38 @@ pub fn numbers_capacity(inside: (usize, usize)) -> (usize, usize) {
 }
 
 /// Draws the numbers of a map; the one under the crosshair is highlighted.
-pub fn draw_numbers(state: &State, heat: &Heat<'_>, area: Rect, buffer: &mut Buffer) {
-    let map = heat.map;
+pub fn draw_numbers(canvas: &mut Canvas, heat: &Heat<'_>) {
+    let (state, area, map) = (canvas.state, canvas.area, heat.map);
     if map.rows == 0 || map.columns == 0 || area.height < 2 {
         return;
     }
     let at = (heat.at.0.min(map.rows - 1), heat.at.1.min(map.columns - 1));
     for column in 0..map.columns {
-        let label = map.column_labels.get(column).map_or("", String::as_str);
-        let label = text::right(&text::label(label, state.glyphs), NUMBER - 1, state.glyphs);
+        let label = text::right(&label(&map.column_labels, column, state), NUMBER - 1, state.glyphs);
         let role = if column == at.1 { Role::Focus } else { Role::Label };
-        paint::put(buffer, area, LABELS + column * NUMBER, 0, &label, state.theme.style(role));
+        canvas.put(LABELS + column * NUMBER, 0, &label, role);
     }
     for row in 0..map.rows.min(text_rows(area)) {
-        draw_row_label(state, map, at.0, row..row + 1, row + 1, area, buffer);
+        draw_row_label(canvas, map, at.0, row..row + 1, row + 1);
         for column in 0..map.columns {
-            let said = match cell(heat, row, column) {
-                Cell::Masked => state.glyphs.masked.to_string(),
-                Cell::Absent => String::new(),
-                _ => short(map.data[row * map.columns + column]),
+            let number = |role| (short(map.data[row * map.columns + column]), role);
+            let (said, role) = match cell(heat, row, column) {
+                Cell::Masked => (state.glyphs.masked.to_string(), Role::Masked),
+                Cell::Absent => (String::new(), Role::Text),
+                Cell::Special(_) => number(Role::Nonfinite),
+                Cell::Level(t) if t < 0.0 => number(Role::Negative),
+                Cell::Level(_) => number(Role::Text),
             };
-            let role = match cell(heat, row, column) {
-                _ if (row, column) == at => Role::Selection,
-                Cell::Special(_) => Role::Nonfinite,
-                Cell::Masked => Role::Masked,
-                Cell::Level(t) if t < 0.0 => Role::Negative,
-                _ => Role::Text,
-            };
+            let role = if (row, column) == at { Role::Selection } else { role };
             let said = text::right(&said, NUMBER - 1, state.glyphs);
-            paint::put(buffer, area, LABELS + column * NUMBER, row + 1, &said, state.theme.style(role));
+            canvas.put(LABELS + column * NUMBER, row + 1, &said, role);
         }
     }
-    draw_value(state, heat, at, area, buffer);
+    draw_value(canvas, heat, at);
 }
 
-fn can_halve(theme: &Theme, glyphs: &Glyphs) -> bool {
+/// Whether two rows of a map can share a row of text.
+pub fn can_halve(theme: &Theme, glyphs: &Glyphs) -> bool {
     theme.colors_values() && glyphs.blocks
 }
 
@@ -194,16 +186,26 @@ fn cell(heat: &Heat<'_>, row: usize, column: usize) -> Cell {
         return Cell::Absent;
     }
     let index = row * map.columns + column;
-    if heat.masked.get(index).copied().unwrap_or(false) {
-        return Cell::Masked;
+    match map.data.get(index) {
+        _ if heat.masked.get(index).copied().unwrap_or(false) => Cell::Masked,
+        None => Cell::Absent,
+        Some(value) if value.is_finite() => Cell::Level(level(map, *value)),
+        Some(value) => Cell::Special(special(*value)),
     }
-    let Some(value) = map.data.get(index).copied() else { return Cell::Absent };
+}
+
+/// The letter for NaN or an infinity.
+pub fn special(value: f64) -> char {
     match value {
-        value if value.is_nan() => Cell::Special('N'),
-        f64::INFINITY => Cell::Special('+'),
-        f64::NEG_INFINITY => Cell::Special('-'),
-        value => Cell::Level(level(map, value)),
+        f64::INFINITY => '+',
+        f64::NEG_INFINITY => '-',
+        _ => 'N',
     }
+}
+
+/// The label of a row or column, made visible; empty without one.
+fn label(labels: &[String], at: usize, state: &State) -> String {
+    text::label(labels.get(at).map_or("", String::as_str), state.glyphs)
 }
 
 /// The place of `value` on its scale: from 0 to 1, or from -1 to 1.
@@ -241,10 +243,8 @@ fn picture(state: &State, scale: Scale, cells: (Cell, Cell), plan: &Plan) -> (St
 
 /// The magnitude as a character of the ramp, with a minus sign for negative values.
 fn glyph(t: f64, width: usize) -> String {
-    let last = RAMP.len() - 1;
-    let index = (t.abs() * last as f64).round() as usize;
-    let symbol = RAMP[index.min(last)];
-    let sign = if t < 0.0 && index > 0 { '-' } else { ' ' };
+    let symbol = density(t);
+    let sign = if t < 0.0 && symbol != ' ' { '-' } else { ' ' };
     placed(&format!("{sign}{symbol}"), width)
 }
 
@@ -254,74 +254,57 @@ fn placed(symbols: &str, width: usize) -> String {
     format!("{symbols:>width$}", width = width - gap) + &" ".repeat(gap)
 }
 
-fn draw_column_labels(state: &State, heat: &Heat<'_>, chosen: usize, plan: &Plan, area: Rect, buffer: &mut Buffer) {
-    let map = heat.map;
+fn draw_column_labels(canvas: &mut Canvas, heat: &Heat<'_>, chosen: usize, plan: &Plan) {
+    let (state, map) = (canvas.state, heat.map);
     let is_number = |label: &String| label.parse::<usize>().is_ok();
     let ticks = plan.cell == 1 || (plan.cell < 5 && map.column_labels.iter().all(is_number));
     for x in 0..plan.shown.1 {
         let column = plan.first.1 + x;
         let place = LABELS + x * plan.cell;
-        let role = if column == chosen { Role::Focus } else { Role::Label };
-        let style = state.theme.style(role);
         if ticks {
             // There is no room for words: draw a number now and then, and a mark at the crosshair.
             if column.is_multiple_of((10 / plan.cell).max(1)) && column != chosen {
                 let number = (heat.first.1 + column * map.pool[1].max(1)).to_string();
-                paint::put(buffer, area, place, 0, &number, state.theme.style(Role::Label));
+                canvas.put(place, 0, &number, Role::Label);
             }
             continue;
         }
-        let label = map.column_labels.get(column).map_or("", String::as_str);
-        let label = text::take(&text::label(label, state.glyphs), plan.cell - 1);
+        let label = text::take(&label(&map.column_labels, column, state), plan.cell - 1);
         let label = text::right(&label, plan.cell - 1, state.glyphs);
-        let place = place + usize::from(plan.cell == 2);
-        paint::put(buffer, area, place, 0, &label, style);
+        let role = if column == chosen { Role::Focus } else { Role::Label };
+        canvas.put(place + usize::from(plan.cell == 2), 0, &label, role);
     }
     if ticks && (plan.first.1..plan.first.1 + plan.shown.1).contains(&chosen) {
         let place = LABELS + (chosen - plan.first.1 + 1) * plan.cell - 1;
-        paint::put(buffer, area, place, 0, state.glyphs.column, state.theme.style(Role::Focus));
+        canvas.put(place, 0, state.glyphs.column, Role::Focus);
     }
 }
 
 /// Draws the label of a row of text: that of the row with the crosshair if it is there, or else of its first row.
-fn draw_row_label(
-    state: &State,
-    map: &MapView,
-    chosen: usize,
-    rows: std::ops::Range<usize>,
-    y: usize,
-    area: Rect,
-    buffer: &mut Buffer,
-) {
+fn draw_row_label(canvas: &mut Canvas, map: &MapView, chosen: usize, rows: Range<usize>, y: usize) {
+    let state = canvas.state;
     let focused = rows.contains(&chosen);
     let row = if focused { chosen } else { rows.start };
-    let label = map.row_labels.get(row).map_or("", String::as_str);
-    let label = text::right(&text::label(label, state.glyphs), LABELS - 2, state.glyphs);
-    let style = state.theme.style(if focused { Role::Focus } else { Role::Label });
+    let label = text::right(&label(&map.row_labels, row, state), LABELS - 2, state.glyphs);
     if focused {
-        paint::put(buffer, area, 0, y, state.glyphs.focus, state.theme.style(Role::Arrow));
+        canvas.put(0, y, state.glyphs.focus, Role::Arrow);
     }
-    paint::put(buffer, area, 1, y, &label, style);
+    canvas.put(1, y, &label, if focused { Role::Focus } else { Role::Label });
 }
 
 /// Draws row, column and exact value under the crosshair.
-fn draw_value(state: &State, heat: &Heat<'_>, (row, column): (usize, usize), area: Rect, buffer: &mut Buffer) {
-    let map = heat.map;
+fn draw_value(canvas: &mut Canvas, heat: &Heat<'_>, (row, column): (usize, usize)) {
+    let (state, map) = (canvas.state, heat.map);
     let index = row * map.columns + column;
-    let name = |axis: &str, index: usize, label: Option<&String>, pool: usize, first: usize| {
-        let number = first + index * pool.max(1);
-        let label = label.map(|label| text::label(label, state.glyphs)).filter(|label| *label != number.to_string());
-        match label.filter(|label| !label.is_empty()) {
-            Some(label) => format!("{axis} {number} {label}"),
-            None => format!("{axis} {number}"),
-        }
+    let name = |axis: usize, index: usize, labels: &[String], first: usize| {
+        let number = (first + index * map.pool[axis].max(1)).to_string();
+        let label = label(labels, index, state);
+        let gap = if label.is_empty() || label == number { String::new() } else { format!(" {label}") };
+        format!("{} {number}{gap}", map.axes[axis])
     };
-    let row_name = name(&map.axes[0], row, map.row_labels.get(row), map.pool[0], heat.first.0);
-    let column_name = name(&map.axes[1], column, map.column_labels.get(column), map.pool[1], heat.first.1);
-    let mut value = match map.data.get(index) {
-        Some(value) => significant(*value, DIGITS),
-        None => String::new(),
-    };
+    let row_name = name(0, row, &map.row_labels, heat.first.0);
+    let column_name = name(1, column, &map.column_labels, heat.first.1);
+    let mut value = map.data.get(index).map_or_else(String::new, |value| significant(*value, DIGITS));
     if heat.masked.get(index).copied().unwrap_or(false) {
         value = format!("{value} masked");
     }
@@ -329,9 +312,8 @@ fn draw_value(state: &State, heat: &Heat<'_>, (row, column): (usize, usize), are
         value = format!("{value} (largest of {}x{})", map.pool[0], map.pool[1]);
     }
     // If there is no room, the pooling is cut off; the lower line of the box shows it too.
-    let y = usize::from(area.height) - 1;
-    let names = format!("{row_name}  {column_name}  ");
-    let x = paint::put(buffer, area, 1, y, &names, state.theme.style(Role::Label));
-    let room = usize::from(area.width).saturating_sub(x + 1);
-    paint::put(buffer, area, x, y, &text::fit(&value, room, state.glyphs), state.theme.style(Role::Title));
+    let y = canvas.height() - 1;
+    let x = canvas.put(1, y, &format!("{row_name}  {column_name}  "), Role::Label);
+    let room = canvas.width().saturating_sub(x + 1);
+    canvas.put(x, y, &text::fit(&value, room, state.glyphs), Role::Title);
 }

@@ -1,15 +1,8 @@
 //! The line of keys, from the same table as the help.
 
-use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
-
-use super::paint;
+use super::{Canvas, Mode, Role, strings, text};
 use crate::frontend::tui::actions::PROMPT_KEYS;
 use crate::frontend::tui::keymap::Keymap;
-use crate::frontend::tui::state::{Mode, State};
-use crate::frontend::tui::strings;
-use crate::frontend::tui::text;
-use crate::frontend::tui::theme::Role;
 
 /// The hints that are always shown, at the end of the line.
 const ALWAYS: [&str; 2] = ["command", "help"];
@@ -17,25 +10,30 @@ const ALWAYS: [&str; 2] = ["command", "help"];
 /// One or more keys, and the word for them.
 type Hint = (String, String);
 
-pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
+pub fn draw(canvas: &mut Canvas) {
+    let state = canvas.state;
     let mode = match state.mode {
         Mode::Prompt => "PROMPT",
         _ => "KEYS",
     };
+    let hint = |keys: &str, word: &str| (keys.to_string(), word.to_string());
     let hints = match state.mode {
-        _ if state.snapshot.is_none() => vec![(strings::CANCEL_LOADING.to_string(), String::new())],
+        _ if state.snapshot.is_none() => vec![hint(strings::CANCEL_LOADING, "")],
         Mode::Keys => key_hints(&state.keymap, state.is_live()),
-        Mode::Prompt => prompt_hints(),
-        Mode::Confirm => vec![("y".to_string(), "quit".to_string()), ("n".to_string(), "stay".to_string())],
-        Mode::Help(_) => vec![(strings::HELP_FOOT.to_string(), String::new())],
-        Mode::Palette => vec![(strings::PALETTE_FOOT.to_string(), String::new())],
-        Mode::Prefix(_) => vec![(strings::PREFIX_FOOT.to_string(), String::new())],
+        Mode::Prompt => {
+            let shown = PROMPT_KEYS.iter().filter(|(_, word, _)| !word.is_empty());
+            shown.map(|(keys, word, _)| hint(keys, word)).collect()
+        }
+        Mode::Confirm => vec![hint("y", "quit"), hint("n", "stay")],
+        Mode::Help(_) => vec![hint(strings::HELP_FOOT, "")],
+        Mode::Palette => vec![hint(strings::PALETTE_FOOT, "")],
+        Mode::Prefix(_) => vec![hint(strings::PREFIX_FOOT, "")],
     };
-    let room = usize::from(area.width).saturating_sub(mode.len() + 2);
-    let mut x = paint::put(buffer, area, 1, 0, mode, state.theme.style(Role::Faint)) + 1;
+    let room = canvas.width().saturating_sub(mode.len() + 2);
+    let mut x = canvas.put(1, 0, mode, Role::Faint) + 1;
     for (keys, word) in fitting(hints, room) {
-        x = paint::put(buffer, area, x, 0, &keys, state.theme.style(Role::Key)) + 1;
-        x = paint::put(buffer, area, x, 0, &word, state.theme.style(Role::Text));
+        x = canvas.put(x, 0, &keys, Role::Key) + 1;
+        x = canvas.put(x, 0, &word, Role::Text);
         x += if word.is_empty() { 1 } else { 2 };
     }
 }
@@ -58,11 +56,6 @@ fn key_hints(keymap: &Keymap, live: bool) -> Vec<Hint> {
         hints.sort_by_key(|(_, word)| word != "run");
     }
     hints
-}
-
-fn prompt_hints() -> Vec<Hint> {
-    let shown = PROMPT_KEYS.iter().filter(|(_, word, _)| !word.is_empty());
-    shown.map(|(keys, word, _)| (keys.to_string(), word.to_string())).collect()
 }
 
 /// As many hints as fit, beginning with the first, and those that are always shown.

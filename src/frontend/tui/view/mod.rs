@@ -19,6 +19,8 @@ pub mod value;
 mod vector;
 mod which;
 
+use boxes::Boxed;
+use paint::Canvas;
 use ratatui::Frame;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
@@ -26,11 +28,9 @@ use ratatui::layout::{Position, Rect};
 use super::layout::Layout;
 use super::panes::Pane;
 use super::state::{Mode, State};
-use super::strings;
 use super::theme::Role;
-use boxes::Boxed;
+use super::{strings, text};
 
-/// Draws the whole screen.
 pub fn view(state: &State, frame: &mut Frame) {
     let area = frame.area();
     if let Some(cursor) = draw(state, area, frame.buffer_mut()) {
@@ -40,52 +40,50 @@ pub fn view(state: &State, frame: &mut Frame) {
 
 /// Draws the whole screen into `buffer`; returns the place of the terminal's cursor, if it is visible.
 pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) -> Option<Position> {
+    let canvas = &mut Canvas { state, area, buffer };
     let Some(layout) = state.layout() else {
-        paint::put(buffer, area, 0, 0, strings::TOO_SMALL, state.theme.style(Role::Text));
+        canvas.put(0, 0, strings::TOO_SMALL, Role::Text);
         return None;
     };
-    status::draw(state, layout.status, buffer);
-    keyline::draw(state, layout.keys, buffer);
+    status::draw(&mut canvas.at(layout.status));
+    keyline::draw(&mut canvas.at(layout.keys));
     if state.snapshot.is_none() {
-        loading::draw(state, area, buffer);
+        loading::draw(canvas);
         return None;
     }
-    draw_boxes(state, &layout, buffer);
+    draw_boxes(canvas, &layout);
     let mut cursor = None;
     for (pane, area) in &layout.areas {
-        let inside = if layout.has_box(*pane) { boxes::inside(*area) } else { *area };
+        let inside = &mut canvas.at(if layout.has_box(*pane) { boxes::inside(*area) } else { *area });
         match *pane {
-            Pane::Program => program::draw(state, inside, buffer),
-            Pane::Value => value::draw(state, inside, buffer),
-            Pane::Heads => multiples::draw(state, inside, buffer),
-            Pane::Tokens => tokens::draw(state, inside, buffer),
-            Pane::Console => cursor = console::draw(state, inside, buffer),
-            Pane::Query(number) => query::draw(state, number, inside, buffer),
+            Pane::Program => program::draw(inside),
+            Pane::Value => value::draw(inside),
+            Pane::Heads => multiples::draw(inside),
+            Pane::Tokens => tokens::draw(inside),
+            Pane::Console => cursor = console::draw(inside),
+            Pane::Query(number) => query::draw(inside, number),
         }
     }
     let rows = state.tour_rows();
     if rows > 0 {
         let y = area.bottom().saturating_sub(rows);
-        tour::draw(state, Rect { y, height: rows, ..area }.intersection(area), buffer);
-    }
-    if let Mode::Help(scroll) = state.mode {
-        help::draw(state, scroll, area, buffer);
-        cursor = None;
+        tour::draw(&mut canvas.at(Rect { y, height: rows, ..area }.intersection(area)));
     }
     match state.mode {
-        Mode::Palette => cursor = palette::draw(state, area, buffer),
-        Mode::Prefix(lead) => which::draw(state, lead, area, buffer),
+        Mode::Help(scroll) => {
+            help::draw(canvas, scroll);
+            cursor = None;
+        }
+        Mode::Palette => cursor = palette::draw(canvas),
+        Mode::Prefix(lead) => which::draw(canvas, lead),
         _ => {}
     }
     cursor
 }
 
-fn draw_boxes(state: &State, layout: &Layout, buffer: &mut Buffer) {
-    let mut all = Vec::new();
-    for (pane, area) in &layout.areas {
-        if !layout.has_box(*pane) {
-            continue;
-        }
+fn draw_boxes(canvas: &mut Canvas, layout: &Layout) {
+    let state = canvas.state;
+    let boxed = |(pane, area): &(Pane, Rect)| {
         let (title, foot) = match *pane {
             Pane::Value => value::titles(state),
             Pane::Heads => multiples::titles(state),
@@ -93,7 +91,8 @@ fn draw_boxes(state: &State, layout: &Layout, buffer: &mut Buffer) {
             Pane::Query(number) => query::titles(state, number),
             _ => (state.panes.name(*pane).to_string(), String::new()),
         };
-        all.push(Boxed { area: *area, title, foot, focused: state.focus == *pane });
-    }
-    boxes::draw(state, &all, buffer);
+        Boxed { area: *area, title, foot, focused: state.focus == *pane }
+    };
+    let all: Vec<Boxed> = layout.areas.iter().filter(|(pane, _)| layout.has_box(*pane)).map(boxed).collect();
+    boxes::draw(canvas, &all);
 }

@@ -1,26 +1,20 @@
 //! The heads pane: a small map for each head, with one scale for all of them.
 
-use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
+use ratatui::style::Style;
 
-use super::{heat, paint};
+use super::{Canvas, Rect, Role, State, heat, strings, text};
 use crate::answer::numbers::short;
 use crate::answer::{Answer, MapView, Scale};
 use crate::engine::messages::PanelContent;
-use crate::frontend::tui::glyphs::{Glyphs, RAMP};
-use crate::frontend::tui::state::State;
-use crate::frontend::tui::strings;
-use crate::frontend::tui::text;
-use crate::frontend::tui::theme::{Role, Theme};
+use crate::frontend::tui::glyphs::{Glyphs, density};
+use crate::frontend::tui::theme::Theme;
 
 /// How small maps are laid out in an area.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Plan {
-    /// The number of maps in a row.
     pub columns: usize,
     /// The columns and rows of text of one map, without label and gap.
     size: (usize, usize),
-    /// The first head shown.
     first: usize,
     rows: usize,
     /// The largest number of cells of a map, rows by columns.
@@ -30,8 +24,7 @@ pub struct Plan {
 /// The arrangement of `count` maps in `inside` columns and rows that shows most of each; the map `focus` is visible.
 pub fn plan(inside: (usize, usize), count: usize, focus: usize, theme: &Theme, glyphs: &Glyphs) -> Plan {
     let (width, height) = inside;
-    let half = theme.colors_values() && glyphs.blocks;
-    let per_row = if half { 2 } else { 1 };
+    let per_row = if heat::can_halve(theme, glyphs) { 2 } else { 1 };
     let count = count.max(1);
     let fitting = |columns: usize| {
         let rows = count.div_ceil(columns).min((height / 2).max(1));
@@ -82,27 +75,29 @@ fn range(maps: &[(MapView, Vec<bool>)]) -> (f64, f64) {
     (if diverging { 0.0 } else { low }, high.fold(0.0, f64::max))
 }
 
-pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
+pub fn draw(canvas: &mut Canvas) {
+    let state = canvas.state;
     if state.heads.metric.is_some() {
         return match &state.heads.grid.answer {
             Some(Answer::Map(map)) => {
                 let heat = heat::Heat { map, masked: &[], at: state.heads.grid.at, first: (0, 0) };
-                heat::draw(state, &heat, area, buffer);
+                heat::draw(canvas, &heat);
             }
-            Some(Answer::Error(error)) => say(state, &error.message, Role::Faint, area, buffer),
-            _ => say(state, strings::FETCHING, Role::Faint, area, buffer),
+            Some(Answer::Error(error)) => canvas.say(&error.message, Role::Faint),
+            _ => canvas.say(strings::FETCHING, Role::Faint),
         };
     }
+    let area = canvas.area;
     let maps = match &state.heads.panel {
         Some(Ok(panel)) => match &panel.content {
             PanelContent::Heads(maps) => maps,
             _ => return,
         },
-        Some(Err(error)) => return say(state, &error.message, Role::Error, area, buffer),
-        None => return say(state, strings::NO_PATTERN, Role::Faint, area, buffer),
+        Some(Err(error)) => return canvas.say(&error.message, Role::Error),
+        None => return canvas.say(strings::NO_PATTERN, Role::Faint),
     };
     let focus = state.snapshot.as_ref().map_or(0, |snapshot| snapshot.focus.head);
-    let plan = plan((area.width.into(), area.height.into()), maps.len(), focus, &state.theme, state.glyphs);
+    let plan = plan((canvas.width(), canvas.height()), maps.len(), focus, &state.theme, state.glyphs);
     let (low, high) = range(maps);
     for (at, (map, masked)) in maps.iter().enumerate().skip(plan.first).take(plan.columns * plan.rows) {
         let place = at - plan.first;
@@ -110,26 +105,17 @@ pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
         let role = if at == focus { Role::Focus } else { Role::Label };
         // The number of the head, and the kind of its pattern.
         let label = map.title.strip_prefix("head ").map_or_else(|| at.to_string(), str::to_string);
-        paint::put(buffer, area, x, y, &text::take(&label, plan.size.0), state.theme.style(role));
-        let corner = Rect {
-            x: area.x + x as u16,
-            y: area.y + y as u16 + 1,
-            width: plan.size.0 as u16,
-            height: plan.size.1 as u16,
-        };
-        small(state, (map, masked), (low, high), corner.intersection(area), buffer);
-    }
-}
-
-fn say(state: &State, message: &str, role: Role, area: Rect, buffer: &mut Buffer) {
-    for (y, line) in text::wrap(message, area.width.saturating_sub(2).into()).iter().enumerate() {
-        paint::put(buffer, area, 1, y, line, state.theme.style(role));
+        canvas.put(x, y, &text::take(&label, plan.size.0), role);
+        let (corner, size) = ((area.x + x as u16, area.y + y as u16 + 1), (plan.size.0 as u16, plan.size.1 as u16));
+        let place = Rect::new(corner.0, corner.1, size.0, size.1).intersection(area);
+        small(&mut canvas.at(place), (map, masked), (low, high));
     }
 }
 
 /// One map without labels.
-fn small(state: &State, (map, masked): (&MapView, &[bool]), (low, high): (f64, f64), area: Rect, buffer: &mut Buffer) {
-    let half = state.theme.colors_values() && state.glyphs.blocks;
+fn small(canvas: &mut Canvas, (map, masked): (&MapView, &[bool]), (low, high): (f64, f64)) {
+    let state = canvas.state;
+    let half = heat::can_halve(&state.theme, state.glyphs);
     let span = if high > low { high - low } else { 1.0 };
     let level = |row: usize, column: usize| -> Option<f64> {
         let index = row * map.columns + column;
@@ -137,8 +123,8 @@ fn small(state: &State, (map, masked): (&MapView, &[bool]), (low, high): (f64, f
         (value.is_finite() && !masked.get(index).copied().unwrap_or(false)).then(|| (value - low) / span)
     };
     let rows_per_line = if half { 2 } else { 1 };
-    for line in 0..usize::from(area.height) {
-        for column in 0..map.columns.min(area.width.into()) {
+    for line in 0..canvas.height() {
+        for column in 0..map.columns.min(canvas.width()) {
             let row = line * rows_per_line;
             let (upper, lower) = (level(row, column), if half { level(row + 1, column) } else { None });
             let (symbol, style) = match (upper, lower) {
@@ -146,15 +132,11 @@ fn small(state: &State, (map, masked): (&MapView, &[bool]), (low, high): (f64, f
                 (Some(t), _) if !half && state.theme.colors_values() => {
                     (" ".to_string(), state.theme.heat_fill(map.scale, t))
                 }
-                (Some(t), _) if !half => {
-                    let last = RAMP.len() - 1;
-                    let index = ((t.abs() * last as f64).round() as usize).min(last);
-                    (RAMP[index].to_string(), ratatui::style::Style::new())
-                }
+                (Some(t), _) if !half => (density(t).to_string(), Style::new()),
                 (Some(t), lower) => ("▀".to_string(), state.theme.heat_pair(map.scale, t, lower)),
                 (None, Some(t)) => ("▄".to_string(), state.theme.heat_pair(map.scale, t, None)),
             };
-            paint::put(buffer, area, column, line, &symbol, style);
+            canvas.put_in(column, line, &symbol, style);
         }
     }
 }

@@ -4,33 +4,71 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-/// Writes `text` at column `x` and row `y` of `area`, clipped to it; returns the column after it.
-pub fn put(buffer: &mut Buffer, area: Rect, x: usize, y: usize, text: &str, style: Style) -> usize {
-    let area = area.intersection(buffer.area);
-    if x >= area.width.into() || y >= area.height.into() {
-        return x;
+use super::{Role, State, text};
+
+/// An area to draw the state on. Columns and rows count from its upper left corner, and everything is clipped to it.
+pub struct Canvas<'a> {
+    pub state: &'a State,
+    pub area: Rect,
+    pub buffer: &'a mut Buffer,
+}
+
+impl Canvas<'_> {
+    /// The same screen with another area.
+    pub fn at(&mut self, area: Rect) -> Canvas<'_> {
+        Canvas { state: self.state, area, buffer: self.buffer }
     }
-    let (column, row) = (area.x + x as u16, area.y + y as u16);
-    let (end, _) = buffer.set_stringn(column, row, text, usize::from(area.width) - x, style);
-    usize::from(end - area.x)
-}
 
-/// Writes `text` so that it ends at the right edge of row `y`.
-pub fn put_right(buffer: &mut Buffer, area: Rect, y: usize, text: &str, style: Style) {
-    let columns = crate::frontend::tui::text::width(text).min(area.width.into());
-    put(buffer, area, usize::from(area.width) - columns, y, text, style);
-}
-
-/// Sets the style of every cell of row `y`.
-pub fn row(buffer: &mut Buffer, area: Rect, y: usize, style: Style) {
-    if y < area.height.into() {
-        buffer.set_style(Rect { y: area.y + y as u16, height: 1, ..area }, style);
+    pub fn width(&self) -> usize {
+        self.area.width.into()
     }
-}
 
-pub fn clear(buffer: &mut Buffer, area: Rect) {
-    let area = area.intersection(buffer.area);
-    for position in area.positions() {
-        buffer[position].reset();
+    pub fn height(&self) -> usize {
+        self.area.height.into()
+    }
+
+    /// Writes `text` at column `x` and row `y`; returns the column after it.
+    pub fn put(&mut self, x: usize, y: usize, text: &str, role: Role) -> usize {
+        self.put_in(x, y, text, self.state.theme.style(role))
+    }
+
+    /// Writes `text` in a style that is not that of a role.
+    pub fn put_in(&mut self, x: usize, y: usize, text: &str, style: Style) -> usize {
+        let area = self.area.intersection(self.buffer.area);
+        if x >= area.width.into() || y >= area.height.into() {
+            return x;
+        }
+        let (column, row) = (area.x + x as u16, area.y + y as u16);
+        let (end, _) = self.buffer.set_stringn(column, row, text, usize::from(area.width) - x, style);
+        usize::from(end - area.x)
+    }
+
+    /// Writes `text` so that `gap` columns of row `y` remain after it.
+    pub fn put_right(&mut self, y: usize, text: &str, gap: u16, role: Role) {
+        let area = Rect { width: self.area.width.saturating_sub(gap), ..self.area };
+        let x = usize::from(area.width).saturating_sub(text::width(text));
+        self.at(area).put(x, y, text, role);
+    }
+
+    /// Writes `message` from row 0 in lines that leave a column free at each side.
+    pub fn say(&mut self, message: &str, role: Role) {
+        let width = self.width().saturating_sub(2);
+        for (y, line) in message.lines().flat_map(|line| text::wrap(line, width)).enumerate() {
+            self.put(1, y, &line, role);
+        }
+    }
+
+    /// Sets the style of every cell of row `y`.
+    pub fn row(&mut self, y: usize, role: Role) {
+        if y < self.height() {
+            let row = Rect { y: self.area.y + y as u16, height: 1, ..self.area };
+            self.buffer.set_style(row, self.state.theme.style(role));
+        }
+    }
+
+    pub fn clear(&mut self) {
+        for position in self.area.intersection(self.buffer.area).positions() {
+            self.buffer[position].reset();
+        }
     }
 }

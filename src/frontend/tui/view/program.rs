@@ -1,14 +1,7 @@
 //! The program pane: the module tree with its marks.
 
-use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
-use ratatui::style::Style;
-
-use super::paint;
-use crate::engine::messages::{OpFlags, Snapshot};
-use crate::frontend::tui::state::State;
-use crate::frontend::tui::text;
-use crate::frontend::tui::theme::Role;
+use super::{Canvas, Role, State, text};
+use crate::engine::messages::{ModuleLine, OpFlags, Snapshot};
 use crate::frontend::tui::tree::{Node, Row};
 
 /// Columns of the breakpoint mark and the arrow.
@@ -20,56 +13,46 @@ const FLAGS: usize = 2;
 /// The width from which shapes are shown.
 const SHAPES_FROM: usize = 30;
 
-pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
+pub fn draw(canvas: &mut Canvas) {
+    let state = canvas.state;
     let Some(snapshot) = &state.snapshot else { return };
     let rows = state.tree.rows(snapshot);
     let chosen = state.tree.chosen_row(snapshot, &rows);
-    for (y, (index, row)) in rows.iter().enumerate().skip(state.tree.scroll).take(area.height.into()).enumerate() {
-        draw_row(state, snapshot, row, index == chosen, area, y, buffer);
+    for (y, (index, row)) in rows.iter().enumerate().skip(state.tree.scroll).take(canvas.height()).enumerate() {
+        draw_row(canvas, snapshot, row, index == chosen, y);
     }
 }
 
-fn draw_row(state: &State, snapshot: &Snapshot, row: &Row, chosen: bool, area: Rect, y: usize, buffer: &mut Buffer) {
-    let selection = state.theme.style(Role::Selection);
+fn draw_row(canvas: &mut Canvas, snapshot: &Snapshot, row: &Row, chosen: bool, y: usize) {
+    let state = canvas.state;
     // The bar of the selection has one style from edge to edge, because every move repaints it.
-    let style = |role: Role| if chosen { selection } else { state.theme.style(role) };
+    let seen = |role: Role| if chosen { Role::Selection } else { role };
     if chosen {
-        paint::row(buffer, area, y, selection);
+        canvas.row(y, Role::Selection);
     }
     let flags = flags_of(snapshot, row);
     if let Some(mark) = flags.breakpoint {
         let word = format!("{}{}", if mark.hit { 'B' } else { 'b' }, if mark.enabled { '+' } else { '-' });
         let role = if mark.enabled { Role::Breakpoint } else { Role::BreakpointDisabled };
-        paint::put(buffer, area, 0, y, &word, style(role));
+        canvas.put(0, y, &word, seen(role));
     }
     if is_at_cursor(snapshot, row) {
-        paint::put(buffer, area, 2, y, state.glyphs.arrow, style(Role::Arrow));
+        canvas.put(2, y, state.glyphs.arrow, seen(Role::Arrow));
     }
     let (label, shape, role) = words(state, snapshot, row, &flags);
-    let width = usize::from(area.width);
+    let width = canvas.width();
     let mut right = width.saturating_sub(FLAGS + 1);
     if width >= SHAPES_FROM && !shape.is_empty() {
         let start = right.saturating_sub(text::width(&shape));
-        paint::put(buffer, area, start, y, &shape, style(Role::Shape));
+        canvas.put(start, y, &shape, seen(Role::Shape));
         right = start.saturating_sub(1);
     }
     let x = MARKS + row.depth * 2;
     let label = text::fit(&label, right.saturating_sub(x), state.glyphs);
-    paint::put(buffer, area, x, y, &label, style(role));
-    draw_flags(state, &flags, &style, area, y, buffer);
-}
-
-fn draw_flags(
-    state: &State,
-    flags: &OpFlags,
-    style: &impl Fn(Role) -> Style,
-    area: Rect,
-    y: usize,
-    buffer: &mut Buffer,
-) {
-    let x = usize::from(area.width).saturating_sub(FLAGS);
+    canvas.put(x, y, &label, seen(role));
+    let x = width.saturating_sub(FLAGS);
     if flags.nonfinite {
-        paint::put(buffer, area, x, y, "!", style(Role::Nonfinite));
+        canvas.put(x, y, "!", seen(Role::Nonfinite));
     }
     let (mark, role) = match flags {
         OpFlags { edited: true, .. } => ("E", Role::Edited),
@@ -77,7 +60,7 @@ fn draw_flags(
         OpFlags { computed: true, .. } => (state.glyphs.computed, Role::Computed),
         _ => return,
     };
-    paint::put(buffer, area, x + 1, y, mark, style(role));
+    canvas.put(x + 1, y, mark, seen(role));
 }
 
 /// Label, shape and role of a row.
@@ -106,7 +89,7 @@ fn is_at_cursor(snapshot: &Snapshot, row: &Row) -> bool {
         Node::Op(op) => at(op),
         Node::End => true,
         Node::Module(module) => {
-            let inside = |line: &crate::engine::messages::ModuleLine| (line.start..line.end).contains(&snapshot.cursor);
+            let inside = |line: &ModuleLine| (line.start..line.end).contains(&snapshot.cursor);
             row.folded && snapshot.live && snapshot.modules.get(module).is_some_and(inside)
         }
     }

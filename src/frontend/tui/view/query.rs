@@ -1,16 +1,8 @@
 //! A pane that shows the answer of a command.
 
-use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
-
-use super::{heat, paint};
+use super::{Canvas, Pane, Role, State, heat, strings, text};
 use crate::answer::{Answer, Cell, Table, text as lines_of};
-use crate::frontend::tui::panes::Pane;
 use crate::frontend::tui::query::QueryPane;
-use crate::frontend::tui::state::State;
-use crate::frontend::tui::strings;
-use crate::frontend::tui::text;
-use crate::frontend::tui::theme::Role;
 
 /// The shortest useful bar.
 const LEAST_BAR: usize = 4;
@@ -28,64 +20,64 @@ pub fn titles(state: &State, number: usize) -> (String, String) {
         Some(Answer::Map(map)) => (map.title.clone(), heat::legend(map, state.glyphs)),
         _ => (String::new(), String::new()),
     };
-    if query.is_behind() && query.answer.is_some() {
+    if query.asking.is_behind() && query.answer.is_some() {
         foot = format!("{} {foot}", state.glyphs.ellipsis);
     }
     let title = if said.is_empty() || said.starts_with(&name) { said } else { format!("{name}  {said}") };
     (if title.is_empty() { name } else { title }, foot.trim_end().to_string())
 }
 
-pub fn draw(state: &State, number: usize, area: Rect, buffer: &mut Buffer) {
+pub fn draw(canvas: &mut Canvas, number: usize) {
+    let state = canvas.state;
     let Some(query) = state.queries.get(number) else { return };
     match &query.answer {
-        None => say(state, strings::FETCHING, Role::Faint, area, buffer),
-        Some(Answer::Error(error)) => say(state, &error.message, Role::Faint, area, buffer),
+        None => canvas.say(strings::FETCHING, Role::Faint),
+        Some(Answer::Error(error)) => canvas.say(&error.message, Role::Faint),
         Some(Answer::Map(map)) => {
-            heat::draw(state, &heat::Heat { map, masked: &[], at: query.at, first: (0, 0) }, area, buffer);
+            heat::draw(canvas, &heat::Heat { map, masked: &[], at: query.at, first: (0, 0) });
         }
-        Some(Answer::Table(table)) => draw_table(state, query, number, table, area, buffer),
+        Some(Answer::Table(table)) => draw_table(canvas, query, number, table),
         Some(answer) => {
-            let lines = lines_of::lines(answer, Some(usize::from(area.width).saturating_sub(1)));
-            let first = (query.at.0 + 1).saturating_sub(area.height.into());
-            for (y, line) in lines.iter().skip(first).take(area.height.into()).enumerate() {
-                let line = text::fit(line, usize::from(area.width).saturating_sub(1), state.glyphs);
-                paint::put(buffer, area, 1, y, &line, state.theme.style(Role::Text));
+            let width = canvas.width().saturating_sub(1);
+            let lines = lines_of::lines(answer, Some(width));
+            let first = (query.at.0 + 1).saturating_sub(canvas.height());
+            for (y, line) in lines.iter().skip(first).take(canvas.height()).enumerate() {
+                canvas.put(1, y, &text::fit(line, width, state.glyphs), Role::Text);
             }
         }
     }
 }
 
-fn draw_table(state: &State, query: &QueryPane, number: usize, table: &Table, area: Rect, buffer: &mut Buffer) {
-    let width = usize::from(area.width).saturating_sub(1);
+fn draw_table(canvas: &mut Canvas, query: &QueryPane, number: usize, table: &Table) {
+    let state = canvas.state;
+    let width = canvas.width().saturating_sub(1);
     let (bare, hidden) = fitting(table, width);
     let lines = lines_of::lines(&Answer::Table(bare.clone()), Some(width));
-    if hidden > 0 && lines.len() < area.height.into() {
+    if hidden > 0 && lines.len() < canvas.height() {
         let columns = if hidden == 1 { "column" } else { "columns" };
         let said = format!("{hidden} more {columns}: press {} to zoom", state.keymap.key_of("zoom"));
-        paint::put(buffer, area, 1, usize::from(area.height) - 1, &said, state.theme.style(Role::Faint));
+        canvas.put(1, canvas.height() - 1, &said, Role::Faint);
     }
     let header = usize::from(lines.len() > table.rows.len());
     let focused = state.focus == Pane::Query(number);
     for line in lines.iter().take(header) {
-        let line = text::fit(line, width, state.glyphs);
-        paint::put(buffer, area, 1, 0, &line, state.theme.style(Role::Label));
+        canvas.put(1, 0, &text::fit(line, width, state.glyphs), Role::Label);
     }
-    let room = usize::from(area.height).saturating_sub(header);
+    let room = canvas.height().saturating_sub(header);
     let first = (query.at.0 + 1).saturating_sub(room);
     for (y, (row, line)) in lines.iter().skip(header).enumerate().skip(first).take(room).enumerate() {
         let chosen = focused && row == query.at.0;
         let line = text::fit(line, width, state.glyphs);
         let y = y + header;
-        let style = state.theme.style(if chosen { Role::Selection } else { Role::Text });
         if chosen {
-            paint::row(buffer, area, y, style);
+            canvas.row(y, Role::Selection);
         }
-        paint::put(buffer, area, 1, y, &line, style);
+        canvas.put(1, y, &line, if chosen { Role::Selection } else { Role::Text });
         if let (Some(bar), false) = (bare.rows.get(row).and_then(|cells| cells.last()).and_then(bar_of), chosen) {
             // The bar is at the end of the line, and is drawn again in its colour.
             if line.ends_with(bar) {
                 let role = if bar.starts_with('-') { Role::Negative } else { Role::Positive };
-                paint::put(buffer, area, 1 + text::width(&line) - bar.len(), y, bar, state.theme.style(role));
+                canvas.put(1 + text::width(&line) - bar.len(), y, bar, role);
             }
         }
     }
@@ -137,11 +129,4 @@ fn bar_of(cell: &Cell) -> Option<&str> {
     let Cell::Text(bar) = cell else { return None };
     let same = |sign: char| !bar.is_empty() && bar.chars().all(|c| c == sign);
     (same('+') || same('-')).then_some(bar)
-}
-
-fn say(state: &State, message: &str, role: Role, area: Rect, buffer: &mut Buffer) {
-    let lines = message.lines().flat_map(|line| text::wrap(line, area.width.saturating_sub(2).into()));
-    for (y, line) in lines.enumerate() {
-        paint::put(buffer, area, 1, y, &line, state.theme.style(role));
-    }
 }

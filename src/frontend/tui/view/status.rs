@@ -1,33 +1,26 @@
 //! The status line: the model, the run, and the focus.
 
-use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
-
-use super::paint;
+use super::{Canvas, Role, State, text};
 use crate::answer::text::quoted;
 use crate::engine::messages::Snapshot;
-use crate::frontend::tui::state::State;
-use crate::frontend::tui::text;
-use crate::frontend::tui::theme::Role;
 
 /// A part of the line and its rank: if there is no room, parts with the highest rank are left out first, those of rank
 /// 0 never.
 type Part = (u8, String);
 
-pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
-    let style = state.theme.style(Role::Status);
-    paint::row(buffer, area, 0, style);
+pub fn draw(canvas: &mut Canvas) {
+    let state = canvas.state;
+    canvas.row(0, Role::Status);
     let (right, role) = right_part(state);
-    let room = usize::from(area.width).saturating_sub(text::width(&right) + 3);
+    let room = canvas.width().saturating_sub(text::width(&right) + 3);
     let parts = match &state.snapshot {
         Some(snapshot) => parts(state, snapshot),
         None => vec![(0, "llmdbg".to_string()), (1, format!("loading {}", state.model))],
     };
     let line = joined(parts, room, &format!(" {} ", state.glyphs.dot));
-    paint::put(buffer, area, 1, 0, &text::fit(&line, room, state.glyphs), style);
+    canvas.put(1, 0, &text::fit(&line, room, state.glyphs), Role::Status);
     if !right.is_empty() {
-        let end = Rect { width: area.width.saturating_sub(1), ..area };
-        paint::put_right(buffer, end, 0, &right, state.theme.style(role));
+        canvas.put_right(0, &right, 1, role);
     }
 }
 

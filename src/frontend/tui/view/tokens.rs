@@ -1,18 +1,12 @@
 //! The tokens pane: the tokens of the focused row with their positions, coloured by a number for each.
 
-use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use super::paint;
+use super::{Canvas, Pane, Rect, Role, State, text};
 use crate::answer::Scale;
 use crate::answer::numbers::short;
 use crate::engine::messages::Shades;
-use crate::frontend::tui::glyphs::RAMP;
-use crate::frontend::tui::panes::Pane;
-use crate::frontend::tui::state::State;
-use crate::frontend::tui::text;
-use crate::frontend::tui::theme::Role;
+use crate::frontend::tui::glyphs::density;
 
 /// Columns between tokens.
 const GAP: usize = 2;
@@ -33,29 +27,27 @@ pub fn titles(state: &State) -> (String, String) {
     (format!("tokens  by {}", shades.title), range)
 }
 
-pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
+pub fn draw(canvas: &mut Canvas) {
+    let (state, area) = (canvas.state, canvas.area);
     let Some(snapshot) = &state.snapshot else { return };
     let focus = state.position();
     let shades = snapshot.screen.shades.as_ref().filter(|shades| !shades.values.is_empty());
-    let words: Vec<String> = snapshot
-        .tokens
-        .iter()
-        .enumerate()
-        .map(|(index, token)| {
-            let mark = shades.map_or_else(String::new, |shades| mark(state, shades, index));
-            format!("{mark}{} {}", token.pos, text::token(&token.text, state.glyphs))
-        })
-        .collect();
+    let words = snapshot.tokens.iter().enumerate().map(|(index, token)| {
+        let mark = shades.map_or_else(String::new, |shades| mark(state, shades, index));
+        format!("{mark}{} {}", token.pos, text::token(&token.text, state.glyphs))
+    });
+    let words: Vec<String> = words.collect();
     // Without a box the line itself begins with a word for what colours the tokens.
     let boxed = state.layout().is_some_and(|layout| layout.has_box(Pane::Tokens));
     let by = shades.and_then(|shades| shades.title.split_whitespace().next()).filter(|_| !boxed);
     let by = by.map_or_else(String::new, |word| format!("by {} ", text::fit(word, BY, state.glyphs)));
-    let area = Rect { x: area.x + paint::put(buffer, area, 0, 0, &by, state.theme.style(Role::Faint)) as u16, ..area };
-    let area = area.intersection(buffer.area);
-    let width = usize::from(area.width).saturating_sub(1);
+    let area = Rect { x: area.x + canvas.put(0, 0, &by, Role::Faint) as u16, ..area };
+    let area = area.intersection(canvas.buffer.area);
+    let mut canvas = canvas.at(area);
+    let width = canvas.width().saturating_sub(1);
     let lines = broken(&words, width);
     let line_of_focus = lines.iter().position(|line| focus.is_some_and(|focus| line.contains(&focus))).unwrap_or(0);
-    let height = usize::from(area.height);
+    let height = canvas.height();
     let first = (line_of_focus + 1).saturating_sub(height);
     for (y, line) in lines.iter().skip(first).take(height).enumerate() {
         let mut x = 1;
@@ -66,7 +58,7 @@ pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
                 token if token.real => state.theme.style(Role::Text).patch(shade),
                 _ => state.theme.style(Role::Padding),
             };
-            x = paint::put(buffer, area, x, y, &words[index], style) + GAP;
+            x = canvas.put_in(x, y, &words[index], style) + GAP;
         }
     }
 }
@@ -94,9 +86,8 @@ fn shade(state: &State, shades: &Shades, index: usize) -> Style {
 fn mark(state: &State, shades: &Shades, index: usize) -> String {
     match level(shades, index) {
         Some((_, t)) if !state.theme.colors_values() => {
-            let last = RAMP.len() - 1;
-            let at = ((t.abs() * last as f64).round() as usize).min(last);
-            if at == 0 { String::new() } else { format!("{}{}", if t < 0.0 { '-' } else { '+' }, RAMP[at]) }
+            let symbol = density(t);
+            if symbol == ' ' { String::new() } else { format!("{}{symbol}", if t < 0.0 { '-' } else { '+' }) }
         }
         _ => String::new(),
     }

@@ -1,17 +1,11 @@
 //! The value pane: the selected value as map, vector, largest elements or number, and its statistics.
 
-use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
-
-use super::{heat, paint, vector};
+use super::{Canvas, Rect, Role, State, heat, strings, text, vector};
 use crate::answer::Summary;
-use crate::answer::numbers::short;
+use crate::answer::numbers::{short, significant};
 use crate::engine::messages::{PanelContent, PanelView};
 use crate::frontend::tui::glyphs::Glyphs;
-use crate::frontend::tui::state::State;
-use crate::frontend::tui::strings;
-use crate::frontend::tui::text;
-use crate::frontend::tui::theme::{Role, Theme};
+use crate::frontend::tui::theme::Theme;
 
 /// The height from which the statistics have a line.
 const STATISTICS_FROM: u16 = 12;
@@ -42,15 +36,14 @@ pub fn titles(state: &State) -> (String, String) {
         PanelContent::Heat { map, first, whole, .. } => {
             let mut legend = heat::legend(map, state.glyphs);
             if (map.rows * map.pool[0].max(1), map.columns * map.pool[1].max(1)) < *whole {
-                let last = (first.0 + map.rows - 1, first.1 + map.columns - 1);
-                legend = format!("{legend}  [{}:{}, {}:{}]", first.0, last.0 + 1, first.1, last.1 + 1);
+                let end = (first.0 + map.rows, first.1 + map.columns);
+                legend = format!("{legend}  [{}:{}, {}:{}]", first.0, end.0, first.1, end.1);
             }
             legend
         }
-        PanelContent::Heads(_) => String::new(),
         PanelContent::Vector { pool, data, .. } => vector::legend(data, *pool),
         PanelContent::TopK(items) => format!("{} largest", items.len()),
-        PanelContent::Scalar(_) => String::new(),
+        PanelContent::Heads(_) | PanelContent::Scalar(_) => String::new(),
     };
     if panel.op != state.chosen_op().unwrap_or(panel.op) {
         // The value of the new selection has not arrived yet.
@@ -79,55 +72,48 @@ fn chosen_name(state: &State) -> String {
     site.map_or_else(|| "value".to_string(), |op| text::short_site(&op.site))
 }
 
-pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
+pub fn draw(canvas: &mut Canvas) {
+    let state = canvas.state;
     let panel = match &state.value.panel {
         Some(Ok(panel)) => panel,
-        Some(Err(error)) => {
-            for (y, line) in text::wrap(&error.message, area.width.saturating_sub(2).into()).iter().enumerate() {
-                paint::put(buffer, area, 1, y, line, state.theme.style(Role::Error));
-            }
-            return;
-        }
-        None => return draw_absence(state, area, buffer),
+        Some(Err(error)) => return canvas.say(&error.message, Role::Error),
+        None => return draw_absence(canvas),
     };
-    let inside = picture(area);
+    let area = picture(canvas.area);
+    let inside = &mut canvas.at(area);
     match &panel.content {
         PanelContent::Heat { map, masked, first, .. } => {
             let at = (state.value.row, state.value.column);
             let heat = heat::Heat { map, masked, at, first: *first };
             match state.value.view {
-                PanelView::Numbers => heat::draw_numbers(state, &heat, inside, buffer),
-                _ => heat::draw(state, &heat, inside, buffer),
+                PanelView::Numbers => heat::draw_numbers(inside, &heat),
+                _ => heat::draw(inside, &heat),
             }
         }
         PanelContent::Heads(_) => {}
-        PanelContent::Vector { axis, data, pool } => vector::draw(state, axis, data, *pool, inside, buffer),
-        PanelContent::TopK(items) => vector::draw_largest(state, items, inside, buffer),
+        PanelContent::Vector { axis, data, pool } => vector::draw(inside, axis, data, *pool),
+        PanelContent::TopK(items) => vector::draw_largest(inside, items),
         PanelContent::Scalar(value) => {
-            let said = crate::answer::numbers::significant(*value, 9);
-            paint::put(buffer, inside, 2, 1, &said, state.theme.style(Role::Title));
+            inside.put(2, 1, &significant(*value, 9), Role::Title);
         }
     }
-    if inside.height < area.height {
-        let line = text::fit(&statistics(&panel.summary), area.width.saturating_sub(2).into(), state.glyphs);
-        paint::put(buffer, area, 1, inside.height.into(), &line, state.theme.style(Role::Label));
+    if area.height < canvas.area.height {
+        let line = text::fit(&statistics(&panel.summary), canvas.width().saturating_sub(2), state.glyphs);
+        canvas.put(1, area.height.into(), &line, Role::Label);
     }
 }
 
-/// Draws the reason why no value is shown.
-fn draw_absence(state: &State, area: Rect, buffer: &mut Buffer) {
+fn draw_absence(canvas: &mut Canvas) {
+    let state = canvas.state;
     let Some(snapshot) = &state.snapshot else { return };
     let computed = state.chosen_op().and_then(|op| snapshot.flags.get(op)).is_some_and(|flags| flags.computed);
-    let lines = match (snapshot.live, computed) {
-        (_, true) => vec![strings::FETCHING.to_string()],
-        (false, _) => vec![strings::NO_RUN.to_string()],
+    match (snapshot.live, computed) {
+        (_, true) => canvas.say(strings::FETCHING, Role::Faint),
+        (false, _) => canvas.say(strings::NO_RUN, Role::Faint),
         (true, _) => {
             let key = state.keymap.key_of("run-to");
-            vec![format!("{} Press {key} to run up to it.", strings::NOT_COMPUTED)]
+            canvas.say(&format!("{} Press {key} to run up to it.", strings::NOT_COMPUTED), Role::Faint);
         }
-    };
-    for (y, line) in lines.iter().flat_map(|line| text::wrap(line, area.width.saturating_sub(2).into())).enumerate() {
-        paint::put(buffer, area, 1, y, &line, state.theme.style(Role::Faint));
     }
 }
 

@@ -1,14 +1,12 @@
 //! Vectors as bars, and lists of largest elements.
 
-use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
-use ratatui::style::{Modifier, Style};
+use std::ops::Range;
 
-use super::paint;
+use ratatui::style::Modifier;
+
+use super::heat::special;
+use super::{Canvas, Role, text};
 use crate::answer::numbers::{short, significant};
-use crate::frontend::tui::state::State;
-use crate::frontend::tui::text;
-use crate::frontend::tui::theme::Role;
 
 /// Columns of the scale at the left.
 const SCALE: usize = 9;
@@ -34,9 +32,10 @@ fn range(data: &[f64]) -> (f64, f64) {
 
 /// Draws bars upwards from zero for positive values and downwards for negative ones, and the exact value under the
 /// crosshair.
-pub fn draw(state: &State, axis: &str, data: &[f64], pool: usize, area: Rect, buffer: &mut Buffer) {
-    let height = usize::from(area.height).saturating_sub(2);
-    let width = usize::from(area.width).saturating_sub(SCALE + 1);
+pub fn draw(canvas: &mut Canvas, axis: &str, data: &[f64], pool: usize) {
+    let state = canvas.state;
+    let height = canvas.height().saturating_sub(2);
+    let width = canvas.width().saturating_sub(SCALE + 1);
     if height == 0 || width == 0 || data.is_empty() {
         return;
     }
@@ -50,48 +49,34 @@ pub fn draw(state: &State, axis: &str, data: &[f64], pool: usize, area: Rect, bu
     let bar = (width / data.len()).clamp(1, 4);
     let room = width / bar;
     let first = (chosen + 1).saturating_sub(room);
-    let label = state.theme.style(Role::Label);
-    paint::put(buffer, area, 0, 0, &text::right(&short(high), SCALE - 1, state.glyphs), label);
-    paint::put(buffer, area, 0, height - 1, &text::right(&short(low), SCALE - 1, state.glyphs), label);
+    for (y, end) in [(0, high), (height - 1, low)] {
+        canvas.put(0, y, &text::right(&short(end), SCALE - 1, state.glyphs), Role::Label);
+    }
     for (x, value) in data.iter().enumerate().skip(first).take(room).map(|(at, value)| (at - first, *value)) {
         let place = SCALE + x * bar;
         if !value.is_finite() {
-            let letter = if value.is_nan() {
-                "N"
-            } else if value > 0.0 {
-                "+"
-            } else {
-                "-"
-            };
-            let reverse = Style::new().add_modifier(Modifier::REVERSED);
-            paint::put(buffer, area, place, above.min(height - 1), letter, reverse);
+            let letter = special(value).to_string();
+            canvas.put_in(place, above.min(height - 1), &letter, Modifier::REVERSED.into());
         } else if value >= 0.0 {
             let filled = if high > 0.0 { value / high * (above * STEPS) as f64 } else { 0.0 };
-            column(state, filled.round() as usize, (place, bar), 0..above, true, area, buffer);
+            column(canvas, filled.round() as usize, (place, bar), 0..above, true);
         } else {
             let filled = value / low * (below * STEPS) as f64;
-            column(state, filled.round() as usize, (place, bar), above..height, false, area, buffer);
+            column(canvas, filled.round() as usize, (place, bar), above..height, false);
         }
     }
     if chosen >= first {
         let place = SCALE + (chosen - first) * bar;
-        paint::put(buffer, area, place, height, state.glyphs.bar, state.theme.style(Role::Arrow));
+        canvas.put(place, height, state.glyphs.bar, Role::Arrow);
     }
     let pooled = if pool > 1 { format!(" (largest of {pool})") } else { String::new() };
     let said = format!("{axis} {}  {}{pooled}", chosen * pool.max(1), significant(data[chosen], 7));
-    paint::put(buffer, area, 1, height + 1, &said, state.theme.style(Role::Title));
+    canvas.put(1, height + 1, &said, Role::Title);
 }
 
 /// Draws one bar of `filled` eighths over the rows, upwards from their end or downwards from their start.
-fn column(
-    state: &State,
-    filled: usize,
-    (x, bar): (usize, usize),
-    rows: std::ops::Range<usize>,
-    upward: bool,
-    area: Rect,
-    buffer: &mut Buffer,
-) {
+fn column(canvas: &mut Canvas, filled: usize, (x, bar): (usize, usize), rows: Range<usize>, upward: bool) {
+    let state = canvas.state;
     let style = state.theme.style(if upward { Role::Positive } else { Role::Negative });
     let bar = if bar > 1 { bar - 1 } else { 1 };
     for (index, y) in rows.clone().enumerate() {
@@ -106,41 +91,34 @@ fn column(
             (false, 1..STEPS, false) => ("'", style),
             _ => (state.glyphs.bars[part], style),
         };
-        paint::put(buffer, area, x, y, &symbol.repeat(bar), style);
+        canvas.put_in(x, y, &symbol.repeat(bar), style);
     }
 }
 
 /// Draws rank, label, value and a bar for each of the largest elements.
-pub fn draw_largest(state: &State, items: &[(usize, String, f64)], area: Rect, buffer: &mut Buffer) {
-    let height = usize::from(area.height);
+pub fn draw_largest(canvas: &mut Canvas, items: &[(usize, String, f64)]) {
+    let state = canvas.state;
+    let height = canvas.height();
     let chosen = state.value.row.min(items.len().saturating_sub(1));
     let first = (chosen + 1).saturating_sub(height);
     let largest = items.iter().map(|(_, _, value)| value.abs()).filter(|value| value.is_finite()).fold(0.0, f64::max);
-    let width = usize::from(area.width);
+    let width = canvas.width();
     let label_width = (width / 3).clamp(6, 20);
     for (y, (rank, (index, label, value))) in items.iter().enumerate().skip(first).take(height).enumerate() {
         let focused = rank == chosen;
-        let style = state.theme.style(if focused { Role::Focus } else { Role::Label });
         if focused {
-            paint::put(buffer, area, 0, y, state.glyphs.focus, state.theme.style(Role::Arrow));
+            canvas.put(0, y, state.glyphs.focus, Role::Arrow);
         }
         let label = if label.is_empty() { index.to_string() } else { text::token(label, state.glyphs) };
         let label = text::left(&label, label_width, state.glyphs);
-        paint::put(
-            buffer,
-            area,
-            1,
-            y,
-            &text::right(&rank.to_string(), 3, state.glyphs),
-            state.theme.style(Role::Shape),
-        );
-        let x = paint::put(buffer, area, 5, y, &label, style) + 1;
+        canvas.put(1, y, &text::right(&rank.to_string(), 3, state.glyphs), Role::Shape);
+        let x = canvas.put(5, y, &label, if focused { Role::Focus } else { Role::Label }) + 1;
         let said = text::right(&significant(*value, 6), 12, state.glyphs);
-        let x = paint::put(buffer, area, x, y, &said, state.theme.style(Role::Text)) + 1;
+        let x = canvas.put(x, y, &said, Role::Text) + 1;
         let room = width.saturating_sub(x + 1);
         let share = if largest > 0.0 && value.is_finite() { value.abs() / largest } else { 0.0 };
         let full = state.glyphs.bars[STEPS];
         let role = if *value < 0.0 { Role::Negative } else { Role::Positive };
-        paint::put(buffer, area, x, y, &full.repeat((share * room as f64).round() as usize), state.theme.style(role));
+        canvas.put(x, y, &full.repeat((share * room as f64).round() as usize), role);
     }
 }
