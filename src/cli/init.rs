@@ -28,8 +28,8 @@ pub fn init_files() -> (Vec<PathBuf>, Option<String>) {
         Project::Nothing => {}
         Project::File(file) => files.push(file),
         Project::Untrusted(file) => {
-            let told = "is not trusted and was not run; to trust it, read it and run \"llmdbg trust\"";
-            warning = Some(format!("{} {told}", file.display()));
+            let advice = "is not trusted and was not run; to trust it, read it and run \"llmdbg trust\"";
+            warning = Some(format!("{} {advice}", file.display()));
         }
     }
     (files, warning)

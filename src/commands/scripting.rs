@@ -33,7 +33,7 @@ pub const COMMANDS: &[Command] = &[
         short: &["!"],
         usage: "shell COMMAND\n!COMMAND",
         about: "run a command of the system's shell and show what it prints",
-        help: "It has no terminal and reads nothing. Scripts may not do this, unless they lie in the folder of the configuration, are a \
+        help: "It has no terminal and reads nothing. Scripts may not do this, unless they are in the folder of the configuration, are a \
                trusted .llmdbg, or \"set shell on\" was typed before.",
         examples: &["shell echo hello", "!printf 'a b'"],
         ..ELSEWHERE
@@ -51,7 +51,7 @@ pub const COMMANDS: &[Command] = &[
     Command {
         name: "define",
         usage: "define NAME\nCOMMAND\n...\nend",
-        about: "make a command of your own out of others",
+        about: "define a command that runs others",
         help: "$argc is how many arguments it was given, $arg0, $arg1... are their words, $arg* all of them; quotes keep spaces.\n\
                hook-COMMAND runs before a command and keeps it from running if it fails, hookpost-COMMAND after it, hook-stop at \
                every stop.",
@@ -64,7 +64,7 @@ pub const COMMANDS: &[Command] = &[
     Command {
         name: "document",
         usage: "document NAME\nTEXT\n...\nend",
-        about: "what help says about a command of your own",
+        about: "the text that help shows for a user-defined command",
         help: "help user-defined lists them.",
         examples: &[
             "define peak\nprint max($arg0)\nend\ndocument peak\nThe largest element of a site.\nend\nhelp peak",
@@ -110,5 +110,5 @@ pub const COMMANDS: &[Command] = &[
 const ELSEWHERE: Command = Command { run: elsewhere, ..PLAIN };
 
 fn elsewhere(_console: &mut Console, call: Call<'_>) -> Done {
-    Err(LangError::new(format!("{} cannot stand here", call.args.word), call.args.span).into())
+    Err(LangError::new(format!("{} cannot be used here", call.args.word), call.args.span).into())
 }

@@ -333,7 +333,7 @@ fn what_does_not_fit_is_told() {
     assert!(b.fail(&format!("load {} as main", fixture("gpt2").display())).contains("there is a main already"));
     assert!(b.fail(&format!("load {} as 2nd", fixture("gpt2").display())).contains("is not a name"));
     assert!(b.fail(&format!("load {} as x -dtype f8", fixture("gpt2").display())).contains("use f32 or f16"));
-    assert!(b.fail("use nobody").contains("no model nobody: there is no other"));
+    assert!(b.fail("use nobody").contains("no model nobody; \"load MODEL as NAME\" opens one"));
     assert!(b.fail("load-dump nothing.safetensors as x").contains("cannot read nothing.safetensors"));
     assert!(b.fail("catch diverge").contains("set compare NAME"));
     assert!(b.fail("set compare on").contains("off, on, or the name of a branch"));

@@ -90,14 +90,14 @@ fn trouble_with_prompts_is_told_and_mistakes_are_refused() {
     let mut b = Bench::new("tiny-gpt2", &["The"]);
     let table = b.table(&format!("probe {}", file.display()));
     for part in
-        ["1 prompt: the text ends with a space", "1 prompt: left out: ", "1 prompts stand in the file more than once"]
+        ["1 prompt: the text ends with a space", "1 prompt: left out: ", "1 prompts are in the file more than once"]
     {
         assert!(table.title.contains(part), "{part}: {}", table.title);
     }
     assert_eq!(number(&row(&table, "all")[1]), 3.0);
     assert!(b.fail("probe nothing.txt").contains("cannot read nothing.txt"));
     assert!(b.fail("probe").contains("expected a file of prompts"));
-    assert!(b.fail(&format!("probe {} -by colour", file.display())).contains("no prompt has colour: there is kind"));
+    assert!(b.fail(&format!("probe {} -by colour", file.display())).contains("no prompt has colour; choose from kind"));
     assert!(
         b.fail(&format!("probe {} -metric \"logit(\\\"{{word}}\\\")\"", file.display()))
             .contains("has no word: it has kind")

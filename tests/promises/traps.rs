@@ -124,7 +124,7 @@ fn every_reader_of_prompts_refuses_torn_tables_and_names_their_columns() {
         (
             "torn.csv",
             torn,
-            "line 3 has 4 fields, and there are 2 columns (prompt, group): a text that holds a comma must stand in quotes",
+            "line 3 has 4 fields, and there are 2 columns (prompt, group): a text that holds a comma must be in quotes",
         ),
         ("few.csv", "prompt,group\nthe dog\n", "line 2 has 1 field, and there are 2 columns (prompt, group)"),
         ("semi.csv", "prompt;group\nthe dog;f;x\n", "line 2 has 3 fields, and there are 2 columns (prompt, group)"),

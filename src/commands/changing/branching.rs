@@ -38,7 +38,7 @@ pub fn checkout(console: &mut Console, call: Call<'_>) -> Done {
 fn known(run: &Run, name: &str) -> Result<usize> {
     run.branch_named(name).ok_or_else(|| {
         let names: Vec<&str> = run.branches.iter().map(|branch| branch.name.as_str()).collect();
-        Error::refused(format!("no branch {name:?}: there is {}", names.join(", ")))
+        Error::refused(format!("no branch {name:?}; choose from {}", names.join(", ")))
     })
 }
 

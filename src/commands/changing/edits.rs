@@ -162,7 +162,7 @@ impl Console {
         let patch = self.fitting(&assignment.value, &template.slice(&slices)?)?;
         let mut all = vec![Slice::At(self.session.focus.row)];
         all.extend(slices);
-        let change = Change::Assign { slices: all, op: assignment.op.operation().map(Into::into), patch };
+        let change = Change::Assign { slices: all, op: assignment.op.operation(), patch };
         let from = Mark { pass: self.session.run.pass, op };
         Ok(Edit { from, target: Target::Op(op), change, lasting: false, text })
     }
@@ -176,7 +176,7 @@ impl Console {
         let tokens = Value::from_i64(ids.clone(), &[length], self.session.run.device()).with_axes(&[Axis::Pos]);
         let slices = self.slices(index, &tokens)?;
         let patch = self.token_patch(assignment)?;
-        let change = Change::Assign { slices, op: assignment.op.operation().map(Into::into), patch };
+        let change = Change::Assign { slices, op: assignment.op.operation(), patch };
         let changed = change.apply(&tokens)?.read_i64()?;
         let vocab = self.session.run.model.spec.vocab as i64;
         if let Some(id) = changed.iter().find(|id| !(0..vocab).contains(*id)) {
@@ -233,7 +233,7 @@ impl Console {
         of_row.extend(slices);
         let run = &self.session.run;
         let from = Mark::new(run.pass + usize::from(run.at_end()), 0);
-        let change = Change::Assign { slices: of_row, op: assignment.op.operation().map(Into::into), patch };
+        let change = Change::Assign { slices: of_row, op: assignment.op.operation(), patch };
         Ok(Edit { from, target: Target::Cache(op), change, lasting: true, text })
     }
 
@@ -282,7 +282,7 @@ impl Console {
         let shown = params::shown(id, &own, &spec);
         let slices = self.slices(index, &shown)?;
         let patch = self.fitting(&assignment.value, &shown.slice(&slices)?)?;
-        let changed = Change::Assign { slices, op: assignment.op.operation().map(Into::into), patch }.apply(&shown)?;
+        let changed = Change::Assign { slices, op: assignment.op.operation(), patch }.apply(&shown)?;
         let patch = params::unshown(id, &changed, own.shape())?;
         let change = Change::Assign { slices: Vec::new(), op: None, patch };
         Ok(Edit { from: Mark::START, target: Target::Weight(id), change, lasting: true, text })

@@ -118,7 +118,7 @@ pub const COMMANDS: &[Command] = &[
     Command {
         name: "lora",
         usage: "lora\nlora on\nlora off\nlora load DIR",
-        about: "lay a LoRA adapter over the weights in a branch, or go to where it is not",
+        about: "apply a LoRA adapter to the weights in a branch, or go to where it is not",
         help: "Base and fine-tune are two branches of one load: compare them with SITE@main. Without arguments it describes the adapter.",
         examples: &["lora", "run\ninfo branches\nlora"],
         takes: Takes::Words(&["on", "off", "load"]),

@@ -137,8 +137,8 @@ pub fn focus(console: &mut Console, call: Call<'_>) -> Done {
             Choice::Index(n) => {
                 let wanted = if *n < 0 { n + len as i64 } else { *n };
                 usize::try_from(wanted).ok().filter(|i| *i < len).ok_or_else(|| {
-                    let there = if len == 1 { "only 0".to_string() } else { format!("0..{}", len.saturating_sub(1)) };
-                    LangError::new(format!("no {what} {n}: there is {there}"), span).into()
+                    let there = if len == 1 { "0".to_string() } else { format!("0..{}", len.saturating_sub(1)) };
+                    LangError::new(format!("no {what} {n}; choose from {there}"), span).into()
                 })
             }
             Choice::Text(_) => Err(LangError::new(format!("a {what} is a number"), span).into()),

@@ -158,8 +158,8 @@ fn block(console: &Console, chosen: &[FileTensor], number: &Word, patterns: &[Wo
     let stored = from.stored_bytes(entry)?;
     let blocks = stored.len() / size;
     let index = number.text.parse::<usize>().ok().filter(|index| *index < blocks).ok_or_else(|| {
-        let there = if blocks == 1 { "only 0".to_owned() } else { format!("0..{}", blocks.saturating_sub(1)) };
-        LangError::new(format!("no block {:?}: there is {there}", number.text), number.span)
+        let there = if blocks == 1 { "0".to_owned() } else { format!("0..{}", blocks.saturating_sub(1)) };
+        LangError::new(format!("no block {:?}; choose from {there}", number.text), number.span)
     })?;
     let bytes = &stored[index * size..(index + 1) * size];
     let within = |length: usize| format!("{}..{}", index * length, (index + 1) * length - 1);

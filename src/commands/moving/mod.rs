@@ -193,7 +193,7 @@ pub const COMMANDS: &[Command] = &[
         name: "restart",
         usage: "restart N|NAME",
         about: "return to a checkpoint, and to the edits as they were then",
-        help: "If the edits of its branch are others by now, a branch is opened that has those of then.",
+        help: "If the edits of its branch have changed since, a branch is opened that has those of then.",
         examples: &[
             "until L2\ncheckpoint\ncontinue\nrestart 1",
             "start\ncheckpoint first\nset tokens[1] = \" Paul\"\nrestart first",

@@ -25,7 +25,7 @@ fn go(console: &mut Console, call: &Call<'_>) -> Done {
         (name, _) => {
             return Err(Error::refused(format!(
                 "{name} is not a motion of the backward pass, which goes one way: \"backward -leave\" goes back to the forward pass, \
-                 \"backward -step EXPR\" starts another one"
+                 \"backward -step EXPR\" starts again"
             )));
         }
     };

@@ -98,8 +98,11 @@ pub fn switch(console: &mut Console, call: Call<'_>) -> Done {
     }
     let Some(at) = console.session.peer_named(&name.text) else {
         let names: Vec<&str> = console.session.peers.iter().map(|(name, _)| name.as_str()).collect();
-        let there = if names.is_empty() { "no other".to_string() } else { names.join(", ") };
-        return Err(LangError::new(format!("no model {}: there is {there}", name.text), name.span).into());
+        let next = match names.is_empty() {
+            true => "\"load MODEL as NAME\" opens one".to_string(),
+            false => format!("choose from {}", names.join(", ")),
+        };
+        return Err(LangError::new(format!("no model {}; {next}", name.text), name.span).into());
     };
     if let Peer::Dump(_) = console.session.peers[at].1 {
         let message = format!("{} is a dump: it has no program to step", name.text);

@@ -68,7 +68,7 @@ pub static COUNTERPARTS: &[Counterpart] = &[
     same("down", "backtrace", "modules are named: L2.attn"),
     same("thread", "focus", "the focus is on a row, a position and a head"),
     same("list", "list", "ops around the cursor"),
-    same("disassemble", "list", "ops are what there is to see"),
+    same("disassemble", "list", "the ops are the disassembly"),
     same("info", "info", "other subjects; help info lists them"),
     same("print", "print", "letters: s summary, t largest, h heat map, g histogram, a all, r raw"),
     same("output", "output", "as in gdb"),

@@ -111,7 +111,7 @@ fn table(text: &str) -> Result<Rows> {
         if count != names.len() {
             let fields = if count == 1 { "field" } else { "fields" };
             let columns = names.len();
-            let quotes = format!("a text that holds a {called} must stand in quotes");
+            let quotes = format!("a text that holds a {called} must be in quotes");
             let hint = if count > columns { quotes.as_str() } else { "every line needs all of them" };
             let found = format!("{place} has {count} {fields}, and there are {columns} columns ({listed})");
             return Err(format!("{found}: {hint}").into());
@@ -170,7 +170,8 @@ mod tests {
 
     #[test]
     fn torn_lines_are_refused_with_the_columns() {
-        let hint = "line 3 has 3 fields, and there are 2 columns (prompt, group): a text that holds a comma must stand in quotes";
+        let hint =
+            "line 3 has 3 fields, and there are 2 columns (prompt, group): a text that holds a comma must be in quotes";
         assert_eq!(wrong("prompt,group\na,f\nThe nurse, who was late,f\n", "a.csv"), hint);
         let few = wrong("prompt;group\na\n", "a.csv");
         assert_eq!(few, "line 2 has 1 field, and there are 2 columns (prompt, group): every line needs all of them");

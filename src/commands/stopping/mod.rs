@@ -58,7 +58,7 @@ pub const COMMANDS: &[Command] = &[
         name: "catch",
         usage: "catch [-name NAME] nan|inf|dead [LOC] [if EXPR]\ncatch [-name NAME] overflow|norm-jump|saturated|diverge|vanish|explode [THRESHOLD] [LOC] [if EXPR]\ncatch [-name NAME] token \"TEXT\"|ID... [if EXPR]\ncatch [-name NAME] pass [if EXPR]",
         about: "stop where something happens: at the op that produces it, never where it is passed on",
-        help: "nan and inf: the output has some and no value that was read has. overflow: a magnitude from 50000 on, where inputs are below. \
+        help: "nan and inf: the output has some and no value that was read has. overflow: a magnitude of at least 50000, where inputs are below. \
                norm-jump: a position of the residual stream grows more than tenfold over an addition. dead: a value or a head of it is \
                zero throughout, what it is made of is not. saturated: a head gives 0.999 of its attention to one key from every query, or a \
                pooler's tanh is that near to one. diverge: an element is further than 2e-4 of its size (as diff has it) from the side \

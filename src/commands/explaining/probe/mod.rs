@@ -86,7 +86,7 @@ fn groups_of(found: &[Probed], by: Option<&str>) -> Result<Vec<String>> {
     if let Some(by) = by {
         return match names.iter().any(|name| name == by) {
             true => Ok(vec![by.to_string()]),
-            false => Err(format!("no prompt has {by}: there is {}", names.join(", ")).into()),
+            false => Err(format!("no prompt has {by}; choose from {}", names.join(", ")).into()),
         };
     }
     let few = 2..=FEW.max(found.len() / 4);
@@ -120,7 +120,7 @@ fn notes(found: &[Probed], troubles: &BTreeMap<String, usize>, names: &[String])
     texts.sort_unstable();
     let twice = texts.windows(2).filter(|pair| pair[0] == pair[1]).count();
     if twice > 0 {
-        lines.push(format!("{twice} prompts stand in the file more than once"));
+        lines.push(format!("{twice} prompts are in the file more than once"));
     }
     for name in names {
         let groups = divided(found, name);
