@@ -382,7 +382,7 @@ fn the_last_attribution_is_saved_as_a_page() {
     assert!(page.contains("<title>ig of logit(&quot;negative&quot;)") && page.contains("masterpiece").eq(&false));
     assert_eq!(page.matches("<td class=\"token\">").count(), 11);
     assert!(b.fail("save attribution a.png").contains("a.png is not a .html file"));
-    assert!(b.fail("save activations x.html").contains("no .safetensors or .npz file"));
+    assert!(b.fail("save activations x.html").contains("is not a .safetensors or .npz file"));
 }
 
 /// Over all subsets the regression has the Shapley values as its solution, which captum has computed.
@@ -537,7 +537,7 @@ fn a_baseline_may_come_from_a_file_and_a_matrix_becomes_a_picture() {
     assert!(std::fs::read(file("p.png")).unwrap().starts_with(b"\x89PNG"));
     assert!(std::fs::read_to_string(file("p.svg")).unwrap().starts_with("<svg"));
     assert!(b.fail(&format!("save picture {} L1.attn.pattern", file("q.png"))).contains("a picture is of a matrix"));
-    assert!(b.fail("save picture p.gif L1.mlp.out").contains("no .png or .svg"));
+    assert!(b.fail("save picture p.gif L1.mlp.out").contains("is not a .png or .svg file"));
 }
 
 #[test]

@@ -212,7 +212,7 @@ fn branches_are_bisected_too_and_what_does_not_fit_is_refused() {
     b.run("bisect main");
     assert_eq!(b.everything(), before);
     assert!(b.fail("bisect").contains("expected the side to compare with"));
-    assert!(b.fail("bisect nowhere").contains("no branch"));
+    assert!(b.fail("bisect nowhere").contains("nowhere is not a branch"));
     b.run("generate 1");
     assert!(b.fail("bisect main").contains("goto #0"));
 }

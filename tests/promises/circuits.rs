@@ -290,14 +290,14 @@ fn questions_of_patch_that_do_not_go_together_are_refused() {
     b.run("run");
     b.run("ablate L0H0");
     for (line, message) in [
-        ("patch zero -metric loss -minimal", "is as in a branch"),
-        ("patch mean -metric loss -to L1H0.q", "is as in a branch"),
-        ("patch main -metric loss -to L1H0.q -minimal", "two questions"),
-        ("patch main -metric loss -faithful 0.5", "two questions"),
+        ("patch zero -metric loss -minimal", "take their values from a branch"),
+        ("patch mean -metric loss -to L1H0.q", "take their values from a branch"),
+        ("patch main -metric loss -to L1H0.q -minimal", "use -to or -minimal, not both"),
+        ("patch main -metric loss -faithful 0.5", "use -to or -minimal, not both"),
         ("patch main -metric loss -minimal -faithful 2", "is not a share"),
         ("patch main -metric loss -minimal -site attn.z", "does not go with"),
         ("patch main -metric loss -to L1H0.q -approx", "does not go with"),
-        ("patch main -metric loss -to L0H0.q", "no head stands in front"),
+        ("patch main -metric loss -to L0H0.q", "there is no head before block 0"),
         ("patch main -metric loss -to L9H0.q", "there is no head L9H0"),
         ("patch main -metric loss -to L1H0.z", "is not an input of a head"),
         ("patch main -metric loss -minimal", "of a value is in force"),
@@ -454,7 +454,7 @@ fn a_single_patch_is_an_edit() {
     assert_ne!(b.numbers("L1.attn.z[head=1]"), b.numbers("L1.attn.z@main[head=1]"));
     b.run("undo");
     assert_ne!(b.numbers("L1.attn.z[head=2]"), clean);
-    assert!(b.fail("patch L1.attn.z[head=2] from nowhere").contains("no branch, model or dump"));
+    assert!(b.fail("patch L1.attn.z[head=2] from nowhere").contains("is not a branch, model or dump"));
     assert!(b.fail("patch L1.attn.nothing from main").contains("nothing"));
     assert!(b.fail("patch L1.attn.z[head=9] from main").contains('9'));
 }
@@ -482,7 +482,7 @@ fn redundant_heads_are_named() {
     fs::write(&file, "The nurse said that\n\nThe dog and the cat\n").unwrap();
     let over = b.table(&format!("heads -redundant -over {}", file.display()));
     assert!(over.title.contains("2 lines") && named(&over) == named(&table), "{}", over.title);
-    assert!(b.fail("heads -redundant -sort first").contains("no scores"));
+    assert!(b.fail("heads -redundant -sort first").contains("cannot be combined with -sort"));
 }
 
 /// Promise: scores over a file are the means of those of its texts, and heads that write nothing are called dead.
@@ -557,7 +557,7 @@ fn a_lens_is_put_on_the_sites_that_are_named() {
         let wanted = b.number(&format!("softmax(lens({site}[-1]))[5]"));
         assert!((number(&row[2]) - wanted).abs() < 1e-7, "{site}: {row:?} for {wanted}");
     }
-    assert!(b.fail("lens L0.attn.z").contains("no vector of the residual stream's width"));
+    assert!(b.fail("lens L0.attn.z").contains("is not a vector of the residual stream's width"));
     assert!(b.fail("lens L0.attn_out -mid").contains("on these alone"));
     // The position of an explanation, with and without its option.
     assert_eq!(b.table("explain 3"), b.table("explain -pos 3"));
@@ -590,6 +590,6 @@ fn values_of_models_and_dumps_are_put_in() {
             assert!((gained - share * (clean - here)).abs() < 2e-5, "{site}: {gained} for {share}");
         }
     }
-    assert!(b.fail("patch sound -metric loss -minimal").contains("is as in a branch"));
+    assert!(b.fail("patch sound -metric loss -minimal").contains("take their values from a branch"));
     assert!(b.fail("patch nothing -metric loss").contains("sound, dump"));
 }

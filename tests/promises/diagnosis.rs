@@ -303,7 +303,7 @@ fn a_changed_bundled_model_is_known_by_its_own_text() {
     let mut b = changed("tiny-bert", folder.path(), &act).unwrap();
     named(&mut b, "", "it has the shape of a bundled model but differs from it", "tiny-bert", "activation");
     let table = b.table("diagnose");
-    assert!(table.title.contains("shows only beside a reference (diff, bisect, golden check)"), "{}", table.title);
+    assert!(table.title.contains("shows only in a comparison with a reference (diff, bisect, golden check)"), "{}", table.title);
 }
 
 #[test]
@@ -374,7 +374,7 @@ fn activations_are_what_their_definitions_say() {
     let last = b.console.session.row_length() - 1;
     let at = b.table("activations").rows[0][5].clone();
     assert!(crate::common::cell_text(&at).starts_with(&format!("{last} ")), "{at:?} at {last}");
-    assert!(b.fail("activations -all").contains("of what is compared"));
+    assert!(b.fail("activations -all").contains("-all needs -against FILE"));
 }
 
 /// Promise: beside texts of its kind a text has nothing unusual, and what one text alone does is named; what a model always does is no

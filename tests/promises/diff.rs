@@ -121,7 +121,7 @@ fn two_prompts_say_where_the_most_likely_tokens_part() {
 fn what_cannot_be_compared_is_told() {
     let mut b = Bench::new("gpt2", &[NURSE]);
     assert!(b.fail("diff").contains("expected what to compare"));
-    assert!(b.fail("diff nowhere").contains("no branch, and no .safetensors or .npz file"));
+    assert!(b.fail("diff nowhere").contains("is not a branch, and no .safetensors or .npz file"));
     assert!(b.fail("diff x.safetensors").contains("cannot read x.safetensors"));
     assert!(b.fail("diff main").contains("have no site in common"));
     b.run("run");

@@ -200,7 +200,7 @@ const PHRASES: [Phrase; 18] = [
     Phrase {
         pattern: r"(?i)[\w.)\]}]+ (?:is|are|was|were) no [\w{]+",
         unless: r"(?i)^(?:there|which there) | no (?:longer|more)$",
-        example: "{name} is not a file",
+        example: "{name} is no file",
         instead: "is not a ...",
     },
     Phrase {

@@ -51,7 +51,7 @@ fn an_edit_of_a_value_that_was_used_makes_a_branch_and_replays_to_the_cursor() {
     assert_eq!(b.bits("logits"), logits);
     b.script("checkout edit1\nreverse-step 20\nset L1.mlp.post = 1");
     assert_eq!(branches(&mut b)[2].2, "edit1 at blocks.1.mlp.post", "a branch of a branch");
-    assert_eq!(b.fail("checkout nowhere"), "no branch \"nowhere\": there is main, edit1, edit2");
+    assert_eq!(b.fail("checkout nowhere"), "no branch \"nowhere\"; choose from main, edit1, edit2");
 }
 
 #[test]

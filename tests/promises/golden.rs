@@ -51,8 +51,8 @@ fn chosen_sites_other_texts_and_broken_files() {
     assert!(other.fail(&format!("golden check {file}")).contains("another text"));
     for (broken, part) in [
         (text.replace("golden 1", "golden 9"), "another version"),
-        (text.replace("\"shape\"", "\"shaep\""), "no golden file"),
-        (text[..text.len() / 2].to_string(), "no golden file"),
+        (text.replace("\"shape\"", "\"shaep\""), "is not a golden file"),
+        (text[..text.len() / 2].to_string(), "is not a golden file"),
         (text.replace("blocks.1.resid_post", "blocks.7.resid_post"), "no such site"),
     ] {
         fs::write(&path, broken).unwrap();

@@ -381,7 +381,7 @@ fn the_fast_approximation_is_the_gradient_times_the_change() {
 #[test]
 fn what_cannot_be_patched_is_refused_with_what_to_do() {
     let mut b = corrupted();
-    assert!(b.fail("patch nowhere -metric loss").contains("there is main, edit1, zero, mean"));
+    assert!(b.fail("patch nowhere -metric loss").contains("choose from main, edit1, zero, mean"));
     assert!(b.fail("patch edit1 -metric loss").contains("the current branch"));
     assert!(b.fail("patch main").contains("-metric"));
     assert!(b.fail("patch main -metric loss -site nonsense").contains("nonsense"));

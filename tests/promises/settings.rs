@@ -85,7 +85,7 @@ fn the_screen_is_chosen_by_commands() {
     b.script("layout prev\nlayout prev");
     assert_eq!(screen(&mut b).layout, "attention");
     assert!(b.fail("layout foo").contains("one of program, attention"));
-    assert!(b.fail("set layout foo").contains("layout is a layout"));
+    assert!(b.fail("set layout foo").contains("layout must be a layout"));
     // Tokens take their colours from an attribution, or from any number for each position.
     assert_eq!(screen(&mut b).shades, None);
     b.run("set tokens-by \"norm(L1.resid_post, axis=dim)\"");

@@ -26,7 +26,7 @@ fn info_tokens_tells_bytes_offsets_words_and_what_is_special() {
     assert_eq!((&tokens[1]["word"], &tokens[2]["word"]), (&Json::from(0), &Json::from(1)));
     let told = batch(&path("bert-seqcls"), &["-p", "The dogs [MASK]", "-ex", "info tokens"]).out;
     assert!(told.contains("the text was normalized to \"the dogs [MASK]\""), "{told}");
-    assert!(told.contains("taken as tokens of their own in the text: \"[MASK]\""), "{told}");
+    assert!(told.contains("taken as separate tokens in the text: \"[MASK]\""), "{told}");
     // Tokens that were given have no text, and those that were changed no longer theirs.
     let (given, _) = json(&path("gpt2"), &["--tokens", "5,6", "-ex", "info tokens"]);
     assert_eq!(given[0]["tokens"][0]["offsets"], Json::Null);
@@ -78,7 +78,7 @@ fn tokens_are_inserted_and_erased_where_they_stand_in_a_row_padded_on_the_left()
     assert_eq!(after[first + 1..], before[first + 1..]);
     assert!(!after[first].1);
     let (_, refused) = json(&path("llama"), &[&rows[..], &["-ex", "tokens erase 0"]].concat());
-    assert!(refused.err.contains("no token at position 0: the text stands at"), "{}", refused.err);
+    assert!(refused.err.contains("no token at position 0: the text is at"), "{}", refused.err);
 }
 
 #[test]

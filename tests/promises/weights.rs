@@ -165,7 +165,7 @@ fn a_stored_block_is_shown_as_bytes_and_numbers() {
     let truth = &tensors(&gguf("llama.q8_0/model.safetensors"))["model.embed_tokens.weight"].1;
     let number = format!("{:.4}", truth[64]);
     assert!(shown.lines().any(|line| line.starts_with(&number)), "{number} in {shown}");
-    assert_eq!(first_line(&mut bench, "info weights W_E -block 384"), "no block \"384\": there is 0..383");
+    assert_eq!(first_line(&mut bench, "info weights W_E -block 384"), "no block \"384\"; choose from 0..383");
     assert_eq!(first_line(&mut bench, "info weights -block 0"), "a block is of one tensor: name it");
 }
 
