@@ -558,7 +558,7 @@ fn a_lens_is_put_on_the_sites_that_are_named() {
         assert!((number(&row[2]) - wanted).abs() < 1e-7, "{site}: {row:?} for {wanted}");
     }
     assert!(b.fail("lens L0.attn.z").contains("is not a vector of the residual stream's width"));
-    assert!(b.fail("lens L0.attn_out -mid").contains("on these alone"));
+    assert!(b.fail("lens L0.attn_out -mid").contains("only the plain logit lens"));
     // The position of an explanation, with and without its option.
     assert_eq!(b.table("explain 3"), b.table("explain -pos 3"));
 }

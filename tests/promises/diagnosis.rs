@@ -303,7 +303,11 @@ fn a_changed_bundled_model_is_known_by_its_own_text() {
     let mut b = changed("tiny-bert", folder.path(), &act).unwrap();
     named(&mut b, "", "it has the shape of a bundled model but differs from it", "tiny-bert", "activation");
     let table = b.table("diagnose");
-    assert!(table.title.contains("shows only in a comparison with a reference (diff, bisect, golden check)"), "{}", table.title);
+    assert!(
+        table.title.contains("shows only in a comparison with a reference (diff, bisect, golden check)"),
+        "{}",
+        table.title
+    );
 }
 
 #[test]

@@ -33,7 +33,7 @@ const HEAD: &str = "\
 # Commands and functions
 
 This page is made from the tables of the program; `help` shows the same. How locations (`LOC`) and expressions (`EXPR`)
-are written is told in [language.md](language.md). `[ ]` may be left out, `...` may be repeated, `|` separates choices.
+are written is described in [language.md](language.md). `[ ]` may be left out, `...` may be repeated, `|` separates choices.
 
 A command may be shortened as long as only one begins so; the short forms given here always win. Besides these commands
 there is `source FILE`, which runs a script ([scripts.md](scripts.md)).

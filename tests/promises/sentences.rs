@@ -96,10 +96,7 @@ fn the_default_prompt_stands_in_front_of_texts_and_can_be_left_out_of_the_poolin
     write(&folder, "config_sentence_transformers.json", &json!({"prompts": prompts, "default_prompt_name": "query"}));
     check(&place(&folder), &["-p", TEXT], &[1.03988, 0.115206, 1.599335, -1.410507]);
     let told = batch(&place(&folder), &["-p", TEXT, "-ex", "info tokens", "-ex", "info model"]).out;
-    assert!(
-        told.contains("sentence-transformers puts its prompt \"query\" before the text: \"query: \""),
-        "{told}"
-    );
+    assert!(told.contains("sentence-transformers puts its prompt \"query\" before the text: \"query: \""), "{told}");
     assert!(told.contains("prompts of sentence-transformers that are not put before texts: document"), "{told}");
     // Offsets are those of the text that was given.
     let (objects, _) = json(&place(&folder), &["-p", "The dog", "-ex", "info tokens"]);
