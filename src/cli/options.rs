@@ -45,7 +45,7 @@ pub struct Options {
     /// Continue after a command that failed
     #[arg(long)]
     pub keep_going: bool,
-    /// Device to compute on: auto, gpu[:N], vulkan[:N] or cpu
+    /// Device to compute on: auto, cpu, gpu or vulkan (the first adapter is gpu:0)
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     pub device: DeviceChoice,
     /// Type of weights and values: f32, or f16 for half the memory
