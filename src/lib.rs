@@ -18,7 +18,7 @@
 //! let before = model.number("logit(\" Mary\") - logit(\" John\")")?;
 //! assert!(before > 5.0);
 //!
-//! // Switch a head off. What depends on it is computed again, in a branch of its own.
+//! // Switch a head off. What depends on it is computed again, in a new branch.
 //! model.command("ablate L0H0")?;
 //! let after = model.number("logit(\" Mary\") - logit(\" John\")")?;
 //! assert!(after < before);

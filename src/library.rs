@@ -11,10 +11,10 @@ use crate::lang::parse_expr;
 use crate::model::{self, Input, ModelSource, bundled};
 use crate::tensor::{Device, DeviceChoice, Precision};
 
-/// Bytes that recordings may take unless [`Debugger::open_on`] is told otherwise by `set record-budget`.
+/// Bytes that recordings may take unless [`Debugger::open_on`] is followed by `set record-budget`.
 const RECORD_BUDGET: u64 = 1 << 30;
 
-/// A model that runs on a prompt, op by op, and stops where it is told to.
+/// A model that runs on a prompt, op by op, and stops where it is asked to.
 ///
 /// Everything that can be typed at the prompt of the program is a [`command`](Debugger::command); what it leaves behind is read with
 /// [`value`](Debugger::value) and [`number`](Debugger::number), which take the expressions of the program's language.

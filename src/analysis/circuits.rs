@@ -100,8 +100,8 @@ pub fn heads(spec: &ModelSpec, weights: &Weights) -> Result<Vec<HeadWeights>> {
     Ok(all)
 }
 
-/// Products of the token tables, `[d, d]`: `W_U W_E` and `W_E^T W_E`. `None` if the model has no vocabulary of its own
-/// width on both sides.
+/// Products of the token tables, `[d, d]`: `W_U W_E` and `W_E^T W_E`. `None` if one of the tables is missing or
+/// is not `[V, d]`.
 pub fn tables(spec: &ModelSpec, weights: &Weights) -> Result<Option<(DMatrix<f64>, DMatrix<f64>)>> {
     let get = |role| weights.get(WeightId::global(role));
     let (Some(embed), Some(unembed)) = (get(Role::W_E), get(Role::W_U)) else { return Ok(None) };

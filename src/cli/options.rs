@@ -89,7 +89,7 @@ pub struct Options {
     pub color: ColorChoice,
 }
 
-// The input of the model. An empty one stands for the model's own example.
+// The input of the model. An empty one selects the example of the model.
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
 pub struct Input {
     /// Text for the model to read; repeat the option for a batch

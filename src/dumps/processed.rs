@@ -108,7 +108,7 @@ pub enum Normed {
     WithGain,
 }
 
-/// Which of the two the elements are, `op` being the gain of the norm; `None` if that cannot be told.
+/// Which of the two the elements are, `op` being the gain of the norm; `None` if that cannot be determined.
 pub fn normed(data: &[f64], op: &Op, program: &Program, weights: &Weights) -> Result<Option<Normed>> {
     let (gain, bias) = gain_of(op, weights)?;
     let takes_mean = op.inputs.iter().any(|&input| program.ops[input].kernel == Kernel::LayerNormNormalized);

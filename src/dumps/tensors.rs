@@ -60,7 +60,7 @@ impl Tensors {
         &self.names
     }
 
-    /// What the writer noted beside the tensors: the metadata of a safetensors file.
+    /// What the writer noted with the tensors: the metadata of a safetensors file.
     pub fn note(&self, key: &str) -> Option<String> {
         let (_, header) = SafeTensors::read_metadata(self.bytes.all()).ok().filter(|_| !self.zipped)?;
         header.metadata().as_ref()?.get(key).cloned()

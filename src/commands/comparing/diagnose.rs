@@ -153,7 +153,7 @@ impl Console {
         Ok(worst.map(|one| Measured { rule: "device", at: one.site, value: one.relative / allowed }))
     }
 
-    /// The loss in units of that of guessing; none where the model has none on this text.
+    /// The loss in units of that of guessing; `None` if the model has no loss on this text.
     fn loss_beside_guessing(&mut self) -> Option<[Measured; 2]> {
         let expr = parse_expr("loss", 0).ok()?;
         let vocab = self.session.run.model.spec.vocab as f64;

@@ -53,7 +53,7 @@ mod tests {
         let mut names = HashSet::new();
         for command in commands() {
             for name in command.short.iter().chain([&command.name]) {
-                assert!(names.insert(*name), "{name} stands for two commands");
+                assert!(names.insert(*name), "{name} names two commands");
             }
             let first = command.usage.split_whitespace().next();
             let named = |word: &str| word.split('[').next() == Some(command.name) || word.starts_with(command.name);

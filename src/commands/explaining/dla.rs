@@ -155,10 +155,10 @@ fn positions(console: &Console, found: &Direct, title: String) -> Answer {
         let of = |part: &&Part| part.sources.get(key).map_or(0.0, |share| share.abs());
         let mut parts: Vec<&Part> = found.parts.iter().filter(|part| of(part) > 0.0).collect();
         parts.sort_by(|a, b| of(b).total_cmp(&of(a)));
-        let told = |part: &&Part| format!("{} {}", name(&part.component), significant(part.sources[key], 3));
+        let listed = |part: &&Part| format!("{} {}", name(&part.component), significant(part.sources[key], 3));
         // A hundredth of the largest is not worth a name.
         let least = parts.first().map_or(0.0, |part| of(part) / 100.0);
-        let mostly: Vec<String> = parts.iter().filter(|part| of(part) > least).take(SOURCES).map(told).collect();
+        let mostly: Vec<String> = parts.iter().filter(|part| of(part) > least).take(SOURCES).map(listed).collect();
         let token = format!("{key} {}", quoted(&console.name_of(Axis::K, key)));
         table.push((token, *share, mostly.join("  "), bars.bar(*share)));
     }

@@ -188,11 +188,11 @@ pub fn template(console: &Console) -> Answer {
     if chat.is_empty() {
         return Answer::Text("The model has no chat template; --chat-template FILE takes one.".into());
     }
-    let told = chat.all.iter().map(|template| {
+    let templates = chat.all.iter().map(|template| {
         let text = &template.text;
         format!("{} (from {}, {} bytes):\n{}", template.name, template.source, text.len(), text.trim_end())
     });
     let tokens = chat.tokens.iter().map(|(name, text)| format!("{name} is {text:?}"));
-    let lines: Vec<String> = told.chain(tokens).collect();
+    let lines: Vec<String> = templates.chain(tokens).collect();
     Answer::Text(format!("{}\n--chat takes a prompt as what a user says", lines.join("\n")))
 }

@@ -19,24 +19,24 @@ pub fn info(console: &mut Console, _: Call<'_>) -> Done {
 fn steps(console: &Console) -> Vec<String> {
     let Some(tokenizer) = &console.session.run.model.tokenizer else { return Vec::new() };
     let Some(row) = console.session.focused_row() else { return Vec::new() };
-    let mut told = Vec::new();
+    let mut lines = Vec::new();
     if let (Some((name, prompt)), Some(_), false) = (&console.session.run.model.prompt, &row.text, console.chat) {
         let prompt = quoted(prompt);
-        told.push(format!("sentence-transformers puts its prompt {name:?} before the text: {prompt}"));
+        lines.push(format!("sentence-transformers puts its prompt {name:?} before the text: {prompt}"));
     }
     for (text, which) in [(&row.text, "text"), (&row.second_text, "second text")] {
         let Some(text) = text else { continue };
         let Ok(steps) = tokenizer.steps(text) else {
-            told.push(format!("the tokenizer cannot say what it does to the {which} first"));
+            lines.push(format!("the tokenizer cannot say what it does to the {which} first"));
             continue;
         };
         if let Some(normalized) = steps.normalized {
-            told.push(format!("the {which} was normalized to {}", quoted(&normalized)));
+            lines.push(format!("the {which} was normalized to {}", quoted(&normalized)));
         }
         if !steps.added.is_empty() && !console.chat {
             let tokens: Vec<String> = steps.added.iter().map(|token| quoted(token)).collect();
-            told.push(format!("taken as separate tokens in the {which}: {}", tokens.join(" ")));
+            lines.push(format!("taken as separate tokens in the {which}: {}", tokens.join(" ")));
         }
     }
-    told
+    lines
 }

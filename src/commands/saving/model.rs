@@ -37,14 +37,14 @@ pub fn export(console: &mut Console, call: Call<'_>) -> Done {
     let weights = run.branch().weights();
     one_table(weights)?;
     let files = run.model.origin.files()?;
-    let mut beside = Vec::new();
+    let mut others = Vec::new();
     for name in BESIDE {
         // A file that cannot be read now was not needed to load the model.
         if let Ok(Some(bytes)) = files.read(name) {
-            beside.push((name.to_string(), bytes.into_owned()));
+            others.push((name.to_string(), bytes.into_owned()));
         }
     }
-    let written = write(Path::new(&folder.text), run.model.config.json(), weights, &beside)?;
+    let written = write(Path::new(&folder.text), run.model.config.json(), weights, &others)?;
     let Written { tensors, bytes: size, left_out, widened } = written;
     let edited = weights.overlay().ids().len();
     let mut text = format!("Wrote {tensors} tensors ({}) to {}", bytes(size), folder.text);

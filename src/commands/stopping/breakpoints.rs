@@ -50,7 +50,7 @@ pub(crate) fn many_places(crossings: &[Crossing]) -> String {
     if crossings.len() > 1 { format!(" ({} places)", crossings.len()) } else { String::new() }
 }
 
-/// `rbreak /REGEX/`: a breakpoint of its own on every site that matches.
+/// `rbreak /REGEX/`: a separate breakpoint on every site that matches.
 pub fn set_by_regex(console: &mut Console, call: Call<'_>) -> Done {
     let span = call.span();
     let text = call.args.rest.strip_prefix('/').and_then(|rest| rest.strip_suffix('/')).unwrap_or(call.args.rest);

@@ -3,7 +3,7 @@
 //! A table says which module of a checkpoint holds which weights. Which of them a model needs is known from its
 //! specification, so optional biases and norms need no say here. Where several entries hold one weight, the first whose
 //! tensor is there counts: that is how renamed tensors, merged experts and the heads of different architectures are
-//! told apart.
+//! distinguished.
 
 use std::collections::HashSet;
 

@@ -64,7 +64,7 @@ pub fn diff(console: &mut Console, call: Call<'_>) -> Done {
     };
     let wanted: Vec<Word> = left.collect();
     let sites = console.sites_of(&wanted)?;
-    let beside = if wanted.is_empty() { console.session.sites_missing_here(&b) } else { Vec::new() };
+    let left_out = if wanted.is_empty() { console.session.sites_missing_here(&b) } else { Vec::new() };
     console.session.bring(&a)?;
     console.session.bring(&b)?;
     let mut comparison = Comparison { tolerance, by, first: given.has("-first"), ..Comparison::default() };
@@ -77,7 +77,7 @@ pub fn diff(console: &mut Console, call: Call<'_>) -> Done {
     comparison.before.extend(texts.map(|how| format!("{}; {}", how.words, meaning(how.starts_alike))));
     comparison.before.extend([&a, &b].into_iter().filter_map(|side| console.session.missing_in(side)));
     console.compare(&a, &b, &sites, &mut comparison)?;
-    comparison.apart.extend(beside.into_iter().map(|site| (site, Lack::Left)));
+    comparison.apart.extend(left_out.into_iter().map(|site| (site, Lack::Left)));
     let (answer, beyond) = console.report(&a, &b, &comparison, given.has("-all"));
     if let (Some(message), true) = (beyond, given.has("-fail")) {
         return Err(message.into());

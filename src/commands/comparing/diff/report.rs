@@ -78,11 +78,11 @@ impl Console {
                 lines.push(format!("not compared, not in {name}: {} ({})", counted(sites.len()), few(&sites, 3)));
             }
         }
-        let told = |(site, lack): &(String, Lack)| match lack {
+        let sentence = |(site, lack): &(String, Lack)| match lack {
             Lack::Other(why) => Some(format!("{site} ({why})")),
             Lack::Left | Lack::Right => None,
         };
-        let other: Vec<String> = found.apart.iter().filter_map(told).collect();
+        let other: Vec<String> = found.apart.iter().filter_map(sentence).collect();
         if !other.is_empty() {
             lines.push(format!("not compared, of other shapes: {}", few(&other, 3)));
         }
